@@ -1,0 +1,111 @@
+#pragma once
+
+#include <coho/eigen/as_array.hpp>
+#include <coho/error.hpp>
+#include <coho/math.hpp>
+#include <coho/reduce.hpp>
+#include <cstddef>
+#include <span>
+#include <type_traits>
+#include <utility>
+
+namespace coho {
+
+struct gae_options {
+  double gamma = 1;   ///< discount per token, in [0, 1]
+  double lambda = 1;  ///< 1: return minus value (high variance); 0: one-step errors (high bias); in [0, 1]
+};
+
+template <class Array>
+struct gae_result {
+  Array advantages;  ///< one a token
+  Array returns;     ///< advantages + values: the value model's targets
+};
+
+struct gae_fn {
+  /// Generalised advantage estimation (Schulman et al. 2016, eqs. 11 and 16) over N packed sequences:
+  ///
+  ///     δ_t = r_t + γ·V_{t+1} − V_t,   A_t = δ_t + γλ·A_{t+1},   R_t = A_t + V_t
+  ///
+  /// with V and A zero after the last token of each sequence, whether it ended by itself or was cut.
+  ///
+  /// `rewards`, `values`: one a token (arrays, ranges or tensors; V_t read before y_t is seen). `offsets`: N + 1
+  /// entries. `mask` (optional): 0 marks tokens that are not part of the response; they are skipped as if they were not
+  /// there, neither read nor discounted over, and their results are 0. Returns Eigen arrays of the rewards' number type
+  /// (tensors for tensors, detached). Throws option_error (gamma, lambda outside [0, 1]), argument_error (lengths,
+  /// offsets).
+  ///
+  ///     std::vector<std::size_t> offsets{0, 3};
+  ///     auto [advantages, returns] = coho::gae(rewards, values, offsets, {.gamma = 1, .lambda = 0.95});
+  ///     // rewards 0 0 1, values 0 0 0 → advantages 0.9025 0.95 1
+  template <class Rewards, class Values>
+  auto operator()(const Rewards& rewards, const Values& values, std::span<const std::size_t> offsets,
+                  const gae_options& options = {}) const {
+    return with_mask(rewards, values, nullptr, offsets, options);
+  }
+  template <class Rewards, class Values, class Mask>
+  auto operator()(const Rewards& rewards, const Values& values, const Mask& mask, std::span<const std::size_t> offsets,
+                  const gae_options& options = {}) const {
+    if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
+    return with_mask(rewards, values, &mask, offsets, options);
+  }
+
+ private:
+  template <class Rewards, class Values, class Mask>
+  static auto with_mask(const Rewards& rewards, const Values& values, Mask mask, std::span<const std::size_t> offsets,
+                        const gae_options& options) {
+    if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
+    if constexpr (!detail::host_array<Values>) static_assert(detail::array_check<Values>::passed);
+    const auto& rewards_local = detail::on_host(rewards);
+    const auto& values_local = detail::on_host(values);
+    const auto r = detail::host_elements(rewards_local);
+    const auto v = detail::host_elements(values_local);
+    using number = detail::host_number_t<decltype(rewards_local)>;
+    auto result = [&] {
+      if constexpr (std::is_null_pointer_v<Mask>) {
+        return run<number>(r, v, detail::all_real{r.size()}, offsets, options);
+      } else {
+        const auto& mask_local = detail::on_host(*mask);
+        return run<number>(r, v, detail::host_elements(mask_local), offsets, options);
+      }
+    }();
+    auto advantages = detail::back_to(std::move(result.advantages), rewards);
+    auto returns = detail::back_to(std::move(result.returns), rewards);
+    return gae_result<decltype(advantages)>{std::move(advantages), std::move(returns)};
+  }
+
+  template <class Number, class R, class V, class Mask>
+  static gae_result<detail::array_of<Number>> run(const R& rewards, const V& values, const Mask& mask,
+                                                  std::span<const std::size_t> offsets, const gae_options& options) {
+    require_option(options.gamma >= 0 && options.gamma <= 1, "gamma", options.gamma, "in [0, 1]");
+    require_option(options.lambda >= 0 && options.lambda <= 1, "lambda", options.lambda, "in [0, 1]");
+    detail::check_lengths(rewards.size(), values.size(), "gae", "values");
+    detail::check_lengths(rewards.size(), mask.size(), "gae", "mask");
+    detail::check_offsets(offsets, rewards.size(), "gae");
+
+    const auto size = static_cast<Eigen::Index>(rewards.size());
+    gae_result<detail::array_of<Number>> result{detail::array_of<Number>(size), detail::array_of<Number>(size)};
+    Number* const advantages = result.advantages.data();
+    Number* const returns = result.returns.data();
+    const double gamma = options.gamma, decay = options.gamma * options.lambda;
+    for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+      double next_value = 0, next_advantage = 0;
+      for (std::size_t t = offsets[i + 1]; t-- > offsets[i];) {
+        if (mask[t] == 0) {
+          advantages[t] = returns[t] = 0;
+          continue;
+        }
+        const double value = static_cast<double>(values[t]);
+        const double error = static_cast<double>(rewards[t]) + gamma * next_value - value;
+        next_advantage = error + decay * next_advantage;
+        next_value = value;
+        advantages[t] = static_cast<Number>(next_advantage);
+        returns[t] = static_cast<Number>(next_advantage + value);
+      }
+    }
+    return result;
+  }
+};
+inline constexpr gae_fn gae{};
+
+}  // namespace coho

@@ -1,0 +1,105 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <coho/error.hpp>
+#include <concepts>
+
+namespace coho {
+
+/// What a checkpoint keeps of a KL controller.
+struct kl_controller_state {
+  double coefficient = 0;
+  friend bool operator==(const kl_controller_state&, const kl_controller_state&) = default;
+};
+
+/// kl_controller: where the coefficient β of the KL penalty comes from.
+///  (1) `c.coefficient()` returns β for the next batch;
+///  (2) `c.update(mean_sequence_kl, sequences)` tells it the mean over sequences of Σ_t KL_t (nats) of a batch of
+///  rollouts and
+///      how many sequences that was, over all ranks;
+///  (3) `c.save()` and `c.restore(saved)` keep its state over a restart.
+template <class Controller>
+concept kl_controller = requires(Controller& c, const Controller& saved, double kl, double sequences,
+                                 const kl_controller_state& state) {
+  { saved.coefficient() } -> std::convertible_to<double>;
+  c.update(kl, sequences);
+  { saved.save() } -> std::same_as<kl_controller_state>;
+  c.restore(state);
+};
+
+/// A constant β. Throws option_error when it is negative or not finite.
+class fixed_kl_controller {
+ public:
+  explicit fixed_kl_controller(double coefficient = 0.02) : coefficient_(coefficient) { check(coefficient); }
+
+  double coefficient() const noexcept { return coefficient_; }
+  void update(double, double) noexcept {}
+  kl_controller_state save() const noexcept { return {coefficient_}; }
+  /// The configured coefficient wins: a constant that was changed before a restart is meant to be changed.
+  void restore(const kl_controller_state&) noexcept {}
+
+ private:
+  static void check(double coefficient) {
+    require_option(std::isfinite(coefficient) && coefficient >= 0, "coefficient", coefficient, "finite and at least 0");
+  }
+  double coefficient_;
+};
+
+struct adaptive_kl_options {
+  double initial = 0.2;      ///< β of the first batch; > 0 (0 would stay 0)
+  double target = 6;         ///< wanted mean KL of a sequence, nats; > 0
+  double horizon = 10000;    ///< sequences over which an error of 100 % changes β by about that; > 0
+  double error_limit = 0.2;  ///< bound on the relative error that one update sees; > 0
+};
+
+/// Proportional control of β in log space (Ziegler et al. 2019, "Fine-Tuning Language Models from Human Preferences",
+/// §2.2):
+///
+///     e = clip((KL − target) / target, ±error_limit),   β ← β·(1 + e·sequences / horizon)
+///
+/// Throws option_error at construction; argument_error from `update` when the KL is not finite or the factor is not
+/// positive (more sequences at once than the horizon allows), from `restore` when the state is unusable.
+///
+///     coho::adaptive_kl_controller controller{{.initial = 0.1, .target = 6, .horizon = 10000}};
+///     controller.update(mean_sequence_kl, 576);
+///     options.kl_coefficient = controller.coefficient();
+class adaptive_kl_controller {
+ public:
+  explicit adaptive_kl_controller(const adaptive_kl_options& options = {})
+      : options_(options), coefficient_(options.initial) {
+    const auto positive = [](double x) { return std::isfinite(x) && x > 0; };
+    require_option(positive(options.initial), "initial", options.initial, "finite and greater than 0");
+    require_option(positive(options.target), "target", options.target, "finite and greater than 0");
+    require_option(positive(options.horizon), "horizon", options.horizon, "finite and greater than 0");
+    require_option(positive(options.error_limit), "error_limit", options.error_limit, "finite and greater than 0");
+  }
+
+  double coefficient() const noexcept { return coefficient_; }
+  const adaptive_kl_options& options() const noexcept { return options_; }
+
+  void update(double mean_sequence_kl, double sequences) {
+    require_argument(std::isfinite(mean_sequence_kl), "adaptive_kl_controller: the KL is not finite");
+    require_argument(sequences >= 0, "adaptive_kl_controller: the number of sequences is negative");
+    const double error =
+        std::clamp((mean_sequence_kl - options_.target) / options_.target, -options_.error_limit, options_.error_limit);
+    const double factor = 1 + error * sequences / options_.horizon;
+    require_argument(
+        factor > 0,
+        "adaptive_kl_controller: one update of so many sequences would make the coefficient negative; raise horizon");
+    coefficient_ *= factor;
+  }
+
+  kl_controller_state save() const noexcept { return {coefficient_}; }
+  void restore(const kl_controller_state& saved) {
+    require_argument(std::isfinite(saved.coefficient) && saved.coefficient > 0,
+                     "adaptive_kl_controller: the saved coefficient is not a positive number");
+    coefficient_ = saved.coefficient;
+  }
+
+ private:
+  adaptive_kl_options options_;
+  double coefficient_;
+};
+
+}  // namespace coho

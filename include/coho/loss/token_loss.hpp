@@ -1,0 +1,131 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <coho/eigen/as_array.hpp>
+#include <coho/error.hpp>
+#include <coho/math.hpp>
+#include <coho/reduce.hpp>
+#include <concepts>
+#include <cstddef>
+#include <string>
+#include <type_traits>
+
+/// Shared parts of the reduced losses: one pass over the tokens of the host in blocks that stay in cache, and the
+/// preparation of tensors. For writers of losses; users need only the losses.
+namespace coho::detail {
+
+/// A sum and a gradient per token; `value_of<T>` is double on the host and a 0-d tensor for tensors.
+template <class T>
+struct loss_value {
+  using type = double;
+};
+template <device_array T>
+struct loss_value<T> {
+  using type = typename array_traits<T>::value;
+};
+template <class T>
+struct loss_array {
+  using type = array_of<host_number_t<T>>;
+};
+template <device_array T>
+struct loss_array<T> {
+  using type = plain_t<T>;
+};
+template <floating_scalar T>
+struct loss_array<T> {
+  using type = T;
+};
+/// The scalar results of a loss over arrays of T.
+template <class T>
+using value_of = typename loss_value<std::remove_cvref_t<T>>::type;
+/// The gradient of a loss with respect to an argument of type T.
+template <class T>
+using gradient_of = typename loss_array<std::remove_cvref_t<T>>::type;
+
+// Equal weights of n elements.
+struct mean_weights {
+  std::size_t count;
+  double weight;
+  explicit mean_weights(std::size_t n) : count(n), weight(n == 0 ? 0 : 1 / static_cast<double>(n)) {}
+  std::size_t size() const noexcept { return count; }
+  double operator[](std::size_t) const noexcept { return weight; }
+};
+
+/// x where the condition holds, else 0. As a function, x is computed before the choice, so that no branch is needed.
+template <std::floating_point Number>
+constexpr Number keep_if(bool condition, Number x) noexcept {
+  return condition ? x : Number(0);
+}
+
+/// x limited to [low, high], NaN kept, in the form that processors have an instruction for.
+template <std::floating_point Number>
+constexpr Number limit(Number x, Number low, Number high) noexcept {
+  const Number above = low > x ? low : x;
+  return high < above ? high : above;
+}
+
+/// Elements that one block of a fused loop handles; ten scratch arrays of them fit the first-level cache.
+inline constexpr std::size_t token_block = 256;
+
+/// Scratch of one block. Loops over a whole block have a constant length, alias nothing and hold one choice at a time,
+/// so that they vectorise; sums are left to Eigen, because a compiler may not reorder floating-point additions.
+template <class Number>
+struct alignas(64) block {
+  Number data[token_block];
+
+  Number& operator[](std::size_t i) noexcept { return data[i]; }
+
+  /// Elements [begin, begin + count) of x followed by zeros to the end of a block: in place where x has a whole block
+  /// of this number type, converted and copied here otherwise.
+  template <class Range>
+  const Number* view(const Range& x, std::size_t begin, std::size_t count) {
+    if constexpr (requires {
+                    { x.data() } -> std::same_as<const Number*>;
+                  }) {
+      if (count == token_block) return x.data() + begin;
+    }
+    for (std::size_t k = 0; k < count; ++k) data[k] = static_cast<Number>(x[begin + k]);
+    std::fill(data + count, data + token_block, Number(0));
+    return data;
+  }
+  auto array() noexcept { return Eigen::Map<Eigen::Array<Number, token_block, 1>, Eigen::Aligned64>(data); }
+  double sum() noexcept { return array().template cast<double>().sum(); }
+  /// e to the power of each element; compilers do not vectorise std::exp.
+  void exp() noexcept { array() = array().exp(); }
+};
+
+/// A block's worth of numbers as an Eigen array.
+template <class Number>
+auto block_array(const Number* x) noexcept {
+  return Eigen::Map<const Eigen::Array<Number, token_block, 1>>(x);
+}
+
+/// Σ_k w_k·x_k in double.
+template <class Number>
+double dot(const double* weights, const Number* x) noexcept {
+  return (block_array(weights) * block_array(x).template cast<double>()).sum();
+}
+
+/// Writes w_k·x_k for the first `count` elements of a block.
+template <class Number, class Result>
+void store_product(const double* weights, const Number* x, Result* to, std::size_t count) {
+  const auto n = static_cast<Eigen::Index>(count);
+  Eigen::Map<Eigen::Array<Result, Eigen::Dynamic, 1>>(to, n) =
+      (block_array(weights).head(n) * block_array(x).head(n).template cast<double>()).template cast<Result>();
+}
+
+inline void require_finite(double value, const char* who) {
+  if (!std::isfinite(value)) {
+    throw argument_error(std::string(who) +
+                         ": the loss is not finite; a token of nonzero weight holds NaN or infinity");
+  }
+}
+
+/// The input with every token of weight 0 replaced, so that neither values nor gradients of masked NaN travel.
+template <class Tensor>
+Tensor without_masked(const Tensor& x, const token_weights<Tensor>& weights) {
+  return coho::where(weights.values != 0, x, 0.0);
+}
+
+}  // namespace coho::detail

@@ -1,0 +1,216 @@
+#pragma once
+
+#include <coho/eigen/as_array.hpp>
+#include <coho/error.hpp>
+#include <coho/math.hpp>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <type_traits>
+
+namespace coho {
+
+/// How the terms of many tokens become one number. With m_t the mask (1 = real response token), n_i the real tokens of
+/// sequence i, n their sum and N the number of sequences that have any:
+enum class reduction {
+  token_mean,              ///< Σ_t m_t·term_t / n: every token counts the same
+  sequence_mean_of_means,  ///< Σ_i (Σ_{t∈i} m_t·term_t / n_i) / N: every sequence counts the same
+  sequence_mean_of_sums,   ///< Σ_i (Σ_{t∈i} m_t·term_t) / N
+  fixed_length,            ///< Σ_t m_t·term_t / (N·fixed_length), free of length bias (Liu et al. 2025, Dr. GRPO)
+};
+
+struct reduction_options {
+  reduction kind = reduction::token_mean;
+  double fixed_length = 0;         ///< for reduction::fixed_length: the response length to divide by; > 0
+  double token_normalizer = 0;     ///< n of the whole batch when this is a part of it; 0: count the tokens of this part
+  double sequence_normalizer = 0;  ///< N of the whole batch when this is a part of it; 0: count this part's sequences
+};
+
+/// The weight w_t of each token in a reduced loss Σ_t w_t·term_t. A term whose weight is 0 is not read: NaN there stays
+/// there.
+template <class Array>
+struct token_weights {
+  Array values;
+};
+
+namespace detail {
+
+inline void check_offsets(std::span<const std::size_t> offsets, std::size_t total, const char* who) {
+  require_argument(!offsets.empty() && offsets.front() == 0,
+                   std::string(who) + ": offsets must start with 0 and have one entry more than there are sequences");
+  for (std::size_t i = 1; i < offsets.size(); ++i) {
+    require_argument(offsets[i - 1] <= offsets[i],
+                     std::string(who) + ": offsets decrease at entry " + std::to_string(i));
+  }
+  require_argument(offsets.back() == total, std::string(who) + ": offsets end at " + std::to_string(offsets.back()) +
+                                                ", but there are " + std::to_string(total) + " tokens");
+}
+
+inline void check_lengths(std::size_t expected, std::size_t found, const char* who, const char* what) {
+  require_argument(expected == found, std::string(who) + ": " + what + " has " + std::to_string(found) +
+                                          " elements where " + std::to_string(expected) + " were expected");
+}
+
+/// Calls f with host arrays whatever the arguments are; tensors are copied out (they are constants to f).
+template <class T>
+decltype(auto) on_host(const T& x) {
+  if constexpr (device_array<T>) {
+    return array_traits<T>::to_host(x);
+  } else {
+    return (x);
+  }
+}
+
+/// Brings an Eigen array to where `like` lives.
+template <class Array, class Like>
+auto back_to(Array&& x, const Like& like) {
+  if constexpr (device_array<Like>) {
+    return array_traits<Like>::from_host(x, like);
+  } else {
+    return std::remove_cvref_t<Array>(std::forward<Array>(x));
+  }
+}
+
+// The mask that has every token real; optimised away.
+struct all_real {
+  std::size_t count;
+  constexpr std::size_t size() const noexcept { return count; }
+  constexpr bool operator[](std::size_t) const noexcept { return true; }
+};
+
+template <class Mask>
+array_of<double> weights_on_host(const Mask& mask, std::span<const std::size_t> offsets,
+                                 const reduction_options& options) {
+  check_offsets(offsets, mask.size(), "make_token_weights");
+  require_option(options.kind != reduction::fixed_length || options.fixed_length > 0, "fixed_length",
+                 options.fixed_length, "greater than 0");
+  require_option(options.token_normalizer >= 0, "token_normalizer", options.token_normalizer, "0 (count) or greater");
+  require_option(options.sequence_normalizer >= 0, "sequence_normalizer", options.sequence_normalizer,
+                 "0 (count) or greater");
+
+  const std::size_t sequences = offsets.size() - 1;
+  array_of<double> lengths(static_cast<Eigen::Index>(sequences));
+  double tokens = 0, filled = 0;
+  for (std::size_t i = 0; i < sequences; ++i) {
+    std::size_t length = 0;
+    for (std::size_t t = offsets[i]; t < offsets[i + 1]; ++t) length += mask[t] != 0;
+    lengths[static_cast<Eigen::Index>(i)] = static_cast<double>(length);
+    tokens += static_cast<double>(length);
+    filled += length != 0;
+  }
+  if (options.token_normalizer > 0) tokens = options.token_normalizer;
+  if (options.sequence_normalizer > 0) filled = options.sequence_normalizer;
+
+  array_of<double> weights(static_cast<Eigen::Index>(mask.size()));
+  for (std::size_t i = 0; i < sequences; ++i) {
+    const double length = lengths[static_cast<Eigen::Index>(i)];
+    double weight = 0;
+    if (length > 0) {
+      switch (options.kind) {
+        case reduction::token_mean:
+          weight = 1 / tokens;
+          break;
+        case reduction::sequence_mean_of_means:
+          weight = 1 / (filled * length);
+          break;
+        case reduction::sequence_mean_of_sums:
+          weight = 1 / filled;
+          break;
+        case reduction::fixed_length:
+          weight = 1 / (filled * options.fixed_length);
+          break;
+      }
+    }
+    for (std::size_t t = offsets[i]; t < offsets[i + 1]; ++t)
+      weights[static_cast<Eigen::Index>(t)] = mask[t] != 0 ? weight : 0;
+  }
+  return weights;
+}
+
+}  // namespace detail
+
+struct make_token_weights_fn {
+  /// Weights of the tokens of N packed sequences.
+  ///
+  /// `mask`: one number a token, nonzero for real response tokens; array, range or tensor (then the weights are a
+  /// tensor beside it). `offsets`: N + 1 entries. For gradient accumulation give the counts of the whole batch as
+  /// normalizers, and the parts' losses and gradients add up to those of the batch at once. Without any real token all
+  /// weights are 0. Throws option_error (normalizers, fixed_length) and argument_error (offsets that do not fit the
+  /// mask).
+  ///
+  ///     auto weights = coho::make_token_weights(mask, batch.offsets, {.kind = coho::reduction::token_mean});
+  ///     double loss = coho::nll_loss{}(log_probs, weights);
+  template <class Mask>
+  auto operator()(const Mask& mask, std::span<const std::size_t> offsets, const reduction_options& options = {}) const {
+    if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
+    const auto& local = detail::on_host(mask);
+    auto weights = detail::weights_on_host(detail::host_elements(local), offsets, options);
+    auto placed = detail::back_to(std::move(weights), mask);
+    return token_weights<decltype(placed)>{std::move(placed)};
+  }
+  /// Every token is real.
+  auto operator()(std::span<const std::size_t> offsets, const reduction_options& options = {}) const {
+    require_argument(!offsets.empty(), "make_token_weights: offsets must start with 0");
+    return token_weights<detail::array_of<double>>{
+        detail::weights_on_host(detail::all_real{offsets.back()}, offsets, options)};
+  }
+};
+inline constexpr make_token_weights_fn make_token_weights{};
+
+struct weighted_sum_fn {
+  /// Σ_t w_t·x_t over the tokens with w_t ≠ 0, in double; differentiable on tensors.
+  /// Throws argument_error when the lengths differ.
+  ///
+  ///     auto mean_kl = coho::weighted_sum(coho::kl_estimate(log_probs, reference), weights);
+  template <class X, class W>
+  auto operator()(const X& x, const token_weights<W>& weights) const {
+    static_assert(detail::array_check<W>::passed);
+    if constexpr (detail::device_array<X>) {
+      return coho::sum(weights.values * coho::where(weights.values != 0, x, 0.0));
+    } else {
+      const auto xs = detail::host_elements(x);
+      const auto ws = detail::host_elements(weights.values);
+      detail::check_lengths(ws.size(), xs.size(), "weighted_sum", "x");
+      double total = 0;
+      for (std::size_t t = 0; t < xs.size(); ++t) total += ws[t] != 0 ? ws[t] * static_cast<double>(xs[t]) : 0.0;
+      return total;
+    }
+  }
+};
+inline constexpr weighted_sum_fn weighted_sum{};
+
+struct sequence_sums_fn {
+  /// Σ_{t∈i} x_t of each of N sequences over real tokens, in double. Returns an Eigen array of N (a tensor for tensors;
+  /// not differentiated). Throws argument_error when lengths or offsets do not fit.
+  ///
+  ///     Eigen::ArrayXd kl = coho::sequence_sums(per_token_kl, mask, offsets);
+  template <class X, class Mask>
+  auto operator()(const X& x, const Mask& mask, std::span<const std::size_t> offsets) const {
+    const auto& x_local = detail::on_host(x);
+    const auto& mask_local = detail::on_host(mask);
+    return detail::back_to(sums(detail::host_elements(x_local), detail::host_elements(mask_local), offsets), x);
+  }
+  template <class X>
+  auto operator()(const X& x, std::span<const std::size_t> offsets) const {
+    const auto& x_local = detail::on_host(x);
+    const auto xs = detail::host_elements(x_local);
+    return detail::back_to(sums(xs, detail::all_real{xs.size()}, offsets), x);
+  }
+
+ private:
+  template <class X, class Mask>
+  static detail::array_of<double> sums(const X& x, const Mask& mask, std::span<const std::size_t> offsets) {
+    detail::check_lengths(x.size(), mask.size(), "sequence_sums", "mask");
+    detail::check_offsets(offsets, x.size(), "sequence_sums");
+    detail::array_of<double> out(static_cast<Eigen::Index>(offsets.size() - 1));
+    for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+      double total = 0;
+      for (std::size_t t = offsets[i]; t < offsets[i + 1]; ++t) total += mask[t] != 0 ? static_cast<double>(x[t]) : 0.0;
+      out[static_cast<Eigen::Index>(i)] = total;
+    }
+    return out;
+  }
+};
+inline constexpr sequence_sums_fn sequence_sums{};
+
+}  // namespace coho

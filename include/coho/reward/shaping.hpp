@@ -1,0 +1,187 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <coho/advantage/whiten.hpp>
+#include <coho/concepts.hpp>
+#include <coho/eigen/as_array.hpp>
+#include <coho/error.hpp>
+#include <coho/kl/estimators.hpp>
+#include <coho/loss/token_loss.hpp>
+#include <coho/math.hpp>
+#include <coho/reduce.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace coho {
+
+/// What the unfinished penalty does to the reward of a response that no stop sequence ended.
+enum class unfinished_mode { add, replace };
+
+/// The token that receives the reward of its sequence.
+enum class reward_placement {
+  last_real_token,  ///< the last token whose mask is 1
+  /// The last position of the sequence's slot [offsets[i], offsets[i + 1]), padding or not. In a batch padded to a
+  /// fixed response length that is the fixed last position of AlpacaFarm's and SALMON's code. In an unpadded batch it
+  /// is the last token. With γ = λ = 1 the advantages of real tokens are the same for both placements.
+  last_position,
+};
+
+struct shaping_options {
+  double kl_coefficient = 0.02;  ///< β; finite and at least 0
+  kl_estimator estimator = kl_estimator::k1;
+  double kl_clip = 0;             ///< limits each KL_t to ±this; 0 is off
+  double reward_clip = 0;         ///< limits each sequence reward to ±this, before the penalty; 0 is off
+  double unfinished_penalty = 0;  ///< for responses with finished = 0; negative to punish; finite
+  unfinished_mode unfinished = unfinished_mode::add;
+  reward_placement placement = reward_placement::last_real_token;
+  double scale = 1;     ///< factor on the shaped rewards, KL included, when they are not whitened; finite
+  bool whiten = false;  ///< divide the shaped rewards by their deviation instead of scaling them
+  whiten_options whitening{.keep_mean = true};
+
+  /// SALMON's paper: §3.1 eq. 2 and App. F. Unbounded k1 at 0.02, reward on the last real token.
+  static shaping_options paper() { return {}; }
+  /// The released code: β 0.01, each KL_t at least 0, reward at the fixed last position, −6 added when unfinished, ×10.
+  static shaping_options salmon_code() {
+    return {.kl_coefficient = 0.01,
+            .estimator = kl_estimator::k1_clamped,
+            .unfinished_penalty = -6,
+            .placement = reward_placement::last_position,
+            .scale = 10,
+            .whitening = {.keep_mean = true, .scope = whiten_scope::all_positions}};
+  }
+};
+
+struct shape_rewards_fn {
+  /// Token rewards of N packed responses from one reward a sequence and a KL penalty a token:
+  ///
+  ///     r_t = scale·( −β·KL_t + [t is the placement of i]·R_i ),   R_i = clip(reward_i) + [unfinished]·penalty
+  ///
+  /// `sequence_rewards`: N numbers. `log_probs` (policy), `reference_log_probs`: one a token, nats, of the tempered
+  /// distribution that was sampled. `mask` (optional): one number a token, 0 for padding, whose log-probs are not read
+  /// and whose KL is 0. `offsets`: N + 1 entries. `finished`: N flags; empty means all. Arrays and ranges give an Eigen
+  /// array of double, tensors a tensor. A response without any real token has no place for its reward, which is
+  /// dropped; use `reward_placement::last_position` and padding to keep it. When `whiten` is set, all ranks must call
+  /// together. Throws option_error (options out of range), argument_error (lengths, offsets, a token reward that is not
+  /// finite).
+  ///
+  ///     coho::shaping_options options = coho::shaping_options::paper();
+  ///     options.kl_coefficient = controller.coefficient();
+  ///     auto token_rewards = coho::shape_rewards(rewards, log_probs, reference_log_probs, offsets, finished, options);
+  template <class Rewards, class LogProbs, class Reference, communicator Communicator = const local_communicator>
+  auto operator()(const Rewards& sequence_rewards, const LogProbs& log_probs, const Reference& reference_log_probs,
+                  std::span<const std::size_t> offsets, std::span<const std::uint8_t> finished,
+                  const shaping_options& options = {}, Communicator&& ranks = local_communicator{}) const {
+    return shape(sequence_rewards, log_probs, reference_log_probs, nullptr, offsets, finished, options, ranks);
+  }
+  template <class Rewards, class LogProbs, class Reference, class Mask,
+            communicator Communicator = const local_communicator>
+  auto operator()(const Rewards& sequence_rewards, const LogProbs& log_probs, const Reference& reference_log_probs,
+                  const Mask& mask, std::span<const std::size_t> offsets, std::span<const std::uint8_t> finished,
+                  const shaping_options& options = {}, Communicator&& ranks = local_communicator{}) const {
+    return shape(sequence_rewards, log_probs, reference_log_probs, &mask, offsets, finished, options, ranks);
+  }
+
+ private:
+  template <class Rewards, class LogProbs, class Reference, class Mask, class Communicator>
+  static auto shape(const Rewards& sequence_rewards, const LogProbs& log_probs, const Reference& reference_log_probs,
+                    Mask mask, std::span<const std::size_t> offsets, std::span<const std::uint8_t> finished,
+                    const shaping_options& options, Communicator& ranks) {
+    static_assert(detail::array_check<Rewards, LogProbs, Reference>::passed);
+    const auto& rewards_local = detail::on_host(sequence_rewards);
+    const auto& log_probs_local = detail::on_host(log_probs);
+    const auto& reference_local = detail::on_host(reference_log_probs);
+    const auto rewards = detail::host_elements(rewards_local);
+    const auto policy = detail::host_elements(log_probs_local);
+    const auto reference = detail::host_elements(reference_local);
+    auto shaped = [&] {
+      if constexpr (std::is_null_pointer_v<Mask>) {
+        return run(rewards, policy, reference, detail::all_real{policy.size()}, offsets, finished, options, ranks);
+      } else {
+        const auto& mask_local = detail::on_host(*mask);
+        return run(rewards, policy, reference, detail::host_elements(mask_local), offsets, finished, options, ranks);
+      }
+    }();
+    return detail::back_to(std::move(shaped), log_probs);
+  }
+
+  static void check(const shaping_options& options) {
+    require_option(std::isfinite(options.kl_coefficient) && options.kl_coefficient >= 0, "kl_coefficient",
+                   options.kl_coefficient, "finite and at least 0");
+    require_option(options.kl_clip >= 0, "kl_clip", options.kl_clip, "0 (off) or greater");
+    require_option(options.reward_clip >= 0, "reward_clip", options.reward_clip, "0 (off) or greater");
+    require_option(std::isfinite(options.unfinished_penalty), "unfinished_penalty", options.unfinished_penalty,
+                   "finite");
+    require_option(std::isfinite(options.scale), "scale", options.scale, "finite");
+  }
+
+  template <class Rewards, class Policy, class Reference, class Mask, class Communicator>
+  static Eigen::ArrayXd run(const Rewards& rewards, const Policy& policy, const Reference& reference, const Mask& mask,
+                            std::span<const std::size_t> offsets, std::span<const std::uint8_t> finished,
+                            const shaping_options& options, Communicator& ranks) {
+    check(options);
+    detail::check_lengths(policy.size(), reference.size(), "shape_rewards", "reference_log_probs");
+    detail::check_lengths(policy.size(), mask.size(), "shape_rewards", "mask");
+    detail::check_offsets(offsets, policy.size(), "shape_rewards");
+    const std::size_t sequences = offsets.size() - 1;
+    detail::check_lengths(sequences, rewards.size(), "shape_rewards", "sequence_rewards");
+    if (!finished.empty()) detail::check_lengths(sequences, finished.size(), "shape_rewards", "finished");
+
+    Eigen::ArrayXd out(static_cast<Eigen::Index>(policy.size()));
+    const double scale = options.whiten ? 1 : options.scale;
+    const double factor = scale * options.kl_coefficient;
+    const double kl_limit = options.kl_clip > 0 ? options.kl_clip : std::numeric_limits<double>::infinity();
+    const double reward_limit = options.reward_clip > 0 ? options.reward_clip : std::numeric_limits<double>::infinity();
+    double broken = 0;  // NaN as soon as anything is not finite
+    detail::with_estimator(options.estimator, [&](auto estimator) {
+      constexpr std::size_t block = detail::token_block;
+      detail::block<double> kl, policy_scratch, reference_scratch;
+      for (std::size_t begin = 0; begin < policy.size(); begin += block) {
+        const std::size_t count = std::min(policy.size() - begin, block);
+        const auto n = static_cast<Eigen::Index>(count);
+        kl.array() = detail::block_array(policy_scratch.view(policy, begin, count)) -
+                     detail::block_array(reference_scratch.view(reference, begin, count));
+        if constexpr (!std::is_same_v<Mask, detail::all_real>) {
+          for (std::size_t k = 0; k < count; ++k) kl[k] = detail::keep_if(mask[begin + k] != 0, kl[k]);
+        }
+        for (std::size_t k = 0; k < block; ++k)
+          kl[k] = detail::limit(detail::kl_of(kl[k], estimator()), -kl_limit, kl_limit);
+        broken += (kl.array() - kl.array()).sum();
+        out.segment(static_cast<Eigen::Index>(begin), n) = 0.0 - factor * kl.array().head(n);
+      }
+    });
+    for (std::size_t i = 0; i < sequences; ++i) {
+      std::size_t end = offsets[i + 1];  // one after the token that is rewarded
+      if (options.placement == reward_placement::last_real_token) {
+        while (end > offsets[i] && mask[end - 1] == 0) --end;
+      }
+      if (end == offsets[i]) continue;
+      double reward = array_traits<double>::clamp(static_cast<double>(rewards[i]), -reward_limit, reward_limit);
+      if (!finished.empty() && finished[i] == 0) {
+        reward = options.unfinished == unfinished_mode::add ? reward + options.unfinished_penalty
+                                                            : options.unfinished_penalty;
+      }
+      broken += reward - reward;
+      out.data()[end - 1] += scale * reward;
+    }
+    require_argument(broken == 0, "shape_rewards: a sequence reward or the KL of a real token is not finite");
+    if (options.whiten) out = coho::whiten(out, whitened_positions(mask), options.whitening, ranks);
+    return out;
+  }
+
+  template <class Mask>
+  static std::span<const typename Mask::value_type> whitened_positions(const Mask& mask) {
+    return {mask.data(), mask.size()};
+  }
+  static std::vector<std::uint8_t> whitened_positions(const detail::all_real& mask) {
+    return std::vector<std::uint8_t>(mask.size(), 1);
+  }
+};
+inline constexpr shape_rewards_fn shape_rewards{};
+
+}  // namespace coho

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <Eigen/Core>
+#include <coho/math.hpp>
+
+namespace coho {
+
+/// Tensors as arrays. The objects of <coho/math.hpp> and every `operator()` of a loss are differentiable on them.
+///
+/// Algorithms whose results are constants of the optimisation (`gae`, `whiten`, `shape_rewards`, `make_token_weights`)
+/// take tensors too: they copy to the host in double, run the one implementation there, and copy the result back to the
+/// device and number type of their first argument. No gradient flows through them. Tensors are one-dimensional, over
+/// packed response tokens.
+///
+///     auto loss = coho::ppo_clip_loss{}(log_probs, old_log_probs, advantages, weights);
+///     loss.backward();
+template <>
+struct array_traits<at::Tensor> {
+  using plain = at::Tensor;
+  using scalar = at::Tensor;
+  using value = at::Tensor;
+  static constexpr bool host = false;
+
+  template <class A, class B>
+  static at::Tensor min(const A& a, const B& b) {
+    return at::minimum(lift(a, b), lift(b, a));
+  }
+  template <class A, class B>
+  static at::Tensor max(const A& a, const B& b) {
+    return at::maximum(lift(a, b), lift(b, a));
+  }
+  static at::Tensor clamp(const at::Tensor& x, double low, double high) { return at::clamp(x, low, high); }
+  template <class A, class B>
+  static at::Tensor where(const at::Tensor& condition, const A& a, const B& b) {
+    return at::where(condition, lift(a, b), lift(b, a));
+  }
+  static at::Tensor sum(const at::Tensor& x) { return at::sum(x); }
+  static at::Tensor detach(const at::Tensor& x) { return x.detach(); }
+
+  static Eigen::ArrayXd to_host(const at::Tensor& x) {
+    const at::Tensor flat = x.detach().to(at::kCPU, at::kDouble).contiguous().view({-1});
+    return Eigen::Map<const Eigen::ArrayXd>(flat.data_ptr<double>(), static_cast<Eigen::Index>(flat.numel()));
+  }
+  static at::Tensor from_host(const Eigen::ArrayXd& x, const at::Tensor& like) {
+    // A mask of integers gives weights, which are not integers.
+    const auto type = at::isFloatingType(like.scalar_type()) ? like.scalar_type() : at::kFloat;
+    const at::Tensor out = at::empty({static_cast<std::int64_t>(x.size())}, at::kDouble);
+    Eigen::Map<Eigen::ArrayXd>(out.data_ptr<double>(), x.size()) = x;
+    return out.to(like.device(), type);
+  }
+
+ private:
+  template <class A, class B>
+  static at::Tensor lift(const A& a, const B& b) {
+    if constexpr (std::is_convertible_v<const A&, at::Tensor>) {
+      return a;
+    } else {
+      return at::scalar_tensor(static_cast<double>(a), static_cast<const at::Tensor&>(b).options());
+    }
+  }
+};
+
+}  // namespace coho

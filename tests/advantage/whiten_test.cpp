@@ -1,0 +1,105 @@
+#include <coho/advantage/whiten.hpp>
+#include <numeric>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/test_arrays.hpp"
+
+using namespace coho::test;
+using coho::deviation, coho::whiten, coho::whiten_scope;
+
+namespace {
+
+// Plays back the sums that the other ranks would have sent.
+struct scripted_communicator {
+  std::vector<double> others;
+  std::size_t next = 0;
+  std::size_t rank() const { return 0; }
+  std::size_t size() const { return 2; }
+  void all_reduce_sum(std::span<double> numbers) {
+    for (double& x : numbers) x += others.at(next++);
+  }
+  void all_reduce_sum(std::span<float>) {}
+};
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("mean 0, population deviation 1", "", Eigen::ArrayXd, Eigen::ArrayXf, std::vector<double>,
+                   std::vector<float>) {
+  const auto y = whiten(make<TestType>({1, 2, 3, 4}));
+  const double unit = std::sqrt(1.25);
+  for (int i = 0; i < 4; ++i) CHECK(y[i] == Approx((i - 1.5) / unit).epsilon(1e-6));
+}
+
+TEST_CASE("the options of whitening") {
+  const Eigen::ArrayXd x = array({1, 2, 3, 4});
+  CHECK(whiten(x, {.keep_mean = true}).mean() == Approx(2.5));
+  const auto bessel = whiten(x, {.deviation = deviation::bessel});
+  CHECK(bessel.square().sum() / 3 == Approx(1));
+  CHECK(whiten(x, {.epsilon = 1.0})[3] == Approx(1.5 / (std::sqrt(1.25) + 1)));
+}
+
+TEST_CASE("mistake 9: masked numbers do not leak into whitening") {
+  const Eigen::ArrayXd x = array({1, not_a_number, 2, infinity, 3});
+  const flags mask{1, 0, 1, 0, 1};
+  const Eigen::ArrayXd y = whiten(x, mask), expected = whiten(array({1, 2, 3}));
+  CHECK((y == array({expected[0], 0, expected[1], 0, expected[2]})).all());
+}
+
+TEST_CASE("presets: the paper whitens real tokens, the released code padding too") {
+  const Eigen::ArrayXd x = array({1, 3, 0, 0});
+  const flags mask{1, 1, 0, 0};
+  CHECK(whiten(x, mask, coho::whiten_options::paper()).isApprox(array({-1, 1, 0, 0}), 1e-7));
+  const Eigen::ArrayXd unmasked = whiten(x, mask, coho::whiten_options::salmon_code());
+  CHECK(unmasked.isApprox((x - 1) / std::sqrt(1.5), 1e-7));
+}
+
+TEST_CASE("equal numbers, one number and none give zeros, never NaN") {
+  CHECK((whiten(array({5, 5, 5})) == 0.0).all());
+  CHECK((whiten(array({5, 5, 5}), {.keep_mean = true}) == 5.0).all());
+  CHECK((whiten(array({7}), {.deviation = deviation::bessel}) == 0.0).all());
+  CHECK(whiten(Eigen::ArrayXd()).size() == 0);
+  CHECK((whiten(array({not_a_number, not_a_number}), flags{0, 0}) == 0.0).all());
+}
+
+TEST_CASE("a mean far from zero does not cancel the deviation") {
+  Eigen::ArrayXd x(10001);
+  for (Eigen::Index i = 0; i < x.size(); ++i) x[i] = 1e9 + static_cast<double>(i % 3 - 1);
+  const Eigen::ArrayXd y = whiten(x);
+  CHECK(y.square().mean() == Approx(1).epsilon(1e-6));
+  CHECK(y.mean() == Approx(0).margin(1e-6));
+}
+
+TEST_CASE("long arrays, with every remainder of the blocks") {
+  for (const Eigen::Index size : {1, 7, 8, 9, 2047, 2048, 2049, 5003}) {
+    const Eigen::ArrayXd x = normals(size, 5) * 3 + 1;
+    const coho::moments m = coho::detail::global_moments(
+        coho::as_span(x), coho::detail::all_real{static_cast<std::size_t>(size)}, deviation::population, coho::local);
+    CHECK(m.mean == Approx(x.mean()).epsilon(1e-12));
+    CHECK(m.deviation == Approx(std::sqrt((x - x.mean()).square().mean())).epsilon(1e-12).margin(1e-12));
+    CHECK(m.count == static_cast<double>(size));
+  }
+}
+
+TEST_CASE("ranks together whiten as one batch would") {
+  const Eigen::ArrayXd mine = array({1, 2, 3}), theirs = array({10, 20}), all = array({1, 2, 3, 10, 20});
+  const double shift = theirs.mean() - all.mean();
+  const double their_squares = (theirs - theirs.mean()).square().sum() + 2 * shift * shift;
+  const Eigen::ArrayXd expected = whiten(all).head(3);
+
+  scripted_communicator ranks{{2, theirs.sum(), their_squares}};
+  CHECK(whiten(mine, flags{1, 1, 1}, {}, ranks).isApprox(expected, 1e-12));
+  CHECK(ranks.next == 3);
+
+  // A rank without tokens takes part and returns its zeros.
+  scripted_communicator busy{{5, all.sum(), 100}};
+  CHECK((whiten(array({not_a_number}), flags{0}, {}, busy) == 0.0).all());
+  CHECK(busy.next == 3);
+}
+
+TEST_CASE("whitening names what it cannot use") {
+  CHECK_THROWS_AS(whiten(array({1, 2}), flags{1}), coho::argument_error);
+  CHECK_THROWS_AS(whiten(array({1, not_a_number})), coho::argument_error);
+  CHECK_THROWS_AS(whiten(array({1, infinity}), flags{1, 1}), coho::argument_error);
+  CHECK_THROWS_AS(whiten(array({1, 2}), {.epsilon = 0}), coho::option_error);
+}

@@ -1,0 +1,105 @@
+#include <coho/kl/estimators.hpp>
+#include <span>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/finite_difference.hpp"
+#include "support/test_arrays.hpp"
+
+using namespace coho::test;
+using enum coho::kl_estimator;
+using coho::kl_estimate;
+
+namespace {
+constexpr coho::kl_estimator all[] = {k1, k2, k3, absolute, k1_clamped, k3_straight_through};
+}
+
+TEMPLATE_TEST_CASE("log-prob -1 against references 0, -15, -30", "", Eigen::ArrayXd, Eigen::ArrayXf,
+                   std::vector<double>, std::vector<float>) {
+  const auto p = make<TestType>({-1, -1, -1}), reference = make<TestType>({0, -15, -30});
+  const auto check = [&](coho::kl_estimator estimator, double a, double b, double c) {
+    const auto kl = kl_estimate(p, reference, estimator);
+    STATIC_REQUIRE(std::is_same_v<typename std::remove_cvref_t<decltype(kl)>::Scalar, typename TestType::value_type>);
+    CHECK(kl[0] == Approx(a).margin(5e-5));
+    CHECK(kl[1] == Approx(b).epsilon(1e-6));
+    CHECK(kl[2] == Approx(c).epsilon(1e-6));
+  };
+  check(k1, -1, 14, 29);
+  check(k2, 0.5, 98, 420.5);
+  check(k3, 0.7183, 13, 28);
+  check(absolute, 1, 14, 29);
+  check(k1_clamped, 0, 14, 29);
+  check(k3_straight_through, 0.7183, 13, 28);
+}
+
+TEST_CASE("estimates of single numbers") {
+  CHECK(kl_estimate(-1.0, -15.0) == 14.0);
+  CHECK(kl_estimate(-1.0, -1.0, k3) == 0.0);
+  CHECK(kl_estimate(-1.0, 0.0, k1_clamped) == 0.0);
+}
+
+TEST_CASE("k3 keeps its digits where the policies nearly agree") {
+  // e^−d − 1 + d ≈ d²/2 − d³/6.
+  const double d = 1e-6;
+  CHECK(kl_estimate(d, 0.0, k3) == Approx(0.5 * d * d).epsilon(1e-3));
+}
+
+TEST_CASE("expectations over the policy: k1 and k3 are exact, k2 is close") {
+  const Eigen::ArrayXd p = array({0.2, 0.5, 0.3}), q = array({0.25, 0.45, 0.3});
+  const double exact = (p * (p / q).log()).sum();
+  const auto expected = [&](coho::kl_estimator estimator) {
+    return (p * kl_estimate(p.log(), q.log(), estimator)).sum();
+  };
+  CHECK(expected(k1) == Approx(exact).epsilon(1e-12));
+  CHECK(expected(k3) == Approx(exact).epsilon(1e-12));
+  CHECK(expected(k2) == Approx(exact).epsilon(0.05));
+}
+
+TEST_CASE("mistake 5: only k1 can be negative, and k1_clamped is k1 without that") {
+  const Eigen::ArrayXd p = normals(200, 1), q = normals(200, 2);
+  CHECK((kl_estimate(p, q, k1) < 0.0).any());
+  for (const auto estimator : {k2, k3, absolute, k1_clamped, k3_straight_through})
+    CHECK((kl_estimate(p, q, estimator) >= 0.0).all());
+  CHECK((kl_estimate(p, q, k1_clamped) == (p - q).max(0.0)).all());
+}
+
+TEST_CASE("the KL of a policy with itself is 0") {
+  const Eigen::ArrayXd p = normals(20, 1);
+  for (const auto estimator : all) CHECK((kl_estimate(p, p, estimator) == 0.0).all());
+}
+
+TEST_CASE("NaN stays at its token and lengths are checked") {
+  for (const auto estimator : all) {
+    const auto kl = kl_estimate(array({not_a_number, -1}), array({-1, -2}), estimator);
+    CHECK(std::isnan(kl[0]));
+    CHECK(std::isfinite(kl[1]));
+  }
+  CHECK_THROWS_AS(kl_estimate(array({1, 2}), array({1})), coho::argument_error);
+  CHECK(kl_estimate(std::vector<double>{}, std::vector<double>{}).size() == 0);
+}
+
+TEST_CASE("kl_loss: value, closed-form gradient and masks") {
+  const Eigen::ArrayXd p = normals(12, 3), q = normals(12, 4);
+  flags mask(12, 1);
+  mask[4] = mask[9] = 0;
+  const auto weights =
+      coho::make_token_weights(mask, offsets{0, 5, 12}, {.kind = coho::reduction::sequence_mean_of_means});
+  for (const auto estimator : all) {
+    const coho::kl_loss loss{{.estimator = estimator}};
+    const auto result = loss.value_and_grad(p, q, weights);
+    CHECK(result.value == Approx(coho::weighted_sum(kl_estimate(p, q, estimator), weights)).epsilon(1e-12));
+    CHECK(loss(p, q, weights) == result.value);
+    // The straight-through estimator is defined by having another's gradient.
+    const coho::kl_loss as{{.estimator = estimator == k3_straight_through ? k2 : estimator}};
+    check_gradient(p, result.d_log_probs, [&](const Eigen::ArrayXd& x) { return as(x, q, weights); });
+  }
+  Eigen::ArrayXd broken = p;
+  broken[4] = not_a_number;
+  const auto result = coho::kl_loss{}.value_and_grad(broken, q, weights);
+  CHECK(std::isfinite(result.value));
+  CHECK(result.d_log_probs[4] == 0);
+  broken[0] = not_a_number;
+  CHECK_THROWS_AS(coho::kl_loss{}(broken, q, weights), coho::argument_error);
+  CHECK_THROWS_AS(coho::kl_loss{}(p, q.head(3), weights), coho::argument_error);
+  CHECK_THROWS_AS(coho::kl_loss{}(p.head(3), q.head(3), weights), coho::argument_error);
+}

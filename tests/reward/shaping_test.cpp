@@ -1,0 +1,140 @@
+#include <coho/advantage/gae.hpp>
+#include <coho/reward/shaping.hpp>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/test_arrays.hpp"
+
+using namespace coho::test;
+using coho::shape_rewards, coho::shaping_options;
+
+namespace {
+const flags all_finished{};
+}
+
+TEMPLATE_TEST_CASE("KL at every token, reward at the last", "", Eigen::ArrayXd, Eigen::ArrayXf, std::vector<double>,
+                   std::vector<float>) {
+  const auto p = make<TestType>({-1, -2, -3}), q = make<TestType>({-2, -2, -2}), rewards = make<TestType>({10, 20});
+  const Eigen::ArrayXd shaped = shape_rewards(rewards, p, q, offsets{0, 2, 3}, all_finished, {.kl_coefficient = 0.5});
+  CHECK((shaped == array({-0.5, 10, 20.5})).all());
+}
+
+TEST_CASE("mistake 1: the sequence reward lands on the last real token, not on padding nor past the end") {
+  // Two responses padded to four: of two and of four real tokens.
+  const Eigen::ArrayXd zero = Eigen::ArrayXd::Zero(8);
+  const flags mask{1, 1, 0, 0, 1, 1, 1, 1};
+  const Eigen::ArrayXd shaped = shape_rewards(array({3, 5}), zero, zero, mask, offsets{0, 4, 8}, all_finished);
+  CHECK((shaped == array({0, 3, 0, 0, 0, 0, 0, 5})).all());
+  // Interior gaps do not end a response.
+  CHECK((shape_rewards(array({3}), zero.head(4), zero.head(4), flags{1, 0, 1, 0}, offsets{0, 4}, all_finished) ==
+         array({0, 0, 3, 0}))
+            .all());
+}
+
+TEST_CASE("the fixed last position, and what it changes") {
+  const Eigen::ArrayXd zero = Eigen::ArrayXd::Zero(8);
+  const flags mask{1, 1, 0, 0, 1, 1, 1, 1};
+  const offsets slots{0, 4, 8};
+  shaping_options fixed;
+  fixed.placement = coho::reward_placement::last_position;
+  const Eigen::ArrayXd last = shape_rewards(array({3, 5}), zero, zero, mask, slots, all_finished, fixed);
+  CHECK((last == array({0, 0, 0, 3, 0, 0, 0, 5})).all());
+
+  // With discounts of 1 the advantages of real tokens do not notice, whatever the padding's values.
+  const Eigen::ArrayXd real = shape_rewards(array({3, 5}), zero, zero, mask, slots, all_finished),
+                       values = normals(8, 1);
+  const auto a = coho::gae(last, values, slots), b = coho::gae(real, values, mask, slots);
+  for (Eigen::Index t = 0; t < 8; ++t) {
+    if (mask[static_cast<std::size_t>(t)]) CHECK(a.advantages[t] == Approx(b.advantages[t]).margin(1e-12));
+  }
+  // With a discount they do.
+  const auto c = coho::gae(last, values, slots, {.gamma = 0.9});
+  const auto d = coho::gae(real, values, mask, slots, {.gamma = 0.9});
+  CHECK(std::abs(c.advantages[0] - d.advantages[0]) > 0.1);
+  // Without padding both are the last token.
+  CHECK((shape_rewards(array({3, 5}), zero, zero, slots, all_finished, fixed) ==
+         shape_rewards(array({3, 5}), zero, zero, slots, all_finished))
+            .all());
+}
+
+TEST_CASE("unfinished responses: add or replace") {
+  const Eigen::ArrayXd zero = Eigen::ArrayXd::Zero(2), rewards = array({1, 2});
+  const offsets one_each{0, 1, 2};
+  const flags finished{1, 0};
+  CHECK((shape_rewards(rewards, zero, zero, one_each, finished, {.unfinished_penalty = -6}) == array({1, -4})).all());
+  CHECK((shape_rewards(rewards, zero, zero, one_each, finished,
+                       {.unfinished_penalty = -6, .unfinished = coho::unfinished_mode::replace}) == array({1, -6}))
+            .all());
+  CHECK((shape_rewards(rewards, zero, zero, one_each, finished) == array({1, 2})).all());
+}
+
+TEST_CASE("clips of reward and KL") {
+  const Eigen::ArrayXd p = array({0, 0}), q = array({-30, 30});
+  const Eigen::ArrayXd shaped = shape_rewards(array({100}), p, q, offsets{0, 2}, all_finished,
+                                              {.kl_coefficient = 1, .kl_clip = 10, .reward_clip = 5});
+  CHECK((shaped == array({-10, 15})).all());
+}
+
+TEST_CASE("mistake 5: the paper's preset lets KL be negative, the released code's clamps it at 0") {
+  const Eigen::ArrayXd p = array({-3, -1}), q = array({-1, -3});
+  CHECK(shape_rewards(array({0}), p, q, offsets{0, 2}, all_finished, shaping_options::paper())
+            .isApprox(array({0.04, -0.04})));
+  CHECK(shape_rewards(array({0}), p, q, offsets{0, 2}, all_finished, shaping_options::salmon_code())
+            .isApprox(array({0, -0.2})));
+}
+
+TEST_CASE("the released code's preset in one example") {
+  // One response of two real tokens in a slot of three, unfinished: 10·(−0.01·KL), and 10·(1.5 − 6) at the fixed last
+  // position.
+  const Eigen::ArrayXd shaped = shape_rewards(array({1.5}), array({-1, -1, not_a_number}), array({-3, 0, not_a_number}),
+                                              flags{1, 1, 0}, offsets{0, 3}, flags{0}, shaping_options::salmon_code());
+  CHECK(shaped.isApprox(array({-0.2, 0, -45})));
+}
+
+TEST_CASE("whitening of shaped rewards keeps the mean and takes the place of the scale") {
+  const Eigen::ArrayXd p = normals(6, 1), q = normals(6, 2), rewards = array({1, 4});
+  const offsets slots{0, 2, 6};
+  const flags mask{1, 1, 1, 1, 1, 0};
+  shaping_options options{.scale = 10, .whiten = true};
+  const Eigen::ArrayXd raw = shape_rewards(rewards, p, q, mask, slots, all_finished);
+  CHECK(shape_rewards(rewards, p, q, mask, slots, all_finished, options)
+            .isApprox(coho::whiten(raw, mask, {.keep_mean = true})));
+  options.whitening = coho::whiten_options{.keep_mean = true, .scope = coho::whiten_scope::all_positions};
+  CHECK(shape_rewards(rewards, p, q, mask, slots, all_finished, options)
+            .isApprox(coho::whiten(raw, {.keep_mean = true})));
+  CHECK(shape_rewards(rewards, p, q, slots, all_finished, {.whiten = true})
+            .isApprox(coho::whiten(shape_rewards(rewards, p, q, slots, all_finished), {.keep_mean = true})));
+}
+
+TEST_CASE("mistake 9: masked NaN does not reach shaped rewards") {
+  const Eigen::ArrayXd shaped = shape_rewards(array({1}), array({-1, not_a_number}), array({-1, infinity}), flags{1, 0},
+                                              offsets{0, 2}, all_finished);
+  CHECK((shaped == array({1, 0})).all());
+}
+
+TEST_CASE("empty responses, and responses without a real token, have no place for a reward") {
+  const Eigen::ArrayXd zero = Eigen::ArrayXd::Zero(2);
+  CHECK((shape_rewards(array({9, 1}), zero, zero, offsets{0, 0, 2}, all_finished) == array({0, 1})).all());
+  CHECK((shape_rewards(array({9}), zero, zero, flags{0, 0}, offsets{0, 2}, all_finished) == 0.0).all());
+  CHECK((shape_rewards(array({9}), zero, zero, flags{0, 0}, offsets{0, 2}, all_finished,
+                       {.placement = coho::reward_placement::last_position}) == array({0, 9}))
+            .all());
+}
+
+TEST_CASE("shaping names what it cannot use") {
+  const Eigen::ArrayXd two = array({1, 2}), one = array({1});
+  const offsets whole{0, 2};
+  CHECK_THROWS_AS(shape_rewards(two, two, two, whole, all_finished), coho::argument_error);
+  CHECK_THROWS_AS(shape_rewards(one, two, one, whole, all_finished), coho::argument_error);
+  CHECK_THROWS_AS(shape_rewards(one, two, two, flags{1}, whole, all_finished), coho::argument_error);
+  CHECK_THROWS_AS(shape_rewards(one, two, two, offsets{0, 1}, all_finished), coho::argument_error);
+  CHECK_THROWS_AS(shape_rewards(one, two, two, whole, flags{1, 1}), coho::argument_error);
+  CHECK_THROWS_AS(shape_rewards(array({not_a_number}), two, two, whole, all_finished), coho::argument_error);
+  CHECK_THROWS_AS(shape_rewards(one, array({1, not_a_number}), two, whole, all_finished), coho::argument_error);
+  CHECK_THROWS_AS(shape_rewards(one, two, two, whole, all_finished, {.kl_coefficient = -1}), coho::option_error);
+  CHECK_THROWS_AS(shape_rewards(one, two, two, whole, all_finished, {.kl_clip = -1}), coho::option_error);
+  CHECK_THROWS_AS(shape_rewards(one, two, two, whole, all_finished, {.reward_clip = -1}), coho::option_error);
+  CHECK_THROWS_AS(shape_rewards(one, two, two, whole, all_finished, {.unfinished_penalty = not_a_number}),
+                  coho::option_error);
+  CHECK_THROWS_AS(shape_rewards(one, two, two, whole, all_finished, {.scale = infinity}), coho::option_error);
+}

@@ -1,0 +1,219 @@
+#include <algorithm>
+#include <cmath>
+#include <coho/advantage/gae.hpp>
+#include <coho/advantage/whiten.hpp>
+#include <coho/kl/estimators.hpp>
+#include <coho/loss/bradley_terry.hpp>
+#include <coho/loss/nll.hpp>
+#include <coho/loss/ppo_clip.hpp>
+#include <coho/loss/value_clip.hpp>
+#include <coho/reward/shaping.hpp>
+#include <coho/reward/symbolic.hpp>
+#include <coho/torch/ops.hpp>
+
+#include "support/catch.hpp"
+#include "support/test_arrays.hpp"
+
+using namespace coho::test;
+
+namespace {
+
+using traits = coho::array_traits<at::Tensor>;
+
+at::Tensor tensor(const Eigen::ArrayXd& x, at::ScalarType type = at::kDouble) {
+  return traits::from_host(x, at::empty({0}, type));
+}
+at::Tensor leaf(const Eigen::ArrayXd& x) { return tensor(x).set_requires_grad(true); }
+Eigen::ArrayXd host(const at::Tensor& x) { return traits::to_host(x); }
+double number(const at::Tensor& x) { return x.item<double>(); }
+
+bool close(const Eigen::ArrayXd& a, const Eigen::ArrayXd& b) {
+  return a.size() == b.size() && ((a - b).abs() <= 1e-6 * a.abs().max(b.abs()).max(1.0)).all();
+}
+
+// 23 tokens in four sequences, every fifth masked, with NaN wherever it is masked.
+struct batch {
+  offsets slots{0, 9, 9, 10, 23};
+  flags mask = flags(23, 1);
+  Eigen::ArrayXd old = normals(23, 1), log_probs = old + normals(23, 2, 0.3), advantages = normals(23, 3),
+                 returns = normals(23, 4);
+  at::Tensor mask_tensor;
+
+  batch() {
+    for (std::size_t t = 0; t < 23; t += 5) mask[t] = 0;
+    Eigen::ArrayXd numbers(23);
+    for (Eigen::Index t = 0; t < 23; ++t) {
+      numbers[t] = mask[static_cast<std::size_t>(t)];
+      if (numbers[t] == 0) old[t] = log_probs[t] = advantages[t] = returns[t] = not_a_number;
+    }
+    mask_tensor = tensor(numbers);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("the objects of math.hpp on tensors agree with Eigen") {
+  STATIC_REQUIRE(coho::array_like<at::Tensor>);
+  const Eigen::ArrayXd x = normals(50, 1, 3), y = normals(50, 2, 3);
+  const at::Tensor a = tensor(x), b = tensor(y);
+  CHECK(close(host(coho::min(a, b)), coho::min(x, y)));
+  CHECK(close(host(coho::max(a, 0.5)), coho::max(x, 0.5)));
+  CHECK(close(host(coho::max(0.5, a)), coho::max(0.5, x)));
+  CHECK(close(host(coho::clamp(a, -1, 1)), coho::clamp(x, -1, 1)));
+  CHECK(close(host(coho::where(a > 0, a, 7.0)), coho::where(x > 0.0, x, 7.0)));
+  CHECK(close(host(coho::softplus(a * 20)), coho::softplus(x * 20.0)));
+  CHECK(close(host(coho::log_sigmoid(a)), coho::log_sigmoid(x)));
+  CHECK(close(host(coho::sigmoid(a)), coho::sigmoid(x)));
+  CHECK(number(coho::sum(a)) == Approx(coho::sum(x)));
+  CHECK(std::isnan(number(coho::max(tensor(array({not_a_number})), 0.0))));
+  CHECK_FALSE(coho::detach(leaf(x)).requires_grad());
+}
+
+TEST_CASE("ppo_clip on tensors: value, autograd and closed form agree with the host") {
+  const batch b;
+  for (const double dual : {0.0, 1.5}) {
+    const coho::ppo_clip_loss loss{{.clip_low = 0.15, .clip_high = 0.25, .dual_clip = dual}};
+    const coho::reduction_options reduced{.kind = coho::reduction::sequence_mean_of_means};
+    const auto weights = coho::make_token_weights(b.mask, b.slots, reduced);
+    const auto tensor_weights = coho::make_token_weights(b.mask_tensor, b.slots, reduced);
+    const auto expected = loss.value_and_grad(b.log_probs, b.old, b.advantages, weights);
+
+    const at::Tensor p = leaf(b.log_probs), old = tensor(b.old), a = tensor(b.advantages);
+    const at::Tensor value = loss(p, old, a, tensor_weights);
+    value.backward();
+    CHECK(number(value) == Approx(expected.value).epsilon(1e-6));
+    CHECK(close(host(p.grad()), expected.d_log_probs));
+
+    const auto closed = loss.value_and_grad(p, old, a, tensor_weights);
+    CHECK(number(closed.value) == Approx(expected.value).epsilon(1e-6));
+    CHECK(close(host(closed.d_log_probs), expected.d_log_probs));
+    CHECK(number(closed.clip_fraction) == Approx(expected.clip_fraction));
+    CHECK(number(closed.approximate_kl) == Approx(expected.approximate_kl).epsilon(1e-6));
+    CHECK(number(closed.tokens) == expected.tokens);
+    CHECK_FALSE(closed.value.requires_grad());
+  }
+  // Without weights: the mean.
+  const Eigen::ArrayXd x = normals(5, 1, 0.2), zero = Eigen::ArrayXd::Zero(5), one = normals(5, 2);
+  CHECK(number(coho::ppo_clip_loss{}(tensor(x), tensor(zero), tensor(one))) ==
+        Approx(coho::ppo_clip_loss{}(x, zero, one)));
+  CHECK(close(host(coho::ppo_clip_loss{}.value_and_grad(tensor(x), tensor(zero), tensor(one)).d_log_probs),
+              coho::ppo_clip_loss{}.value_and_grad(x, zero, one).d_log_probs));
+}
+
+TEST_CASE("value_clip on tensors agrees with the host") {
+  const batch b;
+  const coho::value_clip_loss loss{{.clip = 0.2}};
+  const auto weights = coho::make_token_weights(b.mask, b.slots);
+  const auto tensor_weights = coho::make_token_weights(b.mask_tensor, b.slots);
+  const auto expected = loss.value_and_grad(b.log_probs, b.old, b.returns, weights);
+  const at::Tensor v = leaf(b.log_probs);
+  const at::Tensor value = loss(v, tensor(b.old), tensor(b.returns), tensor_weights);
+  value.backward();
+  CHECK(number(value) == Approx(expected.value).epsilon(1e-6));
+  CHECK(close(host(v.grad()), expected.d_values));
+  const auto closed = loss.value_and_grad(v, tensor(b.old), tensor(b.returns), tensor_weights);
+  CHECK(number(closed.value) == Approx(expected.value).epsilon(1e-6));
+  CHECK(close(host(closed.d_values), expected.d_values));
+  CHECK(number(closed.clip_fraction) == Approx(expected.clip_fraction));
+}
+
+TEST_CASE("nll and kl_loss on tensors agree with the host") {
+  const batch b;
+  const auto weights = coho::make_token_weights(b.mask, b.slots);
+  const auto tensor_weights = coho::make_token_weights(b.mask_tensor, b.slots);
+  {
+    const auto expected = coho::nll_loss{}.value_and_grad(b.log_probs, weights);
+    const at::Tensor p = leaf(b.log_probs);
+    const at::Tensor value = coho::nll_loss{}(p, tensor_weights);
+    value.backward();
+    CHECK(number(value) == Approx(expected.value).epsilon(1e-6));
+    CHECK(close(host(p.grad()), expected.d_log_probs));
+    CHECK(close(host(coho::nll_loss{}.value_and_grad(p, tensor_weights).d_log_probs), expected.d_log_probs));
+  }
+  using enum coho::kl_estimator;
+  for (const auto estimator : {k1, k2, k3, absolute, k1_clamped, k3_straight_through}) {
+    const coho::kl_loss loss{{.estimator = estimator}};
+    const auto expected = loss.value_and_grad(b.log_probs, b.old, weights);
+    const at::Tensor p = leaf(b.log_probs);
+    const at::Tensor value = loss(p, tensor(b.old), tensor_weights);
+    value.backward();
+    CHECK(number(value) == Approx(expected.value).epsilon(1e-6));
+    CHECK(close(host(p.grad()), expected.d_log_probs));
+    CHECK(close(host(loss.value_and_grad(p, tensor(b.old), tensor_weights).d_log_probs), expected.d_log_probs));
+    const Eigen::ArrayXd x = normals(9, 5), y = normals(9, 6);
+    CHECK(close(host(coho::kl_estimate(tensor(x), tensor(y), estimator)), coho::kl_estimate(x, y, estimator)));
+  }
+}
+
+TEST_CASE("bradley_terry on tensors agrees with the host") {
+  const Eigen::ArrayXd r = normals(12, 1, 3), s = normals(12, 2, 3), t = Eigen::ArrayXd::LinSpaced(12, 0, 1);
+  const coho::bradley_terry_loss loss{{.margin = 0.3, .label_smoothing = 0.1, .centring = 0.01}};
+  const auto weights = coho::make_token_weights(offsets{0, 12});
+  const coho::token_weights<at::Tensor> tensor_weights{tensor(weights.values)};
+  const auto check = [&](const auto& expected, const at::Tensor& value, const at::Tensor& p, const at::Tensor& o,
+                         const auto& closed) {
+    value.backward();
+    CHECK(number(value) == Approx(expected.value).epsilon(1e-6));
+    CHECK(close(host(p.grad()), expected.d_preferred));
+    CHECK(close(host(o.grad()), expected.d_other));
+    CHECK(number(closed.value) == Approx(expected.value).epsilon(1e-6));
+    CHECK(close(host(closed.d_preferred), expected.d_preferred));
+    CHECK(close(host(closed.d_other), expected.d_other));
+    CHECK(number(closed.accuracy) == Approx(expected.accuracy));
+  };
+  {
+    const at::Tensor p = leaf(r), o = leaf(s);
+    check(loss.value_and_grad(r, s), loss(p, o), p, o, loss.value_and_grad(p, o));
+  }
+  {
+    const at::Tensor p = leaf(r), o = leaf(s);
+    check(loss.value_and_grad(r, s, weights), loss(p, o, tensor_weights), p, o,
+          loss.value_and_grad(p, o, tensor_weights));
+  }
+  {
+    const at::Tensor p = leaf(r), o = leaf(s);
+    check(loss.value_and_grad(r, s, weights, t), loss(p, o, tensor_weights, tensor(t)), p, o,
+          loss.value_and_grad(p, o, tensor_weights, tensor(t)));
+  }
+}
+
+TEST_CASE("gae, whitening, shaping and normalisation take tensors through the host") {
+  const batch b;
+  const coho::gae_options options{.gamma = 0.9, .lambda = 0.8};
+  const auto expected = coho::gae(b.advantages, b.old, b.mask, b.slots, options);
+  const auto result = coho::gae(tensor(b.advantages), leaf(b.old), b.mask_tensor, b.slots, options);
+  CHECK(close(host(result.advantages), expected.advantages));
+  CHECK(close(host(result.returns), expected.returns));
+  CHECK_FALSE(result.returns.requires_grad());
+  const Eigen::ArrayXd x = normals(23, 7);
+  CHECK(close(host(coho::gae(tensor(x), tensor(x), b.slots).advantages), coho::gae(x, x, b.slots).advantages));
+
+  CHECK(close(host(coho::whiten(tensor(b.returns), b.mask_tensor)), coho::whiten(b.returns, b.mask)));
+  CHECK(close(host(coho::whiten(tensor(x), {.keep_mean = true})), coho::whiten(x, {.keep_mean = true})));
+
+  const Eigen::ArrayXd rewards = array({1, 2, 3, 4});
+  const flags finished{1, 1, 0, 1};
+  CHECK(close(host(coho::shape_rewards(tensor(rewards), tensor(b.log_probs), tensor(b.old), b.mask_tensor, b.slots,
+                                       finished, coho::shaping_options::salmon_code())),
+              coho::shape_rewards(rewards, b.log_probs, b.old, b.mask, b.slots, finished,
+                                  coho::shaping_options::salmon_code())));
+  CHECK(close(host(coho::normalize_rewards(tensor(rewards), {.mean = 2, .clip = 1})), array({-1, 0, 1, 1})));
+  CHECK(close(host(coho::sequence_sums(tensor(b.old), b.mask_tensor, b.slots)),
+              coho::sequence_sums(b.old, b.mask, b.slots)));
+  const auto weights = coho::make_token_weights(b.mask, b.slots);
+  CHECK(number(coho::weighted_sum(tensor(b.old), coho::make_token_weights(b.mask_tensor, b.slots))) ==
+        Approx(coho::weighted_sum(b.old, weights)));
+}
+
+TEST_CASE("results keep the number type of their tensors; weights of an integer mask are floats") {
+  const at::Tensor x = tensor(normals(4, 1), at::kFloat);
+  CHECK(coho::whiten(x).scalar_type() == at::kFloat);
+  CHECK(coho::gae(x, x, offsets{0, 4}).advantages.scalar_type() == at::kFloat);
+  const auto weights = coho::make_token_weights(at::ones({4}, at::kLong), offsets{0, 4});
+  CHECK(weights.values.scalar_type() == at::kFloat);
+  CHECK(number(weights.values.sum()) == Approx(1));
+  const at::Tensor p = at::zeros({4}).set_requires_grad(true);
+  coho::ppo_clip_loss{}(p, at::zeros({4}), at::ones({4}), weights).backward();
+  CHECK(p.grad().scalar_type() == at::kFloat);
+  CHECK(number(p.grad().sum()) == Approx(-1));
+}
