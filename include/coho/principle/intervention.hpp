@@ -1,0 +1,158 @@
+#pragma once
+
+#include <algorithm>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <ranges>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <coho/error.hpp>
+#include <coho/principle/principle.hpp>
+#include <coho/rng.hpp>
+
+namespace coho {
+
+/// A principle written during RL to forbid a pattern that was seen to please the reward model (SALMON, §3.3). The
+/// reward model stays as it is.
+struct intervention {
+  std::string name{};
+  std::string text{};
+  friend bool operator==(const intervention&, const intervention&) = default;
+};
+
+/// A set of named interventions, of which each is switched on or off by name. Values: `with` and `without` return
+/// changed copies.
+///
+///     coho::intervention_set all(loaded);                        // everything on
+///     auto run = all.none().with("Modest").with({"Brief", "Stop when the question is answered."});
+///     auto ablation = all.without("Modest");
+class intervention_set {
+ public:
+  intervention_set() = default;
+
+  /// All of them switched on. Throws `argument_error` for an empty name or text and for a name that occurs twice.
+  explicit intervention_set(std::vector<intervention> known) {
+    for (auto& one : known) add(std::move(one));
+  }
+  intervention_set(std::initializer_list<intervention> known) : intervention_set(std::vector<intervention>(known)) {}
+  /// Each principle's definition as an intervention; weights and negative definitions play no part.
+  template <principle_range Principles>
+  explicit intervention_set(const Principles& principles) {
+    for (const principle& p : principles) add({p.name, p.definition});
+  }
+
+  /// Adds a new one, switched on. Throws `argument_error` if its name is taken by another text.
+  intervention_set with(intervention added) const {
+    intervention_set out = *this;
+    const auto same_name = out.find(added.name);
+    if (same_name != out.known_.end() && same_name->one == added) {
+      same_name->on = true;
+    } else {
+      out.add(std::move(added));
+    }
+    return out;
+  }
+  /// Switches known ones on. Throws `argument_error` for a name that is not known.
+  template <std::convertible_to<std::string_view>... Names>
+    requires(sizeof...(Names) > 0)
+  intervention_set with(const Names&... names) const {
+    intervention_set out = *this;
+    (out.set(names, true), ...);
+    return out;
+  }
+  /// Switches known ones off. Throws `argument_error` for a name that is not known.
+  template <std::convertible_to<std::string_view>... Names>
+    requires(sizeof...(Names) > 0)
+  intervention_set without(const Names&... names) const {
+    intervention_set out = *this;
+    (out.set(names, false), ...);
+    return out;
+  }
+  /// The same set with everything switched off.
+  intervention_set none() const {
+    intervention_set out = *this;
+    for (auto& entry : out.known_) entry.on = false;
+    return out;
+  }
+
+  bool contains(std::string_view name) const noexcept {
+    return std::ranges::any_of(known_, [&](const entry& e) { return e.on && e.one.name == name; });
+  }
+  /// How many are switched on.
+  std::size_t size() const noexcept {
+    return static_cast<std::size_t>(std::ranges::count_if(known_, [](const entry& e) { return e.on; }));
+  }
+  bool empty() const noexcept { return size() == 0; }
+
+  /// Those switched on, in the order in which they became known.
+  std::vector<intervention> active() const {
+    std::vector<intervention> out;
+    for (const auto& e : known_) {
+      if (e.on) out.push_back(e.one);
+    }
+    return out;
+  }
+
+ private:
+  struct entry {
+    intervention one;
+    bool on = true;
+  };
+
+  std::vector<entry>::iterator find(std::string_view name) {
+    return std::ranges::find_if(known_, [&](const entry& e) { return e.one.name == name; });
+  }
+  void add(intervention one) {
+    require_argument(!one.name.empty(), "an intervention has no name");
+    require_argument(!one.text.empty(), "intervention \"" + one.name + "\" has no text");
+    require_argument(find(one.name) == known_.end(), "intervention \"" + one.name + "\" is already there");
+    known_.push_back({std::move(one), true});
+  }
+  void set(std::string_view name, bool on) {
+    const auto found = find(name);
+    if (found == known_.end()) {
+      std::string names;
+      for (const auto& e : known_) names.append(names.empty() ? "" : ", ").append(e.one.name);
+      throw argument_error("no intervention is called \"" + std::string(name) +
+                           "\"; known: " + (names.empty() ? "none" : names));
+    }
+    found->on = on;
+  }
+
+  std::vector<entry> known_;
+};
+
+/// Where interventions stand among the lines of a guideline. The paper puts them in front; reward models tend to listen
+/// most to the end of their list, so that the place is worth trying.
+enum class intervention_position : std::uint8_t { first, last, shuffled };
+
+/// All lines of a guideline: the interventions that are switched on, and the sampled principles' definitions.
+///
+/// lines: sentences in presentation order. `first` and `last` keep both orders and use no random numbers; `shuffled`
+/// puts all lines in random order. Each result is a single line: line breaks in a text become spaces.
+///
+///     auto guideline = coho::compose_guideline(interventions, sampler.lines(chosen),
+///     coho::intervention_position::first, random);
+struct compose_guideline_fn {
+  template <std::ranges::input_range Lines>
+    requires std::convertible_to<std::ranges::range_reference_t<Lines>, std::string_view>
+  std::vector<std::string> operator()(const intervention_set& interventions, const Lines& lines,
+                                      intervention_position position, rng& random) const {
+    std::vector<std::string> out;
+    for (const auto& line : lines) out.push_back(detail::on_one_line(line));
+    const auto active = interventions.active();
+    std::vector<std::string> added;
+    for (const auto& one : active) added.push_back(detail::on_one_line(one.text));
+    out.insert(position == intervention_position::first ? out.begin() : out.end(), added.begin(), added.end());
+    if (position == intervention_position::shuffled) random.shuffle(out);
+    return out;
+  }
+};
+inline constexpr compose_guideline_fn compose_guideline{};
+
+}  // namespace coho

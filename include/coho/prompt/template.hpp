@@ -1,0 +1,203 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <coho/error.hpp>
+
+namespace coho {
+
+/// What a prompt template is for, which fixes its placeholders.
+///
+/// | kind | placeholders |
+/// |---|---|
+/// | judge | UserInstruction, OutputA, OutputB, Definition once each; Dimension once or more |
+/// | reward | Input, Output, Dimensions once each |
+/// | preference_pretraining | Input, Output once each |
+/// | inference | Input once, or none at all |
+enum class template_kind : std::uint8_t { judge, reward, preference_pretraining, inference };
+
+/// One placeholder's name and the text that takes its place.
+struct placeholder_value {
+  std::string_view name;
+  std::string_view value;
+};
+
+namespace detail {
+
+struct placeholder_rule {
+  std::string_view name;
+  bool required = true;
+  bool repeats = false;
+};
+
+inline std::span<const placeholder_rule> placeholder_rules(template_kind kind) noexcept {
+  static constexpr std::array<placeholder_rule, 5> judge{
+      {{"UserInstruction"}, {"OutputA"}, {"OutputB"}, {"Dimension", true, true}, {"Definition"}}};
+  static constexpr std::array<placeholder_rule, 3> reward{{{"Input"}, {"Output"}, {"Dimensions"}}};
+  static constexpr std::array<placeholder_rule, 2> pretraining{{{"Input"}, {"Output"}}};
+  static constexpr std::array<placeholder_rule, 1> inference{{{"Input", false, false}}};
+  switch (kind) {
+    case template_kind::judge:
+      return judge;
+    case template_kind::reward:
+      return reward;
+    case template_kind::preference_pretraining:
+      return pretraining;
+    case template_kind::inference:
+      break;
+  }
+  return inference;
+}
+
+inline std::string_view kind_name(template_kind kind) noexcept {
+  switch (kind) {
+    case template_kind::judge:
+      return "judge";
+    case template_kind::reward:
+      return "reward";
+    case template_kind::preference_pretraining:
+      return "preference_pretraining";
+    case template_kind::inference:
+      break;
+  }
+  return "inference";
+}
+
+constexpr bool is_identifier_char(char c) noexcept {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+/// Length of `{Name}` at the start of `text`, or 0. A name does not start with a digit.
+constexpr std::size_t placeholder_length(std::string_view text) noexcept {
+  if (text.size() < 3 || text[0] != '{' || !is_identifier_char(text[1]) || (text[1] >= '0' && text[1] <= '9')) return 0;
+  std::size_t end = 1;
+  while (end < text.size() && is_identifier_char(text[end])) ++end;
+  return end < text.size() && text[end] == '}' ? end + 1 : 0;
+}
+
+}  // namespace detail
+
+/// A prompt with placeholders, parsed and checked once.
+///
+/// `{Name}` is a placeholder; `{{Name}}` stands for the literal text `{Name}`; every other brace is itself. Values are
+/// copied as they are: braces inside them have no meaning, so that text from users is never expanded again. Trailing
+/// line breaks of the template are dropped, because a prompt's last token is where the model answers or is read.
+///
+/// Construction throws `file_error`, naming `source_name`, the line and the placeholder, for a placeholder that the
+/// kind does not have, one that occurs twice where it may not, and one that is missing.
+///
+///     coho::prompt_template t(coho::template_kind::reward, text, "reward.txt");
+///     std::string prompt = t.render({{"Input", question}, {"Output", answer}, {"Dimensions", lines}});
+class prompt_template {
+ public:
+  prompt_template(template_kind kind, std::string_view text, std::string_view source_name)
+      : kind_(kind), source_name_(source_name), rules_(detail::placeholder_rules(kind)) {
+    while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
+    std::vector<std::size_t> uses(rules_.size(), 0);
+    std::string literal;
+    std::size_t line = 1;
+    for (std::size_t i = 0; i < text.size();) {
+      const std::string_view rest = text.substr(i);
+      if (rest.starts_with("{{")) {
+        const auto length = detail::placeholder_length(rest.substr(1));
+        if (length != 0 && rest.substr(1 + length).starts_with('}')) {
+          literal.append(rest.substr(1, length));
+          i += length + 2;
+          continue;
+        }
+      }
+      if (const auto length = detail::placeholder_length(rest); length != 0) {
+        const auto rule = rule_of(rest.substr(1, length - 2), line);
+        if (++uses[rule] > 1 && !rules_[rule].repeats) {
+          throw file_error(source_name_, place(line, rules_[rule].name), "the placeholder occurs a second time",
+                           "keep one of them");
+        }
+        pieces_.push_back({std::move(literal), rule});
+        literal.clear();
+        i += length;
+        continue;
+      }
+      if (rest.front() == '\n') ++line;
+      literal.push_back(rest.front());
+      ++i;
+    }
+    tail_ = std::move(literal);
+    for (std::size_t rule = 0; rule < rules_.size(); ++rule) {
+      if (rules_[rule].required && uses[rule] == 0) {
+        throw file_error(source_name_, "placeholder {" + std::string(rules_[rule].name) + "}",
+                         "missing from a " + std::string(detail::kind_name(kind_)) + " template",
+                         "write it where its text belongs");
+      }
+    }
+  }
+
+  template_kind kind() const noexcept { return kind_; }
+  const std::string& source_name() const noexcept { return source_name_; }
+  bool uses(std::string_view name) const noexcept {
+    return std::ranges::any_of(pieces_, [&](const piece& p) { return rules_[p.rule].name == name; });
+  }
+  /// The literal text in front of the first placeholder: the prefix that all rendered prompts share.
+  std::string_view shared_prefix() const noexcept { return pieces_.empty() ? tail_ : pieces_.front().before; }
+  /// The literal text behind the last placeholder.
+  std::string_view tail() const noexcept { return tail_; }
+
+  /// The prompt with each placeholder replaced. Throws `argument_error` for a placeholder without a value and for a
+  /// value whose name the kind does not have; values for placeholders that an inference template leaves out are
+  /// ignored.
+  std::string render(std::span<const placeholder_value> values) const {
+    for (const auto& value : values) {
+      require_argument(std::ranges::any_of(rules_, [&](const auto& rule) { return rule.name == value.name; }),
+                       source_name_ + ": there is no placeholder {" + std::string(value.name) + "} in a " +
+                           std::string(detail::kind_name(kind_)) + " template");
+    }
+    std::string out;
+    for (const piece& p : pieces_) {
+      const auto value = std::ranges::find(values, rules_[p.rule].name, &placeholder_value::name);
+      require_argument(value != values.end(),
+                       source_name_ + ": no value for placeholder {" + std::string(rules_[p.rule].name) + "}");
+      out.append(p.before).append(value->value);
+    }
+    return out.append(tail_);
+  }
+  std::string render(std::initializer_list<placeholder_value> values) const {
+    return render(std::span<const placeholder_value>(values.begin(), values.size()));
+  }
+
+ private:
+  struct piece {
+    std::string before;
+    std::size_t rule;
+  };
+
+  static std::string place(std::size_t line, std::string_view name) {
+    return "line " + std::to_string(line) + ", placeholder {" + std::string(name) + "}";
+  }
+
+  std::size_t rule_of(std::string_view name, std::size_t line) const {
+    std::string known;
+    for (std::size_t rule = 0; rule < rules_.size(); ++rule) {
+      if (rules_[rule].name == name) return rule;
+      known.append(known.empty() ? "{" : ", {").append(rules_[rule].name).append("}");
+    }
+    throw file_error(source_name_, place(line, name),
+                     "unknown in a " + std::string(detail::kind_name(kind_)) + " template, which has " + known,
+                     "write {{" + std::string(name) + "}} if the braces are meant as text");
+  }
+
+  template_kind kind_;
+  std::string source_name_;
+  std::span<const detail::placeholder_rule> rules_;
+  std::vector<piece> pieces_;
+  std::string tail_;
+};
+
+}  // namespace coho

@@ -1,0 +1,92 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <Eigen/Core>
+
+#include <coho/concepts.hpp>
+#include <coho/error.hpp>
+#include <coho/packed.hpp>
+
+namespace coho {
+
+/// One prompt of a reinforcement-learning step, ready to be answered: principles are drawn and composed beforehand.
+struct rl_prompt {
+  std::vector<token> tokens{};
+  std::string
+      text{};    ///< what the reward model sees as the prompt; empty: decoded from `tokens` where there is a decoder
+  int type = 0;  ///< prompt type, carried for callbacks: 0 general, 1 reasoning, 2 red-teaming
+  double length_multiplier = 1.0;
+  std::vector<std::string> principles{};  ///< the guideline of this prompt in this step, one line a principle
+  /// Names the random stream of this rollout; unique among the prompts of a step (over all ranks). Samples of one
+  /// prompt need different keys: with equal keys they would be equal.
+  std::uint64_t key = 0;
+  /// The context that the value model sees in place of `tokens`, say with the principles in it; empty: `tokens`.
+  std::vector<token> value_tokens{};
+};
+
+/// The rollouts of one PPO step on one rank. Flat arrays are laid out as `batch.responses.values`.
+struct trajectory_batch {
+  std::vector<rl_prompt> prompts;
+  token_batch batch;
+  packed<token> value_prompts;              ///< empty: the value model sees `batch.prompts`
+  std::vector<std::string> prompt_texts;    ///< empty strings without text and decoder
+  std::vector<std::string> response_texts;  ///< empty strings without a decoder
+  std::vector<std::uint8_t> finished;
+  Eigen::ArrayXd recorded_log_probs;   ///< by the sampler, [tokens]
+  Eigen::ArrayXd old_log_probs;        ///< that the ratios divide by, [tokens]
+  Eigen::ArrayXd reference_log_probs;  ///< [tokens]
+  Eigen::ArrayXd values;               ///< V_t before the update, [tokens]
+  Eigen::ArrayXd model_scores;         ///< as the reward model gave them, [sequences]
+  Eigen::ArrayXd sequence_rewards;     ///< normalised, with bonuses, [sequences]
+  Eigen::ArrayXd rewards;              ///< shaped token rewards, [tokens]
+  Eigen::ArrayXd advantages;           ///< [tokens]
+  Eigen::ArrayXd returns;              ///< [tokens]
+
+  std::size_t size() const noexcept { return batch.size(); }
+  std::size_t tokens() const noexcept { return batch.responses.total(); }
+
+  /// The tokens that the value model sees.
+  token_batch value_batch() const { return {value_prompts.empty() ? batch.prompts : value_prompts, batch.responses}; }
+
+  /// The question to the reward model about rollout i. Refers to this object.
+  reward_query query(std::size_t i) const {
+    return {.prompt_tokens = batch.prompts[i],
+            .response_tokens = batch.responses[i],
+            .prompt = prompt_texts[i],
+            .response = response_texts[i],
+            .principles = prompts[i].principles,
+            .finished = finished[i] != 0,
+            .length_multiplier = prompts[i].length_multiplier};
+  }
+  std::vector<reward_query> queries() const {
+    std::vector<reward_query> out;
+    out.reserve(size());
+    for (std::size_t i = 0; i < size(); ++i) out.push_back(query(i));
+    return out;
+  }
+};
+
+/// Throws `argument_error` when prompts cannot make a step: empty prompts or keys that occur twice.
+inline void check_prompts(std::span<const rl_prompt> prompts) {
+  std::unordered_map<std::uint64_t, std::size_t> seen;
+  bool value_tokens = false;
+  for (const auto& prompt : prompts) value_tokens |= !prompt.value_tokens.empty();
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    require_argument(!prompts[i].tokens.empty(), "prompt " + std::to_string(i) + " has no tokens");
+    require_argument(!value_tokens || !prompts[i].value_tokens.empty(),
+                     "prompt " + std::to_string(i) + " has no value_tokens while others have: give all or none");
+    const auto [place, fresh] = seen.emplace(prompts[i].key, i);
+    require_argument(fresh, "prompts " + std::to_string(place->second) + " and " + std::to_string(i) +
+                                " have the same key " + std::to_string(prompts[i].key) +
+                                ": their responses would be equal; give each sample a key of its own");
+  }
+}
+
+}  // namespace coho
