@@ -1,0 +1,66 @@
+#pragma once
+
+#include <array>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <Eigen/Core>
+
+#include <coho/concepts.hpp>
+#include <coho/error.hpp>
+
+namespace coho::toy {
+
+/// A reward linear in the features of a query: r = w · φ(query). differentiable_reward_model and trainable.
+/// `Features` is callable with a reward_query and returns an Eigen::VectorXd of the length of w.
+///
+///     coho::toy::linear_reward reward{2, [](const coho::reward_query& q) {
+///       return Eigen::VectorXd{{1.0, double(q.response_tokens.size())}};
+///     }};
+template <class Features>
+class linear_reward {
+ public:
+  linear_reward(std::size_t size, Features features)
+      : weights(Eigen::VectorXd::Zero(static_cast<Eigen::Index>(size))),
+        gradient(weights),
+        features_(std::move(features)) {}
+
+  std::vector<double> score(std::span<const reward_query> queries) const {
+    std::vector<double> out;
+    for (const auto& query : queries) out.push_back(features(query).dot(weights));
+    return out;
+  }
+
+  auto forward(std::span<const reward_query> queries) {
+    std::vector<Eigen::VectorXd> rows;
+    std::vector<double> scores;
+    for (const auto& query : queries) {
+      rows.push_back(features(query));
+      scores.push_back(rows.back().dot(weights));
+    }
+    return std::pair{std::move(scores), [this, rows = std::move(rows)](std::span<const double> seed) {
+                       for (std::size_t i = 0; i < rows.size(); ++i) gradient += seed[i] * rows[i];
+                     }};
+  }
+
+  void zero_gradients() { gradient.setZero(); }
+  std::array<std::span<double>, 1> gradients() {
+    return {std::span(gradient.data(), static_cast<std::size_t>(gradient.size()))};
+  }
+  std::array<std::span<double>, 1> parameters() {
+    return {std::span(weights.data(), static_cast<std::size_t>(weights.size()))};
+  }
+
+  Eigen::VectorXd weights, gradient;
+
+ private:
+  Eigen::VectorXd features(const reward_query& query) const {
+    Eigen::VectorXd out = features_(query);
+    require_argument(out.size() == weights.size(), "linear_reward: the features have not the length of the weights");
+    return out;
+  }
+  Features features_;
+};
+
+}  // namespace coho::toy

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace coho::toy {
+
+/// A choice_judge whose log-odds a function gives: `script(prompt)` is log p(first) − log p(second) after the prompt.
+///
+///     coho::toy::scripted_judge judge{[](std::string_view prompt) { return prompt.ends_with("(") ? 1.0 : 0.0; }};
+template <class Script>
+class scripted_judge {
+ public:
+  explicit scripted_judge(Script script) : script_(std::move(script)) {}
+
+  std::vector<double> log_odds(std::span<const std::string> prompts, std::string_view, std::string_view) {
+    std::vector<double> out;
+    out.reserve(prompts.size());
+    for (const auto& prompt : prompts) out.push_back(static_cast<double>(script_(std::string_view(prompt))));
+    return out;
+  }
+
+ private:
+  Script script_;
+};
+
+}  // namespace coho::toy

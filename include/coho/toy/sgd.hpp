@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstddef>
+#include <tuple>
+
+namespace coho::toy {
+
+/// θ ← θ − η g for the parameters of one or more models that have `parameters()` and `gradients()`. An optimizer.
+///
+///     coho::toy::sgd optimizer{policy, value};
+template <class... Models>
+class sgd {
+ public:
+  explicit sgd(Models&... models) : models_(models...) {}
+
+  void step(double learning_rate) {
+    std::apply([&](auto&... models) { (update(models, learning_rate), ...); }, models_);
+  }
+
+ private:
+  template <class Model>
+  static void update(Model& model, double learning_rate) {
+    const auto parameters = model.parameters();
+    const auto gradients = model.gradients();
+    for (std::size_t k = 0; k < parameters.size(); ++k) {
+      for (std::size_t i = 0; i < parameters[k].size(); ++i) parameters[k][i] -= learning_rate * gradients[k][i];
+    }
+  }
+  std::tuple<Models&...> models_;
+};
+
+}  // namespace coho::toy

@@ -1,0 +1,173 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <Eigen/Core>
+
+#include <coho/concepts.hpp>
+#include <coho/error.hpp>
+#include <coho/toy/context_table.hpp>
+
+namespace coho::toy {
+
+struct tabular_policy_options {
+  std::size_t vocabulary = 2;
+  std::size_t order = 1;  ///< how many tokens of context a row of logits depends on
+  token end = 0;          ///< the end token
+  double temperature = 1;
+  std::vector<token> banned{};  ///< tokens of probability 0
+};
+
+/// A softmax language model with one row of logits for each context: causal_lm, differentiable_policy and trainable.
+///
+/// log p(y | c) = z_{c,y} / τ − log Σ_{v not banned} exp(z_{c,v} / τ), τ the temperature, z the logits; gradients in
+/// closed form: d log p(y | c) / d z_{c,v} = (1[v = y] − p(v | c)) / τ. Zero logits (the start) are the uniform policy.
+///
+///     coho::toy::tabular_policy policy{{.vocabulary = 4, .order = 2}};
+///     policy.logits(2, policy.contexts().after(prompt)) = 1.5;
+class tabular_policy {
+ public:
+  struct output {
+    std::vector<double> log_probs, entropy;
+  };
+
+  explicit tabular_policy(tabular_policy_options options)
+      : options_(std::move(options)),
+        table_(options_.vocabulary, options_.order),
+        allowed_(Eigen::ArrayXd::Ones(static_cast<Eigen::Index>(options_.vocabulary))) {
+    const auto inside = [&](token t) { return t >= 0 && static_cast<std::size_t>(t) < options_.vocabulary; };
+    require_option(inside(options_.end), "end", options_.end, "in the vocabulary");
+    require_option(std::isfinite(options_.temperature) && options_.temperature > 0, "temperature", options_.temperature,
+                   "greater than 0");
+    for (const token t : options_.banned) {
+      require_option(inside(t), "banned", t, "in the vocabulary");
+      allowed_(t) = 0;
+    }
+    require_option(allowed_.sum() > 0, "banned", options_.banned.size(), "fewer than the vocabulary");
+    logits.setZero(static_cast<Eigen::Index>(options_.vocabulary), static_cast<Eigen::Index>(table_.contexts()));
+    gradient.setZero(logits.rows(), logits.cols());
+  }
+
+  const tabular_policy_options& options() const noexcept { return options_; }
+  const context_table& contexts() const noexcept { return table_; }
+
+  /// p(· | context): tempered, banned tokens at 0.
+  Eigen::ArrayXd probabilities(std::size_t context) const {
+    Eigen::ArrayXd p = logits.col(static_cast<Eigen::Index>(context)).array() / options_.temperature;
+    const double most = (allowed_ > 0).select(p, -std::numeric_limits<double>::infinity()).maxCoeff();
+    p = (allowed_ > 0).select((p - most).exp(), 0.0);
+    return p / p.sum();
+  }
+
+  std::vector<double> log_probs(const token_batch& batch) const { return evaluate(batch, table_.of(batch)).log_probs; }
+
+  auto forward(const token_batch& batch) {
+    auto contexts = table_.of(batch);
+    output out = evaluate(batch, contexts);
+    auto pullback = [this, contexts = std::move(contexts),
+                     tokens = batch.responses.values](const policy_gradient& seed) {
+      for (std::size_t t = 0; t < tokens.size(); ++t) {
+        const Eigen::ArrayXd p = probabilities(contexts[t]);
+        Eigen::ArrayXd d = Eigen::ArrayXd::Zero(p.size());  // with respect to logits / temperature
+        if (!seed.log_probs.empty()) {
+          d -= seed.log_probs[t] * p;
+          d(tokens[t]) += seed.log_probs[t];
+        }
+        if (!seed.entropy.empty()) {
+          // H = −Σ p log p; dH/dz_v = −p_v (log p_v + H).
+          const Eigen::ArrayXd log_p = (p > 0).select(p.max(std::numeric_limits<double>::min()).log(), 0.0);
+          d -= seed.entropy[t] * p * (log_p - (p * log_p).sum());
+        }
+        gradient.col(static_cast<Eigen::Index>(contexts[t])).array() += d / options_.temperature;
+      }
+    };
+    return std::pair{std::move(out), std::move(pullback)};
+  }
+
+  /// Samples. The options' temperature and banned tokens must be the model's own, or the temperature 0 (greedy), since
+  /// the recorded log-probabilities are those of `log_probs`. Throws `argument_error` otherwise, and for top-k, top-p
+  /// and stop strings, which this model does not have.
+  generation generate(const packed<token>& prompts, const generation_options& sampling, std::span<rng> streams) const {
+    const bool greedy = sampling.temperature == 0;
+    require_argument(streams.size() == prompts.size(), "generate needs one rng a prompt");
+    require_argument(greedy || sampling.temperature == options_.temperature,
+                     "the sampling temperature " + std::to_string(sampling.temperature) +
+                         " is not that of the model's log-probabilities, " + std::to_string(options_.temperature));
+    require_argument(sampling.banned == options_.banned, "the banned tokens of sampling are not those of the model");
+    require_argument(sampling.top_k == 0 && sampling.top_p == 1 && sampling.stop.empty(),
+                     "tabular_policy samples without top_k, top_p and stop strings");
+    generation out;
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+      std::vector<token> response;
+      std::vector<float> log_probs;
+      std::size_t context = table_.after(prompts[i]);
+      bool ended = false;
+      while (!ended && response.size() < sampling.max_new_tokens) {
+        const Eigen::ArrayXd p = probabilities(context);
+        const token chosen = greedy ? arg_max(p) : draw(p, streams[i].uniform());
+        response.push_back(chosen);
+        log_probs.push_back(static_cast<float>(std::log(p(chosen))));
+        ended = chosen == options_.end;
+        context = table_.next(context, chosen);
+      }
+      out.responses.push_back(response);
+      out.log_probs.push_back(log_probs);
+      out.finished.push_back(ended);
+    }
+    return out;
+  }
+
+  void zero_gradients() { gradient.setZero(); }
+  std::array<std::span<double>, 1> gradients() {
+    return {std::span(gradient.data(), static_cast<std::size_t>(gradient.size()))};
+  }
+  std::array<std::span<double>, 1> parameters() {
+    return {std::span(logits.data(), static_cast<std::size_t>(logits.size()))};
+  }
+
+  Eigen::MatrixXd logits, gradient;  ///< [vocabulary, contexts]
+
+ private:
+  output evaluate(const token_batch& batch, const std::vector<std::size_t>& contexts) const {
+    output out;
+    for (std::size_t t = 0; t < contexts.size(); ++t) {
+      const Eigen::ArrayXd p = probabilities(contexts[t]);
+      const token y = batch.responses.values[t];
+      require_argument(p(y) > 0, "token " + std::to_string(y) + " is banned but occurs in a response");
+      out.log_probs.push_back(std::log(p(y)));
+      double entropy = 0;
+      for (const double value : p) entropy -= value > 0 ? value * std::log(value) : 0.0;
+      out.entropy.push_back(entropy);
+    }
+    return out;
+  }
+  static token arg_max(const Eigen::ArrayXd& p) {
+    Eigen::Index best = 0;
+    p.maxCoeff(&best);
+    return static_cast<token>(best);
+  }
+  static token draw(const Eigen::ArrayXd& p, double u) {
+    token last = 0;
+    for (Eigen::Index v = 0; v < p.size(); ++v) {
+      if (p(v) <= 0) continue;
+      last = static_cast<token>(v);
+      if (u < p(v)) return last;
+      u -= p(v);
+    }
+    return last;  // rounding left a sliver at the top
+  }
+
+  tabular_policy_options options_;
+  context_table table_;
+  Eigen::ArrayXd allowed_;
+};
+
+}  // namespace coho::toy

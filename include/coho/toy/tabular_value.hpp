@@ -1,0 +1,58 @@
+#pragma once
+
+#include <array>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <Eigen/Core>
+
+#include <coho/concepts.hpp>
+#include <coho/toy/context_table.hpp>
+
+namespace coho::toy {
+
+/// A value model with one number for each context: V_t = table[context before y_t]. differentiable_value_model,
+/// trainable.
+///
+///     coho::toy::tabular_value value{4, 2};  // vocabulary, order
+class tabular_value {
+ public:
+  struct output {
+    std::vector<double> values;
+  };
+
+  tabular_value(std::size_t vocabulary, std::size_t order) : contexts_(vocabulary, order) {
+    table.setZero(static_cast<Eigen::Index>(contexts_.contexts()));
+    gradient.setZero(table.size());
+  }
+
+  std::vector<double> values(const token_batch& batch) const {
+    std::vector<double> out;
+    for (const std::size_t context : contexts_.of(batch)) out.push_back(table(static_cast<Eigen::Index>(context)));
+    return out;
+  }
+
+  auto forward(const token_batch& batch) {
+    return std::pair{output{values(batch)}, [this, contexts = contexts_.of(batch)](const value_gradient& seed) {
+                       for (std::size_t t = 0; t < seed.values.size(); ++t) {
+                         gradient(static_cast<Eigen::Index>(contexts[t])) += seed.values[t];
+                       }
+                     }};
+  }
+
+  void zero_gradients() { gradient.setZero(); }
+  std::array<std::span<double>, 1> gradients() {
+    return {std::span(gradient.data(), static_cast<std::size_t>(gradient.size()))};
+  }
+  std::array<std::span<double>, 1> parameters() {
+    return {std::span(table.data(), static_cast<std::size_t>(table.size()))};
+  }
+
+  Eigen::VectorXd table, gradient;  ///< [contexts]
+
+ private:
+  context_table contexts_;
+};
+
+}  // namespace coho::toy

@@ -1,0 +1,122 @@
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <span>
+#include <type_traits>
+
+#include <coho/concepts.hpp>
+
+namespace coho {
+
+/// Hooks that drivers call when a callback has them; each is optional:
+///
+///     void on_step_begin(std::uint64_t step);
+///     void on_rollouts(const trajectory_batch&);         PPO: after shaping, whitening and advantages
+///     void on_minibatch(const minibatch_statistics&);    after each optimizer step (of each driver its own type)
+///     void on_step_end(const ppo_statistics&);           of each driver its own statistics
+///     bool stop_requested();                             asked after each step by `run` and `fit`
+///
+/// A callback that has none of them is a compile error, since it is a misspelt one.
+namespace notify {
+
+struct step_begin_fn {
+  template <class... Callbacks>
+  void operator()([[maybe_unused]] std::uint64_t step, Callbacks&... callbacks) const {
+    (one(step, callbacks), ...);
+  }
+
+ private:
+  template <class Callback>
+  static void one([[maybe_unused]] std::uint64_t step, [[maybe_unused]] Callback& callback) {
+    if constexpr (requires { callback.on_step_begin(step); }) callback.on_step_begin(step);
+  }
+};
+inline constexpr step_begin_fn step_begin{};
+
+struct rollouts_fn {
+  template <class Trajectories, class... Callbacks>
+  void operator()([[maybe_unused]] const Trajectories& trajectories, Callbacks&... callbacks) const {
+    (one(trajectories, callbacks), ...);
+  }
+
+ private:
+  template <class Trajectories, class Callback>
+  static void one([[maybe_unused]] const Trajectories& trajectories, [[maybe_unused]] Callback& callback) {
+    if constexpr (requires { callback.on_rollouts(trajectories); }) callback.on_rollouts(trajectories);
+  }
+};
+inline constexpr rollouts_fn rollouts{};
+
+struct minibatch_fn {
+  template <class Statistics, class... Callbacks>
+  void operator()([[maybe_unused]] const Statistics& statistics, Callbacks&... callbacks) const {
+    (one(statistics, callbacks), ...);
+  }
+
+ private:
+  template <class Statistics, class Callback>
+  static void one([[maybe_unused]] const Statistics& statistics, [[maybe_unused]] Callback& callback) {
+    if constexpr (requires { callback.on_minibatch(statistics); }) callback.on_minibatch(statistics);
+  }
+};
+inline constexpr minibatch_fn minibatch{};
+
+struct step_end_fn {
+  template <class Statistics, class... Callbacks>
+  void operator()([[maybe_unused]] const Statistics& statistics, Callbacks&... callbacks) const {
+    (one(statistics, callbacks), ...);
+  }
+
+ private:
+  template <class Statistics, class Callback>
+  static void one([[maybe_unused]] const Statistics& statistics, [[maybe_unused]] Callback& callback) {
+    if constexpr (requires { callback.on_step_end(statistics); }) callback.on_step_end(statistics);
+  }
+};
+inline constexpr step_end_fn step_end{};
+
+/// Whether a callback on any rank wants to stop: the same answer on all ranks.
+struct stop_fn {
+  template <communicator Communicator, class... Callbacks>
+  bool operator()(Communicator& ranks, Callbacks&... callbacks) const {
+    double wishes = (one(callbacks) + ... + 0.0);
+    ranks.all_reduce_sum(std::span<double>(&wishes, 1));
+    return wishes > 0;
+  }
+
+ private:
+  template <class Callback>
+  static double one([[maybe_unused]] Callback& callback) {
+    if constexpr (requires {
+                    { callback.stop_requested() } -> std::convertible_to<bool>;
+                  }) {
+      return callback.stop_requested() ? 1.0 : 0.0;
+    } else {
+      return 0.0;
+    }
+  }
+};
+inline constexpr stop_fn stop{};
+
+}  // namespace notify
+
+namespace detail {
+template <class Callback, class Argument>
+concept hooked_on = requires(Callback& c, const Argument& a) { c.on_rollouts(a); } ||
+                    requires(Callback& c, const Argument& a) { c.on_minibatch(a); } ||
+                    requires(Callback& c, const Argument& a) { c.on_step_end(a); };
+
+template <class Callback, class... Arguments>
+consteval bool require_callback() {
+  using callback = std::remove_reference_t<Callback>;
+  constexpr bool any = requires(callback& c, std::uint64_t step) { c.on_step_begin(step); } ||
+                       requires(callback& c) { c.stop_requested(); } || (hooked_on<callback, Arguments> || ...);
+  static_assert(any,
+                "coho callback: the object has none of on_step_begin, on_rollouts, on_minibatch, on_step_end and "
+                "stop_requested with the arguments of this driver");
+  return any;
+}
+}  // namespace detail
+
+}  // namespace coho

@@ -1,0 +1,240 @@
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <Eigen/Core>
+
+#include <coho/advantage/gae.hpp>
+#include <coho/advantage/whiten.hpp>
+#include <coho/concepts.hpp>
+#include <coho/error.hpp>
+#include <coho/reward/shaping.hpp>
+#include <coho/reward/symbolic.hpp>
+#include <coho/rng.hpp>
+#include <coho/rollout/trajectory.hpp>
+#include <coho/train/model_outputs.hpp>
+#include <coho/train/ppo_models.hpp>
+#include <coho/train/ppo_options.hpp>
+#include <coho/train/ppo_statistics.hpp>
+
+namespace coho {
+
+namespace detail {
+
+/// Seconds since the last call.
+class stopwatch {
+ public:
+  double lap() {
+    const auto now = std::chrono::steady_clock::now();
+    return std::chrono::duration<double>(now - std::exchange(last_, now)).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+inline void check_generation(const generation& sampled, std::size_t prompts) {
+  require_argument(sampled.responses.size() == prompts && sampled.finished.size() == prompts,
+                   "generate returned " + std::to_string(sampled.responses.size()) + " responses for " +
+                       std::to_string(prompts) + " prompts");
+  require_argument(sampled.log_probs.offsets == sampled.responses.offsets,
+                   "generate returned log-probabilities that are not one a response token");
+  for (std::size_t i = 0; i < prompts; ++i) {
+    require_argument(sampled.responses.length(i) > 0, "generate returned an empty response to prompt " +
+                                                          std::to_string(i) +
+                                                          ": a response holds at least its end token");
+  }
+}
+
+}  // namespace detail
+
+/// The first half of a PPO step: samples a response to each prompt and evaluates it, up to the sequence rewards.
+/// Each rollout draws from rng(seed).split(step).split(key). Adds to the phases' seconds and tokens.
+struct collect_rollouts_fn {
+  template <class... Types>
+  trajectory_batch operator()(const ppo_models<Types...>& models, std::span<const rl_prompt> prompts,
+                              const ppo_options& options, std::uint64_t step, ppo_statistics& statistics) const {
+    check_prompts(prompts);
+    detail::stopwatch watch;
+    trajectory_batch out;
+    out.prompts.assign(prompts.begin(), prompts.end());
+    std::vector<rng> streams;
+    const rng step_stream = rng(options.seed).split(step);
+    for (const auto& prompt : prompts) {
+      out.batch.prompts.push_back(prompt.tokens);
+      if (!prompt.value_tokens.empty()) out.value_prompts.push_back(prompt.value_tokens);
+      streams.push_back(step_stream.split(prompt.key));
+    }
+    generation sampled = models.policy.generate(out.batch.prompts, options.generation, std::span<rng>(streams));
+    detail::check_generation(sampled, prompts.size());
+    out.recorded_log_probs = lift_output(sampled.log_probs.values, sampled.responses.total(), "log_probs of generate");
+    out.batch.responses = std::move(sampled.responses);
+    out.finished = std::move(sampled.finished);
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      out.prompt_texts.push_back(prompts[i].text.empty() ? detail::decode_with(models.decoder, out.batch.prompts[i])
+                                                         : prompts[i].text);
+      out.response_texts.push_back(detail::decode_with(models.decoder, out.batch.responses[i]));
+    }
+    auto& seconds = statistics.phase_seconds;
+    auto& tokens = statistics.phase_tokens;
+    const auto responses = static_cast<double>(out.tokens());
+    const auto whole = static_cast<double>(out.batch.prompts.total()) + responses;
+    seconds.generation += watch.lap();
+    tokens.generation += responses;
+
+    if (options.old_log_probs == old_log_prob_source::recomputed) {
+      out.old_log_probs =
+          evaluate_log_probs(models.policy, out.batch, options.scoring_batch, "log_probs of the policy");
+      tokens.policy += whole;
+    } else {
+      out.old_log_probs = out.recorded_log_probs;
+    }
+    seconds.policy += watch.lap();
+
+    out.reference_log_probs =
+        evaluate_log_probs(models.reference, out.batch, options.scoring_batch, "log_probs of the reference policy");
+    seconds.reference += watch.lap();
+    tokens.reference += whole;
+
+    const token_batch value_batch = out.value_batch();
+    out.values = evaluate_values(models.value, value_batch, options.scoring_batch);
+    seconds.values += watch.lap();
+    tokens.values += static_cast<double>(value_batch.prompts.total()) + responses;
+
+    const auto queries = out.queries();
+    out.model_scores = evaluate_scores(models.reward, queries, options.scoring_batch);
+    out.sequence_rewards = normalize_rewards(out.model_scores, options.normalization);
+    for (std::size_t i = 0; i < queries.size(); ++i) {
+      const auto bonus = static_cast<double>(models.bonus(queries[i]));
+      require_argument(std::isfinite(bonus), "the bonus of rollout " + std::to_string(i) + " is not finite");
+      out.sequence_rewards(static_cast<Eigen::Index>(i)) += bonus;
+    }
+    seconds.rewards += watch.lap();
+    tokens.rewards += whole;
+    return out;
+  }
+};
+inline constexpr collect_rollouts_fn collect_rollouts{};
+
+/// The second half: token rewards, advantages and returns. All ranks call together.
+struct estimate_advantages_fn {
+  template <communicator Communicator>
+  void operator()(trajectory_batch& rollouts, const ppo_options& options, double kl_coefficient,
+                  Communicator& ranks) const {
+    shaping_options shaping = options.shaping;
+    shaping.kl_coefficient = kl_coefficient;
+    const auto& offsets = rollouts.batch.responses.offsets;
+    const layout place(offsets, options.padded_layout ? options.generation.max_new_tokens : 0);
+    const std::span<const std::uint8_t> finished(rollouts.finished);
+    const Eigen::ArrayXd mask = place.spread(Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()));
+    const Eigen::ArrayXd rewards =
+        shape_rewards(rollouts.sequence_rewards, place.spread(rollouts.old_log_probs),
+                      place.spread(rollouts.reference_log_probs), mask, place.offsets, finished, shaping, ranks);
+    auto estimate = gae(rewards, place.spread(rollouts.values), place.offsets, options.gae);
+    if (options.whiten_advantages)
+      estimate.advantages = whiten(estimate.advantages, mask, options.advantage_whitening, ranks);
+    rollouts.rewards = place.collect(rewards);
+    rollouts.returns = place.collect(estimate.returns);
+    rollouts.advantages = place.collect(estimate.advantages);
+    if (options.sampler_correction > 0) {
+      rollouts.advantages *=
+          (rollouts.old_log_probs - rollouts.recorded_log_probs).exp().min(options.sampler_correction);
+    }
+  }
+
+ private:
+  // Where flat response tokens go: nowhere (length 0) or to the fronts of slots of a fixed length.
+  struct layout {
+    std::vector<std::size_t> packed_offsets, offsets;
+
+    layout(const std::vector<std::size_t>& tokens, std::size_t length) : packed_offsets(tokens), offsets(tokens) {
+      if (length == 0) return;
+      for (std::size_t i = 0; i + 1 < tokens.size(); ++i) {
+        require_argument(tokens[i + 1] - tokens[i] <= length,
+                         "response " + std::to_string(i) + " is longer than max_new_tokens");
+        offsets[i + 1] = offsets[i] + length;
+      }
+    }
+    Eigen::ArrayXd spread(const Eigen::ArrayXd& flat) const {
+      Eigen::ArrayXd out = Eigen::ArrayXd::Zero(static_cast<Eigen::Index>(offsets.back()));
+      each([&](Eigen::Index from, Eigen::Index to, Eigen::Index n) { out.segment(to, n) = flat.segment(from, n); });
+      return out;
+    }
+    Eigen::ArrayXd collect(const Eigen::ArrayXd& slots) const {
+      Eigen::ArrayXd out(static_cast<Eigen::Index>(packed_offsets.back()));
+      each([&](Eigen::Index from, Eigen::Index to, Eigen::Index n) { out.segment(from, n) = slots.segment(to, n); });
+      return out;
+    }
+    template <class Copy>
+    void each(Copy copy) const {
+      for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+        copy(static_cast<Eigen::Index>(packed_offsets[i]), static_cast<Eigen::Index>(offsets[i]),
+             static_cast<Eigen::Index>(packed_offsets[i + 1] - packed_offsets[i]));
+      }
+    }
+  };
+};
+inline constexpr estimate_advantages_fn estimate_advantages{};
+
+namespace detail {
+
+/// The largest of one number a rank.
+template <class Communicator>
+double all_reduce_max(double value, Communicator& ranks) {
+  std::vector<double> all(static_cast<std::size_t>(ranks.size()), 0.0);
+  all[static_cast<std::size_t>(ranks.rank())] = value;
+  ranks.all_reduce_sum(std::span<double>(all));
+  return *std::ranges::max_element(all);
+}
+
+/// Fills in what the rollouts say. All ranks call together.
+template <class Communicator>
+void describe_rollouts(const trajectory_batch& r, Communicator& ranks, ppo_statistics& out) {
+  const Eigen::ArrayXd kl = r.old_log_probs - r.reference_log_probs;
+  const Eigen::ArrayXd difference = (r.recorded_log_probs - r.old_log_probs).abs();
+  double unfinished = 0;
+  for (const auto f : r.finished) unfinished += f == 0 ? 1 : 0;
+  const Eigen::ArrayXd residual = r.returns - r.values;
+  double sums[] = {static_cast<double>(r.size()),
+                   static_cast<double>(r.tokens()),
+                   r.model_scores.sum(),
+                   r.sequence_rewards.sum(),
+                   r.rewards.sum(),
+                   kl.sum(),
+                   unfinished,
+                   difference.sum(),
+                   -r.old_log_probs.sum(),
+                   r.returns.sum(),
+                   residual.sum()};
+  ranks.all_reduce_sum(std::span<double>(sums));
+  const double sequences = std::max(sums[0], 1.0), tokens = std::max(sums[1], 1.0);
+  out.sequences = sums[0];
+  out.tokens = sums[1];
+  out.score_mean = sums[2] / sequences;
+  out.reward_mean = sums[3] / sequences;
+  out.shaped_reward_mean = sums[4] / sequences;
+  out.kl_sequence = sums[5] / sequences;
+  out.kl_token = sums[5] / tokens;
+  out.length_mean = sums[1] / sequences;
+  out.unfinished = sums[6] / sequences;
+  out.sampler_difference_mean = sums[7] / tokens;
+  out.entropy = sums[8] / tokens;
+  double squares[] = {(r.model_scores - out.score_mean).square().sum(), (r.returns - sums[9] / tokens).square().sum(),
+                      (residual - sums[10] / tokens).square().sum()};
+  ranks.all_reduce_sum(std::span<double>(squares));
+  out.score_deviation = std::sqrt(squares[0] / sequences);
+  out.explained_variance = squares[1] > 0 ? 1 - squares[2] / squares[1] : 0;
+  out.sampler_difference_max = all_reduce_max(difference.size() > 0 ? difference.maxCoeff() : 0.0, ranks);
+}
+
+}  // namespace detail
+
+}  // namespace coho

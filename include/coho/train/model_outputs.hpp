@@ -1,0 +1,112 @@
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <numeric>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <Eigen/Core>
+
+#include <coho/concepts.hpp>
+#include <coho/error.hpp>
+#include <coho/rollout/minibatch.hpp>
+
+namespace coho {
+
+/// Takes over what a model returned. Throws `argument_error` when its length is not the expected one or a number in it
+/// is not finite: what came from a model is checked once, here, so that no NaN travels further.
+struct lift_output_fn {
+  template <number_range Range>
+  Eigen::ArrayXd operator()(const Range& range, std::size_t expected, std::string_view what) const {
+    const auto size = static_cast<std::size_t>(std::ranges::size(range));
+    require_argument(size == expected, std::string(what) + ": the model returned " + std::to_string(size) +
+                                           " numbers where " + std::to_string(expected) + " were expected");
+    Eigen::ArrayXd out(static_cast<Eigen::Index>(size));
+    Eigen::Index at = 0;
+    for (const auto value : range) out(at++) = static_cast<double>(value);
+    if (!out.isFinite().all()) {
+      for (at = 0; std::isfinite(out(at));) ++at;
+      throw argument_error(std::string(what) + ": number " + std::to_string(at) +
+                           " that the model returned is not finite");
+    }
+    return out;
+  }
+};
+inline constexpr lift_output_fn lift_output{};
+
+/// The tokens of each sequence of a batch, prompt and response.
+inline std::vector<std::size_t> sequence_lengths(const token_batch& batch) {
+  std::vector<std::size_t> out(batch.size());
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = batch.prompts.length(i) + batch.responses.length(i);
+  return out;
+}
+
+namespace detail {
+
+/// Evaluates a per-token function of the batch in parts within the limits.
+template <class Evaluate>
+Eigen::ArrayXd in_parts(const token_batch& batch, const batch_limits& limits, std::string_view what,
+                        Evaluate evaluate) {
+  Eigen::ArrayXd out(static_cast<Eigen::Index>(batch.responses.total()));
+  const auto lengths = sequence_lengths(batch);
+  for (const auto& indices : micro_batches(lengths, limits)) {
+    const token_batch part = batch.select(indices);
+    scatter(lift_output(evaluate(part), part.responses.total(), what), batch.responses.offsets, indices, out);
+  }
+  return out;
+}
+
+}  // namespace detail
+
+/// `model.log_probs(batch)` in parts within the limits, checked. [response tokens]
+struct evaluate_log_probs_fn {
+  template <policy Model>
+  Eigen::ArrayXd operator()(Model& model, const token_batch& batch, const batch_limits& limits = {},
+                            std::string_view what = "log_probs") const {
+    return detail::in_parts(batch, limits, what, [&](const token_batch& part) { return model.log_probs(part); });
+  }
+};
+inline constexpr evaluate_log_probs_fn evaluate_log_probs{};
+
+/// `model.values(batch)` in parts within the limits, checked. [response tokens]
+struct evaluate_values_fn {
+  template <value_model Model>
+  Eigen::ArrayXd operator()(Model& model, const token_batch& batch, const batch_limits& limits = {}) const {
+    return detail::in_parts(batch, limits, "values", [&](const token_batch& part) { return model.values(part); });
+  }
+};
+inline constexpr evaluate_values_fn evaluate_values{};
+
+/// The tokens of each query, as far as they are given.
+inline std::vector<std::size_t> query_lengths(std::span<const reward_query> queries) {
+  std::vector<std::size_t> out(queries.size());
+  for (std::size_t i = 0; i < out.size(); ++i)
+    out[i] = queries[i].prompt_tokens.size() + queries[i].response_tokens.size();
+  return out;
+}
+
+/// The scores of queries in parts within the limits, checked. [queries]
+struct evaluate_scores_fn {
+  template <reward_model Model>
+  Eigen::ArrayXd operator()(Model& model, std::span<const reward_query> queries,
+                            const batch_limits& limits = {}) const {
+    Eigen::ArrayXd out(static_cast<Eigen::Index>(queries.size()));
+    const auto lengths = query_lengths(queries);
+    for (const auto& indices : micro_batches(lengths, limits)) {
+      std::vector<reward_query> part;
+      for (const std::size_t i : indices) part.push_back(queries[i]);
+      const Eigen::ArrayXd scores =
+          lift_output(score_queries(model, std::span<const reward_query>(part)), part.size(), "reward model scores");
+      for (std::size_t k = 0; k < indices.size(); ++k) {
+        out(static_cast<Eigen::Index>(indices[k])) = scores(static_cast<Eigen::Index>(k));
+      }
+    }
+    return out;
+  }
+};
+inline constexpr evaluate_scores_fn evaluate_scores{};
+
+}  // namespace coho

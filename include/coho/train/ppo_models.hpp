@@ -1,0 +1,98 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <type_traits>
+
+#include <coho/concepts.hpp>
+#include <coho/require.hpp>
+
+namespace coho {
+
+/// Stands for a decoder where there is none: reward queries then hold tokens and no response text.
+struct no_decoder_type {};
+inline constexpr no_decoder_type no_decoder{};
+
+/// Stands for a bonus where there is none.
+struct no_bonus_type {
+  double operator()(const reward_query&) const noexcept { return 0; }
+};
+inline constexpr no_bonus_type no_bonus{};
+
+/// What PPO works on, by reference: the caller keeps everything alive. The types are deduced.
+///
+/// - `policy`: causal_lm, differentiable_policy, trainable. `reference`: policy (frozen). `value`:
+/// differentiable_value_model,
+///   trainable; it may be the same object as the policy. `reward`: reward_model.
+/// - `optimizer` steps the policy. `value_optimizer` steps the value model; the same object as `optimizer` (the
+/// default)
+///   says that it holds the parameters of both and is stepped once.
+/// - `decoder`: `decode(std::span<const token>)` or callable with it, returns the text that reward models see (where a
+///   response ends and whether stop strings show is the decoder's business).
+/// - `bonus`: symbolic rewards, `double(const reward_query&)`, added to the normalised score.
+///
+///     coho::ppo_trainer trainer{coho::ppo_models{.policy = policy, .reference = initial, .value = value, .reward =
+///     reward,
+///                                                .optimizer = adam}, options};
+template <class Policy, class Reference, class Value, class Reward, class Optimizer, class ValueOptimizer = Optimizer,
+          class Decoder = const no_decoder_type, class Bonus = const no_bonus_type,
+          class Communicator = const local_communicator>
+struct ppo_models {
+  Policy& policy;
+  Reference& reference;
+  Value& value;
+  Reward& reward;
+  Optimizer& optimizer;
+  ValueOptimizer& value_optimizer = optimizer;
+  Decoder& decoder = no_decoder;
+  Bonus& bonus = no_bonus;
+  Communicator& ranks = local;
+};
+
+namespace detail {
+
+template <class Decoder>
+concept decoding = std::is_same_v<std::remove_const_t<Decoder>, no_decoder_type> ||
+                   requires(Decoder& d, std::span<const token> tokens) {
+                     { d.decode(tokens) } -> std::convertible_to<std::string>;
+                   } || requires(Decoder& d, std::span<const token> tokens) {
+                     { d(tokens) } -> std::convertible_to<std::string>;
+                   };
+
+template <class Decoder>
+std::string decode_with(Decoder& decoder, std::span<const token> tokens) {
+  if constexpr (std::is_same_v<std::remove_const_t<Decoder>, no_decoder_type>) {
+    return {};
+  } else if constexpr (requires { decoder.decode(tokens); }) {
+    return decoder.decode(tokens);
+  } else {
+    return decoder(tokens);
+  }
+}
+
+/// The first errors of a driver with models that do not fit.
+template <class Policy, class Reference, class Value, class Reward, class Optimizer, class ValueOptimizer,
+          class Decoder, class Bonus, class Communicator>
+consteval bool require_ppo_models() {
+  require_causal_lm<Policy>();
+  require_differentiable_policy<Policy>();
+  require_trainable<Policy>();
+  require_policy<Reference>();
+  require_differentiable_value_model<Value>();
+  require_trainable<Value>();
+  require_reward_model<Reward>();
+  require_optimizer<Optimizer>();
+  require_optimizer<ValueOptimizer>();
+  require_communicator<Communicator>();
+  static_assert(decoding<Decoder>,
+                "coho::ppo_models: the decoder has no decode(std::span<const token>) and is not callable with it");
+  constexpr bool bonus = requires(Bonus& b, const reward_query& q) {
+    { b(q) } -> std::convertible_to<double>;
+  };
+  static_assert(bonus, "coho::ppo_models: the bonus is not callable with a const reward_query& or returns no number");
+  return true;
+}
+
+}  // namespace detail
+
+}  // namespace coho

@@ -1,0 +1,209 @@
+#pragma once
+
+#include <chrono>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <Eigen/Core>
+
+#include <coho/concepts.hpp>
+#include <coho/error.hpp>
+#include <coho/loss/nll.hpp>
+#include <coho/reduce.hpp>
+#include <coho/require.hpp>
+#include <coho/rollout/minibatch.hpp>
+#include <coho/train/callbacks.hpp>
+#include <coho/train/data_order.hpp>
+#include <coho/train/gradient_clipping.hpp>
+#include <coho/train/learning_rate_schedule.hpp>
+#include <coho/train/model_outputs.hpp>
+
+namespace coho {
+
+/// A prompt and the response to imitate. `token_weights`: one weight ≥ 0 a response token; empty: all 1.
+struct supervised_example {
+  std::vector<token> prompt{};
+  std::vector<token> response{};
+  std::vector<double> token_weights{};
+};
+
+struct supervised_options {
+  learning_rate_options learning_rate{};
+  std::size_t batch_size = 32;  ///< examples an optimizer step, over all ranks
+  batch_limits micro_batch{};   ///< what one forward may hold
+  std::uint64_t epochs = 1;
+  double gradient_norm_clip = 1;  ///< 0: off
+  bool shuffle = true;
+  std::uint64_t seed = 0;
+};
+
+struct supervised_statistics {
+  std::uint64_t step = 0, epoch = 0;
+  double loss = 0;         ///< nats a (weighted) response token
+  double weight = 0;       ///< the sum of the token weights, over all ranks
+  std::size_t tokens = 0;  ///< response tokens, this rank
+  double gradient_norm = 0, learning_rate = 0, seconds = 0;
+};
+
+/// What a checkpoint has to hold beside the model and the optimizer.
+struct supervised_state {
+  std::uint64_t step = 0;
+  friend bool operator==(const supervised_state&, const supervised_state&) = default;
+};
+
+/// Supervised fine-tuning: minimises −Σ_t w_t log p(y_t | x, y_<t) / Σ_t w_t over the response tokens of a batch.
+///
+/// The sums run over the whole batch, all micro-batches and all ranks: how a batch is cut into forwards does not change
+/// the step (a mean of means would favour tokens of short micro-batches).
+///
+/// Throws `option_error` on construction, `argument_error` for examples and outputs that do not fit, `error` when the
+/// gradient is not finite.
+///
+///     coho::supervised_trainer trainer{policy, optimizer, {.learning_rate = {.peak = 1e-2}, .epochs = 3}};
+///     for (const auto& statistics : trainer.fit(examples)) std::cout << statistics.loss << '\n';
+template <class Policy, class Optimizer, class Communicator = const local_communicator>
+class supervised_trainer {
+  static_assert(require_differentiable_policy<Policy>() && require_trainable<Policy>());
+  static_assert(require_optimizer<Optimizer>());
+  static_assert(require_communicator<Communicator>());
+
+ public:
+  supervised_trainer(Policy& model, Optimizer& optimizer, supervised_options options = {}, Communicator& ranks = local)
+      : model_(model),
+        optimizer_(optimizer),
+        options_(std::move(options)),
+        rate_(options_.learning_rate),
+        ranks_(ranks) {
+    require_option(options_.batch_size > 0, "batch_size", options_.batch_size, "at least 1");
+    require_option(options_.epochs > 0, "epochs", options_.epochs, "at least 1");
+    require_option(std::isfinite(options_.gradient_norm_clip) && options_.gradient_norm_clip >= 0, "gradient_norm_clip",
+                   options_.gradient_norm_clip, "finite and at least 0");
+  }
+
+  /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).
+  template <class... Callbacks>
+  supervised_statistics step(std::span<const supervised_example> batch, Callbacks&&... callbacks) {
+    static_assert((detail::require_callback<Callbacks, supervised_statistics>() && ...));
+    const auto start = std::chrono::steady_clock::now();
+    notify::step_begin(state_.step, callbacks...);
+    supervised_statistics out{.step = state_.step, .learning_rate = rate_(state_.step)};
+    out.weight = total_weight(batch);
+    require_argument(out.weight > 0, "a supervised batch has no response token with a weight above 0");
+
+    model_.zero_gradients();
+    for (const auto& part : parts(batch)) {
+      auto [output, pullback] = model_.forward(part.tokens);
+      const Eigen::ArrayXd log_probs = lift_output(output.log_probs, part.tokens.responses.total(), "log_probs");
+      const auto loss = nll_loss{}.value_and_grad(log_probs, token_weights<Eigen::ArrayXd>{part.weights / out.weight});
+      pullback(policy_gradient{.log_probs = {loss.d_log_probs.data(), part.tokens.responses.total()}});
+      out.loss += loss.value;
+      out.tokens += part.tokens.responses.total();
+    }
+    ranks_.all_reduce_sum(std::span<double>(&out.loss, 1));
+    all_reduce_gradients(ranks_, model_);
+    out.gradient_norm = clip_gradient_norm(options_.gradient_norm_clip, model_);
+    if (!std::isfinite(out.gradient_norm)) {
+      throw error("supervised step " + std::to_string(state_.step) +
+                  ": the gradient is not finite; nothing was changed");
+    }
+    optimizer_.step(out.learning_rate);
+    ++state_.step;
+    out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    notify::minibatch(out, callbacks...);
+    notify::step_end(out, callbacks...);
+    return out;
+  }
+
+  /// The steps that are left of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
+  /// `restore`, from where the saved run was. Ends early when a callback requests it.
+  template <class... Callbacks>
+  std::vector<supervised_statistics> fit(std::span<const supervised_example> data, Callbacks&&... callbacks) {
+    data_order order(data.size(), options_.batch_size, options_.seed, options_.shuffle);
+    std::vector<supervised_statistics> history;
+    const std::uint64_t end = options_.epochs * order.steps_per_epoch();
+    auto with_epoch = [&](supervised_statistics s) {
+      s.epoch = s.step / order.steps_per_epoch();
+      return s;
+    };
+    while (state_.step < end) {
+      std::vector<supervised_example> batch;
+      for (const std::size_t i : order.batch(state_.step, ranks_.rank(), ranks_.size())) batch.push_back(data[i]);
+      history.push_back(with_epoch(step(batch, callbacks...)));
+      if (notify::stop(ranks_, callbacks...)) break;
+    }
+    return history;
+  }
+
+  /// The loss over `data` (this rank's part), without a step. Nats a weighted token, over all ranks.
+  double evaluate(std::span<const supervised_example> data) {
+    const double weight = total_weight(data);
+    require_argument(weight > 0, "no response token with a weight above 0 to evaluate");
+    double loss = 0;
+    for (const auto& part : parts(data)) {
+      const Eigen::ArrayXd log_probs =
+          lift_output(model_.log_probs(part.tokens), part.tokens.responses.total(), "log_probs");
+      loss += nll_loss{}(log_probs, token_weights<Eigen::ArrayXd>{part.weights / weight});
+    }
+    ranks_.all_reduce_sum(std::span<double>(&loss, 1));
+    return loss;
+  }
+
+  const supervised_state& save() const noexcept { return state_; }
+  void restore(const supervised_state& saved) noexcept { state_ = saved; }
+
+ private:
+  struct part_batch {
+    token_batch tokens;
+    Eigen::ArrayXd weights;
+  };
+
+  double total_weight(std::span<const supervised_example> batch) {
+    double sum = 0;
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      const auto& weights = batch[i].token_weights;
+      require_argument(weights.empty() || weights.size() == batch[i].response.size(),
+                       "example " + std::to_string(i) + " has " + std::to_string(weights.size()) +
+                           " token weights for " + std::to_string(batch[i].response.size()) + " response tokens");
+      if (weights.empty()) sum += static_cast<double>(batch[i].response.size());
+      for (const double w : weights) {
+        require_argument(std::isfinite(w) && w >= 0, "example " + std::to_string(i) + " has a token weight below 0");
+        sum += w;
+      }
+    }
+    ranks_.all_reduce_sum(std::span<double>(&sum, 1));
+    return sum;
+  }
+
+  std::vector<part_batch> parts(std::span<const supervised_example> batch) const {
+    std::vector<std::size_t> lengths;
+    for (const auto& example : batch) lengths.push_back(example.prompt.size() + example.response.size());
+    std::vector<part_batch> out;
+    for (const auto& indices : micro_batches(lengths, options_.micro_batch)) {
+      part_batch part;
+      std::vector<double> weights;
+      for (const std::size_t i : indices) {
+        part.tokens.prompts.push_back(batch[i].prompt);
+        part.tokens.responses.push_back(batch[i].response);
+        for (std::size_t t = 0; t < batch[i].response.size(); ++t) {
+          weights.push_back(batch[i].token_weights.empty() ? 1.0 : batch[i].token_weights[t]);
+        }
+      }
+      part.weights = Eigen::Map<Eigen::ArrayXd>(weights.data(), static_cast<Eigen::Index>(weights.size()));
+      out.push_back(std::move(part));
+    }
+    return out;
+  }
+
+  Policy& model_;
+  Optimizer& optimizer_;
+  supervised_options options_;
+  learning_rate_schedule rate_;
+  Communicator& ranks_;
+  supervised_state state_;
+};
+
+}  // namespace coho

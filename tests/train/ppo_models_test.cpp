@@ -1,0 +1,67 @@
+#include <coho/train/ppo_models.hpp>
+
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include <coho/toy/vocabulary_tokenizer.hpp>
+#include <coho/train/ppo.hpp>
+
+#include "support/archetypes.hpp"
+#include "support/catch.hpp"
+
+using namespace coho;
+namespace archetype = coho::test::archetype;
+
+TEST_CASE("types are deduced, and one optimizer stands for both") {
+  archetype::trained_policy policy;
+  archetype::policy reference;
+  archetype::trained_value value;
+  archetype::optimizer optimizer;
+  archetype::reward_model reward;
+  ppo_models models{.policy = policy, .reference = reference, .value = value, .reward = reward, .optimizer = optimizer};
+  CHECK(&models.value_optimizer == &optimizer);
+  CHECK(models.ranks.size() == 1);
+  CHECK(models.bonus(reward_query{}) == 0);
+
+  // The driver asks for no more than the concepts.
+  ppo_trainer trainer{models};
+  const std::vector<rl_prompt> prompts{{.tokens = {1}, .key = 0}, {.tokens = {2}, .key = 1}};
+  const auto s = trainer.step(prompts);
+  CHECK(s.score_mean == 0.5);
+  CHECK(s.entropy == 1);  // −log π of the rollouts, since this forward has no entropy
+  CHECK_THROWS_WITH(ppo_trainer(models, {.entropy_coefficient = 0.1}),
+                    Catch::Matchers::ContainsSubstring("entropy_coefficient"));
+}
+
+TEST_CASE("one object may be policy and value model") {
+  struct both : archetype::causal_lm, archetype::value_model, archetype::trainable {
+    struct output {
+      std::vector<float> log_probs, values;
+    };
+    struct pullback {
+      void operator()(const policy_gradient&) const {}
+      void operator()(const value_gradient&) const {}
+    };
+    auto forward(const token_batch& batch) { return std::pair(output{log_probs(batch), values(batch)}, pullback{}); }
+    void zero_gradients() { gradient = {3, 4}; }
+  } model;
+  archetype::policy reference;
+  archetype::reward_model reward;
+  archetype::optimizer optimizer;
+  ppo_trainer trainer{
+      ppo_models{.policy = model, .reference = reference, .value = model, .reward = reward, .optimizer = optimizer}};
+  const auto s = trainer.step(std::vector<rl_prompt>{{.tokens = {1}, .key = 0}});
+  CHECK(s.gradient_norm == Approx(5));  // counted once
+}
+
+TEST_CASE("decoders of both forms") {
+  const toy::vocabulary_tokenizer words({"</s>", "fox"}, 0);
+  const std::vector<token> tokens{1, 1, 0};
+  CHECK(detail::decode_with(words, tokens) == "fox fox");
+  const auto lambda = [](std::span<const token> t) { return std::string(t.size(), 'a'); };
+  CHECK(detail::decode_with(lambda, tokens) == "aaa");
+  CHECK(detail::decode_with(no_decoder, tokens).empty());
+  STATIC_REQUIRE(detail::decoding<const toy::vocabulary_tokenizer>);
+  STATIC_REQUIRE_FALSE(detail::decoding<int>);
+}
