@@ -1,0 +1,65 @@
+# A thin front over CMakePresets.json: sets up what is missing, then configures, builds and runs.
+
+PRESET ?= release
+LIBTORCH ?= pip
+SEED ?= 1
+JOBS ?= $(shell nproc)
+DEMO_OUT ?= demo-out
+DEMO_ARGS ?=
+TEST_ARGS ?=
+BENCH_ARGS ?=
+CMAKE_ARGS ?=
+
+# libtorch of the distribution gets a build folder of its own: nothing compiled against the other can be used again.
+BUILD := build/$(PRESET)$(if $(filter system,$(LIBTORCH)),-system)
+SETUP := tools/setup $(if $(filter no-torch,$(PRESET)),none,$(LIBTORCH))
+OPTIONS := PRESET=$(PRESET) LIBTORCH=$(LIBTORCH) CMAKE_ARGS=$(CMAKE_ARGS)
+compile = cmake --build $(BUILD) --parallel $(JOBS)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup configure build all test demo demo-base bench amalgamate format clean
+
+help: ## this list
+	@echo "make TARGET [PRESET=release|dev|asan|no-torch|cuda] [LIBTORCH=pip|system|FOLDER] [SEED=n] [JOBS=n]"
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
+	@echo
+	@echo "More: TEST_ARGS='-R core.loss', DEMO_ARGS=--short, BENCH_ARGS='--benchmark_filter=gae', CMAKE_ARGS=-D…; docs/build.md."
+
+setup: ## install what is missing: packages with apt, libtorch with pip into build/venv
+	@$(SETUP)
+
+configure: setup
+	@if [ ! -e $(BUILD)/build.ninja ] || [ "$$(cat $(BUILD)/.options 2>/dev/null)" != "$(OPTIONS)" ]; then \
+	  cmake --preset $(PRESET) -B $(BUILD) -DCOHO_LIBTORCH=$(LIBTORCH) $(CMAKE_ARGS) && echo "$(OPTIONS)" > $(BUILD)/.options; \
+	fi
+
+build: configure ## build the trainer: build/coho (no-torch: everything)
+	@$(compile) --target $(if $(filter no-torch,$(PRESET)),all,coho_executable)
+
+all: configure ## build everything
+	@$(compile)
+
+test: configure ## build everything and run all tests
+	@$(compile) --target all all_verify_interface_header_sets
+	@ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	  ctest --test-dir $(BUILD) --output-on-failure --no-tests=error --parallel $(JOBS) $(TEST_ARGS)
+
+demo: build ## SALMON on a tiny model, from judge to policy: demo-out/report.html
+	build/coho demo --seed $(SEED) --out $(DEMO_OUT) $(DEMO_ARGS)
+
+demo-base: build ## train the base model that the demo starts from, and put it where the repository ships it
+	build/coho demo-base $(DEMO_ARGS)
+
+bench: configure ## build and run the benchmarks
+	@$(compile) --target coho_bench
+	@set -e; for program in $(BUILD)/bench/bench_*; do echo "== $$program"; $$program $(BENCH_ARGS); done
+
+amalgamate: ## write single_include/coho/coho.hpp anew
+	@tools/amalgamate
+
+format: ## clang-format all C++ files
+	clang-format -i $$(git ls-files --cached --others --exclude-standard '*.hpp' '*.cpp' ':!single_include')
+
+clean: ## remove the build folders, but not the virtual environment with libtorch
+	rm -rf build/release build/release-system build/dev build/dev-system build/asan build/asan-system build/no-torch build/cuda build/coho
