@@ -1,0 +1,218 @@
+#include "checkpoint/hf_model.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
+
+#include "checkpoint/hf_names.hpp"
+#include "files/atomic_file.hpp"
+#include "files/json_file.hpp"
+
+namespace coho::trainer {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* single_file = "model.safetensors";
+constexpr const char* index_file = "model.safetensors.index.json";
+
+bool is_pickle(const fs::path& path) {
+  const auto extension = path.extension();
+  return extension == ".bin" || extension == ".pt" || extension == ".pth";
+}
+
+[[noreturn]] void refuse_pickle(const fs::path& path) {
+  throw file_error(path.string(), "", "holds pickled weights, which can run code when opened and are not read",
+                   "convert it once, in Python, where you trust it: load the model with transformers and call "
+                   "save_pretrained(directory, safe_serialization=True)");
+}
+
+void add_tensors(tensor_map& tensors, const safetensors_file& file) {
+  for (const auto& entry : file.tensors()) {
+    if (!tensors.emplace(entry.first, read_tensor(file, entry.first)).second) {
+      throw file_error(file.path().string(), "tensor " + entry.first, "is in another shard as well");
+    }
+  }
+}
+
+tensor_map read_shards(const fs::path& directory) {
+  const auto path = directory / index_file;
+  const auto json = read_json(path);
+  if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object()) {
+    throw file_error(path.string(), "weight_map", "is missing or not an object");
+  }
+  std::map<std::string, std::set<std::string>> shards;
+  for (const auto& [name, file] : json["weight_map"].items()) {
+    if (!file.is_string()) throw file_error(path.string(), "weight_map." + name, "must be a file name");
+    const auto text = file.get<std::string>();
+    if (text.empty() || text.find_first_of("/\\") != std::string::npos || text.find("..") != std::string::npos ||
+        text.find('\0') != std::string::npos) {
+      throw file_error(path.string(), "weight_map." + name, "\"" + text + "\" is not a plain file name");
+    }
+    if (is_pickle(text)) refuse_pickle(directory / text);
+    shards[text].insert(name);
+  }
+  tensor_map tensors;
+  for (const auto& [file, names] : shards) {
+    const safetensors_file shard(directory / file);
+    for (const auto& name : names) shard.at(name);
+    for (const auto& entry : shard.tensors()) {
+      if (!names.contains(entry.first)) {
+        throw file_error(shard.path().string(), "tensor " + entry.first, std::string("is not listed in ") + index_file);
+      }
+    }
+    add_tensors(tensors, shard);
+  }
+  return tensors;
+}
+
+tensor_map read_weights(const fs::path& directory) {
+  if (fs::exists(directory / single_file)) {
+    tensor_map tensors;
+    add_tensors(tensors, safetensors_file(directory / single_file));
+    return tensors;
+  }
+  if (fs::exists(directory / index_file)) return read_shards(directory);
+  for (const auto& entry : fs::directory_iterator(directory)) {
+    if (is_pickle(entry.path())) refuse_pickle(entry.path());
+  }
+  throw file_error(directory.string(), "", std::string("holds neither ") + single_file + " nor " + index_file);
+}
+
+std::string shape_text(at::IntArrayRef shape) {
+  std::string text = "[";
+  for (const auto size : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
+  return text + "]";
+}
+
+bool is_weight_type(at::ScalarType type) {
+  return type == at::kFloat || type == at::kBFloat16 || type == at::kHalf || type == at::kDouble;
+}
+
+/// An NF4-packed linear: two weights a byte, and the tensors that unpack it.
+bool is_packed(const tensor_map& tensors, const std::string& name, const at::Tensor& tensor, std::int64_t weights) {
+  if (tensor.scalar_type() != at::kByte || tensor.numel() != (weights + 1) / 2) return false;
+  for (const char* companion : nf4_required_companions) {
+    if (!tensors.contains(name + companion)) return false;
+  }
+  return true;
+}
+
+void remove_quietly(const fs::path& path) {
+  std::error_code ignored;
+  fs::remove(path, ignored);
+}
+
+/// Puts tensors into files of at most `limit` bytes, in name order; a larger tensor gets a file of its own.
+std::vector<tensor_map> split_into_shards(const tensor_map& tensors, std::int64_t limit) {
+  std::vector<tensor_map> shards(1);
+  std::int64_t filled = 0;
+  for (const auto& [name, tensor] : tensors) {
+    const auto bytes = static_cast<std::int64_t>(tensor.nbytes());
+    if (filled > 0 && filled + bytes > limit) {
+      shards.emplace_back();
+      filled = 0;
+    }
+    shards.back().emplace(name, tensor);
+    filled += bytes;
+  }
+  return shards;
+}
+
+}  // namespace
+
+void check_hf_tensors(const llama_config& config, tensor_map& tensors, std::string_view path) {
+  const auto refuse = [&](const std::string& name, const std::string& what, std::string_view mend = {}) {
+    throw file_error(path, "tensor " + name, what, mend);
+  };
+  const auto expected = hf_shapes(config);
+  std::set<std::string> wanted;
+  for (const auto& [name, shape] : expected) {
+    const auto found = tensors.find(name);
+    if (found == tensors.end()) {
+      refuse(name, "is missing",
+             name == "lm_head.weight" ? "a model whose head is its embedding says tie_word_embeddings in config.json" : "");
+    }
+    wanted.insert(name);
+    const auto& tensor = found->second;
+    if (!config.quantization.empty() && shape.size() == 2 && is_layer_linear(name) &&
+        is_packed(tensors, name, tensor, shape[0] * shape[1])) {
+      for (const char* companion : nf4_companions) wanted.insert(name + companion);
+      continue;
+    }
+    if (tensor.sizes() != at::IntArrayRef(shape)) {
+      refuse(name, "has shape " + shape_text(tensor.sizes()) + " where config.json gives " + shape_text(shape));
+    }
+    if (!is_weight_type(tensor.scalar_type())) {
+      refuse(name, std::string("has element type ") + at::toString(tensor.scalar_type()) + ", which is not a weight's");
+    }
+  }
+  for (auto entry = tensors.begin(); entry != tensors.end();) {
+    const auto& name = entry->first;
+    if (wanted.contains(name)) {
+      ++entry;
+    } else if (name.ends_with("rotary_emb.inv_freq") || (config.tie_word_embeddings && name == "lm_head.weight")) {
+      entry = tensors.erase(entry);
+    } else {
+      refuse(name, "is not part of a model of this configuration");
+    }
+  }
+}
+
+hf_checkpoint load_hf_checkpoint(const fs::path& directory) {
+  if (is_pickle(directory)) refuse_pickle(directory);
+  if (!fs::is_directory(directory)) {
+    throw file_error(directory.string(), "", "is not a directory with a config.json and its weights");
+  }
+  hf_checkpoint checkpoint;
+  checkpoint.directory = directory;
+  checkpoint.config = llama_config::from_file(directory / "config.json");
+  checkpoint.tensors = read_weights(directory);
+  check_hf_tensors(checkpoint.config, checkpoint.tensors, directory.string());
+  return checkpoint;
+}
+
+void save_hf_checkpoint(const fs::path& directory, llama_config config, tensor_map tensors, const fs::path& tokenizer,
+                        std::int64_t shard_bytes) {
+  require_option(shard_bytes > 0, "shard_bytes", shard_bytes, "above 0");
+  check_hf_tensors(config, tensors, directory.string());
+  switch (tensors.at("model.embed_tokens.weight").scalar_type()) {
+    case at::kFloat: config.torch_dtype = "float32"; break;
+    case at::kBFloat16: config.torch_dtype = "bfloat16"; break;
+    case at::kHalf: config.torch_dtype = "float16"; break;
+    default: config.torch_dtype = "float64"; break;
+  }
+  fs::create_directories(directory);
+  const std::map<std::string, std::string> metadata{{"format", "pt"}};
+  const auto shards = split_into_shards(tensors, shard_bytes);
+  if (shards.size() == 1) {
+    write_tensors(directory / single_file, tensors, metadata);
+    remove_quietly(directory / index_file);
+  } else {
+    nlohmann::json map = nlohmann::json::object();
+    std::int64_t total = 0;
+    for (std::size_t i = 0; i < shards.size(); ++i) {
+      char name[64];
+      std::snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", i + 1, shards.size());
+      write_tensors(directory / name, shards[i], metadata);
+      for (const auto& [tensor, value] : shards[i]) {
+        map[tensor] = name;
+        total += static_cast<std::int64_t>(value.nbytes());
+      }
+    }
+    write_json(directory / index_file, {{"metadata", {{"total_size", total}}}, {"weight_map", map}});
+    remove_quietly(directory / single_file);  // a stale one would be preferred to the index
+  }
+  if (!tokenizer.empty()) {
+    const auto source = fs::is_directory(tokenizer) ? tokenizer / "tokenizer.model" : tokenizer;
+    const auto target = directory / "tokenizer.model";
+    std::error_code ignored;
+    if (!fs::equivalent(source, target, ignored)) copy_atomically(source, target);
+  }
+  write_json(directory / "config.json", config.to_json());
+}
+
+}  // namespace coho::trainer

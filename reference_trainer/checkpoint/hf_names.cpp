@@ -1,0 +1,37 @@
+#include "checkpoint/hf_names.hpp"
+
+namespace coho::trainer {
+
+bool is_layer_linear(std::string_view tensor_name) {
+  return tensor_name.starts_with("model.layers.") && tensor_name.ends_with("_proj.weight");
+}
+
+std::map<std::string, std::vector<std::int64_t>> layer_linear_shapes(const llama_config& config) {
+  const auto hidden = config.hidden_size, inner = config.intermediate_size;
+  const auto query = config.query_size(), key_value = config.key_value_size();
+  return {{"self_attn.q_proj", {query, hidden}},     {"self_attn.k_proj", {key_value, hidden}},
+          {"self_attn.v_proj", {key_value, hidden}}, {"self_attn.o_proj", {hidden, query}},
+          {"mlp.gate_proj", {inner, hidden}},        {"mlp.up_proj", {inner, hidden}},
+          {"mlp.down_proj", {hidden, inner}}};
+}
+
+std::map<std::string, std::vector<std::int64_t>> hf_shapes(const llama_config& config) {
+  const auto hidden = config.hidden_size;
+  std::map<std::string, std::vector<std::int64_t>> shapes{{"model.embed_tokens.weight", {config.vocab_size, hidden}},
+                                                          {"model.norm.weight", {hidden}}};
+  const auto linears = layer_linear_shapes(config);
+  for (std::int64_t i = 0; i < config.num_hidden_layers; ++i) {
+    const auto prefix = "model.layers." + std::to_string(i) + ".";
+    shapes[prefix + "input_layernorm.weight"] = {hidden};
+    shapes[prefix + "post_attention_layernorm.weight"] = {hidden};
+    for (const auto& [path, shape] : linears) shapes[prefix + path + ".weight"] = shape;
+  }
+  if (config.sequence_classification()) {
+    shapes["score.weight"] = {1, hidden};
+  } else if (!config.tie_word_embeddings) {
+    shapes["lm_head.weight"] = {config.vocab_size, hidden};
+  }
+  return shapes;
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,329 @@
+#include "checkpoint/peft.hpp"
+
+#include <cmath>
+#include <coho/error.hpp>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <regex>
+#include <set>
+
+#include "checkpoint/hf_names.hpp"
+#include "checkpoint/tensor_io.hpp"
+#include "files/atomic_file.hpp"
+#include "files/json_file.hpp"
+
+namespace coho::trainer {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view base_prefix = "base_model.model.";
+constexpr const char* config_name = "adapter_config.json";
+constexpr const char* weights_name = "adapter_model.safetensors";
+
+fs::path directory_of(const fs::path& directory, const std::string& name) {
+  require_argument(!name.empty() && name.find_first_of("/\\") == std::string::npos && name != "." && name != "..",
+                   "the adapter name \"" + name + "\" is not a plain name");
+  return name == "default" ? directory : directory / name;
+}
+
+template <class Value>
+std::optional<Value> find_pattern(const std::vector<std::pair<std::string, Value>>& patterns, std::string_view module) {
+  for (const auto& [pattern, value] : patterns) {
+    if (std::regex_match(module.begin(), module.end(), std::regex("(.*\\.)?(" + pattern + ")"))) return value;
+  }
+  return std::nullopt;
+}
+
+/// Reads adapter_config.json, whose fields may be absent or null.
+class config_reader {
+ public:
+  // Ordered, since the first pattern that matches holds.
+  config_reader(const fs::path& path) : path_(path.string()) {
+    try {
+      json_ = nlohmann::ordered_json::parse(read_file(path, std::size_t{16} << 20));
+    } catch (const nlohmann::json::parse_error& problem) {
+      throw file_error(path_, "byte " + std::to_string(problem.byte), "is not a JSON document");
+    }
+    if (!json_.is_object()) throw file_error(path_, "", "is not a JSON object");
+  }
+
+  lora_weights read() const {
+    refuse_variants();
+    lora_weights adapter;
+    const double rank = number("r", 8);
+    if (!(rank >= 1 && rank <= 65536) || rank != std::floor(rank)) refuse("r", "must be a whole number from 1 to 65536");
+    adapter.rank = static_cast<std::int64_t>(rank);
+    adapter.alpha = number("lora_alpha", 8);
+    adapter.dropout = number("lora_dropout", 0);
+    if (!(adapter.dropout >= 0 && adapter.dropout < 1)) refuse("lora_dropout", "must be in [0, 1)");
+    adapter.use_rslora = truth("use_rslora");
+    adapter.base_model = text("base_model_name_or_path");
+    if (const auto* targets = find("target_modules")) {
+      if (targets->is_string()) {
+        adapter.target_modules = {targets->get<std::string>()};
+      } else if (targets->is_array()) {
+        for (const auto& target : *targets) {
+          if (!target.is_string()) refuse("target_modules", "must hold names");
+          adapter.target_modules.push_back(target.get<std::string>());
+        }
+      } else {
+        refuse("target_modules", "must be a name or a list of names");
+      }
+    }
+    patterns("rank_pattern", [&](const std::string& key, double value) {
+      if (!(value >= 1 && value <= 65536) || value != std::floor(value)) refuse("rank_pattern", "must hold ranks");
+      adapter.rank_pattern.emplace_back(key, static_cast<std::int64_t>(value));
+    });
+    patterns("alpha_pattern", [&](const std::string& key, double value) { adapter.alpha_pattern.emplace_back(key, value); });
+    return adapter;
+  }
+
+ private:
+  [[noreturn]] void refuse(const std::string& field, const std::string& what, std::string_view mend = {}) const {
+    throw file_error(path_, field, what, mend);
+  }
+
+  void refuse_variants() const {
+    if (const auto type = text("peft_type"); type != "LORA") {
+      refuse("peft_type", "the method \"" + type + "\" is not supported", "supported is LORA");
+    }
+    for (const char* field : {"use_dora", "use_qalora", "fan_in_fan_out", "lora_bias"}) {
+      if (truth(field)) refuse(field, "is not supported");
+    }
+    if (const auto bias = text("bias"); !bias.empty() && bias != "none") {
+      refuse("bias", "trained biases (\"" + bias + "\") are not supported");
+    }
+    if (const auto* start = find("init_lora_weights"); start && start->is_string()) {
+      const auto method = start->get<std::string>();
+      for (const char* changing : {"pissa", "olora", "corda", "loftq"}) {
+        if (method.starts_with(changing)) {
+          refuse("init_lora_weights", "\"" + method + "\" changes the base model's weights, which is not supported",
+                 "convert it to a plain LoRA adapter with PEFT (save_pretrained with path_initial_model_for_weight_conversion)");
+        }
+      }
+    }
+  }
+
+  const nlohmann::ordered_json* find(const std::string& field) const {
+    const auto found = json_.find(field);
+    return found == json_.end() || found->is_null() ? nullptr : &*found;
+  }
+  double number(const std::string& field, double absent) const {
+    const auto* value = find(field);
+    if (!value) return absent;
+    if (!value->is_number() || !std::isfinite(value->get<double>())) refuse(field, "must be a number");
+    return value->get<double>();
+  }
+  bool truth(const std::string& field) const {
+    const auto* value = find(field);
+    if (!value) return false;
+    if (!value->is_boolean()) refuse(field, "must be true or false");
+    return value->get<bool>();
+  }
+  std::string text(const std::string& field) const {
+    const auto* value = find(field);
+    if (!value) return {};
+    if (!value->is_string()) refuse(field, "must be a string");
+    return value->get<std::string>();
+  }
+  template <class Visitor>
+  void patterns(const std::string& field, Visitor visit) const {
+    const auto* object = find(field);
+    if (!object) return;
+    if (!object->is_object()) refuse(field, "must be an object");
+    for (const auto& [key, value] : object->items()) {
+      if (!value.is_number() || !std::isfinite(value.template get<double>())) refuse(field, "must hold numbers");
+      try {
+        std::regex{key};
+      } catch (const std::regex_error&) {
+        refuse(field, "\"" + key + "\" is not a pattern");
+      }
+      visit(key, value.template get<double>());
+    }
+  }
+
+  std::string path_;
+  nlohmann::ordered_json json_;
+};
+
+/// Splits "….lora_A.weight" or "….lora_A.<name>.weight" into the module's path and which of the two matrices it is.
+struct matrix_key {
+  std::string module;
+  bool is_a = false;
+};
+std::optional<matrix_key> split_key(std::string_view key) {
+  for (const std::string_view part : {".lora_A.", ".lora_B."}) {
+    const auto at = key.rfind(part);
+    if (at == std::string_view::npos || !key.ends_with(".weight") || at + part.size() > key.size()) continue;
+    const auto rest = key.substr(at + part.size());  // "weight" or "<name>.weight"
+    if (rest != "weight" && rest.find('.') != rest.size() - 7) continue;
+    return matrix_key{std::string(key.substr(0, at)), part == ".lora_A."};
+  }
+  return std::nullopt;
+}
+
+/// "weight" or "bias" for the keys of a scalar head, with or without PEFT's wrapper.
+std::string_view head_part(std::string_view key) {
+  if (!key.starts_with("score.")) return {};
+  key.remove_prefix(6);
+  if (key.starts_with("modules_to_save.")) {
+    key.remove_prefix(16);
+    const auto dot = key.find('.');
+    if (dot == std::string_view::npos) return {};
+    key.remove_prefix(dot + 1);
+  }
+  return key == "weight" || key == "bias" ? key : std::string_view{};
+}
+
+std::string shapes_text(const lora_matrices& pair) {
+  const auto one = [](const at::Tensor& m) { return "[" + std::to_string(m.size(0)) + ", " + std::to_string(m.size(1)) + "]"; };
+  return "A " + one(pair.a) + " and B " + one(pair.b);
+}
+
+void check_pairs(const lora_weights& adapter, const std::string& path) {
+  for (const auto& [module, pair] : adapter.modules) {
+    const auto place = "module " + module;
+    if (!pair.a.defined() || !pair.b.defined()) throw file_error(path, place, "has only one of its two matrices");
+    if (pair.a.dim() != 2 || pair.b.dim() != 2) throw file_error(path, place, "has a matrix that is not two-dimensional");
+    const auto rank = adapter.rank_of(module);
+    if (pair.a.size(0) != rank || pair.b.size(1) != rank) {
+      throw file_error(path, place, "has matrices " + shapes_text(pair) + " that are not of the rank " + std::to_string(rank) +
+                                        " that adapter_config.json gives");
+    }
+  }
+  const auto& weight = adapter.head_weight;
+  const auto& bias = adapter.head_bias;
+  if (weight.defined() && (weight.dim() != 2 || weight.size(0) != 1)) {
+    throw file_error(path, "tensor score.weight", "is not one row");
+  }
+  if (bias.defined() && (!weight.defined() || bias.numel() != 1)) {
+    throw file_error(path, "tensor score.bias", "is not the one number beside a score.weight");
+  }
+}
+
+std::set<std::string> last_parts(const lora_weights& adapter) {
+  std::set<std::string> parts;
+  for (const auto& entry : adapter.modules) parts.insert(entry.first.substr(entry.first.rfind('.') + 1));
+  return parts;
+}
+
+}  // namespace
+
+std::int64_t lora_weights::rank_of(std::string_view module) const { return find_pattern(rank_pattern, module).value_or(rank); }
+
+double lora_weights::scale_of(std::string_view module) const {
+  const double own = find_pattern(alpha_pattern, module).value_or(alpha);
+  const auto r = static_cast<double>(rank_of(module));
+  return use_rslora ? own / std::sqrt(r) : own / r;
+}
+
+lora_weights read_peft(const fs::path& directory, const std::string& name) {
+  const auto folder = directory_of(directory, name);
+  auto adapter = config_reader(folder / config_name).read();
+  const auto path = folder / weights_name;
+  if (!fs::exists(path) && fs::exists(folder / "adapter_model.bin")) {
+    throw file_error((folder / "adapter_model.bin").string(), "",
+                     "holds pickled weights, which can run code when opened and are not read",
+                     "convert it once, in Python, where you trust it: load it with PEFT and call "
+                     "save_pretrained(directory, safe_serialization=True)");
+  }
+  for (const auto& [key, tensor] : read_tensors(path)) {
+    const auto refuse = [&](const std::string& what) { throw file_error(path.string(), "tensor " + key, what); };
+    if (!key.starts_with(base_prefix)) refuse("does not begin with base_model.model.");
+    if (!tensor.is_floating_point()) refuse("is not of a floating type");
+    const auto inner = std::string_view(key).substr(base_prefix.size());
+    const auto number = tensor.to(at::kFloat).contiguous();
+    if (const auto part = head_part(inner); !part.empty()) {
+      (part == "weight" ? adapter.head_weight : adapter.head_bias) = number;
+    } else if (const auto split = split_key(inner)) {
+      auto& pair = adapter.modules[split->module];
+      auto& place = split->is_a ? pair.a : pair.b;
+      if (place.defined()) refuse("is there under two names");
+      place = number;
+    } else {
+      refuse("is neither a LoRA matrix nor a scalar head");
+    }
+  }
+  check_pairs(adapter, path.string());
+  return adapter;
+}
+
+void write_peft(const fs::path& directory, const lora_weights& adapter, const std::string& name) {
+  const auto folder = directory_of(directory, name);
+  check_pairs(adapter, (folder / weights_name).string());
+  tensor_map tensors;
+  const std::string prefix(base_prefix);
+  for (const auto& [module, pair] : adapter.modules) {
+    tensors[prefix + module + ".lora_A.weight"] = pair.a.detach().to(at::kCPU, at::kFloat);
+    tensors[prefix + module + ".lora_B.weight"] = pair.b.detach().to(at::kCPU, at::kFloat);
+  }
+  if (adapter.has_head()) {
+    tensors[prefix + "score.weight"] = adapter.head_weight.detach().to(at::kCPU, at::kFloat);
+    if (adapter.head_bias.defined()) {
+      const auto bias = adapter.head_bias.detach().to(at::kCPU, at::kFloat);
+      if (bias.abs().max().item<float>() > 0) tensors[prefix + "score.bias"] = bias;
+    }
+  }
+
+  auto targets = adapter.target_modules;
+  if (targets.empty()) {
+    const auto parts = last_parts(adapter);
+    targets.assign(parts.begin(), parts.end());
+  }
+  nlohmann::ordered_json ranks = nlohmann::ordered_json::object(), alphas = ranks;
+  for (const auto& [pattern, rank] : adapter.rank_pattern) ranks[pattern] = rank;
+  for (const auto& [pattern, alpha] : adapter.alpha_pattern) alphas[pattern] = alpha;
+  const auto nothing = nlohmann::ordered_json();
+  const nlohmann::ordered_json config{
+      {"peft_type", "LORA"},
+      {"task_type", adapter.has_head() ? "SEQ_CLS" : "CAUSAL_LM"},
+      {"base_model_name_or_path", adapter.base_model.empty() ? nothing : nlohmann::ordered_json(adapter.base_model)},
+      {"revision", nothing},
+      {"r", adapter.rank},
+      {"lora_alpha", adapter.alpha},
+      {"lora_dropout", adapter.dropout},
+      {"target_modules", targets},
+      {"modules_to_save", adapter.has_head() ? nlohmann::ordered_json{"classifier", "score"} : nothing},
+      {"rank_pattern", ranks},
+      {"alpha_pattern", alphas},
+      {"use_rslora", adapter.use_rslora},
+      {"use_dora", false},
+      {"bias", "none"},
+      {"fan_in_fan_out", false},
+      {"init_lora_weights", true},
+      {"inference_mode", true}};
+  fs::create_directories(folder);
+  write_tensors(folder / weights_name, tensors, {{"format", "pt"}});
+  write_file(folder / config_name, config.dump(2) + "\n");
+}
+
+void check_lora_shapes(const lora_weights& adapter, const llama_config& config, std::string_view path) {
+  const auto shapes = layer_linear_shapes(config);
+  for (const auto& [module, pair] : adapter.modules) {
+    const auto place = "module " + module;
+    std::string_view rest = module;
+    constexpr std::string_view prefix = "model.layers.";
+    std::optional<std::string> linear;
+    if (rest.starts_with(prefix)) {
+      rest.remove_prefix(prefix.size());
+      const auto dot = rest.find('.');
+      const auto digits = rest.substr(0, dot);
+      const bool number = !digits.empty() && digits.size() <= 6 && digits.find_first_not_of("0123456789") == std::string_view::npos;
+      if (dot != std::string_view::npos && number && std::stoll(std::string(digits)) < config.num_hidden_layers) {
+        linear = std::string(rest.substr(dot + 1));
+      }
+    }
+    const auto shape = linear ? shapes.find(*linear) : shapes.end();
+    if (shape == shapes.end()) throw file_error(path, place, "is not a linear layer of this model");
+    if (pair.a.size(1) != shape->second[1] || pair.b.size(0) != shape->second[0]) {
+      throw file_error(path, place, "has matrices " + shapes_text(pair) + " for a weight of [" +
+                                        std::to_string(shape->second[0]) + ", " + std::to_string(shape->second[1]) + "]");
+    }
+  }
+  if (adapter.has_head() && adapter.head_weight.size(1) != config.hidden_size) {
+    throw file_error(path, "tensor score.weight", "is not as wide as the model's hidden state");
+  }
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "llama/config.hpp"
+
+namespace coho::trainer {
+
+/// The two factors of one adapted linear: its output gains scale · B (A x).
+struct lora_matrices {
+  at::Tensor a;  ///< [r, in]
+  at::Tensor b;  ///< [out, r]
+};
+
+/// A LoRA adapter as the PEFT library stores it, with the scalar head of a reward model where there is one.
+struct lora_weights {
+  std::map<std::string, lora_matrices> modules;  ///< by module path: "model.layers.0.self_attn.q_proj"
+  std::int64_t rank = 8;
+  double alpha = 8.0;
+  double dropout = 0.0;
+  bool use_rslora = false;
+  /// Ranks and alphas of single modules, by a regular expression for the end of the module's path; the first that matches
+  /// holds.
+  std::vector<std::pair<std::string, std::int64_t>> rank_pattern;
+  std::vector<std::pair<std::string, double>> alpha_pattern;
+  std::vector<std::string> target_modules;  ///< written; empty: the last parts of the modules' paths
+  std::string base_model;                   ///< `base_model_name_or_path`
+  at::Tensor head_weight;                   ///< `score.weight` [1, H], or undefined
+  at::Tensor head_bias;                     ///< `score.bias` [1], or undefined
+
+  bool has_head() const { return head_weight.defined(); }
+  std::int64_t rank_of(std::string_view module) const;
+  /// α/r of the module, or α/√r with rank-stabilised LoRA.
+  double scale_of(std::string_view module) const;
+};
+
+/// Reads `adapter_config.json` and `adapter_model.safetensors` from a directory, or from its sub-directory `name` for adapters
+/// that are not called "default". Keys may hold the adapter's name or not; matrices come as fp32. Throws `file_error` for other
+/// methods than LoRA, for variants that change the base or its biases (DoRA, PiSSA, …), for half pairs, and for matrices that do
+/// not have the rank that the configuration gives.
+///
+///     const auto adapter = coho::trainer::read_peft("sft-adapter");
+///     adapter.modules.at("model.layers.0.self_attn.q_proj").a.sizes();  // [64, 4096]
+lora_weights read_peft(const std::filesystem::path& directory, const std::string& name = "default");
+
+/// Writes an adapter that `read_peft` and PEFT read: fp32, no adapter name in the keys. A head is written among the
+/// `modules_to_save` (task type SEQ_CLS), its bias only when it is not zero: PEFT's own head has none.
+void write_peft(const std::filesystem::path& directory, const lora_weights& adapter, const std::string& name = "default");
+
+/// Checks that each module is a linear of the model and that its matrices fit. Throws `file_error` naming the module; `path` is
+/// used in messages only.
+void check_lora_shapes(const lora_weights& adapter, const llama_config& config, std::string_view path);
+
+}  // namespace coho::trainer

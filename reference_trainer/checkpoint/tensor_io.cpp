@@ -1,0 +1,84 @@
+#include "checkpoint/tensor_io.hpp"
+
+#include <array>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+namespace coho::trainer {
+namespace {
+
+constexpr std::array<std::pair<tensor_dtype, at::ScalarType>, 11> types{{{tensor_dtype::boolean, at::kBool},
+                                                                         {tensor_dtype::u8, at::kByte},
+                                                                         {tensor_dtype::i8, at::kChar},
+                                                                         {tensor_dtype::i16, at::kShort},
+                                                                         {tensor_dtype::f16, at::kHalf},
+                                                                         {tensor_dtype::bf16, at::kBFloat16},
+                                                                         {tensor_dtype::i32, at::kInt},
+                                                                         {tensor_dtype::f32, at::kFloat},
+                                                                         {tensor_dtype::c64, at::kComplexFloat},
+                                                                         {tensor_dtype::f64, at::kDouble},
+                                                                         {tensor_dtype::i64, at::kLong}}};
+
+}  // namespace
+
+at::ScalarType scalar_type_of(tensor_dtype type) {
+  for (const auto& [file, torch] : types) {
+    if (file == type) return torch;
+  }
+  throw argument_error("the element type " + std::string(name_of(type)) + " is not supported");
+}
+
+tensor_dtype tensor_dtype_of(at::ScalarType type) {
+  for (const auto& [file, torch] : types) {
+    if (torch == type) return file;
+  }
+  throw argument_error(std::string("tensors of type ") + at::toString(type) + " cannot be stored");
+}
+
+at::Tensor tensor_over(const tensor_view& view, std::shared_ptr<const void> keep_alive) {
+  const auto type = scalar_type_of(view.dtype);
+  const auto options = at::TensorOptions().dtype(type);
+  if (view.bytes.empty()) return at::empty(view.shape, options);
+  auto* const data = const_cast<std::byte*>(view.bytes.data());  // the mapping is private and writable
+  const auto element = at::elementSize(type);
+  if (reinterpret_cast<std::uintptr_t>(data) % element != 0) {
+    auto copy = at::empty(view.shape, options);
+    std::copy(view.bytes.begin(), view.bytes.end(), static_cast<std::byte*>(copy.data_ptr()));
+    return copy;
+  }
+  return at::from_blob(data, view.shape, [keep = std::move(keep_alive)](void*) {}, options);
+}
+
+at::Tensor read_tensor(const safetensors_file& file, std::string_view name) {
+  const auto& view = file.at(name);
+  try {
+    return tensor_over(view, file.storage());
+  } catch (const argument_error& problem) {
+    throw file_error(file.path().string(), "tensor " + std::string(name), problem.what());
+  }
+}
+
+tensor_map read_tensors(const std::filesystem::path& path) {
+  const safetensors_file file(path);
+  tensor_map tensors;
+  for (const auto& entry : file.tensors()) tensors.emplace(entry.first, read_tensor(file, entry.first));
+  return tensors;
+}
+
+void write_tensors(const std::filesystem::path& path, const tensor_map& tensors,
+                   const std::map<std::string, std::string>& metadata) {
+  std::vector<at::Tensor> rows;  // holds the copies of tensors that are not row-major on the CPU
+  std::vector<named_tensor> entries;
+  for (const auto& [name, tensor] : tensors) {
+    require_argument(tensor.defined(), "write_tensors: tensor " + name + " is undefined");
+    rows.push_back(tensor.detach().to(at::kCPU).contiguous());
+    const auto& row = rows.back();
+    const auto size = static_cast<std::size_t>(row.numel()) * row.element_size();
+    entries.push_back({name, tensor_dtype_of(row.scalar_type()), row.sizes().vec(),
+                       {static_cast<const std::byte*>(row.data_ptr()), size}});
+  }
+  write_safetensors(path, entries, metadata);
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,249 @@
+#include "cli/application.hpp"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <iostream>
+#include <thread>
+#include <utility>
+
+#include "cli/exit_codes.hpp"
+#include "cli/report_error.hpp"
+#include "cli/spelling.hpp"
+
+namespace coho::trainer {
+
+namespace {
+
+std::atomic<bool> interrupted_flag{false};
+static_assert(std::atomic<bool>::is_always_lock_free);
+
+extern "C" void on_signal(int) {
+  // The second signal does not wait for a safe point.
+  if (interrupted_flag.exchange(true)) ::_exit(static_cast<int>(exit_code::interrupted));
+}
+
+void install_handlers() {
+  struct ::sigaction action {};
+  action.sa_handler = on_signal;
+  ::sigemptyset(&action.sa_mask);
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+}
+
+std::size_t default_threads() { return std::max(1u, std::thread::hardware_concurrency()); }
+
+struct common_flags {
+  std::string recipe, seed, threads, out, device;
+  std::vector<std::string> overrides;
+  bool resume = false, dry_run = false, quiet = false;
+};
+
+struct parsed_flag {
+  const stage_flag* flag;
+  std::vector<std::string> values;
+  CLI::Option* option = nullptr;
+};
+
+void add_common(CLI::App& app, common_flags& flags) {
+  const auto group = "Common options";
+  app.add_option("-c,--config", flags.recipe, "recipe: a TOML file, or the name of a built-in one")
+      ->group(group)
+      ->type_name("FILE");
+  app.add_option("--set", flags.overrides, "override a recipe's key; may be repeated")
+      ->group(group)
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  app.add_option("--out", flags.out, "where results go")->group(group)->type_name("PATH");
+  app.add_option("--seed", flags.seed, "seed of all random numbers")->group(group)->type_name("N");
+  app.add_option("--threads", flags.threads, "threads to use")->group(group)->type_name("N");
+  app.add_option("--device", flags.device, "cpu, cuda or cuda:N")->group(group)->type_name("NAME");
+  app.add_flag("--resume", flags.resume, "go on from where an interrupted run stopped")->group(group);
+  app.add_flag("--dry-run", flags.dry_run, "print the resolved configuration and stop")->group(group);
+  app.add_flag("-q,--quiet", flags.quiet, "no progress and no log lines")->group(group);
+}
+
+// CLI11 says "The following argument was not expected: --modle"; a slip is better met with the nearest flag.
+std::string explain_usage(const CLI::App& app, const CLI::ParseError& problem, int argc, const char* const* argv) {
+  const CLI::App* active = &app;
+  for (const auto* chosen : app.get_subcommands()) active = chosen;
+  std::vector<std::string> known;
+  if (active == &app) {
+    for (const auto* sub : app.get_subcommands([](const CLI::App*) { return true; })) known.push_back(sub->get_name());
+  }
+  for (const auto* option : active->get_options()) {
+    for (const auto& name : option->get_lnames()) known.push_back("--" + name);
+    for (const auto& name : option->get_snames()) known.push_back("-" + name);
+  }
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = std::string(argv[i]).substr(0, std::string_view(argv[i]).find('='));
+    if (active != &app && word == active->get_name()) continue;
+    if (std::ranges::find(known, word) != known.end()) continue;
+    if (!word.starts_with("-") && active != &app) continue;
+    const auto meant = nearest(word, known);
+    const std::string kind = word.starts_with("-") ? "unknown flag " : "unknown subcommand ";
+    return kind + word + (meant.empty() ? "" : "; did you mean " + meant + "?");
+  }
+  return problem.what();
+}
+
+}  // namespace
+
+void set_interrupted(bool value) noexcept { interrupted_flag = value; }
+
+stage_context::stage_context(std::string stage, const config& options, bool resume_run, bool dry, bool silent)
+    : name(std::move(stage)),
+      resume(resume_run),
+      dry_run(dry),
+      quiet(silent),
+      terminal(std::make_shared<console>(std::cerr, ::isatty(2) != 0, silent)) {
+  seed = options.get<std::uint64_t>("seed", 1);
+  threads = options.get<std::size_t>("threads", default_threads());
+  options.check(threads >= 1 && threads <= 4096, "threads", "between 1 and 4096");
+  device = options.get<std::string>("device", std::string("cpu"));
+  const bool known = device == "cpu" || device == "cuda" ||
+                     (device.starts_with("cuda:") && device.size() > 5 &&
+                      std::all_of(device.begin() + 5, device.end(), [](unsigned char c) { return std::isdigit(c); }));
+  options.check(known, "device", "cpu, cuda or cuda:N");
+  if (const auto path = options.find<std::filesystem::path>("out")) out = *path;
+}
+
+bool stage_context::begin(const config& options, const std::filesystem::path& directory, std::string_view estimate) {
+  options.check_unknown();
+  if (dry_run) {
+    std::cout << options.resolved();
+    if (!estimate.empty()) std::cout << "\n# " << estimate << '\n';
+    std::cout.flush();
+    return false;
+  }
+  stop_if_interrupted();
+  if (directory.empty()) return true;
+  std::error_code failure;
+  std::filesystem::create_directories(directory, failure);
+  if (failure) throw output_error(directory.string() + ": cannot be made: " + failure.message());
+  options.save_resolved(directory / "config.toml");
+  return true;
+}
+
+bool stage_context::interrupted() const noexcept { return interrupted_flag; }
+
+void stage_context::stop_if_interrupted() const {
+  if (interrupted()) throw interrupted_error();
+}
+
+application::application(std::string name, std::string description, std::string version)
+    : name_(std::move(name)), description_(std::move(description)), version_(std::move(version)) {}
+
+void application::add(subcommand command) { commands_.push_back(std::move(command)); }
+void application::add_recipe_folder(std::filesystem::path folder) { recipe_folders_.push_back(std::move(folder)); }
+void application::allow_section(std::string name) { sections_.push_back(std::move(name)); }
+
+std::filesystem::path application::find_recipe(const std::string& name) const {
+  std::error_code ignored;
+  if (std::filesystem::exists(name, ignored)) return name;
+  std::vector<std::string> known;
+  for (const auto& folder : recipe_folders_) {
+    for (const auto& candidate : {folder / name, folder / (name + ".toml")}) {
+      if (std::filesystem::is_regular_file(candidate, ignored)) return candidate;
+    }
+    for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+      if (entry.path().extension() == ".toml") known.push_back(entry.path().stem().string());
+    }
+  }
+  const auto meant = nearest(std::filesystem::path(name).stem().string(), known);
+  throw file_error(name, "", "no such recipe", meant.empty() ? "" : "did you mean the built-in recipe " + meant + "?");
+}
+
+int application::run(int argc, const char* const* argv) {
+  try {
+    return dispatch(argc, argv);
+  } catch (...) {
+    std::cout.flush();
+    std::string program = name_;
+    for (int i = 1; i < argc; ++i) {
+      if (std::ranges::any_of(commands_, [&](const subcommand& c) { return c.name == argv[i]; })) {
+        program += " " + std::string(argv[i]);
+        break;
+      }
+    }
+    return report_error(std::cerr, program, std::current_exception());
+  }
+}
+
+int application::dispatch(int argc, const char* const* argv) {
+  CLI::App app(description_, name_);
+  app.set_version_flag("--version", name_ + " " + version_);
+  app.require_subcommand(1);
+
+  common_flags common;
+  std::vector<std::vector<parsed_flag>> parsed(commands_.size());
+  std::vector<CLI::App*> apps;
+  for (std::size_t i = 0; i < commands_.size(); ++i) {
+    const auto& command = commands_[i];
+    auto* sub = app.add_subcommand(command.name, command.help)->group(command.group);
+    apps.push_back(sub);
+    parsed[i].reserve(command.flags.size());
+    for (const auto& flag : command.flags) {
+      auto& entry = parsed[i].emplace_back(parsed_flag{&flag, {}});
+      if (!flag.fixed_value.empty()) {
+        entry.option = sub->add_flag(flag.name, flag.help);
+      } else {
+        entry.option = sub->add_option(flag.name, entry.values, flag.help)
+                           ->type_name("VALUE")
+                           ->allow_extra_args(flag.repeatable && !flag.name.starts_with("-"));
+        if (!flag.repeatable) entry.option->expected(1);
+      }
+    }
+    add_common(*sub, common);
+  }
+
+  if (argc < 2) {
+    std::cerr << app.help();
+    return static_cast<int>(exit_code::usage);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& request) {
+    return app.exit(request);
+  } catch (const CLI::CallForVersion& request) {
+    return app.exit(request);
+  } catch (const CLI::ParseError& problem) {
+    throw usage_error(explain_usage(app, problem, argc, argv) + " (see " + name_ + " --help)");
+  }
+
+  const auto chosen = static_cast<std::size_t>(
+      std::ranges::find_if(apps, [](const CLI::App* a) { return a->parsed(); }) - apps.begin());
+  const auto& command = commands_[chosen];
+  auto options = common.recipe.empty() ? config() : config::load(find_recipe(common.recipe));
+  for (const auto& entry : parsed[chosen]) {
+    if (entry.option->count() == 0) continue;
+    const auto origin = entry.flag->name.substr(entry.flag->name.rfind(',') + 1);
+    if (!entry.flag->fixed_value.empty()) {
+      options.set_text(entry.flag->key, entry.flag->fixed_value, origin);
+    } else if (entry.flag->repeatable) {
+      options.set_list(entry.flag->key, entry.values, origin);
+    } else {
+      options.set_text(entry.flag->key, entry.values.back(), origin + " " + entry.values.back());
+    }
+  }
+  const std::pair<const char*, const std::string*> shared[] = {
+      {"seed", &common.seed}, {"threads", &common.threads}, {"out", &common.out}, {"device", &common.device}};
+  for (const auto& [key, value] : shared) {
+    if (!value->empty()) options.set_text(key, *value, "--" + std::string(key) + " " + *value);
+  }
+  for (const auto& entry : common.overrides) options.set(entry);
+  options.allow_sections(sections_);
+  for (const auto& other : commands_) options.allow_sections(other.sections);
+
+  install_handlers();
+  stage_context context(command.name, options, common.resume, common.dry_run, common.quiet);
+  command.run(options, context);
+  if (!std::cout.flush()) throw output_error("standard output cannot be written");
+  return static_cast<int>(exit_code::success);
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,106 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/options.hpp"
+#include "observe/progress.hpp"
+
+namespace coho::trainer {
+
+/// A flag of one subcommand: a shorter way to set a config key.
+struct stage_flag {
+  std::string name;  ///< "--model", "-m,--model", or "file" for a positional argument
+  std::string key;   ///< "model.path"
+  std::string help;
+  /// Not empty: the flag takes no value and sets the key to this one ("--greedy" sets generation.temperature to 0).
+  std::string fixed_value{};
+  bool repeatable = false;  ///< several values make a list
+};
+
+/// What every stage is given beside its config.
+class stage_context {
+ public:
+  stage_context(std::string name, const config& options, bool resume, bool dry_run, bool quiet);
+
+  std::string name;
+  std::uint64_t seed = 1;
+  std::size_t threads = 1;
+  std::filesystem::path out;  ///< empty when neither --out nor the recipe names it
+  std::string device = "cpu";
+  bool resume = false, dry_run = false, quiet = false;
+
+  /// To be called once all options are read and checked, and before anything is written. Refuses unknown keys; in a
+  /// dry run prints the resolved config and `estimate` (a memory estimate, say) and returns false: the stage returns.
+  /// Otherwise saves the config as config.toml in `directory` (made if absent) and returns true. An empty directory
+  /// saves nothing.
+  [[nodiscard]] bool begin(const config& options, const std::filesystem::path& directory = {},
+                           std::string_view estimate = {});
+
+  /// `out`, or `fallback` when it is not given. Made on `begin`.
+  std::filesystem::path out_or(const std::filesystem::path& fallback) const { return out.empty() ? fallback : out; }
+
+  /// A line for people, to stderr; nothing when quiet.
+  void log(std::string_view line) { terminal->print(line); }
+  /// A progress line that is ended by `finish` or by its destructor. total 0: unknown.
+  progress start_progress(std::string_view label, std::size_t total, std::string_view unit = "") {
+    return progress(terminal, label, total, unit);
+  }
+
+  /// Whether SIGINT or SIGTERM came. Long loops look at it at each safe point, or call `stop_if_interrupted`.
+  bool interrupted() const noexcept;
+  /// Throws `interrupted_error` (exit code 130) when interrupted.
+  void stop_if_interrupted() const;
+
+  std::shared_ptr<console> terminal;
+};
+
+/// A subcommand.
+struct subcommand {
+  std::string name;  ///< "ppo"
+  std::string help;  ///< one line
+  std::function<void(const config&, stage_context&)> run;
+  std::vector<stage_flag> flags{};
+  /// Top-level sections of a recipe that it reads; other stages then do not take them for unknown keys.
+  std::vector<std::string> sections{};
+  std::string group = "Stages";
+};
+
+/// The program: subcommands with the flags that all of them share (--config, --set, --seed, --threads, --out, --resume,
+/// --device, --dry-run, --quiet), signals, and errors as one line with an exit code.
+///
+///     application program("coho", "Reinforcement learning …", COHO_VERSION);
+///     program.add({"ppo", "train a policy against a reward model", run_ppo, {{"--model", "model.path", "folder"}},
+///     {"ppo"}}); return program.run(argc, argv);
+class application {
+ public:
+  application(std::string name, std::string description, std::string version);
+  void add(subcommand command);
+  /// A folder in which `--config NAME` is looked up as NAME or NAME.toml when it is not a path that exists.
+  void add_recipe_folder(std::filesystem::path folder);
+  /// Sections that no subcommand reads but a shared recipe may hold.
+  void allow_section(std::string name);
+  /// Parses, runs, reports. Returns the exit status.
+  int run(int argc, const char* const* argv);
+  const std::vector<subcommand>& subcommands() const noexcept { return commands_; }
+
+ private:
+  int dispatch(int argc, const char* const* argv);
+  std::filesystem::path find_recipe(const std::string& name) const;
+
+  std::string name_, description_, version_;
+  std::vector<subcommand> commands_;
+  std::vector<std::filesystem::path> recipe_folders_;
+  std::vector<std::string> sections_;
+};
+
+/// Sets or clears the flag that `stage_context::interrupted` reads. The signal handlers set it; tests may.
+void set_interrupted(bool value) noexcept;
+
+}  // namespace coho::trainer

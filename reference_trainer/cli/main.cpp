@@ -1,0 +1,30 @@
+#include <coho/version.hpp>
+
+#include "cli/application.hpp"
+#include "demo/demo.hpp"
+#include "stages/aggregate.hpp"
+#include "stages/chat.hpp"
+#include "stages/evaluate.hpp"
+#include "stages/generate.hpp"
+#include "stages/judge.hpp"
+#include "stages/ppo.hpp"
+#include "stages/reward.hpp"
+#include "stages/sample.hpp"
+#include "stages/sft.hpp"
+
+int main(int argc, char** argv) {
+  using namespace coho::trainer;
+  application program("coho", "Self-alignment with principle-following reward models: every stage of SALMON.", coho::version);
+  program.add(make_sft_command());
+  program.add(make_sample_command());
+  program.add(make_judge_command());
+  program.add(make_aggregate_command());
+  program.add(make_reward_command());
+  program.add(make_ppo_command());
+  program.add(make_generate_command());
+  program.add(make_chat_command());
+  program.add(make_eval_command());
+  program.add(make_demo_command());
+  program.add(make_demo_base_command());
+  return program.run(argc, argv);
+}

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <coho/error.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace coho::trainer {
+
+/// A recipe that cannot be used: TOML that does not parse, a value of the wrong type or range, an unknown key.
+/// The text names the file and line, or the `--set` that the value came from.
+class config_error : public error {
+ public:
+  using error::error;
+};
+
+/// What a stage is told to do: a TOML recipe with overrides on top. Keys are dotted ("ppo.kl_coefficient").
+///
+/// Reading a key declares it: after a stage has read all that it knows, `check_unknown` turns every remaining key into
+/// an error with a "did you mean", and `resolved` lists what was read with the value in force, defaults included.
+/// Copies and sections share one state. Not for concurrent use.
+///
+///     auto recipe = config::load("ppo.toml", {"ppo.kl_coefficient=0.01"});
+///     double beta = recipe.get<double>("ppo.kl_coefficient", 0.02);
+///     recipe.check_unknown();
+class config {
+ public:
+  /// No file: defaults and overrides only.
+  explicit config(std::span<const std::string> overrides = {});
+  /// Throws `file_error` when the file is missing, `config_error` when it is not TOML or an override is not
+  /// `key=value`.
+  static config load(const std::filesystem::path& path, std::span<const std::string> overrides = {});
+  static config load(const std::filesystem::path& path, std::initializer_list<std::string> overrides);
+  static config parse(std::string_view toml, std::string_view source_name, std::span<const std::string> overrides = {});
+
+  /// One more override, `key=value`; value is TOML, or a bare string where it is not TOML.
+  void set(std::string_view key_equals_value);
+  /// An override whose value is taken as text, whatever it looks like. `origin` names it in errors ("--model").
+  void set_text(std::string_view key, std::string_view value, std::string_view origin);
+  void set_list(std::string_view key, std::span<const std::string> values, std::string_view origin);
+
+  /// T: bool, int, std::int64_t, std::uint64_t, std::size_t, double, std::string, std::filesystem::path, and
+  /// std::vector of std::string, double or std::int64_t (a single value reads as a list of one).
+  /// Throws `config_error` when the value has another type or does not fit.
+  template <class T>
+  T get(std::string_view key, const T& fallback) const;
+  std::string get(std::string_view key, const char* fallback) const { return get<std::string>(key, fallback); }
+  /// Nothing when the key is absent.
+  template <class T>
+  std::optional<T> find(std::string_view key) const;
+  /// `config_error` when the key is absent; `what` says in the message what it is for.
+  template <class T>
+  T require(std::string_view key, std::string_view what = {}) const;
+  /// A string out of a set.
+  std::string choice(std::string_view key, std::string_view fallback,
+                     std::initializer_list<std::string_view> allowed) const;
+
+  /// Whether recipe or override gives the key. Does not declare it.
+  bool has(std::string_view key) const;
+  /// The keys directly under a section in the order of the file. Does not declare them.
+  std::vector<std::string> keys(std::string_view section = {}) const;
+  /// The same config seen from a section: `section("ppo").get<double>("gamma", 1)` reads "ppo.gamma".
+  config section(std::string_view prefix) const;
+
+  /// Declares keys that this stage accepts without reading them.
+  void mention(std::initializer_list<std::string_view> keys) const;
+  /// Sections that belong to other stages: their keys are not unknown, unless this stage reads from them too.
+  void allow_sections(std::span<const std::string> names) const;
+  /// `config_error` for the first key in the file or overrides that nobody declared.
+  void check_unknown() const;
+
+  /// `config_error` "recipe.toml:12: ppo.gamma = 2 is not allowed: it must be …" unless `ok`.
+  void check(bool ok, std::string_view key, std::string_view allowed) const;
+  /// Where the key's value comes from: "recipe.toml:12", "--set ppo.gamma=2" or "default".
+  std::string place(std::string_view key) const;
+
+  /// Every key read so far with its value, as TOML that `load` reads back.
+  std::string resolved() const;
+  /// Writes `resolved()` to a file, through a temporary one.
+  void save_resolved(const std::filesystem::path& path) const;
+
+ private:
+  struct state;
+  config(std::shared_ptr<state> shared, std::string prefix) : state_(std::move(shared)), prefix_(std::move(prefix)) {}
+  std::string full(std::string_view key) const;
+
+  std::shared_ptr<state> state_;
+  std::string prefix_;
+};
+
+}  // namespace coho::trainer

@@ -1,0 +1,186 @@
+#pragma once
+
+// Conversions between TOML nodes and C++ values. For options.cpp alone: the TOML library is slow to compile, and its
+// types are kept out of what stages include.
+
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace coho::trainer {
+
+inline std::vector<std::string> split_key(std::string_view key) {
+  std::vector<std::string> parts(1);
+  for (const char c : key) {
+    if (c == '.') {
+      parts.emplace_back();
+    } else {
+      parts.back() += c;
+    }
+  }
+  return parts;
+}
+
+inline bool is_bare_key(std::string_view key) {
+  const auto parts = split_key(key);
+  return std::ranges::all_of(parts, [](const std::string& part) {
+    return !part.empty() &&
+           std::ranges::all_of(part, [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '-'; });
+  });
+}
+
+inline const toml::node* find_node(const toml::table& root, std::string_view key) {
+  const toml::node* node = &root;
+  for (const auto& part : split_key(key)) {
+    const auto* table = node->as_table();
+    if (table == nullptr || (node = table->get(part)) == nullptr) return nullptr;
+  }
+  return node;
+}
+
+// The table that holds a key's last part, made where absent; nothing where a value stands in the way.
+inline toml::table* make_parent(toml::table& root, const std::vector<std::string>& parts) {
+  auto* table = &root;
+  for (std::size_t i = 0; i + 1 < parts.size(); ++i) {
+    auto* next = table->get(parts[i]);
+    if (next == nullptr) next = &table->insert(parts[i], toml::table{}).first->second;
+    table = next->as_table();
+    if (table == nullptr) return nullptr;
+  }
+  return table;
+}
+
+template <class Value>
+void store(toml::table& root, std::string_view key, Value&& value) {
+  const auto parts = split_key(key);
+  if (auto* parent = make_parent(root, parts)) parent->insert_or_assign(parts.back(), std::forward<Value>(value));
+}
+
+inline std::string print_value(const toml::node& node) {
+  std::ostringstream out;
+  node.visit([&](const auto& value) { out << value; });
+  return out.str();
+}
+
+inline std::string_view describe_type(const toml::node& node) {
+  switch (node.type()) {
+    case toml::node_type::string:
+      return "a string";
+    case toml::node_type::integer:
+      return "an integer";
+    case toml::node_type::floating_point:
+      return "a number with a fraction";
+    case toml::node_type::boolean:
+      return "true or false";
+    case toml::node_type::array:
+      return "a list";
+    case toml::node_type::table:
+      return "a section";
+    default:
+      return "a date or time";
+  }
+}
+
+template <class T>
+struct is_vector : std::false_type {};
+template <class T>
+struct is_vector<std::vector<T>> : std::true_type {};
+
+template <class T>
+std::string wanted_type() {
+  if constexpr (std::is_same_v<T, bool>)
+    return "true or false";
+  else if constexpr (std::is_unsigned_v<T>)
+    return "an integer, 0 or more";
+  else if constexpr (std::is_integral_v<T>)
+    return "an integer";
+  else if constexpr (std::is_floating_point_v<T>)
+    return "a number";
+  else if constexpr (is_vector<T>::value)
+    return "a list of values, each " + wanted_type<typename T::value_type>();
+  else
+    return "a string";
+}
+
+template <class T>
+std::optional<T> convert(const toml::node& node) {
+  if constexpr (std::is_same_v<T, bool>) {
+    return node.is_boolean() ? std::optional(node.as_boolean()->get()) : std::nullopt;
+  } else if constexpr (std::is_integral_v<T>) {
+    std::int64_t number = 0;
+    if (const auto* integer = node.as_integer()) {
+      number = integer->get();
+    } else if (const auto* real = node.as_floating_point()) {  // 1e6 reads as a float
+      if (!(std::abs(real->get()) <= 0x1p53) || std::trunc(real->get()) != real->get()) return std::nullopt;
+      number = static_cast<std::int64_t>(real->get());
+    } else {
+      return std::nullopt;
+    }
+    if (!std::in_range<T>(number)) return std::nullopt;
+    return static_cast<T>(number);
+  } else if constexpr (std::is_floating_point_v<T>) {
+    if (const auto* integer = node.as_integer()) return static_cast<T>(integer->get());
+    if (const auto* real = node.as_floating_point()) return real->get();
+    return std::nullopt;
+  } else if constexpr (is_vector<T>::value) {
+    T out;
+    const auto* list = node.as_array();
+    if (list == nullptr) {
+      auto single = convert<typename T::value_type>(node);
+      if (!single) return std::nullopt;
+      out.push_back(std::move(*single));
+      return out;
+    }
+    for (const auto& item : *list) {
+      auto value = convert<typename T::value_type>(item);
+      if (!value) return std::nullopt;
+      out.push_back(std::move(*value));
+    }
+    return out;
+  } else {
+    return node.is_string() ? std::optional<T>(node.as_string()->get()) : std::nullopt;
+  }
+}
+
+template <class T>
+void store_typed(toml::table& root, std::string_view key, const T& value) {
+  if constexpr (is_vector<T>::value) {
+    toml::array list;
+    for (const auto& item : value) list.push_back(item);
+    store(root, key, std::move(list));
+  } else if constexpr (std::is_same_v<T, std::filesystem::path>) {
+    store(root, key, value.string());
+  } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+    // TOML integers are signed; a default such as "no limit" above that range is written as the largest.
+    const auto limit = std::numeric_limits<std::int64_t>::max();
+    store(root, key, std::in_range<std::int64_t>(value) ? static_cast<std::int64_t>(value) : limit);
+  } else {
+    store(root, key, value);
+  }
+}
+
+inline void collect_leaves(const toml::table& table, const std::string& prefix, std::vector<std::string>& out) {
+  for (const auto& [name, node] : table) {
+    const auto key = prefix + std::string(name.str());
+    const auto* inner = node.as_table();
+    if (inner == nullptr || inner->empty()) {
+      out.push_back(key);
+    } else {
+      collect_leaves(*inner, key + ".", out);
+    }
+  }
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,17 @@
+#pragma once
+
+#include "data/record_fields.hpp"
+#include "data/records.hpp"
+
+namespace coho::trainer {
+
+/// A prompt, and a response if there is one, out of the forms that other projects use. False: none of them.
+bool foreign_exchange(const json& value, const record_fields& fields, sft_record& record);
+
+/// A human preference in another project's form, or `file_error`. False: to be left out.
+bool foreign_preference(const record_fields& fields, preference_record& record);
+
+/// Principles of the released SALMON form: Python tuples printed into strings.
+void read_released_principles(const record_fields& fields, preference_record& record);
+
+}  // namespace coho::trainer

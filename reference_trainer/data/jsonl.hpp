@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+namespace coho::trainer {
+
+/// JSON with keys in the order of the file.
+using json = nlohmann::ordered_json;
+
+/// The longest record that is read. A longer one is a file of another kind, or damaged.
+inline constexpr std::size_t max_record_bytes = std::size_t{10} << 20;
+
+/// Reads JSON values one after the other in constant memory: JSON Lines, or a top-level JSON array; plain or gzip
+/// (found by content, not by name). Blank lines and a byte order mark are skipped.
+///
+/// Throws `file_error` with the line (and in arrays the item) for what is not JSON, not UTF-8, longer than
+/// `max_record_bytes`, cut off, or a damaged gzip stream.
+///
+///     jsonl_reader reader("pairs.jsonl.gz");
+///     for (json value; reader.next(value);) use(value);
+class jsonl_reader {
+ public:
+  explicit jsonl_reader(const std::filesystem::path& path);
+  ~jsonl_reader();
+  jsonl_reader(jsonl_reader&&) noexcept;
+
+  /// The next value, or false at the end.
+  bool next(json& value);
+
+  /// Values read so far.
+  std::size_t count() const noexcept;
+  const std::filesystem::path& path() const noexcept;
+  /// "line 12" or "line 12, item 3": where the last value began. For errors about its content.
+  std::string place() const;
+  /// `file_error` at the last value's place.
+  [[noreturn]] void fail(std::string_view what, std::string_view mend = {}) const;
+
+ private:
+  struct state;
+  std::unique_ptr<state> state_;
+};
+
+/// Writes JSON Lines so that a kill at any moment loses at most the record in flight.
+///
+/// Records go to `<path>.partial`, each flushed when written; `finish` flushes it to the disk and gives it its name.
+/// With `resume` an existing partial file is continued: whole records are counted and kept, a torn last line is cut
+/// off. A finished file is then left as it is: `finished()` is true and `count()` its number of records. Without
+/// `resume` an old partial file is replaced at the first write.
+///
+///     jsonl_writer out("pairs.jsonl", context.resume);
+///     for (std::size_t i = out.count(); i < prompts.size(); ++i) out.write(make(i));
+///     out.finish();
+class jsonl_writer {
+ public:
+  jsonl_writer(const std::filesystem::path& path, bool resume);
+  /// Leaves the partial file for a later resume, unless it holds no record.
+  ~jsonl_writer();
+  jsonl_writer(const jsonl_writer&) = delete;
+  jsonl_writer& operator=(const jsonl_writer&) = delete;
+
+  /// Throws `file_error` when the system refuses. Text that is not UTF-8 is written with replacement characters.
+  void write(const json& value);
+  void finish();
+
+  /// Records in the file, those of earlier runs included.
+  std::size_t count() const noexcept { return count_; }
+  bool finished() const noexcept { return finished_; }
+  const std::filesystem::path& path() const noexcept { return path_; }
+  const std::filesystem::path& partial_path() const noexcept { return partial_; }
+
+ private:
+  void open_fresh();
+  void continue_partial();
+  [[noreturn]] void refuse(std::string_view action) const;
+
+  std::filesystem::path path_, partial_;
+  int descriptor_ = -1;
+  std::size_t count_ = 0;
+  bool finished_ = false;
+};
+
+}  // namespace coho::trainer

@@ -1,0 +1,281 @@
+// The project's own record forms, written and read. Forms of other people's files are in foreign_records.cpp.
+#include "data/records.hpp"
+
+#include <cmath>
+#include <coho/error.hpp>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "data/foreign_records.hpp"
+#include "data/record_fields.hpp"
+
+namespace coho::trainer {
+
+namespace {
+
+void put_prompt(json& out, const prompt_record& record) {
+  out["instruction"] = record.instruction;
+  out["input"] = record.input;
+  if (!record.output.empty()) out["output"] = record.output;
+  if (record.length_bonus) out["length_bonus"] = *record.length_bonus;
+  if (record.kind != question_kind::general) out["question_type"] = static_cast<int>(record.kind);
+}
+
+prompt_record own_prompt(const record_fields& fields) {
+  prompt_record record;
+  record.instruction = fields.text("instruction");
+  record.input = fields.optional_text("input");
+  record.output = fields.optional_text("output");
+  record.length_bonus = fields.optional_number("length_bonus");
+  if (const auto kind = fields.optional_number("question_type")) {
+    if (*kind != 0 && *kind != 1 && *kind != 2)
+      fields.wrong("question_type", "0 (general), 1 (reasoning) or 2 (red-teaming)");
+    record.kind = static_cast<question_kind>(static_cast<int>(*kind));
+  }
+  if (record.text().find_first_not_of(" \t\r\n") == std::string::npos) fields.fail("the prompt is empty");
+  return record;
+}
+
+std::vector<std::string> read_responses(const record_fields& fields) {
+  const auto& list = fields["responses"];
+  if (!list.is_array()) fields.wrong("responses", "a list of texts");
+  std::vector<std::string> out;
+  for (const auto& item : list) {
+    if (!item.is_string()) fields.wrong("responses", "a list of texts");
+    out.push_back(item.get<std::string>());
+  }
+  return out;
+}
+
+bool own_pair(const record_fields& fields, pair_record& record) {
+  if (fields.has_all("instruction", "output_1", "output_2")) {
+    record.response_1 = fields.text("output_1");
+    record.response_2 = fields.text("output_2");
+  } else if (fields.has_all("instruction", "responses")) {
+    auto responses = read_responses(fields);
+    if (responses.size() != 2)
+      fields.fail("field \"responses\" holds " + std::to_string(responses.size()) + " responses, a pair needs 2");
+    record.response_1 = std::move(responses[0]);
+    record.response_2 = std::move(responses[1]);
+  } else {
+    return false;
+  }
+  record.prompt = own_prompt(fields);
+  return true;
+}
+
+void own_preference(const json& value, const jsonl_reader& at, preference_record& record) {
+  const record_fields fields(value, at);
+  record.prompt = own_prompt(fields);
+  record.response_1 = fields.text("output_1");
+  record.response_2 = fields.text("output_2");
+  const double preferred = fields.number("preference");
+  if (preferred != 1 && preferred != 2) fields.wrong("preference", "1 or 2");
+  record.preferred = static_cast<int>(preferred);
+  if (!fields.has("principles")) return;
+  if (!fields["principles"].is_array()) fields.wrong("principles", "a list of {name, negated, text, score}");
+  for (const auto& item : fields["principles"]) {
+    const record_fields entry(item, at);
+    if (!entry.is_object()) fields.wrong("principles", "a list of {name, negated, text, score}");
+    record.principles.push_back({entry.text("name"), entry.has("negated") && entry.flag("negated"),
+                                 entry.optional_text("text"), entry.optional_number("score").value_or(0)});
+  }
+  if (const auto dominant = fields.optional_number("dominant")) {
+    if (!(*dominant >= 0) || *dominant >= static_cast<double>(record.principles.size()) ||
+        std::trunc(*dominant) != *dominant) {
+      fields.wrong("dominant", "the index of one of the principles");
+    }
+    record.dominant = static_cast<std::size_t>(*dominant);
+  }
+  record.margin = fields.optional_number("margin").value_or(0);
+}
+
+}  // namespace
+
+json to_json(const prompt_record& record) {
+  json out;
+  put_prompt(out, record);
+  return out;
+}
+
+json to_json(const sft_record& record) {
+  json out;
+  put_prompt(out, record.prompt);
+  out["output"] = record.response;
+  return out;
+}
+
+json to_json(const sample_record& record) {
+  json out;
+  put_prompt(out, record.prompt);
+  out["responses"] = record.responses;
+  out["finished"] = record.finished;
+  return out;
+}
+
+json to_json(const pair_record& record) {
+  json out;
+  put_prompt(out, record.prompt);
+  out["output_1"] = record.response_1;
+  out["output_2"] = record.response_2;
+  return out;
+}
+
+json to_json(const judgement_record& record) {
+  auto out = to_json(record.pair);
+  auto& scores = out["scores"] = json::object();
+  for (const auto& score : record.scores) scores[score.principle] = {score.in_order, score.swapped};
+  return out;
+}
+
+json to_json(const preference_record& record) {
+  json out;
+  put_prompt(out, record.prompt);
+  out["output_1"] = record.response_1;
+  out["output_2"] = record.response_2;
+  out["preference"] = record.preferred;
+  if (record.principles.empty()) return out;
+  auto& principles = out["principles"] = json::array();
+  for (const auto& chosen : record.principles) {
+    json entry{{"name", chosen.name}, {"negated", chosen.negated}};
+    if (!chosen.text.empty()) entry["text"] = chosen.text;
+    entry["score"] = chosen.score;
+    principles.push_back(std::move(entry));
+  }
+  if (record.dominant) out["dominant"] = *record.dominant;
+  out["margin"] = record.margin;
+  return out;
+}
+
+json to_json(const labelled_record& record) {
+  json out;
+  put_prompt(out, record.prompt);
+  out["completion"] = record.response;
+  out["label"] = record.desirable;
+  return out;
+}
+
+bool from_json(const json& value, const jsonl_reader& at, prompt_record& record) {
+  const record_fields fields(value, at);
+  if (fields.has("instruction")) {
+    record = own_prompt(fields);
+    return true;
+  }
+  sft_record with_response;
+  if (!foreign_exchange(value, fields, with_response)) {
+    fields.unknown_form(
+        "prompt",
+        "{instruction, input?}, {prompt}, {question, answer?}, {conversations}, {messages}, {turns} and plain strings");
+  }
+  record = std::move(with_response.prompt);
+  return true;
+}
+
+bool from_json(const json& value, const jsonl_reader& at, sft_record& record) {
+  const record_fields fields(value, at);
+  if (fields.has("instruction")) {
+    record.prompt = own_prompt(fields);
+    record.response = std::exchange(record.prompt.output, {});
+    for (const auto* name : {"response", "completion"}) {
+      if (fields.has(name)) record.response = fields.text(name);
+    }
+  } else if (!foreign_exchange(value, fields, record)) {
+    fields.unknown_form("supervised",
+                        "{instruction, input?, output}, {prompt, response or completion}, {question, answer}, "
+                        "{conversations} and {messages}");
+  }
+  if (record.response.empty())
+    fields.fail("there is no response to learn from", "give it as \"output\" or \"response\"");
+  record.prompt.output.clear();
+  return true;
+}
+
+bool from_json(const json& value, const jsonl_reader& at, sample_record& record) {
+  const record_fields fields(value, at);
+  if (!fields.has_all("instruction", "responses"))
+    fields.unknown_form("sample", "{instruction, input?, responses, finished?}");
+  record.prompt = own_prompt(fields);
+  record.responses = read_responses(fields);
+  record.finished.assign(record.responses.size(), true);
+  if (!fields.has("finished")) return true;
+  const auto& list = fields["finished"];
+  if (!list.is_array() || list.size() != record.responses.size())
+    fields.wrong("finished", "a list with true or false for each response");
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    if (!list[i].is_boolean()) fields.wrong("finished", "a list with true or false for each response");
+    record.finished[i] = list[i].get<bool>();
+  }
+  return true;
+}
+
+bool from_json(const json& value, const jsonl_reader& at, pair_record& record) {
+  const record_fields fields(value, at);
+  if (!own_pair(fields, record)) {
+    fields.unknown_form(
+        "pair", "{instruction, input?, output_1, output_2} and {instruction, input?, responses} with two responses");
+  }
+  return true;
+}
+
+bool from_json(const json& value, const jsonl_reader& at, judgement_record& record) {
+  const record_fields fields(value, at);
+  if (!fields.has("scores") || !own_pair(fields, record.pair)) {
+    fields.unknown_form("judgement", "{instruction, input?, output_1, output_2, scores}");
+  }
+  if (!fields["scores"].is_object()) fields.wrong("scores", "an object of principle: [score in order, score swapped]");
+  for (const auto& [principle, two] : fields["scores"].items()) {
+    if (!two.is_array() || two.size() != 2 || !two[0].is_number() || !two[1].is_number()) {
+      fields.fail("the score of \"" + principle + "\" must be two numbers: in order, swapped");
+    }
+    record.scores.push_back({principle, two[0].get<double>(), two[1].get<double>()});
+  }
+  return true;
+}
+
+bool from_json(const json& value, const jsonl_reader& at, preference_record& record) {
+  const record_fields fields(value, at);
+  const bool tuples = fields.has("dimensions");
+  if (fields.has_all("instruction", "output_1", "output_2", "preference")) {
+    own_preference(value, at, record);
+    if (tuples) read_released_principles(fields, record);
+    return true;
+  }
+  return foreign_preference(fields, record);
+}
+
+bool from_json(const json& value, const jsonl_reader& at, labelled_record& record) {
+  const record_fields fields(value, at);
+  if (!fields.has("label")) fields.unknown_form("labelled", "{prompt, completion, label} and {messages, label}");
+  record.desirable = fields.flag("label");
+  if (fields.has("messages") || fields.has("conversations")) {
+    const auto name = fields.has("messages") ? "messages" : "conversations";
+    auto turns = read_turns(fields[name], fields, name);
+    if (turns.back().role != chat_turn::speaker::assistant) fields.fail("the last message is not the assistant's");
+    record.response = std::move(turns.back().content);
+    turns.pop_back();
+    record.prompt.instruction = prompt_text(turns);
+    return true;
+  }
+  sft_record exchange;
+  from_json(value, at, exchange);
+  record.prompt = std::move(exchange.prompt);
+  record.response = std::move(exchange.response);
+  return true;
+}
+
+template <class Record>
+void record_reader<Record>::throw_empty() const {
+  throw file_error(reader_.path().string(), "",
+                   left_out_ == 0 ? "holds no records"
+                                  : "holds no record that is used (" + std::to_string(left_out_) + " left out)");
+}
+
+template class record_reader<prompt_record>;
+template class record_reader<sft_record>;
+template class record_reader<sample_record>;
+template class record_reader<pair_record>;
+template class record_reader<judgement_record>;
+template class record_reader<preference_record>;
+template class record_reader<labelled_record>;
+
+}  // namespace coho::trainer

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+
+#include <nlohmann/json_fwd.hpp>
+
+namespace coho::trainer {
+
+/// Reads a JSON document of at most `limit` bytes. Throws `file_error` with the place of a syntax error.
+nlohmann::json read_json(const std::filesystem::path& path, std::size_t limit = std::size_t{64} << 20);
+
+/// Writes a JSON document, indented, through `atomic_file`.
+void write_json(const std::filesystem::path& path, const nlohmann::json& json);
+
+}  // namespace coho::trainer

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+
+namespace coho::trainer {
+
+/// A file mapped into memory. Pages are read when touched; writing to them changes this process's copy and never the
+/// file (a tensor made over the mapping may be trained in place). Throws `file_error` when the file cannot be opened.
+class mapped_file {
+ public:
+  explicit mapped_file(const std::filesystem::path& path);
+  ~mapped_file();
+  mapped_file(const mapped_file&) = delete;
+  mapped_file& operator=(const mapped_file&) = delete;
+
+  std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
+
+ private:
+  std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace coho::trainer

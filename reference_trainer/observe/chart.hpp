@@ -1,0 +1,61 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace coho::trainer {
+
+/// A level to compare with: drawn as a dashed line with its name.
+struct reference_line {
+  double value = 0;
+  std::string label;
+};
+
+/// Curves over a common axis. Points that are not finite leave a gap.
+struct line_chart {
+  struct series {
+    std::string name;
+    std::vector<std::pair<double, double>> points;
+  };
+  std::string title;
+  std::string note{};  ///< one sentence under the title
+  std::string x_label{}, y_label{};
+  std::vector<series> lines{};
+  std::optional<double> y_min{}, y_max{};  ///< the axis then reaches at least there
+  std::vector<reference_line> references{};
+};
+
+/// Horizontal bars, one group a category and one bar a series in it.
+struct bar_chart {
+  struct series {
+    std::string name;
+    std::vector<double> values;  ///< one a category; not finite: no bar
+  };
+  std::string title;
+  std::string note{};
+  std::string value_label{};
+  std::vector<std::string> categories{};
+  std::vector<series> bars{};
+  std::optional<double> value_min{}, value_max{};
+  int digits = 2;  ///< after the point, in the labels of the bars
+  std::vector<reference_line> references{};
+};
+
+/// A `<figure>`: inline SVG with title, axes, ticks and legend, and the numbers as a folded table. Colours are CSS
+/// classes of `chart_style`. Throws `argument_error` when a chart has no series or a series' length does not fit.
+std::string render(const line_chart& chart);
+std::string render(const bar_chart& chart);
+
+/// The style sheet that the figures need: light and dark.
+std::string_view chart_style();
+
+/// Text for HTML and SVG: the five special characters escaped, control characters and broken UTF-8 replaced.
+std::string escape_html(std::string_view text);
+
+/// Round numbers that divide [low, high] into about `count` steps; the first is at most low, the last at least high.
+std::vector<double> axis_ticks(double low, double high, int count = 5);
+
+}  // namespace coho::trainer

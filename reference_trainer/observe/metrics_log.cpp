@@ -1,0 +1,135 @@
+#include "observe/metrics_log.hpp"
+
+#include <cerrno>
+#include <cmath>
+#include <coho/error.hpp>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "data/jsonl.hpp"
+#include "files/atomic_file.hpp"
+
+namespace coho::trainer {
+
+namespace {
+
+void append_curves(std::vector<std::pair<std::string, curve>>& curves,
+                   std::map<std::string, std::size_t, std::less<>>& index, const std::string& name, std::int64_t step,
+                   double value) {
+  const auto [found, added] = index.try_emplace(name, curves.size());
+  if (added) curves.emplace_back(name, curve{});
+  curves[found->second].second.emplace_back(step, value);
+}
+
+// The whole lines of a file whose last one a kill may have torn.
+std::string whole_lines(const std::filesystem::path& path) {
+  auto text = read_file(path);
+  text.resize(text.rfind('\n') + 1);
+  return text;
+}
+
+}  // namespace
+
+metrics_log::metrics_log(const std::filesystem::path& directory, std::optional<std::int64_t> resume_from) {
+  if (directory.empty()) return;
+  board_.emplace(directory / "tensorboard");
+  path_ = directory / "metrics.jsonl";
+  if (resume_from && std::filesystem::exists(path_)) {
+    std::string kept;
+    const auto text = whole_lines(path_);
+    for (std::size_t begin = 0; begin < text.size();) {
+      const auto end = text.find('\n', begin) + 1;
+      const auto line = json::parse(text.begin() + static_cast<std::ptrdiff_t>(begin),
+                                    text.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
+      if (line.is_object() && line.contains("step") && line["step"].is_number_integer() &&
+          line["step"].get<std::int64_t>() < *resume_from) {
+        kept.append(text, begin, end - begin);
+        for (const auto& [name, value] : line.items()) {
+          if (name != "step" && value.is_number())
+            append_curves(curves_, index_, name, line["step"].get<std::int64_t>(), value.get<double>());
+        }
+      }
+      begin = end;
+    }
+    write_file(path_, kept);
+  }
+  file_ = std::fopen(path_.c_str(), resume_from ? "abe" : "wbe");
+  if (file_ == nullptr) throw file_error(path_.string(), "", std::string("cannot be written: ") + std::strerror(errno));
+}
+
+metrics_log::~metrics_log() {
+  try {
+    write_line();
+  } catch (...) {
+    // The run's results matter more than its last line of metrics; a full disk is reported where those are written.
+  }
+  if (file_ != nullptr) std::fclose(file_);
+}
+
+curve& metrics_log::curve_of(std::string_view name) {
+  const auto [found, added] = index_.try_emplace(std::string(name), curves_.size());
+  if (added) curves_.emplace_back(std::string(name), curve{});
+  return curves_[found->second].second;
+}
+
+void metrics_log::scalar(std::string_view name, std::int64_t step, double value) {
+  if (step != step_) write_line();
+  step_ = step;
+  curve_of(name).emplace_back(step, value);
+  if (file_ == nullptr) return;
+  pending_.emplace_back(name, value);
+  board_->scalar(name, step, value);
+}
+
+void metrics_log::scalars(std::int64_t step, std::initializer_list<std::pair<std::string_view, double>> values) {
+  for (const auto& [name, value] : values) scalar(name, step, value);
+}
+
+void metrics_log::text(std::string_view name, std::int64_t step, std::string_view markdown) {
+  if (board_) board_->text(name, step, markdown);
+}
+
+void metrics_log::histogram(std::string_view name, std::int64_t step, std::span<const double> values) {
+  if (board_) board_->histogram(name, step, values);
+}
+
+void metrics_log::write_line() {
+  if (pending_.empty() || file_ == nullptr) return;
+  json line;
+  line["step"] = step_;
+  for (const auto& [name, value] : pending_) line[name] = std::isfinite(value) ? json(value) : json();
+  pending_.clear();
+  const auto text = line.dump() + "\n";
+  if (std::fwrite(text.data(), 1, text.size(), file_) != text.size() || std::fflush(file_) != 0) {
+    throw file_error(path_.string(), "", std::string("cannot be written: ") + std::strerror(errno));
+  }
+}
+
+void metrics_log::flush() {
+  write_line();
+  if (board_) board_->flush();
+}
+
+const curve& metrics_log::find(std::string_view name) const noexcept {
+  static const curve none;
+  const auto found = index_.find(name);
+  return found == index_.end() ? none : curves_[found->second].second;
+}
+
+std::vector<std::pair<std::string, curve>> metrics_log::read(const std::filesystem::path& directory) {
+  std::vector<std::pair<std::string, curve>> curves;
+  std::map<std::string, std::size_t, std::less<>> index;
+  jsonl_reader reader(directory / "metrics.jsonl");
+  for (json line; reader.next(line);) {
+    if (!line.is_object() || !line.contains("step") || !line["step"].is_number_integer()) {
+      reader.fail("a line of metrics needs an integer \"step\"");
+    }
+    for (const auto& [name, value] : line.items()) {
+      if (name != "step" && value.is_number())
+        append_curves(curves, index, name, line["step"].get<std::int64_t>(), value.get<double>());
+    }
+  }
+  return curves;
+}
+
+}  // namespace coho::trainer

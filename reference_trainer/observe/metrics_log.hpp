@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "observe/tensorboard.hpp"
+
+namespace coho::trainer {
+
+/// A curve: (step, value) in the order of logging.
+using curve = std::vector<std::pair<std::int64_t, double>>;
+
+/// Numbers of a training run, by step: `metrics.jsonl` (one line a step, `{"step":7,"loss":0.5,…}`), TensorBoard events
+/// in `tensorboard/`, and the curves in memory for a report.
+///
+/// A line is written when the step changes, at `flush` and at the end. With `resume_from`, lines at or after that step
+/// are removed first: they belong to work that is being done again. Values that are not finite are written as null.
+///
+///     metrics_log log("out/ppo");
+///     log.scalar("loss/policy", step, loss);
+class metrics_log {
+ public:
+  /// An empty directory keeps the curves in memory and writes nothing.
+  explicit metrics_log(const std::filesystem::path& directory, std::optional<std::int64_t> resume_from = {});
+  ~metrics_log();
+  metrics_log(const metrics_log&) = delete;
+  metrics_log& operator=(const metrics_log&) = delete;
+
+  void scalar(std::string_view name, std::int64_t step, double value);
+  /// Several of one step: `log.scalars(step, {{"reward", r}, {"kl", k}})`.
+  void scalars(std::int64_t step, std::initializer_list<std::pair<std::string_view, double>> values);
+  /// TensorBoard only.
+  void text(std::string_view name, std::int64_t step, std::string_view markdown);
+  void histogram(std::string_view name, std::int64_t step, std::span<const double> values);
+  void flush();
+
+  /// By name, in the order in which names first appeared.
+  const std::vector<std::pair<std::string, curve>>& curves() const noexcept { return curves_; }
+  /// Empty when nothing was logged under that name.
+  const curve& find(std::string_view name) const noexcept;
+
+  /// The curves of a directory's `metrics.jsonl`. Throws `file_error`.
+  static std::vector<std::pair<std::string, curve>> read(const std::filesystem::path& directory);
+
+ private:
+  void write_line();
+  curve& curve_of(std::string_view name);
+
+  std::filesystem::path path_;
+  std::FILE* file_ = nullptr;
+  std::optional<tensorboard_writer> board_;
+  std::vector<std::pair<std::string, curve>> curves_;
+  std::map<std::string, std::size_t, std::less<>> index_;
+  std::vector<std::pair<std::string, double>> pending_;
+  std::int64_t step_ = 0;
+};
+
+}  // namespace coho::trainer

@@ -1,0 +1,27 @@
+#include "observe/resources.hpp"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <fstream>
+
+namespace coho::trainer {
+
+std::uint64_t peak_rss_bytes() noexcept {
+  struct ::rusage usage {};
+  if (::getrusage(RUSAGE_SELF, &usage) != 0) return 0;
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;  // Linux counts in KiB
+}
+
+std::uint64_t current_rss_bytes() noexcept {
+  try {
+    std::ifstream file("/proc/self/statm");
+    std::uint64_t total = 0, resident = 0;
+    if (!(file >> total >> resident)) return 0;
+    return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  } catch (...) {
+    return 0;
+  }
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+namespace coho::trainer {
+
+/// The most memory that this process has held at once, in bytes.
+std::uint64_t peak_rss_bytes() noexcept;
+/// The memory that it holds now, in bytes; 0 where the system does not say.
+std::uint64_t current_rss_bytes() noexcept;
+
+/// Seconds since its construction or the last `restart`.
+class stopwatch {
+ public:
+  using clock = std::chrono::steady_clock;
+  double seconds() const noexcept { return std::chrono::duration<double>(clock::now() - start_).count(); }
+  void restart() noexcept { start_ = clock::now(); }
+
+ private:
+  clock::time_point start_ = clock::now();
+};
+
+}  // namespace coho::trainer

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace coho::trainer {
+
+/// The figures of a run as one JSON document. Keys are dotted paths and stay in the order in which they were first set,
+/// so that two runs of one seed give equal bytes; numbers are printed with the fewest digits that read back to the same
+/// value; a number that is not finite is written as null.
+///
+///     summary figures;
+///     figures.set("ppo.plain.reward", 1.25);
+///     figures.write("demo-out/summary.json");
+class summary {
+ public:
+  summary();
+  explicit summary(const nlohmann::ordered_json& root);
+  /// Throws `file_error` when the file is not a JSON object.
+  static summary read(const std::filesystem::path& path);
+  ~summary();
+  summary(const summary&);
+  summary(summary&&) noexcept;
+  summary& operator=(summary&&) noexcept;
+
+  void set(std::string_view key, double value);
+  void set(std::string_view key, std::int64_t value);
+  void set(std::string_view key, std::uint64_t value);
+  void set(std::string_view key, int value) { set(key, std::int64_t{value}); }
+  void set(std::string_view key, bool value);
+  void set(std::string_view key, std::string_view value);
+  void set(std::string_view key, const char* value) { set(key, std::string_view(value)); }
+  void set(std::string_view key, const nlohmann::ordered_json& value);
+
+  /// The number under a key; nothing when it is absent or no number.
+  std::optional<double> number(std::string_view key) const;
+  const nlohmann::ordered_json& root() const noexcept { return *root_; }
+
+  /// Indented, ended by a newline.
+  std::string text() const;
+  void write(const std::filesystem::path& path) const;
+
+ private:
+  nlohmann::ordered_json& place(std::string_view key);
+
+  std::unique_ptr<nlohmann::ordered_json> root_;
+};
+
+}  // namespace coho::trainer

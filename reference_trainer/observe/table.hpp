@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace coho::trainer {
+
+/// A table for the terminal: aligned columns, a rule under the heading, numbers to the right.
+///
+///     text_table table({"run", "reward", "KL"});
+///     table.add_row({"plain", "1.32", "8.1"});
+///     std::cout << table.text();
+class text_table {
+ public:
+  explicit text_table(std::vector<std::string> columns) : columns_(std::move(columns)) {}
+  /// A row with fewer cells than columns is filled with empty ones; with more, `argument_error`.
+  void add_row(std::vector<std::string> cells);
+  /// Lines, each ended by a newline. Cells wider than `max_cell` columns end in "…".
+  std::string text(std::size_t max_cell = 60) const;
+
+  const std::vector<std::string>& columns() const noexcept { return columns_; }
+  const std::vector<std::vector<std::string>>& rows() const noexcept { return rows_; }
+
+ private:
+  std::vector<std::string> columns_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+/// A number with so many digits after the point; "–" when it is not finite.
+std::string format_number(double value, int digits = 2);
+/// Few digits that tell values of its size apart: 1234, 12.3, 0.012, 3.4e-07.
+std::string format_short(double value);
+/// "812 B", "1.4 GiB".
+std::string format_bytes(double bytes);
+
+/// Terminal columns that a text takes: code points, wide ones (CJK, emoji) counted twice, combining marks not at all.
+std::size_t display_width(std::string_view text);
+
+}  // namespace coho::trainer

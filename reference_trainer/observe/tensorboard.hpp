@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace coho::trainer {
+
+/// CRC-32C (Castagnoli) of bytes; crc32c("123456789") = E3069283.
+std::uint32_t crc32c(std::string_view bytes) noexcept;
+/// The masked form that record files hold: rotate right by 15 bits, add A282EAD8.
+std::uint32_t masked_crc32c(std::string_view bytes) noexcept;
+
+/// The bytes of event records, apart from the files that hold them. `step` >= 0; wall time in seconds since 1970.
+namespace event_record {
+std::string version(double wall_time);
+std::string scalar(double wall_time, std::int64_t step, std::string_view tag, float value);
+std::string text(double wall_time, std::int64_t step, std::string_view tag, std::string_view markdown);
+std::string histogram(double wall_time, std::int64_t step, std::string_view tag, std::span<const double> values);
+}  // namespace event_record
+
+/// Writes a TensorBoard event file. Each run starts a file of its own, so that a resumed run appends to the folder's
+/// curves and never to a file that another process may hold open.
+///
+///     tensorboard_writer board("out/tensorboard");
+///     board.scalar("loss", 7, 0.5);
+class tensorboard_writer {
+ public:
+  /// Makes the folder if absent and a new file in it. Throws `file_error` when the system refuses.
+  explicit tensorboard_writer(const std::filesystem::path& folder);
+  ~tensorboard_writer();
+  tensorboard_writer(const tensorboard_writer&) = delete;
+  tensorboard_writer& operator=(const tensorboard_writer&) = delete;
+
+  void scalar(std::string_view tag, std::int64_t step, double value);
+  void text(std::string_view tag, std::int64_t step, std::string_view markdown);
+  /// Values that are not finite are left out; nothing is written when none remain.
+  void histogram(std::string_view tag, std::int64_t step, std::span<const double> values);
+  /// Hands what was written to the system. Also done every few seconds while writing, and at the end.
+  void flush();
+
+  const std::filesystem::path& path() const noexcept { return path_; }
+
+ private:
+  void append(std::string_view record);
+
+  std::filesystem::path path_;
+  std::FILE* file_ = nullptr;
+  double last_flush_ = 0;
+};
+
+}  // namespace coho::trainer

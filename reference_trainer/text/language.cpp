@@ -1,0 +1,57 @@
+#include "text/language.hpp"
+
+#include <cld2/public/compact_lang_det.h>
+#include <cld2/public/encodings.h>
+
+#include <algorithm>
+#include <cstddef>
+
+namespace coho::trainer {
+
+namespace {
+
+// Letters as the minimum is counted in: ASCII letters and the code points above it. Ideographs say more each than
+// letters do.
+struct letter_count {
+  int latin = 0, other = 0;
+};
+
+letter_count count_letters(std::string_view text) {
+  letter_count out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'z') ++out.latin;
+    if (byte < 0xC3) continue;
+    if (byte < 0xC9) {
+      ++out.latin;  // Latin-1 letters and Latin Extended-A
+    } else {
+      ++out.other;
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string cld2_language::operator()(std::string_view text) const {
+  // The detector takes an int, and a language shows long before a megabyte.
+  auto size = std::min<std::size_t>(text.size(), std::size_t{1} << 20);
+  while (size > 0 && size < text.size() && (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80) --size;
+  text = text.substr(0, size);
+  const auto letters = count_letters(text);
+  if (letters.latin < 20 && letters.other < 8) return std::string(unknown);
+
+  CLD2::Language languages[3];
+  int percents[3], text_bytes = 0, valid_prefix = 0;
+  double scores[3];
+  bool reliable = false;
+  const CLD2::CLDHints no_hints{nullptr, nullptr, CLD2::UNKNOWN_ENCODING, CLD2::UNKNOWN_LANGUAGE};
+  const auto language =
+      CLD2::ExtDetectLanguageSummaryCheckUTF8(text.data(), static_cast<int>(text.size()), true, &no_hints, 0, languages,
+                                              percents, scores, nullptr, &text_bytes, &reliable, &valid_prefix);
+  if (valid_prefix < static_cast<int>(text.size()) || !reliable || language == CLD2::UNKNOWN_LANGUAGE)
+    return std::string(unknown);
+  return CLD2::LanguageCode(language);
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <string_view>
+
+namespace coho::trainer {
+
+/// Walks the fields of one protobuf message without copying. `next` returns false at the end and at a malformed field;
+/// `ok` tells which.
+///
+///     protobuf_reader reader(bytes);
+///     while (reader.next()) if (reader.field() == 1) use(reader.bytes());
+class protobuf_reader {
+ public:
+  explicit protobuf_reader(std::string_view message) : rest_(message) {}
+
+  bool next() {
+    if (!ok_ || rest_.empty()) return false;
+    const auto tag = varint();
+    if (!tag || *tag >> 3 == 0 || *tag >> 3 > 0x1FFFFFFF) return ok_ = false;
+    field_ = static_cast<std::uint32_t>(*tag >> 3);
+    wire_ = static_cast<unsigned>(*tag & 7);
+    number_ = 0;
+    bytes_ = {};
+    switch (wire_) {
+      case 0: {
+        const auto value = varint();
+        if (!value) return ok_ = false;
+        number_ = *value;
+        return true;
+      }
+      case 1: return take(8);
+      case 2: {
+        const auto length = varint();
+        return length ? take(*length) : (ok_ = false);
+      }
+      case 5: return take(4);
+      default: return ok_ = false;  // groups are not written by anything that writes these files
+    }
+  }
+
+  bool ok() const noexcept { return ok_; }
+  std::uint32_t field() const noexcept { return field_; }
+  bool is_varint() const noexcept { return wire_ == 0; }
+  bool is_bytes() const noexcept { return wire_ == 2; }
+  bool is_fixed32() const noexcept { return wire_ == 5; }
+  std::uint64_t number() const noexcept { return number_; }
+  std::string_view bytes() const noexcept { return bytes_; }
+  float real() const noexcept {
+    float value = 0;
+    if (bytes_.size() == 4) std::memcpy(&value, bytes_.data(), 4);
+    return value;
+  }
+
+ private:
+  std::optional<std::uint64_t> varint() {
+    std::uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64 && !rest_.empty(); shift += 7) {
+      const auto byte = static_cast<unsigned char>(rest_.front());
+      rest_.remove_prefix(1);
+      value |= std::uint64_t{byte & 0x7Fu} << shift;
+      if ((byte & 0x80) == 0) return value;
+    }
+    return std::nullopt;
+  }
+
+  bool take(std::uint64_t length) {
+    if (length > rest_.size()) return ok_ = false;
+    bytes_ = rest_.substr(0, length);
+    rest_.remove_prefix(length);
+    return true;
+  }
+
+  std::string_view rest_, bytes_;
+  std::uint64_t number_ = 0;
+  std::uint32_t field_ = 0;
+  unsigned wire_ = 0;
+  bool ok_ = true;
+};
+
+}  // namespace coho::trainer

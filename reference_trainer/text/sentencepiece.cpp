@@ -1,0 +1,162 @@
+#include "text/sentencepiece.hpp"
+
+#include <sentencepiece_processor.h>
+
+#include <algorithm>
+#include <coho/concepts.hpp>
+#include <coho/error.hpp>
+#include <utility>
+
+#include "files/atomic_file.hpp"
+#include "text/sentencepiece_model.hpp"
+#include "text/utf8.hpp"
+
+namespace coho::trainer {
+
+static_assert(coho::tokenizer<sentencepiece_tokenizer>);
+
+namespace {
+
+constexpr std::string_view space_symbol = "\xE2\x96\x81";
+
+std::string surface_of(const sentencepiece_piece& piece, std::string_view unk_surface) {
+  switch (piece.type) {
+    case piece_type::control: return {};
+    case piece_type::unknown: return std::string(unk_surface);
+    case piece_type::byte: return std::string(1, static_cast<char>(std::stoi(std::string(piece.text.substr(3, 2)), nullptr, 16)));
+    default: break;
+  }
+  std::string surface(piece.text);
+  for (std::size_t at = 0; (at = surface.find(space_symbol, at)) != std::string::npos; ++at) {
+    surface.replace(at, space_symbol.size(), " ");
+  }
+  return surface;
+}
+
+/// Refuses tokenizers of other kinds by what they look like, before they are parsed as something that they are not.
+void refuse_other_formats(std::string_view bytes, std::string_view path) {
+  constexpr std::string_view mend = "a sentencepiece tokenizer.model is needed, as LLaMA, LLaMA 2 and Mistral 7B have";
+  const auto first = bytes.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos) throw file_error(path, "", "is empty", mend);
+  if (bytes[first] == '{') throw file_error(path, "", "is a JSON tokenizer, which is not supported", mend);
+  // Llama 3 has lines of a base64 piece, a space and a rank.
+  const auto line = bytes.substr(0, bytes.find('\n'));
+  const auto space = line.find(' ');
+  const auto is_base64 = [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/' || c == '=';
+  };
+  const auto is_digit = [](char c) { return (c >= '0' && c <= '9') || c == '\r'; };
+  if (space != std::string_view::npos && space > 0 && space + 1 < line.size() &&
+      std::ranges::all_of(line.substr(0, space), is_base64) && std::ranges::all_of(line.substr(space + 1), is_digit)) {
+    throw file_error(path, "", "is a tokenizer of base64 pieces and ranks, as Llama 3 has, which is not supported", mend);
+  }
+}
+
+}  // namespace
+
+struct sentencepiece_tokenizer::state {
+  std::string bytes;
+  sentencepiece_model model;
+  std::vector<std::string> surfaces;
+  sentencepiece::SentencePieceProcessor processor;
+};
+
+sentencepiece_tokenizer sentencepiece_tokenizer::from_file(const std::filesystem::path& path) {
+  if (!std::filesystem::is_directory(path)) return from_bytes(read_file(path, sentencepiece_size_limit), path.string());
+  const auto inside = path / "tokenizer.model";
+  if (std::filesystem::exists(inside)) return from_file(inside);
+  if (std::filesystem::exists(path / "tokenizer.json")) {
+    throw file_error(path.string(), "", "holds tokenizer.json but no tokenizer.model, and JSON tokenizers are not supported",
+                     "put the model's sentencepiece tokenizer.model beside it");
+  }
+  throw file_error(path.string(), "", "holds no tokenizer.model");
+}
+
+sentencepiece_tokenizer sentencepiece_tokenizer::from_bytes(std::string bytes, std::string_view path) {
+  refuse_other_formats(bytes, path);
+  auto loaded = std::make_shared<state>();
+  loaded->bytes = std::move(bytes);
+  loaded->model = parse_sentencepiece_model(loaded->bytes, path);
+  for (const auto& piece : loaded->model.pieces) loaded->surfaces.push_back(surface_of(piece, loaded->model.unk_surface));
+  const auto status = loaded->processor.LoadFromSerializedProto(loaded->bytes);
+  if (!status.ok()) throw file_error(path, "", std::string("is refused by the sentencepiece library: ") + status.error_message());
+  if (static_cast<std::size_t>(loaded->processor.GetPieceSize()) != loaded->model.pieces.size()) {
+    throw file_error(path, "", "is read in two ways: the sentencepiece library finds another number of pieces");
+  }
+  return sentencepiece_tokenizer(std::move(loaded));
+}
+
+std::vector<token> sentencepiece_tokenizer::encode(std::string_view text) const {
+  std::vector<int> ids;
+  const auto status = state_->processor.Encode(text, &ids);
+  if (!status.ok()) throw argument_error(std::string("encode: ") + status.error_message());
+  return {ids.begin(), ids.end()};
+}
+
+std::vector<token> sentencepiece_tokenizer::encode_in_context(std::string_view prefix, std::string_view continuation) const {
+  const auto before = encode(prefix);
+  auto whole = encode(std::string(prefix).append(continuation));
+  const auto border = std::ranges::mismatch(before, whole).in2;
+  whole.erase(whole.begin(), border);
+  return whole;
+}
+
+std::string sentencepiece_tokenizer::decode(std::span<const token> tokens) const {
+  std::string bytes;
+  bool first = state_->model.add_dummy_prefix || state_->model.remove_extra_whitespaces;
+  for (const token id : tokens) {
+    auto surface = token_bytes(id);
+    if (first && !surface.empty()) {
+      const auto type = state_->model.pieces[static_cast<std::size_t>(id)].type;
+      const bool spaced = (type == piece_type::normal || type == piece_type::user_defined) && surface.front() == ' ';
+      if (spaced) surface.remove_prefix(1);
+      // A model that squeezes spaces has no leading ones at all.
+      first = spaced && surface.empty() && state_->model.remove_extra_whitespaces;
+    }
+    bytes += surface;
+  }
+  return repair_utf8(bytes);
+}
+
+std::string sentencepiece_tokenizer::decode_piecewise(std::span<const token> tokens) const {
+  std::string bytes;
+  for (const token id : tokens) bytes += token_bytes(id);
+  return repair_utf8(bytes);
+}
+
+void sentencepiece_tokenizer::check(token id) const {
+  if (id < 0 || static_cast<std::size_t>(id) >= state_->surfaces.size()) {
+    throw argument_error("token " + std::to_string(id) + " is outside the vocabulary of " +
+                         std::to_string(state_->surfaces.size()) + " pieces");
+  }
+}
+
+std::string_view sentencepiece_tokenizer::token_bytes(token id) const {
+  check(id);
+  return state_->surfaces[static_cast<std::size_t>(id)];
+}
+
+std::string sentencepiece_tokenizer::text_of(token id) const {
+  return is_control(id) ? std::string(piece(id)) : repair_utf8(token_bytes(id));
+}
+
+token sentencepiece_tokenizer::bos() const noexcept { return state_->model.bos; }
+token sentencepiece_tokenizer::eos() const noexcept { return state_->model.eos; }
+token sentencepiece_tokenizer::pad() const noexcept { return state_->model.pad; }
+token sentencepiece_tokenizer::unk() const noexcept { return state_->model.unk; }
+std::size_t sentencepiece_tokenizer::size() const noexcept { return state_->surfaces.size(); }
+const std::string& sentencepiece_tokenizer::serialized() const noexcept { return state_->bytes; }
+
+std::string_view sentencepiece_tokenizer::piece(token id) const {
+  check(id);
+  return state_->model.pieces[static_cast<std::size_t>(id)].text;
+}
+
+token sentencepiece_tokenizer::id_of(std::string_view piece) const { return state_->processor.PieceToId(piece); }
+
+bool sentencepiece_tokenizer::is_control(token id) const {
+  check(id);
+  return state_->model.pieces[static_cast<std::size_t>(id)].type == piece_type::control;
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,24 @@
+#include "files/json_file.hpp"
+
+#include <coho/error.hpp>
+#include <nlohmann/json.hpp>
+
+#include "support/catch.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace coho::trainer;
+
+TEST_CASE("a JSON file is written and read") {
+  const coho::test::temporary_directory folder;
+  const nlohmann::json json{{"a", 1}, {"b", {1.5, "é"}}};
+  write_json(folder / "a.json", json);
+  CHECK(read_json(folder / "a.json") == json);
+}
+
+TEST_CASE("a broken JSON file is refused with the place of the fault") {
+  const coho::test::temporary_directory folder;
+  coho::test::write_bytes(folder / "a.json", "{\"a\": 1,}");
+  CHECK_THROWS_WITH(read_json(folder / "a.json"), Catch::Matchers::ContainsSubstring("byte 9: is not a JSON document"));
+  CHECK_THROWS_AS(read_json(folder / "a.json", 3), coho::file_error);
+  CHECK_THROWS_AS(read_json(folder / "none.json"), coho::file_error);
+}

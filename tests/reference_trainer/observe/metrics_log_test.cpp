@@ -1,0 +1,59 @@
+#include "observe/metrics_log.hpp"
+
+#include <unistd.h>
+
+#include <limits>
+
+#include "files/atomic_file.hpp"
+#include "support/catch.hpp"
+
+using namespace coho::trainer;
+
+namespace {
+const auto folder = std::filesystem::temp_directory_path() / ("coho_metrics_" + std::to_string(::getpid()));
+}
+
+TEST_CASE("metrics are one line a step, in the order of logging") {
+  std::filesystem::remove_all(folder);
+  {
+    metrics_log log(folder);
+    log.scalar("loss", 0, 0.1);
+    log.scalars(0, {{"kl", 2}, {"broken", std::numeric_limits<double>::quiet_NaN()}});
+    log.scalar("loss", 1, 0.25);
+    CHECK(read_file(folder / "metrics.jsonl") == "{\"step\":0,\"loss\":0.1,\"kl\":2.0,\"broken\":null}\n");
+    CHECK(log.find("loss") == curve{{0, 0.1}, {1, 0.25}});
+    CHECK(log.find("absent").empty());
+  }
+  CHECK(read_file(folder / "metrics.jsonl") ==
+        "{\"step\":0,\"loss\":0.1,\"kl\":2.0,\"broken\":null}\n{\"step\":1,\"loss\":0.25}\n");
+  const auto curves = metrics_log::read(folder);
+  REQUIRE(curves.size() == 2);
+  CHECK(curves[0].first == "loss");
+  CHECK(curves[0].second == curve{{0, 0.1}, {1, 0.25}});
+  CHECK(std::distance(std::filesystem::directory_iterator(folder / "tensorboard"), {}) == 1);
+  std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("a resumed log drops the steps that are done again and a torn line") {
+  std::filesystem::remove_all(folder);
+  {
+    metrics_log log(folder);
+    for (int step = 0; step < 5; ++step) log.scalar("loss", step, step);
+  }
+  write_file(folder / "metrics.jsonl", read_file(folder / "metrics.jsonl") + "{\"step\":5,\"lo");
+  {
+    metrics_log log(folder, 3);
+    CHECK(log.find("loss").size() == 3);
+    log.scalar("loss", 3, 30);
+  }
+  CHECK(metrics_log::read(folder)[0].second == curve{{0, 0}, {1, 1}, {2, 2}, {3, 30}});
+  std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("without a directory the curves stay in memory") {
+  metrics_log log("");
+  log.scalar("loss", 1, 2);
+  log.text("sample", 1, "x");
+  log.flush();
+  CHECK(log.curves().size() == 1);
+}
