@@ -1,0 +1,95 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <coho/rng.hpp>
+
+#include "adapters/lora.hpp"
+#include "llama/model.hpp"
+#include "optimization/parameter_set.hpp"
+
+namespace coho::trainer {
+
+/// A projection of the hidden state to one number: w·h + b.
+struct scalar_head {
+  at::Tensor weight;  ///< [1, H] fp32
+  at::Tensor bias;    ///< [1] fp32
+  bool defined() const { return weight.defined(); }
+};
+
+/// Several roles over one base: policy, reference, reward and value model are adapters (and scalar heads) over weights that are
+/// held once (SALMON §4.1.2). A role is the base itself, the base with a LoRA adapter, or, for full fine-tuning of models small
+/// enough, a copy of its own; what runs a role does not see the difference.
+///
+///     adapter_bank bank(std::move(base));
+///     bank.add_lora("policy", {.rank = 64}, coho::rng{seed});
+///     bank.train("policy");
+///     at::Tensor hidden = bank.hidden("policy", tokens, layout);
+class adapter_bank {
+ public:
+  explicit adapter_bank(llama_weights base);
+
+  const llama_config& config() const { return base_.config; }
+  const llama_weights& base() const { return base_; }
+  at::Device device() const { return base_.embedding.device(); }
+
+  /// The base as it is.
+  void add_base(const std::string& role);
+  /// The base with a fresh adapter (B = 0).
+  void add_lora(const std::string& role, const lora_options& options, rng random);
+  /// The base with a given adapter.
+  void add_lora(const std::string& role, lora_adapter adapter);
+  /// A copy of the base's weights, in fp32.
+  void add_full(const std::string& role);
+  /// Given weights of their own, of the base's shape.
+  void add_full(const std::string& role, llama_weights weights);
+  /// A copy of another role: adapter, own weights and head alike. Frozen until `train`.
+  void copy(const std::string& from, const std::string& to);
+  /// A scalar head of zeros.
+  void add_head(const std::string& role);
+  void set_head(const std::string& role, const at::Tensor& weight, const at::Tensor& bias);
+  void remove(const std::string& role);
+  bool has(const std::string& role) const { return roles_.contains(role); }
+
+  /// Makes the role's own tensors (adapter or weights, and head) trainable, once.
+  parameter_set& train(const std::string& role);
+  parameter_set& parameters(const std::string& role);
+
+  /// Final-norm hidden states [N, H]; see llama_model::hidden.
+  at::Tensor hidden(const std::string& role, const at::Tensor& tokens, const sequence_layout& layout, kv_cache* cache = nullptr,
+                    std::span<const std::int64_t> slots = {});
+  at::Tensor decode(const std::string& role, const at::Tensor& tokens, std::span<const std::int64_t> positions, kv_cache& cache);
+  /// The role's scalar head over hidden states: [N].
+  at::Tensor scalar(const std::string& role, const at::Tensor& hidden) const;
+  /// The language-model head [V, H] of the role.
+  const at::Tensor& head(const std::string& role) const;
+
+  struct role_state {
+    llama_weights weights;  ///< shares the base's storage unless `full`
+    lora_adapter adapter;
+    scalar_head head;
+    bool full = false;
+    std::unique_ptr<parameter_set> parameters;
+  };
+  role_state& at(const std::string& role);
+  const role_state& at(const std::string& role) const;
+
+  /// Bytes of all distinct storages behind the bank: shared ones count once.
+  std::int64_t bytes() const;
+
+ private:
+  role_state& add(const std::string& role);
+
+  llama_weights base_;
+  llama_model model_;
+  std::map<std::string, role_state> roles_;
+};
+
+}  // namespace coho::trainer

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <coho/rng.hpp>
+
+#include "llama/weights.hpp"
+
+namespace coho::trainer {
+
+/// Low-rank adapters (Hu et al. 2021): y = W x + s · B (A x), A [r, in], B [out, r], s = α/r, or α/√r with rslora.
+struct lora_options {
+  std::int64_t rank = 64;
+  double alpha = 16.0;
+  bool use_rslora = false;
+  std::set<linear_kind> targets{linear_kind::q, linear_kind::k, linear_kind::v, linear_kind::o, linear_kind::gate, linear_kind::up, linear_kind::down};
+
+  double scale() const;
+  void validate() const;
+};
+
+/// One linear's pair. Undefined tensors where the linear has no adapter.
+struct lora_pair {
+  at::Tensor a, b;
+  double scale = 1.0;
+  bool defined() const { return a.defined(); }
+};
+
+/// Adapters of all blocks of one model.
+class lora_adapter {
+ public:
+  lora_adapter() = default;
+  /// A Kaiming-uniform(√5), that is U(−1/√in, 1/√in); B zero, so that a fresh adapter changes nothing.
+  lora_adapter(const llama_weights& base, const lora_options& options, rng random);
+
+  const lora_pair& pair(std::size_t block, linear_kind kind) const { return pairs_[block * linear_kinds + static_cast<std::size_t>(kind)]; }
+  bool empty() const { return pairs_.empty(); }
+  const lora_options& options() const { return options_; }
+
+  /// Calls visit(path, pair&) for each adapted linear; path as "model.layers.0.self_attn.q_proj".
+  template <class Visitor>
+  void visit(Visitor&& visitor) {
+    for (std::size_t i = 0; i < pairs_.size(); ++i) {
+      if (pairs_[i].defined())
+        visitor("model.layers." + std::to_string(i / linear_kinds) + "." + linear_path(static_cast<linear_kind>(i % linear_kinds)), pairs_[i]);
+    }
+  }
+
+  /// Puts given A and B (any floating type) in the place of the named linear's; both must fit the base's shapes.
+  void set(const llama_weights& base, const std::string& path, const at::Tensor& a, const at::Tensor& b, double scale);
+  lora_adapter clone() const;
+  /// base + scale · B A for each adapted linear, as new weights.
+  llama_weights merged(const llama_weights& base) const;
+
+ private:
+  lora_options options_;
+  std::vector<lora_pair> pairs_;
+};
+
+/// x [N, in] times weight [out, in] transposed, plus the adapter's part when there is one.
+at::Tensor adapted_linear(const at::Tensor& x, const at::Tensor& weight, const lora_pair* pair);
+
+}  // namespace coho::trainer

@@ -1,0 +1,167 @@
+#include "generation/engine.hpp"
+
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include <coho/error.hpp>
+#include <coho/rollout/token_sampling.hpp>
+
+#include "generation/stop_matcher.hpp"
+#include "roles/packed_batch.hpp"
+
+namespace coho::trainer {
+namespace {
+
+struct slot {
+  std::size_t sequence;
+  std::int64_t length;  ///< positions in the cache
+  token last;
+  stop_matcher stops;
+};
+
+class run {
+ public:
+  run(adapter_bank& bank, const std::string& role, const engine_options& limits, const std::vector<std::string>& texts,
+      const packed<token>& prompts, const generation_options& options, std::span<const token> ends, std::span<rng> streams,
+      const std::function<void(std::size_t, token)>& on_token)
+      : bank_(bank), role_(role), limits_(limits), texts_(texts), prompts_(prompts), options_(options), ends_(ends), streams_(streams),
+        on_token_(on_token), sampler_({.temperature = options.temperature, .top_k = options.top_k, .top_p = options.top_p, .banned = options.banned}),
+        slots_(std::min<std::int64_t>(limits.slots, static_cast<std::int64_t>(prompts.size()))),
+        cache_(bank.config(), slots_, capacity(), bank.head(role).options().requires_grad(false)),
+        responses_(prompts.size()), log_probs_(prompts.size()), finished_(prompts.size(), 0) {}
+
+  generation operator()() {
+    while (true) {
+      const auto active = static_cast<std::int64_t>(active_.size());
+      // Prefill costs more a token than decoding, so that free slots are filled several at a time.
+      if (next_ < prompts_.size() && (active == 0 || active <= slots_ - std::max<std::int64_t>(1, slots_ / 4))) {
+        prefill();
+        continue;
+      }
+      if (active == 0) break;
+      decode();
+    }
+    generation out;
+    for (std::size_t i = 0; i < prompts_.size(); ++i) {
+      out.responses.push_back(responses_[i]);
+      out.log_probs.push_back(log_probs_[i]);
+    }
+    out.finished = std::move(finished_);
+    return out;
+  }
+
+ private:
+  std::int64_t capacity() const {
+    std::size_t longest = 0;
+    for (std::size_t i = 0; i < prompts_.size(); ++i) longest = std::max(longest, prompts_.length(i));
+    return static_cast<std::int64_t>(longest + options_.max_new_tokens);
+  }
+
+  void prefill() {
+    std::vector<std::int64_t> lengths, places;
+    std::vector<token> tokens;
+    const std::size_t first = active_.size();
+    while (next_ < prompts_.size() && static_cast<std::int64_t>(active_.size()) < slots_ &&
+           (lengths.empty() || static_cast<std::int64_t>(tokens.size() + prompts_.length(next_)) <= limits_.prefill_tokens)) {
+      const auto prompt = prompts_[next_];
+      places.push_back(static_cast<std::int64_t>(active_.size()));
+      lengths.push_back(static_cast<std::int64_t>(prompt.size()));
+      tokens.insert(tokens.end(), prompt.begin(), prompt.end());
+      active_.push_back({next_++, lengths.back(), 0, stop_matcher(options_.stop)});
+    }
+    const sequence_layout layout(lengths, bank_.device());
+    const at::Tensor hidden = bank_.hidden(role_, token_tensor(tokens, bank_.device()), layout, &cache_, places);
+    std::vector<token> last;
+    for (std::size_t i = 1; i < layout.offsets.size(); ++i) last.push_back(static_cast<token>(layout.offsets[i] - 1));
+    sample(hidden.index_select(0, token_tensor(last, bank_.device())), first);
+  }
+
+  void decode() {
+    std::vector<token> tokens;
+    std::vector<std::int64_t> positions;
+    for (auto& slot : active_) {
+      tokens.push_back(slot.last);
+      positions.push_back(slot.length++);
+    }
+    sample(bank_.decode(role_, token_tensor(tokens, bank_.device()), positions, cache_), 0);
+  }
+
+  // One token for each slot from `first` on; hidden has a row a slot.
+  void sample(const at::Tensor& hidden, std::size_t first) {
+    const at::Tensor logits = at::matmul(hidden, bank_.head(role_).t()).to(at::kCPU, at::kFloat).contiguous();
+    const auto vocabulary = static_cast<std::size_t>(logits.size(1));
+    const float* data = logits.data_ptr<float>();
+    std::vector<sampled_token> sampled(active_.size() - first);
+    at::parallel_for(0, static_cast<std::int64_t>(sampled.size()), 8, [&](std::int64_t begin, std::int64_t end) {
+      for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
+        sampled[i] = sampler_({data + i * vocabulary, vocabulary}, streams_[active_[first + i].sequence]);
+    });
+    std::vector<std::size_t> ended;
+    for (std::size_t i = 0; i < sampled.size(); ++i) {
+      slot& slot = active_[first + i];
+      const token id = sampled[i].id;
+      slot.last = id;
+      responses_[slot.sequence].push_back(id);
+      log_probs_[slot.sequence].push_back(static_cast<float>(sampled[i].log_prob));
+      if (on_token_) on_token_(slot.sequence, id);
+      bool done = std::find(ends_.begin(), ends_.end(), id) != ends_.end();
+      if (!done && !options_.stop.empty()) done = slot.stops.add(texts_[static_cast<std::size_t>(id)]);
+      finished_[slot.sequence] = done;
+      if (done || responses_[slot.sequence].size() >= options_.max_new_tokens) ended.push_back(first + i);
+    }
+    for (auto place = ended.rbegin(); place != ended.rend(); ++place) {
+      const std::size_t last = active_.size() - 1;
+      if (*place != last) {
+        cache_.move(static_cast<std::int64_t>(last), static_cast<std::int64_t>(*place), active_[last].length);
+        active_[*place] = active_[last];
+      }
+      active_.pop_back();
+    }
+  }
+
+  adapter_bank& bank_;
+  const std::string& role_;
+  const engine_options& limits_;
+  const std::vector<std::string>& texts_;
+  const packed<token>& prompts_;
+  const generation_options& options_;
+  std::span<const token> ends_;
+  std::span<rng> streams_;
+  const std::function<void(std::size_t, token)>& on_token_;
+  token_sampler sampler_;
+  std::int64_t slots_;
+  kv_cache cache_;
+  std::size_t next_ = 0;
+  std::vector<slot> active_;
+  std::vector<std::vector<token>> responses_;
+  std::vector<std::vector<float>> log_probs_;
+  std::vector<std::uint8_t> finished_;
+};
+
+}  // namespace
+
+generation_engine::generation_engine(adapter_bank& bank, std::string role, const engine_options& options, std::vector<std::string> token_texts)
+    : bank_(&bank), role_(std::move(role)), options_(options), token_texts_(std::move(token_texts)) {
+  require_option(options.slots > 0, "generation.slots", options.slots, "at least 1");
+  require_option(options.prefill_tokens > 0, "generation.prefill_tokens", options.prefill_tokens, "at least 1");
+}
+
+generation generation_engine::generate(const packed<token>& prompts, const generation_options& options, std::span<const token> end_tokens,
+                                       std::span<rng> streams, const std::function<void(std::size_t, token)>& on_token) {
+  require_option(options.max_new_tokens > 0, "generation.max_new_tokens", options.max_new_tokens, "at least 1");
+  require_argument(streams.size() == prompts.size(), "generate: one rng a prompt is needed");
+  require_argument(options.stop.empty() || !token_texts_.empty(), "generate: stop strings need a tokenizer");
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    require_argument(prompts.length(i) > 0, "generate: prompt " + std::to_string(i) + " is empty (give at least a begin token)");
+    for (const token id : prompts[i])
+      require_argument(id >= 0 && id < bank_->config().vocab_size, "generate: token " + std::to_string(id) + " is outside the vocabulary");
+  }
+  if (prompts.empty()) return {};
+  const at::NoGradGuard no_gradient;
+  return run(*bank_, role_, options_, token_texts_, prompts, options, end_tokens, streams, on_token)();
+}
+
+}  // namespace coho::trainer

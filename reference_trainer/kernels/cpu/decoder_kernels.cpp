@@ -1,0 +1,90 @@
+#include "kernels/cpu/decoder_kernels.hpp"
+
+#include <cmath>
+
+#include "kernels/cpu/multiversion.hpp"
+
+namespace coho::trainer::cpu {
+namespace {
+
+constexpr std::int64_t lanes = 16;
+
+// Fixed lanes let the sum vectorise without -ffast-math and make it the same whatever the instruction set's width.
+#define COHO_LANE_SUM(result, expression)                                  \
+  float result = 0;                                                        \
+  {                                                                        \
+    float lane[lanes] = {};                                                \
+    std::int64_t i = 0;                                                    \
+    for (; i + lanes <= width; i += lanes)                                 \
+      for (std::int64_t j = 0; j < lanes; ++j) lane[j] += expression(i + j); \
+    for (std::int64_t j = 0; i + j < width; ++j) lane[j] += expression(i + j); \
+    for (std::int64_t step = lanes / 2; step > 0; step /= 2)               \
+      for (std::int64_t j = 0; j < step; ++j) lane[j] += lane[j + step];   \
+    result = lane[0];                                                      \
+  }
+
+}  // namespace
+
+COHO_MULTIVERSION void rms_norm_forward(const float* x, const float* w, float* y, float* r, std::int64_t rows, std::int64_t width,
+                                        float epsilon) {
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const float* in = x + row * width;
+    float* out = y + row * width;
+#define COHO_TERM(k) (in[k] * in[k])
+    COHO_LANE_SUM(squares, COHO_TERM)
+#undef COHO_TERM
+    const float scale = 1.0f / std::sqrt(squares / static_cast<float>(width) + epsilon);
+    r[row] = scale;
+    for (std::int64_t k = 0; k < width; ++k) out[k] = (in[k] * scale) * w[k];
+  }
+}
+
+COHO_MULTIVERSION void rms_norm_backward(const float* g, const float* x, const float* w, const float* r, float* dx, float* dw,
+                                         std::int64_t rows, std::int64_t width) {
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const float* in = x + row * width;
+    const float* grad = g + row * width;
+    float* out = dx + row * width;
+    const float scale = r[row];
+#define COHO_TERM(k) (grad[k] * w[k] * in[k])
+    COHO_LANE_SUM(dot, COHO_TERM)
+#undef COHO_TERM
+    const float shift = dot * scale * scale * scale / static_cast<float>(width);
+    for (std::int64_t k = 0; k < width; ++k) {
+      out[k] = scale * grad[k] * w[k] - in[k] * shift;
+      dw[k] += grad[k] * in[k] * scale;
+    }
+  }
+}
+
+COHO_MULTIVERSION void rotate(const float* x, std::int64_t x_stride, const float* cos, const float* sin, float* y, std::int64_t rows,
+                              std::int64_t heads, std::int64_t depth, float direction) {
+  const std::int64_t half = depth / 2;
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const float* c = cos + row * half;
+    const float* s = sin + row * half;
+    for (std::int64_t head = 0; head < heads; ++head) {
+      const float* in = x + row * x_stride + head * depth;
+      float* out = y + (row * heads + head) * depth;
+      for (std::int64_t k = 0; k < half; ++k) {
+        const float a = in[k], b = in[k + half], turn = direction * s[k];
+        out[k] = a * c[k] - b * turn;
+        out[k + half] = b * c[k] + a * turn;
+      }
+    }
+  }
+}
+
+COHO_MULTIVERSION void adamw(float* parameter, const float* gradient, float* first, float* second, std::int64_t n, float learning_rate,
+                             float beta1, float beta2, float epsilon, float decay, float correction1, float correction2) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float g = gradient[i];
+    const float m = beta1 * first[i] + (1.0f - beta1) * g;
+    const float v = beta2 * second[i] + (1.0f - beta2) * g * g;
+    first[i] = m;
+    second[i] = v;
+    parameter[i] -= learning_rate * (m * correction1 / (std::sqrt(v * correction2) + epsilon) + decay * parameter[i]);
+  }
+}
+
+}  // namespace coho::trainer::cpu

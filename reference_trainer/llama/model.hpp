@@ -1,0 +1,54 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "adapters/lora.hpp"
+#include "llama/kv_cache.hpp"
+#include "llama/layout.hpp"
+#include "llama/weights.hpp"
+
+namespace coho::trainer {
+
+/// cos and sin of the rotary embedding for positions 0 … length − 1, fp32 [length, D/2], grown as longer sequences come.
+class rope_cache {
+ public:
+  explicit rope_cache(const llama_config& config, at::Device device = at::kCPU) : config_(config), device_(device) {}
+  struct tables {
+    at::Tensor cos, sin;  ///< [N, D/2]
+  };
+  /// Rows for the given positions; `longest` is the longest position + 1 among the sequences of the call.
+  tables at_positions(const at::Tensor& positions, std::int64_t longest);
+
+ private:
+  llama_config config_;
+  at::Device device_;
+  std::int64_t length_ = 0;
+  at::Tensor cos_, sin_;
+};
+
+/// The decoder's forward pass over any weights and adapter: final-norm hidden states, never logits.
+class llama_model {
+ public:
+  explicit llama_model(const llama_config& config, at::Device device = at::kCPU) : config_(config), rope_(config, device) {}
+
+  const llama_config& config() const { return config_; }
+
+  /// Hidden states [N, H] of packed tokens (int64 [N]). Differentiable in whatever requires gradients. With a cache, keys and
+  /// values of sequence i are stored in slots[i] as they are computed (the prompts of a generation).
+  at::Tensor hidden(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens, const sequence_layout& layout,
+                    kv_cache* cache = nullptr, std::span<const std::int64_t> slots = {});
+
+  /// One decoding step for slots 0 … n − 1: tokens int64 [n] at `positions`; returns [n, H]. No gradient.
+  at::Tensor decode(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens,
+                    std::span<const std::int64_t> positions, kv_cache& cache);
+
+ private:
+  llama_config config_;
+  rope_cache rope_;
+};
+
+}  // namespace coho::trainer

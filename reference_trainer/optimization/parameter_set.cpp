@@ -1,0 +1,34 @@
+#include "optimization/parameter_set.hpp"
+
+#include <coho/error.hpp>
+
+namespace coho::trainer {
+
+parameter_set::parameter_set(const std::vector<std::pair<std::string, at::Tensor*>>& tensors) {
+  require_argument(!tensors.empty(), "parameter_set: there is nothing to train");
+  std::int64_t total = 0;
+  for (const auto& [name, tensor] : tensors) {
+    require_argument(tensor->scalar_type() == at::kFloat, "parameter_set: " + name + " must be float32 to be trained");
+    entries_.push_back({name, total, tensor->sizes().vec()});
+    total += tensor->numel();
+  }
+  const auto options = tensors.front().second->options().requires_grad(false);
+  values_ = at::empty({total}, options);
+  gradients_ = at::zeros({total}, options);
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    at::Tensor& tensor = *tensors[i].second;
+    const std::int64_t offset = entries_[i].offset, n = tensor.numel();
+    const at::Tensor place = values_.narrow(0, offset, n).view(tensor.sizes());
+    place.copy_(tensor.detach());
+    tensor = place.detach();
+    tensor.set_requires_grad(true);
+    tensor.mutable_grad() = gradients_.narrow(0, offset, n).view(tensor.sizes());
+  }
+}
+
+std::span<float> parameter_set::gradient_span() const {
+  require_argument(gradients_.is_cpu(), "parameter_set: gradients are not in host memory");
+  return {gradients_.data_ptr<float>(), static_cast<std::size_t>(gradients_.numel())};
+}
+
+}  // namespace coho::trainer

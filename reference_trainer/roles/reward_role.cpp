@@ -1,0 +1,73 @@
+#include "roles/reward_role.hpp"
+
+#include <ATen/core/grad_mode.h>
+
+#include <coho/error.hpp>
+
+#include "roles/packed_batch.hpp"
+
+namespace coho::trainer {
+namespace {
+
+// Cuts a text to its last (or first) tokens; a text that is short enough stays as it is, byte for byte.
+std::string cut(const sentencepiece_tokenizer& tokenizer, std::string_view text, std::size_t limit, bool keep_last) {
+  if (limit == 0) return std::string(text);
+  const auto tokens = tokenizer.encode(text);
+  if (tokens.size() <= limit) return std::string(text);
+  const std::span<const token> all(tokens);
+  return tokenizer.decode(keep_last ? all.last(limit) : all.first(limit));
+}
+
+}  // namespace
+
+reward_role::reward_role(adapter_bank& bank, std::string role, const sentencepiece_tokenizer& tokenizer, reward_prompt prompt,
+                         reward_role_options options, std::optional<reward_prompt> plain)
+    : bank_(&bank), role_(std::move(role)), tokenizer_(&tokenizer), prompt_(std::move(prompt)), plain_(std::move(plain)), options_(options) {
+  require_argument(!plain_ || !plain_->takes_principles(), "reward_role: the prompt for queries without principles must take none");
+}
+
+std::vector<token> reward_role::tokens(const reward_query& query) const {
+  const std::string instruction = cut(*tokenizer_, query.prompt, options_.query_tokens, true);
+  const std::string response = cut(*tokenizer_, query.response, options_.response_tokens, false);
+  const bool without = query.principles.empty() && plain_;
+  const std::string text = without                      ? (*plain_)(instruction, response)
+                           : prompt_.takes_principles() ? prompt_(instruction, response, query.principles)
+                                                        : prompt_(instruction, response);
+  std::vector<token> out{tokenizer_->bos()};
+  for (const token id : tokenizer_->encode(text)) out.push_back(id);
+  return out;
+}
+
+at::Tensor reward_role::evaluate(std::span<const std::vector<token>> sequences) {
+  const last_token_batch batch(sequences, bank_->device());
+  return bank_->scalar(role_, bank_->hidden(role_, batch.tokens, batch.layout).index_select(0, batch.last));
+}
+
+std::vector<double> reward_role::score(std::span<const reward_query> queries) {
+  const at::NoGradGuard no_gradient;
+  std::vector<std::vector<token>> sequences;
+  std::vector<std::size_t> lengths;
+  for (const auto& query : queries) {
+    sequences.push_back(tokens(query));
+    lengths.push_back(sequences.back().size());
+  }
+  std::vector<double> out(queries.size());
+  for (const auto& part : micro_batches(lengths, options_.scoring)) {
+    std::vector<std::vector<token>> chosen;
+    for (const std::size_t i : part) chosen.push_back(sequences[i]);
+    const auto scores = to_doubles(evaluate(chosen));
+    for (std::size_t k = 0; k < part.size(); ++k) out[part[k]] = scores[k];
+  }
+  return out;
+}
+
+std::pair<std::vector<double>, reward_role::pullback> reward_role::forward(std::span<const reward_query> queries) {
+  std::vector<std::vector<token>> sequences;
+  for (const auto& query : queries) sequences.push_back(tokens(query));
+  at::Tensor scores = evaluate(sequences);
+  return {to_doubles(scores), pullback(scores)};
+}
+
+void reward_role::pullback::operator()(std::span<const double> d_scores) { scores_.backward(from_doubles(d_scores, scores_)); }
+
+}  // namespace coho::trainer

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <coho/concepts.hpp>
+#include <coho/prompt/reward_prompt.hpp>
+#include <coho/rollout/minibatch.hpp>
+
+#include "adapters/adapter_bank.hpp"
+#include "text/sentencepiece.hpp"
+
+namespace coho::trainer {
+
+struct reward_role_options {
+  /// The query's last and the response's first tokens that are kept (SALMON's scripts: 128 and 768); 0: all.
+  std::size_t query_tokens = 0;
+  std::size_t response_tokens = 0;
+  /// What one forward of `score` may hold.
+  batch_limits scoring{.sequences = 0, .tokens = 8192, .sort_by_length = true};
+};
+
+/// A role of the bank with a scalar head as a reward model: the query is laid out by a reward prompt (SALMON §3.3), the score read
+/// at its last token. Satisfies reward_model, differentiable_reward_model and, when the role is trained, trainable.
+class reward_role {
+ public:
+  /// `prompt` lays out queries that bring principles; `plain`, where given, those that bring none (preference pre-training).
+  reward_role(adapter_bank& bank, std::string role, const sentencepiece_tokenizer& tokenizer, reward_prompt prompt,
+              reward_role_options options = {}, std::optional<reward_prompt> plain = std::nullopt);
+
+  class pullback {
+   public:
+    explicit pullback(at::Tensor scores) : scores_(std::move(scores)) {}
+    void operator()(std::span<const double> d_scores);
+
+   private:
+    at::Tensor scores_;
+  };
+
+  std::vector<double> score(std::span<const reward_query> queries);
+  std::pair<std::vector<double>, pullback> forward(std::span<const reward_query> queries);
+
+  /// The tokens that a query becomes, begin token included.
+  std::vector<token> tokens(const reward_query& query) const;
+
+  void zero_gradients() { bank_->parameters(role_).zero_gradients(); }
+  std::vector<std::span<float>> gradients() { return {bank_->parameters(role_).gradient_span()}; }
+
+ private:
+  at::Tensor evaluate(std::span<const std::vector<token>> sequences);
+
+  adapter_bank* bank_;
+  std::string role_;
+  const sentencepiece_tokenizer* tokenizer_;
+  reward_prompt prompt_;
+  std::optional<reward_prompt> plain_;
+  reward_role_options options_;
+};
+
+}  // namespace coho::trainer

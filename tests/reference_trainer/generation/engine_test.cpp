@@ -1,0 +1,119 @@
+#include "generation/engine.hpp"
+
+#include <coho/error.hpp>
+
+#include "roles/policy_role.hpp"
+#include "support/catch.hpp"
+#include "support/small_models.hpp"
+
+using namespace coho;
+using namespace coho::trainer;
+using namespace coho::test;
+
+namespace {
+
+packed<token> seven_prompts() {
+  packed<token> out;
+  for (const std::size_t length : {5, 1, 12, 3, 9, 2, 7}) out.push_back(random_tokens(length, 23, 100 + length));
+  return out;
+}
+
+std::vector<rng> streams_of(std::size_t count) {
+  std::vector<rng> out;
+  for (std::size_t i = 0; i < count; ++i) out.push_back(rng{5}.split(i));
+  return out;
+}
+
+generation run(adapter_bank& bank, const packed<token>& prompts, std::int64_t slots, const generation_options& options,
+               std::vector<rng> streams, const std::vector<token>& ends = {0}, std::vector<std::string> texts = {}) {
+  generation_engine engine(bank, "policy", {.slots = slots, .prefill_tokens = 20}, std::move(texts));
+  return engine.generate(prompts, options, ends, streams);
+}
+
+}  // namespace
+
+TEST_CASE("engine: a response depends on its prompt and rng alone") {
+  for (const std::int64_t window : {0, 4}) {
+    adapter_bank bank(small_weights(window));
+    bank.add_base("policy");
+    const auto prompts = seven_prompts();
+    const generation_options options{.max_new_tokens = 15, .temperature = 0.8};
+    const auto all = run(bank, prompts, 7, options, streams_of(7)), few = run(bank, prompts, 2, options, streams_of(7));
+    CHECK(all.responses == few.responses);
+    CHECK(all.finished == few.finished);
+    for (std::size_t i = 0; i < 7; ++i) {
+      packed<token> one;
+      one.push_back(prompts[i]);
+      const auto alone = run(bank, one, 1, options, {rng{5}.split(i)});
+      CHECK(std::ranges::equal(alone.responses.values, all.responses[i]));
+      for (std::size_t t = 0; t < alone.log_probs.total(); ++t) {
+        CHECK(alone.log_probs.values[t] == Approx(all.log_probs[i][t]).margin(1e-5));
+        CHECK(few.log_probs[i][t] == Approx(all.log_probs[i][t]).margin(1e-5));
+      }
+    }
+  }
+}
+
+TEST_CASE("engine: recorded log-probabilities are those of the policy") {
+  adapter_bank bank(small_weights());
+  bank.add_base("policy");
+  policy_role policy(bank, "policy", {.temperature = 0.7, .banned = {4, 11}, .end_tokens = {0}});
+  const auto prompts = seven_prompts();
+  auto streams = streams_of(7);
+  const auto out = policy.generate(prompts, {.max_new_tokens = 12, .temperature = 0.7}, streams);
+  const auto log_probs = policy.log_probs({prompts, out.responses});
+  REQUIRE(log_probs.size() == out.log_probs.total());
+  for (std::size_t t = 0; t < log_probs.size(); ++t) CHECK(log_probs[t] == Approx(out.log_probs.values[t]).margin(1e-5));
+  for (const token id : out.responses.values) CHECK((id != 4 && id != 11));
+}
+
+TEST_CASE("engine: a response ends at an end token, a stop string or the limit") {
+  adapter_bank bank(small_weights());
+  bank.add_base("policy");
+  packed<token> prompts;
+  prompts.push_back({token{3}, token{8}});
+  const auto free = run(bank, prompts, 1, {.max_new_tokens = 10, .temperature = 0}, {rng{1}}, {});
+  REQUIRE(free.responses.total() == 10);
+  CHECK(free.finished[0] == 0);
+
+  const token end = free.responses.values[4];
+  const auto first = static_cast<std::size_t>(std::ranges::find(free.responses.values, end) - free.responses.values.begin());
+  const auto ended = run(bank, prompts, 1, {.max_new_tokens = 10, .temperature = 0}, {rng{1}}, {end});
+  CHECK(ended.responses.total() == first + 1);
+  CHECK(ended.finished[0] == 1);
+
+  // Token i reads "<i>": this stop string begins within one token and ends within the next.
+  std::vector<std::string> texts;
+  for (int i = 0; i < 23; ++i) texts.push_back("<" + std::to_string(i) + ">");
+  const auto& ids = free.responses.values;
+  const std::string stop = std::to_string(ids[2]) + "><" + std::to_string(ids[3]);
+  std::size_t expected = 0;
+  for (std::size_t t = 1; t < ids.size() && expected == 0; ++t)
+    if (ids[t - 1] == ids[2] && ids[t] == ids[3]) expected = t + 1;
+  const auto stopped = run(bank, prompts, 1, {.max_new_tokens = 10, .temperature = 0, .stop = {stop}}, {rng{1}}, {}, texts);
+  CHECK(stopped.responses.total() == expected);
+  CHECK(stopped.finished[0] == 1);
+}
+
+TEST_CASE("engine: tells tokens as they come, and refuses what it cannot do") {
+  adapter_bank bank(small_weights());
+  bank.add_base("policy");
+  generation_engine engine(bank, "policy");
+  packed<token> prompts;
+  prompts.push_back({token{1}});
+  rng streams[] = {rng{3}};
+  std::vector<token> seen;
+  const auto out = engine.generate(prompts, {.max_new_tokens = 6}, {}, streams, [&](std::size_t, token id) { seen.push_back(id); });
+  CHECK(seen == out.responses.values);
+  CHECK(engine.generate({}, {}, {}, {}).responses.empty());
+  CHECK_THROWS_AS(engine.generate(prompts, {.max_new_tokens = 0}, {}, streams), option_error);
+  CHECK_THROWS_AS(engine.generate(prompts, {.stop = {"x"}}, {}, streams), argument_error);
+  CHECK_THROWS_AS(engine.generate(prompts, {}, {}, {}), argument_error);
+  packed<token> bad;
+  bad.push_back({token{23}});
+  CHECK_THROWS_AS(engine.generate(bad, {}, {}, streams), argument_error);
+  packed<token> empty;
+  empty.push_back(std::vector<token>{});
+  CHECK_THROWS_AS(engine.generate(empty, {}, {}, streams), argument_error);
+  CHECK_THROWS_AS(generation_engine(bank, "policy", {.slots = 0}), option_error);
+}

@@ -1,0 +1,54 @@
+#include "roles/reward_role.hpp"
+
+#include <coho/error.hpp>
+
+#include "stages/model_files.hpp"
+#include "support/catch.hpp"
+#include "support/small_models.hpp"
+
+using namespace coho;
+using namespace coho::trainer;
+using namespace coho::test;
+
+TEST_CASE("reward_role: the score is read at the last token of the laid-out query") {
+  const auto data = shared_data();
+  if (!data) {
+    WARN("shared data absent: skipped");
+    return;
+  }
+  auto model = load_model(*data / "stories260K");
+  auto& bank = *model.bank;
+  bank.add_lora("reward", {.rank = 2}, rng{1});
+  bank.set_head("reward", random_tensor({1, bank.config().hidden_size}, 4), at::zeros({1}));
+  bank.train("reward");
+  const reward_prompt guided(prompt_template(template_kind::reward, "{Output} of {Input} by {Dimensions} is", "t"));
+  const reward_prompt plain(prompt_template(template_kind::preference_pretraining, "{Output} of {Input} is", "p"));
+  reward_role reward(bank, "reward", *model.tokenizer, guided, {.scoring = {.sequences = 2}}, plain);
+  const std::vector<std::string> lines{"Be kind.", "Be brief."};
+  const std::vector<reward_query> queries{
+      {.prompt = "a cat", .response = "a dog", .principles = lines}, {.prompt = "a cat", .response = "a dog"}, {.prompt = "x", .response = "once"}};
+  const std::vector<std::string> texts{"a dog of a cat by - Be kind.\n- Be brief. is", "a dog of a cat is", "once of x is"};
+  const auto scores = reward.score(queries);
+  const auto forward = reward.forward(queries).first;
+  for (std::size_t i = 0; i < queries.size(); ++i) {
+    auto expected = model.tokenizer->encode(texts[i]);
+    expected.insert(expected.begin(), model.tokenizer->bos());
+    CHECK(reward.tokens(queries[i]) == expected);
+    const std::int64_t length[] = {static_cast<std::int64_t>(expected.size())};
+    const auto each = to_doubles(bank.scalar("reward", bank.hidden("reward", token_tensor(expected), sequence_layout(length))).detach());
+    CHECK(scores[i] == Approx(each.back()).margin(1e-4));
+    CHECK(forward[i] == Approx(scores[i]).margin(1e-4));
+  }
+
+  // The query keeps its last tokens, the response its first.
+  reward_role cut(bank, "reward", *model.tokenizer, plain, {.query_tokens = 2, .response_tokens = 3});
+  const std::string question = "there was a little girl named Lily", answer = "she liked to play in the park";
+  const auto q = model.tokenizer->encode(question), a = model.tokenizer->encode(answer);
+  REQUIRE(q.size() > 2);
+  REQUIRE(a.size() > 3);
+  const std::span<const token> all_q(q), all_a(a);
+  auto expected = model.tokenizer->encode(model.tokenizer->decode(all_a.first(3)) + " of " + model.tokenizer->decode(all_q.last(2)) + " is");
+  expected.insert(expected.begin(), model.tokenizer->bos());
+  CHECK(cut.tokens({.prompt = question, .response = answer}) == expected);
+  CHECK_THROWS_AS(reward_role(bank, "reward", *model.tokenizer, guided, {}, guided), argument_error);
+}
