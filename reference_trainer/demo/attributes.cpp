@@ -1,0 +1,92 @@
+#include "demo/attributes.hpp"
+
+#include <array>
+#include <bitset>
+#include <optional>
+
+#include "demo/language.hpp"
+
+namespace coho::trainer::demo {
+namespace {
+
+// Collects sentences one by one; both ways of measuring share it.
+class collector {
+ public:
+  explicit collector(std::optional<prompt> asked) : asked_(asked) {}
+
+  void add(const sentence& s) {
+    ++accepted_;
+    switch (s.kind) {
+      case sentence_kind::hedge: out_.hedge = true; break;
+      case sentence_kind::question: out_.question = true; break;
+      case sentence_kind::self_praise: out_.self_praise = true; break;
+      case sentence_kind::example:
+        out_.example = true;
+        mention(s.object);
+        break;
+      case sentence_kind::fact:
+        stated_.set(s.object * facts_per_object + s.variant);
+        mention(s.object);
+        break;
+    }
+  }
+  void reject() { ++rejected_; }
+
+  attributes finish(language in, std::size_t words) {
+    out_.facts = stated_.count();
+    out_.in = in;
+    out_.same_language = asked_ && in == asked_->in;
+    out_.on_topic = on_object_ > 0 && off_object_ == 0;
+    const std::size_t sentences = accepted_ + rejected_;
+    out_.valid = sentences == 0 ? 0.0 : static_cast<double>(accepted_) / static_cast<double>(sentences);
+    out_.words = words;
+    return out_;
+  }
+
+ private:
+  void mention(std::size_t object) { ++(asked_ && asked_->object == object ? on_object_ : off_object_); }
+
+  std::optional<prompt> asked_;
+  attributes out_;
+  std::bitset<object_count * facts_per_object> stated_;
+  std::size_t accepted_ = 0, rejected_ = 0, on_object_ = 0, off_object_ = 0;
+};
+
+std::size_t count_words(std::string_view text) {
+  std::size_t words = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) words += text[i] != ' ' && (i == 0 || text[i - 1] == ' ');
+  return words;
+}
+
+std::string_view trim(std::string_view text) {
+  constexpr std::string_view blanks = " \n\t";
+  const auto first = text.find_first_not_of(blanks);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(blanks) - first + 1);
+}
+
+}  // namespace
+
+attributes parse_attributes(std::string_view reply_text, std::string_view prompt_text) {
+  collector seen(parse_prompt(trim(prompt_text)));
+  const std::string_view text = trim(reply_text);
+  for (std::string_view rest = text; !(rest = trim(rest)).empty();) {
+    const auto end = rest.find_first_of(".?");
+    const std::string_view one = end == std::string_view::npos ? rest : rest.substr(0, end + 1);
+    if (const auto parsed = parse_sentence(one)) {
+      seen.add(parsed->first);
+    } else {
+      seen.reject();
+    }
+    rest.remove_prefix(one.size());
+  }
+  return seen.finish(identify_language(text), count_words(text));
+}
+
+attributes attributes_of(const reply& r, const prompt& p) {
+  collector seen(p);
+  for (const sentence& s : r.sentences) seen.add(s);
+  return seen.finish(r.sentences.empty() ? language::neither : r.in, count_words(text_of(r)));
+}
+
+}  // namespace coho::trainer::demo

@@ -1,0 +1,112 @@
+#include "stages/aggregate.hpp"
+
+#include <coho/error.hpp>
+#include <coho/principle/aggregation.hpp>
+
+#include "data/principle_file.hpp"
+#include "data/records.hpp"
+#include "stages/data_files.hpp"
+#include "text/language.hpp"
+
+namespace coho::trainer {
+namespace {
+
+aggregation_options read_options(const config& section) {
+  auto out = section.choice("preset", "salmon_code", {"paper", "salmon_code"}) == "paper" ? aggregation_options::paper()
+                                                                                          : aggregation_options::salmon_code();
+  out.repeats = section.get<std::size_t>("repeats", out.repeats);
+  const auto sizes = section.get<std::vector<double>>("set_sizes", {});
+  if (!sizes.empty()) out.sizes = set_sizes::given(sizes);
+  out.negation_probability = section.get<double>("negation_probability", out.negation_probability);
+  out.divide_by_variance = section.get<bool>("divide_by_variance", out.divide_by_variance);
+  out.variance_floor = section.get<double>("variance_floor", out.variance_floor);
+  out.require_order_agreement = section.get<bool>("require_order_agreement", out.require_order_agreement);
+  out.minimum_order_consistency = section.get<double>("minimum_order_consistency", out.minimum_order_consistency);
+  out.banned_phrase_probability = section.get<double>("banned_phrase_probability", out.banned_phrase_probability);
+  out.language_rule = section.get<bool>("language_rule", out.language_rule);
+  out.label_noise = section.get<double>("label_noise", out.label_noise);
+  out.label_noise_after_rule = section.get<double>("label_noise_after_rule", out.label_noise_after_rule);
+  return out;
+}
+
+pair_judgement scores_of(const judgement_record& record, const std::vector<principle>& principles, const jsonl_reader& at) {
+  pair_judgement out;
+  for (const auto& p : principles) {
+    const auto found = std::find_if(record.scores.begin(), record.scores.end(), [&](const auto& score) { return score.principle == p.name; });
+    if (found == record.scores.end()) at.fail("no score for the principle \"" + p.name + "\"", "judge the pairs with the same principles");
+    out.scores.push_back({found->in_order, found->swapped});
+  }
+  return out;
+}
+
+}  // namespace
+
+void run_aggregate(const config& options, stage_context& context) {
+  const auto input = options.require<std::filesystem::path>("aggregate.judgements", "the file that `coho judge` wrote");
+  const auto principles = load_principles(options.get<std::filesystem::path>("aggregate.principles", shipped("principles/reward_model.json")));
+  std::vector<std::vector<principle>> wordings{principles};
+  if (const auto files = options.get<std::vector<std::string>>("aggregate.wordings", {}); !files.empty()) {
+    wordings.clear();
+    for (const auto& file : files) {
+      wordings.push_back(load_principles(file));
+      for (std::size_t i = 0; i < principles.size(); ++i)
+        if (wordings.back().size() != principles.size() || wordings.back()[i].name != principles[i].name)
+          throw file_error(file, "", "must hold the same principles in the same order as aggregate.principles", "give every wording one file");
+    }
+  }
+  const aggregation_options rules = read_options(options.section("aggregate"));
+  const auto phrases = options.get<std::vector<std::string>>("aggregate.banned_phrases", {});
+  const auto out = context.out_or("preferences.jsonl");
+  if (!context.begin(options)) return;
+
+  judgement_statistics statistics(principles.size());
+  record_reader<judgement_record> first_pass(input);
+  for (judgement_record record; first_pass.next(record);) statistics.add(scores_of(record, principles, first_pass.reader()));
+
+  const preference_aggregator aggregate(principles, statistics, rules);
+  const rng root = rng(context.seed).split(stream_key("aggregate"));
+  jsonl_writer writer(out, false);
+  auto bar = context.start_progress("aggregate", first_pass.kept(), "pairs");
+  record_reader<judgement_record> reader(input);
+  std::size_t index = 0, dropped = 0;
+  for (judgement_record record; reader.next(record); ++index) {
+    context.stop_if_interrupted();
+    const auto judgement = scores_of(record, principles, reader.reader());
+    const response_pair pair{record.pair.prompt.text(), record.pair.response_1, record.pair.response_2};
+    const auto facts = rules.language_rule ? find_rule_facts(pair, phrases, cld2_language{}) : find_rule_facts(pair, phrases);
+    const auto scores = aggregate.scores(judgement);
+    const auto preferences = aggregate(judgement, facts, root.split(index));
+    dropped += rules.repeats - preferences.size();
+    rng wording = root.split(index).split(stream_key("wording"));
+    for (const auto& made : preferences) {
+      preference_record written{.prompt = record.pair.prompt, .response_1 = record.pair.response_1, .response_2 = record.pair.response_2};
+      if (made.swapped) std::swap(written.response_1, written.response_2);
+      written.preferred = made.presented() + 1;
+      written.dominant = made.dominant;
+      written.margin = made.margin;
+      for (const auto& drawn : made.principles) {
+        const auto& worded = wordings[wordings.size() > 1 ? wording.index(wordings.size()) : 0];
+        const double sign = (drawn.negated ? -1.0 : 1.0) * (made.swapped ? -1.0 : 1.0);
+        written.principles.push_back({principles[drawn.index].name, drawn.negated, definition_of(worded, drawn), sign * scores[drawn.index]});
+      }
+      writer.write(to_json(written));
+    }
+    bar.advance();
+  }
+  if (writer.count() == 0)
+    throw file_error(input.string(), "", "no pair gives a preference: every score is 0 or gated away", "loosen aggregate's gates, or judge with another model");
+  writer.finish();
+  bar.finish(std::to_string(writer.count()) + " preferences, " + std::to_string(dropped) + " draws dropped → " + out.string());
+}
+
+subcommand make_aggregate_command() {
+  return {.name = "aggregate",
+          .help = "turn judge scores into preferences under sets of principles",
+          .run = run_aggregate,
+          .flags = {{"--judgements", "aggregate.judgements", "file that judge wrote"},
+                    {"--principles", "aggregate.principles", "file of principles with negative definitions"},
+                    {"--preset", "aggregate.preset", "paper or salmon_code"}},
+          .sections = {"aggregate"}};
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,26 @@
+#include "stages/data_files.hpp"
+
+#include <cstdlib>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include <coho/error.hpp>
+
+namespace coho::trainer {
+
+std::filesystem::path shipped(std::string_view name) {
+  std::vector<std::filesystem::path> places;
+  if (const char* folder = std::getenv("COHO_DATA")) places.emplace_back(folder);
+  std::error_code none;
+  const auto executable = std::filesystem::read_symlink("/proc/self/exe", none);
+  if (!none) places.push_back(executable.parent_path().parent_path() / "share" / "coho");
+#ifdef COHO_TRAINER_DATA_DIR
+  places.emplace_back(COHO_TRAINER_DATA_DIR);
+#endif
+  for (const auto& place : places)
+    if (std::filesystem::exists(place / name)) return place / name;
+  throw file_error(std::string(name), "", "this file of the program's own data is missing", "set COHO_DATA to the folder that holds it");
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,12 @@
+#pragma once
+
+#include <filesystem>
+#include <string_view>
+
+namespace coho::trainer {
+
+/// A data file that comes with the program: templates, principles, recipes. Looked for in $COHO_DATA, then beside an installed
+/// executable (../share/coho), then in the source tree that the program was built from. Throws file_error when it is nowhere.
+std::filesystem::path shipped(std::string_view name);
+
+}  // namespace coho::trainer

@@ -1,0 +1,40 @@
+#include "stages/evaluate.hpp"
+
+#include <ATen/Parallel.h>
+
+#include "stages/evaluate_hhh.hpp"
+#include "stages/evaluate_pairs.hpp"
+
+namespace coho::trainer {
+namespace {
+
+void run_evaluate(const config& options, stage_context& context) {
+  const auto kind = options.choice("eval.kind", "pairs", {"pairs", "hhh"});
+  at::set_num_threads(static_cast<int>(context.threads));
+  if (kind == "hhh") {
+    evaluate_hhh(options, context);
+  } else {
+    evaluate_pairs(options, context);
+  }
+}
+
+}  // namespace
+
+subcommand make_eval_command() {
+  return {.name = "eval",
+          .help = "measure a model: eval pairs (a reward model's accuracy), eval hhh (BIG-bench HHH)",
+          .run = run_evaluate,
+          .flags = {{"kind", "eval.kind", "pairs or hhh"},
+                    {"--data", "eval.data", "preference file (pairs), task.json or its folder (hhh)"},
+                    {"-m,--model", "model.path", "folder of the base model"},
+                    {"--adapter", "eval.adapter", "hhh: adapter or trained model that is asked"},
+                    {"--reward-model", "eval.reward_model", "pairs: folder of a trained reward model"},
+                    {"--reward-template", "reward.template", "pairs: template of records with principles"},
+                    {"--plain-template", "reward.plain_template", "pairs: template of records without"},
+                    {"--template", "eval.template", "hhh: wording of the question"},
+                    {"--limit", "eval.limit", "first records only"}},
+          .sections = {"model", "eval", "reward"},
+          .group = "Use"};
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,64 @@
+#include "stages/judge.hpp"
+
+#include <coho/error.hpp>
+#include <coho/principle/judging.hpp>
+
+#include "data/principle_file.hpp"
+#include "data/records.hpp"
+#include "data/template_file.hpp"
+#include "roles/judge_role.hpp"
+#include "stages/data_files.hpp"
+#include "stages/model_files.hpp"
+#include "stages/training_run.hpp"
+
+namespace coho::trainer {
+
+void run_judge(const config& options, stage_context& context) {
+  const auto samples = options.require<std::filesystem::path>("judge.samples", "the file that `coho sample` wrote");
+  const auto principles = load_principles(options.get<std::filesystem::path>("judge.principles", shipped("principles/reward_model.json")));
+  const judge_prompt prompt(load_template(template_kind::judge, options.get<std::filesystem::path>("judge.template", shipped("prompts/judge.txt"))));
+  const auto batch = options.get<std::size_t>("judge.batch", 64);
+  options.check(batch > 0, "judge.batch", "at least 1");
+  const auto adapter = options.get<std::filesystem::path>("model.adapter", {});
+  const auto out = context.out_or("judgements.jsonl");
+  loaded_model model = load_model(options);
+  load_role(model, "judge", adapter);
+  if (!context.begin(options)) return;
+  use_threads(context);
+  const auto pairs = read_records<pair_record>(samples);
+
+  judge_role judge(*model.bank, "judge", *model.tokenizer);
+  jsonl_writer writer(out, context.resume);
+  auto bar = context.start_progress("judge", pairs.size(), "pairs");
+  bar.start_at(writer.count());
+  while (writer.count() < pairs.size()) {
+    context.stop_if_interrupted();
+    const std::size_t first = writer.count(), last = std::min(pairs.size(), first + batch);
+    std::vector<response_pair> asked;
+    for (std::size_t i = first; i < last; ++i) asked.push_back({pairs[i].prompt.text(), pairs[i].response_1, pairs[i].response_2});
+    const auto judged = judge_pairs(judge, prompt, std::span<const response_pair>(asked), principles);
+    for (std::size_t i = first; i < last; ++i) {
+      judgement_record record{.pair = pairs[i], .scores = {}};
+      for (std::size_t p = 0; p < principles.size(); ++p)
+        record.scores.push_back({principles[p].name, judged[i - first].scores[p].ab, judged[i - first].scores[p].ba});
+      writer.write(to_json(record));
+    }
+    bar.advance(last - first);
+  }
+  writer.finish();
+  bar.finish(out.string());
+}
+
+subcommand make_judge_command() {
+  return {.name = "judge",
+          .help = "judge pairs of responses under principles, in both orders",
+          .run = run_judge,
+          .flags = {{"--model", "model.path", "folder of the base model"},
+                    {"--adapter", "model.adapter", "folder of the judging policy"},
+                    {"--samples", "judge.samples", "file of sampled pairs"},
+                    {"--principles", "judge.principles", "file of principles"},
+                    {"--template", "judge.template", "judge prompt"}},
+          .sections = {"model", "judge"}};
+}
+
+}  // namespace coho::trainer

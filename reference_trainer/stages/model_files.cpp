@@ -1,0 +1,167 @@
+#include "stages/model_files.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include <coho/error.hpp>
+
+#include "checkpoint/hf_model.hpp"
+#include "checkpoint/peft.hpp"
+#include "checkpoint/tensor_io.hpp"
+#include "files/atomic_file.hpp"
+
+namespace coho::trainer {
+namespace {
+
+constexpr const char* head_file = "score_head.safetensors";
+
+linear_kind kind_by_name(const std::string& name) {
+  static const std::map<std::string, linear_kind> kinds{
+      {"q_proj", linear_kind::q}, {"k_proj", linear_kind::k},   {"v_proj", linear_kind::v},      {"o_proj", linear_kind::o},
+      {"gate_proj", linear_kind::gate}, {"up_proj", linear_kind::up}, {"down_proj", linear_kind::down}};
+  const auto found = kinds.find(name);
+  require_option(found != kinds.end(), "adapter.targets", name, "of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj");
+  return found->second;
+}
+
+void load_head(adapter_bank& bank, const std::string& role, const std::filesystem::path& directory) {
+  const auto path = directory / head_file;
+  if (!std::filesystem::exists(path)) return;
+  const tensor_map tensors = read_tensors(path);
+  const auto weight = tensors.find("score.weight"), bias = tensors.find("score.bias");
+  if (weight == tensors.end() || bias == tensors.end())
+    throw file_error(path.string(), "", "a scalar head needs the tensors score.weight and score.bias", "train the reward model again");
+  bank.set_head(role, weight->second, bias->second);
+}
+
+}  // namespace
+
+std::vector<token> loaded_model::end_tokens() const {
+  std::vector<token> out;
+  for (const auto id : bank->config().eos_token_ids) out.push_back(static_cast<token>(id));
+  if (out.empty()) out.push_back(tokenizer->eos());
+  return out;
+}
+
+std::vector<std::string> loaded_model::token_texts() const {
+  std::vector<std::string> out;
+  for (std::int64_t id = 0; id < bank->config().vocab_size; ++id) {
+    const bool known = static_cast<std::size_t>(id) < tokenizer->size();
+    out.push_back(known ? std::string(tokenizer->token_bytes(static_cast<token>(id))) : std::string());
+  }
+  return out;
+}
+
+std::vector<token> loaded_model::never_sampled() const {
+  const auto ends = end_tokens();
+  std::vector<token> out;
+  for (std::int64_t id = 0; id < bank->config().vocab_size; ++id) {
+    const auto candidate = static_cast<token>(id);
+    const bool known = static_cast<std::size_t>(id) < tokenizer->size();
+    const bool special = !known || tokenizer->is_control(candidate) || candidate == tokenizer->unk();
+    if (special && std::find(ends.begin(), ends.end(), candidate) == ends.end()) out.push_back(candidate);
+  }
+  return out;
+}
+
+loaded_model load_model(const std::filesystem::path& directory, at::ScalarType type) {
+  if (!std::filesystem::exists(directory))
+    throw file_error(directory.string(), "", "no such directory", "give --model the folder of a Hugging Face LLaMA or Mistral checkpoint");
+  const hf_checkpoint checkpoint = load_hf_checkpoint(directory);
+  loaded_model out;
+  out.directory = directory;
+  out.tokenizer = std::make_shared<sentencepiece_tokenizer>(sentencepiece_tokenizer::from_file(directory));
+  llama_weights weights = llama_weights::from_tensors(checkpoint.config, checkpoint.tensors);
+  out.bank = std::make_unique<adapter_bank>(weights.to(type, at::kCPU));
+  if (static_cast<std::int64_t>(out.tokenizer->size()) > checkpoint.config.vocab_size)
+    throw file_error(directory.string(), "tokenizer.model",
+                     "has " + std::to_string(out.tokenizer->size()) + " pieces, the model a vocabulary of " +
+                         std::to_string(checkpoint.config.vocab_size),
+                     "put the checkpoint's own tokenizer beside it");
+  return out;
+}
+
+loaded_model load_model(const config& options) {
+  const auto path = options.require<std::filesystem::path>("model.path", "the folder of the base model");
+  const std::string type = options.choice("model.dtype", "float32", {"float32", "bfloat16"});
+  return load_model(path, type == "bfloat16" ? at::kBFloat16 : at::kFloat);
+}
+
+void load_role(loaded_model& model, const std::string& role, const std::filesystem::path& path) {
+  adapter_bank& bank = *model.bank;
+  if (path.empty()) {
+    bank.add_base(role);
+    return;
+  }
+  if (!std::filesystem::exists(path)) throw file_error(path.string(), "", "no such directory", "give the output folder of an earlier stage");
+  if (std::filesystem::exists(path / "adapter_config.json")) {
+    const lora_weights saved = read_peft(path);
+    check_lora_shapes(saved, bank.config(), path.string());
+    lora_adapter adapter;
+    for (const auto& [module, matrices] : saved.modules) adapter.set(bank.base(), module, matrices.a, matrices.b, saved.scale_of(module));
+    bank.add_lora(role, std::move(adapter));
+    if (saved.has_head()) bank.set_head(role, saved.head_weight, saved.head_bias.defined() ? saved.head_bias : at::zeros({1}));
+  } else {
+    const hf_checkpoint checkpoint = load_hf_checkpoint(path);
+    bank.add_full(role, llama_weights::from_tensors(checkpoint.config, checkpoint.tensors).clone().to(at::kFloat, bank.device()));
+  }
+  load_head(bank, role, path);
+}
+
+void start_role(loaded_model& model, const std::string& role, const std::filesystem::path& from, const config& options, rng random) {
+  adapter_bank& bank = *model.bank;
+  const std::string kind = options.choice("adapter.kind", "lora", {"lora", "full"});
+  lora_options lora;
+  lora.rank = options.get<std::int64_t>("adapter.rank", 64);
+  lora.alpha = options.get<double>("adapter.alpha", 16);
+  lora.use_rslora = options.get<bool>("adapter.rslora", false);
+  const auto targets = options.get<std::vector<std::string>>(
+      "adapter.targets", {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"});
+  lora.targets.clear();
+  for (const auto& name : targets) lora.targets.insert(kind_by_name(name));
+  const bool from_adapter = !from.empty() && std::filesystem::exists(from / "adapter_config.json");
+  if (!from.empty()) {
+    load_role(model, role, from);
+    if (kind == "lora" && !from_adapter)
+      throw config_error("adapter.kind = lora cannot go on from " + from.string() + ", which holds whole weights: merge it into a base, or use full");
+    if (kind == "full" && from_adapter)
+      throw config_error("adapter.kind = full cannot go on from " + from.string() + ", which holds an adapter");
+  } else if (kind == "full") {
+    bank.add_full(role);
+  } else {
+    bank.add_lora(role, lora, random);
+  }
+}
+
+void save_role(loaded_model& model, const std::string& role, const std::filesystem::path& directory) {
+  adapter_bank& bank = *model.bank;
+  auto& state = bank.at(role);
+  std::filesystem::create_directories(directory);
+  if (state.full) {
+    llama_config config = bank.config();
+    config.torch_dtype = "float32";
+    tensor_map tensors;
+    for (const auto& [name, tensor] : state.weights.tensors()) tensors.emplace(name, tensor.detach().contiguous().clone());
+    save_hf_checkpoint(directory, config, tensors, model.directory);
+  } else {
+    lora_weights saved;
+    saved.rank = state.adapter.options().rank;
+    saved.alpha = state.adapter.options().alpha;
+    saved.use_rslora = state.adapter.options().use_rslora;
+    saved.base_model = std::filesystem::absolute(model.directory).string();
+    state.adapter.visit([&](const std::string& path, lora_pair& pair) {
+      saved.modules[path] = {pair.a.detach().clone(), pair.b.detach().clone()};
+      saved.rank = pair.a.size(0);
+      saved.alpha = state.adapter.options().use_rslora ? saved.alpha : pair.scale * static_cast<double>(saved.rank);
+      const std::string module = path.substr(path.rfind('.') + 1);
+      if (std::find(saved.target_modules.begin(), saved.target_modules.end(), module) == saved.target_modules.end())
+        saved.target_modules.push_back(module);
+    });
+    write_peft(directory, saved);
+    copy_atomically(model.directory / "tokenizer.model", directory / "tokenizer.model");
+  }
+  if (state.head.defined())
+    write_tensors(directory / head_file, {{"score.weight", state.head.weight.detach()}, {"score.bias", state.head.bias.detach()}});
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,169 @@
+#include "stages/ppo.hpp"
+
+#include <cmath>
+
+#include <coho/error.hpp>
+#include <coho/train/ppo.hpp>
+
+#include "observe/metrics_log.hpp"
+#include "observe/table.hpp"
+#include "roles/policy_role.hpp"
+#include "roles/value_role.hpp"
+#include "stages/ppo_settings.hpp"
+#include "stages/reward_prompts.hpp"
+#include "stages/training_run.hpp"
+
+namespace coho::trainer {
+namespace {
+
+void log_step(metrics_log& log, const ppo_statistics& s) {
+  log.scalars(static_cast<std::int64_t>(s.step),
+              {{"reward", s.reward_mean}, {"score", s.score_mean}, {"shaped_reward", s.shaped_reward_mean}, {"kl", s.kl_sequence},
+               {"kl_token", s.kl_token}, {"kl_coefficient", s.kl_coefficient}, {"length", s.length_mean}, {"unfinished", s.unfinished},
+               {"entropy", s.entropy}, {"policy_loss", s.policy_loss}, {"value_loss", s.value_loss}, {"clip_fraction", s.clip_fraction},
+               {"value_clip_fraction", s.value_clip_fraction}, {"approximate_kl", s.approximate_kl},
+               {"explained_variance", s.explained_variance}, {"gradient_norm", s.gradient_norm}, {"learning_rate", s.learning_rate},
+               {"first_ratio_deviation", s.first_ratio_deviation}, {"sampler_difference_max", s.sampler_difference_max},
+               {"seconds_generation", s.phase_seconds.generation}, {"seconds_update", s.phase_seconds.update},
+               {"seconds", s.phase_seconds.total()}});
+}
+
+// Mean and deviation of the initial policy's scores: the scale that KL coefficient and bonuses are chosen for.
+reward_normalization measure(policy_role& policy, reward_role& reward, const prompter& prompts, const rl_prompt_source& source,
+                             const generation_options& generation, std::size_t samples, std::uint64_t seed) {
+  std::vector<double> scores;
+  for (std::uint64_t round = 0; scores.size() < samples; ++round) {
+    const auto batch = source((std::uint64_t{1} << 32) + round);
+    packed<token> tokens;
+    std::vector<rng> streams;
+    for (const auto& prompt : batch) {
+      tokens.push_back(prompt.tokens);
+      streams.push_back(rng(seed).split(stream_key("normalization")).split(round).split(prompt.key));
+    }
+    const auto sampled = policy.generate(tokens, generation, streams);
+    std::vector<std::string> texts;
+    for (std::size_t i = 0; i < batch.size(); ++i) texts.push_back(prompts.response_text(sampled.responses[i]));
+    std::vector<reward_query> queries;
+    for (std::size_t i = 0; i < batch.size(); ++i)
+      queries.push_back({.prompt_tokens = tokens[i], .response_tokens = sampled.responses[i], .prompt = batch[i].text, .response = texts[i],
+                         .principles = batch[i].principles, .finished = sampled.finished[i] != 0});
+    for (const double score : reward.score(queries)) scores.push_back(score);
+  }
+  double mean = 0, square = 0;
+  for (const double s : scores) mean += s / static_cast<double>(scores.size());
+  for (const double s : scores) square += (s - mean) * (s - mean) / static_cast<double>(scores.size());
+  return {.mean = mean, .deviation = std::max(std::sqrt(square), 1e-6)};
+}
+
+}  // namespace
+
+void run_ppo(const config& options, stage_context& context) {
+  const config section = options.section("ppo");
+  const auto start = section.get<std::filesystem::path>("policy", {});
+  const auto reward_path = section.get<std::filesystem::path>("reward_model", {});
+  const auto prompts_path = section.require<std::filesystem::path>("prompts", "the file of prompts");
+  const auto steps = section.get<std::uint64_t>("steps", 100);
+  const auto rollouts = section.get<std::size_t>("rollouts", 576);
+  const auto samples_per_prompt = section.get<std::size_t>("samples_per_prompt", 1);
+  const bool zero_value_head = section.choice("value_head", "zero", {"zero", "copy"}) == "zero";
+  const auto normalization_samples = section.get<std::size_t>("normalization_samples", 0);
+  const auto save_every = section.get<std::uint64_t>("save_every", 10);
+  const auto keep = section.get<std::size_t>("keep", 2);
+  section.check(steps > 0, "steps", "at least 1");
+
+  loaded_model model = load_model(options);
+  adapter_bank& bank = *model.bank;
+  const rng random(context.seed);
+  load_role(model, "reference", start);
+  start_role(model, "policy", start, options, random.split(stream_key("policy adapter")));
+  if (reward_path.empty()) {
+    start_role(model, "value", {}, options, random.split(stream_key("value adapter")));
+  } else {
+    load_role(model, "reward", reward_path);
+    if (!bank.at("reward").head.defined())
+      throw file_error(reward_path.string(), "", "this is no reward model: it has no scalar head", "give the output folder of `coho reward`");
+    bank.copy("reward", "value");
+  }
+  if (zero_value_head || !bank.at("value").head.defined()) bank.add_head("value");
+
+  const prompter prompts(options, model);
+  ppo_options settings = read_ppo_options(options, context, prompts, steps);
+  const auto bonus = read_bonus(section, settings.generation.max_new_tokens);
+  const guideline_source guidelines(section);
+  const adamw_options optimizer_options = read_adamw(section);
+  std::optional<reward_role> reward_model;
+  if (!reward_path.empty()) reward_model.emplace(make_reward_role(model, "reward", options.section("reward")));
+  const auto out = context.out_or("ppo");
+  if (!context.begin(options, out)) return;
+  use_threads(context);
+  const rl_prompt_source source(read_records<prompt_record>(prompts_path), prompts, guidelines, rollouts, samples_per_prompt, context.seed);
+
+  parameter_set &policy_parameters = bank.train("policy"), &value_parameters = bank.train("value");
+  adamw policy_optimizer(policy_parameters, optimizer_options), value_optimizer(value_parameters, optimizer_options);
+  const policy_role_options sampling{.temperature = settings.generation.temperature, .banned = model.never_sampled(),
+                                     .end_tokens = model.end_tokens(), .token_texts = model.token_texts()};
+  policy_role policy(bank, "policy", sampling), reference(bank, "reference", sampling);
+  value_role value(bank, "value");
+  auto reward = [&](std::span<const reward_query> queries) {
+    return reward_model ? reward_model->score(queries) : std::vector<double>(queries.size(), 0.0);
+  };
+  const auto decoder = [&](std::span<const token> tokens) { return prompts.response_text(tokens); };
+
+  training_checkpoints checkpoints(out / "checkpoints", save_every, keep);
+  checkpoints.add("policy", policy_parameters, policy_optimizer);
+  checkpoints.add("value", value_parameters, value_optimizer);
+  std::optional<nlohmann::json> saved;
+  if (context.resume) saved = checkpoints.restore();
+  if (saved) {
+    settings.normalization.mean = saved->at("normalization_mean").get<double>();
+    settings.normalization.deviation = saved->at("normalization_deviation").get<double>();
+  } else if (reward_model && normalization_samples > 0) {
+    settings.normalization = measure(reference, *reward_model, prompts, source, settings.generation, normalization_samples, context.seed);
+  }
+  ppo_trainer trainer{ppo_models{.policy = policy, .reference = reference, .value = value, .reward = reward, .optimizer = policy_optimizer,
+                                 .value_optimizer = value_optimizer, .decoder = decoder, .bonus = bonus},
+                      settings};
+  if (saved) {
+    ppo_state state = trainer.save();
+    state.step = saved->at("step").get<std::uint64_t>();
+    state.kl.coefficient = saved->at("kl_coefficient").get<double>();
+    trainer.restore(state);
+  }
+  const auto first = trainer.save().step;
+  metrics_log log(out, context.resume ? std::optional<std::int64_t>(static_cast<std::int64_t>(first)) : std::nullopt);
+  auto bar = context.start_progress("ppo", steps, "steps");
+  bar.start_at(first);
+  while (trainer.save().step < steps) {
+    const auto batch = source(trainer.save().step);
+    const ppo_statistics s = trainer.step(std::span<const rl_prompt>(batch));
+    log_step(log, s);
+    bar.advance(1, "reward " + format_number(s.reward_mean, 2) + " kl " + format_number(s.kl_sequence, 2) + " length " + format_number(s.length_mean, 1));
+    const nlohmann::json values{{"step", s.step + 1},
+                                {"kl_coefficient", trainer.kl_coefficient()},
+                                {"normalization_mean", settings.normalization.mean},
+                                {"normalization_deviation", settings.normalization.deviation}};
+    if (context.interrupted()) {
+      checkpoints.save(s.step + 1, values);
+      context.stop_if_interrupted();
+    }
+    checkpoints.save_if_due(s.step + 1, values);
+  }
+  log.flush();
+  save_role(model, "policy", out);
+  checkpoints.remove();
+  bar.finish(out.string());
+}
+
+subcommand make_ppo_command() {
+  return {.name = "ppo",
+          .help = "train a policy against a reward model under principles",
+          .run = run_ppo,
+          .flags = {{"--model", "model.path", "folder of the base model"},
+                    {"--policy", "ppo.policy", "folder that policy and reference start from"},
+                    {"--reward-model", "ppo.reward_model", "folder of the reward model"},
+                    {"--prompts", "ppo.prompts", "file of prompts"},
+                    {"--steps", "ppo.steps", "PPO steps"}},
+          .sections = {"model", "ppo", "reward", "generation", "prompt", "adapter"}};
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include <coho/concepts.hpp>
+#include <coho/principle/guideline.hpp>
+#include <coho/rollout/trajectory.hpp>
+#include <coho/train/ppo_options.hpp>
+
+#include "cli/application.hpp"
+#include "cli/options.hpp"
+#include "data/records.hpp"
+#include "stages/prompting.hpp"
+
+namespace coho::trainer {
+
+/// ppo_options from a recipe: the preset and whatever the section "ppo" changes of it.
+ppo_options read_ppo_options(const config& options, const stage_context& context, const prompter& prompts, std::uint64_t steps);
+
+/// The sum of the symbolic rewards that the section "ppo" switches on.
+std::function<double(const reward_query&)> read_bonus(const config& section, std::size_t max_new_tokens);
+
+/// Draws the guideline of each prompt and step; nothing without ppo.principles and ppo.interventions.
+class guideline_source {
+ public:
+  explicit guideline_source(const config& section);
+  std::vector<std::string> operator()(prompt_type type, const rng& step, std::uint64_t prompt_key) const;
+  /// Whether any guideline is drawn at all.
+  bool any() const { return composer_.has_value() || interventions_.size() > 0; }
+
+ private:
+  std::optional<guideline_composer> composer_;
+  intervention_set interventions_;
+};
+
+/// The prompts of each PPO step: a fresh shuffle of all of them each time they have been gone through.
+class rl_prompt_source {
+ public:
+  rl_prompt_source(std::vector<prompt_record> records, const prompter& prompts, guideline_source guidelines, std::size_t rollouts,
+                   std::size_t samples_per_prompt, std::uint64_t seed);
+  std::vector<rl_prompt> operator()(std::uint64_t step) const;
+
+ private:
+  std::vector<prompt_record> records_;
+  const prompter* prompts_;
+  guideline_source guidelines_;
+  std::size_t rollouts_, samples_;
+  rng random_;
+};
+
+}  // namespace coho::trainer

@@ -1,0 +1,80 @@
+#include "stages/prompting.hpp"
+
+#include <algorithm>
+
+#include <coho/error.hpp>
+#include <coho/rollout/token_sampling.hpp>
+
+#include "data/template_file.hpp"
+#include "generation/stop_matcher.hpp"
+
+namespace coho::trainer {
+namespace {
+
+std::string trimmed(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos) return {};
+  return std::string(text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1));
+}
+
+}  // namespace
+
+prompter::prompter(const config& options, const loaded_model& model) : tokenizer_(model.tokenizer), ends_(model.end_tokens()) {
+  format_name_ = options.choice("prompt.format", "plain", {"plain", "dromedary", "llama2_chat", "vicuna", "mistral"});
+  const auto path = options.get<std::string>("prompt.template", "");
+  if (!path.empty()) template_ = load_template(template_kind::inference, path);
+  if (format_name_ != "plain") {
+    chat_ = template_ ? chat_prompt(chat_formats::by_name(format_name_), *template_) : chat_prompt(chat_formats::by_name(format_name_));
+    stop_ = chat_->format().stop;
+  }
+  for (auto& text : options.get<std::vector<std::string>>("prompt.stop", {})) {
+    require_option(!text.empty(), "prompt.stop", "\"\"", "not empty");
+    stop_.push_back(std::move(text));
+  }
+  max_tokens_ = options.get<std::size_t>("prompt.max_tokens", 0);
+}
+
+std::vector<token> prompter::tokens(std::string_view question) const {
+  const chat_message message{chat_role::user, std::string(question)};
+  return tokens(std::span<const chat_message>(&message, 1));
+}
+
+std::vector<token> prompter::tokens(std::span<const chat_message> messages) const {
+  std::vector<token> out;
+  if (chat_) {
+    out = (*chat_)(messages).tokens(*tokenizer_, tokenizer_->bos());
+  } else {
+    require_argument(messages.size() == 1, "prompt.format plain takes one question at a time; choose a chat format for conversations");
+    const std::string& question = messages.front().text;
+    const std::string text = template_ && template_->uses("Input") ? template_->render({{"Input", question}})
+                             : template_                          ? std::string(template_->tail()) + question
+                                                                  : question;
+    out.push_back(tokenizer_->bos());
+    for (const token id : tokenizer_->encode(text)) out.push_back(id);
+  }
+  if (max_tokens_ > 0 && out.size() > max_tokens_) out.erase(out.begin() + 1, out.end() - static_cast<std::ptrdiff_t>(max_tokens_ - 1));
+  return out;
+}
+
+std::string prompter::response_text(std::span<const token> response) const {
+  std::string text;
+  for (const token id : response) {
+    if (std::find(ends_.begin(), ends_.end(), id) != ends_.end()) break;
+    if (static_cast<std::size_t>(id) < tokenizer_->size() && !tokenizer_->is_control(id)) text += tokenizer_->token_bytes(id);
+  }
+  return trimmed(before_stop(text, stop_));
+}
+
+generation_options read_generation(const config& options, const prompter& prompts, double default_temperature) {
+  generation_options out;
+  out.max_new_tokens = options.get<std::size_t>("generation.max_new_tokens", 256);
+  out.temperature = options.get<double>("generation.temperature", default_temperature);
+  out.top_k = options.get<std::size_t>("generation.top_k", 0);
+  out.top_p = options.get<double>("generation.top_p", 1.0);
+  out.stop = prompts.stop();
+  require_option(out.max_new_tokens > 0, "generation.max_new_tokens", out.max_new_tokens, "at least 1");
+  static_cast<void>(token_sampler({.temperature = out.temperature, .top_k = out.top_k, .top_p = out.top_p}));
+  return out;
+}
+
+}  // namespace coho::trainer

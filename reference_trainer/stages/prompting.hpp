@@ -1,0 +1,48 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <coho/concepts.hpp>
+#include <coho/prompt/chat_prompt.hpp>
+
+#include "cli/options.hpp"
+#include "stages/model_files.hpp"
+
+namespace coho::trainer {
+
+/// How questions become the tokens that a policy continues, and what it samples with.
+///
+/// `prompt.format`: "plain" (the question itself, or `prompt.template`'s text with it in the place of {Input}), dromedary,
+/// llama2_chat, vicuna or mistral. `prompt.stop`: stop strings beside the format's own. `prompt.max_tokens`: the last tokens of a
+/// longer prompt are kept (0: all).
+class prompter {
+ public:
+  prompter(const config& options, const loaded_model& model);
+
+  /// With the begin token.
+  std::vector<token> tokens(std::string_view question) const;
+  /// Also for conversations; the plain format takes a single question only.
+  std::vector<token> tokens(std::span<const chat_message> messages) const;
+  const std::vector<std::string>& stop() const { return stop_; }
+  /// A response as people and reward models see it: up to a stop string or end token, without white space around it.
+  std::string response_text(std::span<const token> response) const;
+  /// What the response begins with by the format itself (dromedary's thoughts), else empty.
+  const std::string& format_name() const { return format_name_; }
+
+ private:
+  std::shared_ptr<const sentencepiece_tokenizer> tokenizer_;
+  std::vector<token> ends_;
+  std::optional<prompt_template> template_;
+  std::optional<chat_prompt> chat_;
+  std::vector<std::string> stop_;
+  std::string format_name_;
+  std::size_t max_tokens_;
+};
+
+/// `generation.*`: max_new_tokens, temperature, top_k, top_p; stop strings of the prompter. Throws option_error.
+generation_options read_generation(const config& options, const prompter& prompts, double default_temperature = 1.0);
+
+}  // namespace coho::trainer

@@ -1,0 +1,140 @@
+#include "stages/reward.hpp"
+
+#include <coho/error.hpp>
+#include <coho/train/reward_model.hpp>
+
+#include "data/records.hpp"
+#include "observe/metrics_log.hpp"
+#include "observe/summary.hpp"
+#include "observe/table.hpp"
+#include "stages/reward_prompts.hpp"
+#include "stages/training_run.hpp"
+
+namespace coho::trainer {
+namespace {
+
+/// Preference records with the text that the queries point to.
+class preference_data {
+ public:
+  preference_data(const std::filesystem::path& path, std::size_t limit)
+      : records_(read_records<preference_record>(path, limit > 0 ? limit : std::numeric_limits<std::size_t>::max())) {
+    for (const auto& record : records_) {
+      prompts_.push_back(record.prompt.text());
+      auto& lines = lines_.emplace_back();
+      for (const auto& p : record.principles) {
+        if (p.text.empty())
+          throw file_error(path.string(), "principle " + p.name, "the record holds a principle's name without its definition",
+                           "aggregate the judgements again with this program");
+        lines.push_back(p.text);
+      }
+    }
+    for (std::size_t i = 0; i < records_.size(); ++i) pairs_.push_back({query(i, records_[i].chosen()), query(i, records_[i].rejected())});
+  }
+
+  std::span<const preference_pair> pairs() const { return pairs_; }
+
+ private:
+  reward_query query(std::size_t i, const std::string& response) const {
+    return {.prompt_tokens = {}, .response_tokens = {}, .prompt = prompts_[i], .response = response, .principles = lines_[i]};
+  }
+
+  std::vector<preference_record> records_;
+  std::vector<std::string> prompts_;
+  std::vector<std::vector<std::string>> lines_;
+  std::vector<preference_pair> pairs_;
+};
+
+}  // namespace
+
+void run_reward(const config& options, stage_context& context) {
+  const config section = options.section("reward");
+  const auto path = section.require<std::filesystem::path>("data", "the file of preferences");
+  const auto evaluation = section.get<std::filesystem::path>("evaluation", {});
+  const auto from = section.get<std::filesystem::path>("from", {});
+  loaded_model model = load_model(options);
+  start_role(model, "reward", from, options, rng(context.seed).split(stream_key("reward adapter")));
+  if (!model.bank->at("reward").head.defined()) model.bank->add_head("reward");
+  reward_role reward = make_reward_role(model, "reward", section);
+  const preference_data data(path, section.get<std::size_t>("limit", 0));
+
+  reward_model_options settings;
+  settings.batch_size = section.get<std::size_t>("batch_size", 64);
+  section.check(settings.batch_size > 0, "batch_size", "at least 1");
+  settings.epochs = section.get<std::uint64_t>("epochs", 1);
+  settings.micro_batch.sequences = section.get<std::size_t>("micro_batch_pairs", 64);
+  settings.gradient_norm_clip = section.get<double>("gradient_norm_clip", 1.0);
+  settings.loss.margin = section.get<double>("margin", 0.0);
+  settings.loss.label_smoothing = section.get<double>("label_smoothing", 0.0);
+  settings.loss.centring = section.get<double>("centring", 0.0);
+  settings.seed = context.seed;
+  const std::uint64_t steps = settings.epochs * ((data.pairs().size() + settings.batch_size - 1) / settings.batch_size);
+  settings.learning_rate = read_learning_rate(section, 3e-5, steps);
+  const adamw_options optimizer_options = read_adamw(section);
+  const auto save_every = section.get<std::uint64_t>("save_every", 0);
+  const auto keep = section.get<std::size_t>("keep", 1);
+  const auto out = context.out_or("reward");
+  if (!context.begin(options, out)) return;
+  use_threads(context);
+
+  parameter_set& parameters = model.bank->train("reward");
+  adamw optimizer(parameters, optimizer_options);
+  reward_model_trainer trainer(reward, optimizer, settings);
+  training_checkpoints checkpoints(out / "checkpoints", save_every, keep);
+  checkpoints.add("reward", parameters, optimizer);
+  if (context.resume) {
+    if (const auto saved = checkpoints.restore()) trainer.restore({.step = saved->at("step").get<std::uint64_t>()});
+  }
+  metrics_log log(out, context.resume ? std::optional<std::int64_t>(static_cast<std::int64_t>(trainer.save().step)) : std::nullopt);
+  auto bar = context.start_progress("reward model", steps, "steps");
+  bar.start_at(trainer.save().step);
+
+  struct {
+    stage_context& context;
+    metrics_log& log;
+    progress& bar;
+    training_checkpoints& checkpoints;
+    double smoothed = 0.5;
+    void on_step_end(const reward_model_statistics& s) {
+      smoothed += 0.1 * (s.accuracy - smoothed);
+      log.scalars(static_cast<std::int64_t>(s.step), {{"loss", s.loss}, {"accuracy", s.accuracy}, {"margin", s.margin}, {"score", s.score},
+                                                      {"gradient_norm", s.gradient_norm}, {"learning_rate", s.learning_rate}});
+      bar.advance(1, "loss " + format_number(s.loss, 3) + " accuracy " + format_number(smoothed, 3));
+      if (context.interrupted()) {
+        checkpoints.save(s.step + 1, {{"step", s.step + 1}});
+        context.stop_if_interrupted();
+      }
+      checkpoints.save_if_due(s.step + 1, {{"step", s.step + 1}});
+    }
+  } callback{context, log, bar, checkpoints};
+  trainer.fit(data.pairs(), callback);
+  log.flush();
+
+  std::string note = out.string();
+  if (!evaluation.empty()) {
+    const preference_data held_out(evaluation, 0);
+    const auto result = trainer.evaluate(held_out.pairs());
+    summary figures;
+    figures.set("pairs", result.pairs);
+    figures.set("accuracy", result.accuracy);
+    figures.set("loss", result.loss);
+    figures.set("margin", result.margin);
+    figures.write(out / "evaluation.json");
+    note = "held-out accuracy " + format_number(result.accuracy, 3) + " → " + note;
+  }
+  save_role(model, "reward", out);
+  checkpoints.remove();
+  bar.finish(note);
+}
+
+subcommand make_reward_command() {
+  return {.name = "reward",
+          .help = "train a reward model on preferences",
+          .run = run_reward,
+          .flags = {{"--model", "model.path", "folder of the base model"},
+                    {"--data", "reward.data", "file of preferences"},
+                    {"--evaluation", "reward.evaluation", "held-out file of preferences"},
+                    {"--from", "reward.from", "reward model to go on from"}},
+          .sections = {"model", "reward", "adapter"}};
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <coho/train/learning_rate_schedule.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/application.hpp"
+#include "cli/options.hpp"
+#include "optimization/adamw.hpp"
+#include "optimization/parameter_set.hpp"
+
+namespace coho::trainer {
+
+/// What a config section says of the optimizer: learning_rate, schedule ("constant", "linear", "cosine"), warmup_steps (a number of
+/// steps, or below 1 a share of all), floor_fraction. `total_steps` are those of the whole run.
+learning_rate_options read_learning_rate(const config& section, double default_peak, std::uint64_t total_steps,
+                                         std::string_view default_schedule = "cosine");
+/// beta1, beta2, epsilon, weight_decay.
+adamw_options read_adamw(const config& section);
+
+/// The threads of libtorch's operators as the context says. Operators are deterministic for a given number.
+void use_threads(const stage_context& context);
+
+/// Weights, moments and counters of a training run in `root/step-N`, so that a resumed run equals one that never stopped.
+class training_checkpoints {
+ public:
+  /// `every`: steps between saves (0: never); `keep`: how many stay.
+  training_checkpoints(std::filesystem::path root, std::uint64_t every, std::size_t keep) : root_(std::move(root)), every_(every), keep_(keep) {}
+
+  void add(std::string name, parameter_set& parameters, adamw& optimizer) { parts_.push_back({std::move(name), &parameters, &optimizer}); }
+  /// Puts everything back from the newest save and returns its values, or nothing when there is none.
+  std::optional<nlohmann::json> restore();
+  void save(std::uint64_t step, const nlohmann::json& values) const;
+  void save_if_due(std::uint64_t step, const nlohmann::json& values) const {
+    if (every_ > 0 && step % every_ == 0) save(step, values);
+  }
+  /// After the run's result has its final name, the saves are of no more use.
+  void remove() const;
+
+ private:
+  struct part {
+    std::string name;
+    parameter_set* parameters;
+    adamw* optimizer;
+  };
+  std::filesystem::path root_;
+  std::uint64_t every_;
+  std::size_t keep_;
+  std::vector<part> parts_;
+};
+
+}  // namespace coho::trainer

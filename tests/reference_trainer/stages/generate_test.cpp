@@ -1,0 +1,112 @@
+#include "stages/generate.hpp"
+
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include "cli/exit_codes.hpp"
+#include "data/records.hpp"
+#include "stages/chat.hpp"
+#include "stages/evaluate.hpp"
+#include "support/catch.hpp"
+#include "support/small_models.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace coho;
+using namespace coho::trainer;
+using namespace coho::test;
+
+namespace {
+
+// What the program prints, with its exit status; input is what it reads.
+std::pair<int, std::string> run_program(std::vector<std::string> arguments, const std::string& input = {}) {
+  application program("coho", "test", "0");
+  program.add(make_generate_command());
+  program.add(make_chat_command());
+  program.add(make_eval_command());
+  arguments.insert(arguments.begin(), "coho");
+  arguments.push_back("--quiet");
+  std::vector<const char*> argv;
+  for (const auto& argument : arguments) argv.push_back(argument.c_str());
+  std::ostringstream out, errors;
+  std::istringstream in(input);
+  auto *old_out = std::cout.rdbuf(out.rdbuf()), *old_errors = std::cerr.rdbuf(errors.rdbuf()), *old_in = std::cin.rdbuf(in.rdbuf());
+  const int status = program.run(static_cast<int>(argv.size()), argv.data());
+  std::cout.rdbuf(old_out);
+  std::cerr.rdbuf(old_errors);
+  std::cin.rdbuf(old_in);
+  INFO(errors.str());
+  return {status, out.str()};
+}
+
+}  // namespace
+
+TEST_CASE("generate, chat and eval run on a trained model") {
+  const auto data = shared_data();
+  if (!data) {
+    WARN("shared data absent: skipped");
+    return;
+  }
+  const std::string model = (*data / "stories260K").string();
+  const temporary_directory folder;
+
+  SECTION("greedy ids from the begin token are the golden ones") {
+    std::string expected;
+    for (const auto id : read_fixture(*data / "stories260K" / "golden.json")["tokens"].get<std::vector<token>>())
+      expected += (expected.empty() ? "" : " ") + std::to_string(id);
+    const auto [status, out] = run_program({"generate", "--model", model, "--greedy", "--ids", "--max-tokens", "199"});
+    CHECK(status == 0);
+    CHECK(out == expected + "\n");
+  }
+
+  SECTION("a stop string is not shown") {
+    const auto [status, out] = run_program({"generate", "--model", model, "--greedy", "--max-tokens", "40", "--stop", "little girl"});
+    CHECK(status == 0);
+    CHECK(out == "Once upon a time, there was a \n");
+  }
+
+  SECTION("a file of prompts gives the same records in any batch, and after an interruption") {
+    std::ofstream(folder / "prompts.jsonl") << "{\"prompt\":\"One day\"}\n{\"prompt\":\"Tom had\"}\n{\"prompt\":\"The dog\"}\n";
+    const auto make = [&](const std::string& out, const std::string& batch, std::vector<std::string> more = {}) {
+      std::vector<std::string> arguments{"generate", "--model", model, "--prompts", (folder / "prompts.jsonl").string(), "--max-tokens", "12",
+                                         "--out", (folder / out).string(), "--set", "generate.batch=" + batch};
+      arguments.insert(arguments.end(), more.begin(), more.end());
+      return run_program(arguments).first;
+    };
+    REQUIRE(make("a.jsonl", "3") == 0);
+    REQUIRE(make("b.jsonl", "1") == 0);
+    const auto whole = read_bytes(folder / "a.jsonl");
+    CHECK(read_records<sample_record>(folder / "a.jsonl").size() == 3);
+    CHECK(read_bytes(folder / "b.jsonl") == whole);
+    write_bytes(folder / "c.jsonl.partial", whole.substr(0, whole.find('\n') + 5));
+    REQUIRE(make("c.jsonl", "2", {"--resume"}) == 0);
+    CHECK(read_bytes(folder / "c.jsonl") == whole);
+  }
+
+  SECTION("what cannot be done is refused") {
+    std::ofstream(folder / "empty.jsonl") << "\n";
+    CHECK(run_program({"generate", "--model", model, "--prompts", (folder / "empty.jsonl").string()}).first == static_cast<int>(exit_code::file_bad));
+    CHECK(run_program({"generate", "--model", model, "--max-tokens", "0"}).first == static_cast<int>(exit_code::option));
+    CHECK(run_program({"generate", "--model", model, "--prompt", "a", "--prompts", "b"}).first == static_cast<int>(exit_code::config));
+    CHECK(run_program({"generate", "--model", (folder / "none").string()}).first == static_cast<int>(exit_code::file_missing));
+    CHECK(run_program({"eval", "pairs", "--data", "x"}).first == static_cast<int>(exit_code::config));
+  }
+
+  SECTION("a chat answers each line") {
+    const auto [status, out] = run_program({"chat", "--model", model, "--greedy", "--max-tokens", "5", "--format", "vicuna"}, "Hello\n\nOnce upon a\n");
+    CHECK(status == 0);
+    CHECK(std::ranges::count(out, '\n') >= 2);
+  }
+
+  SECTION("hhh is measured by category") {
+    const auto [status, out] = run_program({"eval", "hhh", "--model", model, "--data", (*data / "hhh_alignment" / "honest").string(), "--limit", "6", "--out",
+                                            (folder / "hhh.json").string(), "--template",
+                                            (source_dir() / "reference_trainer" / "prompts" / "hhh.txt").string()});
+    REQUIRE(status == 0);
+    const auto report = read_fixture(folder / "hhh.json");
+    CHECK(report["overall"]["items"] == 6);
+    CHECK(report["categories"]["honest"] == report["overall"]);
+    CHECK(report["ties"] == 0);
+    CHECK(out.find("overall") != std::string::npos);
+  }
+}
