@@ -19,7 +19,7 @@ namespace coho::trainer::demo {
 namespace {
 
 corpus make_corpus(std::size_t steps) {
-  const auto text = [](const char* name) { return read_file(shipped(std::string("demo/prompts/") + name)); };
+  const auto text = [](const char* name) { return read_file(shipped((std::filesystem::path("demo/prompts") / name).string())); };
   return corpus({text("judge.txt"), text("reward.txt"), text("inference.txt")}, {.steps = steps});
 }
 

@@ -14,6 +14,7 @@
 
 #include "demo/base_training.hpp"
 #include "demo/demo_report.hpp"
+#include "demo/language.hpp"
 #include "demo/principles.hpp"
 #include "demo/world.hpp"
 #include "files/atomic_file.hpp"
@@ -23,6 +24,7 @@
 #include "stages/data_files.hpp"
 #include "stages/judge.hpp"
 #include "stages/ppo.hpp"
+#include "stages/ppo_settings.hpp"
 #include "stages/reward.hpp"
 #include "stages/sample.hpp"
 
@@ -76,6 +78,7 @@ class chain {
 
   void operator()() {
     stopwatch total;
+    register_language_identifier("toy_world", [](std::string_view text) { return std::to_string(static_cast<int>(identify_language(text))); });
     fs::create_directories(work_);
     prepare();
     timed("base", [&] { make_base(); });

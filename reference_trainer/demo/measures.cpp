@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include <nlohmann/json.hpp>
+
 #include "demo/attributes.hpp"
 #include "demo/principles.hpp"
 #include "stages/reward_prompts.hpp"

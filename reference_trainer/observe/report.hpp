@@ -13,20 +13,20 @@ namespace coho::trainer {
 /// A table of the report. Cells that look like numbers are set to the right.
 struct report_table {
   std::string title{};
-  std::vector<std::string> columns;
-  std::vector<std::vector<std::string>> rows;
+  std::vector<std::string> columns{};
+  std::vector<std::vector<std::string>> rows{};
   std::string note{};
 };
 
 /// Responses to the same prompts, side by side.
 struct report_samples {
   std::string title{};
-  std::vector<std::string> columns;  ///< "before", "after", …
+  std::vector<std::string> columns{};  ///< "before", "after", …
   struct row {
     std::string prompt;
     std::vector<std::string> responses;  ///< one a column
   };
-  std::vector<row> rows;
+  std::vector<row> rows{};
 };
 
 /// Figures with the bound that each has to keep.
@@ -36,7 +36,7 @@ struct report_checks {
     std::string name, value, bound;
     bool held = false;
   };
-  std::vector<row> rows;
+  std::vector<row> rows{};
 };
 
 /// What a report page shows, whatever made it.

@@ -3,6 +3,8 @@
 #include <coho/error.hpp>
 #include <coho/principle/aggregation.hpp>
 
+#include <nlohmann/json.hpp>
+
 #include "data/principle_file.hpp"
 #include "data/records.hpp"
 #include "stages/data_files.hpp"

@@ -1,6 +1,7 @@
 #include "stages/judge.hpp"
 
 #include <coho/error.hpp>
+#include <nlohmann/json.hpp>
 #include <coho/principle/judging.hpp>
 
 #include "data/principle_file.hpp"

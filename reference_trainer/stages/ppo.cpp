@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include <coho/error.hpp>
+#include <nlohmann/json.hpp>
 #include <coho/train/ppo.hpp>
 
 #include "observe/metrics_log.hpp"
@@ -29,7 +30,7 @@ void log_step(metrics_log& log, const ppo_statistics& s) {
 }
 
 // Mean and deviation of the initial policy's scores: the scale that KL coefficient and bonuses are chosen for.
-reward_normalization measure(policy_role& policy, reward_role& reward, const prompter& prompts, const rl_prompt_source& source,
+normalize_options measure(policy_role& policy, reward_role& reward, const prompter& prompts, const rl_prompt_source& source,
                              const generation_options& generation, std::size_t samples, std::uint64_t seed) {
   std::vector<double> scores;
   for (std::uint64_t round = 0; scores.size() < samples; ++round) {

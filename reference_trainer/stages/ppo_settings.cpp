@@ -1,12 +1,13 @@
 #include "stages/ppo_settings.hpp"
 
+#include <map>
 #include <numeric>
 
 #include <coho/error.hpp>
+#include <nlohmann/json.hpp>
 #include <coho/reward/symbolic.hpp>
 
 #include "data/principle_file.hpp"
-#include "demo/language.hpp"
 #include "stages/training_run.hpp"
 #include "text/language.hpp"
 
@@ -23,7 +24,16 @@ kl_estimator estimator_by_name(const config& section, kl_estimator preset) {
                               : kl_estimator::k1_clamped;
 }
 
+std::map<std::string, std::function<std::string(std::string_view)>>& language_identifiers() {
+  static std::map<std::string, std::function<std::string(std::string_view)>> known;
+  return known;
+}
+
 }  // namespace
+
+void register_language_identifier(const std::string& name, std::function<std::string(std::string_view)> identifier) {
+  language_identifiers()[name] = std::move(identifier);
+}
 
 ppo_options read_ppo_options(const config& options, const stage_context& context, const prompter& prompts, std::uint64_t steps) {
   const config section = options.section("ppo");
@@ -70,9 +80,11 @@ std::function<double(const reward_query&)> read_bonus(const config& section, std
                                       .cap = section.get<double>("length_bonus.cap", std::numeric_limits<double>::infinity())};
   if (length != 0) parts.emplace_back(length_bonus(length_options));
   const double language = section.get<double>("language_bonus", 0.0);
-  const std::string identifier = section.choice("language_identifier", "cld2", {"cld2", "toy_world"});
+  const auto identifier = section.get<std::string>("language_identifier", "cld2");
+  const auto registered = language_identifiers().find(identifier);
+  section.check(identifier == "cld2" || registered != language_identifiers().end(), "language_identifier", "cld2 or the name of a registered one");
   if (language != 0 && identifier == "cld2") parts.emplace_back(language_bonus(cld2_language{}, language));
-  if (language != 0 && identifier == "toy_world") parts.emplace_back(language_bonus(demo::identify_language, language));
+  if (language != 0 && identifier != "cld2") parts.emplace_back(language_bonus(registered->second, language));
   return [parts = std::move(parts)](const reward_query& query) {
     double sum = 0;
     for (const auto& part : parts) sum += part(query);

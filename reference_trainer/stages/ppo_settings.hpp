@@ -19,6 +19,9 @@ namespace coho::trainer {
 /// ppo_options from a recipe: the preset and whatever the section "ppo" changes of it.
 ppo_options read_ppo_options(const config& options, const stage_context& context, const prompter& prompts, std::uint64_t steps);
 
+/// Makes a language identifier known to `ppo.language_identifier` by a name of its own; "cld2" is always known.
+void register_language_identifier(const std::string& name, std::function<std::string(std::string_view)> identifier);
+
 /// The sum of the symbolic rewards that the section "ppo" switches on.
 std::function<double(const reward_query&)> read_bonus(const config& section, std::size_t max_new_tokens);
 

@@ -1,6 +1,7 @@
 #include "stages/reward.hpp"
 
 #include <coho/error.hpp>
+#include <nlohmann/json.hpp>
 #include <coho/train/reward_model.hpp>
 
 #include "data/records.hpp"

@@ -1,6 +1,7 @@
 #include "stages/sample.hpp"
 
 #include <coho/error.hpp>
+#include <nlohmann/json.hpp>
 
 #include "data/records.hpp"
 #include "roles/policy_role.hpp"

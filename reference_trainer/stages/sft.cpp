@@ -1,6 +1,7 @@
 #include "stages/sft.hpp"
 
 #include <coho/error.hpp>
+#include <nlohmann/json.hpp>
 
 #include "data/records.hpp"
 #include "observe/metrics_log.hpp"

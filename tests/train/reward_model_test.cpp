@@ -129,7 +129,7 @@ TEST_CASE("one step by hand") {
   CHECK(trainer.evaluate(pairs).margin == Approx(2.5));
 }
 
-TEST_CASE("mistake 11: a resumed run equals an uninterrupted one") {
+TEST_CASE("mistake 11: a resumed reward model run equals an uninterrupted one") {
   const preferences data(30);
   const reward_model_options options{.learning_rate = {.peak = 0.1, .kind = schedule_kind::cosine, .total_steps = 12},
                                      .batch_size = 8,
