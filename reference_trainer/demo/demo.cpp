@@ -94,7 +94,7 @@ class chain {
     timed("aggregate", [&] { aggregate_all(); });
     timed("reward", [&] {
       run("reward model", run_reward, work_ / "reward",
-          {"model.path=" + quoted(base_), "reward.data=" + quoted(work_ / "preferences.jsonl"), "reward.template=" + quoted(shipped("demo/prompts/reward.txt"))});
+          {"model.path=" + quoted(base_), "reward.data=" + quoted(work_ / "preferences.jsonl"), "reward_prompt.template=" + quoted(shipped("demo/prompts/reward.txt"))});
     });
     timed("ppo", [&] { train_policies(); });
     timed("evaluate", [&] { measure(); });
@@ -117,7 +117,7 @@ class chain {
     if (quick_) all.insert(all.end(), {"aggregate.repeats=4", "ppo.steps=3", "ppo.rollouts=16", "ppo.minibatch_size=8", "ppo.normalization_samples=32"});
     all.insert(all.end(), overrides.begin(), overrides.end());
     const config settings = config::load(recipe_, all);
-    static const std::vector<std::string> sections{"demo", "model", "adapter", "generation", "sample", "judge", "aggregate", "reward", "ppo", "prompt"};
+    static const std::vector<std::string> sections{"demo", "model", "adapter", "generation", "sample", "judge", "aggregate", "reward", "reward_prompt", "ppo", "prompt"};
     settings.allow_sections(sections);
     stage_context context(name, settings, false, false, context_.quiet);
     context.terminal = context_.terminal;
@@ -210,7 +210,7 @@ class chain {
                                        "ppo.reward_model=" + quoted(work_ / "reward"),
                                        "ppo.prompts=" + quoted(work_ / "rl_prompts.jsonl"),
                                        "ppo.principles=" + quoted(work_ / ("principles-" + plan.name + ".json")),
-                                       "reward.template=" + quoted(shipped("demo/prompts/reward.txt")),
+                                       "reward_prompt.template=" + quoted(shipped("demo/prompts/reward.txt")),
                                        "ppo.language_bonus=" + std::to_string(plan.language_bonus)};
     if (plan.intervention) overrides.push_back("ppo.interventions=" + quoted(work_ / "interventions.json"));
     // The bonus is of a response of the full length, so that a token is worth 1/48 of it.
@@ -247,7 +247,7 @@ class chain {
     loaded_model model = load_model(base_);
     const auto judged = read_records<judgement_record>(work_ / "held_out_judgements.jsonl");
     figures_.set("judge.accuracy", judge_accuracy(judged));
-    const config settings = config::load(recipe_, {"reward.template=" + quoted(shipped("demo/prompts/reward.txt"))});
+    const config settings = config::load(recipe_, {"reward_prompt.template=" + quoted(shipped("demo/prompts/reward.txt"))});
     accuracy_ = measure_reward_model(model, work_ / "reward", settings, judged, work_ / "sets_of_two.jsonl", work_ / "sets_of_three.jsonl", context_.seed);
     accuracy_.write(figures_);
 

@@ -22,7 +22,7 @@ struct policy_role_options {
   /// The exact bytes of each token; needed for stop strings.
   std::vector<std::string> token_texts{};
   /// Whether `forward` gives the entropy too.
-  bool entropy = false;
+  bool entropy = true;
   engine_options engine{};
 };
 

@@ -33,7 +33,7 @@ subcommand make_eval_command() {
                     {"--plain-template", "reward.plain_template", "pairs: template of records without"},
                     {"--template", "eval.template", "hhh: wording of the question"},
                     {"--limit", "eval.limit", "first records only"}},
-          .sections = {"model", "eval", "reward"},
+          .sections = {"model", "eval", "reward_prompt"},
           .group = "Use"};
 }
 

@@ -4,37 +4,17 @@
 #include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include <coho/error.hpp>
-#include <coho/prompt/reward_prompt.hpp>
 
 #include "data/principle_file.hpp"
-#include "data/template_file.hpp"
 #include "files/json_file.hpp"
 #include "observe/table.hpp"
-#include "roles/reward_role.hpp"
 #include "stages/model_files.hpp"
+#include "stages/reward_prompts.hpp"
 
 namespace coho::trainer {
 namespace {
-
-std::optional<reward_prompt> find_prompt(const config& options, const std::string& key, template_kind kind) {
-  const auto path = options.find<std::filesystem::path>(key);
-  if (!path) return std::nullopt;
-  return reward_prompt(load_template(kind, *path));
-}
-
-reward_role make_reward_role(loaded_model& model, const config& options) {
-  auto guided = find_prompt(options, "reward.template", template_kind::reward);
-  auto plain = find_prompt(options, "reward.plain_template", template_kind::preference_pretraining);
-  options.check(guided || plain, "reward.template", "given, or reward.plain_template for data without principles");
-  reward_role_options limits;
-  limits.query_tokens = options.get<std::size_t>("reward.query_tokens", 0);
-  limits.response_tokens = options.get<std::size_t>("reward.response_tokens", 0);
-  if (guided) return reward_role(*model.bank, "reward", *model.tokenizer, *std::move(guided), limits, std::move(plain));
-  return reward_role(*model.bank, "reward", *model.tokenizer, *std::move(plain), limits);
-}
 
 struct score_lists {
   std::vector<double> preferred, other;
@@ -96,7 +76,7 @@ std::vector<std::string> principle_lines(const preference_record& record, std::s
     }
     const auto found = std::ranges::find(collection, chosen.name, &principle::name);
     require_argument(found != collection.end(),
-                     "the record names the principle \"" + chosen.name + "\" without its text: give the file that defines it as reward.principles");
+                     "the record names the principle \"" + chosen.name + "\" without its text: give the file that defines it as eval.principles");
     require_argument(!chosen.negated || found->can_be_negated(), "the principle \"" + chosen.name + "\" has no negative definition");
     out.push_back(chosen.negated ? found->negative_definition : found->definition);
   }
@@ -109,11 +89,11 @@ void evaluate_pairs(const config& options, stage_context& context) {
   const auto batch = options.get<std::size_t>("eval.batch", 64);
   options.check(batch > 0, "eval.batch", "at least 1");
   const auto limit = options.get<std::size_t>("eval.limit", 0);
-  const auto names = options.get<std::string>("reward.principles", "");
+  const auto names = options.get<std::string>("eval.principles", "");
   loaded_model model = load_model(options);
   load_role(model, "reward", path);
   if (!model.bank->at("reward").head.defined()) throw file_error(path.string(), "", "holds no scalar head", "give the folder of a trained reward model");
-  reward_role reward = make_reward_role(model, options);
+  reward_role reward = make_reward_role(model, "reward", options);
   const auto collection = names.empty() ? std::vector<principle>{} : load_principles(names);
   if (!context.begin(options)) return;
 

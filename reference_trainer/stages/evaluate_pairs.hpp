@@ -30,9 +30,8 @@ std::vector<std::string> principle_lines(const preference_record& record, std::s
 
 /// Accuracy of a reward model on any preference file that records.hpp names.
 ///
-/// Keys: model.*, eval.data, eval.reward_model, eval.batch (pairs at a time), eval.limit; reward.template (records with
-/// principles), reward.plain_template (records without), reward.query_tokens, reward.response_tokens, reward.principles (texts of
-/// principles that records only name). Records with and without principles are reported apart where both occur.
+/// Keys: model.*, eval.data, eval.reward_model, eval.batch (pairs at a time), eval.limit; reward_prompt.*, eval.principles
+/// (texts of principles that records only name). Records with and without principles are reported apart where both occur.
 void evaluate_pairs(const config& options, stage_context& context);
 
 }  // namespace coho::trainer

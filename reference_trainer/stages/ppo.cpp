@@ -93,7 +93,7 @@ void run_ppo(const config& options, stage_context& context) {
   const guideline_source guidelines(section);
   const adamw_options optimizer_options = read_adamw(section);
   std::optional<reward_role> reward_model;
-  if (!reward_path.empty()) reward_model.emplace(make_reward_role(model, "reward", options.section("reward")));
+  if (!reward_path.empty()) reward_model.emplace(make_reward_role(model, "reward", options));
   const auto out = context.out_or("ppo");
   if (!context.begin(options, out)) return;
   use_threads(context);
@@ -164,7 +164,7 @@ subcommand make_ppo_command() {
                     {"--reward-model", "ppo.reward_model", "folder of the reward model"},
                     {"--prompts", "ppo.prompts", "file of prompts"},
                     {"--steps", "ppo.steps", "PPO steps"}},
-          .sections = {"model", "ppo", "reward", "generation", "prompt", "adapter"}};
+          .sections = {"model", "ppo", "reward_prompt", "generation", "prompt", "adapter"}};
 }
 
 }  // namespace coho::trainer

@@ -9,7 +9,7 @@ namespace coho::trainer {
 /// Keys: model.path, ppo.policy (start of policy and reference; empty: the base), ppo.reward_model (empty: symbolic rewards alone),
 /// ppo.prompts, ppo.rollouts, ppo.steps, ppo.preset ("paper", "salmon_code"), ppo.principles, ppo.principles_per_prompt,
 /// ppo.interventions, ppo.intervention_position, ppo.language_bonus, ppo.length_bonus.*, the optimizer's and ppo_options' own names,
-/// reward.template …, generation.*, prompt.*, adapter.*.
+/// reward_prompt.*, generation.*, prompt.*, adapter.*.
 void run_ppo(const config& options, stage_context& context);
 subcommand make_ppo_command();
 

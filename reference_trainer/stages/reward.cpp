@@ -55,7 +55,7 @@ void run_reward(const config& options, stage_context& context) {
   loaded_model model = load_model(options);
   start_role(model, "reward", from, options, rng(context.seed).split(stream_key("reward adapter")));
   if (!model.bank->at("reward").head.defined()) model.bank->add_head("reward");
-  reward_role reward = make_reward_role(model, "reward", section);
+  reward_role reward = make_reward_role(model, "reward", options);
   const preference_data data(path, section.get<std::size_t>("limit", 0));
 
   reward_model_options settings;
@@ -135,7 +135,7 @@ subcommand make_reward_command() {
                     {"--data", "reward.data", "file of preferences"},
                     {"--evaluation", "reward.evaluation", "held-out file of preferences"},
                     {"--from", "reward.from", "reward model to go on from"}},
-          .sections = {"model", "reward", "adapter"}};
+          .sections = {"model", "reward", "reward_prompt", "adapter"}};
 }
 
 }  // namespace coho::trainer
