@@ -102,7 +102,7 @@ void train_base(const std::filesystem::path& out, std::size_t steps, stage_conte
   policy_role policy(*model.bank, "policy");
   const std::size_t batch = source.options().documents_per_step;
   supervised_trainer trainer(policy, optimizer,
-                             supervised_options{.learning_rate = {.peak = 3e-3, .kind = schedule_kind::cosine, .warmup_steps = 40,
+                             supervised_options{.learning_rate = {.peak = 3.5e-3, .kind = schedule_kind::cosine, .warmup_steps = 40,
                                                                   .total_steps = std::max<std::size_t>(steps, 41), .floor_fraction = 0.1},
                                                 .batch_size = batch,
                                                 .micro_batch = {.sequences = 16, .tokens = 0, .sort_by_length = true}});

@@ -50,7 +50,7 @@ const std::vector<run_plan> plans{
     {"example", "example only", {{quality::example, false}}},
     {"not_informative", "NOT informative", {{quality::informative, true}}},
     {"language", "+ language bonus", {{quality::engaging, false}, {quality::informative, false}}, true, 2.0, 0},
-    {"length", "+ length bonus", {{quality::engaging, false}, {quality::informative, false}}, true, 0, 0.025},
+    {"length", "+ length bonus", {{quality::engaging, false}, {quality::informative, false}}, true, 0, 0.05},
 };
 
 principle find(const std::vector<principle>& all, quality q) {
@@ -174,7 +174,7 @@ class chain {
     base_ = out_ / "base";
     stage_context context(context_);
     context.out = out_ / "base";
-    train_base(base_, options_.get<std::size_t>("demo.base_steps", 1350), context);
+    train_base(base_, options_.get<std::size_t>("demo.base_steps", 1250), context);
   }
 
   void sample(const std::string& label, const std::string& prompts, const std::string& samples, const fs::path& adapter, int responses,
@@ -320,7 +320,7 @@ void run_demo(const config& options, stage_context& context) {
 }
 
 void run_demo_base(const config& options, stage_context& context) {
-  const auto steps = options.get<std::size_t>("demo.base_steps", 1350);
+  const auto steps = options.get<std::size_t>("demo.base_steps", 1250);
   options.check(steps > 0, "demo.base_steps", "at least 1");
   if (!context.begin(options)) return;
   train_base(context.out.empty() ? shipped("demo/prompts").parent_path() / "base" : context.out, steps, context);

@@ -1,16 +1,26 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "optimization/parameter_set.hpp"
 
 namespace coho::trainer {
+
+/// Parameters whose name begins so learn `factor` times as fast as the rest: a scalar head that starts at zero beside a trained trunk.
+struct learning_rate_factor {
+  std::string prefix;
+  double factor = 1.0;
+};
 
 struct adamw_options {
   double beta1 = 0.9;
   double beta2 = 0.999;
   double epsilon = 1e-8;
   double weight_decay = 0.0;
+  /// The first that fits a name counts.
+  std::vector<learning_rate_factor> factors{};
 
   void validate() const;
 };
@@ -33,6 +43,12 @@ class adamw {
   adamw_options options_;
   std::int64_t steps_ = 0;
   at::Tensor first_, second_;
+  /// The parameters in runs of one learning rate.
+  struct run {
+    std::int64_t begin, end;
+    double factor;
+  };
+  std::vector<run> runs_;
 };
 
 }  // namespace coho::trainer

@@ -70,7 +70,8 @@ void run_reward(const config& options, stage_context& context) {
   settings.seed = context.seed;
   const std::uint64_t steps = settings.epochs * ((data.pairs().size() + settings.batch_size - 1) / settings.batch_size);
   settings.learning_rate = read_learning_rate(section, 3e-5, steps);
-  const adamw_options optimizer_options = read_adamw(section);
+  adamw_options optimizer_options = read_adamw(section);
+  optimizer_options.factors = {{"score.", section.get<double>("head_learning_rate_factor", 1.0)}};
   const auto save_every = section.get<std::uint64_t>("save_every", 0);
   const auto keep = section.get<std::size_t>("keep", 1);
   const auto out = context.out_or("reward");

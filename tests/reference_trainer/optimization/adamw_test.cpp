@@ -49,6 +49,20 @@ TEST_CASE("adamw: restored moments go on as if never interrupted") {
   CHECK_THROWS_AS(second.restore(1, at::zeros({1}), at::zeros({1})), argument_error);
 }
 
+TEST_CASE("adamw: parameters by name learn at a rate of their own") {
+  at::Tensor a = at::full({3}, 1.0, at::kFloat), b = at::full({2}, 1.0, at::kFloat), c = at::full({1}, 1.0, at::kFloat);
+  parameter_set parameters({{"trunk.a", &a}, {"score.weight", &b}, {"trunk.c", &c}});
+  adamw optimizer(parameters, {.factors = {{"score.", 5.0}, {"trunk.c", 0.0}}});
+  parameters.gradients().fill_(2.0);
+  optimizer.step(0.01);
+  // The first step of Adam is the learning rate, whatever the gradient's size.
+  CHECK(a[2].item<double>() == Approx(0.99));
+  CHECK(b[0].item<double>() == Approx(0.95));
+  CHECK(b[1].item<double>() == Approx(0.95));
+  CHECK(c[0].item<double>() == 1.0);
+  CHECK_THROWS_AS(adamw(parameters, {.factors = {{"a", -1.0}}}), option_error);
+}
+
 TEST_CASE("adamw: options out of range are refused") {
   at::Tensor x = at::zeros({1});
   parameter_set set({{"x", &x}});
