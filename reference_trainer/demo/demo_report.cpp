@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "demo/language.hpp"
 #include "demo/principles.hpp"
 #include "files/json_file.hpp"
 #include "observe/table.hpp"
@@ -38,15 +39,26 @@ bar_chart attribute_chart(const std::vector<demo_run>& runs, const std::vector<s
   return out;
 }
 
-report_samples samples_of(const std::vector<demo_run>& runs, std::size_t count) {
+// Prompts of the language that resembles English come first: a reader can follow them.
+report_samples samples_of(const std::vector<demo_run>& runs, std::size_t readable, std::size_t others) {
   report_samples out{.title = "Replies to the same prompts"};
+  std::vector<std::size_t> chosen;
   for (const auto& run : runs) {
     if (run.name != "before" && run.name != "plain" && run.name != "intervention") continue;
     out.columns.push_back(run.title);
-    const auto records = read_records<sample_record>(run.samples, count);
-    if (out.rows.empty())
-      for (const auto& record : records) out.rows.push_back({record.prompt.text(), {}});
-    for (std::size_t i = 0; i < out.rows.size(); ++i) out.rows[i].responses.push_back(records[i].responses.front());
+    const auto records = read_records<sample_record>(run.samples);
+    if (out.rows.empty()) {
+      for (const auto& [wanted, count] : {std::pair(language::a, readable), std::pair(language::b, others)}) {
+        std::size_t left = count;
+        for (std::size_t i = 0; i < records.size() && left > 0; ++i) {
+          if (identify_language(records[i].prompt.text()) != wanted) continue;
+          chosen.push_back(i);
+          out.rows.push_back({records[i].prompt.text(), {}});
+          --left;
+        }
+      }
+    }
+    for (std::size_t i = 0; i < out.rows.size(); ++i) out.rows[i].responses.push_back(records.at(chosen[i]).responses.front());
   }
   return out;
 }
@@ -60,7 +72,8 @@ std::vector<threshold_check> check_thresholds(const std::filesystem::path& path,
     require_argument(found.has_value(), path.string() + ": the summary has no figure " + key);
     return *found;
   };
-  for (const auto& entry : read_json(path).at("thresholds")) {
+  const auto file = read_json(path);
+  for (const auto& entry : file.at("thresholds")) {
     threshold_check check{.key = entry.at("key").get<std::string>(), .bound = {}};
     check.value = value_of(check.key);
     const auto& than = entry.at("than");
@@ -98,13 +111,7 @@ report make_report(const summary& figures, const std::vector<demo_run>& runs, co
               "principle in the reward model's guideline, at reinforcement-learning time and without any new data, forbids it.";
   hack.parts.emplace_back(attribute_chart(runs, {"before", "plain", "intervention"}, "What replies are like", "The same frozen reward model in both runs."));
   const std::vector<std::string> steering_names{"before", "honest", "example", "not_informative", "language", "length"};
-  hack.parts.emplace_back(samples_of(runs, 6));
-  page.sections.push_back(std::move(hack));
-
-  report::section steering{.heading = "Steering by principles"};
-  steering.text = "Changing the list of principles, or adding a symbolic reward, changes what the policy improves.";
-  steering.parts.emplace_back(attribute_chart(runs, steering_names, "What replies are like in the steering runs", "Attributes that nobody rewards drift."));
-  bar_chart amounts{.title = "Facts a reply", .note = "Distinct facts that hold in the world.", .value_label = "facts"};
+  bar_chart amounts{.title = "Facts a reply", .note = "Distinct facts that hold in the world: what the intervention must not cost.", .value_label = "facts"};
   bar_chart lengths{.title = "Length of a reply", .note = "Tokens, end token included; the cap is 48.", .value_label = "tokens", .digits = 1};
   bar_chart::series facts{"facts", {}}, tokens{"tokens", {}};
   for (const auto& run : runs) {
@@ -115,7 +122,13 @@ report make_report(const summary& figures, const std::vector<demo_run>& runs, co
   }
   amounts.bars.push_back(facts);
   lengths.bars.push_back(tokens);
-  steering.parts.emplace_back(amounts);
+  hack.parts.emplace_back(amounts);
+  hack.parts.emplace_back(samples_of(runs, 5, 1));
+  page.sections.push_back(std::move(hack));
+
+  report::section steering{.heading = "Steering by principles"};
+  steering.text = "Changing the list of principles, or adding a symbolic reward, changes what the policy improves.";
+  steering.parts.emplace_back(attribute_chart(runs, steering_names, "What replies are like in the steering runs", "Attributes that nobody rewards drift."));
   steering.parts.emplace_back(lengths);
   page.sections.push_back(std::move(steering));
 
@@ -134,6 +147,14 @@ report make_report(const summary& figures, const std::vector<demo_run>& runs, co
   by_principle.value_max = 1;
   by_principle.references = {{0.5, "chance"}};
   reward.parts.emplace_back(by_principle);
+  bar_chart whole{.title = "Accuracy by what is asked", .note = "Sets of principles against their aggregated labels, a tenth of which was turned on purpose.", .value_label = "accuracy"};
+  whole.categories = {"positive", "negated", "unseen wording", "unseen, negated", "sets of two", "sets of three"};
+  whole.bars = {{"accuracy", {accuracy.positive, accuracy.negated, accuracy.unseen_positive, accuracy.unseen_negated, accuracy.pairs_of_principles,
+                              accuracy.triples_of_principles}}};
+  whole.value_min = 0;
+  whole.value_max = 1;
+  whole.references = {{0.5, "chance"}};
+  reward.parts.emplace_back(whole);
   page.sections.push_back(std::move(reward));
 
   report::section bounds{.heading = "Thresholds"};
