@@ -264,10 +264,17 @@ bool from_json(const json& value, const jsonl_reader& at, labelled_record& recor
 }
 
 template <class Record>
-void record_reader<Record>::throw_empty() const {
-  throw file_error(reader_.path().string(), "",
-                   left_out_ == 0 ? "holds no records"
-                                  : "holds no record that is used (" + std::to_string(left_out_) + " left out)");
+bool record_reader<Record>::next(Record& record) {
+  for (json value; reader_.next(value);) {
+    record = Record{};
+    if (from_json(value, reader_, record)) return ++kept_, true;
+    ++left_out_;
+  }
+  if (kept_ == 0)
+    throw file_error(reader_.path().string(), "",
+                     left_out_ == 0 ? "holds no records"
+                                    : "holds no record that is used (" + std::to_string(left_out_) + " left out)");
+  return false;
 }
 
 template class record_reader<prompt_record>;

@@ -139,23 +139,13 @@ class record_reader {
  public:
   explicit record_reader(const std::filesystem::path& path) : reader_(path) {}
 
-  bool next(Record& record) {
-    for (json value; reader_.next(value);) {
-      record = Record{};
-      if (from_json(value, reader_, record)) return ++kept_, true;
-      ++left_out_;
-    }
-    if (kept_ == 0) throw_empty();
-    return false;
-  }
+  bool next(Record& record);
 
   std::size_t kept() const noexcept { return kept_; }
   std::size_t left_out() const noexcept { return left_out_; }
   const jsonl_reader& reader() const noexcept { return reader_; }
 
  private:
-  [[noreturn]] void throw_empty() const;
-
   jsonl_reader reader_;
   std::size_t kept_ = 0, left_out_ = 0;
 };
