@@ -79,7 +79,8 @@ tensor_map read_weights(const fs::path& directory) {
   for (const auto& entry : fs::directory_iterator(directory)) {
     if (is_pickle(entry.path())) refuse_pickle(entry.path());
   }
-  throw file_error(directory.string(), "", std::string("holds neither ") + single_file + " nor " + index_file);
+  throw file_error((directory / single_file).string(), "", std::string("no such file, and no ") + index_file,
+                   "give the folder of a whole checkpoint");
 }
 
 std::string shape_text(at::IntArrayRef shape) {

@@ -1,5 +1,6 @@
 #include "cli/application.hpp"
 
+#include <ATen/Context.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -109,6 +110,7 @@ stage_context::stage_context(std::string stage, const config& options, bool resu
                      (device.starts_with("cuda:") && device.size() > 5 &&
                       std::all_of(device.begin() + 5, device.end(), [](unsigned char c) { return std::isdigit(c); }));
   options.check(known, "device", "cpu, cuda or cuda:N");
+  options.check(device == "cpu" || at::hasCUDA(), "device", "cpu, as this program was built without CUDA");
   if (const auto path = options.find<std::filesystem::path>("out")) out = *path;
 }
 

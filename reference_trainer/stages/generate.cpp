@@ -82,20 +82,25 @@ class generator {
     bar.start_at(done);
     std::vector<prompt_record> records;
     std::size_t index = 0;
+    // A batch of which a part is written already is answered as a whole again: probabilities differ in their last digits with
+    // the batch, and a draw may fall between.
+    const std::size_t first = done - done % batch_;
     const auto flush = [&] {
-      for (const json& line : answer(records, index - records.size())) {
+      std::size_t position = index - records.size();
+      for (const json& line : answer(records, position)) {
+        if (position++ < done) continue;
+        bar.advance();
         if (writer) {
           writer->write(line);
         } else {
           std::cout << line.dump(-1, ' ', false, json::error_handler_t::replace) << '\n';
         }
       }
-      bar.advance(records.size());
       records.clear();
       context_.stop_if_interrupted();
     };
     for (prompt_record record; reader.next(record); ++index) {
-      if (index < done) continue;
+      if (index < first) continue;
       if (records.size() == batch_) flush();
       records.push_back(record);
     }

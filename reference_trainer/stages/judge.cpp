@@ -34,17 +34,18 @@ void run_judge(const config& options, stage_context& context) {
   bar.start_at(writer.count());
   while (writer.count() < pairs.size()) {
     context.stop_if_interrupted();
-    const std::size_t first = writer.count(), last = std::min(pairs.size(), first + batch);
+    // A batch of which a part is written already is judged as a whole again: a score's last digits depend on its batch.
+    const std::size_t done = writer.count(), first = done - done % batch, last = std::min(pairs.size(), first + batch);
     std::vector<response_pair> asked;
     for (std::size_t i = first; i < last; ++i) asked.push_back({pairs[i].prompt.text(), pairs[i].response_1, pairs[i].response_2});
     const auto judged = judge_pairs(judge, prompt, std::span<const response_pair>(asked), principles);
-    for (std::size_t i = first; i < last; ++i) {
+    for (std::size_t i = done; i < last; ++i) {
       judgement_record record{.pair = pairs[i], .scores = {}};
       for (std::size_t p = 0; p < principles.size(); ++p)
         record.scores.push_back({principles[p].name, judged[i - first].scores[p].ab, judged[i - first].scores[p].ba});
       writer.write(to_json(record));
     }
-    bar.advance(last - first);
+    bar.advance(last - done);
   }
   writer.finish();
   bar.finish(out.string());

@@ -27,6 +27,7 @@ void log_step(metrics_log& log, const ppo_statistics& s) {
                {"first_ratio_deviation", s.first_ratio_deviation}, {"sampler_difference_max", s.sampler_difference_max},
                {"seconds_generation", s.phase_seconds.generation}, {"seconds_update", s.phase_seconds.update},
                {"seconds", s.phase_seconds.total()}});
+  log.flush();  // before the checkpoint: a run that is killed goes on behind these lines
 }
 
 // Mean and deviation of the initial policy's scores: the scale that KL coefficient and bonuses are chosen for.
@@ -94,10 +95,10 @@ void run_ppo(const config& options, stage_context& context) {
   const adamw_options optimizer_options = read_adamw(section);
   std::optional<reward_role> reward_model;
   if (!reward_path.empty()) reward_model.emplace(make_reward_role(model, "reward", options));
+  const rl_prompt_source source(read_records<prompt_record>(prompts_path), prompts, guidelines, rollouts, samples_per_prompt, context.seed);
   const auto out = context.out_or("ppo");
   if (!context.begin(options, out)) return;
   use_threads(context);
-  const rl_prompt_source source(read_records<prompt_record>(prompts_path), prompts, guidelines, rollouts, samples_per_prompt, context.seed);
 
   parameter_set &policy_parameters = bank.train("policy"), &value_parameters = bank.train("value");
   adamw policy_optimizer(policy_parameters, optimizer_options), value_optimizer(value_parameters, optimizer_options);

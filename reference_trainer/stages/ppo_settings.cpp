@@ -61,7 +61,8 @@ ppo_options read_ppo_options(const config& options, const stage_context& context
   out.gradient_norm_clip = section.get<double>("gradient_norm_clip", out.gradient_norm_clip);
   out.joint_gradient_norm = section.get<bool>("joint_gradient_norm", out.joint_gradient_norm);
   out.learning_rate = read_learning_rate(section, out.learning_rate.peak, steps,
-                                         out.learning_rate.kind == schedule_kind::cosine ? "cosine" : "constant");
+                                         out.learning_rate.kind == schedule_kind::cosine ? "cosine" : "constant",
+                                         static_cast<double>(out.learning_rate.warmup_steps));
   out.value_learning_rate_factor = section.get<double>("value_learning_rate_factor", out.value_learning_rate_factor);
   out.value_warmup_steps = section.get<std::uint64_t>("value_warmup_steps", out.value_warmup_steps);
   out.target_kl = section.get<double>("target_kl", out.target_kl);

@@ -1,5 +1,7 @@
 #include "stages/reward.hpp"
 
+#include <optional>
+
 #include <coho/error.hpp>
 #include <nlohmann/json.hpp>
 #include <coho/train/reward_model.hpp>
@@ -57,6 +59,8 @@ void run_reward(const config& options, stage_context& context) {
   if (!model.bank->at("reward").head.defined()) model.bank->add_head("reward");
   reward_role reward = make_reward_role(model, "reward", options);
   const preference_data data(path, section.get<std::size_t>("limit", 0));
+  std::optional<preference_data> held_out;
+  if (!evaluation.empty()) held_out.emplace(evaluation, 0);
 
   reward_model_options settings;
   settings.batch_size = section.get<std::size_t>("batch_size", 64);
@@ -75,12 +79,12 @@ void run_reward(const config& options, stage_context& context) {
   const auto save_every = section.get<std::uint64_t>("save_every", 0);
   const auto keep = section.get<std::size_t>("keep", 1);
   const auto out = context.out_or("reward");
-  if (!context.begin(options, out)) return;
-  use_threads(context);
 
   parameter_set& parameters = model.bank->train("reward");
   adamw optimizer(parameters, optimizer_options);
   reward_model_trainer trainer(reward, optimizer, settings);
+  if (!context.begin(options, out)) return;
+  use_threads(context);
   training_checkpoints checkpoints(out / "checkpoints", save_every, keep);
   checkpoints.add("reward", parameters, optimizer);
   if (context.resume) {
@@ -100,6 +104,7 @@ void run_reward(const config& options, stage_context& context) {
       smoothed += 0.1 * (s.accuracy - smoothed);
       log.scalars(static_cast<std::int64_t>(s.step), {{"loss", s.loss}, {"accuracy", s.accuracy}, {"margin", s.margin}, {"score", s.score},
                                                       {"gradient_norm", s.gradient_norm}, {"learning_rate", s.learning_rate}});
+      log.flush();  // before the checkpoint: a run that is killed goes on behind these lines
       bar.advance(1, "loss " + format_number(s.loss, 3) + " accuracy " + format_number(smoothed, 3));
       if (context.interrupted()) {
         checkpoints.save(s.step + 1, {{"step", s.step + 1}});
@@ -112,9 +117,8 @@ void run_reward(const config& options, stage_context& context) {
   log.flush();
 
   std::string note = out.string();
-  if (!evaluation.empty()) {
-    const preference_data held_out(evaluation, 0);
-    const auto result = trainer.evaluate(held_out.pairs());
+  if (held_out) {
+    const auto result = trainer.evaluate(held_out->pairs());
     summary figures;
     figures.set("pairs", result.pairs);
     figures.set("accuracy", result.accuracy);

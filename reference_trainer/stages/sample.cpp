@@ -38,7 +38,9 @@ void run_sample(const config& options, stage_context& context) {
   const rng root = rng(context.seed).split(stream_key("sample"));
   while (writer.count() < records.size()) {
     context.stop_if_interrupted();
-    const std::size_t first = writer.count(), last = std::min(records.size(), first + batch);
+    // A batch of which a part is written already is sampled as a whole again: probabilities differ in their last digits with
+    // the batch, and a draw may fall between.
+    const std::size_t done = writer.count(), first = done - done % batch, last = std::min(records.size(), first + batch);
     packed<token> tokens;
     std::vector<rng> streams;
     for (std::size_t i = first; i < last; ++i) {
@@ -49,7 +51,7 @@ void run_sample(const config& options, stage_context& context) {
       }
     }
     const coho::generation sampled = policy.generate(tokens, generation, streams);
-    for (std::size_t i = first; i < last; ++i) {
+    for (std::size_t i = done; i < last; ++i) {
       sample_record record{.prompt = records[i], .responses = {}, .finished = {}};
       for (std::size_t k = 0; k < responses; ++k) {
         const std::size_t at = (i - first) * responses + k;
@@ -58,7 +60,7 @@ void run_sample(const config& options, stage_context& context) {
       }
       writer.write(to_json(record));
     }
-    bar.advance(last - first);
+    bar.advance(last - done);
   }
   writer.finish();
   bar.finish(out.string());

@@ -49,13 +49,13 @@ void train_supervised(loaded_model& model, std::vector<supervised_example> examp
   const auto save_every = section.get<std::uint64_t>("save_every", 0);
   const auto keep = section.get<std::size_t>("keep", 1);
   const auto out = context.out_or("sft");
-  if (!context.begin(options, out)) return;
-  use_threads(context);
 
   parameter_set& parameters = model.bank->train("policy");
   adamw optimizer(parameters, optimizer_options);
   policy_role policy(*model.bank, "policy");
   supervised_trainer trainer(policy, optimizer, settings);
+  if (!context.begin(options, out)) return;
+  use_threads(context);
   training_checkpoints checkpoints(out / "checkpoints", save_every, keep);
   checkpoints.add("policy", parameters, optimizer);
   if (context.resume) {
@@ -73,6 +73,7 @@ void train_supervised(loaded_model& model, std::vector<supervised_example> examp
     void on_step_end(const supervised_statistics& s) {
       log.scalars(static_cast<std::int64_t>(s.step), {{"loss", s.loss}, {"gradient_norm", s.gradient_norm}, {"learning_rate", s.learning_rate},
                                                       {"tokens_per_second", static_cast<double>(s.tokens) / s.seconds}});
+      log.flush();  // before the checkpoint: a run that is killed goes on behind these lines
       bar.advance(1, "loss " + std::to_string(s.loss).substr(0, 6));
       if (context.interrupted()) {
         checkpoints.save(s.step + 1, {{"step", s.step + 1}});

@@ -12,12 +12,12 @@
 namespace coho::trainer {
 
 learning_rate_options read_learning_rate(const config& section, double default_peak, std::uint64_t total_steps,
-                                         std::string_view default_schedule) {
+                                         std::string_view default_schedule, double default_warmup_steps) {
   learning_rate_options out;
   out.peak = section.get<double>("learning_rate", default_peak);
   const std::string kind = section.choice("schedule", default_schedule, {"constant", "linear", "cosine"});
   out.kind = kind == "constant" ? schedule_kind::constant : kind == "linear" ? schedule_kind::linear : schedule_kind::cosine;
-  const double warmup = section.get<double>("warmup_steps", 0.0);
+  const double warmup = section.get<double>("warmup_steps", default_warmup_steps);
   section.check(warmup >= 0, "warmup_steps", "at least 0");
   out.warmup_steps = static_cast<std::uint64_t>(warmup < 1 ? std::floor(warmup * static_cast<double>(total_steps)) : warmup);
   out.floor_fraction = section.get<double>("floor_fraction", 0.0);

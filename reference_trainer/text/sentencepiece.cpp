@@ -69,7 +69,7 @@ sentencepiece_tokenizer sentencepiece_tokenizer::from_file(const std::filesystem
     throw file_error(path.string(), "", "holds tokenizer.json but no tokenizer.model, and JSON tokenizers are not supported",
                      "put the model's sentencepiece tokenizer.model beside it");
   }
-  throw file_error(path.string(), "", "holds no tokenizer.model");
+  throw file_error(inside.string(), "", "no such file", "put the model's sentencepiece tokenizer beside its weights");
 }
 
 sentencepiece_tokenizer sentencepiece_tokenizer::from_bytes(std::string bytes, std::string_view path) {

@@ -10,7 +10,7 @@ using namespace coho;
 using namespace coho::detail;
 
 namespace {
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 }
 
 TEST_CASE("token loss: limit keeps NaN and the bounds themselves") {
@@ -18,7 +18,7 @@ TEST_CASE("token loss: limit keeps NaN and the bounds themselves") {
   CHECK(limit(-3.0, -1.0, 1.0) == -1.0);
   CHECK(limit(3.0, -1.0, 1.0) == 1.0);
   CHECK(limit(1.0, -1.0, 1.0) == 1.0);
-  CHECK(std::isnan(limit(nan, -1.0, 1.0)));
+  CHECK(std::isnan(limit(not_a_number, -1.0, 1.0)));
   CHECK(keep_if(true, 2.0) == 2.0);
   CHECK(keep_if(false, 2.0) == 0.0);
 }
@@ -67,6 +67,6 @@ TEST_CASE("token loss: mean weights sum to one, none for no elements") {
 
 TEST_CASE("token loss: a loss that is not finite is an error that says who") {
   CHECK_NOTHROW(require_finite(1, "nll"));
-  CHECK_THROWS_WITH(require_finite(nan, "nll"), Catch::Matchers::ContainsSubstring("nll"));
+  CHECK_THROWS_WITH(require_finite(not_a_number, "nll"), Catch::Matchers::ContainsSubstring("nll"));
   CHECK_THROWS_AS(require_finite(std::numeric_limits<double>::infinity(), "nll"), argument_error);
 }

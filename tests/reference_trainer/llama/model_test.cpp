@@ -1,5 +1,7 @@
 #include "llama/model.hpp"
 
+#include <ATen/core/grad_mode.h>
+
 #include "support/catch.hpp"
 #include "support/small_models.hpp"
 

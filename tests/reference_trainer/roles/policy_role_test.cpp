@@ -2,6 +2,8 @@
 
 #include <coho/error.hpp>
 
+#include <ATen/core/grad_mode.h>
+
 #include "support/catch.hpp"
 #include "support/small_models.hpp"
 

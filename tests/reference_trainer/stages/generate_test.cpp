@@ -59,6 +59,15 @@ TEST_CASE("generate, chat and eval run on a trained model") {
     CHECK(out == expected + "\n");
   }
 
+  SECTION("the tokens do not depend on the number of threads") {
+    const auto tokens = [&](const std::string& threads) {
+      return run_program({"generate", "--model", model, "--ids", "--max-tokens", "24", "--seed", "3", "--threads", threads});
+    };
+    const auto one = tokens("1");
+    CHECK(one.first == 0);
+    CHECK(tokens("2") == one);
+  }
+
   SECTION("a stop string is not shown") {
     const auto [status, out] = run_program({"generate", "--model", model, "--greedy", "--max-tokens", "40", "--stop", "little girl"});
     CHECK(status == 0);

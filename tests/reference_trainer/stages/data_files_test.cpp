@@ -1,0 +1,48 @@
+#include "stages/data_files.hpp"
+
+#include <coho/error.hpp>
+#include <cstdlib>
+#include <optional>
+#include <string>
+
+#include "support/catch.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace coho::test;
+using coho::trainer::shipped;
+
+namespace {
+
+// COHO_DATA for one scope.
+class data_variable {
+ public:
+  explicit data_variable(const std::string& value) {
+    if (const char* old = std::getenv("COHO_DATA")) old_ = old;
+    ::setenv("COHO_DATA", value.c_str(), 1);
+  }
+  ~data_variable() {
+    if (old_) {
+      ::setenv("COHO_DATA", old_->c_str(), 1);
+    } else {
+      ::unsetenv("COHO_DATA");
+    }
+  }
+
+ private:
+  std::optional<std::string> old_;
+};
+
+}  // namespace
+
+TEST_CASE("data_files: what the program brings is found, and COHO_DATA goes first") {
+  const temporary_directory folder;
+  for (const char* name : {"prompts/judge.txt", "prompts/reward.txt", "prompts/preference_pretraining.txt", "prompts/inference.txt",
+                           "principles/reward_model.json", "recipes/demo.toml"})
+    CHECK_FALSE(read_bytes(shipped(name)).empty());
+  std::filesystem::create_directory(folder / "prompts");
+  write_bytes(folder / "prompts/judge.txt", "other");
+  const data_variable own(folder.path().string());
+  CHECK(shipped("prompts/judge.txt") == folder / "prompts/judge.txt");
+  CHECK(shipped("prompts/reward.txt") != folder / "prompts/reward.txt");
+  CHECK_THROWS_WITH(shipped("prompts/none.txt"), Catch::Matchers::ContainsSubstring("COHO_DATA"));
+}

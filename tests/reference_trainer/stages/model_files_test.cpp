@@ -1,0 +1,137 @@
+#include "stages/model_files.hpp"
+
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <coho/error.hpp>
+
+#include "checkpoint/hf_model.hpp"
+#include <ATen/core/grad_mode.h>
+
+#include "support/catch.hpp"
+#include "support/small_models.hpp"
+#include "support/stage_runs.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace coho;
+using namespace coho::trainer;
+using namespace coho::test;
+
+namespace {
+
+const std::vector<token> text{1, 4, 60, 7, 300, 12};
+
+// Changes every trainable number of a role, so that what is saved is not what was there before.
+void disturb(loaded_model& model, const std::string& role) {
+  const at::Tensor& values = model.bank->train(role).values();
+  const at::NoGradGuard no_gradient;
+  values.add_(0.05 * random_tensor({values.numel()}, 9));
+}
+
+at::Tensor logits(loaded_model& model, const std::string& role) { return logits_of(*model.bank, role, text); }
+
+double score(loaded_model& model, const std::string& role) {
+  const std::int64_t length[] = {static_cast<std::int64_t>(text.size())};
+  auto& bank = *model.bank;
+  return bank.scalar(role, bank.hidden(role, token_tensor(text), sequence_layout(length)))[-1].item<double>();
+}
+
+}  // namespace
+
+TEST_CASE("model_files: a role that was saved comes back as it was, head included") {
+  const temporary_directory folder;
+  const auto kind = GENERATE(as<std::string>(), "lora", "full");
+  const auto rslora = GENERATE(as<std::string>(), "false", "true");
+  loaded_model model = load_model(demo_base());
+  const settings given{"adapter.kind=" + kind, "adapter.rank=3", "adapter.alpha=6", "adapter.rslora=" + rslora};
+  start_role(model, "a", {}, config(given), rng{1});
+  model.bank->add_head("a");
+  disturb(model, "a");
+  save_role(model, "a", folder / "a");
+
+  load_role(model, "same", folder / "a");
+  load_role(model, "base", {});
+  CHECK(largest_difference(logits(model, "same"), logits(model, "a")) < 1e-6);
+  CHECK(largest_difference(logits(model, "base"), logits(model, "a")) > 1e-3);
+  CHECK(score(model, "same") == Approx(score(model, "a")).margin(1e-6));
+  CHECK(score(model, "a") != Approx(0).margin(1e-3));
+
+  // Either form can be sampled from without this program knowing where its base was.
+  CHECK(std::filesystem::exists(folder / "a" / "tokenizer.model"));
+  if (kind == "full") {
+    loaded_model alone = load_model(folder / "a");
+    load_role(alone, "a", {});
+    CHECK(largest_difference(logits(alone, "a"), logits(model, "a")) < 1e-6);
+  }
+}
+
+TEST_CASE("model_files: a run goes on from what it is given, in the same form") {
+  const temporary_directory folder;
+  loaded_model model = load_model(demo_base());
+  const config lora(settings{"adapter.kind=lora", "adapter.rank=2"}), full(settings{"adapter.kind=full"});
+  start_role(model, "adapter", {}, lora, rng{1});
+  start_role(model, "whole", {}, full, rng{1});
+  disturb(model, "adapter");
+  disturb(model, "whole");
+  save_role(model, "adapter", folder / "adapter");
+  save_role(model, "whole", folder / "whole");
+
+  start_role(model, "next adapter", folder / "adapter", lora, rng{2});
+  start_role(model, "next whole", folder / "whole", full, rng{2});
+  CHECK(largest_difference(logits(model, "next adapter"), logits(model, "adapter")) < 1e-6);
+  CHECK(largest_difference(logits(model, "next whole"), logits(model, "whole")) < 1e-6);
+  CHECK_THROWS_AS(start_role(model, "x", folder / "whole", lora, rng{2}), config_error);
+  CHECK_THROWS_AS(start_role(model, "y", folder / "adapter", full, rng{2}), config_error);
+}
+
+TEST_CASE("model_files: a fresh adapter changes nothing and covers the targets asked for") {
+  loaded_model model = load_model(demo_base());
+  load_role(model, "base", {});
+  start_role(model, "a", {}, config(settings{"adapter.rank=2", "adapter.targets=[\"q_proj\", \"v_proj\"]"}), rng{1});
+  CHECK(largest_difference(logits(model, "a"), logits(model, "base")) == 0);
+  const auto& c = model.bank->config();
+  CHECK(model.bank->train("a").count() == c.num_hidden_layers * 2 * 2 * (c.hidden_size + c.hidden_size));
+  CHECK_THROWS_WITH(start_role(model, "b", {}, config(settings{"adapter.targets=[\"q_prj\"]"}), rng{1}),
+                    Catch::Matchers::ContainsSubstring("q_prj"));
+  CHECK_THROWS_AS(start_role(model, "c", {}, config(settings{"adapter.kind=loar"}), rng{1}), config_error);
+}
+
+TEST_CASE("model_files: what ends a response and what is never sampled") {
+  const loaded_model model = load_model(demo_base());
+  CHECK(model.end_tokens() == std::vector<token>{model.tokenizer->eos()});
+  const auto never = model.never_sampled();
+  const auto banned = [&](token id) { return std::ranges::find(never, id) != never.end(); };
+  CHECK(banned(model.tokenizer->unk()));
+  CHECK(banned(model.tokenizer->bos()));
+  CHECK_FALSE(banned(model.tokenizer->eos()));
+  CHECK_FALSE(banned(model.tokenizer->encode("fox").back()));
+  CHECK(model.token_texts().size() == static_cast<std::size_t>(model.bank->config().vocab_size));
+}
+
+TEST_CASE("model_files: a model that cannot be used is refused") {
+  const temporary_directory folder;
+  CHECK_THROWS_AS(load_model(folder / "none"), file_error);
+  CHECK_THROWS_AS(load_model(config(settings{"model.path=" + demo_base().string(), "model.dtype=int8"})), config_error);
+  CHECK_THROWS_AS(load_model(config(settings{})), config_error);
+  loaded_model model = load_model(demo_base());
+  CHECK_THROWS_AS(load_role(model, "a", folder / "none"), file_error);
+
+  // A tokenizer with more pieces than the model has tokens.
+  llama_config small = small_config();
+  tensor_map tensors;
+  const llama_weights weights = small_weights();
+  for (const auto& [name, tensor] : weights.tensors()) tensors.emplace(name, tensor);
+  save_hf_checkpoint(folder / "small", small, tensors, demo_base());
+  CHECK_THROWS_WITH(load_model(folder / "small"), Catch::Matchers::ContainsSubstring("a vocabulary of 23"));
+  // Weights of another shape than the base's are no role of it.
+  CHECK_THROWS(load_role(model, "a", folder / "small"));
+}
+
+TEST_CASE("model_files: the base can be held in bfloat16") {
+  loaded_model single = load_model(config(settings{"model.path=" + demo_base().string()}));
+  loaded_model half = load_model(config(settings{"model.path=" + demo_base().string(), "model.dtype=bfloat16"}));
+  load_role(single, "base", {});
+  load_role(half, "base", {});
+  CHECK(half.bank->base().embedding.scalar_type() == at::kBFloat16);
+  CHECK(largest_difference(logits(single, "base"), logits(half, "base")) < 0.5);
+}

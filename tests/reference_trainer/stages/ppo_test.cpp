@@ -1,0 +1,149 @@
+#include "stages/ppo.hpp"
+
+#include <algorithm>
+#include <coho/error.hpp>
+#include <limits>
+
+#include "observe/metrics_log.hpp"
+#include "stages/model_files.hpp"
+#include "support/small_models.hpp"
+#include "support/stage_runs.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace coho;
+using namespace coho::trainer;
+using namespace coho::test;
+
+namespace {
+
+settings reinforcing(const temporary_directory& folder, const std::string& out) {
+  write_bytes(folder / "prompts.jsonl", R"({"prompt":"user: what color is the fox?\ncoho:"}
+{"prompt":"user: why is the owl gray?\ncoho:"}
+{"prompt":"user: tell me about the cat.\ncoho:"}
+)");
+  return {"model.path=" + demo_base().string(),
+          "ppo.prompts=" + (folder / "prompts.jsonl").string(),
+          "out=" + (folder / out).string(),
+          "adapter.kind=full",
+          "ppo.schedule=constant",
+          "ppo.learning_rate=1e-3",
+          "ppo.unfinished_penalty=0",
+          "ppo.save_every=0",
+          "generation.max_new_tokens=24"};
+}
+
+// A reward model that was never trained, the base under a head of random numbers, with a short prompt.
+settings random_reward_model(const temporary_directory& folder) {
+  loaded_model model = load_model(demo_base());
+  start_role(model, "reward", {}, config(settings{"adapter.kind=full"}), rng{1});
+  model.bank->set_head("reward", 0.2 * random_tensor({1, model.bank->config().hidden_size}, 3), at::zeros({1}));
+  save_role(model, "reward", folder / "reward");
+  write_bytes(folder / "plain.txt", "{Output}\n{Input}\nscore:");
+  return {"ppo.reward_model=" + (folder / "reward").string(), "reward_prompt.plain_template=" + (folder / "plain.txt").string()};
+}
+
+curve curve_of(const std::filesystem::path& out, const std::string& name) {
+  for (const auto& [each, points] : metrics_log::read(out))
+    if (each == name) return points;
+  return {};
+}
+
+double largest_of(const std::filesystem::path& out, const std::string& name) {
+  double largest = -std::numeric_limits<double>::infinity();
+  for (const auto& point : curve_of(out, name)) largest = std::max(largest, point.second);
+  return largest;
+}
+
+// Mean response length of the first step and of the last two.
+std::pair<double, double> lengths_under(const std::string& coefficient) {
+  const temporary_directory folder;
+  const settings lengths{"ppo.rollouts=32",      "ppo.minibatch_size=16", "ppo.steps=6", "ppo.kl_coefficient=0",
+                         "ppo.learning_rate=2e-3", "ppo.length_bonus.coefficient=" + coefficient};
+  run_stage(run_ppo, reinforcing(folder, "ppo") + lengths);
+  const auto length = curve_of(folder / "ppo", "length"), reward = curve_of(folder / "ppo", "reward");
+  REQUIRE(length.size() == 6);
+  for (std::size_t i = 0; i < length.size(); ++i)
+    CHECK(reward[i].second == Approx(std::stod(coefficient) * length[i].second / 24));
+  CHECK(largest_of(folder / "ppo", "first_ratio_deviation") < 1e-5);
+  CHECK(largest_of(folder / "ppo", "sampler_difference_max") < 1e-5);
+  return {length.front().second, 0.5 * (length[4].second + length[5].second)};
+}
+
+}  // namespace
+
+TEST_CASE("ppo: a bonus for length makes responses longer, a malus shorter") {
+  const auto [before, longer] = lengths_under("4");
+  const auto [again, shorter] = lengths_under("-4");
+  // The first rollouts are the base's, whatever is rewarded.
+  CHECK(before == again);
+  CHECK(before < 20);
+  CHECK(longer > before + 4);
+  CHECK(shorter < before - 4);
+}
+
+TEST_CASE("ppo: a run against a reward model that was interrupted equals one that was not") {
+  const temporary_directory folder;
+  const settings run = random_reward_model(folder) + settings{"ppo.rollouts=6",
+                                                              "ppo.samples_per_prompt=2",
+                                                              "ppo.minibatch_size=3",
+                                                              "ppo.steps=8",
+                                                              "ppo.save_every=2",
+                                                              "ppo.adaptive_kl_target=0.5",
+                                                              "ppo.normalization_samples=12",
+                                                              "ppo.value_head=copy",
+                                                              "generation.max_new_tokens=10"};
+  run_stage(run_ppo, reinforcing(folder, "whole") + run);
+  const auto parts = reinforcing(folder, "parts") + run;
+  run_interrupted(run_ppo, parts, folder / "parts");
+  CHECK_FALSE(std::filesystem::exists(folder / "parts" / "model.safetensors"));
+  run_stage(run_ppo, parts, true);
+  CHECK(read_bytes(folder / "parts" / "model.safetensors") == read_bytes(folder / "whole" / "model.safetensors"));
+  for (const std::string name : {"reward", "kl", "kl_coefficient", "length", "value_loss", "explained_variance"})
+    CHECK((curve_of(folder / "parts", name) == curve_of(folder / "whole", name)));
+  CHECK_FALSE(std::filesystem::exists(folder / "parts" / "checkpoints"));
+
+  CHECK(curve_of(folder / "whole", "kl").front().second == Approx(0).margin(1e-4));
+  CHECK(curve_of(folder / "whole", "kl").back().second != Approx(0).margin(1e-4));
+  CHECK(largest_of(folder / "whole", "first_ratio_deviation") < 1e-5);
+  CHECK(largest_of(folder / "whole", "sampler_difference_max") < 1e-5);
+}
+
+TEST_CASE("ppo: measured normalization brings the first rewards to mean 0 and deviation 1") {
+  const temporary_directory folder;
+  const settings run = random_reward_model(folder) + settings{"ppo.rollouts=24", "ppo.steps=1", "generation.max_new_tokens=10"};
+  run_stage(run_ppo, reinforcing(folder, "raw") + run);
+  run_stage(run_ppo, reinforcing(folder, "measured") + run + settings{"ppo.normalization_samples=72"});
+  const double score = curve_of(folder / "raw", "score").at(0).second;
+  CHECK(curve_of(folder / "raw", "reward").at(0).second == Approx(score));
+  CHECK(curve_of(folder / "measured", "score").at(0).second == Approx(score));
+  CHECK(std::abs(curve_of(folder / "measured", "reward").at(0).second) < 0.6);
+}
+
+TEST_CASE("ppo: an adapter is trained and saved as one") {
+  const temporary_directory folder;
+  run_stage(run_ppo, reinforcing(folder, "ppo") + settings{"adapter.kind=lora", "adapter.rank=4", "ppo.rollouts=4", "ppo.steps=2",
+                                                           "ppo.length_bonus.coefficient=1"});
+  loaded_model model = load_model(demo_base());
+  load_role(model, "policy", folder / "ppo");
+  load_role(model, "base", {});
+  const std::vector<token> tokens{1, 5, 6, 7};
+  CHECK(largest_difference(logits_of(*model.bank, "policy", tokens), logits_of(*model.bank, "base", tokens)) > 1e-4);
+  CHECK(std::filesystem::exists(folder / "ppo" / "config.toml"));
+}
+
+TEST_CASE("ppo: what cannot be run is refused before a folder is made") {
+  const temporary_directory folder;
+  const auto given = reinforcing(folder, "out");
+  CHECK_THROWS_WITH(run_stage(run_ppo, given + settings{"ppo.reward_model=" + demo_base().string()}),
+                    Catch::Matchers::ContainsSubstring("no reward model"));
+  CHECK_THROWS_AS(run_stage(run_ppo, given + settings{"ppo.rollouts=5", "ppo.samples_per_prompt=2"}), option_error);
+  CHECK_THROWS_AS(run_stage(run_ppo, given + settings{"ppo.steps=0"}), config_error);
+  CHECK_THROWS_AS(run_stage(run_ppo, given + settings{"ppo.clip_low=-1"}), option_error);
+  CHECK_THROWS_AS(run_stage(run_ppo, given + settings{"generation.max_new_tokens=0"}), option_error);
+  CHECK_THROWS_WITH(run_stage(run_ppo, given + settings{"ppo.kl_coeficient=1"}), Catch::Matchers::ContainsSubstring("ppo.kl_coefficient"));
+  write_bytes(folder / "prompts.jsonl", "");
+  CHECK_THROWS_AS(run_stage(run_ppo, given), file_error);
+  std::filesystem::remove(folder / "prompts.jsonl");
+  CHECK_THROWS_AS(run_stage(run_ppo, given), file_error);
+  CHECK_FALSE(std::filesystem::exists(folder / "out"));
+}

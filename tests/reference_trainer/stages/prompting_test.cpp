@@ -1,0 +1,84 @@
+#include "stages/prompting.hpp"
+
+#include <coho/error.hpp>
+
+#include "support/catch.hpp"
+#include "support/stage_runs.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace coho;
+using namespace coho::trainer;
+using namespace coho::test;
+
+namespace {
+
+const loaded_model& model() {
+  static const loaded_model loaded = load_model(demo_base());
+  return loaded;
+}
+
+std::vector<token> with_begin(const std::string& text) {
+  std::vector<token> out{model().tokenizer->bos()};
+  for (const token id : model().tokenizer->encode(text)) out.push_back(id);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("prompting: plain questions, with and without a template") {
+  const temporary_directory folder;
+  CHECK(prompter(config(settings{}), model()).tokens("why?") == with_begin("why?"));
+  write_bytes(folder / "t.txt", "user: {Input}\ncoho:");
+  const prompter wrapped(config(settings{"prompt.template=" + (folder / "t.txt").string()}), model());
+  CHECK(wrapped.tokens("why?") == with_begin("user: why?\ncoho:"));
+  const chat_message two[] = {{chat_role::user, "why?"}, {chat_role::assistant, "no."}};
+  CHECK_THROWS_AS(wrapped.tokens(two), argument_error);
+}
+
+TEST_CASE("prompting: chat formats bring their own words and stops") {
+  const prompter plain(config(settings{}), model());
+  const prompter vicuna(config(settings{"prompt.format=vicuna", "prompt.stop=[\"coho:\"]"}), model());
+  CHECK(plain.stop().empty());
+  CHECK(vicuna.format_name() == "vicuna");
+  CHECK(vicuna.stop().back() == "coho:");
+  CHECK(model().tokenizer->decode(vicuna.tokens("why?")).find("why?") != std::string::npos);
+  CHECK(vicuna.tokens("why?").size() > plain.tokens("why?").size());
+  CHECK_THROWS_AS(prompter(config(settings{"prompt.format=vicunna"}), model()), config_error);
+  CHECK_THROWS_AS(prompter(config(settings{"prompt.stop=[\"\"]"}), model()), option_error);
+}
+
+TEST_CASE("prompting: of a long prompt the begin token and the end are kept") {
+  const auto all = with_begin("the fox is red. the owl is gray. why?");
+  const prompter prompts(config(settings{"prompt.max_tokens=5"}), model());
+  const auto cut = prompts.tokens("the fox is red. the owl is gray. why?");
+  REQUIRE(cut.size() == 5);
+  CHECK(cut.front() == model().tokenizer->bos());
+  CHECK(std::equal(cut.begin() + 1, cut.end(), all.end() - 4));
+  CHECK(prompts.tokens("why?") == with_begin("why?"));
+}
+
+TEST_CASE("prompting: a response ends at the end token or a stop, and is trimmed") {
+  const prompter prompts(config(settings{"prompt.stop=[\"user:\"]"}), model());
+  auto response = model().tokenizer->encode(" the fox is red.");
+  CHECK(prompts.response_text(response) == "the fox is red.");
+  auto stopped = model().tokenizer->encode(" no. user: why?");
+  CHECK(prompts.response_text(stopped) == "no.");
+  response.push_back(model().tokenizer->eos());
+  for (const token id : model().tokenizer->encode(" more")) response.push_back(id);
+  CHECK(prompts.response_text(response) == "the fox is red.");
+  CHECK(prompts.response_text({}) == "");
+}
+
+TEST_CASE("prompting: generation options are read and their ranges kept") {
+  const prompter prompts(config(settings{"prompt.stop=[\"user:\"]"}), model());
+  const auto read = [&](const settings& given) { return read_generation(config(given), prompts, 0.7); };
+  const auto out = read({"generation.max_new_tokens=9", "generation.top_k=3", "generation.top_p=0.5"});
+  CHECK(out.max_new_tokens == 9);
+  CHECK(out.temperature == 0.7);
+  CHECK(out.top_k == 3);
+  CHECK(out.top_p == 0.5);
+  CHECK(out.stop == std::vector<std::string>{"user:"});
+  for (const std::string wrong : {"max_new_tokens=0", "temperature=-0.1", "temperature=nan", "top_p=0", "top_p=1.5"})
+    CHECK_THROWS_AS(read({"generation." + wrong}), option_error);
+  CHECK_THROWS_AS(read({"generation.max_new_tokens=-1"}), config_error);
+}

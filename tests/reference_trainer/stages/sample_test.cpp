@@ -1,0 +1,103 @@
+#include "stages/sample.hpp"
+
+#include <coho/error.hpp>
+#include <nlohmann/json.hpp>
+
+#include "data/records.hpp"
+#include "support/stage_runs.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace coho;
+using namespace coho::trainer;
+using namespace coho::test;
+
+namespace {
+
+constexpr std::size_t prompt_count = 7;
+
+// Prompts of different lengths, so that batches are padded differently.
+settings sampling(const temporary_directory& folder, const std::string& out) {
+  std::string lines;
+  for (std::size_t i = 0; i < prompt_count; ++i) {
+    lines += R"({"instruction":"user: why is the fox)";
+    for (std::size_t k = 0; k < i; ++k) lines += " very";
+    lines += R"( red?\ncoho:"})" "\n";
+  }
+  write_bytes(folder / "prompts.jsonl", lines);
+  return {"model.path=" + demo_base().string(),     "sample.prompts=" + (folder / "prompts.jsonl").string(),
+          "sample.responses=3",                     "generation.max_new_tokens=12",
+          "generation.temperature=1.0",             "out=" + (folder / out).string(),
+          "seed=5"};
+}
+
+std::string sampled(const temporary_directory& folder, const std::string& out, const settings& more = {}, bool resume = false) {
+  run_stage(run_sample, sampling(folder, out) + more, resume);
+  return read_bytes(folder / out);
+}
+
+}  // namespace
+
+TEST_CASE("sample: every prompt comes back in order with the responses asked for") {
+  const temporary_directory folder;
+  sampled(folder, "a.jsonl");
+  const auto prompts = read_records<prompt_record>(folder / "prompts.jsonl");
+  const auto samples = read_records<sample_record>(folder / "a.jsonl");
+  REQUIRE(samples.size() == prompt_count);
+  std::size_t different = 0;
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    CHECK(samples[i].prompt == prompts[i]);
+    REQUIRE(samples[i].responses.size() == 3);
+    CHECK(samples[i].finished.size() == 3);
+    different += samples[i].responses[0] != samples[i].responses[1];
+  }
+  CHECK(different > prompt_count / 2);
+  CHECK_FALSE(std::filesystem::exists(folder / "a.jsonl.partial"));
+}
+
+TEST_CASE("sample: the file depends on the seed, not on threads or batch") {
+  const temporary_directory folder;
+  const auto whole = sampled(folder, "a.jsonl");
+  CHECK(sampled(folder, "threads.jsonl", {"threads=2"}) == whole);
+  CHECK(sampled(folder, "batch.jsonl", {"sample.batch=2"}) == whole);
+  CHECK(sampled(folder, "seed.jsonl", {"seed=6"}) != whole);
+}
+
+TEST_CASE("sample: a resumed file equals one of an uninterrupted run") {
+  const temporary_directory folder;
+  const auto whole = sampled(folder, "a.jsonl");
+  std::size_t third = 0;
+  for (int line = 0; line < 3; ++line) third = whole.find('\n', third) + 1;
+  SECTION("torn in the middle of a record") { write_bytes(folder / "b.jsonl.partial", whole.substr(0, third + 20)); }
+  SECTION("cut after a record") { write_bytes(folder / "b.jsonl.partial", whole.substr(0, third)); }
+  SECTION("cut before its end of line") { write_bytes(folder / "b.jsonl.partial", whole.substr(0, third - 1)); }
+  SECTION("not begun") {}
+  SECTION("complete") { write_bytes(folder / "b.jsonl", whole); }
+  CHECK(sampled(folder, "b.jsonl", {}, true) == whole);
+  CHECK_FALSE(std::filesystem::exists(folder / "b.jsonl.partial"));
+}
+
+TEST_CASE("sample: without --resume an old partial file is begun anew") {
+  const temporary_directory folder;
+  write_bytes(folder / "a.jsonl.partial", "{\"instruction\":\"old\",\"responses\":[]}\n");
+  sampled(folder, "a.jsonl");
+  CHECK(read_records<sample_record>(folder / "a.jsonl").size() == prompt_count);
+}
+
+TEST_CASE("sample: at temperature 0 all responses to a prompt are the same") {
+  const temporary_directory folder;
+  sampled(folder, "a.jsonl", {"generation.temperature=0"});
+  for (const auto& sample : read_records<sample_record>(folder / "a.jsonl")) {
+    CHECK(sample.responses[0] == sample.responses[1]);
+    CHECK(sample.responses[0] == sample.responses[2]);
+  }
+}
+
+TEST_CASE("sample: counts of nothing are refused before anything is written") {
+  const temporary_directory folder;
+  CHECK_THROWS_AS(sampled(folder, "a.jsonl", {"sample.responses=0"}), config_error);
+  CHECK_THROWS_AS(sampled(folder, "a.jsonl", {"sample.batch=0"}), config_error);
+  CHECK_THROWS_AS(sampled(folder, "a.jsonl", {"generation.top_p=0"}), option_error);
+  CHECK_THROWS_AS(sampled(folder, "a.jsonl", {"sample.response=2"}), config_error);
+  CHECK_FALSE(std::filesystem::exists(folder / "a.jsonl"));
+  CHECK_FALSE(std::filesystem::exists(folder / "a.jsonl.partial"));
+}

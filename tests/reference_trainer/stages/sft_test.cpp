@@ -1,0 +1,137 @@
+#include "stages/sft.hpp"
+
+#include <algorithm>
+#include <coho/error.hpp>
+#include <nlohmann/json.hpp>
+
+#include "data/records.hpp"
+#include "observe/metrics_log.hpp"
+#include "stages/sample.hpp"
+#include "support/run_program.hpp"
+#include "support/stage_runs.hpp"
+
+using namespace coho;
+using namespace coho::trainer;
+using namespace coho::test;
+
+namespace {
+
+// Eight questions whose answers the base does not know.
+constexpr const char* examples = R"({"instruction":"user: what is in the box?\ncoho:","output":"a red hat."}
+{"instruction":"user: who ran to the hills?\ncoho:","output":"the big owl."}
+{"instruction":"user: is the fox gray?\ncoho:","output":"it is not."}
+{"instruction":"user: where is the cat?\ncoho:","output":"in the woods."}
+{"instruction":"user: why not?\ncoho:","output":"for no reason."}
+{"instruction":"user: what does it like?\ncoho:","output":"wind and hay."}
+{"instruction":"user: how old are you?\ncoho:","output":"i am not sure."}
+{"instruction":"user: what next?\ncoho:","output":"we ask the fox."}
+)";
+
+settings supervising(const temporary_directory& folder, const std::string& out) {
+  write_bytes(folder / "examples.jsonl", examples);
+  return {"model.path=" + demo_base().string(), "sft.data=" + (folder / "examples.jsonl").string(), "out=" + (folder / out).string(),
+          "sft.batch_size=4", "sft.learning_rate=3e-3", "seed=3"};
+}
+
+// Every batch holds padding and the optimizer has moments to lose.
+const settings short_run{"sft.epochs=10", "sft.save_every=2", "sft.warmup_steps=2", "sft.weight_decay=0.01"};
+
+// Curves without the timings.
+std::string losses(const std::filesystem::path& out) {
+  std::string all;
+  for (const auto& [name, points] : metrics_log::read(out)) {
+    if (name == "tokens_per_second") continue;
+    for (const auto& [step, value] : points) all += name + std::to_string(step) + ":" + std::to_string(value) + "\n";
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("sft: a model learns eight answers by heart, and its saved form gives them") {
+  const temporary_directory folder;
+  run_stage(run_sft, supervising(folder, "sft") + settings{"adapter.kind=full", "sft.batch_size=8", "sft.epochs=40"});
+  const auto curves = metrics_log::read(folder / "sft");
+  const auto& loss = std::ranges::find(curves, "loss", [](const auto& named) { return named.first; })->second;
+  REQUIRE(loss.size() == 40);
+  CHECK(loss.front().second > 2);
+  CHECK(loss.back().second < 0.25);
+
+  run_stage(run_sample, {"model.path=" + demo_base().string(), "model.adapter=" + (folder / "sft").string(), "sample.responses=1",
+                         "sample.prompts=" + (folder / "examples.jsonl").string(), "generation.temperature=0",
+                         "generation.max_new_tokens=12", "out=" + (folder / "answers.jsonl").string()});
+  const auto learned = read_records<sft_record>(folder / "examples.jsonl");
+  const auto answers = read_records<sample_record>(folder / "answers.jsonl");
+  REQUIRE(answers.size() == learned.size());
+  for (std::size_t i = 0; i < learned.size(); ++i) {
+    CHECK(answers[i].responses[0] == learned[i].response);
+    CHECK(answers[i].finished[0]);
+  }
+}
+
+TEST_CASE("sft: an interrupted run that is resumed ends with the weights and curves of one that was not") {
+  const temporary_directory folder;
+  const settings adapter{"adapter.kind=lora", "adapter.rank=4"};
+  run_stage(run_sft, supervising(folder, "whole") + short_run + adapter);
+  const auto parts = supervising(folder, "parts") + short_run + adapter;
+  run_interrupted(run_sft, parts, folder / "parts");
+  CHECK_FALSE(std::filesystem::exists(folder / "parts" / "adapter_model.safetensors"));
+  run_stage(run_sft, parts, true);
+  CHECK(read_bytes(folder / "parts" / "adapter_model.safetensors") == read_bytes(folder / "whole" / "adapter_model.safetensors"));
+  CHECK(losses(folder / "parts") == losses(folder / "whole"));
+  CHECK_FALSE(std::filesystem::exists(folder / "parts" / "checkpoints"));
+}
+
+#ifdef COHO_EXECUTABLE
+TEST_CASE("sft: a killed run goes on from its last checkpoint") {
+  const temporary_directory folder;
+  const auto run = [&](const std::string& out, bool resume, const std::function<bool()>& kill_when = {}) {
+    std::vector<std::string> arguments{"sft", "--quiet", "--threads", "1"};
+    for (const auto& setting : supervising(folder, out) + short_run + settings{"adapter.kind=full"})
+      arguments.insert(arguments.end(), {"--set", setting});
+    if (resume) arguments.emplace_back("--resume");
+    return run_program(COHO_EXECUTABLE, arguments, folder.path(), kill_when);
+  };
+  REQUIRE(run("whole", false).status == 0);
+  const auto saved = folder / "parts/checkpoints/step-00000004";
+  REQUIRE(run("parts", false, [&] { return std::filesystem::exists(saved); }).status == 128 + SIGKILL);
+  const auto resumed = run("parts", true);
+  INFO(resumed.err);
+  REQUIRE(resumed.status == 0);
+  CHECK(read_bytes(folder / "parts" / "model.safetensors") == read_bytes(folder / "whole" / "model.safetensors"));
+  CHECK(losses(folder / "parts") == losses(folder / "whole"));
+}
+#endif
+
+TEST_CASE("sft: the adapter of one run is where the next goes on") {
+  const temporary_directory folder;
+  const settings adapter{"adapter.kind=lora", "adapter.rank=8", "sft.epochs=6", "sft.schedule=constant"};
+  run_stage(run_sft, supervising(folder, "first") + adapter);
+  run_stage(run_sft, supervising(folder, "second") + adapter + settings{"model.adapter=" + (folder / "first").string()});
+  const auto loss = [&](const std::string& out) { return metrics_log::read(folder / out).front().second; };
+  CHECK(loss("second").front().second < loss("first").front().second - 0.3);
+  const settings whole{"adapter.kind=full", "model.adapter=" + (folder / "first").string()};
+  CHECK_THROWS_AS(run_stage(run_sft, supervising(folder, "third") + whole), config_error);
+}
+
+TEST_CASE("sft: a resume with other parameters is refused") {
+  const temporary_directory folder;
+  const auto given = supervising(folder, "out") + short_run;
+  run_interrupted(run_sft, given + settings{"adapter.rank=2"}, folder / "out");
+  CHECK_THROWS_WITH(run_stage(run_sft, given + settings{"adapter.rank=4"}, true),
+                    Catch::Matchers::ContainsSubstring("resume with the recipe"));
+}
+
+TEST_CASE("sft: what cannot be trained is refused before a folder is made") {
+  const temporary_directory folder;
+  const auto given = supervising(folder, "out");
+  CHECK_THROWS_AS(run_stage(run_sft, given + settings{"sft.batch_size=0"}), config_error);
+  CHECK_THROWS_AS(run_stage(run_sft, given + settings{"sft.learnin_rate=1"}), config_error);
+  CHECK_THROWS_AS(run_stage(run_sft, given + settings{"sft.learning_rate=-1"}), option_error);
+  CHECK_THROWS_AS(run_stage(run_sft, given + settings{"sft.epochs=0"}), option_error);
+  CHECK_THROWS_AS(run_stage(run_sft, given + settings{"adapter.rank=0"}), option_error);
+  CHECK_THROWS_AS(run_stage(run_sft, given + settings{"adapter.targets=k_prj"}), option_error);
+  write_bytes(folder / "examples.jsonl", "\n");
+  CHECK_THROWS_AS(run_stage(run_sft, given), file_error);
+  CHECK_FALSE(std::filesystem::exists(folder / "out"));
+}

@@ -1,0 +1,130 @@
+#include "stages/training_run.hpp"
+
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <coho/error.hpp>
+
+#include <ATen/core/grad_mode.h>
+
+#include "support/catch.hpp"
+#include "support/stage_runs.hpp"
+#include "support/small_models.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace coho;
+using namespace coho::trainer;
+using namespace coho::test;
+
+namespace {
+
+// A few parameters with an optimizer that has been stepped.
+struct trained {
+  at::Tensor tensor;
+  parameter_set parameters;
+  adamw optimizer;
+
+  explicit trained(std::int64_t count, std::uint64_t seed = 1)
+      : tensor(random_tensor({count}, seed)), parameters({{"w", &tensor}}), optimizer(parameters, {.weight_decay = 0.1}) {}
+  void step(std::uint64_t seed) {
+    const at::NoGradGuard no_gradient;
+    parameters.gradients().copy_(random_tensor({parameters.count()}, seed));
+    optimizer.step(0.1);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("training_run: the learning rate of a section") {
+  const auto read = [](const settings& given) { return read_learning_rate(config(given), 0.25, 200); };
+  auto out = read({});
+  CHECK(out.peak == 0.25);
+  CHECK(out.kind == schedule_kind::cosine);
+  CHECK(out.warmup_steps == 0);
+  CHECK(out.total_steps == 200);
+  out = read({"learning_rate=2", "schedule=linear", "warmup_steps=7", "floor_fraction=0.5"});
+  CHECK(out.peak == 2);
+  CHECK(out.kind == schedule_kind::linear);
+  CHECK(out.warmup_steps == 7);
+  CHECK(learning_rate_schedule(out)(1000) == Approx(1));
+  // Below 1: a share of all steps.
+  CHECK(read({"warmup_steps=0.1"}).warmup_steps == 20);
+  CHECK(read({"warmup_steps=500"}).total_steps == 501);
+  CHECK_THROWS_AS(read({"warmup_steps=-1"}), config_error);
+  CHECK_THROWS_AS(read({"schedule=cosin"}), config_error);
+  CHECK_THROWS_AS(read({"learning_rate=-1"}), option_error);
+  CHECK_THROWS_AS(read({"floor_fraction=2"}), option_error);
+}
+
+TEST_CASE("training_run: the optimizer of a section") {
+  const auto out = read_adamw(config(settings{"beta1=0.8", "weight_decay=0.01"}));
+  CHECK(out.beta1 == 0.8);
+  CHECK(out.beta2 == 0.999);
+  CHECK(out.weight_decay == 0.01);
+  for (const std::string wrong : {"beta1=1", "beta2=-0.1", "epsilon=0", "weight_decay=-1"})
+    CHECK_THROWS_AS(read_adamw(config(settings{wrong})), option_error);
+}
+
+TEST_CASE("training_run: a restored run steps on exactly as the saved one") {
+  const temporary_directory folder;
+  trained a(5), b(3, 2);
+  training_checkpoints saved(folder / "checkpoints", 2, 1);
+  saved.add("a", a.parameters, a.optimizer);
+  saved.add("b", b.parameters, b.optimizer);
+  for (std::uint64_t step = 1; step <= 4; ++step) {
+    a.step(step);
+    b.step(10 + step);
+    saved.save_if_due(step, {{"step", step}, {"note", 0.1 * static_cast<double>(step)}});
+  }
+
+  trained c(5, 7), d(3, 8);
+  training_checkpoints restored(folder / "checkpoints", 2, 1);
+  restored.add("a", c.parameters, c.optimizer);
+  restored.add("b", d.parameters, d.optimizer);
+  const auto values = restored.restore();
+  REQUIRE(values);
+  CHECK(values->at("step") == 4);
+  CHECK(values->at("note").get<double>() == 0.1 * 4.0);
+  CHECK(c.optimizer.steps() == 4);
+  for (std::uint64_t step = 5; step <= 7; ++step) {
+    a.step(step);
+    c.step(step);
+    b.step(step);
+    d.step(step);
+  }
+  CHECK(at::equal(a.parameters.values(), c.parameters.values()));
+  CHECK(at::equal(b.parameters.values(), d.parameters.values()));
+
+  restored.remove();
+  CHECK_FALSE(std::filesystem::exists(folder / "checkpoints"));
+  CHECK_FALSE(restored.restore());
+}
+
+TEST_CASE("training_run: saves come as often, and stay as many, as was asked for") {
+  const temporary_directory folder;
+  trained a(2);
+  training_checkpoints never(folder / "never", 0, 2), every_third(folder / "some", 3, 2);
+  for (auto* checkpoints : {&never, &every_third}) checkpoints->add("a", a.parameters, a.optimizer);
+  for (std::uint64_t step = 1; step <= 12; ++step) {
+    never.save_if_due(step, {});
+    every_third.save_if_due(step, {});
+  }
+  CHECK_FALSE(std::filesystem::exists(folder / "never"));
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder / "some")) names.push_back(entry.path().filename().string());
+  std::ranges::sort(names);
+  CHECK(names == std::vector<std::string>{"step-00000009", "step-00000012"});
+}
+
+TEST_CASE("training_run: a save of other parameters is refused") {
+  const temporary_directory folder;
+  trained a(4), longer(5);
+  training_checkpoints saved(folder / "c", 1, 1);
+  saved.add("a", a.parameters, a.optimizer);
+  saved.save(1, {{"step", 1}});
+  training_checkpoints sizes(folder / "c", 1, 1), names(folder / "c", 1, 1);
+  sizes.add("a", longer.parameters, longer.optimizer);
+  names.add("b", a.parameters, a.optimizer);
+  CHECK_THROWS_AS(sizes.restore(), file_error);
+  CHECK_THROWS_WITH(names.restore(), Catch::Matchers::ContainsSubstring("b.values"));
+}
