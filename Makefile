@@ -51,9 +51,11 @@ demo: build ## SALMON on a tiny model, from judge to policy: demo-out/report.htm
 demo-base: build ## train the base model that the demo starts from, and put it where the repository ships it
 	build/coho demo-base $(DEMO_ARGS)
 
-bench: configure ## build and run the benchmarks
+bench: configure ## build and run the benchmarks: a table of ratios at the end
 	@$(compile) --target coho_bench
-	@set -e; for program in $(BUILD)/bench/bench_*; do echo "== $$program"; $$program $(BENCH_ARGS); done
+	@set -e; export COHO_BENCH_TABLE=$(BUILD)/bench/ratios.txt; : > $$COHO_BENCH_TABLE; \
+	for program in $(BUILD)/bench/bench_*; do echo "== $$program"; $$program $(BENCH_ARGS); done; \
+	echo; cat $$COHO_BENCH_TABLE
 
 amalgamate: ## write single_include/coho/coho.hpp anew
 	@tools/amalgamate

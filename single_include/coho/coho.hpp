@@ -1482,6 +1482,10 @@ struct alignas(64) block {
                   }) {
       if (count == token_block) return x.data() + begin;
     }
+    if (count == token_block) {
+      for (std::size_t k = 0; k < token_block; ++k) data[k] = static_cast<Number>(x[begin + k]);
+      return data;
+    }
     for (std::size_t k = 0; k < count; ++k) data[k] = static_cast<Number>(x[begin + k]);
     std::fill(data + count, data + token_block, Number(0));
     return data;
@@ -1510,6 +1514,35 @@ void store_product(const double* weights, const Number* x, Result* to, std::size
   const auto n = static_cast<Eigen::Index>(count);
   Eigen::Map<Eigen::Array<Result, Eigen::Dynamic, 1>>(to, n) =
       (block_array(weights).head(n) * block_array(x).head(n).template cast<double>()).template cast<Result>();
+}
+
+/// factor·(a_k − b_k) of a whole block, in double. A loop over floats, because Eigen does not vectorise conversions.
+template <class Number>
+void store_difference(double factor, const Number* a, const Number* b, double* to) noexcept {
+  if constexpr (std::is_same_v<Number, double>) {
+    Eigen::Map<Eigen::Array<double, token_block, 1>>{to} = 0.0 + factor * (block_array(a) - block_array(b));
+  } else {
+    for (std::size_t k = 0; k < token_block; ++k)
+      to[k] = 0.0 + factor * (static_cast<double>(a[k]) - static_cast<double>(b[k]));
+  }
+}
+
+/// 0, or NaN when a number of a block is not finite. Four sums at a time: one alone would wait for each addition.
+inline double defect(const double* x) noexcept {
+  constexpr std::size_t part = token_block / 4;
+  const Eigen::Map<const Eigen::Array<double, part, 1>> a(x), b(x + part), c(x + 2 * part), d(x + 3 * part);
+  return ((a - a) + (b - b) + (c - c) + (d - d)).sum();
+}
+
+/// Writes −x_k for the first `count` elements of a block.
+template <class Result>
+void store_negative(const double* x, Result* to, std::size_t count) {
+  if (count == token_block && !std::is_same_v<Result, double>) {
+    for (std::size_t k = 0; k < token_block; ++k) to[k] = static_cast<Result>(0.0 - x[k]);
+  } else {
+    const auto n = static_cast<Eigen::Index>(count);
+    Eigen::Map<Eigen::Array<Result, Eigen::Dynamic, 1>>(to, n) = (0.0 - block_array(x).head(n)).template cast<Result>();
+  }
 }
 
 inline void require_finite(double value, const char* who) {
@@ -1644,6 +1677,19 @@ struct kl_estimate_fn {
       const auto r = detail::host_elements(reference_log_probs);
       detail::check_lengths(p.size(), r.size(), "kl_estimate", "reference_log_probs");
       detail::array_of<number> out(static_cast<Eigen::Index>(p.size()));
+      if constexpr (std::is_same_v<std::remove_cvref_t<decltype(p[0])>, number> &&
+                    std::is_same_v<std::remove_cvref_t<decltype(r[0])>, number>) {
+        // Vectorised; a difference of two floats is the same whether rounded from double or taken in float.
+        const Eigen::Map<const detail::array_of<number>> a(p.data(), out.size()), b(r.data(), out.size());
+        if (estimator == kl_estimator::k1) {
+          out = a - b;
+          return out;
+        }
+        if (std::is_same_v<number, double> && estimator == kl_estimator::k2) {
+          out = number(0.5) * (a - b) * (a - b);
+          return out;
+        }
+      }
       const auto fill = [&, result = out.data()](auto chosen) {
         for (std::size_t t = 0; t < p.size(); ++t) {
           const double d = static_cast<double>(p[t]) - static_cast<double>(r[t]);
@@ -1925,13 +1971,16 @@ class bradley_terry_loss {
     detail::check_lengths(size, targets.size(), "bradley_terry_loss", "targets");
     bradley_terry_result<double, detail::array_of<Result>> result{};
     if constexpr (Gradient) {
-      result.d_preferred.setZero(static_cast<Eigen::Index>(size));
-      result.d_other.setZero(static_cast<Eigen::Index>(size));
+      result.d_preferred.resize(static_cast<Eigen::Index>(size));
+      result.d_other.resize(static_cast<Eigen::Index>(size));
     }
     double correct = 0, pairs = 0;
     for (std::size_t i = 0; i < size; ++i) {
       const double weight = static_cast<double>(weights[i]);
-      if (weight == 0) continue;
+      if (weight == 0) {
+        if constexpr (Gradient) result.d_preferred.data()[i] = result.d_other.data()[i] = Result(0);
+        continue;
+      }
       const auto terms =
           pair(static_cast<double>(preferred[i]), static_cast<double>(other[i]), static_cast<double>(targets[i]));
       result.value += weight * terms.loss;
@@ -2041,13 +2090,13 @@ class nll_loss {
       const std::size_t count = std::min(size - begin, block);
       const double* const log_prob = log_prob_scratch.view(log_probs, begin, count);
       const double* const weight = weight_scratch.view(weights, begin, count);
-      for (std::size_t k = 0; k < block; ++k) terms[k] = detail::keep_if(weight[k] != 0, log_prob[k]);
-      result.value -= detail::dot(weight, terms.data);
-      if constexpr (Gradient) {
-        const auto n = static_cast<Eigen::Index>(count);
-        result.d_log_probs.segment(static_cast<Eigen::Index>(begin), n) =
-            (0.0 - detail::block_array(weight).head(n)).template cast<Result>();
+      double sum = detail::dot(weight, log_prob);
+      if (!std::isfinite(sum)) {  // perhaps by tokens of weight 0
+        for (std::size_t k = 0; k < block; ++k) terms[k] = detail::keep_if(weight[k] != 0, log_prob[k]);
+        sum = detail::dot(weight, terms.data);
       }
+      result.value -= sum;
+      if constexpr (Gradient) detail::store_negative(weight, result.d_log_probs.data() + begin, count);
     }
     detail::require_finite(result.value, "nll_loss");
     return result;
@@ -4400,25 +4449,42 @@ struct shape_rewards_fn {
     Eigen::ArrayXd out(static_cast<Eigen::Index>(policy.size()));
     const double scale = options.whiten ? 1 : options.scale;
     const double factor = scale * options.kl_coefficient;
-    const double kl_limit = options.kl_clip > 0 ? options.kl_clip : std::numeric_limits<double>::infinity();
     const double reward_limit = options.reward_clip > 0 ? options.reward_clip : std::numeric_limits<double>::infinity();
     double broken = 0;  // NaN as soon as anything is not finite
-    detail::with_estimator(options.estimator, [&](auto estimator) {
+    const auto fill = [&](auto estimator, auto limited) {
       constexpr std::size_t block = detail::token_block;
-      detail::block<double> kl, policy_scratch, reference_scratch;
+      using number = std::common_type_t<detail::host_number_t<Policy>, detail::host_number_t<Reference>>;
+      detail::block<number> policy_scratch, reference_scratch;
+      detail::block<double> kl;
       for (std::size_t begin = 0; begin < policy.size(); begin += block) {
         const std::size_t count = std::min(policy.size() - begin, block);
         const auto n = static_cast<Eigen::Index>(count);
-        kl.array() = detail::block_array(policy_scratch.view(policy, begin, count)) -
-                     detail::block_array(reference_scratch.view(reference, begin, count));
+        const number* const p = policy_scratch.view(policy, begin, count);
+        const number* const r = reference_scratch.view(reference, begin, count);
+        double* const to = out.data() + begin;
+        if constexpr (estimator() == kl_estimator::k1 && !limited() && std::is_same_v<Mask, detail::all_real>) {
+          if (count == block) {
+            detail::store_difference(-factor, p, r, to);
+            broken += detail::defect(to);
+            continue;
+          }
+        }
+        detail::store_difference(1, p, r, kl.data);
         if constexpr (!std::is_same_v<Mask, detail::all_real>) {
           for (std::size_t k = 0; k < count; ++k) kl[k] = detail::keep_if(mask[begin + k] != 0, kl[k]);
         }
-        for (std::size_t k = 0; k < block; ++k)
-          kl[k] = detail::limit(detail::kl_of(kl[k], estimator()), -kl_limit, kl_limit);
-        broken += (kl.array() - kl.array()).sum();
-        out.segment(static_cast<Eigen::Index>(begin), n) = 0.0 - factor * kl.array().head(n);
+        if constexpr (estimator() != kl_estimator::k1) {
+          for (std::size_t k = 0; k < block; ++k) kl[k] = detail::kl_of(kl[k], estimator());
+        }
+        if constexpr (limited()) {
+          for (std::size_t k = 0; k < block; ++k) kl[k] = detail::limit(kl[k], -options.kl_clip, options.kl_clip);
+        }
+        broken += detail::defect(kl.data);
+        Eigen::Map<Eigen::ArrayXd>(to, n) = 0.0 - factor * kl.array().head(n);
       }
+    };
+    detail::with_estimator(options.estimator, [&](auto estimator) {
+      options.kl_clip > 0 ? fill(estimator, std::true_type{}) : fill(estimator, std::false_type{});
     });
     for (std::size_t i = 0; i < sequences; ++i) {
       std::size_t end = offsets[i + 1];  // one after the token that is rewarded

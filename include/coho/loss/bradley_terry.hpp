@@ -188,13 +188,16 @@ class bradley_terry_loss {
     detail::check_lengths(size, targets.size(), "bradley_terry_loss", "targets");
     bradley_terry_result<double, detail::array_of<Result>> result{};
     if constexpr (Gradient) {
-      result.d_preferred.setZero(static_cast<Eigen::Index>(size));
-      result.d_other.setZero(static_cast<Eigen::Index>(size));
+      result.d_preferred.resize(static_cast<Eigen::Index>(size));
+      result.d_other.resize(static_cast<Eigen::Index>(size));
     }
     double correct = 0, pairs = 0;
     for (std::size_t i = 0; i < size; ++i) {
       const double weight = static_cast<double>(weights[i]);
-      if (weight == 0) continue;
+      if (weight == 0) {
+        if constexpr (Gradient) result.d_preferred.data()[i] = result.d_other.data()[i] = Result(0);
+        continue;
+      }
       const auto terms =
           pair(static_cast<double>(preferred[i]), static_cast<double>(other[i]), static_cast<double>(targets[i]));
       result.value += weight * terms.loss;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/loss/token_loss.hpp>
@@ -96,13 +97,13 @@ class nll_loss {
       const std::size_t count = std::min(size - begin, block);
       const double* const log_prob = log_prob_scratch.view(log_probs, begin, count);
       const double* const weight = weight_scratch.view(weights, begin, count);
-      for (std::size_t k = 0; k < block; ++k) terms[k] = detail::keep_if(weight[k] != 0, log_prob[k]);
-      result.value -= detail::dot(weight, terms.data);
-      if constexpr (Gradient) {
-        const auto n = static_cast<Eigen::Index>(count);
-        result.d_log_probs.segment(static_cast<Eigen::Index>(begin), n) =
-            (0.0 - detail::block_array(weight).head(n)).template cast<Result>();
+      double sum = detail::dot(weight, log_prob);
+      if (!std::isfinite(sum)) {  // perhaps by tokens of weight 0
+        for (std::size_t k = 0; k < block; ++k) terms[k] = detail::keep_if(weight[k] != 0, log_prob[k]);
+        sum = detail::dot(weight, terms.data);
       }
+      result.value -= sum;
+      if constexpr (Gradient) detail::store_negative(weight, result.d_log_probs.data() + begin, count);
     }
     detail::require_finite(result.value, "nll_loss");
     return result;

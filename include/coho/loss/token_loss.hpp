@@ -85,6 +85,10 @@ struct alignas(64) block {
                   }) {
       if (count == token_block) return x.data() + begin;
     }
+    if (count == token_block) {
+      for (std::size_t k = 0; k < token_block; ++k) data[k] = static_cast<Number>(x[begin + k]);
+      return data;
+    }
     for (std::size_t k = 0; k < count; ++k) data[k] = static_cast<Number>(x[begin + k]);
     std::fill(data + count, data + token_block, Number(0));
     return data;
@@ -113,6 +117,35 @@ void store_product(const double* weights, const Number* x, Result* to, std::size
   const auto n = static_cast<Eigen::Index>(count);
   Eigen::Map<Eigen::Array<Result, Eigen::Dynamic, 1>>(to, n) =
       (block_array(weights).head(n) * block_array(x).head(n).template cast<double>()).template cast<Result>();
+}
+
+/// factor·(a_k − b_k) of a whole block, in double. A loop over floats, because Eigen does not vectorise conversions.
+template <class Number>
+void store_difference(double factor, const Number* a, const Number* b, double* to) noexcept {
+  if constexpr (std::is_same_v<Number, double>) {
+    Eigen::Map<Eigen::Array<double, token_block, 1>>{to} = 0.0 + factor * (block_array(a) - block_array(b));
+  } else {
+    for (std::size_t k = 0; k < token_block; ++k)
+      to[k] = 0.0 + factor * (static_cast<double>(a[k]) - static_cast<double>(b[k]));
+  }
+}
+
+/// 0, or NaN when a number of a block is not finite. Four sums at a time: one alone would wait for each addition.
+inline double defect(const double* x) noexcept {
+  constexpr std::size_t part = token_block / 4;
+  const Eigen::Map<const Eigen::Array<double, part, 1>> a(x), b(x + part), c(x + 2 * part), d(x + 3 * part);
+  return ((a - a) + (b - b) + (c - c) + (d - d)).sum();
+}
+
+/// Writes −x_k for the first `count` elements of a block.
+template <class Result>
+void store_negative(const double* x, Result* to, std::size_t count) {
+  if (count == token_block && !std::is_same_v<Result, double>) {
+    for (std::size_t k = 0; k < token_block; ++k) to[k] = static_cast<Result>(0.0 - x[k]);
+  } else {
+    const auto n = static_cast<Eigen::Index>(count);
+    Eigen::Map<Eigen::Array<Result, Eigen::Dynamic, 1>>(to, n) = (0.0 - block_array(x).head(n)).template cast<Result>();
+  }
 }
 
 inline void require_finite(double value, const char* who) {

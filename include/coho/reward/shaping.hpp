@@ -135,25 +135,42 @@ struct shape_rewards_fn {
     Eigen::ArrayXd out(static_cast<Eigen::Index>(policy.size()));
     const double scale = options.whiten ? 1 : options.scale;
     const double factor = scale * options.kl_coefficient;
-    const double kl_limit = options.kl_clip > 0 ? options.kl_clip : std::numeric_limits<double>::infinity();
     const double reward_limit = options.reward_clip > 0 ? options.reward_clip : std::numeric_limits<double>::infinity();
     double broken = 0;  // NaN as soon as anything is not finite
-    detail::with_estimator(options.estimator, [&](auto estimator) {
+    const auto fill = [&](auto estimator, auto limited) {
       constexpr std::size_t block = detail::token_block;
-      detail::block<double> kl, policy_scratch, reference_scratch;
+      using number = std::common_type_t<detail::host_number_t<Policy>, detail::host_number_t<Reference>>;
+      detail::block<number> policy_scratch, reference_scratch;
+      detail::block<double> kl;
       for (std::size_t begin = 0; begin < policy.size(); begin += block) {
         const std::size_t count = std::min(policy.size() - begin, block);
         const auto n = static_cast<Eigen::Index>(count);
-        kl.array() = detail::block_array(policy_scratch.view(policy, begin, count)) -
-                     detail::block_array(reference_scratch.view(reference, begin, count));
+        const number* const p = policy_scratch.view(policy, begin, count);
+        const number* const r = reference_scratch.view(reference, begin, count);
+        double* const to = out.data() + begin;
+        if constexpr (estimator() == kl_estimator::k1 && !limited() && std::is_same_v<Mask, detail::all_real>) {
+          if (count == block) {
+            detail::store_difference(-factor, p, r, to);
+            broken += detail::defect(to);
+            continue;
+          }
+        }
+        detail::store_difference(1, p, r, kl.data);
         if constexpr (!std::is_same_v<Mask, detail::all_real>) {
           for (std::size_t k = 0; k < count; ++k) kl[k] = detail::keep_if(mask[begin + k] != 0, kl[k]);
         }
-        for (std::size_t k = 0; k < block; ++k)
-          kl[k] = detail::limit(detail::kl_of(kl[k], estimator()), -kl_limit, kl_limit);
-        broken += (kl.array() - kl.array()).sum();
-        out.segment(static_cast<Eigen::Index>(begin), n) = 0.0 - factor * kl.array().head(n);
+        if constexpr (estimator() != kl_estimator::k1) {
+          for (std::size_t k = 0; k < block; ++k) kl[k] = detail::kl_of(kl[k], estimator());
+        }
+        if constexpr (limited()) {
+          for (std::size_t k = 0; k < block; ++k) kl[k] = detail::limit(kl[k], -options.kl_clip, options.kl_clip);
+        }
+        broken += detail::defect(kl.data);
+        Eigen::Map<Eigen::ArrayXd>(to, n) = 0.0 - factor * kl.array().head(n);
       }
+    };
+    detail::with_estimator(options.estimator, [&](auto estimator) {
+      options.kl_clip > 0 ? fill(estimator, std::true_type{}) : fill(estimator, std::false_type{});
     });
     for (std::size_t i = 0; i < sequences; ++i) {
       std::size_t end = offsets[i + 1];  // one after the token that is rewarded

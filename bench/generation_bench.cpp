@@ -1,0 +1,116 @@
+// Tokens a second of the generation engine, decoding and prefilling, on the demo's base model and on a random LLaMA of
+// the shape of stories15M. The floor of a step is what its weights take to read at the bandwidth of a triad over as
+// many bytes, or its products at the speed of a large matrix product, whichever is longer: attention and sampling are
+// free in it.
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <coho/rng.hpp>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "adapters/adapter_bank.hpp"
+#include "generation/engine.hpp"
+#include "machine_limits.hpp"
+#include "stages/data_files.hpp"
+#include "stages/model_files.hpp"
+
+namespace {
+
+using namespace coho::trainer;
+
+std::unique_ptr<adapter_bank> random_model() {
+  llama_config config;
+  config.vocab_size = 32000;
+  config.hidden_size = 288;
+  config.intermediate_size = 768;
+  config.num_hidden_layers = 6;
+  config.num_attention_heads = config.num_key_value_heads = 6;
+  config.head_dim = 48;
+  config.max_position_embeddings = 1024;
+  config.tie_word_embeddings = true;
+  return std::make_unique<adapter_bank>(llama_weights::random(config, coho::rng{1}));
+}
+
+adapter_bank& bank_of(const std::string& model) {
+  static std::map<std::string, std::unique_ptr<adapter_bank>> banks;
+  auto& bank = banks[model];
+  if (!bank) {
+    bank = model == "demo" ? load_model(shipped("demo/base")).bank : random_model();
+    bank->add_base("policy");
+  }
+  return *bank;
+}
+
+/// Numbers in the matrices that every token meets; the head apart, which only predictions need.
+struct matrix_sizes {
+  double linears = 0, head = 0;
+
+  explicit matrix_sizes(const llama_weights& weights) : head(static_cast<double>(weights.head.numel())) {
+    for (const auto& block : weights.blocks) {
+      for (const at::Tensor& linear : block.linears) linears += static_cast<double>(linear.numel());
+    }
+  }
+};
+
+double floor_seconds(double numbers, double products) {
+  const double bytes = sizeof(float) * numbers;
+  return std::max(bytes / coho::bench::triad_bandwidth(static_cast<std::int64_t>(bytes)),
+                  2 * products / coho::bench::matmul_flops());
+}
+
+/// One call of the engine an iteration: `batch` prompts of `prompt_length` tokens, continued by `steps` tokens each.
+void generate(benchmark::State& state, const std::string& model, std::size_t batch, std::size_t prompt_length,
+              std::size_t steps) {
+  adapter_bank& bank = bank_of(model);
+  coho::rng random{2};
+  coho::packed<coho::token> prompts;
+  for (std::size_t i = 0; i < batch; ++i) {
+    std::vector<coho::token> prompt;
+    for (std::size_t t = 0; t < prompt_length; ++t)
+      prompt.push_back(static_cast<coho::token>(random.index(static_cast<std::uint64_t>(bank.config().vocab_size))));
+    prompts.push_back(prompt);
+  }
+  generation_engine engine(bank, "policy");
+  const coho::generation_options options{.max_new_tokens = steps};
+  const auto run = [&] {
+    std::vector<coho::rng> streams;
+    for (std::size_t i = 0; i < batch; ++i) streams.push_back(random.split(i));
+    return engine.generate(prompts, options, {}, streams).responses.total();
+  };
+  for (auto _ : state) benchmark::DoNotOptimize(run());
+
+  const matrix_sizes sizes(bank.base());
+  const auto count = [](std::size_t n) { return static_cast<double>(n); };
+  const double numbers = sizes.linears + sizes.head, bytes = sizeof(float) * numbers;
+  const double first = floor_seconds(numbers, count(batch) * (count(prompt_length) * sizes.linears + sizes.head));
+  state.counters["floor"] = first + count(steps - 1) * floor_seconds(numbers, count(batch) * numbers);
+  state.counters["triad_GB/s"] = coho::bench::triad_bandwidth(static_cast<std::int64_t>(bytes)) / 1e9;
+  state.counters["weights_GB/s"] =
+      benchmark::Counter(bytes * count(steps) / 1e9, benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["tokens/s"] = benchmark::Counter(count(batch) * count(steps > 1 ? steps : prompt_length),
+                                                  benchmark::Counter::kIsIterationInvariantRate);
+}
+
+void add(const std::string& name, const std::string& model, std::size_t batch, std::size_t prompt_length,
+         std::size_t steps) {
+  const auto run = [=](benchmark::State& state) { generate(state, model, batch, prompt_length, steps); };
+  benchmark::RegisterBenchmark(name.c_str(), run)
+      ->Iterations(1)
+      ->Repetitions(3)
+      ->UseRealTime()
+      ->Unit(benchmark::kMillisecond);
+}
+
+[[maybe_unused]] const bool registered = [] {
+  for (const std::size_t batch : {1, 8, 64}) add("decode demo, batch " + std::to_string(batch), "demo", batch, 1, 48);
+  for (const std::size_t batch : {1, 8, 64}) add("decode 15M, batch " + std::to_string(batch), "15M", batch, 1, 16);
+  add("prefill demo, 64 x 64 tokens", "demo", 64, 64, 1);
+  add("prefill 15M, 8 x 256 tokens", "15M", 8, 256, 1);
+  return true;
+}();
+
+}  // namespace
