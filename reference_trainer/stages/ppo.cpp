@@ -97,7 +97,7 @@ void run_ppo(const config& options, stage_context& context) {
   if (!reward_path.empty()) reward_model.emplace(make_reward_role(model, "reward", options));
   const rl_prompt_source source(read_records<prompt_record>(prompts_path), prompts, guidelines, rollouts, samples_per_prompt, context.seed);
   const auto out = context.out_or("ppo");
-  if (!context.begin(options, out)) return;
+  if (!context.begin(options, out) || finished_before(context, out)) return;
   use_threads(context);
 
   parameter_set &policy_parameters = bank.train("policy"), &value_parameters = bank.train("value");

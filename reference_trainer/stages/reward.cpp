@@ -83,7 +83,7 @@ void run_reward(const config& options, stage_context& context) {
   parameter_set& parameters = model.bank->train("reward");
   adamw optimizer(parameters, optimizer_options);
   reward_model_trainer trainer(reward, optimizer, settings);
-  if (!context.begin(options, out)) return;
+  if (!context.begin(options, out) || finished_before(context, out)) return;
   use_threads(context);
   training_checkpoints checkpoints(out / "checkpoints", save_every, keep);
   checkpoints.add("reward", parameters, optimizer);

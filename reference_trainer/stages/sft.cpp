@@ -54,7 +54,7 @@ void train_supervised(loaded_model& model, std::vector<supervised_example> examp
   adamw optimizer(parameters, optimizer_options);
   policy_role policy(*model.bank, "policy");
   supervised_trainer trainer(policy, optimizer, settings);
-  if (!context.begin(options, out)) return;
+  if (!context.begin(options, out) || finished_before(context, out)) return;
   use_threads(context);
   training_checkpoints checkpoints(out / "checkpoints", save_every, keep);
   checkpoints.add("policy", parameters, optimizer);

@@ -38,6 +38,13 @@ adamw_options read_adamw(const config& section) {
 
 void use_threads(const stage_context& context) { at::set_num_threads(static_cast<int>(context.threads)); }
 
+bool finished_before(stage_context& context, const std::filesystem::path& out) {
+  const bool saved = std::filesystem::exists(out / "config.json") || std::filesystem::exists(out / "adapter_config.json");
+  if (!context.resume || !saved || std::filesystem::exists(out / "checkpoints")) return false;
+  context.log(out.string() + ": this run had ended; there is nothing to resume");
+  return true;
+}
+
 std::optional<nlohmann::json> training_checkpoints::restore() {
   const auto newest = latest_step(root_);
   if (!newest) return std::nullopt;

@@ -27,6 +27,10 @@ adamw_options read_adamw(const config& section);
 /// The threads of libtorch's operators as the context says. Operators are deterministic for a given number.
 void use_threads(const stage_context& context);
 
+/// Whether `--resume` finds a run that had ended: its result is there under its final name and no checkpoint is left to go on from.
+/// Says so; the caller has nothing to do.
+bool finished_before(stage_context& context, const std::filesystem::path& out);
+
 /// Weights, moments and counters of a training run in `root/step-N`, so that a resumed run equals one that never stopped.
 class training_checkpoints {
  public:

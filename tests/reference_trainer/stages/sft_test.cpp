@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <coho/error.hpp>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "data/records.hpp"
@@ -134,4 +135,20 @@ TEST_CASE("sft: what cannot be trained is refused before a folder is made") {
   write_bytes(folder / "examples.jsonl", "\n");
   CHECK_THROWS_AS(run_stage(run_sft, given), file_error);
   CHECK_FALSE(std::filesystem::exists(folder / "out"));
+}
+
+TEST_CASE("sft: resuming a run that had ended changes nothing") {
+  const temporary_directory folder;
+  const auto given = supervising(folder, "done") + short_run;
+  run_stage(run_sft, given);
+  const auto written = [&] {
+    std::map<std::string, std::filesystem::file_time_type> out;
+    for (const auto& entry : std::filesystem::directory_iterator(folder / "done"))
+      if (entry.path().filename() != "config.toml") out[entry.path().filename()] = entry.last_write_time();
+    return out;
+  };
+  const auto before = written();
+  CHECK(before.size() > 1);
+  run_stage(run_sft, given, true);
+  CHECK((written() == before));
 }
