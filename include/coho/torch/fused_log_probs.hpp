@@ -18,7 +18,7 @@ struct fused_log_probs_options {
   /// Whether the entropy is wanted as well.
   bool entropy = false;
   /// Most numbers of a block of logits: rows at a time = this / V.
-  std::int64_t block_numbers = std::int64_t{1} << 21;
+  std::int64_t block_numbers = std::int64_t{1} << 23;
 };
 
 struct fused_log_probs_result {
@@ -29,9 +29,17 @@ struct fused_log_probs_result {
 namespace detail {
 
 struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_function> {
-  static at::Tensor logits_of(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& bias, double temperature) {
-    at::Tensor logits = at::matmul(hidden, head.t());
-    if (logits.scalar_type() != at::kFloat && logits.scalar_type() != at::kDouble) logits = logits.to(at::kFloat);
+  // Into a block that is used again: fresh memory for every block would cost more than the arithmetic on it.
+  static at::Tensor logits_of(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& bias, double temperature,
+                              at::Tensor& block) {
+    at::Tensor logits;
+    if (head.scalar_type() == at::kFloat || head.scalar_type() == at::kDouble) {
+      if (!block.defined()) block = at::empty({hidden.size(0), head.size(0)}, head.options().requires_grad(false));
+      logits = block.narrow(0, 0, hidden.size(0));
+      at::mm_out(logits, hidden, head.t());
+    } else {
+      logits = at::matmul(hidden, head.t()).to(at::kFloat);
+    }
     if (temperature != 1.0) logits.mul_(1.0 / temperature);
     if (bias.numel() > 0) logits.add_(bias);
     return logits;
@@ -46,17 +54,24 @@ struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_func
     const auto options = hidden.options().dtype(type);
     at::Tensor log_probs = at::empty({count}, options), normalizer = at::empty({count}, options);
     at::Tensor entropies = entropy ? at::empty({count}, options) : at::empty({0}, options);
+    at::Tensor block;
     for (std::int64_t first = 0; first < count; first += rows) {
       const std::int64_t n = std::min(rows, count - first);
-      const at::Tensor logits = logits_of(hidden.narrow(0, first, n), head, bias, temperature);
-      const at::Tensor lse = at::logsumexp(logits, 1);
+      const at::Tensor logits = logits_of(hidden.narrow(0, first, n), head, bias, temperature, block);
       const at::Tensor chosen = logits.gather(1, targets.narrow(0, first, n).unsqueeze(1)).squeeze(1);
+      const at::Tensor most = logits.amax(1, true);
+      const at::Tensor shifted = logits.sub_(most);
+      at::Tensor sum;
+      if (entropy) {
+        const at::Tensor e = at::exp(shifted);
+        sum = e.sum(1);
+        entropies.narrow(0, first, n).copy_(sum.log() - shifted.mul_(e).sum(1) / sum);
+      } else {
+        sum = shifted.exp_().sum(1);
+      }
+      const at::Tensor lse = sum.log_().add_(most.squeeze(1));
       log_probs.narrow(0, first, n).copy_(chosen - lse);
       normalizer.narrow(0, first, n).copy_(lse);
-      if (entropy) {
-        const at::Tensor p = at::exp(logits - lse.unsqueeze(1));
-        entropies.narrow(0, first, n).copy_(lse - (p * logits).sum(1));
-      }
     }
     context->save_for_backward({hidden, head, targets, normalizer, entropies});
     context->saved_data["bias"] = bias;
@@ -81,25 +96,28 @@ struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_func
     at::Tensor d_hidden, d_head;
     if (hidden_gradient) d_hidden = at::empty_like(hidden);
     if (head_gradient) d_head = at::zeros_like(head);
+    at::Tensor block;
     for (std::int64_t first = 0; first < count; first += rows) {
       const std::int64_t n = std::min(rows, count - first);
       const at::Tensor h = hidden.narrow(0, first, n);
-      at::Tensor log_p = logits_of(h, head, bias, temperature);
+      const at::Tensor log_p = logits_of(h, head, bias, temperature, block);
       log_p.sub_(normalizer.narrow(0, first, n).unsqueeze(1));
-      const at::Tensor p = at::exp(log_p);
       at::Tensor d_logits;
       if (d_entropy.defined() && d_entropy.numel() > 0) {
-        // dH/dz_j = −p_j (log p_j + H)
-        const at::Tensor shifted = log_p.add_(entropies.narrow(0, first, n).unsqueeze(1));
-        d_logits = shifted.mul_(p).mul_(d_entropy.narrow(0, first, n).unsqueeze(1)).neg_();
+        // dH/dz_j = −p_j (log p_j + H); with the −g p_j of the log-probability: −p_j ((log p_j + H) d_H + g)
+        const at::Tensor p = at::exp(log_p);
+        d_logits = log_p.add_(entropies.narrow(0, first, n).unsqueeze(1)).mul_(d_entropy.narrow(0, first, n).unsqueeze(1));
+        if (d_log_probs.defined()) d_logits.add_(d_log_probs.narrow(0, first, n).unsqueeze(1));
+        d_logits.mul_(p).neg_();
+      } else {
+        d_logits = log_p.exp_();
+        if (d_log_probs.defined())
+          d_logits.mul_(d_log_probs.narrow(0, first, n).unsqueeze(1).neg());
+        else
+          d_logits.zero_();
       }
-      if (d_log_probs.defined()) {
-        const at::Tensor g = d_log_probs.narrow(0, first, n).unsqueeze(1);
-        const at::Tensor from_softmax = p * g.neg();
-        d_logits = d_logits.defined() ? d_logits.add_(from_softmax) : from_softmax;
-        d_logits.scatter_add_(1, targets.narrow(0, first, n).unsqueeze(1), g.contiguous());
-      }
-      if (!d_logits.defined()) d_logits = at::zeros_like(p);
+      if (d_log_probs.defined())
+        d_logits.scatter_add_(1, targets.narrow(0, first, n).unsqueeze(1), d_log_probs.narrow(0, first, n).unsqueeze(1).contiguous());
       if (temperature != 1.0) d_logits.mul_(1.0 / temperature);
       d_logits = d_logits.to(head.scalar_type());
       if (hidden_gradient) d_hidden.narrow(0, first, n).copy_(at::matmul(d_logits, head));
