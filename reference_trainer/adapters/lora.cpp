@@ -12,9 +12,9 @@ double lora_options::scale() const {
 }
 
 void lora_options::validate() const {
-  require_option(rank > 0, "lora.rank", rank, "at least 1");
-  require_option(alpha > 0, "lora.alpha", alpha, "above 0");
-  require_option(!targets.empty(), "lora.targets", "[]", "at least one of q, k, v, o, gate, up, down");
+  require_option(rank > 0, "adapter.rank", rank, "at least 1");
+  require_option(alpha > 0, "adapter.alpha", alpha, "above 0");
+  require_option(!targets.empty(), "adapter.targets", "[]", "at least one of q, k, v, o, gate, up, down");
 }
 
 lora_adapter::lora_adapter(const llama_weights& base, const lora_options& options, rng random) : options_(options) {
@@ -25,7 +25,7 @@ lora_adapter::lora_adapter(const llama_weights& base, const lora_options& option
     if (!options.targets.contains(kind)) continue;
     const at::Tensor& weight = base.blocks[i / linear_kinds][kind];
     const std::int64_t in = weight.size(1), out = weight.size(0);
-    require_option(options.rank <= std::min(in, out), "lora.rank", options.rank, "at most the smaller side of each adapted linear");
+    require_option(options.rank <= std::min(in, out), "adapter.rank", options.rank, "at most the smaller side of each adapted linear");
     rng stream = random.split(i);
     const double bound = 1.0 / std::sqrt(static_cast<double>(in));
     at::Tensor a = at::empty({options.rank, in}, at::kFloat);

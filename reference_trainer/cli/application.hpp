@@ -70,6 +70,7 @@ struct subcommand {
   /// Top-level sections of a recipe that it reads; other stages then do not take them for unknown keys.
   std::vector<std::string> sections{};
   std::string group = "Stages";
+  std::string recipe{};  ///< the built-in recipe that it starts from when --config names no other
 };
 
 /// The program: subcommands with the flags that all of them share (--config, --set, --seed, --threads, --out, --resume,

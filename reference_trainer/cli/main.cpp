@@ -1,9 +1,11 @@
+#include <coho/error.hpp>
 #include <coho/version.hpp>
 
 #include "cli/application.hpp"
 #include "demo/demo.hpp"
 #include "stages/aggregate.hpp"
 #include "stages/chat.hpp"
+#include "stages/data_files.hpp"
 #include "stages/evaluate.hpp"
 #include "stages/generate.hpp"
 #include "stages/judge.hpp"
@@ -15,6 +17,11 @@
 int main(int argc, char** argv) {
   using namespace coho::trainer;
   application program("coho", "Self-alignment with principle-following reward models: every stage of SALMON.", coho::version);
+  try {
+    program.add_recipe_folder(shipped("recipes"));
+  } catch (const coho::error&) {
+    // Recipes given by their path still work.
+  }
   program.add(make_sft_command());
   program.add(make_sample_command());
   program.add(make_judge_command());

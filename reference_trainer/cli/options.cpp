@@ -26,6 +26,14 @@ struct config::state {
 
 config::config(std::span<const std::string> overrides) : config(parse("", "", overrides)) {}
 
+config config::clone() const {
+  auto copy = std::make_shared<state>(*state_);
+  copy->read = {};
+  copy->declared.clear();
+  copy->other_sections.clear();
+  return config(std::move(copy), prefix_);
+}
+
 config config::load(const std::filesystem::path& path, std::span<const std::string> overrides) {
   return parse(read_file(path, std::size_t{16} << 20), path.string(), overrides);
 }

@@ -40,6 +40,9 @@ class config {
   static config load(const std::filesystem::path& path, std::initializer_list<std::string> overrides);
   static config parse(std::string_view toml, std::string_view source_name, std::span<const std::string> overrides = {});
 
+  /// The same file and overrides with a state of its own: nothing is declared yet, and `set` leaves this one as it is.
+  config clone() const;
+
   /// One more override, `key=value`; value is TOML, or a bare string where it is not TOML.
   void set(std::string_view key_equals_value);
   /// An override whose value is taken as text, whatever it looks like. `origin` names it in errors ("--model").

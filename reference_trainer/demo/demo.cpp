@@ -12,6 +12,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "cli/report_error.hpp"
 #include "demo/base_training.hpp"
 #include "demo/demo_report.hpp"
 #include "demo/language.hpp"
@@ -69,11 +70,11 @@ nlohmann::json principle_json(const std::string& name, const std::string& defini
 class chain {
  public:
   chain(const config& options, stage_context& context, bool quick, bool from_scratch)
-      : options_(options), context_(context), out_(context.out_or("demo-out")), work_(out_ / "work"), quick_(quick), from_scratch_(from_scratch),
-        recipe_(shipped("recipes/demo.toml")) {
-    pairs_ = quick ? 120 : options.get<std::size_t>("demo.pairs", 1500);
-    held_out_ = quick ? 40 : options.get<std::size_t>("demo.evaluation_pairs", 400);
-    evaluation_prompts_ = quick ? 64 : options.get<std::size_t>("demo.evaluation_prompts", 512);
+      : options_(options), context_(context), out_(context.out_or("demo-out")), work_(out_ / "work"), quick_(quick), from_scratch_(from_scratch) {
+    pairs_ = options.get<std::size_t>("demo.pairs", 1500);
+    held_out_ = options.get<std::size_t>("demo.evaluation_pairs", 400);
+    evaluation_prompts_ = options.get<std::size_t>("demo.evaluation_prompts", 512);
+    if (quick) pairs_ = 120, held_out_ = 40, evaluation_prompts_ = 64;
   }
 
   void operator()() {
@@ -116,7 +117,8 @@ class chain {
     std::vector<std::string> all{"prompt.template=" + quoted(shipped("demo/prompts/inference.txt"))};
     if (quick_) all.insert(all.end(), {"aggregate.repeats=4", "ppo.steps=3", "ppo.rollouts=16", "ppo.minibatch_size=8", "ppo.normalization_samples=32"});
     all.insert(all.end(), overrides.begin(), overrides.end());
-    const config settings = config::load(recipe_, all);
+    config settings = options_.clone();
+    for (const auto& entry : all) settings.set(entry);
     static const std::vector<std::string> sections{"demo", "model", "adapter", "generation", "sample", "judge", "aggregate", "reward", "reward_prompt", "ppo", "prompt"};
     settings.allow_sections(sections);
     stage_context context(name, settings, false, false, context_.quiet);
@@ -247,7 +249,8 @@ class chain {
     loaded_model model = load_model(base_);
     const auto judged = read_records<judgement_record>(work_ / "held_out_judgements.jsonl");
     figures_.set("judge.accuracy", judge_accuracy(judged));
-    const config settings = config::load(recipe_, {"reward_prompt.template=" + quoted(shipped("demo/prompts/reward.txt"))});
+    config settings = options_.clone();
+    settings.set("reward_prompt.template=" + quoted(shipped("demo/prompts/reward.txt")));
     accuracy_ = measure_reward_model(model, work_ / "reward", settings, judged, work_ / "sets_of_two.jsonl", work_ / "sets_of_three.jsonl", context_.seed);
     accuracy_.write(figures_);
 
@@ -294,7 +297,7 @@ class chain {
     std::string missed;
     for (const auto& check : checks)
       if (!check.held) missed += (missed.empty() ? "" : "; ") + check.key + " = " + std::to_string(check.value).substr(0, 6) + ", must be " + check.bound;
-    if (!missed.empty()) throw error("the demo misses a threshold: " + missed);
+    if (!missed.empty()) throw check_failed_error("the demo misses a threshold: " + missed);
   }
 
   fs::path wording_file(std::size_t w) const { return work_ / ("wording-" + std::to_string(w) + ".json"); }
@@ -304,7 +307,7 @@ class chain {
   stage_context& context_;
   fs::path out_, work_;
   bool quick_, from_scratch_;
-  fs::path recipe_, base_;
+  fs::path base_;
   std::size_t pairs_ = 0, held_out_ = 0, evaluation_prompts_ = 0;
   summary figures_;
   std::vector<demo_run> runs_;
@@ -315,6 +318,7 @@ class chain {
 void run_demo(const config& options, stage_context& context) {
   chain demo(options, context, options.get<bool>("demo.short", false), options.get<bool>("demo.from_scratch", false));
   options.mention({"demo.base_steps"});
+  options.check(!context.resume, "--resume", "left out: the demo is made in one go");
   if (!context.begin(options)) return;
   demo();
 }
@@ -336,7 +340,8 @@ subcommand make_demo_command() {
           .flags = {{"--short", "demo.short", "a few steps of everything, for a quick check; thresholds are not checked", "true"},
                     {"--from-scratch", "demo.from_scratch", "train the base model too", "true"}},
           .sections = {"demo"},
-          .group = "Demo"};
+          .group = "Demo",
+          .recipe = "demo"};
 }
 
 subcommand make_demo_base_command() {
@@ -345,7 +350,8 @@ subcommand make_demo_base_command() {
           .run = demo::run_demo_base,
           .flags = {{"--steps", "demo.base_steps", "training steps"}},
           .sections = {"demo"},
-          .group = "Demo"};
+          .group = "Demo",
+          .recipe = "demo"};
 }
 
 }  // namespace coho::trainer

@@ -32,6 +32,7 @@ std::string whole_lines(const std::filesystem::path& path) {
 
 metrics_log::metrics_log(const std::filesystem::path& directory, std::optional<std::int64_t> resume_from) {
   if (directory.empty()) return;
+  if (!resume_from) std::filesystem::remove_all(directory / "tensorboard");  // two runs in one folder would overlay
   board_.emplace(directory / "tensorboard");
   path_ = directory / "metrics.jsonl";
   if (resume_from && std::filesystem::exists(path_)) {

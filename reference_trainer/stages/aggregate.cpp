@@ -14,7 +14,7 @@ namespace coho::trainer {
 namespace {
 
 aggregation_options read_options(const config& section) {
-  auto out = section.choice("preset", "salmon_code", {"paper", "salmon_code"}) == "paper" ? aggregation_options::paper()
+  auto out = section.choice("preset", "paper", {"paper", "salmon_code"}) == "paper" ? aggregation_options::paper()
                                                                                           : aggregation_options::salmon_code();
   out.repeats = section.get<std::size_t>("repeats", out.repeats);
   const auto sizes = section.get<std::vector<double>>("set_sizes", {});
@@ -45,7 +45,7 @@ pair_judgement scores_of(const judgement_record& record, const std::vector<princ
 
 void run_aggregate(const config& options, stage_context& context) {
   const auto input = options.require<std::filesystem::path>("aggregate.judgements", "the file that `coho judge` wrote");
-  const auto principles = load_principles(options.get<std::filesystem::path>("aggregate.principles", shipped("principles/reward_model.json")));
+  const auto principles = load_principles(principle_file(options.get<std::filesystem::path>("aggregate.principles", shipped("principles/reward_model.json"))));
   std::vector<std::vector<principle>> wordings{principles};
   if (const auto files = options.get<std::vector<std::string>>("aggregate.wordings", {}); !files.empty()) {
     wordings.clear();
@@ -96,7 +96,7 @@ void run_aggregate(const config& options, stage_context& context) {
     bar.advance();
   }
   if (writer.count() == 0)
-    throw file_error(input.string(), "", "no pair gives a preference: every score is 0 or gated away", "loosen aggregate's gates, or judge with another model");
+    throw file_error(input.string(), "", "no pair gives a preference: every score is 0 or gated away", "loosen aggregate.require_order_agreement or aggregate.minimum_order_consistency, or judge with another model");
   writer.finish();
   bar.finish(std::to_string(writer.count()) + " preferences, " + std::to_string(dropped) + " draws dropped → " + out.string());
 }

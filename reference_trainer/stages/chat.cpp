@@ -20,7 +20,7 @@ void run_chat(const config& options, stage_context& context) {
   loaded_model model = load_model(options);
   const prompter prompts(options, model);
   load_role(model, "policy", options.get<std::filesystem::path>("chat.adapter", {}));
-  generation_options sampling = read_generation(options, prompts, 0.7);
+  generation_options sampling = read_generation(options, prompts, {.max_new_tokens = 256, .temperature = 0.7});
   sampling.banned = model.never_sampled();
   const auto system = options.get<std::string>("chat.system", "");
   const bool remembers = prompts.format_name() != "plain";

@@ -9,4 +9,8 @@ namespace coho::trainer {
 /// executable (../share/coho), then in the source tree that the program was built from. Throws file_error when it is nowhere.
 std::filesystem::path shipped(std::string_view name);
 
+/// A file of principles by its path, or a shipped one by its name: principle_file("reinforcement"). What is neither comes back as it
+/// is, for the reader's error.
+std::filesystem::path principle_file(const std::filesystem::path& path_or_name);
+
 }  // namespace coho::trainer

@@ -12,6 +12,7 @@
 #include "files/json_file.hpp"
 #include "observe/table.hpp"
 #include "roles/judge_role.hpp"
+#include "stages/data_files.hpp"
 #include "stages/model_files.hpp"
 
 namespace coho::trainer {
@@ -32,14 +33,6 @@ std::size_t winner(const hhh_item& item, std::span<const double> scores, std::ui
 }
 
 nlohmann::json report(const choice_count& count) { return {{"items", count.items}, {"right", count.right}, {"accuracy", count.accuracy()}}; }
-
-std::string default_template() {
-#ifdef COHO_TRAINER_DATA_DIR
-  const std::filesystem::path shipped = std::filesystem::path(COHO_TRAINER_DATA_DIR) / "prompts" / "hhh.txt";
-  if (std::filesystem::exists(shipped)) return shipped.string();
-#endif
-  return {};
-}
 
 }  // namespace
 
@@ -130,7 +123,7 @@ hhh_result score_hhh(std::span<const hhh_item> items, const choice_prompt& promp
 
 void evaluate_hhh(const config& options, stage_context& context) {
   const auto data = options.require<std::filesystem::path>("eval.data", "a BIG-bench task.json, or a folder of them");
-  const auto wording = options.get<std::string>("eval.template", default_template());
+  const auto wording = options.get<std::string>("eval.template", shipped("prompts/hhh.txt").string());
   options.check(!wording.empty(), "eval.template", "given: the question's wording, as prompts/hhh.txt");
   const auto batch = options.get<std::size_t>("eval.batch", 16);
   options.check(batch > 0, "eval.batch", "at least 1");

@@ -16,7 +16,7 @@ namespace coho::trainer {
 
 void run_judge(const config& options, stage_context& context) {
   const auto samples = options.require<std::filesystem::path>("judge.samples", "the file that `coho sample` wrote");
-  const auto principles = load_principles(options.get<std::filesystem::path>("judge.principles", shipped("principles/reward_model.json")));
+  const auto principles = load_principles(principle_file(options.get<std::filesystem::path>("judge.principles", shipped("principles/reward_model.json"))));
   const judge_prompt prompt(load_template(template_kind::judge, options.get<std::filesystem::path>("judge.template", shipped("prompts/judge.txt"))));
   const auto batch = options.get<std::size_t>("judge.batch", 64);
   options.check(batch > 0, "judge.batch", "at least 1");

@@ -137,6 +137,15 @@ void save_role(loaded_model& model, const std::string& role, const std::filesyst
   adapter_bank& bank = *model.bank;
   auto& state = bank.at(role);
   std::filesystem::create_directories(directory);
+  // What an earlier run left in another form would be loaded in place of this one.
+  const auto drop = [&](std::initializer_list<const char*> names) {
+    for (const char* name : names) std::filesystem::remove(directory / name);
+  };
+  if (state.full)
+    drop({"adapter_config.json", "adapter_model.safetensors"});
+  else
+    drop({"config.json", "model.safetensors", "model.safetensors.index.json"});
+  if (!state.head.defined()) drop({head_file});
   if (state.full) {
     llama_config config = bank.config();
     config.torch_dtype = "float32";

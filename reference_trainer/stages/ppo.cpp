@@ -97,7 +97,14 @@ void run_ppo(const config& options, stage_context& context) {
   if (!reward_path.empty()) reward_model.emplace(make_reward_role(model, "reward", options));
   const rl_prompt_source source(read_records<prompt_record>(prompts_path), prompts, guidelines, rollouts, samples_per_prompt, context.seed);
   const auto out = context.out_or("ppo");
-  if (!context.begin(options, out) || finished_before(context, out)) return;
+  if (finished_before(options, context, out)) return;
+  section.check(!reward_path.empty() || section.get<double>("language_bonus", 0.0) != 0 || section.get<double>("length_bonus.coefficient", 0.0) != 0,
+                "reward_model", "given, unless ppo.language_bonus or ppo.length_bonus.coefficient is: there is nothing to learn from");
+  for (const char* key : {"principles", "interventions"})
+    section.check(!reward_path.empty() || section.get<std::string>(key, "").empty(), key, "left out: without a reward model nobody reads it");
+  section.check(!section.get<std::string>("interventions", "").empty() || section.get<std::vector<std::string>>("use_interventions", {}).empty(),
+                "use_interventions", "left out unless ppo.interventions names the file");
+  if (!context.begin(options, out)) return;
   use_threads(context);
 
   parameter_set &policy_parameters = bank.train("policy"), &value_parameters = bank.train("value");
@@ -112,6 +119,7 @@ void run_ppo(const config& options, stage_context& context) {
   const auto decoder = [&](std::span<const token> tokens) { return prompts.response_text(tokens); };
 
   training_checkpoints checkpoints(out / "checkpoints", save_every, keep);
+  if (!context.resume) checkpoints.start_anew();
   checkpoints.add("policy", policy_parameters, policy_optimizer);
   checkpoints.add("value", value_parameters, value_optimizer);
   std::optional<nlohmann::json> saved;
@@ -164,6 +172,8 @@ subcommand make_ppo_command() {
                     {"--policy", "ppo.policy", "folder that policy and reference start from"},
                     {"--reward-model", "ppo.reward_model", "folder of the reward model"},
                     {"--prompts", "ppo.prompts", "file of prompts"},
+                    {"--principles", "ppo.principles", "file of principles, or a shipped one: reinforcement, reward_model"},
+                    {"--interventions", "ppo.interventions", "file of interventions, or a shipped one: interventions"},
                     {"--steps", "ppo.steps", "PPO steps"}},
           .sections = {"model", "ppo", "reward_prompt", "generation", "prompt", "adapter"}};
 }

@@ -8,6 +8,7 @@
 #include <coho/reward/symbolic.hpp>
 
 #include "data/principle_file.hpp"
+#include "stages/data_files.hpp"
 #include "stages/training_run.hpp"
 #include "text/language.hpp"
 
@@ -39,7 +40,7 @@ ppo_options read_ppo_options(const config& options, const stage_context& context
   const config section = options.section("ppo");
   ppo_options out = section.choice("preset", "paper", {"paper", "salmon_code"}) == "paper" ? ppo_options::paper() : ppo_options::salmon_code();
   out.seed = context.seed;
-  out.generation = read_generation(options, prompts, out.generation.temperature);
+  out.generation = read_generation(options, prompts, out.generation);
   out.shaping.kl_coefficient = section.get<double>("kl_coefficient", out.shaping.kl_coefficient);
   out.shaping.estimator = estimator_by_name(section, out.shaping.estimator);
   out.shaping.kl_clip = section.get<double>("kl_clip", out.shaping.kl_clip);
@@ -75,10 +76,11 @@ ppo_options read_ppo_options(const config& options, const stage_context& context
 
 std::function<double(const reward_query&)> read_bonus(const config& section, std::size_t max_new_tokens) {
   std::vector<std::function<double(const reward_query&)>> parts;
+  const bool paper = section.choice("preset", "paper", {"paper", "salmon_code"}) == "paper";
   const double length = section.get<double>("length_bonus.coefficient", 0.0);
   length_bonus_options length_options{.coefficient = length,
                                       .max_response_tokens = section.get<double>("length_bonus.max_response_tokens", static_cast<double>(max_new_tokens)),
-                                      .cap = section.get<double>("length_bonus.cap", std::numeric_limits<double>::infinity())};
+                                      .cap = section.get<double>("length_bonus.cap", paper ? length_bonus_options{}.cap : length_bonus_options::salmon_code().cap)};
   if (length != 0) parts.emplace_back(length_bonus(length_options));
   const double language = section.get<double>("language_bonus", 0.0);
   const auto identifier = section.get<std::string>("language_identifier", "cld2");
@@ -97,7 +99,7 @@ guideline_source::guideline_source(const config& section) {
   const auto interventions = section.get<std::filesystem::path>("interventions", {});
   const auto names = section.get<std::vector<std::string>>("use_interventions", {});
   if (!interventions.empty()) {
-    interventions_ = load_interventions(interventions);
+    interventions_ = load_interventions(principle_file(interventions));
     if (!names.empty()) {
       intervention_set chosen = interventions_.none();
       for (const auto& name : names) chosen = chosen.with(name);
@@ -109,7 +111,7 @@ guideline_source::guideline_source(const config& section) {
   const std::string where = section.choice("intervention_position", "first", {"first", "last", "shuffled"});
   const auto position = where == "first" ? intervention_position::first : where == "last" ? intervention_position::last : intervention_position::shuffled;
   if (path.empty()) return;
-  composer_.emplace(principle_sampler(load_principles(path), {.count = count}), interventions_, position);
+  composer_.emplace(principle_sampler(load_principles(principle_file(path)), {.count = count}), interventions_, position);
 }
 
 std::vector<std::string> guideline_source::operator()(prompt_type type, const rng& step, std::uint64_t prompt_key) const {

@@ -65,10 +65,10 @@ std::string prompter::response_text(std::span<const token> response) const {
   return trimmed(before_stop(text, stop_));
 }
 
-generation_options read_generation(const config& options, const prompter& prompts, double default_temperature) {
-  generation_options out;
-  out.max_new_tokens = options.get<std::size_t>("generation.max_new_tokens", 256);
-  out.temperature = options.get<double>("generation.temperature", default_temperature);
+generation_options read_generation(const config& options, const prompter& prompts, const generation_options& defaults) {
+  generation_options out = defaults;
+  out.max_new_tokens = options.get<std::size_t>("generation.max_new_tokens", defaults.max_new_tokens);
+  out.temperature = options.get<double>("generation.temperature", defaults.temperature);
   out.top_k = options.get<std::size_t>("generation.top_k", 0);
   out.top_p = options.get<double>("generation.top_p", 1.0);
   out.stop = prompts.stop();

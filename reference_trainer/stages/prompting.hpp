@@ -29,7 +29,7 @@ class prompter {
   const std::vector<std::string>& stop() const { return stop_; }
   /// A response as people and reward models see it: up to a stop string or end token, without white space around it.
   std::string response_text(std::span<const token> response) const;
-  /// What the response begins with by the format itself (dromedary's thoughts), else empty.
+  /// "plain", "dromedary", "llama2_chat", "vicuna" or "mistral".
   const std::string& format_name() const { return format_name_; }
 
  private:
@@ -43,6 +43,6 @@ class prompter {
 };
 
 /// `generation.*`: max_new_tokens, temperature, top_k, top_p; stop strings of the prompter. Throws option_error.
-generation_options read_generation(const config& options, const prompter& prompts, double default_temperature = 1.0);
+generation_options read_generation(const config& options, const prompter& prompts, const generation_options& defaults = {.max_new_tokens = 256});
 
 }  // namespace coho::trainer

@@ -73,7 +73,7 @@ void run_reward(const config& options, stage_context& context) {
   settings.loss.centring = section.get<double>("centring", 0.0);
   settings.seed = context.seed;
   const std::uint64_t steps = settings.epochs * ((data.pairs().size() + settings.batch_size - 1) / settings.batch_size);
-  settings.learning_rate = read_learning_rate(section, 3e-5, steps);
+  settings.learning_rate = read_learning_rate(section, 3e-5, steps, "cosine", 0.03);
   adamw_options optimizer_options = read_adamw(section);
   optimizer_options.factors = {{"score.", section.get<double>("head_learning_rate_factor", 1.0)}};
   const auto save_every = section.get<std::uint64_t>("save_every", 0);
@@ -83,9 +83,10 @@ void run_reward(const config& options, stage_context& context) {
   parameter_set& parameters = model.bank->train("reward");
   adamw optimizer(parameters, optimizer_options);
   reward_model_trainer trainer(reward, optimizer, settings);
-  if (!context.begin(options, out) || finished_before(context, out)) return;
+  if (finished_before(options, context, out) || !context.begin(options, out)) return;
   use_threads(context);
   training_checkpoints checkpoints(out / "checkpoints", save_every, keep);
+  if (!context.resume) checkpoints.start_anew();
   checkpoints.add("reward", parameters, optimizer);
   if (context.resume) {
     if (const auto saved = checkpoints.restore()) trainer.restore({.step = saved->at("step").get<std::uint64_t>()});

@@ -8,7 +8,7 @@ namespace coho::trainer {
 ///
 /// Keys: model.path, reward.from (a reward model to go on from), reward.data, reward.limit, reward.evaluation (held-out file),
 /// reward_prompt.*, reward.{learning_rate, head_learning_rate_factor, schedule, warmup_steps,
-/// batch_size, micro_batch_tokens, epochs, gradient_norm_clip, margin, label_smoothing, centring, shuffle_principles, save_every, keep},
+/// batch_size, micro_batch_pairs, epochs, gradient_norm_clip, margin, label_smoothing, centring, save_every, keep},
 /// adapter.*.
 void run_reward(const config& options, stage_context& context);
 subcommand make_reward_command();

@@ -22,7 +22,7 @@ void run_sample(const config& options, stage_context& context) {
   loaded_model model = load_model(options);
   load_role(model, "policy", adapter);
   const prompter prompts(options, model);
-  const generation_options generation = read_generation(options, prompts, 0.7);
+  const generation_options generation = read_generation(options, prompts, {.max_new_tokens = 256, .temperature = 0.7});
   if (!context.begin(options)) return;
   use_threads(context);
   const auto records = read_records<prompt_record>(prompts_path);

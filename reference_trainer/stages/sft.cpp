@@ -54,9 +54,10 @@ void train_supervised(loaded_model& model, std::vector<supervised_example> examp
   adamw optimizer(parameters, optimizer_options);
   policy_role policy(*model.bank, "policy");
   supervised_trainer trainer(policy, optimizer, settings);
-  if (!context.begin(options, out) || finished_before(context, out)) return;
+  if (finished_before(options, context, out) || !context.begin(options, out)) return;
   use_threads(context);
   training_checkpoints checkpoints(out / "checkpoints", save_every, keep);
+  if (!context.resume) checkpoints.start_anew();
   checkpoints.add("policy", parameters, optimizer);
   if (context.resume) {
     if (const auto saved = checkpoints.restore()) trainer.restore({.step = saved->at("step").get<std::uint64_t>()});

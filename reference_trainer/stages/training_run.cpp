@@ -38,9 +38,10 @@ adamw_options read_adamw(const config& section) {
 
 void use_threads(const stage_context& context) { at::set_num_threads(static_cast<int>(context.threads)); }
 
-bool finished_before(stage_context& context, const std::filesystem::path& out) {
+bool finished_before(const config& options, stage_context& context, const std::filesystem::path& out) {
+  options.check_unknown();
   const bool saved = std::filesystem::exists(out / "config.json") || std::filesystem::exists(out / "adapter_config.json");
-  if (!context.resume || !saved || std::filesystem::exists(out / "checkpoints")) return false;
+  if (!context.resume || context.dry_run || !saved || std::filesystem::exists(out / "checkpoints")) return false;
   context.log(out.string() + ": this run had ended; there is nothing to resume");
   return true;
 }

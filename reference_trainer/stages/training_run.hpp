@@ -28,8 +28,8 @@ adamw_options read_adamw(const config& section);
 void use_threads(const stage_context& context);
 
 /// Whether `--resume` finds a run that had ended: its result is there under its final name and no checkpoint is left to go on from.
-/// Says so; the caller has nothing to do.
-bool finished_before(stage_context& context, const std::filesystem::path& out);
+/// Says so; the caller has nothing to do. Refuses unknown keys, and is to be asked before `begin` writes the recipe down.
+bool finished_before(const config& options, stage_context& context, const std::filesystem::path& out);
 
 /// Weights, moments and counters of a training run in `root/step-N`, so that a resumed run equals one that never stopped.
 class training_checkpoints {
@@ -46,6 +46,8 @@ class training_checkpoints {
   }
   /// After the run's result has its final name, the saves are of no more use.
   void remove() const;
+  /// A run that is not resumed starts from nothing: what an abandoned one left here is not its own.
+  void start_anew() const { remove(); }
 
  private:
   struct part {

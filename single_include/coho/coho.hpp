@@ -1358,10 +1358,11 @@ struct adaptive_kl_options {
 /// Proportional control of β in log space (Ziegler et al. 2019, "Fine-Tuning Language Models from Human Preferences",
 /// §2.2):
 ///
-///     e = clip((KL − target) / target, ±error_limit),   β ← β·(1 + e·sequences / horizon)
+///     e = clip((KL − target) / target, ±error_limit),   β ← β·max(1 + e·sequences / horizon, ½)
 ///
-/// Throws option_error at construction; argument_error from `update` when the KL is not finite or the factor is not
-/// positive (more sequences at once than the horizon allows), from `restore` when the state is unusable.
+/// The bound of ½ acts only when one update sees more than 2.5 horizons of sequences (at the default error limit) and keeps β
+/// positive there. Throws option_error at construction; argument_error from `update` when the KL is not finite, from
+/// `restore` when the state is unusable.
 ///
 ///     coho::adaptive_kl_controller controller{{.initial = 0.1, .target = 6, .horizon = 10000}};
 ///     controller.update(mean_sequence_kl, 576);
@@ -1385,11 +1386,7 @@ class adaptive_kl_controller {
     require_argument(sequences >= 0, "adaptive_kl_controller: the number of sequences is negative");
     const double error =
         std::clamp((mean_sequence_kl - options_.target) / options_.target, -options_.error_limit, options_.error_limit);
-    const double factor = 1 + error * sequences / options_.horizon;
-    require_argument(
-        factor > 0,
-        "adaptive_kl_controller: one update of so many sequences would make the coefficient negative; raise horizon");
-    coefficient_ *= factor;
+    coefficient_ *= std::max(1 + error * sequences / options_.horizon, 0.5);
   }
 
   kl_controller_state save() const noexcept { return {coefficient_}; }
@@ -1842,7 +1839,7 @@ class bradley_terry_loss {
       const double p = preferred_scores, o = other_scores;
       return pair(p, o, 1.0).loss;
     } else if constexpr (detail::device_array<Preferred>) {
-      return coho::sum(term(preferred_scores, other_scores, 1.0)) / preferred_scores.numel();
+      return coho::sum(term(preferred_scores, other_scores, 1.0)) / std::max<std::int64_t>(preferred_scores.numel(), 1);
     } else {
       return run<false>(preferred_scores, other_scores, nullptr, nullptr).value;
     }
@@ -1876,7 +1873,7 @@ class bradley_terry_loss {
     static_assert(detail::array_check<Preferred, Other>::passed);
     if constexpr (detail::device_array<Preferred>) {
       const token_weights<Preferred> weights{
-          preferred_scores.new_full(preferred_scores.sizes(), 1.0 / static_cast<double>(preferred_scores.numel()))};
+          preferred_scores.new_full(preferred_scores.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(preferred_scores.numel(), 1)))};
       return on_device(preferred_scores, other_scores, weights, 1.0);
     } else {
       return run<true>(preferred_scores, other_scores, nullptr, nullptr);
@@ -2029,7 +2026,7 @@ class nll_loss {
     if constexpr (detail::floating_scalar<LogProbs>) {
       return -log_probs;
     } else if constexpr (detail::device_array<LogProbs>) {
-      return -coho::sum(log_probs) / log_probs.numel();
+      return -coho::sum(log_probs) / std::max<std::int64_t>(log_probs.numel(), 1);
     } else {
       return run<false>(log_probs, nullptr).value;
     }
@@ -2049,7 +2046,7 @@ class nll_loss {
     static_assert(detail::array_check<LogProbs>::passed);
     if constexpr (detail::device_array<LogProbs>) {
       const token_weights<LogProbs> weights{
-          log_probs.new_full(log_probs.sizes(), 1.0 / static_cast<double>(log_probs.numel()))};
+          log_probs.new_full(log_probs.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(log_probs.numel(), 1)))};
       return value_and_grad(log_probs, weights);
     } else {
       return run<true>(log_probs, nullptr);
@@ -2154,7 +2151,7 @@ class ppo_clip_loss {
     if constexpr (detail::floating_scalar<LogProbs>) {
       return term<std::common_type_t<LogProbs, Old, Advantages>>(log_probs, old_log_probs, advantages);
     } else if constexpr (detail::device_array<LogProbs>) {
-      return coho::sum(term(log_probs, old_log_probs, advantages)) / log_probs.numel();
+      return coho::sum(term(log_probs, old_log_probs, advantages)) / std::max<std::int64_t>(log_probs.numel(), 1);
     } else {
       return run<false>(log_probs, old_log_probs, advantages, nullptr).value;
     }
@@ -2178,7 +2175,7 @@ class ppo_clip_loss {
     if constexpr (detail::device_array<LogProbs>) {
       return on_device(
           log_probs, old_log_probs, advantages,
-          token_weights<LogProbs>{log_probs.new_full(log_probs.sizes(), 1.0 / static_cast<double>(log_probs.numel()))});
+          token_weights<LogProbs>{log_probs.new_full(log_probs.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(log_probs.numel(), 1)))});
     } else {
       return run<true>(log_probs, old_log_probs, advantages, nullptr);
     }
@@ -2235,7 +2232,9 @@ class ppo_clip_loss {
     return ppo_clip_result<detail::value_of<T>, T>{
         coho::sum(weights.values * loss), weights.values * slope,
         coho::sum(coho::where(flat.logical_and(real), ratio.new_ones(ratio.sizes()), 0.0)) / divisor,
-        coho::sum(ratio - 1 - limited) / divisor, tokens};
+        coho::sum(coho::where(abs(limited) < 0.01, limited * limited * (0.5 + limited * (1.0 / 6 + limited / 24)),
+                              ratio - 1 - limited)) / divisor,
+        tokens};
   }
 
   template <bool Gradient, class LogProbs, class Old, class Advantages, class Weights>
@@ -2304,7 +2303,13 @@ class ppo_clip_loss {
         // Where no clip acts, the loss is the unclipped product itself.
         for (std::size_t k = 0; k < block; ++k) held[k] = terms[k] == free[k] ? Number(1) : Number(0);
         flat += static_cast<double>(block) - held.sum();
-        divergence += (ratio.array() - Number(1) - log_ratio.array()).template cast<double>().sum();
+        // r − 1 − log r; its series near 1, where the difference is lost in rounding.
+        for (std::size_t k = 0; k < block; ++k) {
+          const Number l = detail::limit(log_ratio[k], -limit, limit);
+          const Number series = l * l * (Number(0.5) + l * (Number(1.0 / 6) + l * Number(1.0 / 24)));
+          bounded[k] = std::abs(l) < Number(0.01) ? series : ratio[k] - Number(1) - l;
+        }
+        divergence += bounded.sum();
         real += counted.sum();
         for (std::size_t k = 0; k < block; ++k) held[k] = detail::keep_if(std::abs(log_ratio[k]) <= limit, held[k]);
         free.array() *= held.array();
@@ -2367,7 +2372,7 @@ class value_clip_loss {
     if constexpr (detail::floating_scalar<Values>) {
       return term<std::common_type_t<Values, Old, Returns>>(values, old_values, returns);
     } else if constexpr (detail::device_array<Values>) {
-      return coho::sum(term(values, old_values, returns)) / values.numel();
+      return coho::sum(term(values, old_values, returns)) / std::max<std::int64_t>(values.numel(), 1);
     } else {
       return run<false>(values, old_values, returns, nullptr).value;
     }
@@ -2391,7 +2396,7 @@ class value_clip_loss {
     if constexpr (detail::device_array<Values>) {
       return on_device(
           values, old_values, returns,
-          token_weights<Values>{values.new_full(values.sizes(), 1.0 / static_cast<double>(values.numel()))});
+          token_weights<Values>{values.new_full(values.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(values.numel(), 1)))});
     } else {
       return run<true>(values, old_values, returns, nullptr);
     }
@@ -4369,6 +4374,17 @@ struct shaping_options {
             .scale = 10,
             .whitening = {.keep_mean = true, .scope = whiten_scope::all_positions}};
   }
+
+  /// Throws `option_error` for the first option out of its range, named with `prefix` before it.
+  void validate(const std::string& prefix = {}) const {
+    require_option(std::isfinite(kl_coefficient) && kl_coefficient >= 0, prefix + "kl_coefficient", kl_coefficient,
+                   "finite and at least 0");
+    require_option(kl_clip >= 0, prefix + "kl_clip", kl_clip, "0 (off) or greater");
+    require_option(reward_clip >= 0, prefix + "reward_clip", reward_clip, "0 (off) or greater");
+    require_option(std::isfinite(unfinished_penalty), prefix + "unfinished_penalty", unfinished_penalty, "finite");
+    require_option(std::isfinite(scale), prefix + "scale", scale, "finite");
+    require_option(whitening.epsilon > 0, prefix + "whitening.epsilon", whitening.epsilon, "greater than 0");
+  }
 };
 
 struct shape_rewards_fn {
@@ -4424,21 +4440,11 @@ struct shape_rewards_fn {
     return detail::back_to(std::move(shaped), log_probs);
   }
 
-  static void check(const shaping_options& options) {
-    require_option(std::isfinite(options.kl_coefficient) && options.kl_coefficient >= 0, "kl_coefficient",
-                   options.kl_coefficient, "finite and at least 0");
-    require_option(options.kl_clip >= 0, "kl_clip", options.kl_clip, "0 (off) or greater");
-    require_option(options.reward_clip >= 0, "reward_clip", options.reward_clip, "0 (off) or greater");
-    require_option(std::isfinite(options.unfinished_penalty), "unfinished_penalty", options.unfinished_penalty,
-                   "finite");
-    require_option(std::isfinite(options.scale), "scale", options.scale, "finite");
-  }
-
   template <class Rewards, class Policy, class Reference, class Mask, class Communicator>
   static Eigen::ArrayXd run(const Rewards& rewards, const Policy& policy, const Reference& reference, const Mask& mask,
                             std::span<const std::size_t> offsets, std::span<const std::uint8_t> finished,
                             const shaping_options& options, Communicator& ranks) {
-    check(options);
+    options.validate();
     detail::check_lengths(policy.size(), reference.size(), "shape_rewards", "reference_log_probs");
     detail::check_lengths(policy.size(), mask.size(), "shape_rewards", "mask");
     detail::check_offsets(offsets, policy.size(), "shape_rewards");
@@ -4492,6 +4498,9 @@ struct shape_rewards_fn {
         while (end > offsets[i] && mask[end - 1] == 0) --end;
       }
       if (end == offsets[i]) continue;
+      require_argument(!options.whiten || options.whitening.scope == whiten_scope::all_positions || mask[end - 1] != 0,
+                       "shape_rewards: the reward of a sequence lies on padding, which whitening would set to 0; "
+                       "whiten all_positions, or place the reward on the last real token");
       double reward = array_traits<double>::clamp(static_cast<double>(rewards[i]), -reward_limit, reward_limit);
       if (!finished.empty() && finished[i] == 0) {
         reward = options.unfinished == unfinished_mode::add ? reward + options.unfinished_penalty
@@ -5059,6 +5068,7 @@ struct trajectory_batch {
   Eigen::ArrayXd model_scores;         ///< as the reward model gave them, [sequences]
   Eigen::ArrayXd sequence_rewards;     ///< normalised, with bonuses, [sequences]
   Eigen::ArrayXd rewards;              ///< shaped token rewards, [tokens]
+  double shaped_reward_sum = 0;        ///< of all positions, those of padding that hold a reward included
   Eigen::ArrayXd advantages;           ///< [tokens]
   Eigen::ArrayXd returns;              ///< [tokens]
 
@@ -6041,9 +6051,13 @@ struct ppo_options {
   void validate() const {
     const auto finite_from_zero = [](double x) { return std::isfinite(x) && x >= 0; };
     require_option(generation.max_new_tokens > 0, "generation.max_new_tokens", generation.max_new_tokens, "at least 1");
-    require_option(finite_from_zero(generation.temperature), "generation.temperature", generation.temperature,
-                   "finite and at least 0");
-    require_option(generation.top_p > 0 && generation.top_p <= 1, "generation.top_p", generation.top_p, "in (0, 1]");
+    // Ratios and KL are of the tempered softmax over all tokens: what is sampled must be drawn from just that.
+    require_option(std::isfinite(generation.temperature) && generation.temperature > 0, "generation.temperature",
+                   generation.temperature, "greater than 0: a greedy response was not drawn from the policy");
+    require_option(generation.top_p == 1, "generation.top_p", generation.top_p,
+                   "1: a truncated distribution is not the one that is scored");
+    require_option(generation.top_k == 0, "generation.top_k", generation.top_k,
+                   "0 (off): a truncated distribution is not the one that is scored");
     require_option(finite_from_zero(sampler_correction), "sampler_correction", sampler_correction,
                    "finite and at least 0");
     require_option(sampler_correction == 0 || old_log_probs == old_log_prob_source::recomputed, "sampler_correction",
@@ -6053,8 +6067,7 @@ struct ppo_options {
                    normalization.deviation, "greater than 0");
     require_option(finite_from_zero(normalization.clip), "normalization.clip", normalization.clip,
                    "finite and at least 0");
-    require_option(finite_from_zero(shaping.kl_coefficient), "shaping.kl_coefficient", shaping.kl_coefficient,
-                   "finite and at least 0");
+    shaping.validate("shaping.");
     require_option(gae.gamma >= 0 && gae.gamma <= 1, "gae.gamma", gae.gamma, "in [0, 1]");
     require_option(gae.lambda >= 0 && gae.lambda <= 1, "gae.lambda", gae.lambda, "in [0, 1]");
     require_option(advantage_whitening.epsilon > 0, "advantage_whitening.epsilon", advantage_whitening.epsilon,
@@ -6265,6 +6278,7 @@ struct estimate_advantages_fn {
     if (options.whiten_advantages)
       estimate.advantages = whiten(estimate.advantages, mask, options.advantage_whitening, ranks);
     rollouts.rewards = place.collect(rewards);
+    rollouts.shaped_reward_sum = rewards.sum();
     rollouts.returns = place.collect(estimate.returns);
     rollouts.advantages = place.collect(estimate.advantages);
     if (options.sampler_correction > 0) {
@@ -6330,7 +6344,7 @@ void describe_rollouts(const trajectory_batch& r, Communicator& ranks, ppo_stati
                    static_cast<double>(r.tokens()),
                    r.model_scores.sum(),
                    r.sequence_rewards.sum(),
-                   r.rewards.sum(),
+                   r.shaped_reward_sum,
                    kl.sum(),
                    unfinished,
                    difference.sum(),
@@ -6526,6 +6540,8 @@ class ppo_trainer {
     }
     require_option(has_entropy || options_.entropy_coefficient == 0, "entropy_coefficient",
                    options_.entropy_coefficient, "0 for a policy whose forward returns no entropy");
+    require_option(options_.value_warmup_steps == 0 || !same(models_.optimizer, models_.value_optimizer), "value_warmup_steps",
+                   options_.value_warmup_steps, "0 unless the value model has an optimizer of its own");
     if (options_.adaptive_kl) controller_ = adaptive_kl_controller(*options_.adaptive_kl);
   }
 
@@ -6830,6 +6846,7 @@ class reward_model_trainer {
     });
     all_reduce_gradients(ranks_, model_);
     out.step = state_.step;
+    out.epoch = epoch_;
     out.learning_rate = rate_(state_.step);
     out.gradient_norm = clip_gradient_norm(options_.gradient_norm_clip, model_);
     if (!std::isfinite(out.gradient_norm)) {
@@ -6854,8 +6871,8 @@ class reward_model_trainer {
     while (state_.step < end) {
       std::vector<preference_pair> batch;
       for (const std::size_t i : order.batch(state_.step, ranks_.rank(), ranks_.size())) batch.push_back(data[i]);
+      epoch_ = state_.step / order.steps_per_epoch();
       history.push_back(step(batch, callbacks...));
-      history.back().epoch = history.back().step / order.steps_per_epoch();
       if (notify::stop(ranks_, callbacks...)) break;
     }
     return history;
@@ -6919,6 +6936,7 @@ class reward_model_trainer {
   bradley_terry_loss loss_;
   Communicator& ranks_;
   reward_model_state state_;
+  std::uint64_t epoch_ = 0;
 };
 
 }  // namespace coho
@@ -6994,6 +7012,7 @@ class supervised_trainer {
     const auto start = std::chrono::steady_clock::now();
     notify::step_begin(state_.step, callbacks...);
     supervised_statistics out{.step = state_.step, .learning_rate = rate_(state_.step)};
+    out.epoch = epoch_;
     out.weight = total_weight(batch);
     require_argument(out.weight > 0, "a supervised batch has no response token with a weight above 0");
 
@@ -7028,14 +7047,11 @@ class supervised_trainer {
     data_order order(data.size(), options_.batch_size, options_.seed, options_.shuffle);
     std::vector<supervised_statistics> history;
     const std::uint64_t end = options_.epochs * order.steps_per_epoch();
-    auto with_epoch = [&](supervised_statistics s) {
-      s.epoch = s.step / order.steps_per_epoch();
-      return s;
-    };
     while (state_.step < end) {
       std::vector<supervised_example> batch;
       for (const std::size_t i : order.batch(state_.step, ranks_.rank(), ranks_.size())) batch.push_back(data[i]);
-      history.push_back(with_epoch(step(batch, callbacks...)));
+      epoch_ = state_.step / order.steps_per_epoch();
+      history.push_back(step(batch, callbacks...));
       if (notify::stop(ranks_, callbacks...)) break;
     }
     return history;
@@ -7107,6 +7123,7 @@ class supervised_trainer {
   learning_rate_schedule rate_;
   Communicator& ranks_;
   supervised_state state_;
+  std::uint64_t epoch_ = 0;
 };
 
 }  // namespace coho

@@ -43,6 +43,22 @@ TEST_CASE("the error is limited to both sides") {
   CHECK(wide.coefficient() == Approx(1.1));
 }
 
+TEST_CASE("more sequences at once than the horizon halve the coefficient at most and keep it positive") {
+  adaptive_kl_controller controller{{.initial = 0.2, .horizon = 100}};
+  controller.update(0, 240);  // 1 − 0.2·2.4 = 0.52: not limited yet
+  CHECK(controller.coefficient() == Approx(0.2 * 0.52));
+  controller.update(0, 500);  // 1 − 0.2·5 = 0
+  CHECK(controller.coefficient() == Approx(0.1 * 0.52));
+  controller.update(0, 1e9);
+  CHECK(controller.coefficient() == Approx(0.05 * 0.52));
+  for (int step = 0; step < 100; ++step) controller.update(0, 1e6);
+  CHECK(controller.coefficient() > 0);
+  // Upwards there is no such bound.
+  adaptive_kl_controller up{{.initial = 0.2, .horizon = 100}};
+  up.update(1e9, 1000);
+  CHECK(up.coefficient() == Approx(0.2 * 3));
+}
+
 TEST_CASE("in closed loop the KL settles at its target") {
   // A policy whose KL falls as the penalty grows.
   adaptive_kl_controller controller{{.initial = 0.01, .target = 6, .horizon = 2000}};
@@ -77,6 +93,6 @@ TEST_CASE("unusable options and measurements are refused") {
   adaptive_kl_controller controller{{.initial = 0.2, .horizon = 100}};
   CHECK_THROWS_AS(controller.update(not_a_number, 10), coho::argument_error);
   CHECK_THROWS_AS(controller.update(1, -1), coho::argument_error);
-  CHECK_THROWS_AS(controller.update(0, 500), coho::argument_error);  // 1 − 0.2·5 = 0
+  CHECK_THROWS_AS(controller.update(infinity, 10), coho::argument_error);
   CHECK(controller.coefficient() == 0.2);
 }

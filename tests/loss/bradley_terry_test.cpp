@@ -91,6 +91,7 @@ TEST_CASE("mistake 8: parts of a batch of pairs add up") {
 
 TEST_CASE("no pairs, unusable options and lengths") {
   CHECK(bradley_terry_loss{}(Eigen::ArrayXd(), Eigen::ArrayXd()) == 0);
+  CHECK(bradley_terry_loss{}.value_and_grad(Eigen::ArrayXd(), Eigen::ArrayXd()).value == 0);
   CHECK_THROWS_AS(bradley_terry_loss({.margin = not_a_number}), coho::option_error);
   CHECK_THROWS_AS(bradley_terry_loss({.label_smoothing = 0.5}), coho::option_error);
   CHECK_THROWS_AS(bradley_terry_loss({.label_smoothing = -0.1}), coho::option_error);

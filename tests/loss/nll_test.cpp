@@ -39,5 +39,6 @@ TEST_CASE("mistake 9: masked NaN does not reach nll, NaN in a real token is an e
 
 TEST_CASE("nll of nothing is 0, and lengths are checked") {
   CHECK(nll_loss{}(Eigen::ArrayXd()) == 0);
+  CHECK(nll_loss{}.value_and_grad(Eigen::ArrayXd()).value == 0);
   CHECK_THROWS_AS(nll_loss{}(array({-1}), make_token_weights(offsets{0, 2})), coho::argument_error);
 }

@@ -56,6 +56,29 @@ TEST_CASE("mistake 6: at equal log-probs the ratio is exactly 1 and nothing is c
   CHECK(result.value == Approx(-a.cast<double>().mean()).epsilon(1e-12));
 }
 
+TEST_CASE("the approximate KL is never negative, and accurate where the log-ratios are tiny") {
+  const auto kl = [](const auto& log_probs, const auto& old) {
+    return ppo_clip_loss{}.value_and_grad(log_probs, old, old).approximate_kl;
+  };
+  CHECK(kl(std::vector<float>{0.F}, std::vector<float>{-3.01e-5F}) == Approx(0.5 * 3.01e-5 * 3.01e-5).epsilon(1e-3));
+  CHECK(kl(array({0}), array({-1e-9})) == Approx(5e-19).epsilon(1e-6));
+  for (const double scale : {1e-7, 1e-5, 1e-3, 0.02, 1.0}) {
+    const Eigen::ArrayXd x = normals(1000, 4, scale);
+    const Eigen::ArrayXf narrow = x.cast<float>(), zeros = Eigen::ArrayXf::Zero(1000);
+    for (Eigen::Index t = 0; t < 1000; ++t) {
+      const double one = kl(Eigen::ArrayXf(narrow.segment(t, 1)), Eigen::ArrayXf(zeros.head(1)));
+      if (one < 0) FAIL("log-ratio " << narrow[t] << ": " << one);
+    }
+    CHECK(kl(narrow, zeros) == Approx((x.expm1() - x).mean()).epsilon(1e-2 * scale + 2e-3));
+  }
+  // Both sides of the switch from the series, and of the limit to the log-ratio.
+  for (const double x : {-0.0101, -0.0099, 0.0099, 0.0101}) {
+    CHECK(kl(array({x}), array({0})) == Approx(x * x / 2 + x * x * x / 6 + x * x * x * x / 24).epsilon(1e-6));
+  }
+  CHECK(kl(array({25}), array({0})) == Approx(std::exp(20.0) - 21));
+  CHECK(kl(array({-25}), array({0})) == Approx(std::exp(-20.0) + 19));
+}
+
 TEST_CASE("the gradient agrees with central differences, masks and reductions included") {
   // 700 tokens, so that a block border is crossed.
   const Eigen::ArrayXd old = normals(700, 1), p = old + normals(700, 2, 0.3), a = normals(700, 3);

@@ -106,6 +106,34 @@ TEST_CASE("whitening of shaped rewards keeps the mean and takes the place of the
             .isApprox(coho::whiten(shape_rewards(rewards, p, q, slots, all_finished), {.keep_mean = true})));
 }
 
+TEST_CASE("whitening of real tokens refuses a reward on padding instead of losing it") {
+  const Eigen::ArrayXd p = normals(6, 1), q = normals(6, 2), rewards = array({1, 4});
+  const offsets slots{0, 2, 6};
+  const auto shaped = [&](const flags& mask, const shaping_options& options) {
+    return shape_rewards(rewards, p, q, mask, slots, all_finished, options);
+  };
+  const flags whole(6, 1), gap{1, 1, 1, 0, 1, 1}, padded{1, 1, 1, 1, 1, 0};
+  shaping_options options{.placement = coho::reward_placement::last_position, .whiten = true};
+  REQUIRE(options.whitening.scope == coho::whiten_scope::real_tokens);
+  CHECK_THROWS_AS(shaped(padded, options), coho::argument_error);
+  CHECK_NOTHROW(shaped(whole, options));
+  CHECK_NOTHROW(shaped(gap, options));
+  // The message's two ways out, and whitening off.
+  options.whitening.scope = coho::whiten_scope::all_positions;
+  CHECK_NOTHROW(shaped(padded, options));
+  options.whitening.scope = coho::whiten_scope::real_tokens;
+  options.placement = coho::reward_placement::last_real_token;
+  CHECK_NOTHROW(shaped(padded, options));
+  options = {.placement = coho::reward_placement::last_position};
+  CHECK(shaped(padded, options)[5] == 4);
+
+  auto code = shaping_options::salmon_code();
+  CHECK(shaped(padded, code)[5] == Approx(40));
+  code.whiten = true;
+  const Eigen::ArrayXd white = shaped(padded, code);
+  CHECK(white[5] == white.maxCoeff());
+}
+
 TEST_CASE("mistake 9: masked NaN does not reach shaped rewards") {
   const Eigen::ArrayXd shaped = shape_rewards(array({1}), array({-1, not_a_number}), array({-1, infinity}), flags{1, 0},
                                               offsets{0, 2}, all_finished);
@@ -137,4 +165,9 @@ TEST_CASE("shaping names what it cannot use") {
   CHECK_THROWS_AS(shape_rewards(one, two, two, whole, all_finished, {.unfinished_penalty = not_a_number}),
                   coho::option_error);
   CHECK_THROWS_AS(shape_rewards(one, two, two, whole, all_finished, {.scale = infinity}), coho::option_error);
+  CHECK_THROWS_AS(shape_rewards(one, two, two, whole, all_finished, {.whitening = {.epsilon = 0}}), coho::option_error);
+  CHECK_NOTHROW(shaping_options::paper().validate());
+  CHECK_NOTHROW(shaping_options::salmon_code().validate());
+  CHECK_THROWS_WITH(shaping_options{.kl_clip = -1}.validate("shaping."),
+                    Catch::Matchers::ContainsSubstring("shaping.kl_clip"));
 }

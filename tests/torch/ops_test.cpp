@@ -217,3 +217,43 @@ TEST_CASE("results keep the number type of their tensors; weights of an integer 
   CHECK(p.grad().scalar_type() == at::kFloat);
   CHECK(number(p.grad().sum()) == Approx(-1));
 }
+
+TEST_CASE("the losses of no tokens are 0 on tensors, without weights as with them") {
+  const at::Tensor none = at::empty({0}), leaf_of_none = at::empty({0}).set_requires_grad(true);
+  const auto check = [&](const at::Tensor& value, const auto& result, const at::Tensor& gradient) {
+    CHECK(number(value) == 0);
+    CHECK(number(result.value) == 0);
+    CHECK(gradient.numel() == 0);
+    value.backward();
+  };
+  const auto nll = coho::nll_loss{}.value_and_grad(leaf_of_none);
+  check(coho::nll_loss{}(leaf_of_none), nll, nll.d_log_probs);
+  const auto policy = coho::ppo_clip_loss{}.value_and_grad(leaf_of_none, none, none);
+  check(coho::ppo_clip_loss{}(leaf_of_none, none, none), policy, policy.d_log_probs);
+  CHECK(number(policy.clip_fraction) == 0);
+  CHECK(number(policy.approximate_kl) == 0);
+  const auto value = coho::value_clip_loss{}.value_and_grad(leaf_of_none, none, none);
+  check(coho::value_clip_loss{}(leaf_of_none, none, none), value, value.d_values);
+  CHECK(number(value.clip_fraction) == 0);
+  const auto pairs = coho::bradley_terry_loss{}.value_and_grad(leaf_of_none, none);
+  check(coho::bradley_terry_loss{}(leaf_of_none, none), pairs, pairs.d_preferred);
+  CHECK(number(pairs.accuracy) == 0);
+}
+
+TEST_CASE("ppo_clip on tensors: the approximate KL is that of the host, near 0 and beyond the limit") {
+  const auto kl = [](const at::Tensor& log_probs, const at::Tensor& old) {
+    return number(coho::ppo_clip_loss{}.value_and_grad(log_probs, old, at::ones_like(old)).approximate_kl);
+  };
+  CHECK(kl(at::zeros({1}), at::full({1}, -3.01e-5F)) == Approx(0.5 * 3.01e-5 * 3.01e-5).epsilon(1e-3));
+  for (const double difference : {1e-6, -3e-5, 1e-3, -0.0099, 0.0101, -0.5, 3.0, 19.9, -19.9, 20.1, 45.0, -45.0}) {
+    const Eigen::ArrayXd x = array({difference}), zero = array({0}), one = array({1});
+    const double expected = coho::ppo_clip_loss{}.value_and_grad(x, zero, one).approximate_kl;
+    INFO("log-ratio " << difference);
+    CHECK(kl(tensor(x), tensor(zero)) == Approx(expected).epsilon(1e-9));
+    const double in_float = kl(tensor(x, at::kFloat), tensor(zero, at::kFloat));
+    CHECK(in_float > 0);
+    CHECK(in_float == Approx(expected).epsilon(5e-3));
+    const Eigen::ArrayXf narrow = x.cast<float>(), none = zero.cast<float>();
+    CHECK(in_float == Approx(coho::ppo_clip_loss{}.value_and_grad(narrow, none, none).approximate_kl).epsilon(5e-3));
+  }
+}

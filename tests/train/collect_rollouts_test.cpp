@@ -30,8 +30,14 @@ trajectory_batch by_hand() {
   r.old_log_probs = r.recorded_log_probs = Eigen::ArrayXd{{-1.0, -2.0, -0.5}};
   r.reference_log_probs = Eigen::ArrayXd{{-1.5, -1.0, -0.5}};
   r.values = Eigen::ArrayXd{{0.1, 0.2, 0.3}};
-  r.sequence_rewards = Eigen::ArrayXd{{2.0, -1.0}};
+  r.model_scores = r.sequence_rewards = Eigen::ArrayXd{{2.0, -1.0}};
   return r;
+}
+
+double shaped_reward_mean(const trajectory_batch& rollouts) {
+  ppo_statistics statistics;
+  detail::describe_rollouts(rollouts, local, statistics);
+  return statistics.shaped_reward_mean;
 }
 }  // namespace
 
@@ -77,6 +83,7 @@ TEST_CASE("token rewards, returns and advantages by hand") {
   CHECK(r.rewards.isApprox(Eigen::ArrayXd{{-0.05, 0.1 + 2 - 0.5, -1}}));
   CHECK(r.returns.isApprox(Eigen::ArrayXd{{1.55, 1.6, -1}}));
   CHECK(r.advantages.isApprox(Eigen::ArrayXd{{1.45, 1.4, -1.3}}));
+  CHECK(shaped_reward_mean(r) == Approx((1.55 - 1) / 2));
 
   options.whiten_advantages = true;
   estimate_advantages(r, options, 0.1, local);
@@ -92,6 +99,8 @@ TEST_CASE("the padded layout of the released code") {
   estimate_advantages(r, options, 0.1, local);
   // Rewards ×10, KL clamped at 0, the reward in the third slot: the real tokens' own rewards hold only KL.
   CHECK(r.rewards.isApprox(Eigen::ArrayXd{{-0.5, 0, 0}}));
+  // The mean counts what lies on padding: −0.5 + 10·(2 − 6) = −40.5 and 10·(−1).
+  CHECK(shaped_reward_mean(r) == Approx((-40.5 - 10) / 2));
   // It still reaches them by γ = λ = 1: returns 10·(2 − 6) − 0.5, 10·(2 − 6), −10.
   CHECK(r.returns.isApprox(Eigen::ArrayXd{{-40.5, -40, -10}}));
   // Whitened over six slots: −40.6, −40.2, −40 and −10.3, −10, −10.

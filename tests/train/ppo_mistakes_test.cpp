@@ -3,6 +3,7 @@
 #include <cmath>
 #include <functional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include <coho/toy/vocabulary_tokenizer.hpp>
@@ -147,6 +148,18 @@ TEST_CASE("mistake 5: policy and reference are compared under one distribution")
   options.generation.temperature = 0.7;
   options.generation.banned = {};
   CHECK_THROWS_AS(rollouts_of(world, world.policy, options, 4), argument_error);
+
+  // So is a truncated one, before anything is sampled, whatever the policy would make of it.
+  options.generation.banned = {2};
+  for (const auto& [top_p, top_k, temperature] :
+       {std::tuple{0.9, std::size_t{0}, 0.7}, {1.0, std::size_t{2}, 0.7}, {1.0, std::size_t{0}, 0.0}}) {
+    auto truncated = options;
+    truncated.generation.top_p = top_p;
+    truncated.generation.top_k = top_k;
+    truncated.generation.temperature = temperature;
+    CHECK_THROWS_AS(world.trainer(truncated), option_error);
+  }
+  CHECK_NOTHROW(rollouts_of(world, world.policy, options, 4));
 }
 
 TEST_CASE("mistake 6: the ratios of the first minibatch are 1") {

@@ -2,7 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
+#include <utility>
 #include <vector>
+
+#include <coho/toy/sgd.hpp>
 
 #include "support/catch.hpp"
 #include "support/small_world.hpp"
@@ -29,6 +33,38 @@ double distance_after_training(kl_estimator estimator) {
 }
 
 double largest_difference(const Eigen::MatrixXd& a, const Eigen::MatrixXd& b) { return (a - b).cwiseAbs().maxCoeff(); }
+
+struct keep_rollouts {
+  trajectory_batch seen{};
+  void on_rollouts(const trajectory_batch& rollouts) { seen = rollouts; }
+};
+
+/// What the only update of one PPO step hands to the optimizer.
+struct gradients_of {
+  Eigen::MatrixXd policy;
+  Eigen::VectorXd value;
+  ppo_statistics statistics;
+  trajectory_batch rollouts;
+
+  template <class Change>
+  explicit gradients_of(Change change) {
+    small_world world;
+    auto options = small_world::options();
+    options.epochs = 1;
+    change(options);
+    keep_rollouts keep;
+    statistics = world.trainer(options).step(small_world::prompts(24), keep);
+    policy = world.policy.gradient;
+    value = world.value.gradient;
+    rollouts = keep.seen;
+  }
+};
+
+double entropy_after_prompt(const toy::tabular_policy& policy) {
+  const std::vector<token> prompt{small_world::prompt};
+  const Eigen::ArrayXd p = policy.probabilities(policy.contexts().after(prompt));
+  return -(p * p.log()).sum();
+}
 
 }  // namespace
 
@@ -201,6 +237,95 @@ TEST_CASE("the value model warms up alone") {
   CHECK(world.value.table.cwiseAbs().maxCoeff() > 0);
   trainer.step(small_world::prompts(16));
   CHECK(world.policy.logits != world.initial.logits);
+}
+
+TEST_CASE("a warm-up of the value model needs an optimizer of its own") {
+  small_world world;
+  auto options = small_world::options();
+  options.value_warmup_steps = 1;
+  CHECK_THROWS_AS(world.trainer(options), option_error);
+  CHECK_THROWS_WITH(world.trainer(options), Catch::Matchers::ContainsSubstring("value_warmup_steps"));
+  options.value_warmup_steps = 0;
+  CHECK_NOTHROW(world.trainer(options));
+}
+
+TEST_CASE("an entropy coefficient raises the entropy where there is no advantage") {
+  const auto step = [](double coefficient, small_world& world) {
+    auto options = small_world::options();
+    options.shaping.kl_coefficient = 0;
+    options.whiten_advantages = false;
+    options.entropy_coefficient = coefficient;
+    const auto no_reward = [](std::span<const reward_query> queries) { return std::vector<double>(queries.size()); };
+    keep_rollouts keep;
+    world.trainer(no_reward, options).step(small_world::prompts(64), keep);
+    CHECK((keep.seen.advantages == 0.0).all());
+  };
+  small_world idle, pushed;
+  const double before = entropy_after_prompt(idle.policy);
+  step(0, idle);
+  CHECK(entropy_after_prompt(idle.policy) == before);
+  step(0.1, pushed);
+  CHECK(entropy_after_prompt(pushed.policy) > before + 1e-4);
+}
+
+TEST_CASE("the value coefficient scales the value gradient, and that alone") {
+  const gradients_of one([](auto& o) { o.value_coefficient = 1; }), three([](auto& o) { o.value_coefficient = 3; });
+  REQUIRE(one.value.norm() > 0.01);
+  CHECK(three.value.isApprox(3 * one.value, 1e-12));
+  CHECK(three.policy == one.policy);
+  // At V = 0 the gradient of ½ (V − R)² is −R, averaged over the tokens; all first tokens share the prompt's context.
+  small_world world;
+  const std::vector<token> prompt{small_world::prompt};
+  double expected = 0;
+  for (std::size_t i = 0; i < one.rollouts.size(); ++i) {
+    expected -= one.rollouts.returns(static_cast<Eigen::Index>(one.rollouts.batch.responses.offsets[i]));
+  }
+  CHECK(one.value(static_cast<Eigen::Index>(world.policy.contexts().after(prompt))) ==
+        Approx(expected / static_cast<double>(one.rollouts.tokens())));
+}
+
+TEST_CASE("gradients are clipped jointly or each model's alone") {
+  const gradients_of raw([](auto&) {});
+  const double clip = 0.5 * std::min(raw.policy.norm(), raw.value.norm());
+  REQUIRE(clip > 0);
+  const gradients_of joint([&](auto& o) { o.gradient_norm_clip = clip; });
+  const gradients_of separate([&](auto& o) {
+    o.gradient_norm_clip = clip;
+    o.joint_gradient_norm = false;
+  });
+  CHECK(separate.policy.norm() == Approx(clip));
+  CHECK(separate.value.norm() == Approx(clip));
+  CHECK(std::hypot(joint.policy.norm(), joint.value.norm()) == Approx(clip));
+  CHECK(joint.policy.norm() / joint.value.norm() == Approx(raw.policy.norm() / raw.value.norm()));
+  // What is reported is the norm before clipping.
+  for (const auto* g : {&raw, &joint, &separate}) {
+    CHECK(g->statistics.gradient_norm == Approx(std::hypot(raw.policy.norm(), raw.value.norm())));
+  }
+}
+
+TEST_CASE("the learning-rate factor scales the step of the value model's own optimizer") {
+  const auto after = [](double factor) {
+    small_world world;
+    toy::sgd policy_optimizer{world.policy};
+    toy::sgd value_optimizer{world.value};
+    auto options = small_world::options();
+    options.epochs = 1;
+    options.value_learning_rate_factor = factor;
+    ppo_trainer trainer{ppo_models{.policy = world.policy,
+                                   .reference = world.initial,
+                                   .value = world.value,
+                                   .reward = small_world::reward,
+                                   .optimizer = policy_optimizer,
+                                   .value_optimizer = value_optimizer},
+                        options};
+    trainer.step(small_world::prompts(16));
+    CHECK(world.value.table.isApprox(-0.02 * factor * world.value.gradient, 1e-12));
+    return std::pair{world.policy.logits, world.value.table};
+  };
+  const auto one = after(1), five = after(5);
+  REQUIRE(one.second.norm() > 0);
+  CHECK(five.second.isApprox(5 * one.second, 1e-12));
+  CHECK(five.first == one.first);
 }
 
 TEST_CASE("the adaptive controller follows the KL and is kept by save and restore") {

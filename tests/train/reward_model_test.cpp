@@ -1,6 +1,7 @@
 #include <coho/train/reward_model.hpp>
 
 #include <cmath>
+#include <cstdint>
 #include <vector>
 
 #include <coho/rng.hpp>
@@ -154,6 +155,22 @@ TEST_CASE("mistake 11: a resumed reward model run equals an uninterrupted one") 
   second.restore(first.save());
   CHECK(second.fit(data.pairs).size() == 7);
   CHECK(again.weights == trained(options, data.pairs));
+}
+
+TEST_CASE("reward-model callbacks see the epoch") {
+  const preferences data(5);
+  std::vector<std::uint64_t> seen;
+  struct {
+    std::vector<std::uint64_t>& seen;
+    void on_step_end(const reward_model_statistics& s) { seen.push_back(s.epoch); }
+  } callback{seen};
+  auto reward = model();
+  toy::sgd optimizer(reward);
+  reward_model_trainer trainer(reward, optimizer, {.batch_size = 2, .epochs = 3});
+  const auto history = trainer.fit(data.pairs, callback);
+  CHECK(seen == std::vector<std::uint64_t>{0, 0, 0, 1, 1, 1, 2, 2, 2});
+  REQUIRE(history.size() == seen.size());
+  for (std::size_t i = 0; i < seen.size(); ++i) CHECK(history[i].epoch == seen[i]);
 }
 
 TEST_CASE("the driver asks for no more than the concepts") {

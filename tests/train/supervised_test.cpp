@@ -1,6 +1,7 @@
 #include <coho/train/supervised.hpp>
 
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <vector>
 
@@ -141,6 +142,21 @@ TEST_CASE("mistake 11: a resumed run equals an uninterrupted one, data order inc
   CHECK(rest.front().step == 5);
   CHECK(rest.front().epoch == 1);
   CHECK(again.logits == trained(options, data));
+}
+
+TEST_CASE("supervised callbacks see the epoch") {
+  std::vector<std::uint64_t> seen;
+  struct {
+    std::vector<std::uint64_t>& seen;
+    void on_step_end(const supervised_statistics& s) { seen.push_back(s.epoch); }
+  } callback{seen};
+  toy::tabular_policy policy(language);
+  toy::sgd optimizer(policy);
+  supervised_trainer trainer(policy, optimizer, {.batch_size = 2, .epochs = 3});
+  const auto history = trainer.fit(some_examples(), callback);
+  CHECK(seen == std::vector<std::uint64_t>{0, 0, 0, 1, 1, 1, 2, 2, 2});
+  REQUIRE(history.size() == seen.size());
+  for (std::size_t i = 0; i < seen.size(); ++i) CHECK(history[i].epoch == seen[i]);
 }
 
 TEST_CASE("the number of ranks does not change supervised training") {

@@ -56,10 +56,11 @@ struct adaptive_kl_options {
 /// Proportional control of β in log space (Ziegler et al. 2019, "Fine-Tuning Language Models from Human Preferences",
 /// §2.2):
 ///
-///     e = clip((KL − target) / target, ±error_limit),   β ← β·(1 + e·sequences / horizon)
+///     e = clip((KL − target) / target, ±error_limit),   β ← β·max(1 + e·sequences / horizon, ½)
 ///
-/// Throws option_error at construction; argument_error from `update` when the KL is not finite or the factor is not
-/// positive (more sequences at once than the horizon allows), from `restore` when the state is unusable.
+/// The bound of ½ acts only when one update sees more than 2.5 horizons of sequences (at the default error limit) and keeps β
+/// positive there. Throws option_error at construction; argument_error from `update` when the KL is not finite, from
+/// `restore` when the state is unusable.
 ///
 ///     coho::adaptive_kl_controller controller{{.initial = 0.1, .target = 6, .horizon = 10000}};
 ///     controller.update(mean_sequence_kl, 576);
@@ -83,11 +84,7 @@ class adaptive_kl_controller {
     require_argument(sequences >= 0, "adaptive_kl_controller: the number of sequences is negative");
     const double error =
         std::clamp((mean_sequence_kl - options_.target) / options_.target, -options_.error_limit, options_.error_limit);
-    const double factor = 1 + error * sequences / options_.horizon;
-    require_argument(
-        factor > 0,
-        "adaptive_kl_controller: one update of so many sequences would make the coefficient negative; raise horizon");
-    coefficient_ *= factor;
+    coefficient_ *= std::max(1 + error * sequences / options_.horizon, 0.5);
   }
 
   kl_controller_state save() const noexcept { return {coefficient_}; }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <cmath>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
@@ -59,7 +61,7 @@ class bradley_terry_loss {
       const double p = preferred_scores, o = other_scores;
       return pair(p, o, 1.0).loss;
     } else if constexpr (detail::device_array<Preferred>) {
-      return coho::sum(term(preferred_scores, other_scores, 1.0)) / preferred_scores.numel();
+      return coho::sum(term(preferred_scores, other_scores, 1.0)) / std::max<std::int64_t>(preferred_scores.numel(), 1);
     } else {
       return run<false>(preferred_scores, other_scores, nullptr, nullptr).value;
     }
@@ -93,7 +95,7 @@ class bradley_terry_loss {
     static_assert(detail::array_check<Preferred, Other>::passed);
     if constexpr (detail::device_array<Preferred>) {
       const token_weights<Preferred> weights{
-          preferred_scores.new_full(preferred_scores.sizes(), 1.0 / static_cast<double>(preferred_scores.numel()))};
+          preferred_scores.new_full(preferred_scores.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(preferred_scores.numel(), 1)))};
       return on_device(preferred_scores, other_scores, weights, 1.0);
     } else {
       return run<true>(preferred_scores, other_scores, nullptr, nullptr);

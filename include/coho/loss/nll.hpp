@@ -8,6 +8,7 @@
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 
 namespace coho {
@@ -36,7 +37,7 @@ class nll_loss {
     if constexpr (detail::floating_scalar<LogProbs>) {
       return -log_probs;
     } else if constexpr (detail::device_array<LogProbs>) {
-      return -coho::sum(log_probs) / log_probs.numel();
+      return -coho::sum(log_probs) / std::max<std::int64_t>(log_probs.numel(), 1);
     } else {
       return run<false>(log_probs, nullptr).value;
     }
@@ -56,7 +57,7 @@ class nll_loss {
     static_assert(detail::array_check<LogProbs>::passed);
     if constexpr (detail::device_array<LogProbs>) {
       const token_weights<LogProbs> weights{
-          log_probs.new_full(log_probs.sizes(), 1.0 / static_cast<double>(log_probs.numel()))};
+          log_probs.new_full(log_probs.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(log_probs.numel(), 1)))};
       return value_and_grad(log_probs, weights);
     } else {
       return run<true>(log_probs, nullptr);

@@ -8,6 +8,7 @@
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 #include <utility>
 
@@ -58,7 +59,7 @@ class ppo_clip_loss {
     if constexpr (detail::floating_scalar<LogProbs>) {
       return term<std::common_type_t<LogProbs, Old, Advantages>>(log_probs, old_log_probs, advantages);
     } else if constexpr (detail::device_array<LogProbs>) {
-      return coho::sum(term(log_probs, old_log_probs, advantages)) / log_probs.numel();
+      return coho::sum(term(log_probs, old_log_probs, advantages)) / std::max<std::int64_t>(log_probs.numel(), 1);
     } else {
       return run<false>(log_probs, old_log_probs, advantages, nullptr).value;
     }
@@ -82,7 +83,7 @@ class ppo_clip_loss {
     if constexpr (detail::device_array<LogProbs>) {
       return on_device(
           log_probs, old_log_probs, advantages,
-          token_weights<LogProbs>{log_probs.new_full(log_probs.sizes(), 1.0 / static_cast<double>(log_probs.numel()))});
+          token_weights<LogProbs>{log_probs.new_full(log_probs.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(log_probs.numel(), 1)))});
     } else {
       return run<true>(log_probs, old_log_probs, advantages, nullptr);
     }
@@ -139,7 +140,9 @@ class ppo_clip_loss {
     return ppo_clip_result<detail::value_of<T>, T>{
         coho::sum(weights.values * loss), weights.values * slope,
         coho::sum(coho::where(flat.logical_and(real), ratio.new_ones(ratio.sizes()), 0.0)) / divisor,
-        coho::sum(ratio - 1 - limited) / divisor, tokens};
+        coho::sum(coho::where(abs(limited) < 0.01, limited * limited * (0.5 + limited * (1.0 / 6 + limited / 24)),
+                              ratio - 1 - limited)) / divisor,
+        tokens};
   }
 
   template <bool Gradient, class LogProbs, class Old, class Advantages, class Weights>
@@ -208,7 +211,13 @@ class ppo_clip_loss {
         // Where no clip acts, the loss is the unclipped product itself.
         for (std::size_t k = 0; k < block; ++k) held[k] = terms[k] == free[k] ? Number(1) : Number(0);
         flat += static_cast<double>(block) - held.sum();
-        divergence += (ratio.array() - Number(1) - log_ratio.array()).template cast<double>().sum();
+        // r − 1 − log r; its series near 1, where the difference is lost in rounding.
+        for (std::size_t k = 0; k < block; ++k) {
+          const Number l = detail::limit(log_ratio[k], -limit, limit);
+          const Number series = l * l * (Number(0.5) + l * (Number(1.0 / 6) + l * Number(1.0 / 24)));
+          bounded[k] = std::abs(l) < Number(0.01) ? series : ratio[k] - Number(1) - l;
+        }
+        divergence += bounded.sum();
         real += counted.sum();
         for (std::size_t k = 0; k < block; ++k) held[k] = detail::keep_if(std::abs(log_ratio[k]) <= limit, held[k]);
         free.array() *= held.array();

@@ -7,6 +7,7 @@
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 
 namespace coho {
@@ -48,7 +49,7 @@ class value_clip_loss {
     if constexpr (detail::floating_scalar<Values>) {
       return term<std::common_type_t<Values, Old, Returns>>(values, old_values, returns);
     } else if constexpr (detail::device_array<Values>) {
-      return coho::sum(term(values, old_values, returns)) / values.numel();
+      return coho::sum(term(values, old_values, returns)) / std::max<std::int64_t>(values.numel(), 1);
     } else {
       return run<false>(values, old_values, returns, nullptr).value;
     }
@@ -72,7 +73,7 @@ class value_clip_loss {
     if constexpr (detail::device_array<Values>) {
       return on_device(
           values, old_values, returns,
-          token_weights<Values>{values.new_full(values.sizes(), 1.0 / static_cast<double>(values.numel()))});
+          token_weights<Values>{values.new_full(values.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(values.numel(), 1)))});
     } else {
       return run<true>(values, old_values, returns, nullptr);
     }

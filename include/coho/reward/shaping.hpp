@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <limits>
 #include <span>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -54,6 +55,17 @@ struct shaping_options {
             .placement = reward_placement::last_position,
             .scale = 10,
             .whitening = {.keep_mean = true, .scope = whiten_scope::all_positions}};
+  }
+
+  /// Throws `option_error` for the first option out of its range, named with `prefix` before it.
+  void validate(const std::string& prefix = {}) const {
+    require_option(std::isfinite(kl_coefficient) && kl_coefficient >= 0, prefix + "kl_coefficient", kl_coefficient,
+                   "finite and at least 0");
+    require_option(kl_clip >= 0, prefix + "kl_clip", kl_clip, "0 (off) or greater");
+    require_option(reward_clip >= 0, prefix + "reward_clip", reward_clip, "0 (off) or greater");
+    require_option(std::isfinite(unfinished_penalty), prefix + "unfinished_penalty", unfinished_penalty, "finite");
+    require_option(std::isfinite(scale), prefix + "scale", scale, "finite");
+    require_option(whitening.epsilon > 0, prefix + "whitening.epsilon", whitening.epsilon, "greater than 0");
   }
 };
 
@@ -110,21 +122,11 @@ struct shape_rewards_fn {
     return detail::back_to(std::move(shaped), log_probs);
   }
 
-  static void check(const shaping_options& options) {
-    require_option(std::isfinite(options.kl_coefficient) && options.kl_coefficient >= 0, "kl_coefficient",
-                   options.kl_coefficient, "finite and at least 0");
-    require_option(options.kl_clip >= 0, "kl_clip", options.kl_clip, "0 (off) or greater");
-    require_option(options.reward_clip >= 0, "reward_clip", options.reward_clip, "0 (off) or greater");
-    require_option(std::isfinite(options.unfinished_penalty), "unfinished_penalty", options.unfinished_penalty,
-                   "finite");
-    require_option(std::isfinite(options.scale), "scale", options.scale, "finite");
-  }
-
   template <class Rewards, class Policy, class Reference, class Mask, class Communicator>
   static Eigen::ArrayXd run(const Rewards& rewards, const Policy& policy, const Reference& reference, const Mask& mask,
                             std::span<const std::size_t> offsets, std::span<const std::uint8_t> finished,
                             const shaping_options& options, Communicator& ranks) {
-    check(options);
+    options.validate();
     detail::check_lengths(policy.size(), reference.size(), "shape_rewards", "reference_log_probs");
     detail::check_lengths(policy.size(), mask.size(), "shape_rewards", "mask");
     detail::check_offsets(offsets, policy.size(), "shape_rewards");
@@ -178,6 +180,9 @@ struct shape_rewards_fn {
         while (end > offsets[i] && mask[end - 1] == 0) --end;
       }
       if (end == offsets[i]) continue;
+      require_argument(!options.whiten || options.whitening.scope == whiten_scope::all_positions || mask[end - 1] != 0,
+                       "shape_rewards: the reward of a sequence lies on padding, which whitening would set to 0; "
+                       "whiten all_positions, or place the reward on the last real token");
       double reward = array_traits<double>::clamp(static_cast<double>(rewards[i]), -reward_limit, reward_limit);
       if (!finished.empty() && finished[i] == 0) {
         reward = options.unfinished == unfinished_mode::add ? reward + options.unfinished_penalty

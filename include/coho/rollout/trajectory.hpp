@@ -46,6 +46,7 @@ struct trajectory_batch {
   Eigen::ArrayXd model_scores;         ///< as the reward model gave them, [sequences]
   Eigen::ArrayXd sequence_rewards;     ///< normalised, with bonuses, [sequences]
   Eigen::ArrayXd rewards;              ///< shaped token rewards, [tokens]
+  double shaped_reward_sum = 0;        ///< of all positions, those of padding that hold a reward included
   Eigen::ArrayXd advantages;           ///< [tokens]
   Eigen::ArrayXd returns;              ///< [tokens]
 

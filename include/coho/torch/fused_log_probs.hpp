@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -75,6 +76,8 @@ struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_func
     }
     context->save_for_backward({hidden, head, targets, normalizer, entropies});
     context->saved_data["bias"] = bias;
+    // Undefined stays undefined: the entropy's part is computed only for those who ask for its gradient.
+    context->set_materialize_grads(false);
     context->saved_data["temperature"] = temperature;
     context->saved_data["rows"] = rows;
     context->saved_data["hidden_gradient"] = hidden.requires_grad();
@@ -84,6 +87,7 @@ struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_func
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
+    require_argument(!at::GradMode::is_enabled(), "fused_log_probs: there is no second derivative; call backward without create_graph");
     const auto saved = context->get_saved_variables();
     const at::Tensor &hidden = saved[0], &head = saved[1], &targets = saved[2], &normalizer = saved[3], &entropies = saved[4];
     const at::Tensor bias = context->saved_data["bias"].toTensor();
@@ -95,7 +99,8 @@ struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_func
     const at::Tensor& d_entropy = gradients[1];
     at::Tensor d_hidden, d_head;
     if (hidden_gradient) d_hidden = at::empty_like(hidden);
-    if (head_gradient) d_head = at::zeros_like(head);
+    // In the type of the sums: a bf16 gradient would stop growing after a few hundred rows.
+    if (head_gradient) d_head = at::zeros(head.sizes(), normalizer.options());
     at::Tensor block;
     for (std::int64_t first = 0; first < count; first += rows) {
       const std::int64_t n = std::min(rows, count - first);
@@ -121,8 +126,13 @@ struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_func
       if (temperature != 1.0) d_logits.mul_(1.0 / temperature);
       d_logits = d_logits.to(head.scalar_type());
       if (hidden_gradient) d_hidden.narrow(0, first, n).copy_(at::matmul(d_logits, head));
-      if (head_gradient) d_head.addmm_(d_logits.t(), h);
+      if (head_gradient && d_head.scalar_type() == d_logits.scalar_type()) {
+        d_head.addmm_(d_logits.t(), h);
+      } else if (head_gradient) {
+        d_head.add_(at::matmul(d_logits.t(), h));
+      }
     }
+    if (head_gradient) d_head = d_head.to(head.scalar_type());
     return {d_hidden, d_head, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
@@ -147,9 +157,15 @@ struct fused_log_probs_fn {
     require_option(options.block_numbers > 0, "block_numbers", options.block_numbers, "at least 1");
     require_argument(hidden.dim() == 2 && head.dim() == 2 && hidden.size(1) == head.size(1),
                      "fused_log_probs: hidden must be [M, H] and head [V, H] with the same H");
-    require_argument(targets.dim() == 1 && targets.size(0) == hidden.size(0), "fused_log_probs: targets must be [M]");
+    require_argument(head.size(0) > 0, "fused_log_probs: head has no rows");
+    require_argument(targets.dim() == 1 && targets.size(0) == hidden.size(0) && targets.scalar_type() == at::kLong,
+                     "fused_log_probs: targets must be int64 [M]");
+    require_argument(!options.logit_bias.defined() || (options.logit_bias.dim() == 1 && options.logit_bias.size(0) == head.size(0)),
+                     "fused_log_probs: logit_bias must be [V]");
     // An autograd function takes no undefined tensor.
-    const at::Tensor bias = options.logit_bias.defined() ? options.logit_bias : at::empty({0}, hidden.options().requires_grad(false));
+    at::Tensor bias = options.logit_bias.defined() ? options.logit_bias : at::empty({0}, hidden.options().requires_grad(false));
+    // A token of probability 0 adds 0 to the entropy; with −∞ it would be 0·∞.
+    if (options.entropy && bias.numel() > 0) bias = bias.clamp_min(-1e30);
     const auto out = detail::fused_log_probs_function::apply(hidden, head, targets, bias, options.temperature,
                                                              options.entropy, options.block_numbers);
     return {out[0], options.entropy ? out[1] : at::Tensor()};

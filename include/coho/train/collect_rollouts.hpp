@@ -142,6 +142,7 @@ struct estimate_advantages_fn {
     if (options.whiten_advantages)
       estimate.advantages = whiten(estimate.advantages, mask, options.advantage_whitening, ranks);
     rollouts.rewards = place.collect(rewards);
+    rollouts.shaped_reward_sum = rewards.sum();
     rollouts.returns = place.collect(estimate.returns);
     rollouts.advantages = place.collect(estimate.advantages);
     if (options.sampler_correction > 0) {
@@ -207,7 +208,7 @@ void describe_rollouts(const trajectory_batch& r, Communicator& ranks, ppo_stati
                    static_cast<double>(r.tokens()),
                    r.model_scores.sum(),
                    r.sequence_rewards.sum(),
-                   r.rewards.sum(),
+                   r.shaped_reward_sum,
                    kl.sum(),
                    unfinished,
                    difference.sum(),

@@ -67,6 +67,8 @@ class ppo_trainer {
     }
     require_option(has_entropy || options_.entropy_coefficient == 0, "entropy_coefficient",
                    options_.entropy_coefficient, "0 for a policy whose forward returns no entropy");
+    require_option(options_.value_warmup_steps == 0 || !same(models_.optimizer, models_.value_optimizer), "value_warmup_steps",
+                   options_.value_warmup_steps, "0 unless the value model has an optimizer of its own");
     if (options_.adaptive_kl) controller_ = adaptive_kl_controller(*options_.adaptive_kl);
   }
 

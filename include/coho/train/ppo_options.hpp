@@ -91,9 +91,13 @@ struct ppo_options {
   void validate() const {
     const auto finite_from_zero = [](double x) { return std::isfinite(x) && x >= 0; };
     require_option(generation.max_new_tokens > 0, "generation.max_new_tokens", generation.max_new_tokens, "at least 1");
-    require_option(finite_from_zero(generation.temperature), "generation.temperature", generation.temperature,
-                   "finite and at least 0");
-    require_option(generation.top_p > 0 && generation.top_p <= 1, "generation.top_p", generation.top_p, "in (0, 1]");
+    // Ratios and KL are of the tempered softmax over all tokens: what is sampled must be drawn from just that.
+    require_option(std::isfinite(generation.temperature) && generation.temperature > 0, "generation.temperature",
+                   generation.temperature, "greater than 0: a greedy response was not drawn from the policy");
+    require_option(generation.top_p == 1, "generation.top_p", generation.top_p,
+                   "1: a truncated distribution is not the one that is scored");
+    require_option(generation.top_k == 0, "generation.top_k", generation.top_k,
+                   "0 (off): a truncated distribution is not the one that is scored");
     require_option(finite_from_zero(sampler_correction), "sampler_correction", sampler_correction,
                    "finite and at least 0");
     require_option(sampler_correction == 0 || old_log_probs == old_log_prob_source::recomputed, "sampler_correction",
@@ -103,8 +107,7 @@ struct ppo_options {
                    normalization.deviation, "greater than 0");
     require_option(finite_from_zero(normalization.clip), "normalization.clip", normalization.clip,
                    "finite and at least 0");
-    require_option(finite_from_zero(shaping.kl_coefficient), "shaping.kl_coefficient", shaping.kl_coefficient,
-                   "finite and at least 0");
+    shaping.validate("shaping.");
     require_option(gae.gamma >= 0 && gae.gamma <= 1, "gae.gamma", gae.gamma, "in [0, 1]");
     require_option(gae.lambda >= 0 && gae.lambda <= 1, "gae.lambda", gae.lambda, "in [0, 1]");
     require_option(advantage_whitening.epsilon > 0, "advantage_whitening.epsilon", advantage_whitening.epsilon,

@@ -100,6 +100,7 @@ class reward_model_trainer {
     });
     all_reduce_gradients(ranks_, model_);
     out.step = state_.step;
+    out.epoch = epoch_;
     out.learning_rate = rate_(state_.step);
     out.gradient_norm = clip_gradient_norm(options_.gradient_norm_clip, model_);
     if (!std::isfinite(out.gradient_norm)) {
@@ -124,8 +125,8 @@ class reward_model_trainer {
     while (state_.step < end) {
       std::vector<preference_pair> batch;
       for (const std::size_t i : order.batch(state_.step, ranks_.rank(), ranks_.size())) batch.push_back(data[i]);
+      epoch_ = state_.step / order.steps_per_epoch();
       history.push_back(step(batch, callbacks...));
-      history.back().epoch = history.back().step / order.steps_per_epoch();
       if (notify::stop(ranks_, callbacks...)) break;
     }
     return history;
@@ -189,6 +190,7 @@ class reward_model_trainer {
   bradley_terry_loss loss_;
   Communicator& ranks_;
   reward_model_state state_;
+  std::uint64_t epoch_ = 0;
 };
 
 }  // namespace coho

@@ -91,6 +91,7 @@ class supervised_trainer {
     const auto start = std::chrono::steady_clock::now();
     notify::step_begin(state_.step, callbacks...);
     supervised_statistics out{.step = state_.step, .learning_rate = rate_(state_.step)};
+    out.epoch = epoch_;
     out.weight = total_weight(batch);
     require_argument(out.weight > 0, "a supervised batch has no response token with a weight above 0");
 
@@ -125,14 +126,11 @@ class supervised_trainer {
     data_order order(data.size(), options_.batch_size, options_.seed, options_.shuffle);
     std::vector<supervised_statistics> history;
     const std::uint64_t end = options_.epochs * order.steps_per_epoch();
-    auto with_epoch = [&](supervised_statistics s) {
-      s.epoch = s.step / order.steps_per_epoch();
-      return s;
-    };
     while (state_.step < end) {
       std::vector<supervised_example> batch;
       for (const std::size_t i : order.batch(state_.step, ranks_.rank(), ranks_.size())) batch.push_back(data[i]);
-      history.push_back(with_epoch(step(batch, callbacks...)));
+      epoch_ = state_.step / order.steps_per_epoch();
+      history.push_back(step(batch, callbacks...));
       if (notify::stop(ranks_, callbacks...)) break;
     }
     return history;
@@ -204,6 +202,7 @@ class supervised_trainer {
   learning_rate_schedule rate_;
   Communicator& ranks_;
   supervised_state state_;
+  std::uint64_t epoch_ = 0;
 };
 
 }  // namespace coho

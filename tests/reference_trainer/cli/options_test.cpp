@@ -140,3 +140,14 @@ TEST_CASE("a file that is not TOML is refused at its line; a missing one by name
              ContainsSubstring("bad.toml:2: is not TOML"));
   CHECK_THROWS_AS(config::load("/nonexistent/recipe.toml"), coho::file_error);
 }
+
+TEST_CASE("options: a clone has overrides of its own and has read nothing") {
+  const auto first = config::parse("[ppo]\ngamma = 0.5\nbogus = 1\n", "r.toml", std::vector<std::string>{"seed=3"});
+  CHECK(first.get<double>("ppo.gamma", 1) == 0.5);
+  auto copy = first.clone();
+  copy.set("ppo.gamma=0.25");
+  CHECK(copy.get<double>("ppo.gamma", 1) == 0.25);
+  CHECK(copy.get<int>("seed", 0) == 3);
+  CHECK(first.get<double>("ppo.gamma", 1) == 0.5);
+  CHECK_THROWS_AS(copy.check_unknown(), config_error);
+}

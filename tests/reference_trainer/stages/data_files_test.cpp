@@ -46,3 +46,11 @@ TEST_CASE("data_files: what the program brings is found, and COHO_DATA goes firs
   CHECK(shipped("prompts/reward.txt") != folder / "prompts/reward.txt");
   CHECK_THROWS_WITH(shipped("prompts/none.txt"), Catch::Matchers::ContainsSubstring("COHO_DATA"));
 }
+
+TEST_CASE("data files: principles by the name of a shipped list, or by a path") {
+  CHECK(coho::trainer::principle_file("reinforcement") == coho::trainer::shipped("principles/reinforcement.json"));
+  CHECK(coho::trainer::principle_file("reinforcement.json") == coho::trainer::shipped("principles/reinforcement.json"));
+  CHECK(coho::trainer::principle_file("no_such_list") == "no_such_list");
+  CHECK(coho::trainer::principle_file("elsewhere/reinforcement.json") == "elsewhere/reinforcement.json");
+  CHECK(coho::trainer::principle_file("").empty());
+}

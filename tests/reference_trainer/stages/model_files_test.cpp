@@ -6,8 +6,6 @@
 #include <coho/error.hpp>
 
 #include "checkpoint/hf_model.hpp"
-#include <ATen/core/grad_mode.h>
-
 #include "support/catch.hpp"
 #include "support/small_models.hpp"
 #include "support/stage_runs.hpp"
@@ -134,4 +132,27 @@ TEST_CASE("model_files: the base can be held in bfloat16") {
   load_role(half, "base", {});
   CHECK(half.bank->base().embedding.scalar_type() == at::kBFloat16);
   CHECK(largest_difference(logits(single, "base"), logits(half, "base")) < 0.5);
+}
+
+TEST_CASE("model files: a role saved over one of another form is the one that is loaded") {
+  const temporary_directory folder;
+  loaded_model model = load_model(demo_base());
+  const rng random{1};
+  start_role(model, "adapter", {}, config(settings{"adapter.rank=4"}), random);
+  start_role(model, "whole", {}, config(settings{"adapter.kind=full"}), random);
+  model.bank->set_head("whole", random_tensor({1, model.bank->config().hidden_size}, 5), at::zeros({1}));
+  disturb(model, "adapter"), disturb(model, "whole");
+  const auto from_disk = [&] {
+    loaded_model fresh = load_model(demo_base());
+    load_role(fresh, "it", folder / "policy");
+    return std::pair(logits(fresh, "it"), fresh.bank->at("it").head.defined());
+  };
+  save_role(model, "adapter", folder / "policy");
+  CHECK(at::allclose(from_disk().first, logits(model, "adapter")));
+  save_role(model, "whole", folder / "policy");
+  CHECK(at::allclose(from_disk().first, logits(model, "whole")));
+  CHECK(from_disk().second);
+  save_role(model, "adapter", folder / "policy");
+  CHECK(at::allclose(from_disk().first, logits(model, "adapter")));
+  CHECK_FALSE(from_disk().second);
 }

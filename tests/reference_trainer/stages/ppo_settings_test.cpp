@@ -55,6 +55,8 @@ TEST_CASE("ppo_settings: presets are the library's, and every key stands above t
   CHECK(code.generation.temperature == 0.7);
   CHECK(code.shaping.estimator == ppo_options::salmon_code().shaping.estimator);
   CHECK(code.learning_rate.warmup_steps == 5);
+  CHECK(paper.generation.max_new_tokens == 1024);
+  CHECK(code.generation.max_new_tokens == 1024);
 
   const auto own = read({"ppo.kl_coefficient=0.3", "ppo.kl_estimator=k3", "ppo.epochs=4", "ppo.clip_low=0.1", "ppo.gamma=0.9",
                          "ppo.adaptive_kl_target=6", "ppo.old_log_probs=recorded", "ppo.unfinished_mode=replace", "seed=9",
@@ -171,4 +173,15 @@ TEST_CASE("ppo_settings: what a record says of its prompt comes along") {
   CHECK(batch[0].text == "why?\n\nbecause");
   CHECK(batch[0].length_multiplier == -0.4);
   CHECK(batch[0].type == 1);
+}
+
+TEST_CASE("ppo_settings: the released code bounds the length bonus, the paper does not") {
+  const settings one{"ppo.length_bonus.coefficient=5"};
+  const auto bonus = [&](const settings& more) {
+    const std::vector<token> answered(100, 5);
+    return read_bonus(config(one + more).section("ppo"), 100)({.response_tokens = answered});
+  };
+  CHECK(bonus({}) == Approx(5));
+  CHECK(bonus({"ppo.preset=salmon_code"}) == Approx(4));
+  CHECK(bonus({"ppo.preset=salmon_code", "ppo.length_bonus.cap=0.5"}) == Approx(2.5));
 }

@@ -147,3 +147,17 @@ TEST_CASE("ppo: what cannot be run is refused before a folder is made") {
   CHECK_THROWS_AS(run_stage(run_ppo, given), file_error);
   CHECK_FALSE(std::filesystem::exists(folder / "out"));
 }
+
+TEST_CASE("ppo: a run with nothing to learn from, or with a guideline that nobody reads, is refused") {
+  const temporary_directory folder;
+  const auto given = reinforcing(folder, "ppo");
+  const auto refused = [&](const settings& more, const char* key) {
+    CHECK_THROWS_WITH(run_stage(run_ppo, given + more), Catch::Matchers::ContainsSubstring(key));
+    CHECK_FALSE(std::filesystem::exists(folder / "ppo"));
+  };
+  refused({}, "ppo.reward_model");
+  refused({"ppo.length_bonus.coefficient=1", "ppo.principles=reinforcement"}, "ppo.principles");
+  refused(random_reward_model(folder) + settings{"ppo.use_interventions=Modest"}, "ppo.use_interventions");
+  refused({"ppo.length_bonus.coefficient=1", "generation.temperature=0"}, "generation.temperature");
+  refused({"ppo.length_bonus.coefficient=1", "generation.top_p=0.9"}, "generation.top_p");
+}

@@ -152,3 +152,13 @@ TEST_CASE("sft: resuming a run that had ended changes nothing") {
   run_stage(run_sft, given, true);
   CHECK((written() == before));
 }
+
+TEST_CASE("sft: a run that is not resumed does not go on from what an abandoned one left") {
+  const temporary_directory folder;
+  const auto given = supervising(folder, "again") + short_run;
+  run_interrupted(run_sft, given + settings{"sft.learning_rate=1e-2"}, folder / "again");
+  run_interrupted(run_sft, given, folder / "again");
+  run_stage(run_sft, given, true);
+  run_stage(run_sft, supervising(folder, "once") + short_run);
+  CHECK(losses(folder / "again") == losses(folder / "once"));
+}

@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <coho/error.hpp>
 
-#include <ATen/core/grad_mode.h>
-
 #include "support/catch.hpp"
 #include "support/stage_runs.hpp"
 #include "support/small_models.hpp"
