@@ -1,13 +1,12 @@
 #include "text/sentencepiece.hpp"
 
-#include <sentencepiece_processor.h>
-
 #include <algorithm>
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
 #include <utility>
 
 #include "files/atomic_file.hpp"
+#include "text/sentencepiece_library.hpp"
 #include "text/sentencepiece_model.hpp"
 #include "text/utf8.hpp"
 
@@ -58,7 +57,7 @@ struct sentencepiece_tokenizer::state {
   std::string bytes;
   sentencepiece_model model;
   std::vector<std::string> surfaces;
-  sentencepiece::SentencePieceProcessor processor;
+  std::unique_ptr<const sentencepiece_library::processor> processor;
 };
 
 sentencepiece_tokenizer sentencepiece_tokenizer::from_file(const std::filesystem::path& path) {
@@ -78,9 +77,10 @@ sentencepiece_tokenizer sentencepiece_tokenizer::from_bytes(std::string bytes, s
   loaded->bytes = std::move(bytes);
   loaded->model = parse_sentencepiece_model(loaded->bytes, path);
   for (const auto& piece : loaded->model.pieces) loaded->surfaces.push_back(surface_of(piece, loaded->model.unk_surface));
-  const auto status = loaded->processor.LoadFromSerializedProto(loaded->bytes);
-  if (!status.ok()) throw file_error(path, "", std::string("is refused by the sentencepiece library: ") + status.error_message());
-  if (static_cast<std::size_t>(loaded->processor.GetPieceSize()) != loaded->model.pieces.size()) {
+  std::string refusal;
+  loaded->processor = sentencepiece().load(loaded->bytes, refusal);
+  if (!loaded->processor) throw file_error(path, "", "is refused by the sentencepiece library: " + refusal);
+  if (static_cast<std::size_t>(loaded->processor->size()) != loaded->model.pieces.size()) {
     throw file_error(path, "", "is read in two ways: the sentencepiece library finds another number of pieces");
   }
   return sentencepiece_tokenizer(std::move(loaded));
@@ -88,8 +88,8 @@ sentencepiece_tokenizer sentencepiece_tokenizer::from_bytes(std::string bytes, s
 
 std::vector<token> sentencepiece_tokenizer::encode(std::string_view text) const {
   std::vector<int> ids;
-  const auto status = state_->processor.Encode(text, &ids);
-  if (!status.ok()) throw argument_error(std::string("encode: ") + status.error_message());
+  const auto refusal = state_->processor->encode(text, ids);
+  if (!refusal.empty()) throw argument_error("encode: " + refusal);
   return {ids.begin(), ids.end()};
 }
 
@@ -152,7 +152,7 @@ std::string_view sentencepiece_tokenizer::piece(token id) const {
   return state_->model.pieces[static_cast<std::size_t>(id)].text;
 }
 
-token sentencepiece_tokenizer::id_of(std::string_view piece) const { return state_->processor.PieceToId(piece); }
+token sentencepiece_tokenizer::id_of(std::string_view piece) const { return state_->processor->id_of(piece); }
 
 bool sentencepiece_tokenizer::is_control(token id) const {
   check(id);

@@ -1,30 +1,17 @@
 #include "text/sentencepiece_training.hpp"
 
-#include <sentencepiece_trainer.h>
-
 #include <algorithm>
 #include <coho/error.hpp>
 #include <sstream>
 #include <unordered_map>
 
 #include "files/atomic_file.hpp"
+#include "text/sentencepiece_library.hpp"
 #include "text/sentencepiece_model.hpp"
 #include "text/utf8.hpp"
 
 namespace coho::trainer {
 namespace {
-
-class line_iterator : public sentencepiece::SentenceIterator {
- public:
-  explicit line_iterator(std::span<const std::string> lines) : lines_(lines) {}
-  bool done() const override { return lines_.empty(); }
-  void Next() override { lines_ = lines_.subspan(1); }
-  const std::string& value() const override { return lines_.front(); }
-  sentencepiece::util::Status status() const override { return {}; }
-
- private:
-  std::span<const std::string> lines_;
-};
 
 /// One field of the comma-separated list in which the library takes symbols. Spaces are written as in pieces: the library
 /// looks for the symbols in text whose spaces have been replaced.
@@ -84,10 +71,9 @@ sentencepiece_tokenizer train_sentencepiece(std::span<const std::string> lines, 
       {"minloglevel", "3"}};
   if (!symbols.empty()) arguments["user_defined_symbols"] = symbols;
 
-  line_iterator iterator(lines);
   std::string model;
-  const auto status = sentencepiece::SentencePieceTrainer::Train(arguments, &iterator, &model);
-  if (!status.ok()) throw argument_error(std::string("train_sentencepiece: ") + status.error_message());
+  const auto refusal = sentencepiece().train(arguments, lines, model);
+  if (!refusal.empty()) throw argument_error("train_sentencepiece: " + refusal);
   auto tokenizer = sentencepiece_tokenizer::from_bytes(model, path.string());
   write_file(path, model);
   return tokenizer;
