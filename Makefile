@@ -17,7 +17,7 @@ OPTIONS := PRESET=$(PRESET) LIBTORCH=$(LIBTORCH) CMAKE_ARGS=$(CMAKE_ARGS)
 compile = cmake --build $(BUILD) --parallel $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup configure build all test demo demo-base bench amalgamate format clean
+.PHONY: help setup configure build all test demo demo-base bench docs amalgamate format clean
 
 help: ## this list
 	@echo "make TARGET [PRESET=release|dev|asan|no-torch|cuda] [LIBTORCH=pip|system|FOLDER] [SEED=n] [JOBS=n]"
@@ -57,6 +57,11 @@ bench: configure ## build and run the benchmarks: a table of ratios at the end
 	for program in $(BUILD)/bench/bench_*; do echo "== $$program"; $$program $(BENCH_ARGS); done; \
 	echo; cat $$COHO_BENCH_TABLE
 
+docs: ## build the documentation: build/site/index.html
+	@tools/setup docs
+	@mkdocs=build/venv-docs/bin/mkdocs; [ -e build/.mkdocs-from-distribution ] && mkdocs=mkdocs; \
+	tools/docs_snippets --check && $$mkdocs build --strict && echo "build/site/index.html"
+
 amalgamate: ## write single_include/coho/coho.hpp anew
 	@tools/amalgamate
 
@@ -64,4 +69,4 @@ format: ## clang-format all C++ files
 	clang-format -i $$(git ls-files --cached --others --exclude-standard '*.hpp' '*.cpp' ':!single_include')
 
 clean: ## remove the build folders, but not the virtual environment with libtorch
-	rm -rf build/release build/release-system build/dev build/dev-system build/asan build/asan-system build/no-torch build/cuda build/coho
+	rm -rf build/release build/release-system build/dev build/dev-system build/asan build/asan-system build/no-torch build/cuda build/coho build/site

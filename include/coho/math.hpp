@@ -18,7 +18,7 @@ namespace coho {
 ///  (2) `host`, whether its elements can be read through a pointer in this process;
 ///  (3) static functions `min`, `max`, `clamp`, `where`, `sum`, `detach` with the meaning of the objects of those
 ///  names; (4) if not `host`: `to_host(x)`, a copy as an Eigen array of double, and `from_host(array, like)`, the way
-///  back.
+///  back; `sequence_sums(x, offsets)` and `sequence_spread(x, offsets)` with the meaning of the objects of <coho/reduce.hpp>.
 template <class T>
 struct array_traits;
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/math.hpp>
@@ -180,21 +181,28 @@ struct weighted_sum_fn {
 inline constexpr weighted_sum_fn weighted_sum{};
 
 struct sequence_sums_fn {
-  /// Σ_{t∈i} x_t of each of N sequences over real tokens, in double. Returns an Eigen array of N (a tensor for tensors;
-  /// not differentiated). Throws argument_error when lengths or offsets do not fit.
+  /// Σ_{t∈i} x_t of each of N sequences over real tokens, in double. Returns an Eigen array of N; of a tensor a tensor,
+  /// in its own number type and differentiable. Throws argument_error when lengths or offsets do not fit.
   ///
   ///     Eigen::ArrayXd kl = coho::sequence_sums(per_token_kl, mask, offsets);
   template <class X, class Mask>
   auto operator()(const X& x, const Mask& mask, std::span<const std::size_t> offsets) const {
-    const auto& x_local = detail::on_host(x);
-    const auto& mask_local = detail::on_host(mask);
-    return detail::back_to(sums(detail::host_elements(x_local), detail::host_elements(mask_local), offsets), x);
+    if constexpr (detail::device_array<X>) {
+      static_assert(detail::device_array<Mask>, "coho::sequence_sums: tensors and arrays of the host cannot be mixed");
+      return (*this)(X(coho::where(mask != 0, x, 0.0)), offsets);
+    } else {
+      return sums(detail::host_elements(x), detail::host_elements(mask), offsets);
+    }
   }
   template <class X>
   auto operator()(const X& x, std::span<const std::size_t> offsets) const {
-    const auto& x_local = detail::on_host(x);
-    const auto xs = detail::host_elements(x_local);
-    return detail::back_to(sums(xs, detail::all_real{xs.size()}, offsets), x);
+    if constexpr (detail::device_array<X>) {
+      detail::check_offsets(offsets, static_cast<std::size_t>(x.numel()), "sequence_sums");
+      return array_traits<X>::sequence_sums(x, offsets);
+    } else {
+      const auto xs = detail::host_elements(x);
+      return sums(xs, detail::all_real{xs.size()}, offsets);
+    }
   }
 
  private:
@@ -212,5 +220,31 @@ struct sequence_sums_fn {
   }
 };
 inline constexpr sequence_sums_fn sequence_sums{};
+
+struct sequence_spread_fn {
+  /// y_t = x_i for each token t of sequence i: one number a sequence becomes one a token. Returns an Eigen array of
+  /// double; of a tensor a tensor, differentiable. Throws argument_error when x has not one number a sequence.
+  ///
+  ///     Eigen::ArrayXd token_advantages = coho::sequence_spread(sequence_advantages, responses.offsets);
+  template <class X>
+  auto operator()(const X& x, std::span<const std::size_t> offsets) const {
+    static_assert(detail::array_check<X>::passed);
+    require_argument(!offsets.empty(), "sequence_spread: offsets must start with 0");
+    detail::check_offsets(offsets, offsets.back(), "sequence_spread");
+    if constexpr (detail::device_array<X>) {
+      detail::check_lengths(offsets.size() - 1, static_cast<std::size_t>(x.numel()), "sequence_spread", "x");
+      return array_traits<X>::sequence_spread(x, offsets);
+    } else {
+      const auto xs = detail::host_elements(x);
+      detail::check_lengths(offsets.size() - 1, xs.size(), "sequence_spread", "x");
+      detail::array_of<double> out(static_cast<Eigen::Index>(offsets.back()));
+      for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+        std::fill(out.data() + offsets[i], out.data() + offsets[i + 1], static_cast<double>(xs[i]));
+      }
+      return out;
+    }
+  }
+};
+inline constexpr sequence_spread_fn sequence_spread{};
 
 }  // namespace coho

@@ -47,7 +47,7 @@ namespace coho {
 ///  (2) `host`, whether its elements can be read through a pointer in this process;
 ///  (3) static functions `min`, `max`, `clamp`, `where`, `sum`, `detach` with the meaning of the objects of those
 ///  names; (4) if not `host`: `to_host(x)`, a copy as an Eigen array of double, and `from_host(array, like)`, the way
-///  back.
+///  back; `sequence_sums(x, offsets)` and `sequence_spread(x, offsets)` with the meaning of the objects of <coho/reduce.hpp>.
 template <class T>
 struct array_traits;
 
@@ -622,21 +622,28 @@ struct weighted_sum_fn {
 inline constexpr weighted_sum_fn weighted_sum{};
 
 struct sequence_sums_fn {
-  /// Σ_{t∈i} x_t of each of N sequences over real tokens, in double. Returns an Eigen array of N (a tensor for tensors;
-  /// not differentiated). Throws argument_error when lengths or offsets do not fit.
+  /// Σ_{t∈i} x_t of each of N sequences over real tokens, in double. Returns an Eigen array of N; of a tensor a tensor,
+  /// in its own number type and differentiable. Throws argument_error when lengths or offsets do not fit.
   ///
   ///     Eigen::ArrayXd kl = coho::sequence_sums(per_token_kl, mask, offsets);
   template <class X, class Mask>
   auto operator()(const X& x, const Mask& mask, std::span<const std::size_t> offsets) const {
-    const auto& x_local = detail::on_host(x);
-    const auto& mask_local = detail::on_host(mask);
-    return detail::back_to(sums(detail::host_elements(x_local), detail::host_elements(mask_local), offsets), x);
+    if constexpr (detail::device_array<X>) {
+      static_assert(detail::device_array<Mask>, "coho::sequence_sums: tensors and arrays of the host cannot be mixed");
+      return (*this)(X(coho::where(mask != 0, x, 0.0)), offsets);
+    } else {
+      return sums(detail::host_elements(x), detail::host_elements(mask), offsets);
+    }
   }
   template <class X>
   auto operator()(const X& x, std::span<const std::size_t> offsets) const {
-    const auto& x_local = detail::on_host(x);
-    const auto xs = detail::host_elements(x_local);
-    return detail::back_to(sums(xs, detail::all_real{xs.size()}, offsets), x);
+    if constexpr (detail::device_array<X>) {
+      detail::check_offsets(offsets, static_cast<std::size_t>(x.numel()), "sequence_sums");
+      return array_traits<X>::sequence_sums(x, offsets);
+    } else {
+      const auto xs = detail::host_elements(x);
+      return sums(xs, detail::all_real{xs.size()}, offsets);
+    }
   }
 
  private:
@@ -654,6 +661,32 @@ struct sequence_sums_fn {
   }
 };
 inline constexpr sequence_sums_fn sequence_sums{};
+
+struct sequence_spread_fn {
+  /// y_t = x_i for each token t of sequence i: one number a sequence becomes one a token. Returns an Eigen array of
+  /// double; of a tensor a tensor, differentiable. Throws argument_error when x has not one number a sequence.
+  ///
+  ///     Eigen::ArrayXd token_advantages = coho::sequence_spread(sequence_advantages, responses.offsets);
+  template <class X>
+  auto operator()(const X& x, std::span<const std::size_t> offsets) const {
+    static_assert(detail::array_check<X>::passed);
+    require_argument(!offsets.empty(), "sequence_spread: offsets must start with 0");
+    detail::check_offsets(offsets, offsets.back(), "sequence_spread");
+    if constexpr (detail::device_array<X>) {
+      detail::check_lengths(offsets.size() - 1, static_cast<std::size_t>(x.numel()), "sequence_spread", "x");
+      return array_traits<X>::sequence_spread(x, offsets);
+    } else {
+      const auto xs = detail::host_elements(x);
+      detail::check_lengths(offsets.size() - 1, xs.size(), "sequence_spread", "x");
+      detail::array_of<double> out(static_cast<Eigen::Index>(offsets.back()));
+      for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+        std::fill(out.data() + offsets[i], out.data() + offsets[i + 1], static_cast<double>(xs[i]));
+      }
+      return out;
+    }
+  }
+};
+inline constexpr sequence_spread_fn sequence_spread{};
 
 }  // namespace coho
 
@@ -683,7 +716,7 @@ struct gae_fn {
   /// entries. `mask` (optional): 0 marks tokens that are not part of the response; they are skipped as if they were not
   /// there, neither read nor discounted over, and their results are 0. Returns Eigen arrays of the rewards' number type
   /// (tensors for tensors, detached). Throws option_error (gamma, lambda outside [0, 1]), argument_error (lengths,
-  /// offsets).
+  /// offsets, a reward or value of a real token that is not finite).
   ///
   ///     std::vector<std::size_t> offsets{0, 3};
   ///     auto [advantages, returns] = coho::gae(rewards, values, offsets, {.gamma = 1, .lambda = 0.95});
@@ -751,6 +784,10 @@ struct gae_fn {
         next_value = value;
         advantages[t] = static_cast<Number>(next_advantage);
         returns[t] = static_cast<Number>(next_advantage + value);
+      }
+      // What is not finite stays so up to the first token.
+      if (!std::isfinite(next_advantage)) {
+        throw argument_error("gae: a reward or value of sequence " + std::to_string(i) + " is not finite");
       }
     }
     return result;
@@ -1250,7 +1287,7 @@ struct whiten_fn {
   ///
   /// `x`: array, range or tensor (the result is detached). `mask`: one number a token, nonzero for real tokens; where
   /// it is 0 the result is 0. Returns an Eigen array of x's number type, or a tensor. All ranks must call together; a
-  /// rank may have no token. When all numbers are equal the result is 0 (or the mean), never NaN. Throws option_error
+  /// rank may have no token. When all numbers are equal the result is 0 (or the mean) but for rounding, never NaN. Throws option_error
   /// (epsilon), argument_error (lengths differ; a mean or deviation that is not finite, which is NaN or infinity in a
   /// real token).
   ///
@@ -1302,6 +1339,600 @@ struct whiten_fn {
   }
 };
 inline constexpr whiten_fn whiten{};
+
+}  // namespace coho
+
+// ---- coho/advantage/group_relative.hpp
+
+namespace coho {
+
+/// What the difference from the group's mean is divided by.
+enum class group_scale {
+  group_deviation,  ///< the group's own deviation + ε (GRPO, Shao et al. 2024)
+  none,  ///< 1: prompts that are nearly always solved, or hardly ever, gain no weight (Dr. GRPO, Liu et al. 2025)
+  batch_deviation,  ///< the deviation of all rewards of the batch, over all ranks, + ε
+};
+
+struct group_relative_options {
+  group_scale scale = group_scale::group_deviation;
+  coho::deviation deviation = deviation::bessel;  ///< TRL, verl, OpenRLHF and NeMo-RL divide by n − 1
+  double epsilon = 1e-4;  ///< added to the deviation; > 0. TRL 1e-4, verl and NeMo-RL 1e-6, OpenRLHF 1e-9
+};
+
+namespace detail {
+
+inline void check_groups(std::span<const std::size_t> offsets, std::size_t rewards, const char* who) {
+  require_argument(!offsets.empty() && offsets.front() == 0,
+                   std::string(who) + ": group offsets must start with 0, with one entry more than there are groups");
+  for (std::size_t g = 1; g < offsets.size(); ++g) {
+    require_argument(offsets[g - 1] <= offsets[g],
+                     std::string(who) + ": group offsets decrease at entry " + std::to_string(g));
+  }
+  require_argument(offsets.back() == rewards, std::string(who) + ": group offsets end at " +
+                                                  std::to_string(offsets.back()) + ", but there are " +
+                                                  std::to_string(rewards) + " rewards");
+}
+
+inline void require_finite_group(bool finite, std::size_t group, const char* who) {
+  if (!finite) {
+    throw argument_error(std::string(who) + ": the rewards of group " + std::to_string(group) +
+                         ", or their deviation, are not finite");
+  }
+}
+
+/// Of one group: out_i = r_i − mean. Differences from the first reward are what is averaged, so that equal rewards give
+/// exactly 0, whatever they are.
+template <class Rewards>
+void subtract_mean(const Rewards& rewards, std::size_t begin, std::size_t end, double* out) {
+  if (begin == end) return;
+  const double first = static_cast<double>(rewards[begin]);
+  double shift = 0;
+  for (std::size_t i = begin; i < end; ++i) {
+    out[i] = static_cast<double>(rewards[i]) - first;
+    shift += out[i];
+  }
+  shift /= static_cast<double>(end - begin);
+  for (std::size_t i = begin; i < end; ++i) out[i] -= shift;
+}
+
+}  // namespace detail
+
+struct group_relative_fn {
+  /// The advantage of each response over the others to the same prompt (Shao et al. 2024, DeepSeekMath, §4.1.2; without
+  /// the division Liu et al. 2025, "Understanding R1-Zero-Like Training", §3.2):
+  ///
+  ///     A_i = (r_i − mean of the group) / (deviation + ε)
+  ///
+  /// `rewards`: one a response (array, range or tensor). `groups`: group g is the responses [groups[g], groups[g + 1]);
+  /// sizes may differ. Returns one advantage a response, an Eigen array of the rewards' number type (a tensor for a
+  /// tensor, detached); `sequence_spread` gives them to tokens. A group whose rewards are equal, or that holds one
+  /// response, has advantages of exactly 0. The mean holds r_i itself: without scaling, the expected gradient is (G −
+  /// 1)/G times that of `leave_one_out`, for groups of G. With batch_deviation all ranks must call together. Throws
+  /// option_error (epsilon), argument_error (offsets that do not fit; rewards that are not finite).
+  ///
+  ///     std::vector<double> rewards{1, 2, 3, 5, 5, 5};
+  ///     std::vector<std::size_t> groups{0, 3, 6};
+  ///     auto advantages = coho::group_relative(rewards, groups);  // ≈ −1 0 1 0 0 0
+  ///     auto unscaled = coho::group_relative(rewards, groups, {.scale = coho::group_scale::none});  // −1 0 1 0 0 0
+  template <class Rewards, communicator Communicator = const local_communicator>
+  auto operator()(const Rewards& rewards, std::span<const std::size_t> groups,
+                  const group_relative_options& options = {}, Communicator&& ranks = local_communicator{}) const {
+    if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
+    const auto& local = detail::on_host(rewards);
+    const auto elements = detail::host_elements(local);
+    return detail::back_to(run<detail::host_number_t<decltype(local)>>(elements, groups, options, ranks), rewards);
+  }
+
+ private:
+  template <class Number, class R, class Communicator>
+  static detail::array_of<Number> run(const R& rewards, std::span<const std::size_t> groups,
+                                      const group_relative_options& options, Communicator& ranks) {
+    require_option(std::isfinite(options.epsilon) && options.epsilon > 0, "epsilon", options.epsilon,
+                   "finite and greater than 0");
+    detail::check_groups(groups, rewards.size(), "group_relative");
+    double factor = 1;
+    if (options.scale == group_scale::batch_deviation) {
+      const moments all = detail::global_moments(rewards, detail::all_real{rewards.size()}, options.deviation, ranks);
+      // Found by all ranks alike, so that none is left waiting.
+      require_argument(std::isfinite(all.mean) && std::isfinite(all.deviation),
+                       "group_relative: the mean or deviation of the batch is not finite");
+      factor = 1 / (all.deviation + options.epsilon);
+    }
+
+    Eigen::ArrayXd centred(static_cast<Eigen::Index>(rewards.size()));
+    for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
+      const std::size_t begin = groups[g], count = groups[g + 1] - begin;
+      detail::subtract_mean(rewards, begin, groups[g + 1], centred.data());
+      auto group = centred.segment(static_cast<Eigen::Index>(begin), static_cast<Eigen::Index>(count));
+      const double squares = group.square().sum();
+      detail::require_finite_group(std::isfinite(squares), g, "group_relative");
+      if (options.scale == group_scale::group_deviation) {
+        const double n = static_cast<double>(count), divisor = options.deviation == deviation::bessel ? n - 1 : n;
+        factor = 1 / ((divisor > 0 ? std::sqrt(squares / divisor) : 0.0) + options.epsilon);
+      }
+      group *= factor;
+    }
+    return centred.cast<Number>();
+  }
+};
+inline constexpr group_relative_fn group_relative{};
+
+}  // namespace coho
+
+// ---- coho/advantage/lambda_returns.hpp
+
+namespace coho {
+
+struct lambda_returns_fn {
+  /// TD(λ) returns (Sutton & Barto 2018, §12.1; in this form Hafner et al. 2021, "Mastering Atari with Discrete World
+  /// Models", eq. 4) over N packed sequences: a mean of the n-step returns, the targets of a value model.
+  ///
+  ///     G_t = r_t + γ·((1 − λ)·V_{t+1} + λ·G_{t+1})
+  ///
+  /// with V and G zero after the last token of each sequence. λ = 1 gives rewards to come, λ = 0 one-step targets.
+  /// These are the `returns` of `gae` (G_t = A_t + V_t) without the advantages; V of a sequence's first token is not
+  /// read.
+  ///
+  /// `rewards`, `values`: one a token (arrays, ranges or tensors; V_t read before y_t is seen). `offsets`: N + 1
+  /// entries. `mask` (optional): 0 marks tokens that are not part of the response; they are skipped as if they were not
+  /// there, neither read nor discounted over, and their result is 0. Takes the options of `gae`. Returns an Eigen array
+  /// of the rewards' number type (a tensor for a tensor, detached). Throws option_error (gamma, lambda outside [0, 1]),
+  /// argument_error (lengths, offsets, a result that is not finite).
+  ///
+  ///     std::vector<double> rewards{0, 0, 1}, values{0, 0, 1};
+  ///     std::vector<std::size_t> offsets{0, 3};
+  ///     const coho::gae_options options{.gamma = 0.9, .lambda = 0.95};
+  ///     auto returns = coho::lambda_returns(rewards, values, offsets, options);  // 0.7695 0.9 1
+  template <class Rewards, class Values>
+  auto operator()(const Rewards& rewards, const Values& values, std::span<const std::size_t> offsets,
+                  const gae_options& options = {}) const {
+    return with_mask(rewards, values, nullptr, offsets, options);
+  }
+  template <class Rewards, class Values, class Mask>
+  auto operator()(const Rewards& rewards, const Values& values, const Mask& mask, std::span<const std::size_t> offsets,
+                  const gae_options& options = {}) const {
+    if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
+    return with_mask(rewards, values, &mask, offsets, options);
+  }
+
+ private:
+  template <class Rewards, class Values, class Mask>
+  static auto with_mask(const Rewards& rewards, const Values& values, Mask mask, std::span<const std::size_t> offsets,
+                        const gae_options& options) {
+    if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
+    if constexpr (!detail::host_array<Values>) static_assert(detail::array_check<Values>::passed);
+    const auto& rewards_local = detail::on_host(rewards);
+    const auto& values_local = detail::on_host(values);
+    const auto r = detail::host_elements(rewards_local);
+    const auto v = detail::host_elements(values_local);
+    using number = detail::host_number_t<decltype(rewards_local)>;
+    auto result = [&] {
+      if constexpr (std::is_null_pointer_v<Mask>) {
+        return run<number>(r, v, detail::all_real{r.size()}, offsets, options);
+      } else {
+        const auto& mask_local = detail::on_host(*mask);
+        return run<number>(r, v, detail::host_elements(mask_local), offsets, options);
+      }
+    }();
+    return detail::back_to(std::move(result), rewards);
+  }
+
+  template <class Number, class R, class V, class Mask>
+  static detail::array_of<Number> run(const R& rewards, const V& values, const Mask& mask,
+                                      std::span<const std::size_t> offsets, const gae_options& options) {
+    require_option(options.gamma >= 0 && options.gamma <= 1, "gamma", options.gamma, "in [0, 1]");
+    require_option(options.lambda >= 0 && options.lambda <= 1, "lambda", options.lambda, "in [0, 1]");
+    detail::check_lengths(rewards.size(), values.size(), "lambda_returns", "values");
+    detail::check_lengths(rewards.size(), mask.size(), "lambda_returns", "mask");
+    detail::check_offsets(offsets, rewards.size(), "lambda_returns");
+
+    detail::array_of<Number> result(static_cast<Eigen::Index>(rewards.size()));
+    Number* const returns = result.data();
+    const double one_step = options.gamma * (1 - options.lambda), decay = options.gamma * options.lambda;
+    double defect = 0;  // NaN as soon as a return is not finite
+    for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+      double next_value = 0, next_return = 0;
+      for (std::size_t t = offsets[i + 1]; t-- > offsets[i];) {
+        if (mask[t] == 0) {
+          returns[t] = 0;
+          continue;
+        }
+        next_return = static_cast<double>(rewards[t]) + one_step * next_value + decay * next_return;
+        next_value = static_cast<double>(values[t]);
+        defect += next_return - next_return;
+        returns[t] = static_cast<Number>(next_return);
+      }
+    }
+    require_argument(defect == 0, "lambda_returns: a result is not finite; a real token holds NaN or infinity");
+    return result;
+  }
+};
+inline constexpr lambda_returns_fn lambda_returns{};
+
+}  // namespace coho
+
+// ---- coho/advantage/leave_one_out.hpp
+
+namespace coho {
+
+struct leave_one_out_options {
+  bool scale = false;                             ///< divide by the deviation of the others + ε, where it is not 0
+  coho::deviation deviation = deviation::bessel;  ///< of the others: divide squares by their number less 1, or by it
+  double epsilon = 1e-6;                          ///< added to the deviation; > 0
+};
+
+template <class Array>
+struct leave_one_out_result {
+  Array advantages;  ///< one a response
+  Array baselines;   ///< mean reward of the other responses; of a response alone in its group, its own
+  Array deviations;  ///< deviation of the rewards of the others; without `scale`, empty
+};
+
+struct leave_one_out_fn {
+  /// REINFORCE with a leave-one-out baseline, RLOO (Kool et al. 2019, "Buy 4 REINFORCE Samples, Get a Baseline for
+  /// Free!"; Ahmadian et al. 2024, "Back to Basics", arXiv 2402.14740):
+  ///
+  ///     A_i = r_i − b_i,   b_i = mean of the rewards of the other responses to the same prompt
+  ///
+  /// b_i does not depend on response i, so the expected gradient is the true one. With `scale`, A_i is divided by the
+  /// deviation of those same rewards + ε; where that is 0 (always, with Bessel's correction, in groups of two) it is
+  /// left as it is.
+  ///
+  /// `rewards`: one a response (array, range or tensor). `groups`: group g is the responses [groups[g], groups[g + 1]);
+  /// sizes may differ. A response alone in its group has advantage 0. Returns Eigen arrays of the rewards' number type
+  /// (tensors for tensors, detached); `sequence_spread` gives advantages to tokens. Throws option_error (epsilon),
+  /// argument_error (offsets that do not fit; rewards that are not finite).
+  ///
+  ///     std::vector<double> rewards{1, 2, 3};
+  ///     std::vector<std::size_t> groups{0, 3};
+  ///     auto [advantages, baselines, deviations] = coho::leave_one_out(rewards, groups);  // baselines 2.5 2 1.5
+  template <class Rewards>
+  auto operator()(const Rewards& rewards, std::span<const std::size_t> groups,
+                  const leave_one_out_options& options = {}) const {
+    if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
+    const auto& local = detail::on_host(rewards);
+    const auto elements = detail::host_elements(local);
+    auto result = run<detail::host_number_t<decltype(local)>>(elements, groups, options);
+    auto advantages = detail::back_to(std::move(result.advantages), rewards);
+    auto baselines = detail::back_to(std::move(result.baselines), rewards);
+    auto deviations = detail::back_to(std::move(result.deviations), rewards);
+    return leave_one_out_result<decltype(advantages)>{std::move(advantages), std::move(baselines),
+                                                      std::move(deviations)};
+  }
+
+ private:
+  template <class Number, class R>
+  static leave_one_out_result<detail::array_of<Number>> run(const R& rewards, std::span<const std::size_t> groups,
+                                                            const leave_one_out_options& options) {
+    require_option(std::isfinite(options.epsilon) && options.epsilon > 0, "epsilon", options.epsilon,
+                   "finite and greater than 0");
+    detail::check_groups(groups, rewards.size(), "leave_one_out");
+    const auto size = static_cast<Eigen::Index>(rewards.size());
+    Eigen::ArrayXd advantages(size), baselines(size), deviations(options.scale ? size : 0);
+    for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
+      const std::size_t begin = groups[g], end = groups[g + 1];
+      detail::subtract_mean(rewards, begin, end, advantages.data());
+      // r_i less the mean of the others is the difference from the whole mean, times n / (n − 1).
+      const double n = static_cast<double>(end - begin), factor = n > 1 ? n / (n - 1) : 1;
+      double defect = 0;
+      for (std::size_t i = begin; i < end; ++i) {
+        const auto at = static_cast<Eigen::Index>(i);
+        advantages[at] *= factor;
+        baselines[at] = static_cast<double>(rewards[i]) - advantages[at];
+        defect += baselines[at] - baselines[at];
+      }
+      detail::require_finite_group(defect == 0, g, "leave_one_out");
+      if (!options.scale) continue;
+      deviations_of_others(rewards, begin, end, options.deviation, deviations.data());
+      for (std::size_t i = begin; i < end; ++i) {
+        const auto at = static_cast<Eigen::Index>(i);
+        detail::require_finite_group(std::isfinite(deviations[at]), g, "leave_one_out");
+        if (deviations[at] > 0) advantages[at] /= deviations[at] + options.epsilon;
+      }
+    }
+    return {advantages.cast<Number>(), baselines.cast<Number>(), deviations.cast<Number>()};
+  }
+
+  // Those before i and those after it, merged. To take r_i out of the sum of all squares would cancel: deviations that
+  // are 0 would come out as noise, to be divided by.
+  template <class R>
+  static void deviations_of_others(const R& rewards, std::size_t begin, std::size_t end, deviation kind, double* out) {
+    const auto one = [&](std::size_t i) {
+      return detail::moment_sums{.count = 1, .mean = static_cast<double>(rewards[i])};
+    };
+    std::vector<detail::moment_sums> after(end - begin + 1);
+    for (std::size_t i = end; i-- > begin;) {
+      after[i - begin] = after[i - begin + 1];
+      after[i - begin].merge(one(i));
+    }
+    detail::moment_sums before;
+    for (std::size_t i = begin; i < end; ++i) {
+      detail::moment_sums others = before;
+      others.merge(after[i - begin + 1]);
+      const double divisor = kind == deviation::population ? others.count : others.count - 1;
+      out[i] = divisor > 0 ? std::sqrt(others.squares / divisor) : 0.0;
+      before.merge(one(i));
+    }
+  }
+};
+inline constexpr leave_one_out_fn leave_one_out{};
+
+}  // namespace coho
+
+// ---- coho/advantage/return_to_go.hpp
+
+namespace coho {
+
+struct return_to_go_options {
+  double gamma = 1;  ///< discount per token, in [0, 1]
+};
+
+namespace detail {
+
+// Discounted sums; NaN is left to the caller, who learns of it by a `defect` that is not 0.
+template <class Number>
+struct discounted_sums {
+  array_of<Number> values;
+  double defect = 0;
+
+  template <class R, class Mask>
+  discounted_sums(const R& rewards, const Mask& mask, std::span<const std::size_t> offsets, double gamma,
+                  const char* who)
+      : values(static_cast<Eigen::Index>(rewards.size())) {
+    require_option(gamma >= 0 && gamma <= 1, "gamma", gamma, "in [0, 1]");
+    check_lengths(rewards.size(), mask.size(), who, "mask");
+    check_offsets(offsets, rewards.size(), who);
+    Number* const out = values.data();
+    for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+      double next = 0;
+      for (std::size_t t = offsets[i + 1]; t-- > offsets[i];) {
+        if (mask[t] == 0) {
+          out[t] = 0;
+          continue;
+        }
+        next = static_cast<double>(rewards[t]) + gamma * next;
+        defect += next - next;
+        out[t] = static_cast<Number>(next);
+      }
+    }
+  }
+};
+
+}  // namespace detail
+
+struct return_to_go_fn {
+  /// Discounted rewards to come (Williams 1992, REINFORCE; Sutton & Barto 2018, eq. 3.9) over N packed sequences:
+  ///
+  ///     G_t = r_t + γ·G_{t+1},   0 after the last token of each sequence
+  ///
+  /// It is `gae` without values and with λ = 1: the advantage of algorithms that have no value model. `rewards`: one a
+  /// token (array, range or tensor). `offsets`: N + 1 entries. `mask` (optional): 0 marks tokens that are not part of
+  /// the response, tool output in the middle for instance. They are skipped as if they were not there: not read, not
+  /// discounted over, and their result is 0. So with γ = 0.5 the rewards 0 0 · · 2 give 0.5 1 0 0 2: two dots cost no
+  /// discount. Returns an Eigen array of the rewards' number type (a tensor for a tensor, detached). Throws
+  /// option_error (gamma), argument_error (lengths, offsets, a result that is not finite).
+  ///
+  ///     std::vector<double> rewards{0, 0, 1};
+  ///     std::vector<std::size_t> offsets{0, 3};
+  ///     auto returns = coho::return_to_go(rewards, offsets, {.gamma = 0.5});  // 0.25 0.5 1
+  template <class Rewards>
+  auto operator()(const Rewards& rewards, std::span<const std::size_t> offsets,
+                  const return_to_go_options& options = {}) const {
+    return with_mask(rewards, nullptr, offsets, options);
+  }
+  template <class Rewards, class Mask>
+  auto operator()(const Rewards& rewards, const Mask& mask, std::span<const std::size_t> offsets,
+                  const return_to_go_options& options = {}) const {
+    if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
+    return with_mask(rewards, &mask, offsets, options);
+  }
+
+ private:
+  template <class Rewards, class Mask>
+  static auto with_mask(const Rewards& rewards, Mask mask, std::span<const std::size_t> offsets,
+                        const return_to_go_options& options) {
+    if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
+    const auto& rewards_local = detail::on_host(rewards);
+    const auto r = detail::host_elements(rewards_local);
+    using sums = detail::discounted_sums<detail::host_number_t<decltype(rewards_local)>>;
+    auto result = [&] {
+      if constexpr (std::is_null_pointer_v<Mask>) {
+        return sums(r, detail::all_real{r.size()}, offsets, options.gamma, "return_to_go");
+      } else {
+        const auto& mask_local = detail::on_host(*mask);
+        return sums(r, detail::host_elements(mask_local), offsets, options.gamma, "return_to_go");
+      }
+    }();
+    require_argument(result.defect == 0, "return_to_go: a result is not finite; a real token holds NaN or infinity");
+    return detail::back_to(std::move(result.values), rewards);
+  }
+};
+inline constexpr return_to_go_fn return_to_go{};
+
+}  // namespace coho
+
+// ---- coho/advantage/reinforce_plus_plus.hpp
+
+namespace coho {
+
+struct reinforce_plus_plus_options {
+  double gamma = 1;  ///< discount per token, in [0, 1]
+  /// OpenRLHF divides squares by n, as here; verl by n − 1. Both whiten real tokens of the whole batch.
+  whiten_options whitening{};
+};
+
+struct reinforce_plus_plus_fn {
+  /// REINFORCE++ (Hu et al. 2025, "REINFORCE++", arXiv 2501.03262): no value model, no groups; rewards to come,
+  /// normalised over the whole batch.
+  ///
+  ///     G_t = r_t + γ·G_{t+1},   A_t = (G_t − mean) / (deviation + ε), both over the real tokens of all ranks
+  ///
+  /// `rewards`: one a token, KL penalty included (`shape_rewards`); array, range or tensor. `offsets`: N + 1 entries.
+  /// `mask` (optional): 0 marks tokens that are not part of the response, skipped as in `return_to_go`; their advantage
+  /// is 0. A long response weighs more in the mean than a short one. Equal returns give 0 (to within rounding). Returns
+  /// an Eigen array of the rewards' number type (a tensor for a tensor, detached). All ranks must call together; a rank
+  /// may have no token. Throws option_error (gamma, epsilon), argument_error (lengths, offsets; on all ranks: NaN or
+  /// infinity in a real token of any).
+  ///
+  ///     auto token_rewards = coho::shape_rewards(rewards, log_probs, reference_log_probs, offsets, finished);
+  ///     auto advantages = coho::reinforce_plus_plus(token_rewards, offsets, {.gamma = 1});
+  template <class Rewards, communicator Communicator = const local_communicator>
+  auto operator()(const Rewards& rewards, std::span<const std::size_t> offsets,
+                  const reinforce_plus_plus_options& options = {}, Communicator&& ranks = local_communicator{}) const {
+    return with_mask(rewards, nullptr, offsets, options, ranks);
+  }
+  template <class Rewards, class Mask, communicator Communicator = const local_communicator>
+  auto operator()(const Rewards& rewards, const Mask& mask, std::span<const std::size_t> offsets,
+                  const reinforce_plus_plus_options& options = {}, Communicator&& ranks = local_communicator{}) const {
+    if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
+    return with_mask(rewards, &mask, offsets, options, ranks);
+  }
+
+ private:
+  template <class Rewards, class Mask, class Communicator>
+  static auto with_mask(const Rewards& rewards, Mask mask, std::span<const std::size_t> offsets,
+                        const reinforce_plus_plus_options& options, Communicator& ranks) {
+    if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
+    const auto& local = detail::on_host(rewards);
+    const auto elements = detail::host_elements(local);
+    using sums = detail::discounted_sums<detail::host_number_t<decltype(local)>>;
+    // What is not finite is left for `whiten` to find, which does so on all ranks alike.
+    const auto advantages = [&](const auto& real) {
+      const sums returns(elements, real, offsets, options.gamma, "reinforce_plus_plus");
+      return whiten(returns.values, real, options.whitening, ranks);
+    };
+    if constexpr (std::is_null_pointer_v<Mask>) {
+      return detail::back_to(advantages(std::vector<std::uint8_t>(elements.size(), 1)), rewards);
+    } else {
+      const auto& mask_local = detail::on_host(*mask);
+      return detail::back_to(advantages(detail::host_elements(mask_local)), rewards);
+    }
+  }
+};
+inline constexpr reinforce_plus_plus_fn reinforce_plus_plus{};
+
+struct reinforce_plus_plus_baseline_fn {
+  /// REINFORCE++-baseline (same paper): several responses a prompt, whose mean is the baseline, and the
+  /// deviation of the batch in place of the group's own.
+  ///
+  ///     B_i = r_i − mean of the group,   A_t = (B_i − mean) / (deviation + ε) for each token t of response i
+  ///
+  /// with mean and deviation over the real tokens of all ranks. The paper leaves the KL penalty to the loss; to have it
+  /// in the rewards, shape `group_relative` rewards without scale, and give them to `reinforce_plus_plus`.
+  ///
+  /// `sequence_rewards`: one a response (array, range or tensor). `groups`: group g is the responses [groups[g],
+  /// groups[g + 1]). `offsets`: where each response's tokens begin, one entry more than there are responses. `mask`
+  /// (optional): 0 marks tokens that are not part of the response; their advantage is 0. A response alone in its group
+  /// has B = 0. Returns one advantage a token, an Eigen array of double (a tensor for a tensor, detached). All ranks
+  /// must call together. Throws as `reinforce_plus_plus`.
+  ///
+  ///     std::vector<double> rewards{1, 0, 1, 1};
+  ///     std::vector<std::size_t> groups{0, 2, 4}, offsets{0, 5, 9, 12, 20};
+  ///     auto advantages = coho::reinforce_plus_plus_baseline(rewards, groups, offsets);
+  template <class Rewards, communicator Communicator = const local_communicator>
+  auto operator()(const Rewards& sequence_rewards, std::span<const std::size_t> groups,
+                  std::span<const std::size_t> offsets, const whiten_options& whitening = {},
+                  Communicator&& ranks = local_communicator{}) const {
+    const std::vector<std::uint8_t> all(offsets.empty() ? 0 : offsets.back(), 1);
+    return (*this)(sequence_rewards, groups, all, offsets, whitening, ranks);
+  }
+  template <class Rewards, class Mask, communicator Communicator = const local_communicator>
+  auto operator()(const Rewards& sequence_rewards, std::span<const std::size_t> groups, const Mask& mask,
+                  std::span<const std::size_t> offsets, const whiten_options& whitening = {},
+                  Communicator&& ranks = local_communicator{}) const {
+    if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
+    if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
+    const auto& local = detail::on_host(sequence_rewards);
+    const auto& real = detail::on_host(mask);
+    const auto rewards = detail::host_elements(local);
+    detail::check_groups(groups, rewards.size(), "reinforce_plus_plus_baseline");
+    // As above, `whiten` finds what is not finite.
+    Eigen::ArrayXd centred(static_cast<Eigen::Index>(rewards.size()));
+    for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
+      detail::subtract_mean(rewards, groups[g], groups[g + 1], centred.data());
+    }
+    return detail::back_to(whiten(sequence_spread(centred, offsets), real, whitening, ranks), sequence_rewards);
+  }
+};
+inline constexpr reinforce_plus_plus_baseline_fn reinforce_plus_plus_baseline{};
+
+}  // namespace coho
+
+// ---- coho/advantage/remax.hpp
+
+namespace coho {
+
+struct remax_fn {
+  /// ReMax (Li et al. 2023, "ReMax", arXiv 2310.10505): the reward of the greedy response to the same prompt
+  /// (temperature 0, same policy) is the baseline. It does not depend on what was sampled, so the expected gradient is
+  /// the true one.
+  ///
+  ///     A_i = r_i − r(x, greedy response to x)
+  ///
+  /// `rewards`: one a response; `greedy_rewards`: one a response too, or with `groups` one a prompt, group g being the
+  /// responses [groups[g], groups[g + 1]). Arrays, ranges or tensors, or two numbers. Returns one advantage a response,
+  /// an Eigen array of the rewards' number type (a tensor for a tensor, detached); `sequence_spread` gives them to
+  /// tokens. With a KL penalty in token rewards: `return_to_go` of those, less the greedy rewards spread over tokens.
+  /// Throws argument_error (lengths, offsets; an advantage that is not finite).
+  ///
+  ///     std::vector<double> rewards{1, 0, 1}, greedy_rewards{1, 0.5};
+  ///     std::vector<std::size_t> groups{0, 2, 3};
+  ///     auto advantages = coho::remax(rewards, greedy_rewards, groups);  // 0 −1 0.5
+  template <class Rewards, class Greedy>
+  auto operator()(const Rewards& rewards, const Greedy& greedy_rewards) const {
+    static_assert(detail::array_check<Rewards, Greedy>::passed);
+    if constexpr (detail::floating_scalar<Rewards>) {
+      const double advantage = static_cast<double>(rewards) - static_cast<double>(greedy_rewards);
+      check(advantage, 0);
+      return advantage;
+    } else {
+      const auto& greedy_local = detail::on_host(greedy_rewards);
+      const auto greedy = detail::host_elements(greedy_local);
+      return run(rewards, [&](std::size_t size) {
+        detail::check_lengths(size, greedy.size(), "remax", "greedy_rewards");
+        return [&greedy](std::size_t i) { return static_cast<double>(greedy[i]); };
+      });
+    }
+  }
+  template <class Rewards, class Greedy>
+  auto operator()(const Rewards& rewards, const Greedy& greedy_rewards, std::span<const std::size_t> groups) const {
+    static_assert(detail::array_check<Rewards, Greedy>::passed);
+    const auto& greedy_local = detail::on_host(greedy_rewards);
+    const auto greedy = detail::host_elements(greedy_local);
+    return run(rewards, [&](std::size_t size) {
+      detail::check_groups(groups, size, "remax");
+      detail::check_lengths(groups.size() - 1, greedy.size(), "remax", "greedy_rewards");
+      return [&greedy, groups, g = std::size_t{0}](std::size_t i) mutable {
+        while (groups[g + 1] <= i) ++g;
+        return static_cast<double>(greedy[g]);
+      };
+    });
+  }
+
+ private:
+  static void check(double advantage, std::size_t i) {
+    if (!(advantage - advantage == 0)) {
+      throw argument_error("remax: the advantage of response " + std::to_string(i) + " is not finite");
+    }
+  }
+
+  // `make_baseline(n)` checks and gives a function from a response's number, asked in ascending order, to its baseline.
+  template <class Rewards, class MakeBaseline>
+  static auto run(const Rewards& rewards, MakeBaseline make_baseline) {
+    const auto& local = detail::on_host(rewards);
+    const auto elements = detail::host_elements(local);
+    using number = detail::host_number_t<decltype(local)>;
+    auto baseline = make_baseline(elements.size());
+    detail::array_of<number> out(static_cast<Eigen::Index>(elements.size()));
+    for (std::size_t i = 0; i < elements.size(); ++i) {
+      const double advantage = static_cast<double>(elements[i]) - baseline(i);
+      check(advantage, i);
+      out.data()[i] = static_cast<number>(advantage);
+    }
+    return detail::back_to(std::move(out), rewards);
+  }
+};
+inline constexpr remax_fn remax{};
 
 }  // namespace coho
 
@@ -1702,6 +2333,9 @@ inline constexpr kl_estimate_fn kl_estimate{};
 
 struct kl_loss_options {
   kl_estimator estimator = kl_estimator::k3;
+  /// d = log π − log π_ref is limited to ±clip (nats); beyond, the gradient is 0; > 0, or 0 for off. It keeps one token
+  /// from ruling the batch under k2 and k3, which grow as d² and e^−d; 10 hardly touches healthy runs.
+  double clip = 0;
 };
 
 template <class Value, class Array>
@@ -1711,13 +2345,15 @@ struct kl_loss_result {
 };
 
 /// A KL penalty as a term of the loss instead of the reward: L = Σ_t w_t·KL_t. The reference is a constant.
-/// Arguments, results and errors as those of `nll_loss`.
+/// Arguments, results and errors as those of `nll_loss`, and option_error at construction.
 ///
 ///     coho::kl_loss loss{{.estimator = coho::kl_estimator::k2}};
 ///     auto [value, d_log_probs] = loss.value_and_grad(log_probs, reference_log_probs, weights);
 class kl_loss {
  public:
-  explicit kl_loss(const kl_loss_options& options = {}) : options_(options) {}
+  explicit kl_loss(const kl_loss_options& options = {}) : options_(options) {
+    require_option(options.clip >= 0, "clip", options.clip, "greater than 0, or 0 (off)");
+  }
   const kl_loss_options& options() const noexcept { return options_; }
 
   template <class LogProbs, class Reference, class Weights>
@@ -1727,7 +2363,7 @@ class kl_loss {
     if constexpr (detail::device_array<LogProbs>) {
       const LogProbs d = detail::without_masked(log_probs, weights) -
                          detail::without_masked(coho::detach(reference_log_probs), weights);
-      return coho::sum(weights.values * detail::kl_of(d, options_.estimator));
+      return coho::sum(weights.values * detail::kl_of(limited(d), options_.estimator));
     } else {
       return value_and_grad(log_probs, reference_log_probs, weights).value;
     }
@@ -1740,8 +2376,10 @@ class kl_loss {
     if constexpr (detail::device_array<LogProbs>) {
       const LogProbs d = coho::detach(
           LogProbs(detail::without_masked(log_probs, weights) - detail::without_masked(reference_log_probs, weights)));
+      const LogProbs bounded = limited(d), slopes = slope(bounded);
       return kl_loss_result<detail::value_of<LogProbs>, LogProbs>{
-          coho::sum(weights.values * detail::kl_of(d, options_.estimator)), weights.values * slope(d)};
+          coho::sum(weights.values * detail::kl_of(bounded, options_.estimator)),
+          weights.values * (options_.clip > 0 ? coho::where(d.abs() > options_.clip, 0.0, slopes) : slopes)};
     } else {
       using number = detail::host_number_t<LogProbs>;
       const auto p = detail::host_elements(log_probs);
@@ -1755,8 +2393,11 @@ class kl_loss {
         const double weight = static_cast<double>(w[t]);
         if (weight == 0) continue;
         const double d = static_cast<double>(p[t]) - static_cast<double>(r[t]);
-        result.value += weight * detail::kl_of(d, options_.estimator);
-        result.d_log_probs.data()[t] = static_cast<number>(weight * detail::kl_slope(d, options_.estimator));
+        const double bounded = limited(d);
+        result.value += weight * detail::kl_of(bounded, options_.estimator);
+        const double inside = bounded == d ? 1.0 : 0.0;
+        const double slope_here = inside * detail::kl_slope(bounded, options_.estimator);
+        result.d_log_probs.data()[t] = static_cast<number>(weight * slope_here);
       }
       detail::require_finite(result.value, "kl_loss");
       return result;
@@ -1764,6 +2405,11 @@ class kl_loss {
   }
 
  private:
+  template <class T>
+  T limited(const T& d) const {
+    return options_.clip > 0 ? T(coho::clamp(d, -options_.clip, options_.clip)) : d;
+  }
+
   template <class T>
   T slope(const T& d) const {
     switch (options_.estimator) {
@@ -1784,6 +2430,202 @@ class kl_loss {
 
   kl_loss_options options_;
 };
+
+}  // namespace coho
+
+// ---- coho/kl/exact.hpp
+
+namespace coho {
+
+template <class Value, class Array>
+struct exact_kl_result {
+  Value value;     ///< Σ_t w_t·KL_t
+  Array d_logits;  ///< its gradient with respect to the policy's logits, laid out as its log-probs
+};
+
+/// The KL divergence of whole next-token distributions, without sampling error, at the cost of a vocabulary of numbers
+/// a token:
+///
+///     KL_t = Σ_v p_v·(log p_v − log q_v),   ∂KL_t/∂z_v = p_v·(log p_v − log q_v − KL_t)
+///
+/// with p = softmax(z) the policy and q the reference, a constant. It is what `kl_estimate` with k1 or k3 has for
+/// expectation under the policy, never negative (but for rounding), and 0 only for equal distributions.
+///
+/// `log_probs`, `reference_log_probs` are normalised log-probabilities (nats): Eigen arrays [vocabulary × tokens], a
+/// column a token (one-dimensional for one token); or flat contiguous ranges and a vocabulary size, token after token;
+/// or tensors [tokens, vocabulary]. All three have the same order in memory. `operator()` returns one number a token,
+/// on tensors differentiable with respect to log_probs; `value_and_grad` weighs the tokens (w_t = 0: not read, gradient
+/// 0) and returns an `exact_kl_result`. −inf in log_probs (a banned token) adds 0, whatever the reference has there;
+/// −inf in the reference alone would make the divergence infinite. That, and NaN, is an argument_error that names the
+/// row, which is the token's index; for tensors this check waits for the device. argument_error also when sizes do not
+/// fit.
+///
+///     Eigen::ArrayXd kl = coho::exact_kl(log_probs, reference_log_probs);  // [vocabulary × tokens]
+///     auto [value, d_logits] = coho::exact_kl.value_and_grad(log_probs, reference_log_probs, weights);
+struct exact_kl_fn {
+  template <class LogProbs, class Reference>
+  auto operator()(const LogProbs& log_probs, const Reference& reference_log_probs) const {
+    if constexpr (detail::device_array<LogProbs>) {
+      static_assert(detail::device_array<Reference>, "coho::exact_kl: tensors and arrays of the host cannot be mixed");
+      check_shapes(log_probs, reference_log_probs);
+      const LogProbs reference = coho::detach(reference_log_probs), banned = log_probs == minus_infinity;
+      const LogProbs kl = device_rows(log_probs, reference, banned).kl;
+      check_rows(detail::on_host(kl));
+      return kl;
+    } else {
+      static_assert(eigen_dense<LogProbs> && eigen_dense<Reference>,
+                    "coho::exact_kl: give ranges with a vocabulary size");
+      return rows(log_probs.derived().array(), reference_log_probs.derived().array());
+    }
+  }
+  template <detail::host_array LogProbs, detail::host_array Reference>
+  auto operator()(const LogProbs& log_probs, const Reference& reference_log_probs, std::size_t vocabulary) const {
+    const auto p = detail::host_elements(log_probs);
+    const auto q = detail::host_elements(reference_log_probs);
+    return rows(table(p, vocabulary), table(q, vocabulary));
+  }
+
+  template <class LogProbs, class Reference, class Weights>
+  auto value_and_grad(const LogProbs& log_probs, const Reference& reference_log_probs,
+                      const token_weights<Weights>& weights) const {
+    if constexpr (detail::device_array<LogProbs>) {
+      static_assert(detail::device_array<Reference> && detail::device_array<Weights>,
+                    "coho::exact_kl: tensors and arrays of the host cannot be mixed");
+      return on_device(LogProbs(coho::detach(log_probs)), LogProbs(coho::detach(reference_log_probs)), weights);
+    } else {
+      static_assert(eigen_dense<LogProbs> && eigen_dense<Reference>,
+                    "coho::exact_kl: give ranges with a vocabulary size");
+      table_of<typename LogProbs::Scalar> d_logits(log_probs.rows(), log_probs.cols());
+      const double value =
+          on_host(log_probs.derived().array(), reference_log_probs.derived().array(), weights, d_logits);
+      return exact_kl_result<double, decltype(d_logits)>{value, std::move(d_logits)};
+    }
+  }
+  template <detail::host_array LogProbs, detail::host_array Reference, class Weights>
+  auto value_and_grad(const LogProbs& log_probs, const Reference& reference_log_probs, std::size_t vocabulary,
+                      const token_weights<Weights>& weights) const {
+    using number = detail::host_number_t<LogProbs>;
+    const auto p = detail::host_elements(log_probs);
+    const auto q = detail::host_elements(reference_log_probs);
+    const auto policy = table(p, vocabulary);
+    detail::array_of<number> d_logits(static_cast<Eigen::Index>(p.size()));
+    Eigen::Map<table_of<number>> view(d_logits.data(), policy.rows(), policy.cols());
+    const double value = on_host(policy, table(q, vocabulary), weights, view);
+    return exact_kl_result<double, detail::array_of<number>>{value, std::move(d_logits)};
+  }
+
+ private:
+  template <class Number>
+  using table_of = Eigen::Array<Number, Eigen::Dynamic, Eigen::Dynamic>;
+  static constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
+
+  template <class Elements>
+  static auto table(const Elements& x, std::size_t vocabulary) {
+    require_argument(vocabulary > 0 && x.size() % vocabulary == 0,
+                     "exact_kl: " + std::to_string(x.size()) + " numbers are no rows of a vocabulary of " +
+                         std::to_string(vocabulary));
+    using number = std::remove_cvref_t<decltype(x[0])>;
+    return Eigen::Map<const table_of<number>>(x.data(), static_cast<Eigen::Index>(vocabulary),
+                                              static_cast<Eigen::Index>(x.size() / vocabulary));
+  }
+
+  static void require_finite_row(double kl, Eigen::Index row) {
+    if (std::isfinite(kl)) return;
+    throw argument_error("exact_kl: the divergence of row " + std::to_string(row) +
+                         " is not finite; it holds NaN, or the reference has −inf where the policy has not");
+  }
+  static void check_rows(const Eigen::ArrayXd& kl) {
+    for (Eigen::Index row = 0; row < kl.size(); ++row) require_finite_row(kl[row], row);
+  }
+  static void check_sizes(Eigen::Index rows, Eigen::Index columns, Eigen::Index found_rows,
+                          Eigen::Index found_columns) {
+    const auto text = [](Eigen::Index a, Eigen::Index b) { return std::to_string(a) + " × " + std::to_string(b); };
+    require_argument(rows == found_rows && columns == found_columns,
+                     "exact_kl: reference_log_probs is " + text(found_rows, found_columns) + " where " +
+                         text(rows, columns) + " was expected");
+  }
+
+  // One token's divergence; p and d = log p − log q are left for the gradient. A token of probability 0 adds 0.
+  struct row_scratch {
+    Eigen::ArrayXd p, q, d;
+
+    template <class P, class Q>
+    double divergence(const P& log_p, const Q& log_q, Eigen::Index row) {
+      p = log_p.template cast<double>();
+      q = log_q.template cast<double>();
+      d = (p == minus_infinity).select(0.0, p - q);
+      p = (p == minus_infinity).select(0.0, p.exp());
+      const double kl = (p * d).sum();
+      require_finite_row(kl, row);
+      return kl;
+    }
+  };
+
+  template <class P, class Q>
+  static auto rows(const P& log_probs, const Q& reference) {
+    check_sizes(log_probs.rows(), log_probs.cols(), reference.rows(), reference.cols());
+    using scalar = typename P::Scalar;
+    detail::array_of<std::conditional_t<std::is_floating_point_v<scalar>, scalar, double>> out(log_probs.cols());
+    row_scratch scratch;
+    for (Eigen::Index t = 0; t < out.size(); ++t) {
+      out[t] = static_cast<typename decltype(out)::Scalar>(scratch.divergence(log_probs.col(t), reference.col(t), t));
+    }
+    return out;
+  }
+
+  template <class P, class Q, class Weights, class Gradient>
+  static double on_host(const P& log_probs, const Q& reference, const token_weights<Weights>& weights,
+                        Gradient& d_logits) {
+    static_assert(detail::host_array<Weights>, "coho::exact_kl: tensors and arrays of the host cannot be mixed");
+    check_sizes(log_probs.rows(), log_probs.cols(), reference.rows(), reference.cols());
+    const auto w = detail::host_elements(weights.values);
+    detail::check_lengths(static_cast<std::size_t>(log_probs.cols()), w.size(), "exact_kl", "weights");
+    d_logits.setZero();
+    double value = 0;
+    row_scratch scratch;
+    for (Eigen::Index t = 0; t < log_probs.cols(); ++t) {
+      const double weight = static_cast<double>(w[static_cast<std::size_t>(t)]);
+      if (weight == 0) continue;
+      const double kl = scratch.divergence(log_probs.col(t), reference.col(t), t);
+      value += weight * kl;
+      d_logits.col(t) = (weight * scratch.p * (scratch.d - kl)).template cast<typename Gradient::Scalar>();
+    }
+    detail::require_finite(value, "exact_kl");
+    return value;
+  }
+
+  template <class T>
+  static void check_shapes(const T& log_probs, const T& reference) {
+    require_argument(log_probs.dim() == 2 && reference.dim() == 2, "exact_kl: tensors must be [tokens, vocabulary]");
+    check_sizes(log_probs.size(0), log_probs.size(1), reference.size(0), reference.size(1));
+  }
+
+  template <class T>
+  struct tensor_rows {
+    T p, d, kl;
+  };
+  // Entries that `skip` marks are replaced before any arithmetic, so that neither values nor gradients become NaN.
+  template <class T>
+  static tensor_rows<T> device_rows(const T& log_probs, const T& reference, const T& skip) {
+    using std::exp;
+    const T log_p = coho::where(skip, 0.0, log_probs);
+    const T d = log_p - coho::where(skip, 0.0, reference);
+    const T p = coho::where(skip, 0.0, T(exp(log_p)));
+    return {p, d, T(p * d).sum(1)};
+  }
+  template <class T>
+  static exact_kl_result<detail::value_of<T>, T> on_device(const T& log_probs, const T& reference,
+                                                           const token_weights<T>& weights) {
+    check_shapes(log_probs, reference);
+    detail::check_lengths(static_cast<std::size_t>(log_probs.size(0)), static_cast<std::size_t>(weights.values.numel()),
+                          "exact_kl", "weights");
+    const T weight = weights.values.unsqueeze(1);
+    const auto row = device_rows(log_probs, reference, T((log_probs == minus_infinity).logical_or(weight == 0)));
+    check_rows(detail::on_host(row.kl));
+    return {coho::sum(weights.values * row.kl), weight * row.p * (row.d - row.kl.unsqueeze(1))};
+  }
+};
+inline constexpr exact_kl_fn exact_kl{};
 
 }  // namespace coho
 
@@ -1998,6 +2840,1209 @@ class bradley_terry_loss {
 
 }  // namespace coho
 
+// ---- coho/loss/elementwise_loss.hpp
+
+/// The frame of losses that are a weighted sum of one formula an element (a token, a pair, an example). For writers of
+/// losses: a loss gives the formula of one element, and gets numbers, arrays, ranges and tensors, weights, masks,
+/// gradients and checks.
+///
+/// The loss has a member `template <bool Gradient, class T> auto element(const T&... inputs) const` that returns an
+/// `element_terms<T, Gradients, Measures>`: the element's loss, with `Gradient` its derivatives with respect to the
+/// first inputs, and numbers worth averaging. T is double, or a tensor of all elements: choices are made by
+/// coho::where, with & | and not && ||.
+namespace coho::detail {
+
+template <class T, std::size_t Gradients, std::size_t Measures = 0>
+struct element_terms {
+  T value{};
+  std::array<T, Gradients> slopes{};
+  std::array<T, Measures> measures{};
+};
+
+/// Of a whole loss: its value, one gradient for each of the first inputs (all in the first one's type), means of the
+/// measures over the elements of nonzero weight, and how many those are.
+template <class Value, class Array, std::size_t Free, std::size_t Measures>
+struct elementwise_result {
+  Value value{};
+  std::array<Array, Free> gradients{};
+  std::array<Value, Measures> measures{};
+  Value count{};
+};
+
+/// A number where a range is expected: the same for each element.
+struct repeated {
+  double value;
+  double operator[](std::size_t) const noexcept { return value; }
+};
+
+template <class Input>
+auto input_elements(const Input& input, std::size_t size, const char* who, const char* what) {
+  if constexpr (floating_scalar<Input>) {
+    return repeated{static_cast<double>(input)};
+  } else {
+    static_assert(host_array<Input>, "coho: tensors and arrays of the host cannot be mixed");
+    auto elements = host_elements(input);
+    check_lengths(size, elements.size(), who, what);
+    return elements;
+  }
+}
+
+/// A tensor input: a constant of the optimisation unless it is `free`; masked elements replaced; numbers spread.
+template <bool Free, class T, class Input>
+T device_input(const Input& input, const T& like, const token_weights<T>& weights, const char* who, const char* what) {
+  if constexpr (floating_scalar<Input>) {
+    return like.new_full(like.sizes(), static_cast<double>(input));
+  } else {
+    static_assert(device_array<Input>, "coho: tensors and arrays of the host cannot be mixed");
+    check_lengths(static_cast<std::size_t>(like.numel()), static_cast<std::size_t>(input.numel()), who, what);
+    if constexpr (Free) {
+      return without_masked(input, weights);
+    } else {
+      return without_masked(coho::detach(input), weights);
+    }
+  }
+}
+
+template <class T>
+token_weights<T> equal_weights(const T& like) {
+  return {like.new_full(like.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(like.numel(), 1)))};
+}
+
+/// Runs a loss. `names` are those of the inputs after the first, for messages; `Free` inputs have gradients.
+template <std::size_t Free, std::size_t Inputs>
+class elementwise {
+ public:
+  const char* who;
+  std::array<const char*, Inputs> names;
+
+  /// Of one element if all inputs are numbers, else the mean.
+  template <class Loss, class First, class... Rest>
+  auto value(const Loss& loss, const First& first, const Rest&... rest) const {
+    static_assert(array_check<First, Rest...>::passed);
+    if constexpr (floating_scalar<First> && (floating_scalar<Rest> && ...)) {
+      return loss.template element<false>(static_cast<double>(first), static_cast<double>(rest)...).value;
+    } else if constexpr (device_array<First>) {
+      return weighted_value(loss, equal_weights(first), first, rest...);
+    } else {
+      return host<false>(loss, mean_weights(host_elements(first).size()), first, rest...).value;
+    }
+  }
+  template <class Loss, class Weights, class First, class... Rest>
+  auto weighted_value(const Loss& loss, const token_weights<Weights>& weights, const First& first,
+                      const Rest&... rest) const {
+    static_assert(array_check<First, Rest..., Weights>::passed);
+    if constexpr (device_array<First>) {
+      return on_device_value(loss, weights, std::index_sequence_for<First, Rest...>{}, first, rest...);
+    } else {
+      return host<false>(loss, input_elements(weights.values, host_elements(first).size(), who, "weights"), first,
+                         rest...)
+          .value;
+    }
+  }
+
+  template <class Loss, class First, class... Rest>
+  auto value_and_grad(const Loss& loss, const First& first, const Rest&... rest) const {
+    static_assert(array_check<First, Rest...>::passed);
+    static_assert(!floating_scalar<First>, "coho: gradients are of arrays; give arrays of one element");
+    if constexpr (device_array<First>) {
+      return weighted_value_and_grad(loss, equal_weights(first), first, rest...);
+    } else {
+      return host<true>(loss, mean_weights(host_elements(first).size()), first, rest...);
+    }
+  }
+  template <class Loss, class Weights, class First, class... Rest>
+  auto weighted_value_and_grad(const Loss& loss, const token_weights<Weights>& weights, const First& first,
+                               const Rest&... rest) const {
+    static_assert(array_check<First, Rest..., Weights>::passed);
+    if constexpr (device_array<First>) {
+      return on_device(loss, weights, std::index_sequence_for<First, Rest...>{}, first, rest...);
+    } else {
+      return host<true>(loss, input_elements(weights.values, host_elements(first).size(), who, "weights"), first,
+                        rest...);
+    }
+  }
+
+ private:
+  template <class Loss, class T, std::size_t... Is, class... Args>
+  auto on_device_value(const Loss& loss, const token_weights<T>& weights, std::index_sequence<Is...>,
+                       const Args&... inputs) const {
+    const auto terms =
+        loss.template element<false>(device_input<(Is < Free), T>(inputs, weights.values, weights, who, names[Is])...);
+    return coho::sum(weights.values * terms.value);
+  }
+
+  template <class Loss, class T, std::size_t... Is, class... Args>
+  auto on_device(const Loss& loss, const token_weights<T>& weights, std::index_sequence<Is...>,
+                 const Args&... inputs) const {
+    auto terms =
+        loss.template element<true>(device_input<false, T>(inputs, weights.values, weights, who, names[Is])...);
+    elementwise_result<value_of<T>, T, Free, std::tuple_size_v<decltype(terms.measures)>> result;
+    result.value = coho::sum(weights.values * terms.value);
+    for (std::size_t k = 0; k < Free; ++k) result.gradients[k] = weights.values * terms.slopes[k];
+    const T real = (weights.values != 0).to(weights.values.scalar_type());
+    result.count = coho::sum(real);
+    for (std::size_t k = 0; k < result.measures.size(); ++k) {
+      result.measures[k] = coho::sum(real * terms.measures[k]) / coho::max(result.count, 1.0);
+    }
+    return result;
+  }
+
+  template <bool Gradient, class Loss, class Weights, class First, class... Rest>
+  auto host(const Loss& loss, const Weights& weights, const First& first, const Rest&... rest) const {
+    return [&]<std::size_t... Is>(std::index_sequence<Is...>) {
+      return loop<Gradient, host_number_t<First>>(loss, weights, input_elements(first, weights.size(), who, names[0]),
+                                                  input_elements(rest, weights.size(), who, names[Is + 1])...);
+    }
+    (std::index_sequence_for<Rest...>{});
+  }
+
+  template <bool Gradient, class Number, class Loss, class Weights, class... Elements>
+  auto loop(const Loss& loss, const Weights& weights, const Elements&... inputs) const {
+    using terms_type = decltype(loss.template element<Gradient>(static_cast<double>(inputs[0])...));
+    constexpr std::size_t measures = std::tuple_size_v<decltype(terms_type::measures)>;
+    const std::size_t size = weights.size();
+    elementwise_result<double, array_of<Number>, Free, measures> result{};
+    std::array<Number*, Free> to{};
+    if constexpr (Gradient) {
+      for (std::size_t k = 0; k < Free; ++k) {
+        result.gradients[k].setZero(static_cast<Eigen::Index>(size));
+        to[k] = result.gradients[k].data();
+      }
+    }
+    for (std::size_t i = 0; i < size; ++i) {
+      const double weight = static_cast<double>(weights[i]);
+      if (weight == 0) continue;
+      const auto terms = loss.template element<Gradient>(static_cast<double>(inputs[i])...);
+      result.value += weight * terms.value;
+      if constexpr (Gradient) {
+        for (std::size_t k = 0; k < Free; ++k) to[k][i] = static_cast<Number>(weight * terms.slopes[k]);
+        result.count += 1;
+        for (std::size_t k = 0; k < measures; ++k) result.measures[k] += terms.measures[k];
+      }
+    }
+    require_finite(result.value, who);
+    for (auto& measure : result.measures) measure /= std::max(result.count, 1.0);
+    return result;
+  }
+};
+
+}  // namespace coho::detail
+
+// ---- coho/loss/dpo.hpp
+
+namespace coho {
+
+/// The forms of direct preference optimisation, of z = β·(log-ratio of the preferred response − that of the other):
+enum class dpo_form {
+  sigmoid,       ///< −log σ(z) (Rafailov et al. 2023, eq. 7)
+  hinge,         ///< max(0, 1 − z) (Zhao et al. 2023, SLiC-HF)
+  ipo,           ///< (z/β − 1/(2β))² (Azar et al. 2024, eq. 17), β its τ; TRL gives it length-averaged log-probs
+  conservative,  ///< −(1 − ε)·log σ(z) − ε·log σ(−z): labels are wrong with probability ε (Mitchell 2023, cDPO)
+  robust,  ///< (−(1 − ε)·log σ(z) + ε·log σ(−z)) / (1 − 2ε): unbiased under that noise (Chowdhury et al. 2024, rDPO)
+};
+
+namespace detail {
+
+/// A term and its derivative with respect to z.
+template <class T>
+struct preference_term {
+  T value{};
+  T slope{};
+};
+
+/// f(z) of a `dpo_form`; other losses of pairs have these forms too.
+template <bool Gradient, class T>
+preference_term<T> preference_terms(dpo_form form, const T& z, double beta, double epsilon) {
+  preference_term<T> out;
+  switch (form) {
+    case dpo_form::hinge:
+      out.value = coho::where(z < 1, T(1 - z), T(0.0 * z));
+      if constexpr (Gradient) out.slope = coho::where(z < 1, T(0.0 * z - 1.0), T(0.0 * z));
+      break;
+    case dpo_form::ipo: {
+      const T error = z / beta - 1 / (2 * beta);
+      out.value = error * error;
+      if constexpr (Gradient) out.slope = 2 * error / beta;
+      break;
+    }
+    case dpo_form::sigmoid:
+    case dpo_form::conservative:
+      out.value = (1 - epsilon) * coho::softplus(T(-z)) + epsilon * coho::softplus(z);
+      if constexpr (Gradient) out.slope = epsilon * coho::sigmoid(z) - (1 - epsilon) * coho::sigmoid(T(-z));
+      break;
+    case dpo_form::robust: {
+      const double scale = 1 / (1 - 2 * epsilon);
+      out.value = scale * ((1 - epsilon) * coho::softplus(T(-z)) - epsilon * coho::softplus(z));
+      if constexpr (Gradient) out.slope = -scale * ((1 - epsilon) * coho::sigmoid(T(-z)) + epsilon * coho::sigmoid(z));
+      break;
+    }
+  }
+  return out;
+}
+
+/// 1 where x is above 0, 0 below, and one half at 0.
+template <class T>
+T above_zero(const T& x) {
+  const T zero = 0.0 * x;
+  return coho::where(x > 0, T(zero + 1.0), T(coho::where(x < 0, zero, T(zero + 0.5))));
+}
+
+/// Whether a probability of wrong labels fits the form; throws option_error.
+inline void require_label_smoothing(dpo_form form, double epsilon) {
+  require_option(epsilon >= 0 && epsilon < 0.5, "label_smoothing", epsilon, "in [0, 0.5)");
+  const bool smooth = form == dpo_form::conservative || form == dpo_form::robust;
+  require_option(smooth || epsilon == 0, "label_smoothing", epsilon, "0 unless the form is conservative or robust");
+}
+
+}  // namespace detail
+
+struct dpo_options {
+  double beta = 0.1;  ///< strength of the KL penalty that is solved for; > 0
+  dpo_form form = dpo_form::sigmoid;
+  double label_smoothing = 0;  ///< ε of conservative and robust, in [0, 0.5); 0 for the other forms
+};
+
+template <class Value, class Array>
+struct dpo_result {
+  Value value;        ///< the loss
+  Array d_preferred;  ///< its gradient with respect to the policy's log-probs of the preferred responses
+  Array d_other;      ///< … and of the other responses
+  Value accuracy;     ///< share of pairs whose preferred response has the larger implicit reward; ties count one half
+  Value margin;       ///< mean of z: the difference of the implicit rewards β·(log π − log π_ref)
+};
+
+/// Direct preference optimisation: the optimum of KL-penalised reward maximisation, learned from pairs with no reward
+/// model.
+///
+///     z_i = β·((log π(y_w) − log π_ref(y_w)) − (log π(y_l) − log π_ref(y_l)))
+///     L = Σ_i w_i·f(z_i),   f as in `dpo_form`
+///
+/// `preferred`, `other`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one a pair;
+/// `reference_preferred`, `reference_other`: those of the reference policy, constants. Arrays, ranges, tensors, or
+/// numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair out. `operator()` returns
+/// double, or a 0-d tensor that is differentiable; `value_and_grad` a `dpo_result`. The hinge has gradient 0 at its
+/// kink z = 1. Throws option_error at construction; argument_error when lengths differ or the loss is not finite (host
+/// arrays).
+///
+///     coho::dpo_loss loss{{.beta = 0.1}};
+///     auto result = loss.value_and_grad(preferred, other, reference_preferred, reference_other);
+///     double fresh = loss(-5.0, -7.0, -5.0, -7.0);  // ln 2
+class dpo_loss {
+ public:
+  explicit dpo_loss(const dpo_options& options = {}) : options_(options) {
+    require_option(std::isfinite(options.beta) && options.beta > 0, "beta", options.beta, "finite and greater than 0");
+    detail::require_label_smoothing(options.form, options.label_smoothing);
+  }
+  const dpo_options& options() const noexcept { return options_; }
+
+  template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther>
+  auto operator()(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
+                  const ReferenceOther& reference_other) const {
+    return frame.value(*this, preferred, other, reference_preferred, reference_other);
+  }
+  template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther, class Weights>
+  auto operator()(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
+                  const ReferenceOther& reference_other, const token_weights<Weights>& weights) const {
+    return frame.weighted_value(*this, weights, preferred, other, reference_preferred, reference_other);
+  }
+
+  template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther>
+  auto value_and_grad(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
+                      const ReferenceOther& reference_other) const {
+    return named(frame.value_and_grad(*this, preferred, other, reference_preferred, reference_other));
+  }
+  template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther, class Weights>
+  auto value_and_grad(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
+                      const ReferenceOther& reference_other, const token_weights<Weights>& weights) const {
+    return named(frame.weighted_value_and_grad(*this, weights, preferred, other, reference_preferred, reference_other));
+  }
+
+ private:
+  template <std::size_t, std::size_t>
+  friend class detail::elementwise;
+  static constexpr detail::elementwise<2, 4> frame{
+      "dpo_loss", {"preferred", "other", "reference_preferred", "reference_other"}};
+
+  template <bool Gradient, class T>
+  detail::element_terms<T, 2, 2> element(const T& preferred, const T& other, const T& reference_preferred,
+                                         const T& reference_other) const {
+    const double beta = options_.beta;
+    const T z = beta * ((preferred - reference_preferred) - (other - reference_other));
+    const auto term = detail::preference_terms<Gradient>(options_.form, z, beta, options_.label_smoothing);
+    detail::element_terms<T, 2, 2> out;
+    out.value = term.value;
+    if constexpr (Gradient) {
+      out.slopes = {T(beta * term.slope), T(-beta * term.slope)};
+      out.measures = {detail::above_zero(z), z};
+    }
+    return out;
+  }
+
+  template <class Result>
+  static auto named(Result result) {
+    auto& [d_preferred, d_other] = result.gradients;
+    return dpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_preferred)>>{
+        result.value, std::move(d_preferred), std::move(d_other), result.measures[0], result.measures[1]};
+  }
+
+  dpo_options options_;
+};
+
+}  // namespace coho
+
+// ---- coho/loss/bradley_terry_ties.hpp
+
+namespace coho {
+
+/// Models of a comparison that may end in a tie, with d = r − s the difference of the two scores:
+enum class tie_form {
+  rao_kupper,  ///< P(win) = σ(d − ln θ), P(loss) = σ(−d − ln θ): differences below a threshold are not seen (1967)
+  davidson,    ///< P(win) : P(tie) : P(loss) = e^(d/2) : ν : e^(−d/2): a tie is as likely as the geometric mean (1970)
+};
+
+/// At the defaults all three outcomes are equally likely for equal scores.
+struct bradley_terry_ties_options {
+  tie_form form = tie_form::rao_kupper;
+  double theta = 2;  ///< θ of Rao and Kupper; at least 1; 1: there are no ties
+  double nu = 1;     ///< ν of Davidson; at least 0; 0: there are no ties
+};
+
+struct tie_probabilities {
+  double win;   ///< the first response is preferred
+  double tie;   ///< neither is
+  double loss;  ///< the second response is preferred
+};
+
+template <class Value, class Array>
+struct bradley_terry_ties_result {
+  Value value;     ///< the loss
+  Array d_first;   ///< its gradient with respect to the scores of the first responses
+  Array d_second;  ///< … and of the second responses
+  Value accuracy;  ///< share of pairs that the scores order as the outcome does; ties and equal scores count one half
+};
+
+/// The preference loss of reward models over pairs that may be tied (Rao and Kupper 1967, §2; Davidson 1970, §2):
+///
+///     L = −Σ_i w_i·log P(outcome_i | d_i),   d_i = r_i − s_i
+///     Rao–Kupper: P(tie) = (θ² − 1)·σ(d − ln θ)·σ(−d − ln θ);   Davidson: P(tie) = ν / (e^(d/2) + ν + e^(−d/2))
+///
+/// `first_scores` r, `second_scores` s: one a pair. `outcomes` t: 1 where the first response is preferred, 0.5 for a
+/// tie, 0 where the second is; between two of these, the mixture of both losses (t = 0.75: half of each). Arrays,
+/// ranges, tensors, or numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair out.
+/// Without ties (θ = 1, ν = 0) it is `bradley_terry_loss`, and a tie has an infinite loss. `operator()` returns double,
+/// or a 0-d tensor that is differentiable; `value_and_grad` a `bradley_terry_ties_result`; `probabilities` those of one
+/// pair. Throws option_error at construction; argument_error when lengths differ, the loss is not finite, an outcome is
+/// outside [0, 1], or is a tie where there are none (numbers and host arrays; on tensors such a tie gives infinity).
+///
+///     coho::bradley_terry_ties_loss loss{{.form = coho::tie_form::davidson, .nu = 0.5}};
+///     auto result = loss.value_and_grad(first_scores, second_scores, outcomes);
+///     double tie = loss.probabilities(0.0, 0.0).tie;  // 0.2
+class bradley_terry_ties_loss {
+ public:
+  explicit bradley_terry_ties_loss(const bradley_terry_ties_options& options = {}) : options_(options) {
+    require_option(std::isfinite(options.theta) && options.theta >= 1, "theta", options.theta, "finite and at least 1");
+    require_option(std::isfinite(options.nu) && options.nu >= 0, "nu", options.nu, "finite and at least 0");
+    threshold_ = std::log(options.theta);
+    // −ln(θ² − 1), or −ln ν.
+    tie_cost_ = options.form == tie_form::davidson ? -std::log(options.nu)
+                                                   : -(std::log(options.theta - 1) + std::log1p(options.theta));
+  }
+  const bradley_terry_ties_options& options() const noexcept { return options_; }
+
+  /// Of the three outcomes of one pair; they sum to 1.
+  tie_probabilities probabilities(double first_score, double second_score) const {
+    const auto [win, tie, loss] = costs(first_score - second_score);
+    return {std::exp(-win), std::exp(-tie), std::exp(-loss)};
+  }
+
+  template <class First, class Second, class Outcomes>
+  auto operator()(const First& first_scores, const Second& second_scores, const Outcomes& outcomes) const {
+    return frame.value(*this, first_scores, second_scores, outcomes);
+  }
+  template <class First, class Second, class Outcomes, class Weights>
+  auto operator()(const First& first_scores, const Second& second_scores, const Outcomes& outcomes,
+                  const token_weights<Weights>& weights) const {
+    return frame.weighted_value(*this, weights, first_scores, second_scores, outcomes);
+  }
+
+  template <class First, class Second, class Outcomes>
+  auto value_and_grad(const First& first_scores, const Second& second_scores, const Outcomes& outcomes) const {
+    return named(frame.value_and_grad(*this, first_scores, second_scores, outcomes));
+  }
+  template <class First, class Second, class Outcomes, class Weights>
+  auto value_and_grad(const First& first_scores, const Second& second_scores, const Outcomes& outcomes,
+                      const token_weights<Weights>& weights) const {
+    return named(frame.weighted_value_and_grad(*this, weights, first_scores, second_scores, outcomes));
+  }
+
+ private:
+  template <std::size_t, std::size_t>
+  friend class detail::elementwise;
+  static constexpr detail::elementwise<2, 3> frame{"bradley_terry_ties_loss",
+                                                   {"first_scores", "second_scores", "outcomes"}};
+
+  template <class T>
+  struct of_outcomes {
+    T win, tie, loss;
+  };
+
+  // −log of the three probabilities.
+  template <class T>
+  of_outcomes<T> costs(const T& d) const {
+    using std::abs, std::exp, std::log1p;
+    if (options_.form == tie_form::rao_kupper) {
+      const T win = coho::softplus(T(threshold_ - d)), loss = coho::softplus(T(threshold_ + d));
+      return {win, T(win + loss + tie_cost_), loss};
+    }
+    // log(e^(d/2) + ν + e^(−d/2)) is |d|/2 and this.
+    const T half = 0.5 * abs(d), rest = log1p(exp(-2.0 * half) + options_.nu * exp(-half));
+    return {T(half - 0.5 * d + rest), T(half + tie_cost_ + rest), T(half + 0.5 * d + rest)};
+  }
+
+  // Their derivatives with respect to d; nothing cancels where they are small.
+  template <class T>
+  of_outcomes<T> slopes(const T& d) const {
+    using std::abs, std::exp;
+    if (options_.form == tie_form::rao_kupper) {
+      const T down = coho::sigmoid(T(threshold_ - d)), up = coho::sigmoid(T(threshold_ + d));
+      return {T(-down), T(up - down), up};
+    }
+    const T half = 0.5 * abs(d), one = 0.0 * d + 1.0;
+    const T minor = exp(-2.0 * half), tie = options_.nu * exp(-half), total = 1.0 + minor + tie;
+    const T up = (coho::where(d > 0, one, minor) + 0.5 * tie) / total;
+    const T down = (coho::where(d > 0, minor, one) + 0.5 * tie) / total;
+    return {T(-down), T(0.5 * (up - down)), up};
+  }
+
+  template <bool Gradient, class T>
+  detail::element_terms<T, 2, 1> element(const T& first, const T& second, const T& outcome) const {
+    const T d = first - second, lean = 2.0 * outcome - 1.0, zero = 0.0 * lean;
+    const T wins = coho::max(lean, zero), losses = coho::max(T(-lean), zero), ties = 1.0 - wins - losses;
+    if constexpr (std::floating_point<T>) {
+      if (outcome < 0 || outcome > 1) {
+        throw argument_error("bradley_terry_ties_loss: an outcome is outside [0, 1]");
+      }
+      if (ties > 0 && std::isinf(tie_cost_)) {
+        throw argument_error("bradley_terry_ties_loss: an outcome is a tie, but the options rule ties out");
+      }
+    }
+    const auto cost = costs(d);
+    detail::element_terms<T, 2, 1> out;
+    // Where ties are ruled out their cost is infinite, and 0 times that is not 0.
+    out.value = wins * cost.win + losses * cost.loss + coho::where(ties > 0, T(ties * cost.tie), T(0.0 * d));
+    if constexpr (Gradient) {
+      const auto slope = slopes(d);
+      const T total = wins * slope.win + losses * slope.loss + ties * slope.tie;
+      out.slopes = {total, T(-total)};
+      out.measures = {detail::above_zero(T(d * lean))};
+    }
+    return out;
+  }
+
+  template <class Result>
+  static auto named(Result result) {
+    auto& [d_first, d_second] = result.gradients;
+    return bradley_terry_ties_result<decltype(result.value), std::remove_cvref_t<decltype(d_first)>>{
+        result.value, std::move(d_first), std::move(d_second), result.measures[0]};
+  }
+
+  bradley_terry_ties_options options_;
+  double threshold_, tie_cost_;
+};
+
+}  // namespace coho
+
+// ---- coho/loss/cispo.hpp
+
+namespace coho {
+
+struct cispo_options {
+  double clip_high = 0.28;  ///< the weight of a token is at most 1 + clip_high; > 0, infinity for off
+  double clip_low = 1;      ///< … and at least 1 − clip_low; in (0, 1], where 1 is off as in the paper
+};
+
+template <class Value, class Array>
+struct cispo_result {
+  Value value;           ///< the loss; its gradient is what has a meaning, its size has none
+  Array d_log_probs;     ///< its gradient; 0 where the weight is 0
+  Value clip_fraction;   ///< share of tokens whose ratio a bound replaces (they keep a gradient)
+  Value approximate_kl;  ///< mean over tokens of ρ − 1 − log ρ, an estimate of KL(old ‖ new) that is never negative
+  Value tokens;          ///< tokens of nonzero weight: to combine the two shares over parts of a batch
+};
+
+/// Clipped importance-sampling policy optimisation (MiniMax-M1 2025, eqs. 4 and 5): REINFORCE with a limited importance
+/// weight, so that, unlike in PPO, no token loses its gradient:
+///
+///     L = −Σ_t w_t · c_t · A_t · log π(y_t),   c_t = clip(ρ_t, 1 − clip_low, 1 + clip_high) held constant,
+///     ρ_t = exp(log π(y_t) − log π_old(y_t))
+///
+/// log ρ is limited to ±20. `log_probs`, `old_log_probs` (nats) and `advantages`: one a token; arrays, ranges or
+/// tensors. Without weights the loss is the mean. Single numbers give the term of one token. `operator()` returns
+/// double, or a 0-d tensor that is differentiable (c_t is detached in it; central differences of the value would see
+/// c_t move, the gradient does not); `value_and_grad` a `cispo_result`. Throws option_error at construction;
+/// argument_error when lengths differ or the loss is not finite (host arrays).
+///
+///     coho::cispo_loss loss{{.clip_high = 0.28}};
+///     auto result = loss.value_and_grad(log_probs, old_log_probs, advantages, weights);
+///     // result.value, result.d_log_probs
+class cispo_loss {
+ public:
+  explicit cispo_loss(const cispo_options& options = {}) : options_(options) {
+    require_option(options.clip_high > 0, "clip_high", options.clip_high, "greater than 0 (infinity for off)");
+    require_option(options.clip_low > 0 && options.clip_low <= 1, "clip_low", options.clip_low,
+                   "in (0, 1] (1 for off)");
+  }
+  const cispo_options& options() const noexcept { return options_; }
+
+  template <class LogProbs, class Old, class Advantages>
+  auto operator()(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages) const {
+    return frame.value(*this, log_probs, old_log_probs, advantages);
+  }
+  template <class LogProbs, class Old, class Advantages, class Weights>
+  auto operator()(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
+                  const token_weights<Weights>& weights) const {
+    return frame.weighted_value(*this, weights, log_probs, old_log_probs, advantages);
+  }
+
+  template <class LogProbs, class Old, class Advantages>
+  auto value_and_grad(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages) const {
+    return named(frame.value_and_grad(*this, log_probs, old_log_probs, advantages));
+  }
+  template <class LogProbs, class Old, class Advantages, class Weights>
+  auto value_and_grad(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
+                      const token_weights<Weights>& weights) const {
+    return named(frame.weighted_value_and_grad(*this, weights, log_probs, old_log_probs, advantages));
+  }
+
+ private:
+  template <std::size_t, std::size_t>
+  friend class detail::elementwise;
+  static constexpr detail::elementwise<1, 3> frame{"cispo_loss", {"log_probs", "old_log_probs", "advantages"}};
+  static constexpr double log_ratio_limit = 20;
+
+  template <bool Gradient, class T>
+  detail::element_terms<T, 1, 2> element(const T& log_prob, const T& old_log_prob, const T& advantage) const {
+    using std::exp;
+    const T difference = coho::detach(log_prob) - old_log_prob;
+    const T log_ratio = coho::clamp(difference, -log_ratio_limit, log_ratio_limit);
+    const T ratio = exp(log_ratio);
+    const T weight = coho::clamp(ratio, 1 - options_.clip_low, 1 + options_.clip_high);
+    const T slope = -advantage * weight;
+    detail::element_terms<T, 1, 2> out;
+    out.value = slope * log_prob;
+    // 0, or NaN for an infinite ratio, which the limit would hide.
+    if constexpr (detail::floating_scalar<T>) out.value += difference - difference;
+    if constexpr (Gradient) {
+      out.slopes = {slope};
+      const T zero = 0.0 * ratio;
+      out.measures = {T(coho::where(weight != ratio, T(zero + 1.0), zero)),
+                      T(coho::max(detail::kl_of(T(-log_ratio), kl_estimator::k3), 0.0))};
+    }
+    return out;
+  }
+
+  template <class Result>
+  static auto named(Result result) {
+    auto& d_log_probs = result.gradients[0];
+    return cispo_result<decltype(result.value), std::remove_cvref_t<decltype(d_log_probs)>>{
+        result.value, std::move(d_log_probs), result.measures[0], result.measures[1], result.count};
+  }
+
+  cispo_options options_;
+};
+
+}  // namespace coho
+
+// ---- coho/loss/cpo.hpp
+
+namespace coho {
+
+struct cpo_options {
+  double beta = 0.1;  ///< scale of the implicit reward; > 0
+  dpo_form form = dpo_form::sigmoid;
+  double label_smoothing = 0;  ///< ε of the forms conservative and robust, in [0, 0.5); 0 for the other forms
+  double nll_coefficient = 1;  ///< weight of the preferred responses' negative log-likelihood; at least 0
+};
+
+template <class Value, class Array>
+struct cpo_result {
+  Value value;        ///< the loss
+  Array d_preferred;  ///< its gradient with respect to the log-probs of the preferred responses
+  Array d_other;      ///< … and of the other responses
+  Value accuracy;     ///< share of pairs whose preferred response has the larger log-prob; ties count one half
+  Value margin;       ///< mean of z
+};
+
+/// Contrastive preference optimisation (Xu et al. 2024, §3): DPO with a uniform reference, which then needs no
+/// memory, kept near the preferred responses by their negative log-likelihood:
+///
+///     z_i = β·(log π(y_w) − log π(y_l)),   L = Σ_i w_i·(f(z_i) − nll_coefficient·log π(y_w)/n_i),   f as in `dpo_form`
+///
+/// `preferred`, `other`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one a pair.
+/// `preferred_lengths` n: the tokens of the preferred responses, which make the second term a mean a token, as in TRL
+/// (where nll_coefficient is called cpo_alpha); the number 1.0 gives the paper's sum. Lengths below 1 count as 1: an
+/// empty response adds 0. Arrays, ranges, tensors, or numbers for one pair. For the form ipo TRL compares
+/// length-averaged log-probs: give those, and 1.0. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair
+/// out. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a `cpo_result`. Throws
+/// option_error at construction; argument_error when lengths differ or the loss is not finite (host arrays).
+///
+///     coho::cpo_loss loss{{.beta = 0.1, .nll_coefficient = 1}};
+///     auto result = loss.value_and_grad(preferred, other, preferred_lengths);
+///     double equal = loss(-6.0, -6.0, 3.0);  // ln 2 + 2
+class cpo_loss {
+ public:
+  explicit cpo_loss(const cpo_options& options = {}) : options_(options) {
+    require_option(std::isfinite(options.beta) && options.beta > 0, "beta", options.beta, "finite and greater than 0");
+    detail::require_label_smoothing(options.form, options.label_smoothing);
+    require_option(std::isfinite(options.nll_coefficient) && options.nll_coefficient >= 0, "nll_coefficient",
+                   options.nll_coefficient, "finite and at least 0");
+  }
+  const cpo_options& options() const noexcept { return options_; }
+
+  template <class Preferred, class Other, class Lengths>
+  auto operator()(const Preferred& preferred, const Other& other, const Lengths& preferred_lengths) const {
+    return frame.value(*this, preferred, other, preferred_lengths);
+  }
+  template <class Preferred, class Other, class Lengths, class Weights>
+  auto operator()(const Preferred& preferred, const Other& other, const Lengths& preferred_lengths,
+                  const token_weights<Weights>& weights) const {
+    return frame.weighted_value(*this, weights, preferred, other, preferred_lengths);
+  }
+
+  template <class Preferred, class Other, class Lengths>
+  auto value_and_grad(const Preferred& preferred, const Other& other, const Lengths& preferred_lengths) const {
+    return named(frame.value_and_grad(*this, preferred, other, preferred_lengths));
+  }
+  template <class Preferred, class Other, class Lengths, class Weights>
+  auto value_and_grad(const Preferred& preferred, const Other& other, const Lengths& preferred_lengths,
+                      const token_weights<Weights>& weights) const {
+    return named(frame.weighted_value_and_grad(*this, weights, preferred, other, preferred_lengths));
+  }
+
+ private:
+  template <std::size_t, std::size_t>
+  friend class detail::elementwise;
+  static constexpr detail::elementwise<2, 3> frame{"cpo_loss", {"preferred", "other", "preferred_lengths"}};
+
+  template <bool Gradient, class T>
+  detail::element_terms<T, 2, 2> element(const T& preferred, const T& other, const T& preferred_length) const {
+    const double beta = options_.beta;
+    const T z = beta * (preferred - other);
+    const T nll_slope = (0.0 * z - options_.nll_coefficient) / coho::max(preferred_length, 1.0);
+    const auto term = detail::preference_terms<Gradient>(options_.form, z, beta, options_.label_smoothing);
+    detail::element_terms<T, 2, 2> out;
+    out.value = term.value + nll_slope * preferred;
+    if constexpr (Gradient) {
+      out.slopes = {T(beta * term.slope + nll_slope), T(-beta * term.slope)};
+      out.measures = {detail::above_zero(z), z};
+    }
+    return out;
+  }
+
+  template <class Result>
+  static auto named(Result result) {
+    auto& [d_preferred, d_other] = result.gradients;
+    return cpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_preferred)>>{
+        result.value, std::move(d_preferred), std::move(d_other), result.measures[0], result.measures[1]};
+  }
+
+  cpo_options options_;
+};
+
+}  // namespace coho
+
+// ---- coho/loss/entropy_bonus.hpp
+
+namespace coho {
+
+struct entropy_bonus_options {
+  double coefficient = 0.01;  ///< c; finite, ≥ 0; 0 makes it a measure only
+};
+
+template <class Value, class Array>
+struct entropy_bonus_result {
+  Value value;      ///< the loss, −c·Σ w·H
+  Array d_entropy;  ///< its gradient, −c·w
+  Value entropy;    ///< mean entropy of the tokens of nonzero weight, nats
+  Value tokens;     ///< how many those are
+};
+
+/// A term that keeps a policy from collapsing (Williams & Peng 1991; Schulman et al. 2017, eq. 9), to be added to its
+/// loss:
+///
+///     L = −c · Σ_t w_t · H_t,   H_t = −Σ_v π(v | x, y_<t)·log π(v | x, y_<t)
+///
+/// `entropy`: H_t in nats of the whole next-token distribution, one a token, as a differentiable_policy returns it;
+/// array, range or tensor. −log π(y_t) has the same mean but not the same gradient, and does not serve. Without weights
+/// the loss is the mean's. A single number gives the term of one token. `operator()` returns double, or a 0-d tensor
+/// that is differentiable; `value_and_grad` an `entropy_bonus_result`. Throws option_error at construction;
+/// argument_error when lengths differ or the loss is not finite (host arrays).
+///
+///     auto bonus = coho::entropy_bonus{{.coefficient = 0.01}}.value_and_grad(output.entropy, weights);
+///     pullback({.log_probs = coho::as_span(d_log_probs), .entropy = coho::as_span(bonus.d_entropy)});
+class entropy_bonus {
+ public:
+  explicit entropy_bonus(const entropy_bonus_options& options = {}) : options_(options) {
+    require_option(std::isfinite(options.coefficient) && options.coefficient >= 0, "coefficient", options.coefficient,
+                   "finite and at least 0");
+  }
+  const entropy_bonus_options& options() const noexcept { return options_; }
+
+  template <class Entropy>
+  auto operator()(const Entropy& entropy) const {
+    return frame.value(*this, entropy);
+  }
+  template <class Entropy, class Weights>
+  auto operator()(const Entropy& entropy, const token_weights<Weights>& weights) const {
+    return frame.weighted_value(*this, weights, entropy);
+  }
+
+  template <class Entropy>
+  auto value_and_grad(const Entropy& entropy) const {
+    return named(frame.value_and_grad(*this, entropy));
+  }
+  template <class Entropy, class Weights>
+  auto value_and_grad(const Entropy& entropy, const token_weights<Weights>& weights) const {
+    return named(frame.weighted_value_and_grad(*this, weights, entropy));
+  }
+
+ private:
+  template <std::size_t, std::size_t>
+  friend class detail::elementwise;
+  static constexpr detail::elementwise<1, 1> frame{"entropy_bonus", {"entropy"}};
+
+  template <bool, class T>
+  detail::element_terms<T, 1, 1> element(const T& entropy) const {
+    return {T(-options_.coefficient * entropy), {T(0.0 * entropy - options_.coefficient)}, {entropy}};
+  }
+
+  template <class Result>
+  static auto named(Result result) {
+    auto& d_entropy = result.gradients[0];
+    return entropy_bonus_result<decltype(result.value), std::remove_cvref_t<decltype(d_entropy)>>{
+        result.value, std::move(d_entropy), result.measures[0], result.count};
+  }
+
+  entropy_bonus_options options_;
+};
+
+}  // namespace coho
+
+// ---- coho/loss/gspo.hpp
+
+namespace coho {
+
+struct gspo_options {
+  double clip_low = 3e-4;   ///< sequence ratios below 1 − clip_low gain nothing; in (0, 1)
+  double clip_high = 4e-4;  ///< sequence ratios above 1 + clip_high gain nothing; > 0
+};
+
+template <class Value, class Array>
+struct gspo_result {
+  Value value;           ///< the loss
+  Array d_log_probs;     ///< its gradient; 0 where the weight is 0
+  Value clip_fraction;   ///< share of tokens whose term is clipped (of whole sequences, usually)
+  Value approximate_kl;  ///< mean over tokens of ρ − 1 − log ρ, ρ the token's own ratio, as in `ppo_clip_loss`
+  Value tokens;          ///< tokens of nonzero weight: to combine the two shares over parts of a batch
+};
+
+/// Group sequence policy optimisation (Zheng et al. 2025, §4.1): PPO's clip with one ratio for a whole sequence, the
+/// geometric mean of its tokens' ratios, over the n_i tokens of nonzero weight:
+///
+///     s_i = exp( Σ_{t∈i} (log π(y_t) − log π_old(y_t)) / n_i )
+///     L = Σ_i Σ_{t∈i} w_t · max(−A_t·s_i, −A_t·clip(s_i, 1 − clip_low, 1 + clip_high))
+///
+/// The paper's objective has one advantage a sequence (`sequence_spread` repeats it for the tokens) and weights of
+/// reduction::sequence_mean_of_means; neither is needed. The ratio of a mean is far closer to 1 than a token's: its
+/// bounds are too. log s is limited to ±20; beyond, the gradient is 0. `log_probs`, `old_log_probs` (nats),
+/// `advantages` and `weights`: one a token; arrays, ranges or tensors; `offsets`: one more than there are sequences.
+/// `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a `gspo_result`. Throws
+/// option_error at construction; argument_error when lengths or offsets do not fit or the loss is not finite (host
+/// arrays).
+///
+///     auto weights = coho::make_token_weights(mask, offsets, {.kind = coho::reduction::sequence_mean_of_means});
+///     auto result = coho::gspo_loss{}.value_and_grad(log_probs, old_log_probs, advantages, weights, offsets);
+///     // result.value, result.d_log_probs
+class gspo_loss {
+ public:
+  explicit gspo_loss(const gspo_options& options = {}) : options_(options) {
+    require_option(options.clip_low > 0 && options.clip_low < 1, "clip_low", options.clip_low, "in (0, 1)");
+    require_option(options.clip_high > 0, "clip_high", options.clip_high, "greater than 0");
+  }
+  const gspo_options& options() const noexcept { return options_; }
+
+  template <class LogProbs, class Old, class Advantages, class Weights>
+  auto operator()(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
+                  const token_weights<Weights>& weights, std::span<const std::size_t> offsets) const {
+    static_assert(detail::array_check<LogProbs, Old, Advantages, Weights>::passed);
+    if constexpr (detail::device_array<LogProbs>) {
+      return on_device<false>(log_probs, old_log_probs, advantages, weights, offsets);
+    } else {
+      return on_host<false>(log_probs, old_log_probs, advantages, weights, offsets).value;
+    }
+  }
+
+  template <class LogProbs, class Old, class Advantages, class Weights>
+  auto value_and_grad(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
+                      const token_weights<Weights>& weights, std::span<const std::size_t> offsets) const {
+    static_assert(detail::array_check<LogProbs, Old, Advantages, Weights>::passed);
+    if constexpr (detail::device_array<LogProbs>) {
+      return on_device<true>(LogProbs(coho::detach(log_probs)), old_log_probs, advantages, weights, offsets);
+    } else {
+      return on_host<true>(log_probs, old_log_probs, advantages, weights, offsets);
+    }
+  }
+
+ private:
+  static constexpr double log_ratio_limit = 20;
+
+  template <class T>
+  static T divergence(const T& log_ratio) {
+    const T limited = coho::clamp(T(-log_ratio), -log_ratio_limit, log_ratio_limit);
+    return coho::max(detail::kl_of(limited, kl_estimator::k3), 0.0);
+  }
+
+  // What a token adds to the loss, and whether the clip took its gradient.
+  struct token_term {
+    double loss;
+    bool flat;
+  };
+  token_term term(double ratio, double advantage) const {
+    const double free = -advantage * ratio;
+    const double clipped = -advantage * coho::clamp(ratio, 1 - options_.clip_low, 1 + options_.clip_high);
+    return {coho::max(free, clipped), clipped > free};
+  }
+
+  template <bool Gradient, class LogProbs, class Old, class Advantages, class Weights>
+  auto on_host(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
+               const token_weights<Weights>& weights, std::span<const std::size_t> offsets) const {
+    static_assert(detail::host_array<LogProbs> && detail::host_array<Old> && detail::host_array<Advantages> &&
+                      detail::host_array<Weights>,
+                  "coho::gspo_loss: tensors and arrays of the host cannot be mixed");
+    using number = detail::host_number_t<LogProbs>;
+    const auto log_prob = detail::host_elements(log_probs);
+    const auto old = detail::host_elements(old_log_probs);
+    const auto advantage = detail::host_elements(advantages);
+    const auto weight = detail::host_elements(weights.values);
+    detail::check_lengths(log_prob.size(), old.size(), "gspo_loss", "old_log_probs");
+    detail::check_lengths(log_prob.size(), advantage.size(), "gspo_loss", "advantages");
+    detail::check_lengths(log_prob.size(), weight.size(), "gspo_loss", "weights");
+    detail::check_offsets(offsets, log_prob.size(), "gspo_loss");
+
+    gspo_result<double, detail::array_of<number>> result{};
+    if constexpr (Gradient) result.d_log_probs.setZero(static_cast<Eigen::Index>(log_prob.size()));
+    double flat = 0, kl = 0;
+    for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+      double total = 0, length = 0;
+      for (std::size_t t = offsets[i]; t < offsets[i + 1]; ++t) {
+        if (weight[t] == 0) continue;
+        const double log_ratio = static_cast<double>(log_prob[t]) - static_cast<double>(old[t]);
+        total += log_ratio;
+        length += 1;
+        if constexpr (Gradient) kl += divergence(log_ratio);
+      }
+      if (length == 0) continue;
+      result.value += total - total;  // 0, or NaN for an infinite ratio, which the limit would hide
+      const double mean = total / length, limited = coho::clamp(mean, -log_ratio_limit, log_ratio_limit);
+      const double ratio = std::exp(limited);
+      double slope = 0;  // with respect to log s_i
+      for (std::size_t t = offsets[i]; t < offsets[i + 1]; ++t) {
+        if (weight[t] == 0) continue;
+        const double w = static_cast<double>(weight[t]), a = static_cast<double>(advantage[t]);
+        const token_term token = term(ratio, a);
+        result.value += w * token.loss;
+        slope -= token.flat ? 0.0 : w * a * ratio;
+        flat += token.flat;
+      }
+      result.tokens += length;
+      if constexpr (Gradient) {
+        if (limited != mean) continue;
+        for (std::size_t t = offsets[i]; t < offsets[i + 1]; ++t) {
+          if (weight[t] != 0) result.d_log_probs.data()[t] = static_cast<number>(slope / length);
+        }
+      }
+    }
+    detail::require_finite(result.value, "gspo_loss");
+    result.clip_fraction = flat / std::max(result.tokens, 1.0);
+    result.approximate_kl = kl / std::max(result.tokens, 1.0);
+    return result;
+  }
+
+  // The value, differentiable with respect to log_probs; or the whole result.
+  template <bool Gradient, class T>
+  auto on_device(const T& log_probs, const T& old_log_probs, const T& advantages, const token_weights<T>& weights,
+                 std::span<const std::size_t> offsets) const {
+    using std::exp;
+    const T real = (weights.values != 0).to(weights.values.scalar_type()), zero = 0.0 * real;
+    const T log_ratio = detail::without_masked(log_probs, weights) -
+                        detail::without_masked(T(coho::detach(old_log_probs)), weights);
+    const T advantage = detail::without_masked(T(coho::detach(advantages)), weights);
+    const T length = coho::max(coho::sequence_sums(real, offsets), 1.0);
+    const T mean = coho::sequence_sums(log_ratio, offsets) / length;
+    const T limited = coho::clamp(mean, -log_ratio_limit, log_ratio_limit);
+    const T ratio = coho::sequence_spread(T(exp(limited)), offsets);
+    const T free = -advantage * ratio;
+    const T clipped = -advantage * coho::clamp(ratio, 1 - options_.clip_low, 1 + options_.clip_high);
+    const T value = coho::sum(weights.values * coho::max(free, clipped));
+    if constexpr (!Gradient) {
+      return value;
+    } else {
+      const T flat = clipped > free;
+      const T slopes = weights.values * coho::where(flat, zero, free);
+      const T held = coho::where(limited == mean, T(coho::sequence_sums(slopes, offsets) / length), 0.0);
+      const T tokens = coho::sum(real), divisor = coho::max(tokens, 1.0);
+      return gspo_result<detail::value_of<T>, T>{
+          value, real * coho::sequence_spread(held, offsets), coho::sum(coho::where(flat, real, zero)) / divisor,
+          coho::sum(real * divergence(log_ratio)) / divisor, tokens};
+    }
+  }
+
+  gspo_options options_;
+};
+
+}  // namespace coho
+
+// ---- coho/loss/huber_value.hpp
+
+namespace coho {
+
+struct huber_value_options {
+  double delta = 1;  ///< errors beyond it, in units of the returns, count linearly; > 0, infinity for the squared error
+};
+
+template <class Value, class Array>
+struct huber_value_result {
+  Value value;          ///< the loss
+  Array d_values;       ///< its gradient, limited to ±w·delta; 0 where the weight is 0
+  Value clip_fraction;  ///< share of tokens whose gradient is limited
+  Value tokens;         ///< tokens of nonzero weight: to combine the share over parts of a batch
+};
+
+/// The value loss with Huber's error (Huber 1964), which a few far-off returns cannot dominate, summed over tokens with
+/// weights w:
+///
+///     L = Σ_t w_t · h(v_t − R_t),   h(e) = ½e² where |e| ≤ delta, delta·(|e| − ½·delta) beyond
+///
+/// It takes what `value_clip_loss` takes, and can be exchanged for it; `old_values` are not used. The plain squared
+/// error is this with delta = infinity, and also `value_clip_loss` with clip = infinity. `values`, `old_values` and
+/// `returns`: one a token; arrays, ranges or tensors. Without weights the loss is the mean. Single numbers give the
+/// term of one token. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a
+/// `huber_value_result`. Throws option_error at construction; argument_error when lengths differ or the loss is not
+/// finite (host arrays).
+///
+///     coho::huber_value_loss loss{{.delta = 10}};
+///     auto result = loss.value_and_grad(values, old_values, returns, weights);
+///     // result.value, result.d_values
+class huber_value_loss {
+ public:
+  explicit huber_value_loss(const huber_value_options& options = {}) : options_(options) {
+    require_option(options.delta > 0, "delta", options.delta, "greater than 0 (infinity for the squared error)");
+  }
+  const huber_value_options& options() const noexcept { return options_; }
+
+  template <class Values, class Old, class Returns>
+  auto operator()(const Values& values, const Old& old_values, const Returns& returns) const {
+    return frame.value(*this, values, old_values, returns);
+  }
+  template <class Values, class Old, class Returns, class Weights>
+  auto operator()(const Values& values, const Old& old_values, const Returns& returns,
+                  const token_weights<Weights>& weights) const {
+    return frame.weighted_value(*this, weights, values, old_values, returns);
+  }
+
+  template <class Values, class Old, class Returns>
+  auto value_and_grad(const Values& values, const Old& old_values, const Returns& returns) const {
+    return named(frame.value_and_grad(*this, values, old_values, returns));
+  }
+  template <class Values, class Old, class Returns, class Weights>
+  auto value_and_grad(const Values& values, const Old& old_values, const Returns& returns,
+                      const token_weights<Weights>& weights) const {
+    return named(frame.weighted_value_and_grad(*this, weights, values, old_values, returns));
+  }
+
+ private:
+  template <std::size_t, std::size_t>
+  friend class detail::elementwise;
+  static constexpr detail::elementwise<1, 3> frame{"huber_value_loss", {"values", "old_values", "returns"}};
+
+  template <bool Gradient, class T>
+  detail::element_terms<T, 1, 1> element(const T& value, const T&, const T& target) const {
+    using std::abs;
+    const T error = value - target;
+    const T limited = coho::clamp(error, -options_.delta, options_.delta);
+    detail::element_terms<T, 1, 1> out;
+    out.value = limited * (error - 0.5 * limited);  // both cases in one, without a difference of infinities
+    if constexpr (Gradient) {
+      out.slopes = {limited};
+      const T zero = 0.0 * limited;
+      out.measures = {T(coho::where(abs(error) > options_.delta, T(zero + 1.0), zero))};
+    }
+    return out;
+  }
+
+  template <class Result>
+  static auto named(Result result) {
+    auto& d_values = result.gradients[0];
+    return huber_value_result<decltype(result.value), std::remove_cvref_t<decltype(d_values)>>{
+        result.value, std::move(d_values), result.measures[0], result.count};
+  }
+
+  huber_value_options options_;
+};
+
+}  // namespace coho
+
+// ---- coho/loss/kto.hpp
+
+namespace coho {
+
+struct kto_options {
+  double beta = 0.1;              ///< strength of the KL penalty that is solved for; > 0
+  double desirable_weight = 1;    ///< λ_D; at least 0
+  double undesirable_weight = 1;  ///< λ_U; at least 0. The paper wants λ_D·n_D / (λ_U·n_U) in [1, 4/3]
+};
+
+template <class Value, class Array>
+struct kto_result {
+  Value value;        ///< the loss
+  Array d_log_probs;  ///< its gradient with respect to the policy's log-probs
+  Value accuracy;     ///< share of desirable responses with r > z0 and undesirable ones with r < z0; ties one half
+  Value margin;       ///< mean of β·(r − z0) of desirable and β·(z0 − r) of undesirable responses
+};
+
+struct kto_baseline_fn {
+  /// z0, the KL baseline of `kto_loss` (Ethayarajh et al. 2024, §4.1): an estimate of KL(π ‖ π_ref) from mismatched
+  /// pairs, each prompt with the response to another prompt of the batch, over the pairs of all ranks:
+  ///
+  ///     z0 = max(0, mean of log π(y'|x) − log π_ref(y'|x))
+  ///
+  /// `log_probs`, `reference_log_probs`: of whole responses, one a mismatched pair; arrays, ranges or tensors. Returns
+  /// a double, a constant of the optimisation. All ranks must call together; a rank may have no pair. Without any pair:
+  /// 0. Throws argument_error when lengths differ or the mean is not finite.
+  ///
+  ///     double baseline = coho::kto_baseline(mismatched_log_probs, mismatched_reference_log_probs);
+  template <class LogProbs, class Reference, communicator Communicator = const local_communicator>
+  double operator()(const LogProbs& log_probs, const Reference& reference_log_probs,
+                    Communicator&& ranks = local_communicator{}) const {
+    if constexpr (!detail::host_array<LogProbs>) static_assert(detail::array_check<LogProbs>::passed);
+    if constexpr (!detail::host_array<Reference>) static_assert(detail::array_check<Reference>::passed);
+    const auto& policy_local = detail::on_host(log_probs);
+    const auto& reference_local = detail::on_host(reference_log_probs);
+    const auto policy = detail::host_elements(policy_local);
+    const auto reference = detail::host_elements(reference_local);
+    detail::check_lengths(policy.size(), reference.size(), "kto_baseline", "reference_log_probs");
+    std::array<double, 2> sums{0, static_cast<double>(policy.size())};
+    for (std::size_t i = 0; i < policy.size(); ++i) {
+      sums[0] += static_cast<double>(policy[i]) - static_cast<double>(reference[i]);
+    }
+    ranks.all_reduce_sum(std::span<double>(sums));
+    const double mean = sums[1] > 0 ? sums[0] / sums[1] : 0;
+    require_argument(std::isfinite(mean), "kto_baseline: the mean log-ratio is not finite");
+    return mean > 0 ? mean : 0;
+  }
+};
+inline constexpr kto_baseline_fn kto_baseline{};
+
+/// Kahneman–Tversky optimisation (Ethayarajh et al. 2024, eq. 8): learns from single responses that were found
+/// desirable or not, with no pairs. The value of a response saturates in its distance from the baseline z0 on both
+/// sides:
+///
+///     r_i = log π(y_i) − log π_ref(y_i)
+///     L = Σ_i w_i·λ_D·(1 − σ(β·(r_i − z0))) where desirable, + Σ_i w_i·λ_U·(1 − σ(β·(z0 − r_i))) where not
+///
+/// `log_probs`, `reference_log_probs`: of whole responses, sums over their tokens (nats; `sequence_sums`), one a
+/// response; the reference is a constant. `desirable`: one number a response, nonzero for desirable. Arrays, ranges,
+/// tensors, or floating-point numbers for one response. `kl_baseline`: z0 ≥ 0, a constant, from `kto_baseline`.
+/// `weights` (optional, default 1/N): a factor a response, 0 leaves it out. `operator()` returns double, or a 0-d
+/// tensor that is differentiable; `value_and_grad` a `kto_result`. Throws option_error at construction; argument_error
+/// when lengths differ, z0 is negative or not finite, desirable is NaN, or the loss is not finite (host arrays).
+///
+///     double baseline = coho::kto_baseline(mismatched_log_probs, mismatched_reference_log_probs);
+///     auto result = coho::kto_loss{}.value_and_grad(log_probs, reference_log_probs, desirable, baseline);
+///     double fresh = coho::kto_loss{}(-5.0, -5.0, 1.0, 0.0);  // 0.5
+class kto_loss {
+ public:
+  explicit kto_loss(const kto_options& options = {}) : options_(options) {
+    require_option(std::isfinite(options.beta) && options.beta > 0, "beta", options.beta, "finite and greater than 0");
+    require_option(std::isfinite(options.desirable_weight) && options.desirable_weight >= 0, "desirable_weight",
+                   options.desirable_weight, "finite and at least 0");
+    require_option(std::isfinite(options.undesirable_weight) && options.undesirable_weight >= 0, "undesirable_weight",
+                   options.undesirable_weight, "finite and at least 0");
+  }
+  const kto_options& options() const noexcept { return options_; }
+
+  template <class LogProbs, class Reference, class Desirable>
+  auto operator()(const LogProbs& log_probs, const Reference& reference_log_probs, const Desirable& desirable,
+                  double kl_baseline) const {
+    check(kl_baseline);
+    return frame.value(*this, log_probs, reference_log_probs, desirable, kl_baseline);
+  }
+  template <class LogProbs, class Reference, class Desirable, class Weights>
+  auto operator()(const LogProbs& log_probs, const Reference& reference_log_probs, const Desirable& desirable,
+                  double kl_baseline, const token_weights<Weights>& weights) const {
+    check(kl_baseline);
+    return frame.weighted_value(*this, weights, log_probs, reference_log_probs, desirable, kl_baseline);
+  }
+
+  template <class LogProbs, class Reference, class Desirable>
+  auto value_and_grad(const LogProbs& log_probs, const Reference& reference_log_probs, const Desirable& desirable,
+                      double kl_baseline) const {
+    check(kl_baseline);
+    return named(frame.value_and_grad(*this, log_probs, reference_log_probs, desirable, kl_baseline));
+  }
+  template <class LogProbs, class Reference, class Desirable, class Weights>
+  auto value_and_grad(const LogProbs& log_probs, const Reference& reference_log_probs, const Desirable& desirable,
+                      double kl_baseline, const token_weights<Weights>& weights) const {
+    check(kl_baseline);
+    return named(
+        frame.weighted_value_and_grad(*this, weights, log_probs, reference_log_probs, desirable, kl_baseline));
+  }
+
+ private:
+  template <std::size_t, std::size_t>
+  friend class detail::elementwise;
+  static constexpr detail::elementwise<1, 4> frame{"kto_loss",
+                                                   {"log_probs", "reference_log_probs", "desirable", "kl_baseline"}};
+
+  static void check(double kl_baseline) {
+    require_argument(kl_baseline >= 0 && std::isfinite(kl_baseline),
+                     "kto_loss: kl_baseline must be finite and at least 0");
+  }
+
+  template <bool Gradient, class T>
+  detail::element_terms<T, 1, 2> element(const T& log_prob, const T& reference_log_prob, const T& desirable,
+                                         const T& kl_baseline) const {
+    if constexpr (std::floating_point<T>) {
+      if (std::isnan(desirable)) throw argument_error("kto_loss: an element of desirable is NaN");
+    }
+    const auto wanted = desirable != 0;
+    const T difference = log_prob - reference_log_prob - kl_baseline, zero = 0.0 * difference;
+    const T direction = coho::where(wanted, T(zero + 1.0), T(zero - 1.0));
+    const T weight = coho::where(wanted, T(zero + options_.desirable_weight), T(zero + options_.undesirable_weight));
+    const T margin = options_.beta * direction * difference;
+    detail::element_terms<T, 1, 2> out;
+    // 1 − σ(x) is taken as σ(−x), which is precise where it is small.
+    const T wrong = coho::sigmoid(T(-margin));
+    out.value = weight * wrong;
+    if constexpr (Gradient) {
+      out.slopes = {T(-options_.beta * direction * weight * wrong * coho::sigmoid(margin))};
+      out.measures = {detail::above_zero(margin), margin};
+    }
+    return out;
+  }
+
+  template <class Result>
+  static auto named(Result result) {
+    auto& [d_log_probs] = result.gradients;
+    return kto_result<decltype(result.value), std::remove_cvref_t<decltype(d_log_probs)>>{
+        result.value, std::move(d_log_probs), result.measures[0], result.measures[1]};
+  }
+
+  kto_options options_;
+};
+
+}  // namespace coho
+
 // ---- coho/loss/nll.hpp
 
 namespace coho {
@@ -2098,6 +4143,304 @@ class nll_loss {
     detail::require_finite(result.value, "nll_loss");
     return result;
   }
+};
+
+}  // namespace coho
+
+// ---- coho/loss/orpo.hpp
+
+namespace coho {
+
+struct orpo_options {
+  double lambda = 0.1;  ///< weight of the odds-ratio term; at least 0
+};
+
+template <class Value, class Array>
+struct orpo_result {
+  Value value;        ///< the loss
+  Array d_preferred;  ///< its gradient with respect to the mean log-probs of the preferred responses
+  Array d_other;      ///< … and of the other responses
+  Value accuracy;     ///< share of pairs whose preferred response has the larger odds; ties count one half
+  Value margin;       ///< mean of the log odds ratio z
+};
+
+/// Odds-ratio preference optimisation (Hong et al. 2024, eqs. 3–7): supervised fine-tuning on the preferred response
+/// and a penalty on the odds of the other one, in one step, without a reference policy:
+///
+///     L = Σ_i w_i·(−ℓ_w − λ·log σ(z_i)),   z_i = log odds(ℓ_w) − log odds(ℓ_l),   log odds(ℓ) = ℓ − log(1 − e^ℓ)
+///
+/// `preferred` ℓ_w, `other` ℓ_l: the MEAN log-prob of a response's tokens (nats, so that e^ℓ is a probability a token),
+/// one a pair; arrays, ranges, tensors, or numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0
+/// leaves a pair out. The odds of a certain response are infinite: above −1e-6 a log-prob counts as −1e-6 in the odds
+/// (of a million), and has no gradient through them. `operator()` returns double, or a 0-d tensor that is
+/// differentiable; `value_and_grad` an `orpo_result`. Throws option_error at construction; argument_error when lengths
+/// differ, the loss is not finite or, beyond rounding, a log-prob is positive (numbers and host arrays).
+///
+///     coho::orpo_loss loss{{.lambda = 0.1}};
+///     auto result = loss.value_and_grad(preferred_means, other_means);
+///     double equal = coho::orpo_loss{{.lambda = 1}}(-2.0, -2.0);  // 2 + ln 2
+class orpo_loss {
+ public:
+  explicit orpo_loss(const orpo_options& options = {}) : options_(options) {
+    require_option(std::isfinite(options.lambda) && options.lambda >= 0, "lambda", options.lambda,
+                   "finite and at least 0");
+  }
+  const orpo_options& options() const noexcept { return options_; }
+
+  template <class Preferred, class Other>
+  auto operator()(const Preferred& preferred, const Other& other) const {
+    return frame.value(*this, preferred, other);
+  }
+  template <class Preferred, class Other, class Weights>
+  auto operator()(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
+    return frame.weighted_value(*this, weights, preferred, other);
+  }
+
+  template <class Preferred, class Other>
+  auto value_and_grad(const Preferred& preferred, const Other& other) const {
+    return named(frame.value_and_grad(*this, preferred, other));
+  }
+  template <class Preferred, class Other, class Weights>
+  auto value_and_grad(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
+    return named(frame.weighted_value_and_grad(*this, weights, preferred, other));
+  }
+
+ private:
+  template <std::size_t, std::size_t>
+  friend class detail::elementwise;
+  static constexpr detail::elementwise<2, 2> frame{"orpo_loss", {"preferred", "other"}};
+  static constexpr double largest = -1e-6;
+
+  template <bool Gradient, class T>
+  struct log_odds {
+    T value;
+    T slope{};
+
+    explicit log_odds(const T& log_prob) {
+      using std::expm1, std::log;
+      if constexpr (std::floating_point<T>) {
+        if (log_prob > -largest) throw argument_error("orpo_loss: a log-prob is greater than 0");
+      }
+      const T limited = coho::where(log_prob > largest, T(0.0 * log_prob + largest), log_prob);
+      const T rest = -expm1(limited);
+      value = limited - log(rest);
+      if constexpr (Gradient) slope = coho::where(log_prob > largest, T(0.0 * rest), T(1.0 / rest));
+    }
+  };
+
+  template <bool Gradient, class T>
+  detail::element_terms<T, 2, 2> element(const T& preferred, const T& other) const {
+    const log_odds<Gradient, T> of_preferred(preferred), of_other(other);
+    const T z = of_preferred.value - of_other.value;
+    detail::element_terms<T, 2, 2> out;
+    out.value = options_.lambda * coho::softplus(T(-z)) - preferred;
+    if constexpr (Gradient) {
+      const T pull = options_.lambda * coho::sigmoid(T(-z));
+      out.slopes = {T(-1.0 - pull * of_preferred.slope), T(pull * of_other.slope)};
+      out.measures = {detail::above_zero(z), z};
+    }
+    return out;
+  }
+
+  template <class Result>
+  static auto named(Result result) {
+    auto& [d_preferred, d_other] = result.gradients;
+    return orpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_preferred)>>{
+        result.value, std::move(d_preferred), std::move(d_other), result.measures[0], result.measures[1]};
+  }
+
+  orpo_options options_;
+};
+
+}  // namespace coho
+
+// ---- coho/loss/plackett_luce.hpp
+
+namespace coho {
+
+struct plackett_luce_options {
+  std::size_t top = 0;  ///< only the first `top` places of each ranking count, the rest is unordered; 0: all places
+};
+
+template <class Value, class Array>
+struct plackett_luce_result {
+  Value value;     ///< the loss
+  Array d_scores;  ///< its gradient
+  Value accuracy;  ///< share of ranked pairs that the scores order as the ranking does; equal scores count one half
+};
+
+/// The preference loss of reward models over rankings of n answers (Plackett 1975; Luce 1959; as a loss, Xia et al.
+/// 2008): the answer of each place is a choice among those not yet placed, with odds e^s:
+///
+///     L = Σ_g w_g·Σ_k [ log Σ_{j≥k} exp(s_j) − s_k ],   places k = 1 … n_g, or 1 … min(top, n_g)
+///
+/// Rankings of two answers give `bradley_terry_loss`. It is not the mean over all pairs of a ranking (Ouyang et al.
+/// 2022, eq. 1), which treats the pairs as independent: for that, give `bradley_terry_loss` the pairs with weights
+/// 2/(n·(n − 1)).
+///
+/// `scores`: those of all groups, packed; each group from the best to the worst answer. Arrays, ranges or tensors.
+/// `offsets`: N + 1 entries. `weights` (optional, default 1/N): a factor a group, 0 leaves a group out. Groups of one
+/// answer or none add 0. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a
+/// `plackett_luce_result` (tensors are copied to the host for it). Neither overflows nor loses small losses. Throws
+/// argument_error when lengths or offsets do not fit or the loss is not finite (host arrays).
+///
+///     std::vector<std::size_t> offsets{0, 3, 5};  // a ranking of three and one of two
+///     auto result = coho::plackett_luce_loss{}.value_and_grad(scores, offsets);
+///     double best_of_n = coho::plackett_luce_loss{{.top = 1}}(scores, offsets);
+class plackett_luce_loss {
+ public:
+  explicit plackett_luce_loss(const plackett_luce_options& options = {}) : options_(options) {}
+  const plackett_luce_options& options() const noexcept { return options_; }
+
+  template <class Scores>
+  auto operator()(const Scores& scores, std::span<const std::size_t> offsets) const {
+    static_assert(detail::array_check<Scores>::passed);
+    if constexpr (detail::device_array<Scores>) {
+      check(offsets, static_cast<std::size_t>(scores.numel()));
+      const detail::mean_weights equal(offsets.size() - 1);
+      return padded(scores, offsets, scores.new_full({static_cast<std::int64_t>(equal.count)}, equal.weight));
+    } else {
+      return run<false>(scores, offsets, nullptr).value;
+    }
+  }
+  template <class Scores, class Weights>
+  auto operator()(const Scores& scores, std::span<const std::size_t> offsets,
+                  const token_weights<Weights>& weights) const {
+    static_assert(detail::array_check<Scores, Weights>::passed);
+    if constexpr (detail::device_array<Scores>) {
+      check(offsets, static_cast<std::size_t>(scores.numel()));
+      detail::check_lengths(offsets.size() - 1, static_cast<std::size_t>(weights.values.numel()), name, "weights");
+      const auto real = coho::sequence_spread(weights.values, offsets) != 0;
+      return padded(Scores(coho::where(real, scores, 0.0)), offsets, weights.values);
+    } else {
+      return run<false>(scores, offsets, &weights.values).value;
+    }
+  }
+
+  template <class Scores>
+  auto value_and_grad(const Scores& scores, std::span<const std::size_t> offsets) const {
+    static_assert(detail::array_check<Scores>::passed);
+    return placed(run<true>(detail::on_host(scores), offsets, nullptr), scores);
+  }
+  template <class Scores, class Weights>
+  auto value_and_grad(const Scores& scores, std::span<const std::size_t> offsets,
+                      const token_weights<Weights>& weights) const {
+    static_assert(detail::array_check<Scores, Weights>::passed);
+    const auto& weights_local = detail::on_host(weights.values);
+    return placed(run<true>(detail::on_host(scores), offsets, &weights_local), scores);
+  }
+
+ private:
+  static constexpr const char* name = "plackett_luce_loss";
+
+  static void check(std::span<const std::size_t> offsets, std::size_t size) {
+    detail::check_offsets(offsets, size, name);
+  }
+  // The places of a ranking of n that cost something: the last is no choice.
+  std::size_t places(std::size_t n) const noexcept {
+    const std::size_t all = n == 0 ? 0 : n - 1;
+    return options_.top == 0 ? all : std::min(options_.top, all);
+  }
+
+  // log(eᵃ + eᵇ).
+  static double log_sum(double a, double b) {
+    const double high = std::max(a, b), low = std::min(a, b);
+    return low == -std::numeric_limits<double>::infinity() ? high : high + std::log1p(std::exp(low - high));
+  }
+
+  template <bool Gradient, class Scores, class Weights>
+  auto run(const Scores& scores, std::span<const std::size_t> offsets, Weights weights) const {
+    static_assert(detail::host_array<Scores>,
+                  "coho::plackett_luce_loss: tensors and arrays of the host cannot be mixed");
+    const auto elements = detail::host_elements(scores);
+    check(offsets, elements.size());
+    using number = detail::host_number_t<Scores>;
+    if constexpr (std::is_null_pointer_v<Weights>) {
+      return loop<Gradient, number>(elements, offsets, detail::mean_weights(offsets.size() - 1));
+    } else {
+      return loop<Gradient, number>(elements, offsets, detail::host_elements(*weights));
+    }
+  }
+
+  template <bool Gradient, class Number, class Scores, class Weights>
+  auto loop(const Scores& scores, std::span<const std::size_t> offsets, const Weights& weights) const {
+    detail::check_lengths(offsets.size() - 1, weights.size(), name, "weights");
+    plackett_luce_result<double, detail::array_of<Number>> result{};
+    if constexpr (Gradient) result.d_scores.setZero(static_cast<Eigen::Index>(scores.size()));
+    std::vector<double> score, rest;  // of one group, and the logarithm of the odds of those not yet placed
+    double right = 0, pairs = 0;
+    for (std::size_t g = 0; g + 1 < offsets.size(); ++g) {
+      const std::size_t begin = offsets[g], n = offsets[g + 1] - begin, ranked = places(n);
+      const double weight = static_cast<double>(weights[g]);
+      if (weight == 0 || ranked == 0) continue;
+      score.resize(n);
+      for (std::size_t k = 0; k < n; ++k) score[k] = static_cast<double>(scores[begin + k]);
+      rest.resize(n);
+      rest[n - 1] = score[n - 1];
+      for (std::size_t k = n - 1; k-- > 0;) rest[k] = log_sum(score[k], rest[k + 1]);
+      for (std::size_t k = 0; k < ranked; ++k) result.value += weight * coho::softplus(rest[k + 1] - score[k]);
+      if constexpr (!Gradient) continue;
+      // Σ_{k<j} exp(s_j − rest_k) − [j is ranked]·(1 − exp(s_j − rest_j)); that difference is taken as
+      // exp(rest_{j+1} − rest_j), which is precise where it is small.
+      double before = -std::numeric_limits<double>::infinity();
+      for (std::size_t j = 0; j < n; ++j) {
+        double slope = std::exp(score[j] + before);
+        if (j < ranked) {
+          slope -= std::exp(rest[j + 1] - rest[j]);
+          before = log_sum(before, -rest[j]);
+        }
+        result.d_scores.data()[begin + j] = static_cast<Number>(weight * slope);
+      }
+      for (std::size_t k = 0; k < ranked; ++k) {
+        for (std::size_t j = k + 1; j < n; ++j) right += ordered(score[k] - score[j]);
+        pairs += static_cast<double>(n - k - 1);
+      }
+    }
+    detail::require_finite(result.value, name);
+    result.accuracy = pairs > 0 ? right / pairs : 0;
+    return result;
+  }
+
+  static double ordered(double x) noexcept { return x > 0 ? 1.0 : (x < 0 ? 0.0 : 0.5); }
+
+  // A tensor with a row a group, filled up with scores that are too low to matter.
+  template <class T>
+  auto padded(const T& scores, std::span<const std::size_t> offsets, const T& weights) const {
+    const std::size_t groups = offsets.size() - 1;
+    detail::array_of<double> lengths(static_cast<Eigen::Index>(groups)), ranked(static_cast<Eigen::Index>(groups));
+    std::size_t longest = 0;
+    for (std::size_t g = 0; g < groups; ++g) {
+      const std::size_t n = offsets[g + 1] - offsets[g];
+      lengths.data()[g] = static_cast<double>(n);
+      ranked.data()[g] = static_cast<double>(places(n));
+      longest = std::max(longest, n);
+    }
+    if (longest < 2) return coho::sum(T(scores.narrow(0, 0, 0)));
+    const auto rows = static_cast<std::int64_t>(groups), columns = static_cast<std::int64_t>(longest);
+    const T place = coho::detach(scores).new_ones({1, columns}).cumsum(1);
+    const T real = place <= detail::back_to(lengths, scores).unsqueeze(1);
+    const T choice = (place <= detail::back_to(ranked, scores).unsqueeze(1)).narrow(1, 0, columns - 1);
+    const T low = coho::detach(scores).min() - 100.0;
+    const T table = coho::where(real, T(scores.new_zeros({rows, columns}).masked_scatter(real, scores)), low);
+    const T rest = table.flip({1}).logcumsumexp(1).flip({1});
+    const T cost = coho::softplus(T(rest.narrow(1, 1, columns - 1) - table.narrow(1, 0, columns - 1)));
+    return coho::sum(T(weights.unsqueeze(1) * coho::where(choice, cost, 0.0)));
+  }
+
+  template <class Result, class Scores>
+  static auto placed(Result result, const Scores& scores) {
+    if constexpr (detail::device_array<Scores>) {
+      const auto number = [&](double x) {
+        return coho::sum(detail::back_to(detail::array_of<double>(detail::array_of<double>::Constant(1, x)), scores));
+      };
+      return plackett_luce_result<detail::value_of<Scores>, plain_t<Scores>>{
+          number(result.value), detail::back_to(std::move(result.d_scores), scores), number(result.accuracy)};
+    } else {
+      return result;
+    }
+  }
+
+  plackett_luce_options options_;
 };
 
 }  // namespace coho
@@ -2327,6 +4670,165 @@ class ppo_clip_loss {
   }
 
   ppo_clip_options options_;
+};
+
+}  // namespace coho
+
+// ---- coho/loss/reinforce.hpp
+
+namespace coho {
+
+template <class Value, class Array>
+struct reinforce_result {
+  Value value;        ///< the loss; its gradient is what has a meaning, its size has none
+  Array d_log_probs;  ///< its gradient, −w·A
+  Value tokens;       ///< tokens of nonzero weight
+};
+
+/// The policy gradient (Williams 1992, REINFORCE), for responses of the present policy:
+///
+///     L = −Σ_t w_t · A_t · log π(y_t | x, y_<t)
+///
+/// `log_probs` (nats) and `advantages`, which are constants: one a token; arrays, ranges or tensors. Without weights
+/// the loss is the mean. Single numbers give the term of one token. With weights of reduction::sequence_mean_of_sums
+/// and one advantage a response, the gradient is the unbiased one of the expected reward. `operator()` returns double,
+/// or a 0-d tensor that is differentiable; `value_and_grad` a `reinforce_result`. Throws argument_error when lengths
+/// differ or the loss is not finite (host arrays).
+///
+///     auto result = coho::reinforce_loss{}.value_and_grad(log_probs, advantages, weights);
+///     pullback({.log_probs = coho::as_span(result.d_log_probs)});
+class reinforce_loss {
+ public:
+  template <class LogProbs, class Advantages>
+  auto operator()(const LogProbs& log_probs, const Advantages& advantages) const {
+    return frame.value(*this, log_probs, advantages);
+  }
+  template <class LogProbs, class Advantages, class Weights>
+  auto operator()(const LogProbs& log_probs, const Advantages& advantages,
+                  const token_weights<Weights>& weights) const {
+    return frame.weighted_value(*this, weights, log_probs, advantages);
+  }
+
+  template <class LogProbs, class Advantages>
+  auto value_and_grad(const LogProbs& log_probs, const Advantages& advantages) const {
+    return named(frame.value_and_grad(*this, log_probs, advantages));
+  }
+  template <class LogProbs, class Advantages, class Weights>
+  auto value_and_grad(const LogProbs& log_probs, const Advantages& advantages,
+                      const token_weights<Weights>& weights) const {
+    return named(frame.weighted_value_and_grad(*this, weights, log_probs, advantages));
+  }
+
+ private:
+  template <std::size_t, std::size_t>
+  friend class detail::elementwise;
+  static constexpr detail::elementwise<1, 2> frame{"reinforce_loss", {"log_probs", "advantages"}};
+
+  template <bool, class T>
+  detail::element_terms<T, 1> element(const T& log_prob, const T& advantage) const {
+    const T slope = -advantage;
+    return {slope * log_prob, {slope}, {}};
+  }
+
+  template <class Result>
+  static auto named(Result result) {
+    auto& d_log_probs = result.gradients[0];
+    return reinforce_result<decltype(result.value), std::remove_cvref_t<decltype(d_log_probs)>>{
+        result.value, std::move(d_log_probs), result.count};
+  }
+};
+
+}  // namespace coho
+
+// ---- coho/loss/simpo.hpp
+
+namespace coho {
+
+struct simpo_options {
+  double beta = 2;             ///< scale of the implicit reward; > 0
+  double gamma = 0.5;          ///< γ, the margin that the preferred response must win by; at least 0
+  double label_smoothing = 0;  ///< ε: probability that a label is wrong; in [0, 0.5)
+};
+
+template <class Value, class Array>
+struct simpo_result {
+  Value value;        ///< the loss
+  Array d_preferred;  ///< its gradient with respect to the mean log-probs of the preferred responses
+  Array d_other;      ///< … and of the other responses
+  Value accuracy;     ///< share of pairs whose preferred response has the larger mean log-prob; ties count one half
+  Value margin;       ///< mean of β·(ℓ_w − ℓ_l), the difference of the implicit rewards without γ
+};
+
+/// Simple preference optimisation (Meng et al. 2024, eq. 6): the implicit reward is the policy's own mean log-prob a
+/// token, so that no reference policy is needed and length is no advantage:
+///
+///     z_i = β·(ℓ_w − ℓ_l) − γ,   L = Σ_i w_i·(−(1 − ε)·log σ(z_i) − ε·log σ(−z_i))
+///
+/// `preferred` ℓ_w, `other` ℓ_l: the MEAN log-prob of a response's tokens (nats), one a pair; arrays, ranges, tensors,
+/// or numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair out. The authors'
+/// scripts are given γ/β (gamma_beta_ratio); γ itself, as in the paper and TRL, is wanted here. `operator()` returns
+/// double, or a 0-d tensor that is differentiable; `value_and_grad` a `simpo_result`. Throws option_error at
+/// construction; argument_error when lengths differ or the loss is not finite (host arrays).
+///
+///     coho::simpo_loss loss{{.beta = 2, .gamma = 1}};
+///     auto result = loss.value_and_grad(preferred_means, other_means);
+///     double at_margin = loss(-1.0, -1.5);  // ln 2
+class simpo_loss {
+ public:
+  explicit simpo_loss(const simpo_options& options = {}) : options_(options) {
+    require_option(std::isfinite(options.beta) && options.beta > 0, "beta", options.beta, "finite and greater than 0");
+    require_option(std::isfinite(options.gamma) && options.gamma >= 0, "gamma", options.gamma, "finite and at least 0");
+    require_option(options.label_smoothing >= 0 && options.label_smoothing < 0.5, "label_smoothing",
+                   options.label_smoothing, "in [0, 0.5)");
+  }
+  const simpo_options& options() const noexcept { return options_; }
+
+  template <class Preferred, class Other>
+  auto operator()(const Preferred& preferred, const Other& other) const {
+    return frame.value(*this, preferred, other);
+  }
+  template <class Preferred, class Other, class Weights>
+  auto operator()(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
+    return frame.weighted_value(*this, weights, preferred, other);
+  }
+
+  template <class Preferred, class Other>
+  auto value_and_grad(const Preferred& preferred, const Other& other) const {
+    return named(frame.value_and_grad(*this, preferred, other));
+  }
+  template <class Preferred, class Other, class Weights>
+  auto value_and_grad(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
+    return named(frame.weighted_value_and_grad(*this, weights, preferred, other));
+  }
+
+ private:
+  template <std::size_t, std::size_t>
+  friend class detail::elementwise;
+  static constexpr detail::elementwise<2, 2> frame{"simpo_loss", {"preferred", "other"}};
+
+  template <bool Gradient, class T>
+  detail::element_terms<T, 2, 2> element(const T& preferred, const T& other) const {
+    const double beta = options_.beta;
+    const T margin = beta * (preferred - other), z = margin - options_.gamma;
+    const auto term =
+        detail::preference_terms<Gradient>(dpo_form::conservative, z, beta, options_.label_smoothing);
+    detail::element_terms<T, 2, 2> out;
+    out.value = term.value;
+    if constexpr (Gradient) {
+      out.slopes = {T(beta * term.slope), T(-beta * term.slope)};
+      out.measures = {detail::above_zero(margin), margin};
+    }
+    return out;
+  }
+
+  template <class Result>
+  static auto named(Result result) {
+    auto& [d_preferred, d_other] = result.gradients;
+    return simpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_preferred)>>{
+        result.value, std::move(d_preferred), std::move(d_other), result.measures[0], result.measures[1]};
+  }
+
+  simpo_options options_;
 };
 
 }  // namespace coho
@@ -4335,6 +6837,166 @@ consteval bool require_communicator() {
 
 }  // namespace coho
 
+// ---- coho/reward/overlong.hpp
+
+namespace coho {
+
+struct overlong_options {
+  double max_response_tokens = 20480;  ///< length from which the whole penalty is due; finite and > 0
+  double cache_tokens = 4096;          ///< tokens before it over which the penalty grows; in (0, max_response_tokens]
+  double penalty = 1;                  ///< the whole penalty, subtracted; finite and at least 0
+};
+
+/// The soft overlong punishment of DAPO (Yu et al. 2025, §3.4, eq. 13): a ramp, so that a response learns to end before
+/// the limit cuts it. With n response tokens, M = max_response_tokens and C = cache_tokens
+///
+///     −penalty · clamp((n − (M − C)) / C, 0, 1)
+///
+/// to be added to the reward. The defaults are the paper's: 16,384 tokens are free, 4,096 more are the ramp. Throws
+/// option_error at construction.
+///
+///     coho::overlong_penalty overlong{{.max_response_tokens = 1024, .cache_tokens = 128}};
+///     double reward = 1 + overlong(960);  // 0.5
+class overlong_penalty {
+ public:
+  explicit overlong_penalty(const overlong_options& options = {}) : options_(options) {
+    require_option(std::isfinite(options.max_response_tokens) && options.max_response_tokens > 0, "max_response_tokens",
+                   options.max_response_tokens, "finite and greater than 0");
+    require_option(options.cache_tokens > 0 && options.cache_tokens <= options.max_response_tokens, "cache_tokens",
+                   options.cache_tokens, "greater than 0 and at most max_response_tokens");
+    require_option(std::isfinite(options.penalty) && options.penalty >= 0, "penalty", options.penalty,
+                   "finite and at least 0");
+  }
+  const overlong_options& options() const noexcept { return options_; }
+
+  double operator()(const reward_query& query) const { return (*this)(query.response_tokens.size()); }
+  double operator()(std::size_t response_tokens) const noexcept {
+    const double over = static_cast<double>(response_tokens) - (options_.max_response_tokens - options_.cache_tokens);
+    return over <= 0 ? 0.0 : -options_.penalty * std::min(over / options_.cache_tokens, 1.0);
+  }
+
+ private:
+  overlong_options options_;
+};
+
+}  // namespace coho
+
+// ---- coho/reward/running_normalization.hpp
+
+namespace coho {
+
+struct running_normalization_options {
+  bool center = true;     ///< subtract the mean; off: scale only, which keeps the sign of a reward
+  double clip = 0;        ///< limits the result to ±this; 0 is off
+  double epsilon = 1e-8;  ///< added to the deviation; > 0
+  double warm_up = 2;     ///< rewards to have seen before any is changed; at least 0
+};
+
+/// What a checkpoint keeps of a running_normalization.
+struct running_normalization_state {
+  double count = 0;    ///< rewards seen, over all ranks
+  double mean = 0;     ///< of those
+  double squares = 0;  ///< sum of their squared differences from the mean
+  friend bool operator==(const running_normalization_state&, const running_normalization_state&) = default;
+};
+
+/// Rewards normalised by the mean and population deviation of all rewards seen so far, this batch included, on all
+/// ranks:
+///
+///     y = clip((x − mean) / (deviation + ε))
+///
+/// Batches are merged by the formula of Chan et al. 1979, so the result is that of one pass over all of them, and does
+/// not cancel however far from 0 the rewards are. `operator()` takes in a batch and normalises it; `update` and
+/// `normalize` do one of the two. Rewards: array, range or tensor (the result is detached); `normalize` takes a number
+/// too. Until `warm_up` rewards have been seen they are clipped only. While all rewards seen are equal (to within
+/// rounding) there is no deviation to divide by: they are centred and clipped only. `normalize_rewards` is for a mean
+/// and deviation that are known beforehand.
+///
+/// All ranks must call together; a rank may have no reward. Throws option_error at construction; argument_error, on all
+/// ranks alike and with the state left as it was, when a reward is not finite, and from `restore` when the state is
+/// unusable.
+///
+///     coho::running_normalization normalization{{.clip = 5}};
+///     std::vector<double> rewards{1, 2, 3};
+///     auto normalised = normalization(rewards);  // −1.22 0 1.22
+class running_normalization {
+ public:
+  explicit running_normalization(const running_normalization_options& options = {}) : options_(options) {
+    require_option(options.clip >= 0, "clip", options.clip, "0 (off) or greater");
+    require_option(std::isfinite(options.epsilon) && options.epsilon > 0, "epsilon", options.epsilon,
+                   "finite and greater than 0");
+    require_option(options.warm_up >= 0, "warm_up", options.warm_up, "at least 0");
+  }
+  const running_normalization_options& options() const noexcept { return options_; }
+
+  template <class Rewards, communicator Communicator = const local_communicator>
+  auto operator()(const Rewards& rewards, Communicator&& ranks = local_communicator{}) {
+    update(rewards, ranks);
+    return normalize(rewards);
+  }
+
+  template <class Rewards, communicator Communicator = const local_communicator>
+  void update(const Rewards& rewards, Communicator&& ranks = local_communicator{}) {
+    if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
+    const auto& local = detail::on_host(rewards);
+    const auto elements = detail::host_elements(local);
+    const moments batch =
+        detail::global_moments(elements, detail::all_real{elements.size()}, deviation::population, ranks);
+    detail::moment_sums merged = seen_;
+    merged.merge({batch.count, batch.mean, batch.deviation * batch.deviation * batch.count});
+    require_argument(std::isfinite(merged.mean) && std::isfinite(merged.squares),
+                     "running_normalization: the mean or deviation is not finite; a reward is NaN or infinite");
+    seen_ = merged;
+  }
+
+  template <class Rewards>
+  auto normalize(const Rewards& rewards) const {
+    static_assert(detail::array_check<Rewards>::passed);
+    const double limit = options_.clip > 0 ? options_.clip : std::numeric_limits<double>::infinity();
+    const moments m = seen();
+    const bool ready = m.count > 0 && m.count >= options_.warm_up;
+    const double mean = ready && options_.center ? m.mean : 0;
+    const double factor = ready && m.deviation > 0 ? 1 / (m.deviation + options_.epsilon) : 1;
+    const auto one = [=](double x) {
+      const double y = (x - mean) * factor;
+      require_argument(std::isfinite(y), "running_normalization: a reward is not finite");
+      return array_traits<double>::clamp(y, -limit, limit);
+    };
+    if constexpr (detail::floating_scalar<Rewards>) {
+      return one(static_cast<double>(rewards));
+    } else {
+      const auto& local = detail::on_host(rewards);
+      const auto elements = detail::host_elements(local);
+      using number = detail::host_number_t<decltype(local)>;
+      detail::array_of<number> out(static_cast<Eigen::Index>(elements.size()));
+      for (std::size_t i = 0; i < elements.size(); ++i) {
+        out.data()[i] = static_cast<number>(one(static_cast<double>(elements[i])));
+      }
+      return detail::back_to(std::move(out), rewards);
+    }
+  }
+
+  /// Of the rewards seen: mean, population deviation (0 when less than 1e-12 of the mean, which is rounding), number.
+  moments seen() const noexcept {
+    const double deviation = seen_.count > 0 ? std::sqrt(seen_.squares / seen_.count) : 0;
+    return {seen_.mean, deviation > 1e-12 * std::abs(seen_.mean) ? deviation : 0.0, seen_.count};
+  }
+
+  running_normalization_state save() const noexcept { return {seen_.count, seen_.mean, seen_.squares}; }
+  void restore(const running_normalization_state& saved) {
+    const auto usable = [](double x) { return std::isfinite(x) && x >= 0; };
+    require_argument(usable(saved.count) && std::isfinite(saved.mean) && usable(saved.squares),
+                     "running_normalization: the saved state is not finite, or its count or squares are negative");
+    seen_ = {saved.count, saved.mean, saved.squares};
+  }
+
+ private:
+  running_normalization_options options_;
+  detail::moment_sums seen_;
+};
+
+}  // namespace coho
+
 // ---- coho/reward/shaping.hpp
 
 namespace coho {
@@ -4651,6 +7313,166 @@ struct normalize_rewards_fn {
   }
 };
 inline constexpr normalize_rewards_fn normalize_rewards{};
+
+}  // namespace coho
+
+// ---- coho/rollout/importance_weights.hpp
+
+namespace coho {
+
+/// What becomes of a large ratio.
+enum class importance_form {
+  truncated,  ///< min(ρ, high) (Yao et al. 2025, truncated importance sampling)
+  masked,     ///< ρ where low ≤ ρ ≤ high, else 0 (Ling team 2025, IcePop)
+};
+
+/// Which ratio ρ a token gets.
+enum class importance_level {
+  token,          ///< its own
+  sequence,       ///< the product of its sequence's: unbiased, of a variance that grows with the length
+  sequence_mean,  ///< their geometric mean
+};
+
+struct importance_weights_options {
+  importance_form form = importance_form::truncated;
+  importance_level level = importance_level::token;
+  double low = 0;   ///< of the masked form, in [0, 1]; 0 is off
+  double high = 2;  ///< ≥ 1; infinity is off
+  /// Sequences whose geometric mean of ratios leaves [sequence_low, sequence_high] get weight 0, whatever the form and
+  /// level ("sequence mask"); in [0, 1] and ≥ 1; 0 and infinity are off.
+  double sequence_low = 0, sequence_high = std::numeric_limits<double>::infinity();
+
+  /// Throws `option_error` for the first option out of its range, named with `prefix` before it.
+  void validate(const std::string& prefix = {}) const {
+    require_option(low >= 0 && low <= 1, prefix + "low", low, "in [0, 1]");
+    require_option(low == 0 || form == importance_form::masked, prefix + "low", low, "0 unless the form is masked");
+    require_option(high >= 1, prefix + "high", high, "at least 1 (infinity for off)");
+    require_option(sequence_low >= 0 && sequence_low <= 1, prefix + "sequence_low", sequence_low, "in [0, 1]");
+    require_option(sequence_high >= 1, prefix + "sequence_high", sequence_high, "at least 1 (infinity for off)");
+  }
+};
+
+template <class Array>
+struct importance_weights_result {
+  Array weights;                     ///< one a token, constants of the optimisation; 0 where the mask is
+  double mean_weight = 0;            ///< over real tokens; far from 1: the two programs disagree
+  double limited_fraction = 0;       ///< share of real tokens whose weight is not their ratio: truncated or masked
+  double effective_sample_size = 0;  ///< (Σ weight)² / Σ weight², in tokens (Kish 1965)
+  double tokens = 0;                 ///< real tokens
+};
+
+struct importance_weights_fn {
+  /// Factors for the losses of tokens that another program sampled (a fast sampler of other kernels or precision, or an
+  /// older policy) than the trainer whose log-probabilities the losses use:
+  ///
+  ///     ρ_t = exp(log π_trainer(y_t) − log π_sampler(y_t)),   weight_t = min(ρ_t, high), or ρ_t·1[low ≤ ρ_t ≤ high]
+  ///
+  /// With high = infinity and nothing masked, weighted means over samples are unbiased. Multiply token_weights by them,
+  /// made before of the whole mask, so that masked tokens still count in the divisor. log ρ is limited to ±20.
+  ///
+  /// `policy_log_probs` (of the trainer) and `sampler_log_probs` (nats): one a token; arrays, ranges or tensors. `mask`
+  /// (optional): 0 marks tokens that are not part of the response; they are not read. `offsets`: one more than there
+  /// are sequences. Returns an Eigen array of the policy's number type (a tensor for tensors, detached) and measures.
+  /// Throws option_error (names as above); argument_error when lengths or offsets do not fit or a real token's ratio is
+  /// NaN or infinite.
+  ///
+  ///     auto correction = coho::importance_weights(log_probs, sampler_log_probs, batch.offsets, {.high = 2});
+  ///     weights.values *= correction.weights;
+  template <class Policy, class Sampler>
+  auto operator()(const Policy& policy_log_probs, const Sampler& sampler_log_probs,
+                  std::span<const std::size_t> offsets, const importance_weights_options& options = {}) const {
+    return with_mask(policy_log_probs, sampler_log_probs, nullptr, offsets, options);
+  }
+  template <class Policy, class Sampler, class Mask>
+  auto operator()(const Policy& policy_log_probs, const Sampler& sampler_log_probs, const Mask& mask,
+                  std::span<const std::size_t> offsets, const importance_weights_options& options = {}) const {
+    if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
+    return with_mask(policy_log_probs, sampler_log_probs, &mask, offsets, options);
+  }
+
+ private:
+  static constexpr double log_ratio_limit = 20;
+
+  static double ratio_of(double log_ratio) {
+    return std::exp(coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit));
+  }
+
+  static double limit(double ratio, const importance_weights_options& options) {
+    if (options.form == importance_form::truncated) return std::min(ratio, options.high);
+    return ratio >= options.low && ratio <= options.high ? ratio : 0.0;
+  }
+
+  template <class Policy, class Sampler, class Mask>
+  static auto with_mask(const Policy& policy, const Sampler& sampler, Mask mask, std::span<const std::size_t> offsets,
+                        const importance_weights_options& options) {
+    if constexpr (!detail::host_array<Policy>) static_assert(detail::array_check<Policy>::passed);
+    if constexpr (!detail::host_array<Sampler>) static_assert(detail::array_check<Sampler>::passed);
+    const auto& policy_local = detail::on_host(policy);
+    const auto& sampler_local = detail::on_host(sampler);
+    const auto p = detail::host_elements(policy_local);
+    const auto s = detail::host_elements(sampler_local);
+    using number = detail::host_number_t<decltype(policy_local)>;
+    auto result = [&] {
+      if constexpr (std::is_null_pointer_v<Mask>) {
+        return run<number>(p, s, detail::all_real{p.size()}, offsets, options);
+      } else {
+        const auto& mask_local = detail::on_host(*mask);
+        return run<number>(p, s, detail::host_elements(mask_local), offsets, options);
+      }
+    }();
+    auto weights = detail::back_to(std::move(result.weights), policy);
+    return importance_weights_result<decltype(weights)>{std::move(weights), result.mean_weight, result.limited_fraction,
+                                                        result.effective_sample_size, result.tokens};
+  }
+
+  template <class Number, class P, class S, class Mask>
+  static auto run(const P& policy, const S& sampler, const Mask& mask, std::span<const std::size_t> offsets,
+                  const importance_weights_options& options) {
+    options.validate();
+    detail::check_lengths(policy.size(), sampler.size(), "importance_weights", "sampler_log_probs");
+    detail::check_lengths(policy.size(), mask.size(), "importance_weights", "mask");
+    detail::check_offsets(offsets, policy.size(), "importance_weights");
+
+    importance_weights_result<detail::array_of<Number>> result;
+    result.weights.setZero(static_cast<Eigen::Index>(policy.size()));
+    double weights = 0, squares = 0, limited = 0;
+    for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+      double total = 0, length = 0;
+      for (std::size_t t = offsets[i]; t < offsets[i + 1]; ++t) {
+        if (mask[t] == 0) continue;
+        const double log_ratio = static_cast<double>(policy[t]) - static_cast<double>(sampler[t]);
+        if (!std::isfinite(log_ratio)) {
+          throw argument_error("importance_weights: the ratio of token " + std::to_string(t) + " is NaN or infinite");
+        }
+        total += log_ratio;
+        length += 1;
+      }
+      if (length == 0) continue;
+      const double mean = ratio_of(total / length);
+      const bool kept = mean >= options.sequence_low && mean <= options.sequence_high;
+      const double shared = options.level == importance_level::sequence ? ratio_of(total) : mean;
+      for (std::size_t t = offsets[i]; t < offsets[i + 1]; ++t) {
+        if (mask[t] == 0) continue;
+        const double ratio = options.level == importance_level::token
+                                 ? ratio_of(static_cast<double>(policy[t]) - static_cast<double>(sampler[t]))
+                                 : shared;
+        const double weight = kept ? limit(ratio, options) : 0.0;
+        result.weights.data()[t] = static_cast<Number>(weight);
+        weights += weight;
+        squares += weight * weight;
+        limited += weight != ratio;
+      }
+      result.tokens += length;
+    }
+    if (result.tokens > 0) {
+      result.mean_weight = weights / result.tokens;
+      result.limited_fraction = limited / result.tokens;
+    }
+    if (squares > 0) result.effective_sample_size = weights * weights / squares;
+    return result;
+  }
+};
+inline constexpr importance_weights_fn importance_weights{};
 
 }  // namespace coho
 
@@ -5232,118 +8054,6 @@ class context_table {
 
 }  // namespace coho::toy
 
-// ---- coho/toy/linear_reward.hpp
-
-namespace coho::toy {
-
-/// A reward linear in the features of a query: r = w · φ(query). differentiable_reward_model and trainable.
-/// `Features` is callable with a reward_query and returns an Eigen::VectorXd of the length of w.
-///
-///     coho::toy::linear_reward reward{2, [](const coho::reward_query& q) {
-///       return Eigen::VectorXd{{1.0, double(q.response_tokens.size())}};
-///     }};
-template <class Features>
-class linear_reward {
- public:
-  linear_reward(std::size_t size, Features features)
-      : weights(Eigen::VectorXd::Zero(static_cast<Eigen::Index>(size))),
-        gradient(weights),
-        features_(std::move(features)) {}
-
-  std::vector<double> score(std::span<const reward_query> queries) const {
-    std::vector<double> out;
-    for (const auto& query : queries) out.push_back(features(query).dot(weights));
-    return out;
-  }
-
-  auto forward(std::span<const reward_query> queries) {
-    std::vector<Eigen::VectorXd> rows;
-    std::vector<double> scores;
-    for (const auto& query : queries) {
-      rows.push_back(features(query));
-      scores.push_back(rows.back().dot(weights));
-    }
-    return std::pair{std::move(scores), [this, rows = std::move(rows)](std::span<const double> seed) {
-                       for (std::size_t i = 0; i < rows.size(); ++i) gradient += seed[i] * rows[i];
-                     }};
-  }
-
-  void zero_gradients() { gradient.setZero(); }
-  std::array<std::span<double>, 1> gradients() {
-    return {std::span(gradient.data(), static_cast<std::size_t>(gradient.size()))};
-  }
-  std::array<std::span<double>, 1> parameters() {
-    return {std::span(weights.data(), static_cast<std::size_t>(weights.size()))};
-  }
-
-  Eigen::VectorXd weights, gradient;
-
- private:
-  Eigen::VectorXd features(const reward_query& query) const {
-    Eigen::VectorXd out = features_(query);
-    require_argument(out.size() == weights.size(), "linear_reward: the features have not the length of the weights");
-    return out;
-  }
-  Features features_;
-};
-
-}  // namespace coho::toy
-
-// ---- coho/toy/scripted_judge.hpp
-
-namespace coho::toy {
-
-/// A choice_judge whose log-odds a function gives: `script(prompt)` is log p(first) − log p(second) after the prompt.
-///
-///     coho::toy::scripted_judge judge{[](std::string_view prompt) { return prompt.ends_with("(") ? 1.0 : 0.0; }};
-template <class Script>
-class scripted_judge {
- public:
-  explicit scripted_judge(Script script) : script_(std::move(script)) {}
-
-  std::vector<double> log_odds(std::span<const std::string> prompts, std::string_view, std::string_view) {
-    std::vector<double> out;
-    out.reserve(prompts.size());
-    for (const auto& prompt : prompts) out.push_back(static_cast<double>(script_(std::string_view(prompt))));
-    return out;
-  }
-
- private:
-  Script script_;
-};
-
-}  // namespace coho::toy
-
-// ---- coho/toy/sgd.hpp
-
-namespace coho::toy {
-
-/// θ ← θ − η g for the parameters of one or more models that have `parameters()` and `gradients()`. An optimizer.
-///
-///     coho::toy::sgd optimizer{policy, value};
-template <class... Models>
-class sgd {
- public:
-  explicit sgd(Models&... models) : models_(models...) {}
-
-  void step(double learning_rate) {
-    std::apply([&](auto&... models) { (update(models, learning_rate), ...); }, models_);
-  }
-
- private:
-  template <class Model>
-  static void update(Model& model, double learning_rate) {
-    const auto parameters = model.parameters();
-    const auto gradients = model.gradients();
-    for (std::size_t k = 0; k < parameters.size(); ++k) {
-      for (std::size_t i = 0; i < parameters[k].size(); ++i) parameters[k][i] -= learning_rate * gradients[k][i];
-    }
-  }
-  std::tuple<Models&...> models_;
-};
-
-}  // namespace coho::toy
-
 // ---- coho/toy/tabular_policy.hpp
 
 namespace coho::toy {
@@ -5498,6 +8208,222 @@ class tabular_policy {
   tabular_policy_options options_;
   context_table table_;
   Eigen::ArrayXd allowed_;
+};
+
+}  // namespace coho::toy
+
+// ---- coho/toy/exact_expectation.hpp
+
+namespace coho::toy {
+
+/// One of the responses that a policy can give.
+struct enumerated_response {
+  std::vector<token> tokens;
+  double log_prob = 0;    ///< of the whole response, nats
+  bool finished = false;  ///< it ends with the end token; false: it was cut at the limit
+
+  double probability() const { return std::exp(log_prob); }
+};
+
+struct enumerate_responses_fn {
+  /// All responses of a tabular policy to a prompt: each sequence of at most `max_new_tokens` tokens that ends with the
+  /// end token, and each of that length without one, which the limit cuts. Exactly what `tabular_policy::generate` can
+  /// return, in ascending order of tokens; the probabilities add up to 1. Of 0 tokens: the empty response. Throws
+  /// argument_error when there are more than `limit`, with their number, and for a prompt outside the vocabulary.
+  ///
+  ///     coho::toy::tabular_policy policy{{.vocabulary = 3}};
+  ///     const std::vector<coho::token> prompt{1};
+  ///     auto responses = coho::toy::enumerate_responses(policy, prompt, 2);  // 1 + 2·3 of them
+  std::vector<enumerated_response> operator()(const tabular_policy& policy, std::span<const token> prompt,
+                                              std::size_t max_new_tokens, std::size_t limit = 1'000'000) const {
+    std::vector<enumerated_response> out;
+    visit(policy, prompt, max_new_tokens, limit, [&](const enumerated_response& response) { out.push_back(response); });
+    return out;
+  }
+
+ private:
+  friend struct exact_expectation_fn;
+
+  template <class Visit>
+  static void visit(const tabular_policy& policy, std::span<const token> prompt, std::size_t max_new_tokens,
+                    std::size_t limit, const Visit& visit) {
+    const auto& options = policy.options();
+    std::vector<std::uint8_t> allowed(options.vocabulary, 1);
+    for (const token t : options.banned) allowed[static_cast<std::size_t>(t)] = 0;
+    const bool can_end = allowed[static_cast<std::size_t>(options.end)] != 0;
+    allowed[static_cast<std::size_t>(options.end)] = 0;
+    const double others = std::accumulate(allowed.begin(), allowed.end(), 0.0);
+    double open = 1, ended = 0;  // how many there are of some length; in double, which does not wrap around
+    for (std::size_t t = 0; t < max_new_tokens && open > 0 && std::isfinite(open); ++t) {
+      ended += can_end ? open : 0;
+      open *= others;
+    }
+    if (const double count = open + ended; !(count <= static_cast<double>(limit))) {
+      std::ostringstream text;
+      text.precision(15);
+      text << "there are " << count << " responses of at most " << max_new_tokens << " tokens, over the limit of "
+           << limit << ": take a smaller vocabulary or shorter responses";
+      throw argument_error(text.str());
+    }
+    enumerated_response response;
+    extend(policy, policy.contexts().after(prompt), max_new_tokens, response, visit);
+  }
+
+  template <class Visit>
+  static void extend(const tabular_policy& policy, std::size_t context, std::size_t left, enumerated_response& response,
+                     const Visit& visit) {
+    if (left == 0 || response.finished) return visit(std::as_const(response));
+    const Eigen::ArrayXd p = policy.probabilities(context);
+    const double before = response.log_prob;
+    for (Eigen::Index v = 0; v < p.size(); ++v) {
+      if (p(v) <= 0) continue;
+      const auto next = static_cast<token>(v);
+      response.tokens.push_back(next);
+      response.log_prob = before + std::log(p(v));
+      response.finished = next == policy.options().end;
+      extend(policy, policy.contexts().next(context, next), left - 1, response, visit);
+      response.tokens.pop_back();
+      response.finished = false;
+    }
+  }
+};
+inline constexpr enumerate_responses_fn enumerate_responses{};
+
+struct exact_expectation_fn {
+  /// E[f(y)] = Σ_y π(y | x)·f(y) over all responses, without sampling error: to test an estimator against what it
+  /// estimates. f takes an `enumerated_response` and returns a number, or an Eigen array or matrix (evaluated: write
+  /// the return type). Throws as `enumerate_responses`.
+  ///
+  ///     double length = coho::toy::exact_expectation(policy, prompt, 4, [](const auto& response) {
+  ///       return static_cast<double>(response.tokens.size());
+  ///     });
+  template <class F>
+  auto operator()(const tabular_policy& policy, std::span<const token> prompt, std::size_t max_new_tokens, F&& f,
+                  std::size_t limit = 1'000'000) const {
+    using returned = std::remove_cvref_t<std::invoke_result_t<F&, const enumerated_response&>>;
+    using result = std::conditional_t<std::is_arithmetic_v<returned>, double, returned>;
+    result total{};
+    bool first = true;
+    enumerate_responses_fn::visit(policy, prompt, max_new_tokens, limit, [&](const enumerated_response& response) {
+      const result term = response.probability() * f(response);
+      total = first ? term : result(total + term);  // an Eigen object has no size before the first
+      first = false;
+    });
+    return total;
+  }
+};
+inline constexpr exact_expectation_fn exact_expectation{};
+
+}  // namespace coho::toy
+
+// ---- coho/toy/linear_reward.hpp
+
+namespace coho::toy {
+
+/// A reward linear in the features of a query: r = w · φ(query). differentiable_reward_model and trainable.
+/// `Features` is callable with a reward_query and returns an Eigen::VectorXd of the length of w.
+///
+///     coho::toy::linear_reward reward{2, [](const coho::reward_query& q) {
+///       return Eigen::VectorXd{{1.0, double(q.response_tokens.size())}};
+///     }};
+template <class Features>
+class linear_reward {
+ public:
+  linear_reward(std::size_t size, Features features)
+      : weights(Eigen::VectorXd::Zero(static_cast<Eigen::Index>(size))),
+        gradient(weights),
+        features_(std::move(features)) {}
+
+  std::vector<double> score(std::span<const reward_query> queries) const {
+    std::vector<double> out;
+    for (const auto& query : queries) out.push_back(features(query).dot(weights));
+    return out;
+  }
+
+  auto forward(std::span<const reward_query> queries) {
+    std::vector<Eigen::VectorXd> rows;
+    std::vector<double> scores;
+    for (const auto& query : queries) {
+      rows.push_back(features(query));
+      scores.push_back(rows.back().dot(weights));
+    }
+    return std::pair{std::move(scores), [this, rows = std::move(rows)](std::span<const double> seed) {
+                       for (std::size_t i = 0; i < rows.size(); ++i) gradient += seed[i] * rows[i];
+                     }};
+  }
+
+  void zero_gradients() { gradient.setZero(); }
+  std::array<std::span<double>, 1> gradients() {
+    return {std::span(gradient.data(), static_cast<std::size_t>(gradient.size()))};
+  }
+  std::array<std::span<double>, 1> parameters() {
+    return {std::span(weights.data(), static_cast<std::size_t>(weights.size()))};
+  }
+
+  Eigen::VectorXd weights, gradient;
+
+ private:
+  Eigen::VectorXd features(const reward_query& query) const {
+    Eigen::VectorXd out = features_(query);
+    require_argument(out.size() == weights.size(), "linear_reward: the features have not the length of the weights");
+    return out;
+  }
+  Features features_;
+};
+
+}  // namespace coho::toy
+
+// ---- coho/toy/scripted_judge.hpp
+
+namespace coho::toy {
+
+/// A choice_judge whose log-odds a function gives: `script(prompt)` is log p(first) − log p(second) after the prompt.
+///
+///     coho::toy::scripted_judge judge{[](std::string_view prompt) { return prompt.ends_with("(") ? 1.0 : 0.0; }};
+template <class Script>
+class scripted_judge {
+ public:
+  explicit scripted_judge(Script script) : script_(std::move(script)) {}
+
+  std::vector<double> log_odds(std::span<const std::string> prompts, std::string_view, std::string_view) {
+    std::vector<double> out;
+    out.reserve(prompts.size());
+    for (const auto& prompt : prompts) out.push_back(static_cast<double>(script_(std::string_view(prompt))));
+    return out;
+  }
+
+ private:
+  Script script_;
+};
+
+}  // namespace coho::toy
+
+// ---- coho/toy/sgd.hpp
+
+namespace coho::toy {
+
+/// θ ← θ − η g for the parameters of one or more models that have `parameters()` and `gradients()`. An optimizer.
+///
+///     coho::toy::sgd optimizer{policy, value};
+template <class... Models>
+class sgd {
+ public:
+  explicit sgd(Models&... models) : models_(models...) {}
+
+  void step(double learning_rate) {
+    std::apply([&](auto&... models) { (update(models, learning_rate), ...); }, models_);
+  }
+
+ private:
+  template <class Model>
+  static void update(Model& model, double learning_rate) {
+    const auto parameters = model.parameters();
+    const auto gradients = model.gradients();
+    for (std::size_t k = 0; k < parameters.size(); ++k) {
+      for (std::size_t i = 0; i < parameters[k].size(); ++i) parameters[k][i] -= learning_rate * gradients[k][i];
+    }
+  }
+  std::tuple<Models&...> models_;
 };
 
 }  // namespace coho::toy
@@ -5724,6 +8650,92 @@ consteval bool require_callback() {
 
 }  // namespace coho
 
+// ---- coho/train/gradient_clipping.hpp
+
+namespace coho {
+
+namespace detail {
+
+template <trainable Model>
+double squared_gradient_norm(Model& model) {
+  if constexpr (requires {
+                  { model.squared_gradient_norm() } -> std::convertible_to<double>;
+                }) {
+    return static_cast<double>(model.squared_gradient_norm());
+  } else {
+    double sum = 0;
+    for (auto&& gradient : model.gradients()) {
+      for (const auto g : gradient) sum += static_cast<double>(g) * static_cast<double>(g);
+    }
+    return sum;
+  }
+}
+
+template <trainable Model>
+void scale_gradients(Model& model, double factor) {
+  if constexpr (requires { model.scale_gradients(factor); }) {
+    model.scale_gradients(factor);
+  } else {
+    for (auto&& gradient : model.gradients()) {
+      for (auto& g : gradient)
+        g = static_cast<std::ranges::range_value_t<decltype(gradient)>>(static_cast<double>(g) * factor);
+    }
+  }
+}
+
+template <communicator Communicator, trainable Model>
+void all_reduce_gradients(Communicator& ranks, Model& model) {
+  if constexpr (requires { model.all_reduce_gradients(ranks); }) {
+    model.all_reduce_gradients(ranks);
+  } else if constexpr (requires { model.gradients(); }) {
+    for (auto&& gradient : model.gradients()) {
+      ranks.all_reduce_sum(std::span(gradient.data(), static_cast<std::size_t>(gradient.size())));
+    }
+  } else {
+    require_argument(ranks.size() == 1,
+                     "a model without gradients() needs all_reduce_gradients(communicator) to train on "
+                     "more than one process");
+  }
+}
+
+/// The largest of one number a rank.
+template <class Communicator>
+double all_reduce_max(double value, Communicator& ranks) {
+  std::vector<double> all(static_cast<std::size_t>(ranks.size()), 0.0);
+  all[static_cast<std::size_t>(ranks.rank())] = value;
+  ranks.all_reduce_sum(std::span<double>(all));
+  return *std::ranges::max_element(all);
+}
+
+}  // namespace detail
+
+/// Clips the joint Euclidean norm of the gradients of one or more models: g ← g · min(1, max_norm / ‖g‖), ‖g‖ over all
+/// models together. Returns ‖g‖ before clipping; `max_norm` 0 only measures. A norm that is not finite leaves the
+/// gradients as they are: callers must look at the result.
+struct clip_gradient_norm_fn {
+  template <trainable... Models>
+  double operator()(double max_norm, Models&... models) const {
+    const double norm = std::sqrt((detail::squared_gradient_norm(models) + ... + 0.0));
+    if (max_norm > 0 && std::isfinite(norm) && norm > max_norm) {
+      (detail::scale_gradients(models, max_norm / norm), ...);
+    }
+    return norm;
+  }
+};
+inline constexpr clip_gradient_norm_fn clip_gradient_norm{};
+
+/// Sums the gradients of one or more models over the ranks, in place.
+struct all_reduce_gradients_fn {
+  template <communicator Communicator, trainable... Models>
+  void operator()(Communicator& ranks, Models&... models) const {
+    if (ranks.size() == 1) return;
+    (detail::all_reduce_gradients(ranks, models), ...);
+  }
+};
+inline constexpr all_reduce_gradients_fn all_reduce_gradients{};
+
+}  // namespace coho
+
 // ---- coho/train/model_outputs.hpp
 
 namespace coho {
@@ -5837,6 +8849,10 @@ struct no_bonus_type {
 };
 inline constexpr no_bonus_type no_bonus{};
 
+/// Stands for a value model where there is none: advantages then need another baseline.
+struct no_value_type {};
+inline constexpr no_value_type no_value{};
+
 /// What PPO works on, by reference: the caller keeps everything alive. The types are deduced.
 ///
 /// - `policy`: causal_lm, differentiable_policy, trainable. `reference`: policy (frozen). `value`:
@@ -5888,27 +8904,39 @@ std::string decode_with(Decoder& decoder, std::span<const token> tokens) {
   }
 }
 
+template <class Models>
+struct check_models;
+template <class Policy, class Reference, class Value, class Reward, class Optimizer, class ValueOptimizer, class Decoder,
+          class Bonus, class Communicator>
+struct check_models<
+    ppo_models<Policy, Reference, Value, Reward, Optimizer, ValueOptimizer, Decoder, Bonus, Communicator>> {
+  static consteval bool passed() {
+    require_causal_lm<Policy>();
+    require_differentiable_policy<Policy>();
+    require_trainable<Policy>();
+    require_policy<Reference>();
+    if constexpr (!std::is_same_v<std::remove_const_t<Value>, no_value_type>) {
+      require_differentiable_value_model<Value>();
+      require_trainable<Value>();
+    }
+    require_reward_model<Reward>();
+    require_optimizer<Optimizer>();
+    require_optimizer<ValueOptimizer>();
+    require_communicator<Communicator>();
+    static_assert(decoding<Decoder>,
+                  "coho::ppo_models: the decoder has no decode(std::span<const token>) and is not callable with it");
+    constexpr bool bonus = requires(Bonus& b, const reward_query& q) {
+      { b(q) } -> std::convertible_to<double>;
+    };
+    static_assert(bonus, "coho::ppo_models: the bonus is not callable with a const reward_query& or returns no number");
+    return true;
+  }
+};
+
 /// The first errors of a driver with models that do not fit.
-template <class Policy, class Reference, class Value, class Reward, class Optimizer, class ValueOptimizer,
-          class Decoder, class Bonus, class Communicator>
+template <class Models>
 consteval bool require_ppo_models() {
-  require_causal_lm<Policy>();
-  require_differentiable_policy<Policy>();
-  require_trainable<Policy>();
-  require_policy<Reference>();
-  require_differentiable_value_model<Value>();
-  require_trainable<Value>();
-  require_reward_model<Reward>();
-  require_optimizer<Optimizer>();
-  require_optimizer<ValueOptimizer>();
-  require_communicator<Communicator>();
-  static_assert(decoding<Decoder>,
-                "coho::ppo_models: the decoder has no decode(std::span<const token>) and is not callable with it");
-  constexpr bool bonus = requires(Bonus& b, const reward_query& q) {
-    { b(q) } -> std::convertible_to<double>;
-  };
-  static_assert(bonus, "coho::ppo_models: the bonus is not callable with a const reward_query& or returns no number");
-  return true;
+  return check_models<Models>::passed();
 }
 
 }  // namespace detail
@@ -5990,9 +9018,8 @@ struct ppo_options {
   std::uint64_t seed = 0;
   generation_options generation{};
   old_log_prob_source old_log_probs = old_log_prob_source::recomputed;
-  /// c > 0, with recomputed log-probabilities: advantages × min(exp(log π_old − log π_sampler), c), the truncated
-  /// importance weight that corrects a sampler of lower precision. 0: off.
-  double sampler_correction = 0;
+  /// With recomputed log-probabilities: importance weights that correct a sampler of other kernels or precision.
+  std::optional<importance_weights_options> sampler_correction{};
 
   normalize_options normalization{};                 ///< of the reward model's scores, before bonuses
   shaping_options shaping{};                         ///< its `kl_coefficient` is β unless `adaptive_kl` is set
@@ -6011,6 +9038,8 @@ struct ppo_options {
   ppo_clip_options policy_clip{};
   value_clip_options value_clip{};
   double value_coefficient = 0.1;
+  double kl_loss_coefficient = 0;   ///< of a KL penalty as a term of the loss, beside or instead of that of the reward
+  kl_loss_options kl_loss{};        ///< its estimator
   double entropy_coefficient = 0;   ///< > 0 needs a policy whose forward returns `entropy`
   reduction_options reduction{};    ///< kind and fixed_length (0: max_new_tokens); the normalizers are the driver's
   double gradient_norm_clip = 1;    ///< 0: off
@@ -6058,10 +9087,11 @@ struct ppo_options {
                    "1: a truncated distribution is not the one that is scored");
     require_option(generation.top_k == 0, "generation.top_k", generation.top_k,
                    "0 (off): a truncated distribution is not the one that is scored");
-    require_option(finite_from_zero(sampler_correction), "sampler_correction", sampler_correction,
-                   "finite and at least 0");
-    require_option(sampler_correction == 0 || old_log_probs == old_log_prob_source::recomputed, "sampler_correction",
-                   sampler_correction, "0 unless old_log_probs is recomputed");
+    if (sampler_correction) {
+      require_option(old_log_probs == old_log_prob_source::recomputed, "sampler_correction", "on",
+                     "off unless old_log_probs is recomputed");
+      sampler_correction->validate("sampler_correction.");
+    }
     require_option(std::isfinite(normalization.mean), "normalization.mean", normalization.mean, "finite");
     require_option(std::isfinite(normalization.deviation) && normalization.deviation > 0, "normalization.deviation",
                    normalization.deviation, "greater than 0");
@@ -6075,6 +9105,8 @@ struct ppo_options {
     require_option(epochs > 0, "epochs", epochs, "at least 1");
     require_option(finite_from_zero(value_coefficient), "value_coefficient", value_coefficient,
                    "finite and at least 0");
+    require_option(finite_from_zero(kl_loss_coefficient), "kl_loss_coefficient", kl_loss_coefficient,
+                   "finite and at least 0");
     require_option(finite_from_zero(entropy_coefficient), "entropy_coefficient", entropy_coefficient,
                    "finite and at least 0");
     require_option(finite_from_zero(gradient_norm_clip), "gradient_norm_clip", gradient_norm_clip,
@@ -6086,6 +9118,7 @@ struct ppo_options {
                    "finite and at least 0");
     require_option(reduction.token_normalizer == 0 && reduction.sequence_normalizer == 0, "reduction.token_normalizer",
                    reduction.token_normalizer, "0, as sequence_normalizer: the driver counts");
+    static_cast<void>(coho::kl_loss(kl_loss));
     static_cast<void>(ppo_clip_loss(policy_clip));
     static_cast<void>(value_clip_loss(value_clip));
     static_cast<void>(learning_rate_schedule(learning_rate));
@@ -6110,7 +9143,7 @@ struct ppo_phases {
   double total() const noexcept { return generation + policy + reference + values + rewards + update; }
 };
 
-/// What one PPO step did. Over all ranks unless said otherwise; means over tokens weigh each response token alike.
+/// What one step of PPO, or of a group-relative trainer, did. Over all ranks unless said otherwise; means over tokens weigh each response token alike.
 struct ppo_statistics {
   std::uint64_t step = 0;
   double sequences = 0, tokens = 0;            ///< rollouts and their response tokens
@@ -6127,12 +9160,14 @@ struct ppo_statistics {
   double explained_variance = 0;  ///< 1 − Var(R − V) / Var(R), values before the update; 0 where Var(R) is 0
   double entropy = 0;             ///< of the policy, during the update; −log π of the rollouts without such output
   double policy_loss = 0, value_loss = 0;
+  double kl_loss = 0;  ///< the KL penalty of the loss, before its coefficient; 0 without one
   double clip_fraction = 0, value_clip_fraction = 0;
   double approximate_kl = 0;         ///< between the rollouts' policy and the updated one
   double first_ratio_deviation = 0;  ///< max |π / π_old − 1| of the first minibatch: 0 but for numerical noise
   double gradient_norm = 0;          ///< mean over the optimizer steps, before clipping
   double learning_rate = 0;
   std::uint64_t optimizer_steps = 0;
+  double uniform_groups = 0;                   ///< group-relative: share of groups whose rewards are all equal
   bool stopped_by_kl = false;                  ///< target_kl ended the updates early
   ppo_phases phase_seconds{}, phase_tokens{};  ///< this rank
 };
@@ -6141,7 +9176,7 @@ struct ppo_statistics {
 struct minibatch_statistics {
   std::uint64_t step = 0, epoch = 0, minibatch = 0;
   double tokens = 0, sequences = 0;
-  double policy_loss = 0, value_loss = 0, entropy = 0;
+  double policy_loss = 0, value_loss = 0, kl_loss = 0, entropy = 0;
   double clip_fraction = 0, value_clip_fraction = 0, approximate_kl = 0;
   double ratio_deviation = 0;  ///< max |π / π_old − 1|
   double gradient_norm = 0;    ///< before clipping
@@ -6240,10 +9275,14 @@ struct collect_rollouts_fn {
     seconds.reference += watch.lap();
     tokens.reference += whole;
 
-    const token_batch value_batch = out.value_batch();
-    out.values = evaluate_values(models.value, value_batch, options.scoring_batch);
-    seconds.values += watch.lap();
-    tokens.values += static_cast<double>(value_batch.prompts.total()) + responses;
+    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(models.value)>, no_value_type>) {
+      out.values = Eigen::ArrayXd::Zero(out.old_log_probs.size());
+    } else {
+      const token_batch value_batch = out.value_batch();
+      out.values = evaluate_values(models.value, value_batch, options.scoring_batch);
+      seconds.values += watch.lap();
+      tokens.values += static_cast<double>(value_batch.prompts.total()) + responses;
+    }
 
     const auto queries = out.queries();
     out.model_scores = evaluate_scores(models.reward, queries, options.scoring_batch);
@@ -6260,77 +9299,7 @@ struct collect_rollouts_fn {
 };
 inline constexpr collect_rollouts_fn collect_rollouts{};
 
-/// The second half: token rewards, advantages and returns. All ranks call together.
-struct estimate_advantages_fn {
-  template <communicator Communicator>
-  void operator()(trajectory_batch& rollouts, const ppo_options& options, double kl_coefficient,
-                  Communicator& ranks) const {
-    shaping_options shaping = options.shaping;
-    shaping.kl_coefficient = kl_coefficient;
-    const auto& offsets = rollouts.batch.responses.offsets;
-    const layout place(offsets, options.padded_layout ? options.generation.max_new_tokens : 0);
-    const std::span<const std::uint8_t> finished(rollouts.finished);
-    const Eigen::ArrayXd mask = place.spread(Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()));
-    const Eigen::ArrayXd rewards =
-        shape_rewards(rollouts.sequence_rewards, place.spread(rollouts.old_log_probs),
-                      place.spread(rollouts.reference_log_probs), mask, place.offsets, finished, shaping, ranks);
-    auto estimate = gae(rewards, place.spread(rollouts.values), place.offsets, options.gae);
-    if (options.whiten_advantages)
-      estimate.advantages = whiten(estimate.advantages, mask, options.advantage_whitening, ranks);
-    rollouts.rewards = place.collect(rewards);
-    rollouts.shaped_reward_sum = rewards.sum();
-    rollouts.returns = place.collect(estimate.returns);
-    rollouts.advantages = place.collect(estimate.advantages);
-    if (options.sampler_correction > 0) {
-      rollouts.advantages *=
-          (rollouts.old_log_probs - rollouts.recorded_log_probs).exp().min(options.sampler_correction);
-    }
-  }
-
- private:
-  // Where flat response tokens go: nowhere (length 0) or to the fronts of slots of a fixed length.
-  struct layout {
-    std::vector<std::size_t> packed_offsets, offsets;
-
-    layout(const std::vector<std::size_t>& tokens, std::size_t length) : packed_offsets(tokens), offsets(tokens) {
-      if (length == 0) return;
-      for (std::size_t i = 0; i + 1 < tokens.size(); ++i) {
-        require_argument(tokens[i + 1] - tokens[i] <= length,
-                         "response " + std::to_string(i) + " is longer than max_new_tokens");
-        offsets[i + 1] = offsets[i] + length;
-      }
-    }
-    Eigen::ArrayXd spread(const Eigen::ArrayXd& flat) const {
-      Eigen::ArrayXd out = Eigen::ArrayXd::Zero(static_cast<Eigen::Index>(offsets.back()));
-      each([&](Eigen::Index from, Eigen::Index to, Eigen::Index n) { out.segment(to, n) = flat.segment(from, n); });
-      return out;
-    }
-    Eigen::ArrayXd collect(const Eigen::ArrayXd& slots) const {
-      Eigen::ArrayXd out(static_cast<Eigen::Index>(packed_offsets.back()));
-      each([&](Eigen::Index from, Eigen::Index to, Eigen::Index n) { out.segment(from, n) = slots.segment(to, n); });
-      return out;
-    }
-    template <class Copy>
-    void each(Copy copy) const {
-      for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
-        copy(static_cast<Eigen::Index>(packed_offsets[i]), static_cast<Eigen::Index>(offsets[i]),
-             static_cast<Eigen::Index>(packed_offsets[i + 1] - packed_offsets[i]));
-      }
-    }
-  };
-};
-inline constexpr estimate_advantages_fn estimate_advantages{};
-
 namespace detail {
-
-/// The largest of one number a rank.
-template <class Communicator>
-double all_reduce_max(double value, Communicator& ranks) {
-  std::vector<double> all(static_cast<std::size_t>(ranks.size()), 0.0);
-  all[static_cast<std::size_t>(ranks.rank())] = value;
-  ranks.all_reduce_sum(std::span<double>(all));
-  return *std::ranges::max_element(all);
-}
 
 /// Fills in what the rollouts say. All ranks call together.
 template <class Communicator>
@@ -6425,202 +9394,1086 @@ class data_order {
 
 }  // namespace coho
 
-// ---- coho/train/gradient_clipping.hpp
+// ---- coho/train/direct_preference_examples.hpp
+
+namespace coho {
+
+/// A prompt with a preferred and another response. With a loss that judges responses one by one (KTO) either may be
+/// empty: then `preferred` alone is a desirable response, `other` alone an undesirable one.
+struct direct_preference_example {
+  std::vector<token> prompt{}, preferred{}, other{};
+  double weight = 1;  ///< at least 0
+  /// log π_ref of the responses where they are known (`add_reference_log_probs`): then the reference is not evaluated.
+  std::optional<double> reference_preferred{}, reference_other{};
+};
+
+/// Stands for a reference policy where the loss needs none.
+struct no_reference_type {};
+inline constexpr no_reference_type no_reference{};
+
+namespace detail {
+
+/// log p of each response of a batch: sums over its tokens. [sequences]
+template <policy Model>
+Eigen::ArrayXd response_log_probs(Model& model, const token_batch& batch, const batch_limits& limits,
+                                  const char* what) {
+  return sequence_sums(evaluate_log_probs(model, batch, limits, what), batch.responses.offsets);
+}
+
+/// The responses of examples, preferred ones first; a missing one is an empty response.
+inline token_batch responses_of(std::span<const direct_preference_example> examples) {
+  token_batch out;
+  for (const auto& example : examples) {
+    out.prompts.push_back(example.prompt);
+    out.responses.push_back(example.preferred);
+  }
+  for (const auto& example : examples) {
+    out.prompts.push_back(example.prompt);
+    out.responses.push_back(example.other);
+  }
+  return out;
+}
+
+}  // namespace detail
+
+/// Fills in the reference log-probs of examples that have none, once for all epochs. Then `no_reference` can be given
+/// to the trainer, and the reference's memory freed.
+struct add_reference_log_probs_fn {
+  template <policy Reference>
+  void operator()(std::span<direct_preference_example> examples, Reference& reference,
+                  const batch_limits& limits = {}) const {
+    const auto n = static_cast<Eigen::Index>(examples.size());
+    const Eigen::ArrayXd sums = detail::response_log_probs(reference, detail::responses_of(examples), limits,
+                                                           "log_probs of the reference policy");
+    for (Eigen::Index i = 0; i < n; ++i) {
+      auto& example = examples[static_cast<std::size_t>(i)];
+      if (!example.reference_preferred) example.reference_preferred = sums(i);
+      if (!example.reference_other) example.reference_other = sums(n + i);
+    }
+  }
+};
+inline constexpr add_reference_log_probs_fn add_reference_log_probs{};
+
+}  // namespace coho
+
+// ---- coho/train/gradient_step.hpp
+
+namespace coho {
+
+/// The end of each optimizer step: sums the gradient over the ranks, clips its norm to `norm_clip` (0: off), steps.
+/// Returns the norm before clipping. Throws `error`, naming `what`, when the gradient is not finite: then nothing was
+/// changed.
+///
+///     const double norm = coho::gradient_step("step 7", model, optimizer, 2e-5, 1.0, ranks);
+struct gradient_step_fn {
+  template <trainable Model, optimizer Optimizer, communicator Communicator = const local_communicator>
+  double operator()(const std::string& what, Model& model, Optimizer& optimizer, double learning_rate, double norm_clip,
+                    Communicator& ranks = local) const {
+    all_reduce_gradients(ranks, model);
+    const double norm = clip_gradient_norm(norm_clip, model);
+    require_finite_norm(norm, what);
+    optimizer.step(learning_rate);
+    return norm;
+  }
+
+  static void require_finite_norm(double norm, const std::string& what) {
+    if (!std::isfinite(norm)) throw error(what + ": the gradient is not finite; nothing was changed");
+  }
+};
+inline constexpr gradient_step_fn gradient_step{};
+
+}  // namespace coho
+
+// ---- coho/train/loops.hpp
+
+/// The outer loops that trainers share. For writers of drivers.
+namespace coho::detail {
+
+/// The steps that are left of `epochs` passes over fixed data, the same on all ranks. `step(examples of this rank,
+/// epoch)` makes one and returns its statistics. Ends early when a callback requests it.
+template <class Example, class Options, class Communicator, class Step, class... Callbacks>
+auto fit_data(std::span<const Example> data, const Options& options, const std::uint64_t& made, Communicator& ranks,
+              Step step, Callbacks&... callbacks) {
+  data_order order(data.size(), options.batch_size, options.seed, options.shuffle);
+  std::vector<decltype(step(std::vector<Example>{}, std::uint64_t{}))> history;
+  const std::uint64_t end = options.epochs * order.steps_per_epoch();
+  while (made < end) {
+    std::vector<Example> batch;
+    for (const std::size_t i : order.batch(made, ranks.rank(), ranks.size())) batch.push_back(data[i]);
+    history.push_back(step(std::move(batch), made / order.steps_per_epoch()));
+    if (notify::stop(ranks, callbacks...)) break;
+  }
+  return history;
+}
+
+/// The options that the trainers over fixed data share.
+template <class Options>
+void validate_fit_options(const Options& options) {
+  require_option(options.batch_size > 0, "batch_size", options.batch_size, "at least 1");
+  require_option(options.epochs > 0, "epochs", options.epochs, "at least 1");
+  require_option(std::isfinite(options.gradient_norm_clip) && options.gradient_norm_clip >= 0, "gradient_norm_clip",
+                 options.gradient_norm_clip, "finite and at least 0");
+}
+
+/// Steps of an on-policy trainer until `steps` have been made in all or a callback requests a stop. `source(step)`
+/// returns the prompts of a step as a contiguous range of rl_prompt.
+template <class Trainer, class Communicator, class Source, class... Callbacks>
+auto run_steps(Trainer& trainer, Communicator& ranks, Source& source, const std::uint64_t& made, std::uint64_t steps,
+               Callbacks&... callbacks) {
+  std::vector<decltype(trainer.step(std::span<const rl_prompt>{}, callbacks...))> history;
+  while (made < steps) {
+    const auto& prompts = source(made);
+    history.push_back(trainer.step(std::span<const rl_prompt>(prompts), callbacks...));
+    if (notify::stop(ranks, callbacks...)) break;
+  }
+  return history;
+}
+
+/// 0, 1, …, count − 1.
+inline std::vector<std::size_t> all_indices(std::size_t count) {
+  std::vector<std::size_t> out(count);
+  std::iota(out.begin(), out.end(), std::size_t{0});
+  return out;
+}
+
+inline void require_seed(std::uint64_t saved, std::uint64_t mine) {
+  require_argument(saved == mine,
+                   "the saved run had the seed " + std::to_string(saved) + ", this one has " + std::to_string(mine));
+}
+
+}  // namespace coho::detail
+
+// ---- coho/train/preference_objective.hpp
+
+namespace coho {
+
+/// What is known of a batch of preferences when its loss is computed. All arrays have one number an example.
+struct preference_log_probs {
+  Eigen::ArrayXd preferred{}, other{};                      ///< log π of whole responses, nats
+  Eigen::ArrayXd reference_preferred{}, reference_other{};  ///< of the reference policy; 0 where the loss needs none
+  Eigen::ArrayXd preferred_tokens{}, other_tokens{};        ///< response lengths; 0: this response is missing
+  double kl_baseline = 0;                                   ///< z0 of KTO; 0 for other losses
+};
+
+/// The loss of a batch and its gradient with respect to `preferred` and `other`.
+struct preference_gradient {
+  double value = 0;
+  Eigen::ArrayXd d_preferred{}, d_other{};
+  double accuracy = 0;  ///< share of examples that the policy's implicit rewards order as the labels do
+  double margin = 0;    ///< mean difference of the implicit rewards
+};
+
+/// preference_loss: what `direct_preference_trainer` minimises.
+///  (1) One of coho's losses over whole responses (dpo_loss, kto_loss, orpo_loss, simpo_loss, cpo_loss), or an object
+///  whose
+///      `l.value_and_grad(log_probs, weights)` takes a `const preference_log_probs&` and a `const
+///      token_weights<Eigen::ArrayXd>&` of one weight an example and returns a `preference_gradient`.
+///  (2) The loss is a sum over examples weighted by `weights`: micro-batches add up.
+///  (3) An own loss may have `static constexpr bool needs_reference = false`: then no reference policy is evaluated.
+template <class Loss>
+concept preference_loss = std::same_as<Loss, dpo_loss> || std::same_as<Loss, kto_loss> ||
+    std::same_as<Loss, orpo_loss> || std::same_as<Loss, simpo_loss> || std::same_as<Loss, cpo_loss> ||
+    requires(const Loss& l, const preference_log_probs& x, const token_weights<Eigen::ArrayXd>& w) {
+  { l.value_and_grad(x, w) } -> std::convertible_to<preference_gradient>;
+};
+
+template <class Loss>
+consteval bool require_preference_loss() {
+  static_assert(
+      preference_loss<Loss>,
+      "coho::preference_loss (1): the loss is none of coho's losses over whole responses and has no "
+      "value_and_grad(const preference_log_probs&, const token_weights<Eigen::ArrayXd>&) const that returns a "
+      "coho::preference_gradient");
+  return true;
+}
+
+namespace detail {
+
+template <class Loss>
+constexpr bool needs_reference() {
+  if constexpr (requires {
+                  { Loss::needs_reference } -> std::convertible_to<bool>;
+                })
+    return Loss::needs_reference;
+  return !std::same_as<Loss, orpo_loss> && !std::same_as<Loss, simpo_loss> && !std::same_as<Loss, cpo_loss>;
+}
+
+/// Losses that compare two answers cannot learn from one.
+template <class Loss>
+constexpr bool needs_pairs = !std::same_as<Loss, kto_loss>;
+
+template <class Result>
+preference_gradient preference_gradient_of(Result result) {
+  return {result.value, std::move(result.d_preferred), std::move(result.d_other), result.accuracy, result.margin};
+}
+
+/// Of losses over mean log-probs: the chain rule back to sums.
+template <class Loss>
+preference_gradient of_means(const Loss& loss, const preference_log_probs& x,
+                             const token_weights<Eigen::ArrayXd>& weights) {
+  auto out = preference_gradient_of(loss.value_and_grad(Eigen::ArrayXd(x.preferred / x.preferred_tokens),
+                                                        Eigen::ArrayXd(x.other / x.other_tokens), weights));
+  out.d_preferred /= x.preferred_tokens;
+  out.d_other /= x.other_tokens;
+  return out;
+}
+
+/// Each response of an example is an example of KTO.
+inline preference_gradient of_responses(const kto_loss& loss, const preference_log_probs& x,
+                                        const token_weights<Eigen::ArrayXd>& weights) {
+  const Eigen::Index n = x.preferred.size();
+  const auto both = [n](const Eigen::ArrayXd& a, const Eigen::ArrayXd& b) {
+    Eigen::ArrayXd out(2 * n);
+    out << a, b;
+    return out;
+  };
+  const Eigen::ArrayXd there = both((x.preferred_tokens > 0).cast<double>(), (x.other_tokens > 0).cast<double>());
+  const token_weights<Eigen::ArrayXd> each{both(weights.values, weights.values) * there};
+  const auto result = loss.value_and_grad(both(x.preferred, x.other), both(x.reference_preferred, x.reference_other),
+                                          both(Eigen::ArrayXd::Ones(n), Eigen::ArrayXd::Zero(n)), x.kl_baseline, each);
+  return {result.value, result.d_log_probs.head(n), result.d_log_probs.tail(n), result.accuracy, result.margin};
+}
+
+template <class Loss>
+preference_gradient evaluate_preference(const Loss& loss, const preference_log_probs& x,
+                                        const token_weights<Eigen::ArrayXd>& weights) {
+  if constexpr (std::same_as<Loss, dpo_loss>) {
+    return preference_gradient_of(
+        loss.value_and_grad(x.preferred, x.other, x.reference_preferred, x.reference_other, weights));
+  } else if constexpr (std::same_as<Loss, cpo_loss>) {
+    return preference_gradient_of(loss.value_and_grad(x.preferred, x.other, x.preferred_tokens, weights));
+  } else if constexpr (std::same_as<Loss, orpo_loss> || std::same_as<Loss, simpo_loss>) {
+    return of_means(loss, x, weights);
+  } else if constexpr (std::same_as<Loss, kto_loss>) {
+    return of_responses(loss, x, weights);
+  } else {
+    return loss.value_and_grad(x, weights);
+  }
+}
+
+}  // namespace detail
+}  // namespace coho
+
+// ---- coho/train/direct_preference.hpp
+
+namespace coho {
+
+struct direct_preference_options {
+  learning_rate_options learning_rate{.peak = 5e-7};
+  std::size_t batch_size = 64;  ///< examples an optimizer step, over all ranks
+  batch_limits micro_batch{};   ///< what one forward may hold; `sequences` counts examples, two responses each
+  std::uint64_t epochs = 1;
+  double gradient_norm_clip = 1;  ///< 0: off
+  bool shuffle = true;
+  std::uint64_t seed = 0;
+};
+
+struct direct_preference_statistics {
+  std::uint64_t step = 0, epoch = 0;
+  double loss = 0;
+  double accuracy = 0;  ///< share of examples whose implicit rewards are ordered as the labels are
+  double margin = 0;    ///< mean difference of the implicit rewards
+  double preferred_log_prob = 0, other_log_prob = 0;  ///< mean log π of whole responses, nats
+  double kl_baseline = 0;                             ///< of KTO
+  double examples = 0;                                ///< over all ranks
+  double gradient_norm = 0, learning_rate = 0, seconds = 0;
+};
+
+/// What a checkpoint has to hold beside the model and the optimizer.
+struct direct_preference_state {
+  std::uint64_t step = 0;
+  friend bool operator==(const direct_preference_state&, const direct_preference_state&) = default;
+};
+
+/// Learns a policy from preferences without a reward model: DPO in its forms, IPO, KTO, ORPO, SimPO, CPO or a loss of
+/// the caller's own, on one loop. Each step makes one forward of both responses of its examples, turns the gradient of
+/// the loss with respect to log π of whole responses into one of their tokens, and steps once. The weights of examples
+/// are normalised over the batch: micro-batches and ranks do not change the step.
+///
+/// `reference`: the frozen initial policy; `no_reference` for losses without one (ORPO, SimPO, CPO) and for examples
+/// that carry its log-probs. KTO's baseline comes from each prompt with the response to the next example of this rank's
+/// batch.
+///
+/// Throws `option_error` on construction, `argument_error` for examples and outputs that do not fit, `error` when the
+/// gradient is not finite.
+///
+///     coho::direct_preference_trainer trainer{policy, initial, adam, coho::dpo_loss{{.beta = 0.1}}};
+///     trainer.fit(examples);
+template <class Policy, class Reference, class Optimizer, class Loss, class Communicator = const local_communicator>
+class direct_preference_trainer {
+  static constexpr bool has_reference = !std::is_same_v<std::remove_const_t<Reference>, no_reference_type>;
+  static_assert(require_differentiable_policy<Policy>() && require_trainable<Policy>());
+  static_assert(require_optimizer<Optimizer>());
+  static_assert([] {
+    if constexpr (has_reference) return require_policy<Reference>();
+    return true;
+  }());
+  static_assert(require_preference_loss<Loss>());
+  static_assert(require_communicator<Communicator>());
+
+ public:
+  direct_preference_trainer(Policy& model, Reference& reference, Optimizer& optimizer, Loss loss,
+                            direct_preference_options options = {}, Communicator& ranks = local)
+      : model_(model),
+        reference_(reference),
+        optimizer_(optimizer),
+        loss_(std::move(loss)),
+        options_(std::move(options)),
+        rate_(options_.learning_rate),
+        ranks_(ranks) {
+    detail::validate_fit_options(options_);
+  }
+
+  /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).
+  template <class... Callbacks>
+  direct_preference_statistics step(std::span<const direct_preference_example> batch, Callbacks&&... callbacks) {
+    return step_of(batch, 0, callbacks...);
+  }
+
+  /// The steps that are left of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
+  /// `restore`, from where the saved run was. Ends early when a callback requests it.
+  template <class... Callbacks>
+  std::vector<direct_preference_statistics> fit(std::span<const direct_preference_example> data,
+                                                Callbacks&&... callbacks) {
+    return detail::fit_data(
+        data, options_, state_.step, ranks_,
+        [&](const std::vector<direct_preference_example>& batch, std::uint64_t epoch) {
+          return step_of(batch, epoch, callbacks...);
+        },
+        callbacks...);
+  }
+
+  /// Loss, accuracy and margin over `data` (this rank's part; the result is over all ranks), without a step.
+  direct_preference_statistics evaluate(std::span<const direct_preference_example> data) {
+    return pass(data, [&](const token_batch& tokens, auto use) {
+      use(lift_output(model_.log_probs(tokens), tokens.responses.total(), "log_probs"));
+    });
+  }
+
+  const direct_preference_state& save() const noexcept { return state_; }
+  void restore(const direct_preference_state& saved) noexcept { state_ = saved; }
+
+ private:
+  template <class... Callbacks>
+  direct_preference_statistics step_of(std::span<const direct_preference_example> batch, std::uint64_t epoch,
+                                       Callbacks&... callbacks) {
+    static_assert((detail::require_callback<Callbacks, direct_preference_statistics>() && ...));
+    const auto start = std::chrono::steady_clock::now();
+    notify::step_begin(state_.step, callbacks...);
+    model_.zero_gradients();
+    auto out = pass(batch, [&](const token_batch& tokens, auto use) {
+      auto [output, pullback] = model_.forward(tokens);
+      const Eigen::ArrayXd d_log_probs = use(lift_output(output.log_probs, tokens.responses.total(), "log_probs"));
+      pullback(policy_gradient{.log_probs = {d_log_probs.data(), tokens.responses.total()}});
+    });
+    out.step = state_.step;
+    out.epoch = epoch;
+    out.learning_rate = rate_(state_.step);
+    out.gradient_norm = gradient_step("direct preference step " + std::to_string(state_.step), model_, optimizer_,
+                                      out.learning_rate, options_.gradient_norm_clip, ranks_);
+    ++state_.step;
+    out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    notify::minibatch(out, callbacks...);
+    notify::step_end(out, callbacks...);
+    return out;
+  }
+
+  // How many terms of the loss an example makes.
+  static double terms_of(const direct_preference_example& example) {
+    if constexpr (detail::needs_pairs<Loss>) return 1;
+    return static_cast<double>(!example.preferred.empty()) + static_cast<double>(!example.other.empty());
+  }
+
+  void check(std::span<const direct_preference_example> batch) const {
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      const auto& example = batch[i];
+      const std::string name = "preference example " + std::to_string(i);
+      require_argument(!example.prompt.empty(), name + " has no prompt tokens");
+      require_argument(std::isfinite(example.weight) && example.weight >= 0, name + " has a weight below 0");
+      const bool pair = !example.preferred.empty() && !example.other.empty();
+      require_argument(
+          pair || (!detail::needs_pairs<Loss> && terms_of(example) > 0),
+          name + (detail::needs_pairs<Loss> ? " has an empty response: this loss compares two" : " has no response"));
+    }
+  }
+
+  // Runs over the micro-batches. `evaluate(tokens, use)` hands the log-probs of all responses, preferred ones first, to
+  // `use`, which returns their gradient.
+  template <class Evaluate>
+  direct_preference_statistics pass(std::span<const direct_preference_example> batch, Evaluate evaluate) {
+    check(batch);
+    double totals[3] = {static_cast<double>(batch.size()), 0, 0};  // examples, weighted terms, terms
+    for (const auto& example : batch) {
+      totals[1] += example.weight * terms_of(example);
+      totals[2] += example.weight > 0 ? terms_of(example) : 0;
+    }
+    ranks_.all_reduce_sum(std::span<double>(totals));
+    require_argument(totals[1] > 0, "a preference batch has no example with a weight above 0");
+    direct_preference_statistics out{.examples = totals[0]};
+    out.kl_baseline = baseline_of(batch);
+
+    std::vector<std::size_t> lengths;
+    for (const auto& e : batch) lengths.push_back(2 * e.prompt.size() + e.preferred.size() + e.other.size());
+    double sums[5] = {};  // loss, accuracy, margin, log-probs of preferred and other responses
+    for (const auto& indices : micro_batches(lengths, options_.micro_batch)) {
+      std::vector<direct_preference_example> part;
+      double terms = 0;
+      for (const std::size_t i : indices) {
+        part.push_back(batch[i]);
+        terms += batch[i].weight > 0 ? terms_of(batch[i]) : 0;
+      }
+      const token_batch tokens = detail::responses_of(part);
+      auto x = reference_of(part, tokens);
+      x.kl_baseline = out.kl_baseline;
+      token_weights<Eigen::ArrayXd> weights{Eigen::ArrayXd(x.preferred_tokens.size())};
+      for (std::size_t k = 0; k < part.size(); ++k)
+        weights.values(static_cast<Eigen::Index>(k)) = part[k].weight / totals[1];
+      evaluate(tokens, [&](const Eigen::ArrayXd& log_probs) {
+        const Eigen::ArrayXd responses = sequence_sums(log_probs, tokens.responses.offsets);
+        const Eigen::Index n = x.preferred_tokens.size();
+        x.preferred = responses.head(n);
+        x.other = responses.tail(n);
+        const auto loss = detail::evaluate_preference(loss_, x, weights);
+        sums[0] += loss.value;
+        sums[1] += loss.accuracy * terms / totals[2];
+        sums[2] += loss.margin * terms / totals[2];
+        sums[3] += x.preferred.sum() / totals[0];
+        sums[4] += x.other.sum() / totals[0];
+        Eigen::ArrayXd d_responses(2 * n);
+        d_responses << loss.d_preferred, loss.d_other;
+        return Eigen::ArrayXd(sequence_spread(d_responses, tokens.responses.offsets));
+      });
+    }
+    ranks_.all_reduce_sum(std::span<double>(sums));
+    out.loss = sums[0];
+    out.accuracy = sums[1];
+    out.margin = sums[2];
+    out.preferred_log_prob = sums[3];
+    out.other_log_prob = sums[4];
+    return out;
+  }
+
+  // Lengths, and what the reference says of the responses.
+  preference_log_probs reference_of(const std::vector<direct_preference_example>& part, const token_batch& tokens) {
+    const auto n = static_cast<Eigen::Index>(part.size());
+    preference_log_probs x;
+    x.preferred_tokens.resize(n);
+    x.other_tokens.resize(n);
+    x.reference_preferred = x.reference_other = Eigen::ArrayXd::Zero(n);
+    bool known = true;
+    for (Eigen::Index i = 0; i < n; ++i) {
+      const auto& example = part[static_cast<std::size_t>(i)];
+      x.preferred_tokens(i) = static_cast<double>(example.preferred.size());
+      x.other_tokens(i) = static_cast<double>(example.other.size());
+      x.reference_preferred(i) = example.reference_preferred.value_or(0);
+      x.reference_other(i) = example.reference_other.value_or(0);
+      known = known && (example.reference_preferred || example.preferred.empty()) &&
+              (example.reference_other || example.other.empty());
+    }
+    if (!detail::needs_reference<Loss>() || known) return x;
+    if constexpr (has_reference) {
+      const Eigen::ArrayXd sums =
+          detail::response_log_probs(reference_, tokens, {}, "log_probs of the reference policy");
+      x.reference_preferred = sums.head(n);
+      x.reference_other = sums.tail(n);
+    } else {
+      throw argument_error("this preference loss needs a reference policy, or examples that carry its log-probs");
+    }
+    return x;
+  }
+
+  // Of KTO: each prompt with the response to the next example.
+  double baseline_of(std::span<const direct_preference_example> batch) {
+    if constexpr (std::is_same_v<Loss, kto_loss>) {
+      static_assert(has_reference, "coho::direct_preference_trainer: KTO's baseline needs a reference policy");
+      token_batch mismatched;
+      for (std::size_t i = 0; batch.size() > 1 && i < batch.size(); ++i) {
+        const auto& next = batch[(i + 1) % batch.size()];
+        mismatched.prompts.push_back(batch[i].prompt);
+        mismatched.responses.push_back(next.preferred.empty() ? next.other : next.preferred);
+      }
+      return kto_baseline(
+          detail::response_log_probs(model_, mismatched, options_.micro_batch, "log_probs"),
+          detail::response_log_probs(reference_, mismatched, options_.micro_batch, "log_probs of the reference policy"),
+          ranks_);
+    } else {
+      return 0;
+    }
+  }
+
+  Policy& model_;
+  Reference& reference_;
+  Optimizer& optimizer_;
+  Loss loss_;
+  direct_preference_options options_;
+  learning_rate_schedule rate_;
+  Communicator& ranks_;
+  direct_preference_state state_;
+};
+
+}  // namespace coho
+
+// ---- coho/train/policy_components.hpp
+
+namespace coho {
+
+namespace detail {
+using array_weights = token_weights<Eigen::ArrayXd>;
+using offset_span = std::span<const std::size_t>;
+
+template <class Result>
+concept policy_loss_value = requires(Result& r) {
+  { r.value } -> std::convertible_to<double>;
+  { r.d_log_probs } -> number_range;
+};
+template <class Result>
+concept value_loss_value = requires(Result& r) {
+  { r.value } -> std::convertible_to<double>;
+  { r.d_values } -> number_range;
+};
+
+template <class Loss>
+concept token_policy_loss = requires(const Loss& l, const Eigen::ArrayXd& x, const array_weights& w) {
+  { l.value_and_grad(x, x, x, w) } -> policy_loss_value;
+};
+template <class Loss>
+concept sequence_policy_loss = requires(const Loss& l, const Eigen::ArrayXd& x, const array_weights& w,
+                                        offset_span offsets) {
+  { l.value_and_grad(x, x, x, w, offsets) } -> policy_loss_value;
+};
+// Asked last: losses that take old log-probs would read weights as advantages.
+template <class Loss>
+concept on_policy_loss = !token_policy_loss<Loss> && !sequence_policy_loss<Loss> &&
+                         requires(const Loss& l, const Eigen::ArrayXd& x, const array_weights& w) {
+  { l.value_and_grad(x, x, w) } -> policy_loss_value;
+};
+}  // namespace detail
+
+/// policy_loss: what the drivers of reinforcement learning minimise over the policy.
+///  (1) `l.value_and_grad(log_probs, old_log_probs, advantages, weights)` with three `const Eigen::ArrayXd&`, one
+///  number a response
+///      token, and a `const token_weights<Eigen::ArrayXd>&`. Losses that look at whole sequences take their offsets,
+///      `std::span<const std::size_t>`, as a fifth argument; losses that need no old log-probs leave those out. Returns
+///      an object with `value` and `d_log_probs`, a number_range of one number a token: dL/d(log_probs).
+///  (2) The loss is a sum over tokens weighted by `weights`, so that the losses of parts of a minibatch add up to the
+///  whole's. (3) Optional members of the result: `clip_fraction`, a share of the tokens of nonzero weight, for the
+///  statistics.
+template <class Loss>
+concept policy_loss =
+    detail::token_policy_loss<Loss> || detail::sequence_policy_loss<Loss> || detail::on_policy_loss<Loss>;
+
+/// value_loss
+///  (1) `l.value_and_grad(values, old_values, returns, weights)`, arguments as for policy_loss, returns an object with
+///  `value` and
+///      `d_values`. (2) and (3) as for policy_loss.
+template <class Loss>
+concept value_loss = requires(const Loss& l, const Eigen::ArrayXd& x, const detail::array_weights& w) {
+  { l.value_and_grad(x, x, x, w) } -> detail::value_loss_value;
+};
+
+/// advantage_estimator
+///  (1) `a(rewards, values, offsets)` with two `const Eigen::ArrayXd&` of one number a token and the offsets of the
+///  sequences
+///      returns an object with `advantages` and `returns`, Eigen arrays of one number a token. `gae` is one.
+///  (2) It sees all rollouts of the step on this rank at once; whitening comes after it.
+template <class Estimator>
+concept advantage_estimator = requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) {
+  { a(x, x, offsets).advantages } -> std::convertible_to<Eigen::ArrayXd>;
+  { a(x, x, offsets).returns } -> std::convertible_to<Eigen::ArrayXd>;
+};
+
+/// group_advantage_estimator
+///  (1) `a(rewards, offsets)` with a `const Eigen::ArrayXd&` of one reward a response and the offsets of the groups
+///  (group g is
+///      [offsets[g], offsets[g + 1])) returns an Eigen array of one advantage a response.
+template <class Estimator>
+concept group_advantage_estimator = requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) {
+  { a(x, offsets) } -> std::convertible_to<Eigen::ArrayXd>;
+};
+
+/// Stands for the component that the options describe.
+struct from_options {};
+
+/// Parts of PPO that a caller replaces; those left out are built from the options.
+///
+///     coho::ppo_trainer trainer{models, options, coho::ppo_components{.policy_loss = coho::gspo_loss{}}};
+template <class PolicyLoss = from_options, class ValueLoss = from_options, class Advantage = from_options,
+          class KlController = from_options>
+struct ppo_components {
+  PolicyLoss policy_loss{};      ///< policy_loss; default ppo_clip_loss
+  ValueLoss value_loss{};        ///< value_loss; default value_clip_loss
+  Advantage advantage{};         ///< advantage_estimator; default gae
+  KlController kl_controller{};  ///< kl_controller; default fixed, or adaptive with options.adaptive_kl
+};
+
+/// The KL controller that options describe: adaptive if they say so, else fixed.
+class configured_kl_controller {
+ public:
+  configured_kl_controller(double coefficient, const std::optional<adaptive_kl_options>& adaptive)
+      : fixed_(coefficient) {
+    if (adaptive) adaptive_ = adaptive_kl_controller(*adaptive);
+  }
+  double coefficient() const noexcept { return adaptive_ ? adaptive_->coefficient() : fixed_.coefficient(); }
+  void update(double mean_sequence_kl, double sequences) {
+    if (adaptive_) adaptive_->update(mean_sequence_kl, sequences);
+  }
+  kl_controller_state save() const noexcept { return {coefficient()}; }
+  void restore(const kl_controller_state& saved) {
+    if (adaptive_) adaptive_->restore(saved);
+  }
+
+ private:
+  fixed_kl_controller fixed_;
+  std::optional<adaptive_kl_controller> adaptive_;
+};
+
+namespace detail {
+
+/// GAE with its options bound.
+struct bound_gae {
+  gae_options options;
+  auto operator()(const Eigen::ArrayXd& rewards, const Eigen::ArrayXd& values, offset_span offsets) const {
+    return gae(rewards, values, offsets, options);
+  }
+};
+
+/// The given component, or the one that `make()` builds.
+template <class Component, class Make>
+auto component_or(Component component, Make make) {
+  if constexpr (std::is_same_v<Component, from_options>) {
+    return make();
+  } else {
+    return component;
+  }
+}
+template <class Component, class Default>
+using component_t = std::conditional_t<std::is_same_v<Component, from_options>, Default, Component>;
+
+/// A policy loss of one part of a minibatch, with what the statistics need; sums over tokens where it says so.
+struct policy_loss_terms {
+  double value = 0, clipped = 0, divergence = 0;  ///< clipped tokens, Σ_t of ρ − 1 − log ρ
+  Eigen::ArrayXd d_log_probs{};
+};
+
+/// Σ_t (ρ_t − 1 − log ρ_t), an estimate of KL(old ‖ new) times the number of tokens, never negative.
+inline double ratio_divergence(const Eigen::ArrayXd& log_probs, const Eigen::ArrayXd& old_log_probs) {
+  double sum = 0;
+  for (Eigen::Index t = 0; t < log_probs.size(); ++t) {
+    const double l = std::clamp(log_probs(t) - old_log_probs(t), -20.0, 20.0);
+    sum += std::expm1(l) - l;
+  }
+  return sum;
+}
+
+template <class Loss>
+policy_loss_terms evaluate_policy_loss(const Loss& loss, const Eigen::ArrayXd& log_probs,
+                                       const Eigen::ArrayXd& old_log_probs, const Eigen::ArrayXd& advantages,
+                                       const array_weights& weights, offset_span offsets) {
+  auto result = [&] {
+    if constexpr (sequence_policy_loss<Loss>) {
+      return loss.value_and_grad(log_probs, old_log_probs, advantages, weights, offsets);
+    } else if constexpr (on_policy_loss<Loss>) {
+      return loss.value_and_grad(log_probs, advantages, weights);
+    } else {
+      return loss.value_and_grad(log_probs, old_log_probs, advantages, weights);
+    }
+  }();
+  policy_loss_terms out{.value = static_cast<double>(result.value),
+                        .divergence = ratio_divergence(log_probs, old_log_probs)};
+  out.d_log_probs =
+      lift_output(result.d_log_probs, static_cast<std::size_t>(log_probs.size()), "d_log_probs of the policy loss");
+  if constexpr (requires { result.clip_fraction; }) {
+    out.clipped = static_cast<double>(result.clip_fraction) * static_cast<double>((weights.values != 0).count());
+  }
+  return out;
+}
+
+}  // namespace detail
+
+template <class Loss>
+consteval bool require_policy_loss() {
+  constexpr bool exists = [] {
+    using x = const Eigen::ArrayXd&;
+    using w = const detail::array_weights&;
+    if constexpr (requires(const Loss& l, x a, w c) { l.value_and_grad(a, a, a, c); }) {
+      return true;
+    } else if constexpr (requires(const Loss& l, x a, w c, detail::offset_span o) {
+                           l.value_and_grad(a, a, a, c, o);
+                         }) {
+      return true;
+    } else {
+      return requires(const Loss& l, x a, w c) { l.value_and_grad(a, a, c); };
+    }
+  }();
+  static_assert(
+      exists,
+      "coho::policy_loss (1): the loss has no value_and_grad(log_probs, old_log_probs, advantages, weights) const, nor "
+      "one with offsets or without old_log_probs");
+  if constexpr (exists) {
+    static_assert(policy_loss<Loss>, "coho::policy_loss (1): value_and_grad returns no value and d_log_probs");
+  }
+  return true;
+}
+
+template <class Loss>
+consteval bool require_value_loss() {
+  constexpr bool exists = requires(const Loss& l, const Eigen::ArrayXd& a, const detail::array_weights& w) {
+    l.value_and_grad(a, a, a, w);
+  };
+  static_assert(exists,
+                "coho::value_loss (1): the loss has no value_and_grad(values, old_values, returns, weights) const");
+  if constexpr (exists) {
+    static_assert(value_loss<Loss>, "coho::value_loss (1): value_and_grad returns no value and d_values");
+  }
+  return true;
+}
+
+template <class Estimator>
+consteval bool require_advantage_estimator() {
+  constexpr bool exists = requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) {
+    a(x, x, offsets);
+  };
+  static_assert(
+      exists, "coho::advantage_estimator (1): the estimator is not callable (const) with rewards, values and offsets");
+  if constexpr (exists) {
+    static_assert(
+        advantage_estimator<Estimator>,
+        "coho::advantage_estimator (1): the result has no advantages and returns that are Eigen arrays of double");
+  }
+  return true;
+}
+
+template <class Estimator>
+consteval bool require_group_advantage_estimator() {
+  constexpr bool exists = requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) {
+    a(x, offsets);
+  };
+  static_assert(exists,
+                "coho::group_advantage_estimator (1): the estimator is not callable (const) with rewards and the "
+                "groups' offsets");
+  if constexpr (exists) {
+    static_assert(group_advantage_estimator<Estimator>,
+                  "coho::group_advantage_estimator (1): the result is no Eigen array of double");
+  }
+  return true;
+}
+
+template <class Controller>
+consteval bool require_kl_controller() {
+  constexpr bool coefficient = requires(const Controller& c) {
+    { c.coefficient() } -> std::convertible_to<double>;
+  };
+  static_assert(coefficient,
+                "coho::kl_controller (1): the controller has no coefficient() const that returns a number");
+  constexpr bool update = requires(Controller & c, double x) { c.update(x, x); };
+  static_assert(update,
+                "coho::kl_controller (2): the controller has no update(double mean_sequence_kl, double sequences)");
+  if constexpr (coefficient && update) {
+    static_assert(
+        kl_controller<Controller>,
+        "coho::kl_controller (3): the controller has no save() const and restore(const kl_controller_state&)");
+  }
+  return true;
+}
+
+}  // namespace coho
+
+// ---- coho/train/estimate_advantages.hpp
 
 namespace coho {
 
 namespace detail {
 
-template <trainable Model>
-double squared_gradient_norm(Model& model) {
-  if constexpr (requires {
-                  { model.squared_gradient_norm() } -> std::convertible_to<double>;
-                }) {
-    return static_cast<double>(model.squared_gradient_norm());
-  } else {
-    double sum = 0;
-    for (auto&& gradient : model.gradients()) {
-      for (const auto g : gradient) sum += static_cast<double>(g) * static_cast<double>(g);
+/// Where flat response tokens go: nowhere (length 0) or to the fronts of slots of a fixed length.
+struct rollout_layout {
+  std::vector<std::size_t> packed_offsets, offsets;
+
+  rollout_layout(const std::vector<std::size_t>& tokens, std::size_t length) : packed_offsets(tokens), offsets(tokens) {
+    if (length == 0) return;
+    for (std::size_t i = 0; i + 1 < tokens.size(); ++i) {
+      require_argument(tokens[i + 1] - tokens[i] <= length,
+                       "response " + std::to_string(i) + " is longer than max_new_tokens");
+      offsets[i + 1] = offsets[i] + length;
     }
-    return sum;
   }
+  Eigen::ArrayXd spread(const Eigen::ArrayXd& flat) const {
+    Eigen::ArrayXd out = Eigen::ArrayXd::Zero(static_cast<Eigen::Index>(offsets.back()));
+    each([&](Eigen::Index from, Eigen::Index to, Eigen::Index n) { out.segment(to, n) = flat.segment(from, n); });
+    return out;
+  }
+  Eigen::ArrayXd collect(const Eigen::ArrayXd& slots) const {
+    Eigen::ArrayXd out(static_cast<Eigen::Index>(packed_offsets.back()));
+    each([&](Eigen::Index from, Eigen::Index to, Eigen::Index n) { out.segment(from, n) = slots.segment(to, n); });
+    return out;
+  }
+  template <class Copy>
+  void each(Copy copy) const {
+    for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+      copy(static_cast<Eigen::Index>(packed_offsets[i]), static_cast<Eigen::Index>(offsets[i]),
+           static_cast<Eigen::Index>(packed_offsets[i + 1] - packed_offsets[i]));
+    }
+  }
+};
+
+/// Token rewards over a layout: KL penalty, sequence rewards, penalties.
+template <class Communicator>
+Eigen::ArrayXd rewards_over(const rollout_layout& place, const Eigen::ArrayXd& mask, const trajectory_batch& rollouts,
+                            const ppo_options& options, double kl_coefficient, Communicator& ranks) {
+  shaping_options shaping = options.shaping;
+  shaping.kl_coefficient = kl_coefficient;
+  const std::span<const std::uint8_t> finished(rollouts.finished);
+  return shape_rewards(rollouts.sequence_rewards, place.spread(rollouts.old_log_probs),
+                       place.spread(rollouts.reference_log_probs), mask, place.offsets, finished, shaping, ranks);
 }
 
-template <trainable Model>
-void scale_gradients(Model& model, double factor) {
-  if constexpr (requires { model.scale_gradients(factor); }) {
-    model.scale_gradients(factor);
-  } else {
-    for (auto&& gradient : model.gradients()) {
-      for (auto& g : gradient)
-        g = static_cast<std::ranges::range_value_t<decltype(gradient)>>(static_cast<double>(g) * factor);
-    }
-  }
-}
-
-template <communicator Communicator, trainable Model>
-void all_reduce_gradients(Communicator& ranks, Model& model) {
-  if constexpr (requires { model.all_reduce_gradients(ranks); }) {
-    model.all_reduce_gradients(ranks);
-  } else if constexpr (requires { model.gradients(); }) {
-    for (auto&& gradient : model.gradients()) {
-      ranks.all_reduce_sum(std::span(gradient.data(), static_cast<std::size_t>(gradient.size())));
-    }
-  } else {
-    require_argument(ranks.size() == 1,
-                     "a model without gradients() needs all_reduce_gradients(communicator) to train on "
-                     "more than one process");
-  }
+/// Advantages weighted for the difference between the sampler and the policy that is trained: for every loss that is
+/// linear in the advantage that is the same as weighting the tokens.
+inline void correct_sampler(trajectory_batch& rollouts, const ppo_options& options) {
+  if (!options.sampler_correction) return;
+  rollouts.advantages *= importance_weights(rollouts.old_log_probs, rollouts.recorded_log_probs,
+                                            rollouts.batch.responses.offsets, *options.sampler_correction)
+                             .weights;
 }
 
 }  // namespace detail
 
-/// Clips the joint Euclidean norm of the gradients of one or more models: g ← g · min(1, max_norm / ‖g‖), ‖g‖ over all
-/// models together. Returns ‖g‖ before clipping; `max_norm` 0 only measures. A norm that is not finite leaves the
-/// gradients as they are: callers must look at the result.
-struct clip_gradient_norm_fn {
-  template <trainable... Models>
-  double operator()(double max_norm, Models&... models) const {
-    const double norm = std::sqrt((detail::squared_gradient_norm(models) + ... + 0.0));
-    if (max_norm > 0 && std::isfinite(norm) && norm > max_norm) {
-      (detail::scale_gradients(models, max_norm / norm), ...);
-    }
-    return norm;
+/// Fills in the shaped token rewards of rollouts, and their sum. All ranks call together.
+struct shape_rollout_rewards_fn {
+  template <communicator Communicator>
+  void operator()(trajectory_batch& rollouts, const ppo_options& options, double kl_coefficient,
+                  Communicator& ranks) const {
+    const detail::rollout_layout place(rollouts.batch.responses.offsets, 0);
+    rollouts.rewards = detail::rewards_over(place, Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()), rollouts,
+                                            options, kl_coefficient, ranks);
+    rollouts.shaped_reward_sum = rollouts.rewards.sum();
   }
 };
-inline constexpr clip_gradient_norm_fn clip_gradient_norm{};
+inline constexpr shape_rollout_rewards_fn shape_rollout_rewards{};
 
-/// Sums the gradients of one or more models over the ranks, in place.
-struct all_reduce_gradients_fn {
-  template <communicator Communicator, trainable... Models>
-  void operator()(Communicator& ranks, Models&... models) const {
-    if (ranks.size() == 1) return;
-    (detail::all_reduce_gradients(ranks, models), ...);
+/// The second half: token rewards, advantages by the given estimator (default: GAE with the options'), and returns. All
+/// ranks call together.
+struct estimate_advantages_fn {
+  template <communicator Communicator>
+  void operator()(trajectory_batch& rollouts, const ppo_options& options, double kl_coefficient,
+                  Communicator& ranks) const {
+    (*this)(rollouts, options, kl_coefficient, ranks, detail::bound_gae{options.gae});
+  }
+  template <communicator Communicator, advantage_estimator Estimator>
+  void operator()(trajectory_batch& rollouts, const ppo_options& options, double kl_coefficient, Communicator& ranks,
+                  const Estimator& estimator) const {
+    const detail::rollout_layout place(rollouts.batch.responses.offsets,
+                                       options.padded_layout ? options.generation.max_new_tokens : 0);
+    const Eigen::ArrayXd mask = place.spread(Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()));
+    const Eigen::ArrayXd rewards = detail::rewards_over(place, mask, rollouts, options, kl_coefficient, ranks);
+    const auto estimate =
+        estimator(rewards, place.spread(rollouts.values), std::span<const std::size_t>(place.offsets));
+    Eigen::ArrayXd advantages = checked(estimate.advantages, rewards.size(), "advantages");
+    const Eigen::ArrayXd returns = checked(estimate.returns, rewards.size(), "returns");
+    if (options.whiten_advantages) advantages = whiten(advantages, mask, options.advantage_whitening, ranks);
+    rollouts.rewards = place.collect(rewards);
+    rollouts.shaped_reward_sum = rewards.sum();
+    rollouts.returns = place.collect(returns);
+    rollouts.advantages = place.collect(advantages);
+    detail::correct_sampler(rollouts, options);
+  }
+
+ private:
+  static Eigen::ArrayXd checked(const Eigen::ArrayXd& x, Eigen::Index size, const char* what) {
+    require_argument(x.size() == size, std::string("the advantage estimator returned ") + std::to_string(x.size()) +
+                                           " " + what + " for " + std::to_string(size) + " tokens");
+    require_argument(x.isFinite().all(),
+                     std::string("the advantage estimator returned ") + what + " that are not finite");
+    return x;
   }
 };
-inline constexpr all_reduce_gradients_fn all_reduce_gradients{};
+inline constexpr estimate_advantages_fn estimate_advantages{};
 
 }  // namespace coho
 
-// ---- coho/train/ppo.hpp
+// ---- coho/train/group_relative_options.hpp
 
 namespace coho {
 
-/// Proximal policy optimisation of a language model against a reward model (Schulman et al. 2017; SALMON §3.1, eq. 2):
-///
-///     maximise  E[ r(x, y) − β Σ_t (log π(y_t | x, y_<t) − log π_ref(y_t | x, y_<t)) ]
-///
-/// A step samples a response to each prompt, evaluates policy, reference, values and rewards once, shapes token
-/// rewards, estimates and whitens advantages over all ranks, and makes `epochs` passes of clipped updates over shuffled
-/// minibatches. A minibatch's losses are normalised by its tokens over all micro-batches and ranks.
-///
-/// Deterministic in (seed, step, keys): independent of the order of the prompts, of micro-batches and, with scope
-/// `global`, of the number of ranks, up to the order of summation. The models are held by reference.
-///
-/// Throws `option_error` on construction; `argument_error` for prompts or model outputs that do not fit or are not
-/// finite; `error` when a gradient is not finite (that minibatch is not applied). A step that throws does not count.
-///
-///     coho::ppo_trainer trainer{coho::ppo_models{.policy = policy, .reference = initial, .value = value, .reward =
-///     reward,
-///                                                .optimizer = adam}, coho::ppo_options{.epochs = 2}};
-///     coho::ppo_statistics statistics = trainer.step(prompts);
-template <class... Types>
-class ppo_trainer {
-  static_assert(detail::require_ppo_models<Types...>());
+/// What the reward of a response is compared with.
+enum class group_baseline {
+  mean,           ///< the group's mean: `group_relative` with `scaling` (GRPO, Dr. GRPO)
+  leave_one_out,  ///< the mean of the others: `leave_one_out`, unbiased (RLOO); `scaling.scale` other than none divides
+};
+
+/// Members that ppo_options has too mean the same.
+struct group_relative_trainer_options {
+  std::uint64_t seed = 0;
+  std::size_t group_size = 8;  ///< G: samples of each prompt; ≥ 2
+  generation_options generation{};
+  old_log_prob_source old_log_probs = old_log_prob_source::recomputed;
+  std::optional<importance_weights_options> sampler_correction{};
+
+  normalize_options normalization{};
+  shaping_options shaping{.kl_coefficient = 0};      ///< β > 0: the KL penalty as a part of the reward
+  std::optional<adaptive_kl_options> adaptive_kl{};  ///< of that β
+  group_baseline baseline = group_baseline::mean;
+  group_relative_options scaling{};
+  bool skip_uniform_groups = false;  ///< leave groups whose rewards are all equal out of the update (DAPO)
+  bool whiten_advantages = false;  ///< over all real tokens of the step, after the baseline (REINFORCE++ with baseline)
+  whiten_options advantage_whitening{};
+
+  std::size_t minibatch_size = 0;  ///< responses an optimizer step, over all ranks; 0: the whole step's
+  minibatch_scope scope = minibatch_scope::global;
+  std::uint64_t epochs = 1;
+  ppo_clip_options policy_clip{};
+  double kl_loss_coefficient = 0;  ///< the KL penalty as a term of the loss
+  kl_loss_options kl_loss{.estimator = kl_estimator::k3};
+  double entropy_coefficient = 0;
+  reduction_options reduction{.kind = reduction::sequence_mean_of_means};
+  double gradient_norm_clip = 1;
+  learning_rate_options learning_rate{.peak = 1e-6};
+  double target_kl = 0;
+
+  batch_limits scoring_batch{};
+  batch_limits micro_batch{};
+
+  /// Shao et al. 2024, §4.1: advantages divided by the group's deviation, mean over each response, KL (k3, 0.04) in the
+  /// loss, 64 samples.
+  static group_relative_trainer_options grpo() { return {.group_size = 64, .kl_loss_coefficient = 0.04}; }
+  /// Liu et al. 2025: no division by the deviation and none by the length, no KL.
+  static group_relative_trainer_options dr_grpo() {
+    return {.scaling = {.scale = group_scale::none}, .reduction = {.kind = reduction::fixed_length}};
+  }
+  /// Ahmadian et al. 2024: leave-one-out baseline, the KL in the reward, one update a batch, sums over responses.
+  static group_relative_trainer_options rloo() {
+    return {.group_size = 4,
+            .shaping = {.kl_coefficient = 0.03},
+            .baseline = group_baseline::leave_one_out,
+            .scaling = {.scale = group_scale::none},
+            .reduction = {.kind = reduction::sequence_mean_of_sums}};
+  }
+  /// Yu et al. 2025: clip-higher, mean over tokens, no KL, groups without a difference left out. Its overlong ramp is a
+  /// bonus: `overlong_penalty`.
+  static group_relative_trainer_options dapo() {
+    return {.group_size = 16,
+            .skip_uniform_groups = true,
+            .policy_clip = {.clip_low = 0.2, .clip_high = 0.28},
+            .reduction = {.kind = reduction::token_mean}};
+  }
+
+  /// The part that PPO has too.
+  ppo_options shared() const {
+    ppo_options o;
+    o.seed = seed;
+    o.generation = generation;
+    o.old_log_probs = old_log_probs;
+    o.sampler_correction = sampler_correction;
+    o.normalization = normalization;
+    o.shaping = shaping;
+    o.adaptive_kl = adaptive_kl;
+    o.whiten_advantages = whiten_advantages;
+    o.advantage_whitening = advantage_whitening;
+    o.minibatch_size = minibatch_size;
+    o.scope = scope;
+    o.epochs = epochs;
+    o.policy_clip = policy_clip;
+    o.kl_loss_coefficient = kl_loss_coefficient;
+    o.kl_loss = kl_loss;
+    o.entropy_coefficient = entropy_coefficient;
+    o.reduction = reduction;
+    o.gradient_norm_clip = gradient_norm_clip;
+    o.learning_rate = learning_rate;
+    o.target_kl = target_kl;
+    o.scoring_batch = scoring_batch;
+    o.micro_batch = micro_batch;
+    return o;
+  }
+
+  /// Throws `option_error` for the first option that is out of its range.
+  void validate() const {
+    require_option(group_size >= 2 && group_size <= (std::size_t{1} << 20), "group_size", group_size,
+                   "in [2, 1048576]");
+    require_option(std::isfinite(scaling.epsilon) && scaling.epsilon > 0, "scaling.epsilon", scaling.epsilon,
+                   "finite and greater than 0");
+    require_option(baseline == group_baseline::mean || scaling.scale != group_scale::batch_deviation, "scaling.scale",
+                   "batch_deviation", "none or group_deviation with a leave-one-out baseline");
+    shared().validate();
+  }
+};
+
+/// The group_advantage_estimator that options describe.
+template <class Communicator>
+class group_baseline_estimator {
+ public:
+  group_baseline_estimator(group_baseline baseline, const group_relative_options& scaling, Communicator& ranks)
+      : baseline_(baseline), scaling_(scaling), ranks_(ranks) {}
+
+  Eigen::ArrayXd operator()(const Eigen::ArrayXd& rewards, std::span<const std::size_t> groups) const {
+    if (baseline_ == group_baseline::mean) return group_relative(rewards, groups, scaling_, ranks_);
+    return leave_one_out(rewards, groups,
+                         {.scale = scaling_.scale != group_scale::none,
+                          .deviation = scaling_.deviation,
+                          .epsilon = scaling_.epsilon})
+        .advantages;
+  }
+
+ private:
+  group_baseline baseline_;
+  group_relative_options scaling_;
+  Communicator& ranks_;
+};
+
+}  // namespace coho
+
+// ---- coho/train/policy_update.hpp
+
+namespace coho::detail {
+
+/// The second half of a step of every on-policy driver: `epochs` passes over shuffled minibatches of evaluated
+/// rollouts, each minibatch's losses normalised over all its micro-batches and ranks. Models without a value model
+/// leave that part out.
+template <class Models, class PolicyLoss, class ValueLoss>
+class policy_update {
+  using policy_type = std::remove_reference_t<decltype(std::declval<Models&>().policy)>;
+  using value_type = std::remove_reference_t<decltype(std::declval<Models&>().value)>;
 
  public:
-  explicit ppo_trainer(ppo_models<Types...> models, ppo_options options = {})
+  static constexpr bool has_value = !std::is_same_v<std::remove_const_t<value_type>, no_value_type>;
+  static constexpr bool has_entropy = requires(policy_type & m, const token_batch& b) {
+    { m.forward(b).first.entropy } -> number_range;
+  };
+
+  policy_update(const Models& models, const ppo_options& options, PolicyLoss policy_loss, ValueLoss value_loss)
       : models_(models),
-        options_((options.validate(), std::move(options))),
-        policy_loss_(options_.policy_clip),
-        value_loss_(options_.value_clip),
-        rate_(options_.learning_rate) {
+        options_(options),
+        policy_loss_(std::move(policy_loss)),
+        value_loss_(std::move(value_loss)),
+        kl_loss_(options.kl_loss) {
     if (options_.reduction.fixed_length == 0) {
       options_.reduction.fixed_length = static_cast<double>(options_.generation.max_new_tokens);
     }
     require_option(has_entropy || options_.entropy_coefficient == 0, "entropy_coefficient",
                    options_.entropy_coefficient, "0 for a policy whose forward returns no entropy");
-    require_option(options_.value_warmup_steps == 0 || !same(models_.optimizer, models_.value_optimizer), "value_warmup_steps",
-                   options_.value_warmup_steps, "0 unless the value model has an optimizer of its own");
-    if (options_.adaptive_kl) controller_ = adaptive_kl_controller(*options_.adaptive_kl);
+    require_option(!has_value || options_.value_warmup_steps == 0 || !same(models_.optimizer, models_.value_optimizer),
+                   "value_warmup_steps", options_.value_warmup_steps,
+                   "0 unless the value model has an optimizer of its own");
   }
 
-  /// One PPO step over this rank's prompts. Every rank must call it, each with at least one prompt.
+  /// `chosen`: the rollouts to learn from. Without any on all ranks nothing happens.
   template <class... Callbacks>
-  ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
-    static_assert(
-        (detail::require_callback<Callbacks, ppo_statistics, minibatch_statistics, trajectory_batch>() && ...));
-    require_argument(!prompts.empty(), "a PPO step needs at least one prompt");
-    notify::step_begin(step_, callbacks...);
-    ppo_statistics out{.step = step_, .kl_coefficient = kl_coefficient(), .learning_rate = rate_(step_)};
-    trajectory_batch rollouts = collect_rollouts(models_, prompts, options_, step_, out);
-    detail::stopwatch watch;
-    estimate_advantages(rollouts, options_, out.kl_coefficient, models_.ranks);
-    detail::describe_rollouts(rollouts, models_.ranks, out);
-    notify::rollouts(rollouts, callbacks...);
-    update(rollouts, out, callbacks...);
-    out.phase_seconds.update += watch.lap();
-    if (controller_) controller_->update(out.kl_sequence, out.sequences);
-    ++step_;
-    notify::step_end(out, callbacks...);
-    return out;
-  }
-
-  /// Steps until `steps` have been made in all (those before a `restore` included) or a callback requests a stop.
-  /// `source(step)` returns the prompts of a step as a contiguous range of rl_prompt.
-  template <class Source, class... Callbacks>
-  std::vector<ppo_statistics> run(Source&& source, std::uint64_t steps, Callbacks&&... callbacks) {
-    std::vector<ppo_statistics> history;
-    while (step_ < steps) {
-      const auto& prompts = source(step_);
-      history.push_back(step(std::span<const rl_prompt>(prompts), callbacks...));
-      if (notify::stop(models_.ranks, callbacks...)) break;
-    }
-    return history;
-  }
-
-  /// β of the next step.
-  double kl_coefficient() const noexcept {
-    return controller_ ? controller_->coefficient() : options_.shaping.kl_coefficient;
-  }
-  const ppo_options& options() const noexcept { return options_; }
-
-  ppo_state save() const { return {step_, options_.seed, {kl_coefficient()}}; }
-  /// Throws `argument_error` for a state of another seed: the run would not be the same.
-  void restore(const ppo_state& saved) {
-    require_argument(saved.seed == options_.seed, "the saved run had the seed " + std::to_string(saved.seed) +
-                                                      ", this one has " + std::to_string(options_.seed));
-    if (controller_) controller_->restore(saved.kl);
-    step_ = saved.step;
-  }
-
- private:
-  using policy_type = std::remove_reference_t<decltype(std::declval<ppo_models<Types...>>().policy)>;
-  static constexpr bool has_entropy = requires(policy_type& m, const token_batch& b) {
-    { m.forward(b).first.entropy } -> number_range;
-  };
-
-  // The same object in both places: one set of gradients, or one optimizer of both.
-  template <class A, class B>
-  static bool same(const A& a, const B& b) noexcept {
-    return static_cast<const volatile void*>(std::addressof(a)) ==
-               static_cast<const volatile void*>(std::addressof(b)) &&
-           std::is_same_v<std::remove_const_t<A>, std::remove_const_t<B>>;
-  }
-
-  template <class... Callbacks>
-  void update(const trajectory_batch& rollouts, ppo_statistics& out, Callbacks&... callbacks) {
+  void operator()(const trajectory_batch& rollouts, const std::vector<std::size_t>& chosen, std::uint64_t step,
+                  ppo_statistics& out, Callbacks&... callbacks) {
+    step_ = step;
+    double count = static_cast<double>(chosen.size());
+    models_.ranks.all_reduce_sum(std::span<double>(&count, 1));
+    if (count == 0) return;
     const token_batch value_batch = rollouts.value_batch();
     const auto lengths = sequence_lengths(rollouts.batch);
     std::vector<std::uint64_t> keys;
-    for (const auto& prompt : rollouts.prompts) keys.push_back(prompt.key);
+    for (const std::size_t i : chosen) keys.push_back(rollouts.prompts[i].key);
     const rng stream = rng(options_.seed).split(step_).split(stream_key("minibatches"));
     double tokens = 0, entropy = 0;
     bool first = true;
     for (std::uint64_t epoch = 0; epoch < options_.epochs && !out.stopped_by_kl; ++epoch) {
       std::uint64_t number = 0;
-      for (const auto& indices :
+      for (auto& indices :
            minibatches(keys, options_.minibatch_size, stream.split(epoch), options_.scope, models_.ranks)) {
+        for (std::size_t& i : indices) i = chosen[i];
         minibatch_statistics m{.step = step_, .epoch = epoch, .minibatch = number++};
         accumulate(rollouts, value_batch, micro_batches(indices, lengths, options_.micro_batch), m);
         m.applied = options_.target_kl == 0 || m.approximate_kl <= options_.target_kl;
@@ -6633,6 +10486,7 @@ class ppo_trainer {
         tokens += m.tokens;
         entropy += m.entropy * m.tokens;
         out.policy_loss += m.policy_loss * m.tokens;
+        out.kl_loss += m.kl_loss * m.tokens;
         out.value_loss += m.value_loss * m.tokens;
         out.clip_fraction += m.clip_fraction * m.tokens;
         out.value_clip_fraction += m.value_clip_fraction * m.tokens;
@@ -6648,6 +10502,7 @@ class ppo_trainer {
     const double share = tokens > 0 ? 1 / tokens : 0;
     if (has_entropy && step_ >= options_.value_warmup_steps) out.entropy = entropy * share;
     out.policy_loss *= share;
+    out.kl_loss *= share;
     out.value_loss *= share;
     out.clip_fraction *= share;
     out.value_clip_fraction *= share;
@@ -6655,10 +10510,24 @@ class ppo_trainer {
     if (out.optimizer_steps > 0) out.gradient_norm /= static_cast<double>(out.optimizer_steps);
   }
 
+ private:
+  // Of one minibatch, over this rank, then over all: the first two as sums of weighted terms, the rest as sums over
+  // tokens.
+  struct sums {
+    double policy_loss = 0, value_loss = 0, kl_loss = 0, clipped = 0, divergence = 0, entropy = 0, values_clipped = 0;
+  };
+
+  // The same object in both places: one set of gradients, or one optimizer of both.
+  template <class A, class B>
+  static bool same(const A& a, const B& b) noexcept {
+    return static_cast<const volatile void*>(std::addressof(a)) ==
+               static_cast<const volatile void*>(std::addressof(b)) &&
+           std::is_same_v<std::remove_const_t<A>, std::remove_const_t<B>>;
+  }
+
   // Adds up the gradients of a minibatch over its micro-batches, and its statistics over all ranks.
   void accumulate(const trajectory_batch& rollouts, const token_batch& value_batch,
                   const std::vector<std::vector<std::size_t>>& parts, minibatch_statistics& m) {
-    const auto& offsets = rollouts.batch.responses.offsets;
     double counts[2] = {};
     for (const auto& part : parts) {
       counts[0] += static_cast<double>(part.size());
@@ -6673,93 +10542,387 @@ class ppo_trainer {
     const bool train_policy = step_ >= options_.value_warmup_steps;
 
     models_.policy.zero_gradients();
-    if (!same(models_.policy, models_.value)) models_.value.zero_gradients();
-    double sums[6] = {};  // policy loss, clipped, approximate KL, entropy, value loss, values clipped
+    if constexpr (has_value) {
+      if (!same(models_.policy, models_.value)) models_.value.zero_gradients();
+    }
+    sums total;
     for (const auto& part : parts) {
       const token_batch tokens = rollouts.batch.select(part);
       const auto weights = make_token_weights(tokens.responses.offsets, reduction);
-      if (train_policy) {
-        policy_part(tokens, gather(rollouts.old_log_probs, offsets, part), gather(rollouts.advantages, offsets, part),
-                    weights, sums, m.ratio_deviation);
+      if (train_policy) policy_part(tokens, rollouts, part, weights, total, m.ratio_deviation);
+      if constexpr (has_value) {
+        value_part({value_batch.prompts.select(part), tokens.responses}, rollouts, part, weights, total);
       }
-      value_part({value_batch.prompts.select(part), tokens.responses}, gather(rollouts.values, offsets, part),
-                 gather(rollouts.returns, offsets, part), weights, sums);
     }
-    models_.ranks.all_reduce_sum(std::span<double>(sums));
-    m.policy_loss = sums[0];
-    m.clip_fraction = sums[1] / m.tokens;
-    m.approximate_kl = sums[2] / m.tokens;
-    m.entropy = sums[3] / m.tokens;
-    m.value_loss = sums[4];
-    m.value_clip_fraction = sums[5] / m.tokens;
-    m.ratio_deviation = detail::all_reduce_max(m.ratio_deviation, models_.ranks);
+    double reduced[] = {total.policy_loss, total.value_loss, total.kl_loss,       total.clipped,
+                        total.divergence,  total.entropy,    total.values_clipped};
+    models_.ranks.all_reduce_sum(std::span<double>(reduced));
+    m.policy_loss = reduced[0];
+    m.value_loss = reduced[1];
+    m.kl_loss = reduced[2];
+    m.clip_fraction = reduced[3] / m.tokens;
+    m.approximate_kl = reduced[4] / m.tokens;
+    m.entropy = reduced[5] / m.tokens;
+    m.value_clip_fraction = reduced[6] / m.tokens;
+    m.ratio_deviation = all_reduce_max(m.ratio_deviation, models_.ranks);
   }
 
-  void policy_part(const token_batch& tokens, const Eigen::ArrayXd& old_log_probs, const Eigen::ArrayXd& advantages,
-                   const token_weights<Eigen::ArrayXd>& weights, double* sums, double& ratio_deviation) {
+  void policy_part(const token_batch& tokens, const trajectory_batch& rollouts, const std::vector<std::size_t>& part,
+                   const array_weights& weights, sums& total, double& ratio_deviation) {
+    const auto& offsets = rollouts.batch.responses.offsets;
+    const Eigen::ArrayXd old_log_probs = gather(rollouts.old_log_probs, offsets, part);
     const std::size_t count = tokens.responses.total();
     auto [output, pullback] = models_.policy.forward(tokens);
     const Eigen::ArrayXd log_probs = lift_output(output.log_probs, count, "log_probs of the policy's forward");
-    const auto loss = policy_loss_.value_and_grad(log_probs, old_log_probs, advantages, weights);
-    sums[0] += loss.value;
-    sums[1] += loss.clip_fraction * loss.tokens;
-    sums[2] += loss.approximate_kl * loss.tokens;
+    auto loss = evaluate_policy_loss(policy_loss_, log_probs, old_log_probs, gather(rollouts.advantages, offsets, part),
+                                     weights, tokens.responses.offsets);
+    total.policy_loss += loss.value;
+    total.clipped += loss.clipped;
+    total.divergence += loss.divergence;
     if (count > 0)
       ratio_deviation = std::max(ratio_deviation, ((log_probs - old_log_probs).exp() - 1).abs().maxCoeff());
+    if (options_.kl_loss_coefficient > 0) {
+      const auto kl = kl_loss_.value_and_grad(log_probs, gather(rollouts.reference_log_probs, offsets, part), weights);
+      total.kl_loss += kl.value;
+      loss.d_log_probs += options_.kl_loss_coefficient * kl.d_log_probs;
+    }
     Eigen::ArrayXd d_entropy;
     if constexpr (has_entropy) {
-      sums[3] += lift_output(output.entropy, count, "entropy of the policy's forward").sum();
+      total.entropy += lift_output(output.entropy, count, "entropy of the policy's forward").sum();
       if (options_.entropy_coefficient > 0) d_entropy = -options_.entropy_coefficient * weights.values;
     }
     pullback(policy_gradient{.log_probs = {loss.d_log_probs.data(), count},
                              .entropy = {d_entropy.data(), static_cast<std::size_t>(d_entropy.size())}});
   }
 
-  void value_part(const token_batch& tokens, const Eigen::ArrayXd& old_values, const Eigen::ArrayXd& returns,
-                  const token_weights<Eigen::ArrayXd>& weights, double* sums) {
+  void value_part(const token_batch& tokens, const trajectory_batch& rollouts, const std::vector<std::size_t>& part,
+                  const array_weights& weights, sums& total) {
+    const auto& offsets = rollouts.batch.responses.offsets;
     const std::size_t count = tokens.responses.total();
     auto [output, pullback] = models_.value.forward(tokens);
     const Eigen::ArrayXd values = lift_output(output.values, count, "values of the value model's forward");
-    const auto loss = value_loss_.value_and_grad(values, old_values, returns, weights);
-    sums[4] += loss.value;
-    sums[5] += loss.clip_fraction * loss.tokens;
-    const Eigen::ArrayXd d_values = options_.value_coefficient * loss.d_values;
+    const auto loss = value_loss_.value_and_grad(values, gather(rollouts.values, offsets, part),
+                                                 gather(rollouts.returns, offsets, part), weights);
+    total.value_loss += static_cast<double>(loss.value);
+    if constexpr (requires { loss.clip_fraction; }) {
+      total.values_clipped +=
+          static_cast<double>(loss.clip_fraction) * static_cast<double>((weights.values != 0).count());
+    }
+    const Eigen::ArrayXd d_values =
+        options_.value_coefficient * lift_output(loss.d_values, count, "d_values of the value loss");
     pullback(value_gradient{.values = {d_values.data(), count}});
   }
 
   // All-reduce, clip, step.
   void apply(double learning_rate, minibatch_statistics& m) {
-    auto& [policy, reference, value, reward, optimizer, value_optimizer, decoder, bonus, ranks] = models_;
-    if (same(policy, value)) {
-      all_reduce_gradients(ranks, policy);
-      m.gradient_norm = clip_gradient_norm(options_.gradient_norm_clip, policy);
+    const std::string what = "step " + std::to_string(m.step) + ", epoch " + std::to_string(m.epoch) + ", minibatch " +
+                             std::to_string(m.minibatch);
+    if constexpr (!has_value) {
+      m.gradient_norm = gradient_step(what, models_.policy, models_.optimizer, learning_rate,
+                                      options_.gradient_norm_clip, models_.ranks);
     } else {
-      all_reduce_gradients(ranks, policy, value);
-      if (options_.joint_gradient_norm) {
-        m.gradient_norm = clip_gradient_norm(options_.gradient_norm_clip, policy, value);
+      auto& policy = models_.policy;
+      auto& value = models_.value;
+      const double limit = options_.gradient_norm_clip;
+      if (same(policy, value)) {
+        coho::all_reduce_gradients(models_.ranks, policy);
+        m.gradient_norm = clip_gradient_norm(limit, policy);
       } else {
-        m.gradient_norm = std::hypot(clip_gradient_norm(options_.gradient_norm_clip, policy),
-                                     clip_gradient_norm(options_.gradient_norm_clip, value));
+        coho::all_reduce_gradients(models_.ranks, policy, value);
+        m.gradient_norm = options_.joint_gradient_norm
+                              ? clip_gradient_norm(limit, policy, value)
+                              : std::hypot(clip_gradient_norm(limit, policy), clip_gradient_norm(limit, value));
       }
-    }
-    if (!std::isfinite(m.gradient_norm)) {
-      throw error("PPO step " + std::to_string(m.step) + ", epoch " + std::to_string(m.epoch) + ", minibatch " +
-                  std::to_string(m.minibatch) + ": the gradient is not finite; the minibatch was not applied");
-    }
-    if (same(optimizer, value_optimizer)) {
-      optimizer.step(learning_rate);
-    } else {
-      if (step_ >= options_.value_warmup_steps) optimizer.step(learning_rate);
-      value_optimizer.step(learning_rate * options_.value_learning_rate_factor);
+      gradient_step.require_finite_norm(m.gradient_norm, what);
+      if (same(models_.optimizer, models_.value_optimizer)) {
+        models_.optimizer.step(learning_rate);
+      } else {
+        if (step_ >= options_.value_warmup_steps) models_.optimizer.step(learning_rate);
+        models_.value_optimizer.step(learning_rate * options_.value_learning_rate_factor);
+      }
     }
   }
 
-  ppo_models<Types...> models_;
+  Models models_;
   ppo_options options_;
-  ppo_clip_loss policy_loss_;
-  value_clip_loss value_loss_;
+  PolicyLoss policy_loss_;
+  ValueLoss value_loss_;
+  kl_loss kl_loss_;
+  std::uint64_t step_ = 0;
+};
+
+}  // namespace coho::detail
+
+// ---- coho/train/group_relative.hpp
+
+namespace coho {
+
+/// What a group-relative trainer works on, by reference: `ppo_models` without a value model.
+template <class Policy, class Reference, class Reward, class Optimizer, class Decoder = const no_decoder_type,
+          class Bonus = const no_bonus_type, class Communicator = const local_communicator>
+struct group_relative_models {
+  Policy& policy;
+  Reference& reference;
+  Reward& reward;
+  Optimizer& optimizer;
+  Decoder& decoder = no_decoder;
+  Bonus& bonus = no_bonus;
+  Communicator& ranks = local;
+};
+
+/// Parts of a group-relative trainer that a caller replaces; those left out are built from the options.
+template <class PolicyLoss = from_options, class Advantage = from_options>
+struct group_relative_components {
+  PolicyLoss policy_loss{};  ///< policy_loss; default ppo_clip_loss
+  Advantage advantage{};     ///< group_advantage_estimator; default the options' baseline
+};
+
+/// Policy gradients whose baseline is the other responses to the same prompt: GRPO (Shao et al. 2024, §4.1), Dr. GRPO
+/// (Liu et al. 2025), RLOO (Ahmadian et al. 2024), DAPO (Yu et al. 2025) and, with another policy loss, GSPO and CISPO,
+/// on one loop:
+///
+///     y_1, …, y_G ~ π(· | x);   R_i the sum of y_i's shaped token rewards;   A_i = baseline(R_1, …, R_G)_i for each
+///     token of y_i
+///
+/// followed by the same updates as PPO's policy. There is no value model. All G samples of a prompt are scored under
+/// the prompt's one draw of principles: comparing them under different guidelines would compare guidelines.
+///
+/// Prompts, determinism and errors as for `ppo_trainer`; sample k of the prompt with key q draws from the stream of q·G
+/// + k.
+///
+///     coho::group_relative_models models{.policy = policy, .reference = initial, .reward = reward, .optimizer = adam};
+///     coho::group_relative_trainer trainer{models, coho::group_relative_trainer_options::grpo()};
+///     coho::ppo_statistics statistics = trainer.step(prompts);  // prompts · group_size rollouts
+template <class Models, class Components = group_relative_components<>>
+class group_relative_trainer {
+ public:
+  explicit group_relative_trainer(Models models, group_relative_trainer_options options = {},
+                                  Components components = {})
+      : models_{models.policy,    models.reference, no_value,     models.reward, models.optimizer,
+                models.optimizer, models.decoder,   models.bonus, models.ranks},
+        options_((options.validate(), std::move(options))),
+        shared_(options_.shared()),
+        rate_(options_.learning_rate),
+        advantage_(detail::component_or(
+            std::move(components.advantage),
+            [&] { return advantage_default(options_.baseline, options_.scaling, models_.ranks); })),
+        controller_(options_.shaping.kl_coefficient, options_.adaptive_kl),
+        update_(models_, shared_,
+                detail::component_or(std::move(components.policy_loss),
+                                     [&] { return ppo_clip_loss(options_.policy_clip); }),
+                value_clip_loss()) {}
+
+  /// One step over this rank's prompts, `group_size` samples of each. Every rank must call it, each with at least one
+  /// prompt.
+  template <class... Callbacks>
+  ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
+    static_assert(
+        (detail::require_callback<Callbacks, ppo_statistics, minibatch_statistics, trajectory_batch>() && ...));
+    require_argument(!prompts.empty(), "a step needs at least one prompt");
+    notify::step_begin(step_, callbacks...);
+    ppo_statistics out{.step = step_, .kl_coefficient = controller_.coefficient(), .learning_rate = rate_(step_)};
+    check_prompts(prompts);
+    trajectory_batch rollouts = collect_rollouts(models_, samples_of(prompts), shared_, step_, out);
+    detail::stopwatch watch;
+    const auto kept = estimate(rollouts, prompts.size(), out);
+    detail::describe_rollouts(rollouts, models_.ranks, out);
+    notify::rollouts(rollouts, callbacks...);
+    update_(rollouts, kept, step_, out, callbacks...);
+    out.phase_seconds.update += watch.lap();
+    controller_.update(out.kl_sequence, out.sequences);
+    ++step_;
+    notify::step_end(out, callbacks...);
+    return out;
+  }
+
+  /// As `ppo_trainer::run`.
+  template <class Source, class... Callbacks>
+  std::vector<ppo_statistics> run(Source&& source, std::uint64_t steps, Callbacks&&... callbacks) {
+    return detail::run_steps(*this, models_.ranks, source, step_, steps, callbacks...);
+  }
+
+  const group_relative_trainer_options& options() const noexcept { return options_; }
+
+  ppo_state save() const { return {step_, options_.seed, controller_.save()}; }
+  /// Throws `argument_error` for a state of another seed: the run would not be the same.
+  void restore(const ppo_state& saved) {
+    detail::require_seed(saved.seed, options_.seed);
+    controller_.restore(saved.kl);
+    step_ = saved.step;
+  }
+
+ private:
+  template <class Policy, class Reference, class Reward, class Optimizer, class Decoder, class Bonus,
+            class Communicator>
+  static ppo_models<Policy, Reference, const no_value_type, Reward, Optimizer, Optimizer, Decoder, Bonus, Communicator>
+  widened(const group_relative_models<Policy, Reference, Reward, Optimizer, Decoder, Bonus, Communicator>&);
+  using models_type = decltype(widened(std::declval<Models>()));
+  static_assert(detail::require_ppo_models<models_type>());
+  using policy_loss_type = detail::component_t<decltype(Components::policy_loss), ppo_clip_loss>;
+  using advantage_default =
+      group_baseline_estimator<std::remove_reference_t<decltype(std::declval<models_type>().ranks)>>;
+  using advantage_type = detail::component_t<decltype(Components::advantage), advantage_default>;
+  static_assert(require_policy_loss<policy_loss_type>());
+  static_assert(require_group_advantage_estimator<advantage_type>());
+
+  std::vector<rl_prompt> samples_of(std::span<const rl_prompt> prompts) const {
+    std::vector<rl_prompt> out;
+    out.reserve(prompts.size() * options_.group_size);
+    for (const auto& prompt : prompts) {
+      for (std::size_t k = 0; k < options_.group_size; ++k) {
+        out.push_back(prompt);
+        out.back().key = prompt.key * options_.group_size + k;
+      }
+    }
+    return out;
+  }
+
+  // Advantages of all tokens; returns which rollouts the update sees.
+  std::vector<std::size_t> estimate(trajectory_batch& rollouts, std::size_t groups, ppo_statistics& out) {
+    shape_rollout_rewards(rollouts, shared_, out.kl_coefficient, models_.ranks);
+    const auto& offsets = rollouts.batch.responses.offsets;
+    const Eigen::ArrayXd rewards = sequence_sums(rollouts.rewards, offsets);
+    std::vector<std::size_t> group_offsets(groups + 1);
+    for (std::size_t g = 0; g <= groups; ++g) group_offsets[g] = g * options_.group_size;
+    const Eigen::ArrayXd advantages = advantage_(rewards, group_offsets);
+    detail::check_lengths(rollouts.size(), static_cast<std::size_t>(advantages.size()), "group_relative_trainer",
+                          "the advantages");
+    require_argument(advantages.isFinite().all(), "an advantage of the group estimator is not finite");
+    rollouts.advantages = sequence_spread(advantages, offsets);
+    if (options_.whiten_advantages) {
+      const Eigen::ArrayXd real = Eigen::ArrayXd::Ones(rollouts.advantages.size());
+      rollouts.advantages = whiten(rollouts.advantages, real, options_.advantage_whitening, models_.ranks);
+    }
+    detail::correct_sampler(rollouts, shared_);
+    rollouts.returns = rollouts.values;
+
+    std::vector<std::size_t> kept;
+    double counts[] = {0, static_cast<double>(groups)};
+    for (std::size_t g = 0; g < groups; ++g) {
+      const auto group =
+          rewards.segment(static_cast<Eigen::Index>(group_offsets[g]), static_cast<Eigen::Index>(options_.group_size));
+      const bool uniform = group.maxCoeff() == group.minCoeff();
+      counts[0] += uniform ? 1 : 0;
+      if (uniform && options_.skip_uniform_groups) continue;
+      for (std::size_t i = group_offsets[g]; i < group_offsets[g + 1]; ++i) kept.push_back(i);
+    }
+    models_.ranks.all_reduce_sum(std::span<double>(counts));
+    out.uniform_groups = counts[0] / counts[1];
+    return kept;
+  }
+
+  models_type models_;
+  group_relative_trainer_options options_;
+  ppo_options shared_;
   learning_rate_schedule rate_;
-  std::optional<adaptive_kl_controller> controller_;
+  advantage_type advantage_;
+  configured_kl_controller controller_;
+  detail::policy_update<models_type, policy_loss_type, value_clip_loss> update_;
+  std::uint64_t step_ = 0;
+};
+
+}  // namespace coho
+
+// ---- coho/train/ppo.hpp
+
+namespace coho {
+
+/// Proximal policy optimisation of a language model against a reward model (Schulman et al. 2017; SALMON §3.1, eq. 2):
+///
+///     maximise  E[ r(x, y) − β Σ_t (log π(y_t | x, y_<t) − log π_ref(y_t | x, y_<t)) ]
+///
+/// A step samples a response to each prompt, evaluates policy, reference, values and rewards once, shapes token
+/// rewards, estimates and whitens advantages over all ranks, and makes `epochs` passes of clipped updates over shuffled
+/// minibatches. A minibatch's losses are normalised by its tokens over all micro-batches and ranks.
+///
+/// The policy loss, the value loss, the advantage estimator and the KL controller are those of the options unless
+/// `components` brings others.
+///
+/// Deterministic in (seed, step, keys): independent of the order of the prompts, of micro-batches and, with scope
+/// `global`, of the number of ranks, up to the order of summation. The models are held by reference.
+///
+/// Throws `option_error` on construction; `argument_error` for prompts or model outputs that do not fit or are not
+/// finite; `error` when a gradient is not finite (that minibatch is not applied). A step that throws does not count.
+///
+///     coho::ppo_models models{.policy = policy, .reference = initial, .value = value, .reward = reward, .optimizer =
+///     adam}; coho::ppo_trainer trainer{models, coho::ppo_options{.epochs = 2}}; coho::ppo_statistics statistics =
+///     trainer.step(prompts);
+template <class Models, class Components = ppo_components<>>
+class ppo_trainer {
+  static_assert(detail::require_ppo_models<Models>());
+
+ public:
+  explicit ppo_trainer(Models models, ppo_options options = {}, Components components = {})
+      : models_(models),
+        options_((options.validate(), std::move(options))),
+        rate_(options_.learning_rate),
+        advantage_(
+            detail::component_or(std::move(components.advantage), [&] { return detail::bound_gae{options_.gae}; })),
+        controller_(detail::component_or(
+            std::move(components.kl_controller),
+            [&] { return configured_kl_controller(options_.shaping.kl_coefficient, options_.adaptive_kl); })),
+        update_(models_, options_,
+                detail::component_or(std::move(components.policy_loss),
+                                     [&] { return ppo_clip_loss(options_.policy_clip); }),
+                detail::component_or(std::move(components.value_loss),
+                                     [&] { return value_clip_loss(options_.value_clip); })) {}
+
+  /// One PPO step over this rank's prompts. Every rank must call it, each with at least one prompt.
+  template <class... Callbacks>
+  ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
+    static_assert(
+        (detail::require_callback<Callbacks, ppo_statistics, minibatch_statistics, trajectory_batch>() && ...));
+    require_argument(!prompts.empty(), "a PPO step needs at least one prompt");
+    notify::step_begin(step_, callbacks...);
+    ppo_statistics out{.step = step_, .kl_coefficient = kl_coefficient(), .learning_rate = rate_(step_)};
+    trajectory_batch rollouts = collect_rollouts(models_, prompts, options_, step_, out);
+    detail::stopwatch watch;
+    estimate_advantages(rollouts, options_, out.kl_coefficient, models_.ranks, advantage_);
+    detail::describe_rollouts(rollouts, models_.ranks, out);
+    notify::rollouts(rollouts, callbacks...);
+    update_(rollouts, detail::all_indices(rollouts.size()), step_, out, callbacks...);
+    out.phase_seconds.update += watch.lap();
+    controller_.update(out.kl_sequence, out.sequences);
+    ++step_;
+    notify::step_end(out, callbacks...);
+    return out;
+  }
+
+  /// Steps until `steps` have been made in all (those before a `restore` included) or a callback requests a stop.
+  /// `source(step)` returns the prompts of a step as a contiguous range of rl_prompt.
+  template <class Source, class... Callbacks>
+  std::vector<ppo_statistics> run(Source&& source, std::uint64_t steps, Callbacks&&... callbacks) {
+    return detail::run_steps(*this, models_.ranks, source, step_, steps, callbacks...);
+  }
+
+  /// β of the next step.
+  double kl_coefficient() const { return static_cast<double>(controller_.coefficient()); }
+  const ppo_options& options() const noexcept { return options_; }
+
+  ppo_state save() const { return {step_, options_.seed, controller_.save()}; }
+  /// Throws `argument_error` for a state of another seed: the run would not be the same.
+  void restore(const ppo_state& saved) {
+    detail::require_seed(saved.seed, options_.seed);
+    controller_.restore(saved.kl);
+    step_ = saved.step;
+  }
+
+ private:
+  using policy_loss_type = detail::component_t<decltype(Components::policy_loss), ppo_clip_loss>;
+  using value_loss_type = detail::component_t<decltype(Components::value_loss), value_clip_loss>;
+  using advantage_type = detail::component_t<decltype(Components::advantage), detail::bound_gae>;
+  using controller_type = detail::component_t<decltype(Components::kl_controller), configured_kl_controller>;
+  static_assert(require_policy_loss<policy_loss_type>());
+  static_assert(require_value_loss<value_loss_type>());
+  static_assert(require_advantage_estimator<advantage_type>());
+  static_assert(require_kl_controller<controller_type>());
+
+  Models models_;
+  ppo_options options_;
+  learning_rate_schedule rate_;
+  advantage_type advantage_;
+  controller_type controller_;
+  detail::policy_update<Models, policy_loss_type, value_loss_type> update_;
   std::uint64_t step_ = 0;
 };
 
@@ -6773,7 +10936,31 @@ namespace coho {
 struct preference_pair {
   reward_query preferred;
   reward_query other;
+  double target = 1;  ///< probability that `preferred` is the preferred one; 0.5 for a tie; in [0, 1]
 };
+
+/// pair_loss: what a reward model minimises.
+///  (1) `bradley_terry_loss`, `bradley_terry_ties_loss`, or an object whose `l.value_and_grad(preferred, other,
+///  weights, targets)`,
+///      with three `const Eigen::ArrayXd&` of one number a pair and a `const token_weights<Eigen::ArrayXd>&`, returns
+///      an object with `value`, `d_preferred` and `d_other`.
+///  (2) The loss is a sum over pairs weighted by `weights`.
+template <class Loss>
+concept pair_loss = std::same_as<Loss, bradley_terry_ties_loss> ||
+    requires(const Loss& l, const Eigen::ArrayXd& x, const token_weights<Eigen::ArrayXd>& w) {
+  { l.value_and_grad(x, x, w, x).value } -> std::convertible_to<double>;
+  { l.value_and_grad(x, x, w, x).d_preferred } -> number_range;
+  { l.value_and_grad(x, x, w, x).d_other } -> number_range;
+};
+
+template <class Loss>
+consteval bool require_pair_loss() {
+  static_assert(pair_loss<Loss>,
+                "coho::pair_loss (1): the loss has no value_and_grad(preferred, other, weights, targets) const that "
+                "returns value, "
+                "d_preferred and d_other");
+  return true;
+}
 
 struct reward_model_options {
   learning_rate_options learning_rate{};
@@ -6789,10 +10976,11 @@ struct reward_model_options {
 struct reward_model_statistics {
   std::uint64_t step = 0, epoch = 0;
   double loss = 0;
-  double accuracy = 0;  ///< share of pairs with the preferred answer scored higher; a tie counts one half
-  double margin = 0;    ///< mean score difference, preferred − other
-  double score = 0;     ///< mean score of all answers
-  double pairs = 0;     ///< over all ranks
+  double accuracy =
+      0;              ///< share of pairs with the preferred answer scored higher; equal scores and ties count one half
+  double margin = 0;  ///< mean score difference, preferred − other, times 2·target − 1
+  double score = 0;   ///< mean score of all answers
+  double pairs = 0;   ///< over all ranks
   double gradient_norm = 0, learning_rate = 0, seconds = 0;
 };
 
@@ -6803,7 +10991,8 @@ struct reward_model_state {
 };
 
 /// Trains a reward model on preference pairs with the Bradley–Terry loss (SALMON §3.1, eq. 1, and the options of
-/// `bradley_terry_loss`), averaged over all pairs of a batch: micro-batches and ranks do not change the step.
+/// `bradley_terry_loss`), averaged over all pairs of a batch: micro-batches and ranks do not change the step. Another
+/// pair_loss may be given as the last argument: `bradley_terry_ties_loss` where annotators could call a tie.
 ///
 /// Throws `option_error` on construction, `argument_error` for scores that do not fit or are not finite, `error` when
 /// the gradient is not finite.
@@ -6811,8 +11000,9 @@ struct reward_model_state {
 ///     coho::reward_model_trainer trainer{model, optimizer, {.learning_rate = {.peak = 3e-5}, .epochs = 1}};
 ///     trainer.fit(training_pairs);
 ///     double accuracy = trainer.evaluate(held_out_pairs).accuracy;
-template <class Model, class Optimizer, class Communicator = const local_communicator>
+template <class Model, class Optimizer, class Communicator = const local_communicator, class Loss = bradley_terry_loss>
 class reward_model_trainer {
+  static_assert(require_pair_loss<Loss>());
   static_assert(require_differentiable_reward_model<Model>() && require_trainable<Model>());
   static_assert(require_optimizer<Optimizer>());
   static_assert(require_communicator<Communicator>());
@@ -6820,62 +11010,33 @@ class reward_model_trainer {
  public:
   reward_model_trainer(Model& model, Optimizer& optimizer, reward_model_options options = {},
                        Communicator& ranks = local)
+      : reward_model_trainer(model, optimizer, options, ranks, bradley_terry_loss(options.loss)) {}
+  reward_model_trainer(Model& model, Optimizer& optimizer, reward_model_options options, Communicator& ranks, Loss loss)
       : model_(model),
         optimizer_(optimizer),
         options_(std::move(options)),
         rate_(options_.learning_rate),
-        loss_(options_.loss),
+        loss_(std::move(loss)),
         ranks_(ranks) {
-    require_option(options_.batch_size > 0, "batch_size", options_.batch_size, "at least 1");
-    require_option(options_.epochs > 0, "epochs", options_.epochs, "at least 1");
-    require_option(std::isfinite(options_.gradient_norm_clip) && options_.gradient_norm_clip >= 0, "gradient_norm_clip",
-                   options_.gradient_norm_clip, "finite and at least 0");
+    detail::validate_fit_options(options_);
   }
 
   /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).
   template <class... Callbacks>
   reward_model_statistics step(std::span<const preference_pair> batch, Callbacks&&... callbacks) {
-    static_assert((detail::require_callback<Callbacks, reward_model_statistics>() && ...));
-    const auto start = std::chrono::steady_clock::now();
-    notify::step_begin(state_.step, callbacks...);
-    model_.zero_gradients();
-    reward_model_statistics out = pass(batch, [&](std::span<const reward_query> queries, auto use) {
-      auto [scores, pullback] = model_.forward(queries);
-      const Eigen::ArrayXd d_scores = use(lift_output(scores, queries.size(), "reward model scores"));
-      pullback(std::span<const double>(d_scores.data(), queries.size()));
-    });
-    all_reduce_gradients(ranks_, model_);
-    out.step = state_.step;
-    out.epoch = epoch_;
-    out.learning_rate = rate_(state_.step);
-    out.gradient_norm = clip_gradient_norm(options_.gradient_norm_clip, model_);
-    if (!std::isfinite(out.gradient_norm)) {
-      throw error("reward model step " + std::to_string(state_.step) +
-                  ": the gradient is not finite; nothing was changed");
-    }
-    optimizer_.step(out.learning_rate);
-    ++state_.step;
-    out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    notify::minibatch(out, callbacks...);
-    notify::step_end(out, callbacks...);
-    return out;
+    return step_of(batch, 0, callbacks...);
   }
 
   /// The steps that are left of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
   /// `restore`, from where the saved run was. Ends early when a callback requests it.
   template <class... Callbacks>
   std::vector<reward_model_statistics> fit(std::span<const preference_pair> data, Callbacks&&... callbacks) {
-    data_order order(data.size(), options_.batch_size, options_.seed, options_.shuffle);
-    std::vector<reward_model_statistics> history;
-    const std::uint64_t end = options_.epochs * order.steps_per_epoch();
-    while (state_.step < end) {
-      std::vector<preference_pair> batch;
-      for (const std::size_t i : order.batch(state_.step, ranks_.rank(), ranks_.size())) batch.push_back(data[i]);
-      epoch_ = state_.step / order.steps_per_epoch();
-      history.push_back(step(batch, callbacks...));
-      if (notify::stop(ranks_, callbacks...)) break;
-    }
-    return history;
+    return detail::fit_data(
+        data, options_, state_.step, ranks_,
+        [&](const std::vector<preference_pair>& batch, std::uint64_t epoch) {
+          return step_of(batch, epoch, callbacks...);
+        },
+        callbacks...);
   }
 
   /// Loss, accuracy and margin over `data` (this rank's part; the result is over all ranks), without a step. Models
@@ -6894,6 +11055,30 @@ class reward_model_trainer {
   void restore(const reward_model_state& saved) noexcept { state_ = saved; }
 
  private:
+  template <class... Callbacks>
+  reward_model_statistics step_of(std::span<const preference_pair> batch, std::uint64_t epoch,
+                                  Callbacks&... callbacks) {
+    static_assert((detail::require_callback<Callbacks, reward_model_statistics>() && ...));
+    const auto start = std::chrono::steady_clock::now();
+    notify::step_begin(state_.step, callbacks...);
+    model_.zero_gradients();
+    reward_model_statistics out = pass(batch, [&](std::span<const reward_query> queries, auto use) {
+      auto [scores, pullback] = model_.forward(queries);
+      const Eigen::ArrayXd d_scores = use(lift_output(scores, queries.size(), "reward model scores"));
+      pullback(std::span<const double>(d_scores.data(), queries.size()));
+    });
+    out.step = state_.step;
+    out.epoch = epoch;
+    out.learning_rate = rate_(state_.step);
+    out.gradient_norm = gradient_step("reward model step " + std::to_string(state_.step), model_, optimizer_,
+                                      out.learning_rate, options_.gradient_norm_clip, ranks_);
+    ++state_.step;
+    out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    notify::minibatch(out, callbacks...);
+    notify::step_end(out, callbacks...);
+    return out;
+  }
+
   // Runs over the micro-batches. `evaluate(queries, use)` hands the scores (preferred answers first, then the others)
   // to `use`, which counts them and returns their gradient.
   template <class Evaluate>
@@ -6901,6 +11086,10 @@ class reward_model_trainer {
     double pairs = static_cast<double>(batch.size());
     ranks_.all_reduce_sum(std::span<double>(&pairs, 1));
     require_argument(pairs > 0, "there are no preference pairs in the batch");
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      require_argument(batch[i].target >= 0 && batch[i].target <= 1,
+                       "the target of preference pair " + std::to_string(i) + " is not in [0, 1]");
+    }
     std::vector<std::size_t> lengths;
     for (const auto& pair : batch) {
       lengths.push_back(pair.preferred.prompt_tokens.size() + pair.preferred.response_tokens.size() +
@@ -6912,16 +11101,17 @@ class reward_model_trainer {
       for (const std::size_t i : indices) queries.push_back(batch[i].preferred);
       for (const std::size_t i : indices) queries.push_back(batch[i].other);
       const auto count = static_cast<Eigen::Index>(indices.size());
-      const double share = static_cast<double>(count) / pairs;
       evaluate(std::span<const reward_query>(queries), [&](const Eigen::ArrayXd& scores) {
         const Eigen::ArrayXd preferred = scores.head(count), other = scores.tail(count);
-        const auto loss = loss_.value_and_grad(preferred, other);
-        sums[0] += loss.value * share;
-        sums[1] += ((preferred > other).cast<double>() + 0.5 * (preferred == other).cast<double>()).sum() / pairs;
-        sums[2] += (preferred - other).sum() / pairs;
-        sums[3] += scores.sum() / (2 * pairs);
+        Eigen::ArrayXd targets(count);
+        for (Eigen::Index k = 0; k < count; ++k) targets(k) = batch[indices[static_cast<std::size_t>(k)]].target;
+        const token_weights<Eigen::ArrayXd> weights{Eigen::ArrayXd::Constant(count, 1 / pairs)};
         Eigen::ArrayXd d_scores(scores.size());
-        d_scores << loss.d_preferred * share, loss.d_other * share;
+        sums[0] += evaluate_loss(preferred, other, weights, targets, d_scores);
+        const Eigen::ArrayXd margins = (2 * targets - 1) * (preferred - other);
+        sums[1] += ((margins > 0).cast<double>() + 0.5 * (margins == 0).cast<double>()).sum() / pairs;
+        sums[2] += margins.sum() / pairs;
+        sums[3] += scores.sum() / (2 * pairs);
         return d_scores;
       });
     }
@@ -6929,14 +11119,29 @@ class reward_model_trainer {
     return {.loss = sums[0], .accuracy = sums[1], .margin = sums[2], .score = sums[3], .pairs = pairs};
   }
 
+  double evaluate_loss(const Eigen::ArrayXd& preferred, const Eigen::ArrayXd& other,
+                       const token_weights<Eigen::ArrayXd>& weights, const Eigen::ArrayXd& targets,
+                       Eigen::ArrayXd& d_scores) const {
+    const auto size = static_cast<std::size_t>(preferred.size());
+    if constexpr (std::same_as<Loss, bradley_terry_ties_loss>) {
+      const auto loss = loss_.value_and_grad(preferred, other, targets, weights);
+      d_scores << loss.d_first, loss.d_second;
+      return loss.value;
+    } else {
+      const auto loss = loss_.value_and_grad(preferred, other, weights, targets);
+      d_scores << lift_output(loss.d_preferred, size, "d_preferred of the pair loss"),
+          lift_output(loss.d_other, size, "d_other of the pair loss");
+      return static_cast<double>(loss.value);
+    }
+  }
+
   Model& model_;
   Optimizer& optimizer_;
   reward_model_options options_;
   learning_rate_schedule rate_;
-  bradley_terry_loss loss_;
+  Loss loss_;
   Communicator& ranks_;
   reward_model_state state_;
-  std::uint64_t epoch_ = 0;
 };
 
 }  // namespace coho
@@ -6999,62 +11204,25 @@ class supervised_trainer {
         options_(std::move(options)),
         rate_(options_.learning_rate),
         ranks_(ranks) {
-    require_option(options_.batch_size > 0, "batch_size", options_.batch_size, "at least 1");
-    require_option(options_.epochs > 0, "epochs", options_.epochs, "at least 1");
-    require_option(std::isfinite(options_.gradient_norm_clip) && options_.gradient_norm_clip >= 0, "gradient_norm_clip",
-                   options_.gradient_norm_clip, "finite and at least 0");
+    detail::validate_fit_options(options_);
   }
 
   /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).
   template <class... Callbacks>
   supervised_statistics step(std::span<const supervised_example> batch, Callbacks&&... callbacks) {
-    static_assert((detail::require_callback<Callbacks, supervised_statistics>() && ...));
-    const auto start = std::chrono::steady_clock::now();
-    notify::step_begin(state_.step, callbacks...);
-    supervised_statistics out{.step = state_.step, .learning_rate = rate_(state_.step)};
-    out.epoch = epoch_;
-    out.weight = total_weight(batch);
-    require_argument(out.weight > 0, "a supervised batch has no response token with a weight above 0");
-
-    model_.zero_gradients();
-    for (const auto& part : parts(batch)) {
-      auto [output, pullback] = model_.forward(part.tokens);
-      const Eigen::ArrayXd log_probs = lift_output(output.log_probs, part.tokens.responses.total(), "log_probs");
-      const auto loss = nll_loss{}.value_and_grad(log_probs, token_weights<Eigen::ArrayXd>{part.weights / out.weight});
-      pullback(policy_gradient{.log_probs = {loss.d_log_probs.data(), part.tokens.responses.total()}});
-      out.loss += loss.value;
-      out.tokens += part.tokens.responses.total();
-    }
-    ranks_.all_reduce_sum(std::span<double>(&out.loss, 1));
-    all_reduce_gradients(ranks_, model_);
-    out.gradient_norm = clip_gradient_norm(options_.gradient_norm_clip, model_);
-    if (!std::isfinite(out.gradient_norm)) {
-      throw error("supervised step " + std::to_string(state_.step) +
-                  ": the gradient is not finite; nothing was changed");
-    }
-    optimizer_.step(out.learning_rate);
-    ++state_.step;
-    out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    notify::minibatch(out, callbacks...);
-    notify::step_end(out, callbacks...);
-    return out;
+    return step_of(batch, 0, callbacks...);
   }
 
   /// The steps that are left of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
   /// `restore`, from where the saved run was. Ends early when a callback requests it.
   template <class... Callbacks>
   std::vector<supervised_statistics> fit(std::span<const supervised_example> data, Callbacks&&... callbacks) {
-    data_order order(data.size(), options_.batch_size, options_.seed, options_.shuffle);
-    std::vector<supervised_statistics> history;
-    const std::uint64_t end = options_.epochs * order.steps_per_epoch();
-    while (state_.step < end) {
-      std::vector<supervised_example> batch;
-      for (const std::size_t i : order.batch(state_.step, ranks_.rank(), ranks_.size())) batch.push_back(data[i]);
-      epoch_ = state_.step / order.steps_per_epoch();
-      history.push_back(step(batch, callbacks...));
-      if (notify::stop(ranks_, callbacks...)) break;
-    }
-    return history;
+    return detail::fit_data(
+        data, options_, state_.step, ranks_,
+        [&](const std::vector<supervised_example>& batch, std::uint64_t epoch) {
+          return step_of(batch, epoch, callbacks...);
+        },
+        callbacks...);
   }
 
   /// The loss over `data` (this rank's part), without a step. Nats a weighted token, over all ranks.
@@ -7075,6 +11243,36 @@ class supervised_trainer {
   void restore(const supervised_state& saved) noexcept { state_ = saved; }
 
  private:
+  template <class... Callbacks>
+  supervised_statistics step_of(std::span<const supervised_example> batch, std::uint64_t epoch,
+                                Callbacks&... callbacks) {
+    static_assert((detail::require_callback<Callbacks, supervised_statistics>() && ...));
+    const auto start = std::chrono::steady_clock::now();
+    notify::step_begin(state_.step, callbacks...);
+    supervised_statistics out{.step = state_.step, .learning_rate = rate_(state_.step)};
+    out.epoch = epoch;
+    out.weight = total_weight(batch);
+    require_argument(out.weight > 0, "a supervised batch has no response token with a weight above 0");
+
+    model_.zero_gradients();
+    for (const auto& part : parts(batch)) {
+      auto [output, pullback] = model_.forward(part.tokens);
+      const Eigen::ArrayXd log_probs = lift_output(output.log_probs, part.tokens.responses.total(), "log_probs");
+      const auto loss = nll_loss{}.value_and_grad(log_probs, token_weights<Eigen::ArrayXd>{part.weights / out.weight});
+      pullback(policy_gradient{.log_probs = {loss.d_log_probs.data(), part.tokens.responses.total()}});
+      out.loss += loss.value;
+      out.tokens += part.tokens.responses.total();
+    }
+    ranks_.all_reduce_sum(std::span<double>(&out.loss, 1));
+    out.gradient_norm = gradient_step("supervised step " + std::to_string(state_.step), model_, optimizer_,
+                                      out.learning_rate, options_.gradient_norm_clip, ranks_);
+    ++state_.step;
+    out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    notify::minibatch(out, callbacks...);
+    notify::step_end(out, callbacks...);
+    return out;
+  }
+
   struct part_batch {
     token_batch tokens;
     Eigen::ArrayXd weights;
@@ -7123,7 +11321,6 @@ class supervised_trainer {
   learning_rate_schedule rate_;
   Communicator& ranks_;
   supervised_state state_;
-  std::uint64_t epoch_ = 0;
 };
 
 }  // namespace coho

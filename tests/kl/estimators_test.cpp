@@ -103,3 +103,42 @@ TEST_CASE("kl_loss: value, closed-form gradient and masks") {
   CHECK_THROWS_AS(coho::kl_loss{}(p, q.head(3), weights), coho::argument_error);
   CHECK_THROWS_AS(coho::kl_loss{}(p.head(3), q.head(3), weights), coho::argument_error);
 }
+
+TEST_CASE("kl_loss: clip limits the log-ratio, on either side of either bound") {
+  const coho::token_weights<Eigen::ArrayXd> one{array({1})};
+  const auto at = [&](coho::kl_estimator estimator, double d) {
+    return coho::kl_loss{{.estimator = estimator, .clip = 2}}.value_and_grad(array({d - 1}), array({-1}), one);
+  };
+  for (const auto estimator : all) {
+    for (const double sign : {1.0, -1.0}) {
+      const double inside = sign * 1.999999, outside = sign * 2.000001;
+      const auto open = coho::kl_loss{{.estimator = estimator}}.value_and_grad(array({inside - 1}), array({-1}), one);
+      CHECK(at(estimator, inside).value == Approx(open.value));
+      CHECK(at(estimator, inside).d_log_probs[0] == Approx(open.d_log_probs[0]));
+      CHECK(at(estimator, outside).value == Approx(kl_estimate(sign * 2, 0.0, estimator)));
+      CHECK(at(estimator, outside).d_log_probs[0] == 0);
+      CHECK(at(estimator, sign * 50).value == at(estimator, outside).value);
+    }
+  }
+  CHECK(at(k3, -800).value == Approx(std::exp(2.0) - 3));  // without a limit e^800
+  CHECK(at(k3, -800).d_log_probs[0] == 0);
+}
+
+TEST_CASE("kl_loss: the gradient with clip agrees with central differences, and clip 0 is off") {
+  const Eigen::ArrayXd p = normals(40, 3, 2), q = normals(40, 4, 2);
+  const auto weights = coho::make_token_weights(offsets{0, 15, 40});
+  for (const auto estimator : all) {
+    const coho::kl_loss loss{{.estimator = estimator, .clip = 1.5}};
+    const auto result = loss.value_and_grad(p, q, weights);
+    CHECK(loss(p, q, weights) == result.value);
+    CHECK((result.d_log_probs == 0.0).count() > 5);
+    const coho::kl_loss as{{.estimator = estimator == k3_straight_through ? k2 : estimator, .clip = 1.5}};
+    check_gradient(p, result.d_log_probs, [&](const Eigen::ArrayXd& x) { return as(x, q, weights); });
+    const auto off = coho::kl_loss{{.estimator = estimator, .clip = 0}}.value_and_grad(p, q, weights);
+    CHECK(off.value == Approx(coho::weighted_sum(kl_estimate(p, q, estimator), weights)).epsilon(1e-12));
+  }
+  CHECK_THROWS_AS(coho::kl_loss({.clip = -1}), coho::option_error);
+  CHECK_THROWS_AS(coho::kl_loss({.clip = not_a_number}), coho::option_error);
+  const coho::token_weights<Eigen::ArrayXd> one{array({1})};
+  CHECK_THROWS_AS(coho::kl_loss({.clip = 1})(array({not_a_number}), array({1}), one), coho::argument_error);
+}

@@ -12,24 +12,12 @@
 #include <coho/torch/ops.hpp>
 
 #include "support/catch.hpp"
+#include "support/tensors.hpp"
 #include "support/test_arrays.hpp"
 
 using namespace coho::test;
 
 namespace {
-
-using traits = coho::array_traits<at::Tensor>;
-
-at::Tensor tensor(const Eigen::ArrayXd& x, at::ScalarType type = at::kDouble) {
-  return traits::from_host(x, at::empty({0}, type));
-}
-at::Tensor leaf(const Eigen::ArrayXd& x) { return tensor(x).set_requires_grad(true); }
-Eigen::ArrayXd host(const at::Tensor& x) { return traits::to_host(x); }
-double number(const at::Tensor& x) { return x.item<double>(); }
-
-bool close(const Eigen::ArrayXd& a, const Eigen::ArrayXd& b) {
-  return a.size() == b.size() && ((a - b).abs() <= 1e-6 * a.abs().max(b.abs()).max(1.0)).all();
-}
 
 // 23 tokens in four sequences, every fifth masked, with NaN wherever it is masked.
 struct batch {

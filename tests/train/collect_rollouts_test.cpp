@@ -1,4 +1,5 @@
 #include <coho/train/collect_rollouts.hpp>
+#include <coho/train/estimate_advantages.hpp>
 
 #include <cmath>
 #include <vector>

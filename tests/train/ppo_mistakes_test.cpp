@@ -190,7 +190,7 @@ TEST_CASE("mistake 7: log-probabilities of sampler and policy that disagree are 
                            return out;
                          }};
   auto options = small_world::options();
-  options.sampler_correction = 1.5;
+  options.sampler_correction = importance_weights_options{.high = 1.5};
   options.whiten_advantages = false;
   const auto run = [&](keep_rollouts& keep) {
     ppo_trainer trainer{ppo_models{.policy = policy,

@@ -50,10 +50,10 @@ TEST_CASE("each option outside its range is named") {
       {"generation.top_p", [](auto& o) { o.generation.top_p = 0.99; }},
       {"generation.top_p", [](auto& o) { o.generation.top_p = std::nan(""); }},
       {"generation.top_k", [](auto& o) { o.generation.top_k = 1; }},
-      {"sampler_correction", [](auto& o) { o.sampler_correction = -1; }},
+      {"sampler_correction.high", [](auto& o) { o.sampler_correction = importance_weights_options{.high = 0.5}; }},
       {"sampler_correction",
        [](auto& o) {
-         o.sampler_correction = 2;
+         o.sampler_correction = importance_weights_options{};
          o.old_log_probs = old_log_prob_source::recorded;
        }},
       {"normalization.deviation", [](auto& o) { o.normalization.deviation = 0; }},

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <cmath>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
 #include <cstddef>
 #include <span>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -33,7 +35,7 @@ struct gae_fn {
   /// entries. `mask` (optional): 0 marks tokens that are not part of the response; they are skipped as if they were not
   /// there, neither read nor discounted over, and their results are 0. Returns Eigen arrays of the rewards' number type
   /// (tensors for tensors, detached). Throws option_error (gamma, lambda outside [0, 1]), argument_error (lengths,
-  /// offsets).
+  /// offsets, a reward or value of a real token that is not finite).
   ///
   ///     std::vector<std::size_t> offsets{0, 3};
   ///     auto [advantages, returns] = coho::gae(rewards, values, offsets, {.gamma = 1, .lambda = 0.95});
@@ -101,6 +103,10 @@ struct gae_fn {
         next_value = value;
         advantages[t] = static_cast<Number>(next_advantage);
         returns[t] = static_cast<Number>(next_advantage + value);
+      }
+      // What is not finite stays so up to the first token.
+      if (!std::isfinite(next_advantage)) {
+        throw argument_error("gae: a reward or value of sequence " + std::to_string(i) + " is not finite");
       }
     }
     return result;

@@ -104,7 +104,7 @@ struct whiten_fn {
   ///
   /// `x`: array, range or tensor (the result is detached). `mask`: one number a token, nonzero for real tokens; where
   /// it is 0 the result is 0. Returns an Eigen array of x's number type, or a tensor. All ranks must call together; a
-  /// rank may have no token. When all numbers are equal the result is 0 (or the mean), never NaN. Throws option_error
+  /// rank may have no token. When all numbers are equal the result is 0 (or the mean) but for rounding, never NaN. Throws option_error
   /// (epsilon), argument_error (lengths differ; a mean or deviation that is not finite, which is NaN or infinity in a
   /// real token).
   ///

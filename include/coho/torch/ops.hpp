@@ -3,7 +3,11 @@
 #include <ATen/ATen.h>
 
 #include <Eigen/Core>
+#include <algorithm>
 #include <coho/math.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <span>
 
 namespace coho {
 
@@ -51,7 +55,25 @@ struct array_traits<at::Tensor> {
     return out.to(like.device(), type);
   }
 
+  static at::Tensor sequence_sums(const at::Tensor& x, std::span<const std::size_t> offsets) {
+    return at::zeros({static_cast<std::int64_t>(offsets.size()) - 1}, x.options())
+        .index_add(0, sequence_of(offsets, x), x);
+  }
+  static at::Tensor sequence_spread(const at::Tensor& x, std::span<const std::size_t> offsets) {
+    return x.index_select(0, sequence_of(offsets, x));
+  }
+
  private:
+  // The number of the sequence that each token belongs to.
+  static at::Tensor sequence_of(std::span<const std::size_t> offsets, const at::Tensor& like) {
+    const at::Tensor out = at::empty({static_cast<std::int64_t>(offsets.back())}, at::kLong);
+    for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+      std::fill(out.data_ptr<std::int64_t>() + offsets[i], out.data_ptr<std::int64_t>() + offsets[i + 1],
+                static_cast<std::int64_t>(i));
+    }
+    return out.to(like.device());
+  }
+
   template <class A, class B>
   static at::Tensor lift(const A& a, const B& b) {
     if constexpr (std::is_convertible_v<const A&, at::Tensor>) {

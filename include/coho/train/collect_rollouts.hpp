@@ -7,19 +7,18 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <Eigen/Core>
 
-#include <coho/advantage/gae.hpp>
-#include <coho/advantage/whiten.hpp>
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
-#include <coho/reward/shaping.hpp>
 #include <coho/reward/symbolic.hpp>
 #include <coho/rng.hpp>
 #include <coho/rollout/trajectory.hpp>
+#include <coho/train/gradient_clipping.hpp>
 #include <coho/train/model_outputs.hpp>
 #include <coho/train/ppo_models.hpp>
 #include <coho/train/ppo_options.hpp>
@@ -104,10 +103,14 @@ struct collect_rollouts_fn {
     seconds.reference += watch.lap();
     tokens.reference += whole;
 
-    const token_batch value_batch = out.value_batch();
-    out.values = evaluate_values(models.value, value_batch, options.scoring_batch);
-    seconds.values += watch.lap();
-    tokens.values += static_cast<double>(value_batch.prompts.total()) + responses;
+    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(models.value)>, no_value_type>) {
+      out.values = Eigen::ArrayXd::Zero(out.old_log_probs.size());
+    } else {
+      const token_batch value_batch = out.value_batch();
+      out.values = evaluate_values(models.value, value_batch, options.scoring_batch);
+      seconds.values += watch.lap();
+      tokens.values += static_cast<double>(value_batch.prompts.total()) + responses;
+    }
 
     const auto queries = out.queries();
     out.model_scores = evaluate_scores(models.reward, queries, options.scoring_batch);
@@ -124,77 +127,7 @@ struct collect_rollouts_fn {
 };
 inline constexpr collect_rollouts_fn collect_rollouts{};
 
-/// The second half: token rewards, advantages and returns. All ranks call together.
-struct estimate_advantages_fn {
-  template <communicator Communicator>
-  void operator()(trajectory_batch& rollouts, const ppo_options& options, double kl_coefficient,
-                  Communicator& ranks) const {
-    shaping_options shaping = options.shaping;
-    shaping.kl_coefficient = kl_coefficient;
-    const auto& offsets = rollouts.batch.responses.offsets;
-    const layout place(offsets, options.padded_layout ? options.generation.max_new_tokens : 0);
-    const std::span<const std::uint8_t> finished(rollouts.finished);
-    const Eigen::ArrayXd mask = place.spread(Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()));
-    const Eigen::ArrayXd rewards =
-        shape_rewards(rollouts.sequence_rewards, place.spread(rollouts.old_log_probs),
-                      place.spread(rollouts.reference_log_probs), mask, place.offsets, finished, shaping, ranks);
-    auto estimate = gae(rewards, place.spread(rollouts.values), place.offsets, options.gae);
-    if (options.whiten_advantages)
-      estimate.advantages = whiten(estimate.advantages, mask, options.advantage_whitening, ranks);
-    rollouts.rewards = place.collect(rewards);
-    rollouts.shaped_reward_sum = rewards.sum();
-    rollouts.returns = place.collect(estimate.returns);
-    rollouts.advantages = place.collect(estimate.advantages);
-    if (options.sampler_correction > 0) {
-      rollouts.advantages *=
-          (rollouts.old_log_probs - rollouts.recorded_log_probs).exp().min(options.sampler_correction);
-    }
-  }
-
- private:
-  // Where flat response tokens go: nowhere (length 0) or to the fronts of slots of a fixed length.
-  struct layout {
-    std::vector<std::size_t> packed_offsets, offsets;
-
-    layout(const std::vector<std::size_t>& tokens, std::size_t length) : packed_offsets(tokens), offsets(tokens) {
-      if (length == 0) return;
-      for (std::size_t i = 0; i + 1 < tokens.size(); ++i) {
-        require_argument(tokens[i + 1] - tokens[i] <= length,
-                         "response " + std::to_string(i) + " is longer than max_new_tokens");
-        offsets[i + 1] = offsets[i] + length;
-      }
-    }
-    Eigen::ArrayXd spread(const Eigen::ArrayXd& flat) const {
-      Eigen::ArrayXd out = Eigen::ArrayXd::Zero(static_cast<Eigen::Index>(offsets.back()));
-      each([&](Eigen::Index from, Eigen::Index to, Eigen::Index n) { out.segment(to, n) = flat.segment(from, n); });
-      return out;
-    }
-    Eigen::ArrayXd collect(const Eigen::ArrayXd& slots) const {
-      Eigen::ArrayXd out(static_cast<Eigen::Index>(packed_offsets.back()));
-      each([&](Eigen::Index from, Eigen::Index to, Eigen::Index n) { out.segment(from, n) = slots.segment(to, n); });
-      return out;
-    }
-    template <class Copy>
-    void each(Copy copy) const {
-      for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
-        copy(static_cast<Eigen::Index>(packed_offsets[i]), static_cast<Eigen::Index>(offsets[i]),
-             static_cast<Eigen::Index>(packed_offsets[i + 1] - packed_offsets[i]));
-      }
-    }
-  };
-};
-inline constexpr estimate_advantages_fn estimate_advantages{};
-
 namespace detail {
-
-/// The largest of one number a rank.
-template <class Communicator>
-double all_reduce_max(double value, Communicator& ranks) {
-  std::vector<double> all(static_cast<std::size_t>(ranks.size()), 0.0);
-  all[static_cast<std::size_t>(ranks.rank())] = value;
-  ranks.all_reduce_sum(std::span<double>(all));
-  return *std::ranges::max_element(all);
-}
 
 /// Fills in what the rollouts say. All ranks call together.
 template <class Communicator>

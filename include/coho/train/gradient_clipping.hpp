@@ -1,8 +1,11 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <ranges>
 #include <span>
+#include <vector>
 
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
@@ -51,6 +54,15 @@ void all_reduce_gradients(Communicator& ranks, Model& model) {
                      "a model without gradients() needs all_reduce_gradients(communicator) to train on "
                      "more than one process");
   }
+}
+
+/// The largest of one number a rank.
+template <class Communicator>
+double all_reduce_max(double value, Communicator& ranks) {
+  std::vector<double> all(static_cast<std::size_t>(ranks.size()), 0.0);
+  all[static_cast<std::size_t>(ranks.rank())] = value;
+  ranks.all_reduce_sum(std::span<double>(all));
+  return *std::ranges::max_element(all);
 }
 
 }  // namespace detail

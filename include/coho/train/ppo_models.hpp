@@ -19,6 +19,10 @@ struct no_bonus_type {
 };
 inline constexpr no_bonus_type no_bonus{};
 
+/// Stands for a value model where there is none: advantages then need another baseline.
+struct no_value_type {};
+inline constexpr no_value_type no_value{};
+
 /// What PPO works on, by reference: the caller keeps everything alive. The types are deduced.
 ///
 /// - `policy`: causal_lm, differentiable_policy, trainable. `reference`: policy (frozen). `value`:
@@ -70,27 +74,39 @@ std::string decode_with(Decoder& decoder, std::span<const token> tokens) {
   }
 }
 
+template <class Models>
+struct check_models;
+template <class Policy, class Reference, class Value, class Reward, class Optimizer, class ValueOptimizer, class Decoder,
+          class Bonus, class Communicator>
+struct check_models<
+    ppo_models<Policy, Reference, Value, Reward, Optimizer, ValueOptimizer, Decoder, Bonus, Communicator>> {
+  static consteval bool passed() {
+    require_causal_lm<Policy>();
+    require_differentiable_policy<Policy>();
+    require_trainable<Policy>();
+    require_policy<Reference>();
+    if constexpr (!std::is_same_v<std::remove_const_t<Value>, no_value_type>) {
+      require_differentiable_value_model<Value>();
+      require_trainable<Value>();
+    }
+    require_reward_model<Reward>();
+    require_optimizer<Optimizer>();
+    require_optimizer<ValueOptimizer>();
+    require_communicator<Communicator>();
+    static_assert(decoding<Decoder>,
+                  "coho::ppo_models: the decoder has no decode(std::span<const token>) and is not callable with it");
+    constexpr bool bonus = requires(Bonus& b, const reward_query& q) {
+      { b(q) } -> std::convertible_to<double>;
+    };
+    static_assert(bonus, "coho::ppo_models: the bonus is not callable with a const reward_query& or returns no number");
+    return true;
+  }
+};
+
 /// The first errors of a driver with models that do not fit.
-template <class Policy, class Reference, class Value, class Reward, class Optimizer, class ValueOptimizer,
-          class Decoder, class Bonus, class Communicator>
+template <class Models>
 consteval bool require_ppo_models() {
-  require_causal_lm<Policy>();
-  require_differentiable_policy<Policy>();
-  require_trainable<Policy>();
-  require_policy<Reference>();
-  require_differentiable_value_model<Value>();
-  require_trainable<Value>();
-  require_reward_model<Reward>();
-  require_optimizer<Optimizer>();
-  require_optimizer<ValueOptimizer>();
-  require_communicator<Communicator>();
-  static_assert(decoding<Decoder>,
-                "coho::ppo_models: the decoder has no decode(std::span<const token>) and is not callable with it");
-  constexpr bool bonus = requires(Bonus& b, const reward_query& q) {
-    { b(q) } -> std::convertible_to<double>;
-  };
-  static_assert(bonus, "coho::ppo_models: the bonus is not callable with a const reward_query& or returns no number");
-  return true;
+  return check_models<Models>::passed();
 }
 
 }  // namespace detail

@@ -10,11 +10,13 @@
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
 #include <coho/kl/controllers.hpp>
+#include <coho/kl/estimators.hpp>
 #include <coho/loss/ppo_clip.hpp>
 #include <coho/loss/value_clip.hpp>
 #include <coho/reduce.hpp>
 #include <coho/reward/shaping.hpp>
 #include <coho/reward/symbolic.hpp>
+#include <coho/rollout/importance_weights.hpp>
 #include <coho/rollout/minibatch.hpp>
 #include <coho/train/learning_rate_schedule.hpp>
 
@@ -30,9 +32,8 @@ struct ppo_options {
   std::uint64_t seed = 0;
   generation_options generation{};
   old_log_prob_source old_log_probs = old_log_prob_source::recomputed;
-  /// c > 0, with recomputed log-probabilities: advantages × min(exp(log π_old − log π_sampler), c), the truncated
-  /// importance weight that corrects a sampler of lower precision. 0: off.
-  double sampler_correction = 0;
+  /// With recomputed log-probabilities: importance weights that correct a sampler of other kernels or precision.
+  std::optional<importance_weights_options> sampler_correction{};
 
   normalize_options normalization{};                 ///< of the reward model's scores, before bonuses
   shaping_options shaping{};                         ///< its `kl_coefficient` is β unless `adaptive_kl` is set
@@ -51,6 +52,8 @@ struct ppo_options {
   ppo_clip_options policy_clip{};
   value_clip_options value_clip{};
   double value_coefficient = 0.1;
+  double kl_loss_coefficient = 0;   ///< of a KL penalty as a term of the loss, beside or instead of that of the reward
+  kl_loss_options kl_loss{};        ///< its estimator
   double entropy_coefficient = 0;   ///< > 0 needs a policy whose forward returns `entropy`
   reduction_options reduction{};    ///< kind and fixed_length (0: max_new_tokens); the normalizers are the driver's
   double gradient_norm_clip = 1;    ///< 0: off
@@ -98,10 +101,11 @@ struct ppo_options {
                    "1: a truncated distribution is not the one that is scored");
     require_option(generation.top_k == 0, "generation.top_k", generation.top_k,
                    "0 (off): a truncated distribution is not the one that is scored");
-    require_option(finite_from_zero(sampler_correction), "sampler_correction", sampler_correction,
-                   "finite and at least 0");
-    require_option(sampler_correction == 0 || old_log_probs == old_log_prob_source::recomputed, "sampler_correction",
-                   sampler_correction, "0 unless old_log_probs is recomputed");
+    if (sampler_correction) {
+      require_option(old_log_probs == old_log_prob_source::recomputed, "sampler_correction", "on",
+                     "off unless old_log_probs is recomputed");
+      sampler_correction->validate("sampler_correction.");
+    }
     require_option(std::isfinite(normalization.mean), "normalization.mean", normalization.mean, "finite");
     require_option(std::isfinite(normalization.deviation) && normalization.deviation > 0, "normalization.deviation",
                    normalization.deviation, "greater than 0");
@@ -115,6 +119,8 @@ struct ppo_options {
     require_option(epochs > 0, "epochs", epochs, "at least 1");
     require_option(finite_from_zero(value_coefficient), "value_coefficient", value_coefficient,
                    "finite and at least 0");
+    require_option(finite_from_zero(kl_loss_coefficient), "kl_loss_coefficient", kl_loss_coefficient,
+                   "finite and at least 0");
     require_option(finite_from_zero(entropy_coefficient), "entropy_coefficient", entropy_coefficient,
                    "finite and at least 0");
     require_option(finite_from_zero(gradient_norm_clip), "gradient_norm_clip", gradient_norm_clip,
@@ -126,6 +132,7 @@ struct ppo_options {
                    "finite and at least 0");
     require_option(reduction.token_normalizer == 0 && reduction.sequence_normalizer == 0, "reduction.token_normalizer",
                    reduction.token_normalizer, "0, as sequence_normalizer: the driver counts");
+    static_cast<void>(coho::kl_loss(kl_loss));
     static_cast<void>(ppo_clip_loss(policy_clip));
     static_cast<void>(value_clip_loss(value_clip));
     static_cast<void>(learning_rate_schedule(learning_rate));

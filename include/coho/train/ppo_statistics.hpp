@@ -17,7 +17,7 @@ struct ppo_phases {
   double total() const noexcept { return generation + policy + reference + values + rewards + update; }
 };
 
-/// What one PPO step did. Over all ranks unless said otherwise; means over tokens weigh each response token alike.
+/// What one step of PPO, or of a group-relative trainer, did. Over all ranks unless said otherwise; means over tokens weigh each response token alike.
 struct ppo_statistics {
   std::uint64_t step = 0;
   double sequences = 0, tokens = 0;            ///< rollouts and their response tokens
@@ -34,12 +34,14 @@ struct ppo_statistics {
   double explained_variance = 0;  ///< 1 − Var(R − V) / Var(R), values before the update; 0 where Var(R) is 0
   double entropy = 0;             ///< of the policy, during the update; −log π of the rollouts without such output
   double policy_loss = 0, value_loss = 0;
+  double kl_loss = 0;  ///< the KL penalty of the loss, before its coefficient; 0 without one
   double clip_fraction = 0, value_clip_fraction = 0;
   double approximate_kl = 0;         ///< between the rollouts' policy and the updated one
   double first_ratio_deviation = 0;  ///< max |π / π_old − 1| of the first minibatch: 0 but for numerical noise
   double gradient_norm = 0;          ///< mean over the optimizer steps, before clipping
   double learning_rate = 0;
   std::uint64_t optimizer_steps = 0;
+  double uniform_groups = 0;                   ///< group-relative: share of groups whose rewards are all equal
   bool stopped_by_kl = false;                  ///< target_kl ended the updates early
   ppo_phases phase_seconds{}, phase_tokens{};  ///< this rank
 };
@@ -48,7 +50,7 @@ struct ppo_statistics {
 struct minibatch_statistics {
   std::uint64_t step = 0, epoch = 0, minibatch = 0;
   double tokens = 0, sequences = 0;
-  double policy_loss = 0, value_loss = 0, entropy = 0;
+  double policy_loss = 0, value_loss = 0, kl_loss = 0, entropy = 0;
   double clip_fraction = 0, value_clip_fraction = 0, approximate_kl = 0;
   double ratio_deviation = 0;  ///< max |π / π_old − 1|
   double gradient_norm = 0;    ///< before clipping

@@ -1,11 +1,12 @@
 #pragma once
 
 #include <chrono>
-#include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <Eigen/Core>
@@ -13,12 +14,14 @@
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
 #include <coho/loss/bradley_terry.hpp>
+#include <coho/loss/bradley_terry_ties.hpp>
+#include <coho/reduce.hpp>
 #include <coho/require.hpp>
 #include <coho/rollout/minibatch.hpp>
 #include <coho/train/callbacks.hpp>
-#include <coho/train/data_order.hpp>
-#include <coho/train/gradient_clipping.hpp>
+#include <coho/train/gradient_step.hpp>
 #include <coho/train/learning_rate_schedule.hpp>
+#include <coho/train/loops.hpp>
 #include <coho/train/model_outputs.hpp>
 
 namespace coho {
@@ -27,7 +30,31 @@ namespace coho {
 struct preference_pair {
   reward_query preferred;
   reward_query other;
+  double target = 1;  ///< probability that `preferred` is the preferred one; 0.5 for a tie; in [0, 1]
 };
+
+/// pair_loss: what a reward model minimises.
+///  (1) `bradley_terry_loss`, `bradley_terry_ties_loss`, or an object whose `l.value_and_grad(preferred, other,
+///  weights, targets)`,
+///      with three `const Eigen::ArrayXd&` of one number a pair and a `const token_weights<Eigen::ArrayXd>&`, returns
+///      an object with `value`, `d_preferred` and `d_other`.
+///  (2) The loss is a sum over pairs weighted by `weights`.
+template <class Loss>
+concept pair_loss = std::same_as<Loss, bradley_terry_ties_loss> ||
+    requires(const Loss& l, const Eigen::ArrayXd& x, const token_weights<Eigen::ArrayXd>& w) {
+  { l.value_and_grad(x, x, w, x).value } -> std::convertible_to<double>;
+  { l.value_and_grad(x, x, w, x).d_preferred } -> number_range;
+  { l.value_and_grad(x, x, w, x).d_other } -> number_range;
+};
+
+template <class Loss>
+consteval bool require_pair_loss() {
+  static_assert(pair_loss<Loss>,
+                "coho::pair_loss (1): the loss has no value_and_grad(preferred, other, weights, targets) const that "
+                "returns value, "
+                "d_preferred and d_other");
+  return true;
+}
 
 struct reward_model_options {
   learning_rate_options learning_rate{};
@@ -43,10 +70,11 @@ struct reward_model_options {
 struct reward_model_statistics {
   std::uint64_t step = 0, epoch = 0;
   double loss = 0;
-  double accuracy = 0;  ///< share of pairs with the preferred answer scored higher; a tie counts one half
-  double margin = 0;    ///< mean score difference, preferred − other
-  double score = 0;     ///< mean score of all answers
-  double pairs = 0;     ///< over all ranks
+  double accuracy =
+      0;              ///< share of pairs with the preferred answer scored higher; equal scores and ties count one half
+  double margin = 0;  ///< mean score difference, preferred − other, times 2·target − 1
+  double score = 0;   ///< mean score of all answers
+  double pairs = 0;   ///< over all ranks
   double gradient_norm = 0, learning_rate = 0, seconds = 0;
 };
 
@@ -57,7 +85,8 @@ struct reward_model_state {
 };
 
 /// Trains a reward model on preference pairs with the Bradley–Terry loss (SALMON §3.1, eq. 1, and the options of
-/// `bradley_terry_loss`), averaged over all pairs of a batch: micro-batches and ranks do not change the step.
+/// `bradley_terry_loss`), averaged over all pairs of a batch: micro-batches and ranks do not change the step. Another
+/// pair_loss may be given as the last argument: `bradley_terry_ties_loss` where annotators could call a tie.
 ///
 /// Throws `option_error` on construction, `argument_error` for scores that do not fit or are not finite, `error` when
 /// the gradient is not finite.
@@ -65,8 +94,9 @@ struct reward_model_state {
 ///     coho::reward_model_trainer trainer{model, optimizer, {.learning_rate = {.peak = 3e-5}, .epochs = 1}};
 ///     trainer.fit(training_pairs);
 ///     double accuracy = trainer.evaluate(held_out_pairs).accuracy;
-template <class Model, class Optimizer, class Communicator = const local_communicator>
+template <class Model, class Optimizer, class Communicator = const local_communicator, class Loss = bradley_terry_loss>
 class reward_model_trainer {
+  static_assert(require_pair_loss<Loss>());
   static_assert(require_differentiable_reward_model<Model>() && require_trainable<Model>());
   static_assert(require_optimizer<Optimizer>());
   static_assert(require_communicator<Communicator>());
@@ -74,62 +104,33 @@ class reward_model_trainer {
  public:
   reward_model_trainer(Model& model, Optimizer& optimizer, reward_model_options options = {},
                        Communicator& ranks = local)
+      : reward_model_trainer(model, optimizer, options, ranks, bradley_terry_loss(options.loss)) {}
+  reward_model_trainer(Model& model, Optimizer& optimizer, reward_model_options options, Communicator& ranks, Loss loss)
       : model_(model),
         optimizer_(optimizer),
         options_(std::move(options)),
         rate_(options_.learning_rate),
-        loss_(options_.loss),
+        loss_(std::move(loss)),
         ranks_(ranks) {
-    require_option(options_.batch_size > 0, "batch_size", options_.batch_size, "at least 1");
-    require_option(options_.epochs > 0, "epochs", options_.epochs, "at least 1");
-    require_option(std::isfinite(options_.gradient_norm_clip) && options_.gradient_norm_clip >= 0, "gradient_norm_clip",
-                   options_.gradient_norm_clip, "finite and at least 0");
+    detail::validate_fit_options(options_);
   }
 
   /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).
   template <class... Callbacks>
   reward_model_statistics step(std::span<const preference_pair> batch, Callbacks&&... callbacks) {
-    static_assert((detail::require_callback<Callbacks, reward_model_statistics>() && ...));
-    const auto start = std::chrono::steady_clock::now();
-    notify::step_begin(state_.step, callbacks...);
-    model_.zero_gradients();
-    reward_model_statistics out = pass(batch, [&](std::span<const reward_query> queries, auto use) {
-      auto [scores, pullback] = model_.forward(queries);
-      const Eigen::ArrayXd d_scores = use(lift_output(scores, queries.size(), "reward model scores"));
-      pullback(std::span<const double>(d_scores.data(), queries.size()));
-    });
-    all_reduce_gradients(ranks_, model_);
-    out.step = state_.step;
-    out.epoch = epoch_;
-    out.learning_rate = rate_(state_.step);
-    out.gradient_norm = clip_gradient_norm(options_.gradient_norm_clip, model_);
-    if (!std::isfinite(out.gradient_norm)) {
-      throw error("reward model step " + std::to_string(state_.step) +
-                  ": the gradient is not finite; nothing was changed");
-    }
-    optimizer_.step(out.learning_rate);
-    ++state_.step;
-    out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    notify::minibatch(out, callbacks...);
-    notify::step_end(out, callbacks...);
-    return out;
+    return step_of(batch, 0, callbacks...);
   }
 
   /// The steps that are left of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
   /// `restore`, from where the saved run was. Ends early when a callback requests it.
   template <class... Callbacks>
   std::vector<reward_model_statistics> fit(std::span<const preference_pair> data, Callbacks&&... callbacks) {
-    data_order order(data.size(), options_.batch_size, options_.seed, options_.shuffle);
-    std::vector<reward_model_statistics> history;
-    const std::uint64_t end = options_.epochs * order.steps_per_epoch();
-    while (state_.step < end) {
-      std::vector<preference_pair> batch;
-      for (const std::size_t i : order.batch(state_.step, ranks_.rank(), ranks_.size())) batch.push_back(data[i]);
-      epoch_ = state_.step / order.steps_per_epoch();
-      history.push_back(step(batch, callbacks...));
-      if (notify::stop(ranks_, callbacks...)) break;
-    }
-    return history;
+    return detail::fit_data(
+        data, options_, state_.step, ranks_,
+        [&](const std::vector<preference_pair>& batch, std::uint64_t epoch) {
+          return step_of(batch, epoch, callbacks...);
+        },
+        callbacks...);
   }
 
   /// Loss, accuracy and margin over `data` (this rank's part; the result is over all ranks), without a step. Models
@@ -148,6 +149,30 @@ class reward_model_trainer {
   void restore(const reward_model_state& saved) noexcept { state_ = saved; }
 
  private:
+  template <class... Callbacks>
+  reward_model_statistics step_of(std::span<const preference_pair> batch, std::uint64_t epoch,
+                                  Callbacks&... callbacks) {
+    static_assert((detail::require_callback<Callbacks, reward_model_statistics>() && ...));
+    const auto start = std::chrono::steady_clock::now();
+    notify::step_begin(state_.step, callbacks...);
+    model_.zero_gradients();
+    reward_model_statistics out = pass(batch, [&](std::span<const reward_query> queries, auto use) {
+      auto [scores, pullback] = model_.forward(queries);
+      const Eigen::ArrayXd d_scores = use(lift_output(scores, queries.size(), "reward model scores"));
+      pullback(std::span<const double>(d_scores.data(), queries.size()));
+    });
+    out.step = state_.step;
+    out.epoch = epoch;
+    out.learning_rate = rate_(state_.step);
+    out.gradient_norm = gradient_step("reward model step " + std::to_string(state_.step), model_, optimizer_,
+                                      out.learning_rate, options_.gradient_norm_clip, ranks_);
+    ++state_.step;
+    out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    notify::minibatch(out, callbacks...);
+    notify::step_end(out, callbacks...);
+    return out;
+  }
+
   // Runs over the micro-batches. `evaluate(queries, use)` hands the scores (preferred answers first, then the others)
   // to `use`, which counts them and returns their gradient.
   template <class Evaluate>
@@ -155,6 +180,10 @@ class reward_model_trainer {
     double pairs = static_cast<double>(batch.size());
     ranks_.all_reduce_sum(std::span<double>(&pairs, 1));
     require_argument(pairs > 0, "there are no preference pairs in the batch");
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      require_argument(batch[i].target >= 0 && batch[i].target <= 1,
+                       "the target of preference pair " + std::to_string(i) + " is not in [0, 1]");
+    }
     std::vector<std::size_t> lengths;
     for (const auto& pair : batch) {
       lengths.push_back(pair.preferred.prompt_tokens.size() + pair.preferred.response_tokens.size() +
@@ -166,16 +195,17 @@ class reward_model_trainer {
       for (const std::size_t i : indices) queries.push_back(batch[i].preferred);
       for (const std::size_t i : indices) queries.push_back(batch[i].other);
       const auto count = static_cast<Eigen::Index>(indices.size());
-      const double share = static_cast<double>(count) / pairs;
       evaluate(std::span<const reward_query>(queries), [&](const Eigen::ArrayXd& scores) {
         const Eigen::ArrayXd preferred = scores.head(count), other = scores.tail(count);
-        const auto loss = loss_.value_and_grad(preferred, other);
-        sums[0] += loss.value * share;
-        sums[1] += ((preferred > other).cast<double>() + 0.5 * (preferred == other).cast<double>()).sum() / pairs;
-        sums[2] += (preferred - other).sum() / pairs;
-        sums[3] += scores.sum() / (2 * pairs);
+        Eigen::ArrayXd targets(count);
+        for (Eigen::Index k = 0; k < count; ++k) targets(k) = batch[indices[static_cast<std::size_t>(k)]].target;
+        const token_weights<Eigen::ArrayXd> weights{Eigen::ArrayXd::Constant(count, 1 / pairs)};
         Eigen::ArrayXd d_scores(scores.size());
-        d_scores << loss.d_preferred * share, loss.d_other * share;
+        sums[0] += evaluate_loss(preferred, other, weights, targets, d_scores);
+        const Eigen::ArrayXd margins = (2 * targets - 1) * (preferred - other);
+        sums[1] += ((margins > 0).cast<double>() + 0.5 * (margins == 0).cast<double>()).sum() / pairs;
+        sums[2] += margins.sum() / pairs;
+        sums[3] += scores.sum() / (2 * pairs);
         return d_scores;
       });
     }
@@ -183,14 +213,29 @@ class reward_model_trainer {
     return {.loss = sums[0], .accuracy = sums[1], .margin = sums[2], .score = sums[3], .pairs = pairs};
   }
 
+  double evaluate_loss(const Eigen::ArrayXd& preferred, const Eigen::ArrayXd& other,
+                       const token_weights<Eigen::ArrayXd>& weights, const Eigen::ArrayXd& targets,
+                       Eigen::ArrayXd& d_scores) const {
+    const auto size = static_cast<std::size_t>(preferred.size());
+    if constexpr (std::same_as<Loss, bradley_terry_ties_loss>) {
+      const auto loss = loss_.value_and_grad(preferred, other, targets, weights);
+      d_scores << loss.d_first, loss.d_second;
+      return loss.value;
+    } else {
+      const auto loss = loss_.value_and_grad(preferred, other, weights, targets);
+      d_scores << lift_output(loss.d_preferred, size, "d_preferred of the pair loss"),
+          lift_output(loss.d_other, size, "d_other of the pair loss");
+      return static_cast<double>(loss.value);
+    }
+  }
+
   Model& model_;
   Optimizer& optimizer_;
   reward_model_options options_;
   learning_rate_schedule rate_;
-  bradley_terry_loss loss_;
+  Loss loss_;
   Communicator& ranks_;
   reward_model_state state_;
-  std::uint64_t epoch_ = 0;
 };
 
 }  // namespace coho

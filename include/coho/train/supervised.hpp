@@ -17,9 +17,9 @@
 #include <coho/require.hpp>
 #include <coho/rollout/minibatch.hpp>
 #include <coho/train/callbacks.hpp>
-#include <coho/train/data_order.hpp>
-#include <coho/train/gradient_clipping.hpp>
+#include <coho/train/gradient_step.hpp>
 #include <coho/train/learning_rate_schedule.hpp>
+#include <coho/train/loops.hpp>
 #include <coho/train/model_outputs.hpp>
 
 namespace coho {
@@ -78,62 +78,25 @@ class supervised_trainer {
         options_(std::move(options)),
         rate_(options_.learning_rate),
         ranks_(ranks) {
-    require_option(options_.batch_size > 0, "batch_size", options_.batch_size, "at least 1");
-    require_option(options_.epochs > 0, "epochs", options_.epochs, "at least 1");
-    require_option(std::isfinite(options_.gradient_norm_clip) && options_.gradient_norm_clip >= 0, "gradient_norm_clip",
-                   options_.gradient_norm_clip, "finite and at least 0");
+    detail::validate_fit_options(options_);
   }
 
   /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).
   template <class... Callbacks>
   supervised_statistics step(std::span<const supervised_example> batch, Callbacks&&... callbacks) {
-    static_assert((detail::require_callback<Callbacks, supervised_statistics>() && ...));
-    const auto start = std::chrono::steady_clock::now();
-    notify::step_begin(state_.step, callbacks...);
-    supervised_statistics out{.step = state_.step, .learning_rate = rate_(state_.step)};
-    out.epoch = epoch_;
-    out.weight = total_weight(batch);
-    require_argument(out.weight > 0, "a supervised batch has no response token with a weight above 0");
-
-    model_.zero_gradients();
-    for (const auto& part : parts(batch)) {
-      auto [output, pullback] = model_.forward(part.tokens);
-      const Eigen::ArrayXd log_probs = lift_output(output.log_probs, part.tokens.responses.total(), "log_probs");
-      const auto loss = nll_loss{}.value_and_grad(log_probs, token_weights<Eigen::ArrayXd>{part.weights / out.weight});
-      pullback(policy_gradient{.log_probs = {loss.d_log_probs.data(), part.tokens.responses.total()}});
-      out.loss += loss.value;
-      out.tokens += part.tokens.responses.total();
-    }
-    ranks_.all_reduce_sum(std::span<double>(&out.loss, 1));
-    all_reduce_gradients(ranks_, model_);
-    out.gradient_norm = clip_gradient_norm(options_.gradient_norm_clip, model_);
-    if (!std::isfinite(out.gradient_norm)) {
-      throw error("supervised step " + std::to_string(state_.step) +
-                  ": the gradient is not finite; nothing was changed");
-    }
-    optimizer_.step(out.learning_rate);
-    ++state_.step;
-    out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    notify::minibatch(out, callbacks...);
-    notify::step_end(out, callbacks...);
-    return out;
+    return step_of(batch, 0, callbacks...);
   }
 
   /// The steps that are left of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
   /// `restore`, from where the saved run was. Ends early when a callback requests it.
   template <class... Callbacks>
   std::vector<supervised_statistics> fit(std::span<const supervised_example> data, Callbacks&&... callbacks) {
-    data_order order(data.size(), options_.batch_size, options_.seed, options_.shuffle);
-    std::vector<supervised_statistics> history;
-    const std::uint64_t end = options_.epochs * order.steps_per_epoch();
-    while (state_.step < end) {
-      std::vector<supervised_example> batch;
-      for (const std::size_t i : order.batch(state_.step, ranks_.rank(), ranks_.size())) batch.push_back(data[i]);
-      epoch_ = state_.step / order.steps_per_epoch();
-      history.push_back(step(batch, callbacks...));
-      if (notify::stop(ranks_, callbacks...)) break;
-    }
-    return history;
+    return detail::fit_data(
+        data, options_, state_.step, ranks_,
+        [&](const std::vector<supervised_example>& batch, std::uint64_t epoch) {
+          return step_of(batch, epoch, callbacks...);
+        },
+        callbacks...);
   }
 
   /// The loss over `data` (this rank's part), without a step. Nats a weighted token, over all ranks.
@@ -154,6 +117,36 @@ class supervised_trainer {
   void restore(const supervised_state& saved) noexcept { state_ = saved; }
 
  private:
+  template <class... Callbacks>
+  supervised_statistics step_of(std::span<const supervised_example> batch, std::uint64_t epoch,
+                                Callbacks&... callbacks) {
+    static_assert((detail::require_callback<Callbacks, supervised_statistics>() && ...));
+    const auto start = std::chrono::steady_clock::now();
+    notify::step_begin(state_.step, callbacks...);
+    supervised_statistics out{.step = state_.step, .learning_rate = rate_(state_.step)};
+    out.epoch = epoch;
+    out.weight = total_weight(batch);
+    require_argument(out.weight > 0, "a supervised batch has no response token with a weight above 0");
+
+    model_.zero_gradients();
+    for (const auto& part : parts(batch)) {
+      auto [output, pullback] = model_.forward(part.tokens);
+      const Eigen::ArrayXd log_probs = lift_output(output.log_probs, part.tokens.responses.total(), "log_probs");
+      const auto loss = nll_loss{}.value_and_grad(log_probs, token_weights<Eigen::ArrayXd>{part.weights / out.weight});
+      pullback(policy_gradient{.log_probs = {loss.d_log_probs.data(), part.tokens.responses.total()}});
+      out.loss += loss.value;
+      out.tokens += part.tokens.responses.total();
+    }
+    ranks_.all_reduce_sum(std::span<double>(&out.loss, 1));
+    out.gradient_norm = gradient_step("supervised step " + std::to_string(state_.step), model_, optimizer_,
+                                      out.learning_rate, options_.gradient_norm_clip, ranks_);
+    ++state_.step;
+    out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    notify::minibatch(out, callbacks...);
+    notify::step_end(out, callbacks...);
+    return out;
+  }
+
   struct part_batch {
     token_batch tokens;
     Eigen::ArrayXd weights;
@@ -202,7 +195,6 @@ class supervised_trainer {
   learning_rate_schedule rate_;
   Communicator& ranks_;
   supervised_state state_;
-  std::uint64_t epoch_ = 0;
 };
 
 }  // namespace coho

@@ -1,0 +1,128 @@
+#pragma once
+
+#include <cmath>
+#include <coho/advantage/whiten.hpp>
+#include <coho/concepts.hpp>
+#include <coho/eigen/as_array.hpp>
+#include <coho/error.hpp>
+#include <coho/math.hpp>
+#include <coho/reduce.hpp>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <utility>
+
+namespace coho {
+
+/// What the difference from the group's mean is divided by.
+enum class group_scale {
+  group_deviation,  ///< the group's own deviation + ε (GRPO, Shao et al. 2024)
+  none,  ///< 1: prompts that are nearly always solved, or hardly ever, gain no weight (Dr. GRPO, Liu et al. 2025)
+  batch_deviation,  ///< the deviation of all rewards of the batch, over all ranks, + ε
+};
+
+struct group_relative_options {
+  group_scale scale = group_scale::group_deviation;
+  coho::deviation deviation = deviation::bessel;  ///< TRL, verl, OpenRLHF and NeMo-RL divide by n − 1
+  double epsilon = 1e-4;  ///< added to the deviation; > 0. TRL 1e-4, verl and NeMo-RL 1e-6, OpenRLHF 1e-9
+};
+
+namespace detail {
+
+inline void check_groups(std::span<const std::size_t> offsets, std::size_t rewards, const char* who) {
+  require_argument(!offsets.empty() && offsets.front() == 0,
+                   std::string(who) + ": group offsets must start with 0, with one entry more than there are groups");
+  for (std::size_t g = 1; g < offsets.size(); ++g) {
+    require_argument(offsets[g - 1] <= offsets[g],
+                     std::string(who) + ": group offsets decrease at entry " + std::to_string(g));
+  }
+  require_argument(offsets.back() == rewards, std::string(who) + ": group offsets end at " +
+                                                  std::to_string(offsets.back()) + ", but there are " +
+                                                  std::to_string(rewards) + " rewards");
+}
+
+inline void require_finite_group(bool finite, std::size_t group, const char* who) {
+  if (!finite) {
+    throw argument_error(std::string(who) + ": the rewards of group " + std::to_string(group) +
+                         ", or their deviation, are not finite");
+  }
+}
+
+/// Of one group: out_i = r_i − mean. Differences from the first reward are what is averaged, so that equal rewards give
+/// exactly 0, whatever they are.
+template <class Rewards>
+void subtract_mean(const Rewards& rewards, std::size_t begin, std::size_t end, double* out) {
+  if (begin == end) return;
+  const double first = static_cast<double>(rewards[begin]);
+  double shift = 0;
+  for (std::size_t i = begin; i < end; ++i) {
+    out[i] = static_cast<double>(rewards[i]) - first;
+    shift += out[i];
+  }
+  shift /= static_cast<double>(end - begin);
+  for (std::size_t i = begin; i < end; ++i) out[i] -= shift;
+}
+
+}  // namespace detail
+
+struct group_relative_fn {
+  /// The advantage of each response over the others to the same prompt (Shao et al. 2024, DeepSeekMath, §4.1.2; without
+  /// the division Liu et al. 2025, "Understanding R1-Zero-Like Training", §3.2):
+  ///
+  ///     A_i = (r_i − mean of the group) / (deviation + ε)
+  ///
+  /// `rewards`: one a response (array, range or tensor). `groups`: group g is the responses [groups[g], groups[g + 1]);
+  /// sizes may differ. Returns one advantage a response, an Eigen array of the rewards' number type (a tensor for a
+  /// tensor, detached); `sequence_spread` gives them to tokens. A group whose rewards are equal, or that holds one
+  /// response, has advantages of exactly 0. The mean holds r_i itself: without scaling, the expected gradient is (G −
+  /// 1)/G times that of `leave_one_out`, for groups of G. With batch_deviation all ranks must call together. Throws
+  /// option_error (epsilon), argument_error (offsets that do not fit; rewards that are not finite).
+  ///
+  ///     std::vector<double> rewards{1, 2, 3, 5, 5, 5};
+  ///     std::vector<std::size_t> groups{0, 3, 6};
+  ///     auto advantages = coho::group_relative(rewards, groups);  // ≈ −1 0 1 0 0 0
+  ///     auto unscaled = coho::group_relative(rewards, groups, {.scale = coho::group_scale::none});  // −1 0 1 0 0 0
+  template <class Rewards, communicator Communicator = const local_communicator>
+  auto operator()(const Rewards& rewards, std::span<const std::size_t> groups,
+                  const group_relative_options& options = {}, Communicator&& ranks = local_communicator{}) const {
+    if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
+    const auto& local = detail::on_host(rewards);
+    const auto elements = detail::host_elements(local);
+    return detail::back_to(run<detail::host_number_t<decltype(local)>>(elements, groups, options, ranks), rewards);
+  }
+
+ private:
+  template <class Number, class R, class Communicator>
+  static detail::array_of<Number> run(const R& rewards, std::span<const std::size_t> groups,
+                                      const group_relative_options& options, Communicator& ranks) {
+    require_option(std::isfinite(options.epsilon) && options.epsilon > 0, "epsilon", options.epsilon,
+                   "finite and greater than 0");
+    detail::check_groups(groups, rewards.size(), "group_relative");
+    double factor = 1;
+    if (options.scale == group_scale::batch_deviation) {
+      const moments all = detail::global_moments(rewards, detail::all_real{rewards.size()}, options.deviation, ranks);
+      // Found by all ranks alike, so that none is left waiting.
+      require_argument(std::isfinite(all.mean) && std::isfinite(all.deviation),
+                       "group_relative: the mean or deviation of the batch is not finite");
+      factor = 1 / (all.deviation + options.epsilon);
+    }
+
+    Eigen::ArrayXd centred(static_cast<Eigen::Index>(rewards.size()));
+    for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
+      const std::size_t begin = groups[g], count = groups[g + 1] - begin;
+      detail::subtract_mean(rewards, begin, groups[g + 1], centred.data());
+      auto group = centred.segment(static_cast<Eigen::Index>(begin), static_cast<Eigen::Index>(count));
+      const double squares = group.square().sum();
+      detail::require_finite_group(std::isfinite(squares), g, "group_relative");
+      if (options.scale == group_scale::group_deviation) {
+        const double n = static_cast<double>(count), divisor = options.deviation == deviation::bessel ? n - 1 : n;
+        factor = 1 / ((divisor > 0 ? std::sqrt(squares / divisor) : 0.0) + options.epsilon);
+      }
+      group *= factor;
+    }
+    return centred.cast<Number>();
+  }
+};
+inline constexpr group_relative_fn group_relative{};
+
+}  // namespace coho

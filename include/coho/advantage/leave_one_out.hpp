@@ -1,0 +1,119 @@
+#pragma once
+
+#include <cmath>
+#include <coho/advantage/group_relative.hpp>
+#include <coho/advantage/whiten.hpp>
+#include <coho/eigen/as_array.hpp>
+#include <coho/error.hpp>
+#include <coho/math.hpp>
+#include <coho/reduce.hpp>
+#include <cstddef>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace coho {
+
+struct leave_one_out_options {
+  bool scale = false;                             ///< divide by the deviation of the others + ε, where it is not 0
+  coho::deviation deviation = deviation::bessel;  ///< of the others: divide squares by their number less 1, or by it
+  double epsilon = 1e-6;                          ///< added to the deviation; > 0
+};
+
+template <class Array>
+struct leave_one_out_result {
+  Array advantages;  ///< one a response
+  Array baselines;   ///< mean reward of the other responses; of a response alone in its group, its own
+  Array deviations;  ///< deviation of the rewards of the others; without `scale`, empty
+};
+
+struct leave_one_out_fn {
+  /// REINFORCE with a leave-one-out baseline, RLOO (Kool et al. 2019, "Buy 4 REINFORCE Samples, Get a Baseline for
+  /// Free!"; Ahmadian et al. 2024, "Back to Basics", arXiv 2402.14740):
+  ///
+  ///     A_i = r_i − b_i,   b_i = mean of the rewards of the other responses to the same prompt
+  ///
+  /// b_i does not depend on response i, so the expected gradient is the true one. With `scale`, A_i is divided by the
+  /// deviation of those same rewards + ε; where that is 0 (always, with Bessel's correction, in groups of two) it is
+  /// left as it is.
+  ///
+  /// `rewards`: one a response (array, range or tensor). `groups`: group g is the responses [groups[g], groups[g + 1]);
+  /// sizes may differ. A response alone in its group has advantage 0. Returns Eigen arrays of the rewards' number type
+  /// (tensors for tensors, detached); `sequence_spread` gives advantages to tokens. Throws option_error (epsilon),
+  /// argument_error (offsets that do not fit; rewards that are not finite).
+  ///
+  ///     std::vector<double> rewards{1, 2, 3};
+  ///     std::vector<std::size_t> groups{0, 3};
+  ///     auto [advantages, baselines, deviations] = coho::leave_one_out(rewards, groups);  // baselines 2.5 2 1.5
+  template <class Rewards>
+  auto operator()(const Rewards& rewards, std::span<const std::size_t> groups,
+                  const leave_one_out_options& options = {}) const {
+    if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
+    const auto& local = detail::on_host(rewards);
+    const auto elements = detail::host_elements(local);
+    auto result = run<detail::host_number_t<decltype(local)>>(elements, groups, options);
+    auto advantages = detail::back_to(std::move(result.advantages), rewards);
+    auto baselines = detail::back_to(std::move(result.baselines), rewards);
+    auto deviations = detail::back_to(std::move(result.deviations), rewards);
+    return leave_one_out_result<decltype(advantages)>{std::move(advantages), std::move(baselines),
+                                                      std::move(deviations)};
+  }
+
+ private:
+  template <class Number, class R>
+  static leave_one_out_result<detail::array_of<Number>> run(const R& rewards, std::span<const std::size_t> groups,
+                                                            const leave_one_out_options& options) {
+    require_option(std::isfinite(options.epsilon) && options.epsilon > 0, "epsilon", options.epsilon,
+                   "finite and greater than 0");
+    detail::check_groups(groups, rewards.size(), "leave_one_out");
+    const auto size = static_cast<Eigen::Index>(rewards.size());
+    Eigen::ArrayXd advantages(size), baselines(size), deviations(options.scale ? size : 0);
+    for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
+      const std::size_t begin = groups[g], end = groups[g + 1];
+      detail::subtract_mean(rewards, begin, end, advantages.data());
+      // r_i less the mean of the others is the difference from the whole mean, times n / (n − 1).
+      const double n = static_cast<double>(end - begin), factor = n > 1 ? n / (n - 1) : 1;
+      double defect = 0;
+      for (std::size_t i = begin; i < end; ++i) {
+        const auto at = static_cast<Eigen::Index>(i);
+        advantages[at] *= factor;
+        baselines[at] = static_cast<double>(rewards[i]) - advantages[at];
+        defect += baselines[at] - baselines[at];
+      }
+      detail::require_finite_group(defect == 0, g, "leave_one_out");
+      if (!options.scale) continue;
+      deviations_of_others(rewards, begin, end, options.deviation, deviations.data());
+      for (std::size_t i = begin; i < end; ++i) {
+        const auto at = static_cast<Eigen::Index>(i);
+        detail::require_finite_group(std::isfinite(deviations[at]), g, "leave_one_out");
+        if (deviations[at] > 0) advantages[at] /= deviations[at] + options.epsilon;
+      }
+    }
+    return {advantages.cast<Number>(), baselines.cast<Number>(), deviations.cast<Number>()};
+  }
+
+  // Those before i and those after it, merged. To take r_i out of the sum of all squares would cancel: deviations that
+  // are 0 would come out as noise, to be divided by.
+  template <class R>
+  static void deviations_of_others(const R& rewards, std::size_t begin, std::size_t end, deviation kind, double* out) {
+    const auto one = [&](std::size_t i) {
+      return detail::moment_sums{.count = 1, .mean = static_cast<double>(rewards[i])};
+    };
+    std::vector<detail::moment_sums> after(end - begin + 1);
+    for (std::size_t i = end; i-- > begin;) {
+      after[i - begin] = after[i - begin + 1];
+      after[i - begin].merge(one(i));
+    }
+    detail::moment_sums before;
+    for (std::size_t i = begin; i < end; ++i) {
+      detail::moment_sums others = before;
+      others.merge(after[i - begin + 1]);
+      const double divisor = kind == deviation::population ? others.count : others.count - 1;
+      out[i] = divisor > 0 ? std::sqrt(others.squares / divisor) : 0.0;
+      before.merge(one(i));
+    }
+  }
+};
+inline constexpr leave_one_out_fn leave_one_out{};
+
+}  // namespace coho

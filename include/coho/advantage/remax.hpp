@@ -1,0 +1,87 @@
+#pragma once
+
+#include <coho/advantage/group_relative.hpp>
+#include <coho/eigen/as_array.hpp>
+#include <coho/error.hpp>
+#include <coho/math.hpp>
+#include <coho/reduce.hpp>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <utility>
+
+namespace coho {
+
+struct remax_fn {
+  /// ReMax (Li et al. 2023, "ReMax", arXiv 2310.10505): the reward of the greedy response to the same prompt
+  /// (temperature 0, same policy) is the baseline. It does not depend on what was sampled, so the expected gradient is
+  /// the true one.
+  ///
+  ///     A_i = r_i − r(x, greedy response to x)
+  ///
+  /// `rewards`: one a response; `greedy_rewards`: one a response too, or with `groups` one a prompt, group g being the
+  /// responses [groups[g], groups[g + 1]). Arrays, ranges or tensors, or two numbers. Returns one advantage a response,
+  /// an Eigen array of the rewards' number type (a tensor for a tensor, detached); `sequence_spread` gives them to
+  /// tokens. With a KL penalty in token rewards: `return_to_go` of those, less the greedy rewards spread over tokens.
+  /// Throws argument_error (lengths, offsets; an advantage that is not finite).
+  ///
+  ///     std::vector<double> rewards{1, 0, 1}, greedy_rewards{1, 0.5};
+  ///     std::vector<std::size_t> groups{0, 2, 3};
+  ///     auto advantages = coho::remax(rewards, greedy_rewards, groups);  // 0 −1 0.5
+  template <class Rewards, class Greedy>
+  auto operator()(const Rewards& rewards, const Greedy& greedy_rewards) const {
+    static_assert(detail::array_check<Rewards, Greedy>::passed);
+    if constexpr (detail::floating_scalar<Rewards>) {
+      const double advantage = static_cast<double>(rewards) - static_cast<double>(greedy_rewards);
+      check(advantage, 0);
+      return advantage;
+    } else {
+      const auto& greedy_local = detail::on_host(greedy_rewards);
+      const auto greedy = detail::host_elements(greedy_local);
+      return run(rewards, [&](std::size_t size) {
+        detail::check_lengths(size, greedy.size(), "remax", "greedy_rewards");
+        return [&greedy](std::size_t i) { return static_cast<double>(greedy[i]); };
+      });
+    }
+  }
+  template <class Rewards, class Greedy>
+  auto operator()(const Rewards& rewards, const Greedy& greedy_rewards, std::span<const std::size_t> groups) const {
+    static_assert(detail::array_check<Rewards, Greedy>::passed);
+    const auto& greedy_local = detail::on_host(greedy_rewards);
+    const auto greedy = detail::host_elements(greedy_local);
+    return run(rewards, [&](std::size_t size) {
+      detail::check_groups(groups, size, "remax");
+      detail::check_lengths(groups.size() - 1, greedy.size(), "remax", "greedy_rewards");
+      return [&greedy, groups, g = std::size_t{0}](std::size_t i) mutable {
+        while (groups[g + 1] <= i) ++g;
+        return static_cast<double>(greedy[g]);
+      };
+    });
+  }
+
+ private:
+  static void check(double advantage, std::size_t i) {
+    if (!(advantage - advantage == 0)) {
+      throw argument_error("remax: the advantage of response " + std::to_string(i) + " is not finite");
+    }
+  }
+
+  // `make_baseline(n)` checks and gives a function from a response's number, asked in ascending order, to its baseline.
+  template <class Rewards, class MakeBaseline>
+  static auto run(const Rewards& rewards, MakeBaseline make_baseline) {
+    const auto& local = detail::on_host(rewards);
+    const auto elements = detail::host_elements(local);
+    using number = detail::host_number_t<decltype(local)>;
+    auto baseline = make_baseline(elements.size());
+    detail::array_of<number> out(static_cast<Eigen::Index>(elements.size()));
+    for (std::size_t i = 0; i < elements.size(); ++i) {
+      const double advantage = static_cast<double>(elements[i]) - baseline(i);
+      check(advantage, i);
+      out.data()[i] = static_cast<number>(advantage);
+    }
+    return detail::back_to(std::move(out), rewards);
+  }
+};
+inline constexpr remax_fn remax{};
+
+}  // namespace coho

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <coho/eigen/as_array.hpp>
+#include <coho/error.hpp>
+#include <coho/math.hpp>
+#include <coho/reduce.hpp>
+#include <cstddef>
+#include <span>
+#include <type_traits>
+#include <utility>
+
+namespace coho {
+
+struct return_to_go_options {
+  double gamma = 1;  ///< discount per token, in [0, 1]
+};
+
+namespace detail {
+
+// Discounted sums; NaN is left to the caller, who learns of it by a `defect` that is not 0.
+template <class Number>
+struct discounted_sums {
+  array_of<Number> values;
+  double defect = 0;
+
+  template <class R, class Mask>
+  discounted_sums(const R& rewards, const Mask& mask, std::span<const std::size_t> offsets, double gamma,
+                  const char* who)
+      : values(static_cast<Eigen::Index>(rewards.size())) {
+    require_option(gamma >= 0 && gamma <= 1, "gamma", gamma, "in [0, 1]");
+    check_lengths(rewards.size(), mask.size(), who, "mask");
+    check_offsets(offsets, rewards.size(), who);
+    Number* const out = values.data();
+    for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+      double next = 0;
+      for (std::size_t t = offsets[i + 1]; t-- > offsets[i];) {
+        if (mask[t] == 0) {
+          out[t] = 0;
+          continue;
+        }
+        next = static_cast<double>(rewards[t]) + gamma * next;
+        defect += next - next;
+        out[t] = static_cast<Number>(next);
+      }
+    }
+  }
+};
+
+}  // namespace detail
+
+struct return_to_go_fn {
+  /// Discounted rewards to come (Williams 1992, REINFORCE; Sutton & Barto 2018, eq. 3.9) over N packed sequences:
+  ///
+  ///     G_t = r_t + γ·G_{t+1},   0 after the last token of each sequence
+  ///
+  /// It is `gae` without values and with λ = 1: the advantage of algorithms that have no value model. `rewards`: one a
+  /// token (array, range or tensor). `offsets`: N + 1 entries. `mask` (optional): 0 marks tokens that are not part of
+  /// the response, tool output in the middle for instance. They are skipped as if they were not there: not read, not
+  /// discounted over, and their result is 0. So with γ = 0.5 the rewards 0 0 · · 2 give 0.5 1 0 0 2: two dots cost no
+  /// discount. Returns an Eigen array of the rewards' number type (a tensor for a tensor, detached). Throws
+  /// option_error (gamma), argument_error (lengths, offsets, a result that is not finite).
+  ///
+  ///     std::vector<double> rewards{0, 0, 1};
+  ///     std::vector<std::size_t> offsets{0, 3};
+  ///     auto returns = coho::return_to_go(rewards, offsets, {.gamma = 0.5});  // 0.25 0.5 1
+  template <class Rewards>
+  auto operator()(const Rewards& rewards, std::span<const std::size_t> offsets,
+                  const return_to_go_options& options = {}) const {
+    return with_mask(rewards, nullptr, offsets, options);
+  }
+  template <class Rewards, class Mask>
+  auto operator()(const Rewards& rewards, const Mask& mask, std::span<const std::size_t> offsets,
+                  const return_to_go_options& options = {}) const {
+    if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
+    return with_mask(rewards, &mask, offsets, options);
+  }
+
+ private:
+  template <class Rewards, class Mask>
+  static auto with_mask(const Rewards& rewards, Mask mask, std::span<const std::size_t> offsets,
+                        const return_to_go_options& options) {
+    if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
+    const auto& rewards_local = detail::on_host(rewards);
+    const auto r = detail::host_elements(rewards_local);
+    using sums = detail::discounted_sums<detail::host_number_t<decltype(rewards_local)>>;
+    auto result = [&] {
+      if constexpr (std::is_null_pointer_v<Mask>) {
+        return sums(r, detail::all_real{r.size()}, offsets, options.gamma, "return_to_go");
+      } else {
+        const auto& mask_local = detail::on_host(*mask);
+        return sums(r, detail::host_elements(mask_local), offsets, options.gamma, "return_to_go");
+      }
+    }();
+    require_argument(result.defect == 0, "return_to_go: a result is not finite; a real token holds NaN or infinity");
+    return detail::back_to(std::move(result.values), rewards);
+  }
+};
+inline constexpr return_to_go_fn return_to_go{};
+
+}  // namespace coho

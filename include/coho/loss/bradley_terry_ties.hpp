@@ -1,0 +1,172 @@
+#pragma once
+
+#include <cmath>
+#include <coho/error.hpp>
+#include <coho/loss/dpo.hpp>
+#include <coho/loss/elementwise_loss.hpp>
+#include <coho/math.hpp>
+#include <coho/reduce.hpp>
+#include <concepts>
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+namespace coho {
+
+/// Models of a comparison that may end in a tie, with d = r − s the difference of the two scores:
+enum class tie_form {
+  rao_kupper,  ///< P(win) = σ(d − ln θ), P(loss) = σ(−d − ln θ): differences below a threshold are not seen (1967)
+  davidson,    ///< P(win) : P(tie) : P(loss) = e^(d/2) : ν : e^(−d/2): a tie is as likely as the geometric mean (1970)
+};
+
+/// At the defaults all three outcomes are equally likely for equal scores.
+struct bradley_terry_ties_options {
+  tie_form form = tie_form::rao_kupper;
+  double theta = 2;  ///< θ of Rao and Kupper; at least 1; 1: there are no ties
+  double nu = 1;     ///< ν of Davidson; at least 0; 0: there are no ties
+};
+
+struct tie_probabilities {
+  double win;   ///< the first response is preferred
+  double tie;   ///< neither is
+  double loss;  ///< the second response is preferred
+};
+
+template <class Value, class Array>
+struct bradley_terry_ties_result {
+  Value value;     ///< the loss
+  Array d_first;   ///< its gradient with respect to the scores of the first responses
+  Array d_second;  ///< … and of the second responses
+  Value accuracy;  ///< share of pairs that the scores order as the outcome does; ties and equal scores count one half
+};
+
+/// The preference loss of reward models over pairs that may be tied (Rao and Kupper 1967, §2; Davidson 1970, §2):
+///
+///     L = −Σ_i w_i·log P(outcome_i | d_i),   d_i = r_i − s_i
+///     Rao–Kupper: P(tie) = (θ² − 1)·σ(d − ln θ)·σ(−d − ln θ);   Davidson: P(tie) = ν / (e^(d/2) + ν + e^(−d/2))
+///
+/// `first_scores` r, `second_scores` s: one a pair. `outcomes` t: 1 where the first response is preferred, 0.5 for a
+/// tie, 0 where the second is; between two of these, the mixture of both losses (t = 0.75: half of each). Arrays,
+/// ranges, tensors, or numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair out.
+/// Without ties (θ = 1, ν = 0) it is `bradley_terry_loss`, and a tie has an infinite loss. `operator()` returns double,
+/// or a 0-d tensor that is differentiable; `value_and_grad` a `bradley_terry_ties_result`; `probabilities` those of one
+/// pair. Throws option_error at construction; argument_error when lengths differ, the loss is not finite, an outcome is
+/// outside [0, 1], or is a tie where there are none (numbers and host arrays; on tensors such a tie gives infinity).
+///
+///     coho::bradley_terry_ties_loss loss{{.form = coho::tie_form::davidson, .nu = 0.5}};
+///     auto result = loss.value_and_grad(first_scores, second_scores, outcomes);
+///     double tie = loss.probabilities(0.0, 0.0).tie;  // 0.2
+class bradley_terry_ties_loss {
+ public:
+  explicit bradley_terry_ties_loss(const bradley_terry_ties_options& options = {}) : options_(options) {
+    require_option(std::isfinite(options.theta) && options.theta >= 1, "theta", options.theta, "finite and at least 1");
+    require_option(std::isfinite(options.nu) && options.nu >= 0, "nu", options.nu, "finite and at least 0");
+    threshold_ = std::log(options.theta);
+    // −ln(θ² − 1), or −ln ν.
+    tie_cost_ = options.form == tie_form::davidson ? -std::log(options.nu)
+                                                   : -(std::log(options.theta - 1) + std::log1p(options.theta));
+  }
+  const bradley_terry_ties_options& options() const noexcept { return options_; }
+
+  /// Of the three outcomes of one pair; they sum to 1.
+  tie_probabilities probabilities(double first_score, double second_score) const {
+    const auto [win, tie, loss] = costs(first_score - second_score);
+    return {std::exp(-win), std::exp(-tie), std::exp(-loss)};
+  }
+
+  template <class First, class Second, class Outcomes>
+  auto operator()(const First& first_scores, const Second& second_scores, const Outcomes& outcomes) const {
+    return frame.value(*this, first_scores, second_scores, outcomes);
+  }
+  template <class First, class Second, class Outcomes, class Weights>
+  auto operator()(const First& first_scores, const Second& second_scores, const Outcomes& outcomes,
+                  const token_weights<Weights>& weights) const {
+    return frame.weighted_value(*this, weights, first_scores, second_scores, outcomes);
+  }
+
+  template <class First, class Second, class Outcomes>
+  auto value_and_grad(const First& first_scores, const Second& second_scores, const Outcomes& outcomes) const {
+    return named(frame.value_and_grad(*this, first_scores, second_scores, outcomes));
+  }
+  template <class First, class Second, class Outcomes, class Weights>
+  auto value_and_grad(const First& first_scores, const Second& second_scores, const Outcomes& outcomes,
+                      const token_weights<Weights>& weights) const {
+    return named(frame.weighted_value_and_grad(*this, weights, first_scores, second_scores, outcomes));
+  }
+
+ private:
+  template <std::size_t, std::size_t>
+  friend class detail::elementwise;
+  static constexpr detail::elementwise<2, 3> frame{"bradley_terry_ties_loss",
+                                                   {"first_scores", "second_scores", "outcomes"}};
+
+  template <class T>
+  struct of_outcomes {
+    T win, tie, loss;
+  };
+
+  // −log of the three probabilities.
+  template <class T>
+  of_outcomes<T> costs(const T& d) const {
+    using std::abs, std::exp, std::log1p;
+    if (options_.form == tie_form::rao_kupper) {
+      const T win = coho::softplus(T(threshold_ - d)), loss = coho::softplus(T(threshold_ + d));
+      return {win, T(win + loss + tie_cost_), loss};
+    }
+    // log(e^(d/2) + ν + e^(−d/2)) is |d|/2 and this.
+    const T half = 0.5 * abs(d), rest = log1p(exp(-2.0 * half) + options_.nu * exp(-half));
+    return {T(half - 0.5 * d + rest), T(half + tie_cost_ + rest), T(half + 0.5 * d + rest)};
+  }
+
+  // Their derivatives with respect to d; nothing cancels where they are small.
+  template <class T>
+  of_outcomes<T> slopes(const T& d) const {
+    using std::abs, std::exp;
+    if (options_.form == tie_form::rao_kupper) {
+      const T down = coho::sigmoid(T(threshold_ - d)), up = coho::sigmoid(T(threshold_ + d));
+      return {T(-down), T(up - down), up};
+    }
+    const T half = 0.5 * abs(d), one = 0.0 * d + 1.0;
+    const T minor = exp(-2.0 * half), tie = options_.nu * exp(-half), total = 1.0 + minor + tie;
+    const T up = (coho::where(d > 0, one, minor) + 0.5 * tie) / total;
+    const T down = (coho::where(d > 0, minor, one) + 0.5 * tie) / total;
+    return {T(-down), T(0.5 * (up - down)), up};
+  }
+
+  template <bool Gradient, class T>
+  detail::element_terms<T, 2, 1> element(const T& first, const T& second, const T& outcome) const {
+    const T d = first - second, lean = 2.0 * outcome - 1.0, zero = 0.0 * lean;
+    const T wins = coho::max(lean, zero), losses = coho::max(T(-lean), zero), ties = 1.0 - wins - losses;
+    if constexpr (std::floating_point<T>) {
+      if (outcome < 0 || outcome > 1) {
+        throw argument_error("bradley_terry_ties_loss: an outcome is outside [0, 1]");
+      }
+      if (ties > 0 && std::isinf(tie_cost_)) {
+        throw argument_error("bradley_terry_ties_loss: an outcome is a tie, but the options rule ties out");
+      }
+    }
+    const auto cost = costs(d);
+    detail::element_terms<T, 2, 1> out;
+    // Where ties are ruled out their cost is infinite, and 0 times that is not 0.
+    out.value = wins * cost.win + losses * cost.loss + coho::where(ties > 0, T(ties * cost.tie), T(0.0 * d));
+    if constexpr (Gradient) {
+      const auto slope = slopes(d);
+      const T total = wins * slope.win + losses * slope.loss + ties * slope.tie;
+      out.slopes = {total, T(-total)};
+      out.measures = {detail::above_zero(T(d * lean))};
+    }
+    return out;
+  }
+
+  template <class Result>
+  static auto named(Result result) {
+    auto& [d_first, d_second] = result.gradients;
+    return bradley_terry_ties_result<decltype(result.value), std::remove_cvref_t<decltype(d_first)>>{
+        result.value, std::move(d_first), std::move(d_second), result.measures[0]};
+  }
+
+  bradley_terry_ties_options options_;
+  double threshold_, tie_cost_;
+};
+
+}  // namespace coho

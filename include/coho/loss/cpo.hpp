@@ -1,0 +1,107 @@
+#pragma once
+
+#include <cmath>
+#include <coho/error.hpp>
+#include <coho/loss/dpo.hpp>
+#include <coho/loss/elementwise_loss.hpp>
+#include <coho/math.hpp>
+#include <coho/reduce.hpp>
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+namespace coho {
+
+struct cpo_options {
+  double beta = 0.1;  ///< scale of the implicit reward; > 0
+  dpo_form form = dpo_form::sigmoid;
+  double label_smoothing = 0;  ///< ε of the forms conservative and robust, in [0, 0.5); 0 for the other forms
+  double nll_coefficient = 1;  ///< weight of the preferred responses' negative log-likelihood; at least 0
+};
+
+template <class Value, class Array>
+struct cpo_result {
+  Value value;        ///< the loss
+  Array d_preferred;  ///< its gradient with respect to the log-probs of the preferred responses
+  Array d_other;      ///< … and of the other responses
+  Value accuracy;     ///< share of pairs whose preferred response has the larger log-prob; ties count one half
+  Value margin;       ///< mean of z
+};
+
+/// Contrastive preference optimisation (Xu et al. 2024, §3): DPO with a uniform reference, which then needs no
+/// memory, kept near the preferred responses by their negative log-likelihood:
+///
+///     z_i = β·(log π(y_w) − log π(y_l)),   L = Σ_i w_i·(f(z_i) − nll_coefficient·log π(y_w)/n_i),   f as in `dpo_form`
+///
+/// `preferred`, `other`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one a pair.
+/// `preferred_lengths` n: the tokens of the preferred responses, which make the second term a mean a token, as in TRL
+/// (where nll_coefficient is called cpo_alpha); the number 1.0 gives the paper's sum. Lengths below 1 count as 1: an
+/// empty response adds 0. Arrays, ranges, tensors, or numbers for one pair. For the form ipo TRL compares
+/// length-averaged log-probs: give those, and 1.0. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair
+/// out. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a `cpo_result`. Throws
+/// option_error at construction; argument_error when lengths differ or the loss is not finite (host arrays).
+///
+///     coho::cpo_loss loss{{.beta = 0.1, .nll_coefficient = 1}};
+///     auto result = loss.value_and_grad(preferred, other, preferred_lengths);
+///     double equal = loss(-6.0, -6.0, 3.0);  // ln 2 + 2
+class cpo_loss {
+ public:
+  explicit cpo_loss(const cpo_options& options = {}) : options_(options) {
+    require_option(std::isfinite(options.beta) && options.beta > 0, "beta", options.beta, "finite and greater than 0");
+    detail::require_label_smoothing(options.form, options.label_smoothing);
+    require_option(std::isfinite(options.nll_coefficient) && options.nll_coefficient >= 0, "nll_coefficient",
+                   options.nll_coefficient, "finite and at least 0");
+  }
+  const cpo_options& options() const noexcept { return options_; }
+
+  template <class Preferred, class Other, class Lengths>
+  auto operator()(const Preferred& preferred, const Other& other, const Lengths& preferred_lengths) const {
+    return frame.value(*this, preferred, other, preferred_lengths);
+  }
+  template <class Preferred, class Other, class Lengths, class Weights>
+  auto operator()(const Preferred& preferred, const Other& other, const Lengths& preferred_lengths,
+                  const token_weights<Weights>& weights) const {
+    return frame.weighted_value(*this, weights, preferred, other, preferred_lengths);
+  }
+
+  template <class Preferred, class Other, class Lengths>
+  auto value_and_grad(const Preferred& preferred, const Other& other, const Lengths& preferred_lengths) const {
+    return named(frame.value_and_grad(*this, preferred, other, preferred_lengths));
+  }
+  template <class Preferred, class Other, class Lengths, class Weights>
+  auto value_and_grad(const Preferred& preferred, const Other& other, const Lengths& preferred_lengths,
+                      const token_weights<Weights>& weights) const {
+    return named(frame.weighted_value_and_grad(*this, weights, preferred, other, preferred_lengths));
+  }
+
+ private:
+  template <std::size_t, std::size_t>
+  friend class detail::elementwise;
+  static constexpr detail::elementwise<2, 3> frame{"cpo_loss", {"preferred", "other", "preferred_lengths"}};
+
+  template <bool Gradient, class T>
+  detail::element_terms<T, 2, 2> element(const T& preferred, const T& other, const T& preferred_length) const {
+    const double beta = options_.beta;
+    const T z = beta * (preferred - other);
+    const T nll_slope = (0.0 * z - options_.nll_coefficient) / coho::max(preferred_length, 1.0);
+    const auto term = detail::preference_terms<Gradient>(options_.form, z, beta, options_.label_smoothing);
+    detail::element_terms<T, 2, 2> out;
+    out.value = term.value + nll_slope * preferred;
+    if constexpr (Gradient) {
+      out.slopes = {T(beta * term.slope + nll_slope), T(-beta * term.slope)};
+      out.measures = {detail::above_zero(z), z};
+    }
+    return out;
+  }
+
+  template <class Result>
+  static auto named(Result result) {
+    auto& [d_preferred, d_other] = result.gradients;
+    return cpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_preferred)>>{
+        result.value, std::move(d_preferred), std::move(d_other), result.measures[0], result.measures[1]};
+  }
+
+  cpo_options options_;
+};
+
+}  // namespace coho

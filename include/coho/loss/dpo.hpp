@@ -1,0 +1,170 @@
+#pragma once
+
+#include <cmath>
+#include <coho/error.hpp>
+#include <coho/loss/elementwise_loss.hpp>
+#include <coho/math.hpp>
+#include <coho/reduce.hpp>
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+namespace coho {
+
+/// The forms of direct preference optimisation, of z = β·(log-ratio of the preferred response − that of the other):
+enum class dpo_form {
+  sigmoid,       ///< −log σ(z) (Rafailov et al. 2023, eq. 7)
+  hinge,         ///< max(0, 1 − z) (Zhao et al. 2023, SLiC-HF)
+  ipo,           ///< (z/β − 1/(2β))² (Azar et al. 2024, eq. 17), β its τ; TRL gives it length-averaged log-probs
+  conservative,  ///< −(1 − ε)·log σ(z) − ε·log σ(−z): labels are wrong with probability ε (Mitchell 2023, cDPO)
+  robust,  ///< (−(1 − ε)·log σ(z) + ε·log σ(−z)) / (1 − 2ε): unbiased under that noise (Chowdhury et al. 2024, rDPO)
+};
+
+namespace detail {
+
+/// A term and its derivative with respect to z.
+template <class T>
+struct preference_term {
+  T value{};
+  T slope{};
+};
+
+/// f(z) of a `dpo_form`; other losses of pairs have these forms too.
+template <bool Gradient, class T>
+preference_term<T> preference_terms(dpo_form form, const T& z, double beta, double epsilon) {
+  preference_term<T> out;
+  switch (form) {
+    case dpo_form::hinge:
+      out.value = coho::where(z < 1, T(1 - z), T(0.0 * z));
+      if constexpr (Gradient) out.slope = coho::where(z < 1, T(0.0 * z - 1.0), T(0.0 * z));
+      break;
+    case dpo_form::ipo: {
+      const T error = z / beta - 1 / (2 * beta);
+      out.value = error * error;
+      if constexpr (Gradient) out.slope = 2 * error / beta;
+      break;
+    }
+    case dpo_form::sigmoid:
+    case dpo_form::conservative:
+      out.value = (1 - epsilon) * coho::softplus(T(-z)) + epsilon * coho::softplus(z);
+      if constexpr (Gradient) out.slope = epsilon * coho::sigmoid(z) - (1 - epsilon) * coho::sigmoid(T(-z));
+      break;
+    case dpo_form::robust: {
+      const double scale = 1 / (1 - 2 * epsilon);
+      out.value = scale * ((1 - epsilon) * coho::softplus(T(-z)) - epsilon * coho::softplus(z));
+      if constexpr (Gradient) out.slope = -scale * ((1 - epsilon) * coho::sigmoid(T(-z)) + epsilon * coho::sigmoid(z));
+      break;
+    }
+  }
+  return out;
+}
+
+/// 1 where x is above 0, 0 below, and one half at 0.
+template <class T>
+T above_zero(const T& x) {
+  const T zero = 0.0 * x;
+  return coho::where(x > 0, T(zero + 1.0), T(coho::where(x < 0, zero, T(zero + 0.5))));
+}
+
+/// Whether a probability of wrong labels fits the form; throws option_error.
+inline void require_label_smoothing(dpo_form form, double epsilon) {
+  require_option(epsilon >= 0 && epsilon < 0.5, "label_smoothing", epsilon, "in [0, 0.5)");
+  const bool smooth = form == dpo_form::conservative || form == dpo_form::robust;
+  require_option(smooth || epsilon == 0, "label_smoothing", epsilon, "0 unless the form is conservative or robust");
+}
+
+}  // namespace detail
+
+struct dpo_options {
+  double beta = 0.1;  ///< strength of the KL penalty that is solved for; > 0
+  dpo_form form = dpo_form::sigmoid;
+  double label_smoothing = 0;  ///< ε of conservative and robust, in [0, 0.5); 0 for the other forms
+};
+
+template <class Value, class Array>
+struct dpo_result {
+  Value value;        ///< the loss
+  Array d_preferred;  ///< its gradient with respect to the policy's log-probs of the preferred responses
+  Array d_other;      ///< … and of the other responses
+  Value accuracy;     ///< share of pairs whose preferred response has the larger implicit reward; ties count one half
+  Value margin;       ///< mean of z: the difference of the implicit rewards β·(log π − log π_ref)
+};
+
+/// Direct preference optimisation: the optimum of KL-penalised reward maximisation, learned from pairs with no reward
+/// model.
+///
+///     z_i = β·((log π(y_w) − log π_ref(y_w)) − (log π(y_l) − log π_ref(y_l)))
+///     L = Σ_i w_i·f(z_i),   f as in `dpo_form`
+///
+/// `preferred`, `other`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one a pair;
+/// `reference_preferred`, `reference_other`: those of the reference policy, constants. Arrays, ranges, tensors, or
+/// numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair out. `operator()` returns
+/// double, or a 0-d tensor that is differentiable; `value_and_grad` a `dpo_result`. The hinge has gradient 0 at its
+/// kink z = 1. Throws option_error at construction; argument_error when lengths differ or the loss is not finite (host
+/// arrays).
+///
+///     coho::dpo_loss loss{{.beta = 0.1}};
+///     auto result = loss.value_and_grad(preferred, other, reference_preferred, reference_other);
+///     double fresh = loss(-5.0, -7.0, -5.0, -7.0);  // ln 2
+class dpo_loss {
+ public:
+  explicit dpo_loss(const dpo_options& options = {}) : options_(options) {
+    require_option(std::isfinite(options.beta) && options.beta > 0, "beta", options.beta, "finite and greater than 0");
+    detail::require_label_smoothing(options.form, options.label_smoothing);
+  }
+  const dpo_options& options() const noexcept { return options_; }
+
+  template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther>
+  auto operator()(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
+                  const ReferenceOther& reference_other) const {
+    return frame.value(*this, preferred, other, reference_preferred, reference_other);
+  }
+  template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther, class Weights>
+  auto operator()(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
+                  const ReferenceOther& reference_other, const token_weights<Weights>& weights) const {
+    return frame.weighted_value(*this, weights, preferred, other, reference_preferred, reference_other);
+  }
+
+  template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther>
+  auto value_and_grad(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
+                      const ReferenceOther& reference_other) const {
+    return named(frame.value_and_grad(*this, preferred, other, reference_preferred, reference_other));
+  }
+  template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther, class Weights>
+  auto value_and_grad(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
+                      const ReferenceOther& reference_other, const token_weights<Weights>& weights) const {
+    return named(frame.weighted_value_and_grad(*this, weights, preferred, other, reference_preferred, reference_other));
+  }
+
+ private:
+  template <std::size_t, std::size_t>
+  friend class detail::elementwise;
+  static constexpr detail::elementwise<2, 4> frame{
+      "dpo_loss", {"preferred", "other", "reference_preferred", "reference_other"}};
+
+  template <bool Gradient, class T>
+  detail::element_terms<T, 2, 2> element(const T& preferred, const T& other, const T& reference_preferred,
+                                         const T& reference_other) const {
+    const double beta = options_.beta;
+    const T z = beta * ((preferred - reference_preferred) - (other - reference_other));
+    const auto term = detail::preference_terms<Gradient>(options_.form, z, beta, options_.label_smoothing);
+    detail::element_terms<T, 2, 2> out;
+    out.value = term.value;
+    if constexpr (Gradient) {
+      out.slopes = {T(beta * term.slope), T(-beta * term.slope)};
+      out.measures = {detail::above_zero(z), z};
+    }
+    return out;
+  }
+
+  template <class Result>
+  static auto named(Result result) {
+    auto& [d_preferred, d_other] = result.gradients;
+    return dpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_preferred)>>{
+        result.value, std::move(d_preferred), std::move(d_other), result.measures[0], result.measures[1]};
+  }
+
+  dpo_options options_;
+};
+
+}  // namespace coho

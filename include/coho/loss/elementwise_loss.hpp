@@ -1,0 +1,200 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <coho/eigen/as_array.hpp>
+#include <coho/error.hpp>
+#include <coho/loss/token_loss.hpp>
+#include <coho/math.hpp>
+#include <coho/reduce.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+/// The frame of losses that are a weighted sum of one formula an element (a token, a pair, an example). For writers of
+/// losses: a loss gives the formula of one element, and gets numbers, arrays, ranges and tensors, weights, masks,
+/// gradients and checks.
+///
+/// The loss has a member `template <bool Gradient, class T> auto element(const T&... inputs) const` that returns an
+/// `element_terms<T, Gradients, Measures>`: the element's loss, with `Gradient` its derivatives with respect to the
+/// first inputs, and numbers worth averaging. T is double, or a tensor of all elements: choices are made by
+/// coho::where, with & | and not && ||.
+namespace coho::detail {
+
+template <class T, std::size_t Gradients, std::size_t Measures = 0>
+struct element_terms {
+  T value{};
+  std::array<T, Gradients> slopes{};
+  std::array<T, Measures> measures{};
+};
+
+/// Of a whole loss: its value, one gradient for each of the first inputs (all in the first one's type), means of the
+/// measures over the elements of nonzero weight, and how many those are.
+template <class Value, class Array, std::size_t Free, std::size_t Measures>
+struct elementwise_result {
+  Value value{};
+  std::array<Array, Free> gradients{};
+  std::array<Value, Measures> measures{};
+  Value count{};
+};
+
+/// A number where a range is expected: the same for each element.
+struct repeated {
+  double value;
+  double operator[](std::size_t) const noexcept { return value; }
+};
+
+template <class Input>
+auto input_elements(const Input& input, std::size_t size, const char* who, const char* what) {
+  if constexpr (floating_scalar<Input>) {
+    return repeated{static_cast<double>(input)};
+  } else {
+    static_assert(host_array<Input>, "coho: tensors and arrays of the host cannot be mixed");
+    auto elements = host_elements(input);
+    check_lengths(size, elements.size(), who, what);
+    return elements;
+  }
+}
+
+/// A tensor input: a constant of the optimisation unless it is `free`; masked elements replaced; numbers spread.
+template <bool Free, class T, class Input>
+T device_input(const Input& input, const T& like, const token_weights<T>& weights, const char* who, const char* what) {
+  if constexpr (floating_scalar<Input>) {
+    return like.new_full(like.sizes(), static_cast<double>(input));
+  } else {
+    static_assert(device_array<Input>, "coho: tensors and arrays of the host cannot be mixed");
+    check_lengths(static_cast<std::size_t>(like.numel()), static_cast<std::size_t>(input.numel()), who, what);
+    if constexpr (Free) {
+      return without_masked(input, weights);
+    } else {
+      return without_masked(coho::detach(input), weights);
+    }
+  }
+}
+
+template <class T>
+token_weights<T> equal_weights(const T& like) {
+  return {like.new_full(like.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(like.numel(), 1)))};
+}
+
+/// Runs a loss. `names` are those of the inputs after the first, for messages; `Free` inputs have gradients.
+template <std::size_t Free, std::size_t Inputs>
+class elementwise {
+ public:
+  const char* who;
+  std::array<const char*, Inputs> names;
+
+  /// Of one element if all inputs are numbers, else the mean.
+  template <class Loss, class First, class... Rest>
+  auto value(const Loss& loss, const First& first, const Rest&... rest) const {
+    static_assert(array_check<First, Rest...>::passed);
+    if constexpr (floating_scalar<First> && (floating_scalar<Rest> && ...)) {
+      return loss.template element<false>(static_cast<double>(first), static_cast<double>(rest)...).value;
+    } else if constexpr (device_array<First>) {
+      return weighted_value(loss, equal_weights(first), first, rest...);
+    } else {
+      return host<false>(loss, mean_weights(host_elements(first).size()), first, rest...).value;
+    }
+  }
+  template <class Loss, class Weights, class First, class... Rest>
+  auto weighted_value(const Loss& loss, const token_weights<Weights>& weights, const First& first,
+                      const Rest&... rest) const {
+    static_assert(array_check<First, Rest..., Weights>::passed);
+    if constexpr (device_array<First>) {
+      return on_device_value(loss, weights, std::index_sequence_for<First, Rest...>{}, first, rest...);
+    } else {
+      return host<false>(loss, input_elements(weights.values, host_elements(first).size(), who, "weights"), first,
+                         rest...)
+          .value;
+    }
+  }
+
+  template <class Loss, class First, class... Rest>
+  auto value_and_grad(const Loss& loss, const First& first, const Rest&... rest) const {
+    static_assert(array_check<First, Rest...>::passed);
+    static_assert(!floating_scalar<First>, "coho: gradients are of arrays; give arrays of one element");
+    if constexpr (device_array<First>) {
+      return weighted_value_and_grad(loss, equal_weights(first), first, rest...);
+    } else {
+      return host<true>(loss, mean_weights(host_elements(first).size()), first, rest...);
+    }
+  }
+  template <class Loss, class Weights, class First, class... Rest>
+  auto weighted_value_and_grad(const Loss& loss, const token_weights<Weights>& weights, const First& first,
+                               const Rest&... rest) const {
+    static_assert(array_check<First, Rest..., Weights>::passed);
+    if constexpr (device_array<First>) {
+      return on_device(loss, weights, std::index_sequence_for<First, Rest...>{}, first, rest...);
+    } else {
+      return host<true>(loss, input_elements(weights.values, host_elements(first).size(), who, "weights"), first,
+                        rest...);
+    }
+  }
+
+ private:
+  template <class Loss, class T, std::size_t... Is, class... Args>
+  auto on_device_value(const Loss& loss, const token_weights<T>& weights, std::index_sequence<Is...>,
+                       const Args&... inputs) const {
+    const auto terms =
+        loss.template element<false>(device_input<(Is < Free), T>(inputs, weights.values, weights, who, names[Is])...);
+    return coho::sum(weights.values * terms.value);
+  }
+
+  template <class Loss, class T, std::size_t... Is, class... Args>
+  auto on_device(const Loss& loss, const token_weights<T>& weights, std::index_sequence<Is...>,
+                 const Args&... inputs) const {
+    auto terms =
+        loss.template element<true>(device_input<false, T>(inputs, weights.values, weights, who, names[Is])...);
+    elementwise_result<value_of<T>, T, Free, std::tuple_size_v<decltype(terms.measures)>> result;
+    result.value = coho::sum(weights.values * terms.value);
+    for (std::size_t k = 0; k < Free; ++k) result.gradients[k] = weights.values * terms.slopes[k];
+    const T real = (weights.values != 0).to(weights.values.scalar_type());
+    result.count = coho::sum(real);
+    for (std::size_t k = 0; k < result.measures.size(); ++k) {
+      result.measures[k] = coho::sum(real * terms.measures[k]) / coho::max(result.count, 1.0);
+    }
+    return result;
+  }
+
+  template <bool Gradient, class Loss, class Weights, class First, class... Rest>
+  auto host(const Loss& loss, const Weights& weights, const First& first, const Rest&... rest) const {
+    return [&]<std::size_t... Is>(std::index_sequence<Is...>) {
+      return loop<Gradient, host_number_t<First>>(loss, weights, input_elements(first, weights.size(), who, names[0]),
+                                                  input_elements(rest, weights.size(), who, names[Is + 1])...);
+    }
+    (std::index_sequence_for<Rest...>{});
+  }
+
+  template <bool Gradient, class Number, class Loss, class Weights, class... Elements>
+  auto loop(const Loss& loss, const Weights& weights, const Elements&... inputs) const {
+    using terms_type = decltype(loss.template element<Gradient>(static_cast<double>(inputs[0])...));
+    constexpr std::size_t measures = std::tuple_size_v<decltype(terms_type::measures)>;
+    const std::size_t size = weights.size();
+    elementwise_result<double, array_of<Number>, Free, measures> result{};
+    std::array<Number*, Free> to{};
+    if constexpr (Gradient) {
+      for (std::size_t k = 0; k < Free; ++k) {
+        result.gradients[k].setZero(static_cast<Eigen::Index>(size));
+        to[k] = result.gradients[k].data();
+      }
+    }
+    for (std::size_t i = 0; i < size; ++i) {
+      const double weight = static_cast<double>(weights[i]);
+      if (weight == 0) continue;
+      const auto terms = loss.template element<Gradient>(static_cast<double>(inputs[i])...);
+      result.value += weight * terms.value;
+      if constexpr (Gradient) {
+        for (std::size_t k = 0; k < Free; ++k) to[k][i] = static_cast<Number>(weight * terms.slopes[k]);
+        result.count += 1;
+        for (std::size_t k = 0; k < measures; ++k) result.measures[k] += terms.measures[k];
+      }
+    }
+    require_finite(result.value, who);
+    for (auto& measure : result.measures) measure /= std::max(result.count, 1.0);
+    return result;
+  }
+};
+
+}  // namespace coho::detail

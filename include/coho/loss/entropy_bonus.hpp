@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cmath>
+#include <coho/error.hpp>
+#include <coho/loss/elementwise_loss.hpp>
+#include <coho/reduce.hpp>
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+namespace coho {
+
+struct entropy_bonus_options {
+  double coefficient = 0.01;  ///< c; finite, ≥ 0; 0 makes it a measure only
+};
+
+template <class Value, class Array>
+struct entropy_bonus_result {
+  Value value;      ///< the loss, −c·Σ w·H
+  Array d_entropy;  ///< its gradient, −c·w
+  Value entropy;    ///< mean entropy of the tokens of nonzero weight, nats
+  Value tokens;     ///< how many those are
+};
+
+/// A term that keeps a policy from collapsing (Williams & Peng 1991; Schulman et al. 2017, eq. 9), to be added to its
+/// loss:
+///
+///     L = −c · Σ_t w_t · H_t,   H_t = −Σ_v π(v | x, y_<t)·log π(v | x, y_<t)
+///
+/// `entropy`: H_t in nats of the whole next-token distribution, one a token, as a differentiable_policy returns it;
+/// array, range or tensor. −log π(y_t) has the same mean but not the same gradient, and does not serve. Without weights
+/// the loss is the mean's. A single number gives the term of one token. `operator()` returns double, or a 0-d tensor
+/// that is differentiable; `value_and_grad` an `entropy_bonus_result`. Throws option_error at construction;
+/// argument_error when lengths differ or the loss is not finite (host arrays).
+///
+///     auto bonus = coho::entropy_bonus{{.coefficient = 0.01}}.value_and_grad(output.entropy, weights);
+///     pullback({.log_probs = coho::as_span(d_log_probs), .entropy = coho::as_span(bonus.d_entropy)});
+class entropy_bonus {
+ public:
+  explicit entropy_bonus(const entropy_bonus_options& options = {}) : options_(options) {
+    require_option(std::isfinite(options.coefficient) && options.coefficient >= 0, "coefficient", options.coefficient,
+                   "finite and at least 0");
+  }
+  const entropy_bonus_options& options() const noexcept { return options_; }
+
+  template <class Entropy>
+  auto operator()(const Entropy& entropy) const {
+    return frame.value(*this, entropy);
+  }
+  template <class Entropy, class Weights>
+  auto operator()(const Entropy& entropy, const token_weights<Weights>& weights) const {
+    return frame.weighted_value(*this, weights, entropy);
+  }
+
+  template <class Entropy>
+  auto value_and_grad(const Entropy& entropy) const {
+    return named(frame.value_and_grad(*this, entropy));
+  }
+  template <class Entropy, class Weights>
+  auto value_and_grad(const Entropy& entropy, const token_weights<Weights>& weights) const {
+    return named(frame.weighted_value_and_grad(*this, weights, entropy));
+  }
+
+ private:
+  template <std::size_t, std::size_t>
+  friend class detail::elementwise;
+  static constexpr detail::elementwise<1, 1> frame{"entropy_bonus", {"entropy"}};
+
+  template <bool, class T>
+  detail::element_terms<T, 1, 1> element(const T& entropy) const {
+    return {T(-options_.coefficient * entropy), {T(0.0 * entropy - options_.coefficient)}, {entropy}};
+  }
+
+  template <class Result>
+  static auto named(Result result) {
+    auto& d_entropy = result.gradients[0];
+    return entropy_bonus_result<decltype(result.value), std::remove_cvref_t<decltype(d_entropy)>>{
+        result.value, std::move(d_entropy), result.measures[0], result.count};
+  }
+
+  entropy_bonus_options options_;
+};
+
+}  // namespace coho

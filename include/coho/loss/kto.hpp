@@ -1,0 +1,165 @@
+#pragma once
+
+#include <array>
+#include <cmath>
+#include <coho/concepts.hpp>
+#include <coho/eigen/as_array.hpp>
+#include <coho/error.hpp>
+#include <coho/loss/dpo.hpp>
+#include <coho/loss/elementwise_loss.hpp>
+#include <coho/math.hpp>
+#include <coho/reduce.hpp>
+#include <concepts>
+#include <cstddef>
+#include <span>
+#include <type_traits>
+#include <utility>
+
+namespace coho {
+
+struct kto_options {
+  double beta = 0.1;              ///< strength of the KL penalty that is solved for; > 0
+  double desirable_weight = 1;    ///< λ_D; at least 0
+  double undesirable_weight = 1;  ///< λ_U; at least 0. The paper wants λ_D·n_D / (λ_U·n_U) in [1, 4/3]
+};
+
+template <class Value, class Array>
+struct kto_result {
+  Value value;        ///< the loss
+  Array d_log_probs;  ///< its gradient with respect to the policy's log-probs
+  Value accuracy;     ///< share of desirable responses with r > z0 and undesirable ones with r < z0; ties one half
+  Value margin;       ///< mean of β·(r − z0) of desirable and β·(z0 − r) of undesirable responses
+};
+
+struct kto_baseline_fn {
+  /// z0, the KL baseline of `kto_loss` (Ethayarajh et al. 2024, §4.1): an estimate of KL(π ‖ π_ref) from mismatched
+  /// pairs, each prompt with the response to another prompt of the batch, over the pairs of all ranks:
+  ///
+  ///     z0 = max(0, mean of log π(y'|x) − log π_ref(y'|x))
+  ///
+  /// `log_probs`, `reference_log_probs`: of whole responses, one a mismatched pair; arrays, ranges or tensors. Returns
+  /// a double, a constant of the optimisation. All ranks must call together; a rank may have no pair. Without any pair:
+  /// 0. Throws argument_error when lengths differ or the mean is not finite.
+  ///
+  ///     double baseline = coho::kto_baseline(mismatched_log_probs, mismatched_reference_log_probs);
+  template <class LogProbs, class Reference, communicator Communicator = const local_communicator>
+  double operator()(const LogProbs& log_probs, const Reference& reference_log_probs,
+                    Communicator&& ranks = local_communicator{}) const {
+    if constexpr (!detail::host_array<LogProbs>) static_assert(detail::array_check<LogProbs>::passed);
+    if constexpr (!detail::host_array<Reference>) static_assert(detail::array_check<Reference>::passed);
+    const auto& policy_local = detail::on_host(log_probs);
+    const auto& reference_local = detail::on_host(reference_log_probs);
+    const auto policy = detail::host_elements(policy_local);
+    const auto reference = detail::host_elements(reference_local);
+    detail::check_lengths(policy.size(), reference.size(), "kto_baseline", "reference_log_probs");
+    std::array<double, 2> sums{0, static_cast<double>(policy.size())};
+    for (std::size_t i = 0; i < policy.size(); ++i) {
+      sums[0] += static_cast<double>(policy[i]) - static_cast<double>(reference[i]);
+    }
+    ranks.all_reduce_sum(std::span<double>(sums));
+    const double mean = sums[1] > 0 ? sums[0] / sums[1] : 0;
+    require_argument(std::isfinite(mean), "kto_baseline: the mean log-ratio is not finite");
+    return mean > 0 ? mean : 0;
+  }
+};
+inline constexpr kto_baseline_fn kto_baseline{};
+
+/// Kahneman–Tversky optimisation (Ethayarajh et al. 2024, eq. 8): learns from single responses that were found
+/// desirable or not, with no pairs. The value of a response saturates in its distance from the baseline z0 on both
+/// sides:
+///
+///     r_i = log π(y_i) − log π_ref(y_i)
+///     L = Σ_i w_i·λ_D·(1 − σ(β·(r_i − z0))) where desirable, + Σ_i w_i·λ_U·(1 − σ(β·(z0 − r_i))) where not
+///
+/// `log_probs`, `reference_log_probs`: of whole responses, sums over their tokens (nats; `sequence_sums`), one a
+/// response; the reference is a constant. `desirable`: one number a response, nonzero for desirable. Arrays, ranges,
+/// tensors, or floating-point numbers for one response. `kl_baseline`: z0 ≥ 0, a constant, from `kto_baseline`.
+/// `weights` (optional, default 1/N): a factor a response, 0 leaves it out. `operator()` returns double, or a 0-d
+/// tensor that is differentiable; `value_and_grad` a `kto_result`. Throws option_error at construction; argument_error
+/// when lengths differ, z0 is negative or not finite, desirable is NaN, or the loss is not finite (host arrays).
+///
+///     double baseline = coho::kto_baseline(mismatched_log_probs, mismatched_reference_log_probs);
+///     auto result = coho::kto_loss{}.value_and_grad(log_probs, reference_log_probs, desirable, baseline);
+///     double fresh = coho::kto_loss{}(-5.0, -5.0, 1.0, 0.0);  // 0.5
+class kto_loss {
+ public:
+  explicit kto_loss(const kto_options& options = {}) : options_(options) {
+    require_option(std::isfinite(options.beta) && options.beta > 0, "beta", options.beta, "finite and greater than 0");
+    require_option(std::isfinite(options.desirable_weight) && options.desirable_weight >= 0, "desirable_weight",
+                   options.desirable_weight, "finite and at least 0");
+    require_option(std::isfinite(options.undesirable_weight) && options.undesirable_weight >= 0, "undesirable_weight",
+                   options.undesirable_weight, "finite and at least 0");
+  }
+  const kto_options& options() const noexcept { return options_; }
+
+  template <class LogProbs, class Reference, class Desirable>
+  auto operator()(const LogProbs& log_probs, const Reference& reference_log_probs, const Desirable& desirable,
+                  double kl_baseline) const {
+    check(kl_baseline);
+    return frame.value(*this, log_probs, reference_log_probs, desirable, kl_baseline);
+  }
+  template <class LogProbs, class Reference, class Desirable, class Weights>
+  auto operator()(const LogProbs& log_probs, const Reference& reference_log_probs, const Desirable& desirable,
+                  double kl_baseline, const token_weights<Weights>& weights) const {
+    check(kl_baseline);
+    return frame.weighted_value(*this, weights, log_probs, reference_log_probs, desirable, kl_baseline);
+  }
+
+  template <class LogProbs, class Reference, class Desirable>
+  auto value_and_grad(const LogProbs& log_probs, const Reference& reference_log_probs, const Desirable& desirable,
+                      double kl_baseline) const {
+    check(kl_baseline);
+    return named(frame.value_and_grad(*this, log_probs, reference_log_probs, desirable, kl_baseline));
+  }
+  template <class LogProbs, class Reference, class Desirable, class Weights>
+  auto value_and_grad(const LogProbs& log_probs, const Reference& reference_log_probs, const Desirable& desirable,
+                      double kl_baseline, const token_weights<Weights>& weights) const {
+    check(kl_baseline);
+    return named(
+        frame.weighted_value_and_grad(*this, weights, log_probs, reference_log_probs, desirable, kl_baseline));
+  }
+
+ private:
+  template <std::size_t, std::size_t>
+  friend class detail::elementwise;
+  static constexpr detail::elementwise<1, 4> frame{"kto_loss",
+                                                   {"log_probs", "reference_log_probs", "desirable", "kl_baseline"}};
+
+  static void check(double kl_baseline) {
+    require_argument(kl_baseline >= 0 && std::isfinite(kl_baseline),
+                     "kto_loss: kl_baseline must be finite and at least 0");
+  }
+
+  template <bool Gradient, class T>
+  detail::element_terms<T, 1, 2> element(const T& log_prob, const T& reference_log_prob, const T& desirable,
+                                         const T& kl_baseline) const {
+    if constexpr (std::floating_point<T>) {
+      if (std::isnan(desirable)) throw argument_error("kto_loss: an element of desirable is NaN");
+    }
+    const auto wanted = desirable != 0;
+    const T difference = log_prob - reference_log_prob - kl_baseline, zero = 0.0 * difference;
+    const T direction = coho::where(wanted, T(zero + 1.0), T(zero - 1.0));
+    const T weight = coho::where(wanted, T(zero + options_.desirable_weight), T(zero + options_.undesirable_weight));
+    const T margin = options_.beta * direction * difference;
+    detail::element_terms<T, 1, 2> out;
+    // 1 − σ(x) is taken as σ(−x), which is precise where it is small.
+    const T wrong = coho::sigmoid(T(-margin));
+    out.value = weight * wrong;
+    if constexpr (Gradient) {
+      out.slopes = {T(-options_.beta * direction * weight * wrong * coho::sigmoid(margin))};
+      out.measures = {detail::above_zero(margin), margin};
+    }
+    return out;
+  }
+
+  template <class Result>
+  static auto named(Result result) {
+    auto& [d_log_probs] = result.gradients;
+    return kto_result<decltype(result.value), std::remove_cvref_t<decltype(d_log_probs)>>{
+        result.value, std::move(d_log_probs), result.measures[0], result.measures[1]};
+  }
+
+  kto_options options_;
+};
+
+}  // namespace coho

@@ -1,0 +1,117 @@
+#pragma once
+
+#include <cmath>
+#include <coho/error.hpp>
+#include <coho/loss/dpo.hpp>
+#include <coho/loss/elementwise_loss.hpp>
+#include <coho/math.hpp>
+#include <coho/reduce.hpp>
+#include <concepts>
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+namespace coho {
+
+struct orpo_options {
+  double lambda = 0.1;  ///< weight of the odds-ratio term; at least 0
+};
+
+template <class Value, class Array>
+struct orpo_result {
+  Value value;        ///< the loss
+  Array d_preferred;  ///< its gradient with respect to the mean log-probs of the preferred responses
+  Array d_other;      ///< … and of the other responses
+  Value accuracy;     ///< share of pairs whose preferred response has the larger odds; ties count one half
+  Value margin;       ///< mean of the log odds ratio z
+};
+
+/// Odds-ratio preference optimisation (Hong et al. 2024, eqs. 3–7): supervised fine-tuning on the preferred response
+/// and a penalty on the odds of the other one, in one step, without a reference policy:
+///
+///     L = Σ_i w_i·(−ℓ_w − λ·log σ(z_i)),   z_i = log odds(ℓ_w) − log odds(ℓ_l),   log odds(ℓ) = ℓ − log(1 − e^ℓ)
+///
+/// `preferred` ℓ_w, `other` ℓ_l: the MEAN log-prob of a response's tokens (nats, so that e^ℓ is a probability a token),
+/// one a pair; arrays, ranges, tensors, or numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0
+/// leaves a pair out. The odds of a certain response are infinite: above −1e-6 a log-prob counts as −1e-6 in the odds
+/// (of a million), and has no gradient through them. `operator()` returns double, or a 0-d tensor that is
+/// differentiable; `value_and_grad` an `orpo_result`. Throws option_error at construction; argument_error when lengths
+/// differ, the loss is not finite or, beyond rounding, a log-prob is positive (numbers and host arrays).
+///
+///     coho::orpo_loss loss{{.lambda = 0.1}};
+///     auto result = loss.value_and_grad(preferred_means, other_means);
+///     double equal = coho::orpo_loss{{.lambda = 1}}(-2.0, -2.0);  // 2 + ln 2
+class orpo_loss {
+ public:
+  explicit orpo_loss(const orpo_options& options = {}) : options_(options) {
+    require_option(std::isfinite(options.lambda) && options.lambda >= 0, "lambda", options.lambda,
+                   "finite and at least 0");
+  }
+  const orpo_options& options() const noexcept { return options_; }
+
+  template <class Preferred, class Other>
+  auto operator()(const Preferred& preferred, const Other& other) const {
+    return frame.value(*this, preferred, other);
+  }
+  template <class Preferred, class Other, class Weights>
+  auto operator()(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
+    return frame.weighted_value(*this, weights, preferred, other);
+  }
+
+  template <class Preferred, class Other>
+  auto value_and_grad(const Preferred& preferred, const Other& other) const {
+    return named(frame.value_and_grad(*this, preferred, other));
+  }
+  template <class Preferred, class Other, class Weights>
+  auto value_and_grad(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
+    return named(frame.weighted_value_and_grad(*this, weights, preferred, other));
+  }
+
+ private:
+  template <std::size_t, std::size_t>
+  friend class detail::elementwise;
+  static constexpr detail::elementwise<2, 2> frame{"orpo_loss", {"preferred", "other"}};
+  static constexpr double largest = -1e-6;
+
+  template <bool Gradient, class T>
+  struct log_odds {
+    T value;
+    T slope{};
+
+    explicit log_odds(const T& log_prob) {
+      using std::expm1, std::log;
+      if constexpr (std::floating_point<T>) {
+        if (log_prob > -largest) throw argument_error("orpo_loss: a log-prob is greater than 0");
+      }
+      const T limited = coho::where(log_prob > largest, T(0.0 * log_prob + largest), log_prob);
+      const T rest = -expm1(limited);
+      value = limited - log(rest);
+      if constexpr (Gradient) slope = coho::where(log_prob > largest, T(0.0 * rest), T(1.0 / rest));
+    }
+  };
+
+  template <bool Gradient, class T>
+  detail::element_terms<T, 2, 2> element(const T& preferred, const T& other) const {
+    const log_odds<Gradient, T> of_preferred(preferred), of_other(other);
+    const T z = of_preferred.value - of_other.value;
+    detail::element_terms<T, 2, 2> out;
+    out.value = options_.lambda * coho::softplus(T(-z)) - preferred;
+    if constexpr (Gradient) {
+      const T pull = options_.lambda * coho::sigmoid(T(-z));
+      out.slopes = {T(-1.0 - pull * of_preferred.slope), T(pull * of_other.slope)};
+      out.measures = {detail::above_zero(z), z};
+    }
+    return out;
+  }
+
+  template <class Result>
+  static auto named(Result result) {
+    auto& [d_preferred, d_other] = result.gradients;
+    return orpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_preferred)>>{
+        result.value, std::move(d_preferred), std::move(d_other), result.measures[0], result.measures[1]};
+  }
+
+  orpo_options options_;
+};
+
+}  // namespace coho

@@ -1,0 +1,205 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <coho/eigen/as_array.hpp>
+#include <coho/error.hpp>
+#include <coho/loss/token_loss.hpp>
+#include <coho/math.hpp>
+#include <coho/reduce.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace coho {
+
+struct plackett_luce_options {
+  std::size_t top = 0;  ///< only the first `top` places of each ranking count, the rest is unordered; 0: all places
+};
+
+template <class Value, class Array>
+struct plackett_luce_result {
+  Value value;     ///< the loss
+  Array d_scores;  ///< its gradient
+  Value accuracy;  ///< share of ranked pairs that the scores order as the ranking does; equal scores count one half
+};
+
+/// The preference loss of reward models over rankings of n answers (Plackett 1975; Luce 1959; as a loss, Xia et al.
+/// 2008): the answer of each place is a choice among those not yet placed, with odds e^s:
+///
+///     L = Σ_g w_g·Σ_k [ log Σ_{j≥k} exp(s_j) − s_k ],   places k = 1 … n_g, or 1 … min(top, n_g)
+///
+/// Rankings of two answers give `bradley_terry_loss`. It is not the mean over all pairs of a ranking (Ouyang et al.
+/// 2022, eq. 1), which treats the pairs as independent: for that, give `bradley_terry_loss` the pairs with weights
+/// 2/(n·(n − 1)).
+///
+/// `scores`: those of all groups, packed; each group from the best to the worst answer. Arrays, ranges or tensors.
+/// `offsets`: N + 1 entries. `weights` (optional, default 1/N): a factor a group, 0 leaves a group out. Groups of one
+/// answer or none add 0. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a
+/// `plackett_luce_result` (tensors are copied to the host for it). Neither overflows nor loses small losses. Throws
+/// argument_error when lengths or offsets do not fit or the loss is not finite (host arrays).
+///
+///     std::vector<std::size_t> offsets{0, 3, 5};  // a ranking of three and one of two
+///     auto result = coho::plackett_luce_loss{}.value_and_grad(scores, offsets);
+///     double best_of_n = coho::plackett_luce_loss{{.top = 1}}(scores, offsets);
+class plackett_luce_loss {
+ public:
+  explicit plackett_luce_loss(const plackett_luce_options& options = {}) : options_(options) {}
+  const plackett_luce_options& options() const noexcept { return options_; }
+
+  template <class Scores>
+  auto operator()(const Scores& scores, std::span<const std::size_t> offsets) const {
+    static_assert(detail::array_check<Scores>::passed);
+    if constexpr (detail::device_array<Scores>) {
+      check(offsets, static_cast<std::size_t>(scores.numel()));
+      const detail::mean_weights equal(offsets.size() - 1);
+      return padded(scores, offsets, scores.new_full({static_cast<std::int64_t>(equal.count)}, equal.weight));
+    } else {
+      return run<false>(scores, offsets, nullptr).value;
+    }
+  }
+  template <class Scores, class Weights>
+  auto operator()(const Scores& scores, std::span<const std::size_t> offsets,
+                  const token_weights<Weights>& weights) const {
+    static_assert(detail::array_check<Scores, Weights>::passed);
+    if constexpr (detail::device_array<Scores>) {
+      check(offsets, static_cast<std::size_t>(scores.numel()));
+      detail::check_lengths(offsets.size() - 1, static_cast<std::size_t>(weights.values.numel()), name, "weights");
+      const auto real = coho::sequence_spread(weights.values, offsets) != 0;
+      return padded(Scores(coho::where(real, scores, 0.0)), offsets, weights.values);
+    } else {
+      return run<false>(scores, offsets, &weights.values).value;
+    }
+  }
+
+  template <class Scores>
+  auto value_and_grad(const Scores& scores, std::span<const std::size_t> offsets) const {
+    static_assert(detail::array_check<Scores>::passed);
+    return placed(run<true>(detail::on_host(scores), offsets, nullptr), scores);
+  }
+  template <class Scores, class Weights>
+  auto value_and_grad(const Scores& scores, std::span<const std::size_t> offsets,
+                      const token_weights<Weights>& weights) const {
+    static_assert(detail::array_check<Scores, Weights>::passed);
+    const auto& weights_local = detail::on_host(weights.values);
+    return placed(run<true>(detail::on_host(scores), offsets, &weights_local), scores);
+  }
+
+ private:
+  static constexpr const char* name = "plackett_luce_loss";
+
+  static void check(std::span<const std::size_t> offsets, std::size_t size) {
+    detail::check_offsets(offsets, size, name);
+  }
+  // The places of a ranking of n that cost something: the last is no choice.
+  std::size_t places(std::size_t n) const noexcept {
+    const std::size_t all = n == 0 ? 0 : n - 1;
+    return options_.top == 0 ? all : std::min(options_.top, all);
+  }
+
+  // log(eᵃ + eᵇ).
+  static double log_sum(double a, double b) {
+    const double high = std::max(a, b), low = std::min(a, b);
+    return low == -std::numeric_limits<double>::infinity() ? high : high + std::log1p(std::exp(low - high));
+  }
+
+  template <bool Gradient, class Scores, class Weights>
+  auto run(const Scores& scores, std::span<const std::size_t> offsets, Weights weights) const {
+    static_assert(detail::host_array<Scores>,
+                  "coho::plackett_luce_loss: tensors and arrays of the host cannot be mixed");
+    const auto elements = detail::host_elements(scores);
+    check(offsets, elements.size());
+    using number = detail::host_number_t<Scores>;
+    if constexpr (std::is_null_pointer_v<Weights>) {
+      return loop<Gradient, number>(elements, offsets, detail::mean_weights(offsets.size() - 1));
+    } else {
+      return loop<Gradient, number>(elements, offsets, detail::host_elements(*weights));
+    }
+  }
+
+  template <bool Gradient, class Number, class Scores, class Weights>
+  auto loop(const Scores& scores, std::span<const std::size_t> offsets, const Weights& weights) const {
+    detail::check_lengths(offsets.size() - 1, weights.size(), name, "weights");
+    plackett_luce_result<double, detail::array_of<Number>> result{};
+    if constexpr (Gradient) result.d_scores.setZero(static_cast<Eigen::Index>(scores.size()));
+    std::vector<double> score, rest;  // of one group, and the logarithm of the odds of those not yet placed
+    double right = 0, pairs = 0;
+    for (std::size_t g = 0; g + 1 < offsets.size(); ++g) {
+      const std::size_t begin = offsets[g], n = offsets[g + 1] - begin, ranked = places(n);
+      const double weight = static_cast<double>(weights[g]);
+      if (weight == 0 || ranked == 0) continue;
+      score.resize(n);
+      for (std::size_t k = 0; k < n; ++k) score[k] = static_cast<double>(scores[begin + k]);
+      rest.resize(n);
+      rest[n - 1] = score[n - 1];
+      for (std::size_t k = n - 1; k-- > 0;) rest[k] = log_sum(score[k], rest[k + 1]);
+      for (std::size_t k = 0; k < ranked; ++k) result.value += weight * coho::softplus(rest[k + 1] - score[k]);
+      if constexpr (!Gradient) continue;
+      // Σ_{k<j} exp(s_j − rest_k) − [j is ranked]·(1 − exp(s_j − rest_j)); that difference is taken as
+      // exp(rest_{j+1} − rest_j), which is precise where it is small.
+      double before = -std::numeric_limits<double>::infinity();
+      for (std::size_t j = 0; j < n; ++j) {
+        double slope = std::exp(score[j] + before);
+        if (j < ranked) {
+          slope -= std::exp(rest[j + 1] - rest[j]);
+          before = log_sum(before, -rest[j]);
+        }
+        result.d_scores.data()[begin + j] = static_cast<Number>(weight * slope);
+      }
+      for (std::size_t k = 0; k < ranked; ++k) {
+        for (std::size_t j = k + 1; j < n; ++j) right += ordered(score[k] - score[j]);
+        pairs += static_cast<double>(n - k - 1);
+      }
+    }
+    detail::require_finite(result.value, name);
+    result.accuracy = pairs > 0 ? right / pairs : 0;
+    return result;
+  }
+
+  static double ordered(double x) noexcept { return x > 0 ? 1.0 : (x < 0 ? 0.0 : 0.5); }
+
+  // A tensor with a row a group, filled up with scores that are too low to matter.
+  template <class T>
+  auto padded(const T& scores, std::span<const std::size_t> offsets, const T& weights) const {
+    const std::size_t groups = offsets.size() - 1;
+    detail::array_of<double> lengths(static_cast<Eigen::Index>(groups)), ranked(static_cast<Eigen::Index>(groups));
+    std::size_t longest = 0;
+    for (std::size_t g = 0; g < groups; ++g) {
+      const std::size_t n = offsets[g + 1] - offsets[g];
+      lengths.data()[g] = static_cast<double>(n);
+      ranked.data()[g] = static_cast<double>(places(n));
+      longest = std::max(longest, n);
+    }
+    if (longest < 2) return coho::sum(T(scores.narrow(0, 0, 0)));
+    const auto rows = static_cast<std::int64_t>(groups), columns = static_cast<std::int64_t>(longest);
+    const T place = coho::detach(scores).new_ones({1, columns}).cumsum(1);
+    const T real = place <= detail::back_to(lengths, scores).unsqueeze(1);
+    const T choice = (place <= detail::back_to(ranked, scores).unsqueeze(1)).narrow(1, 0, columns - 1);
+    const T low = coho::detach(scores).min() - 100.0;
+    const T table = coho::where(real, T(scores.new_zeros({rows, columns}).masked_scatter(real, scores)), low);
+    const T rest = table.flip({1}).logcumsumexp(1).flip({1});
+    const T cost = coho::softplus(T(rest.narrow(1, 1, columns - 1) - table.narrow(1, 0, columns - 1)));
+    return coho::sum(T(weights.unsqueeze(1) * coho::where(choice, cost, 0.0)));
+  }
+
+  template <class Result, class Scores>
+  static auto placed(Result result, const Scores& scores) {
+    if constexpr (detail::device_array<Scores>) {
+      const auto number = [&](double x) {
+        return coho::sum(detail::back_to(detail::array_of<double>(detail::array_of<double>::Constant(1, x)), scores));
+      };
+      return plackett_luce_result<detail::value_of<Scores>, plain_t<Scores>>{
+          number(result.value), detail::back_to(std::move(result.d_scores), scores), number(result.accuracy)};
+    } else {
+      return result;
+    }
+  }
+
+  plackett_luce_options options_;
+};
+
+}  // namespace coho

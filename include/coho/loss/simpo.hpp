@@ -1,0 +1,102 @@
+#pragma once
+
+#include <cmath>
+#include <coho/error.hpp>
+#include <coho/loss/dpo.hpp>
+#include <coho/loss/elementwise_loss.hpp>
+#include <coho/math.hpp>
+#include <coho/reduce.hpp>
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+namespace coho {
+
+struct simpo_options {
+  double beta = 2;             ///< scale of the implicit reward; > 0
+  double gamma = 0.5;          ///< γ, the margin that the preferred response must win by; at least 0
+  double label_smoothing = 0;  ///< ε: probability that a label is wrong; in [0, 0.5)
+};
+
+template <class Value, class Array>
+struct simpo_result {
+  Value value;        ///< the loss
+  Array d_preferred;  ///< its gradient with respect to the mean log-probs of the preferred responses
+  Array d_other;      ///< … and of the other responses
+  Value accuracy;     ///< share of pairs whose preferred response has the larger mean log-prob; ties count one half
+  Value margin;       ///< mean of β·(ℓ_w − ℓ_l), the difference of the implicit rewards without γ
+};
+
+/// Simple preference optimisation (Meng et al. 2024, eq. 6): the implicit reward is the policy's own mean log-prob a
+/// token, so that no reference policy is needed and length is no advantage:
+///
+///     z_i = β·(ℓ_w − ℓ_l) − γ,   L = Σ_i w_i·(−(1 − ε)·log σ(z_i) − ε·log σ(−z_i))
+///
+/// `preferred` ℓ_w, `other` ℓ_l: the MEAN log-prob of a response's tokens (nats), one a pair; arrays, ranges, tensors,
+/// or numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair out. The authors'
+/// scripts are given γ/β (gamma_beta_ratio); γ itself, as in the paper and TRL, is wanted here. `operator()` returns
+/// double, or a 0-d tensor that is differentiable; `value_and_grad` a `simpo_result`. Throws option_error at
+/// construction; argument_error when lengths differ or the loss is not finite (host arrays).
+///
+///     coho::simpo_loss loss{{.beta = 2, .gamma = 1}};
+///     auto result = loss.value_and_grad(preferred_means, other_means);
+///     double at_margin = loss(-1.0, -1.5);  // ln 2
+class simpo_loss {
+ public:
+  explicit simpo_loss(const simpo_options& options = {}) : options_(options) {
+    require_option(std::isfinite(options.beta) && options.beta > 0, "beta", options.beta, "finite and greater than 0");
+    require_option(std::isfinite(options.gamma) && options.gamma >= 0, "gamma", options.gamma, "finite and at least 0");
+    require_option(options.label_smoothing >= 0 && options.label_smoothing < 0.5, "label_smoothing",
+                   options.label_smoothing, "in [0, 0.5)");
+  }
+  const simpo_options& options() const noexcept { return options_; }
+
+  template <class Preferred, class Other>
+  auto operator()(const Preferred& preferred, const Other& other) const {
+    return frame.value(*this, preferred, other);
+  }
+  template <class Preferred, class Other, class Weights>
+  auto operator()(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
+    return frame.weighted_value(*this, weights, preferred, other);
+  }
+
+  template <class Preferred, class Other>
+  auto value_and_grad(const Preferred& preferred, const Other& other) const {
+    return named(frame.value_and_grad(*this, preferred, other));
+  }
+  template <class Preferred, class Other, class Weights>
+  auto value_and_grad(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
+    return named(frame.weighted_value_and_grad(*this, weights, preferred, other));
+  }
+
+ private:
+  template <std::size_t, std::size_t>
+  friend class detail::elementwise;
+  static constexpr detail::elementwise<2, 2> frame{"simpo_loss", {"preferred", "other"}};
+
+  template <bool Gradient, class T>
+  detail::element_terms<T, 2, 2> element(const T& preferred, const T& other) const {
+    const double beta = options_.beta;
+    const T margin = beta * (preferred - other), z = margin - options_.gamma;
+    const auto term =
+        detail::preference_terms<Gradient>(dpo_form::conservative, z, beta, options_.label_smoothing);
+    detail::element_terms<T, 2, 2> out;
+    out.value = term.value;
+    if constexpr (Gradient) {
+      out.slopes = {T(beta * term.slope), T(-beta * term.slope)};
+      out.measures = {detail::above_zero(margin), margin};
+    }
+    return out;
+  }
+
+  template <class Result>
+  static auto named(Result result) {
+    auto& [d_preferred, d_other] = result.gradients;
+    return simpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_preferred)>>{
+        result.value, std::move(d_preferred), std::move(d_other), result.measures[0], result.measures[1]};
+  }
+
+  simpo_options options_;
+};
+
+}  // namespace coho

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <coho/concepts.hpp>
+#include <coho/error.hpp>
+#include <cstddef>
+
+namespace coho {
+
+struct overlong_options {
+  double max_response_tokens = 20480;  ///< length from which the whole penalty is due; finite and > 0
+  double cache_tokens = 4096;          ///< tokens before it over which the penalty grows; in (0, max_response_tokens]
+  double penalty = 1;                  ///< the whole penalty, subtracted; finite and at least 0
+};
+
+/// The soft overlong punishment of DAPO (Yu et al. 2025, §3.4, eq. 13): a ramp, so that a response learns to end before
+/// the limit cuts it. With n response tokens, M = max_response_tokens and C = cache_tokens
+///
+///     −penalty · clamp((n − (M − C)) / C, 0, 1)
+///
+/// to be added to the reward. The defaults are the paper's: 16,384 tokens are free, 4,096 more are the ramp. Throws
+/// option_error at construction.
+///
+///     coho::overlong_penalty overlong{{.max_response_tokens = 1024, .cache_tokens = 128}};
+///     double reward = 1 + overlong(960);  // 0.5
+class overlong_penalty {
+ public:
+  explicit overlong_penalty(const overlong_options& options = {}) : options_(options) {
+    require_option(std::isfinite(options.max_response_tokens) && options.max_response_tokens > 0, "max_response_tokens",
+                   options.max_response_tokens, "finite and greater than 0");
+    require_option(options.cache_tokens > 0 && options.cache_tokens <= options.max_response_tokens, "cache_tokens",
+                   options.cache_tokens, "greater than 0 and at most max_response_tokens");
+    require_option(std::isfinite(options.penalty) && options.penalty >= 0, "penalty", options.penalty,
+                   "finite and at least 0");
+  }
+  const overlong_options& options() const noexcept { return options_; }
+
+  double operator()(const reward_query& query) const { return (*this)(query.response_tokens.size()); }
+  double operator()(std::size_t response_tokens) const noexcept {
+    const double over = static_cast<double>(response_tokens) - (options_.max_response_tokens - options_.cache_tokens);
+    return over <= 0 ? 0.0 : -options_.penalty * std::min(over / options_.cache_tokens, 1.0);
+  }
+
+ private:
+  overlong_options options_;
+};
+
+}  // namespace coho

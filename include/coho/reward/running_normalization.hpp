@@ -1,0 +1,126 @@
+#pragma once
+
+#include <cmath>
+#include <coho/advantage/whiten.hpp>
+#include <coho/concepts.hpp>
+#include <coho/eigen/as_array.hpp>
+#include <coho/error.hpp>
+#include <coho/math.hpp>
+#include <coho/reduce.hpp>
+#include <cstddef>
+#include <limits>
+#include <utility>
+
+namespace coho {
+
+struct running_normalization_options {
+  bool center = true;     ///< subtract the mean; off: scale only, which keeps the sign of a reward
+  double clip = 0;        ///< limits the result to ±this; 0 is off
+  double epsilon = 1e-8;  ///< added to the deviation; > 0
+  double warm_up = 2;     ///< rewards to have seen before any is changed; at least 0
+};
+
+/// What a checkpoint keeps of a running_normalization.
+struct running_normalization_state {
+  double count = 0;    ///< rewards seen, over all ranks
+  double mean = 0;     ///< of those
+  double squares = 0;  ///< sum of their squared differences from the mean
+  friend bool operator==(const running_normalization_state&, const running_normalization_state&) = default;
+};
+
+/// Rewards normalised by the mean and population deviation of all rewards seen so far, this batch included, on all
+/// ranks:
+///
+///     y = clip((x − mean) / (deviation + ε))
+///
+/// Batches are merged by the formula of Chan et al. 1979, so the result is that of one pass over all of them, and does
+/// not cancel however far from 0 the rewards are. `operator()` takes in a batch and normalises it; `update` and
+/// `normalize` do one of the two. Rewards: array, range or tensor (the result is detached); `normalize` takes a number
+/// too. Until `warm_up` rewards have been seen they are clipped only. While all rewards seen are equal (to within
+/// rounding) there is no deviation to divide by: they are centred and clipped only. `normalize_rewards` is for a mean
+/// and deviation that are known beforehand.
+///
+/// All ranks must call together; a rank may have no reward. Throws option_error at construction; argument_error, on all
+/// ranks alike and with the state left as it was, when a reward is not finite, and from `restore` when the state is
+/// unusable.
+///
+///     coho::running_normalization normalization{{.clip = 5}};
+///     std::vector<double> rewards{1, 2, 3};
+///     auto normalised = normalization(rewards);  // −1.22 0 1.22
+class running_normalization {
+ public:
+  explicit running_normalization(const running_normalization_options& options = {}) : options_(options) {
+    require_option(options.clip >= 0, "clip", options.clip, "0 (off) or greater");
+    require_option(std::isfinite(options.epsilon) && options.epsilon > 0, "epsilon", options.epsilon,
+                   "finite and greater than 0");
+    require_option(options.warm_up >= 0, "warm_up", options.warm_up, "at least 0");
+  }
+  const running_normalization_options& options() const noexcept { return options_; }
+
+  template <class Rewards, communicator Communicator = const local_communicator>
+  auto operator()(const Rewards& rewards, Communicator&& ranks = local_communicator{}) {
+    update(rewards, ranks);
+    return normalize(rewards);
+  }
+
+  template <class Rewards, communicator Communicator = const local_communicator>
+  void update(const Rewards& rewards, Communicator&& ranks = local_communicator{}) {
+    if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
+    const auto& local = detail::on_host(rewards);
+    const auto elements = detail::host_elements(local);
+    const moments batch =
+        detail::global_moments(elements, detail::all_real{elements.size()}, deviation::population, ranks);
+    detail::moment_sums merged = seen_;
+    merged.merge({batch.count, batch.mean, batch.deviation * batch.deviation * batch.count});
+    require_argument(std::isfinite(merged.mean) && std::isfinite(merged.squares),
+                     "running_normalization: the mean or deviation is not finite; a reward is NaN or infinite");
+    seen_ = merged;
+  }
+
+  template <class Rewards>
+  auto normalize(const Rewards& rewards) const {
+    static_assert(detail::array_check<Rewards>::passed);
+    const double limit = options_.clip > 0 ? options_.clip : std::numeric_limits<double>::infinity();
+    const moments m = seen();
+    const bool ready = m.count > 0 && m.count >= options_.warm_up;
+    const double mean = ready && options_.center ? m.mean : 0;
+    const double factor = ready && m.deviation > 0 ? 1 / (m.deviation + options_.epsilon) : 1;
+    const auto one = [=](double x) {
+      const double y = (x - mean) * factor;
+      require_argument(std::isfinite(y), "running_normalization: a reward is not finite");
+      return array_traits<double>::clamp(y, -limit, limit);
+    };
+    if constexpr (detail::floating_scalar<Rewards>) {
+      return one(static_cast<double>(rewards));
+    } else {
+      const auto& local = detail::on_host(rewards);
+      const auto elements = detail::host_elements(local);
+      using number = detail::host_number_t<decltype(local)>;
+      detail::array_of<number> out(static_cast<Eigen::Index>(elements.size()));
+      for (std::size_t i = 0; i < elements.size(); ++i) {
+        out.data()[i] = static_cast<number>(one(static_cast<double>(elements[i])));
+      }
+      return detail::back_to(std::move(out), rewards);
+    }
+  }
+
+  /// Of the rewards seen: mean, population deviation (0 when less than 1e-12 of the mean, which is rounding), number.
+  moments seen() const noexcept {
+    const double deviation = seen_.count > 0 ? std::sqrt(seen_.squares / seen_.count) : 0;
+    return {seen_.mean, deviation > 1e-12 * std::abs(seen_.mean) ? deviation : 0.0, seen_.count};
+  }
+
+  running_normalization_state save() const noexcept { return {seen_.count, seen_.mean, seen_.squares}; }
+  void restore(const running_normalization_state& saved) {
+    const auto usable = [](double x) { return std::isfinite(x) && x >= 0; };
+    require_argument(usable(saved.count) && std::isfinite(saved.mean) && usable(saved.squares),
+                     "running_normalization: the saved state is not finite, or its count or squares are negative");
+    seen_ = {saved.count, saved.mean, saved.squares};
+  }
+
+ private:
+  running_normalization_options options_;
+  detail::moment_sums seen_;
+};
+
+}  // namespace coho

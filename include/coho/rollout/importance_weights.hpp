@@ -1,0 +1,172 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <coho/eigen/as_array.hpp>
+#include <coho/error.hpp>
+#include <coho/math.hpp>
+#include <coho/reduce.hpp>
+#include <cstddef>
+#include <limits>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+namespace coho {
+
+/// What becomes of a large ratio.
+enum class importance_form {
+  truncated,  ///< min(ρ, high) (Yao et al. 2025, truncated importance sampling)
+  masked,     ///< ρ where low ≤ ρ ≤ high, else 0 (Ling team 2025, IcePop)
+};
+
+/// Which ratio ρ a token gets.
+enum class importance_level {
+  token,          ///< its own
+  sequence,       ///< the product of its sequence's: unbiased, of a variance that grows with the length
+  sequence_mean,  ///< their geometric mean
+};
+
+struct importance_weights_options {
+  importance_form form = importance_form::truncated;
+  importance_level level = importance_level::token;
+  double low = 0;   ///< of the masked form, in [0, 1]; 0 is off
+  double high = 2;  ///< ≥ 1; infinity is off
+  /// Sequences whose geometric mean of ratios leaves [sequence_low, sequence_high] get weight 0, whatever the form and
+  /// level ("sequence mask"); in [0, 1] and ≥ 1; 0 and infinity are off.
+  double sequence_low = 0, sequence_high = std::numeric_limits<double>::infinity();
+
+  /// Throws `option_error` for the first option out of its range, named with `prefix` before it.
+  void validate(const std::string& prefix = {}) const {
+    require_option(low >= 0 && low <= 1, prefix + "low", low, "in [0, 1]");
+    require_option(low == 0 || form == importance_form::masked, prefix + "low", low, "0 unless the form is masked");
+    require_option(high >= 1, prefix + "high", high, "at least 1 (infinity for off)");
+    require_option(sequence_low >= 0 && sequence_low <= 1, prefix + "sequence_low", sequence_low, "in [0, 1]");
+    require_option(sequence_high >= 1, prefix + "sequence_high", sequence_high, "at least 1 (infinity for off)");
+  }
+};
+
+template <class Array>
+struct importance_weights_result {
+  Array weights;                     ///< one a token, constants of the optimisation; 0 where the mask is
+  double mean_weight = 0;            ///< over real tokens; far from 1: the two programs disagree
+  double limited_fraction = 0;       ///< share of real tokens whose weight is not their ratio: truncated or masked
+  double effective_sample_size = 0;  ///< (Σ weight)² / Σ weight², in tokens (Kish 1965)
+  double tokens = 0;                 ///< real tokens
+};
+
+struct importance_weights_fn {
+  /// Factors for the losses of tokens that another program sampled (a fast sampler of other kernels or precision, or an
+  /// older policy) than the trainer whose log-probabilities the losses use:
+  ///
+  ///     ρ_t = exp(log π_trainer(y_t) − log π_sampler(y_t)),   weight_t = min(ρ_t, high), or ρ_t·1[low ≤ ρ_t ≤ high]
+  ///
+  /// With high = infinity and nothing masked, weighted means over samples are unbiased. Multiply token_weights by them,
+  /// made before of the whole mask, so that masked tokens still count in the divisor. log ρ is limited to ±20.
+  ///
+  /// `policy_log_probs` (of the trainer) and `sampler_log_probs` (nats): one a token; arrays, ranges or tensors. `mask`
+  /// (optional): 0 marks tokens that are not part of the response; they are not read. `offsets`: one more than there
+  /// are sequences. Returns an Eigen array of the policy's number type (a tensor for tensors, detached) and measures.
+  /// Throws option_error (names as above); argument_error when lengths or offsets do not fit or a real token's ratio is
+  /// NaN or infinite.
+  ///
+  ///     auto correction = coho::importance_weights(log_probs, sampler_log_probs, batch.offsets, {.high = 2});
+  ///     weights.values *= correction.weights;
+  template <class Policy, class Sampler>
+  auto operator()(const Policy& policy_log_probs, const Sampler& sampler_log_probs,
+                  std::span<const std::size_t> offsets, const importance_weights_options& options = {}) const {
+    return with_mask(policy_log_probs, sampler_log_probs, nullptr, offsets, options);
+  }
+  template <class Policy, class Sampler, class Mask>
+  auto operator()(const Policy& policy_log_probs, const Sampler& sampler_log_probs, const Mask& mask,
+                  std::span<const std::size_t> offsets, const importance_weights_options& options = {}) const {
+    if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
+    return with_mask(policy_log_probs, sampler_log_probs, &mask, offsets, options);
+  }
+
+ private:
+  static constexpr double log_ratio_limit = 20;
+
+  static double ratio_of(double log_ratio) {
+    return std::exp(coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit));
+  }
+
+  static double limit(double ratio, const importance_weights_options& options) {
+    if (options.form == importance_form::truncated) return std::min(ratio, options.high);
+    return ratio >= options.low && ratio <= options.high ? ratio : 0.0;
+  }
+
+  template <class Policy, class Sampler, class Mask>
+  static auto with_mask(const Policy& policy, const Sampler& sampler, Mask mask, std::span<const std::size_t> offsets,
+                        const importance_weights_options& options) {
+    if constexpr (!detail::host_array<Policy>) static_assert(detail::array_check<Policy>::passed);
+    if constexpr (!detail::host_array<Sampler>) static_assert(detail::array_check<Sampler>::passed);
+    const auto& policy_local = detail::on_host(policy);
+    const auto& sampler_local = detail::on_host(sampler);
+    const auto p = detail::host_elements(policy_local);
+    const auto s = detail::host_elements(sampler_local);
+    using number = detail::host_number_t<decltype(policy_local)>;
+    auto result = [&] {
+      if constexpr (std::is_null_pointer_v<Mask>) {
+        return run<number>(p, s, detail::all_real{p.size()}, offsets, options);
+      } else {
+        const auto& mask_local = detail::on_host(*mask);
+        return run<number>(p, s, detail::host_elements(mask_local), offsets, options);
+      }
+    }();
+    auto weights = detail::back_to(std::move(result.weights), policy);
+    return importance_weights_result<decltype(weights)>{std::move(weights), result.mean_weight, result.limited_fraction,
+                                                        result.effective_sample_size, result.tokens};
+  }
+
+  template <class Number, class P, class S, class Mask>
+  static auto run(const P& policy, const S& sampler, const Mask& mask, std::span<const std::size_t> offsets,
+                  const importance_weights_options& options) {
+    options.validate();
+    detail::check_lengths(policy.size(), sampler.size(), "importance_weights", "sampler_log_probs");
+    detail::check_lengths(policy.size(), mask.size(), "importance_weights", "mask");
+    detail::check_offsets(offsets, policy.size(), "importance_weights");
+
+    importance_weights_result<detail::array_of<Number>> result;
+    result.weights.setZero(static_cast<Eigen::Index>(policy.size()));
+    double weights = 0, squares = 0, limited = 0;
+    for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+      double total = 0, length = 0;
+      for (std::size_t t = offsets[i]; t < offsets[i + 1]; ++t) {
+        if (mask[t] == 0) continue;
+        const double log_ratio = static_cast<double>(policy[t]) - static_cast<double>(sampler[t]);
+        if (!std::isfinite(log_ratio)) {
+          throw argument_error("importance_weights: the ratio of token " + std::to_string(t) + " is NaN or infinite");
+        }
+        total += log_ratio;
+        length += 1;
+      }
+      if (length == 0) continue;
+      const double mean = ratio_of(total / length);
+      const bool kept = mean >= options.sequence_low && mean <= options.sequence_high;
+      const double shared = options.level == importance_level::sequence ? ratio_of(total) : mean;
+      for (std::size_t t = offsets[i]; t < offsets[i + 1]; ++t) {
+        if (mask[t] == 0) continue;
+        const double ratio = options.level == importance_level::token
+                                 ? ratio_of(static_cast<double>(policy[t]) - static_cast<double>(sampler[t]))
+                                 : shared;
+        const double weight = kept ? limit(ratio, options) : 0.0;
+        result.weights.data()[t] = static_cast<Number>(weight);
+        weights += weight;
+        squares += weight * weight;
+        limited += weight != ratio;
+      }
+      result.tokens += length;
+    }
+    if (result.tokens > 0) {
+      result.mean_weight = weights / result.tokens;
+      result.limited_fraction = limited / result.tokens;
+    }
+    if (squares > 0) result.effective_sample_size = weights * weights / squares;
+    return result;
+  }
+};
+inline constexpr importance_weights_fn importance_weights{};
+
+}  // namespace coho

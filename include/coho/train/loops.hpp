@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <numeric>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <coho/concepts.hpp>
+#include <coho/error.hpp>
+#include <coho/rollout/trajectory.hpp>
+#include <coho/train/callbacks.hpp>
+#include <coho/train/data_order.hpp>
+
+/// The outer loops that trainers share. For writers of drivers.
+namespace coho::detail {
+
+/// The steps that are left of `epochs` passes over fixed data, the same on all ranks. `step(examples of this rank,
+/// epoch)` makes one and returns its statistics. Ends early when a callback requests it.
+template <class Example, class Options, class Communicator, class Step, class... Callbacks>
+auto fit_data(std::span<const Example> data, const Options& options, const std::uint64_t& made, Communicator& ranks,
+              Step step, Callbacks&... callbacks) {
+  data_order order(data.size(), options.batch_size, options.seed, options.shuffle);
+  std::vector<decltype(step(std::vector<Example>{}, std::uint64_t{}))> history;
+  const std::uint64_t end = options.epochs * order.steps_per_epoch();
+  while (made < end) {
+    std::vector<Example> batch;
+    for (const std::size_t i : order.batch(made, ranks.rank(), ranks.size())) batch.push_back(data[i]);
+    history.push_back(step(std::move(batch), made / order.steps_per_epoch()));
+    if (notify::stop(ranks, callbacks...)) break;
+  }
+  return history;
+}
+
+/// The options that the trainers over fixed data share.
+template <class Options>
+void validate_fit_options(const Options& options) {
+  require_option(options.batch_size > 0, "batch_size", options.batch_size, "at least 1");
+  require_option(options.epochs > 0, "epochs", options.epochs, "at least 1");
+  require_option(std::isfinite(options.gradient_norm_clip) && options.gradient_norm_clip >= 0, "gradient_norm_clip",
+                 options.gradient_norm_clip, "finite and at least 0");
+}
+
+/// Steps of an on-policy trainer until `steps` have been made in all or a callback requests a stop. `source(step)`
+/// returns the prompts of a step as a contiguous range of rl_prompt.
+template <class Trainer, class Communicator, class Source, class... Callbacks>
+auto run_steps(Trainer& trainer, Communicator& ranks, Source& source, const std::uint64_t& made, std::uint64_t steps,
+               Callbacks&... callbacks) {
+  std::vector<decltype(trainer.step(std::span<const rl_prompt>{}, callbacks...))> history;
+  while (made < steps) {
+    const auto& prompts = source(made);
+    history.push_back(trainer.step(std::span<const rl_prompt>(prompts), callbacks...));
+    if (notify::stop(ranks, callbacks...)) break;
+  }
+  return history;
+}
+
+/// 0, 1, …, count − 1.
+inline std::vector<std::size_t> all_indices(std::size_t count) {
+  std::vector<std::size_t> out(count);
+  std::iota(out.begin(), out.end(), std::size_t{0});
+  return out;
+}
+
+inline void require_seed(std::uint64_t saved, std::uint64_t mine) {
+  require_argument(saved == mine,
+                   "the saved run had the seed " + std::to_string(saved) + ", this one has " + std::to_string(mine));
+}
+
+}  // namespace coho::detail

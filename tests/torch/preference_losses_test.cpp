@@ -1,0 +1,249 @@
+#include <coho/loss/bradley_terry_ties.hpp>
+#include <coho/loss/cpo.hpp>
+#include <coho/loss/dpo.hpp>
+#include <coho/loss/kto.hpp>
+#include <coho/loss/orpo.hpp>
+#include <coho/loss/plackett_luce.hpp>
+#include <coho/loss/simpo.hpp>
+#include <coho/reduce.hpp>
+#include <coho/torch/ops.hpp>
+#include <cmath>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/tensors.hpp"
+#include "support/test_arrays.hpp"
+
+using namespace coho::test;
+using coho::dpo_form;
+using host_weights = coho::token_weights<Eigen::ArrayXd>;
+using tensor_weights = coho::token_weights<at::Tensor>;
+
+namespace {
+
+constexpr Eigen::Index count = 9;
+
+// Factors of which one is 0.
+Eigen::ArrayXd some_weights() {
+  Eigen::ArrayXd weights = normals(count, 5).abs();
+  weights[4] = 0;
+  return weights;
+}
+// x with NaN where the weight is 0.
+Eigen::ArrayXd spoiled(Eigen::ArrayXd x) {
+  x[4] = not_a_number;
+  return x;
+}
+
+// Two gradients of a loss of pairs, in the order of its arguments, whatever their names.
+template <class Result>
+auto gradients(const Result& result) {
+  const auto& [value, first, second, accuracy, margin] = result;
+  return std::pair(first, second);
+}
+template <class Value, class Array>
+auto gradients(const coho::bradley_terry_ties_result<Value, Array>& result) {
+  return std::pair(result.d_first, result.d_second);
+}
+
+// A loss of pairs on tensors against the host and autograd: weighted with NaN where masked, and as the mean.
+// `constants` are the arguments after the first two.
+template <class Loss, class... Constants>
+void check_pairs(const Loss& loss, const Eigen::ArrayXd& preferred, const Eigen::ArrayXd& other,
+                 const Constants&... constants) {
+  const Eigen::ArrayXd w = some_weights();
+  const auto expected = loss.value_and_grad(preferred, other, constants..., host_weights{w});
+  const auto [d_preferred, d_other] = gradients(expected);
+  const at::Tensor p = leaf(spoiled(preferred)), o = leaf(spoiled(other));
+  const auto found = loss.value_and_grad(p, o, tensor(spoiled(constants))..., tensor_weights{tensor(w)});
+  CHECK_FALSE(found.value.requires_grad());
+  CHECK(number(found.value) == Approx(expected.value).epsilon(1e-10));
+  CHECK(close(host(gradients(found).first), d_preferred));
+  CHECK(close(host(gradients(found).second), d_other));
+  CHECK(number(found.accuracy) == Approx(expected.accuracy));
+  const at::Tensor value = loss(p, o, tensor(spoiled(constants))..., tensor_weights{tensor(w)});
+  CHECK(number(value) == Approx(expected.value).epsilon(1e-10));
+  value.backward();
+  CHECK(close(host(p.grad()), d_preferred));
+  CHECK(close(host(o.grad()), d_other));
+
+  const auto mean = loss.value_and_grad(preferred, other, constants...);
+  const at::Tensor q = leaf(preferred), u = leaf(other);
+  const at::Tensor mean_value = loss(q, u, tensor(constants)...);
+  CHECK(number(mean_value) == Approx(mean.value).epsilon(1e-10));
+  mean_value.backward();
+  CHECK(close(host(q.grad()), gradients(mean).first));
+  CHECK(close(host(u.grad()), gradients(mean).second));
+  CHECK(close(host(gradients(loss.value_and_grad(q, u, tensor(constants)...)).first), gradients(mean).first));
+
+  const at::Tensor none = leaf(Eigen::ArrayXd());
+  [[maybe_unused]] const auto nothing = [&](const auto&) { return tensor(Eigen::ArrayXd()); };
+  CHECK(number(loss(none, none, nothing(constants)...)) == 0);
+  CHECK(number(loss.value_and_grad(none, none, nothing(constants)...).value) == 0);
+}
+
+double smoothing(dpo_form form) { return form == dpo_form::conservative || form == dpo_form::robust ? 0.1 : 0.0; }
+
+const std::vector<dpo_form> all_forms{dpo_form::sigmoid, dpo_form::hinge, dpo_form::ipo, dpo_form::conservative,
+                                      dpo_form::robust};
+
+}  // namespace
+
+TEST_CASE("DPO of tensors agrees with arrays and with autograd") {
+  const Eigen::ArrayXd preferred = normals(count, 1, 8), other = normals(count, 2, 8), r = normals(count, 3, 8),
+                       s = normals(count, 4, 8);
+  for (const auto form : all_forms) {
+    const coho::dpo_loss loss{{.beta = 0.3, .form = form, .label_smoothing = smoothing(form)}};
+    check_pairs(loss, preferred, other, r, s);
+    const auto expected = loss.value_and_grad(preferred, other, r, s);
+    const auto found = loss.value_and_grad(tensor(preferred), tensor(other), tensor(r), tensor(s));
+    CHECK(number(found.margin) == Approx(expected.margin));
+  }
+}
+
+TEST_CASE("at the hinge's kink autograd has the closed form's derivative") {
+  const coho::dpo_loss loss{{.beta = 1, .form = dpo_form::hinge}};
+  const at::Tensor preferred = leaf(array({0.5, 1, 1.5})), zero = tensor(Eigen::ArrayXd::Zero(3));
+  loss(preferred, zero, zero, zero).backward();
+  CHECK(close(host(preferred.grad()), array({-1.0 / 3, 0, 0})));
+  CHECK(close(host(loss.value_and_grad(preferred, zero, zero, zero).d_preferred), array({-1.0 / 3, 0, 0})));
+}
+
+TEST_CASE("the reference log-probs of DPO and KTO are constants") {
+  const at::Tensor x = leaf(normals(4, 1)), r = leaf(normals(4, 2));
+  coho::dpo_loss{}(x, x.detach(), r, r).backward();
+  coho::kto_loss{}(x, r, tensor(array({1, 0, 1, 0})), 0.0).backward();
+  CHECK(x.grad().defined());
+  CHECK_FALSE(r.grad().defined());
+}
+
+TEST_CASE("KTO of tensors agrees with arrays and with autograd") {
+  const Eigen::ArrayXd log_probs = normals(count, 1, 8), reference = normals(count, 2, 8), w = some_weights();
+  const Eigen::ArrayXd desirable = array({1, 0, 0, 1, 1, 0, 1, 1, 0});
+  const coho::kto_loss loss{{.beta = 0.3, .desirable_weight = 1.3, .undesirable_weight = 0.8}};
+  const auto expected = loss.value_and_grad(log_probs, reference, desirable, 0.7, host_weights{w});
+  const at::Tensor x = leaf(spoiled(log_probs));
+  for (const auto type : {at::kDouble, at::kBool, at::kLong}) {
+    const at::Tensor wanted = tensor(desirable).to(type), weights = tensor(w);
+    const auto found = loss.value_and_grad(x, tensor(spoiled(reference)), wanted, 0.7, tensor_weights{weights});
+    CHECK(number(found.value) == Approx(expected.value));
+    CHECK(close(host(found.d_log_probs), expected.d_log_probs));
+    CHECK(number(found.accuracy) == Approx(expected.accuracy));
+    CHECK(number(found.margin) == Approx(expected.margin));
+    x.mutable_grad() = at::Tensor();
+    const at::Tensor value = loss(x, tensor(spoiled(reference)), wanted, 0.7, tensor_weights{weights});
+    CHECK(number(value) == Approx(expected.value));
+    value.backward();
+    CHECK(close(host(x.grad()), expected.d_log_probs));
+  }
+  const at::Tensor mean = loss(tensor(log_probs), tensor(reference), tensor(desirable), 0.7);
+  CHECK(number(mean) == Approx(loss(log_probs, reference, desirable, 0.7)));
+  CHECK(coho::kto_baseline(leaf(log_probs), tensor(reference - 8.0)) ==
+        Approx(coho::kto_baseline(log_probs, reference - 8.0)));
+  CHECK_THROWS_AS(loss(tensor(log_probs), tensor(reference), tensor(desirable), -1.0), coho::argument_error);
+}
+
+TEST_CASE("ORPO of tensors agrees with arrays and with autograd, near certainty too") {
+  Eigen::ArrayXd preferred = -normals(count, 1, 2).abs() - 1e-3, other = -normals(count, 2, 2).abs() - 1e-3;
+  preferred[0] = 0;
+  other[1] = -0.5e-6;
+  preferred[2] = -2e-6;
+  other[3] = -1e-6;
+  preferred[5] = -200;
+  for (const double lambda : {0.0, 0.1, 2.0}) check_pairs(coho::orpo_loss{{.lambda = lambda}}, preferred, other);
+}
+
+TEST_CASE("SimPO of tensors agrees with arrays and with autograd") {
+  const Eigen::ArrayXd preferred = normals(count, 1), other = normals(count, 2);
+  check_pairs(coho::simpo_loss{}, preferred, other);
+  check_pairs(coho::simpo_loss{{.beta = 2.5, .gamma = 1.6, .label_smoothing = 0.1}}, preferred, other);
+}
+
+TEST_CASE("CPO of tensors agrees with arrays and with autograd") {
+  const Eigen::ArrayXd preferred = normals(count, 1, 8), other = normals(count, 2, 8);
+  const Eigen::ArrayXd lengths = array({0, 1, 2, 3, 4, 5, 6, 7, 8});
+  for (const auto form : all_forms) {
+    const coho::cpo_loss loss{{.beta = 0.3, .form = form, .label_smoothing = smoothing(form)}};
+    check_pairs(loss, preferred, other, lengths);
+    CHECK(number(loss(tensor(preferred), tensor(other), tensor(lengths).to(at::kLong))) ==
+          Approx(loss(preferred, other, lengths)));
+    CHECK(number(loss(tensor(preferred), tensor(other), 1.0)) == Approx(loss(preferred, other, 1.0)));
+  }
+}
+
+TEST_CASE("tie losses of tensors agree with arrays and with autograd") {
+  const Eigen::ArrayXd first = normals(count, 1, 3), outcomes = array({1, 0.5, 0, 0.25, 1, 0.75, 0.5, 0, 1});
+  Eigen::ArrayXd second = normals(count, 2, 3);
+  second[1] = first[1];
+  second[2] = first[2] + 90;
+  using coho::tie_form;
+  for (const auto& options :
+       {coho::bradley_terry_ties_options{}, coho::bradley_terry_ties_options{.theta = 7},
+        coho::bradley_terry_ties_options{.form = tie_form::davidson},
+        coho::bradley_terry_ties_options{.form = tie_form::davidson, .nu = 0.2}}) {
+    check_pairs(coho::bradley_terry_ties_loss{options}, first, second, outcomes);
+  }
+  const Eigen::ArrayXd decided = outcomes.round();
+  check_pairs(coho::bradley_terry_ties_loss{{.theta = 1}}, first, second, decided);
+  check_pairs(coho::bradley_terry_ties_loss{{.form = tie_form::davidson, .nu = 0}}, first, second, decided);
+  const at::Tensor one = tensor(array({1})), half = tensor(array({0.5}));
+  CHECK(number(coho::bradley_terry_ties_loss{{.theta = 1}}(one, one, half)) == infinity);
+}
+
+TEST_CASE("rankings of tensors agree with arrays and with autograd") {
+  Eigen::ArrayXd scores = normals(16, 1, 3);
+  scores[9] += 300;
+  scores[11] -= 300;
+  const offsets groups{0, 5, 5, 6, 8, 16};
+  const Eigen::ArrayXd w = array({0.5, 1, 2, 0, 0.1});
+  Eigen::ArrayXd masked = scores;
+  masked[6] = not_a_number;
+  for (const std::size_t top : {0, 1, 3, 100}) {
+    const coho::plackett_luce_loss loss{{.top = top}};
+    const auto expected = loss.value_and_grad(scores, groups, host_weights{w});
+    const at::Tensor x = leaf(masked);
+    const auto found = loss.value_and_grad(x, groups, tensor_weights{tensor(w)});
+    CHECK(found.value.dim() == 0);
+    CHECK(number(found.value) == Approx(expected.value));
+    CHECK(close(host(found.d_scores), expected.d_scores));
+    CHECK(number(found.accuracy) == Approx(expected.accuracy));
+    const at::Tensor value = loss(x, groups, tensor_weights{tensor(w)});
+    CHECK(value.dim() == 0);
+    CHECK(number(value) == Approx(expected.value).epsilon(1e-10));
+    value.backward();
+    CHECK(close(host(x.grad()), expected.d_scores));
+
+    const auto mean = loss.value_and_grad(scores, groups);
+    const at::Tensor y = leaf(scores), mean_value = loss(y, groups);
+    CHECK(number(mean_value) == Approx(mean.value).epsilon(1e-10));
+    mean_value.backward();
+    CHECK(close(host(y.grad()), mean.d_scores));
+    CHECK(close(host(loss.value_and_grad(tensor(scores), groups).d_scores), mean.d_scores));
+  }
+}
+
+TEST_CASE("rankings of tensors without a choice cost nothing, and their offsets must fit") {
+  const coho::plackett_luce_loss loss;
+  const at::Tensor x = leaf(array({1, not_a_number}));
+  const at::Tensor value = loss(x, offsets{0, 1, 1, 2});
+  CHECK(number(value) == 0);
+  value.backward();
+  CHECK(close(host(x.grad()), array({0, 0})));
+  CHECK(number(loss(tensor(Eigen::ArrayXd()), offsets{0})) == 0);
+  CHECK(number(loss(tensor(array({40, 0})), offsets{0, 2})) == Approx(std::exp(-40.0)));
+  CHECK_THROWS_AS(loss(x, offsets{0, 1}), coho::argument_error);
+  CHECK_THROWS_AS(loss(x, offsets{0, 2}, tensor_weights{tensor(array({1, 1}))}), coho::argument_error);
+}
+
+TEST_CASE("preference losses of float tensors stay float") {
+  const at::Tensor a = tensor(array({-1, -2}), at::kFloat), b = tensor(array({-2, -0.5}), at::kFloat);
+  const auto is_float = [](const at::Tensor& x) { return x.scalar_type() == at::kFloat; };
+  CHECK(is_float(coho::dpo_loss{}(a, b, a, b)));
+  CHECK(is_float(coho::kto_loss{}(a, b, a, 0.0)));
+  CHECK(is_float(coho::orpo_loss{}.value_and_grad(a, b).d_other));
+  CHECK(is_float(coho::simpo_loss{}.value_and_grad(a, b).d_other));
+  CHECK(is_float(coho::cpo_loss{}.value_and_grad(a, b, 2.0).d_other));
+  CHECK(is_float(coho::bradley_terry_ties_loss{}.value_and_grad(a, b, 0.5).d_second));
+  CHECK(is_float(coho::plackett_luce_loss{}(a, offsets{0, 2})));
+  CHECK(is_float(coho::plackett_luce_loss{}.value_and_grad(a, offsets{0, 2}).d_scores));
+}

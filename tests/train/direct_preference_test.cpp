@@ -1,0 +1,248 @@
+#include <coho/train/direct_preference.hpp>
+
+#include <cmath>
+#include <span>
+#include <vector>
+
+#include <coho/loss/nll.hpp>
+#include <coho/toy/adam.hpp>
+#include <coho/toy/sgd.hpp>
+#include <coho/train/direct_preference_examples.hpp>
+#include <coho/train/loops.hpp>
+#include <coho/train/preference_objective.hpp>
+
+#include "support/catch.hpp"
+#include "support/small_world.hpp"
+#include "support/thread_ranks.hpp"
+
+using namespace coho;
+using Catch::Matchers::ContainsSubstring;
+using coho::test::small_world;
+
+namespace {
+
+using examples = std::vector<direct_preference_example>;
+
+double reward_of(std::span<const token> response) {
+  const std::vector<token> prompt{small_world::prompt};
+  const reward_query query{.prompt_tokens = prompt, .response_tokens = response};
+  return small_world::reward(std::span(&query, 1))[0];
+}
+
+/// Pairs sampled from the initial policy, labelled by a Bradley–Terry judge of the world's reward.
+examples sampled_pairs(std::size_t count, std::uint64_t seed) {
+  small_world world;
+  packed<token> prompts;
+  std::vector<rng> streams;
+  for (std::size_t i = 0; i < 2 * count; ++i) {
+    prompts.push_back({small_world::prompt});
+    streams.push_back(rng(seed).split(i));
+  }
+  const auto sampled = world.initial.generate(prompts, small_world::options().generation, streams);
+  rng random(seed, 1);
+  examples out;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto first = sampled.responses[2 * i], second = sampled.responses[2 * i + 1];
+    const double wins = 1 / (1 + std::exp(reward_of(second) - reward_of(first)));
+    const bool kept = random.uniform() < wins;
+    const auto preferred = kept ? first : second, other = kept ? second : first;
+    out.push_back({.prompt = {small_world::prompt},
+                   .preferred = {preferred.begin(), preferred.end()},
+                   .other = {other.begin(), other.end()}});
+  }
+  return out;
+}
+
+/// A few pairs of different lengths and weights.
+examples few_pairs() {
+  auto out = sampled_pairs(9, 4);
+  for (std::size_t i = 0; i < out.size(); ++i) out[i].weight = 0.5 + 0.25 * static_cast<double>(i % 3);
+  return out;
+}
+
+/// The loss and the gradient of one step over few_pairs.
+template <class Loss>
+std::pair<double, Eigen::MatrixXd> one_step(const Loss& loss, const examples& data,
+                                            direct_preference_options options = {}) {
+  small_world world;
+  rng random(9);
+  for (double& z : world.policy.logits.reshaped()) z += 0.3 * random.normal();
+  toy::sgd optimizer{world.policy};
+  direct_preference_trainer trainer{world.policy, world.initial, optimizer, loss, options};
+  options.gradient_norm_clip = 0;
+  const auto statistics = trainer.step(data);
+  return {statistics.loss, world.policy.gradient};
+}
+
+// KTO's baseline is a constant of the step; with these examples it is 0, also a little to either side.
+template <class Loss>
+double evaluated(const Loss& loss, const examples& data, toy::tabular_policy policy) {
+  small_world world;
+  toy::sgd optimizer{policy};
+  return direct_preference_trainer{policy, world.initial, optimizer, loss}.evaluate(data).loss;
+}
+
+struct own_loss {
+  static constexpr bool needs_reference = false;
+  preference_gradient value_and_grad(const preference_log_probs& x, const token_weights<Eigen::ArrayXd>& w) const {
+    return {.value = (w.values * (x.other - x.preferred)).sum(), .d_preferred = -w.values, .d_other = w.values};
+  }
+};
+
+}  // namespace
+
+TEST_CASE("DPO on preferences of a Bradley-Terry reward reaches pi_init * exp(r / beta)") {
+  const auto data = sampled_pairs(20000, 7);
+  small_world world;
+  const double before = small_world::total_variation(small_world::distribution(world.policy), world.optimum(1));
+  toy::adam optimizer{{}, world.policy};
+  // Preferences of r say that differences of beta * log-ratios are differences of r: beta 1 gives pi_init * exp(r).
+  direct_preference_trainer trainer{world.policy,
+                                    world.initial,
+                                    optimizer,
+                                    dpo_loss{{.beta = 1}},
+                                    {.learning_rate = {.peak = 0.05, .kind = schedule_kind::linear, .total_steps = 160},
+                                     .batch_size = 500,
+                                     .epochs = 4,
+                                     .gradient_norm_clip = 0}};
+  const auto history = trainer.fit(data);
+  CHECK(history.size() == 160);
+  CHECK(history.front().loss == Approx(std::log(2.0)));
+  CHECK(history.back().loss < 0.99 * std::log(2.0));
+  CHECK(before > 0.08);
+  CHECK(small_world::total_variation(small_world::distribution(world.policy), world.optimum(1)) <= 0.02);
+}
+
+TEMPLATE_TEST_CASE("the gradient of each preference loss through the policy agrees with central differences", "",
+                   dpo_loss, kto_loss, orpo_loss, simpo_loss, cpo_loss, own_loss) {
+  const auto data = few_pairs();
+  const TestType loss;
+  small_world world;
+  rng random(9);
+  for (double& z : world.policy.logits.reshaped()) z += 0.3 * random.normal();
+  const auto gradient = one_step(loss, data).second;
+  double worst = 0, largest = 0;
+  for (Eigen::Index k = 0; k < gradient.size(); ++k) {
+    auto up = world.policy, down = world.policy;
+    up.logits.reshaped()(k) += 1e-5;
+    down.logits.reshaped()(k) -= 1e-5;
+    const double numeric = (evaluated(loss, data, up) - evaluated(loss, data, down)) / 2e-5;
+    worst = std::max(worst, std::abs(numeric - gradient.reshaped()(k)));
+    largest = std::max(largest, std::abs(numeric));
+  }
+  CHECK(worst <= 1e-6);
+  CHECK(largest > 1e-3);
+}
+
+TEST_CASE("how a preference batch is cut into forwards and ranks does not change the step") {
+  const auto data = few_pairs();
+  const auto whole = one_step(dpo_loss{}, data);
+  for (const batch_limits limits :
+       {batch_limits{.sequences = 1}, batch_limits{.sequences = 4}, batch_limits{.tokens = 9}}) {
+    const auto parts = one_step(dpo_loss{}, data, {.micro_batch = limits});
+    CHECK(parts.first == Approx(whole.first).epsilon(1e-12));
+    CHECK((parts.second - whole.second).cwiseAbs().maxCoeff() < 1e-12);
+  }
+  Eigen::MatrixXd alone, shared;
+  for (const std::size_t count : {1, 2}) {
+    test::run_ranks(count, [&](auto& ranks) {
+      small_world world;
+      toy::sgd optimizer{world.policy};
+      direct_preference_trainer trainer{world.policy,
+                                        world.initial,
+                                        optimizer,
+                                        dpo_loss{},
+                                        {.learning_rate = {.peak = 0.1}, .batch_size = 5, .epochs = 2},
+                                        ranks};
+      trainer.fit(data);
+      if (ranks.rank() == 0) (count == 1 ? alone : shared) = world.policy.logits;
+    });
+  }
+  CHECK((alone - shared).cwiseAbs().maxCoeff() < 1e-12);
+}
+
+TEST_CASE("reference log-probs computed beforehand give the same step without the reference") {
+  auto data = few_pairs();
+  const auto with_reference = one_step(dpo_loss{}, data);
+  small_world world;
+  add_reference_log_probs(std::span(data), world.initial);
+  CHECK(data[0].reference_preferred.has_value());
+  rng random(9);
+  for (double& z : world.policy.logits.reshaped()) z += 0.3 * random.normal();
+  toy::sgd optimizer{world.policy};
+  direct_preference_trainer trainer{world.policy, no_reference, optimizer, dpo_loss{}};
+  CHECK(trainer.step(data).loss == Approx(with_reference.first).epsilon(1e-12));
+  data[3].reference_other.reset();
+  CHECK_THROWS_WITH(trainer.step(data), ContainsSubstring("needs a reference policy"));
+}
+
+TEST_CASE("KTO learns from single responses and estimates its baseline from mismatched ones") {
+  auto data = sampled_pairs(400, 3);
+  for (std::size_t i = 0; i < data.size(); ++i) (i % 2 == 0 ? data[i].preferred : data[i].other).clear();
+  small_world world;
+  toy::adam optimizer{{}, world.policy};
+  direct_preference_trainer trainer{world.policy,
+                                    world.initial,
+                                    optimizer,
+                                    kto_loss{{.beta = 0.5}},
+                                    {.learning_rate = {.peak = 0.05}, .batch_size = 50, .epochs = 8}};
+  const auto history = trainer.fit(data);
+  CHECK(history.front().loss == Approx(0.5));
+  CHECK(history.front().kl_baseline == 0);
+  CHECK(history.back().loss < 0.49);
+
+  auto desirable = sampled_pairs(50, 6);
+  for (auto& example : desirable) example.other.clear();
+  small_world liked;
+  toy::adam liked_optimizer{{}, liked.policy};
+  direct_preference_trainer only{liked.policy,
+                                 liked.initial,
+                                 liked_optimizer,
+                                 kto_loss{{.beta = 0.5}},
+                                 {.learning_rate = {.peak = 0.05}, .batch_size = 50, .epochs = 20}};
+  CHECK(only.fit(desirable).back().kl_baseline > 0.01);
+
+  CHECK_THROWS_WITH((direct_preference_trainer{world.policy, world.initial, optimizer, dpo_loss{}}.step(data)),
+                    ContainsSubstring("example 0 has an empty response"));
+}
+
+TEST_CASE("a resumed preference run is the run that was not interrupted") {
+  const auto data = sampled_pairs(40, 5);
+  const direct_preference_options options{.learning_rate = {.peak = 0.2}, .batch_size = 8, .epochs = 2, .seed = 3};
+  small_world whole, cut;
+  toy::sgd optimizer{whole.policy}, cut_optimizer{cut.policy};
+  direct_preference_trainer trainer{whole.policy, whole.initial, optimizer, simpo_loss{}, options};
+  trainer.fit(data);
+  struct stop_at {
+    std::uint64_t step;
+    std::uint64_t seen = 0;
+    void on_step_end(const direct_preference_statistics&) { ++seen; }
+    bool stop_requested() const { return seen == step; }
+  };
+  direct_preference_trainer first{cut.policy, cut.initial, cut_optimizer, simpo_loss{}, options};
+  stop_at stop{3};
+  CHECK(first.fit(data, stop).size() == 3);
+  direct_preference_trainer second{cut.policy, cut.initial, cut_optimizer, simpo_loss{}, options};
+  second.restore(first.save());
+  CHECK(second.fit(data).size() == 7);
+  CHECK((whole.policy.logits - cut.policy.logits).cwiseAbs().maxCoeff() == 0);
+}
+
+TEST_CASE("unusable preference examples and options are refused by name") {
+  small_world world;
+  toy::sgd optimizer{world.policy};
+  direct_preference_trainer trainer{world.policy, world.initial, optimizer, dpo_loss{}};
+  CHECK_THROWS_WITH(trainer.step(examples{{.prompt = {}, .preferred = {1}, .other = {1}}}),
+                    ContainsSubstring("no prompt tokens"));
+  CHECK_THROWS_WITH(trainer.step(examples{{.prompt = {1}, .preferred = {1}, .other = {1}, .weight = -1}}),
+                    ContainsSubstring("weight below 0"));
+  CHECK_THROWS_WITH(trainer.step(examples{{.prompt = {1}, .preferred = {1}, .other = {1}, .weight = 0}}),
+                    ContainsSubstring("no example with a weight above 0"));
+  CHECK_THROWS_AS((direct_preference_trainer{world.policy, world.initial, optimizer, dpo_loss{}, {.batch_size = 0}}),
+                  option_error);
+  CHECK_THROWS_AS((direct_preference_trainer{world.policy, world.initial, optimizer, dpo_loss{}, {.epochs = 0}}),
+                  option_error);
+  CHECK_THROWS_AS(
+      (direct_preference_trainer{world.policy, world.initial, optimizer, dpo_loss{}, {.gradient_norm_clip = -1}}),
+      option_error);
+}
