@@ -40,8 +40,9 @@ inline void check_offsets(std::span<const std::size_t> offsets, std::size_t tota
   require_argument(!offsets.empty() && offsets.front() == 0,
                    std::string(who) + ": offsets must start with 0 and have one entry more than there are sequences");
   for (std::size_t i = 1; i < offsets.size(); ++i) {
-    require_argument(offsets[i - 1] <= offsets[i],
-                     std::string(who) + ": offsets decrease at entry " + std::to_string(i));
+    if (offsets[i - 1] > offsets[i]) {
+      throw argument_error(std::string(who) + ": offsets decrease at entry " + std::to_string(i));
+    }
   }
   require_argument(offsets.back() == total, std::string(who) + ": offsets end at " + std::to_string(offsets.back()) +
                                                 ", but there are " + std::to_string(total) + " tokens");

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
@@ -23,6 +24,36 @@ struct gae_result {
   Array advantages;  ///< one a token
   Array returns;     ///< advantages + values: the value model's targets
 };
+
+namespace detail {
+
+/// Calls step(t, state) for the tokens t of each sequence from its last to its first, from a fresh State, and
+/// finish(i, state) after each sequence. Two sequences take turns: what is computed of a token waits for its successor,
+/// and the other sequence fills the wait.
+template <class State, class Step, class Finish>
+void scan_backwards(std::span<const std::size_t> offsets, const Step& step, const Finish& finish) {
+  const std::size_t count = offsets.size() - 1;
+  std::size_t i = 0;
+  for (; i + 1 < count; i += 2) {
+    State first{}, second{};
+    std::size_t t = offsets[i + 1], u = offsets[i + 2];
+    for (std::size_t left = std::min(t - offsets[i], u - offsets[i + 1]); left > 0; --left) {
+      step(--t, first);
+      step(--u, second);
+    }
+    while (t > offsets[i]) step(--t, first);
+    while (u > offsets[i + 1]) step(--u, second);
+    finish(i, first);
+    finish(i + 1, second);
+  }
+  if (i < count) {
+    State last{};
+    for (std::size_t t = offsets[i + 1]; t > offsets[i];) step(--t, last);
+    finish(i, last);
+  }
+}
+
+}  // namespace detail
 
 struct gae_fn {
   /// Generalised advantage estimation (Schulman et al. 2016, eqs. 11 and 16) over N packed sequences:
@@ -90,25 +121,27 @@ struct gae_fn {
     Number* const advantages = result.advantages.data();
     Number* const returns = result.returns.data();
     const double gamma = options.gamma, decay = options.gamma * options.lambda;
-    for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+    struct state {
       double next_value = 0, next_advantage = 0;
-      for (std::size_t t = offsets[i + 1]; t-- > offsets[i];) {
-        if (mask[t] == 0) {
-          advantages[t] = returns[t] = 0;
-          continue;
-        }
-        const double value = static_cast<double>(values[t]);
-        const double error = static_cast<double>(rewards[t]) + gamma * next_value - value;
-        next_advantage = error + decay * next_advantage;
-        next_value = value;
-        advantages[t] = static_cast<Number>(next_advantage);
-        returns[t] = static_cast<Number>(next_advantage + value);
+    };
+    const auto step = [=](std::size_t t, state& s) {
+      if (mask[t] == 0) {
+        advantages[t] = returns[t] = 0;
+        return;
       }
+      const double value = static_cast<double>(values[t]);
+      const double error = static_cast<double>(rewards[t]) + gamma * s.next_value - value;
+      s.next_advantage = error + decay * s.next_advantage;
+      s.next_value = value;
+      advantages[t] = static_cast<Number>(s.next_advantage);
+      returns[t] = static_cast<Number>(s.next_advantage + value);
+    };
+    detail::scan_backwards<state>(offsets, step, [](std::size_t i, const state& s) {
       // What is not finite stays so up to the first token.
-      if (!std::isfinite(next_advantage)) {
+      if (!std::isfinite(s.next_advantage)) {
         throw argument_error("gae: a reward or value of sequence " + std::to_string(i) + " is not finite");
       }
-    }
+    });
     return result;
   }
 };

@@ -7,6 +7,7 @@
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
 #include <cstddef>
+#include <limits>
 #include <type_traits>
 #include <utility>
 
@@ -42,21 +43,25 @@ inline double kl_of(double d, kl_estimator estimator) noexcept {
   return d;
 }
 
-inline double kl_slope(double d, kl_estimator estimator) noexcept {
+/// The estimate and its derivative with respect to d, which share the exponential of k3.
+inline std::pair<double, double> kl_and_slope(double d, kl_estimator estimator) noexcept {
   switch (estimator) {
     case kl_estimator::k1:
-      return 1;
+      return {d, 1};
     case kl_estimator::k2:
+      return {0.5 * d * d, d};
+    case kl_estimator::k3: {
+      const double excess = std::expm1(-d);
+      return {excess + d, -excess};
+    }
     case kl_estimator::k3_straight_through:
-      return d;
-    case kl_estimator::k3:
-      return -std::expm1(-d);
+      return {kl_of(d, estimator), d};
     case kl_estimator::absolute:
-      return d > 0 ? 1.0 : (d < 0 ? -1.0 : 0.0);
+      return {std::abs(d), d > 0 ? 1.0 : (d < 0 ? -1.0 : 0.0)};
     case kl_estimator::k1_clamped:
-      return d >= 0 ? 1.0 : 0.0;
+      return {kl_of(d, estimator), d >= 0 ? 1.0 : 0.0};
   }
-  return 1;
+  return {d, 1};
 }
 
 /// Calls f with the estimator as a compile-time constant, so that no loop over tokens asks which it is.
@@ -208,17 +213,24 @@ class kl_loss {
       detail::check_lengths(p.size(), r.size(), "kl_loss", "reference_log_probs");
       detail::check_lengths(p.size(), w.size(), "kl_loss", "weights");
       kl_loss_result<double, detail::array_of<number>> result{
-          0, detail::array_of<number>::Zero(static_cast<Eigen::Index>(p.size()))};
-      for (std::size_t t = 0; t < p.size(); ++t) {
-        const double weight = static_cast<double>(w[t]);
-        if (weight == 0) continue;
-        const double d = static_cast<double>(p[t]) - static_cast<double>(r[t]);
-        const double bounded = limited(d);
-        result.value += weight * detail::kl_of(bounded, options_.estimator);
-        const double inside = bounded == d ? 1.0 : 0.0;
-        const double slope_here = inside * detail::kl_slope(bounded, options_.estimator);
-        result.d_log_probs.data()[t] = static_cast<number>(weight * slope_here);
-      }
+          0, detail::array_of<number>(static_cast<Eigen::Index>(p.size()))};
+      const double clip = options_.clip > 0 ? options_.clip : std::numeric_limits<double>::infinity();
+      const auto fill = [&, to = result.d_log_probs.data()](auto chosen) {
+        double value = 0;
+        for (std::size_t t = 0; t < p.size(); ++t) {
+          const double weight = static_cast<double>(w[t]);
+          if (weight == 0) {
+            to[t] = number(0);
+            continue;
+          }
+          const double d = static_cast<double>(p[t]) - static_cast<double>(r[t]), bounded = coho::clamp(d, -clip, clip);
+          const auto [kl, slope] = detail::kl_and_slope(bounded, chosen());
+          value += weight * kl;
+          to[t] = static_cast<number>(bounded == d ? weight * slope : 0.0);
+        }
+        return value;
+      };
+      result.value = detail::with_estimator(options_.estimator, fill);
       detail::require_finite(result.value, "kl_loss");
       return result;
     }

@@ -132,10 +132,10 @@ class bradley_terry_loss {
     const double p = target * (1 - options_.label_smoothing) + (1 - target) * options_.label_smoothing;
     const double wanted = target - 0.5, ordered = difference * wanted;
     // 1 − σ(z) is taken as σ(−z): σ(z) rounds to 1 long before its distance from 1 is negligible.
-    const double small = std::exp(-std::abs(z)), minor = small / (1 + small), major = 1 / (1 + small);
-    const double right = z < 0 ? minor : major, wrong = z < 0 ? major : minor;
-    return {(z > 0 ? 0.0 : -z) + std::log1p(small) + (1 - p) * z + options_.centring * total * total,
-            (1 - p) * right - p * wrong, 2 * options_.centring * total, ordered > 0 ? 1.0 : (ordered < 0 ? 0.0 : 0.5)};
+    const detail::logistic_terms s = detail::logistic(z);
+    return {s.softplus_negated + (1 - p) * z + options_.centring * total * total,
+            (1 - p) * s.sigmoid - p * s.sigmoid_negated, 2 * options_.centring * total,
+            ordered > 0 ? 1.0 : (ordered < 0 ? 0.0 : 0.5)};
   }
 
   template <detail::device_array T, class Targets>
@@ -193,24 +193,27 @@ class bradley_terry_loss {
       result.d_preferred.resize(static_cast<Eigen::Index>(size));
       result.d_other.resize(static_cast<Eigen::Index>(size));
     }
-    double correct = 0, pairs = 0;
+    Result *const d_preferred = result.d_preferred.data(), *const d_other = result.d_other.data();
+    const bradley_terry_loss loss = *this;  // a copy, which no store into a gradient can be taken to change
+    double value = 0, correct = 0, pairs = 0;
     for (std::size_t i = 0; i < size; ++i) {
       const double weight = static_cast<double>(weights[i]);
       if (weight == 0) {
-        if constexpr (Gradient) result.d_preferred.data()[i] = result.d_other.data()[i] = Result(0);
+        if constexpr (Gradient) d_preferred[i] = d_other[i] = Result(0);
         continue;
       }
       const auto terms =
-          pair(static_cast<double>(preferred[i]), static_cast<double>(other[i]), static_cast<double>(targets[i]));
-      result.value += weight * terms.loss;
+          loss.pair(static_cast<double>(preferred[i]), static_cast<double>(other[i]), static_cast<double>(targets[i]));
+      value += weight * terms.loss;
       if constexpr (Gradient) {
-        result.d_preferred.data()[i] = static_cast<Result>(weight * (terms.d_sum + terms.d_difference));
-        result.d_other.data()[i] = static_cast<Result>(weight * (terms.d_sum - terms.d_difference));
+        d_preferred[i] = static_cast<Result>(weight * (terms.d_sum + terms.d_difference));
+        d_other[i] = static_cast<Result>(weight * (terms.d_sum - terms.d_difference));
         correct += terms.correct;
         pairs += 1;
       }
     }
-    detail::require_finite(result.value, "bradley_terry_loss");
+    detail::require_finite(value, "bradley_terry_loss");
+    result.value = value;
     if constexpr (Gradient) result.accuracy = pairs > 0 ? correct / pairs : 0;
     return result;
   }

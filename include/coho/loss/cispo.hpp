@@ -91,8 +91,13 @@ class cispo_loss {
     if constexpr (Gradient) {
       out.slopes = {slope};
       const T zero = 0.0 * ratio;
-      out.measures = {T(coho::where(weight != ratio, T(zero + 1.0), zero)),
-                      T(coho::max(detail::kl_of(T(-log_ratio), kl_estimator::k3), 0.0))};
+      T divergence{};
+      if constexpr (detail::floating_scalar<T>) {
+        divergence = detail::divergence_of(log_ratio, ratio);
+      } else {
+        divergence = coho::max(detail::kl_of(T(-log_ratio), kl_estimator::k3), 0.0);
+      }
+      out.measures = {T(coho::where(weight != ratio, T(zero + 1.0), zero)), divergence};
     }
     return out;
   }

@@ -5,6 +5,7 @@
 #include <coho/loss/elementwise_loss.hpp>
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
+#include <concepts>
 #include <cstddef>
 #include <type_traits>
 #include <utility>
@@ -33,6 +34,15 @@ struct preference_term {
 template <bool Gradient, class T>
 preference_term<T> preference_terms(dpo_form form, const T& z, double beta, double epsilon) {
   preference_term<T> out;
+  if constexpr (std::floating_point<T>) {
+    if (form != dpo_form::hinge && form != dpo_form::ipo) {
+      const logistic_terms s = logistic(z);
+      const bool robust = form == dpo_form::robust;
+      const double scale = robust ? 1 / (1 - 2 * epsilon) : 1, wrong = robust ? -epsilon : epsilon;
+      return {scale * ((1 - epsilon) * s.softplus_negated + wrong * s.softplus),
+              scale * (wrong * s.sigmoid - (1 - epsilon) * s.sigmoid_negated)};
+    }
+  }
   switch (form) {
     case dpo_form::hinge:
       out.value = coho::where(z < 1, T(1 - z), T(0.0 * z));
@@ -62,6 +72,7 @@ preference_term<T> preference_terms(dpo_form form, const T& z, double beta, doub
 /// 1 where x is above 0, 0 below, and one half at 0.
 template <class T>
 T above_zero(const T& x) {
+  if constexpr (std::floating_point<T>) return T(0.5) + T(0.5) * (static_cast<T>(x > 0) - static_cast<T>(x < 0));
   const T zero = 0.0 * x;
   return coho::where(x > 0, T(zero + 1.0), T(coho::where(x < 0, zero, T(zero + 0.5))));
 }

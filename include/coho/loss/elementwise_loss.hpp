@@ -167,32 +167,45 @@ class elementwise {
     (std::index_sequence_for<Rest...>{});
   }
 
+  // Sums are locals and the loss is a copy, so that no store into a gradient can be taken for a change of them.
   template <bool Gradient, class Number, class Loss, class Weights, class... Elements>
-  auto loop(const Loss& loss, const Weights& weights, const Elements&... inputs) const {
-    using terms_type = decltype(loss.template element<Gradient>(static_cast<double>(inputs[0])...));
+  auto loop(const Loss& shared_loss, const Weights& weights, const Elements&... inputs) const {
+    using terms_type = decltype(shared_loss.template element<Gradient>(static_cast<double>(inputs[0])...));
     constexpr std::size_t measures = std::tuple_size_v<decltype(terms_type::measures)>;
+    const Loss loss = shared_loss;
     const std::size_t size = weights.size();
     elementwise_result<double, array_of<Number>, Free, measures> result{};
     std::array<Number*, Free> to{};
     if constexpr (Gradient) {
       for (std::size_t k = 0; k < Free; ++k) {
-        result.gradients[k].setZero(static_cast<Eigen::Index>(size));
+        result.gradients[k].resize(static_cast<Eigen::Index>(size));
         to[k] = result.gradients[k].data();
       }
     }
-    for (std::size_t i = 0; i < size; ++i) {
-      const double weight = static_cast<double>(weights[i]);
-      if (weight == 0) continue;
-      const auto terms = loss.template element<Gradient>(static_cast<double>(inputs[i])...);
-      result.value += weight * terms.value;
-      if constexpr (Gradient) {
-        for (std::size_t k = 0; k < Free; ++k) to[k][i] = static_cast<Number>(weight * terms.slopes[k]);
-        result.count += 1;
-        for (std::size_t k = 0; k < measures; ++k) result.measures[k] += terms.measures[k];
+    double value = 0, count = 0;
+    std::array<double, measures> sums{};
+    // Folds, not loops: else the terms of an element would go through memory.
+    [&]<std::size_t... Fs, std::size_t... Ms>(std::index_sequence<Fs...>, std::index_sequence<Ms...>) {
+      for (std::size_t i = 0; i < size; ++i) {
+        const double weight = static_cast<double>(weights[i]);
+        if (weight == 0) {
+          if constexpr (Gradient) ((std::get<Fs>(to)[i] = Number(0)), ...);
+          continue;
+        }
+        const auto terms = loss.template element<Gradient>(static_cast<double>(inputs[i])...);
+        value += weight * terms.value;
+        if constexpr (Gradient) {
+          ((std::get<Fs>(to)[i] = static_cast<Number>(weight * std::get<Fs>(terms.slopes))), ...);
+          count += 1;
+          ((std::get<Ms>(sums) += std::get<Ms>(terms.measures)), ...);
+        }
       }
     }
-    require_finite(result.value, who);
-    for (auto& measure : result.measures) measure /= std::max(result.count, 1.0);
+    (std::make_index_sequence<Free>{}, std::make_index_sequence<measures>{});
+    require_finite(value, who);
+    result.value = value;
+    result.count = count;
+    for (std::size_t k = 0; k < measures; ++k) result.measures[k] = sums[k] / std::max(count, 1.0);
     return result;
   }
 };

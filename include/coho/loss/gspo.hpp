@@ -83,15 +83,9 @@ class gspo_loss {
     return coho::max(detail::kl_of(limited, kl_estimator::k3), 0.0);
   }
 
-  // What a token adds to the loss, and whether the clip took its gradient.
-  struct token_term {
-    double loss;
-    bool flat;
-  };
-  token_term term(double ratio, double advantage) const {
-    const double free = -advantage * ratio;
-    const double clipped = -advantage * coho::clamp(ratio, 1 - options_.clip_low, 1 + options_.clip_high);
-    return {coho::max(free, clipped), clipped > free};
+  static double divergence(double log_ratio) {
+    const double limited = coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit);
+    return detail::divergence_of(limited, std::exp(limited));
   }
 
   template <bool Gradient, class LogProbs, class Old, class Advantages, class Weights>
@@ -111,38 +105,42 @@ class gspo_loss {
     detail::check_offsets(offsets, log_prob.size(), "gspo_loss");
 
     gspo_result<double, detail::array_of<number>> result{};
-    if constexpr (Gradient) result.d_log_probs.setZero(static_cast<Eigen::Index>(log_prob.size()));
-    double flat = 0, kl = 0;
+    if constexpr (Gradient) result.d_log_probs.resize(static_cast<Eigen::Index>(log_prob.size()));
+    number* const gradient = result.d_log_probs.data();
+    const double low = 1 - options_.clip_low, high = 1 + options_.clip_high;
+    double value = 0, tokens = 0, flat = 0, kl = 0;
     for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+      const std::size_t begin = offsets[i], end = offsets[i + 1];
       double total = 0, length = 0;
-      for (std::size_t t = offsets[i]; t < offsets[i + 1]; ++t) {
+      for (std::size_t t = begin; t < end; ++t) {
         if (weight[t] == 0) continue;
         const double log_ratio = static_cast<double>(log_prob[t]) - static_cast<double>(old[t]);
         total += log_ratio;
         length += 1;
         if constexpr (Gradient) kl += divergence(log_ratio);
       }
-      if (length == 0) continue;
-      result.value += total - total;  // 0, or NaN for an infinite ratio, which the limit would hide
-      const double mean = total / length, limited = coho::clamp(mean, -log_ratio_limit, log_ratio_limit);
-      const double ratio = std::exp(limited);
-      double slope = 0;  // with respect to log s_i
-      for (std::size_t t = offsets[i]; t < offsets[i + 1]; ++t) {
+      const double mean = total / std::max(length, 1.0);
+      const double limited = coho::clamp(mean, -log_ratio_limit, log_ratio_limit);
+      const double ratio = std::exp(limited), bounded = coho::clamp(ratio, low, high);
+      value += total - total;  // 0, or NaN for an infinite ratio, which the limit would hide
+      double slope = 0;        // with respect to log s_i
+      for (std::size_t t = begin; t < end; ++t) {
         if (weight[t] == 0) continue;
         const double w = static_cast<double>(weight[t]), a = static_cast<double>(advantage[t]);
-        const token_term token = term(ratio, a);
-        result.value += w * token.loss;
-        slope -= token.flat ? 0.0 : w * a * ratio;
-        flat += token.flat;
+        const double free = -a * ratio, clipped = -a * bounded;
+        const bool held = clipped > free;
+        value += w * (held ? clipped : free);  // NaN is in both
+        slope += detail::keep_if(!held, w * free);
+        flat += held ? 1.0 : 0.0;
       }
-      result.tokens += length;
+      tokens += length;
       if constexpr (Gradient) {
-        if (limited != mean) continue;
-        for (std::size_t t = offsets[i]; t < offsets[i + 1]; ++t) {
-          if (weight[t] != 0) result.d_log_probs.data()[t] = static_cast<number>(slope / length);
-        }
+        const number share = limited == mean ? static_cast<number>(slope / std::max(length, 1.0)) : number(0);
+        for (std::size_t t = begin; t < end; ++t) gradient[t] = detail::keep_if(weight[t] != 0, share);
       }
     }
+    result.value = value;
+    result.tokens = tokens;
     detail::require_finite(result.value, "gspo_loss");
     result.clip_fraction = flat / std::max(result.tokens, 1.0);
     result.approximate_kl = kl / std::max(result.tokens, 1.0);

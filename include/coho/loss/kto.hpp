@@ -143,10 +143,18 @@ class kto_loss {
     const T margin = options_.beta * direction * difference;
     detail::element_terms<T, 1, 2> out;
     // 1 − σ(x) is taken as σ(−x), which is precise where it is small.
-    const T wrong = coho::sigmoid(T(-margin));
+    T wrong{}, right{};
+    if constexpr (std::floating_point<T>) {
+      const double e = std::exp(-std::abs(margin)), major = 1 / (1 + e), minor = e * major;
+      wrong = margin < 0 ? major : minor;
+      right = margin < 0 ? minor : major;
+    } else {
+      wrong = coho::sigmoid(T(-margin));
+      if constexpr (Gradient) right = coho::sigmoid(margin);
+    }
     out.value = weight * wrong;
     if constexpr (Gradient) {
-      out.slopes = {T(-options_.beta * direction * weight * wrong * coho::sigmoid(margin))};
+      out.slopes = {T(-options_.beta * direction * weight * wrong * right)};
       out.measures = {detail::above_zero(margin), margin};
     }
     return out;

@@ -95,9 +95,18 @@ class orpo_loss {
     const log_odds<Gradient, T> of_preferred(preferred), of_other(other);
     const T z = of_preferred.value - of_other.value;
     detail::element_terms<T, 2, 2> out;
-    out.value = options_.lambda * coho::softplus(T(-z)) - preferred;
+    T cost{}, wrong{};  // −log σ(z), and its derivative times −1
+    if constexpr (std::floating_point<T>) {
+      const detail::logistic_terms s = detail::logistic(z);
+      cost = s.softplus_negated;
+      wrong = s.sigmoid_negated;
+    } else {
+      cost = coho::softplus(T(-z));
+      if constexpr (Gradient) wrong = coho::sigmoid(T(-z));
+    }
+    out.value = options_.lambda * cost - preferred;
     if constexpr (Gradient) {
-      const T pull = options_.lambda * coho::sigmoid(T(-z));
+      const T pull = options_.lambda * wrong;
       out.slopes = {T(-1.0 - pull * of_preferred.slope), T(pull * of_other.slope)};
       out.measures = {detail::above_zero(z), z};
     }

@@ -95,8 +95,14 @@ struct alignas(64) block {
   }
   auto array() noexcept { return Eigen::Map<Eigen::Array<Number, token_block, 1>, Eigen::Aligned64>(data); }
   double sum() noexcept { return array().template cast<double>().sum(); }
-  /// e to the power of each element; compilers do not vectorise std::exp.
-  void exp() noexcept { array() = array().exp(); }
+  /// e to the power of each element; compilers do not vectorise std::exp, but two at a time are not faster than one.
+  void exp() noexcept {
+    if constexpr (Eigen::internal::packet_traits<Number>::size > 2) {
+      array() = array().exp();
+    } else {
+      for (Number& x : data) x = std::exp(x);
+    }
+  }
 };
 
 /// A block's worth of numbers as an Eigen array.
@@ -146,6 +152,29 @@ void store_negative(const double* x, Result* to, std::size_t count) {
     const auto n = static_cast<Eigen::Index>(count);
     Eigen::Map<Eigen::Array<Result, Eigen::Dynamic, 1>>(to, n) = (0.0 - block_array(x).head(n)).template cast<Result>();
   }
+}
+
+/// What losses take from e^−|z|, all of it from one exponential.
+struct logistic_terms {
+  double softplus;          ///< log(1 + e^z) = −log σ(−z)
+  double softplus_negated;  ///< log(1 + e^−z) = −log σ(z)
+  double sigmoid;           ///< σ(z)
+  double sigmoid_negated;   ///< σ(−z), precise where σ(z) rounds to 1
+};
+inline logistic_terms logistic(double z) noexcept {
+  const double e = std::exp(-std::abs(z)), whole = 1 + e, share = 1 / whole;
+  // log1p(e): the logarithm of the rounded sum, and what rounding took off it. Faster than std::log1p, as precise.
+  const double rest = std::log(whole) + (e - (whole - 1)) * share;
+  const double major = share, minor = e * share;
+  return {(z > 0 ? z : 0) + rest, (z < 0 ? -z : 0) + rest, z < 0 ? minor : major, z < 0 ? major : minor};
+}
+
+/// ρ − 1 − log ρ, an estimate of a KL divergence that is never negative; a series near 1, where rounding eats the
+/// difference.
+template <std::floating_point Number>
+Number divergence_of(Number log_ratio, Number ratio) noexcept {
+  const Number l = log_ratio, series = l * l * (Number(0.5) + l * (Number(1.0 / 6) + l * Number(1.0 / 24)));
+  return std::abs(l) < Number(0.01) ? series : ratio - Number(1) - l;
 }
 
 inline void require_finite(double value, const char* who) {

@@ -1,4 +1,5 @@
-// Reinforcement learning of a model of one's own, without autograd: a policy of twenty lines and the library's PPO.
+// A model of one's own under the library's PPO driver, without autograd: the members that coho::ppo_trainer asks of a
+// policy, in twenty lines. (eigen_trainer.cpp is the other way round: a loop of one's own over the library's pieces.)
 #include <array>
 #include <cmath>
 #include <iostream>

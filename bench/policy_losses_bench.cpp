@@ -1,0 +1,241 @@
+// Losses of tokens, with gradients and measures, against the loops that one would write by hand for them.
+#include <coho/loss/cispo.hpp>
+#include <coho/loss/entropy_bonus.hpp>
+#include <coho/loss/gspo.hpp>
+#include <coho/loss/huber_value.hpp>
+#include <coho/loss/nll.hpp>
+#include <coho/loss/ppo_clip.hpp>
+#include <coho/loss/reinforce.hpp>
+#include <coho/loss/value_clip.hpp>
+
+#include "algorithms.hpp"
+
+namespace coho::bench {
+namespace {
+
+struct ppo_clip {
+  template <class Number>
+  static auto raw(const inputs<Number>& in) {
+    array<Number> gradient(in.tokens());
+    double loss = 0, clips = 0, kl = 0, count = 0;
+    for (std::size_t t = 0; t < in.tokens(); ++t) {
+      const double w = in.weights.values.data()[t];
+      if (w == 0) {
+        gradient.data()[t] = 0;
+        continue;
+      }
+      const Number log_ratio = in.log_probs.data()[t] - in.old_log_probs.data()[t], ratio = std::exp(log_ratio);
+      const Number advantage = in.advantages.data()[t];
+      const Number free = -advantage * ratio, clipped = -advantage * std::clamp(ratio, Number(0.8), Number(1.2));
+      loss += w * std::max(free, clipped);
+      kl += ratio - 1 - log_ratio;
+      clips += free < clipped;
+      count += 1;
+      gradient.data()[t] = free >= clipped ? static_cast<Number>(w * free) : Number(0);
+    }
+    return std::tuple(loss, std::move(gradient), clips / count, kl / count, count);
+  }
+  static auto own(const auto& in) {
+    auto r = ppo_clip_loss{}.value_and_grad(in.log_probs, in.old_log_probs, in.advantages, in.weights);
+    return std::tuple(r.value, std::move(r.d_log_probs), r.clip_fraction, r.approximate_kl, r.tokens);
+  }
+};
+
+struct gspo {
+  template <class Number>
+  static auto raw(const inputs<Number>& in) {
+    array<Number> gradient(in.tokens());
+    const double* const weight = in.weights.values.data();
+    const Number *const p = in.log_probs.data(), *const q = in.old_log_probs.data(), *const a = in.advantages.data();
+    double loss = 0, clips = 0, kl = 0, count = 0;
+    for (std::size_t i = 0; i + 1 < in.offsets.size(); ++i) {
+      double total = 0, n = 0, slope = 0;
+      for (std::size_t t = in.offsets[i]; t < in.offsets[i + 1]; ++t) {
+        if (weight[t] == 0) continue;
+        const double log_ratio = static_cast<double>(p[t]) - q[t];
+        total += log_ratio;
+        n += 1;
+        kl += std::expm1(log_ratio) - log_ratio;
+      }
+      const double ratio = std::exp(total / n), bounded = std::clamp(ratio, 1 - 3e-4, 1 + 4e-4);
+      for (std::size_t t = in.offsets[i]; t < in.offsets[i + 1]; ++t) {
+        if (weight[t] == 0) continue;
+        const double free = -a[t] * ratio, clipped = -a[t] * bounded;
+        loss += weight[t] * std::max(free, clipped);
+        if (clipped > free) clips += 1;
+        else slope += weight[t] * free;
+      }
+      for (std::size_t t = in.offsets[i]; t < in.offsets[i + 1]; ++t)
+        gradient.data()[t] = weight[t] != 0 ? static_cast<Number>(slope / n) : Number(0);
+      count += n;
+    }
+    return std::tuple(loss, std::move(gradient), clips / count, kl / count, count);
+  }
+  static auto own(const auto& in) {
+    auto r = gspo_loss{}.value_and_grad(in.log_probs, in.old_log_probs, in.advantages, in.weights, in.offsets);
+    return std::tuple(r.value, std::move(r.d_log_probs), r.clip_fraction, r.approximate_kl, r.tokens);
+  }
+};
+
+struct cispo {
+  template <class Number>
+  static auto raw(const inputs<Number>& in) {
+    const double high = 1 + cispo_options{}.clip_high, low = 1 - cispo_options{}.clip_low;
+    array<Number> gradient(in.tokens());
+    double loss = 0, clips = 0, kl = 0, count = 0;
+    for (std::size_t t = 0; t < in.tokens(); ++t) {
+      const double w = in.weights.values.data()[t];
+      if (w == 0) {
+        gradient.data()[t] = 0;
+        continue;
+      }
+      const double log_prob = in.log_probs.data()[t], log_ratio = log_prob - in.old_log_probs.data()[t];
+      const double ratio = std::exp(log_ratio), kept = std::clamp(ratio, low, high);
+      const double slope = -in.advantages.data()[t] * kept;
+      loss += w * slope * log_prob;
+      clips += kept != ratio;
+      kl += ratio - 1 - log_ratio;
+      count += 1;
+      gradient.data()[t] = static_cast<Number>(w * slope);
+    }
+    return std::tuple(loss, std::move(gradient), clips / count, kl / count, count);
+  }
+  static auto own(const auto& in) {
+    auto r = cispo_loss{}.value_and_grad(in.log_probs, in.old_log_probs, in.advantages, in.weights);
+    return std::tuple(r.value, std::move(r.d_log_probs), r.clip_fraction, r.approximate_kl, r.tokens);
+  }
+};
+
+struct reinforce {
+  template <class Number>
+  static auto raw(const inputs<Number>& in) {
+    array<Number> gradient(in.tokens());
+    double loss = 0, count = 0;
+    for (std::size_t t = 0; t < in.tokens(); ++t) {
+      const double w = in.weights.values.data()[t];
+      if (w == 0) {
+        gradient.data()[t] = 0;
+        continue;
+      }
+      const double slope = -w * in.advantages.data()[t];
+      loss += slope * in.log_probs.data()[t];
+      count += 1;
+      gradient.data()[t] = static_cast<Number>(slope);
+    }
+    return std::tuple(loss, std::move(gradient), count);
+  }
+  static auto own(const auto& in) {
+    auto r = reinforce_loss{}.value_and_grad(in.log_probs, in.advantages, in.weights);
+    return std::tuple(r.value, std::move(r.d_log_probs), r.tokens);
+  }
+};
+
+struct nll {
+  template <class Number>
+  static auto raw(const inputs<Number>& in) {
+    array<Number> gradient(in.tokens());
+    double loss = 0;
+    for (std::size_t t = 0; t < in.tokens(); ++t) {
+      const double w = in.weights.values.data()[t];
+      if (w != 0) loss -= w * in.log_probs.data()[t];
+      gradient.data()[t] = static_cast<Number>(-w);
+    }
+    return std::tuple(loss, std::move(gradient));
+  }
+  static auto own(const auto& in) {
+    auto r = nll_loss{}.value_and_grad(in.log_probs, in.weights);
+    return std::tuple(r.value, std::move(r.d_log_probs));
+  }
+};
+
+struct value_clip {
+  template <class Number>
+  static auto raw(const inputs<Number>& in) {
+    array<Number> gradient(in.tokens());
+    double loss = 0, clips = 0, count = 0;
+    for (std::size_t t = 0; t < in.tokens(); ++t) {
+      const double w = in.weights.values.data()[t];
+      if (w == 0) {
+        gradient.data()[t] = 0;
+        continue;
+      }
+      const Number v = in.values.data()[t], old = in.old_values.data()[t], target = in.returns.data()[t];
+      const Number error = v - target, clipped = std::clamp(v, old - Number(0.2), old + Number(0.2)) - target;
+      loss += w * 0.5 * std::max(error * error, clipped * clipped);
+      clips += std::abs(v - old) > Number(0.2) && error * error < clipped * clipped;
+      count += 1;
+      gradient.data()[t] = error * error >= clipped * clipped ? static_cast<Number>(w * error) : Number(0);
+    }
+    return std::tuple(loss, std::move(gradient), clips / count, count);
+  }
+  static auto own(const auto& in) {
+    auto r = value_clip_loss{}.value_and_grad(in.values, in.old_values, in.returns, in.weights);
+    return std::tuple(r.value, std::move(r.d_values), r.clip_fraction, r.tokens);
+  }
+};
+
+struct huber_value {
+  template <class Number>
+  static auto raw(const inputs<Number>& in) {
+    array<Number> gradient(in.tokens());
+    double loss = 0, clips = 0, count = 0;
+    for (std::size_t t = 0; t < in.tokens(); ++t) {
+      const double w = in.weights.values.data()[t];
+      if (w == 0) {
+        gradient.data()[t] = 0;
+        continue;
+      }
+      const double error = static_cast<double>(in.values.data()[t]) - in.returns.data()[t], size = std::abs(error);
+      loss += w * (size <= 0.5 ? 0.5 * error * error : 0.5 * (size - 0.25));
+      clips += size > 0.5;
+      count += 1;
+      gradient.data()[t] = static_cast<Number>(w * std::clamp(error, -0.5, 0.5));
+    }
+    return std::tuple(loss, std::move(gradient), clips / count, count);
+  }
+  static auto own(const auto& in) {
+    const huber_value_loss loss{{.delta = 0.5}};
+    auto r = loss.value_and_grad(in.values, in.old_values, in.returns, in.weights);
+    return std::tuple(r.value, std::move(r.d_values), r.clip_fraction, r.tokens);
+  }
+};
+
+struct bonus {
+  template <class Number>
+  static auto raw(const inputs<Number>& in) {
+    array<Number> gradient(in.tokens());
+    double loss = 0, total = 0, count = 0;
+    for (std::size_t t = 0; t < in.tokens(); ++t) {
+      const double w = in.weights.values.data()[t];
+      if (w == 0) {
+        gradient.data()[t] = 0;
+        continue;
+      }
+      const double entropy = in.entropy.data()[t];
+      loss -= 0.01 * w * entropy;
+      total += entropy;
+      count += 1;
+      gradient.data()[t] = static_cast<Number>(-0.01 * w);
+    }
+    return std::tuple(loss, std::move(gradient), total / count, count);
+  }
+  static auto own(const auto& in) {
+    auto r = entropy_bonus{}.value_and_grad(in.entropy, in.weights);
+    return std::tuple(r.value, std::move(r.d_entropy), r.entropy, r.tokens);
+  }
+};
+
+[[maybe_unused]] const bool registered = [] {
+  compare<ppo_clip>("ppo_clip");
+  compare<gspo>("gspo");
+  compare<cispo>("cispo");
+  compare<reinforce>("reinforce");
+  compare<nll>("nll");
+  compare<value_clip>("value_clip");
+  compare<huber_value>("huber_value");
+  compare<bonus>("entropy_bonus");
+  return true;
+}();
+
+}  // namespace
+}  // namespace coho::bench

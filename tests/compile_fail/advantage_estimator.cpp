@@ -1,0 +1,13 @@
+// expect: coho::advantage_estimator (1): the result has no advantages and returns that are Eigen arrays of double
+#include <coho/train/policy_components.hpp>
+
+struct reward_minus_value {
+#ifndef COHO_FAIL
+  coho::gae_result<Eigen::ArrayXd>
+#else
+  Eigen::ArrayXd
+#endif
+  operator()(const Eigen::ArrayXd& rewards, const Eigen::ArrayXd& values, std::span<const std::size_t> offsets) const;
+};
+
+static_assert(coho::require_advantage_estimator<reward_minus_value>());
