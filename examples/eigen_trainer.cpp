@@ -111,10 +111,8 @@ int main() {
       policy.descend(4);
       value.descend(0.5);
     }
-    if (step % 10 == 0) {
-      std::printf("step %2d: score %.3f of %d, gradient norm %.4f\n", step, coho::as_array(scores).mean(), longest,
-                  norm);
-    }
+    const double score = coho::as_array(scores).mean();
+    if (step % 10 == 0) std::printf("step %2d: score %.3f of %d, gradient norm %.4f\n", step, score, longest, norm);
   }
   std::printf("probability of 2 after 1: %.3f\n", probabilities(policy, {1, 0})(2));
 }
