@@ -17,7 +17,7 @@ OPTIONS := PRESET=$(PRESET) LIBTORCH=$(LIBTORCH) CMAKE_ARGS=$(CMAKE_ARGS)
 compile = cmake --build $(BUILD) --parallel $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup configure build all test demo demo-base bench docs amalgamate format clean
+.PHONY: help setup configure build all test demo demo-base bench bench-peers docs amalgamate format clean
 
 help: ## this list
 	@echo "make TARGET [PRESET=release|dev|asan|no-torch|cuda] [LIBTORCH=pip|system|FOLDER] [SEED=n] [JOBS=n]"
@@ -55,7 +55,12 @@ bench: configure ## build and run the benchmarks: a table of ratios at the end
 	@$(compile) --target coho_bench
 	@set -e; export COHO_BENCH_TABLE=$(BUILD)/bench/ratios.txt; : > $$COHO_BENCH_TABLE; \
 	for program in $(BUILD)/bench/bench_*; do echo "== $$program"; $$program $(BENCH_ARGS); done; \
+	$(if $(BENCH_ARGS),,echo "== bench/compile_time"; bench/compile_time;) \
 	echo; cat $$COHO_BENCH_TABLE
+
+bench-peers: configure ## time TRL beside coho: installs TRL with pip into build/venv-peers, saying so first
+	@$(compile) --target coho_peers
+	@bench/peers/compare $(BUILD)/bench/coho_peers
 
 docs: ## build the documentation: build/site/index.html
 	@tools/setup docs

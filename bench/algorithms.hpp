@@ -122,8 +122,8 @@ void add(const std::string& name, auto run, auto other) {
   benchmark::RegisterBenchmark(name.c_str(), body)->MinTime(0.01)->Repetitions(21)->Unit(benchmark::kMillisecond);
 }
 
-/// An algorithm has static functions `own` (coho's way) and `raw` (the loop by hand); both give a std::tuple of the same
-/// numbers and arrays.
+/// An algorithm has static functions `own` (coho's way) and `raw` (the loop by hand); both give a std::tuple of the
+/// same numbers and arrays.
 template <class Algorithm>
 void compare(const std::string& name) {
 #ifdef __GLIBC__
@@ -132,8 +132,9 @@ void compare(const std::string& name) {
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
 #endif
   const auto both = [&]<class Number>(const std::string& what, Number) {
-    const auto own = [](const inputs<Number>& in) { return Algorithm::own(in); };
-    const auto raw = [](const inputs<Number>& in) { return Algorithm::raw(in); };
+    // Functions of their own, as calls from a trainer would be: not one with Google Benchmark's loop.
+    const auto own = [] [[gnu::noinline]] (const inputs<Number>& in) { return Algorithm::own(in); };
+    const auto raw = [] [[gnu::noinline]] (const inputs<Number>& in) { return Algorithm::raw(in); };
     add<Number>(what + "/coho", own, raw);
     add<Number>(what + "/raw", raw, own);
   };

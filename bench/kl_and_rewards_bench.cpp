@@ -98,7 +98,8 @@ struct exact {
       const Number *const a = p.data() + t * width, *const b = q.data() + t * width;
       Number* const to = gradient.data() + t * width;
       double kl = 0;
-      for (std::size_t v = 0; v < width; ++v) kl += std::exp(static_cast<double>(a[v])) * (static_cast<double>(a[v]) - b[v]);
+      for (std::size_t v = 0; v < width; ++v)
+        kl += std::exp(static_cast<double>(a[v])) * (static_cast<double>(a[v]) - b[v]);
       const double w = weights.values.data()[t];
       value += w * kl;
       for (std::size_t v = 0; v < width; ++v)
@@ -125,8 +126,7 @@ struct shape {
     return std::tuple(std::move(out));
   }
   static auto own(const auto& in) {
-    return std::tuple(
-        shape_rewards(in.rewards, in.log_probs, in.reference, in.offsets, {}, shaping_options::paper()));
+    return std::tuple(shape_rewards(in.rewards, in.log_probs, in.reference, in.offsets, {}, shaping_options::paper()));
   }
 };
 

@@ -62,8 +62,10 @@ struct gspo {
         if (weight[t] == 0) continue;
         const double free = -a[t] * ratio, clipped = -a[t] * bounded;
         loss += weight[t] * std::max(free, clipped);
-        if (clipped > free) clips += 1;
-        else slope += weight[t] * free;
+        if (clipped > free)
+          clips += 1;
+        else
+          slope += weight[t] * free;
       }
       for (std::size_t t = in.offsets[i]; t < in.offsets[i + 1]; ++t)
         gradient.data()[t] = weight[t] != 0 ? static_cast<Number>(slope / n) : Number(0);

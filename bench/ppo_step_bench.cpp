@@ -70,14 +70,20 @@ void ppo_step(benchmark::State& state) {
 
   adamw policy_optimizer(bank.train("policy"), read_adamw(section));
   adamw value_optimizer(bank.train("value"), read_adamw(section));
-  const policy_role_options sampling{.temperature = settings.generation.temperature, .banned = model.never_sampled(),
-                                     .end_tokens = model.end_tokens(), .token_texts = model.token_texts()};
+  const policy_role_options sampling{.temperature = settings.generation.temperature,
+                                     .banned = model.never_sampled(),
+                                     .end_tokens = model.end_tokens(),
+                                     .token_texts = model.token_texts()};
   policy_role policy(bank, "policy", sampling), reference(bank, "reference", sampling);
   value_role value(bank, "value");
   reward_role reward = make_reward_role(model, "reward", options);
   const auto decoder = [&](std::span<const coho::token> tokens) { return prompts.response_text(tokens); };
-  coho::ppo_trainer trainer{coho::ppo_models{.policy = policy, .reference = reference, .value = value, .reward = reward,
-                                             .optimizer = policy_optimizer, .value_optimizer = value_optimizer,
+  coho::ppo_trainer trainer{coho::ppo_models{.policy = policy,
+                                             .reference = reference,
+                                             .value = value,
+                                             .reward = reward,
+                                             .optimizer = policy_optimizer,
+                                             .value_optimizer = value_optimizer,
                                              .decoder = decoder},
                             settings};
   const auto step = [&](auto&... callbacks) {

@@ -1,5 +1,5 @@
-// Losses of pairs, single responses and rankings, with gradients and measures, against the loops that one would write by
-// hand for them.
+// Losses of pairs, single responses and rankings, with gradients and measures, against the loops that one would write
+// by hand for them.
 #include <coho/loss/bradley_terry.hpp>
 #include <coho/loss/bradley_terry_ties.hpp>
 #include <coho/loss/cpo.hpp>
@@ -127,8 +127,7 @@ struct bradley_terry_ties {
 
 template <dpo_form Form>
 struct dpo {
-  static constexpr double beta = 0.5,
-                          epsilon = Form == dpo_form::conservative || Form == dpo_form::robust ? 0.1 : 0;
+  static constexpr double beta = 0.5, epsilon = Form == dpo_form::conservative || Form == dpo_form::robust ? 0.1 : 0;
   static auto raw(const auto& in) {
     return over_pairs(in, [&](std::size_t i) -> pair {
       const double preferred = static_cast<double>(in.log_probs.data()[i]) - in.reference.data()[i];

@@ -94,3 +94,19 @@ TEST_CASE("unusable arguments and options are named") {
   CHECK_THROWS_AS(weighted_sum(array({1}), make_token_weights(mask, lengths)), coho::argument_error);
   CHECK_THROWS_AS(coho::sequence_sums(array({1}), mask, lengths), coho::argument_error);
 }
+
+TEST_CASE("normalizers and a fixed length that are not finite are refused") {
+  for (const auto kind : {coho::reduction::token_mean, coho::reduction::fixed_length}) {
+    coho::reduction_options o{.kind = kind, .fixed_length = 4};
+    o.token_normalizer = infinity;
+    CHECK_THROWS_AS(coho::make_token_weights(offsets{0, 2}, o), coho::option_error);
+  }
+  CHECK_THROWS_AS(coho::make_token_weights(offsets{0, 2}, {.kind = coho::reduction::fixed_length, .fixed_length = infinity}),
+                  coho::option_error);
+  CHECK_THROWS_AS(coho::make_token_weights(offsets{0, 2}, {.sequence_normalizer = not_a_number}), coho::option_error);
+}
+
+TEST_CASE("what sequences have is spread to their tokens") {
+  CHECK((coho::sequence_spread(array({2, 5, 3}), offsets{0, 2, 2, 3}) == array({2, 2, 3})).all());
+  CHECK_THROWS_AS(coho::sequence_spread(array({2, 5}), offsets{0, 2, 2, 3}), coho::argument_error);
+}

@@ -73,6 +73,7 @@
 #include <coho/train/data_order.hpp>
 #include <coho/train/direct_preference.hpp>
 #include <coho/train/direct_preference_examples.hpp>
+#include <coho/train/direct_preference_options.hpp>
 #include <coho/train/estimate_advantages.hpp>
 #include <coho/train/gradient_clipping.hpp>
 #include <coho/train/gradient_step.hpp>

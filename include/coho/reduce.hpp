@@ -1,11 +1,13 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/math.hpp>
 #include <cstddef>
 #include <span>
+#include <sstream>
 #include <string>
 #include <type_traits>
 
@@ -63,6 +65,16 @@ decltype(auto) on_host(const T& x) {
   }
 }
 
+/// Tensors of other shapes would be broadcast into another loss.
+template <device_array T>
+void check_same_shape(const T& first, const T& other, const char* who) {
+  if (first.sizes() != other.sizes()) {
+    std::ostringstream out;
+    out << who << ": a tensor of shape " << other.sizes() << " stands beside one of shape " << first.sizes();
+    throw argument_error(out.str());
+  }
+}
+
 /// Brings an Eigen array to where `like` lives.
 template <class Array, class Like>
 auto back_to(Array&& x, const Like& like) {
@@ -84,11 +96,13 @@ template <class Mask>
 array_of<double> weights_on_host(const Mask& mask, std::span<const std::size_t> offsets,
                                  const reduction_options& options) {
   check_offsets(offsets, mask.size(), "make_token_weights");
-  require_option(options.kind != reduction::fixed_length || options.fixed_length > 0, "fixed_length",
-                 options.fixed_length, "greater than 0");
-  require_option(options.token_normalizer >= 0, "token_normalizer", options.token_normalizer, "0 (count) or greater");
-  require_option(options.sequence_normalizer >= 0, "sequence_normalizer", options.sequence_normalizer,
-                 "0 (count) or greater");
+  require_option(options.kind != reduction::fixed_length ||
+                     (options.fixed_length > 0 && std::isfinite(options.fixed_length)),
+                 "fixed_length", options.fixed_length, "finite and greater than 0");
+  require_option(options.token_normalizer >= 0 && std::isfinite(options.token_normalizer), "token_normalizer",
+                 options.token_normalizer, "finite, and 0 (count) or greater");
+  require_option(options.sequence_normalizer >= 0 && std::isfinite(options.sequence_normalizer), "sequence_normalizer",
+                 options.sequence_normalizer, "finite, and 0 (count) or greater");
 
   const std::size_t sequences = offsets.size() - 1;
   array_of<double> lengths(static_cast<Eigen::Index>(sequences));
@@ -168,6 +182,7 @@ struct weighted_sum_fn {
   auto operator()(const X& x, const token_weights<W>& weights) const {
     static_assert(detail::array_check<W>::passed);
     if constexpr (detail::device_array<X>) {
+      detail::check_same_shape(weights.values, x, "weighted_sum");
       return coho::sum(weights.values * coho::where(weights.values != 0, x, 0.0));
     } else {
       const auto xs = detail::host_elements(x);
@@ -190,6 +205,7 @@ struct sequence_sums_fn {
   auto operator()(const X& x, const Mask& mask, std::span<const std::size_t> offsets) const {
     if constexpr (detail::device_array<X>) {
       static_assert(detail::device_array<Mask>, "coho::sequence_sums: tensors and arrays of the host cannot be mixed");
+      detail::check_same_shape(x, mask, "sequence_sums");
       return (*this)(X(coho::where(mask != 0, x, 0.0)), offsets);
     } else {
       return sums(detail::host_elements(x), detail::host_elements(mask), offsets);

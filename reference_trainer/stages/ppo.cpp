@@ -119,7 +119,7 @@ void run_ppo(const config& options, stage_context& context) {
   const auto decoder = [&](std::span<const token> tokens) { return prompts.response_text(tokens); };
 
   training_checkpoints checkpoints(out / "checkpoints", save_every, keep);
-  if (!context.resume) checkpoints.start_anew();
+  if (!context.resume) checkpoints.remove();  // what an abandoned run left is not this one's
   checkpoints.add("policy", policy_parameters, policy_optimizer);
   checkpoints.add("value", value_parameters, value_optimizer);
   std::optional<nlohmann::json> saved;
@@ -136,6 +136,7 @@ void run_ppo(const config& options, stage_context& context) {
   if (saved) {
     ppo_state state = trainer.save();
     state.step = saved->at("step").get<std::uint64_t>();
+    state.seed = saved->value("seed", state.seed);
     state.kl.coefficient = saved->at("kl_coefficient").get<double>();
     trainer.restore(state);
   }
@@ -149,7 +150,7 @@ void run_ppo(const config& options, stage_context& context) {
     log_step(log, s);
     bar.advance(1, "reward " + format_number(s.reward_mean, 2) + " kl " + format_number(s.kl_sequence, 2) + " length " + format_number(s.length_mean, 1));
     const nlohmann::json values{{"step", s.step + 1},
-                                {"kl_coefficient", trainer.kl_coefficient()},
+                                {"kl_coefficient", trainer.kl_coefficient()}, {"seed", settings.seed},
                                 {"normalization_mean", settings.normalization.mean},
                                 {"normalization_deviation", settings.normalization.deviation}};
     if (context.interrupted()) {

@@ -10,6 +10,7 @@
 #include "observe/metrics_log.hpp"
 #include "observe/summary.hpp"
 #include "observe/table.hpp"
+#include "stages/fit_run.hpp"
 #include "stages/reward_prompts.hpp"
 #include "stages/training_run.hpp"
 
@@ -86,36 +87,15 @@ void run_reward(const config& options, stage_context& context) {
   if (finished_before(options, context, out) || !context.begin(options, out)) return;
   use_threads(context);
   training_checkpoints checkpoints(out / "checkpoints", save_every, keep);
-  if (!context.resume) checkpoints.start_anew();
   checkpoints.add("reward", parameters, optimizer);
-  if (context.resume) {
-    if (const auto saved = checkpoints.restore()) trainer.restore({.step = saved->at("step").get<std::uint64_t>()});
-  }
-  metrics_log log(out, context.resume ? std::optional<std::int64_t>(static_cast<std::int64_t>(trainer.save().step)) : std::nullopt);
-  auto bar = context.start_progress("reward model", steps, "steps");
-  bar.start_at(trainer.save().step);
-
-  struct {
-    stage_context& context;
-    metrics_log& log;
-    progress& bar;
-    training_checkpoints& checkpoints;
-    double smoothed = 0.5;
-    void on_step_end(const reward_model_statistics& s) {
-      smoothed += 0.1 * (s.accuracy - smoothed);
-      log.scalars(static_cast<std::int64_t>(s.step), {{"loss", s.loss}, {"accuracy", s.accuracy}, {"margin", s.margin}, {"score", s.score},
-                                                      {"gradient_norm", s.gradient_norm}, {"learning_rate", s.learning_rate}});
-      log.flush();  // before the checkpoint: a run that is killed goes on behind these lines
-      bar.advance(1, "loss " + format_number(s.loss, 3) + " accuracy " + format_number(smoothed, 3));
-      if (context.interrupted()) {
-        checkpoints.save(s.step + 1, {{"step", s.step + 1}});
-        context.stop_if_interrupted();
-      }
-      checkpoints.save_if_due(s.step + 1, {{"step", s.step + 1}});
-    }
-  } callback{context, log, bar, checkpoints};
-  trainer.fit(data.pairs(), callback);
-  log.flush();
+  double smoothed = 0.5;
+  fit_run run(trainer, context, checkpoints, out, "reward model", steps, [&](const reward_model_statistics& s, metrics_log& log) {
+    smoothed += 0.1 * (s.accuracy - smoothed);
+    log.scalars(static_cast<std::int64_t>(s.step), {{"loss", s.loss}, {"accuracy", s.accuracy}, {"margin", s.margin}, {"score", s.score},
+                                                    {"gradient_norm", s.gradient_norm}, {"learning_rate", s.learning_rate}});
+    return "loss " + format_number(s.loss, 3) + " accuracy " + format_number(smoothed, 3);
+  });
+  trainer.fit(data.pairs(), run);
 
   std::string note = out.string();
   if (held_out) {
@@ -130,7 +110,7 @@ void run_reward(const config& options, stage_context& context) {
   }
   save_role(model, "reward", out);
   checkpoints.remove();
-  bar.finish(note);
+  run.finish(note);
 }
 
 subcommand make_reward_command() {

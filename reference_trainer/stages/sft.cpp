@@ -7,6 +7,7 @@
 #include "observe/metrics_log.hpp"
 #include "roles/policy_role.hpp"
 #include "stages/prompting.hpp"
+#include "stages/fit_run.hpp"
 #include "stages/training_run.hpp"
 
 namespace coho::trainer {
@@ -57,37 +58,16 @@ void train_supervised(loaded_model& model, std::vector<supervised_example> examp
   if (finished_before(options, context, out) || !context.begin(options, out)) return;
   use_threads(context);
   training_checkpoints checkpoints(out / "checkpoints", save_every, keep);
-  if (!context.resume) checkpoints.start_anew();
   checkpoints.add("policy", parameters, optimizer);
-  if (context.resume) {
-    if (const auto saved = checkpoints.restore()) trainer.restore({.step = saved->at("step").get<std::uint64_t>()});
-  }
-  metrics_log log(out, context.resume ? std::optional<std::int64_t>(static_cast<std::int64_t>(trainer.save().step)) : std::nullopt);
-  auto bar = context.start_progress("sft", steps, "steps");
-  bar.start_at(trainer.save().step);
-
-  struct {
-    stage_context& context;
-    metrics_log& log;
-    progress& bar;
-    training_checkpoints& checkpoints;
-    void on_step_end(const supervised_statistics& s) {
-      log.scalars(static_cast<std::int64_t>(s.step), {{"loss", s.loss}, {"gradient_norm", s.gradient_norm}, {"learning_rate", s.learning_rate},
-                                                      {"tokens_per_second", static_cast<double>(s.tokens) / s.seconds}});
-      log.flush();  // before the checkpoint: a run that is killed goes on behind these lines
-      bar.advance(1, "loss " + std::to_string(s.loss).substr(0, 6));
-      if (context.interrupted()) {
-        checkpoints.save(s.step + 1, {{"step", s.step + 1}});
-        context.stop_if_interrupted();
-      }
-      checkpoints.save_if_due(s.step + 1, {{"step", s.step + 1}});
-    }
-  } callback{context, log, bar, checkpoints};
-  trainer.fit(std::span<const supervised_example>(examples), callback);
-  log.flush();
+  fit_run run(trainer, context, checkpoints, out, "sft", steps, [](const supervised_statistics& s, metrics_log& log) {
+    log.scalars(static_cast<std::int64_t>(s.step), {{"loss", s.loss}, {"gradient_norm", s.gradient_norm}, {"learning_rate", s.learning_rate},
+                                                    {"tokens_per_second", static_cast<double>(s.tokens) / s.seconds}});
+    return "loss " + std::to_string(s.loss).substr(0, 6);
+  });
+  trainer.fit(std::span<const supervised_example>(examples), run);
   save_role(model, "policy", out);
   checkpoints.remove();
-  bar.finish(out.string());
+  run.finish(out.string());
 }
 
 void run_sft(const config& options, stage_context& context) {

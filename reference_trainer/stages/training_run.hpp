@@ -46,8 +46,6 @@ class training_checkpoints {
   }
   /// After the run's result has its final name, the saves are of no more use.
   void remove() const;
-  /// A run that is not resumed starts from nothing: what an abandoned one left here is not its own.
-  void start_anew() const { remove(); }
 
  private:
   struct part {

@@ -481,8 +481,9 @@ inline void check_offsets(std::span<const std::size_t> offsets, std::size_t tota
   require_argument(!offsets.empty() && offsets.front() == 0,
                    std::string(who) + ": offsets must start with 0 and have one entry more than there are sequences");
   for (std::size_t i = 1; i < offsets.size(); ++i) {
-    require_argument(offsets[i - 1] <= offsets[i],
-                     std::string(who) + ": offsets decrease at entry " + std::to_string(i));
+    if (offsets[i - 1] > offsets[i]) {
+      throw argument_error(std::string(who) + ": offsets decrease at entry " + std::to_string(i));
+    }
   }
   require_argument(offsets.back() == total, std::string(who) + ": offsets end at " + std::to_string(offsets.back()) +
                                                 ", but there are " + std::to_string(total) + " tokens");
@@ -500,6 +501,16 @@ decltype(auto) on_host(const T& x) {
     return array_traits<T>::to_host(x);
   } else {
     return (x);
+  }
+}
+
+/// Tensors of other shapes would be broadcast into another loss.
+template <device_array T>
+void check_same_shape(const T& first, const T& other, const char* who) {
+  if (first.sizes() != other.sizes()) {
+    std::ostringstream out;
+    out << who << ": a tensor of shape " << other.sizes() << " stands beside one of shape " << first.sizes();
+    throw argument_error(out.str());
   }
 }
 
@@ -524,11 +535,13 @@ template <class Mask>
 array_of<double> weights_on_host(const Mask& mask, std::span<const std::size_t> offsets,
                                  const reduction_options& options) {
   check_offsets(offsets, mask.size(), "make_token_weights");
-  require_option(options.kind != reduction::fixed_length || options.fixed_length > 0, "fixed_length",
-                 options.fixed_length, "greater than 0");
-  require_option(options.token_normalizer >= 0, "token_normalizer", options.token_normalizer, "0 (count) or greater");
-  require_option(options.sequence_normalizer >= 0, "sequence_normalizer", options.sequence_normalizer,
-                 "0 (count) or greater");
+  require_option(options.kind != reduction::fixed_length ||
+                     (options.fixed_length > 0 && std::isfinite(options.fixed_length)),
+                 "fixed_length", options.fixed_length, "finite and greater than 0");
+  require_option(options.token_normalizer >= 0 && std::isfinite(options.token_normalizer), "token_normalizer",
+                 options.token_normalizer, "finite, and 0 (count) or greater");
+  require_option(options.sequence_normalizer >= 0 && std::isfinite(options.sequence_normalizer), "sequence_normalizer",
+                 options.sequence_normalizer, "finite, and 0 (count) or greater");
 
   const std::size_t sequences = offsets.size() - 1;
   array_of<double> lengths(static_cast<Eigen::Index>(sequences));
@@ -608,6 +621,7 @@ struct weighted_sum_fn {
   auto operator()(const X& x, const token_weights<W>& weights) const {
     static_assert(detail::array_check<W>::passed);
     if constexpr (detail::device_array<X>) {
+      detail::check_same_shape(weights.values, x, "weighted_sum");
       return coho::sum(weights.values * coho::where(weights.values != 0, x, 0.0));
     } else {
       const auto xs = detail::host_elements(x);
@@ -630,6 +644,7 @@ struct sequence_sums_fn {
   auto operator()(const X& x, const Mask& mask, std::span<const std::size_t> offsets) const {
     if constexpr (detail::device_array<X>) {
       static_assert(detail::device_array<Mask>, "coho::sequence_sums: tensors and arrays of the host cannot be mixed");
+      detail::check_same_shape(x, mask, "sequence_sums");
       return (*this)(X(coho::where(mask != 0, x, 0.0)), offsets);
     } else {
       return sums(detail::host_elements(x), detail::host_elements(mask), offsets);
@@ -705,6 +720,51 @@ struct gae_result {
   Array returns;     ///< advantages + values: the value model's targets
 };
 
+namespace detail {
+
+/// Calls step(t, state) for the tokens t of each sequence from its last to its first, from a fresh State, and
+/// finish(i, state) after each sequence. Two sequences take turns: what is computed of a token waits for its successor,
+/// and the other sequence fills the wait.
+template <class State, class Step, class Finish>
+void scan_backwards(std::span<const std::size_t> offsets, const Step& step, const Finish& finish) {
+  const std::size_t count = offsets.size() - 1;
+  std::size_t i = 0;
+  for (; i + 1 < count; i += 2) {
+    State first{}, second{};
+    std::size_t t = offsets[i + 1], u = offsets[i + 2];
+    // One goes ahead: side by side, sequences of 4 KiB would be in each other's way in the cache.
+    std::size_t together = std::min(t - offsets[i], u - offsets[i + 1]), ahead = std::min<std::size_t>(together, 32);
+    for (together -= ahead; ahead > 0; --ahead) step(--t, first);
+    for (; together > 0; --together) {
+      step(--t, first);
+      step(--u, second);
+    }
+    while (t > offsets[i]) step(--t, first);
+    while (u > offsets[i + 1]) step(--u, second);
+    finish(i, first);
+    finish(i + 1, second);
+  }
+  if (i < count) {
+    State last{};
+    for (std::size_t t = offsets[i + 1]; t > offsets[i];) step(--t, last);
+    finish(i, last);
+  }
+}
+
+/// Whether no number is NaN or infinite.
+template <class Number>
+bool all_finite(const array_of<Number>& x) noexcept {
+  constexpr Eigen::Index part = 1024;
+  Number defect = 0;
+  for (Eigen::Index begin = 0; begin < x.size(); begin += part) {
+    const auto some = x.segment(begin, std::min(part, x.size() - begin));
+    defect += (some - some).sum();
+  }
+  return defect == 0;
+}
+
+}  // namespace detail
+
 struct gae_fn {
   /// Generalised advantage estimation (Schulman et al. 2016, eqs. 11 and 16) over N packed sequences:
   ///
@@ -734,6 +794,10 @@ struct gae_fn {
   }
 
  private:
+  [[noreturn]] static void refuse(std::size_t sequence) {
+    throw argument_error("gae: a reward or value of sequence " + std::to_string(sequence) + " is not finite");
+  }
+
   template <class Rewards, class Values, class Mask>
   static auto with_mask(const Rewards& rewards, const Values& values, Mask mask, std::span<const std::size_t> offsets,
                         const gae_options& options) {
@@ -771,25 +835,25 @@ struct gae_fn {
     Number* const advantages = result.advantages.data();
     Number* const returns = result.returns.data();
     const double gamma = options.gamma, decay = options.gamma * options.lambda;
-    for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+    struct state {
       double next_value = 0, next_advantage = 0;
-      for (std::size_t t = offsets[i + 1]; t-- > offsets[i];) {
-        if (mask[t] == 0) {
-          advantages[t] = returns[t] = 0;
-          continue;
-        }
-        const double value = static_cast<double>(values[t]);
-        const double error = static_cast<double>(rewards[t]) + gamma * next_value - value;
-        next_advantage = error + decay * next_advantage;
-        next_value = value;
-        advantages[t] = static_cast<Number>(next_advantage);
-        returns[t] = static_cast<Number>(next_advantage + value);
+    };
+    const auto step = [=](std::size_t t, state& s) {
+      if (mask[t] == 0) {
+        advantages[t] = returns[t] = 0;
+        return;
       }
+      const double value = static_cast<double>(values[t]);
+      const double error = static_cast<double>(rewards[t]) + gamma * s.next_value - value;
+      s.next_advantage = error + decay * s.next_advantage;
+      s.next_value = value;
+      advantages[t] = static_cast<Number>(s.next_advantage);
+      returns[t] = static_cast<Number>(s.next_advantage + value);
+    };
+    detail::scan_backwards<state>(offsets, step, [](std::size_t i, const state& s) {
       // What is not finite stays so up to the first token.
-      if (!std::isfinite(next_advantage)) {
-        throw argument_error("gae: a reward or value of sequence " + std::to_string(i) + " is not finite");
-      }
-    }
+      if (!std::isfinite(s.next_advantage)) refuse(i);
+    });
     return result;
   }
 };
@@ -1287,7 +1351,7 @@ struct whiten_fn {
   ///
   /// `x`: array, range or tensor (the result is detached). `mask`: one number a token, nonzero for real tokens; where
   /// it is 0 the result is 0. Returns an Eigen array of x's number type, or a tensor. All ranks must call together; a
-  /// rank may have no token. When all numbers are equal the result is 0 (or the mean) but for rounding, never NaN. Throws option_error
+  /// rank may have no token. When all numbers are equal the result is 0 (or the mean). Throws option_error
   /// (epsilon), argument_error (lengths differ; a mean or deviation that is not finite, which is NaN or infinity in a
   /// real token).
   ///
@@ -1328,7 +1392,9 @@ struct whiten_fn {
     const moments m = detail::global_moments(x, mask, options.deviation, ranks);
     require_argument(std::isfinite(m.mean) && std::isfinite(m.deviation),
                      "whiten: the mean or deviation is not finite; a real token holds NaN or infinity");
-    const double factor = 1 / (m.deviation + options.epsilon), added = options.keep_mean ? m.mean : 0;
+    // Equal numbers differ from their mean by rounding, which a small epsilon would magnify.
+    const bool equal = m.deviation <= 1e-14 * std::abs(m.mean);
+    const double factor = equal ? 0 : 1 / (m.deviation + options.epsilon), added = options.keep_mean ? m.mean : 0;
     detail::array_of<Number> out(static_cast<Eigen::Index>(x.size()));
     Number* const result = out.data();
     for (std::size_t t = 0; t < x.size(); ++t) {
@@ -1365,34 +1431,43 @@ inline void check_groups(std::span<const std::size_t> offsets, std::size_t rewar
   require_argument(!offsets.empty() && offsets.front() == 0,
                    std::string(who) + ": group offsets must start with 0, with one entry more than there are groups");
   for (std::size_t g = 1; g < offsets.size(); ++g) {
-    require_argument(offsets[g - 1] <= offsets[g],
-                     std::string(who) + ": group offsets decrease at entry " + std::to_string(g));
+    if (offsets[g - 1] > offsets[g]) {
+      throw argument_error(std::string(who) + ": group offsets decrease at entry " + std::to_string(g));
+    }
   }
   require_argument(offsets.back() == rewards, std::string(who) + ": group offsets end at " +
                                                   std::to_string(offsets.back()) + ", but there are " +
                                                   std::to_string(rewards) + " rewards");
 }
 
+[[noreturn]] inline void throw_group_not_finite(std::size_t group, const char* who) {
+  throw argument_error(std::string(who) + ": the rewards of group " + std::to_string(group) +
+                       ", or their deviation, are not finite");
+}
 inline void require_finite_group(bool finite, std::size_t group, const char* who) {
-  if (!finite) {
-    throw argument_error(std::string(who) + ": the rewards of group " + std::to_string(group) +
-                         ", or their deviation, are not finite");
-  }
+  if (!finite) throw_group_not_finite(group, who);
 }
 
-/// Of one group: out_i = r_i − mean. Differences from the first reward are what is averaged, so that equal rewards give
-/// exactly 0, whatever they are.
+/// The mean of one group. Differences from the first reward are what is averaged, so that equal rewards differ from it
+/// by exactly 0, whatever they are.
+struct group_mean {
+  double first = 0, shift = 0;
+
+  template <class Rewards>
+  group_mean(const Rewards& rewards, std::size_t begin, std::size_t end) {
+    if (begin == end) return;
+    first = static_cast<double>(rewards[begin]);
+    for (std::size_t i = begin; i < end; ++i) shift += static_cast<double>(rewards[i]) - first;
+    shift /= static_cast<double>(end - begin);
+  }
+  double difference(double reward) const noexcept { return reward - first - shift; }
+};
+
+/// Of one group: out_i = r_i − mean.
 template <class Rewards>
 void subtract_mean(const Rewards& rewards, std::size_t begin, std::size_t end, double* out) {
-  if (begin == end) return;
-  const double first = static_cast<double>(rewards[begin]);
-  double shift = 0;
-  for (std::size_t i = begin; i < end; ++i) {
-    out[i] = static_cast<double>(rewards[i]) - first;
-    shift += out[i];
-  }
-  shift /= static_cast<double>(end - begin);
-  for (std::size_t i = begin; i < end; ++i) out[i] -= shift;
+  const group_mean mean(rewards, begin, end);
+  for (std::size_t i = begin; i < end; ++i) out[i] = mean.difference(static_cast<double>(rewards[i]));
 }
 
 }  // namespace detail
@@ -1439,20 +1514,25 @@ struct group_relative_fn {
       factor = 1 / (all.deviation + options.epsilon);
     }
 
-    Eigen::ArrayXd centred(static_cast<Eigen::Index>(rewards.size()));
+    detail::array_of<Number> out(static_cast<Eigen::Index>(rewards.size()));
+    Number* const to = out.data();
     for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
-      const std::size_t begin = groups[g], count = groups[g + 1] - begin;
-      detail::subtract_mean(rewards, begin, groups[g + 1], centred.data());
-      auto group = centred.segment(static_cast<Eigen::Index>(begin), static_cast<Eigen::Index>(count));
-      const double squares = group.square().sum();
-      detail::require_finite_group(std::isfinite(squares), g, "group_relative");
+      const std::size_t begin = groups[g], end = groups[g + 1];
+      const detail::group_mean mean(rewards, begin, end);
+      double squares = 0;
+      for (std::size_t i = begin; i < end; ++i) {
+        const double difference = mean.difference(static_cast<double>(rewards[i]));
+        squares += difference * difference;
+      }
+      detail::require_finite_group(squares - squares == 0, g, "group_relative");
       if (options.scale == group_scale::group_deviation) {
-        const double n = static_cast<double>(count), divisor = options.deviation == deviation::bessel ? n - 1 : n;
+        const double n = static_cast<double>(end - begin), divisor = options.deviation == deviation::bessel ? n - 1 : n;
         factor = 1 / ((divisor > 0 ? std::sqrt(squares / divisor) : 0.0) + options.epsilon);
       }
-      group *= factor;
+      for (std::size_t i = begin; i < end; ++i)
+        to[i] = static_cast<Number>(mean.difference(static_cast<double>(rewards[i])) * factor);
     }
-    return centred.cast<Number>();
+    return out;
   }
 };
 inline constexpr group_relative_fn group_relative{};
@@ -1529,21 +1609,21 @@ struct lambda_returns_fn {
     detail::array_of<Number> result(static_cast<Eigen::Index>(rewards.size()));
     Number* const returns = result.data();
     const double one_step = options.gamma * (1 - options.lambda), decay = options.gamma * options.lambda;
-    double defect = 0;  // NaN as soon as a return is not finite
-    for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+    struct state {
       double next_value = 0, next_return = 0;
-      for (std::size_t t = offsets[i + 1]; t-- > offsets[i];) {
-        if (mask[t] == 0) {
-          returns[t] = 0;
-          continue;
-        }
-        next_return = static_cast<double>(rewards[t]) + one_step * next_value + decay * next_return;
-        next_value = static_cast<double>(values[t]);
-        defect += next_return - next_return;
-        returns[t] = static_cast<Number>(next_return);
+    };
+    const auto step = [=](std::size_t t, state& s) {
+      if (mask[t] == 0) {
+        returns[t] = 0;
+        return;
       }
-    }
-    require_argument(defect == 0, "lambda_returns: a result is not finite; a real token holds NaN or infinity");
+      s.next_return = static_cast<double>(rewards[t]) + one_step * s.next_value + decay * s.next_return;
+      s.next_value = static_cast<double>(values[t]);
+      returns[t] = static_cast<Number>(s.next_return);
+    };
+    detail::scan_backwards<state>(offsets, step, [](std::size_t, const state&) {});
+    require_argument(detail::all_finite(result),
+                     "lambda_returns: a result is not finite; a real token holds NaN or infinity");
     return result;
   }
 };
@@ -1608,29 +1688,43 @@ struct leave_one_out_fn {
                    "finite and greater than 0");
     detail::check_groups(groups, rewards.size(), "leave_one_out");
     const auto size = static_cast<Eigen::Index>(rewards.size());
-    Eigen::ArrayXd advantages(size), baselines(size), deviations(options.scale ? size : 0);
+    leave_one_out_result<detail::array_of<Number>> result{detail::array_of<Number>(size),
+                                                          detail::array_of<Number>(size),
+                                                          detail::array_of<Number>(options.scale ? size : 0)};
+    Number *const advantages = result.advantages.data(), *const baselines = result.baselines.data();
+    std::vector<double> deviations;
+    double n = 0, factor = 1;
     for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
       const std::size_t begin = groups[g], end = groups[g + 1];
-      detail::subtract_mean(rewards, begin, end, advantages.data());
       // r_i less the mean of the others is the difference from the whole mean, times n / (n − 1).
-      const double n = static_cast<double>(end - begin), factor = n > 1 ? n / (n - 1) : 1;
+      const detail::group_mean mean(rewards, begin, end);
+      if (static_cast<double>(end - begin) != n) {
+        n = static_cast<double>(end - begin);
+        factor = n > 1 ? n / (n - 1) : 1;
+      }
       double defect = 0;
       for (std::size_t i = begin; i < end; ++i) {
-        const auto at = static_cast<Eigen::Index>(i);
-        advantages[at] *= factor;
-        baselines[at] = static_cast<double>(rewards[i]) - advantages[at];
-        defect += baselines[at] - baselines[at];
+        const double reward = static_cast<double>(rewards[i]), advantage = mean.difference(reward) * factor;
+        const double baseline = reward - advantage;
+        defect += baseline - baseline;
+        advantages[i] = static_cast<Number>(advantage);
+        baselines[i] = static_cast<Number>(baseline);
       }
       detail::require_finite_group(defect == 0, g, "leave_one_out");
       if (!options.scale) continue;
+      deviations.resize(end - begin);
       deviations_of_others(rewards, begin, end, options.deviation, deviations.data());
       for (std::size_t i = begin; i < end; ++i) {
-        const auto at = static_cast<Eigen::Index>(i);
-        detail::require_finite_group(std::isfinite(deviations[at]), g, "leave_one_out");
-        if (deviations[at] > 0) advantages[at] /= deviations[at] + options.epsilon;
+        const double deviation = deviations[i - begin];
+        detail::require_finite_group(deviation - deviation == 0, g, "leave_one_out");
+        result.deviations.data()[i] = static_cast<Number>(deviation);
+        if (deviation > 1e-12 * std::abs(static_cast<double>(baselines[i]))) {  // more than rounding
+          const double advantage = mean.difference(static_cast<double>(rewards[i])) * factor;
+          advantages[i] = static_cast<Number>(advantage / (deviation + options.epsilon));
+        }
       }
     }
-    return {advantages.cast<Number>(), baselines.cast<Number>(), deviations.cast<Number>()};
+    return result;
   }
 
   // Those before i and those after it, merged. To take r_i out of the sum of all squares would cancel: deviations that
@@ -1650,7 +1744,7 @@ struct leave_one_out_fn {
       detail::moment_sums others = before;
       others.merge(after[i - begin + 1]);
       const double divisor = kind == deviation::population ? others.count : others.count - 1;
-      out[i] = divisor > 0 ? std::sqrt(others.squares / divisor) : 0.0;
+      out[i - begin] = divisor > 0 ? std::sqrt(others.squares / divisor) : 0.0;
       before.merge(one(i));
     }
   }
@@ -1669,11 +1763,10 @@ struct return_to_go_options {
 
 namespace detail {
 
-// Discounted sums; NaN is left to the caller, who learns of it by a `defect` that is not 0.
+// Discounted sums; what is not finite is left to the caller.
 template <class Number>
 struct discounted_sums {
   array_of<Number> values;
-  double defect = 0;
 
   template <class R, class Mask>
   discounted_sums(const R& rewards, const Mask& mask, std::span<const std::size_t> offsets, double gamma,
@@ -1683,18 +1776,18 @@ struct discounted_sums {
     check_lengths(rewards.size(), mask.size(), who, "mask");
     check_offsets(offsets, rewards.size(), who);
     Number* const out = values.data();
-    for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+    struct state {
       double next = 0;
-      for (std::size_t t = offsets[i + 1]; t-- > offsets[i];) {
-        if (mask[t] == 0) {
-          out[t] = 0;
-          continue;
-        }
-        next = static_cast<double>(rewards[t]) + gamma * next;
-        defect += next - next;
-        out[t] = static_cast<Number>(next);
+    };
+    const auto step = [=](std::size_t t, state& s) {
+      if (mask[t] == 0) {
+        out[t] = 0;
+        return;
       }
-    }
+      s.next = static_cast<double>(rewards[t]) + gamma * s.next;
+      out[t] = static_cast<Number>(s.next);
+    };
+    scan_backwards<state>(offsets, step, [](std::size_t, const state&) {});
   }
 };
 
@@ -1743,7 +1836,8 @@ struct return_to_go_fn {
         return sums(r, detail::host_elements(mask_local), offsets, options.gamma, "return_to_go");
       }
     }();
-    require_argument(result.defect == 0, "return_to_go: a result is not finite; a real token holds NaN or infinity");
+    require_argument(detail::all_finite(result.values),
+                     "return_to_go: a result is not finite; a real token holds NaN or infinity");
     return detail::back_to(std::move(result.values), rewards);
   }
 };
@@ -1924,10 +2018,11 @@ struct remax_fn {
     using number = detail::host_number_t<decltype(local)>;
     auto baseline = make_baseline(elements.size());
     detail::array_of<number> out(static_cast<Eigen::Index>(elements.size()));
-    for (std::size_t i = 0; i < elements.size(); ++i) {
-      const double advantage = static_cast<double>(elements[i]) - baseline(i);
-      check(advantage, i);
-      out.data()[i] = static_cast<number>(advantage);
+    number* const to = out.data();
+    for (std::size_t i = 0; i < elements.size(); ++i)
+      to[i] = static_cast<number>(static_cast<double>(elements[i]) - baseline(i));
+    if (!detail::all_finite(out)) {
+      for (std::size_t i = 0; i < elements.size(); ++i) check(static_cast<double>(to[i]), i);
     }
     return detail::back_to(std::move(out), rewards);
   }
@@ -2014,7 +2109,8 @@ class adaptive_kl_controller {
 
   void update(double mean_sequence_kl, double sequences) {
     require_argument(std::isfinite(mean_sequence_kl), "adaptive_kl_controller: the KL is not finite");
-    require_argument(sequences >= 0, "adaptive_kl_controller: the number of sequences is negative");
+    require_argument(sequences >= 0 && std::isfinite(sequences),
+                     "adaptive_kl_controller: the number of sequences is negative or not finite");
     const double error =
         std::clamp((mean_sequence_kl - options_.target) / options_.target, -options_.error_limit, options_.error_limit);
     coefficient_ *= std::max(1 + error * sequences / options_.horizon, 0.5);
@@ -2120,8 +2216,14 @@ struct alignas(64) block {
   }
   auto array() noexcept { return Eigen::Map<Eigen::Array<Number, token_block, 1>, Eigen::Aligned64>(data); }
   double sum() noexcept { return array().template cast<double>().sum(); }
-  /// e to the power of each element; compilers do not vectorise std::exp.
-  void exp() noexcept { array() = array().exp(); }
+  /// e to the power of each element; compilers do not vectorise std::exp, but two at a time are not faster than one.
+  void exp() noexcept {
+    if constexpr (Eigen::internal::packet_traits<Number>::size > 2) {
+      array() = array().exp();
+    } else {
+      for (Number& x : data) x = std::exp(x);
+    }
+  }
 };
 
 /// A block's worth of numbers as an Eigen array.
@@ -2155,10 +2257,25 @@ void store_difference(double factor, const Number* a, const Number* b, double* t
   }
 }
 
+/// The same, and 0, or NaN when one of the differences is not finite, in one pass.
+template <class Number>
+double store_finite_difference(double factor, const Number* a, const Number* b, double* to) noexcept {
+  constexpr int lanes = 8;
+  Eigen::Array<double, lanes, 1> defects = Eigen::Array<double, lanes, 1>::Zero();
+  for (std::size_t k = 0; k < token_block; k += lanes) {
+    const Eigen::Map<const Eigen::Array<Number, lanes, 1>> x(a + k), y(b + k);
+    const Eigen::Array<double, lanes, 1> d = 0.0 + factor * (x.template cast<double>() - y.template cast<double>());
+    Eigen::Map<Eigen::Array<double, lanes, 1>>{to + k} = d;
+    defects += d - d;
+  }
+  return defects.sum();
+}
+
 /// 0, or NaN when a number of a block is not finite. Four sums at a time: one alone would wait for each addition.
-inline double defect(const double* x) noexcept {
+template <class Number>
+double defect(const Number* x) noexcept {
   constexpr std::size_t part = token_block / 4;
-  const Eigen::Map<const Eigen::Array<double, part, 1>> a(x), b(x + part), c(x + 2 * part), d(x + 3 * part);
+  const Eigen::Map<const Eigen::Array<Number, part, 1>> a(x), b(x + part), c(x + 2 * part), d(x + 3 * part);
   return ((a - a) + (b - b) + (c - c) + (d - d)).sum();
 }
 
@@ -2173,16 +2290,41 @@ void store_negative(const double* x, Result* to, std::size_t count) {
   }
 }
 
+/// What losses take from e^−|z|, all of it from one exponential.
+struct logistic_terms {
+  double softplus;          ///< log(1 + e^z) = −log σ(−z)
+  double softplus_negated;  ///< log(1 + e^−z) = −log σ(z)
+  double sigmoid;           ///< σ(z)
+  double sigmoid_negated;   ///< σ(−z), precise where σ(z) rounds to 1
+};
+inline logistic_terms logistic(double z) noexcept {
+  const double e = std::exp(-std::abs(z)), whole = 1 + e, share = 1 / whole;
+  // log1p(e): the logarithm of the rounded sum, and what rounding took off it. Faster than std::log1p, as precise.
+  const double rest = std::log(whole) + (e - (whole - 1)) * share;
+  const double major = share, minor = e * share;
+  return {(z > 0 ? z : 0) + rest, (z < 0 ? -z : 0) + rest, z < 0 ? minor : major, z < 0 ? major : minor};
+}
+
+/// ρ − 1 − log ρ, an estimate of a KL divergence that is never negative; a series near 1, where rounding eats the
+/// difference.
+template <std::floating_point Number>
+Number divergence_of(Number log_ratio, Number ratio) noexcept {
+  const Number l = log_ratio, series = l * l * (Number(0.5) + l * (Number(1.0 / 6) + l * Number(1.0 / 24)));
+  return std::abs(l) < Number(0.01) ? series : ratio - Number(1) - l;
+}
+
+[[noreturn]] inline void throw_not_finite(const char* who) {
+  throw argument_error(std::string(who) + ": the loss is not finite; a token of nonzero weight holds NaN or infinity");
+}
+// Small, to be compiled into its callers: a call after a loop can cost the loop the register of its sum.
 inline void require_finite(double value, const char* who) {
-  if (!std::isfinite(value)) {
-    throw argument_error(std::string(who) +
-                         ": the loss is not finite; a token of nonzero weight holds NaN or infinity");
-  }
+  if (!std::isfinite(value)) throw_not_finite(who);
 }
 
 /// The input with every token of weight 0 replaced, so that neither values nor gradients of masked NaN travel.
 template <class Tensor>
 Tensor without_masked(const Tensor& x, const token_weights<Tensor>& weights) {
+  check_same_shape(weights.values, x, "a loss");
   return coho::where(weights.values != 0, x, 0.0);
 }
 
@@ -2222,21 +2364,25 @@ inline double kl_of(double d, kl_estimator estimator) noexcept {
   return d;
 }
 
-inline double kl_slope(double d, kl_estimator estimator) noexcept {
+/// The estimate and its derivative with respect to d, which share the exponential of k3.
+inline std::pair<double, double> kl_and_slope(double d, kl_estimator estimator) noexcept {
   switch (estimator) {
     case kl_estimator::k1:
-      return 1;
+      return {d, 1};
     case kl_estimator::k2:
+      return {0.5 * d * d, d};
+    case kl_estimator::k3: {
+      const double excess = std::expm1(-d);
+      return {excess + d, -excess};
+    }
     case kl_estimator::k3_straight_through:
-      return d;
-    case kl_estimator::k3:
-      return -std::expm1(-d);
+      return {kl_of(d, estimator), d};
     case kl_estimator::absolute:
-      return d > 0 ? 1.0 : (d < 0 ? -1.0 : 0.0);
+      return {std::abs(d), d > 0 ? 1.0 : (d < 0 ? -1.0 : 0.0)};
     case kl_estimator::k1_clamped:
-      return d >= 0 ? 1.0 : 0.0;
+      return {kl_of(d, estimator), d >= 0 ? 1.0 : 0.0};
   }
-  return 1;
+  return {d, 1};
 }
 
 /// Calls f with the estimator as a compile-time constant, so that no loop over tokens asks which it is.
@@ -2298,6 +2444,7 @@ struct kl_estimate_fn {
     if constexpr (detail::floating_scalar<LogProbs>) {
       return detail::kl_of(static_cast<double>(log_probs) - static_cast<double>(reference_log_probs), estimator);
     } else if constexpr (detail::device_array<LogProbs>) {
+      detail::check_same_shape(log_probs, reference_log_probs, "kl_estimate");
       return detail::kl_of(LogProbs(log_probs - reference_log_probs), estimator);
     } else {
       using number = detail::host_number_t<LogProbs>;
@@ -2388,17 +2535,27 @@ class kl_loss {
       detail::check_lengths(p.size(), r.size(), "kl_loss", "reference_log_probs");
       detail::check_lengths(p.size(), w.size(), "kl_loss", "weights");
       kl_loss_result<double, detail::array_of<number>> result{
-          0, detail::array_of<number>::Zero(static_cast<Eigen::Index>(p.size()))};
-      for (std::size_t t = 0; t < p.size(); ++t) {
-        const double weight = static_cast<double>(w[t]);
-        if (weight == 0) continue;
-        const double d = static_cast<double>(p[t]) - static_cast<double>(r[t]);
-        const double bounded = limited(d);
-        result.value += weight * detail::kl_of(bounded, options_.estimator);
-        const double inside = bounded == d ? 1.0 : 0.0;
-        const double slope_here = inside * detail::kl_slope(bounded, options_.estimator);
-        result.d_log_probs.data()[t] = static_cast<number>(weight * slope_here);
-      }
+          0, detail::array_of<number>(static_cast<Eigen::Index>(p.size()))};
+      const double clip = options_.clip;
+      const auto fill = [&, to = result.d_log_probs.data()](auto chosen, auto clipped) {
+        double value = 0;
+        for (std::size_t t = 0; t < p.size(); ++t) {
+          const double weight = static_cast<double>(w[t]);
+          if (weight == 0) {
+            to[t] = number(0);
+            continue;
+          }
+          const double d = static_cast<double>(p[t]) - static_cast<double>(r[t]);
+          const double bounded = clipped() ? detail::limit(d, -clip, clip) : d;
+          const auto [kl, slope] = detail::kl_and_slope(bounded, chosen());
+          value += weight * (clipped() ? kl + (d - d) : kl);  // a clip must not hide what is not finite
+          to[t] = static_cast<number>(!clipped() || bounded == d ? weight * slope : 0.0);
+        }
+        return value;
+      };
+      result.value = detail::with_estimator(options_.estimator, [&](auto chosen) {
+        return clip > 0 ? fill(chosen, std::true_type{}) : fill(chosen, std::false_type{});
+      });
       detail::require_finite(result.value, "kl_loss");
       return result;
     }
@@ -2637,6 +2794,7 @@ struct bradley_terry_options {
   double margin = 0;           ///< subtracted from the difference of scores; finite
   double label_smoothing = 0;  ///< ε: probability that a label is wrong; in [0, 0.5)
   double centring = 0;         ///< c in c·(r0 + r1)², which keeps scores about 0; at least 0
+  friend bool operator==(const bradley_terry_options&, const bradley_terry_options&) = default;
 };
 
 template <class Value, class Array>
@@ -2681,6 +2839,7 @@ class bradley_terry_loss {
       const double p = preferred_scores, o = other_scores;
       return pair(p, o, 1.0).loss;
     } else if constexpr (detail::device_array<Preferred>) {
+      detail::check_same_shape(preferred_scores, other_scores, "bradley_terry_loss");
       return coho::sum(term(preferred_scores, other_scores, 1.0)) / std::max<std::int64_t>(preferred_scores.numel(), 1);
     } else {
       return run<false>(preferred_scores, other_scores, nullptr, nullptr).value;
@@ -2752,10 +2911,10 @@ class bradley_terry_loss {
     const double p = target * (1 - options_.label_smoothing) + (1 - target) * options_.label_smoothing;
     const double wanted = target - 0.5, ordered = difference * wanted;
     // 1 − σ(z) is taken as σ(−z): σ(z) rounds to 1 long before its distance from 1 is negligible.
-    const double small = std::exp(-std::abs(z)), minor = small / (1 + small), major = 1 / (1 + small);
-    const double right = z < 0 ? minor : major, wrong = z < 0 ? major : minor;
-    return {(z > 0 ? 0.0 : -z) + std::log1p(small) + (1 - p) * z + options_.centring * total * total,
-            (1 - p) * right - p * wrong, 2 * options_.centring * total, ordered > 0 ? 1.0 : (ordered < 0 ? 0.0 : 0.5)};
+    const detail::logistic_terms s = detail::logistic(z);
+    return {s.softplus_negated + (1 - p) * z + options_.centring * total * total,
+            (1 - p) * s.sigmoid - p * s.sigmoid_negated, 2 * options_.centring * total,
+            ordered > 0 ? 1.0 : (ordered < 0 ? 0.0 : 0.5)};
   }
 
   template <detail::device_array T, class Targets>
@@ -2813,24 +2972,27 @@ class bradley_terry_loss {
       result.d_preferred.resize(static_cast<Eigen::Index>(size));
       result.d_other.resize(static_cast<Eigen::Index>(size));
     }
-    double correct = 0, pairs = 0;
+    Result *const d_preferred = result.d_preferred.data(), *const d_other = result.d_other.data();
+    const bradley_terry_loss loss = *this;  // a copy, which no store into a gradient can be taken to change
+    double value = 0, correct = 0, pairs = 0;
     for (std::size_t i = 0; i < size; ++i) {
       const double weight = static_cast<double>(weights[i]);
       if (weight == 0) {
-        if constexpr (Gradient) result.d_preferred.data()[i] = result.d_other.data()[i] = Result(0);
+        if constexpr (Gradient) d_preferred[i] = d_other[i] = Result(0);
         continue;
       }
       const auto terms =
-          pair(static_cast<double>(preferred[i]), static_cast<double>(other[i]), static_cast<double>(targets[i]));
-      result.value += weight * terms.loss;
+          loss.pair(static_cast<double>(preferred[i]), static_cast<double>(other[i]), static_cast<double>(targets[i]));
+      value += weight * terms.loss;
       if constexpr (Gradient) {
-        result.d_preferred.data()[i] = static_cast<Result>(weight * (terms.d_sum + terms.d_difference));
-        result.d_other.data()[i] = static_cast<Result>(weight * (terms.d_sum - terms.d_difference));
+        d_preferred[i] = static_cast<Result>(weight * (terms.d_sum + terms.d_difference));
+        d_other[i] = static_cast<Result>(weight * (terms.d_sum - terms.d_difference));
         correct += terms.correct;
         pairs += 1;
       }
     }
-    detail::require_finite(result.value, "bradley_terry_loss");
+    detail::require_finite(value, "bradley_terry_loss");
+    result.value = value;
     if constexpr (Gradient) result.accuracy = pairs > 0 ? correct / pairs : 0;
     return result;
   }
@@ -2895,6 +3057,7 @@ T device_input(const Input& input, const T& like, const token_weights<T>& weight
   } else {
     static_assert(device_array<Input>, "coho: tensors and arrays of the host cannot be mixed");
     check_lengths(static_cast<std::size_t>(like.numel()), static_cast<std::size_t>(input.numel()), who, what);
+    check_same_shape(like, input, who);
     if constexpr (Free) {
       return without_masked(input, weights);
     } else {
@@ -2996,32 +3159,45 @@ class elementwise {
     (std::index_sequence_for<Rest...>{});
   }
 
+  // Sums are locals and the loss is a copy, so that no store into a gradient can be taken for a change of them.
   template <bool Gradient, class Number, class Loss, class Weights, class... Elements>
-  auto loop(const Loss& loss, const Weights& weights, const Elements&... inputs) const {
-    using terms_type = decltype(loss.template element<Gradient>(static_cast<double>(inputs[0])...));
+  auto loop(const Loss& shared_loss, const Weights& weights, const Elements&... inputs) const {
+    using terms_type = decltype(shared_loss.template element<Gradient>(static_cast<double>(inputs[0])...));
     constexpr std::size_t measures = std::tuple_size_v<decltype(terms_type::measures)>;
+    const Loss loss = shared_loss;
     const std::size_t size = weights.size();
     elementwise_result<double, array_of<Number>, Free, measures> result{};
     std::array<Number*, Free> to{};
     if constexpr (Gradient) {
       for (std::size_t k = 0; k < Free; ++k) {
-        result.gradients[k].setZero(static_cast<Eigen::Index>(size));
+        result.gradients[k].resize(static_cast<Eigen::Index>(size));
         to[k] = result.gradients[k].data();
       }
     }
-    for (std::size_t i = 0; i < size; ++i) {
-      const double weight = static_cast<double>(weights[i]);
-      if (weight == 0) continue;
-      const auto terms = loss.template element<Gradient>(static_cast<double>(inputs[i])...);
-      result.value += weight * terms.value;
-      if constexpr (Gradient) {
-        for (std::size_t k = 0; k < Free; ++k) to[k][i] = static_cast<Number>(weight * terms.slopes[k]);
-        result.count += 1;
-        for (std::size_t k = 0; k < measures; ++k) result.measures[k] += terms.measures[k];
+    double value = 0, count = 0;
+    std::array<double, measures> sums{};
+    // Folds, not loops: else the terms of an element would go through memory.
+    [&]<std::size_t... Fs, std::size_t... Ms>(std::index_sequence<Fs...>, std::index_sequence<Ms...>) {
+      for (std::size_t i = 0; i < size; ++i) {
+        const double weight = static_cast<double>(weights[i]);
+        if (weight == 0) {
+          if constexpr (Gradient) ((std::get<Fs>(to)[i] = Number(0)), ...);
+          continue;
+        }
+        const auto terms = loss.template element<Gradient>(static_cast<double>(inputs[i])...);
+        value += weight * terms.value;
+        if constexpr (Gradient) {
+          ((std::get<Fs>(to)[i] = static_cast<Number>(weight * std::get<Fs>(terms.slopes))), ...);
+          count += 1;
+          ((std::get<Ms>(sums) += std::get<Ms>(terms.measures)), ...);
+        }
       }
     }
-    require_finite(result.value, who);
-    for (auto& measure : result.measures) measure /= std::max(result.count, 1.0);
+    (std::make_index_sequence<Free>{}, std::make_index_sequence<measures>{});
+    require_finite(value, who);
+    result.value = value;
+    result.count = count;
+    for (std::size_t k = 0; k < measures; ++k) result.measures[k] = sums[k] / std::max(count, 1.0);
     return result;
   }
 };
@@ -3050,32 +3226,36 @@ struct preference_term {
   T slope{};
 };
 
+/// f(z) of the forms hinge and ipo.
+template <bool Gradient, class T>
+preference_term<T> plain_preference_terms(dpo_form form, const T& z, double beta) {
+  preference_term<T> out;
+  if (form == dpo_form::hinge) {
+    out.value = coho::where(z < 1, T(1 - z), T(0.0 * z));
+    if constexpr (Gradient) out.slope = coho::where(z < 1, T(0.0 * z - 1.0), T(0.0 * z));
+  } else {
+    const T error = z / beta - 1 / (2 * beta);
+    out.value = error * error;
+    if constexpr (Gradient) out.slope = 2 * error / beta;
+  }
+  return out;
+}
+
 /// f(z) of a `dpo_form`; other losses of pairs have these forms too.
 template <bool Gradient, class T>
 preference_term<T> preference_terms(dpo_form form, const T& z, double beta, double epsilon) {
+  if (form == dpo_form::hinge || form == dpo_form::ipo) return plain_preference_terms<Gradient>(form, z, beta);
+  // The form robust takes the wrong label's term off; the others add it.
+  const bool robust = form == dpo_form::robust;
+  const double scale = robust ? 1 / (1 - 2 * epsilon) : 1, right = 1 - epsilon, wrong = robust ? -epsilon : epsilon;
   preference_term<T> out;
-  switch (form) {
-    case dpo_form::hinge:
-      out.value = coho::where(z < 1, T(1 - z), T(0.0 * z));
-      if constexpr (Gradient) out.slope = coho::where(z < 1, T(0.0 * z - 1.0), T(0.0 * z));
-      break;
-    case dpo_form::ipo: {
-      const T error = z / beta - 1 / (2 * beta);
-      out.value = error * error;
-      if constexpr (Gradient) out.slope = 2 * error / beta;
-      break;
-    }
-    case dpo_form::sigmoid:
-    case dpo_form::conservative:
-      out.value = (1 - epsilon) * coho::softplus(T(-z)) + epsilon * coho::softplus(z);
-      if constexpr (Gradient) out.slope = epsilon * coho::sigmoid(z) - (1 - epsilon) * coho::sigmoid(T(-z));
-      break;
-    case dpo_form::robust: {
-      const double scale = 1 / (1 - 2 * epsilon);
-      out.value = scale * ((1 - epsilon) * coho::softplus(T(-z)) - epsilon * coho::softplus(z));
-      if constexpr (Gradient) out.slope = -scale * ((1 - epsilon) * coho::sigmoid(T(-z)) + epsilon * coho::sigmoid(z));
-      break;
-    }
+  if constexpr (std::floating_point<T>) {
+    const logistic_terms s = logistic(z);
+    out.value = scale * (right * s.softplus_negated + wrong * s.softplus);
+    if constexpr (Gradient) out.slope = scale * (wrong * s.sigmoid - right * s.sigmoid_negated);
+  } else {
+    out.value = scale * (right * coho::softplus(T(-z)) + wrong * coho::softplus(z));
+    if constexpr (Gradient) out.slope = scale * (wrong * coho::sigmoid(z) - right * coho::sigmoid(T(-z)));
   }
   return out;
 }
@@ -3083,6 +3263,7 @@ preference_term<T> preference_terms(dpo_form form, const T& z, double beta, doub
 /// 1 where x is above 0, 0 below, and one half at 0.
 template <class T>
 T above_zero(const T& x) {
+  if constexpr (std::floating_point<T>) return T(0.5) + T(0.5) * (static_cast<T>(x > 0) - static_cast<T>(x < 0));
   const T zero = 0.0 * x;
   return coho::where(x > 0, T(zero + 1.0), T(coho::where(x < 0, zero, T(zero + 0.5))));
 }
@@ -3101,6 +3282,37 @@ struct dpo_options {
   dpo_form form = dpo_form::sigmoid;
   double label_smoothing = 0;  ///< ε of conservative and robust, in [0, 0.5); 0 for the other forms
 };
+
+namespace detail {
+
+/// The formula of one pair, for the forms with an exponential or for those without.
+template <bool Logistic>
+struct dpo_terms {
+  dpo_options options;
+
+  template <bool Gradient, class T>
+  element_terms<T, 2, 2> element(const T& preferred, const T& other, const T& reference_preferred,
+                                 const T& reference_other) const {
+    const double beta = options.beta;
+    const T z = beta * ((preferred - reference_preferred) - (other - reference_other));
+    const auto term = [&] {
+      if constexpr (Logistic) {
+        return preference_terms<Gradient>(options.form, z, beta, options.label_smoothing);
+      } else {
+        return plain_preference_terms<Gradient>(options.form, z, beta);
+      }
+    }();
+    element_terms<T, 2, 2> out;
+    out.value = term.value;
+    if constexpr (Gradient) {
+      out.slopes = {T(beta * term.slope), T(-beta * term.slope)};
+      out.measures = {above_zero(z), z};
+    }
+    return out;
+  }
+};
+
+}  // namespace detail
 
 template <class Value, class Array>
 struct dpo_result {
@@ -3138,44 +3350,43 @@ class dpo_loss {
   template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther>
   auto operator()(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
                   const ReferenceOther& reference_other) const {
-    return frame.value(*this, preferred, other, reference_preferred, reference_other);
+    return with_form([&](const auto& terms) {
+      return frame.value(terms, preferred, other, reference_preferred, reference_other);
+    });
   }
   template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther, class Weights>
   auto operator()(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
                   const ReferenceOther& reference_other, const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, preferred, other, reference_preferred, reference_other);
+    return with_form([&](const auto& terms) {
+      return frame.weighted_value(terms, weights, preferred, other, reference_preferred, reference_other);
+    });
   }
 
   template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther>
   auto value_and_grad(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
                       const ReferenceOther& reference_other) const {
-    return named(frame.value_and_grad(*this, preferred, other, reference_preferred, reference_other));
+    return with_form([&](const auto& terms) {
+      return named(frame.value_and_grad(terms, preferred, other, reference_preferred, reference_other));
+    });
   }
   template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther, class Weights>
   auto value_and_grad(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
                       const ReferenceOther& reference_other, const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, preferred, other, reference_preferred, reference_other));
+    return with_form([&](const auto& terms) {
+      return named(
+          frame.weighted_value_and_grad(terms, weights, preferred, other, reference_preferred, reference_other));
+    });
   }
 
  private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
   static constexpr detail::elementwise<2, 4> frame{
       "dpo_loss", {"preferred", "other", "reference_preferred", "reference_other"}};
 
-  template <bool Gradient, class T>
-  detail::element_terms<T, 2, 2> element(const T& preferred, const T& other, const T& reference_preferred,
-                                         const T& reference_other) const {
-    const double beta = options_.beta;
-    const T z = beta * ((preferred - reference_preferred) - (other - reference_other));
-    const auto term = detail::preference_terms<Gradient>(options_.form, z, beta, options_.label_smoothing);
-    detail::element_terms<T, 2, 2> out;
-    out.value = term.value;
-    if constexpr (Gradient) {
-      out.slopes = {T(beta * term.slope), T(-beta * term.slope)};
-      out.measures = {detail::above_zero(z), z};
-    }
-    return out;
+  // The forms with an exponential and those without are compiled apart: calls in a loop cost it its registers.
+  template <class Run>
+  auto with_form(const Run& run) const {
+    if (options_.form == dpo_form::hinge || options_.form == dpo_form::ipo) return run(detail::dpo_terms<false>{options_});
+    return run(detail::dpo_terms<true>{options_});
   }
 
   template <class Result>
@@ -3314,20 +3525,58 @@ class bradley_terry_ties_loss {
     return {T(-down), T(0.5 * (up - down)), up};
   }
 
+  // Of numbers: the mixture of the three costs and its derivative, with what they share computed once and what the
+  // outcome leaves out not at all. The value is NaN where d or the outcome is.
+  std::pair<double, double> mixture(double d, double wins, double ties, double losses) const {
+    if (options_.form == tie_form::rao_kupper) {
+      double value = (d - d) + (wins - wins), slope = 0;
+      if (wins + ties > 0) {
+        const detail::logistic_terms s = detail::logistic(threshold_ - d);
+        value += (wins + ties) * s.softplus;
+        slope -= (wins + ties) * s.sigmoid;
+      }
+      if (losses + ties > 0) {
+        const detail::logistic_terms s = detail::logistic(threshold_ + d);
+        value += (losses + ties) * s.softplus;
+        slope += (losses + ties) * s.sigmoid;
+      }
+      return {ties > 0 ? value + ties * tie_cost_ : value, slope};
+    }
+    // As in `costs` and `slopes`, with e^(−|d|/2) taken once.
+    const double half = 0.5 * std::abs(d), e = std::exp(-half), minor = e * e, tie = options_.nu * e;
+    const double share = 1 / (1 + minor + tie), sum = 1 + (minor + tie);
+    const double rest = std::log(sum) + ((minor + tie) - (sum - 1)) * share;  // log1p
+    const double low = (minor + 0.5 * tie) * share, high = (1 + 0.5 * tie) * share;
+    // Products, not choices: which response has the higher score cannot be foreseen.
+    const double first = static_cast<double>(d > 0), second = 1 - first;
+    const double up = first * high + second * low, down = first * low + second * high;
+    const double tied = ties * (half + (ties > 0 ? tie_cost_ : 0.0) + rest);
+    return {wins * (half - 0.5 * d + rest) + losses * (half + 0.5 * d + rest) + tied,
+            -wins * down + losses * up + ties * 0.5 * (up - down)};
+  }
+
   template <bool Gradient, class T>
   detail::element_terms<T, 2, 1> element(const T& first, const T& second, const T& outcome) const {
     const T d = first - second, lean = 2.0 * outcome - 1.0, zero = 0.0 * lean;
-    const T wins = coho::max(lean, zero), losses = coho::max(T(-lean), zero), ties = 1.0 - wins - losses;
+    detail::element_terms<T, 2, 1> out;
     if constexpr (std::floating_point<T>) {
       if (outcome < 0 || outcome > 1) {
         throw argument_error("bradley_terry_ties_loss: an outcome is outside [0, 1]");
       }
-      if (ties > 0 && std::isinf(tie_cost_)) {
+      const double sure = std::abs(lean);
+      if (std::isinf(tie_cost_) && sure < 1) {
         throw argument_error("bradley_terry_ties_loss: an outcome is a tie, but the options rule ties out");
       }
+      const auto [value, total] = mixture(d, 0.5 * (sure + lean), 1 - sure, 0.5 * (sure - lean));
+      out.value = value;
+      if constexpr (Gradient) {
+        out.slopes = {total, -total};
+        out.measures = {detail::above_zero(d * lean)};
+      }
+      return out;
     }
+    const T wins = coho::max(lean, zero), losses = coho::max(T(-lean), zero), ties = 1.0 - wins - losses;
     const auto cost = costs(d);
-    detail::element_terms<T, 2, 1> out;
     // Where ties are ruled out their cost is infinite, and 0 times that is not 0.
     out.value = wins * cost.win + losses * cost.loss + coho::where(ties > 0, T(ties * cost.tie), T(0.0 * d));
     if constexpr (Gradient) {
@@ -3435,8 +3684,13 @@ class cispo_loss {
     if constexpr (Gradient) {
       out.slopes = {slope};
       const T zero = 0.0 * ratio;
-      out.measures = {T(coho::where(weight != ratio, T(zero + 1.0), zero)),
-                      T(coho::max(detail::kl_of(T(-log_ratio), kl_estimator::k3), 0.0))};
+      T divergence{};
+      if constexpr (detail::floating_scalar<T>) {
+        divergence = detail::divergence_of(log_ratio, ratio);
+      } else {
+        divergence = coho::max(detail::kl_of(T(-log_ratio), kl_estimator::k3), 0.0);
+      }
+      out.measures = {T(coho::where(weight != ratio, T(zero + 1.0), zero)), divergence};
     }
     return out;
   }
@@ -3702,15 +3956,9 @@ class gspo_loss {
     return coho::max(detail::kl_of(limited, kl_estimator::k3), 0.0);
   }
 
-  // What a token adds to the loss, and whether the clip took its gradient.
-  struct token_term {
-    double loss;
-    bool flat;
-  };
-  token_term term(double ratio, double advantage) const {
-    const double free = -advantage * ratio;
-    const double clipped = -advantage * coho::clamp(ratio, 1 - options_.clip_low, 1 + options_.clip_high);
-    return {coho::max(free, clipped), clipped > free};
+  static double divergence(double log_ratio) {
+    const double limited = coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit);
+    return detail::divergence_of(limited, std::exp(limited));
   }
 
   template <bool Gradient, class LogProbs, class Old, class Advantages, class Weights>
@@ -3730,38 +3978,42 @@ class gspo_loss {
     detail::check_offsets(offsets, log_prob.size(), "gspo_loss");
 
     gspo_result<double, detail::array_of<number>> result{};
-    if constexpr (Gradient) result.d_log_probs.setZero(static_cast<Eigen::Index>(log_prob.size()));
-    double flat = 0, kl = 0;
+    if constexpr (Gradient) result.d_log_probs.resize(static_cast<Eigen::Index>(log_prob.size()));
+    number* const gradient = result.d_log_probs.data();
+    const double low = 1 - options_.clip_low, high = 1 + options_.clip_high;
+    double value = 0, tokens = 0, flat = 0, kl = 0;
     for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+      const std::size_t begin = offsets[i], end = offsets[i + 1];
       double total = 0, length = 0;
-      for (std::size_t t = offsets[i]; t < offsets[i + 1]; ++t) {
+      for (std::size_t t = begin; t < end; ++t) {
         if (weight[t] == 0) continue;
         const double log_ratio = static_cast<double>(log_prob[t]) - static_cast<double>(old[t]);
         total += log_ratio;
         length += 1;
         if constexpr (Gradient) kl += divergence(log_ratio);
       }
-      if (length == 0) continue;
-      result.value += total - total;  // 0, or NaN for an infinite ratio, which the limit would hide
-      const double mean = total / length, limited = coho::clamp(mean, -log_ratio_limit, log_ratio_limit);
-      const double ratio = std::exp(limited);
-      double slope = 0;  // with respect to log s_i
-      for (std::size_t t = offsets[i]; t < offsets[i + 1]; ++t) {
+      const double mean = total / std::max(length, 1.0);
+      const double limited = coho::clamp(mean, -log_ratio_limit, log_ratio_limit);
+      const double ratio = std::exp(limited), bounded = coho::clamp(ratio, low, high);
+      value += total - total;  // 0, or NaN for an infinite ratio, which the limit would hide
+      double slope = 0;        // with respect to log s_i
+      for (std::size_t t = begin; t < end; ++t) {
         if (weight[t] == 0) continue;
         const double w = static_cast<double>(weight[t]), a = static_cast<double>(advantage[t]);
-        const token_term token = term(ratio, a);
-        result.value += w * token.loss;
-        slope -= token.flat ? 0.0 : w * a * ratio;
-        flat += token.flat;
+        const double free = -a * ratio, clipped = -a * bounded;
+        const bool held = clipped > free;
+        value += w * (held ? clipped : free);  // NaN is in both
+        slope += detail::keep_if(!held, w * free);
+        flat += held ? 1.0 : 0.0;
       }
-      result.tokens += length;
+      tokens += length;
       if constexpr (Gradient) {
-        if (limited != mean) continue;
-        for (std::size_t t = offsets[i]; t < offsets[i + 1]; ++t) {
-          if (weight[t] != 0) result.d_log_probs.data()[t] = static_cast<number>(slope / length);
-        }
+        const number share = limited == mean ? static_cast<number>(slope / std::max(length, 1.0)) : number(0);
+        for (std::size_t t = begin; t < end; ++t) gradient[t] = detail::keep_if(weight[t] != 0, share);
       }
     }
+    result.value = value;
+    result.tokens = tokens;
     detail::require_finite(result.value, "gspo_loss");
     result.clip_fraction = flat / std::max(result.tokens, 1.0);
     result.approximate_kl = kl / std::max(result.tokens, 1.0);
@@ -4022,10 +4274,20 @@ class kto_loss {
     const T margin = options_.beta * direction * difference;
     detail::element_terms<T, 1, 2> out;
     // 1 − σ(x) is taken as σ(−x), which is precise where it is small.
-    const T wrong = coho::sigmoid(T(-margin));
+    T wrong{}, right{};
+    if constexpr (std::floating_point<T>) {
+      const double e = std::exp(-std::abs(margin)), major = 1 / (1 + e), minor = e * major;
+      // Products, not choices, which could not be foreseen.
+      const double below = static_cast<double>(margin < 0), above = 1 - below;
+      wrong = below * major + above * minor;
+      right = below * minor + above * major;
+    } else {
+      wrong = coho::sigmoid(T(-margin));
+      if constexpr (Gradient) right = coho::sigmoid(margin);
+    }
     out.value = weight * wrong;
     if constexpr (Gradient) {
-      out.slopes = {T(-options_.beta * direction * weight * wrong * coho::sigmoid(margin))};
+      out.slopes = {T(-options_.beta * direction * weight * wrong * right)};
       out.measures = {detail::above_zero(margin), margin};
     }
     return out;
@@ -4233,9 +4495,18 @@ class orpo_loss {
     const log_odds<Gradient, T> of_preferred(preferred), of_other(other);
     const T z = of_preferred.value - of_other.value;
     detail::element_terms<T, 2, 2> out;
-    out.value = options_.lambda * coho::softplus(T(-z)) - preferred;
+    T cost{}, wrong{};  // −log σ(z), and its derivative times −1
+    if constexpr (std::floating_point<T>) {
+      const detail::logistic_terms s = detail::logistic(z);
+      cost = s.softplus_negated;
+      wrong = s.sigmoid_negated;
+    } else {
+      cost = coho::softplus(T(-z));
+      if constexpr (Gradient) wrong = coho::sigmoid(T(-z));
+    }
+    out.value = options_.lambda * cost - preferred;
     if constexpr (Gradient) {
-      const T pull = options_.lambda * coho::sigmoid(T(-z));
+      const T pull = options_.lambda * wrong;
       out.slopes = {T(-1.0 - pull * of_preferred.slope), T(pull * of_other.slope)};
       out.measures = {detail::above_zero(z), z};
     }
@@ -4367,19 +4638,75 @@ class plackett_luce_loss {
     detail::check_lengths(offsets.size() - 1, weights.size(), name, "weights");
     plackett_luce_result<double, detail::array_of<Number>> result{};
     if constexpr (Gradient) result.d_scores.setZero(static_cast<Eigen::Index>(scores.size()));
-    std::vector<double> score, rest;  // of one group, and the logarithm of the odds of those not yet placed
-    double right = 0, pairs = 0;
+    std::vector<double> score, odds, rest;  // of one group: scores, and e^score of each and of those not yet placed
+    double value = 0, right = 0, pairs = 0;
     for (std::size_t g = 0; g + 1 < offsets.size(); ++g) {
       const std::size_t begin = offsets[g], n = offsets[g + 1] - begin, ranked = places(n);
       const double weight = static_cast<double>(weights[g]);
       if (weight == 0 || ranked == 0) continue;
       score.resize(n);
-      for (std::size_t k = 0; k < n; ++k) score[k] = static_cast<double>(scores[begin + k]);
+      odds.resize(n);
       rest.resize(n);
-      rest[n - 1] = score[n - 1];
-      for (std::size_t k = n - 1; k-- > 0;) rest[k] = log_sum(score[k], rest[k + 1]);
-      for (std::size_t k = 0; k < ranked; ++k) result.value += weight * coho::softplus(rest[k + 1] - score[k]);
+      double highest = static_cast<double>(scores[begin]), lowest = highest;
+      for (std::size_t k = 0; k < n; ++k) {
+        score[k] = static_cast<double>(scores[begin + k]);
+        highest = std::max(highest, score[k]);
+        lowest = std::min(lowest, score[k]);
+      }
+      Number* const slopes = Gradient ? result.d_scores.data() + begin : nullptr;
+      value += weight * (highest - lowest < widest ? by_odds<Gradient>(score, odds, rest, highest, ranked, weight, slopes)
+                                                   : by_logarithms<Gradient>(score, rest, ranked, weight, slopes));
       if constexpr (!Gradient) continue;
+      for (std::size_t k = 0; k < ranked; ++k) {
+        for (std::size_t j = k + 1; j < n; ++j) right += ordered(score[k] - score[j]);
+        pairs += static_cast<double>(n - k - 1);
+      }
+    }
+    result.value = value;
+    detail::require_finite(result.value, name);
+    result.accuracy = pairs > 0 ? right / pairs : 0;
+    return result;
+  }
+
+  static double ordered(double x) noexcept {
+    return 0.5 + 0.5 * (static_cast<double>(x > 0) - static_cast<double>(x < 0));
+  }
+
+  // Scores of a group that are further apart could underflow as odds. NaN and infinity are not nearer either.
+  static constexpr double widest = 500;
+
+  // The loss of a group, and its gradient, with one exponential a score:
+  // Σ_{k≤j, ranked} odds_j/rest_k, less 1 where j is ranked. There, odds_j/rest_j − 1 is −rest_{j+1}/rest_j.
+  template <bool Gradient, class Number>
+  static double by_odds(const std::vector<double>& score, std::vector<double>& odds, std::vector<double>& rest,
+                        double highest, std::size_t ranked, double weight, Number* slopes) {
+    const std::size_t n = score.size();
+    double sum = 0, loss = 0, passed = 0;
+    for (std::size_t k = n; k-- > 0;) rest[k] = sum += odds[k] = std::exp(score[k] - highest);
+    for (std::size_t k = 0; k < n; ++k) {
+      double slope = odds[k] * passed;
+      if (k < ranked) {
+        // log1p of the odds against: the logarithm of the rounded sum, and what rounding took off it.
+        const double against = rest[k + 1] / odds[k], whole = 1 + against, share = 1 / whole;
+        loss += std::log(whole) + (against - (whole - 1)) * share;
+        slope -= against * share;
+        passed += 1 / rest[k];
+      }
+      if constexpr (Gradient) slopes[k] = static_cast<Number>(weight * slope);
+    }
+    return loss;
+  }
+
+  // The same for scores however far apart, and infinite ones.
+  template <bool Gradient, class Number>
+  static double by_logarithms(const std::vector<double>& score, std::vector<double>& rest, std::size_t ranked,
+                              double weight, Number* slopes) {
+    const std::size_t n = score.size();
+    rest[n - 1] = score[n - 1];
+    for (std::size_t k = n - 1; k-- > 0;) rest[k] = log_sum(score[k], rest[k + 1]);
+    double loss = 0;
+    for (std::size_t k = 0; k < ranked; ++k) loss += coho::softplus(rest[k + 1] - score[k]);
+    if constexpr (Gradient) {
       // Σ_{k<j} exp(s_j − rest_k) − [j is ranked]·(1 − exp(s_j − rest_j)); that difference is taken as
       // exp(rest_{j+1} − rest_j), which is precise where it is small.
       double before = -std::numeric_limits<double>::infinity();
@@ -4389,19 +4716,11 @@ class plackett_luce_loss {
           slope -= std::exp(rest[j + 1] - rest[j]);
           before = log_sum(before, -rest[j]);
         }
-        result.d_scores.data()[begin + j] = static_cast<Number>(weight * slope);
-      }
-      for (std::size_t k = 0; k < ranked; ++k) {
-        for (std::size_t j = k + 1; j < n; ++j) right += ordered(score[k] - score[j]);
-        pairs += static_cast<double>(n - k - 1);
+        slopes[j] = static_cast<Number>(weight * slope);
       }
     }
-    detail::require_finite(result.value, name);
-    result.accuracy = pairs > 0 ? right / pairs : 0;
-    return result;
+    return loss;
   }
-
-  static double ordered(double x) noexcept { return x > 0 ? 1.0 : (x < 0 ? 0.0 : 0.5); }
 
   // A tensor with a row a group, filled up with scores that are too low to matter.
   template <class T>
@@ -4494,6 +4813,8 @@ class ppo_clip_loss {
     if constexpr (detail::floating_scalar<LogProbs>) {
       return term<std::common_type_t<LogProbs, Old, Advantages>>(log_probs, old_log_probs, advantages);
     } else if constexpr (detail::device_array<LogProbs>) {
+      detail::check_same_shape(log_probs, old_log_probs, "ppo_clip_loss");
+      detail::check_same_shape(log_probs, advantages, "ppo_clip_loss");
       return coho::sum(term(log_probs, old_log_probs, advantages)) / std::max<std::int64_t>(log_probs.numel(), 1);
     } else {
       return run<false>(log_probs, old_log_probs, advantages, nullptr).value;
@@ -4874,6 +5195,8 @@ class value_clip_loss {
     if constexpr (detail::floating_scalar<Values>) {
       return term<std::common_type_t<Values, Old, Returns>>(values, old_values, returns);
     } else if constexpr (detail::device_array<Values>) {
+      detail::check_same_shape(values, old_values, "value_clip_loss");
+      detail::check_same_shape(values, returns, "value_clip_loss");
       return coho::sum(term(values, old_values, returns)) / std::max<std::int64_t>(values.numel(), 1);
     } else {
       return run<false>(values, old_values, returns, nullptr).value;
@@ -6959,7 +7282,7 @@ class running_normalization {
     const double factor = ready && m.deviation > 0 ? 1 / (m.deviation + options_.epsilon) : 1;
     const auto one = [=](double x) {
       const double y = (x - mean) * factor;
-      require_argument(std::isfinite(y), "running_normalization: a reward is not finite");
+      if (!std::isfinite(y)) throw argument_error("running_normalization: a reward is not finite");
       return array_traits<double>::clamp(y, -limit, limit);
     };
     if constexpr (detail::floating_scalar<Rewards>) {
@@ -7132,8 +7455,7 @@ struct shape_rewards_fn {
         double* const to = out.data() + begin;
         if constexpr (estimator() == kl_estimator::k1 && !limited() && std::is_same_v<Mask, detail::all_real>) {
           if (count == block) {
-            detail::store_difference(-factor, p, r, to);
-            broken += detail::defect(to);
+            broken += detail::store_finite_difference(-factor, p, r, to);
             continue;
           }
         }
@@ -7397,9 +7719,14 @@ struct importance_weights_fn {
     return std::exp(coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit));
   }
 
-  static double limit(double ratio, const importance_weights_options& options) {
-    if (options.form == importance_form::truncated) return std::min(ratio, options.high);
-    return ratio >= options.low && ratio <= options.high ? ratio : 0.0;
+  // Names the token whose ratio makes the sum of its sequence infinite or NaN.
+  template <class Mask, class LogRatio>
+  static void refuse(std::size_t begin, std::size_t end, const Mask& mask, const LogRatio& log_ratio) {
+    for (std::size_t t = begin; t < end; ++t) {
+      if (mask[t] != 0 && !std::isfinite(log_ratio(t))) {
+        throw argument_error("importance_weights: the ratio of token " + std::to_string(t) + " is NaN or infinite");
+      }
+    }
   }
 
   template <class Policy, class Sampler, class Mask>
@@ -7434,36 +7761,45 @@ struct importance_weights_fn {
     detail::check_offsets(offsets, policy.size(), "importance_weights");
 
     importance_weights_result<detail::array_of<Number>> result;
-    result.weights.setZero(static_cast<Eigen::Index>(policy.size()));
-    double weights = 0, squares = 0, limited = 0;
+    result.weights.resize(static_cast<Eigen::Index>(policy.size()));
+    Number* const to = result.weights.data();
+    const bool own_ratios = options.level == importance_level::token, truncated = options.form == importance_form::truncated;
+    const bool needs_mean = !own_ratios || options.sequence_low > 0 || std::isfinite(options.sequence_high);
+    const double low = options.low, high = options.high;
+    double weights = 0, squares = 0, limited = 0, tokens = 0, defect = 0;
     for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+      const std::size_t begin = offsets[i], end = offsets[i + 1];
+      const auto log_ratio = [&](std::size_t t) { return static_cast<double>(policy[t]) - static_cast<double>(sampler[t]); };
       double total = 0, length = 0;
-      for (std::size_t t = offsets[i]; t < offsets[i + 1]; ++t) {
-        if (mask[t] == 0) continue;
-        const double log_ratio = static_cast<double>(policy[t]) - static_cast<double>(sampler[t]);
-        if (!std::isfinite(log_ratio)) {
-          throw argument_error("importance_weights: the ratio of token " + std::to_string(t) + " is NaN or infinite");
+      if (needs_mean) {
+        for (std::size_t t = begin; t < end; ++t) {
+          if (mask[t] == 0) continue;
+          total += log_ratio(t);
+          length += 1;
         }
-        total += log_ratio;
-        length += 1;
+        if (!std::isfinite(total)) refuse(begin, end, mask, log_ratio);
       }
-      if (length == 0) continue;
-      const double mean = ratio_of(total / length);
-      const bool kept = mean >= options.sequence_low && mean <= options.sequence_high;
+      const double mean = ratio_of(total / std::max(length, 1.0));
+      const bool kept = !needs_mean || (mean >= options.sequence_low && mean <= options.sequence_high);
       const double shared = options.level == importance_level::sequence ? ratio_of(total) : mean;
-      for (std::size_t t = offsets[i]; t < offsets[i + 1]; ++t) {
-        if (mask[t] == 0) continue;
-        const double ratio = options.level == importance_level::token
-                                 ? ratio_of(static_cast<double>(policy[t]) - static_cast<double>(sampler[t]))
-                                 : shared;
-        const double weight = kept ? limit(ratio, options) : 0.0;
-        result.weights.data()[t] = static_cast<Number>(weight);
+      for (std::size_t t = begin; t < end; ++t) {
+        if (mask[t] == 0) {
+          to[t] = Number(0);
+          continue;
+        }
+        const double difference = log_ratio(t), ratio = own_ratios ? ratio_of(difference) : shared;
+        const double bounded = truncated ? std::min(ratio, high) : (ratio >= low && ratio <= high ? ratio : 0.0);
+        const double weight = kept ? bounded : 0.0;
+        to[t] = static_cast<Number>(weight);
         weights += weight;
         squares += weight * weight;
-        limited += weight != ratio;
+        limited += static_cast<double>(weight != ratio);
+        tokens += 1;
+        defect += difference - difference;
       }
-      result.tokens += length;
+      if (!(defect == 0)) refuse(begin, end, mask, log_ratio);
     }
+    result.tokens = tokens;
     if (result.tokens > 0) {
       result.mean_weight = weights / result.tokens;
       result.limited_fraction = limited / result.tokens;
@@ -7578,11 +7914,13 @@ struct minibatches_fn {
 inline constexpr minibatches_fn minibatches{};
 
 /// The parts of a flat per-token array that belong to the chosen sequences, in their order.
-inline Eigen::ArrayXd gather(const Eigen::ArrayXd& flat, std::span<const std::size_t> offsets,
-                             std::span<const std::size_t> indices) {
+template <class Number>
+Eigen::Array<Number, Eigen::Dynamic, 1> gather(const Eigen::Array<Number, Eigen::Dynamic, 1>& flat,
+                                               std::span<const std::size_t> offsets,
+                                               std::span<const std::size_t> indices) {
   Eigen::Index total = 0;
   for (const std::size_t i : indices) total += static_cast<Eigen::Index>(offsets[i + 1] - offsets[i]);
-  Eigen::ArrayXd out(total);
+  Eigen::Array<Number, Eigen::Dynamic, 1> out(total);
   Eigen::Index at = 0;
   for (const std::size_t i : indices) {
     const auto length = static_cast<Eigen::Index>(offsets[i + 1] - offsets[i]);
@@ -7593,8 +7931,9 @@ inline Eigen::ArrayXd gather(const Eigen::ArrayXd& flat, std::span<const std::si
 }
 
 /// The reverse of `gather`: writes the parts back to their places.
-inline void scatter(const Eigen::ArrayXd& part, std::span<const std::size_t> offsets,
-                    std::span<const std::size_t> indices, Eigen::ArrayXd& flat) {
+template <class Number>
+void scatter(const Eigen::Array<Number, Eigen::Dynamic, 1>& part, std::span<const std::size_t> offsets,
+             std::span<const std::size_t> indices, Eigen::Array<Number, Eigen::Dynamic, 1>& flat) {
   Eigen::Index at = 0;
   for (const std::size_t i : indices) {
     const auto length = static_cast<Eigen::Index>(offsets[i + 1] - offsets[i]);
@@ -7630,15 +7969,17 @@ struct sampled_token {
 /// Draws tokens from logits: temperature, then top-k, then top-p over what top-k left.
 ///
 /// Plain temperature sampling reads the logits twice and sorts nothing: O(V), no allocation, any number of threads on
-/// one sampler. Exponentials are taken in float, 64 at a time; their sums are added in double. Construction throws
-/// `option_error` unless temperature >= 0 is finite, 0 < top_p <= 1 and banned ids are not negative. The call throws
-/// `argument_error` if no token is allowed, or the logits hold NaN or +infinity; −infinity is probability 0.
+/// one sampler. Exponentials are taken in the logits' number type, 64 at a time; their sums are added in double.
+/// Construction throws `option_error` unless temperature >= 0 is finite, 0 < top_p <= 1 and banned ids are not
+/// negative. The call throws `argument_error` if no token is allowed, or the logits hold NaN or +infinity; −infinity is
+/// probability 0. `token_sampler` is that of float logits.
 ///
 ///     coho::token_sampler sampler({.temperature = 0.7});
 ///     auto [id, log_prob] = sampler(logits, random);
-class token_sampler {
+template <std::floating_point Logit>
+class basic_token_sampler {
  public:
-  explicit token_sampler(token_sampling_options options = {}) : options_(std::move(options)) {
+  explicit basic_token_sampler(token_sampling_options options = {}) : options_(std::move(options)) {
     require_option(std::isfinite(options_.temperature) && options_.temperature >= 0, "temperature",
                    options_.temperature, "finite and at least 0");
     require_option(options_.top_p > 0 && options_.top_p <= 1, "top_p", options_.top_p, "above 0 and at most 1");
@@ -7653,7 +7994,7 @@ class token_sampler {
 
   const token_sampling_options& options() const noexcept { return options_; }
 
-  sampled_token operator()(std::span<const float> logits, rng& random) const {
+  sampled_token operator()(std::span<const Logit> logits, rng& random) const {
     const sums all = sum(logits);
     const bool truncated = (options_.top_k != 0 && options_.top_k < logits.size()) || options_.top_p < 1;
     const token id = options_.temperature == 0 ? first_of(logits, all.highest)
@@ -7664,7 +8005,7 @@ class token_sampler {
 
   /// log p of a given token, with the same arithmetic as sampling: equal to the last bit for equal logits. −infinity
   /// for a banned one. Throws `argument_error` for an id outside the logits.
-  double log_prob(std::span<const float> logits, token id) const {
+  double log_prob(std::span<const Logit> logits, token id) const {
     require_argument(id >= 0 && static_cast<std::size_t>(id) < logits.size(),
                      "token " + std::to_string(id) + " is outside the " + std::to_string(logits.size()) + " logits");
     if (std::ranges::binary_search(options_.banned, id)) return -std::numeric_limits<double>::infinity();
@@ -7675,22 +8016,22 @@ class token_sampler {
   /// The vocabulary is summed in at most this many blocks; a draw walks the blocks, then one block's tokens.
   static constexpr std::size_t max_blocks = 512;
   static constexpr std::size_t lane = 64;
-  /// exp below this is 0 in float; vectorised exponentials clamp instead.
-  static constexpr float lowest_exponent = -87.0F;
+  /// exp below this is 0 in Logit; vectorised exponentials clamp instead.
+  static constexpr Logit lowest_exponent = Logit(-87);
 
   struct sums {
-    float highest = 0;
+    Logit highest = 0;
     std::size_t block = 0;  ///< tokens a block
     double total = 0;
     std::array<double, max_blocks> blocks;
   };
 
-  double log_prob(float logit, const sums& all) const {
+  double log_prob(Logit logit, const sums& all) const {
     return (static_cast<double>(logit) - static_cast<double>(all.highest)) * inverse_temperature_ - std::log(all.total);
   }
 
-  float weight(float logit, float highest) const {
-    const float x = (logit - highest) * static_cast<float>(inverse_temperature_);
+  Logit weight(Logit logit, Logit highest) const {
+    const Logit x = (logit - highest) * static_cast<Logit>(inverse_temperature_);
     return x < lowest_exponent ? 0.0F : std::exp(x);
   }
 
@@ -7707,10 +8048,10 @@ class token_sampler {
     }
   }
 
-  sums sum(std::span<const float> logits) const {
-    using array = Eigen::Array<float, Eigen::Dynamic, 1>;
+  sums sum(std::span<const Logit> logits) const {
+    using array = Eigen::Array<Logit, Eigen::Dynamic, 1>;
     sums out;
-    out.highest = -std::numeric_limits<float>::infinity();
+    out.highest = -std::numeric_limits<Logit>::infinity();
     for_each_run(0, logits.size(), [&](std::size_t begin, std::size_t end) {
       const Eigen::Map<const array> run(logits.data() + begin, static_cast<Eigen::Index>(end - begin));
       // A NaN that the maximum passes over is found in the sum.
@@ -7719,12 +8060,12 @@ class token_sampler {
     require_argument(!logits.empty() && std::isfinite(out.highest),
                      "no token can be sampled: all are banned or have probability 0, or a logit is +infinity or NaN");
     out.block = (logits.size() + max_blocks * lane - 1) / (max_blocks * lane) * lane;
-    const float scale = static_cast<float>(inverse_temperature_);
+    const Logit scale = static_cast<Logit>(inverse_temperature_);
     for (std::size_t b = 0; b * out.block < logits.size(); ++b) {
       double block_sum = 0;
       for_each_run(b * out.block, std::min(logits.size(), (b + 1) * out.block),
                    [&](std::size_t begin, std::size_t end) {
-                     Eigen::Array<float, static_cast<int>(lane), 1> x;
+                     Eigen::Array<Logit, static_cast<int>(lane), 1> x;
                      for (; begin < end; begin += lane) {
                        if (end - begin >= lane) {
                          x = (Eigen::Map<const decltype(x)>(logits.data() + begin) - out.highest) * scale;
@@ -7746,7 +8087,7 @@ class token_sampler {
     return out;
   }
 
-  token first_of(std::span<const float> logits, float highest) const {
+  token first_of(std::span<const Logit> logits, Logit highest) const {
     token out = -1;
     for_each_run(0, logits.size(), [&](std::size_t begin, std::size_t end) {
       if (out >= 0) return;
@@ -7759,22 +8100,22 @@ class token_sampler {
 
   /// A logit that at least `top_k` allowed tokens reach: the k-th largest of the blocks' maxima, if there are as many
   /// blocks.
-  float top_k_bound(std::span<const float> logits, const sums& all) const {
-    std::array<float, max_blocks> maxima;
+  Logit top_k_bound(std::span<const Logit> logits, const sums& all) const {
+    std::array<Logit, max_blocks> maxima;
     std::size_t blocks = 0;
     for (std::size_t begin = 0; begin < logits.size(); begin += all.block, ++blocks) {
-      maxima[blocks] = -std::numeric_limits<float>::infinity();
+      maxima[blocks] = -std::numeric_limits<Logit>::infinity();
       for_each_run(begin, std::min(logits.size(), begin + all.block), [&](std::size_t from, std::size_t to) {
         maxima[blocks] = std::max(maxima[blocks], *std::ranges::max_element(logits.subspan(from, to - from)));
       });
     }
-    if (options_.top_k > blocks) return -std::numeric_limits<float>::infinity();
+    if (options_.top_k > blocks) return -std::numeric_limits<Logit>::infinity();
     const auto kth = maxima.begin() + static_cast<std::ptrdiff_t>(options_.top_k) - 1;
     std::nth_element(maxima.begin(), kth, maxima.begin() + static_cast<std::ptrdiff_t>(blocks), std::greater<>{});
     return *kth;
   }
 
-  token draw(std::span<const float> logits, const sums& all, rng& random) const {
+  token draw(std::span<const Logit> logits, const sums& all, rng& random) const {
     double left = random.uniform() * all.total;
     std::size_t b = 0;
     const std::size_t blocks = (logits.size() + all.block - 1) / all.block;
@@ -7795,7 +8136,7 @@ class token_sampler {
   }
 
   struct candidate {
-    float logit;
+    Logit logit;
     token id;
     /// More probable first, the lower id first of equals.
     friend bool operator<(const candidate& a, const candidate& b) noexcept {
@@ -7803,13 +8144,13 @@ class token_sampler {
     }
   };
 
-  token draw_truncated(std::span<const float> logits, const sums& all, rng& random) const {
+  token draw_truncated(std::span<const Logit> logits, const sums& all, rng& random) const {
     // Without top-k, the tokens below total·(1 − p)/V hold less than 1 − p together: none is in the nucleus.
     const bool by_k = options_.top_k != 0 && options_.top_k < logits.size();
     const double floor = all.total * (1 - options_.top_p) / static_cast<double>(logits.size());
     // Half of it leaves room for rounding.
-    const float lowest = by_k ? top_k_bound(logits, all)
-                              : all.highest + static_cast<float>(std::log(0.5 * floor) / inverse_temperature_);
+    const Logit lowest = by_k ? top_k_bound(logits, all)
+                              : all.highest + static_cast<Logit>(std::log(0.5 * floor) / inverse_temperature_);
     std::vector<candidate> kept;
     for_each_run(0, logits.size(), [&](std::size_t begin, std::size_t end) {
       for (; begin < end; ++begin) {
@@ -7853,6 +8194,8 @@ class token_sampler {
   token_sampling_options options_;
   double inverse_temperature_ = 1.0;
 };
+
+using token_sampler = basic_token_sampler<float>;
 
 }  // namespace coho
 
@@ -8071,15 +8414,18 @@ struct tabular_policy_options {
 /// log p(y | c) = z_{c,y} / τ − log Σ_{v not banned} exp(z_{c,v} / τ), τ the temperature, z the logits; gradients in
 /// closed form: d log p(y | c) / d z_{c,v} = (1[v = y] − p(v | c)) / τ. Zero logits (the start) are the uniform policy.
 ///
+/// `tabular_policy` has logits of double.
+///
 ///     coho::toy::tabular_policy policy{{.vocabulary = 4, .order = 2}};
 ///     policy.logits(2, policy.contexts().after(prompt)) = 1.5;
-class tabular_policy {
+template <std::floating_point Number>
+class basic_tabular_policy {
  public:
   struct output {
     std::vector<double> log_probs, entropy;
   };
 
-  explicit tabular_policy(tabular_policy_options options)
+  explicit basic_tabular_policy(tabular_policy_options options)
       : options_(std::move(options)),
         table_(options_.vocabulary, options_.order),
         allowed_(Eigen::ArrayXd::Ones(static_cast<Eigen::Index>(options_.vocabulary))) {
@@ -8101,7 +8447,8 @@ class tabular_policy {
 
   /// p(· | context): tempered, banned tokens at 0.
   Eigen::ArrayXd probabilities(std::size_t context) const {
-    Eigen::ArrayXd p = logits.col(static_cast<Eigen::Index>(context)).array() / options_.temperature;
+    Eigen::ArrayXd p =
+        logits.col(static_cast<Eigen::Index>(context)).array().template cast<double>() / options_.temperature;
     const double most = (allowed_ > 0).select(p, -std::numeric_limits<double>::infinity()).maxCoeff();
     p = (allowed_ > 0).select((p - most).exp(), 0.0);
     return p / p.sum();
@@ -8126,7 +8473,8 @@ class tabular_policy {
           const Eigen::ArrayXd log_p = (p > 0).select(p.max(std::numeric_limits<double>::min()).log(), 0.0);
           d -= seed.entropy[t] * p * (log_p - (p * log_p).sum());
         }
-        gradient.col(static_cast<Eigen::Index>(contexts[t])).array() += d / options_.temperature;
+        gradient.col(static_cast<Eigen::Index>(contexts[t])).array() +=
+            (d / options_.temperature).template cast<Number>();
       }
     };
     return std::pair{std::move(out), std::move(pullback)};
@@ -8166,14 +8514,14 @@ class tabular_policy {
   }
 
   void zero_gradients() { gradient.setZero(); }
-  std::array<std::span<double>, 1> gradients() {
+  std::array<std::span<Number>, 1> gradients() {
     return {std::span(gradient.data(), static_cast<std::size_t>(gradient.size()))};
   }
-  std::array<std::span<double>, 1> parameters() {
+  std::array<std::span<Number>, 1> parameters() {
     return {std::span(logits.data(), static_cast<std::size_t>(logits.size()))};
   }
 
-  Eigen::MatrixXd logits, gradient;  ///< [vocabulary, contexts]
+  Eigen::Matrix<Number, Eigen::Dynamic, Eigen::Dynamic> logits, gradient;  ///< [vocabulary, contexts]
 
  private:
   output evaluate(const token_batch& batch, const std::vector<std::size_t>& contexts) const {
@@ -8210,6 +8558,8 @@ class tabular_policy {
   Eigen::ArrayXd allowed_;
 };
 
+using tabular_policy = basic_tabular_policy<double>;
+
 }  // namespace coho::toy
 
 // ---- coho/toy/exact_expectation.hpp
@@ -8234,7 +8584,8 @@ struct enumerate_responses_fn {
   ///     coho::toy::tabular_policy policy{{.vocabulary = 3}};
   ///     const std::vector<coho::token> prompt{1};
   ///     auto responses = coho::toy::enumerate_responses(policy, prompt, 2);  // 1 + 2·3 of them
-  std::vector<enumerated_response> operator()(const tabular_policy& policy, std::span<const token> prompt,
+  template <class Number>
+  std::vector<enumerated_response> operator()(const basic_tabular_policy<Number>& policy, std::span<const token> prompt,
                                               std::size_t max_new_tokens, std::size_t limit = 1'000'000) const {
     std::vector<enumerated_response> out;
     visit(policy, prompt, max_new_tokens, limit, [&](const enumerated_response& response) { out.push_back(response); });
@@ -8244,9 +8595,9 @@ struct enumerate_responses_fn {
  private:
   friend struct exact_expectation_fn;
 
-  template <class Visit>
-  static void visit(const tabular_policy& policy, std::span<const token> prompt, std::size_t max_new_tokens,
-                    std::size_t limit, const Visit& visit) {
+  template <class Number, class Visit>
+  static void visit(const basic_tabular_policy<Number>& policy, std::span<const token> prompt,
+                    std::size_t max_new_tokens, std::size_t limit, const Visit& visit) {
     const auto& options = policy.options();
     std::vector<std::uint8_t> allowed(options.vocabulary, 1);
     for (const token t : options.banned) allowed[static_cast<std::size_t>(t)] = 0;
@@ -8269,9 +8620,9 @@ struct enumerate_responses_fn {
     extend(policy, policy.contexts().after(prompt), max_new_tokens, response, visit);
   }
 
-  template <class Visit>
-  static void extend(const tabular_policy& policy, std::size_t context, std::size_t left, enumerated_response& response,
-                     const Visit& visit) {
+  template <class Number, class Visit>
+  static void extend(const basic_tabular_policy<Number>& policy, std::size_t context, std::size_t left,
+                     enumerated_response& response, const Visit& visit) {
     if (left == 0 || response.finished) return visit(std::as_const(response));
     const Eigen::ArrayXd p = policy.probabilities(context);
     const double before = response.log_prob;
@@ -8297,9 +8648,9 @@ struct exact_expectation_fn {
   ///     double length = coho::toy::exact_expectation(policy, prompt, 4, [](const auto& response) {
   ///       return static_cast<double>(response.tokens.size());
   ///     });
-  template <class F>
-  auto operator()(const tabular_policy& policy, std::span<const token> prompt, std::size_t max_new_tokens, F&& f,
-                  std::size_t limit = 1'000'000) const {
+  template <class Number, class F>
+  auto operator()(const basic_tabular_policy<Number>& policy, std::span<const token> prompt, std::size_t max_new_tokens,
+                  F&& f, std::size_t limit = 1'000'000) const {
     using returned = std::remove_cvref_t<std::invoke_result_t<F&, const enumerated_response&>>;
     using result = std::conditional_t<std::is_arithmetic_v<returned>, double, returned>;
     result total{};
@@ -8632,15 +8983,18 @@ inline constexpr stop_fn stop{};
 
 namespace detail {
 template <class Callback, class Argument>
-concept hooked_on = requires(Callback& c, const Argument& a) { c.on_rollouts(a); } ||
-                    requires(Callback& c, const Argument& a) { c.on_minibatch(a); } ||
-                    requires(Callback& c, const Argument& a) { c.on_step_end(a); };
+concept hooked_on = requires(Callback& c, const Argument& a) {
+  c.on_rollouts(a);
+}
+|| requires(Callback& c, const Argument& a) { c.on_minibatch(a); }
+|| requires(Callback& c, const Argument& a) { c.on_step_end(a); };
 
 template <class Callback, class... Arguments>
 consteval bool require_callback() {
   using callback = std::remove_reference_t<Callback>;
-  constexpr bool any = requires(callback& c, std::uint64_t step) { c.on_step_begin(step); } ||
-                       requires(callback& c) { c.stop_requested(); } || (hooked_on<callback, Arguments> || ...);
+  constexpr bool any = requires(callback & c, std::uint64_t step) { c.on_step_begin(step); }
+  || requires(callback & c) { c.stop_requested(); }
+  || (hooked_on<callback, Arguments> || ...);
   static_assert(any,
                 "coho callback: the object has none of on_step_begin, on_rollouts, on_minibatch, on_step_end and "
                 "stop_requested with the arguments of this driver");
@@ -8887,11 +9241,11 @@ namespace detail {
 
 template <class Decoder>
 concept decoding = std::is_same_v<std::remove_const_t<Decoder>, no_decoder_type> ||
-                   requires(Decoder& d, std::span<const token> tokens) {
-                     { d.decode(tokens) } -> std::convertible_to<std::string>;
-                   } || requires(Decoder& d, std::span<const token> tokens) {
-                     { d(tokens) } -> std::convertible_to<std::string>;
-                   };
+    requires(Decoder& d, std::span<const token> tokens) {
+  { d.decode(tokens) } -> std::convertible_to<std::string>;
+} || requires(Decoder& d, std::span<const token> tokens) {
+  { d(tokens) } -> std::convertible_to<std::string>;
+};
 
 template <class Decoder>
 std::string decode_with(Decoder& decoder, std::span<const token> tokens) {
@@ -8906,8 +9260,8 @@ std::string decode_with(Decoder& decoder, std::span<const token> tokens) {
 
 template <class Models>
 struct check_models;
-template <class Policy, class Reference, class Value, class Reward, class Optimizer, class ValueOptimizer, class Decoder,
-          class Bonus, class Communicator>
+template <class Policy, class Reference, class Value, class Reward, class Optimizer, class ValueOptimizer,
+          class Decoder, class Bonus, class Communicator>
 struct check_models<
     ppo_models<Policy, Reference, Value, Reward, Optimizer, ValueOptimizer, Decoder, Bonus, Communicator>> {
   static consteval bool passed() {
@@ -8925,7 +9279,7 @@ struct check_models<
     require_communicator<Communicator>();
     static_assert(decoding<Decoder>,
                   "coho::ppo_models: the decoder has no decode(std::span<const token>) and is not callable with it");
-    constexpr bool bonus = requires(Bonus& b, const reward_query& q) {
+    constexpr bool bonus = requires(Bonus & b, const reward_query& q) {
       { b(q) } -> std::convertible_to<double>;
     };
     static_assert(bonus, "coho::ppo_models: the bonus is not callable with a const reward_query& or returns no number");
@@ -9143,7 +9497,8 @@ struct ppo_phases {
   double total() const noexcept { return generation + policy + reference + values + rewards + update; }
 };
 
-/// What one step of PPO, or of a group-relative trainer, did. Over all ranks unless said otherwise; means over tokens weigh each response token alike.
+/// What one step of PPO, or of a group-relative trainer, did. Over all ranks unless said otherwise; means over tokens
+/// weigh each response token alike.
 struct ppo_statistics {
   std::uint64_t step = 0;
   double sequences = 0, tokens = 0;            ///< rollouts and their response tokens
@@ -9349,6 +9704,15 @@ void describe_rollouts(const trajectory_batch& r, Communicator& ranks, ppo_stati
 
 namespace coho {
 
+/// Where passes over fixed data stand: what a checkpoint has to hold beside the model and the optimizer. A run goes on
+/// only with the seed and the batch size that it was begun with, since others would give another order.
+struct data_position {
+  std::uint64_t step = 0;
+  std::uint64_t seed = 0;
+  std::size_t batch_size = 0;
+  friend bool operator==(const data_position&, const data_position&) = default;
+};
+
 /// Which examples each optimizer step of a pass over fixed data sees: a function of (seed, step) alone, so that a
 /// resumed run meets the examples that an uninterrupted one would have met.
 ///
@@ -9456,6 +9820,36 @@ inline constexpr add_reference_log_probs_fn add_reference_log_probs{};
 
 }  // namespace coho
 
+// ---- coho/train/direct_preference_options.hpp
+
+namespace coho {
+
+struct direct_preference_options {
+  learning_rate_options learning_rate{.peak = 5e-7};
+  std::size_t batch_size = 64;  ///< examples an optimizer step, over all ranks
+  batch_limits micro_batch{};   ///< what one forward may hold; `sequences` counts examples, two responses each
+  std::uint64_t epochs = 1;
+  double gradient_norm_clip = 1;  ///< 0: off
+  bool shuffle = true;
+  std::uint64_t seed = 0;
+};
+
+struct direct_preference_statistics {
+  std::uint64_t step = 0, epoch = 0;
+  double loss = 0;
+  double accuracy = 0;  ///< share of examples whose implicit rewards are ordered as the labels are
+  double margin = 0;    ///< mean difference of the implicit rewards
+  /// Mean log π of whole responses, nats, over the responses that there are in examples of weight > 0.
+  double preferred_log_prob = 0, other_log_prob = 0;
+  double kl_baseline = 0;  ///< of KTO
+  double examples = 0;     ///< over all ranks
+  double gradient_norm = 0, learning_rate = 0, seconds = 0;
+};
+
+using direct_preference_state = data_position;
+
+}  // namespace coho
+
 // ---- coho/train/gradient_step.hpp
 
 namespace coho {
@@ -9489,18 +9883,23 @@ inline constexpr gradient_step_fn gradient_step{};
 /// The outer loops that trainers share. For writers of drivers.
 namespace coho::detail {
 
-/// The steps that are left of `epochs` passes over fixed data, the same on all ranks. `step(examples of this rank,
-/// epoch)` makes one and returns its statistics. Ends early when a callback requests it.
+/// The steps that are left of `epochs` passes over fixed data, the same on all ranks. `step(mine, whole, epoch)` makes
+/// one with this rank's examples of a batch, beside the whole batch, and returns its statistics. Ends early when a
+/// callback requests it.
 template <class Example, class Options, class Communicator, class Step, class... Callbacks>
 auto fit_data(std::span<const Example> data, const Options& options, const std::uint64_t& made, Communicator& ranks,
               Step step, Callbacks&... callbacks) {
   data_order order(data.size(), options.batch_size, options.seed, options.shuffle);
-  std::vector<decltype(step(std::vector<Example>{}, std::uint64_t{}))> history;
+  const auto examples_of = [&](const std::vector<std::size_t>& indices) {
+    std::vector<Example> out;
+    for (const std::size_t i : indices) out.push_back(data[i]);
+    return out;
+  };
+  std::vector<decltype(step(examples_of({}), examples_of({}), std::uint64_t{}))> history;
   const std::uint64_t end = options.epochs * order.steps_per_epoch();
   while (made < end) {
-    std::vector<Example> batch;
-    for (const std::size_t i : order.batch(made, ranks.rank(), ranks.size())) batch.push_back(data[i]);
-    history.push_back(step(std::move(batch), made / order.steps_per_epoch()));
+    history.push_back(step(examples_of(order.batch(made, ranks.rank(), ranks.size())),
+                           examples_of(order.batch(made, 0, 1)), made / order.steps_per_epoch()));
     if (notify::stop(ranks, callbacks...)) break;
   }
   return history;
@@ -9539,6 +9938,15 @@ inline std::vector<std::size_t> all_indices(std::size_t count) {
 inline void require_seed(std::uint64_t saved, std::uint64_t mine) {
   require_argument(saved == mine,
                    "the saved run had the seed " + std::to_string(saved) + ", this one has " + std::to_string(mine));
+}
+
+/// Refuses a saved run whose data came in another order.
+template <class Options>
+void require_same_order(const data_position& saved, const Options& options) {
+  require_seed(saved.seed, options.seed);
+  require_argument(saved.batch_size == options.batch_size, "the saved run had batches of " +
+                                                               std::to_string(saved.batch_size) + ", this one has " +
+                                                               std::to_string(options.batch_size));
 }
 
 }  // namespace coho::detail
@@ -9647,7 +10055,13 @@ preference_gradient evaluate_preference(const Loss& loss, const preference_log_p
   } else if constexpr (std::same_as<Loss, kto_loss>) {
     return of_responses(loss, x, weights);
   } else {
-    return loss.value_and_grad(x, weights);
+    preference_gradient out = loss.value_and_grad(x, weights);
+    const auto size = static_cast<std::size_t>(x.preferred.size());
+    out.d_preferred = lift_output(out.d_preferred, size, "d_preferred of the preference loss");
+    out.d_other = lift_output(out.d_other, size, "d_other of the preference loss");
+    require_argument(std::isfinite(out.value) && std::isfinite(out.accuracy) && std::isfinite(out.margin),
+                     "the value, accuracy or margin of the preference loss is not finite");
+    return out;
   }
 }
 
@@ -9657,33 +10071,6 @@ preference_gradient evaluate_preference(const Loss& loss, const preference_log_p
 // ---- coho/train/direct_preference.hpp
 
 namespace coho {
-
-struct direct_preference_options {
-  learning_rate_options learning_rate{.peak = 5e-7};
-  std::size_t batch_size = 64;  ///< examples an optimizer step, over all ranks
-  batch_limits micro_batch{};   ///< what one forward may hold; `sequences` counts examples, two responses each
-  std::uint64_t epochs = 1;
-  double gradient_norm_clip = 1;  ///< 0: off
-  bool shuffle = true;
-  std::uint64_t seed = 0;
-};
-
-struct direct_preference_statistics {
-  std::uint64_t step = 0, epoch = 0;
-  double loss = 0;
-  double accuracy = 0;  ///< share of examples whose implicit rewards are ordered as the labels are
-  double margin = 0;    ///< mean difference of the implicit rewards
-  double preferred_log_prob = 0, other_log_prob = 0;  ///< mean log π of whole responses, nats
-  double kl_baseline = 0;                             ///< of KTO
-  double examples = 0;                                ///< over all ranks
-  double gradient_norm = 0, learning_rate = 0, seconds = 0;
-};
-
-/// What a checkpoint has to hold beside the model and the optimizer.
-struct direct_preference_state {
-  std::uint64_t step = 0;
-  friend bool operator==(const direct_preference_state&, const direct_preference_state&) = default;
-};
 
 /// Learns a policy from preferences without a reward model: DPO in its forms, IPO, KTO, ORPO, SimPO, CPO or a loss of
 /// the caller's own, on one loop. Each step makes one forward of both responses of its examples, turns the gradient of
@@ -9727,7 +10114,7 @@ class direct_preference_trainer {
   /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).
   template <class... Callbacks>
   direct_preference_statistics step(std::span<const direct_preference_example> batch, Callbacks&&... callbacks) {
-    return step_of(batch, 0, callbacks...);
+    return step_of(batch, {batch, 0, 1}, 0, callbacks...);
   }
 
   /// The steps that are left of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
@@ -9736,42 +10123,53 @@ class direct_preference_trainer {
   std::vector<direct_preference_statistics> fit(std::span<const direct_preference_example> data,
                                                 Callbacks&&... callbacks) {
     return detail::fit_data(
-        data, options_, state_.step, ranks_,
-        [&](const std::vector<direct_preference_example>& batch, std::uint64_t epoch) {
-          return step_of(batch, epoch, callbacks...);
+        data, options_, step_, ranks_,
+        [&](const std::vector<direct_preference_example>& mine, const std::vector<direct_preference_example>& whole,
+            std::uint64_t epoch) {
+          return step_of(mine, {whole, ranks_.rank(), ranks_.size()}, epoch, callbacks...);
         },
         callbacks...);
   }
 
   /// Loss, accuracy and margin over `data` (this rank's part; the result is over all ranks), without a step.
   direct_preference_statistics evaluate(std::span<const direct_preference_example> data) {
-    return pass(data, [&](const token_batch& tokens, auto use) {
+    return pass(data, {data, 0, 1}, [&](const token_batch& tokens, auto use) {
       use(lift_output(model_.log_probs(tokens), tokens.responses.total(), "log_probs"));
     });
   }
 
-  const direct_preference_state& save() const noexcept { return state_; }
-  void restore(const direct_preference_state& saved) noexcept { state_ = saved; }
+  direct_preference_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
+  /// Throws `argument_error` for a state of another seed or batch size: the run would not be the same.
+  void restore(const direct_preference_state& saved) {
+    detail::require_same_order(saved, options_);
+    step_ = saved.step;
+  }
 
  private:
+  // This rank's examples are first, first + stride, … of the whole batch.
+  struct batch_place {
+    std::span<const direct_preference_example> whole;
+    std::size_t first, stride;
+  };
+
   template <class... Callbacks>
-  direct_preference_statistics step_of(std::span<const direct_preference_example> batch, std::uint64_t epoch,
-                                       Callbacks&... callbacks) {
+  direct_preference_statistics step_of(std::span<const direct_preference_example> batch, const batch_place& place,
+                                       std::uint64_t epoch, Callbacks&... callbacks) {
     static_assert((detail::require_callback<Callbacks, direct_preference_statistics>() && ...));
     const auto start = std::chrono::steady_clock::now();
-    notify::step_begin(state_.step, callbacks...);
+    notify::step_begin(step_, callbacks...);
     model_.zero_gradients();
-    auto out = pass(batch, [&](const token_batch& tokens, auto use) {
+    auto out = pass(batch, place, [&](const token_batch& tokens, auto use) {
       auto [output, pullback] = model_.forward(tokens);
       const Eigen::ArrayXd d_log_probs = use(lift_output(output.log_probs, tokens.responses.total(), "log_probs"));
       pullback(policy_gradient{.log_probs = {d_log_probs.data(), tokens.responses.total()}});
     });
-    out.step = state_.step;
+    out.step = step_;
     out.epoch = epoch;
-    out.learning_rate = rate_(state_.step);
-    out.gradient_norm = gradient_step("direct preference step " + std::to_string(state_.step), model_, optimizer_,
+    out.learning_rate = rate_(step_);
+    out.gradient_norm = gradient_step("direct preference step " + std::to_string(step_), model_, optimizer_,
                                       out.learning_rate, options_.gradient_norm_clip, ranks_);
-    ++state_.step;
+    ++step_;
     out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     notify::minibatch(out, callbacks...);
     notify::step_end(out, callbacks...);
@@ -9800,17 +10198,22 @@ class direct_preference_trainer {
   // Runs over the micro-batches. `evaluate(tokens, use)` hands the log-probs of all responses, preferred ones first, to
   // `use`, which returns their gradient.
   template <class Evaluate>
-  direct_preference_statistics pass(std::span<const direct_preference_example> batch, Evaluate evaluate) {
+  direct_preference_statistics pass(std::span<const direct_preference_example> batch, const batch_place& place,
+                                    Evaluate evaluate) {
     check(batch);
-    double totals[3] = {static_cast<double>(batch.size()), 0, 0};  // examples, weighted terms, terms
+    double totals[5] = {
+        static_cast<double>(batch.size())};  // examples, weighted terms, terms, preferred, other responses
     for (const auto& example : batch) {
+      if (example.weight == 0) continue;
       totals[1] += example.weight * terms_of(example);
-      totals[2] += example.weight > 0 ? terms_of(example) : 0;
+      totals[2] += terms_of(example);
+      totals[3] += example.preferred.empty() ? 0 : 1;
+      totals[4] += example.other.empty() ? 0 : 1;
     }
     ranks_.all_reduce_sum(std::span<double>(totals));
     require_argument(totals[1] > 0, "a preference batch has no example with a weight above 0");
     direct_preference_statistics out{.examples = totals[0]};
-    out.kl_baseline = baseline_of(batch);
+    out.kl_baseline = baseline_of(place);
 
     std::vector<std::size_t> lengths;
     for (const auto& e : batch) lengths.push_back(2 * e.prompt.size() + e.preferred.size() + e.other.size());
@@ -9837,8 +10240,9 @@ class direct_preference_trainer {
         sums[0] += loss.value;
         sums[1] += loss.accuracy * terms / totals[2];
         sums[2] += loss.margin * terms / totals[2];
-        sums[3] += x.preferred.sum() / totals[0];
-        sums[4] += x.other.sum() / totals[0];
+        const Eigen::ArrayXd counted = (weights.values > 0).template cast<double>();
+        sums[3] += (counted * x.preferred).sum() / std::max(totals[3], 1.0);
+        sums[4] += (counted * x.other).sum() / std::max(totals[4], 1.0);
         Eigen::ArrayXd d_responses(2 * n);
         d_responses << loss.d_preferred, loss.d_other;
         return Eigen::ArrayXd(sequence_spread(d_responses, tokens.responses.offsets));
@@ -9882,21 +10286,28 @@ class direct_preference_trainer {
     return x;
   }
 
-  // Of KTO: each prompt with the response to the next example.
-  double baseline_of(std::span<const direct_preference_example> batch) {
+  // Of KTO: each prompt with the response to the next example of the whole batch; examples of weight 0 are not there.
+  double baseline_of(const batch_place& place) {
     if constexpr (std::is_same_v<Loss, kto_loss>) {
       static_assert(has_reference, "coho::direct_preference_trainer: KTO's baseline needs a reference policy");
+      const auto& whole = place.whole;
+      const auto counts = [](const direct_preference_example& e) { return e.weight > 0 && terms_of(e) > 0; };
       token_batch mismatched;
-      for (std::size_t i = 0; batch.size() > 1 && i < batch.size(); ++i) {
-        const auto& next = batch[(i + 1) % batch.size()];
-        mismatched.prompts.push_back(batch[i].prompt);
-        mismatched.responses.push_back(next.preferred.empty() ? next.other : next.preferred);
+      for (std::size_t i = place.first; i < whole.size(); i += place.stride) {
+        if (!counts(whole[i])) continue;
+        std::size_t next = (i + 1) % whole.size();
+        while (!counts(whole[next])) next = (next + 1) % whole.size();
+        if (next == i) continue;  // alone
+        mismatched.prompts.push_back(whole[i].prompt);
+        mismatched.responses.push_back(whole[next].preferred.empty() ? whole[next].other : whole[next].preferred);
       }
-      return kto_baseline(
-          detail::response_log_probs(model_, mismatched, options_.micro_batch, "log_probs"),
-          detail::response_log_probs(reference_, mismatched, options_.micro_batch, "log_probs of the reference policy"),
-          ranks_);
+      const auto log_probs = [&](auto& model, const char* what) {
+        return detail::response_log_probs(model, mismatched, options_.micro_batch, what);
+      };
+      return kto_baseline(log_probs(model_, "log_probs"), log_probs(reference_, "log_probs of the reference policy"),
+                          ranks_);
     } else {
+      static_cast<void>(place);
       return 0;
     }
   }
@@ -9908,7 +10319,7 @@ class direct_preference_trainer {
   direct_preference_options options_;
   learning_rate_schedule rate_;
   Communicator& ranks_;
-  direct_preference_state state_;
+  std::uint64_t step_ = 0;
 };
 
 }  // namespace coho
@@ -10082,8 +10493,10 @@ policy_loss_terms evaluate_policy_loss(const Loss& loss, const Eigen::ArrayXd& l
                         .divergence = ratio_divergence(log_probs, old_log_probs)};
   out.d_log_probs =
       lift_output(result.d_log_probs, static_cast<std::size_t>(log_probs.size()), "d_log_probs of the policy loss");
+  require_argument(std::isfinite(out.value), "the value of the policy loss is not finite");
   if constexpr (requires { result.clip_fraction; }) {
     out.clipped = static_cast<double>(result.clip_fraction) * static_cast<double>((weights.values != 0).count());
+    require_argument(std::isfinite(out.clipped), "the clip_fraction of the policy loss is not finite");
   }
   return out;
 }
@@ -10297,7 +10710,8 @@ namespace coho {
 /// What the reward of a response is compared with.
 enum class group_baseline {
   mean,           ///< the group's mean: `group_relative` with `scaling` (GRPO, Dr. GRPO)
-  leave_one_out,  ///< the mean of the others: `leave_one_out`, unbiased (RLOO); `scaling.scale` other than none divides
+  leave_one_out,  ///< the mean of the others: `coho::leave_one_out` with `leave_one_out` (RLOO), unbiased without its
+                  ///< scale
 };
 
 /// Members that ppo_options has too mean the same.
@@ -10312,8 +10726,9 @@ struct group_relative_trainer_options {
   shaping_options shaping{.kl_coefficient = 0};      ///< β > 0: the KL penalty as a part of the reward
   std::optional<adaptive_kl_options> adaptive_kl{};  ///< of that β
   group_baseline baseline = group_baseline::mean;
-  group_relative_options scaling{};
-  bool skip_uniform_groups = false;  ///< leave groups whose rewards are all equal out of the update (DAPO)
+  group_relative_options scaling{};       ///< of the baseline mean
+  leave_one_out_options leave_one_out{};  ///< of the baseline leave_one_out
+  bool skip_uniform_groups = false;       ///< leave groups whose rewards are all equal out of the update (DAPO)
   bool whiten_advantages = false;  ///< over all real tokens of the step, after the baseline (REINFORCE++ with baseline)
   whiten_options advantage_whitening{};
 
@@ -10344,7 +10759,6 @@ struct group_relative_trainer_options {
     return {.group_size = 4,
             .shaping = {.kl_coefficient = 0.03},
             .baseline = group_baseline::leave_one_out,
-            .scaling = {.scale = group_scale::none},
             .reduction = {.kind = reduction::sequence_mean_of_sums}};
   }
   /// Yu et al. 2025: clip-higher, mean over tokens, no KL, groups without a difference left out. Its overlong ramp is a
@@ -10390,8 +10804,8 @@ struct group_relative_trainer_options {
                    "in [2, 1048576]");
     require_option(std::isfinite(scaling.epsilon) && scaling.epsilon > 0, "scaling.epsilon", scaling.epsilon,
                    "finite and greater than 0");
-    require_option(baseline == group_baseline::mean || scaling.scale != group_scale::batch_deviation, "scaling.scale",
-                   "batch_deviation", "none or group_deviation with a leave-one-out baseline");
+    require_option(std::isfinite(leave_one_out.epsilon) && leave_one_out.epsilon > 0, "leave_one_out.epsilon",
+                   leave_one_out.epsilon, "finite and greater than 0");
     shared().validate();
   }
 };
@@ -10400,21 +10814,18 @@ struct group_relative_trainer_options {
 template <class Communicator>
 class group_baseline_estimator {
  public:
-  group_baseline_estimator(group_baseline baseline, const group_relative_options& scaling, Communicator& ranks)
-      : baseline_(baseline), scaling_(scaling), ranks_(ranks) {}
+  group_baseline_estimator(const group_relative_trainer_options& options, Communicator& ranks)
+      : baseline_(options.baseline), scaling_(options.scaling), leave_one_out_(options.leave_one_out), ranks_(ranks) {}
 
   Eigen::ArrayXd operator()(const Eigen::ArrayXd& rewards, std::span<const std::size_t> groups) const {
     if (baseline_ == group_baseline::mean) return group_relative(rewards, groups, scaling_, ranks_);
-    return leave_one_out(rewards, groups,
-                         {.scale = scaling_.scale != group_scale::none,
-                          .deviation = scaling_.deviation,
-                          .epsilon = scaling_.epsilon})
-        .advantages;
+    return leave_one_out(rewards, groups, leave_one_out_).advantages;
   }
 
  private:
   group_baseline baseline_;
   group_relative_options scaling_;
+  leave_one_out_options leave_one_out_;
   Communicator& ranks_;
 };
 
@@ -10449,9 +10860,8 @@ class policy_update {
     }
     require_option(has_entropy || options_.entropy_coefficient == 0, "entropy_coefficient",
                    options_.entropy_coefficient, "0 for a policy whose forward returns no entropy");
-    require_option(!has_value || options_.value_warmup_steps == 0 || !same(models_.optimizer, models_.value_optimizer),
-                   "value_warmup_steps", options_.value_warmup_steps,
-                   "0 unless the value model has an optimizer of its own");
+    require_option(options_.value_warmup_steps == 0 || separate_value_optimizer(), "value_warmup_steps",
+                   options_.value_warmup_steps, "0 unless the value model has an optimizer of its own");
   }
 
   /// `chosen`: the rollouts to learn from. Without any on all ranks nothing happens.
@@ -10523,6 +10933,11 @@ class policy_update {
     return static_cast<const volatile void*>(std::addressof(a)) ==
                static_cast<const volatile void*>(std::addressof(b)) &&
            std::is_same_v<std::remove_const_t<A>, std::remove_const_t<B>>;
+  }
+
+  bool separate_value_optimizer() const noexcept {
+    if constexpr (!has_value) return false;
+    return !same(models_.optimizer, models_.value_optimizer);
   }
 
   // Adds up the gradients of a minibatch over its micro-batches, and its statistics over all ranks.
@@ -10603,6 +11018,7 @@ class policy_update {
     const Eigen::ArrayXd values = lift_output(output.values, count, "values of the value model's forward");
     const auto loss = value_loss_.value_and_grad(values, gather(rollouts.values, offsets, part),
                                                  gather(rollouts.returns, offsets, part), weights);
+    require_argument(std::isfinite(static_cast<double>(loss.value)), "the value of the value loss is not finite");
     total.value_loss += static_cast<double>(loss.value);
     if constexpr (requires { loss.clip_fraction; }) {
       total.values_clipped +=
@@ -10671,10 +11087,12 @@ struct group_relative_models {
 };
 
 /// Parts of a group-relative trainer that a caller replaces; those left out are built from the options.
-template <class PolicyLoss = from_options, class Advantage = from_options>
+template <class PolicyLoss = from_options, class Advantage = from_options, class KlController = from_options>
 struct group_relative_components {
   PolicyLoss policy_loss{};  ///< policy_loss; default ppo_clip_loss
   Advantage advantage{};     ///< group_advantage_estimator; default the options' baseline
+  /// kl_controller of the KL penalty of the reward; default fixed, or adaptive with options.adaptive_kl.
+  KlController kl_controller{};
 };
 
 /// Policy gradients whose baseline is the other responses to the same prompt: GRPO (Shao et al. 2024, §4.1), Dr. GRPO
@@ -10703,10 +11121,11 @@ class group_relative_trainer {
         options_((options.validate(), std::move(options))),
         shared_(options_.shared()),
         rate_(options_.learning_rate),
-        advantage_(detail::component_or(
-            std::move(components.advantage),
-            [&] { return advantage_default(options_.baseline, options_.scaling, models_.ranks); })),
-        controller_(options_.shaping.kl_coefficient, options_.adaptive_kl),
+        advantage_(detail::component_or(std::move(components.advantage),
+                                        [&] { return advantage_default(options_, models_.ranks); })),
+        controller_(detail::component_or(
+            std::move(components.kl_controller),
+            [&] { return configured_kl_controller(options_.shaping.kl_coefficient, options_.adaptive_kl); })),
         update_(models_, shared_,
                 detail::component_or(std::move(components.policy_loss),
                                      [&] { return ppo_clip_loss(options_.policy_clip); }),
@@ -10720,7 +11139,7 @@ class group_relative_trainer {
         (detail::require_callback<Callbacks, ppo_statistics, minibatch_statistics, trajectory_batch>() && ...));
     require_argument(!prompts.empty(), "a step needs at least one prompt");
     notify::step_begin(step_, callbacks...);
-    ppo_statistics out{.step = step_, .kl_coefficient = controller_.coefficient(), .learning_rate = rate_(step_)};
+    ppo_statistics out{.step = step_, .kl_coefficient = kl_coefficient(), .learning_rate = rate_(step_)};
     check_prompts(prompts);
     trajectory_batch rollouts = collect_rollouts(models_, samples_of(prompts), shared_, step_, out);
     detail::stopwatch watch;
@@ -10741,6 +11160,8 @@ class group_relative_trainer {
     return detail::run_steps(*this, models_.ranks, source, step_, steps, callbacks...);
   }
 
+  /// β of the reward's KL penalty in the next step.
+  double kl_coefficient() const { return static_cast<double>(controller_.coefficient()); }
   const group_relative_trainer_options& options() const noexcept { return options_; }
 
   ppo_state save() const { return {step_, options_.seed, controller_.save()}; }
@@ -10762,6 +11183,8 @@ class group_relative_trainer {
   using advantage_default =
       group_baseline_estimator<std::remove_reference_t<decltype(std::declval<models_type>().ranks)>>;
   using advantage_type = detail::component_t<decltype(Components::advantage), advantage_default>;
+  using controller_type = detail::component_t<decltype(Components::kl_controller), configured_kl_controller>;
+  static_assert(require_kl_controller<controller_type>());
   static_assert(require_policy_loss<policy_loss_type>());
   static_assert(require_group_advantage_estimator<advantage_type>());
 
@@ -10816,7 +11239,7 @@ class group_relative_trainer {
   ppo_options shared_;
   learning_rate_schedule rate_;
   advantage_type advantage_;
-  configured_kl_controller controller_;
+  controller_type controller_;
   detail::policy_update<models_type, policy_loss_type, value_clip_loss> update_;
   std::uint64_t step_ = 0;
 };
@@ -10984,11 +11407,7 @@ struct reward_model_statistics {
   double gradient_norm = 0, learning_rate = 0, seconds = 0;
 };
 
-/// What a checkpoint has to hold beside the model and the optimizer.
-struct reward_model_state {
-  std::uint64_t step = 0;
-  friend bool operator==(const reward_model_state&, const reward_model_state&) = default;
-};
+using reward_model_state = data_position;
 
 /// Trains a reward model on preference pairs with the Bradley–Terry loss (SALMON §3.1, eq. 1, and the options of
 /// `bradley_terry_loss`), averaged over all pairs of a batch: micro-batches and ranks do not change the step. Another
@@ -11019,6 +11438,8 @@ class reward_model_trainer {
         loss_(std::move(loss)),
         ranks_(ranks) {
     detail::validate_fit_options(options_);
+    require_option(std::is_same_v<Loss, bradley_terry_loss> || options_.loss == bradley_terry_options{}, "loss", "set",
+                   "left as it is where another pair loss is given");
   }
 
   /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).
@@ -11032,9 +11453,9 @@ class reward_model_trainer {
   template <class... Callbacks>
   std::vector<reward_model_statistics> fit(std::span<const preference_pair> data, Callbacks&&... callbacks) {
     return detail::fit_data(
-        data, options_, state_.step, ranks_,
-        [&](const std::vector<preference_pair>& batch, std::uint64_t epoch) {
-          return step_of(batch, epoch, callbacks...);
+        data, options_, step_, ranks_,
+        [&](const std::vector<preference_pair>& mine, const std::vector<preference_pair>&, std::uint64_t epoch) {
+          return step_of(mine, epoch, callbacks...);
         },
         callbacks...);
   }
@@ -11051,8 +11472,12 @@ class reward_model_trainer {
     });
   }
 
-  const reward_model_state& save() const noexcept { return state_; }
-  void restore(const reward_model_state& saved) noexcept { state_ = saved; }
+  reward_model_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
+  /// Throws `argument_error` for a state of another seed or batch size: the run would not be the same.
+  void restore(const reward_model_state& saved) {
+    detail::require_same_order(saved, options_);
+    step_ = saved.step;
+  }
 
  private:
   template <class... Callbacks>
@@ -11060,19 +11485,19 @@ class reward_model_trainer {
                                   Callbacks&... callbacks) {
     static_assert((detail::require_callback<Callbacks, reward_model_statistics>() && ...));
     const auto start = std::chrono::steady_clock::now();
-    notify::step_begin(state_.step, callbacks...);
+    notify::step_begin(step_, callbacks...);
     model_.zero_gradients();
     reward_model_statistics out = pass(batch, [&](std::span<const reward_query> queries, auto use) {
       auto [scores, pullback] = model_.forward(queries);
       const Eigen::ArrayXd d_scores = use(lift_output(scores, queries.size(), "reward model scores"));
       pullback(std::span<const double>(d_scores.data(), queries.size()));
     });
-    out.step = state_.step;
+    out.step = step_;
     out.epoch = epoch;
-    out.learning_rate = rate_(state_.step);
-    out.gradient_norm = gradient_step("reward model step " + std::to_string(state_.step), model_, optimizer_,
+    out.learning_rate = rate_(step_);
+    out.gradient_norm = gradient_step("reward model step " + std::to_string(step_), model_, optimizer_,
                                       out.learning_rate, options_.gradient_norm_clip, ranks_);
-    ++state_.step;
+    ++step_;
     out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     notify::minibatch(out, callbacks...);
     notify::step_end(out, callbacks...);
@@ -11131,6 +11556,7 @@ class reward_model_trainer {
       const auto loss = loss_.value_and_grad(preferred, other, weights, targets);
       d_scores << lift_output(loss.d_preferred, size, "d_preferred of the pair loss"),
           lift_output(loss.d_other, size, "d_other of the pair loss");
+      require_argument(std::isfinite(static_cast<double>(loss.value)), "the value of the pair loss is not finite");
       return static_cast<double>(loss.value);
     }
   }
@@ -11141,7 +11567,7 @@ class reward_model_trainer {
   learning_rate_schedule rate_;
   Loss loss_;
   Communicator& ranks_;
-  reward_model_state state_;
+  std::uint64_t step_ = 0;
 };
 
 }  // namespace coho
@@ -11175,11 +11601,7 @@ struct supervised_statistics {
   double gradient_norm = 0, learning_rate = 0, seconds = 0;
 };
 
-/// What a checkpoint has to hold beside the model and the optimizer.
-struct supervised_state {
-  std::uint64_t step = 0;
-  friend bool operator==(const supervised_state&, const supervised_state&) = default;
-};
+using supervised_state = data_position;
 
 /// Supervised fine-tuning: minimises −Σ_t w_t log p(y_t | x, y_<t) / Σ_t w_t over the response tokens of a batch.
 ///
@@ -11218,9 +11640,9 @@ class supervised_trainer {
   template <class... Callbacks>
   std::vector<supervised_statistics> fit(std::span<const supervised_example> data, Callbacks&&... callbacks) {
     return detail::fit_data(
-        data, options_, state_.step, ranks_,
-        [&](const std::vector<supervised_example>& batch, std::uint64_t epoch) {
-          return step_of(batch, epoch, callbacks...);
+        data, options_, step_, ranks_,
+        [&](const std::vector<supervised_example>& mine, const std::vector<supervised_example>&, std::uint64_t epoch) {
+          return step_of(mine, epoch, callbacks...);
         },
         callbacks...);
   }
@@ -11239,8 +11661,12 @@ class supervised_trainer {
     return loss;
   }
 
-  const supervised_state& save() const noexcept { return state_; }
-  void restore(const supervised_state& saved) noexcept { state_ = saved; }
+  supervised_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
+  /// Throws `argument_error` for a state of another seed or batch size: the run would not be the same.
+  void restore(const supervised_state& saved) {
+    detail::require_same_order(saved, options_);
+    step_ = saved.step;
+  }
 
  private:
   template <class... Callbacks>
@@ -11248,8 +11674,8 @@ class supervised_trainer {
                                 Callbacks&... callbacks) {
     static_assert((detail::require_callback<Callbacks, supervised_statistics>() && ...));
     const auto start = std::chrono::steady_clock::now();
-    notify::step_begin(state_.step, callbacks...);
-    supervised_statistics out{.step = state_.step, .learning_rate = rate_(state_.step)};
+    notify::step_begin(step_, callbacks...);
+    supervised_statistics out{.step = step_, .learning_rate = rate_(step_)};
     out.epoch = epoch;
     out.weight = total_weight(batch);
     require_argument(out.weight > 0, "a supervised batch has no response token with a weight above 0");
@@ -11264,9 +11690,9 @@ class supervised_trainer {
       out.tokens += part.tokens.responses.total();
     }
     ranks_.all_reduce_sum(std::span<double>(&out.loss, 1));
-    out.gradient_norm = gradient_step("supervised step " + std::to_string(state_.step), model_, optimizer_,
-                                      out.learning_rate, options_.gradient_norm_clip, ranks_);
-    ++state_.step;
+    out.gradient_norm = gradient_step("supervised step " + std::to_string(step_), model_, optimizer_, out.learning_rate,
+                                      options_.gradient_norm_clip, ranks_);
+    ++step_;
     out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     notify::minibatch(out, callbacks...);
     notify::step_end(out, callbacks...);
@@ -11320,7 +11746,7 @@ class supervised_trainer {
   supervised_options options_;
   learning_rate_schedule rate_;
   Communicator& ranks_;
-  supervised_state state_;
+  std::uint64_t step_ = 0;
 };
 
 }  // namespace coho

@@ -89,3 +89,9 @@ TEST_CASE("leave_one_out names what it cannot use") {
   CHECK_THROWS_AS(leave_one_out(array({not_a_number}), offsets{0, 1}), coho::argument_error);
   CHECK_THROWS_WITH(leave_one_out(x, offsets{0, 3}, {.epsilon = 0}), Catch::Contains("epsilon"));
 }
+
+TEST_CASE("rewards of the others that are equal but for rounding are not divided by their rounding") {
+  const std::vector<double> rewards{1, 0.3, 0.1 + 0.2};
+  const auto result = coho::leave_one_out(rewards, offsets{0, 3}, {.scale = true});
+  CHECK(result.advantages[0] == Approx(0.7));
+}

@@ -103,3 +103,11 @@ TEST_CASE("whitening names what it cannot use") {
   CHECK_THROWS_AS(whiten(array({1, infinity}), flags{1, 1}), coho::argument_error);
   CHECK_THROWS_AS(whiten(array({1, 2}), {.epsilon = 0}), coho::option_error);
 }
+
+TEST_CASE("equal numbers whiten to 0 however large they are") {
+  for (const double x : {0.1, 1e8 + 0.1, -3e100}) {
+    const Eigen::ArrayXd equal = Eigen::ArrayXd::Constant(3, x);
+    CHECK((coho::whiten(equal) == 0).all());
+    CHECK((coho::whiten(equal, coho::whiten_options{.keep_mean = true}) / x - 1).abs().maxCoeff() < 1e-14);
+  }
+}

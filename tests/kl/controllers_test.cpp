@@ -96,3 +96,9 @@ TEST_CASE("unusable options and measurements are refused") {
   CHECK_THROWS_AS(controller.update(infinity, 10), coho::argument_error);
   CHECK(controller.coefficient() == 0.2);
 }
+
+TEST_CASE("an adaptive controller refuses a number of sequences that is not finite") {
+  coho::adaptive_kl_controller controller;
+  CHECK_THROWS_AS(controller.update(6, std::numeric_limits<double>::infinity()), coho::argument_error);
+  CHECK(controller.coefficient() == 0.2);
+}

@@ -142,3 +142,10 @@ TEST_CASE("kl_loss: the gradient with clip agrees with central differences, and 
   const coho::token_weights<Eigen::ArrayXd> one{array({1})};
   CHECK_THROWS_AS(coho::kl_loss({.clip = 1})(array({not_a_number}), array({1}), one), coho::argument_error);
 }
+
+TEST_CASE("a clipped KL loss does not hide log-probs that are not finite") {
+  const auto weights = coho::make_token_weights(offsets{0, 2});
+  const coho::kl_loss loss{{.clip = 5}};
+  CHECK_THROWS_AS(loss(array({-1, -infinity}), array({-1, -1}), weights), coho::argument_error);
+  CHECK_THROWS_AS(loss(array({-1, -1}), array({-1, -infinity}), weights), coho::argument_error);
+}

@@ -2,12 +2,14 @@
 
 #include <cmath>
 #include <span>
+#include <utility>
 #include <vector>
 
-#include <coho/loss/nll.hpp>
+#include <coho/reduce.hpp>
 #include <coho/toy/adam.hpp>
 #include <coho/toy/sgd.hpp>
 #include <coho/train/direct_preference_examples.hpp>
+#include <coho/train/direct_preference_options.hpp>
 #include <coho/train/loops.hpp>
 #include <coho/train/preference_objective.hpp>
 
@@ -68,8 +70,8 @@ std::pair<double, Eigen::MatrixXd> one_step(const Loss& loss, const examples& da
   rng random(9);
   for (double& z : world.policy.logits.reshaped()) z += 0.3 * random.normal();
   toy::sgd optimizer{world.policy};
-  direct_preference_trainer trainer{world.policy, world.initial, optimizer, loss, options};
   options.gradient_norm_clip = 0;
+  direct_preference_trainer trainer{world.policy, world.initial, optimizer, loss, options};
   const auto statistics = trainer.step(data);
   return {statistics.loss, world.policy.gradient};
 }
@@ -226,6 +228,29 @@ TEST_CASE("a resumed preference run is the run that was not interrupted") {
   second.restore(first.save());
   CHECK(second.fit(data).size() == 7);
   CHECK((whole.policy.logits - cut.policy.logits).cwiseAbs().maxCoeff() == 0);
+  for (const auto& changed : {direct_preference_state{3, 4, 8}, direct_preference_state{3, 3, 9}}) {
+    CHECK_THROWS_AS(second.restore(changed), argument_error);
+  }
+}
+
+TEST_CASE("what an own preference loss returns is checked") {
+  struct broken_loss {
+    preference_gradient out{};
+    preference_gradient value_and_grad(const preference_log_probs&, const token_weights<Eigen::ArrayXd>&) const {
+      return out;
+    }
+  };
+  const Eigen::ArrayXd one = Eigen::ArrayXd::Zero(1), two = Eigen::ArrayXd::Zero(2), bad = one / 0.0;
+  const double nan = std::nan("");
+  const examples data{{.prompt = {1}, .preferred = {1}, .other = {2}}};
+  const auto step = [&](const preference_gradient& out) { one_step(broken_loss{out}, data); };
+  CHECK_NOTHROW(step({.value = 1, .d_preferred = one, .d_other = one}));
+  CHECK_THROWS_WITH(step({.d_preferred = two, .d_other = one}), ContainsSubstring("d_preferred"));
+  CHECK_THROWS_WITH(step({.d_preferred = one, .d_other = two}), ContainsSubstring("d_other"));
+  CHECK_THROWS_WITH(step({.d_preferred = bad, .d_other = one}), ContainsSubstring("d_preferred"));
+  CHECK_THROWS_WITH(step({.value = nan, .d_preferred = one, .d_other = one}), ContainsSubstring("not finite"));
+  CHECK_THROWS_WITH(step({.d_preferred = one, .d_other = one, .accuracy = nan}), ContainsSubstring("not finite"));
+  CHECK_THROWS_WITH(step({.d_preferred = one, .d_other = one, .margin = nan}), ContainsSubstring("not finite"));
 }
 
 TEST_CASE("unusable preference examples and options are refused by name") {

@@ -1,6 +1,9 @@
 #include <coho/train/group_relative.hpp>
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <set>
 #include <span>
 #include <string>
@@ -51,6 +54,35 @@ struct keep_rollouts {
   void on_rollouts(const trajectory_batch& rollouts) { seen = rollouts; }
 };
 
+/// The world's policy, whose sampler records log-probabilities that are off by up to 0.6, each token differently.
+struct disagreeing_policy {
+  toy::tabular_policy& inner;
+
+  auto log_probs(const token_batch& batch) { return inner.log_probs(batch); }
+  auto forward(const token_batch& batch) { return inner.forward(batch); }
+  generation generate(const packed<token>& prompts, const generation_options& options, std::span<rng> streams) {
+    auto out = inner.generate(prompts, options, streams);
+    for (std::size_t t = 0; t < out.log_probs.values.size(); ++t) {
+      out.log_probs.values[t] += 0.6F * std::sin(static_cast<float>(3 * t + 1));
+    }
+    return out;
+  }
+  void zero_gradients() { inner.zero_gradients(); }
+  auto gradients() { return inner.gradients(); }
+};
+
+/// The rollouts of a first step.
+template <class Policy>
+trajectory_batch first_rollouts(small_world& world, Policy& policy, const trainer_options& options) {
+  keep_rollouts keep;
+  group_relative_trainer trainer{
+      group_relative_models{
+          .policy = policy, .reference = world.initial, .reward = small_world::reward, .optimizer = world.optimizer},
+      options};
+  trainer.step(small_world::prompts(6), keep);
+  return keep.seen;
+}
+
 double largest_difference(const Eigen::MatrixXd& a, const Eigen::MatrixXd& b) { return (a - b).cwiseAbs().maxCoeff(); }
 
 }  // namespace
@@ -94,6 +126,118 @@ TEST_CASE("the advantages of a step are those of its groups, the same for each t
   for (Eigen::Index i = 0; i < 15; ++i) rewards(i) -= r.finished[static_cast<std::size_t>(i)] ? 0 : 1;
   const Eigen::ArrayXd expected = group_relative(rewards, std::vector<std::size_t>{0, 5, 10, 15});
   CHECK((r.advantages - sequence_spread(expected, r.batch.responses.offsets)).abs().maxCoeff() < 1e-12);
+}
+
+TEST_CASE("the leave-one-out baseline of a group-relative trainer has its own options") {
+  auto options = small(trainer_options::rloo());
+  options.group_size = 5;
+  options.shaping.kl_coefficient = 0;
+  options.scaling = {.scale = group_scale::batch_deviation, .epsilon = 7};  // the other baseline's
+  small_world world, scaled_world;
+  const auto plain = first_rollouts(world, world.policy, options);
+  options.leave_one_out = {.scale = true, .deviation = deviation::population, .epsilon = 0.125};
+  const auto scaled = first_rollouts(scaled_world, scaled_world.policy, options);
+  const auto& offsets = plain.batch.responses.offsets;
+  const Eigen::ArrayXd& r = plain.sequence_rewards;
+  for (Eigen::Index i = 0; i < r.size(); ++i) {
+    Eigen::ArrayXd others(4);
+    for (Eigen::Index k = i / 5 * 5, to = 0; k < i / 5 * 5 + 5; ++k) {
+      if (k != i) others(to++) = r(k);
+    }
+    const double advantage = r(i) - others.mean(), spread = std::sqrt((others - others.mean()).square().mean());
+    const auto first = static_cast<Eigen::Index>(offsets[static_cast<std::size_t>(i)]);
+    CHECK(plain.advantages(first) == Approx(advantage).margin(1e-12));
+    // Others that are all equal have no scale.
+    CHECK(scaled.advantages(first) == Approx(spread > 0 ? advantage / (spread + 0.125) : advantage).margin(1e-12));
+  }
+}
+
+TEST_CASE("whitened group advantages have the mean 0 and the deviation 1 over all tokens of the step") {
+  small_world world;
+  auto options = small();
+  const auto plain = first_rollouts(world, world.policy, options);
+  options.whiten_advantages = true;
+  options.advantage_whitening.epsilon = 0.25;
+  small_world again;
+  const auto seen = first_rollouts(again, again.policy, options);
+  const Eigen::ArrayXd& a = plain.advantages;
+  // Responses of different lengths: the mean over tokens is not the mean over responses, which is 0.
+  REQUIRE(std::abs(a.mean()) > 0.01);
+  const double deviation = std::sqrt((a - a.mean()).square().mean());
+  REQUIRE(seen.advantages.size() == a.size());
+  CHECK((seen.advantages - (a - a.mean()) / (deviation + 0.25)).abs().maxCoeff() < 1e-12);
+}
+
+TEST_CASE("group advantages are weighted for a sampler that disagrees, after whitening") {
+  for (const bool whitened : {false, true}) {
+    auto options = small();
+    options.whiten_advantages = whitened;
+    small_world world;
+    disagreeing_policy policy{world.policy};
+    const auto plain = first_rollouts(world, policy, options);
+    small_world again;
+    disagreeing_policy same{again.policy};
+    options.sampler_correction = importance_weights_options{.high = 1.4};
+    const auto seen = first_rollouts(again, same, options);
+    REQUIRE(seen.batch.responses.values == plain.batch.responses.values);
+    std::size_t limited = 0, below = 0;
+    for (Eigen::Index t = 0; t < seen.advantages.size(); ++t) {
+      const double ratio = std::exp(seen.old_log_probs(t) - seen.recorded_log_probs(t));
+      limited += ratio > 1.4 ? 1 : 0;
+      below += ratio < 0.9 ? 1 : 0;
+      CHECK(seen.advantages(t) == Approx(plain.advantages(t) * std::min(ratio, 1.4)).margin(1e-12));
+    }
+    CHECK(limited > 2);
+    CHECK(below > 2);
+  }
+}
+
+TEST_CASE("the adaptive KL coefficient of a group-relative run follows the KL of its rollouts") {
+  small_world world;
+  auto options = small();
+  options.learning_rate.peak = 0.3;
+  options.adaptive_kl = adaptive_kl_options{.initial = 0.3, .target = 0.1, .horizon = 100, .error_limit = 0.5};
+  group_relative_trainer trainer{models(world, small_world::reward, world.optimizer), options};
+  double coefficient = 0.3, most = 0;
+  for (std::uint64_t step = 0; step < 4; ++step) {
+    keep_rollouts keep;
+    const auto statistics = trainer.step(small_world::prompts(8, 100 * step), keep);
+    CHECK(statistics.kl_coefficient == Approx(coefficient).epsilon(1e-12));
+    // The reward has that penalty.
+    const auto& r = keep.seen;
+    const Eigen::ArrayXd kl =
+        sequence_sums(Eigen::ArrayXd(r.old_log_probs - r.reference_log_probs), r.batch.responses.offsets);
+    const Eigen::ArrayXd rewards = sequence_sums(r.rewards, r.batch.responses.offsets);
+    CHECK((rewards - (r.sequence_rewards - coefficient * kl)).abs().maxCoeff() < 1e-12);
+    most = std::max(most, kl.abs().maxCoeff());
+    // 32 responses of a horizon of 100, and the error limited to 0.5.
+    const double error = std::min(std::max(kl.mean() / 0.1 - 1, -0.5), 0.5);
+    coefficient *= 1 + error * 32 / 100;
+  }
+  CHECK(most > 0.1);
+  CHECK(trainer.save().kl.coefficient == Approx(coefficient).epsilon(1e-12));
+  CHECK(std::abs(coefficient - 0.3 * std::pow(0.84, 4)) > 0.02);  // the error was not at its lower limit throughout
+}
+
+TEST_CASE("a caller's own KL controller sets the penalty of a group-relative run") {
+  struct halving_controller {
+    double now = 0.8;
+    double coefficient() const { return now; }
+    void update(double, double) { now /= 2; }
+    kl_controller_state save() const { return {now}; }
+    void restore(const kl_controller_state& saved) { now = saved.coefficient; }
+  };
+  small_world world;
+  const group_relative_components components{.kl_controller = halving_controller{}};
+  group_relative_trainer trainer{models(world, small_world::reward, world.optimizer), small(), components};
+  const auto history = trainer.run([](std::uint64_t) { return small_world::prompts(4); }, 3);
+  CHECK(history[0].kl_coefficient == 0.8);
+  CHECK(history[2].kl_coefficient == 0.2);
+  CHECK(history[2].shaped_reward_mean == Approx(history[2].reward_mean - 0.2 * history[2].kl_sequence));
+  CHECK(trainer.save().kl.coefficient == 0.1);
+  group_relative_trainer resumed{models(world, small_world::reward, world.optimizer), small(), components};
+  resumed.restore(trainer.save());
+  CHECK(resumed.kl_coefficient() == 0.1);
 }
 
 TEST_CASE("groups whose rewards are all equal are counted, and left out when asked") {
@@ -216,12 +360,7 @@ TEST_CASE("unusable group-relative options are refused by name") {
   refuse([](auto& o) { o.scaling.epsilon = 0; }, "scaling.epsilon");
   refuse([](auto& o) { o.kl_loss_coefficient = -1; }, "kl_loss_coefficient");
   refuse([](auto& o) { o.policy_clip.clip_low = 2; }, "clip_low");
-  refuse(
-      [](auto& o) {
-        o.baseline = group_baseline::leave_one_out;
-        o.scaling.scale = group_scale::batch_deviation;
-      },
-      "scaling.scale");
+  refuse([](auto& o) { o.leave_one_out.epsilon = 0; }, "leave_one_out.epsilon");
   CHECK_NOTHROW(trainer_options::grpo().validate());
   CHECK_NOTHROW(trainer_options::dapo().validate());
 }

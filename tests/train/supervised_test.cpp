@@ -193,3 +193,13 @@ TEST_CASE("a gradient that is not finite stops the run before the step") {
   CHECK_THROWS_AS(supervised_trainer(model, optimizer, {.epochs = 0}), option_error);
   CHECK_THROWS_AS(supervised_trainer(model, optimizer, {.gradient_norm_clip = -1}), option_error);
 }
+
+TEST_CASE("mistake 11: a supervised run does not go on with another seed or batch size") {
+  toy::tabular_policy policy{{.vocabulary = 3}};
+  toy::sgd optimizer{policy};
+  const supervised_trainer begun{policy, optimizer, {.batch_size = 4, .seed = 1}};
+  supervised_trainer other_seed{policy, optimizer, {.batch_size = 4, .seed = 2}};
+  CHECK_THROWS_WITH(other_seed.restore(begun.save()), "the saved run had the seed 1, this one has 2");
+  supervised_trainer other_size{policy, optimizer, {.batch_size = 8, .seed = 1}};
+  CHECK_THROWS_WITH(other_size.restore(begun.save()), "the saved run had batches of 4, this one has 8");
+}

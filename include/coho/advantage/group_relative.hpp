@@ -42,26 +42,34 @@ inline void check_groups(std::span<const std::size_t> offsets, std::size_t rewar
                                                   std::to_string(rewards) + " rewards");
 }
 
+[[noreturn]] inline void throw_group_not_finite(std::size_t group, const char* who) {
+  throw argument_error(std::string(who) + ": the rewards of group " + std::to_string(group) +
+                       ", or their deviation, are not finite");
+}
 inline void require_finite_group(bool finite, std::size_t group, const char* who) {
-  if (!finite) {
-    throw argument_error(std::string(who) + ": the rewards of group " + std::to_string(group) +
-                         ", or their deviation, are not finite");
-  }
+  if (!finite) throw_group_not_finite(group, who);
 }
 
-/// Of one group: out_i = r_i − mean. Differences from the first reward are what is averaged, so that equal rewards give
-/// exactly 0, whatever they are.
+/// The mean of one group. Differences from the first reward are what is averaged, so that equal rewards differ from it
+/// by exactly 0, whatever they are.
+struct group_mean {
+  double first = 0, shift = 0;
+
+  template <class Rewards>
+  group_mean(const Rewards& rewards, std::size_t begin, std::size_t end) {
+    if (begin == end) return;
+    first = static_cast<double>(rewards[begin]);
+    for (std::size_t i = begin; i < end; ++i) shift += static_cast<double>(rewards[i]) - first;
+    shift /= static_cast<double>(end - begin);
+  }
+  double difference(double reward) const noexcept { return reward - first - shift; }
+};
+
+/// Of one group: out_i = r_i − mean.
 template <class Rewards>
 void subtract_mean(const Rewards& rewards, std::size_t begin, std::size_t end, double* out) {
-  if (begin == end) return;
-  const double first = static_cast<double>(rewards[begin]);
-  double shift = 0;
-  for (std::size_t i = begin; i < end; ++i) {
-    out[i] = static_cast<double>(rewards[i]) - first;
-    shift += out[i];
-  }
-  shift /= static_cast<double>(end - begin);
-  for (std::size_t i = begin; i < end; ++i) out[i] -= shift;
+  const group_mean mean(rewards, begin, end);
+  for (std::size_t i = begin; i < end; ++i) out[i] = mean.difference(static_cast<double>(rewards[i]));
 }
 
 }  // namespace detail
@@ -108,20 +116,25 @@ struct group_relative_fn {
       factor = 1 / (all.deviation + options.epsilon);
     }
 
-    Eigen::ArrayXd centred(static_cast<Eigen::Index>(rewards.size()));
+    detail::array_of<Number> out(static_cast<Eigen::Index>(rewards.size()));
+    Number* const to = out.data();
     for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
-      const std::size_t begin = groups[g], count = groups[g + 1] - begin;
-      detail::subtract_mean(rewards, begin, groups[g + 1], centred.data());
-      auto group = centred.segment(static_cast<Eigen::Index>(begin), static_cast<Eigen::Index>(count));
-      const double squares = group.square().sum();
-      detail::require_finite_group(std::isfinite(squares), g, "group_relative");
+      const std::size_t begin = groups[g], end = groups[g + 1];
+      const detail::group_mean mean(rewards, begin, end);
+      double squares = 0;
+      for (std::size_t i = begin; i < end; ++i) {
+        const double difference = mean.difference(static_cast<double>(rewards[i]));
+        squares += difference * difference;
+      }
+      detail::require_finite_group(squares - squares == 0, g, "group_relative");
       if (options.scale == group_scale::group_deviation) {
-        const double n = static_cast<double>(count), divisor = options.deviation == deviation::bessel ? n - 1 : n;
+        const double n = static_cast<double>(end - begin), divisor = options.deviation == deviation::bessel ? n - 1 : n;
         factor = 1 / ((divisor > 0 ? std::sqrt(squares / divisor) : 0.0) + options.epsilon);
       }
-      group *= factor;
+      for (std::size_t i = begin; i < end; ++i)
+        to[i] = static_cast<Number>(mean.difference(static_cast<double>(rewards[i])) * factor);
     }
-    return centred.cast<Number>();
+    return out;
   }
 };
 inline constexpr group_relative_fn group_relative{};

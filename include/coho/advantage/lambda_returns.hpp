@@ -78,21 +78,21 @@ struct lambda_returns_fn {
     detail::array_of<Number> result(static_cast<Eigen::Index>(rewards.size()));
     Number* const returns = result.data();
     const double one_step = options.gamma * (1 - options.lambda), decay = options.gamma * options.lambda;
-    double defect = 0;  // NaN as soon as a return is not finite
-    for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+    struct state {
       double next_value = 0, next_return = 0;
-      for (std::size_t t = offsets[i + 1]; t-- > offsets[i];) {
-        if (mask[t] == 0) {
-          returns[t] = 0;
-          continue;
-        }
-        next_return = static_cast<double>(rewards[t]) + one_step * next_value + decay * next_return;
-        next_value = static_cast<double>(values[t]);
-        defect += next_return - next_return;
-        returns[t] = static_cast<Number>(next_return);
+    };
+    const auto step = [=](std::size_t t, state& s) {
+      if (mask[t] == 0) {
+        returns[t] = 0;
+        return;
       }
-    }
-    require_argument(defect == 0, "lambda_returns: a result is not finite; a real token holds NaN or infinity");
+      s.next_return = static_cast<double>(rewards[t]) + one_step * s.next_value + decay * s.next_return;
+      s.next_value = static_cast<double>(values[t]);
+      returns[t] = static_cast<Number>(s.next_return);
+    };
+    detail::scan_backwards<state>(offsets, step, [](std::size_t, const state&) {});
+    require_argument(detail::all_finite(result),
+                     "lambda_returns: a result is not finite; a real token holds NaN or infinity");
     return result;
   }
 };

@@ -67,29 +67,43 @@ struct leave_one_out_fn {
                    "finite and greater than 0");
     detail::check_groups(groups, rewards.size(), "leave_one_out");
     const auto size = static_cast<Eigen::Index>(rewards.size());
-    Eigen::ArrayXd advantages(size), baselines(size), deviations(options.scale ? size : 0);
+    leave_one_out_result<detail::array_of<Number>> result{detail::array_of<Number>(size),
+                                                          detail::array_of<Number>(size),
+                                                          detail::array_of<Number>(options.scale ? size : 0)};
+    Number *const advantages = result.advantages.data(), *const baselines = result.baselines.data();
+    std::vector<double> deviations;
+    double n = 0, factor = 1;
     for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
       const std::size_t begin = groups[g], end = groups[g + 1];
-      detail::subtract_mean(rewards, begin, end, advantages.data());
       // r_i less the mean of the others is the difference from the whole mean, times n / (n − 1).
-      const double n = static_cast<double>(end - begin), factor = n > 1 ? n / (n - 1) : 1;
+      const detail::group_mean mean(rewards, begin, end);
+      if (static_cast<double>(end - begin) != n) {
+        n = static_cast<double>(end - begin);
+        factor = n > 1 ? n / (n - 1) : 1;
+      }
       double defect = 0;
       for (std::size_t i = begin; i < end; ++i) {
-        const auto at = static_cast<Eigen::Index>(i);
-        advantages[at] *= factor;
-        baselines[at] = static_cast<double>(rewards[i]) - advantages[at];
-        defect += baselines[at] - baselines[at];
+        const double reward = static_cast<double>(rewards[i]), advantage = mean.difference(reward) * factor;
+        const double baseline = reward - advantage;
+        defect += baseline - baseline;
+        advantages[i] = static_cast<Number>(advantage);
+        baselines[i] = static_cast<Number>(baseline);
       }
       detail::require_finite_group(defect == 0, g, "leave_one_out");
       if (!options.scale) continue;
+      deviations.resize(end - begin);
       deviations_of_others(rewards, begin, end, options.deviation, deviations.data());
       for (std::size_t i = begin; i < end; ++i) {
-        const auto at = static_cast<Eigen::Index>(i);
-        detail::require_finite_group(std::isfinite(deviations[at]), g, "leave_one_out");
-        if (deviations[at] > 0) advantages[at] /= deviations[at] + options.epsilon;
+        const double deviation = deviations[i - begin];
+        detail::require_finite_group(deviation - deviation == 0, g, "leave_one_out");
+        result.deviations.data()[i] = static_cast<Number>(deviation);
+        if (deviation > 1e-12 * std::abs(static_cast<double>(baselines[i]))) {  // more than rounding
+          const double advantage = mean.difference(static_cast<double>(rewards[i])) * factor;
+          advantages[i] = static_cast<Number>(advantage / (deviation + options.epsilon));
+        }
       }
     }
-    return {advantages.cast<Number>(), baselines.cast<Number>(), deviations.cast<Number>()};
+    return result;
   }
 
   // Those before i and those after it, merged. To take r_i out of the sum of all squares would cancel: deviations that
@@ -109,7 +123,7 @@ struct leave_one_out_fn {
       detail::moment_sums others = before;
       others.merge(after[i - begin + 1]);
       const double divisor = kind == deviation::population ? others.count : others.count - 1;
-      out[i] = divisor > 0 ? std::sqrt(others.squares / divisor) : 0.0;
+      out[i - begin] = divisor > 0 ? std::sqrt(others.squares / divisor) : 0.0;
       before.merge(one(i));
     }
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <coho/advantage/gae.hpp>
 #include <coho/advantage/group_relative.hpp>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
@@ -74,10 +75,11 @@ struct remax_fn {
     using number = detail::host_number_t<decltype(local)>;
     auto baseline = make_baseline(elements.size());
     detail::array_of<number> out(static_cast<Eigen::Index>(elements.size()));
-    for (std::size_t i = 0; i < elements.size(); ++i) {
-      const double advantage = static_cast<double>(elements[i]) - baseline(i);
-      check(advantage, i);
-      out.data()[i] = static_cast<number>(advantage);
+    number* const to = out.data();
+    for (std::size_t i = 0; i < elements.size(); ++i)
+      to[i] = static_cast<number>(static_cast<double>(elements[i]) - baseline(i));
+    if (!detail::all_finite(out)) {
+      for (std::size_t i = 0; i < elements.size(); ++i) check(static_cast<double>(to[i]), i);
     }
     return detail::back_to(std::move(out), rewards);
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <coho/advantage/gae.hpp>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/math.hpp>
@@ -17,11 +18,10 @@ struct return_to_go_options {
 
 namespace detail {
 
-// Discounted sums; NaN is left to the caller, who learns of it by a `defect` that is not 0.
+// Discounted sums; what is not finite is left to the caller.
 template <class Number>
 struct discounted_sums {
   array_of<Number> values;
-  double defect = 0;
 
   template <class R, class Mask>
   discounted_sums(const R& rewards, const Mask& mask, std::span<const std::size_t> offsets, double gamma,
@@ -31,18 +31,18 @@ struct discounted_sums {
     check_lengths(rewards.size(), mask.size(), who, "mask");
     check_offsets(offsets, rewards.size(), who);
     Number* const out = values.data();
-    for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+    struct state {
       double next = 0;
-      for (std::size_t t = offsets[i + 1]; t-- > offsets[i];) {
-        if (mask[t] == 0) {
-          out[t] = 0;
-          continue;
-        }
-        next = static_cast<double>(rewards[t]) + gamma * next;
-        defect += next - next;
-        out[t] = static_cast<Number>(next);
+    };
+    const auto step = [=](std::size_t t, state& s) {
+      if (mask[t] == 0) {
+        out[t] = 0;
+        return;
       }
-    }
+      s.next = static_cast<double>(rewards[t]) + gamma * s.next;
+      out[t] = static_cast<Number>(s.next);
+    };
+    scan_backwards<state>(offsets, step, [](std::size_t, const state&) {});
   }
 };
 
@@ -91,7 +91,8 @@ struct return_to_go_fn {
         return sums(r, detail::host_elements(mask_local), offsets, options.gamma, "return_to_go");
       }
     }();
-    require_argument(result.defect == 0, "return_to_go: a result is not finite; a real token holds NaN or infinity");
+    require_argument(detail::all_finite(result.values),
+                     "return_to_go: a result is not finite; a real token holds NaN or infinity");
     return detail::back_to(std::move(result.values), rewards);
   }
 };

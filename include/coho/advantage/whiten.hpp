@@ -104,7 +104,7 @@ struct whiten_fn {
   ///
   /// `x`: array, range or tensor (the result is detached). `mask`: one number a token, nonzero for real tokens; where
   /// it is 0 the result is 0. Returns an Eigen array of x's number type, or a tensor. All ranks must call together; a
-  /// rank may have no token. When all numbers are equal the result is 0 (or the mean) but for rounding, never NaN. Throws option_error
+  /// rank may have no token. When all numbers are equal the result is 0 (or the mean). Throws option_error
   /// (epsilon), argument_error (lengths differ; a mean or deviation that is not finite, which is NaN or infinity in a
   /// real token).
   ///
@@ -145,7 +145,9 @@ struct whiten_fn {
     const moments m = detail::global_moments(x, mask, options.deviation, ranks);
     require_argument(std::isfinite(m.mean) && std::isfinite(m.deviation),
                      "whiten: the mean or deviation is not finite; a real token holds NaN or infinity");
-    const double factor = 1 / (m.deviation + options.epsilon), added = options.keep_mean ? m.mean : 0;
+    // Equal numbers differ from their mean by rounding, which a small epsilon would magnify.
+    const bool equal = m.deviation <= 1e-14 * std::abs(m.mean);
+    const double factor = equal ? 0 : 1 / (m.deviation + options.epsilon), added = options.keep_mean ? m.mean : 0;
     detail::array_of<Number> out(static_cast<Eigen::Index>(x.size()));
     Number* const result = out.data();
     for (std::size_t t = 0; t < x.size(); ++t) {

@@ -81,7 +81,8 @@ class adaptive_kl_controller {
 
   void update(double mean_sequence_kl, double sequences) {
     require_argument(std::isfinite(mean_sequence_kl), "adaptive_kl_controller: the KL is not finite");
-    require_argument(sequences >= 0, "adaptive_kl_controller: the number of sequences is negative");
+    require_argument(sequences >= 0 && std::isfinite(sequences),
+                     "adaptive_kl_controller: the number of sequences is negative or not finite");
     const double error =
         std::clamp((mean_sequence_kl - options_.target) / options_.target, -options_.error_limit, options_.error_limit);
     coefficient_ *= std::max(1 + error * sequences / options_.horizon, 0.5);

@@ -123,6 +123,7 @@ struct kl_estimate_fn {
     if constexpr (detail::floating_scalar<LogProbs>) {
       return detail::kl_of(static_cast<double>(log_probs) - static_cast<double>(reference_log_probs), estimator);
     } else if constexpr (detail::device_array<LogProbs>) {
+      detail::check_same_shape(log_probs, reference_log_probs, "kl_estimate");
       return detail::kl_of(LogProbs(log_probs - reference_log_probs), estimator);
     } else {
       using number = detail::host_number_t<LogProbs>;
@@ -214,8 +215,8 @@ class kl_loss {
       detail::check_lengths(p.size(), w.size(), "kl_loss", "weights");
       kl_loss_result<double, detail::array_of<number>> result{
           0, detail::array_of<number>(static_cast<Eigen::Index>(p.size()))};
-      const double clip = options_.clip > 0 ? options_.clip : std::numeric_limits<double>::infinity();
-      const auto fill = [&, to = result.d_log_probs.data()](auto chosen) {
+      const double clip = options_.clip;
+      const auto fill = [&, to = result.d_log_probs.data()](auto chosen, auto clipped) {
         double value = 0;
         for (std::size_t t = 0; t < p.size(); ++t) {
           const double weight = static_cast<double>(w[t]);
@@ -223,14 +224,17 @@ class kl_loss {
             to[t] = number(0);
             continue;
           }
-          const double d = static_cast<double>(p[t]) - static_cast<double>(r[t]), bounded = coho::clamp(d, -clip, clip);
+          const double d = static_cast<double>(p[t]) - static_cast<double>(r[t]);
+          const double bounded = clipped() ? detail::limit(d, -clip, clip) : d;
           const auto [kl, slope] = detail::kl_and_slope(bounded, chosen());
-          value += weight * kl;
-          to[t] = static_cast<number>(bounded == d ? weight * slope : 0.0);
+          value += weight * (clipped() ? kl + (d - d) : kl);  // a clip must not hide what is not finite
+          to[t] = static_cast<number>(!clipped() || bounded == d ? weight * slope : 0.0);
         }
         return value;
       };
-      result.value = detail::with_estimator(options_.estimator, fill);
+      result.value = detail::with_estimator(options_.estimator, [&](auto chosen) {
+        return clip > 0 ? fill(chosen, std::true_type{}) : fill(chosen, std::false_type{});
+      });
       detail::require_finite(result.value, "kl_loss");
       return result;
     }

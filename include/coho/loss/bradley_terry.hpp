@@ -17,6 +17,7 @@ struct bradley_terry_options {
   double margin = 0;           ///< subtracted from the difference of scores; finite
   double label_smoothing = 0;  ///< ε: probability that a label is wrong; in [0, 0.5)
   double centring = 0;         ///< c in c·(r0 + r1)², which keeps scores about 0; at least 0
+  friend bool operator==(const bradley_terry_options&, const bradley_terry_options&) = default;
 };
 
 template <class Value, class Array>
@@ -61,6 +62,7 @@ class bradley_terry_loss {
       const double p = preferred_scores, o = other_scores;
       return pair(p, o, 1.0).loss;
     } else if constexpr (detail::device_array<Preferred>) {
+      detail::check_same_shape(preferred_scores, other_scores, "bradley_terry_loss");
       return coho::sum(term(preferred_scores, other_scores, 1.0)) / std::max<std::int64_t>(preferred_scores.numel(), 1);
     } else {
       return run<false>(preferred_scores, other_scores, nullptr, nullptr).value;

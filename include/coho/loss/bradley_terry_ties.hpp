@@ -134,10 +134,10 @@ class bradley_terry_ties_loss {
   }
 
   // Of numbers: the mixture of the three costs and its derivative, with what they share computed once and what the
-  // outcome leaves out not at all. The value is NaN where d is not finite.
+  // outcome leaves out not at all. The value is NaN where d or the outcome is.
   std::pair<double, double> mixture(double d, double wins, double ties, double losses) const {
     if (options_.form == tie_form::rao_kupper) {
-      double value = d - d, slope = 0;
+      double value = (d - d) + (wins - wins), slope = 0;
       if (wins + ties > 0) {
         const detail::logistic_terms s = detail::logistic(threshold_ - d);
         value += (wins + ties) * s.softplus;
@@ -155,8 +155,10 @@ class bradley_terry_ties_loss {
     const double share = 1 / (1 + minor + tie), sum = 1 + (minor + tie);
     const double rest = std::log(sum) + ((minor + tie) - (sum - 1)) * share;  // log1p
     const double low = (minor + 0.5 * tie) * share, high = (1 + 0.5 * tie) * share;
-    const double up = d > 0 ? high : low, down = d > 0 ? low : high;
-    const double tied = ties > 0 ? ties * (half + tie_cost_ + rest) : 0.0 * d;
+    // Products, not choices: which response has the higher score cannot be foreseen.
+    const double first = static_cast<double>(d > 0), second = 1 - first;
+    const double up = first * high + second * low, down = first * low + second * high;
+    const double tied = ties * (half + (ties > 0 ? tie_cost_ : 0.0) + rest);
     return {wins * (half - 0.5 * d + rest) + losses * (half + 0.5 * d + rest) + tied,
             -wins * down + losses * up + ties * 0.5 * (up - down)};
   }
@@ -164,18 +166,16 @@ class bradley_terry_ties_loss {
   template <bool Gradient, class T>
   detail::element_terms<T, 2, 1> element(const T& first, const T& second, const T& outcome) const {
     const T d = first - second, lean = 2.0 * outcome - 1.0, zero = 0.0 * lean;
-    const T wins = coho::max(lean, zero), losses = coho::max(T(-lean), zero), ties = 1.0 - wins - losses;
+    detail::element_terms<T, 2, 1> out;
     if constexpr (std::floating_point<T>) {
       if (outcome < 0 || outcome > 1) {
         throw argument_error("bradley_terry_ties_loss: an outcome is outside [0, 1]");
       }
-      if (ties > 0 && std::isinf(tie_cost_)) {
+      const double sure = std::abs(lean);
+      if (std::isinf(tie_cost_) && sure < 1) {
         throw argument_error("bradley_terry_ties_loss: an outcome is a tie, but the options rule ties out");
       }
-    }
-    detail::element_terms<T, 2, 1> out;
-    if constexpr (std::floating_point<T>) {
-      const auto [value, total] = mixture(d, wins, ties, losses);
+      const auto [value, total] = mixture(d, 0.5 * (sure + lean), 1 - sure, 0.5 * (sure - lean));
       out.value = value;
       if constexpr (Gradient) {
         out.slopes = {total, -total};
@@ -183,6 +183,7 @@ class bradley_terry_ties_loss {
       }
       return out;
     }
+    const T wins = coho::max(lean, zero), losses = coho::max(T(-lean), zero), ties = 1.0 - wins - losses;
     const auto cost = costs(d);
     // Where ties are ruled out their cost is infinite, and 0 times that is not 0.
     out.value = wins * cost.win + losses * cost.loss + coho::where(ties > 0, T(ties * cost.tie), T(0.0 * d));

@@ -30,41 +30,36 @@ struct preference_term {
   T slope{};
 };
 
+/// f(z) of the forms hinge and ipo.
+template <bool Gradient, class T>
+preference_term<T> plain_preference_terms(dpo_form form, const T& z, double beta) {
+  preference_term<T> out;
+  if (form == dpo_form::hinge) {
+    out.value = coho::where(z < 1, T(1 - z), T(0.0 * z));
+    if constexpr (Gradient) out.slope = coho::where(z < 1, T(0.0 * z - 1.0), T(0.0 * z));
+  } else {
+    const T error = z / beta - 1 / (2 * beta);
+    out.value = error * error;
+    if constexpr (Gradient) out.slope = 2 * error / beta;
+  }
+  return out;
+}
+
 /// f(z) of a `dpo_form`; other losses of pairs have these forms too.
 template <bool Gradient, class T>
 preference_term<T> preference_terms(dpo_form form, const T& z, double beta, double epsilon) {
+  if (form == dpo_form::hinge || form == dpo_form::ipo) return plain_preference_terms<Gradient>(form, z, beta);
+  // The form robust takes the wrong label's term off; the others add it.
+  const bool robust = form == dpo_form::robust;
+  const double scale = robust ? 1 / (1 - 2 * epsilon) : 1, right = 1 - epsilon, wrong = robust ? -epsilon : epsilon;
   preference_term<T> out;
   if constexpr (std::floating_point<T>) {
-    if (form != dpo_form::hinge && form != dpo_form::ipo) {
-      const logistic_terms s = logistic(z);
-      const bool robust = form == dpo_form::robust;
-      const double scale = robust ? 1 / (1 - 2 * epsilon) : 1, wrong = robust ? -epsilon : epsilon;
-      return {scale * ((1 - epsilon) * s.softplus_negated + wrong * s.softplus),
-              scale * (wrong * s.sigmoid - (1 - epsilon) * s.sigmoid_negated)};
-    }
-  }
-  switch (form) {
-    case dpo_form::hinge:
-      out.value = coho::where(z < 1, T(1 - z), T(0.0 * z));
-      if constexpr (Gradient) out.slope = coho::where(z < 1, T(0.0 * z - 1.0), T(0.0 * z));
-      break;
-    case dpo_form::ipo: {
-      const T error = z / beta - 1 / (2 * beta);
-      out.value = error * error;
-      if constexpr (Gradient) out.slope = 2 * error / beta;
-      break;
-    }
-    case dpo_form::sigmoid:
-    case dpo_form::conservative:
-      out.value = (1 - epsilon) * coho::softplus(T(-z)) + epsilon * coho::softplus(z);
-      if constexpr (Gradient) out.slope = epsilon * coho::sigmoid(z) - (1 - epsilon) * coho::sigmoid(T(-z));
-      break;
-    case dpo_form::robust: {
-      const double scale = 1 / (1 - 2 * epsilon);
-      out.value = scale * ((1 - epsilon) * coho::softplus(T(-z)) - epsilon * coho::softplus(z));
-      if constexpr (Gradient) out.slope = -scale * ((1 - epsilon) * coho::sigmoid(T(-z)) + epsilon * coho::sigmoid(z));
-      break;
-    }
+    const logistic_terms s = logistic(z);
+    out.value = scale * (right * s.softplus_negated + wrong * s.softplus);
+    if constexpr (Gradient) out.slope = scale * (wrong * s.sigmoid - right * s.sigmoid_negated);
+  } else {
+    out.value = scale * (right * coho::softplus(T(-z)) + wrong * coho::softplus(z));
+    if constexpr (Gradient) out.slope = scale * (wrong * coho::sigmoid(z) - right * coho::sigmoid(T(-z)));
   }
   return out;
 }
@@ -91,6 +86,37 @@ struct dpo_options {
   dpo_form form = dpo_form::sigmoid;
   double label_smoothing = 0;  ///< ε of conservative and robust, in [0, 0.5); 0 for the other forms
 };
+
+namespace detail {
+
+/// The formula of one pair, for the forms with an exponential or for those without.
+template <bool Logistic>
+struct dpo_terms {
+  dpo_options options;
+
+  template <bool Gradient, class T>
+  element_terms<T, 2, 2> element(const T& preferred, const T& other, const T& reference_preferred,
+                                 const T& reference_other) const {
+    const double beta = options.beta;
+    const T z = beta * ((preferred - reference_preferred) - (other - reference_other));
+    const auto term = [&] {
+      if constexpr (Logistic) {
+        return preference_terms<Gradient>(options.form, z, beta, options.label_smoothing);
+      } else {
+        return plain_preference_terms<Gradient>(options.form, z, beta);
+      }
+    }();
+    element_terms<T, 2, 2> out;
+    out.value = term.value;
+    if constexpr (Gradient) {
+      out.slopes = {T(beta * term.slope), T(-beta * term.slope)};
+      out.measures = {above_zero(z), z};
+    }
+    return out;
+  }
+};
+
+}  // namespace detail
 
 template <class Value, class Array>
 struct dpo_result {
@@ -128,44 +154,43 @@ class dpo_loss {
   template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther>
   auto operator()(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
                   const ReferenceOther& reference_other) const {
-    return frame.value(*this, preferred, other, reference_preferred, reference_other);
+    return with_form([&](const auto& terms) {
+      return frame.value(terms, preferred, other, reference_preferred, reference_other);
+    });
   }
   template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther, class Weights>
   auto operator()(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
                   const ReferenceOther& reference_other, const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, preferred, other, reference_preferred, reference_other);
+    return with_form([&](const auto& terms) {
+      return frame.weighted_value(terms, weights, preferred, other, reference_preferred, reference_other);
+    });
   }
 
   template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther>
   auto value_and_grad(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
                       const ReferenceOther& reference_other) const {
-    return named(frame.value_and_grad(*this, preferred, other, reference_preferred, reference_other));
+    return with_form([&](const auto& terms) {
+      return named(frame.value_and_grad(terms, preferred, other, reference_preferred, reference_other));
+    });
   }
   template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther, class Weights>
   auto value_and_grad(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
                       const ReferenceOther& reference_other, const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, preferred, other, reference_preferred, reference_other));
+    return with_form([&](const auto& terms) {
+      return named(
+          frame.weighted_value_and_grad(terms, weights, preferred, other, reference_preferred, reference_other));
+    });
   }
 
  private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
   static constexpr detail::elementwise<2, 4> frame{
       "dpo_loss", {"preferred", "other", "reference_preferred", "reference_other"}};
 
-  template <bool Gradient, class T>
-  detail::element_terms<T, 2, 2> element(const T& preferred, const T& other, const T& reference_preferred,
-                                         const T& reference_other) const {
-    const double beta = options_.beta;
-    const T z = beta * ((preferred - reference_preferred) - (other - reference_other));
-    const auto term = detail::preference_terms<Gradient>(options_.form, z, beta, options_.label_smoothing);
-    detail::element_terms<T, 2, 2> out;
-    out.value = term.value;
-    if constexpr (Gradient) {
-      out.slopes = {T(beta * term.slope), T(-beta * term.slope)};
-      out.measures = {detail::above_zero(z), z};
-    }
-    return out;
+  // The forms with an exponential and those without are compiled apart: calls in a loop cost it its registers.
+  template <class Run>
+  auto with_form(const Run& run) const {
+    if (options_.form == dpo_form::hinge || options_.form == dpo_form::ipo) return run(detail::dpo_terms<false>{options_});
+    return run(detail::dpo_terms<true>{options_});
   }
 
   template <class Result>

@@ -66,6 +66,7 @@ T device_input(const Input& input, const T& like, const token_weights<T>& weight
   } else {
     static_assert(device_array<Input>, "coho: tensors and arrays of the host cannot be mixed");
     check_lengths(static_cast<std::size_t>(like.numel()), static_cast<std::size_t>(input.numel()), who, what);
+    check_same_shape(like, input, who);
     if constexpr (Free) {
       return without_masked(input, weights);
     } else {

@@ -146,8 +146,10 @@ class kto_loss {
     T wrong{}, right{};
     if constexpr (std::floating_point<T>) {
       const double e = std::exp(-std::abs(margin)), major = 1 / (1 + e), minor = e * major;
-      wrong = margin < 0 ? major : minor;
-      right = margin < 0 ? minor : major;
+      // Products, not choices, which could not be foreseen.
+      const double below = static_cast<double>(margin < 0), above = 1 - below;
+      wrong = below * major + above * minor;
+      right = below * minor + above * major;
     } else {
       wrong = coho::sigmoid(T(-margin));
       if constexpr (Gradient) right = coho::sigmoid(margin);

@@ -126,19 +126,75 @@ class plackett_luce_loss {
     detail::check_lengths(offsets.size() - 1, weights.size(), name, "weights");
     plackett_luce_result<double, detail::array_of<Number>> result{};
     if constexpr (Gradient) result.d_scores.setZero(static_cast<Eigen::Index>(scores.size()));
-    std::vector<double> score, rest;  // of one group, and the logarithm of the odds of those not yet placed
-    double right = 0, pairs = 0;
+    std::vector<double> score, odds, rest;  // of one group: scores, and e^score of each and of those not yet placed
+    double value = 0, right = 0, pairs = 0;
     for (std::size_t g = 0; g + 1 < offsets.size(); ++g) {
       const std::size_t begin = offsets[g], n = offsets[g + 1] - begin, ranked = places(n);
       const double weight = static_cast<double>(weights[g]);
       if (weight == 0 || ranked == 0) continue;
       score.resize(n);
-      for (std::size_t k = 0; k < n; ++k) score[k] = static_cast<double>(scores[begin + k]);
+      odds.resize(n);
       rest.resize(n);
-      rest[n - 1] = score[n - 1];
-      for (std::size_t k = n - 1; k-- > 0;) rest[k] = log_sum(score[k], rest[k + 1]);
-      for (std::size_t k = 0; k < ranked; ++k) result.value += weight * coho::softplus(rest[k + 1] - score[k]);
+      double highest = static_cast<double>(scores[begin]), lowest = highest;
+      for (std::size_t k = 0; k < n; ++k) {
+        score[k] = static_cast<double>(scores[begin + k]);
+        highest = std::max(highest, score[k]);
+        lowest = std::min(lowest, score[k]);
+      }
+      Number* const slopes = Gradient ? result.d_scores.data() + begin : nullptr;
+      value += weight * (highest - lowest < widest ? by_odds<Gradient>(score, odds, rest, highest, ranked, weight, slopes)
+                                                   : by_logarithms<Gradient>(score, rest, ranked, weight, slopes));
       if constexpr (!Gradient) continue;
+      for (std::size_t k = 0; k < ranked; ++k) {
+        for (std::size_t j = k + 1; j < n; ++j) right += ordered(score[k] - score[j]);
+        pairs += static_cast<double>(n - k - 1);
+      }
+    }
+    result.value = value;
+    detail::require_finite(result.value, name);
+    result.accuracy = pairs > 0 ? right / pairs : 0;
+    return result;
+  }
+
+  static double ordered(double x) noexcept {
+    return 0.5 + 0.5 * (static_cast<double>(x > 0) - static_cast<double>(x < 0));
+  }
+
+  // Scores of a group that are further apart could underflow as odds. NaN and infinity are not nearer either.
+  static constexpr double widest = 500;
+
+  // The loss of a group, and its gradient, with one exponential a score:
+  // Σ_{k≤j, ranked} odds_j/rest_k, less 1 where j is ranked. There, odds_j/rest_j − 1 is −rest_{j+1}/rest_j.
+  template <bool Gradient, class Number>
+  static double by_odds(const std::vector<double>& score, std::vector<double>& odds, std::vector<double>& rest,
+                        double highest, std::size_t ranked, double weight, Number* slopes) {
+    const std::size_t n = score.size();
+    double sum = 0, loss = 0, passed = 0;
+    for (std::size_t k = n; k-- > 0;) rest[k] = sum += odds[k] = std::exp(score[k] - highest);
+    for (std::size_t k = 0; k < n; ++k) {
+      double slope = odds[k] * passed;
+      if (k < ranked) {
+        // log1p of the odds against: the logarithm of the rounded sum, and what rounding took off it.
+        const double against = rest[k + 1] / odds[k], whole = 1 + against, share = 1 / whole;
+        loss += std::log(whole) + (against - (whole - 1)) * share;
+        slope -= against * share;
+        passed += 1 / rest[k];
+      }
+      if constexpr (Gradient) slopes[k] = static_cast<Number>(weight * slope);
+    }
+    return loss;
+  }
+
+  // The same for scores however far apart, and infinite ones.
+  template <bool Gradient, class Number>
+  static double by_logarithms(const std::vector<double>& score, std::vector<double>& rest, std::size_t ranked,
+                              double weight, Number* slopes) {
+    const std::size_t n = score.size();
+    rest[n - 1] = score[n - 1];
+    for (std::size_t k = n - 1; k-- > 0;) rest[k] = log_sum(score[k], rest[k + 1]);
+    double loss = 0;
+    for (std::size_t k = 0; k < ranked; ++k) loss += coho::softplus(rest[k + 1] - score[k]);
+    if constexpr (Gradient) {
       // Σ_{k<j} exp(s_j − rest_k) − [j is ranked]·(1 − exp(s_j − rest_j)); that difference is taken as
       // exp(rest_{j+1} − rest_j), which is precise where it is small.
       double before = -std::numeric_limits<double>::infinity();
@@ -148,19 +204,11 @@ class plackett_luce_loss {
           slope -= std::exp(rest[j + 1] - rest[j]);
           before = log_sum(before, -rest[j]);
         }
-        result.d_scores.data()[begin + j] = static_cast<Number>(weight * slope);
-      }
-      for (std::size_t k = 0; k < ranked; ++k) {
-        for (std::size_t j = k + 1; j < n; ++j) right += ordered(score[k] - score[j]);
-        pairs += static_cast<double>(n - k - 1);
+        slopes[j] = static_cast<Number>(weight * slope);
       }
     }
-    detail::require_finite(result.value, name);
-    result.accuracy = pairs > 0 ? right / pairs : 0;
-    return result;
+    return loss;
   }
-
-  static double ordered(double x) noexcept { return x > 0 ? 1.0 : (x < 0 ? 0.0 : 0.5); }
 
   // A tensor with a row a group, filled up with scores that are too low to matter.
   template <class T>

@@ -59,6 +59,8 @@ class ppo_clip_loss {
     if constexpr (detail::floating_scalar<LogProbs>) {
       return term<std::common_type_t<LogProbs, Old, Advantages>>(log_probs, old_log_probs, advantages);
     } else if constexpr (detail::device_array<LogProbs>) {
+      detail::check_same_shape(log_probs, old_log_probs, "ppo_clip_loss");
+      detail::check_same_shape(log_probs, advantages, "ppo_clip_loss");
       return coho::sum(term(log_probs, old_log_probs, advantages)) / std::max<std::int64_t>(log_probs.numel(), 1);
     } else {
       return run<false>(log_probs, old_log_probs, advantages, nullptr).value;

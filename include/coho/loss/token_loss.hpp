@@ -136,10 +136,25 @@ void store_difference(double factor, const Number* a, const Number* b, double* t
   }
 }
 
+/// The same, and 0, or NaN when one of the differences is not finite, in one pass.
+template <class Number>
+double store_finite_difference(double factor, const Number* a, const Number* b, double* to) noexcept {
+  constexpr int lanes = 8;
+  Eigen::Array<double, lanes, 1> defects = Eigen::Array<double, lanes, 1>::Zero();
+  for (std::size_t k = 0; k < token_block; k += lanes) {
+    const Eigen::Map<const Eigen::Array<Number, lanes, 1>> x(a + k), y(b + k);
+    const Eigen::Array<double, lanes, 1> d = 0.0 + factor * (x.template cast<double>() - y.template cast<double>());
+    Eigen::Map<Eigen::Array<double, lanes, 1>>{to + k} = d;
+    defects += d - d;
+  }
+  return defects.sum();
+}
+
 /// 0, or NaN when a number of a block is not finite. Four sums at a time: one alone would wait for each addition.
-inline double defect(const double* x) noexcept {
+template <class Number>
+double defect(const Number* x) noexcept {
   constexpr std::size_t part = token_block / 4;
-  const Eigen::Map<const Eigen::Array<double, part, 1>> a(x), b(x + part), c(x + 2 * part), d(x + 3 * part);
+  const Eigen::Map<const Eigen::Array<Number, part, 1>> a(x), b(x + part), c(x + 2 * part), d(x + 3 * part);
   return ((a - a) + (b - b) + (c - c) + (d - d)).sum();
 }
 
@@ -177,16 +192,18 @@ Number divergence_of(Number log_ratio, Number ratio) noexcept {
   return std::abs(l) < Number(0.01) ? series : ratio - Number(1) - l;
 }
 
+[[noreturn]] inline void throw_not_finite(const char* who) {
+  throw argument_error(std::string(who) + ": the loss is not finite; a token of nonzero weight holds NaN or infinity");
+}
+// Small, to be compiled into its callers: a call after a loop can cost the loop the register of its sum.
 inline void require_finite(double value, const char* who) {
-  if (!std::isfinite(value)) {
-    throw argument_error(std::string(who) +
-                         ": the loss is not finite; a token of nonzero weight holds NaN or infinity");
-  }
+  if (!std::isfinite(value)) throw_not_finite(who);
 }
 
 /// The input with every token of weight 0 replaced, so that neither values nor gradients of masked NaN travel.
 template <class Tensor>
 Tensor without_masked(const Tensor& x, const token_weights<Tensor>& weights) {
+  check_same_shape(weights.values, x, "a loss");
   return coho::where(weights.values != 0, x, 0.0);
 }
 

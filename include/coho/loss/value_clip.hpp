@@ -49,6 +49,8 @@ class value_clip_loss {
     if constexpr (detail::floating_scalar<Values>) {
       return term<std::common_type_t<Values, Old, Returns>>(values, old_values, returns);
     } else if constexpr (detail::device_array<Values>) {
+      detail::check_same_shape(values, old_values, "value_clip_loss");
+      detail::check_same_shape(values, returns, "value_clip_loss");
       return coho::sum(term(values, old_values, returns)) / std::max<std::int64_t>(values.numel(), 1);
     } else {
       return run<false>(values, old_values, returns, nullptr).value;

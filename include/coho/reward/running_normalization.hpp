@@ -87,7 +87,7 @@ class running_normalization {
     const double factor = ready && m.deviation > 0 ? 1 / (m.deviation + options_.epsilon) : 1;
     const auto one = [=](double x) {
       const double y = (x - mean) * factor;
-      require_argument(std::isfinite(y), "running_normalization: a reward is not finite");
+      if (!std::isfinite(y)) throw argument_error("running_normalization: a reward is not finite");
       return array_traits<double>::clamp(y, -limit, limit);
     };
     if constexpr (detail::floating_scalar<Rewards>) {

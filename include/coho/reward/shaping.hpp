@@ -152,8 +152,7 @@ struct shape_rewards_fn {
         double* const to = out.data() + begin;
         if constexpr (estimator() == kl_estimator::k1 && !limited() && std::is_same_v<Mask, detail::all_real>) {
           if (count == block) {
-            detail::store_difference(-factor, p, r, to);
-            broken += detail::defect(to);
+            broken += detail::store_finite_difference(-factor, p, r, to);
             continue;
           }
         }

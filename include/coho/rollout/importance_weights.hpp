@@ -92,9 +92,14 @@ struct importance_weights_fn {
     return std::exp(coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit));
   }
 
-  static double limit(double ratio, const importance_weights_options& options) {
-    if (options.form == importance_form::truncated) return std::min(ratio, options.high);
-    return ratio >= options.low && ratio <= options.high ? ratio : 0.0;
+  // Names the token whose ratio makes the sum of its sequence infinite or NaN.
+  template <class Mask, class LogRatio>
+  static void refuse(std::size_t begin, std::size_t end, const Mask& mask, const LogRatio& log_ratio) {
+    for (std::size_t t = begin; t < end; ++t) {
+      if (mask[t] != 0 && !std::isfinite(log_ratio(t))) {
+        throw argument_error("importance_weights: the ratio of token " + std::to_string(t) + " is NaN or infinite");
+      }
+    }
   }
 
   template <class Policy, class Sampler, class Mask>
@@ -129,36 +134,45 @@ struct importance_weights_fn {
     detail::check_offsets(offsets, policy.size(), "importance_weights");
 
     importance_weights_result<detail::array_of<Number>> result;
-    result.weights.setZero(static_cast<Eigen::Index>(policy.size()));
-    double weights = 0, squares = 0, limited = 0;
+    result.weights.resize(static_cast<Eigen::Index>(policy.size()));
+    Number* const to = result.weights.data();
+    const bool own_ratios = options.level == importance_level::token, truncated = options.form == importance_form::truncated;
+    const bool needs_mean = !own_ratios || options.sequence_low > 0 || std::isfinite(options.sequence_high);
+    const double low = options.low, high = options.high;
+    double weights = 0, squares = 0, limited = 0, tokens = 0, defect = 0;
     for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+      const std::size_t begin = offsets[i], end = offsets[i + 1];
+      const auto log_ratio = [&](std::size_t t) { return static_cast<double>(policy[t]) - static_cast<double>(sampler[t]); };
       double total = 0, length = 0;
-      for (std::size_t t = offsets[i]; t < offsets[i + 1]; ++t) {
-        if (mask[t] == 0) continue;
-        const double log_ratio = static_cast<double>(policy[t]) - static_cast<double>(sampler[t]);
-        if (!std::isfinite(log_ratio)) {
-          throw argument_error("importance_weights: the ratio of token " + std::to_string(t) + " is NaN or infinite");
+      if (needs_mean) {
+        for (std::size_t t = begin; t < end; ++t) {
+          if (mask[t] == 0) continue;
+          total += log_ratio(t);
+          length += 1;
         }
-        total += log_ratio;
-        length += 1;
+        if (!std::isfinite(total)) refuse(begin, end, mask, log_ratio);
       }
-      if (length == 0) continue;
-      const double mean = ratio_of(total / length);
-      const bool kept = mean >= options.sequence_low && mean <= options.sequence_high;
+      const double mean = ratio_of(total / std::max(length, 1.0));
+      const bool kept = !needs_mean || (mean >= options.sequence_low && mean <= options.sequence_high);
       const double shared = options.level == importance_level::sequence ? ratio_of(total) : mean;
-      for (std::size_t t = offsets[i]; t < offsets[i + 1]; ++t) {
-        if (mask[t] == 0) continue;
-        const double ratio = options.level == importance_level::token
-                                 ? ratio_of(static_cast<double>(policy[t]) - static_cast<double>(sampler[t]))
-                                 : shared;
-        const double weight = kept ? limit(ratio, options) : 0.0;
-        result.weights.data()[t] = static_cast<Number>(weight);
+      for (std::size_t t = begin; t < end; ++t) {
+        if (mask[t] == 0) {
+          to[t] = Number(0);
+          continue;
+        }
+        const double difference = log_ratio(t), ratio = own_ratios ? ratio_of(difference) : shared;
+        const double bounded = truncated ? std::min(ratio, high) : (ratio >= low && ratio <= high ? ratio : 0.0);
+        const double weight = kept ? bounded : 0.0;
+        to[t] = static_cast<Number>(weight);
         weights += weight;
         squares += weight * weight;
-        limited += weight != ratio;
+        limited += static_cast<double>(weight != ratio);
+        tokens += 1;
+        defect += difference - difference;
       }
-      result.tokens += length;
+      if (!(defect == 0)) refuse(begin, end, mask, log_ratio);
     }
+    result.tokens = tokens;
     if (result.tokens > 0) {
       result.mean_weight = weights / result.tokens;
       result.limited_fraction = limited / result.tokens;

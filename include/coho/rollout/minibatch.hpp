@@ -114,11 +114,13 @@ struct minibatches_fn {
 inline constexpr minibatches_fn minibatches{};
 
 /// The parts of a flat per-token array that belong to the chosen sequences, in their order.
-inline Eigen::ArrayXd gather(const Eigen::ArrayXd& flat, std::span<const std::size_t> offsets,
-                             std::span<const std::size_t> indices) {
+template <class Number>
+Eigen::Array<Number, Eigen::Dynamic, 1> gather(const Eigen::Array<Number, Eigen::Dynamic, 1>& flat,
+                                               std::span<const std::size_t> offsets,
+                                               std::span<const std::size_t> indices) {
   Eigen::Index total = 0;
   for (const std::size_t i : indices) total += static_cast<Eigen::Index>(offsets[i + 1] - offsets[i]);
-  Eigen::ArrayXd out(total);
+  Eigen::Array<Number, Eigen::Dynamic, 1> out(total);
   Eigen::Index at = 0;
   for (const std::size_t i : indices) {
     const auto length = static_cast<Eigen::Index>(offsets[i + 1] - offsets[i]);
@@ -129,8 +131,9 @@ inline Eigen::ArrayXd gather(const Eigen::ArrayXd& flat, std::span<const std::si
 }
 
 /// The reverse of `gather`: writes the parts back to their places.
-inline void scatter(const Eigen::ArrayXd& part, std::span<const std::size_t> offsets,
-                    std::span<const std::size_t> indices, Eigen::ArrayXd& flat) {
+template <class Number>
+void scatter(const Eigen::Array<Number, Eigen::Dynamic, 1>& part, std::span<const std::size_t> offsets,
+             std::span<const std::size_t> indices, Eigen::Array<Number, Eigen::Dynamic, 1>& flat) {
   Eigen::Index at = 0;
   for (const std::size_t i : indices) {
     const auto length = static_cast<Eigen::Index>(offsets[i + 1] - offsets[i]);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <functional>
 #include <limits>
@@ -40,15 +41,17 @@ struct sampled_token {
 /// Draws tokens from logits: temperature, then top-k, then top-p over what top-k left.
 ///
 /// Plain temperature sampling reads the logits twice and sorts nothing: O(V), no allocation, any number of threads on
-/// one sampler. Exponentials are taken in float, 64 at a time; their sums are added in double. Construction throws
-/// `option_error` unless temperature >= 0 is finite, 0 < top_p <= 1 and banned ids are not negative. The call throws
-/// `argument_error` if no token is allowed, or the logits hold NaN or +infinity; −infinity is probability 0.
+/// one sampler. Exponentials are taken in the logits' number type, 64 at a time; their sums are added in double.
+/// Construction throws `option_error` unless temperature >= 0 is finite, 0 < top_p <= 1 and banned ids are not
+/// negative. The call throws `argument_error` if no token is allowed, or the logits hold NaN or +infinity; −infinity is
+/// probability 0. `token_sampler` is that of float logits.
 ///
 ///     coho::token_sampler sampler({.temperature = 0.7});
 ///     auto [id, log_prob] = sampler(logits, random);
-class token_sampler {
+template <std::floating_point Logit>
+class basic_token_sampler {
  public:
-  explicit token_sampler(token_sampling_options options = {}) : options_(std::move(options)) {
+  explicit basic_token_sampler(token_sampling_options options = {}) : options_(std::move(options)) {
     require_option(std::isfinite(options_.temperature) && options_.temperature >= 0, "temperature",
                    options_.temperature, "finite and at least 0");
     require_option(options_.top_p > 0 && options_.top_p <= 1, "top_p", options_.top_p, "above 0 and at most 1");
@@ -63,7 +66,7 @@ class token_sampler {
 
   const token_sampling_options& options() const noexcept { return options_; }
 
-  sampled_token operator()(std::span<const float> logits, rng& random) const {
+  sampled_token operator()(std::span<const Logit> logits, rng& random) const {
     const sums all = sum(logits);
     const bool truncated = (options_.top_k != 0 && options_.top_k < logits.size()) || options_.top_p < 1;
     const token id = options_.temperature == 0 ? first_of(logits, all.highest)
@@ -74,7 +77,7 @@ class token_sampler {
 
   /// log p of a given token, with the same arithmetic as sampling: equal to the last bit for equal logits. −infinity
   /// for a banned one. Throws `argument_error` for an id outside the logits.
-  double log_prob(std::span<const float> logits, token id) const {
+  double log_prob(std::span<const Logit> logits, token id) const {
     require_argument(id >= 0 && static_cast<std::size_t>(id) < logits.size(),
                      "token " + std::to_string(id) + " is outside the " + std::to_string(logits.size()) + " logits");
     if (std::ranges::binary_search(options_.banned, id)) return -std::numeric_limits<double>::infinity();
@@ -85,22 +88,22 @@ class token_sampler {
   /// The vocabulary is summed in at most this many blocks; a draw walks the blocks, then one block's tokens.
   static constexpr std::size_t max_blocks = 512;
   static constexpr std::size_t lane = 64;
-  /// exp below this is 0 in float; vectorised exponentials clamp instead.
-  static constexpr float lowest_exponent = -87.0F;
+  /// exp below this is 0 in Logit; vectorised exponentials clamp instead.
+  static constexpr Logit lowest_exponent = Logit(-87);
 
   struct sums {
-    float highest = 0;
+    Logit highest = 0;
     std::size_t block = 0;  ///< tokens a block
     double total = 0;
     std::array<double, max_blocks> blocks;
   };
 
-  double log_prob(float logit, const sums& all) const {
+  double log_prob(Logit logit, const sums& all) const {
     return (static_cast<double>(logit) - static_cast<double>(all.highest)) * inverse_temperature_ - std::log(all.total);
   }
 
-  float weight(float logit, float highest) const {
-    const float x = (logit - highest) * static_cast<float>(inverse_temperature_);
+  Logit weight(Logit logit, Logit highest) const {
+    const Logit x = (logit - highest) * static_cast<Logit>(inverse_temperature_);
     return x < lowest_exponent ? 0.0F : std::exp(x);
   }
 
@@ -117,10 +120,10 @@ class token_sampler {
     }
   }
 
-  sums sum(std::span<const float> logits) const {
-    using array = Eigen::Array<float, Eigen::Dynamic, 1>;
+  sums sum(std::span<const Logit> logits) const {
+    using array = Eigen::Array<Logit, Eigen::Dynamic, 1>;
     sums out;
-    out.highest = -std::numeric_limits<float>::infinity();
+    out.highest = -std::numeric_limits<Logit>::infinity();
     for_each_run(0, logits.size(), [&](std::size_t begin, std::size_t end) {
       const Eigen::Map<const array> run(logits.data() + begin, static_cast<Eigen::Index>(end - begin));
       // A NaN that the maximum passes over is found in the sum.
@@ -129,12 +132,12 @@ class token_sampler {
     require_argument(!logits.empty() && std::isfinite(out.highest),
                      "no token can be sampled: all are banned or have probability 0, or a logit is +infinity or NaN");
     out.block = (logits.size() + max_blocks * lane - 1) / (max_blocks * lane) * lane;
-    const float scale = static_cast<float>(inverse_temperature_);
+    const Logit scale = static_cast<Logit>(inverse_temperature_);
     for (std::size_t b = 0; b * out.block < logits.size(); ++b) {
       double block_sum = 0;
       for_each_run(b * out.block, std::min(logits.size(), (b + 1) * out.block),
                    [&](std::size_t begin, std::size_t end) {
-                     Eigen::Array<float, static_cast<int>(lane), 1> x;
+                     Eigen::Array<Logit, static_cast<int>(lane), 1> x;
                      for (; begin < end; begin += lane) {
                        if (end - begin >= lane) {
                          x = (Eigen::Map<const decltype(x)>(logits.data() + begin) - out.highest) * scale;
@@ -156,7 +159,7 @@ class token_sampler {
     return out;
   }
 
-  token first_of(std::span<const float> logits, float highest) const {
+  token first_of(std::span<const Logit> logits, Logit highest) const {
     token out = -1;
     for_each_run(0, logits.size(), [&](std::size_t begin, std::size_t end) {
       if (out >= 0) return;
@@ -169,22 +172,22 @@ class token_sampler {
 
   /// A logit that at least `top_k` allowed tokens reach: the k-th largest of the blocks' maxima, if there are as many
   /// blocks.
-  float top_k_bound(std::span<const float> logits, const sums& all) const {
-    std::array<float, max_blocks> maxima;
+  Logit top_k_bound(std::span<const Logit> logits, const sums& all) const {
+    std::array<Logit, max_blocks> maxima;
     std::size_t blocks = 0;
     for (std::size_t begin = 0; begin < logits.size(); begin += all.block, ++blocks) {
-      maxima[blocks] = -std::numeric_limits<float>::infinity();
+      maxima[blocks] = -std::numeric_limits<Logit>::infinity();
       for_each_run(begin, std::min(logits.size(), begin + all.block), [&](std::size_t from, std::size_t to) {
         maxima[blocks] = std::max(maxima[blocks], *std::ranges::max_element(logits.subspan(from, to - from)));
       });
     }
-    if (options_.top_k > blocks) return -std::numeric_limits<float>::infinity();
+    if (options_.top_k > blocks) return -std::numeric_limits<Logit>::infinity();
     const auto kth = maxima.begin() + static_cast<std::ptrdiff_t>(options_.top_k) - 1;
     std::nth_element(maxima.begin(), kth, maxima.begin() + static_cast<std::ptrdiff_t>(blocks), std::greater<>{});
     return *kth;
   }
 
-  token draw(std::span<const float> logits, const sums& all, rng& random) const {
+  token draw(std::span<const Logit> logits, const sums& all, rng& random) const {
     double left = random.uniform() * all.total;
     std::size_t b = 0;
     const std::size_t blocks = (logits.size() + all.block - 1) / all.block;
@@ -205,7 +208,7 @@ class token_sampler {
   }
 
   struct candidate {
-    float logit;
+    Logit logit;
     token id;
     /// More probable first, the lower id first of equals.
     friend bool operator<(const candidate& a, const candidate& b) noexcept {
@@ -213,13 +216,13 @@ class token_sampler {
     }
   };
 
-  token draw_truncated(std::span<const float> logits, const sums& all, rng& random) const {
+  token draw_truncated(std::span<const Logit> logits, const sums& all, rng& random) const {
     // Without top-k, the tokens below total·(1 − p)/V hold less than 1 − p together: none is in the nucleus.
     const bool by_k = options_.top_k != 0 && options_.top_k < logits.size();
     const double floor = all.total * (1 - options_.top_p) / static_cast<double>(logits.size());
     // Half of it leaves room for rounding.
-    const float lowest = by_k ? top_k_bound(logits, all)
-                              : all.highest + static_cast<float>(std::log(0.5 * floor) / inverse_temperature_);
+    const Logit lowest = by_k ? top_k_bound(logits, all)
+                              : all.highest + static_cast<Logit>(std::log(0.5 * floor) / inverse_temperature_);
     std::vector<candidate> kept;
     for_each_run(0, logits.size(), [&](std::size_t begin, std::size_t end) {
       for (; begin < end; ++begin) {
@@ -263,5 +266,7 @@ class token_sampler {
   token_sampling_options options_;
   double inverse_temperature_ = 1.0;
 };
+
+using token_sampler = basic_token_sampler<float>;
 
 }  // namespace coho

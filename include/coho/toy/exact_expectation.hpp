@@ -36,7 +36,8 @@ struct enumerate_responses_fn {
   ///     coho::toy::tabular_policy policy{{.vocabulary = 3}};
   ///     const std::vector<coho::token> prompt{1};
   ///     auto responses = coho::toy::enumerate_responses(policy, prompt, 2);  // 1 + 2·3 of them
-  std::vector<enumerated_response> operator()(const tabular_policy& policy, std::span<const token> prompt,
+  template <class Number>
+  std::vector<enumerated_response> operator()(const basic_tabular_policy<Number>& policy, std::span<const token> prompt,
                                               std::size_t max_new_tokens, std::size_t limit = 1'000'000) const {
     std::vector<enumerated_response> out;
     visit(policy, prompt, max_new_tokens, limit, [&](const enumerated_response& response) { out.push_back(response); });
@@ -46,9 +47,9 @@ struct enumerate_responses_fn {
  private:
   friend struct exact_expectation_fn;
 
-  template <class Visit>
-  static void visit(const tabular_policy& policy, std::span<const token> prompt, std::size_t max_new_tokens,
-                    std::size_t limit, const Visit& visit) {
+  template <class Number, class Visit>
+  static void visit(const basic_tabular_policy<Number>& policy, std::span<const token> prompt,
+                    std::size_t max_new_tokens, std::size_t limit, const Visit& visit) {
     const auto& options = policy.options();
     std::vector<std::uint8_t> allowed(options.vocabulary, 1);
     for (const token t : options.banned) allowed[static_cast<std::size_t>(t)] = 0;
@@ -71,9 +72,9 @@ struct enumerate_responses_fn {
     extend(policy, policy.contexts().after(prompt), max_new_tokens, response, visit);
   }
 
-  template <class Visit>
-  static void extend(const tabular_policy& policy, std::size_t context, std::size_t left, enumerated_response& response,
-                     const Visit& visit) {
+  template <class Number, class Visit>
+  static void extend(const basic_tabular_policy<Number>& policy, std::size_t context, std::size_t left,
+                     enumerated_response& response, const Visit& visit) {
     if (left == 0 || response.finished) return visit(std::as_const(response));
     const Eigen::ArrayXd p = policy.probabilities(context);
     const double before = response.log_prob;
@@ -99,9 +100,9 @@ struct exact_expectation_fn {
   ///     double length = coho::toy::exact_expectation(policy, prompt, 4, [](const auto& response) {
   ///       return static_cast<double>(response.tokens.size());
   ///     });
-  template <class F>
-  auto operator()(const tabular_policy& policy, std::span<const token> prompt, std::size_t max_new_tokens, F&& f,
-                  std::size_t limit = 1'000'000) const {
+  template <class Number, class F>
+  auto operator()(const basic_tabular_policy<Number>& policy, std::span<const token> prompt, std::size_t max_new_tokens,
+                  F&& f, std::size_t limit = 1'000'000) const {
     using returned = std::remove_cvref_t<std::invoke_result_t<F&, const enumerated_response&>>;
     using result = std::conditional_t<std::is_arithmetic_v<returned>, double, returned>;
     result total{};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <limits>
 #include <span>
@@ -31,15 +32,18 @@ struct tabular_policy_options {
 /// log p(y | c) = z_{c,y} / τ − log Σ_{v not banned} exp(z_{c,v} / τ), τ the temperature, z the logits; gradients in
 /// closed form: d log p(y | c) / d z_{c,v} = (1[v = y] − p(v | c)) / τ. Zero logits (the start) are the uniform policy.
 ///
+/// `tabular_policy` has logits of double.
+///
 ///     coho::toy::tabular_policy policy{{.vocabulary = 4, .order = 2}};
 ///     policy.logits(2, policy.contexts().after(prompt)) = 1.5;
-class tabular_policy {
+template <std::floating_point Number>
+class basic_tabular_policy {
  public:
   struct output {
     std::vector<double> log_probs, entropy;
   };
 
-  explicit tabular_policy(tabular_policy_options options)
+  explicit basic_tabular_policy(tabular_policy_options options)
       : options_(std::move(options)),
         table_(options_.vocabulary, options_.order),
         allowed_(Eigen::ArrayXd::Ones(static_cast<Eigen::Index>(options_.vocabulary))) {
@@ -61,7 +65,8 @@ class tabular_policy {
 
   /// p(· | context): tempered, banned tokens at 0.
   Eigen::ArrayXd probabilities(std::size_t context) const {
-    Eigen::ArrayXd p = logits.col(static_cast<Eigen::Index>(context)).array() / options_.temperature;
+    Eigen::ArrayXd p =
+        logits.col(static_cast<Eigen::Index>(context)).array().template cast<double>() / options_.temperature;
     const double most = (allowed_ > 0).select(p, -std::numeric_limits<double>::infinity()).maxCoeff();
     p = (allowed_ > 0).select((p - most).exp(), 0.0);
     return p / p.sum();
@@ -86,7 +91,8 @@ class tabular_policy {
           const Eigen::ArrayXd log_p = (p > 0).select(p.max(std::numeric_limits<double>::min()).log(), 0.0);
           d -= seed.entropy[t] * p * (log_p - (p * log_p).sum());
         }
-        gradient.col(static_cast<Eigen::Index>(contexts[t])).array() += d / options_.temperature;
+        gradient.col(static_cast<Eigen::Index>(contexts[t])).array() +=
+            (d / options_.temperature).template cast<Number>();
       }
     };
     return std::pair{std::move(out), std::move(pullback)};
@@ -126,14 +132,14 @@ class tabular_policy {
   }
 
   void zero_gradients() { gradient.setZero(); }
-  std::array<std::span<double>, 1> gradients() {
+  std::array<std::span<Number>, 1> gradients() {
     return {std::span(gradient.data(), static_cast<std::size_t>(gradient.size()))};
   }
-  std::array<std::span<double>, 1> parameters() {
+  std::array<std::span<Number>, 1> parameters() {
     return {std::span(logits.data(), static_cast<std::size_t>(logits.size()))};
   }
 
-  Eigen::MatrixXd logits, gradient;  ///< [vocabulary, contexts]
+  Eigen::Matrix<Number, Eigen::Dynamic, Eigen::Dynamic> logits, gradient;  ///< [vocabulary, contexts]
 
  private:
   output evaluate(const token_batch& batch, const std::vector<std::size_t>& contexts) const {
@@ -169,5 +175,7 @@ class tabular_policy {
   context_table table_;
   Eigen::ArrayXd allowed_;
 };
+
+using tabular_policy = basic_tabular_policy<double>;
 
 }  // namespace coho::toy

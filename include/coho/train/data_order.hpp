@@ -12,6 +12,15 @@
 
 namespace coho {
 
+/// Where passes over fixed data stand: what a checkpoint has to hold beside the model and the optimizer. A run goes on
+/// only with the seed and the batch size that it was begun with, since others would give another order.
+struct data_position {
+  std::uint64_t step = 0;
+  std::uint64_t seed = 0;
+  std::size_t batch_size = 0;
+  friend bool operator==(const data_position&, const data_position&) = default;
+};
+
 /// Which examples each optimizer step of a pass over fixed data sees: a function of (seed, step) alone, so that a
 /// resumed run meets the examples that an uninterrupted one would have met.
 ///

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstddef>
@@ -19,6 +20,7 @@
 #include <coho/rollout/minibatch.hpp>
 #include <coho/train/callbacks.hpp>
 #include <coho/train/direct_preference_examples.hpp>
+#include <coho/train/direct_preference_options.hpp>
 #include <coho/train/gradient_step.hpp>
 #include <coho/train/learning_rate_schedule.hpp>
 #include <coho/train/loops.hpp>
@@ -26,33 +28,6 @@
 #include <coho/train/preference_objective.hpp>
 
 namespace coho {
-
-struct direct_preference_options {
-  learning_rate_options learning_rate{.peak = 5e-7};
-  std::size_t batch_size = 64;  ///< examples an optimizer step, over all ranks
-  batch_limits micro_batch{};   ///< what one forward may hold; `sequences` counts examples, two responses each
-  std::uint64_t epochs = 1;
-  double gradient_norm_clip = 1;  ///< 0: off
-  bool shuffle = true;
-  std::uint64_t seed = 0;
-};
-
-struct direct_preference_statistics {
-  std::uint64_t step = 0, epoch = 0;
-  double loss = 0;
-  double accuracy = 0;  ///< share of examples whose implicit rewards are ordered as the labels are
-  double margin = 0;    ///< mean difference of the implicit rewards
-  double preferred_log_prob = 0, other_log_prob = 0;  ///< mean log π of whole responses, nats
-  double kl_baseline = 0;                             ///< of KTO
-  double examples = 0;                                ///< over all ranks
-  double gradient_norm = 0, learning_rate = 0, seconds = 0;
-};
-
-/// What a checkpoint has to hold beside the model and the optimizer.
-struct direct_preference_state {
-  std::uint64_t step = 0;
-  friend bool operator==(const direct_preference_state&, const direct_preference_state&) = default;
-};
 
 /// Learns a policy from preferences without a reward model: DPO in its forms, IPO, KTO, ORPO, SimPO, CPO or a loss of
 /// the caller's own, on one loop. Each step makes one forward of both responses of its examples, turns the gradient of
@@ -96,7 +71,7 @@ class direct_preference_trainer {
   /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).
   template <class... Callbacks>
   direct_preference_statistics step(std::span<const direct_preference_example> batch, Callbacks&&... callbacks) {
-    return step_of(batch, 0, callbacks...);
+    return step_of(batch, {batch, 0, 1}, 0, callbacks...);
   }
 
   /// The steps that are left of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
@@ -105,42 +80,53 @@ class direct_preference_trainer {
   std::vector<direct_preference_statistics> fit(std::span<const direct_preference_example> data,
                                                 Callbacks&&... callbacks) {
     return detail::fit_data(
-        data, options_, state_.step, ranks_,
-        [&](const std::vector<direct_preference_example>& batch, std::uint64_t epoch) {
-          return step_of(batch, epoch, callbacks...);
+        data, options_, step_, ranks_,
+        [&](const std::vector<direct_preference_example>& mine, const std::vector<direct_preference_example>& whole,
+            std::uint64_t epoch) {
+          return step_of(mine, {whole, ranks_.rank(), ranks_.size()}, epoch, callbacks...);
         },
         callbacks...);
   }
 
   /// Loss, accuracy and margin over `data` (this rank's part; the result is over all ranks), without a step.
   direct_preference_statistics evaluate(std::span<const direct_preference_example> data) {
-    return pass(data, [&](const token_batch& tokens, auto use) {
+    return pass(data, {data, 0, 1}, [&](const token_batch& tokens, auto use) {
       use(lift_output(model_.log_probs(tokens), tokens.responses.total(), "log_probs"));
     });
   }
 
-  const direct_preference_state& save() const noexcept { return state_; }
-  void restore(const direct_preference_state& saved) noexcept { state_ = saved; }
+  direct_preference_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
+  /// Throws `argument_error` for a state of another seed or batch size: the run would not be the same.
+  void restore(const direct_preference_state& saved) {
+    detail::require_same_order(saved, options_);
+    step_ = saved.step;
+  }
 
  private:
+  // This rank's examples are first, first + stride, … of the whole batch.
+  struct batch_place {
+    std::span<const direct_preference_example> whole;
+    std::size_t first, stride;
+  };
+
   template <class... Callbacks>
-  direct_preference_statistics step_of(std::span<const direct_preference_example> batch, std::uint64_t epoch,
-                                       Callbacks&... callbacks) {
+  direct_preference_statistics step_of(std::span<const direct_preference_example> batch, const batch_place& place,
+                                       std::uint64_t epoch, Callbacks&... callbacks) {
     static_assert((detail::require_callback<Callbacks, direct_preference_statistics>() && ...));
     const auto start = std::chrono::steady_clock::now();
-    notify::step_begin(state_.step, callbacks...);
+    notify::step_begin(step_, callbacks...);
     model_.zero_gradients();
-    auto out = pass(batch, [&](const token_batch& tokens, auto use) {
+    auto out = pass(batch, place, [&](const token_batch& tokens, auto use) {
       auto [output, pullback] = model_.forward(tokens);
       const Eigen::ArrayXd d_log_probs = use(lift_output(output.log_probs, tokens.responses.total(), "log_probs"));
       pullback(policy_gradient{.log_probs = {d_log_probs.data(), tokens.responses.total()}});
     });
-    out.step = state_.step;
+    out.step = step_;
     out.epoch = epoch;
-    out.learning_rate = rate_(state_.step);
-    out.gradient_norm = gradient_step("direct preference step " + std::to_string(state_.step), model_, optimizer_,
+    out.learning_rate = rate_(step_);
+    out.gradient_norm = gradient_step("direct preference step " + std::to_string(step_), model_, optimizer_,
                                       out.learning_rate, options_.gradient_norm_clip, ranks_);
-    ++state_.step;
+    ++step_;
     out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     notify::minibatch(out, callbacks...);
     notify::step_end(out, callbacks...);
@@ -169,17 +155,22 @@ class direct_preference_trainer {
   // Runs over the micro-batches. `evaluate(tokens, use)` hands the log-probs of all responses, preferred ones first, to
   // `use`, which returns their gradient.
   template <class Evaluate>
-  direct_preference_statistics pass(std::span<const direct_preference_example> batch, Evaluate evaluate) {
+  direct_preference_statistics pass(std::span<const direct_preference_example> batch, const batch_place& place,
+                                    Evaluate evaluate) {
     check(batch);
-    double totals[3] = {static_cast<double>(batch.size()), 0, 0};  // examples, weighted terms, terms
+    double totals[5] = {
+        static_cast<double>(batch.size())};  // examples, weighted terms, terms, preferred, other responses
     for (const auto& example : batch) {
+      if (example.weight == 0) continue;
       totals[1] += example.weight * terms_of(example);
-      totals[2] += example.weight > 0 ? terms_of(example) : 0;
+      totals[2] += terms_of(example);
+      totals[3] += example.preferred.empty() ? 0 : 1;
+      totals[4] += example.other.empty() ? 0 : 1;
     }
     ranks_.all_reduce_sum(std::span<double>(totals));
     require_argument(totals[1] > 0, "a preference batch has no example with a weight above 0");
     direct_preference_statistics out{.examples = totals[0]};
-    out.kl_baseline = baseline_of(batch);
+    out.kl_baseline = baseline_of(place);
 
     std::vector<std::size_t> lengths;
     for (const auto& e : batch) lengths.push_back(2 * e.prompt.size() + e.preferred.size() + e.other.size());
@@ -206,8 +197,9 @@ class direct_preference_trainer {
         sums[0] += loss.value;
         sums[1] += loss.accuracy * terms / totals[2];
         sums[2] += loss.margin * terms / totals[2];
-        sums[3] += x.preferred.sum() / totals[0];
-        sums[4] += x.other.sum() / totals[0];
+        const Eigen::ArrayXd counted = (weights.values > 0).template cast<double>();
+        sums[3] += (counted * x.preferred).sum() / std::max(totals[3], 1.0);
+        sums[4] += (counted * x.other).sum() / std::max(totals[4], 1.0);
         Eigen::ArrayXd d_responses(2 * n);
         d_responses << loss.d_preferred, loss.d_other;
         return Eigen::ArrayXd(sequence_spread(d_responses, tokens.responses.offsets));
@@ -251,21 +243,28 @@ class direct_preference_trainer {
     return x;
   }
 
-  // Of KTO: each prompt with the response to the next example.
-  double baseline_of(std::span<const direct_preference_example> batch) {
+  // Of KTO: each prompt with the response to the next example of the whole batch; examples of weight 0 are not there.
+  double baseline_of(const batch_place& place) {
     if constexpr (std::is_same_v<Loss, kto_loss>) {
       static_assert(has_reference, "coho::direct_preference_trainer: KTO's baseline needs a reference policy");
+      const auto& whole = place.whole;
+      const auto counts = [](const direct_preference_example& e) { return e.weight > 0 && terms_of(e) > 0; };
       token_batch mismatched;
-      for (std::size_t i = 0; batch.size() > 1 && i < batch.size(); ++i) {
-        const auto& next = batch[(i + 1) % batch.size()];
-        mismatched.prompts.push_back(batch[i].prompt);
-        mismatched.responses.push_back(next.preferred.empty() ? next.other : next.preferred);
+      for (std::size_t i = place.first; i < whole.size(); i += place.stride) {
+        if (!counts(whole[i])) continue;
+        std::size_t next = (i + 1) % whole.size();
+        while (!counts(whole[next])) next = (next + 1) % whole.size();
+        if (next == i) continue;  // alone
+        mismatched.prompts.push_back(whole[i].prompt);
+        mismatched.responses.push_back(whole[next].preferred.empty() ? whole[next].other : whole[next].preferred);
       }
-      return kto_baseline(
-          detail::response_log_probs(model_, mismatched, options_.micro_batch, "log_probs"),
-          detail::response_log_probs(reference_, mismatched, options_.micro_batch, "log_probs of the reference policy"),
-          ranks_);
+      const auto log_probs = [&](auto& model, const char* what) {
+        return detail::response_log_probs(model, mismatched, options_.micro_batch, what);
+      };
+      return kto_baseline(log_probs(model_, "log_probs"), log_probs(reference_, "log_probs of the reference policy"),
+                          ranks_);
     } else {
+      static_cast<void>(place);
       return 0;
     }
   }
@@ -277,7 +276,7 @@ class direct_preference_trainer {
   direct_preference_options options_;
   learning_rate_schedule rate_;
   Communicator& ranks_;
-  direct_preference_state state_;
+  std::uint64_t step_ = 0;
 };
 
 }  // namespace coho

@@ -45,10 +45,12 @@ struct group_relative_models {
 };
 
 /// Parts of a group-relative trainer that a caller replaces; those left out are built from the options.
-template <class PolicyLoss = from_options, class Advantage = from_options>
+template <class PolicyLoss = from_options, class Advantage = from_options, class KlController = from_options>
 struct group_relative_components {
   PolicyLoss policy_loss{};  ///< policy_loss; default ppo_clip_loss
   Advantage advantage{};     ///< group_advantage_estimator; default the options' baseline
+  /// kl_controller of the KL penalty of the reward; default fixed, or adaptive with options.adaptive_kl.
+  KlController kl_controller{};
 };
 
 /// Policy gradients whose baseline is the other responses to the same prompt: GRPO (Shao et al. 2024, §4.1), Dr. GRPO
@@ -77,10 +79,11 @@ class group_relative_trainer {
         options_((options.validate(), std::move(options))),
         shared_(options_.shared()),
         rate_(options_.learning_rate),
-        advantage_(detail::component_or(
-            std::move(components.advantage),
-            [&] { return advantage_default(options_.baseline, options_.scaling, models_.ranks); })),
-        controller_(options_.shaping.kl_coefficient, options_.adaptive_kl),
+        advantage_(detail::component_or(std::move(components.advantage),
+                                        [&] { return advantage_default(options_, models_.ranks); })),
+        controller_(detail::component_or(
+            std::move(components.kl_controller),
+            [&] { return configured_kl_controller(options_.shaping.kl_coefficient, options_.adaptive_kl); })),
         update_(models_, shared_,
                 detail::component_or(std::move(components.policy_loss),
                                      [&] { return ppo_clip_loss(options_.policy_clip); }),
@@ -94,7 +97,7 @@ class group_relative_trainer {
         (detail::require_callback<Callbacks, ppo_statistics, minibatch_statistics, trajectory_batch>() && ...));
     require_argument(!prompts.empty(), "a step needs at least one prompt");
     notify::step_begin(step_, callbacks...);
-    ppo_statistics out{.step = step_, .kl_coefficient = controller_.coefficient(), .learning_rate = rate_(step_)};
+    ppo_statistics out{.step = step_, .kl_coefficient = kl_coefficient(), .learning_rate = rate_(step_)};
     check_prompts(prompts);
     trajectory_batch rollouts = collect_rollouts(models_, samples_of(prompts), shared_, step_, out);
     detail::stopwatch watch;
@@ -115,6 +118,8 @@ class group_relative_trainer {
     return detail::run_steps(*this, models_.ranks, source, step_, steps, callbacks...);
   }
 
+  /// β of the reward's KL penalty in the next step.
+  double kl_coefficient() const { return static_cast<double>(controller_.coefficient()); }
   const group_relative_trainer_options& options() const noexcept { return options_; }
 
   ppo_state save() const { return {step_, options_.seed, controller_.save()}; }
@@ -136,6 +141,8 @@ class group_relative_trainer {
   using advantage_default =
       group_baseline_estimator<std::remove_reference_t<decltype(std::declval<models_type>().ranks)>>;
   using advantage_type = detail::component_t<decltype(Components::advantage), advantage_default>;
+  using controller_type = detail::component_t<decltype(Components::kl_controller), configured_kl_controller>;
+  static_assert(require_kl_controller<controller_type>());
   static_assert(require_policy_loss<policy_loss_type>());
   static_assert(require_group_advantage_estimator<advantage_type>());
 
@@ -190,7 +197,7 @@ class group_relative_trainer {
   ppo_options shared_;
   learning_rate_schedule rate_;
   advantage_type advantage_;
-  configured_kl_controller controller_;
+  controller_type controller_;
   detail::policy_update<models_type, policy_loss_type, value_clip_loss> update_;
   std::uint64_t step_ = 0;
 };

@@ -18,7 +18,8 @@ namespace coho {
 /// What the reward of a response is compared with.
 enum class group_baseline {
   mean,           ///< the group's mean: `group_relative` with `scaling` (GRPO, Dr. GRPO)
-  leave_one_out,  ///< the mean of the others: `leave_one_out`, unbiased (RLOO); `scaling.scale` other than none divides
+  leave_one_out,  ///< the mean of the others: `coho::leave_one_out` with `leave_one_out` (RLOO), unbiased without its
+                  ///< scale
 };
 
 /// Members that ppo_options has too mean the same.
@@ -33,8 +34,9 @@ struct group_relative_trainer_options {
   shaping_options shaping{.kl_coefficient = 0};      ///< β > 0: the KL penalty as a part of the reward
   std::optional<adaptive_kl_options> adaptive_kl{};  ///< of that β
   group_baseline baseline = group_baseline::mean;
-  group_relative_options scaling{};
-  bool skip_uniform_groups = false;  ///< leave groups whose rewards are all equal out of the update (DAPO)
+  group_relative_options scaling{};       ///< of the baseline mean
+  leave_one_out_options leave_one_out{};  ///< of the baseline leave_one_out
+  bool skip_uniform_groups = false;       ///< leave groups whose rewards are all equal out of the update (DAPO)
   bool whiten_advantages = false;  ///< over all real tokens of the step, after the baseline (REINFORCE++ with baseline)
   whiten_options advantage_whitening{};
 
@@ -65,7 +67,6 @@ struct group_relative_trainer_options {
     return {.group_size = 4,
             .shaping = {.kl_coefficient = 0.03},
             .baseline = group_baseline::leave_one_out,
-            .scaling = {.scale = group_scale::none},
             .reduction = {.kind = reduction::sequence_mean_of_sums}};
   }
   /// Yu et al. 2025: clip-higher, mean over tokens, no KL, groups without a difference left out. Its overlong ramp is a
@@ -111,8 +112,8 @@ struct group_relative_trainer_options {
                    "in [2, 1048576]");
     require_option(std::isfinite(scaling.epsilon) && scaling.epsilon > 0, "scaling.epsilon", scaling.epsilon,
                    "finite and greater than 0");
-    require_option(baseline == group_baseline::mean || scaling.scale != group_scale::batch_deviation, "scaling.scale",
-                   "batch_deviation", "none or group_deviation with a leave-one-out baseline");
+    require_option(std::isfinite(leave_one_out.epsilon) && leave_one_out.epsilon > 0, "leave_one_out.epsilon",
+                   leave_one_out.epsilon, "finite and greater than 0");
     shared().validate();
   }
 };
@@ -121,21 +122,18 @@ struct group_relative_trainer_options {
 template <class Communicator>
 class group_baseline_estimator {
  public:
-  group_baseline_estimator(group_baseline baseline, const group_relative_options& scaling, Communicator& ranks)
-      : baseline_(baseline), scaling_(scaling), ranks_(ranks) {}
+  group_baseline_estimator(const group_relative_trainer_options& options, Communicator& ranks)
+      : baseline_(options.baseline), scaling_(options.scaling), leave_one_out_(options.leave_one_out), ranks_(ranks) {}
 
   Eigen::ArrayXd operator()(const Eigen::ArrayXd& rewards, std::span<const std::size_t> groups) const {
     if (baseline_ == group_baseline::mean) return group_relative(rewards, groups, scaling_, ranks_);
-    return leave_one_out(rewards, groups,
-                         {.scale = scaling_.scale != group_scale::none,
-                          .deviation = scaling_.deviation,
-                          .epsilon = scaling_.epsilon})
-        .advantages;
+    return leave_one_out(rewards, groups, leave_one_out_).advantages;
   }
 
  private:
   group_baseline baseline_;
   group_relative_options scaling_;
+  leave_one_out_options leave_one_out_;
   Communicator& ranks_;
 };
 

@@ -18,18 +18,23 @@
 /// The outer loops that trainers share. For writers of drivers.
 namespace coho::detail {
 
-/// The steps that are left of `epochs` passes over fixed data, the same on all ranks. `step(examples of this rank,
-/// epoch)` makes one and returns its statistics. Ends early when a callback requests it.
+/// The steps that are left of `epochs` passes over fixed data, the same on all ranks. `step(mine, whole, epoch)` makes
+/// one with this rank's examples of a batch, beside the whole batch, and returns its statistics. Ends early when a
+/// callback requests it.
 template <class Example, class Options, class Communicator, class Step, class... Callbacks>
 auto fit_data(std::span<const Example> data, const Options& options, const std::uint64_t& made, Communicator& ranks,
               Step step, Callbacks&... callbacks) {
   data_order order(data.size(), options.batch_size, options.seed, options.shuffle);
-  std::vector<decltype(step(std::vector<Example>{}, std::uint64_t{}))> history;
+  const auto examples_of = [&](const std::vector<std::size_t>& indices) {
+    std::vector<Example> out;
+    for (const std::size_t i : indices) out.push_back(data[i]);
+    return out;
+  };
+  std::vector<decltype(step(examples_of({}), examples_of({}), std::uint64_t{}))> history;
   const std::uint64_t end = options.epochs * order.steps_per_epoch();
   while (made < end) {
-    std::vector<Example> batch;
-    for (const std::size_t i : order.batch(made, ranks.rank(), ranks.size())) batch.push_back(data[i]);
-    history.push_back(step(std::move(batch), made / order.steps_per_epoch()));
+    history.push_back(step(examples_of(order.batch(made, ranks.rank(), ranks.size())),
+                           examples_of(order.batch(made, 0, 1)), made / order.steps_per_epoch()));
     if (notify::stop(ranks, callbacks...)) break;
   }
   return history;
@@ -68,6 +73,15 @@ inline std::vector<std::size_t> all_indices(std::size_t count) {
 inline void require_seed(std::uint64_t saved, std::uint64_t mine) {
   require_argument(saved == mine,
                    "the saved run had the seed " + std::to_string(saved) + ", this one has " + std::to_string(mine));
+}
+
+/// Refuses a saved run whose data came in another order.
+template <class Options>
+void require_same_order(const data_position& saved, const Options& options) {
+  require_seed(saved.seed, options.seed);
+  require_argument(saved.batch_size == options.batch_size, "the saved run had batches of " +
+                                                               std::to_string(saved.batch_size) + ", this one has " +
+                                                               std::to_string(options.batch_size));
 }
 
 }  // namespace coho::detail

@@ -184,8 +184,10 @@ policy_loss_terms evaluate_policy_loss(const Loss& loss, const Eigen::ArrayXd& l
                         .divergence = ratio_divergence(log_probs, old_log_probs)};
   out.d_log_probs =
       lift_output(result.d_log_probs, static_cast<std::size_t>(log_probs.size()), "d_log_probs of the policy loss");
+  require_argument(std::isfinite(out.value), "the value of the policy loss is not finite");
   if constexpr (requires { result.clip_fraction; }) {
     out.clipped = static_cast<double>(result.clip_fraction) * static_cast<double>((weights.values != 0).count());
+    require_argument(std::isfinite(out.clipped), "the clip_fraction of the policy loss is not finite");
   }
   return out;
 }

@@ -54,9 +54,8 @@ class policy_update {
     }
     require_option(has_entropy || options_.entropy_coefficient == 0, "entropy_coefficient",
                    options_.entropy_coefficient, "0 for a policy whose forward returns no entropy");
-    require_option(!has_value || options_.value_warmup_steps == 0 || !same(models_.optimizer, models_.value_optimizer),
-                   "value_warmup_steps", options_.value_warmup_steps,
-                   "0 unless the value model has an optimizer of its own");
+    require_option(options_.value_warmup_steps == 0 || separate_value_optimizer(), "value_warmup_steps",
+                   options_.value_warmup_steps, "0 unless the value model has an optimizer of its own");
   }
 
   /// `chosen`: the rollouts to learn from. Without any on all ranks nothing happens.
@@ -128,6 +127,11 @@ class policy_update {
     return static_cast<const volatile void*>(std::addressof(a)) ==
                static_cast<const volatile void*>(std::addressof(b)) &&
            std::is_same_v<std::remove_const_t<A>, std::remove_const_t<B>>;
+  }
+
+  bool separate_value_optimizer() const noexcept {
+    if constexpr (!has_value) return false;
+    return !same(models_.optimizer, models_.value_optimizer);
   }
 
   // Adds up the gradients of a minibatch over its micro-batches, and its statistics over all ranks.
@@ -208,6 +212,7 @@ class policy_update {
     const Eigen::ArrayXd values = lift_output(output.values, count, "values of the value model's forward");
     const auto loss = value_loss_.value_and_grad(values, gather(rollouts.values, offsets, part),
                                                  gather(rollouts.returns, offsets, part), weights);
+    require_argument(std::isfinite(static_cast<double>(loss.value)), "the value of the value loss is not finite");
     total.value_loss += static_cast<double>(loss.value);
     if constexpr (requires { loss.clip_fraction; }) {
       total.values_clipped +=

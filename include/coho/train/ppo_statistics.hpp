@@ -17,7 +17,8 @@ struct ppo_phases {
   double total() const noexcept { return generation + policy + reference + values + rewards + update; }
 };
 
-/// What one step of PPO, or of a group-relative trainer, did. Over all ranks unless said otherwise; means over tokens weigh each response token alike.
+/// What one step of PPO, or of a group-relative trainer, did. Over all ranks unless said otherwise; means over tokens
+/// weigh each response token alike.
 struct ppo_statistics {
   std::uint64_t step = 0;
   double sequences = 0, tokens = 0;            ///< rollouts and their response tokens

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <string>
@@ -14,6 +15,7 @@
 #include <coho/loss/orpo.hpp>
 #include <coho/loss/simpo.hpp>
 #include <coho/reduce.hpp>
+#include <coho/train/model_outputs.hpp>
 
 namespace coho {
 
@@ -117,7 +119,13 @@ preference_gradient evaluate_preference(const Loss& loss, const preference_log_p
   } else if constexpr (std::same_as<Loss, kto_loss>) {
     return of_responses(loss, x, weights);
   } else {
-    return loss.value_and_grad(x, weights);
+    preference_gradient out = loss.value_and_grad(x, weights);
+    const auto size = static_cast<std::size_t>(x.preferred.size());
+    out.d_preferred = lift_output(out.d_preferred, size, "d_preferred of the preference loss");
+    out.d_other = lift_output(out.d_other, size, "d_other of the preference loss");
+    require_argument(std::isfinite(out.value) && std::isfinite(out.accuracy) && std::isfinite(out.margin),
+                     "the value, accuracy or margin of the preference loss is not finite");
+    return out;
   }
 }
 

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <chrono>
+#include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -78,11 +80,7 @@ struct reward_model_statistics {
   double gradient_norm = 0, learning_rate = 0, seconds = 0;
 };
 
-/// What a checkpoint has to hold beside the model and the optimizer.
-struct reward_model_state {
-  std::uint64_t step = 0;
-  friend bool operator==(const reward_model_state&, const reward_model_state&) = default;
-};
+using reward_model_state = data_position;
 
 /// Trains a reward model on preference pairs with the Bradley–Terry loss (SALMON §3.1, eq. 1, and the options of
 /// `bradley_terry_loss`), averaged over all pairs of a batch: micro-batches and ranks do not change the step. Another
@@ -113,6 +111,8 @@ class reward_model_trainer {
         loss_(std::move(loss)),
         ranks_(ranks) {
     detail::validate_fit_options(options_);
+    require_option(std::is_same_v<Loss, bradley_terry_loss> || options_.loss == bradley_terry_options{}, "loss", "set",
+                   "left as it is where another pair loss is given");
   }
 
   /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).
@@ -126,9 +126,9 @@ class reward_model_trainer {
   template <class... Callbacks>
   std::vector<reward_model_statistics> fit(std::span<const preference_pair> data, Callbacks&&... callbacks) {
     return detail::fit_data(
-        data, options_, state_.step, ranks_,
-        [&](const std::vector<preference_pair>& batch, std::uint64_t epoch) {
-          return step_of(batch, epoch, callbacks...);
+        data, options_, step_, ranks_,
+        [&](const std::vector<preference_pair>& mine, const std::vector<preference_pair>&, std::uint64_t epoch) {
+          return step_of(mine, epoch, callbacks...);
         },
         callbacks...);
   }
@@ -145,8 +145,12 @@ class reward_model_trainer {
     });
   }
 
-  const reward_model_state& save() const noexcept { return state_; }
-  void restore(const reward_model_state& saved) noexcept { state_ = saved; }
+  reward_model_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
+  /// Throws `argument_error` for a state of another seed or batch size: the run would not be the same.
+  void restore(const reward_model_state& saved) {
+    detail::require_same_order(saved, options_);
+    step_ = saved.step;
+  }
 
  private:
   template <class... Callbacks>
@@ -154,19 +158,19 @@ class reward_model_trainer {
                                   Callbacks&... callbacks) {
     static_assert((detail::require_callback<Callbacks, reward_model_statistics>() && ...));
     const auto start = std::chrono::steady_clock::now();
-    notify::step_begin(state_.step, callbacks...);
+    notify::step_begin(step_, callbacks...);
     model_.zero_gradients();
     reward_model_statistics out = pass(batch, [&](std::span<const reward_query> queries, auto use) {
       auto [scores, pullback] = model_.forward(queries);
       const Eigen::ArrayXd d_scores = use(lift_output(scores, queries.size(), "reward model scores"));
       pullback(std::span<const double>(d_scores.data(), queries.size()));
     });
-    out.step = state_.step;
+    out.step = step_;
     out.epoch = epoch;
-    out.learning_rate = rate_(state_.step);
-    out.gradient_norm = gradient_step("reward model step " + std::to_string(state_.step), model_, optimizer_,
+    out.learning_rate = rate_(step_);
+    out.gradient_norm = gradient_step("reward model step " + std::to_string(step_), model_, optimizer_,
                                       out.learning_rate, options_.gradient_norm_clip, ranks_);
-    ++state_.step;
+    ++step_;
     out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     notify::minibatch(out, callbacks...);
     notify::step_end(out, callbacks...);
@@ -225,6 +229,7 @@ class reward_model_trainer {
       const auto loss = loss_.value_and_grad(preferred, other, weights, targets);
       d_scores << lift_output(loss.d_preferred, size, "d_preferred of the pair loss"),
           lift_output(loss.d_other, size, "d_other of the pair loss");
+      require_argument(std::isfinite(static_cast<double>(loss.value)), "the value of the pair loss is not finite");
       return static_cast<double>(loss.value);
     }
   }
@@ -235,7 +240,7 @@ class reward_model_trainer {
   learning_rate_schedule rate_;
   Loss loss_;
   Communicator& ranks_;
-  reward_model_state state_;
+  std::uint64_t step_ = 0;
 };
 
 }  // namespace coho

@@ -49,11 +49,7 @@ struct supervised_statistics {
   double gradient_norm = 0, learning_rate = 0, seconds = 0;
 };
 
-/// What a checkpoint has to hold beside the model and the optimizer.
-struct supervised_state {
-  std::uint64_t step = 0;
-  friend bool operator==(const supervised_state&, const supervised_state&) = default;
-};
+using supervised_state = data_position;
 
 /// Supervised fine-tuning: minimises −Σ_t w_t log p(y_t | x, y_<t) / Σ_t w_t over the response tokens of a batch.
 ///
@@ -92,9 +88,9 @@ class supervised_trainer {
   template <class... Callbacks>
   std::vector<supervised_statistics> fit(std::span<const supervised_example> data, Callbacks&&... callbacks) {
     return detail::fit_data(
-        data, options_, state_.step, ranks_,
-        [&](const std::vector<supervised_example>& batch, std::uint64_t epoch) {
-          return step_of(batch, epoch, callbacks...);
+        data, options_, step_, ranks_,
+        [&](const std::vector<supervised_example>& mine, const std::vector<supervised_example>&, std::uint64_t epoch) {
+          return step_of(mine, epoch, callbacks...);
         },
         callbacks...);
   }
@@ -113,8 +109,12 @@ class supervised_trainer {
     return loss;
   }
 
-  const supervised_state& save() const noexcept { return state_; }
-  void restore(const supervised_state& saved) noexcept { state_ = saved; }
+  supervised_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
+  /// Throws `argument_error` for a state of another seed or batch size: the run would not be the same.
+  void restore(const supervised_state& saved) {
+    detail::require_same_order(saved, options_);
+    step_ = saved.step;
+  }
 
  private:
   template <class... Callbacks>
@@ -122,8 +122,8 @@ class supervised_trainer {
                                 Callbacks&... callbacks) {
     static_assert((detail::require_callback<Callbacks, supervised_statistics>() && ...));
     const auto start = std::chrono::steady_clock::now();
-    notify::step_begin(state_.step, callbacks...);
-    supervised_statistics out{.step = state_.step, .learning_rate = rate_(state_.step)};
+    notify::step_begin(step_, callbacks...);
+    supervised_statistics out{.step = step_, .learning_rate = rate_(step_)};
     out.epoch = epoch;
     out.weight = total_weight(batch);
     require_argument(out.weight > 0, "a supervised batch has no response token with a weight above 0");
@@ -138,9 +138,9 @@ class supervised_trainer {
       out.tokens += part.tokens.responses.total();
     }
     ranks_.all_reduce_sum(std::span<double>(&out.loss, 1));
-    out.gradient_norm = gradient_step("supervised step " + std::to_string(state_.step), model_, optimizer_,
-                                      out.learning_rate, options_.gradient_norm_clip, ranks_);
-    ++state_.step;
+    out.gradient_norm = gradient_step("supervised step " + std::to_string(step_), model_, optimizer_, out.learning_rate,
+                                      options_.gradient_norm_clip, ranks_);
+    ++step_;
     out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     notify::minibatch(out, callbacks...);
     notify::step_end(out, callbacks...);
@@ -194,7 +194,7 @@ class supervised_trainer {
   supervised_options options_;
   learning_rate_schedule rate_;
   Communicator& ranks_;
-  supervised_state state_;
+  std::uint64_t step_ = 0;
 };
 
 }  // namespace coho

@@ -1,6 +1,10 @@
 #include "roles/reward_role.hpp"
 
+#include <cmath>
 #include <coho/error.hpp>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "stages/model_files.hpp"
 #include "support/catch.hpp"
@@ -51,4 +55,37 @@ TEST_CASE("reward_role: the score is read at the last token of the laid-out quer
   expected.insert(expected.begin(), model.tokenizer->bos());
   CHECK(cut.tokens({.prompt = question, .response = answer}) == expected);
   CHECK_THROWS_AS(reward_role(bank, "reward", *model.tokenizer, guided, {}, guided), argument_error);
+}
+
+TEST_CASE("mistake 10: reward_role: a query's score alone is its score in any batch") {
+  const auto data = shared_data();
+  if (!data) {
+    WARN("shared data absent: skipped");
+    return;
+  }
+  auto model = load_model(*data / "stories260K");
+  auto& bank = *model.bank;
+  bank.add_lora("reward", {.rank = 2}, rng{1});
+  bank.set_head("reward", random_tensor({1, bank.config().hidden_size}, 4), at::zeros({1}));
+  bank.train("reward");
+  const reward_prompt plain(prompt_template(template_kind::preference_pretraining, "{Output} of {Input} is", "p"));
+  const auto role = [&](const batch_limits& limits) { return reward_role(bank, "reward", *model.tokenizer, plain, {.scoring = limits}); };
+  // From a few tokens to many, the longest neither first nor last.
+  std::vector<std::string> answers{"x", "a dog", "once upon a time there was a little girl who liked to play in the park with her big red ball", "yes", "she saw a bird"};
+  std::vector<reward_query> queries;
+  for (const auto& answer : answers) queries.push_back({.prompt = "a cat", .response = answer});
+  std::vector<double> alone;
+  for (const auto& query : queries) alone.push_back(role({}).score(std::span(&query, 1))[0]);
+  for (std::size_t i = 1; i < alone.size(); ++i) CHECK(std::abs(alone[i] - alone[0]) > 1e-2);
+  const std::vector<reward_query> backwards(queries.rbegin(), queries.rend());
+  for (const batch_limits limits : {batch_limits{}, batch_limits{.sequences = 1}, batch_limits{.sequences = 2}, batch_limits{.tokens = 40, .sort_by_length = true}}) {
+    auto reward = role(limits);
+    const auto scores = reward.score(queries), reversed = reward.score(backwards);
+    const auto forward = reward.forward(queries).first;
+    for (std::size_t i = 0; i < alone.size(); ++i) {
+      CHECK(scores[i] == Approx(alone[i]).margin(1e-5));
+      CHECK(reversed[alone.size() - 1 - i] == Approx(alone[i]).margin(1e-5));
+      CHECK(forward[i] == Approx(alone[i]).margin(1e-5));
+    }
+  }
 }

@@ -1,0 +1,68 @@
+#include <coho/kl/estimators.hpp>
+#include <coho/loss/bradley_terry.hpp>
+#include <coho/loss/cispo.hpp>
+#include <coho/loss/dpo.hpp>
+#include <coho/loss/gspo.hpp>
+#include <coho/loss/huber_value.hpp>
+#include <coho/loss/nll.hpp>
+#include <coho/loss/ppo_clip.hpp>
+#include <coho/loss/reinforce.hpp>
+#include <coho/loss/value_clip.hpp>
+#include <coho/reduce.hpp>
+#include <coho/torch/ops.hpp>
+
+#include "support/catch.hpp"
+#include "support/tensors.hpp"
+#include "support/test_arrays.hpp"
+
+using namespace coho::test;
+
+namespace {
+
+// What a value head [N, 1] left as it is would do: broadcast against [N] into a table of all pairs.
+struct shapes {
+  at::Tensor flat = tensor(array({-1, -2, -3})), column = flat.unsqueeze(1), one = tensor(array({-1}));
+  coho::token_weights<at::Tensor> weights{tensor(array({0.5, 0.25, 0.25}))};
+  offsets slots{0, 2, 3};
+
+  template <class Loss, class... Rest>
+  void refuses(const Loss& loss, const Rest&... rest) const {
+    CHECK_THROWS_AS(loss(rest..., weights), coho::argument_error);
+    CHECK_THROWS_AS(loss.value_and_grad(rest..., weights), coho::argument_error);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("tensors of other shapes are refused where they would be broadcast") {
+  const shapes s;
+  for (const at::Tensor& bad : {s.column, s.one}) {
+    s.refuses(coho::nll_loss{}, bad);
+    s.refuses(coho::reinforce_loss{}, s.flat, bad);
+    s.refuses(coho::reinforce_loss{}, bad, s.flat);
+    s.refuses(coho::cispo_loss{}, s.flat, s.flat, bad);
+    s.refuses(coho::ppo_clip_loss{}, s.flat, s.flat, bad);
+    s.refuses(coho::ppo_clip_loss{}, s.flat, bad, s.flat);
+    s.refuses(coho::value_clip_loss{}, bad, s.flat, s.flat);
+    s.refuses(coho::value_clip_loss{}, s.flat, s.flat, bad);
+    s.refuses(coho::huber_value_loss{}, bad, s.flat, s.flat);
+    s.refuses(coho::dpo_loss{}, s.flat, s.flat, s.flat, bad);
+    s.refuses(coho::bradley_terry_loss{}, s.flat, bad);
+    s.refuses(coho::kl_loss{}, s.flat, bad);
+    CHECK_THROWS_AS(coho::gspo_loss{}(s.flat, s.flat, bad, s.weights, s.slots), coho::argument_error);
+    CHECK_THROWS_AS(coho::weighted_sum(bad, s.weights), coho::argument_error);
+    CHECK_THROWS_AS(coho::sequence_sums(s.flat, bad, s.slots), coho::argument_error);
+    CHECK_THROWS_AS(coho::kl_estimate(s.flat, bad), coho::argument_error);
+  }
+  CHECK_THROWS_WITH(coho::nll_loss{}(s.column, s.weights), "a loss: a tensor of shape [3, 1] stands beside one of shape [3]");
+}
+
+TEST_CASE("losses without weights refuse other shapes too") {
+  const shapes s;
+  CHECK_THROWS_AS(coho::ppo_clip_loss{}(s.flat, s.flat, s.column), coho::argument_error);
+  CHECK_THROWS_AS(coho::ppo_clip_loss{}.value_and_grad(s.flat, s.flat, s.column), coho::argument_error);
+  CHECK_THROWS_AS(coho::value_clip_loss{}(s.flat, s.flat, s.column), coho::argument_error);
+  CHECK_THROWS_AS(coho::bradley_terry_loss{}(s.flat, s.column), coho::argument_error);
+  CHECK_THROWS_AS(coho::dpo_loss{}(s.flat, s.flat, s.column, s.flat), coho::argument_error);
+  CHECK_THROWS_AS(coho::reinforce_loss{}(s.flat, s.column), coho::argument_error);
+}
