@@ -179,10 +179,10 @@ TEST_CASE("the number of ranks does not change supervised training") {
 TEST_CASE("a gradient that is not finite stops the run before the step") {
   toy::tabular_policy policy(language);
   struct broken : toy::tabular_policy {
-    using tabular_policy::tabular_policy;
+    explicit broken(const toy::tabular_policy_options& options) : toy::tabular_policy(options) {}
     auto gradients() {
       gradient(0, 0) = std::numeric_limits<double>::quiet_NaN();
-      return tabular_policy::gradients();
+      return toy::tabular_policy::gradients();
     }
   } model(language);
   toy::sgd optimizer(policy);
