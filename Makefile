@@ -54,7 +54,8 @@ demo-base: build ## train the base model that the demo starts from, and put it w
 bench: configure ## build and run the benchmarks: a table of ratios at the end
 	@$(compile) --target coho_bench
 	@set -e; export COHO_BENCH_TABLE=$(BUILD)/bench/ratios.txt; : > $$COHO_BENCH_TABLE; \
-	for program in $(BUILD)/bench/bench_*; do echo "== $$program"; $$program $(BENCH_ARGS); done; \
+	for source in bench/*_bench.cpp; do program=$(BUILD)/bench/bench_$$(basename $$source _bench.cpp); \
+	  if [ -x $$program ]; then echo "== $$program"; $$program $(BENCH_ARGS); fi; done; \
 	$(if $(BENCH_ARGS),,echo "== bench/compile_time"; bench/compile_time;) \
 	echo; cat $$COHO_BENCH_TABLE
 
