@@ -38,16 +38,23 @@ struct token_weights {
 
 namespace detail {
 
-inline void check_offsets(std::span<const std::size_t> offsets, std::size_t total, const char* who) {
+/// What offsets are called, of what they are, and what they count, for messages.
+struct offset_names {
+  const char *offsets = "offsets", *parts = "sequences", *elements = "tokens";
+};
+
+inline void check_offsets(std::span<const std::size_t> offsets, std::size_t total, const char* who,
+                          const offset_names& names = {}) {
+  const std::string start = std::string(who) + ": " + names.offsets;
   require_argument(!offsets.empty() && offsets.front() == 0,
-                   std::string(who) + ": offsets must start with 0 and have one entry more than there are sequences");
+                   start + " must start with 0 and have one entry more than there are " + names.parts);
   for (std::size_t i = 1; i < offsets.size(); ++i) {
     if (offsets[i - 1] > offsets[i]) {
-      throw argument_error(std::string(who) + ": offsets decrease at entry " + std::to_string(i));
+      throw argument_error(start + " decrease at entry " + std::to_string(i));
     }
   }
-  require_argument(offsets.back() == total, std::string(who) + ": offsets end at " + std::to_string(offsets.back()) +
-                                                ", but there are " + std::to_string(total) + " tokens");
+  require_argument(offsets.back() == total, start + " end at " + std::to_string(offsets.back()) + ", but there are " +
+                                                std::to_string(total) + " " + names.elements);
 }
 
 inline void check_lengths(std::size_t expected, std::size_t found, const char* who, const char* what) {

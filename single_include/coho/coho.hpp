@@ -477,16 +477,23 @@ struct token_weights {
 
 namespace detail {
 
-inline void check_offsets(std::span<const std::size_t> offsets, std::size_t total, const char* who) {
+/// What offsets are called, of what they are, and what they count, for messages.
+struct offset_names {
+  const char *offsets = "offsets", *parts = "sequences", *elements = "tokens";
+};
+
+inline void check_offsets(std::span<const std::size_t> offsets, std::size_t total, const char* who,
+                          const offset_names& names = {}) {
+  const std::string start = std::string(who) + ": " + names.offsets;
   require_argument(!offsets.empty() && offsets.front() == 0,
-                   std::string(who) + ": offsets must start with 0 and have one entry more than there are sequences");
+                   start + " must start with 0 and have one entry more than there are " + names.parts);
   for (std::size_t i = 1; i < offsets.size(); ++i) {
     if (offsets[i - 1] > offsets[i]) {
-      throw argument_error(std::string(who) + ": offsets decrease at entry " + std::to_string(i));
+      throw argument_error(start + " decrease at entry " + std::to_string(i));
     }
   }
-  require_argument(offsets.back() == total, std::string(who) + ": offsets end at " + std::to_string(offsets.back()) +
-                                                ", but there are " + std::to_string(total) + " tokens");
+  require_argument(offsets.back() == total, start + " end at " + std::to_string(offsets.back()) + ", but there are " +
+                                                std::to_string(total) + " " + names.elements);
 }
 
 inline void check_lengths(std::size_t expected, std::size_t found, const char* who, const char* what) {
@@ -1428,16 +1435,7 @@ struct group_relative_options {
 namespace detail {
 
 inline void check_groups(std::span<const std::size_t> offsets, std::size_t rewards, const char* who) {
-  require_argument(!offsets.empty() && offsets.front() == 0,
-                   std::string(who) + ": group offsets must start with 0, with one entry more than there are groups");
-  for (std::size_t g = 1; g < offsets.size(); ++g) {
-    if (offsets[g - 1] > offsets[g]) {
-      throw argument_error(std::string(who) + ": group offsets decrease at entry " + std::to_string(g));
-    }
-  }
-  require_argument(offsets.back() == rewards, std::string(who) + ": group offsets end at " +
-                                                  std::to_string(offsets.back()) + ", but there are " +
-                                                  std::to_string(rewards) + " rewards");
+  check_offsets(offsets, rewards, who, {.offsets = "group offsets", .parts = "groups", .elements = "rewards"});
 }
 
 [[noreturn]] inline void throw_group_not_finite(std::size_t group, const char* who) {
@@ -9973,9 +9971,8 @@ struct preference_gradient {
 
 /// preference_loss: what `direct_preference_trainer` minimises.
 ///  (1) One of coho's losses over whole responses (dpo_loss, kto_loss, orpo_loss, simpo_loss, cpo_loss), or an object
-///  whose
-///      `l.value_and_grad(log_probs, weights)` takes a `const preference_log_probs&` and a `const
-///      token_weights<Eigen::ArrayXd>&` of one weight an example and returns a `preference_gradient`.
+///      whose `l.value_and_grad(log_probs, weights)` takes a `const preference_log_probs&` and a
+///      `const token_weights<Eigen::ArrayXd>&` of one weight an example and returns a `preference_gradient`.
 ///  (2) The loss is a sum over examples weighted by `weights`: micro-batches add up.
 ///  (3) An own loss may have `static constexpr bool needs_reference = false`: then no reference policy is evaluated.
 template <class Loss>
@@ -10361,22 +10358,21 @@ concept on_policy_loss = !token_policy_loss<Loss> && !sequence_policy_loss<Loss>
 }  // namespace detail
 
 /// policy_loss: what the drivers of reinforcement learning minimise over the policy.
-///  (1) `l.value_and_grad(log_probs, old_log_probs, advantages, weights)` with three `const Eigen::ArrayXd&`, one
-///  number a response
-///      token, and a `const token_weights<Eigen::ArrayXd>&`. Losses that look at whole sequences take their offsets,
-///      `std::span<const std::size_t>`, as a fifth argument; losses that need no old log-probs leave those out. Returns
-///      an object with `value` and `d_log_probs`, a number_range of one number a token: dL/d(log_probs).
-///  (2) The loss is a sum over tokens weighted by `weights`, so that the losses of parts of a minibatch add up to the
-///  whole's. (3) Optional members of the result: `clip_fraction`, a share of the tokens of nonzero weight, for the
-///  statistics.
+///  (1) `l.value_and_grad(log_probs, old_log_probs, advantages, weights)` with three `const Eigen::ArrayXd&`, one number
+///      a response token, and a `const token_weights<Eigen::ArrayXd>&`. Losses that look at whole sequences take their
+///      offsets, `std::span<const std::size_t>`, as a fifth argument; losses that need no old log-probs leave those out.
+///      Returns an object with `value` and `d_log_probs`, a number_range of one number a token: dL/d(log_probs).
+///  (2) The loss is a sum over tokens weighted by `weights`, so that the parts of a minibatch add up to the whole.
+///  (3) Optional members of the result, for the statistics: `clip_fraction`, a share of the tokens of nonzero weight, and
+///      `approximate_kl`, the mean over them of ρ − 1 − log ρ. The driver computes the latter where it is missing.
 template <class Loss>
 concept policy_loss =
     detail::token_policy_loss<Loss> || detail::sequence_policy_loss<Loss> || detail::on_policy_loss<Loss>;
 
 /// value_loss
 ///  (1) `l.value_and_grad(values, old_values, returns, weights)`, arguments as for policy_loss, returns an object with
-///  `value` and
-///      `d_values`. (2) and (3) as for policy_loss.
+///      `value` and `d_values`, and perhaps `clip_fraction`.
+///  (2) As for policy_loss.
 template <class Loss>
 concept value_loss = requires(const Loss& l, const Eigen::ArrayXd& x, const detail::array_weights& w) {
   { l.value_and_grad(x, x, x, w) } -> detail::value_loss_value;
@@ -10384,8 +10380,7 @@ concept value_loss = requires(const Loss& l, const Eigen::ArrayXd& x, const deta
 
 /// advantage_estimator
 ///  (1) `a(rewards, values, offsets)` with two `const Eigen::ArrayXd&` of one number a token and the offsets of the
-///  sequences
-///      returns an object with `advantages` and `returns`, Eigen arrays of one number a token. `gae` is one.
+///      sequences returns an object with `advantages` and `returns`, Eigen arrays of one number a token. `gae` is one.
 ///  (2) It sees all rollouts of the step on this rank at once; whitening comes after it.
 template <class Estimator>
 concept advantage_estimator = requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) {
@@ -10395,8 +10390,7 @@ concept advantage_estimator = requires(const Estimator& a, const Eigen::ArrayXd&
 
 /// group_advantage_estimator
 ///  (1) `a(rewards, offsets)` with a `const Eigen::ArrayXd&` of one reward a response and the offsets of the groups
-///  (group g is
-///      [offsets[g], offsets[g + 1])) returns an Eigen array of one advantage a response.
+///      (group g is [offsets[g], offsets[g + 1])) returns an Eigen array of one advantage a response.
 template <class Estimator>
 concept group_advantage_estimator = requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) {
   { a(x, offsets) } -> std::convertible_to<Eigen::ArrayXd>;
@@ -10466,12 +10460,11 @@ struct policy_loss_terms {
   Eigen::ArrayXd d_log_probs{};
 };
 
-/// Σ_t (ρ_t − 1 − log ρ_t), an estimate of KL(old ‖ new) times the number of tokens, never negative.
+/// Σ_t (ρ_t − 1 − log ρ_t), an estimate of KL(old ‖ new) times the number of tokens, never negative: k3 of old − new.
 inline double ratio_divergence(const Eigen::ArrayXd& log_probs, const Eigen::ArrayXd& old_log_probs) {
   double sum = 0;
   for (Eigen::Index t = 0; t < log_probs.size(); ++t) {
-    const double l = std::clamp(log_probs(t) - old_log_probs(t), -20.0, 20.0);
-    sum += std::expm1(l) - l;
+    sum += kl_of(std::clamp(old_log_probs(t) - log_probs(t), -20.0, 20.0), kl_estimator::k3);
   }
   return sum;
 }
@@ -10489,14 +10482,20 @@ policy_loss_terms evaluate_policy_loss(const Loss& loss, const Eigen::ArrayXd& l
       return loss.value_and_grad(log_probs, old_log_probs, advantages, weights);
     }
   }();
-  policy_loss_terms out{.value = static_cast<double>(result.value),
-                        .divergence = ratio_divergence(log_probs, old_log_probs)};
+  policy_loss_terms out{.value = static_cast<double>(result.value)};
   out.d_log_probs =
       lift_output(result.d_log_probs, static_cast<std::size_t>(log_probs.size()), "d_log_probs of the policy loss");
   require_argument(std::isfinite(out.value), "the value of the policy loss is not finite");
+  const auto tokens = static_cast<double>((weights.values != 0).count());
   if constexpr (requires { result.clip_fraction; }) {
-    out.clipped = static_cast<double>(result.clip_fraction) * static_cast<double>((weights.values != 0).count());
+    out.clipped = static_cast<double>(result.clip_fraction) * tokens;
     require_argument(std::isfinite(out.clipped), "the clip_fraction of the policy loss is not finite");
+  }
+  if constexpr (requires { result.approximate_kl; }) {
+    out.divergence = static_cast<double>(result.approximate_kl) * tokens;
+    require_argument(std::isfinite(out.divergence), "the approximate_kl of the policy loss is not finite");
+  } else {
+    out.divergence = ratio_divergence(log_probs, old_log_probs);
   }
   return out;
 }
@@ -11363,10 +11362,9 @@ struct preference_pair {
 };
 
 /// pair_loss: what a reward model minimises.
-///  (1) `bradley_terry_loss`, `bradley_terry_ties_loss`, or an object whose `l.value_and_grad(preferred, other,
-///  weights, targets)`,
-///      with three `const Eigen::ArrayXd&` of one number a pair and a `const token_weights<Eigen::ArrayXd>&`, returns
-///      an object with `value`, `d_preferred` and `d_other`.
+///  (1) `bradley_terry_loss`, `bradley_terry_ties_loss`, or an object whose
+///      `l.value_and_grad(preferred, other, weights, targets)`, with three `const Eigen::ArrayXd&` of one number a pair
+///      and a `const token_weights<Eigen::ArrayXd>&`, returns an object with `value`, `d_preferred` and `d_other`.
 ///  (2) The loss is a sum over pairs weighted by `weights`.
 template <class Loss>
 concept pair_loss = std::same_as<Loss, bradley_terry_ties_loss> ||

@@ -30,16 +30,7 @@ struct group_relative_options {
 namespace detail {
 
 inline void check_groups(std::span<const std::size_t> offsets, std::size_t rewards, const char* who) {
-  require_argument(!offsets.empty() && offsets.front() == 0,
-                   std::string(who) + ": group offsets must start with 0, with one entry more than there are groups");
-  for (std::size_t g = 1; g < offsets.size(); ++g) {
-    if (offsets[g - 1] > offsets[g]) {
-      throw argument_error(std::string(who) + ": group offsets decrease at entry " + std::to_string(g));
-    }
-  }
-  require_argument(offsets.back() == rewards, std::string(who) + ": group offsets end at " +
-                                                  std::to_string(offsets.back()) + ", but there are " +
-                                                  std::to_string(rewards) + " rewards");
+  check_offsets(offsets, rewards, who, {.offsets = "group offsets", .parts = "groups", .elements = "rewards"});
 }
 
 [[noreturn]] inline void throw_group_not_finite(std::size_t group, const char* who) {

@@ -14,6 +14,7 @@
 #include <coho/advantage/gae.hpp>
 #include <coho/concepts.hpp>
 #include <coho/kl/controllers.hpp>
+#include <coho/kl/estimators.hpp>
 #include <coho/reduce.hpp>
 #include <coho/train/model_outputs.hpp>
 
@@ -52,22 +53,21 @@ concept on_policy_loss = !token_policy_loss<Loss> && !sequence_policy_loss<Loss>
 }  // namespace detail
 
 /// policy_loss: what the drivers of reinforcement learning minimise over the policy.
-///  (1) `l.value_and_grad(log_probs, old_log_probs, advantages, weights)` with three `const Eigen::ArrayXd&`, one
-///  number a response
-///      token, and a `const token_weights<Eigen::ArrayXd>&`. Losses that look at whole sequences take their offsets,
-///      `std::span<const std::size_t>`, as a fifth argument; losses that need no old log-probs leave those out. Returns
-///      an object with `value` and `d_log_probs`, a number_range of one number a token: dL/d(log_probs).
-///  (2) The loss is a sum over tokens weighted by `weights`, so that the losses of parts of a minibatch add up to the
-///  whole's. (3) Optional members of the result: `clip_fraction`, a share of the tokens of nonzero weight, for the
-///  statistics.
+///  (1) `l.value_and_grad(log_probs, old_log_probs, advantages, weights)` with three `const Eigen::ArrayXd&`, one number
+///      a response token, and a `const token_weights<Eigen::ArrayXd>&`. Losses that look at whole sequences take their
+///      offsets, `std::span<const std::size_t>`, as a fifth argument; losses that need no old log-probs leave those out.
+///      Returns an object with `value` and `d_log_probs`, a number_range of one number a token: dL/d(log_probs).
+///  (2) The loss is a sum over tokens weighted by `weights`, so that the parts of a minibatch add up to the whole.
+///  (3) Optional members of the result, for the statistics: `clip_fraction`, a share of the tokens of nonzero weight, and
+///      `approximate_kl`, the mean over them of ρ − 1 − log ρ. The driver computes the latter where it is missing.
 template <class Loss>
 concept policy_loss =
     detail::token_policy_loss<Loss> || detail::sequence_policy_loss<Loss> || detail::on_policy_loss<Loss>;
 
 /// value_loss
 ///  (1) `l.value_and_grad(values, old_values, returns, weights)`, arguments as for policy_loss, returns an object with
-///  `value` and
-///      `d_values`. (2) and (3) as for policy_loss.
+///      `value` and `d_values`, and perhaps `clip_fraction`.
+///  (2) As for policy_loss.
 template <class Loss>
 concept value_loss = requires(const Loss& l, const Eigen::ArrayXd& x, const detail::array_weights& w) {
   { l.value_and_grad(x, x, x, w) } -> detail::value_loss_value;
@@ -75,8 +75,7 @@ concept value_loss = requires(const Loss& l, const Eigen::ArrayXd& x, const deta
 
 /// advantage_estimator
 ///  (1) `a(rewards, values, offsets)` with two `const Eigen::ArrayXd&` of one number a token and the offsets of the
-///  sequences
-///      returns an object with `advantages` and `returns`, Eigen arrays of one number a token. `gae` is one.
+///      sequences returns an object with `advantages` and `returns`, Eigen arrays of one number a token. `gae` is one.
 ///  (2) It sees all rollouts of the step on this rank at once; whitening comes after it.
 template <class Estimator>
 concept advantage_estimator = requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) {
@@ -86,8 +85,7 @@ concept advantage_estimator = requires(const Estimator& a, const Eigen::ArrayXd&
 
 /// group_advantage_estimator
 ///  (1) `a(rewards, offsets)` with a `const Eigen::ArrayXd&` of one reward a response and the offsets of the groups
-///  (group g is
-///      [offsets[g], offsets[g + 1])) returns an Eigen array of one advantage a response.
+///      (group g is [offsets[g], offsets[g + 1])) returns an Eigen array of one advantage a response.
 template <class Estimator>
 concept group_advantage_estimator = requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) {
   { a(x, offsets) } -> std::convertible_to<Eigen::ArrayXd>;
@@ -157,12 +155,11 @@ struct policy_loss_terms {
   Eigen::ArrayXd d_log_probs{};
 };
 
-/// Σ_t (ρ_t − 1 − log ρ_t), an estimate of KL(old ‖ new) times the number of tokens, never negative.
+/// Σ_t (ρ_t − 1 − log ρ_t), an estimate of KL(old ‖ new) times the number of tokens, never negative: k3 of old − new.
 inline double ratio_divergence(const Eigen::ArrayXd& log_probs, const Eigen::ArrayXd& old_log_probs) {
   double sum = 0;
   for (Eigen::Index t = 0; t < log_probs.size(); ++t) {
-    const double l = std::clamp(log_probs(t) - old_log_probs(t), -20.0, 20.0);
-    sum += std::expm1(l) - l;
+    sum += kl_of(std::clamp(old_log_probs(t) - log_probs(t), -20.0, 20.0), kl_estimator::k3);
   }
   return sum;
 }
@@ -180,14 +177,20 @@ policy_loss_terms evaluate_policy_loss(const Loss& loss, const Eigen::ArrayXd& l
       return loss.value_and_grad(log_probs, old_log_probs, advantages, weights);
     }
   }();
-  policy_loss_terms out{.value = static_cast<double>(result.value),
-                        .divergence = ratio_divergence(log_probs, old_log_probs)};
+  policy_loss_terms out{.value = static_cast<double>(result.value)};
   out.d_log_probs =
       lift_output(result.d_log_probs, static_cast<std::size_t>(log_probs.size()), "d_log_probs of the policy loss");
   require_argument(std::isfinite(out.value), "the value of the policy loss is not finite");
+  const auto tokens = static_cast<double>((weights.values != 0).count());
   if constexpr (requires { result.clip_fraction; }) {
-    out.clipped = static_cast<double>(result.clip_fraction) * static_cast<double>((weights.values != 0).count());
+    out.clipped = static_cast<double>(result.clip_fraction) * tokens;
     require_argument(std::isfinite(out.clipped), "the clip_fraction of the policy loss is not finite");
+  }
+  if constexpr (requires { result.approximate_kl; }) {
+    out.divergence = static_cast<double>(result.approximate_kl) * tokens;
+    require_argument(std::isfinite(out.divergence), "the approximate_kl of the policy loss is not finite");
+  } else {
+    out.divergence = ratio_divergence(log_probs, old_log_probs);
   }
   return out;
 }

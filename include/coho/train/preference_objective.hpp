@@ -37,9 +37,8 @@ struct preference_gradient {
 
 /// preference_loss: what `direct_preference_trainer` minimises.
 ///  (1) One of coho's losses over whole responses (dpo_loss, kto_loss, orpo_loss, simpo_loss, cpo_loss), or an object
-///  whose
-///      `l.value_and_grad(log_probs, weights)` takes a `const preference_log_probs&` and a `const
-///      token_weights<Eigen::ArrayXd>&` of one weight an example and returns a `preference_gradient`.
+///      whose `l.value_and_grad(log_probs, weights)` takes a `const preference_log_probs&` and a
+///      `const token_weights<Eigen::ArrayXd>&` of one weight an example and returns a `preference_gradient`.
 ///  (2) The loss is a sum over examples weighted by `weights`: micro-batches add up.
 ///  (3) An own loss may have `static constexpr bool needs_reference = false`: then no reference policy is evaluated.
 template <class Loss>

@@ -36,10 +36,9 @@ struct preference_pair {
 };
 
 /// pair_loss: what a reward model minimises.
-///  (1) `bradley_terry_loss`, `bradley_terry_ties_loss`, or an object whose `l.value_and_grad(preferred, other,
-///  weights, targets)`,
-///      with three `const Eigen::ArrayXd&` of one number a pair and a `const token_weights<Eigen::ArrayXd>&`, returns
-///      an object with `value`, `d_preferred` and `d_other`.
+///  (1) `bradley_terry_loss`, `bradley_terry_ties_loss`, or an object whose
+///      `l.value_and_grad(preferred, other, weights, targets)`, with three `const Eigen::ArrayXd&` of one number a pair
+///      and a `const token_weights<Eigen::ArrayXd>&`, returns an object with `value`, `d_preferred` and `d_other`.
 ///  (2) The loss is a sum over pairs weighted by `weights`.
 template <class Loss>
 concept pair_loss = std::same_as<Loss, bradley_terry_ties_loss> ||
