@@ -90,5 +90,6 @@
 #include <coho/train/ppo_statistics.hpp>
 #include <coho/train/preference_objective.hpp>
 #include <coho/train/reward_model.hpp>
+#include <coho/train/stopwatch.hpp>
 #include <coho/train/supervised.hpp>
 #include <coho/version.hpp>

@@ -3,13 +3,30 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
-#include <ranges>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include <coho/error.hpp>
 
 namespace coho {
+
+namespace detail {
+/// Spans over what owns its elements. As functions: a conversion that is written out has the compiler check each
+/// concept of ranges for each type in every file that includes the header, whether it is made or not.
+template <class T>
+std::span<T> span_of(T* first, std::size_t size) {
+  return {first, size};
+}
+template <class T, std::size_t Size>
+std::span<T> span_of(T (&elements)[Size]) {
+  return {elements, Size};
+}
+template <class Container>
+auto span_of(Container& elements) -> std::span<std::remove_pointer_t<decltype(elements.data())>> {
+  return {elements.data(), elements.size()};
+}
+}  // namespace detail
 
 /// A token id.
 using token = std::int32_t;
@@ -42,7 +59,7 @@ struct packed {
   std::span<const T> operator[](std::size_t i) const noexcept { return {values.data() + offsets[i], length(i)}; }
   std::span<T> operator[](std::size_t i) noexcept { return {values.data() + offsets[i], length(i)}; }
 
-  template <std::ranges::input_range Range>
+  template <class Range>
   void push_back(const Range& sequence) {
     for (const auto& value : sequence) values.push_back(static_cast<T>(value));
     offsets.push_back(values.size());
@@ -52,8 +69,8 @@ struct packed {
     offsets.push_back(values.size());
   }
 
-  /// The sequences with the given indices, in that order.
-  template <std::ranges::input_range Indices>
+  /// The sequences with the given indices, a range, in that order.
+  template <class Indices>
   packed select(const Indices& indices) const {
     packed out;
     for (auto index : indices) out.push_back((*this)[static_cast<std::size_t>(index)]);
@@ -71,7 +88,7 @@ struct token_batch {
 
   std::size_t size() const noexcept { return prompts.size(); }
 
-  template <std::ranges::input_range Indices>
+  template <class Indices>
   token_batch select(const Indices& indices) const {
     return {prompts.select(indices), responses.select(indices)};
   }

@@ -43,8 +43,9 @@ struct offset_names {
   const char *offsets = "offsets", *parts = "sequences", *elements = "tokens";
 };
 
-inline void check_offsets(std::span<const std::size_t> offsets, std::size_t total, const char* who,
-                          const offset_names& names = {}) {
+template <class = void>
+void check_offsets(std::span<const std::size_t> offsets, std::size_t total, const char* who,
+                   const offset_names& names = {}) {
   const std::string start = std::string(who) + ": " + names.offsets;
   require_argument(!offsets.empty() && offsets.front() == 0,
                    start + " must start with 0 and have one entry more than there are " + names.parts);
@@ -57,7 +58,8 @@ inline void check_offsets(std::span<const std::size_t> offsets, std::size_t tota
                                                 std::to_string(total) + " " + names.elements);
 }
 
-inline void check_lengths(std::size_t expected, std::size_t found, const char* who, const char* what) {
+template <class = void>
+void check_lengths(std::size_t expected, std::size_t found, const char* who, const char* what) {
   require_argument(expected == found, std::string(who) + ": " + what + " has " + std::to_string(found) +
                                           " elements where " + std::to_string(expected) + " were expected");
 }
@@ -103,9 +105,9 @@ template <class Mask>
 array_of<double> weights_on_host(const Mask& mask, std::span<const std::size_t> offsets,
                                  const reduction_options& options) {
   check_offsets(offsets, mask.size(), "make_token_weights");
-  require_option(options.kind != reduction::fixed_length ||
-                     (options.fixed_length > 0 && std::isfinite(options.fixed_length)),
-                 "fixed_length", options.fixed_length, "finite and greater than 0");
+  require_option(
+      options.kind != reduction::fixed_length || (options.fixed_length > 0 && std::isfinite(options.fixed_length)),
+      "fixed_length", options.fixed_length, "finite and greater than 0");
   require_option(options.token_normalizer >= 0 && std::isfinite(options.token_normalizer), "token_normalizer",
                  options.token_normalizer, "finite, and 0 (count) or greater");
   require_option(options.sequence_normalizer >= 0 && std::isfinite(options.sequence_normalizer), "sequence_normalizer",

@@ -37,8 +37,12 @@ struct aggregation_options {
   double label_noise_after_rule = 0.0;  ///< the same for labels that a rule decided
 
   /// The paper (§3.2, App. D): mean of the two orders, the most pronounced principle decides, nothing else.
-  static aggregation_options paper() { return {}; }
+  template <class = void>
+  static aggregation_options paper() {
+    return {};
+  }
   /// The released code: four records a pair, scores divided by variance, agreement of both orders, rules, label noise.
+  template <class = void>
   static aggregation_options salmon_code() {
     return {.repeats = 4,
             .sizes = set_sizes::geometric(0.2, 8),
@@ -143,6 +147,7 @@ class preference_aggregator {
   const aggregation_options& options() const noexcept { return options_; }
 
   /// The number in favour of A that each principle contributes: orders combined, gates and scaling applied.
+  template <class = void>
   std::vector<double> scores(const pair_judgement& judgement) const {
     require_argument(judgement.scores.size() == scales_.size(),
                      "a judgement has " + std::to_string(judgement.scores.size()) + " scores for " +
@@ -158,11 +163,13 @@ class preference_aggregator {
 
   /// One record, or nothing if the pair is dropped: no principle drawn tells the responses apart, or the language rule
   /// is on and neither is in the prompt's language.
+  template <class = void>
   std::optional<preference> one(const pair_judgement& judgement, const rule_facts& facts, rng& random) const {
     return one(scores(judgement), facts, random);
   }
 
   /// All repeats' records. Repeat r uses `base.split(r)`, so that a record depends on its pair alone.
+  template <class = void>
   std::vector<preference> operator()(const pair_judgement& judgement, const rule_facts& facts, const rng& base) const {
     const auto numbers = scores(judgement);
     std::vector<preference> out;
@@ -174,10 +181,11 @@ class preference_aggregator {
   }
 
  private:
-  std::optional<preference> one(const std::vector<double>& numbers, const rule_facts& facts, rng& random) const {
+  template <class Numbers>
+  std::optional<preference> one(const Numbers& numbers, const rule_facts& facts, rng& random) const {
     const std::size_t count = std::min(options_.sizes(random), drawable_);
-    auto drawn =
-        negate_each(sample_without_replacement(weights_, count, random), options_.negation_probability, random);
+    auto drawn = negate_each(sample_without_replacement(static_cast<const Numbers&>(weights_), count, random),
+                             options_.negation_probability, random);
     // Drawn here whether used or not, so that a rule or a gate changes no later choice.
     const bool phrase_decides = random.bernoulli(options_.banned_phrase_probability);
     const double noise = random.uniform();
@@ -204,6 +212,7 @@ class preference_aggregator {
     return out;
   }
 
+  template <class = void>
   void check_options() const {
     const auto probability = [](std::string_view name, double p) {
       require_option(p >= 0 && p <= 1, name, p, "between 0 and 1");

@@ -21,14 +21,16 @@ namespace coho {
 ///     std::vector<std::string> lines = compose(coho::prompt_type::general, step_random, prompt_key);
 class guideline_composer {
  public:
+  template <class = void>
   explicit guideline_composer(principle_sampler sampler, intervention_set interventions = {},
                               intervention_position position = intervention_position::first)
       : sampler_(std::move(sampler)), interventions_(std::move(interventions)), position_(position) {}
 
+  template <class Sampler = principle_sampler>
   std::vector<std::string> operator()(prompt_type type, const rng& base, std::uint64_t prompt_key) const {
     rng random = base.split(prompt_key);
-    const auto chosen = sampler_.draw(type, random);
-    return compose_guideline(interventions_, sampler_.lines(chosen), position_, random);
+    const Sampler& sampler = sampler_;
+    return compose_guideline(interventions_, sampler.lines(sampler.draw(type, random)), position_, random);
   }
 
   const principle_sampler& sampler() const noexcept { return sampler_; }

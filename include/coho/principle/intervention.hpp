@@ -36,9 +36,11 @@ class intervention_set {
   intervention_set() = default;
 
   /// All of them switched on. Throws `argument_error` for an empty name or text and for a name that occurs twice.
+  template <class = void>
   explicit intervention_set(std::vector<intervention> known) {
     for (auto& one : known) add(std::move(one));
   }
+  template <class = void>
   intervention_set(std::initializer_list<intervention> known) : intervention_set(std::vector<intervention>(known)) {}
   /// Each principle's definition as an intervention; weights and negative definitions play no part.
   template <principle_range Principles>
@@ -47,10 +49,11 @@ class intervention_set {
   }
 
   /// Adds a new one, switched on. Throws `argument_error` if its name is taken by another text.
+  template <class = void>
   intervention_set with(intervention added) const {
     intervention_set out = *this;
-    const auto same_name = out.find(added.name);
-    if (same_name != out.known_.end() && same_name->one == added) {
+    entry* const same_name = out.find(added.name);
+    if (same_name != nullptr && same_name->one == added) {
       same_name->on = true;
     } else {
       out.add(std::move(added));
@@ -74,22 +77,30 @@ class intervention_set {
     return out;
   }
   /// The same set with everything switched off.
+  template <class = void>
   intervention_set none() const {
     intervention_set out = *this;
     for (auto& entry : out.known_) entry.on = false;
     return out;
   }
 
+  template <class = void>
   bool contains(std::string_view name) const noexcept {
-    return std::ranges::any_of(known_, [&](const entry& e) { return e.on && e.one.name == name; });
+    for (const entry& e : known_) {
+      if (e.on && e.one.name == name) return true;
+    }
+    return false;
   }
   /// How many are switched on.
   std::size_t size() const noexcept {
-    return static_cast<std::size_t>(std::ranges::count_if(known_, [](const entry& e) { return e.on; }));
+    std::size_t count = 0;
+    for (const entry& e : known_) count += e.on;
+    return count;
   }
   bool empty() const noexcept { return size() == 0; }
 
   /// Those switched on, in the order in which they became known.
+  template <class = void>
   std::vector<intervention> active() const {
     std::vector<intervention> out;
     for (const auto& e : known_) {
@@ -104,18 +115,23 @@ class intervention_set {
     bool on = true;
   };
 
-  std::vector<entry>::iterator find(std::string_view name) {
-    return std::ranges::find_if(known_, [&](const entry& e) { return e.one.name == name; });
+  entry* find(std::string_view name) noexcept {
+    for (entry& e : known_) {
+      if (e.one.name == name) return &e;
+    }
+    return nullptr;
   }
+  template <class = void>
   void add(intervention one) {
     require_argument(!one.name.empty(), "an intervention has no name");
     require_argument(!one.text.empty(), "intervention \"" + one.name + "\" has no text");
-    require_argument(find(one.name) == known_.end(), "intervention \"" + one.name + "\" is already there");
+    require_argument(find(one.name) == nullptr, "intervention \"" + one.name + "\" is already there");
     known_.push_back({std::move(one), true});
   }
+  template <class = void>
   void set(std::string_view name, bool on) {
-    const auto found = find(name);
-    if (found == known_.end()) {
+    entry* const found = find(name);
+    if (found == nullptr) {
       std::string names;
       for (const auto& e : known_) names.append(names.empty() ? "" : ", ").append(e.one.name);
       throw argument_error("no intervention is called \"" + std::string(name) +

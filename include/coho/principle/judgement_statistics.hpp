@@ -18,6 +18,7 @@ namespace coho {
 ///     double v = statistics.variance(0);
 class judgement_statistics {
  public:
+  template <class = void>
   explicit judgement_statistics(std::size_t principles) : moments_(principles) {}
 
   std::size_t principles() const noexcept { return moments_.size(); }
@@ -25,6 +26,7 @@ class judgement_statistics {
   std::size_t pairs() const noexcept { return pairs_; }
 
   /// Throws `argument_error` for another number of scores than principles, or a score that is not finite.
+  template <class = void>
   void add(const pair_judgement& judgement) {
     require_argument(judgement.scores.size() == moments_.size(),
                      "a judgement has " + std::to_string(judgement.scores.size()) + " scores for " +
@@ -42,6 +44,7 @@ class judgement_statistics {
     }
   }
 
+  template <class = void>
   void merge(const judgement_statistics& other) {
     require_argument(other.moments_.size() == moments_.size(), "statistics of different numbers of principles");
     pairs_ += other.pairs_;

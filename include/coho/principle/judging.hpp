@@ -105,8 +105,8 @@ struct judge_pairs_fn {
       for (auto& text : judge_prompts(prompt, pair, principles)) prompts.push_back(std::move(text));
     }
     if (prompts.empty()) return std::vector<pair_judgement>(pairs.size());
-    const auto answers =
-        judge.log_odds(std::span<const std::string>(prompts), judge_prompt::first_answer, judge_prompt::second_answer);
+    const auto answers = judge.log_odds(detail::span_of(std::as_const(prompts)), judge_prompt::first_answer,
+                                        judge_prompt::second_answer);
     const std::size_t each = prompts.size() / pairs.size();
     require_argument(std::ranges::size(answers) == prompts.size(),
                      "the judge answered " + std::to_string(std::ranges::size(answers)) + " of " +

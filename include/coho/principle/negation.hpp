@@ -20,6 +20,7 @@ namespace coho {
 ///
 ///     auto long_winded = coho::negate_principle(concise);
 struct negate_principle_fn {
+  template <class = void>
   principle operator()(principle p) const {
     require_argument(p.can_be_negated(), "principle \"" + p.name + "\" has no negative definition");
     std::swap(p.definition, p.negative_definition);

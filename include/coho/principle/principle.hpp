@@ -50,11 +50,17 @@ constexpr char ascii_lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? stat
 
 /// Substring search in which ASCII letters match in either case; other bytes (UTF-8 included) match exactly.
 inline bool contains_ignoring_case(std::string_view text, std::string_view part) noexcept {
-  return !std::ranges::search(text, part, {}, ascii_lower, ascii_lower).empty() || part.empty();
+  for (std::size_t begin = 0; begin + part.size() <= text.size(); ++begin) {
+    std::size_t same = 0;
+    while (same < part.size() && ascii_lower(text[begin + same]) == ascii_lower(part[same])) ++same;
+    if (same == part.size()) return true;
+  }
+  return false;
 }
 
 /// Line breaks become spaces: an entry that spans lines would read as two entries in a list of one a line.
-inline std::string on_one_line(std::string_view text) {
+template <class = void>
+std::string on_one_line(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   for (const char c : text) {
@@ -87,9 +93,10 @@ struct check_principles_fn {
     }
     require_argument(!names.empty(), "the list of principles is empty");
     require_argument(positive, "no principle of the list has a positive weight");
-    std::ranges::sort(names);
-    const auto twice = std::ranges::adjacent_find(names);
-    require_argument(twice == names.end(), "principle \"" + (twice == names.end() ? "" : *twice) + "\" occurs twice");
+    std::sort(names.begin(), names.end());
+    for (std::size_t i = 1; i < names.size(); ++i) {
+      require_argument(names[i - 1] != names[i], "principle \"" + names[i] + "\" occurs twice");
+    }
   }
 };
 inline constexpr check_principles_fn check_principles{};

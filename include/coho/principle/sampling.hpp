@@ -48,7 +48,7 @@ struct sample_without_replacement_fn {
     const auto middle = keys.begin() + static_cast<std::ptrdiff_t>(count);
     std::partial_sort(keys.begin(), middle, keys.end());
     std::vector<std::size_t> out(count);
-    std::transform(keys.begin(), middle, out.begin(), [](const auto& key) { return key.second; });
+    for (std::size_t k = 0; k < count; ++k) out[k] = keys[k].second;
     return out;
   }
 };
@@ -63,6 +63,7 @@ class set_sizes {
  public:
   /// P(n) ∝ stop · (1 − stop)^(n − 1) for 1 <= n <= max: the geometric law, redrawn while n > max.
   /// Throws `option_error` unless 0 < stop <= 1 and max >= 1.
+  template <class = void>
   static set_sizes geometric(double stop = 0.2, std::size_t max = 8) {
     require_option(stop > 0 && stop <= 1, "stop", stop, "above 0 and at most 1");
     require_option(max >= 1, "max", max, "at least 1");
@@ -73,10 +74,17 @@ class set_sizes {
 
   /// P(n) ∝ masses[n − 1]. Throws `option_error` for a mass that is negative or not finite, or a sum that is not
   /// positive.
-  static set_sizes given(std::vector<double> masses) { return set_sizes(std::move(masses)); }
-  static set_sizes given(std::initializer_list<double> masses) { return set_sizes(std::vector<double>(masses)); }
+  template <class = void>
+  static set_sizes given(std::vector<double> masses) {
+    return set_sizes(std::move(masses));
+  }
+  template <class = void>
+  static set_sizes given(std::initializer_list<double> masses) {
+    return set_sizes(std::vector<double>(masses));
+  }
 
   /// Always `n` principles. Throws `option_error` for 0.
+  template <class = void>
   static set_sizes fixed(std::size_t n) {
     require_option(n >= 1, "n", n, "at least 1");
     std::vector<double> masses(n, 0.0);
@@ -105,6 +113,7 @@ class set_sizes {
   friend bool operator==(const set_sizes&, const set_sizes&) = default;
 
  private:
+  template <class = void>
   explicit set_sizes(std::vector<double> masses) : probabilities_(std::move(masses)) {
     double sum = 0;
     for (const double mass : probabilities_) {
@@ -132,7 +141,8 @@ struct type_boost {
 
 /// The boosts of SALMON's released code (§3.3 of the paper names the idea): reasoning and numbers for reasoning
 /// prompts, ethics and harmlessness for red-teaming ones, +128 each.
-inline std::vector<type_boost> default_type_boosts() {
+template <class = void>
+std::vector<type_boost> default_type_boosts() {
   return {{prompt_type::reasoning, {"reason", "numerical"}, 128.0},
           {prompt_type::red_teaming, {"ethical", "harmless"}, 128.0}};
 }
@@ -146,8 +156,9 @@ struct boosted_weights_fn {
     for (const principle& p : principles) {
       double weight = p.weight;
       for (const type_boost& boost : boosts) {
-        const auto in_name = [&](const std::string& part) { return detail::contains_ignoring_case(p.name, part); };
-        if (boost.type == type && std::ranges::any_of(boost.name_parts, in_name)) weight += boost.amount;
+        bool named = false;
+        for (const auto& part : boost.name_parts) named = named || detail::contains_ignoring_case(p.name, part);
+        if (boost.type == type && named) weight += boost.amount;
       }
       weights.push_back(weight);
     }
@@ -165,8 +176,8 @@ inline constexpr boosted_weights_fn boosted_weights{};
 struct draw_principles_fn {
   template <principle_range Principles>
   std::vector<principle> operator()(Principles&& principles, std::size_t count, rng& random) const {
-    std::vector<principle> all;
-    std::vector<double> weights;
+    std::vector<std::ranges::range_value_t<Principles>> all;
+    std::vector<decltype(all.front().weight)> weights;
     for (const principle& p : principles) {
       all.push_back(p);
       weights.push_back(p.weight);
@@ -175,6 +186,7 @@ struct draw_principles_fn {
     for (const auto index : sample_without_replacement(weights, count, random)) out.push_back(std::move(all[index]));
     return out;
   }
+  template <class = void>
   auto operator()(std::size_t count, rng& random) const {
     return ranges::make_pipeable([count, &random]<class Principles>(Principles&& principles) {
       return draw_principles_fn{}(std::forward<Principles>(principles), count, random);
@@ -203,13 +215,13 @@ class principle_sampler {
   template <principle_range Principles>
   explicit principle_sampler(const Principles& principles, principle_sampler_options options = {})
       : principles_(std::ranges::begin(principles), std::ranges::end(principles)), options_(std::move(options)) {
-    check_principles(principles_);
+    check_principles(principles);
     require_option(options_.count >= 1, "count", options_.count, "at least 1");
     for (const auto& boost : options_.boosts) {
       require_option(std::isfinite(boost.amount) && boost.amount >= 0, "boost", boost.amount, "finite and at least 0");
     }
-    const auto usable =
-        static_cast<std::size_t>(std::ranges::count_if(principles_, [](const principle& p) { return p.weight > 0; }));
+    std::size_t usable = 0;
+    for (const principle& p : principles_) usable += p.weight > 0;
     require_argument(options_.count <= usable, "cannot draw " + std::to_string(options_.count) + " principles: only " +
                                                    std::to_string(usable) + " have a positive weight");
   }
@@ -218,10 +230,13 @@ class principle_sampler {
   const principle_sampler_options& options() const noexcept { return options_; }
 
   /// Indices into `principles()`, in presentation order.
+  template <class Principles = std::vector<principle>>
   std::vector<std::size_t> draw(prompt_type type, rng& random) const {
-    return sample_without_replacement(boosted_weights(principles_, type, options_.boosts), options_.count, random);
+    const Principles& all = principles_;
+    return sample_without_replacement(boosted_weights(all, type, options_.boosts), options_.count, random);
   }
   /// The draw that belongs to `prompt_key`: the same for each response to that prompt, and `base` is left as it was.
+  template <class = void>
   std::vector<std::size_t> draw(prompt_type type, const rng& base, std::uint64_t prompt_key) const {
     rng random = base.split(prompt_key);
     return draw(type, random);
@@ -229,11 +244,12 @@ class principle_sampler {
 
   /// The definitions of drawn principles: the lines of the guideline. Throws `argument_error` for an index outside the
   /// list.
-  template <std::ranges::input_range Indices>
+  template <std::ranges::input_range Indices, class Principles = std::vector<principle>>
   std::vector<std::string> lines(const Indices& indices) const {
+    const Principles& all = principles_;
     std::vector<std::string> out;
     for (const auto index : indices)
-      out.push_back(definition_of(principles_, {static_cast<std::size_t>(index), false}));
+      out.push_back(definition_of(all, drawn_principle{static_cast<std::size_t>(index), false}));
     return out;
   }
 

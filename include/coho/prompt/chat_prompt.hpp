@@ -56,6 +56,7 @@ struct chat_text {
   std::vector<std::string> stop;
 
   /// All text, the response prefix last, with the given spellings of the begin and end tokens (none by default).
+  template <class = void>
   std::string text(std::string_view begin = {}, std::string_view end = {}) const {
     std::string out;
     for (const auto& piece : pieces) {
@@ -86,7 +87,8 @@ namespace chat_formats {
 
 /// Headings in the way of Dromedary: "### User" and "### <assistant>". The preamble (an inference template without
 /// placeholder) may already end with the first user heading; it is not written twice.
-inline chat_format dromedary(std::string preamble = {}, std::string_view assistant = "Dromedary") {
+template <class = void>
+chat_format dromedary(std::string preamble = {}, std::string_view assistant = "Dromedary") {
   const std::string_view heading = "### User";
   while (!preamble.empty() && preamble.back() == '\n') preamble.pop_back();
   if (preamble.ends_with(heading)) preamble.resize(preamble.size() - heading.size());
@@ -106,7 +108,8 @@ inline chat_format dromedary(std::string preamble = {}, std::string_view assista
 
 /// LLaMA-2-Chat: instruction marks, the system text inside the first of them, begin and end tokens around each
 /// exchange.
-inline chat_format llama2_chat() {
+template <class = void>
+chat_format llama2_chat() {
   return {.name = "llama2_chat",
           .default_system = "",
           .system_prefix = "<<SYS>>\n",
@@ -124,7 +127,8 @@ inline chat_format llama2_chat() {
 }
 
 /// Vicuna (1.1 and later): names with a colon, an end token behind each reply.
-inline chat_format vicuna() {
+template <class = void>
+chat_format vicuna() {
   return {.name = "vicuna",
           .default_system = "",
           .system_prefix = "",
@@ -140,7 +144,8 @@ inline chat_format vicuna() {
 }
 
 /// Mistral Instruct: instruction marks, one begin token in front, the system text ahead of the first message.
-inline chat_format mistral() {
+template <class = void>
+chat_format mistral() {
   return {.name = "mistral",
           .default_system = "",
           .system_prefix = "",
@@ -157,7 +162,8 @@ inline chat_format mistral() {
 }
 
 /// The form of that name: dromedary, llama2_chat, vicuna or mistral. Throws `option_error` for another.
-inline chat_format by_name(std::string_view name) {
+template <class = void>
+chat_format by_name(std::string_view name) {
   if (name == "dromedary") return dromedary();
   if (name == "llama2_chat") return llama2_chat();
   if (name == "vicuna") return vicuna();
@@ -169,7 +175,8 @@ inline chat_format by_name(std::string_view name) {
 
 /// An instruction and its optional input as one user message: the input stands below the instruction, a blank line
 /// between.
-inline std::string full_instruction(std::string_view instruction, std::string_view input = {}) {
+template <class = void>
+std::string full_instruction(std::string_view instruction, std::string_view input = {}) {
   std::string out(instruction);
   if (!input.empty()) out.append("\n\n").append(input);
   return out;
@@ -177,15 +184,16 @@ inline std::string full_instruction(std::string_view instruction, std::string_vi
 
 /// Lays conversations out for a model to answer.
 ///
-/// Construction throws `option_error` for an empty stop string, and if user suffix and assistant prefix are both empty. The
-/// call throws `argument_error` unless the messages are: at most one system message first, then user and assistant in
-/// turn, the last one the user's.
+/// Construction throws `option_error` for an empty stop string, and if user suffix and assistant prefix are both empty.
+/// The call throws `argument_error` unless the messages are: at most one system message first, then user and assistant
+/// in turn, the last one the user's.
 ///
 ///     coho::chat_prompt prompt(coho::chat_formats::vicuna());
 ///     coho::chat_text chat = prompt("What is the weather?");
 ///     std::string text = chat.text();
 class chat_prompt {
  public:
+  template <class = void>
   explicit chat_prompt(chat_format format) : format_(std::move(format)) {
     require_option(!format_.assistant_prefix.empty() || !format_.user_suffix.empty(), "assistant_prefix", "\"\"",
                    "given when user_suffix is empty, else nothing separates question and answer");
@@ -194,6 +202,7 @@ class chat_prompt {
 
   /// Takes the text around a question from an inference template: all of it as system text if it has no {Input}, else
   /// the text in front of {Input} as that and the text behind it instead of user suffix and assistant prefix.
+  template <class = void>
   chat_prompt(chat_format format, const prompt_template& inference) : chat_prompt(std::move(format)) {
     require_argument(inference.kind() == template_kind::inference,
                      inference.source_name() + ": not an inference template");
@@ -213,6 +222,7 @@ class chat_prompt {
     from_template_ = true;
   }
 
+  template <class = void>
   chat_text operator()(std::span<const chat_message> messages) const {
     chat_text out{.pieces = {}, .response_prefix = format_.response_prefix, .stop = format_.stop};
     std::string system = format_.default_system;
@@ -220,7 +230,7 @@ class chat_prompt {
       system = messages.front().text;
       require_argument(!from_template_ || system.empty(),
                        "the inference template is the system text: a conversation cannot bring another");
-      messages = messages.subspan(1);
+      messages = detail::span_of(messages.data() + 1, messages.size() - 1);
     }
     require_argument(!messages.empty() && messages.size() % 2 == 1,
                      "a conversation to be answered must end with a user message");
@@ -255,9 +265,10 @@ class chat_prompt {
     return out;
   }
   /// A single question.
+  template <class = void>
   chat_text operator()(std::string_view question) const {
     const chat_message message{chat_role::user, std::string(question)};
-    return (*this)(std::span<const chat_message>(&message, 1));
+    return (*this)(detail::span_of(&message, 1));
   }
 
   const chat_format& format() const noexcept { return format_; }

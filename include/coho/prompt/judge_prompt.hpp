@@ -22,6 +22,7 @@ class judge_prompt {
   static constexpr std::string_view first_answer = "a";
   static constexpr std::string_view second_answer = "b";
 
+  template <class = void>
   explicit judge_prompt(prompt_template text) : template_(std::move(text)) {
     require_argument(template_.kind() == template_kind::judge, template_.source_name() + ": not a judge template");
     require_argument(template_.tail().ends_with('('),
@@ -29,6 +30,7 @@ class judge_prompt {
                          ": a judge template must end in an opened parenthesis, behind which the letter is read");
   }
 
+  template <class = void>
   std::string operator()(std::string_view instruction, std::string_view output_a, std::string_view output_b,
                          std::string_view dimension, std::string_view definition) const {
     return template_.render({{"UserInstruction", instruction},

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <coho/error.hpp>
 #include <coho/prompt/template.hpp>
@@ -21,6 +22,7 @@ namespace coho {
 ///     std::string text = prompt(instruction, response, guideline);
 class reward_prompt {
  public:
+  template <class = void>
   explicit reward_prompt(prompt_template text) : template_(std::move(text)) {
     require_argument(
         template_.kind() == template_kind::reward || template_.kind() == template_kind::preference_pretraining,
@@ -45,8 +47,9 @@ class reward_prompt {
     require_argument(list.empty(), template_.source_name() + ": this template has no place for principles");
     return template_.render({{"Input", instruction}, {"Output", response}});
   }
+  template <class Lines = std::vector<std::string>>
   std::string operator()(std::string_view instruction, std::string_view response) const {
-    return (*this)(instruction, response, std::views::empty<std::string>);
+    return (*this)(instruction, response, Lines{});
   }
 
   const prompt_template& text() const noexcept { return template_; }

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -12,6 +10,7 @@
 #include <vector>
 
 #include <coho/error.hpp>
+#include <coho/packed.hpp>
 
 namespace coho {
 
@@ -39,23 +38,24 @@ struct placeholder_rule {
   bool repeats = false;
 };
 
-inline std::span<const placeholder_rule> placeholder_rules(template_kind kind) noexcept {
-  static constexpr std::array<placeholder_rule, 5> judge{
-      {{"UserInstruction"}, {"OutputA"}, {"OutputB"}, {"Dimension", true, true}, {"Definition"}}};
-  static constexpr std::array<placeholder_rule, 3> reward{{{"Input"}, {"Output"}, {"Dimensions"}}};
-  static constexpr std::array<placeholder_rule, 2> pretraining{{{"Input"}, {"Output"}}};
-  static constexpr std::array<placeholder_rule, 1> inference{{{"Input", false, false}}};
+template <class = void>
+std::span<const placeholder_rule> placeholder_rules(template_kind kind) noexcept {
+  static constexpr placeholder_rule judge[] = {
+      {"UserInstruction"}, {"OutputA"}, {"OutputB"}, {"Dimension", true, true}, {"Definition"}};
+  static constexpr placeholder_rule reward[] = {{"Input"}, {"Output"}, {"Dimensions"}};
+  static constexpr placeholder_rule pretraining[] = {{"Input"}, {"Output"}};
+  static constexpr placeholder_rule inference[] = {{"Input", false, false}};
   switch (kind) {
     case template_kind::judge:
-      return judge;
+      return span_of(judge);
     case template_kind::reward:
-      return reward;
+      return span_of(reward);
     case template_kind::preference_pretraining:
-      return pretraining;
+      return span_of(pretraining);
     case template_kind::inference:
       break;
   }
-  return inference;
+  return span_of(inference);
 }
 
 inline std::string_view kind_name(template_kind kind) noexcept {
@@ -99,6 +99,7 @@ constexpr std::size_t placeholder_length(std::string_view text) noexcept {
 ///     std::string prompt = t.render({{"Input", question}, {"Output", answer}, {"Dimensions", lines}});
 class prompt_template {
  public:
+  template <class = void>
   prompt_template(template_kind kind, std::string_view text, std::string_view source_name)
       : kind_(kind), source_name_(source_name), rules_(detail::placeholder_rules(kind)) {
     while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
@@ -142,8 +143,12 @@ class prompt_template {
 
   template_kind kind() const noexcept { return kind_; }
   const std::string& source_name() const noexcept { return source_name_; }
+  template <class = void>
   bool uses(std::string_view name) const noexcept {
-    return std::ranges::any_of(pieces_, [&](const piece& p) { return rules_[p.rule].name == name; });
+    for (const piece& p : pieces_) {
+      if (rules_[p.rule].name == name) return true;
+    }
+    return false;
   }
   /// The literal text in front of the first placeholder: the prefix that all rendered prompts share.
   std::string_view shared_prefix() const noexcept { return pieces_.empty() ? tail_ : pieces_.front().before; }
@@ -153,23 +158,29 @@ class prompt_template {
   /// The prompt with each placeholder replaced. Throws `argument_error` for a placeholder without a value and for a
   /// value whose name the kind does not have; values for placeholders that an inference template leaves out are
   /// ignored.
+  template <class = void>
   std::string render(std::span<const placeholder_value> values) const {
     for (const auto& value : values) {
-      require_argument(std::ranges::any_of(rules_, [&](const auto& rule) { return rule.name == value.name; }),
-                       source_name_ + ": there is no placeholder {" + std::string(value.name) + "} in a " +
-                           std::string(detail::kind_name(kind_)) + " template");
+      bool known = false;
+      for (const auto& rule : rules_) known = known || rule.name == value.name;
+      require_argument(known, source_name_ + ": there is no placeholder {" + std::string(value.name) + "} in a " +
+                                  std::string(detail::kind_name(kind_)) + " template");
     }
     std::string out;
     for (const piece& p : pieces_) {
-      const auto value = std::ranges::find(values, rules_[p.rule].name, &placeholder_value::name);
-      require_argument(value != values.end(),
+      const placeholder_value* found = nullptr;
+      for (const auto& value : values) {
+        if (found == nullptr && value.name == rules_[p.rule].name) found = &value;
+      }
+      require_argument(found != nullptr,
                        source_name_ + ": no value for placeholder {" + std::string(rules_[p.rule].name) + "}");
-      out.append(p.before).append(value->value);
+      out.append(p.before).append(found->value);
     }
     return out.append(tail_);
   }
+  template <class = void>
   std::string render(std::initializer_list<placeholder_value> values) const {
-    return render(std::span<const placeholder_value>(values.begin(), values.size()));
+    return render(detail::span_of(values.begin(), values.size()));
   }
 
  private:
@@ -178,10 +189,12 @@ class prompt_template {
     std::size_t rule;
   };
 
+  template <class = void>
   static std::string place(std::size_t line, std::string_view name) {
     return "line " + std::to_string(line) + ", placeholder {" + std::string(name) + "}";
   }
 
+  template <class = void>
   std::size_t rule_of(std::string_view name, std::size_t line) const {
     std::string known;
     for (std::size_t rule = 0; rule < rules_.size(); ++rule) {

@@ -33,10 +33,12 @@ enum class minibatch_scope { global, each_rank };
 ///
 ///     auto parts = coho::micro_batches(order, lengths, {.sequences = 8});
 struct micro_batches_fn {
+  template <class = void>
   std::vector<std::vector<std::size_t>> operator()(std::vector<std::size_t> order, std::span<const std::size_t> lengths,
                                                    const batch_limits& limits) const {
     if (limits.sort_by_length) {
-      std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) { return lengths[a] > lengths[b]; });
+      std::stable_sort(order.begin(), order.end(),
+                       [&](std::size_t a, std::size_t b) { return lengths[a] > lengths[b]; });
     }
     std::vector<std::vector<std::size_t>> out;
     std::size_t tokens = 0;
@@ -53,6 +55,7 @@ struct micro_batches_fn {
     return out;
   }
   /// All sequences in their own order.
+  template <class = void>
   std::vector<std::vector<std::size_t>> operator()(std::span<const std::size_t> lengths,
                                                    const batch_limits& limits) const {
     std::vector<std::size_t> order(lengths.size());
@@ -77,7 +80,7 @@ struct minibatches_fn {
     const auto rank = static_cast<std::size_t>(ranks.rank()), rank_count = static_cast<std::size_t>(ranks.size());
     std::vector<double> counts(rank_count, 0.0);
     counts[rank] = static_cast<double>(keys.size());
-    ranks.all_reduce_sum(std::span<double>(counts));
+    ranks.all_reduce_sum(detail::span_of(counts));
     std::size_t first = 0, total = 0, most = 0;
     for (std::size_t r = 0; r < rank_count; ++r) {
       const auto count = static_cast<std::size_t>(counts[r]);
@@ -88,7 +91,7 @@ struct minibatches_fn {
 
     std::vector<double> tags(total, 0.0);
     for (std::size_t i = 0; i < keys.size(); ++i) tags[first + i] = stream.split(keys[i]).uniform();
-    ranks.all_reduce_sum(std::span<double>(tags));
+    ranks.all_reduce_sum(detail::span_of(tags));
 
     const bool together = scope == minibatch_scope::global;
     if (size == 0) size = std::max<std::size_t>(total, 1);
@@ -101,7 +104,7 @@ struct minibatches_fn {
 
     std::vector<std::size_t> order(considered);
     std::iota(order.begin(), order.end(), base);
-    std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) { return tags[a] < tags[b]; });
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return tags[a] < tags[b]; });
     const std::size_t span = together ? total : most;
     std::vector<std::vector<std::size_t>> out((span + part - 1) / part);
     for (std::size_t position = 0; position < order.size(); ++position) {

@@ -56,9 +56,9 @@ class basic_token_sampler {
                    options_.temperature, "finite and at least 0");
     require_option(options_.top_p > 0 && options_.top_p <= 1, "top_p", options_.top_p, "above 0 and at most 1");
     for (const token id : options_.banned) require_option(id >= 0, "banned", id, "a token id");
-    std::ranges::sort(options_.banned);
-    const auto again = std::ranges::unique(options_.banned);
-    options_.banned.erase(again.begin(), again.end());
+    auto& banned = options_.banned;
+    std::sort(banned.begin(), banned.end());
+    banned.erase(std::unique(banned.begin(), banned.end()), banned.end());
     inverse_temperature_ = options_.temperature > 0 ? 1.0 / options_.temperature : 1.0;
     require_option(std::isfinite(static_cast<float>(inverse_temperature_)), "temperature", options_.temperature,
                    "0 or at least 1e-38");
@@ -80,7 +80,8 @@ class basic_token_sampler {
   double log_prob(std::span<const Logit> logits, token id) const {
     require_argument(id >= 0 && static_cast<std::size_t>(id) < logits.size(),
                      "token " + std::to_string(id) + " is outside the " + std::to_string(logits.size()) + " logits");
-    if (std::ranges::binary_search(options_.banned, id)) return -std::numeric_limits<double>::infinity();
+    if (std::binary_search(options_.banned.begin(), options_.banned.end(), id))
+      return -std::numeric_limits<double>::infinity();
     return log_prob(logits[static_cast<std::size_t>(id)], sum(logits));
   }
 
@@ -110,7 +111,7 @@ class basic_token_sampler {
   /// Calls `visit(begin, end)` for each run of tokens in [begin, end) that holds no banned one.
   template <class Visit>
   void for_each_run(std::size_t begin, std::size_t end, Visit visit) const {
-    auto next = std::ranges::lower_bound(options_.banned, static_cast<token>(begin));
+    auto next = std::lower_bound(options_.banned.begin(), options_.banned.end(), static_cast<token>(begin));
     while (begin < end) {
       const bool stop = next != options_.banned.end() && static_cast<std::size_t>(*next) < end;
       const std::size_t until = stop ? static_cast<std::size_t>(*next) : end;

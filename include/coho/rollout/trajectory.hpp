@@ -1,10 +1,12 @@
 #pragma once
 
+#include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
-#include <unordered_map>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -54,18 +56,23 @@ struct trajectory_batch {
   std::size_t tokens() const noexcept { return batch.responses.total(); }
 
   /// The tokens that the value model sees.
-  token_batch value_batch() const { return {value_prompts.empty() ? batch.prompts : value_prompts, batch.responses}; }
+  template <class = void>
+  token_batch value_batch() const {
+    return {value_prompts.empty() ? batch.prompts : value_prompts, batch.responses};
+  }
 
   /// The question to the reward model about rollout i. Refers to this object.
+  template <class = void>
   reward_query query(std::size_t i) const {
     return {.prompt_tokens = batch.prompts[i],
             .response_tokens = batch.responses[i],
             .prompt = prompt_texts[i],
             .response = response_texts[i],
-            .principles = prompts[i].principles,
+            .principles = detail::span_of(prompts[i].principles),
             .finished = finished[i] != 0,
             .length_multiplier = prompts[i].length_multiplier};
   }
+  template <class = void>
   std::vector<reward_query> queries() const {
     std::vector<reward_query> out;
     out.reserve(size());
@@ -75,18 +82,23 @@ struct trajectory_batch {
 };
 
 /// Throws `argument_error` when prompts cannot make a step: empty prompts or keys that occur twice.
-inline void check_prompts(std::span<const rl_prompt> prompts) {
-  std::unordered_map<std::uint64_t, std::size_t> seen;
+template <std::same_as<rl_prompt> Prompt = rl_prompt>
+void check_prompts(std::span<const std::type_identity_t<Prompt>> prompts) {
+  std::vector<std::pair<std::uint64_t, std::size_t>> keys;
   bool value_tokens = false;
   for (const auto& prompt : prompts) value_tokens |= !prompt.value_tokens.empty();
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     require_argument(!prompts[i].tokens.empty(), "prompt " + std::to_string(i) + " has no tokens");
     require_argument(!value_tokens || !prompts[i].value_tokens.empty(),
                      "prompt " + std::to_string(i) + " has no value_tokens while others have: give all or none");
-    const auto [place, fresh] = seen.emplace(prompts[i].key, i);
-    require_argument(fresh, "prompts " + std::to_string(place->second) + " and " + std::to_string(i) +
-                                " have the same key " + std::to_string(prompts[i].key) +
-                                ": their responses would be equal; give each sample a key of its own");
+    keys.emplace_back(prompts[i].key, i);
+  }
+  std::sort(keys.begin(), keys.end());
+  for (std::size_t i = 1; i < keys.size(); ++i) {
+    require_argument(keys[i - 1].first != keys[i].first,
+                     "prompts " + std::to_string(keys[i - 1].second) + " and " + std::to_string(keys[i].second) +
+                         " have the same key " + std::to_string(keys[i].first) +
+                         ": their responses would be equal; give each sample a key of its own");
   }
 }
 

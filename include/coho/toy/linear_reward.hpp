@@ -21,10 +21,10 @@ namespace coho::toy {
 template <class Features>
 class linear_reward {
  public:
-  linear_reward(std::size_t size, Features features)
-      : weights(Eigen::VectorXd::Zero(static_cast<Eigen::Index>(size))),
-        gradient(weights),
-        features_(std::move(features)) {}
+  linear_reward(std::size_t size, Features features) : features_(std::move(features)) {
+    weights.setZero(static_cast<Eigen::Index>(size));
+    gradient.setZero(weights.size());
+  }
 
   std::vector<double> score(std::span<const reward_query> queries) const {
     std::vector<double> out;
@@ -40,16 +40,18 @@ class linear_reward {
       scores.push_back(rows.back().dot(weights));
     }
     return std::pair{std::move(scores), [this, rows = std::move(rows)](std::span<const double> seed) {
-                       for (std::size_t i = 0; i < rows.size(); ++i) gradient += seed[i] * rows[i];
+                       for (std::size_t i = 0; i < rows.size(); ++i) {
+                         for (Eigen::Index k = 0; k < gradient.size(); ++k) gradient(k) += seed[i] * rows[i](k);
+                       }
                      }};
   }
 
   void zero_gradients() { gradient.setZero(); }
   std::array<std::span<double>, 1> gradients() {
-    return {std::span(gradient.data(), static_cast<std::size_t>(gradient.size()))};
+    return {detail::span_of(gradient.data(), static_cast<std::size_t>(gradient.size()))};
   }
   std::array<std::span<double>, 1> parameters() {
-    return {std::span(weights.data(), static_cast<std::size_t>(weights.size()))};
+    return {detail::span_of(weights.data(), static_cast<std::size_t>(weights.size()))};
   }
 
   Eigen::VectorXd weights, gradient;

@@ -8,6 +8,7 @@
 #include <limits>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -38,15 +39,16 @@ struct tabular_policy_options {
 ///     policy.logits(2, policy.contexts().after(prompt)) = 1.5;
 template <std::floating_point Number>
 class basic_tabular_policy {
+  using array = Eigen::Array<std::common_type_t<Number, double>, Eigen::Dynamic, 1>;
+
  public:
   struct output {
     std::vector<double> log_probs, entropy;
   };
 
   explicit basic_tabular_policy(tabular_policy_options options)
-      : options_(std::move(options)),
-        table_(options_.vocabulary, options_.order),
-        allowed_(Eigen::ArrayXd::Ones(static_cast<Eigen::Index>(options_.vocabulary))) {
+      : options_(std::move(options)), table_(options_.vocabulary, options_.order) {
+    allowed_.setOnes(static_cast<Eigen::Index>(options_.vocabulary));
     const auto inside = [&](token t) { return t >= 0 && static_cast<std::size_t>(t) < options_.vocabulary; };
     require_option(inside(options_.end), "end", options_.end, "in the vocabulary");
     require_option(std::isfinite(options_.temperature) && options_.temperature > 0, "temperature", options_.temperature,
@@ -64,12 +66,20 @@ class basic_tabular_policy {
   const context_table& contexts() const noexcept { return table_; }
 
   /// p(· | context): tempered, banned tokens at 0.
-  Eigen::ArrayXd probabilities(std::size_t context) const {
-    Eigen::ArrayXd p =
-        logits.col(static_cast<Eigen::Index>(context)).array().template cast<double>() / options_.temperature;
-    const double most = (allowed_ > 0).select(p, -std::numeric_limits<double>::infinity()).maxCoeff();
-    p = (allowed_ > 0).select((p - most).exp(), 0.0);
-    return p / p.sum();
+  array probabilities(std::size_t context) const {
+    const auto column = static_cast<Eigen::Index>(context);
+    array p(logits.rows());
+    double most = -std::numeric_limits<double>::infinity(), sum = 0;
+    for (Eigen::Index v = 0; v < p.size(); ++v) {
+      p(v) = static_cast<double>(logits(v, column)) / options_.temperature;
+      if (allowed_(v) > 0) most = std::max(most, p(v));
+    }
+    for (Eigen::Index v = 0; v < p.size(); ++v) {
+      p(v) = allowed_(v) > 0 ? std::exp(p(v) - most) : 0.0;
+      sum += p(v);
+    }
+    for (double& x : p) x /= sum;
+    return p;
   }
 
   std::vector<double> log_probs(const token_batch& batch) const { return evaluate(batch, table_.of(batch)).log_probs; }
@@ -80,15 +90,15 @@ class basic_tabular_policy {
     auto pullback = [this, contexts = std::move(contexts),
                      tokens = batch.responses.values](const policy_gradient& seed) {
       for (std::size_t t = 0; t < tokens.size(); ++t) {
-        const Eigen::ArrayXd p = probabilities(contexts[t]);
-        Eigen::ArrayXd d = Eigen::ArrayXd::Zero(p.size());  // with respect to logits / temperature
+        const array p = probabilities(contexts[t]);
+        array d = array::Zero(p.size());  // with respect to logits / temperature
         if (!seed.log_probs.empty()) {
           d -= seed.log_probs[t] * p;
           d(tokens[t]) += seed.log_probs[t];
         }
         if (!seed.entropy.empty()) {
           // H = −Σ p log p; dH/dz_v = −p_v (log p_v + H).
-          const Eigen::ArrayXd log_p = (p > 0).select(p.max(std::numeric_limits<double>::min()).log(), 0.0);
+          const array log_p = (p > 0).select(p.max(std::numeric_limits<double>::min()).log(), 0.0);
           d -= seed.entropy[t] * p * (log_p - (p * log_p).sum());
         }
         gradient.col(static_cast<Eigen::Index>(contexts[t])).array() +=
@@ -117,7 +127,7 @@ class basic_tabular_policy {
       std::size_t context = table_.after(prompts[i]);
       bool ended = false;
       while (!ended && response.size() < sampling.max_new_tokens) {
-        const Eigen::ArrayXd p = probabilities(context);
+        const array p = probabilities(context);
         const token chosen = greedy ? arg_max(p) : draw(p, streams[i].uniform());
         response.push_back(chosen);
         log_probs.push_back(static_cast<float>(std::log(p(chosen))));
@@ -133,10 +143,10 @@ class basic_tabular_policy {
 
   void zero_gradients() { gradient.setZero(); }
   std::array<std::span<Number>, 1> gradients() {
-    return {std::span(gradient.data(), static_cast<std::size_t>(gradient.size()))};
+    return {detail::span_of(gradient.data(), static_cast<std::size_t>(gradient.size()))};
   }
   std::array<std::span<Number>, 1> parameters() {
-    return {std::span(logits.data(), static_cast<std::size_t>(logits.size()))};
+    return {detail::span_of(logits.data(), static_cast<std::size_t>(logits.size()))};
   }
 
   Eigen::Matrix<Number, Eigen::Dynamic, Eigen::Dynamic> logits, gradient;  ///< [vocabulary, contexts]
@@ -145,7 +155,7 @@ class basic_tabular_policy {
   output evaluate(const token_batch& batch, const std::vector<std::size_t>& contexts) const {
     output out;
     for (std::size_t t = 0; t < contexts.size(); ++t) {
-      const Eigen::ArrayXd p = probabilities(contexts[t]);
+      const array p = probabilities(contexts[t]);
       const token y = batch.responses.values[t];
       require_argument(p(y) > 0, "token " + std::to_string(y) + " is banned but occurs in a response");
       out.log_probs.push_back(std::log(p(y)));
@@ -155,12 +165,12 @@ class basic_tabular_policy {
     }
     return out;
   }
-  static token arg_max(const Eigen::ArrayXd& p) {
+  static token arg_max(const array& p) {
     Eigen::Index best = 0;
     p.maxCoeff(&best);
     return static_cast<token>(best);
   }
-  static token draw(const Eigen::ArrayXd& p, double u) {
+  static token draw(const array& p, double u) {
     token last = 0;
     for (Eigen::Index v = 0; v < p.size(); ++v) {
       if (p(v) <= 0) continue;
@@ -173,7 +183,7 @@ class basic_tabular_policy {
 
   tabular_policy_options options_;
   context_table table_;
-  Eigen::ArrayXd allowed_;
+  array allowed_;
 };
 
 using tabular_policy = basic_tabular_policy<double>;

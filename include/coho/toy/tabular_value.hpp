@@ -22,17 +22,20 @@ class tabular_value {
     std::vector<double> values;
   };
 
+  template <class = void>
   tabular_value(std::size_t vocabulary, std::size_t order) : contexts_(vocabulary, order) {
     table.setZero(static_cast<Eigen::Index>(contexts_.contexts()));
     gradient.setZero(table.size());
   }
 
+  template <class = void>
   std::vector<double> values(const token_batch& batch) const {
     std::vector<double> out;
     for (const std::size_t context : contexts_.of(batch)) out.push_back(table(static_cast<Eigen::Index>(context)));
     return out;
   }
 
+  template <class = void>
   auto forward(const token_batch& batch) {
     return std::pair{output{values(batch)}, [this, contexts = contexts_.of(batch)](const value_gradient& seed) {
                        for (std::size_t t = 0; t < seed.values.size(); ++t) {
@@ -41,12 +44,14 @@ class tabular_value {
                      }};
   }
 
-  void zero_gradients() { gradient.setZero(); }
+  void zero_gradients() {
+    for (double& g : gradient) g = 0;
+  }
   std::array<std::span<double>, 1> gradients() {
-    return {std::span(gradient.data(), static_cast<std::size_t>(gradient.size()))};
+    return {detail::span_of(gradient.data(), static_cast<std::size_t>(gradient.size()))};
   }
   std::array<std::span<double>, 1> parameters() {
-    return {std::span(table.data(), static_cast<std::size_t>(table.size()))};
+    return {detail::span_of(table.data(), static_cast<std::size_t>(table.size()))};
   }
 
   Eigen::VectorXd table, gradient;  ///< [contexts]

@@ -20,6 +20,7 @@ namespace coho::toy {
 ///     words.encode("the fox");  // {1, 2}
 class vocabulary_tokenizer {
  public:
+  template <class = void>
   vocabulary_tokenizer(std::vector<std::string> words, token end) : words_(std::move(words)), end_(end) {
     require_option(end >= 0 && static_cast<std::size_t>(end) < words_.size(), "end", end, "the index of a word");
     for (std::size_t i = 0; i < words_.size(); ++i) {
@@ -28,6 +29,7 @@ class vocabulary_tokenizer {
     }
   }
 
+  template <class = void>
   std::vector<token> encode(std::string_view text) const {
     std::vector<token> out;
     for (std::size_t at = 0; at < text.size();) {
@@ -43,6 +45,7 @@ class vocabulary_tokenizer {
     return out;
   }
 
+  template <class = void>
   std::string decode(std::span<const token> tokens) const {
     std::string out;
     for (const token t : tokens) {

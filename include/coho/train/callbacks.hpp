@@ -81,7 +81,7 @@ struct stop_fn {
   template <communicator Communicator, class... Callbacks>
   bool operator()(Communicator& ranks, Callbacks&... callbacks) const {
     double wishes = (one(callbacks) + ... + 0.0);
-    ranks.all_reduce_sum(std::span<double>(&wishes, 1));
+    ranks.all_reduce_sum(detail::span_of(&wishes, 1));
     return wishes > 0;
   }
 
@@ -103,18 +103,15 @@ inline constexpr stop_fn stop{};
 
 namespace detail {
 template <class Callback, class Argument>
-concept hooked_on = requires(Callback& c, const Argument& a) {
-  c.on_rollouts(a);
-}
-|| requires(Callback& c, const Argument& a) { c.on_minibatch(a); }
-|| requires(Callback& c, const Argument& a) { c.on_step_end(a); };
+concept hooked_on = requires(Callback& c, const Argument& a) { c.on_rollouts(a); } ||
+                    requires(Callback& c, const Argument& a) { c.on_minibatch(a); } ||
+                    requires(Callback& c, const Argument& a) { c.on_step_end(a); };
 
 template <class Callback, class... Arguments>
 consteval bool require_callback() {
   using callback = std::remove_reference_t<Callback>;
-  constexpr bool any = requires(callback & c, std::uint64_t step) { c.on_step_begin(step); }
-  || requires(callback & c) { c.stop_requested(); }
-  || (hooked_on<callback, Arguments> || ...);
+  constexpr bool any = requires(callback& c, std::uint64_t step) { c.on_step_begin(step); } ||
+                       requires(callback& c) { c.stop_requested(); } || (hooked_on<callback, Arguments> || ...);
   static_assert(any,
                 "coho callback: the object has none of on_step_begin, on_rollouts, on_minibatch, on_step_end and "
                 "stop_requested with the arguments of this driver");

@@ -1,8 +1,8 @@
 #pragma once
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -23,24 +23,15 @@
 #include <coho/train/ppo_models.hpp>
 #include <coho/train/ppo_options.hpp>
 #include <coho/train/ppo_statistics.hpp>
+#include <coho/train/stopwatch.hpp>
 
 namespace coho {
 
 namespace detail {
 
-/// Seconds since the last call.
-class stopwatch {
- public:
-  double lap() {
-    const auto now = std::chrono::steady_clock::now();
-    return std::chrono::duration<double>(now - std::exchange(last_, now)).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
-
-inline void check_generation(const generation& sampled, std::size_t prompts) {
+/// Checks what was sampled and moves it into the rollouts.
+template <std::same_as<generation> Generation>
+void take_generation(Generation sampled, std::size_t prompts, trajectory_batch& out) {
   require_argument(sampled.responses.size() == prompts && sampled.finished.size() == prompts,
                    "generate returned " + std::to_string(sampled.responses.size()) + " responses for " +
                        std::to_string(prompts) + " prompts");
@@ -51,6 +42,9 @@ inline void check_generation(const generation& sampled, std::size_t prompts) {
                                                           std::to_string(i) +
                                                           ": a response holds at least its end token");
   }
+  out.recorded_log_probs = lift_output(sampled.log_probs.values, sampled.responses.total(), "log_probs of generate");
+  out.batch.responses = std::move(sampled.responses);
+  out.finished = std::move(sampled.finished);
 }
 
 }  // namespace detail
@@ -72,11 +66,8 @@ struct collect_rollouts_fn {
       if (!prompt.value_tokens.empty()) out.value_prompts.push_back(prompt.value_tokens);
       streams.push_back(step_stream.split(prompt.key));
     }
-    generation sampled = models.policy.generate(out.batch.prompts, options.generation, std::span<rng>(streams));
-    detail::check_generation(sampled, prompts.size());
-    out.recorded_log_probs = lift_output(sampled.log_probs.values, sampled.responses.total(), "log_probs of generate");
-    out.batch.responses = std::move(sampled.responses);
-    out.finished = std::move(sampled.finished);
+    generation sampled = models.policy.generate(out.batch.prompts, options.generation, detail::span_of(streams));
+    detail::take_generation(std::move(sampled), prompts.size(), out);
     for (std::size_t i = 0; i < out.size(); ++i) {
       out.prompt_texts.push_back(prompts[i].text.empty() ? detail::decode_with(models.decoder, out.batch.prompts[i])
                                                          : prompts[i].text);
@@ -130,8 +121,8 @@ inline constexpr collect_rollouts_fn collect_rollouts{};
 namespace detail {
 
 /// Fills in what the rollouts say. All ranks call together.
-template <class Communicator>
-void describe_rollouts(const trajectory_batch& r, Communicator& ranks, ppo_statistics& out) {
+template <std::same_as<trajectory_batch> Rollouts, class Communicator>
+void describe_rollouts(const Rollouts& r, Communicator& ranks, ppo_statistics& out) {
   const Eigen::ArrayXd kl = r.old_log_probs - r.reference_log_probs;
   const Eigen::ArrayXd difference = (r.recorded_log_probs - r.old_log_probs).abs();
   double unfinished = 0;
@@ -148,7 +139,7 @@ void describe_rollouts(const trajectory_batch& r, Communicator& ranks, ppo_stati
                    -r.old_log_probs.sum(),
                    r.returns.sum(),
                    residual.sum()};
-  ranks.all_reduce_sum(std::span<double>(sums));
+  ranks.all_reduce_sum(span_of(sums));
   const double sequences = std::max(sums[0], 1.0), tokens = std::max(sums[1], 1.0);
   out.sequences = sums[0];
   out.tokens = sums[1];
@@ -163,7 +154,7 @@ void describe_rollouts(const trajectory_batch& r, Communicator& ranks, ppo_stati
   out.entropy = sums[8] / tokens;
   double squares[] = {(r.model_scores - out.score_mean).square().sum(), (r.returns - sums[9] / tokens).square().sum(),
                       (residual - sums[10] / tokens).square().sum()};
-  ranks.all_reduce_sum(std::span<double>(squares));
+  ranks.all_reduce_sum(span_of(squares));
   out.score_deviation = std::sqrt(squares[0] / sequences);
   out.explained_variance = squares[1] > 0 ? 1 - squares[2] / squares[1] : 0;
   out.sampler_difference_max = all_reduce_max(difference.size() > 0 ? difference.maxCoeff() : 0.0, ranks);

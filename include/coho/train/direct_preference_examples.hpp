@@ -37,7 +37,8 @@ Eigen::ArrayXd response_log_probs(Model& model, const token_batch& batch, const 
 }
 
 /// The responses of examples, preferred ones first; a missing one is an empty response.
-inline token_batch responses_of(std::span<const direct_preference_example> examples) {
+template <class = void>
+token_batch responses_of(std::span<const direct_preference_example> examples) {
   token_batch out;
   for (const auto& example : examples) {
     out.prompts.push_back(example.prompt);

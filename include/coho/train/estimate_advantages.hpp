@@ -1,5 +1,6 @@
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -25,6 +26,7 @@ namespace detail {
 struct rollout_layout {
   std::vector<std::size_t> packed_offsets, offsets;
 
+  template <class = void>
   rollout_layout(const std::vector<std::size_t>& tokens, std::size_t length) : packed_offsets(tokens), offsets(tokens) {
     if (length == 0) return;
     for (std::size_t i = 0; i + 1 < tokens.size(); ++i) {
@@ -33,22 +35,22 @@ struct rollout_layout {
       offsets[i + 1] = offsets[i] + length;
     }
   }
+  template <class = void>
   Eigen::ArrayXd spread(const Eigen::ArrayXd& flat) const {
-    Eigen::ArrayXd out = Eigen::ArrayXd::Zero(static_cast<Eigen::Index>(offsets.back()));
-    each([&](Eigen::Index from, Eigen::Index to, Eigen::Index n) { out.segment(to, n) = flat.segment(from, n); });
+    Eigen::ArrayXd out(static_cast<Eigen::Index>(offsets.back()));
+    out.setZero();
+    for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+      std::copy(flat.data() + packed_offsets[i], flat.data() + packed_offsets[i + 1], out.data() + offsets[i]);
+    }
     return out;
   }
+  template <class = void>
   Eigen::ArrayXd collect(const Eigen::ArrayXd& slots) const {
     Eigen::ArrayXd out(static_cast<Eigen::Index>(packed_offsets.back()));
-    each([&](Eigen::Index from, Eigen::Index to, Eigen::Index n) { out.segment(from, n) = slots.segment(to, n); });
-    return out;
-  }
-  template <class Copy>
-  void each(Copy copy) const {
     for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
-      copy(static_cast<Eigen::Index>(packed_offsets[i]), static_cast<Eigen::Index>(offsets[i]),
-           static_cast<Eigen::Index>(packed_offsets[i + 1] - packed_offsets[i]));
+      std::copy_n(slots.data() + offsets[i], packed_offsets[i + 1] - packed_offsets[i], out.data() + packed_offsets[i]);
     }
+    return out;
   }
 };
 
@@ -58,14 +60,15 @@ Eigen::ArrayXd rewards_over(const rollout_layout& place, const Eigen::ArrayXd& m
                             const ppo_options& options, double kl_coefficient, Communicator& ranks) {
   shaping_options shaping = options.shaping;
   shaping.kl_coefficient = kl_coefficient;
-  const std::span<const std::uint8_t> finished(rollouts.finished);
+  const std::span<const std::uint8_t> finished = span_of(rollouts.finished);
   return shape_rewards(rollouts.sequence_rewards, place.spread(rollouts.old_log_probs),
                        place.spread(rollouts.reference_log_probs), mask, place.offsets, finished, shaping, ranks);
 }
 
 /// Advantages weighted for the difference between the sampler and the policy that is trained: for every loss that is
 /// linear in the advantage that is the same as weighting the tokens.
-inline void correct_sampler(trajectory_batch& rollouts, const ppo_options& options) {
+template <std::same_as<trajectory_batch> Rollouts>
+void correct_sampler(Rollouts& rollouts, const ppo_options& options) {
   if (!options.sampler_correction) return;
   rollouts.advantages *= importance_weights(rollouts.old_log_probs, rollouts.recorded_log_probs,
                                             rollouts.batch.responses.offsets, *options.sampler_correction)
@@ -102,8 +105,7 @@ struct estimate_advantages_fn {
                                        options.padded_layout ? options.generation.max_new_tokens : 0);
     const Eigen::ArrayXd mask = place.spread(Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()));
     const Eigen::ArrayXd rewards = detail::rewards_over(place, mask, rollouts, options, kl_coefficient, ranks);
-    const auto estimate =
-        estimator(rewards, place.spread(rollouts.values), std::span<const std::size_t>(place.offsets));
+    const auto estimate = estimator(rewards, place.spread(rollouts.values), detail::span_of(place.offsets));
     Eigen::ArrayXd advantages = checked(estimate.advantages, rewards.size(), "advantages");
     const Eigen::ArrayXd returns = checked(estimate.returns, rewards.size(), "returns");
     if (options.whiten_advantages) advantages = whiten(advantages, mask, options.advantage_whitening, ranks);
@@ -115,11 +117,14 @@ struct estimate_advantages_fn {
   }
 
  private:
+  template <class = void>
   static Eigen::ArrayXd checked(const Eigen::ArrayXd& x, Eigen::Index size, const char* what) {
     require_argument(x.size() == size, std::string("the advantage estimator returned ") + std::to_string(x.size()) +
                                            " " + what + " for " + std::to_string(size) + " tokens");
-    require_argument(x.isFinite().all(),
-                     std::string("the advantage estimator returned ") + what + " that are not finite");
+    for (const double number : x) {
+      require_argument(std::isfinite(number),
+                       std::string("the advantage estimator returned ") + what + " that are not finite");
+    }
     return x;
   }
 };

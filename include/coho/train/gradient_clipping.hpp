@@ -47,7 +47,7 @@ void all_reduce_gradients(Communicator& ranks, Model& model) {
     model.all_reduce_gradients(ranks);
   } else if constexpr (requires { model.gradients(); }) {
     for (auto&& gradient : model.gradients()) {
-      ranks.all_reduce_sum(std::span(gradient.data(), static_cast<std::size_t>(gradient.size())));
+      ranks.all_reduce_sum(span_of(gradient.data(), static_cast<std::size_t>(gradient.size())));
     }
   } else {
     require_argument(ranks.size() == 1,
@@ -61,8 +61,8 @@ template <class Communicator>
 double all_reduce_max(double value, Communicator& ranks) {
   std::vector<double> all(static_cast<std::size_t>(ranks.size()), 0.0);
   all[static_cast<std::size_t>(ranks.rank())] = value;
-  ranks.all_reduce_sum(std::span<double>(all));
-  return *std::ranges::max_element(all);
+  ranks.all_reduce_sum(span_of(all));
+  return *std::max_element(all.begin(), all.end());
 }
 
 }  // namespace detail

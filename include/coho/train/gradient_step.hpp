@@ -25,6 +25,7 @@ struct gradient_step_fn {
     return norm;
   }
 
+  template <class = void>
   static void require_finite_norm(double norm, const std::string& what) {
     if (!std::isfinite(norm)) throw error(what + ": the gradient is not finite; nothing was changed");
   }

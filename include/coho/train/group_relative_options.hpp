@@ -57,12 +57,17 @@ struct group_relative_trainer_options {
 
   /// Shao et al. 2024, §4.1: advantages divided by the group's deviation, mean over each response, KL (k3, 0.04) in the
   /// loss, 64 samples.
-  static group_relative_trainer_options grpo() { return {.group_size = 64, .kl_loss_coefficient = 0.04}; }
+  template <class = void>
+  static group_relative_trainer_options grpo() {
+    return {.group_size = 64, .kl_loss_coefficient = 0.04};
+  }
   /// Liu et al. 2025: no division by the deviation and none by the length, no KL.
+  template <class = void>
   static group_relative_trainer_options dr_grpo() {
     return {.scaling = {.scale = group_scale::none}, .reduction = {.kind = reduction::fixed_length}};
   }
   /// Ahmadian et al. 2024: leave-one-out baseline, the KL in the reward, one update a batch, sums over responses.
+  template <class = void>
   static group_relative_trainer_options rloo() {
     return {.group_size = 4,
             .shaping = {.kl_coefficient = 0.03},
@@ -71,6 +76,7 @@ struct group_relative_trainer_options {
   }
   /// Yu et al. 2025: clip-higher, mean over tokens, no KL, groups without a difference left out. Its overlong ramp is a
   /// bonus: `overlong_penalty`.
+  template <class = void>
   static group_relative_trainer_options dapo() {
     return {.group_size = 16,
             .skip_uniform_groups = true,
@@ -79,6 +85,7 @@ struct group_relative_trainer_options {
   }
 
   /// The part that PPO has too.
+  template <class = void>
   ppo_options shared() const {
     ppo_options o;
     o.seed = seed;
@@ -107,6 +114,7 @@ struct group_relative_trainer_options {
   }
 
   /// Throws `option_error` for the first option that is out of its range.
+  template <class = void>
   void validate() const {
     require_option(group_size >= 2 && group_size <= (std::size_t{1} << 20), "group_size", group_size,
                    "in [2, 1048576]");
@@ -125,7 +133,8 @@ class group_baseline_estimator {
   group_baseline_estimator(const group_relative_trainer_options& options, Communicator& ranks)
       : baseline_(options.baseline), scaling_(options.scaling), leave_one_out_(options.leave_one_out), ranks_(ranks) {}
 
-  Eigen::ArrayXd operator()(const Eigen::ArrayXd& rewards, std::span<const std::size_t> groups) const {
+  template <class Array>
+  Eigen::ArrayXd operator()(const Array& rewards, std::span<const std::size_t> groups) const {
     if (baseline_ == group_baseline::mean) return group_relative(rewards, groups, scaling_, ranks_);
     return leave_one_out(rewards, groups, leave_one_out_).advantages;
   }

@@ -35,6 +35,7 @@ struct learning_rate_options {
 ///     rate(100);  // 1e-5
 class learning_rate_schedule {
  public:
+  template <class = void>
   explicit learning_rate_schedule(learning_rate_options options = {}) : options_(options) {
     require_option(std::isfinite(options.peak) && options.peak >= 0, "learning_rate.peak", options.peak,
                    "finite and at least 0");
@@ -45,6 +46,7 @@ class learning_rate_schedule {
                    "greater than warmup_steps for a decaying schedule");
   }
 
+  template <class = void>
   double operator()(std::uint64_t step) const noexcept {
     const auto& o = options_;
     if (step < o.warmup_steps) {

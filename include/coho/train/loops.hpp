@@ -64,13 +64,15 @@ auto run_steps(Trainer& trainer, Communicator& ranks, Source& source, const std:
 }
 
 /// 0, 1, …, count − 1.
-inline std::vector<std::size_t> all_indices(std::size_t count) {
+template <class = void>
+std::vector<std::size_t> all_indices(std::size_t count) {
   std::vector<std::size_t> out(count);
   std::iota(out.begin(), out.end(), std::size_t{0});
   return out;
 }
 
-inline void require_seed(std::uint64_t saved, std::uint64_t mine) {
+template <class = void>
+void require_seed(std::uint64_t saved, std::uint64_t mine) {
   require_argument(saved == mine,
                    "the saved run had the seed " + std::to_string(saved) + ", this one has " + std::to_string(mine));
 }

@@ -26,11 +26,13 @@ struct lift_output_fn {
                                            " numbers where " + std::to_string(expected) + " were expected");
     Eigen::ArrayXd out(static_cast<Eigen::Index>(size));
     Eigen::Index at = 0;
-    for (const auto value : range) out(at++) = static_cast<double>(value);
-    if (!out.isFinite().all()) {
-      for (at = 0; std::isfinite(out(at));) ++at;
-      throw argument_error(std::string(what) + ": number " + std::to_string(at) +
-                           " that the model returned is not finite");
+    for (const auto value : range) {
+      const auto number = static_cast<double>(value);
+      if (!std::isfinite(number)) {
+        throw argument_error(std::string(what) + ": number " + std::to_string(at) +
+                             " that the model returned is not finite");
+      }
+      out(at++) = number;
     }
     return out;
   }
@@ -38,7 +40,8 @@ struct lift_output_fn {
 inline constexpr lift_output_fn lift_output{};
 
 /// The tokens of each sequence of a batch, prompt and response.
-inline std::vector<std::size_t> sequence_lengths(const token_batch& batch) {
+template <class = void>
+std::vector<std::size_t> sequence_lengths(const token_batch& batch) {
   std::vector<std::size_t> out(batch.size());
   for (std::size_t i = 0; i < out.size(); ++i) out[i] = batch.prompts.length(i) + batch.responses.length(i);
   return out;
@@ -52,7 +55,7 @@ Eigen::ArrayXd in_parts(const token_batch& batch, const batch_limits& limits, st
                         Evaluate evaluate) {
   Eigen::ArrayXd out(static_cast<Eigen::Index>(batch.responses.total()));
   const auto lengths = sequence_lengths(batch);
-  for (const auto& indices : micro_batches(lengths, limits)) {
+  for (const auto& indices : micro_batches(detail::span_of(lengths), limits)) {
     const token_batch part = batch.select(indices);
     scatter(lift_output(evaluate(part), part.responses.total(), what), batch.responses.offsets, indices, out);
   }
@@ -81,7 +84,8 @@ struct evaluate_values_fn {
 inline constexpr evaluate_values_fn evaluate_values{};
 
 /// The tokens of each query, as far as they are given.
-inline std::vector<std::size_t> query_lengths(std::span<const reward_query> queries) {
+template <class = void>
+std::vector<std::size_t> query_lengths(std::span<const reward_query> queries) {
   std::vector<std::size_t> out(queries.size());
   for (std::size_t i = 0; i < out.size(); ++i)
     out[i] = queries[i].prompt_tokens.size() + queries[i].response_tokens.size();
@@ -95,11 +99,11 @@ struct evaluate_scores_fn {
                             const batch_limits& limits = {}) const {
     Eigen::ArrayXd out(static_cast<Eigen::Index>(queries.size()));
     const auto lengths = query_lengths(queries);
-    for (const auto& indices : micro_batches(lengths, limits)) {
+    for (const auto& indices : micro_batches(detail::span_of(lengths), limits)) {
       std::vector<reward_query> part;
       for (const std::size_t i : indices) part.push_back(queries[i]);
       const Eigen::ArrayXd scores =
-          lift_output(score_queries(model, std::span<const reward_query>(part)), part.size(), "reward model scores");
+          lift_output(score_queries(model, detail::span_of(part)), part.size(), "reward model scores");
       for (std::size_t k = 0; k < indices.size(); ++k) {
         out(static_cast<Eigen::Index>(indices[k])) = scores(static_cast<Eigen::Index>(k));
       }

@@ -40,16 +40,16 @@ concept token_policy_loss = requires(const Loss& l, const Eigen::ArrayXd& x, con
   { l.value_and_grad(x, x, x, w) } -> policy_loss_value;
 };
 template <class Loss>
-concept sequence_policy_loss = requires(const Loss& l, const Eigen::ArrayXd& x, const array_weights& w,
-                                        offset_span offsets) {
-  { l.value_and_grad(x, x, x, w, offsets) } -> policy_loss_value;
-};
+concept sequence_policy_loss =
+    requires(const Loss& l, const Eigen::ArrayXd& x, const array_weights& w, offset_span offsets) {
+      { l.value_and_grad(x, x, x, w, offsets) } -> policy_loss_value;
+    };
 // Asked last: losses that take old log-probs would read weights as advantages.
 template <class Loss>
 concept on_policy_loss = !token_policy_loss<Loss> && !sequence_policy_loss<Loss> &&
                          requires(const Loss& l, const Eigen::ArrayXd& x, const array_weights& w) {
-  { l.value_and_grad(x, x, w) } -> policy_loss_value;
-};
+                           { l.value_and_grad(x, x, w) } -> policy_loss_value;
+                         };
 }  // namespace detail
 
 /// policy_loss: what the drivers of reinforcement learning minimise over the policy.
@@ -132,7 +132,8 @@ namespace detail {
 /// GAE with its options bound.
 struct bound_gae {
   gae_options options;
-  auto operator()(const Eigen::ArrayXd& rewards, const Eigen::ArrayXd& values, offset_span offsets) const {
+  template <class Array>
+  auto operator()(const Array& rewards, const Array& values, offset_span offsets) const {
     return gae(rewards, values, offsets, options);
   }
 };
@@ -156,12 +157,21 @@ struct policy_loss_terms {
 };
 
 /// Σ_t (ρ_t − 1 − log ρ_t), an estimate of KL(old ‖ new) times the number of tokens, never negative: k3 of old − new.
-inline double ratio_divergence(const Eigen::ArrayXd& log_probs, const Eigen::ArrayXd& old_log_probs) {
+template <class Array>
+double ratio_divergence(const Array& log_probs, const Array& old_log_probs) {
   double sum = 0;
   for (Eigen::Index t = 0; t < log_probs.size(); ++t) {
     sum += kl_of(std::clamp(old_log_probs(t) - log_probs(t), -20.0, 20.0), kl_estimator::k3);
   }
   return sum;
+}
+
+/// How many tokens have a weight.
+template <class Weights>
+double real_tokens(const Weights& weights) {
+  double count = 0;
+  for (const double weight : weights) count += weight != 0;
+  return count;
 }
 
 template <class Loss>
@@ -181,7 +191,7 @@ policy_loss_terms evaluate_policy_loss(const Loss& loss, const Eigen::ArrayXd& l
   out.d_log_probs =
       lift_output(result.d_log_probs, static_cast<std::size_t>(log_probs.size()), "d_log_probs of the policy loss");
   require_argument(std::isfinite(out.value), "the value of the policy loss is not finite");
-  const auto tokens = static_cast<double>((weights.values != 0).count());
+  const double tokens = real_tokens(weights.values);
   if constexpr (requires { result.clip_fraction; }) {
     out.clipped = static_cast<double>(result.clip_fraction) * tokens;
     require_argument(std::isfinite(out.clipped), "the clip_fraction of the policy loss is not finite");
@@ -237,9 +247,8 @@ consteval bool require_value_loss() {
 
 template <class Estimator>
 consteval bool require_advantage_estimator() {
-  constexpr bool exists = requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) {
-    a(x, x, offsets);
-  };
+  constexpr bool exists =
+      requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) { a(x, x, offsets); };
   static_assert(
       exists, "coho::advantage_estimator (1): the estimator is not callable (const) with rewards, values and offsets");
   if constexpr (exists) {
@@ -252,9 +261,8 @@ consteval bool require_advantage_estimator() {
 
 template <class Estimator>
 consteval bool require_group_advantage_estimator() {
-  constexpr bool exists = requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) {
-    a(x, offsets);
-  };
+  constexpr bool exists =
+      requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) { a(x, offsets); };
   static_assert(exists,
                 "coho::group_advantage_estimator (1): the estimator is not callable (const) with rewards and the "
                 "groups' offsets");
@@ -272,7 +280,7 @@ consteval bool require_kl_controller() {
   };
   static_assert(coefficient,
                 "coho::kl_controller (1): the controller has no coefficient() const that returns a number");
-  constexpr bool update = requires(Controller & c, double x) { c.update(x, x); };
+  constexpr bool update = requires(Controller& c, double x) { c.update(x, x); };
   static_assert(update,
                 "coho::kl_controller (2): the controller has no update(double mean_sequence_kl, double sequences)");
   if constexpr (coefficient && update) {

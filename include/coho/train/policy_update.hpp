@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -39,7 +38,7 @@ class policy_update {
 
  public:
   static constexpr bool has_value = !std::is_same_v<std::remove_const_t<value_type>, no_value_type>;
-  static constexpr bool has_entropy = requires(policy_type & m, const token_batch& b) {
+  static constexpr bool has_entropy = requires(policy_type& m, const token_batch& b) {
     { m.forward(b).first.entropy } -> number_range;
   };
 
@@ -64,7 +63,7 @@ class policy_update {
                   ppo_statistics& out, Callbacks&... callbacks) {
     step_ = step;
     double count = static_cast<double>(chosen.size());
-    models_.ranks.all_reduce_sum(std::span<double>(&count, 1));
+    models_.ranks.all_reduce_sum(span_of(&count, 1));
     if (count == 0) return;
     const token_batch value_batch = rollouts.value_batch();
     const auto lengths = sequence_lengths(rollouts.batch);
@@ -124,8 +123,7 @@ class policy_update {
   // The same object in both places: one set of gradients, or one optimizer of both.
   template <class A, class B>
   static bool same(const A& a, const B& b) noexcept {
-    return static_cast<const volatile void*>(std::addressof(a)) ==
-               static_cast<const volatile void*>(std::addressof(b)) &&
+    return static_cast<const volatile void*>(&a) == static_cast<const volatile void*>(&b) &&
            std::is_same_v<std::remove_const_t<A>, std::remove_const_t<B>>;
   }
 
@@ -142,7 +140,7 @@ class policy_update {
       counts[0] += static_cast<double>(part.size());
       for (const std::size_t i : part) counts[1] += static_cast<double>(rollouts.batch.responses.length(i));
     }
-    models_.ranks.all_reduce_sum(std::span<double>(counts));
+    models_.ranks.all_reduce_sum(span_of(counts));
     m.sequences = counts[0];
     m.tokens = counts[1];
     reduction_options reduction = options_.reduction;
@@ -157,7 +155,7 @@ class policy_update {
     sums total;
     for (const auto& part : parts) {
       const token_batch tokens = rollouts.batch.select(part);
-      const auto weights = make_token_weights(tokens.responses.offsets, reduction);
+      const auto weights = make_token_weights(span_of(tokens.responses.offsets), reduction);
       if (train_policy) policy_part(tokens, rollouts, part, weights, total, m.ratio_deviation);
       if constexpr (has_value) {
         value_part({value_batch.prompts.select(part), tokens.responses}, rollouts, part, weights, total);
@@ -165,7 +163,7 @@ class policy_update {
     }
     double reduced[] = {total.policy_loss, total.value_loss, total.kl_loss,       total.clipped,
                         total.divergence,  total.entropy,    total.values_clipped};
-    models_.ranks.all_reduce_sum(std::span<double>(reduced));
+    models_.ranks.all_reduce_sum(span_of(reduced));
     m.policy_loss = reduced[0];
     m.value_loss = reduced[1];
     m.kl_loss = reduced[2];
@@ -178,48 +176,53 @@ class policy_update {
 
   void policy_part(const token_batch& tokens, const trajectory_batch& rollouts, const std::vector<std::size_t>& part,
                    const array_weights& weights, sums& total, double& ratio_deviation) {
-    const auto& offsets = rollouts.batch.responses.offsets;
-    const Eigen::ArrayXd old_log_probs = gather(rollouts.old_log_probs, offsets, part);
+    const auto offsets = span_of(rollouts.batch.responses.offsets), chosen = span_of(part);
+    const Eigen::ArrayXd old_log_probs = gather(rollouts.old_log_probs, offsets, chosen);
     const std::size_t count = tokens.responses.total();
     auto [output, pullback] = models_.policy.forward(tokens);
-    const Eigen::ArrayXd log_probs = lift_output(output.log_probs, count, "log_probs of the policy's forward");
-    auto loss = evaluate_policy_loss(policy_loss_, log_probs, old_log_probs, gather(rollouts.advantages, offsets, part),
-                                     weights, tokens.responses.offsets);
+    const auto log_probs = lift_output(output.log_probs, count, "log_probs of the policy's forward");
+    auto loss = evaluate_policy_loss(policy_loss_, log_probs, old_log_probs,
+                                     gather(rollouts.advantages, offsets, chosen), weights, tokens.responses.offsets);
     total.policy_loss += loss.value;
     total.clipped += loss.clipped;
     total.divergence += loss.divergence;
-    if (count > 0)
-      ratio_deviation = std::max(ratio_deviation, ((log_probs - old_log_probs).exp() - 1).abs().maxCoeff());
+    for (std::size_t t = 0; t < count; ++t) {
+      const auto i = static_cast<Eigen::Index>(t);
+      ratio_deviation = std::max(ratio_deviation, std::abs(std::exp(log_probs(i) - old_log_probs(i)) - 1));
+    }
     if (options_.kl_loss_coefficient > 0) {
-      const auto kl = kl_loss_.value_and_grad(log_probs, gather(rollouts.reference_log_probs, offsets, part), weights);
+      const auto kl =
+          kl_loss_.value_and_grad(log_probs, gather(rollouts.reference_log_probs, offsets, chosen), weights);
       total.kl_loss += kl.value;
       loss.d_log_probs += options_.kl_loss_coefficient * kl.d_log_probs;
     }
-    Eigen::ArrayXd d_entropy;
+    std::vector<double> d_entropy;
     if constexpr (has_entropy) {
       total.entropy += lift_output(output.entropy, count, "entropy of the policy's forward").sum();
-      if (options_.entropy_coefficient > 0) d_entropy = -options_.entropy_coefficient * weights.values;
+      if (options_.entropy_coefficient > 0) {
+        for (const double weight : weights.values) d_entropy.push_back(-options_.entropy_coefficient * weight);
+      }
     }
-    pullback(policy_gradient{.log_probs = {loss.d_log_probs.data(), count},
-                             .entropy = {d_entropy.data(), static_cast<std::size_t>(d_entropy.size())}});
+    pullback(
+        policy_gradient{.log_probs = {loss.d_log_probs.data(), count}, .entropy = span_of(std::as_const(d_entropy))});
   }
 
   void value_part(const token_batch& tokens, const trajectory_batch& rollouts, const std::vector<std::size_t>& part,
                   const array_weights& weights, sums& total) {
-    const auto& offsets = rollouts.batch.responses.offsets;
+    const auto offsets = span_of(rollouts.batch.responses.offsets), chosen = span_of(part);
     const std::size_t count = tokens.responses.total();
     auto [output, pullback] = models_.value.forward(tokens);
-    const Eigen::ArrayXd values = lift_output(output.values, count, "values of the value model's forward");
-    const auto loss = value_loss_.value_and_grad(values, gather(rollouts.values, offsets, part),
-                                                 gather(rollouts.returns, offsets, part), weights);
+    const auto values = lift_output(output.values, count, "values of the value model's forward");
+    const auto loss = value_loss_.value_and_grad(values, gather(rollouts.values, offsets, chosen),
+                                                 gather(rollouts.returns, offsets, chosen), weights);
     require_argument(std::isfinite(static_cast<double>(loss.value)), "the value of the value loss is not finite");
     total.value_loss += static_cast<double>(loss.value);
     if constexpr (requires { loss.clip_fraction; }) {
-      total.values_clipped +=
-          static_cast<double>(loss.clip_fraction) * static_cast<double>((weights.values != 0).count());
+      total.values_clipped += static_cast<double>(loss.clip_fraction) * real_tokens(weights.values);
+      require_argument(std::isfinite(total.values_clipped), "the clip_fraction of the value loss is not finite");
     }
-    const Eigen::ArrayXd d_values =
-        options_.value_coefficient * lift_output(loss.d_values, count, "d_values of the value loss");
+    auto d_values = lift_output(loss.d_values, count, "d_values of the value loss");
+    d_values *= options_.value_coefficient;
     pullback(value_gradient{.values = {d_values.data(), count}});
   }
 

@@ -21,6 +21,7 @@
 #include <coho/train/ppo_models.hpp>
 #include <coho/train/ppo_options.hpp>
 #include <coho/train/ppo_statistics.hpp>
+#include <coho/train/stopwatch.hpp>
 
 namespace coho {
 

@@ -68,6 +68,7 @@ struct ppo_options {
   batch_limits micro_batch{};    ///< what one forward of an update may hold; does not change the result
 
   /// SALMON as the paper describes it (§4.1.2, App. F): 576 rollouts in minibatches of 288, β 0.02.
+  template <class = void>
   static ppo_options paper() {
     ppo_options o;
     o.generation = {.max_new_tokens = 1024};
@@ -79,6 +80,7 @@ struct ppo_options {
     return o;
   }
   /// As the released scripts run it: temperature 0.7, β 0.01, five warm-up steps, the code's shaping.
+  template <class = void>
   static ppo_options salmon_code() {
     ppo_options o = paper();
     o.generation.temperature = 0.7;
@@ -91,6 +93,7 @@ struct ppo_options {
   }
 
   /// Throws `option_error` for the first option that is out of its range.
+  template <class = void>
   void validate() const {
     const auto finite_from_zero = [](double x) { return std::isfinite(x) && x >= 0; };
     require_option(generation.max_new_tokens > 0, "generation.max_new_tokens", generation.max_new_tokens, "at least 1");

@@ -42,11 +42,12 @@ struct preference_gradient {
 ///  (2) The loss is a sum over examples weighted by `weights`: micro-batches add up.
 ///  (3) An own loss may have `static constexpr bool needs_reference = false`: then no reference policy is evaluated.
 template <class Loss>
-concept preference_loss = std::same_as<Loss, dpo_loss> || std::same_as<Loss, kto_loss> ||
-    std::same_as<Loss, orpo_loss> || std::same_as<Loss, simpo_loss> || std::same_as<Loss, cpo_loss> ||
+concept preference_loss =
+    std::same_as<Loss, dpo_loss> || std::same_as<Loss, kto_loss> || std::same_as<Loss, orpo_loss> ||
+    std::same_as<Loss, simpo_loss> || std::same_as<Loss, cpo_loss> ||
     requires(const Loss& l, const preference_log_probs& x, const token_weights<Eigen::ArrayXd>& w) {
-  { l.value_and_grad(x, w) } -> std::convertible_to<preference_gradient>;
-};
+      { l.value_and_grad(x, w) } -> std::convertible_to<preference_gradient>;
+    };
 
 template <class Loss>
 consteval bool require_preference_loss() {
@@ -79,29 +80,31 @@ preference_gradient preference_gradient_of(Result result) {
 }
 
 /// Of losses over mean log-probs: the chain rule back to sums.
-template <class Loss>
-preference_gradient of_means(const Loss& loss, const preference_log_probs& x,
-                             const token_weights<Eigen::ArrayXd>& weights) {
-  auto out = preference_gradient_of(loss.value_and_grad(Eigen::ArrayXd(x.preferred / x.preferred_tokens),
-                                                        Eigen::ArrayXd(x.other / x.other_tokens), weights));
+template <class Loss, class Array>
+preference_gradient of_means(const Loss& loss, const preference_log_probs& x, const token_weights<Array>& weights) {
+  Array preferred = x.preferred, other = x.other;
+  preferred /= x.preferred_tokens;
+  other /= x.other_tokens;
+  auto out = preference_gradient_of(loss.value_and_grad(preferred, other, weights));
   out.d_preferred /= x.preferred_tokens;
   out.d_other /= x.other_tokens;
   return out;
 }
 
 /// Each response of an example is an example of KTO.
-inline preference_gradient of_responses(const kto_loss& loss, const preference_log_probs& x,
-                                        const token_weights<Eigen::ArrayXd>& weights) {
+template <std::same_as<preference_log_probs> Known, class Array>
+preference_gradient of_responses(const kto_loss& loss, const Known& x, const token_weights<Array>& weights) {
   const Eigen::Index n = x.preferred.size();
-  const auto both = [n](const Eigen::ArrayXd& a, const Eigen::ArrayXd& b) {
-    Eigen::ArrayXd out(2 * n);
+  const auto both = [n](const Array& a, const Array& b) {
+    Array out(2 * n);
     out << a, b;
     return out;
   };
-  const Eigen::ArrayXd there = both((x.preferred_tokens > 0).cast<double>(), (x.other_tokens > 0).cast<double>());
-  const token_weights<Eigen::ArrayXd> each{both(weights.values, weights.values) * there};
+  const Array there =
+      both((x.preferred_tokens > 0).template cast<double>(), (x.other_tokens > 0).template cast<double>());
+  const token_weights<Array> each{both(weights.values, weights.values) * there};
   const auto result = loss.value_and_grad(both(x.preferred, x.other), both(x.reference_preferred, x.reference_other),
-                                          both(Eigen::ArrayXd::Ones(n), Eigen::ArrayXd::Zero(n)), x.kl_baseline, each);
+                                          both(Array::Ones(n), Array::Zero(n)), x.kl_baseline, each);
   return {result.value, result.d_log_probs.head(n), result.d_log_probs.tail(n), result.accuracy, result.margin};
 }
 

@@ -1,14 +1,11 @@
 #pragma once
 
-#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
-
-#include <Eigen/Core>
 
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
@@ -21,6 +18,7 @@
 #include <coho/train/learning_rate_schedule.hpp>
 #include <coho/train/loops.hpp>
 #include <coho/train/model_outputs.hpp>
+#include <coho/train/stopwatch.hpp>
 
 namespace coho {
 
@@ -100,12 +98,11 @@ class supervised_trainer {
     const double weight = total_weight(data);
     require_argument(weight > 0, "no response token with a weight above 0 to evaluate");
     double loss = 0;
-    for (const auto& part : parts(data)) {
-      const Eigen::ArrayXd log_probs =
-          lift_output(model_.log_probs(part.tokens), part.tokens.responses.total(), "log_probs");
-      loss += nll_loss{}(log_probs, token_weights<Eigen::ArrayXd>{part.weights / weight});
+    for (const auto& part : parts(data, weight)) {
+      const auto log_probs = lift_output(model_.log_probs(part.tokens), part.tokens.responses.total(), "log_probs");
+      loss += nll_loss{}(log_probs, part.weights);
     }
-    ranks_.all_reduce_sum(std::span<double>(&loss, 1));
+    ranks_.all_reduce_sum(detail::span_of(&loss, 1));
     return loss;
   }
 
@@ -121,7 +118,7 @@ class supervised_trainer {
   supervised_statistics step_of(std::span<const supervised_example> batch, std::uint64_t epoch,
                                 Callbacks&... callbacks) {
     static_assert((detail::require_callback<Callbacks, supervised_statistics>() && ...));
-    const auto start = std::chrono::steady_clock::now();
+    detail::stopwatch watch;
     notify::step_begin(step_, callbacks...);
     supervised_statistics out{.step = step_, .learning_rate = rate_(step_)};
     out.epoch = epoch;
@@ -129,19 +126,19 @@ class supervised_trainer {
     require_argument(out.weight > 0, "a supervised batch has no response token with a weight above 0");
 
     model_.zero_gradients();
-    for (const auto& part : parts(batch)) {
+    for (const auto& part : parts(batch, out.weight)) {
       auto [output, pullback] = model_.forward(part.tokens);
-      const Eigen::ArrayXd log_probs = lift_output(output.log_probs, part.tokens.responses.total(), "log_probs");
-      const auto loss = nll_loss{}.value_and_grad(log_probs, token_weights<Eigen::ArrayXd>{part.weights / out.weight});
+      const auto log_probs = lift_output(output.log_probs, part.tokens.responses.total(), "log_probs");
+      const auto loss = nll_loss{}.value_and_grad(log_probs, part.weights);
       pullback(policy_gradient{.log_probs = {loss.d_log_probs.data(), part.tokens.responses.total()}});
       out.loss += loss.value;
       out.tokens += part.tokens.responses.total();
     }
-    ranks_.all_reduce_sum(std::span<double>(&out.loss, 1));
+    ranks_.all_reduce_sum(detail::span_of(&out.loss, 1));
     out.gradient_norm = gradient_step("supervised step " + std::to_string(step_), model_, optimizer_, out.learning_rate,
                                       options_.gradient_norm_clip, ranks_);
     ++step_;
-    out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    out.seconds = watch.lap();
     notify::minibatch(out, callbacks...);
     notify::step_end(out, callbacks...);
     return out;
@@ -149,7 +146,7 @@ class supervised_trainer {
 
   struct part_batch {
     token_batch tokens;
-    Eigen::ArrayXd weights;
+    token_weights<std::vector<double>> weights;  // shares of the whole
   };
 
   double total_weight(std::span<const supervised_example> batch) {
@@ -165,25 +162,24 @@ class supervised_trainer {
         sum += w;
       }
     }
-    ranks_.all_reduce_sum(std::span<double>(&sum, 1));
+    ranks_.all_reduce_sum(detail::span_of(&sum, 1));
     return sum;
   }
 
-  std::vector<part_batch> parts(std::span<const supervised_example> batch) const {
+  std::vector<part_batch> parts(std::span<const supervised_example> batch, double total_weight) const {
     std::vector<std::size_t> lengths;
     for (const auto& example : batch) lengths.push_back(example.prompt.size() + example.response.size());
     std::vector<part_batch> out;
-    for (const auto& indices : micro_batches(lengths, options_.micro_batch)) {
+    for (const auto& indices : micro_batches(detail::span_of(std::as_const(lengths)), options_.micro_batch)) {
       part_batch part;
-      std::vector<double> weights;
       for (const std::size_t i : indices) {
         part.tokens.prompts.push_back(batch[i].prompt);
         part.tokens.responses.push_back(batch[i].response);
         for (std::size_t t = 0; t < batch[i].response.size(); ++t) {
-          weights.push_back(batch[i].token_weights.empty() ? 1.0 : batch[i].token_weights[t]);
+          const double weight = batch[i].token_weights.empty() ? 1.0 : batch[i].token_weights[t];
+          part.weights.values.push_back(weight / total_weight);
         }
       }
-      part.weights = Eigen::Map<Eigen::ArrayXd>(weights.data(), static_cast<Eigen::Index>(weights.size()));
       out.push_back(std::move(part));
     }
     return out;
