@@ -1,5 +1,4 @@
 #include <coho/train/collect_rollouts.hpp>
-#include <coho/train/estimate_advantages.hpp>
 
 #include <cmath>
 #include <vector>
@@ -22,23 +21,6 @@ trajectory_batch collected(small_world& world, const ppo_options& options, std::
                                      .reward = small_world::reward,
                                      .optimizer = world.optimizer},
                           prompts, options, step, statistics);
-}
-
-trajectory_batch by_hand() {
-  trajectory_batch r;
-  r.batch = {{{1}, {1}}, {{1, 2}, {0}}};
-  r.finished = {0, 1};
-  r.old_log_probs = r.recorded_log_probs = Eigen::ArrayXd{{-1.0, -2.0, -0.5}};
-  r.reference_log_probs = Eigen::ArrayXd{{-1.5, -1.0, -0.5}};
-  r.values = Eigen::ArrayXd{{0.1, 0.2, 0.3}};
-  r.model_scores = r.sequence_rewards = Eigen::ArrayXd{{2.0, -1.0}};
-  return r;
-}
-
-double shaped_reward_mean(const trajectory_batch& rollouts) {
-  ppo_statistics statistics;
-  detail::describe_rollouts(rollouts, local, statistics);
-  return statistics.shaped_reward_mean;
 }
 }  // namespace
 
@@ -71,47 +53,6 @@ TEST_CASE("every evaluation is there, at its place") {
     CHECK(r.model_scores(static_cast<Eigen::Index>(i)) == small_world::reward_of(r.batch.responses[i]));
     CHECK(r.value_prompts[i].size() == 2);
   }
-}
-
-TEST_CASE("token rewards, returns and advantages by hand") {
-  auto r = by_hand();
-  ppo_options options;
-  options.generation.max_new_tokens = 2;
-  options.whiten_advantages = false;
-  options.shaping.unfinished_penalty = -0.5;
-  estimate_advantages(r, options, 0.1, local);
-  // KL 0.5, −1, 0.
-  CHECK(r.rewards.isApprox(Eigen::ArrayXd{{-0.05, 0.1 + 2 - 0.5, -1}}));
-  CHECK(r.returns.isApprox(Eigen::ArrayXd{{1.55, 1.6, -1}}));
-  CHECK(r.advantages.isApprox(Eigen::ArrayXd{{1.45, 1.4, -1.3}}));
-  CHECK(shaped_reward_mean(r) == Approx((1.55 - 1) / 2));
-
-  options.whiten_advantages = true;
-  estimate_advantages(r, options, 0.1, local);
-  CHECK(r.advantages.sum() == Approx(0).margin(1e-12));
-  CHECK(r.advantages.square().mean() == Approx(1));
-  CHECK(r.returns.isApprox(Eigen::ArrayXd{{1.55, 1.6, -1}}));  // not whitened
-}
-
-TEST_CASE("the padded layout of the released code") {
-  auto r = by_hand();
-  ppo_options options = ppo_options::salmon_code();
-  options.generation.max_new_tokens = 3;
-  estimate_advantages(r, options, 0.1, local);
-  // Rewards ×10, KL clamped at 0, the reward in the third slot: the real tokens' own rewards hold only KL.
-  CHECK(r.rewards.isApprox(Eigen::ArrayXd{{-0.5, 0, 0}}));
-  // The mean counts what lies on padding: −0.5 + 10·(2 − 6) = −40.5 and 10·(−1).
-  CHECK(shaped_reward_mean(r) == Approx((-40.5 - 10) / 2));
-  // It still reaches them by γ = λ = 1: returns 10·(2 − 6) − 0.5, 10·(2 − 6), −10.
-  CHECK(r.returns.isApprox(Eigen::ArrayXd{{-40.5, -40, -10}}));
-  // Whitened over six slots: −40.6, −40.2, −40 and −10.3, −10, −10.
-  const Eigen::ArrayXd slots{{-40.6, -40.2, -40, -10.3, -10, -10}};
-  const double mean = slots.mean(), deviation = std::sqrt((slots - mean).square().mean());
-  CHECK(r.advantages(0) == Approx((-40.6 - mean) / deviation));
-  CHECK(r.advantages(2) == Approx((-10.3 - mean) / deviation));
-
-  options.generation.max_new_tokens = 1;
-  CHECK_THROWS_AS(estimate_advantages(r, options, 0.1, local), argument_error);
 }
 
 TEST_CASE("what generate returns is checked") {

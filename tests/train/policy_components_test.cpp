@@ -3,13 +3,11 @@
 #include <cmath>
 #include <cstddef>
 #include <span>
-#include <tuple>
 #include <vector>
 
 #include <coho/loss/gspo.hpp>
 #include <coho/loss/huber_value.hpp>
 #include <coho/toy/sgd.hpp>
-#include <coho/train/policy_update.hpp>
 #include <coho/train/ppo.hpp>
 
 #include "support/catch.hpp"
@@ -59,42 +57,6 @@ Eigen::MatrixXd gradient_of(ppo_options options, Components components) {
   options.epochs = 1;
   trainer_of(world, options, components).step(small_world::prompts(24));
   return world.policy.gradient;
-}
-
-/// What a step's minibatches said, and what it should be: log-probs of the rollouts as the policy is after each step.
-struct minibatch_log {
-  const toy::tabular_policy& policy;
-  trajectory_batch rollouts{};
-  std::vector<minibatch_statistics> seen{};
-  std::vector<Eigen::ArrayXd> log_ratios{};  // when each minibatch was evaluated
-
-  void on_rollouts(const trajectory_batch& r) {
-    rollouts = r;
-    log_ratios.push_back(now());
-  }
-  void on_minibatch(const minibatch_statistics& m) {
-    seen.push_back(m);
-    log_ratios.push_back(now());
-  }
-  Eigen::ArrayXd now() const {
-    const auto log_probs = policy.log_probs(rollouts.batch);
-    return Eigen::Map<const Eigen::ArrayXd>(log_probs.data(), static_cast<Eigen::Index>(log_probs.size())) -
-           rollouts.old_log_probs;
-  }
-};
-
-/// Three passes over all rollouts, cut into forwards of five responses: of different numbers of tokens.
-template <class Components>
-minibatch_log large_steps(small_world& world, Components components, ppo_statistics& statistics) {
-  auto options = small_world::options();
-  options.epochs = 3;
-  options.minibatch_size = 0;
-  options.learning_rate.peak = 0.3;
-  options.micro_batch.sequences = 5;
-  options.policy_clip = {.clip_low = 0.3, .clip_high = 0.15};
-  minibatch_log log{world.policy};
-  statistics = trainer_of(world, options, components).step(small_world::prompts(23), log);
-  return log;
 }
 
 double largest_difference(const Eigen::MatrixXd& a, const Eigen::MatrixXd& b) { return (a - b).cwiseAbs().maxCoeff(); }
@@ -186,112 +148,4 @@ TEST_CASE("a caller's own value loss takes the place of the clipped one") {
       .step(small_world::prompts(24));
   CHECK(usual.value.gradient.cwiseAbs().maxCoeff() > 1e-3);
   CHECK((usual.value.gradient - huber.value.gradient).cwiseAbs().maxCoeff() < 1e-12);
-}
-
-TEST_CASE("the KL penalty of the loss adds its gradient") {
-  auto options = small_world::options();
-  options.shaping.kl_coefficient = 0;
-  options.whiten_advantages = false;
-  options.epochs = 1;
-  const auto run = [&](double coefficient) {
-    small_world world;
-    world.policy.logits.array() += 0.2 * world.policy.logits.array().sin();
-    auto o = options;
-    o.kl_loss_coefficient = coefficient;
-    o.kl_loss.estimator = kl_estimator::k2;
-    struct keep_rollouts {
-      trajectory_batch seen{};
-      void on_rollouts(const trajectory_batch& rollouts) { seen = rollouts; }
-    } keep;
-    const auto statistics = world.trainer(o).step(small_world::prompts(24), keep);
-    return std::tuple{world.policy.gradient, statistics, keep.seen};
-  };
-  const auto [plain, plain_statistics, rollouts] = run(0);
-  const auto [penalised, statistics, same_rollouts] = run(0.7);
-  CHECK(plain_statistics.kl_loss == 0);
-  const Eigen::ArrayXd d = rollouts.old_log_probs - rollouts.reference_log_probs;
-  CHECK(statistics.kl_loss == Approx(0.5 * d.square().mean()));
-  // The expected difference, through the policy itself.
-  small_world world;
-  world.policy.logits.array() += 0.2 * world.policy.logits.array().sin();
-  auto [output, pullback] = world.policy.forward(rollouts.batch);
-  const Eigen::ArrayXd seed = 0.7 * d / static_cast<double>(d.size());
-  pullback(policy_gradient{.log_probs = {seed.data(), static_cast<std::size_t>(seed.size())}});
-  CHECK(world.policy.gradient.cwiseAbs().maxCoeff() > 1e-3);
-  CHECK(largest_difference(penalised - plain, world.policy.gradient) < 1e-12);
-}
-
-TEST_CASE("the approximate KL of minibatches and steps is the mean of rho - 1 - log rho over tokens") {
-  const auto check = [](auto components) {
-    small_world world;
-    ppo_statistics statistics;
-    const auto log = large_steps(world, components, statistics);
-    REQUIRE(log.seen.size() == 3);
-    double sum = 0, inverted = 0;
-    for (std::size_t k = 0; k < 3; ++k) {
-      const Eigen::ArrayXd& l = log.log_ratios[k];
-      const double expected = (l.exp() - 1 - l).mean();
-      CHECK(log.seen[k].approximate_kl == Approx(expected).epsilon(1e-9).margin(1e-12));
-      CHECK(log.seen[k].ratio_deviation == Approx((l.exp() - 1).abs().maxCoeff()).epsilon(1e-9).margin(1e-12));
-      sum += expected;
-      inverted += ((-l).exp() - 1 + l).mean();
-    }
-    CHECK(statistics.approximate_kl == Approx(sum / 3).epsilon(1e-9));
-    CHECK(sum > 0.03);
-    CHECK(std::abs(inverted - sum) > 0.1 * sum);  // else the direction would not show
-  };
-  check(ppo_components{});
-  check(ppo_components{.policy_loss = unclipped_loss{}});
-  check(ppo_components{.policy_loss = gspo_loss{}});
-}
-
-TEST_CASE("the clip fraction of minibatches and steps is the share of tokens whose gradient the clip removes") {
-  small_world world;
-  ppo_statistics statistics;
-  const auto log = large_steps(world, ppo_components{}, statistics);
-  REQUIRE(log.seen.size() == 3);
-  double sum = 0;
-  for (std::size_t k = 0; k < 3; ++k) {
-    const Eigen::ArrayXd ratio = log.log_ratios[k].exp();
-    double clipped = 0;
-    for (Eigen::Index t = 0; t < ratio.size(); ++t) {
-      const double a = log.rollouts.advantages(t);
-      clipped += (a > 0 && ratio(t) > 1.15) || (a < 0 && ratio(t) < 0.7) ? 1 : 0;
-    }
-    CHECK(log.seen[k].clip_fraction == Approx(clipped / static_cast<double>(ratio.size())).margin(1e-12));
-    CHECK(log.seen[k].tokens == static_cast<double>(ratio.size()));
-    sum += clipped / static_cast<double>(ratio.size());
-  }
-  CHECK(log.seen[0].clip_fraction == 0);
-  CHECK(sum > 0.1);
-  CHECK(statistics.clip_fraction == Approx(sum / 3).epsilon(1e-12));
-
-  // A loss that says nothing of clipping counts as one that does not clip.
-  small_world other;
-  const auto unclipped = large_steps(other, ppo_components{.policy_loss = unclipped_loss{}}, statistics);
-  for (const auto& m : unclipped.seen) CHECK(m.clip_fraction == 0);
-  CHECK(statistics.clip_fraction == 0);
-}
-
-TEST_CASE("statistics of a step weigh its minibatches by their tokens") {
-  small_world world;
-  auto options = small_world::options();
-  options.learning_rate.peak = 0.3;
-  options.minibatch_size = 5;
-  options.epochs = 2;
-  options.policy_clip = {.clip_low = 0.1, .clip_high = 0.1};
-  minibatch_log log{world.policy};
-  const auto statistics = trainer_of(world, options, ppo_components{}).step(small_world::prompts(13), log);
-  double tokens = 0, kl = 0, clipped = 0, plain = 0;
-  for (const auto& m : log.seen) {
-    tokens += m.tokens;
-    kl += m.approximate_kl * m.tokens;
-    clipped += m.clip_fraction * m.tokens;
-    plain += m.approximate_kl / static_cast<double>(log.seen.size());
-  }
-  REQUIRE(log.seen.size() == 6);
-  CHECK(statistics.approximate_kl == Approx(kl / tokens).epsilon(1e-12));
-  CHECK(statistics.clip_fraction == Approx(clipped / tokens).epsilon(1e-12));
-  CHECK(clipped > 0);
-  CHECK(std::abs(plain - kl / tokens) > 1e-4);
 }

@@ -1,15 +1,15 @@
 #pragma once
 
-#include <algorithm>
-#include <cstdint>
 #include <cmath>
-#include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
-#include <coho/loss/token_loss.hpp>
+#include <coho/loss/dpo.hpp>
+#include <coho/loss/elementwise_loss.hpp>
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
 #include <concepts>
+#include <cstddef>
 #include <type_traits>
+#include <utility>
 
 namespace coho {
 
@@ -19,6 +19,17 @@ struct bradley_terry_options {
   double centring = 0;         ///< c in c·(r0 + r1)², which keeps scores about 0; at least 0
   friend bool operator==(const bradley_terry_options&, const bradley_terry_options&) = default;
 };
+
+/// The margin m_i of each pair, say by how much an annotator preferred the response: an array, range or tensor, or a
+/// number for all pairs. A constant of the optimisation. The margin of a pair whose weight is 0 is not read.
+///
+///     loss(preferred_scores, other_scores, coho::pair_margins{margins});
+template <class Array>
+struct pair_margins {
+  Array values;
+};
+template <class Array>
+pair_margins(Array) -> pair_margins<Array>;
 
 template <class Value, class Array>
 struct bradley_terry_result {
@@ -31,15 +42,17 @@ struct bradley_terry_result {
 /// The preference loss of reward models (Bradley and Terry 1952; Ouyang et al. 2022, eq. 1; SALMON §3.1, eq. 1), over
 /// pairs:
 ///
-///     L = Σ_i w_i·[ softplus(−z_i) + (1 − p_i)·z_i + centring·(r_i + s_i)² ],   z_i = r_i − s_i − margin
+///     L = Σ_i w_i·[ softplus(−z_i) + (1 − p_i)·z_i + centring·(r_i + s_i)² ],   z_i = r_i − s_i − margin − m_i
 ///     p_i = t_i·(1 − ε) + (1 − t_i)·ε
 ///
 /// `preferred_scores` r and `other_scores` s: one a pair; arrays, ranges, tensors, or numbers for one pair. `weights`
 /// (optional, default 1/N): a factor per pair, 0 leaves a pair out. `targets` t (optional, default 1): the probability
-/// that the first is preferred, 0.5 for a tie; in [0, 1]. The term is −log σ(z) for p = 1; it neither overflows nor
-/// loses small losses. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a
-/// `bradley_terry_result`. Throws option_error at construction; argument_error when lengths differ or the loss is not
-/// finite (host arrays).
+/// that the first is preferred, 0.5 for a tie; in [0, 1]. `margins` m (optional, default 0): `pair_margins`, always the
+/// last argument; the loss is then −log σ(r − s − m) (Touvron et al. 2023, Llama 2, eq. 2). Margins are of the first
+/// score over the second: give a pair whose second response is preferred (t = 0) a negative one. Accuracy leaves them
+/// out. The term is −log σ(z) for p = 1; it neither overflows nor loses small losses. `operator()` returns double, or a
+/// 0-d tensor that is differentiable; `value_and_grad` a `bradley_terry_result`. Throws option_error at construction;
+/// argument_error when lengths differ or the loss is not finite (host arrays).
 ///
 ///     coho::bradley_terry_loss loss{{.margin = 0, .label_smoothing = 0.1}};
 ///     auto [value, d_preferred, d_other, accuracy] = loss.value_and_grad(preferred_scores, other_scores);
@@ -57,167 +70,101 @@ class bradley_terry_loss {
 
   template <class Preferred, class Other>
   auto operator()(const Preferred& preferred_scores, const Other& other_scores) const {
-    static_assert(detail::array_check<Preferred, Other>::passed);
-    if constexpr (detail::floating_scalar<Preferred>) {
-      const double p = preferred_scores, o = other_scores;
-      return pair(p, o, 1.0).loss;
-    } else if constexpr (detail::device_array<Preferred>) {
-      detail::check_same_shape(preferred_scores, other_scores, "bradley_terry_loss");
-      return coho::sum(term(preferred_scores, other_scores, 1.0)) / std::max<std::int64_t>(preferred_scores.numel(), 1);
-    } else {
-      return run<false>(preferred_scores, other_scores, nullptr, nullptr).value;
-    }
+    return frame.value(*this, preferred_scores, other_scores, 1.0, 0.0);
+  }
+  template <class Preferred, class Other, class Margins>
+  auto operator()(const Preferred& preferred_scores, const Other& other_scores,
+                  const pair_margins<Margins>& margins) const {
+    return frame.value(*this, preferred_scores, other_scores, 1.0, margins.values);
   }
   template <class Preferred, class Other, class Weights>
   auto operator()(const Preferred& preferred_scores, const Other& other_scores,
                   const token_weights<Weights>& weights) const {
-    static_assert(detail::array_check<Preferred, Other, Weights>::passed);
-    if constexpr (detail::device_array<Preferred>) {
-      return coho::sum(weights.values * term(detail::without_masked(preferred_scores, weights),
-                                             detail::without_masked(other_scores, weights), 1.0));
-    } else {
-      return run<false>(preferred_scores, other_scores, &weights, nullptr).value;
-    }
+    return frame.weighted_value(*this, weights, preferred_scores, other_scores, 1.0, 0.0);
+  }
+  template <class Preferred, class Other, class Weights, class Margins>
+  auto operator()(const Preferred& preferred_scores, const Other& other_scores, const token_weights<Weights>& weights,
+                  const pair_margins<Margins>& margins) const {
+    return frame.weighted_value(*this, weights, preferred_scores, other_scores, 1.0, margins.values);
   }
   template <class Preferred, class Other, class Weights, class Targets>
   auto operator()(const Preferred& preferred_scores, const Other& other_scores, const token_weights<Weights>& weights,
                   const Targets& targets) const {
-    static_assert(detail::array_check<Preferred, Other, Weights, Targets>::passed);
-    if constexpr (detail::device_array<Preferred>) {
-      return coho::sum(weights.values * term(detail::without_masked(preferred_scores, weights),
-                                             detail::without_masked(other_scores, weights),
-                                             detail::without_masked(targets, weights)));
-    } else {
-      return run<false>(preferred_scores, other_scores, &weights, &targets).value;
-    }
+    return frame.weighted_value(*this, weights, preferred_scores, other_scores, targets, 0.0);
+  }
+  template <class Preferred, class Other, class Weights, class Targets, class Margins>
+  auto operator()(const Preferred& preferred_scores, const Other& other_scores, const token_weights<Weights>& weights,
+                  const Targets& targets, const pair_margins<Margins>& margins) const {
+    return frame.weighted_value(*this, weights, preferred_scores, other_scores, targets, margins.values);
   }
 
   template <class Preferred, class Other>
   auto value_and_grad(const Preferred& preferred_scores, const Other& other_scores) const {
-    static_assert(detail::array_check<Preferred, Other>::passed);
-    if constexpr (detail::device_array<Preferred>) {
-      const token_weights<Preferred> weights{
-          preferred_scores.new_full(preferred_scores.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(preferred_scores.numel(), 1)))};
-      return on_device(preferred_scores, other_scores, weights, 1.0);
-    } else {
-      return run<true>(preferred_scores, other_scores, nullptr, nullptr);
-    }
+    return named(frame.value_and_grad(*this, preferred_scores, other_scores, 1.0, 0.0));
+  }
+  template <class Preferred, class Other, class Margins>
+  auto value_and_grad(const Preferred& preferred_scores, const Other& other_scores,
+                      const pair_margins<Margins>& margins) const {
+    return named(frame.value_and_grad(*this, preferred_scores, other_scores, 1.0, margins.values));
   }
   template <class Preferred, class Other, class Weights>
   auto value_and_grad(const Preferred& preferred_scores, const Other& other_scores,
                       const token_weights<Weights>& weights) const {
-    static_assert(detail::array_check<Preferred, Other, Weights>::passed);
-    if constexpr (detail::device_array<Preferred>) {
-      return on_device(preferred_scores, other_scores, weights, 1.0);
-    } else {
-      return run<true>(preferred_scores, other_scores, &weights, nullptr);
-    }
+    return named(frame.weighted_value_and_grad(*this, weights, preferred_scores, other_scores, 1.0, 0.0));
+  }
+  template <class Preferred, class Other, class Weights, class Margins>
+  auto value_and_grad(const Preferred& preferred_scores, const Other& other_scores,
+                      const token_weights<Weights>& weights, const pair_margins<Margins>& margins) const {
+    return named(frame.weighted_value_and_grad(*this, weights, preferred_scores, other_scores, 1.0, margins.values));
   }
   template <class Preferred, class Other, class Weights, class Targets>
   auto value_and_grad(const Preferred& preferred_scores, const Other& other_scores,
                       const token_weights<Weights>& weights, const Targets& targets) const {
-    static_assert(detail::array_check<Preferred, Other, Weights, Targets>::passed);
-    if constexpr (detail::device_array<Preferred>) {
-      return on_device(preferred_scores, other_scores, weights, detail::without_masked(coho::detach(targets), weights));
-    } else {
-      return run<true>(preferred_scores, other_scores, &weights, &targets);
-    }
+    return named(frame.weighted_value_and_grad(*this, weights, preferred_scores, other_scores, targets, 0.0));
+  }
+  template <class Preferred, class Other, class Weights, class Targets, class Margins>
+  auto value_and_grad(const Preferred& preferred_scores, const Other& other_scores,
+                      const token_weights<Weights>& weights, const Targets& targets,
+                      const pair_margins<Margins>& margins) const {
+    return named(
+        frame.weighted_value_and_grad(*this, weights, preferred_scores, other_scores, targets, margins.values));
   }
 
  private:
-  struct pair_terms {
-    double loss, d_difference, d_sum, correct;
-  };
+  template <std::size_t, std::size_t>
+  friend class detail::elementwise;
+  static constexpr detail::elementwise<2, 4> frame{"bradley_terry_loss",
+                                                   {"preferred_scores", "other_scores", "targets", "margins"}};
 
-  pair_terms pair(double preferred, double other, double target) const {
-    const double difference = preferred - other, z = difference - options_.margin, total = preferred + other;
-    const double p = target * (1 - options_.label_smoothing) + (1 - target) * options_.label_smoothing;
-    const double wanted = target - 0.5, ordered = difference * wanted;
+  template <bool Gradient, class T>
+  detail::element_terms<T, 2, 1> element(const T& preferred, const T& other, const T& target, const T& margin) const {
+    const double epsilon = options_.label_smoothing, centring = options_.centring;
+    const T difference = preferred - other, total = preferred + other, z = difference - options_.margin - margin;
+    const T p = target * (1 - epsilon) + (1 - target) * epsilon;
+    detail::element_terms<T, 2, 1> out;
     // 1 − σ(z) is taken as σ(−z): σ(z) rounds to 1 long before its distance from 1 is negligible.
-    const detail::logistic_terms s = detail::logistic(z);
-    return {s.softplus_negated + (1 - p) * z + options_.centring * total * total,
-            (1 - p) * s.sigmoid - p * s.sigmoid_negated, 2 * options_.centring * total,
-            ordered > 0 ? 1.0 : (ordered < 0 ? 0.0 : 0.5)};
-  }
-
-  template <detail::device_array T, class Targets>
-  T term(const T& preferred, const T& other, const Targets& targets) const {
-    const T z = preferred - other - options_.margin, total = preferred + other;
-    const auto p = targets * (1 - options_.label_smoothing) + (1 - targets) * options_.label_smoothing;
-    return coho::softplus(T(-z)) + (1 - p) * z + options_.centring * total * total;
-  }
-
-  template <class T, class Targets>
-  auto on_device(const T& preferred_scores, const T& other_scores, const token_weights<T>& weights,
-                 const Targets& targets) const {
-    const T preferred = detail::without_masked(coho::detach(preferred_scores), weights);
-    const T other = detail::without_masked(coho::detach(other_scores), weights);
-    const T difference = preferred - other, z = difference - options_.margin;
-    const auto p = targets * (1 - options_.label_smoothing) + (1 - targets) * options_.label_smoothing;
-    const T slope = weights.values * ((1 - p) * coho::sigmoid(z) - p * coho::sigmoid(T(-z)));
-    const T pull = weights.values * (2 * options_.centring) * (preferred + other);
-    const T real = (weights.values != 0).to(difference.scalar_type());
-    const T ordered = difference * (targets - 0.5);
-    return bradley_terry_result<detail::value_of<T>, T>{
-        coho::sum(weights.values * term(preferred, other, targets)), pull + slope, pull - slope,
-        coho::sum(real * 0.5 * (1 + ordered.sign())) / coho::max(coho::sum(real), 1.0)};
-  }
-
-  template <bool Gradient, class Preferred, class Other, class Weights, class Targets>
-  auto run(const Preferred& preferred_scores, const Other& other_scores, Weights weights, Targets targets) const {
-    static_assert(detail::host_array<Preferred> && detail::host_array<Other>,
-                  "coho::bradley_terry_loss: tensors and arrays of the host cannot be mixed");
-    using number = detail::host_number_t<Preferred>;
-    const auto preferred = detail::host_elements(preferred_scores);
-    const auto other = detail::host_elements(other_scores);
-    const auto with_targets = [&](const auto& w) {
-      if constexpr (std::is_null_pointer_v<Targets>) {
-        return loop<Gradient, number>(preferred, other, w, detail::all_real{preferred.size()});
-      } else {
-        return loop<Gradient, number>(preferred, other, w, detail::host_elements(*targets));
-      }
-    };
-    if constexpr (std::is_null_pointer_v<Weights>) {
-      return with_targets(detail::mean_weights(preferred.size()));
+    T slope{};
+    if constexpr (std::floating_point<T>) {
+      const detail::logistic_terms s = detail::logistic(z);
+      out.value = s.softplus_negated + (1 - p) * z + centring * total * total;
+      if constexpr (Gradient) slope = (1 - p) * s.sigmoid - p * s.sigmoid_negated;
     } else {
-      return with_targets(detail::host_elements(weights->values));
+      out.value = coho::softplus(T(-z)) + (1 - p) * z + centring * total * total;
+      if constexpr (Gradient) slope = (1 - p) * coho::sigmoid(z) - p * coho::sigmoid(T(-z));
     }
+    if constexpr (Gradient) {
+      const T pull = 2 * centring * total;
+      out.slopes = {T(pull + slope), T(pull - slope)};
+      out.measures = {detail::above_zero(T(difference * (2 * target - 1)))};
+    }
+    return out;
   }
 
-  template <bool Gradient, class Result, class Preferred, class Other, class Weights, class Targets>
-  auto loop(const Preferred& preferred, const Other& other, const Weights& weights, const Targets& targets) const {
-    const std::size_t size = preferred.size();
-    detail::check_lengths(size, other.size(), "bradley_terry_loss", "other_scores");
-    detail::check_lengths(size, weights.size(), "bradley_terry_loss", "weights");
-    detail::check_lengths(size, targets.size(), "bradley_terry_loss", "targets");
-    bradley_terry_result<double, detail::array_of<Result>> result{};
-    if constexpr (Gradient) {
-      result.d_preferred.resize(static_cast<Eigen::Index>(size));
-      result.d_other.resize(static_cast<Eigen::Index>(size));
-    }
-    Result *const d_preferred = result.d_preferred.data(), *const d_other = result.d_other.data();
-    const bradley_terry_loss loss = *this;  // a copy, which no store into a gradient can be taken to change
-    double value = 0, correct = 0, pairs = 0;
-    for (std::size_t i = 0; i < size; ++i) {
-      const double weight = static_cast<double>(weights[i]);
-      if (weight == 0) {
-        if constexpr (Gradient) d_preferred[i] = d_other[i] = Result(0);
-        continue;
-      }
-      const auto terms =
-          loss.pair(static_cast<double>(preferred[i]), static_cast<double>(other[i]), static_cast<double>(targets[i]));
-      value += weight * terms.loss;
-      if constexpr (Gradient) {
-        d_preferred[i] = static_cast<Result>(weight * (terms.d_sum + terms.d_difference));
-        d_other[i] = static_cast<Result>(weight * (terms.d_sum - terms.d_difference));
-        correct += terms.correct;
-        pairs += 1;
-      }
-    }
-    detail::require_finite(value, "bradley_terry_loss");
-    result.value = value;
-    if constexpr (Gradient) result.accuracy = pairs > 0 ? correct / pairs : 0;
-    return result;
+  template <class Result>
+  static auto named(Result result) {
+    auto& [d_preferred, d_other] = result.gradients;
+    return bradley_terry_result<decltype(result.value), std::remove_cvref_t<decltype(d_preferred)>>{
+        result.value, std::move(d_preferred), std::move(d_other), result.measures[0]};
   }
 
   bradley_terry_options options_;

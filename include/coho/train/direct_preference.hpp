@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -26,6 +25,7 @@
 #include <coho/train/loops.hpp>
 #include <coho/train/model_outputs.hpp>
 #include <coho/train/preference_objective.hpp>
+#include <coho/train/stopwatch.hpp>
 
 namespace coho {
 
@@ -83,7 +83,8 @@ class direct_preference_trainer {
         data, options_, step_, ranks_,
         [&](const std::vector<direct_preference_example>& mine, const std::vector<direct_preference_example>& whole,
             std::uint64_t epoch) {
-          return step_of(mine, {whole, ranks_.rank(), ranks_.size()}, epoch, callbacks...);
+          return step_of(detail::span_of(mine), {detail::span_of(whole), ranks_.rank(), ranks_.size()}, epoch,
+                         callbacks...);
         },
         callbacks...);
   }
@@ -113,12 +114,12 @@ class direct_preference_trainer {
   direct_preference_statistics step_of(std::span<const direct_preference_example> batch, const batch_place& place,
                                        std::uint64_t epoch, Callbacks&... callbacks) {
     static_assert((detail::require_callback<Callbacks, direct_preference_statistics>() && ...));
-    const auto start = std::chrono::steady_clock::now();
+    detail::stopwatch watch;
     notify::step_begin(step_, callbacks...);
     model_.zero_gradients();
     auto out = pass(batch, place, [&](const token_batch& tokens, auto use) {
       auto [output, pullback] = model_.forward(tokens);
-      const Eigen::ArrayXd d_log_probs = use(lift_output(output.log_probs, tokens.responses.total(), "log_probs"));
+      const auto d_log_probs = use(lift_output(output.log_probs, tokens.responses.total(), "log_probs"));
       pullback(policy_gradient{.log_probs = {d_log_probs.data(), tokens.responses.total()}});
     });
     out.step = step_;
@@ -127,7 +128,7 @@ class direct_preference_trainer {
     out.gradient_norm = gradient_step("direct preference step " + std::to_string(step_), model_, optimizer_,
                                       out.learning_rate, options_.gradient_norm_clip, ranks_);
     ++step_;
-    out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    out.seconds = watch.lap();
     notify::minibatch(out, callbacks...);
     notify::step_end(out, callbacks...);
     return out;
@@ -167,7 +168,7 @@ class direct_preference_trainer {
       totals[3] += example.preferred.empty() ? 0 : 1;
       totals[4] += example.other.empty() ? 0 : 1;
     }
-    ranks_.all_reduce_sum(std::span<double>(totals));
+    ranks_.all_reduce_sum(detail::span_of(totals));
     require_argument(totals[1] > 0, "a preference batch has no example with a weight above 0");
     direct_preference_statistics out{.examples = totals[0]};
     out.kl_baseline = baseline_of(place);
@@ -175,21 +176,21 @@ class direct_preference_trainer {
     std::vector<std::size_t> lengths;
     for (const auto& e : batch) lengths.push_back(2 * e.prompt.size() + e.preferred.size() + e.other.size());
     double sums[5] = {};  // loss, accuracy, margin, log-probs of preferred and other responses
-    for (const auto& indices : micro_batches(lengths, options_.micro_batch)) {
+    for (const auto& indices : micro_batches(detail::span_of(std::as_const(lengths)), options_.micro_batch)) {
       std::vector<direct_preference_example> part;
       double terms = 0;
       for (const std::size_t i : indices) {
         part.push_back(batch[i]);
         terms += batch[i].weight > 0 ? terms_of(batch[i]) : 0;
       }
-      const token_batch tokens = detail::responses_of(part);
+      const token_batch tokens = detail::responses_of(detail::span_of(std::as_const(part)));
       auto x = reference_of(part, tokens);
       x.kl_baseline = out.kl_baseline;
       token_weights<Eigen::ArrayXd> weights{Eigen::ArrayXd(x.preferred_tokens.size())};
       for (std::size_t k = 0; k < part.size(); ++k)
         weights.values(static_cast<Eigen::Index>(k)) = part[k].weight / totals[1];
-      evaluate(tokens, [&](const Eigen::ArrayXd& log_probs) {
-        const Eigen::ArrayXd responses = sequence_sums(log_probs, tokens.responses.offsets);
+      evaluate(tokens, [&]<class Array>(const Array& log_probs) {
+        const Array responses = sequence_sums(log_probs, tokens.responses.offsets);
         const Eigen::Index n = x.preferred_tokens.size();
         x.preferred = responses.head(n);
         x.other = responses.tail(n);
@@ -197,20 +198,22 @@ class direct_preference_trainer {
         sums[0] += loss.value;
         sums[1] += loss.accuracy * terms / totals[2];
         sums[2] += loss.margin * terms / totals[2];
-        const Eigen::ArrayXd counted = (weights.values > 0).template cast<double>();
-        sums[3] += (counted * x.preferred).sum() / std::max(totals[3], 1.0);
-        sums[4] += (counted * x.other).sum() / std::max(totals[4], 1.0);
-        Eigen::ArrayXd d_responses(2 * n);
+        for (Eigen::Index k = 0; k < n; ++k) {
+          if (weights.values(k) <= 0) continue;
+          sums[3] += x.preferred(k);
+          sums[4] += x.other(k);
+        }
+        Array d_responses(2 * n);
         d_responses << loss.d_preferred, loss.d_other;
-        return Eigen::ArrayXd(sequence_spread(d_responses, tokens.responses.offsets));
+        return Array(sequence_spread(d_responses, tokens.responses.offsets));
       });
     }
-    ranks_.all_reduce_sum(std::span<double>(sums));
+    ranks_.all_reduce_sum(detail::span_of(sums));
     out.loss = sums[0];
     out.accuracy = sums[1];
     out.margin = sums[2];
-    out.preferred_log_prob = sums[3];
-    out.other_log_prob = sums[4];
+    out.preferred_log_prob = sums[3] / std::max(totals[3], 1.0);
+    out.other_log_prob = sums[4] / std::max(totals[4], 1.0);
     return out;
   }
 
@@ -220,7 +223,8 @@ class direct_preference_trainer {
     preference_log_probs x;
     x.preferred_tokens.resize(n);
     x.other_tokens.resize(n);
-    x.reference_preferred = x.reference_other = Eigen::ArrayXd::Zero(n);
+    x.reference_preferred.setZero(n);
+    x.reference_other.setZero(n);
     bool known = true;
     for (Eigen::Index i = 0; i < n; ++i) {
       const auto& example = part[static_cast<std::size_t>(i)];
@@ -233,10 +237,12 @@ class direct_preference_trainer {
     }
     if (!detail::needs_reference<Loss>() || known) return x;
     if constexpr (has_reference) {
-      const Eigen::ArrayXd sums =
-          detail::response_log_probs(reference_, tokens, {}, "log_probs of the reference policy");
-      x.reference_preferred = sums.head(n);
-      x.reference_other = sums.tail(n);
+      const auto sums = detail::response_log_probs(reference_, tokens, {}, "log_probs of the reference policy");
+      for (Eigen::Index i = 0; i < n; ++i) {
+        const auto& example = part[static_cast<std::size_t>(i)];
+        if (!example.reference_preferred) x.reference_preferred(i) = sums(i);
+        if (!example.reference_other) x.reference_other(i) = sums(n + i);
+      }
     } else {
       throw argument_error("this preference loss needs a reference policy, or examples that carry its log-probs");
     }

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -28,6 +29,7 @@
 #include <coho/train/policy_update.hpp>
 #include <coho/train/ppo_models.hpp>
 #include <coho/train/ppo_statistics.hpp>
+#include <coho/train/stopwatch.hpp>
 
 namespace coho {
 
@@ -146,13 +148,20 @@ class group_relative_trainer {
   static_assert(require_policy_loss<policy_loss_type>());
   static_assert(require_group_advantage_estimator<advantage_type>());
 
+  // Hashes as keys leave no room for the number of the sample.
+  std::uint64_t sample_key(std::uint64_t prompt, std::uint64_t sample) const {
+    const std::uint64_t size = options_.group_size;
+    return prompt <= std::numeric_limits<std::uint64_t>::max() / size - 1 ? prompt * size + sample
+                                                                          : rng(prompt, sample).bits64();
+  }
+
   std::vector<rl_prompt> samples_of(std::span<const rl_prompt> prompts) const {
     std::vector<rl_prompt> out;
     out.reserve(prompts.size() * options_.group_size);
     for (const auto& prompt : prompts) {
       for (std::size_t k = 0; k < options_.group_size; ++k) {
         out.push_back(prompt);
-        out.back().key = prompt.key * options_.group_size + k;
+        out.back().key = sample_key(prompt.key, k);
       }
     }
     return out;
@@ -161,17 +170,19 @@ class group_relative_trainer {
   // Advantages of all tokens; returns which rollouts the update sees.
   std::vector<std::size_t> estimate(trajectory_batch& rollouts, std::size_t groups, ppo_statistics& out) {
     shape_rollout_rewards(rollouts, shared_, out.kl_coefficient, models_.ranks);
-    const auto& offsets = rollouts.batch.responses.offsets;
+    const auto offsets = detail::span_of(std::as_const(rollouts.batch.responses.offsets));
     const Eigen::ArrayXd rewards = sequence_sums(rollouts.rewards, offsets);
     std::vector<std::size_t> group_offsets(groups + 1);
     for (std::size_t g = 0; g <= groups; ++g) group_offsets[g] = g * options_.group_size;
     const Eigen::ArrayXd advantages = advantage_(rewards, group_offsets);
     detail::check_lengths(rollouts.size(), static_cast<std::size_t>(advantages.size()), "group_relative_trainer",
                           "the advantages");
-    require_argument(advantages.isFinite().all(), "an advantage of the group estimator is not finite");
+    for (const double advantage : advantages) {
+      require_argument(std::isfinite(advantage), "an advantage of the group estimator is not finite");
+    }
     rollouts.advantages = sequence_spread(advantages, offsets);
     if (options_.whiten_advantages) {
-      const Eigen::ArrayXd real = Eigen::ArrayXd::Ones(rollouts.advantages.size());
+      const std::vector<std::uint8_t> real(rollouts.tokens(), 1);
       rollouts.advantages = whiten(rollouts.advantages, real, options_.advantage_whitening, models_.ranks);
     }
     detail::correct_sampler(rollouts, shared_);
@@ -180,14 +191,16 @@ class group_relative_trainer {
     std::vector<std::size_t> kept;
     double counts[] = {0, static_cast<double>(groups)};
     for (std::size_t g = 0; g < groups; ++g) {
-      const auto group =
-          rewards.segment(static_cast<Eigen::Index>(group_offsets[g]), static_cast<Eigen::Index>(options_.group_size));
-      const bool uniform = group.maxCoeff() == group.minCoeff();
+      const double first = rewards(static_cast<Eigen::Index>(group_offsets[g]));
+      bool uniform = true;
+      for (std::size_t i = group_offsets[g]; i < group_offsets[g + 1]; ++i) {
+        uniform = uniform && rewards(static_cast<Eigen::Index>(i)) == first;
+      }
       counts[0] += uniform ? 1 : 0;
       if (uniform && options_.skip_uniform_groups) continue;
       for (std::size_t i = group_offsets[g]; i < group_offsets[g + 1]; ++i) kept.push_back(i);
     }
-    models_.ranks.all_reduce_sum(std::span<double>(counts));
+    models_.ranks.all_reduce_sum(detail::span_of(counts));
     out.uniform_groups = counts[0] / counts[1];
     return kept;
   }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <cmath>
 #include <concepts>
 #include <cstddef>
@@ -25,6 +24,7 @@
 #include <coho/train/learning_rate_schedule.hpp>
 #include <coho/train/loops.hpp>
 #include <coho/train/model_outputs.hpp>
+#include <coho/train/stopwatch.hpp>
 
 namespace coho {
 
@@ -33,6 +33,7 @@ struct preference_pair {
   reward_query preferred;
   reward_query other;
   double target = 1;  ///< probability that `preferred` is the preferred one; 0.5 for a tie; in [0, 1]
+  double margin = 0;  ///< m of `bradley_terry_loss`, beside the options' margin; 0 for other losses
 };
 
 /// pair_loss: what a reward model minimises.
@@ -42,11 +43,11 @@ struct preference_pair {
 ///  (2) The loss is a sum over pairs weighted by `weights`.
 template <class Loss>
 concept pair_loss = std::same_as<Loss, bradley_terry_ties_loss> ||
-    requires(const Loss& l, const Eigen::ArrayXd& x, const token_weights<Eigen::ArrayXd>& w) {
-  { l.value_and_grad(x, x, w, x).value } -> std::convertible_to<double>;
-  { l.value_and_grad(x, x, w, x).d_preferred } -> number_range;
-  { l.value_and_grad(x, x, w, x).d_other } -> number_range;
-};
+                    requires(const Loss& l, const Eigen::ArrayXd& x, const token_weights<Eigen::ArrayXd>& w) {
+                      { l.value_and_grad(x, x, w, x).value } -> std::convertible_to<double>;
+                      { l.value_and_grad(x, x, w, x).d_preferred } -> number_range;
+                      { l.value_and_grad(x, x, w, x).d_other } -> number_range;
+                    };
 
 template <class Loss>
 consteval bool require_pair_loss() {
@@ -97,6 +98,7 @@ class reward_model_trainer {
   static_assert(require_differentiable_reward_model<Model>() && require_trainable<Model>());
   static_assert(require_optimizer<Optimizer>());
   static_assert(require_communicator<Communicator>());
+  static constexpr bool has_margins = std::is_same_v<Loss, bradley_terry_loss>;
 
  public:
   reward_model_trainer(Model& model, Optimizer& optimizer, reward_model_options options = {},
@@ -156,13 +158,13 @@ class reward_model_trainer {
   reward_model_statistics step_of(std::span<const preference_pair> batch, std::uint64_t epoch,
                                   Callbacks&... callbacks) {
     static_assert((detail::require_callback<Callbacks, reward_model_statistics>() && ...));
-    const auto start = std::chrono::steady_clock::now();
+    detail::stopwatch watch;
     notify::step_begin(step_, callbacks...);
     model_.zero_gradients();
     reward_model_statistics out = pass(batch, [&](std::span<const reward_query> queries, auto use) {
       auto [scores, pullback] = model_.forward(queries);
-      const Eigen::ArrayXd d_scores = use(lift_output(scores, queries.size(), "reward model scores"));
-      pullback(std::span<const double>(d_scores.data(), queries.size()));
+      const auto d_scores = use(lift_output(scores, queries.size(), "reward model scores"));
+      pullback(detail::span_of(std::as_const(d_scores).data(), queries.size()));
     });
     out.step = step_;
     out.epoch = epoch;
@@ -170,7 +172,7 @@ class reward_model_trainer {
     out.gradient_norm = gradient_step("reward model step " + std::to_string(step_), model_, optimizer_,
                                       out.learning_rate, options_.gradient_norm_clip, ranks_);
     ++step_;
-    out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    out.seconds = watch.lap();
     notify::minibatch(out, callbacks...);
     notify::step_end(out, callbacks...);
     return out;
@@ -181,11 +183,14 @@ class reward_model_trainer {
   template <class Evaluate>
   reward_model_statistics pass(std::span<const preference_pair> batch, Evaluate evaluate) {
     double pairs = static_cast<double>(batch.size());
-    ranks_.all_reduce_sum(std::span<double>(&pairs, 1));
+    ranks_.all_reduce_sum(detail::span_of(&pairs, 1));
     require_argument(pairs > 0, "there are no preference pairs in the batch");
     for (std::size_t i = 0; i < batch.size(); ++i) {
       require_argument(batch[i].target >= 0 && batch[i].target <= 1,
                        "the target of preference pair " + std::to_string(i) + " is not in [0, 1]");
+      require_argument(std::isfinite(batch[i].margin) && (has_margins || batch[i].margin == 0),
+                       "the margin of preference pair " + std::to_string(i) +
+                           (has_margins ? " is not finite" : " is not 0: only bradley_terry_loss has margins"));
     }
     std::vector<std::size_t> lengths;
     for (const auto& pair : batch) {
@@ -193,36 +198,50 @@ class reward_model_trainer {
                         pair.other.prompt_tokens.size() + pair.other.response_tokens.size());
     }
     double sums[4] = {};  // loss, right answers, score differences, scores
-    for (const auto& indices : micro_batches(lengths, options_.micro_batch)) {
+    for (const auto& indices : micro_batches(detail::span_of(std::as_const(lengths)), options_.micro_batch)) {
       std::vector<reward_query> queries;
       for (const std::size_t i : indices) queries.push_back(batch[i].preferred);
       for (const std::size_t i : indices) queries.push_back(batch[i].other);
       const auto count = static_cast<Eigen::Index>(indices.size());
-      evaluate(std::span<const reward_query>(queries), [&](const Eigen::ArrayXd& scores) {
-        const Eigen::ArrayXd preferred = scores.head(count), other = scores.tail(count);
-        Eigen::ArrayXd targets(count);
-        for (Eigen::Index k = 0; k < count; ++k) targets(k) = batch[indices[static_cast<std::size_t>(k)]].target;
-        const token_weights<Eigen::ArrayXd> weights{Eigen::ArrayXd::Constant(count, 1 / pairs)};
-        Eigen::ArrayXd d_scores(scores.size());
-        sums[0] += evaluate_loss(preferred, other, weights, targets, d_scores);
-        const Eigen::ArrayXd margins = (2 * targets - 1) * (preferred - other);
-        sums[1] += ((margins > 0).cast<double>() + 0.5 * (margins == 0).cast<double>()).sum() / pairs;
-        sums[2] += margins.sum() / pairs;
-        sums[3] += scores.sum() / (2 * pairs);
+      evaluate(detail::span_of(std::as_const(queries)), [&]<class Scores>(const Scores& scores) {
+        const Scores preferred = scores.head(count), other = scores.tail(count);
+        Scores targets(count), margins(count);
+        for (Eigen::Index k = 0; k < count; ++k) {
+          const auto& pair = batch[indices[static_cast<std::size_t>(k)]];
+          targets(k) = pair.target;
+          margins(k) = pair.margin;
+        }
+        const token_weights<Scores> weights{Scores::Constant(count, 1 / pairs)};
+        Scores d_scores(scores.size());
+        sums[0] += evaluate_loss(preferred, other, weights, targets, margins, d_scores);
+        for (Eigen::Index k = 0; k < count; ++k) {
+          const double margin = (2 * targets(k) - 1) * (preferred(k) - other(k));
+          sums[1] += margin > 0 ? 1 : margin == 0 ? 0.5 : 0;
+          sums[2] += margin;
+        }
+        sums[3] += scores.sum() / 2;
         return d_scores;
       });
     }
-    ranks_.all_reduce_sum(std::span<double>(sums));
-    return {.loss = sums[0], .accuracy = sums[1], .margin = sums[2], .score = sums[3], .pairs = pairs};
+    ranks_.all_reduce_sum(detail::span_of(sums));
+    return {.loss = sums[0],
+            .accuracy = sums[1] / pairs,
+            .margin = sums[2] / pairs,
+            .score = sums[3] / pairs,
+            .pairs = pairs};
   }
 
-  double evaluate_loss(const Eigen::ArrayXd& preferred, const Eigen::ArrayXd& other,
-                       const token_weights<Eigen::ArrayXd>& weights, const Eigen::ArrayXd& targets,
-                       Eigen::ArrayXd& d_scores) const {
+  template <class Scores>
+  double evaluate_loss(const Scores& preferred, const Scores& other, const token_weights<Scores>& weights,
+                       const Scores& targets, const Scores& margins, Scores& d_scores) const {
     const auto size = static_cast<std::size_t>(preferred.size());
     if constexpr (std::same_as<Loss, bradley_terry_ties_loss>) {
       const auto loss = loss_.value_and_grad(preferred, other, targets, weights);
       d_scores << loss.d_first, loss.d_second;
+      return loss.value;
+    } else if constexpr (has_margins) {
+      const auto loss = loss_.value_and_grad(preferred, other, weights, targets, pair_margins{margins});
+      d_scores << loss.d_preferred, loss.d_other;
       return loss.value;
     } else {
       const auto loss = loss_.value_and_grad(preferred, other, weights, targets);
