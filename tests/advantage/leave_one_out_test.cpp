@@ -95,3 +95,38 @@ TEST_CASE("rewards of the others that are equal but for rounding are not divided
   const auto result = coho::leave_one_out(rewards, offsets{0, 3}, {.scale = true});
   CHECK(result.advantages[0] == Approx(0.7));
 }
+
+TEMPLATE_TEST_CASE("leave-one-out of groups of every size from 1 to 17 agrees with its definition", "", Eigen::ArrayXd,
+                   Eigen::ArrayXf) {
+  const TestType rewards = normals(17 * 18 / 2, 1, 5).template cast<typename TestType::Scalar>();
+  offsets groups{0};
+  for (std::size_t size = 1; size <= 17; ++size) groups.push_back(groups.back() + size);
+  const auto result = leave_one_out(rewards, groups);
+  for (std::size_t g = 0; g < 17; ++g) {
+    for (std::size_t i = groups[g]; i < groups[g + 1]; ++i) {
+      double others = 0;
+      for (std::size_t j = groups[g]; j < groups[g + 1]; ++j)
+        if (j != i) others += static_cast<double>(rewards[static_cast<Eigen::Index>(j)]);
+      const auto at = static_cast<Eigen::Index>(i);
+      const double reward = static_cast<double>(rewards[at]),
+                   baseline = g == 0 ? reward : others / static_cast<double>(g);
+      CHECK(result.baselines[at] == Approx(baseline).epsilon(1e-5).margin(1e-6));
+      CHECK(result.advantages[at] == Approx(reward - baseline).epsilon(1e-5).margin(1e-6));
+    }
+  }
+}
+
+TEST_CASE("a reward that is not finite is found in groups of every size, and its group named") {
+  for (const std::size_t size : {1, 3, 4, 8, 9}) {
+    const offsets groups{0, size, 2 * size, 3 * size};
+    for (std::size_t i = size; i < 2 * size; ++i) {
+      for (const double bad : {std::nan(""), HUGE_VAL, -HUGE_VAL}) {
+        std::vector<double> rewards(3 * size, 1.0);
+        rewards[i] = bad;
+        CHECK_THROWS_WITH(leave_one_out(rewards, groups), Catch::Contains("group 1,"));
+      }
+    }
+    // The largest numbers are finite.
+    CHECK(leave_one_out(std::vector<double>(3 * size, 1.7e308), groups).baselines[0] == 1.7e308);
+  }
+}

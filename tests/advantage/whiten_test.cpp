@@ -1,4 +1,5 @@
 #include <coho/advantage/whiten.hpp>
+#include <limits>
 #include <numeric>
 #include <vector>
 
@@ -109,5 +110,40 @@ TEST_CASE("equal numbers whiten to 0 however large they are") {
     const Eigen::ArrayXd equal = Eigen::ArrayXd::Constant(3, x);
     CHECK((coho::whiten(equal) == 0).all());
     CHECK((coho::whiten(equal, coho::whiten_options{.keep_mean = true}) / x - 1).abs().maxCoeff() < 1e-14);
+  }
+}
+
+TEST_CASE("moments of long arrays agree with two passes in higher precision, wherever the mean and the padding are") {
+  constexpr std::size_t size = 5003;  // more than one block, no whole number of parts
+  const Eigen::ArrayXd noise = normals(size, 1, 11);
+  for (const double mean : {0.0, 1e9, -1e12}) {
+    for (const double first : {0.0, 1e8}) {         // an outlier as the origin of the differences
+      for (const std::size_t run : {1, 70, 900}) {  // padding of so many, tokens of so many in turns
+        std::vector<double> x(size);
+        std::vector<std::uint8_t> mask(size);
+        for (std::size_t t = 0; t < size; ++t) {
+          mask[t] = (t / run) % 2 == 0;
+          x[t] = mask[t] ? mean + noise[static_cast<Eigen::Index>(t)] + (t == 0 ? first : 0)
+                         : std::numeric_limits<double>::quiet_NaN();
+        }
+        long double sum = 0, squares = 0, count = 0;
+        for (std::size_t t = 0; t < size; ++t)
+          if (mask[t]) sum += x[t], count += 1;
+        for (std::size_t t = 0; t < size; ++t)
+          if (mask[t]) squares += (x[t] - sum / count) * (x[t] - sum / count);
+        const auto found = coho::detail::sum_moments(std::span<const double>(x), std::span<const std::uint8_t>(mask));
+        INFO("mean " << mean << ", first " << first << ", runs of " << run);
+        CHECK(found.count == static_cast<double>(count));
+        const double deviation = std::sqrt(static_cast<double>(squares / count));
+        CHECK(found.mean == Approx(static_cast<double>(sum / count)).epsilon(1e-14).margin(1e-14 * deviation));
+        // The mean itself is known to half of its last place only.
+        CHECK(found.squares == Approx(static_cast<double>(squares)).epsilon(mean == 0 ? 1e-12 : 1e-6));
+        const Eigen::ArrayXd y = whiten(x, mask);
+        for (std::size_t t = 0; t < size; t += 7) {
+          const double right = mask[t] ? static_cast<double>(x[t] - sum / count) / (deviation + 1e-8) : 0;
+          REQUIRE(y[static_cast<Eigen::Index>(t)] == Approx(right).epsilon(1e-6).margin(2e-4 * (mean < 0) + 1e-6));
+        }
+      }
+    }
   }
 }

@@ -149,3 +149,54 @@ TEST_CASE("a clipped KL loss does not hide log-probs that are not finite") {
   CHECK_THROWS_AS(loss(array({-1, -infinity}), array({-1, -1}), weights), coho::argument_error);
   CHECK_THROWS_AS(loss(array({-1, -1}), array({-1, -infinity}), weights), coho::argument_error);
 }
+
+TEST_CASE("k3 on arrays is precise from rounding to overflow, and the loss has its derivative") {
+  using coho::kl_estimator;
+  std::vector<double> d;
+  for (double x : {1e-9, 1e-5, 0.3, 0.3466, 0.35, 1.0, 5.0, 36.0, 37.0, 300.0, 700.0}) d.insert(d.end(), {x, -x});
+  const std::vector<double> zeros(d.size());
+  const Eigen::ArrayXd kl = coho::kl_estimate(d, zeros, kl_estimator::k3);
+  const coho::token_weights<Eigen::ArrayXd> weights{
+      Eigen::ArrayXd::Constant(static_cast<Eigen::Index>(d.size()), 1e-3)};
+  const auto loss = coho::kl_loss{{.estimator = kl_estimator::k3}}.value_and_grad(d, zeros, weights);
+  for (std::size_t i = 0; i < d.size(); ++i) {
+    const double x = -d[i], near = x * x * (0.5 + x / 6);
+    const double expected = std::abs(x) < 1e-4 ? near : std::expm1(x) - x;
+    const auto k = static_cast<Eigen::Index>(i);
+    CHECK(std::abs(kl[k] - expected) <= 1e-14 * expected + (std::abs(x) < 1e-4 ? 1e-9 * near : 0.0));
+    CHECK(std::abs(loss.d_log_probs[k] + 1e-3 * std::expm1(x)) <= 1e-15 * std::abs(std::expm1(x)));
+  }
+  const Eigen::ArrayXd far =
+      coho::kl_estimate(std::vector<double>{800, -710, -1e4}, std::vector<double>(3), kl_estimator::k3);
+  CHECK(far[0] == 799.0);
+  CHECK(std::isinf(far[1]));
+  CHECK(std::isinf(far[2]));
+}
+
+TEST_CASE("a whole block without masked tokens gives what its tokens give one by one") {
+  using coho::kl_estimator;
+  const Eigen::Index n = 2 * 256 + 5;
+  Eigen::ArrayXd p(n), q(n), w = Eigen::ArrayXd::Constant(n, 0.01);
+  for (Eigen::Index t = 0; t < n; ++t)
+    p[t] = -0.01 * static_cast<double>(t), q[t] = -0.5 * std::sin(static_cast<double>(t));
+  for (bool masked : {false, true}) {
+    if (masked) w[7] = 0, w.segment(256, 256) = 0, p[7] = q[300] = std::nan("");
+    for (auto e : {kl_estimator::k1, kl_estimator::k2, kl_estimator::k3, kl_estimator::absolute,
+                   kl_estimator::k1_clamped, kl_estimator::k3_straight_through}) {
+      const auto all = coho::kl_loss{{.estimator = e}}.value_and_grad(p, q, coho::token_weights<Eigen::ArrayXd>{w});
+      double sum = 0;
+      for (Eigen::Index t = 0; t < n; ++t) {
+        if (w[t] == 0) {
+          REQUIRE(all.d_log_probs[t] == 0.0);
+          continue;
+        }
+        const Eigen::ArrayXd a = p.segment(t, 1), b = q.segment(t, 1), weight = w.segment(t, 1);
+        const auto one =
+            coho::kl_loss{{.estimator = e}}.value_and_grad(a, b, coho::token_weights<Eigen::ArrayXd>{weight});
+        sum += one.value;
+        REQUIRE(all.d_log_probs[t] == one.d_log_probs[0]);
+      }
+      CHECK(all.value == Approx(sum).epsilon(1e-13));
+    }
+  }
+}

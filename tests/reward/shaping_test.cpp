@@ -171,3 +171,36 @@ TEST_CASE("shaping names what it cannot use") {
   CHECK_THROWS_WITH(shaping_options{.kl_clip = -1}.validate("shaping."),
                     Catch::Matchers::ContainsSubstring("shaping.kl_clip"));
 }
+
+TEST_CASE("long responses are shaped as short ones are, wherever their padding begins") {
+  constexpr std::size_t length = 300;
+  const Eigen::ArrayXd p = normals(2 * length, 1, 1), q = normals(2 * length, 1, 2);
+  for (const std::size_t real : {0, 1, 63, 64, 65, 128, 200, 299, 300}) {
+    Eigen::ArrayXd holes = p;
+    flags mask(2 * length, 1);
+    for (std::size_t t = real; t < length; ++t) {
+      mask[t] = 0;
+      holes[static_cast<Eigen::Index>(t)] = std::nan("");
+    }
+    const Eigen::ArrayXd shaped =
+        shape_rewards(array({3, 5}), holes, q, mask, offsets{0, length, 2 * length}, all_finished);
+    for (std::size_t t = 0; t < 2 * length; ++t) {
+      const auto at = static_cast<Eigen::Index>(t);
+      const double reward = t + 1 == real ? 3 : t + 1 == 2 * length ? 5 : 0;
+      CHECK(shaped[at] == Approx(mask[t] ? -0.02 * (p[at] - q[at]) + reward : 0).margin(1e-15));
+    }
+    if (real == 0) continue;
+    holes[static_cast<Eigen::Index>(real - 1)] = HUGE_VAL;
+    CHECK_THROWS_AS(shape_rewards(array({3, 5}), holes, q, mask, offsets{0, length, 2 * length}, all_finished),
+                    coho::argument_error);
+  }
+}
+
+TEST_CASE("a coefficient of 0 gives no negative zeros, and large penalties are finite") {
+  const Eigen::ArrayXd p = normals(20, 1, 1), q = normals(20, 1, 2), none = array({0});
+  const Eigen::ArrayXd shaped = shape_rewards(none, p, q, offsets{0, 20}, all_finished, {.kl_coefficient = 0});
+  for (int t = 0; t < 20; ++t) CHECK((shaped[t] == 0 && !std::signbit(shaped[t])));
+  const Eigen::ArrayXd large = Eigen::ArrayXd::Constant(20, -1e307), zero = Eigen::ArrayXd::Zero(20);
+  CHECK(shape_rewards(none, large, zero, offsets{0, 20}, all_finished, {.kl_coefficient = 10})[3] ==
+        Approx(1e308).epsilon(1e-12));
+}

@@ -41,17 +41,64 @@ inline void require_finite_group(bool finite, std::size_t group, const char* who
   if (!finite) throw_group_not_finite(group, who);
 }
 
+/// The rewards of one group: copied where their number is known to the compiler, so that a group stays in registers
+/// whatever is written meanwhile.
+template <class Rewards, std::size_t Size>
+struct group_of {
+  double rewards[Size];
+
+  group_of(const Rewards& all, std::size_t begin) {
+    for (std::size_t i = 0; i < Size; ++i) rewards[i] = static_cast<double>(all[begin + i]);
+  }
+  static constexpr std::size_t size() noexcept { return Size; }
+  double operator[](std::size_t i) const noexcept { return rewards[i]; }
+};
+template <class Rewards>
+struct group_of<Rewards, 0> {
+  const Rewards& all;
+  std::size_t begin, end;
+
+  std::size_t size() const noexcept { return end - begin; }
+  double operator[](std::size_t i) const noexcept { return static_cast<double>(all[begin + i]); }
+};
+
+/// Calls f(g, begin, group) for each group. Loops over so few elements cost more than what they do: usual sizes are
+/// constants of the compiler.
+template <class Rewards, class F>
+void for_groups(const Rewards& rewards, std::span<const std::size_t> groups, const F& f) {
+  for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
+    const std::size_t begin = groups[g], end = groups[g + 1];
+    switch (end - begin) {
+      case 4:
+        f(g, begin, group_of<Rewards, 4>(rewards, begin));
+        break;
+      case 8:
+        f(g, begin, group_of<Rewards, 8>(rewards, begin));
+        break;
+      default:
+        f(g, begin, group_of<Rewards, 0>{rewards, begin, end});
+    }
+  }
+}
+
 /// The mean of one group. Differences from the first reward are what is averaged, so that equal rewards differ from it
 /// by exactly 0, whatever they are.
 struct group_mean {
   double first = 0, shift = 0;
 
-  template <class Rewards>
-  group_mean(const Rewards& rewards, std::size_t begin, std::size_t end) {
-    if (begin == end) return;
-    first = static_cast<double>(rewards[begin]);
-    for (std::size_t i = begin; i < end; ++i) shift += static_cast<double>(rewards[i]) - first;
-    shift /= static_cast<double>(end - begin);
+  template <class Group>
+  explicit group_mean(const Group& rewards) {
+    if (rewards.size() == 0) return;
+    first = rewards[0];
+    double odd = 0;  // two sums: one alone would wait for each addition
+    std::size_t i = 1;
+    for (; i + 1 < rewards.size(); i += 2) {
+      odd += rewards[i] - first;
+      shift += rewards[i + 1] - first;
+    }
+    if (i < rewards.size()) odd += rewards[i] - first;
+    shift += odd;
+    shift /= static_cast<double>(rewards.size());
   }
   double difference(double reward) const noexcept { return reward - first - shift; }
 };
@@ -59,8 +106,9 @@ struct group_mean {
 /// Of one group: out_i = r_i − mean.
 template <class Rewards>
 void subtract_mean(const Rewards& rewards, std::size_t begin, std::size_t end, double* out) {
-  const group_mean mean(rewards, begin, end);
-  for (std::size_t i = begin; i < end; ++i) out[i] = mean.difference(static_cast<double>(rewards[i]));
+  const group_of<Rewards, 0> group{rewards, begin, end};
+  const group_mean mean(group);
+  for (std::size_t i = 0; i < group.size(); ++i) out[begin + i] = mean.difference(group[i]);
 }
 
 }  // namespace detail
@@ -109,22 +157,25 @@ struct group_relative_fn {
 
     detail::array_of<Number> out(static_cast<Eigen::Index>(rewards.size()));
     Number* const to = out.data();
-    for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
-      const std::size_t begin = groups[g], end = groups[g + 1];
-      const detail::group_mean mean(rewards, begin, end);
+    const bool own_scale = options.scale == group_scale::group_deviation;
+    const auto one = [=, &options](std::size_t g, std::size_t begin, const auto& group) {
+      const detail::group_mean mean(group);
       double squares = 0;
-      for (std::size_t i = begin; i < end; ++i) {
-        const double difference = mean.difference(static_cast<double>(rewards[i]));
+      for (std::size_t i = 0; i < group.size(); ++i) {
+        const double difference = mean.difference(group[i]);
         squares += difference * difference;
       }
       detail::require_finite_group(squares - squares == 0, g, "group_relative");
-      if (options.scale == group_scale::group_deviation) {
-        const double n = static_cast<double>(end - begin), divisor = options.deviation == deviation::bessel ? n - 1 : n;
-        factor = 1 / ((divisor > 0 ? std::sqrt(squares / divisor) : 0.0) + options.epsilon);
+      double scale = factor;
+      if (own_scale) {
+        const double n = static_cast<double>(group.size());
+        const double divisor = options.deviation == deviation::bessel ? n - 1 : n;
+        scale = 1 / ((divisor > 0 ? std::sqrt(squares / divisor) : 0.0) + options.epsilon);
       }
-      for (std::size_t i = begin; i < end; ++i)
-        to[i] = static_cast<Number>(mean.difference(static_cast<double>(rewards[i])) * factor);
-    }
+      for (std::size_t i = 0; i < group.size(); ++i)
+        to[begin + i] = static_cast<Number>(mean.difference(group[i]) * scale);
+    };
+    detail::for_groups(rewards, groups, one);
     return out;
   }
 };

@@ -60,6 +60,19 @@ struct leave_one_out_fn {
   }
 
  private:
+  // r_i less the mean of the others is the difference from the whole mean, times n / (n − 1).
+  struct others {
+    detail::group_mean mean;
+    double factor;
+
+    template <class Group>
+    explicit others(const Group& group) : mean(group) {
+      const double n = static_cast<double>(group.size());
+      factor = n > 1 ? n / (n - 1) : 1;
+    }
+    double difference(double reward) const noexcept { return mean.difference(reward) * factor; }
+  };
+
   template <class Number, class R>
   static leave_one_out_result<detail::array_of<Number>> run(const R& rewards, std::span<const std::size_t> groups,
                                                             const leave_one_out_options& options) {
@@ -71,39 +84,56 @@ struct leave_one_out_fn {
                                                           detail::array_of<Number>(size),
                                                           detail::array_of<Number>(options.scale ? size : 0)};
     Number *const advantages = result.advantages.data(), *const baselines = result.baselines.data();
+    double defects[8] = {};  // NaN as soon as a baseline is not finite
+    const auto one = [=, &defects](std::size_t, std::size_t begin, const auto& group) {
+      const others mean(group);
+      const auto advantage = [&](std::size_t i) { return mean.difference(group[i]); };
+      // One result at a time, so that loops of a constant length vectorise.
+      for (std::size_t i = 0; i < group.size(); ++i) advantages[begin + i] = static_cast<Number>(advantage(i));
+      for (std::size_t i = 0; i < group.size(); ++i)
+        baselines[begin + i] = static_cast<Number>(group[i] - advantage(i));
+      for (std::size_t i = 0; i < group.size(); ++i) {
+        const double baseline = group[i] - advantage(i);
+        defects[i % 8] += baseline - baseline;
+      }
+    };
+    detail::for_groups(rewards, groups, one);
+    if (!(detail::array_of<double>::Map(defects, 8).sum() == 0)) refuse(rewards, groups);
+    if (options.scale) scale(rewards, groups, options, result);
+    return result;
+  }
+
+  template <class R>
+  static void refuse(const R& rewards, std::span<const std::size_t> groups) {
+    const auto one = [](std::size_t g, std::size_t, const auto& group) {
+      const others mean(group);
+      for (std::size_t i = 0; i < group.size(); ++i) {
+        const double baseline = group[i] - mean.difference(group[i]);
+        detail::require_finite_group(baseline - baseline == 0, g, "leave_one_out");
+      }
+    };
+    detail::for_groups(rewards, groups, one);
+  }
+
+  template <class Number, class R>
+  static void scale(const R& rewards, std::span<const std::size_t> groups, const leave_one_out_options& options,
+                    leave_one_out_result<detail::array_of<Number>>& result) {
     std::vector<double> deviations;
-    double n = 0, factor = 1;
     for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
       const std::size_t begin = groups[g], end = groups[g + 1];
-      // r_i less the mean of the others is the difference from the whole mean, times n / (n − 1).
-      const detail::group_mean mean(rewards, begin, end);
-      if (static_cast<double>(end - begin) != n) {
-        n = static_cast<double>(end - begin);
-        factor = n > 1 ? n / (n - 1) : 1;
-      }
-      double defect = 0;
-      for (std::size_t i = begin; i < end; ++i) {
-        const double reward = static_cast<double>(rewards[i]), advantage = mean.difference(reward) * factor;
-        const double baseline = reward - advantage;
-        defect += baseline - baseline;
-        advantages[i] = static_cast<Number>(advantage);
-        baselines[i] = static_cast<Number>(baseline);
-      }
-      detail::require_finite_group(defect == 0, g, "leave_one_out");
-      if (!options.scale) continue;
+      const others mean(detail::group_of<R, 0>{rewards, begin, end});
       deviations.resize(end - begin);
       deviations_of_others(rewards, begin, end, options.deviation, deviations.data());
       for (std::size_t i = begin; i < end; ++i) {
         const double deviation = deviations[i - begin];
         detail::require_finite_group(deviation - deviation == 0, g, "leave_one_out");
         result.deviations.data()[i] = static_cast<Number>(deviation);
-        if (deviation > 1e-12 * std::abs(static_cast<double>(baselines[i]))) {  // more than rounding
-          const double advantage = mean.difference(static_cast<double>(rewards[i])) * factor;
-          advantages[i] = static_cast<Number>(advantage / (deviation + options.epsilon));
+        if (deviation > 1e-12 * std::abs(static_cast<double>(result.baselines.data()[i]))) {  // more than rounding
+          const double advantage = mean.difference(static_cast<double>(rewards[i]));
+          result.advantages.data()[i] = static_cast<Number>(advantage / (deviation + options.epsilon));
         }
       }
     }
-    return result;
   }
 
   // Those before i and those after it, merged. To take r_i out of the sum of all squares would cancel: deviations that

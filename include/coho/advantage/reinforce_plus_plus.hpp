@@ -113,7 +113,8 @@ struct reinforce_plus_plus_baseline_fn {
     for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
       detail::subtract_mean(rewards, groups[g], groups[g + 1], centred.data());
     }
-    return detail::back_to(whiten(sequence_spread(centred, offsets), real, whitening, ranks), sequence_rewards);
+    return detail::back_to(whiten(sequence_spread(std::as_const(centred), offsets), real, whitening, ranks),
+                           sequence_rewards);
   }
 };
 inline constexpr reinforce_plus_plus_baseline_fn reinforce_plus_plus_baseline{};

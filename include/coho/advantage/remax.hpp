@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <coho/advantage/gae.hpp>
 #include <coho/advantage/group_relative.hpp>
 #include <coho/eigen/as_array.hpp>
@@ -76,10 +77,25 @@ struct remax_fn {
     auto baseline = make_baseline(elements.size());
     detail::array_of<number> out(static_cast<Eigen::Index>(elements.size()));
     number* const to = out.data();
-    for (std::size_t i = 0; i < elements.size(); ++i)
-      to[i] = static_cast<number>(static_cast<double>(elements[i]) - baseline(i));
-    if (!detail::all_finite(out)) {
-      for (std::size_t i = 0; i < elements.size(); ++i) check(static_cast<double>(to[i]), i);
+    const auto advantage = [&](std::size_t i) {
+      return static_cast<number>(static_cast<double>(elements[i]) - baseline(i));
+    };
+    // What is not finite is looked for in the same pass: it leaves no sum finite. (Nor do the largest numbers.)
+    constexpr std::size_t lanes = 8;
+    using several = Eigen::Array<number, lanes, 1>;
+    several sums = several::Zero(), some;
+    std::size_t i = 0;
+    for (; elements.size() - i >= lanes; i += lanes) {
+      for (std::size_t k = 0; k < lanes; ++k) some.data()[k] = advantage(i + k);
+      Eigen::Map<several>{to + i} = some;
+      sums += some;
+    }
+    for (; i < elements.size(); ++i) {
+      to[i] = advantage(i);
+      sums[0] += to[i];
+    }
+    if (!std::isfinite(sums.sum())) {
+      for (i = 0; i < elements.size(); ++i) check(static_cast<double>(to[i]), i);
     }
     return detail::back_to(std::move(out), rewards);
   }

@@ -9,7 +9,9 @@
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
 #include <cstddef>
+#include <cstdint>
 #include <span>
+#include <type_traits>
 #include <utility>
 
 namespace coho {
@@ -45,11 +47,46 @@ struct moments {
 
 namespace detail {
 
-/// Count, mean and sum of squared differences from the mean: one pass in blocks that stay in cache, two passes within a
-/// block, blocks merged by the formula of Chan et al. 1979. Neither cancels, however far the mean is from 0.
+/// Elements of a mask that are looked at together: most parts are all real or all padding.
+inline constexpr std::size_t mask_part = 64;
+
+template <class Mask>
+std::size_t count_real(const Mask& mask, std::size_t begin, std::size_t count) noexcept {
+  std::uint8_t real = 0;  // a sum in bytes, as masks of bytes are added fastest
+  if (count == mask_part) {
+    for (std::size_t k = 0; k < mask_part; ++k) real += static_cast<std::uint8_t>(mask[begin + k] != 0);
+  } else {
+    for (std::size_t k = 0; k < count; ++k) real += static_cast<std::uint8_t>(mask[begin + k] != 0);
+  }
+  return real;
+}
+
+/// Calls f(begin, end, real, mask) for parts of [begin, end), `real` elements of which have a mask other than 0: for
+/// neighbouring parts together, and with a mask that says so at compile time, where all are real.
+template <class Mask, class F>
+void for_mask_parts(const Mask& mask, std::size_t begin, std::size_t end, const F& f) {
+  if constexpr (std::is_same_v<Mask, all_real>) {
+    f(begin, end, end - begin, mask);
+  } else {
+    while (begin < end) {
+      std::size_t stop = std::min(begin + mask_part, end);
+      const std::size_t real = count_real(mask, begin, stop - begin);
+      if (real == stop - begin) {
+        while (end - stop >= mask_part && count_real(mask, stop, mask_part) == mask_part) stop += mask_part;
+        f(begin, stop, stop - begin, all_real{end});
+      } else {
+        f(begin, stop, real, mask);
+      }
+      begin = stop;
+    }
+  }
+}
+
+/// Count, mean and sum of squared differences from the mean.
 struct moment_sums {
   double count = 0, mean = 0, squares = 0;
 
+  /// By the formula of Chan et al. 1979.
   void merge(const moment_sums& other) noexcept {
     if (other.count == 0) return;
     const double total = count + other.count, difference = other.mean - mean;
@@ -59,25 +96,49 @@ struct moment_sums {
   }
 };
 
-template <class X, class Mask>
+/// One pass in blocks. Of each block, differences from the mean of what went before (at first: from the first number)
+/// are summed, and their squares. With s and q these sums and n the count so far, block included, the mean moves by s/n
+/// and the sum of squares grows by q − s²/n. That does not cancel, however far the mean is from 0: after the first
+/// block s²/n is at most q/2, and within it q is at most (number of elements + 1)·result, as one of the elements is the
+/// origin.
+template <class X, class Mask, class Sum = double>
 moment_sums sum_moments(const X& x, const Mask& mask) {
-  constexpr std::size_t size = 1024;
-  alignas(64) std::array<double, size> numbers, kept;
+  constexpr std::size_t block = 1024, lanes = 8;
+  using several = Eigen::Array<Sum, lanes, 1>;
   moment_sums all;
-  for (std::size_t begin = 0; begin < x.size(); begin += size) {
-    const std::size_t count = std::min(x.size() - begin, size);
-    for (std::size_t k = 0; k < count; ++k) {
-      const double number = static_cast<double>(x[begin + k]);
-      numbers[k] = mask[begin + k] != 0 ? number : 0.0;
-      kept[k] = mask[begin + k] != 0 ? 1.0 : 0.0;
-    }
-    const Eigen::Map<Eigen::ArrayXd> values(numbers.data(), static_cast<Eigen::Index>(count));
-    const Eigen::Map<Eigen::ArrayXd> real(kept.data(), static_cast<Eigen::Index>(count));
-    moment_sums part{.count = real.sum()};
-    if (part.count == 0) continue;
-    part.mean = values.sum() / part.count;
-    part.squares = ((values - part.mean) * real).square().sum();
-    all.merge(part);
+  std::size_t begin = 0;
+  while (begin < x.size() && mask[begin] == 0) ++begin;
+  if (begin < x.size()) all.mean = static_cast<double>(x[begin]);
+  for (; begin < x.size(); begin += block) {
+    several sums = several::Zero(), squares = several::Zero();
+    const double origin = all.mean;
+    std::size_t counted = 0;
+    const auto add = [&](std::size_t from, std::size_t end, std::size_t real, const auto& kept) {
+      if (real == 0) return;
+      several sum = sums, square = squares, d;
+      const auto difference = [&](std::size_t t) {
+        const double number = static_cast<double>(x[t]) - origin;
+        return kept[t] != 0 ? number : 0.0;
+      };
+      for (; end - from >= lanes; from += lanes) {
+        for (std::size_t k = 0; k < lanes; ++k) d.data()[k] = difference(from + k);
+        sum += d;
+        square += d * d;
+      }
+      d.setZero();
+      for (std::size_t k = 0; k < end - from; ++k) d.data()[k] = difference(from + k);
+      sum += d;
+      square += d * d;
+      sums = sum;
+      squares = square;
+      counted += real;
+    };
+    for_mask_parts(mask, begin, std::min(begin + block, x.size()), add);
+    if (counted == 0) continue;
+    all.count += static_cast<double>(counted);
+    const double sum = sums.sum(), moved = sum / all.count;
+    all.mean += moved;
+    all.squares += std::max(squares.sum() - sum * moved, 0.0);
   }
   return all;
 }
@@ -86,13 +147,13 @@ template <class X, class Mask, communicator Communicator>
 moments global_moments(const X& x, const Mask& mask, deviation kind, Communicator& ranks) {
   const moment_sums local = sum_moments(x, mask);
   std::array<double, 2> first{local.count, local.count * local.mean};
-  ranks.all_reduce_sum(std::span<double>(first));
+  ranks.all_reduce_sum(span_of(first));
   const double count = first[0];
   if (count == 0) return {};
   const double mean = ranks.size() == 1 ? local.mean : first[1] / count;
   const double shift = local.count == 0 ? 0 : local.mean - mean;
   std::array<double, 1> second{local.squares + local.count * shift * shift};
-  ranks.all_reduce_sum(std::span<double>(second));
+  ranks.all_reduce_sum(span_of(second));
   const double divisor = kind == deviation::population ? count : count - 1;
   return {mean, divisor > 0 ? std::sqrt(second[0] / divisor) : 0.0, count};
 }
@@ -111,9 +172,9 @@ struct whiten_fn {
   ///     auto normalised = coho::whiten(advantages, mask);
   ///     auto scaled = coho::whiten(rewards, mask, {.keep_mean = true});
   template <class X, class Mask, communicator Communicator = const local_communicator>
-  requires(!std::same_as<std::remove_cvref_t<Mask>, whiten_options>) auto operator()(
-      const X& x, const Mask& mask, const whiten_options& options = {},
-      Communicator&& ranks = local_communicator{}) const {
+    requires(!std::same_as<std::remove_cvref_t<Mask>, whiten_options>)
+  auto operator()(const X& x, const Mask& mask, const whiten_options& options = {},
+                  Communicator&& ranks = local_communicator{}) const {
     if constexpr (!detail::host_array<X>) static_assert(detail::array_check<X>::passed);
     const auto& x_local = detail::on_host(x);
     const auto& mask_local = detail::on_host(mask);
@@ -150,10 +211,13 @@ struct whiten_fn {
     const double factor = equal ? 0 : 1 / (m.deviation + options.epsilon), added = options.keep_mean ? m.mean : 0;
     detail::array_of<Number> out(static_cast<Eigen::Index>(x.size()));
     Number* const result = out.data();
-    for (std::size_t t = 0; t < x.size(); ++t) {
-      const double y = (static_cast<double>(x[t]) - m.mean) * factor + added;
-      result[t] = mask[t] != 0 ? static_cast<Number>(y) : Number(0);
-    }
+    const auto write = [&](std::size_t begin, std::size_t end, std::size_t, const auto& real) {
+      for (std::size_t t = begin; t < end; ++t) {
+        const double y = (static_cast<double>(x[t]) - m.mean) * factor + added;
+        result[t] = real[t] != 0 ? static_cast<Number>(y) : Number(0);
+      }
+    };
+    detail::for_mask_parts(mask, 0, x.size(), write);
     return out;
   }
 };

@@ -1,13 +1,14 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/loss/token_loss.hpp>
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
+#include <concepts>
 #include <cstddef>
-#include <limits>
 #include <type_traits>
 #include <utility>
 
@@ -26,85 +27,77 @@ enum class kl_estimator {
 
 namespace detail {
 
-inline double kl_of(double d, kl_estimator estimator) noexcept {
-  switch (estimator) {
-    case kl_estimator::k1:
-      return d;
-    case kl_estimator::k2:
-      return 0.5 * d * d;
-    case kl_estimator::k3:
-    case kl_estimator::k3_straight_through:
-      return std::expm1(-d) + d;
-    case kl_estimator::absolute:
-      return std::abs(d);
-    case kl_estimator::k1_clamped:
-      return d < 0 ? 0.0 : d;
-  }
+template <std::floating_point Number>
+Number kl_of(Number d, kl_estimator estimator) noexcept {
+  using enum kl_estimator;
+  if (estimator == k2) return Number(0.5) * d * d;
+  if (estimator == k3 || estimator == k3_straight_through) return std::expm1(-d) + d;
+  if (estimator == absolute) return std::abs(d);
+  if (estimator == k1_clamped) return d < 0 ? Number(0) : d;
   return d;
 }
 
-/// The estimate and its derivative with respect to d, which share the exponential of k3.
-inline std::pair<double, double> kl_and_slope(double d, kl_estimator estimator) noexcept {
-  switch (estimator) {
-    case kl_estimator::k1:
-      return {d, 1};
-    case kl_estimator::k2:
-      return {0.5 * d * d, d};
-    case kl_estimator::k3: {
-      const double excess = std::expm1(-d);
-      return {excess + d, -excess};
+/// The estimates of a block of differences, and their derivatives.
+template <kl_estimator Estimator>
+void kl_of_block(const double* __restrict d, double* __restrict kl, double* __restrict slope) noexcept {
+  using enum kl_estimator;
+  using c = exp_constants<double>;
+  constexpr std::size_t n = token_block;
+  if constexpr (Estimator != k3 && Estimator != k3_straight_through) {
+    for (std::size_t k = 0; k < n; ++k) kl[k] = kl_of(d[k], Estimator);
+    for (std::size_t k = 0; k < n; ++k) {
+      if constexpr (Estimator == k1) slope[k] = 1;
+      if constexpr (Estimator == k2) slope[k] = d[k];
+      if constexpr (Estimator == absolute) slope[k] = (d[k] > 0 ? 1.0 : 0.0) - (d[k] < 0 ? 1.0 : 0.0);
+      if constexpr (Estimator == k1_clamped) slope[k] = d[k] >= 0 ? 1.0 : 0.0;
     }
-    case kl_estimator::k3_straight_through:
-      return {kl_of(d, estimator), d};
-    case kl_estimator::absolute:
-      return {std::abs(d), d > 0 ? 1.0 : (d < 0 ? -1.0 : 0.0)};
-    case kl_estimator::k1_clamped:
-      return {kl_of(d, estimator), d >= 0 ? 1.0 : 0.0};
+  } else {
+    for (std::size_t k = 0; k < n; ++k) slope[k] = limit(-d[k], c::low, c::high);
+    for (std::size_t k = 0; k < n; ++k) {
+      // e^x − 1 = 2^whole·(e^r − 1) + (2^whole − 1), in two factors, because 2^whole alone may be too large or small.
+      const exp_parts<double> parts(slope[k]);
+      const double half = nearest(0.5 * parts.whole), rest = parts.whole - half;
+      const double first = power_of_two(half), second = power_of_two(rest), less = first - power_of_two(-rest);
+      const double convex = parts.convex(), excess = (first * (parts.r + convex) + less) * second;
+      // Near 0, where the factors are 1 and r is −d, only the first term is left: nothing cancels.
+      kl[k] = (first * convex + less * (1 + parts.r)) * second + (parts.r + d[k]);
+      slope[k] = -excess;
+    }
+    if constexpr (Estimator == k3_straight_through) {
+      for (std::size_t k = 0; k < n; ++k) slope[k] = d[k];
+    }
   }
-  return {d, 1};
 }
+
+/// In which numbers differences are taken: double, or those of both arrays. (A difference of two floats is the same
+/// whether rounded from double or taken in float.)
+template <class Elements>
+using element_of = std::remove_cvref_t<decltype(std::declval<const Elements&>()[0])>;
+template <class Number, class P, class R>
+using kl_scratch_t =
+    std::conditional_t<std::is_same_v<element_of<P>, Number> && std::is_same_v<element_of<R>, Number>, Number, double>;
 
 /// Calls f with the estimator as a compile-time constant, so that no loop over tokens asks which it is.
 template <class F>
-auto with_estimator(kl_estimator estimator, F&& f) {
+void with_estimator(kl_estimator estimator, F&& f) {
+  const auto try_all = [&]<kl_estimator... All>(std::integer_sequence<kl_estimator, All...>) {
+    ((estimator == All ? f(std::integral_constant<kl_estimator, All>{}) : void()), ...);
+  };
   using enum kl_estimator;
-  switch (estimator) {
-    case k2:
-      return f(std::integral_constant<kl_estimator, k2>{});
-    case k3:
-      return f(std::integral_constant<kl_estimator, k3>{});
-    case absolute:
-      return f(std::integral_constant<kl_estimator, absolute>{});
-    case k1_clamped:
-      return f(std::integral_constant<kl_estimator, k1_clamped>{});
-    case k3_straight_through:
-      return f(std::integral_constant<kl_estimator, k3_straight_through>{});
-    case k1:
-      break;
-  }
-  return f(std::integral_constant<kl_estimator, k1>{});
+  try_all(std::integer_sequence<kl_estimator, k1, k2, k3, absolute, k1_clamped, k3_straight_through>{});
 }
 
 template <device_array T>
 T kl_of(const T& d, kl_estimator estimator) {
-  const auto k3 = [&] { return T(T(-d).expm1() + d); };
-  switch (estimator) {
-    case kl_estimator::k1:
-      return d;
-    case kl_estimator::k2:
-      return 0.5 * d * d;
-    case kl_estimator::k3:
-      return k3();
-    case kl_estimator::absolute:
-      return d.abs();
-    case kl_estimator::k1_clamped:
-      return d.clamp_min(0);
-    case kl_estimator::k3_straight_through: {
-      const T k2 = 0.5 * d * d;
-      return k2 + coho::detach(T(k3() - k2));
-    }
-  }
-  return d;
+  using enum kl_estimator;
+  if (estimator == k1) return d;
+  if (estimator == k2) return 0.5 * d * d;
+  if (estimator == absolute) return d.abs();
+  if (estimator == k1_clamped) return d.clamp_min(0);
+  const T k3_value = T(-d).expm1() + d;
+  if (estimator == k3) return k3_value;
+  const T k2_value = 0.5 * d * d;
+  return k2_value + coho::detach(T(k3_value - k2_value));
 }
 
 }  // namespace detail
@@ -131,27 +124,31 @@ struct kl_estimate_fn {
       const auto r = detail::host_elements(reference_log_probs);
       detail::check_lengths(p.size(), r.size(), "kl_estimate", "reference_log_probs");
       detail::array_of<number> out(static_cast<Eigen::Index>(p.size()));
-      if constexpr (std::is_same_v<std::remove_cvref_t<decltype(p[0])>, number> &&
-                    std::is_same_v<std::remove_cvref_t<decltype(r[0])>, number>) {
-        // Vectorised; a difference of two floats is the same whether rounded from double or taken in float.
-        const Eigen::Map<const detail::array_of<number>> a(p.data(), out.size()), b(r.data(), out.size());
-        if (estimator == kl_estimator::k1) {
-          out = a - b;
-          return out;
-        }
-        if (std::is_same_v<number, double> && estimator == kl_estimator::k2) {
-          out = number(0.5) * (a - b) * (a - b);
-          return out;
-        }
-      }
-      const auto fill = [&, result = out.data()](auto chosen) {
-        for (std::size_t t = 0; t < p.size(); ++t) {
-          const double d = static_cast<double>(p[t]) - static_cast<double>(r[t]);
-          result[t] = static_cast<number>(detail::kl_of(d, chosen()));
-        }
-      };
-      detail::with_estimator(estimator, fill);
+      detail::with_estimator(estimator, [&](auto chosen) { fill<chosen()>(p, r, out.data()); });
       return out;
+    }
+  }
+
+ private:
+  template <kl_estimator Estimator, class P, class R, class Number>
+  static void fill(const P& p, const R& r, Number* __restrict to) {
+    using scratch = detail::kl_scratch_t<Number, P, R>;
+    const std::size_t size = p.size();
+    if constexpr (Estimator == kl_estimator::k3 || Estimator == kl_estimator::k3_straight_through) {
+      detail::block<scratch> p_scratch, r_scratch;
+      detail::block<double> d, kl, slope;
+      for (std::size_t begin = 0; begin < size; begin += detail::token_block) {
+        const std::size_t count = std::min(size - begin, detail::token_block);
+        detail::store_difference(1, p_scratch.view(p, begin, count), r_scratch.view(r, begin, count), d.data);
+        detail::kl_of_block<kl_estimator::k3>(d.data, kl.data, slope.data);
+        detail::store(kl.data, to + begin, count);
+      }
+    } else {
+      using wide = std::conditional_t<Estimator == kl_estimator::k2, double, scratch>;
+      for (std::size_t t = 0; t < size; ++t) {
+        const wide d = static_cast<wide>(p[t]) - static_cast<wide>(r[t]);
+        to[t] = static_cast<Number>(detail::kl_of(d, Estimator));
+      }
     }
   }
 };
@@ -215,25 +212,8 @@ class kl_loss {
       detail::check_lengths(p.size(), w.size(), "kl_loss", "weights");
       kl_loss_result<double, detail::array_of<number>> result{
           0, detail::array_of<number>(static_cast<Eigen::Index>(p.size()))};
-      const double clip = options_.clip;
-      const auto fill = [&, to = result.d_log_probs.data()](auto chosen, auto clipped) {
-        double value = 0;
-        for (std::size_t t = 0; t < p.size(); ++t) {
-          const double weight = static_cast<double>(w[t]);
-          if (weight == 0) {
-            to[t] = number(0);
-            continue;
-          }
-          const double d = static_cast<double>(p[t]) - static_cast<double>(r[t]);
-          const double bounded = clipped() ? detail::limit(d, -clip, clip) : d;
-          const auto [kl, slope] = detail::kl_and_slope(bounded, chosen());
-          value += weight * (clipped() ? kl + (d - d) : kl);  // a clip must not hide what is not finite
-          to[t] = static_cast<number>(!clipped() || bounded == d ? weight * slope : 0.0);
-        }
-        return value;
-      };
-      result.value = detail::with_estimator(options_.estimator, [&](auto chosen) {
-        return clip > 0 ? fill(chosen, std::true_type{}) : fill(chosen, std::false_type{});
+      detail::with_estimator(options_.estimator, [&](auto chosen) {
+        result.value = fused<chosen()>(p, r, w, options_.clip, result.d_log_probs.data());
       });
       detail::require_finite(result.value, "kl_loss");
       return result;
@@ -248,20 +228,65 @@ class kl_loss {
 
   template <class T>
   T slope(const T& d) const {
-    switch (options_.estimator) {
-      case kl_estimator::k1:
-        return d.new_ones(d.sizes());
-      case kl_estimator::k2:
-      case kl_estimator::k3_straight_through:
-        return d;
-      case kl_estimator::k3:
-        return -T(-d).expm1();
-      case kl_estimator::absolute:
-        return d.sign();
-      case kl_estimator::k1_clamped:
-        return (d >= 0).to(d.scalar_type());
-    }
+    using enum kl_estimator;
+    if (options_.estimator == k1) return d.new_ones(d.sizes());
+    if (options_.estimator == k3) return -T(-d).expm1();
+    if (options_.estimator == absolute) return d.sign();
+    if (options_.estimator == k1_clamped) return (d >= 0).to(d.scalar_type());
     return d;
+  }
+
+  // k1 and k2 of a whole block without masked tokens, as cheap as reading it.
+  template <kl_estimator Estimator, class Scratch, class Number>
+  static double in_one_pass(const double* weight, const Scratch* p, const Scratch* r, Number* __restrict to) {
+    constexpr bool square = Estimator == kl_estimator::k2;
+    constexpr std::size_t lanes = 8;
+    double sums[lanes] = {}, d[lanes], slope[lanes];
+    for (std::size_t k = 0; k < detail::token_block; k += lanes) {
+      for (std::size_t j = 0; j < lanes; ++j) d[j] = static_cast<double>(p[k + j]) - static_cast<double>(r[k + j]);
+      for (std::size_t j = 0; j < lanes; ++j) slope[j] = square ? weight[k + j] * d[j] : weight[k + j];
+      for (std::size_t j = 0; j < lanes; ++j) sums[j] += slope[j] * d[j];
+      for (std::size_t j = 0; j < lanes; ++j) to[k + j] = static_cast<Number>(slope[j]);
+    }
+    const double sum = ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+    return square ? 0.5 * sum : sum;
+  }
+
+  template <kl_estimator Estimator, class P, class R, class W, class Number>
+  static double fused(const P& p, const R& r, const W& w, double clip, Number* to) {
+    constexpr std::size_t block = detail::token_block;
+    detail::block<detail::kl_scratch_t<Number, P, R>> p_scratch, r_scratch;
+    detail::block<double> w_scratch, d, bounded, kl, slope;
+    double value = 0;
+    for (std::size_t begin = 0; begin < p.size(); begin += block) {
+      const std::size_t count = std::min(p.size() - begin, block);
+      const double* const weight = w_scratch.view(w, begin, count);
+      const double counted = detail::count_nonzero(weight);
+      if (counted == 0) {  // padding
+        std::fill_n(to + begin, count, Number(0));
+        continue;
+      }
+      const auto *const a = p_scratch.view(p, begin, count), *const b = r_scratch.view(r, begin, count);
+      if constexpr (Estimator == kl_estimator::k1 || Estimator == kl_estimator::k2) {
+        if (clip == 0 && counted == static_cast<double>(block)) {
+          value += in_one_pass<Estimator>(weight, a, b, to + begin);
+          continue;
+        }
+      }
+      detail::store_difference(1, a, b, d.data);
+      detail::clear_masked(weight, counted, d.data);
+      if (clip > 0) {
+        for (std::size_t k = 0; k < block; ++k) bounded[k] = detail::limit(d[k], -clip, clip);
+        detail::kl_of_block<Estimator>(bounded.data, kl.data, slope.data);
+        for (std::size_t k = 0; k < block; ++k) slope[k] = detail::keep_if(bounded[k] == d[k], slope[k]);
+        for (std::size_t k = 0; k < block; ++k) kl[k] += d[k] - d[k];  // a clip must not hide what is not finite
+      } else {
+        detail::kl_of_block<Estimator>(d.data, kl.data, slope.data);
+      }
+      value += detail::dot(weight, kl.data);
+      detail::store_product(weight, slope.data, to + begin, count);
+    }
+    return value;
   }
 
   kl_loss_options options_;

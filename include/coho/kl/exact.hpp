@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
@@ -11,6 +12,7 @@
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace coho {
 
@@ -98,9 +100,9 @@ struct exact_kl_fn {
 
   template <class Elements>
   static auto table(const Elements& x, std::size_t vocabulary) {
-    require_argument(vocabulary > 0 && x.size() % vocabulary == 0,
-                     "exact_kl: " + std::to_string(x.size()) + " numbers are no rows of a vocabulary of " +
-                         std::to_string(vocabulary));
+    require_argument(vocabulary > 0 && x.size() % vocabulary == 0, "exact_kl: " + std::to_string(x.size()) +
+                                                                       " numbers are no rows of a vocabulary of " +
+                                                                       std::to_string(vocabulary));
     using number = std::remove_cvref_t<decltype(x[0])>;
     return Eigen::Map<const table_of<number>>(x.data(), static_cast<Eigen::Index>(vocabulary),
                                               static_cast<Eigen::Index>(x.size() / vocabulary));
@@ -111,28 +113,47 @@ struct exact_kl_fn {
     throw argument_error("exact_kl: the divergence of row " + std::to_string(row) +
                          " is not finite; it holds NaN, or the reference has −inf where the policy has not");
   }
-  static void check_rows(const Eigen::ArrayXd& kl) {
+  template <class Array>
+  static void check_rows(const Array& kl) {
     for (Eigen::Index row = 0; row < kl.size(); ++row) require_finite_row(kl[row], row);
   }
   static void check_sizes(Eigen::Index rows, Eigen::Index columns, Eigen::Index found_rows,
                           Eigen::Index found_columns) {
     const auto text = [](Eigen::Index a, Eigen::Index b) { return std::to_string(a) + " × " + std::to_string(b); };
-    require_argument(rows == found_rows && columns == found_columns,
-                     "exact_kl: reference_log_probs is " + text(found_rows, found_columns) + " where " +
-                         text(rows, columns) + " was expected");
+    require_argument(rows == found_rows && columns == found_columns, "exact_kl: reference_log_probs is " +
+                                                                         text(found_rows, found_columns) + " where " +
+                                                                         text(rows, columns) + " was expected");
   }
 
-  // One token's divergence; p and d = log p − log q are left for the gradient. A token of probability 0 adds 0.
+  // One token's divergence; p and d = log p − log q are left for the gradient, both filled up to whole blocks. A token
+  // of probability 0 adds 0.
   struct row_scratch {
-    Eigen::ArrayXd p, q, d;
+    std::vector<double> p, d;
 
-    template <class P, class Q>
+    template <class P, class Q, class Real = double>
     double divergence(const P& log_p, const Q& log_q, Eigen::Index row) {
-      p = log_p.template cast<double>();
-      q = log_q.template cast<double>();
-      d = (p == minus_infinity).select(0.0, p - q);
-      p = (p == minus_infinity).select(0.0, p.exp());
-      const double kl = (p * d).sum();
+      constexpr std::size_t block = detail::token_block;
+      constexpr double least = -708;  // e^least is the smallest normal number; what is less counts as 0
+      const auto size = static_cast<std::size_t>(log_p.size()), filled = (size + block - 1) / block * block;
+      p.resize(filled);
+      d.resize(filled);
+      Eigen::Map<detail::array_of<Real>>(p.data(), log_p.size()) = log_p.template cast<Real>();
+      Eigen::Map<detail::array_of<Real>>(d.data(), log_q.size()) = log_q.template cast<Real>();
+      std::fill(p.begin() + static_cast<std::ptrdiff_t>(size), p.end(), minus_infinity);
+      std::fill(d.begin() + static_cast<std::ptrdiff_t>(size), d.end(), 0.0);
+      detail::block<double> power;
+      double kl = 0;
+      for (std::size_t begin = 0; begin < filled; begin += block) {
+        double *const x = p.data() + begin, *const difference = d.data() + begin;
+        for (std::size_t k = 0; k < block; ++k) difference[k] = x[k] - difference[k];
+        for (std::size_t k = 0; k < block; ++k) {
+          difference[k] = detail::keep_if(x[k] != minus_infinity, difference[k]);
+        }
+        for (std::size_t k = 0; k < block; ++k) power[k] = detail::limit(x[k], least, -least);
+        power.exp();
+        for (std::size_t k = 0; k < block; ++k) x[k] = detail::keep_if(x[k] >= least, power[k]);
+        kl += detail::block_sum([=](std::size_t k) { return x[k] * difference[k]; });
+      }
       require_finite_row(kl, row);
       return kl;
     }
@@ -165,7 +186,11 @@ struct exact_kl_fn {
       if (weight == 0) continue;
       const double kl = scratch.divergence(log_probs.col(t), reference.col(t), t);
       value += weight * kl;
-      d_logits.col(t) = (weight * scratch.p * (scratch.d - kl)).template cast<typename Gradient::Scalar>();
+      auto* const to = d_logits.data() + t * d_logits.rows();
+      const double *const p = scratch.p.data(), *const d = scratch.d.data();
+      for (Eigen::Index v = 0; v < d_logits.rows(); ++v) {
+        to[v] = static_cast<typename Gradient::Scalar>(weight * p[v] * (d[v] - kl));
+      }
     }
     detail::require_finite(value, "exact_kl");
     return value;

@@ -16,7 +16,7 @@ namespace coho {
 /// Models of a comparison that may end in a tie, with d = r − s the difference of the two scores:
 enum class tie_form {
   rao_kupper,  ///< P(win) = σ(d − ln θ), P(loss) = σ(−d − ln θ): differences below a threshold are not seen (1967)
-  davidson,    ///< P(win) : P(tie) : P(loss) = e^(d/2) : ν : e^(−d/2): a tie is as likely as the geometric mean (1970)
+  davidson,  ///< P(win) : P(tie) : P(loss) = e^(d/2) : ν : e^(−d/2): a tie is as likely as the geometric mean (1970)
 };
 
 /// At the defaults all three outcomes are equally likely for equal scores.
@@ -158,7 +158,7 @@ class bradley_terry_ties_loss {
     // Products, not choices: which response has the higher score cannot be foreseen.
     const double first = static_cast<double>(d > 0), second = 1 - first;
     const double up = first * high + second * low, down = first * low + second * high;
-    const double tied = ties * (half + (ties > 0 ? tie_cost_ : 0.0) + rest);
+    const double tied = ties * (half + (std::isinf(tie_cost_) ? 0.0 : tie_cost_) + rest);  // infinite: no ties here
     return {wins * (half - 0.5 * d + rest) + losses * (half + 0.5 * d + rest) + tied,
             -wins * down + losses * up + ties * 0.5 * (up - down)};
   }

@@ -83,9 +83,11 @@ class gspo_loss {
     return coho::max(detail::kl_of(limited, kl_estimator::k3), 0.0);
   }
 
+  // A series near 0, where rounding would eat the difference.
   static double divergence(double log_ratio) {
-    const double limited = coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit);
-    return detail::divergence_of(limited, std::exp(limited));
+    const double l = coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit);
+    const double series = l * l * (0.5 + l * (1.0 / 6 + l * (1.0 / 24 + l * (1.0 / 120 + l * (1.0 / 720)))));
+    return std::abs(l) < 0.01 ? series : std::exp(l) - 1 - l;
   }
 
   template <bool Gradient, class LogProbs, class Old, class Advantages, class Weights>
@@ -153,8 +155,8 @@ class gspo_loss {
                  std::span<const std::size_t> offsets) const {
     using std::exp;
     const T real = (weights.values != 0).to(weights.values.scalar_type()), zero = 0.0 * real;
-    const T log_ratio = detail::without_masked(log_probs, weights) -
-                        detail::without_masked(T(coho::detach(old_log_probs)), weights);
+    const T log_ratio =
+        detail::without_masked(log_probs, weights) - detail::without_masked(T(coho::detach(old_log_probs)), weights);
     const T advantage = detail::without_masked(T(coho::detach(advantages)), weights);
     const T length = coho::max(coho::sequence_sums(real, offsets), 1.0);
     const T mean = coho::sequence_sums(log_ratio, offsets) / length;
@@ -170,9 +172,9 @@ class gspo_loss {
       const T slopes = weights.values * coho::where(flat, zero, free);
       const T held = coho::where(limited == mean, T(coho::sequence_sums(slopes, offsets) / length), 0.0);
       const T tokens = coho::sum(real), divisor = coho::max(tokens, 1.0);
-      return gspo_result<detail::value_of<T>, T>{
-          value, real * coho::sequence_spread(held, offsets), coho::sum(coho::where(flat, real, zero)) / divisor,
-          coho::sum(real * divergence(log_ratio)) / divisor, tokens};
+      return gspo_result<detail::value_of<T>, T>{value, real * coho::sequence_spread(held, offsets),
+                                                 coho::sum(coho::where(flat, real, zero)) / divisor,
+                                                 coho::sum(real * divergence(log_ratio)) / divisor, tokens};
     }
   }
 

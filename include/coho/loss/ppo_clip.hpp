@@ -85,7 +85,8 @@ class ppo_clip_loss {
     if constexpr (detail::device_array<LogProbs>) {
       return on_device(
           log_probs, old_log_probs, advantages,
-          token_weights<LogProbs>{log_probs.new_full(log_probs.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(log_probs.numel(), 1)))});
+          token_weights<LogProbs>{log_probs.new_full(
+              log_probs.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(log_probs.numel(), 1)))});
     } else {
       return run<true>(log_probs, old_log_probs, advantages, nullptr);
     }
@@ -135,6 +136,10 @@ class ppo_clip_loss {
       loss = coho::where(capped, cap, loss);
       flat = flat.logical_or(capped);
     }
+    // ρ − 1 − log ρ by its series, where rounding would eat the difference.
+    const T near_zero =
+        limited * limited *
+        (0.5 + limited * (1.0 / 6 + limited * (1.0 / 24 + limited * (1.0 / 120 + limited * (1.0 / 720)))));
     const T real = weights.values != 0;
     const T tokens = coho::sum(coho::where(real, ratio.new_ones(ratio.sizes()), 0.0));
     const T divisor = coho::max(tokens, 1.0);
@@ -142,9 +147,7 @@ class ppo_clip_loss {
     return ppo_clip_result<detail::value_of<T>, T>{
         coho::sum(weights.values * loss), weights.values * slope,
         coho::sum(coho::where(flat.logical_and(real), ratio.new_ones(ratio.sizes()), 0.0)) / divisor,
-        coho::sum(coho::where(abs(limited) < 0.01, limited * limited * (0.5 + limited * (1.0 / 6 + limited / 24)),
-                              ratio - 1 - limited)) / divisor,
-        tokens};
+        coho::sum(coho::where(abs(limited) < 0.01, near_zero, ratio - 1 - limited)) / divisor, tokens};
   }
 
   template <bool Gradient, class LogProbs, class Old, class Advantages, class Weights>
@@ -179,28 +182,37 @@ class ppo_clip_loss {
     ppo_clip_result<double, detail::array_of<Result>> result{};
     if constexpr (Gradient) result.d_log_probs.resize(static_cast<Eigen::Index>(size));
     constexpr std::size_t block = detail::token_block;
-    detail::block<Number> log_ratio, loss_scale, counted, ratio, bounded, free, terms, held;
+    detail::block<Number> log_ratio, loss_scale, ratio, bounded, free, terms, held;
     detail::block<double> weight_scratch;
     double divergence = 0, real = 0, flat = 0;
     for (std::size_t begin = 0; begin < size; begin += block) {
       const std::size_t count = std::min(size - begin, block);
+      const double* const weight = weight_scratch.view(weights, begin, count);
+      const double counted = detail::count_nonzero(weight);
+      if (counted == 0) {  // padding
+        if constexpr (Gradient) std::fill_n(result.d_log_probs.data() + begin, count, Result(0));
+        continue;
+      }
       // Blocks that are written later hold the few arguments that need converting.
       const Number* const policy = ratio.view(log_probs, begin, count);
       const Number* const old = bounded.view(old_log_probs, begin, count);
       const Number* const advantage = free.view(advantages, begin, count);
-      const double* const weight = weight_scratch.view(weights, begin, count);
-      for (std::size_t k = 0; k < block; ++k) counted[k] = weight[k] != 0 ? Number(1) : Number(0);
-      log_ratio.array() = detail::block_array(policy) - detail::block_array(old);
-      loss_scale.array() = -detail::block_array(advantage);
-      for (std::size_t k = 0; k < block; ++k) log_ratio[k] = detail::keep_if(counted[k] != 0, log_ratio[k]);
-      for (std::size_t k = 0; k < block; ++k) loss_scale[k] = detail::keep_if(counted[k] != 0, loss_scale[k]);
+      for (std::size_t k = 0; k < block; ++k) log_ratio[k] = policy[k] - old[k];
+      for (std::size_t k = 0; k < block; ++k) loss_scale[k] = -advantage[k];
+      detail::clear_masked(weight, counted, log_ratio.data);
+      detail::clear_masked(weight, counted, loss_scale.data);
       for (std::size_t k = 0; k < block; ++k) ratio[k] = detail::limit(log_ratio[k], -limit, limit);
-      ratio.exp();
-      // The difference is 0, or NaN, which a vectorised exp need not keep.
-      ratio.array() += log_ratio.array() - log_ratio.array();
+      if constexpr (Gradient) {
+        ratio.exp(held.data);
+        divergence += held.sum();
+      } else {
+        ratio.exp();
+      }
+      // The difference is 0, or NaN for an infinite ratio, which the limit would hide.
+      for (std::size_t k = 0; k < block; ++k) ratio[k] += log_ratio[k] - log_ratio[k];
       for (std::size_t k = 0; k < block; ++k) bounded[k] = detail::limit(ratio[k], low, high);
-      free.array() = loss_scale.array() * ratio.array();
-      bounded.array() *= loss_scale.array();
+      for (std::size_t k = 0; k < block; ++k) free[k] = loss_scale[k] * ratio[k];
+      for (std::size_t k = 0; k < block; ++k) bounded[k] *= loss_scale[k];
       for (std::size_t k = 0; k < block; ++k) terms[k] = bounded[k] > free[k] ? bounded[k] : free[k];
       if (options_.dual_clip != 0) {
         for (std::size_t k = 0; k < block; ++k) {
@@ -210,19 +222,12 @@ class ppo_clip_loss {
       }
       result.value += detail::dot(weight, terms.data);
       if constexpr (Gradient) {
+        real += counted;
         // Where no clip acts, the loss is the unclipped product itself.
         for (std::size_t k = 0; k < block; ++k) held[k] = terms[k] == free[k] ? Number(1) : Number(0);
         flat += static_cast<double>(block) - held.sum();
-        // r − 1 − log r; its series near 1, where the difference is lost in rounding.
-        for (std::size_t k = 0; k < block; ++k) {
-          const Number l = detail::limit(log_ratio[k], -limit, limit);
-          const Number series = l * l * (Number(0.5) + l * (Number(1.0 / 6) + l * Number(1.0 / 24)));
-          bounded[k] = std::abs(l) < Number(0.01) ? series : ratio[k] - Number(1) - l;
-        }
-        divergence += bounded.sum();
-        real += counted.sum();
         for (std::size_t k = 0; k < block; ++k) held[k] = detail::keep_if(std::abs(log_ratio[k]) <= limit, held[k]);
-        free.array() *= held.array();
+        for (std::size_t k = 0; k < block; ++k) free[k] *= held[k];
         detail::store_product(weight, free.data, result.d_log_probs.data() + begin, count);
       }
     }

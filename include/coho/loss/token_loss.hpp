@@ -1,6 +1,6 @@
 #pragma once
 
-#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
@@ -8,6 +8,7 @@
 #include <coho/reduce.hpp>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <type_traits>
 
@@ -65,11 +66,94 @@ constexpr Number limit(Number x, Number low, Number high) noexcept {
   return high < above ? high : above;
 }
 
+/// Of a polynomial for e^r, |r| ≤ ½·ln 2, and of numbers as bits.
+template <class Number>
+struct exp_constants;
+template <>
+struct exp_constants<double> {
+  using bits = std::uint64_t;
+  static constexpr int digits = 52;
+  // Added and subtracted, `shift` rounds to whole numbers and leaves them in the lowest bits. Beyond the limits e^x is
+  // 0 or infinite. ln 2 in two parts: products of the first with whole numbers are exact.
+  static constexpr double shift = 0x1.8p52, low = -746, high = 710;
+  static constexpr double ln2_high = 0x1.62e42fecp-1, ln2_low = 4.236521365809284e-10;
+  // (e^r − 1 − r)/r² within 2e-17 of e^r.
+  [[gnu::always_inline]] static constexpr double convexity(double r) noexcept {
+    const double r2 = r * r, r4 = r2 * r2;
+    return (0.5000000000000001 + 0.16666666666666669 * r) + r2 * (0.041666666666624066 + 0.008333333333330056 * r) +
+           r4 * ((0.0013888888917245787 + 0.0001984126986307828 * r) +
+                 r2 * (2.4801521246131495e-05 + 2.7557268421682613e-06 * r) +
+                 r4 * (2.7620112139572367e-07 + 2.510040371657669e-08 * r));
+  }
+};
+template <>
+struct exp_constants<float> {
+  using bits = std::uint32_t;
+  static constexpr int digits = 23;
+  static constexpr float shift = 0x1.8p23f, low = -105, high = 90, ln2_high = 0.693359375f, ln2_low = -0.00021219444f;
+  [[gnu::always_inline]] static constexpr float convexity(float r) noexcept {
+    const float r2 = r * r;
+    return (0.5f + 0.166665769f * r) + r2 * ((0.0416665545f + 0.00836319033f * r) + r2 * 0.00139261977f);
+  }
+};
+
+/// The nearest whole number to a small x, free of calls that stand in the way of vectors.
+template <class Number>
+[[gnu::always_inline]] inline Number nearest(Number x) noexcept {
+#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__)  // the shift would be taken out again
+  return std::rint(x);
+#else
+  return (x + exp_constants<Number>::shift) - exp_constants<Number>::shift;
+#endif
+}
+
+/// x = whole·ln 2 + r.
+template <class Number>
+struct exp_parts {
+  Number whole, r;
+  [[gnu::always_inline]] explicit exp_parts(Number x) noexcept {
+    using c = exp_constants<Number>;
+    whole = nearest(x * Number(1.4426950408889634));
+    r = (x - whole * c::ln2_high) - whole * c::ln2_low;
+  }
+  [[gnu::always_inline]] Number convex() const noexcept {
+    return r * r * exp_constants<Number>::convexity(r);
+  }  // e^r − 1 − r
+};
+
+/// 2^k for a whole number k that a normal number can hold.
+template <class Number>
+[[gnu::always_inline]] inline Number power_of_two(Number k) noexcept {
+  using c = exp_constants<Number>;
+  using bits = typename c::bits;
+  return std::bit_cast<Number>((std::bit_cast<bits>(k + c::shift) << c::digits) + std::bit_cast<bits>(Number(1)));
+}
+
+/// e^x for |x| ≤ 708 (float: 87), or NaN, which stays; within 1.1 units of the last digit. Free of branches and calls,
+/// so that loops over it vectorise, and each number's result is the same wherever it stands. (Not to the last bit that
+/// of `block::exp` with a divergence, where the compiler fuses products and sums.)
+template <class Number>
+[[gnu::always_inline]] inline Number small_exp(Number x) noexcept {
+  const exp_parts<Number> parts(x);
+  return (Number(1) + (parts.r + parts.convex())) * power_of_two(parts.whole);
+}
+
 /// Elements that one block of a fused loop handles; ten scratch arrays of them fit the first-level cache.
 inline constexpr std::size_t token_block = 256;
 
+/// Σ_k term(k) of a block in double. Eight sums beside each other, because compilers may not reorder additions.
+template <class Term>
+double block_sum(const Term& term) noexcept {
+  constexpr std::size_t lanes = 8;
+  double sums[lanes] = {};
+  for (std::size_t k = 0; k < token_block; k += lanes) {
+    for (std::size_t j = 0; j < lanes; ++j) sums[j] += static_cast<double>(term(k + j));
+  }
+  return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+}
+
 /// Scratch of one block. Loops over a whole block have a constant length, alias nothing and hold one choice at a time,
-/// so that they vectorise; sums are left to Eigen, because a compiler may not reorder floating-point additions.
+/// so that they vectorise.
 template <class Number>
 struct alignas(64) block {
   Number data[token_block];
@@ -90,82 +174,88 @@ struct alignas(64) block {
       return data;
     }
     for (std::size_t k = 0; k < count; ++k) data[k] = static_cast<Number>(x[begin + k]);
-    std::fill(data + count, data + token_block, Number(0));
+    for (std::size_t k = count; k < token_block; ++k) data[k] = Number(0);
     return data;
   }
-  auto array() noexcept { return Eigen::Map<Eigen::Array<Number, token_block, 1>, Eigen::Aligned64>(data); }
-  double sum() noexcept { return array().template cast<double>().sum(); }
-  /// e to the power of each element; compilers do not vectorise std::exp, but two at a time are not faster than one.
+  double sum() const noexcept {
+    return block_sum([this](std::size_t k) { return data[k]; });
+  }
+  /// e to the power of each element, as `small_exp`.
   void exp() noexcept {
-    if constexpr (Eigen::internal::packet_traits<Number>::size > 2) {
-      array() = array().exp();
-    } else {
-      for (Number& x : data) x = std::exp(x);
+    for (Number& x : data) x = small_exp(x);
+  }
+  /// The same, and e^x − 1 − x, precise also near 0.
+  void exp(Number* __restrict divergence) noexcept {
+    for (std::size_t k = 0; k < token_block; ++k) {
+      const exp_parts<Number> parts(data[k]);
+      const Number convex = parts.convex(), scale = power_of_two(parts.whole);
+      // Near 0, where scale is 1 and r is x, the last two terms are exactly 0.
+      divergence[k] = scale * convex + (scale - Number(1)) * (Number(1) + parts.r) + (parts.r - data[k]);
+      data[k] = (Number(1) + (parts.r + convex)) * scale;
     }
   }
 };
 
-/// A block's worth of numbers as an Eigen array.
-template <class Number>
-auto block_array(const Number* x) noexcept {
-  return Eigen::Map<const Eigen::Array<Number, token_block, 1>>(x);
-}
-
 /// Σ_k w_k·x_k in double.
 template <class Number>
 double dot(const double* weights, const Number* x) noexcept {
-  return (block_array(weights) * block_array(x).template cast<double>()).sum();
+  return block_sum([=](std::size_t k) { return weights[k] * static_cast<double>(x[k]); });
+}
+
+/// How many weights of a block are not 0.
+template <class Number>
+double count_nonzero(const Number* weights) noexcept {
+  return block_sum([=](std::size_t k) { return weights[k] != 0 ? 1.0 : 0.0; });
+}
+
+/// Replaces numbers of weight 0 by 0; `counted` is the number of other weights. A loop of its own: compilers do not
+/// vectorise choices between what is computed in the same loop.
+template <class Number>
+void clear_masked(const double* weights, double counted, Number* __restrict x) noexcept {
+  if (counted == static_cast<double>(token_block)) return;
+  for (std::size_t k = 0; k < token_block; ++k) x[k] = keep_if(weights[k] != 0, x[k]);
+}
+
+/// Writes x_k for the first `count` elements of a block.
+template <class Number, class Result>
+void store(const Number* x, Result* __restrict to, std::size_t count) noexcept {
+  if (count == token_block) {
+    for (std::size_t k = 0; k < token_block; ++k) to[k] = static_cast<Result>(x[k]);
+  } else {
+    for (std::size_t k = 0; k < count; ++k) to[k] = static_cast<Result>(x[k]);
+  }
 }
 
 /// Writes w_k·x_k for the first `count` elements of a block.
 template <class Number, class Result>
-void store_product(const double* weights, const Number* x, Result* to, std::size_t count) {
-  const auto n = static_cast<Eigen::Index>(count);
-  Eigen::Map<Eigen::Array<Result, Eigen::Dynamic, 1>>(to, n) =
-      (block_array(weights).head(n) * block_array(x).head(n).template cast<double>()).template cast<Result>();
-}
-
-/// factor·(a_k − b_k) of a whole block, in double. A loop over floats, because Eigen does not vectorise conversions.
-template <class Number>
-void store_difference(double factor, const Number* a, const Number* b, double* to) noexcept {
-  if constexpr (std::is_same_v<Number, double>) {
-    Eigen::Map<Eigen::Array<double, token_block, 1>>{to} = 0.0 + factor * (block_array(a) - block_array(b));
+void store_product(const double* weights, const Number* x, Result* __restrict to, std::size_t count) noexcept {
+  if (count == token_block) {
+    for (std::size_t k = 0; k < token_block; ++k) to[k] = static_cast<Result>(weights[k] * static_cast<double>(x[k]));
   } else {
-    for (std::size_t k = 0; k < token_block; ++k)
-      to[k] = 0.0 + factor * (static_cast<double>(a[k]) - static_cast<double>(b[k]));
+    for (std::size_t k = 0; k < count; ++k) to[k] = static_cast<Result>(weights[k] * static_cast<double>(x[k]));
   }
 }
 
-/// The same, and 0, or NaN when one of the differences is not finite, in one pass.
+/// factor·(a_k − b_k) of a whole block, in double.
 template <class Number>
-double store_finite_difference(double factor, const Number* a, const Number* b, double* to) noexcept {
-  constexpr int lanes = 8;
-  Eigen::Array<double, lanes, 1> defects = Eigen::Array<double, lanes, 1>::Zero();
-  for (std::size_t k = 0; k < token_block; k += lanes) {
-    const Eigen::Map<const Eigen::Array<Number, lanes, 1>> x(a + k), y(b + k);
-    const Eigen::Array<double, lanes, 1> d = 0.0 + factor * (x.template cast<double>() - y.template cast<double>());
-    Eigen::Map<Eigen::Array<double, lanes, 1>>{to + k} = d;
-    defects += d - d;
-  }
-  return defects.sum();
+void store_difference(double factor, const Number* a, const Number* b, double* __restrict to) noexcept {
+  for (std::size_t k = 0; k < token_block; ++k)
+    to[k] = 0.0 + factor * (static_cast<double>(a[k]) - static_cast<double>(b[k]));
 }
 
-/// 0, or NaN when a number of a block is not finite. Four sums at a time: one alone would wait for each addition.
+/// 0, or NaN when a number of a block is not finite.
 template <class Number>
 double defect(const Number* x) noexcept {
-  constexpr std::size_t part = token_block / 4;
-  const Eigen::Map<const Eigen::Array<Number, part, 1>> a(x), b(x + part), c(x + 2 * part), d(x + 3 * part);
-  return ((a - a) + (b - b) + (c - c) + (d - d)).sum();
+  return block_sum([=](std::size_t k) { return x[k] - x[k]; });
 }
 
 /// Writes −x_k for the first `count` elements of a block.
 template <class Result>
-void store_negative(const double* x, Result* to, std::size_t count) {
-  if (count == token_block && !std::is_same_v<Result, double>) {
+void store_negative(const double* x, Result* __restrict to, std::size_t count) noexcept {
+  if (count == token_block) {
     for (std::size_t k = 0; k < token_block; ++k) to[k] = static_cast<Result>(0.0 - x[k]);
   } else {
-    const auto n = static_cast<Eigen::Index>(count);
-    Eigen::Map<Eigen::Array<Result, Eigen::Dynamic, 1>>(to, n) = (0.0 - block_array(x).head(n)).template cast<Result>();
+    for (std::size_t k = 0; k < count; ++k) to[k] = static_cast<Result>(0.0 - x[k]);
   }
 }
 
@@ -182,14 +272,6 @@ inline logistic_terms logistic(double z) noexcept {
   const double rest = std::log(whole) + (e - (whole - 1)) * share;
   const double major = share, minor = e * share;
   return {(z > 0 ? z : 0) + rest, (z < 0 ? -z : 0) + rest, z < 0 ? minor : major, z < 0 ? major : minor};
-}
-
-/// ρ − 1 − log ρ, an estimate of a KL divergence that is never negative; a series near 1, where rounding eats the
-/// difference.
-template <std::floating_point Number>
-Number divergence_of(Number log_ratio, Number ratio) noexcept {
-  const Number l = log_ratio, series = l * l * (Number(0.5) + l * (Number(1.0 / 6) + l * Number(1.0 / 24)));
-  return std::abs(l) < Number(0.01) ? series : ratio - Number(1) - l;
 }
 
 [[noreturn]] inline void throw_not_finite(const char* who) {

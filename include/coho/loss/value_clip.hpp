@@ -73,9 +73,9 @@ class value_clip_loss {
   auto value_and_grad(const Values& values, const Old& old_values, const Returns& returns) const {
     static_assert(detail::array_check<Values, Old, Returns>::passed);
     if constexpr (detail::device_array<Values>) {
-      return on_device(
-          values, old_values, returns,
-          token_weights<Values>{values.new_full(values.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(values.numel(), 1)))});
+      return on_device(values, old_values, returns,
+                       token_weights<Values>{values.new_full(
+                           values.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(values.numel(), 1)))});
     } else {
       return run<true>(values, old_values, returns, nullptr);
     }
@@ -154,7 +154,7 @@ class value_clip_loss {
     value_clip_result<double, detail::array_of<Result>> result{};
     if constexpr (Gradient) result.d_values.resize(static_cast<Eigen::Index>(size));
     constexpr std::size_t block = detail::token_block;
-    detail::block<Number> error, move, counted, bounded, terms, held;  // held: 1 where no clip acts
+    detail::block<Number> error, move, bounded, terms, held;  // held: 1 where no clip acts
     detail::block<double> weight_scratch;
     double real = 0, flat = 0;
     for (std::size_t begin = 0; begin < size; begin += block) {
@@ -164,11 +164,11 @@ class value_clip_loss {
       const Number* const old_value = terms.view(old_values, begin, count);
       const Number* const target = held.view(returns, begin, count);
       const double* const weight = weight_scratch.view(weights, begin, count);
-      for (std::size_t k = 0; k < block; ++k) counted[k] = weight[k] != 0 ? Number(1) : Number(0);
-      error.array() = detail::block_array(value) - detail::block_array(target);
-      move.array() = detail::block_array(value) - detail::block_array(old_value);
-      for (std::size_t k = 0; k < block; ++k) error[k] = detail::keep_if(counted[k] != 0, error[k]);
-      for (std::size_t k = 0; k < block; ++k) move[k] = detail::keep_if(counted[k] != 0, move[k]);
+      const double counted = detail::count_nonzero(weight);
+      for (std::size_t k = 0; k < block; ++k) error[k] = value[k] - target[k];
+      for (std::size_t k = 0; k < block; ++k) move[k] = value[k] - old_value[k];
+      detail::clear_masked(weight, counted, error.data);
+      detail::clear_masked(weight, counted, move.data);
       for (std::size_t k = 0; k < block; ++k) bounded[k] = detail::limit(move[k], -clip, clip);
       for (std::size_t k = 0; k < block; ++k) {
         // The clipped error is the error less what the clip takes off the move: exactly the error inside the band.
@@ -181,8 +181,8 @@ class value_clip_loss {
       result.value += 0.5 * detail::dot(weight, terms.data);
       if constexpr (Gradient) {
         flat += static_cast<double>(block) - held.sum();
-        real += counted.sum();
-        held.array() *= error.array();
+        real += counted;
+        for (std::size_t k = 0; k < block; ++k) held[k] *= error[k];
         detail::store_product(weight, held.data, result.d_values.data() + begin, count);
       }
     }

@@ -140,22 +140,19 @@ struct shape_rewards_fn {
     const double reward_limit = options.reward_clip > 0 ? options.reward_clip : std::numeric_limits<double>::infinity();
     double broken = 0;  // NaN as soon as anything is not finite
     const auto fill = [&](auto estimator, auto limited) {
+      if constexpr (estimator() == kl_estimator::k1 && !limited()) {
+        broken += store_k1(policy, reference, mask, factor, out.data());
+        return;
+      }
       constexpr std::size_t block = detail::token_block;
       using number = std::common_type_t<detail::host_number_t<Policy>, detail::host_number_t<Reference>>;
       detail::block<number> policy_scratch, reference_scratch;
       detail::block<double> kl;
       for (std::size_t begin = 0; begin < policy.size(); begin += block) {
         const std::size_t count = std::min(policy.size() - begin, block);
-        const auto n = static_cast<Eigen::Index>(count);
         const number* const p = policy_scratch.view(policy, begin, count);
         const number* const r = reference_scratch.view(reference, begin, count);
         double* const to = out.data() + begin;
-        if constexpr (estimator() == kl_estimator::k1 && !limited() && std::is_same_v<Mask, detail::all_real>) {
-          if (count == block) {
-            broken += detail::store_finite_difference(-factor, p, r, to);
-            continue;
-          }
-        }
         detail::store_difference(1, p, r, kl.data);
         if constexpr (!std::is_same_v<Mask, detail::all_real>) {
           for (std::size_t k = 0; k < count; ++k) kl[k] = detail::keep_if(mask[begin + k] != 0, kl[k]);
@@ -167,7 +164,7 @@ struct shape_rewards_fn {
           for (std::size_t k = 0; k < block; ++k) kl[k] = detail::limit(kl[k], -options.kl_clip, options.kl_clip);
         }
         broken += detail::defect(kl.data);
-        Eigen::Map<Eigen::ArrayXd>(to, n) = 0.0 - factor * kl.array().head(n);
+        for (std::size_t k = 0; k < count; ++k) to[k] = 0.0 - factor * kl[k];
       }
     };
     detail::with_estimator(options.estimator, [&](auto estimator) {
@@ -176,6 +173,10 @@ struct shape_rewards_fn {
     for (std::size_t i = 0; i < sequences; ++i) {
       std::size_t end = offsets[i + 1];  // one after the token that is rewarded
       if (options.placement == reward_placement::last_real_token) {
+        while (end - offsets[i] >= detail::mask_part &&
+               detail::count_real(mask, end - detail::mask_part, detail::mask_part) == 0) {
+          end -= detail::mask_part;
+        }
         while (end > offsets[i] && mask[end - 1] == 0) --end;
       }
       if (end == offsets[i]) continue;
@@ -193,6 +194,43 @@ struct shape_rewards_fn {
     require_argument(broken == 0, "shape_rewards: a sequence reward or the KL of a real token is not finite");
     if (options.whiten) out = coho::whiten(out, whitened_positions(mask), options.whitening, ranks);
     return out;
+  }
+
+  // −factor·(log π − log π_ref), and 0, or NaN when one of them is not finite, in one pass.
+  template <class Sum = double, class Policy, class Reference, class Mask>
+  static double store_k1(const Policy& policy, const Reference& reference, const Mask& mask, double factor,
+                         double* out) {
+    constexpr std::size_t lanes = 8;
+    using several = Eigen::Array<Sum, lanes, 1>;
+    several sums = several::Zero();
+    const auto write = [&, p = policy.data(), r = reference.data()](std::size_t t, std::size_t end, std::size_t real,
+                                                                    const auto& kept) {
+      if (real == 0) {
+        std::fill(out + t, out + end, 0.0);
+        return;
+      }
+      const auto penalty = [&](std::size_t k) {
+        const double value = factor * (static_cast<double>(r[k]) - static_cast<double>(p[k]));
+        return kept[k] != 0 ? value : 0.0;
+      };
+      several some = several::Zero(), sum = sums;
+      for (; end - t >= lanes; t += lanes) {
+        for (std::size_t k = 0; k < lanes; ++k) some.data()[k] = penalty(t + k);
+        Eigen::Map<several>{out + t} = some;
+        sum += some;
+      }
+      for (; t < end; ++t) sum[0] += out[t] = penalty(t);
+      sums = sum;
+    };
+    detail::for_mask_parts(mask, 0, policy.size(), write);
+    if (factor <= 0) {  // no −0
+      for (std::size_t t = 0; t < policy.size(); ++t) out[t] += 0.0;
+    }
+    if (std::isfinite(sums.sum())) return 0;
+    // Large numbers have no finite sum.
+    double defect = 0;
+    for (std::size_t t = 0; t < policy.size(); ++t) defect += out[t] - out[t];
+    return defect;
   }
 
   template <class Mask>

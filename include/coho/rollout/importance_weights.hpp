@@ -4,6 +4,7 @@
 #include <cmath>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
+#include <coho/loss/token_loss.hpp>
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
 #include <cstddef>
@@ -89,7 +90,7 @@ struct importance_weights_fn {
   static constexpr double log_ratio_limit = 20;
 
   static double ratio_of(double log_ratio) {
-    return std::exp(coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit));
+    return detail::small_exp(coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit));
   }
 
   // Names the token whose ratio makes the sum of its sequence infinite or NaN.
@@ -135,50 +136,103 @@ struct importance_weights_fn {
 
     importance_weights_result<detail::array_of<Number>> result;
     result.weights.resize(static_cast<Eigen::Index>(policy.size()));
-    Number* const to = result.weights.data();
-    const bool own_ratios = options.level == importance_level::token, truncated = options.form == importance_form::truncated;
-    const bool needs_mean = !own_ratios || options.sequence_low > 0 || std::isfinite(options.sequence_high);
+    const bool of_sequences =
+        options.level != importance_level::token || options.sequence_low > 0 || std::isfinite(options.sequence_high);
+    const sums total = of_sequences ? by_sequences(policy, sampler, mask, offsets, options, result.weights.data())
+                                    : by_tokens(policy, sampler, mask, options, result.weights.data());
+    result.tokens = total.tokens;
+    if (total.tokens > 0) {
+      result.mean_weight = total.weights / total.tokens;
+      result.limited_fraction = total.limited / total.tokens;
+    }
+    if (total.squares > 0) result.effective_sample_size = total.weights * total.weights / total.squares;
+    return result;
+  }
+
+  struct sums {
+    double weights = 0, squares = 0, limited = 0, tokens = 0;
+  };
+
+  // Tokens that depend on no other: in blocks whatever the sequences are, so that the loops vectorise.
+  template <class P, class S, class Mask, class Number>
+  static sums by_tokens(const P& policy, const S& sampler, const Mask& mask, const importance_weights_options& options,
+                        Number* to) {
+    constexpr std::size_t block = detail::token_block;
+    const bool truncated = options.form == importance_form::truncated;
     const double low = options.low, high = options.high;
-    double weights = 0, squares = 0, limited = 0, tokens = 0, defect = 0;
+    detail::block<double> difference, ratio, weight, real;
+    sums total;
+    for (std::size_t begin = 0; begin < policy.size(); begin += block) {
+      const std::size_t count = std::min(policy.size() - begin, block);
+      const double* const kept = real.view(mask, begin, count);
+      const double counted = detail::count_nonzero(kept);
+      if (counted == 0) {  // padding
+        std::fill_n(to + begin, count, Number(0));
+        continue;
+      }
+      const double *const p = ratio.view(policy, begin, count), *const s = weight.view(sampler, begin, count);
+      for (std::size_t k = 0; k < block; ++k) difference[k] = p[k] - s[k];
+      detail::clear_masked(kept, counted, difference.data);
+      if (!(detail::defect(difference.data) == 0)) {
+        refuse(begin, begin + count, mask, [&](std::size_t t) { return difference[t - begin]; });
+      }
+      for (std::size_t k = 0; k < block; ++k)
+        ratio[k] = detail::limit(difference[k], -log_ratio_limit, log_ratio_limit);
+      ratio.exp();
+      detail::clear_masked(kept, counted, ratio.data);
+      for (std::size_t k = 0; k < block; ++k) weight[k] = high < ratio[k] ? high : ratio[k];
+      if (!truncated) {
+        for (std::size_t k = 0; k < block; ++k) weight[k] = detail::keep_if(weight[k] == ratio[k], ratio[k]);
+        for (std::size_t k = 0; k < block; ++k) weight[k] = detail::keep_if(weight[k] >= low, weight[k]);
+      }
+      detail::store(weight.data, to + begin, count);
+      total.weights += weight.sum();
+      total.squares += detail::dot(weight.data, weight.data);
+      for (std::size_t k = 0; k < block; ++k) weight[k] = weight[k] != ratio[k] ? 1.0 : 0.0;
+      total.limited += weight.sum();
+      total.tokens += counted;
+    }
+    return total;
+  }
+
+  template <class P, class S, class Mask, class Number>
+  static sums by_sequences(const P& policy, const S& sampler, const Mask& mask, std::span<const std::size_t> offsets,
+                           const importance_weights_options& options, Number* to) {
+    const bool own_ratios = options.level == importance_level::token,
+               truncated = options.form == importance_form::truncated;
+    const double low = options.low, high = options.high;
+    const auto log_ratio = [&](std::size_t t) {
+      return static_cast<double>(policy[t]) - static_cast<double>(sampler[t]);
+    };
+    sums out;
     for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
       const std::size_t begin = offsets[i], end = offsets[i + 1];
-      const auto log_ratio = [&](std::size_t t) { return static_cast<double>(policy[t]) - static_cast<double>(sampler[t]); };
       double total = 0, length = 0;
-      if (needs_mean) {
-        for (std::size_t t = begin; t < end; ++t) {
-          if (mask[t] == 0) continue;
-          total += log_ratio(t);
-          length += 1;
-        }
-        if (!std::isfinite(total)) refuse(begin, end, mask, log_ratio);
+      for (std::size_t t = begin; t < end; ++t) {
+        if (mask[t] == 0) continue;
+        total += log_ratio(t);
+        length += 1;
       }
+      if (!std::isfinite(total)) refuse(begin, end, mask, log_ratio);
       const double mean = ratio_of(total / std::max(length, 1.0));
-      const bool kept = !needs_mean || (mean >= options.sequence_low && mean <= options.sequence_high);
+      const bool kept = mean >= options.sequence_low && mean <= options.sequence_high;
       const double shared = options.level == importance_level::sequence ? ratio_of(total) : mean;
       for (std::size_t t = begin; t < end; ++t) {
         if (mask[t] == 0) {
           to[t] = Number(0);
           continue;
         }
-        const double difference = log_ratio(t), ratio = own_ratios ? ratio_of(difference) : shared;
+        const double ratio = own_ratios ? ratio_of(log_ratio(t)) : shared;
         const double bounded = truncated ? std::min(ratio, high) : (ratio >= low && ratio <= high ? ratio : 0.0);
         const double weight = kept ? bounded : 0.0;
         to[t] = static_cast<Number>(weight);
-        weights += weight;
-        squares += weight * weight;
-        limited += static_cast<double>(weight != ratio);
-        tokens += 1;
-        defect += difference - difference;
+        out.weights += weight;
+        out.squares += weight * weight;
+        out.limited += static_cast<double>(weight != ratio);
+        out.tokens += 1;
       }
-      if (!(defect == 0)) refuse(begin, end, mask, log_ratio);
     }
-    result.tokens = tokens;
-    if (result.tokens > 0) {
-      result.mean_weight = weights / result.tokens;
-      result.limited_fraction = limited / result.tokens;
-    }
-    if (squares > 0) result.effective_sample_size = weights * weights / squares;
-    return result;
+    return out;
   }
 };
 inline constexpr importance_weights_fn importance_weights{};
