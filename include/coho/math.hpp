@@ -17,17 +17,19 @@ namespace coho {
 ///      known at run time; `value`, what a sum is (`double`, or a 0-d tensor);
 ///  (2) `host`, whether its elements can be read through a pointer in this process;
 ///  (3) static functions `min`, `max`, `clamp`, `where`, `sum`, `detach` with the meaning of the objects of those
-///  names; (4) if not `host`: `to_host(x)`, a copy as an Eigen array of double, and `from_host(array, like)`, the way
-///  back; `sequence_sums(x, offsets)` and `sequence_spread(x, offsets)` with the meaning of the objects of <coho/reduce.hpp>.
+///      names;
+///  (4) if not `host`: `to_host(x)`, a copy as an Eigen array of double, and `from_host(array, like)`, the way back;
+///      `sequence_sums(x, offsets)` and `sequence_spread(x, offsets)` with the meaning of the objects of
+///      <coho/reduce.hpp>;
+///  (5) perhaps `blocks`, which runs a loss over tensors in memory of the host in one pass
+///      (<coho/torch/tensor_blocks.hpp>).
 template <class T>
 struct array_traits;
 
 /// A number or an array of numbers with elementwise arithmetic, for which `exp`, `log`, `log1p` and `abs` are found by
 /// argument-dependent lookup. Integers are not: a loss over integers is a mistake.
 template <class T>
-concept array_like = requires {
-  typename array_traits<std::remove_cvref_t<T>>::plain;
-};
+concept array_like = requires { typename array_traits<std::remove_cvref_t<T>>::plain; };
 
 /// A range of numbers without arithmetic of its own, such as `std::vector<double>`. Lifted to an array at the boundary.
 template <class T>

@@ -3,17 +3,17 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
+#include <bit>
 #include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <ctime>
 #include <functional>
 #include <initializer_list>
 #include <iterator>
 #include <limits>
 #include <map>
-#include <memory>
 #include <numbers>
 #include <numeric>
 #include <optional>
@@ -25,7 +25,6 @@
 #include <string_view>
 #include <tuple>
 #include <type_traits>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -46,17 +45,19 @@ namespace coho {
 ///      known at run time; `value`, what a sum is (`double`, or a 0-d tensor);
 ///  (2) `host`, whether its elements can be read through a pointer in this process;
 ///  (3) static functions `min`, `max`, `clamp`, `where`, `sum`, `detach` with the meaning of the objects of those
-///  names; (4) if not `host`: `to_host(x)`, a copy as an Eigen array of double, and `from_host(array, like)`, the way
-///  back; `sequence_sums(x, offsets)` and `sequence_spread(x, offsets)` with the meaning of the objects of <coho/reduce.hpp>.
+///      names;
+///  (4) if not `host`: `to_host(x)`, a copy as an Eigen array of double, and `from_host(array, like)`, the way back;
+///      `sequence_sums(x, offsets)` and `sequence_spread(x, offsets)` with the meaning of the objects of
+///      <coho/reduce.hpp>;
+///  (5) perhaps `blocks`, which runs a loss over tensors in memory of the host in one pass
+///      (<coho/torch/tensor_blocks.hpp>).
 template <class T>
 struct array_traits;
 
 /// A number or an array of numbers with elementwise arithmetic, for which `exp`, `log`, `log1p` and `abs` are found by
 /// argument-dependent lookup. Integers are not: a loss over integers is a mistake.
 template <class T>
-concept array_like = requires {
-  typename array_traits<std::remove_cvref_t<T>>::plain;
-};
+concept array_like = requires { typename array_traits<std::remove_cvref_t<T>>::plain; };
 
 /// A range of numbers without arithmetic of its own, such as `std::vector<double>`. Lifted to an array at the boundary.
 template <class T>
@@ -482,8 +483,9 @@ struct offset_names {
   const char *offsets = "offsets", *parts = "sequences", *elements = "tokens";
 };
 
-inline void check_offsets(std::span<const std::size_t> offsets, std::size_t total, const char* who,
-                          const offset_names& names = {}) {
+template <class = void>
+void check_offsets(std::span<const std::size_t> offsets, std::size_t total, const char* who,
+                   const offset_names& names = {}) {
   const std::string start = std::string(who) + ": " + names.offsets;
   require_argument(!offsets.empty() && offsets.front() == 0,
                    start + " must start with 0 and have one entry more than there are " + names.parts);
@@ -496,7 +498,8 @@ inline void check_offsets(std::span<const std::size_t> offsets, std::size_t tota
                                                 std::to_string(total) + " " + names.elements);
 }
 
-inline void check_lengths(std::size_t expected, std::size_t found, const char* who, const char* what) {
+template <class = void>
+void check_lengths(std::size_t expected, std::size_t found, const char* who, const char* what) {
   require_argument(expected == found, std::string(who) + ": " + what + " has " + std::to_string(found) +
                                           " elements where " + std::to_string(expected) + " were expected");
 }
@@ -542,9 +545,9 @@ template <class Mask>
 array_of<double> weights_on_host(const Mask& mask, std::span<const std::size_t> offsets,
                                  const reduction_options& options) {
   check_offsets(offsets, mask.size(), "make_token_weights");
-  require_option(options.kind != reduction::fixed_length ||
-                     (options.fixed_length > 0 && std::isfinite(options.fixed_length)),
-                 "fixed_length", options.fixed_length, "finite and greater than 0");
+  require_option(
+      options.kind != reduction::fixed_length || (options.fixed_length > 0 && std::isfinite(options.fixed_length)),
+      "fixed_length", options.fixed_length, "finite and greater than 0");
   require_option(options.token_normalizer >= 0 && std::isfinite(options.token_normalizer), "token_normalizer",
                  options.token_normalizer, "finite, and 0 (count) or greater");
   require_option(options.sequence_normalizer >= 0 && std::isfinite(options.sequence_normalizer), "sequence_normalizer",
@@ -872,6 +875,23 @@ inline constexpr gae_fn gae{};
 
 namespace coho {
 
+namespace detail {
+/// Spans over what owns its elements. As functions: a conversion that is written out has the compiler check each
+/// concept of ranges for each type in every file that includes the header, whether it is made or not.
+template <class T>
+std::span<T> span_of(T* first, std::size_t size) {
+  return {first, size};
+}
+template <class T, std::size_t Size>
+std::span<T> span_of(T (&elements)[Size]) {
+  return {elements, Size};
+}
+template <class Container>
+auto span_of(Container& elements) -> std::span<std::remove_pointer_t<decltype(elements.data())>> {
+  return {elements.data(), elements.size()};
+}
+}  // namespace detail
+
 /// A token id.
 using token = std::int32_t;
 
@@ -903,7 +923,7 @@ struct packed {
   std::span<const T> operator[](std::size_t i) const noexcept { return {values.data() + offsets[i], length(i)}; }
   std::span<T> operator[](std::size_t i) noexcept { return {values.data() + offsets[i], length(i)}; }
 
-  template <std::ranges::input_range Range>
+  template <class Range>
   void push_back(const Range& sequence) {
     for (const auto& value : sequence) values.push_back(static_cast<T>(value));
     offsets.push_back(values.size());
@@ -913,8 +933,8 @@ struct packed {
     offsets.push_back(values.size());
   }
 
-  /// The sequences with the given indices, in that order.
-  template <std::ranges::input_range Indices>
+  /// The sequences with the given indices, a range, in that order.
+  template <class Indices>
   packed select(const Indices& indices) const {
     packed out;
     for (auto index : indices) out.push_back((*this)[static_cast<std::size_t>(index)]);
@@ -932,7 +952,7 @@ struct token_batch {
 
   std::size_t size() const noexcept { return prompts.size(); }
 
-  template <std::ranges::input_range Indices>
+  template <class Indices>
   token_batch select(const Indices& indices) const {
     return {prompts.select(indices), responses.select(indices)};
   }
@@ -1299,11 +1319,46 @@ struct moments {
 
 namespace detail {
 
-/// Count, mean and sum of squared differences from the mean: one pass in blocks that stay in cache, two passes within a
-/// block, blocks merged by the formula of Chan et al. 1979. Neither cancels, however far the mean is from 0.
+/// Elements of a mask that are looked at together: most parts are all real or all padding.
+inline constexpr std::size_t mask_part = 64;
+
+template <class Mask>
+std::size_t count_real(const Mask& mask, std::size_t begin, std::size_t count) noexcept {
+  std::uint8_t real = 0;  // a sum in bytes, as masks of bytes are added fastest
+  if (count == mask_part) {
+    for (std::size_t k = 0; k < mask_part; ++k) real += static_cast<std::uint8_t>(mask[begin + k] != 0);
+  } else {
+    for (std::size_t k = 0; k < count; ++k) real += static_cast<std::uint8_t>(mask[begin + k] != 0);
+  }
+  return real;
+}
+
+/// Calls f(begin, end, real, mask) for parts of [begin, end), `real` elements of which have a mask other than 0: for
+/// neighbouring parts together, and with a mask that says so at compile time, where all are real.
+template <class Mask, class F>
+void for_mask_parts(const Mask& mask, std::size_t begin, std::size_t end, const F& f) {
+  if constexpr (std::is_same_v<Mask, all_real>) {
+    f(begin, end, end - begin, mask);
+  } else {
+    while (begin < end) {
+      std::size_t stop = std::min(begin + mask_part, end);
+      const std::size_t real = count_real(mask, begin, stop - begin);
+      if (real == stop - begin) {
+        while (end - stop >= mask_part && count_real(mask, stop, mask_part) == mask_part) stop += mask_part;
+        f(begin, stop, stop - begin, all_real{end});
+      } else {
+        f(begin, stop, real, mask);
+      }
+      begin = stop;
+    }
+  }
+}
+
+/// Count, mean and sum of squared differences from the mean.
 struct moment_sums {
   double count = 0, mean = 0, squares = 0;
 
+  /// By the formula of Chan et al. 1979.
   void merge(const moment_sums& other) noexcept {
     if (other.count == 0) return;
     const double total = count + other.count, difference = other.mean - mean;
@@ -1313,25 +1368,49 @@ struct moment_sums {
   }
 };
 
-template <class X, class Mask>
+/// One pass in blocks. Of each block, differences from the mean of what went before (at first: from the first number)
+/// are summed, and their squares. With s and q these sums and n the count so far, block included, the mean moves by s/n
+/// and the sum of squares grows by q − s²/n. That does not cancel, however far the mean is from 0: after the first
+/// block s²/n is at most q/2, and within it q is at most (number of elements + 1)·result, as one of the elements is the
+/// origin.
+template <class X, class Mask, class Sum = double>
 moment_sums sum_moments(const X& x, const Mask& mask) {
-  constexpr std::size_t size = 1024;
-  alignas(64) std::array<double, size> numbers, kept;
+  constexpr std::size_t block = 1024, lanes = 8;
+  using several = Eigen::Array<Sum, lanes, 1>;
   moment_sums all;
-  for (std::size_t begin = 0; begin < x.size(); begin += size) {
-    const std::size_t count = std::min(x.size() - begin, size);
-    for (std::size_t k = 0; k < count; ++k) {
-      const double number = static_cast<double>(x[begin + k]);
-      numbers[k] = mask[begin + k] != 0 ? number : 0.0;
-      kept[k] = mask[begin + k] != 0 ? 1.0 : 0.0;
-    }
-    const Eigen::Map<Eigen::ArrayXd> values(numbers.data(), static_cast<Eigen::Index>(count));
-    const Eigen::Map<Eigen::ArrayXd> real(kept.data(), static_cast<Eigen::Index>(count));
-    moment_sums part{.count = real.sum()};
-    if (part.count == 0) continue;
-    part.mean = values.sum() / part.count;
-    part.squares = ((values - part.mean) * real).square().sum();
-    all.merge(part);
+  std::size_t begin = 0;
+  while (begin < x.size() && mask[begin] == 0) ++begin;
+  if (begin < x.size()) all.mean = static_cast<double>(x[begin]);
+  for (; begin < x.size(); begin += block) {
+    several sums = several::Zero(), squares = several::Zero();
+    const double origin = all.mean;
+    std::size_t counted = 0;
+    const auto add = [&](std::size_t from, std::size_t end, std::size_t real, const auto& kept) {
+      if (real == 0) return;
+      several sum = sums, square = squares, d;
+      const auto difference = [&](std::size_t t) {
+        const double number = static_cast<double>(x[t]) - origin;
+        return kept[t] != 0 ? number : 0.0;
+      };
+      for (; end - from >= lanes; from += lanes) {
+        for (std::size_t k = 0; k < lanes; ++k) d.data()[k] = difference(from + k);
+        sum += d;
+        square += d * d;
+      }
+      d.setZero();
+      for (std::size_t k = 0; k < end - from; ++k) d.data()[k] = difference(from + k);
+      sum += d;
+      square += d * d;
+      sums = sum;
+      squares = square;
+      counted += real;
+    };
+    for_mask_parts(mask, begin, std::min(begin + block, x.size()), add);
+    if (counted == 0) continue;
+    all.count += static_cast<double>(counted);
+    const double sum = sums.sum(), moved = sum / all.count;
+    all.mean += moved;
+    all.squares += std::max(squares.sum() - sum * moved, 0.0);
   }
   return all;
 }
@@ -1340,13 +1419,13 @@ template <class X, class Mask, communicator Communicator>
 moments global_moments(const X& x, const Mask& mask, deviation kind, Communicator& ranks) {
   const moment_sums local = sum_moments(x, mask);
   std::array<double, 2> first{local.count, local.count * local.mean};
-  ranks.all_reduce_sum(std::span<double>(first));
+  ranks.all_reduce_sum(span_of(first));
   const double count = first[0];
   if (count == 0) return {};
   const double mean = ranks.size() == 1 ? local.mean : first[1] / count;
   const double shift = local.count == 0 ? 0 : local.mean - mean;
   std::array<double, 1> second{local.squares + local.count * shift * shift};
-  ranks.all_reduce_sum(std::span<double>(second));
+  ranks.all_reduce_sum(span_of(second));
   const double divisor = kind == deviation::population ? count : count - 1;
   return {mean, divisor > 0 ? std::sqrt(second[0] / divisor) : 0.0, count};
 }
@@ -1365,9 +1444,9 @@ struct whiten_fn {
   ///     auto normalised = coho::whiten(advantages, mask);
   ///     auto scaled = coho::whiten(rewards, mask, {.keep_mean = true});
   template <class X, class Mask, communicator Communicator = const local_communicator>
-  requires(!std::same_as<std::remove_cvref_t<Mask>, whiten_options>) auto operator()(
-      const X& x, const Mask& mask, const whiten_options& options = {},
-      Communicator&& ranks = local_communicator{}) const {
+    requires(!std::same_as<std::remove_cvref_t<Mask>, whiten_options>)
+  auto operator()(const X& x, const Mask& mask, const whiten_options& options = {},
+                  Communicator&& ranks = local_communicator{}) const {
     if constexpr (!detail::host_array<X>) static_assert(detail::array_check<X>::passed);
     const auto& x_local = detail::on_host(x);
     const auto& mask_local = detail::on_host(mask);
@@ -1404,10 +1483,13 @@ struct whiten_fn {
     const double factor = equal ? 0 : 1 / (m.deviation + options.epsilon), added = options.keep_mean ? m.mean : 0;
     detail::array_of<Number> out(static_cast<Eigen::Index>(x.size()));
     Number* const result = out.data();
-    for (std::size_t t = 0; t < x.size(); ++t) {
-      const double y = (static_cast<double>(x[t]) - m.mean) * factor + added;
-      result[t] = mask[t] != 0 ? static_cast<Number>(y) : Number(0);
-    }
+    const auto write = [&](std::size_t begin, std::size_t end, std::size_t, const auto& real) {
+      for (std::size_t t = begin; t < end; ++t) {
+        const double y = (static_cast<double>(x[t]) - m.mean) * factor + added;
+        result[t] = real[t] != 0 ? static_cast<Number>(y) : Number(0);
+      }
+    };
+    detail::for_mask_parts(mask, 0, x.size(), write);
     return out;
   }
 };
@@ -1446,17 +1528,64 @@ inline void require_finite_group(bool finite, std::size_t group, const char* who
   if (!finite) throw_group_not_finite(group, who);
 }
 
+/// The rewards of one group: copied where their number is known to the compiler, so that a group stays in registers
+/// whatever is written meanwhile.
+template <class Rewards, std::size_t Size>
+struct group_of {
+  double rewards[Size];
+
+  group_of(const Rewards& all, std::size_t begin) {
+    for (std::size_t i = 0; i < Size; ++i) rewards[i] = static_cast<double>(all[begin + i]);
+  }
+  static constexpr std::size_t size() noexcept { return Size; }
+  double operator[](std::size_t i) const noexcept { return rewards[i]; }
+};
+template <class Rewards>
+struct group_of<Rewards, 0> {
+  const Rewards& all;
+  std::size_t begin, end;
+
+  std::size_t size() const noexcept { return end - begin; }
+  double operator[](std::size_t i) const noexcept { return static_cast<double>(all[begin + i]); }
+};
+
+/// Calls f(g, begin, group) for each group. Loops over so few elements cost more than what they do: usual sizes are
+/// constants of the compiler.
+template <class Rewards, class F>
+void for_groups(const Rewards& rewards, std::span<const std::size_t> groups, const F& f) {
+  for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
+    const std::size_t begin = groups[g], end = groups[g + 1];
+    switch (end - begin) {
+      case 4:
+        f(g, begin, group_of<Rewards, 4>(rewards, begin));
+        break;
+      case 8:
+        f(g, begin, group_of<Rewards, 8>(rewards, begin));
+        break;
+      default:
+        f(g, begin, group_of<Rewards, 0>{rewards, begin, end});
+    }
+  }
+}
+
 /// The mean of one group. Differences from the first reward are what is averaged, so that equal rewards differ from it
 /// by exactly 0, whatever they are.
 struct group_mean {
   double first = 0, shift = 0;
 
-  template <class Rewards>
-  group_mean(const Rewards& rewards, std::size_t begin, std::size_t end) {
-    if (begin == end) return;
-    first = static_cast<double>(rewards[begin]);
-    for (std::size_t i = begin; i < end; ++i) shift += static_cast<double>(rewards[i]) - first;
-    shift /= static_cast<double>(end - begin);
+  template <class Group>
+  explicit group_mean(const Group& rewards) {
+    if (rewards.size() == 0) return;
+    first = rewards[0];
+    double odd = 0;  // two sums: one alone would wait for each addition
+    std::size_t i = 1;
+    for (; i + 1 < rewards.size(); i += 2) {
+      odd += rewards[i] - first;
+      shift += rewards[i + 1] - first;
+    }
+    if (i < rewards.size()) odd += rewards[i] - first;
+    shift += odd;
+    shift /= static_cast<double>(rewards.size());
   }
   double difference(double reward) const noexcept { return reward - first - shift; }
 };
@@ -1464,8 +1593,9 @@ struct group_mean {
 /// Of one group: out_i = r_i − mean.
 template <class Rewards>
 void subtract_mean(const Rewards& rewards, std::size_t begin, std::size_t end, double* out) {
-  const group_mean mean(rewards, begin, end);
-  for (std::size_t i = begin; i < end; ++i) out[i] = mean.difference(static_cast<double>(rewards[i]));
+  const group_of<Rewards, 0> group{rewards, begin, end};
+  const group_mean mean(group);
+  for (std::size_t i = 0; i < group.size(); ++i) out[begin + i] = mean.difference(group[i]);
 }
 
 }  // namespace detail
@@ -1514,22 +1644,25 @@ struct group_relative_fn {
 
     detail::array_of<Number> out(static_cast<Eigen::Index>(rewards.size()));
     Number* const to = out.data();
-    for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
-      const std::size_t begin = groups[g], end = groups[g + 1];
-      const detail::group_mean mean(rewards, begin, end);
+    const bool own_scale = options.scale == group_scale::group_deviation;
+    const auto one = [=, &options](std::size_t g, std::size_t begin, const auto& group) {
+      const detail::group_mean mean(group);
       double squares = 0;
-      for (std::size_t i = begin; i < end; ++i) {
-        const double difference = mean.difference(static_cast<double>(rewards[i]));
+      for (std::size_t i = 0; i < group.size(); ++i) {
+        const double difference = mean.difference(group[i]);
         squares += difference * difference;
       }
       detail::require_finite_group(squares - squares == 0, g, "group_relative");
-      if (options.scale == group_scale::group_deviation) {
-        const double n = static_cast<double>(end - begin), divisor = options.deviation == deviation::bessel ? n - 1 : n;
-        factor = 1 / ((divisor > 0 ? std::sqrt(squares / divisor) : 0.0) + options.epsilon);
+      double scale = factor;
+      if (own_scale) {
+        const double n = static_cast<double>(group.size());
+        const double divisor = options.deviation == deviation::bessel ? n - 1 : n;
+        scale = 1 / ((divisor > 0 ? std::sqrt(squares / divisor) : 0.0) + options.epsilon);
       }
-      for (std::size_t i = begin; i < end; ++i)
-        to[i] = static_cast<Number>(mean.difference(static_cast<double>(rewards[i])) * factor);
-    }
+      for (std::size_t i = 0; i < group.size(); ++i)
+        to[begin + i] = static_cast<Number>(mean.difference(group[i]) * scale);
+    };
+    detail::for_groups(rewards, groups, one);
     return out;
   }
 };
@@ -1679,6 +1812,19 @@ struct leave_one_out_fn {
   }
 
  private:
+  // r_i less the mean of the others is the difference from the whole mean, times n / (n − 1).
+  struct others {
+    detail::group_mean mean;
+    double factor;
+
+    template <class Group>
+    explicit others(const Group& group) : mean(group) {
+      const double n = static_cast<double>(group.size());
+      factor = n > 1 ? n / (n - 1) : 1;
+    }
+    double difference(double reward) const noexcept { return mean.difference(reward) * factor; }
+  };
+
   template <class Number, class R>
   static leave_one_out_result<detail::array_of<Number>> run(const R& rewards, std::span<const std::size_t> groups,
                                                             const leave_one_out_options& options) {
@@ -1690,39 +1836,56 @@ struct leave_one_out_fn {
                                                           detail::array_of<Number>(size),
                                                           detail::array_of<Number>(options.scale ? size : 0)};
     Number *const advantages = result.advantages.data(), *const baselines = result.baselines.data();
+    double defects[8] = {};  // NaN as soon as a baseline is not finite
+    const auto one = [=, &defects](std::size_t, std::size_t begin, const auto& group) {
+      const others mean(group);
+      const auto advantage = [&](std::size_t i) { return mean.difference(group[i]); };
+      // One result at a time, so that loops of a constant length vectorise.
+      for (std::size_t i = 0; i < group.size(); ++i) advantages[begin + i] = static_cast<Number>(advantage(i));
+      for (std::size_t i = 0; i < group.size(); ++i)
+        baselines[begin + i] = static_cast<Number>(group[i] - advantage(i));
+      for (std::size_t i = 0; i < group.size(); ++i) {
+        const double baseline = group[i] - advantage(i);
+        defects[i % 8] += baseline - baseline;
+      }
+    };
+    detail::for_groups(rewards, groups, one);
+    if (!(detail::array_of<double>::Map(defects, 8).sum() == 0)) refuse(rewards, groups);
+    if (options.scale) scale(rewards, groups, options, result);
+    return result;
+  }
+
+  template <class R>
+  static void refuse(const R& rewards, std::span<const std::size_t> groups) {
+    const auto one = [](std::size_t g, std::size_t, const auto& group) {
+      const others mean(group);
+      for (std::size_t i = 0; i < group.size(); ++i) {
+        const double baseline = group[i] - mean.difference(group[i]);
+        detail::require_finite_group(baseline - baseline == 0, g, "leave_one_out");
+      }
+    };
+    detail::for_groups(rewards, groups, one);
+  }
+
+  template <class Number, class R>
+  static void scale(const R& rewards, std::span<const std::size_t> groups, const leave_one_out_options& options,
+                    leave_one_out_result<detail::array_of<Number>>& result) {
     std::vector<double> deviations;
-    double n = 0, factor = 1;
     for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
       const std::size_t begin = groups[g], end = groups[g + 1];
-      // r_i less the mean of the others is the difference from the whole mean, times n / (n − 1).
-      const detail::group_mean mean(rewards, begin, end);
-      if (static_cast<double>(end - begin) != n) {
-        n = static_cast<double>(end - begin);
-        factor = n > 1 ? n / (n - 1) : 1;
-      }
-      double defect = 0;
-      for (std::size_t i = begin; i < end; ++i) {
-        const double reward = static_cast<double>(rewards[i]), advantage = mean.difference(reward) * factor;
-        const double baseline = reward - advantage;
-        defect += baseline - baseline;
-        advantages[i] = static_cast<Number>(advantage);
-        baselines[i] = static_cast<Number>(baseline);
-      }
-      detail::require_finite_group(defect == 0, g, "leave_one_out");
-      if (!options.scale) continue;
+      const others mean(detail::group_of<R, 0>{rewards, begin, end});
       deviations.resize(end - begin);
       deviations_of_others(rewards, begin, end, options.deviation, deviations.data());
       for (std::size_t i = begin; i < end; ++i) {
         const double deviation = deviations[i - begin];
         detail::require_finite_group(deviation - deviation == 0, g, "leave_one_out");
         result.deviations.data()[i] = static_cast<Number>(deviation);
-        if (deviation > 1e-12 * std::abs(static_cast<double>(baselines[i]))) {  // more than rounding
-          const double advantage = mean.difference(static_cast<double>(rewards[i])) * factor;
-          advantages[i] = static_cast<Number>(advantage / (deviation + options.epsilon));
+        if (deviation > 1e-12 * std::abs(static_cast<double>(result.baselines.data()[i]))) {  // more than rounding
+          const double advantage = mean.difference(static_cast<double>(rewards[i]));
+          result.advantages.data()[i] = static_cast<Number>(advantage / (deviation + options.epsilon));
         }
       }
     }
-    return result;
   }
 
   // Those before i and those after it, merged. To take r_i out of the sum of all squares would cancel: deviations that
@@ -1943,7 +2106,8 @@ struct reinforce_plus_plus_baseline_fn {
     for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
       detail::subtract_mean(rewards, groups[g], groups[g + 1], centred.data());
     }
-    return detail::back_to(whiten(sequence_spread(centred, offsets), real, whitening, ranks), sequence_rewards);
+    return detail::back_to(whiten(sequence_spread(std::as_const(centred), offsets), real, whitening, ranks),
+                           sequence_rewards);
   }
 };
 inline constexpr reinforce_plus_plus_baseline_fn reinforce_plus_plus_baseline{};
@@ -2017,10 +2181,25 @@ struct remax_fn {
     auto baseline = make_baseline(elements.size());
     detail::array_of<number> out(static_cast<Eigen::Index>(elements.size()));
     number* const to = out.data();
-    for (std::size_t i = 0; i < elements.size(); ++i)
-      to[i] = static_cast<number>(static_cast<double>(elements[i]) - baseline(i));
-    if (!detail::all_finite(out)) {
-      for (std::size_t i = 0; i < elements.size(); ++i) check(static_cast<double>(to[i]), i);
+    const auto advantage = [&](std::size_t i) {
+      return static_cast<number>(static_cast<double>(elements[i]) - baseline(i));
+    };
+    // What is not finite is looked for in the same pass: it leaves no sum finite. (Nor do the largest numbers.)
+    constexpr std::size_t lanes = 8;
+    using several = Eigen::Array<number, lanes, 1>;
+    several sums = several::Zero(), some;
+    std::size_t i = 0;
+    for (; elements.size() - i >= lanes; i += lanes) {
+      for (std::size_t k = 0; k < lanes; ++k) some.data()[k] = advantage(i + k);
+      Eigen::Map<several>{to + i} = some;
+      sums += some;
+    }
+    for (; i < elements.size(); ++i) {
+      to[i] = advantage(i);
+      sums[0] += to[i];
+    }
+    if (!std::isfinite(sums.sum())) {
+      for (i = 0; i < elements.size(); ++i) check(static_cast<double>(to[i]), i);
     }
     return detail::back_to(std::move(out), rewards);
   }
@@ -2184,11 +2363,94 @@ constexpr Number limit(Number x, Number low, Number high) noexcept {
   return high < above ? high : above;
 }
 
+/// Of a polynomial for e^r, |r| ≤ ½·ln 2, and of numbers as bits.
+template <class Number>
+struct exp_constants;
+template <>
+struct exp_constants<double> {
+  using bits = std::uint64_t;
+  static constexpr int digits = 52;
+  // Added and subtracted, `shift` rounds to whole numbers and leaves them in the lowest bits. Beyond the limits e^x is
+  // 0 or infinite. ln 2 in two parts: products of the first with whole numbers are exact.
+  static constexpr double shift = 0x1.8p52, low = -746, high = 710;
+  static constexpr double ln2_high = 0x1.62e42fecp-1, ln2_low = 4.236521365809284e-10;
+  // (e^r − 1 − r)/r² within 2e-17 of e^r.
+  [[gnu::always_inline]] static constexpr double convexity(double r) noexcept {
+    const double r2 = r * r, r4 = r2 * r2;
+    return (0.5000000000000001 + 0.16666666666666669 * r) + r2 * (0.041666666666624066 + 0.008333333333330056 * r) +
+           r4 * ((0.0013888888917245787 + 0.0001984126986307828 * r) +
+                 r2 * (2.4801521246131495e-05 + 2.7557268421682613e-06 * r) +
+                 r4 * (2.7620112139572367e-07 + 2.510040371657669e-08 * r));
+  }
+};
+template <>
+struct exp_constants<float> {
+  using bits = std::uint32_t;
+  static constexpr int digits = 23;
+  static constexpr float shift = 0x1.8p23f, low = -105, high = 90, ln2_high = 0.693359375f, ln2_low = -0.00021219444f;
+  [[gnu::always_inline]] static constexpr float convexity(float r) noexcept {
+    const float r2 = r * r;
+    return (0.5f + 0.166665769f * r) + r2 * ((0.0416665545f + 0.00836319033f * r) + r2 * 0.00139261977f);
+  }
+};
+
+/// The nearest whole number to a small x, free of calls that stand in the way of vectors.
+template <class Number>
+[[gnu::always_inline]] inline Number nearest(Number x) noexcept {
+#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__)  // the shift would be taken out again
+  return std::rint(x);
+#else
+  return (x + exp_constants<Number>::shift) - exp_constants<Number>::shift;
+#endif
+}
+
+/// x = whole·ln 2 + r.
+template <class Number>
+struct exp_parts {
+  Number whole, r;
+  [[gnu::always_inline]] explicit exp_parts(Number x) noexcept {
+    using c = exp_constants<Number>;
+    whole = nearest(x * Number(1.4426950408889634));
+    r = (x - whole * c::ln2_high) - whole * c::ln2_low;
+  }
+  [[gnu::always_inline]] Number convex() const noexcept {
+    return r * r * exp_constants<Number>::convexity(r);
+  }  // e^r − 1 − r
+};
+
+/// 2^k for a whole number k that a normal number can hold.
+template <class Number>
+[[gnu::always_inline]] inline Number power_of_two(Number k) noexcept {
+  using c = exp_constants<Number>;
+  using bits = typename c::bits;
+  return std::bit_cast<Number>((std::bit_cast<bits>(k + c::shift) << c::digits) + std::bit_cast<bits>(Number(1)));
+}
+
+/// e^x for |x| ≤ 708 (float: 87), or NaN, which stays; within 1.1 units of the last digit. Free of branches and calls,
+/// so that loops over it vectorise, and each number's result is the same wherever it stands. (Not to the last bit that
+/// of `block::exp` with a divergence, where the compiler fuses products and sums.)
+template <class Number>
+[[gnu::always_inline]] inline Number small_exp(Number x) noexcept {
+  const exp_parts<Number> parts(x);
+  return (Number(1) + (parts.r + parts.convex())) * power_of_two(parts.whole);
+}
+
 /// Elements that one block of a fused loop handles; ten scratch arrays of them fit the first-level cache.
 inline constexpr std::size_t token_block = 256;
 
+/// Σ_k term(k) of a block in double. Eight sums beside each other, because compilers may not reorder additions.
+template <class Term>
+double block_sum(const Term& term) noexcept {
+  constexpr std::size_t lanes = 8;
+  double sums[lanes] = {};
+  for (std::size_t k = 0; k < token_block; k += lanes) {
+    for (std::size_t j = 0; j < lanes; ++j) sums[j] += static_cast<double>(term(k + j));
+  }
+  return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+}
+
 /// Scratch of one block. Loops over a whole block have a constant length, alias nothing and hold one choice at a time,
-/// so that they vectorise; sums are left to Eigen, because a compiler may not reorder floating-point additions.
+/// so that they vectorise.
 template <class Number>
 struct alignas(64) block {
   Number data[token_block];
@@ -2209,82 +2471,88 @@ struct alignas(64) block {
       return data;
     }
     for (std::size_t k = 0; k < count; ++k) data[k] = static_cast<Number>(x[begin + k]);
-    std::fill(data + count, data + token_block, Number(0));
+    for (std::size_t k = count; k < token_block; ++k) data[k] = Number(0);
     return data;
   }
-  auto array() noexcept { return Eigen::Map<Eigen::Array<Number, token_block, 1>, Eigen::Aligned64>(data); }
-  double sum() noexcept { return array().template cast<double>().sum(); }
-  /// e to the power of each element; compilers do not vectorise std::exp, but two at a time are not faster than one.
+  double sum() const noexcept {
+    return block_sum([this](std::size_t k) { return data[k]; });
+  }
+  /// e to the power of each element, as `small_exp`.
   void exp() noexcept {
-    if constexpr (Eigen::internal::packet_traits<Number>::size > 2) {
-      array() = array().exp();
-    } else {
-      for (Number& x : data) x = std::exp(x);
+    for (Number& x : data) x = small_exp(x);
+  }
+  /// The same, and e^x − 1 − x, precise also near 0.
+  void exp(Number* __restrict divergence) noexcept {
+    for (std::size_t k = 0; k < token_block; ++k) {
+      const exp_parts<Number> parts(data[k]);
+      const Number convex = parts.convex(), scale = power_of_two(parts.whole);
+      // Near 0, where scale is 1 and r is x, the last two terms are exactly 0.
+      divergence[k] = scale * convex + (scale - Number(1)) * (Number(1) + parts.r) + (parts.r - data[k]);
+      data[k] = (Number(1) + (parts.r + convex)) * scale;
     }
   }
 };
 
-/// A block's worth of numbers as an Eigen array.
-template <class Number>
-auto block_array(const Number* x) noexcept {
-  return Eigen::Map<const Eigen::Array<Number, token_block, 1>>(x);
-}
-
 /// Σ_k w_k·x_k in double.
 template <class Number>
 double dot(const double* weights, const Number* x) noexcept {
-  return (block_array(weights) * block_array(x).template cast<double>()).sum();
+  return block_sum([=](std::size_t k) { return weights[k] * static_cast<double>(x[k]); });
+}
+
+/// How many weights of a block are not 0.
+template <class Number>
+double count_nonzero(const Number* weights) noexcept {
+  return block_sum([=](std::size_t k) { return weights[k] != 0 ? 1.0 : 0.0; });
+}
+
+/// Replaces numbers of weight 0 by 0; `counted` is the number of other weights. A loop of its own: compilers do not
+/// vectorise choices between what is computed in the same loop.
+template <class Number>
+void clear_masked(const double* weights, double counted, Number* __restrict x) noexcept {
+  if (counted == static_cast<double>(token_block)) return;
+  for (std::size_t k = 0; k < token_block; ++k) x[k] = keep_if(weights[k] != 0, x[k]);
+}
+
+/// Writes x_k for the first `count` elements of a block.
+template <class Number, class Result>
+void store(const Number* x, Result* __restrict to, std::size_t count) noexcept {
+  if (count == token_block) {
+    for (std::size_t k = 0; k < token_block; ++k) to[k] = static_cast<Result>(x[k]);
+  } else {
+    for (std::size_t k = 0; k < count; ++k) to[k] = static_cast<Result>(x[k]);
+  }
 }
 
 /// Writes w_k·x_k for the first `count` elements of a block.
 template <class Number, class Result>
-void store_product(const double* weights, const Number* x, Result* to, std::size_t count) {
-  const auto n = static_cast<Eigen::Index>(count);
-  Eigen::Map<Eigen::Array<Result, Eigen::Dynamic, 1>>(to, n) =
-      (block_array(weights).head(n) * block_array(x).head(n).template cast<double>()).template cast<Result>();
-}
-
-/// factor·(a_k − b_k) of a whole block, in double. A loop over floats, because Eigen does not vectorise conversions.
-template <class Number>
-void store_difference(double factor, const Number* a, const Number* b, double* to) noexcept {
-  if constexpr (std::is_same_v<Number, double>) {
-    Eigen::Map<Eigen::Array<double, token_block, 1>>{to} = 0.0 + factor * (block_array(a) - block_array(b));
+void store_product(const double* weights, const Number* x, Result* __restrict to, std::size_t count) noexcept {
+  if (count == token_block) {
+    for (std::size_t k = 0; k < token_block; ++k) to[k] = static_cast<Result>(weights[k] * static_cast<double>(x[k]));
   } else {
-    for (std::size_t k = 0; k < token_block; ++k)
-      to[k] = 0.0 + factor * (static_cast<double>(a[k]) - static_cast<double>(b[k]));
+    for (std::size_t k = 0; k < count; ++k) to[k] = static_cast<Result>(weights[k] * static_cast<double>(x[k]));
   }
 }
 
-/// The same, and 0, or NaN when one of the differences is not finite, in one pass.
+/// factor·(a_k − b_k) of a whole block, in double.
 template <class Number>
-double store_finite_difference(double factor, const Number* a, const Number* b, double* to) noexcept {
-  constexpr int lanes = 8;
-  Eigen::Array<double, lanes, 1> defects = Eigen::Array<double, lanes, 1>::Zero();
-  for (std::size_t k = 0; k < token_block; k += lanes) {
-    const Eigen::Map<const Eigen::Array<Number, lanes, 1>> x(a + k), y(b + k);
-    const Eigen::Array<double, lanes, 1> d = 0.0 + factor * (x.template cast<double>() - y.template cast<double>());
-    Eigen::Map<Eigen::Array<double, lanes, 1>>{to + k} = d;
-    defects += d - d;
-  }
-  return defects.sum();
+void store_difference(double factor, const Number* a, const Number* b, double* __restrict to) noexcept {
+  for (std::size_t k = 0; k < token_block; ++k)
+    to[k] = 0.0 + factor * (static_cast<double>(a[k]) - static_cast<double>(b[k]));
 }
 
-/// 0, or NaN when a number of a block is not finite. Four sums at a time: one alone would wait for each addition.
+/// 0, or NaN when a number of a block is not finite.
 template <class Number>
 double defect(const Number* x) noexcept {
-  constexpr std::size_t part = token_block / 4;
-  const Eigen::Map<const Eigen::Array<Number, part, 1>> a(x), b(x + part), c(x + 2 * part), d(x + 3 * part);
-  return ((a - a) + (b - b) + (c - c) + (d - d)).sum();
+  return block_sum([=](std::size_t k) { return x[k] - x[k]; });
 }
 
 /// Writes −x_k for the first `count` elements of a block.
 template <class Result>
-void store_negative(const double* x, Result* to, std::size_t count) {
-  if (count == token_block && !std::is_same_v<Result, double>) {
+void store_negative(const double* x, Result* __restrict to, std::size_t count) noexcept {
+  if (count == token_block) {
     for (std::size_t k = 0; k < token_block; ++k) to[k] = static_cast<Result>(0.0 - x[k]);
   } else {
-    const auto n = static_cast<Eigen::Index>(count);
-    Eigen::Map<Eigen::Array<Result, Eigen::Dynamic, 1>>(to, n) = (0.0 - block_array(x).head(n)).template cast<Result>();
+    for (std::size_t k = 0; k < count; ++k) to[k] = static_cast<Result>(0.0 - x[k]);
   }
 }
 
@@ -2301,14 +2569,6 @@ inline logistic_terms logistic(double z) noexcept {
   const double rest = std::log(whole) + (e - (whole - 1)) * share;
   const double major = share, minor = e * share;
   return {(z > 0 ? z : 0) + rest, (z < 0 ? -z : 0) + rest, z < 0 ? minor : major, z < 0 ? major : minor};
-}
-
-/// ρ − 1 − log ρ, an estimate of a KL divergence that is never negative; a series near 1, where rounding eats the
-/// difference.
-template <std::floating_point Number>
-Number divergence_of(Number log_ratio, Number ratio) noexcept {
-  const Number l = log_ratio, series = l * l * (Number(0.5) + l * (Number(1.0 / 6) + l * Number(1.0 / 24)));
-  return std::abs(l) < Number(0.01) ? series : ratio - Number(1) - l;
 }
 
 [[noreturn]] inline void throw_not_finite(const char* who) {
@@ -2345,85 +2605,77 @@ enum class kl_estimator {
 
 namespace detail {
 
-inline double kl_of(double d, kl_estimator estimator) noexcept {
-  switch (estimator) {
-    case kl_estimator::k1:
-      return d;
-    case kl_estimator::k2:
-      return 0.5 * d * d;
-    case kl_estimator::k3:
-    case kl_estimator::k3_straight_through:
-      return std::expm1(-d) + d;
-    case kl_estimator::absolute:
-      return std::abs(d);
-    case kl_estimator::k1_clamped:
-      return d < 0 ? 0.0 : d;
-  }
+template <std::floating_point Number>
+Number kl_of(Number d, kl_estimator estimator) noexcept {
+  using enum kl_estimator;
+  if (estimator == k2) return Number(0.5) * d * d;
+  if (estimator == k3 || estimator == k3_straight_through) return std::expm1(-d) + d;
+  if (estimator == absolute) return std::abs(d);
+  if (estimator == k1_clamped) return d < 0 ? Number(0) : d;
   return d;
 }
 
-/// The estimate and its derivative with respect to d, which share the exponential of k3.
-inline std::pair<double, double> kl_and_slope(double d, kl_estimator estimator) noexcept {
-  switch (estimator) {
-    case kl_estimator::k1:
-      return {d, 1};
-    case kl_estimator::k2:
-      return {0.5 * d * d, d};
-    case kl_estimator::k3: {
-      const double excess = std::expm1(-d);
-      return {excess + d, -excess};
+/// The estimates of a block of differences, and their derivatives.
+template <kl_estimator Estimator>
+void kl_of_block(const double* __restrict d, double* __restrict kl, double* __restrict slope) noexcept {
+  using enum kl_estimator;
+  using c = exp_constants<double>;
+  constexpr std::size_t n = token_block;
+  if constexpr (Estimator != k3 && Estimator != k3_straight_through) {
+    for (std::size_t k = 0; k < n; ++k) kl[k] = kl_of(d[k], Estimator);
+    for (std::size_t k = 0; k < n; ++k) {
+      if constexpr (Estimator == k1) slope[k] = 1;
+      if constexpr (Estimator == k2) slope[k] = d[k];
+      if constexpr (Estimator == absolute) slope[k] = (d[k] > 0 ? 1.0 : 0.0) - (d[k] < 0 ? 1.0 : 0.0);
+      if constexpr (Estimator == k1_clamped) slope[k] = d[k] >= 0 ? 1.0 : 0.0;
     }
-    case kl_estimator::k3_straight_through:
-      return {kl_of(d, estimator), d};
-    case kl_estimator::absolute:
-      return {std::abs(d), d > 0 ? 1.0 : (d < 0 ? -1.0 : 0.0)};
-    case kl_estimator::k1_clamped:
-      return {kl_of(d, estimator), d >= 0 ? 1.0 : 0.0};
+  } else {
+    for (std::size_t k = 0; k < n; ++k) slope[k] = limit(-d[k], c::low, c::high);
+    for (std::size_t k = 0; k < n; ++k) {
+      // e^x − 1 = 2^whole·(e^r − 1) + (2^whole − 1), in two factors, because 2^whole alone may be too large or small.
+      const exp_parts<double> parts(slope[k]);
+      const double half = nearest(0.5 * parts.whole), rest = parts.whole - half;
+      const double first = power_of_two(half), second = power_of_two(rest), less = first - power_of_two(-rest);
+      const double convex = parts.convex(), excess = (first * (parts.r + convex) + less) * second;
+      // Near 0, where the factors are 1 and r is −d, only the first term is left: nothing cancels.
+      kl[k] = (first * convex + less * (1 + parts.r)) * second + (parts.r + d[k]);
+      slope[k] = -excess;
+    }
+    if constexpr (Estimator == k3_straight_through) {
+      for (std::size_t k = 0; k < n; ++k) slope[k] = d[k];
+    }
   }
-  return {d, 1};
 }
+
+/// In which numbers differences are taken: double, or those of both arrays. (A difference of two floats is the same
+/// whether rounded from double or taken in float.)
+template <class Elements>
+using element_of = std::remove_cvref_t<decltype(std::declval<const Elements&>()[0])>;
+template <class Number, class P, class R>
+using kl_scratch_t =
+    std::conditional_t<std::is_same_v<element_of<P>, Number> && std::is_same_v<element_of<R>, Number>, Number, double>;
 
 /// Calls f with the estimator as a compile-time constant, so that no loop over tokens asks which it is.
 template <class F>
-auto with_estimator(kl_estimator estimator, F&& f) {
+void with_estimator(kl_estimator estimator, F&& f) {
+  const auto try_all = [&]<kl_estimator... All>(std::integer_sequence<kl_estimator, All...>) {
+    ((estimator == All ? f(std::integral_constant<kl_estimator, All>{}) : void()), ...);
+  };
   using enum kl_estimator;
-  switch (estimator) {
-    case k2:
-      return f(std::integral_constant<kl_estimator, k2>{});
-    case k3:
-      return f(std::integral_constant<kl_estimator, k3>{});
-    case absolute:
-      return f(std::integral_constant<kl_estimator, absolute>{});
-    case k1_clamped:
-      return f(std::integral_constant<kl_estimator, k1_clamped>{});
-    case k3_straight_through:
-      return f(std::integral_constant<kl_estimator, k3_straight_through>{});
-    case k1:
-      break;
-  }
-  return f(std::integral_constant<kl_estimator, k1>{});
+  try_all(std::integer_sequence<kl_estimator, k1, k2, k3, absolute, k1_clamped, k3_straight_through>{});
 }
 
 template <device_array T>
 T kl_of(const T& d, kl_estimator estimator) {
-  const auto k3 = [&] { return T(T(-d).expm1() + d); };
-  switch (estimator) {
-    case kl_estimator::k1:
-      return d;
-    case kl_estimator::k2:
-      return 0.5 * d * d;
-    case kl_estimator::k3:
-      return k3();
-    case kl_estimator::absolute:
-      return d.abs();
-    case kl_estimator::k1_clamped:
-      return d.clamp_min(0);
-    case kl_estimator::k3_straight_through: {
-      const T k2 = 0.5 * d * d;
-      return k2 + coho::detach(T(k3() - k2));
-    }
-  }
-  return d;
+  using enum kl_estimator;
+  if (estimator == k1) return d;
+  if (estimator == k2) return 0.5 * d * d;
+  if (estimator == absolute) return d.abs();
+  if (estimator == k1_clamped) return d.clamp_min(0);
+  const T k3_value = T(-d).expm1() + d;
+  if (estimator == k3) return k3_value;
+  const T k2_value = 0.5 * d * d;
+  return k2_value + coho::detach(T(k3_value - k2_value));
 }
 
 }  // namespace detail
@@ -2450,27 +2702,31 @@ struct kl_estimate_fn {
       const auto r = detail::host_elements(reference_log_probs);
       detail::check_lengths(p.size(), r.size(), "kl_estimate", "reference_log_probs");
       detail::array_of<number> out(static_cast<Eigen::Index>(p.size()));
-      if constexpr (std::is_same_v<std::remove_cvref_t<decltype(p[0])>, number> &&
-                    std::is_same_v<std::remove_cvref_t<decltype(r[0])>, number>) {
-        // Vectorised; a difference of two floats is the same whether rounded from double or taken in float.
-        const Eigen::Map<const detail::array_of<number>> a(p.data(), out.size()), b(r.data(), out.size());
-        if (estimator == kl_estimator::k1) {
-          out = a - b;
-          return out;
-        }
-        if (std::is_same_v<number, double> && estimator == kl_estimator::k2) {
-          out = number(0.5) * (a - b) * (a - b);
-          return out;
-        }
-      }
-      const auto fill = [&, result = out.data()](auto chosen) {
-        for (std::size_t t = 0; t < p.size(); ++t) {
-          const double d = static_cast<double>(p[t]) - static_cast<double>(r[t]);
-          result[t] = static_cast<number>(detail::kl_of(d, chosen()));
-        }
-      };
-      detail::with_estimator(estimator, fill);
+      detail::with_estimator(estimator, [&](auto chosen) { fill<chosen()>(p, r, out.data()); });
       return out;
+    }
+  }
+
+ private:
+  template <kl_estimator Estimator, class P, class R, class Number>
+  static void fill(const P& p, const R& r, Number* __restrict to) {
+    using scratch = detail::kl_scratch_t<Number, P, R>;
+    const std::size_t size = p.size();
+    if constexpr (Estimator == kl_estimator::k3 || Estimator == kl_estimator::k3_straight_through) {
+      detail::block<scratch> p_scratch, r_scratch;
+      detail::block<double> d, kl, slope;
+      for (std::size_t begin = 0; begin < size; begin += detail::token_block) {
+        const std::size_t count = std::min(size - begin, detail::token_block);
+        detail::store_difference(1, p_scratch.view(p, begin, count), r_scratch.view(r, begin, count), d.data);
+        detail::kl_of_block<kl_estimator::k3>(d.data, kl.data, slope.data);
+        detail::store(kl.data, to + begin, count);
+      }
+    } else {
+      using wide = std::conditional_t<Estimator == kl_estimator::k2, double, scratch>;
+      for (std::size_t t = 0; t < size; ++t) {
+        const wide d = static_cast<wide>(p[t]) - static_cast<wide>(r[t]);
+        to[t] = static_cast<Number>(detail::kl_of(d, Estimator));
+      }
     }
   }
 };
@@ -2534,25 +2790,8 @@ class kl_loss {
       detail::check_lengths(p.size(), w.size(), "kl_loss", "weights");
       kl_loss_result<double, detail::array_of<number>> result{
           0, detail::array_of<number>(static_cast<Eigen::Index>(p.size()))};
-      const double clip = options_.clip;
-      const auto fill = [&, to = result.d_log_probs.data()](auto chosen, auto clipped) {
-        double value = 0;
-        for (std::size_t t = 0; t < p.size(); ++t) {
-          const double weight = static_cast<double>(w[t]);
-          if (weight == 0) {
-            to[t] = number(0);
-            continue;
-          }
-          const double d = static_cast<double>(p[t]) - static_cast<double>(r[t]);
-          const double bounded = clipped() ? detail::limit(d, -clip, clip) : d;
-          const auto [kl, slope] = detail::kl_and_slope(bounded, chosen());
-          value += weight * (clipped() ? kl + (d - d) : kl);  // a clip must not hide what is not finite
-          to[t] = static_cast<number>(!clipped() || bounded == d ? weight * slope : 0.0);
-        }
-        return value;
-      };
-      result.value = detail::with_estimator(options_.estimator, [&](auto chosen) {
-        return clip > 0 ? fill(chosen, std::true_type{}) : fill(chosen, std::false_type{});
+      detail::with_estimator(options_.estimator, [&](auto chosen) {
+        result.value = fused<chosen()>(p, r, w, options_.clip, result.d_log_probs.data());
       });
       detail::require_finite(result.value, "kl_loss");
       return result;
@@ -2567,20 +2806,65 @@ class kl_loss {
 
   template <class T>
   T slope(const T& d) const {
-    switch (options_.estimator) {
-      case kl_estimator::k1:
-        return d.new_ones(d.sizes());
-      case kl_estimator::k2:
-      case kl_estimator::k3_straight_through:
-        return d;
-      case kl_estimator::k3:
-        return -T(-d).expm1();
-      case kl_estimator::absolute:
-        return d.sign();
-      case kl_estimator::k1_clamped:
-        return (d >= 0).to(d.scalar_type());
-    }
+    using enum kl_estimator;
+    if (options_.estimator == k1) return d.new_ones(d.sizes());
+    if (options_.estimator == k3) return -T(-d).expm1();
+    if (options_.estimator == absolute) return d.sign();
+    if (options_.estimator == k1_clamped) return (d >= 0).to(d.scalar_type());
     return d;
+  }
+
+  // k1 and k2 of a whole block without masked tokens, as cheap as reading it.
+  template <kl_estimator Estimator, class Scratch, class Number>
+  static double in_one_pass(const double* weight, const Scratch* p, const Scratch* r, Number* __restrict to) {
+    constexpr bool square = Estimator == kl_estimator::k2;
+    constexpr std::size_t lanes = 8;
+    double sums[lanes] = {}, d[lanes], slope[lanes];
+    for (std::size_t k = 0; k < detail::token_block; k += lanes) {
+      for (std::size_t j = 0; j < lanes; ++j) d[j] = static_cast<double>(p[k + j]) - static_cast<double>(r[k + j]);
+      for (std::size_t j = 0; j < lanes; ++j) slope[j] = square ? weight[k + j] * d[j] : weight[k + j];
+      for (std::size_t j = 0; j < lanes; ++j) sums[j] += slope[j] * d[j];
+      for (std::size_t j = 0; j < lanes; ++j) to[k + j] = static_cast<Number>(slope[j]);
+    }
+    const double sum = ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+    return square ? 0.5 * sum : sum;
+  }
+
+  template <kl_estimator Estimator, class P, class R, class W, class Number>
+  static double fused(const P& p, const R& r, const W& w, double clip, Number* to) {
+    constexpr std::size_t block = detail::token_block;
+    detail::block<detail::kl_scratch_t<Number, P, R>> p_scratch, r_scratch;
+    detail::block<double> w_scratch, d, bounded, kl, slope;
+    double value = 0;
+    for (std::size_t begin = 0; begin < p.size(); begin += block) {
+      const std::size_t count = std::min(p.size() - begin, block);
+      const double* const weight = w_scratch.view(w, begin, count);
+      const double counted = detail::count_nonzero(weight);
+      if (counted == 0) {  // padding
+        std::fill_n(to + begin, count, Number(0));
+        continue;
+      }
+      const auto *const a = p_scratch.view(p, begin, count), *const b = r_scratch.view(r, begin, count);
+      if constexpr (Estimator == kl_estimator::k1 || Estimator == kl_estimator::k2) {
+        if (clip == 0 && counted == static_cast<double>(block)) {
+          value += in_one_pass<Estimator>(weight, a, b, to + begin);
+          continue;
+        }
+      }
+      detail::store_difference(1, a, b, d.data);
+      detail::clear_masked(weight, counted, d.data);
+      if (clip > 0) {
+        for (std::size_t k = 0; k < block; ++k) bounded[k] = detail::limit(d[k], -clip, clip);
+        detail::kl_of_block<Estimator>(bounded.data, kl.data, slope.data);
+        for (std::size_t k = 0; k < block; ++k) slope[k] = detail::keep_if(bounded[k] == d[k], slope[k]);
+        for (std::size_t k = 0; k < block; ++k) kl[k] += d[k] - d[k];  // a clip must not hide what is not finite
+      } else {
+        detail::kl_of_block<Estimator>(d.data, kl.data, slope.data);
+      }
+      value += detail::dot(weight, kl.data);
+      detail::store_product(weight, slope.data, to + begin, count);
+    }
+    return value;
   }
 
   kl_loss_options options_;
@@ -2676,9 +2960,9 @@ struct exact_kl_fn {
 
   template <class Elements>
   static auto table(const Elements& x, std::size_t vocabulary) {
-    require_argument(vocabulary > 0 && x.size() % vocabulary == 0,
-                     "exact_kl: " + std::to_string(x.size()) + " numbers are no rows of a vocabulary of " +
-                         std::to_string(vocabulary));
+    require_argument(vocabulary > 0 && x.size() % vocabulary == 0, "exact_kl: " + std::to_string(x.size()) +
+                                                                       " numbers are no rows of a vocabulary of " +
+                                                                       std::to_string(vocabulary));
     using number = std::remove_cvref_t<decltype(x[0])>;
     return Eigen::Map<const table_of<number>>(x.data(), static_cast<Eigen::Index>(vocabulary),
                                               static_cast<Eigen::Index>(x.size() / vocabulary));
@@ -2689,28 +2973,47 @@ struct exact_kl_fn {
     throw argument_error("exact_kl: the divergence of row " + std::to_string(row) +
                          " is not finite; it holds NaN, or the reference has −inf where the policy has not");
   }
-  static void check_rows(const Eigen::ArrayXd& kl) {
+  template <class Array>
+  static void check_rows(const Array& kl) {
     for (Eigen::Index row = 0; row < kl.size(); ++row) require_finite_row(kl[row], row);
   }
   static void check_sizes(Eigen::Index rows, Eigen::Index columns, Eigen::Index found_rows,
                           Eigen::Index found_columns) {
     const auto text = [](Eigen::Index a, Eigen::Index b) { return std::to_string(a) + " × " + std::to_string(b); };
-    require_argument(rows == found_rows && columns == found_columns,
-                     "exact_kl: reference_log_probs is " + text(found_rows, found_columns) + " where " +
-                         text(rows, columns) + " was expected");
+    require_argument(rows == found_rows && columns == found_columns, "exact_kl: reference_log_probs is " +
+                                                                         text(found_rows, found_columns) + " where " +
+                                                                         text(rows, columns) + " was expected");
   }
 
-  // One token's divergence; p and d = log p − log q are left for the gradient. A token of probability 0 adds 0.
+  // One token's divergence; p and d = log p − log q are left for the gradient, both filled up to whole blocks. A token
+  // of probability 0 adds 0.
   struct row_scratch {
-    Eigen::ArrayXd p, q, d;
+    std::vector<double> p, d;
 
-    template <class P, class Q>
+    template <class P, class Q, class Real = double>
     double divergence(const P& log_p, const Q& log_q, Eigen::Index row) {
-      p = log_p.template cast<double>();
-      q = log_q.template cast<double>();
-      d = (p == minus_infinity).select(0.0, p - q);
-      p = (p == minus_infinity).select(0.0, p.exp());
-      const double kl = (p * d).sum();
+      constexpr std::size_t block = detail::token_block;
+      constexpr double least = -708;  // e^least is the smallest normal number; what is less counts as 0
+      const auto size = static_cast<std::size_t>(log_p.size()), filled = (size + block - 1) / block * block;
+      p.resize(filled);
+      d.resize(filled);
+      Eigen::Map<detail::array_of<Real>>(p.data(), log_p.size()) = log_p.template cast<Real>();
+      Eigen::Map<detail::array_of<Real>>(d.data(), log_q.size()) = log_q.template cast<Real>();
+      std::fill(p.begin() + static_cast<std::ptrdiff_t>(size), p.end(), minus_infinity);
+      std::fill(d.begin() + static_cast<std::ptrdiff_t>(size), d.end(), 0.0);
+      detail::block<double> power;
+      double kl = 0;
+      for (std::size_t begin = 0; begin < filled; begin += block) {
+        double *const x = p.data() + begin, *const difference = d.data() + begin;
+        for (std::size_t k = 0; k < block; ++k) difference[k] = x[k] - difference[k];
+        for (std::size_t k = 0; k < block; ++k) {
+          difference[k] = detail::keep_if(x[k] != minus_infinity, difference[k]);
+        }
+        for (std::size_t k = 0; k < block; ++k) power[k] = detail::limit(x[k], least, -least);
+        power.exp();
+        for (std::size_t k = 0; k < block; ++k) x[k] = detail::keep_if(x[k] >= least, power[k]);
+        kl += detail::block_sum([=](std::size_t k) { return x[k] * difference[k]; });
+      }
       require_finite_row(kl, row);
       return kl;
     }
@@ -2743,7 +3046,11 @@ struct exact_kl_fn {
       if (weight == 0) continue;
       const double kl = scratch.divergence(log_probs.col(t), reference.col(t), t);
       value += weight * kl;
-      d_logits.col(t) = (weight * scratch.p * (scratch.d - kl)).template cast<typename Gradient::Scalar>();
+      auto* const to = d_logits.data() + t * d_logits.rows();
+      const double *const p = scratch.p.data(), *const d = scratch.d.data();
+      for (Eigen::Index v = 0; v < d_logits.rows(); ++v) {
+        to[v] = static_cast<typename Gradient::Scalar>(weight * p[v] * (d[v] - kl));
+      }
     }
     detail::require_finite(value, "exact_kl");
     return value;
@@ -2784,222 +3091,6 @@ inline constexpr exact_kl_fn exact_kl{};
 
 }  // namespace coho
 
-// ---- coho/loss/bradley_terry.hpp
-
-namespace coho {
-
-struct bradley_terry_options {
-  double margin = 0;           ///< subtracted from the difference of scores; finite
-  double label_smoothing = 0;  ///< ε: probability that a label is wrong; in [0, 0.5)
-  double centring = 0;         ///< c in c·(r0 + r1)², which keeps scores about 0; at least 0
-  friend bool operator==(const bradley_terry_options&, const bradley_terry_options&) = default;
-};
-
-template <class Value, class Array>
-struct bradley_terry_result {
-  Value value;        ///< the loss
-  Array d_preferred;  ///< its gradient with respect to the scores of the preferred responses
-  Array d_other;      ///< … and of the other responses
-  Value accuracy;     ///< share of pairs that the scores order as the labels do; equal scores count one half
-};
-
-/// The preference loss of reward models (Bradley and Terry 1952; Ouyang et al. 2022, eq. 1; SALMON §3.1, eq. 1), over
-/// pairs:
-///
-///     L = Σ_i w_i·[ softplus(−z_i) + (1 − p_i)·z_i + centring·(r_i + s_i)² ],   z_i = r_i − s_i − margin
-///     p_i = t_i·(1 − ε) + (1 − t_i)·ε
-///
-/// `preferred_scores` r and `other_scores` s: one a pair; arrays, ranges, tensors, or numbers for one pair. `weights`
-/// (optional, default 1/N): a factor per pair, 0 leaves a pair out. `targets` t (optional, default 1): the probability
-/// that the first is preferred, 0.5 for a tie; in [0, 1]. The term is −log σ(z) for p = 1; it neither overflows nor
-/// loses small losses. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a
-/// `bradley_terry_result`. Throws option_error at construction; argument_error when lengths differ or the loss is not
-/// finite (host arrays).
-///
-///     coho::bradley_terry_loss loss{{.margin = 0, .label_smoothing = 0.1}};
-///     auto [value, d_preferred, d_other, accuracy] = loss.value_and_grad(preferred_scores, other_scores);
-///     double fresh = loss(0.0, 0.0);  // ln 2
-class bradley_terry_loss {
- public:
-  explicit bradley_terry_loss(const bradley_terry_options& options = {}) : options_(options) {
-    require_option(std::isfinite(options.margin), "margin", options.margin, "finite");
-    require_option(options.label_smoothing >= 0 && options.label_smoothing < 0.5, "label_smoothing",
-                   options.label_smoothing, "in [0, 0.5)");
-    require_option(options.centring >= 0 && std::isfinite(options.centring), "centring", options.centring,
-                   "finite and at least 0");
-  }
-  const bradley_terry_options& options() const noexcept { return options_; }
-
-  template <class Preferred, class Other>
-  auto operator()(const Preferred& preferred_scores, const Other& other_scores) const {
-    static_assert(detail::array_check<Preferred, Other>::passed);
-    if constexpr (detail::floating_scalar<Preferred>) {
-      const double p = preferred_scores, o = other_scores;
-      return pair(p, o, 1.0).loss;
-    } else if constexpr (detail::device_array<Preferred>) {
-      detail::check_same_shape(preferred_scores, other_scores, "bradley_terry_loss");
-      return coho::sum(term(preferred_scores, other_scores, 1.0)) / std::max<std::int64_t>(preferred_scores.numel(), 1);
-    } else {
-      return run<false>(preferred_scores, other_scores, nullptr, nullptr).value;
-    }
-  }
-  template <class Preferred, class Other, class Weights>
-  auto operator()(const Preferred& preferred_scores, const Other& other_scores,
-                  const token_weights<Weights>& weights) const {
-    static_assert(detail::array_check<Preferred, Other, Weights>::passed);
-    if constexpr (detail::device_array<Preferred>) {
-      return coho::sum(weights.values * term(detail::without_masked(preferred_scores, weights),
-                                             detail::without_masked(other_scores, weights), 1.0));
-    } else {
-      return run<false>(preferred_scores, other_scores, &weights, nullptr).value;
-    }
-  }
-  template <class Preferred, class Other, class Weights, class Targets>
-  auto operator()(const Preferred& preferred_scores, const Other& other_scores, const token_weights<Weights>& weights,
-                  const Targets& targets) const {
-    static_assert(detail::array_check<Preferred, Other, Weights, Targets>::passed);
-    if constexpr (detail::device_array<Preferred>) {
-      return coho::sum(weights.values * term(detail::without_masked(preferred_scores, weights),
-                                             detail::without_masked(other_scores, weights),
-                                             detail::without_masked(targets, weights)));
-    } else {
-      return run<false>(preferred_scores, other_scores, &weights, &targets).value;
-    }
-  }
-
-  template <class Preferred, class Other>
-  auto value_and_grad(const Preferred& preferred_scores, const Other& other_scores) const {
-    static_assert(detail::array_check<Preferred, Other>::passed);
-    if constexpr (detail::device_array<Preferred>) {
-      const token_weights<Preferred> weights{
-          preferred_scores.new_full(preferred_scores.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(preferred_scores.numel(), 1)))};
-      return on_device(preferred_scores, other_scores, weights, 1.0);
-    } else {
-      return run<true>(preferred_scores, other_scores, nullptr, nullptr);
-    }
-  }
-  template <class Preferred, class Other, class Weights>
-  auto value_and_grad(const Preferred& preferred_scores, const Other& other_scores,
-                      const token_weights<Weights>& weights) const {
-    static_assert(detail::array_check<Preferred, Other, Weights>::passed);
-    if constexpr (detail::device_array<Preferred>) {
-      return on_device(preferred_scores, other_scores, weights, 1.0);
-    } else {
-      return run<true>(preferred_scores, other_scores, &weights, nullptr);
-    }
-  }
-  template <class Preferred, class Other, class Weights, class Targets>
-  auto value_and_grad(const Preferred& preferred_scores, const Other& other_scores,
-                      const token_weights<Weights>& weights, const Targets& targets) const {
-    static_assert(detail::array_check<Preferred, Other, Weights, Targets>::passed);
-    if constexpr (detail::device_array<Preferred>) {
-      return on_device(preferred_scores, other_scores, weights, detail::without_masked(coho::detach(targets), weights));
-    } else {
-      return run<true>(preferred_scores, other_scores, &weights, &targets);
-    }
-  }
-
- private:
-  struct pair_terms {
-    double loss, d_difference, d_sum, correct;
-  };
-
-  pair_terms pair(double preferred, double other, double target) const {
-    const double difference = preferred - other, z = difference - options_.margin, total = preferred + other;
-    const double p = target * (1 - options_.label_smoothing) + (1 - target) * options_.label_smoothing;
-    const double wanted = target - 0.5, ordered = difference * wanted;
-    // 1 − σ(z) is taken as σ(−z): σ(z) rounds to 1 long before its distance from 1 is negligible.
-    const detail::logistic_terms s = detail::logistic(z);
-    return {s.softplus_negated + (1 - p) * z + options_.centring * total * total,
-            (1 - p) * s.sigmoid - p * s.sigmoid_negated, 2 * options_.centring * total,
-            ordered > 0 ? 1.0 : (ordered < 0 ? 0.0 : 0.5)};
-  }
-
-  template <detail::device_array T, class Targets>
-  T term(const T& preferred, const T& other, const Targets& targets) const {
-    const T z = preferred - other - options_.margin, total = preferred + other;
-    const auto p = targets * (1 - options_.label_smoothing) + (1 - targets) * options_.label_smoothing;
-    return coho::softplus(T(-z)) + (1 - p) * z + options_.centring * total * total;
-  }
-
-  template <class T, class Targets>
-  auto on_device(const T& preferred_scores, const T& other_scores, const token_weights<T>& weights,
-                 const Targets& targets) const {
-    const T preferred = detail::without_masked(coho::detach(preferred_scores), weights);
-    const T other = detail::without_masked(coho::detach(other_scores), weights);
-    const T difference = preferred - other, z = difference - options_.margin;
-    const auto p = targets * (1 - options_.label_smoothing) + (1 - targets) * options_.label_smoothing;
-    const T slope = weights.values * ((1 - p) * coho::sigmoid(z) - p * coho::sigmoid(T(-z)));
-    const T pull = weights.values * (2 * options_.centring) * (preferred + other);
-    const T real = (weights.values != 0).to(difference.scalar_type());
-    const T ordered = difference * (targets - 0.5);
-    return bradley_terry_result<detail::value_of<T>, T>{
-        coho::sum(weights.values * term(preferred, other, targets)), pull + slope, pull - slope,
-        coho::sum(real * 0.5 * (1 + ordered.sign())) / coho::max(coho::sum(real), 1.0)};
-  }
-
-  template <bool Gradient, class Preferred, class Other, class Weights, class Targets>
-  auto run(const Preferred& preferred_scores, const Other& other_scores, Weights weights, Targets targets) const {
-    static_assert(detail::host_array<Preferred> && detail::host_array<Other>,
-                  "coho::bradley_terry_loss: tensors and arrays of the host cannot be mixed");
-    using number = detail::host_number_t<Preferred>;
-    const auto preferred = detail::host_elements(preferred_scores);
-    const auto other = detail::host_elements(other_scores);
-    const auto with_targets = [&](const auto& w) {
-      if constexpr (std::is_null_pointer_v<Targets>) {
-        return loop<Gradient, number>(preferred, other, w, detail::all_real{preferred.size()});
-      } else {
-        return loop<Gradient, number>(preferred, other, w, detail::host_elements(*targets));
-      }
-    };
-    if constexpr (std::is_null_pointer_v<Weights>) {
-      return with_targets(detail::mean_weights(preferred.size()));
-    } else {
-      return with_targets(detail::host_elements(weights->values));
-    }
-  }
-
-  template <bool Gradient, class Result, class Preferred, class Other, class Weights, class Targets>
-  auto loop(const Preferred& preferred, const Other& other, const Weights& weights, const Targets& targets) const {
-    const std::size_t size = preferred.size();
-    detail::check_lengths(size, other.size(), "bradley_terry_loss", "other_scores");
-    detail::check_lengths(size, weights.size(), "bradley_terry_loss", "weights");
-    detail::check_lengths(size, targets.size(), "bradley_terry_loss", "targets");
-    bradley_terry_result<double, detail::array_of<Result>> result{};
-    if constexpr (Gradient) {
-      result.d_preferred.resize(static_cast<Eigen::Index>(size));
-      result.d_other.resize(static_cast<Eigen::Index>(size));
-    }
-    Result *const d_preferred = result.d_preferred.data(), *const d_other = result.d_other.data();
-    const bradley_terry_loss loss = *this;  // a copy, which no store into a gradient can be taken to change
-    double value = 0, correct = 0, pairs = 0;
-    for (std::size_t i = 0; i < size; ++i) {
-      const double weight = static_cast<double>(weights[i]);
-      if (weight == 0) {
-        if constexpr (Gradient) d_preferred[i] = d_other[i] = Result(0);
-        continue;
-      }
-      const auto terms =
-          loss.pair(static_cast<double>(preferred[i]), static_cast<double>(other[i]), static_cast<double>(targets[i]));
-      value += weight * terms.loss;
-      if constexpr (Gradient) {
-        d_preferred[i] = static_cast<Result>(weight * (terms.d_sum + terms.d_difference));
-        d_other[i] = static_cast<Result>(weight * (terms.d_sum - terms.d_difference));
-        correct += terms.correct;
-        pairs += 1;
-      }
-    }
-    detail::require_finite(value, "bradley_terry_loss");
-    result.value = value;
-    if constexpr (Gradient) result.accuracy = pairs > 0 ? correct / pairs : 0;
-    return result;
-  }
-
-  bradley_terry_options options_;
-};
-
-}  // namespace coho
-
 // ---- coho/loss/elementwise_loss.hpp
 
 /// The frame of losses that are a weighted sum of one formula an element (a token, a pair, an example). For writers of
@@ -3008,7 +3099,8 @@ class bradley_terry_loss {
 ///
 /// The loss has a member `template <bool Gradient, class T> auto element(const T&... inputs) const` that returns an
 /// `element_terms<T, Gradients, Measures>`: the element's loss, with `Gradient` its derivatives with respect to the
-/// first inputs, and numbers worth averaging. T is double, or a tensor of all elements: choices are made by
+/// first inputs, and numbers worth averaging. T is double, a few elements side by side (tensors on the CPU,
+/// where the loss says `static constexpr bool by_blocks = true`), or a tensor of all elements: choices are made by
 /// coho::where, with & | and not && ||.
 namespace coho::detail {
 
@@ -3047,26 +3139,30 @@ auto input_elements(const Input& input, std::size_t size, const char* who, const
   }
 }
 
-/// A tensor input: a constant of the optimisation unless it is `free`; masked elements replaced; numbers spread.
+/// Tensors of which some lie in memory of the host: `array_traits<T>::blocks` (that of at::Tensor is the model) can run
+/// a formula over them in one pass.
+template <class T>
+concept has_blocks = requires { typename array_traits<T>::blocks; };
+
+/// A tensor input for operators: a constant of the optimisation unless it is `Free`; masked elements replaced; numbers
+/// spread in the number type of `like` (not of the weights: a mask of integers would cut them off).
 template <bool Free, class T, class Input>
-T device_input(const Input& input, const T& like, const token_weights<T>& weights, const char* who, const char* what) {
+T device_input(const Input& input, const T& like, const T* weights) {
   if constexpr (floating_scalar<Input>) {
     return like.new_full(like.sizes(), static_cast<double>(input));
   } else {
-    static_assert(device_array<Input>, "coho: tensors and arrays of the host cannot be mixed");
-    check_lengths(static_cast<std::size_t>(like.numel()), static_cast<std::size_t>(input.numel()), who, what);
-    check_same_shape(like, input, who);
-    if constexpr (Free) {
-      return without_masked(input, weights);
-    } else {
-      return without_masked(coho::detach(input), weights);
-    }
+    const T x = Free ? T(input) : T(coho::detach(input));
+    return weights == nullptr ? x : T(coho::where(*weights != 0, x, 0.0));
   }
 }
 
-template <class T>
-token_weights<T> equal_weights(const T& like) {
-  return {like.new_full(like.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(like.numel(), 1)))};
+template <class T, class Input>
+void check_device_input(const Input& input, const T& like, const char* who, const char* what) {
+  if constexpr (!floating_scalar<Input>) {
+    static_assert(device_array<Input>, "coho: tensors and arrays of the host cannot be mixed");
+    check_lengths(static_cast<std::size_t>(like.numel()), static_cast<std::size_t>(input.numel()), who, what);
+    check_same_shape(like, input, who);
+  }
 }
 
 /// Runs a loss. `names` are those of the inputs after the first, for messages; `Free` inputs have gradients.
@@ -3083,7 +3179,7 @@ class elementwise {
     if constexpr (floating_scalar<First> && (floating_scalar<Rest> && ...)) {
       return loss.template element<false>(static_cast<double>(first), static_cast<double>(rest)...).value;
     } else if constexpr (device_array<First>) {
-      return weighted_value(loss, equal_weights(first), first, rest...);
+      return on_device<false>(loss, static_cast<const First*>(nullptr), first, rest...).value;
     } else {
       return host<false>(loss, mean_weights(host_elements(first).size()), first, rest...).value;
     }
@@ -3093,7 +3189,7 @@ class elementwise {
                       const Rest&... rest) const {
     static_assert(array_check<First, Rest..., Weights>::passed);
     if constexpr (device_array<First>) {
-      return on_device_value(loss, weights, std::index_sequence_for<First, Rest...>{}, first, rest...);
+      return on_device<false>(loss, &weights.values, first, rest...).value;
     } else {
       return host<false>(loss, input_elements(weights.values, host_elements(first).size(), who, "weights"), first,
                          rest...)
@@ -3106,7 +3202,7 @@ class elementwise {
     static_assert(array_check<First, Rest...>::passed);
     static_assert(!floating_scalar<First>, "coho: gradients are of arrays; give arrays of one element");
     if constexpr (device_array<First>) {
-      return weighted_value_and_grad(loss, equal_weights(first), first, rest...);
+      return on_device<true>(loss, static_cast<const First*>(nullptr), first, rest...);
     } else {
       return host<true>(loss, mean_weights(host_elements(first).size()), first, rest...);
     }
@@ -3116,7 +3212,7 @@ class elementwise {
                                const Rest&... rest) const {
     static_assert(array_check<First, Rest..., Weights>::passed);
     if constexpr (device_array<First>) {
-      return on_device(loss, weights, std::index_sequence_for<First, Rest...>{}, first, rest...);
+      return on_device<true>(loss, &weights.values, first, rest...);
     } else {
       return host<true>(loss, input_elements(weights.values, host_elements(first).size(), who, "weights"), first,
                         rest...);
@@ -3124,26 +3220,48 @@ class elementwise {
   }
 
  private:
-  template <class Loss, class T, std::size_t... Is, class... Args>
-  auto on_device_value(const Loss& loss, const token_weights<T>& weights, std::index_sequence<Is...>,
-                       const Args&... inputs) const {
-    const auto terms =
-        loss.template element<false>(device_input<(Is < Free), T>(inputs, weights.values, weights, who, names[Is])...);
-    return coho::sum(weights.values * terms.value);
+  // Without weights, the mean.
+  template <bool Gradient, class Loss, class T, class First, class... Rest>
+  auto on_device(const Loss& loss, const T* weights, const First& first, const Rest&... rest) const {
+    static_assert(std::is_same_v<T, First>, "coho: tensors and arrays of the host cannot be mixed");
+    const T& like = weights == nullptr ? first : *weights;
+    const auto formula = [loss]<bool Slopes, class... Ts>(std::bool_constant<Slopes>, const Ts&... inputs) {
+      return loss.template element<Slopes>(inputs...);
+    };
+    return [&]<std::size_t... Is>(std::index_sequence<Is...>) {
+      check_device_input(first, like, who, names[0]);
+      (check_device_input(rest, like, who, names[Is + 1]), ...);
+      using terms_type =
+          decltype(formula(std::bool_constant<Gradient>{}, first, device_input<false>(rest, first, weights)...));
+      using result_type = elementwise_result<value_of<T>, T, Free, std::tuple_size_v<decltype(terms_type::measures)>>;
+      if constexpr (has_blocks<T> && requires { requires Loss::by_blocks; }) {
+        using blocks = typename array_traits<T>::blocks;
+        if (blocks::readable(weights, first, rest...)) {
+          return blocks::template run<result_type, Free, Gradient>(formula, weights, first, rest...);
+        }
+      }
+      constexpr bool constant = Gradient;
+      return by_operators<Gradient, result_type>(
+          formula(std::bool_constant<Gradient>{}, device_input<!constant>(first, first, weights),
+                  device_input<(!constant && Is + 1 < Free)>(rest, first, weights)...),
+          like, weights);
+    }(std::index_sequence_for<Rest...>{});
   }
 
-  template <class Loss, class T, std::size_t... Is, class... Args>
-  auto on_device(const Loss& loss, const token_weights<T>& weights, std::index_sequence<Is...>,
-                 const Args&... inputs) const {
-    auto terms =
-        loss.template element<true>(device_input<false, T>(inputs, weights.values, weights, who, names[Is])...);
-    elementwise_result<value_of<T>, T, Free, std::tuple_size_v<decltype(terms.measures)>> result;
-    result.value = coho::sum(weights.values * terms.value);
-    for (std::size_t k = 0; k < Free; ++k) result.gradients[k] = weights.values * terms.slopes[k];
-    const T real = (weights.values != 0).to(weights.values.scalar_type());
-    result.count = coho::sum(real);
-    for (std::size_t k = 0; k < result.measures.size(); ++k) {
-      result.measures[k] = coho::sum(real * terms.measures[k]) / coho::max(result.count, 1.0);
+  template <bool Gradient, class Result, class Terms, class T>
+  static Result by_operators(const Terms& terms, const T& like, const T* weights) {
+    const double size = static_cast<double>(std::max<std::int64_t>(like.numel(), 1));
+    const auto weighted = [&](const T& x) { return weights == nullptr ? T(x / size) : T(*weights * x); };
+    Result result;
+    result.value = weights == nullptr ? coho::sum(terms.value) / size : coho::sum(weighted(terms.value));
+    if constexpr (Gradient) {
+      for (std::size_t k = 0; k < Free; ++k) result.gradients[k] = weighted(terms.slopes[k]);
+      const T real = weights == nullptr ? T() : T((*weights != 0).to(weights->scalar_type()));
+      result.count = weights == nullptr ? like.new_full({}, static_cast<double>(like.numel())) : coho::sum(real);
+      for (std::size_t k = 0; k < result.measures.size(); ++k) {
+        const auto& measure = terms.measures[k];
+        result.measures[k] = coho::sum(weights == nullptr ? measure : T(real * measure)) / coho::max(result.count, 1.0);
+      }
     }
     return result;
   }
@@ -3153,8 +3271,7 @@ class elementwise {
     return [&]<std::size_t... Is>(std::index_sequence<Is...>) {
       return loop<Gradient, host_number_t<First>>(loss, weights, input_elements(first, weights.size(), who, names[0]),
                                                   input_elements(rest, weights.size(), who, names[Is + 1])...);
-    }
-    (std::index_sequence_for<Rest...>{});
+    }(std::index_sequence_for<Rest...>{});
   }
 
   // Sums are locals and the loss is a copy, so that no store into a gradient can be taken for a change of them.
@@ -3190,8 +3307,7 @@ class elementwise {
           ((std::get<Ms>(sums) += std::get<Ms>(terms.measures)), ...);
         }
       }
-    }
-    (std::make_index_sequence<Free>{}, std::make_index_sequence<measures>{});
+    }(std::make_index_sequence<Free>{}, std::make_index_sequence<measures>{});
     require_finite(value, who);
     result.value = value;
     result.count = count;
@@ -3208,9 +3324,9 @@ namespace coho {
 
 /// The forms of direct preference optimisation, of z = β·(log-ratio of the preferred response − that of the other):
 enum class dpo_form {
-  sigmoid,       ///< −log σ(z) (Rafailov et al. 2023, eq. 7)
-  hinge,         ///< max(0, 1 − z) (Zhao et al. 2023, SLiC-HF)
-  ipo,           ///< (z/β − 1/(2β))² (Azar et al. 2024, eq. 17), β its τ; TRL gives it length-averaged log-probs
+  sigmoid,  ///< −log σ(z) (Rafailov et al. 2023, eq. 7)
+  hinge,    ///< max(0, 1 − z) (Zhao et al. 2023, SLiC-HF)
+  ipo,      ///< (z/β − 1/(2β))² (Azar et al. 2024, eq. 17), β its τ; TRL gives it length-averaged log-probs
   conservative,  ///< −(1 − ε)·log σ(z) − ε·log σ(−z): labels are wrong with probability ε (Mitchell 2023, cDPO)
   robust,  ///< (−(1 − ε)·log σ(z) + ε·log σ(−z)) / (1 − 2ε): unbiased under that noise (Chowdhury et al. 2024, rDPO)
 };
@@ -3247,8 +3363,8 @@ preference_term<T> preference_terms(dpo_form form, const T& z, double beta, doub
   const bool robust = form == dpo_form::robust;
   const double scale = robust ? 1 / (1 - 2 * epsilon) : 1, right = 1 - epsilon, wrong = robust ? -epsilon : epsilon;
   preference_term<T> out;
-  if constexpr (std::floating_point<T>) {
-    const logistic_terms s = logistic(z);
+  if constexpr (requires { logistic(z); }) {
+    const auto s = logistic(z);
     out.value = scale * (right * s.softplus_negated + wrong * s.softplus);
     if constexpr (Gradient) out.slope = scale * (wrong * s.sigmoid - right * s.sigmoid_negated);
   } else {
@@ -3286,6 +3402,7 @@ namespace detail {
 /// The formula of one pair, for the forms with an exponential or for those without.
 template <bool Logistic>
 struct dpo_terms {
+  static constexpr bool by_blocks = true;
   dpo_options options;
 
   template <bool Gradient, class T>
@@ -3348,9 +3465,8 @@ class dpo_loss {
   template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther>
   auto operator()(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
                   const ReferenceOther& reference_other) const {
-    return with_form([&](const auto& terms) {
-      return frame.value(terms, preferred, other, reference_preferred, reference_other);
-    });
+    return with_form(
+        [&](const auto& terms) { return frame.value(terms, preferred, other, reference_preferred, reference_other); });
   }
   template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther, class Weights>
   auto operator()(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
@@ -3377,13 +3493,14 @@ class dpo_loss {
   }
 
  private:
-  static constexpr detail::elementwise<2, 4> frame{
-      "dpo_loss", {"preferred", "other", "reference_preferred", "reference_other"}};
+  static constexpr detail::elementwise<2, 4> frame{"dpo_loss",
+                                                   {"preferred", "other", "reference_preferred", "reference_other"}};
 
   // The forms with an exponential and those without are compiled apart: calls in a loop cost it its registers.
   template <class Run>
   auto with_form(const Run& run) const {
-    if (options_.form == dpo_form::hinge || options_.form == dpo_form::ipo) return run(detail::dpo_terms<false>{options_});
+    if (options_.form == dpo_form::hinge || options_.form == dpo_form::ipo)
+      return run(detail::dpo_terms<false>{options_});
     return run(detail::dpo_terms<true>{options_});
   }
 
@@ -3399,6 +3516,169 @@ class dpo_loss {
 
 }  // namespace coho
 
+// ---- coho/loss/bradley_terry.hpp
+
+namespace coho {
+
+struct bradley_terry_options {
+  double margin = 0;           ///< subtracted from the difference of scores; finite
+  double label_smoothing = 0;  ///< ε: probability that a label is wrong; in [0, 0.5)
+  double centring = 0;         ///< c in c·(r0 + r1)², which keeps scores about 0; at least 0
+  friend bool operator==(const bradley_terry_options&, const bradley_terry_options&) = default;
+};
+
+/// The margin m_i of each pair, say by how much an annotator preferred the response: an array, range or tensor, or a
+/// number for all pairs. A constant of the optimisation. The margin of a pair whose weight is 0 is not read.
+///
+///     loss(preferred_scores, other_scores, coho::pair_margins{margins});
+template <class Array>
+struct pair_margins {
+  Array values;
+};
+template <class Array>
+pair_margins(Array) -> pair_margins<Array>;
+
+template <class Value, class Array>
+struct bradley_terry_result {
+  Value value;        ///< the loss
+  Array d_preferred;  ///< its gradient with respect to the scores of the preferred responses
+  Array d_other;      ///< … and of the other responses
+  Value accuracy;     ///< share of pairs that the scores order as the labels do; equal scores count one half
+};
+
+/// The preference loss of reward models (Bradley and Terry 1952; Ouyang et al. 2022, eq. 1; SALMON §3.1, eq. 1), over
+/// pairs:
+///
+///     L = Σ_i w_i·[ softplus(−z_i) + (1 − p_i)·z_i + centring·(r_i + s_i)² ],   z_i = r_i − s_i − margin − m_i
+///     p_i = t_i·(1 − ε) + (1 − t_i)·ε
+///
+/// `preferred_scores` r and `other_scores` s: one a pair; arrays, ranges, tensors, or numbers for one pair. `weights`
+/// (optional, default 1/N): a factor per pair, 0 leaves a pair out. `targets` t (optional, default 1): the probability
+/// that the first is preferred, 0.5 for a tie; in [0, 1]. `margins` m (optional, default 0): `pair_margins`, always the
+/// last argument; the loss is then −log σ(r − s − m) (Touvron et al. 2023, Llama 2, eq. 2). Margins are of the first
+/// score over the second: give a pair whose second response is preferred (t = 0) a negative one. Accuracy leaves them
+/// out. The term is −log σ(z) for p = 1; it neither overflows nor loses small losses. `operator()` returns double, or a
+/// 0-d tensor that is differentiable; `value_and_grad` a `bradley_terry_result`. Throws option_error at construction;
+/// argument_error when lengths differ or the loss is not finite (host arrays).
+///
+///     coho::bradley_terry_loss loss{{.margin = 0, .label_smoothing = 0.1}};
+///     auto [value, d_preferred, d_other, accuracy] = loss.value_and_grad(preferred_scores, other_scores);
+///     double fresh = loss(0.0, 0.0);  // ln 2
+class bradley_terry_loss {
+ public:
+  explicit bradley_terry_loss(const bradley_terry_options& options = {}) : options_(options) {
+    require_option(std::isfinite(options.margin), "margin", options.margin, "finite");
+    require_option(options.label_smoothing >= 0 && options.label_smoothing < 0.5, "label_smoothing",
+                   options.label_smoothing, "in [0, 0.5)");
+    require_option(options.centring >= 0 && std::isfinite(options.centring), "centring", options.centring,
+                   "finite and at least 0");
+  }
+  const bradley_terry_options& options() const noexcept { return options_; }
+
+  template <class Preferred, class Other>
+  auto operator()(const Preferred& preferred_scores, const Other& other_scores) const {
+    return frame.value(*this, preferred_scores, other_scores, 1.0, 0.0);
+  }
+  template <class Preferred, class Other, class Margins>
+  auto operator()(const Preferred& preferred_scores, const Other& other_scores,
+                  const pair_margins<Margins>& margins) const {
+    return frame.value(*this, preferred_scores, other_scores, 1.0, margins.values);
+  }
+  template <class Preferred, class Other, class Weights>
+  auto operator()(const Preferred& preferred_scores, const Other& other_scores,
+                  const token_weights<Weights>& weights) const {
+    return frame.weighted_value(*this, weights, preferred_scores, other_scores, 1.0, 0.0);
+  }
+  template <class Preferred, class Other, class Weights, class Margins>
+  auto operator()(const Preferred& preferred_scores, const Other& other_scores, const token_weights<Weights>& weights,
+                  const pair_margins<Margins>& margins) const {
+    return frame.weighted_value(*this, weights, preferred_scores, other_scores, 1.0, margins.values);
+  }
+  template <class Preferred, class Other, class Weights, class Targets>
+  auto operator()(const Preferred& preferred_scores, const Other& other_scores, const token_weights<Weights>& weights,
+                  const Targets& targets) const {
+    return frame.weighted_value(*this, weights, preferred_scores, other_scores, targets, 0.0);
+  }
+  template <class Preferred, class Other, class Weights, class Targets, class Margins>
+  auto operator()(const Preferred& preferred_scores, const Other& other_scores, const token_weights<Weights>& weights,
+                  const Targets& targets, const pair_margins<Margins>& margins) const {
+    return frame.weighted_value(*this, weights, preferred_scores, other_scores, targets, margins.values);
+  }
+
+  template <class Preferred, class Other>
+  auto value_and_grad(const Preferred& preferred_scores, const Other& other_scores) const {
+    return named(frame.value_and_grad(*this, preferred_scores, other_scores, 1.0, 0.0));
+  }
+  template <class Preferred, class Other, class Margins>
+  auto value_and_grad(const Preferred& preferred_scores, const Other& other_scores,
+                      const pair_margins<Margins>& margins) const {
+    return named(frame.value_and_grad(*this, preferred_scores, other_scores, 1.0, margins.values));
+  }
+  template <class Preferred, class Other, class Weights>
+  auto value_and_grad(const Preferred& preferred_scores, const Other& other_scores,
+                      const token_weights<Weights>& weights) const {
+    return named(frame.weighted_value_and_grad(*this, weights, preferred_scores, other_scores, 1.0, 0.0));
+  }
+  template <class Preferred, class Other, class Weights, class Margins>
+  auto value_and_grad(const Preferred& preferred_scores, const Other& other_scores,
+                      const token_weights<Weights>& weights, const pair_margins<Margins>& margins) const {
+    return named(frame.weighted_value_and_grad(*this, weights, preferred_scores, other_scores, 1.0, margins.values));
+  }
+  template <class Preferred, class Other, class Weights, class Targets>
+  auto value_and_grad(const Preferred& preferred_scores, const Other& other_scores,
+                      const token_weights<Weights>& weights, const Targets& targets) const {
+    return named(frame.weighted_value_and_grad(*this, weights, preferred_scores, other_scores, targets, 0.0));
+  }
+  template <class Preferred, class Other, class Weights, class Targets, class Margins>
+  auto value_and_grad(const Preferred& preferred_scores, const Other& other_scores,
+                      const token_weights<Weights>& weights, const Targets& targets,
+                      const pair_margins<Margins>& margins) const {
+    return named(
+        frame.weighted_value_and_grad(*this, weights, preferred_scores, other_scores, targets, margins.values));
+  }
+
+ private:
+  template <std::size_t, std::size_t>
+  friend class detail::elementwise;
+  static constexpr detail::elementwise<2, 4> frame{"bradley_terry_loss",
+                                                   {"preferred_scores", "other_scores", "targets", "margins"}};
+
+  template <bool Gradient, class T>
+  detail::element_terms<T, 2, 1> element(const T& preferred, const T& other, const T& target, const T& margin) const {
+    const double epsilon = options_.label_smoothing, centring = options_.centring;
+    const T difference = preferred - other, total = preferred + other, z = difference - options_.margin - margin;
+    const T p = target * (1 - epsilon) + (1 - target) * epsilon;
+    detail::element_terms<T, 2, 1> out;
+    // 1 − σ(z) is taken as σ(−z): σ(z) rounds to 1 long before its distance from 1 is negligible.
+    T slope{};
+    if constexpr (std::floating_point<T>) {
+      const detail::logistic_terms s = detail::logistic(z);
+      out.value = s.softplus_negated + (1 - p) * z + centring * total * total;
+      if constexpr (Gradient) slope = (1 - p) * s.sigmoid - p * s.sigmoid_negated;
+    } else {
+      out.value = coho::softplus(T(-z)) + (1 - p) * z + centring * total * total;
+      if constexpr (Gradient) slope = (1 - p) * coho::sigmoid(z) - p * coho::sigmoid(T(-z));
+    }
+    if constexpr (Gradient) {
+      const T pull = 2 * centring * total;
+      out.slopes = {T(pull + slope), T(pull - slope)};
+      out.measures = {detail::above_zero(T(difference * (2 * target - 1)))};
+    }
+    return out;
+  }
+
+  template <class Result>
+  static auto named(Result result) {
+    auto& [d_preferred, d_other] = result.gradients;
+    return bradley_terry_result<decltype(result.value), std::remove_cvref_t<decltype(d_preferred)>>{
+        result.value, std::move(d_preferred), std::move(d_other), result.measures[0]};
+  }
+
+  bradley_terry_options options_;
+};
+
+}  // namespace coho
+
 // ---- coho/loss/bradley_terry_ties.hpp
 
 namespace coho {
@@ -3406,7 +3686,7 @@ namespace coho {
 /// Models of a comparison that may end in a tie, with d = r − s the difference of the two scores:
 enum class tie_form {
   rao_kupper,  ///< P(win) = σ(d − ln θ), P(loss) = σ(−d − ln θ): differences below a threshold are not seen (1967)
-  davidson,    ///< P(win) : P(tie) : P(loss) = e^(d/2) : ν : e^(−d/2): a tie is as likely as the geometric mean (1970)
+  davidson,  ///< P(win) : P(tie) : P(loss) = e^(d/2) : ν : e^(−d/2): a tie is as likely as the geometric mean (1970)
 };
 
 /// At the defaults all three outcomes are equally likely for equal scores.
@@ -3548,7 +3828,7 @@ class bradley_terry_ties_loss {
     // Products, not choices: which response has the higher score cannot be foreseen.
     const double first = static_cast<double>(d > 0), second = 1 - first;
     const double up = first * high + second * low, down = first * low + second * high;
-    const double tied = ties * (half + (ties > 0 ? tie_cost_ : 0.0) + rest);
+    const double tied = ties * (half + (std::isinf(tie_cost_) ? 0.0 : tie_cost_) + rest);  // infinite: no ties here
     return {wins * (half - 0.5 * d + rest) + losses * (half + 0.5 * d + rest) + tied,
             -wins * down + losses * up + ties * 0.5 * (up - down)};
   }
@@ -3610,9 +3890,9 @@ struct cispo_options {
 
 template <class Value, class Array>
 struct cispo_result {
-  Value value;           ///< the loss; its gradient is what has a meaning, its size has none
-  Array d_log_probs;     ///< its gradient; 0 where the weight is 0
-  Value clip_fraction;   ///< share of tokens whose ratio a bound replaces (they keep a gradient)
+  Value value;          ///< the loss; its gradient is what has a meaning, its size has none
+  Array d_log_probs;    ///< its gradient; 0 where the weight is 0
+  Value clip_fraction;  ///< share of tokens whose ratio a bound replaces (they keep a gradient)
   Value approximate_kl;  ///< mean over tokens of ρ − 1 − log ρ, an estimate of KL(old ‖ new) that is never negative
   Value tokens;          ///< tokens of nonzero weight: to combine the two shares over parts of a batch
 };
@@ -3643,22 +3923,40 @@ class cispo_loss {
 
   template <class LogProbs, class Old, class Advantages>
   auto operator()(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages) const {
-    return frame.value(*this, log_probs, old_log_probs, advantages);
+    if constexpr (detail::host_array<LogProbs>) {
+      const detail::mean_weights equal(detail::host_elements(log_probs).size());
+      return fused<false>(log_probs, old_log_probs, advantages, equal).value;
+    } else {
+      return frame.value(*this, log_probs, old_log_probs, advantages);
+    }
   }
   template <class LogProbs, class Old, class Advantages, class Weights>
   auto operator()(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
                   const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, log_probs, old_log_probs, advantages);
+    if constexpr (detail::host_array<LogProbs>) {
+      return fused<false>(log_probs, old_log_probs, advantages, host_weights(log_probs, weights)).value;
+    } else {
+      return frame.weighted_value(*this, weights, log_probs, old_log_probs, advantages);
+    }
   }
 
   template <class LogProbs, class Old, class Advantages>
   auto value_and_grad(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages) const {
-    return named(frame.value_and_grad(*this, log_probs, old_log_probs, advantages));
+    if constexpr (detail::host_array<LogProbs>) {
+      const detail::mean_weights equal(detail::host_elements(log_probs).size());
+      return fused<true>(log_probs, old_log_probs, advantages, equal);
+    } else {
+      return named(frame.value_and_grad(*this, log_probs, old_log_probs, advantages));
+    }
   }
   template <class LogProbs, class Old, class Advantages, class Weights>
   auto value_and_grad(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
                       const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, log_probs, old_log_probs, advantages));
+    if constexpr (detail::host_array<LogProbs>) {
+      return fused<true>(log_probs, old_log_probs, advantages, host_weights(log_probs, weights));
+    } else {
+      return named(frame.weighted_value_and_grad(*this, weights, log_probs, old_log_probs, advantages));
+    }
   }
 
  private:
@@ -3667,6 +3965,7 @@ class cispo_loss {
   static constexpr detail::elementwise<1, 3> frame{"cispo_loss", {"log_probs", "old_log_probs", "advantages"}};
   static constexpr double log_ratio_limit = 20;
 
+  // Of a number, or of all elements as a tensor.
   template <bool Gradient, class T>
   detail::element_terms<T, 1, 2> element(const T& log_prob, const T& old_log_prob, const T& advantage) const {
     using std::exp;
@@ -3677,20 +3976,75 @@ class cispo_loss {
     const T slope = -advantage * weight;
     detail::element_terms<T, 1, 2> out;
     out.value = slope * log_prob;
-    // 0, or NaN for an infinite ratio, which the limit would hide.
-    if constexpr (detail::floating_scalar<T>) out.value += difference - difference;
     if constexpr (Gradient) {
       out.slopes = {slope};
       const T zero = 0.0 * ratio;
-      T divergence{};
-      if constexpr (detail::floating_scalar<T>) {
-        divergence = detail::divergence_of(log_ratio, ratio);
-      } else {
-        divergence = coho::max(detail::kl_of(T(-log_ratio), kl_estimator::k3), 0.0);
-      }
-      out.measures = {T(coho::where(weight != ratio, T(zero + 1.0), zero)), divergence};
+      out.measures = {T(coho::where(weight != ratio, T(zero + 1.0), zero)),
+                      T(coho::max(detail::kl_of(T(-log_ratio), kl_estimator::k3), 0.0))};
     }
     return out;
+  }
+
+  template <class LogProbs, class Weights>
+  static auto host_weights(const LogProbs& log_probs, const token_weights<Weights>& weights) {
+    return detail::input_elements(weights.values, detail::host_elements(log_probs).size(), "cispo_loss", "weights");
+  }
+
+  // Of host arrays, in blocks, so that the loops vectorise.
+  template <bool Gradient, class LogProbs, class Old, class Advantages, class Weights>
+  auto fused(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
+             const Weights& weights) const {
+    static_assert(detail::array_check<LogProbs, Old, Advantages>::passed);
+    using number = detail::host_number_t<LogProbs>;
+    const auto log_prob = detail::host_elements(log_probs);
+    const std::size_t size = log_prob.size();
+    const auto old = detail::input_elements(old_log_probs, size, "cispo_loss", "old_log_probs");
+    const auto advantage = detail::input_elements(advantages, size, "cispo_loss", "advantages");
+    const double low = 1 - options_.clip_low, high = 1 + options_.clip_high;
+
+    cispo_result<double, detail::array_of<number>> result{};
+    if constexpr (Gradient) result.d_log_probs.resize(static_cast<Eigen::Index>(size));
+    constexpr std::size_t block = detail::token_block;
+    detail::block<double> difference, ratio, kl, bounded, slope, terms, weight_scratch;
+    double value = 0, divergence = 0, real = 0, clips = 0;
+    for (std::size_t begin = 0; begin < size; begin += block) {
+      const std::size_t count = std::min(size - begin, block);
+      const double* const weight = weight_scratch.view(weights, begin, count);
+      const double counted = detail::count_nonzero(weight);
+      if (counted == 0) {  // padding
+        if constexpr (Gradient) std::fill_n(result.d_log_probs.data() + begin, count, number(0));
+        continue;
+      }
+      // Blocks that are written later hold the arguments that need converting.
+      const double* const p = bounded.view(log_prob, begin, count);
+      const double* const q = ratio.view(old, begin, count);
+      const double* const a = kl.view(advantage, begin, count);
+      for (std::size_t k = 0; k < block; ++k) difference[k] = p[k] - q[k];
+      for (std::size_t k = 0; k < block; ++k) slope[k] = -a[k];
+      for (std::size_t k = 0; k < block; ++k) terms[k] = p[k];
+      for (double* x : {difference.data, slope.data, terms.data}) detail::clear_masked(weight, counted, x);
+      for (std::size_t k = 0; k < block; ++k)
+        ratio[k] = detail::limit(difference[k], -log_ratio_limit, log_ratio_limit);
+      ratio.exp(kl.data);
+      for (std::size_t k = 0; k < block; ++k) bounded[k] = detail::limit(ratio[k], low, high);
+      for (std::size_t k = 0; k < block; ++k) slope[k] *= bounded[k];
+      // The difference is 0, or NaN for an infinite ratio, which the limit would hide.
+      for (std::size_t k = 0; k < block; ++k) terms[k] = slope[k] * terms[k] + (difference[k] - difference[k]);
+      value += detail::dot(weight, terms.data);
+      if constexpr (Gradient) {
+        real += counted;
+        detail::store_product(weight, slope.data, result.d_log_probs.data() + begin, count);
+        for (std::size_t k = 0; k < block; ++k) terms[k] = bounded[k] != ratio[k] ? 1.0 : 0.0;
+        clips += terms.sum();
+        divergence += kl.sum();
+      }
+    }
+    detail::require_finite(value, "cispo_loss");
+    result.value = value;
+    result.tokens = real;
+    result.clip_fraction = clips / std::max(real, 1.0);
+    result.approximate_kl = divergence / std::max(real, 1.0);
+    return result;
   }
 
   template <class Result>
@@ -3774,6 +4128,7 @@ class cpo_loss {
  private:
   template <std::size_t, std::size_t>
   friend class detail::elementwise;
+  static constexpr bool by_blocks = true;
   static constexpr detail::elementwise<2, 3> frame{"cpo_loss", {"preferred", "other", "preferred_lengths"}};
 
   template <bool Gradient, class T>
@@ -3954,9 +4309,11 @@ class gspo_loss {
     return coho::max(detail::kl_of(limited, kl_estimator::k3), 0.0);
   }
 
+  // A series near 0, where rounding would eat the difference.
   static double divergence(double log_ratio) {
-    const double limited = coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit);
-    return detail::divergence_of(limited, std::exp(limited));
+    const double l = coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit);
+    const double series = l * l * (0.5 + l * (1.0 / 6 + l * (1.0 / 24 + l * (1.0 / 120 + l * (1.0 / 720)))));
+    return std::abs(l) < 0.01 ? series : std::exp(l) - 1 - l;
   }
 
   template <bool Gradient, class LogProbs, class Old, class Advantages, class Weights>
@@ -4024,8 +4381,8 @@ class gspo_loss {
                  std::span<const std::size_t> offsets) const {
     using std::exp;
     const T real = (weights.values != 0).to(weights.values.scalar_type()), zero = 0.0 * real;
-    const T log_ratio = detail::without_masked(log_probs, weights) -
-                        detail::without_masked(T(coho::detach(old_log_probs)), weights);
+    const T log_ratio =
+        detail::without_masked(log_probs, weights) - detail::without_masked(T(coho::detach(old_log_probs)), weights);
     const T advantage = detail::without_masked(T(coho::detach(advantages)), weights);
     const T length = coho::max(coho::sequence_sums(real, offsets), 1.0);
     const T mean = coho::sequence_sums(log_ratio, offsets) / length;
@@ -4041,9 +4398,9 @@ class gspo_loss {
       const T slopes = weights.values * coho::where(flat, zero, free);
       const T held = coho::where(limited == mean, T(coho::sequence_sums(slopes, offsets) / length), 0.0);
       const T tokens = coho::sum(real), divisor = coho::max(tokens, 1.0);
-      return gspo_result<detail::value_of<T>, T>{
-          value, real * coho::sequence_spread(held, offsets), coho::sum(coho::where(flat, real, zero)) / divisor,
-          coho::sum(real * divergence(log_ratio)) / divisor, tokens};
+      return gspo_result<detail::value_of<T>, T>{value, real * coho::sequence_spread(held, offsets),
+                                                 coho::sum(coho::where(flat, real, zero)) / divisor,
+                                                 coho::sum(real * divergence(log_ratio)) / divisor, tokens};
     }
   }
 
@@ -4185,7 +4542,7 @@ struct kto_baseline_fn {
     for (std::size_t i = 0; i < policy.size(); ++i) {
       sums[0] += static_cast<double>(policy[i]) - static_cast<double>(reference[i]);
     }
-    ranks.all_reduce_sum(std::span<double>(sums));
+    ranks.all_reduce_sum(detail::span_of(sums));
     const double mean = sums[1] > 0 ? sums[0] / sums[1] : 0;
     require_argument(std::isfinite(mean), "kto_baseline: the mean log-ratio is not finite");
     return mean > 0 ? mean : 0;
@@ -4244,13 +4601,13 @@ class kto_loss {
   auto value_and_grad(const LogProbs& log_probs, const Reference& reference_log_probs, const Desirable& desirable,
                       double kl_baseline, const token_weights<Weights>& weights) const {
     check(kl_baseline);
-    return named(
-        frame.weighted_value_and_grad(*this, weights, log_probs, reference_log_probs, desirable, kl_baseline));
+    return named(frame.weighted_value_and_grad(*this, weights, log_probs, reference_log_probs, desirable, kl_baseline));
   }
 
  private:
   template <std::size_t, std::size_t>
   friend class detail::elementwise;
+  static constexpr bool by_blocks = true;
   static constexpr detail::elementwise<1, 4> frame{"kto_loss",
                                                    {"log_probs", "reference_log_probs", "desirable", "kl_baseline"}};
 
@@ -4279,6 +4636,10 @@ class kto_loss {
       const double below = static_cast<double>(margin < 0), above = 1 - below;
       wrong = below * major + above * minor;
       right = below * minor + above * major;
+    } else if constexpr (requires { logistic(margin); }) {
+      const auto s = logistic(margin);
+      wrong = s.sigmoid_negated;
+      right = s.sigmoid;
     } else {
       wrong = coho::sigmoid(T(-margin));
       if constexpr (Gradient) right = coho::sigmoid(margin);
@@ -4313,6 +4674,24 @@ struct nll_result {
   Array d_log_probs;  ///< its gradient, −w
 };
 
+namespace detail {
+/// Of tensors; arrays of the host have a loop of their own.
+struct nll_terms {
+  static constexpr bool by_blocks = true;
+  template <bool Gradient, class T>
+  element_terms<T, 1> element(const T& log_prob) const {
+    element_terms<T, 1> out;
+    out.value = -log_prob;
+    if constexpr (Gradient && device_array<T>) {
+      out.slopes[0] = log_prob.new_full(log_prob.sizes(), -1.0);
+    } else if constexpr (Gradient) {
+      out.slopes[0] = T(-1.0);
+    }
+    return out;
+  }
+};
+}  // namespace detail
+
 /// The negative log-likelihood of supervised fine-tuning, over tokens with weights w:
 ///
 ///     L = −Σ_t w_t · log π(y_t | x, y_<t)
@@ -4331,7 +4710,7 @@ class nll_loss {
     if constexpr (detail::floating_scalar<LogProbs>) {
       return -log_probs;
     } else if constexpr (detail::device_array<LogProbs>) {
-      return -coho::sum(log_probs) / std::max<std::int64_t>(log_probs.numel(), 1);
+      return frame.value(detail::nll_terms{}, log_probs);
     } else {
       return run<false>(log_probs, nullptr).value;
     }
@@ -4340,7 +4719,7 @@ class nll_loss {
   auto operator()(const LogProbs& log_probs, const token_weights<Weights>& weights) const {
     static_assert(detail::array_check<LogProbs, Weights>::passed);
     if constexpr (detail::device_array<LogProbs>) {
-      return -coho::sum(weights.values * detail::without_masked(log_probs, weights));
+      return frame.weighted_value(detail::nll_terms{}, weights, log_probs);
     } else {
       return run<false>(log_probs, &weights).value;
     }
@@ -4350,9 +4729,7 @@ class nll_loss {
   auto value_and_grad(const LogProbs& log_probs) const {
     static_assert(detail::array_check<LogProbs>::passed);
     if constexpr (detail::device_array<LogProbs>) {
-      const token_weights<LogProbs> weights{
-          log_probs.new_full(log_probs.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(log_probs.numel(), 1)))};
-      return value_and_grad(log_probs, weights);
+      return named(frame.value_and_grad(detail::nll_terms{}, log_probs));
     } else {
       return run<true>(log_probs, nullptr);
     }
@@ -4361,14 +4738,21 @@ class nll_loss {
   auto value_and_grad(const LogProbs& log_probs, const token_weights<Weights>& weights) const {
     static_assert(detail::array_check<LogProbs, Weights>::passed);
     if constexpr (detail::device_array<LogProbs>) {
-      return nll_result<detail::value_of<LogProbs>, LogProbs>{(*this)(coho::detach(log_probs), weights),
-                                                              -weights.values};
+      return named(frame.weighted_value_and_grad(detail::nll_terms{}, weights, log_probs));
     } else {
       return run<true>(log_probs, &weights);
     }
   }
 
  private:
+  static constexpr detail::elementwise<1, 1> frame{"nll_loss", {"log_probs"}};
+
+  template <class Result>
+  static auto named(const Result& result) {
+    return nll_result<decltype(result.value), std::remove_cvref_t<decltype(result.gradients[0])>>{result.value,
+                                                                                                  result.gradients[0]};
+  }
+
   template <bool Gradient, class LogProbs, class Weights>
   static auto run(const LogProbs& log_probs, Weights weights) {
     static_assert(detail::host_array<LogProbs>, "coho::nll_loss: tensors and arrays of the host cannot be mixed");
@@ -4468,6 +4852,7 @@ class orpo_loss {
  private:
   template <std::size_t, std::size_t>
   friend class detail::elementwise;
+  static constexpr bool by_blocks = true;
   static constexpr detail::elementwise<2, 2> frame{"orpo_loss", {"preferred", "other"}};
   static constexpr double largest = -1e-6;
 
@@ -4496,6 +4881,10 @@ class orpo_loss {
     T cost{}, wrong{};  // −log σ(z), and its derivative times −1
     if constexpr (std::floating_point<T>) {
       const detail::logistic_terms s = detail::logistic(z);
+      cost = s.softplus_negated;
+      wrong = s.sigmoid_negated;
+    } else if constexpr (requires { logistic(z); }) {
+      const auto s = logistic(z);
       cost = s.softplus_negated;
       wrong = s.sigmoid_negated;
     } else {
@@ -4837,7 +5226,8 @@ class ppo_clip_loss {
     if constexpr (detail::device_array<LogProbs>) {
       return on_device(
           log_probs, old_log_probs, advantages,
-          token_weights<LogProbs>{log_probs.new_full(log_probs.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(log_probs.numel(), 1)))});
+          token_weights<LogProbs>{log_probs.new_full(
+              log_probs.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(log_probs.numel(), 1)))});
     } else {
       return run<true>(log_probs, old_log_probs, advantages, nullptr);
     }
@@ -4887,6 +5277,10 @@ class ppo_clip_loss {
       loss = coho::where(capped, cap, loss);
       flat = flat.logical_or(capped);
     }
+    // ρ − 1 − log ρ by its series, where rounding would eat the difference.
+    const T near_zero =
+        limited * limited *
+        (0.5 + limited * (1.0 / 6 + limited * (1.0 / 24 + limited * (1.0 / 120 + limited * (1.0 / 720)))));
     const T real = weights.values != 0;
     const T tokens = coho::sum(coho::where(real, ratio.new_ones(ratio.sizes()), 0.0));
     const T divisor = coho::max(tokens, 1.0);
@@ -4894,9 +5288,7 @@ class ppo_clip_loss {
     return ppo_clip_result<detail::value_of<T>, T>{
         coho::sum(weights.values * loss), weights.values * slope,
         coho::sum(coho::where(flat.logical_and(real), ratio.new_ones(ratio.sizes()), 0.0)) / divisor,
-        coho::sum(coho::where(abs(limited) < 0.01, limited * limited * (0.5 + limited * (1.0 / 6 + limited / 24)),
-                              ratio - 1 - limited)) / divisor,
-        tokens};
+        coho::sum(coho::where(abs(limited) < 0.01, near_zero, ratio - 1 - limited)) / divisor, tokens};
   }
 
   template <bool Gradient, class LogProbs, class Old, class Advantages, class Weights>
@@ -4931,28 +5323,37 @@ class ppo_clip_loss {
     ppo_clip_result<double, detail::array_of<Result>> result{};
     if constexpr (Gradient) result.d_log_probs.resize(static_cast<Eigen::Index>(size));
     constexpr std::size_t block = detail::token_block;
-    detail::block<Number> log_ratio, loss_scale, counted, ratio, bounded, free, terms, held;
+    detail::block<Number> log_ratio, loss_scale, ratio, bounded, free, terms, held;
     detail::block<double> weight_scratch;
     double divergence = 0, real = 0, flat = 0;
     for (std::size_t begin = 0; begin < size; begin += block) {
       const std::size_t count = std::min(size - begin, block);
+      const double* const weight = weight_scratch.view(weights, begin, count);
+      const double counted = detail::count_nonzero(weight);
+      if (counted == 0) {  // padding
+        if constexpr (Gradient) std::fill_n(result.d_log_probs.data() + begin, count, Result(0));
+        continue;
+      }
       // Blocks that are written later hold the few arguments that need converting.
       const Number* const policy = ratio.view(log_probs, begin, count);
       const Number* const old = bounded.view(old_log_probs, begin, count);
       const Number* const advantage = free.view(advantages, begin, count);
-      const double* const weight = weight_scratch.view(weights, begin, count);
-      for (std::size_t k = 0; k < block; ++k) counted[k] = weight[k] != 0 ? Number(1) : Number(0);
-      log_ratio.array() = detail::block_array(policy) - detail::block_array(old);
-      loss_scale.array() = -detail::block_array(advantage);
-      for (std::size_t k = 0; k < block; ++k) log_ratio[k] = detail::keep_if(counted[k] != 0, log_ratio[k]);
-      for (std::size_t k = 0; k < block; ++k) loss_scale[k] = detail::keep_if(counted[k] != 0, loss_scale[k]);
+      for (std::size_t k = 0; k < block; ++k) log_ratio[k] = policy[k] - old[k];
+      for (std::size_t k = 0; k < block; ++k) loss_scale[k] = -advantage[k];
+      detail::clear_masked(weight, counted, log_ratio.data);
+      detail::clear_masked(weight, counted, loss_scale.data);
       for (std::size_t k = 0; k < block; ++k) ratio[k] = detail::limit(log_ratio[k], -limit, limit);
-      ratio.exp();
-      // The difference is 0, or NaN, which a vectorised exp need not keep.
-      ratio.array() += log_ratio.array() - log_ratio.array();
+      if constexpr (Gradient) {
+        ratio.exp(held.data);
+        divergence += held.sum();
+      } else {
+        ratio.exp();
+      }
+      // The difference is 0, or NaN for an infinite ratio, which the limit would hide.
+      for (std::size_t k = 0; k < block; ++k) ratio[k] += log_ratio[k] - log_ratio[k];
       for (std::size_t k = 0; k < block; ++k) bounded[k] = detail::limit(ratio[k], low, high);
-      free.array() = loss_scale.array() * ratio.array();
-      bounded.array() *= loss_scale.array();
+      for (std::size_t k = 0; k < block; ++k) free[k] = loss_scale[k] * ratio[k];
+      for (std::size_t k = 0; k < block; ++k) bounded[k] *= loss_scale[k];
       for (std::size_t k = 0; k < block; ++k) terms[k] = bounded[k] > free[k] ? bounded[k] : free[k];
       if (options_.dual_clip != 0) {
         for (std::size_t k = 0; k < block; ++k) {
@@ -4962,19 +5363,12 @@ class ppo_clip_loss {
       }
       result.value += detail::dot(weight, terms.data);
       if constexpr (Gradient) {
+        real += counted;
         // Where no clip acts, the loss is the unclipped product itself.
         for (std::size_t k = 0; k < block; ++k) held[k] = terms[k] == free[k] ? Number(1) : Number(0);
         flat += static_cast<double>(block) - held.sum();
-        // r − 1 − log r; its series near 1, where the difference is lost in rounding.
-        for (std::size_t k = 0; k < block; ++k) {
-          const Number l = detail::limit(log_ratio[k], -limit, limit);
-          const Number series = l * l * (Number(0.5) + l * (Number(1.0 / 6) + l * Number(1.0 / 24)));
-          bounded[k] = std::abs(l) < Number(0.01) ? series : ratio[k] - Number(1) - l;
-        }
-        divergence += bounded.sum();
-        real += counted.sum();
         for (std::size_t k = 0; k < block; ++k) held[k] = detail::keep_if(std::abs(log_ratio[k]) <= limit, held[k]);
-        free.array() *= held.array();
+        for (std::size_t k = 0; k < block; ++k) free[k] *= held[k];
         detail::store_product(weight, free.data, result.d_log_probs.data() + begin, count);
       }
     }
@@ -5123,14 +5517,14 @@ class simpo_loss {
  private:
   template <std::size_t, std::size_t>
   friend class detail::elementwise;
+  static constexpr bool by_blocks = true;
   static constexpr detail::elementwise<2, 2> frame{"simpo_loss", {"preferred", "other"}};
 
   template <bool Gradient, class T>
   detail::element_terms<T, 2, 2> element(const T& preferred, const T& other) const {
     const double beta = options_.beta;
     const T margin = beta * (preferred - other), z = margin - options_.gamma;
-    const auto term =
-        detail::preference_terms<Gradient>(dpo_form::conservative, z, beta, options_.label_smoothing);
+    const auto term = detail::preference_terms<Gradient>(dpo_form::conservative, z, beta, options_.label_smoothing);
     detail::element_terms<T, 2, 2> out;
     out.value = term.value;
     if constexpr (Gradient) {
@@ -5217,9 +5611,9 @@ class value_clip_loss {
   auto value_and_grad(const Values& values, const Old& old_values, const Returns& returns) const {
     static_assert(detail::array_check<Values, Old, Returns>::passed);
     if constexpr (detail::device_array<Values>) {
-      return on_device(
-          values, old_values, returns,
-          token_weights<Values>{values.new_full(values.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(values.numel(), 1)))});
+      return on_device(values, old_values, returns,
+                       token_weights<Values>{values.new_full(
+                           values.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(values.numel(), 1)))});
     } else {
       return run<true>(values, old_values, returns, nullptr);
     }
@@ -5298,7 +5692,7 @@ class value_clip_loss {
     value_clip_result<double, detail::array_of<Result>> result{};
     if constexpr (Gradient) result.d_values.resize(static_cast<Eigen::Index>(size));
     constexpr std::size_t block = detail::token_block;
-    detail::block<Number> error, move, counted, bounded, terms, held;  // held: 1 where no clip acts
+    detail::block<Number> error, move, bounded, terms, held;  // held: 1 where no clip acts
     detail::block<double> weight_scratch;
     double real = 0, flat = 0;
     for (std::size_t begin = 0; begin < size; begin += block) {
@@ -5308,11 +5702,11 @@ class value_clip_loss {
       const Number* const old_value = terms.view(old_values, begin, count);
       const Number* const target = held.view(returns, begin, count);
       const double* const weight = weight_scratch.view(weights, begin, count);
-      for (std::size_t k = 0; k < block; ++k) counted[k] = weight[k] != 0 ? Number(1) : Number(0);
-      error.array() = detail::block_array(value) - detail::block_array(target);
-      move.array() = detail::block_array(value) - detail::block_array(old_value);
-      for (std::size_t k = 0; k < block; ++k) error[k] = detail::keep_if(counted[k] != 0, error[k]);
-      for (std::size_t k = 0; k < block; ++k) move[k] = detail::keep_if(counted[k] != 0, move[k]);
+      const double counted = detail::count_nonzero(weight);
+      for (std::size_t k = 0; k < block; ++k) error[k] = value[k] - target[k];
+      for (std::size_t k = 0; k < block; ++k) move[k] = value[k] - old_value[k];
+      detail::clear_masked(weight, counted, error.data);
+      detail::clear_masked(weight, counted, move.data);
       for (std::size_t k = 0; k < block; ++k) bounded[k] = detail::limit(move[k], -clip, clip);
       for (std::size_t k = 0; k < block; ++k) {
         // The clipped error is the error less what the clip takes off the move: exactly the error inside the band.
@@ -5325,8 +5719,8 @@ class value_clip_loss {
       result.value += 0.5 * detail::dot(weight, terms.data);
       if constexpr (Gradient) {
         flat += static_cast<double>(block) - held.sum();
-        real += counted.sum();
-        held.array() *= error.array();
+        real += counted;
+        for (std::size_t k = 0; k < block; ++k) held[k] *= error[k];
         detail::store_product(weight, held.data, result.d_values.data() + begin, count);
       }
     }
@@ -5381,11 +5775,17 @@ constexpr char ascii_lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? stat
 
 /// Substring search in which ASCII letters match in either case; other bytes (UTF-8 included) match exactly.
 inline bool contains_ignoring_case(std::string_view text, std::string_view part) noexcept {
-  return !std::ranges::search(text, part, {}, ascii_lower, ascii_lower).empty() || part.empty();
+  for (std::size_t begin = 0; begin + part.size() <= text.size(); ++begin) {
+    std::size_t same = 0;
+    while (same < part.size() && ascii_lower(text[begin + same]) == ascii_lower(part[same])) ++same;
+    if (same == part.size()) return true;
+  }
+  return false;
 }
 
 /// Line breaks become spaces: an entry that spans lines would read as two entries in a list of one a line.
-inline std::string on_one_line(std::string_view text) {
+template <class = void>
+std::string on_one_line(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   for (const char c : text) {
@@ -5418,9 +5818,10 @@ struct check_principles_fn {
     }
     require_argument(!names.empty(), "the list of principles is empty");
     require_argument(positive, "no principle of the list has a positive weight");
-    std::ranges::sort(names);
-    const auto twice = std::ranges::adjacent_find(names);
-    require_argument(twice == names.end(), "principle \"" + (twice == names.end() ? "" : *twice) + "\" occurs twice");
+    std::sort(names.begin(), names.end());
+    for (std::size_t i = 1; i < names.size(); ++i) {
+      require_argument(names[i - 1] != names[i], "principle \"" + names[i] + "\" occurs twice");
+    }
   }
 };
 inline constexpr check_principles_fn check_principles{};
@@ -5499,23 +5900,24 @@ struct placeholder_rule {
   bool repeats = false;
 };
 
-inline std::span<const placeholder_rule> placeholder_rules(template_kind kind) noexcept {
-  static constexpr std::array<placeholder_rule, 5> judge{
-      {{"UserInstruction"}, {"OutputA"}, {"OutputB"}, {"Dimension", true, true}, {"Definition"}}};
-  static constexpr std::array<placeholder_rule, 3> reward{{{"Input"}, {"Output"}, {"Dimensions"}}};
-  static constexpr std::array<placeholder_rule, 2> pretraining{{{"Input"}, {"Output"}}};
-  static constexpr std::array<placeholder_rule, 1> inference{{{"Input", false, false}}};
+template <class = void>
+std::span<const placeholder_rule> placeholder_rules(template_kind kind) noexcept {
+  static constexpr placeholder_rule judge[] = {
+      {"UserInstruction"}, {"OutputA"}, {"OutputB"}, {"Dimension", true, true}, {"Definition"}};
+  static constexpr placeholder_rule reward[] = {{"Input"}, {"Output"}, {"Dimensions"}};
+  static constexpr placeholder_rule pretraining[] = {{"Input"}, {"Output"}};
+  static constexpr placeholder_rule inference[] = {{"Input", false, false}};
   switch (kind) {
     case template_kind::judge:
-      return judge;
+      return span_of(judge);
     case template_kind::reward:
-      return reward;
+      return span_of(reward);
     case template_kind::preference_pretraining:
-      return pretraining;
+      return span_of(pretraining);
     case template_kind::inference:
       break;
   }
-  return inference;
+  return span_of(inference);
 }
 
 inline std::string_view kind_name(template_kind kind) noexcept {
@@ -5559,6 +5961,7 @@ constexpr std::size_t placeholder_length(std::string_view text) noexcept {
 ///     std::string prompt = t.render({{"Input", question}, {"Output", answer}, {"Dimensions", lines}});
 class prompt_template {
  public:
+  template <class = void>
   prompt_template(template_kind kind, std::string_view text, std::string_view source_name)
       : kind_(kind), source_name_(source_name), rules_(detail::placeholder_rules(kind)) {
     while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
@@ -5602,8 +6005,12 @@ class prompt_template {
 
   template_kind kind() const noexcept { return kind_; }
   const std::string& source_name() const noexcept { return source_name_; }
+  template <class = void>
   bool uses(std::string_view name) const noexcept {
-    return std::ranges::any_of(pieces_, [&](const piece& p) { return rules_[p.rule].name == name; });
+    for (const piece& p : pieces_) {
+      if (rules_[p.rule].name == name) return true;
+    }
+    return false;
   }
   /// The literal text in front of the first placeholder: the prefix that all rendered prompts share.
   std::string_view shared_prefix() const noexcept { return pieces_.empty() ? tail_ : pieces_.front().before; }
@@ -5613,23 +6020,29 @@ class prompt_template {
   /// The prompt with each placeholder replaced. Throws `argument_error` for a placeholder without a value and for a
   /// value whose name the kind does not have; values for placeholders that an inference template leaves out are
   /// ignored.
+  template <class = void>
   std::string render(std::span<const placeholder_value> values) const {
     for (const auto& value : values) {
-      require_argument(std::ranges::any_of(rules_, [&](const auto& rule) { return rule.name == value.name; }),
-                       source_name_ + ": there is no placeholder {" + std::string(value.name) + "} in a " +
-                           std::string(detail::kind_name(kind_)) + " template");
+      bool known = false;
+      for (const auto& rule : rules_) known = known || rule.name == value.name;
+      require_argument(known, source_name_ + ": there is no placeholder {" + std::string(value.name) + "} in a " +
+                                  std::string(detail::kind_name(kind_)) + " template");
     }
     std::string out;
     for (const piece& p : pieces_) {
-      const auto value = std::ranges::find(values, rules_[p.rule].name, &placeholder_value::name);
-      require_argument(value != values.end(),
+      const placeholder_value* found = nullptr;
+      for (const auto& value : values) {
+        if (found == nullptr && value.name == rules_[p.rule].name) found = &value;
+      }
+      require_argument(found != nullptr,
                        source_name_ + ": no value for placeholder {" + std::string(rules_[p.rule].name) + "}");
-      out.append(p.before).append(value->value);
+      out.append(p.before).append(found->value);
     }
     return out.append(tail_);
   }
+  template <class = void>
   std::string render(std::initializer_list<placeholder_value> values) const {
-    return render(std::span<const placeholder_value>(values.begin(), values.size()));
+    return render(detail::span_of(values.begin(), values.size()));
   }
 
  private:
@@ -5638,10 +6051,12 @@ class prompt_template {
     std::size_t rule;
   };
 
+  template <class = void>
   static std::string place(std::size_t line, std::string_view name) {
     return "line " + std::to_string(line) + ", placeholder {" + std::string(name) + "}";
   }
 
+  template <class = void>
   std::size_t rule_of(std::string_view name, std::size_t line) const {
     std::string known;
     for (std::size_t rule = 0; rule < rules_.size(); ++rule) {
@@ -5679,6 +6094,7 @@ class judge_prompt {
   static constexpr std::string_view first_answer = "a";
   static constexpr std::string_view second_answer = "b";
 
+  template <class = void>
   explicit judge_prompt(prompt_template text) : template_(std::move(text)) {
     require_argument(template_.kind() == template_kind::judge, template_.source_name() + ": not a judge template");
     require_argument(template_.tail().ends_with('('),
@@ -5686,6 +6102,7 @@ class judge_prompt {
                          ": a judge template must end in an opened parenthesis, behind which the letter is read");
   }
 
+  template <class = void>
   std::string operator()(std::string_view instruction, std::string_view output_a, std::string_view output_b,
                          std::string_view dimension, std::string_view definition) const {
     return template_.render({{"UserInstruction", instruction},
@@ -5795,8 +6212,8 @@ struct judge_pairs_fn {
       for (auto& text : judge_prompts(prompt, pair, principles)) prompts.push_back(std::move(text));
     }
     if (prompts.empty()) return std::vector<pair_judgement>(pairs.size());
-    const auto answers =
-        judge.log_odds(std::span<const std::string>(prompts), judge_prompt::first_answer, judge_prompt::second_answer);
+    const auto answers = judge.log_odds(detail::span_of(std::as_const(prompts)), judge_prompt::first_answer,
+                                        judge_prompt::second_answer);
     const std::size_t each = prompts.size() / pairs.size();
     require_argument(std::ranges::size(answers) == prompts.size(),
                      "the judge answered " + std::to_string(std::ranges::size(answers)) + " of " +
@@ -5824,6 +6241,7 @@ namespace coho {
 ///     double v = statistics.variance(0);
 class judgement_statistics {
  public:
+  template <class = void>
   explicit judgement_statistics(std::size_t principles) : moments_(principles) {}
 
   std::size_t principles() const noexcept { return moments_.size(); }
@@ -5831,6 +6249,7 @@ class judgement_statistics {
   std::size_t pairs() const noexcept { return pairs_; }
 
   /// Throws `argument_error` for another number of scores than principles, or a score that is not finite.
+  template <class = void>
   void add(const pair_judgement& judgement) {
     require_argument(judgement.scores.size() == moments_.size(),
                      "a judgement has " + std::to_string(judgement.scores.size()) + " scores for " +
@@ -5848,6 +6267,7 @@ class judgement_statistics {
     }
   }
 
+  template <class = void>
   void merge(const judgement_statistics& other) {
     require_argument(other.moments_.size() == moments_.size(), "statistics of different numbers of principles");
     pairs_ += other.pairs_;
@@ -5956,6 +6376,7 @@ namespace coho {
 ///
 ///     auto long_winded = coho::negate_principle(concise);
 struct negate_principle_fn {
+  template <class = void>
   principle operator()(principle p) const {
     require_argument(p.can_be_negated(), "principle \"" + p.name + "\" has no negative definition");
     std::swap(p.definition, p.negative_definition);
@@ -6050,7 +6471,7 @@ struct sample_without_replacement_fn {
     const auto middle = keys.begin() + static_cast<std::ptrdiff_t>(count);
     std::partial_sort(keys.begin(), middle, keys.end());
     std::vector<std::size_t> out(count);
-    std::transform(keys.begin(), middle, out.begin(), [](const auto& key) { return key.second; });
+    for (std::size_t k = 0; k < count; ++k) out[k] = keys[k].second;
     return out;
   }
 };
@@ -6065,6 +6486,7 @@ class set_sizes {
  public:
   /// P(n) ∝ stop · (1 − stop)^(n − 1) for 1 <= n <= max: the geometric law, redrawn while n > max.
   /// Throws `option_error` unless 0 < stop <= 1 and max >= 1.
+  template <class = void>
   static set_sizes geometric(double stop = 0.2, std::size_t max = 8) {
     require_option(stop > 0 && stop <= 1, "stop", stop, "above 0 and at most 1");
     require_option(max >= 1, "max", max, "at least 1");
@@ -6075,10 +6497,17 @@ class set_sizes {
 
   /// P(n) ∝ masses[n − 1]. Throws `option_error` for a mass that is negative or not finite, or a sum that is not
   /// positive.
-  static set_sizes given(std::vector<double> masses) { return set_sizes(std::move(masses)); }
-  static set_sizes given(std::initializer_list<double> masses) { return set_sizes(std::vector<double>(masses)); }
+  template <class = void>
+  static set_sizes given(std::vector<double> masses) {
+    return set_sizes(std::move(masses));
+  }
+  template <class = void>
+  static set_sizes given(std::initializer_list<double> masses) {
+    return set_sizes(std::vector<double>(masses));
+  }
 
   /// Always `n` principles. Throws `option_error` for 0.
+  template <class = void>
   static set_sizes fixed(std::size_t n) {
     require_option(n >= 1, "n", n, "at least 1");
     std::vector<double> masses(n, 0.0);
@@ -6107,6 +6536,7 @@ class set_sizes {
   friend bool operator==(const set_sizes&, const set_sizes&) = default;
 
  private:
+  template <class = void>
   explicit set_sizes(std::vector<double> masses) : probabilities_(std::move(masses)) {
     double sum = 0;
     for (const double mass : probabilities_) {
@@ -6134,7 +6564,8 @@ struct type_boost {
 
 /// The boosts of SALMON's released code (§3.3 of the paper names the idea): reasoning and numbers for reasoning
 /// prompts, ethics and harmlessness for red-teaming ones, +128 each.
-inline std::vector<type_boost> default_type_boosts() {
+template <class = void>
+std::vector<type_boost> default_type_boosts() {
   return {{prompt_type::reasoning, {"reason", "numerical"}, 128.0},
           {prompt_type::red_teaming, {"ethical", "harmless"}, 128.0}};
 }
@@ -6148,8 +6579,9 @@ struct boosted_weights_fn {
     for (const principle& p : principles) {
       double weight = p.weight;
       for (const type_boost& boost : boosts) {
-        const auto in_name = [&](const std::string& part) { return detail::contains_ignoring_case(p.name, part); };
-        if (boost.type == type && std::ranges::any_of(boost.name_parts, in_name)) weight += boost.amount;
+        bool named = false;
+        for (const auto& part : boost.name_parts) named = named || detail::contains_ignoring_case(p.name, part);
+        if (boost.type == type && named) weight += boost.amount;
       }
       weights.push_back(weight);
     }
@@ -6167,8 +6599,8 @@ inline constexpr boosted_weights_fn boosted_weights{};
 struct draw_principles_fn {
   template <principle_range Principles>
   std::vector<principle> operator()(Principles&& principles, std::size_t count, rng& random) const {
-    std::vector<principle> all;
-    std::vector<double> weights;
+    std::vector<std::ranges::range_value_t<Principles>> all;
+    std::vector<decltype(all.front().weight)> weights;
     for (const principle& p : principles) {
       all.push_back(p);
       weights.push_back(p.weight);
@@ -6177,6 +6609,7 @@ struct draw_principles_fn {
     for (const auto index : sample_without_replacement(weights, count, random)) out.push_back(std::move(all[index]));
     return out;
   }
+  template <class = void>
   auto operator()(std::size_t count, rng& random) const {
     return ranges::make_pipeable([count, &random]<class Principles>(Principles&& principles) {
       return draw_principles_fn{}(std::forward<Principles>(principles), count, random);
@@ -6205,13 +6638,13 @@ class principle_sampler {
   template <principle_range Principles>
   explicit principle_sampler(const Principles& principles, principle_sampler_options options = {})
       : principles_(std::ranges::begin(principles), std::ranges::end(principles)), options_(std::move(options)) {
-    check_principles(principles_);
+    check_principles(principles);
     require_option(options_.count >= 1, "count", options_.count, "at least 1");
     for (const auto& boost : options_.boosts) {
       require_option(std::isfinite(boost.amount) && boost.amount >= 0, "boost", boost.amount, "finite and at least 0");
     }
-    const auto usable =
-        static_cast<std::size_t>(std::ranges::count_if(principles_, [](const principle& p) { return p.weight > 0; }));
+    std::size_t usable = 0;
+    for (const principle& p : principles_) usable += p.weight > 0;
     require_argument(options_.count <= usable, "cannot draw " + std::to_string(options_.count) + " principles: only " +
                                                    std::to_string(usable) + " have a positive weight");
   }
@@ -6220,10 +6653,13 @@ class principle_sampler {
   const principle_sampler_options& options() const noexcept { return options_; }
 
   /// Indices into `principles()`, in presentation order.
+  template <class Principles = std::vector<principle>>
   std::vector<std::size_t> draw(prompt_type type, rng& random) const {
-    return sample_without_replacement(boosted_weights(principles_, type, options_.boosts), options_.count, random);
+    const Principles& all = principles_;
+    return sample_without_replacement(boosted_weights(all, type, options_.boosts), options_.count, random);
   }
   /// The draw that belongs to `prompt_key`: the same for each response to that prompt, and `base` is left as it was.
+  template <class = void>
   std::vector<std::size_t> draw(prompt_type type, const rng& base, std::uint64_t prompt_key) const {
     rng random = base.split(prompt_key);
     return draw(type, random);
@@ -6231,11 +6667,12 @@ class principle_sampler {
 
   /// The definitions of drawn principles: the lines of the guideline. Throws `argument_error` for an index outside the
   /// list.
-  template <std::ranges::input_range Indices>
+  template <std::ranges::input_range Indices, class Principles = std::vector<principle>>
   std::vector<std::string> lines(const Indices& indices) const {
+    const Principles& all = principles_;
     std::vector<std::string> out;
     for (const auto index : indices)
-      out.push_back(definition_of(principles_, {static_cast<std::size_t>(index), false}));
+      out.push_back(definition_of(all, drawn_principle{static_cast<std::size_t>(index), false}));
     return out;
   }
 
@@ -6265,8 +6702,12 @@ struct aggregation_options {
   double label_noise_after_rule = 0.0;  ///< the same for labels that a rule decided
 
   /// The paper (§3.2, App. D): mean of the two orders, the most pronounced principle decides, nothing else.
-  static aggregation_options paper() { return {}; }
+  template <class = void>
+  static aggregation_options paper() {
+    return {};
+  }
   /// The released code: four records a pair, scores divided by variance, agreement of both orders, rules, label noise.
+  template <class = void>
   static aggregation_options salmon_code() {
     return {.repeats = 4,
             .sizes = set_sizes::geometric(0.2, 8),
@@ -6371,6 +6812,7 @@ class preference_aggregator {
   const aggregation_options& options() const noexcept { return options_; }
 
   /// The number in favour of A that each principle contributes: orders combined, gates and scaling applied.
+  template <class = void>
   std::vector<double> scores(const pair_judgement& judgement) const {
     require_argument(judgement.scores.size() == scales_.size(),
                      "a judgement has " + std::to_string(judgement.scores.size()) + " scores for " +
@@ -6386,11 +6828,13 @@ class preference_aggregator {
 
   /// One record, or nothing if the pair is dropped: no principle drawn tells the responses apart, or the language rule
   /// is on and neither is in the prompt's language.
+  template <class = void>
   std::optional<preference> one(const pair_judgement& judgement, const rule_facts& facts, rng& random) const {
     return one(scores(judgement), facts, random);
   }
 
   /// All repeats' records. Repeat r uses `base.split(r)`, so that a record depends on its pair alone.
+  template <class = void>
   std::vector<preference> operator()(const pair_judgement& judgement, const rule_facts& facts, const rng& base) const {
     const auto numbers = scores(judgement);
     std::vector<preference> out;
@@ -6402,10 +6846,11 @@ class preference_aggregator {
   }
 
  private:
-  std::optional<preference> one(const std::vector<double>& numbers, const rule_facts& facts, rng& random) const {
+  template <class Numbers>
+  std::optional<preference> one(const Numbers& numbers, const rule_facts& facts, rng& random) const {
     const std::size_t count = std::min(options_.sizes(random), drawable_);
-    auto drawn =
-        negate_each(sample_without_replacement(weights_, count, random), options_.negation_probability, random);
+    auto drawn = negate_each(sample_without_replacement(static_cast<const Numbers&>(weights_), count, random),
+                             options_.negation_probability, random);
     // Drawn here whether used or not, so that a rule or a gate changes no later choice.
     const bool phrase_decides = random.bernoulli(options_.banned_phrase_probability);
     const double noise = random.uniform();
@@ -6432,6 +6877,7 @@ class preference_aggregator {
     return out;
   }
 
+  template <class = void>
   void check_options() const {
     const auto probability = [](std::string_view name, double p) {
       require_option(p >= 0 && p <= 1, name, p, "between 0 and 1");
@@ -6476,9 +6922,11 @@ class intervention_set {
   intervention_set() = default;
 
   /// All of them switched on. Throws `argument_error` for an empty name or text and for a name that occurs twice.
+  template <class = void>
   explicit intervention_set(std::vector<intervention> known) {
     for (auto& one : known) add(std::move(one));
   }
+  template <class = void>
   intervention_set(std::initializer_list<intervention> known) : intervention_set(std::vector<intervention>(known)) {}
   /// Each principle's definition as an intervention; weights and negative definitions play no part.
   template <principle_range Principles>
@@ -6487,10 +6935,11 @@ class intervention_set {
   }
 
   /// Adds a new one, switched on. Throws `argument_error` if its name is taken by another text.
+  template <class = void>
   intervention_set with(intervention added) const {
     intervention_set out = *this;
-    const auto same_name = out.find(added.name);
-    if (same_name != out.known_.end() && same_name->one == added) {
+    entry* const same_name = out.find(added.name);
+    if (same_name != nullptr && same_name->one == added) {
       same_name->on = true;
     } else {
       out.add(std::move(added));
@@ -6514,22 +6963,30 @@ class intervention_set {
     return out;
   }
   /// The same set with everything switched off.
+  template <class = void>
   intervention_set none() const {
     intervention_set out = *this;
     for (auto& entry : out.known_) entry.on = false;
     return out;
   }
 
+  template <class = void>
   bool contains(std::string_view name) const noexcept {
-    return std::ranges::any_of(known_, [&](const entry& e) { return e.on && e.one.name == name; });
+    for (const entry& e : known_) {
+      if (e.on && e.one.name == name) return true;
+    }
+    return false;
   }
   /// How many are switched on.
   std::size_t size() const noexcept {
-    return static_cast<std::size_t>(std::ranges::count_if(known_, [](const entry& e) { return e.on; }));
+    std::size_t count = 0;
+    for (const entry& e : known_) count += e.on;
+    return count;
   }
   bool empty() const noexcept { return size() == 0; }
 
   /// Those switched on, in the order in which they became known.
+  template <class = void>
   std::vector<intervention> active() const {
     std::vector<intervention> out;
     for (const auto& e : known_) {
@@ -6544,18 +7001,23 @@ class intervention_set {
     bool on = true;
   };
 
-  std::vector<entry>::iterator find(std::string_view name) {
-    return std::ranges::find_if(known_, [&](const entry& e) { return e.one.name == name; });
+  entry* find(std::string_view name) noexcept {
+    for (entry& e : known_) {
+      if (e.one.name == name) return &e;
+    }
+    return nullptr;
   }
+  template <class = void>
   void add(intervention one) {
     require_argument(!one.name.empty(), "an intervention has no name");
     require_argument(!one.text.empty(), "intervention \"" + one.name + "\" has no text");
-    require_argument(find(one.name) == known_.end(), "intervention \"" + one.name + "\" is already there");
+    require_argument(find(one.name) == nullptr, "intervention \"" + one.name + "\" is already there");
     known_.push_back({std::move(one), true});
   }
+  template <class = void>
   void set(std::string_view name, bool on) {
-    const auto found = find(name);
-    if (found == known_.end()) {
+    entry* const found = find(name);
+    if (found == nullptr) {
       std::string names;
       for (const auto& e : known_) names.append(names.empty() ? "" : ", ").append(e.one.name);
       throw argument_error("no intervention is called \"" + std::string(name) +
@@ -6611,14 +7073,16 @@ namespace coho {
 ///     std::vector<std::string> lines = compose(coho::prompt_type::general, step_random, prompt_key);
 class guideline_composer {
  public:
+  template <class = void>
   explicit guideline_composer(principle_sampler sampler, intervention_set interventions = {},
                               intervention_position position = intervention_position::first)
       : sampler_(std::move(sampler)), interventions_(std::move(interventions)), position_(position) {}
 
+  template <class Sampler = principle_sampler>
   std::vector<std::string> operator()(prompt_type type, const rng& base, std::uint64_t prompt_key) const {
     rng random = base.split(prompt_key);
-    const auto chosen = sampler_.draw(type, random);
-    return compose_guideline(interventions_, sampler_.lines(chosen), position_, random);
+    const Sampler& sampler = sampler_;
+    return compose_guideline(interventions_, sampler.lines(sampler.draw(type, random)), position_, random);
   }
 
   const principle_sampler& sampler() const noexcept { return sampler_; }
@@ -6678,6 +7142,7 @@ struct chat_text {
   std::vector<std::string> stop;
 
   /// All text, the response prefix last, with the given spellings of the begin and end tokens (none by default).
+  template <class = void>
   std::string text(std::string_view begin = {}, std::string_view end = {}) const {
     std::string out;
     for (const auto& piece : pieces) {
@@ -6708,7 +7173,8 @@ namespace chat_formats {
 
 /// Headings in the way of Dromedary: "### User" and "### <assistant>". The preamble (an inference template without
 /// placeholder) may already end with the first user heading; it is not written twice.
-inline chat_format dromedary(std::string preamble = {}, std::string_view assistant = "Dromedary") {
+template <class = void>
+chat_format dromedary(std::string preamble = {}, std::string_view assistant = "Dromedary") {
   const std::string_view heading = "### User";
   while (!preamble.empty() && preamble.back() == '\n') preamble.pop_back();
   if (preamble.ends_with(heading)) preamble.resize(preamble.size() - heading.size());
@@ -6728,7 +7194,8 @@ inline chat_format dromedary(std::string preamble = {}, std::string_view assista
 
 /// LLaMA-2-Chat: instruction marks, the system text inside the first of them, begin and end tokens around each
 /// exchange.
-inline chat_format llama2_chat() {
+template <class = void>
+chat_format llama2_chat() {
   return {.name = "llama2_chat",
           .default_system = "",
           .system_prefix = "<<SYS>>\n",
@@ -6746,7 +7213,8 @@ inline chat_format llama2_chat() {
 }
 
 /// Vicuna (1.1 and later): names with a colon, an end token behind each reply.
-inline chat_format vicuna() {
+template <class = void>
+chat_format vicuna() {
   return {.name = "vicuna",
           .default_system = "",
           .system_prefix = "",
@@ -6762,7 +7230,8 @@ inline chat_format vicuna() {
 }
 
 /// Mistral Instruct: instruction marks, one begin token in front, the system text ahead of the first message.
-inline chat_format mistral() {
+template <class = void>
+chat_format mistral() {
   return {.name = "mistral",
           .default_system = "",
           .system_prefix = "",
@@ -6779,7 +7248,8 @@ inline chat_format mistral() {
 }
 
 /// The form of that name: dromedary, llama2_chat, vicuna or mistral. Throws `option_error` for another.
-inline chat_format by_name(std::string_view name) {
+template <class = void>
+chat_format by_name(std::string_view name) {
   if (name == "dromedary") return dromedary();
   if (name == "llama2_chat") return llama2_chat();
   if (name == "vicuna") return vicuna();
@@ -6791,7 +7261,8 @@ inline chat_format by_name(std::string_view name) {
 
 /// An instruction and its optional input as one user message: the input stands below the instruction, a blank line
 /// between.
-inline std::string full_instruction(std::string_view instruction, std::string_view input = {}) {
+template <class = void>
+std::string full_instruction(std::string_view instruction, std::string_view input = {}) {
   std::string out(instruction);
   if (!input.empty()) out.append("\n\n").append(input);
   return out;
@@ -6799,15 +7270,16 @@ inline std::string full_instruction(std::string_view instruction, std::string_vi
 
 /// Lays conversations out for a model to answer.
 ///
-/// Construction throws `option_error` for an empty stop string, and if user suffix and assistant prefix are both empty. The
-/// call throws `argument_error` unless the messages are: at most one system message first, then user and assistant in
-/// turn, the last one the user's.
+/// Construction throws `option_error` for an empty stop string, and if user suffix and assistant prefix are both empty.
+/// The call throws `argument_error` unless the messages are: at most one system message first, then user and assistant
+/// in turn, the last one the user's.
 ///
 ///     coho::chat_prompt prompt(coho::chat_formats::vicuna());
 ///     coho::chat_text chat = prompt("What is the weather?");
 ///     std::string text = chat.text();
 class chat_prompt {
  public:
+  template <class = void>
   explicit chat_prompt(chat_format format) : format_(std::move(format)) {
     require_option(!format_.assistant_prefix.empty() || !format_.user_suffix.empty(), "assistant_prefix", "\"\"",
                    "given when user_suffix is empty, else nothing separates question and answer");
@@ -6816,6 +7288,7 @@ class chat_prompt {
 
   /// Takes the text around a question from an inference template: all of it as system text if it has no {Input}, else
   /// the text in front of {Input} as that and the text behind it instead of user suffix and assistant prefix.
+  template <class = void>
   chat_prompt(chat_format format, const prompt_template& inference) : chat_prompt(std::move(format)) {
     require_argument(inference.kind() == template_kind::inference,
                      inference.source_name() + ": not an inference template");
@@ -6835,6 +7308,7 @@ class chat_prompt {
     from_template_ = true;
   }
 
+  template <class = void>
   chat_text operator()(std::span<const chat_message> messages) const {
     chat_text out{.pieces = {}, .response_prefix = format_.response_prefix, .stop = format_.stop};
     std::string system = format_.default_system;
@@ -6842,7 +7316,7 @@ class chat_prompt {
       system = messages.front().text;
       require_argument(!from_template_ || system.empty(),
                        "the inference template is the system text: a conversation cannot bring another");
-      messages = messages.subspan(1);
+      messages = detail::span_of(messages.data() + 1, messages.size() - 1);
     }
     require_argument(!messages.empty() && messages.size() % 2 == 1,
                      "a conversation to be answered must end with a user message");
@@ -6877,9 +7351,10 @@ class chat_prompt {
     return out;
   }
   /// A single question.
+  template <class = void>
   chat_text operator()(std::string_view question) const {
     const chat_message message{chat_role::user, std::string(question)};
-    return (*this)(std::span<const chat_message>(&message, 1));
+    return (*this)(detail::span_of(&message, 1));
   }
 
   const chat_format& format() const noexcept { return format_; }
@@ -6906,6 +7381,7 @@ namespace coho {
 ///     std::string text = prompt(instruction, response, guideline);
 class reward_prompt {
  public:
+  template <class = void>
   explicit reward_prompt(prompt_template text) : template_(std::move(text)) {
     require_argument(
         template_.kind() == template_kind::reward || template_.kind() == template_kind::preference_pretraining,
@@ -6930,8 +7406,9 @@ class reward_prompt {
     require_argument(list.empty(), template_.source_name() + ": this template has no place for principles");
     return template_.render({{"Input", instruction}, {"Output", response}});
   }
+  template <class Lines = std::vector<std::string>>
   std::string operator()(std::string_view instruction, std::string_view response) const {
-    return (*this)(instruction, response, std::views::empty<std::string>);
+    return (*this)(instruction, response, Lines{});
   }
 
   const prompt_template& text() const noexcept { return template_; }
@@ -7441,22 +7918,19 @@ struct shape_rewards_fn {
     const double reward_limit = options.reward_clip > 0 ? options.reward_clip : std::numeric_limits<double>::infinity();
     double broken = 0;  // NaN as soon as anything is not finite
     const auto fill = [&](auto estimator, auto limited) {
+      if constexpr (estimator() == kl_estimator::k1 && !limited()) {
+        broken += store_k1(policy, reference, mask, factor, out.data());
+        return;
+      }
       constexpr std::size_t block = detail::token_block;
       using number = std::common_type_t<detail::host_number_t<Policy>, detail::host_number_t<Reference>>;
       detail::block<number> policy_scratch, reference_scratch;
       detail::block<double> kl;
       for (std::size_t begin = 0; begin < policy.size(); begin += block) {
         const std::size_t count = std::min(policy.size() - begin, block);
-        const auto n = static_cast<Eigen::Index>(count);
         const number* const p = policy_scratch.view(policy, begin, count);
         const number* const r = reference_scratch.view(reference, begin, count);
         double* const to = out.data() + begin;
-        if constexpr (estimator() == kl_estimator::k1 && !limited() && std::is_same_v<Mask, detail::all_real>) {
-          if (count == block) {
-            broken += detail::store_finite_difference(-factor, p, r, to);
-            continue;
-          }
-        }
         detail::store_difference(1, p, r, kl.data);
         if constexpr (!std::is_same_v<Mask, detail::all_real>) {
           for (std::size_t k = 0; k < count; ++k) kl[k] = detail::keep_if(mask[begin + k] != 0, kl[k]);
@@ -7468,7 +7942,7 @@ struct shape_rewards_fn {
           for (std::size_t k = 0; k < block; ++k) kl[k] = detail::limit(kl[k], -options.kl_clip, options.kl_clip);
         }
         broken += detail::defect(kl.data);
-        Eigen::Map<Eigen::ArrayXd>(to, n) = 0.0 - factor * kl.array().head(n);
+        for (std::size_t k = 0; k < count; ++k) to[k] = 0.0 - factor * kl[k];
       }
     };
     detail::with_estimator(options.estimator, [&](auto estimator) {
@@ -7477,6 +7951,10 @@ struct shape_rewards_fn {
     for (std::size_t i = 0; i < sequences; ++i) {
       std::size_t end = offsets[i + 1];  // one after the token that is rewarded
       if (options.placement == reward_placement::last_real_token) {
+        while (end - offsets[i] >= detail::mask_part &&
+               detail::count_real(mask, end - detail::mask_part, detail::mask_part) == 0) {
+          end -= detail::mask_part;
+        }
         while (end > offsets[i] && mask[end - 1] == 0) --end;
       }
       if (end == offsets[i]) continue;
@@ -7494,6 +7972,43 @@ struct shape_rewards_fn {
     require_argument(broken == 0, "shape_rewards: a sequence reward or the KL of a real token is not finite");
     if (options.whiten) out = coho::whiten(out, whitened_positions(mask), options.whitening, ranks);
     return out;
+  }
+
+  // −factor·(log π − log π_ref), and 0, or NaN when one of them is not finite, in one pass.
+  template <class Sum = double, class Policy, class Reference, class Mask>
+  static double store_k1(const Policy& policy, const Reference& reference, const Mask& mask, double factor,
+                         double* out) {
+    constexpr std::size_t lanes = 8;
+    using several = Eigen::Array<Sum, lanes, 1>;
+    several sums = several::Zero();
+    const auto write = [&, p = policy.data(), r = reference.data()](std::size_t t, std::size_t end, std::size_t real,
+                                                                    const auto& kept) {
+      if (real == 0) {
+        std::fill(out + t, out + end, 0.0);
+        return;
+      }
+      const auto penalty = [&](std::size_t k) {
+        const double value = factor * (static_cast<double>(r[k]) - static_cast<double>(p[k]));
+        return kept[k] != 0 ? value : 0.0;
+      };
+      several some = several::Zero(), sum = sums;
+      for (; end - t >= lanes; t += lanes) {
+        for (std::size_t k = 0; k < lanes; ++k) some.data()[k] = penalty(t + k);
+        Eigen::Map<several>{out + t} = some;
+        sum += some;
+      }
+      for (; t < end; ++t) sum[0] += out[t] = penalty(t);
+      sums = sum;
+    };
+    detail::for_mask_parts(mask, 0, policy.size(), write);
+    if (factor <= 0) {  // no −0
+      for (std::size_t t = 0; t < policy.size(); ++t) out[t] += 0.0;
+    }
+    if (std::isfinite(sums.sum())) return 0;
+    // Large numbers have no finite sum.
+    double defect = 0;
+    for (std::size_t t = 0; t < policy.size(); ++t) defect += out[t] - out[t];
+    return defect;
   }
 
   template <class Mask>
@@ -7714,7 +8229,7 @@ struct importance_weights_fn {
   static constexpr double log_ratio_limit = 20;
 
   static double ratio_of(double log_ratio) {
-    return std::exp(coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit));
+    return detail::small_exp(coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit));
   }
 
   // Names the token whose ratio makes the sum of its sequence infinite or NaN.
@@ -7760,50 +8275,103 @@ struct importance_weights_fn {
 
     importance_weights_result<detail::array_of<Number>> result;
     result.weights.resize(static_cast<Eigen::Index>(policy.size()));
-    Number* const to = result.weights.data();
-    const bool own_ratios = options.level == importance_level::token, truncated = options.form == importance_form::truncated;
-    const bool needs_mean = !own_ratios || options.sequence_low > 0 || std::isfinite(options.sequence_high);
+    const bool of_sequences =
+        options.level != importance_level::token || options.sequence_low > 0 || std::isfinite(options.sequence_high);
+    const sums total = of_sequences ? by_sequences(policy, sampler, mask, offsets, options, result.weights.data())
+                                    : by_tokens(policy, sampler, mask, options, result.weights.data());
+    result.tokens = total.tokens;
+    if (total.tokens > 0) {
+      result.mean_weight = total.weights / total.tokens;
+      result.limited_fraction = total.limited / total.tokens;
+    }
+    if (total.squares > 0) result.effective_sample_size = total.weights * total.weights / total.squares;
+    return result;
+  }
+
+  struct sums {
+    double weights = 0, squares = 0, limited = 0, tokens = 0;
+  };
+
+  // Tokens that depend on no other: in blocks whatever the sequences are, so that the loops vectorise.
+  template <class P, class S, class Mask, class Number>
+  static sums by_tokens(const P& policy, const S& sampler, const Mask& mask, const importance_weights_options& options,
+                        Number* to) {
+    constexpr std::size_t block = detail::token_block;
+    const bool truncated = options.form == importance_form::truncated;
     const double low = options.low, high = options.high;
-    double weights = 0, squares = 0, limited = 0, tokens = 0, defect = 0;
+    detail::block<double> difference, ratio, weight, real;
+    sums total;
+    for (std::size_t begin = 0; begin < policy.size(); begin += block) {
+      const std::size_t count = std::min(policy.size() - begin, block);
+      const double* const kept = real.view(mask, begin, count);
+      const double counted = detail::count_nonzero(kept);
+      if (counted == 0) {  // padding
+        std::fill_n(to + begin, count, Number(0));
+        continue;
+      }
+      const double *const p = ratio.view(policy, begin, count), *const s = weight.view(sampler, begin, count);
+      for (std::size_t k = 0; k < block; ++k) difference[k] = p[k] - s[k];
+      detail::clear_masked(kept, counted, difference.data);
+      if (!(detail::defect(difference.data) == 0)) {
+        refuse(begin, begin + count, mask, [&](std::size_t t) { return difference[t - begin]; });
+      }
+      for (std::size_t k = 0; k < block; ++k)
+        ratio[k] = detail::limit(difference[k], -log_ratio_limit, log_ratio_limit);
+      ratio.exp();
+      detail::clear_masked(kept, counted, ratio.data);
+      for (std::size_t k = 0; k < block; ++k) weight[k] = high < ratio[k] ? high : ratio[k];
+      if (!truncated) {
+        for (std::size_t k = 0; k < block; ++k) weight[k] = detail::keep_if(weight[k] == ratio[k], ratio[k]);
+        for (std::size_t k = 0; k < block; ++k) weight[k] = detail::keep_if(weight[k] >= low, weight[k]);
+      }
+      detail::store(weight.data, to + begin, count);
+      total.weights += weight.sum();
+      total.squares += detail::dot(weight.data, weight.data);
+      for (std::size_t k = 0; k < block; ++k) weight[k] = weight[k] != ratio[k] ? 1.0 : 0.0;
+      total.limited += weight.sum();
+      total.tokens += counted;
+    }
+    return total;
+  }
+
+  template <class P, class S, class Mask, class Number>
+  static sums by_sequences(const P& policy, const S& sampler, const Mask& mask, std::span<const std::size_t> offsets,
+                           const importance_weights_options& options, Number* to) {
+    const bool own_ratios = options.level == importance_level::token,
+               truncated = options.form == importance_form::truncated;
+    const double low = options.low, high = options.high;
+    const auto log_ratio = [&](std::size_t t) {
+      return static_cast<double>(policy[t]) - static_cast<double>(sampler[t]);
+    };
+    sums out;
     for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
       const std::size_t begin = offsets[i], end = offsets[i + 1];
-      const auto log_ratio = [&](std::size_t t) { return static_cast<double>(policy[t]) - static_cast<double>(sampler[t]); };
       double total = 0, length = 0;
-      if (needs_mean) {
-        for (std::size_t t = begin; t < end; ++t) {
-          if (mask[t] == 0) continue;
-          total += log_ratio(t);
-          length += 1;
-        }
-        if (!std::isfinite(total)) refuse(begin, end, mask, log_ratio);
+      for (std::size_t t = begin; t < end; ++t) {
+        if (mask[t] == 0) continue;
+        total += log_ratio(t);
+        length += 1;
       }
+      if (!std::isfinite(total)) refuse(begin, end, mask, log_ratio);
       const double mean = ratio_of(total / std::max(length, 1.0));
-      const bool kept = !needs_mean || (mean >= options.sequence_low && mean <= options.sequence_high);
+      const bool kept = mean >= options.sequence_low && mean <= options.sequence_high;
       const double shared = options.level == importance_level::sequence ? ratio_of(total) : mean;
       for (std::size_t t = begin; t < end; ++t) {
         if (mask[t] == 0) {
           to[t] = Number(0);
           continue;
         }
-        const double difference = log_ratio(t), ratio = own_ratios ? ratio_of(difference) : shared;
+        const double ratio = own_ratios ? ratio_of(log_ratio(t)) : shared;
         const double bounded = truncated ? std::min(ratio, high) : (ratio >= low && ratio <= high ? ratio : 0.0);
         const double weight = kept ? bounded : 0.0;
         to[t] = static_cast<Number>(weight);
-        weights += weight;
-        squares += weight * weight;
-        limited += static_cast<double>(weight != ratio);
-        tokens += 1;
-        defect += difference - difference;
+        out.weights += weight;
+        out.squares += weight * weight;
+        out.limited += static_cast<double>(weight != ratio);
+        out.tokens += 1;
       }
-      if (!(defect == 0)) refuse(begin, end, mask, log_ratio);
     }
-    result.tokens = tokens;
-    if (result.tokens > 0) {
-      result.mean_weight = weights / result.tokens;
-      result.limited_fraction = limited / result.tokens;
-    }
-    if (squares > 0) result.effective_sample_size = weights * weights / squares;
-    return result;
+    return out;
   }
 };
 inline constexpr importance_weights_fn importance_weights{};
@@ -7831,10 +8399,12 @@ enum class minibatch_scope { global, each_rank };
 ///
 ///     auto parts = coho::micro_batches(order, lengths, {.sequences = 8});
 struct micro_batches_fn {
+  template <class = void>
   std::vector<std::vector<std::size_t>> operator()(std::vector<std::size_t> order, std::span<const std::size_t> lengths,
                                                    const batch_limits& limits) const {
     if (limits.sort_by_length) {
-      std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) { return lengths[a] > lengths[b]; });
+      std::stable_sort(order.begin(), order.end(),
+                       [&](std::size_t a, std::size_t b) { return lengths[a] > lengths[b]; });
     }
     std::vector<std::vector<std::size_t>> out;
     std::size_t tokens = 0;
@@ -7851,6 +8421,7 @@ struct micro_batches_fn {
     return out;
   }
   /// All sequences in their own order.
+  template <class = void>
   std::vector<std::vector<std::size_t>> operator()(std::span<const std::size_t> lengths,
                                                    const batch_limits& limits) const {
     std::vector<std::size_t> order(lengths.size());
@@ -7875,7 +8446,7 @@ struct minibatches_fn {
     const auto rank = static_cast<std::size_t>(ranks.rank()), rank_count = static_cast<std::size_t>(ranks.size());
     std::vector<double> counts(rank_count, 0.0);
     counts[rank] = static_cast<double>(keys.size());
-    ranks.all_reduce_sum(std::span<double>(counts));
+    ranks.all_reduce_sum(detail::span_of(counts));
     std::size_t first = 0, total = 0, most = 0;
     for (std::size_t r = 0; r < rank_count; ++r) {
       const auto count = static_cast<std::size_t>(counts[r]);
@@ -7886,7 +8457,7 @@ struct minibatches_fn {
 
     std::vector<double> tags(total, 0.0);
     for (std::size_t i = 0; i < keys.size(); ++i) tags[first + i] = stream.split(keys[i]).uniform();
-    ranks.all_reduce_sum(std::span<double>(tags));
+    ranks.all_reduce_sum(detail::span_of(tags));
 
     const bool together = scope == minibatch_scope::global;
     if (size == 0) size = std::max<std::size_t>(total, 1);
@@ -7899,7 +8470,7 @@ struct minibatches_fn {
 
     std::vector<std::size_t> order(considered);
     std::iota(order.begin(), order.end(), base);
-    std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) { return tags[a] < tags[b]; });
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return tags[a] < tags[b]; });
     const std::size_t span = together ? total : most;
     std::vector<std::vector<std::size_t>> out((span + part - 1) / part);
     for (std::size_t position = 0; position < order.size(); ++position) {
@@ -7982,9 +8553,9 @@ class basic_token_sampler {
                    options_.temperature, "finite and at least 0");
     require_option(options_.top_p > 0 && options_.top_p <= 1, "top_p", options_.top_p, "above 0 and at most 1");
     for (const token id : options_.banned) require_option(id >= 0, "banned", id, "a token id");
-    std::ranges::sort(options_.banned);
-    const auto again = std::ranges::unique(options_.banned);
-    options_.banned.erase(again.begin(), again.end());
+    auto& banned = options_.banned;
+    std::sort(banned.begin(), banned.end());
+    banned.erase(std::unique(banned.begin(), banned.end()), banned.end());
     inverse_temperature_ = options_.temperature > 0 ? 1.0 / options_.temperature : 1.0;
     require_option(std::isfinite(static_cast<float>(inverse_temperature_)), "temperature", options_.temperature,
                    "0 or at least 1e-38");
@@ -8006,7 +8577,8 @@ class basic_token_sampler {
   double log_prob(std::span<const Logit> logits, token id) const {
     require_argument(id >= 0 && static_cast<std::size_t>(id) < logits.size(),
                      "token " + std::to_string(id) + " is outside the " + std::to_string(logits.size()) + " logits");
-    if (std::ranges::binary_search(options_.banned, id)) return -std::numeric_limits<double>::infinity();
+    if (std::binary_search(options_.banned.begin(), options_.banned.end(), id))
+      return -std::numeric_limits<double>::infinity();
     return log_prob(logits[static_cast<std::size_t>(id)], sum(logits));
   }
 
@@ -8036,7 +8608,7 @@ class basic_token_sampler {
   /// Calls `visit(begin, end)` for each run of tokens in [begin, end) that holds no banned one.
   template <class Visit>
   void for_each_run(std::size_t begin, std::size_t end, Visit visit) const {
-    auto next = std::ranges::lower_bound(options_.banned, static_cast<token>(begin));
+    auto next = std::lower_bound(options_.banned.begin(), options_.banned.end(), static_cast<token>(begin));
     while (begin < end) {
       const bool stop = next != options_.banned.end() && static_cast<std::size_t>(*next) < end;
       const std::size_t until = stop ? static_cast<std::size_t>(*next) : end;
@@ -8239,18 +8811,23 @@ struct trajectory_batch {
   std::size_t tokens() const noexcept { return batch.responses.total(); }
 
   /// The tokens that the value model sees.
-  token_batch value_batch() const { return {value_prompts.empty() ? batch.prompts : value_prompts, batch.responses}; }
+  template <class = void>
+  token_batch value_batch() const {
+    return {value_prompts.empty() ? batch.prompts : value_prompts, batch.responses};
+  }
 
   /// The question to the reward model about rollout i. Refers to this object.
+  template <class = void>
   reward_query query(std::size_t i) const {
     return {.prompt_tokens = batch.prompts[i],
             .response_tokens = batch.responses[i],
             .prompt = prompt_texts[i],
             .response = response_texts[i],
-            .principles = prompts[i].principles,
+            .principles = detail::span_of(prompts[i].principles),
             .finished = finished[i] != 0,
             .length_multiplier = prompts[i].length_multiplier};
   }
+  template <class = void>
   std::vector<reward_query> queries() const {
     std::vector<reward_query> out;
     out.reserve(size());
@@ -8260,18 +8837,23 @@ struct trajectory_batch {
 };
 
 /// Throws `argument_error` when prompts cannot make a step: empty prompts or keys that occur twice.
-inline void check_prompts(std::span<const rl_prompt> prompts) {
-  std::unordered_map<std::uint64_t, std::size_t> seen;
+template <std::same_as<rl_prompt> Prompt = rl_prompt>
+void check_prompts(std::span<const std::type_identity_t<Prompt>> prompts) {
+  std::vector<std::pair<std::uint64_t, std::size_t>> keys;
   bool value_tokens = false;
   for (const auto& prompt : prompts) value_tokens |= !prompt.value_tokens.empty();
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     require_argument(!prompts[i].tokens.empty(), "prompt " + std::to_string(i) + " has no tokens");
     require_argument(!value_tokens || !prompts[i].value_tokens.empty(),
                      "prompt " + std::to_string(i) + " has no value_tokens while others have: give all or none");
-    const auto [place, fresh] = seen.emplace(prompts[i].key, i);
-    require_argument(fresh, "prompts " + std::to_string(place->second) + " and " + std::to_string(i) +
-                                " have the same key " + std::to_string(prompts[i].key) +
-                                ": their responses would be equal; give each sample a key of its own");
+    keys.emplace_back(prompts[i].key, i);
+  }
+  std::sort(keys.begin(), keys.end());
+  for (std::size_t i = 1; i < keys.size(); ++i) {
+    require_argument(keys[i - 1].first != keys[i].first,
+                     "prompts " + std::to_string(keys[i - 1].second) + " and " + std::to_string(keys[i].second) +
+                         " have the same key " + std::to_string(keys[i].first) +
+                         ": their responses would be equal; give each sample a key of its own");
   }
 }
 
@@ -8352,6 +8934,7 @@ namespace coho::toy {
 /// each token that is missing at the start. Of order n over a vocabulary of v tokens there are (v + 1)ⁿ contexts.
 class context_table {
  public:
+  template <class = void>
   context_table(std::size_t vocabulary, std::size_t order) : vocabulary_(vocabulary), order_(order) {
     require_option(vocabulary >= 1, "vocabulary", vocabulary, "at least 1");
     for (std::size_t i = 0; i < order; ++i) {
@@ -8364,18 +8947,21 @@ class context_table {
   std::size_t contexts() const noexcept { return contexts_; }
 
   /// The context after `text`. Throws `argument_error` for a token outside the vocabulary.
+  template <class = void>
   std::size_t after(std::span<const token> text) const {
     std::size_t context = 0;
     for (const token t : text.last(std::min(order_, text.size()))) context = next(context, t);
     return context;
   }
   /// The context that follows when token `t` is appended.
+  template <class = void>
   std::size_t next(std::size_t context, token t) const {
     require_argument(t >= 0 && static_cast<std::size_t>(t) < vocabulary_,
                      "token " + std::to_string(t) + " is outside the vocabulary of " + std::to_string(vocabulary_));
     return (context * (vocabulary_ + 1) + static_cast<std::size_t>(t) + 1) % contexts_;
   }
   /// The context before each response token of a batch.
+  template <class = void>
   std::vector<std::size_t> of(const token_batch& batch) const {
     std::vector<std::size_t> out;
     out.reserve(batch.responses.total());
@@ -8418,15 +9004,16 @@ struct tabular_policy_options {
 ///     policy.logits(2, policy.contexts().after(prompt)) = 1.5;
 template <std::floating_point Number>
 class basic_tabular_policy {
+  using array = Eigen::Array<std::common_type_t<Number, double>, Eigen::Dynamic, 1>;
+
  public:
   struct output {
     std::vector<double> log_probs, entropy;
   };
 
   explicit basic_tabular_policy(tabular_policy_options options)
-      : options_(std::move(options)),
-        table_(options_.vocabulary, options_.order),
-        allowed_(Eigen::ArrayXd::Ones(static_cast<Eigen::Index>(options_.vocabulary))) {
+      : options_(std::move(options)), table_(options_.vocabulary, options_.order) {
+    allowed_.setOnes(static_cast<Eigen::Index>(options_.vocabulary));
     const auto inside = [&](token t) { return t >= 0 && static_cast<std::size_t>(t) < options_.vocabulary; };
     require_option(inside(options_.end), "end", options_.end, "in the vocabulary");
     require_option(std::isfinite(options_.temperature) && options_.temperature > 0, "temperature", options_.temperature,
@@ -8444,12 +9031,20 @@ class basic_tabular_policy {
   const context_table& contexts() const noexcept { return table_; }
 
   /// p(· | context): tempered, banned tokens at 0.
-  Eigen::ArrayXd probabilities(std::size_t context) const {
-    Eigen::ArrayXd p =
-        logits.col(static_cast<Eigen::Index>(context)).array().template cast<double>() / options_.temperature;
-    const double most = (allowed_ > 0).select(p, -std::numeric_limits<double>::infinity()).maxCoeff();
-    p = (allowed_ > 0).select((p - most).exp(), 0.0);
-    return p / p.sum();
+  array probabilities(std::size_t context) const {
+    const auto column = static_cast<Eigen::Index>(context);
+    array p(logits.rows());
+    double most = -std::numeric_limits<double>::infinity(), sum = 0;
+    for (Eigen::Index v = 0; v < p.size(); ++v) {
+      p(v) = static_cast<double>(logits(v, column)) / options_.temperature;
+      if (allowed_(v) > 0) most = std::max(most, p(v));
+    }
+    for (Eigen::Index v = 0; v < p.size(); ++v) {
+      p(v) = allowed_(v) > 0 ? std::exp(p(v) - most) : 0.0;
+      sum += p(v);
+    }
+    for (double& x : p) x /= sum;
+    return p;
   }
 
   std::vector<double> log_probs(const token_batch& batch) const { return evaluate(batch, table_.of(batch)).log_probs; }
@@ -8460,15 +9055,15 @@ class basic_tabular_policy {
     auto pullback = [this, contexts = std::move(contexts),
                      tokens = batch.responses.values](const policy_gradient& seed) {
       for (std::size_t t = 0; t < tokens.size(); ++t) {
-        const Eigen::ArrayXd p = probabilities(contexts[t]);
-        Eigen::ArrayXd d = Eigen::ArrayXd::Zero(p.size());  // with respect to logits / temperature
+        const array p = probabilities(contexts[t]);
+        array d = array::Zero(p.size());  // with respect to logits / temperature
         if (!seed.log_probs.empty()) {
           d -= seed.log_probs[t] * p;
           d(tokens[t]) += seed.log_probs[t];
         }
         if (!seed.entropy.empty()) {
           // H = −Σ p log p; dH/dz_v = −p_v (log p_v + H).
-          const Eigen::ArrayXd log_p = (p > 0).select(p.max(std::numeric_limits<double>::min()).log(), 0.0);
+          const array log_p = (p > 0).select(p.max(std::numeric_limits<double>::min()).log(), 0.0);
           d -= seed.entropy[t] * p * (log_p - (p * log_p).sum());
         }
         gradient.col(static_cast<Eigen::Index>(contexts[t])).array() +=
@@ -8497,7 +9092,7 @@ class basic_tabular_policy {
       std::size_t context = table_.after(prompts[i]);
       bool ended = false;
       while (!ended && response.size() < sampling.max_new_tokens) {
-        const Eigen::ArrayXd p = probabilities(context);
+        const array p = probabilities(context);
         const token chosen = greedy ? arg_max(p) : draw(p, streams[i].uniform());
         response.push_back(chosen);
         log_probs.push_back(static_cast<float>(std::log(p(chosen))));
@@ -8513,10 +9108,10 @@ class basic_tabular_policy {
 
   void zero_gradients() { gradient.setZero(); }
   std::array<std::span<Number>, 1> gradients() {
-    return {std::span(gradient.data(), static_cast<std::size_t>(gradient.size()))};
+    return {detail::span_of(gradient.data(), static_cast<std::size_t>(gradient.size()))};
   }
   std::array<std::span<Number>, 1> parameters() {
-    return {std::span(logits.data(), static_cast<std::size_t>(logits.size()))};
+    return {detail::span_of(logits.data(), static_cast<std::size_t>(logits.size()))};
   }
 
   Eigen::Matrix<Number, Eigen::Dynamic, Eigen::Dynamic> logits, gradient;  ///< [vocabulary, contexts]
@@ -8525,7 +9120,7 @@ class basic_tabular_policy {
   output evaluate(const token_batch& batch, const std::vector<std::size_t>& contexts) const {
     output out;
     for (std::size_t t = 0; t < contexts.size(); ++t) {
-      const Eigen::ArrayXd p = probabilities(contexts[t]);
+      const array p = probabilities(contexts[t]);
       const token y = batch.responses.values[t];
       require_argument(p(y) > 0, "token " + std::to_string(y) + " is banned but occurs in a response");
       out.log_probs.push_back(std::log(p(y)));
@@ -8535,12 +9130,12 @@ class basic_tabular_policy {
     }
     return out;
   }
-  static token arg_max(const Eigen::ArrayXd& p) {
+  static token arg_max(const array& p) {
     Eigen::Index best = 0;
     p.maxCoeff(&best);
     return static_cast<token>(best);
   }
-  static token draw(const Eigen::ArrayXd& p, double u) {
+  static token draw(const array& p, double u) {
     token last = 0;
     for (Eigen::Index v = 0; v < p.size(); ++v) {
       if (p(v) <= 0) continue;
@@ -8553,7 +9148,7 @@ class basic_tabular_policy {
 
   tabular_policy_options options_;
   context_table table_;
-  Eigen::ArrayXd allowed_;
+  array allowed_;
 };
 
 using tabular_policy = basic_tabular_policy<double>;
@@ -8678,10 +9273,10 @@ namespace coho::toy {
 template <class Features>
 class linear_reward {
  public:
-  linear_reward(std::size_t size, Features features)
-      : weights(Eigen::VectorXd::Zero(static_cast<Eigen::Index>(size))),
-        gradient(weights),
-        features_(std::move(features)) {}
+  linear_reward(std::size_t size, Features features) : features_(std::move(features)) {
+    weights.setZero(static_cast<Eigen::Index>(size));
+    gradient.setZero(weights.size());
+  }
 
   std::vector<double> score(std::span<const reward_query> queries) const {
     std::vector<double> out;
@@ -8697,16 +9292,18 @@ class linear_reward {
       scores.push_back(rows.back().dot(weights));
     }
     return std::pair{std::move(scores), [this, rows = std::move(rows)](std::span<const double> seed) {
-                       for (std::size_t i = 0; i < rows.size(); ++i) gradient += seed[i] * rows[i];
+                       for (std::size_t i = 0; i < rows.size(); ++i) {
+                         for (Eigen::Index k = 0; k < gradient.size(); ++k) gradient(k) += seed[i] * rows[i](k);
+                       }
                      }};
   }
 
   void zero_gradients() { gradient.setZero(); }
   std::array<std::span<double>, 1> gradients() {
-    return {std::span(gradient.data(), static_cast<std::size_t>(gradient.size()))};
+    return {detail::span_of(gradient.data(), static_cast<std::size_t>(gradient.size()))};
   }
   std::array<std::span<double>, 1> parameters() {
-    return {std::span(weights.data(), static_cast<std::size_t>(weights.size()))};
+    return {detail::span_of(weights.data(), static_cast<std::size_t>(weights.size()))};
   }
 
   Eigen::VectorXd weights, gradient;
@@ -8791,17 +9388,20 @@ class tabular_value {
     std::vector<double> values;
   };
 
+  template <class = void>
   tabular_value(std::size_t vocabulary, std::size_t order) : contexts_(vocabulary, order) {
     table.setZero(static_cast<Eigen::Index>(contexts_.contexts()));
     gradient.setZero(table.size());
   }
 
+  template <class = void>
   std::vector<double> values(const token_batch& batch) const {
     std::vector<double> out;
     for (const std::size_t context : contexts_.of(batch)) out.push_back(table(static_cast<Eigen::Index>(context)));
     return out;
   }
 
+  template <class = void>
   auto forward(const token_batch& batch) {
     return std::pair{output{values(batch)}, [this, contexts = contexts_.of(batch)](const value_gradient& seed) {
                        for (std::size_t t = 0; t < seed.values.size(); ++t) {
@@ -8810,12 +9410,14 @@ class tabular_value {
                      }};
   }
 
-  void zero_gradients() { gradient.setZero(); }
+  void zero_gradients() {
+    for (double& g : gradient) g = 0;
+  }
   std::array<std::span<double>, 1> gradients() {
-    return {std::span(gradient.data(), static_cast<std::size_t>(gradient.size()))};
+    return {detail::span_of(gradient.data(), static_cast<std::size_t>(gradient.size()))};
   }
   std::array<std::span<double>, 1> parameters() {
-    return {std::span(table.data(), static_cast<std::size_t>(table.size()))};
+    return {detail::span_of(table.data(), static_cast<std::size_t>(table.size()))};
   }
 
   Eigen::VectorXd table, gradient;  ///< [contexts]
@@ -8837,6 +9439,7 @@ namespace coho::toy {
 ///     words.encode("the fox");  // {1, 2}
 class vocabulary_tokenizer {
  public:
+  template <class = void>
   vocabulary_tokenizer(std::vector<std::string> words, token end) : words_(std::move(words)), end_(end) {
     require_option(end >= 0 && static_cast<std::size_t>(end) < words_.size(), "end", end, "the index of a word");
     for (std::size_t i = 0; i < words_.size(); ++i) {
@@ -8845,6 +9448,7 @@ class vocabulary_tokenizer {
     }
   }
 
+  template <class = void>
   std::vector<token> encode(std::string_view text) const {
     std::vector<token> out;
     for (std::size_t at = 0; at < text.size();) {
@@ -8860,6 +9464,7 @@ class vocabulary_tokenizer {
     return out;
   }
 
+  template <class = void>
   std::string decode(std::span<const token> tokens) const {
     std::string out;
     for (const token t : tokens) {
@@ -8959,7 +9564,7 @@ struct stop_fn {
   template <communicator Communicator, class... Callbacks>
   bool operator()(Communicator& ranks, Callbacks&... callbacks) const {
     double wishes = (one(callbacks) + ... + 0.0);
-    ranks.all_reduce_sum(std::span<double>(&wishes, 1));
+    ranks.all_reduce_sum(detail::span_of(&wishes, 1));
     return wishes > 0;
   }
 
@@ -8981,18 +9586,15 @@ inline constexpr stop_fn stop{};
 
 namespace detail {
 template <class Callback, class Argument>
-concept hooked_on = requires(Callback& c, const Argument& a) {
-  c.on_rollouts(a);
-}
-|| requires(Callback& c, const Argument& a) { c.on_minibatch(a); }
-|| requires(Callback& c, const Argument& a) { c.on_step_end(a); };
+concept hooked_on = requires(Callback& c, const Argument& a) { c.on_rollouts(a); } ||
+                    requires(Callback& c, const Argument& a) { c.on_minibatch(a); } ||
+                    requires(Callback& c, const Argument& a) { c.on_step_end(a); };
 
 template <class Callback, class... Arguments>
 consteval bool require_callback() {
   using callback = std::remove_reference_t<Callback>;
-  constexpr bool any = requires(callback & c, std::uint64_t step) { c.on_step_begin(step); }
-  || requires(callback & c) { c.stop_requested(); }
-  || (hooked_on<callback, Arguments> || ...);
+  constexpr bool any = requires(callback& c, std::uint64_t step) { c.on_step_begin(step); } ||
+                       requires(callback& c) { c.stop_requested(); } || (hooked_on<callback, Arguments> || ...);
   static_assert(any,
                 "coho callback: the object has none of on_step_begin, on_rollouts, on_minibatch, on_step_end and "
                 "stop_requested with the arguments of this driver");
@@ -9041,7 +9643,7 @@ void all_reduce_gradients(Communicator& ranks, Model& model) {
     model.all_reduce_gradients(ranks);
   } else if constexpr (requires { model.gradients(); }) {
     for (auto&& gradient : model.gradients()) {
-      ranks.all_reduce_sum(std::span(gradient.data(), static_cast<std::size_t>(gradient.size())));
+      ranks.all_reduce_sum(span_of(gradient.data(), static_cast<std::size_t>(gradient.size())));
     }
   } else {
     require_argument(ranks.size() == 1,
@@ -9055,8 +9657,8 @@ template <class Communicator>
 double all_reduce_max(double value, Communicator& ranks) {
   std::vector<double> all(static_cast<std::size_t>(ranks.size()), 0.0);
   all[static_cast<std::size_t>(ranks.rank())] = value;
-  ranks.all_reduce_sum(std::span<double>(all));
-  return *std::ranges::max_element(all);
+  ranks.all_reduce_sum(span_of(all));
+  return *std::max_element(all.begin(), all.end());
 }
 
 }  // namespace detail
@@ -9102,11 +9704,13 @@ struct lift_output_fn {
                                            " numbers where " + std::to_string(expected) + " were expected");
     Eigen::ArrayXd out(static_cast<Eigen::Index>(size));
     Eigen::Index at = 0;
-    for (const auto value : range) out(at++) = static_cast<double>(value);
-    if (!out.isFinite().all()) {
-      for (at = 0; std::isfinite(out(at));) ++at;
-      throw argument_error(std::string(what) + ": number " + std::to_string(at) +
-                           " that the model returned is not finite");
+    for (const auto value : range) {
+      const auto number = static_cast<double>(value);
+      if (!std::isfinite(number)) {
+        throw argument_error(std::string(what) + ": number " + std::to_string(at) +
+                             " that the model returned is not finite");
+      }
+      out(at++) = number;
     }
     return out;
   }
@@ -9114,7 +9718,8 @@ struct lift_output_fn {
 inline constexpr lift_output_fn lift_output{};
 
 /// The tokens of each sequence of a batch, prompt and response.
-inline std::vector<std::size_t> sequence_lengths(const token_batch& batch) {
+template <class = void>
+std::vector<std::size_t> sequence_lengths(const token_batch& batch) {
   std::vector<std::size_t> out(batch.size());
   for (std::size_t i = 0; i < out.size(); ++i) out[i] = batch.prompts.length(i) + batch.responses.length(i);
   return out;
@@ -9128,7 +9733,7 @@ Eigen::ArrayXd in_parts(const token_batch& batch, const batch_limits& limits, st
                         Evaluate evaluate) {
   Eigen::ArrayXd out(static_cast<Eigen::Index>(batch.responses.total()));
   const auto lengths = sequence_lengths(batch);
-  for (const auto& indices : micro_batches(lengths, limits)) {
+  for (const auto& indices : micro_batches(detail::span_of(lengths), limits)) {
     const token_batch part = batch.select(indices);
     scatter(lift_output(evaluate(part), part.responses.total(), what), batch.responses.offsets, indices, out);
   }
@@ -9157,7 +9762,8 @@ struct evaluate_values_fn {
 inline constexpr evaluate_values_fn evaluate_values{};
 
 /// The tokens of each query, as far as they are given.
-inline std::vector<std::size_t> query_lengths(std::span<const reward_query> queries) {
+template <class = void>
+std::vector<std::size_t> query_lengths(std::span<const reward_query> queries) {
   std::vector<std::size_t> out(queries.size());
   for (std::size_t i = 0; i < out.size(); ++i)
     out[i] = queries[i].prompt_tokens.size() + queries[i].response_tokens.size();
@@ -9171,11 +9777,11 @@ struct evaluate_scores_fn {
                             const batch_limits& limits = {}) const {
     Eigen::ArrayXd out(static_cast<Eigen::Index>(queries.size()));
     const auto lengths = query_lengths(queries);
-    for (const auto& indices : micro_batches(lengths, limits)) {
+    for (const auto& indices : micro_batches(detail::span_of(lengths), limits)) {
       std::vector<reward_query> part;
       for (const std::size_t i : indices) part.push_back(queries[i]);
       const Eigen::ArrayXd scores =
-          lift_output(score_queries(model, std::span<const reward_query>(part)), part.size(), "reward model scores");
+          lift_output(score_queries(model, detail::span_of(part)), part.size(), "reward model scores");
       for (std::size_t k = 0; k < indices.size(); ++k) {
         out(static_cast<Eigen::Index>(indices[k])) = scores(static_cast<Eigen::Index>(k));
       }
@@ -9325,6 +9931,7 @@ struct learning_rate_options {
 ///     rate(100);  // 1e-5
 class learning_rate_schedule {
  public:
+  template <class = void>
   explicit learning_rate_schedule(learning_rate_options options = {}) : options_(options) {
     require_option(std::isfinite(options.peak) && options.peak >= 0, "learning_rate.peak", options.peak,
                    "finite and at least 0");
@@ -9335,6 +9942,7 @@ class learning_rate_schedule {
                    "greater than warmup_steps for a decaying schedule");
   }
 
+  template <class = void>
   double operator()(std::uint64_t step) const noexcept {
     const auto& o = options_;
     if (step < o.warmup_steps) {
@@ -9406,6 +10014,7 @@ struct ppo_options {
   batch_limits micro_batch{};    ///< what one forward of an update may hold; does not change the result
 
   /// SALMON as the paper describes it (§4.1.2, App. F): 576 rollouts in minibatches of 288, β 0.02.
+  template <class = void>
   static ppo_options paper() {
     ppo_options o;
     o.generation = {.max_new_tokens = 1024};
@@ -9417,6 +10026,7 @@ struct ppo_options {
     return o;
   }
   /// As the released scripts run it: temperature 0.7, β 0.01, five warm-up steps, the code's shaping.
+  template <class = void>
   static ppo_options salmon_code() {
     ppo_options o = paper();
     o.generation.temperature = 0.7;
@@ -9429,6 +10039,7 @@ struct ppo_options {
   }
 
   /// Throws `option_error` for the first option that is out of its range.
+  template <class = void>
   void validate() const {
     const auto finite_from_zero = [](double x) { return std::isfinite(x) && x >= 0; };
     require_option(generation.max_new_tokens > 0, "generation.max_new_tokens", generation.max_new_tokens, "at least 1");
@@ -9547,25 +10158,44 @@ struct ppo_state {
 
 }  // namespace coho
 
+// ---- coho/train/stopwatch.hpp
+
+namespace coho::detail {
+
+/// Seconds since the last lap, by a clock that nobody sets where there is one. (<chrono> costs each file that includes
+/// a driver a tenth of a second.)
+class stopwatch {
+ public:
+  double lap() noexcept {
+    const double now = read();
+    return now - std::exchange(last_, now);
+  }
+
+ private:
+  static double read() noexcept {
+    std::timespec now{};
+#ifdef CLOCK_MONOTONIC
+    clock_gettime(CLOCK_MONOTONIC, &now);
+#else
+    static_cast<void>(std::timespec_get(&now, TIME_UTC));
+#endif
+    return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+  }
+
+  double last_ = read();
+};
+
+}  // namespace coho::detail
+
 // ---- coho/train/collect_rollouts.hpp
 
 namespace coho {
 
 namespace detail {
 
-/// Seconds since the last call.
-class stopwatch {
- public:
-  double lap() {
-    const auto now = std::chrono::steady_clock::now();
-    return std::chrono::duration<double>(now - std::exchange(last_, now)).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
-
-inline void check_generation(const generation& sampled, std::size_t prompts) {
+/// Checks what was sampled and moves it into the rollouts.
+template <std::same_as<generation> Generation>
+void take_generation(Generation sampled, std::size_t prompts, trajectory_batch& out) {
   require_argument(sampled.responses.size() == prompts && sampled.finished.size() == prompts,
                    "generate returned " + std::to_string(sampled.responses.size()) + " responses for " +
                        std::to_string(prompts) + " prompts");
@@ -9576,6 +10206,9 @@ inline void check_generation(const generation& sampled, std::size_t prompts) {
                                                           std::to_string(i) +
                                                           ": a response holds at least its end token");
   }
+  out.recorded_log_probs = lift_output(sampled.log_probs.values, sampled.responses.total(), "log_probs of generate");
+  out.batch.responses = std::move(sampled.responses);
+  out.finished = std::move(sampled.finished);
 }
 
 }  // namespace detail
@@ -9597,11 +10230,8 @@ struct collect_rollouts_fn {
       if (!prompt.value_tokens.empty()) out.value_prompts.push_back(prompt.value_tokens);
       streams.push_back(step_stream.split(prompt.key));
     }
-    generation sampled = models.policy.generate(out.batch.prompts, options.generation, std::span<rng>(streams));
-    detail::check_generation(sampled, prompts.size());
-    out.recorded_log_probs = lift_output(sampled.log_probs.values, sampled.responses.total(), "log_probs of generate");
-    out.batch.responses = std::move(sampled.responses);
-    out.finished = std::move(sampled.finished);
+    generation sampled = models.policy.generate(out.batch.prompts, options.generation, detail::span_of(streams));
+    detail::take_generation(std::move(sampled), prompts.size(), out);
     for (std::size_t i = 0; i < out.size(); ++i) {
       out.prompt_texts.push_back(prompts[i].text.empty() ? detail::decode_with(models.decoder, out.batch.prompts[i])
                                                          : prompts[i].text);
@@ -9655,8 +10285,8 @@ inline constexpr collect_rollouts_fn collect_rollouts{};
 namespace detail {
 
 /// Fills in what the rollouts say. All ranks call together.
-template <class Communicator>
-void describe_rollouts(const trajectory_batch& r, Communicator& ranks, ppo_statistics& out) {
+template <std::same_as<trajectory_batch> Rollouts, class Communicator>
+void describe_rollouts(const Rollouts& r, Communicator& ranks, ppo_statistics& out) {
   const Eigen::ArrayXd kl = r.old_log_probs - r.reference_log_probs;
   const Eigen::ArrayXd difference = (r.recorded_log_probs - r.old_log_probs).abs();
   double unfinished = 0;
@@ -9673,7 +10303,7 @@ void describe_rollouts(const trajectory_batch& r, Communicator& ranks, ppo_stati
                    -r.old_log_probs.sum(),
                    r.returns.sum(),
                    residual.sum()};
-  ranks.all_reduce_sum(std::span<double>(sums));
+  ranks.all_reduce_sum(span_of(sums));
   const double sequences = std::max(sums[0], 1.0), tokens = std::max(sums[1], 1.0);
   out.sequences = sums[0];
   out.tokens = sums[1];
@@ -9688,7 +10318,7 @@ void describe_rollouts(const trajectory_batch& r, Communicator& ranks, ppo_stati
   out.entropy = sums[8] / tokens;
   double squares[] = {(r.model_scores - out.score_mean).square().sum(), (r.returns - sums[9] / tokens).square().sum(),
                       (residual - sums[10] / tokens).square().sum()};
-  ranks.all_reduce_sum(std::span<double>(squares));
+  ranks.all_reduce_sum(span_of(squares));
   out.score_deviation = std::sqrt(squares[0] / sequences);
   out.explained_variance = squares[1] > 0 ? 1 - squares[2] / squares[1] : 0;
   out.sampler_difference_max = all_reduce_max(difference.size() > 0 ? difference.maxCoeff() : 0.0, ranks);
@@ -9721,6 +10351,7 @@ struct data_position {
 ///     order.batch(7, 0, 1);  // indices of step 7 on the only rank
 class data_order {
  public:
+  template <class = void>
   data_order(std::size_t examples, std::size_t batch_size, std::uint64_t seed, bool shuffle)
       : examples_(examples), batch_size_(std::min(batch_size, examples)), seed_(seed), shuffle_(shuffle) {
     require_argument(examples > 0, "there are no examples to train on");
@@ -9729,6 +10360,7 @@ class data_order {
 
   std::uint64_t steps_per_epoch() const noexcept { return (examples_ + batch_size_ - 1) / batch_size_; }
 
+  template <class = void>
   std::vector<std::size_t> batch(std::uint64_t step, std::size_t rank, std::size_t ranks) {
     const std::uint64_t epoch = step / steps_per_epoch();
     if (order_.empty() || epoch != epoch_) {
@@ -9783,7 +10415,8 @@ Eigen::ArrayXd response_log_probs(Model& model, const token_batch& batch, const 
 }
 
 /// The responses of examples, preferred ones first; a missing one is an empty response.
-inline token_batch responses_of(std::span<const direct_preference_example> examples) {
+template <class = void>
+token_batch responses_of(std::span<const direct_preference_example> examples) {
   token_batch out;
   for (const auto& example : examples) {
     out.prompts.push_back(example.prompt);
@@ -9868,6 +10501,7 @@ struct gradient_step_fn {
     return norm;
   }
 
+  template <class = void>
   static void require_finite_norm(double norm, const std::string& what) {
     if (!std::isfinite(norm)) throw error(what + ": the gradient is not finite; nothing was changed");
   }
@@ -9927,13 +10561,15 @@ auto run_steps(Trainer& trainer, Communicator& ranks, Source& source, const std:
 }
 
 /// 0, 1, …, count − 1.
-inline std::vector<std::size_t> all_indices(std::size_t count) {
+template <class = void>
+std::vector<std::size_t> all_indices(std::size_t count) {
   std::vector<std::size_t> out(count);
   std::iota(out.begin(), out.end(), std::size_t{0});
   return out;
 }
 
-inline void require_seed(std::uint64_t saved, std::uint64_t mine) {
+template <class = void>
+void require_seed(std::uint64_t saved, std::uint64_t mine) {
   require_argument(saved == mine,
                    "the saved run had the seed " + std::to_string(saved) + ", this one has " + std::to_string(mine));
 }
@@ -9976,11 +10612,12 @@ struct preference_gradient {
 ///  (2) The loss is a sum over examples weighted by `weights`: micro-batches add up.
 ///  (3) An own loss may have `static constexpr bool needs_reference = false`: then no reference policy is evaluated.
 template <class Loss>
-concept preference_loss = std::same_as<Loss, dpo_loss> || std::same_as<Loss, kto_loss> ||
-    std::same_as<Loss, orpo_loss> || std::same_as<Loss, simpo_loss> || std::same_as<Loss, cpo_loss> ||
+concept preference_loss =
+    std::same_as<Loss, dpo_loss> || std::same_as<Loss, kto_loss> || std::same_as<Loss, orpo_loss> ||
+    std::same_as<Loss, simpo_loss> || std::same_as<Loss, cpo_loss> ||
     requires(const Loss& l, const preference_log_probs& x, const token_weights<Eigen::ArrayXd>& w) {
-  { l.value_and_grad(x, w) } -> std::convertible_to<preference_gradient>;
-};
+      { l.value_and_grad(x, w) } -> std::convertible_to<preference_gradient>;
+    };
 
 template <class Loss>
 consteval bool require_preference_loss() {
@@ -10013,29 +10650,31 @@ preference_gradient preference_gradient_of(Result result) {
 }
 
 /// Of losses over mean log-probs: the chain rule back to sums.
-template <class Loss>
-preference_gradient of_means(const Loss& loss, const preference_log_probs& x,
-                             const token_weights<Eigen::ArrayXd>& weights) {
-  auto out = preference_gradient_of(loss.value_and_grad(Eigen::ArrayXd(x.preferred / x.preferred_tokens),
-                                                        Eigen::ArrayXd(x.other / x.other_tokens), weights));
+template <class Loss, class Array>
+preference_gradient of_means(const Loss& loss, const preference_log_probs& x, const token_weights<Array>& weights) {
+  Array preferred = x.preferred, other = x.other;
+  preferred /= x.preferred_tokens;
+  other /= x.other_tokens;
+  auto out = preference_gradient_of(loss.value_and_grad(preferred, other, weights));
   out.d_preferred /= x.preferred_tokens;
   out.d_other /= x.other_tokens;
   return out;
 }
 
 /// Each response of an example is an example of KTO.
-inline preference_gradient of_responses(const kto_loss& loss, const preference_log_probs& x,
-                                        const token_weights<Eigen::ArrayXd>& weights) {
+template <std::same_as<preference_log_probs> Known, class Array>
+preference_gradient of_responses(const kto_loss& loss, const Known& x, const token_weights<Array>& weights) {
   const Eigen::Index n = x.preferred.size();
-  const auto both = [n](const Eigen::ArrayXd& a, const Eigen::ArrayXd& b) {
-    Eigen::ArrayXd out(2 * n);
+  const auto both = [n](const Array& a, const Array& b) {
+    Array out(2 * n);
     out << a, b;
     return out;
   };
-  const Eigen::ArrayXd there = both((x.preferred_tokens > 0).cast<double>(), (x.other_tokens > 0).cast<double>());
-  const token_weights<Eigen::ArrayXd> each{both(weights.values, weights.values) * there};
+  const Array there =
+      both((x.preferred_tokens > 0).template cast<double>(), (x.other_tokens > 0).template cast<double>());
+  const token_weights<Array> each{both(weights.values, weights.values) * there};
   const auto result = loss.value_and_grad(both(x.preferred, x.other), both(x.reference_preferred, x.reference_other),
-                                          both(Eigen::ArrayXd::Ones(n), Eigen::ArrayXd::Zero(n)), x.kl_baseline, each);
+                                          both(Array::Ones(n), Array::Zero(n)), x.kl_baseline, each);
   return {result.value, result.d_log_probs.head(n), result.d_log_probs.tail(n), result.accuracy, result.margin};
 }
 
@@ -10123,7 +10762,8 @@ class direct_preference_trainer {
         data, options_, step_, ranks_,
         [&](const std::vector<direct_preference_example>& mine, const std::vector<direct_preference_example>& whole,
             std::uint64_t epoch) {
-          return step_of(mine, {whole, ranks_.rank(), ranks_.size()}, epoch, callbacks...);
+          return step_of(detail::span_of(mine), {detail::span_of(whole), ranks_.rank(), ranks_.size()}, epoch,
+                         callbacks...);
         },
         callbacks...);
   }
@@ -10153,12 +10793,12 @@ class direct_preference_trainer {
   direct_preference_statistics step_of(std::span<const direct_preference_example> batch, const batch_place& place,
                                        std::uint64_t epoch, Callbacks&... callbacks) {
     static_assert((detail::require_callback<Callbacks, direct_preference_statistics>() && ...));
-    const auto start = std::chrono::steady_clock::now();
+    detail::stopwatch watch;
     notify::step_begin(step_, callbacks...);
     model_.zero_gradients();
     auto out = pass(batch, place, [&](const token_batch& tokens, auto use) {
       auto [output, pullback] = model_.forward(tokens);
-      const Eigen::ArrayXd d_log_probs = use(lift_output(output.log_probs, tokens.responses.total(), "log_probs"));
+      const auto d_log_probs = use(lift_output(output.log_probs, tokens.responses.total(), "log_probs"));
       pullback(policy_gradient{.log_probs = {d_log_probs.data(), tokens.responses.total()}});
     });
     out.step = step_;
@@ -10167,7 +10807,7 @@ class direct_preference_trainer {
     out.gradient_norm = gradient_step("direct preference step " + std::to_string(step_), model_, optimizer_,
                                       out.learning_rate, options_.gradient_norm_clip, ranks_);
     ++step_;
-    out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    out.seconds = watch.lap();
     notify::minibatch(out, callbacks...);
     notify::step_end(out, callbacks...);
     return out;
@@ -10207,7 +10847,7 @@ class direct_preference_trainer {
       totals[3] += example.preferred.empty() ? 0 : 1;
       totals[4] += example.other.empty() ? 0 : 1;
     }
-    ranks_.all_reduce_sum(std::span<double>(totals));
+    ranks_.all_reduce_sum(detail::span_of(totals));
     require_argument(totals[1] > 0, "a preference batch has no example with a weight above 0");
     direct_preference_statistics out{.examples = totals[0]};
     out.kl_baseline = baseline_of(place);
@@ -10215,21 +10855,21 @@ class direct_preference_trainer {
     std::vector<std::size_t> lengths;
     for (const auto& e : batch) lengths.push_back(2 * e.prompt.size() + e.preferred.size() + e.other.size());
     double sums[5] = {};  // loss, accuracy, margin, log-probs of preferred and other responses
-    for (const auto& indices : micro_batches(lengths, options_.micro_batch)) {
+    for (const auto& indices : micro_batches(detail::span_of(std::as_const(lengths)), options_.micro_batch)) {
       std::vector<direct_preference_example> part;
       double terms = 0;
       for (const std::size_t i : indices) {
         part.push_back(batch[i]);
         terms += batch[i].weight > 0 ? terms_of(batch[i]) : 0;
       }
-      const token_batch tokens = detail::responses_of(part);
+      const token_batch tokens = detail::responses_of(detail::span_of(std::as_const(part)));
       auto x = reference_of(part, tokens);
       x.kl_baseline = out.kl_baseline;
       token_weights<Eigen::ArrayXd> weights{Eigen::ArrayXd(x.preferred_tokens.size())};
       for (std::size_t k = 0; k < part.size(); ++k)
         weights.values(static_cast<Eigen::Index>(k)) = part[k].weight / totals[1];
-      evaluate(tokens, [&](const Eigen::ArrayXd& log_probs) {
-        const Eigen::ArrayXd responses = sequence_sums(log_probs, tokens.responses.offsets);
+      evaluate(tokens, [&]<class Array>(const Array& log_probs) {
+        const Array responses = sequence_sums(log_probs, tokens.responses.offsets);
         const Eigen::Index n = x.preferred_tokens.size();
         x.preferred = responses.head(n);
         x.other = responses.tail(n);
@@ -10237,20 +10877,22 @@ class direct_preference_trainer {
         sums[0] += loss.value;
         sums[1] += loss.accuracy * terms / totals[2];
         sums[2] += loss.margin * terms / totals[2];
-        const Eigen::ArrayXd counted = (weights.values > 0).template cast<double>();
-        sums[3] += (counted * x.preferred).sum() / std::max(totals[3], 1.0);
-        sums[4] += (counted * x.other).sum() / std::max(totals[4], 1.0);
-        Eigen::ArrayXd d_responses(2 * n);
+        for (Eigen::Index k = 0; k < n; ++k) {
+          if (weights.values(k) <= 0) continue;
+          sums[3] += x.preferred(k);
+          sums[4] += x.other(k);
+        }
+        Array d_responses(2 * n);
         d_responses << loss.d_preferred, loss.d_other;
-        return Eigen::ArrayXd(sequence_spread(d_responses, tokens.responses.offsets));
+        return Array(sequence_spread(d_responses, tokens.responses.offsets));
       });
     }
-    ranks_.all_reduce_sum(std::span<double>(sums));
+    ranks_.all_reduce_sum(detail::span_of(sums));
     out.loss = sums[0];
     out.accuracy = sums[1];
     out.margin = sums[2];
-    out.preferred_log_prob = sums[3];
-    out.other_log_prob = sums[4];
+    out.preferred_log_prob = sums[3] / std::max(totals[3], 1.0);
+    out.other_log_prob = sums[4] / std::max(totals[4], 1.0);
     return out;
   }
 
@@ -10260,7 +10902,8 @@ class direct_preference_trainer {
     preference_log_probs x;
     x.preferred_tokens.resize(n);
     x.other_tokens.resize(n);
-    x.reference_preferred = x.reference_other = Eigen::ArrayXd::Zero(n);
+    x.reference_preferred.setZero(n);
+    x.reference_other.setZero(n);
     bool known = true;
     for (Eigen::Index i = 0; i < n; ++i) {
       const auto& example = part[static_cast<std::size_t>(i)];
@@ -10273,10 +10916,12 @@ class direct_preference_trainer {
     }
     if (!detail::needs_reference<Loss>() || known) return x;
     if constexpr (has_reference) {
-      const Eigen::ArrayXd sums =
-          detail::response_log_probs(reference_, tokens, {}, "log_probs of the reference policy");
-      x.reference_preferred = sums.head(n);
-      x.reference_other = sums.tail(n);
+      const auto sums = detail::response_log_probs(reference_, tokens, {}, "log_probs of the reference policy");
+      for (Eigen::Index i = 0; i < n; ++i) {
+        const auto& example = part[static_cast<std::size_t>(i)];
+        if (!example.reference_preferred) x.reference_preferred(i) = sums(i);
+        if (!example.reference_other) x.reference_other(i) = sums(n + i);
+      }
     } else {
       throw argument_error("this preference loss needs a reference policy, or examples that carry its log-probs");
     }
@@ -10345,16 +10990,16 @@ concept token_policy_loss = requires(const Loss& l, const Eigen::ArrayXd& x, con
   { l.value_and_grad(x, x, x, w) } -> policy_loss_value;
 };
 template <class Loss>
-concept sequence_policy_loss = requires(const Loss& l, const Eigen::ArrayXd& x, const array_weights& w,
-                                        offset_span offsets) {
-  { l.value_and_grad(x, x, x, w, offsets) } -> policy_loss_value;
-};
+concept sequence_policy_loss =
+    requires(const Loss& l, const Eigen::ArrayXd& x, const array_weights& w, offset_span offsets) {
+      { l.value_and_grad(x, x, x, w, offsets) } -> policy_loss_value;
+    };
 // Asked last: losses that take old log-probs would read weights as advantages.
 template <class Loss>
 concept on_policy_loss = !token_policy_loss<Loss> && !sequence_policy_loss<Loss> &&
                          requires(const Loss& l, const Eigen::ArrayXd& x, const array_weights& w) {
-  { l.value_and_grad(x, x, w) } -> policy_loss_value;
-};
+                           { l.value_and_grad(x, x, w) } -> policy_loss_value;
+                         };
 }  // namespace detail
 
 /// policy_loss: what the drivers of reinforcement learning minimise over the policy.
@@ -10437,7 +11082,8 @@ namespace detail {
 /// GAE with its options bound.
 struct bound_gae {
   gae_options options;
-  auto operator()(const Eigen::ArrayXd& rewards, const Eigen::ArrayXd& values, offset_span offsets) const {
+  template <class Array>
+  auto operator()(const Array& rewards, const Array& values, offset_span offsets) const {
     return gae(rewards, values, offsets, options);
   }
 };
@@ -10461,12 +11107,21 @@ struct policy_loss_terms {
 };
 
 /// Σ_t (ρ_t − 1 − log ρ_t), an estimate of KL(old ‖ new) times the number of tokens, never negative: k3 of old − new.
-inline double ratio_divergence(const Eigen::ArrayXd& log_probs, const Eigen::ArrayXd& old_log_probs) {
+template <class Array>
+double ratio_divergence(const Array& log_probs, const Array& old_log_probs) {
   double sum = 0;
   for (Eigen::Index t = 0; t < log_probs.size(); ++t) {
     sum += kl_of(std::clamp(old_log_probs(t) - log_probs(t), -20.0, 20.0), kl_estimator::k3);
   }
   return sum;
+}
+
+/// How many tokens have a weight.
+template <class Weights>
+double real_tokens(const Weights& weights) {
+  double count = 0;
+  for (const double weight : weights) count += weight != 0;
+  return count;
 }
 
 template <class Loss>
@@ -10486,7 +11141,7 @@ policy_loss_terms evaluate_policy_loss(const Loss& loss, const Eigen::ArrayXd& l
   out.d_log_probs =
       lift_output(result.d_log_probs, static_cast<std::size_t>(log_probs.size()), "d_log_probs of the policy loss");
   require_argument(std::isfinite(out.value), "the value of the policy loss is not finite");
-  const auto tokens = static_cast<double>((weights.values != 0).count());
+  const double tokens = real_tokens(weights.values);
   if constexpr (requires { result.clip_fraction; }) {
     out.clipped = static_cast<double>(result.clip_fraction) * tokens;
     require_argument(std::isfinite(out.clipped), "the clip_fraction of the policy loss is not finite");
@@ -10542,9 +11197,8 @@ consteval bool require_value_loss() {
 
 template <class Estimator>
 consteval bool require_advantage_estimator() {
-  constexpr bool exists = requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) {
-    a(x, x, offsets);
-  };
+  constexpr bool exists =
+      requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) { a(x, x, offsets); };
   static_assert(
       exists, "coho::advantage_estimator (1): the estimator is not callable (const) with rewards, values and offsets");
   if constexpr (exists) {
@@ -10557,9 +11211,8 @@ consteval bool require_advantage_estimator() {
 
 template <class Estimator>
 consteval bool require_group_advantage_estimator() {
-  constexpr bool exists = requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) {
-    a(x, offsets);
-  };
+  constexpr bool exists =
+      requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) { a(x, offsets); };
   static_assert(exists,
                 "coho::group_advantage_estimator (1): the estimator is not callable (const) with rewards and the "
                 "groups' offsets");
@@ -10577,7 +11230,7 @@ consteval bool require_kl_controller() {
   };
   static_assert(coefficient,
                 "coho::kl_controller (1): the controller has no coefficient() const that returns a number");
-  constexpr bool update = requires(Controller & c, double x) { c.update(x, x); };
+  constexpr bool update = requires(Controller& c, double x) { c.update(x, x); };
   static_assert(update,
                 "coho::kl_controller (2): the controller has no update(double mean_sequence_kl, double sequences)");
   if constexpr (coefficient && update) {
@@ -10600,6 +11253,7 @@ namespace detail {
 struct rollout_layout {
   std::vector<std::size_t> packed_offsets, offsets;
 
+  template <class = void>
   rollout_layout(const std::vector<std::size_t>& tokens, std::size_t length) : packed_offsets(tokens), offsets(tokens) {
     if (length == 0) return;
     for (std::size_t i = 0; i + 1 < tokens.size(); ++i) {
@@ -10608,22 +11262,22 @@ struct rollout_layout {
       offsets[i + 1] = offsets[i] + length;
     }
   }
+  template <class = void>
   Eigen::ArrayXd spread(const Eigen::ArrayXd& flat) const {
-    Eigen::ArrayXd out = Eigen::ArrayXd::Zero(static_cast<Eigen::Index>(offsets.back()));
-    each([&](Eigen::Index from, Eigen::Index to, Eigen::Index n) { out.segment(to, n) = flat.segment(from, n); });
+    Eigen::ArrayXd out(static_cast<Eigen::Index>(offsets.back()));
+    out.setZero();
+    for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+      std::copy(flat.data() + packed_offsets[i], flat.data() + packed_offsets[i + 1], out.data() + offsets[i]);
+    }
     return out;
   }
+  template <class = void>
   Eigen::ArrayXd collect(const Eigen::ArrayXd& slots) const {
     Eigen::ArrayXd out(static_cast<Eigen::Index>(packed_offsets.back()));
-    each([&](Eigen::Index from, Eigen::Index to, Eigen::Index n) { out.segment(from, n) = slots.segment(to, n); });
-    return out;
-  }
-  template <class Copy>
-  void each(Copy copy) const {
     for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
-      copy(static_cast<Eigen::Index>(packed_offsets[i]), static_cast<Eigen::Index>(offsets[i]),
-           static_cast<Eigen::Index>(packed_offsets[i + 1] - packed_offsets[i]));
+      std::copy_n(slots.data() + offsets[i], packed_offsets[i + 1] - packed_offsets[i], out.data() + packed_offsets[i]);
     }
+    return out;
   }
 };
 
@@ -10633,14 +11287,15 @@ Eigen::ArrayXd rewards_over(const rollout_layout& place, const Eigen::ArrayXd& m
                             const ppo_options& options, double kl_coefficient, Communicator& ranks) {
   shaping_options shaping = options.shaping;
   shaping.kl_coefficient = kl_coefficient;
-  const std::span<const std::uint8_t> finished(rollouts.finished);
+  const std::span<const std::uint8_t> finished = span_of(rollouts.finished);
   return shape_rewards(rollouts.sequence_rewards, place.spread(rollouts.old_log_probs),
                        place.spread(rollouts.reference_log_probs), mask, place.offsets, finished, shaping, ranks);
 }
 
 /// Advantages weighted for the difference between the sampler and the policy that is trained: for every loss that is
 /// linear in the advantage that is the same as weighting the tokens.
-inline void correct_sampler(trajectory_batch& rollouts, const ppo_options& options) {
+template <std::same_as<trajectory_batch> Rollouts>
+void correct_sampler(Rollouts& rollouts, const ppo_options& options) {
   if (!options.sampler_correction) return;
   rollouts.advantages *= importance_weights(rollouts.old_log_probs, rollouts.recorded_log_probs,
                                             rollouts.batch.responses.offsets, *options.sampler_correction)
@@ -10677,8 +11332,7 @@ struct estimate_advantages_fn {
                                        options.padded_layout ? options.generation.max_new_tokens : 0);
     const Eigen::ArrayXd mask = place.spread(Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()));
     const Eigen::ArrayXd rewards = detail::rewards_over(place, mask, rollouts, options, kl_coefficient, ranks);
-    const auto estimate =
-        estimator(rewards, place.spread(rollouts.values), std::span<const std::size_t>(place.offsets));
+    const auto estimate = estimator(rewards, place.spread(rollouts.values), detail::span_of(place.offsets));
     Eigen::ArrayXd advantages = checked(estimate.advantages, rewards.size(), "advantages");
     const Eigen::ArrayXd returns = checked(estimate.returns, rewards.size(), "returns");
     if (options.whiten_advantages) advantages = whiten(advantages, mask, options.advantage_whitening, ranks);
@@ -10690,11 +11344,14 @@ struct estimate_advantages_fn {
   }
 
  private:
+  template <class = void>
   static Eigen::ArrayXd checked(const Eigen::ArrayXd& x, Eigen::Index size, const char* what) {
     require_argument(x.size() == size, std::string("the advantage estimator returned ") + std::to_string(x.size()) +
                                            " " + what + " for " + std::to_string(size) + " tokens");
-    require_argument(x.isFinite().all(),
-                     std::string("the advantage estimator returned ") + what + " that are not finite");
+    for (const double number : x) {
+      require_argument(std::isfinite(number),
+                       std::string("the advantage estimator returned ") + what + " that are not finite");
+    }
     return x;
   }
 };
@@ -10748,12 +11405,17 @@ struct group_relative_trainer_options {
 
   /// Shao et al. 2024, §4.1: advantages divided by the group's deviation, mean over each response, KL (k3, 0.04) in the
   /// loss, 64 samples.
-  static group_relative_trainer_options grpo() { return {.group_size = 64, .kl_loss_coefficient = 0.04}; }
+  template <class = void>
+  static group_relative_trainer_options grpo() {
+    return {.group_size = 64, .kl_loss_coefficient = 0.04};
+  }
   /// Liu et al. 2025: no division by the deviation and none by the length, no KL.
+  template <class = void>
   static group_relative_trainer_options dr_grpo() {
     return {.scaling = {.scale = group_scale::none}, .reduction = {.kind = reduction::fixed_length}};
   }
   /// Ahmadian et al. 2024: leave-one-out baseline, the KL in the reward, one update a batch, sums over responses.
+  template <class = void>
   static group_relative_trainer_options rloo() {
     return {.group_size = 4,
             .shaping = {.kl_coefficient = 0.03},
@@ -10762,6 +11424,7 @@ struct group_relative_trainer_options {
   }
   /// Yu et al. 2025: clip-higher, mean over tokens, no KL, groups without a difference left out. Its overlong ramp is a
   /// bonus: `overlong_penalty`.
+  template <class = void>
   static group_relative_trainer_options dapo() {
     return {.group_size = 16,
             .skip_uniform_groups = true,
@@ -10770,6 +11433,7 @@ struct group_relative_trainer_options {
   }
 
   /// The part that PPO has too.
+  template <class = void>
   ppo_options shared() const {
     ppo_options o;
     o.seed = seed;
@@ -10798,6 +11462,7 @@ struct group_relative_trainer_options {
   }
 
   /// Throws `option_error` for the first option that is out of its range.
+  template <class = void>
   void validate() const {
     require_option(group_size >= 2 && group_size <= (std::size_t{1} << 20), "group_size", group_size,
                    "in [2, 1048576]");
@@ -10816,7 +11481,8 @@ class group_baseline_estimator {
   group_baseline_estimator(const group_relative_trainer_options& options, Communicator& ranks)
       : baseline_(options.baseline), scaling_(options.scaling), leave_one_out_(options.leave_one_out), ranks_(ranks) {}
 
-  Eigen::ArrayXd operator()(const Eigen::ArrayXd& rewards, std::span<const std::size_t> groups) const {
+  template <class Array>
+  Eigen::ArrayXd operator()(const Array& rewards, std::span<const std::size_t> groups) const {
     if (baseline_ == group_baseline::mean) return group_relative(rewards, groups, scaling_, ranks_);
     return leave_one_out(rewards, groups, leave_one_out_).advantages;
   }
@@ -10844,7 +11510,7 @@ class policy_update {
 
  public:
   static constexpr bool has_value = !std::is_same_v<std::remove_const_t<value_type>, no_value_type>;
-  static constexpr bool has_entropy = requires(policy_type & m, const token_batch& b) {
+  static constexpr bool has_entropy = requires(policy_type& m, const token_batch& b) {
     { m.forward(b).first.entropy } -> number_range;
   };
 
@@ -10869,7 +11535,7 @@ class policy_update {
                   ppo_statistics& out, Callbacks&... callbacks) {
     step_ = step;
     double count = static_cast<double>(chosen.size());
-    models_.ranks.all_reduce_sum(std::span<double>(&count, 1));
+    models_.ranks.all_reduce_sum(span_of(&count, 1));
     if (count == 0) return;
     const token_batch value_batch = rollouts.value_batch();
     const auto lengths = sequence_lengths(rollouts.batch);
@@ -10929,8 +11595,7 @@ class policy_update {
   // The same object in both places: one set of gradients, or one optimizer of both.
   template <class A, class B>
   static bool same(const A& a, const B& b) noexcept {
-    return static_cast<const volatile void*>(std::addressof(a)) ==
-               static_cast<const volatile void*>(std::addressof(b)) &&
+    return static_cast<const volatile void*>(&a) == static_cast<const volatile void*>(&b) &&
            std::is_same_v<std::remove_const_t<A>, std::remove_const_t<B>>;
   }
 
@@ -10947,7 +11612,7 @@ class policy_update {
       counts[0] += static_cast<double>(part.size());
       for (const std::size_t i : part) counts[1] += static_cast<double>(rollouts.batch.responses.length(i));
     }
-    models_.ranks.all_reduce_sum(std::span<double>(counts));
+    models_.ranks.all_reduce_sum(span_of(counts));
     m.sequences = counts[0];
     m.tokens = counts[1];
     reduction_options reduction = options_.reduction;
@@ -10962,7 +11627,7 @@ class policy_update {
     sums total;
     for (const auto& part : parts) {
       const token_batch tokens = rollouts.batch.select(part);
-      const auto weights = make_token_weights(tokens.responses.offsets, reduction);
+      const auto weights = make_token_weights(span_of(tokens.responses.offsets), reduction);
       if (train_policy) policy_part(tokens, rollouts, part, weights, total, m.ratio_deviation);
       if constexpr (has_value) {
         value_part({value_batch.prompts.select(part), tokens.responses}, rollouts, part, weights, total);
@@ -10970,7 +11635,7 @@ class policy_update {
     }
     double reduced[] = {total.policy_loss, total.value_loss, total.kl_loss,       total.clipped,
                         total.divergence,  total.entropy,    total.values_clipped};
-    models_.ranks.all_reduce_sum(std::span<double>(reduced));
+    models_.ranks.all_reduce_sum(span_of(reduced));
     m.policy_loss = reduced[0];
     m.value_loss = reduced[1];
     m.kl_loss = reduced[2];
@@ -10983,48 +11648,53 @@ class policy_update {
 
   void policy_part(const token_batch& tokens, const trajectory_batch& rollouts, const std::vector<std::size_t>& part,
                    const array_weights& weights, sums& total, double& ratio_deviation) {
-    const auto& offsets = rollouts.batch.responses.offsets;
-    const Eigen::ArrayXd old_log_probs = gather(rollouts.old_log_probs, offsets, part);
+    const auto offsets = span_of(rollouts.batch.responses.offsets), chosen = span_of(part);
+    const Eigen::ArrayXd old_log_probs = gather(rollouts.old_log_probs, offsets, chosen);
     const std::size_t count = tokens.responses.total();
     auto [output, pullback] = models_.policy.forward(tokens);
-    const Eigen::ArrayXd log_probs = lift_output(output.log_probs, count, "log_probs of the policy's forward");
-    auto loss = evaluate_policy_loss(policy_loss_, log_probs, old_log_probs, gather(rollouts.advantages, offsets, part),
-                                     weights, tokens.responses.offsets);
+    const auto log_probs = lift_output(output.log_probs, count, "log_probs of the policy's forward");
+    auto loss = evaluate_policy_loss(policy_loss_, log_probs, old_log_probs,
+                                     gather(rollouts.advantages, offsets, chosen), weights, tokens.responses.offsets);
     total.policy_loss += loss.value;
     total.clipped += loss.clipped;
     total.divergence += loss.divergence;
-    if (count > 0)
-      ratio_deviation = std::max(ratio_deviation, ((log_probs - old_log_probs).exp() - 1).abs().maxCoeff());
+    for (std::size_t t = 0; t < count; ++t) {
+      const auto i = static_cast<Eigen::Index>(t);
+      ratio_deviation = std::max(ratio_deviation, std::abs(std::exp(log_probs(i) - old_log_probs(i)) - 1));
+    }
     if (options_.kl_loss_coefficient > 0) {
-      const auto kl = kl_loss_.value_and_grad(log_probs, gather(rollouts.reference_log_probs, offsets, part), weights);
+      const auto kl =
+          kl_loss_.value_and_grad(log_probs, gather(rollouts.reference_log_probs, offsets, chosen), weights);
       total.kl_loss += kl.value;
       loss.d_log_probs += options_.kl_loss_coefficient * kl.d_log_probs;
     }
-    Eigen::ArrayXd d_entropy;
+    std::vector<double> d_entropy;
     if constexpr (has_entropy) {
       total.entropy += lift_output(output.entropy, count, "entropy of the policy's forward").sum();
-      if (options_.entropy_coefficient > 0) d_entropy = -options_.entropy_coefficient * weights.values;
+      if (options_.entropy_coefficient > 0) {
+        for (const double weight : weights.values) d_entropy.push_back(-options_.entropy_coefficient * weight);
+      }
     }
-    pullback(policy_gradient{.log_probs = {loss.d_log_probs.data(), count},
-                             .entropy = {d_entropy.data(), static_cast<std::size_t>(d_entropy.size())}});
+    pullback(
+        policy_gradient{.log_probs = {loss.d_log_probs.data(), count}, .entropy = span_of(std::as_const(d_entropy))});
   }
 
   void value_part(const token_batch& tokens, const trajectory_batch& rollouts, const std::vector<std::size_t>& part,
                   const array_weights& weights, sums& total) {
-    const auto& offsets = rollouts.batch.responses.offsets;
+    const auto offsets = span_of(rollouts.batch.responses.offsets), chosen = span_of(part);
     const std::size_t count = tokens.responses.total();
     auto [output, pullback] = models_.value.forward(tokens);
-    const Eigen::ArrayXd values = lift_output(output.values, count, "values of the value model's forward");
-    const auto loss = value_loss_.value_and_grad(values, gather(rollouts.values, offsets, part),
-                                                 gather(rollouts.returns, offsets, part), weights);
+    const auto values = lift_output(output.values, count, "values of the value model's forward");
+    const auto loss = value_loss_.value_and_grad(values, gather(rollouts.values, offsets, chosen),
+                                                 gather(rollouts.returns, offsets, chosen), weights);
     require_argument(std::isfinite(static_cast<double>(loss.value)), "the value of the value loss is not finite");
     total.value_loss += static_cast<double>(loss.value);
     if constexpr (requires { loss.clip_fraction; }) {
-      total.values_clipped +=
-          static_cast<double>(loss.clip_fraction) * static_cast<double>((weights.values != 0).count());
+      total.values_clipped += static_cast<double>(loss.clip_fraction) * real_tokens(weights.values);
+      require_argument(std::isfinite(total.values_clipped), "the clip_fraction of the value loss is not finite");
     }
-    const Eigen::ArrayXd d_values =
-        options_.value_coefficient * lift_output(loss.d_values, count, "d_values of the value loss");
+    auto d_values = lift_output(loss.d_values, count, "d_values of the value loss");
+    d_values *= options_.value_coefficient;
     pullback(value_gradient{.values = {d_values.data(), count}});
   }
 
@@ -11187,13 +11857,20 @@ class group_relative_trainer {
   static_assert(require_policy_loss<policy_loss_type>());
   static_assert(require_group_advantage_estimator<advantage_type>());
 
+  // Hashes as keys leave no room for the number of the sample.
+  std::uint64_t sample_key(std::uint64_t prompt, std::uint64_t sample) const {
+    const std::uint64_t size = options_.group_size;
+    return prompt <= std::numeric_limits<std::uint64_t>::max() / size - 1 ? prompt * size + sample
+                                                                          : rng(prompt, sample).bits64();
+  }
+
   std::vector<rl_prompt> samples_of(std::span<const rl_prompt> prompts) const {
     std::vector<rl_prompt> out;
     out.reserve(prompts.size() * options_.group_size);
     for (const auto& prompt : prompts) {
       for (std::size_t k = 0; k < options_.group_size; ++k) {
         out.push_back(prompt);
-        out.back().key = prompt.key * options_.group_size + k;
+        out.back().key = sample_key(prompt.key, k);
       }
     }
     return out;
@@ -11202,17 +11879,19 @@ class group_relative_trainer {
   // Advantages of all tokens; returns which rollouts the update sees.
   std::vector<std::size_t> estimate(trajectory_batch& rollouts, std::size_t groups, ppo_statistics& out) {
     shape_rollout_rewards(rollouts, shared_, out.kl_coefficient, models_.ranks);
-    const auto& offsets = rollouts.batch.responses.offsets;
+    const auto offsets = detail::span_of(std::as_const(rollouts.batch.responses.offsets));
     const Eigen::ArrayXd rewards = sequence_sums(rollouts.rewards, offsets);
     std::vector<std::size_t> group_offsets(groups + 1);
     for (std::size_t g = 0; g <= groups; ++g) group_offsets[g] = g * options_.group_size;
     const Eigen::ArrayXd advantages = advantage_(rewards, group_offsets);
     detail::check_lengths(rollouts.size(), static_cast<std::size_t>(advantages.size()), "group_relative_trainer",
                           "the advantages");
-    require_argument(advantages.isFinite().all(), "an advantage of the group estimator is not finite");
+    for (const double advantage : advantages) {
+      require_argument(std::isfinite(advantage), "an advantage of the group estimator is not finite");
+    }
     rollouts.advantages = sequence_spread(advantages, offsets);
     if (options_.whiten_advantages) {
-      const Eigen::ArrayXd real = Eigen::ArrayXd::Ones(rollouts.advantages.size());
+      const std::vector<std::uint8_t> real(rollouts.tokens(), 1);
       rollouts.advantages = whiten(rollouts.advantages, real, options_.advantage_whitening, models_.ranks);
     }
     detail::correct_sampler(rollouts, shared_);
@@ -11221,14 +11900,16 @@ class group_relative_trainer {
     std::vector<std::size_t> kept;
     double counts[] = {0, static_cast<double>(groups)};
     for (std::size_t g = 0; g < groups; ++g) {
-      const auto group =
-          rewards.segment(static_cast<Eigen::Index>(group_offsets[g]), static_cast<Eigen::Index>(options_.group_size));
-      const bool uniform = group.maxCoeff() == group.minCoeff();
+      const double first = rewards(static_cast<Eigen::Index>(group_offsets[g]));
+      bool uniform = true;
+      for (std::size_t i = group_offsets[g]; i < group_offsets[g + 1]; ++i) {
+        uniform = uniform && rewards(static_cast<Eigen::Index>(i)) == first;
+      }
       counts[0] += uniform ? 1 : 0;
       if (uniform && options_.skip_uniform_groups) continue;
       for (std::size_t i = group_offsets[g]; i < group_offsets[g + 1]; ++i) kept.push_back(i);
     }
-    models_.ranks.all_reduce_sum(std::span<double>(counts));
+    models_.ranks.all_reduce_sum(detail::span_of(counts));
     out.uniform_groups = counts[0] / counts[1];
     return kept;
   }
@@ -11359,6 +12040,7 @@ struct preference_pair {
   reward_query preferred;
   reward_query other;
   double target = 1;  ///< probability that `preferred` is the preferred one; 0.5 for a tie; in [0, 1]
+  double margin = 0;  ///< m of `bradley_terry_loss`, beside the options' margin; 0 for other losses
 };
 
 /// pair_loss: what a reward model minimises.
@@ -11368,11 +12050,11 @@ struct preference_pair {
 ///  (2) The loss is a sum over pairs weighted by `weights`.
 template <class Loss>
 concept pair_loss = std::same_as<Loss, bradley_terry_ties_loss> ||
-    requires(const Loss& l, const Eigen::ArrayXd& x, const token_weights<Eigen::ArrayXd>& w) {
-  { l.value_and_grad(x, x, w, x).value } -> std::convertible_to<double>;
-  { l.value_and_grad(x, x, w, x).d_preferred } -> number_range;
-  { l.value_and_grad(x, x, w, x).d_other } -> number_range;
-};
+                    requires(const Loss& l, const Eigen::ArrayXd& x, const token_weights<Eigen::ArrayXd>& w) {
+                      { l.value_and_grad(x, x, w, x).value } -> std::convertible_to<double>;
+                      { l.value_and_grad(x, x, w, x).d_preferred } -> number_range;
+                      { l.value_and_grad(x, x, w, x).d_other } -> number_range;
+                    };
 
 template <class Loss>
 consteval bool require_pair_loss() {
@@ -11423,6 +12105,7 @@ class reward_model_trainer {
   static_assert(require_differentiable_reward_model<Model>() && require_trainable<Model>());
   static_assert(require_optimizer<Optimizer>());
   static_assert(require_communicator<Communicator>());
+  static constexpr bool has_margins = std::is_same_v<Loss, bradley_terry_loss>;
 
  public:
   reward_model_trainer(Model& model, Optimizer& optimizer, reward_model_options options = {},
@@ -11482,13 +12165,13 @@ class reward_model_trainer {
   reward_model_statistics step_of(std::span<const preference_pair> batch, std::uint64_t epoch,
                                   Callbacks&... callbacks) {
     static_assert((detail::require_callback<Callbacks, reward_model_statistics>() && ...));
-    const auto start = std::chrono::steady_clock::now();
+    detail::stopwatch watch;
     notify::step_begin(step_, callbacks...);
     model_.zero_gradients();
     reward_model_statistics out = pass(batch, [&](std::span<const reward_query> queries, auto use) {
       auto [scores, pullback] = model_.forward(queries);
-      const Eigen::ArrayXd d_scores = use(lift_output(scores, queries.size(), "reward model scores"));
-      pullback(std::span<const double>(d_scores.data(), queries.size()));
+      const auto d_scores = use(lift_output(scores, queries.size(), "reward model scores"));
+      pullback(detail::span_of(std::as_const(d_scores).data(), queries.size()));
     });
     out.step = step_;
     out.epoch = epoch;
@@ -11496,7 +12179,7 @@ class reward_model_trainer {
     out.gradient_norm = gradient_step("reward model step " + std::to_string(step_), model_, optimizer_,
                                       out.learning_rate, options_.gradient_norm_clip, ranks_);
     ++step_;
-    out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    out.seconds = watch.lap();
     notify::minibatch(out, callbacks...);
     notify::step_end(out, callbacks...);
     return out;
@@ -11507,11 +12190,14 @@ class reward_model_trainer {
   template <class Evaluate>
   reward_model_statistics pass(std::span<const preference_pair> batch, Evaluate evaluate) {
     double pairs = static_cast<double>(batch.size());
-    ranks_.all_reduce_sum(std::span<double>(&pairs, 1));
+    ranks_.all_reduce_sum(detail::span_of(&pairs, 1));
     require_argument(pairs > 0, "there are no preference pairs in the batch");
     for (std::size_t i = 0; i < batch.size(); ++i) {
       require_argument(batch[i].target >= 0 && batch[i].target <= 1,
                        "the target of preference pair " + std::to_string(i) + " is not in [0, 1]");
+      require_argument(std::isfinite(batch[i].margin) && (has_margins || batch[i].margin == 0),
+                       "the margin of preference pair " + std::to_string(i) +
+                           (has_margins ? " is not finite" : " is not 0: only bradley_terry_loss has margins"));
     }
     std::vector<std::size_t> lengths;
     for (const auto& pair : batch) {
@@ -11519,36 +12205,50 @@ class reward_model_trainer {
                         pair.other.prompt_tokens.size() + pair.other.response_tokens.size());
     }
     double sums[4] = {};  // loss, right answers, score differences, scores
-    for (const auto& indices : micro_batches(lengths, options_.micro_batch)) {
+    for (const auto& indices : micro_batches(detail::span_of(std::as_const(lengths)), options_.micro_batch)) {
       std::vector<reward_query> queries;
       for (const std::size_t i : indices) queries.push_back(batch[i].preferred);
       for (const std::size_t i : indices) queries.push_back(batch[i].other);
       const auto count = static_cast<Eigen::Index>(indices.size());
-      evaluate(std::span<const reward_query>(queries), [&](const Eigen::ArrayXd& scores) {
-        const Eigen::ArrayXd preferred = scores.head(count), other = scores.tail(count);
-        Eigen::ArrayXd targets(count);
-        for (Eigen::Index k = 0; k < count; ++k) targets(k) = batch[indices[static_cast<std::size_t>(k)]].target;
-        const token_weights<Eigen::ArrayXd> weights{Eigen::ArrayXd::Constant(count, 1 / pairs)};
-        Eigen::ArrayXd d_scores(scores.size());
-        sums[0] += evaluate_loss(preferred, other, weights, targets, d_scores);
-        const Eigen::ArrayXd margins = (2 * targets - 1) * (preferred - other);
-        sums[1] += ((margins > 0).cast<double>() + 0.5 * (margins == 0).cast<double>()).sum() / pairs;
-        sums[2] += margins.sum() / pairs;
-        sums[3] += scores.sum() / (2 * pairs);
+      evaluate(detail::span_of(std::as_const(queries)), [&]<class Scores>(const Scores& scores) {
+        const Scores preferred = scores.head(count), other = scores.tail(count);
+        Scores targets(count), margins(count);
+        for (Eigen::Index k = 0; k < count; ++k) {
+          const auto& pair = batch[indices[static_cast<std::size_t>(k)]];
+          targets(k) = pair.target;
+          margins(k) = pair.margin;
+        }
+        const token_weights<Scores> weights{Scores::Constant(count, 1 / pairs)};
+        Scores d_scores(scores.size());
+        sums[0] += evaluate_loss(preferred, other, weights, targets, margins, d_scores);
+        for (Eigen::Index k = 0; k < count; ++k) {
+          const double margin = (2 * targets(k) - 1) * (preferred(k) - other(k));
+          sums[1] += margin > 0 ? 1 : margin == 0 ? 0.5 : 0;
+          sums[2] += margin;
+        }
+        sums[3] += scores.sum() / 2;
         return d_scores;
       });
     }
-    ranks_.all_reduce_sum(std::span<double>(sums));
-    return {.loss = sums[0], .accuracy = sums[1], .margin = sums[2], .score = sums[3], .pairs = pairs};
+    ranks_.all_reduce_sum(detail::span_of(sums));
+    return {.loss = sums[0],
+            .accuracy = sums[1] / pairs,
+            .margin = sums[2] / pairs,
+            .score = sums[3] / pairs,
+            .pairs = pairs};
   }
 
-  double evaluate_loss(const Eigen::ArrayXd& preferred, const Eigen::ArrayXd& other,
-                       const token_weights<Eigen::ArrayXd>& weights, const Eigen::ArrayXd& targets,
-                       Eigen::ArrayXd& d_scores) const {
+  template <class Scores>
+  double evaluate_loss(const Scores& preferred, const Scores& other, const token_weights<Scores>& weights,
+                       const Scores& targets, const Scores& margins, Scores& d_scores) const {
     const auto size = static_cast<std::size_t>(preferred.size());
     if constexpr (std::same_as<Loss, bradley_terry_ties_loss>) {
       const auto loss = loss_.value_and_grad(preferred, other, targets, weights);
       d_scores << loss.d_first, loss.d_second;
+      return loss.value;
+    } else if constexpr (has_margins) {
+      const auto loss = loss_.value_and_grad(preferred, other, weights, targets, pair_margins{margins});
+      d_scores << loss.d_preferred, loss.d_other;
       return loss.value;
     } else {
       const auto loss = loss_.value_and_grad(preferred, other, weights, targets);
@@ -11650,12 +12350,11 @@ class supervised_trainer {
     const double weight = total_weight(data);
     require_argument(weight > 0, "no response token with a weight above 0 to evaluate");
     double loss = 0;
-    for (const auto& part : parts(data)) {
-      const Eigen::ArrayXd log_probs =
-          lift_output(model_.log_probs(part.tokens), part.tokens.responses.total(), "log_probs");
-      loss += nll_loss{}(log_probs, token_weights<Eigen::ArrayXd>{part.weights / weight});
+    for (const auto& part : parts(data, weight)) {
+      const auto log_probs = lift_output(model_.log_probs(part.tokens), part.tokens.responses.total(), "log_probs");
+      loss += nll_loss{}(log_probs, part.weights);
     }
-    ranks_.all_reduce_sum(std::span<double>(&loss, 1));
+    ranks_.all_reduce_sum(detail::span_of(&loss, 1));
     return loss;
   }
 
@@ -11671,7 +12370,7 @@ class supervised_trainer {
   supervised_statistics step_of(std::span<const supervised_example> batch, std::uint64_t epoch,
                                 Callbacks&... callbacks) {
     static_assert((detail::require_callback<Callbacks, supervised_statistics>() && ...));
-    const auto start = std::chrono::steady_clock::now();
+    detail::stopwatch watch;
     notify::step_begin(step_, callbacks...);
     supervised_statistics out{.step = step_, .learning_rate = rate_(step_)};
     out.epoch = epoch;
@@ -11679,19 +12378,19 @@ class supervised_trainer {
     require_argument(out.weight > 0, "a supervised batch has no response token with a weight above 0");
 
     model_.zero_gradients();
-    for (const auto& part : parts(batch)) {
+    for (const auto& part : parts(batch, out.weight)) {
       auto [output, pullback] = model_.forward(part.tokens);
-      const Eigen::ArrayXd log_probs = lift_output(output.log_probs, part.tokens.responses.total(), "log_probs");
-      const auto loss = nll_loss{}.value_and_grad(log_probs, token_weights<Eigen::ArrayXd>{part.weights / out.weight});
+      const auto log_probs = lift_output(output.log_probs, part.tokens.responses.total(), "log_probs");
+      const auto loss = nll_loss{}.value_and_grad(log_probs, part.weights);
       pullback(policy_gradient{.log_probs = {loss.d_log_probs.data(), part.tokens.responses.total()}});
       out.loss += loss.value;
       out.tokens += part.tokens.responses.total();
     }
-    ranks_.all_reduce_sum(std::span<double>(&out.loss, 1));
+    ranks_.all_reduce_sum(detail::span_of(&out.loss, 1));
     out.gradient_norm = gradient_step("supervised step " + std::to_string(step_), model_, optimizer_, out.learning_rate,
                                       options_.gradient_norm_clip, ranks_);
     ++step_;
-    out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    out.seconds = watch.lap();
     notify::minibatch(out, callbacks...);
     notify::step_end(out, callbacks...);
     return out;
@@ -11699,7 +12398,7 @@ class supervised_trainer {
 
   struct part_batch {
     token_batch tokens;
-    Eigen::ArrayXd weights;
+    token_weights<std::vector<double>> weights;  // shares of the whole
   };
 
   double total_weight(std::span<const supervised_example> batch) {
@@ -11715,25 +12414,24 @@ class supervised_trainer {
         sum += w;
       }
     }
-    ranks_.all_reduce_sum(std::span<double>(&sum, 1));
+    ranks_.all_reduce_sum(detail::span_of(&sum, 1));
     return sum;
   }
 
-  std::vector<part_batch> parts(std::span<const supervised_example> batch) const {
+  std::vector<part_batch> parts(std::span<const supervised_example> batch, double total_weight) const {
     std::vector<std::size_t> lengths;
     for (const auto& example : batch) lengths.push_back(example.prompt.size() + example.response.size());
     std::vector<part_batch> out;
-    for (const auto& indices : micro_batches(lengths, options_.micro_batch)) {
+    for (const auto& indices : micro_batches(detail::span_of(std::as_const(lengths)), options_.micro_batch)) {
       part_batch part;
-      std::vector<double> weights;
       for (const std::size_t i : indices) {
         part.tokens.prompts.push_back(batch[i].prompt);
         part.tokens.responses.push_back(batch[i].response);
         for (std::size_t t = 0; t < batch[i].response.size(); ++t) {
-          weights.push_back(batch[i].token_weights.empty() ? 1.0 : batch[i].token_weights[t]);
+          const double weight = batch[i].token_weights.empty() ? 1.0 : batch[i].token_weights[t];
+          part.weights.values.push_back(weight / total_weight);
         }
       }
-      part.weights = Eigen::Map<Eigen::ArrayXd>(weights.data(), static_cast<Eigen::Index>(weights.size()));
       out.push_back(std::move(part));
     }
     return out;

@@ -54,7 +54,8 @@ TEST_CASE("tensors of other shapes are refused where they would be broadcast") {
     CHECK_THROWS_AS(coho::sequence_sums(s.flat, bad, s.slots), coho::argument_error);
     CHECK_THROWS_AS(coho::kl_estimate(s.flat, bad), coho::argument_error);
   }
-  CHECK_THROWS_WITH(coho::nll_loss{}(s.column, s.weights), "a loss: a tensor of shape [3, 1] stands beside one of shape [3]");
+  CHECK_THROWS_WITH(coho::nll_loss{}(s.column, s.weights),
+                    "nll_loss: a tensor of shape [3, 1] stands beside one of shape [3]");
 }
 
 TEST_CASE("losses without weights refuse other shapes too") {

@@ -77,6 +77,7 @@ class cpo_loss {
  private:
   template <std::size_t, std::size_t>
   friend class detail::elementwise;
+  static constexpr bool by_blocks = true;
   static constexpr detail::elementwise<2, 3> frame{"cpo_loss", {"preferred", "other", "preferred_lengths"}};
 
   template <bool Gradient, class T>

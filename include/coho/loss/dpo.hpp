@@ -14,9 +14,9 @@ namespace coho {
 
 /// The forms of direct preference optimisation, of z = β·(log-ratio of the preferred response − that of the other):
 enum class dpo_form {
-  sigmoid,       ///< −log σ(z) (Rafailov et al. 2023, eq. 7)
-  hinge,         ///< max(0, 1 − z) (Zhao et al. 2023, SLiC-HF)
-  ipo,           ///< (z/β − 1/(2β))² (Azar et al. 2024, eq. 17), β its τ; TRL gives it length-averaged log-probs
+  sigmoid,  ///< −log σ(z) (Rafailov et al. 2023, eq. 7)
+  hinge,    ///< max(0, 1 − z) (Zhao et al. 2023, SLiC-HF)
+  ipo,      ///< (z/β − 1/(2β))² (Azar et al. 2024, eq. 17), β its τ; TRL gives it length-averaged log-probs
   conservative,  ///< −(1 − ε)·log σ(z) − ε·log σ(−z): labels are wrong with probability ε (Mitchell 2023, cDPO)
   robust,  ///< (−(1 − ε)·log σ(z) + ε·log σ(−z)) / (1 − 2ε): unbiased under that noise (Chowdhury et al. 2024, rDPO)
 };
@@ -53,8 +53,8 @@ preference_term<T> preference_terms(dpo_form form, const T& z, double beta, doub
   const bool robust = form == dpo_form::robust;
   const double scale = robust ? 1 / (1 - 2 * epsilon) : 1, right = 1 - epsilon, wrong = robust ? -epsilon : epsilon;
   preference_term<T> out;
-  if constexpr (std::floating_point<T>) {
-    const logistic_terms s = logistic(z);
+  if constexpr (requires { logistic(z); }) {
+    const auto s = logistic(z);
     out.value = scale * (right * s.softplus_negated + wrong * s.softplus);
     if constexpr (Gradient) out.slope = scale * (wrong * s.sigmoid - right * s.sigmoid_negated);
   } else {
@@ -92,6 +92,7 @@ namespace detail {
 /// The formula of one pair, for the forms with an exponential or for those without.
 template <bool Logistic>
 struct dpo_terms {
+  static constexpr bool by_blocks = true;
   dpo_options options;
 
   template <bool Gradient, class T>
@@ -154,9 +155,8 @@ class dpo_loss {
   template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther>
   auto operator()(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
                   const ReferenceOther& reference_other) const {
-    return with_form([&](const auto& terms) {
-      return frame.value(terms, preferred, other, reference_preferred, reference_other);
-    });
+    return with_form(
+        [&](const auto& terms) { return frame.value(terms, preferred, other, reference_preferred, reference_other); });
   }
   template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther, class Weights>
   auto operator()(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
@@ -183,13 +183,14 @@ class dpo_loss {
   }
 
  private:
-  static constexpr detail::elementwise<2, 4> frame{
-      "dpo_loss", {"preferred", "other", "reference_preferred", "reference_other"}};
+  static constexpr detail::elementwise<2, 4> frame{"dpo_loss",
+                                                   {"preferred", "other", "reference_preferred", "reference_other"}};
 
   // The forms with an exponential and those without are compiled apart: calls in a loop cost it its registers.
   template <class Run>
   auto with_form(const Run& run) const {
-    if (options_.form == dpo_form::hinge || options_.form == dpo_form::ipo) return run(detail::dpo_terms<false>{options_});
+    if (options_.form == dpo_form::hinge || options_.form == dpo_form::ipo)
+      return run(detail::dpo_terms<false>{options_});
     return run(detail::dpo_terms<true>{options_});
   }
 

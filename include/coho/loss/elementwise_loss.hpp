@@ -19,7 +19,8 @@
 ///
 /// The loss has a member `template <bool Gradient, class T> auto element(const T&... inputs) const` that returns an
 /// `element_terms<T, Gradients, Measures>`: the element's loss, with `Gradient` its derivatives with respect to the
-/// first inputs, and numbers worth averaging. T is double, or a tensor of all elements: choices are made by
+/// first inputs, and numbers worth averaging. T is double, a few elements side by side (tensors on the CPU,
+/// where the loss says `static constexpr bool by_blocks = true`), or a tensor of all elements: choices are made by
 /// coho::where, with & | and not && ||.
 namespace coho::detail {
 
@@ -58,26 +59,30 @@ auto input_elements(const Input& input, std::size_t size, const char* who, const
   }
 }
 
-/// A tensor input: a constant of the optimisation unless it is `free`; masked elements replaced; numbers spread.
+/// Tensors of which some lie in memory of the host: `array_traits<T>::blocks` (that of at::Tensor is the model) can run
+/// a formula over them in one pass.
+template <class T>
+concept has_blocks = requires { typename array_traits<T>::blocks; };
+
+/// A tensor input for operators: a constant of the optimisation unless it is `Free`; masked elements replaced; numbers
+/// spread in the number type of `like` (not of the weights: a mask of integers would cut them off).
 template <bool Free, class T, class Input>
-T device_input(const Input& input, const T& like, const token_weights<T>& weights, const char* who, const char* what) {
+T device_input(const Input& input, const T& like, const T* weights) {
   if constexpr (floating_scalar<Input>) {
     return like.new_full(like.sizes(), static_cast<double>(input));
   } else {
-    static_assert(device_array<Input>, "coho: tensors and arrays of the host cannot be mixed");
-    check_lengths(static_cast<std::size_t>(like.numel()), static_cast<std::size_t>(input.numel()), who, what);
-    check_same_shape(like, input, who);
-    if constexpr (Free) {
-      return without_masked(input, weights);
-    } else {
-      return without_masked(coho::detach(input), weights);
-    }
+    const T x = Free ? T(input) : T(coho::detach(input));
+    return weights == nullptr ? x : T(coho::where(*weights != 0, x, 0.0));
   }
 }
 
-template <class T>
-token_weights<T> equal_weights(const T& like) {
-  return {like.new_full(like.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(like.numel(), 1)))};
+template <class T, class Input>
+void check_device_input(const Input& input, const T& like, const char* who, const char* what) {
+  if constexpr (!floating_scalar<Input>) {
+    static_assert(device_array<Input>, "coho: tensors and arrays of the host cannot be mixed");
+    check_lengths(static_cast<std::size_t>(like.numel()), static_cast<std::size_t>(input.numel()), who, what);
+    check_same_shape(like, input, who);
+  }
 }
 
 /// Runs a loss. `names` are those of the inputs after the first, for messages; `Free` inputs have gradients.
@@ -94,7 +99,7 @@ class elementwise {
     if constexpr (floating_scalar<First> && (floating_scalar<Rest> && ...)) {
       return loss.template element<false>(static_cast<double>(first), static_cast<double>(rest)...).value;
     } else if constexpr (device_array<First>) {
-      return weighted_value(loss, equal_weights(first), first, rest...);
+      return on_device<false>(loss, static_cast<const First*>(nullptr), first, rest...).value;
     } else {
       return host<false>(loss, mean_weights(host_elements(first).size()), first, rest...).value;
     }
@@ -104,7 +109,7 @@ class elementwise {
                       const Rest&... rest) const {
     static_assert(array_check<First, Rest..., Weights>::passed);
     if constexpr (device_array<First>) {
-      return on_device_value(loss, weights, std::index_sequence_for<First, Rest...>{}, first, rest...);
+      return on_device<false>(loss, &weights.values, first, rest...).value;
     } else {
       return host<false>(loss, input_elements(weights.values, host_elements(first).size(), who, "weights"), first,
                          rest...)
@@ -117,7 +122,7 @@ class elementwise {
     static_assert(array_check<First, Rest...>::passed);
     static_assert(!floating_scalar<First>, "coho: gradients are of arrays; give arrays of one element");
     if constexpr (device_array<First>) {
-      return weighted_value_and_grad(loss, equal_weights(first), first, rest...);
+      return on_device<true>(loss, static_cast<const First*>(nullptr), first, rest...);
     } else {
       return host<true>(loss, mean_weights(host_elements(first).size()), first, rest...);
     }
@@ -127,7 +132,7 @@ class elementwise {
                                const Rest&... rest) const {
     static_assert(array_check<First, Rest..., Weights>::passed);
     if constexpr (device_array<First>) {
-      return on_device(loss, weights, std::index_sequence_for<First, Rest...>{}, first, rest...);
+      return on_device<true>(loss, &weights.values, first, rest...);
     } else {
       return host<true>(loss, input_elements(weights.values, host_elements(first).size(), who, "weights"), first,
                         rest...);
@@ -135,26 +140,48 @@ class elementwise {
   }
 
  private:
-  template <class Loss, class T, std::size_t... Is, class... Args>
-  auto on_device_value(const Loss& loss, const token_weights<T>& weights, std::index_sequence<Is...>,
-                       const Args&... inputs) const {
-    const auto terms =
-        loss.template element<false>(device_input<(Is < Free), T>(inputs, weights.values, weights, who, names[Is])...);
-    return coho::sum(weights.values * terms.value);
+  // Without weights, the mean.
+  template <bool Gradient, class Loss, class T, class First, class... Rest>
+  auto on_device(const Loss& loss, const T* weights, const First& first, const Rest&... rest) const {
+    static_assert(std::is_same_v<T, First>, "coho: tensors and arrays of the host cannot be mixed");
+    const T& like = weights == nullptr ? first : *weights;
+    const auto formula = [loss]<bool Slopes, class... Ts>(std::bool_constant<Slopes>, const Ts&... inputs) {
+      return loss.template element<Slopes>(inputs...);
+    };
+    return [&]<std::size_t... Is>(std::index_sequence<Is...>) {
+      check_device_input(first, like, who, names[0]);
+      (check_device_input(rest, like, who, names[Is + 1]), ...);
+      using terms_type =
+          decltype(formula(std::bool_constant<Gradient>{}, first, device_input<false>(rest, first, weights)...));
+      using result_type = elementwise_result<value_of<T>, T, Free, std::tuple_size_v<decltype(terms_type::measures)>>;
+      if constexpr (has_blocks<T> && requires { requires Loss::by_blocks; }) {
+        using blocks = typename array_traits<T>::blocks;
+        if (blocks::readable(weights, first, rest...)) {
+          return blocks::template run<result_type, Free, Gradient>(formula, weights, first, rest...);
+        }
+      }
+      constexpr bool constant = Gradient;
+      return by_operators<Gradient, result_type>(
+          formula(std::bool_constant<Gradient>{}, device_input<!constant>(first, first, weights),
+                  device_input<(!constant && Is + 1 < Free)>(rest, first, weights)...),
+          like, weights);
+    }(std::index_sequence_for<Rest...>{});
   }
 
-  template <class Loss, class T, std::size_t... Is, class... Args>
-  auto on_device(const Loss& loss, const token_weights<T>& weights, std::index_sequence<Is...>,
-                 const Args&... inputs) const {
-    auto terms =
-        loss.template element<true>(device_input<false, T>(inputs, weights.values, weights, who, names[Is])...);
-    elementwise_result<value_of<T>, T, Free, std::tuple_size_v<decltype(terms.measures)>> result;
-    result.value = coho::sum(weights.values * terms.value);
-    for (std::size_t k = 0; k < Free; ++k) result.gradients[k] = weights.values * terms.slopes[k];
-    const T real = (weights.values != 0).to(weights.values.scalar_type());
-    result.count = coho::sum(real);
-    for (std::size_t k = 0; k < result.measures.size(); ++k) {
-      result.measures[k] = coho::sum(real * terms.measures[k]) / coho::max(result.count, 1.0);
+  template <bool Gradient, class Result, class Terms, class T>
+  static Result by_operators(const Terms& terms, const T& like, const T* weights) {
+    const double size = static_cast<double>(std::max<std::int64_t>(like.numel(), 1));
+    const auto weighted = [&](const T& x) { return weights == nullptr ? T(x / size) : T(*weights * x); };
+    Result result;
+    result.value = weights == nullptr ? coho::sum(terms.value) / size : coho::sum(weighted(terms.value));
+    if constexpr (Gradient) {
+      for (std::size_t k = 0; k < Free; ++k) result.gradients[k] = weighted(terms.slopes[k]);
+      const T real = weights == nullptr ? T() : T((*weights != 0).to(weights->scalar_type()));
+      result.count = weights == nullptr ? like.new_full({}, static_cast<double>(like.numel())) : coho::sum(real);
+      for (std::size_t k = 0; k < result.measures.size(); ++k) {
+        const auto& measure = terms.measures[k];
+        result.measures[k] = coho::sum(weights == nullptr ? measure : T(real * measure)) / coho::max(result.count, 1.0);
+      }
     }
     return result;
   }
@@ -164,8 +191,7 @@ class elementwise {
     return [&]<std::size_t... Is>(std::index_sequence<Is...>) {
       return loop<Gradient, host_number_t<First>>(loss, weights, input_elements(first, weights.size(), who, names[0]),
                                                   input_elements(rest, weights.size(), who, names[Is + 1])...);
-    }
-    (std::index_sequence_for<Rest...>{});
+    }(std::index_sequence_for<Rest...>{});
   }
 
   // Sums are locals and the loss is a copy, so that no store into a gradient can be taken for a change of them.
@@ -201,8 +227,7 @@ class elementwise {
           ((std::get<Ms>(sums) += std::get<Ms>(terms.measures)), ...);
         }
       }
-    }
-    (std::make_index_sequence<Free>{}, std::make_index_sequence<measures>{});
+    }(std::make_index_sequence<Free>{}, std::make_index_sequence<measures>{});
     require_finite(value, who);
     result.value = value;
     result.count = count;

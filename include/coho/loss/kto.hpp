@@ -56,7 +56,7 @@ struct kto_baseline_fn {
     for (std::size_t i = 0; i < policy.size(); ++i) {
       sums[0] += static_cast<double>(policy[i]) - static_cast<double>(reference[i]);
     }
-    ranks.all_reduce_sum(std::span<double>(sums));
+    ranks.all_reduce_sum(detail::span_of(sums));
     const double mean = sums[1] > 0 ? sums[0] / sums[1] : 0;
     require_argument(std::isfinite(mean), "kto_baseline: the mean log-ratio is not finite");
     return mean > 0 ? mean : 0;
@@ -115,13 +115,13 @@ class kto_loss {
   auto value_and_grad(const LogProbs& log_probs, const Reference& reference_log_probs, const Desirable& desirable,
                       double kl_baseline, const token_weights<Weights>& weights) const {
     check(kl_baseline);
-    return named(
-        frame.weighted_value_and_grad(*this, weights, log_probs, reference_log_probs, desirable, kl_baseline));
+    return named(frame.weighted_value_and_grad(*this, weights, log_probs, reference_log_probs, desirable, kl_baseline));
   }
 
  private:
   template <std::size_t, std::size_t>
   friend class detail::elementwise;
+  static constexpr bool by_blocks = true;
   static constexpr detail::elementwise<1, 4> frame{"kto_loss",
                                                    {"log_probs", "reference_log_probs", "desirable", "kl_baseline"}};
 
@@ -150,6 +150,10 @@ class kto_loss {
       const double below = static_cast<double>(margin < 0), above = 1 - below;
       wrong = below * major + above * minor;
       right = below * minor + above * major;
+    } else if constexpr (requires { logistic(margin); }) {
+      const auto s = logistic(margin);
+      wrong = s.sigmoid_negated;
+      right = s.sigmoid;
     } else {
       wrong = coho::sigmoid(T(-margin));
       if constexpr (Gradient) right = coho::sigmoid(margin);

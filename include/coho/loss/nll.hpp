@@ -4,11 +4,11 @@
 #include <cmath>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
+#include <coho/loss/elementwise_loss.hpp>
 #include <coho/loss/token_loss.hpp>
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
 #include <cstddef>
-#include <cstdint>
 #include <type_traits>
 
 namespace coho {
@@ -18,6 +18,24 @@ struct nll_result {
   Value value;        ///< the loss
   Array d_log_probs;  ///< its gradient, −w
 };
+
+namespace detail {
+/// Of tensors; arrays of the host have a loop of their own.
+struct nll_terms {
+  static constexpr bool by_blocks = true;
+  template <bool Gradient, class T>
+  element_terms<T, 1> element(const T& log_prob) const {
+    element_terms<T, 1> out;
+    out.value = -log_prob;
+    if constexpr (Gradient && device_array<T>) {
+      out.slopes[0] = log_prob.new_full(log_prob.sizes(), -1.0);
+    } else if constexpr (Gradient) {
+      out.slopes[0] = T(-1.0);
+    }
+    return out;
+  }
+};
+}  // namespace detail
 
 /// The negative log-likelihood of supervised fine-tuning, over tokens with weights w:
 ///
@@ -37,7 +55,7 @@ class nll_loss {
     if constexpr (detail::floating_scalar<LogProbs>) {
       return -log_probs;
     } else if constexpr (detail::device_array<LogProbs>) {
-      return -coho::sum(log_probs) / std::max<std::int64_t>(log_probs.numel(), 1);
+      return frame.value(detail::nll_terms{}, log_probs);
     } else {
       return run<false>(log_probs, nullptr).value;
     }
@@ -46,7 +64,7 @@ class nll_loss {
   auto operator()(const LogProbs& log_probs, const token_weights<Weights>& weights) const {
     static_assert(detail::array_check<LogProbs, Weights>::passed);
     if constexpr (detail::device_array<LogProbs>) {
-      return -coho::sum(weights.values * detail::without_masked(log_probs, weights));
+      return frame.weighted_value(detail::nll_terms{}, weights, log_probs);
     } else {
       return run<false>(log_probs, &weights).value;
     }
@@ -56,9 +74,7 @@ class nll_loss {
   auto value_and_grad(const LogProbs& log_probs) const {
     static_assert(detail::array_check<LogProbs>::passed);
     if constexpr (detail::device_array<LogProbs>) {
-      const token_weights<LogProbs> weights{
-          log_probs.new_full(log_probs.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(log_probs.numel(), 1)))};
-      return value_and_grad(log_probs, weights);
+      return named(frame.value_and_grad(detail::nll_terms{}, log_probs));
     } else {
       return run<true>(log_probs, nullptr);
     }
@@ -67,14 +83,21 @@ class nll_loss {
   auto value_and_grad(const LogProbs& log_probs, const token_weights<Weights>& weights) const {
     static_assert(detail::array_check<LogProbs, Weights>::passed);
     if constexpr (detail::device_array<LogProbs>) {
-      return nll_result<detail::value_of<LogProbs>, LogProbs>{(*this)(coho::detach(log_probs), weights),
-                                                              -weights.values};
+      return named(frame.weighted_value_and_grad(detail::nll_terms{}, weights, log_probs));
     } else {
       return run<true>(log_probs, &weights);
     }
   }
 
  private:
+  static constexpr detail::elementwise<1, 1> frame{"nll_loss", {"log_probs"}};
+
+  template <class Result>
+  static auto named(const Result& result) {
+    return nll_result<decltype(result.value), std::remove_cvref_t<decltype(result.gradients[0])>>{result.value,
+                                                                                                  result.gradients[0]};
+  }
+
   template <bool Gradient, class LogProbs, class Weights>
   static auto run(const LogProbs& log_probs, Weights weights) {
     static_assert(detail::host_array<LogProbs>, "coho::nll_loss: tensors and arrays of the host cannot be mixed");

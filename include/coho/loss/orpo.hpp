@@ -70,6 +70,7 @@ class orpo_loss {
  private:
   template <std::size_t, std::size_t>
   friend class detail::elementwise;
+  static constexpr bool by_blocks = true;
   static constexpr detail::elementwise<2, 2> frame{"orpo_loss", {"preferred", "other"}};
   static constexpr double largest = -1e-6;
 
@@ -98,6 +99,10 @@ class orpo_loss {
     T cost{}, wrong{};  // −log σ(z), and its derivative times −1
     if constexpr (std::floating_point<T>) {
       const detail::logistic_terms s = detail::logistic(z);
+      cost = s.softplus_negated;
+      wrong = s.sigmoid_negated;
+    } else if constexpr (requires { logistic(z); }) {
+      const auto s = logistic(z);
       cost = s.softplus_negated;
       wrong = s.sigmoid_negated;
     } else {

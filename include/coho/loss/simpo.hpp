@@ -72,14 +72,14 @@ class simpo_loss {
  private:
   template <std::size_t, std::size_t>
   friend class detail::elementwise;
+  static constexpr bool by_blocks = true;
   static constexpr detail::elementwise<2, 2> frame{"simpo_loss", {"preferred", "other"}};
 
   template <bool Gradient, class T>
   detail::element_terms<T, 2, 2> element(const T& preferred, const T& other) const {
     const double beta = options_.beta;
     const T margin = beta * (preferred - other), z = margin - options_.gamma;
-    const auto term =
-        detail::preference_terms<Gradient>(dpo_form::conservative, z, beta, options_.label_smoothing);
+    const auto term = detail::preference_terms<Gradient>(dpo_form::conservative, z, beta, options_.label_smoothing);
     detail::element_terms<T, 2, 2> out;
     out.value = term.value;
     if constexpr (Gradient) {

@@ -31,8 +31,8 @@ namespace detail {
 
 struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_function> {
   // Into a block that is used again: fresh memory for every block would cost more than the arithmetic on it.
-  static at::Tensor logits_of(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& bias, double temperature,
-                              at::Tensor& block) {
+  static at::Tensor logits_of(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& bias,
+                              double temperature, at::Tensor& block) {
     at::Tensor logits;
     if (head.scalar_type() == at::kFloat || head.scalar_type() == at::kDouble) {
       if (!block.defined()) block = at::empty({hidden.size(0), head.size(0)}, head.options().requires_grad(false));
@@ -47,8 +47,9 @@ struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_func
   }
 
   static torch::autograd::variable_list forward(torch::autograd::AutogradContext* context, const at::Tensor& hidden,
-                                                const at::Tensor& head, const at::Tensor& targets, const at::Tensor& bias,
-                                                double temperature, bool entropy, std::int64_t block_numbers) {
+                                                const at::Tensor& head, const at::Tensor& targets,
+                                                const at::Tensor& bias, double temperature, bool entropy,
+                                                std::int64_t block_numbers) {
     const std::int64_t count = hidden.size(0);
     const std::int64_t rows = std::max<std::int64_t>(1, block_numbers / head.size(0));
     const auto type = hidden.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
@@ -87,9 +88,11 @@ struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_func
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
-    require_argument(!at::GradMode::is_enabled(), "fused_log_probs: there is no second derivative; call backward without create_graph");
+    require_argument(!at::GradMode::is_enabled(),
+                     "fused_log_probs: there is no second derivative; call backward without create_graph");
     const auto saved = context->get_saved_variables();
-    const at::Tensor &hidden = saved[0], &head = saved[1], &targets = saved[2], &normalizer = saved[3], &entropies = saved[4];
+    const at::Tensor &hidden = saved[0], &head = saved[1], &targets = saved[2], &normalizer = saved[3],
+                     &entropies = saved[4];
     const at::Tensor bias = context->saved_data["bias"].toTensor();
     const double temperature = context->saved_data["temperature"].toDouble();
     const std::int64_t rows = context->saved_data["rows"].toInt(), count = hidden.size(0);
@@ -111,7 +114,8 @@ struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_func
       if (d_entropy.defined() && d_entropy.numel() > 0) {
         // dH/dz_j = −p_j (log p_j + H); with the −g p_j of the log-probability: −p_j ((log p_j + H) d_H + g)
         const at::Tensor p = at::exp(log_p);
-        d_logits = log_p.add_(entropies.narrow(0, first, n).unsqueeze(1)).mul_(d_entropy.narrow(0, first, n).unsqueeze(1));
+        d_logits =
+            log_p.add_(entropies.narrow(0, first, n).unsqueeze(1)).mul_(d_entropy.narrow(0, first, n).unsqueeze(1));
         if (d_log_probs.defined()) d_logits.add_(d_log_probs.narrow(0, first, n).unsqueeze(1));
         d_logits.mul_(p).neg_();
       } else {
@@ -122,7 +126,8 @@ struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_func
           d_logits.zero_();
       }
       if (d_log_probs.defined())
-        d_logits.scatter_add_(1, targets.narrow(0, first, n).unsqueeze(1), d_log_probs.narrow(0, first, n).unsqueeze(1).contiguous());
+        d_logits.scatter_add_(1, targets.narrow(0, first, n).unsqueeze(1),
+                              d_log_probs.narrow(0, first, n).unsqueeze(1).contiguous());
       if (temperature != 1.0) d_logits.mul_(1.0 / temperature);
       d_logits = d_logits.to(head.scalar_type());
       if (hidden_gradient) d_hidden.narrow(0, first, n).copy_(at::matmul(d_logits, head));
@@ -143,8 +148,8 @@ struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_func
 ///
 ///   z = W h / τ + bias;  log p(y) = z_y − log Σ_j exp z_j;  H = log Σ exp z − Σ_j p_j z_j
 ///
-/// The [M, V] logits are never held: forward and backward work on blocks of rows and backward computes each block again. The
-/// log-sum-exp is in fp32 whatever the weights' type. Give it the hidden states of response positions only.
+/// The [M, V] logits are never held: forward and backward work on blocks of rows and backward computes each block
+/// again. The log-sum-exp is in fp32 whatever the weights' type. Give it the hidden states of response positions only.
 ///
 /// hidden [M, H]; head W [V, H]; targets int64 [M]. Differentiable in hidden and head.
 /// Throws argument_error on shapes that do not fit, option_error on a temperature that is not positive.
@@ -160,10 +165,12 @@ struct fused_log_probs_fn {
     require_argument(head.size(0) > 0, "fused_log_probs: head has no rows");
     require_argument(targets.dim() == 1 && targets.size(0) == hidden.size(0) && targets.scalar_type() == at::kLong,
                      "fused_log_probs: targets must be int64 [M]");
-    require_argument(!options.logit_bias.defined() || (options.logit_bias.dim() == 1 && options.logit_bias.size(0) == head.size(0)),
-                     "fused_log_probs: logit_bias must be [V]");
+    require_argument(
+        !options.logit_bias.defined() || (options.logit_bias.dim() == 1 && options.logit_bias.size(0) == head.size(0)),
+        "fused_log_probs: logit_bias must be [V]");
     // An autograd function takes no undefined tensor.
-    at::Tensor bias = options.logit_bias.defined() ? options.logit_bias : at::empty({0}, hidden.options().requires_grad(false));
+    at::Tensor bias =
+        options.logit_bias.defined() ? options.logit_bias : at::empty({0}, hidden.options().requires_grad(false));
     // A token of probability 0 adds 0 to the entropy; with −∞ it would be 0·∞.
     if (options.entropy && bias.numel() > 0) bias = bias.clamp_min(-1e30);
     const auto out = detail::fused_log_probs_function::apply(hidden, head, targets, bias, options.temperature,

@@ -5,13 +5,16 @@
 #include <Eigen/Core>
 #include <algorithm>
 #include <coho/math.hpp>
+#include <coho/torch/tensor_blocks.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
 namespace coho {
 
-/// Tensors as arrays. The objects of <coho/math.hpp> and every `operator()` of a loss are differentiable on them.
+/// Tensors as arrays. The objects of <coho/math.hpp> and every `operator()` of a loss are differentiable on them, once:
+/// losses over float or double tensors on the CPU are computed in one pass with their gradient in closed form, and
+/// backward with create_graph throws argument_error there.
 ///
 /// Algorithms whose results are constants of the optimisation (`gae`, `whiten`, `shape_rewards`, `make_token_weights`)
 /// take tensors too: they copy to the host in double, run the one implementation there, and copy the result back to the
@@ -26,6 +29,7 @@ struct array_traits<at::Tensor> {
   using scalar = at::Tensor;
   using value = at::Tensor;
   static constexpr bool host = false;
+  using blocks = detail::tensor_blocks;
 
   template <class A, class B>
   static at::Tensor min(const A& a, const B& b) {

@@ -1,0 +1,181 @@
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cmath>
+#include <coho/math.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+#include <utility>
+
+namespace coho {
+
+namespace detail {
+
+/// A few numbers side by side, one register of them, with the arithmetic that formulas of losses are written in.
+/// Nothing on them throws. For writers of array types.
+template <class Number>
+struct lanes {
+  static constexpr std::size_t count = 16 / sizeof(Number);
+  using integer = std::conditional_t<sizeof(Number) == 4, std::int32_t, std::int64_t>;
+  typedef Number vector __attribute__((vector_size(16)));
+  typedef integer mask __attribute__((vector_size(16)));
+  typedef double wide __attribute__((vector_size(128 / sizeof(Number))));
+
+  vector numbers{};
+
+  lanes() = default;
+  lanes(double x) : numbers(vector{} + static_cast<Number>(x)) {}  // NOLINT: numbers are spread
+  static lanes of(const vector& x) {
+    lanes out;
+    out.numbers = x;
+    return out;
+  }
+  [[gnu::always_inline]] static lanes load(const Number* from, std::size_t n) {
+    lanes out;
+    std::memcpy(&out.numbers, from, n * sizeof(Number));
+    return out;
+  }
+  [[gnu::always_inline]] void store(Number* to, std::size_t n) const { std::memcpy(to, &numbers, n * sizeof(Number)); }
+
+  friend lanes operator+(const lanes& a, const lanes& b) { return of(a.numbers + b.numbers); }
+  friend lanes operator-(const lanes& a, const lanes& b) { return of(a.numbers - b.numbers); }
+  friend lanes operator*(const lanes& a, const lanes& b) { return of(a.numbers * b.numbers); }
+  friend lanes operator/(const lanes& a, const lanes& b) { return of(a.numbers / b.numbers); }
+  friend lanes operator-(const lanes& a) { return of(-a.numbers); }
+  friend mask operator<(const lanes& a, const lanes& b) { return a.numbers < b.numbers; }
+  friend mask operator>(const lanes& a, const lanes& b) { return a.numbers > b.numbers; }
+  friend mask operator<=(const lanes& a, const lanes& b) { return a.numbers <= b.numbers; }
+  friend mask operator>=(const lanes& a, const lanes& b) { return a.numbers >= b.numbers; }
+  friend mask operator==(const lanes& a, const lanes& b) { return a.numbers == b.numbers; }
+  friend mask operator!=(const lanes& a, const lanes& b) { return a.numbers != b.numbers; }
+  static lanes choose(const mask& condition, const lanes& a, const lanes& b) {
+    return of(condition ? a.numbers : b.numbers);
+  }
+
+  friend lanes abs(const lanes& x) { return choose(x < 0.0, -x, x); }
+  friend lanes exp(const lanes& x) {
+    return each(x, [](Number e) { return std::exp(e); });
+  }
+  friend lanes expm1(const lanes& x) {
+    return each(x, [](Number e) { return std::expm1(e); });
+  }
+  friend lanes log(const lanes& x) {
+    return each(x, [](Number e) { return std::log(e); });
+  }
+  friend lanes rint(const lanes& x) {
+    return each(x, [](Number e) { return std::rint(e); });
+  }
+  friend lanes log1p(const lanes& x) {
+    return each(x, [](Number e) { return std::log1p(e); });
+  }
+
+ private:
+  template <class Function>
+  static lanes each(const lanes& x, const Function& f) {
+    lanes out;
+    for (std::size_t k = 0; k < count; ++k) out.numbers[k] = f(x.numbers[k]);
+    return out;
+  }
+};
+
+}  // namespace detail
+
+template <class Number>
+struct array_traits<detail::lanes<Number>> {
+  using plain = detail::lanes<Number>;
+  using scalar = Number;
+  using value = double;
+  static constexpr bool host = true;
+
+  // NaN in either operand wins, as it does for tensors.
+  static plain min(const plain& a, const plain& b) { return plain::choose((b < a) | (b != b), b, a); }
+  static plain max(const plain& a, const plain& b) { return plain::choose((a < b) | (b != b), b, a); }
+  static plain clamp(const plain& x, double low, double high) {
+    return plain::choose(x < low, low, plain::choose(x > high, high, x));
+  }
+  static plain where(const typename plain::mask& condition, const plain& a, const plain& b) {
+    return plain::choose(condition, a, b);
+  }
+  static plain detach(const plain& x) { return x; }
+};
+
+namespace detail {
+
+template <class Number>
+struct exponential_constants;
+template <>
+struct exponential_constants<float> {
+  static constexpr std::size_t exponential_terms = 8, logarithm_terms = 7;
+  static constexpr int exponent_at = 23;
+  static constexpr double least = -87, to_integer = 0x1.8p23, ln2_high = 0.693359375, ln2_low = -2.12194440e-4;
+};
+template <>
+struct exponential_constants<double> {
+  static constexpr std::size_t exponential_terms = 14, logarithm_terms = 16;
+  static constexpr int exponent_at = 52;
+  static constexpr double least = -708, to_integer = 0x1.8p52, ln2_high = 6.93147180369123816490e-01,
+                          ln2_low = 1.90821492927058770002e-10;
+};
+
+/// Σ_k x^k/k!, the terms that a number type can hold for |x| ≤ ln(2)/2.
+template <class Number, std::size_t... Ks>
+lanes<Number> exponential_series(const lanes<Number>& x, std::index_sequence<Ks...>) {
+  constexpr std::array<double, sizeof...(Ks)> factors = [] {
+    std::array<double, sizeof...(Ks)> out{};
+    double factorial = 1;
+    for (std::size_t k = 0; k < out.size(); ++k) {
+      if (k > 0) factorial *= static_cast<double>(k);
+      out[out.size() - 1 - k] = 1 / factorial;
+    }
+    return out;
+  }();
+  lanes<Number> sum;
+  ((sum = sum * x + factors[Ks]), ...);
+  return sum;
+}
+
+/// 2·artanh(s)/s = Σ_k 2·x^k/(2k + 1) of x = s² ≤ 1/9.
+template <class Number, std::size_t... Ks>
+lanes<Number> logarithm_series(const lanes<Number>& x, std::index_sequence<Ks...>) {
+  lanes<Number> sum;
+  ((sum = sum * x + 2.0 / (2.0 * static_cast<double>(sizeof...(Ks) - Ks) - 1.0)), ...);
+  return sum;
+}
+
+/// `logistic_terms` of several numbers.
+template <class Number>
+struct logistic_lanes {
+  lanes<Number> softplus, softplus_negated, sigmoid, sigmoid_negated;
+};
+
+/// As of a number; found by argument-dependent lookup.
+template <class Number>
+[[gnu::always_inline]] inline logistic_lanes<Number> logistic(const lanes<Number>& z) {
+  using constants = exponential_constants<Number>;
+  using vector = lanes<Number>;
+  using mask = typename vector::mask;
+  const vector away = -abs(z), x = vector::choose(away < constants::least, constants::least, away);
+  // e^x = 2^n·e^r; n stands in the last bits of `shifted`, and as an exponent it is 2^n.
+#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__)  // the shift would be taken out again
+  const vector n = rint(x * 1.4426950408889634), shifted = n + constants::to_integer;
+#else
+  const vector shifted = x * 1.4426950408889634 + constants::to_integer, n = shifted - constants::to_integer;
+#endif
+  const vector r = (x - n * constants::ln2_high) - n * constants::ln2_low;
+  const mask bits = (std::bit_cast<mask>(shifted.numbers) << constants::exponent_at) +
+                    std::bit_cast<typename vector::integer>(Number(1));
+  const vector scale = vector::of(std::bit_cast<typename vector::vector>(bits));
+  const vector e = scale * exponential_series(r, std::make_index_sequence<constants::exponential_terms>{});
+  // log(1 + e) = 2·artanh(e/(2 + e))
+  const vector major = 1.0 / (1.0 + e), minor = e * major, s = e / (2.0 + e);
+  const vector rest = s * logarithm_series(s * s, std::make_index_sequence<constants::logarithm_terms>{});
+  const mask below = z < 0.0;
+  return {vector::choose(below, 0.0, z) + rest, vector::choose(below, -z, 0.0) + rest,
+          vector::choose(below, minor, major), vector::choose(below, major, minor)};
+}
+
+}  // namespace detail
+}  // namespace coho
