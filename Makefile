@@ -72,7 +72,7 @@ amalgamate: ## write single_include/coho/coho.hpp anew
 	@tools/amalgamate
 
 format: ## clang-format all C++ files
-	clang-format -i $$(git ls-files --cached --others --exclude-standard '*.hpp' '*.cpp' ':!single_include')
+	$$(command -v clang-format-16 || echo clang-format) -i $$(git ls-files --cached --others --exclude-standard '*.hpp' '*.cpp' ':!single_include')
 
 clean: ## remove the build folders, but not the virtual environment with libtorch
 	rm -rf build/release build/release-system build/dev build/dev-system build/asan build/asan-system build/no-torch build/cuda build/coho build/site
