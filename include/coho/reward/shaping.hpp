@@ -197,40 +197,50 @@ struct shape_rewards_fn {
   }
 
   // −factor·(log π − log π_ref), and 0, or NaN when one of them is not finite, in one pass.
-  template <class Sum = double, class Policy, class Reference, class Mask>
+  template <class Policy, class Reference, class Mask>
   static double store_k1(const Policy& policy, const Reference& reference, const Mask& mask, double factor,
                          double* out) {
-    constexpr std::size_t lanes = 8;
-    using several = Eigen::Array<Sum, lanes, 1>;
-    several sums = several::Zero();
-    const auto write = [&, p = policy.data(), r = reference.data()](std::size_t t, std::size_t end, std::size_t real,
-                                                                    const auto& kept) {
-      if (real == 0) {
-        std::fill(out + t, out + end, 0.0);
-        return;
-      }
-      const auto penalty = [&](std::size_t k) {
-        const double value = factor * (static_cast<double>(r[k]) - static_cast<double>(p[k]));
-        return kept[k] != 0 ? value : 0.0;
-      };
-      several some = several::Zero(), sum = sums;
-      for (; end - t >= lanes; t += lanes) {
-        for (std::size_t k = 0; k < lanes; ++k) some.data()[k] = penalty(t + k);
-        Eigen::Map<several>{out + t} = some;
-        sum += some;
-      }
-      for (; t < end; ++t) sum[0] += out[t] = penalty(t);
-      sums = sum;
-    };
-    detail::for_mask_parts(mask, 0, policy.size(), write);
+    double sum = 0;
+    detail::for_mask_parts(mask, 0, policy.size(),
+                           [&](std::size_t begin, std::size_t end, std::size_t real, const auto& kept) {
+                             if (real == 0) {
+                               std::fill(out + begin, out + end, 0.0);
+                             } else {
+                               sum += store_k1(policy.data(), reference.data(), kept, factor, out, begin, end);
+                             }
+                           });
     if (factor <= 0) {  // no −0
       for (std::size_t t = 0; t < policy.size(); ++t) out[t] += 0.0;
     }
-    if (std::isfinite(sums.sum())) return 0;
+    if (std::isfinite(sum)) return 0;
     // Large numbers have no finite sum.
     double defect = 0;
     for (std::size_t t = 0; t < policy.size(); ++t) defect += out[t] - out[t];
     return defect;
+  }
+
+  // Of [t, end); returns the sum. Several sums beside each other, because compilers may not reorder additions.
+  template <class Number, class Other, class Mask>
+  static double store_k1(const Number* p, const Other* r, const Mask& mask, double factor, double* __restrict out,
+                         std::size_t t, std::size_t end) {
+    constexpr std::size_t lanes = 16;
+    double sums[lanes] = {}, some[lanes];
+    for (; end - t >= lanes; t += lanes) {
+      for (std::size_t k = 0; k < lanes; ++k)
+        some[k] = factor * (static_cast<double>(r[t + k]) - static_cast<double>(p[t + k]));
+      if constexpr (!std::is_same_v<Mask, detail::all_real>) {
+        for (std::size_t k = 0; k < lanes; ++k) some[k] = detail::keep_if(mask[t + k] != 0, some[k]);
+      }
+      for (std::size_t k = 0; k < lanes; ++k) sums[k] += some[k];
+      for (std::size_t k = 0; k < lanes; ++k) out[t + k] = some[k];
+    }
+    for (; t < end; ++t) {
+      const double value = factor * (static_cast<double>(r[t]) - static_cast<double>(p[t]));
+      sums[0] += out[t] = detail::keep_if(mask[t] != 0, value);
+    }
+    double sum = 0;
+    for (const double part : sums) sum += part;
+    return sum;
   }
 
   template <class Mask>
