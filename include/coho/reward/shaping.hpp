@@ -219,11 +219,11 @@ struct shape_rewards_fn {
     return defect;
   }
 
-  // Of [t, end); returns the sum. Several sums beside each other, because compilers may not reorder additions.
+  // Of [t, end); returns the sum. Eight sums beside each other, because compilers may not reorder additions.
   template <class Number, class Other, class Mask>
   static double store_k1(const Number* p, const Other* r, const Mask& mask, double factor, double* __restrict out,
                          std::size_t t, std::size_t end) {
-    constexpr std::size_t lanes = 16;
+    constexpr std::size_t lanes = 8;
     double sums[lanes] = {}, some[lanes];
     for (; end - t >= lanes; t += lanes) {
       for (std::size_t k = 0; k < lanes; ++k)
@@ -238,9 +238,7 @@ struct shape_rewards_fn {
       const double value = factor * (static_cast<double>(r[t]) - static_cast<double>(p[t]));
       sums[0] += out[t] = detail::keep_if(mask[t] != 0, value);
     }
-    double sum = 0;
-    for (const double part : sums) sum += part;
-    return sum;
+    return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
   }
 
   template <class Mask>
