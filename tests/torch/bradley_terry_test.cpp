@@ -16,17 +16,6 @@ namespace {
 
 constexpr Eigen::Index count = 9;
 
-/// Factors of which one is 0, and what then may stand there.
-Eigen::ArrayXd some_weights() {
-  Eigen::ArrayXd weights = normals(count, 5).abs();
-  weights[4] = 0;
-  return weights;
-}
-Eigen::ArrayXd spoiled(Eigen::ArrayXd x) {
-  x[4] = not_a_number;
-  return x;
-}
-
 /// Closed form and autograd on tensors against the host.
 template <class Expected, class Found>
 void check_agreement(const Expected& expected, const Found& found, const at::Tensor& value, const at::Tensor& r,
@@ -48,7 +37,7 @@ void check_agreement(const Expected& expected, const Found& found, const at::Ten
 
 TEST_CASE("Bradley-Terry of tensors with margins of pairs agrees with arrays and with autograd") {
   const Eigen::ArrayXd preferred = normals(count, 1, 3), other = normals(count, 2, 3), m = normals(count, 3),
-                       t = Eigen::ArrayXd::LinSpaced(count, 0, 1), w = some_weights();
+                       t = Eigen::ArrayXd::LinSpaced(count, 0, 1), w = weights_with_a_gap(count);
   const host_weights weights{w};
   const tensor_weights on_device{tensor(w)};
   const pair_margins margins{m};

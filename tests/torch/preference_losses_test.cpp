@@ -23,18 +23,6 @@ namespace {
 
 constexpr Eigen::Index count = 9;
 
-// Factors of which one is 0.
-Eigen::ArrayXd some_weights() {
-  Eigen::ArrayXd weights = normals(count, 5).abs();
-  weights[4] = 0;
-  return weights;
-}
-// x with NaN where the weight is 0.
-Eigen::ArrayXd spoiled(Eigen::ArrayXd x) {
-  x[4] = not_a_number;
-  return x;
-}
-
 // Two gradients of a loss of pairs, in the order of its arguments, whatever their names.
 template <class Result>
 auto gradients(const Result& result) {
@@ -51,7 +39,7 @@ auto gradients(const coho::bradley_terry_ties_result<Value, Array>& result) {
 template <class Loss, class... Constants>
 void check_pairs(const Loss& loss, const Eigen::ArrayXd& preferred, const Eigen::ArrayXd& other,
                  const Constants&... constants) {
-  const Eigen::ArrayXd w = some_weights();
+  const Eigen::ArrayXd w = weights_with_a_gap(count);
   const auto expected = loss.value_and_grad(preferred, other, constants..., host_weights{w});
   const auto [d_preferred, d_other] = gradients(expected);
   const at::Tensor p = leaf(spoiled(preferred)), o = leaf(spoiled(other));
@@ -118,7 +106,8 @@ TEST_CASE("the reference log-probs of DPO and KTO are constants") {
 }
 
 TEST_CASE("KTO of tensors agrees with arrays and with autograd") {
-  const Eigen::ArrayXd log_probs = normals(count, 1, 8), reference = normals(count, 2, 8), w = some_weights();
+  const Eigen::ArrayXd log_probs = normals(count, 1, 8), reference = normals(count, 2, 8),
+                       w = weights_with_a_gap(count);
   const Eigen::ArrayXd desirable = array({1, 0, 0, 1, 1, 0, 1, 1, 0});
   const coho::kto_loss loss{{.beta = 0.3, .desirable_weight = 1.3, .undesirable_weight = 0.8}};
   const auto expected = loss.value_and_grad(log_probs, reference, desirable, 0.7, host_weights{w});
@@ -177,10 +166,9 @@ TEST_CASE("tie losses of tensors agree with arrays and with autograd") {
   second[1] = first[1];
   second[2] = first[2] + 90;
   using coho::tie_form;
-  for (const auto& options :
-       {coho::bradley_terry_ties_options{}, coho::bradley_terry_ties_options{.theta = 7},
-        coho::bradley_terry_ties_options{.form = tie_form::davidson},
-        coho::bradley_terry_ties_options{.form = tie_form::davidson, .nu = 0.2}}) {
+  for (const auto& options : {coho::bradley_terry_ties_options{}, coho::bradley_terry_ties_options{.theta = 7},
+                              coho::bradley_terry_ties_options{.form = tie_form::davidson},
+                              coho::bradley_terry_ties_options{.form = tie_form::davidson, .nu = 0.2}}) {
     check_pairs(coho::bradley_terry_ties_loss{options}, first, second, outcomes);
   }
   const Eigen::ArrayXd decided = outcomes.round();

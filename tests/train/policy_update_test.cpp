@@ -15,36 +15,14 @@
 #include <coho/train/ppo.hpp>
 
 #include "support/catch.hpp"
+#include "support/own_components.hpp"
 #include "support/small_world.hpp"
 
 using namespace coho;
 using Catch::Matchers::ContainsSubstring;
-using coho::test::small_world;
+using coho::test::small_world, coho::test::trainer_of, coho::test::unclipped_loss;
 
 namespace {
-
-/// −Σ w·A·ρ: what PPO minimises where nothing is clipped.
-struct unclipped_loss {
-  struct result {
-    double value;
-    std::vector<double> d_log_probs;
-  };
-  result value_and_grad(const Eigen::ArrayXd& log_probs, const Eigen::ArrayXd& old_log_probs,
-                        const Eigen::ArrayXd& advantages, const token_weights<Eigen::ArrayXd>& weights) const {
-    const Eigen::ArrayXd terms = -weights.values * advantages * (log_probs - old_log_probs).exp();
-    return {terms.sum(), {terms.begin(), terms.end()}};
-  }
-};
-
-template <class Components>
-auto trainer_of(small_world& world, const ppo_options& options, Components components) {
-  return ppo_trainer{ppo_models{.policy = world.policy,
-                                .reference = world.initial,
-                                .value = world.value,
-                                .reward = small_world::reward,
-                                .optimizer = world.optimizer},
-                     options, components};
-}
 
 /// What a step's minibatches said, and what it should be: log-probs of the rollouts as the policy is after each step.
 struct minibatch_log {

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <vector>
+
+#include <coho/train/ppo.hpp>
+
+#include "support/small_world.hpp"
+
+namespace coho::test {
+
+/// −Σ w·A·ρ: what PPO minimises where nothing is clipped.
+struct unclipped_loss {
+  struct result {
+    double value;
+    std::vector<double> d_log_probs;
+  };
+  result value_and_grad(const Eigen::ArrayXd& log_probs, const Eigen::ArrayXd& old_log_probs,
+                        const Eigen::ArrayXd& advantages, const token_weights<Eigen::ArrayXd>& weights) const {
+    const Eigen::ArrayXd terms = -weights.values * advantages * (log_probs - old_log_probs).exp();
+    return {terms.sum(), {terms.begin(), terms.end()}};
+  }
+};
+
+template <class Components>
+auto trainer_of(small_world& world, const ppo_options& options, Components components) {
+  return ppo_trainer{ppo_models{.policy = world.policy,
+                                .reference = world.initial,
+                                .value = world.value,
+                                .reward = small_world::reward,
+                                .optimizer = world.optimizer},
+                     options, components};
+}
+
+}  // namespace coho::test
