@@ -1,0 +1,155 @@
+#include "kernels/cpu/nf4_kernels.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <cstring>
+
+#include "kernels/cpu/nf4_x86.hpp"
+
+namespace coho::trainer::cpu {
+namespace {
+
+constexpr std::uint32_t magnitude_bits = 0x7FFFFFFF;
+
+float widened(float x) { return x; }
+float widened(std::uint16_t x) { return std::bit_cast<float>(static_cast<std::uint32_t>(x) << 16); }
+
+template <class Element>
+void quantize_portable(const Element* x, std::int64_t n, std::int64_t block_size, std::uint8_t* codes, float* absmax) {
+  for (std::int64_t begin = 0; begin < n; begin += block_size) {
+    const std::int64_t count = std::min(block_size, n - begin);
+    // As integers magnitudes are ordered as they are as numbers, and what is not a number is above all of them.
+    std::uint32_t largest = 0;
+    for (std::int64_t i = 0; i < count; ++i)
+      largest = std::max(largest, std::bit_cast<std::uint32_t>(widened(x[begin + i])) & magnitude_bits);
+    const float scale = std::bit_cast<float>(largest);
+    *absmax++ = scale;
+    const float inverse = 1.0F / std::max(scale, nf4_least_divisor);
+    nf4_encode_rest(x + begin, 0, count, inverse, codes + begin / 2);
+  }
+}
+
+template <class Output>
+void dequantize_portable(const std::uint8_t* codes, const float* absmax, std::int64_t n, std::int64_t block_size,
+                         Output* out) {
+  for (std::int64_t begin = 0; begin < n; begin += block_size) {
+    nf4_decode_rest(codes + begin / 2, *absmax++, 0, std::min(block_size, n - begin), out + begin);
+  }
+}
+
+void matvec_portable(const float* x, std::int64_t rows, std::int64_t in, const std::uint8_t* codes, const float* absmax,
+                     std::int64_t block_size, std::int64_t first, std::int64_t last, float* y, std::int64_t y_stride) {
+  constexpr std::int64_t lanes = 16, piece = 256;
+  float weights[piece], sums[nf4_matvec_rows][lanes];
+  for (std::int64_t o = first; o < last; ++o) {
+    std::fill(&sums[0][0], &sums[0][0] + nf4_matvec_rows * lanes, 0.0F);
+    for (std::int64_t i = 0; i < in; i += piece) {
+      const std::int64_t count = std::min(piece, in - i);
+      for (std::int64_t j = 0; j < count; ++j) {
+        const std::int64_t at = o * in + i + j;
+        weights[j] = nf4_values[nf4_code_at(codes, at)] * absmax[at / block_size];
+      }
+      for (std::int64_t r = 0; r < rows; ++r) {
+        const float* row = x + r * in + i;
+        for (std::int64_t j = 0; j < count; ++j) sums[r][j % lanes] += weights[j] * row[j];
+      }
+    }
+    for (std::int64_t r = 0; r < rows; ++r) {
+      for (std::int64_t step = lanes / 2; step > 0; step /= 2) {
+        for (std::int64_t j = 0; j < step; ++j) sums[r][j] += sums[r][j + step];
+      }
+      y[r * y_stride + o] = sums[r][0];
+    }
+  }
+}
+
+constexpr nf4_kernels portable{"portable",
+                               quantize_portable<float>,
+                               quantize_portable<std::uint16_t>,
+                               dequantize_portable<float>,
+                               dequantize_portable<std::uint16_t>,
+                               matvec_portable};
+
+struct kernel_list {
+  std::array<nf4_kernels, 3> kernels{portable};
+  std::size_t count = 1;
+
+  kernel_list() {
+#ifdef COHO_NF4_X86
+    __builtin_cpu_init();
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (avx2) kernels[count++] = nf4_avx2_kernels;
+    if (avx2 && __builtin_cpu_supports("avx512f")) kernels[count++] = nf4_avx512_kernels;
+#endif
+  }
+};
+
+const kernel_list& list() {
+  static const kernel_list made;
+  return made;
+}
+
+std::array<float, 256> make_nested_map() {
+  std::array<float, 256> map{};
+  std::size_t count = 0;
+  for (int i = 0; i < 7; ++i) {
+    const int steps = 1 << i;
+    // As torch.linspace gives the steps in fp32: counted from the nearer end.
+    const auto edge = [&](int j) {
+      const float step = 0.9F / static_cast<float>(steps);
+      return j < (steps + 1) / 2 ? 0.1F + step * static_cast<float>(j) : 1.0F - step * static_cast<float>(steps - j);
+    };
+    const auto power = static_cast<float>(std::pow(10.0, i - 6));
+    for (int j = 0; j < steps; ++j) {
+      const float value = power * ((edge(j) + edge(j + 1)) / 2.0F);
+      map[count++] = value;
+      map[count++] = -value;
+    }
+  }
+  map[count++] = 0.0F;
+  map[count++] = 1.0F;
+  std::sort(map.begin(), map.end());
+  return map;
+}
+
+}  // namespace
+
+std::span<const nf4_kernels> available_nf4_kernels() { return {list().kernels.data(), list().count}; }
+const nf4_kernels& best_nf4_kernels() { return available_nf4_kernels().back(); }
+
+const std::array<float, 256>& nf4_nested_map() {
+  static const std::array<float, 256> map = make_nested_map();
+  return map;
+}
+
+void decode_nested_absmax(const std::uint8_t* codes, const float* nested_absmax, const float* map, float offset,
+                          std::int64_t nested_block_size, std::int64_t first, std::int64_t count, float* out) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    // Volatile: a fused multiply-add would round once.
+    const volatile float product = map[codes[first + i]] * nested_absmax[(first + i) / nested_block_size];
+    out[i] = product + offset;
+  }
+}
+
+void encode_nested_absmax(const float* absmax, std::int64_t count, float offset, std::int64_t nested_block_size,
+                          std::uint8_t* codes, float* nested_absmax) {
+  const auto& map = nf4_nested_map();
+  std::array<float, 255> bounds{};
+  for (std::size_t i = 0; i < bounds.size(); ++i) bounds[i] = (map[i] + map[i + 1]) / 2;
+  for (std::int64_t begin = 0; begin < count; begin += nested_block_size) {
+    const std::int64_t end = std::min(count, begin + nested_block_size);
+    float largest = 0;
+    for (std::int64_t i = begin; i < end; ++i) largest = std::max(largest, std::abs(absmax[i] - offset));
+    *nested_absmax++ = largest;
+    const float inverse = largest > 0 ? 1.0F / std::max(largest, nf4_least_divisor) : 0.0F;
+    for (std::int64_t i = begin; i < end; ++i) {
+      const float scaled = (absmax[i] - offset) * inverse;
+      const auto place = std::lower_bound(bounds.begin(), bounds.end(), scaled) - bounds.begin();
+      codes[i] = largest > 0 ? static_cast<std::uint8_t>(place) : std::uint8_t{0};
+    }
+  }
+}
+
+}  // namespace coho::trainer::cpu
