@@ -51,7 +51,7 @@ struct matrix_sizes {
 
   explicit matrix_sizes(const llama_weights& weights) : head(static_cast<double>(weights.head.numel())) {
     for (const auto& block : weights.blocks) {
-      for (const at::Tensor& linear : block.linears) linears += static_cast<double>(linear.numel());
+      for (const auto& linear : block.linears) linears += static_cast<double>(linear.numel());
     }
   }
 };

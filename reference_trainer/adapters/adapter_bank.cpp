@@ -1,5 +1,7 @@
 #include "adapters/adapter_bank.hpp"
 
+#include <ATen/core/grad_mode.h>
+
 #include <set>
 
 #include <coho/error.hpp>
@@ -33,7 +35,10 @@ void adapter_bank::add_lora(const std::string& role, const lora_options& options
 
 void adapter_bank::add_lora(const std::string& role, lora_adapter adapter) { add(role).adapter = std::move(adapter); }
 
-void adapter_bank::add_full(const std::string& role) { add_full(role, base_.clone().to(at::kFloat, device())); }
+void adapter_bank::add_full(const std::string& role) {
+  require_argument(!base_.quantized(), "adapter_bank: role " + role + " cannot be a full copy of a base that is packed as NF4");
+  add_full(role, base_.clone().to(at::kFloat, device()));
+}
 
 void adapter_bank::add_full(const std::string& role, llama_weights weights) {
   require_argument(weights.config.num_hidden_layers == config().num_hidden_layers && weights.embedding.sizes() == base_.embedding.sizes(),
@@ -103,7 +108,12 @@ parameter_set& adapter_bank::parameters(const std::string& role) {
 at::Tensor adapter_bank::hidden(const std::string& role, const at::Tensor& tokens, const sequence_layout& layout, kv_cache* cache,
                                 std::span<const std::int64_t> slots) {
   const role_state& state = at(role);
-  return model_.hidden(state.weights, &state.adapter, tokens, layout, cache, slots);
+  training_pass pass{.recompute = recompute_};
+  if (state.parameters && at::GradMode::is_enabled() && state.adapter.options().dropout > 0) {
+    pass.dropout = state.adapter.options().dropout;
+    pass.random = dropout_random_.split(stream_key(role)).split(state.parameters->next_draw());
+  }
+  return model_.hidden(state.weights, &state.adapter, tokens, layout, cache, slots, pass);
 }
 
 at::Tensor adapter_bank::decode(const std::string& role, const at::Tensor& tokens, std::span<const std::int64_t> positions, kv_cache& cache) {

@@ -28,6 +28,8 @@ struct scalar_head {
 /// held once (SALMON §4.1.2). A role is the base itself, the base with a LoRA adapter, or, for full fine-tuning of models small
 /// enough, a copy of its own; what runs a role does not see the difference.
 ///
+/// The base may be packed as NF4 (QLoRA): then a role is the base or an adapter over it, and full copies are refused.
+///
 ///     adapter_bank bank(std::move(base));
 ///     bank.add_lora("policy", {.rank = 64}, coho::rng{seed});
 ///     bank.train("policy");
@@ -46,7 +48,7 @@ class adapter_bank {
   void add_lora(const std::string& role, const lora_options& options, rng random);
   /// The base with a given adapter.
   void add_lora(const std::string& role, lora_adapter adapter);
-  /// A copy of the base's weights, in fp32.
+  /// A copy of the base's weights, in fp32. Throws argument_error when the base is packed.
   void add_full(const std::string& role);
   /// Given weights of their own, of the base's shape.
   void add_full(const std::string& role, llama_weights weights);
@@ -57,6 +59,11 @@ class adapter_bank {
   void set_head(const std::string& role, const at::Tensor& weight, const at::Tensor& bias);
   void remove(const std::string& role);
   bool has(const std::string& role) const { return roles_.contains(role); }
+
+  /// What forward passes with gradients keep; `selective` unless set.
+  void set_recomputation(recomputation kind) { recompute_ = kind; }
+  /// What dropout of adapters is drawn from.
+  void set_dropout_random(rng random) { dropout_random_ = random; }
 
   /// Makes the role's own tensors (adapter or weights, and head) trainable, once.
   parameter_set& train(const std::string& role);
@@ -89,6 +96,8 @@ class adapter_bank {
 
   llama_weights base_;
   llama_model model_;
+  recomputation recompute_ = recomputation::selective;
+  rng dropout_random_{0};
   std::map<std::string, role_state> roles_;
 };
 

@@ -1,20 +1,39 @@
 #include "adapters/lora.hpp"
 
 #include <cmath>
+#include <regex>
 
 #include <coho/error.hpp>
 
+#include "adapters/module_pattern.hpp"
+
 namespace coho::trainer {
 
-double lora_options::scale() const {
-  const auto r = static_cast<double>(rank);
-  return use_rslora ? alpha / std::sqrt(r) : alpha / r;
+std::int64_t lora_options::rank_of(std::string_view path) const { return find_module_pattern(rank_pattern, path).value_or(rank); }
+
+double lora_options::alpha_of(std::string_view path) const { return find_module_pattern(alpha_pattern, path).value_or(alpha); }
+
+double lora_options::scale_of(std::string_view path) const {
+  const auto r = static_cast<double>(rank_of(path));
+  return use_rslora ? alpha_of(path) / std::sqrt(r) : alpha_of(path) / r;
 }
 
 void lora_options::validate() const {
   require_option(rank > 0, "adapter.rank", rank, "at least 1");
   require_option(alpha > 0, "adapter.alpha", alpha, "above 0");
+  require_option(dropout >= 0 && dropout < 1, "adapter.dropout", dropout, "in [0, 1)");
   require_option(!targets.empty(), "adapter.targets", "[]", "at least one of q, k, v, o, gate, up, down");
+  for (const auto& [pattern, value] : rank_pattern) require_option(value > 0, "adapter.rank_pattern." + pattern, value, "at least 1");
+  for (const auto& [pattern, value] : alpha_pattern) require_option(value > 0, "adapter.alpha_pattern." + pattern, value, "above 0");
+  const auto check = [](const std::string& name, const std::string& pattern) {
+    try {
+      static_cast<void>(std::regex(pattern));
+    } catch (const std::regex_error&) {
+      require_option(false, name, pattern, "a regular expression");
+    }
+  };
+  for (const auto& entry : rank_pattern) check("adapter.rank_pattern", entry.first);
+  for (const auto& entry : alpha_pattern) check("adapter.alpha_pattern", entry.first);
 }
 
 lora_adapter::lora_adapter(const llama_weights& base, const lora_options& options, rng random) : options_(options) {
@@ -23,25 +42,26 @@ lora_adapter::lora_adapter(const llama_weights& base, const lora_options& option
   for (std::size_t i = 0; i < pairs_.size(); ++i) {
     const auto kind = static_cast<linear_kind>(i % linear_kinds);
     if (!options.targets.contains(kind)) continue;
-    const at::Tensor& weight = base.blocks[i / linear_kinds][kind];
-    const std::int64_t in = weight.size(1), out = weight.size(0);
-    require_option(options.rank <= std::min(in, out), "adapter.rank", options.rank, "at most the smaller side of each adapted linear");
+    const linear_weight& weight = base.blocks[i / linear_kinds][kind];
+    const std::int64_t in = weight.in_features(), out = weight.out_features(), rank = options.rank_of(module_path(i));
+    require_option(rank <= std::min(in, out), "adapter.rank", rank, "at most the smaller side of each adapted linear");
     rng stream = random.split(i);
     const double bound = 1.0 / std::sqrt(static_cast<double>(in));
-    at::Tensor a = at::empty({options.rank, in}, at::kFloat);
+    at::Tensor a = at::empty({rank, in}, at::kFloat);
     float* data = a.data_ptr<float>();
     for (std::int64_t k = 0; k < a.numel(); ++k) data[k] = static_cast<float>((2.0 * stream.uniform() - 1.0) * bound);
-    pairs_[i] = {a.to(weight.device()), at::zeros({out, options.rank}, weight.options().dtype(at::kFloat)), options.scale()};
+    const auto on_device = at::TensorOptions().dtype(at::kFloat).device(weight.device());
+    pairs_[i] = {a.to(weight.device()), at::zeros({out, rank}, on_device), options.scale_of(module_path(i))};
   }
 }
 
 void lora_adapter::set(const llama_weights& base, const std::string& path, const at::Tensor& a, const at::Tensor& b, double scale) {
   pairs_.resize(base.blocks.size() * linear_kinds);
   for (std::size_t i = 0; i < pairs_.size(); ++i) {
-    const auto kind = static_cast<linear_kind>(i % linear_kinds);
-    if (path != "model.layers." + std::to_string(i / linear_kinds) + "." + linear_path(kind)) continue;
-    const at::Tensor& weight = base.blocks[i / linear_kinds][kind];
-    require_argument(a.dim() == 2 && b.dim() == 2 && a.size(0) == b.size(1) && a.size(1) == weight.size(1) && b.size(0) == weight.size(0),
+    if (path != module_path(i)) continue;
+    const linear_weight& weight = base.blocks[i / linear_kinds].linears[i % linear_kinds];
+    require_argument(a.dim() == 2 && b.dim() == 2 && a.size(0) == b.size(1) && a.size(1) == weight.in_features() &&
+                         b.size(0) == weight.out_features(),
                      "adapter of " + path + " does not fit the base model's shape");
     pairs_[i] = {a.to(weight.device(), at::kFloat).contiguous(), b.to(weight.device(), at::kFloat).contiguous(), scale};
     return;
@@ -58,20 +78,17 @@ lora_adapter lora_adapter::clone() const {
 
 llama_weights lora_adapter::merged(const llama_weights& base) const {
   llama_weights out = base;
-  for (std::size_t i = 0; i < pairs_.size(); ++i) {
-    if (!pairs_[i].defined()) continue;
-    at::Tensor& weight = out.blocks[i / linear_kinds].linears[i % linear_kinds];
-    const at::Tensor delta = at::matmul(pairs_[i].b.detach(), pairs_[i].a.detach()) * pairs_[i].scale;
-    weight = (weight.to(at::kFloat) + delta).to(weight.scalar_type());
+  const auto type = base.embedding.scalar_type();
+  for (std::size_t i = 0; i < base.blocks.size() * linear_kinds; ++i) {
+    linear_weight& weight = out.blocks[i / linear_kinds].linears[i % linear_kinds];
+    if (pairs_.empty() || !pairs_[i].defined()) {
+      weight = weight.values(type);
+    } else {
+      const at::Tensor delta = at::matmul(pairs_[i].b.detach(), pairs_[i].a.detach()) * pairs_[i].scale;
+      weight = (weight.values(at::kFloat) + delta).to(type);
+    }
   }
   return out;
-}
-
-at::Tensor adapted_linear(const at::Tensor& x, const at::Tensor& weight, const lora_pair* pair) {
-  at::Tensor y = at::linear(x, weight);
-  if (pair == nullptr || !pair->defined()) return y;
-  const auto type = x.scalar_type();
-  return y + at::linear(at::linear(x, pair->a.to(type)), pair->b.to(type)) * pair->scale;
 }
 
 }  // namespace coho::trainer

@@ -6,6 +6,8 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include <coho/rng.hpp>
@@ -19,9 +21,17 @@ struct lora_options {
   std::int64_t rank = 64;
   double alpha = 16.0;
   bool use_rslora = false;
+  double dropout = 0.0;  ///< share of the adapter's inputs that is taken out while it trains
+  /// Ranks and alphas of single modules, by a regular expression for the end of the module's path ("mlp.down_proj", "layers.0..*"); the
+  /// first that matches holds.
+  std::vector<std::pair<std::string, std::int64_t>> rank_pattern{};
+  std::vector<std::pair<std::string, double>> alpha_pattern{};
   std::set<linear_kind> targets{linear_kind::q, linear_kind::k, linear_kind::v, linear_kind::o, linear_kind::gate, linear_kind::up, linear_kind::down};
 
-  double scale() const;
+  /// Of the module with this path ("model.layers.0.self_attn.q_proj").
+  std::int64_t rank_of(std::string_view path) const;
+  double alpha_of(std::string_view path) const;
+  double scale_of(std::string_view path) const;
   void validate() const;
 };
 
@@ -42,28 +52,31 @@ class lora_adapter {
   const lora_pair& pair(std::size_t block, linear_kind kind) const { return pairs_[block * linear_kinds + static_cast<std::size_t>(kind)]; }
   bool empty() const { return pairs_.empty(); }
   const lora_options& options() const { return options_; }
+  /// For adapters that were read from files: the probability is not in the matrices.
+  void set_options(const lora_options& options) { options_ = options; }
 
   /// Calls visit(path, pair&) for each adapted linear; path as "model.layers.0.self_attn.q_proj".
   template <class Visitor>
   void visit(Visitor&& visitor) {
     for (std::size_t i = 0; i < pairs_.size(); ++i) {
       if (pairs_[i].defined())
-        visitor("model.layers." + std::to_string(i / linear_kinds) + "." + linear_path(static_cast<linear_kind>(i % linear_kinds)), pairs_[i]);
+        visitor(module_path(i), pairs_[i]);
     }
   }
 
   /// Puts given A and B (any floating type) in the place of the named linear's; both must fit the base's shapes.
   void set(const llama_weights& base, const std::string& path, const at::Tensor& a, const at::Tensor& b, double scale);
   lora_adapter clone() const;
-  /// base + scale · B A for each adapted linear, as new weights.
+  /// base + scale · B A for each adapted linear, as new weights; a packed base is unpacked to its embedding's type.
   llama_weights merged(const llama_weights& base) const;
 
  private:
+  static std::string module_path(std::size_t index) {
+    return "model.layers." + std::to_string(index / linear_kinds) + "." + linear_path(static_cast<linear_kind>(index % linear_kinds));
+  }
+
   lora_options options_;
   std::vector<lora_pair> pairs_;
 };
-
-/// x [N, in] times weight [out, in] transposed, plus the adapter's part when there is one.
-at::Tensor adapted_linear(const at::Tensor& x, const at::Tensor& weight, const lora_pair* pair);
 
 }  // namespace coho::trainer

@@ -2,8 +2,11 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <utility>
 #include <vector>
+
+#include "files/mapped_file.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -36,7 +39,9 @@ tensor_dtype tensor_dtype_of(at::ScalarType type) {
   throw argument_error(std::string("tensors of type ") + at::toString(type) + " cannot be stored");
 }
 
-at::Tensor tensor_over(const tensor_view& view, std::shared_ptr<const void> keep_alive) {
+namespace {
+
+at::Tensor tensor_at(const tensor_view& view, const std::function<void(void*)>& end_of_life) {
   const auto type = scalar_type_of(view.dtype);
   const auto options = at::TensorOptions().dtype(type);
   if (view.bytes.empty()) return at::empty(view.shape, options);
@@ -47,13 +52,19 @@ at::Tensor tensor_over(const tensor_view& view, std::shared_ptr<const void> keep
     std::copy(view.bytes.begin(), view.bytes.end(), static_cast<std::byte*>(copy.data_ptr()));
     return copy;
   }
-  return at::from_blob(data, view.shape, [keep = std::move(keep_alive)](void*) {}, options);
+  return at::from_blob(data, view.shape, end_of_life, options);
+}
+
+}  // namespace
+
+at::Tensor tensor_over(const tensor_view& view, std::shared_ptr<const void> keep_alive) {
+  return tensor_at(view, [keep = std::move(keep_alive)](void*) {});
 }
 
 at::Tensor read_tensor(const safetensors_file& file, std::string_view name) {
   const auto& view = file.at(name);
   try {
-    return tensor_over(view, file.storage());
+    return tensor_at(view, [keep = file.storage(), part = view.bytes](void*) { mapped_file::release(part); });
   } catch (const argument_error& problem) {
     throw file_error(file.path().string(), "tensor " + std::string(name), problem.what());
   }

@@ -21,7 +21,7 @@ tensor_dtype tensor_dtype_of(at::ScalarType type);
 /// that are not aligned for their type are copied.
 at::Tensor tensor_over(const tensor_view& view, std::shared_ptr<const void> keep_alive);
 
-/// One tensor of a file, zero-copy. Throws `file_error` naming the tensor when its type has no torch counterpart.
+/// One tensor of a file, zero-copy. Its pages leave memory with it: a file is read tensor by tensor in the memory of one. Throws `file_error` naming the tensor when its type has no torch counterpart.
 at::Tensor read_tensor(const safetensors_file& file, std::string_view name);
 
 /// All tensors of a file, zero-copy: the mapping lives as long as any of them.

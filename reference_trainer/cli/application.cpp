@@ -61,7 +61,7 @@ void add_common(CLI::App& app, common_flags& flags) {
   app.add_option("--out", flags.out, "where results go")->group(group)->type_name("PATH");
   app.add_option("--seed", flags.seed, "seed of all random numbers")->group(group)->type_name("N");
   app.add_option("--threads", flags.threads, "threads to use")->group(group)->type_name("N");
-  app.add_option("--device", flags.device, "cpu")->group(group)->type_name("NAME");
+  app.add_option("--device", flags.device, "cpu, cuda or cuda:1")->group(group)->type_name("NAME");
   app.add_flag("--resume", flags.resume, "go on from where an interrupted run stopped")->group(group);
   app.add_flag("--dry-run", flags.dry_run, "print the resolved configuration and stop")->group(group);
   app.add_flag("-q,--quiet", flags.quiet, "no progress and no log lines")->group(group);
@@ -105,7 +105,9 @@ stage_context::stage_context(std::string stage, const config& options, bool resu
   threads = options.get<std::size_t>("threads", default_threads());
   options.check(threads >= 1 && threads <= 4096, "threads", "between 1 and 4096");
   device = options.get<std::string>("device", std::string("cpu"));
-  options.check(device == "cpu", "device", "cpu: this version of the trainer computes on the CPU");
+  const bool numbered = device.starts_with("cuda:") && device.size() > 5 && device.size() < 8 &&
+                        device.find_first_not_of("0123456789", 5) == std::string::npos;
+  options.check(device == "cpu" || device == "cuda" || numbered, "device", "cpu, cuda or cuda:0, cuda:1, …");
   if (const auto path = options.find<std::filesystem::path>("out")) out = *path;
 }
 

@@ -9,7 +9,9 @@
 #include "stages/evaluate.hpp"
 #include "stages/generate.hpp"
 #include "stages/judge.hpp"
+#include "stages/merge.hpp"
 #include "stages/ppo.hpp"
+#include "stages/quantize.hpp"
 #include "stages/reward.hpp"
 #include "stages/sample.hpp"
 #include "stages/sft.hpp"
@@ -31,6 +33,8 @@ int main(int argc, char** argv) {
   program.add(make_generate_command());
   program.add(make_chat_command());
   program.add(make_eval_command());
+  program.add(make_quantize_command());
+  program.add(make_merge_command());
   program.add(make_demo_command());
   program.add(make_demo_base_command());
   return program.run(argc, argv);

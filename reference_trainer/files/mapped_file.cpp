@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <coho/error.hpp>
 #include <cstring>
 #include <string>
@@ -33,6 +34,13 @@ mapped_file::mapped_file(const std::filesystem::path& path) {
     data_ = static_cast<std::byte*>(address);
   }
   ::close(descriptor);
+}
+
+void mapped_file::release(std::span<const std::byte> part) noexcept {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = (reinterpret_cast<std::uintptr_t>(part.data()) + page - 1) / page * page;
+  const auto end = reinterpret_cast<std::uintptr_t>(part.data() + part.size()) / page * page;
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
 mapped_file::~mapped_file() {

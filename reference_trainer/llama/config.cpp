@@ -202,6 +202,7 @@ void read_quantization(llama_config& config, const field_reader& fields, std::st
                  "supported is bitsandbytes with load_in_4bit and bnb_4bit_quant_type nf4");
   }
   config.quantization = method;
+  config.double_quantization = inner.truth("bnb_4bit_use_double_quant", false);
 }
 
 }  // namespace
@@ -288,7 +289,13 @@ nlohmann::json llama_config::to_json() const {
   if (model_type == "mistral") json["sliding_window"] = sliding_window ? nlohmann::json(*sliding_window) : nlohmann::json();
   if (sequence_classification()) json["num_labels"] = 1, json["id2label"] = {{"0", "LABEL_0"}};
   if (!quantization.empty()) {
-    json["quantization_config"] = {{"quant_method", quantization}, {"load_in_4bit", true}, {"bnb_4bit_quant_type", "nf4"}};
+    json["quantization_config"] = {{"quant_method", quantization},
+                                   {"load_in_4bit", true},
+                                   {"load_in_8bit", false},
+                                   {"bnb_4bit_quant_type", "nf4"},
+                                   {"bnb_4bit_use_double_quant", double_quantization},
+                                   {"bnb_4bit_quant_storage", "uint8"},
+                                   {"bnb_4bit_compute_dtype", torch_dtype.empty() ? "bfloat16" : torch_dtype}};
   }
   if (rope.type == rope_type::none) return json;
 

@@ -60,6 +60,7 @@ struct llama_config {
   std::optional<std::int64_t> pad_token_id = std::nullopt;
   std::string torch_dtype;        ///< "float32", "bfloat16", "float16" or empty when the file does not say
   std::string quantization;       ///< `quantization_config.quant_method` ("bitsandbytes" for NF4), else empty
+  bool double_quantization = false;  ///< `quantization_config.bnb_4bit_use_double_quant`
 
   /// Rows of `q_proj`: num_attention_heads · head_dim.
   std::int64_t query_size() const noexcept { return num_attention_heads * head_dim; }

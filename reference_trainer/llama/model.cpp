@@ -10,20 +10,33 @@
 
 #include "llama/attention.hpp"
 #include "llama/decoder_ops.hpp"
+#include "llama/recompute.hpp"
 #include "llama/rope.hpp"
 
 namespace coho::trainer {
 namespace {
 
-at::Tensor linear(const llama_weights& weights, const lora_adapter* adapter, std::size_t block, linear_kind kind, const at::Tensor& x) {
-  const bool adapted = adapter != nullptr && !adapter->empty();
-  return adapted_linear(x, weights.blocks[block][kind], adapted ? &adapter->pair(block, kind) : nullptr);
-}
+// The linears of one block with an adapter's pairs.
+struct block_linears {
+  const decoder_block& block;
+  const lora_adapter* adapter;
+  std::size_t index;
+  double dropout;
+  rng random;
 
-at::Tensor feed_forward(const llama_weights& weights, const lora_adapter* adapter, std::size_t block, const at::Tensor& x) {
-  const at::Tensor gate = linear(weights, adapter, block, linear_kind::gate, x);
-  const at::Tensor up = linear(weights, adapter, block, linear_kind::up, x);
-  return linear(weights, adapter, block, linear_kind::down, gated_silu(gate, up));
+  projection operator()(linear_kind kind) const {
+    const bool adapted = adapter != nullptr && !adapter->empty();
+    return {.weight = &block[kind],
+            .pair = adapted ? &adapter->pair(index, kind) : nullptr,
+            .dropout = dropout,
+            .random = dropout > 0 ? random.split(index * linear_kinds + static_cast<std::size_t>(kind)) : random};
+  }
+};
+
+at::Tensor feed_forward(const block_linears& linears, const at::Tensor& x, double epsilon, keep_inputs keep) {
+  const projection inner[] = {linears(linear_kind::gate), linears(linear_kind::up)};
+  const auto out = project_normed(x, linears.block.post_attention_norm, epsilon, inner, keep);
+  return x + project_gated(out[0], out[1], linears(linear_kind::down), keep);
 }
 
 // [N, heads · D] split into heads.
@@ -54,28 +67,34 @@ rope_cache::tables rope_cache::at_positions(const at::Tensor& positions, std::in
 }
 
 at::Tensor llama_model::hidden(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens,
-                               const sequence_layout& layout, kv_cache* cache, std::span<const std::int64_t> slots) {
-  const double epsilon = config_.rms_norm_eps;
-  const std::int64_t window = config_.sliding_window.value_or(0);
+                               const sequence_layout& layout, kv_cache* cache, std::span<const std::int64_t> slots,
+                               const training_pass& pass) {
   const auto rope = rope_.at_positions(layout.positions, layout.longest);
   at::Tensor x = at::embedding(weights.embedding, tokens);
   for (std::size_t i = 0; i < weights.blocks.size(); ++i) {
-    const decoder_block& block = weights.blocks[i];
-    const at::Tensor in = rms_norm(x, block.input_norm, epsilon);
-    const at::Tensor q = apply_rope(heads(linear(weights, adapter, i, linear_kind::q, in), config_.head_dim), rope.cos, rope.sin);
-    const at::Tensor k = apply_rope(heads(linear(weights, adapter, i, linear_kind::k, in), config_.head_dim), rope.cos, rope.sin);
-    const at::Tensor v = heads(linear(weights, adapter, i, linear_kind::v, in), config_.head_dim);
-    if (cache != nullptr) {
-      for (std::size_t s = 0; s < slots.size(); ++s) {
-        const std::int64_t first = layout.offsets[s], length = layout.offsets[s + 1] - first;
-        cache->write(i, slots[s], 0, k.narrow(0, first, length), v.narrow(0, first, length));
+    // By value but for the weights, which outlive the graph: backward may run it again.
+    const auto run_block = [this, i, adapter, rope, layout, cache, slots, pass, block = &weights.blocks[i]](const at::Tensor& in) {
+      const block_linears linears{*block, adapter, i, pass.dropout, pass.random};
+      const keep_inputs keep = pass.recompute == recomputation::selective ? keep_inputs::no : keep_inputs::yes;
+      const projection into_heads[] = {linears(linear_kind::q), linears(linear_kind::k), linears(linear_kind::v)};
+      const auto qkv = project_normed(in, block->input_norm, config_.rms_norm_eps, into_heads, keep);
+      const at::Tensor q = apply_rope(heads(qkv[0], config_.head_dim), rope.cos, rope.sin);
+      const at::Tensor k = apply_rope(heads(qkv[1], config_.head_dim), rope.cos, rope.sin);
+      const at::Tensor v = heads(qkv[2], config_.head_dim);
+      if (cache != nullptr) {
+        for (std::size_t s = 0; s < slots.size(); ++s) {
+          const std::int64_t first = layout.offsets[s], length = layout.offsets[s + 1] - first;
+          cache->write(i, slots[s], 0, k.narrow(0, first, length), v.narrow(0, first, length));
+        }
       }
-    }
-    const at::Tensor mixed = layout.pack(causal_attention(layout.pad(q), layout.pad(k), layout.pad(v), window));
-    x = x + linear(weights, adapter, i, linear_kind::o, mixed.reshape({layout.tokens, config_.query_size()}));
-    x = x + feed_forward(weights, adapter, i, rms_norm(x, block.post_attention_norm, epsilon));
+      const std::int64_t window = config_.sliding_window.value_or(0);
+      const at::Tensor mixed = layout.pack(causal_attention(layout.pad(q), layout.pad(k), layout.pad(v), window));
+      const at::Tensor attended = in + project(mixed.reshape({layout.tokens, config_.query_size()}), linears(linear_kind::o));
+      return feed_forward(linears, attended, config_.rms_norm_eps, keep);
+    };
+    x = pass.recompute == recomputation::full ? recomputed(run_block, x) : run_block(x);
   }
-  return rms_norm(x, weights.norm, epsilon);
+  return rms_norm(x, weights.norm, config_.rms_norm_eps);
 }
 
 at::Tensor llama_model::decode(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens,
@@ -102,14 +121,15 @@ at::Tensor llama_model::decode(const llama_weights& weights, const lora_adapter*
   at::Tensor x = at::embedding(weights.embedding, tokens);
   for (std::size_t i = 0; i < weights.blocks.size(); ++i) {
     const decoder_block& block = weights.blocks[i];
-    const at::Tensor in = rms_norm(x, block.input_norm, epsilon);
-    const at::Tensor q = apply_rope(heads(linear(weights, adapter, i, linear_kind::q, in), config_.head_dim), rope.cos, rope.sin);
-    const at::Tensor k = apply_rope(heads(linear(weights, adapter, i, linear_kind::k, in), config_.head_dim), rope.cos, rope.sin);
-    const at::Tensor v = heads(linear(weights, adapter, i, linear_kind::v, in), config_.head_dim);
-    cache.append(i, position, k, v);
+    const block_linears linears{block, adapter, i, 0, rng{0}};
+    const projection into_heads[] = {linears(linear_kind::q), linears(linear_kind::k), linears(linear_kind::v)};
+    const auto qkv = project_normed(x, block.input_norm, epsilon, into_heads);
+    const at::Tensor q = apply_rope(heads(qkv[0], config_.head_dim), rope.cos, rope.sin);
+    const at::Tensor k = apply_rope(heads(qkv[1], config_.head_dim), rope.cos, rope.sin);
+    cache.append(i, position, k, heads(qkv[2], config_.head_dim));
     const at::Tensor mixed = cached_attention(q, cache.keys(i, n, longest), cache.values(i, n, longest), mask);
-    x = x + linear(weights, adapter, i, linear_kind::o, mixed.view({n, config_.query_size()}));
-    x = x + feed_forward(weights, adapter, i, rms_norm(x, block.post_attention_norm, epsilon));
+    x = x + project(mixed.view({n, config_.query_size()}), linears(linear_kind::o));
+    x = feed_forward(linears, x, epsilon, keep_inputs::no);
   }
   return rms_norm(x, weights.norm, epsilon);
 }

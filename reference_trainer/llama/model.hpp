@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "adapters/lora.hpp"
+#include "adapters/projection.hpp"
 #include "llama/kv_cache.hpp"
 #include "llama/layout.hpp"
 #include "llama/weights.hpp"
@@ -30,6 +31,20 @@ class rope_cache {
   at::Tensor cos_, sin_;
 };
 
+/// What the forward pass keeps for the backward pass, from most to least memory.
+enum class recomputation {
+  none,       ///< everything that backward reads
+  selective,  ///< not what elementwise work makes again: normed inputs, silu(gate) ∘ up. No matrix product is done twice
+  full        ///< the input of each block; backward runs the block again (Chen et al. 2016): a third more arithmetic
+};
+
+/// How one forward pass that will be followed by a backward pass runs.
+struct training_pass {
+  recomputation recompute = recomputation::selective;
+  double dropout = 0;  ///< of the adapters' inputs
+  rng random{0};       ///< which elements dropout takes; one for each forward pass
+};
+
 /// The decoder's forward pass over any weights and adapter: final-norm hidden states, never logits.
 class llama_model {
  public:
@@ -40,7 +55,7 @@ class llama_model {
   /// Hidden states [N, H] of packed tokens (int64 [N]). Differentiable in whatever requires gradients. With a cache, keys and
   /// values of sequence i are stored in slots[i] as they are computed (the prompts of a generation).
   at::Tensor hidden(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens, const sequence_layout& layout,
-                    kv_cache* cache = nullptr, std::span<const std::int64_t> slots = {});
+                    kv_cache* cache = nullptr, std::span<const std::int64_t> slots = {}, const training_pass& pass = {});
 
   /// One decoding step for slots 0 … n − 1: tokens int64 [n] at `positions`; returns [n, H]. No gradient.
   at::Tensor decode(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens,

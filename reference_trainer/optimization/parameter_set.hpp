@@ -25,6 +25,11 @@ class parameter_set {
   std::int64_t count() const { return values_.numel(); }
   void zero_gradients() { gradients_.zero_(); }
 
+  /// A number that is another one each time: which elements a forward pass drops out. Kept in checkpoints.
+  std::uint64_t next_draw() { return draws_++; }
+  std::uint64_t draws() const { return draws_; }
+  void set_draws(std::uint64_t draws) { draws_ = draws; }
+
   struct entry {
     std::string name;
     std::int64_t offset;
@@ -35,6 +40,7 @@ class parameter_set {
  private:
   at::Tensor values_, gradients_;
   std::vector<entry> entries_;
+  std::uint64_t draws_ = 0;
 };
 
 }  // namespace coho::trainer

@@ -1,6 +1,9 @@
 #include "stages/model_files.hpp"
 
+#include <ATen/detail/CUDAHooksInterface.h>
+
 #include <algorithm>
+#include <charconv>
 #include <map>
 
 #include <coho/error.hpp>
@@ -34,6 +37,56 @@ void load_head(adapter_bank& bank, const std::string& role, const std::filesyste
   bank.set_head(role, weight->second, bias->second);
 }
 
+void check_directory(const std::filesystem::path& directory) {
+  if (!std::filesystem::exists(directory))
+    throw file_error(directory.string(), "", "no such directory", "give --model the folder of a Hugging Face LLaMA or Mistral checkpoint");
+}
+
+loaded_model with_tokenizer(const std::filesystem::path& directory, llama_weights weights) {
+  loaded_model out;
+  out.directory = directory;
+  out.tokenizer = std::make_shared<sentencepiece_tokenizer>(sentencepiece_tokenizer::from_file(directory));
+  const std::int64_t vocabulary = weights.config.vocab_size;
+  if (static_cast<std::int64_t>(out.tokenizer->size()) > vocabulary)
+    throw file_error(directory.string(), "tokenizer.model",
+                     "has " + std::to_string(out.tokenizer->size()) + " pieces, the model a vocabulary of " + std::to_string(vocabulary),
+                     "put the checkpoint's own tokenizer beside it");
+  out.bank = std::make_unique<adapter_bank>(std::move(weights));
+  return out;
+}
+
+// Lines "pattern=number": a table's keys could not hold the dots of a module's path.
+template <class Value>
+std::vector<std::pair<std::string, Value>> read_patterns(const config& section, const std::string& key) {
+  std::vector<std::pair<std::string, Value>> out;
+  for (const auto& line : section.get<std::vector<std::string>>(key, {})) {
+    const auto split = line.rfind('=');
+    Value value{};
+    const char* const end = line.data() + line.size();
+    const bool number = split != std::string::npos && split > 0 && std::from_chars(line.data() + split + 1, end, value).ptr == end;
+    section.check(number && value > 0, key, "a list of \"pattern=number\", such as \"down_proj=32\"");
+    out.emplace_back(line.substr(0, split), value);
+  }
+  return out;
+}
+
+lora_options read_lora(const config& options) {
+  const config section = options.section("adapter");
+  lora_options out;
+  out.rank = section.get<std::int64_t>("rank", out.rank);
+  out.alpha = section.get<double>("alpha", out.alpha);
+  out.use_rslora = section.get<bool>("rslora", false);
+  out.dropout = section.get<double>("dropout", 0.0);
+  out.rank_pattern = read_patterns<std::int64_t>(section, "rank_pattern");
+  out.alpha_pattern = read_patterns<double>(section, "alpha_pattern");
+  const auto targets = section.get<std::vector<std::string>>(
+      "targets", {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"});
+  out.targets.clear();
+  for (const auto& name : targets) out.targets.insert(kind_by_name(name));
+  out.validate();
+  return out;
+}
+
 }  // namespace
 
 std::vector<token> loaded_model::end_tokens() const {
@@ -64,27 +117,42 @@ std::vector<token> loaded_model::never_sampled() const {
   return out;
 }
 
-loaded_model load_model(const std::filesystem::path& directory, at::ScalarType type) {
-  if (!std::filesystem::exists(directory))
-    throw file_error(directory.string(), "", "no such directory", "give --model the folder of a Hugging Face LLaMA or Mistral checkpoint");
-  const hf_checkpoint checkpoint = load_hf_checkpoint(directory);
-  loaded_model out;
-  out.directory = directory;
-  out.tokenizer = std::make_shared<sentencepiece_tokenizer>(sentencepiece_tokenizer::from_file(directory));
-  llama_weights weights = llama_weights::from_tensors(checkpoint.config, checkpoint.tensors);
-  out.bank = std::make_unique<adapter_bank>(weights.to(type, at::kCPU));
-  if (static_cast<std::int64_t>(out.tokenizer->size()) > checkpoint.config.vocab_size)
-    throw file_error(directory.string(), "tokenizer.model",
-                     "has " + std::to_string(out.tokenizer->size()) + " pieces, the model a vocabulary of " +
-                         std::to_string(checkpoint.config.vocab_size),
-                     "put the checkpoint's own tokenizer beside it");
-  return out;
+loaded_model load_model(const std::filesystem::path& directory, const weight_form& form) {
+  check_directory(directory);
+  hf_checkpoint checkpoint = load_hf_checkpoint(directory);
+  return with_tokenizer(directory, llama_weights::from_tensors(checkpoint.config, std::move(checkpoint.tensors), form));
+}
+
+at::Device read_device(const config& options) {
+  const std::string name = options.get<std::string>("device", "cpu");
+  if (name == "cpu") return at::kCPU;
+  options.check(at::hasCUDA(), "device", "cpu here: this build of coho has no CUDA (configure with -DCOHO_CUDA=ON), or there is no GPU");
+  const at::Device device(name);
+  options.check(!device.has_index() || device.index() < at::detail::getCUDAHooks().deviceCount(), "device",
+                "of a GPU that this machine has");
+  return at::Device(at::kCUDA, device.has_index() ? device.index() : c10::DeviceIndex(0));
 }
 
 loaded_model load_model(const config& options) {
-  const auto path = options.require<std::filesystem::path>("model.path", "the folder of the base model");
-  const std::string type = options.choice("model.dtype", "float32", {"float32", "bfloat16"});
-  return load_model(path, type == "bfloat16" ? at::kBFloat16 : at::kFloat);
+  const config section = options.section("model");
+  const auto path = section.require<std::filesystem::path>("path", "the folder of the base model");
+  weight_form form{.type = section.choice("dtype", "float32", {"float32", "bfloat16"}) == "bfloat16" ? at::kBFloat16 : at::kFloat,
+                   .device = read_device(options)};
+  const bool quantize = section.choice("quantize", "none", {"none", "nf4"}) == "nf4";
+  const bool double_quantize = section.get<bool>("double_quantize", true);
+  if (quantize) form.quantize = nf4_options{.double_quantize = double_quantize};
+  const std::string kept = section.choice("recompute", "selective", {"none", "selective", "full"});
+  loaded_model out;
+  if (section.get<bool>("random_weights", false)) {
+    check_directory(path);
+    const rng random(options.get<std::uint64_t>("seed", 1), stream_key("random weights"));
+    out = with_tokenizer(path, llama_weights::random(llama_config::from_file(path / "config.json"), random, 0.02, form));
+  } else {
+    out = load_model(path, form);
+  }
+  out.bank->set_recomputation(kept == "none" ? recomputation::none : kept == "full" ? recomputation::full : recomputation::selective);
+  out.bank->set_dropout_random(rng(options.get<std::uint64_t>("seed", 1), stream_key("dropout")));
+  return out;
 }
 
 void load_role(loaded_model& model, const std::string& role, const std::filesystem::path& path) {
@@ -102,8 +170,8 @@ void load_role(loaded_model& model, const std::string& role, const std::filesyst
     bank.add_lora(role, std::move(adapter));
     if (saved.has_head()) bank.set_head(role, saved.head_weight, saved.head_bias.defined() ? saved.head_bias : at::zeros({1}));
   } else {
-    const hf_checkpoint checkpoint = load_hf_checkpoint(path);
-    bank.add_full(role, llama_weights::from_tensors(checkpoint.config, checkpoint.tensors).clone().to(at::kFloat, bank.device()));
+    hf_checkpoint checkpoint = load_hf_checkpoint(path);
+    bank.add_full(role, llama_weights::from_tensors(checkpoint.config, std::move(checkpoint.tensors), {.type = at::kFloat, .device = bank.device()}));
   }
   load_head(bank, role, path);
 }
@@ -111,14 +179,7 @@ void load_role(loaded_model& model, const std::string& role, const std::filesyst
 void start_role(loaded_model& model, const std::string& role, const std::filesystem::path& from, const config& options, rng random) {
   adapter_bank& bank = *model.bank;
   const std::string kind = options.choice("adapter.kind", "lora", {"lora", "full"});
-  lora_options lora;
-  lora.rank = options.get<std::int64_t>("adapter.rank", 64);
-  lora.alpha = options.get<double>("adapter.alpha", 16);
-  lora.use_rslora = options.get<bool>("adapter.rslora", false);
-  const auto targets = options.get<std::vector<std::string>>(
-      "adapter.targets", {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"});
-  lora.targets.clear();
-  for (const auto& name : targets) lora.targets.insert(kind_by_name(name));
+  const lora_options lora = read_lora(options);
   const bool from_adapter = !from.empty() && std::filesystem::exists(from / "adapter_config.json");
   if (!from.empty()) {
     load_role(model, role, from);
@@ -148,7 +209,7 @@ void save_role(loaded_model& model, const std::string& role, const std::filesyst
   if (!state.head.defined()) drop({head_file});
   if (state.full) {
     llama_config config = bank.config();
-    config.torch_dtype = "float32";
+    config.quantization.clear();  // a base may be packed, a role's own weights are not
     tensor_map tensors;
     for (const auto& [name, tensor] : state.weights.tensors()) tensors.emplace(name, tensor.detach().contiguous().clone());
     save_hf_checkpoint(directory, config, tensors, model.directory);

@@ -28,12 +28,17 @@ struct loaded_model {
   std::vector<token> never_sampled() const;
 };
 
-/// Loads a Hugging Face directory and the tokenizer beside it. `type`: the base's compute type, fp32 or bf16.
+/// Loads a Hugging Face directory and the tokenizer beside it. Tensors are read, brought into `form` and let go of one by one.
 /// Throws file_error.
-loaded_model load_model(const std::filesystem::path& directory, at::ScalarType type = at::kFloat);
+loaded_model load_model(const std::filesystem::path& directory, const weight_form& form = {});
 
-/// As above from the keys `model.path` and `model.dtype` ("float32" or "bfloat16").
+/// As above from the section "model" and the key `device`: `path`; `dtype` ("float32" or "bfloat16"), what the model computes in;
+/// `quantize` ("nf4" packs the linears, "none" leaves them as the checkpoint has them) with `double_quantize`; `recompute` ("none",
+/// "selective", "full"), what training passes keep; `random_weights`, a model of the folder's config.json with random weights.
 loaded_model load_model(const config& options);
+
+/// The key `device`: "cpu", "cuda" or "cuda:1". Throws config_error where this program or machine has no such device.
+at::Device read_device(const config& options);
 
 /// Adds a role from files: a PEFT directory (adapter_config.json), a Hugging Face directory (weights of its own), or, with an
 /// empty path, the base itself. A scalar head stored with it comes along.

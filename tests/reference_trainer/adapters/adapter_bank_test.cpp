@@ -114,3 +114,116 @@ TEST_CASE("adapter_bank: the scalar head is w·h + b") {
   bank.add_base("policy");
   CHECK_THROWS_AS(bank.scalar("policy", hidden), argument_error);
 }
+
+namespace {
+
+std::int64_t bytes_of(const nf4_tensor& packed) {
+  std::int64_t total = static_cast<std::int64_t>(packed.codes.nbytes() + packed.absmax.nbytes());
+  if (packed.double_quantized()) total += static_cast<std::int64_t>(packed.nested_absmax.nbytes() + packed.nested_map.nbytes());
+  return total;
+}
+
+// Loss and gradients of a role with a filled adapter and a head, over a given base.
+at::Tensor gradients_over(llama_weights base, recomputation kind, double* loss = nullptr) {
+  adapter_bank bank(std::move(base));
+  bank.set_recomputation(kind);
+  bank.add_lora("policy", {.rank = 3, .alpha = 6}, rng{1});
+  fill_b(bank, "policy");
+  bank.add_head("policy");
+  auto& parameters = bank.train("policy");
+  const std::int64_t lengths[] = {5, 3};
+  const at::Tensor hidden = bank.hidden("policy", token_tensor(sequence), sequence_layout(lengths));
+  const at::Tensor value = at::log_softmax(at::matmul(hidden, bank.head("policy").t()), 1).square().mean() + bank.scalar("policy", hidden).sum();
+  value.backward();
+  if (loss != nullptr) *loss = value.item<double>();
+  return parameters.gradients().clone();
+}
+
+}  // namespace
+
+TEST_CASE("adapter_bank: four roles over one packed base hold its bytes once") {
+  const llama_config config = small_config();
+  llama_weights base = llama_weights::random(config, rng{7}, 0.3, {.quantize = nf4_options{}});
+  std::int64_t expected = static_cast<std::int64_t>(base.embedding.nbytes() + base.head.nbytes() + base.norm.nbytes());
+  for (const auto& block : base.blocks) {
+    expected += static_cast<std::int64_t>(block.input_norm.nbytes() + block.post_attention_norm.nbytes());
+    for (const auto& weight : block.linears) expected += bytes_of(weight.packed());
+  }
+  adapter_bank bank(base);
+  CHECK(bank.bytes() == expected);
+  const lora_options options{.rank = 2};
+  std::int64_t adapter = 0;
+  for (const std::string role : {"policy", "reference", "reward"}) {
+    bank.add_lora(role, options, rng{1});
+    if (adapter == 0) adapter = bank.bytes() - expected;
+  }
+  bank.add_head("reward");
+  bank.copy("reward", "value");
+  CHECK(adapter == 2 * 2 * 4 * (2 * (16 + 16) + 2 * (16 + 8) + 3 * (16 + 24)));
+  CHECK(bank.bytes() == expected + 4 * adapter + 2 * (16 + 1) * 4);
+  bank.train("policy");
+  bank.train("value");
+  CHECK(bank.bytes() == expected + 4 * adapter + 2 * (16 + 1) * 4);
+  CHECK(bank.at("value").weights.blocks[0].linears[0].packed().codes.data_ptr() == base.blocks[0].linears[0].packed().codes.data_ptr());
+  CHECK_THROWS_AS(bank.add_full("own"), argument_error);
+}
+
+TEST_CASE("adapter_bank: adapters learn over a packed base what they learn over the unpacked one") {
+  const llama_weights packed = llama_weights::random(small_config(), rng{7}, 0.3, {.quantize = nf4_options{}});
+  llama_weights unpacked = packed;
+  for (auto& block : unpacked.blocks)
+    for (auto& weight : block.linears) weight = weight.values(at::kFloat);
+  const at::Tensor over_packed = gradients_over(packed, recomputation::selective);
+  const at::Tensor over_unpacked = gradients_over(unpacked, recomputation::selective);
+  CHECK(over_unpacked.norm().item<double>() > 0.1);
+  CHECK((over_packed - over_unpacked).norm().item<double>() <= 1e-5 * over_unpacked.norm().item<double>());
+}
+
+TEST_CASE("adapter_bank: whatever is kept for backward, the gradients are the same bits") {
+  double kept_loss = 0, loss = 0;
+  const at::Tensor kept = gradients_over(small_weights(), recomputation::none, &kept_loss);
+  for (const recomputation kind : {recomputation::selective, recomputation::full}) {
+    CHECK(at::equal(gradients_over(small_weights(), kind, &loss), kept));
+    CHECK(loss == kept_loss);
+  }
+}
+
+TEST_CASE("adapter_bank: dropout acts where a role is trained, another one each pass, the same after a resume") {
+  adapter_bank bank(small_weights());
+  bank.set_recomputation(recomputation::full);
+  bank.add_lora("policy", {.rank = 3, .dropout = 0.5}, rng{1});
+  fill_b(bank, "policy");
+  auto& parameters = bank.train("policy");
+  const auto forward = [&] {
+    const std::int64_t length[] = {static_cast<std::int64_t>(sequence.size())};
+    return bank.hidden("policy", token_tensor(sequence), sequence_layout(length));
+  };
+  at::Tensor without;
+  {
+    const at::NoGradGuard no_gradient;
+    without = forward();
+    CHECK(at::equal(forward(), without));
+  }
+  CHECK(parameters.draws() == 0);
+  const at::Tensor first = forward(), second = forward();
+  CHECK(parameters.draws() == 2);
+  CHECK_FALSE(at::equal(first, without));
+  CHECK_FALSE(at::equal(first, second));
+  parameters.set_draws(1);
+  CHECK(at::equal(forward(), second));
+  // Backward of the full recomputation takes the same elements out again: central differences agree.
+  const auto along = [&](const at::Tensor& direction, double step) {
+    const at::NoGradGuard no_gradient;
+    parameters.values().add_(direction, step);
+    const at::AutoGradMode gradients(true);
+    parameters.set_draws(5);
+    const double out = forward().square().sum().item<double>();
+    parameters.values().detach().sub_(direction, step);
+    return out;
+  };
+  parameters.zero_gradients();
+  parameters.set_draws(5);
+  forward().square().sum().backward();
+  const at::Tensor gradient = parameters.gradients().clone(), direction = gradient / gradient.norm();
+  CHECK((along(direction, 1e-2) - along(direction, -1e-2)) / 2e-2 == Approx(gradient.norm().item<double>()).epsilon(2e-2));
+}

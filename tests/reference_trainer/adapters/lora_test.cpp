@@ -2,6 +2,7 @@
 
 #include <coho/error.hpp>
 
+#include "adapters/projection.hpp"
 #include "checkpoint/tensor_io.hpp"
 #include "support/catch.hpp"
 #include "support/small_models.hpp"
@@ -22,24 +23,54 @@ TEST_CASE("lora: a published adapter's outputs") {
   REQUIRE(base.size() == 1);
   lora_pair pair{.a = {}, .b = {}, .scale = golden["scale"].get<double>()};
   for (const auto& [name, tensor] : adapter) (name.find("lora_A") != std::string::npos ? pair.a : pair.b) = tensor.to(at::kFloat);
+  const linear_weight weight(base.begin()->second.to(at::kFloat));
   const auto inputs = golden["inputs"].get<std::vector<std::vector<double>>>();
   const auto outputs = golden["outputs"].get<std::vector<std::vector<double>>>();
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     at::Tensor x = at::empty({1, static_cast<std::int64_t>(inputs[i].size())}, at::kFloat);
     for (std::size_t k = 0; k < inputs[i].size(); ++k) x.data_ptr<float>()[k] = static_cast<float>(inputs[i][k]);
-    const auto y = to_doubles(adapted_linear(x, base.begin()->second.to(at::kFloat), &pair));
+    const auto y = to_doubles(project(x, {.weight = &weight, .pair = &pair}));
     REQUIRE(y.size() == outputs[i].size());
     for (std::size_t k = 0; k < y.size(); ++k) CHECK(y[k] == Approx(outputs[i][k]).margin(1e-5));
   }
 }
 
 TEST_CASE("lora: scales and refusals") {
-  CHECK(lora_options{.rank = 4, .alpha = 16}.scale() == 4);
-  CHECK(lora_options{.rank = 4, .alpha = 16, .use_rslora = true}.scale() == 8);
+  CHECK(lora_options{.rank = 4, .alpha = 16}.scale_of("q_proj") == 4);
+  CHECK(lora_options{.rank = 4, .alpha = 16, .use_rslora = true}.scale_of("q_proj") == 8);
+  CHECK_THROWS_AS(lora_options{.dropout = 1}.validate(), option_error);
+  CHECK_THROWS_AS((lora_options{.rank_pattern = {{"q_proj", 0}}}.validate()), option_error);
+  CHECK_THROWS_AS((lora_options{.rank_pattern = {{"(", 1}}}.validate()), option_error);
   CHECK_THROWS_AS(lora_options{.rank = 0}.validate(), option_error);
   CHECK_THROWS_AS(lora_options{.alpha = 0}.validate(), option_error);
   CHECK_THROWS_AS(lora_adapter(small_weights(), {.rank = 17}, rng{1}), option_error);
   lora_adapter adapter;
   CHECK_THROWS_AS(adapter.set(small_weights(), "model.layers.9.mlp.up_proj", at::zeros({1, 16}), at::zeros({24, 1}), 1), argument_error);
   CHECK_THROWS_AS(adapter.set(small_weights(), "model.layers.0.mlp.up_proj", at::zeros({1, 15}), at::zeros({24, 1}), 1), argument_error);
+}
+
+TEST_CASE("lora: patterns give single modules ranks and alphas of their own") {
+  const lora_options options{.rank = 2, .alpha = 8, .rank_pattern = {{"mlp.down_proj", 4}, {"layers.1..*", 1}}, .alpha_pattern = {{"v_proj", 6}}};
+  CHECK(options.rank_of("model.layers.0.self_attn.q_proj") == 2);
+  CHECK(options.rank_of("model.layers.1.mlp.down_proj") == 4);  // the first that matches
+  CHECK(options.rank_of("model.layers.1.mlp.up_proj") == 1);
+  CHECK(options.rank_of("model.layers.0.another_mlp.down_proj") == 2);  // a pattern begins at a dot
+  CHECK(options.scale_of("model.layers.0.self_attn.v_proj") == 3);
+  lora_adapter adapter(small_weights(), options, rng{1});
+  adapter.visit([&](const std::string& path, lora_pair& pair) {
+    CHECK(pair.a.size(0) == options.rank_of(path));
+    CHECK(pair.scale == options.scale_of(path));
+  });
+}
+
+TEST_CASE("lora: merging over a packed base unpacks it") {
+  const llama_weights packed = llama_weights::random(small_config(), rng{7}, 0.3, {.quantize = nf4_options{}});
+  lora_adapter adapter(packed, {.rank = 2, .alpha = 4, .targets = {linear_kind::q}}, rng{1});
+  adapter.visit([](const std::string&, lora_pair& pair) { pair.b = random_tensor(pair.b.sizes().vec(), 3); });
+  const llama_weights merged = adapter.merged(packed);
+  const lora_pair& pair = adapter.pair(0, linear_kind::q);
+  CHECK(largest_difference(merged.blocks[0][linear_kind::q].dense(),
+                           packed.blocks[0][linear_kind::q].values(at::kFloat) + 2 * at::matmul(pair.b, pair.a)) < 1e-5);
+  CHECK(at::equal(merged.blocks[0][linear_kind::up].dense(), packed.blocks[0][linear_kind::up].values(at::kFloat)));
+  CHECK(lora_adapter().merged(packed).blocks[1][linear_kind::o].dense().defined());
 }

@@ -153,7 +153,7 @@ TEST_CASE("wrong input gives one line and an exit code by kind") {
       {{"generate", "--model", "m", "--max-tokens", "many"}, 3, "expected an integer, 0 or more"},
       {{"generate", "--model", "m", "--seed", "-1"}, 3, "--seed -1"},
       {{"generate", "--model", "m", "--threads", "0"}, 3, "threads"},
-      {{"generate", "--model", "m", "--device", "gpu"}, 3, "computes on the CPU"},
+      {{"generate", "--model", "m", "--device", "gpu"}, 3, "cpu, cuda or cuda:0"},
       {{"generate", "-c", "nothing.toml"}, 4, "nothing.toml: no such recipe"},
       {{"fail", "--set", "kind=missing"}, 4, "/nonexistent/x: cannot be read"},
       {{"fail", "--set", "kind=write"}, 9, "/nonexistent/x: cannot be written"},

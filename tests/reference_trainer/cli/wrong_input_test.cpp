@@ -164,8 +164,8 @@ TEST_CASE("wrong input: templates") {
 
 TEST_CASE("wrong input: a device that the program was not built for") {
   if (at::hasCUDA()) return;
-  check_all({{sample + words{"prompts.jsonl", "--device", "cuda"}, exit_code::config, "computes on the CPU"},
-             {sample + words{"prompts.jsonl", "--device", "gpu"}, exit_code::config, "computes on the CPU"}});
+  check_all({{sample + words{"prompts.jsonl", "--device", "cuda"}, exit_code::config, "device = \"cuda\" is not allowed"},
+             {sample + words{"prompts.jsonl", "--device", "gpu"}, exit_code::config, "cpu, cuda or cuda:0"}});
 }
 
 TEST_CASE("wrong input: results that cannot be written") {

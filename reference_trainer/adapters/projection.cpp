@@ -1,0 +1,230 @@
+#include "adapters/projection.hpp"
+
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <memory>
+
+#include <coho/error.hpp>
+
+#include "llama/decoder_ops.hpp"
+
+namespace coho::trainer {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+enum class source { plain, normed, gated };
+
+// How the linears' common input comes from the function's one or two tensors, and the linears themselves.
+struct call {
+  source from = source::plain;
+  double epsilon = 0;
+  keep_inputs keep = keep_inputs::no;
+  struct layer {
+    linear_weight weight;
+    double scale = 0, dropout = 0;
+    rng random{0};
+    // Places in the list of tensors that the function is given, or −1.
+    int w = -1, a = -1, b = -1;
+  };
+  std::vector<layer> layers;
+};
+
+struct holder : torch::CustomClassHolder {
+  explicit holder(std::shared_ptr<const call> c) : value(std::move(c)) {}
+  std::shared_ptr<const call> value;
+};
+
+at::Tensor in_type_of(const at::Tensor& x, const at::Tensor& matrix) { return matrix.to(x.scalar_type()); }
+
+at::Tensor dropped(const at::Tensor& x, const call::layer& layer) {
+  if (layer.dropout == 0) return x;
+  return x * dropout_factors(x.sizes(), layer.dropout, layer.random, x.options());
+}
+
+// y = x Wᵀ + s u Bᵀ; returns u = drop(x) Aᵀ, undefined without an adapter.
+at::Tensor layer_forward(const at::Tensor& x, const call::layer& layer, const at::Tensor& a, const at::Tensor& b, at::Tensor& y) {
+  y = layer.weight.product(x);
+  if (!a.defined()) return {};
+  const at::Tensor u = at::matmul(dropped(x, layer), in_type_of(x, a).t());
+  y.addmm_(u, in_type_of(x, b).t(), 1, layer.scale);
+  return u;
+}
+
+struct input_parts {
+  at::Tensor x, r;
+};
+
+input_parts make_input(const call& c, const at::Tensor& first, const at::Tensor& second) {
+  switch (c.from) {
+    case source::plain: return {first, {}};
+    case source::gated: return {gated_silu(first, second), {}};
+    case source::normed: {
+      const rms_norm_result out = rms_norm_forward(first, second, c.epsilon);
+      return {out.y, out.r};
+    }
+  }
+  return {};
+}
+
+struct projection_function : torch::autograd::Function<projection_function> {
+  // tensors: first, second where there is one, then W, A, B of the layers as their places say.
+  static variable_list forward(AutogradContext* context, at::TensorList tensors, const std::shared_ptr<const call>& c) {
+    const at::Tensor first = tensors[0], second = c->from == source::plain ? at::Tensor() : tensors[1];
+    const input_parts input = make_input(*c, first, second);
+    variable_list out, saved(tensors.begin(), tensors.end());
+    at::Tensor r = input.r.defined() ? input.r : at::empty({0}, first.options().requires_grad(false));
+    saved.push_back(r);
+    c10::List<bool> wanted;
+    for (const at::Tensor& tensor : tensors) wanted.push_back(tensor.requires_grad());
+    for (const auto& layer : c->layers) {
+      at::Tensor y;
+      const at::Tensor u = layer_forward(input.x, layer, layer.a < 0 ? at::Tensor() : tensors[static_cast<std::size_t>(layer.a)],
+                                         layer.b < 0 ? at::Tensor() : tensors[static_cast<std::size_t>(layer.b)], y);
+      if (u.defined()) saved.push_back(u);
+      out.push_back(y);
+    }
+    if (c->from != source::plain && c->keep == keep_inputs::yes) saved.push_back(input.x);
+    context->save_for_backward(std::move(saved));
+    context->saved_data["call"] = c10::IValue::make_capsule(c10::make_intrusive<holder>(c));
+    context->saved_data["wanted"] = wanted;
+    // An output that nothing was made of has no gradient, and costs no product.
+    context->set_materialize_grads(false);
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    require_argument(!at::GradMode::is_enabled(), "projection: there is no second derivative; call backward without create_graph");
+    const variable_list saved = context->get_saved_variables();
+    const auto c = c10::static_intrusive_pointer_cast<holder>(context->saved_data["call"].toCapsule())->value;
+    const c10::List<bool> wanted = context->saved_data["wanted"].toBoolList();
+    const std::size_t count = wanted.size();
+    const at::Tensor& first = saved[0];
+    const at::Tensor second = c->from == source::plain ? at::Tensor() : saved[1];
+    const at::Tensor& r = saved[count];
+    const bool input_gradient = wanted[0] || (c->from != source::plain && wanted[1]);
+    at::Tensor x;
+    if (c->from == source::plain)
+      x = first;
+    else if (c->keep == keep_inputs::yes)
+      x = saved.back();
+    else
+      x = c->from == source::normed ? rms_norm_again(first, second, r) : gated_silu(first, second);
+
+    variable_list out(count + 1);
+    at::Tensor dx;
+    const auto add_to_dx = [&](const at::Tensor& part) { dx = dx.defined() ? dx.add_(part) : part; };
+    std::size_t next_u = count + 1;
+    for (std::size_t i = 0; i < c->layers.size(); ++i) {
+      const auto& layer = c->layers[i];
+      const at::Tensor u = layer.a < 0 ? at::Tensor() : saved[next_u++];
+      if (!gradients[i].defined()) continue;
+      const at::Tensor g = gradients[i].contiguous();
+      if (input_gradient) add_to_dx(layer.weight.transposed_product(g));
+      const auto place = [](int index) { return static_cast<std::size_t>(index); };
+      if (layer.w >= 0 && wanted[place(layer.w)]) out[place(layer.w)] = at::matmul(g.t(), x);
+      if (layer.a < 0) continue;
+      const at::Tensor &a = saved[place(layer.a)], &b = saved[place(layer.b)];
+      if (wanted[place(layer.b)]) out[place(layer.b)] = at::matmul(g.t(), u).mul_(layer.scale).to(b.scalar_type());
+      const at::Tensor du = at::matmul(g, in_type_of(x, b)).mul_(layer.scale);
+      if (wanted[place(layer.a)]) out[place(layer.a)] = at::matmul(du.t(), dropped(x, layer)).to(a.scalar_type());
+      if (!input_gradient) continue;
+      if (layer.dropout == 0 && dx.defined())
+        dx.addmm_(du, in_type_of(x, a));
+      else
+        add_to_dx(dropped(at::matmul(du, in_type_of(x, a)), layer));
+    }
+    if (!dx.defined()) return out;
+    switch (c->from) {
+      case source::plain: out[0] = dx; break;
+      case source::gated:
+        if (wanted[1]) out[1] = dx * at::silu(first);
+        if (wanted[0]) out[0] = at::silu_backward(dx.mul_(second), first);
+        break;
+      case source::normed: {
+        const rms_norm_gradient norm = rms_norm_backward(dx, first, second, r, wanted[1]);
+        out[0] = norm.x;
+        out[1] = norm.weight;
+        break;
+      }
+    }
+    return out;
+  }
+};
+
+std::vector<at::Tensor> run(source from, const at::Tensor& first, const at::Tensor& second, double epsilon,
+                            std::span<const projection> linears, keep_inputs keep) {
+  auto c = std::make_shared<call>();
+  c->from = from;
+  c->epsilon = epsilon;
+  c->keep = keep;
+  variable_list tensors{first};
+  if (second.defined()) tensors.push_back(second);
+  bool gradient = first.requires_grad() || (second.defined() && second.requires_grad());
+  const auto place = [&](const at::Tensor& tensor) {
+    gradient = gradient || tensor.requires_grad();
+    tensors.push_back(tensor);
+    return static_cast<int>(tensors.size()) - 1;
+  };
+  for (const projection& linear : linears) {
+    call::layer layer{.weight = *linear.weight};
+    // A dense weight is the function's argument only where it is trained: nothing else asks for its place.
+    if (!layer.weight.quantized() && layer.weight.dense().requires_grad()) layer.w = place(layer.weight.dense());
+    if (linear.pair != nullptr && linear.pair->defined()) {
+      layer.scale = linear.pair->scale;
+      layer.dropout = linear.dropout;
+      layer.random = linear.random;
+      layer.a = place(linear.pair->a);
+      layer.b = place(linear.pair->b);
+    }
+    c->layers.push_back(std::move(layer));
+  }
+  if (at::GradMode::is_enabled() && gradient) return projection_function::apply(at::TensorList(tensors), std::shared_ptr<const call>(c));
+  const at::Tensor x = make_input(*c, first, second).x;
+  std::vector<at::Tensor> out;
+  for (const auto& layer : c->layers) {
+    at::Tensor y;
+    const auto tensor = [&](int index) { return index < 0 ? at::Tensor() : tensors[static_cast<std::size_t>(index)]; };
+    layer_forward(x, layer, tensor(layer.a), tensor(layer.b), y);
+    out.push_back(y);
+  }
+  return out;
+}
+
+}  // namespace
+
+at::Tensor project(const at::Tensor& x, const projection& linear) {
+  return run(source::plain, x, {}, 0, {&linear, 1}, keep_inputs::no).front();
+}
+
+std::vector<at::Tensor> project_normed(const at::Tensor& x, const at::Tensor& norm_weight, double epsilon,
+                                       std::span<const projection> linears, keep_inputs keep) {
+  return run(source::normed, x, norm_weight, epsilon, linears, keep);
+}
+
+at::Tensor project_gated(const at::Tensor& gate, const at::Tensor& up, const projection& linear, keep_inputs keep) {
+  return run(source::gated, gate, up, 0, {&linear, 1}, keep).front();
+}
+
+at::Tensor dropout_factors(at::IntArrayRef sizes, double probability, rng random, const at::TensorOptions& options) {
+  at::Tensor factors = at::empty(sizes, at::kFloat);
+  float* data = factors.data_ptr<float>();
+  const auto keep = static_cast<float>(1.0 / (1.0 - probability));
+  // Four 32-bit numbers a block of the counter: which thread makes them does not matter.
+  const auto threshold = static_cast<std::uint64_t>(probability * 4294967296.0);
+  const auto [seed, stream, consumed] = random.save();
+  const std::int64_t count = factors.numel();
+  at::parallel_for(0, (count + 3) / 4, 1 << 12, [&, seed = seed, stream = stream](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t block = begin; block < end; ++block) {
+      const auto numbers = rng::philox(seed, stream, static_cast<std::uint64_t>(block));
+      for (std::int64_t k = 0; k < 4 && 4 * block + k < count; ++k)
+        data[4 * block + k] = numbers[static_cast<std::size_t>(k)] < threshold ? 0.0f : keep;
+    }
+  });
+  return factors.to(options.requires_grad(false));
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include <coho/rng.hpp>
+
+#include "adapters/lora.hpp"
+#include "quant/linear_weight.hpp"
+
+namespace coho::trainer {
+
+/// One linear as it is run: y = x Wᵀ + s · (drop(x) Aᵀ) Bᵀ (Hu et al. 2021; over a packed base, Dettmers et al. 2023).
+///
+/// The pair may be null (no adapter). `dropout` takes elements of the adapter's input with that probability and scales the rest by
+/// 1/(1 − p); which ones is a function of `random` and the element's place alone, so that running the layer again takes the same.
+struct projection {
+  const linear_weight* weight = nullptr;
+  const lora_pair* pair = nullptr;
+  double dropout = 0;
+  rng random{0};
+};
+
+/// What is kept for the backward pass of `project_normed` and `project_gated`: their input, which is made of elementwise work, can be
+/// made again.
+enum class keep_inputs { yes, no };
+
+// The three places where a decoder block has linears. Each is one autograd function with its backward pass written out: gradients of
+// inputs, A, B, dense weights and norm weights where they are asked for. A packed base is unpacked again for backward, nothing dense of
+// it is kept; of the adapter u = x Aᵀ [N, r] is.
+//   dB = s gᵀ u,   dA = s (g B)ᵀ drop(x),   dx = g W + s drop((g B) A),   dW = gᵀ x
+
+/// x [N, in] → [N, out].
+at::Tensor project(const at::Tensor& x, const projection& linear);
+
+/// RMSNorm of x [N, H], then each linear (at most three) on the result: y_i = projection_i(x / √(mean(x²) + ε) · w).
+std::vector<at::Tensor> project_normed(const at::Tensor& x, const at::Tensor& norm_weight, double epsilon,
+                                       std::span<const projection> linears, keep_inputs keep = keep_inputs::no);
+
+/// SwiGLU's end: projection(silu(gate) ∘ up), gate and up [N, in].
+at::Tensor project_gated(const at::Tensor& gate, const at::Tensor& up, const projection& linear, keep_inputs keep = keep_inputs::no);
+
+/// The factors, 0 or 1/(1 − p), by which dropout multiplies `count` elements.
+at::Tensor dropout_factors(at::IntArrayRef sizes, double probability, rng random, const at::TensorOptions& options);
+
+}  // namespace coho::trainer

@@ -1,0 +1,31 @@
+#include "quant/linear_weight.hpp"
+
+#include <coho/error.hpp>
+
+namespace coho::trainer {
+
+at::Tensor& linear_weight::dense() {
+  require_argument(!quantized(), "linear_weight: the weight is packed as NF4; a copy of its own needs a base that is not quantised");
+  return dense_;
+}
+
+at::Tensor linear_weight::values(at::ScalarType type) const { return quantized() ? dequantize(packed_, type) : dense_.to(type); }
+
+at::Tensor linear_weight::product(const at::Tensor& x) const { return quantized() ? nf4_linear(x, packed_) : at::linear(x, dense_); }
+
+at::Tensor linear_weight::transposed_product(const at::Tensor& g) const {
+  return quantized() ? nf4_linear_backward(g, packed_) : at::matmul(g, dense_);
+}
+
+linear_weight linear_weight::clone() const {
+  linear_weight out = *this;
+  out.visit([](const std::string&, at::Tensor& tensor) { tensor = tensor.detach().clone(); });
+  return out;
+}
+
+linear_weight linear_weight::to(at::ScalarType type, at::Device device) const {
+  if (quantized()) return packed_.to(device);
+  return dense_.detach().to(device, type);
+}
+
+}  // namespace coho::trainer

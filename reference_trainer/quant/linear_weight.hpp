@@ -1,0 +1,65 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "quant/nf4.hpp"
+
+namespace coho::trainer {
+
+/// The weight [out, in] of one linear layer: a dense matrix, or one packed as NF4. What uses it asks for products and does not
+/// see which; a packed weight is unpacked for each product and never kept so.
+class linear_weight {
+ public:
+  linear_weight() = default;
+  linear_weight(at::Tensor dense) : dense_(std::move(dense)) {}
+  linear_weight(nf4_tensor packed) : packed_(std::move(packed)) {}
+
+  bool defined() const { return dense_.defined() || packed_.defined(); }
+  bool quantized() const { return packed_.defined(); }
+  std::int64_t out_features() const { return quantized() ? packed_.shape[0] : dense_.size(0); }
+  std::int64_t in_features() const { return quantized() ? packed_.shape[1] : dense_.size(1); }
+  std::int64_t numel() const { return out_features() * in_features(); }
+  at::Device device() const { return quantized() ? packed_.device() : dense_.device(); }
+
+  /// The dense matrix. Throws argument_error when the weight is packed.
+  at::Tensor& dense();
+  const at::Tensor& dense() const { return const_cast<linear_weight*>(this)->dense(); }
+  const nf4_tensor& packed() const { return packed_; }
+
+  /// The matrix in a type: the dense one itself where it has that type, else a new one.
+  at::Tensor values(at::ScalarType type) const;
+  /// x [N, in] → x Wᵀ [N, out]. No gradient of its own for packed weights.
+  at::Tensor product(const at::Tensor& x) const;
+  /// g [N, out] → g W [N, in].
+  at::Tensor transposed_product(const at::Tensor& g) const;
+
+  /// Calls visit(part, tensor&) on each stored tensor; parts of a packed weight are told apart by their suffixes (".absmax"), a
+  /// dense one has an empty part.
+  template <class Visitor>
+  void visit(Visitor&& visitor) {
+    if (!quantized()) {
+      visitor(std::string(), dense_);
+      return;
+    }
+    visitor(std::string(), packed_.codes);
+    visitor(std::string(".absmax"), packed_.absmax);
+    if (packed_.double_quantized()) {
+      visitor(std::string(".nested_absmax"), packed_.nested_absmax);
+      visitor(std::string(".nested_quant_map"), packed_.nested_map);
+    }
+  }
+
+  linear_weight clone() const;
+  /// On another device; a dense matrix in another type too, while a packed one has no type.
+  linear_weight to(at::ScalarType type, at::Device device) const;
+
+ private:
+  at::Tensor dense_;
+  nf4_tensor packed_;
+};
+
+}  // namespace coho::trainer
