@@ -19,7 +19,8 @@ struct held_function : torch::CustomClassHolder {
 };
 
 struct recompute_function : torch::autograd::Function<recompute_function> {
-  // libtorch records a node only where an argument needs a gradient; `anchor` does, also where only tensors inside f learn.
+  // libtorch records a node only where an argument needs a gradient; `anchor` does, also where only tensors inside f
+  // learn.
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& /*anchor*/,
                             const c10::intrusive_ptr<held_function>& f) {
     context->save_for_backward({x});

@@ -3,13 +3,78 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include <coho/error.hpp>
+#include <coho/rng.hpp>
 
-#include "kernels/cpu/decoder_kernels.hpp"
+#include "optimization/adamw_operators.hpp"
 
 namespace coho::trainer {
+namespace {
+
+// Pieces begin at multiples of their size in the whole buffer and not at a thread's share: no result depends on
+// threads.
+constexpr std::int64_t cpu_piece = 1 << 15;
+// Operators need room for a few temporaries of a piece; random bits have a key a piece.
+constexpr std::int64_t device_piece = 1 << 22;
+constexpr std::int64_t key_piece = device_piece;
+
+std::int64_t blocks_of(std::int64_t n) { return (n + cpu::moment_block - 1) / cpu::moment_block; }
+
+at::ScalarType scalar_type_of(moment_type type) {
+  return type == moment_type::float32 ? at::kFloat : type == moment_type::bfloat16 ? at::kBFloat16 : at::kByte;
+}
+
+/// body(begin, end) for [first, last) cut at multiples of `size`.
+template <class Body>
+void for_pieces(std::int64_t first, std::int64_t last, std::int64_t size, bool parallel, const Body& body) {
+  if (first >= last) return;
+  const auto pieces = [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t piece = begin; piece < end; ++piece)
+      body(std::max(first, piece * size), std::min(last, (piece + 1) * size));
+  };
+  const std::int64_t begin = first / size, end = (last + size - 1) / size;
+  if (parallel)
+    at::parallel_for(begin, end, 1, pieces);
+  else
+    pieces(begin, end);
+}
+
+stored_moment empty_moment(const at::Tensor& like, moment_type type, std::int64_t blocks, const cpu::dynamic_map& map) {
+  stored_moment out;
+  out.values = at::zeros({like.numel()}, like.options().dtype(scalar_type_of(type)).requires_grad(false));
+  if (type != moment_type::eight_bit) return out;
+  out.values.fill_(std::lower_bound(std::begin(map.values), std::end(map.values), 0.0f) - std::begin(map.values));
+  out.absmax = at::zeros({blocks}, like.options().requires_grad(false));
+  return out;
+}
+
+std::size_t bytes_of(const at::Tensor& tensor) {
+  return tensor.defined() ? static_cast<std::size_t>(tensor.numel()) * tensor.element_size() : 0;
+}
+
+bool alike(const at::Tensor& given, const at::Tensor& own) {
+  if (!given.defined() || !own.defined()) return given.defined() == own.defined();
+  return given.scalar_type() == own.scalar_type() && given.numel() == own.numel();
+}
+
+void take_over(const at::Tensor& given, const at::Tensor& own) {
+  if (own.defined()) own.copy_(given.reshape_as(own));
+}
+
+}  // namespace
+
+std::string_view name_of(moment_type type) {
+  return type == moment_type::float32 ? "float32" : type == moment_type::bfloat16 ? "bfloat16" : "8bit";
+}
+
+moment_type moment_type_named(std::string_view name) {
+  for (const auto type : {moment_type::float32, moment_type::bfloat16, moment_type::eight_bit})
+    if (name == name_of(type)) return type;
+  throw option_error("adamw.moments", name, "\"float32\", \"bfloat16\" or \"8bit\"");
+}
 
 void adamw_options::validate() const {
   require_option(beta1 >= 0 && beta1 < 1, "adamw.beta1", beta1, "in [0, 1)");
@@ -19,8 +84,7 @@ void adamw_options::validate() const {
   for (const auto& f : factors) require_option(f.factor >= 0, "adamw.factors", f.factor, "at least 0");
 }
 
-adamw::adamw(parameter_set& parameters, const adamw_options& options)
-    : parameters_(&parameters), options_(options), first_(at::zeros_like(parameters.values())), second_(at::zeros_like(parameters.values())) {
+adamw::adamw(parameter_set& parameters, const adamw_options& options) : parameters_(&parameters), options_(options) {
   options.validate();
   const auto& entries = parameters.entries();
   for (std::size_t i = 0; i < entries.size(); ++i) {
@@ -31,46 +95,110 @@ adamw::adamw(parameter_set& parameters, const adamw_options& options)
       break;
     }
     const std::int64_t end = i + 1 < entries.size() ? entries[i + 1].offset : parameters.count();
-    if (!runs_.empty() && runs_.back().factor == factor)
+    if (options.moments != moment_type::eight_bit && !runs_.empty() && runs_.back().factor == factor)
       runs_.back().end = end;
     else
-      runs_.push_back({entries[i].offset, end, factor});
+      runs_.push_back({entries[i].offset, end, blocks(), factor});
   }
+  first_ = empty_moment(parameters.values(), options.moments, blocks(), cpu::signed_dynamic_map());
+  second_ = empty_moment(parameters.values(), options.moments, blocks(), cpu::unsigned_dynamic_map());
+}
+
+std::int64_t adamw::blocks() const {
+  return runs_.empty() ? 0 : runs_.back().first_block + blocks_of(runs_.back().end - runs_.back().begin);
 }
 
 void adamw::step(double learning_rate) {
   ++steps_;
   const double correction1 = 1.0 / (1.0 - std::pow(options_.beta1, static_cast<double>(steps_)));
   const double correction2 = 1.0 / (1.0 - std::pow(options_.beta2, static_cast<double>(steps_)));
-  const at::Tensor &values = parameters_->values(), &gradients = parameters_->gradients();
   const at::NoGradGuard no_gradient;
-  for (const auto& [first, last, factor] : runs_) {
-    const double rate = learning_rate * factor;
-    if (values.is_cpu()) {
-      float *p = values.data_ptr<float>() + first, *m = first_.data_ptr<float>() + first, *v = second_.data_ptr<float>() + first;
-      const float* g = gradients.data_ptr<float>() + first;
-      at::parallel_for(0, last - first, 1 << 15, [&, rate = rate](std::int64_t begin, std::int64_t end) {
-        cpu::adamw(p + begin, g + begin, m + begin, v + begin, end - begin, static_cast<float>(rate),
-                   static_cast<float>(options_.beta1), static_cast<float>(options_.beta2), static_cast<float>(options_.epsilon),
-                   static_cast<float>(options_.weight_decay), static_cast<float>(correction1), static_cast<float>(correction2));
-      });
-      continue;
-    }
-    const std::int64_t n = last - first;
-    const at::Tensor p = values.narrow(0, first, n), g = gradients.narrow(0, first, n), m = first_.narrow(0, first, n), v = second_.narrow(0, first, n);
-    m.mul_(options_.beta1).add_(g, 1.0 - options_.beta1);
-    v.mul_(options_.beta2).addcmul_(g, g, 1.0 - options_.beta2);
-    const at::Tensor scale = (v * correction2).sqrt_().add_(options_.epsilon);
-    p.mul_(1.0 - rate * options_.weight_decay).addcdiv_(m, scale, -rate * correction1);
+  for (const run& part : runs_) {
+    step_run(part, {static_cast<float>(learning_rate * part.factor), static_cast<float>(options_.beta1),
+                    static_cast<float>(options_.beta2), static_cast<float>(options_.epsilon),
+                    static_cast<float>(options_.weight_decay), static_cast<float>(correction1),
+                    static_cast<float>(correction2)});
   }
 }
 
-void adamw::restore(std::int64_t steps, const at::Tensor& first, const at::Tensor& second) {
-  require_argument(first.numel() == first_.numel() && second.numel() == second_.numel() && steps >= 0,
-                   "adamw: saved moments do not fit the parameters");
+void adamw::step_run(const run& part, const cpu::adamw_numbers& numbers) {
+  const at::Tensor &values = parameters_->values(), &gradients = parameters_->gradients();
+  const bool host = values.is_cpu();
+  const std::int64_t size = host ? cpu_piece : device_piece;
+  const auto slice = [](const at::Tensor& tensor, std::int64_t begin, std::int64_t end) {
+    return tensor.narrow(0, begin, end - begin);
+  };
+  if (options_.moments == moment_type::float32) {
+    for_pieces(part.begin, part.end, size, host, [&](std::int64_t begin, std::int64_t end) {
+      if (!host)
+        return adamw_by_operators(slice(values, begin, end), slice(gradients, begin, end),
+                                  slice(first_.values, begin, end), slice(second_.values, begin, end), numbers);
+      cpu::adamw(values.data_ptr<float>() + begin, gradients.data_ptr<float>() + begin,
+                 first_.values.data_ptr<float>() + begin, second_.values.data_ptr<float>() + begin, end - begin,
+                 numbers);
+    });
+  } else if (options_.moments == moment_type::bfloat16) {
+    for_pieces(part.begin, part.end, size, host, [&](std::int64_t begin, std::int64_t end) {
+      const std::uint32_t key =
+          rng(static_cast<std::uint64_t>(steps_), static_cast<std::uint64_t>(begin / key_piece))();
+      const auto start = static_cast<std::uint32_t>(begin % key_piece);
+      if (!host)
+        return adamw_bfloat16_by_operators(slice(values, begin, end), slice(gradients, begin, end),
+                                           slice(first_.values, begin, end), slice(second_.values, begin, end), numbers,
+                                           key, start);
+      cpu::adamw_bfloat16(values.data_ptr<float>() + begin, gradients.data_ptr<float>() + begin,
+                          static_cast<std::uint16_t*>(first_.values.data_ptr()) + begin,
+                          static_cast<std::uint16_t*>(second_.values.data_ptr()) + begin, end - begin, numbers, key,
+                          start);
+    });
+  } else {
+    // Counted from the tensor's beginning, so that pieces hold whole blocks.
+    for_pieces(0, part.end - part.begin, size, host, [&](std::int64_t from, std::int64_t to) {
+      const std::int64_t begin = part.begin + from, end = part.begin + to;
+      const std::int64_t block = part.first_block + from / cpu::moment_block, last = block + blocks_of(to - from);
+      if (!host)
+        return adamw_8bit_by_operators(slice(values, begin, end), slice(gradients, begin, end),
+                                       slice(first_.values, begin, end), slice(second_.values, begin, end),
+                                       slice(first_.absmax, block, last), slice(second_.absmax, block, last), numbers);
+      cpu::adamw_8bit(values.data_ptr<float>() + begin, gradients.data_ptr<float>() + begin,
+                      first_.values.data_ptr<std::uint8_t>() + begin, second_.values.data_ptr<std::uint8_t>() + begin,
+                      first_.absmax.data_ptr<float>() + block, second_.absmax.data_ptr<float>() + block, end - begin,
+                      numbers);
+    });
+  }
+}
+
+std::size_t adamw::state_bytes() const {
+  return bytes_of(first_.values) + bytes_of(first_.absmax) + bytes_of(second_.values) + bytes_of(second_.absmax);
+}
+
+at::Tensor adamw::decoded(const stored_moment& moment, const cpu::dynamic_map& map) const {
+  if (options_.moments != moment_type::eight_bit) return moment.values.to(at::kFloat);
+  const at::Tensor out = at::empty({parameters_->count()}, moment.absmax.options());
+  for (const run& part : runs_) {
+    const std::int64_t n = part.end - part.begin;
+    if (n == 0) continue;
+    out.narrow(0, part.begin, n)
+        .copy_(decode_moment(moment.values.narrow(0, part.begin, n),
+                             moment.absmax.narrow(0, part.first_block, blocks_of(n)), map));
+  }
+  return out;
+}
+
+at::Tensor adamw::decoded_first_moment() const { return decoded(first_, cpu::signed_dynamic_map()); }
+at::Tensor adamw::decoded_second_moment() const { return decoded(second_, cpu::unsigned_dynamic_map()); }
+
+void adamw::restore(std::int64_t steps, const stored_moment& first, const stored_moment& second) {
+  require_argument(
+      steps >= 0 && alike(first.values, first_.values) && alike(first.absmax, first_.absmax) &&
+          alike(second.values, second_.values) && alike(second.absmax, second_.absmax),
+      "adamw: saved moments do not fit the parameters or are not kept as " + std::string(name_of(options_.moments)));
+  const at::NoGradGuard no_gradient;
   steps_ = steps;
-  first_.copy_(first.reshape_as(first_));
-  second_.copy_(second.reshape_as(second_));
+  take_over(first.values, first_.values);
+  take_over(first.absmax, first_.absmax);
+  take_over(second.values, second_.values);
+  take_over(second.absmax, second_.absmax);
 }
 
 }  // namespace coho::trainer

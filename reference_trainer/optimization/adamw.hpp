@@ -1,32 +1,61 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "kernels/cpu/adamw_kernels.hpp"
 #include "optimization/parameter_set.hpp"
 
 namespace coho::trainer {
 
-/// Parameters whose name begins so learn `factor` times as fast as the rest: a scalar head that starts at zero beside a trained trunk.
+/// Parameters whose name begins so learn `factor` times as fast as the rest: a scalar head that starts at zero beside a
+/// trained trunk.
 struct learning_rate_factor {
   std::string prefix;
   double factor = 1.0;
 };
+
+/// How the two moments are kept between steps: 8, 4 or 2.03 bytes a parameter. Parameters and gradients are fp32 in
+/// each, and a step moves parameters by the moments before they are rounded.
+///  - `bfloat16` is rounded stochastically. To the nearest it would stop: with β2 = 0.999 a step changes v by a thousandth
+///    or less while its gradient stays of one size, and half of the gap to the next bfloat16 is two to four thousandths. The
+///    random bits are a function of (step, element), so runs repeat bit for bit whatever the number of threads or ranks.
+///  - `eight_bit` is blockwise dynamic quantisation (Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization"),
+///    256 elements of one tensor a block, rounded to the nearest; the block's largest number is fp32 and goes on moving.
+enum class moment_type { float32, bfloat16, eight_bit };
+/// "float32", "bfloat16", "8bit": the spelling of recipes.
+std::string_view name_of(moment_type type);
+/// Throws option_error.
+moment_type moment_type_named(std::string_view name);
 
 struct adamw_options {
   double beta1 = 0.9;
   double beta2 = 0.999;
   double epsilon = 1e-8;
   double weight_decay = 0.0;
+  moment_type moments = moment_type::float32;
   /// The first that fits a name counts.
   std::vector<learning_rate_factor> factors{};
 
   void validate() const;
 };
 
-/// AdamW (Loshchilov and Hutter 2019) over a parameter_set; satisfies coho::optimizer. Several sets may be stepped by several
-/// optimizers; one optimizer owns the moments of one set.
+/// A moment as it is kept. `absmax` is defined for 8-bit alone: one number a block, the blocks of each tensor after
+/// those of the tensor before.
+struct stored_moment {
+  at::Tensor values;  ///< [count] float32, bfloat16 or uint8 codes
+  at::Tensor absmax;
+};
+
+/// AdamW (Loshchilov and Hutter 2019) over a parameter_set; satisfies coho::optimizer. Several sets may be stepped by
+/// several optimizers; one optimizer owns the moments of one set. On a device the step is made of libtorch's operators;
+/// it means the same as on the CPU and agrees with it to rounding, not bit for bit.
+///
+///     coho::trainer::adamw optimizer(bank.train("policy"), {.moments = moment_type::eight_bit});
+///     optimizer.step(2e-5);
 class adamw {
  public:
   explicit adamw(parameter_set& parameters, const adamw_options& options = {});
@@ -34,20 +63,33 @@ class adamw {
   void step(double learning_rate);
 
   std::int64_t steps() const { return steps_; }
-  const at::Tensor& first_moment() const { return first_; }
-  const at::Tensor& second_moment() const { return second_; }
-  void restore(std::int64_t steps, const at::Tensor& first, const at::Tensor& second);
+  moment_type moments() const { return options_.moments; }
+  /// Bytes of both moments.
+  std::size_t state_bytes() const;
+
+  const stored_moment& first_moment() const { return first_; }
+  const stored_moment& second_moment() const { return second_; }
+  /// What is stored, as fp32 [count].
+  at::Tensor decoded_first_moment() const;
+  at::Tensor decoded_second_moment() const;
+  /// Takes over moments as `first_moment` and `second_moment` gave them: the next step is as if never interrupted.
+  /// argument_error when they are of another form or size.
+  void restore(std::int64_t steps, const stored_moment& first, const stored_moment& second);
 
  private:
+  // Parameters of one learning rate; with 8-bit moments those of one tensor, as blocks begin with each tensor.
+  struct run {
+    std::int64_t begin, end, first_block;
+    double factor;
+  };
+  std::int64_t blocks() const;
+  void step_run(const run& part, const cpu::adamw_numbers& numbers);
+  at::Tensor decoded(const stored_moment& moment, const cpu::dynamic_map& map) const;
+
   parameter_set* parameters_;
   adamw_options options_;
   std::int64_t steps_ = 0;
-  at::Tensor first_, second_;
-  /// The parameters in runs of one learning rate.
-  struct run {
-    std::int64_t begin, end;
-    double factor;
-  };
+  stored_moment first_, second_;
   std::vector<run> runs_;
 };
 

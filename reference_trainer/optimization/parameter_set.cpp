@@ -1,5 +1,7 @@
 #include "optimization/parameter_set.hpp"
 
+#include <algorithm>
+
 #include <coho/error.hpp>
 
 namespace coho::trainer {
@@ -27,8 +29,33 @@ parameter_set::parameter_set(const std::vector<std::pair<std::string, at::Tensor
 }
 
 std::span<float> parameter_set::gradient_span() const {
-  require_argument(gradients_.is_cpu(), "parameter_set: gradients are not in host memory");
+  require_argument(
+      gradients_.is_cpu(),
+      "parameter_set: gradients are not in host memory: ask the set itself for their norm, scaling and sum");
   return {gradients_.data_ptr<float>(), static_cast<std::size_t>(gradients_.numel())};
+}
+
+double parameter_set::squared_gradient_norm() const {
+  if (!gradients_.is_cpu()) return squared_norm_by_operators(gradients_);
+  double sum = 0;
+  for (const float g : gradient_span()) sum += static_cast<double>(g) * static_cast<double>(g);
+  return sum;
+}
+
+void parameter_set::scale_gradients(double factor) {
+  if (!gradients_.is_cpu()) {
+    gradients_.mul_(factor);
+    return;
+  }
+  for (float& g : gradient_span()) g = static_cast<float>(static_cast<double>(g) * factor);
+}
+
+double squared_norm_by_operators(const at::Tensor& values) {
+  constexpr std::int64_t piece = 1 << 22;
+  at::Tensor total = at::zeros({}, values.options().dtype(at::kDouble));
+  for (std::int64_t begin = 0; begin < values.numel(); begin += piece)
+    total += values.narrow(0, begin, std::min(piece, values.numel() - begin)).to(at::kDouble).square_().sum();
+  return total.item<double>();
 }
 
 }  // namespace coho::trainer

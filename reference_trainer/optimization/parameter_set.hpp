@@ -12,8 +12,9 @@ namespace coho::trainer {
 
 /// Trainable tensors laid end to end in one fp32 buffer, their gradients in another.
 ///
-/// Each tensor handed over is replaced by a leaf view of the buffer, so that clipping, all-reduce, the optimizer step and
-/// checkpoints each work on one contiguous array however many tensors there are.
+/// Each tensor handed over is replaced by a leaf view of the buffer, so that clipping, all-reduce, the optimizer step
+/// and checkpoints each work on one contiguous array however many tensors there are. Both buffers are on the tensors'
+/// device; the members of coho::trainable work there.
 class parameter_set {
  public:
   /// `tensors`: a name and the place that holds the tensor. All fp32 and on one device.
@@ -21,6 +22,7 @@ class parameter_set {
 
   const at::Tensor& values() const { return values_; }
   const at::Tensor& gradients() const { return gradients_; }
+  /// argument_error unless the gradients are in host memory.
   std::span<float> gradient_span() const;
   std::int64_t count() const { return values_.numel(); }
   void zero_gradients() { gradients_.zero_(); }
@@ -29,6 +31,20 @@ class parameter_set {
   std::uint64_t next_draw() { return draws_++; }
   std::uint64_t draws() const { return draws_; }
   void set_draws(std::uint64_t draws) { draws_ = draws; }
+
+  /// Σ g² in double: element by element on the CPU, in `squared_norm_by_operators` elsewhere. Both repeat bit for bit.
+  double squared_gradient_norm() const;
+  /// g ← g · factor.
+  void scale_gradients(double factor);
+  /// Sums the gradients over the ranks. From a device they travel through host memory: the communicator's sums are
+  /// there.
+  template <class Communicator>
+  void all_reduce_gradients(Communicator& ranks) {
+    if (ranks.size() == 1) return;
+    const at::Tensor host = gradients_.cpu();  // the gradients themselves where they are on the CPU
+    ranks.all_reduce_sum(std::span<float>(host.data_ptr<float>(), static_cast<std::size_t>(host.numel())));
+    if (!gradients_.is_cpu()) gradients_.copy_(host);
+  }
 
   struct entry {
     std::string name;
@@ -42,5 +58,9 @@ class parameter_set {
   std::vector<entry> entries_;
   std::uint64_t draws_ = 0;
 };
+
+/// Σ x² of a 1-d tensor in double by libtorch's operators, on the tensor's device; fixed pieces, each summed in the
+/// order of at::sum, bound the memory.
+double squared_norm_by_operators(const at::Tensor& values);
 
 }  // namespace coho::trainer

@@ -53,7 +53,14 @@ class policy_role {
   generation generate(const packed<token>& prompts, const generation_options& options, std::span<rng> streams);
 
   void zero_gradients() { bank_->parameters(role_).zero_gradients(); }
+  /// In host memory alone; the three below work on any device.
   std::vector<std::span<float>> gradients() { return {bank_->parameters(role_).gradient_span()}; }
+  double squared_gradient_norm() { return bank_->parameters(role_).squared_gradient_norm(); }
+  void scale_gradients(double factor) { bank_->parameters(role_).scale_gradients(factor); }
+  template <class Communicator>
+  void all_reduce_gradients(Communicator& ranks) {
+    bank_->parameters(role_).all_reduce_gradients(ranks);
+  }
 
   const policy_role_options& options() const { return options_; }
 

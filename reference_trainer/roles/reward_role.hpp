@@ -47,7 +47,14 @@ class reward_role {
   std::vector<token> tokens(const reward_query& query) const;
 
   void zero_gradients() { bank_->parameters(role_).zero_gradients(); }
+  /// In host memory alone; the three below work on any device.
   std::vector<std::span<float>> gradients() { return {bank_->parameters(role_).gradient_span()}; }
+  double squared_gradient_norm() { return bank_->parameters(role_).squared_gradient_norm(); }
+  void scale_gradients(double factor) { bank_->parameters(role_).scale_gradients(factor); }
+  template <class Communicator>
+  void all_reduce_gradients(Communicator& ranks) {
+    bank_->parameters(role_).all_reduce_gradients(ranks);
+  }
 
  private:
   at::Tensor evaluate(std::span<const std::vector<token>> sequences);

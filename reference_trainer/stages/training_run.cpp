@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
+#include <utility>
 
 #include <coho/error.hpp>
 
@@ -32,6 +33,7 @@ adamw_options read_adamw(const config& section) {
   out.beta2 = section.get<double>("beta2", out.beta2);
   out.epsilon = section.get<double>("epsilon", out.epsilon);
   out.weight_decay = section.get<double>("weight_decay", out.weight_decay);
+  out.moments = moment_type_named(section.choice("moments", name_of(out.moments), {"float32", "bfloat16", "8bit"}));
   out.validate();
   return out;
 }
@@ -46,21 +48,67 @@ bool finished_before(const config& options, stage_context& context, const std::f
   return true;
 }
 
+namespace {
+
+constexpr std::string_view other_recipe =
+    "resume with the recipe that the run was started with, or start it anew without --resume";
+
+std::string_view spelled(at::ScalarType type) {
+  return type == at::kByte ? "8-bit" : type == at::kBFloat16 ? "bfloat16" : at::toString(type);
+}
+
+// The saved tensor, once it is known to fit `own`.
+at::Tensor saved_tensor(const train_state& state, const std::string& directory, const std::string& name, const at::Tensor& own) {
+  const auto found = state.tensors.find(name);
+  if (found == state.tensors.end() || found->second.numel() != own.numel())
+    throw file_error(directory, name, "missing or of another size than this run's parameters", other_recipe);
+  const auto type = found->second.scalar_type();
+  if (type != own.scalar_type())
+    throw file_error(directory, name,
+                     "holds " + std::string(spelled(type)) + " numbers where this run keeps " +
+                         std::string(spelled(own.scalar_type())) + " ones",
+                     "set `moments` as when the run was started, or start it anew without --resume");
+  return found->second;
+}
+
+stored_moment saved_moment(const train_state& state, const std::string& directory, const std::string& name,
+                           const stored_moment& own) {
+  stored_moment out{saved_tensor(state, directory, name, own.values), at::Tensor()};
+  if (own.absmax.defined()) out.absmax = saved_tensor(state, directory, name + "_absmax", own.absmax);
+  return out;
+}
+
+void save_moment(train_state& state, const std::string& name, const stored_moment& moment) {
+  state.tensors[name] = moment.values;
+  if (moment.absmax.defined()) state.tensors[name + "_absmax"] = moment.absmax;
+}
+
+}  // namespace
+
 std::optional<nlohmann::json> training_checkpoints::restore() {
   const auto newest = latest_step(root_);
   if (!newest) return std::nullopt;
   const train_state state = load_train_state(newest->directory);
-  const at::NoGradGuard no_gradient;
+  const std::string directory = newest->directory.string();
+  // All is looked at before any of it is taken over.
+  struct found {
+    at::Tensor values;
+    std::int64_t steps;
+    stored_moment first, second;
+  };
+  std::vector<found> all;
   for (const auto& part : parts_) {
-    const auto take = [&](const std::string& what) {
-      const auto found = state.tensors.find(part.name + "." + what);
-      if (found == state.tensors.end() || found->second.numel() != part.parameters->count())
-        throw file_error(newest->directory.string(), part.name + "." + what, "missing or of another size than this run's parameters",
-                         "resume with the recipe that the run was started with, or start it anew without --resume");
-      return found->second;
-    };
-    part.parameters->values().copy_(take("values"));
-    part.optimizer->restore(state.values.at("optimizer").at(part.name).get<std::int64_t>(), take("first_moment"), take("second_moment"));
+    const auto steps = state.values.value("optimizer", nlohmann::json::object()).value(part.name, std::int64_t{-1});
+    found next{saved_tensor(state, directory, part.name + ".values", part.parameters->values()), steps,
+               saved_moment(state, directory, part.name + ".first_moment", part.optimizer->first_moment()),
+               saved_moment(state, directory, part.name + ".second_moment", part.optimizer->second_moment())};
+    if (steps < 0) throw file_error(directory, "optimizer." + part.name, "the number of steps is missing", other_recipe);
+    all.push_back(std::move(next));
+  }
+  const at::NoGradGuard no_gradient;
+  for (std::size_t i = 0; i < parts_.size(); ++i) {
+    parts_[i].parameters->values().copy_(all[i].values);
+    parts_[i].optimizer->restore(all[i].steps, all[i].first, all[i].second);
   }
   return state.values;
 }
@@ -70,8 +118,8 @@ void training_checkpoints::save(std::uint64_t step, const nlohmann::json& values
   state.values = values;
   for (const auto& part : parts_) {
     state.tensors[part.name + ".values"] = part.parameters->values();
-    state.tensors[part.name + ".first_moment"] = part.optimizer->first_moment();
-    state.tensors[part.name + ".second_moment"] = part.optimizer->second_moment();
+    save_moment(state, part.name + ".first_moment", part.optimizer->first_moment());
+    save_moment(state, part.name + ".second_moment", part.optimizer->second_moment());
     state.values["optimizer"][part.name] = part.optimizer->steps();
   }
   save_train_state(root_, step, state, keep_);

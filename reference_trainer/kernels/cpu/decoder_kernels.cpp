@@ -75,16 +75,4 @@ COHO_MULTIVERSION void rotate(const float* x, std::int64_t x_stride, const float
   }
 }
 
-COHO_MULTIVERSION void adamw(float* parameter, const float* gradient, float* first, float* second, std::int64_t n, float learning_rate,
-                             float beta1, float beta2, float epsilon, float decay, float correction1, float correction2) {
-  for (std::int64_t i = 0; i < n; ++i) {
-    const float g = gradient[i];
-    const float m = beta1 * first[i] + (1.0f - beta1) * g;
-    const float v = beta2 * second[i] + (1.0f - beta2) * g * g;
-    first[i] = m;
-    second[i] = v;
-    parameter[i] -= learning_rate * (m * correction1 / (std::sqrt(v * correction2) + epsilon) + decay * parameter[i]);
-  }
-}
-
 }  // namespace coho::trainer::cpu

@@ -17,10 +17,4 @@ void rms_norm_backward(const float* g, const float* x, const float* w, const flo
 void rotate(const float* x, std::int64_t x_stride, const float* cos, const float* sin, float* y, std::int64_t rows, std::int64_t heads,
             std::int64_t depth, float direction);
 
-/// One AdamW step on n parameters (Loshchilov and Hutter 2019): decoupled weight decay, bias-corrected moments.
-///   m ← β1 m + (1−β1) g;  v ← β2 v + (1−β2) g²;  p ← p − lr·(m·c1 / (√(v·c2) + ε) + decay·p)
-/// with c1 = 1/(1−β1^t), c2 = 1/(1−β2^t).
-void adamw(float* parameter, const float* gradient, float* first, float* second, std::int64_t n, float learning_rate, float beta1,
-           float beta2, float epsilon, float decay, float correction1, float correction2);
-
 }  // namespace coho::trainer::cpu

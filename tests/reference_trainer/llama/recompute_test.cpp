@@ -27,16 +27,18 @@ at::Tensor leaf(std::vector<std::int64_t> sizes, std::uint64_t seed, at::ScalarT
 }
 
 // A block with a residual path and two parameters: x + tanh(x W) V.
-at::Tensor block(const at::Tensor& x, const at::Tensor& w, const at::Tensor& v) { return x + x.matmul(w).tanh().matmul(v); }
+at::Tensor block(const at::Tensor& x, const at::Tensor& w, const at::Tensor& v) {
+  return x + x.matmul(w).tanh().matmul(v);
+}
 
 // The storages of tensors that f made, without keeping them.
 class watcher {
  public:
   at::Tensor operator()(const at::Tensor& tensor) {
-    watched_.push_back({c10::weak_intrusive_ptr<c10::StorageImpl>(
-                            c10::intrusive_ptr<c10::StorageImpl>::unsafe_reclaim_from_nonowning(
-                                tensor.storage().unsafeGetStorageImpl())),
-                        tensor.numel()});
+    watched_.push_back(
+        {c10::weak_intrusive_ptr<c10::StorageImpl>(c10::intrusive_ptr<c10::StorageImpl>::unsafe_reclaim_from_nonowning(
+             tensor.storage().unsafeGetStorageImpl())),
+         tensor.numel()});
     most_ = std::max(most_, alive());
     return tensor;
   }
@@ -89,9 +91,7 @@ TEST_CASE("recomputed: values and gradients of a chain equal the direct ones bit
 
 TEST_CASE("recomputed: gradients by finite differences in double") {
   const at::Tensor x = leaf({3, 4}, 1, at::kDouble), w = leaf({4, 4}, 2, at::kDouble), v = leaf({4, 4}, 3, at::kDouble);
-  const auto loss = [&] {
-    return recomputed([&](const at::Tensor& in) { return block(in, w, v); }, x).square().sum();
-  };
+  const auto loss = [&] { return recomputed([&](const at::Tensor& in) { return block(in, w, v); }, x).square().sum(); };
   loss().backward();
   for (const at::Tensor& tensor : {x, w, v}) {
     const at::Tensor flat = tensor.detach().view({-1}), gradient = tensor.grad().view({-1});

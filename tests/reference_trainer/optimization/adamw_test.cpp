@@ -46,7 +46,7 @@ TEST_CASE("adamw: restored moments go on as if never interrupted") {
   gradient(whole, 3), gradient(parts, 3);
   one.step(0.1), second.step(0.1);
   CHECK(at::equal(whole.values(), parts.values()));
-  CHECK_THROWS_AS(second.restore(1, at::zeros({1}), at::zeros({1})), argument_error);
+  CHECK_THROWS_AS(second.restore(1, {at::zeros({1}), {}}, {at::zeros({1}), {}}), argument_error);
 }
 
 TEST_CASE("adamw: parameters by name learn at a rate of their own") {
