@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include <coho/error.hpp>
 #include <coho/rng.hpp>

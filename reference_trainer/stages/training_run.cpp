@@ -54,7 +54,10 @@ constexpr std::string_view other_recipe =
     "resume with the recipe that the run was started with, or start it anew without --resume";
 
 std::string_view spelled(at::ScalarType type) {
-  return type == at::kByte ? "8-bit" : type == at::kBFloat16 ? "bfloat16" : at::toString(type);
+  return type == at::kByte       ? "8-bit"
+         : type == at::kBFloat16 ? "bfloat16"
+         : type == at::kFloat    ? "float32"
+                                 : at::toString(type);
 }
 
 // The saved tensor, once it is known to fit `own`.

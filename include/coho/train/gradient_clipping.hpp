@@ -14,6 +14,7 @@ namespace coho {
 
 namespace detail {
 
+// A model's own members come first: its gradients() may be of no use where they lie on a device.
 template <trainable Model>
 double squared_gradient_norm(Model& model) {
   if constexpr (requires {
@@ -68,8 +69,9 @@ double all_reduce_max(double value, Communicator& ranks) {
 }  // namespace detail
 
 /// Clips the joint Euclidean norm of the gradients of one or more models: g ← g · min(1, max_norm / ‖g‖), ‖g‖ over all
-/// models together. Returns ‖g‖ before clipping; `max_norm` 0 only measures. A norm that is not finite leaves the
-/// gradients as they are: callers must look at the result.
+/// models together, each measured and scaled where its gradients lie (`trainable`). Returns ‖g‖ before clipping;
+/// `max_norm` 0 only measures. A norm that is not finite leaves the gradients as they are: callers must look at the
+/// result.
 struct clip_gradient_norm_fn {
   template <trainable... Models>
   double operator()(double max_norm, Models&... models) const {

@@ -2,8 +2,13 @@
 
 #include <coho/error.hpp>
 
+#include <cmath>
+#include <coho/concepts.hpp>
+#include <coho/train/gradient_clipping.hpp>
+
 #include "support/catch.hpp"
 #include "support/small_models.hpp"
+#include "support/thread_ranks.hpp"
 
 using namespace coho;
 using namespace coho::trainer;
@@ -32,4 +37,47 @@ TEST_CASE("parameter_set: tensors become views of one buffer, their gradients of
   CHECK_THROWS_AS(parameter_set({}), argument_error);
   at::Tensor narrow = at::zeros({1}, at::kBFloat16);
   CHECK_THROWS_AS(parameter_set({{"narrow", &narrow}}), argument_error);
+}
+
+namespace {
+
+// The same gradients with no members but those for host memory.
+struct on_the_host {
+  parameter_set* set;
+  void zero_gradients() { set->zero_gradients(); }
+  std::vector<std::span<float>> gradients() { return {set->gradient_span()}; }
+};
+
+}  // namespace
+
+TEST_CASE("parameter_set: norm and scaling have the numbers of the path over spans, bit for bit") {
+  STATIC_REQUIRE(trainable<parameter_set>);
+  at::Tensor a = at::zeros({5000}), b = at::zeros({5000});
+  parameter_set one({{"a", &a}}), two({{"b", &b}});
+  one.gradients().copy_(random_tensor({5000}, 1));
+  two.gradients().copy_(one.gradients());
+  on_the_host host{&two};
+  CHECK(clip_gradient_norm(0.5, one) == clip_gradient_norm(0.5, host));
+  CHECK(at::equal(one.gradients(), two.gradients()));
+  CHECK(std::sqrt(one.squared_gradient_norm()) == Approx(0.5));
+  // Jointly with a model of the other kind.
+  CHECK(clip_gradient_norm(0, one, host) == Approx(0.5 * std::sqrt(2.0)));
+}
+
+TEST_CASE("parameter_set: the norm by operators, as a device computes it, squares in double") {
+  const at::Tensor x = random_tensor({100000}, 1);
+  CHECK(squared_norm_by_operators(x) == Approx(x.to(at::kDouble).square().sum().item<double>()).epsilon(1e-14));
+  // Squares beyond fp32, and more than one piece.
+  CHECK(squared_norm_by_operators(at::full({3}, 1e30f)) == Approx(3e60));
+  CHECK(squared_norm_by_operators(at::full({(1 << 22) + 5}, 2.0f)) == 4.0 * ((1 << 22) + 5));
+}
+
+TEST_CASE("parameter_set: gradients are summed over ranks") {
+  run_ranks(3, [](auto& ranks) {
+    at::Tensor a = at::zeros({2, 2}), b = at::zeros({1});
+    parameter_set set({{"a", &a}, {"b", &b}});
+    set.gradients().fill_(static_cast<double>(ranks.rank() + 1));
+    all_reduce_gradients(ranks, set);
+    if (!at::equal(a.grad(), at::full({2, 2}, 6.0)) || !at::equal(b.grad(), at::full({1}, 6.0))) throw error("wrong sum");
+  });
 }

@@ -22,8 +22,10 @@ struct trained {
   parameter_set parameters;
   adamw optimizer;
 
-  explicit trained(std::int64_t count, std::uint64_t seed = 1)
-      : tensor(random_tensor({count}, seed)), parameters({{"w", &tensor}}), optimizer(parameters, {.weight_decay = 0.1}) {}
+  explicit trained(std::int64_t count, std::uint64_t seed = 1, moment_type moments = moment_type::float32)
+      : tensor(random_tensor({count}, seed)),
+        parameters({{"w", &tensor}}),
+        optimizer(parameters, {.weight_decay = 0.1, .moments = moments}) {}
   void step(std::uint64_t seed) {
     const at::NoGradGuard no_gradient;
     parameters.gradients().copy_(random_tensor({parameters.count()}, seed));
@@ -59,13 +61,18 @@ TEST_CASE("training_run: the optimizer of a section") {
   CHECK(out.beta1 == 0.8);
   CHECK(out.beta2 == 0.999);
   CHECK(out.weight_decay == 0.01);
+  CHECK(out.moments == moment_type::float32);
+  CHECK(read_adamw(config(settings{"moments=bfloat16"})).moments == moment_type::bfloat16);
+  CHECK(read_adamw(config(settings{"moments=8bit"})).moments == moment_type::eight_bit);
+  CHECK_THROWS_AS(read_adamw(config(settings{"moments=int8"})), config_error);
   for (const std::string wrong : {"beta1=1", "beta2=-0.1", "epsilon=0", "weight_decay=-1"})
     CHECK_THROWS_AS(read_adamw(config(settings{wrong})), option_error);
 }
 
 TEST_CASE("training_run: a restored run steps on exactly as the saved one") {
+  const auto form = GENERATE(moment_type::float32, moment_type::bfloat16, moment_type::eight_bit);
   const temporary_directory folder;
-  trained a(5), b(3, 2);
+  trained a(5, 1, form), b(300, 2, form);
   training_checkpoints saved(folder / "checkpoints", 2, 1);
   saved.add("a", a.parameters, a.optimizer);
   saved.add("b", b.parameters, b.optimizer);
@@ -75,7 +82,7 @@ TEST_CASE("training_run: a restored run steps on exactly as the saved one") {
     saved.save_if_due(step, {{"step", step}, {"note", 0.1 * static_cast<double>(step)}});
   }
 
-  trained c(5, 7), d(3, 8);
+  trained c(5, 7, form), d(300, 8, form);
   training_checkpoints restored(folder / "checkpoints", 2, 1);
   restored.add("a", c.parameters, c.optimizer);
   restored.add("b", d.parameters, d.optimizer);
@@ -92,6 +99,7 @@ TEST_CASE("training_run: a restored run steps on exactly as the saved one") {
   }
   CHECK(at::equal(a.parameters.values(), c.parameters.values()));
   CHECK(at::equal(b.parameters.values(), d.parameters.values()));
+  CHECK(at::equal(b.optimizer.second_moment().values, d.optimizer.second_moment().values));
 
   restored.remove();
   CHECK_FALSE(std::filesystem::exists(folder / "checkpoints"));
@@ -125,4 +133,28 @@ TEST_CASE("training_run: a save of other parameters is refused") {
   names.add("b", a.parameters, a.optimizer);
   CHECK_THROWS_AS(sizes.restore(), file_error);
   CHECK_THROWS_WITH(names.restore(), Catch::Matchers::ContainsSubstring("b.values"));
+}
+
+TEST_CASE("training_run: a save with moments of another form is refused and nothing is taken over") {
+  const temporary_directory folder;
+  trained a(4), b(4, 1, moment_type::eight_bit), untouched(4, 9);
+  trained wrong(4, 9, moment_type::bfloat16), small(4, 9, moment_type::eight_bit);
+  training_checkpoints saved(folder / "c", 1, 1), other(folder / "c", 1, 1);
+  saved.add("a", a.parameters, a.optimizer);
+  saved.add("b", b.parameters, b.optimizer);
+  a.step(1), b.step(2);
+  saved.save(1, {{"step", 1}});
+  // The first part fits, the second does not.
+  other.add("a", untouched.parameters, untouched.optimizer);
+  other.add("b", wrong.parameters, wrong.optimizer);
+  CHECK_THROWS_AS(other.restore(), file_error);
+  CHECK_THROWS_WITH(other.restore(), Catch::Matchers::ContainsSubstring("b.first_moment") &&
+                                         Catch::Matchers::ContainsSubstring("8-bit") &&
+                                         Catch::Matchers::ContainsSubstring("bfloat16") &&
+                                         Catch::Matchers::ContainsSubstring("moments"));
+  CHECK(at::equal(untouched.parameters.values(), random_tensor({4}, 9)));
+  CHECK(untouched.optimizer.steps() == 0);
+  training_checkpoints third(folder / "c", 1, 1);
+  third.add("a", small.parameters, small.optimizer);
+  CHECK_THROWS_WITH(third.restore(), Catch::Matchers::ContainsSubstring("holds float32 numbers"));
 }
