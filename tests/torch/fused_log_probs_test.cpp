@@ -30,7 +30,7 @@ struct problem {
     bias[9] = -1e9;
   }
   // Blocks of 2 rows: the last one is smaller.
-  coho::fused_log_probs_options options() const { return {.temperature = 0.7, .logit_bias = bias, .entropy = true, .block_numbers = 22}; }
+  coho::fused_log_probs_options options() const { return {.temperature = 0.7, .logit_bias = bias, .entropy = true, .block_rows = 2, .block_columns = 4}; }
   double loss(const at::Tensor& h, const at::Tensor& w) const {
     const auto out = coho::fused_log_probs(h, w, targets, options());
     return ((out.log_probs * d_log_probs).sum() + (out.entropy * d_entropy).sum()).item<double>();
@@ -84,7 +84,7 @@ TEST_CASE("fused_log_probs: one side alone may be trained, and blocks change not
   const problem p(at::kDouble);
   at::Tensor h = p.hidden.clone().set_requires_grad(true), w = p.head.clone().set_requires_grad(true);
   coho::fused_log_probs(h, p.head, p.targets).log_probs.sum().backward();
-  coho::fused_log_probs(p.hidden, w, p.targets, {.block_numbers = 1}).log_probs.sum().backward();
+  coho::fused_log_probs(p.hidden, w, p.targets, {.block_rows = 1, .block_columns = 1}).log_probs.sum().backward();
   at::Tensor h2 = p.hidden.clone().set_requires_grad(true), w2 = p.head.clone().set_requires_grad(true);
   at::log_softmax(at::matmul(h2, w2.t()), 1).gather(1, p.targets.unsqueeze(1)).sum().backward();
   CHECK(difference(h.grad(), h2.grad()) < 1e-12);
@@ -138,7 +138,7 @@ TEST_CASE("fused_log_probs: the gradient of a bf16 head is summed in fp32") {
   // Each row adds ½, a block each: in bf16 the sum would stop at 128, where the next number is 129.
   at::Tensor w = at::zeros({2, 1}, at::kBFloat16).set_requires_grad(true);
   const at::Tensor hidden = at::ones({1000, 1}, at::kBFloat16), targets = at::zeros({1000}, at::kLong);
-  coho::fused_log_probs(hidden, w, targets, {.block_numbers = 2}).log_probs.sum().backward();
+  coho::fused_log_probs(hidden, w, targets, {.block_rows = 1}).log_probs.sum().backward();
   CHECK(w.grad().scalar_type() == at::kBFloat16);
   CHECK(w.grad()[0].item<double>() == 500);
   CHECK(w.grad()[1].item<double>() == -500);
@@ -186,7 +186,7 @@ TEST_CASE("fused_log_probs: there is no second derivative, and that is said") {
 TEST_CASE("fused_log_probs: refuses shapes and options that do not fit") {
   const problem p(at::kFloat);
   CHECK_THROWS_AS(coho::fused_log_probs(p.hidden, p.head, p.targets, {.temperature = 0}), coho::option_error);
-  CHECK_THROWS_AS(coho::fused_log_probs(p.hidden, p.head, p.targets, {.block_numbers = 0}), coho::option_error);
+  CHECK_THROWS_AS(coho::fused_log_probs(p.hidden, p.head, p.targets, {.block_rows = -1}), coho::option_error);
   CHECK_THROWS_AS(coho::fused_log_probs(p.hidden, p.head.narrow(1, 0, 4), p.targets), coho::argument_error);
   CHECK_THROWS_AS(coho::fused_log_probs(p.hidden, p.head, p.targets.narrow(0, 0, 6)), coho::argument_error);
   CHECK_THROWS_AS(coho::fused_log_probs(p.hidden, at::empty({0, 5}), p.targets), coho::argument_error);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -8,6 +9,7 @@
 #include <cstdint>
 
 #include <coho/error.hpp>
+#include <coho/torch/log_prob_block.hpp>
 
 namespace coho {
 
@@ -18,8 +20,10 @@ struct fused_log_probs_options {
   at::Tensor logit_bias{};
   /// Whether the entropy is wanted as well.
   bool entropy = false;
-  /// Most numbers of a block of logits: rows at a time = this / V.
-  std::int64_t block_numbers = std::int64_t{1} << 23;
+  /// Rows (tokens) and columns (words) of the blocks of logits; 0: what suits the device. Each thread has one block.
+  std::int64_t block_rows = 0, block_columns = 0;
+  /// What passes over a block of fp32 logits; outlives backward. Null: loops of coho on the CPU, operators elsewhere.
+  const log_prob_block_kernels* kernels = nullptr;
 };
 
 struct fused_log_probs_result {
@@ -29,59 +33,152 @@ struct fused_log_probs_result {
 
 namespace detail {
 
-struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_function> {
-  // Into a block that is used again: fresh memory for every block would cost more than the arithmetic on it.
-  static at::Tensor logits_of(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& bias,
-                              double temperature, at::Tensor& block) {
-    at::Tensor logits;
-    if (head.scalar_type() == at::kFloat || head.scalar_type() == at::kDouble) {
-      if (!block.defined()) block = at::empty({hidden.size(0), head.size(0)}, head.options().requires_grad(false));
-      logits = block.narrow(0, 0, hidden.size(0));
-      at::mm_out(logits, hidden, head.t());
-    } else {
-      logits = at::matmul(hidden, head.t()).to(at::kFloat);
-    }
-    if (temperature != 1.0) logits.mul_(1.0 / temperature);
-    if (bias.numel() > 0) logits.add_(bias);
-    return logits;
+/// What forward and backward of `fused_log_probs` have in common. H: a row is multiplied by its number.
+struct fused_log_probs_blocks {
+  at::Tensor hidden, head, targets, bias;
+  double inverse_temperature;
+  std::int64_t rows, columns;
+  const log_prob_block_kernels* kernels;
+
+  fused_log_probs_blocks(const at::Tensor& hidden_states, const at::Tensor& weights, const at::Tensor& words,
+                         const at::Tensor& added, double temperature, std::int64_t block_rows,
+                         std::int64_t block_columns, const log_prob_block_kernels* passes)
+      : hidden(hidden_states.detach()),
+        head(weights.detach()),
+        targets(words.contiguous()),
+        inverse_temperature(1 / temperature),
+        kernels(passes) {
+    const bool cpu = hidden.is_cpu();
+    // On the CPU a block fits the cache of a core, and few tokens are still spread over threads.
+    const std::int64_t count = hidden.size(0), most = block_rows > 0 ? block_rows : cpu ? 256 : 2048;
+    const std::int64_t least = block_rows > 0 || !cpu ? 1 : std::min<std::int64_t>(4, (count + 63) / 64);
+    const std::int64_t blocks = std::max<std::int64_t>({1, least, (count + most - 1) / most});
+    rows = block_rows > 0 ? block_rows : std::max<std::int64_t>(1, (count + blocks - 1) / blocks);
+    columns = std::min(head.size(0), block_columns > 0 ? block_columns : cpu ? 1024 : 8192);
+    if (added.defined()) bias = added.detach().to(sums()).contiguous();
   }
 
+  /// The type of logits and of sums.
+  at::ScalarType sums() const { return hidden.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }
+  /// The type of products: few CPUs multiply halves, and logits rounded to them would differ by hundredths.
+  at::ScalarType products() const { return hidden.is_cpu() ? sums() : hidden.scalar_type(); }
+  at::TensorOptions options() const { return hidden.options().dtype(sums()); }
+  at::Tensor bias_of(std::int64_t first, std::int64_t n) const {
+    return bias.defined() ? bias.narrow(0, first, n) : at::Tensor();
+  }
+  at::Tensor hidden_of(std::int64_t first, std::int64_t n) const { return hidden.narrow(0, first, n).to(products()); }
+
+  /// Calls body(first, n, buffers) for blocks of `step` of `count`, from several threads. The blocks do not depend on
+  /// the number of threads.
+  template <class Body>
+  void for_blocks(std::int64_t count, std::int64_t step, const Body& body) const {
+    const std::int64_t blocks = (count + step - 1) / step;
+    const auto some = [&](std::int64_t begin, std::int64_t end) {
+      const at::NoGradGuard no_gradient;  // of this thread
+      buffers own;
+      for (std::int64_t block = begin; block < end; ++block)
+        body(block * step, std::min(step, count - block * step), own);
+    };
+    if (hidden.is_cpu())
+      at::parallel_for(0, blocks, 1, some);
+    else
+      some(0, blocks);
+  }
+
+  /// Memory of a thread, used for one block after the other: fresh memory would cost more than the arithmetic on it.
+  struct buffers {
+    at::Tensor logits, entropy, weights;
+
+    static at::Tensor of(at::Tensor& buffer, std::int64_t rows, std::int64_t columns,
+                         const at::TensorOptions& options) {
+      if (!buffer.defined() || buffer.numel() < rows * columns) buffer = at::empty({rows * columns}, options);
+      return buffer.narrow(0, 0, rows * columns).view({rows, columns});
+    }
+  };
+
+  at::Tensor weights_of(std::int64_t first, std::int64_t n, buffers& own) const {
+    const at::Tensor part = head.narrow(0, first, n);
+    if (head.scalar_type() == products()) return part;
+    return buffers::of(own.weights, n, head.size(1), options()).copy_(part);
+  }
+
+  /// out (+)= a b, `out` being of the type of sums.
+  static void product(at::Tensor out, const at::Tensor& a, const at::Tensor& b, bool add) {
+    if (out.scalar_type() == b.scalar_type()) {
+      if (add)
+        at::addmm_out(out, out, a, b);
+      else
+        at::mm_out(out, a, b);
+    } else {
+      const at::Tensor rounded = at::mm(a.to(b.scalar_type()), b);
+      if (add)
+        out.add_(rounded);
+      else
+        out.copy_(rounded);
+    }
+  }
+};
+
+struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_function> {
+  /// `slopes`: d log p/dh and dH/dh as well, for backward.
   static torch::autograd::variable_list forward(torch::autograd::AutogradContext* context, const at::Tensor& hidden,
                                                 const at::Tensor& head, const at::Tensor& targets,
-                                                const at::Tensor& bias, double temperature, bool entropy,
-                                                std::int64_t block_numbers) {
-    const std::int64_t count = hidden.size(0);
-    const std::int64_t rows = std::max<std::int64_t>(1, block_numbers / head.size(0));
-    const auto type = hidden.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-    const auto options = hidden.options().dtype(type);
-    at::Tensor log_probs = at::empty({count}, options), normalizer = at::empty({count}, options);
-    at::Tensor entropies = entropy ? at::empty({count}, options) : at::empty({0}, options);
-    at::Tensor block;
-    for (std::int64_t first = 0; first < count; first += rows) {
-      const std::int64_t n = std::min(rows, count - first);
-      const at::Tensor logits = logits_of(hidden.narrow(0, first, n), head, bias, temperature, block);
-      const at::Tensor chosen = logits.gather(1, targets.narrow(0, first, n).unsqueeze(1)).squeeze(1);
-      const at::Tensor most = logits.amax(1, true);
-      const at::Tensor shifted = logits.sub_(most);
-      at::Tensor sum;
-      if (entropy) {
-        const at::Tensor e = at::exp(shifted);
-        sum = e.sum(1);
-        entropies.narrow(0, first, n).copy_(sum.log() - shifted.mul_(e).sum(1) / sum);
-      } else {
-        sum = shifted.exp_().sum(1);
+                                                const fused_log_probs_options& options, bool slopes) {
+    const fused_log_probs_blocks blocks(hidden, head, targets, options.logit_bias, options.temperature,
+                                        options.block_rows, options.block_columns, options.kernels);
+    const bool entropy = options.entropy;
+    const std::int64_t count = hidden.size(0), width = hidden.size(1), words = head.size(0);
+    at::Tensor log_probs = at::empty({count}, blocks.options()), normalizer = at::empty({count}, blocks.options());
+    at::Tensor entropies = at::empty({entropy ? count : 0}, blocks.options());
+    // E = Σ_j e_j W_j and F = Σ_j (z_j − max) e_j W_j first, at the end d log p/dh and dH/dh.
+    at::Tensor slope = at::empty({slopes ? count : 0, width}, blocks.options());
+    at::Tensor entropy_slope = at::empty({slopes && entropy ? count : 0, width}, blocks.options());
+    blocks.for_blocks(count, blocks.rows, [&](std::int64_t first, std::int64_t n, auto& own) {
+      const at::Tensor h = blocks.hidden_of(first, n), chosen = blocks.targets.narrow(0, first, n);
+      const log_prob_state state(n, entropy, blocks.options());
+      at::Tensor e_sum, f_sum;
+      if (slopes) e_sum = slope.narrow(0, first, n);
+      if (slopes && entropy) f_sum = entropy_slope.narrow(0, first, n);
+      for (std::int64_t word = 0; word < words; word += blocks.columns) {
+        const std::int64_t columns = std::min(blocks.columns, words - word);
+        const at::Tensor w = blocks.weights_of(word, columns, own);
+        const at::Tensor logits = own.of(own.logits, n, columns, blocks.options());
+        const at::Tensor product = f_sum.defined() ? own.of(own.entropy, n, columns, blocks.options()) : at::Tensor();
+        blocks.product(logits, h, w.t(), false);
+        log_prob_block_forward(logits, blocks.bias_of(word, columns), blocks.inverse_temperature, chosen, word, state,
+                               product, blocks.kernels);
+        if (!slopes) continue;
+        if (word > 0) {
+          const at::Tensor rescale = column(state.rescale);
+          // Of the old maximum m: Σ (z − m') e = Σ (z − m) e + (m − m') Σ e. Where r is 0, both sums end.
+          if (f_sum.defined()) f_sum.addcmul_(e_sum, rescale.log().clamp_min_(-1e4)).mul_(rescale);
+          e_sum.mul_(rescale);
+        }
+        blocks.product(e_sum, logits, w, word > 0);
+        if (f_sum.defined()) blocks.product(f_sum, product, w, word > 0);
       }
-      const at::Tensor lse = sum.log_().add_(most.squeeze(1));
-      log_probs.narrow(0, first, n).copy_(chosen - lse);
+      const at::Tensor log_sum = state.sum.log(), lse = log_sum + state.maximum;
+      log_probs.narrow(0, first, n).copy_(state.chosen).sub_(lse);
       normalizer.narrow(0, first, n).copy_(lse);
-    }
-    context->save_for_backward({hidden, head, targets, normalizer, entropies});
-    context->saved_data["bias"] = bias;
+      at::Tensor mean;  // Σ_j p_j (z_j − max)
+      if (entropy) {
+        mean = state.weighted_sum / state.sum;
+        entropies.narrow(0, first, n).copy_(log_sum).sub_(mean);
+      }
+      const at::Tensor scale = column(-blocks.inverse_temperature / state.sum);
+      if (f_sum.defined()) f_sum.addcmul_(e_sum, column(mean), -1).mul_(scale);
+      if (slopes)
+        e_sum.mul_(scale).add_(blocks.head.index_select(0, chosen).to(blocks.sums()), blocks.inverse_temperature);
+    });
+    context->save_for_backward({hidden, head, targets, normalizer, entropies, slope, entropy_slope});
     // Undefined stays undefined: the entropy's part is computed only for those who ask for its gradient.
     context->set_materialize_grads(false);
-    context->saved_data["temperature"] = temperature;
-    context->saved_data["rows"] = rows;
-    context->saved_data["hidden_gradient"] = hidden.requires_grad();
+    context->saved_data["bias"] = options.logit_bias.defined() ? options.logit_bias : at::empty({0});
+    context->saved_data["temperature"] = options.temperature;
+    context->saved_data["block_rows"] = options.block_rows;
+    context->saved_data["block_columns"] = options.block_columns;
+    context->saved_data["kernels"] = static_cast<std::int64_t>(reinterpret_cast<std::intptr_t>(options.kernels));
+    context->saved_data["hidden_gradient"] = slopes;
     context->saved_data["head_gradient"] = head.requires_grad();
     return {log_probs, entropies};
   }
@@ -91,54 +188,55 @@ struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_func
     require_argument(!at::GradMode::is_enabled(),
                      "fused_log_probs: there is no second derivative; call backward without create_graph");
     const auto saved = context->get_saved_variables();
-    const at::Tensor &hidden = saved[0], &head = saved[1], &targets = saved[2], &normalizer = saved[3],
-                     &entropies = saved[4];
-    const at::Tensor bias = context->saved_data["bias"].toTensor();
-    const double temperature = context->saved_data["temperature"].toDouble();
-    const std::int64_t rows = context->saved_data["rows"].toInt(), count = hidden.size(0);
-    const bool hidden_gradient = context->saved_data["hidden_gradient"].toBool();
-    const bool head_gradient = context->saved_data["head_gradient"].toBool();
-    const at::Tensor& d_log_probs = gradients[0];
-    const at::Tensor& d_entropy = gradients[1];
+    const at::Tensor &hidden = saved[0], &head = saved[1], &normalizer = saved[3], &entropies = saved[4];
+    at::Tensor g = gradients[0], g_entropy = gradients[1];
+    if (g.defined()) g = g.to(normalizer.scalar_type()).contiguous();
+    if (g_entropy.defined() && entropies.numel() == 0) g_entropy = at::Tensor();
+    if (g_entropy.defined()) g_entropy = g_entropy.to(normalizer.scalar_type()).contiguous();
     at::Tensor d_hidden, d_head;
-    if (hidden_gradient) d_hidden = at::empty_like(hidden);
-    // In the type of the sums: a bf16 gradient would stop growing after a few hundred rows.
-    if (head_gradient) d_head = at::zeros(head.sizes(), normalizer.options());
-    at::Tensor block;
-    for (std::int64_t first = 0; first < count; first += rows) {
-      const std::int64_t n = std::min(rows, count - first);
-      const at::Tensor h = hidden.narrow(0, first, n);
-      const at::Tensor log_p = logits_of(h, head, bias, temperature, block);
-      log_p.sub_(normalizer.narrow(0, first, n).unsqueeze(1));
-      at::Tensor d_logits;
-      if (d_entropy.defined() && d_entropy.numel() > 0) {
-        // dH/dz_j = −p_j (log p_j + H); with the −g p_j of the log-probability: −p_j ((log p_j + H) d_H + g)
-        const at::Tensor p = at::exp(log_p);
-        d_logits =
-            log_p.add_(entropies.narrow(0, first, n).unsqueeze(1)).mul_(d_entropy.narrow(0, first, n).unsqueeze(1));
-        if (d_log_probs.defined()) d_logits.add_(d_log_probs.narrow(0, first, n).unsqueeze(1));
-        d_logits.mul_(p).neg_();
-      } else {
-        d_logits = log_p.exp_();
-        if (d_log_probs.defined())
-          d_logits.mul_(d_log_probs.narrow(0, first, n).unsqueeze(1).neg());
-        else
-          d_logits.zero_();
-      }
-      if (d_log_probs.defined())
-        d_logits.scatter_add_(1, targets.narrow(0, first, n).unsqueeze(1),
-                              d_log_probs.narrow(0, first, n).unsqueeze(1).contiguous());
-      if (temperature != 1.0) d_logits.mul_(1.0 / temperature);
-      d_logits = d_logits.to(head.scalar_type());
-      if (hidden_gradient) d_hidden.narrow(0, first, n).copy_(at::matmul(d_logits, head));
-      if (head_gradient && d_head.scalar_type() == d_logits.scalar_type()) {
-        d_head.addmm_(d_logits.t(), h);
-      } else if (head_gradient) {
-        d_head.add_(at::matmul(d_logits.t(), h));
-      }
+    if (context->saved_data["hidden_gradient"].toBool()) {
+      at::Tensor sum = g.defined() ? saved[5] * column(g) : at::zeros(hidden.sizes(), normalizer.options());
+      if (g_entropy.defined()) sum.addcmul_(saved[6], column(g_entropy));
+      d_hidden = sum.to(hidden.scalar_type());
     }
-    if (head_gradient) d_head = d_head.to(head.scalar_type());
-    return {d_hidden, d_head, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+    if (context->saved_data["head_gradient"].toBool()) {
+      const at::Tensor added = context->saved_data["bias"].toTensor();
+      const auto* kernels = reinterpret_cast<const log_prob_block_kernels*>(
+          static_cast<std::intptr_t>(context->saved_data["kernels"].toInt()));
+      const fused_log_probs_blocks blocks(hidden, head, saved[2], added.numel() > 0 ? added : at::Tensor(),
+                                          context->saved_data["temperature"].toDouble(),
+                                          context->saved_data["block_rows"].toInt(),
+                                          context->saved_data["block_columns"].toInt(), kernels);
+      d_head = of_head(blocks, normalizer, entropies, g, g_entropy);
+    }
+    return {d_hidden, d_head, at::Tensor(), at::Tensor(), at::Tensor()};
+  }
+
+  /// Each block of logits again, Σ over rows of dL/dlogit ⊗ h. Threads share words, not rows: each sum has one owner.
+  static at::Tensor of_head(const fused_log_probs_blocks& blocks, const at::Tensor& normalizer,
+                            const at::Tensor& entropies, const at::Tensor& g, const at::Tensor& g_entropy) {
+    const at::Tensor out = at::empty_like(blocks.head);
+    const std::int64_t count = blocks.hidden.size(0);
+    const auto part = [](const at::Tensor& x, std::int64_t first, std::int64_t n) {
+      return x.defined() ? x.narrow(0, first, n) : at::Tensor();
+    };
+    blocks.for_blocks(blocks.head.size(0), blocks.columns, [&](std::int64_t word, std::int64_t columns, auto& own) {
+      const at::Tensor w = blocks.weights_of(word, columns, own);
+      // In the type of the sums: a bf16 gradient would stop growing after a few hundred rows.
+      const at::Tensor sum = at::zeros({columns, blocks.head.size(1)}, blocks.options());
+      for (std::int64_t first = 0; first < count; first += blocks.rows) {
+        const std::int64_t n = std::min(blocks.rows, count - first);
+        const at::Tensor h = blocks.hidden_of(first, n), logits = own.of(own.logits, n, columns, blocks.options());
+        blocks.product(logits, h, w.t(), false);
+        log_prob_block_backward(logits, blocks.bias_of(word, columns), blocks.inverse_temperature,
+                                blocks.targets.narrow(0, first, n), word, normalizer.narrow(0, first, n),
+                                g_entropy.defined() ? part(entropies, first, n) : at::Tensor(), part(g, first, n),
+                                part(g_entropy, first, n), blocks.kernels);
+        blocks.product(sum, logits.t(), h, true);
+      }
+      out.narrow(0, word, columns).copy_(sum);
+    });
+    return out;
   }
 };
 
@@ -147,34 +245,44 @@ struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_func
 /// Log-probabilities (and entropies) of target tokens straight from hidden states, block by block.
 ///
 ///   z = W h / τ + bias;  log p(y) = z_y − log Σ_j exp z_j;  H = log Σ exp z − Σ_j p_j z_j
+///   d log p(y)/dh = (W_y − Σ_j p_j W_j)/τ;  dH/dh = −Σ_j p_j (log p_j + H) W_j/τ
 ///
-/// The [M, V] logits are never held: forward and backward work on blocks of rows and backward computes each block
-/// again. The log-sum-exp is in fp32 whatever the weights' type. Give it the hidden states of response positions only.
+/// The [M, V] logits are never held: blocks of tokens by words pass by, with a running maximum and sum. Where hidden
+/// states need a gradient, forward sums exp(z_j) W_j on the way, so that backward scales rows: two products in all. The
+/// gradient of the head computes each block again. Logits and sums are fp32 whatever the weights' type, products on the
+/// CPU too. The result does not depend on the number of threads. Give it the hidden states of response positions only.
 ///
-/// hidden [M, H]; head W [V, H]; targets int64 [M]. Differentiable in hidden and head.
-/// Throws argument_error on shapes that do not fit, option_error on a temperature that is not positive.
+/// hidden [M, H]; head W [V, H] of the same type; targets int64 [M]. Differentiable in hidden and head.
+/// Throws argument_error on shapes that do not fit and, on the CPU, targets outside the vocabulary; option_error on a
+/// temperature that is not positive and negative block sizes.
 ///
 ///     auto [log_probs, entropy] = coho::fused_log_probs(hidden, head, targets, {.temperature = 0.7});
 struct fused_log_probs_fn {
   fused_log_probs_result operator()(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& targets,
-                                    const fused_log_probs_options& options = {}) const {
+                                    fused_log_probs_options options = {}) const {
     require_option(options.temperature > 0, "temperature", options.temperature, "above 0");
-    require_option(options.block_numbers > 0, "block_numbers", options.block_numbers, "at least 1");
+    require_option(options.block_rows >= 0, "block_rows", options.block_rows, "0 or more");
+    require_option(options.block_columns >= 0, "block_columns", options.block_columns, "0 or more");
     require_argument(hidden.dim() == 2 && head.dim() == 2 && hidden.size(1) == head.size(1),
                      "fused_log_probs: hidden must be [M, H] and head [V, H] with the same H");
+    require_argument(hidden.scalar_type() == head.scalar_type(),
+                     "fused_log_probs: hidden and head must have the same type");
     require_argument(head.size(0) > 0, "fused_log_probs: head has no rows");
     require_argument(targets.dim() == 1 && targets.size(0) == hidden.size(0) && targets.scalar_type() == at::kLong,
                      "fused_log_probs: targets must be int64 [M]");
-    require_argument(
-        !options.logit_bias.defined() || (options.logit_bias.dim() == 1 && options.logit_bias.size(0) == head.size(0)),
-        "fused_log_probs: logit_bias must be [V]");
-    // An autograd function takes no undefined tensor.
-    at::Tensor bias =
-        options.logit_bias.defined() ? options.logit_bias : at::empty({0}, hidden.options().requires_grad(false));
+    // Elsewhere it would stop the device; there such a target's result is NaN.
+    require_argument(!targets.is_cpu() || targets.numel() == 0 ||
+                         (targets.min().item<std::int64_t>() >= 0 && targets.max().item<std::int64_t>() < head.size(0)),
+                     "fused_log_probs: a target is outside the vocabulary");
+    at::Tensor& bias = options.logit_bias;
+    require_argument(!bias.defined() || (bias.dim() == 1 && bias.size(0) == head.size(0)),
+                     "fused_log_probs: logit_bias must be [V]");
+    require_argument(!options.kernels || (options.kernels->forward && options.kernels->backward),
+                     "fused_log_probs: kernels must have both functions");
     // A token of probability 0 adds 0 to the entropy; with −∞ it would be 0·∞.
-    if (options.entropy && bias.numel() > 0) bias = bias.clamp_min(-1e30);
-    const auto out = detail::fused_log_probs_function::apply(hidden, head, targets, bias, options.temperature,
-                                                             options.entropy, options.block_numbers);
+    if ((options.entropy || options.kernels) && bias.defined()) bias = bias.clamp_min(-1e30);
+    const bool slopes = at::GradMode::is_enabled() && hidden.requires_grad();
+    const auto out = detail::fused_log_probs_function::apply(hidden, head, targets, options, slopes);
     return {out[0], options.entropy ? out[1] : at::Tensor()};
   }
 };

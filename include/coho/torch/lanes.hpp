@@ -137,6 +137,25 @@ lanes<Number> exponential_series(const lanes<Number>& x, std::index_sequence<Ks.
   return sum;
 }
 
+/// e^x of numbers within ±`least`, by e^x = 2^n·e^r with n an integer and |r| ≤ ln(2)/2; NaN stays NaN.
+template <class Number>
+[[gnu::always_inline]] inline lanes<Number> exponential(const lanes<Number>& x) {
+  using constants = exponential_constants<Number>;
+  using vector = lanes<Number>;
+  using mask = typename vector::mask;
+  // n stands in the last bits of `shifted`, and as an exponent it is 2^n.
+#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__)  // the shift would be taken out again
+  const vector n = rint(x * 1.4426950408889634), shifted = n + constants::to_integer;
+#else
+  const vector shifted = x * 1.4426950408889634 + constants::to_integer, n = shifted - constants::to_integer;
+#endif
+  const vector r = (x - n * constants::ln2_high) - n * constants::ln2_low;
+  const mask bits = (std::bit_cast<mask>(shifted.numbers) << constants::exponent_at) +
+                    std::bit_cast<typename vector::integer>(Number(1));
+  const vector scale = vector::of(std::bit_cast<typename vector::vector>(bits));
+  return scale * exponential_series(r, std::make_index_sequence<constants::exponential_terms>{});
+}
+
 /// 2·artanh(s)/s = Σ_k 2·x^k/(2k + 1) of x = s² ≤ 1/9.
 template <class Number, std::size_t... Ks>
 lanes<Number> logarithm_series(const lanes<Number>& x, std::index_sequence<Ks...>) {
@@ -158,17 +177,7 @@ template <class Number>
   using vector = lanes<Number>;
   using mask = typename vector::mask;
   const vector away = -abs(z), x = vector::choose(away < constants::least, constants::least, away);
-  // e^x = 2^n·e^r; n stands in the last bits of `shifted`, and as an exponent it is 2^n.
-#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__)  // the shift would be taken out again
-  const vector n = rint(x * 1.4426950408889634), shifted = n + constants::to_integer;
-#else
-  const vector shifted = x * 1.4426950408889634 + constants::to_integer, n = shifted - constants::to_integer;
-#endif
-  const vector r = (x - n * constants::ln2_high) - n * constants::ln2_low;
-  const mask bits = (std::bit_cast<mask>(shifted.numbers) << constants::exponent_at) +
-                    std::bit_cast<typename vector::integer>(Number(1));
-  const vector scale = vector::of(std::bit_cast<typename vector::vector>(bits));
-  const vector e = scale * exponential_series(r, std::make_index_sequence<constants::exponential_terms>{});
+  const vector e = exponential(x);
   // log(1 + e) = 2·artanh(e/(2 + e))
   const vector major = 1.0 / (1.0 + e), minor = e * major, s = e / (2.0 + e);
   const vector rest = s * logarithm_series(s * s, std::make_index_sequence<constants::logarithm_terms>{});

@@ -1,0 +1,203 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include <coho/torch/lanes.hpp>
+
+namespace coho::detail {
+
+/// e^x of x ≤ 0, and x itself no smaller than what e^x can be told from 0 with: −∞ gives 0, and 0 times it gives 0.
+template <class Number>
+struct falling_exponential {
+  lanes<Number> x, e;
+
+  [[gnu::always_inline]] explicit falling_exponential(const lanes<Number>& of) {
+    const lanes<Number> least = exponential_constants<Number>::least;
+    x = lanes<Number>::choose(of < least, least, of);
+    e = lanes<Number>::choose(of < least, 0.0, exponential(x));
+  }
+};
+
+/// The rows of a block on the CPU, `width` logits at a time; the last of a row stand in a buffer beside −∞.
+template <class Number>
+struct log_prob_rows {
+  using vector = lanes<Number>;
+  static constexpr std::int64_t count = vector::count, width = 4 * count;
+  static constexpr Number nothing = -std::numeric_limits<Number>::infinity();
+
+  [[gnu::always_inline]] static vector load(const Number* from) { return vector::load(from, vector::count); }
+  [[gnu::always_inline]] static void store(const vector& x, Number* to) { x.store(to, vector::count); }
+
+  [[gnu::always_inline]] static void raise(vector& most, const vector& z) { most = vector::choose(most < z, z, most); }
+
+  /// z in place, and its maximum by lanes.
+  [[gnu::always_inline]] static void tempered(Number* row, const Number* bias, const vector& factor, bool plain,
+                                              vector* most) {
+    vector z[4];
+#pragma GCC unroll 4
+    for (std::int64_t k = 0; k < 4; ++k) {
+      z[k] = load(row + k * count);
+      if (!plain) {
+        z[k] = z[k] * factor;
+        if (bias) z[k] = z[k] + load(bias + k * count);
+        store(z[k], row + k * count);
+      }
+      raise(most[k], z[k]);
+    }
+  }
+
+  /// exp(z − m) in place; adds to the sums.
+  [[gnu::always_inline]] static void exponentials(Number* row, Number* entropy, const vector& shift, bool weighted,
+                                                  vector& sum, vector& weighted_sum) {
+#pragma GCC unroll 4
+    for (std::int64_t k = 0; k < 4; ++k) {
+      const falling_exponential<Number> p(load(row + k * count) - shift);
+      store(p.e, row + k * count);
+      sum = sum + p.e;
+      if (!weighted) continue;
+      const vector product = p.x * p.e;
+      weighted_sum = weighted_sum + product;
+      if (entropy) store(product, entropy + k * count);
+    }
+  }
+
+  [[gnu::always_inline]] static Number total(const vector& x) {
+    Number out = 0;
+    for (std::int64_t k = 0; k < count; ++k) out += x.numbers[k];
+    return out;
+  }
+
+  [[gnu::always_inline]] static void fill(Number* buffer, const Number* from, std::int64_t n, Number other) {
+    std::copy(from, from + n, buffer);
+    std::fill(buffer + n, buffer + width, other);
+  }
+
+  [[gnu::always_inline]] static void forward(Number* logits, std::int64_t stride, std::int64_t rows,
+                                             std::int64_t columns, const Number* bias, Number inverse_temperature,
+                                             const std::int64_t* targets, std::int64_t first_column, Number* maximum,
+                                             Number* sum, Number* weighted_sum, Number* chosen, Number* rescale,
+                                             Number* entropy_block) {
+    const bool plain = !bias && inverse_temperature == 1, weighted = weighted_sum || entropy_block;
+    const std::int64_t whole = columns / width * width, rest = columns - whole;
+    const vector factor = inverse_temperature;
+    Number tail[width], tail_bias[width], tail_entropy[width];
+    if (bias) fill(tail_bias, bias + whole, rest, 0);
+    for (std::int64_t r = 0; r < rows; ++r) {
+      Number* row = logits + r * stride;
+      Number* entropy = entropy_block ? entropy_block + r * columns : nullptr;
+      vector most[4] = {nothing, nothing, nothing, nothing};
+      for (std::int64_t i = 0; i < whole; i += width) tempered(row + i, bias ? bias + i : nullptr, factor, plain, most);
+      if (rest > 0) {
+        fill(tail, row + whole, rest, nothing);
+        tempered(tail, bias ? tail_bias : nullptr, factor, plain, most);
+      }
+      const std::int64_t target = targets[r] - first_column;
+      if (target >= 0 && target < columns) chosen[r] = target < whole ? row[target] : tail[target - whole];
+
+      const Number before = maximum[r];
+      Number after = before;
+      for (const vector& m : most)
+        for (std::int64_t k = 0; k < count; ++k) after = std::max(after, m.numbers[k]);
+      // Nothing but −∞ so far: any shift will do.
+      const Number shift = after == nothing ? 0 : after, ratio = before == nothing ? 0 : std::exp(before - shift);
+      vector added, added_weighted;
+      for (std::int64_t i = 0; i < whole; i += width)
+        exponentials(row + i, entropy ? entropy + i : nullptr, shift, weighted, added, added_weighted);
+      if (rest > 0) {
+        exponentials(tail, tail_entropy, shift, weighted, added, added_weighted);
+        std::copy(tail, tail + rest, row + whole);
+        if (entropy) std::copy(tail_entropy, tail_entropy + rest, entropy + whole);
+      }
+      if (weighted_sum) {
+        const Number moved = ratio > 0 ? ratio * (weighted_sum[r] + (before - shift) * sum[r]) : 0;
+        weighted_sum[r] = moved + total(added_weighted);
+      }
+      maximum[r] = after;
+      sum[r] = ratio * sum[r] + total(added);
+      rescale[r] = ratio;
+    }
+  }
+
+  /// dL/dlogit of `width` logits, without the target's own part.
+  [[gnu::always_inline]] static void gradients(Number* row, const Number* bias, const vector& factor,
+                                               const vector& log_sum_exp, const vector& entropy, const vector& g,
+                                               const vector& h, bool of_entropy) {
+#pragma GCC unroll 4
+    for (std::int64_t k = 0; k < 4; ++k) {
+      vector z = load(row + k * count) * factor;
+      if (bias) z = z + load(bias + k * count);
+      const falling_exponential<Number> p(z - log_sum_exp);
+      vector slope = g;
+      if (of_entropy) slope = slope + (p.x + entropy) * h;
+      store(-(p.e * slope * factor), row + k * count);
+    }
+  }
+
+  [[gnu::always_inline]] static void backward(Number* logits, std::int64_t stride, std::int64_t rows,
+                                              std::int64_t columns, const Number* bias, Number inverse_temperature,
+                                              const std::int64_t* targets, std::int64_t first_column,
+                                              const Number* log_sum_exp, const Number* entropy,
+                                              const Number* d_log_prob, const Number* d_entropy) {
+    const std::int64_t whole = columns / width * width, rest = columns - whole;
+    Number tail[width], tail_bias[width];
+    if (bias) fill(tail_bias, bias + whole, rest, 0);
+    for (std::int64_t r = 0; r < rows; ++r) {
+      Number* row = logits + r * stride;
+      const Number g = d_log_prob ? d_log_prob[r] : 0, h = d_entropy ? d_entropy[r] : 0,
+                   own = d_entropy ? entropy[r] : 0;
+      for (std::int64_t i = 0; i < whole; i += width)
+        gradients(row + i, bias ? bias + i : nullptr, inverse_temperature, log_sum_exp[r], own, g, h, d_entropy);
+      if (rest > 0) {
+        fill(tail, row + whole, rest, 0);
+        gradients(tail, bias ? tail_bias : nullptr, inverse_temperature, log_sum_exp[r], own, g, h, d_entropy);
+        std::copy(tail, tail + rest, row + whole);
+      }
+      const std::int64_t target = targets[r] - first_column;
+      if (target >= 0 && target < columns) row[target] += g * inverse_temperature;
+    }
+  }
+};
+
+// The same loops for two instruction sets, chosen at run time: a default build runs on any x86-64.
+#if defined(__x86_64__) && defined(__GNUC__)
+#define COHO_WIDER_LANES __attribute__((target("avx2,fma")))
+inline bool wider_lanes() {
+  static const bool have = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  return have;
+}
+#else
+#define COHO_WIDER_LANES
+inline bool wider_lanes() { return false; }
+#endif
+
+template <class Number, class... Arguments>
+COHO_WIDER_LANES void log_prob_rows_forward_wider(Arguments... arguments) {
+  log_prob_rows<Number>::forward(arguments...);
+}
+template <class Number, class... Arguments>
+COHO_WIDER_LANES void log_prob_rows_backward_wider(Arguments... arguments) {
+  log_prob_rows<Number>::backward(arguments...);
+}
+#undef COHO_WIDER_LANES
+
+/// `log_prob_block_kernels::forward` on the CPU, of floats or doubles.
+template <class Number, class... Arguments>
+void log_prob_block_forward_cpu(Arguments... arguments) {
+  if (wider_lanes())
+    log_prob_rows_forward_wider<Number>(arguments...);
+  else
+    log_prob_rows<Number>::forward(arguments...);
+}
+/// `log_prob_block_kernels::backward` on the CPU.
+template <class Number, class... Arguments>
+void log_prob_block_backward_cpu(Arguments... arguments) {
+  if (wider_lanes())
+    log_prob_rows_backward_wider<Number>(arguments...);
+  else
+    log_prob_rows<Number>::backward(arguments...);
+}
+
+}  // namespace coho::detail
