@@ -1,0 +1,155 @@
+// Softmax over the vocabulary one block of columns at a time, forward and backward, in place: a block of threads a row.
+#include "kernels/cuda/device_functions.hpp"
+
+namespace coho::trainer::cuda {
+namespace {
+
+constexpr int warps = 8;
+constexpr int threads = warps * warp_size;
+constexpr float infinity = __builtin_huge_valf();
+constexpr float no_probability = -128.0f;  // exp of less is 0 in fp32; keeps 0·(−∞) out of sums
+
+// Calls f(column, z) for each column of a row: this thread's share of it, four adjacent ones at a time where Vector.
+template <bool Vector, typename F>
+__device__ inline void for_columns(const float* line, const float* bias, float inverse_temperature,
+                                   std::int64_t columns, F f) {
+  if constexpr (Vector) {
+    const std::int64_t fours = columns / 4;
+    for (std::int64_t i = threadIdx.x; i < fours; i += threads) {
+      const float4 logit = reinterpret_cast<const float4*>(line)[i];
+      float4 add = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+      if (bias != nullptr) add = __ldg(reinterpret_cast<const float4*>(bias) + i);
+      const float z[4] = {fmaf(logit.x, inverse_temperature, add.x), fmaf(logit.y, inverse_temperature, add.y),
+                          fmaf(logit.z, inverse_temperature, add.z), fmaf(logit.w, inverse_temperature, add.w)};
+      f(4 * i, z);
+    }
+  }
+  for (std::int64_t c = (Vector ? columns / 4 * 4 : 0) + threadIdx.x; c < columns; c += threads) {
+    const float z[1] = {fmaf(line[c], inverse_temperature, bias != nullptr ? __ldg(bias + c) : 0.0f)};
+    f(c, z);
+  }
+}
+
+__device__ inline void write(float* place, const float (&x)[4]) { store16(place, x); }
+__device__ inline void write(float* place, const float (&x)[1]) { *place = x[0]; }
+
+template <bool Vector>
+__global__ void __launch_bounds__(threads)
+    log_prob_forward(float* logits, std::int64_t stride, std::int64_t columns, const float* bias,
+                     float inverse_temperature, const std::int64_t* targets, std::int64_t first_column, float* maximum,
+                     float* sum, float* weighted_sum, float* chosen, float* rescale, float* entropy_block) {
+  __shared__ float largest[warps], sums[warps], products[warps];
+  const std::int64_t row = blockIdx.x;
+  float* const line = logits + row * stride;
+
+  float most = -infinity;
+  for_columns<Vector>(line, bias, inverse_temperature, columns, [&](std::int64_t, const auto& z) {
+    COHO_UNROLL
+    for (float x : z) most = fmaxf(most, x);
+  });
+  // Read here, before any thread writes: block_max is the barrier.
+  const float before = maximum[row];
+  float of_target = 0.0f;
+  const std::int64_t target = targets[row] - first_column;
+  const bool inside = target >= 0 && target < columns;
+  if (threadIdx.x == 0 && inside) {
+    of_target = fmaf(line[target], inverse_temperature, bias != nullptr ? __ldg(bias + target) : 0.0f);
+  }
+  const float after = fmaxf(before, block_max(most, largest));
+  const float shift = after == -infinity ? 0.0f : after;
+
+  float mine = 0.0f, mine_weighted = 0.0f;
+  const bool weighted = weighted_sum != nullptr || entropy_block != nullptr;
+  float* const products_of_row = entropy_block != nullptr ? entropy_block + row * columns : nullptr;
+  for_columns<Vector>(line, bias, inverse_temperature, columns, [&](std::int64_t c, const auto& z) {
+    constexpr int count = sizeof(z) / sizeof(float);
+    float e[count];
+    COHO_UNROLL
+    for (int j = 0; j < count; ++j) mine += e[j] = expf(z[j] - shift);
+    write(line + c, e);
+    if (weighted) {
+      float product[count];
+      COHO_UNROLL
+      for (int j = 0; j < count; ++j) mine_weighted += product[j] = fmaxf(z[j] - shift, no_probability) * e[j];
+      if (products_of_row != nullptr) write(products_of_row + c, product);
+    }
+  });
+  const float total = block_sum(mine, sums);
+  const float total_weighted = weighted ? block_sum(mine_weighted, products) : 0.0f;
+
+  if (threadIdx.x != 0) return;
+  const bool first = before == -infinity;
+  const float factor = first ? 0.0f : expf(before - shift);
+  const float sum_before = sum[row];
+  if (weighted_sum != nullptr) {
+    const float moved = first ? 0.0f : factor * (weighted_sum[row] + (before - shift) * sum_before);
+    weighted_sum[row] = moved + total_weighted;
+  }
+  sum[row] = factor * sum_before + total;
+  maximum[row] = after;
+  rescale[row] = factor;
+  if (inside) chosen[row] = of_target;
+}
+
+template <bool Vector>
+__global__ void __launch_bounds__(threads)
+    log_prob_backward(float* logits, std::int64_t stride, std::int64_t columns, const float* bias,
+                      float inverse_temperature, const std::int64_t* targets, std::int64_t first_column,
+                      const float* log_sum_exp, const float* entropy, const float* d_log_prob, const float* d_entropy) {
+  const std::int64_t row = blockIdx.x;
+  float* const line = logits + row * stride;
+  const std::int64_t target = targets[row] - first_column;
+  const float normaliser = log_sum_exp[row];
+  const float g = d_log_prob != nullptr ? d_log_prob[row] : 0.0f;
+  const float h = d_entropy != nullptr ? d_entropy[row] : 0.0f;
+  const float entropy_of_row = d_entropy != nullptr ? entropy[row] : 0.0f;
+  for_columns<Vector>(line, bias, inverse_temperature, columns, [&](std::int64_t c, const auto& z) {
+    constexpr int count = sizeof(z) / sizeof(float);
+    float d[count];
+    COHO_UNROLL
+    for (int j = 0; j < count; ++j) {
+      const float log_p = z[j] - normaliser;
+      const float slope = g + h * (fmaxf(log_p, no_probability) + entropy_of_row);
+      d[j] = inverse_temperature * ((c + j == target ? g : 0.0f) - expf(log_p) * slope);
+    }
+    write(line + c, d);
+  });
+}
+
+// Whether each row begins at 16 bytes.
+bool vectors_fit(const float* matrix, std::int64_t stride) {
+  return matrix == nullptr || (aligned_to(matrix, 16) && stride % 4 == 0);
+}
+
+bool sizes_fit(const float* logits, std::int64_t stride, std::int64_t rows, std::int64_t columns,
+               const std::int64_t* targets) {
+  return logits != nullptr && targets != nullptr && rows >= 1 && columns >= 1 && stride >= columns;
+}
+
+}  // namespace
+}  // namespace coho::trainer::cuda
+
+extern "C" int coho_cuda_log_prob_forward(float* logits, std::int64_t stride, std::int64_t rows, std::int64_t columns,
+                                          const float* bias, float inverse_temperature, const std::int64_t* targets,
+                                          std::int64_t first_column, float* maximum, float* sum, float* weighted_sum,
+                                          float* chosen, float* rescale, float* entropy_block, void* stream) {
+  using namespace coho::trainer::cuda;
+  if (!sizes_fit(logits, stride, rows, columns, targets)) return cudaErrorInvalidValue;
+  if (maximum == nullptr || sum == nullptr || chosen == nullptr || rescale == nullptr) return cudaErrorInvalidValue;
+  const bool vectors = vectors_fit(logits, stride) && vectors_fit(bias, 0) && vectors_fit(entropy_block, columns);
+  return launch(vectors ? log_prob_forward<true> : log_prob_forward<false>, rows, threads, stream, logits, stride,
+                columns, bias, inverse_temperature, targets, first_column, maximum, sum, weighted_sum, chosen, rescale,
+                entropy_block);
+}
+
+extern "C" int coho_cuda_log_prob_backward(float* logits, std::int64_t stride, std::int64_t rows, std::int64_t columns,
+                                           const float* bias, float inverse_temperature, const std::int64_t* targets,
+                                           std::int64_t first_column, const float* log_sum_exp, const float* entropy,
+                                           const float* d_log_prob, const float* d_entropy, void* stream) {
+  using namespace coho::trainer::cuda;
+  if (!sizes_fit(logits, stride, rows, columns, targets) || log_sum_exp == nullptr) return cudaErrorInvalidValue;
+  if (d_entropy != nullptr && entropy == nullptr) return cudaErrorInvalidValue;
+  const bool vectors = vectors_fit(logits, stride) && vectors_fit(bias, 0);
+  return launch(vectors ? log_prob_backward<true> : log_prob_backward<false>, rows, threads, stream, logits, stride,
+                columns, bias, inverse_temperature, targets, first_column, log_sum_exp, entropy, d_log_prob, d_entropy);
+}

@@ -1,0 +1,153 @@
+// y = x Wᵀ for up to eight rows of x, straight from the codes. With one row it is bound by reading the codes; with more
+// by fp32 arithmetic, where a kernel on tensor cores would begin.
+#include "kernels/cuda/nf4_weight.hpp"
+
+namespace coho::trainer::cuda {
+namespace {
+
+constexpr int warps = 4;
+constexpr int threads = warps * warp_size;
+constexpr int word_codes = 8;
+constexpr int words_a_lane = 4;
+constexpr int step = word_codes * words_a_lane * warp_size;  // 1024 codes of a row at a time and warp
+
+// Rows of W a warp: what is loaded of x serves them all; their codes are loaded before any is used.
+template <int Batch>
+constexpr int rows_a_warp = Batch <= 2 ? 4 : 2;
+
+// Adds the warps' and lanes' partial sums in a fixed order and writes y [batch, rows] for the Rows rows from `first`
+// on.
+template <typename X, int Batch, int Rows>
+__device__ void write_sums(const float (&sums)[Rows][Batch], std::int64_t first, std::int64_t rows, X* __restrict__ y) {
+  __shared__ float partial[warps][Rows * Batch];
+  const int lane = threadIdx.x % warp_size, warp = threadIdx.x / warp_size;
+  COHO_UNROLL
+  for (int r = 0; r < Rows; ++r) {
+    COHO_UNROLL
+    for (int b = 0; b < Batch; ++b) {
+      const float sum = warp_sum(sums[r][b]);
+      if (lane == 0) partial[warp][r * Batch + b] = sum;
+    }
+  }
+  __syncthreads();
+  const int mine = threadIdx.x;
+  if (mine < Rows * Batch && first + mine / Batch < rows) {
+    float sum = partial[0][mine];
+    COHO_UNROLL
+    for (int w = 1; w < warps; ++w) sum += partial[w][mine];
+    store(y + (mine % Batch) * rows + first + mine / Batch, sum);
+  }
+}
+
+// A block of threads takes a few rows of W, its warps steps of these rows in turn. Words of 4 bytes a lane and not 16:
+// then the 8 numbers of x that a lane needs lie next to its neighbour's, and x comes from the first-level cache without
+// conflicts.
+template <typename X, int Batch>
+__global__ void __launch_bounds__(threads, 5)
+    matvec_words(nf4_weight weight, const X* __restrict__ x, int in, std::int64_t rows, X* __restrict__ y) {
+  constexpr int Rows = rows_a_warp<Batch>;
+  __shared__ float values[16];
+  share_values(values);
+  __syncthreads();
+
+  const int lane = threadIdx.x % warp_size, warp = threadIdx.x / warp_size;
+  const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * Rows;
+  const std::uint32_t* const words = reinterpret_cast<const std::uint32_t*>(weight.codes);
+  float sums[Rows][Batch] = {};
+  for (int begin = warp * step; begin < in; begin += warps * step) {
+    std::uint32_t codes[Rows][words_a_lane];
+    // Lane l holds the scale of the l-th block that the step touches: at most 17 blocks of at least 64 elements.
+    float scales[Rows];
+    int into_block[Rows];  // how far into its block the step begins
+    COHO_UNROLL
+    for (int r = 0; r < Rows; ++r) {
+      const std::int64_t row = first + r < rows ? first + r : rows - 1;  // beyond the last row: not written
+      const std::int64_t from = row * in + begin;
+      const std::int64_t last = row * in + (begin + step < in ? begin + step : in) - 1;
+      const std::int64_t block = (from >> weight.block_shift) + lane;
+      scales[r] = block <= last >> weight.block_shift ? block_scale(weight, block) : 0.0f;
+      into_block[r] = static_cast<int>(from & ((std::int64_t{1} << weight.block_shift) - 1));
+      COHO_UNROLL
+      for (int i = 0; i < words_a_lane; ++i) {
+        const int offset = (i * warp_size + lane) * word_codes;
+        codes[r][i] = begin + offset < in ? __ldg(words + (from + offset) / word_codes) : 0u;
+      }
+    }
+    COHO_UNROLL
+    for (int i = 0; i < words_a_lane; ++i) {
+      const int offset = (i * warp_size + lane) * word_codes;
+      float w[Rows][word_codes], scale[Rows];
+      COHO_UNROLL
+      for (int r = 0; r < Rows; ++r) {
+        scale[r] = __shfl_sync(whole_warp, scales[r], (into_block[r] + offset) >> weight.block_shift);
+        COHO_UNROLL
+        for (int j = 0; j < word_codes; ++j) w[r][j] = values[code_in(codes[r][i], j)];
+      }
+      if (begin + offset < in) {
+        COHO_UNROLL
+        for (int b = 0; b < Batch; ++b) {
+          float numbers[word_codes];
+          load8(x + static_cast<std::int64_t>(b) * in + begin + offset, numbers);
+          COHO_UNROLL
+          for (int r = 0; r < Rows; ++r) {
+            float sum = w[r][0] * numbers[0];
+            COHO_UNROLL
+            for (int j = 1; j < word_codes; ++j) sum += w[r][j] * numbers[j];
+            sums[r][b] += sum * scale[r];
+          }
+        }
+      }
+    }
+  }
+  write_sums<X, Batch, Rows>(sums, first, rows, y);
+}
+
+// Any width, block size and alignment: a block of threads a row, an element a thread.
+template <typename X, int Batch>
+__global__ void __launch_bounds__(threads)
+    matvec_elements(nf4_weight weight, const X* __restrict__ x, int in, std::int64_t rows, X* __restrict__ y) {
+  __shared__ float values[16];
+  share_values(values);
+  __syncthreads();
+
+  const std::int64_t row = blockIdx.x;
+  float sums[1][Batch] = {};
+  for (int k = threadIdx.x; k < in; k += threads) {
+    const std::int64_t element = row * in + k;
+    const float w = values[code_of(weight, element)] * block_scale(weight, element >> weight.block_shift);
+    COHO_UNROLL
+    for (int b = 0; b < Batch; ++b) sums[0][b] += w * to_float(x[static_cast<std::int64_t>(b) * in + k]);
+  }
+  write_sums<X, Batch, 1>(sums, row, rows, y);
+}
+
+template <int Batch, typename X>
+int matvec(const nf4_weight& weight, const X* x, std::int64_t batch, int in, std::int64_t rows, X* y, void* stream) {
+  if (batch < Batch) {
+    if constexpr (Batch > 1) return matvec<Batch - 1>(weight, x, batch, in, rows, y, stream);
+  }
+  if (in % word_codes == 0 && weight.block_shift >= 6 && aligned_to(x, 16) && aligned_to(weight.codes, 4)) {
+    return launch(matvec_words<X, Batch>, divide_up(rows, rows_a_warp<Batch>), threads, stream, weight, x, in, rows, y);
+  }
+  return launch(matvec_elements<X, Batch>, rows, threads, stream, weight, x, in, rows, y);
+}
+
+}  // namespace
+}  // namespace coho::trainer::cuda
+
+extern "C" int coho_cuda_nf4_matvec(const coho_cuda_nf4* weight, const void* x, std::int64_t batch, std::int64_t in,
+                                    std::int64_t rows, void* y, int type, void* stream) {
+  using namespace coho::trainer::cuda;
+  nf4_weight described;
+  if (x == nullptr || y == nullptr || !describe(weight, described)) return cudaErrorInvalidValue;
+  if (batch < 1 || batch > 8 || in < 1 || in >= 1 << 30 || rows < 1 || rows > weight->n) return cudaErrorInvalidValue;
+  if (rows * in != weight->n) return cudaErrorInvalidValue;
+  const int width = static_cast<int>(in);
+  if (type == coho_cuda_float32 && aligned_to(x, 4) && aligned_to(y, 4)) {
+    return matvec<8>(described, static_cast<const float*>(x), batch, width, rows, static_cast<float*>(y), stream);
+  }
+  if (type == coho_cuda_bfloat16 && aligned_to(x, 2) && aligned_to(y, 2)) {
+    return matvec<8>(described, static_cast<const bf16*>(x), batch, width, rows, static_cast<bf16*>(y), stream);
+  }
+  return cudaErrorInvalidValue;
+}

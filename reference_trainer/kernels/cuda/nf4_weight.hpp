@@ -1,0 +1,90 @@
+#pragma once
+
+#include "kernels/cuda/device_functions.hpp"
+
+namespace coho::trainer::cuda {
+namespace {
+
+/// The sixteen NF4 values (QLoRA, appendix E), as fp32.
+__constant__ const float nf4_values[16] = {-1.0f,
+                                           -0.6961928009986877f,
+                                           -0.5250730514526367f,
+                                           -0.39491748809814453f,
+                                           -0.28444138169288635f,
+                                           -0.18477343022823334f,
+                                           -0.09105003625154495f,
+                                           0.0f,
+                                           0.07958029955625534f,
+                                           0.16093020141124725f,
+                                           0.24611230194568634f,
+                                           0.33791524171829224f,
+                                           0.44070982933044434f,
+                                           0.5626170039176941f,
+                                           0.7229568362236023f,
+                                           1.0f};
+
+/// coho_cuda_nf4 as the kernels take it: the block sizes as powers of two.
+struct nf4_weight {
+  const std::uint8_t* codes;
+  const void* absmax;
+  const float* nested_map;
+  const float* nested_absmax;
+  float nested_offset;
+  int block_shift, nested_shift;
+  std::int64_t n;
+};
+
+/// The scale of a block. No fused multiply-add: the product is rounded before the offset is added, as on the CPU.
+__device__ inline float block_scale(const nf4_weight& weight, std::int64_t block) {
+  if (weight.nested_map == nullptr) return __ldg(static_cast<const float*>(weight.absmax) + block);
+  const unsigned index = __ldg(static_cast<const unsigned char*>(weight.absmax) + block);
+  return __fadd_rn(
+      __fmul_rn(__ldg(weight.nested_map + index), __ldg(weight.nested_absmax + (block >> weight.nested_shift))),
+      weight.nested_offset);
+}
+
+/// The code of one element: even elements in the high four bits.
+__device__ inline unsigned code_of(const nf4_weight& weight, std::int64_t element) {
+  const unsigned both = __ldg(weight.codes + (element >> 1));
+  return element % 2 == 0 ? both >> 4 : both & 15u;
+}
+
+/// The code at `position` in a word of codes loaded from memory (little-endian: byte 0 in the lowest bits).
+template <typename Word>
+__device__ inline unsigned code_in(Word word, int position) {
+  return (static_cast<unsigned>(word) >> (8 * (position / 2) + (position % 2 == 0 ? 4 : 0))) & 15u;
+}
+
+/// The values in shared memory: constant memory would serve the codes of a warp one after the other, while here sixteen
+/// words lie in sixteen banks. To be followed by __syncthreads().
+__device__ inline void share_values(float (&values)[16]) {
+  if (threadIdx.x < 16) values[threadIdx.x] = nf4_values[threadIdx.x];
+}
+
+/// log₂ of a power of two from 2 to 2³⁰; −1 for anything else.
+inline int shift_of(std::int64_t size) {
+  if (size < 2 || size > 1 << 30 || (size & (size - 1)) != 0) return -1;
+  int shift = 0;
+  while ((std::int64_t{1} << shift) < size) ++shift;
+  return shift;
+}
+
+/// False, and `to` undefined, if the description is not one of a weight.
+inline bool describe(const coho_cuda_nf4* from, nf4_weight& to) {
+  if (from == nullptr || from->codes == nullptr || from->absmax == nullptr || from->n < 1) return false;
+  const bool nested = from->nested_map != nullptr;
+  if (nested && from->nested_absmax == nullptr) return false;
+  if (!aligned_to(from->absmax, nested ? 1 : 4)) return false;
+  to = {from->codes,
+        from->absmax,
+        from->nested_map,
+        from->nested_absmax,
+        from->nested_offset,
+        shift_of(from->block_size),
+        nested ? shift_of(from->nested_block_size) : 0,
+        from->n};
+  return to.block_shift > 0 && to.nested_shift >= 0;
+}
+
+}  // namespace
+}  // namespace coho::trainer::cuda

@@ -1,0 +1,225 @@
+// The kernels themselves, run by the host's emulation of CUDA.
+#include "kernels/cuda/log_prob_block.cu"
+
+#include "support/catch.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <vector>
+
+namespace cuda = coho::trainer::cuda;
+using cuda::emulation::run_order;
+
+namespace {
+
+constexpr float infinity = std::numeric_limits<float>::infinity();
+
+// Rows of logits over a vocabulary, which the kernels see in blocks of columns with a gap after each row.
+struct rows_of_logits {
+  std::int64_t rows, vocabulary;
+  float inverse_temperature;
+  std::vector<float> logits, bias;
+  std::vector<std::int64_t> targets;
+  std::vector<float> maximum, sum, weighted_sum, chosen, rescale;
+
+  rows_of_logits(std::int64_t row_count, std::int64_t words, float factor, unsigned seed, float spread = 3.0f)
+      : rows(row_count),
+        vocabulary(words),
+        inverse_temperature(factor),
+        maximum(size(), -infinity),
+        sum(size()),
+        weighted_sum(size()),
+        chosen(size(), 99.0f),
+        rescale(size()) {
+    std::mt19937 random(seed);
+    std::normal_distribution<float> normal;
+    for (std::int64_t i = 0; i < rows * vocabulary; ++i) logits.push_back(spread * normal(random));
+    for (std::int64_t c = 0; c < vocabulary; ++c) bias.push_back(normal(random));
+    for (std::int64_t r = 0; r < rows; ++r) targets.push_back(static_cast<std::int64_t>(random()) % vocabulary);
+  }
+
+  std::size_t size() const { return static_cast<std::size_t>(rows); }
+  double z(std::int64_t r, std::int64_t c) const {
+    return static_cast<double>(logits[static_cast<std::size_t>(r * vocabulary + c)]) * inverse_temperature +
+           bias[static_cast<std::size_t>(c)];
+  }
+  // Columns [first, first + columns) with `gap` numbers after each row.
+  std::vector<float> block(std::int64_t first, std::int64_t columns, std::int64_t gap) const {
+    std::vector<float> out;
+    for (std::int64_t r = 0; r < rows; ++r) {
+      const auto begin = logits.begin() + (r * vocabulary + first);
+      out.insert(out.end(), begin, begin + columns);
+      out.insert(out.end(), static_cast<std::size_t>(gap), 1234.5f);
+    }
+    return out;
+  }
+  double log_sum_exp(std::int64_t r, std::int64_t end) const {
+    double most = -infinity, total = 0;
+    for (std::int64_t c = 0; c < end; ++c) most = std::max(most, z(r, c));
+    for (std::int64_t c = 0; c < end; ++c) total += std::exp(z(r, c) - most);
+    return most + std::log(total);
+  }
+  double entropy(std::int64_t r) const {
+    const double all = log_sum_exp(r, vocabulary);
+    double out = 0;
+    for (std::int64_t c = 0; c < vocabulary; ++c) out -= std::exp(z(r, c) - all) * (z(r, c) - all);
+    return out;
+  }
+};
+
+// Runs the forward kernel on the blocks of the vocabulary in turn and compares all that it writes with sums in double.
+void check_forward(rows_of_logits data, std::int64_t columns_a_block, std::int64_t gap, bool weighted,
+                   bool entropy_block) {
+  for (std::int64_t first = 0; first < data.vocabulary; first += columns_a_block) {
+    const std::int64_t columns = std::min(columns_a_block, data.vocabulary - first), stride = columns + gap;
+    std::vector<float> block = data.block(first, columns, gap),
+                       entropies(static_cast<std::size_t>(data.rows * columns) + 4, 7.5f);
+    const std::vector<float> before = data.maximum;
+    REQUIRE(coho_cuda_log_prob_forward(block.data(), stride, data.rows, columns, data.bias.data() + first,
+                                       data.inverse_temperature, data.targets.data(), first, data.maximum.data(),
+                                       data.sum.data(), weighted ? data.weighted_sum.data() : nullptr,
+                                       data.chosen.data(), data.rescale.data(),
+                                       entropy_block ? entropies.data() : nullptr, nullptr) == 0);
+    int wrong = 0;
+    for (std::int64_t r = 0; r < data.rows; ++r) {
+      const auto row = static_cast<std::size_t>(r);
+      double most = before[row];
+      for (std::int64_t c = first; c < first + columns; ++c) most = std::max(most, data.z(r, c));
+      CHECK(data.maximum[row] == Approx(most).epsilon(1e-6));
+      CHECK(data.rescale[row] == Approx(std::exp(before[row] - most)).epsilon(1e-5).margin(1e-30));
+      CHECK(data.maximum[row] + std::log(data.sum[row]) == Approx(data.log_sum_exp(r, first + columns)).epsilon(1e-5));
+      double weighted_sum = 0;
+      for (std::int64_t c = 0; c < first + columns; ++c)
+        weighted_sum += std::exp(data.z(r, c) - most) * (data.z(r, c) - most);
+      CHECK(data.weighted_sum[row] == Approx(weighted ? weighted_sum : 0.0).epsilon(1e-4).margin(1e-5));
+      for (std::int64_t c = 0; c < columns; ++c) {
+        const double e = std::exp(data.z(r, first + c) - most), product = e * (data.z(r, first + c) - most);
+        wrong += !(std::abs(block[static_cast<std::size_t>(r * stride + c)] - e) <= 1e-5 * e + 1e-37);
+        const double expected = entropy_block ? product : 7.5;
+        wrong += !(std::abs(entropies[static_cast<std::size_t>(r * columns + c)] - expected) <=
+                   1e-5 * std::abs(expected) + 4e-6);
+      }
+      for (std::int64_t g = 0; g < gap; ++g)
+        wrong += block[static_cast<std::size_t>(r * stride + columns + g)] != 1234.5f;
+      const bool past = data.targets[row] < first + columns;
+      CHECK(data.chosen[row] == Approx(past ? data.z(r, data.targets[row]) : 99.0).epsilon(1e-5).margin(1e-5));
+    }
+    for (std::size_t i = entropies.size() - 4; i < entropies.size(); ++i) wrong += entropies[i] != 7.5f;
+    CHECK(wrong == 0);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("The CUDA source of the log-prob block agrees with sums in double over blocks of any width and stride") {
+  unsigned seed = 1;
+  for (const auto order : {run_order::forward, run_order::backward}) {
+    cuda::emulation::order = order;
+    for (const std::int64_t columns : {1, 3, 4, 5, 8, 255, 256, 1030}) {
+      for (const std::int64_t gap : {0, 1, 3, 4, 8}) {
+        INFO("columns " << columns << ", gap " << gap);
+        check_forward(rows_of_logits(3, 2 * columns + columns / 2, 0.7f, seed++), columns, gap, gap != 1, gap % 4 == 0);
+      }
+    }
+  }
+  cuda::emulation::order = run_order::forward;
+}
+
+TEST_CASE("The log-prob block in CUDA stays exact with logits hundreds apart") {
+  check_forward(rows_of_logits(4, 40, 1.0f, 11, 200.0f), 8, 0, true, true);
+  check_forward(rows_of_logits(4, 40, 1.0f, 12, 200.0f), 7, 0, true, true);
+}
+
+TEST_CASE("A block of words that the bias excludes leaves no trace in the state of the CUDA log-prob block") {
+  for (const std::int64_t columns : {4, 5}) {
+    rows_of_logits data(2, columns, 1.0f, 3);
+    const std::vector<float> nothing(static_cast<std::size_t>(columns), -infinity);
+    const auto forward = [&](const std::vector<float>& bias) {
+      std::vector<float> block = data.block(0, columns, 0), entropies(block.size());
+      REQUIRE(coho_cuda_log_prob_forward(block.data(), columns, 2, columns, bias.data(), 1.0f, data.targets.data(), 0,
+                                         data.maximum.data(), data.sum.data(), data.weighted_sum.data(),
+                                         data.chosen.data(), data.rescale.data(), entropies.data(), nullptr) == 0);
+      return block;
+    };
+    for (const float e : forward(nothing)) CHECK(e == 0.0f);
+    CHECK(data.sum == std::vector<float>(2));
+    CHECK(data.weighted_sum == std::vector<float>(2));
+    CHECK(data.rescale == std::vector<float>(2));
+    forward(data.bias);
+    const auto sum = data.sum, weighted_sum = data.weighted_sum, maximum = data.maximum;
+    for (const float e : forward(nothing)) CHECK(e == 0.0f);
+    CHECK(data.sum == sum);
+    CHECK(data.weighted_sum == weighted_sum);
+    CHECK(data.maximum == maximum);
+    CHECK(data.rescale == std::vector<float>(2, 1.0f));
+  }
+}
+
+TEST_CASE("The gradient of the CUDA log-prob block is that of finite differences in double") {
+  for (const auto& [columns, gap] :
+       std::vector<std::pair<std::int64_t, std::int64_t>>{{12, 0}, {12, 4}, {13, 0}, {12, 1}}) {
+    for (const int given : {1, 2, 3}) {
+      rows_of_logits data(3, 30, 0.8f, static_cast<unsigned>(columns));
+      const std::vector<float> g = {0.3f, -1.2f, 0.9f}, h = {0.5f, 0.25f, -0.75f};
+      const std::int64_t first = 10, stride = columns + gap;
+      std::vector<float> log_sum_exp, entropy;
+      for (std::int64_t r = 0; r < 3; ++r) {
+        log_sum_exp.push_back(static_cast<float>(data.log_sum_exp(r, 30)));
+        entropy.push_back(static_cast<float>(data.entropy(r)));
+      }
+      data.targets = {first + 5, first - 1, first + columns - 1};
+      std::vector<float> block = data.block(first, columns, gap);
+      REQUIRE(coho_cuda_log_prob_backward(block.data(), stride, 3, columns, data.bias.data() + first, 0.8f,
+                                          data.targets.data(), first, log_sum_exp.data(),
+                                          given & 2 ? entropy.data() : nullptr, given & 1 ? g.data() : nullptr,
+                                          given & 2 ? h.data() : nullptr, nullptr) == 0);
+      for (std::int64_t r = 0; r < 3; ++r) {
+        const auto row = static_cast<std::size_t>(r);
+        for (std::int64_t c = 0; c < columns; ++c) {
+          auto& logit = data.logits[static_cast<std::size_t>(r * 30 + first + c)];
+          const float kept = logit;
+          double loss[2], place[2];
+          for (const int side : {0, 1}) {
+            logit = kept + (side == 0 ? -0.01f : 0.01f);
+            place[side] = logit;
+            loss[side] = (given & 1 ? g[row] * (data.z(r, data.targets[row]) - data.log_sum_exp(r, 30)) : 0.0) +
+                         (given & 2 ? h[row] * data.entropy(r) : 0.0);
+          }
+          logit = kept;
+          const double slope = (loss[1] - loss[0]) / (place[1] - place[0]);
+          CHECK(block[static_cast<std::size_t>(r * stride + c)] == Approx(slope).epsilon(1e-4).margin(2e-5));
+        }
+        for (std::int64_t i = 0; i < gap; ++i)
+          CHECK(block[static_cast<std::size_t>(r * stride + columns + i)] == 1234.5f);
+      }
+    }
+  }
+}
+
+TEST_CASE("The CUDA log-prob block refuses sizes and pointers that cannot be right and launches nothing") {
+  rows_of_logits data(2, 4, 1.0f, 1);
+  const std::uint64_t before = cuda::emulation::blocks_run;
+  const auto forward = [&](float* logits, std::int64_t stride, std::int64_t rows, std::int64_t columns, float* sum) {
+    return coho_cuda_log_prob_forward(logits, stride, rows, columns, nullptr, 1.0f, data.targets.data(), 0,
+                                      data.maximum.data(), sum, nullptr, data.chosen.data(), data.rescale.data(),
+                                      nullptr, nullptr);
+  };
+  float* const sum = data.sum.data();
+  CHECK(forward(nullptr, 4, 2, 4, sum) != 0);
+  CHECK(forward(data.logits.data(), 3, 2, 4, sum) != 0);
+  CHECK(forward(data.logits.data(), 4, 0, 4, sum) != 0);
+  CHECK(forward(data.logits.data(), 4, 2, 0, sum) != 0);
+  CHECK(forward(data.logits.data(), 4, std::int64_t{1} << 31, 4, sum) != 0);
+  CHECK(forward(data.logits.data(), 4, 2, 4, nullptr) != 0);
+  const auto backward = [&](const float* log_sum_exp, const float* entropy, const float* d_entropy) {
+    return coho_cuda_log_prob_backward(data.logits.data(), 4, 2, 4, nullptr, 1.0f, data.targets.data(), 0, log_sum_exp,
+                                       entropy, nullptr, d_entropy, nullptr);
+  };
+  CHECK(backward(nullptr, nullptr, nullptr) != 0);
+  CHECK(backward(sum, nullptr, sum) != 0);
+  CHECK(cuda::emulation::blocks_run == before);
+  CHECK(backward(sum, nullptr, nullptr) == 0);
+  for (const float gradient : data.logits) CHECK(gradient == 0.0f);
+}
