@@ -85,21 +85,25 @@ void check_forward(rows_of_logits data, std::int64_t columns_a_block, std::int64
     int wrong = 0;
     for (std::int64_t r = 0; r < data.rows; ++r) {
       const auto row = static_cast<std::size_t>(r);
-      double most = before[row];
-      for (std::int64_t c = first; c < first + columns; ++c) most = std::max(most, data.z(r, c));
-      CHECK(data.maximum[row] == Approx(most).epsilon(1e-6));
-      CHECK(data.rescale[row] == Approx(std::exp(before[row] - most)).epsilon(1e-5).margin(1e-30));
-      CHECK(data.maximum[row] + std::log(data.sum[row]) == Approx(data.log_sum_exp(r, first + columns)).epsilon(1e-5));
+      double largest = before[row], far = 1;
+      for (std::int64_t c = 0; c < first + columns; ++c) {
+        if (c >= first) largest = std::max(largest, data.z(r, c));
+        far = std::max(far, std::abs(data.z(r, c)));
+      }
+      const double most = data.maximum[row], relative = 1e-6 + 5e-7 * far;  // z and m' are fp32 numbers
+      CHECK(most == Approx(largest).epsilon(1e-6));
+      CHECK(data.rescale[row] == Approx(std::exp(before[row] - most)).epsilon(relative).margin(1e-37));
+      CHECK(most + std::log(data.sum[row]) == Approx(data.log_sum_exp(r, first + columns)).epsilon(1e-6).margin(1e-6));
       double weighted_sum = 0;
-      for (std::int64_t c = 0; c < first + columns; ++c)
+      for (std::int64_t c = 0; c < first + columns; ++c) {
         weighted_sum += std::exp(data.z(r, c) - most) * (data.z(r, c) - most);
-      CHECK(data.weighted_sum[row] == Approx(weighted ? weighted_sum : 0.0).epsilon(1e-4).margin(1e-5));
+      }
+      CHECK(data.weighted_sum[row] == Approx(weighted ? weighted_sum : 0.0).epsilon(20 * relative).margin(relative));
       for (std::int64_t c = 0; c < columns; ++c) {
-        const double e = std::exp(data.z(r, first + c) - most), product = e * (data.z(r, first + c) - most);
-        wrong += !(std::abs(block[static_cast<std::size_t>(r * stride + c)] - e) <= 1e-5 * e + 1e-37);
-        const double expected = entropy_block ? product : 7.5;
-        wrong += !(std::abs(entropies[static_cast<std::size_t>(r * columns + c)] - expected) <=
-                   1e-5 * std::abs(expected) + 4e-6);
+        const double z = data.z(r, first + c), e = std::exp(z - most);
+        wrong += !(std::abs(block[static_cast<std::size_t>(r * stride + c)] - e) <= relative * e + 1e-37);
+        const double product = entropies[static_cast<std::size_t>(r * columns + c)];
+        wrong += !(std::abs(product - (entropy_block ? e * (z - most) : 7.5)) <= 20 * relative * e + 1e-30);
       }
       for (std::int64_t g = 0; g < gap; ++g)
         wrong += block[static_cast<std::size_t>(r * stride + columns + g)] != 1234.5f;
