@@ -97,11 +97,11 @@ class block {
   /// What lane `source` of the caller's warp passes.
   std::uint32_t exchange(std::uint32_t value, unsigned source) {
     auto& warp = warps_[running_ / 32];
-    warp.slots[running_ % 32] = value;
+    // Two sets of slots in turn: nobody writes to a set again before all lanes have read from it.
+    auto& slots = warp.slots[warp.all.generation % 2];
+    slots[running_ % 32] = value;
     wait(warp.all, 32);
-    const std::uint32_t got = warp.slots[source % 32];
-    wait(warp.all, 32);
-    return got;
+    return slots[source % 32];
   }
 
  private:
@@ -110,7 +110,7 @@ class block {
     std::uint64_t generation = 0;
   };
   struct warp_state {
-    std::uint32_t slots[32] = {};
+    std::uint32_t slots[2][32] = {};
     gate all;
   };
   struct fibre {

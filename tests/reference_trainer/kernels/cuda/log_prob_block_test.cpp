@@ -121,10 +121,10 @@ TEST_CASE("The CUDA source of the log-prob block agrees with sums in double over
   unsigned seed = 1;
   for (const auto order : {run_order::forward, run_order::backward}) {
     cuda::emulation::order = order;
-    for (const std::int64_t columns : {1, 3, 4, 5, 8, 255, 256, 1030}) {
-      for (const std::int64_t gap : {0, 1, 3, 4, 8}) {
+    for (const std::int64_t columns : {1, 3, 4, 5, 256, 1030}) {
+      for (const std::int64_t gap : {0, 1, 4}) {
         INFO("columns " << columns << ", gap " << gap);
-        check_forward(rows_of_logits(3, 2 * columns + columns / 2, 0.7f, seed++), columns, gap, gap != 1, gap % 4 == 0);
+        check_forward(rows_of_logits(2, 2 * columns + columns / 2, 0.7f, seed++), columns, gap, gap != 1, gap % 4 == 0);
       }
     }
   }
