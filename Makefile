@@ -17,7 +17,7 @@ OPTIONS := PRESET=$(PRESET) LIBTORCH=$(LIBTORCH) CMAKE_ARGS=$(CMAKE_ARGS)
 compile = cmake --build $(BUILD) --parallel $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup configure build all test demo demo-base bench bench-peers docs amalgamate format clean
+.PHONY: help setup configure build all test test-peers demo demo-base bench bench-peers docs amalgamate format clean
 
 help: ## this list
 	@echo "make TARGET [PRESET=release|dev|asan|no-torch|cuda] [LIBTORCH=pip|system|FOLDER] [SEED=n] [JOBS=n]"
@@ -44,6 +44,11 @@ test: configure ## build everything and run all tests
 	@$(compile) --target all all_verify_interface_header_sets
 	@ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	  ctest --test-dir $(BUILD) --output-on-failure --no-tests=error --parallel $(JOBS) $(TEST_ARGS)
+
+test-peers: configure ## try adapters and checkpoints on PEFT, transformers and bitsandbytes: pip puts them into build/venv-interop
+	@if tools/setup interop; then \
+	  $(compile) --target coho_interop && build/venv-interop/bin/python tests/interop/round_trip.py $(BUILD)/interop/coho_interop; \
+	else echo "test-peers: skipped, as its Python libraries could not be installed"; fi
 
 demo: build ## SALMON on a tiny model, from judge to policy: demo-out/report.html
 	build/coho demo --seed $(SEED) --out $(DEMO_OUT) $(DEMO_ARGS)

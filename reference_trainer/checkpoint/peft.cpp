@@ -5,9 +5,9 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <regex>
-#include <set>
 
 #include "checkpoint/hf_names.hpp"
+#include "checkpoint/lora_patterns.hpp"
 #include "checkpoint/tensor_io.hpp"
 #include "files/atomic_file.hpp"
 #include "files/json_file.hpp"
@@ -30,7 +30,7 @@ fs::path directory_of(const fs::path& directory, const std::string& name) {
 template <class Value>
 std::optional<Value> find_pattern(const std::vector<std::pair<std::string, Value>>& patterns, std::string_view module) {
   for (const auto& [pattern, value] : patterns) {
-    if (std::regex_match(module.begin(), module.end(), std::regex("(.*\\.)?(" + pattern + ")"))) return value;
+    if (matches_pattern(pattern, module)) return value;
   }
   return std::nullopt;
 }
@@ -59,18 +59,7 @@ class config_reader {
     if (!(adapter.dropout >= 0 && adapter.dropout < 1)) refuse("lora_dropout", "must be in [0, 1)");
     adapter.use_rslora = truth("use_rslora");
     adapter.base_model = text("base_model_name_or_path");
-    if (const auto* targets = find("target_modules")) {
-      if (targets->is_string()) {
-        adapter.target_modules = {targets->get<std::string>()};
-      } else if (targets->is_array()) {
-        for (const auto& target : *targets) {
-          if (!target.is_string()) refuse("target_modules", "must hold names");
-          adapter.target_modules.push_back(target.get<std::string>());
-        }
-      } else {
-        refuse("target_modules", "must be a name or a list of names");
-      }
-    }
+    read_targets(adapter);
     patterns("rank_pattern", [&](const std::string& key, double value) {
       if (!(value >= 1 && value <= 65536) || value != std::floor(value)) refuse("rank_pattern", "must hold ranks");
       adapter.rank_pattern.emplace_back(key, static_cast<std::int64_t>(value));
@@ -84,6 +73,26 @@ class config_reader {
     throw file_error(path_, field, what, mend);
   }
 
+  void read_targets(lora_weights& adapter) const {
+    const auto* targets = find("target_modules");
+    if (!targets) return;
+    if (targets->is_string()) {
+      // Python's expressions can do more than ours; one that does not compile here says nothing about what is missing.
+      if (const auto pattern = targets->get<std::string>(); compiles(pattern)) adapter.target_pattern = pattern;
+    } else if (targets->is_array()) {
+      for (const auto& target : *targets) {
+        if (!target.is_string()) refuse("target_modules", "must hold names");
+        adapter.target_modules.push_back(target.get<std::string>());
+      }
+    } else {
+      refuse("target_modules", "must be a name or a list of names");
+    }
+    if (is_given("layers_to_transform") || is_given("exclude_modules")) {
+      adapter.target_modules.clear();
+      adapter.target_pattern.clear();
+    }
+  }
+
   void refuse_variants() const {
     if (const auto type = text("peft_type"); type != "LORA") {
       refuse("peft_type", "the method \"" + type + "\" is not supported", "supported is LORA");
@@ -91,12 +100,16 @@ class config_reader {
     for (const char* field : {"use_dora", "use_qalora", "fan_in_fan_out", "lora_bias"}) {
       if (truth(field)) refuse(field, "is not supported");
     }
+    for (const char* field : {"layer_replication", "alora_invocation_tokens", "trainable_token_indices", "target_parameters",
+                              "arrow_config", "use_bdlora", "kasa_config", "monteclora_config"}) {
+      if (is_given(field)) refuse(field, "is not supported");
+    }
     if (const auto bias = text("bias"); !bias.empty() && bias != "none") {
       refuse("bias", "trained biases (\"" + bias + "\") are not supported");
     }
     if (const auto* start = find("init_lora_weights"); start && start->is_string()) {
       const auto method = start->get<std::string>();
-      for (const char* changing : {"pissa", "olora", "corda", "loftq"}) {
+      for (const char* changing : {"pissa", "olora", "corda", "loftq", "lora_ga"}) {
         if (method.starts_with(changing)) {
           refuse("init_lora_weights", "\"" + method + "\" changes the base model's weights, which is not supported",
                  "convert it to a plain LoRA adapter with PEFT (save_pretrained with path_initial_model_for_weight_conversion)");
@@ -108,6 +121,18 @@ class config_reader {
   const nlohmann::ordered_json* find(const std::string& field) const {
     const auto found = json_.find(field);
     return found == json_.end() || found->is_null() ? nullptr : &*found;
+  }
+  bool is_given(const std::string& field) const {
+    const auto* value = find(field);
+    return value != nullptr && !(value->is_structured() && value->empty()) && *value != false;
+  }
+  static bool compiles(const std::string& pattern) {
+    try {
+      std::regex{pattern};
+      return true;
+    } catch (const std::regex_error&) {
+      return false;
+    }
   }
   double number(const std::string& field, double absent) const {
     const auto* value = find(field);
@@ -134,11 +159,7 @@ class config_reader {
     if (!object->is_object()) refuse(field, "must be an object");
     for (const auto& [key, value] : object->items()) {
       if (!value.is_number() || !std::isfinite(value.template get<double>())) refuse(field, "must hold numbers");
-      try {
-        std::regex{key};
-      } catch (const std::regex_error&) {
-        refuse(field, "\"" + key + "\" is not a pattern");
-      }
+      if (!compiles(key)) refuse(field, "\"" + key + "\" is not a pattern");
       visit(key, value.template get<double>());
     }
   }
@@ -202,12 +223,6 @@ void check_pairs(const lora_weights& adapter, const std::string& path) {
   }
 }
 
-std::set<std::string> last_parts(const lora_weights& adapter) {
-  std::set<std::string> parts;
-  for (const auto& entry : adapter.modules) parts.insert(entry.first.substr(entry.first.rfind('.') + 1));
-  return parts;
-}
-
 }  // namespace
 
 std::int64_t lora_weights::rank_of(std::string_view module) const { return find_pattern(rank_pattern, module).value_or(rank); }
@@ -230,6 +245,8 @@ lora_weights read_peft(const fs::path& directory, const std::string& name) {
   }
   for (const auto& [key, tensor] : read_tensors(path)) {
     const auto refuse = [&](const std::string& what) { throw file_error(path.string(), "tensor " + key, what); };
+    // Matching an expression recurses once a character.
+    if (key.size() > 1024) throw file_error(path.string(), "tensor " + key.substr(0, 40) + "…", "has a name of more than 1024 bytes");
     if (!key.starts_with(base_prefix)) refuse("does not begin with base_model.model.");
     if (!tensor.is_floating_point()) refuse("is not of a floating type");
     const auto inner = std::string_view(key).substr(base_prefix.size());
@@ -266,11 +283,11 @@ void write_peft(const fs::path& directory, const lora_weights& adapter, const st
     }
   }
 
-  auto targets = adapter.target_modules;
-  if (targets.empty()) {
-    const auto parts = last_parts(adapter);
-    targets.assign(parts.begin(), parts.end());
+  auto names = adapter.target_modules;
+  if (names.empty()) {
+    for (const auto& entry : adapter.modules) names.push_back(entry.first);
   }
+  const auto targets = adapter.target_pattern.empty() ? nlohmann::ordered_json(names) : nlohmann::ordered_json(adapter.target_pattern);
   nlohmann::ordered_json ranks = nlohmann::ordered_json::object(), alphas = ranks;
   for (const auto& [pattern, rank] : adapter.rank_pattern) ranks[pattern] = rank;
   for (const auto& [pattern, alpha] : adapter.alpha_pattern) alphas[pattern] = alpha;
@@ -319,6 +336,14 @@ void check_lora_shapes(const lora_weights& adapter, const llama_config& config, 
     if (pair.a.size(1) != shape->second[1] || pair.b.size(0) != shape->second[0]) {
       throw file_error(path, place, "has matrices " + shapes_text(pair) + " for a weight of [" +
                                         std::to_string(shape->second[0]) + ", " + std::to_string(shape->second[1]) + "]");
+    }
+  }
+  for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    for (const auto& entry : shapes) {
+      const auto module = "model.layers." + std::to_string(layer) + "." + entry.first;
+      if (is_target(adapter, module) && !adapter.modules.contains(module)) {
+        throw file_error(path, "module " + module, "is among the target_modules but has no matrices");
+      }
     }
   }
   if (adapter.has_head() && adapter.head_weight.size(1) != config.hidden_size) {

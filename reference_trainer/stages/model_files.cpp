@@ -9,6 +9,7 @@
 #include <coho/error.hpp>
 
 #include "checkpoint/hf_model.hpp"
+#include "checkpoint/lora_patterns.hpp"
 #include "checkpoint/peft.hpp"
 #include "checkpoint/tensor_io.hpp"
 #include "files/atomic_file.hpp"
@@ -27,14 +28,54 @@ linear_kind kind_by_name(const std::string& name) {
   return found->second;
 }
 
-void load_head(adapter_bank& bank, const std::string& role, const std::filesystem::path& directory) {
+/// The head of a role that has one in a file of its own, or undefined tensors.
+scalar_head read_head(const std::filesystem::path& directory, std::int64_t hidden_size) {
   const auto path = directory / head_file;
-  if (!std::filesystem::exists(path)) return;
+  if (!std::filesystem::exists(path)) return {};
   const tensor_map tensors = read_tensors(path);
-  const auto weight = tensors.find("score.weight"), bias = tensors.find("score.bias");
-  if (weight == tensors.end() || bias == tensors.end())
-    throw file_error(path.string(), "", "a scalar head needs the tensors score.weight and score.bias", "train the reward model again");
-  bank.set_head(role, weight->second, bias->second);
+  const auto take = [&](const char* name, std::int64_t size) {
+    const auto found = tensors.find(name);
+    if (found == tensors.end())
+      throw file_error(path.string(), "", "a scalar head needs the tensors score.weight and score.bias", "train the reward model again");
+    if (found->second.numel() != size || !found->second.is_floating_point())
+      throw file_error(path.string(), std::string("tensor ") + name, "must be " + std::to_string(size) + " floating-point numbers",
+                       "give a reward model of this base");
+    return found->second;
+  };
+  return {take("score.weight", hidden_size), take("score.bias", 1)};
+}
+
+/// The head of a sequence classifier's checkpoint.
+scalar_head classifier_head(const hf_checkpoint& checkpoint) {
+  if (!checkpoint.config.sequence_classification()) return {};
+  return {checkpoint.tensors.at("score.weight"), at::zeros({1})};
+}
+
+void set_head(adapter_bank& bank, const std::string& role, const scalar_head& head) {
+  if (head.defined()) bank.set_head(role, head.weight, head.bias);
+}
+
+/// A base that is a reward model in Hugging Face's form gives its head to the roles that start from it.
+void set_base_head(loaded_model& model, const std::string& role) {
+  if (model.bank->config().sequence_classification()) set_head(*model.bank, role, classifier_head(load_hf_checkpoint(model.directory)));
+}
+
+/// Roles of one bank run in one shape: what the base's config.json says holds for them all.
+void check_same_shape(const llama_config& role, const llama_config& base, const std::filesystem::path& directory) {
+  const auto check = [&](const char* field, bool same) {
+    if (!same)
+      throw file_error((directory / "config.json").string(), field, "is another than that of the base model", "give a checkpoint that began as this base");
+  };
+  check("vocab_size", role.vocab_size == base.vocab_size);
+  check("hidden_size", role.hidden_size == base.hidden_size);
+  check("intermediate_size", role.intermediate_size == base.intermediate_size);
+  check("num_hidden_layers", role.num_hidden_layers == base.num_hidden_layers);
+  check("num_attention_heads", role.num_attention_heads == base.num_attention_heads);
+  check("num_key_value_heads", role.num_key_value_heads == base.num_key_value_heads);
+  check("head_dim", role.head_dim == base.head_dim);
+  check("rms_norm_eps", role.rms_norm_eps == base.rms_norm_eps);
+  check("rope_parameters", role.rope == base.rope);
+  check("sliding_window", role.sliding_window == base.sliding_window);
 }
 
 void check_directory(const std::filesystem::path& directory) {
@@ -159,21 +200,26 @@ void load_role(loaded_model& model, const std::string& role, const std::filesyst
   adapter_bank& bank = *model.bank;
   if (path.empty()) {
     bank.add_base(role);
+    set_base_head(model, role);
     return;
   }
   if (!std::filesystem::exists(path)) throw file_error(path.string(), "", "no such directory", "give the output folder of an earlier stage");
+  // All that can be wrong with the files comes to light before there is a role.
+  scalar_head head = read_head(path, bank.config().hidden_size);
   if (std::filesystem::exists(path / "adapter_config.json")) {
     const lora_weights saved = read_peft(path);
     check_lora_shapes(saved, bank.config(), path.string());
     lora_adapter adapter;
     for (const auto& [module, matrices] : saved.modules) adapter.set(bank.base(), module, matrices.a, matrices.b, saved.scale_of(module));
+    if (!head.defined() && saved.has_head()) head = {saved.head_weight, saved.head_bias.defined() ? saved.head_bias : at::zeros({1})};
     bank.add_lora(role, std::move(adapter));
-    if (saved.has_head()) bank.set_head(role, saved.head_weight, saved.head_bias.defined() ? saved.head_bias : at::zeros({1}));
   } else {
     hf_checkpoint checkpoint = load_hf_checkpoint(path);
+    check_same_shape(checkpoint.config, bank.config(), path);
+    if (!head.defined()) head = classifier_head(checkpoint);
     bank.add_full(role, llama_weights::from_tensors(checkpoint.config, std::move(checkpoint.tensors), {.type = at::kFloat, .device = bank.device()}));
   }
-  load_head(bank, role, path);
+  set_head(bank, role, head);
 }
 
 void start_role(loaded_model& model, const std::string& role, const std::filesystem::path& from, const config& options, rng random) {
@@ -189,8 +235,10 @@ void start_role(loaded_model& model, const std::string& role, const std::filesys
       throw config_error("adapter.kind = full cannot go on from " + from.string() + ", which holds an adapter");
   } else if (kind == "full") {
     bank.add_full(role);
+    set_base_head(model, role);
   } else {
     bank.add_lora(role, lora, random);
+    set_base_head(model, role);
   }
 }
 
@@ -206,31 +254,37 @@ void save_role(loaded_model& model, const std::string& role, const std::filesyst
     drop({"adapter_config.json", "adapter_model.safetensors"});
   else
     drop({"config.json", "model.safetensors", "model.safetensors.index.json"});
-  if (!state.head.defined()) drop({head_file});
+  // Hugging Face's form of a reward model has no bias: one that is not zero takes the head into a file of its own.
+  const bool own_head = state.head.defined() && state.head.bias.detach().abs().max().item<double>() > 0;
+  if (!own_head) drop({head_file});
   if (state.full) {
-    llama_config config = bank.config();
+    llama_config config = state.weights.config;
     config.quantization.clear();  // a base may be packed, a role's own weights are not
+    // Weights that came from a classifier have no language-model head to write.
+    const bool classifier = state.head.defined() && (!own_head || config.sequence_classification());
+    config.architecture = std::string(config.model_type == "mistral" ? "Mistral" : "Llama") + (classifier ? "ForSequenceClassification" : "ForCausalLM");
     tensor_map tensors;
     for (const auto& [name, tensor] : state.weights.tensors()) tensors.emplace(name, tensor.detach().contiguous().clone());
+    if (classifier) {
+      tensors.erase("lm_head.weight");
+      tensors["score.weight"] = state.head.weight.detach().clone();
+    }
     save_hf_checkpoint(directory, config, tensors, model.directory);
   } else {
     lora_weights saved;
-    saved.rank = state.adapter.options().rank;
-    saved.alpha = state.adapter.options().alpha;
     saved.use_rslora = state.adapter.options().use_rslora;
     saved.base_model = std::filesystem::absolute(model.directory).string();
+    std::map<std::string, double> scales;
     state.adapter.visit([&](const std::string& path, lora_pair& pair) {
       saved.modules[path] = {pair.a.detach().clone(), pair.b.detach().clone()};
-      saved.rank = pair.a.size(0);
-      saved.alpha = state.adapter.options().use_rslora ? saved.alpha : pair.scale * static_cast<double>(saved.rank);
-      const std::string module = path.substr(path.rfind('.') + 1);
-      if (std::find(saved.target_modules.begin(), saved.target_modules.end(), module) == saved.target_modules.end())
-        saved.target_modules.push_back(module);
+      scales[path] = pair.scale;
     });
+    describe_modules(saved, scales, bank.config().num_hidden_layers);
+    if (state.head.defined() && !own_head) saved.head_weight = state.head.weight.detach().clone();
     write_peft(directory, saved);
     copy_atomically(model.directory / "tokenizer.model", directory / "tokenizer.model");
   }
-  if (state.head.defined())
+  if (own_head)
     write_tensors(directory / head_file, {{"score.weight", state.head.weight.detach()}, {"score.bias", state.head.bias.detach()}});
 }
 

@@ -41,14 +41,17 @@ loaded_model load_model(const config& options);
 at::Device read_device(const config& options);
 
 /// Adds a role from files: a PEFT directory (adapter_config.json), a Hugging Face directory (weights of its own), or, with an
-/// empty path, the base itself. A scalar head stored with it comes along.
+/// empty path, the base itself. A scalar head stored with it comes along; so does that of a ForSequenceClassification
+/// checkpoint. Throws file_error for what does not fit the base, naming file and field or tensor: then there is no such role.
 void load_role(loaded_model& model, const std::string& role, const std::filesystem::path& path);
 
 /// Makes a role to be trained, starting from `from` (as load_role; empty: the base), as the section "adapter" says: `adapter.kind`
 /// "lora" (with rank, alpha, rslora, targets) or "full". A role that starts from an adapter goes on with that adapter.
 void start_role(loaded_model& model, const std::string& role, const std::filesystem::path& from, const config& options, rng random);
 
-/// Writes a role as load_role reads it: PEFT for an adapter, a Hugging Face checkpoint for own weights; the head beside it.
+/// Writes a role as load_role reads it: PEFT for an adapter, a Hugging Face checkpoint for own weights. A scalar head goes where
+/// PEFT and transformers look for it (task type SEQ_CLS; a ForSequenceClassification checkpoint, which has no language-model head),
+/// or, as theirs has no bias, into score_head.safetensors beside the weights where its bias is not zero.
 void save_role(loaded_model& model, const std::string& role, const std::filesystem::path& directory);
 
 }  // namespace coho::trainer

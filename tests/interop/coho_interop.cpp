@@ -1,0 +1,156 @@
+// coho's side of tests/interop/round_trip.py: does what a job file (JSON) asks for.
+//
+//     coho_interop JOB.json     {"settings": ["model.path=…", "adapter.rank=4", …],   a recipe's keys
+//                                "role": "…" or "fresh": 7,   files of a role, or the seed of a fresh one (settings: adapter.…)
+//                                "head": [bias]?, "tokens": [[1, 5, …], …]?, "outputs": "….safetensors"?,
+//                                "merge": true?, "save": folder?, "quantize": folder?}
+//     coho_interop --features   {"features": […]}, what this program can do beyond that
+//
+// outputs: logits.0, logits.1, … [T, V] of each sequence, and scores [B], the scalar head at its last token, where there is one.
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <coho/rng.hpp>
+#include <cstdio>
+#include <exception>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "checkpoint/hf_model.hpp"
+#include "checkpoint/hf_names.hpp"
+#include "checkpoint/tensor_io.hpp"
+#include "cli/options.hpp"
+#include "files/json_file.hpp"
+#include "llama/layout.hpp"
+#include "stages/model_files.hpp"
+#if __has_include("checkpoint/bitsandbytes.hpp")
+#include "checkpoint/bitsandbytes.hpp"
+#define COHO_INTEROP_WRITES_NF4 1
+#if __has_include("quant/linear_weight.hpp")
+#define COHO_INTEROP_READS_NF4 1
+#endif
+#endif
+
+namespace {
+
+using namespace coho;
+using namespace coho::trainer;
+
+template <class Options>
+constexpr bool has_patterns = requires(Options options) { options.rank_pattern; };
+
+nlohmann::json features() {
+  nlohmann::json list = nlohmann::json::array();
+#ifdef COHO_INTEROP_WRITES_NF4
+  list.push_back("writes_nf4");
+#endif
+#ifdef COHO_INTEROP_READS_NF4
+  list.push_back("reads_nf4");
+#endif
+  if (has_patterns<lora_options>) list.push_back("patterns");
+  return {{"features", list}};
+}
+
+at::Tensor random_like(const at::Tensor& like, rng random, double deviation) {
+  at::Tensor out = at::empty(like.sizes(), at::kDouble);
+  for (std::int64_t i = 0; i < out.numel(); ++i) out.data_ptr<double>()[i] = deviation * random.normal();
+  return out.to(like.options());
+}
+
+/// A fresh adapter changes nothing: every number that is trained is moved, and a head is made where one is asked for.
+void start_fresh(loaded_model& model, const nlohmann::json& job, const config& options) {
+  const rng random{job["fresh"].get<std::uint64_t>()};
+  adapter_bank& bank = *model.bank;
+  start_role(model, "role", {}, options, random);
+  if (job.contains("head")) {
+    const auto weight = random_like(at::empty({1, bank.config().hidden_size}, at::kFloat), random.split(1), 0.3);
+    bank.set_head("role", weight, at::tensor(job["head"].get<std::vector<double>>(), at::kFloat));
+  }
+  const auto bias = bank.at("role").head.defined() ? bank.at("role").head.bias.clone() : at::Tensor();
+  const at::Tensor values = bank.train("role").values();
+  values.add_(random_like(values, random.split(2), 0.05));
+  if (bias.defined()) bank.at("role").head.bias.copy_(bias);
+}
+
+void write_outputs(loaded_model& model, const nlohmann::json& job) {
+  adapter_bank& bank = *model.bank;
+  tensor_map outputs;
+  std::vector<double> scores;
+  const auto sequences = job["tokens"].get<std::vector<std::vector<std::int64_t>>>();
+  // All sequences packed in one call, as the trainer runs them.
+  std::vector<std::int64_t> lengths, packed;
+  for (const auto& tokens : sequences) {
+    lengths.push_back(static_cast<std::int64_t>(tokens.size()));
+    packed.insert(packed.end(), tokens.begin(), tokens.end());
+  }
+  const auto hidden = bank.hidden("role", at::tensor(packed, at::kLong), sequence_layout(lengths)).to(at::kFloat);
+  std::int64_t first = 0;
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    const auto rows = hidden.narrow(0, first, lengths[i]);
+    first += lengths[i];
+    outputs["logits." + std::to_string(i)] = at::linear(rows, bank.head("role").to(at::kFloat)).contiguous();
+    if (bank.at("role").head.defined()) scores.push_back(bank.scalar("role", rows.narrow(0, lengths[i] - 1, 1)).item<double>());
+  }
+  if (!scores.empty()) outputs["scores"] = at::tensor(scores, at::kFloat);
+  write_tensors(job["outputs"].get<std::string>(), outputs);
+}
+
+#ifdef COHO_INTEROP_WRITES_NF4
+void quantize_base(const std::filesystem::path& from, const std::filesystem::path& to) {
+  const auto checkpoint = load_hf_checkpoint(from);
+  auto config = checkpoint.config;
+  config.quantization = "bitsandbytes";
+  tensor_map tensors;
+  for (const auto& [name, tensor] : checkpoint.tensors) {
+    if (is_layer_linear(name)) {
+      tensors.merge(nf4_tensors(name, quantize_nf4(tensor)));
+    } else {
+      tensors[name] = tensor;
+    }
+  }
+  save_hf_checkpoint(to, config, tensors, from);
+}
+#else
+void quantize_base(const std::filesystem::path&, const std::filesystem::path&) { throw argument_error("this build does not write NF4"); }
+#endif
+
+void run(const nlohmann::json& job) {
+  const at::NoGradGuard no_gradient;
+  const config options(job["settings"].get<std::vector<std::string>>());
+  loaded_model model = load_model(options);
+  if (job.contains("quantize")) quantize_base(model.directory, job["quantize"].get<std::string>());
+  if (job.contains("fresh")) {
+    start_fresh(model, job, options);
+  } else {
+    load_role(model, "role", job.value("role", std::string()));
+  }
+  if (job.contains("outputs")) write_outputs(model, job);
+  if (job.value("merge", false)) {
+    auto merged = model.bank->at("role").adapter.merged(model.bank->base());
+    model.bank->add_full("merged", std::move(merged));
+    save_role(model, "merged", job["save"].get<std::string>());
+  } else if (job.contains("save")) {
+    save_role(model, "role", job["save"].get<std::string>());
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: coho_interop JOB.json | --features\n");
+    return 2;
+  }
+  try {
+    if (argv[1] == std::string("--features")) {
+      std::printf("%s\n", features().dump().c_str());
+    } else {
+      run(read_json(argv[1]));
+    }
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "coho_interop: %s\n", error.what());
+    return 1;
+  }
+  return 0;
+}
