@@ -52,7 +52,7 @@ TEST_CASE("peft: an adapter is written and read back, with PEFT's keys") {
   CHECK(file.metadata().at("format") == "pt");
   const auto config = read_json(folder / "a/adapter_config.json");
   CHECK(config["task_type"] == "CAUSAL_LM");
-  CHECK(config["target_modules"] == nlohmann::json{"down_proj", "q_proj"});
+  CHECK(config["target_modules"] == nlohmann::json{"model.layers.0.self_attn.q_proj", "model.layers.1.mlp.down_proj"});
   CHECK(config["modules_to_save"].is_null());
   CHECK(config["bias"] == "none");
 
@@ -162,6 +162,9 @@ TEST_CASE("peft: methods that change the base are refused by name") {
   refused({{"use_dora", true}}, "use_dora");
   refused({{"fan_in_fan_out", true}}, "fan_in_fan_out");
   refused({{"bias", "all"}}, "trained biases");
+  refused({{"layer_replication", {{0, 1}, {0, 1}}}}, "layer_replication");
+  refused({{"alora_invocation_tokens", {5}}}, "alora_invocation_tokens");
+  refused({{"kasa_config", {{"beta", 1}}}}, "kasa_config");
   refused({{"init_lora_weights", "pissa_niter_16"}}, "changes the base model's weights");
   refused({{"r", 0}}, "r: must be a whole number");
   refused({{"r", 2.5}}, "r: must be a whole number");
@@ -194,6 +197,25 @@ TEST_CASE("peft: half pairs, unknown keys and wrong ranks are named") {
   refused({{"base_model.model.lm_head.weight", at::ones({2, 3})}}, "is neither");
 }
 
+TEST_CASE("peft: a file that is cut short or no safetensors file is named") {
+  const temporary_directory folder;
+  write_peft(folder / "a", small_adapter());
+  const auto path = folder / "a/adapter_model.safetensors";
+  const auto bytes = coho::test::read_bytes(path);
+  for (const std::size_t length : {bytes.size() - 1, bytes.size() / 2, std::size_t{20}, std::size_t{7}, std::size_t{0}}) {
+    CAPTURE(length);
+    coho::test::write_bytes(path, bytes.substr(0, length));
+    CHECK_THROWS_AS(read_peft(folder / "a"), coho::file_error);
+    CHECK_THROWS_WITH(read_peft(folder / "a"), ContainsSubstring("a/adapter_model.safetensors"));
+  }
+  fs::remove(path);
+  CHECK_THROWS_AS(read_peft(folder / "a"), coho::file_error);
+  // A key that an expression would recurse over.
+  const std::string key = "base_model.model." + std::string(2000, 'm') + ".lora_";
+  CHECK_THROWS_WITH(read_with(folder / "b", {{"rank_pattern", {{"(m|n)*", 2}}}}, {{key + "A.weight", at::ones({2, 3})}, {key + "B.weight", at::ones({4, 2})}}),
+                    ContainsSubstring("more than 1024 bytes"));
+}
+
 TEST_CASE("peft: pickled adapters are never opened") {
   const temporary_directory folder;
   write_json(folder / "adapter_config.json", small_config);
@@ -223,6 +245,37 @@ TEST_CASE("peft: modules are checked against the model") {
   changed = adapter;
   changed.head_weight = at::zeros({1, 9});
   CHECK_THROWS_WITH(check_lora_shapes(changed, config, "a"), ContainsSubstring("score.weight"));
+}
+
+TEST_CASE("peft: a linear that the configuration targets must have its matrices") {
+  llama_config config;
+  config.hidden_size = 8;
+  config.intermediate_size = 12;
+  config.num_hidden_layers = 2;
+  config.num_attention_heads = 2;
+  config.num_key_value_heads = 1;
+  config.head_dim = 4;
+  const temporary_directory folder;
+  const std::string key = "base_model.model.model.layers.0.self_attn.q_proj.lora_";
+  const tensor_map tensors{{key + "A.weight", at::ones({2, 8})}, {key + "B.weight", at::ones({8, 2})}};
+  const auto check = [&](const nlohmann::json& changes) { check_lora_shapes(read_with(folder / "a", changes, tensors), config, "a"); };
+  const auto missing = ContainsSubstring("module model.layers.1.self_attn.q_proj: is among the target_modules but has no matrices");
+  CHECK_THROWS_WITH(check({{"target_modules", {"q_proj"}}}), missing);
+  CHECK_THROWS_WITH(check({{"target_modules", ".*self_attn.q_proj"}}), missing);
+  CHECK_THROWS_WITH(check({{"target_modules", "all-linear"}}), ContainsSubstring("has no matrices"));
+  check({{"target_modules", {"model.layers.0.self_attn.q_proj"}}});
+  check({{"target_modules", {"layers.0.self_attn.q_proj"}}});
+  check({{"target_modules", {"0.self_attn.q_proj", "0.self_attn.xq_proj"}}});
+  check({{"target_modules", R"(model\.layers\.0\..*q_proj)"}});
+  check({{"target_modules", {"q_proj"}}, {"layers_to_transform", {0}}});
+  check({{"target_modules", {"q_proj"}}, {"exclude_modules", ".*1.*"}});
+  check({{"target_modules", "(?P<python>x)"}});
+  check({{"target_modules", nullptr}});
+
+  // As the file says it, so it is written again.
+  auto adapter = read_with(folder / "a", {{"target_modules", ".*0.*q_proj"}}, tensors);
+  write_peft(folder / "b", adapter);
+  CHECK(read_json(folder / "b/adapter_config.json")["target_modules"] == ".*0.*q_proj");
 }
 
 TEST_CASE("peft: an adapter that another tool wrote gives that tool's outputs") {
