@@ -52,8 +52,9 @@ class lora_adapter {
   const lora_pair& pair(std::size_t block, linear_kind kind) const { return pairs_[block * linear_kinds + static_cast<std::size_t>(kind)]; }
   bool empty() const { return pairs_.empty(); }
   const lora_options& options() const { return options_; }
-  /// For adapters that were read from files: the probability is not in the matrices.
+  /// For adapters whose matrices were set one by one.
   void set_options(const lora_options& options) { options_ = options; }
+  void set_dropout(double probability) { options_.dropout = probability; }
 
   /// Calls visit(path, pair&) for each adapted linear; path as "model.layers.0.self_attn.q_proj".
   template <class Visitor>

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <optional>
-#include <regex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -9,11 +8,17 @@
 
 namespace coho::trainer {
 
-/// The value of the first pattern that is the module's path or its end, from a dot on.
+/// Whether a pattern of `rank_pattern` or `alpha_pattern` is for a module: a regular expression for the whole path, or for its
+/// end after a dot, as PEFT matches them.
+///
+///     matches_pattern("q_proj", "model.layers.0.self_attn.q_proj");  // true
+bool matches_pattern(std::string_view pattern, std::string_view module);
+
+/// The value of the first pattern that is for the module.
 template <class Value>
-std::optional<Value> find_module_pattern(const std::vector<std::pair<std::string, Value>>& patterns, std::string_view path) {
+std::optional<Value> find_module_pattern(const std::vector<std::pair<std::string, Value>>& patterns, std::string_view module) {
   for (const auto& [pattern, value] : patterns)
-    if (std::regex_match(path.begin(), path.end(), std::regex("(.*\\.)?(" + pattern + ")"))) return value;
+    if (matches_pattern(pattern, module)) return value;
   return std::nullopt;
 }
 

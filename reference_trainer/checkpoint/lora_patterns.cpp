@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <coho/error.hpp>
-#include <regex>
 #include <set>
 #include <utility>
 #include <vector>
@@ -12,11 +11,6 @@ namespace coho::trainer {
 namespace {
 
 std::string last_part(const std::string& module) { return module.substr(module.rfind('.') + 1); }
-
-bool is_plain(std::string_view pattern) {
-  return std::all_of(pattern.begin(), pattern.end(),
-                     [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '.'; });
-}
 
 /// Scales are kept, alphas are written: a third or a root goes back to the whole number that it came from.
 double rounded(double alpha) {
@@ -48,18 +42,6 @@ std::vector<std::pair<std::string, Value>> exceptions(const std::map<std::string
 }
 
 }  // namespace
-
-bool matches_pattern(std::string_view pattern, std::string_view module) {
-  if (!is_plain(pattern)) {
-    return std::regex_match(module.begin(), module.end(), std::regex("(.*\\.)?(" + std::string(pattern) + ")"));
-  }
-  // The common case without an expression to compile: a big model has hundreds of modules, each perhaps with a pattern.
-  if (pattern.size() > module.size()) return false;
-  const auto before = module.size() - pattern.size();
-  if (before > 0 && module[before - 1] != '.') return false;
-  return std::equal(pattern.begin(), pattern.end(), module.begin() + static_cast<std::ptrdiff_t>(before),
-                    [](char p, char c) { return p == '.' || p == c; });
-}
 
 bool is_target(const lora_weights& adapter, std::string_view module) {
   if (adapter.target_pattern == "all-linear") return true;

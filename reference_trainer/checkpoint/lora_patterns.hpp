@@ -5,15 +5,10 @@
 #include <string>
 #include <string_view>
 
+#include "adapters/module_pattern.hpp"
 #include "checkpoint/peft.hpp"
 
 namespace coho::trainer {
-
-/// Whether a pattern of `rank_pattern` or `alpha_pattern` is for a module: a regular expression for the whole path, or for its
-/// end after a dot, as PEFT matches them.
-///
-///     matches_pattern("q_proj", "model.layers.0.self_attn.q_proj");  // true
-bool matches_pattern(std::string_view pattern, std::string_view module);
 
 /// Whether the adapter's configuration says that it adapts the linear of this path: by the last parts of paths that
 /// `target_modules` lists, or by the expression of `target_pattern`.

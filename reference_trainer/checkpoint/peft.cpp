@@ -6,6 +6,7 @@
 #include <optional>
 #include <regex>
 
+#include "adapters/module_pattern.hpp"
 #include "checkpoint/hf_names.hpp"
 #include "checkpoint/lora_patterns.hpp"
 #include "checkpoint/tensor_io.hpp"
@@ -25,14 +26,6 @@ fs::path directory_of(const fs::path& directory, const std::string& name) {
   require_argument(!name.empty() && name.find_first_of("/\\") == std::string::npos && name != "." && name != "..",
                    "the adapter name \"" + name + "\" is not a plain name");
   return name == "default" ? directory : directory / name;
-}
-
-template <class Value>
-std::optional<Value> find_pattern(const std::vector<std::pair<std::string, Value>>& patterns, std::string_view module) {
-  for (const auto& [pattern, value] : patterns) {
-    if (matches_pattern(pattern, module)) return value;
-  }
-  return std::nullopt;
 }
 
 /// Reads adapter_config.json, whose fields may be absent or null.
@@ -225,10 +218,10 @@ void check_pairs(const lora_weights& adapter, const std::string& path) {
 
 }  // namespace
 
-std::int64_t lora_weights::rank_of(std::string_view module) const { return find_pattern(rank_pattern, module).value_or(rank); }
+std::int64_t lora_weights::rank_of(std::string_view module) const { return find_module_pattern(rank_pattern, module).value_or(rank); }
 
 double lora_weights::scale_of(std::string_view module) const {
-  const double own = find_pattern(alpha_pattern, module).value_or(alpha);
+  const double own = find_module_pattern(alpha_pattern, module).value_or(alpha);
   const auto r = static_cast<double>(rank_of(module));
   return use_rslora ? own / std::sqrt(r) : own / r;
 }

@@ -211,6 +211,7 @@ void load_role(loaded_model& model, const std::string& role, const std::filesyst
     check_lora_shapes(saved, bank.config(), path.string());
     lora_adapter adapter;
     for (const auto& [module, matrices] : saved.modules) adapter.set(bank.base(), module, matrices.a, matrices.b, saved.scale_of(module));
+    adapter.set_options({.rank = saved.rank, .alpha = saved.alpha, .use_rslora = saved.use_rslora, .dropout = saved.dropout});
     if (!head.defined() && saved.has_head()) head = {saved.head_weight, saved.head_bias.defined() ? saved.head_bias : at::zeros({1})};
     bank.add_lora(role, std::move(adapter));
   } else {
@@ -233,6 +234,7 @@ void start_role(loaded_model& model, const std::string& role, const std::filesys
       throw config_error("adapter.kind = lora cannot go on from " + from.string() + ", which holds whole weights: merge it into a base, or use full");
     if (kind == "full" && from_adapter)
       throw config_error("adapter.kind = full cannot go on from " + from.string() + ", which holds an adapter");
+    if (from_adapter) bank.at(role).adapter.set_dropout(lora.dropout);
   } else if (kind == "full") {
     bank.add_full(role);
     set_base_head(model, role);
@@ -273,6 +275,7 @@ void save_role(loaded_model& model, const std::string& role, const std::filesyst
   } else {
     lora_weights saved;
     saved.use_rslora = state.adapter.options().use_rslora;
+    saved.dropout = state.adapter.options().dropout;
     saved.base_model = std::filesystem::absolute(model.directory).string();
     std::map<std::string, double> scales;
     state.adapter.visit([&](const std::string& path, lora_pair& pair) {

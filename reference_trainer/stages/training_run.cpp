@@ -112,6 +112,7 @@ std::optional<nlohmann::json> training_checkpoints::restore() {
   for (std::size_t i = 0; i < parts_.size(); ++i) {
     parts_[i].parameters->values().copy_(all[i].values);
     parts_[i].optimizer->restore(all[i].steps, all[i].first, all[i].second);
+    parts_[i].parameters->set_draws(state.values.value("draws", nlohmann::json::object()).value(parts_[i].name, std::uint64_t{0}));
   }
   return state.values;
 }
@@ -124,6 +125,7 @@ void training_checkpoints::save(std::uint64_t step, const nlohmann::json& values
     save_moment(state, part.name + ".first_moment", part.optimizer->first_moment());
     save_moment(state, part.name + ".second_moment", part.optimizer->second_moment());
     state.values["optimizer"][part.name] = part.optimizer->steps();
+    state.values["draws"][part.name] = part.parameters->draws();
   }
   save_train_state(root_, step, state, keep_);
 }
