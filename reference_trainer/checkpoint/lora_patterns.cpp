@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <coho/error.hpp>
+#include <regex>
 #include <set>
 #include <utility>
 #include <vector>

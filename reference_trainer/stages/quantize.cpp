@@ -38,8 +38,7 @@ void run_quantize(const config& options, stage_context& context) {
   config.quantization = "bitsandbytes";
   config.double_quantization = double_quantize;
   save_hf_checkpoint(out, config, std::move(tensors), path, shard_bytes);
-  context.log("quantize: " + format_number(static_cast<double>(before) / 1e9, 3) + " GB → " + format_number(static_cast<double>(after) / 1e9, 3) +
-              " GB → " + out.string());
+  context.log("quantize: " + format_bytes(static_cast<double>(before)) + " → " + format_bytes(static_cast<double>(after)) + " → " + out.string());
 }
 
 subcommand make_quantize_command() {

@@ -1,10 +1,16 @@
 #include "llama/weights.hpp"
 
 #include <coho/error.hpp>
+#include <fstream>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "checkpoint/bitsandbytes.hpp"
+#include "checkpoint/hf_model.hpp"
 #include "support/catch.hpp"
 #include "support/small_models.hpp"
+#include "support/temporary_directory.hpp"
 
 using namespace coho;
 using namespace coho::trainer;
@@ -86,3 +92,53 @@ TEST_CASE("weights: missing and misshapen tensors are named") {
   tensors["model.norm.weight"] = at::ones({15});
   CHECK_THROWS_WITH(llama_weights::from_tensors(plain.config, tensors), Catch::Matchers::Contains("model.norm.weight has shape [15]"));
 }
+
+#ifdef __GLIBC__
+namespace {
+
+// A line of /proc/self/status in bytes; 0 where there is none.
+double status_bytes(const std::string& key) {
+  std::ifstream file("/proc/self/status");
+  for (std::string word; file >> word;) {
+    double kilobytes = 0;
+    if (word == key && file >> kilobytes) return kilobytes * 1024;
+  }
+  return 0;
+}
+
+}  // namespace
+
+TEST_CASE("weights: a checkpoint that is packed as it is read never lies in memory as a whole") {
+  const temporary_directory folder;
+  llama_config config = small_config();
+  config.hidden_size = 512;
+  config.intermediate_size = 2048;
+  config.num_attention_heads = 8;
+  config.num_key_value_heads = 8;
+  config.head_dim = 64;
+  config.num_hidden_layers = 16;
+  double whole = 0, largest = 0, packed = 0;
+  {
+    const auto tensors = llama_weights::random(config, rng{1}, 0.02, {.type = at::kBFloat16}).tensors();
+    for (const auto& [name, tensor] : tensors) {
+      whole += static_cast<double>(tensor.nbytes());
+      largest = std::max(largest, static_cast<double>(tensor.nbytes()));
+    }
+    save_hf_checkpoint(folder / "model", config, tensors);
+  }
+  malloc_trim(0);
+  std::ofstream("/proc/self/clear_refs") << 5;  // sets the peak back to what is held now
+  const double before = status_bytes("VmHWM:");
+  auto checkpoint = load_hf_checkpoint(folder / "model");
+  const auto weights = llama_weights::from_tensors(checkpoint.config, std::move(checkpoint.tensors),
+                                                   {.type = at::kBFloat16, .quantize = nf4_options{}});
+  const double peak = status_bytes("VmHWM:") - before;
+  for (const auto& [name, tensor] : weights.tensors()) packed += static_cast<double>(tensor.nbytes());
+  if (before == 0) return;
+  CAPTURE(peak, packed, whole, largest);
+  CHECK(packed < 0.3 * whole);
+  CHECK(peak > 0.5 * packed);
+  // 4 MB for what the allocator and the page tables round up.
+  CHECK(peak <= packed + 2 * largest + 4e6);
+}
+#endif
