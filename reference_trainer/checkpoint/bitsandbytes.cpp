@@ -1,0 +1,222 @@
+#include "checkpoint/bitsandbytes.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <coho/error.hpp>
+#include <cstddef>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "kernels/cpu/nf4_kernels.hpp"
+
+namespace coho::trainer {
+namespace {
+
+constexpr const char* state_suffix = ".quant_state.bitsandbytes__nf4";
+constexpr std::array<const char*, 3> nested_fields{"nested_blocksize", "nested_dtype", "nested_offset"};
+constexpr std::array<std::pair<const char*, at::ScalarType>, 3> types{
+    {{"float32", at::kFloat}, {"bfloat16", at::kBFloat16}, {"float16", at::kHalf}}};
+
+std::string shape_text(at::IntArrayRef shape) {
+  std::string text = "[";
+  for (std::size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
+  return text + "]";
+}
+
+class nf4_reader {
+ public:
+  nf4_reader(const std::map<std::string, at::Tensor>& tensors, std::string name,
+             const std::vector<std::int64_t>& expected, std::string_view path)
+      : tensors_(tensors), name_(std::move(name)), expected_(expected), path_(path) {}
+
+  nf4_tensor read() {
+    read_state();
+    nf4_tensor w;
+    w.shape = expected_;
+    w.type = weight_type();
+    w.block_size = whole("blocksize");
+    if (w.block_size % 32 != 0) refuse_field("blocksize", "must be a positive multiple of 32");
+    check_shape();
+    const std::int64_t n = w.numel(), blocks = w.blocks();
+    const bool nested = is_nested();
+    w.codes = part("", at::kByte, {(n + 1) / 2, 1});
+    check_values();
+    w.absmax = part(".absmax", nested ? at::kByte : at::kFloat, {blocks});
+    if (!nested) {
+      require_finite(".absmax", w.absmax);
+      return w;
+    }
+    w.nested_block_size = whole("nested_blocksize");
+    if (text("nested_dtype") != "float32") refuse_field("nested_dtype", "must be float32");
+    const auto& offset = field("nested_offset");
+    if (!offset.is_number() || !std::isfinite(static_cast<float>(offset.get<double>()))) {
+      refuse_field("nested_offset", "must be a finite number");
+    }
+    w.nested_offset = static_cast<float>(offset.get<double>());
+    // Not (blocks + size − 1) / size, which a file could make overflow.
+    const std::int64_t nested_blocks = blocks / w.nested_block_size + (blocks % w.nested_block_size != 0 ? 1 : 0);
+    w.nested_block_size = std::min(w.nested_block_size, std::max<std::int64_t>(blocks, 256));
+    w.nested_absmax = part(".nested_absmax", at::kFloat, {nested_blocks});
+    w.nested_map = part(".nested_quant_map", at::kFloat, {256});
+    require_finite(".nested_absmax", w.nested_absmax);
+    require_finite(".nested_quant_map", w.nested_map);
+    return w;
+  }
+
+ private:
+  [[noreturn]] void refuse(const std::string& suffix, const std::string& what, std::string_view mend = {}) const {
+    throw file_error(path_, "tensor " + name_ + suffix, what, mend);
+  }
+  [[noreturn]] void refuse_field(const std::string& key, const std::string& what) const {
+    refuse(state_suffix, "the field " + key + " " + what);
+  }
+
+  const at::Tensor* find(const std::string& suffix) const {
+    const auto found = tensors_.find(name_ + suffix);
+    return found == tensors_.end() || !found->second.defined() ? nullptr : &found->second;
+  }
+
+  at::Tensor part(const std::string& suffix, at::ScalarType type, const std::vector<std::int64_t>& shape) const {
+    const at::Tensor* tensor = find(suffix);
+    if (!tensor) refuse(suffix, "is missing, which NF4 needs");
+    if (tensor->scalar_type() != type) {
+      refuse(suffix,
+             std::string("is of type ") + at::toString(tensor->scalar_type()) + " and not " + at::toString(type));
+    }
+    if (tensor->sizes() != at::IntArrayRef(shape)) {
+      refuse(suffix, "is of shape " + shape_text(tensor->sizes()) + ", but the weight's " + shape_text(expected_) +
+                         " needs " + shape_text(shape));
+    }
+    return tensor->contiguous();
+  }
+
+  void require_finite(const std::string& suffix, const at::Tensor& tensor) const {
+    if (!at::isfinite(tensor).all().item<bool>()) refuse(suffix, "holds values that are not finite");
+  }
+
+  void read_state() {
+    const at::Tensor* state = find(state_suffix);
+    if (!state) {
+      if (find(".quant_state.bitsandbytes__fp4")) {
+        refuse("", "is quantised to FP4, which is not supported", "quantise it with quant_type \"nf4\"");
+      }
+      refuse(state_suffix, "is missing, which NF4 needs");
+    }
+    if (state->scalar_type() != at::kByte) refuse(state_suffix, "is not of type Byte");
+    const at::Tensor bytes = state->to(at::kCPU).contiguous();
+    const auto* begin = bytes.data_ptr<std::uint8_t>();
+    try {
+      state_ = nlohmann::json::parse(begin, begin + bytes.numel());
+    } catch (const nlohmann::json::parse_error& problem) {
+      refuse(state_suffix, "is not a JSON document: byte " + std::to_string(problem.byte));
+    }
+    if (!state_.is_object()) refuse(state_suffix, "is not a JSON object");
+    if (const auto type = text("quant_type"); type != "nf4")
+      refuse_field("quant_type", "is \"" + type + "\" and not nf4");
+  }
+
+  const nlohmann::json& field(const std::string& key) const {
+    const auto found = state_.find(key);
+    if (found == state_.end() || found->is_null()) refuse_field(key, "is missing");
+    return *found;
+  }
+  std::string text(const std::string& key) const {
+    if (!field(key).is_string()) refuse_field(key, "must be a string");
+    return field(key).get<std::string>();
+  }
+  std::int64_t whole(const std::string& key) const {
+    const auto& value = field(key);
+    if (!value.is_number_integer() || value < 1 || value > std::int64_t{1} << 40) {
+      refuse_field(key, "must be a positive whole number");
+    }
+    return value.get<std::int64_t>();
+  }
+
+  at::ScalarType weight_type() const {
+    const auto given = text("dtype");
+    for (const auto& [name, type] : types) {
+      if (given == name) return type;
+    }
+    refuse_field("dtype", "is \"" + given + "\" and not float32, bfloat16 or float16");
+  }
+
+  void check_shape() const {
+    const auto& given = field("shape");
+    if (!given.is_array()) refuse_field("shape", "must be a list of whole numbers");
+    for (const auto& size : given) {
+      if (!size.is_number_integer()) refuse_field("shape", "must be a list of whole numbers");
+    }
+    if (given != nlohmann::json(expected_)) {
+      refuse_field("shape", "is " + given.dump() + ", but the model needs " + shape_text(expected_));
+    }
+  }
+
+  /// The four signs of double quantisation must agree.
+  bool is_nested() const {
+    const at::Tensor* absmax = find(".absmax");
+    const bool nested = absmax && absmax->scalar_type() == at::kByte;
+    for (const char* suffix : {".nested_absmax", ".nested_quant_map"}) {
+      if (nested && !find(suffix)) refuse(suffix, "is missing, though absmax is quantised");
+      if (!nested && find(suffix)) refuse(suffix, "is given, though absmax is not quantised");
+    }
+    for (const char* key : nested_fields) {
+      const bool given = state_.contains(key) && !state_[key].is_null();
+      if (nested && !given) refuse_field(key, "is missing, though absmax is quantised");
+      if (!nested && given) refuse_field(key, "is given, though absmax is not quantised");
+    }
+    return nested;
+  }
+
+  void check_values() const {
+    const at::Tensor map = part(".quant_map", at::kFloat, {16}).to(at::kCPU);
+    const float* given = map.data_ptr<float>();
+    for (std::size_t i = 0; i < cpu::nf4_values.size(); ++i) {
+      if (!(std::abs(given[i] - cpu::nf4_values[i]) <= 1e-6F)) {
+        refuse(".quant_map", "does not hold the values of NF4: value " + std::to_string(i) + " is " +
+                                 std::to_string(given[i]) + " and not " + std::to_string(cpu::nf4_values[i]));
+      }
+    }
+  }
+
+  const std::map<std::string, at::Tensor>& tensors_;
+  std::string name_;
+  const std::vector<std::int64_t>& expected_;
+  std::string path_;
+  nlohmann::json state_;
+};
+
+}  // namespace
+
+nf4_tensor read_nf4(const std::map<std::string, at::Tensor>& tensors, const std::string& name,
+                    const std::vector<std::int64_t>& expected, std::string_view path) {
+  return nf4_reader(tensors, name, expected, path).read();
+}
+
+std::map<std::string, at::Tensor> nf4_tensors(const std::string& name, const nf4_tensor& weight) {
+  weight.check();
+  std::map<std::string, at::Tensor> tensors{{name, weight.codes.reshape({-1, 1})}, {name + ".absmax", weight.absmax}};
+  at::Tensor values = at::empty({16}, at::kFloat);
+  std::copy(cpu::nf4_values.begin(), cpu::nf4_values.end(), values.data_ptr<float>());
+  tensors[name + ".quant_map"] = values;
+  nlohmann::ordered_json state{{"quant_type", "nf4"}, {"blocksize", weight.block_size}};
+  for (const auto& [type_name, type] : types) {
+    if (type == weight.type) state["dtype"] = type_name;
+  }
+  require_argument(state.contains("dtype"), "nf4_tensors: the weight's type must be fp32, bf16 or fp16");
+  state["shape"] = weight.shape;
+  if (weight.double_quantized()) {
+    tensors[name + ".nested_absmax"] = weight.nested_absmax;
+    tensors[name + ".nested_quant_map"] = weight.nested_map;
+    state["nested_blocksize"] = weight.nested_block_size;
+    state["nested_dtype"] = "float32";
+    state["nested_offset"] = static_cast<double>(weight.nested_offset);
+  }
+  const std::string text = state.dump();
+  at::Tensor bytes = at::empty({static_cast<std::int64_t>(text.size())}, at::kByte);
+  std::copy(text.begin(), text.end(), bytes.data_ptr<std::uint8_t>());
+  tensors[name + state_suffix] = bytes;
+  return tensors;
+}
+
+}  // namespace coho::trainer
