@@ -144,8 +144,8 @@ TEST_CASE("bitsandbytes: each field of the quant state is checked") {
     check_field_refused(false, key, nlohmann::json::object(), std::string("the field ") + key);
   }
   check_field_refused(false, "quant_type", "fp4", "is \"fp4\" and not nf4");
-  for (const nlohmann::json size : {nlohmann::json(0), nlohmann::json(-64), nlohmann::json(48), nlohmann::json(64.0),
-                                    nlohmann::json(18446744073709551615U)}) {
+  for (const nlohmann::json& size : {nlohmann::json(0), nlohmann::json(-64), nlohmann::json(48), nlohmann::json(64.0),
+                                     nlohmann::json(18446744073709551615U)}) {
     check_field_refused(false, "blocksize", size, "the field blocksize must be a positive");
   }
   check_field_refused(false, "dtype", "int8", "is \"int8\" and not");
