@@ -96,10 +96,11 @@ std::array<float, 256> make_nested_map() {
   std::size_t count = 0;
   for (int i = 0; i < 7; ++i) {
     const int steps = 1 << i;
-    // As torch.linspace gives the steps in fp32: counted from the nearer end.
+    // As torch.linspace gives the steps in fp32: counted from the nearer end, with fused multiply-adds.
+    const float step = (1.0F - 0.1F) / static_cast<float>(steps);
     const auto edge = [&](int j) {
-      const float step = 0.9F / static_cast<float>(steps);
-      return j < (steps + 1) / 2 ? 0.1F + step * static_cast<float>(j) : 1.0F - step * static_cast<float>(steps - j);
+      return 2 * j < steps ? std::fma(step, static_cast<float>(j), 0.1F)
+                           : std::fma(-step, static_cast<float>(steps - j), 1.0F);
     };
     const auto power = static_cast<float>(std::pow(10.0, i - 6));
     for (int j = 0; j < steps; ++j) {
