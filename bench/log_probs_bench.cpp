@@ -1,5 +1,6 @@
-// fused_log_probs against log_softmax and gather on the same hidden states: 2,048 tokens, 32,000 words, hidden size
-// 512, fp32. The head is frozen, as it is under adapters; backward gives the gradient of the hidden states.
+// fused_log_probs against log_softmax and gather on the same hidden states, 32,000 words, fp32: 2,048 tokens of hidden
+// size 512, and 4,096 of hidden size 288. The head is frozen, as it is under adapters; backward gives the gradient of
+// the hidden states.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <benchmark/benchmark.h>
@@ -14,19 +15,28 @@
 
 namespace {
 
-constexpr std::int64_t tokens = 2048, vocabulary = 32000, hidden_size = 512;
+constexpr std::int64_t vocabulary = 32000;
 
 struct inputs {
   at::Tensor hidden, head, targets;
 
-  inputs() {
+  inputs(std::int64_t tokens, std::int64_t hidden_size) {
     at::manual_seed(1);
     hidden = at::randn({tokens, hidden_size});
     head = 0.05 * at::randn({vocabulary, hidden_size});
     targets = at::randint(vocabulary, {tokens}, at::kLong);
   }
+};
+
+struct wide {
   static const inputs& get() {
-    static const inputs made;
+    static const inputs made(2048, 512);
+    return made;
+  }
+};
+struct narrow {
+  static const inputs& get() {
+    static const inputs made(4096, 288);
     return made;
   }
 };
@@ -50,7 +60,7 @@ double status_megabytes(const std::string& key) {
 
 /// Runs and times the work, and tells the most memory it held beyond what was held before.
 template <class Work>
-void measure(benchmark::State& state, const Work& work) {
+void measure(benchmark::State& state, const inputs& in, const Work& work) {
 #ifdef __GLIBC__
   malloc_trim(0);
 #endif
@@ -58,20 +68,18 @@ void measure(benchmark::State& state, const Work& work) {
   const double before = status_megabytes("VmRSS:");
   for (auto _ : state) work();
   state.counters["peak_MB"] = status_megabytes("VmHWM:") - before;
-  state.SetItemsProcessed(state.iterations() * tokens);
+  state.SetItemsProcessed(state.iterations() * in.hidden.size(0));
 }
 
 template <class LogProbs>
-void forward(benchmark::State& state, LogProbs log_probs) {
-  const inputs& in = inputs::get();
+void forward(benchmark::State& state, const inputs& in, LogProbs log_probs) {
   const at::NoGradGuard no_gradient;
-  measure(state, [&] { benchmark::DoNotOptimize(log_probs(in.hidden, in).data_ptr()); });
+  measure(state, in, [&] { benchmark::DoNotOptimize(log_probs(in.hidden, in).data_ptr()); });
 }
 
 template <class LogProbs>
-void forward_backward(benchmark::State& state, LogProbs log_probs) {
-  const inputs& in = inputs::get();
-  measure(state, [&] {
+void forward_backward(benchmark::State& state, const inputs& in, LogProbs log_probs) {
+  measure(state, in, [&] {
     const at::Tensor hidden = in.hidden.detach().requires_grad_();
     log_probs(hidden, in).sum().backward();
     benchmark::DoNotOptimize(hidden.grad().data_ptr());
@@ -79,15 +87,26 @@ void forward_backward(benchmark::State& state, LogProbs log_probs) {
 }
 
 template <class Run>
-void add(const char* name, Run run) {
-  benchmark::RegisterBenchmark(name, run)->Iterations(1)->Repetitions(3)->UseRealTime()->Unit(benchmark::kMillisecond);
+void add(const std::string& name, Run run) {
+  benchmark::RegisterBenchmark(name.c_str(), run)
+      ->Iterations(1)
+      ->Repetitions(3)
+      ->UseRealTime()
+      ->Unit(benchmark::kMillisecond);
+}
+
+template <class Case>
+void add_case(const std::string& what) {
+  add(what + " forward/coho", [](benchmark::State& state) { forward(state, Case::get(), fused); });
+  add(what + " forward/log_softmax", [](benchmark::State& state) { forward(state, Case::get(), whole); });
+  add(what + " forward+backward/coho", [](benchmark::State& state) { forward_backward(state, Case::get(), fused); });
+  add(what + " forward+backward/log_softmax",
+      [](benchmark::State& state) { forward_backward(state, Case::get(), whole); });
 }
 
 [[maybe_unused]] const bool registered = [] {
-  add("log_probs forward/coho", [](benchmark::State& state) { forward(state, fused); });
-  add("log_probs forward/log_softmax", [](benchmark::State& state) { forward(state, whole); });
-  add("log_probs forward+backward/coho", [](benchmark::State& state) { forward_backward(state, fused); });
-  add("log_probs forward+backward/log_softmax", [](benchmark::State& state) { forward_backward(state, whole); });
+  add_case<wide>("log_probs");
+  add_case<narrow>("log_probs 4096x288");
   return true;
 }();
 

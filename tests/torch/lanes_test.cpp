@@ -1,5 +1,6 @@
 #include <coho/torch/lanes.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -78,4 +79,20 @@ TEMPLATE_TEST_CASE("the logistic terms of lanes are those of long double", "", f
   CHECK(far.sigmoid.numbers[0] == 1);
   CHECK(far.sigmoid_negated.numbers[0] < 1e-37);
   CHECK(std::isnan(logistic(lanes<number>(std::nan(""))).softplus.numbers[0]));
+}
+
+TEMPLATE_TEST_CASE("the exponential of lanes is that of long double", "", float, double) {
+  using number = TestType;
+  const double least = coho::detail::exponential_constants<number>::least;
+  double largest = 0;
+  for (double x = least; x <= -least; x += 0.37) {
+    const auto e = exponential(counted<number>(std::min(x, -least - 4)));
+    for (std::size_t k = 0; k < lanes<number>::count; ++k) {
+      const long double exact = std::exp(static_cast<long double>(counted<number>(std::min(x, -least - 4)).numbers[k]));
+      largest = std::max(largest, std::abs(static_cast<double>((e.numbers[k] - exact) / exact)));
+    }
+  }
+  CHECK(largest < 2 * static_cast<double>(std::numeric_limits<number>::epsilon()));
+  CHECK(exponential(lanes<number>(0.0)).numbers[0] == 1);
+  CHECK(std::isnan(exponential(lanes<number>(std::numeric_limits<double>::quiet_NaN())).numbers[0]));
 }

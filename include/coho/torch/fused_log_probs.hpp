@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -33,7 +34,7 @@ struct fused_log_probs_result {
 
 namespace detail {
 
-/// What forward and backward of `fused_log_probs` have in common. H: a row is multiplied by its number.
+/// What forward and backward of `fused_log_probs` have in common.
 struct fused_log_probs_blocks {
   at::Tensor hidden, head, targets, bias;
   double inverse_temperature;
@@ -74,7 +75,9 @@ struct fused_log_probs_blocks {
   void for_blocks(std::int64_t count, std::int64_t step, const Body& body) const {
     const std::int64_t blocks = (count + step - 1) / step;
     const auto some = [&](std::int64_t begin, std::int64_t end) {
-      const at::NoGradGuard no_gradient;  // of this thread
+      // Of this thread. What the caller made in inference mode may be written here as well.
+      const at::AutoDispatchBelowADInplaceOrView plain_operators;
+      const at::NoGradGuard no_gradient;
       buffers own;
       for (std::int64_t block = begin; block < end; ++block)
         body(block * step, std::min(step, count - block * step), own);
@@ -270,7 +273,7 @@ struct fused_log_probs_fn {
     require_argument(head.size(0) > 0, "fused_log_probs: head has no rows");
     require_argument(targets.dim() == 1 && targets.size(0) == hidden.size(0) && targets.scalar_type() == at::kLong,
                      "fused_log_probs: targets must be int64 [M]");
-    // Elsewhere it would stop the device; there such a target's result is NaN.
+    // Elsewhere the check would wait for the device.
     require_argument(!targets.is_cpu() || targets.numel() == 0 ||
                          (targets.min().item<std::int64_t>() >= 0 && targets.max().item<std::int64_t>() < head.size(0)),
                      "fused_log_probs: a target is outside the vocabulary");
