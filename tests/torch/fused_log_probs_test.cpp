@@ -290,9 +290,8 @@ TEST_CASE("fused_log_probs: blocks of any size give what whole logits give") {
 TEST_CASE("fused_log_probs: logits of ten thousands neither overflow nor lose the small ones") {
   const larger_problem p;
   const at::Tensor hidden = (p.hidden * 3000).to(at::kFloat), head = p.head.to(at::kFloat);
-  const auto wide = composite(p.targets, 1, {});
-  const outcome expected =
-      differentiated(hidden.to(at::kDouble), head.to(at::kDouble), p.d_log_probs, p.d_entropy, wide);
+  const outcome expected = differentiated(hidden.to(at::kDouble), head.to(at::kDouble), p.d_log_probs, p.d_entropy,
+                                          composite(p.targets, 1, {}));
   REQUIRE(at::matmul(hidden, head.t()).abs().max().item<double>() > 1e4);
   for (const std::int64_t columns : {5, 37}) {
     const auto terms = fused(p.targets, {.entropy = true, .block_columns = columns});
@@ -314,12 +313,12 @@ TEST_CASE("fused_log_probs: blocks of banned tokens alone change nothing") {
   bias.narrow(0, 0, 12).fill_(banned);
   bias.narrow(0, 20, 6).fill_(banned);
   const at::Tensor targets = at::tensor({12, 13, 14, 15, 19, 26, 30, 35, 36}, at::kLong);
-  const at::Tensor g = p.d_log_probs.to(type), h = p.d_entropy.to(type);
   const outcome expected =
       differentiated(p.hidden, p.head, p.d_log_probs, p.d_entropy, composite(targets, 1, bias.clamp_min(-1e9)));
   for (const std::int64_t columns : {1, 6, 37}) {
     const auto terms = fused(targets, {.logit_bias = bias.to(type), .entropy = true, .block_columns = columns});
-    const outcome result = differentiated(p.hidden.to(type), p.head.to(type), g, h, terms);
+    const outcome result =
+        differentiated(p.hidden.to(type), p.head.to(type), p.d_log_probs.to(type), p.d_entropy.to(type), terms);
     check_close(result, expected, type == at::kDouble ? 1e-12 : 2e-5);
     const auto alone = coho::fused_log_probs(p.hidden.to(type), p.head.to(type), targets,
                                              {.logit_bias = bias, .block_columns = columns});
@@ -367,10 +366,8 @@ TEST_CASE("fused_log_probs: the number of threads changes no bit") {
   };
   const outcome one = with(1), two = with(2);
   at::set_num_threads(kept);
-  CHECK(at::equal(one.log_probs, two.log_probs));
-  CHECK(at::equal(one.entropy, two.entropy));
-  CHECK(at::equal(one.d_hidden, two.d_hidden));
-  CHECK(at::equal(one.d_head, two.d_head));
+  CHECK((at::equal(one.log_probs, two.log_probs) && at::equal(one.entropy, two.entropy)));
+  CHECK((at::equal(one.d_hidden, two.d_hidden) && at::equal(one.d_head, two.d_head)));
 }
 
 TEST_CASE("fused_log_probs: backward may run again, and nothing is kept where no gradient is wanted") {
@@ -385,8 +382,7 @@ TEST_CASE("fused_log_probs: backward may run again, and nothing is kept where no
   const at::NoGradGuard no_gradient;
   const auto scored = coho::fused_log_probs(h, p.head, p.targets, p.options());
   CHECK_FALSE(scored.log_probs.requires_grad());
-  CHECK(at::equal(scored.log_probs, out.log_probs));
-  CHECK(at::equal(scored.entropy, out.entropy));
+  CHECK((at::equal(scored.log_probs, out.log_probs) && at::equal(scored.entropy, out.entropy)));
   const c10::InferenceMode inference;
   CHECK(at::equal(coho::fused_log_probs(p.hidden * 1, p.head, p.targets, p.options()).log_probs, out.log_probs));
 }
