@@ -223,6 +223,17 @@ inline float __shfl_xor_sync(unsigned, float x, int distance) {
   return __shfl_sync(0, x, static_cast<int>(threadIdx.x % 32) ^ distance);
 }
 
+/// The bytes of x (0 to 3) and y (4 to 7) that the four digits of the selector name, the lowest first.
+inline std::uint32_t __byte_perm(std::uint32_t x, std::uint32_t y, std::uint32_t selector) {
+  const std::uint64_t both = static_cast<std::uint64_t>(y) << 32 | x;
+  std::uint32_t out = 0;
+  for (unsigned i = 0; i < 4; ++i) {
+    const unsigned from = (selector >> (4 * i)) & 7u;
+    out |= static_cast<std::uint32_t>((both >> (8 * from)) & 255u) << (8 * i);
+  }
+  return out;
+}
+
 // volatile: the compiler must not fuse the two.
 inline float __fmul_rn(float a, float b) {
   const volatile float product = a * b;

@@ -33,24 +33,25 @@ __global__ void __launch_bounds__(threads) dequantise_vectors(nf4_weight weight,
   const std::int64_t vectors = weight.n / elements;
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * (threads * vectors_a_thread) + threadIdx.x;
   const word* const words = reinterpret_cast<const word*>(weight.codes);
-  word codes[vectors_a_thread] = {};
-  float scales[vectors_a_thread] = {};
-  COHO_UNROLL
-  for (int i = 0; i < vectors_a_thread; ++i) {
-    const std::int64_t vector = first + i * threads;
-    if (vector < vectors) {
+  if (vectors > 0) {
+    // Beyond the last vector it is loaded again, so that no load waits for a branch.
+    word codes[vectors_a_thread];
+    std::int64_t blocks[vectors_a_thread];
+    float scales[vectors_a_thread];
+    COHO_UNROLL
+    for (int i = 0; i < vectors_a_thread; ++i) {
+      const std::int64_t vector = first + i * threads < vectors ? first + i * threads : vectors - 1;
       codes[i] = __ldg(words + vector);
-      scales[i] = block_scale(weight, vector * elements >> weight.block_shift);
+      blocks[i] = vector * elements >> weight.block_shift;
     }
-  }
-  COHO_UNROLL
-  for (int i = 0; i < vectors_a_thread; ++i) {
-    const std::int64_t vector = first + i * threads;
-    if (vector < vectors) {
+    block_scales(weight, blocks, scales);
+    COHO_UNROLL
+    for (int i = 0; i < vectors_a_thread; ++i) {
       float x[elements];
+      decode(codes[i], values, x);
       COHO_UNROLL
-      for (int j = 0; j < elements; ++j) x[j] = values[code_in(codes[i], j)] * scales[i];
-      store16(out + vector * elements, x);
+      for (int j = 0; j < elements; ++j) x[j] *= scales[i];
+      if (first + i * threads < vectors) store16(out + (first + i * threads) * elements, x);
     }
   }
 

@@ -52,27 +52,34 @@ __global__ void __launch_bounds__(threads, 5)
 
   const int lane = threadIdx.x % warp_size, warp = threadIdx.x / warp_size;
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * Rows;
-  const std::uint32_t* const words = reinterpret_cast<const std::uint32_t*>(weight.codes);
+  std::int64_t begins[Rows];  // of the rows, in codes
+  const std::uint32_t* words[Rows];
+  COHO_UNROLL
+  for (int r = 0; r < Rows; ++r) {
+    begins[r] = (first + r < rows ? first + r : rows - 1) * in;  // beyond the last row: not written
+    words[r] = reinterpret_cast<const std::uint32_t*>(weight.codes + (begins[r] >> 1)) + lane;
+  }
+
   float sums[Rows][Batch] = {};
   for (int begin = warp * step; begin < in; begin += warps * step) {
     std::uint32_t codes[Rows][words_a_lane];
     // Lane l holds the scale of the l-th block that the step touches: at most 17 blocks of at least 64 elements.
     float scales[Rows];
+    std::int64_t blocks[Rows];
     int into_block[Rows];  // how far into its block the step begins
+    const int count = in - begin < step ? in - begin : step;
     COHO_UNROLL
     for (int r = 0; r < Rows; ++r) {
-      const std::int64_t row = first + r < rows ? first + r : rows - 1;  // beyond the last row: not written
-      const std::int64_t from = row * in + begin;
-      const std::int64_t last = row * in + (begin + step < in ? begin + step : in) - 1;
-      const std::int64_t block = (from >> weight.block_shift) + lane;
-      scales[r] = block <= last >> weight.block_shift ? block_scale(weight, block) : 0.0f;
-      into_block[r] = static_cast<int>(from & ((std::int64_t{1} << weight.block_shift) - 1));
       COHO_UNROLL
       for (int i = 0; i < words_a_lane; ++i) {
-        const int offset = (i * warp_size + lane) * word_codes;
-        codes[r][i] = begin + offset < in ? __ldg(words + (from + offset) / word_codes) : 0u;
+        codes[r][i] =
+            (i * warp_size + lane) * word_codes < count ? __ldg(words[r] + (begin / word_codes + i * warp_size)) : 0u;
       }
+      into_block[r] = static_cast<int>((begins[r] + begin) & ((std::int64_t{1} << weight.block_shift) - 1));
+      const int last = (into_block[r] + count - 1) >> weight.block_shift;
+      blocks[r] = ((begins[r] + begin) >> weight.block_shift) + (lane < last ? lane : last);
     }
+    block_scales(weight, blocks, scales);
     COHO_UNROLL
     for (int i = 0; i < words_a_lane; ++i) {
       const int offset = (i * warp_size + lane) * word_codes;
@@ -80,10 +87,9 @@ __global__ void __launch_bounds__(threads, 5)
       COHO_UNROLL
       for (int r = 0; r < Rows; ++r) {
         scale[r] = __shfl_sync(whole_warp, scales[r], (into_block[r] + offset) >> weight.block_shift);
-        COHO_UNROLL
-        for (int j = 0; j < word_codes; ++j) w[r][j] = values[code_in(codes[r][i], j)];
+        decode(codes[r][i], values, w[r]);
       }
-      if (begin + offset < in) {
+      if (offset < count) {
         COHO_UNROLL
         for (int b = 0; b < Batch; ++b) {
           float numbers[word_codes];

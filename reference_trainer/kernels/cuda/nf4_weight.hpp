@@ -34,13 +34,34 @@ struct nf4_weight {
   std::int64_t n;
 };
 
-/// The scale of a block. No fused multiply-add: the product is rounded before the offset is added, as on the CPU.
+/// The scales of Count blocks, all loads of a kind before the first use of one. No fused multiply-add: the product is
+/// rounded before the offset is added, as on the CPU.
+template <int Count>
+__device__ inline void block_scales(const nf4_weight& weight, const std::int64_t (&blocks)[Count],
+                                    float (&scales)[Count]) {
+  if (weight.nested_map == nullptr) {
+    COHO_UNROLL
+    for (int i = 0; i < Count; ++i) scales[i] = __ldg(static_cast<const float*>(weight.absmax) + blocks[i]);
+    return;
+  }
+  unsigned indices[Count];
+  float outer[Count];
+  COHO_UNROLL
+  for (int i = 0; i < Count; ++i) {
+    indices[i] = __ldg(static_cast<const unsigned char*>(weight.absmax) + blocks[i]);
+    outer[i] = __ldg(weight.nested_absmax + (blocks[i] >> weight.nested_shift));
+  }
+  COHO_UNROLL
+  for (int i = 0; i < Count; ++i) {
+    scales[i] = __fadd_rn(__fmul_rn(__ldg(weight.nested_map + indices[i]), outer[i]), weight.nested_offset);
+  }
+}
+
 __device__ inline float block_scale(const nf4_weight& weight, std::int64_t block) {
-  if (weight.nested_map == nullptr) return __ldg(static_cast<const float*>(weight.absmax) + block);
-  const unsigned index = __ldg(static_cast<const unsigned char*>(weight.absmax) + block);
-  return __fadd_rn(
-      __fmul_rn(__ldg(weight.nested_map + index), __ldg(weight.nested_absmax + (block >> weight.nested_shift))),
-      weight.nested_offset);
+  const std::int64_t blocks[1] = {block};
+  float scales[1];
+  block_scales(weight, blocks, scales);
+  return scales[0];
 }
 
 /// The code of one element: even elements in the high four bits.
@@ -49,16 +70,24 @@ __device__ inline unsigned code_of(const nf4_weight& weight, std::int64_t elemen
   return element % 2 == 0 ? both >> 4 : both & 15u;
 }
 
-/// The code at `position` in a word of codes loaded from memory (little-endian: byte 0 in the lowest bits).
-template <typename Word>
-__device__ inline unsigned code_in(Word word, int position) {
-  return (static_cast<unsigned>(word) >> (8 * (position / 2) + (position % 2 == 0 ? 4 : 0))) & 15u;
-}
-
 /// The values in shared memory: constant memory would serve the codes of a warp one after the other, while here sixteen
 /// words lie in sixteen banks. To be followed by __syncthreads().
 __device__ inline void share_values(float (&values)[16]) {
   if (threadIdx.x < 16) values[threadIdx.x] = nf4_values[threadIdx.x];
+}
+
+/// The values of the Count codes in a word loaded from memory (little-endian: the first byte in the lowest bits);
+/// `values` as shared. Codes are turned into byte offsets four at a time: integer instructions are what limits the
+/// product below.
+template <int Count>
+__device__ inline void decode(unsigned word, const float (&values)[16], float (&x)[Count]) {
+  const unsigned even = (word >> 2) & 0x3c3c3c3cu, odd = (word << 2) & 0x3c3c3c3cu;  // high and low four bits, times 4
+  const char* const bytes = reinterpret_cast<const char*>(values);
+  COHO_UNROLL
+  for (int i = 0; i < Count / 2; ++i) {
+    x[2 * i] = *reinterpret_cast<const float*>(bytes + __byte_perm(even, 0, 0x4440u | i));
+    x[2 * i + 1] = *reinterpret_cast<const float*>(bytes + __byte_perm(odd, 0, 0x4440u | i));
+  }
 }
 
 /// log₂ of a power of two from 2 to 2³⁰; −1 for anything else.

@@ -75,3 +75,8 @@ TEST_CASE("Two numbers are packed as bf16 rounded to nearest even, the first in 
   CHECK(packed(1.00390637f, 3.4e38f) == 0x7f803f81u);      // just above the tie; overflow to infinity
   CHECK(packed(std::nanf(""), 0.0f) == 0x7fffu);
 }
+
+TEST_CASE("The emulated byte permutation takes the bytes that its selector names") {
+  CHECK(cuda::__byte_perm(0x44332211u, 0x88776655u, 0x7140u) == 0x88225511u);
+  CHECK(cuda::__byte_perm(0x44332211u, 0u, 0x4442u) == 0x33u);
+}
