@@ -9,6 +9,8 @@ elseif(coho_cuda_sources)
     set(CMAKE_CUDA_ARCHITECTURES 80 90)
   endif()
   enable_language(CUDA)
+  # The runtime library that libtorch uses too; a static copy beside it would have a state of its own.
+  set(CMAKE_CUDA_RUNTIME_LIBRARY Shared)
   find_package(CUDAToolkit REQUIRED)
   add_library(coho_cuda_kernels STATIC ${coho_cuda_sources})
   set_target_properties(coho_cuda_kernels PROPERTIES CUDA_STANDARD 17 POSITION_INDEPENDENT_CODE ON)

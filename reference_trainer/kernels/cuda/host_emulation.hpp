@@ -31,6 +31,7 @@
 #define __device__
 #define __constant__
 #define __shared__ static
+#define __align__(bytes) __attribute__((aligned(bytes)))
 #define __launch_bounds__(...)
 
 namespace coho::trainer::cuda {

@@ -26,7 +26,7 @@ template <typename Out>
 __global__ void __launch_bounds__(threads) dequantise_vectors(nf4_weight weight, Out* __restrict__ out) {
   using word = typename vector_of<Out>::word;
   constexpr int elements = vector_of<Out>::elements;
-  __shared__ float values[16];
+  COHO_SHARED_VALUES(values);
   share_values(values);
   __syncthreads();
 
@@ -65,7 +65,7 @@ __global__ void __launch_bounds__(threads) dequantise_vectors(nf4_weight weight,
 // Any block size and alignment: an element a thread.
 template <typename Out>
 __global__ void __launch_bounds__(threads) dequantise_elements(nf4_weight weight, Out* __restrict__ out) {
-  __shared__ float values[16];
+  COHO_SHARED_VALUES(values);
   share_values(values);
   __syncthreads();
   const std::int64_t element = static_cast<std::int64_t>(blockIdx.x) * threads + threadIdx.x;

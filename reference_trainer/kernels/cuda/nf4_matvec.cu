@@ -13,7 +13,7 @@ constexpr int step = word_codes * words_a_lane * warp_size;  // 1024 codes of a 
 
 // Rows of W a warp: what is loaded of x serves them all; their codes are loaded before any is used.
 template <int Batch>
-constexpr int rows_a_warp = Batch <= 2 ? 4 : 2;
+constexpr int rows_a_warp = Batch == 1 ? 4 : 2;
 
 // Adds the warps' and lanes' partial sums in a fixed order and writes y [batch, rows] for the Rows rows from `first`
 // on.
@@ -46,7 +46,7 @@ template <typename X, int Batch>
 __global__ void __launch_bounds__(threads, 5)
     matvec_words(nf4_weight weight, const X* __restrict__ x, int in, std::int64_t rows, X* __restrict__ y) {
   constexpr int Rows = rows_a_warp<Batch>;
-  __shared__ float values[16];
+  COHO_SHARED_VALUES(values);
   share_values(values);
   __syncthreads();
 
@@ -112,7 +112,7 @@ __global__ void __launch_bounds__(threads, 5)
 template <typename X, int Batch>
 __global__ void __launch_bounds__(threads)
     matvec_elements(nf4_weight weight, const X* __restrict__ x, int in, std::int64_t rows, X* __restrict__ y) {
-  __shared__ float values[16];
+  COHO_SHARED_VALUES(values);
   share_values(values);
   __syncthreads();
 

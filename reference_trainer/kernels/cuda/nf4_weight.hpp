@@ -71,22 +71,42 @@ __device__ inline unsigned code_of(const nf4_weight& weight, std::int64_t elemen
 }
 
 /// The values in shared memory: constant memory would serve the codes of a warp one after the other, while here sixteen
-/// words lie in sixteen banks. To be followed by __syncthreads().
+/// words lie in sixteen banks. To be declared as COHO_SHARED_VALUES(name), and followed by __syncthreads().
+#define COHO_SHARED_VALUES(name) __shared__ __align__(256) float name[16]
 __device__ inline void share_values(float (&values)[16]) {
   if (threadIdx.x < 16) values[threadIdx.x] = nf4_values[threadIdx.x];
 }
 
+/// Where the shared values lie, as a 32-bit address whose last byte is 0.
+__device__ inline unsigned shared_address([[maybe_unused]] const float (&values)[16]) {
+#if defined(__CUDA_ARCH__)
+  return static_cast<unsigned>(__cvta_generic_to_shared(values));
+#else
+  return 0x12345600u;
+#endif
+}
+
+__device__ inline float shared_value(unsigned address, [[maybe_unused]] const float (&values)[16]) {
+#if defined(__CUDA_ARCH__)
+  float x;
+  asm volatile("ld.shared.f32 %0, [%1];" : "=f"(x) : "r"(address));
+  return x;
+#else
+  return values[(address - shared_address(values)) / 4];
+#endif
+}
+
 /// The values of the Count codes in a word loaded from memory (little-endian: the first byte in the lowest bits);
-/// `values` as shared. Codes are turned into byte offsets four at a time: integer instructions are what limits the
-/// product below.
+/// `values` as shared. Integer instructions are what limits the product: codes are multiplied by 4 four at a time, and
+/// one instruction puts a byte of that below the other bytes of the table's address.
 template <int Count>
 __device__ inline void decode(unsigned word, const float (&values)[16], float (&x)[Count]) {
-  const unsigned even = (word >> 2) & 0x3c3c3c3cu, odd = (word << 2) & 0x3c3c3c3cu;  // high and low four bits, times 4
-  const char* const bytes = reinterpret_cast<const char*>(values);
+  const unsigned even = (word >> 2) & 0x3c3c3c3cu, odd = (word << 2) & 0x3c3c3c3cu;  // the high and the low four bits
+  const unsigned table = shared_address(values);
   COHO_UNROLL
   for (int i = 0; i < Count / 2; ++i) {
-    x[2 * i] = *reinterpret_cast<const float*>(bytes + __byte_perm(even, 0, 0x4440u | i));
-    x[2 * i + 1] = *reinterpret_cast<const float*>(bytes + __byte_perm(odd, 0, 0x4440u | i));
+    x[2 * i] = shared_value(__byte_perm(even, table, 0x7650u | i), values);
+    x[2 * i + 1] = shared_value(__byte_perm(odd, table, 0x7650u | i), values);
   }
 }
 
