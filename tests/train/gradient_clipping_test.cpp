@@ -34,7 +34,7 @@ struct either_place {
   void all_reduce_gradients(Communicator& ranks) {
     ++sums;
     std::vector<float> host = on_device;
-    ranks.all_reduce_sum(span_of(host));
+    ranks.all_reduce_sum(std::span<float>(host));
     on_device = host;
   }
 };

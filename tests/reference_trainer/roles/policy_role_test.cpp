@@ -3,6 +3,7 @@
 #include <coho/error.hpp>
 
 #include <ATen/core/grad_mode.h>
+#include <coho/train/gradient_clipping.hpp>
 
 #include "support/catch.hpp"
 #include "support/small_models.hpp"
@@ -83,6 +84,11 @@ TEST_CASE("policy_role: the pullback adds the gradient of log-probabilities and 
   // A second pullback adds to the first.
   policy.forward(batch).second({.log_probs = weights, .entropy = entropy_weights});
   CHECK(largest_difference(parameters.gradients(), 2 * gradient) < 1e-3);
+
+  STATIC_REQUIRE(trainable<policy_role>);
+  const double norm = parameters.gradients().norm().item<double>();
+  CHECK(clip_gradient_norm(norm / 2, policy) == Approx(norm).epsilon(1e-5));
+  CHECK(largest_difference(parameters.gradients(), gradient) < 1e-3);
 }
 
 TEST_CASE("policy_role: refuses what its log-probabilities would not describe") {

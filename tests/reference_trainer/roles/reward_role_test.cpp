@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <coho/error.hpp>
+#include <coho/train/gradient_clipping.hpp>
 #include <span>
 #include <string>
 #include <vector>
@@ -43,6 +44,15 @@ TEST_CASE("reward_role: the score is read at the last token of the laid-out quer
     CHECK(scores[i] == Approx(each.back()).margin(1e-4));
     CHECK(forward[i] == Approx(scores[i]).margin(1e-4));
   }
+
+  STATIC_REQUIRE(trainable<reward_role>);
+  const std::vector<double> upstream{1, -1, 0.5};
+  reward.zero_gradients();
+  reward.forward(queries).second(upstream);
+  const double norm = bank.parameters("reward").gradients().norm().item<double>();
+  CHECK(norm > 0);
+  CHECK(clip_gradient_norm(norm / 2, reward) == Approx(norm).epsilon(1e-5));
+  CHECK(std::sqrt(reward.squared_gradient_norm()) == Approx(norm / 2).epsilon(1e-5));
 
   // The query keeps its last tokens, the response its first.
   reward_role cut(bank, "reward", *model.tokenizer, plain, {.query_tokens = 2, .response_tokens = 3});

@@ -1,7 +1,10 @@
 #include "roles/value_role.hpp"
 
+#include <coho/train/gradient_clipping.hpp>
+
 #include "support/catch.hpp"
 #include "support/small_models.hpp"
+#include "support/thread_ranks.hpp"
 
 using namespace coho;
 using namespace coho::trainer;
@@ -45,4 +48,25 @@ TEST_CASE("value_role: the pullback of the head is the sum of hidden states") {
   const auto hidden = bank.hidden("value", token_tensor(tokens), sequence_layout(length));
   CHECK(largest_difference(parameters.gradients().narrow(0, 0, 16), 2 * hidden[2] - hidden[3]) < 1e-5);
   CHECK(parameters.gradients()[16].item<double>() == Approx(1));
+
+  // The trainable members: the head's seventeen gradients.
+  STATIC_REQUIRE(trainable<value_role>);
+  const at::Tensor before = parameters.gradients().clone();
+  const double norm = before.norm().item<double>();
+  CHECK(clip_gradient_norm(norm / 4, value) == Approx(norm));
+  CHECK(largest_difference(parameters.gradients(), before / 4) < 1e-6);
+  CHECK(value.gradients()[0][16] == Approx(0.25));
+}
+
+TEST_CASE("value_role: gradients are summed over ranks") {
+  run_ranks(2, [](auto& ranks) {
+    adapter_bank bank(small_weights());
+    bank.add_base("value");
+    bank.add_head("value");
+    auto& parameters = bank.train("value");
+    value_role value(bank, "value");
+    parameters.gradients().fill_(ranks.rank() == 0 ? 1.0 : 4.0);
+    all_reduce_gradients(ranks, value);
+    if (!at::equal(parameters.gradients(), at::full({17}, 5.0))) throw error("wrong sum");
+  });
 }
