@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <iterator>
+#include <limits>
 
 #include "kernels/cpu/multiversion.hpp"
 
@@ -32,6 +33,29 @@ dynamic_map make_dynamic_map(bool has_sign) {
   if (!has_sign) map.boundaries[0] = 0x1p-126f;
   return map;
 }
+
+// The code of x in [−1, 1] without a search: cells of |x| by exponent and the first 7 bits of the significand are
+// narrower than the map's gaps, so that a cell knows the code but for one boundary at most. Cell 0 reaches down to 0.
+constexpr std::int32_t cell_shift = 23 - 7, cell_offset = (127 - 23) << 7, cells = (23 << 7) + 1;
+
+struct code_finder {
+  float boundaries[256];
+  std::uint8_t lowest[2][cells];  // by sign
+
+  explicit code_finder(const dynamic_map& map) {
+    std::copy(std::begin(map.boundaries), std::end(map.boundaries), boundaries);
+    boundaries[255] = std::numeric_limits<float>::infinity();
+    const auto code = [&](float x) {
+      return static_cast<std::uint8_t>(std::upper_bound(boundaries, boundaries + 255, x) - boundaries);
+    };
+    for (std::int32_t cell = 0; cell < cells; ++cell) {
+      const auto from = static_cast<std::uint32_t>(cell + cell_offset) << cell_shift;
+      const auto last = (static_cast<std::uint32_t>(cell + 1 + cell_offset) << cell_shift) - 1;
+      lowest[0][cell] = code(cell == 0 ? 0.0f : std::bit_cast<float>(from));
+      lowest[1][cell] = code(-std::bit_cast<float>(last));
+    }
+  }
+};
 
 }  // namespace
 
@@ -92,7 +116,7 @@ COHO_MULTIVERSION void adamw_8bit(float* __restrict parameter, const float* __re
   const auto [learning_rate, beta1, beta2, epsilon, decay, correction1, correction2] = numbers;
   const float* const m_values = signed_dynamic_map().values;
   const float* const v_values = unsigned_dynamic_map().values;
-  const float* const boundaries[2] = {signed_dynamic_map().boundaries, unsigned_dynamic_map().boundaries};
+  static const code_finder finders[2] = {code_finder(signed_dynamic_map()), code_finder(unsigned_dynamic_map())};
   for (std::int64_t block = 0; block * moment_block < n; ++block) {
     const std::int64_t begin = block * moment_block, width = std::min(moment_block, n - begin);
     float* __restrict const p = parameter + begin;
@@ -111,7 +135,7 @@ COHO_MULTIVERSION void adamw_8bit(float* __restrict parameter, const float* __re
     }
     for (int which = 0; which < 2; ++which) {
       float* const x = moments[which];
-      const float* const boundary = boundaries[which];
+      const code_finder& finder = finders[which];
       constexpr std::int64_t lanes = 16;
       float lane[lanes] = {};
       for (std::int64_t i = 0; i < moment_block; i += lanes)
@@ -122,12 +146,14 @@ COHO_MULTIVERSION void adamw_8bit(float* __restrict parameter, const float* __re
       const float divisor = largest > 0 ? largest : 1.0f;
       for (std::int64_t i = 0; i < moment_block; ++i) {
         x[i] /= divisor;
-        place[i] = 0;
+        const auto bits = static_cast<std::int32_t>(std::bit_cast<std::uint32_t>(x[i]) & 0x7fffffffU);
+        // NaN and infinity must not lead out of the table.
+        place[i] = std::min(std::max((bits >> cell_shift) - cell_offset, 0), cells - 1);
       }
-      // A binary search in step for all: 8 halvings of 256 codes.
-      for (std::int32_t half = 128; half > 0; half /= 2)
-        for (std::int64_t i = 0; i < moment_block; ++i) place[i] += x[i] >= boundary[place[i] + half - 1] ? half : 0;
-      for (std::int64_t i = 0; i < width; ++i) codes[which][i] = static_cast<std::uint8_t>(place[i]);
+      for (std::int64_t i = 0; i < width; ++i) {
+        const std::uint8_t code = finder.lowest[x[i] < 0][place[i]];
+        codes[which][i] = static_cast<std::uint8_t>(code + (x[i] >= finder.boundaries[code]));
+      }
     }
   }
 }
