@@ -245,7 +245,9 @@ lora_weights read_peft(const fs::path& directory, const std::string& name) {
     const auto inner = std::string_view(key).substr(base_prefix.size());
     const auto number = tensor.to(at::kFloat).contiguous();
     if (const auto part = head_part(inner); !part.empty()) {
-      (part == "weight" ? adapter.head_weight : adapter.head_bias) = number;
+      auto& place = part == "weight" ? adapter.head_weight : adapter.head_bias;
+      if (place.defined()) refuse("is there under two names");
+      place = number;
     } else if (const auto split = split_key(inner)) {
       auto& pair = adapter.modules[split->module];
       auto& place = split->is_a ? pair.a : pair.b;

@@ -1,12 +1,13 @@
 // coho's side of tests/interop/round_trip.py: does what a job file (JSON) asks for.
 //
 //     coho_interop JOB.json     {"settings": ["model.path=…", "adapter.rank=4", …],   a recipe's keys
-//                                "role": "…" or "fresh": 7,   files of a role, or the seed of a fresh one (settings: adapter.…)
-//                                "head": [bias]?, "tokens": [[1, 5, …], …]?, "outputs": "….safetensors"?,
+//                                "role": "…" or "fresh": 7,   files of a role, or the seed of a fresh one (settings:
+//                                adapter.…) "head": [bias]?, "tokens": [[1, 5, …], …]?, "outputs": "….safetensors"?,
 //                                "merge": true?, "save": folder?, "quantize": folder?}
 //     coho_interop --features   {"features": […]}, what this program can do beyond that
 //
-// outputs: logits.0, logits.1, … [T, V] of each sequence, and scores [B], the scalar head at its last token, where there is one.
+// outputs: logits.0, logits.1, … [T, V] of each sequence, and scores [B], the scalar head at its last token, where
+// there is one.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
@@ -90,7 +91,8 @@ void write_outputs(loaded_model& model, const nlohmann::json& job) {
     const auto rows = hidden.narrow(0, first, lengths[i]);
     first += lengths[i];
     outputs["logits." + std::to_string(i)] = at::linear(rows, bank.head("role").to(at::kFloat)).contiguous();
-    if (bank.at("role").head.defined()) scores.push_back(bank.scalar("role", rows.narrow(0, lengths[i] - 1, 1)).item<double>());
+    if (bank.at("role").head.defined())
+      scores.push_back(bank.scalar("role", rows.narrow(0, lengths[i] - 1, 1)).item<double>());
   }
   if (!scores.empty()) outputs["scores"] = at::tensor(scores, at::kFloat);
   write_tensors(job["outputs"].get<std::string>(), outputs);
@@ -112,7 +114,9 @@ void quantize_base(const std::filesystem::path& from, const std::filesystem::pat
   save_hf_checkpoint(to, config, tensors, from);
 }
 #else
-void quantize_base(const std::filesystem::path&, const std::filesystem::path&) { throw argument_error("this build does not write NF4"); }
+void quantize_base(const std::filesystem::path&, const std::filesystem::path&) {
+  throw argument_error("this build does not write NF4");
+}
 #endif
 
 void run(const nlohmann::json& job) {
