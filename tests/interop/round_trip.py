@@ -248,8 +248,8 @@ FRESH = {
     "rank-stabilised": ["adapter.rslora=true", "adapter.rank=5"],
 }
 FRESH_PATTERNS = {
-    "patterns of ranks and alphas": ['adapter.rank_pattern={"q_proj" = 2, "layers.1.mlp.up_proj" = 7}',
-                                     'adapter.alpha_pattern={"layers.[01].self_attn.*" = 3}', "adapter.dropout=0.1"],
+    "patterns of ranks and alphas": ['adapter.rank_pattern=["q_proj=2", "layers.1.mlp.up_proj=7"]',
+                                     'adapter.alpha_pattern=["layers.[01].self_attn.*=3"]', "adapter.dropout=0.1"],
 }
 
 
