@@ -1,13 +1,12 @@
 // coho's side of tests/interop/round_trip.py: does what a job file (JSON) asks for.
 //
-//     coho_interop JOB.json     {"settings": ["model.path=…", "adapter.rank=4", …],   a recipe's keys
-//                                "role": "…" or "fresh": 7,   files of a role, or the seed of a fresh one (settings:
-//                                adapter.…) "head": [bias]?, "tokens": [[1, 5, …], …]?, "outputs": "….safetensors"?,
-//                                "merge": true?, "save": folder?, "quantize": folder?}
+//     coho_interop JOB.json     "settings": ["model.path=…", "adapter.rank=4", …], a recipe's keys;
+//                               "role": files of a role, or "fresh": seed of a new one (settings adapter.…);
+//                               "head": [bias]?, "tokens": [[1, 5, …], …]?, "outputs": "….safetensors"?,
+//                               "merge": true?, "save": folder?, "quantize": folder?
 //     coho_interop --features   {"features": […]}, what this program can do beyond that
 //
-// outputs: logits.0, logits.1, … [T, V] of each sequence, and scores [B], the scalar head at its last token, where
-// there is one.
+// outputs: logits.0, logits.1, … [T, V] of each sequence, and scores [B], the scalar head at each last token.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
