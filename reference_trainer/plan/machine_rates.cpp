@@ -1,0 +1,76 @@
+#include "plan/machine_rates.hpp"
+
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include <coho/error.hpp>
+
+namespace coho::trainer {
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+double since(clock::time_point start) { return std::chrono::duration<double>(clock::now() - start).count(); }
+
+// Work queued on another device is done once a number computed after it has come back.
+void wait_for(const at::Tensor& result) {
+  if (!result.device().is_cpu()) static_cast<void>(result.view(-1)[0].item<float>());
+}
+
+// Least seconds of one call; several in a row where one is too short to be timed with the wait.
+template <class F>
+double fastest(const F& f, const at::Tensor& result, double budget) {
+  const auto begin = clock::now();
+  f();
+  wait_for(result);
+  const int repeats = std::clamp(static_cast<int>(0.002 / std::max(since(begin), 1e-6)), 1, 64);
+  double best = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < 2 || since(begin) < budget; ++i) {
+    const auto start = clock::now();
+    for (int k = 0; k < repeats; ++k) f();
+    wait_for(result);
+    best = std::min(best, since(start) / repeats);
+  }
+  return best;
+}
+
+double triad(const at::TensorOptions& options) {
+  const std::int64_t count = options.device().is_cpu() ? std::int64_t{12} << 20 : std::int64_t{128} << 20;
+  const at::Tensor b = at::ones({count}, options), c = at::ones({count}, options);
+  at::Tensor a = at::empty({count}, options);
+  return 12.0 * static_cast<double>(count) / fastest([&] { at::add_out(a, b, c, 0.5); }, a, 0.12);
+}
+
+double product(const at::TensorOptions& options) {
+  const std::int64_t largest = options.device().is_cpu() ? 1024 : 8192;
+  double best = 0;
+  // Larger ones are faster, up to where one call would take too long.
+  for (std::int64_t n = 256; n <= largest; n *= 2) {
+    const at::Tensor a = at::ones({n, n}, options), b = at::ones({n, n}, options);
+    at::Tensor c = at::empty({n, n}, options);
+    const double seconds = fastest([&] { at::mm_out(c, a, b); }, c, 0.03), size = static_cast<double>(n);
+    best = std::max(best, 2.0 * size * size * size / seconds);
+    if (seconds * 8 > 0.05) break;
+  }
+  return best;
+}
+
+}  // namespace
+
+void machine_rates::validate() const {
+  require_option(std::isfinite(bandwidth) && bandwidth > 0, "bandwidth", bandwidth, "finite and above 0");
+  require_option(std::isfinite(flops) && flops > 0, "flops", flops, "finite and above 0");
+}
+
+machine_rates measure_machine(at::Device device, at::ScalarType type) {
+  const at::NoGradGuard no_gradient;
+  const auto options = at::TensorOptions().device(device);
+  return {.bandwidth = triad(options.dtype(at::kFloat)), .flops = product(options.dtype(type))};
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,273 @@
+#include "plan/memory_plan.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include <coho/error.hpp>
+
+namespace coho::trainer {
+namespace {
+
+constexpr std::int64_t nf4_block = 64, nested_block = 256, moment_block = 256, map_bytes = 256 * 4;
+
+std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+std::int64_t sum(const std::vector<memory_term>& terms) {
+  return std::accumulate(terms.begin(), terms.end(), std::int64_t{0},
+                         [](std::int64_t total, const memory_term& term) { return total + term.bytes; });
+}
+
+std::int64_t storage_bytes(std::int64_t numbers, base_storage storage) {
+  switch (storage) {
+    case base_storage::float32:
+      return 4 * numbers;
+    case base_storage::bfloat16:
+      return 2 * numbers;
+    case base_storage::nf4:
+      return nf4_bytes(numbers, false);
+    default:
+      return nf4_bytes(numbers, true);
+  }
+}
+
+bool quantized(base_storage storage) { return storage == base_storage::nf4 || storage == base_storage::nf4_double; }
+
+std::int64_t moment_bytes(std::int64_t parameters, moment_storage storage) {
+  // First and second moment each.
+  if (storage == moment_storage::eight_bit) return 2 * (parameters + 4 * ceil_divide(parameters, moment_block) + map_bytes);
+  return 2 * (storage == moment_storage::float32 ? 4 : 2) * parameters;
+}
+
+std::int64_t full_parameters(const llama_config& model) {
+  const std::int64_t vocabulary = model.vocab_size * model.hidden_size;
+  return linear_parameters(model) + (2 * model.num_hidden_layers + 1) * model.hidden_size +
+         vocabulary * (model.tie_word_embeddings ? 1 : 2);
+}
+
+struct planner {
+  const memory_plan_options& o;
+  const llama_config& m = o.model;
+  std::int64_t c = bytes_of(o.compute);
+  memory_plan plan{};
+
+  void base() {
+    std::int64_t linears = 0;
+    for (std::size_t i = 0; i < planned_linears.size(); ++i) {
+      const auto [rows, columns] = linear_shape(m, i);
+      linears += m.num_hidden_layers * storage_bytes(rows * columns, o.base);
+    }
+    const std::int64_t vocabulary = m.vocab_size * m.hidden_size * c;
+    plan.resident.push_back({"base", "linears", linears});
+    plan.resident.push_back({"base", "embedding", vocabulary});
+    if (!m.tie_word_embeddings) plan.resident.push_back({"base", "head", vocabulary});
+    plan.resident.push_back({"base", "norms", (2 * m.num_hidden_layers + 1) * m.hidden_size * c});
+  }
+
+  void role(const role_plan& r) {
+    const std::int64_t own = r.full ? full_parameters(m) : adapter_parameters(m, r.ranks);
+    const std::int64_t head = r.scalar_head ? m.hidden_size + 1 : 0, trained = own + head;
+    // In fp32 the master weights are what computes. Weights of its own are fp32 whatever the rest computes in.
+    const bool copies = !r.full && o.compute != compute_type::float32;
+    const std::int64_t width = copies ? c : 4;
+    if (own > 0 && (copies || !r.trained)) plan.resident.push_back({r.full ? "weights" : "adapter", r.name, width * own});
+    if (head > 0 && !r.trained) plan.resident.push_back({"scalar head", r.name, 4 * head});
+    if (!r.trained) return;
+    plan.resident.push_back({"master weights", r.name, 4 * trained});
+    plan.resident.push_back({"gradients", r.name, 4 * trained});
+    plan.resident.push_back({"moments", r.name, moment_bytes(trained, o.moments)});
+  }
+
+  std::int64_t dequantized() const {
+    if (!quantized(o.base)) return 0;
+    std::int64_t largest = 0;
+    for (std::size_t i = 0; i < planned_linears.size(); ++i) {
+      const auto [rows, columns] = linear_shape(m, i);
+      largest = std::max(largest, rows * columns);
+    }
+    return largest * c;
+  }
+
+  // A block of logits, first as the product's type gives it; with entropy e·(z − max) beside it.
+  std::int64_t log_prob_scratch(std::int64_t rows) const {
+    const std::int64_t numbers = std::min(std::max(o.log_prob_block_numbers, m.vocab_size), rows * m.vocab_size);
+    return numbers * (4 + (c < 4 ? c : 0) + (o.entropy ? 4 : 0));
+  }
+
+  std::int64_t response_rows(std::int64_t tokens) const {
+    return ceil_divide(tokens * o.response_tokens, o.query_tokens + o.response_tokens);
+  }
+
+  void rollout() {
+    if (o.slots == 0) return;
+    const std::int64_t capacity = o.query_tokens + o.response_tokens;
+    const std::int64_t cache = 2 * m.key_value_size() * m.num_hidden_layers * capacity * c;
+    const std::int64_t prefill = std::max(o.slots, std::min(o.prefill_tokens, o.slots * o.query_tokens));
+    // Scores and probabilities of one block, and its keys and values where a product wants them dense.
+    const std::int64_t attention =
+        o.slots * capacity * ((8 + c) * m.num_attention_heads + 2 * m.key_value_size() * c);
+    memory_phase phase{.name = "rollout", .terms = {}};
+    phase.terms.push_back({"cache", "keys and values", o.slots * cache});
+    phase.terms.push_back({"logits", "of a step", o.slots * m.vocab_size * (4 + (c < 4 ? c : 0))});
+    phase.terms.push_back({"activations", "working set", std::max(prefill * forward_working_bytes(o), attention)});
+    scratch(phase);
+    plan.phases.push_back(std::move(phase));
+  }
+
+  void scratch(memory_phase& phase) const {
+    if (const auto bytes = dequantized(); bytes > 0) phase.terms.push_back({"scratch", "dequantised linear", bytes});
+  }
+
+  void scoring() {
+    if (o.scoring_tokens == 0) return;
+    const std::int64_t tokens = whole_batch(o.scoring_tokens), rows = response_rows(tokens);
+    memory_phase phase{.name = "scoring", .terms = {}};
+    phase.terms.push_back({"activations", "working set", tokens * forward_working_bytes(o)});
+    phase.terms.push_back({"activations", "response positions", rows * m.hidden_size * (c + 4)});
+    if (std::ranges::any_of(o.roles, &role_plan::log_probs))
+      phase.terms.push_back({"scratch", "blocks of logits", log_prob_scratch(rows)});
+    scratch(phase);
+    plan.phases.push_back(std::move(phase));
+  }
+
+  // No forward holds more than all sequences there are.
+  std::int64_t whole_batch(std::int64_t tokens) const {
+    const std::int64_t all = o.sequences * (o.query_tokens + o.response_tokens);
+    return all > 0 ? std::min(tokens, all) : tokens;
+  }
+
+  void update() {
+    if (o.micro_batch_tokens == 0) return;
+    const std::int64_t tokens = whole_batch(o.micro_batch_tokens), rows = response_rows(tokens);
+    memory_phase largest;
+    // One model is updated after the other: the larger one counts.
+    for (const auto& r : o.roles) {
+      if (!r.trained) continue;
+      memory_phase phase{.name = "update", .terms = {}};
+      phase.terms.push_back(
+          {"activations", "kept for backward", tokens * m.num_hidden_layers * kept_bytes(o, r, o.recompute)});
+      const std::int64_t again =
+          o.recompute == recomputation::full ? kept_bytes(o, r, recomputation::selective) : 0;
+      phase.terms.push_back({"activations", "working set", tokens * (again + backward_working_bytes(o))});
+      // Last residual stream, its norm and the gradient; response rows and, from the head, Σ e·W in fp32 (twice with entropy).
+      const std::int64_t from_head = r.log_probs && o.entropy ? 8 : 4;
+      phase.terms.push_back({"activations", "response positions",
+                             3 * tokens * m.hidden_size * c + rows * m.hidden_size * (c + from_head)});
+      if (r.log_probs) phase.terms.push_back({"scratch", "blocks of logits", log_prob_scratch(rows)});
+      scratch(phase);
+      if (phase.bytes() > largest.bytes()) largest = std::move(phase);
+    }
+    if (!largest.terms.empty()) plan.phases.push_back(std::move(largest));
+  }
+
+  void host() {
+    if (o.sequences == 0) return;
+    // Token ids, and for a response's token the log-probabilities of sampler, policy and reference, value, reward, advantage, return.
+    plan.host.push_back({"rollouts", "tokens", o.sequences * (o.query_tokens + o.response_tokens) * 4});
+    plan.host.push_back({"rollouts", "numbers of a response", o.sequences * o.response_tokens * 7 * 8});
+  }
+};
+
+}  // namespace
+
+void memory_plan_options::validate() const {
+  const auto from_zero = [](std::int64_t value, const char* name) { require_option(value >= 0, name, value, "at least 0"); };
+  from_zero(query_tokens, "query_tokens");
+  from_zero(response_tokens, "response_tokens");
+  require_option(query_tokens + response_tokens > 0, "response_tokens", response_tokens, "above 0 when query_tokens is 0");
+  from_zero(slots, "slots");
+  from_zero(prefill_tokens, "prefill_tokens");
+  from_zero(scoring_tokens, "scoring_tokens");
+  from_zero(micro_batch_tokens, "micro_batch_tokens");
+  from_zero(sequences, "sequences");
+  require_option(log_prob_block_numbers > 0, "log_prob_block_numbers", log_prob_block_numbers, "at least 1");
+  for (const auto& role : roles)
+    for (const auto rank : role.ranks) from_zero(rank, "rank");
+}
+
+std::int64_t memory_phase::bytes() const { return sum(terms); }
+std::int64_t memory_plan::resident_bytes() const { return sum(resident); }
+
+std::int64_t memory_plan::peak_bytes() const {
+  std::int64_t most = 0;
+  for (const auto& phase : phases) most = std::max(most, phase.bytes());
+  return resident_bytes() + most;
+}
+
+std::int64_t memory_plan::group_bytes(std::string_view group, std::string_view name) const {
+  std::int64_t total = 0;
+  for (const auto& term : resident)
+    if (term.group == group && (name.empty() || term.name == name)) total += term.bytes;
+  return total;
+}
+
+std::int64_t bytes_of(compute_type type) { return type == compute_type::float32 ? 4 : 2; }
+
+std::pair<std::int64_t, std::int64_t> linear_shape(const llama_config& model, std::size_t linear) {
+  const std::int64_t h = model.hidden_size, i = model.intermediate_size, q = model.query_size(), k = model.key_value_size();
+  const std::array<std::pair<std::int64_t, std::int64_t>, 7> shapes{{{q, h}, {k, h}, {k, h}, {h, q}, {i, h}, {i, h}, {h, i}}};
+  return shapes.at(linear);
+}
+
+std::int64_t linear_parameters(const llama_config& model) {
+  std::int64_t total = 0;
+  for (std::size_t i = 0; i < planned_linears.size(); ++i) {
+    const auto [rows, columns] = linear_shape(model, i);
+    total += rows * columns;
+  }
+  return model.num_hidden_layers * total;
+}
+
+std::int64_t adapter_parameters(const llama_config& model, const std::array<std::int64_t, 7>& ranks) {
+  std::int64_t total = 0;
+  for (std::size_t i = 0; i < planned_linears.size(); ++i) {
+    const auto [rows, columns] = linear_shape(model, i);
+    total += ranks[i] * (rows + columns);
+  }
+  return model.num_hidden_layers * total;
+}
+
+std::int64_t nf4_bytes(std::int64_t numbers, bool double_quantize) {
+  const std::int64_t codes = ceil_divide(numbers, 2), blocks = ceil_divide(numbers, nf4_block);
+  return codes + (double_quantize ? blocks + 4 * ceil_divide(blocks, nested_block) + map_bytes : 4 * blocks);
+}
+
+std::int64_t kept_bytes(const memory_plan_options& options, const role_plan& role, recomputation mode) {
+  const llama_config& m = options.model;
+  const std::int64_t c = bytes_of(options.compute), h = m.hidden_size, q = m.query_size(), k = m.key_value_size();
+  if (mode == recomputation::full) return h * c;
+  const std::int64_t ranks = std::accumulate(role.ranks.begin(), role.ranks.end(), std::int64_t{0});
+  std::int64_t numbers = 2 * h + (q + 2 * k) + q + 2 * m.intermediate_size + ranks;
+  if (mode == recomputation::none) numbers += 2 * h + m.intermediate_size;
+  return numbers * c + 4 * m.num_attention_heads;
+}
+
+std::int64_t forward_working_bytes(const memory_plan_options& options) {
+  const llama_config& m = options.model;
+  const std::int64_t h = m.hidden_size, q = m.query_size(), k = m.key_value_size();
+  const std::int64_t feed_forward = 3 * h + 3 * m.intermediate_size;
+  const std::int64_t attention = 3 * h + 2 * (q + 2 * k) + 3 * q + 2 * q;
+  return bytes_of(options.compute) * std::max(feed_forward, attention);
+}
+
+std::int64_t backward_working_bytes(const memory_plan_options& options) {
+  const llama_config& m = options.model;
+  const bool kept = options.recompute == recomputation::none;
+  const std::int64_t h = m.hidden_size, q = m.query_size();
+  const std::int64_t feed_forward = (kept ? 2 : 3) * h + (kept ? 3 : 4) * m.intermediate_size;
+  const std::int64_t attention = (kept ? 2 : 3) * h + q + 5 * q + 3 * q;
+  return bytes_of(options.compute) * std::max(feed_forward, attention);
+}
+
+memory_plan plan_memory(const memory_plan_options& options) {
+  options.validate();
+  planner p{options};
+  p.base();
+  for (const auto& role : options.roles) p.role(role);
+  p.rollout();
+  p.scoring();
+  p.update();
+  p.host();
+  return std::move(p.plan);
+}
+
+}  // namespace coho::trainer

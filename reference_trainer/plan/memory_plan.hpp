@@ -1,0 +1,108 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "llama/config.hpp"
+
+namespace coho::trainer {
+
+/// How the seven linears of every block are held. Embedding, head and norms are held in the compute type always.
+enum class base_storage { float32, bfloat16, nf4, nf4_double };
+enum class compute_type { float32, bfloat16 };
+enum class moment_storage { float32, bfloat16, eight_bit };
+/// What a training forward keeps of a block; see docs/memory.md.
+enum class recomputation { none, selective, full };
+
+/// The adapted linears of a block, in the order of `role_plan::ranks`.
+inline constexpr std::array<std::string_view, 7> planned_linears{"q_proj",    "k_proj",  "v_proj",   "o_proj",
+                                                                 "gate_proj", "up_proj", "down_proj"};
+
+/// A role over the base: the base itself (no rank above 0), the base with an adapter, or weights of its own.
+struct role_plan {
+  std::string name;
+  std::array<std::int64_t, 7> ranks{};  ///< of the adapter, by linear; 0: not adapted
+  bool full = false;                    ///< weights of its own in fp32, in place of an adapter
+  bool scalar_head = false;             ///< w [H] and b, fp32
+  bool trained = false;
+  bool log_probs = false;  ///< reads the language-model head at the response's positions
+};
+
+/// What a stage holds and how much it computes at a time. Sizes of 0 switch their phase off.
+struct memory_plan_options {
+  llama_config model;
+  base_storage base = base_storage::bfloat16;
+  compute_type compute = compute_type::bfloat16;
+  moment_storage moments = moment_storage::float32;
+  recomputation recompute = recomputation::selective;
+  std::vector<role_plan> roles{};
+
+  std::int64_t query_tokens = 256, response_tokens = 1024;  ///< of a sequence, at most
+  std::int64_t slots = 0;                                   ///< sequences decoded together
+  std::int64_t prefill_tokens = 8192;
+  std::int64_t scoring_tokens = 0;      ///< of a forward without gradients
+  std::int64_t micro_batch_tokens = 0;  ///< of a forward with gradients
+  std::int64_t sequences = 0;           ///< rollouts of a step, kept on the host
+  bool entropy = false;                 ///< whether its gradient is wanted
+  /// fused_log_probs_options::block_numbers
+  std::int64_t log_prob_block_numbers = std::int64_t{1} << 23;
+
+  /// Throws `option_error` for a negative size, rank or length, or sequences without length.
+  void validate() const;
+};
+
+/// One line of the plan.
+struct memory_term {
+  std::string group;  ///< "base", "adapter", "optimizer", "activations", …
+  std::string name;
+  std::int64_t bytes = 0;
+};
+
+struct memory_phase {
+  std::string name;  ///< "rollout", "scoring", "update"
+  std::vector<memory_term> terms;
+  std::int64_t bytes() const;
+};
+
+/// Bytes of tensors; what an allocator or a driver takes beside them is not in it.
+struct memory_plan {
+  std::vector<memory_term> resident;  ///< held all the time
+  std::vector<memory_phase> phases;   ///< what each holds on top
+  std::vector<memory_term> host;      ///< on the host, whatever the device
+
+  std::int64_t resident_bytes() const;
+  std::int64_t phase_bytes(const memory_phase& phase) const { return resident_bytes() + phase.bytes(); }
+  /// The largest phase, or what is resident when there is none.
+  std::int64_t peak_bytes() const;
+  /// Of the resident terms of a group, and of those alone that bear the name, if given.
+  std::int64_t group_bytes(std::string_view group, std::string_view name = {}) const;
+};
+
+/// Lays out a stage's memory; each term is explained in docs/memory.md. Throws `option_error`.
+///
+///     memory_plan plan = plan_memory({.model = llama_config::from_file("config.json"), .base = base_storage::nf4_double});
+///     plan.peak_bytes();
+memory_plan plan_memory(const memory_plan_options& options);
+
+/// Rows and columns of a linear's weight: [out, in].
+std::pair<std::int64_t, std::int64_t> linear_shape(const llama_config& model, std::size_t linear);
+/// Weights of all seven linears of all blocks.
+std::int64_t linear_parameters(const llama_config& model);
+/// Σ r·(in + out) over the adapted linears of all blocks.
+std::int64_t adapter_parameters(const llama_config& model, const std::array<std::int64_t, 7>& ranks);
+/// Bytes of a weight of `numbers` entries in NF4: codes ⌈n/2⌉; then 4·⌈n/64⌉ for absmax, or with double quantisation ⌈n/64⌉ codes,
+/// 4·⌈⌈n/64⌉/256⌉ nested absmax and the nested map of 1024 bytes (Dettmers et al. 2023, §3).
+std::int64_t nf4_bytes(std::int64_t numbers, bool double_quantize);
+std::int64_t bytes_of(compute_type type);
+
+/// Bytes that a training forward keeps of one token and block.
+std::int64_t kept_bytes(const memory_plan_options& options, const role_plan& role, recomputation mode);
+/// Bytes a token of what lives for a moment inside one block, beside what is kept: forward without and backward with gradients.
+std::int64_t forward_working_bytes(const memory_plan_options& options);
+std::int64_t backward_working_bytes(const memory_plan_options& options);
+
+}  // namespace coho::trainer

@@ -1,0 +1,141 @@
+#include "plan/time_plan.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include <coho/error.hpp>
+
+namespace coho::trainer {
+namespace {
+
+// Rows up to which a product reads an NF4 weight's codes itself.
+constexpr std::int64_t matvec_rows = 8;
+
+struct counter {
+  const time_plan_options& o;
+  const machine_rates& rates;
+  const memory_plan_options& s = o.sizes;
+  const llama_config& m = s.model;
+  double linears = static_cast<double>(linear_parameters(m));
+  double head = static_cast<double>(m.vocab_size * m.hidden_size);
+  double width = static_cast<double>(bytes_of(s.compute));
+  double length = static_cast<double>(s.query_tokens + s.response_tokens);
+
+  bool quantized() const { return s.base == base_storage::nf4 || s.base == base_storage::nf4_double; }
+  double packed_bytes() const {
+    double total = 0;
+    for (std::size_t i = 0; i < planned_linears.size(); ++i) {
+      const auto [rows, columns] = linear_shape(m, i);
+      total += static_cast<double>(m.num_hidden_layers * nf4_bytes(rows * columns, s.base == base_storage::nf4_double));
+    }
+    return total;
+  }
+  const role_plan* find(const std::string& name) const {
+    for (const auto& role : s.roles)
+      if (role.name == name) return &role;
+    return nullptr;
+  }
+  double adapter(const role_plan* role) const {
+    return role == nullptr || role->full ? 0.0 : static_cast<double>(adapter_parameters(m, role->ranks));
+  }
+  // Scores and mixtures of one token that sees `context` tokens.
+  double attention(double context) const {
+    if (m.sliding_window) context = std::min(context, static_cast<double>(*m.sliding_window));
+    return 4.0 * static_cast<double>(m.query_size() * m.num_hidden_layers) * context;
+  }
+
+  void add(phase_work& work, double flops, double bytes, double passes) const {
+    work.flops += flops;
+    work.bytes += bytes;
+    work.seconds += std::max(flops / rates.flops, bytes / rates.bandwidth);
+    if (passes <= 0) return;
+    const double moved = passes * (packed_bytes() + 2 * linears * width);
+    work.dequantize_bytes += moved;
+    work.seconds += passes * (packed_bytes() + linears * width) / rates.bandwidth;
+  }
+
+  // One forward over all sequences in groups of at most `group` tokens.
+  double groups(double tokens, std::int64_t group) const {
+    return group > 0 ? std::ceil(tokens / static_cast<double>(group)) : 1.0;
+  }
+  double weight_bytes(const role_plan* role) const { return (linears + adapter(role)) * width; }
+
+  phase_work generation() const {
+    phase_work out{.name = "generation"};
+    const role_plan* role = find("policy");
+    const double per_token = 2 * (linears + adapter(role) + head);
+    const double context = static_cast<double>(s.query_tokens) + static_cast<double>(s.response_tokens) / 2;
+    const double cache = 2.0 * static_cast<double>(m.key_value_size() * m.num_hidden_layers) * width * context;
+    const auto decode = [&](std::int64_t slots, double steps) {
+      const auto n = static_cast<double>(slots);
+      const bool direct = quantized() && slots <= matvec_rows;
+      const double base = direct ? packed_bytes() + adapter(role) * width : weight_bytes(role);
+      add(out, steps * n * (per_token + attention(context)), steps * (base + head * width + n * cache),
+          quantized() && !direct ? steps : 0);
+    };
+    const std::int64_t waves = o.sequences / s.slots, rest = o.sequences % s.slots;
+    decode(s.slots, static_cast<double>(waves * s.response_tokens));
+    if (rest > 0) decode(rest, static_cast<double>(s.response_tokens));
+    const double prompts = static_cast<double>(o.sequences * s.query_tokens);
+    const double fills = std::max(groups(prompts, s.prefill_tokens), static_cast<double>(waves));
+    add(out, prompts * (2 * (linears + adapter(role)) + attention(static_cast<double>(s.query_tokens) / 2)),
+        fills * weight_bytes(role), quantized() ? fills : 0);
+    return out;
+  }
+
+  double tokens() const { return static_cast<double>(o.sequences) * length; }
+  double response_positions() const { return static_cast<double>(o.sequences * s.response_tokens); }
+
+  phase_work scoring(const time_plan_options::pass& pass) const {
+    phase_work out{.name = pass.name};
+    const role_plan* role = find(pass.name);
+    const double forwards = groups(tokens(), s.scoring_tokens);
+    add(out, tokens() * (2 * (linears + adapter(role)) + attention(length / 2)) +
+                 (pass.log_probs ? 2 * head * response_positions() : 0.0),
+        forwards * weight_bytes(role), quantized() ? forwards : 0);
+    return out;
+  }
+
+  phase_work update(const role_plan& role) const {
+    phase_work out{.name = "update of " + role.name};
+    const double forwards = groups(tokens(), s.micro_batch_tokens), n = tokens() * static_cast<double>(o.epochs);
+    const double linear = 2 * linears, low_rank = 2 * adapter(&role), mixing = attention(length / 2);
+    const double forward = linear + low_rank + mixing;
+    // Own weights have gradients as an adapter has; a frozen base hands the gradient on only.
+    const double backward = (role.full ? 2 : 1) * linear + 2 * low_rank + 2 * mixing;
+    const double again = s.recompute == recomputation::full ? forward : 0.0;
+    const double at_head = role.log_probs ? 2 * head * response_positions() * static_cast<double>(o.epochs) * 2 : 0.0;
+    const double passes = static_cast<double>(o.epochs) * forwards * (again > 0 ? 3 : 2);
+    add(out, n * (forward + backward + again) + at_head, passes * weight_bytes(&role),
+        quantized() && !role.full ? passes : 0);
+    return out;
+  }
+};
+
+}  // namespace
+
+void time_plan_options::validate() const {
+  sizes.validate();
+  require_option(sequences > 0, "sequences", sequences, "at least 1");
+  require_option(epochs > 0, "epochs", epochs, "at least 1");
+}
+
+double time_plan::seconds() const {
+  return std::accumulate(phases.begin(), phases.end(), 0.0, [](double total, const phase_work& work) { return total + work.seconds; });
+}
+
+time_plan plan_time(const time_plan_options& options, const machine_rates& rates) {
+  options.validate();
+  rates.validate();
+  const counter count{options, rates};
+  time_plan out;
+  if (options.sizes.slots > 0) out.phases.push_back(count.generation());
+  for (const auto& pass : options.scoring) out.phases.push_back(count.scoring(pass));
+  if (options.sizes.micro_batch_tokens > 0)
+    for (const auto& role : options.sizes.roles)
+      if (role.trained) out.phases.push_back(count.update(role));
+  return out;
+}
+
+}  // namespace coho::trainer
