@@ -7,6 +7,7 @@
 #include <atomic>
 #include <csignal>
 #include <iostream>
+#include <sstream>
 #include <thread>
 #include <utility>
 
@@ -63,7 +64,7 @@ void add_common(CLI::App& app, common_flags& flags) {
   app.add_option("--threads", flags.threads, "threads to use")->group(group)->type_name("N");
   app.add_option("--device", flags.device, "cpu, cuda or cuda:1")->group(group)->type_name("NAME");
   app.add_flag("--resume", flags.resume, "go on from where an interrupted run stopped")->group(group);
-  app.add_flag("--dry-run", flags.dry_run, "print the resolved configuration and stop")->group(group);
+  app.add_flag("--dry-run", flags.dry_run, "print the resolved configuration and a plan of memory and time, and stop")->group(group);
   app.add_flag("-q,--quiet", flags.quiet, "no progress and no log lines")->group(group);
 }
 
@@ -111,14 +112,23 @@ stage_context::stage_context(std::string stage, const config& options, bool resu
   if (const auto path = options.find<std::filesystem::path>("out")) out = *path;
 }
 
-bool stage_context::begin(const config& options, const std::filesystem::path& directory, std::string_view estimate) {
+void stage_context::rehearse(const config& options, const std::function<std::string()>& estimate) {
   options.check_unknown();
+  if (on_rehearsal) return on_rehearsal(options);
+  std::cout << options.resolved();
+  // As comments: what is printed is a recipe still.
+  std::istringstream lines(estimate ? estimate() : std::string());
+  const char* gap = "\n";
+  for (std::string line; std::getline(lines, line); gap = "") std::cout << gap << (line.empty() ? "#" : "# ") << line << '\n';
+  std::cout.flush();
+}
+
+bool stage_context::begin(const config& options, const std::filesystem::path& directory, std::string_view estimate) {
   if (dry_run) {
-    std::cout << options.resolved();
-    if (!estimate.empty()) std::cout << "\n# " << estimate << '\n';
-    std::cout.flush();
+    rehearse(options, [&] { return std::string(estimate); });
     return false;
   }
+  options.check_unknown();
   stop_if_interrupted();
   if (directory.empty()) return true;
   std::error_code failure;

@@ -15,6 +15,7 @@
 #include "stages/reward.hpp"
 #include "stages/sample.hpp"
 #include "stages/sft.hpp"
+#include "stages/validate.hpp"
 
 int main(int argc, char** argv) {
   using namespace coho::trainer;
@@ -37,5 +38,6 @@ int main(int argc, char** argv) {
   program.add(make_merge_command());
   program.add(make_demo_command());
   program.add(make_demo_base_command());
+  program.add(make_validate_command(program.subcommands()));
   return program.run(argc, argv);
 }

@@ -22,6 +22,7 @@ struct config::state {
   toml::table values, read;
   std::map<std::string, origin, std::less<>> overrides;
   std::set<std::string, std::less<>> declared, other_sections;
+  std::map<std::string, std::filesystem::path> paths;
 };
 
 config::config(std::span<const std::string> overrides) : config(parse("", "", overrides)) {}
@@ -30,6 +31,7 @@ config config::clone() const {
   auto copy = std::make_shared<state>(*state_);
   copy->read = {};
   copy->declared.clear();
+  copy->paths.clear();
   copy->other_sections.clear();
   return config(std::move(copy), prefix_);
 }
@@ -127,6 +129,7 @@ std::optional<T> config::find(std::string_view key) const {
                        print_value(*node) + "), expected " + wanted_type<T>());
   }
   store_typed(state_->read, name, *value);
+  if constexpr (std::is_same_v<T, std::filesystem::path>) state_->paths[name] = *value;
   return value;
 }
 
@@ -233,6 +236,12 @@ std::string config::place(std::string_view key) const {
   }
   if (node == nullptr) return "default";
   return state_->source_name + ":" + std::to_string(node->source().begin.line);
+}
+
+std::vector<std::string> config::read_keys() const { return {state_->declared.begin(), state_->declared.end()}; }
+
+std::vector<std::pair<std::string, std::filesystem::path>> config::read_paths() const {
+  return {state_->paths.begin(), state_->paths.end()};
 }
 
 std::string config::resolved() const {

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace coho::trainer {
@@ -83,6 +84,11 @@ class config {
   void check(bool ok, std::string_view key, std::string_view allowed) const;
   /// Where the key's value comes from: "recipe.toml:12", "--set ppo.gamma=2" or "default".
   std::string place(std::string_view key) const;
+
+  /// The keys read so far, whether given or not.
+  std::vector<std::string> read_keys() const;
+  /// Keys read so far as paths, with those that the file or an override gives.
+  std::vector<std::pair<std::string, std::filesystem::path>> read_paths() const;
 
   /// Every key read so far with its value, as TOML that `load` reads back.
   std::string resolved() const;

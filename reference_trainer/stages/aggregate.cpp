@@ -31,6 +31,19 @@ aggregation_options read_options(const config& section) {
   return out;
 }
 
+// The principles themselves when there are no other wordings.
+std::vector<std::vector<principle>> load_wordings(const std::vector<std::string>& files, const std::vector<principle>& principles) {
+  if (files.empty()) return {principles};
+  std::vector<std::vector<principle>> wordings;
+  for (const auto& file : files) {
+    wordings.push_back(load_principles(file));
+    for (std::size_t i = 0; i < principles.size(); ++i)
+      if (wordings.back().size() != principles.size() || wordings.back()[i].name != principles[i].name)
+        throw file_error(file, "", "must hold the same principles in the same order as aggregate.principles", "give every wording one file");
+  }
+  return wordings;
+}
+
 pair_judgement scores_of(const judgement_record& record, const std::vector<principle>& principles, const jsonl_reader& at) {
   pair_judgement out;
   for (const auto& p : principles) {
@@ -45,23 +58,22 @@ pair_judgement scores_of(const judgement_record& record, const std::vector<princ
 
 void run_aggregate(const config& options, stage_context& context) {
   const auto input = options.require<std::filesystem::path>("aggregate.judgements", "the file that `coho judge` wrote");
-  const auto principles = load_principles(principle_file(options.get<std::filesystem::path>("aggregate.principles", shipped("principles/reward_model.json"))));
-  std::vector<std::vector<principle>> wordings{principles};
-  if (const auto files = options.get<std::vector<std::string>>("aggregate.wordings", {}); !files.empty()) {
-    wordings.clear();
-    for (const auto& file : files) {
-      wordings.push_back(load_principles(file));
-      for (std::size_t i = 0; i < principles.size(); ++i)
-        if (wordings.back().size() != principles.size() || wordings.back()[i].name != principles[i].name)
-          throw file_error(file, "", "must hold the same principles in the same order as aggregate.principles", "give every wording one file");
-    }
-  }
+  const auto path = principle_file(options.get<std::filesystem::path>("aggregate.principles", shipped("principles/reward_model.json")));
+  const auto files = options.get<std::vector<std::string>>("aggregate.wordings", {});
   const aggregation_options rules = read_options(options.section("aggregate"));
   const auto phrases = options.get<std::vector<std::string>>("aggregate.banned_phrases", {});
   const auto out = context.out_or("preferences.jsonl");
+  if (context.dry_run && (not_there(path) || std::ranges::any_of(files, not_there))) return context.rehearse(options);
+  const auto principles = load_principles(path);
+  const auto wordings = load_wordings(files, principles);
+  judgement_statistics statistics(principles.size());
+  if (context.dry_run) {
+    // The aggregator checks its options against the principles: any judgement will do.
+    statistics.add({.scores = std::vector<judge_score>(principles.size(), {1.0, 1.0})});
+    static_cast<void>(preference_aggregator(principles, statistics, rules));
+  }
   if (!context.begin(options)) return;
 
-  judgement_statistics statistics(principles.size());
   record_reader<judgement_record> first_pass(input);
   for (judgement_record record; first_pass.next(record);) statistics.add(scores_of(record, principles, first_pass.reader()));
 

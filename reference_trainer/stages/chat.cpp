@@ -9,6 +9,7 @@
 
 #include "generation/engine.hpp"
 #include "stages/model_files.hpp"
+#include "stages/model_settings.hpp"
 #include "stages/text_stream.hpp"
 #include "text/utf8.hpp"
 
@@ -17,14 +18,20 @@ namespace {
 
 void run_chat(const config& options, stage_context& context) {
   at::set_num_threads(static_cast<int>(context.threads));
-  loaded_model model = load_model(options);
-  const prompter prompts(options, model);
-  load_role(model, "policy", options.get<std::filesystem::path>("chat.adapter", {}));
-  generation_options sampling = read_generation(options, prompts, {.max_new_tokens = 256, .temperature = 0.7});
-  sampling.banned = model.never_sampled();
+  const prompt_settings prompting = read_prompt_settings(options);
+  const auto adapter = options.get<std::filesystem::path>("chat.adapter", {});
+  generation_options sampling = read_generation(options, prompting.stop, {.max_new_tokens = 256, .temperature = 0.7});
   const auto system = options.get<std::string>("chat.system", "");
-  const bool remembers = prompts.format_name() != "plain";
+  const bool remembers = prompting.format_name != "plain";
   options.check(system.empty() || remembers, "chat.system", "left out in the plain format");
+  if (context.dry_run) {
+    read_model_settings(options);
+    return context.rehearse(options);
+  }
+  loaded_model model = load_model(options);
+  const prompter prompts(prompting, model);
+  load_role(model, "policy", adapter);
+  sampling.banned = model.never_sampled();
   const auto positions = static_cast<std::size_t>(model.bank->config().max_position_embeddings);
   options.check(sampling.max_new_tokens < positions, "generation.max_new_tokens",
                 "below the model's " + std::to_string(positions) + " positions");

@@ -33,4 +33,9 @@ std::filesystem::path principle_file(const std::filesystem::path& path_or_name) 
   }
 }
 
+bool not_there(const std::filesystem::path& path) {
+  std::error_code none;
+  return !std::filesystem::exists(path, none);
+}
+
 }  // namespace coho::trainer

@@ -13,4 +13,7 @@ std::filesystem::path shipped(std::string_view name);
 /// is, for the reader's error.
 std::filesystem::path principle_file(const std::filesystem::path& path_or_name);
 
+/// Whether a file or folder is missing.
+bool not_there(const std::filesystem::path& path);
+
 }  // namespace coho::trainer

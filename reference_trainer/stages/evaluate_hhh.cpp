@@ -14,6 +14,7 @@
 #include "roles/judge_role.hpp"
 #include "stages/data_files.hpp"
 #include "stages/model_files.hpp"
+#include "stages/model_settings.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -128,9 +129,17 @@ void evaluate_hhh(const config& options, stage_context& context) {
   const auto batch = options.get<std::size_t>("eval.batch", 16);
   options.check(batch > 0, "eval.batch", "at least 1");
   const auto limit = options.get<std::size_t>("eval.limit", 0);
+  const auto adapter = options.get<std::filesystem::path>("eval.adapter", {});
+  if (context.dry_run) {
+    read_model_settings(options);
+    if (!not_there(wording)) choice_prompt::from_file(wording);
+    if (const auto most = options.find<std::size_t>("eval.max_tokens"))
+      options.check(*most >= wording_tokens + 3, "eval.max_tokens", "at least 259, of which 256 are left for the wording");
+    return context.rehearse(options);
+  }
   const choice_prompt prompt = choice_prompt::from_file(wording);
   loaded_model model = load_model(options);
-  load_role(model, "judge", options.get<std::filesystem::path>("eval.adapter", {}));
+  load_role(model, "judge", adapter);
   const auto positions = static_cast<std::size_t>(model.bank->config().max_position_embeddings);
   const auto max_tokens = options.get<std::size_t>("eval.max_tokens", positions);
   options.check(max_tokens >= wording_tokens + 3, "eval.max_tokens", "at least 259, of which 256 are left for the wording");

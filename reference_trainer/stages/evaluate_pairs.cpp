@@ -11,6 +11,7 @@
 #include "files/json_file.hpp"
 #include "observe/table.hpp"
 #include "stages/model_files.hpp"
+#include "stages/model_settings.hpp"
 #include "stages/reward_prompts.hpp"
 
 namespace coho::trainer {
@@ -90,6 +91,11 @@ void evaluate_pairs(const config& options, stage_context& context) {
   options.check(batch > 0, "eval.batch", "at least 1");
   const auto limit = options.get<std::size_t>("eval.limit", 0);
   const auto names = options.get<std::string>("eval.principles", "");
+  if (context.dry_run) {
+    read_model_settings(options);
+    read_reward_prompt(options);
+    return context.rehearse(options);
+  }
   loaded_model model = load_model(options);
   load_role(model, "reward", path);
   if (!model.bank->at("reward").head.defined()) throw file_error(path.string(), "", "holds no scalar head", "give the folder of a trained reward model");

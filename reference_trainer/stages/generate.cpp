@@ -14,6 +14,7 @@
 #include "files/atomic_file.hpp"
 #include "generation/engine.hpp"
 #include "stages/model_files.hpp"
+#include "stages/model_settings.hpp"
 #include "stages/prompting.hpp"
 #include "stages/text_stream.hpp"
 #include "text/utf8.hpp"
@@ -21,15 +22,32 @@
 namespace coho::trainer {
 namespace {
 
+struct generate_settings {
+  std::filesystem::path adapter;
+  prompt_settings prompting;
+  generation_options sampling;
+  bool ids;
+  std::size_t batch;
+};
+
+generate_settings read_settings(const config& options) {
+  generate_settings out{.adapter = options.get<std::filesystem::path>("generate.adapter", {}),
+                        .prompting = read_prompt_settings(options),
+                        .sampling = {},
+                        .ids = options.get<bool>("generate.ids", false),
+                        .batch = options.get<std::size_t>("generate.batch", 64)};
+  out.sampling = read_generation(options, out.prompting.stop);
+  options.check(out.batch > 0, "generate.batch", "at least 1");
+  return out;
+}
+
 class generator {
  public:
-  generator(const config& options, stage_context& context) : context_(context), model_(load_model(options)), prompts_(options, model_) {
-    load_role(model_, "policy", options.get<std::filesystem::path>("generate.adapter", {}));
-    sampling_ = read_generation(options, prompts_);
+  generator(const config& options, stage_context& context, const generate_settings& settings)
+      : context_(context), model_(load_model(options)), prompts_(settings.prompting, model_), sampling_(settings.sampling),
+        batch_(settings.batch), ids_(settings.ids) {
+    load_role(model_, "policy", settings.adapter);
     sampling_.banned = model_.never_sampled();
-    ids_ = options.get<bool>("generate.ids", false);
-    batch_ = options.get<std::size_t>("generate.batch", 64);
-    options.check(batch_ > 0, "generate.batch", "at least 1");
     ends_ = model_.end_tokens();
     engine_.emplace(*model_.bank, "policy", engine_options{.slots = static_cast<std::int64_t>(batch_)}, model_.token_texts());
   }
@@ -147,8 +165,8 @@ class generator {
   generation_options sampling_;
   std::vector<token> ends_;
   std::optional<generation_engine> engine_;
-  std::size_t batch_ = 64;
-  bool ids_ = false, warned_ = false;
+  std::size_t batch_;
+  bool ids_, warned_ = false;
 };
 
 void run_generate(const config& options, stage_context& context) {
@@ -156,7 +174,12 @@ void run_generate(const config& options, stage_context& context) {
   const auto file = options.find<std::filesystem::path>("generate.prompts");
   options.check(!question || !file, "generate.prompts", "left out when generate.prompt is given");
   at::set_num_threads(static_cast<int>(context.threads));
-  generator stage(options, context);
+  const generate_settings settings = read_settings(options);
+  if (context.dry_run) {
+    read_model_settings(options);
+    return context.rehearse(options);
+  }
+  generator stage(options, context, settings);
   if (!context.begin(options)) return;
   if (file) {
     stage.all(*file);

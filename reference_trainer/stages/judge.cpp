@@ -10,18 +10,27 @@
 #include "roles/judge_role.hpp"
 #include "stages/data_files.hpp"
 #include "stages/model_files.hpp"
+#include "stages/model_settings.hpp"
 #include "stages/training_run.hpp"
 
 namespace coho::trainer {
 
 void run_judge(const config& options, stage_context& context) {
   const auto samples = options.require<std::filesystem::path>("judge.samples", "the file that `coho sample` wrote");
-  const auto principles = load_principles(principle_file(options.get<std::filesystem::path>("judge.principles", shipped("principles/reward_model.json"))));
-  const judge_prompt prompt(load_template(template_kind::judge, options.get<std::filesystem::path>("judge.template", shipped("prompts/judge.txt"))));
+  const auto principles_path = principle_file(options.get<std::filesystem::path>("judge.principles", shipped("principles/reward_model.json")));
+  const auto template_path = options.get<std::filesystem::path>("judge.template", shipped("prompts/judge.txt"));
   const auto batch = options.get<std::size_t>("judge.batch", 64);
   options.check(batch > 0, "judge.batch", "at least 1");
   const auto adapter = options.get<std::filesystem::path>("model.adapter", {});
   const auto out = context.out_or("judgements.jsonl");
+  if (context.dry_run) {
+    read_model_settings(options);
+    if (!not_there(principles_path)) load_principles(principles_path);
+    if (!not_there(template_path)) static_cast<void>(judge_prompt(load_template(template_kind::judge, template_path)));
+    return context.rehearse(options);
+  }
+  const auto principles = load_principles(principles_path);
+  const judge_prompt prompt(load_template(template_kind::judge, template_path));
   loaded_model model = load_model(options);
   load_role(model, "judge", adapter);
   if (!context.begin(options)) return;

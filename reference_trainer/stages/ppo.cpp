@@ -10,6 +10,7 @@
 #include "observe/table.hpp"
 #include "roles/policy_role.hpp"
 #include "roles/value_role.hpp"
+#include "stages/plan_text.hpp"
 #include "stages/ppo_settings.hpp"
 #include "stages/reward_prompts.hpp"
 #include "stages/training_run.hpp"
@@ -73,6 +74,25 @@ void run_ppo(const config& options, stage_context& context) {
   const auto keep = section.get<std::size_t>("keep", 2);
   section.check(steps > 0, "steps", "at least 1");
 
+  const prompt_settings prompting = read_prompt_settings(options);
+  ppo_options settings = read_ppo_options(options, context, prompting.stop, steps);
+  const engine_options engine = read_engine(options);
+  const auto bonus = read_bonus(section, settings.generation.max_new_tokens);
+  const guideline_source guidelines(section, context.dry_run);
+  const adamw_options optimizer_options = read_adamw(section);
+  rl_prompt_source::check(rollouts, samples_per_prompt);
+  section.check(!reward_path.empty() || section.get<double>("language_bonus", 0.0) != 0 || section.get<double>("length_bonus.coefficient", 0.0) != 0,
+                "reward_model", "given, unless ppo.language_bonus or ppo.length_bonus.coefficient is: there is nothing to learn from");
+  for (const char* key : {"principles", "interventions"})
+    section.check(!reward_path.empty() || section.get<std::string>(key, "").empty(), key, "left out: without a reward model nobody reads it");
+  section.check(!section.get<std::string>("interventions", "").empty() || section.get<std::vector<std::string>>("use_interventions", {}).empty(),
+                "use_interventions", "left out unless ppo.interventions names the file");
+  const auto out = context.out_or("ppo");
+  if (context.dry_run) {
+    read_reward_prompt(options);
+    return context.rehearse(options, plan_ppo(options, settings, context));
+  }
+
   loaded_model model = load_model(options);
   adapter_bank& bank = *model.bank;
   const rng random(context.seed);
@@ -88,29 +108,18 @@ void run_ppo(const config& options, stage_context& context) {
   }
   if (zero_value_head || !bank.at("value").head.defined()) bank.add_head("value");
 
-  const prompter prompts(options, model);
-  ppo_options settings = read_ppo_options(options, context, prompts, steps);
-  const auto bonus = read_bonus(section, settings.generation.max_new_tokens);
-  const guideline_source guidelines(section);
-  const adamw_options optimizer_options = read_adamw(section);
+  const prompter prompts(prompting, model);
   std::optional<reward_role> reward_model;
   if (!reward_path.empty()) reward_model.emplace(make_reward_role(model, "reward", options));
   const rl_prompt_source source(read_records<prompt_record>(prompts_path), prompts, guidelines, rollouts, samples_per_prompt, context.seed);
-  const auto out = context.out_or("ppo");
   if (finished_before(options, context, out)) return;
-  section.check(!reward_path.empty() || section.get<double>("language_bonus", 0.0) != 0 || section.get<double>("length_bonus.coefficient", 0.0) != 0,
-                "reward_model", "given, unless ppo.language_bonus or ppo.length_bonus.coefficient is: there is nothing to learn from");
-  for (const char* key : {"principles", "interventions"})
-    section.check(!reward_path.empty() || section.get<std::string>(key, "").empty(), key, "left out: without a reward model nobody reads it");
-  section.check(!section.get<std::string>("interventions", "").empty() || section.get<std::vector<std::string>>("use_interventions", {}).empty(),
-                "use_interventions", "left out unless ppo.interventions names the file");
   if (!context.begin(options, out)) return;
   use_threads(context);
 
   parameter_set &policy_parameters = bank.train("policy"), &value_parameters = bank.train("value");
   adamw policy_optimizer(policy_parameters, optimizer_options), value_optimizer(value_parameters, optimizer_options);
   const policy_role_options sampling{.temperature = settings.generation.temperature, .banned = model.never_sampled(),
-                                     .end_tokens = model.end_tokens(), .token_texts = model.token_texts()};
+                                     .end_tokens = model.end_tokens(), .token_texts = model.token_texts(), .engine = engine};
   policy_role policy(bank, "policy", sampling), reference(bank, "reference", sampling);
   value_role value(bank, "value");
   auto reward = [&](std::span<const reward_query> queries) {

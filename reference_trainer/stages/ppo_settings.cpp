@@ -36,11 +36,11 @@ void register_language_identifier(const std::string& name, std::function<std::st
   language_identifiers()[name] = std::move(identifier);
 }
 
-ppo_options read_ppo_options(const config& options, const stage_context& context, const prompter& prompts, std::uint64_t steps) {
+ppo_options read_ppo_options(const config& options, const stage_context& context, const std::vector<std::string>& stop, std::uint64_t steps) {
   const config section = options.section("ppo");
   ppo_options out = section.choice("preset", "paper", {"paper", "salmon_code"}) == "paper" ? ppo_options::paper() : ppo_options::salmon_code();
   out.seed = context.seed;
-  out.generation = read_generation(options, prompts, out.generation);
+  out.generation = read_generation(options, stop, out.generation);
   out.shaping.kl_coefficient = section.get<double>("kl_coefficient", out.shaping.kl_coefficient);
   out.shaping.estimator = estimator_by_name(section, out.shaping.estimator);
   out.shaping.kl_clip = section.get<double>("kl_clip", out.shaping.kl_clip);
@@ -95,10 +95,10 @@ std::function<double(const reward_query&)> read_bonus(const config& section, std
   };
 }
 
-guideline_source::guideline_source(const config& section) {
+guideline_source::guideline_source(const config& section, bool rehearsal) {
   const auto interventions = section.get<std::filesystem::path>("interventions", {});
   const auto names = section.get<std::vector<std::string>>("use_interventions", {});
-  if (!interventions.empty()) {
+  if (!interventions.empty() && !(rehearsal && not_there(principle_file(interventions)))) {
     interventions_ = load_interventions(principle_file(interventions));
     if (!names.empty()) {
       intervention_set chosen = interventions_.none();
@@ -110,7 +110,7 @@ guideline_source::guideline_source(const config& section) {
   const auto count = section.get<std::size_t>("principles_per_prompt", 3);
   const std::string where = section.choice("intervention_position", "first", {"first", "last", "shuffled"});
   const auto position = where == "first" ? intervention_position::first : where == "last" ? intervention_position::last : intervention_position::shuffled;
-  if (path.empty()) return;
+  if (path.empty() || (rehearsal && not_there(principle_file(path)))) return;
   composer_.emplace(principle_sampler(load_principles(principle_file(path)), {.count = count}), interventions_, position);
 }
 
@@ -124,8 +124,12 @@ rl_prompt_source::rl_prompt_source(std::vector<prompt_record> records, const pro
                                    std::size_t rollouts, std::size_t samples_per_prompt, std::uint64_t seed)
     : records_(std::move(records)), prompts_(&prompts), guidelines_(std::move(guidelines)), rollouts_(rollouts), samples_(samples_per_prompt),
       random_(rng(seed).split(stream_key("rl prompts"))) {
-  require_option(samples_ > 0, "ppo.samples_per_prompt", samples_, "at least 1");
-  require_option(rollouts_ > 0 && rollouts_ % samples_ == 0, "ppo.rollouts", rollouts_, "at least 1 and a multiple of ppo.samples_per_prompt");
+  check(rollouts_, samples_);
+}
+
+void rl_prompt_source::check(std::size_t rollouts, std::size_t samples) {
+  require_option(samples > 0, "ppo.samples_per_prompt", samples, "at least 1");
+  require_option(rollouts > 0 && rollouts % samples == 0, "ppo.rollouts", rollouts, "at least 1 and a multiple of ppo.samples_per_prompt");
 }
 
 std::vector<rl_prompt> rl_prompt_source::operator()(std::uint64_t step) const {

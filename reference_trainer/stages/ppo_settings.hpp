@@ -17,7 +17,10 @@
 namespace coho::trainer {
 
 /// ppo_options from a recipe: the preset and whatever the section "ppo" changes of it.
-ppo_options read_ppo_options(const config& options, const stage_context& context, const prompter& prompts, std::uint64_t steps);
+ppo_options read_ppo_options(const config& options, const stage_context& context, const std::vector<std::string>& stop, std::uint64_t steps);
+inline ppo_options read_ppo_options(const config& options, const stage_context& context, const prompter& prompts, std::uint64_t steps) {
+  return read_ppo_options(options, context, prompts.stop(), steps);
+}
 
 /// Makes a language identifier known to `ppo.language_identifier` by a name of its own; "cld2" is always known.
 void register_language_identifier(const std::string& name, std::function<std::string(std::string_view)> identifier);
@@ -28,7 +31,8 @@ std::function<double(const reward_query&)> read_bonus(const config& section, std
 /// Draws the guideline of each prompt and step; nothing without ppo.principles and ppo.interventions.
 class guideline_source {
  public:
-  explicit guideline_source(const config& section);
+  /// `rehearsal`: files that are not there yet are passed over.
+  explicit guideline_source(const config& section, bool rehearsal = false);
   std::vector<std::string> operator()(prompt_type type, const rng& step, std::uint64_t prompt_key) const;
   /// Whether any guideline is drawn at all.
   bool any() const { return composer_.has_value() || interventions_.size() > 0; }
@@ -44,6 +48,8 @@ class rl_prompt_source {
   rl_prompt_source(std::vector<prompt_record> records, const prompter& prompts, guideline_source guidelines, std::size_t rollouts,
                    std::size_t samples_per_prompt, std::uint64_t seed);
   std::vector<rl_prompt> operator()(std::uint64_t step) const;
+  /// Throws `option_error`: samples at least 1, rollouts a multiple of them.
+  static void check(std::size_t rollouts, std::size_t samples_per_prompt);
 
  private:
   std::vector<prompt_record> records_;

@@ -19,19 +19,28 @@ std::string trimmed(std::string_view text) {
 
 }  // namespace
 
-prompter::prompter(const config& options, const loaded_model& model) : tokenizer_(model.tokenizer), ends_(model.end_tokens()) {
-  format_name_ = options.choice("prompt.format", "plain", {"plain", "dromedary", "llama2_chat", "vicuna", "mistral"});
-  const auto path = options.get<std::string>("prompt.template", "");
-  if (!path.empty()) template_ = load_template(template_kind::inference, path);
-  if (format_name_ != "plain") {
-    chat_ = template_ ? chat_prompt(chat_formats::by_name(format_name_), *template_) : chat_prompt(chat_formats::by_name(format_name_));
-    stop_ = chat_->format().stop;
-  }
+prompt_settings read_prompt_settings(const config& options) {
+  prompt_settings out;
+  out.format_name = options.choice("prompt.format", "plain", {"plain", "dromedary", "llama2_chat", "vicuna", "mistral"});
+  out.template_path = options.get<std::filesystem::path>("prompt.template", {});
+  std::error_code none;
+  if (!out.template_path.empty() && std::filesystem::exists(out.template_path, none))
+    out.wording = load_template(template_kind::inference, out.template_path);
+  if (out.format_name != "plain") out.stop = chat_formats::by_name(out.format_name).stop;
   for (auto& text : options.get<std::vector<std::string>>("prompt.stop", {})) {
     require_option(!text.empty(), "prompt.stop", "\"\"", "not empty");
-    stop_.push_back(std::move(text));
+    out.stop.push_back(std::move(text));
   }
-  max_tokens_ = options.get<std::size_t>("prompt.max_tokens", 0);
+  out.max_tokens = options.get<std::size_t>("prompt.max_tokens", 0);
+  return out;
+}
+
+prompter::prompter(const prompt_settings& settings, const loaded_model& model)
+    : tokenizer_(model.tokenizer), ends_(model.end_tokens()), template_(settings.wording), stop_(settings.stop),
+      format_name_(settings.format_name), max_tokens_(settings.max_tokens) {
+  if (!settings.template_path.empty() && !template_) template_ = load_template(template_kind::inference, settings.template_path);
+  if (format_name_ != "plain")
+    chat_ = template_ ? chat_prompt(chat_formats::by_name(format_name_), *template_) : chat_prompt(chat_formats::by_name(format_name_));
 }
 
 std::vector<token> prompter::tokens(std::string_view question) const {
@@ -65,15 +74,24 @@ std::string prompter::response_text(std::span<const token> response) const {
   return trimmed(before_stop(text, stop_));
 }
 
-generation_options read_generation(const config& options, const prompter& prompts, const generation_options& defaults) {
+generation_options read_generation(const config& options, const std::vector<std::string>& stop, const generation_options& defaults) {
   generation_options out = defaults;
   out.max_new_tokens = options.get<std::size_t>("generation.max_new_tokens", defaults.max_new_tokens);
   out.temperature = options.get<double>("generation.temperature", defaults.temperature);
   out.top_k = options.get<std::size_t>("generation.top_k", 0);
   out.top_p = options.get<double>("generation.top_p", 1.0);
-  out.stop = prompts.stop();
+  out.stop = stop;
   require_option(out.max_new_tokens > 0, "generation.max_new_tokens", out.max_new_tokens, "at least 1");
   static_cast<void>(token_sampler({.temperature = out.temperature, .top_k = out.top_k, .top_p = out.top_p}));
+  return out;
+}
+
+engine_options read_engine(const config& options) {
+  engine_options out;
+  out.slots = options.get<std::int64_t>("generation.slots", out.slots);
+  out.prefill_tokens = options.get<std::int64_t>("generation.prefill_tokens", out.prefill_tokens);
+  options.check(out.slots > 0, "generation.slots", "at least 1");
+  options.check(out.prefill_tokens > 0, "generation.prefill_tokens", "at least 1");
   return out;
 }
 

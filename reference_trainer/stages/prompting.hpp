@@ -9,9 +9,20 @@
 #include <coho/prompt/chat_prompt.hpp>
 
 #include "cli/options.hpp"
+#include "generation/engine.hpp"
 #include "stages/model_files.hpp"
 
 namespace coho::trainer {
+
+/// The section `prompt` as prompter reads it, before there is a model.
+struct prompt_settings {
+  std::string format_name;
+  std::filesystem::path template_path;
+  std::optional<prompt_template> wording{};  ///< of the template, when its file is there
+  std::vector<std::string> stop;             ///< the format's stop strings and the section's
+  std::size_t max_tokens = 0;
+};
+prompt_settings read_prompt_settings(const config& options);
 
 /// How questions become the tokens that a policy continues, and what it samples with.
 ///
@@ -20,7 +31,9 @@ namespace coho::trainer {
 /// longer prompt are kept (0: all).
 class prompter {
  public:
-  prompter(const config& options, const loaded_model& model);
+  prompter(const config& options, const loaded_model& model) : prompter(read_prompt_settings(options), model) {}
+  /// Throws `file_error` when the template is not there.
+  prompter(const prompt_settings& settings, const loaded_model& model);
 
   /// With the begin token.
   std::vector<token> tokens(std::string_view question) const;
@@ -43,6 +56,14 @@ class prompter {
 };
 
 /// `generation.*`: max_new_tokens, temperature, top_k, top_p; stop strings of the prompter. Throws option_error.
-generation_options read_generation(const config& options, const prompter& prompts, const generation_options& defaults = {.max_new_tokens = 256});
+generation_options read_generation(const config& options, const std::vector<std::string>& stop,
+                                   const generation_options& defaults = {.max_new_tokens = 256});
+inline generation_options read_generation(const config& options, const prompter& prompts,
+                                          const generation_options& defaults = {.max_new_tokens = 256}) {
+  return read_generation(options, prompts.stop(), defaults);
+}
+
+/// `generation.slots` (sequences decoded together) and `generation.prefill_tokens`.
+engine_options read_engine(const config& options);
 
 }  // namespace coho::trainer

@@ -1,5 +1,6 @@
 #include "stages/reward.hpp"
 
+#include <cmath>
 #include <optional>
 
 #include <coho/error.hpp>
@@ -11,6 +12,7 @@
 #include "observe/summary.hpp"
 #include "observe/table.hpp"
 #include "stages/fit_run.hpp"
+#include "stages/plan_text.hpp"
 #include "stages/reward_prompts.hpp"
 #include "stages/training_run.hpp"
 
@@ -48,38 +50,74 @@ class preference_data {
   std::vector<preference_pair> pairs_;
 };
 
-}  // namespace
+struct fit_settings {
+  reward_model_options training;
+  adamw_options optimizer;
+  std::uint64_t save_every = 0;
+  std::size_t keep = 1;
+};
 
-void run_reward(const config& options, stage_context& context) {
-  const config section = options.section("reward");
-  const auto path = section.require<std::filesystem::path>("data", "the file of preferences");
-  const auto evaluation = section.get<std::filesystem::path>("evaluation", {});
-  const auto from = section.get<std::filesystem::path>("from", {});
-  loaded_model model = load_model(options);
-  start_role(model, "reward", from, options, rng(context.seed).split(stream_key("reward adapter")));
-  if (!model.bank->at("reward").head.defined()) model.bank->add_head("reward");
-  reward_role reward = make_reward_role(model, "reward", options);
-  const preference_data data(path, section.get<std::size_t>("limit", 0));
-  std::optional<preference_data> held_out;
-  if (!evaluation.empty()) held_out.emplace(evaluation, 0);
-
-  reward_model_options settings;
+// Of a run over so many pairs.
+fit_settings read_fit(const config& section, const stage_context& context, std::size_t pairs) {
+  fit_settings out;
+  reward_model_options& settings = out.training;
   settings.batch_size = section.get<std::size_t>("batch_size", 64);
   section.check(settings.batch_size > 0, "batch_size", "at least 1");
   settings.epochs = section.get<std::uint64_t>("epochs", 1);
   settings.micro_batch.sequences = section.get<std::size_t>("micro_batch_pairs", 64);
+  section.check(settings.epochs > 0, "epochs", "at least 1");
   settings.gradient_norm_clip = section.get<double>("gradient_norm_clip", 1.0);
+  section.check(std::isfinite(settings.gradient_norm_clip) && settings.gradient_norm_clip >= 0, "gradient_norm_clip", "finite and at least 0");
   settings.loss.margin = section.get<double>("margin", 0.0);
   settings.loss.label_smoothing = section.get<double>("label_smoothing", 0.0);
   settings.loss.centring = section.get<double>("centring", 0.0);
+  static_cast<void>(bradley_terry_loss(settings.loss));
   settings.seed = context.seed;
-  const std::uint64_t steps = settings.epochs * ((data.pairs().size() + settings.batch_size - 1) / settings.batch_size);
+  const std::uint64_t steps = settings.epochs * ((pairs + settings.batch_size - 1) / settings.batch_size);
   settings.learning_rate = read_learning_rate(section, 3e-5, steps, "cosine", 0.03);
-  adamw_options optimizer_options = read_adamw(section);
-  optimizer_options.factors = {{"score.", section.get<double>("head_learning_rate_factor", 1.0)}};
-  const auto save_every = section.get<std::uint64_t>("save_every", 0);
-  const auto keep = section.get<std::size_t>("keep", 1);
-  const auto out = context.out_or("reward");
+  out.optimizer = read_adamw(section);
+  out.optimizer.factors = {{"score.", section.get<double>("head_learning_rate_factor", 1.0)}};
+  out.save_every = section.get<std::uint64_t>("save_every", 0);
+  out.keep = section.get<std::size_t>("keep", 1);
+  return out;
+}
+
+// Pre-training has a section of its own; what the flags say of files is meant for the section that is read.
+void move_flags(config options) {
+  const config given = options.clone();
+  for (const std::string key : {"data", "evaluation", "from"}) {
+    const std::string place = options.place("reward." + key);
+    if (!place.starts_with("--") || place.starts_with("--set ")) continue;
+    options.set_text("preference_pretraining." + key, given.get<std::string>("reward." + key, ""), place);
+  }
+}
+
+}  // namespace
+
+void run_reward(const config& options, stage_context& context) {
+  const bool pretraining = options.get<bool>("pretrain", false);
+  const std::string name = pretraining ? "preference_pretraining" : "reward";
+  if (pretraining) move_flags(options);
+  const config section = options.section(name);
+  const auto path = section.require<std::filesystem::path>("data", "the file of preferences");
+  const auto evaluation = section.get<std::filesystem::path>("evaluation", {});
+  const auto from = section.get<std::filesystem::path>("from", {});
+  const auto limit = section.get<std::size_t>("limit", 0);
+  const auto out = context.out_or(name);
+  if (context.dry_run) {
+    read_fit(section, context, 1);
+    return context.rehearse(options, plan_reward(options, name, context));
+  }
+  loaded_model model = load_model(options);
+  start_role(model, "reward", from, options, rng(context.seed).split(stream_key("reward adapter")));
+  if (!model.bank->at("reward").head.defined()) model.bank->add_head("reward");
+  reward_role reward = make_reward_role(model, "reward", options);
+  const preference_data data(path, limit);
+  std::optional<preference_data> held_out;
+  if (!evaluation.empty()) held_out.emplace(evaluation, 0);
+
+  const auto [settings, optimizer_options, save_every, keep] = read_fit(section, context, data.pairs().size());
+  const std::uint64_t steps = settings.epochs * ((data.pairs().size() + settings.batch_size - 1) / settings.batch_size);
 
   parameter_set& parameters = model.bank->train("reward");
   adamw optimizer(parameters, optimizer_options);
@@ -120,8 +158,9 @@ subcommand make_reward_command() {
           .flags = {{"--model", "model.path", "folder of the base model"},
                     {"--data", "reward.data", "file of preferences"},
                     {"--evaluation", "reward.evaluation", "held-out file of preferences"},
-                    {"--from", "reward.from", "reward model to go on from"}},
-          .sections = {"model", "reward", "reward_prompt", "adapter"}};
+                    {"--from", "reward.from", "reward model to go on from"},
+                    {"--pretrain", "pretrain", "preference pre-training: read the section preference_pretraining in place of reward", "true"}},
+          .sections = {"model", "reward", "preference_pretraining", "reward_prompt", "adapter"}};
 }
 
 }  // namespace coho::trainer

@@ -6,6 +6,7 @@
 #include "data/records.hpp"
 #include "roles/policy_role.hpp"
 #include "stages/model_files.hpp"
+#include "stages/model_settings.hpp"
 #include "stages/prompting.hpp"
 #include "stages/training_run.hpp"
 
@@ -19,10 +20,16 @@ void run_sample(const config& options, stage_context& context) {
   options.check(batch > 0, "sample.batch", "at least 1");
   const auto adapter = options.get<std::filesystem::path>("model.adapter", {});
   const auto out = context.out_or("samples.jsonl");
+  const prompt_settings prompting = read_prompt_settings(options);
+  const generation_options generation = read_generation(options, prompting.stop, {.max_new_tokens = 256, .temperature = 0.7});
+  const engine_options engine = read_engine(options);
+  if (context.dry_run) {
+    read_model_settings(options);
+    return context.rehearse(options);
+  }
   loaded_model model = load_model(options);
   load_role(model, "policy", adapter);
-  const prompter prompts(options, model);
-  const generation_options generation = read_generation(options, prompts, {.max_new_tokens = 256, .temperature = 0.7});
+  const prompter prompts(prompting, model);
   if (!context.begin(options)) return;
   use_threads(context);
   const auto records = read_records<prompt_record>(prompts_path);
@@ -31,7 +38,8 @@ void run_sample(const config& options, stage_context& context) {
                      {.temperature = generation.temperature > 0 ? generation.temperature : 1.0,
                       .banned = model.never_sampled(),
                       .end_tokens = model.end_tokens(),
-                      .token_texts = model.token_texts()});
+                      .token_texts = model.token_texts(),
+                      .engine = engine});
   jsonl_writer writer(out, context.resume);
   auto bar = context.start_progress("sample", records.size(), "prompts");
   bar.start_at(writer.count());

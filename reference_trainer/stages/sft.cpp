@@ -1,22 +1,33 @@
 #include "stages/sft.hpp"
 
+#include <cmath>
+
 #include <coho/error.hpp>
 #include <nlohmann/json.hpp>
 
 #include "data/records.hpp"
 #include "observe/metrics_log.hpp"
 #include "roles/policy_role.hpp"
-#include "stages/prompting.hpp"
 #include "stages/fit_run.hpp"
+#include "stages/plan_text.hpp"
+#include "stages/prompting.hpp"
 #include "stages/training_run.hpp"
 
 namespace coho::trainer {
 namespace {
 
-std::vector<supervised_example> read_examples(const config& options, const prompter& prompts, const loaded_model& model) {
-  const auto path = options.require<std::filesystem::path>("sft.data", "the file of instructions and responses");
-  const auto limit = options.get<std::size_t>("sft.limit", 0);
-  const auto most = options.get<std::size_t>("sft.max_response_tokens", 512);
+struct sft_data {
+  std::filesystem::path path;
+  std::size_t limit, max_response_tokens;
+};
+
+sft_data read_data(const config& section) {
+  return {section.require<std::filesystem::path>("data", "the file of instructions and responses"), section.get<std::size_t>("limit", 0),
+          section.get<std::size_t>("max_response_tokens", 512)};
+}
+
+std::vector<supervised_example> read_examples(const sft_data& data, const prompter& prompts, const loaded_model& model) {
+  const auto& [path, limit, most] = data;
   std::vector<supervised_example> out;
   for (const auto& record : read_records<sft_record>(path, limit > 0 ? limit : std::numeric_limits<std::size_t>::max())) {
     supervised_example example{.prompt = prompts.tokens(record.prompt.text()), .response = {}, .token_weights = {}};
@@ -32,23 +43,39 @@ std::vector<supervised_example> read_examples(const config& options, const promp
   return out;
 }
 
-}  // namespace
+struct sft_settings {
+  supervised_options training;
+  adamw_options optimizer;
+  std::uint64_t save_every = 0;
+  std::size_t keep = 1;
+};
 
-void train_supervised(loaded_model& model, std::vector<supervised_example> examples, const config& options, stage_context& context) {
-  const config section = options.section("sft");
-  supervised_options settings;
+// Of a run over so many examples.
+sft_settings read_sft(const config& section, const stage_context& context, std::size_t examples) {
+  sft_settings out;
+  supervised_options& settings = out.training;
   settings.batch_size = section.get<std::size_t>("batch_size", 32);
   section.check(settings.batch_size > 0, "batch_size", "at least 1");
   settings.epochs = section.get<std::uint64_t>("epochs", 1);
   settings.micro_batch.tokens = section.get<std::size_t>("micro_batch_tokens", 16384);
+  section.check(settings.epochs > 0, "epochs", "at least 1");
   settings.gradient_norm_clip = section.get<double>("gradient_norm_clip", 1.0);
+  section.check(std::isfinite(settings.gradient_norm_clip) && settings.gradient_norm_clip >= 0, "gradient_norm_clip", "finite and at least 0");
   settings.shuffle = section.get<bool>("shuffle", true);
   settings.seed = context.seed;
-  const std::uint64_t steps = settings.epochs * ((examples.size() + settings.batch_size - 1) / settings.batch_size);
+  const std::uint64_t steps = settings.epochs * ((examples + settings.batch_size - 1) / settings.batch_size);
   settings.learning_rate = read_learning_rate(section, 1e-4, steps);
-  const adamw_options optimizer_options = read_adamw(section);
-  const auto save_every = section.get<std::uint64_t>("save_every", 0);
-  const auto keep = section.get<std::size_t>("keep", 1);
+  out.optimizer = read_adamw(section);
+  out.save_every = section.get<std::uint64_t>("save_every", 0);
+  out.keep = section.get<std::size_t>("keep", 1);
+  return out;
+}
+
+}  // namespace
+
+void train_supervised(loaded_model& model, std::vector<supervised_example> examples, const config& options, stage_context& context) {
+  const auto [settings, optimizer_options, save_every, keep] = read_sft(options.section("sft"), context, examples.size());
+  const std::uint64_t steps = settings.epochs * ((examples.size() + settings.batch_size - 1) / settings.batch_size);
   const auto out = context.out_or("sft");
 
   parameter_set& parameters = model.bank->train("policy");
@@ -71,10 +98,16 @@ void train_supervised(loaded_model& model, std::vector<supervised_example> examp
 }
 
 void run_sft(const config& options, stage_context& context) {
+  const sft_data data = read_data(options.section("sft"));
+  const prompt_settings prompting = read_prompt_settings(options);
+  if (context.dry_run) {
+    read_sft(options.section("sft"), context, 1);
+    return context.rehearse(options, plan_sft(options, context));
+  }
   loaded_model model = load_model(options);
   start_role(model, "policy", options.get<std::filesystem::path>("model.adapter", {}), options, rng(context.seed).split(stream_key("adapter")));
-  const prompter prompts(options, model);
-  train_supervised(model, read_examples(options, prompts, model), options, context);
+  const prompter prompts(prompting, model);
+  train_supervised(model, read_examples(data, prompts, model), options, context);
 }
 
 subcommand make_sft_command() {

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "cli/options.hpp"
+#include "llama/config.hpp"
+#include "plan/memory_plan.hpp"
+
+namespace coho::trainer {
+
+/// The section `model`, before anything is loaded.
+struct model_settings {
+  std::filesystem::path path;    ///< folder of a checkpoint; with `random_weights` its shape alone is wanted
+  std::filesystem::path config;  ///< `model.config`: a config.json, or the name of a shipped shape (llama-2-70b)
+  compute_type compute = compute_type::float32;
+  base_storage base = base_storage::float32;
+  recomputation recompute = recomputation::selective;
+  bool random_weights = false;
+};
+
+/// `model.path`, `.config`, `.dtype`, `.quantize` ("none", "nf4"), `.double_quantize`, `.recompute` ("none", "selective", "full") and
+/// `.random_weights`. Throws `config_error`; without random weights `model.path` must be given.
+model_settings read_model_settings(const config& options);
+
+/// The model's shape: `model.config` when given, else config.json in `model.path`, else a shipped shape of that folder's name.
+/// Nothing when none is there; `file_error` when `model.config` names nothing or the file cannot be used. Opens no weights.
+std::optional<llama_config> find_model_config(const model_settings& settings);
+
+/// The section `adapter`.
+struct adapter_settings {
+  bool full = false;  ///< weights of the role's own in place of an adapter
+  std::int64_t rank = 64;
+  double alpha = 16, dropout = 0;
+  bool rslora = false;
+  std::array<bool, 7> targets{true, true, true, true, true, true, true};  ///< in the order of planned_linears
+  std::map<std::string, std::int64_t> rank_pattern;                       ///< by linear
+  std::map<std::string, double> alpha_pattern;
+
+  /// Ranks by linear, 0 where there is no adapter.
+  std::array<std::int64_t, 7> ranks() const;
+};
+
+/// `adapter.kind` ("lora", "full"), `.rank`, `.alpha`, `.rslora`, `.dropout`, `.targets`, and tables `.rank_pattern`, `.alpha_pattern` of
+/// linears with a rank or α of their own. Throws `config_error`.
+adapter_settings read_adapter_settings(const config& options);
+
+/// `moments` of a training section: "float32", "bfloat16" or "8bit".
+moment_storage read_moments(const config& section);
+
+}  // namespace coho::trainer

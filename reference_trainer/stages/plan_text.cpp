@@ -1,0 +1,154 @@
+#include "stages/plan_text.hpp"
+
+#include <algorithm>
+
+#include <coho/error.hpp>
+
+#include "observe/table.hpp"
+#include "plan/plan_report.hpp"
+#include "stages/model_settings.hpp"
+#include "stages/prompting.hpp"
+#include "stages/reward_prompts.hpp"
+
+namespace coho::trainer {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// All that a plan needs but the model's shape.
+struct request {
+  model_settings model;
+  time_plan_options time;
+  std::string unit;  ///< what a step is
+  std::vector<std::string> notes;
+  std::string device;
+};
+
+std::function<std::string()> text_of(request wanted) {
+  return [wanted = std::move(wanted)]() mutable -> std::string {
+    const auto shape = find_model_config(wanted.model);
+    if (!shape)
+      return "No plan of memory and time: " + wanted.model.path.string() +
+             " has no config.json and is no shipped shape's name; --set model.config=FILE gives the shape.";
+    wanted.time.sizes.model = *shape;
+    const memory_plan memory = plan_memory(wanted.time.sizes);
+    std::optional<time_plan> time;
+    try {
+      const auto rates = measure_machine(at::Device(wanted.device), wanted.model.compute == compute_type::bfloat16 ? at::kBFloat16 : at::kFloat);
+      time = plan_time(wanted.time, rates);
+      wanted.notes.push_back(wanted.unit + "; every sequence at its full length, at this machine's measured " +
+                             format_number(rates.bandwidth / 1e9, 1) + " GB/s and " + format_number(rates.flops / 1e12, 3) + " TFLOP/s");
+    } catch (const c10::Error&) {
+      wanted.notes.push_back("No prediction of time: there is no device " + wanted.device + " here to be measured.");
+    }
+    return plan_report(*shape, memory, time, wanted.notes);
+  };
+}
+
+request start(const config& options, const stage_context& context) {
+  request out{.model = read_model_settings(options), .time = {}, .unit = {}, .notes = {}, .device = context.device};
+  auto& sizes = out.time.sizes;
+  sizes.base = out.model.base;
+  sizes.compute = out.model.compute;
+  sizes.recompute = out.model.recompute;
+  return out;
+}
+
+bool holds_weights(const fs::path& folder) {
+  std::error_code none;
+  return fs::exists(folder / "config.json", none) && !fs::exists(folder / "adapter_config.json", none);
+}
+
+// A role that starts from a folder, or where there is none from the base; what an adapter that is not there yet will look like the
+// section "adapter" says.
+role_plan role_of(std::string name, const fs::path& from, const adapter_settings& adapter, bool trained) {
+  role_plan out{.name = std::move(name), .full = adapter.full, .trained = trained};
+  if (!from.empty() && !trained) out.full = holds_weights(from) || (adapter.full && !fs::exists(from / "adapter_config.json"));
+  if (!out.full && (trained || !from.empty())) out.ranks = adapter.ranks();
+  if (from.empty() && !trained) out.full = false;
+  return out;
+}
+
+std::int64_t signed_size(std::size_t value) { return static_cast<std::int64_t>(std::min<std::size_t>(value, std::size_t{1} << 40)); }
+
+// 0 stands for all at once.
+std::int64_t tokens_at_once(std::int64_t limit, std::int64_t all) { return limit > 0 ? std::min(limit, all) : all; }
+
+}  // namespace
+
+std::function<std::string()> plan_ppo(const config& options, const ppo_options& settings, const stage_context& context) {
+  const config section = options.section("ppo");
+  request out = start(options, context);
+  const adapter_settings adapter = read_adapter_settings(options);
+  const auto policy = section.get<fs::path>("policy", {}), reward = section.get<fs::path>("reward_model", {});
+  auto& sizes = out.time.sizes;
+  sizes.moments = read_moments(section);
+  sizes.roles = {role_of("reference", policy, adapter, false), role_of("policy", policy, adapter, true)};
+  sizes.roles[0].log_probs = sizes.roles[1].log_probs = true;
+  if (!reward.empty()) sizes.roles.push_back(role_of("reward", reward, adapter, false));
+  sizes.roles.push_back(role_of("value", reward, adapter, true));
+  for (std::size_t i = 2; i < sizes.roles.size(); ++i) sizes.roles[i].scalar_head = true;
+
+  const auto limit = read_prompt_settings(options).max_tokens;
+  sizes.query_tokens = limit > 0 ? signed_size(limit) : 256;
+  if (limit == 0) out.notes.emplace_back("prompts are taken to have 256 tokens: prompt.max_tokens is 0");
+  sizes.response_tokens = signed_size(settings.generation.max_new_tokens);
+  sizes.entropy = settings.entropy_coefficient > 0;
+  sizes.sequences = out.time.sequences = signed_size(section.get<std::size_t>("rollouts", 576));
+  const std::int64_t length = sizes.query_tokens + sizes.response_tokens;
+  const auto minibatch = settings.minibatch_size > 0 ? signed_size(settings.minibatch_size) : sizes.sequences;
+  const engine_options engine = read_engine(options);
+  sizes.slots = std::min(engine.slots, sizes.sequences);
+  sizes.prefill_tokens = engine.prefill_tokens;
+  sizes.scoring_tokens = tokens_at_once(signed_size(settings.scoring_batch.tokens), sizes.sequences * length);
+  sizes.micro_batch_tokens = tokens_at_once(signed_size(settings.micro_batch.tokens), std::min(minibatch, sizes.sequences) * length);
+  out.time.epochs = static_cast<std::int64_t>(settings.epochs);
+  out.time.scoring = {{"reference", true}};
+  if (settings.old_log_probs == old_log_prob_source::recomputed) out.time.scoring.push_back({"policy", true});
+  if (!reward.empty()) out.time.scoring.push_back({"reward", false});
+  out.time.scoring.push_back({"value", false});
+  out.unit = "a step: " + std::to_string(sizes.sequences) + " rollouts";
+  return text_of(std::move(out));
+}
+
+std::function<std::string()> plan_reward(const config& options, const std::string& section_name, const stage_context& context) {
+  // The prompt's own words and the guideline, beside what is kept of query and response.
+  constexpr std::int64_t words = 384;
+  const config section = options.section(section_name);
+  request out = start(options, context);
+  auto& sizes = out.time.sizes;
+  sizes.moments = read_moments(section);
+  sizes.roles = {role_of("reward", section.get<fs::path>("from", {}), read_adapter_settings(options), true)};
+  sizes.roles[0].scalar_head = true;
+  const reward_role_options limits = read_reward_prompt(options).limits;
+  // The score is read at the last token.
+  sizes.query_tokens = (limits.query_tokens > 0 ? signed_size(limits.query_tokens) : 128) +
+                       (limits.response_tokens > 0 ? signed_size(limits.response_tokens) : 768) + words - 1;
+  sizes.response_tokens = 1;
+  sizes.sequences = out.time.sequences = 2 * signed_size(section.get<std::size_t>("batch_size", 64));
+  const auto pairs = signed_size(section.get<std::size_t>("micro_batch_pairs", 64));
+  sizes.micro_batch_tokens = (pairs > 0 ? std::min(2 * pairs, sizes.sequences) : sizes.sequences) * (sizes.query_tokens + 1);
+  out.unit = "a step: " + std::to_string(sizes.sequences / 2) + " pairs";
+  out.notes.push_back("reward prompts are taken to have " + std::to_string(sizes.query_tokens + 1) + " tokens");
+  return text_of(std::move(out));
+}
+
+std::function<std::string()> plan_sft(const config& options, const stage_context& context) {
+  const config section = options.section("sft");
+  request out = start(options, context);
+  auto& sizes = out.time.sizes;
+  sizes.moments = read_moments(section);
+  sizes.roles = {role_of("policy", options.get<fs::path>("model.adapter", {}), read_adapter_settings(options), true)};
+  sizes.roles[0].log_probs = true;
+  const auto limit = read_prompt_settings(options).max_tokens, response = section.get<std::size_t>("max_response_tokens", 512);
+  sizes.query_tokens = limit > 0 ? signed_size(limit) : 512;
+  sizes.response_tokens = response > 0 ? signed_size(response) : 512;
+  if (limit == 0 || response == 0) out.notes.emplace_back("prompts and responses without a limit are taken to have 512 tokens");
+  sizes.sequences = out.time.sequences = signed_size(section.get<std::size_t>("batch_size", 32));
+  const std::int64_t all = sizes.sequences * (sizes.query_tokens + sizes.response_tokens);
+  sizes.micro_batch_tokens = tokens_at_once(signed_size(section.get<std::size_t>("micro_batch_tokens", 16384)), all);
+  out.unit = "a step: " + std::to_string(sizes.sequences) + " examples";
+  return text_of(std::move(out));
+}
+
+}  // namespace coho::trainer

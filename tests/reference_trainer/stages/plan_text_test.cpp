@@ -1,0 +1,105 @@
+#include "stages/plan_text.hpp"
+
+#include <coho/error.hpp>
+#include <iostream>
+#include <sstream>
+
+#include "stages/ppo.hpp"
+#include "stages/reward.hpp"
+#include "stages/sft.hpp"
+#include "support/catch.hpp"
+#include "support/stage_runs.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace coho::trainer;
+using namespace coho::test;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+
+std::string dry_run(stage_function stage, const config& options) {
+  stage_context context("test", options, false, true, true);
+  std::ostringstream out;
+  auto* const old = std::cout.rdbuf(out.rdbuf());
+  try {
+    stage(options, context);
+  } catch (...) {
+    std::cout.rdbuf(old);
+    throw;
+  }
+  std::cout.rdbuf(old);
+  return out.str();
+}
+
+std::string dry_run(stage_function stage, const std::string& recipe, const settings& changes = {}) {
+  const config options = config::load(source_dir() / "reference_trainer/recipes" / (recipe + ".toml"), changes);
+  const std::vector<std::string> others{"sft", "sample", "judge", "aggregate", "reward", "preference_pretraining", "reward_prompt", "ppo", "generation", "prompt", "adapter"};
+  options.allow_sections(others);
+  return dry_run(stage, options);
+}
+
+// The number before " GB" in the line that tells the peak.
+double peak_gigabytes(const std::string& text) {
+  const auto at = text.find("# peak of a device: ");
+  REQUIRE(at != std::string::npos);
+  return std::stod(text.substr(text.find("= ", at) + 2));
+}
+
+}  // namespace
+
+TEST_CASE("dry run: the 70B recipe needs no file, and stays below 78 GiB, or 80 GB with bf16 moments") {
+  const auto text = dry_run(run_ppo, "dromedary-2-70b");
+  CHECK(peak_gigabytes(text) <= 83.75);
+  CHECK(peak_gigabytes(text) > 70);
+  CHECK_THAT(text, ContainsSubstring("# policy") || ContainsSubstring("policy"));
+  CHECK_THAT(text, ContainsSubstring("quantize = 'nf4'"));
+  CHECK_THAT(text, ContainsSubstring("a step: 576 rollouts"));
+  for (const char* phase : {"rollout", "scoring", "update", "generation", "update of value", "master weights"})
+    CHECK_THAT(text, ContainsSubstring(phase));
+  const double half = peak_gigabytes(dry_run(run_ppo, "dromedary-2-70b", {"ppo.moments=bfloat16"}));
+  CHECK(half <= 80);
+  CHECK(half == Approx(peak_gigabytes(text) - 2 * 4 * 0.828375).margin(0.02));
+}
+
+TEST_CASE("dry run: what is printed is a recipe still") {
+  const auto text = dry_run(run_ppo, "dromedary-2-7b");
+  CHECK(config::parse(text, "printed").get<int>("ppo.rollouts", 0) == 576);
+  CHECK(config::parse(text, "printed").get<std::string>("model.recompute", "") == "selective");
+}
+
+TEST_CASE("dry run: reward model, pre-training and fine-tuning plan one role, each by its own section") {
+  const auto sft = dry_run(run_sft, "dromedary-2-70b"), reward = dry_run(run_reward, "dromedary-2-70b");
+  CHECK(peak_gigabytes(sft) > 36.4 + 15);
+  CHECK(peak_gigabytes(sft) < 60);
+  CHECK_THAT(reward, ContainsSubstring("a step: 64 pairs"));
+  const auto pretraining = dry_run(run_reward, "dromedary-2-70b", {"pretrain=true", "preference_pretraining.batch_size=32"});
+  CHECK_THAT(pretraining, ContainsSubstring("a step: 32 pairs"));
+  const auto none = dry_run(run_sft, "dromedary-2-70b", {"model.recompute=none"});
+  CHECK(peak_gigabytes(none) > peak_gigabytes(sft));
+}
+
+TEST_CASE("dry run: pre-training takes the flags that name files") {
+  config options(settings{"pretrain=true", "model.path=llama-2-7b"});
+  options.set_text("reward.data", "hh.jsonl", "--data hh.jsonl");
+  const std::vector<std::string> others{"reward"};
+  options.allow_sections(others);
+  CHECK_THAT(dry_run(run_reward, options), ContainsSubstring("hh.jsonl"));
+  CHECK_THROWS_WITH(dry_run(run_reward, config(settings{"pretrain=true", "model.path=llama-2-7b"})),
+                    ContainsSubstring("preference_pretraining.data"));
+}
+
+TEST_CASE("dry run: a model without a shape says what would give it") {
+  const auto text = dry_run(run_sft, config(settings{"model.path=somewhere", "sft.data=d.jsonl"}));
+  CHECK_THAT(text, ContainsSubstring("model.config=FILE"));
+  CHECK_THAT(dry_run(run_sft, config(settings{"model.path=somewhere", "model.config=mistral-7b-v0.1", "sft.data=d"})),
+             ContainsSubstring("32 blocks of width 4096"));
+  CHECK_THROWS_AS(dry_run(run_sft, config(settings{"model.path=x", "model.config=llama-9", "sft.data=d"})), coho::file_error);
+}
+
+TEST_CASE("dry run: a small model that is there is planned from its config.json") {
+  const auto base = "model.path=" + demo_base().string();
+  const auto text = dry_run(run_sft, config(settings{base, "sft.data=d", "adapter.kind=full"}));
+  const auto shape = llama_config::from_file(demo_base() / "config.json");
+  CHECK_THAT(text, ContainsSubstring(std::to_string(shape.num_hidden_layers) + " blocks of width " + std::to_string(shape.hidden_size)));
+  CHECK_THAT(text, ContainsSubstring("GB/s"));
+}
