@@ -151,3 +151,15 @@ TEST_CASE("options: a clone has overrides of its own and has read nothing") {
   CHECK(first.get<double>("ppo.gamma", 1) == 0.5);
   CHECK_THROWS_AS(copy.check_unknown(), config_error);
 }
+
+TEST_CASE("a config knows which keys were read, and which of them as paths") {
+  const config options = recipe({"file=\"a.txt\""});
+  options.get<int>("ppo.steps", 0);
+  CHECK(options.get<std::filesystem::path>("file", {}) == "a.txt");
+  CHECK(options.get<std::filesystem::path>("other", {}).empty());
+  CHECK(options.read_keys() == std::vector<std::string>{"file", "other", "ppo.steps"});
+  REQUIRE(options.read_paths().size() == 1);
+  CHECK(options.read_paths()[0].first == "file");
+  CHECK(options.read_paths()[0].second == "a.txt");
+  CHECK(options.clone().read_keys().empty());
+}
