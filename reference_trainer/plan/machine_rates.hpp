@@ -13,8 +13,8 @@ struct machine_rates {
   void validate() const;
 };
 
-/// Measures a device in less than a second, with the threads that libtorch has: a triad a = b + s·c (two reads, one write) over
-/// arrays that fit no cache, and a square matrix product in `type`, each the best of several.
+/// Measures a device in less than a second, with the threads that libtorch has: a triad a = b + s·c (two reads, one
+/// write) over arrays that fit no cache, and a square matrix product in `type`, each the best of several.
 ///
 ///     machine_rates rates = measure_machine(at::kCPU, at::kFloat);
 machine_rates measure_machine(at::Device device, at::ScalarType type);

@@ -34,7 +34,8 @@ bool quantized(base_storage storage) { return storage == base_storage::nf4 || st
 
 std::int64_t moment_bytes(std::int64_t parameters, moment_storage storage) {
   // First and second moment each.
-  if (storage == moment_storage::eight_bit) return 2 * (parameters + 4 * ceil_divide(parameters, moment_block) + map_bytes);
+  if (storage == moment_storage::eight_bit)
+    return 2 * (parameters + 4 * ceil_divide(parameters, moment_block) + map_bytes);
   return 2 * (storage == moment_storage::float32 ? 4 : 2) * parameters;
 }
 
@@ -69,7 +70,8 @@ struct planner {
     // In fp32 the master weights are what computes. Weights of its own are fp32 whatever the rest computes in.
     const bool copies = !r.full && o.compute != compute_type::float32;
     const std::int64_t width = copies ? c : 4;
-    if (own > 0 && (copies || !r.trained)) plan.resident.push_back({r.full ? "weights" : "adapter", r.name, width * own});
+    if (own > 0 && (copies || !r.trained))
+      plan.resident.push_back({r.full ? "weights" : "adapter", r.name, width * own});
     if (head > 0 && !r.trained) plan.resident.push_back({"scalar head", r.name, 4 * head});
     if (!r.trained) return;
     plan.resident.push_back({"master weights", r.name, 4 * trained});
@@ -103,8 +105,7 @@ struct planner {
     const std::int64_t cache = 2 * m.key_value_size() * m.num_hidden_layers * capacity * c;
     const std::int64_t prefill = std::max(o.slots, std::min(o.prefill_tokens, o.slots * o.query_tokens));
     // Scores and probabilities of one block, and its keys and values where a product wants them dense.
-    const std::int64_t attention =
-        o.slots * capacity * ((8 + c) * m.num_attention_heads + 2 * m.key_value_size() * c);
+    const std::int64_t attention = o.slots * capacity * ((8 + c) * m.num_attention_heads + 2 * m.key_value_size() * c);
     memory_phase phase{.name = "rollout", .terms = {}};
     phase.terms.push_back({"cache", "keys and values", o.slots * cache});
     phase.terms.push_back({"logits", "of a step", o.slots * m.vocab_size * (4 + (c < 4 ? c : 0))});
@@ -145,10 +146,10 @@ struct planner {
       memory_phase phase{.name = "update", .terms = {}};
       phase.terms.push_back(
           {"activations", "kept for backward", tokens * m.num_hidden_layers * kept_bytes(o, r, o.recompute)});
-      const std::int64_t again =
-          o.recompute == recomputation::full ? kept_bytes(o, r, recomputation::selective) : 0;
+      const std::int64_t again = o.recompute == recompute_mode::full ? kept_bytes(o, r, recompute_mode::selective) : 0;
       phase.terms.push_back({"activations", "working set", tokens * (again + backward_working_bytes(o))});
-      // Last residual stream, its norm and the gradient; response rows and, from the head, Σ e·W in fp32 (twice with entropy).
+      // Last residual stream, its norm and the gradient; response rows and, from the head, Σ e·W in fp32 (twice with
+      // entropy).
       const std::int64_t from_head = r.log_probs && o.entropy ? 8 : 4;
       phase.terms.push_back({"activations", "response positions",
                              3 * tokens * m.hidden_size * c + rows * m.hidden_size * (c + from_head)});
@@ -161,7 +162,8 @@ struct planner {
 
   void host() {
     if (o.sequences == 0) return;
-    // Token ids, and for a response's token the log-probabilities of sampler, policy and reference, value, reward, advantage, return.
+    // Token ids, and for a response's token the log-probabilities of sampler, policy and reference, value, reward,
+    // advantage, return.
     plan.host.push_back({"rollouts", "tokens", o.sequences * (o.query_tokens + o.response_tokens) * 4});
     plan.host.push_back({"rollouts", "numbers of a response", o.sequences * o.response_tokens * 7 * 8});
   }
@@ -170,10 +172,13 @@ struct planner {
 }  // namespace
 
 void memory_plan_options::validate() const {
-  const auto from_zero = [](std::int64_t value, const char* name) { require_option(value >= 0, name, value, "at least 0"); };
+  const auto from_zero = [](std::int64_t value, const char* name) {
+    require_option(value >= 0, name, value, "at least 0");
+  };
   from_zero(query_tokens, "query_tokens");
   from_zero(response_tokens, "response_tokens");
-  require_option(query_tokens + response_tokens > 0, "response_tokens", response_tokens, "above 0 when query_tokens is 0");
+  require_option(query_tokens + response_tokens > 0, "response_tokens", response_tokens,
+                 "above 0 when query_tokens is 0");
   from_zero(slots, "slots");
   from_zero(prefill_tokens, "prefill_tokens");
   from_zero(scoring_tokens, "scoring_tokens");
@@ -203,8 +208,10 @@ std::int64_t memory_plan::group_bytes(std::string_view group, std::string_view n
 std::int64_t bytes_of(compute_type type) { return type == compute_type::float32 ? 4 : 2; }
 
 std::pair<std::int64_t, std::int64_t> linear_shape(const llama_config& model, std::size_t linear) {
-  const std::int64_t h = model.hidden_size, i = model.intermediate_size, q = model.query_size(), k = model.key_value_size();
-  const std::array<std::pair<std::int64_t, std::int64_t>, 7> shapes{{{q, h}, {k, h}, {k, h}, {h, q}, {i, h}, {i, h}, {h, i}}};
+  const std::int64_t h = model.hidden_size, i = model.intermediate_size, q = model.query_size(),
+                     k = model.key_value_size();
+  const std::array<std::pair<std::int64_t, std::int64_t>, 7> shapes{
+      {{q, h}, {k, h}, {k, h}, {h, q}, {i, h}, {i, h}, {h, i}}};
   return shapes.at(linear);
 }
 
@@ -231,13 +238,13 @@ std::int64_t nf4_bytes(std::int64_t numbers, bool double_quantize) {
   return codes + (double_quantize ? blocks + 4 * ceil_divide(blocks, nested_block) + map_bytes : 4 * blocks);
 }
 
-std::int64_t kept_bytes(const memory_plan_options& options, const role_plan& role, recomputation mode) {
+std::int64_t kept_bytes(const memory_plan_options& options, const role_plan& role, recompute_mode mode) {
   const llama_config& m = options.model;
   const std::int64_t c = bytes_of(options.compute), h = m.hidden_size, q = m.query_size(), k = m.key_value_size();
-  if (mode == recomputation::full) return h * c;
+  if (mode == recompute_mode::full) return h * c;
   const std::int64_t ranks = std::accumulate(role.ranks.begin(), role.ranks.end(), std::int64_t{0});
   std::int64_t numbers = 2 * h + (q + 2 * k) + q + 2 * m.intermediate_size + ranks;
-  if (mode == recomputation::none) numbers += 2 * h + m.intermediate_size;
+  if (mode == recompute_mode::none) numbers += 2 * h + m.intermediate_size;
   return numbers * c + 4 * m.num_attention_heads;
 }
 
@@ -251,7 +258,7 @@ std::int64_t forward_working_bytes(const memory_plan_options& options) {
 
 std::int64_t backward_working_bytes(const memory_plan_options& options) {
   const llama_config& m = options.model;
-  const bool kept = options.recompute == recomputation::none;
+  const bool kept = options.recompute == recompute_mode::none;
   const std::int64_t h = m.hidden_size, q = m.query_size();
   const std::int64_t feed_forward = (kept ? 2 : 3) * h + (kept ? 3 : 4) * m.intermediate_size;
   const std::int64_t attention = (kept ? 2 : 3) * h + q + 5 * q + 3 * q;

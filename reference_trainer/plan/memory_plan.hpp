@@ -16,7 +16,7 @@ enum class base_storage { float32, bfloat16, nf4, nf4_double };
 enum class compute_type { float32, bfloat16 };
 enum class moment_storage { float32, bfloat16, eight_bit };
 /// What a training forward keeps of a block; see docs/memory.md.
-enum class recomputation { none, selective, full };
+enum class recompute_mode { none, selective, full };
 
 /// The adapted linears of a block, in the order of `role_plan::ranks`.
 inline constexpr std::array<std::string_view, 7> planned_linears{"q_proj",    "k_proj",  "v_proj",   "o_proj",
@@ -38,7 +38,7 @@ struct memory_plan_options {
   base_storage base = base_storage::bfloat16;
   compute_type compute = compute_type::bfloat16;
   moment_storage moments = moment_storage::float32;
-  recomputation recompute = recomputation::selective;
+  recompute_mode recompute = recompute_mode::selective;
   std::vector<role_plan> roles{};
 
   std::int64_t query_tokens = 256, response_tokens = 1024;  ///< of a sequence, at most
@@ -94,14 +94,15 @@ std::pair<std::int64_t, std::int64_t> linear_shape(const llama_config& model, st
 std::int64_t linear_parameters(const llama_config& model);
 /// Σ r·(in + out) over the adapted linears of all blocks.
 std::int64_t adapter_parameters(const llama_config& model, const std::array<std::int64_t, 7>& ranks);
-/// Bytes of a weight of `numbers` entries in NF4: codes ⌈n/2⌉; then 4·⌈n/64⌉ for absmax, or with double quantisation ⌈n/64⌉ codes,
-/// 4·⌈⌈n/64⌉/256⌉ nested absmax and the nested map of 1024 bytes (Dettmers et al. 2023, §3).
+/// Bytes of a weight of `numbers` entries in NF4: codes ⌈n/2⌉; then 4·⌈n/64⌉ for absmax, or with double quantisation
+/// ⌈n/64⌉ codes, 4·⌈⌈n/64⌉/256⌉ nested absmax and the nested map of 1024 bytes (Dettmers et al. 2023, §3).
 std::int64_t nf4_bytes(std::int64_t numbers, bool double_quantize);
 std::int64_t bytes_of(compute_type type);
 
 /// Bytes that a training forward keeps of one token and block.
-std::int64_t kept_bytes(const memory_plan_options& options, const role_plan& role, recomputation mode);
-/// Bytes a token of what lives for a moment inside one block, beside what is kept: forward without and backward with gradients.
+std::int64_t kept_bytes(const memory_plan_options& options, const role_plan& role, recompute_mode mode);
+/// Bytes a token of what lives for a moment inside one block, beside what is kept: forward without and backward with
+/// gradients.
 std::int64_t forward_working_bytes(const memory_plan_options& options);
 std::int64_t backward_working_bytes(const memory_plan_options& options);
 

@@ -10,7 +10,8 @@ namespace {
 std::string gigabytes(std::int64_t bytes) { return format_number(static_cast<double>(bytes) / 1e9, 2) + " GB"; }
 
 std::string both(std::int64_t bytes) {
-  return bytes < 1'000'000'000 ? format_bytes(static_cast<double>(bytes)) : format_bytes(static_cast<double>(bytes)) + " = " + gigabytes(bytes);
+  return bytes < 1'000'000'000 ? format_bytes(static_cast<double>(bytes))
+                               : format_bytes(static_cast<double>(bytes)) + " = " + gigabytes(bytes);
 }
 
 // Seconds as a person says them.
@@ -34,7 +35,8 @@ std::string plan_report(const llama_config& model, const memory_plan& memory, co
   if (!memory.phases.empty()) {
     text_table phases({"phase", "holds on top", "bytes"});
     for (const auto& phase : memory.phases) {
-      for (const auto& term : phase.terms) phases.add_row({phase.name, term.group + ": " + term.name, both(term.bytes)});
+      for (const auto& term : phase.terms)
+        phases.add_row({phase.name, term.group + ": " + term.name, both(term.bytes)});
       phases.add_row({phase.name, "peak of a device", both(memory.phase_bytes(phase))});
     }
     out += "\n" + phases.text();
@@ -48,7 +50,8 @@ std::string plan_report(const llama_config& model, const memory_plan& memory, co
   if (time) {
     text_table phases({"phase of a step", "TFLOP", "GB moved", "at least"});
     for (const auto& work : time->phases)
-      phases.add_row({work.name, format_short(work.flops / 1e12), format_short((work.bytes + work.dequantize_bytes) / 1e9), duration(work.seconds)});
+      phases.add_row({work.name, format_short(work.flops / 1e12),
+                      format_short((work.bytes + work.dequantize_bytes) / 1e9), duration(work.seconds)});
     phases.add_row({"together", "", "", duration(time->seconds())});
     out += "\n" + phases.text();
   }

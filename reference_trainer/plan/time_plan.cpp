@@ -91,8 +91,9 @@ struct counter {
     phase_work out{.name = pass.name};
     const role_plan* role = find(pass.name);
     const double forwards = groups(tokens(), s.scoring_tokens);
-    add(out, tokens() * (2 * (linears + adapter(role)) + attention(length / 2)) +
-                 (pass.log_probs ? 2 * head * response_positions() : 0.0),
+    add(out,
+        tokens() * (2 * (linears + adapter(role)) + attention(length / 2)) +
+            (pass.log_probs ? 2 * head * response_positions() : 0.0),
         forwards * weight_bytes(role), quantized() ? forwards : 0);
     return out;
   }
@@ -104,7 +105,7 @@ struct counter {
     const double forward = linear + low_rank + mixing;
     // Own weights have gradients as an adapter has; a frozen base hands the gradient on only.
     const double backward = (role.full ? 2 : 1) * linear + 2 * low_rank + 2 * mixing;
-    const double again = s.recompute == recomputation::full ? forward : 0.0;
+    const double again = s.recompute == recompute_mode::full ? forward : 0.0;
     const double at_head = role.log_probs ? 2 * head * response_positions() * static_cast<double>(o.epochs) * 2 : 0.0;
     const double passes = static_cast<double>(o.epochs) * forwards * (again > 0 ? 3 : 2);
     add(out, n * (forward + backward + again) + at_head, passes * weight_bytes(&role),
@@ -122,7 +123,8 @@ void time_plan_options::validate() const {
 }
 
 double time_plan::seconds() const {
-  return std::accumulate(phases.begin(), phases.end(), 0.0, [](double total, const phase_work& work) { return total + work.seconds; });
+  return std::accumulate(phases.begin(), phases.end(), 0.0,
+                         [](double total, const phase_work& work) { return total + work.seconds; });
 }
 
 time_plan plan_time(const time_plan_options& options, const machine_rates& rates) {

@@ -39,10 +39,10 @@ struct time_plan {
   double seconds() const;
 };
 
-/// Predicts the seconds of a step from its arithmetic. A token costs 2 FLOPs a weight of the linears and of its role's adapter,
-/// 2·V·H at a response's position that reads the head, and 4·A·D·t for attention over t tokens; backward costs as much again for
-/// what is frozen and twice that for what is trained; full recomputation adds a forward. Elementwise work is not counted, and each
-/// rate is taken as reached: a floor, not a promise.
+/// Predicts the seconds of a step from its arithmetic. A token costs 2 FLOPs a weight of the linears and of its role's
+/// adapter, 2·V·H at a response's position that reads the head, and 4·A·D·t for attention over t tokens; backward costs
+/// as much again for what is frozen and twice that for what is trained; full recomputation adds a forward. Elementwise
+/// work is not counted, and each rate is taken as reached: a floor, not a promise.
 ///
 ///     time_plan plan = plan_time({.sizes = sizes, .sequences = 576, .epochs = 2}, measure_machine(at::kCPU, at::kFloat));
 time_plan plan_time(const time_plan_options& options, const machine_rates& rates);

@@ -24,10 +24,8 @@ void run_chat(const config& options, stage_context& context) {
   const auto system = options.get<std::string>("chat.system", "");
   const bool remembers = prompting.format_name != "plain";
   options.check(system.empty() || remembers, "chat.system", "left out in the plain format");
-  if (context.dry_run) {
-    read_model_settings(options);
-    return context.rehearse(options);
-  }
+  read_model_settings(options);
+  if (context.dry_run) return context.rehearse(options);
   loaded_model model = load_model(options);
   const prompter prompts(prompting, model);
   load_role(model, "policy", adapter);

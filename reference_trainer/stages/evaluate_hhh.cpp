@@ -130,8 +130,8 @@ void evaluate_hhh(const config& options, stage_context& context) {
   options.check(batch > 0, "eval.batch", "at least 1");
   const auto limit = options.get<std::size_t>("eval.limit", 0);
   const auto adapter = options.get<std::filesystem::path>("eval.adapter", {});
+  read_model_settings(options);
   if (context.dry_run) {
-    read_model_settings(options);
     if (!not_there(wording)) choice_prompt::from_file(wording);
     if (const auto most = options.find<std::size_t>("eval.max_tokens"))
       options.check(*most >= wording_tokens + 3, "eval.max_tokens", "at least 259, of which 256 are left for the wording");

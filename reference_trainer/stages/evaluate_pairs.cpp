@@ -91,8 +91,8 @@ void evaluate_pairs(const config& options, stage_context& context) {
   options.check(batch > 0, "eval.batch", "at least 1");
   const auto limit = options.get<std::size_t>("eval.limit", 0);
   const auto names = options.get<std::string>("eval.principles", "");
+  read_model_settings(options);
   if (context.dry_run) {
-    read_model_settings(options);
     read_reward_prompt(options);
     return context.rehearse(options);
   }

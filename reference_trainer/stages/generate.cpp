@@ -175,10 +175,8 @@ void run_generate(const config& options, stage_context& context) {
   options.check(!question || !file, "generate.prompts", "left out when generate.prompt is given");
   at::set_num_threads(static_cast<int>(context.threads));
   const generate_settings settings = read_settings(options);
-  if (context.dry_run) {
-    read_model_settings(options);
-    return context.rehearse(options);
-  }
+  read_model_settings(options);
+  if (context.dry_run) return context.rehearse(options);
   generator stage(options, context, settings);
   if (!context.begin(options)) return;
   if (file) {

@@ -23,8 +23,8 @@ void run_judge(const config& options, stage_context& context) {
   options.check(batch > 0, "judge.batch", "at least 1");
   const auto adapter = options.get<std::filesystem::path>("model.adapter", {});
   const auto out = context.out_or("judgements.jsonl");
+  read_model_settings(options);
   if (context.dry_run) {
-    read_model_settings(options);
     if (!not_there(principles_path)) load_principles(principles_path);
     if (!not_there(template_path)) static_cast<void>(judge_prompt(load_template(template_kind::judge, template_path)));
     return context.rehearse(options);

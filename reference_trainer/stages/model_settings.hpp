@@ -3,9 +3,10 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "cli/options.hpp"
 #include "llama/config.hpp"
@@ -19,16 +20,18 @@ struct model_settings {
   std::filesystem::path config;  ///< `model.config`: a config.json, or the name of a shipped shape (llama-2-70b)
   compute_type compute = compute_type::float32;
   base_storage base = base_storage::float32;
-  recomputation recompute = recomputation::selective;
+  recompute_mode recompute = recompute_mode::selective;
   bool random_weights = false;
 };
 
-/// `model.path`, `.config`, `.dtype`, `.quantize` ("none", "nf4"), `.double_quantize`, `.recompute` ("none", "selective", "full") and
+/// `model.path`, `.config`, `.dtype`, `.quantize` ("none", "nf4"), `.double_quantize`, `.recompute` ("none",
+/// "selective", "full") and
 /// `.random_weights`. Throws `config_error`; without random weights `model.path` must be given.
 model_settings read_model_settings(const config& options);
 
-/// The model's shape: `model.config` when given, else config.json in `model.path`, else a shipped shape of that folder's name.
-/// Nothing when none is there; `file_error` when `model.config` names nothing or the file cannot be used. Opens no weights.
+/// The model's shape: `model.config` when given, else config.json in `model.path`, else a shipped shape of that
+/// folder's name. Nothing when none is there; `file_error` when `model.config` names nothing or the file cannot be
+/// used. Opens no weights.
 std::optional<llama_config> find_model_config(const model_settings& settings);
 
 /// The section `adapter`.
@@ -38,15 +41,16 @@ struct adapter_settings {
   double alpha = 16, dropout = 0;
   bool rslora = false;
   std::array<bool, 7> targets{true, true, true, true, true, true, true};  ///< in the order of planned_linears
-  std::map<std::string, std::int64_t> rank_pattern;                       ///< by linear
-  std::map<std::string, double> alpha_pattern;
+  /// Of single modules, by a regular expression for the end of the module's path; the first that matches holds.
+  std::vector<std::pair<std::string, std::int64_t>> rank_pattern{};
+  std::vector<std::pair<std::string, double>> alpha_pattern{};
 
-  /// Ranks by linear, 0 where there is no adapter.
+  /// Ranks by linear, 0 where there is no adapter: those of the first block.
   std::array<std::int64_t, 7> ranks() const;
 };
 
-/// `adapter.kind` ("lora", "full"), `.rank`, `.alpha`, `.rslora`, `.dropout`, `.targets`, and tables `.rank_pattern`, `.alpha_pattern` of
-/// linears with a rank or α of their own. Throws `config_error`.
+/// `adapter.kind` ("lora", "full"), `.rank`, `.alpha`, `.rslora`, `.dropout`, `.targets`, and tables `.rank_pattern`,
+/// `.alpha_pattern` of linears with a rank or α of their own. Throws `config_error`.
 adapter_settings read_adapter_settings(const config& options);
 
 /// `moments` of a training section: "float32", "bfloat16" or "8bit".

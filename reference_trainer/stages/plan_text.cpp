@@ -34,10 +34,12 @@ std::function<std::string()> text_of(request wanted) {
     const memory_plan memory = plan_memory(wanted.time.sizes);
     std::optional<time_plan> time;
     try {
-      const auto rates = measure_machine(at::Device(wanted.device), wanted.model.compute == compute_type::bfloat16 ? at::kBFloat16 : at::kFloat);
+      const auto rates = measure_machine(at::Device(wanted.device),
+                                         wanted.model.compute == compute_type::bfloat16 ? at::kBFloat16 : at::kFloat);
       time = plan_time(wanted.time, rates);
       wanted.notes.push_back(wanted.unit + "; every sequence at its full length, at this machine's measured " +
-                             format_number(rates.bandwidth / 1e9, 1) + " GB/s and " + format_number(rates.flops / 1e12, 3) + " TFLOP/s");
+                             format_number(rates.bandwidth / 1e9, 1) + " GB/s and " +
+                             format_number(rates.flops / 1e12, 3) + " TFLOP/s");
     } catch (const c10::Error&) {
       wanted.notes.push_back("No prediction of time: there is no device " + wanted.device + " here to be measured.");
     }
@@ -59,24 +61,28 @@ bool holds_weights(const fs::path& folder) {
   return fs::exists(folder / "config.json", none) && !fs::exists(folder / "adapter_config.json", none);
 }
 
-// A role that starts from a folder, or where there is none from the base; what an adapter that is not there yet will look like the
-// section "adapter" says.
+// A role that starts from a folder, or where there is none from the base; what an adapter that is not there yet will
+// look like the section "adapter" says.
 role_plan role_of(std::string name, const fs::path& from, const adapter_settings& adapter, bool trained) {
   role_plan out{.name = std::move(name), .full = adapter.full, .trained = trained};
-  if (!from.empty() && !trained) out.full = holds_weights(from) || (adapter.full && !fs::exists(from / "adapter_config.json"));
+  if (!from.empty() && !trained)
+    out.full = holds_weights(from) || (adapter.full && !fs::exists(from / "adapter_config.json"));
   if (!out.full && (trained || !from.empty())) out.ranks = adapter.ranks();
   if (from.empty() && !trained) out.full = false;
   return out;
 }
 
-std::int64_t signed_size(std::size_t value) { return static_cast<std::int64_t>(std::min<std::size_t>(value, std::size_t{1} << 40)); }
+std::int64_t signed_size(std::size_t value) {
+  return static_cast<std::int64_t>(std::min<std::size_t>(value, std::size_t{1} << 40));
+}
 
 // 0 stands for all at once.
 std::int64_t tokens_at_once(std::int64_t limit, std::int64_t all) { return limit > 0 ? std::min(limit, all) : all; }
 
 }  // namespace
 
-std::function<std::string()> plan_ppo(const config& options, const ppo_options& settings, const stage_context& context) {
+std::function<std::string()> plan_ppo(const config& options, const ppo_options& settings,
+                                      const stage_context& context) {
   const config section = options.section("ppo");
   request out = start(options, context);
   const adapter_settings adapter = read_adapter_settings(options);
@@ -101,7 +107,8 @@ std::function<std::string()> plan_ppo(const config& options, const ppo_options& 
   sizes.slots = std::min(engine.slots, sizes.sequences);
   sizes.prefill_tokens = engine.prefill_tokens;
   sizes.scoring_tokens = tokens_at_once(signed_size(settings.scoring_batch.tokens), sizes.sequences * length);
-  sizes.micro_batch_tokens = tokens_at_once(signed_size(settings.micro_batch.tokens), std::min(minibatch, sizes.sequences) * length);
+  sizes.micro_batch_tokens =
+      tokens_at_once(signed_size(settings.micro_batch.tokens), std::min(minibatch, sizes.sequences) * length);
   out.time.epochs = static_cast<std::int64_t>(settings.epochs);
   out.time.scoring = {{"reference", true}};
   if (settings.old_log_probs == old_log_prob_source::recomputed) out.time.scoring.push_back({"policy", true});
@@ -111,7 +118,8 @@ std::function<std::string()> plan_ppo(const config& options, const ppo_options& 
   return text_of(std::move(out));
 }
 
-std::function<std::string()> plan_reward(const config& options, const std::string& section_name, const stage_context& context) {
+std::function<std::string()> plan_reward(const config& options, const std::string& section_name,
+                                         const stage_context& context) {
   // The prompt's own words and the guideline, beside what is kept of query and response.
   constexpr std::int64_t words = 384;
   const config section = options.section(section_name);
@@ -127,7 +135,8 @@ std::function<std::string()> plan_reward(const config& options, const std::strin
   sizes.response_tokens = 1;
   sizes.sequences = out.time.sequences = 2 * signed_size(section.get<std::size_t>("batch_size", 64));
   const auto pairs = signed_size(section.get<std::size_t>("micro_batch_pairs", 64));
-  sizes.micro_batch_tokens = (pairs > 0 ? std::min(2 * pairs, sizes.sequences) : sizes.sequences) * (sizes.query_tokens + 1);
+  sizes.micro_batch_tokens =
+      (pairs > 0 ? std::min(2 * pairs, sizes.sequences) : sizes.sequences) * (sizes.query_tokens + 1);
   out.unit = "a step: " + std::to_string(sizes.sequences / 2) + " pairs";
   out.notes.push_back("reward prompts are taken to have " + std::to_string(sizes.query_tokens + 1) + " tokens");
   return text_of(std::move(out));
@@ -140,10 +149,12 @@ std::function<std::string()> plan_sft(const config& options, const stage_context
   sizes.moments = read_moments(section);
   sizes.roles = {role_of("policy", options.get<fs::path>("model.adapter", {}), read_adapter_settings(options), true)};
   sizes.roles[0].log_probs = true;
-  const auto limit = read_prompt_settings(options).max_tokens, response = section.get<std::size_t>("max_response_tokens", 512);
+  const auto limit = read_prompt_settings(options).max_tokens,
+             response = section.get<std::size_t>("max_response_tokens", 512);
   sizes.query_tokens = limit > 0 ? signed_size(limit) : 512;
   sizes.response_tokens = response > 0 ? signed_size(response) : 512;
-  if (limit == 0 || response == 0) out.notes.emplace_back("prompts and responses without a limit are taken to have 512 tokens");
+  if (limit == 0 || response == 0)
+    out.notes.emplace_back("prompts and responses without a limit are taken to have 512 tokens");
   sizes.sequences = out.time.sequences = signed_size(section.get<std::size_t>("batch_size", 32));
   const std::int64_t all = sizes.sequences * (sizes.query_tokens + sizes.response_tokens);
   sizes.micro_batch_tokens = tokens_at_once(signed_size(section.get<std::size_t>("micro_batch_tokens", 16384)), all);

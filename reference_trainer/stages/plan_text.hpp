@@ -10,14 +10,16 @@
 
 namespace coho::trainer {
 
-/// What `--dry-run` says of a training stage beside its config: tensors by group, peak memory a device by phase, and a prediction of
-/// time from the bandwidth and FLOP rate that the device is measured to have. Reads the keys of the sections model, adapter and the
-/// stage's own at once, so that none counts as unknown; the function returned opens config.json and measures, and opens no weights.
+/// What `--dry-run` says of a training stage beside its config: tensors by group, peak memory a device by phase, and a
+/// prediction of time from the bandwidth and FLOP rate that the device is measured to have. Reads the keys of the
+/// sections model, adapter and the stage's own at once, so that none counts as unknown; the function returned opens
+/// config.json and measures, and opens no weights.
 ///
 ///     if (context.dry_run) return context.rehearse(options, plan_ppo(options, settings, context));
 std::function<std::string()> plan_ppo(const config& options, const ppo_options& settings, const stage_context& context);
 /// `section`: "reward" or "preference_pretraining".
-std::function<std::string()> plan_reward(const config& options, const std::string& section, const stage_context& context);
+std::function<std::string()> plan_reward(const config& options, const std::string& section,
+                                         const stage_context& context);
 std::function<std::string()> plan_sft(const config& options, const stage_context& context);
 
 }  // namespace coho::trainer

@@ -10,6 +10,7 @@
 #include "observe/table.hpp"
 #include "roles/policy_role.hpp"
 #include "roles/value_role.hpp"
+#include "stages/model_settings.hpp"
 #include "stages/plan_text.hpp"
 #include "stages/ppo_settings.hpp"
 #include "stages/reward_prompts.hpp"
@@ -87,6 +88,7 @@ void run_ppo(const config& options, stage_context& context) {
     section.check(!reward_path.empty() || section.get<std::string>(key, "").empty(), key, "left out: without a reward model nobody reads it");
   section.check(!section.get<std::string>("interventions", "").empty() || section.get<std::vector<std::string>>("use_interventions", {}).empty(),
                 "use_interventions", "left out unless ppo.interventions names the file");
+  read_model_settings(options);
   const auto out = context.out_or("ppo");
   if (context.dry_run) {
     read_reward_prompt(options);

@@ -12,6 +12,7 @@
 #include "observe/summary.hpp"
 #include "observe/table.hpp"
 #include "stages/fit_run.hpp"
+#include "stages/model_settings.hpp"
 #include "stages/plan_text.hpp"
 #include "stages/reward_prompts.hpp"
 #include "stages/training_run.hpp"
@@ -104,6 +105,7 @@ void run_reward(const config& options, stage_context& context) {
   const auto from = section.get<std::filesystem::path>("from", {});
   const auto limit = section.get<std::size_t>("limit", 0);
   const auto out = context.out_or(name);
+  read_model_settings(options);
   if (context.dry_run) {
     read_fit(section, context, 1);
     return context.rehearse(options, plan_reward(options, name, context));

@@ -23,10 +23,8 @@ void run_sample(const config& options, stage_context& context) {
   const prompt_settings prompting = read_prompt_settings(options);
   const generation_options generation = read_generation(options, prompting.stop, {.max_new_tokens = 256, .temperature = 0.7});
   const engine_options engine = read_engine(options);
-  if (context.dry_run) {
-    read_model_settings(options);
-    return context.rehearse(options);
-  }
+  read_model_settings(options);
+  if (context.dry_run) return context.rehearse(options);
   loaded_model model = load_model(options);
   load_role(model, "policy", adapter);
   const prompter prompts(prompting, model);

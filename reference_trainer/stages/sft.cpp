@@ -9,6 +9,7 @@
 #include "observe/metrics_log.hpp"
 #include "roles/policy_role.hpp"
 #include "stages/fit_run.hpp"
+#include "stages/model_settings.hpp"
 #include "stages/plan_text.hpp"
 #include "stages/prompting.hpp"
 #include "stages/training_run.hpp"
@@ -100,6 +101,7 @@ void train_supervised(loaded_model& model, std::vector<supervised_example> examp
 void run_sft(const config& options, stage_context& context) {
   const sft_data data = read_data(options.section("sft"));
   const prompt_settings prompting = read_prompt_settings(options);
+  read_model_settings(options);
   if (context.dry_run) {
     read_sft(options.section("sft"), context, 1);
     return context.rehearse(options, plan_sft(options, context));

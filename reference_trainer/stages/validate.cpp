@@ -29,11 +29,13 @@ std::string place_of_option(const config& options, const std::string& text) {
 std::vector<std::string> missing_files(const config& options) {
   std::vector<std::string> out;
   for (const auto& [key, path] : options.read_paths())
-    if (key != "out" && !path.empty() && not_there(path) && not_there(principle_file(path))) out.push_back(key + " = " + path.string());
+    if (key != "out" && !path.empty() && not_there(path) && not_there(principle_file(path)))
+      out.push_back(key + " = " + path.string());
   return out;
 }
 
-stage_verdict rehearse(const config& recipe, const subcommand& stage, const std::vector<subcommand>& all, const std::string& override_key = {}) {
+stage_verdict rehearse(const config& recipe, const subcommand& stage, const std::vector<subcommand>& all,
+                       const std::string& override_key = {}) {
   stage_verdict out{.stage = stage.name, .problem = {}, .missing = {}};
   config options = recipe.clone();
   if (!override_key.empty()) {
@@ -58,9 +60,12 @@ void run_validate(const config& options, stage_context& context, const std::vect
   if (!context.begin(options)) return;
   std::size_t wrong = 0, all = 0;
   for (const auto& name : recipes) {
-    const fs::path path = not_there(name) && !fs::path(name).has_parent_path() ? shipped("recipes/" + fs::path(name).stem().string() + ".toml") : fs::path(name);
+    const fs::path path = not_there(name) && !fs::path(name).has_parent_path()
+                              ? shipped("recipes/" + fs::path(name).stem().string() + ".toml")
+                              : fs::path(name);
     for (const auto& verdict : validate_recipe(path, stages)) {
-      std::cout << path.filename().string() << "  " << verdict.stage << "  " << (verdict.problem.empty() ? "ok" : verdict.problem);
+      std::cout << path.filename().string() << "  " << verdict.stage << "  "
+                << (verdict.problem.empty() ? "ok" : verdict.problem);
       const char* gap = "; not there yet: ";
       for (const auto& file : verdict.missing) {
         std::cout << gap << file;
@@ -71,7 +76,9 @@ void run_validate(const config& options, stage_context& context, const std::vect
       if (!verdict.problem.empty()) ++wrong;
     }
   }
-  if (wrong > 0) throw config_error(std::to_string(wrong) + " of " + std::to_string(all) + " stages cannot be run with what their recipe says");
+  if (wrong > 0)
+    throw config_error(std::to_string(wrong) + " of " + std::to_string(all) +
+                       " stages cannot be run with what their recipe says");
 }
 
 }  // namespace
@@ -84,7 +91,8 @@ std::vector<stage_verdict> validate_recipe(const fs::path& recipe, const std::ve
   for (const auto& stage : stages) {
     // The demo hands the sections of the other stages what files they work on.
     if (holds("demo") && stage.name != "demo") continue;
-    if (stage.name == "reward" && holds("preference_pretraining")) out.push_back(rehearse(options, stage, stages, "pretrain"));
+    if (stage.name == "reward" && holds("preference_pretraining"))
+      out.push_back(rehearse(options, stage, stages, "pretrain"));
     if (holds(stage.name)) out.push_back(rehearse(options, stage, stages));
   }
   if (out.empty()) throw config_error(recipe.string() + ": holds the section of no stage");
@@ -94,8 +102,12 @@ std::vector<stage_verdict> validate_recipe(const fs::path& recipe, const std::ve
 subcommand make_validate_command(std::vector<subcommand> stages) {
   return {.name = "validate",
           .help = "check recipes for every stage that they hold, without models or data",
-          .run = [stages = std::move(stages)](const config& options, stage_context& context) { run_validate(options, context, stages); },
-          .flags = {{.name = "recipes", .key = "validate.recipes", .help = "recipes: TOML files, or names of built-in ones", .repeatable = true}},
+          .run = [stages = std::move(stages)](const config& options,
+                                              stage_context& context) { run_validate(options, context, stages); },
+          .flags = {{.name = "recipes",
+                     .key = "validate.recipes",
+                     .help = "recipes: TOML files, or names of built-in ones",
+                     .repeatable = true}},
           .sections = {"validate"},
           .group = "Use"};
 }

@@ -26,7 +26,8 @@ TEST_CASE("memory plan: four roles over one base hold just the bytes that were p
   for (const auto* moments : {&policy_optimizer, &value_optimizer})
     held += static_cast<std::int64_t>(moments->first_moment().nbytes() + moments->second_moment().nbytes());
 
-  memory_plan_options options{.model = small_config(0, tied), .base = base_storage::float32, .compute = compute_type::float32};
+  memory_plan_options options{
+      .model = small_config(0, tied), .base = base_storage::float32, .compute = compute_type::float32};
   const std::array<std::int64_t, 7> ranks{3, 3, 3, 3, 3, 3, 3};
   options.roles = {{.name = "reference"},
                    {.name = "policy", .ranks = ranks, .trained = true},

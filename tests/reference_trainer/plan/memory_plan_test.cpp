@@ -45,9 +45,10 @@ std::int64_t bytes(const memory_phase& p, const std::string& group, const std::s
 
 // SPEC's 70B row, r = 64 on all linears, four roles over one base.
 memory_plan_options seventy() {
-  memory_plan_options out{.model = llama_config::from_file(coho::test::source_dir() / "reference_trainer/configs/llama-2-70b.json"),
-                          .base = base_storage::nf4_double,
-                          .recompute = recomputation::full};
+  memory_plan_options out{
+      .model = llama_config::from_file(coho::test::source_dir() / "reference_trainer/configs/llama-2-70b.json"),
+      .base = base_storage::nf4_double,
+      .recompute = recompute_mode::full};
   role_plan role{.name = "reference", .ranks = {64, 64, 64, 64, 64, 64, 64}, .log_probs = true};
   out.roles.push_back(role);
   role.name = "policy", role.trained = true;
@@ -155,9 +156,9 @@ TEST_CASE("memory plan: what each phase of a tiny model holds, by hand") {
   CHECK(bytes(scoring, "activations", "response positions") == 10 * 8 * 8);
   CHECK(bytes(scoring, "scratch", "blocks of logits") == 10 * 10 * 4);
   // Selective: x, x2, q, k, v, attention's output, gate, up, seven ranks, and two log-sum-exps.
-  CHECK(kept_bytes(options, policy, recomputation::selective) == 4 * (16 + 16 + 8 + 24 + 14) + 8);
-  CHECK(kept_bytes(options, policy, recomputation::none) == 4 * (16 + 16 + 8 + 24 + 14 + 16 + 12) + 8);
-  CHECK(kept_bytes(options, policy, recomputation::full) == 32);
+  CHECK(kept_bytes(options, policy, recompute_mode::selective) == 4 * (16 + 16 + 8 + 24 + 14) + 8);
+  CHECK(kept_bytes(options, policy, recompute_mode::none) == 4 * (16 + 16 + 8 + 24 + 14 + 16 + 12) + 8);
+  CHECK(kept_bytes(options, policy, recompute_mode::full) == 32);
   CHECK(bytes(update, "activations", "kept for backward") == 8 * 2 * 320);
   CHECK(backward_working_bytes(options) == 4 * (24 + 72));
   CHECK(bytes(update, "activations", "working set") == 8 * 4 * 96);
@@ -195,7 +196,8 @@ TEST_CASE("memory plan: the parts of a 70B state agree with independent figures"
 TEST_CASE("memory plan: SALMON's 70B state fits 78 GiB at a per-device batch of 6, and 80 GB with bf16 moments") {
   memory_plan_options options = seventy();
   constexpr double gibibyte = 1024.0 * 1024.0 * 1024.0;
-  // Six sequences of 1280 tokens in one forward take 78.5 GiB: the batch is gone through in two halves, which changes no result.
+  // Six sequences of 1280 tokens in one forward take 78.5 GiB: the batch is gone through in two halves, which changes
+  // no result.
   CHECK(static_cast<double>(plan_memory(options).peak_bytes()) / gibibyte == Approx(78.5).margin(0.1));
   options.micro_batch_tokens = 3 * 1280;
   CHECK(static_cast<double>(plan_memory(options).peak_bytes()) <= 78 * gibibyte);
@@ -213,12 +215,14 @@ TEST_CASE("memory plan: more of anything is never less memory") {
     return plan_memory(o).peak_bytes();
   };
   const auto base = plan_memory(options).peak_bytes();
-  CHECK(peak(options, [](auto& o) { o.recompute = recomputation::selective; }) > base);
-  CHECK(peak(options, [](auto& o) { o.recompute = recomputation::none; }) >
-        peak(options, [](auto& o) { o.recompute = recomputation::selective; }));
+  CHECK(peak(options, [](auto& o) { o.recompute = recompute_mode::selective; }) > base);
+  CHECK(peak(options, [](auto& o) { o.recompute = recompute_mode::none; }) >
+        peak(options, [](auto& o) { o.recompute = recompute_mode::selective; }));
   CHECK(peak(options, [](auto& o) { o.base = base_storage::nf4; }) > base);
-  CHECK(peak(options, [](auto& o) { o.base = base_storage::bfloat16; }) > peak(options, [](auto& o) { o.base = base_storage::nf4; }));
-  CHECK(peak(options, [](auto& o) { o.base = base_storage::float32; }) > peak(options, [](auto& o) { o.base = base_storage::bfloat16; }));
+  CHECK(peak(options, [](auto& o) { o.base = base_storage::bfloat16; }) >
+        peak(options, [](auto& o) { o.base = base_storage::nf4; }));
+  CHECK(peak(options, [](auto& o) { o.base = base_storage::float32; }) >
+        peak(options, [](auto& o) { o.base = base_storage::bfloat16; }));
   CHECK(peak(options, [](auto& o) { o.compute = compute_type::float32; }) > base);
   CHECK(peak(options, [](auto& o) { o.moments = moment_storage::eight_bit; }) <
         peak(options, [](auto& o) { o.moments = moment_storage::bfloat16; }));
@@ -232,8 +236,9 @@ TEST_CASE("memory plan: more of anything is never less memory") {
 }
 
 TEST_CASE("memory plan: sizes out of range are refused by name") {
-  for (auto member : {&memory_plan_options::slots, &memory_plan_options::scoring_tokens, &memory_plan_options::micro_batch_tokens,
-                      &memory_plan_options::sequences, &memory_plan_options::query_tokens}) {
+  for (auto member :
+       {&memory_plan_options::slots, &memory_plan_options::scoring_tokens, &memory_plan_options::micro_batch_tokens,
+        &memory_plan_options::sequences, &memory_plan_options::query_tokens}) {
     memory_plan_options options = tiny_plan();
     options.*member = -1;
     CHECK_THROWS_AS(plan_memory(options), coho::option_error);

@@ -18,7 +18,7 @@ time_plan_options salmon() {
   time_plan_options out{.sequences = 576, .epochs = 2};
   out.sizes.model = shipped_config("llama-2-70b");
   out.sizes.base = base_storage::nf4_double;
-  out.sizes.recompute = recomputation::full;
+  out.sizes.recompute = recompute_mode::full;
   out.sizes.roles = {{.name = "policy", .ranks = {64, 64, 64, 64, 64, 64, 64}, .trained = true, .log_probs = true},
                      {.name = "value", .ranks = {64, 64, 64, 64, 64, 64, 64}, .scalar_head = true, .trained = true}};
   out.sizes.scoring_tokens = out.sizes.micro_batch_tokens = 10240;
@@ -64,7 +64,8 @@ TEST_CASE("time plan: a tiny model's FLOPs and bytes by hand") {
   const auto& generation = phase(plan, "generation");
   CHECK(generation.flops == 4 * 2 * (2 * (960 + 464 + 80) + 64 * 4) + 4 * (2 * (960 + 464) + 64));
   CHECK(generation.bytes == 4 * ((960 + 464 + 80) * 4 + 2 * 2 * 4 * 2 * 4 * 4) + (960 + 464) * 4);
-  CHECK(plan.seconds() == Approx(reference.seconds + phase(plan, "policy").seconds + update.seconds + generation.seconds));
+  CHECK(plan.seconds() ==
+        Approx(reference.seconds + phase(plan, "policy").seconds + update.seconds + generation.seconds));
 }
 
 TEST_CASE("time plan: recomputation adds a forward, own weights add their gradients") {
@@ -72,7 +73,7 @@ TEST_CASE("time plan: recomputation adds a forward, own weights add their gradie
   const machine_rates rates{.bandwidth = 4.3e12, .flops = 790e12};
   const auto update = [&] { return phase(plan_time(options, rates), "update of policy").flops; };
   const double full = update();
-  options.sizes.recompute = recomputation::selective;
+  options.sizes.recompute = recompute_mode::selective;
   const double selective = update();
   CHECK(update() == selective);
   // Two epochs of a forward without the head.
@@ -99,8 +100,8 @@ TEST_CASE("time plan: an NF4 weight is read from its codes for a few rows and de
 TEST_CASE("time plan: a 70B SALMON step agrees with independent figures for one H200") {
   const time_plan_options options = salmon();
   const time_plan plan = plan_time(options, {.bandwidth = 4.3e12, .flops = 790e12});
-  // 131 s a scoring pass at the card's peak, and 1588 s for two models of two epochs with full recomputation; dequantising
-  // the linears for every micro-batch of 10240 tokens is on top.
+  // 131 s a scoring pass at the card's peak, and 1588 s for two models of two epochs with full recomputation;
+  // dequantising the linears for every micro-batch of 10240 tokens is on top.
   CHECK(phase(plan, "policy").flops / 790e12 == Approx(131).margin(1));
   const double updates = phase(plan, "update of policy").flops + phase(plan, "update of value").flops;
   CHECK(updates / 790e12 == Approx(1588).epsilon(0.01));

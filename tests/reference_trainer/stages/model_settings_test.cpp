@@ -13,11 +13,11 @@ TEST_CASE("model settings: storage follows quantisation and type") {
   const auto read = [](const settings& given) { return read_model_settings(config(settings{"model.path=m"} + given)); };
   CHECK(read({}).base == base_storage::float32);
   CHECK(read({}).compute == compute_type::float32);
-  CHECK(read({}).recompute == recomputation::selective);
+  CHECK(read({}).recompute == recompute_mode::selective);
   CHECK(read({"model.dtype=bfloat16"}).base == base_storage::bfloat16);
   CHECK(read({"model.quantize=nf4"}).base == base_storage::nf4_double);
   CHECK(read({"model.quantize=nf4", "model.double_quantize=false"}).base == base_storage::nf4);
-  CHECK(read({"model.recompute=full"}).recompute == recomputation::full);
+  CHECK(read({"model.recompute=full"}).recompute == recompute_mode::full);
   CHECK_THROWS_AS(read({"model.quantize=int8"}), config_error);
   CHECK_THROWS_AS(read_model_settings(config(settings{})), config_error);
 }
@@ -28,7 +28,9 @@ TEST_CASE("model settings: random weights need a shape and no checkpoint") {
 }
 
 TEST_CASE("model settings: the shipped shapes have the parameters of the models they are named after") {
-  const auto count = [](const std::string& name) { return find_model_config({.path = {}, .config = name})->parameter_count(); };
+  const auto count = [](const std::string& name) {
+    return find_model_config({.path = {}, .config = name})->parameter_count();
+  };
   CHECK(count("llama-2-7b") == 6'738'415'616);
   CHECK(count("llama-2-13b") == 13'015'864'320);
   CHECK(count("llama-2-70b") == 68'976'648'192);
@@ -51,13 +53,18 @@ TEST_CASE("model settings: a shape is looked for in model.config, then in the fo
 TEST_CASE("adapter settings: targets and patterns give the ranks") {
   const auto ranks = [](const settings& given) { return read_adapter_settings(config(given)).ranks(); };
   CHECK(ranks({}) == std::array<std::int64_t, 7>{64, 64, 64, 64, 64, 64, 64});
-  CHECK(ranks({"adapter.rank=8", "adapter.targets=[\"q_proj\", \"down_proj\"]"}) == std::array<std::int64_t, 7>{8, 0, 0, 0, 0, 0, 8});
-  CHECK(ranks({"adapter.rank=8", "adapter.rank_pattern.v_proj=4"}) == std::array<std::int64_t, 7>{8, 8, 4, 8, 8, 8, 8});
+  CHECK(ranks({"adapter.rank=8", "adapter.targets=[\"q_proj\", \"down_proj\"]"}) ==
+        std::array<std::int64_t, 7>{8, 0, 0, 0, 0, 0, 8});
+  CHECK(ranks({"adapter.rank=8", "adapter.rank_pattern=[\"v_proj=4\"]"}) == std::array<std::int64_t, 7>{8, 8, 4, 8, 8, 8, 8});
   CHECK(ranks({"adapter.kind=full"}) == std::array<std::int64_t, 7>{});
-  CHECK(read_adapter_settings(config(settings{"adapter.alpha_pattern.v_proj=2.5"})).alpha_pattern.at("v_proj") == 2.5);
+  CHECK(ranks({"adapter.rank_pattern=[\"mlp.*=2\", \"up_proj=9\"]"}) == std::array<std::int64_t, 7>{64, 64, 64, 64, 2, 2, 2});
+  const auto alphas = read_adapter_settings(config(settings{"adapter.alpha_pattern=[\"v_proj=2.5\"]"})).alpha_pattern;
+  REQUIRE(alphas.size() == 1);
+  CHECK(alphas[0].first == "v_proj");
+  CHECK(alphas[0].second == 2.5);
   CHECK_THROWS_AS(ranks({"adapter.targets=[\"qproj\"]"}), config_error);
   CHECK_THROWS_AS(ranks({"adapter.dropout=1"}), config_error);
-  CHECK_THROWS_AS(ranks({"adapter.rank_pattern.v_proj=0"}), config_error);
+  CHECK_THROWS_AS(ranks({"adapter.rank_pattern=[\"v_proj=0\"]"}), config_error);
 }
 
 TEST_CASE("moments: three ways to hold them") {

@@ -33,7 +33,9 @@ std::string dry_run(stage_function stage, const config& options) {
 
 std::string dry_run(stage_function stage, const std::string& recipe, const settings& changes = {}) {
   const config options = config::load(source_dir() / "reference_trainer/recipes" / (recipe + ".toml"), changes);
-  const std::vector<std::string> others{"sft", "sample", "judge", "aggregate", "reward", "preference_pretraining", "reward_prompt", "ppo", "generation", "prompt", "adapter"};
+  const std::vector<std::string> others{
+      "sft",           "sample", "judge",      "aggregate", "reward", "preference_pretraining",
+      "reward_prompt", "ppo",    "generation", "prompt",    "adapter"};
   options.allow_sections(others);
   return dry_run(stage, options);
 }
@@ -72,7 +74,8 @@ TEST_CASE("dry run: reward model, pre-training and fine-tuning plan one role, ea
   CHECK(peak_gigabytes(sft) > 36.4 + 15);
   CHECK(peak_gigabytes(sft) < 60);
   CHECK_THAT(reward, ContainsSubstring("a step: 64 pairs"));
-  const auto pretraining = dry_run(run_reward, "dromedary-2-70b", {"pretrain=true", "preference_pretraining.batch_size=32"});
+  const auto pretraining =
+      dry_run(run_reward, "dromedary-2-70b", {"pretrain=true", "preference_pretraining.batch_size=32"});
   CHECK_THAT(pretraining, ContainsSubstring("a step: 32 pairs"));
   const auto none = dry_run(run_sft, "dromedary-2-70b", {"model.recompute=none"});
   CHECK(peak_gigabytes(none) > peak_gigabytes(sft));
@@ -93,13 +96,15 @@ TEST_CASE("dry run: a model without a shape says what would give it") {
   CHECK_THAT(text, ContainsSubstring("model.config=FILE"));
   CHECK_THAT(dry_run(run_sft, config(settings{"model.path=somewhere", "model.config=mistral-7b-v0.1", "sft.data=d"})),
              ContainsSubstring("32 blocks of width 4096"));
-  CHECK_THROWS_AS(dry_run(run_sft, config(settings{"model.path=x", "model.config=llama-9", "sft.data=d"})), coho::file_error);
+  CHECK_THROWS_AS(dry_run(run_sft, config(settings{"model.path=x", "model.config=llama-9", "sft.data=d"})),
+                  coho::file_error);
 }
 
 TEST_CASE("dry run: a small model that is there is planned from its config.json") {
   const auto base = "model.path=" + demo_base().string();
   const auto text = dry_run(run_sft, config(settings{base, "sft.data=d", "adapter.kind=full"}));
   const auto shape = llama_config::from_file(demo_base() / "config.json");
-  CHECK_THAT(text, ContainsSubstring(std::to_string(shape.num_hidden_layers) + " blocks of width " + std::to_string(shape.hidden_size)));
+  CHECK_THAT(text, ContainsSubstring(std::to_string(shape.num_hidden_layers) + " blocks of width " +
+                                     std::to_string(shape.hidden_size)));
   CHECK_THAT(text, ContainsSubstring("GB/s"));
 }

@@ -61,8 +61,8 @@ outcome run_validate(const std::vector<std::string>& recipes) {
 }  // namespace
 
 TEST_CASE("validate: every shipped recipe can be run, all of its stages") {
-  for (const std::string name : {"dromedary-2-7b", "dromedary-2-13b", "dromedary-2-70b", "appendix-a-helpful", "appendix-a-honest",
-                                 "appendix-a-harmless", "non-evasive", "mistral-7b"}) {
+  for (const std::string name : {"dromedary-2-7b", "dromedary-2-13b", "dromedary-2-70b", "appendix-a-helpful",
+                                 "appendix-a-honest", "appendix-a-harmless", "non-evasive", "mistral-7b"}) {
     CAPTURE(name);
     const auto verdicts = validate_recipe(source_dir() / "reference_trainer/recipes" / (name + ".toml"), stages());
     std::vector<std::string> seen;
@@ -72,7 +72,8 @@ TEST_CASE("validate: every shipped recipe can be run, all of its stages") {
       CHECK_FALSE(verdict.missing.empty());  // no recipe brings its data
       seen.push_back(verdict.stage);
     }
-    CHECK(seen == std::vector<std::string>{"sft", "sample", "judge", "aggregate", "reward --pretrain", "reward", "ppo"});
+    CHECK(seen ==
+          std::vector<std::string>{"sft", "sample", "judge", "aggregate", "reward --pretrain", "reward", "ppo"});
   }
 }
 
@@ -87,7 +88,8 @@ TEST_CASE("validate: a misspelt key of any stage is found with its file and line
   CHECK_THAT(problem_of(model + "[judge]\nsamples = 'd'\nbach = 3\n"), ContainsSubstring("judge.batch"));
   CHECK_THAT(problem_of("[aggregate]\njudgements = 'd'\nrepeat = 3\n"), ContainsSubstring("aggregate.repeats"));
   CHECK_THAT(problem_of(model + "[reward]\ndata = 'd'\nmargn = 3\n"), ContainsSubstring("reward.margin"));
-  CHECK_THAT(problem_of(model + "[preference_pretraining]\ndata = 'd'\nmargn = 3\n"), ContainsSubstring("preference_pretraining.margin"));
+  CHECK_THAT(problem_of(model + "[preference_pretraining]\ndata = 'd'\nmargn = 3\n"),
+             ContainsSubstring("preference_pretraining.margin"));
   CHECK_THAT(problem_of(model + "[eval]\ndata = 'd'\nreward_model = 'r'\nbatc = 1\n"), ContainsSubstring("eval.batch"));
 }
 
@@ -96,14 +98,16 @@ TEST_CASE("validate: wrong types, choices and ranges are found with their file a
   CHECK_THAT(problem_of(model + ppo + "schedule = 'cosin'\n"), ContainsSubstring("did you mean cosine?"));
   CHECK_THAT(problem_of(model + ppo + "moments = '4bit'\n"), ContainsSubstring("r.toml:6: ppo.moments"));
   CHECK_THAT(problem_of(model + ppo + "gamma = 1.5\n"), ContainsSubstring("r.toml:6"));
-  CHECK_THAT(problem_of(model + ppo + "rollouts = 7\nsamples_per_prompt = 2\n"), ContainsSubstring("r.toml:6: ppo.rollouts"));
+  CHECK_THAT(problem_of(model + ppo + "rollouts = 7\nsamples_per_prompt = 2\n"),
+             ContainsSubstring("r.toml:6: ppo.rollouts"));
   CHECK_THAT(problem_of(model + "recompute = 'all'\n" + ppo), ContainsSubstring("r.toml:3: model.recompute"));
   CHECK_THAT(problem_of(model + ppo + "[adapter]\nrank = 0\n"), ContainsSubstring("r.toml:7: adapter.rank"));
-  CHECK_THAT(problem_of(model + ppo + "[adapter.rank_pattern]\nq_prj = 8\n"), ContainsSubstring("r.toml:7"));
+  CHECK_THAT(problem_of(model + ppo + "[adapter]\nrank_pattern = ['q_proj']\n"), ContainsSubstring("r.toml:7"));
   CHECK_THAT(problem_of(model + ppo + "[generation]\nslots = 0\n"), ContainsSubstring("r.toml:7: generation.slots"));
   CHECK_THAT(problem_of(model + "[sft]\ndata = 'd'\nepochs = 0\n"), ContainsSubstring("r.toml:5: sft.epochs"));
   CHECK_THAT(problem_of(model + "[reward]\ndata = 'd'\nlabel_smoothing = 2.0\n"), ContainsSubstring("r.toml:5"));
-  CHECK_THAT(problem_of("[aggregate]\njudgements = 'd'\nlabel_noise = 2.0\n"), ContainsSubstring("r.toml:3: aggregate.label_noise"));
+  CHECK_THAT(problem_of("[aggregate]\njudgements = 'd'\nlabel_noise = 2.0\n"),
+             ContainsSubstring("r.toml:3: aggregate.label_noise"));
   CHECK_THAT(problem_of("[ppo]\nprompts = 'p'\nreward_model = 'r'\n"), ContainsSubstring("model.path is not given"));
 }
 
