@@ -60,6 +60,16 @@ void adapter_bank::copy(const std::string& from, const std::string& to) {
   if (head.defined()) state.head = {head.weight.detach().clone(), head.bias.detach().clone()};
 }
 
+void adapter_bank::freeze(const std::string& role) {
+  role_state& state = at(role);
+  require_argument(!state.parameters, "adapter_bank: role " + role + " is trained");
+  const auto type = base_.embedding.scalar_type();
+  state.adapter.visit([&](const std::string&, lora_pair& pair) {
+    pair.a = pair.a.to(type);
+    pair.b = pair.b.to(type);
+  });
+}
+
 void adapter_bank::add_head(const std::string& role) {
   const auto options = at::TensorOptions().dtype(at::kFloat).device(device());
   set_head(role, at::zeros({1, config().hidden_size}, options), at::zeros({1}, options));

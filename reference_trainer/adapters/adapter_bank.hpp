@@ -54,6 +54,9 @@ class adapter_bank {
   void add_full(const std::string& role, llama_weights weights);
   /// A copy of another role: adapter, own weights and head alike. Frozen until `train`.
   void copy(const std::string& from, const std::string& to);
+  /// Keeps the adapter of a role that will not be trained in the base's compute type: half the memory under bf16. Copies that are to be
+  /// trained are made before. Throws argument_error when it is trained.
+  void freeze(const std::string& role);
   /// A scalar head of zeros.
   void add_head(const std::string& role);
   void set_head(const std::string& role, const at::Tensor& weight, const at::Tensor& bias);

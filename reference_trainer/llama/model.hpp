@@ -10,6 +10,7 @@
 #include "adapters/projection.hpp"
 #include "llama/kv_cache.hpp"
 #include "llama/layout.hpp"
+#include "llama/recomputation.hpp"
 #include "llama/weights.hpp"
 
 namespace coho::trainer {
@@ -29,13 +30,6 @@ class rope_cache {
   at::Device device_;
   std::int64_t length_ = 0;
   at::Tensor cos_, sin_;
-};
-
-/// What the forward pass keeps for the backward pass, from most to least memory.
-enum class recomputation {
-  none,       ///< everything that backward reads
-  selective,  ///< not what elementwise work makes again: normed inputs, silu(gate) ∘ up. No matrix product is done twice
-  full        ///< the input of each block; backward runs the block again (Chen et al. 2016): a third more arithmetic
 };
 
 /// How one forward pass that will be followed by a backward pass runs.

@@ -67,11 +67,9 @@ struct planner {
   void role(const role_plan& r) {
     const std::int64_t own = r.full ? full_parameters(m) : adapter_parameters(m, r.ranks);
     const std::int64_t head = r.scalar_head ? m.hidden_size + 1 : 0, trained = own + head;
-    // In fp32 the master weights are what computes. Weights of its own are fp32 whatever the rest computes in.
-    const bool copies = !r.full && o.compute != compute_type::float32;
-    const std::int64_t width = copies ? c : 4;
-    if (own > 0 && (copies || !r.trained))
-      plan.resident.push_back({r.full ? "weights" : "adapter", r.name, width * own});
+    // A frozen adapter is held in the compute type. A trained one is its fp32 master weights: a linear's two matrices are cast as they
+    // are used. Weights of a role's own are fp32 whatever the rest computes in.
+    if (own > 0 && !r.trained) plan.resident.push_back({r.full ? "weights" : "adapter", r.name, (r.full ? 4 : c) * own});
     if (head > 0 && !r.trained) plan.resident.push_back({"scalar head", r.name, 4 * head});
     if (!r.trained) return;
     plan.resident.push_back({"master weights", r.name, 4 * trained});
@@ -91,7 +89,7 @@ struct planner {
 
   // A block of logits, first as the product's type gives it; with entropy e·(z − max) beside it.
   std::int64_t log_prob_scratch(std::int64_t rows) const {
-    const std::int64_t numbers = std::min(std::max(o.log_prob_block_numbers, m.vocab_size), rows * m.vocab_size);
+    const std::int64_t numbers = o.log_prob_blocks * std::min(o.log_prob_rows, rows) * std::min(o.log_prob_columns, m.vocab_size);
     return numbers * (4 + (c < 4 ? c : 0) + (o.entropy ? 4 : 0));
   }
 
@@ -146,7 +144,7 @@ struct planner {
       memory_phase phase{.name = "update", .terms = {}};
       phase.terms.push_back(
           {"activations", "kept for backward", tokens * m.num_hidden_layers * kept_bytes(o, r, o.recompute)});
-      const std::int64_t again = o.recompute == recompute_mode::full ? kept_bytes(o, r, recompute_mode::selective) : 0;
+      const std::int64_t again = o.recompute == recomputation::full ? kept_bytes(o, r, recomputation::selective) : 0;
       phase.terms.push_back({"activations", "working set", tokens * (again + backward_working_bytes(o))});
       // Last residual stream, its norm and the gradient; response rows and, from the head, Σ e·W in fp32 (twice with
       // entropy).
@@ -184,7 +182,9 @@ void memory_plan_options::validate() const {
   from_zero(scoring_tokens, "scoring_tokens");
   from_zero(micro_batch_tokens, "micro_batch_tokens");
   from_zero(sequences, "sequences");
-  require_option(log_prob_block_numbers > 0, "log_prob_block_numbers", log_prob_block_numbers, "at least 1");
+  require_option(log_prob_blocks > 0, "log_prob_blocks", log_prob_blocks, "at least 1");
+  require_option(log_prob_rows > 0, "log_prob_rows", log_prob_rows, "at least 1");
+  require_option(log_prob_columns > 0, "log_prob_columns", log_prob_columns, "at least 1");
   for (const auto& role : roles)
     for (const auto rank : role.ranks) from_zero(rank, "rank");
 }
@@ -238,13 +238,13 @@ std::int64_t nf4_bytes(std::int64_t numbers, bool double_quantize) {
   return codes + (double_quantize ? blocks + 4 * ceil_divide(blocks, nested_block) + map_bytes : 4 * blocks);
 }
 
-std::int64_t kept_bytes(const memory_plan_options& options, const role_plan& role, recompute_mode mode) {
+std::int64_t kept_bytes(const memory_plan_options& options, const role_plan& role, recomputation mode) {
   const llama_config& m = options.model;
   const std::int64_t c = bytes_of(options.compute), h = m.hidden_size, q = m.query_size(), k = m.key_value_size();
-  if (mode == recompute_mode::full) return h * c;
+  if (mode == recomputation::full) return h * c;
   const std::int64_t ranks = std::accumulate(role.ranks.begin(), role.ranks.end(), std::int64_t{0});
   std::int64_t numbers = 2 * h + (q + 2 * k) + q + 2 * m.intermediate_size + ranks;
-  if (mode == recompute_mode::none) numbers += 2 * h + m.intermediate_size;
+  if (mode == recomputation::none) numbers += 2 * h + m.intermediate_size;
   return numbers * c + 4 * m.num_attention_heads;
 }
 
@@ -258,7 +258,7 @@ std::int64_t forward_working_bytes(const memory_plan_options& options) {
 
 std::int64_t backward_working_bytes(const memory_plan_options& options) {
   const llama_config& m = options.model;
-  const bool kept = options.recompute == recompute_mode::none;
+  const bool kept = options.recompute == recomputation::none;
   const std::int64_t h = m.hidden_size, q = m.query_size();
   const std::int64_t feed_forward = (kept ? 2 : 3) * h + (kept ? 3 : 4) * m.intermediate_size;
   const std::int64_t attention = (kept ? 2 : 3) * h + q + 5 * q + 3 * q;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "llama/config.hpp"
+#include "llama/recomputation.hpp"
 
 namespace coho::trainer {
 
@@ -15,8 +16,6 @@ namespace coho::trainer {
 enum class base_storage { float32, bfloat16, nf4, nf4_double };
 enum class compute_type { float32, bfloat16 };
 enum class moment_storage { float32, bfloat16, eight_bit };
-/// What a training forward keeps of a block; see docs/memory.md.
-enum class recompute_mode { none, selective, full };
 
 /// The adapted linears of a block, in the order of `role_plan::ranks`.
 inline constexpr std::array<std::string_view, 7> planned_linears{"q_proj",    "k_proj",  "v_proj",   "o_proj",
@@ -38,7 +37,7 @@ struct memory_plan_options {
   base_storage base = base_storage::bfloat16;
   compute_type compute = compute_type::bfloat16;
   moment_storage moments = moment_storage::float32;
-  recompute_mode recompute = recompute_mode::selective;
+  recomputation recompute = recomputation::selective;
   std::vector<role_plan> roles{};
 
   std::int64_t query_tokens = 256, response_tokens = 1024;  ///< of a sequence, at most
@@ -48,8 +47,8 @@ struct memory_plan_options {
   std::int64_t micro_batch_tokens = 0;  ///< of a forward with gradients
   std::int64_t sequences = 0;           ///< rollouts of a step, kept on the host
   bool entropy = false;                 ///< whether its gradient is wanted
-  /// fused_log_probs_options::block_numbers
-  std::int64_t log_prob_block_numbers = std::int64_t{1} << 23;
+  /// Blocks of logits that are held at once (a thread each on the CPU, where blocks have 256 rows and 1024 columns) and their sizes.
+  std::int64_t log_prob_blocks = 1, log_prob_rows = 2048, log_prob_columns = 8192;
 
   /// Throws `option_error` for a negative size, rank or length, or sequences without length.
   void validate() const;
@@ -100,7 +99,7 @@ std::int64_t nf4_bytes(std::int64_t numbers, bool double_quantize);
 std::int64_t bytes_of(compute_type type);
 
 /// Bytes that a training forward keeps of one token and block.
-std::int64_t kept_bytes(const memory_plan_options& options, const role_plan& role, recompute_mode mode);
+std::int64_t kept_bytes(const memory_plan_options& options, const role_plan& role, recomputation mode);
 /// Bytes a token of what lives for a moment inside one block, beside what is kept: forward without and backward with
 /// gradients.
 std::int64_t forward_working_bytes(const memory_plan_options& options);

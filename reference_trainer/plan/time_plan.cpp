@@ -105,7 +105,7 @@ struct counter {
     const double forward = linear + low_rank + mixing;
     // Own weights have gradients as an adapter has; a frozen base hands the gradient on only.
     const double backward = (role.full ? 2 : 1) * linear + 2 * low_rank + 2 * mixing;
-    const double again = s.recompute == recompute_mode::full ? forward : 0.0;
+    const double again = s.recompute == recomputation::full ? forward : 0.0;
     const double at_head = role.log_probs ? 2 * head * response_positions() * static_cast<double>(o.epochs) * 2 : 0.0;
     const double passes = static_cast<double>(o.epochs) * forwards * (again > 0 ? 3 : 2);
     add(out, n * (forward + backward + again) + at_head, passes * weight_bytes(&role),

@@ -3,12 +3,15 @@
 #include <coho/error.hpp>
 
 #include "stages/model_files.hpp"
+#include "stages/model_settings.hpp"
 #include "stages/training_run.hpp"
 
 namespace coho::trainer {
 
 void run_merge(const config& options, stage_context& context) {
   const auto adapter = options.require<std::filesystem::path>("model.adapter", "the folder of the adapter");
+  read_model_settings(options);
+  if (context.dry_run) return context.rehearse(options);
   loaded_model model = load_model(options);
   load_role(model, "merged", adapter);
   const auto& state = model.bank->at("merged");

@@ -3,7 +3,6 @@
 #include <ATen/detail/CUDAHooksInterface.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 
 #include <coho/error.hpp>
@@ -13,20 +12,12 @@
 #include "checkpoint/peft.hpp"
 #include "checkpoint/tensor_io.hpp"
 #include "files/atomic_file.hpp"
+#include "stages/model_settings.hpp"
 
 namespace coho::trainer {
 namespace {
 
 constexpr const char* head_file = "score_head.safetensors";
-
-linear_kind kind_by_name(const std::string& name) {
-  static const std::map<std::string, linear_kind> kinds{
-      {"q_proj", linear_kind::q}, {"k_proj", linear_kind::k},   {"v_proj", linear_kind::v},      {"o_proj", linear_kind::o},
-      {"gate_proj", linear_kind::gate}, {"up_proj", linear_kind::up}, {"down_proj", linear_kind::down}};
-  const auto found = kinds.find(name);
-  require_option(found != kinds.end(), "adapter.targets", name, "of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj");
-  return found->second;
-}
 
 /// The head of a role that has one in a file of its own, or undefined tensors.
 scalar_head read_head(const std::filesystem::path& directory, std::int64_t hidden_size) {
@@ -96,38 +87,6 @@ loaded_model with_tokenizer(const std::filesystem::path& directory, llama_weight
   return out;
 }
 
-// Lines "pattern=number": a table's keys could not hold the dots of a module's path.
-template <class Value>
-std::vector<std::pair<std::string, Value>> read_patterns(const config& section, const std::string& key) {
-  std::vector<std::pair<std::string, Value>> out;
-  for (const auto& line : section.get<std::vector<std::string>>(key, {})) {
-    const auto split = line.rfind('=');
-    Value value{};
-    const char* const end = line.data() + line.size();
-    const bool number = split != std::string::npos && split > 0 && std::from_chars(line.data() + split + 1, end, value).ptr == end;
-    section.check(number && value > 0, key, "a list of \"pattern=number\", such as \"down_proj=32\"");
-    out.emplace_back(line.substr(0, split), value);
-  }
-  return out;
-}
-
-lora_options read_lora(const config& options) {
-  const config section = options.section("adapter");
-  lora_options out;
-  out.rank = section.get<std::int64_t>("rank", out.rank);
-  out.alpha = section.get<double>("alpha", out.alpha);
-  out.use_rslora = section.get<bool>("rslora", false);
-  out.dropout = section.get<double>("dropout", 0.0);
-  out.rank_pattern = read_patterns<std::int64_t>(section, "rank_pattern");
-  out.alpha_pattern = read_patterns<double>(section, "alpha_pattern");
-  const auto targets = section.get<std::vector<std::string>>(
-      "targets", {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"});
-  out.targets.clear();
-  for (const auto& name : targets) out.targets.insert(kind_by_name(name));
-  out.validate();
-  return out;
-}
-
 }  // namespace
 
 std::vector<token> loaded_model::end_tokens() const {
@@ -175,24 +134,22 @@ at::Device read_device(const config& options) {
 }
 
 loaded_model load_model(const config& options) {
-  const config section = options.section("model");
-  const auto path = section.require<std::filesystem::path>("path", "the folder of the base model");
-  weight_form form{.type = section.choice("dtype", "float32", {"float32", "bfloat16"}) == "bfloat16" ? at::kBFloat16 : at::kFloat,
-                   .device = read_device(options)};
-  const bool quantize = section.choice("quantize", "none", {"none", "nf4"}) == "nf4";
-  const bool double_quantize = section.get<bool>("double_quantize", true);
-  if (quantize) form.quantize = nf4_options{.double_quantize = double_quantize};
-  const std::string kept = section.choice("recompute", "selective", {"none", "selective", "full"});
+  const model_settings settings = read_model_settings(options);
+  weight_form form{.type = settings.compute == compute_type::bfloat16 ? at::kBFloat16 : at::kFloat, .device = read_device(options)};
+  if (settings.base == base_storage::nf4 || settings.base == base_storage::nf4_double)
+    form.quantize = nf4_options{.double_quantize = settings.base == base_storage::nf4_double};
   loaded_model out;
-  if (section.get<bool>("random_weights", false)) {
-    check_directory(path);
-    const rng random(options.get<std::uint64_t>("seed", 1), stream_key("random weights"));
-    out = with_tokenizer(path, llama_weights::random(llama_config::from_file(path / "config.json"), random, 0.02, form));
+  const rng random(options.get<std::uint64_t>("seed", 1));
+  if (settings.random_weights) {
+    const auto shape = find_model_config(settings);
+    if (!shape) throw file_error((settings.path / "config.json").string(), "", "no such file, and no shipped shape's name", "give model.config");
+    const llama_weights weights = llama_weights::random(*shape, random.split(stream_key("random weights")), 0.02, form);
+    out = with_tokenizer(settings.path, weights);
   } else {
-    out = load_model(path, form);
+    out = load_model(settings.path, form);
   }
-  out.bank->set_recomputation(kept == "none" ? recomputation::none : kept == "full" ? recomputation::full : recomputation::selective);
-  out.bank->set_dropout_random(rng(options.get<std::uint64_t>("seed", 1), stream_key("dropout")));
+  out.bank->set_recomputation(settings.recompute);
+  out.bank->set_dropout_random(random.split(stream_key("dropout")));
   return out;
 }
 
@@ -225,21 +182,20 @@ void load_role(loaded_model& model, const std::string& role, const std::filesyst
 
 void start_role(loaded_model& model, const std::string& role, const std::filesystem::path& from, const config& options, rng random) {
   adapter_bank& bank = *model.bank;
-  const std::string kind = options.choice("adapter.kind", "lora", {"lora", "full"});
-  const lora_options lora = read_lora(options);
+  const adapter_settings settings = read_adapter_settings(options);
   const bool from_adapter = !from.empty() && std::filesystem::exists(from / "adapter_config.json");
   if (!from.empty()) {
     load_role(model, role, from);
-    if (kind == "lora" && !from_adapter)
+    if (!settings.full && !from_adapter)
       throw config_error("adapter.kind = lora cannot go on from " + from.string() + ", which holds whole weights: merge it into a base, or use full");
-    if (kind == "full" && from_adapter)
+    if (settings.full && from_adapter)
       throw config_error("adapter.kind = full cannot go on from " + from.string() + ", which holds an adapter");
-    if (from_adapter) bank.at(role).adapter.set_dropout(lora.dropout);
-  } else if (kind == "full") {
+    if (from_adapter) bank.at(role).adapter.set_dropout(settings.lora.dropout);
+  } else if (settings.full) {
     bank.add_full(role);
     set_base_head(model, role);
   } else {
-    bank.add_lora(role, lora, random);
+    bank.add_lora(role, settings.lora, random);
     set_base_head(model, role);
   }
 }

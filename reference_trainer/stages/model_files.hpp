@@ -32,9 +32,8 @@ struct loaded_model {
 /// Throws file_error.
 loaded_model load_model(const std::filesystem::path& directory, const weight_form& form = {});
 
-/// As above from the section "model" and the key `device`: `path`; `dtype` ("float32" or "bfloat16"), what the model computes in;
-/// `quantize` ("nf4" packs the linears, "none" leaves them as the checkpoint has them) with `double_quantize`; `recompute` ("none",
-/// "selective", "full"), what training passes keep; `random_weights`, a model of the folder's config.json with random weights.
+/// As above from the section "model" (see `model_settings`) and the key `device`. With `random_weights` a model of the given shape whose
+/// weights are random, `model.path` being needed for the tokenizer.
 loaded_model load_model(const config& options);
 
 /// The key `device`: "cpu", "cuda" or "cuda:1". Throws config_error where this program or machine has no such device.

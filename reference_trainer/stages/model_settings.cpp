@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
-#include <regex>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <coho/error.hpp>
 
@@ -22,8 +24,6 @@ std::optional<std::filesystem::path> shipped_shape(const std::filesystem::path& 
   }
 }
 
-bool is_linear(const std::string& name) { return std::ranges::find(planned_linears, name) != planned_linears.end(); }
-
 // A table's keys could not hold the dots of a module's path: lines "pattern=number".
 template <class T>
 std::vector<std::pair<std::string, T>> read_pattern(const config& options, const std::string& key) {
@@ -38,15 +38,6 @@ std::vector<std::pair<std::string, T>> read_pattern(const config& options, const
     out.emplace_back(line.substr(0, split), value);
   }
   return out;
-}
-
-// As PEFT matches: the whole path, or its end after a dot.
-bool matches(const std::string& pattern, const std::string& module) {
-  try {
-    return std::regex_match(module, std::regex("(.*\\.)?(" + pattern + ")"));
-  } catch (const std::regex_error&) {
-    throw option_error("adapter.rank_pattern", pattern, "a regular expression");
-  }
 }
 
 }  // namespace
@@ -70,9 +61,9 @@ model_settings read_model_settings(const config& options) {
              : half ? base_storage::bfloat16
                     : base_storage::float32;
   const auto mode = options.choice("model.recompute", "selective", {"none", "selective", "full"});
-  out.recompute = mode == "none"   ? recompute_mode::none
-                  : mode == "full" ? recompute_mode::full
-                                   : recompute_mode::selective;
+  out.recompute = mode == "none"   ? recomputation::none
+                  : mode == "full" ? recomputation::full
+                                   : recomputation::selective;
   return out;
 }
 
@@ -92,34 +83,30 @@ std::optional<llama_config> find_model_config(const model_settings& settings) {
 
 std::array<std::int64_t, 7> adapter_settings::ranks() const {
   std::array<std::int64_t, 7> out{};
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    if (!targets[i] || full) continue;
-    // The first block's stand for all of them.
-    const std::string module = std::string("model.layers.0.") + (i < 4 ? "self_attn." : "mlp.") + std::string(planned_linears[i]);
-    out[i] = rank;
-    for (auto own = rank_pattern.rbegin(); own != rank_pattern.rend(); ++own)
-      if (matches(own->first, module)) out[i] = own->second;
-  }
+  if (full) return out;
+  for (const linear_kind kind : lora.targets)
+    out[static_cast<std::size_t>(kind)] = lora.rank_of(std::string("model.layers.0.") + linear_path(kind));
   return out;
 }
 
 adapter_settings read_adapter_settings(const config& options) {
+  const config section = options.section("adapter");
   adapter_settings out;
-  out.full = options.choice("adapter.kind", "lora", {"lora", "full"}) == "full";
-  out.rank = options.get<std::int64_t>("adapter.rank", out.rank);
-  out.alpha = options.get<double>("adapter.alpha", out.alpha);
-  out.rslora = options.get<bool>("adapter.rslora", out.rslora);
-  out.dropout = options.get<double>("adapter.dropout", out.dropout);
-  options.check(out.rank > 0, "adapter.rank", "at least 1");
-  options.check(out.alpha > 0, "adapter.alpha", "above 0");
-  options.check(out.dropout >= 0 && out.dropout < 1, "adapter.dropout", "in [0, 1)");
+  out.full = section.choice("kind", "lora", {"lora", "full"}) == "full";
+  out.lora.rank = section.get<std::int64_t>("rank", out.lora.rank);
+  out.lora.alpha = section.get<double>("alpha", out.lora.alpha);
+  out.lora.use_rslora = section.get<bool>("rslora", out.lora.use_rslora);
+  out.lora.dropout = section.get<double>("dropout", out.lora.dropout);
+  out.lora.rank_pattern = read_pattern<std::int64_t>(section, "rank_pattern");
+  out.lora.alpha_pattern = read_pattern<double>(section, "alpha_pattern");
   const std::vector<std::string> all(planned_linears.begin(), planned_linears.end());
-  const auto targets = options.get<std::vector<std::string>>("adapter.targets", all);
-  options.check(!targets.empty() && std::ranges::all_of(targets, is_linear), "adapter.targets",
-                "a list of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj");
-  for (std::size_t i = 0; i < all.size(); ++i) out.targets[i] = std::ranges::find(targets, all[i]) != targets.end();
-  out.rank_pattern = read_pattern<std::int64_t>(options, "adapter.rank_pattern");
-  out.alpha_pattern = read_pattern<double>(options, "adapter.alpha_pattern");
+  out.lora.targets.clear();
+  for (const auto& name : section.get<std::vector<std::string>>("targets", all)) {
+    const auto found = std::ranges::find(all, name);
+    section.check(found != all.end(), "targets", "a list of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj");
+    out.lora.targets.insert(static_cast<linear_kind>(found - all.begin()));
+  }
+  out.lora.validate();
   return out;
 }
 

@@ -5,9 +5,8 @@
 #include <filesystem>
 #include <optional>
 #include <string>
-#include <utility>
-#include <vector>
 
+#include "adapters/lora.hpp"
 #include "cli/options.hpp"
 #include "llama/config.hpp"
 #include "plan/memory_plan.hpp"
@@ -20,13 +19,12 @@ struct model_settings {
   std::filesystem::path config;  ///< `model.config`: a config.json, or the name of a shipped shape (llama-2-70b)
   compute_type compute = compute_type::float32;
   base_storage base = base_storage::float32;
-  recompute_mode recompute = recompute_mode::selective;
+  recomputation recompute = recomputation::selective;
   bool random_weights = false;
 };
 
 /// `model.path`, `.config`, `.dtype`, `.quantize` ("none", "nf4"), `.double_quantize`, `.recompute` ("none",
-/// "selective", "full") and
-/// `.random_weights`. Throws `config_error`; without random weights `model.path` must be given.
+/// "selective", "full") and `.random_weights`. Throws `config_error`; without random weights `model.path` must be given.
 model_settings read_model_settings(const config& options);
 
 /// The model's shape: `model.config` when given, else config.json in `model.path`, else a shipped shape of that
@@ -37,20 +35,14 @@ std::optional<llama_config> find_model_config(const model_settings& settings);
 /// The section `adapter`.
 struct adapter_settings {
   bool full = false;  ///< weights of the role's own in place of an adapter
-  std::int64_t rank = 64;
-  double alpha = 16, dropout = 0;
-  bool rslora = false;
-  std::array<bool, 7> targets{true, true, true, true, true, true, true};  ///< in the order of planned_linears
-  /// Of single modules, by a regular expression for the end of the module's path; the first that matches holds.
-  std::vector<std::pair<std::string, std::int64_t>> rank_pattern{};
-  std::vector<std::pair<std::string, double>> alpha_pattern{};
+  lora_options lora{};
 
   /// Ranks by linear, 0 where there is no adapter: those of the first block.
   std::array<std::int64_t, 7> ranks() const;
 };
 
-/// `adapter.kind` ("lora", "full"), `.rank`, `.alpha`, `.rslora`, `.dropout`, `.targets`, and tables `.rank_pattern`,
-/// `.alpha_pattern` of linears with a rank or α of their own. Throws `config_error`.
+/// `adapter.kind` ("lora", "full"), `.rank`, `.alpha`, `.rslora`, `.dropout`, `.targets`, and `.rank_pattern`, `.alpha_pattern`, lists of
+/// "pattern=number" for modules with a rank or α of their own. Throws `config_error`, `option_error`.
 adapter_settings read_adapter_settings(const config& options);
 
 /// `moments` of a training section: "float32", "bfloat16" or "8bit".

@@ -47,12 +47,21 @@ std::function<std::string()> text_of(request wanted) {
   };
 }
 
+std::int64_t signed_size(std::size_t value) {
+  return static_cast<std::int64_t>(std::min<std::size_t>(value, std::size_t{1} << 40));
+}
+
 request start(const config& options, const stage_context& context) {
   request out{.model = read_model_settings(options), .time = {}, .unit = {}, .notes = {}, .device = context.device};
   auto& sizes = out.time.sizes;
   sizes.base = out.model.base;
   sizes.compute = out.model.compute;
   sizes.recompute = out.model.recompute;
+  if (context.device == "cpu") {
+    sizes.log_prob_blocks = signed_size(context.threads);
+    sizes.log_prob_rows = 256;
+    sizes.log_prob_columns = 1024;
+  }
   return out;
 }
 
@@ -70,10 +79,6 @@ role_plan role_of(std::string name, const fs::path& from, const adapter_settings
   if (!out.full && (trained || !from.empty())) out.ranks = adapter.ranks();
   if (from.empty() && !trained) out.full = false;
   return out;
-}
-
-std::int64_t signed_size(std::size_t value) {
-  return static_cast<std::int64_t>(std::min<std::size_t>(value, std::size_t{1} << 40));
 }
 
 // 0 stands for all at once.

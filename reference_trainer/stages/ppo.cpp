@@ -107,7 +107,10 @@ void run_ppo(const config& options, stage_context& context) {
     if (!bank.at("reward").head.defined())
       throw file_error(reward_path.string(), "", "this is no reward model: it has no scalar head", "give the output folder of `coho reward`");
     bank.copy("reward", "value");
+    bank.at("value").adapter.set_dropout(read_adapter_settings(options).lora.dropout);
+    bank.freeze("reward");
   }
+  bank.freeze("reference");
   if (zero_value_head || !bank.at("value").head.defined()) bank.add_head("value");
 
   const prompter prompts(prompting, model);

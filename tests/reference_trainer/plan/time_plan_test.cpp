@@ -18,7 +18,7 @@ time_plan_options salmon() {
   time_plan_options out{.sequences = 576, .epochs = 2};
   out.sizes.model = shipped_config("llama-2-70b");
   out.sizes.base = base_storage::nf4_double;
-  out.sizes.recompute = recompute_mode::full;
+  out.sizes.recompute = recomputation::full;
   out.sizes.roles = {{.name = "policy", .ranks = {64, 64, 64, 64, 64, 64, 64}, .trained = true, .log_probs = true},
                      {.name = "value", .ranks = {64, 64, 64, 64, 64, 64, 64}, .scalar_head = true, .trained = true}};
   out.sizes.scoring_tokens = out.sizes.micro_batch_tokens = 10240;
@@ -73,7 +73,7 @@ TEST_CASE("time plan: recomputation adds a forward, own weights add their gradie
   const machine_rates rates{.bandwidth = 4.3e12, .flops = 790e12};
   const auto update = [&] { return phase(plan_time(options, rates), "update of policy").flops; };
   const double full = update();
-  options.sizes.recompute = recompute_mode::selective;
+  options.sizes.recompute = recomputation::selective;
   const double selective = update();
   CHECK(update() == selective);
   // Two epochs of a forward without the head.

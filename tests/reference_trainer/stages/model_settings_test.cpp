@@ -13,11 +13,11 @@ TEST_CASE("model settings: storage follows quantisation and type") {
   const auto read = [](const settings& given) { return read_model_settings(config(settings{"model.path=m"} + given)); };
   CHECK(read({}).base == base_storage::float32);
   CHECK(read({}).compute == compute_type::float32);
-  CHECK(read({}).recompute == recompute_mode::selective);
+  CHECK(read({}).recompute == recomputation::selective);
   CHECK(read({"model.dtype=bfloat16"}).base == base_storage::bfloat16);
   CHECK(read({"model.quantize=nf4"}).base == base_storage::nf4_double);
   CHECK(read({"model.quantize=nf4", "model.double_quantize=false"}).base == base_storage::nf4);
-  CHECK(read({"model.recompute=full"}).recompute == recompute_mode::full);
+  CHECK(read({"model.recompute=full"}).recompute == recomputation::full);
   CHECK_THROWS_AS(read({"model.quantize=int8"}), config_error);
   CHECK_THROWS_AS(read_model_settings(config(settings{})), config_error);
 }
@@ -58,7 +58,7 @@ TEST_CASE("adapter settings: targets and patterns give the ranks") {
   CHECK(ranks({"adapter.rank=8", "adapter.rank_pattern=[\"v_proj=4\"]"}) == std::array<std::int64_t, 7>{8, 8, 4, 8, 8, 8, 8});
   CHECK(ranks({"adapter.kind=full"}) == std::array<std::int64_t, 7>{});
   CHECK(ranks({"adapter.rank_pattern=[\"mlp.*=2\", \"up_proj=9\"]"}) == std::array<std::int64_t, 7>{64, 64, 64, 64, 2, 2, 2});
-  const auto alphas = read_adapter_settings(config(settings{"adapter.alpha_pattern=[\"v_proj=2.5\"]"})).alpha_pattern;
+  const auto alphas = read_adapter_settings(config(settings{"adapter.alpha_pattern=[\"v_proj=2.5\"]"})).lora.alpha_pattern;
   REQUIRE(alphas.size() == 1);
   CHECK(alphas[0].first == "v_proj");
   CHECK(alphas[0].second == 2.5);
