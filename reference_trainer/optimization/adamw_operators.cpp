@@ -8,6 +8,9 @@
 namespace coho::trainer {
 namespace {
 
+// Of this type and no other: `long long` would be ambiguous as a scalar.
+constexpr std::int64_t word = 0xffffffff, half_word = 0xffff, exponent = 0x7f800000;
+
 // m and v become the new moments, p moves by them. All fp32.
 void advance(const at::Tensor& p, const at::Tensor& g, const at::Tensor& m, const at::Tensor& v,
              const cpu::adamw_numbers& numbers) {
@@ -19,24 +22,22 @@ void advance(const at::Tensor& p, const at::Tensor& g, const at::Tensor& m, cons
 }
 
 // 32-bit words in int64: products wrap at 2^64, which leaves their low halves right.
-at::Tensor low_product(const at::Tensor& words, std::int64_t factor) {
-  return words.mul(factor).bitwise_and_(0xffffffffLL);
-}
+at::Tensor low_product(const at::Tensor& words, std::int64_t factor) { return words.mul(factor).bitwise_and_(word); }
 
 at::Tensor shifted(const at::Tensor& words, int bits) { return words.bitwise_right_shift(at::Scalar(bits)); }
 
 at::Tensor rounding_words(std::int64_t n, std::uint32_t key, std::uint32_t start, const at::Device& device) {
   at::Tensor h =
       at::arange(n, at::TensorOptions().dtype(at::kLong).device(device)).add_(static_cast<std::int64_t>(start));
-  h = h.bitwise_and_(0xffffffffLL).bitwise_xor_(static_cast<std::int64_t>(key));
-  h = low_product(h.bitwise_xor(shifted(h, 16)), 0x85ebca6bLL);
-  h = low_product(h.bitwise_xor(shifted(h, 13)), 0xc2b2ae35LL);
+  h = h.bitwise_and_(word).bitwise_xor_(static_cast<std::int64_t>(key));
+  h = low_product(h.bitwise_xor(shifted(h, 16)), 0x85ebca6b);
+  h = low_product(h.bitwise_xor(shifted(h, 13)), 0xc2b2ae35);
   return h.bitwise_xor(shifted(h, 16));
 }
 
 void round_into(const at::Tensor& place, const at::Tensor& value, const at::Tensor& random) {
-  const at::Tensor bits = value.view(at::kInt).to(at::kLong).bitwise_and_(0xffffffffLL);
-  const at::Tensor finite = bits.bitwise_and(0x7f800000LL).ne(0x7f800000LL);
+  const at::Tensor bits = value.view(at::kInt).to(at::kLong).bitwise_and_(word);
+  const at::Tensor finite = bits.bitwise_and(exponent).ne(exponent);
   const at::Tensor sum = shifted(bits + random * finite, 16);
   // Through int16's two's complement: torch has no unsigned 16-bit words in all versions.
   place.view(at::kShort).copy_(at::where(sum.ge(0x8000), sum - 0x10000, sum));
@@ -80,7 +81,7 @@ void adamw_bfloat16_by_operators(const at::Tensor& parameter, const at::Tensor& 
   const at::Tensor m = first.to(at::kFloat), v = second.to(at::kFloat);
   advance(parameter, gradient, m, v, numbers);
   const at::Tensor words = rounding_words(parameter.numel(), key, start, parameter.device());
-  round_into(first, m, words.bitwise_and(0xffffLL));
+  round_into(first, m, words.bitwise_and(half_word));
   round_into(second, v, shifted(words, 16));
 }
 
