@@ -68,7 +68,8 @@ def compare(what, theirs, ours, tolerance=TOLERANCE):
             at = ", ".join(str(int(i)) for i in place)
             raise Failure(f"{what}: largest difference {float(difference.max()):.3g} (allowed {tolerance:g}) at {name}[{at}]: "
                           f"{float(a[place]):.6f} there, {float(b[place]):.6f} here")
-        largest = max(largest, float(difference.max()))
+        if tolerance == TOLERANCE:
+            largest = max(largest, float(difference.max()))
 
 
 def must_differ(what, a, b):
@@ -350,9 +351,10 @@ def check_writes_nf4(bench, kind):
     if not packed:
         raise Failure("bitsandbytes packed nothing")
     compare("codes", packed, {name: here[name] for name in packed if name in here}, 0)
-    compare("our NF4 checkpoint", quantized_logits(ours), quantized_logits(theirs))
-    if "reads_nf4" in bench.features:
-        compare("our NF4 checkpoint, read by us", quantized_logits(ours), bench.ours(ours))
+    # Double quantisation takes a mean, which depends on the order of its sum: an absmax may fall to the next code.
+    absmax = {name: value for name, value in there.items() if name.endswith(".weight.absmax")}
+    compare("codes of absmax", absmax, {name: here[name] for name in absmax if name in here}, 1)
+    compare("our NF4 checkpoint", quantized_logits(ours), bench.ours(ours))
 
 
 def checks():
@@ -392,7 +394,7 @@ def checks():
         for double in (True, False):
             yield add(f"NF4: bitsandbytes' checkpoint, {kind}{', double quantisation' if double else ''}", check_reads_nf4, kind,
                       double, needs="reads_nf4")
-        yield add(f"NF4: our checkpoint, {kind}", check_writes_nf4, kind, needs="writes_nf4")
+        yield add(f"NF4: our checkpoint, {kind}", check_writes_nf4, kind, needs="reads_nf4")
 
 
 def main():
