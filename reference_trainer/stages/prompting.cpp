@@ -80,6 +80,7 @@ generation_options read_generation(const config& options, const std::vector<std:
   out.temperature = options.get<double>("generation.temperature", defaults.temperature);
   out.top_k = options.get<std::size_t>("generation.top_k", 0);
   out.top_p = options.get<double>("generation.top_p", 1.0);
+  options.mention({"generation.slots", "generation.prefill_tokens"});  // one recipe for stages that read them and stages that do not
   out.stop = stop;
   require_option(out.max_new_tokens > 0, "generation.max_new_tokens", out.max_new_tokens, "at least 1");
   static_cast<void>(token_sampler({.temperature = out.temperature, .top_k = out.top_k, .top_p = out.top_p}));

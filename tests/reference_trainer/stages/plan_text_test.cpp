@@ -53,8 +53,7 @@ TEST_CASE("dry run: the 70B recipe needs no file, and stays below 78 GiB, or 80 
   const auto text = dry_run(run_ppo, "dromedary-2-70b");
   CHECK(peak_gigabytes(text) <= 83.75);
   CHECK(peak_gigabytes(text) > 70);
-  CHECK_THAT(text, ContainsSubstring("# policy") || ContainsSubstring("policy"));
-  CHECK_THAT(text, ContainsSubstring("quantize = 'nf4'"));
+  CHECK_THAT(text, ContainsSubstring("nf4"));
   CHECK_THAT(text, ContainsSubstring("a step: 576 rollouts"));
   for (const char* phase : {"rollout", "scoring", "update", "generation", "update of value", "master weights"})
     CHECK_THAT(text, ContainsSubstring(phase));
