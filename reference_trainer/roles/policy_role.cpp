@@ -32,7 +32,8 @@ std::pair<at::Tensor, at::Tensor> policy_role::evaluate(const token_batch& batch
   const response_batch packed(batch, bank_->device());
   const at::Tensor hidden = bank_->hidden(role_, packed.tokens, packed.layout).index_select(0, packed.predicting);
   const auto out = fused_log_probs(hidden, bank_->head(role_), packed.targets,
-                                   {.temperature = options_.temperature, .logit_bias = logit_bias_, .entropy = entropy});
+                                   {.temperature = options_.temperature, .logit_bias = logit_bias_, .entropy = entropy,
+                                    .entropy_gradient = options_.entropy_gradient});
   return {out.log_probs, out.entropy};
 }
 
@@ -56,6 +57,7 @@ void policy_role::pullback::operator()(const policy_gradient& gradient) {
   }
   if (!gradient.entropy.empty()) {
     require_argument(entropy_.defined(), "policy_role: this policy was made without entropy");
+    require_argument(entropy_.requires_grad(), "policy_role: this policy was made without the entropy's gradient");
     outputs.push_back(entropy_);
     gradients.push_back(from_doubles(gradient.entropy, entropy_));
   }

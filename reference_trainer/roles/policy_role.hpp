@@ -21,8 +21,8 @@ struct policy_role_options {
   std::vector<token> end_tokens{};
   /// The exact bytes of each token; needed for stop strings.
   std::vector<std::string> token_texts{};
-  /// Whether `forward` gives the entropy too.
-  bool entropy = true;
+  /// Whether `forward` gives the entropy too, and whether that can be differentiated: a third product with the head.
+  bool entropy = true, entropy_gradient = true;
   engine_options engine{};
 };
 

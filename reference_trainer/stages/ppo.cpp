@@ -124,7 +124,8 @@ void run_ppo(const config& options, stage_context& context) {
   parameter_set &policy_parameters = bank.train("policy"), &value_parameters = bank.train("value");
   adamw policy_optimizer(policy_parameters, optimizer_options), value_optimizer(value_parameters, optimizer_options);
   const policy_role_options sampling{.temperature = settings.generation.temperature, .banned = model.never_sampled(),
-                                     .end_tokens = model.end_tokens(), .token_texts = model.token_texts(), .engine = engine};
+                                     .end_tokens = model.end_tokens(), .token_texts = model.token_texts(),
+                                     .entropy_gradient = settings.entropy_coefficient > 0, .engine = engine};
   policy_role policy(bank, "policy", sampling), reference(bank, "reference", sampling);
   value_role value(bank, "value");
   auto reward = [&](std::span<const reward_query> queries) {

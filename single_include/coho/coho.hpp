@@ -1203,10 +1203,12 @@ concept differentiable_reward_model =
 /// trainable
 ///  (1) `m.zero_gradients()` sets the accumulated gradients to zero.
 ///  (2) Either `m.gradients()`, a range of number_ranges over the accumulated gradients (writable: clipping and
-///  all-reduce
-///      change them in place; the same order at each call), or, for gradients that do not lie in host memory,
-///      `m.squared_gradient_norm()` and `m.scale_gradients(double)`, and `m.all_reduce_gradients(communicator)` where
-///      there is more than one process.
+///      all-reduce change them in place; the same order at each call), or, for gradients that do not lie in host memory,
+///      `m.squared_gradient_norm()`, Σ g² over all of them, and `m.scale_gradients(double)`, g ← g · factor.
+///  (3) Where there is more than one process and no `m.gradients()`: `m.all_reduce_gradients(communicator)` leaves the
+///      sum over the ranks on each. Copying to host memory, `all_reduce_sum` there and copying back will do.
+///  A model may have them all: a member of its own is then used and `m.gradients()` is not called for that purpose, so
+///  that a model decides at run time where its gradients lie. Each must repeat bit for bit for a run to do so.
 template <class Model>
 concept trainable =
     requires(Model& m) { m.zero_gradients(); } &&
@@ -9618,6 +9620,7 @@ namespace coho {
 
 namespace detail {
 
+// A model's own members come first: its gradients() may be of no use where they lie on a device.
 template <trainable Model>
 double squared_gradient_norm(Model& model) {
   if constexpr (requires {
@@ -9672,8 +9675,9 @@ double all_reduce_max(double value, Communicator& ranks) {
 }  // namespace detail
 
 /// Clips the joint Euclidean norm of the gradients of one or more models: g ← g · min(1, max_norm / ‖g‖), ‖g‖ over all
-/// models together. Returns ‖g‖ before clipping; `max_norm` 0 only measures. A norm that is not finite leaves the
-/// gradients as they are: callers must look at the result.
+/// models together, each measured and scaled where its gradients lie (`trainable`). Returns ‖g‖ before clipping;
+/// `max_norm` 0 only measures. A norm that is not finite leaves the gradients as they are: callers must look at the
+/// result.
 struct clip_gradient_norm_fn {
   template <trainable... Models>
   double operator()(double max_norm, Models&... models) const {

@@ -19,8 +19,8 @@ struct fused_log_probs_options {
   double temperature = 1.0;
   /// Added to the logits [V], fp32; a very negative finite number (−1e9) bans a token. Undefined: none.
   at::Tensor logit_bias{};
-  /// Whether the entropy is wanted as well.
-  bool entropy = false;
+  /// Whether the entropy is wanted as well, and whether its gradient is: that is a third product with the head.
+  bool entropy = false, entropy_gradient = true;
   /// Rows (tokens) and columns (words) of the blocks of logits; 0: what suits the device. Each thread has one block.
   std::int64_t block_rows = 0, block_columns = 0;
   /// What passes over a block of fp32 logits; outlives backward. Null: loops of coho on the CPU, operators elsewhere.
@@ -129,19 +129,19 @@ struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_func
                                                 const fused_log_probs_options& options, bool slopes) {
     const fused_log_probs_blocks blocks(hidden, head, targets, options.logit_bias, options.temperature,
                                         options.block_rows, options.block_columns, options.kernels);
-    const bool entropy = options.entropy;
+    const bool entropy = options.entropy, entropy_slopes = entropy && options.entropy_gradient;
     const std::int64_t count = hidden.size(0), width = hidden.size(1), words = head.size(0);
     at::Tensor log_probs = at::empty({count}, blocks.options()), normalizer = at::empty({count}, blocks.options());
     at::Tensor entropies = at::empty({entropy ? count : 0}, blocks.options());
     // E = Σ_j e_j W_j and F = Σ_j (z_j − max) e_j W_j first, at the end d log p/dh and dH/dh.
     at::Tensor slope = at::empty({slopes ? count : 0, width}, blocks.options());
-    at::Tensor entropy_slope = at::empty({slopes && entropy ? count : 0, width}, blocks.options());
+    at::Tensor entropy_slope = at::empty({slopes && entropy_slopes ? count : 0, width}, blocks.options());
     blocks.for_blocks(count, blocks.rows, [&](std::int64_t first, std::int64_t n, auto& own) {
       const at::Tensor h = blocks.hidden_of(first, n), chosen = blocks.targets.narrow(0, first, n);
       const log_prob_state state(n, entropy, blocks.options());
       at::Tensor e_sum, f_sum;
       if (slopes) e_sum = slope.narrow(0, first, n);
-      if (slopes && entropy) f_sum = entropy_slope.narrow(0, first, n);
+      if (slopes && entropy_slopes) f_sum = entropy_slope.narrow(0, first, n);
       for (std::int64_t word = 0; word < words; word += blocks.columns) {
         const std::int64_t columns = std::min(blocks.columns, words - word);
         const at::Tensor w = blocks.weights_of(word, columns, own);
@@ -174,6 +174,7 @@ struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_func
         e_sum.mul_(scale).add_(blocks.head.index_select(0, chosen).to(blocks.sums()), blocks.inverse_temperature);
     });
     context->save_for_backward({hidden, head, targets, normalizer, entropies, slope, entropy_slope});
+    if (!entropy_slopes) context->mark_non_differentiable({entropies});
     // Undefined stays undefined: the entropy's part is computed only for those who ask for its gradient.
     context->set_materialize_grads(false);
     context->saved_data["bias"] = options.logit_bias.defined() ? options.logit_bias : at::empty({0});
