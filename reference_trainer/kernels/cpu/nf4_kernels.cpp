@@ -35,7 +35,23 @@ template <class Output>
 void dequantize_portable(const std::uint8_t* codes, const float* absmax, std::int64_t n, std::int64_t block_size,
                          Output* out) {
   for (std::int64_t begin = 0; begin < n; begin += block_size) {
-    nf4_decode_rest(codes + begin / 2, *absmax++, 0, std::min(block_size, n - begin), out + begin);
+    const float scale = *absmax++;
+    const std::int64_t count = std::min(block_size, n - begin);
+    Output products[16];
+    for (std::size_t i = 0; i < 16; ++i) {
+      const float product = nf4_values[i] * scale;
+      if constexpr (sizeof(Output) == 4) {
+        products[i] = product;
+      } else {
+        products[i] = nf4_bf16_bits(product);
+      }
+    }
+    for (std::int64_t i = 0; i + 2 <= count; i += 2) {
+      const std::uint8_t pair = codes[(begin + i) / 2];
+      out[begin + i] = products[pair >> 4];
+      out[begin + i + 1] = products[pair & 15];
+    }
+    if (count % 2 != 0) out[begin + count - 1] = products[codes[(begin + count - 1) / 2] >> 4];
   }
 }
 
@@ -47,13 +63,18 @@ void matvec_portable(const float* x, std::int64_t rows, std::int64_t in, const s
     std::fill(&sums[0][0], &sums[0][0] + nf4_matvec_rows * lanes, 0.0F);
     for (std::int64_t i = 0; i < in; i += piece) {
       const std::int64_t count = std::min(piece, in - i);
-      for (std::int64_t j = 0; j < count; ++j) {
-        const std::int64_t at = o * in + i + j;
-        weights[j] = nf4_values[nf4_code_at(codes, at)] * absmax[at / block_size];
+      for (std::int64_t j = 0; j < count;) {
+        const std::int64_t at = o * in + i, block = (at + j) / block_size;
+        const std::int64_t stop = std::min(count, (block + 1) * block_size - at);
+        for (; j < stop; ++j) weights[j] = nf4_values[nf4_code_at(codes, at + j)] * absmax[block];
       }
       for (std::int64_t r = 0; r < rows; ++r) {
         const float* row = x + r * in + i;
-        for (std::int64_t j = 0; j < count; ++j) sums[r][j % lanes] += weights[j] * row[j];
+        std::int64_t j = 0;
+        for (; j + lanes <= count; j += lanes) {
+          for (std::int64_t lane = 0; lane < lanes; ++lane) sums[r][lane] += weights[j + lane] * row[j + lane];
+        }
+        for (std::int64_t lane = 0; j + lane < count; ++lane) sums[r][lane] += weights[j + lane] * row[j + lane];
       }
     }
     for (std::int64_t r = 0; r < rows; ++r) {

@@ -19,24 +19,6 @@
 namespace coho::trainer::cpu {
 namespace {
 
-// The bounds as a search tree in the order of its levels: from node k to 2k, or to 2k + 1 when above the node's bound.
-alignas(64) constexpr float tree[16] = {0,
-                                        nf4_bounds[7],
-                                        nf4_bounds[3],
-                                        nf4_bounds[11],
-                                        nf4_bounds[1],
-                                        nf4_bounds[5],
-                                        nf4_bounds[9],
-                                        nf4_bounds[13],
-                                        nf4_bounds[0],
-                                        nf4_bounds[2],
-                                        nf4_bounds[4],
-                                        nf4_bounds[6],
-                                        nf4_bounds[8],
-                                        nf4_bounds[10],
-                                        nf4_bounds[12],
-                                        nf4_bounds[14]};
-
 // ---- AVX2 ----
 
 COHO_AVX2 COHO_INLINE __m256 load8(const float* x) { return _mm256_loadu_ps(x); }
@@ -88,8 +70,8 @@ COHO_AVX2 COHO_INLINE __m256i index8(__m256 scaled, const search8& bounds) {
 template <class Element>
 COHO_AVX2 void quantize_avx2(const Element* x, std::int64_t n, std::int64_t block_size, std::uint8_t* codes,
                              float* absmax) {
-  const search8 bounds{_mm256_castps128_ps256(_mm_loadu_ps(tree + 2)), _mm256_castps128_ps256(_mm_loadu_ps(tree + 4)),
-                       _mm256_loadu_ps(tree + 8)};
+  const search8 bounds{_mm256_castps128_ps256(_mm_loadu_ps(nf4_tree + 2)),
+                       _mm256_castps128_ps256(_mm_loadu_ps(nf4_tree + 4)), _mm256_loadu_ps(nf4_tree + 8)};
   for (std::int64_t begin = 0; begin < n; begin += block_size, x += block_size, codes += block_size / 2) {
     const std::int64_t count = std::min(block_size, n - begin);
     const float scale = largest_magnitude(x, count);
@@ -201,7 +183,7 @@ COHO_AVX512 COHO_INLINE __m128i index16(__m512 scaled, __m512 bounds) {
 template <class Element>
 COHO_AVX512 void quantize_avx512(const Element* x, std::int64_t n, std::int64_t block_size, std::uint8_t* codes,
                                  float* absmax) {
-  const __m512 bounds = _mm512_loadu_ps(tree);
+  const __m512 bounds = _mm512_loadu_ps(nf4_tree);
   const __m128i places = _mm_set1_epi16(0x0110);
   for (std::int64_t begin = 0; begin < n; begin += block_size, x += block_size, codes += block_size / 2) {
     const std::int64_t count = std::min(block_size, n - begin);

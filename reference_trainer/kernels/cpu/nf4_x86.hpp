@@ -17,6 +17,24 @@ extern const nf4_kernels nf4_avx2_kernels;    // needs AVX2 and FMA
 extern const nf4_kernels nf4_avx512_kernels;  // needs AVX-512F besides
 #endif
 
+// The bounds as a search tree in the order of its levels: from node k to 2k, or to 2k + 1 when above the node's bound.
+alignas(64) inline constexpr float nf4_tree[16] = {0,
+                                                   nf4_bounds[7],
+                                                   nf4_bounds[3],
+                                                   nf4_bounds[11],
+                                                   nf4_bounds[1],
+                                                   nf4_bounds[5],
+                                                   nf4_bounds[9],
+                                                   nf4_bounds[13],
+                                                   nf4_bounds[0],
+                                                   nf4_bounds[2],
+                                                   nf4_bounds[4],
+                                                   nf4_bounds[6],
+                                                   nf4_bounds[8],
+                                                   nf4_bounds[10],
+                                                   nf4_bounds[12],
+                                                   nf4_bounds[14]};
+
 // What every instruction set does with the elements that do not fill a vector.
 
 inline unsigned nf4_code_at(const std::uint8_t* codes, std::int64_t i) {
@@ -24,9 +42,9 @@ inline unsigned nf4_code_at(const std::uint8_t* codes, std::int64_t i) {
 }
 
 inline unsigned nf4_index_of(float scaled) {
-  unsigned index = 0;
-  for (const float bound : nf4_bounds) index += scaled > bound ? 1U : 0U;
-  return index;
+  unsigned node = 1;
+  for (int level = 0; level < 4; ++level) node = 2 * node + (scaled > nf4_tree[node] ? 1U : 0U);
+  return node - 16;
 }
 
 inline std::uint16_t nf4_bf16_bits(float value) {
