@@ -34,10 +34,11 @@ std::vector<std::string> missing_files(const config& options) {
   return out;
 }
 
-stage_verdict rehearse(const config& recipe, const subcommand& stage, const std::vector<subcommand>& all,
+// Each stage reads the file anew: a clone would not know on which line a key stands.
+stage_verdict rehearse(const fs::path& recipe, const subcommand& stage, const std::vector<subcommand>& all,
                        const std::string& override_key = {}) {
   stage_verdict out{.stage = stage.name, .problem = {}, .missing = {}};
-  config options = recipe.clone();
+  config options = config::load(recipe);
   if (!override_key.empty()) {
     options.set_text(override_key, "true", "--" + override_key);
     out.stage += " --" + override_key;
@@ -92,8 +93,8 @@ std::vector<stage_verdict> validate_recipe(const fs::path& recipe, const std::ve
     // The demo hands the sections of the other stages what files they work on.
     if (holds("demo") && stage.name != "demo") continue;
     if (stage.name == "reward" && holds("preference_pretraining"))
-      out.push_back(rehearse(options, stage, stages, "pretrain"));
-    if (holds(stage.name)) out.push_back(rehearse(options, stage, stages));
+      out.push_back(rehearse(recipe, stage, stages, "pretrain"));
+    if (holds(stage.name)) out.push_back(rehearse(recipe, stage, stages));
   }
   if (out.empty()) throw config_error(recipe.string() + ": holds the section of no stage");
   return out;
