@@ -144,15 +144,22 @@ struct planner {
       memory_phase phase{.name = "update", .terms = {}};
       phase.terms.push_back(
           {"activations", "kept for backward", tokens * m.num_hidden_layers * kept_bytes(o, r, o.recompute)});
-      const std::int64_t again = o.recompute == recomputation::full ? kept_bytes(o, r, recomputation::selective) : 0;
-      phase.terms.push_back({"activations", "working set", tokens * (again + backward_working_bytes(o))});
+      // With full recomputation backward makes all of one block again. Going back through the head and through a block are two moments: the
+      // larger counts.
+      const std::int64_t again = o.recompute == recomputation::full ? kept_bytes(o, r, recomputation::none) : 0;
+      const std::int64_t in_block = tokens * (again + backward_working_bytes(o));
       // Last residual stream, its norm and the gradient; response rows and, from the head, Σ e·W in fp32 (twice with
       // entropy).
       const std::int64_t from_head = r.log_probs && o.entropy ? 8 : 4;
-      phase.terms.push_back({"activations", "response positions",
-                             3 * tokens * m.hidden_size * c + rows * m.hidden_size * (c + from_head)});
-      if (r.log_probs) phase.terms.push_back({"scratch", "blocks of logits", log_prob_scratch(rows)});
-      scratch(phase);
+      const std::int64_t at_head = 3 * tokens * m.hidden_size * c + rows * m.hidden_size * (c + from_head);
+      const std::int64_t logits = r.log_probs ? log_prob_scratch(rows) : 0;
+      if (in_block + dequantized() >= at_head + logits) {
+        phase.terms.push_back({"activations", "working set", in_block});
+        scratch(phase);
+      } else {
+        phase.terms.push_back({"activations", "response positions", at_head});
+        if (r.log_probs) phase.terms.push_back({"scratch", "blocks of logits", logits});
+      }
       if (phase.bytes() > largest.bytes()) largest = std::move(phase);
     }
     if (!largest.terms.empty()) plan.phases.push_back(std::move(largest));
@@ -258,10 +265,13 @@ std::int64_t forward_working_bytes(const memory_plan_options& options) {
 
 std::int64_t backward_working_bytes(const memory_plan_options& options) {
   const llama_config& m = options.model;
-  const bool kept = options.recompute == recomputation::none;
-  const std::int64_t h = m.hidden_size, q = m.query_size();
-  const std::int64_t feed_forward = (kept ? 2 : 3) * h + (kept ? 3 : 4) * m.intermediate_size;
-  const std::int64_t attention = (kept ? 2 : 3) * h + q + 5 * q + 3 * q;
+  const bool kept = options.recompute != recomputation::selective;
+  const std::int64_t h = m.hidden_size, q = m.query_size(), i = m.intermediate_size;
+  // The feed-forward half comes first: the residual stream's gradient; gradients of product, gate and up; the product again.
+  const std::int64_t feed_forward = h + 3 * i + (kept ? 0 : i);
+  // Then what was kept of it is free: its input, gate, up, and the product and normed input where they were kept.
+  const std::int64_t freed = h + 2 * i + (kept ? h + i : 0);
+  const std::int64_t attention = 3 * h + 9 * q - freed;
   return bytes_of(options.compute) * std::max(feed_forward, attention);
 }
 

@@ -82,18 +82,19 @@ void run_ppo(const config& options, stage_context& context) {
   const guideline_source guidelines(section, context.dry_run);
   const adamw_options optimizer_options = read_adamw(section);
   rl_prompt_source::check(rollouts, samples_per_prompt);
+  read_model_settings(options);
+  read_reward_prompt(options);
+  const auto plan = plan_ppo(options, settings, context);
+  // Nobody is told of a key that is wanted because another was misspelt.
+  options.check_unknown();
   section.check(!reward_path.empty() || section.get<double>("language_bonus", 0.0) != 0 || section.get<double>("length_bonus.coefficient", 0.0) != 0,
                 "reward_model", "given, unless ppo.language_bonus or ppo.length_bonus.coefficient is: there is nothing to learn from");
   for (const char* key : {"principles", "interventions"})
     section.check(!reward_path.empty() || section.get<std::string>(key, "").empty(), key, "left out: without a reward model nobody reads it");
   section.check(!section.get<std::string>("interventions", "").empty() || section.get<std::vector<std::string>>("use_interventions", {}).empty(),
                 "use_interventions", "left out unless ppo.interventions names the file");
-  read_model_settings(options);
   const auto out = context.out_or("ppo");
-  if (context.dry_run) {
-    read_reward_prompt(options);
-    return context.rehearse(options, plan_ppo(options, settings, context));
-  }
+  if (context.dry_run) return context.rehearse(options, plan);
 
   loaded_model model = load_model(options);
   adapter_bank& bank = *model.bank;

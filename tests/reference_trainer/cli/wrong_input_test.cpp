@@ -144,8 +144,8 @@ TEST_CASE("wrong input: data") {
              {sample + words{"empty.jsonl"}, exit_code::file_bad, "empty.jsonl: holds no records"},
              {sample + words{"torn.jsonl"}, exit_code::file_bad, "torn.jsonl: line 1"},
              {sample + words{"other.jsonl"}, exit_code::file_bad, "other.jsonl: line 1"},
-             {{"ppo", "--model", "model", "--prompts", "empty.jsonl"}, exit_code::file_bad, "empty.jsonl: holds no records"},
-             {{"ppo", "--model", "model", "--prompts", "none.jsonl"}, exit_code::file_missing, "none.jsonl"},
+             {{"ppo", "--model", "model", "--prompts", "empty.jsonl", "--set", "ppo.length_bonus.coefficient=1"}, exit_code::file_bad, "empty.jsonl: holds no records"},
+             {{"ppo", "--model", "model", "--prompts", "none.jsonl", "--set", "ppo.length_bonus.coefficient=1"}, exit_code::file_missing, "none.jsonl"},
              {{"sft", "--model", "model", "--data", "prompts.jsonl"}, exit_code::file_bad, "no response to learn from"},
              {{"aggregate", "--judgements", "pairs.jsonl"}, exit_code::file_bad, "pairs.jsonl: line 1"},
              {{"generate", "--model", "model", "--prompts", "empty.jsonl"}, exit_code::file_bad, "empty.jsonl"}});
@@ -164,7 +164,7 @@ TEST_CASE("wrong input: templates") {
 
 TEST_CASE("wrong input: a device that the program was not built for") {
   if (at::hasCUDA()) return;
-  check_all({{sample + words{"prompts.jsonl", "--device", "cuda"}, exit_code::config, "device = \"cuda\" is not allowed"},
+  check_all({{sample + words{"prompts.jsonl", "--device", "cuda"}, exit_code::config, "this build of coho has no CUDA"},
              {sample + words{"prompts.jsonl", "--device", "gpu"}, exit_code::config, "cpu, cuda or cuda:0"}});
 }
 

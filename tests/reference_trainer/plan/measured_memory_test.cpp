@@ -1,9 +1,16 @@
 // A plan against what a bank of roles really holds.
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
+#include <fstream>
+
 #include "adapters/adapter_bank.hpp"
 #include "optimization/adamw.hpp"
 #include "plan/memory_plan.hpp"
 #include "support/catch.hpp"
 #include "support/small_models.hpp"
+#include "roles/policy_role.hpp"
 
 using namespace coho;
 using namespace coho::trainer;
@@ -48,3 +55,70 @@ TEST_CASE("memory plan: a role with weights of its own holds just the bytes that
   CHECK(plan.group_bytes("master weights") == static_cast<std::int64_t>(parameters.values().nbytes()));
   CHECK(plan.group_bytes("gradients") == static_cast<std::int64_t>(parameters.gradients().nbytes()));
 }
+
+#ifdef __GLIBC__
+namespace {
+
+// A line of /proc/self/status in bytes; 0 where there is none.
+double status_bytes(const std::string& key) {
+  std::ifstream file("/proc/self/status");
+  for (std::string word; file >> word;) {
+    double kilobytes = 0;
+    if (word == key && file >> kilobytes) return kilobytes * 1024;
+  }
+  return 0;
+}
+
+token_batch random_batch(std::size_t sequences, std::size_t length) {
+  token_batch out;
+  for (std::size_t i = 0; i < sequences; ++i) {
+    out.prompts.push_back(random_tokens(length, 2000, i + 1));
+    out.responses.push_back(random_tokens(length + 1, 2000, i + 100));  // of the last nothing is predicted
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("memory plan: an update takes the memory that was planned, within a tenth") {
+  llama_config model = small_config();
+  model.vocab_size = 2000;
+  model.hidden_size = 384;
+  model.intermediate_size = 1024;
+  model.num_hidden_layers = 6;
+  model.num_attention_heads = 6;
+  model.num_key_value_heads = 6;
+  model.head_dim = 64;
+  model.max_position_embeddings = 1024;
+  mallopt(M_MMAP_THRESHOLD, 1 << 16);  // so that what is freed leaves the process
+  const auto kind = GENERATE(recomputation::none, recomputation::selective, recomputation::full);
+  adapter_bank bank(llama_weights::random(model, rng{1}, 0.02, {.quantize = nf4_options{}}));
+  bank.set_recomputation(kind);
+  bank.add_lora("policy", {.rank = 16}, rng{2});
+  bank.train("policy");
+  policy_role policy(bank, "policy", {.entropy_gradient = false});
+  const auto update = [&](const token_batch& batch) {
+    auto [out, pullback] = policy.forward(batch);
+    const std::vector<double> gradient(out.log_probs.size(), 0.1);
+    pullback({.log_probs = gradient, .entropy = {}});
+  };
+  update(random_batch(1, 8));  // what libtorch makes once
+  malloc_trim(0);
+  std::ofstream("/proc/self/clear_refs") << 5;  // sets the peak back to what is held now
+  const double before = status_bytes("VmHWM:");
+  update(random_batch(8, 128));
+  const double measured = status_bytes("VmHWM:") - before;
+  if (before == 0) return;
+
+  memory_plan_options options{
+      .model = model, .base = base_storage::nf4_double, .compute = compute_type::float32, .recompute = kind};
+  options.roles = {{.name = "policy", .ranks = {16, 16, 16, 16, 16, 16, 16}, .trained = true, .log_probs = true}};
+  options.query_tokens = options.response_tokens = 128;
+  options.micro_batch_tokens = 8 * 256;
+  options.log_prob_rows = 256;
+  options.log_prob_columns = 1024;
+  const double planned = static_cast<double>(plan_memory(options).phases.front().bytes());
+  CAPTURE(measured, planned);
+  CHECK(planned == Approx(measured).epsilon(0.1));
+}
+#endif

@@ -160,9 +160,24 @@ TEST_CASE("memory plan: what each phase of a tiny model holds, by hand") {
   CHECK(kept_bytes(options, policy, recomputation::none) == 4 * (16 + 16 + 8 + 24 + 14 + 16 + 12) + 8);
   CHECK(kept_bytes(options, policy, recomputation::full) == 32);
   CHECK(bytes(update, "activations", "kept for backward") == 8 * 2 * 320);
-  CHECK(backward_working_bytes(options) == 4 * (24 + 72));
-  CHECK(bytes(update, "activations", "working set") == 8 * 4 * 96);
-  CHECK(bytes(update, "activations", "response positions") == 3 * 8 * 32 + 5 * 8 * 8);
+  // Attention again: 3·8 + 9·8 less the feed-forward half's input, gate and up, against 8 + 4·12.
+  CHECK(backward_working_bytes(options) == 4 * (96 - 32));
+  CHECK(bytes(update, "activations", "working set") == 8 * 4 * 64);
+  CHECK(bytes(update, "scratch", "dequantised linear") == 96 * 4);
+  // Going back through the head takes 3·8·32 + 5·8·8 and a block of 5·10·4: less, and at another moment.
+  CHECK(update.terms.size() == 3);
+  memory_plan_options wide = options;
+  wide.response_tokens = 4000;
+  wide.query_tokens = 1;
+  wide.sequences = 0;
+  wide.roles[0].log_probs = true;
+  wide.log_prob_columns = wide.model.vocab_size = 10'000;
+  const memory_plan by_head = plan_memory(wide);
+  CHECK(bytes(phase(by_head, "update"), "activations", "response positions") == 3 * 8 * 32 + 8 * 8 * 8);
+  CHECK(bytes(phase(by_head, "update"), "scratch", "blocks of logits") == 8 * 10'000 * 4);
+  options.recompute = recomputation::full;
+  // The block's input, and of one block all that backward reads with 8 + 3·12 numbers on top.
+  CHECK(bytes(phase(plan_memory(options), "update"), "activations", "working set") == 8 * (kept_bytes(options, policy, recomputation::none) + 4 * 44));
   CHECK(plan.peak_bytes() == plan.resident_bytes() + std::max({rollout.bytes(), scoring.bytes(), update.bytes()}));
   CHECK(plan.phase_bytes(update) == plan.resident_bytes() + update.bytes());
   CHECK(plan.host[0].bytes == 4 * 8 * 4);

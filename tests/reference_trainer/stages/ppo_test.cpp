@@ -141,10 +141,11 @@ TEST_CASE("ppo: what cannot be run is refused before a folder is made") {
   CHECK_THROWS_AS(run_stage(run_ppo, given + settings{"ppo.clip_low=-1"}), option_error);
   CHECK_THROWS_AS(run_stage(run_ppo, given + settings{"generation.max_new_tokens=0"}), option_error);
   CHECK_THROWS_WITH(run_stage(run_ppo, given + settings{"ppo.kl_coeficient=1"}), Catch::Matchers::ContainsSubstring("ppo.kl_coefficient"));
+  const settings rewarded = given + settings{"ppo.length_bonus.coefficient=1"};
   write_bytes(folder / "prompts.jsonl", "");
-  CHECK_THROWS_AS(run_stage(run_ppo, given), file_error);
+  CHECK_THROWS_AS(run_stage(run_ppo, rewarded), file_error);
   std::filesystem::remove(folder / "prompts.jsonl");
-  CHECK_THROWS_AS(run_stage(run_ppo, given), file_error);
+  CHECK_THROWS_AS(run_stage(run_ppo, rewarded), file_error);
   CHECK_FALSE(std::filesystem::exists(folder / "out"));
 }
 

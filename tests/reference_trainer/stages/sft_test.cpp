@@ -129,9 +129,9 @@ TEST_CASE("sft: what cannot be trained is refused before a folder is made") {
   CHECK_THROWS_AS(run_stage(run_sft, given + settings{"sft.batch_size=0"}), config_error);
   CHECK_THROWS_AS(run_stage(run_sft, given + settings{"sft.learnin_rate=1"}), config_error);
   CHECK_THROWS_AS(run_stage(run_sft, given + settings{"sft.learning_rate=-1"}), option_error);
-  CHECK_THROWS_AS(run_stage(run_sft, given + settings{"sft.epochs=0"}), option_error);
+  CHECK_THROWS_AS(run_stage(run_sft, given + settings{"sft.epochs=0"}), config_error);
   CHECK_THROWS_AS(run_stage(run_sft, given + settings{"adapter.rank=0"}), option_error);
-  CHECK_THROWS_AS(run_stage(run_sft, given + settings{"adapter.targets=k_prj"}), option_error);
+  CHECK_THROWS_AS(run_stage(run_sft, given + settings{"adapter.targets=k_prj"}), config_error);
   write_bytes(folder / "examples.jsonl", "\n");
   CHECK_THROWS_AS(run_stage(run_sft, given), file_error);
   CHECK_FALSE(std::filesystem::exists(folder / "out"));
