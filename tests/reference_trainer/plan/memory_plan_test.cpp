@@ -212,10 +212,10 @@ TEST_CASE("memory plan: SALMON's 70B state fits 78 GiB at a per-device batch of 
   memory_plan_options options = seventy();
   constexpr double gibibyte = 1024.0 * 1024.0 * 1024.0;
   CHECK(static_cast<double>(plan_memory(options).peak_bytes()) <= 78 * gibibyte);
-  CHECK(static_cast<double>(plan_memory(options).peak_bytes()) / gibibyte == Approx(75.5).margin(0.1));
+  CHECK(static_cast<double>(plan_memory(options).peak_bytes()) / gibibyte == Approx(74.8).margin(0.1));
   // The recipe goes through the batch in two halves, which changes no result.
   options.micro_batch_tokens = 3 * 1280;
-  CHECK(static_cast<double>(plan_memory(options).peak_bytes()) / gibibyte == Approx(68.8).margin(0.2));
+  CHECK(static_cast<double>(plan_memory(options).peak_bytes()) / gibibyte == Approx(68.4).margin(0.1));
   options.micro_batch_tokens = 6 * 1280;
   options.moments = moment_storage::bfloat16;
   CHECK(static_cast<double>(plan_memory(options).peak_bytes()) <= 80e9);
@@ -243,8 +243,12 @@ TEST_CASE("memory plan: more of anything is never less memory") {
   CHECK(peak(options, [](auto& o) { o.micro_batch_tokens += 1280; }) > base);
   CHECK(peak(options, [](auto& o) { o.scoring_tokens = 1 << 18; }) > base);
   CHECK(peak(options, [](auto& o) { o.slots = 64; }) > base);
-  CHECK(peak(options, [](auto& o) { o.entropy = true; }) > base);
-  CHECK(peak(options, [](auto& o) { o.log_prob_columns *= 2; }) > base);
+  // The head's part of an update is smaller than a block's here: scoring alone shows it.
+  memory_plan_options scoring = options;
+  scoring.slots = scoring.micro_batch_tokens = 0;
+  const auto scored = plan_memory(scoring).peak_bytes();
+  CHECK(peak(scoring, [](auto& o) { o.entropy = true; }) > scored);
+  CHECK(peak(scoring, [](auto& o) { o.log_prob_columns *= 2; }) > scored);
   CHECK(peak(options, [](auto& o) { o.roles[0].ranks[6] += 1; }) > base);
   CHECK(peak(options, [](auto& o) { o.roles.push_back(policy); }) > base);
 }
