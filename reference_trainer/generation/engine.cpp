@@ -89,9 +89,23 @@ class run {
     sample(bank_.decode(role_, token_tensor(tokens, bank_.device()), positions, cache_), 0);
   }
 
+  // fp32 [rows, V]. On the CPU halves are multiplied in fp32, part by part of the head, as fused_log_probs does it: the log-probabilities
+  // of sampler and scorer are the same numbers then.
+  at::Tensor logits_of(const at::Tensor& hidden) const {
+    const at::Tensor& head = bank_.head(role_);
+    if (!hidden.is_cpu() || head.scalar_type() == at::kFloat) return at::matmul(hidden, head.t()).to(at::kFloat);
+    constexpr std::int64_t words = 4096;
+    const at::Tensor wide = hidden.to(at::kFloat), out = at::empty({hidden.size(0), head.size(0)}, wide.options());
+    for (std::int64_t first = 0; first < head.size(0); first += words) {
+      const std::int64_t n = std::min(words, head.size(0) - first);
+      out.narrow(1, first, n).copy_(at::matmul(wide, head.narrow(0, first, n).to(at::kFloat).t()));
+    }
+    return out;
+  }
+
   // One token for each slot from `first` on; hidden has a row a slot.
   void sample(const at::Tensor& hidden, std::size_t first) {
-    const at::Tensor logits = at::matmul(hidden, bank_.head(role_).t()).to(at::kCPU, at::kFloat).contiguous();
+    const at::Tensor logits = logits_of(hidden).to(at::kCPU).contiguous();
     const auto vocabulary = static_cast<std::size_t>(logits.size(1));
     const float* data = logits.data_ptr<float>();
     std::vector<sampled_token> sampled(active_.size() - first);

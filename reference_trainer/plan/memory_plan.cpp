@@ -42,7 +42,7 @@ std::int64_t moment_bytes(std::int64_t parameters, moment_storage storage) {
 std::int64_t full_parameters(const llama_config& model) {
   const std::int64_t vocabulary = model.vocab_size * model.hidden_size;
   return linear_parameters(model) + (2 * model.num_hidden_layers + 1) * model.hidden_size +
-         vocabulary * (model.tie_word_embeddings ? 1 : 2);
+         vocabulary * (model.tie_word_embeddings || model.sequence_classification() ? 1 : 2);
 }
 
 struct planner {
@@ -60,7 +60,7 @@ struct planner {
     const std::int64_t vocabulary = m.vocab_size * m.hidden_size * c;
     plan.resident.push_back({"base", "linears", linears});
     plan.resident.push_back({"base", "embedding", vocabulary});
-    if (!m.tie_word_embeddings) plan.resident.push_back({"base", "head", vocabulary});
+    if (!m.tie_word_embeddings && !m.sequence_classification()) plan.resident.push_back({"base", "head", vocabulary});
     plan.resident.push_back({"base", "norms", (2 * m.num_hidden_layers + 1) * m.hidden_size * c});
   }
 

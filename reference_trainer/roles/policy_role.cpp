@@ -6,6 +6,7 @@
 #include <coho/error.hpp>
 #include <coho/torch/fused_log_probs.hpp>
 
+#include "kernels/log_prob_kernels.hpp"
 #include "roles/packed_batch.hpp"
 
 namespace coho::trainer {
@@ -33,7 +34,8 @@ std::pair<at::Tensor, at::Tensor> policy_role::evaluate(const token_batch& batch
   const at::Tensor hidden = bank_->hidden(role_, packed.tokens, packed.layout).index_select(0, packed.predicting);
   const auto out = fused_log_probs(hidden, bank_->head(role_), packed.targets,
                                    {.temperature = options_.temperature, .logit_bias = logit_bias_, .entropy = entropy,
-                                    .entropy_gradient = options_.entropy_gradient});
+                                    .entropy_gradient = options_.entropy_gradient,
+                                    .kernels = log_prob_kernels_for(bank_->device())});
   return {out.log_probs, out.entropy};
 }
 

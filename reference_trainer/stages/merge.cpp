@@ -10,13 +10,13 @@ namespace coho::trainer {
 
 void run_merge(const config& options, stage_context& context) {
   const auto adapter = options.require<std::filesystem::path>("model.adapter", "the folder of the adapter");
-  read_model_settings(options);
+  const auto out = context.out_or("merged");
+  check_output(out, {read_model_settings(options).path, adapter});
   if (context.dry_run) return context.rehearse(options);
   loaded_model model = load_model(options);
   load_role(model, "merged", adapter);
   const auto& state = model.bank->at("merged");
   if (state.full) throw file_error(adapter.string(), "", "holds whole weights, which need no merging", "give the folder of an adapter");
-  const auto out = context.out_or("merged");
   if (!context.begin(options)) return;
   use_threads(context);
   model.bank->add_full("whole", state.adapter.merged(model.bank->base()));

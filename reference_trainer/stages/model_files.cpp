@@ -47,9 +47,7 @@ void set_head(adapter_bank& bank, const std::string& role, const scalar_head& he
 }
 
 /// A base that is a reward model in Hugging Face's form gives its head to the roles that start from it.
-void set_base_head(loaded_model& model, const std::string& role) {
-  if (model.bank->config().sequence_classification()) set_head(*model.bank, role, classifier_head(load_hf_checkpoint(model.directory)));
-}
+void set_base_head(loaded_model& model, const std::string& role) { set_head(*model.bank, role, model.base_head); }
 
 /// Roles of one bank run in one shape: what the base's config.json says holds for them all.
 void check_same_shape(const llama_config& role, const llama_config& base, const std::filesystem::path& directory) {
@@ -120,7 +118,19 @@ std::vector<token> loaded_model::never_sampled() const {
 loaded_model load_model(const std::filesystem::path& directory, const weight_form& form) {
   check_directory(directory);
   hf_checkpoint checkpoint = load_hf_checkpoint(directory);
-  return with_tokenizer(directory, llama_weights::from_tensors(checkpoint.config, std::move(checkpoint.tensors), form));
+  scalar_head head = classifier_head(checkpoint);
+  if (head.defined()) head.weight = head.weight.to(at::kFloat, false, /*copy=*/true);
+  auto out = with_tokenizer(directory, llama_weights::from_tensors(checkpoint.config, std::move(checkpoint.tensors), form));
+  out.base_head = std::move(head);
+  return out;
+}
+
+void check_output(const std::filesystem::path& out, std::initializer_list<std::filesystem::path> inputs) {
+  for (const auto& input : inputs) {
+    std::error_code none;
+    if (!input.empty() && std::filesystem::equivalent(out, input, none))
+      throw config_error("out = " + out.string() + " is the folder of a model that this stage reads: give another folder");
+  }
 }
 
 at::Device read_device(const config& options) {
@@ -145,6 +155,7 @@ loaded_model load_model(const config& options) {
     if (!shape) throw file_error((settings.path / "config.json").string(), "", "no such file, and no shipped shape's name", "give model.config");
     const llama_weights weights = llama_weights::random(*shape, random.split(stream_key("random weights")), 0.02, form);
     out = with_tokenizer(settings.path, weights);
+    if (shape->sequence_classification()) out.base_head = {at::zeros({1, shape->hidden_size}), at::zeros({1})};
   } else {
     out = load_model(settings.path, form);
   }
@@ -170,6 +181,7 @@ void load_role(loaded_model& model, const std::string& role, const std::filesyst
     for (const auto& [module, matrices] : saved.modules) adapter.set(bank.base(), module, matrices.a, matrices.b, saved.scale_of(module));
     adapter.set_options({.rank = saved.rank, .alpha = saved.alpha, .use_rslora = saved.use_rslora, .dropout = saved.dropout});
     if (!head.defined() && saved.has_head()) head = {saved.head_weight, saved.head_bias.defined() ? saved.head_bias : at::zeros({1})};
+    if (!head.defined()) head = model.base_head;
     bank.add_lora(role, std::move(adapter));
   } else {
     hf_checkpoint checkpoint = load_hf_checkpoint(path);
@@ -204,17 +216,8 @@ void save_role(loaded_model& model, const std::string& role, const std::filesyst
   adapter_bank& bank = *model.bank;
   auto& state = bank.at(role);
   std::filesystem::create_directories(directory);
-  // What an earlier run left in another form would be loaded in place of this one.
-  const auto drop = [&](std::initializer_list<const char*> names) {
-    for (const char* name : names) std::filesystem::remove(directory / name);
-  };
-  if (state.full)
-    drop({"adapter_config.json", "adapter_model.safetensors"});
-  else
-    drop({"config.json", "model.safetensors", "model.safetensors.index.json"});
   // Hugging Face's form of a reward model has no bias: one that is not zero takes the head into a file of its own.
   const bool own_head = state.head.defined() && state.head.bias.detach().abs().max().item<double>() > 0;
-  if (!own_head) drop({head_file});
   if (state.full) {
     llama_config config = state.weights.config;
     config.quantization.clear();  // a base may be packed, a role's own weights are not
@@ -222,7 +225,7 @@ void save_role(loaded_model& model, const std::string& role, const std::filesyst
     const bool classifier = state.head.defined() && (!own_head || config.sequence_classification());
     config.architecture = std::string(config.model_type == "mistral" ? "Mistral" : "Llama") + (classifier ? "ForSequenceClassification" : "ForCausalLM");
     tensor_map tensors;
-    for (const auto& [name, tensor] : state.weights.tensors()) tensors.emplace(name, tensor.detach().contiguous().clone());
+    for (const auto& [name, tensor] : state.weights.tensors()) tensors.emplace(name, tensor.detach());
     if (classifier) {
       tensors.erase("lm_head.weight");
       tensors["score.weight"] = state.head.weight.detach().clone();
@@ -245,6 +248,15 @@ void save_role(loaded_model& model, const std::string& role, const std::filesyst
   }
   if (own_head)
     write_tensors(directory / head_file, {{"score.weight", state.head.weight.detach()}, {"score.bias", state.head.bias.detach()}});
+  // What an earlier run left in another form would be loaded in place of this one, now that this one is whole.
+  const auto drop = [&](std::initializer_list<const char*> names) {
+    for (const char* name : names) std::filesystem::remove(directory / name);
+  };
+  if (state.full)
+    drop({"adapter_config.json", "adapter_model.safetensors"});
+  else
+    drop({"config.json", "model.safetensors", "model.safetensors.index.json"});
+  if (!own_head) drop({head_file});
 }
 
 }  // namespace coho::trainer

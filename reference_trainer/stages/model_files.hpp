@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +20,8 @@ struct loaded_model {
   std::filesystem::path directory;
   std::shared_ptr<const sentencepiece_tokenizer> tokenizer;
   std::unique_ptr<adapter_bank> bank;
+  /// Of a base that is a reward model in Hugging Face's form, else undefined: roles that have no head of their own take it.
+  scalar_head base_head;
 
   /// End tokens: the config's, or the tokenizer's.
   std::vector<token> end_tokens() const;
@@ -38,6 +41,9 @@ loaded_model load_model(const config& options);
 
 /// The key `device`: "cpu", "cuda" or "cuda:1". Throws config_error where this program or machine has no such device.
 at::Device read_device(const config& options);
+
+/// Throws config_error when a stage's output folder is one of the models that it reads: saving would take it apart.
+void check_output(const std::filesystem::path& out, std::initializer_list<std::filesystem::path> inputs);
 
 /// Adds a role from files: a PEFT directory (adapter_config.json), a Hugging Face directory (weights of its own), or, with an
 /// empty path, the base itself. A scalar head stored with it comes along; so does that of a ForSequenceClassification

@@ -31,6 +31,8 @@ std::function<std::string()> text_of(request wanted) {
       return "No plan of memory and time: " + wanted.model.path.string() +
              " has no config.json and is no shipped shape's name; --set model.config=FILE gives the shape.";
     wanted.time.sizes.model = *shape;
+    // A checkpoint that is packed already stays so.
+    if (!shape->quantization.empty()) wanted.time.sizes.base = shape->double_quantization ? base_storage::nf4_double : base_storage::nf4;
     const memory_plan memory = plan_memory(wanted.time.sizes);
     std::optional<time_plan> time;
     try {

@@ -82,7 +82,8 @@ void run_ppo(const config& options, stage_context& context) {
   const guideline_source guidelines(section, context.dry_run);
   const adamw_options optimizer_options = read_adamw(section);
   rl_prompt_source::check(rollouts, samples_per_prompt);
-  read_model_settings(options);
+  const auto out = context.out_or("ppo");
+  check_output(out, {read_model_settings(options).path, reward_path});
   read_reward_prompt(options);
   const auto plan = plan_ppo(options, settings, context);
   // Nobody is told of a key that is wanted because another was misspelt.
@@ -93,7 +94,6 @@ void run_ppo(const config& options, stage_context& context) {
     section.check(!reward_path.empty() || section.get<std::string>(key, "").empty(), key, "left out: without a reward model nobody reads it");
   section.check(!section.get<std::string>("interventions", "").empty() || section.get<std::vector<std::string>>("use_interventions", {}).empty(),
                 "use_interventions", "left out unless ppo.interventions names the file");
-  const auto out = context.out_or("ppo");
   if (context.dry_run) return context.rehearse(options, plan);
 
   loaded_model model = load_model(options);
@@ -108,7 +108,11 @@ void run_ppo(const config& options, stage_context& context) {
     if (!bank.at("reward").head.defined())
       throw file_error(reward_path.string(), "", "this is no reward model: it has no scalar head", "give the output folder of `coho reward`");
     bank.copy("reward", "value");
-    bank.at("value").adapter.set_dropout(read_adapter_settings(options).lora.dropout);
+    const adapter_settings wanted = read_adapter_settings(options);
+    if (bank.at("value").full != wanted.full)
+      throw config_error(std::string("adapter.kind = ") + (wanted.full ? "full" : "lora") + ": the value model starts from " + reward_path.string() +
+                         ", which holds " + (wanted.full ? "an adapter" : "whole weights"));
+    bank.at("value").adapter.set_dropout(wanted.lora.dropout);
     bank.freeze("reward");
   }
   bank.freeze("reference");

@@ -5,6 +5,7 @@
 #include "checkpoint/hf_model.hpp"
 #include "llama/weights.hpp"
 #include "observe/table.hpp"
+#include "stages/model_files.hpp"
 #include "stages/training_run.hpp"
 
 namespace coho::trainer {
@@ -16,8 +17,7 @@ void run_quantize(const config& options, stage_context& context) {
   const auto shard_bytes = options.get<std::int64_t>("quantize.shard_bytes", 5'000'000'000);
   options.check(shard_bytes > 0, "quantize.shard_bytes", "above 0");
   const auto out = context.out_or("quantized");
-  std::error_code none;
-  if (std::filesystem::equivalent(path, out, none)) throw config_error("out = " + out.string() + " is the checkpoint itself: give another folder");
+  check_output(out, {path});
   if (!context.begin(options)) return;
   use_threads(context);
 

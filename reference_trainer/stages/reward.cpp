@@ -105,11 +105,11 @@ void run_reward(const config& options, stage_context& context) {
   const auto from = section.get<std::filesystem::path>("from", {});
   const auto limit = section.get<std::size_t>("limit", 0);
   const auto out = context.out_or(name);
-  read_model_settings(options);
-  if (context.dry_run) {
-    read_fit(section, context, 1);
-    return context.rehearse(options, plan_reward(options, name, context));
-  }
+  check_output(out, {read_model_settings(options).path});
+  read_fit(section, context, 1);
+  const auto plan = plan_reward(options, name, context);
+  options.check_unknown();
+  if (context.dry_run) return context.rehearse(options, plan);
   loaded_model model = load_model(options);
   start_role(model, "reward", from, options, rng(context.seed).split(stream_key("reward adapter")));
   if (!model.bank->at("reward").head.defined()) model.bank->add_head("reward");

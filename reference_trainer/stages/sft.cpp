@@ -101,11 +101,11 @@ void train_supervised(loaded_model& model, std::vector<supervised_example> examp
 void run_sft(const config& options, stage_context& context) {
   const sft_data data = read_data(options.section("sft"));
   const prompt_settings prompting = read_prompt_settings(options);
-  read_model_settings(options);
-  if (context.dry_run) {
-    read_sft(options.section("sft"), context, 1);
-    return context.rehearse(options, plan_sft(options, context));
-  }
+  check_output(context.out_or("sft"), {read_model_settings(options).path});
+  read_sft(options.section("sft"), context, 1);
+  const auto plan = plan_sft(options, context);
+  options.check_unknown();
+  if (context.dry_run) return context.rehearse(options, plan);
   loaded_model model = load_model(options);
   start_role(model, "policy", options.get<std::filesystem::path>("model.adapter", {}), options, rng(context.seed).split(stream_key("adapter")));
   const prompter prompts(prompting, model);

@@ -67,6 +67,18 @@ TEST_CASE("engine: recorded log-probabilities are those of the policy") {
   for (const token id : out.responses.values) CHECK((id != 4 && id != 11));
 }
 
+TEST_CASE("engine: in bf16 the sampler's logits are the scorer's, not their rounding") {
+  adapter_bank bank(small_weights().to(at::kBFloat16, at::kCPU));
+  bank.add_base("policy");
+  policy_role policy(bank, "policy");
+  const auto prompts = seven_prompts();
+  auto streams = streams_of(7);
+  // One token: the hidden states behind it are the same ones.
+  const auto out = policy.generate(prompts, {.max_new_tokens = 1}, streams);
+  const auto log_probs = policy.log_probs({prompts, out.responses});
+  for (std::size_t t = 0; t < log_probs.size(); ++t) CHECK(log_probs[t] == Approx(out.log_probs.values[t]).margin(1e-4));
+}
+
 TEST_CASE("engine: a response ends at an end token, a stop string or the limit") {
   adapter_bank bank(small_weights());
   bank.add_base("policy");

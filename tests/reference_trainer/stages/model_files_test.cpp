@@ -156,3 +156,26 @@ TEST_CASE("model files: a role saved over one of another form is the one that is
   CHECK(at::allclose(from_disk().first, logits(model, "adapter")));
   CHECK_FALSE(from_disk().second);
 }
+
+TEST_CASE("model_files: roles without a head of their own take that of a base that is a reward model") {
+  const temporary_directory folder;
+  loaded_model model = load_model(demo_base());
+  start_role(model, "reward", {}, config(settings{"adapter.kind=full"}), rng{1});
+  model.bank->set_head("reward", 0.2 * random_tensor({1, 64}, 3), at::zeros({1}));
+  save_role(model, "reward", folder / "base");
+  start_role(model, "policy", {}, config(settings{"adapter.rank=2"}), rng{1});
+  disturb(model, "policy");
+  save_role(model, "policy", folder / "adapter");
+
+  loaded_model classifier = load_model(folder / "base");
+  load_role(classifier, "plain", {});
+  load_role(classifier, "adapted", folder / "adapter");
+  for (const std::string role : {"plain", "adapted"}) {
+    REQUIRE(classifier.bank->at(role).head.defined());
+    CHECK(at::equal(classifier.bank->at(role).head.weight, model.bank->at("reward").head.weight));
+  }
+  std::filesystem::remove(folder / "base" / "model.safetensors");
+  loaded_model random = load_model(config(settings{"model.path=" + (folder / "base").string(), "model.random_weights=true"}));
+  load_role(random, "plain", {});
+  CHECK(random.bank->at("plain").head.defined());
+}

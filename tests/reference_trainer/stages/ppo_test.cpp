@@ -119,6 +119,13 @@ TEST_CASE("ppo: measured normalization brings the first rewards to mean 0 and de
   CHECK(std::abs(curve_of(folder / "measured", "reward").at(0).second) < 0.6);
 }
 
+TEST_CASE("ppo: a value model that would start from whole weights is not trained as an adapter") {
+  const temporary_directory folder;
+  CHECK_THROWS_WITH(run_stage(run_ppo, reinforcing(folder, "out") + random_reward_model(folder) + settings{"adapter.kind=lora"}),
+                    Catch::Matchers::ContainsSubstring("holds whole weights"));
+  CHECK_FALSE(std::filesystem::exists(folder / "out"));
+}
+
 TEST_CASE("ppo: an adapter is trained and saved as one") {
   const temporary_directory folder;
   run_stage(run_ppo, reinforcing(folder, "ppo") + settings{"adapter.kind=lora", "adapter.rank=4", "ppo.rollouts=4", "ppo.steps=2",

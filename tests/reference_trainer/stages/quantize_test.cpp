@@ -6,6 +6,7 @@
 #include "observe/metrics_log.hpp"
 #include "stages/merge.hpp"
 #include "stages/model_files.hpp"
+#include "stages/plan_text.hpp"
 #include "stages/ppo.hpp"
 #include "stages/sft.hpp"
 #include "support/run_program.hpp"
@@ -99,6 +100,39 @@ TEST_CASE("quantize: supervised fine-tuning and PPO learn over a packed base, an
   load_role(merged, "policy", {});
   CHECK(merged.bank->config().quantization.empty());
   CHECK(largest_difference(logits_of(*over_packed.bank, "policy", text), logits_of(*merged.bank, "policy", text)) < 1e-3);
+}
+
+TEST_CASE("quantize: no stage takes apart the folder of a model that it reads") {
+  const temporary_directory folder;
+  run_stage(run_quantize, quantizing(folder, "base"));
+  const std::string base = (folder / "base").string(), adapter = (folder / "adapter").string();
+  write_bytes(folder / "examples.jsonl", R"({"instruction":"user: what?\ncoho:","output":"a red hat."})" "\n");
+  const settings training{"model.path=" + base, "sft.data=" + (folder / "examples.jsonl").string(), "adapter.rank=2"};
+  CHECK_THROWS_WITH(run_stage(run_sft, training + settings{"out=" + base}), Catch::Matchers::Contains("give another folder"));
+  run_stage(run_sft, training + settings{"out=" + adapter});
+  const std::string before = read_bytes(folder / "adapter" / "adapter_model.safetensors");
+  for (const auto& out : {base, adapter})
+    CHECK_THROWS_WITH(run_stage(run_merge, {"model.path=" + base, "model.adapter=" + adapter, "out=" + out}), Catch::Matchers::Contains("give another folder"));
+  CHECK(read_bytes(folder / "adapter" / "adapter_model.safetensors") == before);
+  CHECK_NOTHROW(load_model(folder / "base"));
+}
+
+TEST_CASE("quantize: a misspelt key is told before a model is looked for") {
+  CHECK_THROWS_WITH(run_stage(run_sft, {"model.path=nowhere", "sft.data=none.jsonl", "sft.learning_rte=1"}),
+                    Catch::Matchers::Contains("sft.learning_rate"));
+}
+
+TEST_CASE("quantize: a packed checkpoint is planned as packed") {
+  const temporary_directory folder;
+  run_stage(run_quantize, quantizing(folder, "packed"));
+  const auto planned = [](const settings& given) {
+    const config options(given + settings{"sft.data=none.jsonl"});
+    stage_context context("sft", options, false, true, true);
+    const std::string text = plan_sft(options, context)();
+    return text.substr(text.find("base"), text.find("embedding") - text.find("base"));
+  };
+  CHECK(planned({"model.path=" + (folder / "packed").string()}) ==
+        planned({"model.path=" + demo_base().string(), "model.quantize=nf4"}));
 }
 
 TEST_CASE("quantize: a model of random weights needs a config.json and a tokenizer alone") {

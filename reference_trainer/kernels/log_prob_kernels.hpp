@@ -1,0 +1,13 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <coho/torch/log_prob_block.hpp>
+
+namespace coho::trainer {
+
+/// The kernels that pass over blocks of logits on a device, for `fused_log_probs`; null where the library's own way is taken (its loops
+/// on the CPU, libtorch's operators on a device without kernels). The one place that decides.
+const log_prob_block_kernels* log_prob_kernels_for(at::Device device);
+
+}  // namespace coho::trainer

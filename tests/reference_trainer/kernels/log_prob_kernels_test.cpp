@@ -1,0 +1,7 @@
+#include "kernels/log_prob_kernels.hpp"
+
+#include "support/catch.hpp"
+
+TEST_CASE("log_prob_kernels: the CPU takes the library's own loops") {
+  CHECK(coho::trainer::log_prob_kernels_for(at::kCPU) == nullptr);
+}
