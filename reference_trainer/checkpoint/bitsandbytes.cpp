@@ -30,7 +30,7 @@ class nf4_reader {
              const std::vector<std::int64_t>& expected, std::string_view path)
       : tensors_(tensors), name_(std::move(name)), expected_(expected), path_(path) {}
 
-  nf4_tensor read() {
+  nf4_tensor read(bool absmax_too) {
     read_state();
     nf4_tensor w;
     w.shape = expected_;
@@ -44,7 +44,7 @@ class nf4_reader {
     check_values();
     w.absmax = part(".absmax", nested ? at::kByte : at::kFloat, {blocks});
     if (!nested) {
-      require_finite(".absmax", w.absmax);
+      if (absmax_too) require_finite(".absmax", w.absmax);
       return w;
     }
     w.nested_block_size = whole("nested_blocksize");
@@ -155,7 +155,8 @@ class nf4_reader {
   /// The four signs of double quantisation must agree.
   bool is_nested() const {
     const at::Tensor* absmax = find(".absmax");
-    const bool nested = absmax && absmax->scalar_type() == at::kByte;
+    if (!absmax) refuse(".absmax", "is missing, which NF4 needs");
+    const bool nested = absmax->scalar_type() == at::kByte;
     for (const char* suffix : {".nested_absmax", ".nested_quant_map"}) {
       if (nested && !find(suffix)) refuse(suffix, "is missing, though absmax is quantised");
       if (!nested && find(suffix)) refuse(suffix, "is given, though absmax is not quantised");
@@ -190,7 +191,12 @@ class nf4_reader {
 
 nf4_tensor read_nf4(const std::map<std::string, at::Tensor>& tensors, const std::string& name,
                     const std::vector<std::int64_t>& expected, std::string_view path) {
-  return nf4_reader(tensors, name, expected, path).read();
+  return nf4_reader(tensors, name, expected, path).read(true);
+}
+
+void check_nf4(const std::map<std::string, at::Tensor>& tensors, const std::string& name,
+               const std::vector<std::int64_t>& expected, std::string_view path) {
+  nf4_reader(tensors, name, expected, path).read(false);
 }
 
 std::map<std::string, at::Tensor> nf4_tensors(const std::string& name, const nf4_tensor& weight) {

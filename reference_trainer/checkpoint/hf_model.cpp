@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "checkpoint/bitsandbytes.hpp"
 #include "checkpoint/hf_names.hpp"
 #include "files/atomic_file.hpp"
 #include "files/json_file.hpp"
@@ -93,15 +94,6 @@ bool is_weight_type(at::ScalarType type) {
   return type == at::kFloat || type == at::kBFloat16 || type == at::kHalf || type == at::kDouble;
 }
 
-/// An NF4-packed linear: two weights a byte, and the tensors that unpack it.
-bool is_packed(const tensor_map& tensors, const std::string& name, const at::Tensor& tensor, std::int64_t weights) {
-  if (tensor.scalar_type() != at::kByte || tensor.numel() != (weights + 1) / 2) return false;
-  for (const char* companion : nf4_required_companions) {
-    if (!tensors.contains(name + companion)) return false;
-  }
-  return true;
-}
-
 void remove_quietly(const fs::path& path) {
   std::error_code ignored;
   fs::remove(path, ignored);
@@ -139,8 +131,8 @@ void check_hf_tensors(const llama_config& config, tensor_map& tensors, std::stri
     }
     wanted.insert(name);
     const auto& tensor = found->second;
-    if (!config.quantization.empty() && shape.size() == 2 && is_layer_linear(name) &&
-        is_packed(tensors, name, tensor, shape[0] * shape[1])) {
+    if (!config.quantization.empty() && is_layer_linear(name) && tensor.scalar_type() == at::kByte) {
+      check_nf4(tensors, name, shape, path);
       for (const char* companion : nf4_companions) wanted.insert(name + companion);
       continue;
     }

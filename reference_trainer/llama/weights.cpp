@@ -44,7 +44,7 @@ at::Tensor take(std::map<std::string, at::Tensor>& tensors, const std::string& n
 }
 
 linear_weight take_linear(std::map<std::string, at::Tensor>& tensors, const std::string& name, at::IntArrayRef shape) {
-  if (!tensors.contains(name + nf4_required_companions[0])) return take(tensors, name, shape);
+  if (!tensors.contains(name + nf4_companions[0])) return take(tensors, name, shape);
   linear_weight out = read_nf4(tensors, name, shape.vec(), "the checkpoint");
   tensors.erase(name);
   for (const char* companion : nf4_companions) tensors.erase(name + companion);

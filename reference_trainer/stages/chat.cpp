@@ -88,6 +88,7 @@ subcommand make_chat_command() {
           .help = "talk with a model in the terminal",
           .run = run_chat,
           .flags = {{"-m,--model", "model.path", "folder of the base model"},
+                    random_weights_flag(),
                     {"--adapter", "chat.adapter", "folder of an adapter, or of a trained model"},
                     {"--system", "chat.system", "system text"},
                     {"--format", "prompt.format", "plain, dromedary, llama2_chat, vicuna or mistral"},

@@ -193,6 +193,7 @@ subcommand make_generate_command() {
           .help = "continue prompts with a model",
           .run = run_generate,
           .flags = {{"-m,--model", "model.path", "folder of the base model"},
+                    random_weights_flag(),
                     {"--adapter", "generate.adapter", "folder of an adapter, or of a trained model"},
                     {"-p,--prompt", "generate.prompt", "one prompt"},
                     {"--prompts", "generate.prompts", "file of prompts (JSON Lines)"},

@@ -65,6 +65,7 @@ subcommand make_judge_command() {
           .help = "judge pairs of responses under principles, in both orders",
           .run = run_judge,
           .flags = {{"--model", "model.path", "folder of the base model"},
+                    random_weights_flag(),
                     {"--adapter", "model.adapter", "folder of the judging policy"},
                     {"--samples", "judge.samples", "file of sampled pairs"},
                     {"--principles", "judge.principles", "file of principles"},

@@ -204,6 +204,7 @@ void start_role(loaded_model& model, const std::string& role, const std::filesys
       throw config_error("adapter.kind = full cannot go on from " + from.string() + ", which holds an adapter");
     if (from_adapter) bank.at(role).adapter.set_dropout(settings.lora.dropout);
   } else if (settings.full) {
+    if (bank.base().quantized()) throw config_error("adapter.kind = full needs a base that is not packed as NF4: use lora, or the unpacked checkpoint");
     bank.add_full(role);
     set_base_head(model, role);
   } else {

@@ -67,6 +67,10 @@ model_settings read_model_settings(const config& options) {
   return out;
 }
 
+stage_flag random_weights_flag() {
+  return {.name = "--random-weights", .key = "model.random_weights", .help = "random weights of the model's shape, to measure with", .fixed_value = "true"};
+}
+
 std::optional<llama_config> find_model_config(const model_settings& settings) {
   std::error_code none;
   if (!settings.config.empty()) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "adapters/lora.hpp"
+#include "cli/application.hpp"
 #include "cli/options.hpp"
 #include "llama/config.hpp"
 #include "plan/memory_plan.hpp"
@@ -26,6 +27,9 @@ struct model_settings {
 /// `model.path`, `.config`, `.dtype`, `.quantize` ("none", "nf4"), `.double_quantize`, `.recompute` ("none",
 /// "selective", "full") and `.random_weights`. Throws `config_error`; without random weights `model.path` must be given.
 model_settings read_model_settings(const config& options);
+
+/// `--random-weights`, of every stage that loads a model.
+stage_flag random_weights_flag();
 
 /// The model's shape: `model.config` when given, else config.json in `model.path`, else a shipped shape of that
 /// folder's name. Nothing when none is there; `file_error` when `model.config` names nothing or the file cannot be

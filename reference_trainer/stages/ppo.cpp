@@ -190,6 +190,7 @@ subcommand make_ppo_command() {
           .help = "train a policy against a reward model under principles",
           .run = run_ppo,
           .flags = {{"--model", "model.path", "folder of the base model"},
+                    random_weights_flag(),
                     {"--policy", "ppo.policy", "folder that policy and reference start from"},
                     {"--reward-model", "ppo.reward_model", "folder of the reward model"},
                     {"--prompts", "ppo.prompts", "file of prompts"},

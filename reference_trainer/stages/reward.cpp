@@ -158,6 +158,7 @@ subcommand make_reward_command() {
           .help = "train a reward model on preferences",
           .run = run_reward,
           .flags = {{"--model", "model.path", "folder of the base model"},
+                    random_weights_flag(),
                     {"--data", "reward.data", "file of preferences"},
                     {"--evaluation", "reward.evaluation", "held-out file of preferences"},
                     {"--from", "reward.from", "reward model to go on from"},

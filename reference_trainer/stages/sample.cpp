@@ -77,6 +77,7 @@ subcommand make_sample_command() {
           .help = "sample responses to prompts from a policy",
           .run = run_sample,
           .flags = {{"--model", "model.path", "folder of the base model"},
+                    random_weights_flag(),
                     {"--adapter", "model.adapter", "folder of the policy: an adapter or a checkpoint"},
                     {"--prompts", "sample.prompts", "file of prompts"},
                     {"-n,--responses", "sample.responses", "responses a prompt"},

@@ -117,6 +117,7 @@ subcommand make_sft_command() {
           .help = "supervised fine-tuning on instructions and responses",
           .run = run_sft,
           .flags = {{"--model", "model.path", "folder of the base model"},
+                    random_weights_flag(),
                     {"--adapter", "model.adapter", "folder to go on from"},
                     {"--data", "sft.data", "file of instructions and responses"}},
           .sections = {"model", "sft", "adapter", "prompt"}};

@@ -3,6 +3,7 @@
 #include <coho/error.hpp>
 #include <nlohmann/json.hpp>
 
+#include "checkpoint/bitsandbytes.hpp"
 #include "checkpoint/hf_names.hpp"
 #include "files/json_file.hpp"
 #include "support/catch.hpp"
@@ -145,17 +146,20 @@ TEST_CASE("hf_model: NF4-packed linears are accepted with their companions only"
   auto config = tiny_config();
   auto tensors = random_tensors(config);
   const std::string name = "model.layers.0.mlp.up_proj.weight";
-  tensors[name] = at::zeros({48, 1}, at::kByte);
-  for (const char* companion : nf4_companions) tensors[name + companion] = at::zeros({1});
+  const at::Tensor weight = tensors.at(name).to(at::kFloat) + 1;
+  for (const auto& [part, tensor] : nf4_tensors(name, quantize_nf4(weight))) tensors[part] = tensor;
   auto plain = tensors;
-  CHECK_THROWS_WITH(check_hf_tensors(config, plain, "m"), ContainsSubstring("up_proj.weight: has shape [48, 1]"));
+  CHECK_THROWS_WITH(check_hf_tensors(config, plain, "m"), ContainsSubstring("up_proj.weight: has shape [" + std::to_string(weight.numel() / 2) + ", 1]"));
   config.quantization = "bitsandbytes";
   auto packed = tensors;
   check_hf_tensors(config, packed, "m");
   CHECK(packed.size() == tensors.size());
   auto partial = tensors;
   partial.erase(name + ".absmax");
-  CHECK_THROWS_AS(check_hf_tensors(config, partial, "m"), coho::file_error);
+  CHECK_THROWS_WITH(check_hf_tensors(config, partial, "m"), ContainsSubstring("m: tensor " + name + ".absmax: is missing"));
+  auto cut = tensors;
+  cut[name] = tensors[name].narrow(0, 0, 3);
+  CHECK_THROWS_WITH(check_hf_tensors(config, cut, "m"), ContainsSubstring("m: tensor " + name + ": is of shape [3, 1]"));
   auto norm = tensors;
   norm["model.norm.weight"] = at::zeros({4, 1}, at::kByte);
   CHECK_THROWS_AS(check_hf_tensors(config, norm, "m"), coho::file_error);
