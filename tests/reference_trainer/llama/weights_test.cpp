@@ -1,7 +1,6 @@
 #include "llama/weights.hpp"
 
 #include <coho/error.hpp>
-#include <fstream>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -9,6 +8,7 @@
 #include "checkpoint/bitsandbytes.hpp"
 #include "checkpoint/hf_model.hpp"
 #include "support/catch.hpp"
+#include "support/process_memory.hpp"
 #include "support/small_models.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -94,20 +94,6 @@ TEST_CASE("weights: missing and misshapen tensors are named") {
 }
 
 #ifdef __GLIBC__
-namespace {
-
-// A line of /proc/self/status in bytes; 0 where there is none.
-double status_bytes(const std::string& key) {
-  std::ifstream file("/proc/self/status");
-  for (std::string word; file >> word;) {
-    double kilobytes = 0;
-    if (word == key && file >> kilobytes) return kilobytes * 1024;
-  }
-  return 0;
-}
-
-}  // namespace
-
 TEST_CASE("weights: a checkpoint that is packed as it is read never lies in memory as a whole") {
   const temporary_directory folder;
   llama_config config = small_config();
@@ -126,15 +112,13 @@ TEST_CASE("weights: a checkpoint that is packed as it is read never lies in memo
     }
     save_hf_checkpoint(folder / "model", config, tensors);
   }
-  malloc_trim(0);
-  std::ofstream("/proc/self/clear_refs") << 5;  // sets the peak back to what is held now
-  const double before = status_bytes("VmHWM:");
+  const memory_peak memory;
   auto checkpoint = load_hf_checkpoint(folder / "model");
   const auto weights = llama_weights::from_tensors(checkpoint.config, std::move(checkpoint.tensors),
                                                    {.type = at::kBFloat16, .quantize = nf4_options{}});
-  const double peak = status_bytes("VmHWM:") - before;
+  const double peak = memory.bytes();
   for (const auto& [name, tensor] : weights.tensors()) packed += static_cast<double>(tensor.nbytes());
-  if (before == 0) return;
+  if (!memory.known()) return;
   CAPTURE(peak, packed, whole, largest);
   CHECK(packed < 0.3 * whole);
   CHECK(peak > 0.5 * packed);

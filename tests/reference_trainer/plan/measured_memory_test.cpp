@@ -3,12 +3,12 @@
 #include <malloc.h>
 #endif
 
-#include <fstream>
 
 #include "adapters/adapter_bank.hpp"
 #include "optimization/adamw.hpp"
 #include "plan/memory_plan.hpp"
 #include "support/catch.hpp"
+#include "support/process_memory.hpp"
 #include "support/small_models.hpp"
 #include "roles/policy_role.hpp"
 
@@ -59,16 +59,6 @@ TEST_CASE("memory plan: a role with weights of its own holds just the bytes that
 #ifdef __GLIBC__
 namespace {
 
-// A line of /proc/self/status in bytes; 0 where there is none.
-double status_bytes(const std::string& key) {
-  std::ifstream file("/proc/self/status");
-  for (std::string word; file >> word;) {
-    double kilobytes = 0;
-    if (word == key && file >> kilobytes) return kilobytes * 1024;
-  }
-  return 0;
-}
-
 token_batch random_batch(std::size_t sequences, std::size_t length) {
   token_batch out;
   for (std::size_t i = 0; i < sequences; ++i) {
@@ -103,12 +93,10 @@ TEST_CASE("memory plan: an update takes the memory that was planned, within a te
     pullback({.log_probs = gradient, .entropy = {}});
   };
   update(random_batch(1, 8));  // what libtorch makes once
-  malloc_trim(0);
-  std::ofstream("/proc/self/clear_refs") << 5;  // sets the peak back to what is held now
-  const double before = status_bytes("VmHWM:");
+  const memory_peak memory;
   update(random_batch(8, 128));
-  const double measured = status_bytes("VmHWM:") - before;
-  if (before == 0) return;
+  const double measured = memory.bytes();
+  if (!memory.known()) return;
 
   memory_plan_options options{
       .model = model, .base = base_storage::nf4_double, .compute = compute_type::float32, .recompute = kind};
