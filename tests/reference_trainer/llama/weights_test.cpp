@@ -1,9 +1,6 @@
 #include "llama/weights.hpp"
 
 #include <coho/error.hpp>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 
 #include "checkpoint/bitsandbytes.hpp"
 #include "checkpoint/hf_model.hpp"

@@ -3,14 +3,13 @@
 #include <malloc.h>
 #endif
 
-
 #include "adapters/adapter_bank.hpp"
 #include "optimization/adamw.hpp"
 #include "plan/memory_plan.hpp"
+#include "roles/policy_role.hpp"
 #include "support/catch.hpp"
 #include "support/process_memory.hpp"
 #include "support/small_models.hpp"
-#include "roles/policy_role.hpp"
 
 using namespace coho;
 using namespace coho::trainer;
