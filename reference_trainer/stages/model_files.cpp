@@ -138,7 +138,7 @@ at::Device read_device(const config& options) {
   if (name == "cpu") return at::kCPU;
   options.check(at::hasCUDA(), "device", "cpu here: this build of coho has no CUDA (configure with -DCOHO_CUDA=ON), or there is no GPU");
   const at::Device device(name);
-  options.check(!device.has_index() || device.index() < at::detail::getCUDAHooks().deviceCount(), "device",
+  options.check(!device.has_index() || device.index() < at::detail::getCUDAHooks().getNumGPUs(), "device",
                 "of a GPU that this machine has");
   return at::Device(at::kCUDA, device.has_index() ? device.index() : c10::DeviceIndex(0));
 }
