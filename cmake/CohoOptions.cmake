@@ -38,3 +38,12 @@ function(coho_own_target target)
     target_compile_options(${target} PRIVATE -fpch-preprocess)
   endif()
 endfunction()
+
+option(COHO_UNITY_BUILD "Compile the sources of the larger targets several to a file: half the time from nothing" ON)
+
+# Most of a source's compile time goes into the same headers and templates as its neighbours'. A source that must stand alone
+# (it sets pragmas, say) is named after the target.
+function(coho_unity_build target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${COHO_UNITY_BUILD} UNITY_BUILD_BATCH_SIZE 8)
+  set_source_files_properties(${ARGN} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+endfunction()

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "checkpoint/tensor_io.hpp"
 #include "kernels/cpu/nf4_kernels.hpp"
 
 namespace coho::trainer {
@@ -17,12 +18,6 @@ constexpr const char* state_suffix = ".quant_state.bitsandbytes__nf4";
 constexpr std::array<const char*, 3> nested_fields{"nested_blocksize", "nested_dtype", "nested_offset"};
 constexpr std::array<std::pair<const char*, at::ScalarType>, 3> types{
     {{"float32", at::kFloat}, {"bfloat16", at::kBFloat16}, {"float16", at::kHalf}}};
-
-std::string shape_text(at::IntArrayRef shape) {
-  std::string text = "[";
-  for (std::size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
-  return text + "]";
-}
 
 class nf4_reader {
  public:

@@ -84,12 +84,6 @@ tensor_map read_weights(const fs::path& directory) {
                    "give the folder of a whole checkpoint");
 }
 
-std::string shape_text(at::IntArrayRef shape) {
-  std::string text = "[";
-  for (const auto size : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
-  return text + "]";
-}
-
 bool is_weight_type(at::ScalarType type) {
   return type == at::kFloat || type == at::kBFloat16 || type == at::kHalf || type == at::kDouble;
 }
@@ -127,7 +121,8 @@ void check_hf_tensors(const llama_config& config, tensor_map& tensors, std::stri
     const auto found = tensors.find(name);
     if (found == tensors.end()) {
       refuse(name, "is missing",
-             name == "lm_head.weight" ? "a model whose head is its embedding says tie_word_embeddings in config.json" : "");
+             name == "lm_head.weight" ? "a model whose head is its embedding says tie_word_embeddings in config.json"
+                                      : "");
     }
     wanted.insert(name);
     const auto& tensor = found->second;
@@ -173,10 +168,18 @@ void save_hf_checkpoint(const fs::path& directory, llama_config config, tensor_m
   require_option(shard_bytes > 0, "shard_bytes", shard_bytes, "above 0");
   check_hf_tensors(config, tensors, directory.string());
   switch (tensors.at("model.embed_tokens.weight").scalar_type()) {
-    case at::kFloat: config.torch_dtype = "float32"; break;
-    case at::kBFloat16: config.torch_dtype = "bfloat16"; break;
-    case at::kHalf: config.torch_dtype = "float16"; break;
-    default: config.torch_dtype = "float64"; break;
+    case at::kFloat:
+      config.torch_dtype = "float32";
+      break;
+    case at::kBFloat16:
+      config.torch_dtype = "bfloat16";
+      break;
+    case at::kHalf:
+      config.torch_dtype = "float16";
+      break;
+    default:
+      config.torch_dtype = "float64";
+      break;
   }
   fs::create_directories(directory);
   const std::map<std::string, std::string> metadata{{"format", "pt"}};

@@ -45,7 +45,8 @@ class config_reader {
     refuse_variants();
     lora_weights adapter;
     const double rank = number("r", 8);
-    if (!(rank >= 1 && rank <= 65536) || rank != std::floor(rank)) refuse("r", "must be a whole number from 1 to 65536");
+    if (!(rank >= 1 && rank <= 65536) || rank != std::floor(rank))
+      refuse("r", "must be a whole number from 1 to 65536");
     adapter.rank = static_cast<std::int64_t>(rank);
     adapter.alpha = number("lora_alpha", 8);
     adapter.dropout = number("lora_dropout", 0);
@@ -57,7 +58,8 @@ class config_reader {
       if (!(value >= 1 && value <= 65536) || value != std::floor(value)) refuse("rank_pattern", "must hold ranks");
       adapter.rank_pattern.emplace_back(key, static_cast<std::int64_t>(value));
     });
-    patterns("alpha_pattern", [&](const std::string& key, double value) { adapter.alpha_pattern.emplace_back(key, value); });
+    patterns("alpha_pattern",
+             [&](const std::string& key, double value) { adapter.alpha_pattern.emplace_back(key, value); });
     return adapter;
   }
 
@@ -93,8 +95,8 @@ class config_reader {
     for (const char* field : {"use_dora", "use_qalora", "fan_in_fan_out", "lora_bias"}) {
       if (truth(field)) refuse(field, "is not supported");
     }
-    for (const char* field : {"layer_replication", "alora_invocation_tokens", "trainable_token_indices", "target_parameters",
-                              "arrow_config", "use_bdlora", "kasa_config", "monteclora_config"}) {
+    for (const char* field : {"layer_replication", "alora_invocation_tokens", "trainable_token_indices",
+                              "target_parameters", "arrow_config", "use_bdlora", "kasa_config", "monteclora_config"}) {
       if (is_given(field)) refuse(field, "is not supported");
     }
     if (const auto bias = text("bias"); !bias.empty() && bias != "none") {
@@ -105,7 +107,8 @@ class config_reader {
       for (const char* changing : {"pissa", "olora", "corda", "loftq", "lora_ga"}) {
         if (method.starts_with(changing)) {
           refuse("init_lora_weights", "\"" + method + "\" changes the base model's weights, which is not supported",
-                 "convert it to a plain LoRA adapter with PEFT (save_pretrained with path_initial_model_for_weight_conversion)");
+                 "convert it to a plain LoRA adapter with PEFT (save_pretrained with "
+                 "path_initial_model_for_weight_conversion)");
         }
       }
     }
@@ -166,7 +169,7 @@ struct matrix_key {
   std::string module;
   bool is_a = false;
 };
-std::optional<matrix_key> split_key(std::string_view key) {
+std::optional<matrix_key> split_matrix_key(std::string_view key) {
   for (const std::string_view part : {".lora_A.", ".lora_B."}) {
     const auto at = key.rfind(part);
     if (at == std::string_view::npos || !key.ends_with(".weight") || at + part.size() > key.size()) continue;
@@ -191,7 +194,9 @@ std::string_view head_part(std::string_view key) {
 }
 
 std::string shapes_text(const lora_matrices& pair) {
-  const auto one = [](const at::Tensor& m) { return "[" + std::to_string(m.size(0)) + ", " + std::to_string(m.size(1)) + "]"; };
+  const auto one = [](const at::Tensor& m) {
+    return "[" + std::to_string(m.size(0)) + ", " + std::to_string(m.size(1)) + "]";
+  };
   return "A " + one(pair.a) + " and B " + one(pair.b);
 }
 
@@ -199,11 +204,13 @@ void check_pairs(const lora_weights& adapter, const std::string& path) {
   for (const auto& [module, pair] : adapter.modules) {
     const auto place = "module " + module;
     if (!pair.a.defined() || !pair.b.defined()) throw file_error(path, place, "has only one of its two matrices");
-    if (pair.a.dim() != 2 || pair.b.dim() != 2) throw file_error(path, place, "has a matrix that is not two-dimensional");
+    if (pair.a.dim() != 2 || pair.b.dim() != 2)
+      throw file_error(path, place, "has a matrix that is not two-dimensional");
     const auto rank = adapter.rank_of(module);
     if (pair.a.size(0) != rank || pair.b.size(1) != rank) {
-      throw file_error(path, place, "has matrices " + shapes_text(pair) + " that are not of the rank " + std::to_string(rank) +
-                                        " that adapter_config.json gives");
+      throw file_error(path, place,
+                       "has matrices " + shapes_text(pair) + " that are not of the rank " + std::to_string(rank) +
+                           " that adapter_config.json gives");
     }
   }
   const auto& weight = adapter.head_weight;
@@ -218,7 +225,9 @@ void check_pairs(const lora_weights& adapter, const std::string& path) {
 
 }  // namespace
 
-std::int64_t lora_weights::rank_of(std::string_view module) const { return find_module_pattern(rank_pattern, module).value_or(rank); }
+std::int64_t lora_weights::rank_of(std::string_view module) const {
+  return find_module_pattern(rank_pattern, module).value_or(rank);
+}
 
 double lora_weights::scale_of(std::string_view module) const {
   const double own = find_module_pattern(alpha_pattern, module).value_or(alpha);
@@ -239,7 +248,8 @@ lora_weights read_peft(const fs::path& directory, const std::string& name) {
   for (const auto& [key, tensor] : read_tensors(path)) {
     const auto refuse = [&](const std::string& what) { throw file_error(path.string(), "tensor " + key, what); };
     // Matching an expression recurses once a character.
-    if (key.size() > 1024) throw file_error(path.string(), "tensor " + key.substr(0, 40) + "…", "has a name of more than 1024 bytes");
+    if (key.size() > 1024)
+      throw file_error(path.string(), "tensor " + key.substr(0, 40) + "…", "has a name of more than 1024 bytes");
     if (!key.starts_with(base_prefix)) refuse("does not begin with base_model.model.");
     if (!tensor.is_floating_point()) refuse("is not of a floating type");
     const auto inner = std::string_view(key).substr(base_prefix.size());
@@ -248,7 +258,7 @@ lora_weights read_peft(const fs::path& directory, const std::string& name) {
       auto& place = part == "weight" ? adapter.head_weight : adapter.head_bias;
       if (place.defined()) refuse("is there under two names");
       place = number;
-    } else if (const auto split = split_key(inner)) {
+    } else if (const auto split = split_matrix_key(inner)) {
       auto& pair = adapter.modules[split->module];
       auto& place = split->is_a ? pair.a : pair.b;
       if (place.defined()) refuse("is there under two names");
@@ -282,7 +292,8 @@ void write_peft(const fs::path& directory, const lora_weights& adapter, const st
   if (names.empty()) {
     for (const auto& entry : adapter.modules) names.push_back(entry.first);
   }
-  const auto targets = adapter.target_pattern.empty() ? nlohmann::ordered_json(names) : nlohmann::ordered_json(adapter.target_pattern);
+  const auto targets =
+      adapter.target_pattern.empty() ? nlohmann::ordered_json(names) : nlohmann::ordered_json(adapter.target_pattern);
   nlohmann::ordered_json ranks = nlohmann::ordered_json::object(), alphas = ranks;
   for (const auto& [pattern, rank] : adapter.rank_pattern) ranks[pattern] = rank;
   for (const auto& [pattern, alpha] : adapter.alpha_pattern) alphas[pattern] = alpha;
@@ -321,7 +332,8 @@ void check_lora_shapes(const lora_weights& adapter, const llama_config& config, 
       rest.remove_prefix(prefix.size());
       const auto dot = rest.find('.');
       const auto digits = rest.substr(0, dot);
-      const bool number = !digits.empty() && digits.size() <= 6 && digits.find_first_not_of("0123456789") == std::string_view::npos;
+      const bool number =
+          !digits.empty() && digits.size() <= 6 && digits.find_first_not_of("0123456789") == std::string_view::npos;
       if (dot != std::string_view::npos && number && std::stoll(std::string(digits)) < config.num_hidden_layers) {
         linear = std::string(rest.substr(dot + 1));
       }
@@ -329,8 +341,9 @@ void check_lora_shapes(const lora_weights& adapter, const llama_config& config, 
     const auto shape = linear ? shapes.find(*linear) : shapes.end();
     if (shape == shapes.end()) throw file_error(path, place, "is not a linear layer of this model");
     if (pair.a.size(1) != shape->second[1] || pair.b.size(0) != shape->second[0]) {
-      throw file_error(path, place, "has matrices " + shapes_text(pair) + " for a weight of [" +
-                                        std::to_string(shape->second[0]) + ", " + std::to_string(shape->second[1]) + "]");
+      throw file_error(path, place,
+                       "has matrices " + shapes_text(pair) + " for a weight of [" + std::to_string(shape->second[0]) +
+                           ", " + std::to_string(shape->second[1]) + "]");
     }
   }
   for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {

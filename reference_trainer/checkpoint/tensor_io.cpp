@@ -57,6 +57,12 @@ at::Tensor tensor_at(const tensor_view& view, const std::function<void(void*)>& 
 
 }  // namespace
 
+std::string shape_text(at::IntArrayRef shape) {
+  std::string text = "[";
+  for (const auto size : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
+  return text + "]";
+}
+
 at::Tensor tensor_over(const tensor_view& view, std::shared_ptr<const void> keep_alive) {
   return tensor_at(view, [keep = std::move(keep_alive)](void*) {});
 }
@@ -86,7 +92,9 @@ void write_tensors(const std::filesystem::path& path, const tensor_map& tensors,
     rows.push_back(tensor.detach().to(at::kCPU).contiguous());
     const auto& row = rows.back();
     const auto size = static_cast<std::size_t>(row.numel()) * row.element_size();
-    entries.push_back({name, tensor_dtype_of(row.scalar_type()), row.sizes().vec(),
+    entries.push_back({name,
+                       tensor_dtype_of(row.scalar_type()),
+                       row.sizes().vec(),
                        {static_cast<const std::byte*>(row.data_ptr()), size}});
   }
   write_safetensors(path, entries, metadata);

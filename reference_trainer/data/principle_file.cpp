@@ -18,15 +18,13 @@ namespace coho::trainer {
 
 namespace {
 
-using json = nlohmann::json;
-
 constexpr std::string_view form =
     "write {\"dimension\", \"definition\", \"negative_definition\" (optional), \"weight\" (optional)}";
 constexpr std::array<std::string_view, 4> members{"dimension", "definition", "negative_definition", "weight"};
 
 class entry {
  public:
-  entry(const std::filesystem::path& path, std::size_t index, const json& value)
+  entry(const std::filesystem::path& path, std::size_t index, const nlohmann::json& value)
       : path_(path.string()), place_("entry " + std::to_string(index + 1)), value_(value) {
     if (!value.is_object()) fail("is not a JSON object", form);
     if (const auto name = value.find("dimension"); name != value.end() && name->is_string()) {
@@ -66,13 +64,13 @@ class entry {
 
  private:
   std::string path_, place_;
-  const json& value_;
+  const nlohmann::json& value_;
 };
 
 }  // namespace
 
 std::vector<principle> load_principles(const std::filesystem::path& path) {
-  const json list = read_json(path);
+  const nlohmann::json list = read_json(path);
   if (!list.is_array()) throw file_error(path.string(), "", "is not a JSON array of principles", form);
   if (list.empty()) throw file_error(path.string(), "", "has no principles", form);
   std::vector<principle> out;

@@ -3,12 +3,12 @@
 #include <ATen/Parallel.h>
 
 #include <cmath>
-#include <sstream>
 
 #include <coho/error.hpp>
 
 #include "checkpoint/bitsandbytes.hpp"
 #include "checkpoint/hf_names.hpp"
+#include "checkpoint/tensor_io.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -16,21 +16,20 @@ namespace {
 std::vector<std::int64_t> linear_shape(const llama_config& config, linear_kind kind) {
   const std::int64_t h = config.hidden_size, i = config.intermediate_size;
   switch (kind) {
-    case linear_kind::q: return {config.query_size(), h};
+    case linear_kind::q:
+      return {config.query_size(), h};
     case linear_kind::k:
-    case linear_kind::v: return {config.key_value_size(), h};
-    case linear_kind::o: return {h, config.query_size()};
+    case linear_kind::v:
+      return {config.key_value_size(), h};
+    case linear_kind::o:
+      return {h, config.query_size()};
     case linear_kind::gate:
-    case linear_kind::up: return {i, h};
-    case linear_kind::down: return {h, i};
+    case linear_kind::up:
+      return {i, h};
+    case linear_kind::down:
+      return {h, i};
   }
   return {};
-}
-
-std::string shape_text(at::IntArrayRef shape) {
-  std::ostringstream out;
-  out << shape;
-  return out.str();
 }
 
 at::Tensor take(std::map<std::string, at::Tensor>& tensors, const std::string& name, at::IntArrayRef shape) {
@@ -38,8 +37,8 @@ at::Tensor take(std::map<std::string, at::Tensor>& tensors, const std::string& n
   require_argument(found != tensors.end(), "the checkpoint has no tensor " + name);
   const at::Tensor tensor = std::move(found->second);
   tensors.erase(found);
-  require_argument(tensor.sizes() == shape,
-                   "tensor " + name + " has shape " + shape_text(tensor.sizes()) + ", the config asks for " + shape_text(shape));
+  require_argument(tensor.sizes() == shape, "tensor " + name + " has shape " + shape_text(tensor.sizes()) +
+                                                ", the config asks for " + shape_text(shape));
   return tensor;
 }
 
@@ -78,13 +77,15 @@ linear_weight in_form(const linear_weight& weight, const weight_form& form) {
 }  // namespace
 
 const char* linear_path(linear_kind kind) {
-  static constexpr const char* paths[linear_kinds] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
-                                                      "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj"};
+  static constexpr const char* paths[linear_kinds] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+                                                      "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
+                                                      "mlp.down_proj"};
   return paths[static_cast<std::size_t>(kind)];
 }
 
-llama_weights llama_weights::assemble(const llama_config& config, const std::function<at::Tensor(const std::string&, at::IntArrayRef)>& make,
-                                      const std::function<linear_weight(const std::string&, at::IntArrayRef)>& make_linear) {
+llama_weights llama_weights::assemble(
+    const llama_config& config, const std::function<at::Tensor(const std::string&, at::IntArrayRef)>& make,
+    const std::function<linear_weight(const std::string&, at::IntArrayRef)>& make_linear) {
   llama_weights out;
   out.config = config;
   const std::int64_t h = config.hidden_size;
@@ -113,7 +114,8 @@ llama_weights llama_weights::from_tensors(const llama_config& config, std::map<s
       [&](const std::string& name, at::IntArrayRef shape) { return take_linear(tensors, name, shape); });
 }
 
-llama_weights llama_weights::from_tensors(const llama_config& config, std::map<std::string, at::Tensor> tensors, const weight_form& form) {
+llama_weights llama_weights::from_tensors(const llama_config& config, std::map<std::string, at::Tensor> tensors,
+                                          const weight_form& form) {
   return assemble(
       config, [&](const std::string& name, at::IntArrayRef shape) { return owned(take(tensors, name, shape), form); },
       [&](const std::string& name, at::IntArrayRef shape) { return in_form(take_linear(tensors, name, shape), form); });
@@ -140,7 +142,8 @@ std::map<std::string, at::Tensor> llama_weights::tensors() const {
     for (std::size_t kind = 0; kind < linear_kinds; ++kind) {
       const linear_weight& weight = blocks[i].linears[kind];
       if (!weight.quantized()) continue;
-      const std::string name = "model.layers." + std::to_string(i) + "." + linear_path(static_cast<linear_kind>(kind)) + ".weight";
+      const std::string name =
+          "model.layers." + std::to_string(i) + "." + linear_path(static_cast<linear_kind>(kind)) + ".weight";
       for (auto& [part, tensor] : nf4_tensors(name, weight.packed())) out.insert_or_assign(part, tensor);
     }
   }

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "files/atomic_file.hpp"
+#include "observe/table.hpp"
 
 namespace coho::trainer {
 
@@ -36,11 +37,6 @@ footer { margin-top:3rem; color:var(--soft); font-size:.875rem; }
 @media print { body { background:#fff; } .parts > * { break-inside:avoid; } }
 )";
 
-bool is_number(std::string_view cell) {
-  return cell.find_first_of("0123456789") != std::string_view::npos &&
-         cell.find_first_not_of("0123456789+-.,%e \xE2\x80\x93") == std::string_view::npos;
-}
-
 std::string heading(const std::string& title) { return title.empty() ? "" : "<h3>" + escape_html(title) + "</h3>\n"; }
 
 std::string head_row(const std::vector<std::string>& columns, const std::vector<bool>& numeric) {
@@ -59,7 +55,7 @@ std::string render_part(const report_table& table) {
   std::vector<bool> numeric(table.columns.size(), !table.rows.empty());
   for (const auto& row : table.rows) {
     for (std::size_t i = 0; i < numeric.size(); ++i) {
-      if (i < row.size() && !row[i].empty() && !is_number(row[i]) && row[i] != "–") numeric[i] = false;
+      if (i < row.size() && !is_number_cell(row[i])) numeric[i] = false;
     }
   }
   if (!numeric.empty()) numeric[0] = false;

@@ -50,14 +50,14 @@ std::string fit(std::string_view text, std::size_t limit) {
   return out + "…";
 }
 
-bool is_number(std::string_view cell) {
+}  // namespace
+
+bool is_number_cell(std::string_view cell) {
   if (cell.empty() || cell == "–") return true;
   const auto digit = cell.find_first_of("0123456789");
   return digit != std::string_view::npos && digit <= 2 &&
-         cell.find_first_not_of("+-.,%×0123456789e ") == std::string_view::npos;
+         cell.find_first_not_of("+-.,%×0123456789e –") == std::string_view::npos;
 }
-
-}  // namespace
 
 std::size_t display_width(std::string_view text) {
   std::size_t columns = 0;
@@ -84,7 +84,7 @@ std::string text_table::text(std::size_t max_cell) const {
     for (std::size_t i = 0; i < columns_.size(); ++i) {
       auto& cell = lines[row][i] = fit(lines[row][i], max_cell);
       widths[i] = std::max(widths[i], display_width(cell));
-      if (row > 0) numeric[i] = numeric[i] && is_number(cell);
+      if (row > 0) numeric[i] = numeric[i] && is_number_cell(cell);
     }
   }
   std::string out;

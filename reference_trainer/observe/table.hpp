@@ -35,6 +35,9 @@ std::string format_short(double value);
 /// "812 B", "1.4 GiB".
 std::string format_bytes(double bytes);
 
+/// Whether a table sets a cell to the right: a number, a percentage, a range of them, a dash for none, or nothing.
+bool is_number_cell(std::string_view cell);
+
 /// Terminal columns that a text takes: code points, wide ones (CJK, emoji) counted twice, combining marks not at all.
 std::size_t display_width(std::string_view text);
 

@@ -13,7 +13,7 @@ using weights_type = coho::token_weights<Eigen::ArrayXd>;
 
 namespace {
 
-const std::vector<dpo_options> all_forms{{.beta = 0.3},
+const std::vector<dpo_options> dpo_forms{{.beta = 0.3},
                                          {.beta = 0.3, .form = dpo_form::hinge},
                                          {.beta = 0.3, .form = dpo_form::ipo},
                                          {.beta = 0.3, .form = dpo_form::conservative, .label_smoothing = 0.2},
@@ -97,7 +97,7 @@ TEST_CASE("gradients of every DPO form agree with central differences") {
   Eigen::ArrayXd factors = normals(15, 5).abs();
   factors[3] = 0;
   const weights_type weights{factors};
-  for (const auto& options : all_forms) {
+  for (const auto& options : dpo_forms) {
     const dpo_loss loss{options};
     const auto result = loss.value_and_grad(preferred, other, r, s, weights);
     CHECK(result.value == Approx(loss(preferred, other, r, s, weights)).epsilon(1e-12));
@@ -127,7 +127,7 @@ TEST_CASE("the hinge of DPO from both sides of its kink") {
 TEST_CASE("DPO only sees differences of log-ratios") {
   const Eigen::ArrayXd preferred = normals(8, 1, 4), other = normals(8, 2, 4), r = normals(8, 3, 4),
                        s = normals(8, 4, 4);
-  for (const auto& options : all_forms) {
+  for (const auto& options : dpo_forms) {
     const dpo_loss loss{options};
     const double expected = loss(preferred, other, r, s);
     CHECK(loss(preferred + 3.0, other, r + 3.0, s) == Approx(expected).epsilon(1e-10));
@@ -143,7 +143,7 @@ TEST_CASE("DPO of extreme log-probs neither overflows nor loses small losses") {
   CHECK(loss(-1e5, 0.0, 0.0, 0.0) == Approx(1e5));
   CHECK(loss(1e5, 0.0, 0.0, 0.0) == 0);
   CHECK(loss(40.0, 0.0, 0.0, 0.0) == Approx(std::exp(-40.0)));
-  for (const auto& options : all_forms) {
+  for (const auto& options : dpo_forms) {
     const auto zero = Eigen::ArrayXd::Zero(2);
     const auto result = dpo_loss{options}.value_and_grad(array({-1e6, 1e6}), zero, zero, zero);
     CHECK(std::isfinite(result.value));
@@ -155,7 +155,7 @@ TEST_CASE("DPO of extreme log-probs neither overflows nor loses small losses") {
 
 TEST_CASE("DPO leaves pairs of weight 0 out, NaN and all") {
   const auto x = array({1, not_a_number}), zero = array({0, not_a_number});
-  for (const auto& options : all_forms) {
+  for (const auto& options : dpo_forms) {
     const dpo_loss loss{options};
     const auto result = loss.value_and_grad(x, zero, zero, zero, weights_type{array({1, 0})});
     CHECK(result.value == Approx(loss(1.0, 0.0, 0.0, 0.0)));

@@ -6,13 +6,11 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/test_arrays.hpp"
 
 using namespace coho;
 using namespace coho::detail;
-
-namespace {
-constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
-}
+using coho::test::not_a_number;
 
 TEST_CASE("token loss: limit keeps NaN and the bounds themselves") {
   CHECK(limit(0.5, -1.0, 1.0) == 0.5);

@@ -11,7 +11,7 @@ using coho::preference_aggregator;
 
 namespace {
 
-const std::vector<coho::principle> list{
+const std::vector<coho::principle> aggregated_principles{
     {"Concise", "c", "not c", 1}, {"Ethical", "e", "not e", 1}, {"Specific", "s", "not s", 1}};
 
 coho::pair_judgement judged(std::vector<double> means) {
@@ -46,12 +46,12 @@ TEST_CASE("the worked example: negated Ethical decides, by two") {
   CHECK(label->margin == 2.0);
   CHECK(label->dominant == 1);
   CHECK(label->dominant_principle() == coho::drawn_principle{1, true});
-  CHECK(list[label->dominant_principle().index].name == "Ethical");
+  CHECK(aggregated_principles[label->dominant_principle().index].name == "Ethical");
 
   // The same through the aggregator, whenever it draws all three and negates just that one.
   auto options = aggregation_options::paper();
   options.sizes = coho::set_sizes::fixed(3);
-  const preference_aggregator aggregate(list, none, options);
+  const preference_aggregator aggregate(aggregated_principles, none, options);
   bool met = false;
   for (std::uint64_t i = 0; i < 200; ++i) {
     for (const auto& record : aggregate(judged(differences), nothing, coho::rng(1, i))) {
@@ -98,9 +98,9 @@ TEST_CASE("presets state what the paper and the released code do") {
 TEST_CASE("paper scores are raw means; the code's are gated by agreement and divided by the variance") {
   const std::vector<coho::pair_judgement> data{{{{2, 4}, {1, 1}, {3, -1}}}, {{{-2, -4}, {1, 1}, {-3, 1}}}};
   const auto statistics = statistics_of(data);
-  CHECK(preference_aggregator(list, statistics).scores(data[0]) == std::vector<double>{3, 1, 1});
+  CHECK(preference_aggregator(aggregated_principles, statistics).scores(data[0]) == std::vector<double>{3, 1, 1});
 
-  const preference_aggregator code(list, statistics, aggregation_options::salmon_code());
+  const preference_aggregator code(aggregated_principles, statistics, aggregation_options::salmon_code());
   const auto scores = code.scores(data[0]);
   CHECK(scores[0] == Approx(3.0 / 10.0));
   CHECK(scores[1] == 0.0);  // no variance: scored the same everywhere
@@ -108,8 +108,8 @@ TEST_CASE("paper scores are raw means; the code's are gated by agreement and div
 
   auto floored = aggregation_options::salmon_code();
   floored.variance_floor = 20;
-  CHECK(preference_aggregator(list, statistics, floored).scores(data[0])[0] == Approx(3.0 / 20.0));
-  CHECK(preference_aggregator(list, statistics, floored).scores(data[0])[1] == Approx(1.0 / 20.0));
+  CHECK(preference_aggregator(aggregated_principles, statistics, floored).scores(data[0])[0] == Approx(3.0 / 20.0));
+  CHECK(preference_aggregator(aggregated_principles, statistics, floored).scores(data[0])[1] == Approx(1.0 / 20.0));
 }
 
 TEST_CASE("a principle on which the judge guesses wins labels by its tiny variance, unless gated or floored") {
@@ -125,7 +125,7 @@ TEST_CASE("a principle on which the judge guesses wins labels by its tiny varian
   options.label_noise = 0;
   options.sizes = coho::set_sizes::fixed(3);
   const auto wins = [&](const aggregation_options& o) {
-    const preference_aggregator aggregate(list, statistics, o);
+    const preference_aggregator aggregate(aggregated_principles, statistics, o);
     int by_guess = 0;
     for (std::size_t i = 0; i < data.size(); ++i) {
       for (const auto& record : aggregate(data[i], nothing, coho::rng(2, i))) {
@@ -144,7 +144,7 @@ TEST_CASE("a principle on which the judge guesses wins labels by its tiny varian
 }
 
 TEST_CASE("records depend on their pair's generator alone") {
-  const preference_aggregator aggregate(list, none, aggregation_options{.repeats = 4});
+  const preference_aggregator aggregate(aggregated_principles, none, aggregation_options{.repeats = 4});
   const auto pair = judged({1, -2, 3});
   const auto records = aggregate(pair, nothing, coho::rng(3, 8));
   CHECK(records.size() == 4);
@@ -158,7 +158,7 @@ TEST_CASE("sizes, negation, presentation order and noise have their frequencies"
   options.repeats = 30000;
   options.sizes = coho::set_sizes::given({.25, .40, .35});
   options.label_noise = 0.1;
-  const preference_aggregator aggregate(list, none, options);
+  const preference_aggregator aggregate(aggregated_principles, none, options);
   std::vector<std::size_t> sizes(3, 0), firsts(3, 0), turned(2, 0), swapped(2, 0), flipped(2, 0), presented(2, 0);
   for (const auto& r : aggregate(judged({1, 2, 3}), nothing, coho::rng(4))) {
     ++sizes[r.principles.size() - 1];
@@ -180,7 +180,7 @@ TEST_CASE("sizes, negation, presentation order and noise have their frequencies"
 }
 
 TEST_CASE("a set is never larger than the list, and weight 0 is never drawn") {
-  auto some = list;
+  auto some = aggregated_principles;
   some[1].weight = 0;
   aggregation_options options;
   options.repeats = 500;
@@ -196,7 +196,7 @@ TEST_CASE("the banned phrase rule decides half of the labels it applies to") {
   options.negation_probability = 0;
   options.repeats = 20000;
   options.label_noise = 0;
-  const preference_aggregator aggregate(list, none, options);
+  const preference_aggregator aggregate(aggregated_principles, none, options);
   coho::rule_facts facts;
   facts.holds_banned_phrase[0] = true;
   std::vector<std::size_t> decided(2, 0), flipped(2, 0);
@@ -218,7 +218,7 @@ TEST_CASE("the language rule overrides the others and drops a pair when neither 
   options.label_noise_after_rule = 0;
   options.banned_phrase_probability = 1;
   options.repeats = 50;
-  const preference_aggregator aggregate(list, none, options);
+  const preference_aggregator aggregate(aggregated_principles, none, options);
   const auto pair = judged({1, 1, 1});
   auto only_b = languages(false, true);
   only_b.holds_banned_phrase[1] = true;
@@ -231,7 +231,7 @@ TEST_CASE("the language rule overrides the others and drops a pair when neither 
   CHECK(aggregate(pair, languages(false, false), coho::rng(8)).empty());
   for (const auto& r : aggregate(pair, languages(true, true), coho::rng(8))) CHECK(r.rule == coho::label_rule::none);
 
-  const preference_aggregator paper(list, none);
+  const preference_aggregator paper(aggregated_principles, none);
   CHECK(paper(pair, languages(false, false), coho::rng(8)).size() == 1);
 }
 
@@ -239,7 +239,7 @@ TEST_CASE("a rule changes the label of a record and nothing else of it") {
   auto options = aggregation_options::salmon_code();
   options.divide_by_variance = false;
   options.label_noise = options.label_noise_after_rule = 0;
-  const preference_aggregator aggregate(list, none, options);
+  const preference_aggregator aggregate(aggregated_principles, none, options);
   for (std::uint64_t i = 0; i < 50; ++i) {
     const auto plain = aggregate(judged({1, -2, 3}), nothing, coho::rng(9, i));
     const auto ruled = aggregate(judged({1, -2, 3}), languages(true, false), coho::rng(9, i));
@@ -256,19 +256,19 @@ TEST_CASE("a rule changes the label of a record and nothing else of it") {
 TEST_CASE("what does not fit is refused when the aggregator is made") {
   auto bad = aggregation_options::paper();
   bad.label_noise = 1.2;
-  CHECK_THROWS_WITH(preference_aggregator(list, none, bad), ContainsSubstring("label_noise = 1.2"));
+  CHECK_THROWS_WITH(preference_aggregator(aggregated_principles, none, bad), ContainsSubstring("label_noise = 1.2"));
   bad = aggregation_options::paper();
   bad.repeats = 0;
-  CHECK_THROWS_AS(preference_aggregator(list, none, bad), coho::option_error);
+  CHECK_THROWS_AS(preference_aggregator(aggregated_principles, none, bad), coho::option_error);
   bad = aggregation_options::paper();
   bad.variance_floor = -1;
-  CHECK_THROWS_AS(preference_aggregator(list, none, bad), coho::option_error);
-  auto plain = list;
+  CHECK_THROWS_AS(preference_aggregator(aggregated_principles, none, bad), coho::option_error);
+  auto plain = aggregated_principles;
   plain[2].negative_definition.clear();
   CHECK_THROWS_WITH(preference_aggregator(plain, none), ContainsSubstring("\"Specific\" has no negative definition"));
   CHECK_NOTHROW(preference_aggregator(plain, none, aggregation_options{.negation_probability = 0}));
-  CHECK_THROWS_AS(preference_aggregator(list, coho::judgement_statistics(2)), coho::argument_error);
-  CHECK_THROWS_WITH(preference_aggregator(list, none, aggregation_options::salmon_code()),
+  CHECK_THROWS_AS(preference_aggregator(aggregated_principles, coho::judgement_statistics(2)), coho::argument_error);
+  CHECK_THROWS_WITH(preference_aggregator(aggregated_principles, none, aggregation_options::salmon_code()),
                     ContainsSubstring("seen no pair"));
-  CHECK_THROWS_AS(preference_aggregator(list, none).scores(judged({1, 2})), coho::argument_error);
+  CHECK_THROWS_AS(preference_aggregator(aggregated_principles, none).scores(judged({1, 2})), coho::argument_error);
 }

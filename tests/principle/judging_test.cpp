@@ -8,7 +8,7 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-const std::vector<coho::principle> list{{"Concise", "Few words.", "", 1}, {"Ethical", "No harm.", "", 1}};
+const std::vector<coho::principle> judged_principles{{"Concise", "Few words.", "", 1}, {"Ethical", "No harm.", "", 1}};
 
 coho::judge_prompt make_prompt() {
   return coho::judge_prompt(
@@ -39,7 +39,7 @@ struct biased_judge {
 }  // namespace
 
 TEST_CASE("a pair is put to the judge in both orders under every principle") {
-  const auto prompts = coho::judge_prompts(make_prompt(), {"ask", "x", "y"}, list);
+  const auto prompts = coho::judge_prompts(make_prompt(), {"ask", "x", "y"}, judged_principles);
   CHECK(prompts ==
         std::vector<std::string>{"ask|x|y|Concise: Few words.|Concise (", "ask|y|x|Concise: Few words.|Concise (",
                                  "ask|x|y|Ethical: No harm.|Ethical (", "ask|y|x|Ethical: No harm.|Ethical ("});
@@ -61,7 +61,7 @@ TEST_CASE("the second order's sign is turned, so that both speak for response A"
 TEST_CASE("a position bias cancels in the mean") {
   biased_judge judge;
   const std::vector<coho::response_pair> pairs{{"ask", "kind", "ab"}, {"ask", "abc", "kind"}};
-  const auto judgements = coho::judge_pairs(judge, make_prompt(), pairs, list);
+  const auto judgements = coho::judge_pairs(judge, make_prompt(), pairs, judged_principles);
   CHECK(judge.calls == 1);
   REQUIRE(judgements.size() == 2);
   CHECK(judgements[0].scores[0].ab == Approx(-1.25));
@@ -70,7 +70,7 @@ TEST_CASE("a position bias cancels in the mean") {
   CHECK(judgements[0].scores[1].mean() == Approx(2.0));
   CHECK(judgements[1].scores[0].mean() == Approx(1.0));
   CHECK(judgements[1].scores[1].mean() == Approx(-2.0));
-  CHECK(coho::judge_pairs(judge, make_prompt(), std::span<const coho::response_pair>{}, list).empty());
+  CHECK(coho::judge_pairs(judge, make_prompt(), std::span<const coho::response_pair>{}, judged_principles).empty());
   CHECK(judge.calls == 1);
 }
 
@@ -82,5 +82,5 @@ TEST_CASE("judges that answer badly are found out") {
     std::vector<double> log_odds(std::span<const std::string>, std::string_view, std::string_view) { return {1.0}; }
   } judge;
   const std::vector<coho::response_pair> pairs{{"ask", "x", "y"}};
-  CHECK_THROWS_WITH(coho::judge_pairs(judge, make_prompt(), pairs, list), ContainsSubstring("1 of 4"));
+  CHECK_THROWS_WITH(coho::judge_pairs(judge, make_prompt(), pairs, judged_principles), ContainsSubstring("1 of 4"));
 }

@@ -10,22 +10,24 @@ using Catch::Matchers::ContainsSubstring;
 using coho::principle;
 
 namespace {
-const std::vector<principle> list{{"Concise", "Few words.", "Many words.", 1},
-                                  {"Ethical", "No harm.", "Some harm.", 2},
-                                  {"Plain", "Plain words.", "", 3}};
+const std::vector<principle> negated_principles{{"Concise", "Few words.", "Many words.", 1},
+                                                {"Ethical", "No harm.", "Some harm.", 2},
+                                                {"Plain", "Plain words.", "", 3}};
 }
 
 TEST_CASE("negation exchanges the definitions and is its own inverse") {
-  const auto turned = coho::negate_principle(list[0]);
+  const auto turned = coho::negate_principle(negated_principles[0]);
   CHECK(turned.definition == "Many words.");
   CHECK(turned.negative_definition == "Few words.");
   CHECK(turned.name == "Concise");
-  CHECK(coho::negate_principle(turned) == list[0]);
-  CHECK_THROWS_WITH(coho::negate_principle(list[2]), ContainsSubstring("\"Plain\" has no negative definition"));
+  CHECK(coho::negate_principle(turned) == negated_principles[0]);
+  CHECK_THROWS_WITH(coho::negate_principle(negated_principles[2]),
+                    ContainsSubstring("\"Plain\" has no negative definition"));
 }
 
 TEST_CASE("negation composes as a view") {
-  const auto turned = list | ranges::views::take(2) | coho::negated | ranges::to<std::vector<principle>>();
+  const auto turned =
+      negated_principles | ranges::views::take(2) | coho::negated | ranges::to<std::vector<principle>>();
   REQUIRE(turned.size() == 2);
   CHECK(turned[1].definition == "Some harm.");
 }
@@ -54,7 +56,7 @@ TEST_CASE("probability 0 never and 1 always negates; others are refused") {
 
 TEST_CASE("a drawn principle's sentence is its positive or negative definition") {
   const std::vector<coho::drawn_principle> drawn{{1, true}, {0, false}};
-  CHECK(coho::definitions_of(list, drawn) == std::vector<std::string>{"Some harm.", "Few words."});
-  CHECK_THROWS_AS(coho::definition_of(list, {3, false}), coho::argument_error);
-  CHECK_THROWS_AS(coho::definition_of(list, {2, true}), coho::argument_error);
+  CHECK(coho::definitions_of(negated_principles, drawn) == std::vector<std::string>{"Some harm.", "Few words."});
+  CHECK_THROWS_AS(coho::definition_of(negated_principles, {3, false}), coho::argument_error);
+  CHECK_THROWS_AS(coho::definition_of(negated_principles, {2, true}), coho::argument_error);
 }

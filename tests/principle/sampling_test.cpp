@@ -16,12 +16,12 @@ using coho::prompt_type;
 
 namespace {
 
-const std::vector<principle> list{{"Honest", "a", "", 3},
-                                  {"Ethical", "b", "", 2},
-                                  {"Creative", "c", "", 1},
-                                  {"Consistent Reasoning", "d", "", 1},
-                                  {"Numerical Sensitive", "e", "", 1},
-                                  {"Harmless", "f", "", 1}};
+const std::vector<principle> weighted_principles{{"Honest", "a", "", 3},
+                                                 {"Ethical", "b", "", 2},
+                                                 {"Creative", "c", "", 1},
+                                                 {"Consistent Reasoning", "d", "", 1},
+                                                 {"Numerical Sensitive", "e", "", 1},
+                                                 {"Harmless", "f", "", 1}};
 
 }  // namespace
 
@@ -123,11 +123,13 @@ TEST_CASE("given and fixed set sizes") {
 }
 
 TEST_CASE("prompt types raise the weights of matching names by 128") {
-  CHECK(coho::boosted_weights(list, prompt_type::general) == std::vector<double>{3, 2, 1, 1, 1, 1});
-  CHECK(coho::boosted_weights(list, prompt_type::reasoning) == std::vector<double>{3, 2, 1, 129, 129, 1});
-  CHECK(coho::boosted_weights(list, prompt_type::red_teaming) == std::vector<double>{3, 130, 1, 1, 1, 129});
+  CHECK(coho::boosted_weights(weighted_principles, prompt_type::general) == std::vector<double>{3, 2, 1, 1, 1, 1});
+  CHECK(coho::boosted_weights(weighted_principles, prompt_type::reasoning) ==
+        std::vector<double>{3, 2, 1, 129, 129, 1});
+  CHECK(coho::boosted_weights(weighted_principles, prompt_type::red_teaming) ==
+        std::vector<double>{3, 130, 1, 1, 1, 129});
   const std::vector<coho::type_boost> twice{{prompt_type::general, {"crea", "tive"}, 5}};
-  CHECK(coho::boosted_weights(list, prompt_type::general, twice)[2] == 6);
+  CHECK(coho::boosted_weights(weighted_principles, prompt_type::general, twice)[2] == 6);
   CHECK(static_cast<int>(prompt_type::reasoning) == 1);
   CHECK(static_cast<int>(prompt_type::red_teaming) == 2);
 }
@@ -135,16 +137,17 @@ TEST_CASE("prompt types raise the weights of matching names by 128") {
 TEST_CASE("a view of principles can be sampled by a pipe") {
   coho::rng random(4);
   const auto heavy = [](const principle& p) { return p.weight > 1; };
-  const std::vector<principle> drawn = list | ranges::views::filter(heavy) | coho::draw_principles(2, random);
+  const std::vector<principle> drawn =
+      weighted_principles | ranges::views::filter(heavy) | coho::draw_principles(2, random);
   REQUIRE(drawn.size() == 2);
   CHECK(drawn[0].name != drawn[1].name);
   for (const auto& p : drawn) CHECK(p.weight > 1);
   coho::rng again(4);
-  CHECK(coho::draw_principles(list | ranges::views::filter(heavy), 2, again) == drawn);
+  CHECK(coho::draw_principles(weighted_principles | ranges::views::filter(heavy), 2, again) == drawn);
 }
 
 TEST_CASE("all responses to a prompt are judged by one draw") {
-  const coho::principle_sampler sampler(list);
+  const coho::principle_sampler sampler(weighted_principles);
   const coho::rng base(7, 100);
   std::set<std::vector<std::size_t>> seen;
   for (std::uint64_t prompt = 0; prompt < 50; ++prompt) {
@@ -160,7 +163,7 @@ TEST_CASE("all responses to a prompt are judged by one draw") {
 }
 
 TEST_CASE("a reasoning prompt is nearly always judged by the reasoning principles") {
-  const coho::principle_sampler sampler(list, {.count = 2, .boosts = coho::default_type_boosts()});
+  const coho::principle_sampler sampler(weighted_principles, {.count = 2, .boosts = coho::default_type_boosts()});
   coho::rng random(8);
   int boosted = 0;
   for (int i = 0; i < 2000; ++i) {
@@ -174,9 +177,11 @@ TEST_CASE("a reasoning prompt is nearly always judged by the reasoning principle
 }
 
 TEST_CASE("a sampler's options are checked when it is made") {
-  CHECK_THROWS_AS(coho::principle_sampler(list, {.count = 0, .boosts = {}}), coho::option_error);
-  CHECK_THROWS_WITH(coho::principle_sampler(list, {.count = 7, .boosts = {}}), ContainsSubstring("only 6"));
-  CHECK_THROWS_AS(coho::principle_sampler(list, {.count = 1, .boosts = {{prompt_type::general, {"x"}, -1}}}),
-                  coho::option_error);
+  CHECK_THROWS_AS(coho::principle_sampler(weighted_principles, {.count = 0, .boosts = {}}), coho::option_error);
+  CHECK_THROWS_WITH(coho::principle_sampler(weighted_principles, {.count = 7, .boosts = {}}),
+                    ContainsSubstring("only 6"));
+  CHECK_THROWS_AS(
+      coho::principle_sampler(weighted_principles, {.count = 1, .boosts = {{prompt_type::general, {"x"}, -1}}}),
+      coho::option_error);
   CHECK_THROWS_AS(coho::principle_sampler(std::vector<principle>{}), coho::argument_error);
 }

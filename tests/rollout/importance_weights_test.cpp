@@ -9,7 +9,7 @@ using namespace coho::test;
 using Catch::Matchers::ContainsSubstring;
 using coho::importance_weights, coho::importance_weights_options;
 using enum coho::importance_form;
-using enum coho::importance_level;
+using coho::importance_level;
 
 namespace {
 // Weights of one sequence whose tokens have these ratios.
@@ -40,23 +40,23 @@ TEST_CASE("masked importance weights of tokens by hand, on either side of either
 }
 
 TEST_CASE("importance weights of sequences: the product, and its geometric mean") {
-  CHECK(near(of_ratios({0.5, 3}, {.level = sequence, .high = 2}).weights, array({1.5, 1.5})));
-  CHECK(near(of_ratios({2, 3}, {.level = sequence, .high = 4}).weights, array({4, 4})));
-  CHECK(near(of_ratios({2, 8}, {.level = sequence_mean, .high = 5}).weights, array({4, 4})));
-  CHECK(near(of_ratios({2, 8}, {.level = sequence_mean, .high = 3}).weights, array({3, 3})));
+  CHECK(near(of_ratios({0.5, 3}, {.level = importance_level::sequence, .high = 2}).weights, array({1.5, 1.5})));
+  CHECK(near(of_ratios({2, 3}, {.level = importance_level::sequence, .high = 4}).weights, array({4, 4})));
+  CHECK(near(of_ratios({2, 8}, {.level = importance_level::sequence_mean, .high = 5}).weights, array({4, 4})));
+  CHECK(near(of_ratios({2, 8}, {.level = importance_level::sequence_mean, .high = 3}).weights, array({3, 3})));
   const auto masked_at = [](coho::importance_level level) {
     return of_ratios({2, 8}, {.form = masked, .level = level, .low = 0.5, .high = 5}).weights;
   };
-  CHECK(near(masked_at(sequence), array({0, 0})));
-  CHECK(near(masked_at(sequence_mean), array({4, 4})));
+  CHECK(near(masked_at(importance_level::sequence), array({0, 0})));
+  CHECK(near(masked_at(importance_level::sequence_mean), array({4, 4})));
 }
 
 TEST_CASE("the sequence mask drops whole sequences by the geometric mean of their ratios") {
   const Eigen::ArrayXd log_ratios = array({2, 8, 0.1, 0.4, 1, 1.2, 3}).log(), zeros = Eigen::ArrayXd::Zero(7);
   const offsets slots{0, 2, 4, 4, 7};
   for (const auto form : {truncated, masked}) {
-    const auto result = importance_weights(
-        log_ratios, zeros, slots, {.form = form, .high = infinity, .sequence_low = 0.5, .sequence_high = 2});
+    const auto result = importance_weights(log_ratios, zeros, slots,
+                                           {.form = form, .high = infinity, .sequence_low = 0.5, .sequence_high = 2});
     CHECK(near(result.weights, array({0, 0, 0, 0, 1, 1.2, 3})));
     CHECK(result.limited_fraction == Approx(4.0 / 7));
     CHECK(result.tokens == 7);
@@ -67,11 +67,11 @@ TEST_CASE("the sequence mask drops whole sequences by the geometric mean of thei
              array({0, 0, 0.1, 0.4, 1, 1.2, 2})));
 }
 
-TEMPLATE_TEST_CASE("equal log-probs have importance weights 1", "", Eigen::ArrayXd, Eigen::ArrayXf,
-                   std::vector<double>, std::vector<float>) {
+TEMPLATE_TEST_CASE("equal log-probs have importance weights 1", "", Eigen::ArrayXd, Eigen::ArrayXf, std::vector<double>,
+                   std::vector<float>) {
   const auto p = make<TestType>({-1, -30, -0.1, -2});
   for (const auto form : {truncated, masked}) {
-    for (const auto level : {token, sequence, sequence_mean}) {
+    for (const auto level : {importance_level::token, importance_level::sequence, importance_level::sequence_mean}) {
       const auto result = importance_weights(p, p, offsets{0, 3, 3, 4},
                                              {.form = form,
                                               .level = level,
@@ -115,8 +115,8 @@ TEST_CASE("the product over a sequence is unbiased for functions of the whole se
       const auto weights = [&](coho::importance_level level) {
         return importance_weights(p, s, offsets{0, 2}, {.level = level, .high = infinity}).weights;
       };
-      by_sequence += sampled * weights(sequence)[0] * f;
-      by_token += sampled * weights(token)[1] * f;
+      by_sequence += sampled * weights(importance_level::sequence)[0] * f;
+      by_token += sampled * weights(importance_level::token)[1] * f;
     }
   }
   CHECK(by_sequence == Approx(truth).epsilon(1e-12));
@@ -137,7 +137,7 @@ TEST_CASE("mistake 9: masked NaN does not reach importance weights") {
   const auto p = array({std::log(2.0), not_a_number, std::log(8.0), infinity});
   const auto s = array({0, infinity, 0, not_a_number});
   const offsets slots{0, 3, 4};
-  const auto mean = importance_weights(p, s, mask, slots, {.level = sequence_mean, .high = 10});
+  const auto mean = importance_weights(p, s, mask, slots, {.level = importance_level::sequence_mean, .high = 10});
   CHECK(near(mean.weights, array({4, 0, 4, 0})));
   CHECK(mean.mean_weight == Approx(4));
   CHECK(mean.effective_sample_size == Approx(2));
@@ -151,15 +151,15 @@ TEST_CASE("importance weights of diverged programs are finite, infinite ratios a
     const importance_weights_options options{.level = level, .high = infinity};
     return importance_weights(array({p, p}), array({s, s}), offsets{0, 2}, options).weights[0];
   };
-  for (const auto level : {token, sequence, sequence_mean}) {
+  for (const auto level : {importance_level::token, importance_level::sequence, importance_level::sequence_mean}) {
     CHECK(weight(0, -2000, level) == Approx(std::exp(20.0)));
     CHECK(weight(-2000, 0, level) == Approx(std::exp(-20.0)));
   }
-  CHECK(weight(15, 0, sequence) == Approx(std::exp(20.0)));
-  CHECK(weight(15, 0, sequence_mean) == Approx(std::exp(15.0)));
+  CHECK(weight(15, 0, importance_level::sequence) == Approx(std::exp(20.0)));
+  CHECK(weight(15, 0, importance_level::sequence_mean) == Approx(std::exp(15.0)));
   for (const double bad : {not_a_number, infinity, -infinity}) {
-    CHECK_THROWS_AS(weight(bad, 0, token), coho::argument_error);
-    CHECK_THROWS_AS(weight(0, bad, token), coho::argument_error);
+    CHECK_THROWS_AS(weight(bad, 0, importance_level::token), coho::argument_error);
+    CHECK_THROWS_AS(weight(0, bad, importance_level::token), coho::argument_error);
   }
 }
 
@@ -170,8 +170,7 @@ TEST_CASE("importance weights: empty input, options, lengths and offsets") {
   CHECK(nothing.mean_weight == 0);
   CHECK(nothing.effective_sample_size == 0);
   CHECK(importance_weights(one, one, flags{0}, offsets{0, 1}).mean_weight == 0);
-  const auto all_dropped = importance_weights(two, two - 5.0, offsets{0, 2},
-                                              {.form = masked, .low = 0.5, .high = 2});
+  const auto all_dropped = importance_weights(two, two - 5.0, offsets{0, 2}, {.form = masked, .low = 0.5, .high = 2});
   CHECK((all_dropped.weights == 0.0).all());
   CHECK(all_dropped.effective_sample_size == 0);
   const auto with = [&](const importance_weights_options& options) {

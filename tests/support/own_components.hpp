@@ -3,6 +3,7 @@
 #include <vector>
 
 #include <coho/train/ppo.hpp>
+#include <coho/train/preference_objective.hpp>
 
 #include "support/small_world.hpp"
 
@@ -18,6 +19,14 @@ struct unclipped_loss {
                         const Eigen::ArrayXd& advantages, const token_weights<Eigen::ArrayXd>& weights) const {
     const Eigen::ArrayXd terms = -weights.values * advantages * (log_probs - old_log_probs).exp();
     return {terms.sum(), {terms.begin(), terms.end()}};
+  }
+};
+
+/// A preference loss of its own: Σ w·(other − preferred), without a reference.
+struct linear_preference_loss {
+  static constexpr bool needs_reference = false;
+  preference_gradient value_and_grad(const preference_log_probs& x, const token_weights<Eigen::ArrayXd>& w) const {
+    return {.value = (w.values * (x.other - x.preferred)).sum(), .d_preferred = -w.values, .d_other = w.values};
   }
 };
 

@@ -13,6 +13,7 @@
 #include "adapters/adapter_bank.hpp"
 #include "roles/packed_batch.hpp"
 #include "support/shared_data.hpp"
+#include "support/tensor_difference.hpp"
 
 namespace coho::test {
 
@@ -47,18 +48,20 @@ inline at::Tensor random_tensor(std::vector<std::int64_t> sizes, std::uint64_t s
 inline std::vector<token> random_tokens(std::size_t count, std::int64_t vocabulary, std::uint64_t seed) {
   std::vector<token> out;
   rng random{seed};
-  for (std::size_t i = 0; i < count; ++i) out.push_back(static_cast<token>(random.index(static_cast<std::uint64_t>(vocabulary))));
+  for (std::size_t i = 0; i < count; ++i)
+    out.push_back(static_cast<token>(random.index(static_cast<std::uint64_t>(vocabulary))));
   return out;
 }
+
+/// A short sequence of words that the demo's vocabulary has.
+inline const std::vector<token> few_tokens{1, 4, 60, 7, 300, 12};
 
 /// Logits [T, V] of one sequence.
 inline at::Tensor logits_of(trainer::adapter_bank& bank, const std::string& role, const std::vector<token>& tokens) {
   const std::int64_t length[] = {static_cast<std::int64_t>(tokens.size())};
-  return at::matmul(bank.hidden(role, trainer::token_tensor(tokens), trainer::sequence_layout(length)), bank.head(role).t()).detach();
-}
-
-inline double largest_difference(const at::Tensor& a, const at::Tensor& b) {
-  return (a.detach().to(at::kDouble) - b.detach().to(at::kDouble)).abs().max().item<double>();
+  return at::matmul(bank.hidden(role, trainer::token_tensor(tokens), trainer::sequence_layout(length)),
+                    bank.head(role).t())
+      .detach();
 }
 
 inline nlohmann::json read_fixture(const std::filesystem::path& path) {

@@ -78,6 +78,17 @@ struct small_world {
     return sum / 2;
   }
 
+  /// Responses of the initial policy.
+  packed<token> sampled(std::size_t count, std::uint64_t seed) {
+    packed<token> prompts;
+    std::vector<rng> streams;
+    for (std::size_t i = 0; i < count; ++i) {
+      prompts.push_back({prompt});
+      streams.push_back(rng(seed).split(i));
+    }
+    return initial.generate(prompts, options().generation, streams).responses;
+  }
+
   static ppo_options options() {
     ppo_options o;
     o.generation.max_new_tokens = limit;
@@ -112,5 +123,16 @@ struct small_world {
     }
   }
 };
+
+/// The rollouts of the last step.
+struct keep_rollouts {
+  trajectory_batch seen{};
+  void on_rollouts(const trajectory_batch& rollouts) { seen = rollouts; }
+};
+
+/// The largest entry of |a − b|.
+inline double largest_difference(const Eigen::MatrixXd& a, const Eigen::MatrixXd& b) {
+  return (a - b).cwiseAbs().maxCoeff();
+}
 
 }  // namespace coho::test

@@ -9,6 +9,7 @@
 
 #include "cli/application.hpp"
 #include "cli/report_error.hpp"
+#include "observe/metrics_log.hpp"
 #include "support/catch.hpp"
 #include "support/shared_data.hpp"
 
@@ -40,11 +41,20 @@ inline void run_interrupted(stage_function stage, const settings& given, const s
     ~all_clear() { trainer::set_interrupted(false); }
   } afterwards;
   std::jthread user([&](const std::stop_token& over) {
-    while (!over.stop_requested() && !std::filesystem::exists(saved)) std::this_thread::sleep_for(std::chrono::microseconds(200));
+    while (!over.stop_requested() && !std::filesystem::exists(saved))
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
     trainer::set_interrupted(true);
   });
   REQUIRE_THROWS_AS(run_stage(stage, given), trainer::interrupted_error);
   REQUIRE(std::filesystem::exists(out / "checkpoints"));
+}
+
+/// A curve of a run's metrics, empty if there is none of that name.
+inline trainer::curve metric_curve(const std::filesystem::path& out, const std::string& name) {
+  for (const auto& [each, points] : trainer::metrics_log::read(out)) {
+    if (each == name) return points;
+  }
+  return {};
 }
 
 }  // namespace coho::test

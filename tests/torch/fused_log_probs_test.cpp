@@ -15,6 +15,9 @@
 #include <coho/rng.hpp>
 
 #include "support/catch.hpp"
+#include "support/tensor_difference.hpp"
+
+using coho::test::largest_difference;
 
 namespace {
 
@@ -46,10 +49,6 @@ struct problem {
   }
 };
 
-double difference(const at::Tensor& a, const at::Tensor& b) {
-  return (a.detach() - b.detach()).abs().max().item<double>();
-}
-
 void check_numeric(const at::Tensor& x, const at::Tensor& gradient, const std::function<double()>& loss) {
   double* data = x.data_ptr<double>();
   for (std::int64_t i = 0; i < x.numel(); ++i) {
@@ -74,12 +73,12 @@ TEST_CASE("fused_log_probs: values and gradients are those of the composite") {
   const auto out = coho::fused_log_probs(h, w, p.targets, p.options());
   const at::Tensor all = at::log_softmax(at::matmul(h2, w2.t()) / 0.7 + p.bias, 1);
   const at::Tensor log_probs = all.gather(1, p.targets.unsqueeze(1)).squeeze(1), entropy = -(all.exp() * all).sum(1);
-  CHECK(difference(out.log_probs, log_probs) < 1e-5);
-  CHECK(difference(out.entropy, entropy) < 1e-5);
+  CHECK(largest_difference(out.log_probs, log_probs) < 1e-5);
+  CHECK(largest_difference(out.entropy, entropy) < 1e-5);
   ((out.log_probs * p.d_log_probs).sum() + (out.entropy * p.d_entropy).sum()).backward();
   ((log_probs * p.d_log_probs).sum() + (entropy * p.d_entropy).sum()).backward();
-  CHECK(difference(h.grad(), h2.grad()) < 1e-4);
-  CHECK(difference(w.grad(), w2.grad()) < 1e-4);
+  CHECK(largest_difference(h.grad(), h2.grad()) < 1e-4);
+  CHECK(largest_difference(w.grad(), w2.grad()) < 1e-4);
 }
 
 TEST_CASE("fused_log_probs: gradients are central differences in double") {
@@ -98,8 +97,8 @@ TEST_CASE("fused_log_probs: one side alone may be trained, and blocks change not
   coho::fused_log_probs(p.hidden, w, p.targets, {.block_rows = 1, .block_columns = 1}).log_probs.sum().backward();
   at::Tensor h2 = p.hidden.clone().set_requires_grad(true), w2 = p.head.clone().set_requires_grad(true);
   at::log_softmax(at::matmul(h2, w2.t()), 1).gather(1, p.targets.unsqueeze(1)).sum().backward();
-  CHECK(difference(h.grad(), h2.grad()) < 1e-12);
-  CHECK(difference(w.grad(), w2.grad()) < 1e-12);
+  CHECK(largest_difference(h.grad(), h2.grad()) < 1e-12);
+  CHECK(largest_difference(w.grad(), w2.grad()) < 1e-12);
   CHECK_FALSE(coho::fused_log_probs(p.hidden, p.head, p.targets).entropy.defined());
 }
 
@@ -118,8 +117,8 @@ TEST_CASE("fused_log_probs: either output alone may be differentiated") {
       (all.gather(1, p.targets.unsqueeze(1)).squeeze(1) * p.d_log_probs).sum().backward();
     }
     CHECK(h2.grad().abs().max().item<double>() > 0.01);
-    CHECK(difference(h.grad(), h2.grad()) < 1e-12);
-    CHECK(difference(w.grad(), w2.grad()) < 1e-12);
+    CHECK(largest_difference(h.grad(), h2.grad()) < 1e-12);
+    CHECK(largest_difference(w.grad(), w2.grad()) < 1e-12);
   }
 }
 
@@ -135,12 +134,12 @@ TEST_CASE("fused_log_probs: a bias of minus infinity leaves the other tokens' so
     const at::Tensor all = at::log_softmax(at::matmul(h2, kept.t()) / 0.7, 1);
     const at::Tensor log_probs = all.gather(1, p.targets.unsqueeze(1)).squeeze(1), entropy = -(all.exp() * all).sum(1);
     const double tolerance = type == at::kDouble ? 1e-12 : 1e-4;
-    CHECK(difference(out.log_probs, log_probs) < tolerance);
-    CHECK(difference(out.entropy, entropy) < tolerance);
+    CHECK(largest_difference(out.log_probs, log_probs) < tolerance);
+    CHECK(largest_difference(out.entropy, entropy) < tolerance);
     ((out.log_probs * p.d_log_probs).sum() + (out.entropy * p.d_entropy).sum()).backward();
     ((log_probs * p.d_log_probs).sum() + (entropy * p.d_entropy).sum()).backward();
-    CHECK(difference(h.grad(), h2.grad()) < tolerance);
-    CHECK(difference(w.grad(), w2.grad()) < tolerance);
+    CHECK(largest_difference(h.grad(), h2.grad()) < tolerance);
+    CHECK(largest_difference(w.grad(), w2.grad()) < tolerance);
     CHECK(w.grad()[9].abs().max().item<double>() == 0);
   }
 }
@@ -169,7 +168,7 @@ TEST_CASE("fused_log_probs: hidden states need not be contiguous") {
   for (const at::Tensor& hidden : {transposed, columns}) {
     REQUIRE_FALSE(hidden.is_contiguous());
     const auto result = gradients(hidden);
-    for (std::size_t i = 0; i < expected.size(); ++i) CHECK(difference(result[i], expected[i]) < 1e-12);
+    for (std::size_t i = 0; i < expected.size(); ++i) CHECK(largest_difference(result[i], expected[i]) < 1e-12);
   }
 }
 
@@ -249,10 +248,10 @@ auto fused(const at::Tensor& targets, const coho::fused_log_probs_options& optio
 }
 
 void check_close(const outcome& a, const outcome& b, double tolerance) {
-  CHECK(difference(a.log_probs, b.log_probs) <= tolerance);
-  CHECK(difference(a.entropy, b.entropy) <= tolerance);
-  CHECK(difference(a.d_hidden, b.d_hidden) <= tolerance);
-  if (a.d_head.defined()) CHECK(difference(a.d_head, b.d_head) <= tolerance);
+  CHECK(largest_difference(a.log_probs, b.log_probs) <= tolerance);
+  CHECK(largest_difference(a.entropy, b.entropy) <= tolerance);
+  CHECK(largest_difference(a.d_hidden, b.d_hidden) <= tolerance);
+  if (a.d_head.defined()) CHECK(largest_difference(a.d_head, b.d_head) <= tolerance);
 }
 
 /// 9 tokens, 37 words; targets on both sides of the borders of blocks of 5 and of 16 words.
@@ -298,10 +297,10 @@ TEST_CASE("fused_log_probs: logits of ten thousands neither overflow nor lose th
     const outcome result =
         differentiated(hidden, head, p.d_log_probs.to(at::kFloat), p.d_entropy.to(at::kFloat), terms);
     // fp32 logits of 3e4 are 2e-3 apart; the gradient of the head is of the hidden states' size.
-    CHECK(difference(result.log_probs, expected.log_probs) < 0.02);
-    CHECK(difference(result.entropy, expected.entropy) < 0.02);
-    CHECK(difference(result.d_hidden, expected.d_hidden) < 0.02);
-    CHECK(difference(result.d_head, expected.d_head) < 0.02 * 3000);
+    CHECK(largest_difference(result.log_probs, expected.log_probs) < 0.02);
+    CHECK(largest_difference(result.entropy, expected.entropy) < 0.02);
+    CHECK(largest_difference(result.d_hidden, expected.d_hidden) < 0.02);
+    CHECK(largest_difference(result.d_head, expected.d_head) < 0.02 * 3000);
   }
 }
 
@@ -322,7 +321,7 @@ TEST_CASE("fused_log_probs: blocks of banned tokens alone change nothing") {
     check_close(result, expected, type == at::kDouble ? 1e-12 : 2e-5);
     const auto alone = coho::fused_log_probs(p.hidden.to(type), p.head.to(type), targets,
                                              {.logit_bias = bias, .block_columns = columns});
-    CHECK(difference(alone.log_probs.to(at::kDouble), expected.log_probs) < 1e-5);
+    CHECK(largest_difference(alone.log_probs.to(at::kDouble), expected.log_probs) < 1e-5);
   }
 }
 
@@ -331,8 +330,8 @@ TEST_CASE("fused_log_probs: equal logits give the uniform distribution") {
   at::Tensor h = p.hidden.to(at::kFloat).set_requires_grad(true);
   const at::Tensor head = at::ones({37, 6});
   const auto out = coho::fused_log_probs(h, head, p.targets, {.entropy = true, .block_columns = 5});
-  CHECK(difference(out.log_probs, at::full({9}, -std::log(37.0))) < 2e-6);
-  CHECK(difference(out.entropy, at::full({9}, std::log(37.0))) < 2e-6);
+  CHECK(largest_difference(out.log_probs, at::full({9}, -std::log(37.0))) < 2e-6);
+  CHECK(largest_difference(out.entropy, at::full({9}, std::log(37.0))) < 2e-6);
   (out.log_probs + out.entropy).sum().backward();
   CHECK(h.grad().abs().max().item<double>() < 2e-6);
 }
@@ -346,12 +345,13 @@ TEST_CASE("fused_log_probs: halves are multiplied and summed in fp32") {
   const auto terms =
       fused(p.targets, {.temperature = 0.7, .logit_bias = p.bias.to(at::kFloat), .entropy = true, .block_columns = 16});
   const outcome result = differentiated(hidden, head, p.d_log_probs.to(at::kFloat), p.d_entropy.to(at::kFloat), terms);
-  CHECK(difference(result.log_probs, expected.log_probs) < 1e-5);
-  CHECK(difference(result.entropy, expected.entropy) < 1e-5);
+  CHECK(largest_difference(result.log_probs, expected.log_probs) < 1e-5);
+  CHECK(largest_difference(result.entropy, expected.entropy) < 1e-5);
   // Gradients are rounded once, to the type of what they are of.
   const double rounding = type == at::kHalf ? 1.0 / 2048 : 1.0 / 256;
-  CHECK(difference(result.d_hidden, expected.d_hidden) < rounding * expected.d_hidden.abs().max().item<double>());
-  CHECK(difference(result.d_head, expected.d_head) < rounding * expected.d_head.abs().max().item<double>());
+  CHECK(largest_difference(result.d_hidden, expected.d_hidden) <
+        rounding * expected.d_hidden.abs().max().item<double>());
+  CHECK(largest_difference(result.d_head, expected.d_head) < rounding * expected.d_head.abs().max().item<double>());
 }
 
 TEST_CASE("fused_log_probs: the number of threads changes no bit") {

@@ -8,8 +8,10 @@
 #include <coho/torch/fused_log_probs.hpp>
 
 #include "support/catch.hpp"
+#include "support/tensor_difference.hpp"
 
 using coho::detail::log_prob_state;
+using coho::test::largest_difference;
 
 namespace {
 
@@ -33,8 +35,6 @@ void counted_backward(float* logits, std::int64_t stride, std::int64_t rows, std
   coho::detail::log_prob_block_backward_cpu<float>(logits, stride, rows, columns, bias, inverse_temperature, targets,
                                                    first_column, log_sum_exp, entropy, d_log_prob, d_entropy);
 }
-
-double difference(const at::Tensor& a, const at::Tensor& b) { return (a - b).abs().max().item<double>(); }
 
 /// Three blocks of 17 words, of 5 tokens; a banned word in each, one block being banned altogether.
 struct blocks_under_test {
@@ -67,11 +67,11 @@ TEST_CASE("log_prob_block: operators do in forward what the CPU's loops do") {
     coho::detail::log_prob_block_forward(a, bias, 1.25, p.targets, first, loops, a_block, nullptr);
     coho::detail::log_prob_block_forward_by_operators(b, bias, 1.25, p.targets, first, operators, b_block);
     INFO("words from " << first);
-    CHECK(difference(a, b) < tolerance);
-    CHECK(difference(loops.rescale, operators.rescale) < tolerance);
-    CHECK(difference(loops.sum, operators.sum) < 20 * tolerance);
+    CHECK(largest_difference(a, b) < tolerance);
+    CHECK(largest_difference(loops.rescale, operators.rescale) < tolerance);
+    CHECK(largest_difference(loops.sum, operators.sum) < 20 * tolerance);
     if (!entropy) continue;
-    CHECK(difference(a_block, b_block) < tolerance);
+    CHECK(largest_difference(a_block, b_block) < tolerance);
     // Only −1e9 itself is large.
     CHECK((loops.weighted_sum - operators.weighted_sum).abs().lt(20 * tolerance).all().item<bool>());
   }
@@ -80,10 +80,10 @@ TEST_CASE("log_prob_block: operators do in forward what the CPU's loops do") {
   const at::Tensor chosen = z.gather(1, p.targets.unsqueeze(1)).squeeze(1), expected = at::log_softmax(z, 1);
   for (const log_prob_state* state : {&loops, &operators}) {
     CHECK(at::allclose(state->chosen.to(at::kDouble), chosen, 1e-6, 1e-6));
-    CHECK(difference(state->log_sum_exp().to(at::kDouble), at::logsumexp(z, {1})) < tolerance);
+    CHECK(largest_difference(state->log_sum_exp().to(at::kDouble), at::logsumexp(z, {1})) < tolerance);
     if (!entropy) continue;
     const at::Tensor h = state->sum.log() - state->weighted_sum / state->sum;
-    CHECK(difference(h.to(at::kDouble), -(expected.exp() * expected.clamp_min(-1e30)).sum(1)) < tolerance);
+    CHECK(largest_difference(h.to(at::kDouble), -(expected.exp() * expected.clamp_min(-1e30)).sum(1)) < tolerance);
   }
 }
 
@@ -112,8 +112,8 @@ TEST_CASE("log_prob_block: operators do in backward what the CPU's loops do") {
                                                        given(of_log_prob, g), given(of_entropy, h));
     const at::Tensor expected = logits.grad().narrow(1, first, 17);
     INFO("words from " << first);
-    CHECK(difference(a.to(at::kDouble), expected) < tolerance);
-    CHECK(difference(b.to(at::kDouble), expected) < tolerance);
+    CHECK(largest_difference(a.to(at::kDouble), expected) < tolerance);
+    CHECK(largest_difference(b.to(at::kDouble), expected) < tolerance);
   }
 }
 

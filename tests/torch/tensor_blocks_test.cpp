@@ -10,6 +10,7 @@
 #include <coho/torch/ops.hpp>
 
 #include "support/catch.hpp"
+#include "support/tensor_difference.hpp"
 #include "support/tensors.hpp"
 #include "support/test_arrays.hpp"
 
@@ -21,10 +22,6 @@ namespace {
 
 const coho::dpo_loss dpo{{.beta = 0.7}};
 
-double difference(const at::Tensor& a, const at::Tensor& b) {
-  REQUIRE(a.sizes() == b.sizes());
-  return a.numel() == 0 ? 0 : (a.detach() - b.detach()).abs().max().item<double>();
-}
 at::Tensor of_operators(const at::Tensor& p, const at::Tensor& o, const at::Tensor& rp, const at::Tensor& ro) {
   return -at::log_sigmoid(0.7 * ((p - rp.detach()) - (o - ro.detach())));
 }
@@ -56,18 +53,19 @@ TEST_CASE("one pass over tensors gives value and gradients of the operators") {
       const at::Tensor own = a.loss(), theirs = of_operators(b.p, b.o, b.rp, b.ro).mean();
       CHECK(own.scalar_type() == type);
       CHECK(own.dim() == 0);
-      CHECK(difference(own, theirs) < 3 * tolerance);
+      CHECK(largest_difference(own, theirs) < 3 * tolerance);
       own.backward();
       theirs.backward();
       CHECK(a.p.grad().scalar_type() == type);
-      CHECK(difference(a.p.grad(), b.p.grad()) < tolerance);
-      CHECK(difference(a.o.grad(), b.o.grad()) < tolerance);
+      CHECK(largest_difference(a.p.grad(), b.p.grad()) < tolerance);
+      CHECK(largest_difference(a.o.grad(), b.o.grad()) < tolerance);
       const pairs c = pairs(type, size).trained(), d = pairs(type, size).trained();
       dpo(c.p, c.o, c.rp, c.ro, tensor_weights{c.w}).backward();
       (of_operators(d.p, d.o, d.rp, d.ro) * d.w).sum().backward();
-      CHECK(difference(c.p.grad(), d.p.grad()) < tolerance);
-      CHECK(difference(c.o.grad(), d.o.grad()) < tolerance);
-      CHECK(difference(dpo.value_and_grad(c.p, c.o, c.rp, c.ro, tensor_weights{c.w}).d_other, d.o.grad()) < tolerance);
+      CHECK(largest_difference(c.p.grad(), d.p.grad()) < tolerance);
+      CHECK(largest_difference(c.o.grad(), d.o.grad()) < tolerance);
+      CHECK(largest_difference(dpo.value_and_grad(c.p, c.o, c.rp, c.ro, tensor_weights{c.w}).d_other, d.o.grad()) <
+            tolerance);
     }
   }
 }
@@ -77,12 +75,12 @@ TEST_CASE("the gradient is scaled by what follows the loss, and adds up over los
   const auto composed = [](const at::Tensor& loss, const at::Tensor& x) { return at::exp(3 * loss) + (x * x).sum(); };
   (composed(a.loss(), a.p) + 2 * coho::nll_loss{}(a.p)).backward();
   (composed(of_operators(b.p, b.o, b.rp, b.ro).mean(), b.p) - 2 * b.p.mean()).backward();
-  CHECK(difference(a.p.grad(), b.p.grad()) < 1e-12 * b.p.grad().abs().max().item<double>());
-  CHECK(difference(a.o.grad(), b.o.grad()) < 1e-12 * b.o.grad().abs().max().item<double>());
+  CHECK(largest_difference(a.p.grad(), b.p.grad()) < 1e-12 * b.p.grad().abs().max().item<double>());
+  CHECK(largest_difference(a.o.grad(), b.o.grad()) < 1e-12 * b.o.grad().abs().max().item<double>());
   // A graph that is kept gives the same again.
   const at::Tensor kept = a.loss();
   const at::Tensor once = torch::autograd::grad({kept}, {a.p}, {}, true)[0];
-  CHECK(difference(torch::autograd::grad({kept}, {a.p}, {}, false)[0], once) == 0);
+  CHECK(largest_difference(torch::autograd::grad({kept}, {a.p}, {}, false)[0], once) == 0);
 }
 
 TEST_CASE("losses take views, and tensors of more dimensions in their shape") {
@@ -101,11 +99,11 @@ TEST_CASE("losses take views, and tensors of more dimensions in their shape") {
     const pairs a = whole.trained(), b = whole.trained();
     const at::Tensor own = dpo(view(a.p), view(a.o), view(a.rp), view(a.ro).contiguous(), tensor_weights{view(a.w)});
     const at::Tensor theirs = (of_operators(view(b.p), view(b.o), view(b.rp), view(b.ro)) * view(b.w)).sum();
-    CHECK(difference(own, theirs) < 1e-12);
+    CHECK(largest_difference(own, theirs) < 1e-12);
     own.backward();
     theirs.backward();
-    CHECK(difference(a.p.grad(), b.p.grad()) < 1e-12);
-    CHECK(difference(a.o.grad(), b.o.grad()) < 1e-12);
+    CHECK(largest_difference(a.p.grad(), b.p.grad()) < 1e-12);
+    CHECK(largest_difference(a.o.grad(), b.o.grad()) < 1e-12);
     const auto found = dpo.value_and_grad(view(a.p), view(a.o), view(a.rp), view(a.ro));
     CHECK(found.d_preferred.sizes() == view(a.p).sizes());
     CHECK(found.value.dim() == 0);
@@ -125,12 +123,12 @@ TEST_CASE("masked NaN of tensors stays where it is, and an unmasked one shows") 
   const pairs c = a.trained(), d = b.trained();
   const at::Tensor value = dpo(c.p, c.o, c.rp, c.ro, tensor_weights{c.w});
   const at::Tensor expected = (of_operators(d.p, d.o, d.rp, d.ro) * d.w).sum();
-  CHECK(difference(value, expected) < 1e-12);
+  CHECK(largest_difference(value, expected) < 1e-12);
   value.backward();
   expected.backward();
   CHECK(number(c.p.grad()[2]) == 0);
   CHECK(number(c.o.grad()[36]) == 0);
-  CHECK(difference(c.p.grad(), d.p.grad()) < 1e-12);
+  CHECK(largest_difference(c.p.grad(), d.p.grad()) < 1e-12);
   const auto found = dpo.value_and_grad(c.p, c.o, c.rp, c.ro, tensor_weights{c.w});
   CHECK(std::isfinite(number(found.margin)));
   CHECK(std::isnan(number(dpo(c.p, c.o, c.rp, c.ro))));
@@ -156,10 +154,10 @@ TEST_CASE("references of tensors get no gradient, and one input alone may have o
   dpo(a.p, b.o.detach(), a.rp, a.ro).backward();
   b.loss().backward();
   CHECK_FALSE(a.rp.grad().defined());
-  CHECK(difference(a.p.grad(), b.p.grad()) == 0);
+  CHECK(largest_difference(a.p.grad(), b.p.grad()) == 0);
   const pairs c = pairs().trained();
   dpo(c.p.detach(), c.o, c.rp, c.ro).backward();
-  CHECK(difference(c.o.grad(), b.o.grad()) == 0);
+  CHECK(largest_difference(c.o.grad(), b.o.grad()) == 0);
 }
 
 TEST_CASE("a tensor given twice gets both gradients") {
@@ -168,7 +166,7 @@ TEST_CASE("a tensor given twice gets both gradients") {
   const at::Tensor r = tensor(normals(11, 2)), s = tensor(normals(11, 3));
   dpo(x, x, r, s).backward();
   of_operators(y, y, r, s).mean().backward();
-  CHECK(difference(x.grad(), y.grad()) < 1e-15);
+  CHECK(largest_difference(x.grad(), y.grad()) < 1e-15);
   x.mutable_grad() = at::Tensor();
   coho::simpo_loss{}(x, x.detach()).backward();
   CHECK(x.grad().abs().max().item<double>() > 0);
@@ -178,7 +176,7 @@ TEST_CASE("weights that require a gradient get it") {
   const pairs a = pairs().trained();
   const at::Tensor w = a.w.clone().set_requires_grad(true);
   dpo(a.p, a.o, a.rp, a.ro, tensor_weights{w}).backward();
-  CHECK(difference(w.grad(), of_operators(a.p, a.o, a.rp, a.ro)) < 1e-12);
+  CHECK(largest_difference(w.grad(), of_operators(a.p, a.o, a.rp, a.ro)) < 1e-12);
 }
 
 TEST_CASE("a loss of tensors on the CPU has no second derivative, and that is said") {

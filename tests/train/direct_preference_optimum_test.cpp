@@ -78,20 +78,13 @@ double expected_reward(const toy::tabular_policy& model) {
 }
 
 /// Pairs of the initial policy's samples; the one of higher reward is preferred, but for `wrong` of the labels.
-examples sampled_pairs(std::size_t count, std::uint64_t seed, double wrong = 0) {
-  small_world world;
-  packed<token> prompts;
-  std::vector<rng> streams;
-  for (std::size_t i = 0; i < 2 * count; ++i) {
-    prompts.push_back({small_world::prompt});
-    streams.push_back(rng(seed).split(i));
-  }
-  const auto sampled = world.initial.generate(prompts, small_world::options().generation, streams);
+examples ranked_pairs(std::size_t count, std::uint64_t seed, double wrong = 0) {
+  const packed<token> responses = small_world{}.sampled(2 * count, seed);
   rng random(seed, 1);
   examples out;
   for (std::size_t i = 0; i < count; ++i) {
-    std::vector<token> a(sampled.responses[2 * i].begin(), sampled.responses[2 * i].end());
-    std::vector<token> b(sampled.responses[2 * i + 1].begin(), sampled.responses[2 * i + 1].end());
+    std::vector<token> a(responses[2 * i].begin(), responses[2 * i].end());
+    std::vector<token> b(responses[2 * i + 1].begin(), responses[2 * i + 1].end());
     if (a == b) continue;
     const bool first = small_world::reward_of(a) > small_world::reward_of(b);
     if (random.bernoulli(wrong) == first) std::swap(a, b);
@@ -109,8 +102,8 @@ outcome after_training(const Loss& loss, double wrong = 0) {
   toy::adam optimizer{{}, world.policy};
   direct_preference_trainer trainer{
       world.policy, world.initial, optimizer, loss, {.learning_rate = {.peak = 0.05}, .batch_size = 100, .epochs = 8}};
-  trainer.fit(sampled_pairs(1000, 5, wrong));
-  return {trainer.evaluate(sampled_pairs(400, 6)).accuracy, expected_reward(world.policy)};
+  trainer.fit(ranked_pairs(1000, 5, wrong));
+  return {trainer.evaluate(ranked_pairs(400, 6)).accuracy, expected_reward(world.policy)};
 }
 
 }  // namespace

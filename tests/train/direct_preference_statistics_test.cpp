@@ -11,11 +11,12 @@
 #include <coho/train/direct_preference.hpp>
 
 #include "support/catch.hpp"
+#include "support/own_components.hpp"
 #include "support/small_world.hpp"
 #include "support/thread_ranks.hpp"
 
 using namespace coho;
-using coho::test::small_world;
+using coho::test::linear_preference_loss, coho::test::small_world;
 
 namespace {
 
@@ -55,13 +56,6 @@ examples mixed_examples() {
           {.prompt = {1}, .preferred = {0}, .other = {1, 1}},
           {.prompt = {2, 2}, .preferred = {1, 0}, .other = {2, 2}, .weight = 0.5}};
 }
-
-struct own_loss {
-  static constexpr bool needs_reference = false;
-  preference_gradient value_and_grad(const preference_log_probs& x, const token_weights<Eigen::ArrayXd>& w) const {
-    return {.value = (w.values * (x.other - x.preferred)).sum(), .d_preferred = -w.values, .d_other = w.values};
-  }
-};
 
 }  // namespace
 
@@ -143,7 +137,7 @@ TEST_CASE("KTO's baseline is the whole batch's on any number of ranks") {
 }
 
 TEMPLATE_TEST_CASE("examples of weight 0 change nothing of a preference step", "", dpo_loss, kto_loss, orpo_loss,
-                   simpo_loss, cpo_loss, own_loss) {
+                   simpo_loss, cpo_loss, linear_preference_loss) {
   auto data = mixed_examples();
   if constexpr (!std::is_same_v<TestType, kto_loss>) data.erase(data.begin() + 1, data.begin() + 3);
   auto padded = data;

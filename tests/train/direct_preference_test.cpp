@@ -12,12 +12,13 @@
 #include <coho/train/preference_objective.hpp>
 
 #include "support/catch.hpp"
+#include "support/own_components.hpp"
 #include "support/small_world.hpp"
 #include "support/thread_ranks.hpp"
 
 using namespace coho;
 using Catch::Matchers::ContainsSubstring;
-using coho::test::small_world;
+using coho::test::linear_preference_loss, coho::test::small_world;
 
 namespace {
 
@@ -30,19 +31,12 @@ double reward_of(std::span<const token> response) {
 }
 
 /// Pairs sampled from the initial policy, labelled by a Bradley–Terry judge of the world's reward.
-examples sampled_pairs(std::size_t count, std::uint64_t seed) {
-  small_world world;
-  packed<token> prompts;
-  std::vector<rng> streams;
-  for (std::size_t i = 0; i < 2 * count; ++i) {
-    prompts.push_back({small_world::prompt});
-    streams.push_back(rng(seed).split(i));
-  }
-  const auto sampled = world.initial.generate(prompts, small_world::options().generation, streams);
+examples judged_pairs(std::size_t count, std::uint64_t seed) {
+  const packed<token> responses = small_world{}.sampled(2 * count, seed);
   rng random(seed, 1);
   examples out;
   for (std::size_t i = 0; i < count; ++i) {
-    const auto first = sampled.responses[2 * i], second = sampled.responses[2 * i + 1];
+    const auto first = responses[2 * i], second = responses[2 * i + 1];
     const double wins = 1 / (1 + std::exp(reward_of(second) - reward_of(first)));
     const bool kept = random.uniform() < wins;
     const auto preferred = kept ? first : second, other = kept ? second : first;
@@ -55,7 +49,7 @@ examples sampled_pairs(std::size_t count, std::uint64_t seed) {
 
 /// A few pairs of different lengths and weights.
 examples few_pairs() {
-  auto out = sampled_pairs(9, 4);
+  auto out = judged_pairs(9, 4);
   for (std::size_t i = 0; i < out.size(); ++i) out[i].weight = 0.5 + 0.25 * static_cast<double>(i % 3);
   return out;
 }
@@ -82,17 +76,10 @@ double evaluated(const Loss& loss, const examples& data, toy::tabular_policy pol
   return direct_preference_trainer{policy, world.initial, optimizer, loss}.evaluate(data).loss;
 }
 
-struct own_loss {
-  static constexpr bool needs_reference = false;
-  preference_gradient value_and_grad(const preference_log_probs& x, const token_weights<Eigen::ArrayXd>& w) const {
-    return {.value = (w.values * (x.other - x.preferred)).sum(), .d_preferred = -w.values, .d_other = w.values};
-  }
-};
-
 }  // namespace
 
 TEST_CASE("DPO on preferences of a Bradley-Terry reward reaches pi_init * exp(r / beta)") {
-  const auto data = sampled_pairs(20000, 7);
+  const auto data = judged_pairs(20000, 7);
   small_world world;
   const double before = small_world::total_variation(small_world::distribution(world.policy), world.optimum(1));
   toy::adam optimizer{{}, world.policy};
@@ -114,7 +101,7 @@ TEST_CASE("DPO on preferences of a Bradley-Terry reward reaches pi_init * exp(r 
 }
 
 TEMPLATE_TEST_CASE("the gradient of each preference loss through the policy agrees with central differences", "",
-                   dpo_loss, kto_loss, orpo_loss, simpo_loss, cpo_loss, own_loss) {
+                   dpo_loss, kto_loss, orpo_loss, simpo_loss, cpo_loss, linear_preference_loss) {
   const auto data = few_pairs();
   const TestType loss;
   small_world world;
@@ -177,7 +164,7 @@ TEST_CASE("reference log-probs computed beforehand give the same step without th
 }
 
 TEST_CASE("KTO learns from single responses and estimates its baseline from mismatched ones") {
-  auto data = sampled_pairs(400, 3);
+  auto data = judged_pairs(400, 3);
   for (std::size_t i = 0; i < data.size(); ++i) (i % 2 == 0 ? data[i].preferred : data[i].other).clear();
   small_world world;
   toy::adam optimizer{{}, world.policy};
@@ -191,7 +178,7 @@ TEST_CASE("KTO learns from single responses and estimates its baseline from mism
   CHECK(history.front().kl_baseline == 0);
   CHECK(history.back().loss < 0.49);
 
-  auto desirable = sampled_pairs(50, 6);
+  auto desirable = judged_pairs(50, 6);
   for (auto& example : desirable) example.other.clear();
   small_world liked;
   toy::adam liked_optimizer{{}, liked.policy};
@@ -207,7 +194,7 @@ TEST_CASE("KTO learns from single responses and estimates its baseline from mism
 }
 
 TEST_CASE("a resumed preference run is the run that was not interrupted") {
-  const auto data = sampled_pairs(40, 5);
+  const auto data = judged_pairs(40, 5);
   const direct_preference_options options{.learning_rate = {.peak = 0.2}, .batch_size = 8, .epochs = 2, .seed = 3};
   small_world whole, cut;
   toy::sgd optimizer{whole.policy}, cut_optimizer{cut.policy};

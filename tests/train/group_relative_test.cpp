@@ -20,7 +20,7 @@
 
 using namespace coho;
 using Catch::Matchers::ContainsSubstring;
-using coho::test::small_world;
+using coho::test::keep_rollouts, coho::test::largest_difference, coho::test::small_world;
 using trainer_options = group_relative_trainer_options;
 
 namespace {
@@ -47,11 +47,6 @@ double distance_after_training(trainer_options options) {
   trainer.run([](std::uint64_t) { return small_world::prompts(64); }, 150);
   return small_world::total_variation(small_world::distribution(world.policy), world.optimum(0.5));
 }
-
-struct keep_rollouts {
-  trajectory_batch seen{};
-  void on_rollouts(const trajectory_batch& rollouts) { seen = rollouts; }
-};
 
 /// The world's policy, whose sampler records log-probabilities that are off by up to 0.6, each token differently.
 struct disagreeing_policy {
@@ -81,8 +76,6 @@ trajectory_batch first_rollouts(small_world& world, Policy& policy, const traine
   trainer.step(small_world::prompts(6), keep);
   return keep.seen;
 }
-
-double largest_difference(const Eigen::MatrixXd& a, const Eigen::MatrixXd& b) { return (a - b).cwiseAbs().maxCoeff(); }
 
 }  // namespace
 

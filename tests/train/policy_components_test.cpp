@@ -16,7 +16,7 @@
 
 using namespace coho;
 using Catch::Matchers::ContainsSubstring;
-using coho::test::small_world, coho::test::trainer_of, coho::test::unclipped_loss;
+using coho::test::largest_difference, coho::test::small_world, coho::test::trainer_of, coho::test::unclipped_loss;
 
 namespace {
 
@@ -36,8 +36,6 @@ Eigen::MatrixXd gradient_of(ppo_options options, Components components) {
   trainer_of(world, options, components).step(small_world::prompts(24));
   return world.policy.gradient;
 }
-
-double largest_difference(const Eigen::MatrixXd& a, const Eigen::MatrixXd& b) { return (a - b).cwiseAbs().maxCoeff(); }
 
 }  // namespace
 

@@ -20,7 +20,8 @@
 
 using namespace coho;
 using Catch::Matchers::ContainsSubstring;
-using coho::test::small_world, coho::test::trainer_of, coho::test::unclipped_loss;
+using coho::test::keep_rollouts, coho::test::largest_difference, coho::test::small_world, coho::test::trainer_of,
+    coho::test::unclipped_loss;
 
 namespace {
 
@@ -88,8 +89,6 @@ struct updated_world : small_world {
     return out;
   }
 };
-
-double largest_difference(const Eigen::MatrixXd& a, const Eigen::MatrixXd& b) { return (a - b).cwiseAbs().maxCoeff(); }
 
 }  // namespace
 
@@ -198,10 +197,7 @@ TEST_CASE("the KL penalty of the loss adds its gradient") {
     auto o = options;
     o.kl_loss_coefficient = coefficient;
     o.kl_loss.estimator = kl_estimator::k2;
-    struct keep_rollouts {
-      trajectory_batch seen{};
-      void on_rollouts(const trajectory_batch& rollouts) { seen = rollouts; }
-    } keep;
+    keep_rollouts keep;
     const auto statistics = world.trainer(o).step(small_world::prompts(24), keep);
     return std::tuple{world.policy.gradient, statistics, keep.seen};
   };

@@ -13,7 +13,7 @@
 #include "support/small_world.hpp"
 
 using namespace coho;
-using coho::test::small_world;
+using coho::test::keep_rollouts, coho::test::small_world;
 
 namespace {
 
@@ -43,11 +43,6 @@ generation sampled(const toy::tabular_policy& model, const packed<token>& prompt
   out.log_probs.offsets = responses.offsets;
   return out;
 }
-
-struct keep_rollouts {
-  trajectory_batch seen{};
-  void on_rollouts(const trajectory_batch& rollouts) { seen = rollouts; }
-};
 
 ppo_options three_tokens() {
   auto options = small_world::options();

@@ -13,16 +13,9 @@
 #include "support/thread_ranks.hpp"
 
 using namespace coho;
-using coho::test::small_world;
+using coho::test::keep_rollouts, coho::test::largest_difference, coho::test::small_world;
 
 namespace {
-
-double largest_difference(const Eigen::MatrixXd& a, const Eigen::MatrixXd& b) { return (a - b).cwiseAbs().maxCoeff(); }
-
-struct keep_rollouts {
-  trajectory_batch seen{};
-  void on_rollouts(const trajectory_batch& rollouts) { seen = rollouts; }
-};
 
 /// What the only update of one PPO step hands to the optimizer.
 struct gradients_of {

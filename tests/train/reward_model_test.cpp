@@ -301,15 +301,11 @@ TEST_CASE("mistake 10: a reward model's score does not depend on the batch it is
   }
 
   // Nor do the scores, and with them the rewards, of a PPO step.
-  struct keep_rollouts {
-    trajectory_batch seen{};
-    void on_rollouts(const trajectory_batch& rollouts) { seen = rollouts; }
-  };
   for (const auto& limits : all_limits) {
     test::small_world world;
     auto options = test::small_world::options();
     options.scoring_batch = limits;
-    keep_rollouts keep;
+    test::keep_rollouts keep;
     world.trainer(reward, options).step(test::small_world::prompts(20), keep);
     const auto asked = keep.seen.queries();
     REQUIRE(asked.size() == 20);

@@ -37,11 +37,11 @@ lora_weights small_adapter() {
   return adapter;
 }
 
-const nlohmann::json small_config{{"peft_type", "LORA"}, {"r", 2}, {"lora_alpha", 8}};
+const nlohmann::json small_adapter_config{{"peft_type", "LORA"}, {"r", 2}, {"lora_alpha", 8}};
 
 lora_weights read_with(const fs::path& folder, const nlohmann::json& changes, const tensor_map& tensors) {
   fs::create_directories(folder);
-  auto config = small_config;
+  auto config = small_adapter_config;
   if (!changes.is_null()) config.update(changes);
   write_json(folder / "adapter_config.json", config);
   write_tensors(folder / "adapter_model.safetensors", tensors);
@@ -86,10 +86,13 @@ TEST_CASE("peft: matrices of any floating type come as fp32 and are written as f
     auto adapter = small_adapter();
     for (auto& entry : adapter.modules) entry.second = {entry.second.a.to(type), entry.second.b.to(type)};
     write_peft(folder / "a", adapter);
-    CHECK(safetensors_file(folder / "a/adapter_model.safetensors").tensors().begin()->second.dtype == tensor_dtype::f32);
+    CHECK(safetensors_file(folder / "a/adapter_model.safetensors").tensors().begin()->second.dtype ==
+          tensor_dtype::f32);
   }
   const std::string key = "base_model.model.m.lora_";
-  const auto read = read_with(folder / "b", {}, {{key + "A.weight", at::ones({2, 3}, at::kHalf)}, {key + "B.weight", at::ones({4, 2}, at::kBFloat16)}});
+  const auto read =
+      read_with(folder / "b", {},
+                {{key + "A.weight", at::ones({2, 3}, at::kHalf)}, {key + "B.weight", at::ones({4, 2}, at::kBFloat16)}});
   CHECK(read.modules.at("m").a.scalar_type() == at::kFloat);
   CHECK(read.modules.at("m").b.scalar_type() == at::kFloat);
 }
@@ -103,7 +106,8 @@ TEST_CASE("peft: adapters of another name lie in a folder of that name, and thei
   CHECK_THROWS_AS(read_peft(folder / "a", "../a"), coho::argument_error);
   CHECK_THROWS_AS(read_peft(folder / "a", ".."), coho::argument_error);
   const std::string key = "base_model.model.model.layers.3.mlp.up_proj.lora_";
-  const auto read = read_with(folder / "b", {}, {{key + "A.reward.weight", at::ones({2, 3})}, {key + "B.reward.weight", at::ones({4, 2})}});
+  const auto read = read_with(
+      folder / "b", {}, {{key + "A.reward.weight", at::ones({2, 3})}, {key + "B.reward.weight", at::ones({4, 2})}});
   CHECK(read.modules.contains("model.layers.3.mlp.up_proj"));
 }
 
@@ -137,7 +141,8 @@ TEST_CASE("peft: patterns keep their order and the matrices must have the rank t
   CHECK(read.alpha_pattern == adapter.alpha_pattern);
   CHECK(read.scale_of("model.layers.1.mlp.down_proj") == 4);
   adapter.rank_pattern.clear();
-  CHECK_THROWS_WITH(write_peft(folder / "b", adapter), ContainsSubstring("module model.layers.1.mlp.down_proj") && ContainsSubstring("rank 2"));
+  CHECK_THROWS_WITH(write_peft(folder / "b", adapter),
+                    ContainsSubstring("module model.layers.1.mlp.down_proj") && ContainsSubstring("rank 2"));
 }
 
 TEST_CASE("peft: a reward head goes along, its bias only when it is not zero") {
@@ -156,10 +161,13 @@ TEST_CASE("peft: a reward head goes along, its bias only when it is not zero") {
   write_peft(folder / "a", adapter);
   CHECK(read_peft(folder / "a").head_bias.item<float>() == -0.5F);
 
-  const auto wrapped = read_with(folder / "b", {}, {{"base_model.model.score.modules_to_save.default.weight", at::ones({1, 8})}});
+  const auto wrapped =
+      read_with(folder / "b", {}, {{"base_model.model.score.modules_to_save.default.weight", at::ones({1, 8})}});
   CHECK(wrapped.has_head());
-  CHECK_THROWS_WITH(read_with(folder / "b", {}, {{"base_model.model.score.weight", at::ones({2, 8})}}), ContainsSubstring("is not one row"));
-  CHECK_THROWS_WITH(read_with(folder / "b", {}, {{"base_model.model.score.bias", at::ones({1})}}), ContainsSubstring("score.bias"));
+  CHECK_THROWS_WITH(read_with(folder / "b", {}, {{"base_model.model.score.weight", at::ones({2, 8})}}),
+                    ContainsSubstring("is not one row"));
+  CHECK_THROWS_WITH(read_with(folder / "b", {}, {{"base_model.model.score.bias", at::ones({1})}}),
+                    ContainsSubstring("score.bias"));
 }
 
 TEST_CASE("peft: methods that change the base are refused by name") {
@@ -184,7 +192,9 @@ TEST_CASE("peft: methods that change the base are refused by name") {
   refused({{"rank_pattern", {{"[", 2}}}}, "is not a pattern");
   refused({{"rank_pattern", {{"q", 0}}}}, "rank_pattern");
   refused({{"target_modules", 5}}, "target_modules");
-  CHECK(read_with(folder / "a", {{"init_lora_weights", true}, {"target_modules", "all-linear"}, {"rank_pattern", nullptr}}, {}).modules.empty());
+  CHECK(read_with(folder / "a",
+                  {{"init_lora_weights", true}, {"target_modules", "all-linear"}, {"rank_pattern", nullptr}}, {})
+            .modules.empty());
   coho::test::write_bytes(folder / "a/adapter_config.json", "{");
   CHECK_THROWS_WITH(read_peft(folder / "a"), ContainsSubstring("is not a JSON document"));
 }
@@ -197,11 +207,16 @@ TEST_CASE("peft: half pairs, unknown keys and wrong ranks are named") {
   };
   const std::string key = "base_model.model.m.lora_";
   refused({{key + "A.weight", at::ones({2, 3})}}, "module m: has only one of its two matrices");
-  refused({{key + "A.weight", at::ones({3, 3})}, {key + "B.weight", at::ones({4, 3})}}, "module m: has matrices A [3, 3] and B [4, 3]");
+  refused({{key + "A.weight", at::ones({3, 3})}, {key + "B.weight", at::ones({4, 3})}},
+          "module m: has matrices A [3, 3] and B [4, 3]");
   refused({{key + "A.weight", at::ones({2, 3})}, {key + "B.weight", at::ones({4, 3})}}, "not of the rank 2");
   refused({{key + "A.weight", at::ones({2})}, {key + "B.weight", at::ones({4, 2})}}, "not two-dimensional");
-  refused({{key + "A.weight", at::ones({2, 3})}, {key + "A.x.weight", at::ones({2, 3})}, {key + "B.weight", at::ones({4, 2})}}, "under two names");
-  refused({{key + "A.weight", at::ones({2, 3}, at::kInt)}, {key + "B.weight", at::ones({4, 2})}}, "not of a floating type");
+  refused({{key + "A.weight", at::ones({2, 3})},
+           {key + "A.x.weight", at::ones({2, 3})},
+           {key + "B.weight", at::ones({4, 2})}},
+          "under two names");
+  refused({{key + "A.weight", at::ones({2, 3}, at::kInt)}, {key + "B.weight", at::ones({4, 2})}},
+          "not of a floating type");
   refused({{"m.lora_A.weight", at::ones({2, 3})}}, "does not begin with base_model.model.");
   refused({{key + "magnitude_vector", at::ones({2})}}, "is neither a LoRA matrix nor a scalar head");
   refused({{key + "A.x.y.weight", at::ones({2, 3})}}, "is neither");
@@ -213,7 +228,8 @@ TEST_CASE("peft: a file that is cut short or no safetensors file is named") {
   write_peft(folder / "a", small_adapter());
   const auto path = folder / "a/adapter_model.safetensors";
   const auto bytes = coho::test::read_bytes(path);
-  for (const std::size_t length : {bytes.size() - 1, bytes.size() / 2, std::size_t{20}, std::size_t{7}, std::size_t{0}}) {
+  for (const std::size_t length :
+       {bytes.size() - 1, bytes.size() / 2, std::size_t{20}, std::size_t{7}, std::size_t{0}}) {
     CAPTURE(length);
     coho::test::write_bytes(path, bytes.substr(0, length));
     CHECK_THROWS_AS(read_peft(folder / "a"), coho::file_error);
@@ -223,13 +239,14 @@ TEST_CASE("peft: a file that is cut short or no safetensors file is named") {
   CHECK_THROWS_AS(read_peft(folder / "a"), coho::file_error);
   // A key that an expression would recurse over.
   const std::string key = "base_model.model." + std::string(2000, 'm') + ".lora_";
-  CHECK_THROWS_WITH(read_with(folder / "b", {{"rank_pattern", {{"(m|n)*", 2}}}}, {{key + "A.weight", at::ones({2, 3})}, {key + "B.weight", at::ones({4, 2})}}),
+  CHECK_THROWS_WITH(read_with(folder / "b", {{"rank_pattern", {{"(m|n)*", 2}}}},
+                              {{key + "A.weight", at::ones({2, 3})}, {key + "B.weight", at::ones({4, 2})}}),
                     ContainsSubstring("more than 1024 bytes"));
 }
 
 TEST_CASE("peft: pickled adapters are never opened") {
   const temporary_directory folder;
-  write_json(folder / "adapter_config.json", small_config);
+  write_json(folder / "adapter_config.json", small_adapter_config);
   coho::test::write_bytes(folder / "adapter_model.bin", "x");
   CHECK_THROWS_WITH(read_peft(folder.path()), ContainsSubstring("adapter_model.bin") && ContainsSubstring("pickled"));
 }
@@ -238,11 +255,13 @@ TEST_CASE("peft: modules are checked against the model") {
   const llama_config config = tiny_shape();
   const auto adapter = small_adapter();
   check_lora_shapes(adapter, config, "a");
-  for (const char* module : {"model.layers.2.self_attn.q_proj", "model.layers.x.self_attn.q_proj", "model.layers.0.self_attn.z_proj", "lm_head",
-                             "model.layers.0", "model.layers.99999999999999999999.self_attn.q_proj"}) {
+  for (const char* module :
+       {"model.layers.2.self_attn.q_proj", "model.layers.x.self_attn.q_proj", "model.layers.0.self_attn.z_proj",
+        "lm_head", "model.layers.0", "model.layers.99999999999999999999.self_attn.q_proj"}) {
     auto changed = adapter;
     changed.modules[module] = adapter.modules.begin()->second;
-    CHECK_THROWS_WITH(check_lora_shapes(changed, config, "a"), ContainsSubstring(std::string(module) + ": is not a linear layer"));
+    CHECK_THROWS_WITH(check_lora_shapes(changed, config, "a"),
+                      ContainsSubstring(std::string(module) + ": is not a linear layer"));
   }
   auto changed = adapter;
   changed.modules["model.layers.0.self_attn.k_proj"] = adapter.modules.begin()->second;
@@ -257,8 +276,11 @@ TEST_CASE("peft: a linear that the configuration targets must have its matrices"
   const temporary_directory folder;
   const std::string key = "base_model.model.model.layers.0.self_attn.q_proj.lora_";
   const tensor_map tensors{{key + "A.weight", at::ones({2, 8})}, {key + "B.weight", at::ones({8, 2})}};
-  const auto check = [&](const nlohmann::json& changes) { check_lora_shapes(read_with(folder / "a", changes, tensors), config, "a"); };
-  const auto missing = ContainsSubstring("module model.layers.1.self_attn.q_proj: is among the target_modules but has no matrices");
+  const auto check = [&](const nlohmann::json& changes) {
+    check_lora_shapes(read_with(folder / "a", changes, tensors), config, "a");
+  };
+  const auto missing =
+      ContainsSubstring("module model.layers.1.self_attn.q_proj: is among the target_modules but has no matrices");
   CHECK_THROWS_WITH(check({{"target_modules", {"q_proj"}}}), missing);
   CHECK_THROWS_WITH(check({{"target_modules", ".*self_attn.q_proj"}}), missing);
   CHECK_THROWS_WITH(check({{"target_modules", "all-linear"}}), ContainsSubstring("has no matrices"));

@@ -30,7 +30,7 @@ struct scratch_file {
 
 std::vector<coho::principle> load_text(std::string_view content) { return load_principles(scratch_file(content).path); }
 
-std::filesystem::path shipped(const std::string& name) {
+std::filesystem::path shipped_principles(const std::string& name) {
   return coho::test::source_dir() / "reference_trainer" / "principles" / (name + ".json");
 }
 
@@ -87,7 +87,7 @@ TEST_CASE("errors name the file and the entry") {
 }
 
 TEST_CASE("the shipped lists are those of the paper") {
-  const auto rm = load_principles(shipped("reward_model"));
+  const auto rm = load_principles(shipped_principles("reward_model"));
   CHECK(names(rm) == std::vector<std::string>{"Overall Helpful", "Concise", "Honest and Accurate", "Ethical",
                                               "Natural and Fluent", "Specific", "Educational and Engaging",
                                               "Methodical", "Multilingual", "Creative", "Comprehensive"});
@@ -96,7 +96,7 @@ TEST_CASE("the shipped lists are those of the paper") {
   CHECK(judged.size() == 8);
   CHECK_NOTHROW(coho::preference_aggregator(judged, coho::judgement_statistics(8)));
 
-  const auto rl = load_principles(shipped("reinforcement"));
+  const auto rl = load_principles(shipped_principles("reinforcement"));
   CHECK(names(rl) == std::vector<std::string>{"Honest and Accurate", "Ethical", "Educational and Engaging", "Creative",
                                               "Multilingual", "Comprehensive", "Natural Language",
                                               "Consistent Reasoning", "Numerical Sensitive", "Analytical Structure",
@@ -106,13 +106,14 @@ TEST_CASE("the shipped lists are those of the paper") {
   CHECK(coho::boosted_weights(rl, coho::prompt_type::reasoning)[8] == 129);
   CHECK(coho::boosted_weights(rl, coho::prompt_type::red_teaming)[1] == 130);
 
-  CHECK(weights(load_principles(shipped("harmless"))) == std::vector<double>{10, 5, 4, 4, 4, 4, 1, 1, 1, 1, 1});
-  CHECK(weights(load_principles(shipped("honest"))) == std::vector<double>{5, 5, 4, 5, 4, 4, 1, 1});
+  CHECK(weights(load_principles(shipped_principles("harmless"))) ==
+        std::vector<double>{10, 5, 4, 4, 4, 4, 1, 1, 1, 1, 1});
+  CHECK(weights(load_principles(shipped_principles("honest"))) == std::vector<double>{5, 5, 4, 5, 4, 4, 1, 1});
   // In parentheses: the lists are compared, not printed.
-  CHECK((load_principles(shipped("non_evasive")) ==
+  CHECK((load_principles(shipped_principles("non_evasive")) ==
          coho::drop_principles(rl, std::vector<std::string>{"Honest and Accurate", "Ethical", "Privacy Protection",
                                                             "Candor", "Stand-Alone"})));
-  CHECK(load_interventions(shipped("interventions")).size() == 3);
+  CHECK(load_interventions(shipped_principles("interventions")).size() == 3);
 }
 
 TEST_CASE("lists that others published load unchanged") {
@@ -127,11 +128,11 @@ TEST_CASE("lists that others published load unchanged") {
   const std::map<std::string, std::string> same_names{
       {"rm", "reward_model"}, {"ppo", "reinforcement"}, {"non_evasive", "non_evasive"}};
   for (const auto& [theirs, ours] : same_names) {
-    CHECK(names(published(theirs)) == names(load_principles(shipped(ours))));
-    CHECK(weights(published(theirs)) == weights(load_principles(shipped(ours))));
+    CHECK(names(published(theirs)) == names(load_principles(shipped_principles(ours))));
+    CHECK(weights(published(theirs)) == weights(load_principles(shipped_principles(ours))));
   }
-  CHECK(weights(published("harmless")) == weights(load_principles(shipped("harmless"))));
-  CHECK(weights(published("honest")) == weights(load_principles(shipped("honest"))));
+  CHECK(weights(published("harmless")) == weights(load_principles(shipped_principles("harmless"))));
+  CHECK(weights(published("honest")) == weights(load_principles(shipped_principles("honest"))));
   CHECK(published("ppo")[4].definition.find("中文") != std::string::npos);
   for (const auto& p : published("rm")) CHECK(p.can_be_negated());
 }

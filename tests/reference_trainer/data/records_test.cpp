@@ -45,23 +45,23 @@ void check_round_trip(const Record& record) {
   CHECK((read[0] == record));
 }
 
-const prompt_record prompt{"Sort the list", "3 1 2", "1 2 3", -0.4, question_kind::reasoning};
+const prompt_record sorting_prompt{"Sort the list", "3 1 2", "1 2 3", -0.4, question_kind::reasoning};
 const prompt_record plain{"Who are you?"};
 
 }  // namespace
 
 TEST_CASE("our records read back as they were written") {
-  check_round_trip(prompt);
+  check_round_trip(sorting_prompt);
   check_round_trip(plain);
   check_round_trip(sft_record{plain, "A program."});
   check_round_trip(sample_record{plain, {"a", "", "c"}, {true, false, true}});
-  check_round_trip(pair_record{prompt, "x", "y"});
+  check_round_trip(pair_record{sorting_prompt, "x", "y"});
   check_round_trip(judgement_record{{plain, "x", "y"}, {{"Concise", 0.1, -1e-7}, {"Ethical", 2, 3}}});
   check_round_trip(preference_record{
       plain, "x", "y", 2, {{"Concise", true, "Be wordy.", -1.25}, {"Ethical", false, "", 0.5}}, 0, 1.25});
   check_round_trip(preference_record{plain, "x", "y", 1});
   check_round_trip(labelled_record{plain, "x", false});
-  CHECK(prompt.text() == "Sort the list\n\n3 1 2");
+  CHECK(sorting_prompt.text() == "Sort the list\n\n3 1 2");
   CHECK(plain.text() == "Who are you?");
 }
 

@@ -31,7 +31,7 @@ coho::prompt_template load_text(template_kind kind, std::string_view content) {
   return load_template(kind, path);
 }
 
-std::filesystem::path shipped(const std::string& name) {
+std::filesystem::path shipped_prompt(const std::string& name) {
   return coho::test::source_dir() / "reference_trainer" / "prompts" / (name + ".txt");
 }
 
@@ -71,28 +71,28 @@ TEST_CASE("errors name the file and the placeholder") {
 }
 
 TEST_CASE("the shipped templates serve their purposes") {
-  const coho::judge_prompt judge(load_template(template_kind::judge, shipped("judge")));
+  const coho::judge_prompt judge(load_template(template_kind::judge, shipped_prompt("judge")));
   const auto asked = judge("ASKED", "FIRST", "SECOND", "Concise", "DEFINED");
   CHECK(asked.ends_with("Output ("));
   CHECK(asked.find("ASKED") < asked.find("FIRST"));
   CHECK(asked.find("FIRST") < asked.find("SECOND"));
   CHECK(asked.find("SECOND") < asked.find("Concise: DEFINED"));
 
-  const coho::reward_prompt reward(load_template(template_kind::reward, shipped("reward")));
+  const coho::reward_prompt reward(load_template(template_kind::reward, shipped_prompt("reward")));
   const auto scored = reward("ASKED", "ANSWERED", std::vector<std::string>{"P1", "P2"});
   CHECK(scored.find("ANSWERED") < scored.find("ASKED"));  // the response comes before the instruction
   CHECK(scored.find("ASKED") < scored.find("- P1\n- P2\n"));
   CHECK_FALSE(scored.ends_with('\n'));
 
   const coho::reward_prompt pretraining(
-      load_template(template_kind::preference_pretraining, shipped("preference_pretraining")));
+      load_template(template_kind::preference_pretraining, shipped_prompt("preference_pretraining")));
   CHECK_FALSE(pretraining.takes_principles());
   const auto before = pretraining("ASKED", "ANSWERED");
   CHECK(before.find("ANSWERED") < before.find("ASKED"));
   CHECK(before.substr(before.rfind('\n')) == scored.substr(scored.rfind('\n')));
 
   const coho::chat_prompt chat(coho::chat_formats::dromedary(),
-                               load_template(template_kind::inference, shipped("inference")));
+                               load_template(template_kind::inference, shipped_prompt("inference")));
   CHECK(chat("ASKED").text().ends_with("\n\n### User\nASKED\n\n### Dromedary\n"));
 }
 

@@ -17,8 +17,6 @@ using namespace coho::test;
 
 namespace {
 
-const std::vector<token> text{1, 4, 60, 7, 300, 12};
-
 // Changes every trainable number of a role, so that what is saved is not what was there before.
 void disturb(loaded_model& model, const std::string& role) {
   const at::Tensor& values = model.bank->train(role).values();
@@ -26,12 +24,10 @@ void disturb(loaded_model& model, const std::string& role) {
   values.add_(0.05 * random_tensor({values.numel()}, 9));
 }
 
-at::Tensor logits(loaded_model& model, const std::string& role) { return logits_of(*model.bank, role, text); }
-
 double score(loaded_model& model, const std::string& role) {
-  const std::int64_t length[] = {static_cast<std::int64_t>(text.size())};
+  const std::int64_t length[] = {static_cast<std::int64_t>(few_tokens.size())};
   auto& bank = *model.bank;
-  return bank.scalar(role, bank.hidden(role, token_tensor(text), sequence_layout(length)))[-1].item<double>();
+  return bank.scalar(role, bank.hidden(role, token_tensor(few_tokens), sequence_layout(length)))[-1].item<double>();
 }
 
 }  // namespace
@@ -49,8 +45,8 @@ TEST_CASE("model_files: a role that was saved comes back as it was, head include
 
   load_role(model, "same", folder / "a");
   load_role(model, "base", {});
-  CHECK(largest_difference(logits(model, "same"), logits(model, "a")) < 1e-6);
-  CHECK(largest_difference(logits(model, "base"), logits(model, "a")) > 1e-3);
+  CHECK(largest_difference(logits_of(*model.bank, "same", few_tokens), logits_of(*model.bank, "a", few_tokens)) < 1e-6);
+  CHECK(largest_difference(logits_of(*model.bank, "base", few_tokens), logits_of(*model.bank, "a", few_tokens)) > 1e-3);
   CHECK(score(model, "same") == Approx(score(model, "a")).margin(1e-6));
   CHECK(score(model, "a") != Approx(0).margin(1e-3));
 
@@ -59,7 +55,7 @@ TEST_CASE("model_files: a role that was saved comes back as it was, head include
   if (kind == "full") {
     loaded_model alone = load_model(folder / "a");
     load_role(alone, "a", {});
-    CHECK(largest_difference(logits(alone, "a"), logits(model, "a")) < 1e-6);
+    CHECK(largest_difference(logits_of(*alone.bank, "a", few_tokens), logits_of(*model.bank, "a", few_tokens)) < 1e-6);
   }
 }
 
@@ -76,8 +72,10 @@ TEST_CASE("model_files: a run goes on from what it is given, in the same form") 
 
   start_role(model, "next adapter", folder / "adapter", lora, rng{2});
   start_role(model, "next whole", folder / "whole", full, rng{2});
-  CHECK(largest_difference(logits(model, "next adapter"), logits(model, "adapter")) < 1e-6);
-  CHECK(largest_difference(logits(model, "next whole"), logits(model, "whole")) < 1e-6);
+  CHECK(largest_difference(logits_of(*model.bank, "next adapter", few_tokens),
+                           logits_of(*model.bank, "adapter", few_tokens)) < 1e-6);
+  CHECK(largest_difference(logits_of(*model.bank, "next whole", few_tokens),
+                           logits_of(*model.bank, "whole", few_tokens)) < 1e-6);
   CHECK_THROWS_AS(start_role(model, "x", folder / "whole", lora, rng{2}), config_error);
   CHECK_THROWS_AS(start_role(model, "y", folder / "adapter", full, rng{2}), config_error);
 }
@@ -86,7 +84,7 @@ TEST_CASE("model_files: a fresh adapter changes nothing and covers the targets a
   loaded_model model = load_model(demo_base());
   load_role(model, "base", {});
   start_role(model, "a", {}, config(settings{"adapter.rank=2", "adapter.targets=[\"q_proj\", \"v_proj\"]"}), rng{1});
-  CHECK(largest_difference(logits(model, "a"), logits(model, "base")) == 0);
+  CHECK(largest_difference(logits_of(*model.bank, "a", few_tokens), logits_of(*model.bank, "base", few_tokens)) == 0);
   const auto& c = model.bank->config();
   CHECK(model.bank->train("a").count() == c.num_hidden_layers * 2 * 2 * (c.hidden_size + c.hidden_size));
   CHECK_THROWS_WITH(start_role(model, "b", {}, config(settings{"adapter.targets=[\"q_prj\"]"}), rng{1}),
@@ -131,7 +129,8 @@ TEST_CASE("model_files: the base can be held in bfloat16") {
   load_role(single, "base", {});
   load_role(half, "base", {});
   CHECK(half.bank->base().embedding.scalar_type() == at::kBFloat16);
-  CHECK(largest_difference(logits(single, "base"), logits(half, "base")) < 0.5);
+  CHECK(largest_difference(logits_of(*single.bank, "base", few_tokens), logits_of(*half.bank, "base", few_tokens)) <
+        0.5);
 }
 
 TEST_CASE("model files: a role saved over one of another form is the one that is loaded") {
@@ -145,15 +144,15 @@ TEST_CASE("model files: a role saved over one of another form is the one that is
   const auto from_disk = [&] {
     loaded_model fresh = load_model(demo_base());
     load_role(fresh, "it", folder / "policy");
-    return std::pair(logits(fresh, "it"), fresh.bank->at("it").head.defined());
+    return std::pair(logits_of(*fresh.bank, "it", few_tokens), fresh.bank->at("it").head.defined());
   };
   save_role(model, "adapter", folder / "policy");
-  CHECK(at::allclose(from_disk().first, logits(model, "adapter")));
+  CHECK(at::allclose(from_disk().first, logits_of(*model.bank, "adapter", few_tokens)));
   save_role(model, "whole", folder / "policy");
-  CHECK(at::allclose(from_disk().first, logits(model, "whole")));
+  CHECK(at::allclose(from_disk().first, logits_of(*model.bank, "whole", few_tokens)));
   CHECK(from_disk().second);
   save_role(model, "adapter", folder / "policy");
-  CHECK(at::allclose(from_disk().first, logits(model, "adapter")));
+  CHECK(at::allclose(from_disk().first, logits_of(*model.bank, "adapter", few_tokens)));
   CHECK_FALSE(from_disk().second);
 }
 
@@ -175,7 +174,8 @@ TEST_CASE("model_files: roles without a head of their own take that of a base th
     CHECK(at::equal(classifier.bank->at(role).head.weight, model.bank->at("reward").head.weight));
   }
   std::filesystem::remove(folder / "base" / "model.safetensors");
-  loaded_model random = load_model(config(settings{"model.path=" + (folder / "base").string(), "model.random_weights=true"}));
+  loaded_model random =
+      load_model(config(settings{"model.path=" + (folder / "base").string(), "model.random_weights=true"}));
   load_role(random, "plain", {});
   CHECK(random.bank->at("plain").head.defined());
 }

@@ -39,28 +39,24 @@ settings random_reward_model(const temporary_directory& folder) {
   model.bank->set_head("reward", 0.2 * random_tensor({1, model.bank->config().hidden_size}, 3), at::zeros({1}));
   save_role(model, "reward", folder / "reward");
   write_bytes(folder / "plain.txt", "{Output}\n{Input}\nscore:");
-  return {"ppo.reward_model=" + (folder / "reward").string(), "reward_prompt.plain_template=" + (folder / "plain.txt").string()};
-}
-
-curve curve_of(const std::filesystem::path& out, const std::string& name) {
-  for (const auto& [each, points] : metrics_log::read(out))
-    if (each == name) return points;
-  return {};
+  return {"ppo.reward_model=" + (folder / "reward").string(),
+          "reward_prompt.plain_template=" + (folder / "plain.txt").string()};
 }
 
 double largest_of(const std::filesystem::path& out, const std::string& name) {
   double largest = -std::numeric_limits<double>::infinity();
-  for (const auto& point : curve_of(out, name)) largest = std::max(largest, point.second);
+  for (const auto& point : metric_curve(out, name)) largest = std::max(largest, point.second);
   return largest;
 }
 
 // Mean response length of the first step and of the last two.
 std::pair<double, double> lengths_under(const std::string& coefficient) {
   const temporary_directory folder;
-  const settings lengths{"ppo.rollouts=32",      "ppo.minibatch_size=16", "ppo.steps=6", "ppo.kl_coefficient=0",
-                         "ppo.learning_rate=2e-3", "ppo.length_bonus.coefficient=" + coefficient};
+  const settings lengths{
+      "ppo.rollouts=32",      "ppo.minibatch_size=16",  "ppo.steps=6",
+      "ppo.kl_coefficient=0", "ppo.learning_rate=2e-3", "ppo.length_bonus.coefficient=" + coefficient};
   run_stage(run_ppo, reinforcing(folder, "ppo") + lengths);
-  const auto length = curve_of(folder / "ppo", "length"), reward = curve_of(folder / "ppo", "reward");
+  const auto length = metric_curve(folder / "ppo", "length"), reward = metric_curve(folder / "ppo", "reward");
   REQUIRE(length.size() == 6);
   for (std::size_t i = 0; i < length.size(); ++i)
     CHECK(reward[i].second == Approx(std::stod(coefficient) * length[i].second / 24));
@@ -99,37 +95,39 @@ TEST_CASE("ppo: a run against a reward model that was interrupted equals one tha
   run_stage(run_ppo, parts, true);
   CHECK(read_bytes(folder / "parts" / "model.safetensors") == read_bytes(folder / "whole" / "model.safetensors"));
   for (const std::string name : {"reward", "kl", "kl_coefficient", "length", "value_loss", "explained_variance"})
-    CHECK((curve_of(folder / "parts", name) == curve_of(folder / "whole", name)));
+    CHECK((metric_curve(folder / "parts", name) == metric_curve(folder / "whole", name)));
   CHECK_FALSE(std::filesystem::exists(folder / "parts" / "checkpoints"));
 
-  CHECK(curve_of(folder / "whole", "kl").front().second == Approx(0).margin(1e-4));
-  CHECK(curve_of(folder / "whole", "kl").back().second != Approx(0).margin(1e-4));
+  CHECK(metric_curve(folder / "whole", "kl").front().second == Approx(0).margin(1e-4));
+  CHECK(metric_curve(folder / "whole", "kl").back().second != Approx(0).margin(1e-4));
   CHECK(largest_of(folder / "whole", "first_ratio_deviation") < 1e-5);
   CHECK(largest_of(folder / "whole", "sampler_difference_max") < 1e-5);
 }
 
 TEST_CASE("ppo: measured normalization brings the first rewards to mean 0 and deviation 1") {
   const temporary_directory folder;
-  const settings run = random_reward_model(folder) + settings{"ppo.rollouts=24", "ppo.steps=1", "generation.max_new_tokens=10"};
+  const settings run =
+      random_reward_model(folder) + settings{"ppo.rollouts=24", "ppo.steps=1", "generation.max_new_tokens=10"};
   run_stage(run_ppo, reinforcing(folder, "raw") + run);
   run_stage(run_ppo, reinforcing(folder, "measured") + run + settings{"ppo.normalization_samples=72"});
-  const double score = curve_of(folder / "raw", "score").at(0).second;
-  CHECK(curve_of(folder / "raw", "reward").at(0).second == Approx(score));
-  CHECK(curve_of(folder / "measured", "score").at(0).second == Approx(score));
-  CHECK(std::abs(curve_of(folder / "measured", "reward").at(0).second) < 0.6);
+  const double score = metric_curve(folder / "raw", "score").at(0).second;
+  CHECK(metric_curve(folder / "raw", "reward").at(0).second == Approx(score));
+  CHECK(metric_curve(folder / "measured", "score").at(0).second == Approx(score));
+  CHECK(std::abs(metric_curve(folder / "measured", "reward").at(0).second) < 0.6);
 }
 
 TEST_CASE("ppo: a value model that would start from whole weights is not trained as an adapter") {
   const temporary_directory folder;
-  CHECK_THROWS_WITH(run_stage(run_ppo, reinforcing(folder, "out") + random_reward_model(folder) + settings{"adapter.kind=lora"}),
-                    Catch::Matchers::ContainsSubstring("holds whole weights"));
+  CHECK_THROWS_WITH(
+      run_stage(run_ppo, reinforcing(folder, "out") + random_reward_model(folder) + settings{"adapter.kind=lora"}),
+      Catch::Matchers::ContainsSubstring("holds whole weights"));
   CHECK_FALSE(std::filesystem::exists(folder / "out"));
 }
 
 TEST_CASE("ppo: an adapter is trained and saved as one") {
   const temporary_directory folder;
-  run_stage(run_ppo, reinforcing(folder, "ppo") + settings{"adapter.kind=lora", "adapter.rank=4", "ppo.rollouts=4", "ppo.steps=2",
-                                                           "ppo.length_bonus.coefficient=1"});
+  run_stage(run_ppo, reinforcing(folder, "ppo") + settings{"adapter.kind=lora", "adapter.rank=4", "ppo.rollouts=4",
+                                                           "ppo.steps=2", "ppo.length_bonus.coefficient=1"});
   loaded_model model = load_model(demo_base());
   load_role(model, "policy", folder / "ppo");
   load_role(model, "base", {});
@@ -147,7 +145,8 @@ TEST_CASE("ppo: what cannot be run is refused before a folder is made") {
   CHECK_THROWS_AS(run_stage(run_ppo, given + settings{"ppo.steps=0"}), config_error);
   CHECK_THROWS_AS(run_stage(run_ppo, given + settings{"ppo.clip_low=-1"}), option_error);
   CHECK_THROWS_AS(run_stage(run_ppo, given + settings{"generation.max_new_tokens=0"}), option_error);
-  CHECK_THROWS_WITH(run_stage(run_ppo, given + settings{"ppo.kl_coeficient=1"}), Catch::Matchers::ContainsSubstring("ppo.kl_coefficient"));
+  CHECK_THROWS_WITH(run_stage(run_ppo, given + settings{"ppo.kl_coeficient=1"}),
+                    Catch::Matchers::ContainsSubstring("ppo.kl_coefficient"));
   const settings rewarded = given + settings{"ppo.length_bonus.coefficient=1"};
   write_bytes(folder / "prompts.jsonl", "");
   CHECK_THROWS_AS(run_stage(run_ppo, rewarded), file_error);

@@ -21,25 +21,23 @@ settings rewarding(const temporary_directory& folder, const std::string& out) {
   std::string lines;
   for (int i = 0; i < 8; ++i) {
     const bool brief = i % 2 == 0, first = i % 4 < 2;
-    lines += R"({"instruction":"what is the fox)" + std::string(static_cast<std::size_t>(i), '?') + R"(","output_1":")" +
-             (first ? shorter : longer) + R"(","output_2":")" + (first ? longer : shorter) + R"(","preference":)" +
-             (brief == first ? "1" : "2") + R"(,"principles":[{"name":"length","negated":)" + (brief ? "false" : "true") +
-             R"(,"text":")" + (brief ? "be brief." : "be not brief.") + "\"}]}\n";
+    lines += R"({"instruction":"what is the fox)" + std::string(static_cast<std::size_t>(i), '?') +
+             R"(","output_1":")" + (first ? shorter : longer) + R"(","output_2":")" + (first ? longer : shorter) +
+             R"(","preference":)" + (brief == first ? "1" : "2") + R"(,"principles":[{"name":"length","negated":)" +
+             (brief ? "false" : "true") + R"(,"text":")" + (brief ? "be brief." : "be not brief.") + "\"}]}\n";
   }
   write_bytes(folder / "preferences.jsonl", lines);
-  return {"model.path=" + demo_base().string(), "reward.data=" + (folder / "preferences.jsonl").string(),
-          "out=" + (folder / out).string(),     "adapter.kind=full",
-          "reward.batch_size=4",                "reward.learning_rate=1e-3",
+  return {"model.path=" + demo_base().string(),
+          "reward.data=" + (folder / "preferences.jsonl").string(),
+          "out=" + (folder / out).string(),
+          "adapter.kind=full",
+          "reward.batch_size=4",
+          "reward.learning_rate=1e-3",
           "reward_prompt.template=" + (source_dir() / "reference_trainer/demo/prompts/reward.txt").string()};
 }
 
-const settings short_run{"reward.epochs=6", "reward.save_every=2", "reward.warmup_steps=2", "reward.weight_decay=0.01"};
-
-curve curve_of(const std::filesystem::path& out, const std::string& name) {
-  for (const auto& [each, points] : metrics_log::read(out))
-    if (each == name) return points;
-  return {};
-}
+const settings short_reward_run{"reward.epochs=6", "reward.save_every=2", "reward.warmup_steps=2",
+                                "reward.weight_decay=0.01"};
 
 double mean_of(const curve& points, std::size_t from, std::size_t count) {
   double sum = 0;
@@ -58,11 +56,12 @@ TEST_CASE("reward: accuracy on real pairs rises from chance") {
   const temporary_directory folder;
   write_bytes(folder / "plain.txt", "{Output}\n{Input}\nscore:");
   const auto pairs = (*data / "hh_rlhf" / "harmless-base_test.jsonl.gz").string();
-  run_stage(run_reward, {"model.path=" + (*data / "stories260K").string(), "reward.data=" + pairs, "reward.limit=16",
-                         "reward.batch_size=16", "reward.epochs=12", "reward.learning_rate=2e-3", "adapter.kind=full",
-                         "reward_prompt.plain_template=" + (folder / "plain.txt").string(), "reward_prompt.query_tokens=16",
-                         "reward_prompt.response_tokens=32", "out=" + (folder / "reward").string()});
-  const auto accuracy = curve_of(folder / "reward", "accuracy"), loss = curve_of(folder / "reward", "loss");
+  run_stage(run_reward,
+            {"model.path=" + (*data / "stories260K").string(), "reward.data=" + pairs, "reward.limit=16",
+             "reward.batch_size=16", "reward.epochs=12", "reward.learning_rate=2e-3", "adapter.kind=full",
+             "reward_prompt.plain_template=" + (folder / "plain.txt").string(), "reward_prompt.query_tokens=16",
+             "reward_prompt.response_tokens=32", "out=" + (folder / "reward").string()});
+  const auto accuracy = metric_curve(folder / "reward", "accuracy"), loss = metric_curve(folder / "reward", "loss");
   REQUIRE(accuracy.size() == 12);
   // A head of zeros scores every answer the same.
   CHECK(accuracy.front().second == 0.5);
@@ -84,20 +83,20 @@ TEST_CASE("reward: a model learns to judge by the principle that the record name
   CHECK(weights.at("score.weight").abs().max().item<double>() > 0);
 
   // A reward model goes on from another, its head included.
-  run_stage(run_reward, given + settings{"reward.from=" + (folder / "reward").string(), "out=" + (folder / "next").string(),
-                                         "reward.batch_size=8"});
-  CHECK(curve_of(folder / "next", "accuracy").front().second == 1.0);
+  run_stage(run_reward, given + settings{"reward.from=" + (folder / "reward").string(),
+                                         "out=" + (folder / "next").string(), "reward.batch_size=8"});
+  CHECK(metric_curve(folder / "next", "accuracy").front().second == 1.0);
 }
 
 TEST_CASE("reward: an interrupted run that is resumed ends with the weights of one that was not") {
   const temporary_directory folder;
-  run_stage(run_reward, rewarding(folder, "whole") + short_run);
-  const auto parts = rewarding(folder, "parts") + short_run;
+  run_stage(run_reward, rewarding(folder, "whole") + short_reward_run);
+  const auto parts = rewarding(folder, "parts") + short_reward_run;
   run_interrupted(run_reward, parts, folder / "parts");
   CHECK_FALSE(std::filesystem::exists(folder / "parts" / "model.safetensors"));
   run_stage(run_reward, parts, true);
   CHECK(read_bytes(folder / "parts" / "model.safetensors") == read_bytes(folder / "whole" / "model.safetensors"));
-  CHECK((curve_of(folder / "parts", "loss") == curve_of(folder / "whole", "loss")));
+  CHECK((metric_curve(folder / "parts", "loss") == metric_curve(folder / "whole", "loss")));
 }
 
 TEST_CASE("reward: the head learns as much faster as its factor says") {
@@ -116,13 +115,16 @@ TEST_CASE("reward: the head learns as much faster as its factor says") {
 TEST_CASE("reward: what would fail at the end is refused at the start, and no folder is made") {
   const temporary_directory folder;
   const auto given = rewarding(folder, "out");
-  CHECK_THROWS_AS(run_stage(run_reward, given + settings{"reward.evaluation=" + (folder / "none.jsonl").string()}), file_error);
+  CHECK_THROWS_AS(run_stage(run_reward, given + settings{"reward.evaluation=" + (folder / "none.jsonl").string()}),
+                  file_error);
   CHECK_THROWS_AS(run_stage(run_reward, given + settings{"reward.batch_size=0"}), config_error);
   CHECK_THROWS_AS(run_stage(run_reward, given + settings{"reward.label_smoothing=2"}), option_error);
-  CHECK_THROWS_AS(run_stage(run_reward, given + settings{"reward_prompt.template=" + (folder / "none.txt").string()}), file_error);
+  CHECK_THROWS_AS(run_stage(run_reward, given + settings{"reward_prompt.template=" + (folder / "none.txt").string()}),
+                  file_error);
   CHECK_FALSE(std::filesystem::exists(folder / "out"));
-  write_bytes(folder / "preferences.jsonl",
-              R"({"instruction":"q","output_1":"a","output_2":"b","preference":1,"principles":[{"name":"Brief","negated":false}]})");
+  write_bytes(
+      folder / "preferences.jsonl",
+      R"({"instruction":"q","output_1":"a","output_2":"b","preference":1,"principles":[{"name":"Brief","negated":false}]})");
   CHECK_THROWS_WITH(run_stage(run_reward, given), Catch::Matchers::ContainsSubstring("name without its definition"));
   CHECK_FALSE(std::filesystem::exists(folder / "out"));
 }

@@ -23,10 +23,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const std::vector<token> text{1, 4, 60, 7, 300, 12};
-
-at::Tensor logits(loaded_model& model, const std::string& role) { return logits_of(*model.bank, role, text); }
-
 /// The demo's base with a role "a" that differs from it, and a head with the given bias.
 loaded_model trained_model(const settings& given, double bias) {
   loaded_model model = load_model(demo_base());
@@ -136,7 +132,8 @@ TEST_CASE("role files: ranks and scales of single modules come back, and only wh
   CHECK(written["lora_alpha"] == 2);
   CHECK(written["rank_pattern"] == nlohmann::json{{"o_proj", 7}});
   load_role(model, "again", folder / "a");
-  CHECK(largest_difference(logits(model, "again"), logits(model, "a")) < 1e-6);
+  CHECK(largest_difference(logits_of(*model.bank, "again", few_tokens), logits_of(*model.bank, "a", few_tokens)) <
+        1e-6);
 }
 
 TEST_CASE(
@@ -145,7 +142,7 @@ TEST_CASE(
   const saved_adapter good(folder / "a");
   loaded_model model = load_model(demo_base());
   load_role(model, "base", {});
-  const auto before = logits(model, "base");
+  const auto before = logits_of(*model.bank, "base", few_tokens);
   const auto bytes = model.bank->bytes();
   const auto refused = [&](const std::string& text, const std::function<void(saved_adapter&)>& spoil) {
     CAPTURE(text);
@@ -207,8 +204,8 @@ TEST_CASE(
 
   write_bytes(weights, whole);
   load_role(model, "a", folder / "a");
-  CHECK(largest_difference(logits(model, "a"), before) > 1e-3);
-  CHECK(largest_difference(logits(model, "base"), before) == 0);
+  CHECK(largest_difference(logits_of(*model.bank, "a", few_tokens), before) > 1e-3);
+  CHECK(largest_difference(logits_of(*model.bank, "base", few_tokens), before) == 0);
 }
 
 TEST_CASE("role files: whole weights of another shape than the base are refused by field, and there is no such role") {
@@ -236,5 +233,5 @@ TEST_CASE("role files: whole weights of another shape than the base are refused 
   CHECK_THROWS_WITH(load_role(model, "b", folder / "a"), ContainsSubstring("num_attention_heads"));
   write_json(folder / "a/config.json", good);
   load_role(model, "b", folder / "a");
-  CHECK(largest_difference(logits(model, "b"), logits(model, "a")) < 1e-6);
+  CHECK(largest_difference(logits_of(*model.bank, "b", few_tokens), logits_of(*model.bank, "a", few_tokens)) < 1e-6);
 }

@@ -30,12 +30,16 @@ constexpr const char* examples = R"({"instruction":"user: what is in the box?\nc
 
 settings supervising(const temporary_directory& folder, const std::string& out) {
   write_bytes(folder / "examples.jsonl", examples);
-  return {"model.path=" + demo_base().string(), "sft.data=" + (folder / "examples.jsonl").string(), "out=" + (folder / out).string(),
-          "sft.batch_size=4", "sft.learning_rate=3e-3", "seed=3"};
+  return {"model.path=" + demo_base().string(),
+          "sft.data=" + (folder / "examples.jsonl").string(),
+          "out=" + (folder / out).string(),
+          "sft.batch_size=4",
+          "sft.learning_rate=3e-3",
+          "seed=3"};
 }
 
 // Every batch holds padding and the optimizer has moments to lose.
-const settings short_run{"sft.epochs=10", "sft.save_every=2", "sft.warmup_steps=2", "sft.weight_decay=0.01"};
+const settings short_sft_run{"sft.epochs=10", "sft.save_every=2", "sft.warmup_steps=2", "sft.weight_decay=0.01"};
 
 // Curves without the timings.
 std::string losses(const std::filesystem::path& out) {
@@ -58,9 +62,10 @@ TEST_CASE("sft: a model learns eight answers by heart, and its saved form gives 
   CHECK(loss.front().second > 2);
   CHECK(loss.back().second < 0.25);
 
-  run_stage(run_sample, {"model.path=" + demo_base().string(), "model.adapter=" + (folder / "sft").string(), "sample.responses=1",
-                         "sample.prompts=" + (folder / "examples.jsonl").string(), "generation.temperature=0",
-                         "generation.max_new_tokens=12", "out=" + (folder / "answers.jsonl").string()});
+  run_stage(run_sample,
+            {"model.path=" + demo_base().string(), "model.adapter=" + (folder / "sft").string(), "sample.responses=1",
+             "sample.prompts=" + (folder / "examples.jsonl").string(), "generation.temperature=0",
+             "generation.max_new_tokens=12", "out=" + (folder / "answers.jsonl").string()});
   const auto learned = read_records<sft_record>(folder / "examples.jsonl");
   const auto answers = read_records<sample_record>(folder / "answers.jsonl");
   REQUIRE(answers.size() == learned.size());
@@ -73,12 +78,13 @@ TEST_CASE("sft: a model learns eight answers by heart, and its saved form gives 
 TEST_CASE("sft: an interrupted run that is resumed ends with the weights and curves of one that was not") {
   const temporary_directory folder;
   const settings adapter{"adapter.kind=lora", "adapter.rank=4"};
-  run_stage(run_sft, supervising(folder, "whole") + short_run + adapter);
-  const auto parts = supervising(folder, "parts") + short_run + adapter;
+  run_stage(run_sft, supervising(folder, "whole") + short_sft_run + adapter);
+  const auto parts = supervising(folder, "parts") + short_sft_run + adapter;
   run_interrupted(run_sft, parts, folder / "parts");
   CHECK_FALSE(std::filesystem::exists(folder / "parts" / "adapter_model.safetensors"));
   run_stage(run_sft, parts, true);
-  CHECK(read_bytes(folder / "parts" / "adapter_model.safetensors") == read_bytes(folder / "whole" / "adapter_model.safetensors"));
+  CHECK(read_bytes(folder / "parts" / "adapter_model.safetensors") ==
+        read_bytes(folder / "whole" / "adapter_model.safetensors"));
   CHECK(losses(folder / "parts") == losses(folder / "whole"));
   CHECK_FALSE(std::filesystem::exists(folder / "parts" / "checkpoints"));
 }
@@ -88,7 +94,7 @@ TEST_CASE("sft: a killed run goes on from its last checkpoint") {
   const temporary_directory folder;
   const auto run = [&](const std::string& out, bool resume, const std::function<bool()>& kill_when = {}) {
     std::vector<std::string> arguments{"sft", "--quiet", "--threads", "1"};
-    for (const auto& setting : supervising(folder, out) + short_run + settings{"adapter.kind=full"})
+    for (const auto& setting : supervising(folder, out) + short_sft_run + settings{"adapter.kind=full"})
       arguments.insert(arguments.end(), {"--set", setting});
     if (resume) arguments.emplace_back("--resume");
     return run_program(COHO_EXECUTABLE, arguments, folder.path(), kill_when);
@@ -108,7 +114,8 @@ TEST_CASE("sft: the adapter of one run is where the next goes on") {
   const temporary_directory folder;
   const settings adapter{"adapter.kind=lora", "adapter.rank=8", "sft.epochs=6", "sft.schedule=constant"};
   run_stage(run_sft, supervising(folder, "first") + adapter);
-  run_stage(run_sft, supervising(folder, "second") + adapter + settings{"model.adapter=" + (folder / "first").string()});
+  run_stage(run_sft,
+            supervising(folder, "second") + adapter + settings{"model.adapter=" + (folder / "first").string()});
   const auto loss = [&](const std::string& out) { return metrics_log::read(folder / out).front().second; };
   CHECK(loss("second").front().second < loss("first").front().second - 0.3);
   const settings whole{"adapter.kind=full", "model.adapter=" + (folder / "first").string()};
@@ -117,7 +124,7 @@ TEST_CASE("sft: the adapter of one run is where the next goes on") {
 
 TEST_CASE("sft: a resume with other parameters is refused") {
   const temporary_directory folder;
-  const auto given = supervising(folder, "out") + short_run;
+  const auto given = supervising(folder, "out") + short_sft_run;
   run_interrupted(run_sft, given + settings{"adapter.rank=2"}, folder / "out");
   CHECK_THROWS_WITH(run_stage(run_sft, given + settings{"adapter.rank=4"}, true),
                     Catch::Matchers::ContainsSubstring("resume with the recipe"));
@@ -139,7 +146,7 @@ TEST_CASE("sft: what cannot be trained is refused before a folder is made") {
 
 TEST_CASE("sft: resuming a run that had ended changes nothing") {
   const temporary_directory folder;
-  const auto given = supervising(folder, "done") + short_run;
+  const auto given = supervising(folder, "done") + short_sft_run;
   run_stage(run_sft, given);
   const auto written = [&] {
     std::map<std::string, std::filesystem::file_time_type> out;
@@ -155,10 +162,10 @@ TEST_CASE("sft: resuming a run that had ended changes nothing") {
 
 TEST_CASE("sft: a run that is not resumed does not go on from what an abandoned one left") {
   const temporary_directory folder;
-  const auto given = supervising(folder, "again") + short_run;
+  const auto given = supervising(folder, "again") + short_sft_run;
   run_interrupted(run_sft, given + settings{"sft.learning_rate=1e-2"}, folder / "again");
   run_interrupted(run_sft, given, folder / "again");
   run_stage(run_sft, given, true);
-  run_stage(run_sft, supervising(folder, "once") + short_run);
+  run_stage(run_sft, supervising(folder, "once") + short_sft_run);
   CHECK(losses(folder / "again") == losses(folder / "once"));
 }
