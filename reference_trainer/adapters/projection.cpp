@@ -1,6 +1,5 @@
 #include "adapters/projection.hpp"
 
-#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -8,6 +7,7 @@
 
 #include <coho/error.hpp>
 
+#include "adapters/dropout.hpp"
 #include "llama/decoder_ops.hpp"
 
 namespace coho::trainer {
@@ -42,7 +42,9 @@ at::Tensor in_type_of(const at::Tensor& x, const at::Tensor& matrix) { return ma
 
 at::Tensor dropped(const at::Tensor& x, const call::layer& layer) {
   if (layer.dropout == 0) return x;
-  return x * dropout_factors(x.sizes(), layer.dropout, layer.random, x.options());
+  const at::Tensor out = x.clone(at::MemoryFormat::Contiguous);
+  drop_elements(out, layer.dropout, layer.random);
+  return out;
 }
 
 // y = x Wᵀ + s u Bᵀ; returns u = drop(x) Aᵀ, undefined without an adapter.
@@ -132,10 +134,13 @@ struct projection_function : torch::autograd::Function<projection_function> {
       const at::Tensor du = at::matmul(g, in_type_of(x, b)).mul_(layer.scale);
       if (wanted[place(layer.a)]) out[place(layer.a)] = at::matmul(du.t(), dropped(x, layer)).to(a.scalar_type());
       if (!input_gradient) continue;
-      if (layer.dropout == 0 && dx.defined())
+      if (layer.dropout == 0 && dx.defined()) {
         dx.addmm_(du, in_type_of(x, a));
-      else
-        add_to_dx(dropped(at::matmul(du, in_type_of(x, a)), layer));
+      } else {
+        const at::Tensor part = at::matmul(du, in_type_of(x, a));
+        if (layer.dropout > 0) drop_elements(part, layer.dropout, layer.random);
+        add_to_dx(part);
+      }
     }
     if (!dx.defined()) return out;
     switch (c->from) {
@@ -207,24 +212,6 @@ std::vector<at::Tensor> project_normed(const at::Tensor& x, const at::Tensor& no
 
 at::Tensor project_gated(const at::Tensor& gate, const at::Tensor& up, const projection& linear, keep_inputs keep) {
   return run(source::gated, gate, up, 0, {&linear, 1}, keep).front();
-}
-
-at::Tensor dropout_factors(at::IntArrayRef sizes, double probability, rng random, const at::TensorOptions& options) {
-  at::Tensor factors = at::empty(sizes, at::kFloat);
-  float* data = factors.data_ptr<float>();
-  const auto keep = static_cast<float>(1.0 / (1.0 - probability));
-  // Four 32-bit numbers a block of the counter: which thread makes them does not matter.
-  const auto threshold = static_cast<std::uint64_t>(probability * 4294967296.0);
-  const auto [seed, stream, consumed] = random.save();
-  const std::int64_t count = factors.numel();
-  at::parallel_for(0, (count + 3) / 4, 1 << 12, [&, seed = seed, stream = stream](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t block = begin; block < end; ++block) {
-      const auto numbers = rng::philox(seed, stream, static_cast<std::uint64_t>(block));
-      for (std::int64_t k = 0; k < 4 && 4 * block + k < count; ++k)
-        data[4 * block + k] = numbers[static_cast<std::size_t>(k)] < threshold ? 0.0f : keep;
-    }
-  });
-  return factors.to(options.requires_grad(false));
 }
 
 }  // namespace coho::trainer

@@ -16,8 +16,8 @@ namespace coho::trainer {
 
 /// One linear as it is run: y = x Wᵀ + s · (drop(x) Aᵀ) Bᵀ (Hu et al. 2021; over a packed base, Dettmers et al. 2023).
 ///
-/// The pair may be null (no adapter). `dropout` takes elements of the adapter's input with that probability and scales the rest by
-/// 1/(1 − p); which ones is a function of `random` and the element's place alone, so that running the layer again takes the same.
+/// The pair may be null (no adapter). `dropout` takes elements out of the adapter's input as `drop_elements` does; which ones is a
+/// function of `random` and the element's place alone, so that running the layer again takes the same.
 struct projection {
   const linear_weight* weight = nullptr;
   const lora_pair* pair = nullptr;
@@ -43,8 +43,5 @@ std::vector<at::Tensor> project_normed(const at::Tensor& x, const at::Tensor& no
 
 /// SwiGLU's end: projection(silu(gate) ∘ up), gate and up [N, in].
 at::Tensor project_gated(const at::Tensor& gate, const at::Tensor& up, const projection& linear, keep_inputs keep = keep_inputs::no);
-
-/// The factors, 0 or 1/(1 − p), by which dropout multiplies `count` elements.
-at::Tensor dropout_factors(at::IntArrayRef sizes, double probability, rng random, const at::TensorOptions& options);
 
 }  // namespace coho::trainer

@@ -87,6 +87,15 @@ struct planner {
     return largest * c;
   }
 
+  // What drop_elements_by_operators holds: four words of 8 bytes, a factor each, and which are kept, of a piece of the widest input.
+  std::int64_t dropout_scratch(const role_plan& r, std::int64_t tokens) const {
+    if (o.dropout == 0 || o.dropout_blocks == 0) return 0;
+    std::int64_t widest = 0;
+    for (std::size_t i = 0; i < planned_linears.size(); ++i)
+      if (r.ranks[i] > 0) widest = std::max(widest, linear_shape(m, i).second);
+    return (4 * 8 + 4 * c + 1) * std::min(o.dropout_blocks, ceil_divide(tokens * widest, 4));
+  }
+
   // A block of logits, first as the product's type gives it; with entropy e·(z − max) beside it.
   std::int64_t log_prob_scratch(std::int64_t rows) const {
     const std::int64_t numbers = o.log_prob_blocks * std::min(o.log_prob_rows, rows) * std::min(o.log_prob_columns, m.vocab_size);
@@ -153,9 +162,11 @@ struct planner {
       const std::int64_t from_head = r.log_probs && o.entropy ? 8 : 4;
       const std::int64_t at_head = 3 * tokens * m.hidden_size * c + rows * m.hidden_size * (c + from_head);
       const std::int64_t logits = r.log_probs ? log_prob_scratch(rows) : 0;
-      if (in_block + dequantized() >= at_head + logits) {
+      const std::int64_t dropout = dropout_scratch(r, tokens);
+      if (in_block + dequantized() + dropout >= at_head + logits) {
         phase.terms.push_back({"activations", "working set", in_block});
         scratch(phase);
+        if (dropout > 0) phase.terms.push_back({"scratch", "numbers of dropout", dropout});
       } else {
         phase.terms.push_back({"activations", "response positions", at_head});
         if (r.log_probs) phase.terms.push_back({"scratch", "blocks of logits", logits});
@@ -192,6 +203,8 @@ void memory_plan_options::validate() const {
   require_option(log_prob_blocks > 0, "log_prob_blocks", log_prob_blocks, "at least 1");
   require_option(log_prob_rows > 0, "log_prob_rows", log_prob_rows, "at least 1");
   require_option(log_prob_columns > 0, "log_prob_columns", log_prob_columns, "at least 1");
+  require_option(dropout >= 0 && dropout < 1, "dropout", dropout, "in [0, 1)");
+  from_zero(dropout_blocks, "dropout_blocks");
   for (const auto& role : roles)
     for (const auto rank : role.ranks) from_zero(rank, "rank");
 }

@@ -47,10 +47,15 @@ struct memory_plan_options {
   std::int64_t micro_batch_tokens = 0;  ///< of a forward with gradients
   std::int64_t sequences = 0;           ///< rollouts of a step, kept on the host
   bool entropy = false;                 ///< whether its gradient is wanted
-  /// Blocks of logits that are held at once (a thread each on the CPU, where blocks have 256 rows and 1024 columns) and their sizes.
+  /// Blocks of logits that are held at once (a thread each on the CPU, where blocks have 256 rows and 1024 columns) and
+  /// their sizes.
   std::int64_t log_prob_blocks = 1, log_prob_rows = 2048, log_prob_columns = 8192;
+  /// Of trained adapters; and how many blocks of four numbers are drawn for it at a time (0: each as it is used, as on
+  /// the CPU).
+  double dropout = 0;
+  std::int64_t dropout_blocks = std::int64_t{1} << 20;
 
-  /// Throws `option_error` for a negative size, rank or length, or sequences without length.
+  /// Throws `option_error` for a negative size, rank or length, sequences without length, or a dropout outside [0, 1).
   void validate() const;
 };
 

@@ -18,6 +18,7 @@ namespace fs = std::filesystem;
 /// All that a plan needs but the model's shape.
 struct request {
   model_settings model;
+  adapter_settings adapter;
   time_plan_options time;
   std::string unit;  ///< what a step is
   std::vector<std::string> notes;
@@ -54,15 +55,22 @@ std::int64_t signed_size(std::size_t value) {
 }
 
 request start(const config& options, const stage_context& context) {
-  request out{.model = read_model_settings(options), .time = {}, .unit = {}, .notes = {}, .device = context.device};
+  request out{.model = read_model_settings(options),
+              .adapter = read_adapter_settings(options),
+              .time = {},
+              .unit = {},
+              .notes = {},
+              .device = context.device};
   auto& sizes = out.time.sizes;
   sizes.base = out.model.base;
   sizes.compute = out.model.compute;
   sizes.recompute = out.model.recompute;
+  sizes.dropout = out.adapter.lora.dropout;
   if (context.device == "cpu") {
     sizes.log_prob_blocks = signed_size(context.threads);
     sizes.log_prob_rows = 256;
     sizes.log_prob_columns = 1024;
+    sizes.dropout_blocks = 0;
   }
   return out;
 }
@@ -92,14 +100,13 @@ std::function<std::string()> plan_ppo(const config& options, const ppo_options& 
                                       const stage_context& context) {
   const config section = options.section("ppo");
   request out = start(options, context);
-  const adapter_settings adapter = read_adapter_settings(options);
   const auto policy = section.get<fs::path>("policy", {}), reward = section.get<fs::path>("reward_model", {});
   auto& sizes = out.time.sizes;
   sizes.moments = read_moments(section);
-  sizes.roles = {role_of("reference", policy, adapter, false), role_of("policy", policy, adapter, true)};
+  sizes.roles = {role_of("reference", policy, out.adapter, false), role_of("policy", policy, out.adapter, true)};
   sizes.roles[0].log_probs = sizes.roles[1].log_probs = true;
-  if (!reward.empty()) sizes.roles.push_back(role_of("reward", reward, adapter, false));
-  sizes.roles.push_back(role_of("value", reward, adapter, true));
+  if (!reward.empty()) sizes.roles.push_back(role_of("reward", reward, out.adapter, false));
+  sizes.roles.push_back(role_of("value", reward, out.adapter, true));
   for (std::size_t i = 2; i < sizes.roles.size(); ++i) sizes.roles[i].scalar_head = true;
 
   const auto limit = read_prompt_settings(options).max_tokens;
@@ -133,7 +140,7 @@ std::function<std::string()> plan_reward(const config& options, const std::strin
   request out = start(options, context);
   auto& sizes = out.time.sizes;
   sizes.moments = read_moments(section);
-  sizes.roles = {role_of("reward", section.get<fs::path>("from", {}), read_adapter_settings(options), true)};
+  sizes.roles = {role_of("reward", section.get<fs::path>("from", {}), out.adapter, true)};
   sizes.roles[0].scalar_head = true;
   const reward_role_options limits = read_reward_prompt(options).limits;
   // The score is read at the last token.
@@ -154,7 +161,7 @@ std::function<std::string()> plan_sft(const config& options, const stage_context
   request out = start(options, context);
   auto& sizes = out.time.sizes;
   sizes.moments = read_moments(section);
-  sizes.roles = {role_of("policy", options.get<fs::path>("model.adapter", {}), read_adapter_settings(options), true)};
+  sizes.roles = {role_of("policy", options.get<fs::path>("model.adapter", {}), out.adapter, true)};
   sizes.roles[0].log_probs = true;
   const auto limit = read_prompt_settings(options).max_tokens,
              response = section.get<std::size_t>("max_response_tokens", 512);

@@ -1,11 +1,11 @@
 #include "adapters/projection.hpp"
 
-#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
 #include <coho/error.hpp>
 #include <functional>
 
+#include "adapters/dropout.hpp"
 #include "llama/decoder_ops.hpp"
 #include "support/catch.hpp"
 #include "support/small_models.hpp"
@@ -163,17 +163,7 @@ TEST_CASE("projection: without gradients it is the same number, and only a linea
   CHECK(at::equal(project(x, {.weight = &weight, .pair = &none}), at::linear(x, weight.dense())));
 }
 
-TEST_CASE("projection: dropout takes its share, the same in backward as in forward and for any number of threads") {
-  const at::Tensor factors = dropout_factors({200, 50}, 0.25, rng{3}, at::TensorOptions().dtype(at::kFloat));
-  const double dropped = (factors == 0).to(at::kDouble).mean().item<double>();
-  CHECK(dropped == Approx(0.25).margin(0.02));
-  CHECK(factors.max().item<double>() == Approx(1 / 0.75));
-  const int threads = at::get_num_threads();
-  at::set_num_threads(threads == 1 ? 2 : 1);
-  CHECK(at::equal(dropout_factors({200, 50}, 0.25, rng{3}, at::TensorOptions().dtype(at::kFloat)), factors));
-  at::set_num_threads(threads);
-  CHECK_FALSE(at::equal(dropout_factors({200, 50}, 0.25, rng{4}, at::TensorOptions().dtype(at::kFloat)), factors));
-
+TEST_CASE("projection: dropout takes the same elements in backward as in forward") {
   leaves all;
   const at::Tensor x = all.add(random_tensor({rows, in_size}, 1)), w = random_tensor({7, in_size}, 2);
   lora_pair pair = pair_for(7, 3);
@@ -181,7 +171,8 @@ TEST_CASE("projection: dropout takes its share, the same in backward as in forwa
   pair.b = all.add(pair.b);
   const linear_weight weight(w);
   const at::Tensor y = project(x, {.weight = &weight, .pair = &pair, .dropout = 0.4, .random = rng{5}});
-  const at::Tensor mask = dropout_factors({rows, in_size}, 0.4, rng{5}, x.options());
+  const at::Tensor mask = at::ones({rows, in_size});
+  drop_elements(mask, 0.4, rng{5});
   const at::Tensor expected =
       at::matmul(x, w.t()) + at::matmul(at::matmul(x * mask, pair.a.t()), pair.b.t()) * pair.scale;
   check_same({y}, {expected});

@@ -81,9 +81,10 @@ TEST_CASE("memory plan: an update takes the memory that was planned, within a te
   model.max_position_embeddings = 1024;
   mallopt(M_MMAP_THRESHOLD, 1 << 16);  // so that what is freed leaves the process
   const auto kind = GENERATE(recomputation::none, recomputation::selective, recomputation::full);
+  const double dropout = kind == recomputation::selective ? 0.1 : 0;
   adapter_bank bank(llama_weights::random(model, rng{1}, 0.02, {.quantize = nf4_options{}}));
   bank.set_recomputation(kind);
-  bank.add_lora("policy", {.rank = 16}, rng{2});
+  bank.add_lora("policy", {.rank = 16, .dropout = dropout}, rng{2});
   bank.train("policy");
   policy_role policy(bank, "policy", {.entropy_gradient = false});
   const auto update = [&](const token_batch& batch) {
@@ -104,8 +105,10 @@ TEST_CASE("memory plan: an update takes the memory that was planned, within a te
   options.micro_batch_tokens = 8 * 256;
   options.log_prob_rows = 256;
   options.log_prob_columns = 1024;
+  options.dropout = dropout;
+  options.dropout_blocks = 0;
   const double planned = static_cast<double>(plan_memory(options).phases.front().bytes());
-  CAPTURE(measured, planned);
+  CAPTURE(measured, planned, dropout);
   CHECK(planned == Approx(measured).epsilon(0.1));
 }
 #endif

@@ -185,6 +185,27 @@ TEST_CASE("memory plan: what each phase of a tiny model holds, by hand") {
   CHECK(plan.host[1].bytes == 4 * 5 * 56);
 }
 
+TEST_CASE("memory plan: dropout's numbers are drawn a piece at a time for the widest input that is adapted") {
+  memory_plan_options options = tiny_plan();
+  options.roles = {policy};
+  options.micro_batch_tokens = 8;
+  const auto without = plan_memory(options).peak_bytes();
+  options.dropout = 0.1;
+  // down_proj reads 12 numbers a token: 24 blocks of 4·8 + 4·4 + 1 bytes.
+  CHECK(plan_memory(options).peak_bytes() == without + 24 * 49);
+  CHECK(bytes(phase(plan_memory(options), "update"), "scratch", "numbers of dropout") == 24 * 49);
+  options.dropout_blocks = 5;
+  CHECK(plan_memory(options).peak_bytes() == without + 5 * 49);
+  options.dropout_blocks = 0;
+  CHECK(plan_memory(options).peak_bytes() == without);
+  options.dropout_blocks = 1 << 20;
+  options.roles[0].ranks[6] = 0;
+  const auto narrow = plan_memory(options);
+  CHECK(bytes(phase(narrow, "update"), "scratch", "numbers of dropout") == 16 * 49);
+  options.dropout = 1;
+  CHECK_THROWS_AS(plan_memory(options), coho::option_error);
+}
+
 TEST_CASE("memory plan: no batch is larger than the sequences there are") {
   memory_plan_options options = tiny_plan();
   options.roles = {policy_plan};

@@ -62,6 +62,11 @@ TEST_CASE("dry run: the 70B recipe needs no file, and stays below 78 GiB, or 80 
   CHECK(half == Approx(peak_gigabytes(text) - 2 * 4 * 0.828375).margin(0.02));
 }
 
+TEST_CASE("dry run: dropout is drawn in pieces on a device, as it is used on the CPU") {
+  CHECK_THAT(dry_run(run_ppo, "dromedary-2-70b", {"adapter.dropout=0.1", "device=cuda"}), ContainsSubstring("numbers of dropout"));
+  CHECK_THAT(dry_run(run_ppo, "dromedary-2-70b", {"adapter.dropout=0.1", "device=cpu"}), !ContainsSubstring("numbers of dropout"));
+}
+
 TEST_CASE("dry run: what is printed is a recipe still") {
   const auto text = dry_run(run_ppo, "dromedary-2-7b");
   CHECK(config::parse(text, "printed").get<int>("ppo.rollouts", 0) == 576);
