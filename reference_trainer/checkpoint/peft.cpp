@@ -235,9 +235,13 @@ double lora_weights::scale_of(std::string_view module) const {
   return use_rslora ? own / std::sqrt(r) : own / r;
 }
 
+lora_weights read_peft_config(const fs::path& directory, const std::string& name) {
+  return config_reader(directory_of(directory, name) / config_name).read();
+}
+
 lora_weights read_peft(const fs::path& directory, const std::string& name) {
   const auto folder = directory_of(directory, name);
-  auto adapter = config_reader(folder / config_name).read();
+  auto adapter = read_peft_config(directory, name);
   const auto path = folder / weights_name;
   if (!fs::exists(path) && fs::exists(folder / "adapter_model.bin")) {
     throw file_error((folder / "adapter_model.bin").string(), "",

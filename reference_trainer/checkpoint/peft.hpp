@@ -54,6 +54,9 @@ struct lora_weights {
 ///     adapter.modules.at("model.layers.0.self_attn.q_proj").a.sizes();  // [64, 4096]
 lora_weights read_peft(const std::filesystem::path& directory, const std::string& name = "default");
 
+/// What `adapter_config.json` alone says, without matrices and head: opens no weights. Throws `file_error` as `read_peft` does.
+lora_weights read_peft_config(const std::filesystem::path& directory, const std::string& name = "default");
+
 /// Writes an adapter that `read_peft` and PEFT read: fp32, no adapter name in the keys. A head is written among the
 /// `modules_to_save` (task type SEQ_CLS), its bias only when it is not zero: PEFT's own head has none.
 void write_peft(const std::filesystem::path& directory, const lora_weights& adapter, const std::string& name = "default");

@@ -45,6 +45,11 @@ std::int64_t full_parameters(const llama_config& model) {
          vocabulary * (model.tie_word_embeddings || model.sequence_classification() ? 1 : 2);
 }
 
+linear_ranks ranks_of(const std::vector<linear_ranks>& ranks, std::int64_t block) {
+  if (ranks.empty()) return {};
+  return ranks[ranks.size() == 1 ? 0 : static_cast<std::size_t>(block)];
+}
+
 struct planner {
   const memory_plan_options& o;
   const llama_config& m = o.model;
@@ -91,8 +96,9 @@ struct planner {
   std::int64_t dropout_scratch(const role_plan& r, std::int64_t tokens) const {
     if (o.dropout == 0 || o.dropout_blocks == 0) return 0;
     std::int64_t widest = 0;
-    for (std::size_t i = 0; i < planned_linears.size(); ++i)
-      if (r.ranks[i] > 0) widest = std::max(widest, linear_shape(m, i).second);
+    for (const auto& ranks : r.ranks)
+      for (std::size_t i = 0; i < planned_linears.size(); ++i)
+        if (ranks[i] > 0) widest = std::max(widest, linear_shape(m, i).second);
     return (4 * 8 + 4 * c + 1) * std::min(o.dropout_blocks, ceil_divide(tokens * widest, 4));
   }
 
@@ -151,11 +157,16 @@ struct planner {
     for (const auto& r : o.roles) {
       if (!r.trained) continue;
       memory_phase phase{.name = "update", .terms = {}};
-      phase.terms.push_back(
-          {"activations", "kept for backward", tokens * m.num_hidden_layers * kept_bytes(o, r, o.recompute)});
+      std::int64_t kept = 0, most = 0;
+      for (std::int64_t block = 0; block < m.num_hidden_layers; ++block) {
+        const linear_ranks ranks = ranks_of(r.ranks, block);
+        kept += kept_bytes(o, ranks, o.recompute);
+        most = std::max(most, kept_bytes(o, ranks, recomputation::none));
+      }
+      phase.terms.push_back({"activations", "kept for backward", tokens * kept});
       // With full recomputation backward makes all of one block again. Going back through the head and through a block are two moments: the
       // larger counts.
-      const std::int64_t again = o.recompute == recomputation::full ? kept_bytes(o, r, recomputation::none) : 0;
+      const std::int64_t again = o.recompute == recomputation::full ? most : 0;
       const std::int64_t in_block = tokens * (again + backward_working_bytes(o));
       // Last residual stream, its norm and the gradient; response rows and, from the head, Σ e·W in fp32 (twice with
       // entropy).
@@ -205,8 +216,12 @@ void memory_plan_options::validate() const {
   require_option(log_prob_columns > 0, "log_prob_columns", log_prob_columns, "at least 1");
   require_option(dropout >= 0 && dropout < 1, "dropout", dropout, "in [0, 1)");
   from_zero(dropout_blocks, "dropout_blocks");
-  for (const auto& role : roles)
-    for (const auto rank : role.ranks) from_zero(rank, "rank");
+  for (const auto& role : roles) {
+    require_option(role.ranks.size() <= 1 || static_cast<std::int64_t>(role.ranks.size()) == model.num_hidden_layers,
+                   "ranks", role.ranks.size(), "of every block, or once for all");
+    for (const auto& ranks : role.ranks)
+      for (const auto rank : ranks) from_zero(rank, "rank");
+  }
 }
 
 std::int64_t memory_phase::bytes() const { return sum(terms); }
@@ -244,13 +259,16 @@ std::int64_t linear_parameters(const llama_config& model) {
   return model.num_hidden_layers * total;
 }
 
-std::int64_t adapter_parameters(const llama_config& model, const std::array<std::int64_t, 7>& ranks) {
+std::int64_t adapter_parameters(const llama_config& model, const std::vector<linear_ranks>& ranks) {
   std::int64_t total = 0;
-  for (std::size_t i = 0; i < planned_linears.size(); ++i) {
-    const auto [rows, columns] = linear_shape(model, i);
-    total += ranks[i] * (rows + columns);
+  for (std::int64_t block = 0; block < model.num_hidden_layers; ++block) {
+    const linear_ranks of_block = ranks_of(ranks, block);
+    for (std::size_t i = 0; i < planned_linears.size(); ++i) {
+      const auto [rows, columns] = linear_shape(model, i);
+      total += of_block[i] * (rows + columns);
+    }
   }
-  return model.num_hidden_layers * total;
+  return total;
 }
 
 std::int64_t nf4_bytes(std::int64_t numbers, bool double_quantize) {
@@ -258,12 +276,12 @@ std::int64_t nf4_bytes(std::int64_t numbers, bool double_quantize) {
   return codes + (double_quantize ? blocks + 4 * ceil_divide(blocks, nested_block) + map_bytes : 4 * blocks);
 }
 
-std::int64_t kept_bytes(const memory_plan_options& options, const role_plan& role, recomputation mode) {
+std::int64_t kept_bytes(const memory_plan_options& options, const linear_ranks& ranks, recomputation mode) {
   const llama_config& m = options.model;
   const std::int64_t c = bytes_of(options.compute), h = m.hidden_size, q = m.query_size(), k = m.key_value_size();
   if (mode == recomputation::full) return h * c;
-  const std::int64_t ranks = std::accumulate(role.ranks.begin(), role.ranks.end(), std::int64_t{0});
-  std::int64_t numbers = 2 * h + (q + 2 * k) + q + 2 * m.intermediate_size + ranks;
+  const std::int64_t low_rank = std::accumulate(ranks.begin(), ranks.end(), std::int64_t{0});
+  std::int64_t numbers = 2 * h + (q + 2 * k) + q + 2 * m.intermediate_size + low_rank;
   if (mode == recomputation::none) numbers += 2 * h + m.intermediate_size;
   return numbers * c + 4 * m.num_attention_heads;
 }

@@ -17,16 +17,19 @@ enum class base_storage { float32, bfloat16, nf4, nf4_double };
 enum class compute_type { float32, bfloat16 };
 enum class moment_storage { float32, bfloat16, eight_bit };
 
-/// The adapted linears of a block, in the order of `role_plan::ranks`.
+/// The linears of a block, in the order of `linear_ranks`.
 inline constexpr std::array<std::string_view, 7> planned_linears{"q_proj",    "k_proj",  "v_proj",   "o_proj",
                                                                  "gate_proj", "up_proj", "down_proj"};
+
+/// Ranks of an adapter in one block, by linear; 0: not adapted.
+using linear_ranks = std::array<std::int64_t, 7>;
 
 /// A role over the base: the base itself (no rank above 0), the base with an adapter, or weights of its own.
 struct role_plan {
   std::string name;
-  std::array<std::int64_t, 7> ranks{};  ///< of the adapter, by linear; 0: not adapted
-  bool full = false;                    ///< weights of its own in fp32, in place of an adapter
-  bool scalar_head = false;             ///< w [H] and b, fp32
+  std::vector<linear_ranks> ranks{};  ///< of the adapter, by block; a single entry holds for every block, none: no adapter
+  bool full = false;                  ///< weights of its own in fp32, in place of an adapter
+  bool scalar_head = false;           ///< w [H] and b, fp32
   bool trained = false;
   bool log_probs = false;  ///< reads the language-model head at the response's positions
 };
@@ -55,7 +58,8 @@ struct memory_plan_options {
   double dropout = 0;
   std::int64_t dropout_blocks = std::int64_t{1} << 20;
 
-  /// Throws `option_error` for a negative size, rank or length, sequences without length, or a dropout outside [0, 1).
+  /// Throws `option_error` for a negative size, rank or length, sequences without length, ranks of another number of
+  /// blocks than the model has, or a dropout outside [0, 1).
   void validate() const;
 };
 
@@ -96,15 +100,15 @@ memory_plan plan_memory(const memory_plan_options& options);
 std::pair<std::int64_t, std::int64_t> linear_shape(const llama_config& model, std::size_t linear);
 /// Weights of all seven linears of all blocks.
 std::int64_t linear_parameters(const llama_config& model);
-/// Σ r·(in + out) over the adapted linears of all blocks.
-std::int64_t adapter_parameters(const llama_config& model, const std::array<std::int64_t, 7>& ranks);
+/// Σ r·(in + out) over the adapted linears of all blocks, `ranks` as in role_plan.
+std::int64_t adapter_parameters(const llama_config& model, const std::vector<linear_ranks>& ranks);
 /// Bytes of a weight of `numbers` entries in NF4: codes ⌈n/2⌉; then 4·⌈n/64⌉ for absmax, or with double quantisation
 /// ⌈n/64⌉ codes, 4·⌈⌈n/64⌉/256⌉ nested absmax and the nested map of 1024 bytes (Dettmers et al. 2023, §3).
 std::int64_t nf4_bytes(std::int64_t numbers, bool double_quantize);
 std::int64_t bytes_of(compute_type type);
 
-/// Bytes that a training forward keeps of one token and block.
-std::int64_t kept_bytes(const memory_plan_options& options, const role_plan& role, recomputation mode);
+/// Bytes that a training forward keeps of one token and block, with the ranks of that block.
+std::int64_t kept_bytes(const memory_plan_options& options, const linear_ranks& ranks, recomputation mode);
 /// Bytes a token of what lives for a moment inside one block, beside what is kept: forward without and backward with
 /// gradients.
 std::int64_t forward_working_bytes(const memory_plan_options& options);

@@ -8,6 +8,8 @@
 
 #include <coho/error.hpp>
 
+#include "checkpoint/lora_patterns.hpp"
+#include "checkpoint/peft.hpp"
 #include "stages/data_files.hpp"
 
 namespace coho::trainer {
@@ -36,6 +38,19 @@ std::vector<std::pair<std::string, T>> read_pattern(const config& options, const
                         std::from_chars(line.data() + split + 1, end, value).ptr == end;
     options.check(number && value > 0, key, "a list of \"pattern=number\", such as \"down_proj=32\"");
     out.emplace_back(line.substr(0, split), value);
+  }
+  return out;
+}
+
+// rank(path, kind) of each linear.
+template <class Rank>
+std::vector<linear_ranks> ranks_by_block(std::int64_t blocks, Rank rank) {
+  std::vector<linear_ranks> out(static_cast<std::size_t>(blocks));
+  for (std::size_t block = 0; block < out.size(); ++block) {
+    for (std::size_t i = 0; i < linear_kinds; ++i) {
+      const auto kind = static_cast<linear_kind>(i);
+      out[block][i] = rank("model.layers." + std::to_string(block) + "." + linear_path(kind), kind);
+    }
   }
   return out;
 }
@@ -85,12 +100,19 @@ std::optional<llama_config> find_model_config(const model_settings& settings) {
   return std::nullopt;
 }
 
-std::array<std::int64_t, 7> adapter_settings::ranks() const {
-  std::array<std::int64_t, 7> out{};
-  if (full) return out;
-  for (const linear_kind kind : lora.targets)
-    out[static_cast<std::size_t>(kind)] = lora.rank_of(std::string("model.layers.0.") + linear_path(kind));
-  return out;
+std::vector<linear_ranks> adapter_settings::ranks(std::int64_t blocks) const {
+  if (full) return {};
+  return ranks_by_block(blocks, [&](const std::string& module, linear_kind kind) {
+    return lora.targets.contains(kind) ? lora.rank_of(module) : 0;
+  });
+}
+
+std::vector<linear_ranks> ranks_of_adapter(const std::filesystem::path& directory, std::int64_t blocks) {
+  const lora_weights adapter = read_peft_config(directory);
+  const bool all = adapter.target_modules.empty() && adapter.target_pattern.empty();
+  return ranks_by_block(blocks, [&](const std::string& module, linear_kind) {
+    return all || is_target(adapter, module) ? adapter.rank_of(module) : 0;
+  });
 }
 
 adapter_settings read_adapter_settings(const config& options) {

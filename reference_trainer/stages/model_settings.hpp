@@ -1,10 +1,10 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "adapters/lora.hpp"
 #include "cli/application.hpp"
@@ -41,9 +41,13 @@ struct adapter_settings {
   bool full = false;  ///< weights of the role's own in place of an adapter
   lora_options lora{};
 
-  /// Ranks by linear, 0 where there is no adapter: those of the first block.
-  std::array<std::int64_t, 7> ranks() const;
+  /// Of an adapter of so many blocks that it makes; none for `full`.
+  std::vector<linear_ranks> ranks(std::int64_t blocks) const;
 };
+
+/// Of an adapter in a folder, from its adapter_config.json alone. Where that restricts the targeted linears by more than their names, all
+/// linears are taken: it is never less than what will be loaded. Throws `file_error`.
+std::vector<linear_ranks> ranks_of_adapter(const std::filesystem::path& directory, std::int64_t blocks);
 
 /// `adapter.kind` ("lora", "full"), `.rank`, `.alpha`, `.rslora`, `.dropout`, `.targets`, and `.rank_pattern`, `.alpha_pattern`, lists of
 /// "pattern=number" for modules with a rank or α of their own. Throws `config_error`, `option_error`.

@@ -15,15 +15,32 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// A role and the folder that it starts from.
+struct planned_role {
+  role_plan role;
+  fs::path from;
+};
+
 /// All that a plan needs but the model's shape.
 struct request {
   model_settings model;
+  std::vector<planned_role> roles;
   adapter_settings adapter;
   time_plan_options time;
   std::string unit;  ///< what a step is
   std::vector<std::string> notes;
   std::string device;
 };
+
+bool holds_adapter(const fs::path& folder) {
+  std::error_code none;
+  return !folder.empty() && fs::exists(folder / "adapter_config.json", none);
+}
+
+bool holds_weights(const fs::path& folder) {
+  std::error_code none;
+  return fs::exists(folder / "config.json", none) && !holds_adapter(folder);
+}
 
 std::function<std::string()> text_of(request wanted) {
   return [wanted = std::move(wanted)]() mutable -> std::string {
@@ -34,6 +51,13 @@ std::function<std::string()> text_of(request wanted) {
     wanted.time.sizes.model = *shape;
     // A checkpoint that is packed already stays so.
     if (!shape->quantization.empty()) wanted.time.sizes.base = shape->double_quantization ? base_storage::nf4_double : base_storage::nf4;
+    wanted.time.sizes.roles.clear();
+    for (auto& [role, from] : wanted.roles) {
+      if (!role.full && (role.trained || !from.empty()))
+        role.ranks = holds_adapter(from) ? ranks_of_adapter(from, shape->num_hidden_layers)
+                                         : wanted.adapter.ranks(shape->num_hidden_layers);
+      wanted.time.sizes.roles.push_back(role);
+    }
     const memory_plan memory = plan_memory(wanted.time.sizes);
     std::optional<time_plan> time;
     try {
@@ -56,6 +80,7 @@ std::int64_t signed_size(std::size_t value) {
 
 request start(const config& options, const stage_context& context) {
   request out{.model = read_model_settings(options),
+              .roles = {},
               .adapter = read_adapter_settings(options),
               .time = {},
               .unit = {},
@@ -75,20 +100,12 @@ request start(const config& options, const stage_context& context) {
   return out;
 }
 
-bool holds_weights(const fs::path& folder) {
-  std::error_code none;
-  return fs::exists(folder / "config.json", none) && !fs::exists(folder / "adapter_config.json", none);
-}
-
 // A role that starts from a folder, or where there is none from the base; what an adapter that is not there yet will
 // look like the section "adapter" says.
-role_plan role_of(std::string name, const fs::path& from, const adapter_settings& adapter, bool trained) {
+planned_role role_of(std::string name, const fs::path& from, const adapter_settings& adapter, bool trained) {
   role_plan out{.name = std::move(name), .full = adapter.full, .trained = trained};
-  if (!from.empty() && !trained)
-    out.full = holds_weights(from) || (adapter.full && !fs::exists(from / "adapter_config.json"));
-  if (!out.full && (trained || !from.empty())) out.ranks = adapter.ranks();
-  if (from.empty() && !trained) out.full = false;
-  return out;
+  if (!trained) out.full = !from.empty() && (holds_weights(from) || (adapter.full && !holds_adapter(from)));
+  return {std::move(out), from};
 }
 
 // 0 stands for all at once.
@@ -103,11 +120,11 @@ std::function<std::string()> plan_ppo(const config& options, const ppo_options& 
   const auto policy = section.get<fs::path>("policy", {}), reward = section.get<fs::path>("reward_model", {});
   auto& sizes = out.time.sizes;
   sizes.moments = read_moments(section);
-  sizes.roles = {role_of("reference", policy, out.adapter, false), role_of("policy", policy, out.adapter, true)};
-  sizes.roles[0].log_probs = sizes.roles[1].log_probs = true;
-  if (!reward.empty()) sizes.roles.push_back(role_of("reward", reward, out.adapter, false));
-  sizes.roles.push_back(role_of("value", reward, out.adapter, true));
-  for (std::size_t i = 2; i < sizes.roles.size(); ++i) sizes.roles[i].scalar_head = true;
+  out.roles = {role_of("reference", policy, out.adapter, false), role_of("policy", policy, out.adapter, true)};
+  out.roles[0].role.log_probs = out.roles[1].role.log_probs = true;
+  if (!reward.empty()) out.roles.push_back(role_of("reward", reward, out.adapter, false));
+  out.roles.push_back(role_of("value", reward, out.adapter, true));
+  for (std::size_t i = 2; i < out.roles.size(); ++i) out.roles[i].role.scalar_head = true;
 
   const auto limit = read_prompt_settings(options).max_tokens;
   sizes.query_tokens = limit > 0 ? signed_size(limit) : 256;
@@ -140,8 +157,8 @@ std::function<std::string()> plan_reward(const config& options, const std::strin
   request out = start(options, context);
   auto& sizes = out.time.sizes;
   sizes.moments = read_moments(section);
-  sizes.roles = {role_of("reward", section.get<fs::path>("from", {}), out.adapter, true)};
-  sizes.roles[0].scalar_head = true;
+  out.roles = {role_of("reward", section.get<fs::path>("from", {}), out.adapter, true)};
+  out.roles[0].role.scalar_head = true;
   const reward_role_options limits = read_reward_prompt(options).limits;
   // The score is read at the last token.
   sizes.query_tokens = (limits.query_tokens > 0 ? signed_size(limits.query_tokens) : 128) +
@@ -161,8 +178,8 @@ std::function<std::string()> plan_sft(const config& options, const stage_context
   request out = start(options, context);
   auto& sizes = out.time.sizes;
   sizes.moments = read_moments(section);
-  sizes.roles = {role_of("policy", options.get<fs::path>("model.adapter", {}), out.adapter, true)};
-  sizes.roles[0].log_probs = true;
+  out.roles = {role_of("policy", options.get<fs::path>("model.adapter", {}), out.adapter, true)};
+  out.roles[0].role.log_probs = true;
   const auto limit = read_prompt_settings(options).max_tokens,
              response = section.get<std::size_t>("max_response_tokens", 512);
   sizes.query_tokens = limit > 0 ? signed_size(limit) : 512;

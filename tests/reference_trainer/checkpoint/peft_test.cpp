@@ -145,6 +145,21 @@ TEST_CASE("peft: patterns keep their order and the matrices must have the rank t
                     ContainsSubstring("module model.layers.1.mlp.down_proj") && ContainsSubstring("rank 2"));
 }
 
+TEST_CASE("peft: the configuration can be read without the matrices") {
+  const temporary_directory folder;
+  auto adapter = small_adapter();
+  adapter.use_rslora = true;
+  write_peft(folder / "a", adapter);
+  fs::remove(folder / "a/adapter_model.safetensors");
+  const auto read = read_peft_config(folder / "a");
+  CHECK(read.rank == 2);
+  CHECK(read.use_rslora);
+  CHECK(read.target_modules.size() == 2);
+  CHECK(read.modules.empty());
+  CHECK_THROWS_AS(read_peft(folder / "a"), coho::file_error);
+  CHECK_THROWS_AS(read_peft_config(folder / "b"), coho::file_error);
+}
+
 TEST_CASE("peft: a reward head goes along, its bias only when it is not zero") {
   const temporary_directory folder;
   auto adapter = small_adapter();

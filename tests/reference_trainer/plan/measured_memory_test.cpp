@@ -33,7 +33,7 @@ TEST_CASE("memory plan: four roles over one base hold just the bytes that were p
 
   memory_plan_options options{
       .model = small_config(0, tied), .base = base_storage::float32, .compute = compute_type::float32};
-  const std::array<std::int64_t, 7> ranks{3, 3, 3, 3, 3, 3, 3};
+  const std::vector<linear_ranks> ranks{{3, 3, 3, 3, 3, 3, 3}};
   options.roles = {{.name = "reference"},
                    {.name = "policy", .ranks = ranks, .trained = true},
                    {.name = "reward", .ranks = ranks, .scalar_head = true},
@@ -100,7 +100,7 @@ TEST_CASE("memory plan: an update takes the memory that was planned, within a te
 
   memory_plan_options options{
       .model = model, .base = base_storage::nf4_double, .compute = compute_type::float32, .recompute = kind};
-  options.roles = {{.name = "policy", .ranks = {16, 16, 16, 16, 16, 16, 16}, .trained = true, .log_probs = true}};
+  options.roles = {{.name = "policy", .ranks = {{16, 16, 16, 16, 16, 16, 16}}, .trained = true, .log_probs = true}};
   options.query_tokens = options.response_tokens = 128;
   options.micro_batch_tokens = 8 * 256;
   options.log_prob_rows = 256;

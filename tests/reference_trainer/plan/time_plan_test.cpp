@@ -19,8 +19,8 @@ time_plan_options salmon() {
   out.sizes.model = shipped_config("llama-2-70b");
   out.sizes.base = base_storage::nf4_double;
   out.sizes.recompute = recomputation::full;
-  out.sizes.roles = {{.name = "policy", .ranks = {64, 64, 64, 64, 64, 64, 64}, .trained = true, .log_probs = true},
-                     {.name = "value", .ranks = {64, 64, 64, 64, 64, 64, 64}, .scalar_head = true, .trained = true}};
+  out.sizes.roles = {{.name = "policy", .ranks = {{64, 64, 64, 64, 64, 64, 64}}, .trained = true, .log_probs = true},
+                     {.name = "value", .ranks = {{64, 64, 64, 64, 64, 64, 64}}, .scalar_head = true, .trained = true}};
   out.sizes.scoring_tokens = out.sizes.micro_batch_tokens = 10240;
   out.sizes.slots = 144;
   out.scoring = {{"policy", true}, {"value", false}};
@@ -42,7 +42,7 @@ TEST_CASE("time plan: a tiny model's FLOPs and bytes by hand") {
   m.num_attention_heads = 2, m.num_key_value_heads = 1, m.head_dim = 4;
   options.sizes.compute = compute_type::float32;
   options.sizes.query_tokens = 2, options.sizes.response_tokens = 4;
-  options.sizes.roles = {{.name = "policy", .ranks = {2, 2, 2, 2, 2, 2, 2}, .trained = true, .log_probs = true}};
+  options.sizes.roles = {{.name = "policy", .ranks = {{2, 2, 2, 2, 2, 2, 2}}, .trained = true, .log_probs = true}};
   options.sizes.slots = 2;
   options.sizes.scoring_tokens = 6;
   options.sizes.micro_batch_tokens = 12;
