@@ -1,5 +1,7 @@
 #include "checkpoint/hf_names.hpp"
 
+#include "llama/linear_kind.hpp"
+
 namespace coho::trainer {
 
 bool is_layer_linear(std::string_view tensor_name) {
@@ -7,12 +9,13 @@ bool is_layer_linear(std::string_view tensor_name) {
 }
 
 std::map<std::string, std::vector<std::int64_t>> layer_linear_shapes(const llama_config& config) {
-  const auto hidden = config.hidden_size, inner = config.intermediate_size;
-  const auto query = config.query_size(), key_value = config.key_value_size();
-  return {{"self_attn.q_proj", {query, hidden}},     {"self_attn.k_proj", {key_value, hidden}},
-          {"self_attn.v_proj", {key_value, hidden}}, {"self_attn.o_proj", {hidden, query}},
-          {"mlp.gate_proj", {inner, hidden}},        {"mlp.up_proj", {inner, hidden}},
-          {"mlp.down_proj", {hidden, inner}}};
+  std::map<std::string, std::vector<std::int64_t>> out;
+  for (std::size_t i = 0; i < linear_kinds; ++i) {
+    const auto kind = static_cast<linear_kind>(i);
+    const auto [rows, columns] = linear_shape(config, kind);
+    out[linear_path(kind)] = {rows, columns};
+  }
+  return out;
 }
 
 std::map<std::string, std::vector<std::int64_t>> hf_shapes(const llama_config& config) {

@@ -13,25 +13,6 @@
 namespace coho::trainer {
 namespace {
 
-std::vector<std::int64_t> linear_shape(const llama_config& config, linear_kind kind) {
-  const std::int64_t h = config.hidden_size, i = config.intermediate_size;
-  switch (kind) {
-    case linear_kind::q:
-      return {config.query_size(), h};
-    case linear_kind::k:
-    case linear_kind::v:
-      return {config.key_value_size(), h};
-    case linear_kind::o:
-      return {h, config.query_size()};
-    case linear_kind::gate:
-    case linear_kind::up:
-      return {i, h};
-    case linear_kind::down:
-      return {h, i};
-  }
-  return {};
-}
-
 at::Tensor take(std::map<std::string, at::Tensor>& tensors, const std::string& name, at::IntArrayRef shape) {
   const auto found = tensors.find(name);
   require_argument(found != tensors.end(), "the checkpoint has no tensor " + name);
@@ -75,13 +56,6 @@ linear_weight in_form(const linear_weight& weight, const weight_form& form) {
 }
 
 }  // namespace
-
-const char* linear_path(linear_kind kind) {
-  static constexpr const char* paths[linear_kinds] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
-                                                      "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
-                                                      "mlp.down_proj"};
-  return paths[static_cast<std::size_t>(kind)];
-}
 
 llama_weights llama_weights::assemble(
     const llama_config& config, const std::function<at::Tensor(const std::string&, at::IntArrayRef)>& make,

@@ -12,16 +12,10 @@
 #include <coho/rng.hpp>
 
 #include "llama/config.hpp"
+#include "llama/linear_kind.hpp"
 #include "quant/linear_weight.hpp"
 
 namespace coho::trainer {
-
-/// The seven linear layers of a decoder block, in the order used everywhere.
-enum class linear_kind : std::size_t { q, k, v, o, gate, up, down };
-inline constexpr std::size_t linear_kinds = 7;
-
-/// Path of a linear inside its block as checkpoints spell it: "self_attn.q_proj", …, "mlp.down_proj".
-const char* linear_path(linear_kind kind);
 
 struct decoder_block {
   at::Tensor input_norm;           ///< [H]

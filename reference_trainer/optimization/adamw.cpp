@@ -67,16 +67,6 @@ void take_over(const at::Tensor& given, const at::Tensor& own) {
 
 }  // namespace
 
-std::string_view name_of(moment_type type) {
-  return type == moment_type::float32 ? "float32" : type == moment_type::bfloat16 ? "bfloat16" : "8bit";
-}
-
-moment_type moment_type_named(std::string_view name) {
-  for (const auto type : {moment_type::float32, moment_type::bfloat16, moment_type::eight_bit})
-    if (name == name_of(type)) return type;
-  throw option_error("adamw.moments", name, "\"float32\", \"bfloat16\" or \"8bit\"");
-}
-
 void adamw_options::validate() const {
   require_option(beta1 >= 0 && beta1 < 1, "adamw.beta1", beta1, "in [0, 1)");
   require_option(beta2 >= 0 && beta2 < 1, "adamw.beta2", beta2, "in [0, 1)");

@@ -3,10 +3,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "kernels/cpu/adamw_kernels.hpp"
+#include "optimization/moment_type.hpp"
 #include "optimization/parameter_set.hpp"
 
 namespace coho::trainer {
@@ -17,19 +17,6 @@ struct learning_rate_factor {
   std::string prefix;
   double factor = 1.0;
 };
-
-/// How the two moments are kept between steps: 8, 4 or 2.03 bytes a parameter. Parameters and gradients are fp32 in
-/// each, and a step moves parameters by the moments before they are rounded.
-///  - `bfloat16` is rounded stochastically. To the nearest it would stop: with β2 = 0.999 a step changes v by a thousandth
-///    or less while its gradient stays of one size, and half of the gap to the next bfloat16 is two to four thousandths. The
-///    random bits are a function of (step, element), so runs repeat bit for bit whatever the number of threads or ranks.
-///  - `eight_bit` is blockwise dynamic quantisation (Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization"),
-///    256 elements of one tensor a block, rounded to the nearest; the block's largest number is fp32 and goes on moving.
-enum class moment_type { float32, bfloat16, eight_bit };
-/// "float32", "bfloat16", "8bit": the spelling of recipes.
-std::string_view name_of(moment_type type);
-/// Throws option_error.
-moment_type moment_type_named(std::string_view name);
 
 struct adamw_options {
   double beta1 = 0.9;

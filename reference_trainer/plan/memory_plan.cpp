@@ -32,11 +32,11 @@ std::int64_t storage_bytes(std::int64_t numbers, base_storage storage) {
 
 bool quantized(base_storage storage) { return storage == base_storage::nf4 || storage == base_storage::nf4_double; }
 
-std::int64_t moment_bytes(std::int64_t parameters, moment_storage storage) {
+std::int64_t moment_bytes(std::int64_t parameters, moment_type storage) {
   // First and second moment each.
-  if (storage == moment_storage::eight_bit)
+  if (storage == moment_type::eight_bit)
     return 2 * (parameters + 4 * ceil_divide(parameters, moment_block) + map_bytes);
-  return 2 * (storage == moment_storage::float32 ? 4 : 2) * parameters;
+  return 2 * (storage == moment_type::float32 ? 4 : 2) * parameters;
 }
 
 std::int64_t full_parameters(const llama_config& model) {
@@ -58,8 +58,8 @@ struct planner {
 
   void base() {
     std::int64_t linears = 0;
-    for (std::size_t i = 0; i < planned_linears.size(); ++i) {
-      const auto [rows, columns] = linear_shape(m, i);
+    for (std::size_t i = 0; i < linear_kinds; ++i) {
+      const auto [rows, columns] = linear_shape(m, static_cast<linear_kind>(i));
       linears += m.num_hidden_layers * storage_bytes(rows * columns, o.base);
     }
     const std::int64_t vocabulary = m.vocab_size * m.hidden_size * c;
@@ -85,8 +85,8 @@ struct planner {
   std::int64_t dequantized() const {
     if (!quantized(o.base)) return 0;
     std::int64_t largest = 0;
-    for (std::size_t i = 0; i < planned_linears.size(); ++i) {
-      const auto [rows, columns] = linear_shape(m, i);
+    for (std::size_t i = 0; i < linear_kinds; ++i) {
+      const auto [rows, columns] = linear_shape(m, static_cast<linear_kind>(i));
       largest = std::max(largest, rows * columns);
     }
     return largest * c;
@@ -97,8 +97,8 @@ struct planner {
     if (o.dropout == 0 || o.dropout_blocks == 0) return 0;
     std::int64_t widest = 0;
     for (const auto& ranks : r.ranks)
-      for (std::size_t i = 0; i < planned_linears.size(); ++i)
-        if (ranks[i] > 0) widest = std::max(widest, linear_shape(m, i).second);
+      for (std::size_t i = 0; i < linear_kinds; ++i)
+        if (ranks[i] > 0) widest = std::max(widest, linear_shape(m, static_cast<linear_kind>(i))[1]);
     return (4 * 8 + 4 * c + 1) * std::min(o.dropout_blocks, ceil_divide(tokens * widest, 4));
   }
 
@@ -242,18 +242,10 @@ std::int64_t memory_plan::group_bytes(std::string_view group, std::string_view n
 
 std::int64_t bytes_of(compute_type type) { return type == compute_type::float32 ? 4 : 2; }
 
-std::pair<std::int64_t, std::int64_t> linear_shape(const llama_config& model, std::size_t linear) {
-  const std::int64_t h = model.hidden_size, i = model.intermediate_size, q = model.query_size(),
-                     k = model.key_value_size();
-  const std::array<std::pair<std::int64_t, std::int64_t>, 7> shapes{
-      {{q, h}, {k, h}, {k, h}, {h, q}, {i, h}, {i, h}, {h, i}}};
-  return shapes.at(linear);
-}
-
 std::int64_t linear_parameters(const llama_config& model) {
   std::int64_t total = 0;
-  for (std::size_t i = 0; i < planned_linears.size(); ++i) {
-    const auto [rows, columns] = linear_shape(model, i);
+  for (std::size_t i = 0; i < linear_kinds; ++i) {
+    const auto [rows, columns] = linear_shape(model, static_cast<linear_kind>(i));
     total += rows * columns;
   }
   return model.num_hidden_layers * total;
@@ -263,8 +255,8 @@ std::int64_t adapter_parameters(const llama_config& model, const std::vector<lin
   std::int64_t total = 0;
   for (std::int64_t block = 0; block < model.num_hidden_layers; ++block) {
     const linear_ranks of_block = ranks_of(ranks, block);
-    for (std::size_t i = 0; i < planned_linears.size(); ++i) {
-      const auto [rows, columns] = linear_shape(model, i);
+    for (std::size_t i = 0; i < linear_kinds; ++i) {
+      const auto [rows, columns] = linear_shape(model, static_cast<linear_kind>(i));
       total += of_block[i] * (rows + columns);
     }
   }

@@ -4,25 +4,21 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "llama/config.hpp"
+#include "llama/linear_kind.hpp"
 #include "llama/recomputation.hpp"
+#include "optimization/moment_type.hpp"
 
 namespace coho::trainer {
 
 /// How the seven linears of every block are held. Embedding, head and norms are held in the compute type always.
 enum class base_storage { float32, bfloat16, nf4, nf4_double };
 enum class compute_type { float32, bfloat16 };
-enum class moment_storage { float32, bfloat16, eight_bit };
 
-/// The linears of a block, in the order of `linear_ranks`.
-inline constexpr std::array<std::string_view, 7> planned_linears{"q_proj",    "k_proj",  "v_proj",   "o_proj",
-                                                                 "gate_proj", "up_proj", "down_proj"};
-
-/// Ranks of an adapter in one block, by linear; 0: not adapted.
-using linear_ranks = std::array<std::int64_t, 7>;
+/// Ranks of an adapter in one block, by linear_kind; 0: not adapted.
+using linear_ranks = std::array<std::int64_t, linear_kinds>;
 
 /// A role over the base: the base itself (no rank above 0), the base with an adapter, or weights of its own.
 struct role_plan {
@@ -39,7 +35,7 @@ struct memory_plan_options {
   llama_config model;
   base_storage base = base_storage::bfloat16;
   compute_type compute = compute_type::bfloat16;
-  moment_storage moments = moment_storage::float32;
+  moment_type moments = moment_type::float32;
   recomputation recompute = recomputation::selective;
   std::vector<role_plan> roles{};
 
@@ -96,8 +92,6 @@ struct memory_plan {
 ///     plan.peak_bytes();
 memory_plan plan_memory(const memory_plan_options& options);
 
-/// Rows and columns of a linear's weight: [out, in].
-std::pair<std::int64_t, std::int64_t> linear_shape(const llama_config& model, std::size_t linear);
 /// Weights of all seven linears of all blocks.
 std::int64_t linear_parameters(const llama_config& model);
 /// Σ r·(in + out) over the adapted linears of all blocks, `ranks` as in role_plan.

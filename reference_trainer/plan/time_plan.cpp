@@ -25,8 +25,8 @@ struct counter {
   bool quantized() const { return s.base == base_storage::nf4 || s.base == base_storage::nf4_double; }
   double packed_bytes() const {
     double total = 0;
-    for (std::size_t i = 0; i < planned_linears.size(); ++i) {
-      const auto [rows, columns] = linear_shape(m, i);
+    for (std::size_t i = 0; i < linear_kinds; ++i) {
+      const auto [rows, columns] = linear_shape(m, static_cast<linear_kind>(i));
       total += static_cast<double>(m.num_hidden_layers * nf4_bytes(rows * columns, s.base == base_storage::nf4_double));
     }
     return total;

@@ -125,7 +125,8 @@ adapter_settings read_adapter_settings(const config& options) {
   out.lora.dropout = section.get<double>("dropout", out.lora.dropout);
   out.lora.rank_pattern = read_pattern<std::int64_t>(section, "rank_pattern");
   out.lora.alpha_pattern = read_pattern<double>(section, "alpha_pattern");
-  const std::vector<std::string> all(planned_linears.begin(), planned_linears.end());
+  std::vector<std::string> all;
+  for (std::size_t i = 0; i < linear_kinds; ++i) all.emplace_back(linear_name(static_cast<linear_kind>(i)));
   out.lora.targets.clear();
   for (const auto& name : section.get<std::vector<std::string>>("targets", all)) {
     const auto found = std::ranges::find(all, name);
@@ -136,11 +137,8 @@ adapter_settings read_adapter_settings(const config& options) {
   return out;
 }
 
-moment_storage read_moments(const config& section) {
-  const auto type = section.choice("moments", "float32", {"float32", "bfloat16", "8bit"});
-  return type == "float32"    ? moment_storage::float32
-         : type == "bfloat16" ? moment_storage::bfloat16
-                              : moment_storage::eight_bit;
+moment_type read_moments(const config& section) {
+  return moment_type_named(section.choice("moments", "float32", {"float32", "bfloat16", "8bit"}));
 }
 
 }  // namespace coho::trainer

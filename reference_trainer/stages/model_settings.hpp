@@ -10,6 +10,7 @@
 #include "cli/application.hpp"
 #include "cli/options.hpp"
 #include "llama/config.hpp"
+#include "optimization/moment_type.hpp"
 #include "plan/memory_plan.hpp"
 
 namespace coho::trainer {
@@ -54,6 +55,6 @@ std::vector<linear_ranks> ranks_of_adapter(const std::filesystem::path& director
 adapter_settings read_adapter_settings(const config& options);
 
 /// `moments` of a training section: "float32", "bfloat16" or "8bit".
-moment_storage read_moments(const config& section);
+moment_type read_moments(const config& section);
 
 }  // namespace coho::trainer

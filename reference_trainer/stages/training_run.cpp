@@ -9,6 +9,7 @@
 #include <coho/error.hpp>
 
 #include "checkpoint/train_state.hpp"
+#include "stages/model_settings.hpp"
 
 namespace coho::trainer {
 
@@ -33,7 +34,7 @@ adamw_options read_adamw(const config& section) {
   out.beta2 = section.get<double>("beta2", out.beta2);
   out.epsilon = section.get<double>("epsilon", out.epsilon);
   out.weight_decay = section.get<double>("weight_decay", out.weight_decay);
-  out.moments = moment_type_named(section.choice("moments", name_of(out.moments), {"float32", "bfloat16", "8bit"}));
+  out.moments = read_moments(section);
   out.validate();
   return out;
 }

@@ -178,7 +178,4 @@ TEST_CASE("adamw: options out of range are refused") {
   CHECK_THROWS_AS(adamw(set, {.beta2 = -0.1}), option_error);
   CHECK_THROWS_AS(adamw(set, {.epsilon = 0}), option_error);
   CHECK_THROWS_AS(adamw(set, {.weight_decay = -1}), option_error);
-  for (const auto type : {moment_type::float32, moment_type::bfloat16, moment_type::eight_bit})
-    CHECK(moment_type_named(name_of(type)) == type);
-  CHECK_THROWS_AS(moment_type_named("fp8"), option_error);
 }

@@ -108,13 +108,13 @@ TEST_CASE("memory plan: an adapter's copies, master weights, gradients and momen
   CHECK(plan.group_bytes("moments") == 8 * n);
 
   options.compute = compute_type::bfloat16;
-  options.moments = moment_storage::bfloat16;
+  options.moments = moment_type::bfloat16;
   options.roles[0].scalar_head = true;
   plan = plan_memory(options);
   CHECK(plan.group_bytes("adapter", "policy") == 0);  // a linear's matrices are cast as they are used
   CHECK(plan.group_bytes("master weights") == 4 * (n + 9));
   CHECK(plan.group_bytes("moments") == 4 * (n + 9));
-  options.moments = moment_storage::eight_bit;
+  options.moments = moment_type::eight_bit;
   CHECK(plan_memory(options).group_bytes("moments") == 2 * ((n + 9) + 4 * 2 + 1024));
 
   options.roles[0].trained = false;
@@ -261,7 +261,7 @@ TEST_CASE("memory plan: SALMON's 70B state fits 78 GiB at a per-device batch of 
   options.micro_batch_tokens = 3 * 1280;
   CHECK(static_cast<double>(plan_memory(options).peak_bytes()) / gibibyte == Approx(68.4).margin(0.1));
   options.micro_batch_tokens = 6 * 1280;
-  options.moments = moment_storage::bfloat16;
+  options.moments = moment_type::bfloat16;
   CHECK(static_cast<double>(plan_memory(options).peak_bytes()) <= 80e9);
   CHECK(static_cast<double>(plan_memory(options).peak_bytes()) >= 70e9);  // not by leaving something out
 }
@@ -282,8 +282,8 @@ TEST_CASE("memory plan: more of anything is never less memory") {
   CHECK(peak(options, [](auto& o) { o.base = base_storage::float32; }) >
         peak(options, [](auto& o) { o.base = base_storage::bfloat16; }));
   CHECK(peak(options, [](auto& o) { o.compute = compute_type::float32; }) > base);
-  CHECK(peak(options, [](auto& o) { o.moments = moment_storage::eight_bit; }) <
-        peak(options, [](auto& o) { o.moments = moment_storage::bfloat16; }));
+  CHECK(peak(options, [](auto& o) { o.moments = moment_type::eight_bit; }) <
+        peak(options, [](auto& o) { o.moments = moment_type::bfloat16; }));
   CHECK(peak(options, [](auto& o) { o.micro_batch_tokens += 1280; }) > base);
   CHECK(peak(options, [](auto& o) { o.scoring_tokens = 1 << 18; }) > base);
   CHECK(peak(options, [](auto& o) { o.slots = 64; }) > base);

@@ -80,7 +80,7 @@ TEST_CASE("adapter settings: the ranks of an adapter in a folder come from its a
   };
   CHECK((ranks(R"(, "target_modules": ["v_proj", "model.layers.1.mlp.up_proj"], "rank_pattern": {"layers.1.self_attn.v_proj": 6})") ==
         std::vector<linear_ranks>{{0, 0, 4, 0, 0, 0, 0}, {0, 0, 6, 0, 0, 4, 0}}));
-  CHECK((ranks(R"(, "target_modules": ".*layers\.0\..*_proj")") == std::vector<linear_ranks>{{4, 4, 4, 4, 4, 4, 4}, {}}));
+  CHECK((ranks(R"(, "target_modules": ".*layers\\.0\\..*_proj")") == std::vector<linear_ranks>{{4, 4, 4, 4, 4, 4, 4}, {}}));
   CHECK(ranks(R"(, "target_modules": "all-linear")")[1] == linear_ranks{4, 4, 4, 4, 4, 4, 4});
   // Restricted further than by names: taken for all there is.
   CHECK(ranks(R"(, "target_modules": ["q_proj"], "layers_to_transform": [0])")[1] == linear_ranks{4, 4, 4, 4, 4, 4, 4});
@@ -89,8 +89,8 @@ TEST_CASE("adapter settings: the ranks of an adapter in a folder come from its a
 }
 
 TEST_CASE("moments: three ways to hold them") {
-  CHECK(read_moments(config(settings{})) == moment_storage::float32);
-  CHECK(read_moments(config(settings{"moments=bfloat16"})) == moment_storage::bfloat16);
-  CHECK(read_moments(config(settings{"moments=8bit"})) == moment_storage::eight_bit);
+  CHECK(read_moments(config(settings{})) == moment_type::float32);
+  CHECK(read_moments(config(settings{"moments=bfloat16"})) == moment_type::bfloat16);
+  CHECK(read_moments(config(settings{"moments=8bit"})) == moment_type::eight_bit);
   CHECK_THROWS_AS(read_moments(config(settings{"moments=fp8"})), config_error);
 }

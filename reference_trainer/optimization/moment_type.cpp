@@ -1,0 +1,17 @@
+#include "optimization/moment_type.hpp"
+
+#include <coho/error.hpp>
+
+namespace coho::trainer {
+
+std::string_view name_of(moment_type type) {
+  return type == moment_type::float32 ? "float32" : type == moment_type::bfloat16 ? "bfloat16" : "8bit";
+}
+
+moment_type moment_type_named(std::string_view name) {
+  for (const auto type : {moment_type::float32, moment_type::bfloat16, moment_type::eight_bit})
+    if (name_of(type) == name) return type;
+  throw option_error("adamw.moments", name, "\"float32\", \"bfloat16\" or \"8bit\"");
+}
+
+}  // namespace coho::trainer
