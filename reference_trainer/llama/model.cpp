@@ -76,21 +76,24 @@ at::Tensor llama_model::hidden(const llama_weights& weights, const lora_adapter*
     const auto run_block = [this, i, adapter, rope, layout, cache, slots, pass, block = &weights.blocks[i]](const at::Tensor& in) {
       const block_linears linears{*block, adapter, i, pass.dropout, pass.random};
       const keep_inputs keep = pass.recompute == recomputation::selective ? keep_inputs::no : keep_inputs::yes;
-      const projection into_heads[] = {linears(linear_kind::q), linears(linear_kind::k), linears(linear_kind::v)};
-      const auto qkv = project_normed(in, block->input_norm, config_.rms_norm_eps, into_heads, keep);
-      const at::Tensor q = apply_rope(heads(qkv[0], config_.head_dim), rope.cos, rope.sin);
-      const at::Tensor k = apply_rope(heads(qkv[1], config_.head_dim), rope.cos, rope.sin);
-      const at::Tensor v = heads(qkv[2], config_.head_dim);
-      if (cache != nullptr) {
-        for (std::size_t s = 0; s < slots.size(); ++s) {
-          const std::int64_t first = layout.offsets[s], length = layout.offsets[s + 1] - first;
-          cache->write(i, slots[s], 0, k.narrow(0, first, length), v.narrow(0, first, length));
+      // A function of its own: without gradients, what attention held is gone before the feed-forward half begins.
+      const auto attention = [&]() -> at::Tensor {
+        const projection into_heads[] = {linears(linear_kind::q), linears(linear_kind::k), linears(linear_kind::v)};
+        const auto qkv = project_normed(in, block->input_norm, config_.rms_norm_eps, into_heads, keep);
+        const at::Tensor q = apply_rope(heads(qkv[0], config_.head_dim), rope.cos, rope.sin);
+        const at::Tensor k = apply_rope(heads(qkv[1], config_.head_dim), rope.cos, rope.sin);
+        const at::Tensor v = heads(qkv[2], config_.head_dim);
+        if (cache != nullptr) {
+          for (std::size_t s = 0; s < slots.size(); ++s) {
+            const std::int64_t first = layout.offsets[s], length = layout.offsets[s + 1] - first;
+            cache->write(i, slots[s], 0, k.narrow(0, first, length), v.narrow(0, first, length));
+          }
         }
-      }
-      const std::int64_t window = config_.sliding_window.value_or(0);
-      const at::Tensor mixed = layout.pack(causal_attention(layout.pad(q), layout.pad(k), layout.pad(v), window));
-      const at::Tensor attended = in + project(mixed.reshape({layout.tokens, config_.query_size()}), linears(linear_kind::o));
-      return feed_forward(linears, attended, config_.rms_norm_eps, keep);
+        const std::int64_t window = config_.sliding_window.value_or(0);
+        const at::Tensor mixed = layout.pack(causal_attention(layout.pad(q), layout.pad(k), layout.pad(v), window));
+        return in + project(mixed.reshape({layout.tokens, config_.query_size()}), linears(linear_kind::o));
+      };
+      return feed_forward(linears, attention(), config_.rms_norm_eps, keep);
     };
     x = pass.recompute == recomputation::full ? recomputed(run_block, x) : run_block(x);
   }

@@ -282,7 +282,8 @@ std::int64_t forward_working_bytes(const memory_plan_options& options) {
   const llama_config& m = options.model;
   const std::int64_t h = m.hidden_size, q = m.query_size(), k = m.key_value_size();
   const std::int64_t feed_forward = 3 * h + 3 * m.intermediate_size;
-  const std::int64_t attention = 3 * h + 2 * (q + 2 * k) + 3 * q + 2 * q;
+  // The block's input; q, k, v before and after rotation; keys and values repeated, the output and what makes it.
+  const std::int64_t attention = h + 2 * (q + 2 * k) + 5 * q;
   return bytes_of(options.compute) * std::max(feed_forward, attention);
 }
 

@@ -4,6 +4,7 @@
 #endif
 
 #include "adapters/adapter_bank.hpp"
+#include "generation/engine.hpp"
 #include "optimization/adamw.hpp"
 #include "plan/memory_plan.hpp"
 #include "roles/policy_role.hpp"
@@ -67,22 +68,98 @@ token_batch random_batch(std::size_t sequences, std::size_t length) {
   return out;
 }
 
-}  // namespace
-
-TEST_CASE("memory plan: an update takes the memory that was planned, within a tenth") {
+// Wide enough that what libtorch holds of its own does not count.
+llama_config wide_config(std::int64_t key_value_heads) {
   llama_config model = small_config();
   model.vocab_size = 2000;
   model.hidden_size = 384;
   model.intermediate_size = 1024;
   model.num_hidden_layers = 6;
   model.num_attention_heads = 6;
-  model.num_key_value_heads = 6;
+  model.num_key_value_heads = key_value_heads;
   model.head_dim = 64;
   model.max_position_embeddings = 1024;
+  return model;
+}
+
+adapter_bank wide_bank(const llama_config& model) {
   mallopt(M_MMAP_THRESHOLD, 1 << 16);  // so that what is freed leaves the process
+  return adapter_bank(llama_weights::random(model, rng{1}, 0.02, {.quantize = nf4_options{}}));
+}
+
+memory_plan_options wide_plan(const llama_config& model) {
+  memory_plan_options out{.model = model, .base = base_storage::nf4_double, .compute = compute_type::float32};
+  out.query_tokens = out.response_tokens = 128;
+  out.log_prob_rows = 256;
+  out.log_prob_columns = 1024;
+  out.dropout_blocks = 0;
+  return out;
+}
+
+const std::vector<linear_ranks> sixteen{{16, 16, 16, 16, 16, 16, 16}};
+
+}  // namespace
+
+TEST_CASE("memory plan: a rollout takes the memory that was planned, within a tenth") {
+  const auto key_value_heads = GENERATE(std::int64_t{6}, std::int64_t{2});
+  constexpr std::int64_t query = 128, response = 16;
+  const llama_config model = wide_config(key_value_heads);
+  constexpr std::size_t slots = 24;
+  adapter_bank bank = wide_bank(model);
+  bank.add_lora("policy", {.rank = 16}, rng{2});
+  generation_engine engine(bank, "policy", {.slots = slots});
+  const auto generate = [&](std::size_t count, std::int64_t prompt, std::int64_t length) {
+    packed<token> prompts;
+    std::vector<rng> streams;
+    for (std::size_t i = 0; i < count; ++i) {
+      prompts.push_back(random_tokens(static_cast<std::size_t>(prompt), 2000, i + 1));
+      streams.emplace_back(i);
+    }
+    engine.generate(prompts, {.max_new_tokens = static_cast<std::size_t>(length)}, {}, streams);
+  };
+  generate(1, 8, 2);  // what libtorch makes once
+  const memory_peak memory;
+  generate(slots, query, response);
+  const double measured = memory.bytes();
+  if (!memory.known()) return;
+
+  memory_plan_options options = wide_plan(model);
+  options.roles = {{.name = "policy", .ranks = sixteen}};
+  options.query_tokens = query;
+  options.response_tokens = response;
+  options.slots = slots;
+  const double planned = static_cast<double>(plan_memory(options).phases.front().bytes());
+  CAPTURE(measured, planned);
+  CHECK(planned == Approx(measured).epsilon(0.1));
+}
+
+TEST_CASE("memory plan: scoring by the base and by an adapter takes the memory that was planned, within a tenth") {
+  const auto key_value_heads = GENERATE(std::int64_t{6}, std::int64_t{2});
+  const llama_config model = wide_config(key_value_heads);
+  adapter_bank bank = wide_bank(model);
+  bank.add_base("reference");
+  bank.add_lora("policy", {.rank = 16}, rng{2});
+  for (const char* name : {"reference", "policy"}) {
+    policy_role role(bank, name);
+    role.log_probs(random_batch(1, 8));  // what libtorch makes once
+    const memory_peak memory;
+    role.log_probs(random_batch(16, 128));
+    const double measured = memory.bytes();
+    if (!memory.known()) return;
+    memory_plan_options options = wide_plan(model);
+    options.roles = {{.name = name, .ranks = sixteen, .log_probs = true}};
+    options.scoring_tokens = 16 * 256;
+    const double planned = static_cast<double>(plan_memory(options).phases.front().bytes());
+    CAPTURE(name, key_value_heads, measured, planned);
+    CHECK(planned == Approx(measured).epsilon(0.1));
+  }
+}
+
+TEST_CASE("memory plan: an update takes the memory that was planned, within a tenth") {
+  const llama_config model = wide_config(6);
   const auto kind = GENERATE(recomputation::none, recomputation::selective, recomputation::full);
   const double dropout = kind == recomputation::selective ? 0.1 : 0;
-  adapter_bank bank(llama_weights::random(model, rng{1}, 0.02, {.quantize = nf4_options{}}));
+  adapter_bank bank = wide_bank(model);
   bank.set_recomputation(kind);
   bank.add_lora("policy", {.rank = 16, .dropout = dropout}, rng{2});
   bank.train("policy");
@@ -98,15 +175,11 @@ TEST_CASE("memory plan: an update takes the memory that was planned, within a te
   const double measured = memory.bytes();
   if (!memory.known()) return;
 
-  memory_plan_options options{
-      .model = model, .base = base_storage::nf4_double, .compute = compute_type::float32, .recompute = kind};
-  options.roles = {{.name = "policy", .ranks = {{16, 16, 16, 16, 16, 16, 16}}, .trained = true, .log_probs = true}};
-  options.query_tokens = options.response_tokens = 128;
+  memory_plan_options options = wide_plan(model);
+  options.recompute = kind;
+  options.roles = {{.name = "policy", .ranks = sixteen, .trained = true, .log_probs = true}};
   options.micro_batch_tokens = 8 * 256;
-  options.log_prob_rows = 256;
-  options.log_prob_columns = 1024;
   options.dropout = dropout;
-  options.dropout_blocks = 0;
   const double planned = static_cast<double>(plan_memory(options).phases.front().bytes());
   CAPTURE(measured, planned, dropout);
   CHECK(planned == Approx(measured).epsilon(0.1));

@@ -172,10 +172,10 @@ TEST_CASE("memory plan: what each phase of a tiny model holds, by hand") {
   CHECK(bytes(rollout, "cache", "keys and values") == 2 * 512);
   CHECK(bytes(rollout, "logits", "of a step") == 2 * 10 * 4);
   CHECK(bytes(rollout, "scratch", "dequantised linear") == 96 * 4);
-  // Attention is the larger part here: 3·8 + 2·(8 + 8) + 5·8 numbers a token.
-  CHECK(forward_working_bytes(options) == 4 * 96);
-  CHECK(bytes(rollout, "activations", "working set") == 6 * 4 * 96);
-  CHECK(bytes(scoring, "activations", "working set") == 16 * 4 * 96);
+  // Attention is the larger part here: 8 + 2·(8 + 8) + 5·8 numbers a token.
+  CHECK(forward_working_bytes(options) == 4 * 80);
+  CHECK(bytes(rollout, "activations", "working set") == 6 * 4 * 80);
+  CHECK(bytes(scoring, "activations", "working set") == 16 * 4 * 80);
   CHECK(bytes(scoring, "activations", "response positions") == 10 * 8 * 8);
   CHECK(bytes(scoring, "scratch", "blocks of logits") == 10 * 10 * 4);
   // Selective: x, x2, q, k, v, attention's output, gate, up, seven ranks, and two log-sum-exps.
