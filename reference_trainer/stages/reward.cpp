@@ -1,6 +1,5 @@
 #include "stages/reward.hpp"
 
-#include <cmath>
 #include <optional>
 
 #include <coho/error.hpp>
@@ -12,6 +11,7 @@
 #include "observe/summary.hpp"
 #include "observe/table.hpp"
 #include "stages/fit_run.hpp"
+#include "stages/fit_settings.hpp"
 #include "stages/model_settings.hpp"
 #include "stages/plan_text.hpp"
 #include "stages/reward_prompts.hpp"
@@ -51,35 +51,16 @@ class preference_data {
   std::vector<preference_pair> pairs_;
 };
 
-struct fit_settings {
-  reward_model_options training;
-  adamw_options optimizer;
-  std::uint64_t save_every = 0;
-  std::size_t keep = 1;
-};
-
 // Of a run over so many pairs.
-fit_settings read_fit(const config& section, const stage_context& context, std::size_t pairs) {
-  fit_settings out;
+fit_settings<reward_model_options> read_reward(const config& section, const stage_context& context, std::size_t pairs) {
+  auto out = read_fit<reward_model_options>(section, context, pairs, {.batch_size = 64, .learning_rate = 3e-5, .warmup_steps = 0.03});
   reward_model_options& settings = out.training;
-  settings.batch_size = section.get<std::size_t>("batch_size", 64);
-  section.check(settings.batch_size > 0, "batch_size", "at least 1");
-  settings.epochs = section.get<std::uint64_t>("epochs", 1);
   settings.micro_batch.sequences = section.get<std::size_t>("micro_batch_pairs", 64);
-  section.check(settings.epochs > 0, "epochs", "at least 1");
-  settings.gradient_norm_clip = section.get<double>("gradient_norm_clip", 1.0);
-  section.check(std::isfinite(settings.gradient_norm_clip) && settings.gradient_norm_clip >= 0, "gradient_norm_clip", "finite and at least 0");
   settings.loss.margin = section.get<double>("margin", 0.0);
   settings.loss.label_smoothing = section.get<double>("label_smoothing", 0.0);
   settings.loss.centring = section.get<double>("centring", 0.0);
   static_cast<void>(bradley_terry_loss(settings.loss));
-  settings.seed = context.seed;
-  const std::uint64_t steps = settings.epochs * ((pairs + settings.batch_size - 1) / settings.batch_size);
-  settings.learning_rate = read_learning_rate(section, 3e-5, steps, "cosine", 0.03);
-  out.optimizer = read_adamw(section);
   out.optimizer.factors = {{"score.", section.get<double>("head_learning_rate_factor", 1.0)}};
-  out.save_every = section.get<std::uint64_t>("save_every", 0);
-  out.keep = section.get<std::size_t>("keep", 1);
   return out;
 }
 
@@ -106,7 +87,7 @@ void run_reward(const config& options, stage_context& context) {
   const auto limit = section.get<std::size_t>("limit", 0);
   const auto out = context.out_or(name);
   check_output(out, {read_model_settings(options).path});
-  read_fit(section, context, 1);
+  read_reward(section, context, 1);
   const auto plan = plan_reward(options, name, context);
   options.check_unknown();
   if (context.dry_run) return context.rehearse(options, plan);
@@ -118,8 +99,7 @@ void run_reward(const config& options, stage_context& context) {
   std::optional<preference_data> held_out;
   if (!evaluation.empty()) held_out.emplace(evaluation, 0);
 
-  const auto [settings, optimizer_options, save_every, keep] = read_fit(section, context, data.pairs().size());
-  const std::uint64_t steps = settings.epochs * ((data.pairs().size() + settings.batch_size - 1) / settings.batch_size);
+  const auto [settings, optimizer_options, steps, save_every, keep] = read_reward(section, context, data.pairs().size());
 
   parameter_set& parameters = model.bank->train("reward");
   adamw optimizer(parameters, optimizer_options);

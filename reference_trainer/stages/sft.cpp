@@ -1,7 +1,5 @@
 #include "stages/sft.hpp"
 
-#include <cmath>
-
 #include <coho/error.hpp>
 #include <nlohmann/json.hpp>
 
@@ -9,6 +7,7 @@
 #include "observe/metrics_log.hpp"
 #include "roles/policy_role.hpp"
 #include "stages/fit_run.hpp"
+#include "stages/fit_settings.hpp"
 #include "stages/model_settings.hpp"
 #include "stages/plan_text.hpp"
 #include "stages/prompting.hpp"
@@ -44,39 +43,18 @@ std::vector<supervised_example> read_examples(const sft_data& data, const prompt
   return out;
 }
 
-struct sft_settings {
-  supervised_options training;
-  adamw_options optimizer;
-  std::uint64_t save_every = 0;
-  std::size_t keep = 1;
-};
-
 // Of a run over so many examples.
-sft_settings read_sft(const config& section, const stage_context& context, std::size_t examples) {
-  sft_settings out;
-  supervised_options& settings = out.training;
-  settings.batch_size = section.get<std::size_t>("batch_size", 32);
-  section.check(settings.batch_size > 0, "batch_size", "at least 1");
-  settings.epochs = section.get<std::uint64_t>("epochs", 1);
-  settings.micro_batch.tokens = section.get<std::size_t>("micro_batch_tokens", 16384);
-  section.check(settings.epochs > 0, "epochs", "at least 1");
-  settings.gradient_norm_clip = section.get<double>("gradient_norm_clip", 1.0);
-  section.check(std::isfinite(settings.gradient_norm_clip) && settings.gradient_norm_clip >= 0, "gradient_norm_clip", "finite and at least 0");
-  settings.shuffle = section.get<bool>("shuffle", true);
-  settings.seed = context.seed;
-  const std::uint64_t steps = settings.epochs * ((examples + settings.batch_size - 1) / settings.batch_size);
-  settings.learning_rate = read_learning_rate(section, 1e-4, steps);
-  out.optimizer = read_adamw(section);
-  out.save_every = section.get<std::uint64_t>("save_every", 0);
-  out.keep = section.get<std::size_t>("keep", 1);
+fit_settings<supervised_options> read_sft(const config& section, const stage_context& context, std::size_t examples) {
+  auto out = read_fit<supervised_options>(section, context, examples, {.batch_size = 32, .learning_rate = 1e-4});
+  out.training.micro_batch.tokens = section.get<std::size_t>("micro_batch_tokens", 16384);
+  out.training.shuffle = section.get<bool>("shuffle", true);
   return out;
 }
 
 }  // namespace
 
 void train_supervised(loaded_model& model, std::vector<supervised_example> examples, const config& options, stage_context& context) {
-  const auto [settings, optimizer_options, save_every, keep] = read_sft(options.section("sft"), context, examples.size());
-  const std::uint64_t steps = settings.epochs * ((examples.size() + settings.batch_size - 1) / settings.batch_size);
+  const auto [settings, optimizer_options, steps, save_every, keep] = read_sft(options.section("sft"), context, examples.size());
   const auto out = context.out_or("sft");
 
   parameter_set& parameters = model.bank->train("policy");
