@@ -39,8 +39,13 @@ double fastest(const F& f, const at::Tensor& result, double budget) {
   return best;
 }
 
-double triad(const at::TensorOptions& options) {
-  const std::int64_t count = options.device().is_cpu() ? std::int64_t{12} << 20 : std::int64_t{128} << 20;
+// Numbers of each of three arrays that together fit no cache.
+std::int64_t numbers_of(at::Device device, std::int64_t bytes) {
+  if (bytes > 0) return std::max<std::int64_t>(1, bytes / 12);
+  return device.is_cpu() ? std::int64_t{12} << 20 : std::int64_t{128} << 20;
+}
+
+double triad(const at::TensorOptions& options, std::int64_t count) {
   const at::Tensor b = at::ones({count}, options), c = at::ones({count}, options);
   at::Tensor a = at::empty({count}, options);
   return 12.0 * static_cast<double>(count) / fastest([&] { at::add_out(a, b, c, 0.5); }, a, 0.12);
@@ -51,7 +56,8 @@ double product(const at::TensorOptions& options) {
   double best = 0;
   // Larger ones are faster, up to where one call would take too long.
   for (std::int64_t n = 256; n <= largest; n *= 2) {
-    const at::Tensor a = at::ones({n, n}, options), b = at::ones({n, n}, options);
+    // Equal numbers switch fewer transistors: a GPU that is limited by its power multiplies them faster than any others.
+    const at::Tensor a = at::randn({n, n}, options), b = at::randn({n, n}, options);
     at::Tensor c = at::empty({n, n}, options);
     const double seconds = fastest([&] { at::mm_out(c, a, b); }, c, 0.03), size = static_cast<double>(n);
     best = std::max(best, 2.0 * size * size * size / seconds);
@@ -70,7 +76,21 @@ void machine_rates::validate() const {
 machine_rates measure_machine(at::Device device, at::ScalarType type) {
   const at::NoGradGuard no_gradient;
   const auto options = at::TensorOptions().device(device);
-  return {.bandwidth = triad(options.dtype(at::kFloat)), .flops = product(options.dtype(type))};
+  return {.bandwidth = triad(options.dtype(at::kFloat), numbers_of(device, 0)), .flops = product(options.dtype(type))};
+}
+
+memory_rates measure_memory(at::Device device, std::int64_t bytes) {
+  const at::NoGradGuard no_gradient;
+  const auto options = at::TensorOptions().device(device).dtype(at::kFloat);
+  const std::int64_t count = numbers_of(device, bytes);
+  const double moved = 4.0 * static_cast<double>(count);
+  memory_rates out{.triad = triad(options, count)};
+  const at::Tensor from = at::ones({count}, options);
+  at::Tensor to = at::empty({count}, options), sum;
+  out.copy = 2 * moved / fastest([&] { to.copy_(from); }, to, 0.12);
+  sum = from.sum();
+  out.read = moved / fastest([&] { sum = from.sum(); }, from, 0.12);
+  return out;
 }
 
 }  // namespace coho::trainer

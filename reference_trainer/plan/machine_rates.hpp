@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <cstdint>
+
 namespace coho::trainer {
 
 /// What a machine reaches: the two numbers that a time plan divides by.
@@ -14,9 +16,19 @@ struct machine_rates {
 };
 
 /// Measures a device in less than a second, with the threads that libtorch has: a triad a = b + s·c (two reads, one
-/// write) over arrays that fit no cache, and a square matrix product in `type`, each the best of several.
+/// write) over arrays that fit no cache, and a square matrix product in `type` of random numbers (a GPU is an eighth faster
+/// on equal ones), each the best of several.
 ///
 ///     machine_rates rates = measure_machine(at::kCPU, at::kFloat);
 machine_rates measure_machine(at::Device device, at::ScalarType type);
+
+/// Bytes a second that memory gives to each way of going through arrays that fit no cache.
+struct memory_rates {
+  double read = 0;   ///< a sum: one read
+  double copy = 0;   ///< a copy: one read, one write
+  double triad = 0;  ///< a = b + s·c: two reads, one write
+};
+/// As `measure_machine`, on `bytes` in all; 0: what suits the device.
+memory_rates measure_memory(at::Device device, std::int64_t bytes = 0);
 
 }  // namespace coho::trainer

@@ -23,3 +23,11 @@ TEST_CASE("machine rates: numbers that cannot be rates are refused") {
   CHECK_THROWS_AS((machine_rates{.bandwidth = 1, .flops = 0}.validate()), coho::option_error);
   CHECK_THROWS_AS((machine_rates{.bandwidth = 1.0 / 0.0, .flops = 1}.validate()), coho::option_error);
 }
+
+TEST_CASE("machine rates: memory is read, copied and streamed at plausible rates") {
+  const memory_rates rates = measure_memory(at::kCPU, 3 << 20);
+  for (const double rate : {rates.read, rates.copy, rates.triad}) {
+    CHECK(rate > 1e8);
+    CHECK(rate < 1e13);
+  }
+}
