@@ -56,7 +56,8 @@ double product(const at::TensorOptions& options) {
   double best = 0;
   // Larger ones are faster, up to where one call would take too long.
   for (std::int64_t n = 256; n <= largest; n *= 2) {
-    // Equal numbers switch fewer transistors: a GPU that is limited by its power multiplies them faster than any others.
+    // Equal numbers switch fewer transistors: a GPU that is limited by its power multiplies them faster than any
+    // others.
     const at::Tensor a = at::randn({n, n}, options), b = at::randn({n, n}, options);
     at::Tensor c = at::empty({n, n}, options);
     const double seconds = fastest([&] { at::mm_out(c, a, b); }, c, 0.03), size = static_cast<double>(n);

@@ -16,8 +16,8 @@ struct machine_rates {
 };
 
 /// Measures a device in less than a second, with the threads that libtorch has: a triad a = b + s·c (two reads, one
-/// write) over arrays that fit no cache, and a square matrix product in `type` of random numbers (a GPU is an eighth faster
-/// on equal ones), each the best of several.
+/// write) over arrays that fit no cache, and a square matrix product in `type` of random numbers (a GPU is an eighth
+/// faster on equal ones), each the best of several.
 ///
 ///     machine_rates rates = measure_machine(at::kCPU, at::kFloat);
 machine_rates measure_machine(at::Device device, at::ScalarType type);

@@ -1,0 +1,77 @@
+#include "shapes.hpp"
+
+#include <ATen/Parallel.h>
+
+namespace coho::bench {
+
+using namespace trainer;
+
+shapes shapes::of(const bench_machine& machine) {
+  shapes out;
+  llama_config& m = out.model;
+  m.vocab_size = 32000;
+  m.hidden_size = 8192;
+  m.intermediate_size = 28672;
+  m.num_hidden_layers = 80;
+  m.num_attention_heads = 64;
+  m.num_key_value_heads = 8;
+  m.head_dim = 128;
+  m.max_position_embeddings = 4096;
+  m.rms_norm_eps = 1e-5;
+  if (!machine.small) return out;
+  m.vocab_size = 512;
+  m.hidden_size = 128;
+  m.intermediate_size = 256;
+  m.num_attention_heads = 4;
+  m.num_key_value_heads = 2;
+  m.head_dim = 32;
+  out.rank = 8;
+  out.query_tokens = 8;
+  out.response_tokens = 8;
+  out.rollouts = 4;
+  out.device_batch = 2;
+  out.scoring_tokens = 32;
+  out.decoded_tokens = 8;
+  out.log_prob_tokens = 64;
+  return out;
+}
+
+llama_weights random_weights(const shapes& sizes, const bench_machine& machine, std::int64_t layers) {
+  llama_config config = sizes.model;
+  config.num_hidden_layers = layers;
+  const weight_form form{
+      .type = machine.compute, .device = machine.device, .quantize = nf4_options{.double_quantize = true}};
+  return llama_weights::random(config, rng(1), 0.02, form);
+}
+
+llama_weights first_layers(const llama_weights& weights, std::int64_t layers) {
+  llama_weights out = weights;
+  out.blocks.resize(static_cast<std::size_t>(layers));
+  out.config.num_hidden_layers = layers;
+  return out;
+}
+
+memory_plan_options four_models_plan(const shapes& sizes, const bench_machine& machine, std::int64_t layers) {
+  memory_plan_options out{.model = sizes.model};
+  out.model.num_hidden_layers = layers;
+  out.base = base_storage::nf4_double;
+  out.compute = machine.compute == at::kBFloat16 ? compute_type::bfloat16 : compute_type::float32;
+  out.recompute = recomputation::full;
+  std::array<std::int64_t, 7> ranks{};
+  ranks.fill(sizes.rank);
+  out.roles = {{.name = "reference", .ranks = ranks, .log_probs = true},
+               {.name = "policy", .ranks = ranks, .trained = true, .log_probs = true},
+               {.name = "reward", .ranks = ranks, .scalar_head = true},
+               {.name = "value", .ranks = ranks, .scalar_head = true, .trained = true}};
+  out.query_tokens = sizes.query_tokens;
+  out.response_tokens = sizes.response_tokens;
+  out.slots = out.sequences = sizes.device_batch;
+  out.scoring_tokens = out.micro_batch_tokens = sizes.scoring_tokens;
+  if (machine.cuda()) return out;
+  out.log_prob_blocks = at::get_num_threads();
+  out.log_prob_rows = 256;
+  out.log_prob_columns = 1024;
+  return out;
+}
+
+}  // namespace coho::bench
