@@ -8,6 +8,7 @@ DEMO_OUT ?= demo-out
 DEMO_ARGS ?=
 TEST_ARGS ?=
 BENCH_ARGS ?=
+GPU_ARGS ?=
 CMAKE_ARGS ?=
 
 # libtorch of the distribution gets a build folder of its own: nothing compiled against the other can be used again.
@@ -17,7 +18,7 @@ OPTIONS := PRESET=$(PRESET) LIBTORCH=$(LIBTORCH) CMAKE_ARGS=$(CMAKE_ARGS)
 compile = cmake --build $(BUILD) --parallel $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup configure build all test test-peers demo demo-base bench bench-peers docs amalgamate format clean
+.PHONY: help setup configure build all test test-peers demo demo-base bench bench-peers bench-gpu docs amalgamate format clean
 
 help: ## this list
 	@echo "make TARGET [PRESET=release|dev|asan|no-torch|cuda] [LIBTORCH=pip|system|FOLDER] [SEED=n] [JOBS=n]"
@@ -67,6 +68,9 @@ bench: configure ## build and run the benchmarks: a table of ratios at the end
 bench-peers: configure ## time TRL beside coho: installs TRL with pip into build/venv-peers, saying so first
 	@$(compile) --target coho_peers
 	@bench/peers/compare $(BUILD)/bench/coho_peers
+
+bench-gpu: ## build, test and measure on a GPU: a table of targets (GPU_ARGS='--device cpu --small' tries it without one)
+	@bench/gpu/run $(GPU_ARGS)
 
 docs: ## build the documentation: build/site/index.html
 	@tools/setup docs
