@@ -1,6 +1,7 @@
 #include "roles/policy_role.hpp"
 
 #include <ATen/core/grad_mode.h>
+#include <c10/core/DeviceGuard.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <coho/error.hpp>
@@ -30,6 +31,8 @@ std::pair<at::Tensor, at::Tensor> policy_role::evaluate(const token_batch& batch
     const at::Tensor none = at::empty({0}, at::kFloat);
     return {none, entropy ? none : at::Tensor()};
   }
+  // Kernels run on the current device, which need not be the model's where there are several.
+  const c10::DeviceGuard guard(bank_->device());
   const response_batch packed(batch, bank_->device());
   const at::Tensor hidden = bank_->hidden(role_, packed.tokens, packed.layout).index_select(0, packed.predicting);
   const auto out = fused_log_probs(hidden, bank_->head(role_), packed.targets,
