@@ -1,7 +1,7 @@
 // Measures what LIMITS' targets for a GPU speak of, and writes it as JSON: bench/gpu/run builds this, runs it and makes
 // the table. `--device cpu --small` tries the program on any machine.
 #include <ATen/Context.h>
-#include <ATen/core/grad_mode.h>
+#include <c10/core/DeviceGuard.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -104,6 +104,10 @@ int run(const settings& options) {
     const at::Device named(options.device);
     machine.device = at::Device(at::kCUDA, named.has_index() ? named.index() : c10::DeviceIndex(0));
   }
+  // What runs without a tensor to go by runs there; the first tensor makes the device's allocator.
+  const c10::DeviceGuard guard(machine.device);
+  at::zeros({1}, machine.options());
+  machine.synchronize();
   const shapes sizes = shapes::of(machine);
   const std::int64_t layers = options.layers > 0 ? options.layers : machine.small ? 2 : 4;
 

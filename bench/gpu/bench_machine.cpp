@@ -20,8 +20,17 @@ void bench_machine::synchronize() const {
 
 bool memory_is_known(const bench_machine& machine) {
 #ifdef COHO_BENCH_ALLOCATOR_TELLS
-  static_cast<void>(machine);
-  return true;
+  // Another allocator may be plugged in, of which nothing is known.
+  static const bool known = [&] {
+    if (!machine.cuda()) return true;
+    try {
+      c10::getDeviceAllocator(machine.device.type())->getDeviceStats(machine.device.index());
+      return true;
+    } catch (const c10::Error&) {
+      return false;
+    }
+  }();
+  return known;
 #else
   return !machine.cuda();
 #endif
@@ -29,7 +38,7 @@ bool memory_is_known(const bench_machine& machine) {
 
 held_memory memory_of(const bench_machine& machine) {
 #ifdef COHO_BENCH_ALLOCATOR_TELLS
-  if (machine.cuda()) {
+  if (machine.cuda() && memory_is_known(machine)) {
     const auto stats = c10::getDeviceAllocator(machine.device.type())->getDeviceStats(machine.device.index());
     const auto& bytes = stats.allocated_bytes[static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE)];
     return {.now = bytes.current, .peak = bytes.peak};
@@ -43,7 +52,8 @@ held_memory memory_of(const bench_machine& machine) {
 void forget_peak(const bench_machine& machine) {
   machine.synchronize();
 #ifdef COHO_BENCH_ALLOCATOR_TELLS
-  if (machine.cuda()) c10::getDeviceAllocator(machine.device.type())->resetPeakStats(machine.device.index());
+  if (machine.cuda() && memory_is_known(machine))
+    c10::getDeviceAllocator(machine.device.type())->resetPeakStats(machine.device.index());
 #endif
   if (!machine.cuda()) std::ofstream("/proc/self/clear_refs") << 5;
 }

@@ -234,6 +234,12 @@ class Programs(unittest.TestCase):
             self.assertEqual(done.returncode, 2)
             self.assertIn(words, done.stderr)
 
+    def test_a_machine_without_a_gpu_is_told_of_the_cpu(self):
+        done = subprocess.run([sys.executable, str(HERE / "run")], capture_output=True, text=True, check=False, env={"PATH": "/nowhere"})
+        self.assertEqual((done.returncode, done.stdout), (3, ""))
+        self.assertIn("--device cpu", done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1)
+
     def test_a_run_without_its_program_fails_in_one_line_and_still_writes(self):
         with tempfile.TemporaryDirectory() as folder:
             done = self.run_it(HERE / "run", "--device", "cpu", "--small", "--skip", "build,test,peers", "--build", folder)

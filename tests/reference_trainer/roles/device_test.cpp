@@ -123,7 +123,7 @@ void check_alike(const outcome& a, const outcome& b, double tolerance) {
   CHECK(apart(a.values, b.values) < 10 * tolerance);
   CHECK(apart(a.policy_gradient, b.policy_gradient) < tolerance);
   CHECK(apart(a.value_gradient, b.value_gradient) < tolerance);
-  CHECK(a.norm == Approx(b.norm).epsilon(10 * tolerance));
+  CHECK(a.norm == Approx(b.norm).epsilon(2 * tolerance));
 }
 
 }  // namespace
