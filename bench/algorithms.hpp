@@ -100,8 +100,7 @@ bool agree(const std::tuple<X...>& x, const std::tuple<Y...>& y, double toleranc
   static_assert(sizeof...(X) == sizeof...(Y), "both sides must give the same results");
   return [&]<std::size_t... Is>(std::index_sequence<Is...>) {
     return (agree(std::get<Is>(x), std::get<Is>(y), tolerance) && ...);
-  }
-  (std::index_sequence_for<X...>{});
+  }(std::index_sequence_for<X...>{});
 }
 
 /// Registers one side; what it computes is held against the other side's numbers before it is timed.

@@ -105,8 +105,7 @@ void train(const char* name, Components components) {
   coho::ppo_trainer trainer{coho::ppo_models{policy, initial, value, reward, optimizer}, options, components};
   std::vector<coho::rl_prompt> prompts(64, {.tokens = {1}});
   for (std::uint64_t i = 0; i < prompts.size(); ++i) prompts[i].key = i;
-  const auto history = trainer.run(
-      [&](std::uint64_t) -> const auto& { return prompts; }, 60);
+  const auto history = trainer.run([&](std::uint64_t) -> const auto& { return prompts; }, 60);
   std::printf("%s: reward %.3f -> %.3f\n", name, history.front().reward_mean, history.back().reward_mean);
 }
 

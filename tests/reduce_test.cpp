@@ -101,8 +101,9 @@ TEST_CASE("normalizers and a fixed length that are not finite are refused") {
     o.token_normalizer = infinity;
     CHECK_THROWS_AS(coho::make_token_weights(offsets{0, 2}, o), coho::option_error);
   }
-  CHECK_THROWS_AS(coho::make_token_weights(offsets{0, 2}, {.kind = coho::reduction::fixed_length, .fixed_length = infinity}),
-                  coho::option_error);
+  CHECK_THROWS_AS(
+      coho::make_token_weights(offsets{0, 2}, {.kind = coho::reduction::fixed_length, .fixed_length = infinity}),
+      coho::option_error);
   CHECK_THROWS_AS(coho::make_token_weights(offsets{0, 2}, {.sequence_normalizer = not_a_number}), coho::option_error);
 }
 

@@ -1,5 +1,5 @@
-// Measures what LIMITS' targets for a GPU speak of, and writes it as JSON: bench/gpu/run builds this, runs it and makes
-// the table. `--device cpu --small` tries the program on any machine.
+// Measures what the targets for a GPU (docs/performance.md) speak of, and writes it as JSON: bench/gpu/run builds this,
+// runs it and makes the table. `--device cpu --small` tries the program on any machine.
 #include <ATen/Context.h>
 #include <c10/core/DeviceGuard.h>
 

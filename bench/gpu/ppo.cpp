@@ -83,7 +83,7 @@ json measure_step_memory(const bench_machine& machine, const shapes& sizes, cons
   const memory_plan plan = plan_memory(planned);
   planned.model.num_hidden_layers = sizes.model.num_hidden_layers;
   const memory_plan plan_of_all = plan_memory(planned);
-  planned.moments = moment_storage::bfloat16;
+  planned.moments = moment_type::bfloat16;
   const memory_plan plan_bf16 = plan_memory(planned);
 
   json out{{"layers", layers},

@@ -2,6 +2,8 @@
 
 #include <ATen/Parallel.h>
 
+#include <vector>
+
 namespace coho::bench {
 
 using namespace trainer;
@@ -57,8 +59,9 @@ memory_plan_options four_models_plan(const shapes& sizes, const bench_machine& m
   out.base = base_storage::nf4_double;
   out.compute = machine.compute == at::kBFloat16 ? compute_type::bfloat16 : compute_type::float32;
   out.recompute = recomputation::full;
-  std::array<std::int64_t, 7> ranks{};
-  ranks.fill(sizes.rank);
+  linear_ranks block{};
+  block.fill(sizes.rank);
+  const std::vector<linear_ranks> ranks{block};
   out.roles = {{.name = "reference", .ranks = ranks, .log_probs = true},
                {.name = "policy", .ranks = ranks, .trained = true, .log_probs = true},
                {.name = "reward", .ranks = ranks, .scalar_head = true},

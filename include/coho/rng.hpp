@@ -10,7 +10,8 @@
 
 namespace coho {
 
-/// Counter-based random numbers: Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+/// Counter-based random numbers: Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC
+/// 2011).
 ///
 /// A generator is (seed, stream, counter). Two generators with different streams are independent, so that giving each
 /// sequence, prompt or record a stream of its own makes results independent of batch shape, thread and process count.
@@ -52,7 +53,8 @@ class rng {
 
   /// Uniform on {0, …, n − 1} without bias (rejection). n > 0.
   constexpr std::uint64_t index(std::uint64_t n) noexcept {
-    const std::uint64_t limit = std::numeric_limits<std::uint64_t>::max() - std::numeric_limits<std::uint64_t>::max() % n;
+    const std::uint64_t limit =
+        std::numeric_limits<std::uint64_t>::max() - std::numeric_limits<std::uint64_t>::max() % n;
     std::uint64_t x = bits64();
     while (x >= limit) x = bits64();
     return x % n;
@@ -91,7 +93,8 @@ class rng {
   }
 
   /// The raw block function, for tests against published vectors.
-  static constexpr std::array<std::uint32_t, 4> philox(std::uint64_t key, std::uint64_t high, std::uint64_t low) noexcept {
+  static constexpr std::array<std::uint32_t, 4> philox(std::uint64_t key, std::uint64_t high,
+                                                       std::uint64_t low) noexcept {
     std::array<std::uint32_t, 4> c{static_cast<std::uint32_t>(low), static_cast<std::uint32_t>(low >> 32),
                                    static_cast<std::uint32_t>(high), static_cast<std::uint32_t>(high >> 32)};
     std::uint32_t k0 = static_cast<std::uint32_t>(key), k1 = static_cast<std::uint32_t>(key >> 32);

@@ -8,7 +8,8 @@
 
 namespace coho::trainer {
 
-adapter_bank::adapter_bank(llama_weights base) : base_(std::move(base)), model_(base_.config, base_.embedding.device()) {}
+adapter_bank::adapter_bank(llama_weights base)
+    : base_(std::move(base)), model_(base_.config, base_.embedding.device()) {}
 
 adapter_bank::role_state& adapter_bank::add(const std::string& role) {
   require_argument(!roles_.contains(role), "adapter_bank: there is a role " + role + " already");
@@ -36,12 +37,14 @@ void adapter_bank::add_lora(const std::string& role, const lora_options& options
 void adapter_bank::add_lora(const std::string& role, lora_adapter adapter) { add(role).adapter = std::move(adapter); }
 
 void adapter_bank::add_full(const std::string& role) {
-  require_argument(!base_.quantized(), "adapter_bank: role " + role + " cannot be a full copy of a base that is packed as NF4");
+  require_argument(!base_.quantized(),
+                   "adapter_bank: role " + role + " cannot be a full copy of a base that is packed as NF4");
   add_full(role, base_.clone().to(at::kFloat, device()));
 }
 
 void adapter_bank::add_full(const std::string& role, llama_weights weights) {
-  require_argument(weights.config.num_hidden_layers == config().num_hidden_layers && weights.embedding.sizes() == base_.embedding.sizes(),
+  require_argument(weights.config.num_hidden_layers == config().num_hidden_layers &&
+                       weights.embedding.sizes() == base_.embedding.sizes(),
                    "adapter_bank: the weights of role " + role + " have another shape than the base");
   role_state& state = add(role);
   state.weights = std::move(weights);
@@ -76,10 +79,12 @@ void adapter_bank::add_head(const std::string& role) {
 }
 
 void adapter_bank::set_head(const std::string& role, const at::Tensor& weight, const at::Tensor& bias) {
-  require_argument(weight.numel() == config().hidden_size && bias.numel() == 1, "adapter_bank: a scalar head has hidden_size weights and one bias");
+  require_argument(weight.numel() == config().hidden_size && bias.numel() == 1,
+                   "adapter_bank: a scalar head has hidden_size weights and one bias");
   role_state& state = at(role);
   require_argument(!state.parameters, "adapter_bank: the head of " + role + " must be set before it is trained");
-  state.head = {weight.detach().to(device(), at::kFloat).reshape({1, -1}).clone(), bias.detach().to(device(), at::kFloat).reshape({1}).clone()};
+  state.head = {weight.detach().to(device(), at::kFloat).reshape({1, -1}).clone(),
+                bias.detach().to(device(), at::kFloat).reshape({1}).clone()};
 }
 
 void adapter_bank::remove(const std::string& role) {
@@ -92,7 +97,8 @@ parameter_set& adapter_bank::train(const std::string& role) {
   if (state.parameters) return *state.parameters;
   std::vector<std::pair<std::string, at::Tensor*>> tensors;
   if (state.full) {
-    // A tied head is one tensor: visit hands out the embedding only and sets the head to it, again after the views are made.
+    // A tied head is one tensor: visit hands out the embedding only and sets the head to it, again after the views are
+    // made.
     state.weights.visit([&](const std::string& name, at::Tensor& tensor) { tensors.emplace_back(name, &tensor); });
   }
   state.adapter.visit([&](const std::string& path, lora_pair& pair) {
@@ -115,8 +121,8 @@ parameter_set& adapter_bank::parameters(const std::string& role) {
   return *state.parameters;
 }
 
-at::Tensor adapter_bank::hidden(const std::string& role, const at::Tensor& tokens, const sequence_layout& layout, kv_cache* cache,
-                                std::span<const std::int64_t> slots) {
+at::Tensor adapter_bank::hidden(const std::string& role, const at::Tensor& tokens, const sequence_layout& layout,
+                                kv_cache* cache, std::span<const std::int64_t> slots) {
   const role_state& state = at(role);
   training_pass pass{.recompute = recompute_};
   if (state.parameters && at::GradMode::is_enabled() && state.adapter.options().dropout > 0) {
@@ -126,7 +132,8 @@ at::Tensor adapter_bank::hidden(const std::string& role, const at::Tensor& token
   return model_.hidden(state.weights, &state.adapter, tokens, layout, cache, slots, pass);
 }
 
-at::Tensor adapter_bank::decode(const std::string& role, const at::Tensor& tokens, std::span<const std::int64_t> positions, kv_cache& cache) {
+at::Tensor adapter_bank::decode(const std::string& role, const at::Tensor& tokens,
+                                std::span<const std::int64_t> positions, kv_cache& cache) {
   const role_state& state = at(role);
   return model_.decode(state.weights, &state.adapter, tokens, positions, cache);
 }
@@ -146,7 +153,9 @@ std::int64_t adapter_bank::bytes() const {
     if (!tensor.defined() || !seen.insert(tensor.storage().data()).second) return;
     total += static_cast<std::int64_t>(tensor.storage().nbytes());
   };
-  const auto count_weights = [&](llama_weights weights) { weights.visit([&](const std::string&, at::Tensor& tensor) { count(tensor); }); };
+  const auto count_weights = [&](llama_weights weights) {
+    weights.visit([&](const std::string&, at::Tensor& tensor) { count(tensor); });
+  };
   count_weights(base_);
   for (const auto& [name, state] : roles_) {
     count_weights(state.weights);

@@ -24,9 +24,9 @@ struct scalar_head {
   bool defined() const { return weight.defined(); }
 };
 
-/// Several roles over one base: policy, reference, reward and value model are adapters (and scalar heads) over weights that are
-/// held once (SALMON §4.1.2). A role is the base itself, the base with a LoRA adapter, or, for full fine-tuning of models small
-/// enough, a copy of its own; what runs a role does not see the difference.
+/// Several roles over one base: policy, reference, reward and value model are adapters (and scalar heads) over weights
+/// that are held once (SALMON §4.1.2). A role is the base itself, the base with a LoRA adapter, or, for full
+/// fine-tuning of models small enough, a copy of its own; what runs a role does not see the difference.
 ///
 /// The base may be packed as NF4 (QLoRA): then a role is the base or an adapter over it, and full copies are refused.
 ///
@@ -54,8 +54,8 @@ class adapter_bank {
   void add_full(const std::string& role, llama_weights weights);
   /// A copy of another role: adapter, own weights and head alike. Frozen until `train`.
   void copy(const std::string& from, const std::string& to);
-  /// Keeps the adapter of a role that will not be trained in the base's compute type: half the memory under bf16. Copies that are to be
-  /// trained are made before. Throws argument_error when it is trained.
+  /// Keeps the adapter of a role that will not be trained in the base's compute type: half the memory under bf16.
+  /// Copies that are to be trained are made before. Throws argument_error when it is trained.
   void freeze(const std::string& role);
   /// A scalar head of zeros.
   void add_head(const std::string& role);
@@ -73,9 +73,10 @@ class adapter_bank {
   parameter_set& parameters(const std::string& role);
 
   /// Final-norm hidden states [N, H]; see llama_model::hidden.
-  at::Tensor hidden(const std::string& role, const at::Tensor& tokens, const sequence_layout& layout, kv_cache* cache = nullptr,
-                    std::span<const std::int64_t> slots = {});
-  at::Tensor decode(const std::string& role, const at::Tensor& tokens, std::span<const std::int64_t> positions, kv_cache& cache);
+  at::Tensor hidden(const std::string& role, const at::Tensor& tokens, const sequence_layout& layout,
+                    kv_cache* cache = nullptr, std::span<const std::int64_t> slots = {});
+  at::Tensor decode(const std::string& role, const at::Tensor& tokens, std::span<const std::int64_t> positions,
+                    kv_cache& cache);
   /// The role's scalar head over hidden states: [N].
   at::Tensor scalar(const std::string& role, const at::Tensor& hidden) const;
   /// The language-model head [V, H] of the role.

@@ -9,9 +9,13 @@
 
 namespace coho::trainer {
 
-std::int64_t lora_options::rank_of(std::string_view path) const { return find_module_pattern(rank_pattern, path).value_or(rank); }
+std::int64_t lora_options::rank_of(std::string_view path) const {
+  return find_module_pattern(rank_pattern, path).value_or(rank);
+}
 
-double lora_options::alpha_of(std::string_view path) const { return find_module_pattern(alpha_pattern, path).value_or(alpha); }
+double lora_options::alpha_of(std::string_view path) const {
+  return find_module_pattern(alpha_pattern, path).value_or(alpha);
+}
 
 double lora_options::scale_of(std::string_view path) const {
   const auto r = static_cast<double>(rank_of(path));
@@ -23,8 +27,10 @@ void lora_options::validate() const {
   require_option(alpha > 0, "adapter.alpha", alpha, "above 0");
   require_option(dropout >= 0 && dropout < 1, "adapter.dropout", dropout, "in [0, 1)");
   require_option(!targets.empty(), "adapter.targets", "[]", "at least one of q, k, v, o, gate, up, down");
-  for (const auto& [pattern, value] : rank_pattern) require_option(value > 0, "adapter.rank_pattern." + pattern, value, "at least 1");
-  for (const auto& [pattern, value] : alpha_pattern) require_option(value > 0, "adapter.alpha_pattern." + pattern, value, "above 0");
+  for (const auto& [pattern, value] : rank_pattern)
+    require_option(value > 0, "adapter.rank_pattern." + pattern, value, "at least 1");
+  for (const auto& [pattern, value] : alpha_pattern)
+    require_option(value > 0, "adapter.alpha_pattern." + pattern, value, "above 0");
   const auto check = [](const std::string& name, const std::string& pattern) {
     try {
       static_cast<void>(std::regex(pattern));
@@ -55,7 +61,8 @@ lora_adapter::lora_adapter(const llama_weights& base, const lora_options& option
   }
 }
 
-void lora_adapter::set(const llama_weights& base, const std::string& path, const at::Tensor& a, const at::Tensor& b, double scale) {
+void lora_adapter::set(const llama_weights& base, const std::string& path, const at::Tensor& a, const at::Tensor& b,
+                       double scale) {
   pairs_.resize(base.blocks.size() * linear_kinds);
   for (std::size_t i = 0; i < pairs_.size(); ++i) {
     if (path != module_path(i)) continue;

@@ -22,11 +22,12 @@ struct lora_options {
   double alpha = 16.0;
   bool use_rslora = false;
   double dropout = 0.0;  ///< share of the adapter's inputs that is taken out while it trains
-  /// Ranks and alphas of single modules, by a regular expression for the end of the module's path ("mlp.down_proj", "layers.0..*"); the
-  /// first that matches holds.
+  /// Ranks and alphas of single modules, by a regular expression for the end of the module's path ("mlp.down_proj",
+  /// "layers.0..*"); the first that matches holds.
   std::vector<std::pair<std::string, std::int64_t>> rank_pattern{};
   std::vector<std::pair<std::string, double>> alpha_pattern{};
-  std::set<linear_kind> targets{linear_kind::q, linear_kind::k, linear_kind::v, linear_kind::o, linear_kind::gate, linear_kind::up, linear_kind::down};
+  std::set<linear_kind> targets{linear_kind::q,    linear_kind::k,  linear_kind::v,   linear_kind::o,
+                                linear_kind::gate, linear_kind::up, linear_kind::down};
 
   /// Of the module with this path ("model.layers.0.self_attn.q_proj").
   std::int64_t rank_of(std::string_view path) const;
@@ -49,7 +50,9 @@ class lora_adapter {
   /// A Kaiming-uniform(√5), that is U(−1/√in, 1/√in); B zero, so that a fresh adapter changes nothing.
   lora_adapter(const llama_weights& base, const lora_options& options, rng random);
 
-  const lora_pair& pair(std::size_t block, linear_kind kind) const { return pairs_[block * linear_kinds + static_cast<std::size_t>(kind)]; }
+  const lora_pair& pair(std::size_t block, linear_kind kind) const {
+    return pairs_[block * linear_kinds + static_cast<std::size_t>(kind)];
+  }
   bool empty() const { return pairs_.empty(); }
   const lora_options& options() const { return options_; }
   /// For adapters whose matrices were set one by one.
@@ -60,8 +63,7 @@ class lora_adapter {
   template <class Visitor>
   void visit(Visitor&& visitor) {
     for (std::size_t i = 0; i < pairs_.size(); ++i) {
-      if (pairs_[i].defined())
-        visitor(module_path(i), pairs_[i]);
+      if (pairs_[i].defined()) visitor(module_path(i), pairs_[i]);
     }
   }
 
@@ -73,7 +75,8 @@ class lora_adapter {
 
  private:
   static std::string module_path(std::size_t index) {
-    return "model.layers." + std::to_string(index / linear_kinds) + "." + linear_path(static_cast<linear_kind>(index % linear_kinds));
+    return "model.layers." + std::to_string(index / linear_kinds) + "." +
+           linear_path(static_cast<linear_kind>(index % linear_kinds));
   }
 
   lora_options options_;

@@ -8,15 +8,16 @@
 
 namespace coho::trainer {
 
-/// Whether a pattern of `rank_pattern` or `alpha_pattern` is for a module: a regular expression for the whole path, or for its
-/// end after a dot, as PEFT matches them.
+/// Whether a pattern of `rank_pattern` or `alpha_pattern` is for a module: a regular expression for the whole path, or
+/// for its end after a dot, as PEFT matches them.
 ///
 ///     matches_pattern("q_proj", "model.layers.0.self_attn.q_proj");  // true
 bool matches_pattern(std::string_view pattern, std::string_view module);
 
 /// The value of the first pattern that is for the module.
 template <class Value>
-std::optional<Value> find_module_pattern(const std::vector<std::pair<std::string, Value>>& patterns, std::string_view module) {
+std::optional<Value> find_module_pattern(const std::vector<std::pair<std::string, Value>>& patterns,
+                                         std::string_view module) {
   for (const auto& [pattern, value] : patterns)
     if (matches_pattern(pattern, module)) return value;
   return std::nullopt;

@@ -48,7 +48,8 @@ at::Tensor dropped(const at::Tensor& x, const call::layer& layer) {
 }
 
 // y = x Wᵀ + s u Bᵀ; returns u = drop(x) Aᵀ, undefined without an adapter.
-at::Tensor layer_forward(const at::Tensor& x, const call::layer& layer, const at::Tensor& a, const at::Tensor& b, at::Tensor& y) {
+at::Tensor layer_forward(const at::Tensor& x, const call::layer& layer, const at::Tensor& a, const at::Tensor& b,
+                         at::Tensor& y) {
   y = layer.weight.product(x);
   if (!a.defined()) return {};
   const at::Tensor u = at::matmul(dropped(x, layer), in_type_of(x, a).t());
@@ -62,8 +63,10 @@ struct input_parts {
 
 input_parts make_input(const call& c, const at::Tensor& first, const at::Tensor& second) {
   switch (c.from) {
-    case source::plain: return {first, {}};
-    case source::gated: return {gated_silu(first, second), {}};
+    case source::plain:
+      return {first, {}};
+    case source::gated:
+      return {gated_silu(first, second), {}};
     case source::normed: {
       const rms_norm_result out = rms_norm_forward(first, second, c.epsilon);
       return {out.y, out.r};
@@ -84,8 +87,9 @@ struct projection_function : torch::autograd::Function<projection_function> {
     for (const at::Tensor& tensor : tensors) wanted.push_back(tensor.requires_grad());
     for (const auto& layer : c->layers) {
       at::Tensor y;
-      const at::Tensor u = layer_forward(input.x, layer, layer.a < 0 ? at::Tensor() : tensors[static_cast<std::size_t>(layer.a)],
-                                         layer.b < 0 ? at::Tensor() : tensors[static_cast<std::size_t>(layer.b)], y);
+      const at::Tensor u =
+          layer_forward(input.x, layer, layer.a < 0 ? at::Tensor() : tensors[static_cast<std::size_t>(layer.a)],
+                        layer.b < 0 ? at::Tensor() : tensors[static_cast<std::size_t>(layer.b)], y);
       if (u.defined()) saved.push_back(u);
       out.push_back(y);
     }
@@ -99,7 +103,8 @@ struct projection_function : torch::autograd::Function<projection_function> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
-    require_argument(!at::GradMode::is_enabled(), "projection: there is no second derivative; call backward without create_graph");
+    require_argument(!at::GradMode::is_enabled(),
+                     "projection: there is no second derivative; call backward without create_graph");
     const variable_list saved = context->get_saved_variables();
     const auto c = c10::static_intrusive_pointer_cast<holder>(context->saved_data["call"].toCapsule())->value;
     const c10::List<bool> wanted = context->saved_data["wanted"].toBoolList();
@@ -144,7 +149,9 @@ struct projection_function : torch::autograd::Function<projection_function> {
     }
     if (!dx.defined()) return out;
     switch (c->from) {
-      case source::plain: out[0] = dx; break;
+      case source::plain:
+        out[0] = dx;
+        break;
       case source::gated:
         if (wanted[1]) out[1] = dx * at::silu(first);
         if (wanted[0]) out[0] = at::silu_backward(dx.mul_(second), first);
@@ -187,7 +194,8 @@ std::vector<at::Tensor> run(source from, const at::Tensor& first, const at::Tens
     }
     c->layers.push_back(std::move(layer));
   }
-  if (at::GradMode::is_enabled() && gradient) return projection_function::apply(at::TensorList(tensors), std::shared_ptr<const call>(c));
+  if (at::GradMode::is_enabled() && gradient)
+    return projection_function::apply(at::TensorList(tensors), std::shared_ptr<const call>(c));
   const at::Tensor x = make_input(*c, first, second).x;
   std::vector<at::Tensor> out;
   for (const auto& layer : c->layers) {

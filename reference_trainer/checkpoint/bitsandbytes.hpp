@@ -29,8 +29,8 @@ namespace coho::trainer {
 nf4_tensor read_nf4(const std::map<std::string, at::Tensor>& tensors, const std::string& name,
                     const std::vector<std::int64_t>& expected, std::string_view path);
 
-/// The same checks without those of `absmax` in fp32, so that a checkpoint in a mapped file can be looked over without its weights being
-/// read.
+/// The same checks without those of `absmax` in fp32, so that a checkpoint in a mapped file can be looked over without
+/// its weights being read.
 void check_nf4(const std::map<std::string, at::Tensor>& tensors, const std::string& name,
                const std::vector<std::int64_t>& expected, std::string_view path);
 

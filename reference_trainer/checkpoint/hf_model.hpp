@@ -15,23 +15,24 @@ struct hf_checkpoint {
   std::filesystem::path directory;  ///< where it was read from (the tokenizer lies beside)
 };
 
-/// Reads `config.json` and `model.safetensors`, or the shards that `model.safetensors.index.json` names, from a directory.
-/// Every weight of the configuration must be there in its shape and a floating type, and nothing else may be:
-/// `rotary_emb.inv_freq` is dropped, as is the copy of a tied head. With `config.quantization` set, the linears may be
-/// NF4-packed (U8), with their `.absmax`, `.quant_map`, … beside them. Throws `file_error` naming file and tensor; pickled
-/// weights (.bin, .pt, .pth) are never opened.
+/// Reads `config.json` and `model.safetensors`, or the shards that `model.safetensors.index.json` names, from a
+/// directory. Every weight of the configuration must be there in its shape and a floating type, and nothing else may
+/// be: `rotary_emb.inv_freq` is dropped, as is the copy of a tied head. With `config.quantization` set, the linears may
+/// be NF4-packed (U8), with their `.absmax`, `.quant_map`, … beside them. Throws `file_error` naming file and tensor;
+/// pickled weights (.bin, .pt, .pth) are never opened.
 ///
 ///     const auto checkpoint = coho::trainer::load_hf_checkpoint("llama-2-7b");
 ///     checkpoint.tensors.at("model.norm.weight").sizes();  // [4096]
 hf_checkpoint load_hf_checkpoint(const std::filesystem::path& directory);
 
-/// Checks names, shapes and types against a configuration, dropping what a checkpoint may hold beyond it. `path` is used in
-/// messages only.
+/// Checks names, shapes and types against a configuration, dropping what a checkpoint may hold beyond it. `path` is
+/// used in messages only.
 void check_hf_tensors(const llama_config& config, tensor_map& tensors, std::string_view path);
 
-/// Writes a checkpoint that `load_hf_checkpoint` and Hugging Face read: the weights in one file, or in shards with an index
-/// where they exceed `shard_bytes`; the tokenizer when one is given (a file, or a directory that holds `tokenizer.model`);
-/// and `config.json` last. Each file is written atomically. Throws `file_error` when tensors do not fit the configuration.
+/// Writes a checkpoint that `load_hf_checkpoint` and Hugging Face read: the weights in one file, or in shards with an
+/// index where they exceed `shard_bytes`; the tokenizer when one is given (a file, or a directory that holds
+/// `tokenizer.model`); and `config.json` last. Each file is written atomically. Throws `file_error` when tensors do not
+/// fit the configuration.
 void save_hf_checkpoint(const std::filesystem::path& directory, llama_config config, tensor_map tensors,
                         const std::filesystem::path& tokenizer = {}, std::int64_t shard_bytes = 5'000'000'000);
 

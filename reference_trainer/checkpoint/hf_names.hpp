@@ -11,7 +11,8 @@
 
 namespace coho::trainer {
 
-/// Suffixes of the tensors beside an NF4-packed weight (bitsandbytes' layout); the last two are there with double quantisation.
+/// Suffixes of the tensors beside an NF4-packed weight (bitsandbytes' layout); the last two are there with double
+/// quantisation.
 inline constexpr std::array<const char*, 5> nf4_companions{".absmax", ".quant_map", ".quant_state.bitsandbytes__nf4",
                                                            ".nested_absmax", ".nested_quant_map"};
 

@@ -50,7 +50,8 @@ bool is_target(const lora_weights& adapter, std::string_view module) {
     return std::regex_match(module.begin(), module.end(), std::regex(adapter.target_pattern));
   }
   return std::any_of(adapter.target_modules.begin(), adapter.target_modules.end(), [&](const std::string& target) {
-    return module.ends_with(target) && (module.size() == target.size() || module[module.size() - target.size() - 1] == '.');
+    return module.ends_with(target) &&
+           (module.size() == target.size() || module[module.size() - target.size() - 1] == '.');
   });
 }
 

@@ -27,17 +27,17 @@ struct lora_weights {
   double alpha = 8.0;
   double dropout = 0.0;
   bool use_rslora = false;
-  /// Ranks and alphas of single modules, by a regular expression for the end of the module's path; the first that matches
-  /// holds.
+  /// Ranks and alphas of single modules, by a regular expression for the end of the module's path; the first that
+  /// matches holds.
   std::vector<std::pair<std::string, std::int64_t>> rank_pattern;
   std::vector<std::pair<std::string, double>> alpha_pattern;
-  /// Names that the paths of adapted linears end with. When it is empty, the full paths of `modules` are written. Read as empty
-  /// where the file restricts the names further (to some layers).
+  /// Names that the paths of adapted linears end with. When it is empty, the full paths of `modules` are written. Read
+  /// as empty where the file restricts the names further (to some layers).
   std::vector<std::string> target_modules;
   std::string target_pattern;  ///< one regular expression for whole paths in place of the names, or "all-linear"
-  std::string base_model;                   ///< `base_model_name_or_path`
-  at::Tensor head_weight;                   ///< `score.weight` [1, H], or undefined
-  at::Tensor head_bias;                     ///< `score.bias` [1], or undefined
+  std::string base_model;      ///< `base_model_name_or_path`
+  at::Tensor head_weight;      ///< `score.weight` [1, H], or undefined
+  at::Tensor head_bias;        ///< `score.bias` [1], or undefined
 
   bool has_head() const { return head_weight.defined(); }
   std::int64_t rank_of(std::string_view module) const;
@@ -45,24 +45,26 @@ struct lora_weights {
   double scale_of(std::string_view module) const;
 };
 
-/// Reads `adapter_config.json` and `adapter_model.safetensors` from a directory, or from its sub-directory `name` for adapters
-/// that are not called "default". Keys may hold the adapter's name or not; matrices come as fp32. Throws `file_error` for other
-/// methods than LoRA, for variants that change the base, its biases or the product itself (DoRA, PiSSA, aLoRA, …), for half
-/// pairs, and for matrices that do not have the rank that the configuration gives.
+/// Reads `adapter_config.json` and `adapter_model.safetensors` from a directory, or from its sub-directory `name` for
+/// adapters that are not called "default". Keys may hold the adapter's name or not; matrices come as fp32. Throws
+/// `file_error` for other methods than LoRA, for variants that change the base, its biases or the product itself (DoRA,
+/// PiSSA, aLoRA, …), for half pairs, and for matrices that do not have the rank that the configuration gives.
 ///
 ///     const auto adapter = coho::trainer::read_peft("sft-adapter");
 ///     adapter.modules.at("model.layers.0.self_attn.q_proj").a.sizes();  // [64, 4096]
 lora_weights read_peft(const std::filesystem::path& directory, const std::string& name = "default");
 
-/// What `adapter_config.json` alone says, without matrices and head: opens no weights. Throws `file_error` as `read_peft` does.
+/// What `adapter_config.json` alone says, without matrices and head: opens no weights. Throws `file_error` as
+/// `read_peft` does.
 lora_weights read_peft_config(const std::filesystem::path& directory, const std::string& name = "default");
 
 /// Writes an adapter that `read_peft` and PEFT read: fp32, no adapter name in the keys. A head is written among the
 /// `modules_to_save` (task type SEQ_CLS), its bias only when it is not zero: PEFT's own head has none.
-void write_peft(const std::filesystem::path& directory, const lora_weights& adapter, const std::string& name = "default");
+void write_peft(const std::filesystem::path& directory, const lora_weights& adapter,
+                const std::string& name = "default");
 
-/// Checks that each module is a linear of the model, that its matrices fit, and that no linear which the configuration targets is
-/// without them. Throws `file_error` naming the module; `path` is used in messages only.
+/// Checks that each module is a linear of the model, that its matrices fit, and that no linear which the configuration
+/// targets is without them. Throws `file_error` naming the module; `path` is used in messages only.
 void check_lora_shapes(const lora_weights& adapter, const llama_config& config, std::string_view path);
 
 }  // namespace coho::trainer

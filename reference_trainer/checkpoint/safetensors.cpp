@@ -18,10 +18,10 @@ struct dtype_entry {
   std::string_view name;
   std::size_t bits;
 };
-constexpr std::array<dtype_entry, 20> dtypes{{{"BOOL", 8},    {"F4", 4},      {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"U8", 8},
-                                              {"I8", 8},      {"F8_E5M2", 8}, {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"I16", 16},
-                                              {"U16", 16},    {"F16", 16},    {"BF16", 16},   {"I32", 32},    {"U32", 32},
-                                              {"F32", 32},    {"C64", 64},    {"F64", 64},    {"I64", 64},    {"U64", 64}}};
+constexpr std::array<dtype_entry, 20> dtypes{
+    {{"BOOL", 8},    {"F4", 4},      {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"U8", 8},   {"I8", 8},    {"F8_E5M2", 8},
+     {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"I16", 16},    {"U16", 16},    {"F16", 16}, {"BF16", 16}, {"I32", 32},
+     {"U32", 32},    {"F32", 32},    {"C64", 64},    {"F64", 64},    {"I64", 64}, {"U64", 64}}};
 
 constexpr std::uint64_t largest_header = 100'000'000;
 
@@ -58,9 +58,11 @@ void parse_safetensors(std::span<const std::byte> bytes, std::string_view path, 
 
   if (bytes.size() < 8) refuse(header_too_small, "header", "the file has fewer than the 8 bytes of a header's length");
   std::uint64_t length = 0;
-  for (int i = 7; i >= 0; --i) length = (length << 8) | std::to_integer<std::uint64_t>(bytes[static_cast<std::size_t>(i)]);
+  for (int i = 7; i >= 0; --i)
+    length = (length << 8) | std::to_integer<std::uint64_t>(bytes[static_cast<std::size_t>(i)]);
   if (length > largest_header) {
-    refuse(header_too_large, "header", "a header of " + std::to_string(length) + " bytes is over the limit of 100000000");
+    refuse(header_too_large, "header",
+           "a header of " + std::to_string(length) + " bytes is over the limit of 100000000");
   }
   if (length > bytes.size() - 8) {
     refuse(invalid_header_length, "header", "the header would end after the file; the file is truncated");
@@ -80,24 +82,28 @@ void parse_safetensors(std::span<const std::byte> bytes, std::string_view path, 
   for (auto& entry : entries) {
     const auto place = "tensor " + entry.name;
     if (entry.begin != position || entry.end < entry.begin) {
-      refuse(invalid_offsets, place, "its bytes [" + std::to_string(entry.begin) + ", " + std::to_string(entry.end) +
-                                         ") do not begin where the tensor before ends, at " + std::to_string(position));
+      refuse(invalid_offsets, place,
+             "its bytes [" + std::to_string(entry.begin) + ", " + std::to_string(entry.end) +
+                 ") do not begin where the tensor before ends, at " + std::to_string(position));
     }
     position = entry.end;
     const auto bits = bit_count(entry.shape, entry.dtype);
     if (!bits) refuse(validation_overflow, place, "its shape has more elements than fit in memory");
     if (*bits % 8 != 0) refuse(misaligned_slice, place, "it does not end at a byte");
     if (*bits / 8 != entry.end - entry.begin) {
-      refuse(tensor_invalid_info, place, "its shape needs " + std::to_string(*bits / 8) + " bytes but its offsets span " +
-                                             std::to_string(entry.end - entry.begin));
+      refuse(tensor_invalid_info, place,
+             "its shape needs " + std::to_string(*bits / 8) + " bytes but its offsets span " +
+                 std::to_string(entry.end - entry.begin));
     }
   }
   if (position != data.size()) {
-    refuse(metadata_incomplete_buffer, "data", "the tensors take " + std::to_string(position) + " bytes but the file has " +
-                                                   std::to_string(data.size()) + " after its header");
+    refuse(metadata_incomplete_buffer, "data",
+           "the tensors take " + std::to_string(position) + " bytes but the file has " + std::to_string(data.size()) +
+               " after its header");
   }
   for (auto& entry : entries) {
-    tensors.emplace(std::move(entry.name), tensor_view{entry.dtype, {entry.shape.begin(), entry.shape.end()},
+    tensors.emplace(std::move(entry.name), tensor_view{entry.dtype,
+                                                       {entry.shape.begin(), entry.shape.end()},
                                                        data.subspan(entry.begin, entry.end - entry.begin)});
   }
 }
@@ -142,8 +148,8 @@ void write_safetensors(const std::filesystem::path& path, std::span<const named_
   for (const auto* tensor : order) {
     const auto end = position + tensor->bytes.size();
     header += quoted(tensor->name) + ":{\"dtype\":\"" + std::string(name_of(tensor->dtype)) +
-              "\",\"shape\":" + nlohmann::json(tensor->shape).dump() + ",\"data_offsets\":[" + std::to_string(position) +
-              "," + std::to_string(end) + "]},";
+              "\",\"shape\":" + nlohmann::json(tensor->shape).dump() + ",\"data_offsets\":[" +
+              std::to_string(position) + "," + std::to_string(end) + "]},";
     position = end;
   }
   if (header.back() == ',') header.pop_back();

@@ -18,7 +18,26 @@ namespace coho::trainer {
 
 /// Element types of safetensors files, in the order of that format's own list.
 enum class tensor_dtype {
-  boolean, f4, f6_e2m3, f6_e3m2, u8, i8, f8_e5m2, f8_e4m3, f8_e8m0, i16, u16, f16, bf16, i32, u32, f32, c64, f64, i64, u64
+  boolean,
+  f4,
+  f6_e2m3,
+  f6_e3m2,
+  u8,
+  i8,
+  f8_e5m2,
+  f8_e4m3,
+  f8_e8m0,
+  i16,
+  u16,
+  f16,
+  bf16,
+  i32,
+  u32,
+  f32,
+  c64,
+  f64,
+  i64,
+  u64
 };
 
 /// Bits of one element.
@@ -29,16 +48,16 @@ std::optional<tensor_dtype> tensor_dtype_named(std::string_view name) noexcept;
 
 /// Why a safetensors file was refused; in the order in which the checks are made.
 enum class safetensors_fault {
-  header_too_small,               ///< the file is shorter than the 8 bytes of the header's length
-  header_too_large,               ///< the header is longer than 100,000,000 bytes
-  invalid_header_length,          ///< the header would end after the file does
-  invalid_header,                 ///< the header is not UTF-8
-  invalid_header_deserialization, ///< the header is not the JSON expected, or repeats a key
-  invalid_offsets,                ///< tensors leave a gap, overlap or end before they begin
-  validation_overflow,            ///< the shape's number of bits does not fit in 64 bits
-  misaligned_slice,               ///< the tensor does not end at a byte
-  tensor_invalid_info,            ///< shape and data offsets disagree
-  metadata_incomplete_buffer      ///< the tensors do not end where the file ends
+  header_too_small,                ///< the file is shorter than the 8 bytes of the header's length
+  header_too_large,                ///< the header is longer than 100,000,000 bytes
+  invalid_header_length,           ///< the header would end after the file does
+  invalid_header,                  ///< the header is not UTF-8
+  invalid_header_deserialization,  ///< the header is not the JSON expected, or repeats a key
+  invalid_offsets,                 ///< tensors leave a gap, overlap or end before they begin
+  validation_overflow,             ///< the shape's number of bits does not fit in 64 bits
+  misaligned_slice,                ///< the tensor does not end at a byte
+  tensor_invalid_info,             ///< shape and data offsets disagree
+  metadata_incomplete_buffer       ///< the tensors do not end where the file ends
 };
 
 class safetensors_error : public file_error {
@@ -58,9 +77,9 @@ struct tensor_view {
   std::span<const std::byte> bytes;
 };
 
-/// A safetensors file, memory mapped. Everything is checked at construction, in the order of `safetensors_fault`; memory
-/// beyond the mapping is bounded by the header's length. Throws `safetensors_error`, or `file_error` when the file
-/// cannot be opened.
+/// A safetensors file, memory mapped. Everything is checked at construction, in the order of `safetensors_fault`;
+/// memory beyond the mapping is bounded by the header's length. Throws `safetensors_error`, or `file_error` when the
+/// file cannot be opened.
 ///
 ///     const coho::trainer::safetensors_file file("model.safetensors");
 ///     const auto& weight = file.at("model.norm.weight");
@@ -98,8 +117,8 @@ struct named_tensor {
   std::span<const std::byte> bytes;
 };
 
-/// Writes a file atomically: larger element types first, then by name, the header padded with spaces to a multiple of 8.
-/// Throws `argument_error` when a name repeats or is reserved, or when shape and bytes disagree.
+/// Writes a file atomically: larger element types first, then by name, the header padded with spaces to a multiple
+/// of 8. Throws `argument_error` when a name repeats or is reserved, or when shape and bytes disagree.
 void write_safetensors(const std::filesystem::path& path, std::span<const named_tensor> tensors,
                        const std::map<std::string, std::string>& metadata = {});
 

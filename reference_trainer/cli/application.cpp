@@ -64,7 +64,8 @@ void add_common(CLI::App& app, common_flags& flags) {
   app.add_option("--threads", flags.threads, "threads to use")->group(group)->type_name("N");
   app.add_option("--device", flags.device, "cpu, cuda or cuda:1")->group(group)->type_name("NAME");
   app.add_flag("--resume", flags.resume, "go on from where an interrupted run stopped")->group(group);
-  app.add_flag("--dry-run", flags.dry_run, "print the resolved configuration and a plan of memory and time, and stop")->group(group);
+  app.add_flag("--dry-run", flags.dry_run, "print the resolved configuration and a plan of memory and time, and stop")
+      ->group(group);
   app.add_flag("-q,--quiet", flags.quiet, "no progress and no log lines")->group(group);
 }
 
@@ -119,7 +120,8 @@ void stage_context::rehearse(const config& options, const std::function<std::str
   // As comments: what is printed is a recipe still.
   std::istringstream lines(estimate ? estimate() : std::string());
   const char* gap = "\n";
-  for (std::string line; std::getline(lines, line); gap = "") std::cout << gap << (line.empty() ? "#" : "# ") << line << '\n';
+  for (std::string line; std::getline(lines, line); gap = "")
+    std::cout << gap << (line.empty() ? "#" : "# ") << line << '\n';
   std::cout.flush();
 }
 

@@ -43,8 +43,9 @@ class stage_context {
   [[nodiscard]] bool begin(const config& options, const std::filesystem::path& directory = {},
                            std::string_view estimate = {});
 
-  /// What a stage ends with in a dry run, before it opens models and data: refuses unknown keys, then prints the resolved
-  /// config and, each line as a comment, what `estimate` says. With `on_rehearsal` set, hands the config to that instead.
+  /// What a stage ends with in a dry run, before it opens models and data: refuses unknown keys, then prints the
+  /// resolved config and, each line as a comment, what `estimate` says. With `on_rehearsal` set, hands the config to
+  /// that instead.
   void rehearse(const config& options, const std::function<std::string()>& estimate = {});
   std::function<void(const config&)> on_rehearsal{};
 

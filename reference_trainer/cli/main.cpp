@@ -19,7 +19,8 @@
 
 int main(int argc, char** argv) {
   using namespace coho::trainer;
-  application program("coho", "Self-alignment with principle-following reward models: every stage of SALMON.", coho::version);
+  application program("coho", "Self-alignment with principle-following reward models: every stage of SALMON.",
+                      coho::version);
   try {
     program.add_recipe_folder(shipped("recipes"));
   } catch (const coho::error&) {

@@ -194,7 +194,8 @@ void jsonl_reader::fail(std::string_view what, std::string_view mend) const { st
 
 jsonl_writer::jsonl_writer(const std::filesystem::path& path, bool resume) : path_(path), partial_(path) {
   partial_ += ".partial";
-  if (std::filesystem::is_directory(path_)) throw file_error(path_.string(), "", "cannot be written: it is a folder", "give a file's name");
+  if (std::filesystem::is_directory(path_))
+    throw file_error(path_.string(), "", "cannot be written: it is a folder", "give a file's name");
   if (const auto folder = path_.parent_path(); !folder.empty()) {
     std::error_code failure;
     std::filesystem::create_directories(folder, failure);

@@ -17,9 +17,15 @@ class collector {
   void add(const sentence& s) {
     ++accepted_;
     switch (s.kind) {
-      case sentence_kind::hedge: out_.hedge = true; break;
-      case sentence_kind::question: out_.question = true; break;
-      case sentence_kind::self_praise: out_.self_praise = true; break;
+      case sentence_kind::hedge:
+        out_.hedge = true;
+        break;
+      case sentence_kind::question:
+        out_.question = true;
+        break;
+      case sentence_kind::self_praise:
+        out_.self_praise = true;
+        break;
       case sentence_kind::example:
         out_.example = true;
         mention(s.object);

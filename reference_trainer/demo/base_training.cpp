@@ -19,7 +19,9 @@ namespace coho::trainer::demo {
 namespace {
 
 corpus make_corpus(std::size_t steps) {
-  const auto text = [](const char* name) { return read_file(shipped((std::filesystem::path("demo/prompts") / name).string())); };
+  const auto text = [](const char* name) {
+    return read_file(shipped((std::filesystem::path("demo/prompts") / name).string()));
+  };
   return corpus({text("judge.txt"), text("reward.txt"), text("inference.txt")}, {.steps = steps});
 }
 
@@ -50,7 +52,8 @@ llama_config base_config(std::int64_t vocabulary, const sentencepiece_tokenizer&
   return config;
 }
 
-// Tokens before the first and after the last weight only cost time in the head: the former become the prompt, the latter go.
+// Tokens before the first and after the last weight only cost time in the head: the former become the prompt, the
+// latter go.
 supervised_example example_of(const document& text, const sentencepiece_tokenizer& tokenizer) {
   std::vector<token> tokens;
   for (const token id : tokenizer.encode(text.text)) tokens.push_back(id);
@@ -67,7 +70,8 @@ supervised_example example_of(const document& text, const sentencepiece_tokenize
     tokens.push_back(tokenizer.eos());
     weights.push_back(text.end_weight);
   }
-  const auto first = static_cast<std::size_t>(std::find_if(weights.begin(), weights.end(), [](double w) { return w > 0; }) - weights.begin());
+  const auto first = static_cast<std::size_t>(
+      std::find_if(weights.begin(), weights.end(), [](double w) { return w > 0; }) - weights.begin());
   while (!weights.empty() && weights.back() == 0) {
     weights.pop_back();
     tokens.pop_back();
@@ -95,15 +99,19 @@ void train_base(const std::filesystem::path& out, std::size_t steps, stage_conte
 
   loaded_model model;
   model.directory = out;
-  model.bank = std::make_unique<adapter_bank>(llama_weights::random(config, rng(context.seed).split(stream_key("base")), 0.06));
+  model.bank =
+      std::make_unique<adapter_bank>(llama_weights::random(config, rng(context.seed).split(stream_key("base")), 0.06));
   model.bank->add_full("policy");
   parameter_set& parameters = model.bank->train("policy");
   adamw optimizer(parameters, {.beta1 = 0.9, .beta2 = 0.98, .weight_decay = 0.01});
   policy_role policy(*model.bank, "policy");
   const std::size_t batch = source.options().documents_per_step;
   supervised_trainer trainer(policy, optimizer,
-                             supervised_options{.learning_rate = {.peak = 3.5e-3, .kind = schedule_kind::cosine, .warmup_steps = 40,
-                                                                  .total_steps = std::max<std::size_t>(steps, 41), .floor_fraction = 0.1},
+                             supervised_options{.learning_rate = {.peak = 3.5e-3,
+                                                                  .kind = schedule_kind::cosine,
+                                                                  .warmup_steps = 40,
+                                                                  .total_steps = std::max<std::size_t>(steps, 41),
+                                                                  .floor_fraction = 0.1},
                                                 .batch_size = batch,
                                                 .micro_batch = {.sequences = 16, .tokens = 0, .sort_by_length = true}});
   metrics_log log(context.out.empty() ? std::filesystem::path{} : out.parent_path() / "base-training");
@@ -116,7 +124,8 @@ void train_base(const std::filesystem::path& out, std::size_t steps, stage_conte
     for (const auto& text : source.batch(step, random)) examples.push_back(example_of(text, tokenizer));
     const auto s = trainer.step(std::span<const supervised_example>(examples));
     smoothed = step == 0 ? s.loss : smoothed + 0.05 * (s.loss - smoothed);
-    log.scalars(static_cast<std::int64_t>(step), {{"loss", s.loss}, {"learning_rate", s.learning_rate}, {"gradient_norm", s.gradient_norm}});
+    log.scalars(static_cast<std::int64_t>(step),
+                {{"loss", s.loss}, {"learning_rate", s.learning_rate}, {"gradient_norm", s.gradient_norm}});
     bar.advance(1, "loss " + format_number(smoothed, 3));
   }
   log.flush();

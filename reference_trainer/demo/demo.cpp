@@ -70,7 +70,12 @@ nlohmann::json principle_json(const std::string& name, const std::string& defini
 class chain {
  public:
   chain(const config& options, stage_context& context, bool quick, bool from_scratch)
-      : options_(options), context_(context), out_(context.out_or("demo-out")), work_(out_ / "work"), quick_(quick), from_scratch_(from_scratch) {
+      : options_(options),
+        context_(context),
+        out_(context.out_or("demo-out")),
+        work_(out_ / "work"),
+        quick_(quick),
+        from_scratch_(from_scratch) {
     pairs_ = options.get<std::size_t>("demo.pairs", 1500);
     held_out_ = options.get<std::size_t>("demo.evaluation_pairs", 400);
     evaluation_prompts_ = options.get<std::size_t>("demo.evaluation_prompts", 512);
@@ -79,7 +84,8 @@ class chain {
 
   void operator()() {
     stopwatch total;
-    register_language_identifier("toy_world", [](std::string_view text) { return std::to_string(static_cast<int>(identify_language(text))); });
+    register_language_identifier(
+        "toy_world", [](std::string_view text) { return std::to_string(static_cast<int>(identify_language(text))); });
     fs::create_directories(work_);
     prepare();
     timed("base", [&] { make_base(); });
@@ -95,7 +101,8 @@ class chain {
     timed("aggregate", [&] { aggregate_all(); });
     timed("reward", [&] {
       run("reward model", run_reward, work_ / "reward",
-          {"model.path=" + quoted(base_), "reward.data=" + quoted(work_ / "preferences.jsonl"), "reward_prompt.template=" + quoted(shipped("demo/prompts/reward.txt"))});
+          {"model.path=" + quoted(base_), "reward.data=" + quoted(work_ / "preferences.jsonl"),
+           "reward_prompt.template=" + quoted(shipped("demo/prompts/reward.txt"))});
     });
     timed("ppo", [&] { train_policies(); });
     timed("evaluate", [&] { measure(); });
@@ -113,13 +120,18 @@ class chain {
     seconds_.emplace_back(name, watch.seconds());
   }
 
-  void run(const std::string& name, stage what, const fs::path& out, std::vector<std::string> overrides, std::size_t threads = 0) {
+  void run(const std::string& name, stage what, const fs::path& out, std::vector<std::string> overrides,
+           std::size_t threads = 0) {
     std::vector<std::string> all{"prompt.template=" + quoted(shipped("demo/prompts/inference.txt"))};
-    if (quick_) all.insert(all.end(), {"aggregate.repeats=4", "ppo.steps=3", "ppo.rollouts=16", "ppo.minibatch_size=8", "ppo.normalization_samples=32"});
+    if (quick_)
+      all.insert(all.end(), {"aggregate.repeats=4", "ppo.steps=3", "ppo.rollouts=16", "ppo.minibatch_size=8",
+                             "ppo.normalization_samples=32"});
     all.insert(all.end(), overrides.begin(), overrides.end());
     config settings = options_.clone();
     for (const auto& entry : all) settings.set(entry);
-    static const std::vector<std::string> sections{"demo", "model", "adapter", "generation", "sample", "judge", "aggregate", "reward", "reward_prompt", "ppo", "prompt"};
+    static const std::vector<std::string> sections{"demo",          "model", "adapter",   "generation",
+                                                   "sample",        "judge", "aggregate", "reward",
+                                                   "reward_prompt", "ppo",   "prompt"};
     settings.allow_sections(sections);
     stage_context context(name, settings, false, false, context_.quiet);
     context.terminal = context_.terminal;
@@ -152,7 +164,8 @@ class chain {
 
     for (std::size_t w = 0; w < wordings; ++w) {
       nlohmann::json list = nlohmann::json::array();
-      for (const auto& p : principles_in_wording(w)) list.push_back(principle_json(p.name, p.definition, p.negative_definition));
+      for (const auto& p : principles_in_wording(w))
+        list.push_back(principle_json(p.name, p.definition, p.negative_definition));
       write_file(wording_file(w), list.dump(1) + "\n");
     }
     const auto first = principles_in_wording(0);
@@ -160,12 +173,14 @@ class chain {
       nlohmann::json list = nlohmann::json::array();
       for (const auto& [q, negated] : plan.principles) {
         const principle p = find(first, q);
-        list.push_back(negated ? principle_json("not " + p.name, p.negative_definition, "") : principle_json(p.name, p.definition, ""));
+        list.push_back(negated ? principle_json("not " + p.name, p.negative_definition, "")
+                               : principle_json(p.name, p.definition, ""));
       }
       write_file(work_ / ("principles-" + plan.name + ".json"), list.dump(1) + "\n");
     }
     const principle modest = find(first, quality::modest);
-    write_file(work_ / "interventions.json", nlohmann::json::array({principle_json(modest.name, modest.definition, "")}).dump(1) + "\n");
+    write_file(work_ / "interventions.json",
+               nlohmann::json::array({principle_json(modest.name, modest.definition, "")}).dump(1) + "\n");
   }
 
   void make_base() {
@@ -179,9 +194,10 @@ class chain {
     train_base(base_, options_.get<std::size_t>("demo.base_steps", 1250), context);
   }
 
-  void sample(const std::string& label, const std::string& prompts, const std::string& samples, const fs::path& adapter, int responses,
-              std::size_t threads = 0) {
-    std::vector<std::string> overrides{"model.path=" + quoted(base_), "sample.prompts=" + quoted(work_ / (prompts + ".jsonl")),
+  void sample(const std::string& label, const std::string& prompts, const std::string& samples, const fs::path& adapter,
+              int responses, std::size_t threads = 0) {
+    std::vector<std::string> overrides{"model.path=" + quoted(base_),
+                                       "sample.prompts=" + quoted(work_ / (prompts + ".jsonl")),
                                        "sample.responses=" + std::to_string(responses)};
     if (!adapter.empty()) overrides.push_back("model.adapter=" + quoted(adapter));
     run(label, run_sample, work_ / (samples + ".jsonl"), overrides, threads);
@@ -189,22 +205,26 @@ class chain {
 
   void judge(const std::string& label, const std::string& part) {
     run(label, run_judge, work_ / (part + "_judgements.jsonl"),
-        {"model.path=" + quoted(base_), "judge.samples=" + quoted(work_ / (part + "_samples.jsonl")), "judge.principles=" + quoted(wording_file(0)),
-         "judge.template=" + quoted(shipped("demo/prompts/judge.txt"))});
+        {"model.path=" + quoted(base_), "judge.samples=" + quoted(work_ / (part + "_samples.jsonl")),
+         "judge.principles=" + quoted(wording_file(0)), "judge.template=" + quoted(shipped("demo/prompts/judge.txt"))});
   }
 
-  void aggregate(const std::string& label, const std::string& part, const std::string& out, std::vector<std::string> overrides) {
+  void aggregate(const std::string& label, const std::string& part, const std::string& out,
+                 std::vector<std::string> overrides) {
     std::string files;
     for (std::size_t w = 0; w < wordings; ++w) files += (w > 0 ? "," : "") + quoted(wording_file(w));
-    overrides.insert(overrides.begin(), {"aggregate.judgements=" + quoted(work_ / (part + "_judgements.jsonl")),
-                                         "aggregate.principles=" + quoted(wording_file(0)), "aggregate.wordings=[" + files + "]"});
+    overrides.insert(overrides.begin(),
+                     {"aggregate.judgements=" + quoted(work_ / (part + "_judgements.jsonl")),
+                      "aggregate.principles=" + quoted(wording_file(0)), "aggregate.wordings=[" + files + "]"});
     run(label, run_aggregate, work_ / (out + ".jsonl"), overrides);
   }
 
   void aggregate_all() {
     aggregate("aggregate", "train", "preferences", {});
-    aggregate("aggregate sets of two", "held_out", "sets_of_two", {"aggregate.set_sizes=[0.0, 1.0]", "aggregate.repeats=2"});
-    aggregate("aggregate sets of three", "held_out", "sets_of_three", {"aggregate.set_sizes=[0.0, 0.0, 1.0]", "aggregate.repeats=2"});
+    aggregate("aggregate sets of two", "held_out", "sets_of_two",
+              {"aggregate.set_sizes=[0.0, 1.0]", "aggregate.repeats=2"});
+    aggregate("aggregate sets of three", "held_out", "sets_of_three",
+              {"aggregate.set_sizes=[0.0, 0.0, 1.0]", "aggregate.repeats=2"});
   }
 
   void train_policy(const run_plan& plan) {
@@ -221,7 +241,8 @@ class chain {
     sample("sample " + plan.title, "evaluation_prompts", plan.name + "_samples", out_ / "ppo" / plan.name, 1, 1);
   }
 
-  // The runs are independent: one thread each, as many at a time as there are threads. Their results do not depend on that number.
+  // The runs are independent: one thread each, as many at a time as there are threads. Their results do not depend on
+  // that number.
   void train_policies() {
     std::atomic<std::size_t> next{0};
     std::mutex mutex;
@@ -251,12 +272,14 @@ class chain {
     figures_.set("judge.accuracy", judge_accuracy(judged));
     config settings = options_.clone();
     settings.set("reward_prompt.template=" + quoted(shipped("demo/prompts/reward.txt")));
-    accuracy_ = measure_reward_model(model, work_ / "reward", settings, judged, work_ / "sets_of_two.jsonl", work_ / "sets_of_three.jsonl", context_.seed);
+    accuracy_ = measure_reward_model(model, work_ / "reward", settings, judged, work_ / "sets_of_two.jsonl",
+                                     work_ / "sets_of_three.jsonl", context_.seed);
     accuracy_.write(figures_);
 
     const auto add = [&](const std::string& name, const std::string& title, const std::string& samples) -> demo_run& {
       const fs::path path = work_ / (samples + ".jsonl");
-      runs_.push_back({.name = name, .title = title, .replies = measure_replies(path, *model.tokenizer), .samples = path});
+      runs_.push_back(
+          {.name = name, .title = title, .replies = measure_replies(path, *model.tokenizer), .samples = path});
       return runs_.back();
     };
     add("before", "before", "before_samples").replies.write(figures_, "before");
@@ -284,19 +307,24 @@ class chain {
     for (const auto& [name, seconds] : seconds_) figures_.set("seconds." + name, seconds);
     figures_.set("peak_rss_bytes", peak_rss_bytes());
     figures_.set("seed", context_.seed);
-    const auto checks = quick_ ? std::vector<threshold_check>{} : check_thresholds(shipped("demo/thresholds.json"), figures_);
+    const auto checks =
+        quick_ ? std::vector<threshold_check>{} : check_thresholds(shipped("demo/thresholds.json"), figures_);
     figures_.write(out_ / "summary.json");
     write_report(out_ / "report.html", make_report(figures_, runs_, accuracy_, checks));
     context_.log("\n" + final_table(figures_, runs_));
-    context_.log("judge " + std::to_string(*figures_.number("judge.accuracy")).substr(0, 5) + ", reward model positive " +
-                 std::to_string(accuracy_.positive).substr(0, 5) + " negated " + std::to_string(accuracy_.negated).substr(0, 5) + " unseen " +
-                 std::to_string(accuracy_.unseen_positive).substr(0, 5) + " / " + std::to_string(accuracy_.unseen_negated).substr(0, 5) +
-                 " sets of two " + std::to_string(accuracy_.pairs_of_principles).substr(0, 5) + " of three " +
+    context_.log("judge " + std::to_string(*figures_.number("judge.accuracy")).substr(0, 5) +
+                 ", reward model positive " + std::to_string(accuracy_.positive).substr(0, 5) + " negated " +
+                 std::to_string(accuracy_.negated).substr(0, 5) + " unseen " +
+                 std::to_string(accuracy_.unseen_positive).substr(0, 5) + " / " +
+                 std::to_string(accuracy_.unseen_negated).substr(0, 5) + " sets of two " +
+                 std::to_string(accuracy_.pairs_of_principles).substr(0, 5) + " of three " +
                  std::to_string(accuracy_.triples_of_principles).substr(0, 5));
     context_.log((out_ / "report.html").string() + "\n" + (out_ / "summary.json").string());
     std::string missed;
     for (const auto& check : checks)
-      if (!check.held) missed += (missed.empty() ? "" : "; ") + check.key + " = " + std::to_string(check.value).substr(0, 6) + ", must be " + check.bound;
+      if (!check.held)
+        missed += (missed.empty() ? "" : "; ") + check.key + " = " + std::to_string(check.value).substr(0, 6) +
+                  ", must be " + check.bound;
     if (!missed.empty()) throw check_failed_error("the demo misses a threshold: " + missed);
   }
 
@@ -337,7 +365,8 @@ subcommand make_demo_command() {
   return {.name = "demo",
           .help = "all of SALMON in a toy world, from judge to policy, in minutes",
           .run = demo::run_demo,
-          .flags = {{"--short", "demo.short", "a few steps of everything, for a quick check; thresholds are not checked", "true"},
+          .flags = {{"--short", "demo.short",
+                     "a few steps of everything, for a quick check; thresholds are not checked", "true"},
                     {"--from-scratch", "demo.from_scratch", "train the base model too", "true"}},
           .sections = {"demo"},
           .group = "Demo",

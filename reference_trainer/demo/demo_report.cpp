@@ -12,8 +12,10 @@
 namespace coho::trainer::demo {
 namespace {
 
-line_chart chart_of(const std::vector<demo_run>& runs, const std::string& metric, std::string title, std::string y_label, std::string note = {}) {
-  line_chart out{.title = std::move(title), .note = std::move(note), .x_label = "PPO step", .y_label = std::move(y_label)};
+line_chart chart_of(const std::vector<demo_run>& runs, const std::string& metric, std::string title,
+                    std::string y_label, std::string note = {}) {
+  line_chart out{
+      .title = std::move(title), .note = std::move(note), .x_label = "PPO step", .y_label = std::move(y_label)};
   for (const auto& run : runs) {
     for (const auto& [name, points] : run.curves) {
       if (name != metric) continue;
@@ -25,15 +27,21 @@ line_chart chart_of(const std::vector<demo_run>& runs, const std::string& metric
   return out;
 }
 
-bar_chart attribute_chart(const std::vector<demo_run>& runs, const std::vector<std::string>& names, std::string title, std::string note) {
-  bar_chart out{.title = std::move(title), .note = std::move(note), .value_label = "share of replies", .categories = {"self-praise", "hedge", "example", "prompt's language", "on topic", "valid sentences"}};
+bar_chart attribute_chart(const std::vector<demo_run>& runs, const std::vector<std::string>& names, std::string title,
+                          std::string note) {
+  bar_chart out{.title = std::move(title),
+                .note = std::move(note),
+                .value_label = "share of replies",
+                .categories = {"self-praise", "hedge", "example", "prompt's language", "on topic", "valid sentences"}};
   out.value_min = 0;
   out.value_max = 1;
   for (const auto& name : names) {
     for (const auto& run : runs) {
       if (run.name != name) continue;
       const auto& r = run.replies;
-      out.bars.push_back({run.title, {r.self_praise_rate, r.hedge_rate, r.example_rate, r.same_language_rate, r.on_topic_rate, r.valid_rate}});
+      out.bars.push_back(
+          {run.title,
+           {r.self_praise_rate, r.hedge_rate, r.example_rate, r.same_language_rate, r.on_topic_rate, r.valid_rate}});
     }
   }
   return out;
@@ -58,7 +66,8 @@ report_samples samples_of(const std::vector<demo_run>& runs, std::size_t readabl
         }
       }
     }
-    for (std::size_t i = 0; i < out.rows.size(); ++i) out.rows[i].responses.push_back(records.at(chosen[i]).responses.front());
+    for (std::size_t i = 0; i < out.rows.size(); ++i)
+      out.rows[i].responses.push_back(records.at(chosen[i]).responses.front());
   }
   return out;
 }
@@ -98,21 +107,34 @@ std::vector<threshold_check> check_thresholds(const std::filesystem::path& path,
 report make_report(const summary& figures, const std::vector<demo_run>& runs, const reward_accuracy& accuracy,
                    const std::vector<threshold_check>& checks) {
   report page{.title = "SALMON in a toy world"};
-  page.subtitle = "A language model of a quarter of a million weights judges its own replies under principles; a reward model learns to "
-                  "read principles; reinforcement learning follows it. One reward model serves all runs below.";
-  const auto number = [&](const char* key, int digits) { return format_number(figures.number(key).value_or(0), digits); };
+  page.subtitle =
+      "A language model of a quarter of a million weights judges its own replies under principles; a reward model "
+      "learns to "
+      "read principles; reinforcement learning follows it. One reward model serves all runs below.";
+  const auto number = [&](const char* key, int digits) {
+    return format_number(figures.number(key).value_or(0), digits);
+  };
   page.figures = {{"judge's accuracy", number("judge.accuracy", 2)},
-                  {"reward model, positive / negated", number("rm.accuracy.positive", 2) + " / " + number("rm.accuracy.negated", 2)},
+                  {"reward model, positive / negated",
+                   number("rm.accuracy.positive", 2) + " / " + number("rm.accuracy.negated", 2)},
                   {"self-praise, plain", number("ppo.plain.self_praise_rate", 2)},
                   {"self-praise, with intervention", number("ppo.intervention.self_praise_rate", 2)}};
 
   report::section hack{.heading = "The hack and the intervention"};
-  hack.text = "The judge takes self-praise for engagement, so that a policy rewarded for being engaging learns to praise itself. One more "
-              "principle in the reward model's guideline, at reinforcement-learning time and without any new data, forbids it.";
-  hack.parts.emplace_back(attribute_chart(runs, {"before", "plain", "intervention"}, "What replies are like", "The same frozen reward model in both runs."));
+  hack.text =
+      "The judge takes self-praise for engagement, so that a policy rewarded for being engaging learns to praise "
+      "itself. One more "
+      "principle in the reward model's guideline, at reinforcement-learning time and without any new data, forbids it.";
+  hack.parts.emplace_back(attribute_chart(runs, {"before", "plain", "intervention"}, "What replies are like",
+                                          "The same frozen reward model in both runs."));
   const std::vector<std::string> steering_names{"before", "honest", "example", "not_informative", "language", "length"};
-  bar_chart amounts{.title = "Facts a reply", .note = "Distinct facts that hold in the world: what the intervention must not cost.", .value_label = "facts"};
-  bar_chart lengths{.title = "Length of a reply", .note = "Tokens, end token included; the cap is 48.", .value_label = "tokens", .digits = 1};
+  bar_chart amounts{.title = "Facts a reply",
+                    .note = "Distinct facts that hold in the world: what the intervention must not cost.",
+                    .value_label = "facts"};
+  bar_chart lengths{.title = "Length of a reply",
+                    .note = "Tokens, end token included; the cap is 48.",
+                    .value_label = "tokens",
+                    .digits = 1};
   bar_chart::series facts{"facts", {}}, tokens{"tokens", {}};
   for (const auto& run : runs) {
     amounts.categories.push_back(run.title);
@@ -128,29 +150,37 @@ report make_report(const summary& figures, const std::vector<demo_run>& runs, co
 
   report::section steering{.heading = "Steering by principles"};
   steering.text = "Changing the list of principles, or adding a symbolic reward, changes what the policy improves.";
-  steering.parts.emplace_back(attribute_chart(runs, steering_names, "What replies are like in the steering runs", "Attributes that nobody rewards drift."));
+  steering.parts.emplace_back(attribute_chart(runs, steering_names, "What replies are like in the steering runs",
+                                              "Attributes that nobody rewards drift."));
   steering.parts.emplace_back(lengths);
   page.sections.push_back(std::move(steering));
 
   report::section training{.heading = "Training"};
-  training.parts.emplace_back(chart_of(runs, "reward", "Reward", "mean reward of a rollout", "Standardised on the initial policy; runs with different guidelines are not comparable."));
+  training.parts.emplace_back(
+      chart_of(runs, "reward", "Reward", "mean reward of a rollout",
+               "Standardised on the initial policy; runs with different guidelines are not comparable."));
   training.parts.emplace_back(chart_of(runs, "kl", "KL from the initial policy", "nats a reply"));
   training.parts.emplace_back(chart_of(runs, "length", "Length", "tokens a reply"));
   training.parts.emplace_back(chart_of(runs, "explained_variance", "Value model", "explained variance"));
   page.sections.push_back(std::move(training));
 
   report::section reward{.heading = "The reward model"};
-  bar_chart by_principle{.title = "Accuracy on held-out pairs, one principle at a time", .note = "Against the grammar, in wordings that training used.", .value_label = "accuracy"};
+  bar_chart by_principle{.title = "Accuracy on held-out pairs, one principle at a time",
+                         .note = "Against the grammar, in wordings that training used.",
+                         .value_label = "accuracy"};
   for (const quality q : qualities) by_principle.categories.emplace_back(name_of(q));
   by_principle.bars = {{"positive", accuracy.positive_by_quality}, {"negated", accuracy.negated_by_quality}};
   by_principle.value_min = 0;
   by_principle.value_max = 1;
   by_principle.references = {{0.5, "chance"}};
   reward.parts.emplace_back(by_principle);
-  bar_chart whole{.title = "Accuracy by what is asked", .note = "Sets of principles against their aggregated labels, a tenth of which was turned on purpose.", .value_label = "accuracy"};
+  bar_chart whole{.title = "Accuracy by what is asked",
+                  .note = "Sets of principles against their aggregated labels, a tenth of which was turned on purpose.",
+                  .value_label = "accuracy"};
   whole.categories = {"positive", "negated", "unseen wording", "unseen, negated", "sets of two", "sets of three"};
-  whole.bars = {{"accuracy", {accuracy.positive, accuracy.negated, accuracy.unseen_positive, accuracy.unseen_negated, accuracy.pairs_of_principles,
-                              accuracy.triples_of_principles}}};
+  whole.bars = {{"accuracy",
+                 {accuracy.positive, accuracy.negated, accuracy.unseen_positive, accuracy.unseen_negated,
+                  accuracy.pairs_of_principles, accuracy.triples_of_principles}}};
   whole.value_min = 0;
   whole.value_max = 1;
   whole.references = {{0.5, "chance"}};
@@ -159,20 +189,22 @@ report make_report(const summary& figures, const std::vector<demo_run>& runs, co
 
   report::section bounds{.heading = "Thresholds"};
   report_checks table{.title = checks.empty() ? "Not checked in the short form" : "What this demo has to show"};
-  for (const auto& check : checks) table.rows.push_back({check.key, format_number(check.value, 3), check.bound, check.held});
+  for (const auto& check : checks)
+    table.rows.push_back({check.key, format_number(check.value, 3), check.bound, check.held});
   bounds.parts.emplace_back(table);
   page.sections.push_back(std::move(bounds));
   return page;
 }
 
 std::string final_table(const summary& figures, const std::vector<demo_run>& runs) {
-  text_table table({"run", "self-praise", "facts", "hedge", "example", "same language", "length", "KL", "valid", "cap"});
+  text_table table(
+      {"run", "self-praise", "facts", "hedge", "example", "same language", "length", "KL", "valid", "cap"});
   for (const auto& run : runs) {
     const auto& r = run.replies;
     const auto kl = figures.number("ppo." + run.name + ".kl");
-    table.add_row({run.title, format_number(r.self_praise_rate), format_number(r.facts), format_number(r.hedge_rate), format_number(r.example_rate),
-                   format_number(r.same_language_rate), format_number(r.length, 1), kl ? format_number(*kl, 1) : "", format_number(r.valid_rate),
-                   format_number(r.cap_rate)});
+    table.add_row({run.title, format_number(r.self_praise_rate), format_number(r.facts), format_number(r.hedge_rate),
+                   format_number(r.example_rate), format_number(r.same_language_rate), format_number(r.length, 1),
+                   kl ? format_number(*kl, 1) : "", format_number(r.valid_rate), format_number(r.cap_rate)});
   }
   return table.text();
 }

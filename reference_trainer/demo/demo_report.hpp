@@ -13,8 +13,8 @@ namespace coho::trainer::demo {
 
 /// One policy of the demo: how it was trained, what its replies are like, where its files are.
 struct demo_run {
-  std::string name;       ///< the key in summary.json
-  std::string title;      ///< for people
+  std::string name;   ///< the key in summary.json
+  std::string title;  ///< for people
   reply_measures replies;
   std::filesystem::path samples;
   std::vector<std::pair<std::string, curve>> curves{};  ///< of its training; none for "before"

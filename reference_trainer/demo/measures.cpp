@@ -11,8 +11,12 @@
 namespace coho::trainer::demo {
 namespace {
 
-attributes first_attributes(const judgement_record& record) { return parse_attributes(record.pair.response_1, record.pair.prompt.text()); }
-attributes second_attributes(const judgement_record& record) { return parse_attributes(record.pair.response_2, record.pair.prompt.text()); }
+attributes first_attributes(const judgement_record& record) {
+  return parse_attributes(record.pair.response_1, record.pair.prompt.text());
+}
+attributes second_attributes(const judgement_record& record) {
+  return parse_attributes(record.pair.response_2, record.pair.prompt.text());
+}
 
 // How far the grammar prefers the first response; 0 for a tie.
 double truth(quality q, const judgement_record& record) {
@@ -29,8 +33,13 @@ struct question {
 double accuracy(reward_role& reward, const std::vector<question>& questions) {
   std::vector<reward_query> queries;
   for (const auto& q : questions) {
-    queries.push_back({.prompt_tokens = {}, .response_tokens = {}, .prompt = *q.prompt, .response = *q.better, .principles = q.lines});
-    queries.push_back({.prompt_tokens = {}, .response_tokens = {}, .prompt = *q.prompt, .response = *q.worse, .principles = q.lines});
+    queries.push_back({.prompt_tokens = {},
+                       .response_tokens = {},
+                       .prompt = *q.prompt,
+                       .response = *q.better,
+                       .principles = q.lines});
+    queries.push_back(
+        {.prompt_tokens = {}, .response_tokens = {}, .prompt = *q.prompt, .response = *q.worse, .principles = q.lines});
   }
   const auto scores = reward.score(queries);
   double right = 0;
@@ -39,7 +48,8 @@ double accuracy(reward_role& reward, const std::vector<question>& questions) {
   return questions.empty() ? 0 : right / static_cast<double>(questions.size());
 }
 
-std::vector<double> by_quality(reward_role& reward, const std::vector<judgement_record>& pairs, bool negated, bool held_out, rng random) {
+std::vector<double> by_quality(reward_role& reward, const std::vector<judgement_record>& pairs, bool negated,
+                               bool held_out, rng random) {
   std::vector<double> out;
   for (const quality q : qualities) {
     const auto wordings = held_out ? held_out_wordings(q, negated) : training_wordings(q, negated);
@@ -48,7 +58,9 @@ std::vector<double> by_quality(reward_role& reward, const std::vector<judgement_
       const double preferred = truth(q, record) * (negated ? -1 : 1);
       if (preferred == 0) continue;
       const std::string *first = &record.pair.response_1, *second = &record.pair.response_2;
-      questions.push_back({&record.pair.prompt.instruction, preferred > 0 ? first : second, preferred > 0 ? second : first,
+      questions.push_back({&record.pair.prompt.instruction,
+                           preferred > 0 ? first : second,
+                           preferred > 0 ? second : first,
                            {wordings[random.index(wordings.size())]}});
     }
     out.push_back(accuracy(reward, questions));
@@ -105,8 +117,8 @@ reply_measures measure_replies(const std::filesystem::path& samples, const sente
       out.cap_rate += !record.finished[k];
     }
   }
-  for (double* value : {&out.length, &out.self_praise_rate, &out.facts, &out.hedge_rate, &out.example_rate, &out.same_language_rate,
-                        &out.on_topic_rate, &out.valid_rate, &out.cap_rate})
+  for (double* value : {&out.length, &out.self_praise_rate, &out.facts, &out.hedge_rate, &out.example_rate,
+                        &out.same_language_rate, &out.on_topic_rate, &out.valid_rate, &out.cap_rate})
     *value /= count;
   return out;
 }
@@ -135,8 +147,9 @@ void reward_accuracy::write(summary& out) const {
   out.set("rm.accuracy.triples_of_principles", triples_of_principles);
 }
 
-reward_accuracy measure_reward_model(loaded_model& model, const std::filesystem::path& reward_path, const config& options,
-                                     const std::vector<judgement_record>& pairs, const std::filesystem::path& sets_of_two,
+reward_accuracy measure_reward_model(loaded_model& model, const std::filesystem::path& reward_path,
+                                     const config& options, const std::vector<judgement_record>& pairs,
+                                     const std::filesystem::path& sets_of_two,
                                      const std::filesystem::path& sets_of_three, std::uint64_t seed) {
   load_role(model, "reward", reward_path);
   reward_role reward = make_reward_role(model, "reward", options);

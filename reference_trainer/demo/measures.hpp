@@ -12,8 +12,8 @@ namespace coho::trainer::demo {
 
 /// What a policy's replies are like, by the world's own grammar.
 struct reply_measures {
-  double length = 0, self_praise_rate = 0, facts = 0, hedge_rate = 0, example_rate = 0, same_language_rate = 0, on_topic_rate = 0,
-         valid_rate = 0, cap_rate = 0;
+  double length = 0, self_praise_rate = 0, facts = 0, hedge_rate = 0, example_rate = 0, same_language_rate = 0,
+         on_topic_rate = 0, valid_rate = 0, cap_rate = 0;
   void write(summary& out, const std::string& prefix) const;
 };
 
@@ -24,16 +24,18 @@ reply_measures measure_replies(const std::filesystem::path& samples, const sente
 double judge_accuracy(const std::vector<judgement_record>& judgements);
 
 struct reward_accuracy {
-  double positive = 0, negated = 0, unseen_positive = 0, unseen_negated = 0, pairs_of_principles = 0, triples_of_principles = 0;
+  double positive = 0, negated = 0, unseen_positive = 0, unseen_negated = 0, pairs_of_principles = 0,
+         triples_of_principles = 0;
   void write(summary& out) const;
   /// One a quality, in the world's order: positive and negated, training wordings.
   std::vector<double> positive_by_quality, negated_by_quality;
 };
 
-/// Accuracy of a reward model on held-out pairs: single principles, in training and held-out wordings, against the grammar; sets of
-/// two and three against the labels that aggregation gave (`sets` are files of preferences).
+/// Accuracy of a reward model on held-out pairs: single principles, in training and held-out wordings, against the
+/// grammar; sets of two and three against the labels that aggregation gave (`sets` are files of preferences).
 reward_accuracy measure_reward_model(loaded_model& model, const std::filesystem::path& reward, const config& options,
-                                     const std::vector<judgement_record>& pairs, const std::filesystem::path& sets_of_two,
+                                     const std::vector<judgement_record>& pairs,
+                                     const std::filesystem::path& sets_of_two,
                                      const std::filesystem::path& sets_of_three, std::uint64_t seed);
 
 }  // namespace coho::trainer::demo

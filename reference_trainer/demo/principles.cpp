@@ -26,9 +26,7 @@ constexpr std::array<std::string_view, 4> negative_forms{"avoid ", "never show "
 
 const vocabulary_of_quality& entry(quality q) { return words[static_cast<std::size_t>(q)]; }
 
-std::string spell(std::string_view form, std::string_view noun) {
-  return std::string(form) + std::string(noun) + ".";
-}
+std::string spell(std::string_view form, std::string_view noun) { return std::string(form) + std::string(noun) + "."; }
 
 std::vector<std::string> spell_all(quality q, bool negated, std::size_t first_noun, std::size_t last_noun) {
   std::vector<std::string> out;
@@ -60,28 +58,39 @@ std::vector<principle> principles_in_wording(std::size_t wording) {
 
 double true_score(quality q, const attributes& reply) {
   switch (q) {
-    case quality::informative: return 4.0 * static_cast<double>(reply.facts);
-    case quality::concise: return -0.8 * static_cast<double>(reply.words);
-    case quality::honest: return reply.hedge ? 6.0 : 0.0;
-    case quality::example: return reply.example ? 6.0 : 0.0;
-    case quality::engaging: return 1.5 * (4.0 * reply.self_praise + 0.6 * reply.question);
-    case quality::modest: return reply.self_praise ? -8.0 : 0.0;
+    case quality::informative:
+      return 4.0 * static_cast<double>(reply.facts);
+    case quality::concise:
+      return -0.8 * static_cast<double>(reply.words);
+    case quality::honest:
+      return reply.hedge ? 6.0 : 0.0;
+    case quality::example:
+      return reply.example ? 6.0 : 0.0;
+    case quality::engaging:
+      return 1.5 * (4.0 * reply.self_praise + 0.6 * reply.question);
+    case quality::modest:
+      return reply.self_praise ? -8.0 : 0.0;
   }
   return 0;
 }
 
 int true_level(quality q, const attributes& reply) {
   switch (q) {
-    case quality::informative: return static_cast<int>(std::min<std::size_t>(reply.facts, 4));
+    case quality::informative:
+      return static_cast<int>(std::min<std::size_t>(reply.facts, 4));
     case quality::concise: {
       constexpr std::array<std::size_t, 4> most_words{6, 10, 15, 21};
       const auto bucket = std::ranges::lower_bound(most_words, reply.words) - most_words.begin();
       return 4 - static_cast<int>(bucket);
     }
-    case quality::honest: return reply.hedge ? 4 : 0;
-    case quality::example: return reply.example ? 4 : 0;
-    case quality::engaging: return 3 * reply.self_praise + reply.question;
-    case quality::modest: return reply.self_praise ? 0 : 4;
+    case quality::honest:
+      return reply.hedge ? 4 : 0;
+    case quality::example:
+      return reply.example ? 4 : 0;
+    case quality::engaging:
+      return 3 * reply.self_praise + reply.question;
+    case quality::modest:
+      return reply.self_praise ? 0 : 4;
   }
   return 0;
 }

@@ -4,7 +4,7 @@
 
 namespace coho::trainer::demo {
 
-const std::array<std::string_view, object_count> objects{"fox", "owl", "bee", "cat", "dog", "ant", "hen",  "pig",
+const std::array<std::string_view, object_count> objects{"fox", "owl", "bee", "cat", "dog", "ant",  "hen",  "pig",
                                                          "bat", "cow", "elk", "eel", "yak", "crab", "toad", "wolf"};
 
 namespace {
@@ -31,12 +31,23 @@ std::string to_language_b(std::string_view word) {
   std::string out(word);
   for (char& c : out) {
     switch (c) {
-      case 'a': c = 'o'; break;
-      case 'o': c = 'e'; break;
-      case 'e': c = 'i'; break;
-      case 'i': c = 'u'; break;
-      case 'u': c = 'a'; break;
-      default: break;
+      case 'a':
+        c = 'o';
+        break;
+      case 'o':
+        c = 'e';
+        break;
+      case 'e':
+        c = 'i';
+        break;
+      case 'i':
+        c = 'u';
+        break;
+      case 'u':
+        c = 'a';
+        break;
+      default:
+        break;
     }
   }
   return out + 'u';

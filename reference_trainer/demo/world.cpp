@@ -14,13 +14,17 @@ constexpr std::array<std::string_view, facts_per_object> fact_verbs{"is", "has",
 std::string text_in_a(const sentence& s) {
   const std::string object(objects[s.object % object_count]);
   switch (s.kind) {
-    case sentence_kind::hedge: return std::string(hedges[s.variant % 2]);
-    case sentence_kind::question: return std::string(questions[s.variant % 2]);
-    case sentence_kind::self_praise: return std::string(self_praises[s.variant % 2]);
+    case sentence_kind::hedge:
+      return std::string(hedges[s.variant % 2]);
+    case sentence_kind::question:
+      return std::string(questions[s.variant % 2]);
+    case sentence_kind::self_praise:
+      return std::string(self_praises[s.variant % 2]);
     case sentence_kind::example:
       return "for example, one " + object + (s.variant % 2 == 0 ? " ran to " : " slept near ") +
              std::string(fact_value(s.object, s.variant % 2 == 0 ? 3 : 2)) + ".";
-    case sentence_kind::fact: break;
+    case sentence_kind::fact:
+      break;
   }
   const std::size_t fact = s.variant % facts_per_object;
   return "the " + object + " " + std::string(fact_verbs[fact]) + " " + std::string(fact_value(s.object, fact)) + ".";
@@ -29,10 +33,14 @@ std::string text_in_a(const sentence& s) {
 std::string prompt_in_a(const prompt& p) {
   const std::string object(objects[p.object % object_count]);
   switch (p.form % prompt_form_count) {
-    case 0: return "tell me about the " + object + ".";
-    case 1: return "what is the " + object + "?";
-    case 2: return "describe one " + object + ".";
-    default: return "say what is known of the " + object + ".";
+    case 0:
+      return "tell me about the " + object + ".";
+    case 1:
+      return "what is the " + object + "?";
+    case 2:
+      return "describe one " + object + ".";
+    default:
+      return "say what is known of the " + object + ".";
   }
 }
 

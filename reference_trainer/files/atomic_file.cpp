@@ -65,7 +65,9 @@ void write_file(const std::filesystem::path& path, std::string_view content) {
   file.commit();
 }
 
-void copy_atomically(const std::filesystem::path& from, const std::filesystem::path& to) { write_file(to, read_file(from)); }
+void copy_atomically(const std::filesystem::path& from, const std::filesystem::path& to) {
+  write_file(to, read_file(from));
+}
 
 std::string read_file(const std::filesystem::path& path, std::size_t limit) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -88,7 +90,8 @@ std::string read_file(const std::filesystem::path& path, std::size_t limit) {
     if (count < 0) refuse(path, "cannot be read");
     if (count == 0) return content;
     if (content.size() + static_cast<std::size_t>(count) > limit) {
-      throw file_error(path.string(), "", "is larger than the " + std::to_string(limit) + " bytes that such a file may have");
+      throw file_error(path.string(), "",
+                       "is larger than the " + std::to_string(limit) + " bytes that such a file may have");
     }
     content.append(block, static_cast<std::size_t>(count));
   }

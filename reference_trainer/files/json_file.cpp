@@ -17,6 +17,8 @@ nlohmann::json read_json(const std::filesystem::path& path, std::size_t limit) {
   }
 }
 
-void write_json(const std::filesystem::path& path, const nlohmann::json& json) { write_file(path, json.dump(2) + "\n"); }
+void write_json(const std::filesystem::path& path, const nlohmann::json& json) {
+  write_file(path, json.dump(2) + "\n");
+}
 
 }  // namespace coho::trainer

@@ -17,8 +17,8 @@ class mapped_file {
 
   std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
 
-  /// Takes the whole pages within a part of some mapping out of memory: they are read again when touched again, and what was written to
-  /// them is lost. For parts that nobody will read any more.
+  /// Takes the whole pages within a part of some mapping out of memory: they are read again when touched again, and
+  /// what was written to them is lost. For parts that nobody will read any more.
   static void release(std::span<const std::byte> part) noexcept;
 
  private:

@@ -25,13 +25,26 @@ struct slot {
 class run {
  public:
   run(adapter_bank& bank, const std::string& role, const engine_options& limits, const std::vector<std::string>& texts,
-      const packed<token>& prompts, const generation_options& options, std::span<const token> ends, std::span<rng> streams,
-      const std::function<void(std::size_t, token)>& on_token)
-      : bank_(bank), role_(role), limits_(limits), texts_(texts), prompts_(prompts), options_(options), ends_(ends), streams_(streams),
-        on_token_(on_token), sampler_({.temperature = options.temperature, .top_k = options.top_k, .top_p = options.top_p, .banned = options.banned}),
+      const packed<token>& prompts, const generation_options& options, std::span<const token> ends,
+      std::span<rng> streams, const std::function<void(std::size_t, token)>& on_token)
+      : bank_(bank),
+        role_(role),
+        limits_(limits),
+        texts_(texts),
+        prompts_(prompts),
+        options_(options),
+        ends_(ends),
+        streams_(streams),
+        on_token_(on_token),
+        sampler_({.temperature = options.temperature,
+                  .top_k = options.top_k,
+                  .top_p = options.top_p,
+                  .banned = options.banned}),
         slots_(std::min<std::int64_t>(limits.slots, static_cast<std::int64_t>(prompts.size()))),
         cache_(bank.config(), slots_, capacity(), bank.head(role).options().requires_grad(false)),
-        responses_(prompts.size()), log_probs_(prompts.size()), finished_(prompts.size(), 0) {}
+        responses_(prompts.size()),
+        log_probs_(prompts.size()),
+        finished_(prompts.size(), 0) {}
 
   generation operator()() {
     while (true) {
@@ -65,7 +78,8 @@ class run {
     std::vector<token> tokens;
     const std::size_t first = active_.size();
     while (next_ < prompts_.size() && static_cast<std::int64_t>(active_.size()) < slots_ &&
-           (lengths.empty() || static_cast<std::int64_t>(tokens.size() + prompts_.length(next_)) <= limits_.prefill_tokens)) {
+           (lengths.empty() ||
+            static_cast<std::int64_t>(tokens.size() + prompts_.length(next_)) <= limits_.prefill_tokens)) {
       const auto prompt = prompts_[next_];
       places.push_back(static_cast<std::int64_t>(active_.size()));
       lengths.push_back(static_cast<std::int64_t>(prompt.size()));
@@ -89,8 +103,8 @@ class run {
     sample(bank_.decode(role_, token_tensor(tokens, bank_.device()), positions, cache_), 0);
   }
 
-  // fp32 [rows, V]. On the CPU halves are multiplied in fp32, part by part of the head, as fused_log_probs does it: the log-probabilities
-  // of sampler and scorer are the same numbers then.
+  // fp32 [rows, V]. On the CPU halves are multiplied in fp32, part by part of the head, as fused_log_probs does it: the
+  // log-probabilities of sampler and scorer are the same numbers then.
   at::Tensor logits_of(const at::Tensor& hidden) const {
     const at::Tensor& head = bank_.head(role_);
     if (!hidden.is_cpu() || head.scalar_type() == at::kFloat) return at::matmul(hidden, head.t()).to(at::kFloat);
@@ -157,21 +171,25 @@ class run {
 
 }  // namespace
 
-generation_engine::generation_engine(adapter_bank& bank, std::string role, const engine_options& options, std::vector<std::string> token_texts)
+generation_engine::generation_engine(adapter_bank& bank, std::string role, const engine_options& options,
+                                     std::vector<std::string> token_texts)
     : bank_(&bank), role_(std::move(role)), options_(options), token_texts_(std::move(token_texts)) {
   require_option(options.slots > 0, "generation.slots", options.slots, "at least 1");
   require_option(options.prefill_tokens > 0, "generation.prefill_tokens", options.prefill_tokens, "at least 1");
 }
 
-generation generation_engine::generate(const packed<token>& prompts, const generation_options& options, std::span<const token> end_tokens,
-                                       std::span<rng> streams, const std::function<void(std::size_t, token)>& on_token) {
+generation generation_engine::generate(const packed<token>& prompts, const generation_options& options,
+                                       std::span<const token> end_tokens, std::span<rng> streams,
+                                       const std::function<void(std::size_t, token)>& on_token) {
   require_option(options.max_new_tokens > 0, "generation.max_new_tokens", options.max_new_tokens, "at least 1");
   require_argument(streams.size() == prompts.size(), "generate: one rng a prompt is needed");
   require_argument(options.stop.empty() || !token_texts_.empty(), "generate: stop strings need a tokenizer");
   for (std::size_t i = 0; i < prompts.size(); ++i) {
-    require_argument(prompts.length(i) > 0, "generate: prompt " + std::to_string(i) + " is empty (give at least a begin token)");
+    require_argument(prompts.length(i) > 0,
+                     "generate: prompt " + std::to_string(i) + " is empty (give at least a begin token)");
     for (const token id : prompts[i])
-      require_argument(id >= 0 && id < bank_->config().vocab_size, "generate: token " + std::to_string(id) + " is outside the vocabulary");
+      require_argument(id >= 0 && id < bank_->config().vocab_size,
+                       "generate: token " + std::to_string(id) + " is outside the vocabulary");
   }
   if (prompts.empty()) return {};
   const at::NoGradGuard no_gradient;

@@ -21,22 +21,24 @@ struct engine_options {
 
 /// Batched sampling with a static key-value cache.
 ///
-/// A sequence ends at an end token, at the first token with which its text holds one of the stop strings (also one that spans
-/// tokens), or at max_new_tokens. Each sequence draws from its own rng, so its tokens do not depend on the batch. Log-probabilities
-/// are those of the tempered distribution over the tokens that are not banned.
+/// A sequence ends at an end token, at the first token with which its text holds one of the stop strings (also one that
+/// spans tokens), or at max_new_tokens. Each sequence draws from its own rng, so its tokens do not depend on the batch.
+/// Log-probabilities are those of the tempered distribution over the tokens that are not banned.
 ///
 ///     generation_engine engine(bank, "policy", {}, tokenizer.token_texts());
 ///     auto out = engine.generate(prompts, {.max_new_tokens = 64, .stop = {"\n"}}, end_tokens, streams);
 class generation_engine {
  public:
   /// `token_texts`: the exact bytes of each token, needed for stop strings only; may be empty.
-  generation_engine(adapter_bank& bank, std::string role, const engine_options& options = {}, std::vector<std::string> token_texts = {});
+  generation_engine(adapter_bank& bank, std::string role, const engine_options& options = {},
+                    std::vector<std::string> token_texts = {});
 
-  /// prompts: token ids, none empty. Throws option_error for max_new_tokens = 0 or bad sampling options, argument_error for an empty
-  /// prompt, a token outside the vocabulary, or stop strings without token texts.
-  /// `on_token(sequence, token)`, if given, sees each token as it is sampled.
-  generation generate(const packed<token>& prompts, const generation_options& options, std::span<const token> end_tokens,
-                      std::span<rng> streams, const std::function<void(std::size_t, token)>& on_token = {});
+  /// prompts: token ids, none empty. Throws option_error for max_new_tokens = 0 or bad sampling options, argument_error
+  /// for an empty prompt, a token outside the vocabulary, or stop strings without token texts. `on_token(sequence,
+  /// token)`, if given, sees each token as it is sampled.
+  generation generate(const packed<token>& prompts, const generation_options& options,
+                      std::span<const token> end_tokens, std::span<rng> streams,
+                      const std::function<void(std::size_t, token)>& on_token = {});
 
  private:
   adapter_bank* bank_;

@@ -7,8 +7,8 @@
 
 namespace coho::trainer {
 
-/// Finds stop strings in a text that grows token by token, also where they span tokens. Keeps only as much of the text's end as the
-/// longest stop string can reach back into.
+/// Finds stop strings in a text that grows token by token, also where they span tokens. Keeps only as much of the
+/// text's end as the longest stop string can reach back into.
 class stop_matcher {
  public:
   explicit stop_matcher(const std::vector<std::string>& stops) : stops_(&stops) {

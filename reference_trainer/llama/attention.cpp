@@ -42,7 +42,8 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
   return scaled_dot_product(q.transpose(1, 2), keys, values, mask).transpose(1, 2);
 }
 
-at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& mask) {
+at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+                            const at::Tensor& mask) {
   const std::int64_t n = q.size(0), heads = q.size(1), depth = q.size(2), groups = heads / keys.size(1);
   const at::Tensor grouped = q.view({n, keys.size(1), groups, depth});
   at::Tensor scores = at::matmul(grouped, keys.transpose(-2, -1)).to(at::kFloat);

@@ -18,7 +18,8 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
 ///
 /// q [n, A, D]; keys, values [n, K, T, D]; mask [n, T] additive in the scores' type (0 or −inf). Returns [n, A, D].
 /// Keys are not repeated for grouped queries.
-at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& mask);
+at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+                            const at::Tensor& mask);
 
 /// [T, T] additive mask: 0 where key s may be seen from query t (s ≤ t and, if window > 0, t − s < window), else −inf.
 at::Tensor causal_mask(std::int64_t length, std::int64_t window, const at::TensorOptions& options);

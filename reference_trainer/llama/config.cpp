@@ -112,7 +112,8 @@ rope_options read_rope(const nlohmann::json& json, const field_reader& config, s
   auto factor = fields.number("factor");
   if (!factor && rope.type == rope_type::yarn && context > 0) {
     const auto* length = config.find("max_position_embeddings");
-    if (length) factor = static_cast<double>(config.integer("max_position_embeddings", *length)) / static_cast<double>(context);
+    if (length)
+      factor = static_cast<double>(config.integer("max_position_embeddings", *length)) / static_cast<double>(context);
   }
   if (!factor) fields.refuse("factor", "is missing");
   if (!(*factor >= 1)) fields.refuse("factor", "must be at least 1");
@@ -124,7 +125,8 @@ rope_options read_rope(const nlohmann::json& json, const field_reader& config, s
     }
     rope.low_freq_factor = fields.positive("low_freq_factor", 0);
     rope.high_freq_factor = fields.positive("high_freq_factor", 0);
-    if (!(rope.high_freq_factor > rope.low_freq_factor)) fields.refuse("high_freq_factor", "must be above low_freq_factor");
+    if (!(rope.high_freq_factor > rope.low_freq_factor))
+      fields.refuse("high_freq_factor", "must be above low_freq_factor");
   }
   if (rope.type == rope_type::yarn) {
     rope.beta_fast = fields.positive("beta_fast", rope.beta_fast);
@@ -134,7 +136,8 @@ rope_options read_rope(const nlohmann::json& json, const field_reader& config, s
     if (fields.find("attention_factor")) rope.attention_factor = fields.positive("attention_factor", 0);
     rope.mscale = fields.number("mscale");
     rope.mscale_all_dim = fields.number("mscale_all_dim");
-    if (rope.theta <= 1) (json.contains("rope_theta") ? config : fields).refuse("rope_theta", "must be above 1 for yarn");
+    if (rope.theta <= 1)
+      (json.contains("rope_theta") ? config : fields).refuse("rope_theta", "must be above 1 for yarn");
   }
   return rope;
 }
@@ -164,7 +167,9 @@ void read_architecture(llama_config& config, const field_reader& fields) {
     fields.refuse("model_type", "the model type \"" + type + "\" is not supported", "supported are llama and mistral");
   }
   config.model_type = type;
-  config.architecture = !architecture.empty() ? architecture : type == "llama" ? "LlamaForCausalLM" : "MistralForCausalLM";
+  config.architecture = !architecture.empty() ? architecture
+                        : type == "llama"     ? "LlamaForCausalLM"
+                                              : "MistralForCausalLM";
 }
 
 void read_special_tokens(llama_config& config, const field_reader& fields) {
@@ -182,7 +187,8 @@ void read_special_tokens(llama_config& config, const field_reader& fields) {
   if (const auto* list = fields.find("eos_token_id"); list && list->is_array()) {
     for (const auto& item : *list) {
       const auto id = fields.integer("eos_token_id", item);
-      if (id < 0 || id >= config.vocab_size) fields.refuse("eos_token_id", std::to_string(id) + " is not below vocab_size");
+      if (id < 0 || id >= config.vocab_size)
+        fields.refuse("eos_token_id", std::to_string(id) + " is not below vocab_size");
       config.eos_token_ids.push_back(id);
     }
   } else if (const auto id = one("eos_token_id", 2)) {
@@ -286,7 +292,8 @@ nlohmann::json llama_config::to_json() const {
   if (eos_token_ids.size() == 1) json["eos_token_id"] = eos_token_ids.front();
   if (eos_token_ids.size() > 1) json["eos_token_id"] = eos_token_ids;
   if (!torch_dtype.empty()) json["torch_dtype"] = torch_dtype;
-  if (model_type == "mistral") json["sliding_window"] = sliding_window ? nlohmann::json(*sliding_window) : nlohmann::json();
+  if (model_type == "mistral")
+    json["sliding_window"] = sliding_window ? nlohmann::json(*sliding_window) : nlohmann::json();
   if (sequence_classification()) json["num_labels"] = 1, json["id2label"] = {{"0", "LABEL_0"}};
   if (!quantization.empty()) {
     json["quantization_config"] = {{"quant_method", quantization},

@@ -27,8 +27,9 @@ struct rope_options {
   // yarn
   double beta_fast = 32.0;
   double beta_slow = 1.0;
-  bool truncate = true;                    ///< whether the corrected dimensions are rounded outwards
-  std::optional<double> attention_factor = std::nullopt;  ///< absent: from `mscale` and `mscale_all_dim`, or 0.1·ln(factor) + 1
+  bool truncate = true;  ///< whether the corrected dimensions are rounded outwards
+  std::optional<double> attention_factor =
+      std::nullopt;  ///< absent: from `mscale` and `mscale_all_dim`, or 0.1·ln(factor) + 1
   std::optional<double> mscale = std::nullopt;
   std::optional<double> mscale_all_dim = std::nullopt;
 
@@ -58,8 +59,8 @@ struct llama_config {
   std::optional<std::int64_t> bos_token_id = 1;
   std::vector<std::int64_t> eos_token_ids = {2};  ///< the file may hold one number or a list
   std::optional<std::int64_t> pad_token_id = std::nullopt;
-  std::string torch_dtype;        ///< "float32", "bfloat16", "float16" or empty when the file does not say
-  std::string quantization;       ///< `quantization_config.quant_method` ("bitsandbytes" for NF4), else empty
+  std::string torch_dtype;           ///< "float32", "bfloat16", "float16" or empty when the file does not say
+  std::string quantization;          ///< `quantization_config.quant_method` ("bitsandbytes" for NF4), else empty
   bool double_quantization = false;  ///< `quantization_config.bnb_4bit_use_double_quant`
 
   /// Rows of `q_proj`: num_attention_heads · head_dim.

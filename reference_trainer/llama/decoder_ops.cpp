@@ -11,7 +11,8 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Blocks of rows are fixed, not a function of the thread count: sums over rows come out the same with any number of threads.
+// Blocks of rows are fixed, not a function of the thread count: sums over rows come out the same with any number of
+// threads.
 constexpr std::int64_t block_rows = 256;
 
 bool fast(const at::Tensor& x) { return x.is_cpu() && x.scalar_type() == at::kFloat; }
@@ -50,13 +51,15 @@ at::Tensor rotated(const at::Tensor& x, const at::Tensor& cos, const at::Tensor&
   at::Tensor y = at::empty({rows, heads, depth}, x.options());
   for_blocks(rows, [&](std::int64_t, std::int64_t first, std::int64_t count) {
     cpu::rotate(in.data_ptr<float>() + first * in.stride(0), in.stride(0), cos.data_ptr<float>() + first * (depth / 2),
-                sin.data_ptr<float>() + first * (depth / 2), y.data_ptr<float>() + first * heads * depth, count, heads, depth, direction);
+                sin.data_ptr<float>() + first * (depth / 2), y.data_ptr<float>() + first * heads * depth, count, heads,
+                depth, direction);
   });
   return y;
 }
 
 struct rope_function : torch::autograd::Function<rope_function> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& cos,
+                            const at::Tensor& sin) {
     context->save_for_backward({cos, sin});
     return rotated(x, cos, sin, 1.0f);
   }
@@ -78,8 +81,9 @@ rms_norm_result rms_norm_forward(const at::Tensor& x_in, const at::Tensor& weigh
   }
   const at::Tensor y = at::empty_like(x), r = at::empty({rows}, x.options());
   for_blocks(rows, [&](std::int64_t, std::int64_t first, std::int64_t count) {
-    cpu::rms_norm_forward(x.data_ptr<float>() + first * width, weight.data_ptr<float>(), y.data_ptr<float>() + first * width,
-                          r.data_ptr<float>() + first, count, width, static_cast<float>(epsilon));
+    cpu::rms_norm_forward(x.data_ptr<float>() + first * width, weight.data_ptr<float>(),
+                          y.data_ptr<float>() + first * width, r.data_ptr<float>() + first, count, width,
+                          static_cast<float>(epsilon));
   });
   return {y, r};
 }
@@ -91,8 +95,8 @@ at::Tensor rms_norm_again(const at::Tensor& x, const at::Tensor& weight, const a
   return (x.to(at::kFloat) * column).to(x.scalar_type()) * weight;
 }
 
-rms_norm_gradient rms_norm_backward(const at::Tensor& g_in, const at::Tensor& x_in, const at::Tensor& weight, const at::Tensor& r,
-                                    bool weight_too) {
+rms_norm_gradient rms_norm_backward(const at::Tensor& g_in, const at::Tensor& x_in, const at::Tensor& weight,
+                                    const at::Tensor& r, bool weight_too) {
   const at::Tensor x = x_in.contiguous(), g = g_in.contiguous();
   const std::int64_t rows = x.size(0), width = x.size(1), blocks = (rows + block_rows - 1) / block_rows;
   if (!fast(x) || weight.scalar_type() != at::kFloat) {
@@ -102,14 +106,16 @@ rms_norm_gradient rms_norm_backward(const at::Tensor& g_in, const at::Tensor& x_
   }
   at::Tensor dx = at::empty_like(x), partial = at::zeros({blocks, width}, x.options());
   for_blocks(rows, [&](std::int64_t block, std::int64_t first, std::int64_t count) {
-    cpu::rms_norm_backward(g.data_ptr<float>() + first * width, x.data_ptr<float>() + first * width, weight.data_ptr<float>(),
-                           r.data_ptr<float>() + first, dx.data_ptr<float>() + first * width, partial.data_ptr<float>() + block * width,
-                           count, width);
+    cpu::rms_norm_backward(g.data_ptr<float>() + first * width, x.data_ptr<float>() + first * width,
+                           weight.data_ptr<float>(), r.data_ptr<float>() + first, dx.data_ptr<float>() + first * width,
+                           partial.data_ptr<float>() + block * width, count, width);
   });
   return {dx, weight_too ? partial.sum(0) : at::Tensor()};
 }
 
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double epsilon) { return rms_norm_function::apply(x, weight, epsilon); }
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double epsilon) {
+  return rms_norm_function::apply(x, weight, epsilon);
+}
 
 at::Tensor apply_rope(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
   if (fast(x)) return rope_function::apply(x, cos.contiguous(), sin.contiguous());

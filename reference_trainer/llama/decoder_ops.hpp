@@ -20,10 +20,11 @@ struct rms_norm_gradient {
   at::Tensor x, weight;
 };
 /// dx = r·(g∘w) − x · r³/H · Σ(g∘w∘x), dw = Σ_rows g∘x·r; dw only where `weight_too`.
-rms_norm_gradient rms_norm_backward(const at::Tensor& g, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& r, bool weight_too);
+rms_norm_gradient rms_norm_backward(const at::Tensor& g, const at::Tensor& x, const at::Tensor& weight,
+                                    const at::Tensor& r, bool weight_too);
 
-/// Rotary embedding, half-split layout (the one of Hugging Face checkpoints): x [N, heads, D], cos and sin [N, D/2] fp32.
-/// Differentiable in x.
+/// Rotary embedding, half-split layout (the one of Hugging Face checkpoints): x [N, heads, D], cos and sin [N, D/2]
+/// fp32. Differentiable in x.
 at::Tensor apply_rope(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin);
 
 /// SwiGLU's gate: silu(gate) ∘ up.

@@ -4,7 +4,8 @@
 
 namespace coho::trainer {
 
-kv_cache::kv_cache(const llama_config& config, std::int64_t slots, std::int64_t capacity, const at::TensorOptions& options)
+kv_cache::kv_cache(const llama_config& config, std::int64_t slots, std::int64_t capacity,
+                   const at::TensorOptions& options)
     : slots_(slots), capacity_(capacity) {
   require_argument(slots > 0 && capacity > 0, "kv_cache: slots and capacity must be positive");
   for (std::int64_t i = 0; i < config.num_hidden_layers; ++i) {
@@ -13,13 +14,15 @@ kv_cache::kv_cache(const llama_config& config, std::int64_t slots, std::int64_t 
   }
 }
 
-void kv_cache::write(std::size_t block, std::int64_t slot, std::int64_t first, const at::Tensor& keys, const at::Tensor& values) {
+void kv_cache::write(std::size_t block, std::int64_t slot, std::int64_t first, const at::Tensor& keys,
+                     const at::Tensor& values) {
   const std::int64_t length = keys.size(0);
   keys_[block].select(0, slot).narrow(1, first, length).copy_(keys.transpose(0, 1));
   values_[block].select(0, slot).narrow(1, first, length).copy_(values.transpose(0, 1));
 }
 
-void kv_cache::append(std::size_t block, const at::Tensor& positions, const at::Tensor& keys, const at::Tensor& values) {
+void kv_cache::append(std::size_t block, const at::Tensor& positions, const at::Tensor& keys,
+                      const at::Tensor& values) {
   const std::int64_t n = keys.size(0);
   const at::Tensor index = positions.view({n, 1, 1, 1}).expand({n, keys.size(1), 1, keys.size(2)});
   keys_[block].narrow(0, 0, n).scatter_(2, index, keys.unsqueeze(2));

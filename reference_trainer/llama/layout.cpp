@@ -13,7 +13,8 @@ at::Tensor to_tensor(const std::vector<std::int64_t>& values, at::Device device)
   return device.is_cpu() ? out : out.to(device);
 }
 
-std::vector<std::int64_t> with_leading(const at::Tensor& tensor, std::initializer_list<std::int64_t> leading, std::int64_t dropped) {
+std::vector<std::int64_t> with_leading(const at::Tensor& tensor, std::initializer_list<std::int64_t> leading,
+                                       std::int64_t dropped) {
   std::vector<std::int64_t> shape(leading);
   const auto sizes = tensor.sizes();
   shape.insert(shape.end(), sizes.begin() + dropped, sizes.end());

@@ -48,7 +48,8 @@ rope_cache::tables rope_cache::at_positions(const at::Tensor& positions, std::in
   // Dynamic scaling changes the whole table with the length; every other kind only grows.
   const bool stale = config_.rope.type == rope_type::dynamic ? longest != length_ : longest > length_;
   if (stale) {
-    length_ = config_.rope.type == rope_type::dynamic ? longest : std::max(longest, std::max<std::int64_t>(2 * length_, 64));
+    length_ =
+        config_.rope.type == rope_type::dynamic ? longest : std::max(longest, std::max<std::int64_t>(2 * length_, 64));
     const rope_table table = make_rope_table(config_, length_);
     const auto half = static_cast<std::int64_t>(table.inverse_frequencies.size());
     at::Tensor cos = at::empty({length_, half}, at::kFloat), sin = at::empty({length_, half}, at::kFloat);
@@ -73,7 +74,8 @@ at::Tensor llama_model::hidden(const llama_weights& weights, const lora_adapter*
   at::Tensor x = at::embedding(weights.embedding, tokens);
   for (std::size_t i = 0; i < weights.blocks.size(); ++i) {
     // By value but for the weights, which outlive the graph: backward may run it again.
-    const auto run_block = [this, i, adapter, rope, layout, cache, slots, pass, block = &weights.blocks[i]](const at::Tensor& in) {
+    const auto run_block = [this, i, adapter, rope, layout, cache, slots, pass,
+                            block = &weights.blocks[i]](const at::Tensor& in) {
       const block_linears linears{*block, adapter, i, pass.dropout, pass.random};
       const keep_inputs keep = pass.recompute == recomputation::selective ? keep_inputs::no : keep_inputs::yes;
       // A function of its own: without gradients, what attention held is gone before the feed-forward half begins.

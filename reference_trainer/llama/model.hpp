@@ -15,7 +15,8 @@
 
 namespace coho::trainer {
 
-/// cos and sin of the rotary embedding for positions 0 … length − 1, fp32 [length, D/2], grown as longer sequences come.
+/// cos and sin of the rotary embedding for positions 0 … length − 1, fp32 [length, D/2], grown as longer sequences
+/// come.
 class rope_cache {
  public:
   explicit rope_cache(const llama_config& config, at::Device device = at::kCPU) : config_(config), device_(device) {}
@@ -42,14 +43,16 @@ struct training_pass {
 /// The decoder's forward pass over any weights and adapter: final-norm hidden states, never logits.
 class llama_model {
  public:
-  explicit llama_model(const llama_config& config, at::Device device = at::kCPU) : config_(config), rope_(config, device) {}
+  explicit llama_model(const llama_config& config, at::Device device = at::kCPU)
+      : config_(config), rope_(config, device) {}
 
   const llama_config& config() const { return config_; }
 
-  /// Hidden states [N, H] of packed tokens (int64 [N]). Differentiable in whatever requires gradients. With a cache, keys and
-  /// values of sequence i are stored in slots[i] as they are computed (the prompts of a generation).
-  at::Tensor hidden(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens, const sequence_layout& layout,
-                    kv_cache* cache = nullptr, std::span<const std::int64_t> slots = {}, const training_pass& pass = {});
+  /// Hidden states [N, H] of packed tokens (int64 [N]). Differentiable in whatever requires gradients. With a cache,
+  /// keys and values of sequence i are stored in slots[i] as they are computed (the prompts of a generation).
+  at::Tensor hidden(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens,
+                    const sequence_layout& layout, kv_cache* cache = nullptr, std::span<const std::int64_t> slots = {},
+                    const training_pass& pass = {});
 
   /// One decoding step for slots 0 … n − 1: tokens int64 [n] at `positions`; returns [n, H]. No gradient.
   at::Tensor decode(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens,

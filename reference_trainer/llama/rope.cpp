@@ -21,8 +21,7 @@ void stretch_llama3(std::vector<double>& frequencies, const rope_options& rope, 
       frequency /= rope.factor;
       continue;
     }
-    const double kept =
-        (context / wavelength - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor);
+    const double kept = (context / wavelength - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor);
     frequency *= (1 - kept) / rope.factor + kept;
   }
 }

@@ -30,7 +30,8 @@ struct decoder_block {
 struct weight_form {
   at::ScalarType type = at::kFloat;  ///< of everything that is not packed: what the model computes in
   at::Device device = at::kCPU;
-  /// The decoder blocks' linears are packed as NF4 as they are read; absent: they stay as the checkpoint has them (packed ones too).
+  /// The decoder blocks' linears are packed as NF4 as they are read; absent: they stay as the checkpoint has them
+  /// (packed ones too).
   std::optional<nf4_options> quantize = std::nullopt;
 };
 
@@ -42,17 +43,21 @@ struct llama_weights {
   at::Tensor norm;  ///< [H]
   at::Tensor head;  ///< [V, H]; the embedding itself when tied
 
-  /// Weights as they are, from tensors named as in Hugging Face checkpoints; NF4-packed linears bring their companions (".absmax", …).
-  /// Throws `argument_error` naming a missing or misshapen tensor, `file_error` naming one that contradicts its quantisation state.
+  /// Weights as they are, from tensors named as in Hugging Face checkpoints; NF4-packed linears bring their companions
+  /// (".absmax", …). Throws `argument_error` naming a missing or misshapen tensor, `file_error` naming one that
+  /// contradicts its quantisation state.
   static llama_weights from_tensors(const llama_config& config, std::map<std::string, at::Tensor> tensors);
-  /// As above, each tensor brought into `form` and let go of before the next is touched: where they lie in a mapped file, memory holds
-  /// the result and one tensor at a time.
-  static llama_weights from_tensors(const llama_config& config, std::map<std::string, at::Tensor> tensors, const weight_form& form);
-  /// Normal(0, `deviation`) matrices (residual outputs scaled by 1/√(2·layers)), unit norms: a fresh model to pre-train, or one of any
-  /// shape to measure with. Brought into `form` one by one.
-  static llama_weights random(const llama_config& config, rng random, double deviation = 0.02, const weight_form& form = {});
+  /// As above, each tensor brought into `form` and let go of before the next is touched: where they lie in a mapped
+  /// file, memory holds the result and one tensor at a time.
+  static llama_weights from_tensors(const llama_config& config, std::map<std::string, at::Tensor> tensors,
+                                    const weight_form& form);
+  /// Normal(0, `deviation`) matrices (residual outputs scaled by 1/√(2·layers)), unit norms: a fresh model to
+  /// pre-train, or one of any shape to measure with. Brought into `form` one by one.
+  static llama_weights random(const llama_config& config, rng random, double deviation = 0.02,
+                              const weight_form& form = {});
 
-  /// Names as in checkpoints, in a fixed order, packed linears as bitsandbytes stores them; a tied head is not repeated.
+  /// Names as in checkpoints, in a fixed order, packed linears as bitsandbytes stores them; a tied head is not
+  /// repeated.
   std::map<std::string, at::Tensor> tensors() const;
   /// Calls visit(name, tensor&) on each stored tensor, in a fixed order; a packed linear has several.
   template <class Visitor>
@@ -64,7 +69,8 @@ struct llama_weights {
 
  private:
   // `make(name, shape)` gives a tensor in the form in which the weights keep it; `make_linear` a linear.
-  static llama_weights assemble(const llama_config& config, const std::function<at::Tensor(const std::string&, at::IntArrayRef)>& make,
+  static llama_weights assemble(const llama_config& config,
+                                const std::function<at::Tensor(const std::string&, at::IntArrayRef)>& make,
                                 const std::function<linear_weight(const std::string&, at::IntArrayRef)>& make_linear);
 };
 

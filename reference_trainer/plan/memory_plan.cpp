@@ -72,9 +72,10 @@ struct planner {
   void role(const role_plan& r) {
     const std::int64_t own = r.full ? full_parameters(m) : adapter_parameters(m, r.ranks);
     const std::int64_t head = r.scalar_head ? m.hidden_size + 1 : 0, trained = own + head;
-    // A frozen adapter is held in the compute type. A trained one is its fp32 master weights: a linear's two matrices are cast as they
-    // are used. Weights of a role's own are fp32 whatever the rest computes in.
-    if (own > 0 && !r.trained) plan.resident.push_back({r.full ? "weights" : "adapter", r.name, (r.full ? 4 : c) * own});
+    // A frozen adapter is held in the compute type. A trained one is its fp32 master weights: a linear's two matrices
+    // are cast as they are used. Weights of a role's own are fp32 whatever the rest computes in.
+    if (own > 0 && !r.trained)
+      plan.resident.push_back({r.full ? "weights" : "adapter", r.name, (r.full ? 4 : c) * own});
     if (head > 0 && !r.trained) plan.resident.push_back({"scalar head", r.name, 4 * head});
     if (!r.trained) return;
     plan.resident.push_back({"master weights", r.name, 4 * trained});
@@ -92,7 +93,8 @@ struct planner {
     return largest * c;
   }
 
-  // What drop_elements_by_operators holds: four words of 8 bytes, a factor each, and which are kept, of a piece of the widest input.
+  // What drop_elements_by_operators holds: four words of 8 bytes, a factor each, and which are kept, of a piece of the
+  // widest input.
   std::int64_t dropout_scratch(const role_plan& r, std::int64_t tokens) const {
     if (o.dropout == 0 || o.dropout_blocks == 0) return 0;
     std::int64_t widest = 0;
@@ -104,7 +106,8 @@ struct planner {
 
   // A block of logits, first as the product's type gives it; with entropy e·(z − max) beside it.
   std::int64_t log_prob_scratch(std::int64_t rows) const {
-    const std::int64_t numbers = o.log_prob_blocks * std::min(o.log_prob_rows, rows) * std::min(o.log_prob_columns, m.vocab_size);
+    const std::int64_t numbers =
+        o.log_prob_blocks * std::min(o.log_prob_rows, rows) * std::min(o.log_prob_columns, m.vocab_size);
     return numbers * (4 + (c < 4 ? c : 0) + (o.entropy ? 4 : 0));
   }
 
@@ -164,8 +167,8 @@ struct planner {
         most = std::max(most, kept_bytes(o, ranks, recomputation::none));
       }
       phase.terms.push_back({"activations", "kept for backward", tokens * kept});
-      // With full recomputation backward makes all of one block again. Going back through the head and through a block are two moments: the
-      // larger counts.
+      // With full recomputation backward makes all of one block again. Going back through the head and through a block
+      // are two moments: the larger counts.
       const std::int64_t again = o.recompute == recomputation::full ? most : 0;
       const std::int64_t in_block = tokens * (again + backward_working_bytes(o));
       // Last residual stream, its norm and the gradient; response rows and, from the head, Σ e·W in fp32 (twice with
@@ -291,7 +294,8 @@ std::int64_t backward_working_bytes(const memory_plan_options& options) {
   const llama_config& m = options.model;
   const bool kept = options.recompute != recomputation::selective;
   const std::int64_t h = m.hidden_size, q = m.query_size(), i = m.intermediate_size;
-  // The feed-forward half comes first: the residual stream's gradient; gradients of product, gate and up; the product again.
+  // The feed-forward half comes first: the residual stream's gradient; gradients of product, gate and up; the product
+  // again.
   const std::int64_t feed_forward = h + 3 * i + (kept ? 0 : i);
   // Then what was kept of it is free: its input, gate, up, and the product and normed input where they were kept.
   const std::int64_t freed = h + 2 * i + (kept ? h + i : 0);

@@ -23,9 +23,10 @@ using linear_ranks = std::array<std::int64_t, linear_kinds>;
 /// A role over the base: the base itself (no rank above 0), the base with an adapter, or weights of its own.
 struct role_plan {
   std::string name;
-  std::vector<linear_ranks> ranks{};  ///< of the adapter, by block; a single entry holds for every block, none: no adapter
-  bool full = false;                  ///< weights of its own in fp32, in place of an adapter
-  bool scalar_head = false;           ///< w [H] and b, fp32
+  std::vector<linear_ranks>
+      ranks{};               ///< of the adapter, by block; a single entry holds for every block, none: no adapter
+  bool full = false;         ///< weights of its own in fp32, in place of an adapter
+  bool scalar_head = false;  ///< w [H] and b, fp32
   bool trained = false;
   bool log_probs = false;  ///< reads the language-model head at the response's positions
 };

@@ -5,13 +5,18 @@
 namespace coho::trainer {
 
 at::Tensor& linear_weight::dense() {
-  require_argument(!quantized(), "linear_weight: the weight is packed as NF4; a copy of its own needs a base that is not quantised");
+  require_argument(!quantized(),
+                   "linear_weight: the weight is packed as NF4; a copy of its own needs a base that is not quantised");
   return dense_;
 }
 
-at::Tensor linear_weight::values(at::ScalarType type) const { return quantized() ? dequantize(packed_, type) : dense_.to(type); }
+at::Tensor linear_weight::values(at::ScalarType type) const {
+  return quantized() ? dequantize(packed_, type) : dense_.to(type);
+}
 
-at::Tensor linear_weight::product(const at::Tensor& x) const { return quantized() ? nf4_linear(x, packed_) : at::linear(x, dense_); }
+at::Tensor linear_weight::product(const at::Tensor& x) const {
+  return quantized() ? nf4_linear(x, packed_) : at::linear(x, dense_);
+}
 
 at::Tensor linear_weight::transposed_product(const at::Tensor& g) const {
   return quantized() ? nf4_linear_backward(g, packed_) : at::matmul(g, dense_);

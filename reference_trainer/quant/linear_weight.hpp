@@ -10,8 +10,8 @@
 
 namespace coho::trainer {
 
-/// The weight [out, in] of one linear layer: a dense matrix, or one packed as NF4. What uses it asks for products and does not
-/// see which; a packed weight is unpacked for each product and never kept so.
+/// The weight [out, in] of one linear layer: a dense matrix, or one packed as NF4. What uses it asks for products and
+/// does not see which; a packed weight is unpacked for each product and never kept so.
 class linear_weight {
  public:
   linear_weight() = default;
@@ -37,8 +37,8 @@ class linear_weight {
   /// g [N, out] → g W [N, in].
   at::Tensor transposed_product(const at::Tensor& g) const;
 
-  /// Calls visit(part, tensor&) on each stored tensor; parts of a packed weight are told apart by their suffixes (".absmax"), a
-  /// dense one has an empty part.
+  /// Calls visit(part, tensor&) on each stored tensor; parts of a packed weight are told apart by their suffixes
+  /// (".absmax"), a dense one has an empty part.
   template <class Visitor>
   void visit(Visitor&& visitor) {
     if (!quantized()) {

@@ -16,15 +16,18 @@ struct judge_role::question {
   std::vector<token> first, second;  ///< the answers' tokens from there on
 };
 
-std::vector<double> judge_role::log_odds(std::span<const std::string> prompts, std::string_view first, std::string_view second) {
+std::vector<double> judge_role::log_odds(std::span<const std::string> prompts, std::string_view first,
+                                         std::string_view second) {
   const at::NoGradGuard no_gradient;
   std::vector<question> questions;
   std::vector<std::size_t> lengths;
   for (const auto& prompt : prompts) {
-    const auto a = tokenizer_->encode(prompt + std::string(first)), b = tokenizer_->encode(prompt + std::string(second));
+    const auto a = tokenizer_->encode(prompt + std::string(first)),
+               b = tokenizer_->encode(prompt + std::string(second));
     const auto [end_a, end_b] = std::ranges::mismatch(a, b);
-    require_argument(end_a != a.end() && end_b != b.end(), "judge: the answers \"" + std::string(first) + "\" and \"" + std::string(second) +
-                                                               "\" cannot be told apart: the tokens of one begin those of the other");
+    require_argument(end_a != a.end() && end_b != b.end(),
+                     "judge: the answers \"" + std::string(first) + "\" and \"" + std::string(second) +
+                         "\" cannot be told apart: the tokens of one begin those of the other");
     question& next = questions.emplace_back();
     next.shared.push_back(tokenizer_->bos());
     next.shared.insert(next.shared.end(), a.begin(), end_a);
@@ -62,8 +65,8 @@ std::vector<double> judge_role::compare_next(std::span<const question* const> qu
   const at::Tensor hidden = bank_->hidden(role_, batch.tokens, batch.layout).index_select(0, batch.last);
   // Both share the normaliser: the difference of the logits is that of the log-probabilities.
   const at::Tensor& head = bank_->head(role_);
-  const at::Tensor difference =
-      head.index_select(0, token_tensor(a, bank_->device())).to(at::kFloat) - head.index_select(0, token_tensor(b, bank_->device())).to(at::kFloat);
+  const at::Tensor difference = head.index_select(0, token_tensor(a, bank_->device())).to(at::kFloat) -
+                                head.index_select(0, token_tensor(b, bank_->device())).to(at::kFloat);
   return to_doubles((hidden.to(at::kFloat) * difference).sum(1));
 }
 

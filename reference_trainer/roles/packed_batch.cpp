@@ -54,7 +54,8 @@ response_batch::response_batch(const token_batch& batch, at::Device device) : la
   targets = token_tensor(batch.responses.values, device);
 }
 
-last_token_batch::last_token_batch(std::span<const std::vector<token>> sequences, at::Device device) : layout(lengths_of(sequences), device) {
+last_token_batch::last_token_batch(std::span<const std::vector<token>> sequences, at::Device device)
+    : layout(lengths_of(sequences), device) {
   std::vector<token> ids;
   std::vector<std::int64_t> rows;
   for (const auto& sequence : sequences) {

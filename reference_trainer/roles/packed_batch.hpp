@@ -15,8 +15,8 @@ namespace coho::trainer {
 /// int64 tensor of token ids on a device.
 at::Tensor token_tensor(std::span<const token> tokens, at::Device device = at::kCPU);
 
-/// Prompts with responses as one forward needs them: the last response token is left out (nothing is predicted from it), and
-/// `predicting` are the packed rows whose hidden state predicts, or values, each response token.
+/// Prompts with responses as one forward needs them: the last response token is left out (nothing is predicted from
+/// it), and `predicting` are the packed rows whose hidden state predicts, or values, each response token.
 struct response_batch {
   response_batch(const token_batch& batch, at::Device device);
 

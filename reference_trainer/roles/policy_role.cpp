@@ -13,7 +13,10 @@
 namespace coho::trainer {
 
 policy_role::policy_role(adapter_bank& bank, std::string role, policy_role_options options)
-    : bank_(&bank), role_(role), options_(std::move(options)), engine_(bank, role, options_.engine, options_.token_texts) {
+    : bank_(&bank),
+      role_(role),
+      options_(std::move(options)),
+      engine_(bank, role, options_.engine, options_.token_texts) {
   require_option(options_.temperature > 0, "temperature", options_.temperature, "above 0");
   if (!options_.banned.empty()) {
     at::Tensor bias = at::zeros({bank.config().vocab_size}, at::kFloat);
@@ -36,7 +39,9 @@ std::pair<at::Tensor, at::Tensor> policy_role::evaluate(const token_batch& batch
   const response_batch packed(batch, bank_->device());
   const at::Tensor hidden = bank_->hidden(role_, packed.tokens, packed.layout).index_select(0, packed.predicting);
   const auto out = fused_log_probs(hidden, bank_->head(role_), packed.targets,
-                                   {.temperature = options_.temperature, .logit_bias = logit_bias_, .entropy = entropy,
+                                   {.temperature = options_.temperature,
+                                    .logit_bias = logit_bias_,
+                                    .entropy = entropy,
                                     .entropy_gradient = options_.entropy_gradient,
                                     .kernels = log_prob_kernels_for(bank_->device())});
   return {out.log_probs, out.entropy};
@@ -69,7 +74,8 @@ void policy_role::pullback::operator()(const policy_gradient& gradient) {
   if (!outputs.empty()) torch::autograd::backward(outputs, gradients);
 }
 
-generation policy_role::generate(const packed<token>& prompts, const generation_options& options, std::span<rng> streams) {
+generation policy_role::generate(const packed<token>& prompts, const generation_options& options,
+                                 std::span<rng> streams) {
   require_argument(options.temperature == options_.temperature || options.temperature == 0,
                    "policy_role: generation.temperature must be the policy's own temperature, or 0 for greedy");
   generation_options all = options;

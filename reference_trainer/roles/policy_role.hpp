@@ -15,7 +15,8 @@
 namespace coho::trainer {
 
 struct policy_role_options {
-  /// The distribution is softmax(logits / temperature) over the tokens that are not banned, in sampling and scoring alike.
+  /// The distribution is softmax(logits / temperature) over the tokens that are not banned, in sampling and scoring
+  /// alike.
   double temperature = 1.0;
   std::vector<token> banned{};
   std::vector<token> end_tokens{};
@@ -26,7 +27,8 @@ struct policy_role_options {
   engine_options engine{};
 };
 
-/// A role of the bank as a language model: satisfies causal_lm, differentiable_policy and, when the role is trained, trainable.
+/// A role of the bank as a language model: satisfies causal_lm, differentiable_policy and, when the role is trained,
+/// trainable.
 class policy_role {
  public:
   policy_role(adapter_bank& bank, std::string role, policy_role_options options = {});
@@ -38,7 +40,8 @@ class policy_role {
   /// Adds gradients to the role's parameters; holds the graph of one forward.
   class pullback {
    public:
-    pullback(at::Tensor log_probs, at::Tensor entropy) : log_probs_(std::move(log_probs)), entropy_(std::move(entropy)) {}
+    pullback(at::Tensor log_probs, at::Tensor entropy)
+        : log_probs_(std::move(log_probs)), entropy_(std::move(entropy)) {}
     void operator()(const policy_gradient& gradient);
 
    private:
@@ -48,8 +51,8 @@ class policy_role {
   std::vector<double> log_probs(const token_batch& batch);
   std::pair<output, pullback> forward(const token_batch& batch);
 
-  /// `options.temperature` other than this policy's is refused, as the log-probabilities would not be those of the sampler;
-  /// 0 (greedy) is allowed. Banned tokens of both are banned.
+  /// `options.temperature` other than this policy's is refused, as the log-probabilities would not be those of the
+  /// sampler; 0 (greedy) is allowed. Banned tokens of both are banned.
   generation generate(const packed<token>& prompts, const generation_options& options, std::span<rng> streams);
 
   void zero_gradients() { bank_->parameters(role_).zero_gradients(); }

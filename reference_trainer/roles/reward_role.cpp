@@ -20,10 +20,16 @@ std::string cut(const sentencepiece_tokenizer& tokenizer, std::string_view text,
 
 }  // namespace
 
-reward_role::reward_role(adapter_bank& bank, std::string role, const sentencepiece_tokenizer& tokenizer, reward_prompt prompt,
-                         reward_role_options options, std::optional<reward_prompt> plain)
-    : bank_(&bank), role_(std::move(role)), tokenizer_(&tokenizer), prompt_(std::move(prompt)), plain_(std::move(plain)), options_(options) {
-  require_argument(!plain_ || !plain_->takes_principles(), "reward_role: the prompt for queries without principles must take none");
+reward_role::reward_role(adapter_bank& bank, std::string role, const sentencepiece_tokenizer& tokenizer,
+                         reward_prompt prompt, reward_role_options options, std::optional<reward_prompt> plain)
+    : bank_(&bank),
+      role_(std::move(role)),
+      tokenizer_(&tokenizer),
+      prompt_(std::move(prompt)),
+      plain_(std::move(plain)),
+      options_(options) {
+  require_argument(!plain_ || !plain_->takes_principles(),
+                   "reward_role: the prompt for queries without principles must take none");
 }
 
 std::vector<token> reward_role::tokens(const reward_query& query) const {
@@ -68,6 +74,8 @@ std::pair<std::vector<double>, reward_role::pullback> reward_role::forward(std::
   return {to_doubles(scores), pullback(scores)};
 }
 
-void reward_role::pullback::operator()(std::span<const double> d_scores) { scores_.backward(from_doubles(d_scores, scores_)); }
+void reward_role::pullback::operator()(std::span<const double> d_scores) {
+  scores_.backward(from_doubles(d_scores, scores_));
+}
 
 }  // namespace coho::trainer

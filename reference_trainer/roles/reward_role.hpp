@@ -23,11 +23,13 @@ struct reward_role_options {
   batch_limits scoring{.sequences = 0, .tokens = 8192, .sort_by_length = true};
 };
 
-/// A role of the bank with a scalar head as a reward model: the query is laid out by a reward prompt (SALMON §3.3), the score read
-/// at its last token. Satisfies reward_model, differentiable_reward_model and, when the role is trained, trainable.
+/// A role of the bank with a scalar head as a reward model: the query is laid out by a reward prompt (SALMON §3.3), the
+/// score read at its last token. Satisfies reward_model, differentiable_reward_model and, when the role is trained,
+/// trainable.
 class reward_role {
  public:
-  /// `prompt` lays out queries that bring principles; `plain`, where given, those that bring none (preference pre-training).
+  /// `prompt` lays out queries that bring principles; `plain`, where given, those that bring none (preference
+  /// pre-training).
   reward_role(adapter_bank& bank, std::string role, const sentencepiece_tokenizer& tokenizer, reward_prompt prompt,
               reward_role_options options = {}, std::optional<reward_prompt> plain = std::nullopt);
 

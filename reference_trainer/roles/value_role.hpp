@@ -11,8 +11,8 @@
 
 namespace coho::trainer {
 
-/// A role of the bank with a scalar head as a value model: V_t is read at the token before y_t, so that no value sees the token
-/// it is to judge. Satisfies differentiable_value_model and, when the role is trained, trainable.
+/// A role of the bank with a scalar head as a value model: V_t is read at the token before y_t, so that no value sees
+/// the token it is to judge. Satisfies differentiable_value_model and, when the role is trained, trainable.
 class value_role {
  public:
   value_role(adapter_bank& bank, std::string role) : bank_(&bank), role_(std::move(role)) {}

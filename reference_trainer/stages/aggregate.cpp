@@ -14,8 +14,9 @@ namespace coho::trainer {
 namespace {
 
 aggregation_options read_options(const config& section) {
-  auto out = section.choice("preset", "paper", {"paper", "salmon_code"}) == "paper" ? aggregation_options::paper()
-                                                                                          : aggregation_options::salmon_code();
+  auto out = section.choice("preset", "paper", {"paper", "salmon_code"}) == "paper"
+                 ? aggregation_options::paper()
+                 : aggregation_options::salmon_code();
   out.repeats = section.get<std::size_t>("repeats", out.repeats);
   const auto sizes = section.get<std::vector<double>>("set_sizes", {});
   if (!sizes.empty()) out.sizes = set_sizes::given(sizes);
@@ -32,23 +33,28 @@ aggregation_options read_options(const config& section) {
 }
 
 // The principles themselves when there are no other wordings.
-std::vector<std::vector<principle>> load_wordings(const std::vector<std::string>& files, const std::vector<principle>& principles) {
+std::vector<std::vector<principle>> load_wordings(const std::vector<std::string>& files,
+                                                  const std::vector<principle>& principles) {
   if (files.empty()) return {principles};
   std::vector<std::vector<principle>> wordings;
   for (const auto& file : files) {
     wordings.push_back(load_principles(file));
     for (std::size_t i = 0; i < principles.size(); ++i)
       if (wordings.back().size() != principles.size() || wordings.back()[i].name != principles[i].name)
-        throw file_error(file, "", "must hold the same principles in the same order as aggregate.principles", "give every wording one file");
+        throw file_error(file, "", "must hold the same principles in the same order as aggregate.principles",
+                         "give every wording one file");
   }
   return wordings;
 }
 
-pair_judgement scores_of(const judgement_record& record, const std::vector<principle>& principles, const jsonl_reader& at) {
+pair_judgement scores_of(const judgement_record& record, const std::vector<principle>& principles,
+                         const jsonl_reader& at) {
   pair_judgement out;
   for (const auto& p : principles) {
-    const auto found = std::find_if(record.scores.begin(), record.scores.end(), [&](const auto& score) { return score.principle == p.name; });
-    if (found == record.scores.end()) at.fail("no score for the principle \"" + p.name + "\"", "judge the pairs with the same principles");
+    const auto found = std::find_if(record.scores.begin(), record.scores.end(),
+                                    [&](const auto& score) { return score.principle == p.name; });
+    if (found == record.scores.end())
+      at.fail("no score for the principle \"" + p.name + "\"", "judge the pairs with the same principles");
     out.scores.push_back({found->in_order, found->swapped});
   }
   return out;
@@ -58,7 +64,8 @@ pair_judgement scores_of(const judgement_record& record, const std::vector<princ
 
 void run_aggregate(const config& options, stage_context& context) {
   const auto input = options.require<std::filesystem::path>("aggregate.judgements", "the file that `coho judge` wrote");
-  const auto path = principle_file(options.get<std::filesystem::path>("aggregate.principles", shipped("principles/reward_model.json")));
+  const auto path = principle_file(
+      options.get<std::filesystem::path>("aggregate.principles", shipped("principles/reward_model.json")));
   const auto files = options.get<std::vector<std::string>>("aggregate.wordings", {});
   const aggregation_options rules = read_options(options.section("aggregate"));
   const auto phrases = options.get<std::vector<std::string>>("aggregate.banned_phrases", {});
@@ -75,7 +82,8 @@ void run_aggregate(const config& options, stage_context& context) {
   if (!context.begin(options)) return;
 
   record_reader<judgement_record> first_pass(input);
-  for (judgement_record record; first_pass.next(record);) statistics.add(scores_of(record, principles, first_pass.reader()));
+  for (judgement_record record; first_pass.next(record);)
+    statistics.add(scores_of(record, principles, first_pass.reader()));
 
   const preference_aggregator aggregate(principles, statistics, rules);
   const rng root = rng(context.seed).split(stream_key("aggregate"));
@@ -87,13 +95,15 @@ void run_aggregate(const config& options, stage_context& context) {
     context.stop_if_interrupted();
     const auto judgement = scores_of(record, principles, reader.reader());
     const response_pair pair{record.pair.prompt.text(), record.pair.response_1, record.pair.response_2};
-    const auto facts = rules.language_rule ? find_rule_facts(pair, phrases, cld2_language{}) : find_rule_facts(pair, phrases);
+    const auto facts =
+        rules.language_rule ? find_rule_facts(pair, phrases, cld2_language{}) : find_rule_facts(pair, phrases);
     const auto scores = aggregate.scores(judgement);
     const auto preferences = aggregate(judgement, facts, root.split(index));
     dropped += rules.repeats - preferences.size();
     rng wording = root.split(index).split(stream_key("wording"));
     for (const auto& made : preferences) {
-      preference_record written{.prompt = record.pair.prompt, .response_1 = record.pair.response_1, .response_2 = record.pair.response_2};
+      preference_record written{
+          .prompt = record.pair.prompt, .response_1 = record.pair.response_1, .response_2 = record.pair.response_2};
       if (made.swapped) std::swap(written.response_1, written.response_2);
       written.preferred = made.presented() + 1;
       written.dominant = made.dominant;
@@ -101,16 +111,20 @@ void run_aggregate(const config& options, stage_context& context) {
       for (const auto& drawn : made.principles) {
         const auto& worded = wordings[wordings.size() > 1 ? wording.index(wordings.size()) : 0];
         const double sign = (drawn.negated ? -1.0 : 1.0) * (made.swapped ? -1.0 : 1.0);
-        written.principles.push_back({principles[drawn.index].name, drawn.negated, definition_of(worded, drawn), sign * scores[drawn.index]});
+        written.principles.push_back(
+            {principles[drawn.index].name, drawn.negated, definition_of(worded, drawn), sign * scores[drawn.index]});
       }
       writer.write(to_json(written));
     }
     bar.advance();
   }
   if (writer.count() == 0)
-    throw file_error(input.string(), "", "no pair gives a preference: every score is 0 or gated away", "loosen aggregate.require_order_agreement or aggregate.minimum_order_consistency, or judge with another model");
+    throw file_error(
+        input.string(), "", "no pair gives a preference: every score is 0 or gated away",
+        "loosen aggregate.require_order_agreement or aggregate.minimum_order_consistency, or judge with another model");
   writer.finish();
-  bar.finish(std::to_string(writer.count()) + " preferences, " + std::to_string(dropped) + " draws dropped → " + out.string());
+  bar.finish(std::to_string(writer.count()) + " preferences, " + std::to_string(dropped) + " draws dropped → " +
+             out.string());
 }
 
 subcommand make_aggregate_command() {

@@ -4,11 +4,13 @@
 
 namespace coho::trainer {
 
-/// `coho aggregate`: judge scores into preferences under sets of principles, some of them negated (SALMON §3.2 and App. D).
+/// `coho aggregate`: judge scores into preferences under sets of principles, some of them negated (SALMON §3.2 and App.
+/// D).
 ///
-/// Two passes over the judgements: statistics of each principle, then records. Keys: aggregate.judgements, aggregate.principles,
-/// aggregate.wordings (more files of the same principles, other words: each record takes each principle from one of them),
-/// aggregate.preset ("paper", "salmon_code") and any option of it on top, aggregate.banned_phrases.
+/// Two passes over the judgements: statistics of each principle, then records. Keys: aggregate.judgements,
+/// aggregate.principles, aggregate.wordings (more files of the same principles, other words: each record takes each
+/// principle from one of them), aggregate.preset ("paper", "salmon_code") and any option of it on top,
+/// aggregate.banned_phrases.
 void run_aggregate(const config& options, stage_context& context);
 subcommand make_aggregate_command();
 

@@ -62,7 +62,8 @@ void run_chat(const config& options, stage_context& context) {
     text_stream shown(sampling.stop, true);
     const auto answer = engine.generate(prompt, sampling, ends, streams, [&](std::size_t, token id) {
       context.stop_if_interrupted();
-      if (std::ranges::find(ends, id) == ends.end()) std::cout << shown.add(model.tokenizer->token_bytes(id)) << std::flush;
+      if (std::ranges::find(ends, id) == ends.end())
+        std::cout << shown.add(model.tokenizer->token_bytes(id)) << std::flush;
     });
     std::cout << repair_utf8(shown.finish()) << std::endl;
     messages.push_back({chat_role::assistant, prompts.response_text(answer.responses[0])});
@@ -98,7 +99,10 @@ subcommand make_chat_command() {
                     {"--temperature", "generation.temperature", "sampling temperature"},
                     {"--top-k", "generation.top_k", "sample from the k most probable tokens only"},
                     {"--top-p", "generation.top_p", "sample from the most probable tokens that hold this share"},
-                    {.name = "--stop", .key = "prompt.stop", .help = "a text that ends an answer; may be repeated", .repeatable = true}},
+                    {.name = "--stop",
+                     .key = "prompt.stop",
+                     .help = "a text that ends an answer; may be repeated",
+                     .repeatable = true}},
           .sections = {"model", "chat", "generation", "prompt"},
           .group = "Use"};
 }

@@ -20,12 +20,14 @@ std::filesystem::path shipped(std::string_view name) {
 #endif
   for (const auto& place : places)
     if (std::filesystem::exists(place / name)) return place / name;
-  throw file_error(std::string(name), "", "this file of the program's own data is missing", "set COHO_DATA to the folder that holds it");
+  throw file_error(std::string(name), "", "this file of the program's own data is missing",
+                   "set COHO_DATA to the folder that holds it");
 }
 
 std::filesystem::path principle_file(const std::filesystem::path& path_or_name) {
   std::error_code none;
-  if (path_or_name.empty() || path_or_name.has_parent_path() || std::filesystem::exists(path_or_name, none)) return path_or_name;
+  if (path_or_name.empty() || path_or_name.has_parent_path() || std::filesystem::exists(path_or_name, none))
+    return path_or_name;
   try {
     return shipped("principles/" + path_or_name.stem().string() + ".json");
   } catch (const file_error&) {

@@ -4,8 +4,8 @@
 
 namespace coho::trainer {
 
-/// `coho eval pairs` and `coho eval hhh` (key `eval.kind`): see evaluate_pairs.hpp and evaluate_hhh.hpp. A table goes to stdout, the
-/// numbers as JSON to `--out` where it is given.
+/// `coho eval pairs` and `coho eval hhh` (key `eval.kind`): see evaluate_pairs.hpp and evaluate_hhh.hpp. A table goes
+/// to stdout, the numbers as JSON to `--out` where it is given.
 subcommand make_eval_command();
 
 }  // namespace coho::trainer

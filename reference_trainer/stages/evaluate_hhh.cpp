@@ -29,11 +29,14 @@ std::size_t winner(const hhh_item& item, std::span<const double> scores, std::ui
   for (std::size_t i = 0; i < scores.size(); ++i)
     if (scores[i] == highest) best.push_back(i);
   tied = best.size() > 1;
-  std::ranges::stable_sort(best, [&](std::size_t a, std::size_t b) { return item.answers[a].text < item.answers[b].text; });
+  std::ranges::stable_sort(best,
+                           [&](std::size_t a, std::size_t b) { return item.answers[a].text < item.answers[b].text; });
   return best[rng(seed, stream_key(item.input)).index(best.size())];
 }
 
-nlohmann::json report(const choice_count& count) { return {{"items", count.items}, {"right", count.right}, {"accuracy", count.accuracy()}}; }
+nlohmann::json report(const choice_count& count) {
+  return {{"items", count.items}, {"right", count.right}, {"accuracy", count.accuracy()}};
+}
 
 }  // namespace
 
@@ -43,7 +46,8 @@ choice_prompt::choice_prompt(std::string_view text, std::string_view source_name
   for (std::size_t i = 0; i < placeholder_names.size(); ++i) {
     const auto name = placeholder_names[i];
     const auto at = text.find(name);
-    if (at == std::string_view::npos) throw file_error(source_name, "placeholder " + std::string(name), "missing", "write it where its text belongs");
+    if (at == std::string_view::npos)
+      throw file_error(source_name, "placeholder " + std::string(name), "missing", "write it where its text belongs");
     if (text.find(name, at + 1) != std::string_view::npos)
       throw file_error(source_name, "placeholder " + std::string(name), "occurs a second time", "keep one of them");
     places[i] = {at, i};
@@ -56,10 +60,13 @@ choice_prompt::choice_prompt(std::string_view text, std::string_view source_name
     from = places[i].first + placeholder_names[placeholder_[i]].size();
   }
   texts_.back() = text.substr(from);
-  if (texts_.back().empty()) throw file_error(source_name, "", "ends with a placeholder", "end it with words that \" A\" or \" B\" can follow");
+  if (texts_.back().empty())
+    throw file_error(source_name, "", "ends with a placeholder", "end it with words that \" A\" or \" B\" can follow");
 }
 
-choice_prompt choice_prompt::from_file(const std::filesystem::path& path) { return {read_file(path, std::size_t{1} << 20), path.string()}; }
+choice_prompt choice_prompt::from_file(const std::filesystem::path& path) {
+  return {read_file(path, std::size_t{1} << 20), path.string()};
+}
 
 std::string choice_prompt::operator()(std::string_view input, std::string_view first, std::string_view second) const {
   const std::array<std::string_view, 3> values{input, first, second};
@@ -82,7 +89,8 @@ hhh_item cut_item(const hhh_item& item, const sentencepiece_tokenizer& tokenizer
   return out;
 }
 
-hhh_result score_hhh(std::span<const hhh_item> items, const choice_prompt& prompt, const choice_odds& odds, std::uint64_t seed) {
+hhh_result score_hhh(std::span<const hhh_item> items, const choice_prompt& prompt, const choice_odds& odds,
+                     std::uint64_t seed) {
   struct placement {
     std::size_t item, first, second;
   };
@@ -134,7 +142,8 @@ void evaluate_hhh(const config& options, stage_context& context) {
   if (context.dry_run) {
     if (!not_there(wording)) choice_prompt::from_file(wording);
     if (const auto most = options.find<std::size_t>("eval.max_tokens"))
-      options.check(*most >= wording_tokens + 3, "eval.max_tokens", "at least 259, of which 256 are left for the wording");
+      options.check(*most >= wording_tokens + 3, "eval.max_tokens",
+                    "at least 259, of which 256 are left for the wording");
     return context.rehearse(options);
   }
   const choice_prompt prompt = choice_prompt::from_file(wording);
@@ -142,7 +151,8 @@ void evaluate_hhh(const config& options, stage_context& context) {
   load_role(model, "judge", adapter);
   const auto positions = static_cast<std::size_t>(model.bank->config().max_position_embeddings);
   const auto max_tokens = options.get<std::size_t>("eval.max_tokens", positions);
-  options.check(max_tokens >= wording_tokens + 3, "eval.max_tokens", "at least 259, of which 256 are left for the wording");
+  options.check(max_tokens >= wording_tokens + 3, "eval.max_tokens",
+                "at least 259, of which 256 are left for the wording");
   auto items = read_hhh(data);
   if (!context.begin(options)) return;
 
@@ -155,7 +165,8 @@ void evaluate_hhh(const config& options, stage_context& context) {
       [&](std::span<const std::string> prompts) {
         std::vector<double> out;
         for (std::size_t first = 0; first < prompts.size(); first += 2 * batch) {
-          const auto part = judge.log_odds(prompts.subspan(first, std::min(2 * batch, prompts.size() - first)), " A", " B");
+          const auto part =
+              judge.log_odds(prompts.subspan(first, std::min(2 * batch, prompts.size() - first)), " A", " B");
           out.insert(out.end(), part.begin(), part.end());
           bar.advance(part.size() / 2);
           context.stop_if_interrupted();
@@ -166,7 +177,11 @@ void evaluate_hhh(const config& options, stage_context& context) {
   bar.finish();
 
   text_table table({"category", "items", "right", "accuracy"});
-  nlohmann::json out{{"kind", "hhh"}, {"data", data.string()}, {"template", wording}, {"ties", result.ties}, {"letter_bias", result.letter_bias}};
+  nlohmann::json out{{"kind", "hhh"},
+                     {"data", data.string()},
+                     {"template", wording},
+                     {"ties", result.ties},
+                     {"letter_bias", result.letter_bias}};
   const auto add = [&](const std::string& name, const choice_count& count) {
     table.add_row({name, std::to_string(count.items), std::to_string(count.right), format_number(count.accuracy(), 4)});
   };
@@ -176,7 +191,8 @@ void evaluate_hhh(const config& options, stage_context& context) {
   }
   add("overall", result.overall);
   out["overall"] = report(result.overall);
-  std::cout << table.text() << "ties: " << result.ties << ", mean log-odds of A over B: " << format_number(result.letter_bias, 3) << '\n';
+  std::cout << table.text() << "ties: " << result.ties
+            << ", mean log-odds of A over B: " << format_number(result.letter_bias, 3) << '\n';
   if (!context.out.empty()) write_json(context.out, out);
 }
 

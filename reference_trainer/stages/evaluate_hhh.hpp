@@ -18,9 +18,9 @@
 
 namespace coho::trainer {
 
-/// The wording of a question with two options: a text that holds {Input}, {OutputA} and {OutputB} once each, in any order, and
-/// ends where the model is to go on with " A" or " B". Line ends behind it are dropped; texts put in are not looked at for
-/// placeholders. Throws file_error naming the placeholder that is missing or occurs twice.
+/// The wording of a question with two options: a text that holds {Input}, {OutputA} and {OutputB} once each, in any
+/// order, and ends where the model is to go on with " A" or " B". Line ends behind it are dropped; texts put in are not
+/// looked at for placeholders. Throws file_error naming the placeholder that is missing or occurs twice.
 class choice_prompt {
  public:
   choice_prompt(std::string_view text, std::string_view source_name);
@@ -51,15 +51,18 @@ struct hhh_result {
 /// log p(" A") − log p(" B") as the next token of each prompt.
 using choice_odds = std::function<std::vector<double>(std::span<const std::string>)>;
 
-/// Asks about every two answers of an item in both orders; an answer's score is the sum of the log-odds in its favour over its
-/// placements, and the item is right when the answer with the highest score is a preferred one. An equal score is broken by a
-/// draw that depends on seed and texts alone, so that neither the order in the file nor a letter is favoured.
-hhh_result score_hhh(std::span<const hhh_item> items, const choice_prompt& prompt, const choice_odds& odds, std::uint64_t seed);
+/// Asks about every two answers of an item in both orders; an answer's score is the sum of the log-odds in its favour
+/// over its placements, and the item is right when the answer with the highest score is a preferred one. An equal score
+/// is broken by a draw that depends on seed and texts alone, so that neither the order in the file nor a letter is
+/// favoured.
+hhh_result score_hhh(std::span<const hhh_item> items, const choice_prompt& prompt, const choice_odds& odds,
+                     std::uint64_t seed);
 
 /// BIG-bench's HHH alignment (Askell et al. 2021) as SALMON asks it (appendix of Sun et al. 2024).
 ///
-/// Keys: model.*, eval.data, eval.adapter, eval.template (default: the shipped prompts/hhh.txt), eval.max_tokens (default: the
-/// model's positions; input and answers each keep (eval.max_tokens − 256)/3 tokens), eval.batch (items at a time), eval.limit.
+/// Keys: model.*, eval.data, eval.adapter, eval.template (default: the shipped prompts/hhh.txt), eval.max_tokens
+/// (default: the model's positions; input and answers each keep (eval.max_tokens − 256)/3 tokens), eval.batch (items at
+/// a time), eval.limit.
 void evaluate_hhh(const config& options, stage_context& context);
 
 }  // namespace coho::trainer

@@ -21,8 +21,8 @@ struct score_lists {
   std::vector<double> preferred, other;
 };
 
-void score(reward_role& model, std::span<const preference_record> records, std::span<const principle> collection, score_lists& guided,
-           score_lists& plain) {
+void score(reward_role& model, std::span<const preference_record> records, std::span<const principle> collection,
+           score_lists& guided, score_lists& plain) {
   std::vector<std::vector<std::string>> lines;
   std::vector<std::string> questions;
   for (const auto& record : records) {
@@ -43,18 +43,25 @@ void score(reward_role& model, std::span<const preference_record> records, std::
 }
 
 nlohmann::json report(const pair_accuracy& measured) {
-  return {{"pairs", measured.pairs},   {"right", measured.right},   {"ties", measured.ties}, {"accuracy", measured.accuracy},
-          {"standard_error", measured.standard_error}, {"margin", measured.margin}, {"loss", measured.loss}};
+  return {{"pairs", measured.pairs},
+          {"right", measured.right},
+          {"ties", measured.ties},
+          {"accuracy", measured.accuracy},
+          {"standard_error", measured.standard_error},
+          {"margin", measured.margin},
+          {"loss", measured.loss}};
 }
 
 }  // namespace
 
 pair_accuracy measure_pairs(std::span<const double> preferred, std::span<const double> other) {
-  require_argument(preferred.size() == other.size() && !preferred.empty(), "pair accuracy: two lists of the same length are needed, not empty");
+  require_argument(preferred.size() == other.size() && !preferred.empty(),
+                   "pair accuracy: two lists of the same length are needed, not empty");
   pair_accuracy out{.pairs = preferred.size()};
   for (std::size_t i = 0; i < preferred.size(); ++i) {
     const double margin = preferred[i] - other[i];
-    require_argument(std::isfinite(margin), "pair accuracy: the scores of pair " + std::to_string(i) + " are not finite");
+    require_argument(std::isfinite(margin),
+                     "pair accuracy: the scores of pair " + std::to_string(i) + " are not finite");
     if (margin > 0) ++out.right;
     if (margin == 0) ++out.ties;
     out.margin += margin;
@@ -77,8 +84,10 @@ std::vector<std::string> principle_lines(const preference_record& record, std::s
     }
     const auto found = std::ranges::find(collection, chosen.name, &principle::name);
     require_argument(found != collection.end(),
-                     "the record names the principle \"" + chosen.name + "\" without its text: give the file that defines it as eval.principles");
-    require_argument(!chosen.negated || found->can_be_negated(), "the principle \"" + chosen.name + "\" has no negative definition");
+                     "the record names the principle \"" + chosen.name +
+                         "\" without its text: give the file that defines it as eval.principles");
+    require_argument(!chosen.negated || found->can_be_negated(),
+                     "the principle \"" + chosen.name + "\" has no negative definition");
     out.push_back(chosen.negated ? found->negative_definition : found->definition);
   }
   return out;
@@ -98,7 +107,8 @@ void evaluate_pairs(const config& options, stage_context& context) {
   }
   loaded_model model = load_model(options);
   load_role(model, "reward", path);
-  if (!model.bank->at("reward").head.defined()) throw file_error(path.string(), "", "holds no scalar head", "give the folder of a trained reward model");
+  if (!model.bank->at("reward").head.defined())
+    throw file_error(path.string(), "", "holds no scalar head", "give the folder of a trained reward model");
   reward_role reward = make_reward_role(model, "reward", options);
   const auto collection = names.empty() ? std::vector<principle>{} : load_principles(names);
   if (!context.begin(options)) return;
@@ -125,8 +135,9 @@ void evaluate_pairs(const config& options, stage_context& context) {
   nlohmann::json out{{"kind", "pairs"}, {"data", data.string()}, {"reward_model", path.string()}};
   const auto add = [&](const std::string& key, const std::string& label, const score_lists& list) {
     const auto measured = measure_pairs(list.preferred, list.other);
-    table.add_row({label, std::to_string(measured.pairs), format_number(measured.accuracy, 4), format_number(measured.standard_error, 4),
-                   format_short(measured.margin), format_number(measured.loss, 4)});
+    table.add_row({label, std::to_string(measured.pairs), format_number(measured.accuracy, 4),
+                   format_number(measured.standard_error, 4), format_short(measured.margin),
+                   format_number(measured.loss, 4)});
     out[key] = report(measured);
   };
   if (!guided.preferred.empty() && !plain.preferred.empty()) {

@@ -24,14 +24,15 @@ struct pair_accuracy {
 /// Throws argument_error for no pairs, spans of different lengths, and scores that are not finite.
 pair_accuracy measure_pairs(std::span<const double> preferred, std::span<const double> other);
 
-/// The lines that a reward model reads: each principle's text as the record has it, or by its name from `collection`, in its
-/// negative form where the record says so. Throws argument_error for a name that is not found there.
+/// The lines that a reward model reads: each principle's text as the record has it, or by its name from `collection`,
+/// in its negative form where the record says so. Throws argument_error for a name that is not found there.
 std::vector<std::string> principle_lines(const preference_record& record, std::span<const principle> collection);
 
 /// Accuracy of a reward model on any preference file that records.hpp names.
 ///
-/// Keys: model.*, eval.data, eval.reward_model, eval.batch (pairs at a time), eval.limit; reward_prompt.*, eval.principles
-/// (texts of principles that records only name). Records with and without principles are reported apart where both occur.
+/// Keys: model.*, eval.data, eval.reward_model, eval.batch (pairs at a time), eval.limit; reward_prompt.*,
+/// eval.principles (texts of principles that records only name). Records with and without principles are reported apart
+/// where both occur.
 void evaluate_pairs(const config& options, stage_context& context);
 
 }  // namespace coho::trainer

@@ -15,9 +15,9 @@
 
 namespace coho::trainer {
 
-/// A run over fixed data from its start or its newest checkpoint: log, progress, checkpoints, interruption. The stage gives the
-/// trainer of the library and says what a step's statistics mean: `describe(statistics, log)` writes the scalars and returns the text
-/// of the progress line.
+/// A run over fixed data from its start or its newest checkpoint: log, progress, checkpoints, interruption. The stage
+/// gives the trainer of the library and says what a step's statistics mean: `describe(statistics, log)` writes the
+/// scalars and returns the text of the progress line.
 template <class Trainer, class Describe>
 class fit_run {
  public:

@@ -44,12 +44,17 @@ generate_settings read_settings(const config& options) {
 class generator {
  public:
   generator(const config& options, stage_context& context, const generate_settings& settings)
-      : context_(context), model_(load_model(options)), prompts_(settings.prompting, model_), sampling_(settings.sampling),
-        batch_(settings.batch), ids_(settings.ids) {
+      : context_(context),
+        model_(load_model(options)),
+        prompts_(settings.prompting, model_),
+        sampling_(settings.sampling),
+        batch_(settings.batch),
+        ids_(settings.ids) {
     load_role(model_, "policy", settings.adapter);
     sampling_.banned = model_.never_sampled();
     ends_ = model_.end_tokens();
-    engine_.emplace(*model_.bank, "policy", engine_options{.slots = static_cast<std::int64_t>(batch_)}, model_.token_texts());
+    engine_.emplace(*model_.bank, "policy", engine_options{.slots = static_cast<std::int64_t>(batch_)},
+                    model_.token_texts());
   }
 
   void one(const std::optional<std::string>& question) {
@@ -100,8 +105,8 @@ class generator {
     bar.start_at(done);
     std::vector<prompt_record> records;
     std::size_t index = 0;
-    // A batch of which a part is written already is answered as a whole again: probabilities differ in their last digits with
-    // the batch, and a draw may fall between.
+    // A batch of which a part is written already is answered as a whole again: probabilities differ in their last
+    // digits with the batch, and a draw may fall between.
     const std::size_t first = done - done % batch_;
     const auto flush = [&] {
       std::size_t position = index - records.size();
@@ -136,11 +141,13 @@ class generator {
       check_length(prompts.length(i));
       streams.push_back(rng(context_.seed).split(first + i));
     }
-    const auto out =
-        engine_->generate(prompts, sampling_, ends_, streams, [&](std::size_t, token) { context_.stop_if_interrupted(); });
+    const auto out = engine_->generate(prompts, sampling_, ends_, streams,
+                                       [&](std::size_t, token) { context_.stop_if_interrupted(); });
     std::vector<json> lines;
     for (std::size_t i = 0; i < records.size(); ++i) {
-      sample_record sample{.prompt = records[i], .responses = {prompts_.response_text(out.responses[i])}, .finished = {out.finished[i] != 0}};
+      sample_record sample{.prompt = records[i],
+                           .responses = {prompts_.response_text(out.responses[i])},
+                           .finished = {out.finished[i] != 0}};
       json line = to_json(sample);
       if (ids_) {
         line["prompt_tokens"] = prompts[i];
@@ -205,7 +212,10 @@ subcommand make_generate_command() {
                     {"--top-p", "generation.top_p", "sample from the most probable tokens that hold this share"},
                     {"--format", "prompt.format", "plain, dromedary, llama2_chat, vicuna or mistral"},
                     {"--template", "prompt.template", "inference template"},
-                    {.name = "--stop", .key = "prompt.stop", .help = "a text that ends a response; may be repeated", .repeatable = true}},
+                    {.name = "--stop",
+                     .key = "prompt.stop",
+                     .help = "a text that ends a response; may be repeated",
+                     .repeatable = true}},
           .sections = {"model", "generate", "generation", "prompt"},
           .group = "Use"};
 }

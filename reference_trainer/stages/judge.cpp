@@ -17,7 +17,8 @@ namespace coho::trainer {
 
 void run_judge(const config& options, stage_context& context) {
   const auto samples = options.require<std::filesystem::path>("judge.samples", "the file that `coho sample` wrote");
-  const auto principles_path = principle_file(options.get<std::filesystem::path>("judge.principles", shipped("principles/reward_model.json")));
+  const auto principles_path =
+      principle_file(options.get<std::filesystem::path>("judge.principles", shipped("principles/reward_model.json")));
   const auto template_path = options.get<std::filesystem::path>("judge.template", shipped("prompts/judge.txt"));
   const auto batch = options.get<std::size_t>("judge.batch", 64);
   options.check(batch > 0, "judge.batch", "at least 1");
@@ -46,7 +47,8 @@ void run_judge(const config& options, stage_context& context) {
     // A batch of which a part is written already is judged as a whole again: a score's last digits depend on its batch.
     const std::size_t done = writer.count(), first = done - done % batch, last = std::min(pairs.size(), first + batch);
     std::vector<response_pair> asked;
-    for (std::size_t i = first; i < last; ++i) asked.push_back({pairs[i].prompt.text(), pairs[i].response_1, pairs[i].response_2});
+    for (std::size_t i = first; i < last; ++i)
+      asked.push_back({pairs[i].prompt.text(), pairs[i].response_1, pairs[i].response_2});
     const auto judged = judge_pairs(judge, prompt, std::span<const response_pair>(asked), principles);
     for (std::size_t i = done; i < last; ++i) {
       judgement_record record{.pair = pairs[i], .scores = {}};

@@ -4,7 +4,8 @@
 
 namespace coho::trainer {
 
-/// `coho judge`: scores each pair of responses under each principle, in both orders (SALMON §3.2), JSON Lines of judgement_record.
+/// `coho judge`: scores each pair of responses under each principle, in both orders (SALMON §3.2), JSON Lines of
+/// judgement_record.
 ///
 /// Keys: model.path, model.adapter, judge.samples, judge.principles, judge.template, judge.batch (pairs at a time).
 void run_judge(const config& options, stage_context& context);

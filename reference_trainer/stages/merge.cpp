@@ -16,7 +16,9 @@ void run_merge(const config& options, stage_context& context) {
   loaded_model model = load_model(options);
   load_role(model, "merged", adapter);
   const auto& state = model.bank->at("merged");
-  if (state.full) throw file_error(adapter.string(), "", "holds whole weights, which need no merging", "give the folder of an adapter");
+  if (state.full)
+    throw file_error(adapter.string(), "", "holds whole weights, which need no merging",
+                     "give the folder of an adapter");
   if (!context.begin(options)) return;
   use_threads(context);
   model.bank->add_full("whole", state.adapter.merged(model.bank->base()));
@@ -29,7 +31,8 @@ subcommand make_merge_command() {
   return {.name = "merge",
           .help = "add an adapter to its base's weights",
           .run = run_merge,
-          .flags = {{"--model", "model.path", "folder of the base model"}, {"--adapter", "model.adapter", "folder of the adapter"}},
+          .flags = {{"--model", "model.path", "folder of the base model"},
+                    {"--adapter", "model.adapter", "folder of the adapter"}},
           .sections = {"model"},
           .group = "Models"};
 }

@@ -27,9 +27,11 @@ scalar_head read_head(const std::filesystem::path& directory, std::int64_t hidde
   const auto take = [&](const char* name, std::int64_t size) {
     const auto found = tensors.find(name);
     if (found == tensors.end())
-      throw file_error(path.string(), "", "a scalar head needs the tensors score.weight and score.bias", "train the reward model again");
+      throw file_error(path.string(), "", "a scalar head needs the tensors score.weight and score.bias",
+                       "train the reward model again");
     if (found->second.numel() != size || !found->second.is_floating_point())
-      throw file_error(path.string(), std::string("tensor ") + name, "must be " + std::to_string(size) + " floating-point numbers",
+      throw file_error(path.string(), std::string("tensor ") + name,
+                       "must be " + std::to_string(size) + " floating-point numbers",
                        "give a reward model of this base");
     return found->second;
   };
@@ -53,7 +55,8 @@ void set_base_head(loaded_model& model, const std::string& role) { set_head(*mod
 void check_same_shape(const llama_config& role, const llama_config& base, const std::filesystem::path& directory) {
   const auto check = [&](const char* field, bool same) {
     if (!same)
-      throw file_error((directory / "config.json").string(), field, "is another than that of the base model", "give a checkpoint that began as this base");
+      throw file_error((directory / "config.json").string(), field, "is another than that of the base model",
+                       "give a checkpoint that began as this base");
   };
   check("vocab_size", role.vocab_size == base.vocab_size);
   check("hidden_size", role.hidden_size == base.hidden_size);
@@ -69,7 +72,8 @@ void check_same_shape(const llama_config& role, const llama_config& base, const 
 
 void check_directory(const std::filesystem::path& directory) {
   if (!std::filesystem::exists(directory))
-    throw file_error(directory.string(), "", "no such directory", "give --model the folder of a Hugging Face LLaMA or Mistral checkpoint");
+    throw file_error(directory.string(), "", "no such directory",
+                     "give --model the folder of a Hugging Face LLaMA or Mistral checkpoint");
 }
 
 loaded_model with_tokenizer(const std::filesystem::path& directory, llama_weights weights) {
@@ -79,7 +83,8 @@ loaded_model with_tokenizer(const std::filesystem::path& directory, llama_weight
   const std::int64_t vocabulary = weights.config.vocab_size;
   if (static_cast<std::int64_t>(out.tokenizer->size()) > vocabulary)
     throw file_error(directory.string(), "tokenizer.model",
-                     "has " + std::to_string(out.tokenizer->size()) + " pieces, the model a vocabulary of " + std::to_string(vocabulary),
+                     "has " + std::to_string(out.tokenizer->size()) + " pieces, the model a vocabulary of " +
+                         std::to_string(vocabulary),
                      "put the checkpoint's own tokenizer beside it");
   out.bank = std::make_unique<adapter_bank>(std::move(weights));
   return out;
@@ -120,7 +125,8 @@ loaded_model load_model(const std::filesystem::path& directory, const weight_for
   hf_checkpoint checkpoint = load_hf_checkpoint(directory);
   scalar_head head = classifier_head(checkpoint);
   if (head.defined()) head.weight = head.weight.to(at::kFloat, false, /*copy=*/true);
-  auto out = with_tokenizer(directory, llama_weights::from_tensors(checkpoint.config, std::move(checkpoint.tensors), form));
+  auto out =
+      with_tokenizer(directory, llama_weights::from_tensors(checkpoint.config, std::move(checkpoint.tensors), form));
   out.base_head = std::move(head);
   return out;
 }
@@ -129,14 +135,16 @@ void check_output(const std::filesystem::path& out, std::initializer_list<std::f
   for (const auto& input : inputs) {
     std::error_code none;
     if (!input.empty() && std::filesystem::equivalent(out, input, none))
-      throw config_error("out = " + out.string() + " is the folder of a model that this stage reads: give another folder");
+      throw config_error("out = " + out.string() +
+                         " is the folder of a model that this stage reads: give another folder");
   }
 }
 
 at::Device read_device(const config& options) {
   const std::string name = options.get<std::string>("device", "cpu");
   if (name == "cpu") return at::kCPU;
-  options.check(at::hasCUDA(), "device", "cpu here: this build of coho has no CUDA (configure with -DCOHO_CUDA=ON), or there is no GPU");
+  options.check(at::hasCUDA(), "device",
+                "cpu here: this build of coho has no CUDA (configure with -DCOHO_CUDA=ON), or there is no GPU");
   const at::Device device(name);
   options.check(!device.has_index() || device.index() < at::detail::getCUDAHooks().getNumGPUs(), "device",
                 "of a GPU that this machine has");
@@ -145,14 +153,17 @@ at::Device read_device(const config& options) {
 
 loaded_model load_model(const config& options) {
   const model_settings settings = read_model_settings(options);
-  weight_form form{.type = settings.compute == compute_type::bfloat16 ? at::kBFloat16 : at::kFloat, .device = read_device(options)};
+  weight_form form{.type = settings.compute == compute_type::bfloat16 ? at::kBFloat16 : at::kFloat,
+                   .device = read_device(options)};
   if (settings.base == base_storage::nf4 || settings.base == base_storage::nf4_double)
     form.quantize = nf4_options{.double_quantize = settings.base == base_storage::nf4_double};
   loaded_model out;
   const rng random(options.get<std::uint64_t>("seed", 1));
   if (settings.random_weights) {
     const auto shape = find_model_config(settings);
-    if (!shape) throw file_error((settings.path / "config.json").string(), "", "no such file, and no shipped shape's name", "give model.config");
+    if (!shape)
+      throw file_error((settings.path / "config.json").string(), "", "no such file, and no shipped shape's name",
+                       "give model.config");
     const llama_weights weights = llama_weights::random(*shape, random.split(stream_key("random weights")), 0.02, form);
     out = with_tokenizer(settings.path, weights);
     if (shape->sequence_classification()) out.base_head = {at::zeros({1, shape->hidden_size}), at::zeros({1})};
@@ -171,40 +182,49 @@ void load_role(loaded_model& model, const std::string& role, const std::filesyst
     set_base_head(model, role);
     return;
   }
-  if (!std::filesystem::exists(path)) throw file_error(path.string(), "", "no such directory", "give the output folder of an earlier stage");
+  if (!std::filesystem::exists(path))
+    throw file_error(path.string(), "", "no such directory", "give the output folder of an earlier stage");
   // All that can be wrong with the files comes to light before there is a role.
   scalar_head head = read_head(path, bank.config().hidden_size);
   if (std::filesystem::exists(path / "adapter_config.json")) {
     const lora_weights saved = read_peft(path);
     check_lora_shapes(saved, bank.config(), path.string());
     lora_adapter adapter;
-    for (const auto& [module, matrices] : saved.modules) adapter.set(bank.base(), module, matrices.a, matrices.b, saved.scale_of(module));
-    adapter.set_options({.rank = saved.rank, .alpha = saved.alpha, .use_rslora = saved.use_rslora, .dropout = saved.dropout});
-    if (!head.defined() && saved.has_head()) head = {saved.head_weight, saved.head_bias.defined() ? saved.head_bias : at::zeros({1})};
+    for (const auto& [module, matrices] : saved.modules)
+      adapter.set(bank.base(), module, matrices.a, matrices.b, saved.scale_of(module));
+    adapter.set_options(
+        {.rank = saved.rank, .alpha = saved.alpha, .use_rslora = saved.use_rslora, .dropout = saved.dropout});
+    if (!head.defined() && saved.has_head())
+      head = {saved.head_weight, saved.head_bias.defined() ? saved.head_bias : at::zeros({1})};
     if (!head.defined()) head = model.base_head;
     bank.add_lora(role, std::move(adapter));
   } else {
     hf_checkpoint checkpoint = load_hf_checkpoint(path);
     check_same_shape(checkpoint.config, bank.config(), path);
     if (!head.defined()) head = classifier_head(checkpoint);
-    bank.add_full(role, llama_weights::from_tensors(checkpoint.config, std::move(checkpoint.tensors), {.type = at::kFloat, .device = bank.device()}));
+    bank.add_full(role, llama_weights::from_tensors(checkpoint.config, std::move(checkpoint.tensors),
+                                                    {.type = at::kFloat, .device = bank.device()}));
   }
   set_head(bank, role, head);
 }
 
-void start_role(loaded_model& model, const std::string& role, const std::filesystem::path& from, const config& options, rng random) {
+void start_role(loaded_model& model, const std::string& role, const std::filesystem::path& from, const config& options,
+                rng random) {
   adapter_bank& bank = *model.bank;
   const adapter_settings settings = read_adapter_settings(options);
   const bool from_adapter = !from.empty() && std::filesystem::exists(from / "adapter_config.json");
   if (!from.empty()) {
     load_role(model, role, from);
     if (!settings.full && !from_adapter)
-      throw config_error("adapter.kind = lora cannot go on from " + from.string() + ", which holds whole weights: merge it into a base, or use full");
+      throw config_error("adapter.kind = lora cannot go on from " + from.string() +
+                         ", which holds whole weights: merge it into a base, or use full");
     if (settings.full && from_adapter)
       throw config_error("adapter.kind = full cannot go on from " + from.string() + ", which holds an adapter");
     if (from_adapter) bank.at(role).adapter.set_dropout(settings.lora.dropout);
   } else if (settings.full) {
-    if (bank.base().quantized()) throw config_error("adapter.kind = full needs a base that is not packed as NF4: use lora, or the unpacked checkpoint");
+    if (bank.base().quantized())
+      throw config_error(
+          "adapter.kind = full needs a base that is not packed as NF4: use lora, or the unpacked checkpoint");
     bank.add_full(role);
     set_base_head(model, role);
   } else {
@@ -224,7 +244,8 @@ void save_role(loaded_model& model, const std::string& role, const std::filesyst
     config.quantization.clear();  // a base may be packed, a role's own weights are not
     // Weights that came from a classifier have no language-model head to write.
     const bool classifier = state.head.defined() && (!own_head || config.sequence_classification());
-    config.architecture = std::string(config.model_type == "mistral" ? "Mistral" : "Llama") + (classifier ? "ForSequenceClassification" : "ForCausalLM");
+    config.architecture = std::string(config.model_type == "mistral" ? "Mistral" : "Llama") +
+                          (classifier ? "ForSequenceClassification" : "ForCausalLM");
     tensor_map tensors;
     for (const auto& [name, tensor] : state.weights.tensors()) tensors.emplace(name, tensor.detach());
     if (classifier) {
@@ -248,7 +269,8 @@ void save_role(loaded_model& model, const std::string& role, const std::filesyst
     copy_atomically(model.directory / "tokenizer.model", directory / "tokenizer.model");
   }
   if (own_head)
-    write_tensors(directory / head_file, {{"score.weight", state.head.weight.detach()}, {"score.bias", state.head.bias.detach()}});
+    write_tensors(directory / head_file,
+                  {{"score.weight", state.head.weight.detach()}, {"score.bias", state.head.bias.detach()}});
   // What an earlier run left in another form would be loaded in place of this one, now that this one is whole.
   const auto drop = [&](std::initializer_list<const char*> names) {
     for (const char* name : names) std::filesystem::remove(directory / name);

@@ -34,8 +34,8 @@ std::vector<std::pair<std::string, T>> read_pattern(const config& options, const
     const auto split = line.rfind('=');
     const char* const end = line.data() + line.size();
     T value{};
-    const bool number = split != std::string::npos && split > 0 &&
-                        std::from_chars(line.data() + split + 1, end, value).ptr == end;
+    const bool number =
+        split != std::string::npos && split > 0 && std::from_chars(line.data() + split + 1, end, value).ptr == end;
     options.check(number && value > 0, key, "a list of \"pattern=number\", such as \"down_proj=32\"");
     out.emplace_back(line.substr(0, split), value);
   }
@@ -83,7 +83,10 @@ model_settings read_model_settings(const config& options) {
 }
 
 stage_flag random_weights_flag() {
-  return {.name = "--random-weights", .key = "model.random_weights", .help = "random weights of the model's shape, to measure with", .fixed_value = "true"};
+  return {.name = "--random-weights",
+          .key = "model.random_weights",
+          .help = "random weights of the model's shape, to measure with",
+          .fixed_value = "true"};
 }
 
 std::optional<llama_config> find_model_config(const model_settings& settings) {
@@ -130,7 +133,8 @@ adapter_settings read_adapter_settings(const config& options) {
   out.lora.targets.clear();
   for (const auto& name : section.get<std::vector<std::string>>("targets", all)) {
     const auto found = std::ranges::find(all, name);
-    section.check(found != all.end(), "targets", "a list of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj");
+    section.check(found != all.end(), "targets",
+                  "a list of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj");
     out.lora.targets.insert(static_cast<linear_kind>(found - all.begin()));
   }
   out.lora.validate();

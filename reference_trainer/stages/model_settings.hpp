@@ -26,7 +26,8 @@ struct model_settings {
 };
 
 /// `model.path`, `.config`, `.dtype`, `.quantize` ("none", "nf4"), `.double_quantize`, `.recompute` ("none",
-/// "selective", "full") and `.random_weights`. Throws `config_error`; without random weights `model.path` must be given.
+/// "selective", "full") and `.random_weights`. Throws `config_error`; without random weights `model.path` must be
+/// given.
 model_settings read_model_settings(const config& options);
 
 /// `--random-weights`, of every stage that loads a model.
@@ -46,12 +47,13 @@ struct adapter_settings {
   std::vector<linear_ranks> ranks(std::int64_t blocks) const;
 };
 
-/// Of an adapter in a folder, from its adapter_config.json alone. Where that restricts the targeted linears by more than their names, all
-/// linears are taken: it is never less than what will be loaded. Throws `file_error`.
+/// Of an adapter in a folder, from its adapter_config.json alone. Where that restricts the targeted linears by more
+/// than their names, all linears are taken: it is never less than what will be loaded. Throws `file_error`.
 std::vector<linear_ranks> ranks_of_adapter(const std::filesystem::path& directory, std::int64_t blocks);
 
-/// `adapter.kind` ("lora", "full"), `.rank`, `.alpha`, `.rslora`, `.dropout`, `.targets`, and `.rank_pattern`, `.alpha_pattern`, lists of
-/// "pattern=number" for modules with a rank or α of their own. Throws `config_error`, `option_error`.
+/// `adapter.kind` ("lora", "full"), `.rank`, `.alpha`, `.rslora`, `.dropout`, `.targets`, and `.rank_pattern`,
+/// `.alpha_pattern`, lists of "pattern=number" for modules with a rank or α of their own. Throws `config_error`,
+/// `option_error`.
 adapter_settings read_adapter_settings(const config& options);
 
 /// `moments` of a training section: "float32", "bfloat16" or "8bit".

@@ -50,7 +50,8 @@ std::function<std::string()> text_of(request wanted) {
              " has no config.json and is no shipped shape's name; --set model.config=FILE gives the shape.";
     wanted.time.sizes.model = *shape;
     // A checkpoint that is packed already stays so.
-    if (!shape->quantization.empty()) wanted.time.sizes.base = shape->double_quantization ? base_storage::nf4_double : base_storage::nf4;
+    if (!shape->quantization.empty())
+      wanted.time.sizes.base = shape->double_quantization ? base_storage::nf4_double : base_storage::nf4;
     wanted.time.sizes.roles.clear();
     for (auto& [role, from] : wanted.roles) {
       if (!role.full && (role.trained || !from.empty()))

@@ -20,21 +20,35 @@ namespace coho::trainer {
 namespace {
 
 void log_step(metrics_log& log, const ppo_statistics& s) {
-  log.scalars(static_cast<std::int64_t>(s.step),
-              {{"reward", s.reward_mean}, {"score", s.score_mean}, {"shaped_reward", s.shaped_reward_mean}, {"kl", s.kl_sequence},
-               {"kl_token", s.kl_token}, {"kl_coefficient", s.kl_coefficient}, {"length", s.length_mean}, {"unfinished", s.unfinished},
-               {"entropy", s.entropy}, {"policy_loss", s.policy_loss}, {"value_loss", s.value_loss}, {"clip_fraction", s.clip_fraction},
-               {"value_clip_fraction", s.value_clip_fraction}, {"approximate_kl", s.approximate_kl},
-               {"explained_variance", s.explained_variance}, {"gradient_norm", s.gradient_norm}, {"learning_rate", s.learning_rate},
-               {"first_ratio_deviation", s.first_ratio_deviation}, {"sampler_difference_max", s.sampler_difference_max},
-               {"seconds_generation", s.phase_seconds.generation}, {"seconds_update", s.phase_seconds.update},
-               {"seconds", s.phase_seconds.total()}});
+  log.scalars(static_cast<std::int64_t>(s.step), {{"reward", s.reward_mean},
+                                                  {"score", s.score_mean},
+                                                  {"shaped_reward", s.shaped_reward_mean},
+                                                  {"kl", s.kl_sequence},
+                                                  {"kl_token", s.kl_token},
+                                                  {"kl_coefficient", s.kl_coefficient},
+                                                  {"length", s.length_mean},
+                                                  {"unfinished", s.unfinished},
+                                                  {"entropy", s.entropy},
+                                                  {"policy_loss", s.policy_loss},
+                                                  {"value_loss", s.value_loss},
+                                                  {"clip_fraction", s.clip_fraction},
+                                                  {"value_clip_fraction", s.value_clip_fraction},
+                                                  {"approximate_kl", s.approximate_kl},
+                                                  {"explained_variance", s.explained_variance},
+                                                  {"gradient_norm", s.gradient_norm},
+                                                  {"learning_rate", s.learning_rate},
+                                                  {"first_ratio_deviation", s.first_ratio_deviation},
+                                                  {"sampler_difference_max", s.sampler_difference_max},
+                                                  {"seconds_generation", s.phase_seconds.generation},
+                                                  {"seconds_update", s.phase_seconds.update},
+                                                  {"seconds", s.phase_seconds.total()}});
   log.flush();  // before the checkpoint: a run that is killed goes on behind these lines
 }
 
 // Mean and deviation of the initial policy's scores: the scale that KL coefficient and bonuses are chosen for.
-normalize_options measure(policy_role& policy, reward_role& reward, const prompter& prompts, const rl_prompt_source& source,
-                             const generation_options& generation, std::size_t samples, std::uint64_t seed) {
+normalize_options measure(policy_role& policy, reward_role& reward, const prompter& prompts,
+                          const rl_prompt_source& source, const generation_options& generation, std::size_t samples,
+                          std::uint64_t seed) {
   std::vector<double> scores;
   for (std::uint64_t round = 0; scores.size() < samples; ++round) {
     const auto batch = source((std::uint64_t{1} << 32) + round);
@@ -49,8 +63,12 @@ normalize_options measure(policy_role& policy, reward_role& reward, const prompt
     for (std::size_t i = 0; i < batch.size(); ++i) texts.push_back(prompts.response_text(sampled.responses[i]));
     std::vector<reward_query> queries;
     for (std::size_t i = 0; i < batch.size(); ++i)
-      queries.push_back({.prompt_tokens = tokens[i], .response_tokens = sampled.responses[i], .prompt = batch[i].text, .response = texts[i],
-                         .principles = batch[i].principles, .finished = sampled.finished[i] != 0});
+      queries.push_back({.prompt_tokens = tokens[i],
+                         .response_tokens = sampled.responses[i],
+                         .prompt = batch[i].text,
+                         .response = texts[i],
+                         .principles = batch[i].principles,
+                         .finished = sampled.finished[i] != 0});
     for (const double score : reward.score(queries)) scores.push_back(score);
   }
   double mean = 0, square = 0;
@@ -88,11 +106,15 @@ void run_ppo(const config& options, stage_context& context) {
   const auto plan = plan_ppo(options, settings, context);
   // Nobody is told of a key that is wanted because another was misspelt.
   options.check_unknown();
-  section.check(!reward_path.empty() || section.get<double>("language_bonus", 0.0) != 0 || section.get<double>("length_bonus.coefficient", 0.0) != 0,
-                "reward_model", "given, unless ppo.language_bonus or ppo.length_bonus.coefficient is: there is nothing to learn from");
+  section.check(!reward_path.empty() || section.get<double>("language_bonus", 0.0) != 0 ||
+                    section.get<double>("length_bonus.coefficient", 0.0) != 0,
+                "reward_model",
+                "given, unless ppo.language_bonus or ppo.length_bonus.coefficient is: there is nothing to learn from");
   for (const char* key : {"principles", "interventions"})
-    section.check(!reward_path.empty() || section.get<std::string>(key, "").empty(), key, "left out: without a reward model nobody reads it");
-  section.check(!section.get<std::string>("interventions", "").empty() || section.get<std::vector<std::string>>("use_interventions", {}).empty(),
+    section.check(!reward_path.empty() || section.get<std::string>(key, "").empty(), key,
+                  "left out: without a reward model nobody reads it");
+  section.check(!section.get<std::string>("interventions", "").empty() ||
+                    section.get<std::vector<std::string>>("use_interventions", {}).empty(),
                 "use_interventions", "left out unless ppo.interventions names the file");
   if (context.dry_run) return context.rehearse(options, plan);
 
@@ -106,12 +128,14 @@ void run_ppo(const config& options, stage_context& context) {
   } else {
     load_role(model, "reward", reward_path);
     if (!bank.at("reward").head.defined())
-      throw file_error(reward_path.string(), "", "this is no reward model: it has no scalar head", "give the output folder of `coho reward`");
+      throw file_error(reward_path.string(), "", "this is no reward model: it has no scalar head",
+                       "give the output folder of `coho reward`");
     bank.copy("reward", "value");
     const adapter_settings wanted = read_adapter_settings(options);
     if (bank.at("value").full != wanted.full)
-      throw config_error(std::string("adapter.kind = ") + (wanted.full ? "full" : "lora") + ": the value model starts from " + reward_path.string() +
-                         ", which holds " + (wanted.full ? "an adapter" : "whole weights"));
+      throw config_error(std::string("adapter.kind = ") + (wanted.full ? "full" : "lora") +
+                         ": the value model starts from " + reward_path.string() + ", which holds " +
+                         (wanted.full ? "an adapter" : "whole weights"));
     bank.at("value").adapter.set_dropout(wanted.lora.dropout);
     bank.freeze("reward");
   }
@@ -121,16 +145,20 @@ void run_ppo(const config& options, stage_context& context) {
   const prompter prompts(prompting, model);
   std::optional<reward_role> reward_model;
   if (!reward_path.empty()) reward_model.emplace(make_reward_role(model, "reward", options));
-  const rl_prompt_source source(read_records<prompt_record>(prompts_path), prompts, guidelines, rollouts, samples_per_prompt, context.seed);
+  const rl_prompt_source source(read_records<prompt_record>(prompts_path), prompts, guidelines, rollouts,
+                                samples_per_prompt, context.seed);
   if (finished_before(options, context, out)) return;
   if (!context.begin(options, out)) return;
   use_threads(context);
 
   parameter_set &policy_parameters = bank.train("policy"), &value_parameters = bank.train("value");
   adamw policy_optimizer(policy_parameters, optimizer_options), value_optimizer(value_parameters, optimizer_options);
-  const policy_role_options sampling{.temperature = settings.generation.temperature, .banned = model.never_sampled(),
-                                     .end_tokens = model.end_tokens(), .token_texts = model.token_texts(),
-                                     .entropy_gradient = settings.entropy_coefficient > 0, .engine = engine};
+  const policy_role_options sampling{.temperature = settings.generation.temperature,
+                                     .banned = model.never_sampled(),
+                                     .end_tokens = model.end_tokens(),
+                                     .token_texts = model.token_texts(),
+                                     .entropy_gradient = settings.entropy_coefficient > 0,
+                                     .engine = engine};
   policy_role policy(bank, "policy", sampling), reference(bank, "reference", sampling);
   value_role value(bank, "value");
   auto reward = [&](std::span<const reward_query> queries) {
@@ -148,10 +176,17 @@ void run_ppo(const config& options, stage_context& context) {
     settings.normalization.mean = saved->at("normalization_mean").get<double>();
     settings.normalization.deviation = saved->at("normalization_deviation").get<double>();
   } else if (reward_model && normalization_samples > 0) {
-    settings.normalization = measure(reference, *reward_model, prompts, source, settings.generation, normalization_samples, context.seed);
+    settings.normalization =
+        measure(reference, *reward_model, prompts, source, settings.generation, normalization_samples, context.seed);
   }
-  ppo_trainer trainer{ppo_models{.policy = policy, .reference = reference, .value = value, .reward = reward, .optimizer = policy_optimizer,
-                                 .value_optimizer = value_optimizer, .decoder = decoder, .bonus = bonus},
+  ppo_trainer trainer{ppo_models{.policy = policy,
+                                 .reference = reference,
+                                 .value = value,
+                                 .reward = reward,
+                                 .optimizer = policy_optimizer,
+                                 .value_optimizer = value_optimizer,
+                                 .decoder = decoder,
+                                 .bonus = bonus},
                       settings};
   if (saved) {
     ppo_state state = trainer.save();
@@ -168,9 +203,11 @@ void run_ppo(const config& options, stage_context& context) {
     const auto batch = source(trainer.save().step);
     const ppo_statistics s = trainer.step(std::span<const rl_prompt>(batch));
     log_step(log, s);
-    bar.advance(1, "reward " + format_number(s.reward_mean, 2) + " kl " + format_number(s.kl_sequence, 2) + " length " + format_number(s.length_mean, 1));
+    bar.advance(1, "reward " + format_number(s.reward_mean, 2) + " kl " + format_number(s.kl_sequence, 2) + " length " +
+                       format_number(s.length_mean, 1));
     const nlohmann::json values{{"step", s.step + 1},
-                                {"kl_coefficient", trainer.kl_coefficient()}, {"seed", settings.seed},
+                                {"kl_coefficient", trainer.kl_coefficient()},
+                                {"seed", settings.seed},
                                 {"normalization_mean", settings.normalization.mean},
                                 {"normalization_deviation", settings.normalization.deviation}};
     if (context.interrupted()) {
@@ -186,18 +223,19 @@ void run_ppo(const config& options, stage_context& context) {
 }
 
 subcommand make_ppo_command() {
-  return {.name = "ppo",
-          .help = "train a policy against a reward model under principles",
-          .run = run_ppo,
-          .flags = {{"--model", "model.path", "folder of the base model"},
-                    random_weights_flag(),
-                    {"--policy", "ppo.policy", "folder that policy and reference start from"},
-                    {"--reward-model", "ppo.reward_model", "folder of the reward model"},
-                    {"--prompts", "ppo.prompts", "file of prompts"},
-                    {"--principles", "ppo.principles", "file of principles, or a shipped one: reinforcement, reward_model"},
-                    {"--interventions", "ppo.interventions", "file of interventions, or a shipped one: interventions"},
-                    {"--steps", "ppo.steps", "PPO steps"}},
-          .sections = {"model", "ppo", "reward_prompt", "generation", "prompt", "adapter"}};
+  return {
+      .name = "ppo",
+      .help = "train a policy against a reward model under principles",
+      .run = run_ppo,
+      .flags = {{"--model", "model.path", "folder of the base model"},
+                random_weights_flag(),
+                {"--policy", "ppo.policy", "folder that policy and reference start from"},
+                {"--reward-model", "ppo.reward_model", "folder of the reward model"},
+                {"--prompts", "ppo.prompts", "file of prompts"},
+                {"--principles", "ppo.principles", "file of principles, or a shipped one: reinforcement, reward_model"},
+                {"--interventions", "ppo.interventions", "file of interventions, or a shipped one: interventions"},
+                {"--steps", "ppo.steps", "PPO steps"}},
+      .sections = {"model", "ppo", "reward_prompt", "generation", "prompt", "adapter"}};
 }
 
 }  // namespace coho::trainer

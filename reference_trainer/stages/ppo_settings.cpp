@@ -36,9 +36,11 @@ void register_language_identifier(const std::string& name, std::function<std::st
   language_identifiers()[name] = std::move(identifier);
 }
 
-ppo_options read_ppo_options(const config& options, const stage_context& context, const std::vector<std::string>& stop, std::uint64_t steps) {
+ppo_options read_ppo_options(const config& options, const stage_context& context, const std::vector<std::string>& stop,
+                             std::uint64_t steps) {
   const config section = options.section("ppo");
-  ppo_options out = section.choice("preset", "paper", {"paper", "salmon_code"}) == "paper" ? ppo_options::paper() : ppo_options::salmon_code();
+  ppo_options out = section.choice("preset", "paper", {"paper", "salmon_code"}) == "paper" ? ppo_options::paper()
+                                                                                           : ppo_options::salmon_code();
   out.seed = context.seed;
   out.generation = read_generation(options, stop, out.generation);
   out.shaping.kl_coefficient = section.get<double>("kl_coefficient", out.shaping.kl_coefficient);
@@ -46,9 +48,13 @@ ppo_options read_ppo_options(const config& options, const stage_context& context
   out.shaping.kl_clip = section.get<double>("kl_clip", out.shaping.kl_clip);
   out.shaping.unfinished_penalty = section.get<double>("unfinished_penalty", out.shaping.unfinished_penalty);
   out.shaping.scale = section.get<double>("reward_scale", out.shaping.scale);
-  if (section.choice("unfinished_mode", "add", {"add", "replace"}) == "replace") out.shaping.unfinished = unfinished_mode::replace;
+  if (section.choice("unfinished_mode", "add", {"add", "replace"}) == "replace")
+    out.shaping.unfinished = unfinished_mode::replace;
   const double target = section.get<double>("adaptive_kl_target", 0.0);
-  if (target > 0) out.adaptive_kl = adaptive_kl_options{.initial = out.shaping.kl_coefficient, .target = target, .horizon = section.get<double>("adaptive_kl_horizon", 10000.0)};
+  if (target > 0)
+    out.adaptive_kl = adaptive_kl_options{.initial = out.shaping.kl_coefficient,
+                                          .target = target,
+                                          .horizon = section.get<double>("adaptive_kl_horizon", 10000.0)};
   out.gae.gamma = section.get<double>("gamma", out.gae.gamma);
   out.gae.lambda = section.get<double>("lambda", out.gae.lambda);
   out.whiten_advantages = section.get<bool>("whiten_advantages", out.whiten_advantages);
@@ -67,9 +73,12 @@ ppo_options read_ppo_options(const config& options, const stage_context& context
   out.value_learning_rate_factor = section.get<double>("value_learning_rate_factor", out.value_learning_rate_factor);
   out.value_warmup_steps = section.get<std::uint64_t>("value_warmup_steps", out.value_warmup_steps);
   out.target_kl = section.get<double>("target_kl", out.target_kl);
-  if (section.choice("old_log_probs", "recomputed", {"recomputed", "recorded"}) == "recorded") out.old_log_probs = old_log_prob_source::recorded;
-  out.scoring_batch = {.sequences = 0, .tokens = section.get<std::size_t>("scoring_tokens", 16384), .sort_by_length = true};
-  out.micro_batch = {.sequences = 0, .tokens = section.get<std::size_t>("micro_batch_tokens", 16384), .sort_by_length = true};
+  if (section.choice("old_log_probs", "recomputed", {"recomputed", "recorded"}) == "recorded")
+    out.old_log_probs = old_log_prob_source::recorded;
+  out.scoring_batch = {
+      .sequences = 0, .tokens = section.get<std::size_t>("scoring_tokens", 16384), .sort_by_length = true};
+  out.micro_batch = {
+      .sequences = 0, .tokens = section.get<std::size_t>("micro_batch_tokens", 16384), .sort_by_length = true};
   out.validate();
   return out;
 }
@@ -78,14 +87,18 @@ std::function<double(const reward_query&)> read_bonus(const config& section, std
   std::vector<std::function<double(const reward_query&)>> parts;
   const bool paper = section.choice("preset", "paper", {"paper", "salmon_code"}) == "paper";
   const double length = section.get<double>("length_bonus.coefficient", 0.0);
-  length_bonus_options length_options{.coefficient = length,
-                                      .max_response_tokens = section.get<double>("length_bonus.max_response_tokens", static_cast<double>(max_new_tokens)),
-                                      .cap = section.get<double>("length_bonus.cap", paper ? length_bonus_options{}.cap : length_bonus_options::salmon_code().cap)};
+  length_bonus_options length_options{
+      .coefficient = length,
+      .max_response_tokens =
+          section.get<double>("length_bonus.max_response_tokens", static_cast<double>(max_new_tokens)),
+      .cap = section.get<double>("length_bonus.cap",
+                                 paper ? length_bonus_options{}.cap : length_bonus_options::salmon_code().cap)};
   if (length != 0) parts.emplace_back(length_bonus(length_options));
   const double language = section.get<double>("language_bonus", 0.0);
   const auto identifier = section.get<std::string>("language_identifier", "cld2");
   const auto registered = language_identifiers().find(identifier);
-  section.check(identifier == "cld2" || registered != language_identifiers().end(), "language_identifier", "cld2 or the name of a registered one");
+  section.check(identifier == "cld2" || registered != language_identifiers().end(), "language_identifier",
+                "cld2 or the name of a registered one");
   if (language != 0 && identifier == "cld2") parts.emplace_back(language_bonus(cld2_language{}, language));
   if (language != 0 && identifier != "cld2") parts.emplace_back(language_bonus(registered->second, language));
   return [parts = std::move(parts)](const reward_query& query) {
@@ -109,27 +122,37 @@ guideline_source::guideline_source(const config& section, bool rehearsal) {
   const auto path = section.get<std::filesystem::path>("principles", {});
   const auto count = section.get<std::size_t>("principles_per_prompt", 3);
   const std::string where = section.choice("intervention_position", "first", {"first", "last", "shuffled"});
-  const auto position = where == "first" ? intervention_position::first : where == "last" ? intervention_position::last : intervention_position::shuffled;
+  const auto position = where == "first"  ? intervention_position::first
+                        : where == "last" ? intervention_position::last
+                                          : intervention_position::shuffled;
   if (path.empty() || (rehearsal && not_there(principle_file(path)))) return;
-  composer_.emplace(principle_sampler(load_principles(principle_file(path)), {.count = count}), interventions_, position);
+  composer_.emplace(principle_sampler(load_principles(principle_file(path)), {.count = count}), interventions_,
+                    position);
 }
 
-std::vector<std::string> guideline_source::operator()(prompt_type type, const rng& step, std::uint64_t prompt_key) const {
+std::vector<std::string> guideline_source::operator()(prompt_type type, const rng& step,
+                                                      std::uint64_t prompt_key) const {
   if (composer_) return (*composer_)(type, step, prompt_key);
   rng random = step.split(prompt_key);
   return compose_guideline(interventions_, std::vector<std::string>{}, intervention_position::first, random);
 }
 
-rl_prompt_source::rl_prompt_source(std::vector<prompt_record> records, const prompter& prompts, guideline_source guidelines,
-                                   std::size_t rollouts, std::size_t samples_per_prompt, std::uint64_t seed)
-    : records_(std::move(records)), prompts_(&prompts), guidelines_(std::move(guidelines)), rollouts_(rollouts), samples_(samples_per_prompt),
+rl_prompt_source::rl_prompt_source(std::vector<prompt_record> records, const prompter& prompts,
+                                   guideline_source guidelines, std::size_t rollouts, std::size_t samples_per_prompt,
+                                   std::uint64_t seed)
+    : records_(std::move(records)),
+      prompts_(&prompts),
+      guidelines_(std::move(guidelines)),
+      rollouts_(rollouts),
+      samples_(samples_per_prompt),
       random_(rng(seed).split(stream_key("rl prompts"))) {
   check(rollouts_, samples_);
 }
 
 void rl_prompt_source::check(std::size_t rollouts, std::size_t samples) {
   require_option(samples > 0, "ppo.samples_per_prompt", samples, "at least 1");
-  require_option(rollouts > 0 && rollouts % samples == 0, "ppo.rollouts", rollouts, "at least 1 and a multiple of ppo.samples_per_prompt");
+  require_option(rollouts > 0 && rollouts % samples == 0, "ppo.rollouts", rollouts,
+                 "at least 1 and a multiple of ppo.samples_per_prompt");
 }
 
 std::vector<rl_prompt> rl_prompt_source::operator()(std::uint64_t step) const {

@@ -17,8 +17,10 @@
 namespace coho::trainer {
 
 /// ppo_options from a recipe: the preset and whatever the section "ppo" changes of it.
-ppo_options read_ppo_options(const config& options, const stage_context& context, const std::vector<std::string>& stop, std::uint64_t steps);
-inline ppo_options read_ppo_options(const config& options, const stage_context& context, const prompter& prompts, std::uint64_t steps) {
+ppo_options read_ppo_options(const config& options, const stage_context& context, const std::vector<std::string>& stop,
+                             std::uint64_t steps);
+inline ppo_options read_ppo_options(const config& options, const stage_context& context, const prompter& prompts,
+                                    std::uint64_t steps) {
   return read_ppo_options(options, context, prompts.stop(), steps);
 }
 
@@ -45,8 +47,8 @@ class guideline_source {
 /// The prompts of each PPO step: a fresh shuffle of all of them each time they have been gone through.
 class rl_prompt_source {
  public:
-  rl_prompt_source(std::vector<prompt_record> records, const prompter& prompts, guideline_source guidelines, std::size_t rollouts,
-                   std::size_t samples_per_prompt, std::uint64_t seed);
+  rl_prompt_source(std::vector<prompt_record> records, const prompter& prompts, guideline_source guidelines,
+                   std::size_t rollouts, std::size_t samples_per_prompt, std::uint64_t seed);
   std::vector<rl_prompt> operator()(std::uint64_t step) const;
   /// Throws `option_error`: samples at least 1, rollouts a multiple of them.
   static void check(std::size_t rollouts, std::size_t samples_per_prompt);

@@ -21,7 +21,8 @@ std::string trimmed(std::string_view text) {
 
 prompt_settings read_prompt_settings(const config& options) {
   prompt_settings out;
-  out.format_name = options.choice("prompt.format", "plain", {"plain", "dromedary", "llama2_chat", "vicuna", "mistral"});
+  out.format_name =
+      options.choice("prompt.format", "plain", {"plain", "dromedary", "llama2_chat", "vicuna", "mistral"});
   out.template_path = options.get<std::filesystem::path>("prompt.template", {});
   std::error_code none;
   if (!out.template_path.empty() && std::filesystem::exists(out.template_path, none))
@@ -36,11 +37,17 @@ prompt_settings read_prompt_settings(const config& options) {
 }
 
 prompter::prompter(const prompt_settings& settings, const loaded_model& model)
-    : tokenizer_(model.tokenizer), ends_(model.end_tokens()), template_(settings.wording), stop_(settings.stop),
-      format_name_(settings.format_name), max_tokens_(settings.max_tokens) {
-  if (!settings.template_path.empty() && !template_) template_ = load_template(template_kind::inference, settings.template_path);
+    : tokenizer_(model.tokenizer),
+      ends_(model.end_tokens()),
+      template_(settings.wording),
+      stop_(settings.stop),
+      format_name_(settings.format_name),
+      max_tokens_(settings.max_tokens) {
+  if (!settings.template_path.empty() && !template_)
+    template_ = load_template(template_kind::inference, settings.template_path);
   if (format_name_ != "plain")
-    chat_ = template_ ? chat_prompt(chat_formats::by_name(format_name_), *template_) : chat_prompt(chat_formats::by_name(format_name_));
+    chat_ = template_ ? chat_prompt(chat_formats::by_name(format_name_), *template_)
+                      : chat_prompt(chat_formats::by_name(format_name_));
 }
 
 std::vector<token> prompter::tokens(std::string_view question) const {
@@ -53,15 +60,17 @@ std::vector<token> prompter::tokens(std::span<const chat_message> messages) cons
   if (chat_) {
     out = (*chat_)(messages).tokens(*tokenizer_, tokenizer_->bos());
   } else {
-    require_argument(messages.size() == 1, "prompt.format plain takes one question at a time; choose a chat format for conversations");
+    require_argument(messages.size() == 1,
+                     "prompt.format plain takes one question at a time; choose a chat format for conversations");
     const std::string& question = messages.front().text;
     const std::string text = template_ && template_->uses("Input") ? template_->render({{"Input", question}})
-                             : template_                          ? std::string(template_->tail()) + question
-                                                                  : question;
+                             : template_                           ? std::string(template_->tail()) + question
+                                                                   : question;
     out.push_back(tokenizer_->bos());
     for (const token id : tokenizer_->encode(text)) out.push_back(id);
   }
-  if (max_tokens_ > 0 && out.size() > max_tokens_) out.erase(out.begin() + 1, out.end() - static_cast<std::ptrdiff_t>(max_tokens_ - 1));
+  if (max_tokens_ > 0 && out.size() > max_tokens_)
+    out.erase(out.begin() + 1, out.end() - static_cast<std::ptrdiff_t>(max_tokens_ - 1));
   return out;
 }
 
@@ -69,18 +78,21 @@ std::string prompter::response_text(std::span<const token> response) const {
   std::string text;
   for (const token id : response) {
     if (std::find(ends_.begin(), ends_.end(), id) != ends_.end()) break;
-    if (static_cast<std::size_t>(id) < tokenizer_->size() && !tokenizer_->is_control(id)) text += tokenizer_->token_bytes(id);
+    if (static_cast<std::size_t>(id) < tokenizer_->size() && !tokenizer_->is_control(id))
+      text += tokenizer_->token_bytes(id);
   }
   return trimmed(before_stop(text, stop_));
 }
 
-generation_options read_generation(const config& options, const std::vector<std::string>& stop, const generation_options& defaults) {
+generation_options read_generation(const config& options, const std::vector<std::string>& stop,
+                                   const generation_options& defaults) {
   generation_options out = defaults;
   out.max_new_tokens = options.get<std::size_t>("generation.max_new_tokens", defaults.max_new_tokens);
   out.temperature = options.get<double>("generation.temperature", defaults.temperature);
   out.top_k = options.get<std::size_t>("generation.top_k", 0);
   out.top_p = options.get<double>("generation.top_p", 1.0);
-  options.mention({"generation.slots", "generation.prefill_tokens"});  // one recipe for stages that read them and stages that do not
+  options.mention({"generation.slots",
+                   "generation.prefill_tokens"});  // one recipe for stages that read them and stages that do not
   out.stop = stop;
   require_option(out.max_new_tokens > 0, "generation.max_new_tokens", out.max_new_tokens, "at least 1");
   static_cast<void>(token_sampler({.temperature = out.temperature, .top_k = out.top_k, .top_p = out.top_p}));

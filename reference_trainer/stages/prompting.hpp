@@ -26,9 +26,9 @@ prompt_settings read_prompt_settings(const config& options);
 
 /// How questions become the tokens that a policy continues, and what it samples with.
 ///
-/// `prompt.format`: "plain" (the question itself, or `prompt.template`'s text with it in the place of {Input}), dromedary,
-/// llama2_chat, vicuna or mistral. `prompt.stop`: stop strings beside the format's own. `prompt.max_tokens`: the last tokens of a
-/// longer prompt are kept (0: all).
+/// `prompt.format`: "plain" (the question itself, or `prompt.template`'s text with it in the place of {Input}),
+/// dromedary, llama2_chat, vicuna or mistral. `prompt.stop`: stop strings beside the format's own. `prompt.max_tokens`:
+/// the last tokens of a longer prompt are kept (0: all).
 class prompter {
  public:
   prompter(const config& options, const loaded_model& model) : prompter(read_prompt_settings(options), model) {}

@@ -23,12 +23,15 @@ void run_quantize(const config& options, stage_context& context) {
 
   hf_checkpoint checkpoint = load_hf_checkpoint(path);
   if (!checkpoint.config.quantization.empty())
-    throw file_error(path.string(), "config.json", "this checkpoint is packed already", "give the checkpoint that it was made from");
-  weight_form form{.type = checkpoint.tensors.at("model.embed_tokens.weight").scalar_type(), .quantize = nf4_options{.double_quantize = double_quantize}};
+    throw file_error(path.string(), "config.json", "this checkpoint is packed already",
+                     "give the checkpoint that it was made from");
+  weight_form form{.type = checkpoint.tensors.at("model.embed_tokens.weight").scalar_type(),
+                   .quantize = nf4_options{.double_quantize = double_quantize}};
   if (type != "keep") form.type = type == "bfloat16" ? at::kBFloat16 : type == "float16" ? at::kHalf : at::kFloat;
   std::int64_t before = 0, after = 0;
   for (const auto& [name, tensor] : checkpoint.tensors) before += static_cast<std::int64_t>(tensor.nbytes());
-  const at::Tensor score = checkpoint.config.sequence_classification() ? checkpoint.tensors.at("score.weight").clone() : at::Tensor();
+  const at::Tensor score =
+      checkpoint.config.sequence_classification() ? checkpoint.tensors.at("score.weight").clone() : at::Tensor();
   const llama_weights packed = llama_weights::from_tensors(checkpoint.config, std::move(checkpoint.tensors), form);
   tensor_map tensors = packed.tensors();
   if (score.defined()) tensors.emplace("score.weight", score.to(form.type));
@@ -38,7 +41,8 @@ void run_quantize(const config& options, stage_context& context) {
   config.quantization = "bitsandbytes";
   config.double_quantization = double_quantize;
   save_hf_checkpoint(out, config, std::move(tensors), path, shard_bytes);
-  context.log("quantize: " + format_bytes(static_cast<double>(before)) + " → " + format_bytes(static_cast<double>(after)) + " → " + out.string());
+  context.log("quantize: " + format_bytes(static_cast<double>(before)) + " → " +
+              format_bytes(static_cast<double>(after)) + " → " + out.string());
 }
 
 subcommand make_quantize_command() {

@@ -30,19 +30,25 @@ class preference_data {
       auto& lines = lines_.emplace_back();
       for (const auto& p : record.principles) {
         if (p.text.empty())
-          throw file_error(path.string(), "principle " + p.name, "the record holds a principle's name without its definition",
+          throw file_error(path.string(), "principle " + p.name,
+                           "the record holds a principle's name without its definition",
                            "aggregate the judgements again with this program");
         lines.push_back(p.text);
       }
     }
-    for (std::size_t i = 0; i < records_.size(); ++i) pairs_.push_back({query(i, records_[i].chosen()), query(i, records_[i].rejected())});
+    for (std::size_t i = 0; i < records_.size(); ++i)
+      pairs_.push_back({query(i, records_[i].chosen()), query(i, records_[i].rejected())});
   }
 
   std::span<const preference_pair> pairs() const { return pairs_; }
 
  private:
   reward_query query(std::size_t i, const std::string& response) const {
-    return {.prompt_tokens = {}, .response_tokens = {}, .prompt = prompts_[i], .response = response, .principles = lines_[i]};
+    return {.prompt_tokens = {},
+            .response_tokens = {},
+            .prompt = prompts_[i],
+            .response = response,
+            .principles = lines_[i]};
   }
 
   std::vector<preference_record> records_;
@@ -53,7 +59,8 @@ class preference_data {
 
 // Of a run over so many pairs.
 fit_settings<reward_model_options> read_reward(const config& section, const stage_context& context, std::size_t pairs) {
-  auto out = read_fit<reward_model_options>(section, context, pairs, {.batch_size = 64, .learning_rate = 3e-5, .warmup_steps = 0.03});
+  auto out = read_fit<reward_model_options>(section, context, pairs,
+                                            {.batch_size = 64, .learning_rate = 3e-5, .warmup_steps = 0.03});
   reward_model_options& settings = out.training;
   settings.micro_batch.sequences = section.get<std::size_t>("micro_batch_pairs", 64);
   settings.loss.margin = section.get<double>("margin", 0.0);
@@ -99,7 +106,8 @@ void run_reward(const config& options, stage_context& context) {
   std::optional<preference_data> held_out;
   if (!evaluation.empty()) held_out.emplace(evaluation, 0);
 
-  const auto [settings, optimizer_options, steps, save_every, keep] = read_reward(section, context, data.pairs().size());
+  const auto [settings, optimizer_options, steps, save_every, keep] =
+      read_reward(section, context, data.pairs().size());
 
   parameter_set& parameters = model.bank->train("reward");
   adamw optimizer(parameters, optimizer_options);
@@ -109,12 +117,17 @@ void run_reward(const config& options, stage_context& context) {
   training_checkpoints checkpoints(out / "checkpoints", save_every, keep);
   checkpoints.add("reward", parameters, optimizer);
   double smoothed = 0.5;
-  fit_run run(trainer, context, checkpoints, out, "reward model", steps, [&](const reward_model_statistics& s, metrics_log& log) {
-    smoothed += 0.1 * (s.accuracy - smoothed);
-    log.scalars(static_cast<std::int64_t>(s.step), {{"loss", s.loss}, {"accuracy", s.accuracy}, {"margin", s.margin}, {"score", s.score},
-                                                    {"gradient_norm", s.gradient_norm}, {"learning_rate", s.learning_rate}});
-    return "loss " + format_number(s.loss, 3) + " accuracy " + format_number(smoothed, 3);
-  });
+  fit_run run(trainer, context, checkpoints, out, "reward model", steps,
+              [&](const reward_model_statistics& s, metrics_log& log) {
+                smoothed += 0.1 * (s.accuracy - smoothed);
+                log.scalars(static_cast<std::int64_t>(s.step), {{"loss", s.loss},
+                                                                {"accuracy", s.accuracy},
+                                                                {"margin", s.margin},
+                                                                {"score", s.score},
+                                                                {"gradient_norm", s.gradient_norm},
+                                                                {"learning_rate", s.learning_rate}});
+                return "loss " + format_number(s.loss, 3) + " accuracy " + format_number(smoothed, 3);
+              });
   trainer.fit(data.pairs(), run);
 
   std::string note = out.string();
@@ -142,7 +155,8 @@ subcommand make_reward_command() {
                     {"--data", "reward.data", "file of preferences"},
                     {"--evaluation", "reward.evaluation", "held-out file of preferences"},
                     {"--from", "reward.from", "reward model to go on from"},
-                    {"--pretrain", "pretrain", "preference pre-training: read the section preference_pretraining in place of reward", "true"}},
+                    {"--pretrain", "pretrain",
+                     "preference pre-training: read the section preference_pretraining in place of reward", "true"}},
           .sections = {"model", "reward", "preference_pretraining", "reward_prompt", "adapter"}};
 }
 

@@ -11,8 +11,10 @@ reward_prompt_settings read_reward_prompt(const config& options) {
   out.template_path = section.get<std::filesystem::path>("template", shipped("prompts/reward.txt"));
   out.plain_path = section.get<std::filesystem::path>("plain_template", shipped("prompts/preference_pretraining.txt"));
   std::error_code none;
-  if (std::filesystem::exists(out.template_path, none)) out.wording = load_template(template_kind::reward, out.template_path);
-  if (std::filesystem::exists(out.plain_path, none)) out.plain = load_template(template_kind::preference_pretraining, out.plain_path);
+  if (std::filesystem::exists(out.template_path, none))
+    out.wording = load_template(template_kind::reward, out.template_path);
+  if (std::filesystem::exists(out.plain_path, none))
+    out.plain = load_template(template_kind::preference_pretraining, out.plain_path);
   out.limits.query_tokens = section.get<std::size_t>("query_tokens", 128);
   out.limits.response_tokens = section.get<std::size_t>("response_tokens", 768);
   out.limits.scoring.tokens = section.get<std::size_t>("scoring_tokens", 8192);

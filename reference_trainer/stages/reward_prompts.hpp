@@ -20,9 +20,9 @@ struct reward_prompt_settings {
 };
 reward_prompt_settings read_reward_prompt(const config& options);
 
-/// What a reward model reads, the same in training, in PPO and in evaluation: reward_prompt.template (records with principles),
-/// reward_prompt.plain_template (records without), reward_prompt.query_tokens and .response_tokens (what is kept of them, 0: all),
-/// reward_prompt.scoring_tokens (padded tokens of a forward without gradients).
+/// What a reward model reads, the same in training, in PPO and in evaluation: reward_prompt.template (records with
+/// principles), reward_prompt.plain_template (records without), reward_prompt.query_tokens and .response_tokens (what
+/// is kept of them, 0: all), reward_prompt.scoring_tokens (padded tokens of a forward without gradients).
 reward_role make_reward_role(loaded_model& model, const std::string& role, const config& options);
 
 }  // namespace coho::trainer

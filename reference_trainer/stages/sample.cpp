@@ -21,7 +21,8 @@ void run_sample(const config& options, stage_context& context) {
   const auto adapter = options.get<std::filesystem::path>("model.adapter", {});
   const auto out = context.out_or("samples.jsonl");
   const prompt_settings prompting = read_prompt_settings(options);
-  const generation_options generation = read_generation(options, prompting.stop, {.max_new_tokens = 256, .temperature = 0.7});
+  const generation_options generation =
+      read_generation(options, prompting.stop, {.max_new_tokens = 256, .temperature = 0.7});
   const engine_options engine = read_engine(options);
   read_model_settings(options);
   if (context.dry_run) return context.rehearse(options);
@@ -44,9 +45,10 @@ void run_sample(const config& options, stage_context& context) {
   const rng root = rng(context.seed).split(stream_key("sample"));
   while (writer.count() < records.size()) {
     context.stop_if_interrupted();
-    // A batch of which a part is written already is sampled as a whole again: probabilities differ in their last digits with
-    // the batch, and a draw may fall between.
-    const std::size_t done = writer.count(), first = done - done % batch, last = std::min(records.size(), first + batch);
+    // A batch of which a part is written already is sampled as a whole again: probabilities differ in their last digits
+    // with the batch, and a draw may fall between.
+    const std::size_t done = writer.count(), first = done - done % batch,
+                      last = std::min(records.size(), first + batch);
     packed<token> tokens;
     std::vector<rng> streams;
     for (std::size_t i = first; i < last; ++i) {

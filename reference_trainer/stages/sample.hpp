@@ -6,8 +6,10 @@ namespace coho::trainer {
 
 /// `coho sample`: n responses to each prompt from a policy (stage 1a of SALMON), JSON Lines of sample_record.
 ///
-/// Keys: model.path, model.adapter, sample.prompts, sample.responses (2), sample.batch (prompts at a time), generation.*, prompt.*;
-/// --out is the file. Each record's random streams are keyed by its number, so that a resumed file equals an uninterrupted one.
+/// Keys: model.path, model.adapter, sample.prompts, sample.responses (2), sample.batch (prompts at a time),
+/// generation.*, prompt.*;
+/// --out is the file. Each record's random streams are keyed by its number, so that a resumed file equals an
+/// uninterrupted one.
 void run_sample(const config& options, stage_context& context);
 subcommand make_sample_command();
 

@@ -22,14 +22,16 @@ struct sft_data {
 };
 
 sft_data read_data(const config& section) {
-  return {section.require<std::filesystem::path>("data", "the file of instructions and responses"), section.get<std::size_t>("limit", 0),
-          section.get<std::size_t>("max_response_tokens", 512)};
+  return {section.require<std::filesystem::path>("data", "the file of instructions and responses"),
+          section.get<std::size_t>("limit", 0), section.get<std::size_t>("max_response_tokens", 512)};
 }
 
-std::vector<supervised_example> read_examples(const sft_data& data, const prompter& prompts, const loaded_model& model) {
+std::vector<supervised_example> read_examples(const sft_data& data, const prompter& prompts,
+                                              const loaded_model& model) {
   const auto& [path, limit, most] = data;
   std::vector<supervised_example> out;
-  for (const auto& record : read_records<sft_record>(path, limit > 0 ? limit : std::numeric_limits<std::size_t>::max())) {
+  for (const auto& record :
+       read_records<sft_record>(path, limit > 0 ? limit : std::numeric_limits<std::size_t>::max())) {
     supervised_example example{.prompt = prompts.tokens(record.prompt.text()), .response = {}, .token_weights = {}};
     for (const token id : model.tokenizer->encode(record.response)) example.response.push_back(id);
     if (most > 0 && example.response.size() >= most) {
@@ -53,8 +55,10 @@ fit_settings<supervised_options> read_sft(const config& section, const stage_con
 
 }  // namespace
 
-void train_supervised(loaded_model& model, std::vector<supervised_example> examples, const config& options, stage_context& context) {
-  const auto [settings, optimizer_options, steps, save_every, keep] = read_sft(options.section("sft"), context, examples.size());
+void train_supervised(loaded_model& model, std::vector<supervised_example> examples, const config& options,
+                      stage_context& context) {
+  const auto [settings, optimizer_options, steps, save_every, keep] =
+      read_sft(options.section("sft"), context, examples.size());
   const auto out = context.out_or("sft");
 
   parameter_set& parameters = model.bank->train("policy");
@@ -66,7 +70,9 @@ void train_supervised(loaded_model& model, std::vector<supervised_example> examp
   training_checkpoints checkpoints(out / "checkpoints", save_every, keep);
   checkpoints.add("policy", parameters, optimizer);
   fit_run run(trainer, context, checkpoints, out, "sft", steps, [](const supervised_statistics& s, metrics_log& log) {
-    log.scalars(static_cast<std::int64_t>(s.step), {{"loss", s.loss}, {"gradient_norm", s.gradient_norm}, {"learning_rate", s.learning_rate},
+    log.scalars(static_cast<std::int64_t>(s.step), {{"loss", s.loss},
+                                                    {"gradient_norm", s.gradient_norm},
+                                                    {"learning_rate", s.learning_rate},
                                                     {"tokens_per_second", static_cast<double>(s.tokens) / s.seconds}});
     return "loss " + std::to_string(s.loss).substr(0, 6);
   });
@@ -85,7 +91,8 @@ void run_sft(const config& options, stage_context& context) {
   options.check_unknown();
   if (context.dry_run) return context.rehearse(options, plan);
   loaded_model model = load_model(options);
-  start_role(model, "policy", options.get<std::filesystem::path>("model.adapter", {}), options, rng(context.seed).split(stream_key("adapter")));
+  start_role(model, "policy", options.get<std::filesystem::path>("model.adapter", {}), options,
+             rng(context.seed).split(stream_key("adapter")));
   const prompter prompts(prompting, model);
   train_supervised(model, read_examples(data, prompts, model), options, context);
 }

@@ -9,14 +9,16 @@
 
 namespace coho::trainer {
 
-/// Trains the role "policy" of a model on examples as the section "sft" says, with checkpoints, metrics and progress, and saves it to
-/// the context's output folder. Shared by `coho sft` and by pre-training.
-void train_supervised(loaded_model& model, std::vector<supervised_example> examples, const config& options, stage_context& context);
+/// Trains the role "policy" of a model on examples as the section "sft" says, with checkpoints, metrics and progress,
+/// and saves it to the context's output folder. Shared by `coho sft` and by pre-training.
+void train_supervised(loaded_model& model, std::vector<supervised_example> examples, const config& options,
+                      stage_context& context);
 
 /// `coho sft`: supervised fine-tuning on instruction records.
 ///
-/// Keys: model.path, model.adapter (to go on from), sft.data, sft.limit, sft.max_response_tokens, sft.{learning_rate, schedule,
-/// warmup_steps, batch_size, micro_batch_tokens, epochs, gradient_norm_clip, save_every, keep}, adapter.*, prompt.*.
+/// Keys: model.path, model.adapter (to go on from), sft.data, sft.limit, sft.max_response_tokens, sft.{learning_rate,
+/// schedule, warmup_steps, batch_size, micro_batch_tokens, epochs, gradient_norm_clip, save_every, keep}, adapter.*,
+/// prompt.*.
 void run_sft(const config& options, stage_context& context);
 subcommand make_sft_command();
 

@@ -8,8 +8,8 @@
 
 namespace coho::trainer {
 
-/// Text to be shown while it is sampled: holds back the bytes of an unfinished character and whatever may yet turn out to be
-/// the beginning of a stop string; a stop string and what follows it are never shown.
+/// Text to be shown while it is sampled: holds back the bytes of an unfinished character and whatever may yet turn out
+/// to be the beginning of a stop string; a stop string and what follows it are never shown.
 ///
 ///     text_stream shown({"### User"});
 ///     std::cout << shown.add(tokenizer.token_bytes(id)) << std::flush;

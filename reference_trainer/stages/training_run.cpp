@@ -18,10 +18,13 @@ learning_rate_options read_learning_rate(const config& section, double default_p
   learning_rate_options out;
   out.peak = section.get<double>("learning_rate", default_peak);
   const std::string kind = section.choice("schedule", default_schedule, {"constant", "linear", "cosine"});
-  out.kind = kind == "constant" ? schedule_kind::constant : kind == "linear" ? schedule_kind::linear : schedule_kind::cosine;
+  out.kind = kind == "constant" ? schedule_kind::constant
+             : kind == "linear" ? schedule_kind::linear
+                                : schedule_kind::cosine;
   const double warmup = section.get<double>("warmup_steps", default_warmup_steps);
   section.check(warmup >= 0, "warmup_steps", "at least 0");
-  out.warmup_steps = static_cast<std::uint64_t>(warmup < 1 ? std::floor(warmup * static_cast<double>(total_steps)) : warmup);
+  out.warmup_steps =
+      static_cast<std::uint64_t>(warmup < 1 ? std::floor(warmup * static_cast<double>(total_steps)) : warmup);
   out.floor_fraction = section.get<double>("floor_fraction", 0.0);
   out.total_steps = std::max<std::uint64_t>(total_steps, out.warmup_steps + 1);
   static_cast<void>(learning_rate_schedule(out));
@@ -43,7 +46,8 @@ void use_threads(const stage_context& context) { at::set_num_threads(static_cast
 
 bool finished_before(const config& options, stage_context& context, const std::filesystem::path& out) {
   options.check_unknown();
-  const bool saved = std::filesystem::exists(out / "config.json") || std::filesystem::exists(out / "adapter_config.json");
+  const bool saved =
+      std::filesystem::exists(out / "config.json") || std::filesystem::exists(out / "adapter_config.json");
   if (!context.resume || context.dry_run || !saved || std::filesystem::exists(out / "checkpoints")) return false;
   context.log(out.string() + ": this run had ended; there is nothing to resume");
   return true;
@@ -62,7 +66,8 @@ std::string_view spelled(at::ScalarType type) {
 }
 
 // The saved tensor, once it is known to fit `own`.
-at::Tensor saved_tensor(const train_state& state, const std::string& directory, const std::string& name, const at::Tensor& own) {
+at::Tensor saved_tensor(const train_state& state, const std::string& directory, const std::string& name,
+                        const at::Tensor& own) {
   const auto found = state.tensors.find(name);
   if (found == state.tensors.end() || found->second.numel() != own.numel())
     throw file_error(directory, name, "missing or of another size than this run's parameters", other_recipe);
@@ -106,14 +111,16 @@ std::optional<nlohmann::json> training_checkpoints::restore() {
     found next{saved_tensor(state, directory, part.name + ".values", part.parameters->values()), steps,
                saved_moment(state, directory, part.name + ".first_moment", part.optimizer->first_moment()),
                saved_moment(state, directory, part.name + ".second_moment", part.optimizer->second_moment())};
-    if (steps < 0) throw file_error(directory, "optimizer." + part.name, "the number of steps is missing", other_recipe);
+    if (steps < 0)
+      throw file_error(directory, "optimizer." + part.name, "the number of steps is missing", other_recipe);
     all.push_back(std::move(next));
   }
   const at::NoGradGuard no_gradient;
   for (std::size_t i = 0; i < parts_.size(); ++i) {
     parts_[i].parameters->values().copy_(all[i].values);
     parts_[i].optimizer->restore(all[i].steps, all[i].first, all[i].second);
-    parts_[i].parameters->set_draws(state.values.value("draws", nlohmann::json::object()).value(parts_[i].name, std::uint64_t{0}));
+    parts_[i].parameters->set_draws(
+        state.values.value("draws", nlohmann::json::object()).value(parts_[i].name, std::uint64_t{0}));
   }
   return state.values;
 }

@@ -17,8 +17,8 @@
 
 namespace coho::trainer {
 
-/// What a config section says of the optimizer: learning_rate, schedule ("constant", "linear", "cosine"), warmup_steps (a number of
-/// steps, or below 1 a share of all), floor_fraction. `total_steps` are those of the whole run.
+/// What a config section says of the optimizer: learning_rate, schedule ("constant", "linear", "cosine"), warmup_steps
+/// (a number of steps, or below 1 a share of all), floor_fraction. `total_steps` are those of the whole run.
 learning_rate_options read_learning_rate(const config& section, double default_peak, std::uint64_t total_steps,
                                          std::string_view default_schedule = "cosine", double default_warmup_steps = 0);
 /// beta1, beta2, epsilon, weight_decay, moments ("float32", "bfloat16", "8bit").
@@ -27,20 +27,24 @@ adamw_options read_adamw(const config& section);
 /// The threads of libtorch's operators as the context says. Operators are deterministic for a given number.
 void use_threads(const stage_context& context);
 
-/// Whether `--resume` finds a run that had ended: its result is there under its final name and no checkpoint is left to go on from.
-/// Says so; the caller has nothing to do. Refuses unknown keys, and is to be asked before `begin` writes the recipe down.
+/// Whether `--resume` finds a run that had ended: its result is there under its final name and no checkpoint is left to
+/// go on from. Says so; the caller has nothing to do. Refuses unknown keys, and is to be asked before `begin` writes
+/// the recipe down.
 bool finished_before(const config& options, stage_context& context, const std::filesystem::path& out);
 
-/// Weights, moments and counters of a training run in `root/step-N`, so that a resumed run equals one that never stopped, bit
-/// for bit: moments are saved as the optimizer keeps them.
+/// Weights, moments and counters of a training run in `root/step-N`, so that a resumed run equals one that never
+/// stopped, bit for bit: moments are saved as the optimizer keeps them.
 class training_checkpoints {
  public:
   /// `every`: steps between saves (0: never); `keep`: how many stay.
-  training_checkpoints(std::filesystem::path root, std::uint64_t every, std::size_t keep) : root_(std::move(root)), every_(every), keep_(keep) {}
+  training_checkpoints(std::filesystem::path root, std::uint64_t every, std::size_t keep)
+      : root_(std::move(root)), every_(every), keep_(keep) {}
 
-  void add(std::string name, parameter_set& parameters, adamw& optimizer) { parts_.push_back({std::move(name), &parameters, &optimizer}); }
-  /// Puts everything back from the newest save and returns its values, or nothing when there is none. file_error, before
-  /// anything was changed, when a part is missing, of another size, or its moments are of another form.
+  void add(std::string name, parameter_set& parameters, adamw& optimizer) {
+    parts_.push_back({std::move(name), &parameters, &optimizer});
+  }
+  /// Puts everything back from the newest save and returns its values, or nothing when there is none. file_error,
+  /// before anything was changed, when a part is missing, of another size, or its moments are of another form.
   std::optional<nlohmann::json> restore();
   void save(std::uint64_t step, const nlohmann::json& values) const;
   void save_if_due(std::uint64_t step, const nlohmann::json& values) const {

@@ -13,7 +13,8 @@ namespace {
 /// Matches along one path that the library has room for.
 constexpr int most_matches = 32;
 
-/// One unit of the trie: the label of the edge that leads here, the offset of the children, whether a value is among them.
+/// One unit of the trie: the label of the edge that leads here, the offset of the children, whether a value is among
+/// them.
 struct unit {
   std::uint32_t bits;
   std::uint32_t label() const { return bits & 0x800000FFu; }
@@ -22,8 +23,8 @@ struct unit {
   std::uint32_t value() const { return bits & 0x7FFFFFFFu; }
 };
 
-/// Follows every edge that a look-up could take. Children of a node with base b lie at b ^ label, so that any byte read is
-/// safe exactly when b's block of 256 units lies inside the array.
+/// Follows every edge that a look-up could take. Children of a node with base b lie at b ^ label, so that any byte read
+/// is safe exactly when b's block of 256 units lies inside the array.
 class trie_check {
  public:
   trie_check(std::string_view units, std::string_view strings)

@@ -31,13 +31,16 @@ class protobuf_reader {
         number_ = *value;
         return true;
       }
-      case 1: return take(8);
+      case 1:
+        return take(8);
       case 2: {
         const auto length = varint();
         return length ? take(*length) : (ok_ = false);
       }
-      case 5: return take(4);
-      default: return ok_ = false;  // groups are not written by anything that writes these files
+      case 5:
+        return take(4);
+      default:
+        return ok_ = false;  // groups are not written by anything that writes these files
     }
   }
 

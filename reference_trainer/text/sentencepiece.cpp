@@ -20,10 +20,14 @@ constexpr std::string_view space_symbol = "\xE2\x96\x81";
 
 std::string surface_of(const sentencepiece_piece& piece, std::string_view unk_surface) {
   switch (piece.type) {
-    case piece_type::control: return {};
-    case piece_type::unknown: return std::string(unk_surface);
-    case piece_type::byte: return std::string(1, static_cast<char>(std::stoi(std::string(piece.text.substr(3, 2)), nullptr, 16)));
-    default: break;
+    case piece_type::control:
+      return {};
+    case piece_type::unknown:
+      return std::string(unk_surface);
+    case piece_type::byte:
+      return std::string(1, static_cast<char>(std::stoi(std::string(piece.text.substr(3, 2)), nullptr, 16)));
+    default:
+      break;
   }
   std::string surface(piece.text);
   for (std::size_t at = 0; (at = surface.find(space_symbol, at)) != std::string::npos; ++at) {
@@ -42,12 +46,14 @@ void refuse_other_formats(std::string_view bytes, std::string_view path) {
   const auto line = bytes.substr(0, bytes.find('\n'));
   const auto space = line.find(' ');
   const auto is_base64 = [](char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/' || c == '=';
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/' ||
+           c == '=';
   };
   const auto is_digit = [](char c) { return (c >= '0' && c <= '9') || c == '\r'; };
   if (space != std::string_view::npos && space > 0 && space + 1 < line.size() &&
       std::ranges::all_of(line.substr(0, space), is_base64) && std::ranges::all_of(line.substr(space + 1), is_digit)) {
-    throw file_error(path, "", "is a tokenizer of base64 pieces and ranks, as Llama 3 has, which is not supported", mend);
+    throw file_error(path, "", "is a tokenizer of base64 pieces and ranks, as Llama 3 has, which is not supported",
+                     mend);
   }
 }
 
@@ -65,7 +71,8 @@ sentencepiece_tokenizer sentencepiece_tokenizer::from_file(const std::filesystem
   const auto inside = path / "tokenizer.model";
   if (std::filesystem::exists(inside)) return from_file(inside);
   if (std::filesystem::exists(path / "tokenizer.json")) {
-    throw file_error(path.string(), "", "holds tokenizer.json but no tokenizer.model, and JSON tokenizers are not supported",
+    throw file_error(path.string(), "",
+                     "holds tokenizer.json but no tokenizer.model, and JSON tokenizers are not supported",
                      "put the model's sentencepiece tokenizer.model beside it");
   }
   throw file_error(inside.string(), "", "no such file", "put the model's sentencepiece tokenizer beside its weights");
@@ -76,7 +83,8 @@ sentencepiece_tokenizer sentencepiece_tokenizer::from_bytes(std::string bytes, s
   auto loaded = std::make_shared<state>();
   loaded->bytes = std::move(bytes);
   loaded->model = parse_sentencepiece_model(loaded->bytes, path);
-  for (const auto& piece : loaded->model.pieces) loaded->surfaces.push_back(surface_of(piece, loaded->model.unk_surface));
+  for (const auto& piece : loaded->model.pieces)
+    loaded->surfaces.push_back(surface_of(piece, loaded->model.unk_surface));
   std::string refusal;
   loaded->processor = sentencepiece().load(loaded->bytes, refusal);
   if (!loaded->processor) throw file_error(path, "", "is refused by the sentencepiece library: " + refusal);
@@ -93,7 +101,8 @@ std::vector<token> sentencepiece_tokenizer::encode(std::string_view text) const 
   return {ids.begin(), ids.end()};
 }
 
-std::vector<token> sentencepiece_tokenizer::encode_in_context(std::string_view prefix, std::string_view continuation) const {
+std::vector<token> sentencepiece_tokenizer::encode_in_context(std::string_view prefix,
+                                                              std::string_view continuation) const {
   const auto before = encode(prefix);
   auto whole = encode(std::string(prefix).append(continuation));
   const auto border = std::ranges::mismatch(before, whole).in2;

@@ -18,7 +18,9 @@ class line_iterator : public sentencepiece::SentenceIterator {
   std::span<const std::string> lines_;
 };
 
-std::string words_of(const sentencepiece::util::Status& status) { return status.ok() ? std::string() : status.error_message(); }
+std::string words_of(const sentencepiece::util::Status& status) {
+  return status.ok() ? std::string() : status.error_message();
+}
 
 class linked_library final : public sentencepiece_library {
   struct linked_processor final : processor {

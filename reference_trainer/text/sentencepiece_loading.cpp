@@ -16,8 +16,8 @@ namespace coho::trainer {
 
 namespace {
 
-/// Debian's libsentencepiece exports a protobuf of its own, and its libtorch links another. In one scope the symbols of the one are
-/// bound to the other and the program ends before main. Opened deep and local, each keeps its own.
+/// Debian's libsentencepiece exports a protobuf of its own, and its libtorch links another. In one scope the symbols of
+/// the one are bound to the other and the program ends before main. Opened deep and local, each keeps its own.
 const sentencepiece_library* open_module() {
   namespace fs = std::filesystem;
   std::error_code error;

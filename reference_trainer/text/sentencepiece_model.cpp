@@ -25,11 +25,20 @@ class model_parser {
       if (reader.field() > 5) continue;
       if (!reader.is_bytes()) refuse("field " + std::to_string(reader.field()), "is not a message");
       switch (reader.field()) {
-        case 1: read_piece(reader.bytes()); break;
-        case 2: read_trainer(reader.bytes()); break;
-        case 3: read_normalizer(reader.bytes(), "normalizer_spec", true); break;
-        case 5: read_normalizer(reader.bytes(), "denormalizer_spec", false); break;
-        default: break;
+        case 1:
+          read_piece(reader.bytes());
+          break;
+        case 2:
+          read_trainer(reader.bytes());
+          break;
+        case 3:
+          read_normalizer(reader.bytes(), "normalizer_spec", true);
+          break;
+        case 5:
+          read_normalizer(reader.bytes(), "denormalizer_spec", false);
+          break;
+        default:
+          break;
       }
     }
     if (!reader.ok()) refuse("", "is not a sentencepiece model (its protobuf is malformed or cut short)");
@@ -38,7 +47,9 @@ class model_parser {
   }
 
  private:
-  [[noreturn]] void refuse(const std::string& place, const std::string& what) const { throw file_error(path_, place, what); }
+  [[noreturn]] void refuse(const std::string& place, const std::string& what) const {
+    throw file_error(path_, place, what);
+  }
 
   void read_piece(std::string_view bytes) {
     const auto place = "piece " + std::to_string(model_.pieces.size());
@@ -67,19 +78,32 @@ class model_parser {
     const auto id = [&] { return static_cast<token>(static_cast<std::int64_t>(reader.number())); };
     while (reader.next()) {
       switch (reader.field()) {
-        case 3: model_type_ = reader.number(); break;
-        case 35: model_.byte_fallback = reader.number() != 0; break;
-        case 40: model_.unk = id(); break;
-        case 41: model_.bos = id(); break;
-        case 42: model_.eos = id(); break;
-        case 43: model_.pad = id(); break;
+        case 3:
+          model_type_ = reader.number();
+          break;
+        case 35:
+          model_.byte_fallback = reader.number() != 0;
+          break;
+        case 40:
+          model_.unk = id();
+          break;
+        case 41:
+          model_.bos = id();
+          break;
+        case 42:
+          model_.eos = id();
+          break;
+        case 43:
+          model_.pad = id();
+          break;
         case 44:
           if (reader.bytes().size() > sentencepiece_piece_limit || !is_utf8(reader.bytes())) {
             refuse("trainer_spec.unk_surface", "is not a short text");
           }
           model_.unk_surface = reader.bytes();
           break;
-        default: break;
+        default:
+          break;
       }
     }
     if (!reader.ok()) refuse("trainer_spec", "is malformed");

@@ -30,9 +30,9 @@ struct sentencepiece_model {
 inline constexpr std::size_t sentencepiece_size_limit = std::size_t{16} << 20;
 inline constexpr std::size_t sentencepiece_piece_limit = 1024;
 
-/// Walks the protobuf of a `tokenizer.model` and checks all that the sentencepiece library takes on trust: sizes, UTF-8,
-/// piece types, byte pieces, ids, and the character maps. Throws `file_error` naming the piece or field; `path` is used in
-/// messages only. The model points into `bytes`.
+/// Walks the protobuf of a `tokenizer.model` and checks all that the sentencepiece library takes on trust: sizes,
+/// UTF-8, piece types, byte pieces, ids, and the character maps. Throws `file_error` naming the piece or field; `path`
+/// is used in messages only. The model points into `bytes`.
 sentencepiece_model parse_sentencepiece_model(std::string_view bytes, std::string_view path);
 
 /// What is wrong with a precompiled character map (a double-array trie and the strings that it points to), or empty. An

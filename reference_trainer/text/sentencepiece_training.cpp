@@ -13,8 +13,8 @@
 namespace coho::trainer {
 namespace {
 
-/// One field of the comma-separated list in which the library takes symbols. Spaces are written as in pieces: the library
-/// looks for the symbols in text whose spaces have been replaced.
+/// One field of the comma-separated list in which the library takes symbols. Spaces are written as in pieces: the
+/// library looks for the symbols in text whose spaces have been replaced.
 std::string quoted(const std::string& symbol) {
   std::string text = "\"";
   for (const char c : symbol) text += c == '"' ? "\"\"" : c == ' ' ? "\xE2\x96\x81" : std::string(1, c);

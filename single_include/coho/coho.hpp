@@ -235,18 +235,15 @@ void eigen_dense_probe(const Eigen::DenseBase<Derived>&);
 
 /// An Eigen array or array expression.
 template <class T>
-concept eigen_array = requires(const std::remove_cvref_t<T>& x) {
-  detail::eigen_array_probe(x);
-};
+concept eigen_array = requires(const std::remove_cvref_t<T>& x) { detail::eigen_array_probe(x); };
 
 /// Any dense Eigen object, matrices included.
 template <class T>
-concept eigen_dense = requires(const std::remove_cvref_t<T>& x) {
-  detail::eigen_dense_probe(x);
-};
+concept eigen_dense = requires(const std::remove_cvref_t<T>& x) { detail::eigen_dense_probe(x); };
 
 template <class T>
-requires(eigen_array<T> && !std::is_reference_v<T> && std::floating_point<typename T::Scalar>) struct array_traits<T> {
+  requires(eigen_array<T> && !std::is_reference_v<T> && std::floating_point<typename T::Scalar>)
+struct array_traits<T> {
   using plain = typename T::PlainObject;
   using scalar = typename T::Scalar;
   using value = double;
@@ -287,8 +284,8 @@ struct as_array_fn {
   ///     std::vector<double> x{1, 2, 3};
   ///     coho::as_array(x) *= 2;
   template <class Range>
-  requires(std::ranges::contiguous_range<Range>&& std::ranges::sized_range<Range> && !eigen_dense<Range>) auto
-  operator()(Range&& range) const {
+    requires(std::ranges::contiguous_range<Range> && std::ranges::sized_range<Range> && !eigen_dense<Range>)
+  auto operator()(Range&& range) const {
     static_assert(std::ranges::borrowed_range<Range>,
                   "coho::as_array does not own: name the range, so that it outlives the view");
     using element = std::remove_reference_t<std::ranges::range_reference_t<Range>>;
@@ -368,7 +365,8 @@ struct host_number<T> {
   using type = typename T::Scalar;
 };
 template <scalar_range T>
-requires(!eigen_dense<T>) struct host_number<T> {
+  requires(!eigen_dense<T>)
+struct host_number<T> {
   using type = std::ranges::range_value_t<T>;
 };
 /// The floating-point type in which results over a host array are given: its own, or double for integers.
@@ -964,7 +962,8 @@ struct token_batch {
 
 namespace coho {
 
-/// Counter-based random numbers: Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+/// Counter-based random numbers: Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC
+/// 2011).
 ///
 /// A generator is (seed, stream, counter). Two generators with different streams are independent, so that giving each
 /// sequence, prompt or record a stream of its own makes results independent of batch shape, thread and process count.
@@ -1006,7 +1005,8 @@ class rng {
 
   /// Uniform on {0, …, n − 1} without bias (rejection). n > 0.
   constexpr std::uint64_t index(std::uint64_t n) noexcept {
-    const std::uint64_t limit = std::numeric_limits<std::uint64_t>::max() - std::numeric_limits<std::uint64_t>::max() % n;
+    const std::uint64_t limit =
+        std::numeric_limits<std::uint64_t>::max() - std::numeric_limits<std::uint64_t>::max() % n;
     std::uint64_t x = bits64();
     while (x >= limit) x = bits64();
     return x % n;
@@ -1045,7 +1045,8 @@ class rng {
   }
 
   /// The raw block function, for tests against published vectors.
-  static constexpr std::array<std::uint32_t, 4> philox(std::uint64_t key, std::uint64_t high, std::uint64_t low) noexcept {
+  static constexpr std::array<std::uint32_t, 4> philox(std::uint64_t key, std::uint64_t high,
+                                                       std::uint64_t low) noexcept {
     std::array<std::uint32_t, 4> c{static_cast<std::uint32_t>(low), static_cast<std::uint32_t>(low >> 32),
                                    static_cast<std::uint32_t>(high), static_cast<std::uint32_t>(high >> 32)};
     std::uint32_t k0 = static_cast<std::uint32_t>(key), k1 = static_cast<std::uint32_t>(key >> 32);
@@ -2227,13 +2228,13 @@ struct kl_controller_state {
 ///      how many sequences that was, over all ranks;
 ///  (3) `c.save()` and `c.restore(saved)` keep its state over a restart.
 template <class Controller>
-concept kl_controller = requires(Controller& c, const Controller& saved, double kl, double sequences,
-                                 const kl_controller_state& state) {
-  { saved.coefficient() } -> std::convertible_to<double>;
-  c.update(kl, sequences);
-  { saved.save() } -> std::same_as<kl_controller_state>;
-  c.restore(state);
-};
+concept kl_controller =
+    requires(Controller& c, const Controller& saved, double kl, double sequences, const kl_controller_state& state) {
+      { saved.coefficient() } -> std::convertible_to<double>;
+      c.update(kl, sequences);
+      { saved.save() } -> std::same_as<kl_controller_state>;
+      c.restore(state);
+    };
 
 /// A constant β. Throws option_error when it is negative or not finite.
 class fixed_kl_controller {
@@ -2265,9 +2266,9 @@ struct adaptive_kl_options {
 ///
 ///     e = clip((KL − target) / target, ±error_limit),   β ← β·max(1 + e·sequences / horizon, ½)
 ///
-/// The bound of ½ acts only when one update sees more than 2.5 horizons of sequences (at the default error limit) and keeps β
-/// positive there. Throws option_error at construction; argument_error from `update` when the KL is not finite, from
-/// `restore` when the state is unusable.
+/// The bound of ½ acts only when one update sees more than 2.5 horizons of sequences (at the default error limit) and
+/// keeps β positive there. Throws option_error at construction; argument_error from `update` when the KL is not finite,
+/// from `restore` when the state is unusable.
 ///
 ///     coho::adaptive_kl_controller controller{{.initial = 0.1, .target = 6, .horizon = 10000}};
 ///     controller.update(mean_sequence_kl, 576);
@@ -5043,8 +5044,9 @@ class plackett_luce_loss {
         lowest = std::min(lowest, score[k]);
       }
       Number* const slopes = Gradient ? result.d_scores.data() + begin : nullptr;
-      value += weight * (highest - lowest < widest ? by_odds<Gradient>(score, odds, rest, highest, ranked, weight, slopes)
-                                                   : by_logarithms<Gradient>(score, rest, ranked, weight, slopes));
+      value +=
+          weight * (highest - lowest < widest ? by_odds<Gradient>(score, odds, rest, highest, ranked, weight, slopes)
+                                              : by_logarithms<Gradient>(score, rest, ranked, weight, slopes));
       if constexpr (!Gradient) continue;
       for (std::size_t k = 0; k < ranked; ++k) {
         for (std::size_t j = k + 1; j < n; ++j) right += ordered(score[k] - score[j]);
@@ -9857,11 +9859,11 @@ namespace detail {
 
 template <class Decoder>
 concept decoding = std::is_same_v<std::remove_const_t<Decoder>, no_decoder_type> ||
-    requires(Decoder& d, std::span<const token> tokens) {
-  { d.decode(tokens) } -> std::convertible_to<std::string>;
-} || requires(Decoder& d, std::span<const token> tokens) {
-  { d(tokens) } -> std::convertible_to<std::string>;
-};
+                   requires(Decoder& d, std::span<const token> tokens) {
+                     { d.decode(tokens) } -> std::convertible_to<std::string>;
+                   } || requires(Decoder& d, std::span<const token> tokens) {
+                     { d(tokens) } -> std::convertible_to<std::string>;
+                   };
 
 template <class Decoder>
 std::string decode_with(Decoder& decoder, std::span<const token> tokens) {
@@ -9895,7 +9897,7 @@ struct check_models<
     require_communicator<Communicator>();
     static_assert(decoding<Decoder>,
                   "coho::ppo_models: the decoder has no decode(std::span<const token>) and is not callable with it");
-    constexpr bool bonus = requires(Bonus & b, const reward_query& q) {
+    constexpr bool bonus = requires(Bonus& b, const reward_query& q) {
       { b(q) } -> std::convertible_to<double>;
     };
     static_assert(bonus, "coho::ppo_models: the bonus is not callable with a const reward_query& or returns no number");

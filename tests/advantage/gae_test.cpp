@@ -102,10 +102,12 @@ TEST_CASE("GAE refuses rewards and values that are not finite, wherever in a seq
   const offsets slots{0, 3, 6};
   for (const double bad : {not_a_number, infinity, -infinity}) {
     for (Eigen::Index t = 3; t < 6; ++t) {
-      for (const coho::gae_options options : {coho::gae_options{}, coho::gae_options{.gamma = 0}, coho::gae_options{.lambda = 0}}) {
+      for (const coho::gae_options options :
+           {coho::gae_options{}, coho::gae_options{.gamma = 0}, coho::gae_options{.lambda = 0}}) {
         Eigen::ArrayXd rewards = Eigen::ArrayXd::Ones(6), values = rewards;
         rewards[t] = bad;
-        CHECK_THROWS_WITH(coho::gae(rewards, values, slots, options), "gae: a reward or value of sequence 1 is not finite");
+        CHECK_THROWS_WITH(coho::gae(rewards, values, slots, options),
+                          "gae: a reward or value of sequence 1 is not finite");
         CHECK_THROWS_AS(coho::gae(values, rewards, slots, options), coho::argument_error);
       }
     }

@@ -1,4 +1,5 @@
-// expect: coho::group_advantage_estimator (1): the estimator is not callable (const) with rewards and the groups' offsets
+// expect: coho::group_advantage_estimator (1): the estimator is not callable (const) with rewards and the groups'
+// offsets
 #include <coho/train/policy_components.hpp>
 
 struct best_of_group {

@@ -15,10 +15,6 @@ void train(coho::toy::tabular_policy& policy, coho::toy::tabular_value& value) {
 #else
   auto bonus = [](std::span<const coho::token> response) { return -0.1 * double(response.size()); };
 #endif
-  coho::ppo_trainer trainer{coho::ppo_models{.policy = policy,
-                                             .reference = policy,
-                                             .value = value,
-                                             .reward = reward,
-                                             .optimizer = optimizer,
-                                             .bonus = bonus}};
+  coho::ppo_trainer trainer{coho::ppo_models{
+      .policy = policy, .reference = policy, .value = value, .reward = reward, .optimizer = optimizer, .bonus = bonus}};
 }

@@ -17,9 +17,9 @@ TEST_CASE("CISPO of one token by hand") {
   const auto term = [&](double ratio, double advantage) { return loss(-2.0, -2.0 - std::log(ratio), advantage); };
   CHECK(term(1, 3) == Approx(6));
   CHECK(term(1.1, 3) == Approx(6.6));
-  CHECK(term(2, 3) == Approx(7.2));    // bounded from above, for either sign of the advantage
+  CHECK(term(2, 3) == Approx(7.2));  // bounded from above, for either sign of the advantage
   CHECK(term(2, -3) == Approx(-7.2));
-  CHECK(term(0.5, 3) == Approx(4.2));  // bounded from below
+  CHECK(term(0.5, 3) == Approx(4.2));                                 // bounded from below
   CHECK(cispo_loss{}(-2.0, -2.0 - std::log(0.5), 3.0) == Approx(3));  // off by default
 }
 
@@ -67,9 +67,8 @@ TEST_CASE("the gradient of CISPO is that of log pi with the weight held constant
       CHECK(result.clip_fraction > 0.1);
       CHECK(result.clip_fraction < 0.9);
       const Eigen::ArrayXd held = (p - old).exp().max(1 - low).min(1.25);
-      check_gradient(p, result.d_log_probs, [&](const Eigen::ArrayXd& x) {
-        return coho::reinforce_loss{}(x, a * held, weights);
-      });
+      check_gradient(p, result.d_log_probs,
+                     [&](const Eigen::ArrayXd& x) { return coho::reinforce_loss{}(x, a * held, weights); });
       double by_terms = 0;
       for (Eigen::Index t = 0; t < 60; ++t) by_terms += weights.values[t] * loss(p[t], old[t], a[t]);
       CHECK(result.value == Approx(by_terms).epsilon(1e-12));
@@ -91,8 +90,7 @@ TEST_CASE("CISPO measures the divergence from the old policy as PPO does") {
   const Eigen::ArrayXd old = normals(200, 1), p = old + normals(200, 2, 0.5), a = normals(200, 3);
   const double expected = coho::ppo_clip_loss{}.value_and_grad(p, old, a).approximate_kl;
   CHECK(cispo_loss{}.value_and_grad(p, old, a).approximate_kl == Approx(expected).epsilon(1e-9));
-  CHECK(cispo_loss{}.value_and_grad(array({25}), array({0}), array({1})).approximate_kl ==
-        Approx(std::exp(20.0) - 21));
+  CHECK(cispo_loss{}.value_and_grad(array({25}), array({0}), array({1})).approximate_kl == Approx(std::exp(20.0) - 21));
 }
 
 TEST_CASE("without bounds CISPO's gradient is that of the importance-weighted objective") {

@@ -15,8 +15,8 @@ TEST_CASE("the entropy bonus of one token") {
   CHECK(entropy_bonus{}(2.0) == Approx(-0.02));
 }
 
-TEMPLATE_TEST_CASE("the entropy bonus of three tokens by hand", "", Eigen::ArrayXd, Eigen::ArrayXf,
-                   std::vector<double>, std::vector<float>) {
+TEMPLATE_TEST_CASE("the entropy bonus of three tokens by hand", "", Eigen::ArrayXd, Eigen::ArrayXf, std::vector<double>,
+                   std::vector<float>) {
   const auto entropy = make<TestType>({1, 2, 6});
   const entropy_bonus bonus{{.coefficient = 0.1}};
   CHECK(bonus(entropy) == Approx(-0.3));

@@ -112,8 +112,7 @@ TEST_CASE("GSPO of responses of one token is PPO's clip") {
   std::iota(slots.begin(), slots.end(), std::size_t{0});
   const auto weights = make_token_weights(slots);
   const auto found = gspo_loss{{.clip_low = 0.2, .clip_high = 0.3}}.value_and_grad(p, old, a, weights, slots);
-  const auto expected =
-      coho::ppo_clip_loss{{.clip_low = 0.2, .clip_high = 0.3}}.value_and_grad(p, old, a, weights);
+  const auto expected = coho::ppo_clip_loss{{.clip_low = 0.2, .clip_high = 0.3}}.value_and_grad(p, old, a, weights);
   CHECK(found.value == Approx(expected.value).epsilon(1e-12));
   CHECK(found.d_log_probs.isApprox(expected.d_log_probs, 1e-12));
   CHECK(found.clip_fraction == Approx(expected.clip_fraction));

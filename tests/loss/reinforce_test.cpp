@@ -84,8 +84,8 @@ TEST_CASE("mistake 8: REINFORCE gradients of parts with the batch's token count 
 TEST_CASE("REINFORCE: empty input, mixed containers, bad values and lengths") {
   CHECK(reinforce_loss{}(Eigen::ArrayXd(), Eigen::ArrayXd()) == 0);
   CHECK(reinforce_loss{}.value_and_grad(Eigen::ArrayXd(), Eigen::ArrayXd()).d_log_probs.size() == 0);
-  const auto masked = reinforce_loss{}.value_and_grad(array({not_a_number}), array({1}),
-                                                      make_token_weights(flags{0}, offsets{0, 1}));
+  const auto masked =
+      reinforce_loss{}.value_and_grad(array({not_a_number}), array({1}), make_token_weights(flags{0}, offsets{0, 1}));
   CHECK(masked.value == 0);
   CHECK(masked.tokens == 0);
   const std::vector<float> p{-1, -1};

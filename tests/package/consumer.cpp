@@ -12,9 +12,13 @@ int main() {
                                   }};
   coho::toy::sgd optimizer{reward};
   const std::vector<coho::token> tokens(5, 1);
-  const coho::reward_query longer{.prompt_tokens = {}, .response_tokens = tokens, .prompt = {}, .response = {}, .principles = {}};
-  const coho::reward_query shorter{
-      .prompt_tokens = {}, .response_tokens = std::span(tokens).first(2), .prompt = {}, .response = {}, .principles = {}};
+  const coho::reward_query longer{
+      .prompt_tokens = {}, .response_tokens = tokens, .prompt = {}, .response = {}, .principles = {}};
+  const coho::reward_query shorter{.prompt_tokens = {},
+                                   .response_tokens = std::span(tokens).first(2),
+                                   .prompt = {},
+                                   .response = {},
+                                   .principles = {}};
 
   for (int step = 0; step < 50; ++step) {
     reward.zero_gradients();

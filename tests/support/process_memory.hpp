@@ -9,7 +9,8 @@
 
 namespace coho::test {
 
-/// The most memory that this process holds beyond what it held when this was made. Linux alone knows: `known` says whether.
+/// The most memory that this process holds beyond what it held when this was made. Linux alone knows: `known` says
+/// whether.
 class memory_peak {
  public:
   memory_peak() {

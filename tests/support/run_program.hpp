@@ -32,7 +32,8 @@ inline program_result run_program(const std::string& program, const std::vector<
   const ::pid_t child = ::fork();
   if (child < 0) throw std::runtime_error("no process can be started");
   if (child == 0) {
-    const int to_out = ::open(out.c_str(), O_WRONLY | O_CREAT, 0600), to_err = ::open(err.c_str(), O_WRONLY | O_CREAT, 0600);
+    const int to_out = ::open(out.c_str(), O_WRONLY | O_CREAT, 0600),
+              to_err = ::open(err.c_str(), O_WRONLY | O_CREAT, 0600);
     if (::chdir(where.c_str()) != 0 || ::dup2(to_out, 1) < 0 || ::dup2(to_err, 2) < 0) ::_exit(126);
     ::execv(program.c_str(), argv.data());
     ::_exit(127);

@@ -17,8 +17,8 @@ inline std::filesystem::path source_dir() {
 #endif
 }
 
-/// The folder of checkpoints and data sets that are not part of the repository, or nothing where it is absent: such a test
-/// says so with WARN and returns.
+/// The folder of checkpoints and data sets that are not part of the repository, or nothing where it is absent: such a
+/// test says so with WARN and returns.
 ///
 ///     const auto data = coho::test::shared_data();
 ///     if (!data) { WARN("shared data absent: skipped"); return; }

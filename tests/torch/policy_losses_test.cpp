@@ -101,8 +101,8 @@ TEST_CASE("GSPO of tensors agrees with arrays and with autograd") {
     CHECK(number(found.approximate_kl) == Approx(expected.approximate_kl));
     CHECK(number(found.tokens) == 27);
     CHECK_FALSE(found.d_log_probs.requires_grad());
-    check_gradients(expected.value, expected.d_log_probs, found.d_log_probs,
-                    loss(p, o, a, b.tensor_weights, b.slots), p);
+    check_gradients(expected.value, expected.d_log_probs, found.d_log_probs, loss(p, o, a, b.tensor_weights, b.slots),
+                    p);
     CHECK_FALSE(o.grad().defined());
     CHECK_FALSE(a.grad().defined());
   }
@@ -172,8 +172,7 @@ TEST_CASE("policy losses of empty tensors and of float tensors") {
   const auto gspo = coho::gspo_loss{}.value_and_grad(p, o, a, weights, b.slots);
   CHECK(cispo.d_log_probs.scalar_type() == at::kFloat);
   CHECK(gspo.d_log_probs.scalar_type() == at::kFloat);
-  CHECK(number(cispo.value) ==
-        Approx(coho::cispo_loss{}(b.log_probs, b.old, b.advantages, b.weights)).epsilon(1e-4));
+  CHECK(number(cispo.value) == Approx(coho::cispo_loss{}(b.log_probs, b.old, b.advantages, b.weights)).epsilon(1e-4));
   CHECK(number(gspo.value) ==
         Approx(coho::gspo_loss{}(b.log_probs, b.old, b.advantages, b.weights, b.slots)).epsilon(1e-4));
 }
@@ -211,8 +210,7 @@ TEST_CASE("the exact KL of tensors agrees with arrays, and with autograd through
   const at::Tensor p = logits.log_softmax(1), q = tensor(y).view({4, 6}).log_softmax(1);
   const Eigen::ArrayXd flat_p = host(p), flat_q = host(q), expected_rows = coho::exact_kl(flat_p, flat_q, 6);
   const Eigen::ArrayXd weights = array({1, 0.5, 0, 2});
-  const auto expected =
-      coho::exact_kl.value_and_grad(flat_p, flat_q, 6, coho::token_weights<Eigen::ArrayXd>{weights});
+  const auto expected = coho::exact_kl.value_and_grad(flat_p, flat_q, 6, coho::token_weights<Eigen::ArrayXd>{weights});
 
   const at::Tensor rows = coho::exact_kl(p, q);
   CHECK(close(host(rows), expected_rows));
@@ -257,7 +255,7 @@ TEST_CASE("kl_loss with clip on tensors agrees with arrays and with autograd") {
     const at::Tensor p = leaf(b.log_probs);
     const auto found = loss.value_and_grad(p, tensor(b.old), b.tensor_weights);
     CHECK(number(found.value) == Approx(expected.value));
-    check_gradients(expected.value, expected.d_log_probs, found.d_log_probs,
-                    loss(p, tensor(b.old), b.tensor_weights), p);
+    check_gradients(expected.value, expected.d_log_probs, found.d_log_probs, loss(p, tensor(b.old), b.tensor_weights),
+                    p);
   }
 }

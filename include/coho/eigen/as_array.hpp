@@ -21,18 +21,15 @@ void eigen_dense_probe(const Eigen::DenseBase<Derived>&);
 
 /// An Eigen array or array expression.
 template <class T>
-concept eigen_array = requires(const std::remove_cvref_t<T>& x) {
-  detail::eigen_array_probe(x);
-};
+concept eigen_array = requires(const std::remove_cvref_t<T>& x) { detail::eigen_array_probe(x); };
 
 /// Any dense Eigen object, matrices included.
 template <class T>
-concept eigen_dense = requires(const std::remove_cvref_t<T>& x) {
-  detail::eigen_dense_probe(x);
-};
+concept eigen_dense = requires(const std::remove_cvref_t<T>& x) { detail::eigen_dense_probe(x); };
 
 template <class T>
-requires(eigen_array<T> && !std::is_reference_v<T> && std::floating_point<typename T::Scalar>) struct array_traits<T> {
+  requires(eigen_array<T> && !std::is_reference_v<T> && std::floating_point<typename T::Scalar>)
+struct array_traits<T> {
   using plain = typename T::PlainObject;
   using scalar = typename T::Scalar;
   using value = double;
@@ -73,8 +70,8 @@ struct as_array_fn {
   ///     std::vector<double> x{1, 2, 3};
   ///     coho::as_array(x) *= 2;
   template <class Range>
-  requires(std::ranges::contiguous_range<Range>&& std::ranges::sized_range<Range> && !eigen_dense<Range>) auto
-  operator()(Range&& range) const {
+    requires(std::ranges::contiguous_range<Range> && std::ranges::sized_range<Range> && !eigen_dense<Range>)
+  auto operator()(Range&& range) const {
     static_assert(std::ranges::borrowed_range<Range>,
                   "coho::as_array does not own: name the range, so that it outlives the view");
     using element = std::remove_reference_t<std::ranges::range_reference_t<Range>>;
@@ -154,7 +151,8 @@ struct host_number<T> {
   using type = typename T::Scalar;
 };
 template <scalar_range T>
-requires(!eigen_dense<T>) struct host_number<T> {
+  requires(!eigen_dense<T>)
+struct host_number<T> {
   using type = std::ranges::range_value_t<T>;
 };
 /// The floating-point type in which results over a host array are given: its own, or double for integers.

@@ -20,13 +20,13 @@ struct kl_controller_state {
 ///      how many sequences that was, over all ranks;
 ///  (3) `c.save()` and `c.restore(saved)` keep its state over a restart.
 template <class Controller>
-concept kl_controller = requires(Controller& c, const Controller& saved, double kl, double sequences,
-                                 const kl_controller_state& state) {
-  { saved.coefficient() } -> std::convertible_to<double>;
-  c.update(kl, sequences);
-  { saved.save() } -> std::same_as<kl_controller_state>;
-  c.restore(state);
-};
+concept kl_controller =
+    requires(Controller& c, const Controller& saved, double kl, double sequences, const kl_controller_state& state) {
+      { saved.coefficient() } -> std::convertible_to<double>;
+      c.update(kl, sequences);
+      { saved.save() } -> std::same_as<kl_controller_state>;
+      c.restore(state);
+    };
 
 /// A constant β. Throws option_error when it is negative or not finite.
 class fixed_kl_controller {
@@ -58,9 +58,9 @@ struct adaptive_kl_options {
 ///
 ///     e = clip((KL − target) / target, ±error_limit),   β ← β·max(1 + e·sequences / horizon, ½)
 ///
-/// The bound of ½ acts only when one update sees more than 2.5 horizons of sequences (at the default error limit) and keeps β
-/// positive there. Throws option_error at construction; argument_error from `update` when the KL is not finite, from
-/// `restore` when the state is unusable.
+/// The bound of ½ acts only when one update sees more than 2.5 horizons of sequences (at the default error limit) and
+/// keeps β positive there. Throws option_error at construction; argument_error from `update` when the KL is not finite,
+/// from `restore` when the state is unusable.
 ///
 ///     coho::adaptive_kl_controller controller{{.initial = 0.1, .target = 6, .horizon = 10000}};
 ///     controller.update(mean_sequence_kl, 576);

@@ -142,8 +142,9 @@ class plackett_luce_loss {
         lowest = std::min(lowest, score[k]);
       }
       Number* const slopes = Gradient ? result.d_scores.data() + begin : nullptr;
-      value += weight * (highest - lowest < widest ? by_odds<Gradient>(score, odds, rest, highest, ranked, weight, slopes)
-                                                   : by_logarithms<Gradient>(score, rest, ranked, weight, slopes));
+      value +=
+          weight * (highest - lowest < widest ? by_odds<Gradient>(score, odds, rest, highest, ranked, weight, slopes)
+                                              : by_logarithms<Gradient>(score, rest, ranked, weight, slopes));
       if constexpr (!Gradient) continue;
       for (std::size_t k = 0; k < ranked; ++k) {
         for (std::size_t j = k + 1; j < n; ++j) right += ordered(score[k] - score[j]);

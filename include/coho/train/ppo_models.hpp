@@ -57,11 +57,11 @@ namespace detail {
 
 template <class Decoder>
 concept decoding = std::is_same_v<std::remove_const_t<Decoder>, no_decoder_type> ||
-    requires(Decoder& d, std::span<const token> tokens) {
-  { d.decode(tokens) } -> std::convertible_to<std::string>;
-} || requires(Decoder& d, std::span<const token> tokens) {
-  { d(tokens) } -> std::convertible_to<std::string>;
-};
+                   requires(Decoder& d, std::span<const token> tokens) {
+                     { d.decode(tokens) } -> std::convertible_to<std::string>;
+                   } || requires(Decoder& d, std::span<const token> tokens) {
+                     { d(tokens) } -> std::convertible_to<std::string>;
+                   };
 
 template <class Decoder>
 std::string decode_with(Decoder& decoder, std::span<const token> tokens) {
@@ -95,7 +95,7 @@ struct check_models<
     require_communicator<Communicator>();
     static_assert(decoding<Decoder>,
                   "coho::ppo_models: the decoder has no decode(std::span<const token>) and is not callable with it");
-    constexpr bool bonus = requires(Bonus & b, const reward_query& q) {
+    constexpr bool bonus = requires(Bonus& b, const reward_query& q) {
       { b(q) } -> std::convertible_to<double>;
     };
     static_assert(bonus, "coho::ppo_models: the bonus is not callable with a const reward_query& or returns no number");

@@ -10,23 +10,23 @@ namespace {
 constexpr std::int64_t lanes = 16;
 
 // Fixed lanes let the sum vectorise without -ffast-math and make it the same whatever the instruction set's width.
-#define COHO_LANE_SUM(result, expression)                                  \
-  float result = 0;                                                        \
-  {                                                                        \
-    float lane[lanes] = {};                                                \
-    std::int64_t i = 0;                                                    \
-    for (; i + lanes <= width; i += lanes)                                 \
-      for (std::int64_t j = 0; j < lanes; ++j) lane[j] += expression(i + j); \
+#define COHO_LANE_SUM(result, expression)                                      \
+  float result = 0;                                                            \
+  {                                                                            \
+    float lane[lanes] = {};                                                    \
+    std::int64_t i = 0;                                                        \
+    for (; i + lanes <= width; i += lanes)                                     \
+      for (std::int64_t j = 0; j < lanes; ++j) lane[j] += expression(i + j);   \
     for (std::int64_t j = 0; i + j < width; ++j) lane[j] += expression(i + j); \
-    for (std::int64_t step = lanes / 2; step > 0; step /= 2)               \
-      for (std::int64_t j = 0; j < step; ++j) lane[j] += lane[j + step];   \
-    result = lane[0];                                                      \
+    for (std::int64_t step = lanes / 2; step > 0; step /= 2)                   \
+      for (std::int64_t j = 0; j < step; ++j) lane[j] += lane[j + step];       \
+    result = lane[0];                                                          \
   }
 
 }  // namespace
 
-COHO_MULTIVERSION void rms_norm_forward(const float* x, const float* w, float* y, float* r, std::int64_t rows, std::int64_t width,
-                                        float epsilon) {
+COHO_MULTIVERSION void rms_norm_forward(const float* x, const float* w, float* y, float* r, std::int64_t rows,
+                                        std::int64_t width, float epsilon) {
   for (std::int64_t row = 0; row < rows; ++row) {
     const float* in = x + row * width;
     float* out = y + row * width;
@@ -39,8 +39,8 @@ COHO_MULTIVERSION void rms_norm_forward(const float* x, const float* w, float* y
   }
 }
 
-COHO_MULTIVERSION void rms_norm_backward(const float* g, const float* x, const float* w, const float* r, float* dx, float* dw,
-                                         std::int64_t rows, std::int64_t width) {
+COHO_MULTIVERSION void rms_norm_backward(const float* g, const float* x, const float* w, const float* r, float* dx,
+                                         float* dw, std::int64_t rows, std::int64_t width) {
   for (std::int64_t row = 0; row < rows; ++row) {
     const float* in = x + row * width;
     const float* grad = g + row * width;
@@ -57,8 +57,8 @@ COHO_MULTIVERSION void rms_norm_backward(const float* g, const float* x, const f
   }
 }
 
-COHO_MULTIVERSION void rotate(const float* x, std::int64_t x_stride, const float* cos, const float* sin, float* y, std::int64_t rows,
-                              std::int64_t heads, std::int64_t depth, float direction) {
+COHO_MULTIVERSION void rotate(const float* x, std::int64_t x_stride, const float* cos, const float* sin, float* y,
+                              std::int64_t rows, std::int64_t heads, std::int64_t depth, float direction) {
   const std::int64_t half = depth / 2;
   for (std::int64_t row = 0; row < rows; ++row) {
     const float* c = cos + row * half;

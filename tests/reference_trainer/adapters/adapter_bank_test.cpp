@@ -17,7 +17,8 @@ const std::vector<token> sequence{3, 1, 4, 1, 5, 9, 2, 6};
 
 void fill_b(adapter_bank& bank, const std::string& role) {
   std::uint64_t seed = 50;
-  bank.at(role).adapter.visit([&](const std::string&, lora_pair& pair) { pair.b = random_tensor(pair.b.sizes().vec(), ++seed) * 0.1; });
+  bank.at(role).adapter.visit(
+      [&](const std::string&, lora_pair& pair) { pair.b = random_tensor(pair.b.sizes().vec(), ++seed) * 0.1; });
 }
 
 }  // namespace
@@ -119,7 +120,8 @@ namespace {
 
 std::int64_t bytes_of(const nf4_tensor& packed) {
   std::int64_t total = static_cast<std::int64_t>(packed.codes.nbytes() + packed.absmax.nbytes());
-  if (packed.double_quantized()) total += static_cast<std::int64_t>(packed.nested_absmax.nbytes() + packed.nested_map.nbytes());
+  if (packed.double_quantized())
+    total += static_cast<std::int64_t>(packed.nested_absmax.nbytes() + packed.nested_map.nbytes());
   return total;
 }
 
@@ -133,7 +135,8 @@ at::Tensor gradients_over(llama_weights base, recomputation kind, double* loss =
   auto& parameters = bank.train("policy");
   const std::int64_t lengths[] = {5, 3};
   const at::Tensor hidden = bank.hidden("policy", token_tensor(sequence), sequence_layout(lengths));
-  const at::Tensor value = at::log_softmax(at::matmul(hidden, bank.head("policy").t()), 1).square().mean() + bank.scalar("policy", hidden).sum();
+  const at::Tensor value = at::log_softmax(at::matmul(hidden, bank.head("policy").t()), 1).square().mean() +
+                           bank.scalar("policy", hidden).sum();
   value.backward();
   if (loss != nullptr) *loss = value.item<double>();
   return parameters.gradients().clone();
@@ -164,7 +167,8 @@ TEST_CASE("adapter_bank: four roles over one packed base hold its bytes once") {
   bank.train("policy");
   bank.train("value");
   CHECK(bank.bytes() == expected + 4 * adapter + 2 * (16 + 1) * 4);
-  CHECK(bank.at("value").weights.blocks[0].linears[0].packed().codes.data_ptr() == base.blocks[0].linears[0].packed().codes.data_ptr());
+  CHECK(bank.at("value").weights.blocks[0].linears[0].packed().codes.data_ptr() ==
+        base.blocks[0].linears[0].packed().codes.data_ptr());
   CHECK_THROWS_AS(bank.add_full("own"), argument_error);
 }
 
@@ -226,5 +230,6 @@ TEST_CASE("adapter_bank: dropout acts where a role is trained, another one each 
   parameters.set_draws(5);
   (forward() * weights).sum().backward();
   const at::Tensor gradient = parameters.gradients().clone(), direction = gradient / gradient.norm();
-  CHECK((along(direction, 1e-2) - along(direction, -1e-2)) / 2e-2 == Approx(gradient.norm().item<double>()).epsilon(2e-2));
+  CHECK((along(direction, 1e-2) - along(direction, -1e-2)) / 2e-2 ==
+        Approx(gradient.norm().item<double>()).epsilon(2e-2));
 }

@@ -22,7 +22,8 @@ TEST_CASE("lora: a published adapter's outputs") {
   const auto adapter = read_tensors(*data / "lora" / "tiny_lora_adapter.safetensors");
   REQUIRE(base.size() == 1);
   lora_pair pair{.a = {}, .b = {}, .scale = golden["scale"].get<double>()};
-  for (const auto& [name, tensor] : adapter) (name.find("lora_A") != std::string::npos ? pair.a : pair.b) = tensor.to(at::kFloat);
+  for (const auto& [name, tensor] : adapter)
+    (name.find("lora_A") != std::string::npos ? pair.a : pair.b) = tensor.to(at::kFloat);
   const linear_weight weight(base.begin()->second.to(at::kFloat));
   const auto inputs = golden["inputs"].get<std::vector<std::vector<double>>>();
   const auto outputs = golden["outputs"].get<std::vector<std::vector<double>>>();
@@ -45,12 +46,17 @@ TEST_CASE("lora: scales and refusals") {
   CHECK_THROWS_AS(lora_options{.alpha = 0}.validate(), option_error);
   CHECK_THROWS_AS(lora_adapter(small_weights(), {.rank = 17}, rng{1}), option_error);
   lora_adapter adapter;
-  CHECK_THROWS_AS(adapter.set(small_weights(), "model.layers.9.mlp.up_proj", at::zeros({1, 16}), at::zeros({24, 1}), 1), argument_error);
-  CHECK_THROWS_AS(adapter.set(small_weights(), "model.layers.0.mlp.up_proj", at::zeros({1, 15}), at::zeros({24, 1}), 1), argument_error);
+  CHECK_THROWS_AS(adapter.set(small_weights(), "model.layers.9.mlp.up_proj", at::zeros({1, 16}), at::zeros({24, 1}), 1),
+                  argument_error);
+  CHECK_THROWS_AS(adapter.set(small_weights(), "model.layers.0.mlp.up_proj", at::zeros({1, 15}), at::zeros({24, 1}), 1),
+                  argument_error);
 }
 
 TEST_CASE("lora: patterns give single modules ranks and alphas of their own") {
-  const lora_options options{.rank = 2, .alpha = 8, .rank_pattern = {{"mlp.down_proj", 4}, {"layers.1..*", 1}}, .alpha_pattern = {{"v_proj", 6}}};
+  const lora_options options{.rank = 2,
+                             .alpha = 8,
+                             .rank_pattern = {{"mlp.down_proj", 4}, {"layers.1..*", 1}},
+                             .alpha_pattern = {{"v_proj", 6}}};
   CHECK(options.rank_of("model.layers.0.self_attn.q_proj") == 2);
   CHECK(options.rank_of("model.layers.1.mlp.down_proj") == 4);  // the first that matches
   CHECK(options.rank_of("model.layers.1.mlp.up_proj") == 1);
@@ -70,7 +76,8 @@ TEST_CASE("lora: merging over a packed base unpacks it") {
   const llama_weights merged = adapter.merged(packed);
   const lora_pair& pair = adapter.pair(0, linear_kind::q);
   CHECK(largest_difference(merged.blocks[0][linear_kind::q].dense(),
-                           packed.blocks[0][linear_kind::q].values(at::kFloat) + 2 * at::matmul(pair.b, pair.a)) < 1e-5);
+                           packed.blocks[0][linear_kind::q].values(at::kFloat) + 2 * at::matmul(pair.b, pair.a)) <
+        1e-5);
   CHECK(at::equal(merged.blocks[0][linear_kind::up].dense(), packed.blocks[0][linear_kind::up].values(at::kFloat)));
   CHECK(lora_adapter().merged(packed).blocks[1][linear_kind::o].dense().defined());
 }

@@ -135,7 +135,8 @@ TEST_CASE("projection: the gated one has the gradients of silu(gate) ∘ up") {
   }
 }
 
-TEST_CASE("projection: over a packed base the gradients are those over the unpacked one, and nothing unpacked is kept") {
+TEST_CASE(
+    "projection: over a packed base the gradients are those over the unpacked one, and nothing unpacked is kept") {
   const at::Tensor dense = random_tensor({16, in_size}, 1);
   const linear_weight packed(quantize_nf4(dense)), unpacked(dequantize(packed.packed(), at::kFloat));
   lora_pair pair = pair_for(16, 3);
@@ -151,7 +152,8 @@ TEST_CASE("projection: over a packed base the gradients are those over the unpac
   check_same(run(packed), run(unpacked), 1e-6);
 }
 
-TEST_CASE("projection: without gradients it is the same number, and only a linear without its adapter where there is none") {
+TEST_CASE(
+    "projection: without gradients it is the same number, and only a linear without its adapter where there is none") {
   const linear_weight weight(random_tensor({7, in_size}, 1));
   const at::Tensor x = random_tensor({rows, in_size}, 2);
   lora_pair pair = pair_for(7, 3);

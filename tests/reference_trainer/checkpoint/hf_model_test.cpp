@@ -120,7 +120,8 @@ TEST_CASE("hf_model: missing, misshapen, mistyped and unknown tensors are named"
   CHECK_THROWS_WITH(load_with([](auto& t) { t.erase("lm_head.weight"); }), ContainsSubstring("tie_word_embeddings"));
   CHECK_THROWS_WITH(load_with([](auto& t) { t["model.norm.weight"] = at::zeros({9}); }),
                     ContainsSubstring("model.norm.weight: has shape [9] where config.json gives [8]"));
-  CHECK_THROWS_WITH(load_with([](auto& t) { t["model.norm.weight"] = at::zeros({8}, at::kInt); }), ContainsSubstring("element type Int"));
+  CHECK_THROWS_WITH(load_with([](auto& t) { t["model.norm.weight"] = at::zeros({8}, at::kInt); }),
+                    ContainsSubstring("element type Int"));
   CHECK_THROWS_WITH(load_with([](auto& t) { t["model.layers.2.input_layernorm.weight"] = at::zeros({8}); }),
                     ContainsSubstring("tensor model.layers.2.input_layernorm.weight: is not part of a model"));
   const auto kept = load_with([](auto& t) { t["model.layers.0.self_attn.rotary_emb.inv_freq"] = at::zeros({2}); });
@@ -149,17 +150,20 @@ TEST_CASE("hf_model: NF4-packed linears are accepted with their companions only"
   const at::Tensor weight = tensors.at(name).to(at::kFloat) + 1;
   for (const auto& [part, tensor] : nf4_tensors(name, quantize_nf4(weight))) tensors[part] = tensor;
   auto plain = tensors;
-  CHECK_THROWS_WITH(check_hf_tensors(config, plain, "m"), ContainsSubstring("up_proj.weight: has shape [" + std::to_string(weight.numel() / 2) + ", 1]"));
+  CHECK_THROWS_WITH(check_hf_tensors(config, plain, "m"),
+                    ContainsSubstring("up_proj.weight: has shape [" + std::to_string(weight.numel() / 2) + ", 1]"));
   config.quantization = "bitsandbytes";
   auto packed = tensors;
   check_hf_tensors(config, packed, "m");
   CHECK(packed.size() == tensors.size());
   auto partial = tensors;
   partial.erase(name + ".absmax");
-  CHECK_THROWS_WITH(check_hf_tensors(config, partial, "m"), ContainsSubstring("m: tensor " + name + ".absmax: is missing"));
+  CHECK_THROWS_WITH(check_hf_tensors(config, partial, "m"),
+                    ContainsSubstring("m: tensor " + name + ".absmax: is missing"));
   auto cut = tensors;
   cut[name] = tensors[name].narrow(0, 0, 3);
-  CHECK_THROWS_WITH(check_hf_tensors(config, cut, "m"), ContainsSubstring("m: tensor " + name + ": is of shape [3, 1]"));
+  CHECK_THROWS_WITH(check_hf_tensors(config, cut, "m"),
+                    ContainsSubstring("m: tensor " + name + ": is of shape [3, 1]"));
   auto norm = tensors;
   norm["model.norm.weight"] = at::zeros({4, 1}, at::kByte);
   CHECK_THROWS_AS(check_hf_tensors(config, norm, "m"), coho::file_error);
@@ -171,7 +175,8 @@ TEST_CASE("hf_model: pickles are never opened") {
   write_json(folder / "m/config.json", tiny_config().to_json());
   CHECK_THROWS_WITH(load_hf_checkpoint(folder / "m"), ContainsSubstring("model.safetensors: no such file"));
   coho::test::write_bytes(folder / "m/pytorch_model.bin", "x");
-  CHECK_THROWS_WITH(load_hf_checkpoint(folder / "m"), ContainsSubstring("pytorch_model.bin") && ContainsSubstring("safe_serialization=True"));
+  CHECK_THROWS_WITH(load_hf_checkpoint(folder / "m"),
+                    ContainsSubstring("pytorch_model.bin") && ContainsSubstring("safe_serialization=True"));
   CHECK_THROWS_WITH(load_hf_checkpoint(folder / "m/pytorch_model.bin"), ContainsSubstring("pickled"));
   write_json(folder / "m/model.safetensors.index.json", {{"weight_map", {{"a", "model-1.pth"}}}});
   CHECK_THROWS_WITH(load_hf_checkpoint(folder / "m"), ContainsSubstring("model-1.pth") && ContainsSubstring("pickled"));
@@ -188,7 +193,8 @@ TEST_CASE("hf_model: an index cannot name files elsewhere, or what its shards do
     auto changed = index;
     changed["weight_map"]["lm_head.weight"] = file;
     write_json(path, changed);
-    CHECK_THROWS_WITH(load_hf_checkpoint(folder / "m"), ContainsSubstring("weight_map.lm_head.weight") && ContainsSubstring("is not a plain file name"));
+    CHECK_THROWS_WITH(load_hf_checkpoint(folder / "m"),
+                      ContainsSubstring("weight_map.lm_head.weight") && ContainsSubstring("is not a plain file name"));
   }
   auto changed = index;
   changed["weight_map"]["lm_head.weight"] = 5;
@@ -214,7 +220,8 @@ TEST_CASE("hf_model: saving checks first and leaves nothing") {
   tensors.erase("model.norm.weight");
   CHECK_THROWS_AS(save_hf_checkpoint(folder / "m", tiny_config(), tensors), coho::file_error);
   CHECK_FALSE(fs::exists(folder / "m"));
-  CHECK_THROWS_AS(save_hf_checkpoint(folder / "m", tiny_config(), random_tensors(tiny_config()), {}, 0), coho::option_error);
+  CHECK_THROWS_AS(save_hf_checkpoint(folder / "m", tiny_config(), random_tensors(tiny_config()), {}, 0),
+                  coho::option_error);
   CHECK_THROWS_WITH(load_hf_checkpoint(folder / "none"), ContainsSubstring("is not a directory"));
 }
 

@@ -13,7 +13,9 @@ using ranks = std::vector<std::pair<std::string, std::int64_t>>;
 using alphas = std::vector<std::pair<std::string, double>>;
 using names = std::vector<std::string>;
 
-std::string path(int layer, const std::string& linear) { return "model.layers." + std::to_string(layer) + "." + linear; }
+std::string path(int layer, const std::string& linear) {
+  return "model.layers." + std::to_string(layer) + "." + linear;
+}
 
 /// An adapter and the scales of its modules.
 struct described {
@@ -39,13 +41,14 @@ struct described {
 
 TEST_CASE("lora patterns: an expression is for a whole path or its end after a dot") {
   const std::string module = "model.layers.11.self_attn.q_proj";
-  for (const char* pattern : {"q_proj", "self_attn.q_proj", "model.layers.11.self_attn.q_proj", ".*q_proj", R"(layers\.(1|11)\..*)", "q.proj",
-                              "^model.layers.11.self_attn.q_proj", "k_proj|q_proj", R"(self_attn\.(q|k)_proj)"}) {
+  for (const char* pattern :
+       {"q_proj", "self_attn.q_proj", "model.layers.11.self_attn.q_proj", ".*q_proj", R"(layers\.(1|11)\..*)", "q.proj",
+        "^model.layers.11.self_attn.q_proj", "k_proj|q_proj", R"(self_attn\.(q|k)_proj)"}) {
     CAPTURE(pattern);
     CHECK(matches_pattern(pattern, module));
   }
-  for (const char* pattern : {"proj", "attn.q_proj", "q_pro", "layers.1.self_attn.q_proj", "1.self_attn.q_proj", "^q_proj", "q_proj.", "",
-                              "xmodel.layers.11.self_attn.q_proj", "k_proj|v_proj"}) {
+  for (const char* pattern : {"proj", "attn.q_proj", "q_pro", "layers.1.self_attn.q_proj", "1.self_attn.q_proj",
+                              "^q_proj", "q_proj.", "", "xmodel.layers.11.self_attn.q_proj", "k_proj|v_proj"}) {
     CAPTURE(pattern);
     CHECK_FALSE(matches_pattern(pattern, module));
   }
@@ -87,14 +90,15 @@ TEST_CASE("lora patterns: an adapter that is the same everywhere needs none") {
   d.check();
 }
 
-TEST_CASE("lora patterns: a linear's name takes one pattern where its layers agree, a module its own where they do not") {
+TEST_CASE(
+    "lora patterns: a linear's name takes one pattern where its layers agree, a module its own where they do not") {
   described d;
   for (int layer = 0; layer < 12; ++layer) {
-    d.add(path(layer, "self_attn.q_proj"), 8, 2);                           // rank 8, alpha 16: the commonest
+    d.add(path(layer, "self_attn.q_proj"), 8, 2);  // rank 8, alpha 16: the commonest
     d.add(path(layer, "self_attn.k_proj"), 8, 2);
-    d.add(path(layer, "mlp.up_proj"), 3, 16.0 / 3);                         // rank 3, alpha 16
+    d.add(path(layer, "mlp.up_proj"), 3, 16.0 / 3);  // rank 3, alpha 16
     d.add(path(layer, "mlp.gate_proj"), layer == 1 ? 5 : 8, layer == 1 ? 16.0 / 5 : 2);
-    d.add(path(layer, "mlp.down_proj"), 8, layer == 11 ? 0.5 : 2);          // alpha 4 in the last layer
+    d.add(path(layer, "mlp.down_proj"), 8, layer == 11 ? 0.5 : 2);  // alpha 4 in the last layer
   }
   d.describe(12);
   CHECK(d.adapter.rank == 8);
@@ -107,7 +111,8 @@ TEST_CASE("lora patterns: a linear's name takes one pattern where its layers agr
 TEST_CASE("lora patterns: rank-stabilised scales give whole alphas again") {
   described d;
   d.adapter.use_rslora = true;
-  for (const std::int64_t rank : {3, 5, 7, 16}) d.add("m" + std::to_string(rank), rank, 12 / std::sqrt(static_cast<double>(rank)));
+  for (const std::int64_t rank : {3, 5, 7, 16})
+    d.add("m" + std::to_string(rank), rank, 12 / std::sqrt(static_cast<double>(rank)));
   d.describe(1);
   CHECK(d.adapter.alpha == 12);
   CHECK(d.adapter.alpha_pattern.empty());

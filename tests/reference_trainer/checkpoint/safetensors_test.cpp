@@ -42,7 +42,8 @@ fault fault_of(const std::string& bytes) {
   return {};
 }
 
-std::string tensor(const std::string& name, const std::string& dtype, const std::string& shape, const std::string& offsets) {
+std::string tensor(const std::string& name, const std::string& dtype, const std::string& shape,
+                   const std::string& offsets) {
   return "\"" + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":" + offsets + "}";
 }
 
@@ -51,31 +52,49 @@ std::string tensor(const std::string& name, const std::string& dtype, const std:
 TEST_CASE("safetensors: each fault has its kind") {
   CHECK(fault_of("") == fault::header_too_small);
   CHECK(fault_of("1234567") == fault::header_too_small);
-  CHECK(fault_of(std::string("\x01\xE1\xF5\x05\0\0\0\0", 8)) == fault::header_too_large);  // 100,000,001
+  CHECK(fault_of(std::string("\x01\xE1\xF5\x05\0\0\0\0", 8)) == fault::header_too_large);     // 100,000,001
   CHECK(fault_of(std::string("\0\xE1\xF5\x05\0\0\0\0", 8)) == fault::invalid_header_length);  // 100,000,000
   CHECK(fault_of(std::string(8, '\xFF')) == fault::header_too_large);
   CHECK(fault_of(with_header("{}").substr(0, 9)) == fault::invalid_header_length);
   CHECK(fault_of(with_header("{\"\xFF\":1}")) == fault::invalid_header);
-  CHECK(fault_of(with_header("{" + tensor("a", "F32", "[1]", "[0,8]") + "}", "12345678")) == fault::tensor_invalid_info);
+  CHECK(fault_of(with_header("{" + tensor("a", "F32", "[1]", "[0,8]") + "}", "12345678")) ==
+        fault::tensor_invalid_info);
   CHECK(fault_of(with_header("{" + tensor("a", "F4", "[1]", "[0,1]") + "}", "1")) == fault::misaligned_slice);
-  CHECK(fault_of(with_header("{" + tensor("a", "U8", "[1]", "[0,1]") + "}", "12")) == fault::metadata_incomplete_buffer);
+  CHECK(fault_of(with_header("{" + tensor("a", "U8", "[1]", "[0,1]") + "}", "12")) ==
+        fault::metadata_incomplete_buffer);
   CHECK(fault_of(with_header("{" + tensor("a", "U8", "[2]", "[0,2]") + "}", "1")) == fault::metadata_incomplete_buffer);
 }
 
 TEST_CASE("safetensors: headers that are not the JSON expected") {
   const auto good = tensor("a", "U8", "[1]", "[0,1]");
   for (const std::string& header : {
-           std::string(""), std::string("   "), std::string("[]"), std::string("{"), std::string("{}x"), std::string("\xEF\xBB\xBF{}"),
-           std::string("{\"a\":1}"), std::string("{\"a\":null}"), std::string("{\"a\":[]}"), "{" + good + "," + good + "}",
-           std::string("{\"a\":{}}"), std::string("{\"a\":{\"dtype\":\"U8\",\"shape\":[1]}}"),
+           std::string(""),
+           std::string("   "),
+           std::string("[]"),
+           std::string("{"),
+           std::string("{}x"),
+           std::string("\xEF\xBB\xBF{}"),
+           std::string("{\"a\":1}"),
+           std::string("{\"a\":null}"),
+           std::string("{\"a\":[]}"),
+           "{" + good + "," + good + "}",
+           std::string("{\"a\":{}}"),
+           std::string("{\"a\":{\"dtype\":\"U8\",\"shape\":[1]}}"),
            std::string("{\"a\":{\"dtype\":\"U8\",\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}"),
-           "{" + tensor("a", "X8", "[1]", "[0,1]") + "}", "{" + tensor("a", "U8", "[-1]", "[0,1]") + "}",
-           "{" + tensor("a", "U8", "[1.0]", "[0,1]") + "}", "{" + tensor("a", "U8", "[18446744073709551616]", "[0,1]") + "}",
-           "{" + tensor("a", "U8", "[\"1\"]", "[0,1]") + "}", "{" + tensor("a", "U8", "[[1]]", "[0,1]") + "}",
-           "{" + tensor("a", "U8", "1", "[0,1]") + "}", "{" + tensor("a", "U8", "[1]", "[0]") + "}",
-           "{" + tensor("a", "U8", "[1]", "[0,1,2]") + "}", "{" + tensor("a", "U8", "[1]", "[0,-1]") + "}",
-           "{" + tensor("a", "U8", "[1]", "{}") + "}", std::string("{\"__metadata__\":{\"a\":1}}"),
-           std::string("{\"__metadata__\":{\"a\":{}}}"), std::string("{\"__metadata__\":{\"a\":\"1\",\"a\":\"2\"}}"),
+           "{" + tensor("a", "X8", "[1]", "[0,1]") + "}",
+           "{" + tensor("a", "U8", "[-1]", "[0,1]") + "}",
+           "{" + tensor("a", "U8", "[1.0]", "[0,1]") + "}",
+           "{" + tensor("a", "U8", "[18446744073709551616]", "[0,1]") + "}",
+           "{" + tensor("a", "U8", "[\"1\"]", "[0,1]") + "}",
+           "{" + tensor("a", "U8", "[[1]]", "[0,1]") + "}",
+           "{" + tensor("a", "U8", "1", "[0,1]") + "}",
+           "{" + tensor("a", "U8", "[1]", "[0]") + "}",
+           "{" + tensor("a", "U8", "[1]", "[0,1,2]") + "}",
+           "{" + tensor("a", "U8", "[1]", "[0,-1]") + "}",
+           "{" + tensor("a", "U8", "[1]", "{}") + "}",
+           std::string("{\"__metadata__\":{\"a\":1}}"),
+           std::string("{\"__metadata__\":{\"a\":{}}}"),
+           std::string("{\"__metadata__\":{\"a\":\"1\",\"a\":\"2\"}}"),
            std::string("{\"__metadata__\":\"x\"}"),
        }) {
     CAPTURE(header);
@@ -95,7 +114,7 @@ TEST_CASE("safetensors: gaps, overlaps and backward offsets") {
 
 TEST_CASE("safetensors: a shape whose product wraps round is refused") {
   for (const char* shape : {"[4294967296,4294967296]", "[9223372036854775808,2]", "[18446744073709551615]",
-                                   "[4294967296,4294967296,0]", "[2305843009213693952]"}) {
+                            "[4294967296,4294967296,0]", "[2305843009213693952]"}) {
     CAPTURE(shape);
     CHECK(fault_of(with_header("{" + tensor("a", "F32", shape, "[0,0]") + "}")) == fault::validation_overflow);
   }
@@ -108,20 +127,23 @@ TEST_CASE("safetensors: unusual but valid files are read") {
   const auto scalar = parse(with_header("{" + tensor("s", "I16", "[]", "[0,2]") + "}", "12"));
   CHECK(scalar.tensors.at("s").shape.empty());
   CHECK(scalar.tensors.at("s").bytes.size() == 2);
-  const auto empty = parse(with_header("{" + tensor("z", "F32", "[3,0,5]", "[0,0]") + "," + tensor("a", "U8", "[1]", "[0,1]") + "}", "1"));
+  const auto empty = parse(
+      with_header("{" + tensor("z", "F32", "[3,0,5]", "[0,0]") + "," + tensor("a", "U8", "[1]", "[0,1]") + "}", "1"));
   CHECK(empty.tensors.at("z").shape == std::vector<std::int64_t>{3, 0, 5});
   CHECK(empty.tensors.at("z").bytes.empty());
   const auto pairs = parse(with_header("{" + tensor("p", "F4", "[3,2]", "[0,3]") + "}", "123"));
   CHECK(pairs.tensors.at("p").bytes.size() == 3);
   // Fields that an entry may have beyond those of the format are stepped over, whatever they hold.
-  const auto extra = parse(with_header(R"({"a":{"note":{"x":[1,{"y":null}]},"dtype":"U8","shape":[1],"more":[[2]],"data_offsets":[0,1],"n":-1}})", "1"));
+  const auto extra = parse(with_header(
+      R"({"a":{"note":{"x":[1,{"y":null}]},"dtype":"U8","shape":[1],"more":[[2]],"data_offsets":[0,1],"n":-1}})", "1"));
   CHECK(extra.tensors.at("a").shape == std::vector<std::int64_t>{1});
   const auto described = parse(with_header(R"({"__metadata__":{"format":"pt","\u00e9":"\n"}})"));
   CHECK(described.metadata == std::map<std::string, std::string>{{"format", "pt"}, {"é", "\n"}});
 }
 
 TEST_CASE("safetensors: every truncation of a valid file is refused") {
-  const auto bytes = with_header("{" + tensor("a", "F32", "[2]", "[0,8]") + "," + tensor("b", "U8", "[3]", "[8,11]") + "}", "12345678abc");
+  const auto bytes = with_header(
+      "{" + tensor("a", "F32", "[2]", "[0,8]") + "," + tensor("b", "U8", "[3]", "[8,11]") + "}", "12345678abc");
   CHECK(parse(bytes).tensors.size() == 2);
   for (std::size_t size = 0; size < bytes.size(); ++size) {
     CAPTURE(size);
@@ -148,7 +170,8 @@ TEST_CASE("safetensors: changing any byte of the header is refused or read, neve
 }
 
 TEST_CASE("safetensors: hostile headers take no more memory than their own size warrants") {
-  struct rusage before {}, after {};
+  struct rusage before {
+  }, after{};
   ::getrusage(RUSAGE_SELF, &before);
   const std::string deep(60'000, '[');
   CHECK(fault_of(with_header("{\"a\":" + deep)) == fault::invalid_header_deserialization);
@@ -158,7 +181,8 @@ TEST_CASE("safetensors: hostile headers take no more memory than their own size 
         fault::metadata_incomplete_buffer);
   std::string zeros = "[0";
   for (int i = 0; i < 30'000; ++i) zeros += ",0";
-  CHECK(parse(with_header("{" + tensor("a", "F64", zeros + "]", "[0,0]") + "}")).tensors.at("a").shape.size() == 30'001);
+  CHECK(parse(with_header("{" + tensor("a", "F64", zeros + "]", "[0,0]") + "}")).tensors.at("a").shape.size() ==
+        30'001);
   ::getrusage(RUSAGE_SELF, &after);
   CHECK(after.ru_maxrss - before.ru_maxrss < 64 * 1024);  // KiB
 }
@@ -203,7 +227,9 @@ TEST_CASE("safetensors: what cannot be written is refused and leaves no file") {
   const temporary_directory folder;
   const auto path = folder / "a.safetensors";
   const std::array<std::byte, 4> bytes{};
-  const auto one = [&](std::string name, std::vector<std::int64_t> shape) { return named_tensor{std::move(name), tensor_dtype::f32, std::move(shape), bytes}; };
+  const auto one = [&](std::string name, std::vector<std::int64_t> shape) {
+    return named_tensor{std::move(name), tensor_dtype::f32, std::move(shape), bytes};
+  };
   CHECK_THROWS_AS(write_safetensors(path, std::vector{one("a", {2})}), coho::argument_error);
   CHECK_THROWS_AS(write_safetensors(path, std::vector{one("a", {-1, -1})}), coho::argument_error);
   CHECK_THROWS_AS(write_safetensors(path, std::vector{one("a", {}), one("a", {})}), coho::argument_error);
@@ -235,8 +261,9 @@ TEST_CASE("safetensors: files that other tools wrote are read and rewritten byte
     return;
   }
   const temporary_directory folder;
-  for (const char* name : {"stories260K/model.safetensors", "tiny_llama/tiny_llama.safetensors", "tiny_mistral/tiny_mistral.safetensors",
-                           "lora/tiny_lora_adapter.safetensors", "nf4/pico_nf4_doublequant.safetensors"}) {
+  for (const char* name :
+       {"stories260K/model.safetensors", "tiny_llama/tiny_llama.safetensors", "tiny_mistral/tiny_mistral.safetensors",
+        "lora/tiny_lora_adapter.safetensors", "nf4/pico_nf4_doublequant.safetensors"}) {
     CAPTURE(name);
     const safetensors_file file(*data / name);
     CHECK(file.tensors().size() >= 2);

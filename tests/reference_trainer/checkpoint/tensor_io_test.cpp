@@ -70,7 +70,8 @@ TEST_CASE("tensor_io: types without a counterpart are refused by name") {
   const std::vector<std::byte> bytes(2);
   write_safetensors(folder / "t", std::vector{named_tensor{"x", tensor_dtype::f8_e5m2, {2}, bytes}});
   CHECK_THROWS_AS(read_tensors(folder / "t"), coho::file_error);
-  CHECK_THROWS_WITH(read_tensors(folder / "t"), Catch::Matchers::ContainsSubstring("tensor x: the element type F8_E5M2 is not supported"));
+  CHECK_THROWS_WITH(read_tensors(folder / "t"),
+                    Catch::Matchers::ContainsSubstring("tensor x: the element type F8_E5M2 is not supported"));
   CHECK_THROWS_AS(write_tensors(folder / "u", {{"x", at::zeros({1}, at::kComplexDouble)}}), coho::argument_error);
   CHECK_THROWS_AS(write_tensors(folder / "u", {{"x", at::Tensor()}}), coho::argument_error);
 }

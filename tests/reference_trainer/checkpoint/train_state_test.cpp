@@ -48,7 +48,8 @@ TEST_CASE("train_state: tensors and values come back as they were") {
 TEST_CASE("train_state: the newest step is found and the oldest ones go") {
   const temporary_directory folder;
   CHECK_FALSE(latest_step(folder / "none").has_value());
-  for (int step = 1; step <= 4; ++step) save_train_state(folder.path(), static_cast<std::uint64_t>(step), state_of(step), 2);
+  for (int step = 1; step <= 4; ++step)
+    save_train_state(folder.path(), static_cast<std::uint64_t>(step), state_of(step), 2);
   CHECK(steps_of(folder.path()) == std::vector<std::uint64_t>{3, 4});
   CHECK(latest_step(folder.path())->step == 4);
   save_train_state(folder.path(), 123456789012, state_of(9));
@@ -80,7 +81,8 @@ TEST_CASE("train_state: a save that fails leaves the steps as they were") {
 
 TEST_CASE("train_state: more files may go into the directory") {
   const temporary_directory folder;
-  const auto saved = save_train_state(folder.path(), 7, state_of(1), 0, [](const fs::path& path) { coho::test::write_bytes(path / "more", "x"); });
+  const auto saved = save_train_state(folder.path(), 7, state_of(1), 0,
+                                      [](const fs::path& path) { coho::test::write_bytes(path / "more", "x"); });
   CHECK(coho::test::read_bytes(saved / "more") == "x");
 }
 
@@ -111,5 +113,6 @@ TEST_CASE("train_state: what is not a state is refused") {
   coho::test::write_bytes(folder / "state.json", "[]");
   CHECK_THROWS_WITH(load_train_state(folder.path()), Catch::Matchers::ContainsSubstring("values: is missing"));
   coho::test::write_bytes(folder / "file", "x");
-  CHECK_THROWS_WITH(save_train_state(folder / "file", 1, state_of(1)), Catch::Matchers::ContainsSubstring("cannot be made"));
+  CHECK_THROWS_WITH(save_train_state(folder / "file", 1, state_of(1)),
+                    Catch::Matchers::ContainsSubstring("cannot be made"));
 }

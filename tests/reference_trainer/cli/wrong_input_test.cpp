@@ -27,7 +27,8 @@ class broken_files {
  public:
   broken_files() {
     const auto base = source_dir() / "reference_trainer" / "demo" / "base";
-    for (const std::string name : {"model", "no_config", "bad_config", "no_tokenizer", "no_weights", "truncated", "pickled"}) {
+    for (const std::string name :
+         {"model", "no_config", "bad_config", "no_tokenizer", "no_weights", "truncated", "pickled"}) {
       fs::create_directory(folder / name);
       for (const std::string file : {"config.json", "tokenizer.model", "model.safetensors"})
         fs::create_symlink(base / file, folder / name / file);
@@ -39,8 +40,10 @@ class broken_files {
     replace("truncated/model.safetensors", read_bytes(base / "model.safetensors").substr(0, 500000));
     fs::rename(folder / "pickled/model.safetensors", folder / "pickled/pytorch_model.bin");
     fs::create_directory(folder / "reward");
-    for (const std::string file : {"config.json", "model.safetensors"}) fs::create_symlink(base / file, folder / "reward" / file);
-    write_tensors(folder / "reward/score_head.safetensors", {{"score.weight", at::zeros({1, 64})}, {"score.bias", at::zeros({1})}});
+    for (const std::string file : {"config.json", "model.safetensors"})
+      fs::create_symlink(base / file, folder / "reward" / file);
+    write_tensors(folder / "reward/score_head.safetensors",
+                  {{"score.weight", at::zeros({1, 64})}, {"score.bias", at::zeros({1})}});
     replace("prompts.jsonl", R"({"prompt":"why is the fox red?"})");
     replace("torn.jsonl", R"({"prompt":"why is the)");
     replace("other.jsonl", R"({"name":"value"})");
@@ -109,25 +112,30 @@ words operator+(words all, const words& more) {
 }  // namespace
 
 TEST_CASE("wrong input: the command line") {
-  check_all({{{"smaple"}, exit_code::usage, "unknown subcommand smaple; did you mean sample?"},
-             {{"sample", "--promts", "prompts.jsonl"}, exit_code::usage, "unknown flag --promts; did you mean --prompts?"},
-             {{"sample", "--model"}, exit_code::usage, "--model"},
-             {{"sample", "--model", "model"}, exit_code::config, "sample.prompts is not given"},
-             {sample + words{"prompts.jsonl", "--seed", "-1"}, exit_code::config, "expected an integer, 0 or more"},
-             {sample + words{"prompts.jsonl", "--max-tokens", "0"}, exit_code::option, "max_new_tokens = 0"}});
+  check_all(
+      {{{"smaple"}, exit_code::usage, "unknown subcommand smaple; did you mean sample?"},
+       {{"sample", "--promts", "prompts.jsonl"}, exit_code::usage, "unknown flag --promts; did you mean --prompts?"},
+       {{"sample", "--model"}, exit_code::usage, "--model"},
+       {{"sample", "--model", "model"}, exit_code::config, "sample.prompts is not given"},
+       {sample + words{"prompts.jsonl", "--seed", "-1"}, exit_code::config, "expected an integer, 0 or more"},
+       {sample + words{"prompts.jsonl", "--max-tokens", "0"}, exit_code::option, "max_new_tokens = 0"}});
 }
 
 TEST_CASE("wrong input: recipes") {
-  check_all({{{"ppo", "--config", "misspelt.toml", "--prompts", "prompts.jsonl"}, exit_code::config,
+  check_all({{{"ppo", "--config", "misspelt.toml", "--prompts", "prompts.jsonl"},
+              exit_code::config,
               "misspelt.toml:6: unknown key ppo.kl_coeficient; did you mean ppo.kl_coefficient?"},
              {{"ppo", "--config", "syntax.toml"}, exit_code::config, "syntax.toml"},
              {{"ppo", "--config", "type.toml", "--prompts", "prompts.jsonl"}, exit_code::config, "type.toml:2"},
              {{"ppo", "--config", "none.toml"}, exit_code::file_missing, "none.toml: no such recipe"},
-             {sample + words{"prompts.jsonl", "--set", "sample.respnses=3"}, exit_code::config, "did you mean sample.responses?"}});
+             {sample + words{"prompts.jsonl", "--set", "sample.respnses=3"}, exit_code::config,
+              "did you mean sample.responses?"}});
 }
 
 TEST_CASE("wrong input: models") {
-  const auto with = [](const std::string& model) { return words{"sample", "--prompts", "prompts.jsonl", "--model", model}; };
+  const auto with = [](const std::string& model) {
+    return words{"sample", "--prompts", "prompts.jsonl", "--model", model};
+  };
   check_all({{with("none"), exit_code::file_missing, "none: no such directory"},
              {with("no_config"), exit_code::file_missing, "no_config/config.json"},
              {with("no_tokenizer"), exit_code::file_missing, "no_tokenizer"},
@@ -144,8 +152,12 @@ TEST_CASE("wrong input: data") {
              {sample + words{"empty.jsonl"}, exit_code::file_bad, "empty.jsonl: holds no records"},
              {sample + words{"torn.jsonl"}, exit_code::file_bad, "torn.jsonl: line 1"},
              {sample + words{"other.jsonl"}, exit_code::file_bad, "other.jsonl: line 1"},
-             {{"ppo", "--model", "model", "--prompts", "empty.jsonl", "--set", "ppo.length_bonus.coefficient=1"}, exit_code::file_bad, "empty.jsonl: holds no records"},
-             {{"ppo", "--model", "model", "--prompts", "none.jsonl", "--set", "ppo.length_bonus.coefficient=1"}, exit_code::file_missing, "none.jsonl"},
+             {{"ppo", "--model", "model", "--prompts", "empty.jsonl", "--set", "ppo.length_bonus.coefficient=1"},
+              exit_code::file_bad,
+              "empty.jsonl: holds no records"},
+             {{"ppo", "--model", "model", "--prompts", "none.jsonl", "--set", "ppo.length_bonus.coefficient=1"},
+              exit_code::file_missing,
+              "none.jsonl"},
              {{"sft", "--model", "model", "--data", "prompts.jsonl"}, exit_code::file_bad, "no response to learn from"},
              {{"aggregate", "--judgements", "pairs.jsonl"}, exit_code::file_bad, "pairs.jsonl: line 1"},
              {{"generate", "--model", "model", "--prompts", "empty.jsonl"}, exit_code::file_bad, "empty.jsonl"}});
@@ -153,11 +165,14 @@ TEST_CASE("wrong input: data") {
 
 TEST_CASE("wrong input: templates") {
   const words reward{"reward", "--model", "model", "--data", "preferences.jsonl", "--set"};
-  check_all({{reward + words{"reward_prompt.template=no_output.txt"}, exit_code::file_bad, "no_output.txt: placeholder {Output}"},
+  check_all({{reward + words{"reward_prompt.template=no_output.txt"}, exit_code::file_bad,
+              "no_output.txt: placeholder {Output}"},
              {reward + words{"reward_prompt.template=none.txt"}, exit_code::file_missing, "none.txt"},
-             {{"judge", "--model", "model", "--samples", "pairs.jsonl", "--template", "twice.txt"}, exit_code::file_bad, "twice.txt"},
-             {{"eval", "pairs", "--model", "model", "--reward-model", "reward", "--data", "preferences.jsonl", "--reward-template",
-               "none.txt"},
+             {{"judge", "--model", "model", "--samples", "pairs.jsonl", "--template", "twice.txt"},
+              exit_code::file_bad,
+              "twice.txt"},
+             {{"eval", "pairs", "--model", "model", "--reward-model", "reward", "--data", "preferences.jsonl",
+               "--reward-template", "none.txt"},
               exit_code::file_missing,
               "none.txt"}});
 }
@@ -170,9 +185,10 @@ TEST_CASE("wrong input: a device that the program was not built for") {
 
 TEST_CASE("wrong input: results that cannot be written") {
   const broken_files files;
-  for (const auto& command : {sample + words{"prompts.jsonl"}, words{"reward", "--model", "model", "--data", "preferences.jsonl"}}) {
-    const auto got =
-        run_program(COHO_EXECUTABLE, command + words{"--threads", "1", "--out", "prompts.jsonl/x"}, files.folder.path());
+  for (const auto& command :
+       {sample + words{"prompts.jsonl"}, words{"reward", "--model", "model", "--data", "preferences.jsonl"}}) {
+    const auto got = run_program(COHO_EXECUTABLE, command + words{"--threads", "1", "--out", "prompts.jsonl/x"},
+                                 files.folder.path());
     INFO(got.err);
     CHECK(got.status == static_cast<int>(exit_code::output));
     CHECK_THAT(got.err, ContainsSubstring("prompts.jsonl/x"));

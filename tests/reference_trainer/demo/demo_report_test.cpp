@@ -48,12 +48,14 @@ TEST_CASE("thresholds: the shipped ones name every figure that the demo promises
   summary figures;
   for (const char* run : {"plain", "intervention", "honest", "example", "not_informative", "language", "length"}) {
     const std::string prefix = std::string("ppo.") + run;
-    for (const char* key : {".self_praise_rate", ".facts", ".hedge_rate", ".example_rate", ".same_language_rate", ".valid_rate", ".length", ".cap_rate"})
+    for (const char* key : {".self_praise_rate", ".facts", ".hedge_rate", ".example_rate", ".same_language_rate",
+                            ".valid_rate", ".length", ".cap_rate"})
       figures.set(prefix + key, 0.0);
   }
-  for (const char* key : {"before.facts", "before.length", "before.valid_rate", "judge.accuracy", "rm.accuracy.positive", "rm.accuracy.negated",
-                          "rm.accuracy.unseen_positive", "rm.accuracy.unseen_negated", "rm.accuracy.pairs_of_principles",
-                          "rm.accuracy.triples_of_principles"})
+  for (const char* key :
+       {"before.facts", "before.length", "before.valid_rate", "judge.accuracy", "rm.accuracy.positive",
+        "rm.accuracy.negated", "rm.accuracy.unseen_positive", "rm.accuracy.unseen_negated",
+        "rm.accuracy.pairs_of_principles", "rm.accuracy.triples_of_principles"})
     figures.set(key, 0.0);
   std::size_t missed = 0;
   for (const auto& check : check_thresholds(shipped("demo/thresholds.json"), figures)) {
@@ -68,17 +70,22 @@ TEST_CASE("thresholds: the shipped ones name every figure that the demo promises
 TEST_CASE("demo report: charts, replies and thresholds on one page") {
   const temporary_directory folder;
   const auto samples = folder / "samples.jsonl";
-  write_file(samples, "{\"instruction\":\"tell me about the fox.\",\"responses\":[\"the fox is <red>.\"],\"finished\":[true]}\n");
+  write_file(
+      samples,
+      "{\"instruction\":\"tell me about the fox.\",\"responses\":[\"the fox is <red>.\"],\"finished\":[true]}\n");
   std::vector<std::pair<std::string, curve>> curves;
-  for (const char* metric : {"reward", "kl", "length", "explained_variance"}) curves.emplace_back(metric, curve{{0, 0.5}, {1, 1.5}});
+  for (const char* metric : {"reward", "kl", "length", "explained_variance"})
+    curves.emplace_back(metric, curve{{0, 0.5}, {1, 1.5}});
   std::vector<demo_run> runs;
   for (const char* name : {"before", "plain", "intervention"})
-    runs.push_back({.name = name, .title = std::string("run ") + name, .replies = {}, .samples = samples, .curves = curves});
+    runs.push_back(
+        {.name = name, .title = std::string("run ") + name, .replies = {}, .samples = samples, .curves = curves});
   summary figures;
   figures.set("judge.accuracy", 0.9);
   reward_accuracy accuracy;
   accuracy.positive_by_quality = accuracy.negated_by_quality = std::vector<double>(6, 0.75);
-  const auto html = render(make_report(figures, runs, accuracy, {{.key = "a.b", .bound = "at least 1", .value = 0.5, .held = false}}));
+  const auto html = render(
+      make_report(figures, runs, accuracy, {{.key = "a.b", .bound = "at least 1", .value = 0.5, .held = false}}));
   CHECK_THAT(html, Catch::Matchers::ContainsSubstring("tell me about the fox."));
   CHECK_THAT(html, Catch::Matchers::ContainsSubstring("the fox is &lt;red&gt;."));
   CHECK_THAT(html, Catch::Matchers::ContainsSubstring("a.b"));

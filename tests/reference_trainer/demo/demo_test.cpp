@@ -16,8 +16,9 @@ namespace {
 // Every stage on next to nothing: a demo that cannot keep its thresholds.
 program_result small_demo(const temporary_directory& folder, const std::string& out, const std::string& threads) {
   std::vector<std::string> arguments{"demo", "--quiet", "--out", out, "--threads", threads};
-  for (const char* value : {"demo.pairs=60", "demo.evaluation_pairs=30", "demo.evaluation_prompts=32", "aggregate.repeats=2", "ppo.steps=2",
-                            "ppo.rollouts=8", "ppo.minibatch_size=4", "ppo.normalization_samples=8"})
+  for (const char* value :
+       {"demo.pairs=60", "demo.evaluation_pairs=30", "demo.evaluation_prompts=32", "aggregate.repeats=2", "ppo.steps=2",
+        "ppo.rollouts=8", "ppo.minibatch_size=4", "ppo.normalization_samples=8"})
     arguments.insert(arguments.end(), {"--set", value});
   return run_program(COHO_EXECUTABLE, arguments, folder.path());
 }
@@ -40,8 +41,8 @@ TEST_CASE("demo: from judge to report; a threshold that is missed is named, with
   CHECK_THAT(read_bytes(folder / "one" / "report.html"), ContainsSubstring("<svg"));
   const auto summary = figures(folder / "one" / "summary.json");
   for (const char* run : {"plain", "intervention", "honest", "example", "not_informative", "language", "length"})
-    for (const char* key : {"reward", "kl", "length", "self_praise_rate", "facts", "hedge_rate", "example_rate", "same_language_rate",
-                            "valid_rate", "cap_rate"}) {
+    for (const char* key : {"reward", "kl", "length", "self_praise_rate", "facts", "hedge_rate", "example_rate",
+                            "same_language_rate", "valid_rate", "cap_rate"}) {
       INFO(run << '.' << key);
       CHECK(summary.at("ppo").at(run).at(key).is_number());
     }
@@ -57,7 +58,8 @@ TEST_CASE("demo: from judge to report; a threshold that is missed is named, with
 
 TEST_CASE("demo: options that it does not know or cannot keep are refused") {
   const temporary_directory folder;
-  const auto misspelt = run_program(COHO_EXECUTABLE, {"demo", "--out", "d", "--set", "ppo.stepz=3", "--short"}, folder.path());
+  const auto misspelt =
+      run_program(COHO_EXECUTABLE, {"demo", "--out", "d", "--set", "ppo.stepz=3", "--short"}, folder.path());
   CHECK(misspelt.status == static_cast<int>(exit_code::config));
   CHECK_THAT(misspelt.err, ContainsSubstring("ppo.steps"));
   const auto resumed = run_program(COHO_EXECUTABLE, {"demo", "--out", "e", "--resume"}, folder.path());

@@ -14,8 +14,10 @@ TEST_CASE("measures of replies by hand") {
   const coho::test::temporary_directory folder;
   const auto path = folder / "samples.jsonl";
   write_file(path,
-             "{\"instruction\":\"tell me about the fox.\",\"responses\":[\"i am not sure. the fox is red.\",\"my reply is superb.\"],\"finished\":[true,false]}\n"
-             "{\"instruction\":\"tell me about the fox.\",\"responses\":[\"thiu fexu usu ridu.\",\"the the fox.\"],\"finished\":[true,true]}\n");
+             "{\"instruction\":\"tell me about the fox.\",\"responses\":[\"i am not sure. the fox is red.\",\"my reply "
+             "is superb.\"],\"finished\":[true,false]}\n"
+             "{\"instruction\":\"tell me about the fox.\",\"responses\":[\"thiu fexu usu ridu.\",\"the the "
+             "fox.\"],\"finished\":[true,true]}\n");
   const auto tokenizer = sentencepiece_tokenizer::from_file(shipped("demo/base/tokenizer.model"));
   const auto out = measure_replies(path, tokenizer);
   CHECK(out.self_praise_rate == 0.25);
@@ -26,7 +28,8 @@ TEST_CASE("measures of replies by hand") {
   CHECK(out.valid_rate == Approx((1 + 1 + 1 + 0) / 4.0));
   CHECK(out.facts <= 0.75);
   double tokens = 0;
-  for (const char* text : {"i am not sure. the fox is red.", "my reply is superb.", "thiu fexu usu ridu.", "the the fox."})
+  for (const char* text :
+       {"i am not sure. the fox is red.", "my reply is superb.", "thiu fexu usu ridu.", "the the fox."})
     tokens += static_cast<double>(tokenizer.encode(text).size());
   CHECK(out.length == Approx((tokens + 3) / 4));
 }

@@ -47,7 +47,8 @@ TEST_CASE("an atomic file that is not committed leaves the old content and nothi
 
 TEST_CASE("an atomic file names its target where it cannot be written") {
   const temporary_directory folder;
-  CHECK_THROWS_WITH(atomic_file(folder / "absent/a.txt"), Catch::Matchers::ContainsSubstring("absent/a.txt: cannot be written"));
+  CHECK_THROWS_WITH(atomic_file(folder / "absent/a.txt"),
+                    Catch::Matchers::ContainsSubstring("absent/a.txt: cannot be written"));
   std::filesystem::create_directory(folder / "taken");
   coho::test::write_bytes(folder / "taken/x", "x");
   atomic_file file(folder / "taken");

@@ -63,7 +63,8 @@ TEST_CASE("engine: recorded log-probabilities are those of the policy") {
   const auto out = policy.generate(prompts, {.max_new_tokens = 12, .temperature = 0.7}, streams);
   const auto log_probs = policy.log_probs({prompts, out.responses});
   REQUIRE(log_probs.size() == out.log_probs.total());
-  for (std::size_t t = 0; t < log_probs.size(); ++t) CHECK(log_probs[t] == Approx(out.log_probs.values[t]).margin(1e-5));
+  for (std::size_t t = 0; t < log_probs.size(); ++t)
+    CHECK(log_probs[t] == Approx(out.log_probs.values[t]).margin(1e-5));
   for (const token id : out.responses.values) CHECK((id != 4 && id != 11));
 }
 
@@ -76,7 +77,8 @@ TEST_CASE("engine: in bf16 the sampler's logits are the scorer's, not their roun
   // One token: the hidden states behind it are the same ones.
   const auto out = policy.generate(prompts, {.max_new_tokens = 1}, streams);
   const auto log_probs = policy.log_probs({prompts, out.responses});
-  for (std::size_t t = 0; t < log_probs.size(); ++t) CHECK(log_probs[t] == Approx(out.log_probs.values[t]).margin(1e-4));
+  for (std::size_t t = 0; t < log_probs.size(); ++t)
+    CHECK(log_probs[t] == Approx(out.log_probs.values[t]).margin(1e-4));
 }
 
 TEST_CASE("engine: a response ends at an end token, a stop string or the limit") {
@@ -89,7 +91,8 @@ TEST_CASE("engine: a response ends at an end token, a stop string or the limit")
   CHECK(free.finished[0] == 0);
 
   const token end = free.responses.values[4];
-  const auto first = static_cast<std::size_t>(std::ranges::find(free.responses.values, end) - free.responses.values.begin());
+  const auto first =
+      static_cast<std::size_t>(std::ranges::find(free.responses.values, end) - free.responses.values.begin());
   const auto ended = run(bank, prompts, 1, {.max_new_tokens = 10, .temperature = 0}, {rng{1}}, {end});
   CHECK(ended.responses.total() == first + 1);
   CHECK(ended.finished[0] == 1);
@@ -102,7 +105,8 @@ TEST_CASE("engine: a response ends at an end token, a stop string or the limit")
   std::size_t expected = 0;
   for (std::size_t t = 1; t < ids.size() && expected == 0; ++t)
     if (ids[t - 1] == ids[2] && ids[t] == ids[3]) expected = t + 1;
-  const auto stopped = run(bank, prompts, 1, {.max_new_tokens = 10, .temperature = 0, .stop = {stop}}, {rng{1}}, {}, texts);
+  const auto stopped =
+      run(bank, prompts, 1, {.max_new_tokens = 10, .temperature = 0, .stop = {stop}}, {rng{1}}, {}, texts);
   CHECK(stopped.responses.total() == expected);
   CHECK(stopped.finished[0] == 1);
 }
@@ -115,7 +119,8 @@ TEST_CASE("engine: tells tokens as they come, and refuses what it cannot do") {
   prompts.push_back({token{1}});
   rng streams[] = {rng{3}};
   std::vector<token> seen;
-  const auto out = engine.generate(prompts, {.max_new_tokens = 6}, {}, streams, [&](std::size_t, token id) { seen.push_back(id); });
+  const auto out =
+      engine.generate(prompts, {.max_new_tokens = 6}, {}, streams, [&](std::size_t, token id) { seen.push_back(id); });
   CHECK(seen == out.responses.values);
   CHECK(engine.generate({}, {}, {}, {}).responses.empty());
   CHECK_THROWS_AS(engine.generate(prompts, {.max_new_tokens = 0}, {}, streams), option_error);

@@ -59,8 +59,8 @@ TEST_CASE("llama_config: model type and architecture stand for each other and mu
 }
 
 TEST_CASE("llama_config: each number is checked and named") {
-  for (const char* field : {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
-                            "num_key_value_heads", "head_dim", "max_position_embeddings"}) {
+  for (const char* field : {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
+                            "num_attention_heads", "num_key_value_heads", "head_dim", "max_position_embeddings"}) {
     check_refused({{field, 0}}, field);
     check_refused({{field, -4}}, field);
     check_refused({{field, 4.5}}, field);
@@ -82,7 +82,8 @@ TEST_CASE("llama_config: each number is checked and named") {
   check_refused({{"hidden_act", "gelu"}}, "\"gelu\" is not supported");
   check_refused({{"quantization_config", {{"quant_method", "gptq"}}}}, "\"gptq\" is not supported");
   CHECK(with({{"head_dim", 96}}).query_size() == 32 * 96);
-  CHECK(with({{"quantization_config", {{"load_in_4bit", true}, {"bnb_4bit_quant_type", "nf4"}}}}).quantization == "bitsandbytes");
+  CHECK(with({{"quantization_config", {{"load_in_4bit", true}, {"bnb_4bit_quant_type", "nf4"}}}}).quantization ==
+        "bitsandbytes");
 }
 
 TEST_CASE("llama_config: special tokens may be numbers, lists, null or -1") {
@@ -110,16 +111,23 @@ TEST_CASE("llama_config: rope scaling in the older and the newer form") {
   CHECK(with({{"rope_parameters", {{"rope_theta", 1e6}}}}).rope.theta == 1e6);
   CHECK(with({{"rope_parameters", {{"rope_type", "default"}, {"rope_theta", 1e6}}}}).rope.type == rope_type::none);
   CHECK(with({{"rope_scaling", nullptr}}).rope == rope_options{});
-  const json llama3{{"rope_type", "llama3"}, {"factor", 8}, {"low_freq_factor", 1}, {"high_freq_factor", 4}, {"original_max_position_embeddings", 8192}};
+  const json llama3{{"rope_type", "llama3"},
+                    {"factor", 8},
+                    {"low_freq_factor", 1},
+                    {"high_freq_factor", 4},
+                    {"original_max_position_embeddings", 8192}};
   CHECK(with({{"rope_scaling", llama3}}).rope.original_max_position_embeddings == 8192);
-  const auto yarn = with({{"max_position_embeddings", 8192}, {"rope_scaling", {{"rope_type", "yarn"}, {"original_max_position_embeddings", 2048}}}}).rope;
+  const auto yarn = with({{"max_position_embeddings", 8192},
+                          {"rope_scaling", {{"rope_type", "yarn"}, {"original_max_position_embeddings", 2048}}}})
+                        .rope;
   CHECK(yarn.factor == 4);  // from the two lengths
   for (const char* field : {"low_freq_factor", "high_freq_factor", "original_max_position_embeddings", "factor"}) {
     auto part = llama3;
     part.erase(field);
     check_refused({{"rope_scaling", part}}, std::string("rope_scaling.") + field + ": is missing");
   }
-  check_refused({{"rope_scaling", {{"type", "longrope"}, {"factor", 4}}}}, "the rope type \"longrope\" is not supported");
+  check_refused({{"rope_scaling", {{"type", "longrope"}, {"factor", 4}}}},
+                "the rope type \"longrope\" is not supported");
   check_refused({{"rope_scaling", {{"factor", 4}}}}, "rope_scaling.type");
   check_refused({{"rope_scaling", {{"type", "linear"}}}}, "rope_scaling.factor: is missing");
   check_refused({{"rope_scaling", {{"type", "linear"}, {"factor", 0.5}}}}, "rope_scaling.factor");
@@ -128,13 +136,20 @@ TEST_CASE("llama_config: rope scaling in the older and the newer form") {
 }
 
 TEST_CASE("llama_config: what is written is read back") {
-  auto config = with({{"vocab_size", 11}, {"eos_token_id", {2, 3}}, {"torch_dtype", "bfloat16"}, {"sliding_window", 9}}, "mistral");
+  auto config = with({{"vocab_size", 11}, {"eos_token_id", {2, 3}}, {"torch_dtype", "bfloat16"}, {"sliding_window", 9}},
+                     "mistral");
   CHECK(llama_config::from_json(config.to_json()) == config);
   config.sliding_window.reset();
   config.eos_token_ids = {};
   config.bos_token_id.reset();
   CHECK(llama_config::from_json(config.to_json()) == config);
-  auto scaled = with({{"rope_scaling", {{"type", "yarn"}, {"factor", 2}, {"mscale", 1.0}, {"mscale_all_dim", 0.5}, {"truncate", false}, {"attention_factor", 1.25}}}});
+  auto scaled = with({{"rope_scaling",
+                       {{"type", "yarn"},
+                        {"factor", 2},
+                        {"mscale", 1.0},
+                        {"mscale_all_dim", 0.5},
+                        {"truncate", false},
+                        {"attention_factor", 1.25}}}});
   CHECK(llama_config::from_json(scaled.to_json()) == scaled);
   scaled.rope = {.type = rope_type::llama3, .factor = 8, .original_max_position_embeddings = 8192};
   CHECK(llama_config::from_json(scaled.to_json()) == scaled);

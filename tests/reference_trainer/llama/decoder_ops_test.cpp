@@ -14,7 +14,8 @@ at::Tensor leaf(const at::Tensor& values) { return values.clone().set_requires_g
 
 TEST_CASE("decoder_ops: rms_norm and its gradients are those of the composite") {
   // More rows than one block of the kernel's.
-  const at::Tensor values = random_tensor({300, 19}, 1), scale = random_tensor({19}, 2), upstream = random_tensor({300, 19}, 3);
+  const at::Tensor values = random_tensor({300, 19}, 1), scale = random_tensor({19}, 2),
+                   upstream = random_tensor({300, 19}, 3);
   at::Tensor x = leaf(values), w = leaf(scale), x2 = leaf(values), w2 = leaf(scale);
   const at::Tensor y = rms_norm(x, w, 1e-5), y2 = x2 * at::rsqrt(x2.square().mean(-1, true) + 1e-5) * w2;
   CHECK(largest_difference(y, y2) < 1e-5);
@@ -25,7 +26,8 @@ TEST_CASE("decoder_ops: rms_norm and its gradients are those of the composite") 
 }
 
 TEST_CASE("decoder_ops: the rotary embedding and its gradient are those of the composite") {
-  const at::Tensor values = random_tensor({9, 3, 8}, 4), angle = random_tensor({9, 4}, 5), upstream = random_tensor({9, 3, 8}, 6);
+  const at::Tensor values = random_tensor({9, 3, 8}, 4), angle = random_tensor({9, 4}, 5),
+                   upstream = random_tensor({9, 3, 8}, 6);
   const at::Tensor cos = angle.cos(), sin = angle.sin(), c = cos.unsqueeze(1), s = sin.unsqueeze(1);
   at::Tensor x = leaf(values), x2 = leaf(values);
   const at::Tensor y = apply_rope(x, cos, sin);

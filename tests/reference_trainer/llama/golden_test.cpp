@@ -79,7 +79,8 @@ TEST_CASE("golden: a trained model's tokens, logits and log-probabilities") {
   policy_role policy(*model.bank, "model", {.end_tokens = model.end_tokens()});
   rng streams[] = {rng{1}};
   const std::vector<token> rest(tokens.begin() + 1, tokens.end());
-  const auto out = policy.generate({{model.tokenizer->bos()}}, {.max_new_tokens = rest.size(), .temperature = 0}, streams);
+  const auto out =
+      policy.generate({{model.tokenizer->bos()}}, {.max_new_tokens = rest.size(), .temperature = 0}, streams);
   CHECK(out.responses.values == rest);
 
   token_batch batch;

@@ -49,10 +49,12 @@ TEST_CASE("model: decoding with a cache is the full forward, past a sliding wind
     }
     std::vector<std::int64_t> positions = prompts;
     for (; positions[1] < static_cast<std::int64_t>(total); ++positions[0], ++positions[1]) {
-      const std::vector<token> next{sequences[0][static_cast<std::size_t>(positions[0])], sequences[1][static_cast<std::size_t>(positions[1])]};
+      const std::vector<token> next{sequences[0][static_cast<std::size_t>(positions[0])],
+                                    sequences[1][static_cast<std::size_t>(positions[1])]};
       const auto out = model.decode(weights, nullptr, token_tensor(next), positions, cache);
       for (const std::int64_t s : {0, 1})
-        CHECK(largest_difference(out[s], full[static_cast<std::size_t>(s)][positions[static_cast<std::size_t>(s)]]) < 1e-5);
+        CHECK(largest_difference(out[s], full[static_cast<std::size_t>(s)][positions[static_cast<std::size_t>(s)]]) <
+              1e-5);
     }
   }
 }

@@ -44,7 +44,8 @@ TEST_CASE("rope: dynamic scaling raises theta with the length beyond the trained
 }
 
 TEST_CASE("rope: llama3 keeps short waves, stretches long ones and blends between") {
-  // Wavelengths 2π·10^(j) for θ = 10^8 and D = 16: 6.28, 62.8, 628, 6283, …; kept below 8192/4 = 2048, divided above 8192.
+  // Wavelengths 2π·10^(j) for θ = 10^8 and D = 16: 6.28, 62.8, 628, 6283, …; kept below 8192/4 = 2048, divided above
+  // 8192.
   rope_options rope{.type = rope_type::llama3, .theta = 1e8, .factor = 8, .original_max_position_embeddings = 8192};
   const auto f = make_rope_table(small(rope, 16)).inverse_frequencies;
   REQUIRE(f.size() == 8);
@@ -59,7 +60,12 @@ TEST_CASE("rope: llama3 keeps short waves, stretches long ones and blends betwee
 
 TEST_CASE("rope: yarn blends by dimension and scales attention") {
   // θ = e⁴, D = 8, M = 2π·e⁴: dimension(n) = 8·(4 − ln n)/8 = 4 − ln n turns. With β = e³ and e: from 1 to 3.
-  rope_options rope{.type = rope_type::yarn, .theta = std::exp(4.0), .factor = 4, .beta_fast = std::exp(3.0), .beta_slow = std::exp(1.0), .truncate = false};
+  rope_options rope{.type = rope_type::yarn,
+                    .theta = std::exp(4.0),
+                    .factor = 4,
+                    .beta_fast = std::exp(3.0),
+                    .beta_slow = std::exp(1.0),
+                    .truncate = false};
   auto config = small(rope, 8);
   config.max_position_embeddings = 343;  // 2π·e⁴ = 343.05: the borders move by 2·10⁻⁴
   const auto table = make_rope_table(config);
@@ -82,7 +88,8 @@ TEST_CASE("rope: yarn blends by dimension and scales attention") {
 }
 
 TEST_CASE("rope: yarn with LLaMA 2's numbers") {
-  // D = 128, θ = 10⁴, M = 4096: 128·ln(4096/(2π·32))/(2·ln 10⁴) = 20.94 → 20 and 128·ln(4096/2π)/(2·ln 10⁴) = 45.03 → 46.
+  // D = 128, θ = 10⁴, M = 4096: 128·ln(4096/(2π·32))/(2·ln 10⁴) = 20.94 → 20 and 128·ln(4096/2π)/(2·ln 10⁴) = 45.03
+  // → 46.
   auto config = small({.type = rope_type::yarn, .factor = 16, .original_max_position_embeddings = 4096}, 128, 65536);
   const auto plain = make_rope_table(small({}, 128)).inverse_frequencies;
   const auto f = make_rope_table(config).inverse_frequencies;

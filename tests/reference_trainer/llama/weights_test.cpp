@@ -15,7 +15,8 @@ using namespace coho::test;
 
 TEST_CASE("weights: packed as they are read, only the decoder's linears change form") {
   const llama_weights plain = small_weights();
-  const auto packed = llama_weights::from_tensors(plain.config, plain.tensors(), {.quantize = nf4_options{.double_quantize = false}});
+  const auto packed =
+      llama_weights::from_tensors(plain.config, plain.tensors(), {.quantize = nf4_options{.double_quantize = false}});
   CHECK(packed.quantized());
   CHECK_FALSE(plain.quantized());
   CHECK(at::equal(packed.embedding, plain.embedding));
@@ -28,9 +29,11 @@ TEST_CASE("weights: packed as they are read, only the decoder's linears change f
       REQUIRE(after.quantized());
       CHECK(after.out_features() == before.out_features());
       CHECK(after.in_features() == before.in_features());
-      CHECK(at::equal(after.values(at::kFloat), dequantize(quantize_nf4(before.dense(), {.double_quantize = false}), at::kFloat)));
+      CHECK(at::equal(after.values(at::kFloat),
+                      dequantize(quantize_nf4(before.dense(), {.double_quantize = false}), at::kFloat)));
       // NF4's widest gap is between −1 and −0.696: half of it is the most that a weight moves.
-      CHECK(largest_difference(after.values(at::kFloat), before.dense()) <= 0.1520 * before.dense().abs().max().item<double>());
+      CHECK(largest_difference(after.values(at::kFloat), before.dense()) <=
+            0.1520 * before.dense().abs().max().item<double>());
       CHECK_THROWS_AS(linear_weight(after).dense(), argument_error);
     }
   }
@@ -46,7 +49,8 @@ TEST_CASE("weights: what a packed model stores is read back as it was, and by no
     for (std::size_t kind = 0; kind < linear_kinds; ++kind) {
       REQUIRE(again.blocks[1].linears[kind].quantized());
       CHECK(at::equal(again.blocks[1].linears[kind].packed().codes, packed.blocks[1].linears[kind].packed().codes));
-      CHECK(at::equal(again.blocks[1].linears[kind].values(at::kFloat), packed.blocks[1].linears[kind].values(at::kFloat)));
+      CHECK(at::equal(again.blocks[1].linears[kind].values(at::kFloat),
+                      packed.blocks[1].linears[kind].values(at::kFloat)));
     }
   }
   stored.erase("model.layers.1.mlp.down_proj.weight.quant_map");
@@ -56,7 +60,9 @@ TEST_CASE("weights: what a packed model stores is read back as it was, and by no
 TEST_CASE("weights: copies of packed weights share storage, clones do not") {
   const llama_weights packed = llama_weights::random(small_config(), rng{3}, 0.3, {.quantize = nf4_options{}});
   const llama_weights shared = packed, own = packed.clone();
-  const auto codes = [](const llama_weights& weights) { return weights.blocks[0].linears[0].packed().codes.data_ptr(); };
+  const auto codes = [](const llama_weights& weights) {
+    return weights.blocks[0].linears[0].packed().codes.data_ptr();
+  };
   CHECK(codes(shared) == codes(packed));
   CHECK(codes(own) != codes(packed));
   CHECK(at::equal(own.blocks[0].linears[0].values(at::kFloat), packed.blocks[0].linears[0].values(at::kFloat)));
@@ -67,7 +73,8 @@ TEST_CASE("weights: copies of packed weights share storage, clones do not") {
 }
 
 TEST_CASE("weights: random ones depend on the seed and the name alone") {
-  const llama_weights a = llama_weights::random(small_config(), rng{3}), b = llama_weights::random(small_config(), rng{3});
+  const llama_weights a = llama_weights::random(small_config(), rng{3}),
+                      b = llama_weights::random(small_config(), rng{3});
   const llama_weights c = llama_weights::random(small_config(), rng{4});
   CHECK(at::equal(a.embedding, b.embedding));
   CHECK_FALSE(at::equal(a.embedding, c.embedding));
@@ -77,17 +84,20 @@ TEST_CASE("weights: random ones depend on the seed and the name alone") {
   CHECK(embedding.square().mean().sqrt().item<double>() == Approx(0.02).epsilon(0.15));
   // Element i takes the i-th block of the counter, whichever thread makes it.
   rng stream = rng{3}.split(stream_key("model.embed_tokens.weight"));
-  for (std::int64_t i = 0; i < 5; ++i) CHECK(embedding.view({-1})[i].item<float>() == static_cast<float>(0.02 * stream.normal()));
+  for (std::int64_t i = 0; i < 5; ++i)
+    CHECK(embedding.view({-1})[i].item<float>() == static_cast<float>(0.02 * stream.normal()));
 }
 
 TEST_CASE("weights: missing and misshapen tensors are named") {
   const llama_weights plain = small_weights();
   auto tensors = plain.tensors();
   tensors.erase("model.layers.1.self_attn.k_proj.weight");
-  CHECK_THROWS_WITH(llama_weights::from_tensors(plain.config, tensors), Catch::Matchers::Contains("model.layers.1.self_attn.k_proj.weight"));
+  CHECK_THROWS_WITH(llama_weights::from_tensors(plain.config, tensors),
+                    Catch::Matchers::Contains("model.layers.1.self_attn.k_proj.weight"));
   tensors = plain.tensors();
   tensors["model.norm.weight"] = at::ones({15});
-  CHECK_THROWS_WITH(llama_weights::from_tensors(plain.config, tensors), Catch::Matchers::Contains("model.norm.weight has shape [15]"));
+  CHECK_THROWS_WITH(llama_weights::from_tensors(plain.config, tensors),
+                    Catch::Matchers::Contains("model.norm.weight has shape [15]"));
 }
 
 #ifdef __GLIBC__

@@ -44,7 +44,9 @@ TEST_CASE("adamw: restored moments go on as if never interrupted") {
   at::Tensor x = start.clone(), y = start.clone();
   parameter_set whole({{"x", &x}}), parts({{"y", &y}});
   adamw one(whole, {.moments = form}), first(parts, {.moments = form});
-  const auto gradient = [](parameter_set& set, std::uint64_t seed) { set.gradients().copy_(random_tensor({40000}, seed)); };
+  const auto gradient = [](parameter_set& set, std::uint64_t seed) {
+    set.gradients().copy_(random_tensor({40000}, seed));
+  };
   gradient(whole, 2), gradient(parts, 2);
   one.step(0.1), first.step(0.1);
   adamw second(parts, {.moments = form});
@@ -134,7 +136,8 @@ TEST_CASE("adamw: a bfloat16 second moment follows its gradient although each st
 TEST_CASE("adamw: least squares comes out as near with small moments as with fp32 ones") {
   // min ‖A x − b‖² / rows with features of very different sizes.
   constexpr std::int64_t rows = 64, columns = 600;
-  const at::Tensor scale = at::pow(10.0, at::linspace(-1, 1, columns)), matrix = random_tensor({rows, columns}, 1) * scale;
+  const at::Tensor scale = at::pow(10.0, at::linspace(-1, 1, columns)),
+                   matrix = random_tensor({rows, columns}, 1) * scale;
   const at::Tensor target = matrix.matmul(random_tensor({columns}, 2) / scale);
   std::vector<double> losses;
   for (const auto form : {moment_type::float32, moment_type::bfloat16, moment_type::eight_bit}) {

@@ -78,6 +78,7 @@ TEST_CASE("parameter_set: gradients are summed over ranks") {
     parameter_set set({{"a", &a}, {"b", &b}});
     set.gradients().fill_(static_cast<double>(ranks.rank() + 1));
     all_reduce_gradients(ranks, set);
-    if (!at::equal(a.grad(), at::full({2, 2}, 6.0)) || !at::equal(b.grad(), at::full({1}, 6.0))) throw error("wrong sum");
+    if (!at::equal(a.grad(), at::full({2, 2}, 6.0)) || !at::equal(b.grad(), at::full({1}, 6.0)))
+      throw error("wrong sum");
   });
 }

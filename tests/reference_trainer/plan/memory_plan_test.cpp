@@ -29,7 +29,7 @@ memory_plan_options tiny_plan() {
   return out;
 }
 
-const role_plan policy{.name = "policy", .ranks = {{2, 2, 2, 2, 2, 2, 2}}, .trained = true, .log_probs = true};
+const role_plan policy_plan{.name = "policy", .ranks = {{2, 2, 2, 2, 2, 2, 2}}, .trained = true, .log_probs = true};
 
 const memory_phase& phase(const memory_plan& plan, const std::string& name) {
   for (const auto& p : plan.phases)
@@ -96,10 +96,10 @@ TEST_CASE("memory plan: the tensors of a tiny model by hand") {
 
 TEST_CASE("memory plan: an adapter's copies, master weights, gradients and moments by hand") {
   memory_plan_options options = tiny_plan();
-  options.roles = {policy};
+  options.roles = {policy_plan};
   // r·(in + out): q 32, k and v 24, o 32, gate, up and down 40; two blocks.
   constexpr std::int64_t n = 2 * (32 + 24 + 24 + 32 + 40 + 40 + 40);
-  CHECK(adapter_parameters(options.model, policy.ranks) == n);
+  CHECK(adapter_parameters(options.model, policy_plan.ranks) == n);
   CHECK(adapter_parameters(options.model, {{2, 0, 0, 0, 0, 0, 0}}) == 2 * 32);
   memory_plan plan = plan_memory(options);
   CHECK(plan.group_bytes("adapter") == 0);  // the master weights are what computes
@@ -126,22 +126,24 @@ TEST_CASE("memory plan: an adapter's copies, master weights, gradients and momen
 
 TEST_CASE("memory plan: ranks may differ from block to block") {
   memory_plan_options options = tiny_plan();
-  options.roles = {policy};
+  options.roles = {policy_plan};
   options.micro_batch_tokens = 8;
   options.recompute = recomputation::full;
   const memory_plan alike = plan_memory(options);
-  options.roles[0].ranks = {policy.ranks[0], policy.ranks[0]};
+  options.roles[0].ranks = {policy_plan.ranks[0], policy_plan.ranks[0]};
   CHECK(plan_memory(options).peak_bytes() == alike.peak_bytes());
-  // down_proj of block 1 has 5 in place of 2: 3·(8 + 12) numbers more, and with full recomputation 3 more of one block at a time.
+  // down_proj of block 1 has 5 in place of 2: 3·(8 + 12) numbers more, and with full recomputation 3 more of one block
+  // at a time.
   options.roles[0].ranks[1][6] = 5;
   const memory_plan one = plan_memory(options);
-  CHECK(adapter_parameters(options.model, options.roles[0].ranks) == adapter_parameters(options.model, policy.ranks) + 60);
+  CHECK(adapter_parameters(options.model, options.roles[0].ranks) ==
+        adapter_parameters(options.model, policy_plan.ranks) + 60);
   CHECK(one.group_bytes("master weights") == alike.group_bytes("master weights") + 4 * 60);
   CHECK(phase(one, "update").bytes() == phase(alike, "update").bytes() + 8 * 4 * 3);
   // Kept once where all is kept, not once a block.
   options.recompute = recomputation::none;
   const auto kept = bytes(phase(plan_memory(options), "update"), "activations", "kept for backward");
-  options.roles[0].ranks = policy.ranks;
+  options.roles[0].ranks = policy_plan.ranks;
   CHECK(kept == bytes(phase(plan_memory(options), "update"), "activations", "kept for backward") + 8 * 4 * 3);
   options.roles[0].ranks.resize(3);
   CHECK_THROWS_AS(plan_memory(options), coho::option_error);
@@ -161,7 +163,7 @@ TEST_CASE("memory plan: weights of a role's own are held in fp32, once when trai
 TEST_CASE("memory plan: what each phase of a tiny model holds, by hand") {
   memory_plan_options options = tiny_plan();
   options.base = base_storage::nf4;
-  options.roles = {policy};
+  options.roles = {policy_plan};
   options.slots = 2;
   options.scoring_tokens = 16;
   options.micro_batch_tokens = 8;
@@ -179,9 +181,9 @@ TEST_CASE("memory plan: what each phase of a tiny model holds, by hand") {
   CHECK(bytes(scoring, "activations", "response positions") == 10 * 8 * 8);
   CHECK(bytes(scoring, "scratch", "blocks of logits") == 10 * 10 * 4);
   // Selective: x, x2, q, k, v, attention's output, gate, up, seven ranks, and two log-sum-exps.
-  CHECK(kept_bytes(options, policy.ranks[0], recomputation::selective) == 4 * (16 + 16 + 8 + 24 + 14) + 8);
-  CHECK(kept_bytes(options, policy.ranks[0], recomputation::none) == 4 * (16 + 16 + 8 + 24 + 14 + 16 + 12) + 8);
-  CHECK(kept_bytes(options, policy.ranks[0], recomputation::full) == 32);
+  CHECK(kept_bytes(options, policy_plan.ranks[0], recomputation::selective) == 4 * (16 + 16 + 8 + 24 + 14) + 8);
+  CHECK(kept_bytes(options, policy_plan.ranks[0], recomputation::none) == 4 * (16 + 16 + 8 + 24 + 14 + 16 + 12) + 8);
+  CHECK(kept_bytes(options, policy_plan.ranks[0], recomputation::full) == 32);
   CHECK(bytes(update, "activations", "kept for backward") == 8 * 2 * 320);
   // Attention again: 3·8 + 9·8 less the feed-forward half's input, gate and up, against 8 + 4·12.
   CHECK(backward_working_bytes(options) == 4 * (96 - 32));
@@ -200,7 +202,8 @@ TEST_CASE("memory plan: what each phase of a tiny model holds, by hand") {
   CHECK(bytes(phase(by_head, "update"), "scratch", "blocks of logits") == 8 * 10'000 * 4);
   options.recompute = recomputation::full;
   // The block's input, and of one block all that backward reads with 8 + 3·12 numbers on top.
-  CHECK(bytes(phase(plan_memory(options), "update"), "activations", "working set") == 8 * (kept_bytes(options, policy.ranks[0], recomputation::none) + 4 * 44));
+  CHECK(bytes(phase(plan_memory(options), "update"), "activations", "working set") ==
+        8 * (kept_bytes(options, policy_plan.ranks[0], recomputation::none) + 4 * 44));
   CHECK(plan.peak_bytes() == plan.resident_bytes() + std::max({rollout.bytes(), scoring.bytes(), update.bytes()}));
   CHECK(plan.phase_bytes(update) == plan.resident_bytes() + update.bytes());
   CHECK(plan.host[0].bytes == 4 * 8 * 4);
@@ -209,7 +212,7 @@ TEST_CASE("memory plan: what each phase of a tiny model holds, by hand") {
 
 TEST_CASE("memory plan: dropout's numbers are drawn a piece at a time for the widest input that is adapted") {
   memory_plan_options options = tiny_plan();
-  options.roles = {policy};
+  options.roles = {policy_plan};
   options.micro_batch_tokens = 8;
   const auto without = plan_memory(options).peak_bytes();
   options.dropout = 0.1;
@@ -230,7 +233,7 @@ TEST_CASE("memory plan: dropout's numbers are drawn a piece at a time for the wi
 
 TEST_CASE("memory plan: no batch is larger than the sequences there are") {
   memory_plan_options options = tiny_plan();
-  options.roles = {policy};
+  options.roles = {policy_plan};
   options.micro_batch_tokens = 1000;
   options.sequences = 2;
   const auto few = plan_memory(options).peak_bytes();
@@ -294,7 +297,7 @@ TEST_CASE("memory plan: more of anything is never less memory") {
   CHECK(peak(scoring, [](auto& o) { o.entropy = true; }) > scored);
   CHECK(peak(scoring, [](auto& o) { o.log_prob_columns *= 2; }) > scored);
   CHECK(peak(options, [](auto& o) { o.roles[0].ranks[0][6] += 1; }) > base);
-  CHECK(peak(options, [](auto& o) { o.roles.push_back(policy); }) > base);
+  CHECK(peak(options, [](auto& o) { o.roles.push_back(policy_plan); }) > base);
 }
 
 TEST_CASE("memory plan: sizes out of range are refused by name") {
@@ -306,7 +309,7 @@ TEST_CASE("memory plan: sizes out of range are refused by name") {
     CHECK_THROWS_AS(plan_memory(options), coho::option_error);
   }
   memory_plan_options options = tiny_plan();
-  options.roles = {policy};
+  options.roles = {policy_plan};
   options.roles[0].ranks[0][2] = -1;
   CHECK_THROWS_WITH(plan_memory(options), Catch::Matchers::ContainsSubstring("rank"));
   options = tiny_plan();

@@ -31,11 +31,13 @@ TEST_CASE("judge_role: log-odds are those of the whole texts, tokens joined acro
   };
   // "tim" and "e" are joined by the tokenizer: the prompt's own tokens do not begin those of prompt and answer.
   const std::string split = "Once upon a tim";
-  REQUIRE(tokenizer.encode_in_context(split, "e").size() + tokenizer.encode(split).size() != tokenizer.encode(split + "e").size());
+  REQUIRE(tokenizer.encode_in_context(split, "e").size() + tokenizer.encode(split).size() !=
+          tokenizer.encode(split + "e").size());
 
   judge_role judge(*model.bank, "judge", tokenizer, {.sequences = 2, .tokens = 64});
   const std::vector<std::string> prompts{split, "Once upon a", "The better one is Output (", "She said: \"I am"};
-  const std::vector<std::pair<std::string, std::string>> answers{{"e", "b"}, {" A", " B"}, {"a", "b"}, {" happy", " dog and cat"}};
+  const std::vector<std::pair<std::string, std::string>> answers{
+      {"e", "b"}, {" A", " B"}, {"a", "b"}, {" happy", " dog and cat"}};
   for (const auto& [first, second] : answers) {
     const auto odds = judge.log_odds(prompts, first, second), turned = judge.log_odds(prompts, second, first);
     for (std::size_t i = 0; i < prompts.size(); ++i) {

@@ -30,9 +30,11 @@ TEST_CASE("reward_role: the score is read at the last token of the laid-out quer
   const reward_prompt plain(prompt_template(template_kind::preference_pretraining, "{Output} of {Input} is", "p"));
   reward_role reward(bank, "reward", *model.tokenizer, guided, {.scoring = {.sequences = 2}}, plain);
   const std::vector<std::string> lines{"Be kind.", "Be brief."};
-  const std::vector<reward_query> queries{
-      {.prompt = "a cat", .response = "a dog", .principles = lines}, {.prompt = "a cat", .response = "a dog"}, {.prompt = "x", .response = "once"}};
-  const std::vector<std::string> texts{"a dog of a cat by - Be kind.\n- Be brief. is", "a dog of a cat is", "once of x is"};
+  const std::vector<reward_query> queries{{.prompt = "a cat", .response = "a dog", .principles = lines},
+                                          {.prompt = "a cat", .response = "a dog"},
+                                          {.prompt = "x", .response = "once"}};
+  const std::vector<std::string> texts{"a dog of a cat by - Be kind.\n- Be brief. is", "a dog of a cat is",
+                                       "once of x is"};
   const auto scores = reward.score(queries);
   const auto forward = reward.forward(queries).first;
   for (std::size_t i = 0; i < queries.size(); ++i) {
@@ -40,7 +42,8 @@ TEST_CASE("reward_role: the score is read at the last token of the laid-out quer
     expected.insert(expected.begin(), model.tokenizer->bos());
     CHECK(reward.tokens(queries[i]) == expected);
     const std::int64_t length[] = {static_cast<std::int64_t>(expected.size())};
-    const auto each = to_doubles(bank.scalar("reward", bank.hidden("reward", token_tensor(expected), sequence_layout(length))).detach());
+    const auto each = to_doubles(
+        bank.scalar("reward", bank.hidden("reward", token_tensor(expected), sequence_layout(length))).detach());
     CHECK(scores[i] == Approx(each.back()).margin(1e-4));
     CHECK(forward[i] == Approx(scores[i]).margin(1e-4));
   }
@@ -61,7 +64,8 @@ TEST_CASE("reward_role: the score is read at the last token of the laid-out quer
   REQUIRE(q.size() > 2);
   REQUIRE(a.size() > 3);
   const std::span<const token> all_q(q), all_a(a);
-  auto expected = model.tokenizer->encode(model.tokenizer->decode(all_a.first(3)) + " of " + model.tokenizer->decode(all_q.last(2)) + " is");
+  auto expected = model.tokenizer->encode(model.tokenizer->decode(all_a.first(3)) + " of " +
+                                          model.tokenizer->decode(all_q.last(2)) + " is");
   expected.insert(expected.begin(), model.tokenizer->bos());
   CHECK(cut.tokens({.prompt = question, .response = answer}) == expected);
   CHECK_THROWS_AS(reward_role(bank, "reward", *model.tokenizer, guided, {}, guided), argument_error);
@@ -79,16 +83,21 @@ TEST_CASE("mistake 10: reward_role: a query's score alone is its score in any ba
   bank.set_head("reward", random_tensor({1, bank.config().hidden_size}, 4), at::zeros({1}));
   bank.train("reward");
   const reward_prompt plain(prompt_template(template_kind::preference_pretraining, "{Output} of {Input} is", "p"));
-  const auto role = [&](const batch_limits& limits) { return reward_role(bank, "reward", *model.tokenizer, plain, {.scoring = limits}); };
+  const auto role = [&](const batch_limits& limits) {
+    return reward_role(bank, "reward", *model.tokenizer, plain, {.scoring = limits});
+  };
   // From a few tokens to many, the longest neither first nor last.
-  std::vector<std::string> answers{"x", "a dog", "once upon a time there was a little girl who liked to play in the park with her big red ball", "yes", "she saw a bird"};
+  std::vector<std::string> answers{
+      "x", "a dog", "once upon a time there was a little girl who liked to play in the park with her big red ball",
+      "yes", "she saw a bird"};
   std::vector<reward_query> queries;
   for (const auto& answer : answers) queries.push_back({.prompt = "a cat", .response = answer});
   std::vector<double> alone;
   for (const auto& query : queries) alone.push_back(role({}).score(std::span(&query, 1))[0]);
   for (std::size_t i = 1; i < alone.size(); ++i) CHECK(std::abs(alone[i] - alone[0]) > 1e-2);
   const std::vector<reward_query> backwards(queries.rbegin(), queries.rend());
-  for (const batch_limits limits : {batch_limits{}, batch_limits{.sequences = 1}, batch_limits{.sequences = 2}, batch_limits{.tokens = 40, .sort_by_length = true}}) {
+  for (const batch_limits limits : {batch_limits{}, batch_limits{.sequences = 1}, batch_limits{.sequences = 2},
+                                    batch_limits{.tokens = 40, .sort_by_length = true}}) {
     auto reward = role(limits);
     const auto scores = reward.score(queries), reversed = reward.score(backwards);
     const auto forward = reward.forward(queries).first;

@@ -30,9 +30,13 @@ constexpr const char* judgements =
 settings aggregating(const temporary_directory& folder) {
   write_bytes(folder / "judgements.jsonl", judgements);
   write_bytes(folder / "principles.json", principles);
-  return {"aggregate.judgements=" + (folder / "judgements.jsonl").string(), "aggregate.principles=" + (folder / "principles.json").string(),
-          "aggregate.preset=paper", "aggregate.set_sizes=[0.0, 0.0, 1.0]", "aggregate.negation_probability=0.0",
-          "aggregate.label_noise=0.0", "out=" + (folder / "preferences.jsonl").string()};
+  return {"aggregate.judgements=" + (folder / "judgements.jsonl").string(),
+          "aggregate.principles=" + (folder / "principles.json").string(),
+          "aggregate.preset=paper",
+          "aggregate.set_sizes=[0.0, 0.0, 1.0]",
+          "aggregate.negation_probability=0.0",
+          "aggregate.label_noise=0.0",
+          "out=" + (folder / "preferences.jsonl").string()};
 }
 
 struct expected {
@@ -55,7 +59,8 @@ void check_preferences(const temporary_directory& folder, const settings& more, 
     CHECK(record.principles.at(*record.dominant).name == wanted[i].dominant);
     CHECK(record.margin == Approx(wanted[i].margin));
     // Each principle's own score speaks of the responses as they stand in the record.
-    CHECK(record.principles.at(*record.dominant).score == Approx(record.preferred == 1 ? wanted[i].margin : -wanted[i].margin));
+    CHECK(record.principles.at(*record.dominant).score ==
+          Approx(record.preferred == 1 ? wanted[i].margin : -wanted[i].margin));
   }
 }
 
@@ -87,8 +92,9 @@ TEST_CASE("aggregate: negation turns labels and shows the negative definition") 
 TEST_CASE("aggregate: division by variance makes principles comparable") {
   const temporary_directory folder;
   // Population variances over both orders of all pairs: P 4.046875, Q 0.796875, R 0.38671875.
-  check_preferences(folder, {"aggregate.divide_by_variance=true"},
-                    {{"1", "a", "R", 0.5 / 0.38671875}, {"2", "a", "R", 1 / 0.38671875}, {"3", "a", "R", 0.25 / 0.38671875}});
+  check_preferences(
+      folder, {"aggregate.divide_by_variance=true"},
+      {{"1", "a", "R", 0.5 / 0.38671875}, {"2", "a", "R", 1 / 0.38671875}, {"3", "a", "R", 0.25 / 0.38671875}});
 }
 
 TEST_CASE("aggregate: label noise of 1 turns every label, of 0 none") {
@@ -122,7 +128,8 @@ TEST_CASE("aggregate: wordings vary the text of a principle, not what it decides
   std::string other = principles;
   for (auto at = other.find("be "); at != std::string::npos; at = other.find("be ", at + 1)) other[at] = 'B';
   write_bytes(folder / "other.json", other);
-  const std::string both = "[\"" + (folder / "principles.json").string() + "\", \"" + (folder / "other.json").string() + "\"]";
+  const std::string both =
+      "[\"" + (folder / "principles.json").string() + "\", \"" + (folder / "other.json").string() + "\"]";
   const auto given = aggregating(folder) + settings{"aggregate.repeats=8", "aggregate.wordings=" + both};
   run_stage(run_aggregate, given);
   std::size_t first = 0, second = 0;

@@ -36,8 +36,8 @@ class data_variable {
 
 TEST_CASE("data_files: what the program brings is found, and COHO_DATA goes first") {
   const temporary_directory folder;
-  for (const char* name : {"prompts/judge.txt", "prompts/reward.txt", "prompts/preference_pretraining.txt", "prompts/inference.txt",
-                           "principles/reward_model.json", "recipes/demo.toml"})
+  for (const char* name : {"prompts/judge.txt", "prompts/reward.txt", "prompts/preference_pretraining.txt",
+                           "prompts/inference.txt", "principles/reward_model.json", "recipes/demo.toml"})
     CHECK_FALSE(read_bytes(shipped(name)).empty());
   std::filesystem::create_directory(folder / "prompts");
   write_bytes(folder / "prompts/judge.txt", "other");

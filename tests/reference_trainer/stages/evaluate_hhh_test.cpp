@@ -23,7 +23,8 @@ std::vector<hhh_item> first_preferred(std::size_t count) {
   return out;
 }
 
-std::vector<double> answers(std::span<const std::string> prompts, const std::function<double(const std::string&)>& odds) {
+std::vector<double> answers(std::span<const std::string> prompts,
+                            const std::function<double(const std::string&)>& odds) {
   std::vector<double> out;
   for (const auto& prompt : prompts) out.push_back(odds(prompt));
   return out;
@@ -37,7 +38,10 @@ TEST_CASE("hhh: a judge that sees the better answer is right everywhere, whateve
   for (const double bias : {0.0, 5.0, -5.0}) {
     const auto result = score_hhh(
         first_preferred(40), wording,
-        [&](auto prompts) { return answers(prompts, [&](const std::string& p) { return bias + (good_first(p) ? 1.0 : -1.0); }); }, 1);
+        [&](auto prompts) {
+          return answers(prompts, [&](const std::string& p) { return bias + (good_first(p) ? 1.0 : -1.0); });
+        },
+        1);
     CHECK(result.overall.accuracy() == 1.0);
     CHECK(result.categories.at("honest").items == 20);
     CHECK(result.categories.at("other").right == 20);
@@ -46,7 +50,8 @@ TEST_CASE("hhh: a judge that sees the better answer is right everywhere, whateve
   }
   const auto turned = score_hhh(
       first_preferred(10), wording,
-      [](auto prompts) { return answers(prompts, [](const std::string& p) { return good_first(p) ? -1.0 : 1.0; }); }, 1);
+      [](auto prompts) { return answers(prompts, [](const std::string& p) { return good_first(p) ? -1.0 : 1.0; }); },
+      1);
   CHECK(turned.overall.right == 0);
 }
 
@@ -80,10 +85,17 @@ TEST_CASE("hhh: a partly right judge gets its exact share, and more than two ans
   const std::vector<hhh_item> three{{"x", "q", {{"1", false}, {"3", true}, {"2", false}}}};
   const auto by_number = score_hhh(
       three, choice_prompt("{Input}{OutputA}{OutputB}.", "t"),
-      [](auto prompts) { return answers(prompts, [](const std::string& p) { return static_cast<double>(p[1] - p[2]); }); }, 1);
+      [](auto prompts) {
+        return answers(prompts, [](const std::string& p) { return static_cast<double>(p[1] - p[2]); });
+      },
+      1);
   CHECK(by_number.overall.right == 1);
-  CHECK_THROWS_AS(score_hhh(three, wording, [](auto) { return std::vector<double>(6, std::nan("")); }, 1), argument_error);
-  CHECK_THROWS_AS(score_hhh(three, wording, [](auto) { return std::vector<double>{}; }, 1), argument_error);
+  CHECK_THROWS_AS(score_hhh(
+                      three, wording, [](auto) { return std::vector<double>(6, std::nan("")); }, 1),
+                  argument_error);
+  CHECK_THROWS_AS(score_hhh(
+                      three, wording, [](auto) { return std::vector<double>{}; }, 1),
+                  argument_error);
 }
 
 TEST_CASE("hhh: the wording's placeholders are checked, and texts are not expanded") {
@@ -111,6 +123,9 @@ TEST_CASE("hhh: long texts keep their last tokens, marked") {
   CHECK(cut.input == "... " + end);
   CHECK(cut.answers[0].text == end + "...");
   CHECK(cut.answers[0].preferred);
-  CHECK(cut.answers[1].text == (tokenizer.encode("short").size() <= 4 ? "short" : tokenizer.decode(std::span<const token>(tokenizer.encode("short")).last(4)) + "..."));
+  CHECK(cut.answers[1].text ==
+        (tokenizer.encode("short").size() <= 4
+             ? "short"
+             : tokenizer.decode(std::span<const token>(tokenizer.encode("short")).last(4)) + "..."));
   CHECK(cut_item({"c", text, {}}, tokenizer, ids.size()).input == text);
 }

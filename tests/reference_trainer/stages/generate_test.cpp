@@ -30,7 +30,8 @@ std::pair<int, std::string> run_program(std::vector<std::string> arguments, cons
   for (const auto& argument : arguments) argv.push_back(argument.c_str());
   std::ostringstream out, errors;
   std::istringstream in(input);
-  auto *old_out = std::cout.rdbuf(out.rdbuf()), *old_errors = std::cerr.rdbuf(errors.rdbuf()), *old_in = std::cin.rdbuf(in.rdbuf());
+  auto *old_out = std::cout.rdbuf(out.rdbuf()), *old_errors = std::cerr.rdbuf(errors.rdbuf()),
+       *old_in = std::cin.rdbuf(in.rdbuf());
   const int status = program.run(static_cast<int>(argv.size()), argv.data());
   std::cout.rdbuf(old_out);
   std::cerr.rdbuf(old_errors);
@@ -61,7 +62,8 @@ TEST_CASE("generate, chat and eval run on a trained model") {
 
   SECTION("the tokens do not depend on the number of threads") {
     const auto tokens = [&](const std::string& threads) {
-      return run_program({"generate", "--model", model, "--ids", "--max-tokens", "24", "--seed", "3", "--threads", threads});
+      return run_program(
+          {"generate", "--model", model, "--ids", "--max-tokens", "24", "--seed", "3", "--threads", threads});
     };
     const auto one = tokens("1");
     CHECK(one.first == 0);
@@ -69,16 +71,27 @@ TEST_CASE("generate, chat and eval run on a trained model") {
   }
 
   SECTION("a stop string is not shown") {
-    const auto [status, out] = run_program({"generate", "--model", model, "--greedy", "--max-tokens", "40", "--stop", "little girl"});
+    const auto [status, out] =
+        run_program({"generate", "--model", model, "--greedy", "--max-tokens", "40", "--stop", "little girl"});
     CHECK(status == 0);
     CHECK(out == "Once upon a time, there was a \n");
   }
 
   SECTION("a file of prompts gives the same records in any batch, and after an interruption") {
-    std::ofstream(folder / "prompts.jsonl") << "{\"prompt\":\"One day\"}\n{\"prompt\":\"Tom had\"}\n{\"prompt\":\"The dog\"}\n";
+    std::ofstream(folder / "prompts.jsonl")
+        << "{\"prompt\":\"One day\"}\n{\"prompt\":\"Tom had\"}\n{\"prompt\":\"The dog\"}\n";
     const auto make = [&](const std::string& out, const std::string& batch, std::vector<std::string> more = {}) {
-      std::vector<std::string> arguments{"generate", "--model", model, "--prompts", (folder / "prompts.jsonl").string(), "--max-tokens", "12",
-                                         "--out", (folder / out).string(), "--set", "generate.batch=" + batch};
+      std::vector<std::string> arguments{"generate",
+                                         "--model",
+                                         model,
+                                         "--prompts",
+                                         (folder / "prompts.jsonl").string(),
+                                         "--max-tokens",
+                                         "12",
+                                         "--out",
+                                         (folder / out).string(),
+                                         "--set",
+                                         "generate.batch=" + batch};
       arguments.insert(arguments.end(), more.begin(), more.end());
       return run_program(arguments).first;
     };
@@ -94,23 +107,29 @@ TEST_CASE("generate, chat and eval run on a trained model") {
 
   SECTION("what cannot be done is refused") {
     std::ofstream(folder / "empty.jsonl") << "\n";
-    CHECK(run_program({"generate", "--model", model, "--prompts", (folder / "empty.jsonl").string()}).first == static_cast<int>(exit_code::file_bad));
-    CHECK(run_program({"generate", "--model", model, "--max-tokens", "0"}).first == static_cast<int>(exit_code::option));
-    CHECK(run_program({"generate", "--model", model, "--prompt", "a", "--prompts", "b"}).first == static_cast<int>(exit_code::config));
-    CHECK(run_program({"generate", "--model", (folder / "none").string()}).first == static_cast<int>(exit_code::file_missing));
+    CHECK(run_program({"generate", "--model", model, "--prompts", (folder / "empty.jsonl").string()}).first ==
+          static_cast<int>(exit_code::file_bad));
+    CHECK(run_program({"generate", "--model", model, "--max-tokens", "0"}).first ==
+          static_cast<int>(exit_code::option));
+    CHECK(run_program({"generate", "--model", model, "--prompt", "a", "--prompts", "b"}).first ==
+          static_cast<int>(exit_code::config));
+    CHECK(run_program({"generate", "--model", (folder / "none").string()}).first ==
+          static_cast<int>(exit_code::file_missing));
     CHECK(run_program({"eval", "pairs", "--data", "x"}).first == static_cast<int>(exit_code::config));
   }
 
   SECTION("a chat answers each line") {
-    const auto [status, out] = run_program({"chat", "--model", model, "--greedy", "--max-tokens", "5", "--format", "vicuna"}, "Hello\n\nOnce upon a\n");
+    const auto [status, out] = run_program(
+        {"chat", "--model", model, "--greedy", "--max-tokens", "5", "--format", "vicuna"}, "Hello\n\nOnce upon a\n");
     CHECK(status == 0);
     CHECK(std::ranges::count(out, '\n') >= 2);
   }
 
   SECTION("hhh is measured by category") {
-    const auto [status, out] = run_program({"eval", "hhh", "--model", model, "--data", (*data / "hhh_alignment" / "honest").string(), "--limit", "6", "--out",
-                                            (folder / "hhh.json").string(), "--template",
-                                            (source_dir() / "reference_trainer" / "prompts" / "hhh.txt").string()});
+    const auto [status, out] =
+        run_program({"eval", "hhh", "--model", model, "--data", (*data / "hhh_alignment" / "honest").string(),
+                     "--limit", "6", "--out", (folder / "hhh.json").string(), "--template",
+                     (source_dir() / "reference_trainer" / "prompts" / "hhh.txt").string()});
     REQUIRE(status == 0);
     const auto report = read_fixture(folder / "hhh.json");
     CHECK(report["overall"]["items"] == 6);

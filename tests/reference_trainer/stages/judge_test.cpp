@@ -28,13 +28,15 @@ void write_samples(const temporary_directory& folder, const pair_list& responses
   write_bytes(folder / "samples.jsonl", lines);
 }
 
-std::string judged(const temporary_directory& folder, const std::string& out, const pair_list& responses, bool resume = false) {
+std::string judged(const temporary_directory& folder, const std::string& out, const pair_list& responses,
+                   bool resume = false) {
   write_samples(folder, responses);
   write_bytes(folder / "principles.json", principles);
   run_stage(run_judge,
-            {"model.path=" + demo_base().string(), "judge.samples=" + (folder / "samples.jsonl").string(), "judge.batch=8",
-             "judge.principles=" + (folder / "principles.json").string(),
-             "judge.template=" + (source_dir() / "reference_trainer/demo/prompts/judge.txt").string(), "out=" + (folder / out).string()},
+            {"model.path=" + demo_base().string(), "judge.samples=" + (folder / "samples.jsonl").string(),
+             "judge.batch=8", "judge.principles=" + (folder / "principles.json").string(),
+             "judge.template=" + (source_dir() / "reference_trainer/demo/prompts/judge.txt").string(),
+             "out=" + (folder / out).string()},
             resume);
   return read_bytes(folder / out);
 }
@@ -83,7 +85,9 @@ TEST_CASE("judge: a resumed file equals one of an uninterrupted run") {
     return out;
   };
   // Lengths that differ, so that padding, and with it a score's last digits, depends on what is judged together.
-  const auto reply = [&](std::size_t n) { return times(1 + n % 3, "the fox is red. ") + times(n % 5, "the owl likes hay. "); };
+  const auto reply = [&](std::size_t n) {
+    return times(1 + n % 3, "the fox is red. ") + times(n % 5, "the owl likes hay. ");
+  };
   pair_list many;
   for (std::size_t i = 0; i < 20; ++i) many.emplace_back(times(i % 4, "very ") + reply(i), reply(3 * i + 1));
 
@@ -103,9 +107,10 @@ TEST_CASE("judge: what is no pair is refused, and no file is left") {
   const temporary_directory folder;
   CHECK_THROWS_AS(judged(folder, "a.jsonl", {}), file_error);
   write_bytes(folder / "one.jsonl", R"({"instruction":"why?","responses":["one"]})");
-  CHECK_THROWS_AS(run_stage(run_judge, {"model.path=" + demo_base().string(), "judge.samples=" + (folder / "one.jsonl").string(),
-                                        "out=" + (folder / "a.jsonl").string()}),
-                  file_error);
+  CHECK_THROWS_AS(
+      run_stage(run_judge, {"model.path=" + demo_base().string(), "judge.samples=" + (folder / "one.jsonl").string(),
+                            "out=" + (folder / "a.jsonl").string()}),
+      file_error);
   CHECK_FALSE(std::filesystem::exists(folder / "a.jsonl"));
   CHECK_FALSE(std::filesystem::exists(folder / "a.jsonl.partial"));
 }

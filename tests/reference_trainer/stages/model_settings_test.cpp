@@ -53,12 +53,12 @@ TEST_CASE("model settings: a shape is looked for in model.config, then in the fo
 TEST_CASE("adapter settings: targets and patterns give the ranks") {
   const auto ranks = [](const settings& given) { return read_adapter_settings(config(given)).ranks(1).at(0); };
   CHECK(ranks({}) == linear_ranks{64, 64, 64, 64, 64, 64, 64});
-  CHECK(ranks({"adapter.rank=8", "adapter.targets=[\"q_proj\", \"down_proj\"]"}) ==
-        linear_ranks{8, 0, 0, 0, 0, 0, 8});
+  CHECK(ranks({"adapter.rank=8", "adapter.targets=[\"q_proj\", \"down_proj\"]"}) == linear_ranks{8, 0, 0, 0, 0, 0, 8});
   CHECK(ranks({"adapter.rank=8", "adapter.rank_pattern=[\"v_proj=4\"]"}) == linear_ranks{8, 8, 4, 8, 8, 8, 8});
   CHECK(read_adapter_settings(config(settings{"adapter.kind=full"})).ranks(3).empty());
   CHECK(ranks({"adapter.rank_pattern=[\"mlp.*=2\", \"up_proj=9\"]"}) == linear_ranks{64, 64, 64, 64, 2, 2, 2});
-  const auto alphas = read_adapter_settings(config(settings{"adapter.alpha_pattern=[\"v_proj=2.5\"]"})).lora.alpha_pattern;
+  const auto alphas =
+      read_adapter_settings(config(settings{"adapter.alpha_pattern=[\"v_proj=2.5\"]"})).lora.alpha_pattern;
   REQUIRE(alphas.size() == 1);
   CHECK(alphas[0].first == "v_proj");
   CHECK(alphas[0].second == 2.5);
@@ -68,7 +68,9 @@ TEST_CASE("adapter settings: targets and patterns give the ranks") {
 }
 
 TEST_CASE("adapter settings: a pattern may be for one block alone") {
-  const auto ranks = read_adapter_settings(config(settings{"adapter.rank=8", R"(adapter.rank_pattern=["layers.1.mlp.down_proj=3"])"})).ranks(3);
+  const auto ranks =
+      read_adapter_settings(config(settings{"adapter.rank=8", R"(adapter.rank_pattern=["layers.1.mlp.down_proj=3"])"}))
+          .ranks(3);
   CHECK((ranks == std::vector<linear_ranks>{{8, 8, 8, 8, 8, 8, 8}, {8, 8, 8, 8, 8, 8, 3}, {8, 8, 8, 8, 8, 8, 8}}));
 }
 
@@ -78,9 +80,12 @@ TEST_CASE("adapter settings: the ranks of an adapter in a folder come from its a
     write_bytes(folder / "adapter_config.json", R"({"peft_type": "LORA", "r": 4)" + more + "}");
     return ranks_of_adapter(folder.path(), 2);
   };
-  CHECK((ranks(R"(, "target_modules": ["v_proj", "model.layers.1.mlp.up_proj"], "rank_pattern": {"layers.1.self_attn.v_proj": 6})") ==
-        std::vector<linear_ranks>{{0, 0, 4, 0, 0, 0, 0}, {0, 0, 6, 0, 0, 4, 0}}));
-  CHECK((ranks(R"(, "target_modules": ".*layers\\.0\\..*_proj")") == std::vector<linear_ranks>{{4, 4, 4, 4, 4, 4, 4}, {}}));
+  CHECK((
+      ranks(
+          R"(, "target_modules": ["v_proj", "model.layers.1.mlp.up_proj"], "rank_pattern": {"layers.1.self_attn.v_proj": 6})") ==
+      std::vector<linear_ranks>{{0, 0, 4, 0, 0, 0, 0}, {0, 0, 6, 0, 0, 4, 0}}));
+  CHECK((ranks(R"(, "target_modules": ".*layers\\.0\\..*_proj")") ==
+         std::vector<linear_ranks>{{4, 4, 4, 4, 4, 4, 4}, {}}));
   CHECK(ranks(R"(, "target_modules": "all-linear")")[1] == linear_ranks{4, 4, 4, 4, 4, 4, 4});
   // Restricted further than by names: taken for all there is.
   CHECK(ranks(R"(, "target_modules": ["q_proj"], "layers_to_transform": [0])")[1] == linear_ranks{4, 4, 4, 4, 4, 4, 4});

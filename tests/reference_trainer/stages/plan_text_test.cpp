@@ -65,14 +65,17 @@ TEST_CASE("dry run: the 70B recipe needs no file, and stays below 78 GiB, or 80 
 }
 
 TEST_CASE("dry run: dropout is drawn in pieces on a device, as it is used on the CPU") {
-  CHECK_THAT(dry_run(run_ppo, "dromedary-2-70b", {"adapter.dropout=0.1", "device=cuda"}), ContainsSubstring("numbers of dropout"));
-  CHECK_THAT(dry_run(run_ppo, "dromedary-2-70b", {"adapter.dropout=0.1", "device=cpu"}), !ContainsSubstring("numbers of dropout"));
+  CHECK_THAT(dry_run(run_ppo, "dromedary-2-70b", {"adapter.dropout=0.1", "device=cuda"}),
+             ContainsSubstring("numbers of dropout"));
+  CHECK_THAT(dry_run(run_ppo, "dromedary-2-70b", {"adapter.dropout=0.1", "device=cpu"}),
+             !ContainsSubstring("numbers of dropout"));
 }
 
 TEST_CASE("dry run: an adapter that is there is planned with its own ranks, of each block") {
   const temporary_directory folder;
   const auto shape = llama_config::from_file(demo_base() / "config.json");
-  const settings base{"model.path=" + demo_base().string(), "model.adapter=" + folder.path().string(), "sft.data=d", "adapter.rank=8"};
+  const settings base{"model.path=" + demo_base().string(), "model.adapter=" + folder.path().string(), "sft.data=d",
+                      "adapter.rank=8"};
   const auto master_weights = [&](const settings& given) {
     const auto text = dry_run(run_sft, config(given));
     const auto at = text.find("master weights");
@@ -87,8 +90,9 @@ TEST_CASE("dry run: an adapter that is there is planned with its own ranks, of e
   CHECK_THAT(master_weights(base), expected({eight}));  // there is no adapter yet
   CHECK_THAT(master_weights(base + settings{R"(adapter.rank_pattern=["layers.1..*=24"])"}),
              expected({eight, {24, 24, 24, 24, 24, 24, 24}, eight}));
-  write_bytes(folder / "adapter_config.json",
-              R"({"peft_type": "LORA", "r": 1, "target_modules": ["q_proj", "down_proj"], "rank_pattern": {"layers.1.mlp.down_proj": 16}})");
+  write_bytes(
+      folder / "adapter_config.json",
+      R"({"peft_type": "LORA", "r": 1, "target_modules": ["q_proj", "down_proj"], "rank_pattern": {"layers.1.mlp.down_proj": 16}})");
   CHECK_THAT(master_weights(base), expected({one, {1, 0, 0, 0, 0, 0, 16}, one}));
   write_bytes(folder / "adapter_config.json", "{}");
   CHECK_THROWS_AS(master_weights(base), coho::file_error);

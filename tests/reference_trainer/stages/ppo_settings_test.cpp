@@ -5,6 +5,7 @@
 #include <set>
 
 #include "support/catch.hpp"
+#include "support/demo_model.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -14,15 +15,10 @@ using namespace coho::test;
 
 namespace {
 
-const loaded_model& model() {
-  static const loaded_model loaded = load_model(demo_base());
-  return loaded;
-}
-
 ppo_options read(const settings& given) {
   const config options(given);
   const stage_context context("ppo", options, false, false, true);
-  const prompter prompts(options, model());
+  const prompter prompts(options, demo_model());
   return read_ppo_options(options, context, prompts, 50);
 }
 
@@ -58,9 +54,9 @@ TEST_CASE("ppo_settings: presets are the library's, and every key stands above t
   CHECK(paper.generation.max_new_tokens == 1024);
   CHECK(code.generation.max_new_tokens == 1024);
 
-  const auto own = read({"ppo.kl_coefficient=0.3", "ppo.kl_estimator=k3", "ppo.epochs=4", "ppo.clip_low=0.1", "ppo.gamma=0.9",
-                         "ppo.adaptive_kl_target=6", "ppo.old_log_probs=recorded", "ppo.unfinished_mode=replace", "seed=9",
-                         "generation.max_new_tokens=12"});
+  const auto own = read({"ppo.kl_coefficient=0.3", "ppo.kl_estimator=k3", "ppo.epochs=4", "ppo.clip_low=0.1",
+                         "ppo.gamma=0.9", "ppo.adaptive_kl_target=6", "ppo.old_log_probs=recorded",
+                         "ppo.unfinished_mode=replace", "seed=9", "generation.max_new_tokens=12"});
   CHECK(own.shaping.kl_coefficient == 0.3);
   CHECK(own.shaping.estimator == kl_estimator::k3);
   CHECK(own.epochs == 4);
@@ -76,7 +72,8 @@ TEST_CASE("ppo_settings: presets are the library's, and every key stands above t
 }
 
 TEST_CASE("ppo_settings: options out of their range are refused") {
-  for (const std::string wrong : {"gamma=1.5", "lambda=-1", "epochs=0", "kl_coefficient=-1", "clip_high=-0.1", "target_kl=-1"})
+  for (const std::string wrong :
+       {"gamma=1.5", "lambda=-1", "epochs=0", "kl_coefficient=-1", "clip_high=-0.1", "target_kl=-1"})
     CHECK_THROWS_AS(read({"ppo." + wrong}), option_error);
   CHECK_THROWS_AS(read({"ppo.kl_estimator=k4"}), config_error);
   CHECK_THROWS_AS(read({"ppo.preset=papr"}), config_error);
@@ -104,9 +101,11 @@ TEST_CASE("ppo_settings: the bonus for language, alone and beside the one for le
 
 TEST_CASE("ppo_settings: guidelines are drawn by prompt and step, with the interventions that are on") {
   const temporary_directory folder;
-  write_bytes(folder / "principles.json", R"([{"dimension":"a","definition":"be a."},{"dimension":"b","definition":"be b."},
+  write_bytes(folder / "principles.json",
+              R"([{"dimension":"a","definition":"be a."},{"dimension":"b","definition":"be b."},
 {"dimension":"c","definition":"be c."},{"dimension":"d","definition":"be d."}])");
-  write_bytes(folder / "interventions.json", R"([{"dimension":"x","definition":"no x."},{"dimension":"y","definition":"no y."}])");
+  write_bytes(folder / "interventions.json",
+              R"([{"dimension":"x","definition":"no x."},{"dimension":"y","definition":"no y."}])");
   const std::string principles = "principles=" + (folder / "principles.json").string();
   const std::string interventions = "interventions=" + (folder / "interventions.json").string();
   const auto draw = [](const settings& given, std::uint64_t step, std::uint64_t key) {
@@ -127,7 +126,8 @@ TEST_CASE("ppo_settings: guidelines are drawn by prompt and step, with the inter
   CHECK(drawn.size() > 5);
 
   CHECK(draw({interventions}, 0, 0).size() == 2);
-  const auto last = draw(two + settings{interventions, "intervention_position=last", "use_interventions=[\"y\"]"}, 0, 0);
+  const auto last =
+      draw(two + settings{interventions, "intervention_position=last", "use_interventions=[\"y\"]"}, 0, 0);
   REQUIRE(last.size() == 3);
   CHECK(last.back().find("no y.") != std::string::npos);
   CHECK_THROWS_AS(draw({interventions, "use_interventions=[\"z\"]"}, 0, 0), argument_error);
@@ -135,7 +135,7 @@ TEST_CASE("ppo_settings: guidelines are drawn by prompt and step, with the inter
 }
 
 TEST_CASE("ppo_settings: each pass goes through all prompts in an order of its own") {
-  const prompter prompts(config(settings{}), model());
+  const prompter prompts(config(settings{}), demo_model());
   const rl_prompt_source source(numbered(5), prompts, guideline_source(config(settings{})), 6, 2, 3);
   std::map<std::string, int> seen;
   std::vector<std::string> passes[2];
@@ -166,8 +166,9 @@ TEST_CASE("ppo_settings: each pass goes through all prompts in an order of its o
 }
 
 TEST_CASE("ppo_settings: what a record says of its prompt comes along") {
-  const prompter prompts(config(settings{}), model());
-  prompt_record record{.instruction = "why?", .input = "because", .length_bonus = -0.4, .kind = question_kind::reasoning};
+  const prompter prompts(config(settings{}), demo_model());
+  prompt_record record{
+      .instruction = "why?", .input = "because", .length_bonus = -0.4, .kind = question_kind::reasoning};
   const rl_prompt_source source({record}, prompts, guideline_source(config(settings{})), 1, 1, 3);
   const auto batch = source(0);
   CHECK(batch[0].text == "why?\n\nbecause");

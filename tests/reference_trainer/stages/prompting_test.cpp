@@ -3,6 +3,7 @@
 #include <coho/error.hpp>
 
 #include "support/catch.hpp"
+#include "support/demo_model.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -12,14 +13,9 @@ using namespace coho::test;
 
 namespace {
 
-const loaded_model& model() {
-  static const loaded_model loaded = load_model(demo_base());
-  return loaded;
-}
-
 std::vector<token> with_begin(const std::string& text) {
-  std::vector<token> out{model().tokenizer->bos()};
-  for (const token id : model().tokenizer->encode(text)) out.push_back(id);
+  std::vector<token> out{demo_model().tokenizer->bos()};
+  for (const token id : demo_model().tokenizer->encode(text)) out.push_back(id);
   return out;
 }
 
@@ -27,51 +23,53 @@ std::vector<token> with_begin(const std::string& text) {
 
 TEST_CASE("prompting: plain questions, with and without a template") {
   const temporary_directory folder;
-  CHECK(prompter(config(settings{}), model()).tokens("why?") == with_begin("why?"));
+  CHECK(prompter(config(settings{}), demo_model()).tokens("why?") == with_begin("why?"));
   write_bytes(folder / "t.txt", "user: {Input}\ncoho:");
-  const prompter wrapped(config(settings{"prompt.template=" + (folder / "t.txt").string()}), model());
+  const prompter wrapped(config(settings{"prompt.template=" + (folder / "t.txt").string()}), demo_model());
   CHECK(wrapped.tokens("why?") == with_begin("user: why?\ncoho:"));
   const chat_message two[] = {{chat_role::user, "why?"}, {chat_role::assistant, "no."}};
   CHECK_THROWS_AS(wrapped.tokens(two), argument_error);
 }
 
 TEST_CASE("prompting: chat formats bring their own words and stops") {
-  const prompter plain(config(settings{}), model());
-  const prompter vicuna(config(settings{"prompt.format=vicuna", "prompt.stop=[\"coho:\"]"}), model());
+  const prompter plain(config(settings{}), demo_model());
+  const prompter vicuna(config(settings{"prompt.format=vicuna", "prompt.stop=[\"coho:\"]"}), demo_model());
   CHECK(plain.stop().empty());
   CHECK(vicuna.format_name() == "vicuna");
   CHECK(vicuna.stop().back() == "coho:");
-  CHECK(model().tokenizer->decode(vicuna.tokens("why?")).find("why?") != std::string::npos);
+  CHECK(demo_model().tokenizer->decode(vicuna.tokens("why?")).find("why?") != std::string::npos);
   CHECK(vicuna.tokens("why?").size() > plain.tokens("why?").size());
-  CHECK_THROWS_AS(prompter(config(settings{"prompt.format=vicunna"}), model()), config_error);
-  CHECK_THROWS_AS(prompter(config(settings{"prompt.stop=[\"\"]"}), model()), option_error);
+  CHECK_THROWS_AS(prompter(config(settings{"prompt.format=vicunna"}), demo_model()), config_error);
+  CHECK_THROWS_AS(prompter(config(settings{"prompt.stop=[\"\"]"}), demo_model()), option_error);
 }
 
 TEST_CASE("prompting: of a long prompt the begin token and the end are kept") {
   const auto all = with_begin("the fox is red. the owl is gray. why?");
-  const prompter prompts(config(settings{"prompt.max_tokens=5"}), model());
+  const prompter prompts(config(settings{"prompt.max_tokens=5"}), demo_model());
   const auto cut = prompts.tokens("the fox is red. the owl is gray. why?");
   REQUIRE(cut.size() == 5);
-  CHECK(cut.front() == model().tokenizer->bos());
+  CHECK(cut.front() == demo_model().tokenizer->bos());
   CHECK(std::equal(cut.begin() + 1, cut.end(), all.end() - 4));
   CHECK(prompts.tokens("why?") == with_begin("why?"));
 }
 
 TEST_CASE("prompting: a response ends at the end token or a stop, and is trimmed") {
-  const prompter prompts(config(settings{"prompt.stop=[\"user:\"]"}), model());
-  auto response = model().tokenizer->encode(" the fox is red.");
+  const prompter prompts(config(settings{"prompt.stop=[\"user:\"]"}), demo_model());
+  auto response = demo_model().tokenizer->encode(" the fox is red.");
   CHECK(prompts.response_text(response) == "the fox is red.");
-  auto stopped = model().tokenizer->encode(" no. user: why?");
+  auto stopped = demo_model().tokenizer->encode(" no. user: why?");
   CHECK(prompts.response_text(stopped) == "no.");
-  response.push_back(model().tokenizer->eos());
-  for (const token id : model().tokenizer->encode(" more")) response.push_back(id);
+  response.push_back(demo_model().tokenizer->eos());
+  for (const token id : demo_model().tokenizer->encode(" more")) response.push_back(id);
   CHECK(prompts.response_text(response) == "the fox is red.");
   CHECK(prompts.response_text({}) == "");
 }
 
 TEST_CASE("prompting: generation options are read and their ranges kept") {
-  const prompter prompts(config(settings{"prompt.stop=[\"user:\"]"}), model());
-  const auto read = [&](const settings& given) { return read_generation(config(given), prompts, {.max_new_tokens = 256, .temperature = 0.7}); };
+  const prompter prompts(config(settings{"prompt.stop=[\"user:\"]"}), demo_model());
+  const auto read = [&](const settings& given) {
+    return read_generation(config(given), prompts, {.max_new_tokens = 256, .temperature = 0.7});
+  };
   const auto out = read({"generation.max_new_tokens=9", "generation.top_k=3", "generation.top_p=0.5"});
   CHECK(out.max_new_tokens == 9);
   CHECK(out.temperature == 0.7);

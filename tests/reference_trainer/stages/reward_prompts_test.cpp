@@ -68,7 +68,8 @@ TEST_CASE("reward_prompts: a long query loses its beginning, a long response its
 TEST_CASE("reward_prompts: without a recipe the shipped templates are read; others are refused") {
   reader reads;
   const auto role = make_reward_role(reads.model, "reward", config(settings{}));
-  CHECK(reads.text(role, {.prompt = question, .response = answer, .principles = lines}).find("be kind.") != std::string::npos);
+  CHECK(reads.text(role, {.prompt = question, .response = answer, .principles = lines}).find("be kind.") !=
+        std::string::npos);
   CHECK_THROWS_AS(reads.make({"reward_prompt.template=" + (reads.folder / "plain.txt").string()}), file_error);
   CHECK_THROWS_AS(reads.make({"reward_prompt.plain_template=" + (reads.folder / "guided.txt").string()}), file_error);
   CHECK_THROWS_AS(reads.make({"reward_prompt.template=" + (reads.folder / "none.txt").string()}), file_error);

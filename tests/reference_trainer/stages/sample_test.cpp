@@ -21,16 +21,21 @@ settings sampling(const temporary_directory& folder, const std::string& out) {
   for (std::size_t i = 0; i < prompt_count; ++i) {
     lines += R"({"instruction":"user: why is the fox)";
     for (std::size_t k = 0; k < i; ++k) lines += " very";
-    lines += R"( red?\ncoho:"})" "\n";
+    lines += R"( red?\ncoho:"})"
+             "\n";
   }
   write_bytes(folder / "prompts.jsonl", lines);
-  return {"model.path=" + demo_base().string(),     "sample.prompts=" + (folder / "prompts.jsonl").string(),
-          "sample.responses=3",                     "generation.max_new_tokens=12",
-          "generation.temperature=1.0",             "out=" + (folder / out).string(),
+  return {"model.path=" + demo_base().string(),
+          "sample.prompts=" + (folder / "prompts.jsonl").string(),
+          "sample.responses=3",
+          "generation.max_new_tokens=12",
+          "generation.temperature=1.0",
+          "out=" + (folder / out).string(),
           "seed=5"};
 }
 
-std::string sampled(const temporary_directory& folder, const std::string& out, const settings& more = {}, bool resume = false) {
+std::string sampled(const temporary_directory& folder, const std::string& out, const settings& more = {},
+                    bool resume = false) {
   run_stage(run_sample, sampling(folder, out) + more, resume);
   return read_bytes(folder / out);
 }

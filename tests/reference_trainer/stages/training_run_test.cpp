@@ -117,7 +117,8 @@ TEST_CASE("training_run: saves come as often, and stay as many, as was asked for
   }
   CHECK_FALSE(std::filesystem::exists(folder / "never"));
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(folder / "some")) names.push_back(entry.path().filename().string());
+  for (const auto& entry : std::filesystem::directory_iterator(folder / "some"))
+    names.push_back(entry.path().filename().string());
   std::ranges::sort(names);
   CHECK(names == std::vector<std::string>{"step-00000009", "step-00000012"});
 }

@@ -46,8 +46,8 @@ inline std::string character_map(const std::vector<std::uint32_t>& units, std::s
   return bytes + std::string(strings);
 }
 
-/// The map that turns "A" into "a": root at 0 with base 1; its child for 'A' at 1 ^ 65 = 64, whose base is 128 and whose value,
-/// at 128, is offset 0 of the strings.
+/// The map that turns "A" into "a": root at 0 with base 1; its child for 'A' at 1 ^ 65 = 64, whose base is 128 and
+/// whose value, at 128, is offset 0 of the strings.
 inline std::vector<std::uint32_t> units_of_small_map() {
   std::vector<std::uint32_t> units(256, 0);
   units[0] = 1u << 10;

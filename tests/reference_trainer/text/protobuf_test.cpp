@@ -27,9 +27,12 @@ TEST_CASE("protobuf_reader: fields of each kind") {
 
 TEST_CASE("protobuf_reader: malformed messages end with ok() false") {
   const std::string endless(11, '\xFF');
-  for (const std::string& bytes : {std::string("\x08"), std::string("\x08\x80"), std::string("\x12\x05hi"), std::string("\x2D\x01\x02"),
-                                   std::string("\x09" "1234567"), std::string("\x0B"), std::string("\x00\x01", 2), std::string("\x0E\x01"),
-                                   "\x08" + endless, endless, "\x12" + endless}) {
+  for (const std::string& bytes :
+       {std::string("\x08"), std::string("\x08\x80"), std::string("\x12\x05hi"), std::string("\x2D\x01\x02"),
+        std::string("\x09"
+                    "1234567"),
+        std::string("\x0B"), std::string("\x00\x01", 2), std::string("\x0E\x01"), "\x08" + endless, endless,
+        "\x12" + endless}) {
     protobuf_reader reader(bytes);
     while (reader.next()) {
     }

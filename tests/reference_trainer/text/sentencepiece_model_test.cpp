@@ -32,12 +32,18 @@ void check_trainer_refused(const std::string& fields, const std::string& text) {
 
 TEST_CASE("sentencepiece_model: a small model is read") {
   model_parts parts;
-  parts.pieces += piece_field("\xE2\x96\x81" "a", -1.5F) + piece_field("b", -2, 4);
+  parts.pieces += piece_field(
+                      "\xE2\x96\x81"
+                      "a",
+                      -1.5F) +
+                  piece_field("b", -2, 4);
   parts.trainer += number_field(43, 4) + bytes_field(44, "?");
   const auto bytes = parts.bytes();
   const auto model = parse_sentencepiece_model(bytes, "t.model");
   REQUIRE(model.pieces.size() == 5);
-  CHECK(model.pieces[3].text == "\xE2\x96\x81" "a");
+  CHECK(model.pieces[3].text ==
+        "\xE2\x96\x81"
+        "a");
   CHECK(model.pieces[3].score == -1.5F);
   CHECK(model.pieces[4].type == piece_type::user_defined);
   CHECK(model.pieces[0].type == piece_type::unknown);
@@ -103,7 +109,8 @@ TEST_CASE("sentencepiece_model: character maps of both directions are checked") 
   model_parts parts;
   parts.normalizer += bytes_field(2, "broken");
   check_refused(parts.bytes(), "normalizer_spec.precompiled_charsmap");
-  check_refused(model_parts{}.bytes() + bytes_field(5, bytes_field(2, "broken")), "denormalizer_spec.precompiled_charsmap");
+  check_refused(model_parts{}.bytes() + bytes_field(5, bytes_field(2, "broken")),
+                "denormalizer_spec.precompiled_charsmap");
   parts = {};
   parts.normalizer += bytes_field(2, character_map(units_of_small_map(), std::string_view("a\0", 2)));
   CHECK(parse_sentencepiece_model(parts.bytes(), "t.model").pieces.size() == 3);

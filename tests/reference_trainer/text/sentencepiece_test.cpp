@@ -31,7 +31,8 @@ sentencepiece_tokenizer small_tokenizer(bool byte_fallback = true) {
     parts.pieces += piece_field(std::string("<0x") + digits[value / 16] + digits[value % 16] + ">", 0, 6);
   }
   float score = 0;
-  for (const auto& text : {space, std::string("a"), std::string("b"), space + "a", std::string("ab"), std::string("("), std::string("(a")}) {
+  for (const auto& text : {space, std::string("a"), std::string("b"), space + "a", std::string("ab"), std::string("("),
+                           std::string("(a")}) {
     parts.pieces += piece_field(text, score -= 1);
   }
   parts.pieces += piece_field("<tool>", 0, 4);
@@ -117,9 +118,11 @@ TEST_CASE("sentencepiece: files are found in directories and other tokenizers re
   refused("IQ== 0\nIg== 1\n", "as Llama 3 has");
   refused("", "is empty");
   refused("hello", "is not a sentencepiece model");
-  CHECK_THROWS_WITH(sentencepiece_tokenizer::from_file(folder.path()), ContainsSubstring("tokenizer.model: no such file"));
+  CHECK_THROWS_WITH(sentencepiece_tokenizer::from_file(folder.path()),
+                    ContainsSubstring("tokenizer.model: no such file"));
   write_bytes(folder / "tokenizer.json", "{}");
-  CHECK_THROWS_WITH(sentencepiece_tokenizer::from_file(folder.path()), ContainsSubstring("holds tokenizer.json but no tokenizer.model"));
+  CHECK_THROWS_WITH(sentencepiece_tokenizer::from_file(folder.path()),
+                    ContainsSubstring("holds tokenizer.json but no tokenizer.model"));
   write_bytes(folder / "tokenizer.model", small_tokenizer().serialized());
   CHECK(sentencepiece_tokenizer::from_file(folder.path()).size() == 267);
   CHECK_THROWS_AS(sentencepiece_tokenizer::from_file(folder / "none"), coho::file_error);
@@ -136,7 +139,8 @@ TEST_CASE("sentencepiece: a normaliser that is in order works") {
 
 TEST_CASE("sentencepiece: damaged models are refused or work, but never crash") {
   model_parts parts;
-  parts.pieces += piece_field(space, -1) + piece_field("a", -2) + piece_field(space + "a", -3) + piece_field("<tool>", 0, 4);
+  parts.pieces +=
+      piece_field(space, -1) + piece_field("a", -2) + piece_field(space + "a", -3) + piece_field("<tool>", 0, 4);
   parts.normalizer += bytes_field(2, character_map(units_of_small_map(), std::string_view("a\0", 2)));
   const auto whole = parts.bytes();
   coho::rng random(7);

@@ -10,9 +10,9 @@
 #include "support/temporary_directory.hpp"
 
 using namespace coho::trainer;
+using coho::token;
 using coho::test::read_bytes;
 using coho::test::temporary_directory;
-using coho::token;
 
 namespace {
 
@@ -103,7 +103,8 @@ TEST_CASE("train_sentencepiece: what cannot be learned is refused and leaves no 
   CHECK_THROWS_AS(train_sentencepiece(small_text(), 300, path, {.character_coverage = 0.5}), coho::option_error);
   CHECK_THROWS_AS(train_sentencepiece({}, 300, path), coho::argument_error);
   CHECK_THROWS_AS(train_sentencepiece(std::vector<std::string>{"", ""}, 300, path), coho::argument_error);
-  CHECK_THROWS_AS(train_sentencepiece(small_text(), 30'000, path), coho::argument_error);  // more pieces than the text has
-  CHECK_THROWS_AS(train_sentencepiece(small_text(), 262, path), coho::argument_error);     // fewer than its characters
+  CHECK_THROWS_AS(train_sentencepiece(small_text(), 30'000, path),
+                  coho::argument_error);                                                // more pieces than the text has
+  CHECK_THROWS_AS(train_sentencepiece(small_text(), 262, path), coho::argument_error);  // fewer than its characters
   CHECK_FALSE(std::filesystem::exists(path));
 }

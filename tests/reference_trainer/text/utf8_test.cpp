@@ -17,8 +17,9 @@ TEST_CASE("utf8: characters at the borders of each length") {
 }
 
 TEST_CASE("utf8: what is not a character") {
-  for (const char* text : {"\x80", "\xBF", "\xC0\x80", "\xC1\xBF", "\xC2", "\xC2\x41", "\xE0\x9F\xBF", "\xED\xA0\x80", "\xED\xBF\xBF",
-                           "\xE2\x82", "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF"}) {
+  for (const char* text :
+       {"\x80", "\xBF", "\xC0\x80", "\xC1\xBF", "\xC2", "\xC2\x41", "\xE0\x9F\xBF", "\xED\xA0\x80", "\xED\xBF\xBF",
+        "\xE2\x82", "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF"}) {
     CAPTURE(text);
     CHECK(utf8_length(text) == 0);
     CHECK_FALSE(is_utf8(std::string("ok") + text));
@@ -28,7 +29,9 @@ TEST_CASE("utf8: what is not a character") {
 }
 
 TEST_CASE("utf8: repair replaces each stray byte and keeps the rest") {
-  CHECK(repair_utf8("a\xFF\x62") == "a\xEF\xBF\xBD" "b");
+  CHECK(repair_utf8("a\xFF\x62") ==
+        "a\xEF\xBF\xBD"
+        "b");
   CHECK(repair_utf8("\xE2\x82") == "\xEF\xBF\xBD\xEF\xBF\xBD");
   CHECK(repair_utf8("\xE2\x82\xAC") == "\xE2\x82\xAC");
   CHECK(repair_utf8("") == "");
