@@ -1,12 +1,14 @@
 #include "roles/judge_role.hpp"
 
 #include <ATen/core/grad_mode.h>
+#include <c10/core/DeviceGuard.h>
 
 #include <algorithm>
 
 #include <coho/error.hpp>
 #include <coho/torch/fused_log_probs.hpp>
 
+#include "kernels/log_prob_kernels.hpp"
 #include "roles/packed_batch.hpp"
 
 namespace coho::trainer {
@@ -76,9 +78,12 @@ double judge_role::compare_continuations(const question& question) const {
     batch.prompts.push_back(question.shared);
     batch.responses.push_back(*answer);
   }
+  const c10::DeviceGuard guard(bank_->device());  // whose stream the kernels take
   const response_batch packed(batch, bank_->device());
   const at::Tensor hidden = bank_->hidden(role_, packed.tokens, packed.layout).index_select(0, packed.predicting);
-  const auto log_probs = to_doubles(fused_log_probs(hidden, bank_->head(role_), packed.targets).log_probs);
+  const auto log_probs = to_doubles(
+      fused_log_probs(hidden, bank_->head(role_), packed.targets, {.kernels = log_prob_kernels_for(bank_->device())})
+          .log_probs);
   double odds = 0;
   for (std::size_t t = 0; t < log_probs.size(); ++t) odds += t < question.first.size() ? log_probs[t] : -log_probs[t];
   return odds;

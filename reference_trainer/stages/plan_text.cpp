@@ -1,6 +1,7 @@
 #include "stages/plan_text.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include <coho/error.hpp>
 
@@ -30,7 +31,21 @@ struct request {
   std::string unit;  ///< what a step is
   std::vector<std::string> notes;
   std::string device;
+  std::optional<machine_rates> rates;  ///< of a machine that is not this one
 };
+
+// plan.bandwidth in GB/s and plan.flops in TFLOP/s.
+std::optional<machine_rates> read_rates(const config& section) {
+  const auto bandwidth = section.get<double>("bandwidth", 0), flops = section.get<double>("flops", 0);
+  const auto check = [&](const char* name, double value, double other) {
+    require_option(std::isfinite(value) && value >= 0 && (value > 0 || other == 0), name, value,
+                   "above 0; both rates or neither, which measures this machine");
+  };
+  check("plan.bandwidth", bandwidth, flops);
+  check("plan.flops", flops, bandwidth);
+  if (bandwidth == 0) return std::nullopt;
+  return machine_rates{.bandwidth = bandwidth * 1e9, .flops = flops * 1e12};
+}
 
 bool holds_adapter(const fs::path& folder) {
   std::error_code none;
@@ -62,14 +77,19 @@ std::function<std::string()> text_of(request wanted) {
     const memory_plan memory = plan_memory(wanted.time.sizes);
     std::optional<time_plan> time;
     try {
-      const auto rates = measure_machine(at::Device(wanted.device),
+      const auto rates =
+          wanted.rates ? *wanted.rates
+                       : measure_machine(at::Device(wanted.device),
                                          wanted.model.compute == compute_type::bfloat16 ? at::kBFloat16 : at::kFloat);
       time = plan_time(wanted.time, rates);
-      wanted.notes.push_back(wanted.unit + "; every sequence at its full length, at this machine's measured " +
+      wanted.notes.push_back(wanted.unit + "; every sequence at its full length, at " +
+                             (wanted.rates ? "the given " : "this machine's measured ") +
                              format_number(rates.bandwidth / 1e9, 1) + " GB/s and " +
                              format_number(rates.flops / 1e12, 3) + " TFLOP/s");
     } catch (const c10::Error&) {
-      wanted.notes.push_back("No prediction of time: there is no device " + wanted.device + " here to be measured.");
+      wanted.notes.push_back(
+          "No prediction of time: there is no device " + wanted.device +
+          " here to be measured; plan.bandwidth (GB/s) and plan.flops (TFLOP/s) give the rates of one.");
     }
     return plan_report(*shape, memory, time, wanted.notes);
   };
@@ -80,13 +100,12 @@ std::int64_t signed_size(std::size_t value) {
 }
 
 request start(const config& options, const stage_context& context) {
-  request out{.model = read_model_settings(options),
-              .roles = {},
-              .adapter = read_adapter_settings(options),
-              .time = {},
-              .unit = {},
-              .notes = {},
-              .device = context.device};
+  // Not one initialiser list: GCC 12 destroys a nested aggregate twice where a later member's initialiser throws.
+  request out;
+  out.model = read_model_settings(options);
+  out.adapter = read_adapter_settings(options);
+  out.device = context.device;
+  out.rates = read_rates(options.section("plan"));
   auto& sizes = out.time.sizes;
   sizes.base = out.model.base;
   sizes.compute = out.model.compute;

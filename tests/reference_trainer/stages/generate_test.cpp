@@ -138,3 +138,11 @@ TEST_CASE("generate, chat and eval run on a trained model") {
     CHECK(out.find("overall") != std::string::npos);
   }
 }
+
+TEST_CASE("generate: an option of the wrong type ends with its exit code, whichever it is") {
+  for (const char* setting :
+       {"generate.ids=3", "generate.batch=\"many\"", "generate.batch=-1", "generation.temperature=true"}) {
+    CAPTURE(setting);
+    CHECK(run_program({"generate", "--model", "absent", "--set", setting}).first == 3);
+  }
+}

@@ -143,3 +143,23 @@ TEST_CASE("dry run: a small model that is there is planned from its config.json"
                                      std::to_string(shape.hidden_size)));
   CHECK_THAT(text, ContainsSubstring("GB/s"));
 }
+
+TEST_CASE("dry run: another machine's rates are given, both or neither, and its device need not be here") {
+  // A pass that reads the head costs 10187 TFLOP, and moves far less than it could in that time.
+  const auto reference = [](const std::string& flops) {
+    const std::string text =
+        dry_run(run_ppo, "dromedary-2-7b", {"device=cuda", "plan.bandwidth=1000", "plan.flops=" + flops});
+    CHECK_THAT(text, ContainsSubstring("at the given 1000.0 GB/s and " + flops + ".000 TFLOP/s"));
+    const auto line = text.find("# reference ", text.find("TFLOP"));
+    REQUIRE(line != std::string::npos);
+    return text.substr(line, text.find('\n', line) - line);
+  };
+  CHECK_THAT(reference("100"), ContainsSubstring("10187"));
+  CHECK_THAT(reference("100"), Catch::Matchers::EndsWith(" 103 s"));  // 101.9 s of products, and dequantising
+  CHECK_THAT(reference("200"), Catch::Matchers::EndsWith(" 51.7 s"));
+  for (const settings& wrong :
+       {settings{"plan.flops=100"}, settings{"plan.bandwidth=100"}, settings{"plan.bandwidth=-1", "plan.flops=100"},
+        settings{"plan.bandwidth=1", "plan.flops=inf"}}) {
+    CHECK_THROWS_AS(dry_run(run_ppo, "dromedary-2-7b", wrong), coho::option_error);
+  }
+}
