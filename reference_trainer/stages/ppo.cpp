@@ -235,7 +235,7 @@ subcommand make_ppo_command() {
                 {"--principles", "ppo.principles", "file of principles, or a shipped one: reinforcement, reward_model"},
                 {"--interventions", "ppo.interventions", "file of interventions, or a shipped one: interventions"},
                 {"--steps", "ppo.steps", "PPO steps"}},
-      .sections = {"model", "ppo", "reward_prompt", "generation", "prompt", "adapter"}};
+      .sections = {"model", "ppo", "reward_prompt", "generation", "prompt", "adapter", "plan"}};
 }
 
 }  // namespace coho::trainer

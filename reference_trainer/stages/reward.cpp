@@ -157,7 +157,7 @@ subcommand make_reward_command() {
                     {"--from", "reward.from", "reward model to go on from"},
                     {"--pretrain", "pretrain",
                      "preference pre-training: read the section preference_pretraining in place of reward", "true"}},
-          .sections = {"model", "reward", "preference_pretraining", "reward_prompt", "adapter"}};
+          .sections = {"model", "reward", "preference_pretraining", "reward_prompt", "adapter", "plan"}};
 }
 
 }  // namespace coho::trainer

@@ -105,7 +105,7 @@ subcommand make_sft_command() {
                     random_weights_flag(),
                     {"--adapter", "model.adapter", "folder to go on from"},
                     {"--data", "sft.data", "file of instructions and responses"}},
-          .sections = {"model", "sft", "adapter", "prompt"}};
+          .sections = {"model", "sft", "adapter", "prompt", "plan"}};
 }
 
 }  // namespace coho::trainer
