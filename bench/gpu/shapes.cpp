@@ -4,23 +4,16 @@
 
 #include <vector>
 
+#include "stages/data_files.hpp"
+
 namespace coho::bench {
 
 using namespace trainer;
 
 shapes shapes::of(const bench_machine& machine) {
-  shapes out;
-  llama_config& m = out.model;
-  m.vocab_size = 32000;
-  m.hidden_size = 8192;
-  m.intermediate_size = 28672;
-  m.num_hidden_layers = 80;
-  m.num_attention_heads = 64;
-  m.num_key_value_heads = 8;
-  m.head_dim = 128;
-  m.max_position_embeddings = 4096;
-  m.rms_norm_eps = 1e-5;
+  shapes out{.model = llama_config::from_file(shipped("configs/llama-2-70b.json"))};
   if (!machine.small) return out;
+  llama_config& m = out.model;
   m.vocab_size = 512;
   m.hidden_size = 128;
   m.intermediate_size = 256;
