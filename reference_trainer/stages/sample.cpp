@@ -7,6 +7,7 @@
 #include "roles/policy_role.hpp"
 #include "stages/model_files.hpp"
 #include "stages/model_settings.hpp"
+#include "stages/plan_text.hpp"
 #include "stages/prompting.hpp"
 #include "stages/training_run.hpp"
 
@@ -25,7 +26,11 @@ void run_sample(const config& options, stage_context& context) {
       read_generation(options, prompting.stop, {.max_new_tokens = 256, .temperature = 0.7});
   const engine_options engine = read_engine(options);
   read_model_settings(options);
-  if (context.dry_run) return context.rehearse(options);
+  const auto plan = plan_generation(
+      options,
+      {.adapter = adapter, .batch = batch, .responses = responses, .max_new_tokens = generation.max_new_tokens},
+      context);
+  if (context.dry_run) return context.rehearse(options, plan);
   loaded_model model = load_model(options);
   load_role(model, "policy", adapter);
   const prompter prompts(prompting, model);
@@ -85,7 +90,7 @@ subcommand make_sample_command() {
                     {"-n,--responses", "sample.responses", "responses a prompt"},
                     {"--max-tokens", "generation.max_new_tokens", "most tokens of a response"},
                     {"--temperature", "generation.temperature", "sampling temperature"}},
-          .sections = {"model", "sample", "generation", "prompt"}};
+          .sections = {"model", "sample", "generation", "prompt", "adapter", "plan"}};
 }
 
 }  // namespace coho::trainer
