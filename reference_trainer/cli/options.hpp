@@ -35,8 +35,8 @@ class config {
  public:
   /// No file: defaults and overrides only.
   explicit config(std::span<const std::string> overrides = {});
-  /// Throws `file_error` when the file is missing, `config_error` when it is not TOML or an override is not
-  /// `key=value`.
+  /// A recipe may extend another: see `read_recipe`. Throws `file_error` when a file is missing, `config_error` when it
+  /// is not TOML or an override is not `key=value`.
   static config load(const std::filesystem::path& path, std::span<const std::string> overrides = {});
   static config load(const std::filesystem::path& path, std::initializer_list<std::string> overrides);
   static config parse(std::string_view toml, std::string_view source_name, std::span<const std::string> overrides = {});
@@ -98,6 +98,7 @@ class config {
  private:
   struct state;
   config(std::shared_ptr<state> shared, std::string prefix) : state_(std::move(shared)), prefix_(std::move(prefix)) {}
+  static config with_overrides(state values, std::span<const std::string> overrides);
   std::string full(std::string_view key) const;
 
   std::shared_ptr<state> state_;
