@@ -87,7 +87,10 @@ void run_validate(const config& options, stage_context& context, const std::vect
 std::vector<stage_verdict> validate_recipe(const fs::path& recipe, const std::vector<subcommand>& stages) {
   const config options = config::load(recipe);
   const auto sections = options.keys();
-  const auto holds = [&](const std::string& name) { return std::ranges::find(sections, name) != sections.end(); };
+  const auto holds = [&](std::string name) {
+    std::ranges::replace(name, '-', '_');  // the stage self-align has the section self_align
+    return std::ranges::find(sections, name) != sections.end();
+  };
   std::vector<stage_verdict> out;
   for (const auto& stage : stages) {
     // The demo hands the sections of the other stages what files they work on.
