@@ -266,7 +266,10 @@ int application::dispatch(int argc, const char* const* argv) {
 
 std::vector<recipe_stage> stages_of(const config& recipe, const std::vector<subcommand>& commands) {
   const auto sections = recipe.keys();
-  const auto holds = [&](const std::string& name) { return std::ranges::find(sections, name) != sections.end(); };
+  const auto holds = [&](std::string name) {
+    std::ranges::replace(name, '-', '_');  // the stage self-align has the section self_align
+    return std::ranges::find(sections, name) != sections.end();
+  };
   std::vector<recipe_stage> out;
   for (const auto& command : commands) {
     // The demo hands the sections of the other stages what files they work on.
