@@ -95,6 +95,7 @@ std::vector<stage_verdict> validate_recipe(const fs::path& recipe, const std::ve
     if (stage.name == "reward" && holds("preference_pretraining"))
       out.push_back(rehearse(recipe, stage, stages, "pretrain"));
     if (holds(stage.name)) out.push_back(rehearse(recipe, stage, stages));
+    if (stage.name == "prompts" && holds("rl_prompts")) out.push_back(rehearse(recipe, stage, stages, "rl"));
   }
   if (out.empty()) throw config_error(recipe.string() + ": holds the section of no stage");
   return out;
