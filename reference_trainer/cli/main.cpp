@@ -11,6 +11,7 @@
 #include "stages/judge.hpp"
 #include "stages/merge.hpp"
 #include "stages/ppo.hpp"
+#include "stages/prompts.hpp"
 #include "stages/quantize.hpp"
 #include "stages/reward.hpp"
 #include "stages/sample.hpp"
@@ -27,6 +28,7 @@ int main(int argc, char** argv) {
   } catch (const coho::error&) {
     // Recipes given by their path still work.
   }
+  program.add(make_prompts_command());
   program.add(make_self_align_command());
   program.add(make_sft_command());
   program.add(make_sample_command());

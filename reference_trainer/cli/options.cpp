@@ -87,7 +87,8 @@ void config::set_text(std::string_view key, std::string_view value, std::string_
   const auto parts = split_key(full(key));
   auto* parent = make_parent(state_->values, parts);
   if (parent == nullptr) {
-    throw config_error(std::string(origin) + ": a part of the key before its last dot is a value, not a section");
+    throw config_error(std::string(origin) +
+                       ": a part of the key before its last dot is a value or the name of no entry, not a section");
   }
   parent->insert_or_assign(parts.back(), std::string(value));
   state_->overrides.insert_or_assign(full(key), state::origin{std::string(origin), std::string(value), true});
@@ -193,6 +194,40 @@ std::vector<std::string> config::keys(std::string_view name) const {
 }
 
 config config::section(std::string_view prefix) const { return config(state_, full(prefix) + "."); }
+
+std::vector<std::pair<std::string, config>> config::named_sections(std::string_view key) const {
+  const auto path = full(key);
+  const auto* node = find_node(state_->values, path);
+  if (node == nullptr) return {};
+  std::vector<std::string> names;
+  const auto add = [&](const toml::node& entry, const std::string& name) {
+    const auto at = state_->source_name + ":" + std::to_string(entry.source().begin.line) + ": " + path;
+    if (!entry.is_table()) throw config_error(at + " must be a list of sections: [[" + path + "]]");
+    if (name.find('.') != std::string::npos || !is_bare_key(name))
+      throw config_error(at + ": an entry needs a name of letters, digits, _ and -, such as name = \"first\"");
+    if (std::ranges::find(names, name) != names.end()) throw config_error(at + ": two entries have the name " + name);
+    names.push_back(name);
+  };
+  if (const auto* list = node->as_array()) {
+    for (const auto& entry : *list) {
+      const auto* table = entry.as_table();
+      add(entry, table == nullptr ? "" : (*table)["name"].value<std::string>().value_or(""));
+    }
+  } else if (const auto* table = node->as_table()) {
+    for (const auto& name : keys(key)) add(*table->get(name), name);
+  } else {
+    add(*node, "");
+  }
+  toml::array read;
+  std::vector<std::pair<std::string, config>> out;
+  for (const auto& name : names) {
+    state_->declared.insert(path + "." + name + ".name");
+    read.push_back(toml::table{{"name", name}});
+    out.emplace_back(name, section(std::string(key) + "." + name));
+  }
+  store(state_->read, path, std::move(read));
+  return out;
+}
 
 void config::mention(std::initializer_list<std::string_view> keys) const {
   for (const auto key : keys) state_->declared.insert(full(key));

@@ -74,6 +74,11 @@ class config {
   std::vector<std::string> keys(std::string_view section = {}) const;
   /// The same config seen from a section: `section("ppo").get<double>("gamma", 1)` reads "ppo.gamma".
   config section(std::string_view prefix) const;
+  /// The entries of a list of sections in the order of the file, by name. An entry `[[prompts.source]]` with
+  /// name = "dolly" is seen, and overridden, as the section "prompts.source.dolly"; `[prompts.source.dolly]` is the
+  /// same. Empty when the key is absent. Throws `config_error` where an entry has no name of its own out of letters,
+  /// digits, _ and -.
+  std::vector<std::pair<std::string, config>> named_sections(std::string_view key) const;
 
   /// Declares keys that this stage accepts without reading them.
   void mention(std::initializer_list<std::string_view> keys) const;

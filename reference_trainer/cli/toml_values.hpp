@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
@@ -15,6 +16,7 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -41,22 +43,47 @@ inline bool is_bare_key(std::string_view key) {
   });
 }
 
+// An entry of a list of sections: by its name, else by its place counted from 0.
+template <class List>
+auto* entry_of(List& list, std::string_view part) {
+  using table = std::remove_pointer_t<decltype(list.get(0)->as_table())>;
+  std::size_t place = 0;
+  for (auto& item : list) {
+    auto* entry = item.as_table();
+    if (entry != nullptr && (*entry)["name"].template value<std::string_view>() == part) return entry;
+  }
+  const auto read = std::from_chars(part.data(), part.data() + part.size(), place);
+  const bool number = read.ec == std::errc() && read.ptr == part.data() + part.size();
+  return number && place < list.size() ? list.get(place)->as_table() : static_cast<table*>(nullptr);
+}
+
 inline const toml::node* find_node(const toml::table& root, std::string_view key) {
   const toml::node* node = &root;
   for (const auto& part : split_key(key)) {
-    const auto* table = node->as_table();
-    if (table == nullptr || (node = table->get(part)) == nullptr) return nullptr;
+    if (const auto* list = node->as_array()) {
+      node = entry_of(*list, part);
+    } else {
+      const auto* table = node->as_table();
+      node = table == nullptr ? nullptr : table->get(part);
+    }
+    if (node == nullptr) return nullptr;
   }
   return node;
 }
 
-// The table that holds a key's last part, made where absent; nothing where a value stands in the way.
+// The table that holds a key's last part, made where absent; nothing where a value stands in the way, or a list of
+// sections has no such entry.
 inline toml::table* make_parent(toml::table& root, const std::vector<std::string>& parts) {
   auto* table = &root;
   for (std::size_t i = 0; i + 1 < parts.size(); ++i) {
     auto* next = table->get(parts[i]);
     if (next == nullptr) next = &table->insert(parts[i], toml::table{}).first->second;
-    table = next->as_table();
+    if (auto* list = next->as_array()) {
+      if (i + 2 >= parts.size()) return nullptr;
+      table = entry_of(*list, parts[++i]);
+    } else {
+      table = next->as_table();
+    }
     if (table == nullptr) return nullptr;
   }
   return table;
@@ -175,7 +202,12 @@ inline void collect_leaves(const toml::table& table, const std::string& prefix, 
   for (const auto& [name, node] : table) {
     const auto key = prefix + std::string(name.str());
     const auto* inner = node.as_table();
-    if (inner == nullptr || inner->empty()) {
+    if (const auto* list = node.as_array(); list != nullptr && list->is_array_of_tables()) {
+      for (std::size_t i = 0; i < list->size(); ++i) {
+        const auto& entry = *list->get(i)->as_table();
+        collect_leaves(entry, key + "." + entry["name"].value<std::string>().value_or(std::to_string(i)) + ".", out);
+      }
+    } else if (inner == nullptr || inner->empty()) {
       out.push_back(key);
     } else {
       collect_leaves(*inner, key + ".", out);

@@ -138,6 +138,10 @@ bool foreign_exchange(const json& value, const record_fields& fields, sft_record
     first_exchange(fields, fields.has("conversations") ? "conversations" : "messages", record);
   } else if (fields.has("question")) {
     record.prompt.instruction = fields.text("question");
+    if (!fields.has("system_prompt")) record.prompt.kind = question_kind::reasoning;
+  } else if (fields.has_all("problem", "solution")) {
+    record.prompt.instruction = fields.text("problem");
+    record.response = fields.text("solution");
     record.prompt.kind = question_kind::reasoning;
   } else if (fields.has("prompt")) {
     if (fields["prompt"].is_null()) fields.wrong("prompt", "text or messages");
@@ -155,6 +159,13 @@ bool foreign_exchange(const json& value, const record_fields& fields, sft_record
   }
   record.prompt.output = record.response;
   return true;
+}
+
+bool is_tree_message(const record_fields& fields) { return fields.has_all("message_id", "role", "text"); }
+
+bool is_first_message(const record_fields& fields) {
+  const bool reply = fields.has("parent_id") && !fields["parent_id"].is_null();
+  return !reply && fields["role"] == "prompter" && !(fields.has("deleted") && fields["deleted"] == true);
 }
 
 bool foreign_preference(const record_fields& fields, preference_record& record) {

@@ -8,6 +8,11 @@ namespace coho::trainer {
 /// A prompt, and a response if there is one, out of the forms that other projects use. False: none of them.
 bool foreign_exchange(const json& value, const record_fields& fields, sft_record& record);
 
+/// A message of a conversation tree on its own, {"message_id","role","text","parent_id"?,"lang"?,"deleted"?}
+/// (OpenAssistant), and whether it is one to which nothing came before, from a user, not deleted.
+bool is_tree_message(const record_fields& fields);
+bool is_first_message(const record_fields& fields);
+
 /// A human preference in another project's form, or `file_error`. False: to be left out.
 bool foreign_preference(const record_fields& fields, preference_record& record);
 

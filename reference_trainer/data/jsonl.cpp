@@ -40,10 +40,11 @@ struct jsonl_reader::state {
   std::vector<char> buffer = std::vector<char>(1 << 16);
   std::size_t begin = 0, end = 0;
   std::size_t line = 1, value_line = 0, count = 0;
-  bool array = false, done = false;
+  bool array = false, document = false, done = false;
+  bad_text on_bad_text;
   std::string text;
 
-  explicit state(const std::filesystem::path& p) : path(p) {
+  state(const std::filesystem::path& p, bad_text mode) : path(p), on_bad_text(mode) {
     if (std::filesystem::is_directory(path))
       throw file_error(path.string(), "", "is a directory where a file is needed");
     file = ::gzopen(path.c_str(), "rb");
@@ -101,6 +102,11 @@ struct jsonl_reader::state {
       }
     }
     skip_space();
+    if (peek() == '{') {
+      // "{" alone on its line cannot begin a line of JSON Lines.
+      const auto next = std::string_view(buffer.data() + begin, end - begin).find_first_not_of(" \t\r", 1);
+      document = next < end - begin && buffer[begin + next] == '\n';
+    }
     if (peek() != '[') return;
     take();
     array = true;
@@ -121,7 +127,7 @@ struct jsonl_reader::state {
     value_line = line;
     ++count;
     text.clear();
-    for (int c = take(); c != at_end && c != '\n'; c = take()) keep(c);
+    for (int c = take(); c != at_end && (document || c != '\n'); c = take()) keep(c);
     return true;
   }
 
@@ -162,7 +168,8 @@ struct jsonl_reader::state {
   }
 };
 
-jsonl_reader::jsonl_reader(const std::filesystem::path& path) : state_(std::make_unique<state>(path)) {
+jsonl_reader::jsonl_reader(const std::filesystem::path& path, bad_text on_bad_text)
+    : state_(std::make_unique<state>(path, on_bad_text)) {
   state_->open_container();
 }
 jsonl_reader::~jsonl_reader() = default;
@@ -175,7 +182,13 @@ bool jsonl_reader::next(json& value) {
     return false;
   }
   if (const auto bad = first_invalid_utf8(s.text); bad != std::string::npos) {
-    s.fail("byte " + std::to_string(bad + 1) + " of the record is not UTF-8");
+    if (s.on_bad_text == bad_text::refuse) s.fail("byte " + std::to_string(bad + 1) + " of the record is not UTF-8");
+    s.text = repair_utf8(s.text);
+  }
+  if (s.on_bad_text == bad_text::replace) {
+    value = json::parse(s.text, nullptr, false);
+    if (!value.is_discarded()) return true;
+    s.text = repair_surrogate_escapes(s.text);
   }
   try {
     value = json::parse(s.text);

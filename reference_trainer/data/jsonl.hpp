@@ -15,8 +15,13 @@ using json = nlohmann::ordered_json;
 /// The longest record that is read. A longer one is a file of another kind, or damaged.
 inline constexpr std::size_t max_record_bytes = std::size_t{10} << 20;
 
-/// Reads JSON values one after the other in constant memory: JSON Lines, or a top-level JSON array; plain or gzip
-/// (found by content, not by name). Blank lines and a byte order mark are skipped.
+/// What a reader does with text that is not UTF-8, and with escapes of half a character: `file_error`, or U+FFFD in
+/// their place.
+enum class bad_text { refuse, replace };
+
+/// Reads JSON values one after the other in constant memory: JSON Lines, a top-level JSON array, or one object
+/// whose "{" has a line of its own; plain or gzip (found by content, not by name). Blank lines and a byte order mark
+/// are skipped.
 ///
 /// Throws `file_error` with the line (and in arrays the item) for what is not JSON, not UTF-8, longer than
 /// `max_record_bytes`, cut off, or a damaged gzip stream.
@@ -25,7 +30,7 @@ inline constexpr std::size_t max_record_bytes = std::size_t{10} << 20;
 ///     for (json value; reader.next(value);) use(value);
 class jsonl_reader {
  public:
-  explicit jsonl_reader(const std::filesystem::path& path);
+  explicit jsonl_reader(const std::filesystem::path& path, bad_text on_bad_text = bad_text::refuse);
   ~jsonl_reader();
   jsonl_reader(jsonl_reader&&) noexcept;
 

@@ -19,19 +19,31 @@ void put_prompt(json& out, const prompt_record& record) {
   if (!record.output.empty()) out["output"] = record.output;
   if (record.length_bonus) out["length_bonus"] = *record.length_bonus;
   if (record.kind != question_kind::general) out["question_type"] = static_cast<int>(record.kind);
+  if (!record.source.empty()) out["source"] = record.source;
+  if (!record.language.empty()) out["language"] = record.language;
+}
+
+question_kind read_question_kind(const record_fields& fields) {
+  const auto& value = fields["question_type"];
+  for (const auto kind : {question_kind::general, question_kind::reasoning, question_kind::red_teaming})
+    if (value == static_cast<int>(kind) || value == name_of(kind)) return kind;
+  fields.wrong("question_type", "0 (general), 1 (reasoning) or 2 (red-teaming)");
+}
+
+// Fields that others may use for something else count where they hold text.
+std::string text_if_any(const record_fields& fields, std::string_view name) {
+  return fields.has(name) && fields[name].is_string() ? fields.text(name) : std::string();
 }
 
 prompt_record own_prompt(const record_fields& fields) {
   prompt_record record;
   record.instruction = fields.text("instruction");
-  record.input = fields.optional_text("input");
+  record.input = fields.optional_text(fields.has("input") ? "input" : "context");
   record.output = fields.optional_text("output");
   record.length_bonus = fields.optional_number("length_bonus");
-  if (const auto kind = fields.optional_number("question_type")) {
-    if (*kind != 0 && *kind != 1 && *kind != 2)
-      fields.wrong("question_type", "0 (general), 1 (reasoning) or 2 (red-teaming)");
-    record.kind = static_cast<question_kind>(static_cast<int>(*kind));
-  }
+  if (fields.has("question_type") && !fields["question_type"].is_null()) record.kind = read_question_kind(fields);
+  record.source = text_if_any(fields, "source");
+  record.language = text_if_any(fields, "language");
   if (record.text().find_first_not_of(" \t\r\n") == std::string::npos) fields.fail("the prompt is empty");
   return record;
 }
@@ -91,6 +103,11 @@ void own_preference(const json& value, const jsonl_reader& at, preference_record
 }
 
 }  // namespace
+
+std::string_view name_of(question_kind kind) {
+  constexpr std::string_view names[] = {"general", "reasoning", "red_teaming"};
+  return names[static_cast<int>(kind)];
+}
 
 json to_json(const prompt_record& record) {
   json out;
@@ -161,11 +178,16 @@ bool from_json(const json& value, const jsonl_reader& at, prompt_record& record)
     record = own_prompt(fields);
     return true;
   }
+  if (is_tree_message(fields)) {
+    record.instruction = fields.text("text");
+    return is_first_message(fields);
+  }
   sft_record with_response;
   if (!foreign_exchange(value, fields, with_response)) {
-    fields.unknown_form(
-        "prompt",
-        "{instruction, input?}, {prompt}, {question, answer?}, {conversations}, {messages}, {turns} and plain strings");
+    fields.unknown_form("prompt",
+                        "{instruction, input?}, {prompt}, {question, answer?}, {problem, solution}, {conversations}, "
+                        "{messages}, {turns}, "
+                        "{message_id, parent_id, role, text} and plain strings");
   }
   record = std::move(with_response.prompt);
   return true;

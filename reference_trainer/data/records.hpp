@@ -16,6 +16,8 @@ namespace coho::trainer {
 
 /// What kind of question a prompt is; the principles sampled at RL time and the length bonus depend on it.
 enum class question_kind { general = 0, reasoning = 1, red_teaming = 2 };
+/// "general", "reasoning", "red_teaming": as recipes name them.
+std::string_view name_of(question_kind kind);
 
 /// A prompt: instruction, optional input, and what the released data say about it.
 struct prompt_record {
@@ -24,6 +26,8 @@ struct prompt_record {
   std::string output{};                  ///< a reference answer; empty when there is none
   std::optional<double> length_bonus{};  ///< the record's own factor on the length bonus
   question_kind kind = question_kind::general;
+  std::string source{};    ///< the collection that it came from; empty when unknown
+  std::string language{};  ///< ISO 639 code, "un" for one that was not recognised; empty when nobody looked
 
   /// Instruction and input as one text, a blank line between them.
   std::string text() const { return input.empty() ? instruction : instruction + "\n\n" + input; }
@@ -103,9 +107,12 @@ struct labelled_record {
 /// reader's place naming the fields seen and the forms accepted. It returns false for a record to be left out (SHP with
 /// a score ratio of at most 2).
 ///
-/// - prompt: {"instruction","input"?,"output"?,"length_bonus"?,"question_type"?}, {"prompt"} (text or messages),
-///   {"question","answer"?} (a reasoning question), {"conversations"} or {"messages"} (first turn), {"turns"}, a
-///   conversation tree {"prompt":{"text"}}, or a bare string; judged, paired and sampled records serve as prompts too.
+/// - prompt: {"instruction","input" or "context"?,"output"?,"length_bonus"?,"question_type"?,"source"?,"language"?}
+///   (the type as its number or name), {"prompt"} (text or messages), {"question","answer"?} and {"problem","solution"}
+///   (reasoning questions), {"system_prompt","question","response"} (a general one), {"conversations"} or {"messages"}
+///   (first turn), {"turns"}, a conversation tree {"prompt":{"text"}}, a message of one {"message_id","parent_id","role",
+///   "text"} (left out unless it is the first), or a bare string; judged, paired and sampled records serve as prompts
+///   too.
 /// - sft: the same, with a response ("output", "response", "answer", "completion", or the first answer of a
 /// conversation).
 /// - sample: {"instruction","responses","finished"?}, and a pair as two responses.

@@ -1,6 +1,8 @@
 #include "text/utf8.hpp"
 
+#include <charconv>
 #include <cstdint>
+#include <system_error>
 
 namespace coho::trainer {
 
@@ -44,6 +46,59 @@ std::string repair_utf8(std::string_view text) {
     }
   }
   return repaired;
+}
+
+char32_t utf8_code_point(std::string_view text) noexcept {
+  const auto lead = static_cast<unsigned char>(text[0]);
+  if (lead < 0x80) return lead;
+  const std::size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
+  std::uint32_t code = lead & (0x7Fu >> length);
+  for (std::size_t k = 1; k < length; ++k) code = (code << 6) | (static_cast<unsigned char>(text[k]) & 0x3Fu);
+  return code;
+}
+
+void append_utf8(std::string& text, char32_t code_point) {
+  const std::uint32_t code = code_point;
+  const auto tail = [&](unsigned shift) { text += static_cast<char>(0x80 | ((code >> shift) & 0x3F)); };
+  if (code < 0x80) {
+    text += static_cast<char>(code);
+  } else if (code < 0x800) {
+    text += static_cast<char>(0xC0 | (code >> 6));
+    tail(0);
+  } else if (code < 0x10000) {
+    text += static_cast<char>(0xE0 | (code >> 12));
+    tail(6), tail(0);
+  } else {
+    text += static_cast<char>(0xF0 | (code >> 18));
+    tail(12), tail(6), tail(0);
+  }
+}
+
+std::string repair_surrogate_escapes(std::string_view json) {
+  // The four digits behind "\u" at a place, or 0 where there is no such escape.
+  const auto escape_at = [&](std::size_t at) -> unsigned {
+    unsigned code = 0;
+    if (json.substr(at, 2) != "\\u" || json.size() < at + 6) return 0;
+    const auto [end, problem] = std::from_chars(json.data() + at + 2, json.data() + at + 6, code, 16);
+    return problem == std::errc() && end == json.data() + at + 6 ? code : 0;
+  };
+  std::string out;
+  out.reserve(json.size());
+  for (std::size_t at = 0; at < json.size();) {
+    std::size_t length = json[at] == '\\' ? 2 : 1;
+    const unsigned code = escape_at(at), next = code == 0 ? 0 : escape_at(at + 6);
+    const bool high = code >= 0xD800 && code < 0xDC00, low = code >= 0xDC00 && code < 0xE000;
+    if (high && next >= 0xDC00 && next < 0xE000) {
+      length = 12;
+    } else if (high || low) {
+      out += "\\uFFFD";
+      at += 6;
+      continue;
+    }
+    out += json.substr(at, length);
+    at += length;
+  }
+  return out;
 }
 
 }  // namespace coho::trainer

@@ -11,7 +11,14 @@ std::size_t utf8_length(std::string_view text) noexcept;
 
 bool is_utf8(std::string_view text) noexcept;
 
+/// The number of the well-formed character at the start of `text`, of which `utf8_length` is not 0.
+char32_t utf8_code_point(std::string_view text) noexcept;
+void append_utf8(std::string& text, char32_t code_point);
+
 /// Each byte that is not part of a character becomes U+FFFD.
 std::string repair_utf8(std::string_view text);
+
+/// JSON in which an escape "\uD83D" of half a character has lost its other half: "\uFFFD" in its place.
+std::string repair_surrogate_escapes(std::string_view json);
 
 }  // namespace coho::trainer

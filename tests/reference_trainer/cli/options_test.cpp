@@ -175,3 +175,49 @@ TEST_CASE("a key may name one file or a list of them") {
   CHECK_THROWS_AS(recipe({"files=[]"}).require_paths("files"), config_error);
   CHECK_THROWS_AS(recipe({"files=3"}).require_paths("files"), config_error);
 }
+
+TEST_CASE("options: a list of sections is read by the names of its entries, in the order of the file") {
+  const std::string text =
+      "[set]\nsize = 3\n[[set.source]]\nname = 'zebra'\ncount = 5\n[[set.source]]\nname = 'ant'\npath = 'b'\n";
+  const auto names = [](const config& c) {
+    std::string out;
+    for (const auto& [name, section] : c.section("set").named_sections("source"))
+      out += name + "=" + std::to_string(section.get<int>("count", 1)) + section.get<std::string>("path", "?") + " ";
+    return out;
+  };
+  const auto c = config::parse(text, "r.toml", std::vector<std::string>{"set.source.ant.count=7"});
+  CHECK(names(c) == "zebra=5? ant=7b ");
+  c.mention({"set.size"});
+  CHECK_NOTHROW(c.check_unknown());
+  CHECK(c.place("set.source.zebra.count") == "r.toml:5");
+  CHECK(c.place("set.source.ant.count") == "--set set.source.ant.count=7");
+  // What was read reads back, in the same order.
+  const auto again = config::parse(c.resolved(), "resolved.toml");
+  CHECK(names(again) == "zebra=5? ant=7b ");
+  // Sub-sections, and overrides without a recipe, are such a list too.
+  CHECK(names(config::parse("[set.source.b]\ncount = 2\n[set.source.a]\n", "r.toml")) == "b=2? a=1? ");
+  CHECK(names(config(std::vector<std::string>{"set.source.x.path=p"})) == "x=1p ");
+  CHECK(names(config::parse("[set]\nsize = 1\n", "r.toml")).empty());
+}
+
+TEST_CASE("options: entries of a list of sections that cannot be named or are unknown are refused at their line") {
+  const auto problem = [](const std::string& text, std::vector<std::string> overrides = {}) {
+    return message_of([&] {
+      const auto c = config::parse(text, "r.toml", overrides);
+      for (const auto& [name, section] : c.named_sections("set.source")) section.get<int>("count", 1);
+      c.check_unknown();
+    });
+  };
+  const std::string one = "[[set.source]]\nname = 'a'\n";
+  CHECK(problem(one + "cuont = 2\n") == "r.toml:3: unknown key set.source.a.cuont; did you mean set.source.a.count?");
+  CHECK_THAT(problem(one + "[[set.source]]\ncount = 2\n"),
+             ContainsSubstring("r.toml:3: set.source: an entry needs a name"));
+  CHECK_THAT(problem("[[set.source]]\nname = 'a.b'\n"), ContainsSubstring("an entry needs a name"));
+  CHECK_THAT(problem(one + one), ContainsSubstring("r.toml:3: set.source: two entries have the name a"));
+  CHECK_THAT(problem(one + "count = 'x'\n"), ContainsSubstring("r.toml:3: set.source.a.count is a string"));
+  CHECK_THAT(problem("[set]\nsource = 3\n"), ContainsSubstring("r.toml:2: set.source must be a list of sections"));
+  CHECK_THAT(problem(one, {"set.source.b.count=2"}), ContainsSubstring("the name of no entry"));
+  CHECK_THAT(problem(one + "[other]\nx = 1\n"), ContainsSubstring("unknown key other.x"));
+  // A list that nobody reads: its keys are unknown, by name or by place.
+  CHECK_THAT(problem(one + "[[sets]]\ncount = 1\n"), ContainsSubstring("r.toml:4: unknown key sets.0.count"));
+}

@@ -158,6 +158,13 @@ TEST_CASE("wrong input: data") {
              {{"ppo", "--model", "model", "--prompts", "none.jsonl", "--set", "ppo.length_bonus.coefficient=1"},
               exit_code::file_missing,
               "none.jsonl"},
+             {{"prompts", "--model", "model", "--set", "prompts.source.a.path=other.jsonl"},
+              exit_code::file_bad,
+              "other.jsonl: line 1: not a prompt record"},
+             {{"prompts", "--model", "model", "--set", "prompts.source.a.path=none.jsonl"},
+              exit_code::file_missing,
+              "none.jsonl"},
+             {{"prompts", "--model", "model"}, exit_code::config, "prompts.source is not given"},
              {{"sft", "--model", "model", "--data", "prompts.jsonl"}, exit_code::file_bad, "no response to learn from"},
              {{"aggregate", "--judgements", "pairs.jsonl"}, exit_code::file_bad, "pairs.jsonl: line 1"},
              {{"generate", "--model", "model", "--prompts", "empty.jsonl"}, exit_code::file_bad, "empty.jsonl"}});

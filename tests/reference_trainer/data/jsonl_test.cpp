@@ -171,3 +171,25 @@ TEST_CASE("real files stream") {
   CHECK(read_all(*data / "preferences" / "dpo_en_demo.json").size() == 300);
   CHECK(read_all(*data / "prompts" / "prompt_lottery_en_250_text.jsonl").size() == 250);
 }
+
+TEST_CASE("one object over many lines is a file of one value") {
+  const temporary t;
+  write_file(t.path, "{ \r\n  \"a\": 1,\n  \"b\": {\n  }\n}\n");
+  CHECK(read_all(t.path) == std::vector<json>{json::parse(R"({"a":1,"b":{}})")});
+  CHECK_THAT(error_of(t.path, "{\n  \"a\": 1\n"), ContainsSubstring("line 1: the JSON value is cut off"));
+  CHECK_THAT(error_of(t.path, "{\n  \"a\": 1\n}\n{}\n"), ContainsSubstring("line 1: is not JSON"));
+}
+
+TEST_CASE("a reader that mends text goes on where another refuses") {
+  const temporary t;
+  write_file(t.path, "{\"a\":\"x\xFFy\"}\n{\"a\":\"\\ud83d\"}\n{\"a\":\"\\ud83d\\ude00\"}\n");
+  CHECK_THROWS_AS(read_all(t.path), coho::file_error);
+  std::vector<std::string> texts;
+  jsonl_reader reader(t.path, bad_text::replace);
+  for (json value; reader.next(value);) texts.push_back(value.at("a").get<std::string>());
+  CHECK(texts == std::vector<std::string>{"x\uFFFDy", "\uFFFD", "😀"});
+  write_file(t.path, "{\"a\":\"\\ud83d\"\n");
+  jsonl_reader torn(t.path, bad_text::replace);
+  json value;
+  CHECK_THROWS_AS(torn.next(value), coho::file_error);
+}

@@ -53,6 +53,7 @@ const prompt_record plain{"Who are you?"};
 TEST_CASE("our records read back as they were written") {
   check_round_trip(sorting_prompt);
   check_round_trip(plain);
+  check_round_trip(prompt_record{"Who?", "", "", 0.5, question_kind::red_teaming, "dolly", "pt-BR"});
   check_round_trip(sft_record{plain, "A program."});
   check_round_trip(sample_record{plain, {"a", "", "c"}, {true, false, true}});
   check_round_trip(pair_record{sorting_prompt, "x", "y"});
@@ -83,6 +84,36 @@ TEST_CASE("prompts are read from the forms in use") {
   CHECK(one(R"({"instruction":"Who?","input":null,"question_type":2,"length_bonus":0.5})").kind ==
         question_kind::red_teaming);
   CHECK(one(R"({"instruction":"Who?","responses":["a","b"],"finished":[true,true]})").text() == "Who?");
+  CHECK(one(R"({"instruction":"Who?","question_type":"red_teaming"})").kind == question_kind::red_teaming);
+  CHECK(one(R"({"id":"t0.1","system_prompt":"S","question":"Who?","response":"Me."})").kind == question_kind::general);
+  const auto problem = one(R"({"problem":"1+1?","level":"Level 1","type":"Algebra","solution":"2"})");
+  CHECK(problem.text() == "1+1?");
+  CHECK(problem.kind == question_kind::reasoning);
+}
+
+TEST_CASE("prompts: Dolly's context is a part of the prompt") {
+  const auto dolly = parse<sft_record>(
+      R"({"instruction":"Who?","context":"She is Ann.","response":"Ann.","category":"closed_qa"})")[0];
+  CHECK(dolly.prompt.text() == "Who?\n\nShe is Ann.");
+  CHECK(dolly.response == "Ann.");
+}
+
+TEST_CASE("prompts: of the messages of trees the first ones are read") {
+  const auto roots =
+      parse<prompt_record>(R"({"message_id":"1","parent_id":null,"role":"prompter","text":"Who?","lang":"en"}
+{"message_id":"2","parent_id":"1","role":"assistant","text":"Me.","lang":"en"}
+{"message_id":"3","parent_id":null,"role":"prompter","text":"gone","deleted":true}
+)");
+  REQUIRE(roots.size() == 1);
+  CHECK(roots[0].text() == "Who?");
+}
+
+TEST_CASE("prompts: fields that others use for something else are passed over") {
+  const auto prompt = parse<prompt_record>(R"({"instruction":"Who?","source":["a"],"language":3,"id":{"x":1}})")[0];
+  CHECK(prompt.source.empty());
+  CHECK(prompt.language.empty());
+  CHECK(error_of<prompt_record>(R"({"instruction":"Who?","question_type":"odd"})") ==
+        "line 1: field \"question_type\" is of type string, expected 0 (general), 1 (reasoning) or 2 (red-teaming)");
 }
 
 TEST_CASE("supervised records need a response") {

@@ -8,6 +8,7 @@
 #include "stages/evaluate.hpp"
 #include "stages/judge.hpp"
 #include "stages/ppo.hpp"
+#include "stages/prompts.hpp"
 #include "stages/reward.hpp"
 #include "stages/sample.hpp"
 #include "stages/self_align.hpp"
@@ -23,8 +24,9 @@ using Catch::Matchers::ContainsSubstring;
 namespace {
 
 std::vector<subcommand> stages() {
-  return {make_self_align_command(), make_sft_command(),    make_sample_command(), make_judge_command(),
-          make_aggregate_command(),  make_reward_command(), make_ppo_command(),    make_eval_command()};
+  return {make_prompts_command(), make_self_align_command(), make_sft_command(),
+          make_sample_command(),  make_judge_command(),      make_aggregate_command(),
+          make_reward_command(),  make_ppo_command(),        make_eval_command()};
 }
 
 /// What is wrong with the first stage that cannot be run with a recipe of this text; empty: nothing.
@@ -85,9 +87,8 @@ TEST_CASE("validate: every shipped recipe can be run, all of its stages") {
       CHECK_FALSE(verdict.missing.empty());  // no recipe brings its data
       seen.push_back(verdict.stage);
     }
-    std::vector<std::string> all{"sft", "sample", "judge", "aggregate", "reward --pretrain", "reward", "ppo"};
-    // The others start from the base or from a chat model.
-    if (name.starts_with("dromedary") || name == "mistral-7b") all.insert(all.begin(), "self-align");
+    const std::vector<std::string> all{"prompts --rl", "prompts",   "self-align",        "sft",    "sample",
+                                       "judge",        "aggregate", "reward --pretrain", "reward", "ppo"};
     CHECK(seen == all);
   }
 }
@@ -105,6 +106,10 @@ TEST_CASE("validate: a misspelt key of any stage is found with its file and line
   CHECK_THAT(problem_of(model + "[reward]\ndata = 'd'\nmargn = 3\n"), ContainsSubstring("reward.margin"));
   CHECK_THAT(problem_of(model + "[preference_pretraining]\ndata = 'd'\nmargn = 3\n"),
              ContainsSubstring("preference_pretraining.margin"));
+  CHECK_THAT(problem_of("[prompts]\ntokenizer = 't'\n[[prompts.source]]\nname = 'a'\npath = 'p'\ncuont = 1\n"),
+             ContainsSubstring("r.toml:6: unknown key prompts.source.a.cuont; did you mean prompts.source.a.count?"));
+  CHECK_THAT(problem_of(model + "[rl_prompts]\nlanguage = 'en'\n[[rl_prompts.source]]\nname = 'a'\npath = 'p'\n"),
+             ContainsSubstring("rl_prompts.languages"));
   CHECK_THAT(problem_of(model + "[eval]\ndata = 'd'\nreward_model = 'r'\nbatc = 1\n"), ContainsSubstring("eval.batch"));
 }
 

@@ -36,3 +36,27 @@ TEST_CASE("utf8: repair replaces each stray byte and keeps the rest") {
   CHECK(repair_utf8("\xE2\x82\xAC") == "\xE2\x82\xAC");
   CHECK(repair_utf8("") == "");
 }
+
+TEST_CASE("utf8: code points are read and written") {
+  for (const char32_t code :
+       {U'a', U'\u007F', U'\u0080', U'\u07FF', U'\u0800', U'\uFFFD', U'\U00010000', U'\U0010FFFF'}) {
+    std::string text;
+    append_utf8(text, code);
+    CHECK(utf8_length(text) == text.size());
+    CHECK(utf8_code_point(text) == code);
+  }
+  std::string word;
+  for (const char32_t code : U"aé€😀") {
+    if (code != 0) append_utf8(word, code);
+  }
+  CHECK(word == "aé€😀");
+}
+
+TEST_CASE("utf8: escapes of half a character are mended, whole ones and escaped backslashes stay") {
+  CHECK(repair_surrogate_escapes(R"("a\ud83db")") == R"("a\uFFFDb")");
+  CHECK(repair_surrogate_escapes(R"("\uDE00\ud83d\ud83d\uDE00\uD83D")") == R"("\uFFFD\uFFFD\ud83d\uDE00\uFFFD")");
+  for (const std::string text :
+       {R"("\ud83d\ude00 \u00e9 \n")", R"("\\ud83d")", R"("\u12")", R"("\uzzzz")", R"("\)", ""})
+    CHECK(repair_surrogate_escapes(text) == text);
+  CHECK(repair_surrogate_escapes(R"("\\\ud83d")") == R"("\\\uFFFD")");
+}

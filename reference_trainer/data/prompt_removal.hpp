@@ -1,0 +1,30 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string_view>
+
+namespace coho::trainer {
+
+/// Why a record of a source of prompts does not come into the set.
+enum class prompt_removal {
+  not_first_turn,  ///< a reply, a later part of a conversation, or a conversation that an answer begins
+  deleted,         ///< marked so by its collection, or turned down by its reviewers
+  empty,           ///< no text, or none after cleaning
+  damaged,         ///< too many characters that cannot be read
+  duplicate,       ///< of a prompt that was read before, of whatever source
+  too_short,
+  too_long,
+  language,   ///< none of those wanted
+  not_drawn,  ///< passed over by the draw
+};
+inline constexpr std::size_t prompt_removals = 9;
+
+/// "not_first_turn" and so on: keys of the file of counts.
+constexpr std::string_view name_of(prompt_removal reason) {
+  constexpr std::array<std::string_view, prompt_removals> names{
+      "not_first_turn", "deleted", "empty", "damaged", "duplicate", "too_short", "too_long", "language", "not_drawn"};
+  return names[static_cast<std::size_t>(reason)];
+}
+
+}  // namespace coho::trainer

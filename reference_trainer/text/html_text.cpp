@@ -1,0 +1,212 @@
+#include "text/html_text.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <cstdint>
+#include <utility>
+
+#include "text/clean_text.hpp"
+#include "text/utf8.hpp"
+
+namespace coho::trainer {
+namespace {
+
+using namespace std::string_view_literals;
+
+constexpr std::array<std::pair<std::string_view, std::string_view>, 24> names{{
+    {"amp", "&"},    {"lt", "<"},    {"gt", ">"},    {"quot", "\""}, {"apos", "'"},   {"nbsp", " "},
+    {"hellip", "…"}, {"mdash", "—"}, {"ndash", "–"}, {"lsquo", "‘"}, {"rsquo", "’"},  {"ldquo", "“"},
+    {"rdquo", "”"},  {"laquo", "«"}, {"raquo", "»"}, {"bull", "•"},  {"middot", "·"}, {"deg", "°"},
+    {"times", "×"},  {"euro", "€"},  {"pound", "£"}, {"copy", "©"},  {"reg", "®"},    {"trade", "™"},
+}};
+
+char lower(char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); }
+bool is_letter(char c) { return lower(c) >= 'a' && lower(c) <= 'z'; }
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+bool is_one_of(std::string_view name, std::initializer_list<std::string_view> list) {
+  return std::ranges::find(list, name) != list.end();
+}
+
+// The language in class="hljs language-python".
+std::string language_of(std::string_view attributes) {
+  constexpr auto mark = "language-"sv;
+  const auto at = attributes.find(mark);
+  if (at == std::string_view::npos) return {};
+  const auto rest = attributes.substr(at + mark.size());
+  return std::string(rest.substr(0, rest.find_first_of(" \"'>")));
+}
+
+class text_writer {
+ public:
+  void tag(const html_tag& tag) {
+    if (is_one_of(tag.name, {"script", "style", "button", "svg"})) {
+      skipped_ += tag.closing ? (skipped_ > 0 ? -1 : 0) : 1;
+    } else if (tag.name == "pre") {
+      pre(tag);
+    } else if (tag.name == "code") {
+      if (!in_pre_)
+        put("`");
+      else if (!tag.closing)
+        begin_code(language_of(tag.attributes));
+    } else if (tag.name == "br") {
+      newlines(1);
+    } else if (tag.name == "li") {
+      newlines(1);
+      if (!tag.closing) item_ = true;
+    } else if (is_one_of(tag.name, {"p", "ul", "ol", "table", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6"})) {
+      newlines(2);
+    } else if (is_one_of(tag.name, {"div", "tr", "section", "article", "hr"})) {
+      newlines(1);
+    } else if (is_one_of(tag.name, {"td", "th"}) && tag.closing) {
+      put(" ");
+    }
+  }
+
+  void put(std::string_view piece) {
+    if (skipped_ > 0) return;
+    if (in_pre_) {
+      code_ += piece;
+      return;
+    }
+    for (const char c : piece) {
+      const bool space = c == ' ' || c == '\t' || c == '\n' || c == '\r';
+      if (space && (text_.empty() || pending_ > 0 || text_.ends_with(' '))) continue;
+      if (!space) flush();
+      text_ += space ? ' ' : c;
+    }
+  }
+
+  std::string take() {
+    if (in_pre_) end_code();
+    return std::string(trim_white_space(text_));
+  }
+
+ private:
+  void pre(const html_tag& tag) {
+    if (!tag.closing && !in_pre_) {
+      in_pre_ = true;
+      newlines(2);
+    } else if (tag.closing && in_pre_) {
+      end_code();
+    }
+  }
+  // A page puts the language and a button between <pre> and <code>: no part of the code.
+  void begin_code(std::string language) {
+    language_ = std::move(language);
+    code_.clear();
+  }
+  void end_code() {
+    in_pre_ = false;
+    while (code_.ends_with('\n')) code_.pop_back();
+    while (code_.starts_with('\n')) code_.erase(0, 1);
+    flush();
+    text_ += "```" + std::exchange(language_, {}) + "\n" + std::exchange(code_, {}) + "\n```";
+    newlines(2);
+  }
+  void newlines(int count) { pending_ = std::max(pending_, count); }
+  void flush() {
+    if (pending_ > 0 && !text_.empty()) {
+      while (text_.ends_with(' ')) text_.pop_back();
+      text_.append(static_cast<std::size_t>(pending_), '\n');
+    }
+    pending_ = 0;
+    if (std::exchange(item_, false)) text_ += "- ";
+  }
+
+  std::string text_, code_, language_;
+  int pending_ = 0, skipped_ = 0;
+  bool in_pre_ = false, item_ = false;
+};
+
+}  // namespace
+
+character_reference read_character_reference(std::string_view text) {
+  const auto end = text.substr(0, 12).find(';');
+  if (!text.starts_with('&') || end == std::string_view::npos || end < 2) return {};
+  auto name = text.substr(1, end - 1);
+  if (name[0] != '#') {
+    const auto found = std::ranges::find(names, name, &std::pair<std::string_view, std::string_view>::first);
+    if (found == names.end()) return {};
+    return {end + 1, std::string(found->second)};
+  }
+  name.remove_prefix(1);
+  const bool hexadecimal = name.starts_with('x') || name.starts_with('X');
+  if (hexadecimal) name.remove_prefix(1);
+  std::uint32_t code = 0;
+  const auto [stop, problem] = std::from_chars(name.data(), name.data() + name.size(), code, hexadecimal ? 16 : 10);
+  const bool character = code > 0 && code <= 0x10FFFF && (code < 0xD800 || code >= 0xE000);
+  if (problem != std::errc() || stop != name.data() + name.size() || !character) return {};
+  character_reference out{end + 1};
+  append_utf8(out.text, code);
+  return out;
+}
+
+std::string decode_character_references(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const auto reference = text[0] == '&' ? read_character_reference(text) : character_reference{};
+    if (reference.length == 0) {
+      const auto next = std::min(text.find('&', 1), text.size());
+      out += text.substr(0, next);
+      text.remove_prefix(next);
+    } else {
+      out += reference.text;
+      text.remove_prefix(reference.length);
+    }
+  }
+  return out;
+}
+
+html_tag read_html_tag(std::string_view text) {
+  if (!text.starts_with('<')) return {};
+  if (text.starts_with("<!--")) {
+    const auto end = text.find("-->");
+    return end == std::string_view::npos ? html_tag{} : html_tag{.length = end + 3, .name = "!--"};
+  }
+  html_tag out{.closing = text.substr(1).starts_with('/')};
+  std::size_t at = out.closing ? 2 : 1;
+  const auto begin = at;
+  while (at < text.size() && (is_letter(text[at]) || (at > begin && is_digit(text[at])))) out.name += lower(text[at++]);
+  if (out.name.empty() || at >= text.size() || " \t\r\n/>"sv.find(text[at]) == std::string_view::npos) return {};
+  const auto attributes = at;
+  // A ">" within quotes ends no tag.
+  for (char quote = 0; at < text.size(); ++at) {
+    const char c = text[at];
+    if (quote == 0 && c == '>') break;
+    if (quote == 0 && c == '<') return {};
+    if (quote == 0 ? c == '"' || c == '\'' : c == quote) quote = quote == 0 ? c : '\0';
+  }
+  if (at >= text.size()) return {};
+  out.attributes = text.substr(attributes, at - attributes);
+  out.length = at + 1;
+  return out;
+}
+
+std::string html_to_text(std::string_view html) {
+  text_writer out;
+  while (!html.empty()) {
+    if (html[0] == '<') {
+      if (const auto tag = read_html_tag(html); tag.length > 0) {
+        out.tag(tag);
+        html.remove_prefix(tag.length);
+        continue;
+      }
+    } else if (html[0] == '&') {
+      if (const auto reference = read_character_reference(html); reference.length > 0) {
+        out.put(reference.text);
+        html.remove_prefix(reference.length);
+        continue;
+      }
+    }
+    const auto next = std::min(html.find_first_of("<&", 1), html.size());
+    out.put(html.substr(0, next));
+    html.remove_prefix(next);
+  }
+  return out.take();
+}
+
+}  // namespace coho::trainer
