@@ -1,5 +1,7 @@
 #include "stages/ppo_evaluation.hpp"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <coho/error.hpp>
 #include <map>
@@ -12,6 +14,7 @@
 #include "support/ppo_runs.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
+#include "support/thread_ranks.hpp"
 
 using namespace coho;
 using namespace coho::trainer;
@@ -87,6 +90,18 @@ double mean_of(const std::vector<json>& lines, std::uint64_t step, const std::fu
   return sum / count;
 }
 
+// Runs the stage and interrupts it, as SIGINT does, once a file or folder is there.
+void run_until(const settings& given, const fs::path& there) {
+  const struct all_clear {
+    ~all_clear() { set_interrupted(false); }
+  } afterwards;
+  std::jthread user([&](const std::stop_token& over) {
+    while (!over.stop_requested() && !fs::exists(there)) std::this_thread::sleep_for(std::chrono::microseconds(100));
+    set_interrupted(true);
+  });
+  CHECK_THROWS_AS(run_stage(run_ppo, given), interrupted_error);
+}
+
 }  // namespace
 
 TEST_CASE("ppo evaluation: measures and samples, by the stage's files; what is trained is the same without") {
@@ -137,6 +152,11 @@ TEST_CASE("ppo evaluation: measures and samples, by the stage's files; what is t
   CHECK(std::abs(all.at("eval/kl")[2].second) > 1e-4);
   CHECK(all.at("eval/length")[0].second <= 8);
 
+  std::string events;
+  for (const auto& file : fs::directory_iterator(folder / "out" / "tensorboard")) events += read_bytes(file.path());
+  CHECK_THAT(events, ContainsSubstring("eval/samples"));
+  CHECK_THAT(events, ContainsSubstring("user: tell me about the fox.<br>coho:"));
+
   // The parts of training's reward add up to it, but for the penalty, which is added where it is shaped.
   for (std::size_t k = 0; k < 4; ++k)
     CHECK(all.at("reward/score")[k].second + all.at("reward/language")[k].second + all.at("reward/length")[k].second ==
@@ -174,6 +194,63 @@ TEST_CASE("ppo evaluation: each principle's mean is the reward model's score und
   }
 }
 
+TEST_CASE("ppo evaluation: two ranks share the prompts and find what one finds; the first writes") {
+  const temporary_directory folder;
+  const settings given = reinforcing(folder, "out") + guided(folder) + evaluated(folder);
+  const auto evaluate = [&](auto& ranks, const std::string& out) {
+    const config options(given);
+    stage_context context("ppo", options, false, false, true);
+    at::set_num_threads(1);
+    loaded_model model = load_model(demo_base());
+    load_role(model, "reference", {});
+    load_role(model, "policy", {});
+    load_role(model, "reward", folder / "reward");
+    reward_role judge = make_reward_role(model, "reward", options);
+    const prompter prompts(options, model);
+    const ppo_options run = read_ppo_options(options, context, prompts, 1);
+    const config section = options.section("ppo");
+    const guideline_source guidelines(section);
+    const reward_parts parts(run, read_bonus(section, 8), true);
+    const auto evaluated = read_ppo_evaluation(section, run.generation);
+    const policy_role_options sampling{
+        .banned = model.never_sampled(), .end_tokens = model.end_tokens(), .token_texts = model.token_texts()};
+    ppo_evaluation evaluation(evaluated, evaluation_prompts(evaluated, prompts, guidelines), guidelines,
+                              {model, &judge, prompts, parts}, sampling, run.generation, {}, folder / out, context);
+    metrics_log log({});
+    evaluation.run(0, log, ranks);
+    auto curves = log.curves();
+    std::erase_if(curves, [](const auto& one) { return one.first == "eval/seconds"; });
+    return curves;
+  };
+  fs::create_directories(folder / "one");
+  const auto alone = evaluate(local, "one");
+  // More ranks than prompts: the fourth has nothing to answer.
+  for (const std::size_t count : {2, 4}) {
+    const std::string out = "of_" + std::to_string(count);
+    fs::create_directories(folder / out);
+    std::vector found(count, alone);
+    run_ranks(count, [&](auto& ranks) {
+      const auto curves = evaluate(ranks, ranks.rank() == 0 ? out : "nowhere");
+      found[ranks.rank()] = curves;
+    });
+    for (const auto& curves : found) {
+      REQUIRE(curves.size() == alone.size());
+      for (std::size_t i = 0; i < alone.size(); ++i) {
+        CHECK(curves[i].first == alone[i].first);
+        CHECK(curves[i].second[0].second == Approx(alone[i].second[0].second).margin(1e-5));
+      }
+    }
+    CHECK(fs::exists(folder / out / "best" / "evaluation.json"));
+    const auto lines = samples_of(folder / out), expected = samples_of(folder / "one");
+    REQUIRE(lines.size() == 3);
+    for (std::size_t i = 0; i < 3; ++i) {
+      CHECK(lines[i].at("prompt") == expected[i].at("prompt"));
+      CHECK(lines[i].at("response") == expected[i].at("response"));
+    }
+  }
+  CHECK_FALSE(fs::exists(folder / "nowhere"));
+}
+
 TEST_CASE("ppo evaluation: a run that was interrupted has the evaluations of one that was not, each once") {
   const temporary_directory folder;
   const settings run = guided(folder) + evaluated(folder) +
@@ -194,6 +271,11 @@ TEST_CASE("ppo evaluation: a run that was interrupted has the evaluations of one
     CHECK(read_bytes(folder / "parts" / file) == read_bytes(folder / "whole" / file));
   CHECK((curves_of(folder / "parts") == curves_of(folder / "whole")));
   CHECK(steps_of(metric_curve(folder / "whole", "eval/reward")) == std::vector<std::int64_t>{0, 2, 4, 6, 7});
+  // Interrupted after the evaluation before the first step.
+  run_until(reinforcing(folder, "early") + run, folder / "early" / "samples.jsonl");
+  run_stage(run_ppo, reinforcing(folder, "early") + run, true);
+  CHECK(read_bytes(folder / "early" / "samples.jsonl") == read_bytes(folder / "whole" / "samples.jsonl"));
+  CHECK((curves_of(folder / "early") == curves_of(folder / "whole")));
   // Dropout draws for each forward pass of training: evaluations have none.
   CHECK(read_bytes(folder / "plain" / "adapter_model.safetensors") ==
         read_bytes(folder / "whole" / "adapter_model.safetensors"));
@@ -257,18 +339,7 @@ TEST_CASE("ppo evaluation: a run that goes too far from its reference ends, resu
 
   // A kill between the last step's checkpoint and the result: the resumed run trains no further.
   const settings again = reinforcing(folder, "again") + run + settings{"ppo.save_every=1"};
-  const fs::path last = folder / "again" / "checkpoints" / ("step-0000000" + std::to_string(steps));
-  const struct all_clear {
-    ~all_clear() { set_interrupted(false); }
-  } afterwards;
-  {
-    std::jthread user([&](const std::stop_token& over) {
-      while (!over.stop_requested() && !fs::exists(last)) std::this_thread::sleep_for(std::chrono::microseconds(100));
-      set_interrupted(true);
-    });
-    CHECK_THROWS_AS(run_stage(run_ppo, again), interrupted_error);
-  }
-  set_interrupted(false);
+  run_until(again, folder / "again" / "checkpoints" / ("step-0000000" + std::to_string(steps)));
   run_stage(run_ppo, again, true);
   CHECK((metric_curve(folder / "again", "kl") == kl));
   CHECK(read_bytes(folder / "again" / "model.safetensors") == read_bytes(folder / "out" / "model.safetensors"));
