@@ -1,6 +1,7 @@
 #include "stages/evaluation_samples.hpp"
 
 #include <fstream>
+#include <optional>
 
 #include <nlohmann/json.hpp>
 
@@ -11,11 +12,10 @@
 namespace coho::trainer {
 namespace {
 
-// Whether a line of the file is of an earlier step; one that is no record of ours is not kept.
-bool earlier(const std::string& line, std::uint64_t step) {
+std::optional<std::uint64_t> step_of(const std::string& line) {
   const json value = json::parse(line, nullptr, false);
-  return value.is_object() && value.contains("step") && value["step"].is_number_unsigned() &&
-         value["step"].get<std::uint64_t>() < step;
+  const bool ours = value.is_object() && value.contains("step") && value["step"].is_number_unsigned();
+  return ours ? std::optional(value["step"].get<std::uint64_t>()) : std::nullopt;
 }
 
 json to_json(const evaluation_sample& sample) {
@@ -64,12 +64,26 @@ std::string type_name(question_kind kind) {
   return kind == question_kind::general ? "general" : kind == question_kind::reasoning ? "reasoning" : "red_teaming";
 }
 
+bool holds_samples(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  std::string line;
+  return std::getline(file, line) && step_of(line).has_value();
+}
+
 void write_samples(const std::filesystem::path& path, std::uint64_t step, std::span<const evaluation_sample> samples) {
-  if (samples.empty() && !std::filesystem::exists(path)) return;
   atomic_file file(path);
   std::ifstream before(path);
-  for (std::string line; std::getline(before, line);)
-    if (earlier(line, step)) file.write(line + "\n");
+  bool empty = samples.empty();
+  for (std::string line; std::getline(before, line);) {
+    const auto of = step_of(line);
+    if (!of || *of >= step) continue;
+    file.write(line + "\n");
+    empty = false;
+  }
+  if (empty) {
+    std::filesystem::remove(path);
+    return;
+  }
   for (const auto& sample : samples)
     file.write(to_json(sample).dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
   file.commit();

@@ -24,8 +24,12 @@ struct evaluation_sample {
 /// "general", "reasoning" or "red_teaming".
 std::string type_name(question_kind kind);
 
+/// Whether a file begins as one of samples does. `coho sample` writes files of that name too.
+bool holds_samples(const std::filesystem::path& path);
+
 /// Writes samples behind those of earlier steps in a JSON Lines file; lines at or after `step`, which an abandoned run
-/// left, go. The file is complete under its name at any moment. Without samples: only what an abandoned run left goes.
+/// left, go. The file is complete under its name at any moment. Without samples: only what an abandoned run left goes,
+/// the file with its last line.
 ///
 ///     {"step":0,"prompt":"…","type":"general","response":"…","score":1.2,"finished":true,"language_match":true}
 void write_samples(const std::filesystem::path& path, std::uint64_t step, std::span<const evaluation_sample> samples);

@@ -213,10 +213,7 @@ void run_ppo(const config& options, stage_context& context) {
   double kl = saved ? saved->value("kl", 0.0) : 0.0;  // of the last rollouts
 
   const auto first = trainer.save().step;
-  if (context.resume)
-    write_samples(out / "samples.jsonl", first, {});
-  else
-    forget_evaluations(out);
+  forget_evaluations(out, first);
   metrics_log log(out, context.resume ? std::optional<std::int64_t>(static_cast<std::int64_t>(first)) : std::nullopt);
   auto bar = context.start_progress("ppo", steps, "steps");
   bar.start_at(first);

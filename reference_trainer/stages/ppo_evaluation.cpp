@@ -20,6 +20,15 @@ namespace fs = std::filesystem;
 // Not of the run's seed, so that runs of several seeds are compared on the same draws.
 rng evaluation_random() { return rng(stream_key("evaluation")); }
 
+constexpr const char* about_file = "evaluation.json";  // of best/: which step that was
+
+// `coho sample` names its file samples.jsonl too, and a folder "best" may be anyone's.
+void check_ours(bool ours, const fs::path& path) {
+  if (fs::exists(path) && !ours)
+    throw file_error(path.string(), "", "was written by no evaluation, and this run would replace it",
+                     "move it, or give another output folder");
+}
+
 // What stands in front of a response's tokens among the numbers of a prompt.
 enum field : std::size_t { score, reward, kl, finished, match, length, fields };
 
@@ -33,7 +42,7 @@ void save_whole(loaded_model& model, const fs::path& folder, const nlohmann::jso
   const fs::path building = fs::path(folder) += ".unfinished";
   fs::remove_all(building);
   save_role(model, "policy", building);
-  write_json(building / "evaluation.json", about);
+  write_json(building / about_file, about);
   fs::remove_all(folder);
   std::error_code problem;
   fs::rename(building, folder, problem);
@@ -81,10 +90,9 @@ std::vector<rl_prompt> evaluation_prompts(const ppo_evaluation_settings& setting
   return out;
 }
 
-void forget_evaluations(const fs::path& out) {
-  fs::remove(out / "samples.jsonl");
-  fs::remove_all(out / "best");
-  fs::remove_all(out / "best.unfinished");
+void forget_evaluations(const fs::path& out, std::uint64_t step) {
+  if (holds_samples(out / "samples.jsonl")) write_samples(out / "samples.jsonl", step, {});
+  if (step == 0 && fs::exists(out / "best" / about_file)) fs::remove_all(out / "best");
 }
 
 ppo_evaluation::ppo_evaluation(ppo_evaluation_settings settings, std::vector<rl_prompt> prompts,
@@ -100,6 +108,8 @@ ppo_evaluation::ppo_evaluation(ppo_evaluation_settings settings, std::vector<rl_
       reference_(*models.model.bank, "reference", tempered(sampling, settings_.temperature)),
       out_(std::move(out)),
       context_(context) {
+  check_ours(holds_samples(out_ / "samples.jsonl"), out_ / "samples.jsonl");
+  if (settings_.keep_best) check_ours(fs::exists(out_ / "best" / about_file), out_ / "best");
   generation_.temperature = settings_.temperature;
   generation_.max_new_tokens = settings_.max_new_tokens;
   settings_.principle_prompts = std::min(settings_.principle_prompts, prompts_.size());

@@ -49,8 +49,9 @@ ppo_evaluation_settings read_ppo_evaluation(const config& section, const generat
 std::vector<rl_prompt> evaluation_prompts(const ppo_evaluation_settings& settings, const prompter& prompts,
                                           const guideline_source& guidelines);
 
-/// Removes what an abandoned run's evaluations left in its folder: samples.jsonl and best/.
-void forget_evaluations(const std::filesystem::path& out);
+/// Removes what evaluations of an abandoned run left in its folder at or after a step: samples, and with step 0 best/.
+/// Files and folders of those names that no evaluation wrote stay.
+void forget_evaluations(const std::filesystem::path& out, std::uint64_t step);
 
 /// What an evaluation works on; everything is to outlive it.
 struct ppo_evaluation_models {
@@ -67,7 +68,8 @@ struct ppo_evaluation_models {
 ///     if (evaluation.due(step, last)) evaluation.run(step, log);
 class ppo_evaluation {
  public:
-  /// `sampling`, `generation`, `limits`: those of training.
+  /// `sampling`, `generation`, `limits`: those of training. Throws file_error where `out` holds a samples.jsonl or
+  /// best/ that no evaluation wrote.
   ppo_evaluation(ppo_evaluation_settings settings, std::vector<rl_prompt> prompts, const guideline_source& guidelines,
                  const ppo_evaluation_models& models, const policy_role_options& sampling,
                  const generation_options& generation, const batch_limits& limits, std::filesystem::path out,

@@ -304,6 +304,16 @@ TEST_CASE("ppo evaluation: the best policy is kept, and training goes on from it
   run_stage(run_ppo, reinforcing(folder, "out") + run + settings{"ppo.steps=1", "ppo.evaluation.keep_best=false"});
   CHECK_FALSE(fs::exists(folder / "out" / "best"));
   CHECK(samples_of(folder / "out").size() == 6);
+
+  // What others called so stays: `coho sample` writes samples.jsonl too.
+  fs::create_directories(folder / "mine" / "best");
+  const settings mine = reinforcing(folder, "mine") + run;
+  CHECK_THROWS_WITH(run_stage(run_ppo, mine), ContainsSubstring("best: was written by no evaluation"));
+  fs::remove(folder / "mine" / "best");
+  write_bytes(folder / "mine" / "samples.jsonl", "{\"instruction\":\"a\"}\n");
+  CHECK_THROWS_WITH(run_stage(run_ppo, mine), ContainsSubstring("samples.jsonl: was written by no evaluation"));
+  run_stage(run_ppo, mine + settings{"ppo.steps=1", "ppo.evaluation.prompts="});
+  CHECK(read_bytes(folder / "mine" / "samples.jsonl") == "{\"instruction\":\"a\"}\n");
 }
 
 TEST_CASE("ppo evaluation: without anything better the run ends when patience does") {
