@@ -120,10 +120,14 @@ std::optional<json> tuple_field(const record_fields& fields, std::string_view na
   return list;
 }
 
+// Fields that others may use for something else count where they hold text.
+std::string text_if_any(const record_fields& fields, std::string_view name) {
+  return fields.has(name) && fields[name].is_string() ? fields.text(name) : std::string();
+}
+
 question_kind kind_of(const json& value, const record_fields& fields) {
-  if (value == 0 || value == "general") return question_kind::general;
-  if (value == 1 || value == "reasoning") return question_kind::reasoning;
-  if (value == 2 || value == "red_teaming") return question_kind::red_teaming;
+  for (const auto kind : {question_kind::general, question_kind::reasoning, question_kind::red_teaming})
+    if (value == static_cast<int>(kind) || value == name_of(kind)) return kind;
   fields.wrong("question_type", "0 (general), 1 (reasoning) or 2 (red-teaming)");
 }
 
@@ -136,6 +140,14 @@ std::optional<dialogue_pair> split_dialogues(std::string_view chosen, std::strin
   const auto end = last + assistant.size();
   return dialogue_pair{std::string(chosen.substr(0, end)), std::string(chosen.substr(end)),
                        std::string(rejected.substr(end))};
+}
+
+void read_prompt_details(const record_fields& fields, prompt_record& record) {
+  if (const auto factor = fields.optional_number("length_bonus")) record.length_bonus = factor;
+  if (fields.has("question_type") && !fields["question_type"].is_null())
+    record.kind = kind_of(fields["question_type"], fields);
+  record.source = text_if_any(fields, "source");
+  record.language = text_if_any(fields, "language");
 }
 
 bool foreign_exchange(const json& value, const record_fields& fields, sft_record& record) {
@@ -165,9 +177,7 @@ bool foreign_exchange(const json& value, const record_fields& fields, sft_record
     if (record.response.empty() && fields.has(name)) record.response = response_of(fields, name);
   }
   record.prompt.output = record.response;
-  if (const auto factor = fields.optional_number("length_bonus")) record.prompt.length_bonus = factor;
-  if (fields.has("question_type") && !fields["question_type"].is_null())
-    record.prompt.kind = kind_of(fields["question_type"], fields);
+  read_prompt_details(fields, record.prompt);
   return true;
 }
 

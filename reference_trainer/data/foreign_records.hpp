@@ -5,6 +5,9 @@
 
 namespace coho::trainer {
 
+/// What a prompt of any form may carry: length_bonus, question_type (its number or name), source, language.
+void read_prompt_details(const record_fields& fields, prompt_record& record);
+
 /// A prompt, and a response if there is one, out of the forms that other projects use. False: none of them.
 bool foreign_exchange(const json& value, const record_fields& fields, sft_record& record);
 

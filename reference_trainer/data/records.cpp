@@ -23,27 +23,12 @@ void put_prompt(json& out, const prompt_record& record) {
   if (!record.language.empty()) out["language"] = record.language;
 }
 
-question_kind read_question_kind(const record_fields& fields) {
-  const auto& value = fields["question_type"];
-  for (const auto kind : {question_kind::general, question_kind::reasoning, question_kind::red_teaming})
-    if (value == static_cast<int>(kind) || value == name_of(kind)) return kind;
-  fields.wrong("question_type", "0 (general), 1 (reasoning) or 2 (red-teaming)");
-}
-
-// Fields that others may use for something else count where they hold text.
-std::string text_if_any(const record_fields& fields, std::string_view name) {
-  return fields.has(name) && fields[name].is_string() ? fields.text(name) : std::string();
-}
-
 prompt_record own_prompt(const record_fields& fields) {
   prompt_record record;
   record.instruction = fields.text("instruction");
   record.input = fields.optional_text(fields.has("input") ? "input" : "context");
   record.output = fields.optional_text("output");
-  record.length_bonus = fields.optional_number("length_bonus");
-  if (fields.has("question_type") && !fields["question_type"].is_null()) record.kind = read_question_kind(fields);
-  record.source = text_if_any(fields, "source");
-  record.language = text_if_any(fields, "language");
+  read_prompt_details(fields, record);
   if (record.text().find_first_not_of(" \t\r\n") == std::string::npos) fields.fail("the prompt is empty");
   return record;
 }

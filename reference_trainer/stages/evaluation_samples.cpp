@@ -21,7 +21,7 @@ std::optional<std::uint64_t> step_of(const std::string& line) {
 json to_json(const evaluation_sample& sample) {
   return {{"step", sample.step},
           {"prompt", sample.prompt},
-          {"type", type_name(sample.type)},
+          {"type", name_of(sample.type)},
           {"response", sample.response},
           {"score", sample.score},
           {"finished", sample.finished},
@@ -59,10 +59,6 @@ std::string markdown_row(const std::vector<std::string>& cells) {
 }
 
 }  // namespace
-
-std::string type_name(question_kind kind) {
-  return kind == question_kind::general ? "general" : kind == question_kind::reasoning ? "reasoning" : "red_teaming";
-}
 
 bool holds_samples(const std::filesystem::path& path) {
   std::ifstream file(path);

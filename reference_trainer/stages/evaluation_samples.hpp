@@ -21,9 +21,6 @@ struct evaluation_sample {
   friend bool operator==(const evaluation_sample&, const evaluation_sample&) = default;
 };
 
-/// "general", "reasoning" or "red_teaming".
-std::string type_name(question_kind kind);
-
 /// Whether a file begins as one of samples does. `coho sample` writes files of that name too.
 bool holds_samples(const std::filesystem::path& path);
 

@@ -226,7 +226,7 @@ void ppo_evaluation::record(std::uint64_t step, std::span<const double> numbers,
     if (types.size() == 1) break;
     std::vector<measured> of_type;
     std::ranges::copy_if(all, std::back_inserter(of_type), [&](const measured& m) { return m.type == type; });
-    log_means(step, of_type, "/" + type_name(type), log);
+    log_means(step, of_type, "/" + std::string(name_of(type)), log);
   }
   for (std::size_t p = 0; p < lines_.size(); ++p) {
     double sum = 0;
