@@ -12,6 +12,7 @@
 #include "stages/merge.hpp"
 #include "stages/ppo.hpp"
 #include "stages/quantize.hpp"
+#include "stages/report.hpp"
 #include "stages/reward.hpp"
 #include "stages/sample.hpp"
 #include "stages/sft.hpp"
@@ -37,6 +38,7 @@ int main(int argc, char** argv) {
   program.add(make_eval_command());
   program.add(make_quantize_command());
   program.add(make_merge_command());
+  program.add(make_report_command());
   program.add(make_demo_command());
   program.add(make_demo_base_command());
   program.add(make_validate_command(program.subcommands()));

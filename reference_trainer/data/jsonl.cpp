@@ -40,7 +40,7 @@ struct jsonl_reader::state {
   std::vector<char> buffer = std::vector<char>(1 << 16);
   std::size_t begin = 0, end = 0;
   std::size_t line = 1, value_line = 0, count = 0;
-  bool array = false, done = false;
+  bool array = false, done = false, growing = false, torn = false;
   std::string text;
 
   explicit state(const std::filesystem::path& p) : path(p) {
@@ -121,7 +121,9 @@ struct jsonl_reader::state {
     value_line = line;
     ++count;
     text.clear();
-    for (int c = take(); c != at_end && c != '\n'; c = take()) keep(c);
+    int c = take();
+    for (; c != at_end && c != '\n'; c = take()) keep(c);
+    torn = growing && c == at_end;
     return true;
   }
 
@@ -162,7 +164,8 @@ struct jsonl_reader::state {
   }
 };
 
-jsonl_reader::jsonl_reader(const std::filesystem::path& path) : state_(std::make_unique<state>(path)) {
+jsonl_reader::jsonl_reader(const std::filesystem::path& path, bool growing) : state_(std::make_unique<state>(path)) {
+  state_->growing = growing;
   state_->open_container();
 }
 jsonl_reader::~jsonl_reader() = default;
@@ -172,6 +175,11 @@ bool jsonl_reader::next(json& value) {
   auto& s = *state_;
   if (s.done || !(s.array ? s.take_item() : s.take_line())) {
     s.done = true;
+    return false;
+  }
+  if (s.torn && !json::accept(s.text)) {
+    s.done = true;
+    --s.count;
     return false;
   }
   if (const auto bad = first_invalid_utf8(s.text); bad != std::string::npos) {

@@ -18,6 +18,9 @@ inline constexpr std::size_t max_record_bytes = std::size_t{10} << 20;
 /// Reads JSON values one after the other in constant memory: JSON Lines, or a top-level JSON array; plain or gzip
 /// (found by content, not by name). Blank lines and a byte order mark are skipped.
 ///
+/// A file that a running program may still be writing is read as `growing`: what stands behind the last line break, and
+/// is no JSON value, is not there yet.
+///
 /// Throws `file_error` with the line (and in arrays the item) for what is not JSON, not UTF-8, longer than
 /// `max_record_bytes`, cut off, or a damaged gzip stream.
 ///
@@ -25,7 +28,7 @@ inline constexpr std::size_t max_record_bytes = std::size_t{10} << 20;
 ///     for (json value; reader.next(value);) use(value);
 class jsonl_reader {
  public:
-  explicit jsonl_reader(const std::filesystem::path& path);
+  explicit jsonl_reader(const std::filesystem::path& path, bool growing = false);
   ~jsonl_reader();
   jsonl_reader(jsonl_reader&&) noexcept;
 

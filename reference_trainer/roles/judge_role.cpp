@@ -36,6 +36,7 @@ std::vector<double> judge_role::log_odds(std::span<const std::string> prompts, s
     next.first.assign(end_a, a.end());
     next.second.assign(end_b, b.end());
     lengths.push_back(next.shared.size());
+    tokens_read_ += next.shared.size();
   }
   std::vector<double> out(prompts.size());
   std::vector<std::size_t> letters;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -27,6 +28,9 @@ class judge_role {
   /// argument_error when the tokens of one answer begin those of the other.
   std::vector<double> log_odds(std::span<const std::string> prompts, std::string_view first, std::string_view second);
 
+  /// Tokens of the prompts that were judged so far, for rates.
+  std::uint64_t tokens_read() const noexcept { return tokens_read_; }
+
  private:
   struct question;
   std::vector<double> compare_next(std::span<const question* const> questions) const;
@@ -36,6 +40,7 @@ class judge_role {
   std::string role_;
   const sentencepiece_tokenizer* tokenizer_;
   batch_limits limits_;
+  std::uint64_t tokens_read_ = 0;
 };
 
 }  // namespace coho::trainer

@@ -1,5 +1,8 @@
 #include "stages/judge.hpp"
 
+#include <cstdint>
+#include <utility>
+
 #include <coho/error.hpp>
 #include <nlohmann/json.hpp>
 #include <coho/principle/judging.hpp>
@@ -42,6 +45,7 @@ void run_judge(const config& options, stage_context& context) {
   jsonl_writer writer(out, context.resume);
   auto bar = context.start_progress("judge", pairs.size(), "pairs");
   bar.start_at(writer.count());
+  std::uint64_t tokens = 0;
   while (writer.count() < pairs.size()) {
     context.stop_if_interrupted();
     // A batch of which a part is written already is judged as a whole again: a score's last digits depend on its batch.
@@ -56,6 +60,7 @@ void run_judge(const config& options, stage_context& context) {
         record.scores.push_back({principles[p].name, judged[i - first].scores[p].ab, judged[i - first].scores[p].ba});
       writer.write(to_json(record));
     }
+    bar.count("tokens", static_cast<double>(judge.tokens_read() - std::exchange(tokens, judge.tokens_read())));
     bar.advance(last - done);
   }
   writer.finish();

@@ -14,6 +14,7 @@
 #include "stages/plan_text.hpp"
 #include "stages/ppo_settings.hpp"
 #include "stages/reward_prompts.hpp"
+#include "stages/rollout_board.hpp"
 #include "stages/training_run.hpp"
 
 namespace coho::trainer {
@@ -42,6 +43,9 @@ void log_step(metrics_log& log, const ppo_statistics& s) {
                                                   {"seconds_generation", s.phase_seconds.generation},
                                                   {"seconds_update", s.phase_seconds.update},
                                                   {"seconds", s.phase_seconds.total()}});
+  log.scalars(static_cast<std::int64_t>(s.step),
+              {{"generated_tokens_per_second", s.phase_tokens.generation / s.phase_seconds.generation},
+               {"trained_tokens_per_second", s.phase_tokens.update / s.phase_seconds.update}});
   log.flush();  // before the checkpoint: a run that is killed goes on behind these lines
 }
 
@@ -199,10 +203,13 @@ void run_ppo(const config& options, stage_context& context) {
   metrics_log log(out, context.resume ? std::optional<std::int64_t>(static_cast<std::int64_t>(first)) : std::nullopt);
   auto bar = context.start_progress("ppo", steps, "steps");
   bar.start_at(first);
+  rollout_board board(log);
   while (trainer.save().step < steps) {
     const auto batch = source(trainer.save().step);
-    const ppo_statistics s = trainer.step(std::span<const rl_prompt>(batch));
+    const ppo_statistics s = trainer.step(std::span<const rl_prompt>(batch), board);
     log_step(log, s);
+    bar.count("generated", s.phase_tokens.generation);
+    bar.count("trained", s.phase_tokens.update);
     bar.advance(1, "reward " + format_number(s.reward_mean, 2) + " kl " + format_number(s.kl_sequence, 2) + " length " +
                        format_number(s.length_mean, 1));
     const nlohmann::json values{{"step", s.step + 1},

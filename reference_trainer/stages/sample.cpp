@@ -68,6 +68,7 @@ void run_sample(const config& options, stage_context& context) {
       }
       writer.write(to_json(record));
     }
+    bar.count("tokens", static_cast<double>(sampled.responses.total()));
     bar.advance(last - done);
   }
   writer.finish();

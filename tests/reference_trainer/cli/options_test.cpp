@@ -1,9 +1,11 @@
 #include "cli/options.hpp"
 
+#include <algorithm>
 #include <coho/error.hpp>
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -162,4 +164,18 @@ TEST_CASE("a config knows which keys were read, and which of them as paths") {
   CHECK(options.read_paths()[0].first == "file");
   CHECK(options.read_paths()[0].second == "a.txt");
   CHECK(options.clone().read_keys().empty());
+}
+
+TEST_CASE("what a recipe gives can be listed for people") {
+  const auto options = config::parse(
+      "seed = 3\n[ppo]\nlambda = 0.10000000000000001\npolicy = 'a b'\nstop = ['x', 'y']\n"
+      "[ppo.length_bonus]\ncoefficient = 2.0\n",
+      "r.toml");
+  auto given = options.given();
+  std::ranges::sort(given);
+  CHECK(given == std::vector<std::pair<std::string, std::string>>{{"ppo.lambda", "0.1"},
+                                                                  {"ppo.length_bonus.coefficient", "2"},
+                                                                  {"ppo.policy", "a b"},
+                                                                  {"ppo.stop", "[ 'x', 'y' ]"},
+                                                                  {"seed", "3"}});
 }

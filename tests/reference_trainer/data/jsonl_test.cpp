@@ -12,6 +12,7 @@
 #include "observe/resources.hpp"
 #include "support/catch.hpp"
 #include "support/shared_data.hpp"
+#include "support/temporary_directory.hpp"
 
 using namespace coho::trainer;
 using Catch::Matchers::ContainsSubstring;
@@ -170,4 +171,23 @@ TEST_CASE("real files stream") {
   CHECK(read_all(*data / "hh_rlhf" / "harmless-base_test.jsonl.gz").size() == 2312);
   CHECK(read_all(*data / "preferences" / "dpo_en_demo.json").size() == 300);
   CHECK(read_all(*data / "prompts" / "prompt_lottery_en_250_text.jsonl").size() == 250);
+}
+
+TEST_CASE("a file that still grows is read up to what is being written") {
+  const coho::test::temporary_directory folder;
+  const auto path = folder / "grows.jsonl";
+  const auto values = [&](const std::string& text, bool growing) {
+    write_file(path, text);
+    jsonl_reader reader(path, growing);
+    std::size_t count = 0;
+    for (json value; reader.next(value);) ++count;
+    CHECK(reader.count() == count);
+    return count;
+  };
+  CHECK(values("{\"a\":1}\n{\"a\":", true) == 1);
+  CHECK(values("{\"a\":1}\n{\"a\":\"\xE6\x97", true) == 1);
+  CHECK(values("{\"a\":1}\n{\"a\":2}", true) == 2);
+  CHECK(values("", true) == 0);
+  CHECK_THROWS_AS(values("{\"a\":\n{\"a\":2}\n", true), coho::file_error);
+  CHECK_THROWS_AS(values("{\"a\":1}\n{\"a\":", false), coho::file_error);
 }
