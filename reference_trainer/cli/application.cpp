@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <cstdlib>
 #include <iostream>
 #include <sstream>
 #include <thread>
@@ -37,6 +38,12 @@ void install_handlers() {
 }
 
 std::size_t default_threads() { return std::max(1u, std::thread::hardware_concurrency()); }
+
+// One on which a line can be redrawn: the "dumb" terminals of editors cannot.
+bool is_terminal() {
+  const char* kind = std::getenv("TERM");
+  return ::isatty(2) != 0 && (kind == nullptr || std::string_view(kind) != "dumb");
+}
 
 struct common_flags {
   std::string recipe, seed, threads, out, device;
@@ -102,7 +109,7 @@ stage_context::stage_context(std::string stage, const config& options, bool resu
       resume(resume_run),
       dry_run(dry),
       quiet(silent),
-      terminal(std::make_shared<console>(std::cerr, ::isatty(2) != 0, silent)) {
+      terminal(std::make_shared<console>(std::cerr, is_terminal(), silent)) {
   seed = options.get<std::uint64_t>("seed", 1);
   threads = options.get<std::size_t>("threads", default_threads());
   options.check(threads >= 1 && threads <= 4096, "threads", "between 1 and 4096");

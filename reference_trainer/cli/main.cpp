@@ -13,6 +13,7 @@
 #include "stages/ppo.hpp"
 #include "stages/prompts.hpp"
 #include "stages/quantize.hpp"
+#include "stages/report.hpp"
 #include "stages/reward.hpp"
 #include "stages/sample.hpp"
 #include "stages/self_align.hpp"
@@ -41,6 +42,7 @@ int main(int argc, char** argv) {
   program.add(make_eval_command());
   program.add(make_quantize_command());
   program.add(make_merge_command());
+  program.add(make_report_command());
   program.add(make_demo_command());
   program.add(make_demo_base_command());
   program.add(make_validate_command(program.subcommands()));

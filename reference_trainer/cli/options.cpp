@@ -193,6 +193,15 @@ std::vector<std::string> config::keys(std::string_view name) const {
   return out;
 }
 
+std::vector<std::pair<std::string, std::string>> config::given() const {
+  std::vector<std::string> leaves;
+  collect_leaves(state_->values, "", leaves);
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const auto& key : leaves)
+    if (const auto* node = find_node(state_->values, key)) out.emplace_back(key, show_value(*node));
+  return out;
+}
+
 config config::section(std::string_view prefix) const { return config(state_, full(prefix) + "."); }
 
 std::vector<std::pair<std::string, config>> config::named_sections(std::string_view key) const {

@@ -72,6 +72,8 @@ class config {
   bool has(std::string_view key) const;
   /// The keys directly under a section in the order of the file. Does not declare them.
   std::vector<std::string> keys(std::string_view section = {}) const;
+  /// Every key that file and overrides give, with its value as text for people. Does not declare them.
+  std::vector<std::pair<std::string, std::string>> given() const;
   /// The same config seen from a section: `section("ppo").get<double>("gamma", 1)` reads "ppo.gamma".
   config section(std::string_view prefix) const;
   /// The entries of a list of sections in the order of the file, by name. An entry `[[prompts.source]]` with

@@ -101,6 +101,15 @@ inline std::string print_value(const toml::node& node) {
   return out.str();
 }
 
+// For people who read it rather than for a parser.
+inline std::string show_value(const toml::node& node) {
+  if (const auto* text = node.as_string()) return text->get();
+  const auto* number = node.as_floating_point();
+  if (number == nullptr) return print_value(node);
+  char buffer[64];
+  return {buffer, std::to_chars(buffer, buffer + sizeof buffer, number->get()).ptr};
+}
+
 inline std::string_view describe_type(const toml::node& node) {
   switch (node.type()) {
     case toml::node_type::string:

@@ -40,11 +40,11 @@ struct jsonl_reader::state {
   std::vector<char> buffer = std::vector<char>(1 << 16);
   std::size_t begin = 0, end = 0;
   std::size_t line = 1, value_line = 0, count = 0;
-  bool array = false, document = false, done = false;
-  bad_text on_bad_text;
+  bool array = false, document = false, done = false, torn = false;
+  jsonl_options options;
   std::string text;
 
-  state(const std::filesystem::path& p, bad_text mode) : path(p), on_bad_text(mode) {
+  state(const std::filesystem::path& p, const jsonl_options& given) : path(p), options(given) {
     if (std::filesystem::is_directory(path))
       throw file_error(path.string(), "", "is a directory where a file is needed");
     file = ::gzopen(path.c_str(), "rb");
@@ -127,7 +127,9 @@ struct jsonl_reader::state {
     value_line = line;
     ++count;
     text.clear();
-    for (int c = take(); c != at_end && (document || c != '\n'); c = take()) keep(c);
+    int c = take();
+    for (; c != at_end && (document || c != '\n'); c = take()) keep(c);
+    torn = options.growing && c == at_end;
     return true;
   }
 
@@ -168,8 +170,8 @@ struct jsonl_reader::state {
   }
 };
 
-jsonl_reader::jsonl_reader(const std::filesystem::path& path, bad_text on_bad_text)
-    : state_(std::make_unique<state>(path, on_bad_text)) {
+jsonl_reader::jsonl_reader(const std::filesystem::path& path, const jsonl_options& options)
+    : state_(std::make_unique<state>(path, options)) {
   state_->open_container();
 }
 jsonl_reader::~jsonl_reader() = default;
@@ -181,11 +183,17 @@ bool jsonl_reader::next(json& value) {
     s.done = true;
     return false;
   }
+  if (s.torn && !json::accept(s.text)) {
+    s.done = true;
+    --s.count;
+    return false;
+  }
   if (const auto bad = first_invalid_utf8(s.text); bad != std::string::npos) {
-    if (s.on_bad_text == bad_text::refuse) s.fail("byte " + std::to_string(bad + 1) + " of the record is not UTF-8");
+    if (s.options.on_bad_text == bad_text::refuse)
+      s.fail("byte " + std::to_string(bad + 1) + " of the record is not UTF-8");
     s.text = repair_utf8(s.text);
   }
-  if (s.on_bad_text == bad_text::replace) {
+  if (s.options.on_bad_text == bad_text::replace) {
     value = json::parse(s.text, nullptr, false);
     if (!value.is_discarded()) return true;
     s.text = repair_surrogate_escapes(s.text);

@@ -19,6 +19,13 @@ inline constexpr std::size_t max_record_bytes = std::size_t{10} << 20;
 /// their place.
 enum class bad_text { refuse, replace };
 
+struct jsonl_options {
+  bad_text on_bad_text = bad_text::refuse;
+  /// Of a file that a running program may still be writing: what stands behind the last line break, and is no JSON
+  /// value, is not there yet.
+  bool growing = false;
+};
+
 /// Reads JSON values one after the other in constant memory: JSON Lines, a top-level JSON array, or one object
 /// whose "{" has a line of its own; plain or gzip (found by content, not by name). Blank lines and a byte order mark
 /// are skipped.
@@ -30,7 +37,7 @@ enum class bad_text { refuse, replace };
 ///     for (json value; reader.next(value);) use(value);
 class jsonl_reader {
  public:
-  explicit jsonl_reader(const std::filesystem::path& path, bad_text on_bad_text = bad_text::refuse);
+  explicit jsonl_reader(const std::filesystem::path& path, const jsonl_options& options = {});
   ~jsonl_reader();
   jsonl_reader(jsonl_reader&&) noexcept;
 

@@ -14,11 +14,14 @@ struct reference_line {
   std::string label;
 };
 
-/// Curves over a common axis. Points that are not finite leave a gap.
+/// Curves over a common axis, told apart by colour and line style. Points that are not finite leave a gap. However many
+/// points there are, the figure's size is bounded: of a long curve's stretches the lowest and highest values are drawn.
 struct line_chart {
   struct series {
     std::string name;
     std::vector<std::pair<double, double>> points;
+    /// Where `points` are an average: the values themselves, drawn faintly behind and listed in the table of numbers.
+    std::vector<std::pair<double, double>> raw{};
   };
   std::string title;
   std::string note{};  ///< one sentence under the title

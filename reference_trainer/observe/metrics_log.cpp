@@ -120,7 +120,7 @@ const curve& metrics_log::find(std::string_view name) const noexcept {
 std::vector<std::pair<std::string, curve>> metrics_log::read(const std::filesystem::path& directory) {
   std::vector<std::pair<std::string, curve>> curves;
   std::map<std::string, std::size_t, std::less<>> index;
-  jsonl_reader reader(directory / "metrics.jsonl");
+  jsonl_reader reader(directory / "metrics.jsonl", {.growing = true});
   for (json line; reader.next(line);) {
     if (!line.is_object() || !line.contains("step") || !line["step"].is_number_integer()) {
       reader.fail("a line of metrics needs an integer \"step\"");

@@ -48,7 +48,8 @@ class metrics_log {
   /// Empty when nothing was logged under that name.
   const curve& find(std::string_view name) const noexcept;
 
-  /// The curves of a directory's `metrics.jsonl`. Throws `file_error`.
+  /// The curves of a directory's `metrics.jsonl`, which a run may still be writing: a last line that is cut off is left
+  /// out. Throws `file_error`.
   static std::vector<std::pair<std::string, curve>> read(const std::filesystem::path& directory);
 
  private:

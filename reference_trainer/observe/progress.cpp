@@ -9,24 +9,16 @@
 #include <ostream>
 #include <utility>
 
+#include "observe/table.hpp"
+
 namespace coho::trainer {
 
 namespace {
 
 std::size_t terminal_width() {
   struct ::winsize size {};
-  if (::ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_col > 20) return size.ws_col;
-  return 100;
-}
-
-// The first `width` code points: a line that wraps cannot be redrawn in place.
-std::string clip(std::string_view text, std::size_t width) {
-  std::size_t columns = 0, end = 0;
-  while (end < text.size()) {
-    if ((static_cast<unsigned char>(text[end]) & 0xC0) != 0x80 && ++columns > width) break;
-    ++end;
-  }
-  return std::string(text.substr(0, end));
+  if (::ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  return 80;
 }
 
 std::string print_number(const char* format, double value) {
@@ -35,24 +27,39 @@ std::string print_number(const char* format, double value) {
   return buffer;
 }
 
+std::string print_rate(double rate) { return print_number(rate >= 100 ? "%.0f" : rate >= 1 ? "%.1f" : "%.2g", rate); }
+
 }  // namespace
 
+console::console(std::ostream& stream, bool live, bool quiet, std::function<std::size_t()> width)
+    : stream_(stream), width_(width ? std::move(width) : terminal_width), live_(live), quiet_(quiet) {}
+
+// A line that wraps could not be redrawn in place, and the cursor stays in its row while the last column is free. A
+// note may hold anything: a control character would move the cursor.
+std::string console::cut() const {
+  std::string text = shown_;
+  std::ranges::replace_if(
+      text, [](unsigned char c) { return c < 0x20 || c == 0x7F; }, ' ');
+  return std::string(first_columns(text, std::max<std::size_t>(width_(), 1) - 1));
+}
+
+// One write each: stderr has no buffer, and what comes between two writes (the echo of ^C, another program's line)
+// would shift the rest.
 void console::print(std::string_view line) {
   if (quiet_) return;
   const std::lock_guard lock(mutex_);
-  if (!shown_.empty()) stream_ << "\r\033[K";
-  stream_ << line << '\n';
-  if (!shown_.empty()) stream_ << shown_;
-  stream_.flush();
+  std::string out = shown_.empty() ? "" : "\r\033[K";
+  out.append(line).append("\n");
+  if (!shown_.empty()) out += cut();
+  stream_ << out << std::flush;
 }
 
 void console::redraw(std::string_view line) {
   if (quiet_ || !live_) return;
   const std::lock_guard lock(mutex_);
   if (shown_.empty() && line.empty()) return;
-  shown_ = clip(line, terminal_width() - 1);
-  stream_ << "\r\033[K" << shown_;
-  stream_.flush();
+  shown_ = line;
+  stream_ << "\r\033[K" + cut() << std::flush;
 }
 
 std::string format_duration(double seconds) {
@@ -96,6 +103,15 @@ void progress::start_at(std::size_t done) {
   start_ = clock::now();
 }
 
+void progress::count(std::string_view unit, double amount) {
+  const auto found = std::ranges::find(counts_, unit, &std::pair<std::string, double>::first);
+  if (found == counts_.end()) {
+    counts_.emplace_back(unit, amount);
+  } else {
+    found->second += amount;
+  }
+}
+
 void progress::advance(std::size_t steps, std::string_view note) {
   done_ += steps;
   if (!note.empty()) note_ = note;
@@ -137,14 +153,15 @@ std::string progress::line(double elapsed, bool final_line) const {
   const auto worked = static_cast<double>(done_ - started_at_);
   const double rate = elapsed > 0 ? worked / elapsed : 0;
   if (worked > 0 && rate > 0) {
-    out +=
-        rate >= 1 ? print_number(rate >= 100 ? ", %.0f/s" : ", %.1f/s", rate) : print_number(", %.1f s each", 1 / rate);
+    out += rate >= 1 ? ", " + print_rate(rate) + "/s" : print_number(", %.1f s each", 1 / rate);
   }
   if (final_line) {
     out += ", " + format_duration(elapsed);
   } else if (total_ > done_ && rate > 0) {
     out += ", " + format_duration(static_cast<double>(total_ - done_) / rate) + " left";
   }
+  for (const auto& [unit, amount] : counts_)
+    if (amount > 0 && elapsed > 0) out += ", " + print_rate(amount / elapsed) + " " + unit + "/s";
   if (!note_.empty()) out += "  " + note_;
   return out;
 }

@@ -11,8 +11,8 @@ namespace coho::trainer {
 namespace {
 
 constexpr std::string_view page_style =
-    R"(:root { color-scheme:light dark; --page:#f7f7f4; --card:#fff; --text:#1d1d1b; --soft:#5f5e58; --rule:#dddcd6; --good:#16763f; --bad:#b3261e; }
-@media (prefers-color-scheme: dark) { :root { --page:#141519; --card:#1d1e22; --text:#f1f0ec; --soft:#b3b2aa; --rule:#37383f; --good:#4cc27f; --bad:#ff8a80; } }
+    R"(:root { color-scheme:light dark; --page:#f7f7f4; --card:#fff; --text:#1d1d1b; --soft:#5f5e58; --rule:#dddcd6; --good:#16763f; --bad:#b3261e; --new:#d9e9ff; --old:#fbe3d6; }
+@media (prefers-color-scheme: dark) { :root { --page:#141519; --card:#1d1e22; --text:#f1f0ec; --soft:#b3b2aa; --rule:#37383f; --good:#4cc27f; --bad:#ff8a80; --new:#1f3a5f; --old:#57301c; } }
 * { box-sizing:border-box; }
 body { margin:0; background:var(--page); color:var(--text); font:16px/1.5 system-ui, sans-serif; }
 main { max-width:1180px; margin:0 auto; padding:2rem 1.25rem 4rem; }
@@ -22,17 +22,16 @@ p { margin:.25rem 0 .75rem; max-width:75ch; } .soft { color:var(--soft); }
 .figures { display:grid; grid-template-columns:repeat(auto-fit, minmax(150px, 1fr)); gap:.75rem; margin:1.25rem 0 0; }
 .figures div { background:var(--card); border:1px solid var(--rule); border-radius:8px; padding:.75rem 1rem; }
 .figures dt { color:var(--soft); font-size:.8125rem; } .figures dd { margin:0; font-size:1.5rem; font-weight:600; }
-.parts { display:grid; grid-template-columns:repeat(auto-fit, minmax(min(100%, 460px), 1fr)); gap:1rem; align-items:start; }
+.parts { display:grid; grid-template-columns:repeat(auto-fill, minmax(min(100%, 460px), 1fr)); gap:1rem; align-items:start; }
 .parts > * { background:var(--card); border:1px solid var(--rule); border-radius:8px; padding:1rem; min-width:0; }
 .wide { grid-column:1 / -1; }
 .scroll { overflow-x:auto; }
 table { border-collapse:collapse; width:100%; font-size:.875rem; }
 th, td { text-align:left; padding:.3rem .75rem .3rem 0; border-bottom:1px solid var(--rule); vertical-align:top; }
-thead th { color:var(--soft); font-weight:600; } tbody th { font-weight:400; }
+thead th { color:var(--soft); font-weight:600; max-width:13rem; overflow-wrap:anywhere; } tbody th { font-weight:400; }
 td.number, .chart td { text-align:right; font-variant-numeric:tabular-nums; } thead th.number, .chart thead th:not(:first-child) { text-align:right; }
-details { margin-top:.5rem; font-size:.875rem; } summary { color:var(--soft); cursor:pointer; }
+details { margin-top:.5rem; font-size:.875rem; } details.whole { margin:0; } summary { color:var(--soft); cursor:pointer; }
 .held { color:var(--good); font-weight:600; } .missed { color:var(--bad); font-weight:600; }
-.samples td, .samples th { white-space:pre-wrap; overflow-wrap:anywhere; min-width:11rem; } .samples thead th { white-space:normal; }
 footer { margin-top:3rem; color:var(--soft); font-size:.875rem; }
 @media print { body { background:#fff; } .parts > * { break-inside:avoid; } }
 )";
@@ -50,6 +49,7 @@ std::string head_row(const std::vector<std::string>& columns, const std::vector<
 
 std::string render_part(const line_chart& chart) { return render(chart); }
 std::string render_part(const bar_chart& chart) { return render(chart); }
+std::string render_part(const report_samples& samples) { return render(samples); }
 
 std::string render_part(const report_table& table) {
   std::vector<bool> numeric(table.columns.size(), !table.rows.empty());
@@ -59,8 +59,10 @@ std::string render_part(const report_table& table) {
     }
   }
   if (!numeric.empty()) numeric[0] = false;
-  auto out = "<div class=\"wide\">\n" + heading(table.title) + "<div class=\"scroll\"><table>\n" +
-             head_row(table.columns, numeric) + "<tbody>\n";
+  std::string out = "<div class=\"wide\">\n";
+  out += table.folded ? "<details class=\"whole\"><summary>" + escape_html(table.title) + "</summary>\n"
+                      : heading(table.title);
+  out += "<div class=\"scroll\"><table>\n" + head_row(table.columns, numeric) + "<tbody>\n";
   for (const auto& row : table.rows) {
     out += "<tr>";
     for (std::size_t i = 0; i < table.columns.size(); ++i) {
@@ -72,22 +74,7 @@ std::string render_part(const report_table& table) {
   }
   out += "</tbody></table></div>\n";
   if (!table.note.empty()) out += "<p class=\"soft\">" + escape_html(table.note) + "</p>\n";
-  return out + "</div>\n";
-}
-
-std::string render_part(const report_samples& samples) {
-  std::vector<std::string> columns{"prompt"};
-  columns.insert(columns.end(), samples.columns.begin(), samples.columns.end());
-  auto out = "<div class=\"wide\">\n" + heading(samples.title) + "<div class=\"scroll\"><table class=\"samples\">\n" +
-             head_row(columns, std::vector<bool>(columns.size(), false)) + "<tbody>\n";
-  for (const auto& row : samples.rows) {
-    out += "<tr><th scope=\"row\">" + escape_html(row.prompt) + "</th>";
-    for (std::size_t i = 0; i < samples.columns.size(); ++i) {
-      out += "<td>" + (i < row.responses.size() ? escape_html(row.responses[i]) : std::string()) + "</td>";
-    }
-    out += "</tr>\n";
-  }
-  return out + "</tbody></table></div>\n</div>\n";
+  return out + (table.folded ? "</details>\n</div>\n" : "</div>\n");
 }
 
 std::string render_part(const report_checks& checks) {
@@ -121,6 +108,7 @@ std::string render(const report& content) {
       escape_html(content.title) + "</title>\n<style>\n";
   // The sheets hold ">" selectors only, so that they are valid as they are in XML and in HTML.
   out += page_style;
+  out += sample_style();
   out += chart_style();
   out += "</style>\n</head>\n<body>\n<main>\n<header>\n<h1>" + escape_html(content.title) + "</h1>\n";
   if (!content.subtitle.empty()) out += "<p class=\"soft\">" + escape_html(content.subtitle) + "</p>\n";

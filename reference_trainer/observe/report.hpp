@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "observe/chart.hpp"
+#include "observe/sample_table.hpp"
 
 namespace coho::trainer {
 
@@ -16,17 +17,7 @@ struct report_table {
   std::vector<std::string> columns{};
   std::vector<std::vector<std::string>> rows{};
   std::string note{};
-};
-
-/// Responses to the same prompts, side by side.
-struct report_samples {
-  std::string title{};
-  std::vector<std::string> columns{};  ///< "before", "after", …
-  struct row {
-    std::string prompt;
-    std::vector<std::string> responses;  ///< one a column
-  };
-  std::vector<row> rows{};
+  bool folded = false;  ///< only its title shows until it is opened
 };
 
 /// Figures with the bound that each has to keep.

@@ -1,5 +1,8 @@
 #include "observe/table.hpp"
 
+#include <locale.h>
+#include <wchar.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -17,19 +20,25 @@ struct character {
   std::size_t bytes, columns;
 };
 
+// As Unicode's tables have it, which the C library brings: they are asked in a locale of their own, since the program
+// leaves that of its environment alone.
+std::size_t columns_of(std::uint32_t code) {
+  static const ::locale_t unicode = ::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
+  if (unicode == nullptr) return 1;
+  const ::locale_t before = ::uselocale(unicode);
+  const int columns = ::wcwidth(static_cast<wchar_t>(code));
+  ::uselocale(before);
+  // Characters that the tables do not know are drawn as one box; the controls behind ASCII are not drawn.
+  return columns >= 0 ? static_cast<std::size_t>(columns) : code < 0xA0 ? 0 : 1;
+}
+
 character first_character(std::string_view text) {
   const auto lead = static_cast<unsigned char>(text[0]);
   const auto bytes = std::max<std::size_t>(1, utf8_length(text));
   if (bytes == 1) return {1, lead >= 0x20 && lead != 0x7F};
   std::uint32_t code = lead & (0xFFu >> (bytes + 1));
   for (std::size_t i = 1; i < bytes; ++i) code = (code << 6) | (static_cast<unsigned char>(text[i]) & 0x3F);
-  const bool combining =
-      (code >= 0x300 && code < 0x370) || code == 0x200D || (code >= 0xFE00 && code < 0xFE10) || code == 0x200B;
-  const bool wide = (code >= 0x1100 && code < 0x1160) || (code >= 0x2E80 && code < 0xA4D0) ||
-                    (code >= 0xAC00 && code < 0xD7A4) || (code >= 0xF900 && code < 0xFB00) ||
-                    (code >= 0xFF00 && code < 0xFF61) || (code >= 0x1F300 && code < 0x1FA00) ||
-                    (code >= 0x20000 && code < 0x30000);
-  return {bytes, combining ? 0u : wide ? 2u : 1u};
+  return {bytes, columns_of(code)};
 }
 
 // Line breaks would break the table; what is cut off is marked.
@@ -38,16 +47,7 @@ std::string fit(std::string_view text, std::size_t limit) {
   std::ranges::replace_if(
       flat, [](unsigned char c) { return c < 0x20 || c == 0x7F; }, ' ');
   if (display_width(flat) <= limit) return flat;
-  std::string out;
-  std::size_t columns = 0;
-  for (std::string_view rest = flat; !rest.empty();) {
-    const auto next = first_character(rest);
-    if (columns + next.columns + 1 > limit) break;
-    columns += next.columns;
-    out += rest.substr(0, next.bytes);
-    rest.remove_prefix(next.bytes);
-  }
-  return out + "…";
+  return std::string(first_columns(flat, std::max<std::size_t>(limit, 1) - 1)) + "…";
 }
 
 }  // namespace
@@ -67,6 +67,17 @@ std::size_t display_width(std::string_view text) {
     text.remove_prefix(next.bytes);
   }
   return columns;
+}
+
+std::string_view first_columns(std::string_view text, std::size_t columns) {
+  std::size_t end = 0;
+  while (end < text.size()) {
+    const auto next = first_character(text.substr(end));
+    if (next.columns > columns) break;
+    columns -= next.columns;
+    end += next.bytes;
+  }
+  return text.substr(0, end);
 }
 
 void text_table::add_row(std::vector<std::string> cells) {

@@ -40,5 +40,7 @@ bool is_number_cell(std::string_view cell);
 
 /// Terminal columns that a text takes: code points, wide ones (CJK, emoji) counted twice, combining marks not at all.
 std::size_t display_width(std::string_view text);
+/// As much of the start of a text as fits into so many columns.
+std::string_view first_columns(std::string_view text, std::size_t columns);
 
 }  // namespace coho::trainer

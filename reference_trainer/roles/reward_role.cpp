@@ -45,6 +45,7 @@ std::vector<token> reward_role::tokens(const reward_query& query) const {
 }
 
 at::Tensor reward_role::evaluate(std::span<const std::vector<token>> sequences) {
+  for (const auto& sequence : sequences) tokens_read_ += sequence.size();
   const last_token_batch batch(sequences, bank_->device());
   return bank_->scalar(role_, bank_->hidden(role_, batch.tokens, batch.layout).index_select(0, batch.last));
 }

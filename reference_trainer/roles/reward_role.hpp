@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -45,6 +46,8 @@ class reward_role {
   std::vector<double> score(std::span<const reward_query> queries);
   std::pair<std::vector<double>, pullback> forward(std::span<const reward_query> queries);
 
+  /// Tokens that the model was given so far, for rates.
+  std::uint64_t tokens_read() const noexcept { return tokens_read_; }
   /// The tokens that a query becomes, begin token included.
   std::vector<token> tokens(const reward_query& query) const;
 
@@ -67,6 +70,7 @@ class reward_role {
   reward_prompt prompt_;
   std::optional<reward_prompt> plain_;
   reward_role_options options_;
+  std::uint64_t tokens_read_ = 0;
 };
 
 }  // namespace coho::trainer

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
@@ -17,7 +18,8 @@ namespace coho::trainer {
 
 /// A run over fixed data from its start or its newest checkpoint: log, progress, checkpoints, interruption. The stage
 /// gives the trainer of the library and says what a step's statistics mean: `describe(statistics, log)` writes the
-/// scalars and returns the text of the progress line.
+/// scalars and returns the text of the progress line, which tells the tokens of statistics that have some;
+/// `describe(statistics, log, bar)` counts them itself.
 template <class Trainer, class Describe>
 class fit_run {
  public:
@@ -34,7 +36,13 @@ class fit_run {
 
   template <class Statistics>
   void on_step_end(const Statistics& statistics) {
-    const std::string text = describe_(statistics, log_);
+    if constexpr (requires { statistics.tokens; }) bar_.count("tokens", static_cast<double>(statistics.tokens));
+    const std::string text = [&] {
+      if constexpr (std::invocable<Describe&, const Statistics&, metrics_log&, progress&>)
+        return std::string(describe_(statistics, log_, bar_));
+      else
+        return std::string(describe_(statistics, log_));
+    }();
     log_.flush();  // before the checkpoint: a run that is killed goes on behind these lines
     bar_.advance(1, text);
     const std::uint64_t done = statistics.step + 1;

@@ -112,11 +112,13 @@ class generator {
       std::size_t position = index - records.size();
       for (const json& line : answer(records, position)) {
         if (position++ < done) continue;
+        bar.count("tokens", std::exchange(sampled_, 0.0));
         bar.advance();
         if (writer) {
           writer->write(line);
         } else {
-          std::cout << line.dump(-1, ' ', false, json::error_handler_t::replace) << '\n';
+          context_.terminal->redraw("");  // where both streams are one terminal, a record does not follow the bar
+          std::cout << line.dump(-1, ' ', false, json::error_handler_t::replace) << std::endl;
         }
       }
       records.clear();
@@ -143,6 +145,7 @@ class generator {
     }
     const auto out = engine_->generate(prompts, sampling_, ends_, streams,
                                        [&](std::size_t, token) { context_.stop_if_interrupted(); });
+    sampled_ += static_cast<double>(out.responses.total());
     std::vector<json> lines;
     for (std::size_t i = 0; i < records.size(); ++i) {
       sample_record sample{.prompt = records[i],
@@ -173,6 +176,7 @@ class generator {
   std::vector<token> ends_;
   std::optional<generation_engine> engine_;
   std::size_t batch_;
+  double sampled_ = 0;  ///< tokens that the progress line has not counted yet
   bool ids_, warned_ = false;
 };
 

@@ -1,6 +1,7 @@
 #include "stages/judge.hpp"
 
 #include <cmath>
+#include <utility>
 
 #include <coho/error.hpp>
 #include <nlohmann/json.hpp>
@@ -79,6 +80,7 @@ void run_judge(const config& options, stage_context& context) {
   const auto flush = [&] {
     std::vector<response_pair> asked;
     for (const auto& pair : pairs) asked.push_back({pair.prompt.text(), pair.response_1, pair.response_2});
+    const std::size_t asked_before = judge.counts().asked;
     const auto judged = judge_pairs(judge, prompt, std::span<const response_pair>(asked), principles);
     std::size_t position = stream.counts().pairs - pairs.size();
     for (std::size_t i = 0; i < pairs.size(); ++i, ++position) {
@@ -89,6 +91,7 @@ void run_judge(const config& options, stage_context& context) {
       writer.write(to_json(record));
       bar.advance(1, computed_share(judge));
     }
+    bar.count("tokens", static_cast<double>(judge.counts().asked - asked_before));
     pairs.clear();
   };
   for (pair_record pair; stream.next(pair);) {

@@ -16,6 +16,7 @@
 #include "stages/ppo_settings.hpp"
 #include "stages/reward_parts.hpp"
 #include "stages/reward_prompts.hpp"
+#include "stages/rollout_board.hpp"
 #include "stages/training_run.hpp"
 
 namespace coho::trainer {
@@ -45,6 +46,9 @@ void log_step(metrics_log& log, const ppo_statistics& s, const reward_parts& par
                                                   {"seconds_generation", s.phase_seconds.generation},
                                                   {"seconds_update", s.phase_seconds.update},
                                                   {"seconds", s.phase_seconds.total()}});
+  log.scalars(static_cast<std::int64_t>(s.step),
+              {{"generated_tokens_per_second", s.phase_tokens.generation / s.phase_seconds.generation},
+               {"trained_tokens_per_second", s.phase_tokens.update / s.phase_seconds.update}});
   log.flush();  // before the checkpoint: a run that is killed goes on behind these lines
 }
 
@@ -231,6 +235,7 @@ void run_ppo(const config& options, stage_context& context) {
     checkpoints.save(trainer.save().step, values());
     context.stop_if_interrupted();
   };
+  rollout_board board(log);
   while (true) {
     const std::uint64_t done = trainer.save().step;
     const bool away = stop_kl > 0 && kl > stop_kl, last = away || done >= steps;
@@ -246,9 +251,11 @@ void run_ppo(const config& options, stage_context& context) {
       context.log("stopped after " + std::to_string(done) + " steps: ppo.evaluation.patience is at its end");
     if (last || spent) break;
     const auto batch = source(done);
-    const ppo_statistics s = trainer.step(std::span<const rl_prompt>(batch), parts);
+    const ppo_statistics s = trainer.step(std::span<const rl_prompt>(batch), parts, board);
     kl = s.kl_sequence;
     log_step(log, s, parts);
+    bar.count("generated", s.phase_tokens.generation);
+    bar.count("trained", s.phase_tokens.update);
     bar.advance(1, "reward " + format_number(s.reward_mean, 2) + " kl " + format_number(s.kl_sequence, 2) + " length " +
                        format_number(s.length_mean, 1));
     stop_if_interrupted();

@@ -112,7 +112,7 @@ class prompt_collection {
         counts_.emplace_back(prompt_counts{.name = source.name, .path = source.path, .asked = source.count});
     prompt_draw draw(seed_, source.name, source.count.value_or(std::numeric_limits<std::size_t>::max()));
     for (const auto& file : files_of(source.path)) {
-      jsonl_reader reader(file, bad_text::replace);
+      jsonl_reader reader(file, {.on_bad_text = bad_text::replace});
       for (json value; reader.next(value);) {
         context.stop_if_interrupted();
         ++counts.read;

@@ -1,6 +1,8 @@
 #include "stages/reward.hpp"
 
+#include <cstdint>
 #include <optional>
+#include <utility>
 
 #include <coho/error.hpp>
 #include <nlohmann/json.hpp>
@@ -118,14 +120,18 @@ void run_reward(const config& options, stage_context& context) {
   checkpoints.add("reward", parameters, optimizer);
   double smoothed = 0.5;
   fit_run run(trainer, context, checkpoints, out, "reward model", steps,
-              [&](const reward_model_statistics& s, metrics_log& log) {
+              [&, read = std::uint64_t{0}](const reward_model_statistics& s, metrics_log& log, progress& bar) mutable {
+                const auto tokens =
+                    static_cast<double>(reward.tokens_read() - std::exchange(read, reward.tokens_read()));
+                bar.count("tokens", tokens);
                 smoothed += 0.1 * (s.accuracy - smoothed);
                 log.scalars(static_cast<std::int64_t>(s.step), {{"loss", s.loss},
                                                                 {"accuracy", s.accuracy},
                                                                 {"margin", s.margin},
                                                                 {"score", s.score},
                                                                 {"gradient_norm", s.gradient_norm},
-                                                                {"learning_rate", s.learning_rate}});
+                                                                {"learning_rate", s.learning_rate},
+                                                                {"tokens_per_second", tokens / s.seconds}});
                 return "loss " + format_number(s.loss, 3) + " accuracy " + format_number(smoothed, 3);
               });
   trainer.fit(data.pairs(), run);

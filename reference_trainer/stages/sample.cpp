@@ -113,6 +113,7 @@ void run_sample(const config& options, stage_context& context) {
       writer.write(to_json(record));
       bar.advance();
     }
+    bar.count("tokens", static_cast<double>(sampled.responses.total()));
     records.clear();
     context.stop_if_interrupted();
   };

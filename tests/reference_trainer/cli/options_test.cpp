@@ -1,9 +1,11 @@
 #include "cli/options.hpp"
 
+#include <algorithm>
 #include <coho/error.hpp>
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -220,4 +222,18 @@ TEST_CASE("options: entries of a list of sections that cannot be named or are un
   CHECK_THAT(problem(one + "[other]\nx = 1\n"), ContainsSubstring("unknown key other.x"));
   // A list that nobody reads: its keys are unknown, by name or by place.
   CHECK_THAT(problem(one + "[[sets]]\ncount = 1\n"), ContainsSubstring("r.toml:4: unknown key sets.0.count"));
+}
+
+TEST_CASE("what a recipe gives can be listed for people") {
+  const auto options = config::parse(
+      "seed = 3\n[ppo]\nlambda = 0.10000000000000001\npolicy = 'a b'\nstop = ['x', 'y']\n"
+      "[ppo.length_bonus]\ncoefficient = 2.0\n",
+      "r.toml");
+  auto given = options.given();
+  std::ranges::sort(given);
+  CHECK(given == std::vector<std::pair<std::string, std::string>>{{"ppo.lambda", "0.1"},
+                                                                  {"ppo.length_bonus.coefficient", "2"},
+                                                                  {"ppo.policy", "a b"},
+                                                                  {"ppo.stop", "[ 'x', 'y' ]"},
+                                                                  {"seed", "3"}});
 }

@@ -12,6 +12,7 @@
 #include "observe/resources.hpp"
 #include "support/catch.hpp"
 #include "support/shared_data.hpp"
+#include "support/temporary_directory.hpp"
 
 using namespace coho::trainer;
 using Catch::Matchers::ContainsSubstring;
@@ -185,11 +186,30 @@ TEST_CASE("a reader that mends text goes on where another refuses") {
   write_file(t.path, "{\"a\":\"x\xFFy\"}\n{\"a\":\"\\ud83d\"}\n{\"a\":\"\\ud83d\\ude00\"}\n");
   CHECK_THROWS_AS(read_all(t.path), coho::file_error);
   std::vector<std::string> texts;
-  jsonl_reader reader(t.path, bad_text::replace);
+  jsonl_reader reader(t.path, {.on_bad_text = bad_text::replace});
   for (json value; reader.next(value);) texts.push_back(value.at("a").get<std::string>());
   CHECK(texts == std::vector<std::string>{"x\uFFFDy", "\uFFFD", "😀"});
   write_file(t.path, "{\"a\":\"\\ud83d\"\n");
-  jsonl_reader torn(t.path, bad_text::replace);
+  jsonl_reader torn(t.path, {.on_bad_text = bad_text::replace});
   json value;
   CHECK_THROWS_AS(torn.next(value), coho::file_error);
+}
+
+TEST_CASE("a file that still grows is read up to what is being written") {
+  const coho::test::temporary_directory folder;
+  const auto path = folder / "grows.jsonl";
+  const auto values = [&](const std::string& text, bool growing) {
+    write_file(path, text);
+    jsonl_reader reader(path, {.growing = growing});
+    std::size_t count = 0;
+    for (json value; reader.next(value);) ++count;
+    CHECK(reader.count() == count);
+    return count;
+  };
+  CHECK(values("{\"a\":1}\n{\"a\":", true) == 1);
+  CHECK(values("{\"a\":1}\n{\"a\":\"\xE6\x97", true) == 1);
+  CHECK(values("{\"a\":1}\n{\"a\":2}", true) == 2);
+  CHECK(values("", true) == 0);
+  CHECK_THROWS_AS(values("{\"a\":\n{\"a\":2}\n", true), coho::file_error);
+  CHECK_THROWS_AS(values("{\"a\":1}\n{\"a\":", false), coho::file_error);
 }

@@ -130,3 +130,45 @@ TEST_CASE("text is escaped, and control characters and broken UTF-8 do not get t
   CHECK(escape_html("\xC3(") == "�(");
   CHECK(escape_html("日本\n\t") == "日本\n\t");
 }
+
+TEST_CASE("overlaid series differ in colour or line style, and neighbours in both") {
+  line_chart chart{.title = "t"};
+  for (int i = 0; i < 32; ++i) chart.lines.push_back({"run " + std::to_string(i), {{0, i}, {1, i}}});
+  const auto figure = render(chart);
+  std::vector<std::string> styles;
+  for (auto at = figure.find("<path "); at != std::string::npos; at = figure.find("<path ", at + 1))
+    styles.push_back(values_of(figure.substr(at, figure.find('>', at) - at), "class")[0]);
+  REQUIRE(styles.size() == 32);
+  for (std::size_t i = 1; i < styles.size(); ++i) {
+    CHECK(styles[i].substr(0, styles[i].find(" d")) != styles[i - 1].substr(0, styles[i - 1].find(" d")));
+    CHECK(styles[i].substr(styles[i].find(" d")) != styles[i - 1].substr(styles[i - 1].find(" d")));
+  }
+  std::ranges::sort(styles);
+  CHECK(std::unique(styles.begin(), styles.end()) == styles.end());
+}
+
+TEST_CASE("values behind an average are drawn behind every average, and listed in its stead") {
+  line_chart chart{.title = "t"};
+  chart.lines = {{"a", {{0, 1}, {1, 1.25}}, {{0, 1}, {1, 7}}}, {"b", {{0, 0}, {1, 0}}, {{0, 0}, {1, 3}}}};
+  const auto figure = render(chart);
+  CHECK(coho::test::markup_error(figure) == "");
+  CHECK(figure.rfind("stroke raw") < figure.find("<path d=", figure.rfind("stroke raw")));
+  CHECK(count(figure, "stroke raw") == 2);
+  CHECK_THAT(figure, ContainsSubstring("<td>7</td><td>3</td>"));
+  CHECK(figure.find("<td>1.25</td>") == std::string::npos);
+  for (const double y : numbers_of(figure, "cy")) CHECK(y > 0);
+}
+
+TEST_CASE("a chart of a hundred thousand steps is no larger than its picture needs") {
+  line_chart chart{.title = "t"};
+  auto& line = chart.lines.emplace_back(line_chart::series{"long", {}});
+  for (int i = 0; i < 100000; ++i) line.points.emplace_back(i, i == 54321 ? 1000 : std::sin(i));
+  line.raw = line.points;
+  const auto figure = render(chart);
+  CHECK(figure.size() < 50'000);
+  CHECK(coho::test::markup_error(figure) == "");
+  // The spike of one step reaches the top of its axis.
+  const auto grid = numbers_of(figure, "y1");
+  const double top = *std::ranges::min_element(grid);
+  CHECK_THAT(figure, ContainsSubstring(" " + std::to_string(static_cast<int>(top)) + ".0 "));
+}

@@ -57,3 +57,19 @@ TEST_CASE("without a directory the curves stay in memory") {
   log.flush();
   CHECK(log.curves().size() == 1);
 }
+
+TEST_CASE("metrics can be read while a line is being written") {
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directory(folder);
+  const std::string whole = "{\"step\":0,\"loss\":1.5}\n{\"step\":1,\"loss\":null}\n";
+  const std::string next = "{\"step\":2,\"loss\":0.5,\"note\":\"\xC3\xA9\"}";
+  for (std::size_t length = 0; length < next.size(); ++length) {
+    write_file(folder / "metrics.jsonl", whole + next.substr(0, length));
+    CHECK(metrics_log::read(folder).at(0).second == curve{{0, 1.5}});
+  }
+  write_file(folder / "metrics.jsonl", whole + next);
+  CHECK(metrics_log::read(folder).at(0).second == curve{{0, 1.5}, {2, 0.5}});
+  write_file(folder / "metrics.jsonl", "{\"step\":0,\n" + whole);
+  CHECK_THROWS_WITH(metrics_log::read(folder), Catch::Matchers::ContainsSubstring("line 1"));
+  std::filesystem::remove_all(folder);
+}

@@ -93,3 +93,43 @@ TEST_CASE("quiet prints nothing") {
   terminal->print("x");
   CHECK(stream.str().empty());
 }
+
+TEST_CASE("what is counted beside the steps has rates of its own") {
+  std::ostringstream stream;
+  progress bar(std::make_shared<console>(stream, false, false), "ppo", 10, "steps");
+  bar.count("generated", 1000);
+  bar.count("tokens", 30);
+  bar.advance(1);
+  bar.count("generated", 1000);
+  bar.advance(1);
+  CHECK(bar.line(8, false) ==
+        "ppo           20 % 2/10 steps, 4.0 s each, 32 s left, 250 generated/s, 3.8 tokens/s");
+  bar.finish();
+  CHECK_THAT(stream.str(), ContainsSubstring("generated/s"));
+}
+
+TEST_CASE("a live line never reaches the last column, whatever it holds and however the window changes") {
+  std::ostringstream stream;
+  std::size_t width = 12;
+  console terminal(stream, true, false, [&] { return width; });
+  const auto shown = [&](std::string_view line) {
+    stream.str("");
+    terminal.redraw(line);
+    REQUIRE(stream.str().starts_with("\r\033[K"));
+    return stream.str().substr(4);
+  };
+  CHECK(shown("0123456789abcdef") == "0123456789a");
+  CHECK(shown("日本語日本語日本語") == "日本語日本");
+  CHECK(shown("a\tb\nc\rd\033[2J") == "a b c d [2J");
+  width = 5;
+  CHECK(shown("0123456789") == "0123");
+  stream.str("");
+  terminal.print("a log line of any length");
+  CHECK(stream.str() == "\r\033[Ka log line of any length\n0123");
+  width = 1;
+  CHECK(shown("0123456789").empty());
+  width = 80;  // the window is made wide again: the whole line is still known
+  stream.str("");
+  terminal.print("x");
+  CHECK(stream.str() == "\r\033[Kx\n0123456789");
+}

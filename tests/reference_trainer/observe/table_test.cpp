@@ -46,3 +46,24 @@ TEST_CASE("numbers are printed for people") {
   CHECK(format_bytes(812) == "812 B");
   CHECK(format_bytes(1.5 * 1024 * 1024 * 1024) == "1.5 GiB");
 }
+
+TEST_CASE("columns are counted as a terminal shows them") {
+  CHECK(display_width("日本語") == 6);
+  CHECK(display_width("한국") == 4);
+  CHECK(display_width("ｱ") == 1);   // half-width katakana
+  CHECK(display_width("Ａ") == 2);  // full-width letter
+  CHECK(display_width("🙂") == 2);
+  CHECK(display_width("⏰") == 2);  // wide without lying in the planes of emoji
+  CHECK(display_width("é…–") == 3);
+  CHECK(display_width("กำ") <= 2);
+  CHECK(display_width("e\xCC\x81\xE2\x80\x8B") == 1);  // an accent and a space of no width
+  CHECK(display_width("\xC2\x85") == 0);
+}
+
+TEST_CASE("a text is cut between characters, a wide one never in half") {
+  CHECK(first_columns("日本語", 5) == "日本");
+  CHECK(first_columns("a日b", 2) == "a");
+  CHECK(first_columns("e\xCC\x81x", 1) == "e\xCC\x81");
+  CHECK(first_columns("abc", 9) == "abc");
+  CHECK(first_columns("abc", 0).empty());
+}
