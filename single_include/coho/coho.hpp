@@ -10755,6 +10755,22 @@ auto fit_data(std::span<const Example> data, const Options& options, const std::
   return history;
 }
 
+/// The same over data that are fetched as they are needed: `source.size()` and `source.load(indices)`.
+/// `step(mine, epoch)` makes a step with what is loaded of this rank's part of a batch.
+template <class Source, class Options, class Communicator, class Step, class... Callbacks>
+auto fit_source(Source& source, const Options& options, const std::uint64_t& made, Communicator& ranks, Step step,
+                Callbacks&... callbacks) {
+  data_order order(source.size(), options.batch_size, options.seed, options.shuffle);
+  std::vector<decltype(step(source.load(std::span<const std::size_t>()), std::uint64_t{}))> history;
+  const std::uint64_t end = options.epochs * order.steps_per_epoch();
+  while (made < end) {
+    const std::vector<std::size_t> mine = order.batch(made, ranks.rank(), ranks.size());
+    history.push_back(step(source.load(std::span<const std::size_t>(mine)), made / order.steps_per_epoch()));
+    if (notify::stop(ranks, callbacks...)) break;
+  }
+  return history;
+}
+
 /// The options that the trainers over fixed data share.
 template <class Options>
 void validate_fit_options(const Options& options) {
@@ -12249,7 +12265,7 @@ class ppo_trainer {
 
 }  // namespace coho
 
-// ---- coho/train/reward_model.hpp
+// ---- coho/train/preference_source.hpp
 
 namespace coho {
 
@@ -12260,6 +12276,38 @@ struct preference_pair {
   double target = 1;  ///< probability that `preferred` is the preferred one; 0.5 for a tie; in [0, 1]
   double margin = 0;  ///< m of `bradley_terry_loss`, beside the options' margin; 0 for other losses
 };
+
+/// preference_source: pairs that are fetched batch by batch, where there are more of them than memory holds.
+///  (1) `s.size()`, the number of pairs;
+///  (2) `s.load(indices)` with a `std::span<const std::size_t>` returns the pairs of these indices in their order, as a
+///      contiguous range of `preference_pair`. What they refer to stays until the next call.
+template <class Source>
+concept preference_source = requires(Source& s, std::span<const std::size_t> indices) {
+  { s.size() } -> std::convertible_to<std::size_t>;
+  { s.load(indices) } -> std::convertible_to<std::span<const preference_pair>>;
+};
+
+template <class Source>
+consteval bool require_preference_source() {
+  static_assert(
+      requires(Source& s) {
+        { s.size() } -> std::convertible_to<std::size_t>;
+      }, "coho::preference_source (1): the source has no size()");
+  static_assert(
+      requires(Source& s, std::span<const std::size_t> indices) {
+        { s.load(indices) } -> std::convertible_to<std::span<const preference_pair>>;
+      },
+      "coho::preference_source (2): the source has no load(std::span<const std::size_t>) that returns a contiguous "
+      "range "
+      "of preference_pair");
+  return true;
+}
+
+}  // namespace coho
+
+// ---- coho/train/reward_model.hpp
+
+namespace coho {
 
 /// pair_loss: what a reward model minimises.
 ///  (1) `bradley_terry_loss`, `bradley_terry_ties_loss`, or an object whose
@@ -12356,6 +12404,17 @@ class reward_model_trainer {
         [&](const std::vector<preference_pair>& mine, const std::vector<preference_pair>&, std::uint64_t epoch) {
           return step_of(mine, epoch, callbacks...);
         },
+        callbacks...);
+  }
+
+  /// The same over pairs that are fetched as they are needed: each rank loads its part of a batch.
+  template <class Source, class... Callbacks>
+    requires(!std::convertible_to<Source&, std::span<const preference_pair>>)
+  std::vector<reward_model_statistics> fit(Source& data, Callbacks&&... callbacks) {
+    static_assert(require_preference_source<Source>());
+    return detail::fit_source(
+        data, options_, step_, ranks_,
+        [&](std::span<const preference_pair> mine, std::uint64_t epoch) { return step_of(mine, epoch, callbacks...); },
         callbacks...);
   }
 

@@ -40,6 +40,22 @@ auto fit_data(std::span<const Example> data, const Options& options, const std::
   return history;
 }
 
+/// The same over data that are fetched as they are needed: `source.size()` and `source.load(indices)`.
+/// `step(mine, epoch)` makes a step with what is loaded of this rank's part of a batch.
+template <class Source, class Options, class Communicator, class Step, class... Callbacks>
+auto fit_source(Source& source, const Options& options, const std::uint64_t& made, Communicator& ranks, Step step,
+                Callbacks&... callbacks) {
+  data_order order(source.size(), options.batch_size, options.seed, options.shuffle);
+  std::vector<decltype(step(source.load(std::span<const std::size_t>()), std::uint64_t{}))> history;
+  const std::uint64_t end = options.epochs * order.steps_per_epoch();
+  while (made < end) {
+    const std::vector<std::size_t> mine = order.batch(made, ranks.rank(), ranks.size());
+    history.push_back(step(source.load(std::span<const std::size_t>(mine)), made / order.steps_per_epoch()));
+    if (notify::stop(ranks, callbacks...)) break;
+  }
+  return history;
+}
+
 /// The options that the trainers over fixed data share.
 template <class Options>
 void validate_fit_options(const Options& options) {

@@ -24,17 +24,10 @@
 #include <coho/train/learning_rate_schedule.hpp>
 #include <coho/train/loops.hpp>
 #include <coho/train/model_outputs.hpp>
+#include <coho/train/preference_source.hpp>
 #include <coho/train/stopwatch.hpp>
 
 namespace coho {
-
-/// Two answers to one prompt, the preferred one first. The queries refer to text and tokens that the caller keeps.
-struct preference_pair {
-  reward_query preferred;
-  reward_query other;
-  double target = 1;  ///< probability that `preferred` is the preferred one; 0.5 for a tie; in [0, 1]
-  double margin = 0;  ///< m of `bradley_terry_loss`, beside the options' margin; 0 for other losses
-};
 
 /// pair_loss: what a reward model minimises.
 ///  (1) `bradley_terry_loss`, `bradley_terry_ties_loss`, or an object whose
@@ -131,6 +124,17 @@ class reward_model_trainer {
         [&](const std::vector<preference_pair>& mine, const std::vector<preference_pair>&, std::uint64_t epoch) {
           return step_of(mine, epoch, callbacks...);
         },
+        callbacks...);
+  }
+
+  /// The same over pairs that are fetched as they are needed: each rank loads its part of a batch.
+  template <class Source, class... Callbacks>
+    requires(!std::convertible_to<Source&, std::span<const preference_pair>>)
+  std::vector<reward_model_statistics> fit(Source& data, Callbacks&&... callbacks) {
+    static_assert(require_preference_source<Source>());
+    return detail::fit_source(
+        data, options_, step_, ranks_,
+        [&](std::span<const preference_pair> mine, std::uint64_t epoch) { return step_of(mine, epoch, callbacks...); },
         callbacks...);
   }
 
