@@ -162,11 +162,9 @@ T config::require(std::string_view key, std::string_view what) const {
 }
 
 std::vector<std::filesystem::path> config::require_paths(std::string_view key, std::string_view what) const {
-  const auto names = require<std::vector<std::string>>(key, what);
-  check(!names.empty(), key, "a file or a list of files");
-  for (std::size_t i = 0; i < names.size(); ++i)
-    state_->paths[full(key) + (names.size() > 1 ? "[" + std::to_string(i) + "]" : "")] = names[i];
-  return {names.begin(), names.end()};
+  auto paths = require<std::vector<std::filesystem::path>>(key, what);
+  check(!paths.empty(), key, "a file or a list of files");
+  return paths;
 }
 
 std::string config::choice(std::string_view key, std::string_view fallback,

@@ -35,7 +35,7 @@ void print(const std::string& title, const text_table& table) {
 }  // namespace
 
 void evaluate_preferences(const config& options, stage_context& context) {
-  const auto files = options.require<std::vector<fs::path>>("eval.data", "a preference file, or a list");
+  const auto files = options.require_paths("eval.data", "a preference file, or a list");
   options.check(!files.empty(), "eval.data", "a file or several");
   const auto path = options.require<fs::path>("eval.reward_model", "the folder of the reward model");
   const auto batch = options.get<std::size_t>("eval.batch", 64);

@@ -85,7 +85,7 @@ preference_set preference_set::sample(std::size_t count, std::uint64_t seed) con
 }
 
 preference_files read_preference_files(const config& section, bool plain) {
-  preference_files out{.data = section.require<std::vector<fs::path>>("data", "a file of preferences, or a list"),
+  preference_files out{.data = section.require_paths("data", "a file of preferences, or a list"),
                        .evaluation = section.get<std::vector<fs::path>>("evaluation", {}),
                        .limit = section.get<std::size_t>("limit", 0),
                        .evaluation_limit = section.get<std::size_t>("evaluation_limit", 0),
