@@ -47,6 +47,7 @@
 #include <coho/prompt/chat_prompt.hpp>
 #include <coho/prompt/judge_prompt.hpp>
 #include <coho/prompt/reward_prompt.hpp>
+#include <coho/prompt/self_align_prompt.hpp>
 #include <coho/prompt/template.hpp>
 #include <coho/reduce.hpp>
 #include <coho/require.hpp>

@@ -115,7 +115,7 @@ stage_context::stage_context(std::string stage, const config& options, bool resu
 
 void stage_context::rehearse(const config& options, const std::function<std::string()>& estimate) {
   options.check_unknown();
-  if (on_rehearsal) return on_rehearsal(options);
+  if (on_rehearsal) return on_rehearsal(options, estimate);
   std::cout << options.resolved();
   // As comments: what is printed is a recipe still.
   std::istringstream lines(estimate ? estimate() : std::string());
@@ -127,7 +127,8 @@ void stage_context::rehearse(const config& options, const std::function<std::str
 
 bool stage_context::begin(const config& options, const std::filesystem::path& directory, std::string_view estimate) {
   if (dry_run) {
-    rehearse(options, [&] { return std::string(estimate); });
+    rehearse(
+        options, estimate.empty() ? std::function<std::string()>() : [&] { return std::string(estimate); });
     return false;
   }
   options.check_unknown();
@@ -158,7 +159,8 @@ std::filesystem::path application::find_recipe(const std::string& name) const {
   if (std::filesystem::exists(name, ignored)) return name;
   std::vector<std::string> known;
   for (const auto& folder : recipe_folders_) {
-    for (const auto& candidate : {folder / name, folder / (name + ".toml")}) {
+    // "recipes/NAME.toml" is as good as NAME, whatever folder one stands in.
+    for (const auto& candidate : {folder / name, folder / (name + ".toml"), folder.parent_path() / name}) {
       if (std::filesystem::is_regular_file(candidate, ignored)) return candidate;
     }
     for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
@@ -186,8 +188,11 @@ int application::run(int argc, const char* const* argv) {
 }
 
 int application::dispatch(int argc, const char* const* argv) {
+  if (argc > 2 && std::string_view(argv[1]) == "--dry-run") return plan_recipe({argv, static_cast<std::size_t>(argc)});
   CLI::App app(description_, name_);
   app.set_version_flag("--version", name_ + " " + version_);
+  std::string planned;
+  app.add_option("--dry-run", planned, "plan memory and time of every stage that a recipe holds")->type_name("RECIPE");
   app.require_subcommand(1);
 
   common_flags common;
@@ -253,8 +258,52 @@ int application::dispatch(int argc, const char* const* argv) {
 
   install_handlers();
   stage_context context(command.name, options, common.resume, common.dry_run, common.quiet);
+  context.on_rehearsal = on_rehearsal_;
   command.run(options, context);
   if (!std::cout.flush()) throw output_error("standard output cannot be written");
+  return static_cast<int>(exit_code::success);
+}
+
+std::vector<recipe_stage> stages_of(const config& recipe, const std::vector<subcommand>& commands) {
+  const auto sections = recipe.keys();
+  const auto holds = [&](std::string name) {
+    std::ranges::replace(name, '-', '_');  // the stage self-align has the section self_align
+    return std::ranges::find(sections, name) != sections.end();
+  };
+  std::vector<recipe_stage> out;
+  for (const auto& command : commands) {
+    // The demo hands the sections of the other stages what files they work on.
+    if (holds("demo") && command.name != "demo") continue;
+    for (const auto& variant : command.variants)
+      if (holds(variant.section)) out.push_back({&command, &variant});
+    if (holds(command.name)) out.push_back({&command});
+  }
+  return out;
+}
+
+int application::plan_recipe(std::span<const char* const> words) {
+  if (words[2][0] == '-') throw usage_error("--dry-run: a recipe comes next (see " + name_ + " --help)");
+  const auto recipe = find_recipe(words[2]).string();
+  application planner = *this;
+  const auto stages = stages_of(config::load(recipe), commands_);
+  if (stages.empty()) throw config_error(recipe + ": holds the section of no stage");
+  std::vector<std::string> without;
+  for (const auto& stage : stages) {
+    planner.on_rehearsal_ = [&](const config&, const std::function<std::string()>& estimate) {
+      if (!estimate) {
+        without.push_back(stage.title());
+        return;
+      }
+      std::cout << "== " << stage.title() << '\n' << estimate() << "\n\n";
+    };
+    std::vector<const char*> line{words[0], stage.command->name.c_str(), "--config", recipe.c_str(), "--dry-run"};
+    if (stage.variant) line.push_back(stage.variant->flag.c_str());
+    line.insert(line.end(), words.begin() + 3, words.end());
+    planner.dispatch(static_cast<int>(line.size()), line.data());
+  }
+  const char* gap = "not planned: ";
+  for (const auto& title : without) std::cout << std::exchange(gap, ", ") << title;
+  std::cout << (without.empty() ? "" : "\n") << std::flush;
   return static_cast<int>(exit_code::success);
 }
 

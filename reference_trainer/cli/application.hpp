@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,10 +45,10 @@ class stage_context {
                            std::string_view estimate = {});
 
   /// What a stage ends with in a dry run, before it opens models and data: refuses unknown keys, then prints the
-  /// resolved config and, each line as a comment, what `estimate` says. With `on_rehearsal` set, hands the config to
-  /// that instead.
+  /// resolved config and, each line as a comment, what `estimate` says. With `on_rehearsal` set, hands both to that
+  /// instead; its `estimate` is empty where a stage makes none.
   void rehearse(const config& options, const std::function<std::string()>& estimate = {});
-  std::function<void(const config&)> on_rehearsal{};
+  std::function<void(const config&, const std::function<std::string()>& estimate)> on_rehearsal{};
 
   /// `out`, or `fallback` when it is not given. Made on `begin`.
   std::filesystem::path out_or(const std::filesystem::path& fallback) const { return out.empty() ? fallback : out; }
@@ -67,6 +68,14 @@ class stage_context {
   std::shared_ptr<console> terminal;
 };
 
+/// A section of a recipe that stands for a subcommand with one of its flags: [preference_pretraining] for
+/// `reward --pretrain`.
+struct stage_variant {
+  std::string section;  ///< "preference_pretraining"
+  std::string flag;     ///< "--pretrain"
+  std::string key;      ///< what the flag sets to true: "pretrain"
+};
+
 /// A subcommand.
 struct subcommand {
   std::string name;  ///< "ppo"
@@ -77,10 +86,22 @@ struct subcommand {
   std::vector<std::string> sections{};
   std::string group = "Stages";
   std::string recipe{};  ///< the built-in recipe that it starts from when --config names no other
+  std::vector<stage_variant> variants{};
 };
 
+/// A stage that a recipe holds.
+struct recipe_stage {
+  const subcommand* command;
+  const stage_variant* variant = nullptr;
+  std::string title() const { return variant ? command->name + " " + variant->flag : command->name; }
+};
+
+/// The stages whose sections a recipe holds, in the order of `commands`; of a recipe of the demo that one alone.
+std::vector<recipe_stage> stages_of(const config& recipe, const std::vector<subcommand>& commands);
+
 /// The program: subcommands with the flags that all of them share (--config, --set, --seed, --threads, --out, --resume,
-/// --device, --dry-run, --quiet), signals, and errors as one line with an exit code.
+/// --device, --dry-run, --quiet), signals, and errors as one line with an exit code. `coho --dry-run RECIPE` plans all
+/// stages of a recipe.
 ///
 ///     application program("coho", "Reinforcement learning …", COHO_VERSION);
 ///     program.add({"ppo", "train a policy against a reward model", run_ppo, {{"--model", "model.path", "folder"}},
@@ -99,12 +120,15 @@ class application {
 
  private:
   int dispatch(int argc, const char* const* argv);
+  /// `coho --dry-run RECIPE [flags]`: the plan of each stage that the recipe holds.
+  int plan_recipe(std::span<const char* const> words);
   std::filesystem::path find_recipe(const std::string& name) const;
 
   std::string name_, description_, version_;
   std::vector<subcommand> commands_;
   std::vector<std::filesystem::path> recipe_folders_;
   std::vector<std::string> sections_;
+  std::function<void(const config&, const std::function<std::string()>&)> on_rehearsal_;
 };
 
 /// Sets or clears the flag that `stage_context::interrupted` reads. The signal handlers set it; tests may.

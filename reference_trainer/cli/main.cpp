@@ -15,6 +15,7 @@
 #include "stages/quantize.hpp"
 #include "stages/reward.hpp"
 #include "stages/sample.hpp"
+#include "stages/self_align.hpp"
 #include "stages/sft.hpp"
 #include "stages/validate.hpp"
 
@@ -28,6 +29,7 @@ int main(int argc, char** argv) {
     // Recipes given by their path still work.
   }
   program.add(make_prompts_command());
+  program.add(make_self_align_command());
   program.add(make_sft_command());
   program.add(make_sample_command());
   program.add(make_judge_command());

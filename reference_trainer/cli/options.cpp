@@ -5,6 +5,7 @@
 #include <set>
 #include <sstream>
 
+#include "cli/recipe_file.hpp"
 #include "cli/spelling.hpp"
 #include "cli/toml_values.hpp"
 #include "files/atomic_file.hpp"
@@ -38,7 +39,10 @@ config config::clone() const {
 }
 
 config config::load(const std::filesystem::path& path, std::span<const std::string> overrides) {
-  return parse(read_file(path, std::size_t{16} << 20), path.string(), overrides);
+  state read;
+  read.source_name = path.string();
+  read.values = read_recipe(path);
+  return with_overrides(std::move(read), overrides);
 }
 
 config config::load(const std::filesystem::path& path, std::initializer_list<std::string> overrides) {
@@ -46,14 +50,14 @@ config config::load(const std::filesystem::path& path, std::initializer_list<std
 }
 
 config config::parse(std::string_view text, std::string_view source_name, std::span<const std::string> overrides) {
-  config out(std::make_shared<state>(), "");
-  out.state_->source_name = source_name;
-  try {
-    out.state_->values = toml::parse(text, source_name);
-  } catch (const toml::parse_error& problem) {
-    throw config_error(std::string(source_name) + ":" + std::to_string(problem.source().begin.line) +
-                       ": is not TOML: " + std::string(problem.description()));
-  }
+  state read;
+  read.source_name = source_name;
+  read.values = parse_recipe(text, source_name);
+  return with_overrides(std::move(read), overrides);
+}
+
+config config::with_overrides(state values, std::span<const std::string> overrides) {
+  config out(std::make_shared<state>(std::move(values)), "");
   for (const auto& entry : overrides) out.set(entry);
   return out;
 }
@@ -150,6 +154,14 @@ T config::require(std::string_view key, std::string_view what) const {
   throw config_error((source.empty() ? std::string() : source + ": ") + full(key) + " is not given" +
                      (what.empty() ? "" : " (" + std::string(what) + ")") + "; expected " + wanted_type<T>() +
                      " in the recipe or as --set " + full(key) + "=…");
+}
+
+std::vector<std::filesystem::path> config::require_paths(std::string_view key, std::string_view what) const {
+  const auto names = require<std::vector<std::string>>(key, what);
+  check(!names.empty(), key, "a file or a list of files");
+  for (std::size_t i = 0; i < names.size(); ++i)
+    state_->paths[full(key) + (names.size() > 1 ? "[" + std::to_string(i) + "]" : "")] = names[i];
+  return {names.begin(), names.end()};
 }
 
 std::string config::choice(std::string_view key, std::string_view fallback,
@@ -282,7 +294,9 @@ std::string config::place(std::string_view key) const {
     if (outer.find('.') == std::string::npos) break;
   }
   if (node == nullptr) return "default";
-  return state_->source_name + ":" + std::to_string(node->source().begin.line);
+  // Of the file that gives the value: this one, or one that it extends.
+  const auto& [begin, end, path] = node->source();
+  return (path ? *path : state_->source_name) + ":" + std::to_string(begin.line);
 }
 
 std::vector<std::string> config::read_keys() const { return {state_->declared.begin(), state_->declared.end()}; }

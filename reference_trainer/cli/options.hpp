@@ -35,8 +35,8 @@ class config {
  public:
   /// No file: defaults and overrides only.
   explicit config(std::span<const std::string> overrides = {});
-  /// Throws `file_error` when the file is missing, `config_error` when it is not TOML or an override is not
-  /// `key=value`.
+  /// A recipe may extend another: see `read_recipe`. Throws `file_error` when a file is missing, `config_error` when it
+  /// is not TOML or an override is not `key=value`.
   static config load(const std::filesystem::path& path, std::span<const std::string> overrides = {});
   static config load(const std::filesystem::path& path, std::initializer_list<std::string> overrides);
   static config parse(std::string_view toml, std::string_view source_name, std::span<const std::string> overrides = {});
@@ -62,6 +62,8 @@ class config {
   /// `config_error` when the key is absent; `what` says in the message what it is for.
   template <class T>
   T require(std::string_view key, std::string_view what = {}) const;
+  /// One file or a list of them; `config_error` when the key is absent or the list empty.
+  std::vector<std::filesystem::path> require_paths(std::string_view key, std::string_view what = {}) const;
   /// A string out of a set.
   std::string choice(std::string_view key, std::string_view fallback,
                      std::initializer_list<std::string_view> allowed) const;
@@ -103,6 +105,7 @@ class config {
  private:
   struct state;
   config(std::shared_ptr<state> shared, std::string prefix) : state_(std::move(shared)), prefix_(std::move(prefix)) {}
+  static config with_overrides(state values, std::span<const std::string> overrides);
   std::string full(std::string_view key) const;
 
   std::shared_ptr<state> state_;

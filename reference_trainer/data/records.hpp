@@ -115,6 +115,7 @@ struct labelled_record {
 ///   too.
 /// - sft: the same, with a response ("output", "response", "answer", "completion", or the first answer of a
 /// conversation).
+/// - sample: {"instruction","responses","finished"?}, and a pair as two responses.
 /// - pair: {"instruction","output_1","output_2"}, and {"instruction","responses":[two]}.
 /// - preference: ours and the released SALMON form; HH-RLHF {"chosen","rejected"} dialogues; SHP;
 /// {"prompt"|"conversations"|

@@ -25,6 +25,9 @@ struct policy_role_options {
   /// Whether `forward` gives the entropy too, and whether that can be differentiated: a third product with the head.
   bool entropy = true, entropy_gradient = true;
   engine_options engine{};
+  /// Tokens that every prompt of `generate` begins with, the begin token included: see generation_engine. Empty: none.
+  /// Scoring (`log_probs`, `forward`) does not look at it.
+  std::vector<token> shared_prefix{};
 };
 
 /// A role of the bank as a language model: satisfies causal_lm, differentiable_policy and, when the role is trained,

@@ -166,6 +166,8 @@ std::function<std::string()> plan_ppo(const config& options, const ppo_options& 
   if (!reward.empty()) out.time.scoring.push_back({"reward", false});
   out.time.scoring.push_back({"value", false});
   out.unit = "a step: " + std::to_string(sizes.sequences) + " rollouts";
+  if (!section.get<fs::path>("evaluation.prompts", {}).empty())
+    out.notes.emplace_back("evaluations are not counted in the time of a step");
   return text_of(std::move(out));
 }
 
@@ -210,6 +212,26 @@ std::function<std::string()> plan_sft(const config& options, const stage_context
   const std::int64_t all = sizes.sequences * (sizes.query_tokens + sizes.response_tokens);
   sizes.micro_batch_tokens = tokens_at_once(signed_size(section.get<std::size_t>("micro_batch_tokens", 16384)), all);
   out.unit = "a step: " + std::to_string(sizes.sequences) + " examples";
+  return text_of(std::move(out));
+}
+
+std::function<std::string()> plan_generation(const config& options, const generation_plan& stage,
+                                             const stage_context& context) {
+  constexpr std::int64_t prompts = 1000;
+  request out = start(options, context);
+  auto& sizes = out.time.sizes;
+  out.roles = {role_of("policy", stage.adapter, out.adapter, false)};
+  const auto limit = read_prompt_settings(options).max_tokens;
+  sizes.query_tokens = signed_size(stage.prefix_tokens) + (limit > 0 ? signed_size(limit) : 256);
+  if (limit == 0) out.notes.emplace_back("prompts are taken to have 256 tokens: prompt.max_tokens is 0");
+  sizes.response_tokens = signed_size(stage.max_new_tokens);
+  sizes.sequences = signed_size(stage.batch * stage.responses);
+  const engine_options engine = read_engine(options);
+  sizes.slots = std::min(engine.slots, sizes.sequences);
+  sizes.prefill_tokens = engine.prefill_tokens;
+  out.time.sequences = prompts * signed_size(stage.responses);
+  out.unit = "a step: " + std::to_string(prompts) + " prompts" +
+             (stage.responses > 1 ? ", " + std::to_string(stage.responses) + " responses each" : "");
   return text_of(std::move(out));
 }
 

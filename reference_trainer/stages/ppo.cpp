@@ -12,14 +12,17 @@
 #include "roles/value_role.hpp"
 #include "stages/model_settings.hpp"
 #include "stages/plan_text.hpp"
+#include "stages/ppo_evaluation.hpp"
 #include "stages/ppo_settings.hpp"
+#include "stages/reward_parts.hpp"
 #include "stages/reward_prompts.hpp"
 #include "stages/training_run.hpp"
 
 namespace coho::trainer {
 namespace {
 
-void log_step(metrics_log& log, const ppo_statistics& s) {
+void log_step(metrics_log& log, const ppo_statistics& s, const reward_parts& parts) {
+  for (const auto& [name, mean] : parts.means()) log.scalar(name, static_cast<std::int64_t>(s.step), mean);
   log.scalars(static_cast<std::int64_t>(s.step), {{"reward", s.reward_mean},
                                                   {"score", s.score_mean},
                                                   {"shaped_reward", s.shaped_reward_mean},
@@ -91,17 +94,21 @@ void run_ppo(const config& options, stage_context& context) {
   const auto normalization_samples = section.get<std::size_t>("normalization_samples", 0);
   const auto save_every = section.get<std::uint64_t>("save_every", 10);
   const auto keep = section.get<std::size_t>("keep", 2);
+  const auto stop_kl = section.get<double>("stop_kl", 0.0);
   section.check(steps > 0, "steps", "at least 1");
+  section.check(std::isfinite(stop_kl) && stop_kl >= 0, "stop_kl", "finite and at least 0 (off)");
 
   const prompt_settings prompting = read_prompt_settings(options);
   ppo_options settings = read_ppo_options(options, context, prompting.stop, steps);
   const engine_options engine = read_engine(options);
   const auto bonus = read_bonus(section, settings.generation.max_new_tokens);
+  const ppo_evaluation_settings evaluated = read_ppo_evaluation(section, settings.generation);
   const guideline_source guidelines(section, context.dry_run);
   const adamw_options optimizer_options = read_adamw(section);
   rl_prompt_source::check(rollouts, samples_per_prompt);
   const auto out = context.out_or("ppo");
   check_output(out, {read_model_settings(options).path, reward_path});
+  check_output(out / "best", {start, reward_path});
   read_reward_prompt(options);
   const auto plan = plan_ppo(options, settings, context);
   // Nobody is told of a key that is wanted because another was misspelt.
@@ -147,6 +154,7 @@ void run_ppo(const config& options, stage_context& context) {
   if (!reward_path.empty()) reward_model.emplace(make_reward_role(model, "reward", options));
   const rl_prompt_source source(read_records<prompt_record>(prompts_path), prompts, guidelines, rollouts,
                                 samples_per_prompt, context.seed);
+  const auto held_out = evaluation_prompts(evaluated, prompts, guidelines);
   if (finished_before(options, context, out)) return;
   if (!context.begin(options, out)) return;
   use_threads(context);
@@ -195,26 +203,59 @@ void run_ppo(const config& options, stage_context& context) {
     state.kl.coefficient = saved->at("kl_coefficient").get<double>();
     trainer.restore(state);
   }
+  reward_parts parts(settings, bonus, reward_model.has_value());
+  std::optional<ppo_evaluation> evaluation;
+  if (evaluated.on())
+    evaluation.emplace(evaluated, held_out, guidelines,
+                       ppo_evaluation_models{model, reward_model ? &*reward_model : nullptr, prompts, parts}, sampling,
+                       settings.generation, settings.scoring_batch, out, context);
+  if (evaluation && saved) evaluation->restore(saved->value("evaluations", nlohmann::json::array()));
+  double kl = saved ? saved->value("kl", 0.0) : 0.0;  // of the last rollouts
+
   const auto first = trainer.save().step;
+  if (context.resume)
+    write_samples(out / "samples.jsonl", first, {});
+  else
+    forget_evaluations(out);
   metrics_log log(out, context.resume ? std::optional<std::int64_t>(static_cast<std::int64_t>(first)) : std::nullopt);
   auto bar = context.start_progress("ppo", steps, "steps");
   bar.start_at(first);
-  while (trainer.save().step < steps) {
-    const auto batch = source(trainer.save().step);
-    const ppo_statistics s = trainer.step(std::span<const rl_prompt>(batch));
-    log_step(log, s);
+  const auto values = [&] {
+    return nlohmann::json{{"step", trainer.save().step},
+                          {"kl", kl},
+                          {"kl_coefficient", trainer.kl_coefficient()},
+                          {"seed", settings.seed},
+                          {"normalization_mean", settings.normalization.mean},
+                          {"normalization_deviation", settings.normalization.deviation},
+                          {"evaluations", evaluation ? evaluation->save() : nlohmann::json::array()}};
+  };
+  const auto stop_if_interrupted = [&] {
+    if (!context.interrupted()) return;
+    checkpoints.save(trainer.save().step, values());
+    context.stop_if_interrupted();
+  };
+  while (true) {
+    const std::uint64_t done = trainer.save().step;
+    const bool away = stop_kl > 0 && kl > stop_kl, last = away || done >= steps;
+    if (evaluation && evaluation->due(done, last)) {
+      evaluation->run(done, log);
+      stop_if_interrupted();
+    }
+    if (away)
+      context.log("stopped after " + std::to_string(done) + " steps: a kl of " + format_number(kl, 2) +
+                  " is above ppo.stop_kl");
+    const bool spent = evaluation && evaluation->out_of_patience();
+    if (spent && !last)
+      context.log("stopped after " + std::to_string(done) + " steps: ppo.evaluation.patience is at its end");
+    if (last || spent) break;
+    const auto batch = source(done);
+    const ppo_statistics s = trainer.step(std::span<const rl_prompt>(batch), parts);
+    kl = s.kl_sequence;
+    log_step(log, s, parts);
     bar.advance(1, "reward " + format_number(s.reward_mean, 2) + " kl " + format_number(s.kl_sequence, 2) + " length " +
                        format_number(s.length_mean, 1));
-    const nlohmann::json values{{"step", s.step + 1},
-                                {"kl_coefficient", trainer.kl_coefficient()},
-                                {"seed", settings.seed},
-                                {"normalization_mean", settings.normalization.mean},
-                                {"normalization_deviation", settings.normalization.deviation}};
-    if (context.interrupted()) {
-      checkpoints.save(s.step + 1, values);
-      context.stop_if_interrupted();
-    }
-    checkpoints.save_if_due(s.step + 1, values);
+    stop_if_interrupted();
+    checkpoints.save_if_due(s.step + 1, values());
   }
   log.flush();
   save_role(model, "policy", out);

@@ -32,6 +32,10 @@ prompt_settings read_prompt_settings(const config& options) {
     require_option(!text.empty(), "prompt.stop", "\"\"", "not empty");
     out.stop.push_back(std::move(text));
   }
+  out.system = options.get<std::string>("prompt.system", "");
+  options.check(out.system.empty() || out.format_name != "plain", "prompt.system", "left out in the plain format");
+  options.check(out.system.empty() || out.template_path.empty(), "prompt.system",
+                "left out when prompt.template is given, which is the system text");
   out.max_tokens = options.get<std::size_t>("prompt.max_tokens", 0);
   return out;
 }
@@ -42,6 +46,7 @@ prompter::prompter(const prompt_settings& settings, const loaded_model& model)
       template_(settings.wording),
       stop_(settings.stop),
       format_name_(settings.format_name),
+      system_(settings.system),
       max_tokens_(settings.max_tokens) {
   if (!settings.template_path.empty() && !template_)
     template_ = load_template(template_kind::inference, settings.template_path);
@@ -58,7 +63,11 @@ std::vector<token> prompter::tokens(std::string_view question) const {
 std::vector<token> prompter::tokens(std::span<const chat_message> messages) const {
   std::vector<token> out;
   if (chat_) {
-    out = (*chat_)(messages).tokens(*tokenizer_, tokenizer_->bos());
+    std::vector<chat_message> all;
+    const bool own = !messages.empty() && messages.front().role == chat_role::system;
+    if (!system_.empty() && !own) all.push_back({chat_role::system, system_});
+    all.insert(all.end(), messages.begin(), messages.end());
+    out = (*chat_)(all).tokens(*tokenizer_, tokenizer_->bos());
   } else {
     require_argument(messages.size() == 1,
                      "prompt.format plain takes one question at a time; choose a chat format for conversations");
@@ -72,6 +81,13 @@ std::vector<token> prompter::tokens(std::span<const chat_message> messages) cons
   if (max_tokens_ > 0 && out.size() > max_tokens_)
     out.erase(out.begin() + 1, out.end() - static_cast<std::ptrdiff_t>(max_tokens_ - 1));
   return out;
+}
+
+std::vector<token> prompter::response_tokens(std::string_view response) const {
+  if (!chat_) return tokenizer_->encode(response);
+  const chat_format& format = chat_->format();
+  return tokenizer_->encode_in_context(format.assistant_prefix + format.response_prefix,
+                                       format.history_gap + std::string(response));
 }
 
 std::string prompter::response_text(std::span<const token> response) const {

@@ -19,6 +19,7 @@ struct prompt_settings {
   std::string format_name;
   std::filesystem::path template_path;
   std::optional<prompt_template> wording{};  ///< of the template, when its file is there
+  std::string system{};                      ///< of conversations that bring none
   std::vector<std::string> stop;             ///< the format's stop strings and the section's
   std::size_t max_tokens = 0;
 };
@@ -27,7 +28,8 @@ prompt_settings read_prompt_settings(const config& options);
 /// How questions become the tokens that a policy continues, and what it samples with.
 ///
 /// `prompt.format`: "plain" (the question itself, or `prompt.template`'s text with it in the place of {Input}),
-/// dromedary, llama2_chat, vicuna or mistral. `prompt.stop`: stop strings beside the format's own. `prompt.max_tokens`:
+/// dromedary, llama2_chat, vicuna or mistral. `prompt.system`: the system text of a chat format, where no template
+/// stands in its place. `prompt.stop`: stop strings beside the format's own. `prompt.max_tokens`:
 /// the last tokens of a longer prompt are kept (0: all).
 class prompter {
  public:
@@ -39,6 +41,9 @@ class prompter {
   std::vector<token> tokens(std::string_view question) const;
   /// Also for conversations; the plain format takes a single question only.
   std::vector<token> tokens(std::span<const chat_message> messages) const;
+  /// A response to be learnt, without an end token: the tokens that a model writes behind such a prompt to say it. In a
+  /// chat format whose prompts end with a line break no space is put in front of the first word.
+  std::vector<token> response_tokens(std::string_view response) const;
   const std::vector<std::string>& stop() const { return stop_; }
   /// A response as people and reward models see it: up to a stop string or end token, without white space around it.
   std::string response_text(std::span<const token> response) const;
@@ -51,7 +56,7 @@ class prompter {
   std::optional<prompt_template> template_;
   std::optional<chat_prompt> chat_;
   std::vector<std::string> stop_;
-  std::string format_name_;
+  std::string format_name_, system_;
   std::size_t max_tokens_;
 };
 

@@ -251,7 +251,8 @@ subcommand make_prompts_command() {
           .run = run_prompts,
           .flags = {{"--rl", "rl", "prompts of RL: read the section rl_prompts in place of prompts", "true"},
                     {"--model", "model.path", "folder of the model whose tokenizer counts tokens"}},
-          .sections = {"prompts", "rl_prompts", "model"}};
+          .sections = {"prompts", "rl_prompts", "model"},
+          .variants = {{"rl_prompts", "--rl", "rl"}}};
 }
 
 }  // namespace coho::trainer

@@ -157,7 +157,8 @@ subcommand make_reward_command() {
                     {"--from", "reward.from", "reward model to go on from"},
                     {"--pretrain", "pretrain",
                      "preference pre-training: read the section preference_pretraining in place of reward", "true"}},
-          .sections = {"model", "reward", "preference_pretraining", "reward_prompt", "adapter", "plan"}};
+          .sections = {"model", "reward", "preference_pretraining", "reward_prompt", "adapter", "plan"},
+          .variants = {{"preference_pretraining", "--pretrain", "pretrain"}}};
 }
 
 }  // namespace coho::trainer

@@ -32,15 +32,7 @@ std::vector<supervised_example> read_examples(const sft_data& data, const prompt
   std::vector<supervised_example> out;
   for (const auto& record :
        read_records<sft_record>(path, limit > 0 ? limit : std::numeric_limits<std::size_t>::max())) {
-    supervised_example example{.prompt = prompts.tokens(record.prompt.text()), .response = {}, .token_weights = {}};
-    for (const token id : model.tokenizer->encode(record.response)) example.response.push_back(id);
-    if (most > 0 && example.response.size() >= most) {
-      // A response that was cut does not end there: no end token to learn.
-      example.response.resize(most);
-    } else {
-      example.response.push_back(model.end_tokens().front());
-    }
-    out.push_back(std::move(example));
+    out.push_back(make_supervised_example(record, prompts, model, most));
   }
   return out;
 }
@@ -54,6 +46,20 @@ fit_settings<supervised_options> read_sft(const config& section, const stage_con
 }
 
 }  // namespace
+
+supervised_example make_supervised_example(const sft_record& record, const prompter& prompts, const loaded_model& model,
+                                           std::size_t max_response_tokens) {
+  supervised_example out{.prompt = prompts.tokens(record.prompt.text()),
+                         .response = prompts.response_tokens(record.response),
+                         .token_weights = {}};
+  if (max_response_tokens > 0 && out.response.size() >= max_response_tokens) {
+    // A response that was cut does not end there: no end token to learn.
+    out.response.resize(max_response_tokens);
+  } else {
+    out.response.push_back(model.end_tokens().front());
+  }
+  return out;
+}
 
 void train_supervised(loaded_model& model, std::vector<supervised_example> examples, const config& options,
                       stage_context& context) {

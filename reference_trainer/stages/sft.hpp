@@ -5,9 +5,17 @@
 #include <coho/train/supervised.hpp>
 
 #include "cli/application.hpp"
+#include "data/records.hpp"
 #include "stages/model_files.hpp"
+#include "stages/prompting.hpp"
 
 namespace coho::trainer {
+
+/// A record as it is learnt: the prompt in the prompter's form, then the response and the end token, which alone count
+/// in the loss. Of a response of `max_response_tokens` or more the first so many are learnt, without an end token (0:
+/// no limit).
+supervised_example make_supervised_example(const sft_record& record, const prompter& prompts, const loaded_model& model,
+                                           std::size_t max_response_tokens);
 
 /// Trains the role "policy" of a model on examples as the section "sft" says, with checkpoints, metrics and progress,
 /// and saves it to the context's output folder. Shared by `coho sft` and by pre-training.

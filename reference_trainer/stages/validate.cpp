@@ -35,19 +35,15 @@ std::vector<std::string> missing_files(const config& options) {
 }
 
 // Each stage reads the file anew: a clone would not know on which line a key stands.
-stage_verdict rehearse(const fs::path& recipe, const subcommand& stage, const std::vector<subcommand>& all,
-                       const std::string& override_key = {}) {
-  stage_verdict out{.stage = stage.name, .problem = {}, .missing = {}};
+stage_verdict rehearse(const fs::path& recipe, const recipe_stage& stage, const std::vector<subcommand>& all) {
+  stage_verdict out{.stage = stage.title(), .problem = {}, .missing = {}};
   config options = config::load(recipe);
-  if (!override_key.empty()) {
-    options.set_text(override_key, "true", "--" + override_key);
-    out.stage += " --" + override_key;
-  }
+  if (stage.variant) options.set_text(stage.variant->key, "true", stage.variant->flag);
   for (const auto& other : all) options.allow_sections(other.sections);
   try {
-    stage_context context(stage.name, options, false, true, true);
-    context.on_rehearsal = [&](const config& read) { out.missing = missing_files(read); };
-    stage.run(options, context);
+    stage_context context(stage.command->name, options, false, true, true);
+    context.on_rehearsal = [&](const config& read, const auto&) { out.missing = missing_files(read); };
+    stage.command->run(options, context);
   } catch (const option_error& problem) {
     out.problem = place_of_option(options, problem.what()) + problem.what();
   } catch (const error& problem) {
@@ -85,18 +81,8 @@ void run_validate(const config& options, stage_context& context, const std::vect
 }  // namespace
 
 std::vector<stage_verdict> validate_recipe(const fs::path& recipe, const std::vector<subcommand>& stages) {
-  const config options = config::load(recipe);
-  const auto sections = options.keys();
-  const auto holds = [&](const std::string& name) { return std::ranges::find(sections, name) != sections.end(); };
   std::vector<stage_verdict> out;
-  for (const auto& stage : stages) {
-    // The demo hands the sections of the other stages what files they work on.
-    if (holds("demo") && stage.name != "demo") continue;
-    if (stage.name == "reward" && holds("preference_pretraining"))
-      out.push_back(rehearse(recipe, stage, stages, "pretrain"));
-    if (holds(stage.name)) out.push_back(rehearse(recipe, stage, stages));
-    if (stage.name == "prompts" && holds("rl_prompts")) out.push_back(rehearse(recipe, stage, stages, "rl"));
-  }
+  for (const auto& stage : stages_of(config::load(recipe), stages)) out.push_back(rehearse(recipe, stage, stages));
   if (out.empty()) throw config_error(recipe.string() + ": holds the section of no stage");
   return out;
 }

@@ -68,3 +68,11 @@ TEST_CASE("rendering asks for a value for each placeholder and for no other name
   CHECK_THROWS_WITH(t.render({{"Input", "x"}, {"Output", "y"}, {"Dimensions", "z"}}),
                     ContainsSubstring("no placeholder {Dimensions} in a preference_pretraining template"));
 }
+
+TEST_CASE("placeholders are told in their order, with the text in front of each") {
+  const prompt_template t(template_kind::reward, "a {Output} b {Input} c\n{Dimensions}\nend", "r.txt");
+  CHECK(t.placeholders() == std::vector<std::string_view>{"Output", "Input", "Dimensions"});
+  CHECK(t.text_before("Input") == " b ");
+  CHECK(t.text_before("Output") == "a ");
+  CHECK(t.text_before("Nothing") == "");
+}

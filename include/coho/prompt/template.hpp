@@ -22,7 +22,8 @@ namespace coho {
 /// | reward | Input, Output, Dimensions once each |
 /// | preference_pretraining | Input, Output once each |
 /// | inference | Input once, or none at all |
-enum class template_kind : std::uint8_t { judge, reward, preference_pretraining, inference };
+/// | self_align | Rules, Exemplars, Input, Thoughts, Answer once each |
+enum class template_kind : std::uint8_t { judge, reward, preference_pretraining, inference, self_align };
 
 /// One placeholder's name and the text that takes its place.
 struct placeholder_value {
@@ -45,6 +46,7 @@ std::span<const placeholder_rule> placeholder_rules(template_kind kind) noexcept
   static constexpr placeholder_rule reward[] = {{"Input"}, {"Output"}, {"Dimensions"}};
   static constexpr placeholder_rule pretraining[] = {{"Input"}, {"Output"}};
   static constexpr placeholder_rule inference[] = {{"Input", false, false}};
+  static constexpr placeholder_rule self_align[] = {{"Rules"}, {"Exemplars"}, {"Input"}, {"Thoughts"}, {"Answer"}};
   switch (kind) {
     case template_kind::judge:
       return span_of(judge);
@@ -52,6 +54,8 @@ std::span<const placeholder_rule> placeholder_rules(template_kind kind) noexcept
       return span_of(reward);
     case template_kind::preference_pretraining:
       return span_of(pretraining);
+    case template_kind::self_align:
+      return span_of(self_align);
     case template_kind::inference:
       break;
   }
@@ -66,6 +70,8 @@ inline std::string_view kind_name(template_kind kind) noexcept {
       return "reward";
     case template_kind::preference_pretraining:
       return "preference_pretraining";
+    case template_kind::self_align:
+      return "self_align";
     case template_kind::inference:
       break;
   }
@@ -149,6 +155,22 @@ class prompt_template {
       if (rules_[p.rule].name == name) return true;
     }
     return false;
+  }
+  /// The names of the placeholders in their order.
+  template <class = void>
+  std::vector<std::string_view> placeholders() const {
+    std::vector<std::string_view> out;
+    for (const piece& p : pieces_) out.push_back(rules_[p.rule].name);
+    return out;
+  }
+  /// The literal text between a placeholder, where it first stands, and the one in front of it. Empty when the template
+  /// has no such placeholder.
+  template <class = void>
+  std::string_view text_before(std::string_view name) const noexcept {
+    for (const piece& p : pieces_) {
+      if (rules_[p.rule].name == name) return p.before;
+    }
+    return {};
   }
   /// The literal text in front of the first placeholder: the prefix that all rendered prompts share.
   std::string_view shared_prefix() const noexcept { return pieces_.empty() ? tail_ : pieces_.front().before; }

@@ -164,6 +164,18 @@ TEST_CASE("a config knows which keys were read, and which of them as paths") {
   CHECK(options.clone().read_keys().empty());
 }
 
+TEST_CASE("a key may name one file or a list of them") {
+  using files = std::vector<std::filesystem::path>;
+  const config one = recipe({"files=a.txt"}), two = recipe({"files=[\"a.txt\", \"b.txt\"]"});
+  CHECK(one.require_paths("files") == files{"a.txt"});
+  CHECK(two.require_paths("files") == files{"a.txt", "b.txt"});
+  CHECK(one.read_paths().at(0) == std::pair<std::string, std::filesystem::path>{"files", "a.txt"});
+  CHECK(two.read_paths().at(1) == std::pair<std::string, std::filesystem::path>{"files[1]", "b.txt"});
+  CHECK_THROWS_AS(one.require_paths("other"), config_error);
+  CHECK_THROWS_AS(recipe({"files=[]"}).require_paths("files"), config_error);
+  CHECK_THROWS_AS(recipe({"files=3"}).require_paths("files"), config_error);
+}
+
 TEST_CASE("options: a list of sections is read by the names of its entries, in the order of the file") {
   const std::string text =
       "[set]\nsize = 3\n[[set.source]]\nname = 'zebra'\ncount = 5\n[[set.source]]\nname = 'ant'\npath = 'b'\n";

@@ -114,6 +114,11 @@ TEST_CASE("the shipped lists are those of the paper") {
          coho::drop_principles(rl, std::vector<std::string>{"Honest and Accurate", "Ethical", "Privacy Protection",
                                                             "Candor", "Stand-Alone"})));
   CHECK(load_interventions(shipped_principles("interventions")).size() == 3);
+  CHECK(names(load_principles(shipped_principles("self_align"))) ==
+        std::vector<std::string>{"ethical", "informative", "helpful", "question assessment", "reasoning",
+                                 "multi-aspect", "candor", "knowledge recitation", "static", "clarification",
+                                 "numerical sensitivity", "dated knowledge", "step-by-step",
+                                 "balanced and informative perspectives", "creative", "operational", "multilingual"});
 }
 
 TEST_CASE("lists that others published load unchanged") {

@@ -116,6 +116,17 @@ TEST_CASE("prompts: fields that others use for something else are passed over") 
         "line 1: field \"question_type\" is of type string, expected 0 (general), 1 (reasoning) or 2 (red-teaming)");
 }
 
+TEST_CASE("prompts of other forms carry their type and length bonus too") {
+  const auto one = [](const std::string& text) { return parse<prompt_record>(text)[0]; };
+  const auto reasoning = one(R"({"prompt":"1+1?","question_type":1,"length_bonus":-0.4})");
+  CHECK(reasoning.kind == question_kind::reasoning);
+  CHECK(reasoning.length_bonus == -0.4);
+  CHECK(one(R"({"turns":["Who?"],"question_type":"red_teaming"})").kind == question_kind::red_teaming);
+  CHECK(one(R"({"question":"Who?","question_type":0})").kind == question_kind::general);
+  CHECK(one(R"({"question":"Who?","question_type":null})").kind == question_kind::reasoning);
+  CHECK_THAT(error_of<prompt_record>(R"({"prompt":"a","question_type":"hard"})"), ContainsSubstring("question_type"));
+}
+
 TEST_CASE("supervised records need a response") {
   const auto share = parse<sft_record>(
       R"({"conversations":[{"from":"system","value":"S"},{"from":"human","value":"Who?"},{"from":"gpt","value":"Me."}]})")

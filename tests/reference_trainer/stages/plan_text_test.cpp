@@ -8,6 +8,7 @@
 #include "plan/memory_plan.hpp"
 #include "stages/ppo.hpp"
 #include "stages/reward.hpp"
+#include "stages/sample.hpp"
 #include "stages/sft.hpp"
 #include "support/catch.hpp"
 #include "support/stage_runs.hpp"
@@ -36,8 +37,8 @@ std::string dry_run(stage_function stage, const config& options) {
 std::string dry_run(stage_function stage, const std::string& recipe, const settings& changes = {}) {
   const config options = config::load(source_dir() / "reference_trainer/recipes" / (recipe + ".toml"), changes);
   const std::vector<std::string> others{
-      "sft",           "sample", "judge",      "aggregate", "reward",  "preference_pretraining",
-      "reward_prompt", "ppo",    "generation", "prompt",    "adapter", "plan"};
+      "sft",        "sample", "judge",   "aggregate", "reward",    "preference_pretraining", "reward_prompt", "ppo",
+      "generation", "prompt", "adapter", "plan",      "self_align"};
   options.allow_sections(others);
   return dry_run(stage, options);
 }
@@ -162,4 +163,21 @@ TEST_CASE("dry run: another machine's rates are given, both or neither, and its 
         settings{"plan.bandwidth=1", "plan.flops=inf"}}) {
     CHECK_THROWS_AS(dry_run(run_ppo, "dromedary-2-7b", wrong), coho::option_error);
   }
+}
+
+TEST_CASE("dry run: a stage that only samples holds the base, one adapter and the cache") {
+  const settings rates{"model.adapter=sft", "plan.bandwidth=4300", "plan.flops=790"};
+  settings twice = rates;
+  twice.emplace_back("sample.responses=4");
+  const auto text = dry_run(run_sample, "dromedary-2-70b", rates);
+  CHECK_THAT(text, ContainsSubstring("a step: 1000 prompts, 2 responses each") &&
+                       ContainsSubstring("adapter            policy  "));
+  CHECK_THAT(text, !ContainsSubstring("moments ") && !ContainsSubstring("update"));
+  // 36.36 GB of base, 1.66 of an adapter; the cache of 6 sequences of 1280 tokens is 6 · 0.419.
+  CHECK(peak_gigabytes(text) > 36.36 + 1.66 + 2.51);
+  CHECK(peak_gigabytes(text) < 50);
+  // Twice the responses take twice the time, and no more memory.
+  const auto more = dry_run(run_sample, "dromedary-2-70b", twice);
+  CHECK(peak_gigabytes(more) == Approx(peak_gigabytes(text)));
+  CHECK_THAT(more, ContainsSubstring("4 responses each"));
 }

@@ -80,3 +80,42 @@ TEST_CASE("prompting: generation options are read and their ranges kept") {
     CHECK_THROWS_AS(read({"generation." + wrong}), option_error);
   CHECK_THROWS_AS(read({"generation.max_new_tokens=-1"}), config_error);
 }
+
+TEST_CASE("prompting: a system text stands in front where the chat form has a place for one") {
+  const auto& model = demo_model();
+  const auto text = [&](const settings& given, std::span<const chat_message> messages) {
+    std::string out;
+    for (const token id : prompter(config(given), model).tokens(messages)) out += model.tokenizer->token_bytes(id);
+    return out.substr(out.find_first_not_of(' '));
+  };
+  const chat_message why{chat_role::user, "why?"};
+  const std::span<const chat_message> one(&why, 1);
+  CHECK(text({"prompt.format=dromedary", "prompt.system=be kind."}, one) ==
+        "be kind.\n\n### User\nwhy?\n\n### Dromedary\n");
+  CHECK(text({"prompt.format=dromedary"}, one) == "### User\nwhy?\n\n### Dromedary\n");
+  CHECK(text({"prompt.format=vicuna", "prompt.system=be kind."}, one) == "be kind. USER: why? ASSISTANT:");
+  const chat_message own[] = {{chat_role::system, "be brief."}, why};
+  CHECK(text({"prompt.format=dromedary", "prompt.system=be kind."}, own) ==
+        "be brief.\n\n### User\nwhy?\n\n### Dromedary\n");
+
+  const temporary_directory folder;
+  write_bytes(folder / "t.txt", "be kind.\n\n### User");
+  const settings wrapped{"prompt.format=dromedary", "prompt.template=" + (folder / "t.txt").string()};
+  CHECK(text(wrapped, one) == "be kind.\n\n### User\nwhy?\n\n### Dromedary\n");
+  CHECK_THROWS_AS(prompter(config(wrapped + settings{"prompt.system=be kind."}), model), config_error);
+  CHECK_THROWS_AS(prompter(config(settings{"prompt.system=be kind."}), model), config_error);
+}
+
+TEST_CASE("prompting: a response is learnt as it is written behind the prompt") {
+  const auto& model = demo_model();
+  const auto text = [&](const std::string& format, const std::string& response) {
+    std::string out;
+    for (const token id : prompter(config(settings{"prompt.format=" + format}), model).response_tokens(response))
+      out += model.tokenizer->token_bytes(id);
+    return out;
+  };
+  // Behind a line break there is no space.
+  CHECK(text("dromedary", "the fox is red.") == "the fox is red.");
+  CHECK(text("llama2_chat", "the fox is red.") == " the fox is red.");
+  CHECK(text("plain", "the fox is red.") == " the fox is red.");
+}

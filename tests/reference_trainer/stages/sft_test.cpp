@@ -7,7 +7,9 @@
 
 #include "data/records.hpp"
 #include "observe/metrics_log.hpp"
+#include "roles/policy_role.hpp"
 #include "stages/sample.hpp"
+#include "support/demo_model.hpp"
 #include "support/run_program.hpp"
 #include "support/stage_runs.hpp"
 
@@ -168,4 +170,50 @@ TEST_CASE("sft: a run that is not resumed does not go on from what an abandoned 
   run_stage(run_sft, given, true);
   run_stage(run_sft, supervising(folder, "once") + short_sft_run);
   CHECK(losses(folder / "again") == losses(folder / "once"));
+}
+
+TEST_CASE("sft: in the dromedary form the loss is that of the response and the end token, and of nothing else") {
+  const temporary_directory folder;
+  write_bytes(folder / "one.jsonl", R"({"instruction":"what is in the box?","output":"a red hat."})"
+                                    "\n");
+  const settings form{"prompt.format=dromedary", "prompt.system=be kind."};
+  run_stage(run_sft, settings{"model.path=" + demo_base().string(), "sft.data=" + (folder / "one.jsonl").string(),
+                              "out=" + (folder / "out").string(), "sft.batch_size=1"} +
+                         form);
+
+  loaded_model model = load_model(demo_base());
+  load_role(model, "policy", {});
+  const auto record = read_records<sft_record>(folder / "one.jsonl").front();
+  const prompter prompts(config(form), model);
+  const auto example = make_supervised_example(record, prompts, model, 512);
+  const auto text = [&](std::span<const token> ids) {
+    std::string out;
+    for (const token id : ids) out += model.tokenizer->token_bytes(id);
+    return out;
+  };
+  CHECK(text(example.prompt).ends_with("be kind.\n\n### User\nwhat is in the box?\n\n### Dromedary\n"));
+  CHECK(text(example.response) == "a red hat.");
+  CHECK(example.response.back() == model.tokenizer->eos());
+  CHECK(example.prompt.front() == model.tokenizer->bos());
+  CHECK(example.token_weights.empty());
+
+  packed<token> asked, answered;
+  asked.push_back(example.prompt);
+  answered.push_back(example.response);
+  double nll = 0;
+  for (const double p : policy_role(*model.bank, "policy").log_probs({asked, answered})) nll -= p;
+  const auto loss = metric_curve(folder / "out", "loss");
+  REQUIRE(loss.size() == 1);
+  CHECK_THAT(loss.front().second, Catch::Matchers::WithinRel(nll / static_cast<double>(example.response.size()), 1e-4));
+}
+
+TEST_CASE("sft: a response that is cut has no end token") {
+  const auto& model = demo_model();
+  const prompter prompts(config(settings{"prompt.format=dromedary"}), model);
+  const sft_record record{{.instruction = "why?"}, "the fox is red and the owl is gray."};
+  const auto whole = make_supervised_example(record, prompts, model, 0);
+  const auto length = whole.response.size() - 1;
+  CHECK(make_supervised_example(record, prompts, model, length + 1).response == whole.response);
+  const auto cut = make_supervised_example(record, prompts, model, length).response;
+  CHECK(cut == std::vector<token>(whole.response.begin(), whole.response.end() - 1));
 }

@@ -11,6 +11,7 @@
 #include "stages/prompts.hpp"
 #include "stages/reward.hpp"
 #include "stages/sample.hpp"
+#include "stages/self_align.hpp"
 #include "stages/sft.hpp"
 #include "support/catch.hpp"
 #include "support/stage_runs.hpp"
@@ -23,8 +24,9 @@ using Catch::Matchers::ContainsSubstring;
 namespace {
 
 std::vector<subcommand> stages() {
-  return {make_prompts_command(),   make_sft_command(),    make_sample_command(), make_judge_command(),
-          make_aggregate_command(), make_reward_command(), make_ppo_command(),    make_eval_command()};
+  return {make_prompts_command(), make_self_align_command(), make_sft_command(),
+          make_sample_command(),  make_judge_command(),      make_aggregate_command(),
+          make_reward_command(),  make_ppo_command(),        make_eval_command()};
 }
 
 /// What is wrong with the first stage that cannot be run with a recipe of this text; empty: nothing.
@@ -44,12 +46,13 @@ struct outcome {
   std::string out, err;
 };
 
-outcome run_validate(const std::vector<std::string>& recipes) {
+outcome run(const std::vector<std::string>& words) {
   application program("coho", "test", "0");
+  program.add_recipe_folder(source_dir() / "reference_trainer/recipes");
   for (auto& stage : stages()) program.add(stage);
   program.add(make_validate_command(program.subcommands()));
-  std::vector<const char*> argv{"coho", "validate"};
-  for (const auto& recipe : recipes) argv.push_back(recipe.c_str());
+  std::vector<const char*> argv{"coho"};
+  for (const auto& word : words) argv.push_back(word.c_str());
   std::ostringstream out, err;
   auto* const old_out = std::cout.rdbuf(out.rdbuf());
   auto* const old_err = std::cerr.rdbuf(err.rdbuf());
@@ -57,6 +60,17 @@ outcome run_validate(const std::vector<std::string>& recipes) {
   std::cout.rdbuf(old_out);
   std::cerr.rdbuf(old_err);
   return {code, out.str(), err.str()};
+}
+
+outcome run_validate(std::vector<std::string> recipes) {
+  recipes.insert(recipes.begin(), "validate");
+  return run(recipes);
+}
+
+// "== ppo … peak of a device: 68.4 GiB = …": the figure in GiB.
+double peak_of(const std::string& plans, const std::string& stage) {
+  const std::string before = "\npeak of a device: ";
+  return std::stod(plans.substr(plans.find(before, plans.find("== " + stage + "\n")) + before.size()));
 }
 
 }  // namespace
@@ -73,8 +87,9 @@ TEST_CASE("validate: every shipped recipe can be run, all of its stages") {
       CHECK_FALSE(verdict.missing.empty());  // no recipe brings its data
       seen.push_back(verdict.stage);
     }
-    CHECK(seen == std::vector<std::string>{"prompts", "prompts --rl", "sft", "sample", "judge", "aggregate",
-                                           "reward --pretrain", "reward", "ppo"});
+    const std::vector<std::string> all{"prompts --rl", "prompts",   "self-align",        "sft",    "sample",
+                                       "judge",        "aggregate", "reward --pretrain", "reward", "ppo"};
+    CHECK(seen == all);
   }
 }
 
@@ -148,4 +163,24 @@ TEST_CASE("validate: one line a stage, and the recipes' exit status") {
   CHECK(run_validate({(folder / "empty.toml").string()}).code == 3);
   CHECK(run_validate({(folder / "none.toml").string()}).code == 4);
   CHECK(run_validate({"appendix-a-honest"}).code == 0);
+}
+
+TEST_CASE("--dry-run with a recipe plans each of its stages") {
+  const auto seen =
+      run({"--dry-run", "recipes/dromedary-2-70b.toml", "--set", "plan.bandwidth=4300", "--set", "plan.flops=790"});
+  CAPTURE(seen.err);
+  REQUIRE(seen.code == 0);
+  // Four models of 70B on one device of 80 GB (docs/memory.md); the reward model alone takes less.
+  CHECK(peak_of(seen.out, "ppo") < 78.0);
+  CHECK(peak_of(seen.out, "ppo") > 60.0);
+  CHECK(peak_of(seen.out, "reward") < peak_of(seen.out, "ppo"));
+  CHECK(peak_of(seen.out, "reward --pretrain") > 32.9);
+  CHECK_THAT(seen.out,
+             ContainsSubstring("== sft\n") && ContainsSubstring("not planned: ") && ContainsSubstring("judge"));
+
+  CHECK(run({"--dry-run", "--set"}).code == 2);
+  CHECK(run({"--dry-run", "no-such-recipe"}).code == 4);
+  const auto misspelt = run({"--dry-run", "dromedary-2-70b", "--set", "ppo.rollout=3"});
+  CHECK(misspelt.code == 3);
+  CHECK_THAT(misspelt.err, ContainsSubstring("rollouts"));
 }

@@ -1,0 +1,70 @@
+#include "cli/recipe_file.hpp"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/options.hpp"
+#include "files/atomic_file.hpp"
+#include "stages/data_files.hpp"
+
+namespace coho::trainer {
+namespace {
+
+namespace fs = std::filesystem;
+
+void merge(toml::table& base, toml::table&& over) {
+  for (auto&& [key, value] : over) {
+    auto* below = base.get(key.str());
+    if (below != nullptr && below->is_table() && value.is_table()) {
+      merge(*below->as_table(), std::move(*value.as_table()));
+    } else {
+      value.visit([&](auto& typed) { base.insert_or_assign(key, std::move(typed)); });
+    }
+  }
+}
+
+fs::path find_base(const std::string& name, const fs::path& recipe, const std::string& place) {
+  std::vector<fs::path> candidates;
+  for (const fs::path& folder : {recipe.parent_path(), shipped("recipes")})
+    for (const std::string& file : {name + ".toml", name}) candidates.push_back(folder / file);
+  std::error_code ignored;
+  for (const auto& candidate : candidates)
+    if (fs::is_regular_file(candidate, ignored)) return candidate;
+  throw file_error(name, "", "no such recipe, which " + place + " extends",
+                   "give a file beside it, or the name of a shipped recipe");
+}
+
+toml::table read(const fs::path& path, std::vector<fs::path> above) {
+  for (const auto& other : above) {
+    std::error_code ignored;
+    if (fs::equivalent(other, path, ignored))
+      throw config_error(above.back().string() + ": extends " + path.string() + ", which extends it in turn");
+  }
+  toml::table out = parse_recipe(read_file(path, std::size_t{16} << 20), path.string());
+  const auto* extends = out.get("extends");
+  if (extends == nullptr) return out;
+  const std::string place = path.string() + ":" + std::to_string(extends->source().begin.line);
+  if (!extends->is_string()) throw config_error(place + ": extends must be the name of a recipe, a string");
+  const fs::path base_path = find_base(extends->as_string()->get(), path, place);
+  out.erase("extends");
+  above.push_back(path);
+  toml::table base = read(base_path, std::move(above));
+  merge(base, std::move(out));
+  return base;
+}
+
+}  // namespace
+
+toml::table parse_recipe(std::string_view text, std::string_view source_name) {
+  try {
+    return toml::parse(text, source_name);
+  } catch (const toml::parse_error& problem) {
+    throw config_error(std::string(source_name) + ":" + std::to_string(problem.source().begin.line) +
+                       ": is not TOML: " + std::string(problem.description()));
+  }
+}
+
+toml::table read_recipe(const fs::path& path) { return read(path, {}); }
+
+}  // namespace coho::trainer
