@@ -17,6 +17,7 @@ struct config::state {
     std::string place;  // "--set ppo.gamma=2"
     std::string raw;    // the value as typed, for keys that turn out to be strings
     bool has_raw;
+    std::size_t number;  // in the order of the command line
   };
 
   std::string source_name;
@@ -91,7 +92,8 @@ void config::set_text(std::string_view key, std::string_view value, std::string_
                        ": a part of the key before its last dot is a value or the name of no entry, not a section");
   }
   parent->insert_or_assign(parts.back(), std::string(value));
-  state_->overrides.insert_or_assign(full(key), state::origin{std::string(origin), std::string(value), true});
+  state_->overrides.insert_or_assign(
+      full(key), state::origin{std::string(origin), std::string(value), true, state_->overrides.size()});
 }
 
 void config::set_list(std::string_view key, std::span<const std::string> values, std::string_view origin) {
@@ -228,7 +230,17 @@ std::vector<std::pair<std::string, config>> config::named_sections(std::string_v
       add(entry, table == nullptr ? "" : (*table)["name"].value<std::string>().value_or(""));
     }
   } else if (const auto* table = node->as_table()) {
-    for (const auto& name : keys(key)) add(*table->get(name), name);
+    auto all = keys(key);
+    // Those of the recipe have their lines; those of overrides alone come behind them as they were given.
+    const auto given = [&](const std::string& name) -> std::size_t {
+      if (table->find(name)->first.source().begin.line > 0) return 0;
+      std::size_t first = state_->overrides.size();
+      for (const auto& [set, origin] : state_->overrides)
+        if (set.starts_with(path + "." + name + ".")) first = std::min(first, origin.number);
+      return 1 + first;
+    };
+    std::ranges::stable_sort(all, {}, given);
+    for (const auto& name : all) add(*table->get(name), name);
   } else {
     add(*node, "");
   }

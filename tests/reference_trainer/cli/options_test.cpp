@@ -207,7 +207,10 @@ TEST_CASE("options: a list of sections is read by the names of its entries, in t
   CHECK(names(again) == "zebra=5? ant=7b ");
   // Sub-sections, and overrides without a recipe, are such a list too.
   CHECK(names(config::parse("[set.source.b]\ncount = 2\n[set.source.a]\n", "r.toml")) == "b=2? a=1? ");
-  CHECK(names(config(std::vector<std::string>{"set.source.x.path=p"})) == "x=1p ");
+  CHECK(names(config(std::vector<std::string>{"set.source.x.path=p", "set.source.a.count=2",
+                                              "set.source.x.count=3"})) == "x=3p a=2? ");
+  CHECK(names(config::parse("[set.source.b]\ncount = 2\n", "r.toml",
+                            std::vector<std::string>{"set.source.a.count=4", "set.source.b.path=q"})) == "b=2q a=4? ");
   CHECK(names(config::parse("[set]\nsize = 1\n", "r.toml")).empty());
 }
 

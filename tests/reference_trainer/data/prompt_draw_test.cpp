@@ -1,6 +1,7 @@
 #include "data/prompt_draw.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <set>
 

@@ -23,15 +23,18 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
+/// What is written to the standard output in its time.
+struct printed_text {
+  std::ostringstream text{};
+  std::streambuf* const before = std::cout.rdbuf(text.rdbuf());
+  ~printed_text() { std::cout.rdbuf(before); }
+};
+
 /// Runs the stage and returns the table that it prints.
 std::string prepare(const settings& given, bool resume = false) {
-  std::ostringstream table;
-  const struct redirected {
-    std::streambuf* before;
-    ~redirected() { std::cout.rdbuf(before); }
-  } printed{std::cout.rdbuf(table.rdbuf())};
+  const printed_text table;
   run_stage(run_prompts, given, resume);
-  return table.str();
+  return table.text.str();
 }
 
 settings source(const std::string& name, const std::filesystem::path& path, const settings& more = {}) {
@@ -216,19 +219,16 @@ TEST_CASE("prompts: the sections of a recipe, one by default and the other with 
                              "'\n";
   const auto run = [&](const settings& given, const std::string& text) {
     const std::vector<std::string> others{"model", "prompts", "rl_prompts"};
-    const auto options =
-        config::parse(text, "r.toml", given + settings{"threads=1", "out=" + (folder / "o.jsonl").string()});
-    options.allow_sections(others);
-    stage_context context("test", options, false, false, true);
-    std::ostringstream table;
-    auto* const before = std::cout.rdbuf(table.rdbuf());
+    const printed_text table;
     try {
+      const auto options =
+          config::parse(text, "r.toml", given + settings{"threads=1", "out=" + (folder / "o.jsonl").string()});
+      options.allow_sections(others);
+      stage_context context("test", options, false, false, true);
       run_prompts(options, context);
     } catch (const error& problem) {
-      std::cout.rdbuf(before);
       return std::string(problem.what());
     }
-    std::cout.rdbuf(before);
     return std::to_string(texts_of(folder / "o.jsonl").size());
   };
   CHECK(run({}, recipe) == "4");
