@@ -103,10 +103,11 @@ at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& keys, const a
 at::Tensor continued_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
                                const at::Tensor& mask) {
   const std::int64_t n = q.size(0), heads = q.size(1), depth = q.size(2), kinds = keys.size(0), groups = heads / kinds;
-  const auto spread = [&](const at::Tensor& x) { return x.unsqueeze(1).expand({kinds, groups, x.size(1), depth}); };
-  const at::Tensor queries = q.view({n, kinds, groups, depth}).permute({1, 2, 0, 3});
-  const at::Tensor mixed = scaled_dot_product(queries, spread(keys), spread(values), mask);
-  return mixed.permute({2, 0, 1, 3}).reshape({n, heads, depth});
+  // The queries of a key head are rows of one product, so that every kernel takes the keys as they are.
+  const at::Tensor queries = q.view({n, kinds, groups, depth}).permute({1, 2, 0, 3}).reshape({1, kinds, -1, depth});
+  const at::Tensor rows = groups > 1 ? mask.repeat({groups, 1}) : mask;
+  const at::Tensor mixed = scaled_dot_product(queries, keys.unsqueeze(0), values.unsqueeze(0), rows);
+  return mixed.reshape({kinds, groups, n, depth}).permute({2, 0, 1, 3}).reshape({n, heads, depth});
 }
 
 }  // namespace coho::trainer

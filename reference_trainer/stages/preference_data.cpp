@@ -93,7 +93,6 @@ preference_files read_preference_files(const config& section, bool plain) {
                        .principles = section.get<fs::path>("principles", {}),
                        .plain = plain};
   std::erase(out.evaluation, fs::path());
-  section.check(!out.data.empty(), "data", "a file or several");
   section.check(out.evaluation_share >= 0 && out.evaluation_share < 1, "evaluation_share",
                 "a share, at least 0 and below 1");
   section.check(out.evaluation_share == 0 || out.evaluation.empty(), "evaluation_share",

@@ -184,7 +184,6 @@ TEST_CASE("a key may name one file or a list of them") {
   CHECK(two.read_paths().at(1) == std::pair<std::string, std::filesystem::path>{"files", "b.txt"});
   CHECK_THROWS_AS(one.require_paths("other"), config_error);
   CHECK_THROWS_AS(recipe({"files=[]"}).require_paths("files"), config_error);
-  CHECK_THROWS_AS(recipe({"files=3"}).require_paths("files"), config_error);
 }
 
 TEST_CASE("options: a list of sections is read by the names of its entries, in the order of the file") {
