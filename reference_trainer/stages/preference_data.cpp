@@ -23,11 +23,11 @@ std::vector<std::uint32_t> all_of(std::size_t count) {
 }
 
 std::shared_ptr<const preference_set::store> open(const std::vector<fs::path>& paths, std::size_t limit,
-                                                  const look& check, stage_context& context) {
+                                                  const look& check, std::vector<std::string>& notes) {
   auto out = std::make_shared<const preference_set::store>(paths, limit, check);
   for (const auto& file : out->files())
-    context.log(context.name + ": " + file.path.string() + ": " + std::to_string(file.kept) + " pairs, " +
-                std::to_string(file.left_out) + " left out");
+    notes.push_back(file.path.string() + ": pairs " + std::to_string(file.kept) + ", left out " +
+                    std::to_string(file.left_out));
   return out;
 }
 
@@ -101,7 +101,7 @@ preference_files read_preference_files(const config& section, bool plain) {
   return out;
 }
 
-preference_sets open_preferences(const preference_files& files, stage_context& context) {
+preference_sets open_preferences(const preference_files& files, std::uint64_t seed) {
   const auto collection = std::make_shared<const std::vector<principle>>(
       files.principles.empty() ? std::vector<principle>{} : load_principles(principle_file(files.principles)));
   const auto check = [&](const preference_record& record, const jsonl_reader& at) {
@@ -113,8 +113,9 @@ preference_sets open_preferences(const preference_files& files, stage_context& c
       at.fail(problem.what());
     }
   };
-  const rng random = rng(context.seed).split(stream_key("held-out prompts"));
+  const rng random = rng(seed).split(stream_key("held-out prompts"));
   std::vector<std::uint32_t> trained, held;
+  std::vector<std::string> notes;
   std::uint32_t count = 0;
   const auto store = open(
       files.data, files.limit,
@@ -124,18 +125,19 @@ preference_sets open_preferences(const preference_files& files, stage_context& c
                          random.split(stream_key(record.prompt.text())).uniform() < files.evaluation_share;
         (out ? held : trained).push_back(count++);
       },
-      context);
+      notes);
   if (files.evaluation_share > 0) {
-    context.log(context.name + ": " + std::to_string(held.size()) + " of " + std::to_string(count) + " pairs held out");
+    notes.push_back("held out: " + std::to_string(held.size()) + " of " + std::to_string(count) + " pairs");
     require_argument(!held.empty() && !trained.empty(), "evaluation_share = " + std::to_string(files.evaluation_share) +
                                                             " of these prompts leaves no pair " +
                                                             (held.empty() ? "to evaluate on" : "to train on"));
     if (files.evaluation_limit > 0) held.resize(std::min(held.size(), files.evaluation_limit));
-    return {{store, collection, std::move(trained)}, preference_set(store, collection, std::move(held))};
+    return {
+        {store, collection, std::move(trained)}, preference_set(store, collection, std::move(held)), std::move(notes)};
   }
-  preference_sets out{{store, collection, std::move(trained)}, std::nullopt};
+  preference_sets out{{store, collection, std::move(trained)}, std::nullopt, std::move(notes)};
   if (!files.evaluation.empty()) {
-    const auto other = open(files.evaluation, files.evaluation_limit, check, context);
+    const auto other = open(files.evaluation, files.evaluation_limit, check, out.notes);
     out.held_out.emplace(other, collection, all_of(other->size()));
   }
   return out;

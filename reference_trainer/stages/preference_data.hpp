@@ -12,7 +12,7 @@
 #include <coho/principle/principle.hpp>
 #include <coho/train/preference_source.hpp>
 
-#include "cli/application.hpp"
+#include "cli/options.hpp"
 #include "data/record_store.hpp"
 
 namespace coho::trainer {
@@ -78,11 +78,12 @@ preference_files read_preference_files(const config& section, bool plain);
 struct preference_sets {
   preference_set training;
   std::optional<preference_set> held_out;
+  std::vector<std::string> notes;  ///< lines for people: the pairs of each file, and what is left out of it
 };
 
-/// Opens the files, checks all records and says of each file how many pairs it gives and how many are left out. With
+/// Opens the files and checks all records. With
 /// `evaluation_share` a prompt is held out or not by its text and the seed, so that all pairs of a prompt are on the
 /// same side, whatever else the files hold. Throws file_error; argument_error when a side is empty.
-preference_sets open_preferences(const preference_files& files, stage_context& context);
+preference_sets open_preferences(const preference_files& files, std::uint64_t seed);
 
 }  // namespace coho::trainer

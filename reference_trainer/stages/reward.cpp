@@ -122,7 +122,7 @@ void run_reward(const config& options, stage_context& context) {
   if (!model.bank->at("reward").head.defined()) model.bank->add_head("reward");
   reward_role reward = make_reward_role(model, "reward", options);
   if (finished_before(options, context, out)) return;
-  auto [data, held_out] = open_preferences(files, context);
+  auto [data, held_out, notes] = open_preferences(files, context.seed);
 
   const auto [settings, optimizer_options, steps, save_every, keep] =
       read_reward(section, context, data.size(), pretraining);
@@ -131,6 +131,7 @@ void run_reward(const config& options, stage_context& context) {
   adamw optimizer(parameters, optimizer_options);
   reward_model_trainer trainer(reward, optimizer, settings);
   if (!context.begin(options, out)) return;
+  for (const auto& note : notes) context.log("reward: " + note);
   use_threads(context);
   training_checkpoints checkpoints(out / "checkpoints", save_every, keep);
   checkpoints.add("reward", parameters, optimizer);

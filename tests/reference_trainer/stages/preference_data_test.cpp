@@ -22,8 +22,8 @@ std::string shp(const std::string& post, const std::string& better, const std::s
 
 preference_sets opened(const settings& given, bool plain = false) {
   const config options(given);
-  stage_context context("test", options, false, false, true);
-  return open_preferences(read_preference_files(options.section("reward"), plain), context);
+  return open_preferences(read_preference_files(options.section("reward"), plain),
+                          options.get<std::uint64_t>("seed", 1));
 }
 
 std::vector<std::string> prompts_of(preference_set& set) {
@@ -55,9 +55,11 @@ TEST_CASE("preference data: several files are one set, and pairs are fetched in 
   write_bytes(folder / "hh.jsonl",
               R"({"chosen":"\n\nHuman: four\n\nAssistant: yes","rejected":"\n\nHuman: four\n\nAssistant: no"})"
               "\n");
-  auto [training, held_out] =
+  auto [training, held_out, notes] =
       opened({"reward.data=['" + (folder / "shp.jsonl").string() + "', '" + (folder / "hh.jsonl").string() + "']"});
   CHECK_FALSE(held_out.has_value());
+  CHECK(notes == std::vector<std::string>{(folder / "shp.jsonl").string() + ": pairs 2, left out 1",
+                                          (folder / "hh.jsonl").string() + ": pairs 1, left out 0"});
   REQUIRE(training.size() == 3);
   const std::vector<std::size_t> wanted{2, 0};
   const auto pairs = training.load(wanted);
@@ -96,8 +98,9 @@ TEST_CASE("preference data: all pairs of a prompt are on one side of the split, 
   for (int i = 0; i < 600; ++i) lines += shp("post " + std::to_string(i % 200), "b" + std::to_string(i));
   write_bytes(folder / "shp.jsonl", lines);
   const settings given{"reward.data=" + (folder / "shp.jsonl").string(), "reward.evaluation_share=0.25"};
-  auto [training, held_out] = opened(given);
+  auto [training, held_out, notes] = opened(given);
   REQUIRE(held_out.has_value());
+  CHECK(notes.back() == "held out: " + std::to_string(held_out->size()) + " of 600 pairs");
   CHECK(training.size() + held_out->size() == 600);
   CHECK(held_out->size() > 90);
   CHECK(held_out->size() < 210);
