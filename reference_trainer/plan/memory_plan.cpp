@@ -121,9 +121,13 @@ struct planner {
     const std::int64_t cache = 2 * m.key_value_size() * m.num_hidden_layers * capacity * c;
     const std::int64_t prefill = std::max(o.slots, std::min(o.prefill_tokens, o.slots * o.query_tokens));
     // Scores and probabilities of one block, and its keys and values where a product wants them dense.
-    const std::int64_t attention = o.slots * capacity * ((8 + c) * m.num_attention_heads + 2 * m.key_value_size() * c);
+    const std::int64_t attention = o.slots * (o.prefix_tokens + capacity) * (8 + c) * m.num_attention_heads +
+                                   o.slots * capacity * 2 * m.key_value_size() * c;
     memory_phase phase{.name = "rollout", .terms = {}};
     phase.terms.push_back({"cache", "keys and values", o.slots * cache});
+    if (o.prefix_tokens > 0)
+      phase.terms.push_back(
+          {"cache", "shared prefix", 2 * m.key_value_size() * m.num_hidden_layers * o.prefix_tokens * c});
     phase.terms.push_back({"logits", "of a step", o.slots * m.vocab_size * (4 + (c < 4 ? c : 0))});
     phase.terms.push_back({"activations", "working set", std::max(prefill * forward_working_bytes(o), attention)});
     scratch(phase);
@@ -209,6 +213,7 @@ void memory_plan_options::validate() const {
   from_zero(response_tokens, "response_tokens");
   require_option(query_tokens + response_tokens > 0, "response_tokens", response_tokens,
                  "above 0 when query_tokens is 0");
+  from_zero(prefix_tokens, "prefix_tokens");
   from_zero(slots, "slots");
   from_zero(prefill_tokens, "prefill_tokens");
   from_zero(scoring_tokens, "scoring_tokens");

@@ -41,6 +41,7 @@ struct memory_plan_options {
   std::vector<role_plan> roles{};
 
   std::int64_t query_tokens = 256, response_tokens = 1024;  ///< of a sequence, at most
+  std::int64_t prefix_tokens = 0;                           ///< in front of every query; held and computed once
   std::int64_t slots = 0;                                   ///< sequences decoded together
   std::int64_t prefill_tokens = 8192;
   std::int64_t scoring_tokens = 0;      ///< of a forward without gradients

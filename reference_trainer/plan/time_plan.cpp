@@ -65,21 +65,23 @@ struct counter {
     phase_work out{.name = "generation"};
     const role_plan* role = find("policy");
     const double per_token = 2 * (linears + adapter(role) + head);
-    const double context = static_cast<double>(s.query_tokens) + static_cast<double>(s.response_tokens) / 2;
-    const double cache = 2.0 * static_cast<double>(m.key_value_size() * m.num_hidden_layers) * width * context;
+    const auto prefix = static_cast<double>(s.prefix_tokens);
+    const double own = static_cast<double>(s.query_tokens) + static_cast<double>(s.response_tokens) / 2;
+    const double position = 2.0 * static_cast<double>(m.key_value_size() * m.num_hidden_layers) * width;
     const auto decode = [&](std::int64_t slots, double steps) {
       const auto n = static_cast<double>(slots);
       const bool direct = quantized() && slots <= matvec_rows;
       const double base = direct ? packed_bytes() + adapter(role) * width : weight_bytes(role);
-      add(out, steps * n * (per_token + attention(context)), steps * (base + head * width + n * cache),
-          quantized() && !direct ? steps : 0);
+      // The shared prefix is read once a step for all slots.
+      add(out, steps * n * (per_token + attention(prefix + own)),
+          steps * (base + head * width + position * (n * own + prefix)), quantized() && !direct ? steps : 0);
     };
     const std::int64_t waves = o.sequences / s.slots, rest = o.sequences % s.slots;
     decode(s.slots, static_cast<double>(waves * s.response_tokens));
     if (rest > 0) decode(rest, static_cast<double>(s.response_tokens));
     const double prompts = static_cast<double>(o.sequences * s.query_tokens);
     const double fills = std::max(groups(prompts, s.prefill_tokens), static_cast<double>(waves));
-    add(out, prompts * (2 * (linears + adapter(role)) + attention(static_cast<double>(s.query_tokens) / 2)),
+    add(out, prompts * (2 * (linears + adapter(role)) + attention(prefix + static_cast<double>(s.query_tokens) / 2)),
         fills * weight_bytes(role), quantized() ? fills : 0);
     return out;
   }

@@ -221,14 +221,13 @@ std::function<std::string()> plan_generation(const config& options, const genera
   request out = start(options, context);
   auto& sizes = out.time.sizes;
   out.roles = {role_of("policy", stage.adapter, out.adapter, false)};
-  const auto limit = read_prompt_settings(options).max_tokens;
-  sizes.query_tokens = signed_size(stage.prefix_tokens) + (limit > 0 ? signed_size(limit) : 256);
-  if (limit == 0) out.notes.emplace_back("prompts are taken to have 256 tokens: prompt.max_tokens is 0");
+  sizes.prefix_tokens = signed_size(stage.prefix_tokens);
+  sizes.query_tokens = stage.query_tokens > 0 ? signed_size(stage.query_tokens) : 256;
+  if (stage.query_tokens == 0) out.notes.emplace_back("prompts without a limit are taken to have 256 tokens");
   sizes.response_tokens = signed_size(stage.max_new_tokens);
   sizes.sequences = signed_size(stage.batch * stage.responses);
-  const engine_options engine = read_engine(options);
-  sizes.slots = std::min(engine.slots, sizes.sequences);
-  sizes.prefill_tokens = engine.prefill_tokens;
+  sizes.slots = std::min(stage.engine.slots, sizes.sequences);
+  sizes.prefill_tokens = stage.engine.prefill_tokens;
   out.time.sequences = prompts * signed_size(stage.responses);
   out.unit = "a step: " + std::to_string(prompts) + " prompts" +
              (stage.responses > 1 ? ", " + std::to_string(stage.responses) + " responses each" : "");

@@ -9,6 +9,7 @@
 
 #include "cli/application.hpp"
 #include "cli/options.hpp"
+#include "generation/engine.hpp"
 
 namespace coho::trainer {
 
@@ -29,8 +30,10 @@ struct generation_plan {
   std::filesystem::path adapter{};  ///< of the policy; empty: the base
   std::size_t batch = 64;           ///< prompts handed to the engine at a time
   std::size_t responses = 1;        ///< of a prompt
+  std::size_t query_tokens = 0;     ///< of a prompt behind the prefix, at most; 0: no limit
   std::size_t prefix_tokens = 0;    ///< that all prompts begin with and that are computed once
   std::size_t max_new_tokens = 256;
+  engine_options engine{};
 };
 /// Memory of such a stage, and the time that a thousand prompts take.
 std::function<std::string()> plan_generation(const config& options, const generation_plan& stage,

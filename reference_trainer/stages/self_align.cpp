@@ -283,7 +283,8 @@ void run_self_align(const config& options, stage_context& context) {
   const self_align_settings settings = read_self_align_settings(options, context.dry_run);
   const auto out = context.out_or("self_align.jsonl");
   options.check(settings.rejected != out, "self_align.rejected", "another file than --out");
-  if (context.dry_run) return context.rehearse(options, [&] { return describe_self_align(options, settings); });
+  const auto plan = plan_self_align(options, settings, context);
+  if (context.dry_run) return context.rehearse(options, plan);
   options.check_unknown();
   if (context.resume && !not_there(out)) {
     context.log(out.string() + " is complete: nothing to do");
@@ -312,7 +313,7 @@ subcommand make_self_align_command() {
                     {"--rejected", "self_align.rejected", "file for what is not kept, with the reason"},
                     {"--max-tokens", "self_align.max_new_tokens", "most tokens of thoughts and answer"},
                     {"--temperature", "generation.temperature", "sampling temperature"}},
-          .sections = {"model", "self_align", "generation"}};
+          .sections = {"model", "self_align", "generation", "adapter", "plan"}};
 }
 
 }  // namespace coho::trainer

@@ -10,6 +10,7 @@
 #include "data/template_file.hpp"
 #include "observe/table.hpp"
 #include "stages/data_files.hpp"
+#include "stages/plan_text.hpp"
 #include "stages/prompting.hpp"
 
 namespace coho::trainer {
@@ -120,6 +121,22 @@ std::string describe_self_align(const config& options, const self_align_settings
          format_bytes(bytes) + ", once.\nOf " + std::to_string(room->positions) + " positions a question may take " +
          std::to_string(room->question) + ", thoughts and answer " +
          std::to_string(settings.generation.max_new_tokens) + ".";
+}
+
+std::function<std::string()> plan_self_align(const config& options, const self_align_settings& settings,
+                                             const stage_context& context) {
+  generation_plan stage{.adapter = settings.adapter,
+                        .batch = settings.batch,
+                        .query_tokens = settings.max_question_tokens,
+                        .max_new_tokens = settings.generation.max_new_tokens,
+                        .engine = settings.engine};
+  static_cast<void>(plan_generation(options, stage, context));  // declares its keys
+  return [options, &settings, &context, stage]() mutable {
+    const auto room = settings.prompt ? measure_room(options, settings) : std::nullopt;
+    // Where the tokenizer is not there, four bytes a token.
+    stage.prefix_tokens = room ? room->prefix : settings.prompt ? settings.prompt->prefix().size() / 4 : 0;
+    return describe_self_align(options, settings) + "\n\n" + plan_generation(options, stage, context)();
+  };
 }
 
 }  // namespace coho::trainer

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include <coho/prompt/self_align_prompt.hpp>
 
+#include "cli/application.hpp"
 #include "cli/options.hpp"
 #include "generation/engine.hpp"
 #include "stages/model_settings.hpp"
@@ -74,5 +76,8 @@ std::optional<self_align_room> measure_room(const config& options, const self_al
 /// What a dry run says: the tokens of the prefix and what its keys and values take, if the model's tokenizer and
 /// config.json are there.
 std::string describe_self_align(const config& options, const self_align_settings& settings);
+/// The same with a plan of memory and time; `settings` and `context` are to outlive it.
+std::function<std::string()> plan_self_align(const config& options, const self_align_settings& settings,
+                                             const stage_context& context);
 
 }  // namespace coho::trainer

@@ -316,3 +316,15 @@ TEST_CASE("memory plan: sizes out of range are refused by name") {
   options.query_tokens = options.response_tokens = 0;
   CHECK_THROWS_AS(plan_memory(options), coho::option_error);
 }
+
+TEST_CASE("memory plan: a shared prefix is held once, whatever the number of slots") {
+  memory_plan_options options = tiny_plan();
+  options.slots = 4;
+  CHECK(bytes(phase(plan_memory(options), "rollout"), "cache", "keys and values") == 4 * 2 * 4 * 2 * 8 * 4);
+  options.prefix_tokens = 100;
+  const auto plan = plan_memory(options);
+  CHECK(bytes(phase(plan, "rollout"), "cache", "keys and values") == 4 * 2 * 4 * 2 * 8 * 4);
+  CHECK(bytes(phase(plan, "rollout"), "cache", "shared prefix") == 2 * 4 * 2 * 100 * 4);
+  options.prefix_tokens = -1;
+  CHECK_THROWS_AS(plan_memory(options), coho::option_error);
+}

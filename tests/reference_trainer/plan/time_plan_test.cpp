@@ -117,3 +117,21 @@ TEST_CASE("time plan: impossible sizes and rates are refused") {
   options.sequences = 0;
   CHECK_THROWS_AS(plan_time(options, {.bandwidth = 1, .flops = 1}), coho::option_error);
 }
+
+TEST_CASE("time plan: a shared prefix is attended to by all, and computed for none") {
+  time_plan_options options = salmon();
+  options.sizes.scoring_tokens = options.sizes.micro_batch_tokens = 0;
+  options.scoring.clear();
+  const machine_rates rates{.bandwidth = 4.3e12, .flops = 790e12};
+  const auto generation = [&] { return phase(plan_time(options, rates), "generation"); };
+  const auto plain = generation();
+  options.sizes.prefix_tokens = 1000;
+  const auto shared = generation();
+  // 4·A·D·L·1000 of attention for each of 576 · 1280 tokens, and nothing else.
+  CHECK(shared.flops - plain.flops == Approx(4.0 * 8192 * 80 * 1000 * 576 * 1280));
+  // One reading of its keys and values a step: 4 waves of 1024 steps.
+  CHECK(shared.bytes - plain.bytes == Approx(2.0 * 1024 * 80 * 2 * 1000 * 4 * 1024));
+  options.sizes.prefix_tokens = 0;
+  options.sizes.query_tokens += 1000;
+  CHECK(generation().flops > 1.5 * shared.flops);
+}
