@@ -20,6 +20,12 @@ struct config::state {
     std::size_t number;  // in the order of the command line
   };
 
+  // Of the file that gives the value: this one, or one that it extends.
+  std::string place_of(const toml::node& node) const {
+    const auto& [begin, end, path] = node.source();
+    return (path ? *path : source_name) + ":" + std::to_string(begin.line);
+  }
+
   std::string source_name;
   toml::table values, read;
   std::map<std::string, origin, std::less<>> overrides;
@@ -217,7 +223,7 @@ std::vector<std::pair<std::string, config>> config::named_sections(std::string_v
   if (node == nullptr) return {};
   std::vector<std::string> names;
   const auto add = [&](const toml::node& entry, const std::string& name) {
-    const auto at = state_->source_name + ":" + std::to_string(entry.source().begin.line) + ": " + path;
+    const auto at = state_->place_of(entry) + ": " + path;
     if (!entry.is_table()) throw config_error(at + " must be a list of sections: [[" + path + "]]");
     if (name.find('.') != std::string::npos || !is_bare_key(name))
       throw config_error(at + ": an entry needs a name of letters, digits, _ and -, such as name = \"first\"");
@@ -308,9 +314,7 @@ std::string config::place(std::string_view key) const {
     if (outer.find('.') == std::string::npos) break;
   }
   if (node == nullptr) return "default";
-  // Of the file that gives the value: this one, or one that it extends.
-  const auto& [begin, end, path] = node->source();
-  return (path ? *path : state_->source_name) + ":" + std::to_string(begin.line);
+  return state_->place_of(*node);
 }
 
 std::vector<std::string> config::read_keys() const { return {state_->declared.begin(), state_->declared.end()}; }

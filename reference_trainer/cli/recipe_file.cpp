@@ -1,10 +1,12 @@
 #include "cli/recipe_file.hpp"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "cli/options.hpp"
+#include "cli/toml_values.hpp"
 #include "files/atomic_file.hpp"
 #include "stages/data_files.hpp"
 
@@ -13,11 +15,33 @@ namespace {
 
 namespace fs = std::filesystem;
 
+void merge(toml::table& base, toml::table&& over);
+
+// [prompts.source.dolly] over [[prompts.source]]: what it says of the entry of that name, or a new one.
+void merge_entries(toml::array& base, toml::table&& over) {
+  for (auto&& [key, value] : over) {
+    auto& said = *value.as_table();
+    if (auto* entry = entry_of(base, key.str())) {
+      merge(*entry, std::move(said));
+    } else {
+      said.insert_or_assign("name", key.str());
+      base.push_back(std::move(said));
+    }
+  }
+}
+
+bool holds_tables_alone(toml::table& table) {
+  return std::ranges::all_of(table, [](const auto& entry) { return entry.second.is_table(); });
+}
+
 void merge(toml::table& base, toml::table&& over) {
   for (auto&& [key, value] : over) {
     auto* below = base.get(key.str());
     if (below != nullptr && below->is_table() && value.is_table()) {
       merge(*below->as_table(), std::move(*value.as_table()));
+    } else if (below != nullptr && below->is_array_of_tables() && value.is_table() &&
+               holds_tables_alone(*value.as_table())) {
+      merge_entries(*below->as_array(), std::move(*value.as_table()));
     } else {
       value.visit([&](auto& typed) { base.insert_or_assign(key, std::move(typed)); });
     }

@@ -18,8 +18,9 @@ toml::table parse_recipe(std::string_view text, std::string_view source_name);
 ///     [ppo]
 ///     steps = 50
 ///
-/// Sections are merged key by key, and what this file gives wins; lists are replaced whole. Values remember the file
-/// and line that they come from. Throws `file_error` where a file is missing, `config_error` where it is not TOML,
+/// Sections are merged key by key, and what this file gives wins; lists are replaced whole, but
+/// `[prompts.source.dolly]` over a list `[[prompts.source]]` is merged with its entry of that name. Values remember the
+/// file and line that they come from. Throws `file_error` where a file is missing, `config_error` where it is not TOML,
 /// `extends` is no name, or recipes extend each other in a circle.
 toml::table read_recipe(const std::filesystem::path& path);
 

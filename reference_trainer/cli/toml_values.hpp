@@ -1,7 +1,7 @@
 #pragma once
 
-// Conversions between TOML nodes and C++ values. For options.cpp alone: the TOML library is slow to compile, and its
-// types are kept out of what stages include.
+// Conversions between TOML nodes and C++ values. For the readers of recipes alone: the TOML library is slow to
+// compile, and its types are kept out of what stages include.
 
 #include <toml++/toml.h>
 

@@ -53,6 +53,30 @@ TEST_CASE("extends: sections are merged key by key, lists are replaced, the near
   CHECK(config::load(files.folder / "own.toml", {"ppo.steps=3"}).get<std::int64_t>("ppo.steps", 0) == 3);
 }
 
+TEST_CASE("extends: entries of a list of sections are changed by their names, and a list replaces the list") {
+  recipes files;
+  files
+      .add("base.toml",
+           "[[p.source]]\nname = 'a'\npath = 'a.json'\ncount = 5\n[[p.source]]\nname = 'b'\npath = 'b.json'\n")
+      .add("own.toml", "extends = 'base'\n[p.source.b]\npath = 'mine.json'\n[p.source.c]\npath = 'c.json'\n")
+      .add("other.toml", "extends = 'base'\n[[p.source]]\nname = 'd'\npath = 'd.json'\n")
+      .add("wrong.toml", "extends = 'base'\n[p.source]\ncount = 3\n");
+  const auto entries = [](const config& c) {
+    std::string out;
+    for (const auto& [name, section] : c.named_sections("p.source"))
+      out +=
+          name + "=" + section.get<std::string>("path", "") + " " + std::to_string(section.get<int>("count", 0)) + ";";
+    c.check_unknown();
+    return out;
+  };
+  const config own = files.load("own.toml");
+  CHECK(entries(own) == "a=a.json 5;b=mine.json 0;c=c.json 0;");
+  CHECK_THAT(own.place("p.source.b.path"), Catch::Matchers::EndsWith("own.toml:3"));
+  CHECK_THAT(own.place("p.source.a.path"), Catch::Matchers::EndsWith("base.toml:3"));
+  CHECK(entries(files.load("other.toml")) == "d=d.json 0;");
+  CHECK_THROWS_AS(entries(files.load("wrong.toml")), config_error);
+}
+
 TEST_CASE("extends: a file beside the recipe comes before a shipped recipe of that name") {
   recipes files;
   files.add("own.toml", "extends = \"dromedary-2-7b\"\n");
