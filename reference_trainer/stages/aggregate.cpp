@@ -156,10 +156,12 @@ void run_aggregate(const config& options, stage_context& context) {
     }
     bar.advance();
   }
-  if (writer.count() == 0)
+  if (writer.count() == 0) {
+    for (const auto& line : summary.lines()) context.log(line);
     throw file_error(
         input.string(), "", "no pair gives a preference: every score is 0 or gated away",
         "loosen aggregate.require_order_agreement or aggregate.minimum_order_consistency, or judge with another model");
+  }
   auto beside = out;
   write_file(beside.replace_extension(".summary.json"), summary.to_json().dump(2) + "\n");
   writer.finish();
