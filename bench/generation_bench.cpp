@@ -17,29 +17,17 @@
 #include "machine_limits.hpp"
 #include "stages/data_files.hpp"
 #include "stages/model_files.hpp"
+#include "stories_15m.hpp"
 
 namespace {
 
 using namespace coho::trainer;
 
-std::unique_ptr<adapter_bank> random_model() {
-  llama_config config;
-  config.vocab_size = 32000;
-  config.hidden_size = 288;
-  config.intermediate_size = 768;
-  config.num_hidden_layers = 6;
-  config.num_attention_heads = config.num_key_value_heads = 6;
-  config.head_dim = 48;
-  config.max_position_embeddings = 1024;
-  config.tie_word_embeddings = true;
-  return std::make_unique<adapter_bank>(llama_weights::random(config, coho::rng{1}));
-}
-
 adapter_bank& bank_of(const std::string& model) {
   static std::map<std::string, std::unique_ptr<adapter_bank>> banks;
   auto& bank = banks[model];
   if (!bank) {
-    bank = model == "demo" ? load_model(shipped("demo/base")).bank : random_model();
+    bank = model == "demo" ? load_model(shipped("demo/base")).bank : random_15m();
     bank->add_base("policy");
   }
   return *bank;
@@ -95,6 +83,35 @@ void generate(benchmark::State& state, const std::string& model, std::size_t bat
                                                   benchmark::Counter::kIsIterationInvariantRate);
 }
 
+/// Prompts that begin with the same tokens, a few of their own behind: those computed once, or every prompt read whole.
+void generate_behind(benchmark::State& state, std::size_t shared, std::size_t own, std::size_t batch, bool once) {
+  adapter_bank& bank = bank_of("15M");
+  coho::rng random{4};
+  const auto draw = [&](std::size_t count, std::vector<coho::token> out) {
+    for (std::size_t t = 0; t < count; ++t)
+      out.push_back(static_cast<coho::token>(random.index(static_cast<std::uint64_t>(bank.config().vocab_size))));
+    return out;
+  };
+  const auto prefix = draw(shared, {});
+  coho::packed<coho::token> prompts;
+  for (std::size_t i = 0; i < batch; ++i) prompts.push_back(draw(own, prefix));
+  generation_engine engine(bank, "policy", {}, {}, once ? prefix : std::vector<coho::token>{});
+  for (auto _ : state) {
+    std::vector<coho::rng> streams;
+    for (std::size_t i = 0; i < batch; ++i) streams.push_back(random.split(i));
+    benchmark::DoNotOptimize(engine.generate(prompts, {.max_new_tokens = 16}, {}, streams).responses.total());
+  }
+}
+
+void add_behind(const std::string& side, bool once) {
+  const auto run = [=](benchmark::State& state) { generate_behind(state, 512, 32, 16, once); };
+  benchmark::RegisterBenchmark(("generate 15M behind 512 tokens/" + side).c_str(), run)
+      ->Iterations(1)
+      ->Repetitions(3)
+      ->UseRealTime()
+      ->Unit(benchmark::kMillisecond);
+}
+
 void add(const std::string& name, const std::string& model, std::size_t batch, std::size_t prompt_length,
          std::size_t steps) {
   const auto run = [=](benchmark::State& state) { generate(state, model, batch, prompt_length, steps); };
@@ -110,6 +127,8 @@ void add(const std::string& name, const std::string& model, std::size_t batch, s
   for (const std::size_t batch : {1, 8, 64}) add("decode 15M, batch " + std::to_string(batch), "15M", batch, 1, 16);
   add("prefill demo, 64 x 64 tokens", "demo", 64, 64, 1);
   add("prefill 15M, 8 x 256 tokens", "15M", 8, 256, 1);
+  add_behind("coho", true);
+  add_behind("whole prompts", false);
   return true;
 }();
 

@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <set>
+#include <utility>
 
 #include <coho/error.hpp>
 
@@ -15,17 +16,25 @@ adapter_bank::role_state& adapter_bank::add(const std::string& role) {
   require_argument(!roles_.contains(role), "adapter_bank: there is a role " + role + " already");
   role_state& state = roles_[role];
   state.weights = base_;
+  state.revision = ++revisions_;
   return state;
 }
 
 adapter_bank::role_state& adapter_bank::at(const std::string& role) {
+  role_state& state = const_cast<role_state&>(std::as_const(*this).at(role));
+  state.revision = ++revisions_;
+  return state;
+}
+
+const adapter_bank::role_state& adapter_bank::at(const std::string& role) const {
   const auto found = roles_.find(role);
   require_argument(found != roles_.end(), "adapter_bank: there is no role " + role);
   return found->second;
 }
 
-const adapter_bank::role_state& adapter_bank::at(const std::string& role) const {
-  return const_cast<adapter_bank*>(this)->at(role);
+std::optional<std::uint64_t> adapter_bank::revision(const std::string& role) const {
+  const role_state& state = at(role);
+  return state.parameters ? std::nullopt : std::optional(state.revision);
 }
 
 void adapter_bank::add_base(const std::string& role) { add(role); }
@@ -123,7 +132,7 @@ parameter_set& adapter_bank::parameters(const std::string& role) {
 
 at::Tensor adapter_bank::hidden(const std::string& role, const at::Tensor& tokens, const sequence_layout& layout,
                                 kv_cache* cache, std::span<const std::int64_t> slots) {
-  const role_state& state = at(role);
+  const role_state& state = std::as_const(*this).at(role);
   training_pass pass{.recompute = recompute_};
   if (state.parameters && at::GradMode::is_enabled() && state.adapter.options().dropout > 0) {
     pass.dropout = state.adapter.options().dropout;
@@ -132,10 +141,21 @@ at::Tensor adapter_bank::hidden(const std::string& role, const at::Tensor& token
   return model_.hidden(state.weights, &state.adapter, tokens, layout, cache, slots, pass);
 }
 
+at::Tensor adapter_bank::hidden(const std::string& role, const at::Tensor& tokens, const prefix_layout& layout,
+                                const prefix_cache* prefix, kv_cache* cache, std::span<const std::int64_t> slots) {
+  const role_state& state = std::as_const(*this).at(role);
+  return model_.hidden(state.weights, &state.adapter, tokens, layout, prefix, cache, slots);
+}
+
+prefix_cache adapter_bank::prefix(const std::string& role, const at::Tensor& tokens) {
+  const role_state& state = std::as_const(*this).at(role);
+  return model_.prefix(state.weights, &state.adapter, tokens);
+}
+
 at::Tensor adapter_bank::decode(const std::string& role, const at::Tensor& tokens,
-                                std::span<const std::int64_t> positions, kv_cache& cache) {
-  const role_state& state = at(role);
-  return model_.decode(state.weights, &state.adapter, tokens, positions, cache);
+                                std::span<const std::int64_t> positions, kv_cache& cache, const prefix_cache* prefix) {
+  const role_state& state = std::as_const(*this).at(role);
+  return model_.decode(state.weights, &state.adapter, tokens, positions, cache, prefix);
 }
 
 at::Tensor adapter_bank::scalar(const std::string& role, const at::Tensor& hidden) const {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -75,8 +76,16 @@ class adapter_bank {
   /// Final-norm hidden states [N, H]; see llama_model::hidden.
   at::Tensor hidden(const std::string& role, const at::Tensor& tokens, const sequence_layout& layout,
                     kv_cache* cache = nullptr, std::span<const std::int64_t> slots = {});
+  /// Of sequences that share prefixes, no gradient; see llama_model.
+  at::Tensor hidden(const std::string& role, const at::Tensor& tokens, const prefix_layout& layout,
+                    const prefix_cache* prefix = nullptr, kv_cache* cache = nullptr,
+                    std::span<const std::int64_t> slots = {});
+  prefix_cache prefix(const std::string& role, const at::Tensor& tokens);
   at::Tensor decode(const std::string& role, const at::Tensor& tokens, std::span<const std::int64_t> positions,
-                    kv_cache& cache);
+                    kv_cache& cache, const prefix_cache* prefix = nullptr);
+  /// A number that is another one when the role's weights may have changed since, so that what was computed from them
+  /// can be kept as long as it is the same. Nothing for a role that is trained: its weights change at any time.
+  std::optional<std::uint64_t> revision(const std::string& role) const;
   /// The role's scalar head over hidden states: [N].
   at::Tensor scalar(const std::string& role, const at::Tensor& hidden) const;
   /// The language-model head [V, H] of the role.
@@ -88,7 +97,9 @@ class adapter_bank {
     scalar_head head;
     bool full = false;
     std::unique_ptr<parameter_set> parameters;
+    std::uint64_t revision = 0;
   };
+  /// Whoever may write to a role may change its weights: a new revision.
   role_state& at(const std::string& role);
   const role_state& at(const std::string& role) const;
 
@@ -102,6 +113,7 @@ class adapter_bank {
   llama_model model_;
   recomputation recompute_ = recomputation::selective;
   rng dropout_random_{0};
+  std::uint64_t revisions_ = 0;
   std::map<std::string, role_state> roles_;
 };
 

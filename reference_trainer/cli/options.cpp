@@ -149,6 +149,14 @@ T config::require(std::string_view key, std::string_view what) const {
                      " in the recipe or as --set " + full(key) + "=…");
 }
 
+std::vector<std::filesystem::path> config::require_paths(std::string_view key, std::string_view what) const {
+  const auto names = require<std::vector<std::string>>(key, what);
+  check(!names.empty(), key, "a file or a list of files");
+  for (std::size_t i = 0; i < names.size(); ++i)
+    state_->paths[full(key) + (names.size() > 1 ? "[" + std::to_string(i) + "]" : "")] = names[i];
+  return {names.begin(), names.end()};
+}
+
 std::string config::choice(std::string_view key, std::string_view fallback,
                            std::initializer_list<std::string_view> allowed) const {
   const auto value = get<std::string>(key, std::string(fallback));

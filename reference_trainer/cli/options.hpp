@@ -62,6 +62,8 @@ class config {
   /// `config_error` when the key is absent; `what` says in the message what it is for.
   template <class T>
   T require(std::string_view key, std::string_view what = {}) const;
+  /// One file or a list of them; `config_error` when the key is absent or the list empty.
+  std::vector<std::filesystem::path> require_paths(std::string_view key, std::string_view what = {}) const;
   /// A string out of a set.
   std::string choice(std::string_view key, std::string_view fallback,
                      std::initializer_list<std::string_view> allowed) const;

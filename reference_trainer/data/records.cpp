@@ -192,8 +192,15 @@ bool from_json(const json& value, const jsonl_reader& at, sft_record& record) {
 
 bool from_json(const json& value, const jsonl_reader& at, sample_record& record) {
   const record_fields fields(value, at);
+  if (fields.has_all("instruction", "output_1", "output_2")) {
+    record.prompt = own_prompt(fields);
+    record.responses = {fields.text("output_1"), fields.text("output_2")};
+    record.finished = {true, true};
+    return true;
+  }
   if (!fields.has_all("instruction", "responses"))
-    fields.unknown_form("sample", "{instruction, input?, responses, finished?}");
+    fields.unknown_form("sample",
+                        "{instruction, input?, responses, finished?} and {instruction, input?, output_1, output_2}");
   record.prompt = own_prompt(fields);
   record.responses = read_responses(fields);
   record.finished.assign(record.responses.size(), true);

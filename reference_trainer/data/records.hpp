@@ -108,6 +108,7 @@ struct labelled_record {
 ///   conversation tree {"prompt":{"text"}}, or a bare string; judged, paired and sampled records serve as prompts too.
 /// - sft: the same, with a response ("output", "response", "answer", "completion", or the first answer of a
 /// conversation).
+/// - sample: {"instruction","responses","finished"?}, and a pair as two responses.
 /// - pair: {"instruction","output_1","output_2"}, and {"instruction","responses":[two]}.
 /// - preference: ours and the released SALMON form; HH-RLHF {"chosen","rejected"} dialogues; SHP;
 /// {"prompt"|"conversations"|

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include <coho/error.hpp>
 #include <coho/rollout/token_sampling.hpp>
@@ -17,7 +18,7 @@ namespace {
 
 struct slot {
   std::size_t sequence;
-  std::int64_t length;  ///< positions in the cache
+  std::int64_t length;  ///< positions in the cache, which begin behind the shared prefix
   token last;
   stop_matcher stops;
 };
@@ -26,7 +27,7 @@ class run {
  public:
   run(adapter_bank& bank, const std::string& role, const engine_options& limits, const std::vector<std::string>& texts,
       const packed<token>& prompts, const generation_options& options, std::span<const token> ends,
-      std::span<rng> streams, const std::function<void(std::size_t, token)>& on_token)
+      std::span<rng> streams, const std::function<void(std::size_t, token)>& on_token, const prefix_cache& prefix)
       : bank_(bank),
         role_(role),
         limits_(limits),
@@ -36,6 +37,8 @@ class run {
         ends_(ends),
         streams_(streams),
         on_token_(on_token),
+        prefix_(prefix.length() > 0 ? &prefix : nullptr),
+        skipped_(static_cast<std::size_t>(prefix.length())),
         sampler_({.temperature = options.temperature,
                   .top_k = options.top_k,
                   .top_p = options.top_p,
@@ -70,26 +73,42 @@ class run {
   std::int64_t capacity() const {
     std::size_t longest = 0;
     for (std::size_t i = 0; i < prompts_.size(); ++i) longest = std::max(longest, prompts_.length(i));
-    return static_cast<std::int64_t>(longest + options_.max_new_tokens);
+    return static_cast<std::int64_t>(longest - skipped_ + options_.max_new_tokens);
+  }
+
+  // Hidden states [N, H] of prompts, the cached prefix left out.
+  at::Tensor read(const std::vector<token>& tokens, const std::vector<std::int64_t>& lengths,
+                  const std::vector<std::int64_t>& places) {
+    const at::Tensor ids = token_tensor(tokens, bank_.device());
+    if (prefix_ == nullptr) return bank_.hidden(role_, ids, sequence_layout(lengths, bank_.device()), &cache_, places);
+    const prefix_group group{.shared = 0, .own = lengths};
+    const prefix_layout layout({&group, 1}, bank_.device(), prefix_->length());
+    return bank_.hidden(role_, ids, layout, prefix_, &cache_, places);
   }
 
   void prefill() {
     std::vector<std::int64_t> lengths, places;
-    std::vector<token> tokens;
+    std::vector<std::pair<std::int64_t, std::int64_t>> copies;  // of slots
+    std::vector<token> tokens, last;
     const std::size_t first = active_.size();
-    while (next_ < prompts_.size() && static_cast<std::int64_t>(active_.size()) < slots_ &&
-           (lengths.empty() ||
-            static_cast<std::int64_t>(tokens.size() + prompts_.length(next_)) <= limits_.prefill_tokens)) {
-      const auto prompt = prompts_[next_];
-      places.push_back(static_cast<std::int64_t>(active_.size()));
-      lengths.push_back(static_cast<std::int64_t>(prompt.size()));
-      tokens.insert(tokens.end(), prompt.begin(), prompt.end());
+    while (next_ < prompts_.size() && static_cast<std::int64_t>(active_.size()) < slots_) {
+      const auto prompt = prompts_[next_].subspan(skipped_);
+      const auto place = static_cast<std::int64_t>(active_.size());
+      // Several samples of one prompt stand side by side: it is read once.
+      if (!lengths.empty() && std::ranges::equal(prompts_[next_], prompts_[next_ - 1])) {
+        copies.emplace_back(places.back(), place);
+      } else {
+        if (!lengths.empty() && static_cast<std::int64_t>(tokens.size() + prompt.size()) > limits_.prefill_tokens)
+          break;
+        places.push_back(place);
+        lengths.push_back(static_cast<std::int64_t>(prompt.size()));
+        tokens.insert(tokens.end(), prompt.begin(), prompt.end());
+      }
+      last.push_back(static_cast<token>(tokens.size()) - 1);
       active_.push_back({next_++, lengths.back(), 0, stop_matcher(options_.stop)});
     }
-    const sequence_layout layout(lengths, bank_.device());
-    const at::Tensor hidden = bank_.hidden(role_, token_tensor(tokens, bank_.device()), layout, &cache_, places);
-    std::vector<token> last;
-    for (std::size_t i = 1; i < layout.offsets.size(); ++i) last.push_back(static_cast<token>(layout.offsets[i] - 1));
+    const at::Tensor hidden = read(tokens, lengths, places);
+    for (const auto& [from, to] : copies) cache_.copy(from, to, active_[static_cast<std::size_t>(to)].length);
     sample(hidden.index_select(0, token_tensor(last, bank_.device())), first);
   }
 
@@ -100,7 +119,7 @@ class run {
       tokens.push_back(slot.last);
       positions.push_back(slot.length++);
     }
-    sample(bank_.decode(role_, token_tensor(tokens, bank_.device()), positions, cache_), 0);
+    sample(bank_.decode(role_, token_tensor(tokens, bank_.device()), positions, cache_, prefix_), 0);
   }
 
   // fp32 [rows, V]. On the CPU halves are multiplied in fp32, part by part of the head, as fused_log_probs does it: the
@@ -143,7 +162,7 @@ class run {
     for (auto place = ended.rbegin(); place != ended.rend(); ++place) {
       const std::size_t last = active_.size() - 1;
       if (*place != last) {
-        cache_.move(static_cast<std::int64_t>(last), static_cast<std::int64_t>(*place), active_[last].length);
+        cache_.copy(static_cast<std::int64_t>(last), static_cast<std::int64_t>(*place), active_[last].length);
         active_[*place] = active_[last];
       }
       active_.pop_back();
@@ -159,6 +178,8 @@ class run {
   std::span<const token> ends_;
   std::span<rng> streams_;
   const std::function<void(std::size_t, token)>& on_token_;
+  const prefix_cache* prefix_;
+  std::size_t skipped_;  ///< of each prompt's tokens, as they are in the prefix
   token_sampler sampler_;
   std::int64_t slots_;
   kv_cache cache_;
@@ -172,10 +193,27 @@ class run {
 }  // namespace
 
 generation_engine::generation_engine(adapter_bank& bank, std::string role, const engine_options& options,
-                                     std::vector<std::string> token_texts)
-    : bank_(&bank), role_(std::move(role)), options_(options), token_texts_(std::move(token_texts)) {
+                                     std::vector<std::string> token_texts, std::vector<token> shared_prefix)
+    : bank_(&bank),
+      role_(std::move(role)),
+      options_(options),
+      token_texts_(std::move(token_texts)),
+      shared_prefix_(std::move(shared_prefix)) {
   require_option(options.slots > 0, "generation.slots", options.slots, "at least 1");
   require_option(options.prefill_tokens > 0, "generation.prefill_tokens", options.prefill_tokens, "at least 1");
+  for (const token id : shared_prefix_)
+    require_argument(id >= 0 && id < bank_->config().vocab_size,
+                     "shared_prefix: token " + std::to_string(id) + " is outside the vocabulary");
+}
+
+void generation_engine::compute_prefix() {
+  if (shared_prefix_.size() < 2) return;
+  const auto revision = bank_->revision(role_);
+  if (prefix_.length() > 0 && revision && revision == prefix_revision_) return;
+  const std::span<const token> cached(shared_prefix_.data(), shared_prefix_.size() - 1);
+  prefix_ = {};
+  prefix_ = bank_->prefix(role_, token_tensor(cached, bank_->device()));
+  prefix_revision_ = revision;
 }
 
 generation generation_engine::generate(const packed<token>& prompts, const generation_options& options,
@@ -190,10 +228,14 @@ generation generation_engine::generate(const packed<token>& prompts, const gener
     for (const token id : prompts[i])
       require_argument(id >= 0 && id < bank_->config().vocab_size,
                        "generate: token " + std::to_string(id) + " is outside the vocabulary");
+    require_argument(prompts.length(i) >= shared_prefix_.size() &&
+                         std::ranges::equal(prompts[i].first(shared_prefix_.size()), shared_prefix_),
+                     "generate: prompt " + std::to_string(i) + " does not begin with the shared prefix");
   }
   if (prompts.empty()) return {};
   const at::NoGradGuard no_gradient;
-  return run(*bank_, role_, options_, token_texts_, prompts, options, end_tokens, streams, on_token)();
+  compute_prefix();
+  return run(*bank_, role_, options_, token_texts_, prompts, options, end_tokens, streams, on_token, prefix_)();
 }
 
 }  // namespace coho::trainer

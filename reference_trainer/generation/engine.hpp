@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -27,24 +28,36 @@ struct engine_options {
 ///
 ///     generation_engine engine(bank, "policy", {}, tokenizer.token_texts());
 ///     auto out = engine.generate(prompts, {.max_new_tokens = 64, .stop = {"\n"}}, end_tokens, streams);
+///
+/// With a shared prefix every prompt must begin with those tokens. Their keys and values are computed once, all
+/// sequences attend to the one copy, and they are kept from call to call for as long as the role's weights stay as
+/// they are (those of a role that is trained are computed at each call). Responses are those without it, but for
+/// rounding.
 class generation_engine {
  public:
   /// `token_texts`: the exact bytes of each token, needed for stop strings only; may be empty.
+  /// Throws argument_error for a prefix with a token outside the vocabulary.
   generation_engine(adapter_bank& bank, std::string role, const engine_options& options = {},
-                    std::vector<std::string> token_texts = {});
+                    std::vector<std::string> token_texts = {}, std::vector<token> shared_prefix = {});
 
-  /// prompts: token ids, none empty. Throws option_error for max_new_tokens = 0 or bad sampling options, argument_error
-  /// for an empty prompt, a token outside the vocabulary, or stop strings without token texts. `on_token(sequence,
-  /// token)`, if given, sees each token as it is sampled.
+  /// prompts: token ids, none empty, each whole: the shared prefix included. Throws option_error for max_new_tokens = 0
+  /// or bad sampling options, argument_error for an empty prompt, one that does not begin with the shared prefix, a
+  /// token outside the vocabulary, or stop strings without token texts. `on_token(sequence, token)`, if given, sees
+  /// each token as it is sampled.
   generation generate(const packed<token>& prompts, const generation_options& options,
                       std::span<const token> end_tokens, std::span<rng> streams,
                       const std::function<void(std::size_t, token)>& on_token = {});
 
  private:
+  void compute_prefix();
+
   adapter_bank* bank_;
   std::string role_;
   engine_options options_;
   std::vector<std::string> token_texts_;
+  std::vector<token> shared_prefix_;
+  prefix_cache prefix_;  ///< without the last shared token, which is left to each prompt: it may be the prompt's last
+  std::optional<std::uint64_t> prefix_revision_;
 };
 
 }  // namespace coho::trainer

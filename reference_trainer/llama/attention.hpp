@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <span>
 
 namespace coho::trainer {
 
@@ -21,7 +22,28 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
 at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
                             const at::Tensor& mask);
 
+/// Keys and values [K, P, D] that stand before the own ones of every sequence, held once.
+struct shared_keys {
+  at::Tensor keys, values;
+  at::Tensor mask{};  ///< [n, P] additive; undefined where every sequence sees all of them
+};
+/// As above for sequences that all continue the shared keys.
+at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+                            const at::Tensor& mask, const shared_keys& shared);
+
+/// Sequences laid end to end that continue the same S shared keys, no gradient.
+///
+/// q [N, A, D]; keys, values [K, S + N, D], the shared ones first; mask as of `continuation_mask`. Returns [N, A, D].
+/// Keys are not repeated, neither for sequences nor for grouped queries.
+at::Tensor continued_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+                               const at::Tensor& mask);
+
 /// [T, T] additive mask: 0 where key s may be seen from query t (s ≤ t and, if window > 0, t − s < window), else −inf.
 at::Tensor causal_mask(std::int64_t length, std::int64_t window, const at::TensorOptions& options);
+
+/// [N, S + N] additive mask for sequences of the given lengths, N tokens in all, laid end to end: 0 for the S shared
+/// keys right before each sequence (within the window) and, causally, for the sequence's own; −inf for the others'.
+at::Tensor continuation_mask(std::int64_t shared, std::span<const std::int64_t> lengths, std::int64_t window,
+                             const at::TensorOptions& options);
 
 }  // namespace coho::trainer

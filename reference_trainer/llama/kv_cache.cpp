@@ -29,7 +29,7 @@ void kv_cache::append(std::size_t block, const at::Tensor& positions, const at::
   values_[block].narrow(0, 0, n).scatter_(2, index, values.unsqueeze(2));
 }
 
-void kv_cache::move(std::int64_t from, std::int64_t to, std::int64_t length) {
+void kv_cache::copy(std::int64_t from, std::int64_t to, std::int64_t length) {
   for (std::size_t i = 0; i < keys_.size(); ++i) {
     keys_[i].select(0, to).narrow(1, 0, length).copy_(keys_[i].select(0, from).narrow(1, 0, length));
     values_[i].select(0, to).narrow(1, 0, length).copy_(values_[i].select(0, from).narrow(1, 0, length));

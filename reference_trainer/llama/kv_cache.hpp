@@ -11,7 +11,7 @@ namespace coho::trainer {
 
 /// Keys and values of all blocks for a number of slots, allocated once: [slots, K, capacity, D] each.
 ///
-/// Slots 0 … n − 1 are the active ones; a sequence that ends gives its slot to the last active one (`move`), so that
+/// Slots 0 … n − 1 are the active ones; a sequence that ends gives its slot to the last active one (`copy`), so that
 /// decoding always works on a dense prefix.
 class kv_cache {
  public:
@@ -25,7 +25,8 @@ class kv_cache {
              const at::Tensor& values);
   /// Stores one position a slot: keys, values [n, K, D] for slots 0 … n − 1 at `positions` (int64 [n]).
   void append(std::size_t block, const at::Tensor& positions, const at::Tensor& keys, const at::Tensor& values);
-  void move(std::int64_t from, std::int64_t to, std::int64_t length);
+  /// The first `length` positions of a slot into another one.
+  void copy(std::int64_t from, std::int64_t to, std::int64_t length);
 
   at::Tensor keys(std::size_t block, std::int64_t active, std::int64_t length) const;
   at::Tensor values(std::size_t block, std::int64_t active, std::int64_t length) const;

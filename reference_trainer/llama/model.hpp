@@ -10,6 +10,8 @@
 #include "adapters/projection.hpp"
 #include "llama/kv_cache.hpp"
 #include "llama/layout.hpp"
+#include "llama/prefix_cache.hpp"
+#include "llama/prefix_layout.hpp"
 #include "llama/recomputation.hpp"
 #include "llama/weights.hpp"
 
@@ -54,11 +56,27 @@ class llama_model {
                     const sequence_layout& layout, kv_cache* cache = nullptr, std::span<const std::int64_t> slots = {},
                     const training_pass& pass = {});
 
-  /// One decoding step for slots 0 … n − 1: tokens int64 [n] at `positions`; returns [n, H]. No gradient.
+  /// Keys and values of one sequence, for others that begin with it. tokens int64 [T], T > 0.
+  prefix_cache prefix(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens);
+
+  /// Hidden states [N, H] of sequences that share prefixes, each prefix computed once: those of the whole sequences to
+  /// rounding. `prefix` has the length that the layout was made for, or is null. With a cache, the own keys and values
+  /// of sequence i are stored in slots[i] from position 0 on. No gradient.
+  at::Tensor hidden(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens,
+                    const prefix_layout& layout, const prefix_cache* prefix = nullptr, kv_cache* cache = nullptr,
+                    std::span<const std::int64_t> slots = {});
+
+  /// One decoding step for slots 0 … n − 1: tokens int64 [n] at `positions` of the cache, which are counted from the
+  /// prefix's end where there is one; returns [n, H]. No gradient.
   at::Tensor decode(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens,
-                    std::span<const std::int64_t> positions, kv_cache& cache);
+                    std::span<const std::int64_t> positions, kv_cache& cache, const prefix_cache* prefix = nullptr);
 
  private:
+  // attend(block, q, k, v) mixes the rotated heads of all rows; what it holds is copied into the graph.
+  template <class Attend>
+  at::Tensor run(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens,
+                 const rope_cache::tables& rope, const training_pass& pass, const Attend& attend) const;
+
   llama_config config_;
   rope_cache rope_;
 };

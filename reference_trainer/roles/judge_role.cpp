@@ -46,25 +46,78 @@ std::vector<double> judge_role::log_odds(std::span<const std::string> prompts, s
       out[i] = compare_continuations(questions[i]);
     }
   }
-  for (const auto& part : micro_batches(std::move(letters), lengths, limits_)) {
-    std::vector<const question*> chosen;
-    for (const std::size_t i : part) chosen.push_back(&questions[i]);
-    const auto scores = compare_next(chosen);
-    for (std::size_t k = 0; k < part.size(); ++k) out[part[k]] = scores[k];
+  const auto put = [&](std::span<const std::size_t> places, const std::vector<double>& scores) {
+    for (std::size_t k = 0; k < places.size(); ++k) out[places[k]] = scores[k];
+  };
+  std::vector<shared_sequences> groups;
+  if (options_.shortest_prefix > 0) {
+    std::vector<std::vector<token>> read;
+    for (const std::size_t i : letters) read.push_back(questions[i].shared);
+    std::vector<std::size_t> alone;
+    for (auto& group : group_by_prefix(read, options_.shortest_prefix, options_.limits)) {
+      for (std::size_t& member : group.members) member = letters[member];
+      if (group.shared > 0) {
+        groups.push_back(std::move(group));
+      } else {
+        alone.push_back(group.members.front());
+      }
+    }
+    std::ranges::sort(alone);
+    letters = std::move(alone);
   }
+  for (const auto& part : pack_groups(std::move(groups), options_.limits)) {
+    std::vector<std::size_t> places;
+    for (const auto& group : part) places.insert(places.end(), group.members.begin(), group.members.end());
+    put(places, compare_next(questions, part));
+  }
+  for (const auto& part : micro_batches(std::move(letters), lengths, options_.limits))
+    put(part, compare_next(questions, part));
   return out;
 }
 
-std::vector<double> judge_role::compare_next(std::span<const question* const> questions) const {
+std::vector<double> judge_role::compare_next(const std::vector<question>& questions,
+                                             std::span<const std::size_t> chosen) {
   std::vector<std::vector<token>> sequences;
-  std::vector<token> a, b;
-  for (const auto* question : questions) {
-    sequences.push_back(question->shared);
-    a.push_back(question->first.front());
-    b.push_back(question->second.front());
-  }
+  for (const std::size_t i : chosen) sequences.push_back(questions[i].shared);
   const last_token_batch batch(sequences, bank_->device());
-  const at::Tensor hidden = bank_->hidden(role_, batch.tokens, batch.layout).index_select(0, batch.last);
+  counts_.asked += static_cast<std::size_t>(batch.layout.tokens);
+  counts_.computed += static_cast<std::size_t>(batch.layout.tokens);
+  return differences(questions, chosen, bank_->hidden(role_, batch.tokens, batch.layout).index_select(0, batch.last));
+}
+
+std::vector<double> judge_role::compare_next(const std::vector<question>& questions,
+                                             std::span<const shared_sequences> groups) {
+  std::vector<prefix_group> lengths;
+  std::vector<token> tokens, last;
+  std::vector<std::size_t> chosen;
+  for (const auto& group : groups) {
+    const auto& any = questions[group.members.front()].shared;
+    const auto shared = static_cast<std::ptrdiff_t>(group.shared);
+    tokens.insert(tokens.end(), any.begin(), any.begin() + shared);
+    prefix_group& next = lengths.emplace_back();
+    next.shared = shared;
+    for (const std::size_t i : group.members) {
+      const auto& sequence = questions[i].shared;
+      tokens.insert(tokens.end(), sequence.begin() + shared, sequence.end());
+      next.own.push_back(static_cast<std::int64_t>(sequence.size()) - shared);
+      last.push_back(static_cast<token>(tokens.size()) - 1);
+      chosen.push_back(i);
+      counts_.asked += sequence.size();
+    }
+  }
+  counts_.computed += tokens.size();
+  const at::Device device = bank_->device();
+  const at::Tensor hidden = bank_->hidden(role_, token_tensor(tokens, device), prefix_layout(lengths, device));
+  return differences(questions, chosen, hidden.index_select(0, token_tensor(last, device)));
+}
+
+std::vector<double> judge_role::differences(const std::vector<question>& questions, std::span<const std::size_t> chosen,
+                                            const at::Tensor& hidden) const {
+  std::vector<token> a, b;
+  for (const std::size_t i : chosen) {
+    a.push_back(questions[i].first.front());
+    b.push_back(questions[i].second.front());
+  }
   // Both share the normaliser: the difference of the logits is that of the log-probabilities.
   const at::Tensor& head = bank_->head(role_);
   const at::Tensor difference = head.index_select(0, token_tensor(a, bank_->device())).to(at::kFloat) -
@@ -72,7 +125,7 @@ std::vector<double> judge_role::compare_next(std::span<const question* const> qu
   return to_doubles((hidden.to(at::kFloat) * difference).sum(1));
 }
 
-double judge_role::compare_continuations(const question& question) const {
+double judge_role::compare_continuations(const question& question) {
   token_batch batch;
   for (const auto* answer : {&question.first, &question.second}) {
     batch.prompts.push_back(question.shared);
@@ -80,6 +133,8 @@ double judge_role::compare_continuations(const question& question) const {
   }
   const c10::DeviceGuard guard(bank_->device());  // whose stream the kernels take
   const response_batch packed(batch, bank_->device());
+  counts_.asked += static_cast<std::size_t>(packed.layout.tokens);
+  counts_.computed += static_cast<std::size_t>(packed.layout.tokens);
   const at::Tensor hidden = bank_->hidden(role_, packed.tokens, packed.layout).index_select(0, packed.predicting);
   const auto log_probs = to_doubles(
       fused_log_probs(hidden, bank_->head(role_), packed.targets, {.kernels = log_prob_kernels_for(bank_->device())})

@@ -16,7 +16,7 @@ policy_role::policy_role(adapter_bank& bank, std::string role, policy_role_optio
     : bank_(&bank),
       role_(role),
       options_(std::move(options)),
-      engine_(bank, role, options_.engine, options_.token_texts) {
+      engine_(bank, role, options_.engine, options_.token_texts, options_.shared_prefix) {
   require_option(options_.temperature > 0, "temperature", options_.temperature, "above 0");
   if (!options_.banned.empty()) {
     at::Tensor bias = at::zeros({bank.config().vocab_size}, at::kFloat);

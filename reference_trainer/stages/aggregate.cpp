@@ -1,5 +1,8 @@
 #include "stages/aggregate.hpp"
 
+#include <algorithm>
+#include <optional>
+
 #include <coho/error.hpp>
 #include <coho/principle/aggregation.hpp>
 
@@ -7,6 +10,8 @@
 
 #include "data/principle_file.hpp"
 #include "data/records.hpp"
+#include "files/atomic_file.hpp"
+#include "stages/aggregate_summary.hpp"
 #include "stages/data_files.hpp"
 #include "text/language.hpp"
 
@@ -30,6 +35,34 @@ aggregation_options read_options(const config& section) {
   out.label_noise = section.get<double>("label_noise", out.label_noise);
   out.label_noise_after_rule = section.get<double>("label_noise_after_rule", out.label_noise_after_rule);
   return out;
+}
+
+// The released code judges eleven principles and draws from eight of them.
+const std::vector<std::string> never_drawn_by_code{"Overall Helpful", "Natural and Fluent", "Multilingual"};
+
+std::vector<std::string> read_never_drawn(const config& section) {
+  const bool code = section.get<std::string>("preset", "paper") == "salmon_code";
+  return section.get<std::vector<std::string>>("never_drawn", code ? never_drawn_by_code : std::vector<std::string>{});
+}
+
+// Takes principles out of the draw: their weight becomes 0. Names of the preset's own list need not be there, given
+// ones must.
+void leave_out(const config& section, const std::vector<std::string>& names, std::vector<principle>& principles) {
+  for (const auto& name : names) {
+    const auto found = std::ranges::find(principles, name, &principle::name);
+    section.check(found != principles.end() || !section.has("never_drawn"), "never_drawn",
+                  "names of principles in aggregate.principles");
+    if (found != principles.end()) found->weight = 0;
+  }
+  section.check(std::ranges::any_of(principles, [](const auto& p) { return p.weight > 0; }), "never_drawn",
+                "such that a principle is left to draw");
+}
+
+// A prompt or response that is too short to tell has no language, and then the rule rests.
+std::optional<std::string> identified(std::string_view text) {
+  std::string found = cld2_language{}(text);
+  if (found == cld2_language::unknown) return std::nullopt;
+  return found;
 }
 
 // The principles themselves when there are no other wordings.
@@ -70,8 +103,10 @@ void run_aggregate(const config& options, stage_context& context) {
   const aggregation_options rules = read_options(options.section("aggregate"));
   const auto phrases = options.get<std::vector<std::string>>("aggregate.banned_phrases", {});
   const auto out = context.out_or("preferences.jsonl");
+  const auto never_drawn = read_never_drawn(options.section("aggregate"));
   if (context.dry_run && (not_there(path) || std::ranges::any_of(files, not_there))) return context.rehearse(options);
-  const auto principles = load_principles(path);
+  auto principles = load_principles(path);
+  leave_out(options.section("aggregate"), never_drawn, principles);
   const auto wordings = load_wordings(files, principles);
   judgement_statistics statistics(principles.size());
   if (context.dry_run) {
@@ -82,24 +117,27 @@ void run_aggregate(const config& options, stage_context& context) {
   if (!context.begin(options)) return;
 
   record_reader<judgement_record> first_pass(input);
-  for (judgement_record record; first_pass.next(record);)
+  for (judgement_record record; first_pass.next(record);) {
+    context.stop_if_interrupted();
     statistics.add(scores_of(record, principles, first_pass.reader()));
+  }
 
   const preference_aggregator aggregate(principles, statistics, rules);
+  aggregate_summary summary(principles, statistics, rules);
   const rng root = rng(context.seed).split(stream_key("aggregate"));
   jsonl_writer writer(out, false);
   auto bar = context.start_progress("aggregate", first_pass.kept(), "pairs");
   record_reader<judgement_record> reader(input);
-  std::size_t index = 0, dropped = 0;
+  std::size_t index = 0;
   for (judgement_record record; reader.next(record); ++index) {
     context.stop_if_interrupted();
     const auto judgement = scores_of(record, principles, reader.reader());
     const response_pair pair{record.pair.prompt.text(), record.pair.response_1, record.pair.response_2};
     const auto facts =
-        rules.language_rule ? find_rule_facts(pair, phrases, cld2_language{}) : find_rule_facts(pair, phrases);
+        rules.language_rule ? find_rule_facts(pair, phrases, identified) : find_rule_facts(pair, phrases);
     const auto scores = aggregate.scores(judgement);
     const auto preferences = aggregate(judgement, facts, root.split(index));
-    dropped += rules.repeats - preferences.size();
+    summary.add(judgement, scores, facts, preferences);
     rng wording = root.split(index).split(stream_key("wording"));
     for (const auto& made : preferences) {
       preference_record written{
@@ -122,9 +160,11 @@ void run_aggregate(const config& options, stage_context& context) {
     throw file_error(
         input.string(), "", "no pair gives a preference: every score is 0 or gated away",
         "loosen aggregate.require_order_agreement or aggregate.minimum_order_consistency, or judge with another model");
+  auto beside = out;
+  write_file(beside.replace_extension(".summary.json"), summary.to_json().dump(2) + "\n");
   writer.finish();
-  bar.finish(std::to_string(writer.count()) + " preferences, " + std::to_string(dropped) + " draws dropped → " +
-             out.string());
+  bar.finish(std::to_string(writer.count()) + " preferences → " + out.string());
+  for (const auto& line : summary.lines()) context.log(line);
 }
 
 subcommand make_aggregate_command() {

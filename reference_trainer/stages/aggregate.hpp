@@ -10,7 +10,9 @@ namespace coho::trainer {
 /// Two passes over the judgements: statistics of each principle, then records. Keys: aggregate.judgements,
 /// aggregate.principles, aggregate.wordings (more files of the same principles, other words: each record takes each
 /// principle from one of them), aggregate.preset ("paper", "salmon_code") and any option of it on top,
-/// aggregate.banned_phrases.
+/// aggregate.never_drawn (principles that are judged and not drawn; "salmon_code" leaves out Overall Helpful, Natural
+/// and Fluent, and Multilingual), aggregate.banned_phrases. Beside the records, <name>.summary.json counts what became
+/// of every draw.
 void run_aggregate(const config& options, stage_context& context);
 subcommand make_aggregate_command();
 

@@ -1,5 +1,8 @@
 #include "stages/sample.hpp"
 
+#include <algorithm>
+#include <utility>
+
 #include <coho/error.hpp>
 #include <nlohmann/json.hpp>
 
@@ -11,6 +14,35 @@
 #include "stages/training_run.hpp"
 
 namespace coho::trainer {
+namespace {
+
+// Tokens that a template or chat format puts in front of every prompt; fewer than these cost nothing to read again.
+constexpr std::size_t shortest_prefix = 16;
+
+struct prompt_survey {
+  std::size_t prompts = 0;
+  std::vector<token> shared;  ///< what all begin with
+};
+
+// A first pass over the file, in constant memory: it also says what is wrong with the last line before the first hour's
+// work.
+prompt_survey survey(const std::filesystem::path& path, const prompter& prompts, const stage_context& context) {
+  prompt_survey out;
+  record_reader<prompt_record> reader(path);
+  for (prompt_record record; reader.next(record);) {
+    context.stop_if_interrupted();
+    auto ids = prompts.tokens(record.text());
+    if (out.prompts++ == 0) {
+      out.shared = std::move(ids);
+    } else {
+      out.shared.erase(std::ranges::mismatch(out.shared, ids).in1, out.shared.end());
+    }
+  }
+  if (out.shared.size() < shortest_prefix) out.shared.clear();
+  return out;
+}
+
+}  // namespace
 
 void run_sample(const config& options, stage_context& context) {
   const auto prompts_path = options.require<std::filesystem::path>("sample.prompts", "the file of prompts");
@@ -31,45 +63,60 @@ void run_sample(const config& options, stage_context& context) {
   const prompter prompts(prompting, model);
   if (!context.begin(options)) return;
   use_threads(context);
-  const auto records = read_records<prompt_record>(prompts_path);
+  jsonl_writer writer(out, context.resume);
+  if (writer.finished()) {
+    context.log(out.string() + " is complete: nothing to do");
+    return;
+  }
+  auto all = survey(prompts_path, prompts, context);
 
   policy_role policy(*model.bank, "policy",
                      {.temperature = generation.temperature > 0 ? generation.temperature : 1.0,
                       .banned = model.never_sampled(),
                       .end_tokens = model.end_tokens(),
                       .token_texts = model.token_texts(),
-                      .engine = engine});
-  jsonl_writer writer(out, context.resume);
-  auto bar = context.start_progress("sample", records.size(), "prompts");
+                      .engine = engine,
+                      .shared_prefix = std::move(all.shared)});
+  auto bar = context.start_progress("sample", all.prompts, "prompts");
   bar.start_at(writer.count());
   const rng root = rng(context.seed).split(stream_key("sample"));
-  while (writer.count() < records.size()) {
-    context.stop_if_interrupted();
-    // A batch of which a part is written already is sampled as a whole again: probabilities differ in their last digits
-    // with the batch, and a draw may fall between.
-    const std::size_t done = writer.count(), first = done - done % batch,
-                      last = std::min(records.size(), first + batch);
+  // A batch of which a part is written already is sampled as a whole again: probabilities differ in their last digits
+  // with the batch, and a draw may fall between.
+  const std::size_t done = writer.count(), first = done - done % batch;
+  record_reader<prompt_record> reader(prompts_path);
+  std::vector<prompt_record> records;
+  const auto flush = [&] {
+    const std::size_t begin = reader.kept() - records.size();
     packed<token> tokens;
     std::vector<rng> streams;
-    for (std::size_t i = first; i < last; ++i) {
+    for (std::size_t i = 0; i < records.size(); ++i) {
       const auto ids = prompts.tokens(records[i].text());
       for (std::size_t k = 0; k < responses; ++k) {
         tokens.push_back(ids);
-        streams.push_back(root.split(i).split(k));
+        streams.push_back(root.split(begin + i).split(k));
       }
     }
     const coho::generation sampled = policy.generate(tokens, generation, streams);
-    for (std::size_t i = done; i < last; ++i) {
-      sample_record record{.prompt = records[i], .responses = {}, .finished = {}};
+    for (std::size_t i = 0; i < records.size(); ++i) {
+      if (begin + i < done) continue;
+      sample_record record{.prompt = std::move(records[i]), .responses = {}, .finished = {}};
       for (std::size_t k = 0; k < responses; ++k) {
-        const std::size_t at = (i - first) * responses + k;
+        const std::size_t at = i * responses + k;
         record.responses.push_back(prompts.response_text(sampled.responses[at]));
         record.finished.push_back(sampled.finished[at] != 0);
       }
       writer.write(to_json(record));
+      bar.advance();
     }
-    bar.advance(last - done);
+    records.clear();
+    context.stop_if_interrupted();
+  };
+  for (prompt_record record; reader.next(record);) {
+    if (reader.kept() <= first) continue;
+    records.push_back(std::move(record));
+    if (records.size() == batch) flush();
   }
+  if (!records.empty()) flush();
   writer.finish();
   bar.finish(out.string());
 }

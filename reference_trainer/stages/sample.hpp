@@ -9,7 +9,8 @@ namespace coho::trainer {
 /// Keys: model.path, model.adapter, sample.prompts, sample.responses (2), sample.batch (prompts at a time),
 /// generation.*, prompt.*;
 /// --out is the file. Each record's random streams are keyed by its number, so that a resumed file equals an
-/// uninterrupted one.
+/// uninterrupted one. The file of prompts is read twice, to count and check them and to answer them, and never held;
+/// tokens that all prompts begin with are computed once.
 void run_sample(const config& options, stage_context& context);
 subcommand make_sample_command();
 

@@ -233,3 +233,26 @@ TEST_CASE("adapter_bank: dropout acts where a role is trained, another one each 
   CHECK((along(direction, 1e-2) - along(direction, -1e-2)) / 2e-2 ==
         Approx(gradient.norm().item<double>()).epsilon(2e-2));
 }
+
+TEST_CASE("adapter_bank: a role's revision stays while its weights do") {
+  adapter_bank bank(small_weights());
+  bank.add_lora("policy", {.rank = 2}, rng{1});
+  bank.add_base("other");
+  const auto first = bank.revision("policy");
+  REQUIRE(first.has_value());
+  CHECK(bank.revision("other") != first);
+  logits_of(bank, "policy", {1, 2, 3});
+  bank.copy("other", "third");
+  CHECK(bank.revision("policy") == first);
+  bank.freeze("policy");
+  const auto frozen = bank.revision("policy");
+  CHECK(frozen != first);
+  bank.at("policy").adapter.set_dropout(0);
+  CHECK(bank.revision("policy") != frozen);
+  bank.remove("policy");
+  bank.add_base("policy");
+  CHECK(bank.revision("policy") != first);
+  bank.add_lora("trained", {.rank = 2}, rng{2});
+  bank.train("trained");
+  CHECK_FALSE(bank.revision("trained").has_value());
+}

@@ -163,3 +163,14 @@ TEST_CASE("a config knows which keys were read, and which of them as paths") {
   CHECK(options.read_paths()[0].second == "a.txt");
   CHECK(options.clone().read_keys().empty());
 }
+
+TEST_CASE("a key may name one file or a list of them") {
+  using files = std::vector<std::filesystem::path>;
+  const config one = recipe({"files=a.txt"}), two = recipe({"files=[\"a.txt\", \"b.txt\"]"});
+  CHECK(one.require_paths("files") == files{"a.txt"});
+  CHECK(two.require_paths("files") == files{"a.txt", "b.txt"});
+  CHECK(one.read_paths().at(0) == std::pair<std::string, std::filesystem::path>{"files", "a.txt"});
+  CHECK(two.read_paths().at(1) == std::pair<std::string, std::filesystem::path>{"files[1]", "b.txt"});
+  CHECK_THROWS_AS(one.require_paths("other"), config_error);
+  CHECK_THROWS_AS(recipe({"files=[]"}).require_paths("files"), config_error);
+}

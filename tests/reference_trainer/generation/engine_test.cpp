@@ -1,5 +1,7 @@
 #include "generation/engine.hpp"
 
+#include <ATen/core/grad_mode.h>
+
 #include <coho/error.hpp>
 
 #include "roles/policy_role.hpp"
@@ -133,4 +135,105 @@ TEST_CASE("engine: tells tokens as they come, and refuses what it cannot do") {
   empty.push_back(std::vector<token>{});
   CHECK_THROWS_AS(engine.generate(empty, {}, {}, streams), argument_error);
   CHECK_THROWS_AS(generation_engine(bank, "policy", {.slots = 0}), option_error);
+}
+
+namespace {
+
+// Prompts that begin with the same eight tokens, one of them being just those.
+packed<token> prompts_behind(const std::vector<token>& shared) {
+  packed<token> out;
+  for (const std::size_t length : {4, 0, 9, 4, 1, 6}) {
+    auto prompt = shared;
+    for (const token id : random_tokens(length, 23, 40 + length)) prompt.push_back(id);
+    out.push_back(prompt);
+  }
+  return out;
+}
+
+void check_close(const generation& a, const generation& b) {
+  CHECK(a.responses == b.responses);
+  CHECK(a.finished == b.finished);
+  REQUIRE(a.log_probs.total() == b.log_probs.total());
+  for (std::size_t t = 0; t < a.log_probs.total(); ++t)
+    CHECK(a.log_probs.values[t] == Approx(b.log_probs.values[t]).margin(1e-5));
+}
+
+}  // namespace
+
+TEST_CASE("engine: a shared prefix changes no response") {
+  const auto shared = random_tokens(8, 23, 77);
+  for (const std::int64_t window : {0, 4, 12}) {
+    INFO("window " << window);
+    adapter_bank bank(small_weights(window));
+    bank.add_base("policy");
+    const auto prompts = prompts_behind(shared);
+    generation_engine plain(bank, "policy", {.slots = 2, .prefill_tokens = 20});
+    generation_engine reusing(bank, "policy", {.slots = 2, .prefill_tokens = 20}, {}, shared);
+    for (const double temperature : {0.0, 0.8}) {
+      const generation_options options{.max_new_tokens = 15, .temperature = temperature};
+      auto streams = streams_of(6), again = streams_of(6);
+      check_close(reusing.generate(prompts, options, std::vector<token>{0}, again),
+                  plain.generate(prompts, options, std::vector<token>{0}, streams));
+    }
+  }
+}
+
+TEST_CASE("engine: what is kept of a shared prefix is never that of older weights") {
+  const auto shared = random_tokens(8, 23, 77);
+  adapter_bank bank(small_weights());
+  bank.add_lora("policy", {.rank = 2}, rng{1});
+  policy_role reusing(bank, "policy", {.shared_prefix = shared}), plain(bank, "policy");
+  const auto prompts = prompts_behind(shared);
+  const generation_options options{.max_new_tokens = 8, .temperature = 0};
+  const auto check_same = [&] {
+    auto streams = streams_of(6), again = streams_of(6);
+    const generation out = reusing.generate(prompts, options, again);
+    check_close(out, plain.generate(prompts, options, streams));
+    return out.log_probs.values;
+  };
+  const auto fresh = check_same();
+  SECTION("the role gets other weights while it is frozen") {
+    bank.at("policy").adapter.visit(
+        [](const std::string&, lora_pair& pair) { pair.b = random_tensor(pair.b.sizes().vec(), 3).mul(0.3); });
+  }
+  SECTION("another role takes its name") {
+    bank.remove("policy");
+    bank.add_full("policy", llama_weights::random(small_config(), rng{8}, 0.3));
+  }
+  SECTION("it is trained: its tensors are written to in place") {
+    const at::Tensor values = bank.train("policy").values();
+    check_same();
+    const at::NoGradGuard no_gradient;
+    values.add_(random_tensor({values.numel()}, 5).mul(0.2));
+  }
+  CHECK(check_same() != fresh);
+}
+
+TEST_CASE("engine: samples of one prompt are those of prompts read one by one") {
+  adapter_bank bank(small_weights());
+  bank.add_base("policy");
+  packed<token> prompts;
+  for (const std::size_t length : {5, 5, 5, 9, 9, 3, 5}) prompts.push_back(random_tokens(length, 23, 100 + length));
+  const generation_options options{.max_new_tokens = 10, .temperature = 0.8};
+  const auto together = run(bank, prompts, 5, options, streams_of(7));
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    packed<token> one;
+    one.push_back(prompts[i]);
+    CHECK(std::ranges::equal(run(bank, one, 1, options, {rng{5}.split(i)}).responses.values, together.responses[i]));
+  }
+}
+
+TEST_CASE("engine: a prompt that does not begin with the shared prefix is refused") {
+  adapter_bank bank(small_weights());
+  bank.add_base("policy");
+  generation_engine engine(bank, "policy", {}, {}, {1, 2, 3});
+  rng streams[] = {rng{1}, rng{2}};
+  for (const std::vector<token>& other : {std::vector<token>{1, 2}, {1, 2, 4}, {2, 1, 2, 3}}) {
+    packed<token> prompts;
+    prompts.push_back({token{1}, token{2}, token{3}, token{4}});
+    prompts.push_back(other);
+    CHECK_THROWS_WITH(engine.generate(prompts, {}, {}, streams),
+                      Catch::Matchers::ContainsSubstring("prompt 1 does not begin with the shared prefix"));
+  }
+  CHECK_THROWS_AS(generation_engine(bank, "policy", {}, {}, {23}), argument_error);
 }

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <coho/error.hpp>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <string>
 
 #include "data/records.hpp"
 #include "support/stage_runs.hpp"
@@ -155,4 +158,111 @@ TEST_CASE("aggregate: scores that are missing or all zero are refused, and no fi
   fails_with(pair + R"({"P":[2,1]}})", "no score for the principle \"Q\"");
   fails_with(pair + R"({"P":[0,0],"Q":[0,0],"R":[1,-1]}})", "no pair gives a preference");
   CHECK_THROWS_AS(run_stage(run_aggregate, given + settings{"aggregate.label_noise=2"}), option_error);
+}
+
+TEST_CASE("aggregate: a summary beside the records says what became of every draw") {
+  const temporary_directory folder;
+  // Prompt and responses long enough for their language to be found; "5" and "6" are too short for the rule.
+  const std::string english = "Please tell me in a few words why the leaves of these trees turn red in the autumn.",
+                    answer = "The leaves turn red because the trees stop making the green that hides other colours.",
+                    german = "Die Blätter werden rot, weil die Bäume kein Grün mehr bilden, das die Farben verdeckt.";
+  const auto line = [](const std::string& prompt, const std::string& a, const std::string& b,
+                       const std::string& scores) {
+    return R"({"instruction":")" + prompt + R"(","output_1":")" + a + R"(","output_2":")" + b + R"(","scores":)" +
+           scores + "}\n";
+  };
+  const std::string plain = R"({"P":[2,1],"Q":[-1,-1],"R":[0.5,0.5]})", tie = R"({"P":[0,0],"Q":[1,-1],"R":[-2,2]})";
+  auto given = aggregating(folder) + settings{"aggregate.repeats=3",
+                                              "aggregate.language_rule=true",
+                                              "aggregate.banned_phrases=[\"as an AI\"]",
+                                              "aggregate.banned_phrase_probability=1.0",
+                                              "aggregate.label_noise_after_rule=1",
+                                              "aggregate.require_order_agreement=true"};
+  write_bytes(folder / "judgements.jsonl", line(english, answer, answer + " It is so.", plain) +  // nothing special
+                                               line(english, answer, german, plain) +             // rule: language
+                                               line(english, german, german + " Ja.", plain) +    // dropped: language
+                                               line(english, answer, answer + " So.", tie) +      // dropped: tie
+                                               line("5", "6", "as an AI, no", plain));            // rule: phrase
+  run_stage(run_aggregate, given);
+  const auto records = read_records<preference_record>(folder / "preferences.jsonl");
+  REQUIRE(records.size() == 9);
+  // P decides for the first response; noise turns what a rule decided.
+  CHECK(records[0].chosen() == answer);
+  CHECK(records[3].chosen() == german);
+  CHECK(records[6].chosen() == "as an AI, no");
+  const auto summary = nlohmann::json::parse(read_bytes(folder / "preferences.summary.json"));
+  CHECK(summary["pairs"] == 5);
+  CHECK(summary["draws"] == 15);
+  CHECK(summary["preferences"] == 9);
+  CHECK(summary["dropped"]["no_principle_tells_apart"] == 3);
+  CHECK(summary["dropped"]["neither_in_the_prompts_language"] == 3);
+  CHECK(summary["decided_by_rule"]["banned_phrase"] == 3);
+  CHECK(summary["decided_by_rule"]["language"] == 3);
+  CHECK(summary["pairs_of_unknown_language"] == 1);
+  CHECK(summary["labels_turned_by_noise"] == 6);
+  CHECK(summary["principles"][0]["name"] == "P");
+  CHECK(summary["principles"][0]["drawn"] == 9);
+  CHECK(summary["principles"][0]["dominant"] == 9);
+  CHECK(summary["principles"][1]["pairs_without_score"] == 1);
+  CHECK(summary["principles"][0]["order_consistency"] == Approx(0.8));
+}
+
+TEST_CASE("aggregate: a prompt whose language cannot be told loses no pair") {
+  const temporary_directory folder;
+  const auto given = aggregating(folder) + settings{"aggregate.language_rule=true"};
+  write_bytes(folder / "judgements.jsonl",
+              R"({"instruction":"2 + 2 = ?","output_1":"The sum of these two numbers is four, as everybody knows.",)"
+              R"("output_2":"It is the number that follows three and comes before five.",)"
+              R"("scores":{"P":[2,1],"Q":[-1,-1],"R":[0.5,0.5]}})"
+              "\n");
+  run_stage(run_aggregate, given);
+  CHECK(read_records<preference_record>(folder / "preferences.jsonl").size() == 1);
+}
+
+TEST_CASE("aggregate: principles that are judged need not be drawn") {
+  const temporary_directory folder;
+  const settings one_each{"aggregate.set_sizes=[1.0]", "aggregate.repeats=40"};
+  const auto drawn = [&](const settings& more) {
+    run_stage(run_aggregate, aggregating(folder) + one_each + more);
+    std::map<std::string, int> out;
+    for (const auto& record : read_records<preference_record>(folder / "preferences.jsonl"))
+      ++out[record.principles.at(0).name];
+    return out;
+  };
+  CHECK(drawn({}).size() == 3);
+  const auto two = drawn({"aggregate.never_drawn=[\"P\"]"});
+  CHECK(two.size() == 2);
+  CHECK_FALSE(two.contains("P"));
+  CHECK_THROWS_AS(drawn({"aggregate.never_drawn=[\"S\"]"}), config_error);
+  CHECK_THROWS_AS(drawn({"aggregate.never_drawn=[\"P\", \"Q\", \"R\"]"}), config_error);
+
+  // The released code judges the shipped eleven and draws from eight.
+  std::string scores;
+  const auto shipped_file = source_dir() / "reference_trainer/principles/reward_model.json";
+  const auto shipped_list = nlohmann::json::parse(read_bytes(shipped_file));
+  for (const auto& each : shipped_list)
+    scores += (scores.empty() ? "\"" : ",\"") + each["dimension"].get<std::string>() + "\":[" +
+              std::to_string(1 + scores.size()) + ",2]";
+  const settings given{"aggregate.judgements=" + (folder / "eleven.jsonl").string(), "aggregate.language_rule=false",
+                       "aggregate.repeats=200", "out=" + (folder / "eight.jsonl").string()};
+  std::string lines;
+  for (const char* sign : {"", "-"}) {
+    std::string signed_scores = scores;
+    for (auto at = signed_scores.find('['); at != std::string::npos; at = signed_scores.find('[', at + 1))
+      signed_scores.replace(at, 1, std::string("[") + sign);
+    lines += R"({"instruction":"p","output_1":"a","output_2":"b","scores":{)" + signed_scores + "}}\n";
+  }
+  write_bytes(folder / "eleven.jsonl", lines);
+  const auto names = [&](const std::string& preset) {
+    run_stage(run_aggregate, given + settings{"aggregate.preset=" + preset});
+    std::set<std::string> out;
+    for (const auto& record : read_records<preference_record>(folder / "eight.jsonl"))
+      for (const auto& each : record.principles) out.insert(each.name);
+    return out;
+  };
+  CHECK(names("paper").size() == 11);
+  const auto eight = names("salmon_code");
+  CHECK(eight.size() == 8);
+  for (const char* left_out : {"Overall Helpful", "Natural and Fluent", "Multilingual"})
+    CHECK_FALSE(eight.contains(left_out));
 }

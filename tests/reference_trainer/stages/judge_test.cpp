@@ -18,7 +18,7 @@ constexpr const char* principles = R"([{"dimension":"short","definition":"the re
 using pair_list = std::vector<std::pair<std::string, std::string>>;
 const pair_list pairs{{"the fox is red.", "the fox is big. the fox likes wind."},
                       {"i am not sure.", "the owl is gray. the owl is gray. what do we ask next?"},
-                      {"the fox is red.", "the fox is red."},
+                      {"the fox is red.", "the fox is red. "},
                       {"why?", "the owl lives in woods. the owl is gray. the owl likes hay."}};
 
 void write_samples(const temporary_directory& folder, const pair_list& responses) {
@@ -59,8 +59,6 @@ TEST_CASE("judge: each pair gets both orders' scores under each principle") {
     CHECK(records[i].scores[0].principle == "short");
     CHECK(records[i].scores[2].principle == "kind");
   }
-  // Equal responses: either order shows the same text, so that the signs alone differ.
-  for (const auto& score : records[2].scores) CHECK(score.in_order == Approx(-score.swapped).margin(1e-4));
   CHECK(records[0].scores[0].in_order != Approx(records[0].scores[1].in_order).margin(1e-3));
 }
 
@@ -101,6 +99,60 @@ TEST_CASE("judge: a resumed file equals one of an uninterrupted run") {
     CHECK(judged(folder, "b.jsonl", many, true) == whole);
     std::filesystem::remove(folder / "b.jsonl");
   }
+}
+
+TEST_CASE("judge: several files, pairs of all responses, equal ones left out; a resumed file is the same") {
+  const temporary_directory folder;
+  write_bytes(folder / "principles.json", principles);
+  std::string first, second;
+  const auto line = [](std::size_t prompt, const std::string& responses) {
+    return R"({"instruction":"why is the fox number )" + std::to_string(prompt) + R"( red?","responses":[)" +
+           responses + "]}\n";
+  };
+  for (std::size_t i = 0; i < 5; ++i) {
+    first += line(i, R"("the fox is red.","i am not sure.")");
+    second += line(i, i == 2 ? R"("i am not sure.")" : R"("the owl likes hay.")");
+  }
+  write_bytes(folder / "a.jsonl", first);
+  write_bytes(folder / "b.jsonl", second);
+  const auto run = [&](const std::string& out, const settings& more, bool resume = false) {
+    run_stage(
+        run_judge,
+        settings{"model.path=" + demo_base().string(), "judge.batch=4",
+                 "judge.samples=[\"" + (folder / "a.jsonl").string() + "\",\"" + (folder / "b.jsonl").string() + "\"]",
+                 "judge.principles=" + (folder / "principles.json").string(),
+                 "judge.template=" + (source_dir() / "reference_trainer/prompts/judge.txt").string(),
+                 "out=" + (folder / out).string()} +
+            more,
+        resume);
+    return read_bytes(folder / out);
+  };
+  const auto whole = run("all.jsonl", {"judge.pairs=all"});
+  const auto records = read_records<judgement_record>(folder / "all.jsonl");
+  REQUIRE(records.size() == 4 * 3 + 1);
+  CHECK(records[1].pair.response_1 == "the fox is red.");
+  CHECK(records[1].pair.response_2 == "the owl likes hay.");
+  CHECK(records[6].pair.prompt.instruction == "why is the fox number 2 red?");
+
+  // The middle of a batch, inside a prompt's pairs, and a torn record.
+  std::vector<std::size_t> ends;
+  for (auto at = whole.find('\n'); at != std::string::npos; at = whole.find('\n', at + 1)) ends.push_back(at + 1);
+  for (const std::size_t cut : {ends[0], ends[4] + 9, ends[7], ends[12]}) {
+    INFO("cut at byte " << cut);
+    write_bytes(folder / "again.jsonl.partial", whole.substr(0, cut));
+    CHECK(run("again.jsonl", {"judge.pairs=all"}, true) == whole);
+    std::filesystem::remove(folder / "again.jsonl");
+  }
+  const auto drawn = run("drawn.jsonl", {"judge.pairs=random", "judge.pairs_per_prompt=2", "seed=4"});
+  CHECK(read_records<judgement_record>(folder / "drawn.jsonl").size() == 4 * 2 + 1);
+  CHECK(run("same.jsonl", {"judge.pairs=random", "judge.pairs_per_prompt=2", "seed=4"}) == drawn);
+}
+
+TEST_CASE("judge: where every response equals the others there is nothing to judge") {
+  const temporary_directory folder;
+  CHECK_THROWS_WITH(judged(folder, "a.jsonl", {{"the fox is red.", "the fox is red."}}),
+                    Catch::Matchers::ContainsSubstring("no prompt has two responses that differ"));
+  CHECK_FALSE(std::filesystem::exists(folder / "a.jsonl.partial"));
 }
 
 TEST_CASE("judge: what is no pair is refused, and no file is left") {

@@ -81,6 +81,37 @@ TEST_CASE("sample: a resumed file equals one of an uninterrupted run") {
   CHECK_FALSE(std::filesystem::exists(folder / "b.jsonl.partial"));
 }
 
+TEST_CASE("sample: a template's words are computed once, and the responses stay what they are") {
+  const temporary_directory folder;
+  // The template's text and the text itself, which has no head in common beyond a few tokens in the second file.
+  const std::string head = "user: the fox is red. the owl is gray. the owl likes hay. the fox likes wind. ";
+  write_bytes(folder / "t.txt", head + "{Input}");
+  const auto wrapped = sampled(folder, "wrapped.jsonl", {"prompt.template=" + (folder / "t.txt").string()});
+  std::string lines = R"({"instruction":"why?"})"
+                      "\n";
+  for (const auto& record : read_records<prompt_record>(folder / "prompts.jsonl"))
+    lines += nlohmann::json{{"instruction", head + record.instruction}}.dump() + "\n";
+  write_bytes(folder / "whole.jsonl", lines);
+  run_stage(run_sample,
+            sampling(folder, "plain.jsonl") +
+                settings{"sample.prompts=" + (folder / "whole.jsonl").string(), "generation.temperature=0"});
+  sampled(folder, "greedy.jsonl", {"prompt.template=" + (folder / "t.txt").string(), "generation.temperature=0"});
+  const auto plain = read_records<sample_record>(folder / "plain.jsonl"),
+             greedy = read_records<sample_record>(folder / "greedy.jsonl");
+  REQUIRE(plain.size() == greedy.size() + 1);
+  for (std::size_t i = 0; i < greedy.size(); ++i) CHECK(plain[i + 1].responses == greedy[i].responses);
+  write_bytes(folder / "again.jsonl.partial", wrapped.substr(0, wrapped.size() / 2));
+  CHECK(sampled(folder, "again.jsonl", {"prompt.template=" + (folder / "t.txt").string()}, true) == wrapped);
+}
+
+TEST_CASE("sample: a bad line at the end is found before anything is sampled") {
+  const temporary_directory folder;
+  const auto given = sampling(folder, "a.jsonl");
+  write_bytes(folder / "prompts.jsonl", read_bytes(folder / "prompts.jsonl") + "{\"instruction\":\n");
+  CHECK_THROWS_AS(run_stage(run_sample, given), file_error);
+  CHECK_FALSE(std::filesystem::exists(folder / "a.jsonl.partial"));
+}
+
 TEST_CASE("sample: without --resume an old partial file is begun anew") {
   const temporary_directory folder;
   write_bytes(folder / "a.jsonl.partial", "{\"instruction\":\"old\",\"responses\":[]}\n");
