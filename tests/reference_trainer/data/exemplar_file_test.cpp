@@ -28,9 +28,10 @@ const auto data = coho::test::source_dir() / "reference_trainer";
 }  // namespace
 
 TEST_CASE("exemplars are read, an input below its question") {
-  CHECK(load_text(R"([{"question": "q", "thoughts": "t", "answer": "a"},
+  // In parentheses: the lists are compared, not printed.
+  CHECK((load_text(R"([{"question": "q", "thoughts": "t", "answer": "a"},
                       {"question": "q", "input": "i", "thoughts": "t", "answer": "a"}])") ==
-        std::vector<self_align_exemplar>{{"q", "t", "a"}, {"q\n\ni", "t", "a"}});
+         std::vector<self_align_exemplar>{{"q", "t", "a"}, {"q\n\ni", "t", "a"}}));
 }
 
 TEST_CASE("exemplar files that cannot be used are refused, naming the entry") {
