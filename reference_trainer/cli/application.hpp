@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -13,6 +14,8 @@
 #include "observe/progress.hpp"
 
 namespace coho::trainer {
+
+class process_group;
 
 /// A flag of one subcommand: a shorter way to set a config key.
 struct stage_flag {
@@ -27,7 +30,9 @@ struct stage_flag {
 /// What every stage is given beside its config.
 class stage_context {
  public:
-  stage_context(std::string name, const config& options, bool resume, bool dry_run, bool quiet);
+  /// Without `ranks` this process works alone.
+  stage_context(std::string name, const config& options, bool resume, bool dry_run, bool quiet,
+                std::shared_ptr<process_group> ranks = {});
 
   std::string name;
   std::uint64_t seed = 1;
@@ -61,10 +66,14 @@ class stage_context {
 
   /// Whether SIGINT or SIGTERM came. Long loops look at it at each safe point, or call `stop_if_interrupted`.
   bool interrupted() const noexcept;
+  /// Whether one of the ranks was interrupted; all call together, and `stop_if_interrupted` then throws on all.
+  bool interrupted_anywhere();
   /// Throws `interrupted_error` (exit code 130) when interrupted.
   void stop_if_interrupted() const;
 
   std::shared_ptr<console> terminal;
+  /// The processes that work on this run. The first one alone writes files and lines; errors come from all.
+  std::shared_ptr<process_group> ranks;
 };
 
 /// A subcommand.
@@ -76,7 +85,8 @@ struct subcommand {
   /// Top-level sections of a recipe that it reads; other stages then do not take them for unknown keys.
   std::vector<std::string> sections{};
   std::string group = "Stages";
-  std::string recipe{};  ///< the built-in recipe that it starts from when --config names no other
+  std::string recipe{};   ///< the built-in recipe that it starts from when --config names no other
+  bool parallel = false;  ///< mpirun may start it as several processes
 };
 
 /// The program: subcommands with the flags that all of them share (--config, --set, --seed, --threads, --out, --resume,
@@ -99,12 +109,14 @@ class application {
 
  private:
   int dispatch(int argc, const char* const* argv);
+  int fail(const std::string& program, std::exception_ptr failure);
   std::filesystem::path find_recipe(const std::string& name) const;
 
   std::string name_, description_, version_;
   std::vector<subcommand> commands_;
   std::vector<std::filesystem::path> recipe_folders_;
   std::vector<std::string> sections_;
+  std::shared_ptr<process_group> ranks_;  ///< once there is more than this process
 };
 
 /// Sets or clears the flag that `stage_context::interrupted` reads. The signal handlers set it; tests may.

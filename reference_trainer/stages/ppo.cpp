@@ -101,6 +101,7 @@ void run_ppo(const config& options, stage_context& context) {
   const adamw_options optimizer_options = read_adamw(section);
   rl_prompt_source::check(rollouts, samples_per_prompt);
   const auto out = context.out_or("ppo");
+  process_group& ranks = join_ranks(options, context, out);
   check_output(out, {read_model_settings(options).path, reward_path});
   read_reward_prompt(options);
   const auto plan = plan_ppo(options, settings, context);
@@ -166,7 +167,7 @@ void run_ppo(const config& options, stage_context& context) {
   };
   const auto decoder = [&](std::span<const token> tokens) { return prompts.response_text(tokens); };
 
-  training_checkpoints checkpoints(out / "checkpoints", save_every, keep);
+  training_checkpoints checkpoints(out / "checkpoints", save_every, keep, context.ranks);
   if (!context.resume) checkpoints.remove();  // what an abandoned run left is not this one's
   checkpoints.add("policy", policy_parameters, policy_optimizer);
   checkpoints.add("value", value_parameters, value_optimizer);
@@ -186,7 +187,8 @@ void run_ppo(const config& options, stage_context& context) {
                                  .optimizer = policy_optimizer,
                                  .value_optimizer = value_optimizer,
                                  .decoder = decoder,
-                                 .bonus = bonus},
+                                 .bonus = bonus,
+                                 .ranks = ranks},
                       settings};
   if (saved) {
     ppo_state state = trainer.save();
@@ -196,12 +198,14 @@ void run_ppo(const config& options, stage_context& context) {
     trainer.restore(state);
   }
   const auto first = trainer.save().step;
-  metrics_log log(out, context.resume ? std::optional<std::int64_t>(static_cast<std::int64_t>(first)) : std::nullopt);
+  metrics_log log(metrics_folder(context, out),
+                  context.resume ? std::optional<std::int64_t>(static_cast<std::int64_t>(first)) : std::nullopt);
   auto bar = context.start_progress("ppo", steps, "steps");
   bar.start_at(first);
   while (trainer.save().step < steps) {
     const auto batch = source(trainer.save().step);
-    const ppo_statistics s = trainer.step(std::span<const rl_prompt>(batch));
+    const index_range mine = part_of_rank(batch.size(), ranks);
+    const ppo_statistics s = trainer.step(std::span<const rl_prompt>(batch).subspan(mine.begin, mine.size()));
     log_step(log, s);
     bar.advance(1, "reward " + format_number(s.reward_mean, 2) + " kl " + format_number(s.kl_sequence, 2) + " length " +
                        format_number(s.length_mean, 1));
@@ -210,14 +214,14 @@ void run_ppo(const config& options, stage_context& context) {
                                 {"seed", settings.seed},
                                 {"normalization_mean", settings.normalization.mean},
                                 {"normalization_deviation", settings.normalization.deviation}};
-    if (context.interrupted()) {
+    if (context.interrupted_anywhere()) {
       checkpoints.save(s.step + 1, values);
       context.stop_if_interrupted();
     }
     checkpoints.save_if_due(s.step + 1, values);
   }
   log.flush();
-  save_role(model, "policy", out);
+  if (ranks.first()) save_role(model, "policy", out);
   checkpoints.remove();
   bar.finish(out.string());
 }
@@ -235,7 +239,8 @@ subcommand make_ppo_command() {
                 {"--principles", "ppo.principles", "file of principles, or a shipped one: reinforcement, reward_model"},
                 {"--interventions", "ppo.interventions", "file of interventions, or a shipped one: interventions"},
                 {"--steps", "ppo.steps", "PPO steps"}},
-      .sections = {"model", "ppo", "reward_prompt", "generation", "prompt", "adapter", "plan"}};
+      .sections = {"model", "ppo", "reward_prompt", "generation", "prompt", "adapter", "plan", "distributed"},
+      .parallel = true};
 }
 
 }  // namespace coho::trainer

@@ -93,6 +93,7 @@ void run_reward(const config& options, stage_context& context) {
   const auto from = section.get<std::filesystem::path>("from", {});
   const auto limit = section.get<std::size_t>("limit", 0);
   const auto out = context.out_or(name);
+  process_group& ranks = join_ranks(options, context, out);
   check_output(out, {read_model_settings(options).path});
   read_reward(section, context, 1);
   const auto plan = plan_reward(options, name, context);
@@ -111,10 +112,10 @@ void run_reward(const config& options, stage_context& context) {
 
   parameter_set& parameters = model.bank->train("reward");
   adamw optimizer(parameters, optimizer_options);
-  reward_model_trainer trainer(reward, optimizer, settings);
+  reward_model_trainer trainer(reward, optimizer, settings, ranks);
   if (finished_before(options, context, out) || !context.begin(options, out)) return;
   use_threads(context);
-  training_checkpoints checkpoints(out / "checkpoints", save_every, keep);
+  training_checkpoints checkpoints(out / "checkpoints", save_every, keep, context.ranks);
   checkpoints.add("reward", parameters, optimizer);
   double smoothed = 0.5;
   fit_run run(trainer, context, checkpoints, out, "reward model", steps,
@@ -132,16 +133,16 @@ void run_reward(const config& options, stage_context& context) {
 
   std::string note = out.string();
   if (held_out) {
-    const auto result = trainer.evaluate(held_out->pairs());
+    const auto result = trainer.evaluate_shared(held_out->pairs());
     summary figures;
     figures.set("pairs", result.pairs);
     figures.set("accuracy", result.accuracy);
     figures.set("loss", result.loss);
     figures.set("margin", result.margin);
-    figures.write(out / "evaluation.json");
+    if (ranks.first()) figures.write(out / "evaluation.json");
     note = "held-out accuracy " + format_number(result.accuracy, 3) + " → " + note;
   }
-  save_role(model, "reward", out);
+  if (ranks.first()) save_role(model, "reward", out);
   checkpoints.remove();
   run.finish(note);
 }
@@ -157,7 +158,8 @@ subcommand make_reward_command() {
                     {"--from", "reward.from", "reward model to go on from"},
                     {"--pretrain", "pretrain",
                      "preference pre-training: read the section preference_pretraining in place of reward", "true"}},
-          .sections = {"model", "reward", "preference_pretraining", "reward_prompt", "adapter", "plan"}};
+          .sections = {"model", "reward", "preference_pretraining", "reward_prompt", "adapter", "plan", "distributed"},
+          .parallel = true};
 }
 
 }  // namespace coho::trainer
