@@ -69,6 +69,7 @@
 #include <coho/toy/tabular_policy.hpp>
 #include <coho/toy/tabular_value.hpp>
 #include <coho/toy/vocabulary_tokenizer.hpp>
+#include <coho/train/all_gather.hpp>
 #include <coho/train/callbacks.hpp>
 #include <coho/train/collect_rollouts.hpp>
 #include <coho/train/data_order.hpp>
@@ -76,8 +77,10 @@
 #include <coho/train/direct_preference_examples.hpp>
 #include <coho/train/direct_preference_options.hpp>
 #include <coho/train/estimate_advantages.hpp>
+#include <coho/train/gather_rollouts.hpp>
 #include <coho/train/gradient_clipping.hpp>
 #include <coho/train/gradient_step.hpp>
+#include <coho/train/gradient_sum.hpp>
 #include <coho/train/group_relative.hpp>
 #include <coho/train/group_relative_options.hpp>
 #include <coho/train/learning_rate_schedule.hpp>
@@ -92,6 +95,8 @@
 #include <coho/train/preference_objective.hpp>
 #include <coho/train/preference_source.hpp>
 #include <coho/train/reward_model.hpp>
+#include <coho/train/reward_model_options.hpp>
+#include <coho/train/shares.hpp>
 #include <coho/train/stopwatch.hpp>
 #include <coho/train/supervised.hpp>
 #include <coho/version.hpp>

@@ -145,6 +145,10 @@ concept differentiable_reward_model =
 ///      `m.squared_gradient_norm()`, Σ g² over all of them, and `m.scale_gradients(double)`, g ← g · factor.
 ///  (3) Where there is more than one process and no `m.gradients()`: `m.all_reduce_gradients(communicator)` leaves the
 ///      sum over the ranks on each. Copying to host memory, `all_reduce_sum` there and copying back will do.
+///  (4) Where ranks work on several shares (`communicator` (3)) and there is no `m.gradients()`: `m.fold_gradients()`
+///      adds the gradients to a sum of higher precision and sets them to zero, `m.unfold_gradients(communicator)` leaves
+///      that sum over the ranks in the gradients. A model that draws random numbers as it is evaluated may have
+///      `m.begin_share(number)` and `m.end_shares()`: draws are then to depend on the share and not on the rank.
 ///  A model may have them all: a member of its own is then used and `m.gradients()` is not called for that purpose, so
 ///  that a model decides at run time where its gradients lie. Each must repeat bit for bit for a run to do so.
 template <class Model>
@@ -192,7 +196,9 @@ concept language_identifier = requires(const Identifier& l, std::string_view tex
 /// communicator (data parallel)
 ///  (1) `c.rank()`, `c.size()`; (2) `c.all_reduce_sum(std::span<double>)` and `(std::span<float>)` leave the sum over
 ///  ranks on each rank, in
-///      a fixed order of summation.
+///      a fixed order of summation, float numbers as if in double.
+///  (3) Optional, `c.shares()`: into how many shares the work of a step is cut, the same on all ranks; without it one a
+///      rank. Results to the bit depend on the number of shares and not on that of the ranks (`share_count`).
 template <class Communicator>
 concept communicator = requires(Communicator& c, std::span<double> doubles, std::span<float> floats) {
   { c.rank() } -> std::convertible_to<std::size_t>;

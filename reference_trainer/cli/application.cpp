@@ -13,8 +13,12 @@
 #include <utility>
 
 #include "cli/exit_codes.hpp"
+#include "cli/ranks.hpp"
 #include "cli/report_error.hpp"
 #include "cli/spelling.hpp"
+#include "distributed/launch.hpp"
+#include "distributed/process_group.hpp"
+#include "distributed/same_run.hpp"
 
 namespace coho::trainer {
 
@@ -37,7 +41,9 @@ void install_handlers() {
   ::signal(SIGPIPE, SIG_IGN);
 }
 
-std::size_t default_threads() { return std::max(1u, std::thread::hardware_concurrency()); }
+std::size_t default_threads(process_group& ranks) {
+  return ranks.size() > 1 ? fair_threads(ranks.carrier()) : std::max(1u, std::thread::hardware_concurrency());
+}
 
 // One on which a line can be redrawn: the "dumb" terminals of editors cannot.
 bool is_terminal() {
@@ -104,14 +110,16 @@ std::string explain_usage(const CLI::App& app, const CLI::ParseError& problem, i
 
 void set_interrupted(bool value) noexcept { interrupted_flag = value; }
 
-stage_context::stage_context(std::string stage, const config& options, bool resume_run, bool dry, bool silent)
+stage_context::stage_context(std::string stage, const config& options, bool resume_run, bool dry, bool silent,
+                             std::shared_ptr<process_group> group)
     : name(std::move(stage)),
       resume(resume_run),
       dry_run(dry),
-      quiet(silent),
-      terminal(std::make_shared<console>(std::cerr, is_terminal(), silent)) {
+      ranks(group ? std::move(group) : std::make_shared<process_group>()) {
+  quiet = silent || !ranks->first();
+  terminal = std::make_shared<console>(std::cerr, is_terminal(), quiet);
   seed = options.get<std::uint64_t>("seed", 1);
-  threads = options.get<std::size_t>("threads", default_threads());
+  threads = options.get<std::size_t>("threads", default_threads(*ranks));
   options.check(threads >= 1 && threads <= 4096, "threads", "between 1 and 4096");
   device = options.get<std::string>("device", std::string("cpu"));
   const bool numbered = device.starts_with("cuda:") && device.size() > 5 && device.size() < 8 &&
@@ -123,6 +131,7 @@ stage_context::stage_context(std::string stage, const config& options, bool resu
 void stage_context::rehearse(const config& options, const std::function<std::string()>& estimate) {
   options.check_unknown();
   if (on_rehearsal) return on_rehearsal(options, estimate);
+  if (!ranks->first()) return;
   std::cout << options.resolved();
   // As comments: what is printed is a recipe still.
   std::istringstream lines(estimate ? estimate() : std::string());
@@ -140,15 +149,26 @@ bool stage_context::begin(const config& options, const std::filesystem::path& di
   }
   options.check_unknown();
   stop_if_interrupted();
+  if (ranks->size() > 1) require_same_run(*ranks, run_fingerprints(options.resolved(), options.read_paths()));
   if (directory.empty()) return true;
-  std::error_code failure;
-  std::filesystem::create_directories(directory, failure);
-  if (failure) throw output_error(directory.string() + ": cannot be made: " + failure.message());
-  options.save_resolved(directory / "config.toml");
+  if (ranks->first()) {
+    std::error_code failure;
+    std::filesystem::create_directories(directory, failure);
+    if (failure) throw output_error(directory.string() + ": cannot be made: " + failure.message());
+    options.save_resolved(directory / "config.toml");
+  }
+  ranks->barrier();
   return true;
 }
 
 bool stage_context::interrupted() const noexcept { return interrupted_flag; }
+
+bool stage_context::interrupted_anywhere() {
+  if (!ranks->any(interrupted())) return false;
+  interrupted_flag = true;
+  ranks->leave_together();
+  return true;
+}
 
 void stage_context::stop_if_interrupted() const {
   if (interrupted()) throw interrupted_error();
@@ -190,8 +210,18 @@ int application::run(int argc, const char* const* argv) {
         break;
       }
     }
-    return report_error(std::cerr, program, std::current_exception());
+    return fail(program, std::current_exception());
   }
+}
+
+int application::fail(const std::string& program, std::exception_ptr failure) {
+  if (!ranks_) {
+    // Before the processes know each other they all fail alike: one of them says it.
+    const auto described = describe_error(failure);
+    return read_launch().rank.value_or(0) == 0 ? report_error(std::cerr, program, failure)
+                                               : static_cast<int>(described.code);
+  }
+  return end_ranks(*ranks_, program, failure);
 }
 
 int application::dispatch(int argc, const char* const* argv) {
@@ -263,11 +293,13 @@ int application::dispatch(int argc, const char* const* argv) {
   options.allow_sections(sections_);
   for (const auto& other : commands_) options.allow_sections(other.sections);
 
+  ranks_ = start_ranks(command.name, command.parallel);
   install_handlers();
-  stage_context context(command.name, options, common.resume, common.dry_run, common.quiet);
+  stage_context context(command.name, options, common.resume, common.dry_run, common.quiet, ranks_);
   context.on_rehearsal = on_rehearsal_;
   command.run(options, context);
   if (!std::cout.flush()) throw output_error("standard output cannot be written");
+  if (ranks_) ranks_->carrier().finish();
   return static_cast<int>(exit_code::success);
 }
 

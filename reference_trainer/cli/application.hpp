@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -14,6 +15,8 @@
 #include "observe/progress.hpp"
 
 namespace coho::trainer {
+
+class process_group;
 
 /// A flag of one subcommand: a shorter way to set a config key.
 struct stage_flag {
@@ -28,7 +31,9 @@ struct stage_flag {
 /// What every stage is given beside its config.
 class stage_context {
  public:
-  stage_context(std::string name, const config& options, bool resume, bool dry_run, bool quiet);
+  /// Without `ranks` this process works alone.
+  stage_context(std::string name, const config& options, bool resume, bool dry_run, bool quiet,
+                std::shared_ptr<process_group> ranks = {});
 
   std::string name;
   std::uint64_t seed = 1;
@@ -62,10 +67,14 @@ class stage_context {
 
   /// Whether SIGINT or SIGTERM came. Long loops look at it at each safe point, or call `stop_if_interrupted`.
   bool interrupted() const noexcept;
+  /// Whether one of the ranks was interrupted; all call together, and `stop_if_interrupted` then throws on all.
+  bool interrupted_anywhere();
   /// Throws `interrupted_error` (exit code 130) when interrupted.
   void stop_if_interrupted() const;
 
   std::shared_ptr<console> terminal;
+  /// The processes that work on this run. The first one alone writes files and lines; errors come from all.
+  std::shared_ptr<process_group> ranks;
 };
 
 /// A section of a recipe that stands for a subcommand with one of its flags: [preference_pretraining] for
@@ -85,7 +94,8 @@ struct subcommand {
   /// Top-level sections of a recipe that it reads; other stages then do not take them for unknown keys.
   std::vector<std::string> sections{};
   std::string group = "Stages";
-  std::string recipe{};  ///< the built-in recipe that it starts from when --config names no other
+  std::string recipe{};   ///< the built-in recipe that it starts from when --config names no other
+  bool parallel = false;  ///< mpirun may start it as several processes
   std::vector<stage_variant> variants{};
 };
 
@@ -122,6 +132,7 @@ class application {
   int dispatch(int argc, const char* const* argv);
   /// `coho --dry-run RECIPE [flags]`: the plan of each stage that the recipe holds.
   int plan_recipe(std::span<const char* const> words);
+  int fail(const std::string& program, std::exception_ptr failure);
   std::filesystem::path find_recipe(const std::string& name) const;
 
   std::string name_, description_, version_;
@@ -129,6 +140,7 @@ class application {
   std::vector<std::filesystem::path> recipe_folders_;
   std::vector<std::string> sections_;
   std::function<void(const config&, const std::function<std::string()>&)> on_rehearsal_;
+  std::shared_ptr<process_group> ranks_;  ///< once there is more than this process
 };
 
 /// Sets or clears the flag that `stage_context::interrupted` reads. The signal handlers set it; tests may.

@@ -1,6 +1,7 @@
 #include "optimization/parameter_set.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include <coho/error.hpp>
 
@@ -48,6 +49,28 @@ void parameter_set::scale_gradients(double factor) {
     return;
   }
   for (float& g : gradient_span()) g = static_cast<float>(static_cast<double>(g) * factor);
+}
+
+void parameter_set::fold_gradients() {
+  if (!folded_.defined()) folded_ = at::zeros_like(gradients_, gradients_.options().dtype(at::kDouble));
+  folded_.add_(gradients_);
+  gradients_.zero_();
+}
+
+at::Tensor parameter_set::take_folded() {
+  if (!folded_.defined()) return at::zeros_like(gradients_, gradients_.options().dtype(at::kDouble));
+  return std::exchange(folded_, at::Tensor());
+}
+
+// Far enough apart that no share reaches the draws of the next one, whatever a step's number of forward passes.
+void parameter_set::begin_share(std::uint64_t share) {
+  if (!draws_before_shares_) draws_before_shares_ = draws_;
+  draws_ = *draws_before_shares_ + (share << 40);
+}
+
+void parameter_set::end_shares() {
+  draws_ = draws_before_shares_.value_or(draws_) + (std::uint64_t{1} << 20);
+  draws_before_shares_.reset();
 }
 
 double squared_norm_by_operators(const at::Tensor& values) {

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -36,15 +37,25 @@ class parameter_set {
   double squared_gradient_norm() const;
   /// g ← g · factor.
   void scale_gradients(double factor);
-  /// Sums the gradients over the ranks. From a device they travel through host memory: the communicator's sums are
-  /// there.
+  /// Sums the gradients over the ranks. From a device they travel through host memory unless the communicator takes
+  /// tensors.
   template <class Communicator>
   void all_reduce_gradients(Communicator& ranks) {
-    if (ranks.size() == 1) return;
-    const at::Tensor host = gradients_.cpu();  // the gradients themselves where they are on the CPU
-    ranks.all_reduce_sum(std::span<float>(host.data_ptr<float>(), static_cast<std::size_t>(host.numel())));
-    if (!gradients_.is_cpu()) gradients_.copy_(host);
+    if (ranks.size() > 1) sum_over<float>(ranks, gradients_);
   }
+
+  /// Adds the gradients to a sum in double beside them, and sets them to zero.
+  void fold_gradients();
+  /// Leaves that sum, over the ranks, in the gradients and frees its memory.
+  template <class Communicator>
+  void unfold_gradients(Communicator& ranks) {
+    at::Tensor sum = take_folded();
+    if (ranks.size() > 1) sum_over<double>(ranks, sum);
+    gradients_.copy_(sum);
+  }
+  /// From here to `end_shares`, draws depend on the share and on what was drawn within it.
+  void begin_share(std::uint64_t share);
+  void end_shares();
 
   struct entry {
     std::string name;
@@ -54,9 +65,22 @@ class parameter_set {
   const std::vector<entry>& entries() const { return entries_; }
 
  private:
-  at::Tensor values_, gradients_;
+  template <class Number, class Communicator>
+  static void sum_over(Communicator& ranks, at::Tensor& numbers) {
+    if constexpr (requires { ranks.all_reduce_sum(numbers); }) {
+      ranks.all_reduce_sum(numbers);
+    } else {
+      const at::Tensor host = numbers.cpu();  // the numbers themselves where they are on the CPU
+      ranks.all_reduce_sum(std::span<Number>(host.data_ptr<Number>(), static_cast<std::size_t>(host.numel())));
+      if (!numbers.is_cpu()) numbers.copy_(host);
+    }
+  }
+  at::Tensor take_folded();
+
+  at::Tensor values_, gradients_, folded_;
   std::vector<entry> entries_;
   std::uint64_t draws_ = 0;
+  std::optional<std::uint64_t> draws_before_shares_;
 };
 
 /// Σ x² of a 1-d tensor in double by libtorch's operators, on the tensor's device; fixed pieces, each summed in the

@@ -59,7 +59,7 @@ class policy_role {
   generation generate(const packed<token>& prompts, const generation_options& options, std::span<rng> streams);
 
   void zero_gradients() { bank_->parameters(role_).zero_gradients(); }
-  /// In host memory alone; the three below work on any device.
+  /// In host memory alone; those below work on any device.
   std::vector<std::span<float>> gradients() { return {bank_->parameters(role_).gradient_span()}; }
   double squared_gradient_norm() { return bank_->parameters(role_).squared_gradient_norm(); }
   void scale_gradients(double factor) { bank_->parameters(role_).scale_gradients(factor); }
@@ -67,6 +67,13 @@ class policy_role {
   void all_reduce_gradients(Communicator& ranks) {
     bank_->parameters(role_).all_reduce_gradients(ranks);
   }
+  void fold_gradients() { bank_->parameters(role_).fold_gradients(); }
+  template <class Communicator>
+  void unfold_gradients(Communicator& ranks) {
+    bank_->parameters(role_).unfold_gradients(ranks);
+  }
+  void begin_share(std::size_t share) { bank_->parameters(role_).begin_share(share); }
+  void end_shares() { bank_->parameters(role_).end_shares(); }
 
   const policy_role_options& options() const { return options_; }
 

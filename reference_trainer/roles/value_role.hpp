@@ -33,7 +33,7 @@ class value_role {
   std::pair<output, pullback> forward(const token_batch& batch);
 
   void zero_gradients() { bank_->parameters(role_).zero_gradients(); }
-  /// In host memory alone; the three below work on any device.
+  /// In host memory alone; those below work on any device.
   std::vector<std::span<float>> gradients() { return {bank_->parameters(role_).gradient_span()}; }
   double squared_gradient_norm() { return bank_->parameters(role_).squared_gradient_norm(); }
   void scale_gradients(double factor) { bank_->parameters(role_).scale_gradients(factor); }
@@ -41,6 +41,13 @@ class value_role {
   void all_reduce_gradients(Communicator& ranks) {
     bank_->parameters(role_).all_reduce_gradients(ranks);
   }
+  void fold_gradients() { bank_->parameters(role_).fold_gradients(); }
+  template <class Communicator>
+  void unfold_gradients(Communicator& ranks) {
+    bank_->parameters(role_).unfold_gradients(ranks);
+  }
+  void begin_share(std::size_t share) { bank_->parameters(role_).begin_share(share); }
+  void end_shares() { bank_->parameters(role_).end_shares(); }
 
  private:
   at::Tensor evaluate(const token_batch& batch);

@@ -28,7 +28,8 @@ class fit_run {
       : context_(context),
         checkpoints_(checkpoints),
         start_(resumed(trainer, context, checkpoints)),
-        log_(out, context.resume ? std::optional<std::int64_t>(static_cast<std::int64_t>(start_.step)) : std::nullopt),
+        log_(metrics_folder(context, out),
+             context.resume ? std::optional<std::int64_t>(static_cast<std::int64_t>(start_.step)) : std::nullopt),
         bar_(context.start_progress(title, steps, "steps")),
         describe_(std::move(describe)) {
     bar_.start_at(start_.step);
@@ -47,7 +48,7 @@ class fit_run {
     bar_.advance(1, text);
     const std::uint64_t done = statistics.step + 1;
     const nlohmann::json position{{"step", done}, {"seed", start_.seed}, {"batch_size", start_.batch_size}};
-    if (context_.interrupted()) {
+    if (context_.interrupted_anywhere()) {
       checkpoints_.save(done, position);
       context_.stop_if_interrupted();
     }

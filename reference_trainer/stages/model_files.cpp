@@ -1,5 +1,6 @@
 #include "stages/model_files.hpp"
 
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 
 #include <algorithm>
@@ -148,7 +149,8 @@ at::Device read_device(const config& options) {
   const at::Device device(name);
   options.check(!device.has_index() || device.index() < at::detail::getCUDAHooks().getNumGPUs(), "device",
                 "of a GPU that this machine has");
-  return at::Device(at::kCUDA, device.has_index() ? device.index() : c10::DeviceIndex(0));
+  // Without a number: the one that this process was told to use, the first unless it is one of several.
+  return device.has_index() ? device : c10::impl::VirtualGuardImpl(at::kCUDA).getDevice();
 }
 
 loaded_model load_model(const config& options) {

@@ -23,8 +23,8 @@
 namespace coho::trainer {
 namespace {
 
-void log_step(metrics_log& log, const ppo_statistics& s, const reward_parts& parts) {
-  for (const auto& [name, mean] : parts.means()) log.scalar(name, static_cast<std::int64_t>(s.step), mean);
+void log_step(metrics_log& log, const ppo_statistics& s, const reward_parts& parts, process_group& ranks) {
+  for (const auto& [name, mean] : parts.means(ranks)) log.scalar(name, static_cast<std::int64_t>(s.step), mean);
   log.scalars(static_cast<std::int64_t>(s.step), {{"reward", s.reward_mean},
                                                   {"score", s.score_mean},
                                                   {"shaped_reward", s.shaped_reward_mean},
@@ -112,6 +112,7 @@ void run_ppo(const config& options, stage_context& context) {
   const adamw_options optimizer_options = read_adamw(section);
   rl_prompt_source::check(rollouts, samples_per_prompt);
   const auto out = context.out_or("ppo");
+  process_group& ranks = join_ranks(options, context, out);
   check_output(out, {read_model_settings(options).path, reward_path});
   check_output(out / "best", {start, reward_path});
   read_reward_prompt(options);
@@ -179,7 +180,7 @@ void run_ppo(const config& options, stage_context& context) {
   };
   const auto decoder = [&](std::span<const token> tokens) { return prompts.response_text(tokens); };
 
-  training_checkpoints checkpoints(out / "checkpoints", save_every, keep);
+  training_checkpoints checkpoints(out / "checkpoints", save_every, keep, context.ranks);
   if (!context.resume) checkpoints.remove();  // what an abandoned run left is not this one's
   checkpoints.add("policy", policy_parameters, policy_optimizer);
   checkpoints.add("value", value_parameters, value_optimizer);
@@ -201,7 +202,8 @@ void run_ppo(const config& options, stage_context& context) {
                                  .optimizer = policy_optimizer,
                                  .value_optimizer = value_optimizer,
                                  .decoder = decoder,
-                                 .bonus = bonus},
+                                 .bonus = bonus,
+                                 .ranks = ranks},
                       settings};
   if (saved) {
     ppo_state state = trainer.save();
@@ -220,8 +222,9 @@ void run_ppo(const config& options, stage_context& context) {
   double kl = saved ? saved->value("kl", 0.0) : 0.0;  // of the last rollouts
 
   const auto first = trainer.save().step;
-  forget_evaluations(out, first);
-  metrics_log log(out, context.resume ? std::optional<std::int64_t>(static_cast<std::int64_t>(first)) : std::nullopt);
+  if (ranks.first()) forget_evaluations(out, first);
+  metrics_log log(metrics_folder(context, out),
+                  context.resume ? std::optional<std::int64_t>(static_cast<std::int64_t>(first)) : std::nullopt);
   auto bar = context.start_progress("ppo", steps, "steps");
   bar.start_at(first);
   const auto values = [&] {
@@ -234,7 +237,7 @@ void run_ppo(const config& options, stage_context& context) {
                           {"evaluations", evaluation ? evaluation->save() : nlohmann::json::array()}};
   };
   const auto stop_if_interrupted = [&] {
-    if (!context.interrupted()) return;
+    if (!context.interrupted_anywhere()) return;
     checkpoints.save(trainer.save().step, values());
     context.stop_if_interrupted();
   };
@@ -243,7 +246,7 @@ void run_ppo(const config& options, stage_context& context) {
     const std::uint64_t done = trainer.save().step;
     const bool away = stop_kl > 0 && kl > stop_kl, last = away || done >= steps;
     if (evaluation && evaluation->due(done, last)) {
-      evaluation->run(done, log);
+      evaluation->run(done, log, ranks);
       stop_if_interrupted();
     }
     if (away)
@@ -254,9 +257,11 @@ void run_ppo(const config& options, stage_context& context) {
       context.log("stopped after " + std::to_string(done) + " steps: ppo.evaluation.patience is at its end");
     if (last || spent) break;
     const auto batch = source(done);
-    const ppo_statistics s = trainer.step(std::span<const rl_prompt>(batch), parts, board);
+    const index_range mine = part_of_rank(batch.size(), ranks);
+    const ppo_statistics s =
+        trainer.step(std::span<const rl_prompt>(batch).subspan(mine.begin, mine.size()), parts, board);
     kl = s.kl_sequence;
-    log_step(log, s, parts);
+    log_step(log, s, parts, ranks);
     bar.count("generated", s.phase_tokens.generation);
     bar.count("trained", s.phase_tokens.update);
     bar.advance(1, "reward " + format_number(s.reward_mean, 2) + " kl " + format_number(s.kl_sequence, 2) + " length " +
@@ -265,7 +270,7 @@ void run_ppo(const config& options, stage_context& context) {
     checkpoints.save_if_due(s.step + 1, values());
   }
   log.flush();
-  save_role(model, "policy", out);
+  if (ranks.first()) save_role(model, "policy", out);
   checkpoints.remove();
   bar.finish(out.string());
 }
@@ -283,7 +288,8 @@ subcommand make_ppo_command() {
                 {"--principles", "ppo.principles", "file of principles, or a shipped one: reinforcement, reward_model"},
                 {"--interventions", "ppo.interventions", "file of interventions, or a shipped one: interventions"},
                 {"--steps", "ppo.steps", "PPO steps"}},
-      .sections = {"model", "ppo", "reward_prompt", "generation", "prompt", "adapter", "plan"}};
+      .sections = {"model", "ppo", "reward_prompt", "generation", "prompt", "adapter", "plan", "distributed"},
+      .parallel = true};
 }
 
 }  // namespace coho::trainer

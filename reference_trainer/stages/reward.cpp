@@ -69,14 +69,14 @@ class held_out_evaluation {
 
   bool due(std::uint64_t done) const { return done == steps_ || (every_ > 0 && done % every_ == 0); }
 
-  // After `done` steps.
+  // After `done` steps, the same on all ranks. Without a folder nothing is written.
   const preference_measures& at(std::uint64_t done, const std::filesystem::path& out) {
     if (last_ && done == done_) return *last_;
     last_ = measure_pairs(reward_, pairs_);
     done_ = done;
     nlohmann::ordered_json report{{"step", done}};
     report.update(last_->json());
-    summary(report).write(out / "evaluation.json");
+    if (!out.empty()) summary(report).write(out / "evaluation.json");
     return *last_;
   }
 
@@ -112,6 +112,7 @@ void run_reward(const config& options, stage_context& context) {
   const auto statistics_pairs = section.get<std::size_t>("statistics_pairs", 1024);
   section.check(statistics_pairs > 0, "statistics_pairs", "at least 1");
   const auto out = context.out_or(name);
+  process_group& ranks = join_ranks(options, context, out);
   check_output(out, {read_model_settings(options).path});
   read_reward(section, context, 1, pretraining);
   const auto plan = plan_reward(options, name, context);
@@ -129,11 +130,11 @@ void run_reward(const config& options, stage_context& context) {
 
   parameter_set& parameters = model.bank->train("reward");
   adamw optimizer(parameters, optimizer_options);
-  reward_model_trainer trainer(reward, optimizer, settings);
+  reward_model_trainer trainer(reward, optimizer, settings, ranks);
   if (!context.begin(options, out)) return;
   for (const auto& note : notes) context.log("reward: " + note);
   use_threads(context);
-  training_checkpoints checkpoints(out / "checkpoints", save_every, keep);
+  training_checkpoints checkpoints(out / "checkpoints", save_every, keep, context.ranks);
   checkpoints.add("reward", parameters, optimizer);
   std::optional<held_out_evaluation> evaluation;
   if (held_out) evaluation.emplace(reward, std::move(*held_out), evaluate_every, steps);
@@ -153,7 +154,7 @@ void run_reward(const config& options, stage_context& context) {
                                    {"learning_rate", s.learning_rate},
                                    {"tokens_per_second", tokens / s.seconds}});
                 if (evaluation && evaluation->due(s.step + 1)) {
-                  log_evaluation(log, step, evaluation->at(s.step + 1, out));
+                  log_evaluation(log, step, evaluation->at(s.step + 1, metrics_folder(context, out)));
                   read = reward.tokens_read();  // what evaluation read is not training's
                 }
                 return "loss " + format_number(s.loss, 3) + " accuracy " + format_number(smoothed, 3);
@@ -162,15 +163,16 @@ void run_reward(const config& options, stage_context& context) {
 
   std::string note = out.string();
   if (evaluation) {
-    const auto& measured = evaluation->at(steps, out);
-    write_reward_statistics(out, {"held-out pairs", measured.scores()});
+    const auto& measured = evaluation->at(steps, metrics_folder(context, out));
+    if (ranks.first()) write_reward_statistics(out, {"held-out pairs", measured.scores()});
     note = "held-out accuracy " + format_number(measured.overall().accuracy(), 3) + " ± " +
            format_number(measured.overall().accuracy_error(), 3) + " → " + note;
   } else {
     preference_set sample = data.sample(statistics_pairs, context.seed);
-    write_reward_statistics(out, {"training pairs", measure_pairs(reward, sample).scores()});
+    const auto scores = measure_pairs(reward, sample).scores();
+    if (ranks.first()) write_reward_statistics(out, {"training pairs", scores});
   }
-  save_role(model, "reward", out);
+  if (ranks.first()) save_role(model, "reward", out);
   checkpoints.remove();
   run.finish(note);
 }
@@ -190,7 +192,8 @@ subcommand make_reward_command() {
                 {"--from", "reward.from", "reward model to go on from"},
                 {"--pretrain", "pretrain",
                  "preference pre-training: read the section preference_pretraining in place of reward", "true"}},
-      .sections = {"model", "reward", "preference_pretraining", "reward_prompt", "adapter", "plan"},
+      .sections = {"model", "reward", "preference_pretraining", "reward_prompt", "adapter", "plan", "distributed"},
+      .parallel = true,
       .variants = {{"preference_pretraining", "--pretrain", "pretrain"}}};
 }
 

@@ -70,10 +70,10 @@ void train_supervised(loaded_model& model, std::vector<supervised_example> examp
   parameter_set& parameters = model.bank->train("policy");
   adamw optimizer(parameters, optimizer_options);
   policy_role policy(*model.bank, "policy");
-  supervised_trainer trainer(policy, optimizer, settings);
+  supervised_trainer trainer(policy, optimizer, settings, *context.ranks);
   if (finished_before(options, context, out) || !context.begin(options, out)) return;
   use_threads(context);
-  training_checkpoints checkpoints(out / "checkpoints", save_every, keep);
+  training_checkpoints checkpoints(out / "checkpoints", save_every, keep, context.ranks);
   checkpoints.add("policy", parameters, optimizer);
   fit_run run(trainer, context, checkpoints, out, "sft", steps, [](const supervised_statistics& s, metrics_log& log) {
     log.scalars(static_cast<std::int64_t>(s.step), {{"loss", s.loss},
@@ -83,7 +83,7 @@ void train_supervised(loaded_model& model, std::vector<supervised_example> examp
     return "loss " + std::to_string(s.loss).substr(0, 6);
   });
   trainer.fit(std::span<const supervised_example>(examples), run);
-  save_role(model, "policy", out);
+  if (context.ranks->first()) save_role(model, "policy", out);
   checkpoints.remove();
   run.finish(out.string());
 }
@@ -91,6 +91,7 @@ void train_supervised(loaded_model& model, std::vector<supervised_example> examp
 void run_sft(const config& options, stage_context& context) {
   const sft_data data = read_data(options.section("sft"));
   const prompt_settings prompting = read_prompt_settings(options);
+  join_ranks(options, context, context.out_or("sft"));
   check_output(context.out_or("sft"), {read_model_settings(options).path});
   read_sft(options.section("sft"), context, 1);
   const auto plan = plan_sft(options, context);
@@ -111,7 +112,8 @@ subcommand make_sft_command() {
                     random_weights_flag(),
                     {"--adapter", "model.adapter", "folder to go on from"},
                     {"--data", "sft.data", "file of instructions and responses"}},
-          .sections = {"model", "sft", "adapter", "prompt", "plan"}};
+          .sections = {"model", "sft", "adapter", "prompt", "plan", "distributed"},
+          .parallel = true};
 }
 
 }  // namespace coho::trainer

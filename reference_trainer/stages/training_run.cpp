@@ -1,7 +1,9 @@
 #include "stages/training_run.hpp"
 
 #include <ATen/Parallel.h>
+#include <ATen/Context.h>
 #include <ATen/core/grad_mode.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <cmath>
 #include <utility>
@@ -9,6 +11,8 @@
 #include <coho/error.hpp>
 
 #include "checkpoint/train_state.hpp"
+#include "files/json_file.hpp"
+#include "optimization/parameter_set.hpp"
 #include "stages/model_settings.hpp"
 
 namespace coho::trainer {
@@ -42,13 +46,40 @@ adamw_options read_adamw(const config& section) {
   return out;
 }
 
+process_group& join_ranks(const config& options, stage_context& context, const std::filesystem::path& out) {
+  process_group& ranks = *context.ranks;
+  std::size_t fallback = ranks.size();
+  if (context.resume) {
+    if (const auto newest = latest_step(out / "checkpoints")) {
+      const auto state = read_json(newest->directory / "state.json");
+      const nlohmann::json::json_pointer place("/values/shares");
+      if (state.contains(place) && state.at(place).is_number_unsigned()) fallback = state.at(place).get<std::size_t>();
+    }
+  }
+  const config section = options.section("distributed");
+  const auto shares = section.get<std::size_t>("shares", fallback);
+  section.check(shares >= 1 && shares <= 65536, "shares", "between 1 and 65536");
+  ranks.set_shares(shares);
+  if (ranks.size() == 1 || context.dry_run) return ranks;
+  context.log(std::to_string(ranks.size()) + " ranks, " + std::to_string(context.threads) +
+              " threads each; distributed.shares = " + std::to_string(shares) +
+              (shares < ranks.size() ? ": some ranks have nothing to do" : ""));
+  if (context.device == "cuda" && at::hasCUDA()) {
+    const c10::impl::VirtualGuardImpl gpus(at::kCUDA);
+    if (const auto count = static_cast<std::size_t>(gpus.deviceCount()); count > 0)
+      gpus.setDevice({at::kCUDA, static_cast<c10::DeviceIndex>(ranks.local_rank() % count)});
+  }
+  return ranks;
+}
+
 void use_threads(const stage_context& context) { at::set_num_threads(static_cast<int>(context.threads)); }
 
 bool finished_before(const config& options, stage_context& context, const std::filesystem::path& out) {
   options.check_unknown();
   const bool saved =
       std::filesystem::exists(out / "config.json") || std::filesystem::exists(out / "adapter_config.json");
-  if (!context.resume || context.dry_run || !saved || std::filesystem::exists(out / "checkpoints")) return false;
+  const bool over = context.resume && !context.dry_run && saved && !std::filesystem::exists(out / "checkpoints");
+  if (!context.ranks->agree_with_first(over)) return false;
   context.log(out.string() + ": this run had ended; there is nothing to resume");
   return true;
 }
@@ -95,7 +126,16 @@ void save_moment(train_state& state, const std::string& name, const stored_momen
 }  // namespace
 
 std::optional<nlohmann::json> training_checkpoints::restore() {
+  ranks_->barrier();
   const auto newest = latest_step(root_);
+  const double step = newest ? static_cast<double>(newest->step) : -1;
+  const auto seen = ranks_->all_gather(std::span(&step, 1));
+  for (std::size_t r = 0; r < seen.size(); ++r) {
+    if (seen[r] != seen.front())
+      throw file_error(root_.string(), "",
+                       "rank " + std::to_string(r) + " does not see the checkpoint that rank 0 sees",
+                       "give an `out` on a file system that all machines share");
+  }
   if (!newest) return std::nullopt;
   const train_state state = load_train_state(newest->directory);
   const std::string directory = newest->directory.string();
@@ -126,8 +166,18 @@ std::optional<nlohmann::json> training_checkpoints::restore() {
 }
 
 void training_checkpoints::save(std::uint64_t step, const nlohmann::json& values) const {
+  std::vector<double> norms;
+  for (const auto& part : parts_) norms.push_back(squared_norm_by_operators(part.parameters->values()));
+  const auto all_norms = ranks_->all_gather(norms);
+  for (std::size_t i = 0; i < all_norms.size(); ++i) {
+    if (all_norms[i] != norms[i % norms.size()])
+      throw error("step " + std::to_string(step) + ": rank " + std::to_string(i / norms.size()) +
+                  " has other weights than rank 0; the ranks' machines must be of one kind");
+  }
+  if (!ranks_->first()) return ranks_->barrier();
   train_state state;
   state.values = values;
+  state.values["shares"] = ranks_->shares();
   for (const auto& part : parts_) {
     state.tensors[part.name + ".values"] = part.parameters->values();
     save_moment(state, part.name + ".first_moment", part.optimizer->first_moment());
@@ -136,8 +186,12 @@ void training_checkpoints::save(std::uint64_t step, const nlohmann::json& values
     state.values["draws"][part.name] = part.parameters->draws();
   }
   save_train_state(root_, step, state, keep_);
+  ranks_->barrier();
 }
 
-void training_checkpoints::remove() const { std::filesystem::remove_all(root_); }
+void training_checkpoints::remove() const {
+  if (ranks_->first()) std::filesystem::remove_all(root_);
+  ranks_->barrier();
+}
 
 }  // namespace coho::trainer

@@ -8,6 +8,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <ctime>
 #include <functional>
 #include <initializer_list>
@@ -1208,6 +1209,10 @@ concept differentiable_reward_model =
 ///      `m.squared_gradient_norm()`, Σ g² over all of them, and `m.scale_gradients(double)`, g ← g · factor.
 ///  (3) Where there is more than one process and no `m.gradients()`: `m.all_reduce_gradients(communicator)` leaves the
 ///      sum over the ranks on each. Copying to host memory, `all_reduce_sum` there and copying back will do.
+///  (4) Where ranks work on several shares (`communicator` (3)) and there is no `m.gradients()`: `m.fold_gradients()`
+///      adds the gradients to a sum of higher precision and sets them to zero, `m.unfold_gradients(communicator)` leaves
+///      that sum over the ranks in the gradients. A model that draws random numbers as it is evaluated may have
+///      `m.begin_share(number)` and `m.end_shares()`: draws are then to depend on the share and not on the rank.
 ///  A model may have them all: a member of its own is then used and `m.gradients()` is not called for that purpose, so
 ///  that a model decides at run time where its gradients lie. Each must repeat bit for bit for a run to do so.
 template <class Model>
@@ -1255,7 +1260,9 @@ concept language_identifier = requires(const Identifier& l, std::string_view tex
 /// communicator (data parallel)
 ///  (1) `c.rank()`, `c.size()`; (2) `c.all_reduce_sum(std::span<double>)` and `(std::span<float>)` leave the sum over
 ///  ranks on each rank, in
-///      a fixed order of summation.
+///      a fixed order of summation, float numbers as if in double.
+///  (3) Optional, `c.shares()`: into how many shares the work of a step is cut, the same on all ranks; without it one a
+///      rank. Results to the bit depend on the number of shares and not on that of the ranks (`share_count`).
 template <class Communicator>
 concept communicator = requires(Communicator& c, std::span<double> doubles, std::span<float> floats) {
   { c.rank() } -> std::convertible_to<std::size_t>;
@@ -9704,6 +9711,111 @@ class vocabulary_tokenizer {
 
 }  // namespace coho::toy
 
+// ---- coho/train/all_gather.hpp
+
+namespace coho {
+
+/// The bytes of every rank on each, in the order of the ranks. All ranks call together; a rank may have none.
+///
+/// With nothing but the sum that a communicator has: each rank puts its bytes, six to a number so that it is exact,
+/// where the others have zeros.
+///
+///     std::vector<std::vector<std::uint8_t>> all = coho::all_gather(mine, ranks);
+struct all_gather_fn {
+  template <communicator Communicator>
+  std::vector<std::vector<std::uint8_t>> operator()(std::span<const std::uint8_t> bytes, Communicator& ranks) const {
+    const auto rank = static_cast<std::size_t>(ranks.rank()), size = static_cast<std::size_t>(ranks.size());
+    if (size == 1) return {std::vector<std::uint8_t>(bytes.begin(), bytes.end())};
+    std::vector<double> lengths(size, 0.0);
+    lengths[rank] = static_cast<double>(bytes.size());
+    ranks.all_reduce_sum(detail::span_of(lengths));
+    std::vector<std::size_t> places{0};
+    for (const double length : lengths) places.push_back(places.back() + words(static_cast<std::size_t>(length)));
+
+    std::vector<double> numbers(places.back(), 0.0);
+    for (std::size_t i = 0; i < bytes.size(); i += width) {
+      std::uint64_t word = 0;
+      for (std::size_t k = i; k < std::min(i + width, bytes.size()); ++k)
+        word |= static_cast<std::uint64_t>(bytes[k]) << (8 * (k - i));
+      numbers[places[rank] + i / width] = static_cast<double>(word);
+    }
+    ranks.all_reduce_sum(detail::span_of(numbers));
+
+    std::vector<std::vector<std::uint8_t>> out(size);
+    for (std::size_t r = 0; r < size; ++r) {
+      out[r].resize(static_cast<std::size_t>(lengths[r]));
+      for (std::size_t k = 0; k < out[r].size(); ++k) {
+        const auto word = static_cast<std::uint64_t>(numbers[places[r] + k / width]);
+        out[r][k] = static_cast<std::uint8_t>(word >> (8 * (k % width)));
+      }
+    }
+    return out;
+  }
+
+ private:
+  static constexpr std::size_t width = 6;
+  static constexpr std::size_t words(std::size_t bytes) noexcept { return (bytes + width - 1) / width; }
+};
+inline constexpr all_gather_fn all_gather{};
+
+namespace detail {
+
+/// Numbers and arrays of numbers as bytes, to be read back in the same order by a process of the same kind.
+class byte_writer {
+ public:
+  template <class Number>
+  void number(const Number& value) {
+    append(&value, sizeof(Number));
+  }
+  /// Anything with data() and size().
+  template <class Array>
+  void array(const Array& values) {
+    number(static_cast<std::uint64_t>(values.size()));
+    append(values.data(), static_cast<std::size_t>(values.size()) * sizeof(*values.data()));
+  }
+  const std::vector<std::uint8_t>& bytes() const noexcept { return bytes_; }
+
+ private:
+  void append(const void* from, std::size_t size) {
+    const std::size_t at = bytes_.size();
+    bytes_.resize(at + size);
+    if (size > 0) std::memcpy(bytes_.data() + at, from, size);
+  }
+  std::vector<std::uint8_t> bytes_;
+};
+
+class byte_reader {
+ public:
+  explicit byte_reader(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
+  template <class Number>
+  Number number() {
+    Number out{};
+    take(&out, sizeof(Number));
+    return out;
+  }
+  /// A container that is resized: std::vector, std::string, an Eigen array.
+  template <class Array>
+  Array array() {
+    Array out;
+    const auto size = number<std::uint64_t>();
+    out.resize(static_cast<decltype(out.size())>(size));
+    take(out.data(), static_cast<std::size_t>(size) * sizeof(*out.data()));
+    return out;
+  }
+
+ private:
+  void take(void* to, std::size_t size) {
+    if (size > 0) std::memcpy(to, bytes_.data() + at_, size);
+    at_ += size;
+  }
+  std::span<const std::uint8_t> bytes_;
+  std::size_t at_ = 0;
+};
+
+}  // namespace detail
+
+}  // namespace coho
+
 // ---- coho/train/callbacks.hpp
 
 namespace coho {
@@ -10756,7 +10868,7 @@ auto fit_data(std::span<const Example> data, const Options& options, const std::
 }
 
 /// The same over data that are fetched as they are needed: `source.size()` and `source.load(indices)`.
-/// `step(mine, epoch)` makes a step with what is loaded of this rank's part of a batch.
+/// `step(whole, epoch)` makes a step with a batch, which each rank loads as a whole.
 template <class Source, class Options, class Communicator, class Step, class... Callbacks>
 auto fit_source(Source& source, const Options& options, const std::uint64_t& made, Communicator& ranks, Step step,
                 Callbacks&... callbacks) {
@@ -10764,8 +10876,8 @@ auto fit_source(Source& source, const Options& options, const std::uint64_t& mad
   std::vector<decltype(step(source.load(std::span<const std::size_t>()), std::uint64_t{}))> history;
   const std::uint64_t end = options.epochs * order.steps_per_epoch();
   while (made < end) {
-    const std::vector<std::size_t> mine = order.batch(made, ranks.rank(), ranks.size());
-    history.push_back(step(source.load(std::span<const std::size_t>(mine)), made / order.steps_per_epoch()));
+    const std::vector<std::size_t> whole = order.batch(made, 0, 1);
+    history.push_back(step(source.load(std::span<const std::size_t>(whole)), made / order.steps_per_epoch()));
     if (notify::stop(ranks, callbacks...)) break;
   }
   return history;
@@ -11593,6 +11705,423 @@ inline constexpr estimate_advantages_fn estimate_advantages{};
 
 }  // namespace coho
 
+// ---- coho/train/shares.hpp
+
+namespace coho {
+
+/// A half-open range of places.
+struct index_range {
+  std::size_t begin = 0, end = 0;
+  std::size_t size() const noexcept { return end - begin; }
+  friend bool operator==(const index_range&, const index_range&) = default;
+};
+
+/// Into how many shares the work of a step is cut: `ranks.shares()`, or one a rank.
+///
+/// What a share's floating-point sums run over depends on the number of shares and not on who works on them: with S
+/// shares, one process, S of them and any number between get the same bits.
+struct share_count_fn {
+  template <communicator Communicator>
+  std::size_t operator()(Communicator& ranks) const {
+    if constexpr (requires {
+                    { ranks.shares() } -> std::convertible_to<std::size_t>;
+                  }) {
+      return std::max<std::size_t>(static_cast<std::size_t>(ranks.shares()), 1);
+    } else {
+      return static_cast<std::size_t>(ranks.size());
+    }
+  }
+};
+inline constexpr share_count_fn share_count{};
+
+/// Part number `part` of `count` things that are cut into `parts` contiguous ones, as even as can be.
+///
+///     coho::part_of(10, 1, 4);  // {2, 5}
+struct part_of_fn {
+  constexpr index_range operator()(std::size_t count, std::size_t part, std::size_t parts) const noexcept {
+    return {count * part / parts, count * (part + 1) / parts};
+  }
+};
+inline constexpr part_of_fn part_of{};
+
+/// The shares that this rank works on: contiguous, and none where there are more ranks than shares.
+struct shares_of_rank_fn {
+  template <communicator Communicator>
+  index_range operator()(Communicator& ranks) const {
+    return part_of(share_count(ranks), static_cast<std::size_t>(ranks.rank()), static_cast<std::size_t>(ranks.size()));
+  }
+};
+inline constexpr shares_of_rank_fn shares_of_rank{};
+
+/// This rank's part of `count` things that are the same on all ranks: those of its shares. It may be empty.
+///
+///     const auto mine = coho::part_of_rank(prompts.size(), ranks);
+///     trainer.step(std::span(prompts).subspan(mine.begin, mine.size()));
+struct part_of_rank_fn {
+  template <communicator Communicator>
+  index_range operator()(std::size_t count, Communicator& ranks) const {
+    const std::size_t all = share_count(ranks);
+    const index_range mine = shares_of_rank(ranks);
+    if (mine.size() == 0) return {count * mine.begin / all, count * mine.begin / all};
+    return {part_of(count, mine.begin, all).begin, part_of(count, mine.end - 1, all).end};
+  }
+};
+inline constexpr part_of_rank_fn part_of_rank{};
+
+/// One share of a batch.
+struct work_share {
+  std::size_t number = 0;
+  std::vector<std::size_t> indices{};
+  friend bool operator==(const work_share&, const work_share&) = default;
+};
+
+/// What a rank does of a batch.
+struct work_plan {
+  std::size_t shares = 1;  ///< over all ranks
+  std::vector<work_share> mine{};
+};
+
+/// Deals sequences that all ranks know to the shares: longest first, to and fro, so that shares hold equally many of
+/// about equally many tokens in all. Within a share the given order stays. One share holds them as they were given.
+///
+///     auto work = coho::deal(minibatch, lengths, ranks);  // work.mine: the shares of this rank
+struct deal_fn {
+  template <communicator Communicator>
+  work_plan operator()(std::span<const std::size_t> indices, std::span<const std::size_t> lengths,
+                       Communicator& ranks) const {
+    work_plan out{.shares = share_count(ranks)};
+    std::vector<std::size_t> order(indices.size()), share_of(indices.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return lengths[indices[a]] > lengths[indices[b]]; });
+    for (std::size_t place = 0; place < order.size(); ++place) {
+      const std::size_t round = place / out.shares, turn = place % out.shares;
+      share_of[order[place]] = round % 2 == 0 ? turn : out.shares - 1 - turn;
+    }
+    const index_range mine = shares_of_rank(ranks);
+    for (std::size_t s = mine.begin; s < mine.end; ++s) out.mine.push_back({.number = s});
+    for (std::size_t i = 0; i < indices.size(); ++i) {
+      if (share_of[i] >= mine.begin && share_of[i] < mine.end)
+        out.mine[share_of[i] - mine.begin].indices.push_back(indices[i]);
+    }
+    return out;
+  }
+};
+inline constexpr deal_fn deal{};
+
+/// The plan where each rank brings sequences of its own: one share a rank.
+struct own_work_fn {
+  template <communicator Communicator>
+  work_plan operator()(std::vector<std::size_t> indices, Communicator& ranks) const {
+    work_plan out{.shares = static_cast<std::size_t>(ranks.size())};
+    out.mine.push_back({static_cast<std::size_t>(ranks.rank()), std::move(indices)});
+    return out;
+  }
+};
+inline constexpr own_work_fn own_work{};
+
+/// Sums of the shares, added up over the shares of all ranks in their order: the same bits however they are spread.
+///
+///     coho::share_sums<2> sums(work.shares);
+///     sums.of(share.number)[0] += loss;
+///     auto [loss, pairs] = sums.total(ranks);
+template <std::size_t Count>
+class share_sums {
+ public:
+  explicit share_sums(std::size_t shares) : values_(shares * Count, 0.0) {}
+
+  double* of(std::size_t share) noexcept { return values_.data() + share * Count; }
+
+  /// All ranks call together, once.
+  template <communicator Communicator>
+  std::array<double, Count> total(Communicator& ranks) {
+    ranks.all_reduce_sum(detail::span_of(values_));
+    std::array<double, Count> out{};
+    for (std::size_t i = 0; i < values_.size(); ++i) out[i % Count] += values_[i];
+    return out;
+  }
+
+ private:
+  std::vector<double> values_;
+};
+
+}  // namespace coho
+
+// ---- coho/train/gather_rollouts.hpp
+
+namespace coho {
+
+namespace detail {
+
+template <std::same_as<Eigen::ArrayXd> Array>
+void append_array(Array& to, const Array& from) {
+  const Eigen::Index size = to.size();
+  to.conservativeResize(size + from.size());
+  to.tail(from.size()) = from;
+}
+
+template <class T>
+void append_packed(packed<T>& to, const packed<T>& from) {
+  for (std::size_t i = 0; i < from.size(); ++i) to.push_back(from[i]);
+}
+
+template <std::same_as<trajectory_batch> Rollouts>
+void append_rollouts(Rollouts& to, const Rollouts& from) {
+  const auto append = [](auto& all, const auto& more) { all.insert(all.end(), more.begin(), more.end()); };
+  append(to.prompts, from.prompts);
+  append(to.prompt_texts, from.prompt_texts);
+  append(to.response_texts, from.response_texts);
+  append(to.finished, from.finished);
+  append_packed(to.batch.prompts, from.batch.prompts);
+  append_packed(to.batch.responses, from.batch.responses);
+  append_packed(to.value_prompts, from.value_prompts);
+  append_array(to.recorded_log_probs, from.recorded_log_probs);
+  append_array(to.old_log_probs, from.old_log_probs);
+  append_array(to.reference_log_probs, from.reference_log_probs);
+  append_array(to.values, from.values);
+  append_array(to.model_scores, from.model_scores);
+  append_array(to.sequence_rewards, from.sequence_rewards);
+  append_array(to.rewards, from.rewards);
+  append_array(to.advantages, from.advantages);
+  append_array(to.returns, from.returns);
+  to.shaped_reward_sum += from.shaped_reward_sum;
+}
+
+template <std::same_as<trajectory_batch> Rollouts>
+void write_rollouts(const Rollouts& from, byte_writer& to) {
+  const auto sequences = [&](const packed<token>& p) {
+    to.array(p.values);
+    to.array(p.offsets);
+  };
+  to.number(static_cast<std::uint64_t>(from.size()));
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    const rl_prompt& prompt = from.prompts[i];
+    to.array(prompt.tokens);
+    to.array(prompt.text);
+    to.number(prompt.type);
+    to.number(prompt.length_multiplier);
+    to.number(static_cast<std::uint64_t>(prompt.principles.size()));
+    for (const auto& line : prompt.principles) to.array(line);
+    to.number(prompt.key);
+    to.array(prompt.value_tokens);
+    to.array(from.prompt_texts[i]);
+    to.array(from.response_texts[i]);
+  }
+  sequences(from.batch.prompts);
+  sequences(from.batch.responses);
+  sequences(from.value_prompts);
+  to.array(from.finished);
+  for (const Eigen::ArrayXd* a :
+       {&from.recorded_log_probs, &from.old_log_probs, &from.reference_log_probs, &from.values, &from.model_scores,
+        &from.sequence_rewards, &from.rewards, &from.advantages, &from.returns})
+    to.array(*a);
+  to.number(from.shaped_reward_sum);
+}
+
+template <std::same_as<trajectory_batch> Rollouts = trajectory_batch>
+Rollouts read_rollouts(byte_reader from) {
+  Rollouts out;
+  const auto sequences = [&](packed<token>& p) {
+    p.values = from.array<std::vector<token>>();
+    p.offsets = from.array<std::vector<std::size_t>>();
+  };
+  const auto count = from.number<std::uint64_t>();
+  for (std::uint64_t i = 0; i < count; ++i) {
+    rl_prompt& prompt = out.prompts.emplace_back();
+    prompt.tokens = from.array<std::vector<token>>();
+    prompt.text = from.array<std::string>();
+    prompt.type = from.number<int>();
+    prompt.length_multiplier = from.number<double>();
+    const auto lines = from.number<std::uint64_t>();
+    for (std::uint64_t k = 0; k < lines; ++k) prompt.principles.push_back(from.array<std::string>());
+    prompt.key = from.number<std::uint64_t>();
+    prompt.value_tokens = from.array<std::vector<token>>();
+    out.prompt_texts.push_back(from.array<std::string>());
+    out.response_texts.push_back(from.array<std::string>());
+  }
+  sequences(out.batch.prompts);
+  sequences(out.batch.responses);
+  sequences(out.value_prompts);
+  out.finished = from.array<std::vector<std::uint8_t>>();
+  for (Eigen::ArrayXd* a : {&out.recorded_log_probs, &out.old_log_probs, &out.reference_log_probs, &out.values,
+                            &out.model_scores, &out.sequence_rewards, &out.rewards, &out.advantages, &out.returns})
+    *a = from.array<Eigen::ArrayXd>();
+  out.shaped_reward_sum = from.number<double>();
+  return out;
+}
+
+/// `collect_rollouts` over this rank's prompts, each share by itself: what a share's passes hold does not depend on how
+/// many shares a rank has. `prompts` may be empty.
+template <class... Types>
+trajectory_batch collect_shares(const ppo_models<Types...>& models, std::span<const rl_prompt> prompts,
+                                const ppo_options& options, std::uint64_t step, ppo_statistics& statistics) {
+  const std::size_t shares = share_count(models.ranks), size = static_cast<std::size_t>(models.ranks.size());
+  trajectory_batch out;
+  if (shares <= size) {
+    if (!prompts.empty()) out = collect_rollouts(models, prompts, options, step, statistics);
+    return out;
+  }
+  std::vector<double> counts(size, 0.0);
+  counts[static_cast<std::size_t>(models.ranks.rank())] = static_cast<double>(prompts.size());
+  models.ranks.all_reduce_sum(span_of(counts));
+  std::size_t first = 0, total = 0;
+  for (std::size_t r = 0; r < size; ++r) {
+    if (r < static_cast<std::size_t>(models.ranks.rank())) first += static_cast<std::size_t>(counts[r]);
+    total += static_cast<std::size_t>(counts[r]);
+  }
+  for (std::size_t s = 0; s < shares; ++s) {
+    const index_range part = part_of(total, s, shares);
+    const std::size_t begin = std::max(part.begin, first), end = std::min(part.end, first + prompts.size());
+    if (begin >= end) continue;
+    append_rollouts(out,
+                    collect_rollouts(models, prompts.subspan(begin - first, end - begin), options, step, statistics));
+  }
+  return out;
+}
+
+}  // namespace detail
+
+/// The rollouts of all ranks on each, in the order of the ranks: a few megabytes for hundreds of responses, against
+/// gradients of gigabytes. What follows is then computed as one process would. All ranks call together; a rank may
+/// have none.
+///
+///     rollouts = coho::gather_rollouts(std::move(rollouts), ranks);
+struct gather_rollouts_fn {
+  template <communicator Communicator>
+  trajectory_batch operator()(trajectory_batch mine, Communicator& ranks) const {
+    if (ranks.size() == 1) return mine;
+    detail::byte_writer bytes;
+    detail::write_rollouts(mine, bytes);
+    trajectory_batch out;
+    for (const auto& each : all_gather(detail::span_of(bytes.bytes()), ranks))
+      detail::append_rollouts(out, detail::read_rollouts(detail::byte_reader(detail::span_of(each))));
+    return out;
+  }
+};
+inline constexpr gather_rollouts_fn gather_rollouts{};
+
+}  // namespace coho
+
+// ---- coho/train/gradient_sum.hpp
+
+namespace coho {
+
+/// The gradients of one or more models over the shares of a batch and all ranks.
+///
+/// A rank that works on one share sums its micro-batches where the model keeps its gradients, at no cost. Where ranks
+/// work on several, each share's gradients are added to a sum in double when the share is done; it is rounded to the
+/// model's number type once, after the sum over the ranks. That sum is exact for float gradients unless the shares'
+/// gradients of one weight differ more than 2²⁸-fold, so that who works on which share does not change the result.
+///
+///     coho::gradient_sum sum(ranks, work.shares, policy, value);  // zeroes the gradients
+///     for (const auto& share : work.mine) {
+///       sum.begin(share.number);
+///       …  // forwards and pullbacks
+///       sum.end();
+///     }
+///     sum.close();       // no more forwards
+///     sum.all_reduce();  // the models hold the whole gradient, on all ranks
+template <class Communicator, trainable... Models>
+class gradient_sum {
+ public:
+  gradient_sum(Communicator& ranks, std::size_t shares, Models&... models)
+      : ranks_(ranks),
+        several_(shares > 1),
+        folds_(shares > static_cast<std::size_t>(ranks.size())),
+        parts_(part<Models>{models}...) {
+    each([](auto& part) { part.model.zero_gradients(); });
+  }
+
+  /// Before a share's forwards.
+  void begin([[maybe_unused]] std::size_t share) {
+    each([&](auto& part) {
+      if constexpr (requires { part.model.begin_share(share); }) {
+        if (several_) part.model.begin_share(share);
+      }
+    });
+  }
+  /// After its pullbacks.
+  void end() {
+    if (folds_) each([](auto& part) { part.fold(); });
+  }
+  /// On all ranks, those without a share included.
+  void close() {
+    each([&](auto& part) {
+      if constexpr (requires { part.model.end_shares(); }) {
+        if (several_) part.model.end_shares();
+      }
+    });
+  }
+  void all_reduce() {
+    if (!folds_) {
+      std::apply([&](auto&... parts) { all_reduce_gradients(ranks_, parts.model...); }, parts_);
+    } else {
+      each([&](auto& part) { part.unfold(ranks_); });
+    }
+  }
+
+ private:
+  template <class Model>
+  struct part {
+    Model& model;
+    std::vector<std::vector<double>> sums{};
+
+    void fold() {
+      if constexpr (requires { model.fold_gradients(); }) {
+        model.fold_gradients();
+      } else if constexpr (requires { model.gradients(); }) {
+        gather_sums();
+        std::size_t i = 0;
+        for (auto&& gradient : model.gradients()) {
+          double* to = sums[i++].data();
+          for (const auto g : gradient) *to++ += static_cast<double>(g);
+        }
+        model.zero_gradients();
+      } else {
+        refuse();
+      }
+    }
+    void unfold([[maybe_unused]] Communicator& ranks) {
+      if constexpr (requires { model.unfold_gradients(ranks); }) {
+        model.unfold_gradients(ranks);
+      } else if constexpr (requires { model.gradients(); }) {
+        gather_sums();
+        std::size_t i = 0;
+        for (auto&& gradient : model.gradients()) {
+          ranks.all_reduce_sum(detail::span_of(sums[i]));
+          const double* from = sums[i++].data();
+          for (auto& g : gradient) g = static_cast<std::ranges::range_value_t<decltype(gradient)>>(*from++);
+        }
+        sums.clear();
+      } else {
+        refuse();
+      }
+    }
+
+   private:
+    void gather_sums() {
+      if (!sums.empty()) return;
+      for (auto&& gradient : model.gradients()) sums.emplace_back(static_cast<std::size_t>(gradient.size()), 0.0);
+    }
+    static void refuse() {
+      require_argument(false,
+                       "a model without gradients() needs fold_gradients() and unfold_gradients(communicator) "
+                       "where a rank works on several shares");
+    }
+  };
+
+  template <class Function>
+  void each(const Function& function) {
+    std::apply([&](auto&... parts) { (function(parts), ...); }, parts_);
+  }
+
+  Communicator& ranks_;
+  bool several_, folds_;
+  std::tuple<part<Models>...> parts_;
+};
+
+}  // namespace coho
+
 // ---- coho/train/group_relative_options.hpp
 
 namespace coho {
@@ -11763,13 +12292,14 @@ class policy_update {
                    options_.value_warmup_steps, "0 unless the value model has an optimizer of its own");
   }
 
-  /// `chosen`: the rollouts to learn from. Without any on all ranks nothing happens.
+  /// `rollouts`: of all ranks and the same on each with scope `global`, this rank's with `each_rank`. `chosen`: those
+  /// to learn from. Without any on all ranks nothing happens.
   template <class... Callbacks>
   void operator()(const trajectory_batch& rollouts, const std::vector<std::size_t>& chosen, std::uint64_t step,
                   ppo_statistics& out, Callbacks&... callbacks) {
     step_ = step;
     double count = static_cast<double>(chosen.size());
-    models_.ranks.all_reduce_sum(span_of(&count, 1));
+    if (!together()) models_.ranks.all_reduce_sum(span_of(&count, 1));
     if (count == 0) return;
     const token_batch value_batch = rollouts.value_batch();
     const auto lengths = sequence_lengths(rollouts.batch);
@@ -11780,14 +12310,20 @@ class policy_update {
     bool first = true;
     for (std::uint64_t epoch = 0; epoch < options_.epochs && !out.stopped_by_kl; ++epoch) {
       std::uint64_t number = 0;
-      for (auto& indices :
-           minibatches(keys, options_.minibatch_size, stream.split(epoch), options_.scope, models_.ranks)) {
+      for (auto& indices : cut(keys, stream.split(epoch))) {
         for (std::size_t& i : indices) i = chosen[i];
         minibatch_statistics m{.step = step_, .epoch = epoch, .minibatch = number++};
-        accumulate(rollouts, value_batch, micro_batches(indices, lengths, options_.micro_batch), m);
-        m.applied = options_.target_kl == 0 || m.approximate_kl <= options_.target_kl;
-        if (m.applied) {
+        count_sequences(indices, rollouts.batch.responses, m);
+        const work_plan work =
+            together() ? deal(indices, span_of(lengths), models_.ranks) : own_work(indices, models_.ranks);
+        with_gradients(work.shares, [&](auto& gradients) {
+          accumulate(rollouts, value_batch, work, span_of(lengths), gradients, m);
+          m.applied = options_.target_kl == 0 || m.approximate_kl <= options_.target_kl;
+          if (!m.applied) return;
+          gradients.all_reduce();
           apply(out.learning_rate, m);
+        });
+        if (m.applied) {
           out.gradient_norm += m.gradient_norm;
           ++out.optimizer_steps;
         }
@@ -11800,7 +12336,9 @@ class policy_update {
         out.clip_fraction += m.clip_fraction * m.tokens;
         out.value_clip_fraction += m.value_clip_fraction * m.tokens;
         out.approximate_kl += m.approximate_kl * m.tokens;
-        for (const std::size_t i : indices) out.phase_tokens.update += static_cast<double>(lengths[i]);
+        for (const auto& share : work.mine) {
+          for (const std::size_t i : share.indices) out.phase_tokens.update += static_cast<double>(lengths[i]);
+        }
         notify::minibatch(m, callbacks...);
         if (!m.applied) {
           out.stopped_by_kl = true;
@@ -11820,11 +12358,27 @@ class policy_update {
   }
 
  private:
-  // Of one minibatch, over this rank, then over all: the first two as sums of weighted terms, the rest as sums over
-  // tokens.
+  // Of one share: the first three as sums of weighted terms, the rest as sums over tokens.
   struct sums {
     double policy_loss = 0, value_loss = 0, kl_loss = 0, clipped = 0, divergence = 0, entropy = 0, values_clipped = 0;
   };
+
+  bool together() const noexcept { return options_.scope == minibatch_scope::global; }
+
+  std::vector<std::vector<std::size_t>> cut(const std::vector<std::uint64_t>& keys, const rng& stream) const {
+    if (together()) return minibatches(keys, options_.minibatch_size, stream);
+    return minibatches(keys, options_.minibatch_size, stream, options_.scope, models_.ranks);
+  }
+
+  // Over all ranks.
+  void count_sequences(const std::vector<std::size_t>& indices, const packed<token>& responses,
+                       minibatch_statistics& m) {
+    double counts[2] = {static_cast<double>(indices.size()), 0};
+    for (const std::size_t i : indices) counts[1] += static_cast<double>(responses.length(i));
+    if (!together()) models_.ranks.all_reduce_sum(span_of(counts));
+    m.sequences = counts[0];
+    m.tokens = counts[1];
+  }
 
   // The same object in both places: one set of gradients, or one optimizer of both.
   template <class A, class B>
@@ -11838,38 +12392,47 @@ class policy_update {
     return !same(models_.optimizer, models_.value_optimizer);
   }
 
-  // Adds up the gradients of a minibatch over its micro-batches, and its statistics over all ranks.
-  void accumulate(const trajectory_batch& rollouts, const token_batch& value_batch,
-                  const std::vector<std::vector<std::size_t>>& parts, minibatch_statistics& m) {
-    double counts[2] = {};
-    for (const auto& part : parts) {
-      counts[0] += static_cast<double>(part.size());
-      for (const std::size_t i : part) counts[1] += static_cast<double>(rollouts.batch.responses.length(i));
+  // Calls f with the sum of the gradients of whatever is trained.
+  template <class Function>
+  void with_gradients(std::size_t shares, const Function& f) {
+    if constexpr (has_value) {
+      if (!same(models_.policy, models_.value)) {
+        gradient_sum gradients(models_.ranks, shares, models_.policy, models_.value);
+        return f(gradients);
+      }
     }
-    models_.ranks.all_reduce_sum(span_of(counts));
-    m.sequences = counts[0];
-    m.tokens = counts[1];
+    gradient_sum gradients(models_.ranks, shares, models_.policy);
+    f(gradients);
+  }
+
+  // Adds up the gradients of a minibatch over this rank's shares and their micro-batches, and its statistics over all
+  // ranks.
+  template <class Gradients>
+  void accumulate(const trajectory_batch& rollouts, const token_batch& value_batch, const work_plan& work,
+                  std::span<const std::size_t> lengths, Gradients& gradients, minibatch_statistics& m) {
     reduction_options reduction = options_.reduction;
     reduction.sequence_normalizer = m.sequences;
     reduction.token_normalizer = m.tokens;
     const bool train_policy = step_ >= options_.value_warmup_steps;
-
-    models_.policy.zero_gradients();
-    if constexpr (has_value) {
-      if (!same(models_.policy, models_.value)) models_.value.zero_gradients();
-    }
-    sums total;
-    for (const auto& part : parts) {
-      const token_batch tokens = rollouts.batch.select(part);
-      const auto weights = make_token_weights(span_of(tokens.responses.offsets), reduction);
-      if (train_policy) policy_part(tokens, rollouts, part, weights, total, m.ratio_deviation);
-      if constexpr (has_value) {
-        value_part({value_batch.prompts.select(part), tokens.responses}, rollouts, part, weights, total);
+    share_sums<7> all(work.shares);
+    for (const auto& share : work.mine) {
+      sums total;
+      gradients.begin(share.number);
+      for (const auto& part : micro_batches(share.indices, lengths, options_.micro_batch)) {
+        const token_batch tokens = rollouts.batch.select(part);
+        const auto weights = make_token_weights(span_of(tokens.responses.offsets), reduction);
+        if (train_policy) policy_part(tokens, rollouts, part, weights, total, m.ratio_deviation);
+        if constexpr (has_value) {
+          value_part({value_batch.prompts.select(part), tokens.responses}, rollouts, part, weights, total);
+        }
       }
+      gradients.end();
+      const double of_share[] = {total.policy_loss, total.value_loss, total.kl_loss,       total.clipped,
+                                 total.divergence,  total.entropy,    total.values_clipped};
+      std::copy(std::begin(of_share), std::end(of_share), all.of(share.number));
     }
-    double reduced[] = {total.policy_loss, total.value_loss, total.kl_loss,       total.clipped,
-                        total.divergence,  total.entropy,    total.values_clipped};
-    models_.ranks.all_reduce_sum(span_of(reduced));
+    gradients.close();
+    const auto reduced = all.total(models_.ranks);
     m.policy_loss = reduced[0];
     m.value_loss = reduced[1];
     m.kl_loss = reduced[2];
@@ -11932,22 +12495,19 @@ class policy_update {
     pullback(value_gradient{.values = {d_values.data(), count}});
   }
 
-  // All-reduce, clip, step.
+  // Clip and step, once the gradients are those of all ranks.
   void apply(double learning_rate, minibatch_statistics& m) {
     const std::string what = "step " + std::to_string(m.step) + ", epoch " + std::to_string(m.epoch) + ", minibatch " +
                              std::to_string(m.minibatch);
+    const double limit = options_.gradient_norm_clip;
     if constexpr (!has_value) {
-      m.gradient_norm = gradient_step(what, models_.policy, models_.optimizer, learning_rate,
-                                      options_.gradient_norm_clip, models_.ranks);
+      m.gradient_norm = gradient_step(what, models_.policy, models_.optimizer, learning_rate, limit);
     } else {
       auto& policy = models_.policy;
       auto& value = models_.value;
-      const double limit = options_.gradient_norm_clip;
       if (same(policy, value)) {
-        coho::all_reduce_gradients(models_.ranks, policy);
         m.gradient_norm = clip_gradient_norm(limit, policy);
       } else {
-        coho::all_reduce_gradients(models_.ranks, policy, value);
         m.gradient_norm = options_.joint_gradient_norm
                               ? clip_gradient_norm(limit, policy, value)
                               : std::hypot(clip_gradient_norm(limit, policy), clip_gradient_norm(limit, value));
@@ -12049,7 +12609,12 @@ class group_relative_trainer {
     const auto kept = estimate(rollouts, prompts.size(), out);
     detail::describe_rollouts(rollouts, models_.ranks, out);
     notify::rollouts(rollouts, callbacks...);
-    update_(rollouts, kept, step_, out, callbacks...);
+    if (options_.scope == minibatch_scope::global && models_.ranks.size() > 1) {
+      const auto all_kept = gathered(kept, rollouts.size());
+      update_(gather_rollouts(std::move(rollouts), models_.ranks), all_kept, step_, out, callbacks...);
+    } else {
+      update_(rollouts, kept, step_, out, callbacks...);
+    }
     out.phase_seconds.update += watch.lap();
     controller_.update(out.kl_sequence, out.sequences);
     ++step_;
@@ -12148,6 +12713,21 @@ class group_relative_trainer {
     return kept;
   }
 
+  // The chosen ones among the rollouts of all ranks.
+  std::vector<std::size_t> gathered(const std::vector<std::size_t>& kept, std::size_t size) {
+    std::vector<std::uint8_t> flags(size, 0);
+    for (const std::size_t i : kept) flags[i] = 1;
+    std::vector<std::size_t> out;
+    std::size_t place = 0;
+    for (const auto& each : all_gather(detail::span_of(std::as_const(flags)), models_.ranks)) {
+      for (const auto flag : each) {
+        if (flag != 0) out.push_back(place);
+        ++place;
+      }
+    }
+    return out;
+  }
+
   models_type models_;
   group_relative_trainer_options options_;
   ppo_options shared_;
@@ -12175,8 +12755,12 @@ namespace coho {
 /// The policy loss, the value loss, the advantage estimator and the KL controller are those of the options unless
 /// `components` brings others.
 ///
+/// Several ranks, with scope `global`: each samples and evaluates its prompts, then all have all rollouts, and each
+/// works on its shares of every minibatch. Advantages, losses and statistics are those of one process.
+///
 /// Deterministic in (seed, step, keys): independent of the order of the prompts, of micro-batches and, with scope
-/// `global`, of the number of ranks, up to the order of summation. The models are held by reference.
+/// `global`, of the number of ranks, up to the order of summation, and to the bit for a given number of shares. The
+/// models are held by reference.
 ///
 /// Throws `option_error` on construction; `argument_error` for prompts or model outputs that do not fit or are not
 /// finite; `error` when a gradient is not finite (that minibatch is not applied). A step that throws does not count.
@@ -12204,18 +12788,32 @@ class ppo_trainer {
                 detail::component_or(std::move(components.value_loss),
                                      [&] { return value_clip_loss(options_.value_clip); })) {}
 
-  /// One PPO step over this rank's prompts. Every rank must call it, each with at least one prompt.
+  /// One PPO step over this rank's prompts. Every rank must call it; with scope `each_rank` each with at least one
+  /// prompt, else a rank may have none. `part_of_rank` cuts prompts that all ranks know.
   template <class... Callbacks>
   ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
     static_assert(
         (detail::require_callback<Callbacks, ppo_statistics, minibatch_statistics, trajectory_batch>() && ...));
-    require_argument(!prompts.empty(), "a PPO step needs at least one prompt");
+    const bool together = options_.scope == minibatch_scope::global;
+    require_argument(!prompts.empty() || (together && models_.ranks.size() > 1),
+                     "a PPO step needs at least one prompt");
     notify::step_begin(step_, callbacks...);
     ppo_statistics out{.step = step_, .kl_coefficient = kl_coefficient(), .learning_rate = rate_(step_)};
-    trajectory_batch rollouts = collect_rollouts(models_, prompts, options_, step_, out);
+    trajectory_batch rollouts = together ? detail::collect_shares(models_, prompts, options_, step_, out)
+                                         : collect_rollouts(models_, prompts, options_, step_, out);
     detail::stopwatch watch;
-    estimate_advantages(rollouts, options_, out.kl_coefficient, models_.ranks, advantage_);
-    detail::describe_rollouts(rollouts, models_.ranks, out);
+    const auto evaluate = [&](auto& ranks) {
+      estimate_advantages(rollouts, options_, out.kl_coefficient, ranks, advantage_);
+      detail::describe_rollouts(rollouts, ranks, out);
+    };
+    if (together) {
+      rollouts = gather_rollouts(std::move(rollouts), models_.ranks);
+      require_argument(rollouts.size() > 0, "a PPO step needs at least one prompt");
+      check_prompts(detail::span_of(std::as_const(rollouts.prompts)));
+      evaluate(local);
+    } else {
+      evaluate(models_.ranks);
+    }
     notify::rollouts(rollouts, callbacks...);
     update_(rollouts, detail::all_indices(rollouts.size()), step_, out, callbacks...);
     out.phase_seconds.update += watch.lap();
@@ -12305,6 +12903,36 @@ consteval bool require_preference_source() {
 
 }  // namespace coho
 
+// ---- coho/train/reward_model_options.hpp
+
+namespace coho {
+
+struct reward_model_options {
+  learning_rate_options learning_rate{};
+  bradley_terry_options loss{};
+  std::size_t batch_size = 64;  ///< pairs an optimizer step, over all ranks
+  batch_limits micro_batch{};   ///< what one forward may hold; `sequences` counts pairs
+  std::uint64_t epochs = 1;
+  double gradient_norm_clip = 1;  ///< 0: off
+  bool shuffle = true;
+  std::uint64_t seed = 0;
+};
+
+struct reward_model_statistics {
+  std::uint64_t step = 0, epoch = 0;
+  double loss = 0;
+  double accuracy =
+      0;              ///< share of pairs with the preferred answer scored higher; equal scores and ties count one half
+  double margin = 0;  ///< mean score difference, preferred − other, times 2·target − 1
+  double score = 0;   ///< mean score of all answers
+  double pairs = 0;   ///< over all ranks
+  double gradient_norm = 0, learning_rate = 0, seconds = 0;
+};
+
+using reward_model_state = data_position;
+
+}  // namespace coho
+
 // ---- coho/train/reward_model.hpp
 
 namespace coho {
@@ -12330,30 +12958,6 @@ consteval bool require_pair_loss() {
                 "d_preferred and d_other");
   return true;
 }
-
-struct reward_model_options {
-  learning_rate_options learning_rate{};
-  bradley_terry_options loss{};
-  std::size_t batch_size = 64;  ///< pairs an optimizer step, over all ranks
-  batch_limits micro_batch{};   ///< what one forward may hold; `sequences` counts pairs
-  std::uint64_t epochs = 1;
-  double gradient_norm_clip = 1;  ///< 0: off
-  bool shuffle = true;
-  std::uint64_t seed = 0;
-};
-
-struct reward_model_statistics {
-  std::uint64_t step = 0, epoch = 0;
-  double loss = 0;
-  double accuracy =
-      0;              ///< share of pairs with the preferred answer scored higher; equal scores and ties count one half
-  double margin = 0;  ///< mean score difference, preferred − other, times 2·target − 1
-  double score = 0;   ///< mean score of all answers
-  double pairs = 0;   ///< over all ranks
-  double gradient_norm = 0, learning_rate = 0, seconds = 0;
-};
-
-using reward_model_state = data_position;
 
 /// Trains a reward model on preference pairs with the Bradley–Terry loss (SALMON §3.1, eq. 1, and the options of
 /// `bradley_terry_loss`), averaged over all pairs of a batch: micro-batches and ranks do not change the step. Another
@@ -12392,7 +12996,7 @@ class reward_model_trainer {
   /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).
   template <class... Callbacks>
   reward_model_statistics step(std::span<const preference_pair> batch, Callbacks&&... callbacks) {
-    return step_of(batch, 0, callbacks...);
+    return step_of(batch, own_work(detail::all_indices(batch.size()), ranks_), counted(batch), 0, callbacks...);
   }
 
   /// The steps that are left of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
@@ -12401,33 +13005,35 @@ class reward_model_trainer {
   std::vector<reward_model_statistics> fit(std::span<const preference_pair> data, Callbacks&&... callbacks) {
     return detail::fit_data(
         data, options_, step_, ranks_,
-        [&](const std::vector<preference_pair>& mine, const std::vector<preference_pair>&, std::uint64_t epoch) {
-          return step_of(mine, epoch, callbacks...);
+        [&](const std::vector<preference_pair>&, const std::vector<preference_pair>& whole, std::uint64_t epoch) {
+          const auto batch = detail::span_of(whole);
+          return step_of(batch, dealt(batch), static_cast<double>(batch.size()), epoch, callbacks...);
         },
         callbacks...);
   }
 
-  /// The same over pairs that are fetched as they are needed: each rank loads its part of a batch.
+  /// The same over pairs that are fetched as they are needed: each rank loads a batch as a whole, and works on its
+  /// shares of it.
   template <class Source, class... Callbacks>
     requires(!std::convertible_to<Source&, std::span<const preference_pair>>)
   std::vector<reward_model_statistics> fit(Source& data, Callbacks&&... callbacks) {
     static_assert(require_preference_source<Source>());
     return detail::fit_source(
         data, options_, step_, ranks_,
-        [&](std::span<const preference_pair> mine, std::uint64_t epoch) { return step_of(mine, epoch, callbacks...); },
+        [&](std::span<const preference_pair> batch, std::uint64_t epoch) {
+          return step_of(batch, dealt(batch), static_cast<double>(batch.size()), epoch, callbacks...);
+        },
         callbacks...);
   }
 
   /// Loss, accuracy and margin over `data` (this rank's part; the result is over all ranks), without a step. Models
   /// without `score` are evaluated by their `forward`.
   reward_model_statistics evaluate(std::span<const preference_pair> data) {
-    return pass(data, [&](std::span<const reward_query> queries, auto use) {
-      if constexpr (reward_model<Model>) {
-        use(lift_output(score_queries(model_, queries), queries.size(), "reward model scores"));
-      } else {
-        use(lift_output(model_.forward(queries).first, queries.size(), "reward model scores"));
-      }
-    });
+    return evaluate(data, own_work(detail::all_indices(data.size()), ranks_), counted(data));
+  }
+  /// The same over `data` that is the same on all ranks: each evaluates its shares.
+  reward_model_statistics evaluate_shared(std::span<const preference_pair> data) {
+    return evaluate(data, dealt(data), static_cast<double>(data.size()));
   }
 
   reward_model_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
@@ -12438,23 +13044,26 @@ class reward_model_trainer {
   }
 
  private:
+  // `pairs`: of the whole batch, over all ranks.
   template <class... Callbacks>
-  reward_model_statistics step_of(std::span<const preference_pair> batch, std::uint64_t epoch,
-                                  Callbacks&... callbacks) {
+  reward_model_statistics step_of(std::span<const preference_pair> batch, const work_plan& work, double pairs,
+                                  std::uint64_t epoch, Callbacks&... callbacks) {
     static_assert((detail::require_callback<Callbacks, reward_model_statistics>() && ...));
     detail::stopwatch watch;
     notify::step_begin(step_, callbacks...);
-    model_.zero_gradients();
-    reward_model_statistics out = pass(batch, [&](std::span<const reward_query> queries, auto use) {
-      auto [scores, pullback] = model_.forward(queries);
-      const auto d_scores = use(lift_output(scores, queries.size(), "reward model scores"));
-      pullback(detail::span_of(std::as_const(d_scores).data(), queries.size()));
-    });
+    gradient_sum gradients(ranks_, work.shares, model_);
+    reward_model_statistics out =
+        pass(batch, work, pairs, gradients, [&](std::span<const reward_query> queries, auto use) {
+          auto [scores, pullback] = model_.forward(queries);
+          const auto d_scores = use(lift_output(scores, queries.size(), "reward model scores"));
+          pullback(detail::span_of(std::as_const(d_scores).data(), queries.size()));
+        });
+    gradients.all_reduce();
     out.step = step_;
     out.epoch = epoch;
     out.learning_rate = rate_(step_);
     out.gradient_norm = gradient_step("reward model step " + std::to_string(step_), model_, optimizer_,
-                                      out.learning_rate, options_.gradient_norm_clip, ranks_);
+                                      out.learning_rate, options_.gradient_norm_clip);
     ++step_;
     out.seconds = watch.lap();
     notify::minibatch(out, callbacks...);
@@ -12462,12 +13071,49 @@ class reward_model_trainer {
     return out;
   }
 
-  // Runs over the micro-batches. `evaluate(queries, use)` hands the scores (preferred answers first, then the others)
-  // to `use`, which counts them and returns their gradient.
-  template <class Evaluate>
-  reward_model_statistics pass(std::span<const preference_pair> batch, Evaluate evaluate) {
-    double pairs = static_cast<double>(batch.size());
+  struct no_gradients {
+    static void begin(std::size_t) {}
+    static void end() {}
+    static void close() {}
+  };
+
+  reward_model_statistics evaluate(std::span<const preference_pair> data, const work_plan& work, double pairs) {
+    const no_gradients none;
+    return pass(data, work, pairs, none, [&](std::span<const reward_query> queries, auto use) {
+      if constexpr (reward_model<Model>) {
+        use(lift_output(score_queries(model_, queries), queries.size(), "reward model scores"));
+      } else {
+        use(lift_output(model_.forward(queries).first, queries.size(), "reward model scores"));
+      }
+    });
+  }
+
+  // The pairs of all ranks.
+  double counted(std::span<const preference_pair> mine) {
+    double pairs = static_cast<double>(mine.size());
     ranks_.all_reduce_sum(detail::span_of(&pairs, 1));
+    return pairs;
+  }
+
+  static std::vector<std::size_t> lengths_of(std::span<const preference_pair> batch) {
+    std::vector<std::size_t> out;
+    for (const auto& pair : batch) {
+      out.push_back(pair.preferred.prompt_tokens.size() + pair.preferred.response_tokens.size() +
+                    pair.other.prompt_tokens.size() + pair.other.response_tokens.size());
+    }
+    return out;
+  }
+
+  work_plan dealt(std::span<const preference_pair> batch) {
+    const auto lengths = lengths_of(batch);
+    return deal(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
+  }
+
+  // Runs over the micro-batches of this rank's shares. `evaluate(queries, use)` hands the scores (preferred answers
+  // first, then the others) to `use`, which counts them and returns their gradient.
+  template <class Gradients, class Evaluate>
+  reward_model_statistics pass(std::span<const preference_pair> batch, const work_plan& work, double pairs,
+                               Gradients& gradients, Evaluate evaluate) {
     require_argument(pairs > 0, "there are no preference pairs in the batch");
     for (std::size_t i = 0; i < batch.size(); ++i) {
       require_argument(batch[i].target >= 0 && batch[i].target <= 1,
@@ -12476,43 +13122,50 @@ class reward_model_trainer {
                        "the margin of preference pair " + std::to_string(i) +
                            (has_margins ? " is not finite" : " is not 0: only bradley_terry_loss has margins"));
     }
-    std::vector<std::size_t> lengths;
-    for (const auto& pair : batch) {
-      lengths.push_back(pair.preferred.prompt_tokens.size() + pair.preferred.response_tokens.size() +
-                        pair.other.prompt_tokens.size() + pair.other.response_tokens.size());
+    const auto lengths = lengths_of(batch);
+    share_sums<4> all(work.shares);
+    for (const auto& share : work.mine) {
+      gradients.begin(share.number);
+      for (const auto& indices : micro_batches(share.indices, detail::span_of(lengths), options_.micro_batch))
+        micro_batch(batch, indices, pairs, all.of(share.number), evaluate);
+      gradients.end();
     }
-    double sums[4] = {};  // loss, right answers, score differences, scores
-    for (const auto& indices : micro_batches(detail::span_of(std::as_const(lengths)), options_.micro_batch)) {
-      std::vector<reward_query> queries;
-      for (const std::size_t i : indices) queries.push_back(batch[i].preferred);
-      for (const std::size_t i : indices) queries.push_back(batch[i].other);
-      const auto count = static_cast<Eigen::Index>(indices.size());
-      evaluate(detail::span_of(std::as_const(queries)), [&]<class Scores>(const Scores& scores) {
-        const Scores preferred = scores.head(count), other = scores.tail(count);
-        Scores targets(count), margins(count);
-        for (Eigen::Index k = 0; k < count; ++k) {
-          const auto& pair = batch[indices[static_cast<std::size_t>(k)]];
-          targets(k) = pair.target;
-          margins(k) = pair.margin;
-        }
-        const token_weights<Scores> weights{Scores::Constant(count, 1 / pairs)};
-        Scores d_scores(scores.size());
-        sums[0] += evaluate_loss(preferred, other, weights, targets, margins, d_scores);
-        for (Eigen::Index k = 0; k < count; ++k) {
-          const double margin = (2 * targets(k) - 1) * (preferred(k) - other(k));
-          sums[1] += margin > 0 ? 1 : margin == 0 ? 0.5 : 0;
-          sums[2] += margin;
-        }
-        sums[3] += scores.sum() / 2;
-        return d_scores;
-      });
-    }
-    ranks_.all_reduce_sum(detail::span_of(sums));
+    gradients.close();
+    const auto sums = all.total(ranks_);
     return {.loss = sums[0],
             .accuracy = sums[1] / pairs,
             .margin = sums[2] / pairs,
             .score = sums[3] / pairs,
             .pairs = pairs};
+  }
+
+  // Adds to `sums`: loss, right answers, score differences, scores.
+  template <class Evaluate>
+  void micro_batch(std::span<const preference_pair> batch, const std::vector<std::size_t>& indices, double pairs,
+                   double* sums, Evaluate& evaluate) {
+    std::vector<reward_query> queries;
+    for (const std::size_t i : indices) queries.push_back(batch[i].preferred);
+    for (const std::size_t i : indices) queries.push_back(batch[i].other);
+    const auto count = static_cast<Eigen::Index>(indices.size());
+    evaluate(detail::span_of(std::as_const(queries)), [&]<class Scores>(const Scores& scores) {
+      const Scores preferred = scores.head(count), other = scores.tail(count);
+      Scores targets(count), margins(count);
+      for (Eigen::Index k = 0; k < count; ++k) {
+        const auto& pair = batch[indices[static_cast<std::size_t>(k)]];
+        targets(k) = pair.target;
+        margins(k) = pair.margin;
+      }
+      const token_weights<Scores> weights{Scores::Constant(count, 1 / pairs)};
+      Scores d_scores(scores.size());
+      sums[0] += evaluate_loss(preferred, other, weights, targets, margins, d_scores);
+      for (Eigen::Index k = 0; k < count; ++k) {
+        const double margin = (2 * targets(k) - 1) * (preferred(k) - other(k));
+        sums[1] += margin > 0 ? 1 : margin == 0 ? 0.5 : 0;
+        sums[2] += margin;
+      }
+      sums[3] += scores.sum() / 2;
+      return d_scores;
+    });
   }
 
   template <class Scores>
@@ -12572,7 +13225,7 @@ struct supervised_statistics {
   std::uint64_t step = 0, epoch = 0;
   double loss = 0;         ///< nats a (weighted) response token
   double weight = 0;       ///< the sum of the token weights, over all ranks
-  std::size_t tokens = 0;  ///< response tokens, this rank
+  std::size_t tokens = 0;  ///< response tokens, over all ranks
   double gradient_norm = 0, learning_rate = 0, seconds = 0;
 };
 
@@ -12607,7 +13260,7 @@ class supervised_trainer {
   /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).
   template <class... Callbacks>
   supervised_statistics step(std::span<const supervised_example> batch, Callbacks&&... callbacks) {
-    return step_of(batch, 0, callbacks...);
+    return step_of(batch, own_work(detail::all_indices(batch.size()), ranks_), total_weight(batch), 0, callbacks...);
   }
 
   /// The steps that are left of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
@@ -12616,8 +13269,11 @@ class supervised_trainer {
   std::vector<supervised_statistics> fit(std::span<const supervised_example> data, Callbacks&&... callbacks) {
     return detail::fit_data(
         data, options_, step_, ranks_,
-        [&](const std::vector<supervised_example>& mine, const std::vector<supervised_example>&, std::uint64_t epoch) {
-          return step_of(mine, epoch, callbacks...);
+        [&](const std::vector<supervised_example>&, const std::vector<supervised_example>& whole, std::uint64_t epoch) {
+          const auto batch = detail::span_of(whole);
+          const auto lengths = lengths_of(batch);
+          const auto work = deal(detail::all_indices(whole.size()), detail::span_of(lengths), ranks_);
+          return step_of(batch, work, weight_of(batch), epoch, callbacks...);
         },
         callbacks...);
   }
@@ -12627,7 +13283,7 @@ class supervised_trainer {
     const double weight = total_weight(data);
     require_argument(weight > 0, "no response token with a weight above 0 to evaluate");
     double loss = 0;
-    for (const auto& part : parts(data, weight)) {
+    for (const auto& part : parts(data, detail::all_indices(data.size()), weight)) {
       const auto log_probs = lift_output(model_.log_probs(part.tokens), part.tokens.responses.total(), "log_probs");
       loss += nll_loss{}(log_probs, part.weights);
     }
@@ -12643,29 +13299,39 @@ class supervised_trainer {
   }
 
  private:
+  // `weight`: of the whole batch, over all ranks.
   template <class... Callbacks>
-  supervised_statistics step_of(std::span<const supervised_example> batch, std::uint64_t epoch,
-                                Callbacks&... callbacks) {
+  supervised_statistics step_of(std::span<const supervised_example> batch, const work_plan& work, double weight,
+                                std::uint64_t epoch, Callbacks&... callbacks) {
     static_assert((detail::require_callback<Callbacks, supervised_statistics>() && ...));
     detail::stopwatch watch;
     notify::step_begin(step_, callbacks...);
     supervised_statistics out{.step = step_, .learning_rate = rate_(step_)};
     out.epoch = epoch;
-    out.weight = total_weight(batch);
+    out.weight = weight;
     require_argument(out.weight > 0, "a supervised batch has no response token with a weight above 0");
 
-    model_.zero_gradients();
-    for (const auto& part : parts(batch, out.weight)) {
-      auto [output, pullback] = model_.forward(part.tokens);
-      const auto log_probs = lift_output(output.log_probs, part.tokens.responses.total(), "log_probs");
-      const auto loss = nll_loss{}.value_and_grad(log_probs, part.weights);
-      pullback(policy_gradient{.log_probs = {loss.d_log_probs.data(), part.tokens.responses.total()}});
-      out.loss += loss.value;
-      out.tokens += part.tokens.responses.total();
+    gradient_sum gradients(ranks_, work.shares, model_);
+    share_sums<2> sums(work.shares);  // loss, tokens
+    for (const auto& share : work.mine) {
+      gradients.begin(share.number);
+      for (const auto& part : parts(batch, share.indices, out.weight)) {
+        auto [output, pullback] = model_.forward(part.tokens);
+        const auto log_probs = lift_output(output.log_probs, part.tokens.responses.total(), "log_probs");
+        const auto loss = nll_loss{}.value_and_grad(log_probs, part.weights);
+        pullback(policy_gradient{.log_probs = {loss.d_log_probs.data(), part.tokens.responses.total()}});
+        sums.of(share.number)[0] += loss.value;
+        sums.of(share.number)[1] += static_cast<double>(part.tokens.responses.total());
+      }
+      gradients.end();
     }
-    ranks_.all_reduce_sum(detail::span_of(&out.loss, 1));
+    gradients.close();
+    const auto [total_loss, tokens] = sums.total(ranks_);
+    out.loss = total_loss;
+    out.tokens = static_cast<std::size_t>(tokens);
+    gradients.all_reduce();
     out.gradient_norm = gradient_step("supervised step " + std::to_string(step_), model_, optimizer_, out.learning_rate,
-                                      options_.gradient_norm_clip, ranks_);
+                                      options_.gradient_norm_clip);
     ++step_;
     out.seconds = watch.lap();
     notify::minibatch(out, callbacks...);
@@ -12678,7 +13344,14 @@ class supervised_trainer {
     token_weights<std::vector<double>> weights;  // shares of the whole
   };
 
+  // Of this rank's part of a batch: over all ranks.
   double total_weight(std::span<const supervised_example> batch) {
+    double sum = weight_of(batch);
+    ranks_.all_reduce_sum(detail::span_of(&sum, 1));
+    return sum;
+  }
+
+  static double weight_of(std::span<const supervised_example> batch) {
     double sum = 0;
     for (std::size_t i = 0; i < batch.size(); ++i) {
       const auto& weights = batch[i].token_weights;
@@ -12691,15 +13364,20 @@ class supervised_trainer {
         sum += w;
       }
     }
-    ranks_.all_reduce_sum(detail::span_of(&sum, 1));
     return sum;
   }
 
-  std::vector<part_batch> parts(std::span<const supervised_example> batch, double total_weight) const {
-    std::vector<std::size_t> lengths;
-    for (const auto& example : batch) lengths.push_back(example.prompt.size() + example.response.size());
+  static std::vector<std::size_t> lengths_of(std::span<const supervised_example> batch) {
+    std::vector<std::size_t> out;
+    for (const auto& example : batch) out.push_back(example.prompt.size() + example.response.size());
+    return out;
+  }
+
+  std::vector<part_batch> parts(std::span<const supervised_example> batch, const std::vector<std::size_t>& chosen,
+                                double total_weight) const {
+    const std::vector<std::size_t> lengths = lengths_of(batch);
     std::vector<part_batch> out;
-    for (const auto& indices : micro_batches(detail::span_of(std::as_const(lengths)), options_.micro_batch)) {
+    for (const auto& indices : micro_batches(chosen, detail::span_of(lengths), options_.micro_batch)) {
       part_batch part;
       for (const std::size_t i : indices) {
         part.tokens.prompts.push_back(batch[i].prompt);

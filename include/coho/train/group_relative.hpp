@@ -22,6 +22,7 @@
 #include <coho/train/callbacks.hpp>
 #include <coho/train/collect_rollouts.hpp>
 #include <coho/train/estimate_advantages.hpp>
+#include <coho/train/gather_rollouts.hpp>
 #include <coho/train/group_relative_options.hpp>
 #include <coho/train/learning_rate_schedule.hpp>
 #include <coho/train/loops.hpp>
@@ -106,7 +107,12 @@ class group_relative_trainer {
     const auto kept = estimate(rollouts, prompts.size(), out);
     detail::describe_rollouts(rollouts, models_.ranks, out);
     notify::rollouts(rollouts, callbacks...);
-    update_(rollouts, kept, step_, out, callbacks...);
+    if (options_.scope == minibatch_scope::global && models_.ranks.size() > 1) {
+      const auto all_kept = gathered(kept, rollouts.size());
+      update_(gather_rollouts(std::move(rollouts), models_.ranks), all_kept, step_, out, callbacks...);
+    } else {
+      update_(rollouts, kept, step_, out, callbacks...);
+    }
     out.phase_seconds.update += watch.lap();
     controller_.update(out.kl_sequence, out.sequences);
     ++step_;
@@ -203,6 +209,21 @@ class group_relative_trainer {
     models_.ranks.all_reduce_sum(detail::span_of(counts));
     out.uniform_groups = counts[0] / counts[1];
     return kept;
+  }
+
+  // The chosen ones among the rollouts of all ranks.
+  std::vector<std::size_t> gathered(const std::vector<std::size_t>& kept, std::size_t size) {
+    std::vector<std::uint8_t> flags(size, 0);
+    for (const std::size_t i : kept) flags[i] = 1;
+    std::vector<std::size_t> out;
+    std::size_t place = 0;
+    for (const auto& each : all_gather(detail::span_of(std::as_const(flags)), models_.ranks)) {
+      for (const auto flag : each) {
+        if (flag != 0) out.push_back(place);
+        ++place;
+      }
+    }
+    return out;
   }
 
   models_type models_;

@@ -41,7 +41,7 @@ auto fit_data(std::span<const Example> data, const Options& options, const std::
 }
 
 /// The same over data that are fetched as they are needed: `source.size()` and `source.load(indices)`.
-/// `step(mine, epoch)` makes a step with what is loaded of this rank's part of a batch.
+/// `step(whole, epoch)` makes a step with a batch, which each rank loads as a whole.
 template <class Source, class Options, class Communicator, class Step, class... Callbacks>
 auto fit_source(Source& source, const Options& options, const std::uint64_t& made, Communicator& ranks, Step step,
                 Callbacks&... callbacks) {
@@ -49,8 +49,8 @@ auto fit_source(Source& source, const Options& options, const std::uint64_t& mad
   std::vector<decltype(step(source.load(std::span<const std::size_t>()), std::uint64_t{}))> history;
   const std::uint64_t end = options.epochs * order.steps_per_epoch();
   while (made < end) {
-    const std::vector<std::size_t> mine = order.batch(made, ranks.rank(), ranks.size());
-    history.push_back(step(source.load(std::span<const std::size_t>(mine)), made / order.steps_per_epoch()));
+    const std::vector<std::size_t> whole = order.batch(made, 0, 1);
+    history.push_back(step(source.load(std::span<const std::size_t>(whole)), made / order.steps_per_epoch()));
     if (notify::stop(ranks, callbacks...)) break;
   }
   return history;

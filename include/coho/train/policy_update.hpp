@@ -20,11 +20,13 @@
 #include <coho/rollout/trajectory.hpp>
 #include <coho/train/callbacks.hpp>
 #include <coho/train/gradient_step.hpp>
+#include <coho/train/gradient_sum.hpp>
 #include <coho/train/model_outputs.hpp>
 #include <coho/train/policy_components.hpp>
 #include <coho/train/ppo_models.hpp>
 #include <coho/train/ppo_options.hpp>
 #include <coho/train/ppo_statistics.hpp>
+#include <coho/train/shares.hpp>
 
 namespace coho::detail {
 
@@ -57,13 +59,14 @@ class policy_update {
                    options_.value_warmup_steps, "0 unless the value model has an optimizer of its own");
   }
 
-  /// `chosen`: the rollouts to learn from. Without any on all ranks nothing happens.
+  /// `rollouts`: of all ranks and the same on each with scope `global`, this rank's with `each_rank`. `chosen`: those
+  /// to learn from. Without any on all ranks nothing happens.
   template <class... Callbacks>
   void operator()(const trajectory_batch& rollouts, const std::vector<std::size_t>& chosen, std::uint64_t step,
                   ppo_statistics& out, Callbacks&... callbacks) {
     step_ = step;
     double count = static_cast<double>(chosen.size());
-    models_.ranks.all_reduce_sum(span_of(&count, 1));
+    if (!together()) models_.ranks.all_reduce_sum(span_of(&count, 1));
     if (count == 0) return;
     const token_batch value_batch = rollouts.value_batch();
     const auto lengths = sequence_lengths(rollouts.batch);
@@ -74,14 +77,20 @@ class policy_update {
     bool first = true;
     for (std::uint64_t epoch = 0; epoch < options_.epochs && !out.stopped_by_kl; ++epoch) {
       std::uint64_t number = 0;
-      for (auto& indices :
-           minibatches(keys, options_.minibatch_size, stream.split(epoch), options_.scope, models_.ranks)) {
+      for (auto& indices : cut(keys, stream.split(epoch))) {
         for (std::size_t& i : indices) i = chosen[i];
         minibatch_statistics m{.step = step_, .epoch = epoch, .minibatch = number++};
-        accumulate(rollouts, value_batch, micro_batches(indices, lengths, options_.micro_batch), m);
-        m.applied = options_.target_kl == 0 || m.approximate_kl <= options_.target_kl;
-        if (m.applied) {
+        count_sequences(indices, rollouts.batch.responses, m);
+        const work_plan work =
+            together() ? deal(indices, span_of(lengths), models_.ranks) : own_work(indices, models_.ranks);
+        with_gradients(work.shares, [&](auto& gradients) {
+          accumulate(rollouts, value_batch, work, span_of(lengths), gradients, m);
+          m.applied = options_.target_kl == 0 || m.approximate_kl <= options_.target_kl;
+          if (!m.applied) return;
+          gradients.all_reduce();
           apply(out.learning_rate, m);
+        });
+        if (m.applied) {
           out.gradient_norm += m.gradient_norm;
           ++out.optimizer_steps;
         }
@@ -94,7 +103,9 @@ class policy_update {
         out.clip_fraction += m.clip_fraction * m.tokens;
         out.value_clip_fraction += m.value_clip_fraction * m.tokens;
         out.approximate_kl += m.approximate_kl * m.tokens;
-        for (const std::size_t i : indices) out.phase_tokens.update += static_cast<double>(lengths[i]);
+        for (const auto& share : work.mine) {
+          for (const std::size_t i : share.indices) out.phase_tokens.update += static_cast<double>(lengths[i]);
+        }
         notify::minibatch(m, callbacks...);
         if (!m.applied) {
           out.stopped_by_kl = true;
@@ -114,11 +125,27 @@ class policy_update {
   }
 
  private:
-  // Of one minibatch, over this rank, then over all: the first two as sums of weighted terms, the rest as sums over
-  // tokens.
+  // Of one share: the first three as sums of weighted terms, the rest as sums over tokens.
   struct sums {
     double policy_loss = 0, value_loss = 0, kl_loss = 0, clipped = 0, divergence = 0, entropy = 0, values_clipped = 0;
   };
+
+  bool together() const noexcept { return options_.scope == minibatch_scope::global; }
+
+  std::vector<std::vector<std::size_t>> cut(const std::vector<std::uint64_t>& keys, const rng& stream) const {
+    if (together()) return minibatches(keys, options_.minibatch_size, stream);
+    return minibatches(keys, options_.minibatch_size, stream, options_.scope, models_.ranks);
+  }
+
+  // Over all ranks.
+  void count_sequences(const std::vector<std::size_t>& indices, const packed<token>& responses,
+                       minibatch_statistics& m) {
+    double counts[2] = {static_cast<double>(indices.size()), 0};
+    for (const std::size_t i : indices) counts[1] += static_cast<double>(responses.length(i));
+    if (!together()) models_.ranks.all_reduce_sum(span_of(counts));
+    m.sequences = counts[0];
+    m.tokens = counts[1];
+  }
 
   // The same object in both places: one set of gradients, or one optimizer of both.
   template <class A, class B>
@@ -132,38 +159,47 @@ class policy_update {
     return !same(models_.optimizer, models_.value_optimizer);
   }
 
-  // Adds up the gradients of a minibatch over its micro-batches, and its statistics over all ranks.
-  void accumulate(const trajectory_batch& rollouts, const token_batch& value_batch,
-                  const std::vector<std::vector<std::size_t>>& parts, minibatch_statistics& m) {
-    double counts[2] = {};
-    for (const auto& part : parts) {
-      counts[0] += static_cast<double>(part.size());
-      for (const std::size_t i : part) counts[1] += static_cast<double>(rollouts.batch.responses.length(i));
+  // Calls f with the sum of the gradients of whatever is trained.
+  template <class Function>
+  void with_gradients(std::size_t shares, const Function& f) {
+    if constexpr (has_value) {
+      if (!same(models_.policy, models_.value)) {
+        gradient_sum gradients(models_.ranks, shares, models_.policy, models_.value);
+        return f(gradients);
+      }
     }
-    models_.ranks.all_reduce_sum(span_of(counts));
-    m.sequences = counts[0];
-    m.tokens = counts[1];
+    gradient_sum gradients(models_.ranks, shares, models_.policy);
+    f(gradients);
+  }
+
+  // Adds up the gradients of a minibatch over this rank's shares and their micro-batches, and its statistics over all
+  // ranks.
+  template <class Gradients>
+  void accumulate(const trajectory_batch& rollouts, const token_batch& value_batch, const work_plan& work,
+                  std::span<const std::size_t> lengths, Gradients& gradients, minibatch_statistics& m) {
     reduction_options reduction = options_.reduction;
     reduction.sequence_normalizer = m.sequences;
     reduction.token_normalizer = m.tokens;
     const bool train_policy = step_ >= options_.value_warmup_steps;
-
-    models_.policy.zero_gradients();
-    if constexpr (has_value) {
-      if (!same(models_.policy, models_.value)) models_.value.zero_gradients();
-    }
-    sums total;
-    for (const auto& part : parts) {
-      const token_batch tokens = rollouts.batch.select(part);
-      const auto weights = make_token_weights(span_of(tokens.responses.offsets), reduction);
-      if (train_policy) policy_part(tokens, rollouts, part, weights, total, m.ratio_deviation);
-      if constexpr (has_value) {
-        value_part({value_batch.prompts.select(part), tokens.responses}, rollouts, part, weights, total);
+    share_sums<7> all(work.shares);
+    for (const auto& share : work.mine) {
+      sums total;
+      gradients.begin(share.number);
+      for (const auto& part : micro_batches(share.indices, lengths, options_.micro_batch)) {
+        const token_batch tokens = rollouts.batch.select(part);
+        const auto weights = make_token_weights(span_of(tokens.responses.offsets), reduction);
+        if (train_policy) policy_part(tokens, rollouts, part, weights, total, m.ratio_deviation);
+        if constexpr (has_value) {
+          value_part({value_batch.prompts.select(part), tokens.responses}, rollouts, part, weights, total);
+        }
       }
+      gradients.end();
+      const double of_share[] = {total.policy_loss, total.value_loss, total.kl_loss,       total.clipped,
+                                 total.divergence,  total.entropy,    total.values_clipped};
+      std::copy(std::begin(of_share), std::end(of_share), all.of(share.number));
     }
-    double reduced[] = {total.policy_loss, total.value_loss, total.kl_loss,       total.clipped,
-                        total.divergence,  total.entropy,    total.values_clipped};
-    models_.ranks.all_reduce_sum(span_of(reduced));
+    gradients.close();
+    const auto reduced = all.total(models_.ranks);
     m.policy_loss = reduced[0];
     m.value_loss = reduced[1];
     m.kl_loss = reduced[2];
@@ -226,22 +262,19 @@ class policy_update {
     pullback(value_gradient{.values = {d_values.data(), count}});
   }
 
-  // All-reduce, clip, step.
+  // Clip and step, once the gradients are those of all ranks.
   void apply(double learning_rate, minibatch_statistics& m) {
     const std::string what = "step " + std::to_string(m.step) + ", epoch " + std::to_string(m.epoch) + ", minibatch " +
                              std::to_string(m.minibatch);
+    const double limit = options_.gradient_norm_clip;
     if constexpr (!has_value) {
-      m.gradient_norm = gradient_step(what, models_.policy, models_.optimizer, learning_rate,
-                                      options_.gradient_norm_clip, models_.ranks);
+      m.gradient_norm = gradient_step(what, models_.policy, models_.optimizer, learning_rate, limit);
     } else {
       auto& policy = models_.policy;
       auto& value = models_.value;
-      const double limit = options_.gradient_norm_clip;
       if (same(policy, value)) {
-        coho::all_reduce_gradients(models_.ranks, policy);
         m.gradient_norm = clip_gradient_norm(limit, policy);
       } else {
-        coho::all_reduce_gradients(models_.ranks, policy, value);
         m.gradient_norm = options_.joint_gradient_norm
                               ? clip_gradient_norm(limit, policy, value)
                               : std::hypot(clip_gradient_norm(limit, policy), clip_gradient_norm(limit, value));

@@ -14,6 +14,7 @@
 #include <coho/train/callbacks.hpp>
 #include <coho/train/collect_rollouts.hpp>
 #include <coho/train/estimate_advantages.hpp>
+#include <coho/train/gather_rollouts.hpp>
 #include <coho/train/learning_rate_schedule.hpp>
 #include <coho/train/loops.hpp>
 #include <coho/train/policy_components.hpp>
@@ -36,8 +37,12 @@ namespace coho {
 /// The policy loss, the value loss, the advantage estimator and the KL controller are those of the options unless
 /// `components` brings others.
 ///
+/// Several ranks, with scope `global`: each samples and evaluates its prompts, then all have all rollouts, and each
+/// works on its shares of every minibatch. Advantages, losses and statistics are those of one process.
+///
 /// Deterministic in (seed, step, keys): independent of the order of the prompts, of micro-batches and, with scope
-/// `global`, of the number of ranks, up to the order of summation. The models are held by reference.
+/// `global`, of the number of ranks, up to the order of summation, and to the bit for a given number of shares. The
+/// models are held by reference.
 ///
 /// Throws `option_error` on construction; `argument_error` for prompts or model outputs that do not fit or are not
 /// finite; `error` when a gradient is not finite (that minibatch is not applied). A step that throws does not count.
@@ -65,18 +70,32 @@ class ppo_trainer {
                 detail::component_or(std::move(components.value_loss),
                                      [&] { return value_clip_loss(options_.value_clip); })) {}
 
-  /// One PPO step over this rank's prompts. Every rank must call it, each with at least one prompt.
+  /// One PPO step over this rank's prompts. Every rank must call it; with scope `each_rank` each with at least one
+  /// prompt, else a rank may have none. `part_of_rank` cuts prompts that all ranks know.
   template <class... Callbacks>
   ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
     static_assert(
         (detail::require_callback<Callbacks, ppo_statistics, minibatch_statistics, trajectory_batch>() && ...));
-    require_argument(!prompts.empty(), "a PPO step needs at least one prompt");
+    const bool together = options_.scope == minibatch_scope::global;
+    require_argument(!prompts.empty() || (together && models_.ranks.size() > 1),
+                     "a PPO step needs at least one prompt");
     notify::step_begin(step_, callbacks...);
     ppo_statistics out{.step = step_, .kl_coefficient = kl_coefficient(), .learning_rate = rate_(step_)};
-    trajectory_batch rollouts = collect_rollouts(models_, prompts, options_, step_, out);
+    trajectory_batch rollouts = together ? detail::collect_shares(models_, prompts, options_, step_, out)
+                                         : collect_rollouts(models_, prompts, options_, step_, out);
     detail::stopwatch watch;
-    estimate_advantages(rollouts, options_, out.kl_coefficient, models_.ranks, advantage_);
-    detail::describe_rollouts(rollouts, models_.ranks, out);
+    const auto evaluate = [&](auto& ranks) {
+      estimate_advantages(rollouts, options_, out.kl_coefficient, ranks, advantage_);
+      detail::describe_rollouts(rollouts, ranks, out);
+    };
+    if (together) {
+      rollouts = gather_rollouts(std::move(rollouts), models_.ranks);
+      require_argument(rollouts.size() > 0, "a PPO step needs at least one prompt");
+      check_prompts(detail::span_of(std::as_const(rollouts.prompts)));
+      evaluate(local);
+    } else {
+      evaluate(models_.ranks);
+    }
     notify::rollouts(rollouts, callbacks...);
     update_(rollouts, detail::all_indices(rollouts.size()), step_, out, callbacks...);
     out.phase_seconds.update += watch.lap();

@@ -21,10 +21,13 @@
 #include <coho/rollout/minibatch.hpp>
 #include <coho/train/callbacks.hpp>
 #include <coho/train/gradient_step.hpp>
+#include <coho/train/gradient_sum.hpp>
 #include <coho/train/learning_rate_schedule.hpp>
 #include <coho/train/loops.hpp>
 #include <coho/train/model_outputs.hpp>
 #include <coho/train/preference_source.hpp>
+#include <coho/train/reward_model_options.hpp>
+#include <coho/train/shares.hpp>
 #include <coho/train/stopwatch.hpp>
 
 namespace coho {
@@ -50,30 +53,6 @@ consteval bool require_pair_loss() {
                 "d_preferred and d_other");
   return true;
 }
-
-struct reward_model_options {
-  learning_rate_options learning_rate{};
-  bradley_terry_options loss{};
-  std::size_t batch_size = 64;  ///< pairs an optimizer step, over all ranks
-  batch_limits micro_batch{};   ///< what one forward may hold; `sequences` counts pairs
-  std::uint64_t epochs = 1;
-  double gradient_norm_clip = 1;  ///< 0: off
-  bool shuffle = true;
-  std::uint64_t seed = 0;
-};
-
-struct reward_model_statistics {
-  std::uint64_t step = 0, epoch = 0;
-  double loss = 0;
-  double accuracy =
-      0;              ///< share of pairs with the preferred answer scored higher; equal scores and ties count one half
-  double margin = 0;  ///< mean score difference, preferred − other, times 2·target − 1
-  double score = 0;   ///< mean score of all answers
-  double pairs = 0;   ///< over all ranks
-  double gradient_norm = 0, learning_rate = 0, seconds = 0;
-};
-
-using reward_model_state = data_position;
 
 /// Trains a reward model on preference pairs with the Bradley–Terry loss (SALMON §3.1, eq. 1, and the options of
 /// `bradley_terry_loss`), averaged over all pairs of a batch: micro-batches and ranks do not change the step. Another
@@ -112,7 +91,7 @@ class reward_model_trainer {
   /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).
   template <class... Callbacks>
   reward_model_statistics step(std::span<const preference_pair> batch, Callbacks&&... callbacks) {
-    return step_of(batch, 0, callbacks...);
+    return step_of(batch, own_work(detail::all_indices(batch.size()), ranks_), counted(batch), 0, callbacks...);
   }
 
   /// The steps that are left of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
@@ -121,33 +100,35 @@ class reward_model_trainer {
   std::vector<reward_model_statistics> fit(std::span<const preference_pair> data, Callbacks&&... callbacks) {
     return detail::fit_data(
         data, options_, step_, ranks_,
-        [&](const std::vector<preference_pair>& mine, const std::vector<preference_pair>&, std::uint64_t epoch) {
-          return step_of(mine, epoch, callbacks...);
+        [&](const std::vector<preference_pair>&, const std::vector<preference_pair>& whole, std::uint64_t epoch) {
+          const auto batch = detail::span_of(whole);
+          return step_of(batch, dealt(batch), static_cast<double>(batch.size()), epoch, callbacks...);
         },
         callbacks...);
   }
 
-  /// The same over pairs that are fetched as they are needed: each rank loads its part of a batch.
+  /// The same over pairs that are fetched as they are needed: each rank loads a batch as a whole, and works on its
+  /// shares of it.
   template <class Source, class... Callbacks>
     requires(!std::convertible_to<Source&, std::span<const preference_pair>>)
   std::vector<reward_model_statistics> fit(Source& data, Callbacks&&... callbacks) {
     static_assert(require_preference_source<Source>());
     return detail::fit_source(
         data, options_, step_, ranks_,
-        [&](std::span<const preference_pair> mine, std::uint64_t epoch) { return step_of(mine, epoch, callbacks...); },
+        [&](std::span<const preference_pair> batch, std::uint64_t epoch) {
+          return step_of(batch, dealt(batch), static_cast<double>(batch.size()), epoch, callbacks...);
+        },
         callbacks...);
   }
 
   /// Loss, accuracy and margin over `data` (this rank's part; the result is over all ranks), without a step. Models
   /// without `score` are evaluated by their `forward`.
   reward_model_statistics evaluate(std::span<const preference_pair> data) {
-    return pass(data, [&](std::span<const reward_query> queries, auto use) {
-      if constexpr (reward_model<Model>) {
-        use(lift_output(score_queries(model_, queries), queries.size(), "reward model scores"));
-      } else {
-        use(lift_output(model_.forward(queries).first, queries.size(), "reward model scores"));
-      }
-    });
+    return evaluate(data, own_work(detail::all_indices(data.size()), ranks_), counted(data));
+  }
+  /// The same over `data` that is the same on all ranks: each evaluates its shares.
+  reward_model_statistics evaluate_shared(std::span<const preference_pair> data) {
+    return evaluate(data, dealt(data), static_cast<double>(data.size()));
   }
 
   reward_model_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
@@ -158,23 +139,26 @@ class reward_model_trainer {
   }
 
  private:
+  // `pairs`: of the whole batch, over all ranks.
   template <class... Callbacks>
-  reward_model_statistics step_of(std::span<const preference_pair> batch, std::uint64_t epoch,
-                                  Callbacks&... callbacks) {
+  reward_model_statistics step_of(std::span<const preference_pair> batch, const work_plan& work, double pairs,
+                                  std::uint64_t epoch, Callbacks&... callbacks) {
     static_assert((detail::require_callback<Callbacks, reward_model_statistics>() && ...));
     detail::stopwatch watch;
     notify::step_begin(step_, callbacks...);
-    model_.zero_gradients();
-    reward_model_statistics out = pass(batch, [&](std::span<const reward_query> queries, auto use) {
-      auto [scores, pullback] = model_.forward(queries);
-      const auto d_scores = use(lift_output(scores, queries.size(), "reward model scores"));
-      pullback(detail::span_of(std::as_const(d_scores).data(), queries.size()));
-    });
+    gradient_sum gradients(ranks_, work.shares, model_);
+    reward_model_statistics out =
+        pass(batch, work, pairs, gradients, [&](std::span<const reward_query> queries, auto use) {
+          auto [scores, pullback] = model_.forward(queries);
+          const auto d_scores = use(lift_output(scores, queries.size(), "reward model scores"));
+          pullback(detail::span_of(std::as_const(d_scores).data(), queries.size()));
+        });
+    gradients.all_reduce();
     out.step = step_;
     out.epoch = epoch;
     out.learning_rate = rate_(step_);
     out.gradient_norm = gradient_step("reward model step " + std::to_string(step_), model_, optimizer_,
-                                      out.learning_rate, options_.gradient_norm_clip, ranks_);
+                                      out.learning_rate, options_.gradient_norm_clip);
     ++step_;
     out.seconds = watch.lap();
     notify::minibatch(out, callbacks...);
@@ -182,12 +166,49 @@ class reward_model_trainer {
     return out;
   }
 
-  // Runs over the micro-batches. `evaluate(queries, use)` hands the scores (preferred answers first, then the others)
-  // to `use`, which counts them and returns their gradient.
-  template <class Evaluate>
-  reward_model_statistics pass(std::span<const preference_pair> batch, Evaluate evaluate) {
-    double pairs = static_cast<double>(batch.size());
+  struct no_gradients {
+    static void begin(std::size_t) {}
+    static void end() {}
+    static void close() {}
+  };
+
+  reward_model_statistics evaluate(std::span<const preference_pair> data, const work_plan& work, double pairs) {
+    const no_gradients none;
+    return pass(data, work, pairs, none, [&](std::span<const reward_query> queries, auto use) {
+      if constexpr (reward_model<Model>) {
+        use(lift_output(score_queries(model_, queries), queries.size(), "reward model scores"));
+      } else {
+        use(lift_output(model_.forward(queries).first, queries.size(), "reward model scores"));
+      }
+    });
+  }
+
+  // The pairs of all ranks.
+  double counted(std::span<const preference_pair> mine) {
+    double pairs = static_cast<double>(mine.size());
     ranks_.all_reduce_sum(detail::span_of(&pairs, 1));
+    return pairs;
+  }
+
+  static std::vector<std::size_t> lengths_of(std::span<const preference_pair> batch) {
+    std::vector<std::size_t> out;
+    for (const auto& pair : batch) {
+      out.push_back(pair.preferred.prompt_tokens.size() + pair.preferred.response_tokens.size() +
+                    pair.other.prompt_tokens.size() + pair.other.response_tokens.size());
+    }
+    return out;
+  }
+
+  work_plan dealt(std::span<const preference_pair> batch) {
+    const auto lengths = lengths_of(batch);
+    return deal(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
+  }
+
+  // Runs over the micro-batches of this rank's shares. `evaluate(queries, use)` hands the scores (preferred answers
+  // first, then the others) to `use`, which counts them and returns their gradient.
+  template <class Gradients, class Evaluate>
+  reward_model_statistics pass(std::span<const preference_pair> batch, const work_plan& work, double pairs,
+                               Gradients& gradients, Evaluate evaluate) {
     require_argument(pairs > 0, "there are no preference pairs in the batch");
     for (std::size_t i = 0; i < batch.size(); ++i) {
       require_argument(batch[i].target >= 0 && batch[i].target <= 1,
@@ -196,43 +217,50 @@ class reward_model_trainer {
                        "the margin of preference pair " + std::to_string(i) +
                            (has_margins ? " is not finite" : " is not 0: only bradley_terry_loss has margins"));
     }
-    std::vector<std::size_t> lengths;
-    for (const auto& pair : batch) {
-      lengths.push_back(pair.preferred.prompt_tokens.size() + pair.preferred.response_tokens.size() +
-                        pair.other.prompt_tokens.size() + pair.other.response_tokens.size());
+    const auto lengths = lengths_of(batch);
+    share_sums<4> all(work.shares);
+    for (const auto& share : work.mine) {
+      gradients.begin(share.number);
+      for (const auto& indices : micro_batches(share.indices, detail::span_of(lengths), options_.micro_batch))
+        micro_batch(batch, indices, pairs, all.of(share.number), evaluate);
+      gradients.end();
     }
-    double sums[4] = {};  // loss, right answers, score differences, scores
-    for (const auto& indices : micro_batches(detail::span_of(std::as_const(lengths)), options_.micro_batch)) {
-      std::vector<reward_query> queries;
-      for (const std::size_t i : indices) queries.push_back(batch[i].preferred);
-      for (const std::size_t i : indices) queries.push_back(batch[i].other);
-      const auto count = static_cast<Eigen::Index>(indices.size());
-      evaluate(detail::span_of(std::as_const(queries)), [&]<class Scores>(const Scores& scores) {
-        const Scores preferred = scores.head(count), other = scores.tail(count);
-        Scores targets(count), margins(count);
-        for (Eigen::Index k = 0; k < count; ++k) {
-          const auto& pair = batch[indices[static_cast<std::size_t>(k)]];
-          targets(k) = pair.target;
-          margins(k) = pair.margin;
-        }
-        const token_weights<Scores> weights{Scores::Constant(count, 1 / pairs)};
-        Scores d_scores(scores.size());
-        sums[0] += evaluate_loss(preferred, other, weights, targets, margins, d_scores);
-        for (Eigen::Index k = 0; k < count; ++k) {
-          const double margin = (2 * targets(k) - 1) * (preferred(k) - other(k));
-          sums[1] += margin > 0 ? 1 : margin == 0 ? 0.5 : 0;
-          sums[2] += margin;
-        }
-        sums[3] += scores.sum() / 2;
-        return d_scores;
-      });
-    }
-    ranks_.all_reduce_sum(detail::span_of(sums));
+    gradients.close();
+    const auto sums = all.total(ranks_);
     return {.loss = sums[0],
             .accuracy = sums[1] / pairs,
             .margin = sums[2] / pairs,
             .score = sums[3] / pairs,
             .pairs = pairs};
+  }
+
+  // Adds to `sums`: loss, right answers, score differences, scores.
+  template <class Evaluate>
+  void micro_batch(std::span<const preference_pair> batch, const std::vector<std::size_t>& indices, double pairs,
+                   double* sums, Evaluate& evaluate) {
+    std::vector<reward_query> queries;
+    for (const std::size_t i : indices) queries.push_back(batch[i].preferred);
+    for (const std::size_t i : indices) queries.push_back(batch[i].other);
+    const auto count = static_cast<Eigen::Index>(indices.size());
+    evaluate(detail::span_of(std::as_const(queries)), [&]<class Scores>(const Scores& scores) {
+      const Scores preferred = scores.head(count), other = scores.tail(count);
+      Scores targets(count), margins(count);
+      for (Eigen::Index k = 0; k < count; ++k) {
+        const auto& pair = batch[indices[static_cast<std::size_t>(k)]];
+        targets(k) = pair.target;
+        margins(k) = pair.margin;
+      }
+      const token_weights<Scores> weights{Scores::Constant(count, 1 / pairs)};
+      Scores d_scores(scores.size());
+      sums[0] += evaluate_loss(preferred, other, weights, targets, margins, d_scores);
+      for (Eigen::Index k = 0; k < count; ++k) {
+        const double margin = (2 * targets(k) - 1) * (preferred(k) - other(k));
+        sums[1] += margin > 0 ? 1 : margin == 0 ? 0.5 : 0;
+        sums[2] += margin;
+      }
+      sums[3] += scores.sum() / 2;
+      return d_scores;
+    });
   }
 
   template <class Scores>

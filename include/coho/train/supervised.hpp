@@ -15,9 +15,11 @@
 #include <coho/rollout/minibatch.hpp>
 #include <coho/train/callbacks.hpp>
 #include <coho/train/gradient_step.hpp>
+#include <coho/train/gradient_sum.hpp>
 #include <coho/train/learning_rate_schedule.hpp>
 #include <coho/train/loops.hpp>
 #include <coho/train/model_outputs.hpp>
+#include <coho/train/shares.hpp>
 #include <coho/train/stopwatch.hpp>
 
 namespace coho {
@@ -43,7 +45,7 @@ struct supervised_statistics {
   std::uint64_t step = 0, epoch = 0;
   double loss = 0;         ///< nats a (weighted) response token
   double weight = 0;       ///< the sum of the token weights, over all ranks
-  std::size_t tokens = 0;  ///< response tokens, this rank
+  std::size_t tokens = 0;  ///< response tokens, over all ranks
   double gradient_norm = 0, learning_rate = 0, seconds = 0;
 };
 
@@ -78,7 +80,7 @@ class supervised_trainer {
   /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).
   template <class... Callbacks>
   supervised_statistics step(std::span<const supervised_example> batch, Callbacks&&... callbacks) {
-    return step_of(batch, 0, callbacks...);
+    return step_of(batch, own_work(detail::all_indices(batch.size()), ranks_), total_weight(batch), 0, callbacks...);
   }
 
   /// The steps that are left of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
@@ -87,8 +89,11 @@ class supervised_trainer {
   std::vector<supervised_statistics> fit(std::span<const supervised_example> data, Callbacks&&... callbacks) {
     return detail::fit_data(
         data, options_, step_, ranks_,
-        [&](const std::vector<supervised_example>& mine, const std::vector<supervised_example>&, std::uint64_t epoch) {
-          return step_of(mine, epoch, callbacks...);
+        [&](const std::vector<supervised_example>&, const std::vector<supervised_example>& whole, std::uint64_t epoch) {
+          const auto batch = detail::span_of(whole);
+          const auto lengths = lengths_of(batch);
+          const auto work = deal(detail::all_indices(whole.size()), detail::span_of(lengths), ranks_);
+          return step_of(batch, work, weight_of(batch), epoch, callbacks...);
         },
         callbacks...);
   }
@@ -98,7 +103,7 @@ class supervised_trainer {
     const double weight = total_weight(data);
     require_argument(weight > 0, "no response token with a weight above 0 to evaluate");
     double loss = 0;
-    for (const auto& part : parts(data, weight)) {
+    for (const auto& part : parts(data, detail::all_indices(data.size()), weight)) {
       const auto log_probs = lift_output(model_.log_probs(part.tokens), part.tokens.responses.total(), "log_probs");
       loss += nll_loss{}(log_probs, part.weights);
     }
@@ -114,29 +119,39 @@ class supervised_trainer {
   }
 
  private:
+  // `weight`: of the whole batch, over all ranks.
   template <class... Callbacks>
-  supervised_statistics step_of(std::span<const supervised_example> batch, std::uint64_t epoch,
-                                Callbacks&... callbacks) {
+  supervised_statistics step_of(std::span<const supervised_example> batch, const work_plan& work, double weight,
+                                std::uint64_t epoch, Callbacks&... callbacks) {
     static_assert((detail::require_callback<Callbacks, supervised_statistics>() && ...));
     detail::stopwatch watch;
     notify::step_begin(step_, callbacks...);
     supervised_statistics out{.step = step_, .learning_rate = rate_(step_)};
     out.epoch = epoch;
-    out.weight = total_weight(batch);
+    out.weight = weight;
     require_argument(out.weight > 0, "a supervised batch has no response token with a weight above 0");
 
-    model_.zero_gradients();
-    for (const auto& part : parts(batch, out.weight)) {
-      auto [output, pullback] = model_.forward(part.tokens);
-      const auto log_probs = lift_output(output.log_probs, part.tokens.responses.total(), "log_probs");
-      const auto loss = nll_loss{}.value_and_grad(log_probs, part.weights);
-      pullback(policy_gradient{.log_probs = {loss.d_log_probs.data(), part.tokens.responses.total()}});
-      out.loss += loss.value;
-      out.tokens += part.tokens.responses.total();
+    gradient_sum gradients(ranks_, work.shares, model_);
+    share_sums<2> sums(work.shares);  // loss, tokens
+    for (const auto& share : work.mine) {
+      gradients.begin(share.number);
+      for (const auto& part : parts(batch, share.indices, out.weight)) {
+        auto [output, pullback] = model_.forward(part.tokens);
+        const auto log_probs = lift_output(output.log_probs, part.tokens.responses.total(), "log_probs");
+        const auto loss = nll_loss{}.value_and_grad(log_probs, part.weights);
+        pullback(policy_gradient{.log_probs = {loss.d_log_probs.data(), part.tokens.responses.total()}});
+        sums.of(share.number)[0] += loss.value;
+        sums.of(share.number)[1] += static_cast<double>(part.tokens.responses.total());
+      }
+      gradients.end();
     }
-    ranks_.all_reduce_sum(detail::span_of(&out.loss, 1));
+    gradients.close();
+    const auto [total_loss, tokens] = sums.total(ranks_);
+    out.loss = total_loss;
+    out.tokens = static_cast<std::size_t>(tokens);
+    gradients.all_reduce();
     out.gradient_norm = gradient_step("supervised step " + std::to_string(step_), model_, optimizer_, out.learning_rate,
-                                      options_.gradient_norm_clip, ranks_);
+                                      options_.gradient_norm_clip);
     ++step_;
     out.seconds = watch.lap();
     notify::minibatch(out, callbacks...);
@@ -149,7 +164,14 @@ class supervised_trainer {
     token_weights<std::vector<double>> weights;  // shares of the whole
   };
 
+  // Of this rank's part of a batch: over all ranks.
   double total_weight(std::span<const supervised_example> batch) {
+    double sum = weight_of(batch);
+    ranks_.all_reduce_sum(detail::span_of(&sum, 1));
+    return sum;
+  }
+
+  static double weight_of(std::span<const supervised_example> batch) {
     double sum = 0;
     for (std::size_t i = 0; i < batch.size(); ++i) {
       const auto& weights = batch[i].token_weights;
@@ -162,15 +184,20 @@ class supervised_trainer {
         sum += w;
       }
     }
-    ranks_.all_reduce_sum(detail::span_of(&sum, 1));
     return sum;
   }
 
-  std::vector<part_batch> parts(std::span<const supervised_example> batch, double total_weight) const {
-    std::vector<std::size_t> lengths;
-    for (const auto& example : batch) lengths.push_back(example.prompt.size() + example.response.size());
+  static std::vector<std::size_t> lengths_of(std::span<const supervised_example> batch) {
+    std::vector<std::size_t> out;
+    for (const auto& example : batch) out.push_back(example.prompt.size() + example.response.size());
+    return out;
+  }
+
+  std::vector<part_batch> parts(std::span<const supervised_example> batch, const std::vector<std::size_t>& chosen,
+                                double total_weight) const {
+    const std::vector<std::size_t> lengths = lengths_of(batch);
     std::vector<part_batch> out;
-    for (const auto& indices : micro_batches(detail::span_of(std::as_const(lengths)), options_.micro_batch)) {
+    for (const auto& indices : micro_batches(chosen, detail::span_of(lengths), options_.micro_batch)) {
       part_batch part;
       for (const std::size_t i : indices) {
         part.tokens.prompts.push_back(batch[i].prompt);

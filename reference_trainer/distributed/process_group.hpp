@@ -1,0 +1,74 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "distributed/nccl.hpp"
+#include "distributed/transport.hpp"
+
+namespace coho::trainer {
+
+/// The processes that work on one run: a communicator of the library (`coho::communicator`), with shares.
+///
+/// Sums are taken in the order of the ranks, each element in double and rounded once, and are the same bits on all
+/// ranks. Arrays of any length travel in pieces. Collective members are called by all ranks in the same order.
+///
+///     process_group ranks(mpi_transport());
+///     ranks.all_reduce_sum(std::span<double>(statistics));
+class process_group {
+ public:
+  /// This process alone.
+  process_group() : process_group(local_transport()) {}
+  explicit process_group(std::unique_ptr<transport> carrier) : transport_(std::move(carrier)) {}
+
+  std::size_t rank() const { return transport_->rank(); }
+  std::size_t size() const { return transport_->size(); }
+  std::size_t local_rank() const { return transport_->local_rank(); }
+  std::size_t local_size() const { return transport_->local_size(); }
+  /// Whether this is the process that writes files and talks to people.
+  bool first() const { return rank() == 0; }
+  transport& carrier() { return *transport_; }
+
+  /// Into how many shares a step's work is cut; one a rank unless set. See `coho::share_count`.
+  std::size_t shares() const { return shares_ > 0 ? shares_ : size(); }
+  void set_shares(std::size_t shares) { shares_ = shares; }
+
+  void all_reduce_sum(std::span<double> values);
+  void all_reduce_sum(std::span<float> values);
+  /// Of a contiguous tensor of float or double. On a GPU by NCCL where the program was built with it, in the order that
+  /// NCCL takes; else by way of host memory.
+  void all_reduce_sum(const at::Tensor& values);
+
+  /// The texts of all ranks, in their order.
+  std::vector<std::string> all_gather(std::string_view mine);
+  /// The numbers of all ranks one after another.
+  std::vector<double> all_gather(std::span<const double> mine);
+  /// What the first rank says, on all.
+  bool agree_with_first(bool mine);
+  /// Whether it holds on any rank.
+  bool any(bool mine);
+  void barrier() { transport_->barrier(); }
+  /// All ranks are about to end early and at the same place: a stop that they agreed on, not a failure of one.
+  void leave_together() { leaving_ = true; }
+  bool leaving_together() const { return leaving_; }
+
+  /// Numbers that travel at once for each rank. Public for tests.
+  std::size_t piece = std::size_t{1} << 18;
+
+ private:
+  template <class Number>
+  void sum(std::span<Number> values);
+
+  std::unique_ptr<transport> transport_;
+  std::size_t shares_ = 0;
+  bool leaving_ = false;
+  std::unique_ptr<nccl> nccl_;
+};
+
+}  // namespace coho::trainer

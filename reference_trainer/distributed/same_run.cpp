@@ -1,0 +1,87 @@
+#include "distributed/same_run.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+#include <coho/error.hpp>
+#include <coho/rng.hpp>
+#include <coho/version.hpp>
+
+namespace coho::trainer {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Weights of 100 GB are told apart by their headers, sizes and ends.
+constexpr std::uintmax_t whole_file = std::uintmax_t{64} << 20, end_part = std::uintmax_t{1} << 20;
+
+std::uint64_t mix(std::uint64_t hash, std::string_view text) { return rng(hash, stream_key(text)).bits64(); }
+
+std::uint64_t fingerprint_of_file(const fs::path& path) {
+  std::error_code unknown;
+  const auto size = fs::file_size(path, unknown);
+  if (unknown) return 0;
+  std::uint64_t hash = mix(1, std::to_string(size));
+  std::ifstream file(path, std::ios::binary);
+  std::string bytes(static_cast<std::size_t>(std::min(size, size > whole_file ? end_part : whole_file)), '\0');
+  const auto take = [&] {
+    file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    hash = mix(hash, std::string_view(bytes.data(), static_cast<std::size_t>(file.gcount())));
+  };
+  take();
+  if (size > whole_file) {
+    file.seekg(-static_cast<std::streamoff>(end_part), std::ios::end);
+    take();
+  }
+  return hash;
+}
+
+}  // namespace
+
+std::uint64_t fingerprint_of(const fs::path& path) {
+  std::error_code unknown;
+  if (!fs::is_directory(path, unknown)) return fs::is_regular_file(path, unknown) ? fingerprint_of_file(path) : 0;
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(path, unknown)) {
+    if (entry.is_regular_file(unknown)) files.push_back(entry.path());
+  }
+  std::ranges::sort(files);
+  std::uint64_t hash = 2;
+  for (const auto& file : files)
+    hash = mix(mix(hash, file.filename().string()), std::to_string(fingerprint_of_file(file)));
+  return hash;
+}
+
+std::vector<fingerprint> run_fingerprints(std::string_view resolved,
+                                          const std::vector<std::pair<std::string, fs::path>>& paths) {
+  std::istringstream lines{std::string(resolved)};
+  std::uint64_t recipe = 3;
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("threads =")) recipe = mix(recipe, line);
+  }
+  std::vector<fingerprint> out{{"version of coho", stream_key(version)}, {"recipe", recipe}};
+  for (const auto& [key, path] : paths) {
+    if (key != "out" && !path.empty()) out.emplace_back("file or folder for " + key, fingerprint_of(path));
+  }
+  return out;
+}
+
+void require_same_run(process_group& ranks, const std::vector<fingerprint>& mine) {
+  if (ranks.size() == 1) return;
+  std::string text;
+  for (const auto& [what, number] : mine) text += std::to_string(number) + " " + what + "\n";
+  const auto all = ranks.all_gather(text);
+  for (std::size_t r = 1; r < all.size(); ++r) {
+    if (all[r] == all[0]) continue;
+    std::istringstream first(all[0]), other(all[r]);
+    std::string expected, found;
+    while (std::getline(first, expected) && std::getline(other, found) && expected == found) {
+    }
+    const std::string what = expected.substr(std::min(expected.find(' '), expected.size() - 1) + 1);
+    throw argument_error("rank " + std::to_string(r) + " has another " + what +
+                         " than rank 0: all ranks of a run need the same program, recipe, seed, model and data");
+  }
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,67 @@
+#include "distributed/transport.hpp"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <coho/error.hpp>
+
+namespace coho::trainer {
+namespace {
+
+class alone final : public transport {
+ public:
+  std::size_t rank() const override { return 0; }
+  std::size_t size() const override { return 1; }
+  std::size_t local_rank() const override { return 0; }
+  std::size_t local_size() const override { return 1; }
+  void all_to_all(std::span<const std::byte> sent, std::span<std::byte> received, std::size_t) override {
+    std::ranges::copy(sent, received.begin());
+  }
+  void all_gather(std::span<const std::byte> mine, std::span<std::byte> all) override {
+    std::ranges::copy(mine, all.begin());
+  }
+  void barrier() override {}
+  void abort(int code) override { std::_Exit(code); }
+  void finish() override {}
+};
+
+}  // namespace
+
+std::unique_ptr<transport> local_transport() { return std::make_unique<alone>(); }
+
+std::size_t fair_threads(std::size_t bound, std::size_t all, std::size_t ranks) noexcept {
+  return std::max<std::size_t>(1, std::min(bound, all / std::max<std::size_t>(ranks, 1)));
+}
+
+std::size_t fair_threads(transport& ranks) {
+  ::cpu_set_t mine;
+  CPU_ZERO(&mine);
+  if (::sched_getaffinity(0, sizeof(mine), &mine) != 0) {
+    const std::size_t processors = std::max(1U, std::thread::hardware_concurrency());
+    return fair_threads(processors, processors, ranks.local_size());
+  }
+  // Of this machine's ranks: those are told apart by the machine's name.
+  struct entry {
+    char host[64] = {};
+    ::cpu_set_t processors;
+  } own;
+  if (::gethostname(own.host, sizeof(own.host) - 1) != 0) own.host[0] = '\0';
+  own.processors = mine;
+  std::vector<entry> all(ranks.size());
+  ranks.all_gather(std::as_bytes(std::span(&own, 1)), std::as_writable_bytes(std::span(all)));
+  ::cpu_set_t together = mine;
+  for (const entry& other : all) {
+    if (std::strcmp(other.host, own.host) == 0) CPU_OR(&together, &together, &other.processors);
+  }
+  return fair_threads(static_cast<std::size_t>(CPU_COUNT(&mine)), static_cast<std::size_t>(CPU_COUNT(&together)),
+                      ranks.local_size());
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,110 @@
+#include "stages/reward.hpp"
+#include "stages/sft.hpp"
+#include "support/mpi_runs.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace coho;
+using namespace coho::trainer;
+using namespace coho::test;
+
+namespace {
+
+settings sft_of(const temporary_directory& folder, const std::string& out) {
+  write_bytes(folder / "examples.jsonl", R"({"instruction":"user: what is in the box?\ncoho:","output":"a red hat."}
+{"instruction":"user: who ran to the hills?\ncoho:","output":"the big owl."}
+{"instruction":"user: is the fox gray?\ncoho:","output":"it is not."}
+{"instruction":"user: where is the cat?\ncoho:","output":"in the woods by the river."}
+{"instruction":"user: why not?\ncoho:","output":"for no reason."}
+)");
+  return {"model.path=" + demo_base().string(),
+          "sft.data=" + (folder / "examples.jsonl").string(),
+          "out=" + (folder / out).string(),
+          "sft.batch_size=5",
+          "sft.epochs=3",
+          "sft.micro_batch_tokens=48",
+          "adapter.rank=4",
+          "adapter.dropout=0.2",
+          "distributed.shares=4"};
+}
+
+settings reward_of(const temporary_directory& folder, const std::string& out) {
+  std::string lines;
+  for (int i = 0; i < 5; ++i) {
+    lines += R"({"instruction":"what is the fox)" + std::string(static_cast<std::size_t>(i), '?') +
+             R"(","output_1":"the fox is red.","output_2":"the fox is red. the fox likes wind.","preference":)" +
+             (i % 2 == 0 ? "1" : "2") + R"(,"principles":[{"name":"length","negated":false,"text":"be brief."}]})" +
+             "\n";
+  }
+  write_bytes(folder / "preferences.jsonl", lines);
+  return {"model.path=" + demo_base().string(),
+          "reward.data=" + (folder / "preferences.jsonl").string(),
+          "reward.evaluation=" + (folder / "preferences.jsonl").string(),
+          "out=" + (folder / out).string(),
+          "reward_prompt.template=" + (source_dir() / "reference_trainer/demo/prompts/reward.txt").string(),
+          "reward.batch_size=3",
+          "reward.epochs=2",
+          "adapter.rank=4",
+          "distributed.shares=3"};
+}
+
+void check_same_adapters(const std::filesystem::path& a, const std::filesystem::path& b) {
+  CHECK(read_bytes(a / "adapter_model.safetensors") == read_bytes(b / "adapter_model.safetensors"));
+  check_same_curves(a, b);
+}
+
+}  // namespace
+
+TEST_CASE("mpirun sft: dropout and uneven shares are the same on one process, two and three ranks") {
+  if (!mpirun_works()) return;
+  const temporary_directory folder;
+  REQUIRE(one_process("sft", sft_of(folder, "one"), folder.path()).status == 0);
+  for (const std::size_t count : {2U, 3U}) {
+    const std::string out = std::to_string(count) + "-ranks";
+    const auto result = mpirun(count, "sft", sft_of(folder, out), folder.path());
+    INFO(result.err);
+    REQUIRE(result.status == 0);
+    check_same_adapters(folder / out, folder / "one");
+  }
+}
+
+TEST_CASE("mpirun reward: weights and held-out figures are the same on one process and two ranks") {
+  if (!mpirun_works()) return;
+  const temporary_directory folder;
+  REQUIRE(one_process("reward", reward_of(folder, "one"), folder.path()).status == 0);
+  const auto result = mpirun(2, "reward", reward_of(folder, "two"), folder.path());
+  INFO(result.err);
+  REQUIRE(result.status == 0);
+  check_same_adapters(folder / "one", folder / "two");
+  CHECK(read_bytes(folder / "one" / "evaluation.json") == read_bytes(folder / "two" / "evaluation.json"));
+}
+
+TEST_CASE("mpirun: what ranks do not have alike, or cannot do, ends the job with one line") {
+  if (!mpirun_works()) return;
+  const temporary_directory folder;
+  const auto started = [&](const std::vector<std::string>& second) {
+    auto both = ranks_of(1, coho_line("sft", sft_of(folder, "out")));
+    both.push_back(":");
+    for (const auto& word : ranks_of(1, second)) both.push_back(word);
+    return mpirun(both, folder.path());
+  };
+  const auto other_seed = started(coho_line("sft", sft_of(folder, "out") + settings{"seed=7"}));
+  INFO(other_seed.err);
+  CHECK(other_seed.status == 7);
+  CHECK(occurrences(other_seed.err, "rank 1 has another recipe than rank 0") == 1);
+  CHECK_FALSE(std::filesystem::exists(folder / "out"));
+
+  const auto no_data = started(coho_line("sft", sft_of(folder, "out") + settings{"sft.data=nowhere.jsonl"}));
+  INFO(no_data.err);
+  CHECK(no_data.status == 4);
+  CHECK(occurrences(no_data.err, "coho sft: rank 1: nowhere.jsonl") == 1);
+
+  const auto bad_option = mpirun(2, "sft", sft_of(folder, "out") + settings{"sft.epochs=0"}, folder.path());
+  INFO(bad_option.err);
+  CHECK(bad_option.status == 3);
+  CHECK(occurrences(bad_option.err, "sft.epochs") == 1);
+
+  const auto alone = mpirun(2, "aggregate", {}, folder.path());
+  INFO(alone.err);
+  CHECK(alone.status == 2);
+  CHECK(occurrences(alone.err, "aggregate is the work of one") == 1);
+}
