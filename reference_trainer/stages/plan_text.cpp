@@ -32,6 +32,11 @@ struct request {
   std::vector<std::string> notes;
   std::string device;
   std::optional<machine_rates> rates;  ///< of a machine that is not this one
+  std::int64_t ranks = 1;              ///< processes, a device each, that share a step
+
+  // What one of them does of a step.
+  std::int64_t part(std::int64_t of_all) const { return (of_all + ranks - 1) / ranks; }
+  std::string among() const { return ranks > 1 ? " over " + std::to_string(ranks) + " devices" : std::string(); }
 };
 
 // plan.bandwidth in GB/s and plan.flops in TFLOP/s.
@@ -106,6 +111,9 @@ request start(const config& options, const stage_context& context) {
   out.adapter = read_adapter_settings(options);
   out.device = context.device;
   out.rates = read_rates(options.section("plan"));
+  const auto ranks = options.get<std::size_t>("plan.ranks", context.ranks->size());
+  options.check(ranks > 0, "plan.ranks", "at least 1");
+  out.ranks = signed_size(ranks);
   auto& sizes = out.time.sizes;
   sizes.base = out.model.base;
   sizes.compute = out.model.compute;
@@ -151,9 +159,10 @@ std::function<std::string()> plan_ppo(const config& options, const ppo_options& 
   if (limit == 0) out.notes.emplace_back("prompts are taken to have 256 tokens: prompt.max_tokens is 0");
   sizes.response_tokens = signed_size(settings.generation.max_new_tokens);
   sizes.entropy = settings.entropy_coefficient > 0;
-  sizes.sequences = out.time.sequences = signed_size(section.get<std::size_t>("rollouts", 576));
+  const std::int64_t rollouts = signed_size(section.get<std::size_t>("rollouts", 576));
+  sizes.sequences = out.time.sequences = out.part(rollouts);
   const std::int64_t length = sizes.query_tokens + sizes.response_tokens;
-  const auto minibatch = settings.minibatch_size > 0 ? signed_size(settings.minibatch_size) : sizes.sequences;
+  const auto minibatch = out.part(settings.minibatch_size > 0 ? signed_size(settings.minibatch_size) : rollouts);
   const engine_options engine = read_engine(options);
   sizes.slots = std::min(engine.slots, sizes.sequences);
   sizes.prefill_tokens = engine.prefill_tokens;
@@ -165,7 +174,7 @@ std::function<std::string()> plan_ppo(const config& options, const ppo_options& 
   if (settings.old_log_probs == old_log_prob_source::recomputed) out.time.scoring.push_back({"policy", true});
   if (!reward.empty()) out.time.scoring.push_back({"reward", false});
   out.time.scoring.push_back({"value", false});
-  out.unit = "a step: " + std::to_string(sizes.sequences) + " rollouts";
+  out.unit = "a step: " + std::to_string(rollouts) + " rollouts" + out.among();
   if (!section.get<fs::path>("evaluation.prompts", {}).empty())
     out.notes.emplace_back("evaluations are not counted in the time of a step");
   return text_of(std::move(out));
@@ -186,11 +195,12 @@ std::function<std::string()> plan_reward(const config& options, const std::strin
   sizes.query_tokens = (limits.query_tokens > 0 ? signed_size(limits.query_tokens) : 128) +
                        (limits.response_tokens > 0 ? signed_size(limits.response_tokens) : 768) + words - 1;
   sizes.response_tokens = 1;
-  sizes.sequences = out.time.sequences = 2 * signed_size(section.get<std::size_t>("batch_size", 64));
+  const auto batch = signed_size(section.get<std::size_t>("batch_size", 64));
+  sizes.sequences = out.time.sequences = 2 * out.part(batch);
   const auto pairs = signed_size(section.get<std::size_t>("micro_batch_pairs", 64));
   sizes.micro_batch_tokens =
       (pairs > 0 ? std::min(2 * pairs, sizes.sequences) : sizes.sequences) * (sizes.query_tokens + 1);
-  out.unit = "a step: " + std::to_string(sizes.sequences / 2) + " pairs";
+  out.unit = "a step: " + std::to_string(batch) + " pairs" + out.among();
   out.notes.push_back("reward prompts are taken to have " + std::to_string(sizes.query_tokens + 1) + " tokens");
   return text_of(std::move(out));
 }
@@ -208,10 +218,11 @@ std::function<std::string()> plan_sft(const config& options, const stage_context
   sizes.response_tokens = response > 0 ? signed_size(response) : 512;
   if (limit == 0 || response == 0)
     out.notes.emplace_back("prompts and responses without a limit are taken to have 512 tokens");
-  sizes.sequences = out.time.sequences = signed_size(section.get<std::size_t>("batch_size", 32));
+  const auto batch = signed_size(section.get<std::size_t>("batch_size", 32));
+  sizes.sequences = out.time.sequences = out.part(batch);
   const std::int64_t all = sizes.sequences * (sizes.query_tokens + sizes.response_tokens);
   sizes.micro_batch_tokens = tokens_at_once(signed_size(section.get<std::size_t>("micro_batch_tokens", 16384)), all);
-  out.unit = "a step: " + std::to_string(sizes.sequences) + " examples";
+  out.unit = "a step: " + std::to_string(batch) + " examples" + out.among();
   return text_of(std::move(out));
 }
 

@@ -181,3 +181,18 @@ TEST_CASE("dry run: a stage that only samples holds the base, one adapter and th
   CHECK(peak_gigabytes(more) == Approx(peak_gigabytes(text)));
   CHECK_THAT(more, ContainsSubstring("4 responses each"));
 }
+
+TEST_CASE("dry run: plan.ranks spreads a step over devices") {
+  const settings rates{"plan.bandwidth=4300", "plan.flops=790"};
+  const auto one = dry_run(run_ppo, "dromedary-2-70b", rates),
+             many = dry_run(run_ppo, "dromedary-2-70b", rates + settings{"plan.ranks=48"});
+  CHECK_THAT(many, ContainsSubstring("a step: 576 rollouts over 48 devices"));
+  // 12 rollouts a device: two waves of six, and minibatches of six. What a device holds at a time stays.
+  CHECK(peak_gigabytes(many) == Approx(peak_gigabytes(one)));
+  const auto reference = [](const std::string& text) {
+    const auto line = text.find("# reference ", text.find("TFLOP"));
+    return std::stod(text.substr(line + 12));
+  };
+  CHECK(reference(many) == Approx(reference(one) / 48).epsilon(1e-3));
+  CHECK_THROWS_AS(dry_run(run_ppo, "dromedary-2-70b", rates + settings{"plan.ranks=0"}), config_error);
+}
