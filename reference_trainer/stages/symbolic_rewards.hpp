@@ -12,8 +12,8 @@
 
 namespace coho::trainer {
 
-/// The language of a text, by whatever code; the same code, the same language.
-using language_identifier_function = std::function<std::string(std::string_view)>;
+/// The language of a text, by whatever code; the same code, the same language. None where it cannot be told.
+using language_identifier_function = std::function<std::optional<std::string>(std::string_view)>;
 
 /// Makes a language identifier known to `ppo.language_identifier` by a name of its own; "cld2" is always known.
 void register_language_identifier(const std::string& name, language_identifier_function identifier);

@@ -34,3 +34,12 @@ TEST_CASE("symbolic_rewards: each by itself and in sum, and whether languages ag
   CHECK(both(same) == Approx(5.5));
   CHECK(both(other) == Approx(2.5));
 }
+
+TEST_CASE("symbolic_rewards: two texts of unknown language are not of one language") {
+  const auto bonus = read_bonus(config(settings{"language_bonus=3"}), 60);
+  const std::string german = "Der Hund schläft unter dem großen Tisch, und die Katze sieht ihm dabei zu.";
+  CHECK(bonus.language({.prompt = german, .response = german}) == 3);
+  CHECK(bonus.language({.prompt = "2 + 2", .response = "= 4"}) == 0);
+  CHECK_FALSE(bonus.same_language({.prompt = "2 + 2", .response = "= 4"}));
+  CHECK(bonus.language({.prompt = "2 + 2", .response = german}) == 0);
+}
