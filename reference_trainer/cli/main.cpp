@@ -11,6 +11,7 @@
 #include "stages/judge.hpp"
 #include "stages/merge.hpp"
 #include "stages/ppo.hpp"
+#include "stages/principles.hpp"
 #include "stages/prompts.hpp"
 #include "stages/quantize.hpp"
 #include "stages/report.hpp"
@@ -40,6 +41,7 @@ int main(int argc, char** argv) {
   program.add(make_generate_command());
   program.add(make_chat_command());
   program.add(make_eval_command());
+  program.add(make_principles_command());
   program.add(make_quantize_command());
   program.add(make_merge_command());
   program.add(make_report_command());

@@ -4,10 +4,18 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <iostream>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <utility>
 
+#include <coho/error.hpp>
+
+#include "files/atomic_file.hpp"
 #include "generation/engine.hpp"
+#include "stages/chat_input.hpp"
 #include "stages/model_files.hpp"
 #include "stages/model_settings.hpp"
 #include "stages/text_stream.hpp"
@@ -16,60 +24,174 @@
 namespace coho::trainer {
 namespace {
 
+constexpr std::string_view commands =
+    "/reset forgets the conversation, /system TEXT sets the system text, /save FILE writes the conversation,\n"
+    "/exit or Ctrl-D ends, Ctrl-C stops an answer.";
+
+class session {
+ public:
+  session(const config& options, stage_context& context, const prompt_settings& prompting,
+          const generation_options& sampling, const std::filesystem::path& adapter, std::string system)
+      : context_(context),
+        model_(load_model(options)),
+        prompts_(prompting, model_),
+        sampling_(sampling),
+        system_(std::move(system)),
+        remembers_(prompting.format_name != "plain"),
+        takes_system_(remembers_ && prompting.template_path.empty()),
+        positions_(static_cast<std::size_t>(model_.bank->config().max_position_embeddings)),
+        terminal_(::isatty(STDIN_FILENO) != 0),
+        interrupt_(terminal_) {
+    load_role(model_, "policy", adapter);
+    sampling_.banned = model_.never_sampled();
+    options.check(sampling_.max_new_tokens < positions_, "generation.max_new_tokens",
+                  "below the model's " + std::to_string(positions_) + " positions");
+    ends_ = model_.end_tokens();
+    engine_.emplace(*model_.bank, "policy", engine_options{.slots = 1}, model_.token_texts());
+    reset();
+  }
+
+  void run() {
+    if (terminal_) context_.log("Type a question; /help lists what else there is.");
+    for (std::string line; read(line);) {
+      if (line.find_first_not_of(" \t") == std::string::npos) continue;
+      const auto command = parse_command(line);
+      if (command.name == "exit" || command.name == "quit") return;
+      if (command.name.empty()) {
+        answer(line);
+      } else {
+        obey(command);
+      }
+    }
+    context_.stop_if_interrupted();
+    if (terminal_) std::cout << '\n';
+  }
+
+ private:
+  struct stopped {};  // thrown out of the engine when the user stops an answer
+
+  bool read(std::string& line) {
+    for (;;) {
+      if (terminal_) std::cout << "> " << std::flush;
+      const bool got = static_cast<bool>(std::getline(std::cin, line));
+      if (interrupt_.take()) {
+        // The terminal has dropped what was typed; the streams take an interrupted read for the end of the input.
+        std::clearerr(stdin);
+        std::cin.clear();
+        std::cout << '\n';
+        context_.log("Ctrl-D or /exit ends.");
+        continue;
+      }
+      if (!got) return false;
+      context_.stop_if_interrupted();
+      if (line.ends_with('\r')) line.pop_back();
+      return true;
+    }
+  }
+
+  void reset() {
+    messages_.clear();
+    if (!system_.empty()) messages_.push_back({chat_role::system, system_});
+    said_ = false;
+  }
+
+  void obey(const chat_command& command) {
+    if (command.name == "new" || command.name == "reset") {
+      reset();
+    } else if (command.name == "system") {
+      set_system(command.argument);
+    } else if (command.name == "save") {
+      save(command.argument);
+    } else if (command.name == "help") {
+      context_.log(commands);
+    } else {
+      context_.log("there is no command /" + command.name + "; /help lists them");
+    }
+  }
+
+  void set_system(const std::string& text) {
+    if (!takes_system_) return context_.log("this format or its template leaves no place for a system text");
+    if (text.empty()) return context_.log(system_.empty() ? "no system text is set" : "system: " + system_);
+    system_ = repair_utf8(text);
+    reset();
+    context_.log("set; the conversation starts again");
+  }
+
+  void save(const std::string& file) {
+    if (file.empty()) return context_.log("/save needs the name of a file");
+    try {
+      write_file(file, conversation_json(messages_).dump() + "\n");
+      context_.log("saved " + file);
+    } catch (const error& problem) {
+      context_.log(problem.what());  // no reason to lose the conversation
+    }
+  }
+
+  void answer(const std::string& line) {
+    if (!remembers_) reset();
+    messages_.push_back({chat_role::user, repair_utf8(line)});
+    const std::size_t room = positions_ - sampling_.max_new_tokens, before = messages_.size();
+    packed<token> prompt;
+    prompt.push_back(fit_conversation(prompts_, messages_, room));
+    if (prompt.total() > room) {
+      context_.log("the question takes " + std::to_string(prompt.total()) + " tokens; beside the answer's " +
+                   std::to_string(sampling_.max_new_tokens) + " there is room for " + std::to_string(room));
+      messages_.pop_back();
+      return;
+    }
+    if (messages_.size() < before && !std::exchange(said_, true))
+      context_.log("note: the conversation has outgrown the model's " + std::to_string(positions_) +
+                   " tokens; from here on its oldest questions and answers are left out");
+    rng streams[] = {rng(context_.seed).split(turn_++)};
+    text_stream shown(sampling_.stop, true);
+    std::vector<token> response;
+    bool finished = true;
+    try {
+      const auto out = engine_->generate(prompt, sampling_, ends_, streams, [&](std::size_t, token id) {
+        context_.stop_if_interrupted();
+        response.push_back(id);
+        if (std::ranges::find(ends_, id) == ends_.end())
+          std::cout << repair_utf8(shown.add(model_.tokenizer->token_bytes(id))) << std::flush;
+        if (interrupt_.pending()) throw stopped();
+      });
+      finished = out.finished[0] != 0;
+    } catch (const stopped&) {
+      interrupt_.take();
+    }
+    std::cout << repair_utf8(shown.finish()) << std::endl;
+    if (terminal_ && !finished)
+      context_.log("(cut at generation.max_new_tokens = " + std::to_string(sampling_.max_new_tokens) + ")");
+    messages_.push_back({chat_role::assistant, repair_utf8(prompts_.response_text(response))});
+  }
+
+  stage_context& context_;
+  loaded_model model_;
+  prompter prompts_;
+  generation_options sampling_;
+  std::string system_;
+  bool remembers_, takes_system_;
+  std::size_t positions_;
+  bool terminal_;
+  ctrl_c interrupt_;
+  std::vector<token> ends_;
+  std::optional<generation_engine> engine_;
+  std::vector<chat_message> messages_;
+  std::size_t turn_ = 0;
+  bool said_ = false;
+};
+
 void run_chat(const config& options, stage_context& context) {
   at::set_num_threads(static_cast<int>(context.threads));
   const prompt_settings prompting = read_prompt_settings(options);
   const auto adapter = options.get<std::filesystem::path>("chat.adapter", {});
-  generation_options sampling = read_generation(options, prompting.stop, {.max_new_tokens = 256, .temperature = 0.7});
+  const generation_options sampling =
+      read_generation(options, prompting.stop, {.max_new_tokens = 256, .temperature = 0.7});
   const auto system = options.get<std::string>("chat.system", "");
-  const bool remembers = prompting.format_name != "plain";
-  options.check(system.empty() || remembers, "chat.system", "left out in the plain format");
+  options.check(system.empty() || prompting.format_name != "plain", "chat.system", "left out in the plain format");
   read_model_settings(options);
   if (context.dry_run) return context.rehearse(options);
-  loaded_model model = load_model(options);
-  const prompter prompts(prompting, model);
-  load_role(model, "policy", adapter);
-  sampling.banned = model.never_sampled();
-  const auto positions = static_cast<std::size_t>(model.bank->config().max_position_embeddings);
-  options.check(sampling.max_new_tokens < positions, "generation.max_new_tokens",
-                "below the model's " + std::to_string(positions) + " positions");
-  if (!context.begin(options)) return;
-
-  const auto ends = model.end_tokens();
-  generation_engine engine(*model.bank, "policy", {.slots = 1}, model.token_texts());
-  const bool terminal = ::isatty(STDIN_FILENO) != 0;
-  const auto fresh = [&] {
-    std::vector<chat_message> messages;
-    if (!system.empty()) messages.push_back({chat_role::system, system});
-    return messages;
-  };
-  auto messages = fresh();
-  std::size_t turn = 0;
-  if (terminal) context.log("Type a question; /new starts again, Ctrl-D ends.");
-  for (std::string line;;) {
-    if (terminal) std::cout << "> " << std::flush;
-    if (!std::getline(std::cin, line)) break;
-    context.stop_if_interrupted();
-    if (line.ends_with('\r')) line.pop_back();
-    if (line.find_first_not_of(" \t") == std::string::npos) continue;
-    if (line == "/new" || !remembers) messages = fresh();
-    if (line == "/new") continue;
-    messages.push_back({chat_role::user, repair_utf8(line)});
-
-    packed<token> prompt;
-    prompt.push_back(fit_conversation(prompts, messages, positions - sampling.max_new_tokens));
-    rng streams[] = {rng(context.seed).split(turn++)};
-    text_stream shown(sampling.stop, true);
-    const auto answer = engine.generate(prompt, sampling, ends, streams, [&](std::size_t, token id) {
-      context.stop_if_interrupted();
-      if (std::ranges::find(ends, id) == ends.end())
-        std::cout << shown.add(model.tokenizer->token_bytes(id)) << std::flush;
-    });
-    std::cout << repair_utf8(shown.finish()) << std::endl;
-    messages.push_back({chat_role::assistant, prompts.response_text(answer.responses[0])});
-  }
-  context.stop_if_interrupted();
-  if (terminal) std::cout << '\n';
+  session talk(options, context, prompting, sampling, adapter, system);
+  if (context.begin(options)) talk.run();
 }
 
 }  // namespace
@@ -84,6 +206,19 @@ std::vector<token> fit_conversation(const prompter& prompts, std::vector<chat_me
   return tokens;
 }
 
+json conversation_json(std::span<const chat_message> messages) {
+  json list = json::array();
+  for (const auto& message : messages) {
+    const char* role = message.role == chat_role::system ? "system"
+                       : message.role == chat_role::user ? "user"
+                                                         : "assistant";
+    list.push_back({{"role", role}, {"content", message.text}});
+  }
+  json out;
+  out["messages"] = std::move(list);
+  return out;
+}
+
 subcommand make_chat_command() {
   return {.name = "chat",
           .help = "talk with a model in the terminal",
@@ -92,7 +227,7 @@ subcommand make_chat_command() {
                     random_weights_flag(),
                     {"--adapter", "chat.adapter", "folder of an adapter, or of a trained model"},
                     {"--system", "chat.system", "system text"},
-                    {"--format", "prompt.format", "plain, dromedary, llama2_chat, vicuna or mistral"},
+                    {"--format", "prompt.format", format_help},
                     {"--template", "prompt.template", "inference template"},
                     {"--greedy", "generation.temperature", "take the most probable token", "0"},
                     {"--max-tokens", "generation.max_new_tokens", "most tokens of an answer"},

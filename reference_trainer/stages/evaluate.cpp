@@ -4,15 +4,18 @@
 
 #include "stages/evaluate_hhh.hpp"
 #include "stages/evaluate_preferences.hpp"
+#include "stages/evaluate_truthfulqa.hpp"
 
 namespace coho::trainer {
 namespace {
 
 void run_evaluate(const config& options, stage_context& context) {
-  const auto kind = options.choice("eval.kind", "preferences", {"preferences", "pairs", "hhh"});
+  const auto kind = options.choice("eval.kind", "preferences", {"preferences", "pairs", "hhh", "truthfulqa"});
   at::set_num_threads(static_cast<int>(context.threads));
   if (kind == "hhh") {
     evaluate_hhh(options, context);
+  } else if (kind == "truthfulqa") {
+    evaluate_truthfulqa(options, context);
   } else {
     evaluate_preferences(options, context);  // "pairs" is its former name
   }
@@ -22,19 +25,22 @@ void run_evaluate(const config& options, stage_context& context) {
 
 subcommand make_eval_command() {
   return {.name = "eval",
-          .help = "measure a model: eval preferences (a reward model's accuracy), eval hhh (BIG-bench HHH)",
+          .help = "measure a model: eval preferences (a reward model's accuracy), eval hhh (BIG-bench HHH), "
+                  "eval truthfulqa (MC1)",
           .run = run_evaluate,
-          .flags = {{"kind", "eval.kind", "preferences (or pairs, the same) or hhh"},
+          .flags = {{"kind", "eval.kind", "preferences (or pairs, the same), hhh or truthfulqa"},
                     {.name = "--data",
                      .key = "eval.data",
-                     .help = "preference file, repeatable (preferences); task.json or its folder (hhh)",
+                     .help = "preference file, repeatable (preferences); task.json or its folder (hhh); mc_task.json (truthfulqa)",
                      .repeatable = true},
                     {"-m,--model", "model.path", "folder of the base model"},
-                    {"--adapter", "eval.adapter", "hhh: adapter or trained model that is asked"},
+                    {"--adapter", "eval.adapter", "hhh, truthfulqa: adapter or trained model that is asked"},
                     {"--reward-model", "eval.reward_model", "preferences: folder of a trained reward model"},
                     {"--reward-template", "reward_prompt.template", "preferences: template of records with principles"},
                     {"--plain-template", "reward_prompt.plain_template", "preferences: template of records without"},
-                    {"--template", "eval.template", "hhh: wording of the question"},
+                    {"--template", "eval.template", "hhh, truthfulqa: wording of the question"},
+                    {"--first-half", "eval.first_half",
+                     "truthfulqa: only the first half of a question's answers, as the released script", "true"},
                     {"--limit", "eval.limit", "first records only"}},
           .sections = {"model", "eval", "reward_prompt"},
           .group = "Use"};

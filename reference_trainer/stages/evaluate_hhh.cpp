@@ -4,9 +4,9 @@
 #include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include <coho/error.hpp>
-#include <coho/rng.hpp>
 
 #include "files/atomic_file.hpp"
 #include "files/json_file.hpp"
@@ -19,73 +19,53 @@
 namespace coho::trainer {
 namespace {
 
-constexpr std::array<std::string_view, 3> placeholder_names{"{Input}", "{OutputA}", "{OutputB}"};
+std::vector<std::string> placeholder_names() { return {"{Input}", "{OutputA}", "{OutputB}"}; }
+
 constexpr std::size_t wording_tokens = 256;
 
-// The highest score; among equals, one drawn from the answers in the order of their texts.
-std::size_t winner(const hhh_item& item, std::span<const double> scores, std::uint64_t seed, bool& tied) {
-  const double highest = *std::ranges::max_element(scores);
-  std::vector<std::size_t> best;
-  for (std::size_t i = 0; i < scores.size(); ++i)
-    if (scores[i] == highest) best.push_back(i);
-  tied = best.size() > 1;
-  std::ranges::stable_sort(best,
-                           [&](std::size_t a, std::size_t b) { return item.answers[a].text < item.answers[b].text; });
-  return best[rng(seed, stream_key(item.input)).index(best.size())];
+void strip(std::string& text) {
+  constexpr std::string_view spaces = " \t\r\n\f\v";
+  text.erase(std::min(text.find_last_not_of(spaces) + 1, text.size()));
+  text.erase(0, std::min(text.find_first_not_of(spaces), text.size()));
 }
 
-nlohmann::json report(const choice_count& count) {
-  return {{"items", count.items}, {"right", count.right}, {"accuracy", count.accuracy()}};
+nlohmann::json item_report(const hhh_item& item, std::span<const double> scores, const choice& chosen) {
+  nlohmann::json answers = nlohmann::json::array();
+  for (std::size_t i = 0; i < item.answers.size(); ++i)
+    answers.push_back({{"text", item.answers[i].text}, {"preferred", item.answers[i].preferred}, {"score", scores[i]}});
+  return {{"category", item.category},
+          {"input", item.input},
+          {"answers", answers},
+          {"chosen", chosen.index},
+          {"right", item.answers[chosen.index].preferred},
+          {"tied", chosen.tied}};
 }
 
 }  // namespace
 
-choice_prompt::choice_prompt(std::string_view text, std::string_view source_name) {
-  while (text.ends_with('\n') || text.ends_with('\r')) text.remove_suffix(1);
-  std::array<std::pair<std::size_t, std::size_t>, 3> places;
-  for (std::size_t i = 0; i < placeholder_names.size(); ++i) {
-    const auto name = placeholder_names[i];
-    const auto at = text.find(name);
-    if (at == std::string_view::npos)
-      throw file_error(source_name, "placeholder " + std::string(name), "missing", "write it where its text belongs");
-    if (text.find(name, at + 1) != std::string_view::npos)
-      throw file_error(source_name, "placeholder " + std::string(name), "occurs a second time", "keep one of them");
-    places[i] = {at, i};
-  }
-  std::ranges::sort(places);
-  std::size_t from = 0;
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    texts_[i] = text.substr(from, places[i].first - from);
-    placeholder_[i] = places[i].second;
-    from = places[i].first + placeholder_names[placeholder_[i]].size();
-  }
-  texts_.back() = text.substr(from);
-  if (texts_.back().empty())
-    throw file_error(source_name, "", "ends with a placeholder", "end it with words that \" A\" or \" B\" can follow");
-}
+choice_prompt::choice_prompt(std::string_view text, std::string_view source_name)
+    : wording_(text, source_name, placeholder_names()) {}
 
 choice_prompt choice_prompt::from_file(const std::filesystem::path& path) {
-  return {read_file(path, std::size_t{1} << 20), path.string()};
+  return choice_prompt(question_wording::from_file(path, placeholder_names()));
 }
 
 std::string choice_prompt::operator()(std::string_view input, std::string_view first, std::string_view second) const {
-  const std::array<std::string_view, 3> values{input, first, second};
-  std::string out;
-  for (std::size_t i = 0; i < values.size(); ++i) out.append(texts_[i]).append(values[placeholder_[i]]);
-  return out.append(texts_.back());
+  return wording_({input, first, second});
 }
 
 hhh_item cut_item(const hhh_item& item, const sentencepiece_tokenizer& tokenizer, std::size_t tokens) {
-  const auto cut = [&](std::string& text) {
+  const auto shorten = [&](std::string& text) {
     const auto all = tokenizer.encode(text);
-    if (all.size() <= tokens) return false;
-    text = tokenizer.decode(std::span<const token>(all).last(tokens));
-    return true;
+    const bool cut = all.size() > tokens;
+    if (cut) text = tokenizer.decode(std::span<const token>(all).last(tokens));
+    strip(text);
+    return cut;
   };
   hhh_item out = item;
-  if (cut(out.input)) out.input.insert(0, "... ");
+  if (shorten(out.input)) out.input.insert(0, "... ");
   for (auto& answer : out.answers)
-    if (cut(answer.text)) answer.text += "...";
+    if (shorten(answer.text)) answer.text += "...";
   return out;
 }
 
@@ -119,14 +99,17 @@ hhh_result score_hhh(std::span<const hhh_item> items, const choice_prompt& promp
   }
   if (!placements.empty()) out.letter_bias /= static_cast<double>(placements.size());
   for (std::size_t i = 0; i < items.size(); ++i) {
-    bool tied = false;
-    const bool right = items[i].answers[winner(items[i], scores[i], seed, tied)].preferred;
-    if (tied) ++out.ties;
+    std::vector<std::string_view> texts;
+    for (const auto& answer : items[i].answers) texts.push_back(answer.text);
+    const choice& chosen = out.chosen.emplace_back(best_choice(scores[i], texts, items[i].input, seed));
+    const bool right = items[i].answers[chosen.index].preferred;
+    if (chosen.tied) ++out.ties;
     for (auto* count : {&out.categories[items[i].category], &out.overall}) {
       ++count->items;
       if (right) ++count->right;
     }
   }
+  out.scores = std::move(scores);
   return out;
 }
 
@@ -160,40 +143,35 @@ void evaluate_hhh(const config& options, stage_context& context) {
   for (auto& item : items) item = cut_item(item, *model.tokenizer, (max_tokens - wording_tokens) / 3);
   judge_role judge(*model.bank, "judge", *model.tokenizer);
   auto bar = context.start_progress("eval", items.size(), "items");
+  // Two prompts a pair of answers: an item of two answers is done with both.
   const auto result = score_hhh(
       items, prompt,
-      [&](std::span<const std::string> prompts) {
-        std::vector<double> out;
-        for (std::size_t first = 0; first < prompts.size(); first += 2 * batch) {
-          const auto part =
-              judge.log_odds(prompts.subspan(first, std::min(2 * batch, prompts.size() - first)), " A", " B");
-          out.insert(out.end(), part.begin(), part.end());
-          bar.advance(part.size() / 2);
-          context.stop_if_interrupted();
-        }
-        return out;
-      },
+      judge_odds(judge, " A", " B", 2 * batch, context, [&](std::size_t prompts) { bar.advance(prompts / 2); }),
       context.seed);
   bar.finish();
 
-  text_table table({"category", "items", "right", "accuracy"});
+  text_table table({"category", "items", "right", "accuracy", "± s.e."});
   nlohmann::json out{{"kind", "hhh"},
                      {"data", data.string()},
                      {"template", wording},
                      {"ties", result.ties},
                      {"letter_bias", result.letter_bias}};
   const auto add = [&](const std::string& name, const choice_count& count) {
-    table.add_row({name, std::to_string(count.items), std::to_string(count.right), format_number(count.accuracy(), 4)});
+    table.add_row({name, std::to_string(count.items), std::to_string(count.right), format_number(count.accuracy(), 4),
+                   format_number(count.standard_error(), 4)});
   };
   for (const auto& [name, count] : result.categories) {
     add(name, count);
-    out["categories"][name] = report(count);
+    out["categories"][name] = choice_report(count);
   }
   add("overall", result.overall);
-  out["overall"] = report(result.overall);
+  out["overall"] = choice_report(result.overall);
   std::cout << table.text() << "ties: " << result.ties
             << ", mean log-odds of A over B: " << format_number(result.letter_bias, 3) << '\n';
-  if (!context.out.empty()) write_json(context.out, out);
+  if (context.out.empty()) return;
+  for (std::size_t i = 0; i < items.size(); ++i)
+    out["per_item"].push_back(item_report(items[i], result.scores[i], result.chosen[i]));
+  write_json(context.out, out);
 }
 
 }  // namespace coho::trainer

@@ -1,10 +1,8 @@
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -14,13 +12,14 @@
 
 #include "cli/application.hpp"
 #include "data/hhh.hpp"
+#include "data/question_wording.hpp"
+#include "stages/choice_scores.hpp"
 #include "text/sentencepiece.hpp"
 
 namespace coho::trainer {
 
-/// The wording of a question with two options: a text that holds {Input}, {OutputA} and {OutputB} once each, in any
-/// order, and ends where the model is to go on with " A" or " B". Line ends behind it are dropped; texts put in are not
-/// looked at for placeholders. Throws file_error naming the placeholder that is missing or occurs twice.
+/// The wording of a question with two options: question_wording with {Input}, {OutputA} and {OutputB}, behind which the
+/// model goes on with " A" or " B".
 class choice_prompt {
  public:
   choice_prompt(std::string_view text, std::string_view source_name);
@@ -28,17 +27,13 @@ class choice_prompt {
   std::string operator()(std::string_view input, std::string_view first, std::string_view second) const;
 
  private:
-  std::array<std::string, 4> texts_;        ///< around the placeholders
-  std::array<std::size_t, 3> placeholder_;  ///< which of the three arguments stands at each place
+  explicit choice_prompt(question_wording wording) : wording_(std::move(wording)) {}
+  question_wording wording_;
 };
 
-/// Input and answers cut to their last `tokens` tokens each: "... " in front of a cut input, "..." behind a cut answer.
+/// Input and answers cut to their last `tokens` tokens each, without white space around them: "... " in front of a cut
+/// input, "..." behind a cut answer.
 hhh_item cut_item(const hhh_item& item, const sentencepiece_tokenizer& tokenizer, std::size_t tokens);
-
-struct choice_count {
-  std::size_t items = 0, right = 0;
-  double accuracy() const { return items == 0 ? 0.0 : static_cast<double>(right) / static_cast<double>(items); }
-};
 
 struct hhh_result {
   std::map<std::string, choice_count> categories;
@@ -46,15 +41,14 @@ struct hhh_result {
   std::size_t ties = 0;
   /// Mean log p(" A") − log p(" B") over all questions: what the judge prefers whatever the letters stand for.
   double letter_bias = 0;
+  std::vector<std::vector<double>> scores;  ///< of each item's answers
+  std::vector<choice> chosen;               ///< one an item
 };
-
-/// log p(" A") − log p(" B") as the next token of each prompt.
-using choice_odds = std::function<std::vector<double>(std::span<const std::string>)>;
 
 /// Asks about every two answers of an item in both orders; an answer's score is the sum of the log-odds in its favour
 /// over its placements, and the item is right when the answer with the highest score is a preferred one. An equal score
 /// is broken by a draw that depends on seed and texts alone, so that neither the order in the file nor a letter is
-/// favoured.
+/// favoured. `odds`: log p(" A") − log p(" B") as the next token of each prompt.
 hhh_result score_hhh(std::span<const hhh_item> items, const choice_prompt& prompt, const choice_odds& odds,
                      std::uint64_t seed);
 

@@ -4,15 +4,16 @@
 
 #include <algorithm>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
 #include <coho/error.hpp>
 
-#include "data/records.hpp"
 #include "files/atomic_file.hpp"
 #include "generation/engine.hpp"
+#include "stages/answer_files.hpp"
 #include "stages/model_files.hpp"
 #include "stages/model_settings.hpp"
 #include "stages/prompting.hpp"
@@ -28,16 +29,40 @@ struct generate_settings {
   generation_options sampling;
   bool ids;
   std::size_t batch;
+  answer_form form;
+  answer_identity identity;
+  bool category_temperatures;
 };
+
+// The last part of a model's path, also of one that ends in a slash.
+std::string folder_name(const std::filesystem::path& model) {
+  const auto plain = model.lexically_normal();
+  return (plain.has_filename() ? plain : plain.parent_path()).filename().string();
+}
 
 generate_settings read_settings(const config& options) {
   generate_settings out{.adapter = options.get<std::filesystem::path>("generate.adapter", {}),
                         .prompting = read_prompt_settings(options),
                         .sampling = {},
                         .ids = options.get<bool>("generate.ids", false),
-                        .batch = options.get<std::size_t>("generate.batch", 64)};
-  out.sampling = read_generation(options, out.prompting.stop);
+                        .batch = options.get<std::size_t>("generate.batch", 64),
+                        .form = answer_form_by_name(options.choice(
+                            "generate.answers", "jsonl", {"jsonl", "mt_bench", "vicuna_bench", "alpaca_eval"})),
+                        .identity = {},
+                        .category_temperatures = options.get<bool>("generate.category_temperatures", false)};
+  const bool benchmark = out.form != answer_form::jsonl;
+  out.sampling = read_generation(options, out.prompting.stop, {.max_new_tokens = benchmark ? 1024u : 256u});
+  const auto model = out.adapter.empty() ? options.get<std::filesystem::path>("model.path", {}) : out.adapter;
+  out.identity = {.model_id = options.get<std::string>("generate.model_id", folder_name(model)),
+                  .timestamp = options.get<double>("generate.timestamp", 0)};
   options.check(out.batch > 0, "generate.batch", "at least 1");
+  options.check(!out.ids || !benchmark, "generate.ids", "left out with answers of a benchmark's form");
+  options.check(!benchmark || options.has("generate.prompts"), "generate.answers",
+                "jsonl where generate.prompts names no file of questions");
+  options.check(!out.category_temperatures || is_fastchat(out.form), "generate.category_temperatures",
+                "left out unless generate.answers is mt_bench or vicuna_bench");
+  options.check(out.form != answer_form::mt_bench || out.prompting.format_name != "plain", "prompt.format",
+                "a chat format for mt_bench, whose second turn follows on the first");
   return out;
 }
 
@@ -48,8 +73,11 @@ class generator {
         model_(load_model(options)),
         prompts_(settings.prompting, model_),
         sampling_(settings.sampling),
+        form_(settings.form),
+        identity_(settings.identity),
         batch_(settings.batch),
-        ids_(settings.ids) {
+        ids_(settings.ids),
+        category_temperatures_(settings.category_temperatures) {
     load_role(model_, "policy", settings.adapter);
     sampling_.banned = model_.never_sampled();
     ends_ = model_.end_tokens();
@@ -93,24 +121,26 @@ class generator {
   }
 
   void all(const std::filesystem::path& file) {
-    std::optional<jsonl_writer> writer;
-    if (!context_.out.empty()) writer.emplace(context_.out, context_.resume);
+    std::optional<answer_writer> writer;
+    if (!context_.out.empty()) writer.emplace(context_.out, form_, context_.resume);
     if (writer && writer->finished()) {
       context_.log(context_.out.string() + " is complete: nothing to do");
       return;
     }
-    record_reader<prompt_record> reader(file);
+    jsonl_reader reader(file);
     const std::size_t done = writer ? writer->count() : 0;
     auto bar = context_.start_progress("generate", 0, "prompts");
     bar.start_at(done);
-    std::vector<prompt_record> records;
+    std::vector<benchmark_question> questions;
     std::size_t index = 0;
+    const bool list = form_ == answer_form::alpaca_eval;
+    const char* gap = list ? "[\n" : "";
     // A batch of which a part is written already is answered as a whole again: probabilities differ in their last
     // digits with the batch, and a draw may fall between.
     const std::size_t first = done - done % batch_;
     const auto flush = [&] {
-      std::size_t position = index - records.size();
-      for (const json& line : answer(records, position)) {
+      std::size_t position = index - questions.size();
+      for (const json& line : answer(questions, position)) {
         if (position++ < done) continue;
         bar.count("tokens", std::exchange(sampled_, 0.0));
         bar.advance();
@@ -118,47 +148,91 @@ class generator {
           writer->write(line);
         } else {
           context_.terminal->redraw("");  // where both streams are one terminal, a record does not follow the bar
-          std::cout << line.dump(-1, ' ', false, json::error_handler_t::replace) << std::endl;
+          std::cout << gap << line.dump(-1, ' ', false, json::error_handler_t::replace);
+          if (list) {
+            gap = ",\n";
+          } else {
+            std::cout << std::endl;
+          }
         }
       }
-      records.clear();
+      questions.clear();
       context_.stop_if_interrupted();
     };
-    for (prompt_record record; reader.next(record); ++index) {
+    for (json value; reader.next(value); ++index) {
+      // Every record is looked at, so that a wrong one is found on resuming too.
+      auto question = read_question(form_, value, reader);
       if (index < first) continue;
-      if (records.size() == batch_) flush();
-      records.push_back(record);
+      if (questions.size() == batch_) flush();
+      questions.push_back(std::move(question));
     }
-    if (!records.empty()) flush();
+    if (index == 0) throw file_error(file.string(), "", "holds no prompts");
+    if (!questions.empty()) flush();
     if (writer) writer->finish();
+    if (!writer && list) std::cout << "\n]\n";
     bar.finish();
   }
 
  private:
-  std::vector<json> answer(const std::vector<prompt_record>& records, std::size_t first) {
-    packed<token> prompts;
-    std::vector<rng> streams;
-    for (std::size_t i = 0; i < records.size(); ++i) {
-      prompts.push_back(prompts_.tokens(records[i].text()));
-      check_length(prompts.length(i));
-      streams.push_back(rng(context_.seed).split(first + i));
+  // What is known of a question while it is answered. Turn 0 of question i draws from rng(seed).split(i), a later turn
+  // t from .split(t) of that.
+  struct conversation {
+    std::vector<chat_message> messages;
+    std::vector<std::string> answers;
+    std::vector<token> prompt, response;  // of the last turn
+    bool finished = true;
+  };
+
+  std::vector<json> answer(const std::vector<benchmark_question>& questions, std::size_t first) {
+    std::vector<conversation> all(questions.size());
+    std::size_t turns = 0;
+    for (const auto& question : questions) turns = std::max(turns, question.turns.size());
+    for (std::size_t turn = 0; turn < turns; ++turn) {
+      std::map<double, std::vector<std::size_t>> groups;
+      for (std::size_t i = 0; i < questions.size(); ++i)
+        if (turn < questions[i].turns.size()) groups[temperature_of(questions[i])].push_back(i);
+      for (const auto& [temperature, members] : groups) take_turn(questions, all, turn, first, temperature, members);
     }
-    const auto out = engine_->generate(prompts, sampling_, ends_, streams,
-                                       [&](std::size_t, token) { context_.stop_if_interrupted(); });
-    sampled_ += static_cast<double>(out.responses.total());
     std::vector<json> lines;
-    for (std::size_t i = 0; i < records.size(); ++i) {
-      sample_record sample{.prompt = records[i],
-                           .responses = {prompts_.response_text(out.responses[i])},
-                           .finished = {out.finished[i] != 0}};
-      json line = to_json(sample);
+    for (std::size_t i = 0; i < questions.size(); ++i) {
+      json line = answer_record(form_, questions[i], all[i].answers, all[i].finished, identity_);
       if (ids_) {
-        line["prompt_tokens"] = prompts[i];
-        line["response_tokens"] = out.responses[i];
+        line["prompt_tokens"] = all[i].prompt;
+        line["response_tokens"] = all[i].response;
       }
       lines.push_back(std::move(line));
     }
     return lines;
+  }
+
+  void take_turn(const std::vector<benchmark_question>& questions, std::vector<conversation>& all, std::size_t turn,
+                 std::size_t first, double temperature, const std::vector<std::size_t>& members) {
+    packed<token> prompts;
+    std::vector<rng> streams;
+    for (const std::size_t i : members) {
+      all[i].messages.push_back({chat_role::user, questions[i].turns[turn]});
+      all[i].prompt = prompts_.tokens(all[i].messages);
+      prompts.push_back(all[i].prompt);
+      check_length(all[i].prompt.size());
+      const rng own = rng(context_.seed).split(first + i);
+      streams.push_back(turn == 0 ? own : own.split(turn));
+    }
+    generation_options sampling = sampling_;
+    sampling.temperature = temperature;
+    const auto out = engine_->generate(prompts, sampling, ends_, streams,
+                                       [&](std::size_t, token) { context_.stop_if_interrupted(); });
+    sampled_ += static_cast<double>(out.responses.total());
+    for (std::size_t k = 0; k < members.size(); ++k) {
+      auto& talk = all[members[k]];
+      talk.response.assign(out.responses[k].begin(), out.responses[k].end());
+      talk.finished = talk.finished && out.finished[k] != 0;
+      talk.answers.push_back(prompts_.response_text(out.responses[k]));
+      talk.messages.push_back({chat_role::assistant, talk.answers.back()});
+    }
+  }
+
+  double temperature_of(const benchmark_question& question) const {
+    return category_temperatures_ ? fastchat_temperature(question.category) : sampling_.temperature;
   }
 
   void check_length(std::size_t prompt_tokens) {
@@ -175,9 +249,11 @@ class generator {
   generation_options sampling_;
   std::vector<token> ends_;
   std::optional<generation_engine> engine_;
+  answer_form form_;
+  answer_identity identity_;
   std::size_t batch_;
   double sampled_ = 0;  ///< tokens that the progress line has not counted yet
-  bool ids_, warned_ = false;
+  bool ids_, category_temperatures_, warned_ = false;
 };
 
 void run_generate(const config& options, stage_context& context) {
@@ -208,13 +284,16 @@ subcommand make_generate_command() {
                     {"--adapter", "generate.adapter", "folder of an adapter, or of a trained model"},
                     {"-p,--prompt", "generate.prompt", "one prompt"},
                     {"--prompts", "generate.prompts", "file of prompts (JSON Lines)"},
+                    {"--answers", "generate.answers",
+                     "jsonl, mt_bench, vicuna_bench or alpaca_eval: the form of both files"},
+                    {"--model-id", "generate.model_id", "the model's name in a benchmark's answers"},
                     {"--greedy", "generation.temperature", "take the most probable token", "0"},
                     {"--ids", "generate.ids", "print token ids, the prompt's first", "true"},
                     {"--max-tokens", "generation.max_new_tokens", "most tokens of a response"},
                     {"--temperature", "generation.temperature", "sampling temperature"},
                     {"--top-k", "generation.top_k", "sample from the k most probable tokens only"},
                     {"--top-p", "generation.top_p", "sample from the most probable tokens that hold this share"},
-                    {"--format", "prompt.format", "plain, dromedary, llama2_chat, vicuna or mistral"},
+                    {"--format", "prompt.format", format_help},
                     {"--template", "prompt.template", "inference template"},
                     {.name = "--stop",
                      .key = "prompt.stop",

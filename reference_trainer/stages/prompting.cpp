@@ -1,12 +1,15 @@
 #include "stages/prompting.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include <coho/error.hpp>
 #include <coho/rollout/token_sampling.hpp>
 
+#include "data/chat_format_file.hpp"
 #include "data/template_file.hpp"
 #include "generation/stop_matcher.hpp"
+#include "stages/data_files.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -17,17 +20,31 @@ std::string trimmed(std::string_view text) {
   return std::string(text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1));
 }
 
+constexpr std::array<std::string_view, 4> known_formats{"dromedary", "llama2_chat", "vicuna", "mistral"};
+
+void read_format(const config& options, prompt_settings& out) {
+  out.format_name = options.get<std::string>("prompt.format", "plain");
+  if (out.format_name == "plain") return;
+  if (std::ranges::find(known_formats, out.format_name) != known_formats.end()) {
+    out.chat = chat_formats::by_name(out.format_name);
+    return;
+  }
+  const std::filesystem::path path = out.format_name;
+  options.check(path.extension() == ".json" || path.has_parent_path() || !not_there(path), "prompt.format",
+                "plain, dromedary, llama2_chat, vicuna, mistral, or the path of a chat format file (JSON)");
+  out.format_path = options.get<std::filesystem::path>("prompt.format", {});
+  if (!not_there(path)) out.chat = load_chat_format(path);
+}
+
 }  // namespace
 
 prompt_settings read_prompt_settings(const config& options) {
   prompt_settings out;
-  out.format_name =
-      options.choice("prompt.format", "plain", {"plain", "dromedary", "llama2_chat", "vicuna", "mistral"});
+  read_format(options, out);
   out.template_path = options.get<std::filesystem::path>("prompt.template", {});
-  std::error_code none;
-  if (!out.template_path.empty() && std::filesystem::exists(out.template_path, none))
+  if (!out.template_path.empty() && !not_there(out.template_path))
     out.wording = load_template(template_kind::inference, out.template_path);
-  if (out.format_name != "plain") out.stop = chat_formats::by_name(out.format_name).stop;
+  if (out.chat) out.stop = out.chat->stop;
   for (auto& text : options.get<std::vector<std::string>>("prompt.stop", {})) {
     require_option(!text.empty(), "prompt.stop", "\"\"", "not empty");
     out.stop.push_back(std::move(text));
@@ -50,9 +67,10 @@ prompter::prompter(const prompt_settings& settings, const loaded_model& model)
       max_tokens_(settings.max_tokens) {
   if (!settings.template_path.empty() && !template_)
     template_ = load_template(template_kind::inference, settings.template_path);
-  if (format_name_ != "plain")
-    chat_ = template_ ? chat_prompt(chat_formats::by_name(format_name_), *template_)
-                      : chat_prompt(chat_formats::by_name(format_name_));
+  if (format_name_ == "plain") return;
+  // Settings read before the file was there have no format: this says that it is missing.
+  const chat_format format = settings.chat ? *settings.chat : load_chat_format(settings.format_path);
+  chat_ = template_ ? chat_prompt(format, *template_) : chat_prompt(format);
 }
 
 std::vector<token> prompter::tokens(std::string_view question) const {

@@ -17,6 +17,8 @@ namespace coho::trainer {
 /// The section `prompt` as prompter reads it, before there is a model.
 struct prompt_settings {
   std::string format_name;
+  std::filesystem::path format_path;  ///< of a format of the user's own
+  std::optional<chat_format> chat{};  ///< none in the plain format, and where format_path is not there
   std::filesystem::path template_path;
   std::optional<prompt_template> wording{};  ///< of the template, when its file is there
   std::string system{};                      ///< of conversations that bring none
@@ -28,13 +30,13 @@ prompt_settings read_prompt_settings(const config& options);
 /// How questions become the tokens that a policy continues, and what it samples with.
 ///
 /// `prompt.format`: "plain" (the question itself, or `prompt.template`'s text with it in the place of {Input}),
-/// dromedary, llama2_chat, vicuna or mistral. `prompt.system`: the system text of a chat format, where no template
-/// stands in its place. `prompt.stop`: stop strings beside the format's own. `prompt.max_tokens`:
-/// the last tokens of a longer prompt are kept (0: all).
+/// dromedary, llama2_chat, vicuna, mistral, or the path of a file that load_chat_format reads. `prompt.system`: the system
+/// text of a chat format, where no template stands in its place. `prompt.stop`: stop strings beside the format's own.
+/// `prompt.max_tokens`: the last tokens of a longer prompt are kept (0: all).
 class prompter {
  public:
   prompter(const config& options, const loaded_model& model) : prompter(read_prompt_settings(options), model) {}
-  /// Throws `file_error` when the template is not there.
+  /// Throws `file_error` when the template or the format's file is not there.
   prompter(const prompt_settings& settings, const loaded_model& model);
 
   /// With the begin token.
@@ -47,7 +49,7 @@ class prompter {
   const std::vector<std::string>& stop() const { return stop_; }
   /// A response as people and reward models see it: up to a stop string or end token, without white space around it.
   std::string response_text(std::span<const token> response) const;
-  /// "plain", "dromedary", "llama2_chat", "vicuna" or "mistral".
+  /// `prompt.format`: a name or a path.
   const std::string& format_name() const { return format_name_; }
 
  private:
@@ -59,6 +61,9 @@ class prompter {
   std::string format_name_, system_;
   std::size_t max_tokens_;
 };
+
+/// The help of the flag --format.
+inline constexpr const char* format_help = "plain, dromedary, llama2_chat, vicuna, mistral, or a chat format file";
 
 /// `generation.*`: max_new_tokens, temperature, top_k, top_p; stop strings of the prompter. Throws option_error.
 generation_options read_generation(const config& options, const std::vector<std::string>& stop,

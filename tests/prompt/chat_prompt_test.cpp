@@ -41,6 +41,17 @@ TEST_CASE("llama2_chat: system text inside the first instruction, begin and end 
   CHECK(chat_prompt(formats::llama2_chat())("Hi").text() == "[INST] Hi [/INST]");
 }
 
+TEST_CASE("llama2_chat: white space around messages is dropped, the system text's own front aside") {
+  const std::vector<chat_message> loose{{chat_role::system, " S "},
+                                        {chat_role::user, " u1\n"},
+                                        {chat_role::assistant, "\n a1 "},
+                                        {chat_role::user, "\tu2 "}};
+  CHECK(chat_prompt(formats::llama2_chat())(loose).text("<s>", "</s>") ==
+        "<s>[INST] <<SYS>>\n S \n<</SYS>>\n\n u1 [/INST] a1 </s><s>[INST] u2 [/INST]");
+  CHECK(chat_prompt(formats::llama2_chat())(" \n ").text() == "[INST]  [/INST]");
+  CHECK(chat_prompt(formats::mistral())(" Hi ").text() == "[INST]  Hi  [/INST]");
+}
+
 TEST_CASE("vicuna and mistral: one begin token, an end token behind each reply") {
   CHECK(chat_prompt(formats::vicuna())(conversation).text("<s>", "</s>") ==
         "<s>S USER: u1 ASSISTANT: a1</s>USER: u2 ASSISTANT:");

@@ -38,6 +38,7 @@ struct chat_format {
   std::string assistant_suffix{};    ///< behind an assistant message that another message follows
   bool begin_each_exchange = false;  ///< begin token in front of each user message, not only the first
   bool end_each_reply = false;       ///< end token behind each assistant message of the history
+  bool trim_messages = false;        ///< no white space around messages; a system text inside one is part of it
   std::vector<std::string> stop{};   ///< stop strings of a response, besides the end token
 };
 
@@ -107,7 +108,7 @@ chat_format dromedary(std::string preamble = {}, std::string_view assistant = "D
 }
 
 /// LLaMA-2-Chat: instruction marks, the system text inside the first of them, begin and end tokens around each
-/// exchange.
+/// exchange, no white space around messages.
 template <class = void>
 chat_format llama2_chat() {
   return {.name = "llama2_chat",
@@ -123,6 +124,7 @@ chat_format llama2_chat() {
           .assistant_suffix = " ",
           .begin_each_exchange = true,
           .end_each_reply = true,
+          .trim_messages = true,
           .stop = {}};
 }
 
@@ -243,17 +245,14 @@ class chat_prompt {
                        "message " + std::to_string(i + 1) + " of a conversation is not the " +
                            (user ? "user's" : "assistant's") + ": the two must take turns");
       if (user) {
-        if (i == 0 && from_template_) {
-          piece.text += head_;
-        } else if (i == 0) {
-          piece.text += format_.system_inside_user ? format_.user_prefix + system : system + format_.user_prefix;
-        } else {
-          piece.text += format_.user_prefix;
-        }
-        piece.text += messages[i].text;
+        const bool leads = i == 0 && !from_template_;
+        if (leads && !format_.system_inside_user) piece.text += system;
+        piece.text += i == 0 && from_template_ ? head_ : format_.user_prefix;
+        piece.text += shown(leads && format_.system_inside_user ? system + messages[i].text : messages[i].text);
         piece.text += i == 0 && !behind_first_.empty() ? behind_first_ : format_.user_suffix + format_.assistant_prefix;
       } else {
-        piece.text += format_.response_prefix + format_.history_gap + messages[i].text + format_.assistant_suffix;
+        piece.text +=
+            format_.response_prefix + format_.history_gap + shown(messages[i].text) + format_.assistant_suffix;
         if (format_.end_each_reply) {
           piece.end = true;
           out.pieces.push_back(std::move(piece));
@@ -274,6 +273,15 @@ class chat_prompt {
   const chat_format& format() const noexcept { return format_; }
 
  private:
+  template <class = void>
+  std::string shown(std::string_view message) const {
+    constexpr std::string_view spaces = " \t\r\n\f\v";
+    if (!format_.trim_messages) return std::string(message);
+    const auto first = message.find_first_not_of(spaces);
+    if (first == std::string_view::npos) return {};
+    return std::string(message.substr(first, message.find_last_not_of(spaces) - first + 1));
+  }
+
   chat_format format_;
   std::string head_, behind_first_;
   bool from_template_ = false;

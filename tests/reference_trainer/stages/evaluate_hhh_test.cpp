@@ -48,6 +48,15 @@ TEST_CASE("hhh: a judge that sees the better answer is right everywhere, whateve
     CHECK(result.ties == 0);
     CHECK(result.letter_bias == Approx(bias).margin(1e-12));
   }
+  const auto one = score_hhh(
+      first_preferred(1), wording,
+      [](auto) {
+        return std::vector<double>{3, 2};
+      },
+      1);
+  // Placed first the good answer is preferred by 3, placed second the other is by 2.
+  CHECK(one.scores == std::vector<std::vector<double>>{{1, -1}});
+  CHECK(one.chosen[0].index == 0);
   const auto turned = score_hhh(
       first_preferred(10), wording,
       [](auto prompts) { return answers(prompts, [](const std::string& p) { return good_first(p) ? -1.0 : 1.0; }); },
@@ -128,4 +137,6 @@ TEST_CASE("hhh: long texts keep their last tokens, marked") {
              ? "short"
              : tokenizer.decode(std::span<const token>(tokenizer.encode("short")).last(4)) + "..."));
   CHECK(cut_item({"c", text, {}}, tokenizer, ids.size()).input == text);
+  CHECK(cut_item({"c", "\n " + text + "\n\n", {{" ", false}}}, tokenizer, 1000).input == text);
+  CHECK(cut_item({"c", text, {{" ", false}}}, tokenizer, 1000).answers[0].text.empty());
 }

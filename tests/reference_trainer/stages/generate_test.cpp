@@ -5,11 +5,16 @@
 #include <sstream>
 
 #include "cli/exit_codes.hpp"
+#include "data/jsonl.hpp"
 #include "data/records.hpp"
+#include "generation/engine.hpp"
 #include "stages/chat.hpp"
 #include "stages/evaluate.hpp"
+#include "stages/model_files.hpp"
 #include "support/catch.hpp"
+#include "stages/prompting.hpp"
 #include "support/small_models.hpp"
+#include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
 
 using namespace coho;
@@ -135,7 +140,123 @@ TEST_CASE("generate, chat and eval run on a trained model") {
     CHECK(report["overall"]["items"] == 6);
     CHECK(report["categories"]["honest"] == report["overall"]);
     CHECK(report["ties"] == 0);
+    CHECK(report["per_item"].size() == 6);
+    CHECK(report["overall"].contains("standard_error"));
     CHECK(out.find("overall") != std::string::npos);
+  }
+}
+
+namespace {
+
+std::vector<json> read_lines(const std::filesystem::path& path) {
+  std::vector<json> out;
+  jsonl_reader reader(path);
+  for (json value; reader.next(value);) out.push_back(value);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("generate: answer files of benchmarks") {
+  const temporary_directory folder;
+  const auto answer = [&](const std::string& form, const std::string& questions, const std::string& out,
+                          std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments{"generate",
+                                       "--model",
+                                       demo_base().string() + "/",
+                                       "--answers",
+                                       form,
+                                       "--prompts",
+                                       (folder / questions).string(),
+                                       "--out",
+                                       (folder / out).string(),
+                                       "--format",
+                                       "vicuna",
+                                       "--max-tokens",
+                                       "6",
+                                       "--threads",
+                                       "1"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_program(arguments).first;
+  };
+  std::string questions;
+  for (int i = 0; i < 5; ++i)
+    questions += R"({"question_id": )" + std::to_string(80 + i) + R"(, "category": ")" +
+                 (i % 2 == 0 ? "writing" : "coding") + R"(", "turns": ["what is the fox?", "why?"]})" + "\n";
+  write_bytes(folder / "mt.jsonl", questions);
+
+  SECTION("the second turn follows on the first, in the chat format") {
+    REQUIRE(answer("mt_bench", "mt.jsonl", "a.jsonl", {"--greedy"}) == 0);
+    const auto lines = read_lines(folder / "a.jsonl");
+    REQUIRE(lines.size() == 5);
+    CHECK(lines[3]["question_id"] == 83);
+    CHECK(lines[3]["model_id"] == "base");
+    CHECK(lines[3]["tstamp"] == 0);
+    const auto turns = lines[3]["choices"][0]["turns"].get<std::vector<std::string>>();
+    REQUIRE(turns.size() == 2);
+    // The same by hand: greedy, and so without regard to batch and stream.
+    auto model = load_model(demo_base());
+    load_role(model, "policy", {});
+    const prompter prompts(config(settings{"prompt.format=vicuna"}), model);
+    const chat_message talk[] = {
+        {chat_role::user, "what is the fox?"}, {chat_role::assistant, turns[0]}, {chat_role::user, "why?"}};
+    packed<token> prompt;
+    prompt.push_back(prompts.tokens(talk));
+    rng streams[] = {rng(1)};
+    generation_engine engine(*model.bank, "policy", {}, model.token_texts());
+    const auto out = engine.generate(
+        prompt, {.max_new_tokens = 6, .temperature = 0, .stop = prompts.stop(), .banned = model.never_sampled()},
+        model.end_tokens(), streams);
+    CHECK(turns[1] == prompts.response_text(out.responses[0]));
+  }
+
+  SECTION("temperatures by category, in any batch, and after an interruption") {
+    const std::vector<std::string> by_category{"--set", "generate.category_temperatures=true", "--temperature", "3"};
+    const auto with = [&](std::vector<std::string> more) {
+      more.insert(more.end(), by_category.begin(), by_category.end());
+      return more;
+    };
+    REQUIRE(answer("mt_bench", "mt.jsonl", "a.jsonl", with({})) == 0);
+    const auto whole = read_bytes(folder / "a.jsonl");
+    const auto lines = read_lines(folder / "a.jsonl");
+    CHECK(lines[1]["choices"] == lines[3]["choices"]);  // coding: greedy
+    REQUIRE(answer("mt_bench", "mt.jsonl", "b.jsonl", with({"--set", "generate.batch=2"})) == 0);
+    CHECK(read_bytes(folder / "b.jsonl") == whole);
+    // Killed within the second batch.
+    std::size_t third = 0;
+    for (int i = 0; i < 3; ++i) third = whole.find('\n', third) + 1;
+    write_bytes(folder / "c.jsonl.partial", whole.substr(0, third + 9));
+    REQUIRE(answer("mt_bench", "mt.jsonl", "c.jsonl", with({"--resume", "--set", "generate.batch=2"})) == 0);
+    CHECK(read_bytes(folder / "c.jsonl") == whole);
+  }
+
+  SECTION("AlpacaEval's list, also on the terminal") {
+    write_bytes(folder / "eval.json",
+                R"([{"instruction": "what is the fox?", "output": "x", "generator": "y", "dataset": "z"},
+                    {"instruction": "why?"}])");
+    REQUIRE(answer("alpaca_eval", "eval.json", "a.json", {"--model-id", "mine", "--greedy"}) == 0);
+    const auto list = json::parse(read_bytes(folder / "a.json"));
+    REQUIRE(list.size() == 2);
+    CHECK(list[0]["instruction"] == "what is the fox?");
+    CHECK(list[0]["generator"] == "mine");
+    CHECK(list[0]["dataset"] == "z");
+    CHECK(list[1]["dataset"] == "eval");
+    const auto [status, out] = run_program({"generate", "--model", demo_base().string(), "--answers", "alpaca_eval",
+                                            "--prompts", (folder / "eval.json").string(), "--format", "vicuna",
+                                            "--max-tokens", "6", "--model-id", "mine", "--greedy"});
+    CHECK(status == 0);
+    CHECK(json::parse(out) == list);
+  }
+
+  SECTION("what does not fit together is refused") {
+    const int refused = static_cast<int>(exit_code::config);
+    CHECK(answer("mt_bench", "mt.jsonl", "a.jsonl", {"--set", "prompt.format=plain"}) == refused);
+    CHECK(answer("mt_bench", "mt.jsonl", "a.jsonl", {"--ids"}) == refused);
+    CHECK(answer("arena", "mt.jsonl", "a.jsonl") == refused);
+    CHECK(answer("jsonl", "mt.jsonl", "a.jsonl", {"--set", "generate.category_temperatures=true"}) == refused);
+    CHECK(run_program({"generate", "--model", demo_base().string(), "--answers", "mt_bench"}).first == refused);
+    CHECK(answer("vicuna_bench", "mt.jsonl", "a.jsonl") == static_cast<int>(exit_code::file_bad));
+    CHECK_FALSE(std::filesystem::exists(folder / "a.jsonl"));
   }
 }
 

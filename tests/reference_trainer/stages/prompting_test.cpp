@@ -1,5 +1,6 @@
 #include "stages/prompting.hpp"
 
+#include <algorithm>
 #include <coho/error.hpp>
 
 #include "support/catch.hpp"
@@ -41,6 +42,27 @@ TEST_CASE("prompting: chat formats bring their own words and stops") {
   CHECK(vicuna.tokens("why?").size() > plain.tokens("why?").size());
   CHECK_THROWS_AS(prompter(config(settings{"prompt.format=vicunna"}), demo_model()), config_error);
   CHECK_THROWS_AS(prompter(config(settings{"prompt.stop=[\"\"]"}), demo_model()), option_error);
+}
+
+TEST_CASE("prompting: a format may be a file") {
+  const temporary_directory folder;
+  const std::string path = (folder / "mine.json").string();
+  write_bytes(path,
+              R"({"user": {"prefix": "user: ", "suffix": "\n"}, "assistant": {"prefix": "coho:"}, "stop": ["user:"]})");
+  const prompter prompts(config(settings{"prompt.format=" + path}), demo_model());
+  CHECK(prompts.tokens("why?") == with_begin("user: why?\ncoho:"));
+  CHECK(prompts.stop() == std::vector<std::string>{"user:"});
+  const chat_message talk[] = {{chat_role::user, "why?"}, {chat_role::assistant, "no."}, {chat_role::user, "why?"}};
+  CHECK(prompts.tokens(talk) == with_begin("user: why?\ncoho:no.user: why?\ncoho:"));
+
+  // A file that is not there yet does not spoil a rehearsal, which lists it; a name that is none does.
+  const config later(settings{"prompt.format=" + (folder / "later.json").string()});
+  CHECK_FALSE(read_prompt_settings(later).chat);
+  const auto paths = later.read_paths();
+  CHECK(std::ranges::find(paths, "prompt.format", [](const auto& entry) { return entry.first; }) != paths.end());
+  CHECK_THROWS_AS(prompter(later, demo_model()), file_error);
+  CHECK_THROWS_WITH(read_prompt_settings(config(settings{"prompt.format=chatml"})),
+                    Catch::Matchers::ContainsSubstring("the path of a chat format file"));
 }
 
 TEST_CASE("prompting: of a long prompt the begin token and the end are kept") {
