@@ -15,7 +15,7 @@
 #include "adapters/adapter_bank.hpp"
 #include "generation/engine.hpp"
 #include "machine_limits.hpp"
-#include "stages/data_files.hpp"
+#include "files/data_files.hpp"
 #include "stages/model_files.hpp"
 #include "stories_15m.hpp"
 

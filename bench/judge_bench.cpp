@@ -12,7 +12,7 @@
 #include "data/principle_file.hpp"
 #include "data/template_file.hpp"
 #include "roles/judge_role.hpp"
-#include "stages/data_files.hpp"
+#include "files/data_files.hpp"
 #include "stages/model_files.hpp"
 #include "stories_15m.hpp"
 

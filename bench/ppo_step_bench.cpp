@@ -16,7 +16,7 @@
 #include "roles/policy_role.hpp"
 #include "roles/reward_role.hpp"
 #include "roles/value_role.hpp"
-#include "stages/data_files.hpp"
+#include "files/data_files.hpp"
 #include "stages/model_files.hpp"
 #include "stages/ppo_settings.hpp"
 #include "stages/prompting.hpp"

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "stages/data_files.hpp"
+#include "files/data_files.hpp"
 
 namespace coho::bench {
 

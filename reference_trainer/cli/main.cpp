@@ -5,7 +5,7 @@
 #include "demo/demo.hpp"
 #include "stages/aggregate.hpp"
 #include "stages/chat.hpp"
-#include "stages/data_files.hpp"
+#include "files/data_files.hpp"
 #include "stages/evaluate.hpp"
 #include "stages/generate.hpp"
 #include "stages/judge.hpp"

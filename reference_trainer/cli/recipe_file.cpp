@@ -8,7 +8,7 @@
 #include "cli/options.hpp"
 #include "cli/toml_values.hpp"
 #include "files/atomic_file.hpp"
-#include "stages/data_files.hpp"
+#include "files/data_files.hpp"
 
 namespace coho::trainer {
 namespace {

@@ -10,7 +10,7 @@
 #include "observe/metrics_log.hpp"
 #include "observe/table.hpp"
 #include "roles/policy_role.hpp"
-#include "stages/data_files.hpp"
+#include "files/data_files.hpp"
 #include "stages/model_files.hpp"
 #include "stages/training_run.hpp"
 #include "text/sentencepiece_training.hpp"

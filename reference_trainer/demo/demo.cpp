@@ -22,7 +22,7 @@
 #include "files/json_file.hpp"
 #include "observe/resources.hpp"
 #include "stages/aggregate.hpp"
-#include "stages/data_files.hpp"
+#include "files/data_files.hpp"
 #include "stages/judge.hpp"
 #include "stages/ppo.hpp"
 #include "stages/ppo_settings.hpp"

@@ -12,7 +12,7 @@
 #include "data/records.hpp"
 #include "files/atomic_file.hpp"
 #include "stages/aggregate_summary.hpp"
-#include "stages/data_files.hpp"
+#include "files/data_files.hpp"
 #include "text/language.hpp"
 
 namespace coho::trainer {

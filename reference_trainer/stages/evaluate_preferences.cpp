@@ -8,7 +8,7 @@
 #include "data/principle_file.hpp"
 #include "observe/summary.hpp"
 #include "observe/table.hpp"
-#include "stages/data_files.hpp"
+#include "files/data_files.hpp"
 #include "stages/model_files.hpp"
 #include "stages/model_settings.hpp"
 #include "stages/preference_data.hpp"

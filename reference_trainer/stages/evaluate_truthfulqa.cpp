@@ -10,7 +10,7 @@
 #include "files/json_file.hpp"
 #include "observe/table.hpp"
 #include "roles/judge_role.hpp"
-#include "stages/data_files.hpp"
+#include "files/data_files.hpp"
 #include "stages/model_files.hpp"
 #include "stages/model_settings.hpp"
 

@@ -11,7 +11,7 @@
 #include "data/records.hpp"
 #include "data/template_file.hpp"
 #include "roles/judge_role.hpp"
-#include "stages/data_files.hpp"
+#include "files/data_files.hpp"
 #include "stages/model_files.hpp"
 #include "stages/model_settings.hpp"
 #include "stages/pair_stream.hpp"

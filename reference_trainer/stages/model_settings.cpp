@@ -10,7 +10,7 @@
 
 #include "checkpoint/lora_patterns.hpp"
 #include "checkpoint/peft.hpp"
-#include "stages/data_files.hpp"
+#include "files/data_files.hpp"
 
 namespace coho::trainer {
 namespace {

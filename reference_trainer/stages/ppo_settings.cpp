@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/principle_file.hpp"
-#include "stages/data_files.hpp"
+#include "files/data_files.hpp"
 #include "stages/training_run.hpp"
 
 namespace coho::trainer {

@@ -8,7 +8,7 @@
 #include <coho/rng.hpp>
 
 #include "data/principle_file.hpp"
-#include "stages/data_files.hpp"
+#include "files/data_files.hpp"
 
 namespace coho::trainer {
 namespace {

@@ -10,7 +10,7 @@
 #include "data/principle_check.hpp"
 #include "data/principle_file.hpp"
 #include "observe/table.hpp"
-#include "stages/data_files.hpp"
+#include "files/data_files.hpp"
 #include "text/sentencepiece.hpp"
 
 namespace coho::trainer {

@@ -9,7 +9,7 @@
 #include "data/chat_format_file.hpp"
 #include "data/template_file.hpp"
 #include "generation/stop_matcher.hpp"
-#include "stages/data_files.hpp"
+#include "files/data_files.hpp"
 
 namespace coho::trainer {
 namespace {

@@ -1,7 +1,7 @@
 #include "stages/reward_prompts.hpp"
 
 #include "data/template_file.hpp"
-#include "stages/data_files.hpp"
+#include "files/data_files.hpp"
 
 namespace coho::trainer {
 

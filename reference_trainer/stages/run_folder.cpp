@@ -8,7 +8,7 @@
 #include "cli/options.hpp"
 #include "data/jsonl.hpp"
 #include "files/json_file.hpp"
-#include "stages/data_files.hpp"
+#include "files/data_files.hpp"
 
 namespace coho::trainer {
 namespace {

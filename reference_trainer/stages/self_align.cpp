@@ -21,7 +21,7 @@
 #include "generation/stop_matcher.hpp"
 #include "observe/table.hpp"
 #include "roles/policy_role.hpp"
-#include "stages/data_files.hpp"
+#include "files/data_files.hpp"
 #include "stages/model_files.hpp"
 #include "stages/prompting.hpp"
 #include "stages/self_align_settings.hpp"

@@ -9,7 +9,7 @@
 #include "data/principle_file.hpp"
 #include "data/template_file.hpp"
 #include "observe/table.hpp"
-#include "stages/data_files.hpp"
+#include "files/data_files.hpp"
 #include "stages/plan_text.hpp"
 #include "stages/prompting.hpp"
 

@@ -7,7 +7,7 @@
 #include <coho/error.hpp>
 
 #include "cli/report_error.hpp"
-#include "stages/data_files.hpp"
+#include "files/data_files.hpp"
 
 namespace coho::trainer {
 namespace {

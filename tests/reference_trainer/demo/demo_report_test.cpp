@@ -5,7 +5,7 @@
 #include <coho/error.hpp>
 
 #include "files/atomic_file.hpp"
-#include "stages/data_files.hpp"
+#include "files/data_files.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"
 

@@ -1,4 +1,4 @@
-#include "stages/data_files.hpp"
+#include "files/data_files.hpp"
 
 #include <coho/error.hpp>
 #include <cstdlib>

@@ -1,4 +1,4 @@
-#include "stages/data_files.hpp"
+#include "files/data_files.hpp"
 
 #include <cstdlib>
 #include <string>
