@@ -13,8 +13,8 @@ namespace coho::trainer {
 /// prompts = kept + removed holds. self_align.rejected names a file for the others, with the reason.
 ///
 /// Keys: model.*, self_align.{prompts, rules, exemplars, template, stop, max_new_tokens, max_question_tokens,
-/// slots, batch, limit, rejected}, those of read_self_align_filters, generation.*. Random streams are keyed by the prompt's number. A
-/// resumed run ends with the same files.
+/// slots, batch, limit, rejected}, those of read_self_align_filters, generation.*. Random streams are keyed by the
+/// prompt's number. A resumed run ends with the same files.
 void run_self_align(const config& options, stage_context& context);
 subcommand make_self_align_command();
 
