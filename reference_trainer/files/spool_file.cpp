@@ -1,7 +1,6 @@
 #include "files/spool_file.hpp"
 
 #include <fcntl.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -12,8 +11,10 @@
 namespace coho::trainer {
 
 spool_file::spool_file(const std::filesystem::path& beside) : path_(beside) {
-  auto name = beside.string() + ".spool-XXXXXX";
-  descriptor_ = ::mkostemp(name.data(), O_CLOEXEC);
+  // A kill between the two calls below leaves an empty file of this name, which the next run removes.
+  const auto name = beside.string() + ".spool";
+  ::unlink(name.c_str());
+  descriptor_ = ::open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (descriptor_ < 0) refuse("cannot be written");
   ::unlink(name.c_str());
 }

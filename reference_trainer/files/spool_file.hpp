@@ -8,8 +8,9 @@
 
 namespace coho::trainer {
 
-/// Texts put aside on the disk, to be read again in any order. The file lies beside `beside` and has no name: nothing
-/// is left of it when the process ends, however it ends. Throws `file_error` naming `beside` when the system refuses.
+/// Texts put aside on the disk, to be read again in any order. The file is made as `<beside>.spool` and has no name
+/// after that: no text is left when the process ends, however it ends. Throws `file_error` naming `beside` when
+/// the system refuses.
 ///
 ///     spool_file spool("prompts.jsonl");
 ///     const auto place = spool.append("a text");

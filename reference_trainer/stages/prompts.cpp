@@ -225,6 +225,8 @@ void run_prompts(const config& options, stage_context& context) {
     if (fs::exists(out) && fs::exists(source.path) && fs::equivalent(out, source.path))
       throw config_error(name + ".source." + source.name + ".path = " + source.path.string() +
                          " is the file that is to be written");
+    // One that is missing is told before the others are read.
+    if (source.count != 0u) jsonl_reader(files_of(source.path).front());
   }
 
   jsonl_writer writer(out, false);

@@ -12,6 +12,7 @@ using namespace coho::test;
 
 TEST_CASE("spool: texts come back in any order, and nothing is left on the disk") {
   const temporary_directory folder;
+  write_bytes(folder / "out.jsonl.spool", "of a run that was killed while it made its own");
   {
     spool_file spool(folder / "out.jsonl");
     std::vector<std::string> texts;

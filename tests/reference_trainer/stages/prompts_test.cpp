@@ -261,7 +261,9 @@ TEST_CASE("prompts: wrong input is refused with its place, and no file is left")
   fails_with(source("a", folder / "torn.jsonl"), "torn.jsonl: line 2: the JSON value is cut off");
   fails_with(source("a", folder / "empty.jsonl"), "empty.jsonl: holds no records");
   fails_with(source("a", folder / "none"), "is a folder without .json");
-  fails_with(source("a", folder / "missing.jsonl"), "missing.jsonl");
+  // Missing ones are told before others are read, those that are left out are not looked for.
+  fails_with(source("a", folder / "a.jsonl") + source("b", folder / "missing.jsonl"), "missing.jsonl");
+  fails_with(source("a", folder / "a.jsonl") + source("b", folder / "missing.jsonl", {"count=0"}), "a.jsonl: line 2");
   write_bytes(folder / "a.jsonl", "\"one two\"\n");
   fails_with(source("a", folder / "a.jsonl") + settings{"prompts.minimum_tokens=90"}, "no prompt remains of 1 records");
   fails_with(source("a", folder / "a.jsonl") + settings{"prompts.tokenizer=" + (folder / "none").string()},
