@@ -73,7 +73,10 @@ class session {
   bool read(std::string& line) {
     for (;;) {
       if (terminal_) std::cout << "> " << std::flush;
-      const bool got = static_cast<bool>(std::getline(std::cin, line));
+      while (terminal_ && !interrupt_.pending() && !context_.interrupted() && !ctrl_c::has_input(STDIN_FILENO)) {
+      }
+      context_.stop_if_interrupted();
+      const bool got = !interrupt_.pending() && std::getline(std::cin, line);
       if (interrupt_.take()) {
         // The terminal has dropped what was typed; the streams take an interrupted read for the end of the input.
         std::clearerr(stdin);

@@ -1,5 +1,6 @@
 #include "stages/chat_input.hpp"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -45,6 +46,11 @@ ctrl_c::ctrl_c(bool install) : installed_(install) {
 
 ctrl_c::~ctrl_c() {
   if (installed_) ::sigaction(SIGINT, &before_, nullptr);
+}
+
+bool ctrl_c::has_input(int descriptor) noexcept {
+  ::pollfd waiting{.fd = descriptor, .events = POLLIN, .revents = 0};
+  return ::poll(&waiting, 1, 100) > 0;
 }
 
 bool ctrl_c::pending() const noexcept { return installed_ && wish; }

@@ -26,6 +26,9 @@ class ctrl_c {
   ctrl_c& operator=(const ctrl_c&) = delete;
 
   bool pending() const noexcept;
+  /// Waits at most a tenth of a second for input, or the end of input, at a descriptor. Whoever asks again and again
+  /// sees a Ctrl-C that comes at any moment; a blocking read would miss one just before it.
+  static bool has_input(int descriptor) noexcept;
   /// Whether one is pending, which it is then no longer.
   bool take() noexcept;
 

@@ -1,5 +1,7 @@
 #include "stages/chat_input.hpp"
 
+#include <unistd.h>
+
 #include <csignal>
 
 #include "support/catch.hpp"
@@ -33,4 +35,17 @@ TEST_CASE("chat: Ctrl-C is a wish while one lives") {
   ::sigaction(SIGINT, nullptr, &after);
   CHECK(before.sa_handler == after.sa_handler);
   CHECK_FALSE(ctrl_c(false).pending());
+}
+
+TEST_CASE("chat: input is waited for a while") {
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  CHECK_FALSE(ctrl_c::has_input(ends[0]));
+  REQUIRE(::write(ends[1], "a", 1) == 1);
+  CHECK(ctrl_c::has_input(ends[0]));
+  char read_back = 0;
+  REQUIRE(::read(ends[0], &read_back, 1) == 1);
+  ::close(ends[1]);
+  CHECK(ctrl_c::has_input(ends[0]));  // the end of the input
+  ::close(ends[0]);
 }

@@ -243,7 +243,7 @@ TEST_CASE("generate: answer files of benchmarks") {
     CHECK(list[1]["dataset"] == "eval");
     const auto [status, out] = run_program({"generate", "--model", demo_base().string(), "--answers", "alpaca_eval",
                                             "--prompts", (folder / "eval.json").string(), "--format", "vicuna",
-                                            "--max-tokens", "6", "--model-id", "mine", "--greedy"});
+                                            "--max-tokens", "6", "--model-id", "mine", "--greedy", "--threads", "1"});
     CHECK(status == 0);
     CHECK(json::parse(out) == list);
   }
