@@ -5,6 +5,7 @@
 
 #include <coho/error.hpp>
 
+#include "distributed/process_group.hpp"
 #include "observe/table.hpp"
 #include "plan/plan_report.hpp"
 #include "stages/model_settings.hpp"
