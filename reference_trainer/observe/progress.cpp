@@ -34,13 +34,14 @@ std::string print_rate(double rate) { return print_number(rate >= 100 ? "%.0f" :
 console::console(std::ostream& stream, bool live, bool quiet, std::function<std::size_t()> width)
     : stream_(stream), width_(width ? std::move(width) : terminal_width), live_(live), quiet_(quiet) {}
 
-// A line that wraps could not be redrawn in place, and the cursor stays in its row while the last column is free. A
-// note may hold anything: a control character would move the cursor.
+// A line that wraps could not be redrawn in place, and the cursor stays in its row while the last column is free; so
+// does the echo of ^C with two more. A note may hold anything: a control character would move the cursor.
 std::string console::cut() const {
   std::string text = shown_;
   std::ranges::replace_if(
       text, [](unsigned char c) { return c < 0x20 || c == 0x7F; }, ' ');
-  return std::string(first_columns(text, std::max<std::size_t>(width_(), 1) - 1));
+  const std::size_t width = std::max<std::size_t>(width_(), 1);
+  return std::string(first_columns(text, width - (width > 20 ? 3 : 1)));
 }
 
 // One write each: stderr has no buffer, and what comes between two writes (the echo of ^C, another program's line)

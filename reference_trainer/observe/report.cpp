@@ -28,7 +28,7 @@ p { margin:.25rem 0 .75rem; max-width:75ch; } .soft { color:var(--soft); }
 .scroll { overflow-x:auto; }
 table { border-collapse:collapse; width:100%; font-size:.875rem; }
 th, td { text-align:left; padding:.3rem .75rem .3rem 0; border-bottom:1px solid var(--rule); vertical-align:top; }
-thead th { color:var(--soft); font-weight:600; max-width:13rem; overflow-wrap:anywhere; } tbody th { font-weight:400; }
+thead th { color:var(--soft); font-weight:600; max-width:13rem; overflow-wrap:break-word; } tbody th { font-weight:400; }
 td.number, .chart td { text-align:right; font-variant-numeric:tabular-nums; } thead th.number, .chart thead th:not(:first-child) { text-align:right; }
 details { margin-top:.5rem; font-size:.875rem; } details.whole { margin:0; } summary { color:var(--soft); cursor:pointer; }
 .held { color:var(--good); font-weight:600; } .missed { color:var(--bad); font-weight:600; }

@@ -65,7 +65,7 @@ constexpr std::array known{
 };
 
 constexpr std::string_view principle_prefix = "eval/principle/", part_prefix = "reward/", time_prefix = "seconds_";
-constexpr std::size_t lines_together = 8;  // of a single run in one chart: one colour each
+constexpr std::size_t lines_together = 12;  // of a single run in one chart
 constexpr std::size_t smoothed_from = 20;
 
 using run_list = std::vector<const run_folder*>;

@@ -102,8 +102,7 @@ TEST_CASE("what is counted beside the steps has rates of its own") {
   bar.advance(1);
   bar.count("generated", 1000);
   bar.advance(1);
-  CHECK(bar.line(8, false) ==
-        "ppo           20 % 2/10 steps, 4.0 s each, 32 s left, 250 generated/s, 3.8 tokens/s");
+  CHECK(bar.line(8, false) == "ppo           20 % 2/10 steps, 4.0 s each, 32 s left, 250 generated/s, 3.8 tokens/s");
   bar.finish();
   CHECK_THAT(stream.str(), ContainsSubstring("generated/s"));
 }
@@ -128,6 +127,9 @@ TEST_CASE("a live line never reaches the last column, whatever it holds and howe
   CHECK(stream.str() == "\r\033[Ka log line of any length\n0123");
   width = 1;
   CHECK(shown("0123456789").empty());
+  width = 30;  // room for the echo of ^C
+  CHECK(shown(std::string(100, 'x')) == std::string(27, 'x'));
+  shown("0123456789");
   width = 80;  // the window is made wide again: the whole line is still known
   stream.str("");
   terminal.print("x");
