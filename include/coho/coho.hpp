@@ -92,6 +92,7 @@
 #include <coho/train/ppo_options.hpp>
 #include <coho/train/ppo_statistics.hpp>
 #include <coho/train/preference_objective.hpp>
+#include <coho/train/preference_source.hpp>
 #include <coho/train/reward_model.hpp>
 #include <coho/train/reward_model_options.hpp>
 #include <coho/train/shares.hpp>

@@ -266,7 +266,7 @@ int application::dispatch(int argc, const char* const* argv) {
     const auto origin = entry.flag->name.substr(entry.flag->name.rfind(',') + 1);
     if (!entry.flag->fixed_value.empty()) {
       options.set_text(entry.flag->key, entry.flag->fixed_value, origin);
-    } else if (entry.flag->repeatable) {
+    } else if (entry.flag->repeatable && entry.values.size() > 1) {
       options.set_list(entry.flag->key, entry.values, origin);
     } else {
       options.set_text(entry.flag->key, entry.values.back(), origin + " " + entry.values.back());

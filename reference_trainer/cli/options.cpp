@@ -22,7 +22,7 @@ struct config::state {
   toml::table values, read;
   std::map<std::string, origin, std::less<>> overrides;
   std::set<std::string, std::less<>> declared, other_sections;
-  std::map<std::string, std::filesystem::path> paths;
+  std::multimap<std::string, std::filesystem::path> paths;
 };
 
 config::config(std::span<const std::string> overrides) : config(parse("", "", overrides)) {}
@@ -120,7 +120,8 @@ std::optional<T> config::find(std::string_view key) const {
         // Stays without a value: reported below with what was expected.
       }
     }
-    if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+    if constexpr (std::is_same_v<T, std::vector<std::string>> ||
+                  std::is_same_v<T, std::vector<std::filesystem::path>>) {
       if (!value) value = T{raw};
     }
   }
@@ -129,7 +130,13 @@ std::optional<T> config::find(std::string_view key) const {
                        print_value(*node) + "), expected " + wanted_type<T>());
   }
   store_typed(state_->read, name, *value);
-  if constexpr (std::is_same_v<T, std::filesystem::path>) state_->paths[name] = *value;
+  if constexpr (std::is_same_v<T, std::filesystem::path>) {
+    state_->paths.erase(name);
+    state_->paths.emplace(name, *value);
+  } else if constexpr (std::is_same_v<T, std::vector<std::filesystem::path>>) {
+    state_->paths.erase(name);
+    for (const auto& path : *value) state_->paths.emplace(name, path);
+  }
   return value;
 }
 
@@ -266,6 +273,7 @@ COHO_INSTANTIATE(double)
 COHO_INSTANTIATE(std::string)
 COHO_INSTANTIATE(std::filesystem::path)
 COHO_INSTANTIATE(std::vector<std::string>)
+COHO_INSTANTIATE(std::vector<std::filesystem::path>)
 COHO_INSTANTIATE(std::vector<double>)
 COHO_INSTANTIATE(std::vector<std::int64_t>)
 #undef COHO_INSTANTIATE

@@ -51,7 +51,7 @@ class config {
   void set_list(std::string_view key, std::span<const std::string> values, std::string_view origin);
 
   /// T: bool, int, std::int64_t, std::uint64_t, std::size_t, double, std::string, std::filesystem::path, and
-  /// std::vector of std::string, double or std::int64_t (a single value reads as a list of one).
+  /// std::vector of std::string, std::filesystem::path, double or std::int64_t (a single value reads as a list of one).
   /// Throws `config_error` when the value has another type or does not fit.
   template <class T>
   T get(std::string_view key, const T& fallback) const;

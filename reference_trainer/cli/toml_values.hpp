@@ -158,7 +158,13 @@ template <class T>
 void store_typed(toml::table& root, std::string_view key, const T& value) {
   if constexpr (is_vector<T>::value) {
     toml::array list;
-    for (const auto& item : value) list.push_back(item);
+    for (const auto& item : value) {
+      if constexpr (std::is_same_v<T, std::vector<std::filesystem::path>>) {
+        list.push_back(item.string());
+      } else {
+        list.push_back(item);
+      }
+    }
     store(root, key, std::move(list));
   } else if constexpr (std::is_same_v<T, std::filesystem::path>) {
     store(root, key, value.string());

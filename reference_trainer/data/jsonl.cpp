@@ -39,6 +39,7 @@ struct jsonl_reader::state {
   gzFile file = nullptr;
   std::vector<char> buffer = std::vector<char>(1 << 16);
   std::size_t begin = 0, end = 0;
+  std::uint64_t before = 0, value_offset = 0;  // bytes in front of the buffer, and of the value
   std::size_t line = 1, value_line = 0, count = 0;
   bool array = false, done = false;
   std::string text;
@@ -71,6 +72,7 @@ struct jsonl_reader::state {
         fail(code == Z_BUF_ERROR ? "the gzip stream is cut off"
                                  : "the gzip stream is damaged: " + std::string(message));
       }
+      before += end;
       begin = 0;
       end = static_cast<std::size_t>(got);
       if (got == 0) return at_end;
@@ -115,21 +117,24 @@ struct jsonl_reader::state {
     done = true;
   }
 
+  void begin_value() {
+    value_line = line;
+    value_offset = before + begin;
+    ++count;
+    text.clear();
+  }
+
   bool take_line() {
     skip_space();
     if (peek() == at_end) return false;
-    value_line = line;
-    ++count;
-    text.clear();
+    begin_value();
     for (int c = take(); c != at_end && c != '\n'; c = take()) keep(c);
     return true;
   }
 
   bool take_item() {
     skip_space();
-    value_line = line;
-    ++count;
-    text.clear();
+    begin_value();
     std::size_t depth = 0;
     bool in_string = false;
     for (;;) {
@@ -189,6 +194,12 @@ bool jsonl_reader::next(json& value) {
 
 std::size_t jsonl_reader::count() const noexcept { return state_->count; }
 const std::filesystem::path& jsonl_reader::path() const noexcept { return state_->path; }
+std::string_view jsonl_reader::text() const noexcept { return state_->text; }
+std::uint64_t jsonl_reader::offset() const noexcept { return state_->value_offset; }
+bool jsonl_reader::seekable() const noexcept {
+  std::error_code none;
+  return ::gzdirect(state_->file) != 0 && std::filesystem::is_regular_file(state_->path, none);
+}
 std::string jsonl_reader::place() const { return state_->place(); }
 void jsonl_reader::fail(std::string_view what, std::string_view mend) const { state_->fail(what, mend); }
 

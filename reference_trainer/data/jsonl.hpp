@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
@@ -35,6 +36,11 @@ class jsonl_reader {
   /// Values read so far.
   std::size_t count() const noexcept;
   const std::filesystem::path& path() const noexcept;
+  /// The last value as it stands in the file, and the number of bytes in front of it once unpacked.
+  std::string_view text() const noexcept;
+  std::uint64_t offset() const noexcept;
+  /// Whether a value can be read again at its offset: a plain file, neither packed nor a pipe.
+  bool seekable() const noexcept;
   /// "line 12" or "line 12, item 3": where the last value began. For errors about its content.
   std::string place() const;
   /// `file_error` at the last value's place.

@@ -3,18 +3,18 @@
 #include <ATen/Parallel.h>
 
 #include "stages/evaluate_hhh.hpp"
-#include "stages/evaluate_pairs.hpp"
+#include "stages/evaluate_preferences.hpp"
 
 namespace coho::trainer {
 namespace {
 
 void run_evaluate(const config& options, stage_context& context) {
-  const auto kind = options.choice("eval.kind", "pairs", {"pairs", "hhh"});
+  const auto kind = options.choice("eval.kind", "preferences", {"preferences", "pairs", "hhh"});
   at::set_num_threads(static_cast<int>(context.threads));
   if (kind == "hhh") {
     evaluate_hhh(options, context);
   } else {
-    evaluate_pairs(options, context);
+    evaluate_preferences(options, context);  // "pairs" is its former name
   }
 }
 
@@ -22,15 +22,18 @@ void run_evaluate(const config& options, stage_context& context) {
 
 subcommand make_eval_command() {
   return {.name = "eval",
-          .help = "measure a model: eval pairs (a reward model's accuracy), eval hhh (BIG-bench HHH)",
+          .help = "measure a model: eval preferences (a reward model's accuracy), eval hhh (BIG-bench HHH)",
           .run = run_evaluate,
-          .flags = {{"kind", "eval.kind", "pairs or hhh"},
-                    {"--data", "eval.data", "preference file (pairs), task.json or its folder (hhh)"},
+          .flags = {{"kind", "eval.kind", "preferences (or pairs, the same) or hhh"},
+                    {.name = "--data",
+                     .key = "eval.data",
+                     .help = "preference file, repeatable (preferences); task.json or its folder (hhh)",
+                     .repeatable = true},
                     {"-m,--model", "model.path", "folder of the base model"},
                     {"--adapter", "eval.adapter", "hhh: adapter or trained model that is asked"},
-                    {"--reward-model", "eval.reward_model", "pairs: folder of a trained reward model"},
-                    {"--reward-template", "reward_prompt.template", "pairs: template of records with principles"},
-                    {"--plain-template", "reward_prompt.plain_template", "pairs: template of records without"},
+                    {"--reward-model", "eval.reward_model", "preferences: folder of a trained reward model"},
+                    {"--reward-template", "reward_prompt.template", "preferences: template of records with principles"},
+                    {"--plain-template", "reward_prompt.plain_template", "preferences: template of records without"},
                     {"--template", "eval.template", "hhh: wording of the question"},
                     {"--limit", "eval.limit", "first records only"}},
           .sections = {"model", "eval", "reward_prompt"},

@@ -4,6 +4,7 @@
 
 #include "stages/model_files.hpp"
 #include "stages/model_settings.hpp"
+#include "stages/reward_statistics.hpp"
 #include "stages/training_run.hpp"
 
 namespace coho::trainer {
@@ -24,6 +25,7 @@ void run_merge(const config& options, stage_context& context) {
   model.bank->add_full("whole", state.adapter.merged(model.bank->base()));
   if (state.head.defined()) model.bank->set_head("whole", state.head.weight, state.head.bias);
   save_role(model, "whole", out);
+  copy_reward_statistics(adapter, out);
   context.log("merge: " + out.string());
 }
 

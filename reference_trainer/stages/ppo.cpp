@@ -14,6 +14,7 @@
 #include "stages/plan_text.hpp"
 #include "stages/ppo_settings.hpp"
 #include "stages/reward_prompts.hpp"
+#include "stages/reward_statistics.hpp"
 #include "stages/training_run.hpp"
 
 namespace coho::trainer {
@@ -88,7 +89,7 @@ void run_ppo(const config& options, stage_context& context) {
   const auto rollouts = section.get<std::size_t>("rollouts", 576);
   const auto samples_per_prompt = section.get<std::size_t>("samples_per_prompt", 1);
   const bool zero_value_head = section.choice("value_head", "zero", {"zero", "copy"}) == "zero";
-  const auto normalization_samples = section.get<std::size_t>("normalization_samples", 0);
+  const normalization_source normalization = read_normalization(section, !reward_path.empty());
   const auto save_every = section.get<std::uint64_t>("save_every", 10);
   const auto keep = section.get<std::size_t>("keep", 2);
   section.check(steps > 0, "steps", "at least 1");
@@ -176,9 +177,11 @@ void run_ppo(const config& options, stage_context& context) {
   if (saved) {
     settings.normalization.mean = saved->at("normalization_mean").get<double>();
     settings.normalization.deviation = saved->at("normalization_deviation").get<double>();
-  } else if (reward_model && normalization_samples > 0) {
+  } else if (normalization.from == normalization_source::kind::reward_model) {
+    settings.normalization = stored_normalization(reward_path);
+  } else if (reward_model && normalization.from == normalization_source::kind::initial_policy) {
     settings.normalization =
-        measure(reference, *reward_model, prompts, source, settings.generation, normalization_samples, context.seed);
+        measure(reference, *reward_model, prompts, source, settings.generation, normalization.samples, context.seed);
   }
   ppo_trainer trainer{ppo_models{.policy = policy,
                                  .reference = reference,

@@ -1,12 +1,14 @@
 #include "stages/reward.hpp"
 
 #include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <coho/error.hpp>
 #include <nlohmann/json.hpp>
 #include <coho/train/reward_model.hpp>
 
-#include "data/records.hpp"
 #include "observe/metrics_log.hpp"
 #include "observe/summary.hpp"
 #include "observe/table.hpp"
@@ -14,71 +16,85 @@
 #include "stages/fit_settings.hpp"
 #include "stages/model_settings.hpp"
 #include "stages/plan_text.hpp"
+#include "stages/preference_data.hpp"
+#include "stages/preference_measures.hpp"
 #include "stages/reward_prompts.hpp"
+#include "stages/reward_statistics.hpp"
 #include "stages/training_run.hpp"
 
 namespace coho::trainer {
 namespace {
 
-/// Preference records with the text that the queries point to.
-class preference_data {
- public:
-  preference_data(const std::filesystem::path& path, std::size_t limit)
-      : records_(read_records<preference_record>(path, limit > 0 ? limit : std::numeric_limits<std::size_t>::max())) {
-    for (const auto& record : records_) {
-      prompts_.push_back(record.prompt.text());
-      auto& lines = lines_.emplace_back();
-      for (const auto& p : record.principles) {
-        if (p.text.empty())
-          throw file_error(path.string(), "principle " + p.name,
-                           "the record holds a principle's name without its definition",
-                           "aggregate the judgements again with this program");
-        lines.push_back(p.text);
-      }
-    }
-    for (std::size_t i = 0; i < records_.size(); ++i)
-      pairs_.push_back({query(i, records_[i].chosen()), query(i, records_[i].rejected())});
-  }
-
-  std::span<const preference_pair> pairs() const { return pairs_; }
-
- private:
-  reward_query query(std::size_t i, const std::string& response) const {
-    return {.prompt_tokens = {},
-            .response_tokens = {},
-            .prompt = prompts_[i],
-            .response = response,
-            .principles = lines_[i]};
-  }
-
-  std::vector<preference_record> records_;
-  std::vector<std::string> prompts_;
-  std::vector<std::vector<std::string>> lines_;
-  std::vector<preference_pair> pairs_;
-};
-
 // Of a run over so many pairs.
-fit_settings<reward_model_options> read_reward(const config& section, const stage_context& context, std::size_t pairs) {
-  auto out = read_fit<reward_model_options>(section, context, pairs,
-                                            {.batch_size = 64, .learning_rate = 3e-5, .warmup_steps = 0.03});
+fit_settings<reward_model_options> read_reward(const config& section, const stage_context& context, std::size_t pairs,
+                                               bool pretraining) {
+  auto out = read_fit<reward_model_options>(
+      section, context, pairs,
+      {.batch_size = 64, .learning_rate = pretraining ? 5e-5 : 3e-5, .warmup_steps = pretraining ? 0.01 : 0.03});
   reward_model_options& settings = out.training;
   settings.micro_batch.sequences = section.get<std::size_t>("micro_batch_pairs", 64);
   settings.loss.margin = section.get<double>("margin", 0.0);
   settings.loss.label_smoothing = section.get<double>("label_smoothing", 0.0);
   settings.loss.centring = section.get<double>("centring", 0.0);
   static_cast<void>(bradley_terry_loss(settings.loss));
-  out.optimizer.factors = {{"score.", section.get<double>("head_learning_rate_factor", 1.0)}};
+  // Differences of scores say nothing of the head's bias. Its gradient is what rounding leaves, which Adam would blow
+  // up to steps, and a bias that is not zero keeps the head out of the files that transformers and PEFT open.
+  if (settings.loss.centring == 0) out.optimizer.factors.push_back({"score.bias", 0.0});
+  out.optimizer.factors.push_back({"score.", section.get<double>("head_learning_rate_factor", 1.0)});
   return out;
 }
 
 // Pre-training has a section of its own; what the flags say of files is meant for the section that is read.
 void move_flags(config options) {
   const config given = options.clone();
-  for (const std::string key : {"data", "evaluation", "from"}) {
+  const auto flag = [&](const std::string& key) {
     const std::string place = options.place("reward." + key);
-    if (!place.starts_with("--") || place.starts_with("--set ")) continue;
-    options.set_text("preference_pretraining." + key, given.get<std::string>("reward." + key, ""), place);
+    return place.starts_with("--") && !place.starts_with("--set ") ? place : std::string();
+  };
+  for (const std::string key : {"data", "evaluation"}) {
+    if (const auto place = flag(key); !place.empty())
+      options.set_list("preference_pretraining." + key, given.require<std::vector<std::string>>("reward." + key),
+                       place);
   }
+  if (const auto place = flag("from"); !place.empty())
+    options.set_text("preference_pretraining.from", given.require<std::string>("reward.from"), place);
+}
+
+// Held-out pairs, evaluated as the section says.
+class held_out_evaluation {
+ public:
+  held_out_evaluation(reward_role& reward, preference_set pairs, std::uint64_t every, std::uint64_t steps)
+      : reward_(reward), pairs_(std::move(pairs)), every_(every), steps_(steps) {}
+
+  bool due(std::uint64_t done) const { return done == steps_ || (every_ > 0 && done % every_ == 0); }
+
+  // After `done` steps.
+  const preference_measures& at(std::uint64_t done, const std::filesystem::path& out) {
+    if (last_ && done == done_) return *last_;
+    last_ = measure_pairs(reward_, pairs_);
+    done_ = done;
+    if (out.empty()) return *last_;  // another rank writes
+    nlohmann::ordered_json report{{"step", done}};
+    report.update(last_->json());
+    summary(report).write(out / "evaluation.json");
+    return *last_;
+  }
+
+ private:
+  reward_role& reward_;
+  preference_set pairs_;
+  std::uint64_t every_, steps_, done_ = 0;
+  std::optional<preference_measures> last_;
+};
+
+void log_evaluation(metrics_log& log, std::int64_t step, const preference_measures& measured) {
+  log.scalars(step, {{"evaluation_accuracy", measured.overall().accuracy()},
+                     {"evaluation_loss", measured.overall().loss()},
+                     {"evaluation_margin", measured.overall().margin()},
+                     {"evaluation_brier_score", measured.overall().brier_score()},
+                     {"evaluation_calibration_error", measured.confidence().expected_error()},
+                     {"evaluation_score", measured.scores().mean},
+                     {"evaluation_score_deviation", measured.scores().deviation}});
 }
 
 }  // namespace
@@ -88,14 +104,17 @@ void run_reward(const config& options, stage_context& context) {
   const std::string name = pretraining ? "preference_pretraining" : "reward";
   if (pretraining) move_flags(options);
   const config section = options.section(name);
-  const auto path = section.require<std::filesystem::path>("data", "the file of preferences");
-  const auto evaluation = section.get<std::filesystem::path>("evaluation", {});
+  const preference_files files = read_preference_files(section, pretraining);
   const auto from = section.get<std::filesystem::path>("from", {});
-  const auto limit = section.get<std::size_t>("limit", 0);
+  const auto evaluate_every = section.get<std::uint64_t>("evaluate_every", 0);
+  section.check(evaluate_every == 0 || !files.evaluation.empty() || files.evaluation_share > 0, "evaluate_every",
+                "0 where there are no held-out pairs: give `evaluation` or `evaluation_share`");
+  const auto statistics_pairs = section.get<std::size_t>("statistics_pairs", 1024);
+  section.check(statistics_pairs > 0, "statistics_pairs", "at least 1");
   const auto out = context.out_or(name);
   process_group& ranks = join_ranks(options, context, out);
   check_output(out, {read_model_settings(options).path});
-  read_reward(section, context, 1);
+  read_reward(section, context, 1, pretraining);
   const auto plan = plan_reward(options, name, context);
   options.check_unknown();
   if (context.dry_run) return context.rehearse(options, plan);
@@ -103,44 +122,49 @@ void run_reward(const config& options, stage_context& context) {
   start_role(model, "reward", from, options, rng(context.seed).split(stream_key("reward adapter")));
   if (!model.bank->at("reward").head.defined()) model.bank->add_head("reward");
   reward_role reward = make_reward_role(model, "reward", options);
-  const preference_data data(path, limit);
-  std::optional<preference_data> held_out;
-  if (!evaluation.empty()) held_out.emplace(evaluation, 0);
+  if (finished_before(options, context, out)) return;
+  auto [data, held_out, notes] = open_preferences(files, context.seed);
 
   const auto [settings, optimizer_options, steps, save_every, keep] =
-      read_reward(section, context, data.pairs().size());
+      read_reward(section, context, data.size(), pretraining);
 
   parameter_set& parameters = model.bank->train("reward");
   adamw optimizer(parameters, optimizer_options);
   reward_model_trainer trainer(reward, optimizer, settings, ranks);
-  if (finished_before(options, context, out) || !context.begin(options, out)) return;
+  if (!context.begin(options, out)) return;
+  for (const auto& note : notes) context.log("reward: " + note);
   use_threads(context);
   training_checkpoints checkpoints(out / "checkpoints", save_every, keep, context.ranks);
   checkpoints.add("reward", parameters, optimizer);
+  std::optional<held_out_evaluation> evaluation;
+  if (held_out) evaluation.emplace(reward, std::move(*held_out), evaluate_every, steps);
   double smoothed = 0.5;
   fit_run run(trainer, context, checkpoints, out, "reward model", steps,
               [&](const reward_model_statistics& s, metrics_log& log) {
+                const auto step = static_cast<std::int64_t>(s.step);
                 smoothed += 0.1 * (s.accuracy - smoothed);
-                log.scalars(static_cast<std::int64_t>(s.step), {{"loss", s.loss},
-                                                                {"accuracy", s.accuracy},
-                                                                {"margin", s.margin},
-                                                                {"score", s.score},
-                                                                {"gradient_norm", s.gradient_norm},
-                                                                {"learning_rate", s.learning_rate}});
+                log.scalars(step, {{"loss", s.loss},
+                                   {"accuracy", s.accuracy},
+                                   {"margin", s.margin},
+                                   {"score", s.score},
+                                   {"gradient_norm", s.gradient_norm},
+                                   {"learning_rate", s.learning_rate}});
+                if (evaluation && evaluation->due(s.step + 1))
+                  log_evaluation(log, step, evaluation->at(s.step + 1, metrics_folder(context, out)));
                 return "loss " + format_number(s.loss, 3) + " accuracy " + format_number(smoothed, 3);
               });
-  trainer.fit(data.pairs(), run);
+  trainer.fit(data, run);
 
   std::string note = out.string();
-  if (held_out) {
-    const auto result = trainer.evaluate_shared(held_out->pairs());
-    summary figures;
-    figures.set("pairs", result.pairs);
-    figures.set("accuracy", result.accuracy);
-    figures.set("loss", result.loss);
-    figures.set("margin", result.margin);
-    if (ranks.first()) figures.write(out / "evaluation.json");
-    note = "held-out accuracy " + format_number(result.accuracy, 3) + " → " + note;
+  if (evaluation) {
+    const auto& measured = evaluation->at(steps, metrics_folder(context, out));
+    if (ranks.first()) write_reward_statistics(out, {"held-out pairs", measured.scores()});
+    note = "held-out accuracy " + format_number(measured.overall().accuracy(), 3) + " ± " +
+           format_number(measured.overall().accuracy_error(), 3) + " → " + note;
+  } else {
+    preference_set sample = data.sample(statistics_pairs, context.seed);
+    const auto scores = measure_pairs(reward, sample).scores();
+    if (ranks.first()) write_reward_statistics(out, {"training pairs", scores});
   }
   if (ranks.first()) save_role(model, "reward", out);
   checkpoints.remove();
@@ -148,18 +172,22 @@ void run_reward(const config& options, stage_context& context) {
 }
 
 subcommand make_reward_command() {
-  return {.name = "reward",
-          .help = "train a reward model on preferences",
-          .run = run_reward,
-          .flags = {{"--model", "model.path", "folder of the base model"},
-                    random_weights_flag(),
-                    {"--data", "reward.data", "file of preferences"},
-                    {"--evaluation", "reward.evaluation", "held-out file of preferences"},
-                    {"--from", "reward.from", "reward model to go on from"},
-                    {"--pretrain", "pretrain",
-                     "preference pre-training: read the section preference_pretraining in place of reward", "true"}},
-          .sections = {"model", "reward", "preference_pretraining", "reward_prompt", "adapter", "plan", "distributed"},
-          .parallel = true};
+  return {
+      .name = "reward",
+      .help = "train a reward model on preferences",
+      .run = run_reward,
+      .flags = {{"--model", "model.path", "folder of the base model"},
+                random_weights_flag(),
+                {.name = "--data", .key = "reward.data", .help = "file of preferences; repeatable", .repeatable = true},
+                {.name = "--evaluation",
+                 .key = "reward.evaluation",
+                 .help = "held-out file of preferences; repeatable",
+                 .repeatable = true},
+                {"--from", "reward.from", "reward model to go on from"},
+                {"--pretrain", "pretrain",
+                 "preference pre-training: read the section preference_pretraining in place of reward", "true"}},
+      .sections = {"model", "reward", "preference_pretraining", "reward_prompt", "adapter", "plan", "distributed"},
+      .parallel = true};
 }
 
 }  // namespace coho::trainer

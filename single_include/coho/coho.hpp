@@ -10663,6 +10663,20 @@ auto fit_data(std::span<const Example> data, const Options& options, const std::
   return history;
 }
 
+/// The same over data that are fetched as they are needed. `step(batch, epoch)` is given the numbers of a whole batch.
+template <class Options, class Communicator, class Step, class... Callbacks>
+auto fit_source(std::size_t size, const Options& options, const std::uint64_t& made, Communicator& ranks, Step step,
+                Callbacks&... callbacks) {
+  data_order order(size, options.batch_size, options.seed, options.shuffle);
+  std::vector<decltype(step(std::vector<std::size_t>(), std::uint64_t{}))> history;
+  const std::uint64_t end = options.epochs * order.steps_per_epoch();
+  while (made < end) {
+    history.push_back(step(order.batch(made, 0, 1), made / order.steps_per_epoch()));
+    if (notify::stop(ranks, callbacks...)) break;
+  }
+  return history;
+}
+
 /// The options that the trainers over fixed data share.
 template <class Options>
 void validate_fit_options(const Options& options) {
@@ -11900,6 +11914,15 @@ class gradient_sum {
   std::tuple<part<Models>...> parts_;
 };
 
+namespace detail {
+/// For passes without gradients.
+struct no_gradient_sum {
+  static void begin(std::size_t) {}
+  static void end() {}
+  static void close() {}
+};
+}  // namespace detail
+
 }  // namespace coho
 
 // ---- coho/train/group_relative_options.hpp
@@ -12643,7 +12666,7 @@ class ppo_trainer {
 
 }  // namespace coho
 
-// ---- coho/train/reward_model_options.hpp
+// ---- coho/train/preference_source.hpp
 
 namespace coho {
 
@@ -12654,6 +12677,38 @@ struct preference_pair {
   double target = 1;  ///< probability that `preferred` is the preferred one; 0.5 for a tie; in [0, 1]
   double margin = 0;  ///< m of `bradley_terry_loss`, beside the options' margin; 0 for other losses
 };
+
+/// preference_source: pairs that are fetched batch by batch, where there are more of them than memory holds.
+///  (1) `s.size()`, the number of pairs;
+///  (2) `s.load(indices)` with a `std::span<const std::size_t>` returns the pairs of these indices in their order, as a
+///      contiguous range of `preference_pair`. What they refer to stays until the next call.
+template <class Source>
+concept preference_source = requires(Source& s, std::span<const std::size_t> indices) {
+  { s.size() } -> std::convertible_to<std::size_t>;
+  { s.load(indices) } -> std::convertible_to<std::span<const preference_pair>>;
+};
+
+template <class Source>
+consteval bool require_preference_source() {
+  static_assert(
+      requires(Source& s) {
+        { s.size() } -> std::convertible_to<std::size_t>;
+      }, "coho::preference_source (1): the source has no size()");
+  static_assert(
+      requires(Source& s, std::span<const std::size_t> indices) {
+        { s.load(indices) } -> std::convertible_to<std::span<const preference_pair>>;
+      },
+      "coho::preference_source (2): the source has no load(std::span<const std::size_t>) that returns a contiguous "
+      "range "
+      "of preference_pair");
+  return true;
+}
+
+}  // namespace coho
+
+// ---- coho/train/reward_model_options.hpp
+
+namespace coho {
 
 struct reward_model_options {
   learning_rate_options learning_rate{};
@@ -12760,6 +12815,29 @@ class reward_model_trainer {
         callbacks...);
   }
 
+  /// The same over pairs that are fetched as they are needed: each rank loads those of its shares.
+  template <class Source, class... Callbacks>
+    requires(!std::convertible_to<Source&, std::span<const preference_pair>>)
+  std::vector<reward_model_statistics> fit(Source& data, Callbacks&&... callbacks) {
+    static_assert(require_preference_source<Source>());
+    return detail::fit_source(
+        static_cast<std::size_t>(data.size()), options_, step_, ranks_,
+        [&](const std::vector<std::size_t>& batch, std::uint64_t epoch) {
+          const std::vector<std::size_t> lengths(batch.size(), 0);  // not known before they are loaded
+          work_plan work = deal(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
+          std::vector<std::size_t> mine;
+          for (auto& share : work.mine) {
+            for (std::size_t& i : share.indices) {
+              mine.push_back(batch[i]);
+              i = mine.size() - 1;
+            }
+          }
+          const auto& pairs = data.load(detail::span_of(std::as_const(mine)));
+          return step_of(pairs, work, static_cast<double>(batch.size()), epoch, callbacks...);
+        },
+        callbacks...);
+  }
+
   /// Loss, accuracy and margin over `data` (this rank's part; the result is over all ranks), without a step. Models
   /// without `score` are evaluated by their `forward`.
   reward_model_statistics evaluate(std::span<const preference_pair> data) {
@@ -12805,14 +12883,8 @@ class reward_model_trainer {
     return out;
   }
 
-  struct no_gradients {
-    static void begin(std::size_t) {}
-    static void end() {}
-    static void close() {}
-  };
-
   reward_model_statistics evaluate(std::span<const preference_pair> data, const work_plan& work, double pairs) {
-    const no_gradients none;
+    const detail::no_gradient_sum none;
     return pass(data, work, pairs, none, [&](std::span<const reward_query> queries, auto use) {
       if constexpr (reward_model<Model>) {
         use(lift_output(score_queries(model_, queries), queries.size(), "reward model scores"));

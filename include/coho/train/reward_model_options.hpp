@@ -3,21 +3,12 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <coho/concepts.hpp>
 #include <coho/loss/bradley_terry.hpp>
 #include <coho/rollout/minibatch.hpp>
 #include <coho/train/data_order.hpp>
 #include <coho/train/learning_rate_schedule.hpp>
 
 namespace coho {
-
-/// Two answers to one prompt, the preferred one first. The queries refer to text and tokens that the caller keeps.
-struct preference_pair {
-  reward_query preferred;
-  reward_query other;
-  double target = 1;  ///< probability that `preferred` is the preferred one; 0.5 for a tie; in [0, 1]
-  double margin = 0;  ///< m of `bradley_terry_loss`, beside the options' margin; 0 for other losses
-};
 
 struct reward_model_options {
   learning_rate_options learning_rate{};

@@ -113,6 +113,10 @@ TEST_CASE("flags set config keys and stand above the recipe; --set stands above 
   CHECK(seen.model == "from recipe");
   CHECK(seen.max_tokens == 3);
   CHECK_THAT(result.err, ContainsSubstring("working"));
+
+  // A flag that may come several times, given once, serves a key that takes one value too.
+  CHECK(run(example(seen), {"generate", "--model", "m", "b.txt"}).code == 0);
+  CHECK(seen.files == std::vector<std::string>{"b.txt"});
   std::filesystem::remove_all(scratch);
 }
 

@@ -162,4 +162,13 @@ TEST_CASE("a config knows which keys were read, and which of them as paths") {
   CHECK(options.read_paths()[0].first == "file");
   CHECK(options.read_paths()[0].second == "a.txt");
   CHECK(options.clone().read_keys().empty());
+
+  using paths = std::vector<std::filesystem::path>;
+  const config lists = recipe({"data=['b.txt','a.txt']", "one=7"});
+  for (int again = 0; again < 2; ++again) CHECK(lists.get<paths>("data", {}) == paths{"b.txt", "a.txt"});
+  CHECK(lists.get<paths>("one", {}) == paths{"7"});
+  CHECK(lists.get<paths>("none", {"x"}) == paths{"x"});
+  REQUIRE(lists.read_paths().size() == 3);
+  CHECK(lists.read_paths()[1].second == "a.txt");
+  CHECK(config::parse(lists.resolved(), "again").get<paths>("data", {}) == paths{"b.txt", "a.txt"});
 }

@@ -1,7 +1,9 @@
 #include "stages/reward_prompts.hpp"
 
 #include <coho/error.hpp>
+#include <nlohmann/json.hpp>
 
+#include "data/records.hpp"
 #include "support/catch.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
@@ -73,4 +75,28 @@ TEST_CASE("reward_prompts: without a recipe the shipped templates are read; othe
   CHECK_THROWS_AS(reads.make({"reward_prompt.template=" + (reads.folder / "plain.txt").string()}), file_error);
   CHECK_THROWS_AS(reads.make({"reward_prompt.plain_template=" + (reads.folder / "guided.txt").string()}), file_error);
   CHECK_THROWS_AS(reads.make({"reward_prompt.template=" + (reads.folder / "none.txt").string()}), file_error);
+}
+
+TEST_CASE(
+    "reward_prompts: of a long dialogue the last 128 tokens of the query and the first 768 of the response are read") {
+  reader reads;
+  const auto& tokenizer = *reads.model.tokenizer;
+  std::string before, reply;
+  for (int i = 0; i < 60; ++i) before += "Human: what color is the fox?\n\nAssistant: the fox is red.\n\n";
+  for (int i = 0; i < 300; ++i) reply += i % 2 == 0 ? "the owl is gray. " : "why? ";
+  const std::string asked = before + "Human: why is the owl gray?";
+  write_bytes(reads.folder / "hh.jsonl", nlohmann::json{{"chosen", "\n\n" + asked + "\n\nAssistant: " + reply + "end"},
+                                                        {"rejected", "\n\n" + asked + "\n\nAssistant: no."}}
+                                                 .dump() +
+                                             "\n");
+  const auto record = read_records<preference_record>(reads.folder / "hh.jsonl").at(0);
+  CHECK(record.prompt.text() == asked);
+  const auto query = tokenizer.encode(record.prompt.text()), response = tokenizer.encode(record.chosen());
+  REQUIRE(query.size() > 256);
+  REQUIRE(response.size() > 800);
+  const std::string kept_query = tokenizer.decode(std::span<const token>(query).last(128)),
+                    kept_response = tokenizer.decode(std::span<const token>(response).first(768));
+  const auto text = reads.text(reads.make(), {.prompt = record.prompt.text(), .response = record.chosen()});
+  CHECK(text == kept_query + " " + kept_response + "\nscore:");
+  CHECK(kept_query.ends_with("why is the owl gray?"));
 }

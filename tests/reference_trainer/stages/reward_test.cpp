@@ -1,10 +1,13 @@
 #include "stages/reward.hpp"
 
+#include <zlib.h>
+
 #include <algorithm>
 #include <coho/error.hpp>
 
 #include "checkpoint/tensor_io.hpp"
 #include "observe/metrics_log.hpp"
+#include "stages/reward_statistics.hpp"
 #include "support/small_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
@@ -78,6 +81,20 @@ TEST_CASE("reward: a model learns to judge by the principle that the record name
   const auto evaluation = read_fixture(folder / "reward" / "evaluation.json");
   CHECK(evaluation["pairs"] == 8);
   CHECK(evaluation["accuracy"] == 1.0);
+  CHECK(evaluation["step"] == 20);
+  REQUIRE(evaluation["by_principle"].size() == 2);
+  for (const auto& group : evaluation["by_principle"]) {
+    CHECK(group["principle"] == "length");
+    CHECK(group["pairs"] == 4);
+  }
+  CHECK(evaluation["by_principle"][0]["negated"] != evaluation["by_principle"][1]["negated"]);
+  const auto statistics = read_reward_statistics(folder / "reward");
+  REQUIRE(statistics.has_value());
+  CHECK(statistics->over == "held-out pairs");
+  CHECK(statistics->scores.scores == 16);
+  CHECK(statistics->scores.mean == evaluation["scores"]["mean"].get<double>());
+  CHECK(statistics->scores.deviation == evaluation["scores"]["deviation"].get<double>());
+  CHECK(statistics->scores.deviation > 0);
   // Pairs say nothing about the head's bias, so that the head is where transformers looks for it.
   const auto weights = read_tensors(folder / "reward" / "model.safetensors");
   CHECK(weights.at("score.weight").abs().max().item<double>() > 0);
@@ -99,6 +116,82 @@ TEST_CASE("reward: an interrupted run that is resumed ends with the weights of o
   CHECK((metric_curve(folder / "parts", "loss") == metric_curve(folder / "whole", "loss")));
 }
 
+TEST_CASE("reward: evaluation while training leaves the weights alone, resumed or not") {
+  const temporary_directory folder;
+  const settings evaluated =
+      short_reward_run + settings{"reward.evaluation_share=0.4", "reward.evaluate_every=3", "reward.batch_size=2"};
+  run_stage(run_reward, rewarding(folder, "silent") + evaluated + settings{"reward.evaluate_every=0"});
+  run_stage(run_reward, rewarding(folder, "whole") + evaluated);
+  CHECK(read_bytes(folder / "silent" / "model.safetensors") == read_bytes(folder / "whole" / "model.safetensors"));
+  const auto steps = metric_curve(folder / "whole", "loss").size();
+  const auto curve = metric_curve(folder / "whole", "evaluation_accuracy");
+  CHECK(curve.size() == steps / 3 + (steps % 3 == 0 ? 0 : 1));
+  CHECK(curve.front().first == 2);
+  CHECK(curve.back().first == static_cast<std::int64_t>(steps) - 1);
+  CHECK(metric_curve(folder / "silent", "evaluation_accuracy").size() == 1);
+
+  const auto parts = rewarding(folder, "parts") + evaluated;
+  run_interrupted(run_reward, parts, folder / "parts");
+  CHECK_FALSE(std::filesystem::exists(folder / "parts" / "reward_statistics.json"));
+  run_stage(run_reward, parts, true);
+  for (const auto* file : {"model.safetensors", "evaluation.json", "reward_statistics.json"})
+    CHECK(read_bytes(folder / "parts" / file) == read_bytes(folder / "whole" / file));
+  CHECK((metric_curve(folder / "parts", "evaluation_loss") == metric_curve(folder / "whole", "evaluation_loss")));
+}
+
+TEST_CASE("reward: pre-training mixes files, packed and not, shows no principles, and has the paper's rate") {
+  const temporary_directory folder;
+  std::string hh, shp;
+  for (int i = 0; i < 6; ++i) {
+    const std::string n(static_cast<std::size_t>(i), '?');
+    hh += R"({"chosen":"\n\nHuman: what is the fox)" + n + R"(\n\nAssistant: the fox is red.","rejected":)" +
+          R"("\n\nHuman: what is the fox)" + n + R"(\n\nAssistant: the fox is big."})" + "\n";
+    shp += R"({"history":"why)" + n +
+           R"(","human_ref_A":"the cat.","human_ref_B":"the owl.","labels":1,"score_ratio":)" + (i < 3 ? "1.5" : "4") +
+           "}\n";
+  }
+  auto* packed = ::gzopen((folder / "hh.jsonl.gz").c_str(), "wb");
+  ::gzwrite(packed, hh.data(), static_cast<unsigned>(hh.size()));
+  ::gzclose(packed);
+  write_bytes(folder / "shp.jsonl", shp);
+  write_bytes(folder / "plain.txt", "{Output}\n{Input}\nscore:");
+  const settings given{"pretrain=true",
+                       "model.path=" + demo_base().string(),
+                       "preference_pretraining.data=['" + (folder / "hh.jsonl.gz").string() + "','" +
+                           (folder / "shp.jsonl").string() + "']",
+                       "preference_pretraining.batch_size=3",
+                       "preference_pretraining.schedule=constant",
+                       "preference_pretraining.statistics_pairs=4",
+                       "reward_prompt.plain_template=" + (folder / "plain.txt").string(),
+                       "adapter.kind=full",
+                       "out=" + (folder / "out").string()};
+  run_stage(run_reward, given);
+  const auto rate = metric_curve(folder / "out", "learning_rate");
+  CHECK(rate.size() == 3);
+  CHECK(rate.front().second == 5e-5);
+  const auto statistics = read_reward_statistics(folder / "out");
+  REQUIRE(statistics.has_value());
+  CHECK(statistics->over == "training pairs");
+  CHECK(statistics->scores.scores == 8);
+  CHECK_FALSE(std::filesystem::exists(folder / "out" / "evaluation.json"));
+  rewarding(folder, "out");
+  CHECK_THROWS_WITH(
+      run_stage(run_reward, given + settings{"preference_pretraining.data=" + (folder / "preferences.jsonl").string()}),
+      Catch::Matchers::ContainsSubstring("holds principles"));
+}
+
+TEST_CASE("reward: rounding does not move the head's bias, of which pairs say nothing") {
+  const temporary_directory folder;
+  // Sums over five pairs leave a rest of some 1e-9, from which Adam would make steps.
+  const auto given = rewarding(folder, "out") + settings{"reward.epochs=6", "reward.batch_size=5"};
+  run_stage(run_reward, given);
+  CHECK_FALSE(std::filesystem::exists(folder / "out" / "score_head.safetensors"));
+  CHECK(read_tensors(folder / "out" / "model.safetensors").count("score.weight") == 1);
+  // With centring the scores' level is learnt.
+  run_stage(run_reward, given + settings{"reward.centring=0.1"});
+  CHECK(std::filesystem::exists(folder / "out" / "score_head.safetensors"));
+}
+
 TEST_CASE("reward: the head learns as much faster as its factor says") {
   const temporary_directory folder;
   const auto head_after_one_step = [&](const std::string& factor) {
@@ -118,6 +211,8 @@ TEST_CASE("reward: what would fail at the end is refused at the start, and no fo
   CHECK_THROWS_AS(run_stage(run_reward, given + settings{"reward.evaluation=" + (folder / "none.jsonl").string()}),
                   file_error);
   CHECK_THROWS_AS(run_stage(run_reward, given + settings{"reward.batch_size=0"}), config_error);
+  CHECK_THROWS_AS(run_stage(run_reward, given + settings{"reward.evaluate_every=2"}), config_error);
+  CHECK_THROWS_AS(run_stage(run_reward, given + settings{"reward.statistics_pairs=0"}), config_error);
   CHECK_THROWS_AS(run_stage(run_reward, given + settings{"reward.label_smoothing=2"}), option_error);
   CHECK_THROWS_AS(run_stage(run_reward, given + settings{"reward_prompt.template=" + (folder / "none.txt").string()}),
                   file_error);
@@ -125,6 +220,6 @@ TEST_CASE("reward: what would fail at the end is refused at the start, and no fo
   write_bytes(
       folder / "preferences.jsonl",
       R"({"instruction":"q","output_1":"a","output_2":"b","preference":1,"principles":[{"name":"Brief","negated":false}]})");
-  CHECK_THROWS_WITH(run_stage(run_reward, given), Catch::Matchers::ContainsSubstring("name without its definition"));
+  CHECK_THROWS_WITH(run_stage(run_reward, given), Catch::Matchers::ContainsSubstring("without its definition"));
   CHECK_FALSE(std::filesystem::exists(folder / "out"));
 }

@@ -1,0 +1,147 @@
+#include "stages/preference_data.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include <coho/error.hpp>
+#include <coho/rng.hpp>
+
+#include "data/principle_file.hpp"
+#include "stages/data_files.hpp"
+
+namespace coho::trainer {
+namespace {
+
+namespace fs = std::filesystem;
+using look = std::function<void(const preference_record&, const jsonl_reader&)>;
+
+std::vector<std::uint32_t> all_of(std::size_t count) {
+  std::vector<std::uint32_t> out(count);
+  std::iota(out.begin(), out.end(), std::uint32_t{0});
+  return out;
+}
+
+std::shared_ptr<const preference_set::store> open(const std::vector<fs::path>& paths, std::size_t limit,
+                                                  const look& check, std::vector<std::string>& notes) {
+  auto out = std::make_shared<const preference_set::store>(paths, limit, check);
+  for (const auto& file : out->files())
+    notes.push_back(file.path.string() + ": pairs " + std::to_string(file.kept) + ", left out " +
+                    std::to_string(file.left_out));
+  return out;
+}
+
+}  // namespace
+
+std::vector<std::string> principle_lines(const preference_record& record, std::span<const principle> collection) {
+  std::vector<std::string> out;
+  for (const auto& chosen : record.principles) {
+    if (!chosen.text.empty()) {
+      out.push_back(chosen.text);
+      continue;
+    }
+    const auto found = std::ranges::find(collection, chosen.name, &principle::name);
+    require_argument(found != collection.end(),
+                     "the record holds the name \"" + chosen.name +
+                         "\" of a principle without its definition; give the file that defines it as `principles`");
+    require_argument(!chosen.negated || found->can_be_negated(),
+                     "the principle \"" + chosen.name + "\" has no negative definition");
+    out.push_back(chosen.negated ? found->negative_definition : found->definition);
+  }
+  return out;
+}
+
+preference_batch::preference_batch(std::vector<preference_record> records, std::span<const principle> collection)
+    : records_(std::move(records)) {
+  for (const auto& record : records_) {
+    prompts_.push_back(record.prompt.text());
+    lines_.push_back(principle_lines(record, collection));
+  }
+  const auto query = [&](std::size_t i, const std::string& response) {
+    return reward_query{.prompt_tokens = {},
+                        .response_tokens = {},
+                        .prompt = prompts_[i],
+                        .response = response,
+                        .principles = lines_[i]};
+  };
+  for (std::size_t i = 0; i < records_.size(); ++i)
+    pairs_.push_back({query(i, records_[i].chosen()), query(i, records_[i].rejected())});
+}
+
+const preference_batch& preference_set::fetch(std::span<const std::size_t> indices) {
+  std::vector<preference_record> records;
+  for (const std::size_t i : indices) records.push_back((*records_)[chosen_.at(i)]);
+  batch_ = preference_batch(std::move(records), *collection_);
+  return batch_;
+}
+
+preference_set preference_set::sample(std::size_t count, std::uint64_t seed) const {
+  std::vector<std::uint32_t> chosen = chosen_;
+  rng random = rng(seed).split(stream_key("sample of pairs"));
+  random.shuffle(chosen);
+  chosen.resize(std::min(count, chosen.size()));
+  std::ranges::sort(chosen);
+  return {records_, collection_, std::move(chosen)};
+}
+
+preference_files read_preference_files(const config& section, bool plain) {
+  preference_files out{.data = section.require<std::vector<fs::path>>("data", "a file of preferences, or a list"),
+                       .evaluation = section.get<std::vector<fs::path>>("evaluation", {}),
+                       .limit = section.get<std::size_t>("limit", 0),
+                       .evaluation_limit = section.get<std::size_t>("evaluation_limit", 0),
+                       .evaluation_share = section.get<double>("evaluation_share", 0.0),
+                       .principles = section.get<fs::path>("principles", {}),
+                       .plain = plain};
+  std::erase(out.evaluation, fs::path());
+  section.check(!out.data.empty(), "data", "a file or several");
+  section.check(out.evaluation_share >= 0 && out.evaluation_share < 1, "evaluation_share",
+                "a share, at least 0 and below 1");
+  section.check(out.evaluation_share == 0 || out.evaluation.empty(), "evaluation_share",
+                "left out where `evaluation` names held-out pairs");
+  section.check(!plain || out.principles.empty(), "principles", "left out: pre-training shows no principles");
+  return out;
+}
+
+preference_sets open_preferences(const preference_files& files, std::uint64_t seed) {
+  const auto collection = std::make_shared<const std::vector<principle>>(
+      files.principles.empty() ? std::vector<principle>{} : load_principles(principle_file(files.principles)));
+  const auto check = [&](const preference_record& record, const jsonl_reader& at) {
+    if (files.plain && !record.principles.empty())
+      at.fail("the record holds principles, and preference pre-training shows none", "train on it without --pretrain");
+    try {
+      principle_lines(record, *collection);
+    } catch (const argument_error& problem) {
+      at.fail(problem.what());
+    }
+  };
+  const rng random = rng(seed).split(stream_key("held-out prompts"));
+  std::vector<std::uint32_t> trained, held;
+  std::vector<std::string> notes;
+  std::uint32_t count = 0;
+  const auto store = open(
+      files.data, files.limit,
+      [&](const preference_record& record, const jsonl_reader& at) {
+        check(record, at);
+        const bool out = files.evaluation_share > 0 &&
+                         random.split(stream_key(record.prompt.text())).uniform() < files.evaluation_share;
+        (out ? held : trained).push_back(count++);
+      },
+      notes);
+  if (files.evaluation_share > 0) {
+    notes.push_back("held out: " + std::to_string(held.size()) + " of " + std::to_string(count) + " pairs");
+    require_argument(!held.empty() && !trained.empty(), "evaluation_share = " + std::to_string(files.evaluation_share) +
+                                                            " of these prompts leaves no pair " +
+                                                            (held.empty() ? "to evaluate on" : "to train on"));
+    if (files.evaluation_limit > 0) held.resize(std::min(held.size(), files.evaluation_limit));
+    return {
+        {store, collection, std::move(trained)}, preference_set(store, collection, std::move(held)), std::move(notes)};
+  }
+  preference_sets out{{store, collection, std::move(trained)}, std::nullopt, std::move(notes)};
+  if (!files.evaluation.empty()) {
+    const auto other = open(files.evaluation, files.evaluation_limit, check, out.notes);
+    out.held_out.emplace(other, collection, all_of(other->size()));
+  }
+  return out;
+}
+
+}  // namespace coho::trainer
