@@ -120,6 +120,13 @@ std::optional<json> tuple_field(const record_fields& fields, std::string_view na
   return list;
 }
 
+question_kind kind_of(const json& value, const record_fields& fields) {
+  if (value == 0 || value == "general") return question_kind::general;
+  if (value == 1 || value == "reasoning") return question_kind::reasoning;
+  if (value == 2 || value == "red_teaming") return question_kind::red_teaming;
+  fields.wrong("question_type", "0 (general), 1 (reasoning) or 2 (red-teaming)");
+}
+
 }  // namespace
 
 std::optional<dialogue_pair> split_dialogues(std::string_view chosen, std::string_view rejected) {
@@ -154,6 +161,9 @@ bool foreign_exchange(const json& value, const record_fields& fields, sft_record
     if (record.response.empty() && fields.has(name)) record.response = response_of(fields, name);
   }
   record.prompt.output = record.response;
+  if (const auto factor = fields.optional_number("length_bonus")) record.prompt.length_bonus = factor;
+  if (fields.has("question_type") && !fields["question_type"].is_null())
+    record.prompt.kind = kind_of(fields["question_type"], fields);
   return true;
 }
 

@@ -166,6 +166,8 @@ std::function<std::string()> plan_ppo(const config& options, const ppo_options& 
   if (!reward.empty()) out.time.scoring.push_back({"reward", false});
   out.time.scoring.push_back({"value", false});
   out.unit = "a step: " + std::to_string(sizes.sequences) + " rollouts";
+  if (!section.get<fs::path>("evaluation.prompts", {}).empty())
+    out.notes.emplace_back("evaluations are not counted in the time of a step");
   return text_of(std::move(out));
 }
 

@@ -12,7 +12,9 @@
 #include "roles/value_role.hpp"
 #include "stages/model_settings.hpp"
 #include "stages/plan_text.hpp"
+#include "stages/ppo_evaluation.hpp"
 #include "stages/ppo_settings.hpp"
+#include "stages/reward_parts.hpp"
 #include "stages/reward_prompts.hpp"
 #include "stages/reward_statistics.hpp"
 #include "stages/training_run.hpp"
@@ -20,7 +22,8 @@
 namespace coho::trainer {
 namespace {
 
-void log_step(metrics_log& log, const ppo_statistics& s) {
+void log_step(metrics_log& log, const ppo_statistics& s, const reward_parts& parts) {
+  for (const auto& [name, mean] : parts.means()) log.scalar(name, static_cast<std::int64_t>(s.step), mean);
   log.scalars(static_cast<std::int64_t>(s.step), {{"reward", s.reward_mean},
                                                   {"score", s.score_mean},
                                                   {"shaped_reward", s.shaped_reward_mean},
@@ -46,31 +49,41 @@ void log_step(metrics_log& log, const ppo_statistics& s) {
   log.flush();  // before the checkpoint: a run that is killed goes on behind these lines
 }
 
-// Mean and deviation of the initial policy's scores: the scale that KL coefficient and bonuses are chosen for.
+// Mean and deviation of the initial policy's scores: the scale that KL coefficient and bonuses are chosen for. Each
+// rank answers for its shares.
 normalize_options measure(policy_role& policy, reward_role& reward, const prompter& prompts,
                           const rl_prompt_source& source, const generation_options& generation, std::size_t samples,
-                          std::uint64_t seed) {
+                          std::uint64_t seed, process_group& ranks) {
   std::vector<double> scores;
   for (std::uint64_t round = 0; scores.size() < samples; ++round) {
-    const auto batch = source((std::uint64_t{1} << 32) + round);
-    packed<token> tokens;
-    std::vector<rng> streams;
-    for (const auto& prompt : batch) {
-      tokens.push_back(prompt.tokens);
-      streams.push_back(rng(seed).split(stream_key("normalization")).split(round).split(prompt.key));
+    const auto whole = source((std::uint64_t{1} << 32) + round);
+    std::vector<double> mine;
+    const index_range shares = shares_of_rank(ranks);
+    for (std::size_t share = shares.begin; share < shares.end; ++share) {
+      const index_range part = part_of(whole.size(), share, share_count(ranks));
+      if (part.size() == 0) continue;
+      const auto batch = std::span(whole).subspan(part.begin, part.size());
+      packed<token> tokens;
+      std::vector<rng> streams;
+      for (const auto& prompt : batch) {
+        tokens.push_back(prompt.tokens);
+        streams.push_back(rng(seed).split(stream_key("normalization")).split(round).split(prompt.key));
+      }
+      const auto sampled = policy.generate(tokens, generation, streams);
+      std::vector<std::string> texts;
+      for (std::size_t i = 0; i < batch.size(); ++i) texts.push_back(prompts.response_text(sampled.responses[i]));
+      std::vector<reward_query> queries;
+      for (std::size_t i = 0; i < batch.size(); ++i)
+        queries.push_back({.prompt_tokens = tokens[i],
+                           .response_tokens = sampled.responses[i],
+                           .prompt = batch[i].text,
+                           .response = texts[i],
+                           .principles = batch[i].principles,
+                           .finished = sampled.finished[i] != 0});
+      for (const double score : reward.score(queries)) mine.push_back(score);
     }
-    const auto sampled = policy.generate(tokens, generation, streams);
-    std::vector<std::string> texts;
-    for (std::size_t i = 0; i < batch.size(); ++i) texts.push_back(prompts.response_text(sampled.responses[i]));
-    std::vector<reward_query> queries;
-    for (std::size_t i = 0; i < batch.size(); ++i)
-      queries.push_back({.prompt_tokens = tokens[i],
-                         .response_tokens = sampled.responses[i],
-                         .prompt = batch[i].text,
-                         .response = texts[i],
-                         .principles = batch[i].principles,
-                         .finished = sampled.finished[i] != 0});
-    for (const double score : reward.score(queries)) scores.push_back(score);
+    const auto all = ranks.all_gather(std::span<const double>(mine));
+    scores.insert(scores.end(), all.begin(), all.end());
   }
   double mean = 0, square = 0;
   for (const double s : scores) mean += s / static_cast<double>(scores.size());
@@ -92,18 +105,22 @@ void run_ppo(const config& options, stage_context& context) {
   const normalization_source normalization = read_normalization(section, !reward_path.empty());
   const auto save_every = section.get<std::uint64_t>("save_every", 10);
   const auto keep = section.get<std::size_t>("keep", 2);
+  const auto stop_kl = section.get<double>("stop_kl", 0.0);
   section.check(steps > 0, "steps", "at least 1");
+  section.check(std::isfinite(stop_kl) && stop_kl >= 0, "stop_kl", "finite and at least 0 (off)");
 
   const prompt_settings prompting = read_prompt_settings(options);
   ppo_options settings = read_ppo_options(options, context, prompting.stop, steps);
   const engine_options engine = read_engine(options);
   const auto bonus = read_bonus(section, settings.generation.max_new_tokens);
+  const ppo_evaluation_settings evaluated = read_ppo_evaluation(section, settings.generation);
   const guideline_source guidelines(section, context.dry_run);
   const adamw_options optimizer_options = read_adamw(section);
   rl_prompt_source::check(rollouts, samples_per_prompt);
   const auto out = context.out_or("ppo");
   process_group& ranks = join_ranks(options, context, out);
   check_output(out, {read_model_settings(options).path, reward_path});
+  check_output(out / "best", {start, reward_path});
   read_reward_prompt(options);
   const auto plan = plan_ppo(options, settings, context);
   // Nobody is told of a key that is wanted because another was misspelt.
@@ -149,6 +166,7 @@ void run_ppo(const config& options, stage_context& context) {
   if (!reward_path.empty()) reward_model.emplace(make_reward_role(model, "reward", options));
   const rl_prompt_source source(read_records<prompt_record>(prompts_path), prompts, guidelines, rollouts,
                                 samples_per_prompt, context.seed);
+  const auto held_out = evaluation_prompts(evaluated, prompts, guidelines);
   if (finished_before(options, context, out)) return;
   if (!context.begin(options, out)) return;
   use_threads(context);
@@ -180,8 +198,8 @@ void run_ppo(const config& options, stage_context& context) {
   } else if (normalization.from == normalization_source::kind::reward_model) {
     settings.normalization = stored_normalization(reward_path);
   } else if (reward_model && normalization.from == normalization_source::kind::initial_policy) {
-    settings.normalization =
-        measure(reference, *reward_model, prompts, source, settings.generation, normalization.samples, context.seed);
+    settings.normalization = measure(reference, *reward_model, prompts, source, settings.generation,
+                                     normalization.samples, context.seed, ranks);
   }
   ppo_trainer trainer{ppo_models{.policy = policy,
                                  .reference = reference,
@@ -200,28 +218,58 @@ void run_ppo(const config& options, stage_context& context) {
     state.kl.coefficient = saved->at("kl_coefficient").get<double>();
     trainer.restore(state);
   }
+  reward_parts parts(settings, bonus, reward_model.has_value());
+  std::optional<ppo_evaluation> evaluation;
+  if (evaluated.on())
+    evaluation.emplace(evaluated, held_out, guidelines,
+                       ppo_evaluation_models{model, reward_model ? &*reward_model : nullptr, prompts, parts}, sampling,
+                       settings.generation, settings.scoring_batch, out, context);
+  if (evaluation && saved) evaluation->restore(saved->value("evaluations", nlohmann::json::array()));
+  double kl = saved ? saved->value("kl", 0.0) : 0.0;  // of the last rollouts
+
   const auto first = trainer.save().step;
+  if (ranks.first()) forget_evaluations(out, first);
   metrics_log log(metrics_folder(context, out),
                   context.resume ? std::optional<std::int64_t>(static_cast<std::int64_t>(first)) : std::nullopt);
   auto bar = context.start_progress("ppo", steps, "steps");
   bar.start_at(first);
-  while (trainer.save().step < steps) {
-    const auto batch = source(trainer.save().step);
+  const auto values = [&] {
+    return nlohmann::json{{"step", trainer.save().step},
+                          {"kl", kl},
+                          {"kl_coefficient", trainer.kl_coefficient()},
+                          {"seed", settings.seed},
+                          {"normalization_mean", settings.normalization.mean},
+                          {"normalization_deviation", settings.normalization.deviation},
+                          {"evaluations", evaluation ? evaluation->save() : nlohmann::json::array()}};
+  };
+  const auto stop_if_interrupted = [&] {
+    if (!context.interrupted_anywhere()) return;
+    checkpoints.save(trainer.save().step, values());
+    context.stop_if_interrupted();
+  };
+  while (true) {
+    const std::uint64_t done = trainer.save().step;
+    const bool away = stop_kl > 0 && kl > stop_kl, last = away || done >= steps;
+    if (evaluation && evaluation->due(done, last)) {
+      evaluation->run(done, log, ranks);
+      stop_if_interrupted();
+    }
+    if (away)
+      context.log("stopped after " + std::to_string(done) + " steps: a kl of " + format_number(kl, 2) +
+                  " is above ppo.stop_kl");
+    const bool spent = evaluation && evaluation->out_of_patience();
+    if (spent && !last)
+      context.log("stopped after " + std::to_string(done) + " steps: ppo.evaluation.patience is at its end");
+    if (last || spent) break;
+    const auto batch = source(done);
     const index_range mine = part_of_rank(batch.size(), ranks);
-    const ppo_statistics s = trainer.step(std::span<const rl_prompt>(batch).subspan(mine.begin, mine.size()));
-    log_step(log, s);
+    const ppo_statistics s = trainer.step(std::span<const rl_prompt>(batch).subspan(mine.begin, mine.size()), parts);
+    kl = s.kl_sequence;
+    log_step(log, s, parts);
     bar.advance(1, "reward " + format_number(s.reward_mean, 2) + " kl " + format_number(s.kl_sequence, 2) + " length " +
                        format_number(s.length_mean, 1));
-    const nlohmann::json values{{"step", s.step + 1},
-                                {"kl_coefficient", trainer.kl_coefficient()},
-                                {"seed", settings.seed},
-                                {"normalization_mean", settings.normalization.mean},
-                                {"normalization_deviation", settings.normalization.deviation}};
-    if (context.interrupted_anywhere()) {
-      checkpoints.save(s.step + 1, values);
-      context.stop_if_interrupted();
-    }
-    checkpoints.save_if_due(s.step + 1, values);
+    stop_if_interrupted();
+    checkpoints.save_if_due(s.step + 1, values());
   }
   log.flush();
   if (ranks.first()) save_role(model, "policy", out);

@@ -1,16 +1,14 @@
 #include "stages/ppo_settings.hpp"
 
-#include <map>
+#include <limits>
 #include <numeric>
 
 #include <coho/error.hpp>
 #include <nlohmann/json.hpp>
-#include <coho/reward/symbolic.hpp>
 
 #include "data/principle_file.hpp"
 #include "stages/data_files.hpp"
 #include "stages/training_run.hpp"
-#include "text/language.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -25,16 +23,7 @@ kl_estimator estimator_by_name(const config& section, kl_estimator preset) {
                               : kl_estimator::k1_clamped;
 }
 
-std::map<std::string, std::function<std::string(std::string_view)>>& language_identifiers() {
-  static std::map<std::string, std::function<std::string(std::string_view)>> known;
-  return known;
-}
-
 }  // namespace
-
-void register_language_identifier(const std::string& name, std::function<std::string(std::string_view)> identifier) {
-  language_identifiers()[name] = std::move(identifier);
-}
 
 ppo_options read_ppo_options(const config& options, const stage_context& context, const std::vector<std::string>& stop,
                              std::uint64_t steps) {
@@ -48,6 +37,7 @@ ppo_options read_ppo_options(const config& options, const stage_context& context
   out.shaping.kl_clip = section.get<double>("kl_clip", out.shaping.kl_clip);
   out.shaping.unfinished_penalty = section.get<double>("unfinished_penalty", out.shaping.unfinished_penalty);
   out.shaping.scale = section.get<double>("reward_scale", out.shaping.scale);
+  out.shaping.whiten = section.get<bool>("whiten_rewards", out.shaping.whiten);
   if (section.choice("unfinished_mode", "add", {"add", "replace"}) == "replace")
     out.shaping.unfinished = unfinished_mode::replace;
   const double target = section.get<double>("adaptive_kl_target", 0.0);
@@ -83,31 +73,6 @@ ppo_options read_ppo_options(const config& options, const stage_context& context
   return out;
 }
 
-std::function<double(const reward_query&)> read_bonus(const config& section, std::size_t max_new_tokens) {
-  std::vector<std::function<double(const reward_query&)>> parts;
-  const bool paper = section.choice("preset", "paper", {"paper", "salmon_code"}) == "paper";
-  const double length = section.get<double>("length_bonus.coefficient", 0.0);
-  length_bonus_options length_options{
-      .coefficient = length,
-      .max_response_tokens =
-          section.get<double>("length_bonus.max_response_tokens", static_cast<double>(max_new_tokens)),
-      .cap = section.get<double>("length_bonus.cap",
-                                 paper ? length_bonus_options{}.cap : length_bonus_options::salmon_code().cap)};
-  if (length != 0) parts.emplace_back(length_bonus(length_options));
-  const double language = section.get<double>("language_bonus", 0.0);
-  const auto identifier = section.get<std::string>("language_identifier", "cld2");
-  const auto registered = language_identifiers().find(identifier);
-  section.check(identifier == "cld2" || registered != language_identifiers().end(), "language_identifier",
-                "cld2 or the name of a registered one");
-  if (language != 0 && identifier == "cld2") parts.emplace_back(language_bonus(cld2_language{}, language));
-  if (language != 0 && identifier != "cld2") parts.emplace_back(language_bonus(registered->second, language));
-  return [parts = std::move(parts)](const reward_query& query) {
-    double sum = 0;
-    for (const auto& part : parts) sum += part(query);
-    return sum;
-  };
-}
-
 guideline_source::guideline_source(const config& section, bool rehearsal) {
   const auto interventions = section.get<std::filesystem::path>("interventions", {});
   const auto names = section.get<std::vector<std::string>>("use_interventions", {});
@@ -135,6 +100,16 @@ std::vector<std::string> guideline_source::operator()(prompt_type type, const rn
   if (composer_) return (*composer_)(type, step, prompt_key);
   rng random = step.split(prompt_key);
   return compose_guideline(interventions_, std::vector<std::string>{}, intervention_position::first, random);
+}
+
+rl_prompt to_rl_prompt(const prompt_record& record, const prompter& prompts, std::vector<std::string> guideline,
+                       std::uint64_t key) {
+  return {.tokens = prompts.tokens(record.text()),
+          .text = record.text(),
+          .type = static_cast<int>(record.kind),
+          .length_multiplier = record.length_bonus.value_or(1.0),
+          .principles = std::move(guideline),
+          .key = key};
 }
 
 rl_prompt_source::rl_prompt_source(std::vector<prompt_record> records, const prompter& prompts,
@@ -171,13 +146,7 @@ std::vector<rl_prompt> rl_prompt_source::operator()(std::uint64_t step) const {
     const prompt_record& record = records_[order[position % records_.size()]];
     const auto type = static_cast<prompt_type>(record.kind);
     const auto lines = guidelines_(type, random_.split(stream_key("guideline")).split(step), k);
-    for (std::size_t s = 0; s < samples_; ++s)
-      out.push_back({.tokens = prompts_->tokens(record.text()),
-                     .text = record.text(),
-                     .type = static_cast<int>(type),
-                     .length_multiplier = record.length_bonus.value_or(1.0),
-                     .principles = lines,
-                     .key = k * samples_ + s});
+    for (std::size_t s = 0; s < samples_; ++s) out.push_back(to_rl_prompt(record, *prompts_, lines, k * samples_ + s));
   }
   return out;
 }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <vector>
 
@@ -13,6 +12,7 @@
 #include "cli/options.hpp"
 #include "data/records.hpp"
 #include "stages/prompting.hpp"
+#include "stages/symbolic_rewards.hpp"
 
 namespace coho::trainer {
 
@@ -24,12 +24,6 @@ inline ppo_options read_ppo_options(const config& options, const stage_context& 
   return read_ppo_options(options, context, prompts.stop(), steps);
 }
 
-/// Makes a language identifier known to `ppo.language_identifier` by a name of its own; "cld2" is always known.
-void register_language_identifier(const std::string& name, std::function<std::string(std::string_view)> identifier);
-
-/// The sum of the symbolic rewards that the section "ppo" switches on.
-std::function<double(const reward_query&)> read_bonus(const config& section, std::size_t max_new_tokens);
-
 /// Draws the guideline of each prompt and step; nothing without ppo.principles and ppo.interventions.
 class guideline_source {
  public:
@@ -38,11 +32,19 @@ class guideline_source {
   std::vector<std::string> operator()(prompt_type type, const rng& step, std::uint64_t prompt_key) const;
   /// Whether any guideline is drawn at all.
   bool any() const { return composer_.has_value() || interventions_.size() > 0; }
+  /// What is drawn from; empty without ppo.principles.
+  std::vector<principle> principles() const {
+    return composer_ ? composer_->sampler().principles() : std::vector<principle>();
+  }
+  const intervention_set& interventions() const { return interventions_; }
 
  private:
   std::optional<guideline_composer> composer_;
   intervention_set interventions_;
 };
+
+rl_prompt to_rl_prompt(const prompt_record& record, const prompter& prompts, std::vector<std::string> guideline,
+                       std::uint64_t key);
 
 /// The prompts of each PPO step: a fresh shuffle of all of them each time they have been gone through.
 class rl_prompt_source {

@@ -85,6 +85,17 @@ TEST_CASE("prompts are read from the forms in use") {
   CHECK(one(R"({"instruction":"Who?","responses":["a","b"],"finished":[true,true]})").text() == "Who?");
 }
 
+TEST_CASE("prompts of other forms carry their type and length bonus too") {
+  const auto one = [](const std::string& text) { return parse<prompt_record>(text)[0]; };
+  const auto reasoning = one(R"({"prompt":"1+1?","question_type":1,"length_bonus":-0.4})");
+  CHECK(reasoning.kind == question_kind::reasoning);
+  CHECK(reasoning.length_bonus == -0.4);
+  CHECK(one(R"({"turns":["Who?"],"question_type":"red_teaming"})").kind == question_kind::red_teaming);
+  CHECK(one(R"({"question":"Who?","question_type":0})").kind == question_kind::general);
+  CHECK(one(R"({"question":"Who?","question_type":null})").kind == question_kind::reasoning);
+  CHECK_THAT(error_of<prompt_record>(R"({"prompt":"a","question_type":"hard"})"), ContainsSubstring("question_type"));
+}
+
 TEST_CASE("supervised records need a response") {
   const auto share = parse<sft_record>(
       R"({"conversations":[{"from":"system","value":"S"},{"from":"human","value":"Who?"},{"from":"gpt","value":"Me."}]})")

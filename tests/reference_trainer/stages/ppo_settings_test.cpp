@@ -1,10 +1,12 @@
 #include "stages/ppo_settings.hpp"
 
+#include <algorithm>
 #include <coho/error.hpp>
 #include <map>
 #include <set>
 
 #include "support/catch.hpp"
+#include "support/chi_square.hpp"
 #include "support/demo_model.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
@@ -71,6 +73,62 @@ TEST_CASE("ppo_settings: presets are the library's, and every key stands above t
   CHECK(own.generation.max_new_tokens == 12);
 }
 
+TEST_CASE("ppo_settings: every value of the preset salmon_code") {
+  const auto code = read({"ppo.preset=salmon_code"});
+  CHECK(code.generation.max_new_tokens == 1024);
+  CHECK(code.generation.temperature == 0.7);
+  CHECK(code.generation.top_p == 1);
+  CHECK(code.generation.top_k == 0);
+  CHECK(code.old_log_probs == old_log_prob_source::recomputed);
+  CHECK_FALSE(code.sampler_correction);
+  CHECK(code.normalization.mean == 0);
+  CHECK(code.normalization.deviation == 1);
+  CHECK(code.normalization.clip == 0);
+  // KL clamped at 0 a token, the reward at the fixed last position, 10 times all of it instead of whitening.
+  CHECK(code.shaping.kl_coefficient == 0.01);
+  CHECK(code.shaping.estimator == kl_estimator::k1_clamped);
+  CHECK(code.shaping.kl_clip == 0);
+  CHECK(code.shaping.reward_clip == 0);
+  CHECK(code.shaping.unfinished_penalty == -6);
+  CHECK(code.shaping.unfinished == unfinished_mode::add);
+  CHECK(code.shaping.placement == reward_placement::last_position);
+  CHECK(code.shaping.scale == 10);
+  CHECK_FALSE(code.shaping.whiten);
+  CHECK(code.shaping.whitening.keep_mean);
+  CHECK(code.shaping.whitening.scope == whiten_scope::all_positions);
+  CHECK(code.padded_layout);
+  CHECK_FALSE(code.adaptive_kl);
+  CHECK(code.gae.gamma == 1);
+  CHECK(code.gae.lambda == 1);
+  // Advantages: over padding too.
+  CHECK(code.whiten_advantages);
+  CHECK(code.advantage_whitening.scope == whiten_scope::all_positions);
+  CHECK_FALSE(code.advantage_whitening.keep_mean);
+  CHECK(code.advantage_whitening.deviation == deviation::population);
+  CHECK(code.advantage_whitening.epsilon == 1e-8);
+  CHECK(code.minibatch_size == 288);
+  CHECK(code.scope == minibatch_scope::global);
+  CHECK(code.epochs == 2);
+  CHECK(code.policy_clip.clip_low == 0.2);
+  CHECK(code.policy_clip.clip_high == 0.2);
+  CHECK(code.value_clip.clip == 0.2);
+  CHECK(code.value_coefficient == 0.1);
+  CHECK(code.kl_loss_coefficient == 0);
+  CHECK(code.entropy_coefficient == 0);
+  CHECK(code.reduction.kind == reduction::token_mean);
+  CHECK(code.gradient_norm_clip == 1);
+  CHECK(code.joint_gradient_norm);
+  CHECK(code.learning_rate.peak == 2e-5);
+  CHECK(code.learning_rate.kind == schedule_kind::cosine);
+  CHECK(code.learning_rate.warmup_steps == 5);
+  CHECK(code.learning_rate.floor_fraction == 0);
+  CHECK(code.learning_rate.total_steps == 50);
+  CHECK(code.value_learning_rate_factor == 1);
+  CHECK(code.value_warmup_steps == 0);
+  CHECK(code.target_kl == 0);
+  CHECK(read({"ppo.preset=salmon_code", "ppo.whiten_rewards=true"}).shaping.whiten);
+}
+
 TEST_CASE("ppo_settings: options out of their range are refused") {
   for (const std::string wrong :
        {"gamma=1.5", "lambda=-1", "epochs=0", "kl_coefficient=-1", "clip_high=-0.1", "target_kl=-1"})
@@ -132,6 +190,61 @@ TEST_CASE("ppo_settings: guidelines are drawn by prompt and step, with the inter
   CHECK(last.back().find("no y.") != std::string::npos);
   CHECK_THROWS_AS(draw({interventions, "use_interventions=[\"z\"]"}, 0, 0), argument_error);
   CHECK_THROWS_AS(draw({principles, "principles_per_prompt=5"}, 0, 0), argument_error);
+}
+
+TEST_CASE("ppo_settings: a prompt's type weighs 128 more on the principles that it names, on top of their weights") {
+  // One principle a prompt: what is drawn is in proportion to the weights.
+  const guideline_source source(config(settings{"principles=reinforcement", "principles_per_prompt=1"}));
+  const auto principles = source.principles();
+  REQUIRE(principles.size() == 14);
+  const std::map<prompt_type, std::set<std::string>> boosted{
+      {prompt_type::general, {}},
+      {prompt_type::reasoning, {"Consistent Reasoning", "Numerical Sensitive"}},
+      {prompt_type::red_teaming, {"Ethical"}}};
+  for (const auto& [type, names] : boosted) {
+    CAPTURE(static_cast<int>(type));
+    std::vector<double> weights;
+    for (const auto& one : principles) weights.push_back(one.weight + (names.contains(one.name) ? 128 : 0));
+    double sum = 0;
+    for (const double weight : weights) sum += weight;
+    for (double& weight : weights) weight /= sum;
+    std::vector<std::size_t> counts(principles.size(), 0);
+    for (std::uint64_t k = 0; k < 4000; ++k) {
+      const auto line = source(type, rng{8}, k).at(0);
+      for (std::size_t p = 0; p < principles.size(); ++p) counts[p] += principles[p].definition == line ? 1 : 0;
+    }
+    CHECK(fits(counts, weights));
+  }
+}
+
+TEST_CASE("ppo_settings: samples of one prompt share their guideline, interventions stand where they are put") {
+  const temporary_directory folder;
+  write_bytes(folder / "interventions.json",
+              R"([{"dimension":"x","definition":"no x."},{"dimension":"y","definition":"no y."},
+{"dimension":"z","definition":"no z."}])");
+  const prompter prompts(config(settings{}), demo_model());
+  const settings files{"principles=reinforcement", "interventions=" + (folder / "interventions.json").string(),
+                       "use_interventions=[\"z\", \"x\"]"};
+  std::set<std::vector<std::string>> drawn;
+  for (const std::string where : {"first", "last", "shuffled"}) {
+    const guideline_source guidelines(config(files + settings{"intervention_position=" + where}));
+    const auto batch = rl_prompt_source(numbered(4), prompts, guidelines, 12, 3, 5)(0);
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      const auto& lines = batch[i].principles;
+      REQUIRE(lines.size() == 5);
+      CHECK(lines == batch[i - i % 3].principles);
+      drawn.insert(lines);
+      // In the order of the file, whatever the order of the names.
+      if (where == "first")
+        CHECK(std::vector(lines.begin(), lines.begin() + 2) == std::vector<std::string>{"no x.", "no z."});
+      if (where == "last")
+        CHECK(std::vector(lines.begin() + 3, lines.end()) == std::vector<std::string>{"no x.", "no z."});
+      CHECK(std::ranges::count(lines, "no x.") == 1);
+      CHECK(std::ranges::count(lines, "no y.") == 0);
+      CHECK(std::set(lines.begin(), lines.end()).size() == 5);
+    }
+  }
+  CHECK(drawn.size() > 6);
 }
 
 TEST_CASE("ppo_settings: each pass goes through all prompts in an order of its own") {

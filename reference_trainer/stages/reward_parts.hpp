@@ -1,0 +1,62 @@
+#pragma once
+
+#include <array>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <coho/concepts.hpp>
+#include <coho/rollout/trajectory.hpp>
+#include <coho/train/ppo_options.hpp>
+
+#include "stages/symbolic_rewards.hpp"
+
+namespace coho::trainer {
+
+/// What the reward of one response is made of, before `reward_scale` and without the KL penalty.
+struct reward_breakdown {
+  double score = 0;  ///< of the reward model, normalised
+  double language = 0, length = 0;
+  double unfinished = 0;  ///< what the penalty changes: itself when it is added, its distance to the rest otherwise
+  double total() const { return score + language + length + unfinished; }
+};
+
+/// Takes the rewards of rollouts apart, as a callback of ppo_trainer, and keeps their means:
+///
+///     reward_parts parts(options, bonus, true);
+///     trainer.step(prompts, parts);
+///     for (const auto& [name, mean] : parts.means()) log.scalar(name, step, mean);
+class reward_parts {
+ public:
+  /// `scored`: there is a reward model.
+  reward_parts(const ppo_options& options, const symbolic_rewards& bonus, bool scored)
+      : normalization_(options.normalization), shaping_(options.shaping), bonus_(bonus), scored_(scored) {}
+
+  /// `model_score`: as the reward model gave it.
+  reward_breakdown of(const reward_query& query, double model_score) const;
+  const symbolic_rewards& bonus() const { return bonus_; }
+
+  void on_rollouts(const trajectory_batch& rollouts);
+
+  /// Of the last rollouts, over all ranks: reward/score, reward/language, reward/length and reward/unfinished, those
+  /// that are switched on, and with the bonus for language the share language_match. All ranks call together.
+  template <communicator Communicator = const local_communicator>
+  std::vector<std::pair<std::string_view, double>> means(Communicator&& ranks = local_communicator{}) const {
+    auto sums = sums_;
+    ranks.all_reduce_sum(std::span<double>(sums));
+    return named(sums);
+  }
+
+ private:
+  using sums_type = std::array<double, 6>;  ///< rollouts, the four parts, matches of language
+  std::vector<std::pair<std::string_view, double>> named(const sums_type& sums) const;
+
+  normalize_options normalization_;
+  shaping_options shaping_;
+  symbolic_rewards bonus_;
+  bool scored_;
+  sums_type sums_{};
+};
+
+}  // namespace coho::trainer
