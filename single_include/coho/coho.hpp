@@ -8807,7 +8807,8 @@ struct rl_prompt {
   std::vector<token> value_tokens{};
 };
 
-/// The rollouts of one PPO step on one rank. Flat arrays are laid out as `batch.responses.values`.
+/// The rollouts of one PPO step: on one rank as they are collected, of all ranks once they are gathered. Flat arrays
+/// are laid out as `batch.responses.values`.
 struct trajectory_batch {
   std::vector<rl_prompt> prompts;
   token_batch batch;

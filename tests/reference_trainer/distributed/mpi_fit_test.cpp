@@ -101,7 +101,7 @@ TEST_CASE("mpirun: what ranks do not have alike, or cannot do, ends the job with
   const auto bad_option = mpirun(2, "sft", sft_of(folder, "out") + settings{"sft.epochs=0"}, folder.path());
   INFO(bad_option.err);
   CHECK(bad_option.status == 3);
-  CHECK(occurrences(bad_option.err, "sft.epochs") == 1);
+  CHECK(occurrences(bad_option.err, "coho sft: --set sft.epochs=0") == 1);
 
   const auto alone = mpirun(2, "aggregate", {}, folder.path());
   INFO(alone.err);
