@@ -23,8 +23,8 @@
 namespace coho::trainer {
 namespace {
 
-void log_step(metrics_log& log, const ppo_statistics& s, const reward_parts& parts, process_group& ranks) {
-  for (const auto& [name, mean] : parts.means(ranks)) log.scalar(name, static_cast<std::int64_t>(s.step), mean);
+void log_step(metrics_log& log, const ppo_statistics& s, const reward_parts& parts) {
+  for (const auto& [name, mean] : parts.means()) log.scalar(name, static_cast<std::int64_t>(s.step), mean);
   log.scalars(static_cast<std::int64_t>(s.step), {{"reward", s.reward_mean},
                                                   {"score", s.score_mean},
                                                   {"shaped_reward", s.shaped_reward_mean},
@@ -53,31 +53,41 @@ void log_step(metrics_log& log, const ppo_statistics& s, const reward_parts& par
   log.flush();  // before the checkpoint: a run that is killed goes on behind these lines
 }
 
-// Mean and deviation of the initial policy's scores: the scale that KL coefficient and bonuses are chosen for.
+// Mean and deviation of the initial policy's scores: the scale that KL coefficient and bonuses are chosen for. Each
+// rank answers for its shares.
 normalize_options measure(policy_role& policy, reward_role& reward, const prompter& prompts,
                           const rl_prompt_source& source, const generation_options& generation, std::size_t samples,
-                          std::uint64_t seed) {
+                          std::uint64_t seed, process_group& ranks) {
   std::vector<double> scores;
   for (std::uint64_t round = 0; scores.size() < samples; ++round) {
-    const auto batch = source((std::uint64_t{1} << 32) + round);
-    packed<token> tokens;
-    std::vector<rng> streams;
-    for (const auto& prompt : batch) {
-      tokens.push_back(prompt.tokens);
-      streams.push_back(rng(seed).split(stream_key("normalization")).split(round).split(prompt.key));
+    const auto whole = source((std::uint64_t{1} << 32) + round);
+    std::vector<double> mine;
+    const index_range shares = shares_of_rank(ranks);
+    for (std::size_t share = shares.begin; share < shares.end; ++share) {
+      const index_range part = part_of(whole.size(), share, share_count(ranks));
+      if (part.size() == 0) continue;
+      const auto batch = std::span(whole).subspan(part.begin, part.size());
+      packed<token> tokens;
+      std::vector<rng> streams;
+      for (const auto& prompt : batch) {
+        tokens.push_back(prompt.tokens);
+        streams.push_back(rng(seed).split(stream_key("normalization")).split(round).split(prompt.key));
+      }
+      const auto sampled = policy.generate(tokens, generation, streams);
+      std::vector<std::string> texts;
+      for (std::size_t i = 0; i < batch.size(); ++i) texts.push_back(prompts.response_text(sampled.responses[i]));
+      std::vector<reward_query> queries;
+      for (std::size_t i = 0; i < batch.size(); ++i)
+        queries.push_back({.prompt_tokens = tokens[i],
+                           .response_tokens = sampled.responses[i],
+                           .prompt = batch[i].text,
+                           .response = texts[i],
+                           .principles = batch[i].principles,
+                           .finished = sampled.finished[i] != 0});
+      for (const double score : reward.score(queries)) mine.push_back(score);
     }
-    const auto sampled = policy.generate(tokens, generation, streams);
-    std::vector<std::string> texts;
-    for (std::size_t i = 0; i < batch.size(); ++i) texts.push_back(prompts.response_text(sampled.responses[i]));
-    std::vector<reward_query> queries;
-    for (std::size_t i = 0; i < batch.size(); ++i)
-      queries.push_back({.prompt_tokens = tokens[i],
-                         .response_tokens = sampled.responses[i],
-                         .prompt = batch[i].text,
-                         .response = texts[i],
-                         .principles = batch[i].principles,
-                         .finished = sampled.finished[i] != 0});
-    for (const double score : reward.score(queries)) scores.push_back(score);
+    const auto all = ranks.all_gather(std::span<const double>(mine));
+    scores.insert(scores.end(), all.begin(), all.end());
   }
   double mean = 0, square = 0;
   for (const double s : scores) mean += s / static_cast<double>(scores.size());
@@ -192,8 +202,8 @@ void run_ppo(const config& options, stage_context& context) {
   } else if (normalization.from == normalization_source::kind::reward_model) {
     settings.normalization = stored_normalization(reward_path);
   } else if (reward_model && normalization.from == normalization_source::kind::initial_policy) {
-    settings.normalization =
-        measure(reference, *reward_model, prompts, source, settings.generation, normalization.samples, context.seed);
+    settings.normalization = measure(reference, *reward_model, prompts, source, settings.generation,
+                                     normalization.samples, context.seed, ranks);
   }
   ppo_trainer trainer{ppo_models{.policy = policy,
                                  .reference = reference,
@@ -261,7 +271,7 @@ void run_ppo(const config& options, stage_context& context) {
     const ppo_statistics s =
         trainer.step(std::span<const rl_prompt>(batch).subspan(mine.begin, mine.size()), parts, board);
     kl = s.kl_sequence;
-    log_step(log, s, parts, ranks);
+    log_step(log, s, parts);
     bar.count("generated", s.phase_tokens.generation);
     bar.count("trained", s.phase_tokens.update);
     bar.advance(1, "reward " + format_number(s.reward_mean, 2) + " kl " + format_number(s.kl_sequence, 2) + " length " +

@@ -121,12 +121,12 @@ ppo_evaluation::ppo_evaluation(ppo_evaluation_settings settings, std::vector<rl_
 
 std::size_t ppo_evaluation::width() const { return fields + settings_.max_new_tokens + lines_.size(); }
 
-std::vector<double> ppo_evaluation::answer(std::size_t rank, std::size_t ranks) {
+std::vector<double> ppo_evaluation::answer(std::size_t share, std::size_t shares) {
   std::vector<double> numbers(prompts_.size() * width(), 0.0);
   std::vector<std::size_t> own;
   token_batch batch;
   std::vector<rng> streams;
-  for (std::size_t i = rank; i < prompts_.size(); i += ranks) {
+  for (std::size_t i = share; i < prompts_.size(); i += shares) {
     own.push_back(i);
     batch.prompts.push_back(prompts_[i].tokens);
     streams.push_back(evaluation_random().split(i));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <coho/concepts.hpp>
+#include <coho/train/shares.hpp>
 #include <coho/rollout/minibatch.hpp>
 #include <coho/rollout/trajectory.hpp>
 
@@ -86,7 +87,13 @@ class ppo_evaluation {
   template <communicator Communicator = const local_communicator>
   void run(std::uint64_t step, metrics_log& log, Communicator&& ranks = local_communicator{}) {
     const auto start = progress::clock::now();
-    std::vector<double> numbers = answer(ranks.rank(), ranks.size());
+    // Share by share: what passes through the models together then does not depend on the number of ranks.
+    std::vector<double> numbers(prompts_.size() * width(), 0.0);
+    const index_range shares = shares_of_rank(ranks);
+    for (std::size_t share = shares.begin; share < shares.end; ++share) {
+      const auto own = answer(share, share_count(ranks));
+      for (std::size_t i = 0; i < own.size(); ++i) numbers[i] += own[i];
+    }
     ranks.all_reduce_sum(std::span<double>(numbers));
     record(step, numbers, log, ranks.rank() == 0, start);
   }
@@ -103,7 +110,7 @@ class ppo_evaluation {
  private:
   struct measured;
 
-  std::vector<double> answer(std::size_t rank, std::size_t ranks);
+  std::vector<double> answer(std::size_t share, std::size_t shares);
   void score_principles(std::span<const std::size_t> own, std::span<const std::string> texts,
                         std::vector<double>& numbers);
   measured read(std::size_t prompt, std::span<const double> numbers) const;

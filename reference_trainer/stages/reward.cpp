@@ -74,9 +74,10 @@ class held_out_evaluation {
     if (last_ && done == done_) return *last_;
     last_ = measure_pairs(reward_, pairs_);
     done_ = done;
+    if (out.empty()) return *last_;  // another rank writes
     nlohmann::ordered_json report{{"step", done}};
     report.update(last_->json());
-    if (!out.empty()) summary(report).write(out / "evaluation.json");
+    summary(report).write(out / "evaluation.json");
     return *last_;
   }
 

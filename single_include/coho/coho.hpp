@@ -10876,17 +10876,15 @@ auto fit_data(std::span<const Example> data, const Options& options, const std::
   return history;
 }
 
-/// The same over data that are fetched as they are needed: `source.size()` and `source.load(indices)`.
-/// `step(whole, epoch)` makes a step with a batch, which each rank loads as a whole.
-template <class Source, class Options, class Communicator, class Step, class... Callbacks>
-auto fit_source(Source& source, const Options& options, const std::uint64_t& made, Communicator& ranks, Step step,
+/// The same over data that are fetched as they are needed. `step(batch, epoch)` is given the numbers of a whole batch.
+template <class Options, class Communicator, class Step, class... Callbacks>
+auto fit_source(std::size_t size, const Options& options, const std::uint64_t& made, Communicator& ranks, Step step,
                 Callbacks&... callbacks) {
-  data_order order(source.size(), options.batch_size, options.seed, options.shuffle);
-  std::vector<decltype(step(source.load(std::span<const std::size_t>()), std::uint64_t{}))> history;
+  data_order order(size, options.batch_size, options.seed, options.shuffle);
+  std::vector<decltype(step(std::vector<std::size_t>(), std::uint64_t{}))> history;
   const std::uint64_t end = options.epochs * order.steps_per_epoch();
   while (made < end) {
-    const std::vector<std::size_t> whole = order.batch(made, 0, 1);
-    history.push_back(step(source.load(std::span<const std::size_t>(whole)), made / order.steps_per_epoch()));
+    history.push_back(step(order.batch(made, 0, 1), made / order.steps_per_epoch()));
     if (notify::stop(ranks, callbacks...)) break;
   }
   return history;
@@ -12129,6 +12127,15 @@ class gradient_sum {
   std::tuple<part<Models>...> parts_;
 };
 
+namespace detail {
+/// For passes without gradients.
+struct no_gradient_sum {
+  static void begin(std::size_t) {}
+  static void end() {}
+  static void close() {}
+};
+}  // namespace detail
+
 }  // namespace coho
 
 // ---- coho/train/group_relative_options.hpp
@@ -13021,16 +13028,25 @@ class reward_model_trainer {
         callbacks...);
   }
 
-  /// The same over pairs that are fetched as they are needed: each rank loads a batch as a whole, and works on its
-  /// shares of it.
+  /// The same over pairs that are fetched as they are needed: each rank loads those of its shares.
   template <class Source, class... Callbacks>
     requires(!std::convertible_to<Source&, std::span<const preference_pair>>)
   std::vector<reward_model_statistics> fit(Source& data, Callbacks&&... callbacks) {
     static_assert(require_preference_source<Source>());
     return detail::fit_source(
-        data, options_, step_, ranks_,
-        [&](std::span<const preference_pair> batch, std::uint64_t epoch) {
-          return step_of(batch, dealt(batch), static_cast<double>(batch.size()), epoch, callbacks...);
+        static_cast<std::size_t>(data.size()), options_, step_, ranks_,
+        [&](const std::vector<std::size_t>& batch, std::uint64_t epoch) {
+          const std::vector<std::size_t> lengths(batch.size(), 0);  // not known before they are loaded
+          work_plan work = deal(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
+          std::vector<std::size_t> mine;
+          for (auto& share : work.mine) {
+            for (std::size_t& i : share.indices) {
+              mine.push_back(batch[i]);
+              i = mine.size() - 1;
+            }
+          }
+          const auto& pairs = data.load(detail::span_of(std::as_const(mine)));
+          return step_of(pairs, work, static_cast<double>(batch.size()), epoch, callbacks...);
         },
         callbacks...);
   }
@@ -13080,14 +13096,8 @@ class reward_model_trainer {
     return out;
   }
 
-  struct no_gradients {
-    static void begin(std::size_t) {}
-    static void end() {}
-    static void close() {}
-  };
-
   reward_model_statistics evaluate(std::span<const preference_pair> data, const work_plan& work, double pairs) {
-    const no_gradients none;
+    const detail::no_gradient_sum none;
     return pass(data, work, pairs, none, [&](std::span<const reward_query> queries, auto use) {
       if constexpr (reward_model<Model>) {
         use(lift_output(score_queries(model_, queries), queries.size(), "reward model scores"));

@@ -127,4 +127,13 @@ class gradient_sum {
   std::tuple<part<Models>...> parts_;
 };
 
+namespace detail {
+/// For passes without gradients.
+struct no_gradient_sum {
+  static void begin(std::size_t) {}
+  static void end() {}
+  static void close() {}
+};
+}  // namespace detail
+
 }  // namespace coho

@@ -40,17 +40,15 @@ auto fit_data(std::span<const Example> data, const Options& options, const std::
   return history;
 }
 
-/// The same over data that are fetched as they are needed: `source.size()` and `source.load(indices)`.
-/// `step(whole, epoch)` makes a step with a batch, which each rank loads as a whole.
-template <class Source, class Options, class Communicator, class Step, class... Callbacks>
-auto fit_source(Source& source, const Options& options, const std::uint64_t& made, Communicator& ranks, Step step,
+/// The same over data that are fetched as they are needed. `step(batch, epoch)` is given the numbers of a whole batch.
+template <class Options, class Communicator, class Step, class... Callbacks>
+auto fit_source(std::size_t size, const Options& options, const std::uint64_t& made, Communicator& ranks, Step step,
                 Callbacks&... callbacks) {
-  data_order order(source.size(), options.batch_size, options.seed, options.shuffle);
-  std::vector<decltype(step(source.load(std::span<const std::size_t>()), std::uint64_t{}))> history;
+  data_order order(size, options.batch_size, options.seed, options.shuffle);
+  std::vector<decltype(step(std::vector<std::size_t>(), std::uint64_t{}))> history;
   const std::uint64_t end = options.epochs * order.steps_per_epoch();
   while (made < end) {
-    const std::vector<std::size_t> whole = order.batch(made, 0, 1);
-    history.push_back(step(source.load(std::span<const std::size_t>(whole)), made / order.steps_per_epoch()));
+    history.push_back(step(order.batch(made, 0, 1), made / order.steps_per_epoch()));
     if (notify::stop(ranks, callbacks...)) break;
   }
   return history;

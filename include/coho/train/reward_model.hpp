@@ -107,16 +107,25 @@ class reward_model_trainer {
         callbacks...);
   }
 
-  /// The same over pairs that are fetched as they are needed: each rank loads a batch as a whole, and works on its
-  /// shares of it.
+  /// The same over pairs that are fetched as they are needed: each rank loads those of its shares.
   template <class Source, class... Callbacks>
     requires(!std::convertible_to<Source&, std::span<const preference_pair>>)
   std::vector<reward_model_statistics> fit(Source& data, Callbacks&&... callbacks) {
     static_assert(require_preference_source<Source>());
     return detail::fit_source(
-        data, options_, step_, ranks_,
-        [&](std::span<const preference_pair> batch, std::uint64_t epoch) {
-          return step_of(batch, dealt(batch), static_cast<double>(batch.size()), epoch, callbacks...);
+        static_cast<std::size_t>(data.size()), options_, step_, ranks_,
+        [&](const std::vector<std::size_t>& batch, std::uint64_t epoch) {
+          const std::vector<std::size_t> lengths(batch.size(), 0);  // not known before they are loaded
+          work_plan work = deal(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
+          std::vector<std::size_t> mine;
+          for (auto& share : work.mine) {
+            for (std::size_t& i : share.indices) {
+              mine.push_back(batch[i]);
+              i = mine.size() - 1;
+            }
+          }
+          const auto& pairs = data.load(detail::span_of(std::as_const(mine)));
+          return step_of(pairs, work, static_cast<double>(batch.size()), epoch, callbacks...);
         },
         callbacks...);
   }
@@ -166,14 +175,8 @@ class reward_model_trainer {
     return out;
   }
 
-  struct no_gradients {
-    static void begin(std::size_t) {}
-    static void end() {}
-    static void close() {}
-  };
-
   reward_model_statistics evaluate(std::span<const preference_pair> data, const work_plan& work, double pairs) {
-    const no_gradients none;
+    const detail::no_gradient_sum none;
     return pass(data, work, pairs, none, [&](std::span<const reward_query> queries, auto use) {
       if constexpr (reward_model<Model>) {
         use(lift_output(score_queries(model_, queries), queries.size(), "reward model scores"));

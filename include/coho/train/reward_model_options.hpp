@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <coho/concepts.hpp>
 #include <coho/loss/bradley_terry.hpp>
 #include <coho/rollout/minibatch.hpp>
 #include <coho/train/data_order.hpp>

@@ -50,7 +50,8 @@ std::string weights(const std::filesystem::path& out) { return read_bytes(out / 
 TEST_CASE("mpirun ppo: two and three ranks end with the bits of one process of as many shares") {
   if (!mpirun_works()) return;
   const temporary_directory folder;
-  const settings four{"distributed.shares=4"};
+  const settings four{"distributed.shares=4", "ppo.evaluation.prompts=" + (folder / "prompts.jsonl").string(),
+                      "ppo.evaluation.every=2"};
   REQUIRE(one_process("ppo", ppo_of(folder, "one") + four, folder.path()).status == 0);
   for (const std::size_t count : {2U, 3U}) {
     const std::string out = std::to_string(count) + "-ranks";
@@ -58,6 +59,7 @@ TEST_CASE("mpirun ppo: two and three ranks end with the bits of one process of a
     INFO(result.err);
     REQUIRE(result.status == 0);
     CHECK(weights(folder / out) == weights(folder / "one"));
+    CHECK(read_bytes(folder / out / "samples.jsonl") == read_bytes(folder / "one" / "samples.jsonl"));
     check_same_curves(folder / out, folder / "one");
     CHECK(occurrences(result.err, "distributed.shares = 4") == 1);
     CHECK_FALSE(std::filesystem::exists(folder / out / "checkpoints"));
