@@ -16,6 +16,7 @@
 #include "cli/ranks.hpp"
 #include "cli/report_error.hpp"
 #include "cli/spelling.hpp"
+#include "data/bad_records.hpp"
 #include "distributed/launch.hpp"
 #include "distributed/process_group.hpp"
 #include "distributed/same_run.hpp"
@@ -54,7 +55,7 @@ bool is_terminal() {
 struct common_flags {
   std::string recipe, seed, threads, out, device;
   std::vector<std::string> overrides;
-  bool resume = false, dry_run = false, quiet = false;
+  bool resume = false, dry_run = false, quiet = false, skip_bad = false;
 };
 
 struct parsed_flag {
@@ -78,6 +79,9 @@ void add_common(CLI::App& app, common_flags& flags) {
   app.add_option("--device", flags.device, "cpu, cuda or cuda:1")->group(group)->type_name("NAME");
   app.add_flag("--resume", flags.resume, "go on from where an interrupted run stopped")->group(group);
   app.add_flag("--dry-run", flags.dry_run, "print the resolved configuration and a plan of memory and time, and stop")
+      ->group(group);
+  app.add_flag("--skip-bad", flags.skip_bad,
+               "pass over records that cannot be used, with a note each, instead of stopping")
       ->group(group);
   app.add_flag("-q,--quiet", flags.quiet, "no progress and no log lines")->group(group);
 }
@@ -297,7 +301,14 @@ int application::dispatch(int argc, const char* const* argv) {
   install_handlers();
   stage_context context(command.name, options, common.resume, common.dry_run, common.quiet, ranks_);
   context.on_rehearsal = on_rehearsal_;
+  auto& bad = bad_records::setting();
+  if (common.skip_bad) {
+    bad.skip_all([terminal = context.terminal](std::string_view line) { terminal->print(line); });
+  } else {
+    bad.refuse_all();
+  }
   command.run(options, context);
+  if (bad.count() > 0) context.log(std::to_string(bad.count()) + " records that cannot be used were passed over");
   if (!std::cout.flush()) throw output_error("standard output cannot be written");
   if (ranks_) ranks_->carrier().finish();
   return static_cast<int>(exit_code::success);

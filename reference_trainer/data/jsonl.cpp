@@ -42,6 +42,7 @@ struct jsonl_reader::state {
   std::uint64_t before = 0, value_offset = 0;  // bytes in front of the buffer, and of the value
   std::size_t line = 1, value_line = 0, count = 0;
   bool array = false, document = false, done = false, torn = false;
+  bool whole = false;  ///< the value begun last was read to its end
   jsonl_options options;
   std::string text;
 
@@ -128,6 +129,7 @@ struct jsonl_reader::state {
     value_offset = before + begin;
     ++count;
     text.clear();
+    whole = false;
   }
 
   bool take_line() {
@@ -137,6 +139,7 @@ struct jsonl_reader::state {
     int c = take();
     for (; c != at_end && (document || c != '\n'); c = take()) keep(c);
     torn = options.growing && c == at_end;
+    whole = true;
     return true;
   }
 
@@ -171,6 +174,7 @@ struct jsonl_reader::state {
     } else {
       take();
     }
+    whole = true;
     return true;
   }
 };
@@ -211,6 +215,16 @@ bool jsonl_reader::next(json& value) {
            s.count == 1 && !s.array ? "expected one JSON value a line, or an array" : "");
   }
   return true;
+}
+
+bool jsonl_reader::recover() {
+  auto& s = *state_;
+  if (s.whole) return true;
+  if (s.array || s.document || s.count == 0) return false;
+  // Within a line that is too long.
+  for (int c = s.take(); c != at_end && c != '\n'; c = s.take()) {
+  }
+  return s.whole = true;
 }
 
 std::size_t jsonl_reader::count() const noexcept { return state_->count; }

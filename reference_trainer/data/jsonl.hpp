@@ -44,6 +44,9 @@ class jsonl_reader {
 
   /// The next value, or false at the end.
   bool next(json& value);
+  /// After `next` or a reading of its value threw: whether what follows can be read, which is then read next. Not where
+  /// the error is one of the file as a whole: a gzip stream, an array that does not end.
+  bool recover();
 
   /// Values read so far.
   std::size_t count() const noexcept;

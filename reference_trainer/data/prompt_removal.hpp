@@ -8,6 +8,7 @@ namespace coho::trainer {
 
 /// Why a record of a source of prompts does not come into the set.
 enum class prompt_removal {
+  bad_record,      ///< not to be read at all, and passed over as --skip-bad says
   not_first_turn,  ///< a reply, a later part of a conversation, or a conversation that an answer begins
   deleted,         ///< marked so by its collection, or turned down by its reviewers
   empty,           ///< no text, or none after cleaning
@@ -18,12 +19,13 @@ enum class prompt_removal {
   language,   ///< none of those wanted
   not_drawn,  ///< passed over by the draw
 };
-inline constexpr std::size_t prompt_removals = 9;
+inline constexpr std::size_t prompt_removals = 10;
 
 /// "not_first_turn" and so on: keys of the file of counts.
 constexpr std::string_view name_of(prompt_removal reason) {
-  constexpr std::array<std::string_view, prompt_removals> names{
-      "not_first_turn", "deleted", "empty", "damaged", "duplicate", "too_short", "too_long", "language", "not_drawn"};
+  constexpr std::array<std::string_view, prompt_removals> names{"bad_record", "not_first_turn", "deleted",   "empty",
+                                                                "damaged",    "duplicate",      "too_short", "too_long",
+                                                                "language",   "not_drawn"};
   return names[static_cast<std::size_t>(reason)];
 }
 

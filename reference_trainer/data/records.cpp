@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "data/bad_records.hpp"
 #include "data/foreign_records.hpp"
 #include "data/record_fields.hpp"
 
@@ -279,11 +280,13 @@ bool from_json(const json& value, const jsonl_reader& at, labelled_record& recor
 
 template <class Record>
 bool record_reader<Record>::next(Record& record) {
-  for (json value; reader_.next(value);) {
+  const bool found = next_usable(reader_, [&](const json& value) {
     record = Record{};
-    if (from_json(value, reader_, record)) return ++kept_, true;
-    ++left_out_;
-  }
+    const bool used = from_json(value, reader_, record);
+    left_out_ += !used;
+    return used;
+  });
+  if (found) return ++kept_, true;
   if (kept_ == 0)
     throw file_error(reader_.path().string(), "",
                      left_out_ == 0 ? "holds no records"

@@ -5,6 +5,7 @@
 
 #include <coho/error.hpp>
 
+#include "data/bad_records.hpp"
 #include "data/jsonl.hpp"
 #include "data/record_fields.hpp"
 
@@ -48,8 +49,12 @@ truthful_item read_item(const json& value, const record_fields& record) {
 std::vector<truthful_item> read_truthfulqa(const std::filesystem::path& path, std::size_t limit) {
   std::vector<truthful_item> out;
   jsonl_reader reader(path);
-  for (json value; out.size() < limit && reader.next(value);)
+  const auto read = [&](const json& value) {
     out.push_back(read_item(value, record_fields(value, reader)));
+    return true;
+  };
+  while (out.size() < limit && next_usable(reader, read)) {
+  }
   if (out.empty()) throw file_error(path.string(), "", "holds no questions");
   return out;
 }

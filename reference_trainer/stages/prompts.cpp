@@ -10,6 +10,7 @@
 #include <coho/error.hpp>
 #include <nlohmann/json.hpp>
 
+#include "data/bad_records.hpp"
 #include "data/hash_set.hpp"
 #include "data/prompt_draw.hpp"
 #include "data/source_prompt.hpp"
@@ -113,10 +114,19 @@ class prompt_collection {
     prompt_draw draw(seed_, source.name, source.count.value_or(std::numeric_limits<std::size_t>::max()));
     for (const auto& file : files_of(source.path)) {
       jsonl_reader reader(file, {.on_bad_text = bad_text::replace});
-      for (json value; reader.next(value);) {
+      source_prompt prompt;
+      const auto take = [&](const json& value) {
+        prompt = read_source_prompt(value, reader);
+        return true;
+      };
+      const auto pass_over = [&] {
+        ++counts.read;
+        ++counts.of(prompt_removal::bad_record);
+      };
+      while (next_usable(reader, take, pass_over)) {
         context.stop_if_interrupted();
         ++counts.read;
-        if (const auto reason = add(read_source_prompt(value, reader), source, draw, counts)) ++counts.of(*reason);
+        if (const auto reason = add(std::move(prompt), source, draw, counts)) ++counts.of(*reason);
         bar.advance(1, source.name);
       }
     }

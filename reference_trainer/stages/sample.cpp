@@ -58,10 +58,14 @@ void run_sample(const config& options, stage_context& context) {
       read_generation(options, prompting.stop, {.max_new_tokens = 256, .temperature = 0.7});
   const engine_options engine = read_engine(options);
   read_model_settings(options);
-  const auto plan = plan_generation(
-      options,
-      {.adapter = adapter, .batch = batch, .responses = responses, .max_new_tokens = generation.max_new_tokens},
-      context);
+  const auto plan = plan_generation(options,
+                                    {.adapter = adapter,
+                                     .batch = batch,
+                                     .responses = responses,
+                                     .query_tokens = prompting.max_tokens,
+                                     .max_new_tokens = generation.max_new_tokens,
+                                     .engine = engine},
+                                    context);
   if (context.dry_run) return context.rehearse(options, plan);
   loaded_model model = load_model(options);
   load_role(model, "policy", adapter);
