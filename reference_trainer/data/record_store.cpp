@@ -13,7 +13,8 @@
 
 namespace coho::trainer {
 
-namespace {
+// Not in the anonymous namespace: a member of a template that others instantiate is of this type.
+namespace record_store_files {
 
 class descriptor {
  public:
@@ -27,6 +28,12 @@ class descriptor {
  private:
   int number_;
 };
+
+}  // namespace record_store_files
+
+namespace {
+
+using record_store_files::descriptor;
 
 // A file that nobody else sees and that is gone with the process, however that ends.
 descriptor nameless_file(const std::filesystem::path& packed) {
@@ -56,7 +63,7 @@ template <class Record>
 struct record_store<Record>::source {
   record_reader<Record> reader;
   bool spooled;
-  descriptor file;
+  record_store_files::descriptor file;
   std::uint64_t written = 0;
 
   explicit source(const std::filesystem::path& path)

@@ -56,7 +56,7 @@ const reward_model_options options{
     .learning_rate = {.peak = 0.1}, .batch_size = 8, .micro_batch = {.sequences = 3}, .epochs = 2, .seed = 4};
 
 template <class Data>
-Eigen::VectorXd trained(Data& data, auto& ranks) {
+Eigen::VectorXd trained_from(Data& data, auto& ranks) {
   toy::linear_reward reward(3, letters);
   toy::adam optimizer({}, reward);
   reward_model_trainer trainer(reward, optimizer, options, ranks);
@@ -76,7 +76,7 @@ TEST_CASE("preference_source: a model learns from it as from the same pairs in m
     const auto loaded = all.load(indices);
     return std::vector<preference_pair>(loaded.begin(), loaded.end());
   }();
-  const Eigen::VectorXd expected = trained(pairs, local);
+  const Eigen::VectorXd expected = trained_from(pairs, local);
   CHECK(expected.norm() > 0.1);
   CHECK(trained(source, local) == expected);
   CHECK(source.loads == 8);
@@ -92,7 +92,7 @@ TEST_CASE("preference_source: a resumed run fetches what is left") {
     bool stop_requested() const { return seen == 3; }
   };
   made_on_demand source{30};
-  const Eigen::VectorXd expected = trained(source, local);
+  const Eigen::VectorXd expected = trained_from(source, local);
   toy::linear_reward reward(3, letters);
   toy::adam optimizer({}, reward);
   reward_model_trainer first(reward, optimizer, options);
@@ -105,12 +105,12 @@ TEST_CASE("preference_source: a resumed run fetches what is left") {
 
 TEST_CASE("preference_source: each rank loads the pairs of its shares") {
   made_on_demand source{30};
-  const Eigen::VectorXd expected = trained(source, local);
+  const Eigen::VectorXd expected = trained_from(source, local);
   Eigen::VectorXd two;
   std::size_t largest = 0;
   test::run_ranks(2, [&](auto& ranks) {
     made_on_demand mine{30};
-    const Eigen::VectorXd weights = trained(mine, ranks);
+    const Eigen::VectorXd weights = trained_from(mine, ranks);
     if (ranks.rank() != 0) return;
     two = weights;
     largest = mine.largest;
