@@ -26,6 +26,8 @@ namespace coho::trainer {
 namespace {
 
 std::atomic<bool> interrupted_flag{false};
+// What the ranks agreed on is no signal to this one: the first that it gets is not its second.
+std::atomic<bool> agreed_stop{false};
 static_assert(std::atomic<bool>::is_always_lock_free);
 
 extern "C" void on_signal(int) {
@@ -112,7 +114,10 @@ std::string explain_usage(const CLI::App& app, const CLI::ParseError& problem, i
 
 }  // namespace
 
-void set_interrupted(bool value) noexcept { interrupted_flag = value; }
+void set_interrupted(bool value) noexcept {
+  interrupted_flag = value;
+  agreed_stop = false;
+}
 
 stage_context::stage_context(std::string stage, const config& options, bool resume_run, bool dry, bool silent,
                              std::shared_ptr<process_group> group)
@@ -165,11 +170,11 @@ bool stage_context::begin(const config& options, const std::filesystem::path& di
   return true;
 }
 
-bool stage_context::interrupted() const noexcept { return interrupted_flag; }
+bool stage_context::interrupted() const noexcept { return interrupted_flag || agreed_stop; }
 
 bool stage_context::interrupted_anywhere() {
   if (!ranks->any(interrupted())) return false;
-  interrupted_flag = true;
+  agreed_stop = true;
   ranks->leave_together();
   return true;
 }
@@ -297,7 +302,8 @@ int application::dispatch(int argc, const char* const* argv) {
   options.allow_sections(sections_);
   for (const auto& other : commands_) options.allow_sections(other.sections);
 
-  ranks_ = start_ranks(command.name, command.parallel);
+  // Who plans a whole recipe works on nothing together with others, and MPI can be started once in a process.
+  ranks_ = on_rehearsal_ ? nullptr : start_ranks(command.name, command.parallel);
   install_handlers();
   stage_context context(command.name, options, common.resume, common.dry_run, common.quiet, ranks_);
   context.on_rehearsal = on_rehearsal_;
@@ -333,6 +339,7 @@ std::vector<recipe_stage> stages_of(const config& recipe, const std::vector<subc
 
 int application::plan_recipe(std::span<const char* const> words) {
   if (words[2][0] == '-') throw usage_error("--dry-run: a recipe comes next (see " + name_ + " --help)");
+  if (read_launch().rank.value_or(0) > 0) return static_cast<int>(exit_code::success);  // rank 0 says it
   const auto recipe = find_recipe(words[2]).string();
   application planner = *this;
   const auto stages = stages_of(config::load(recipe), commands_);

@@ -26,7 +26,11 @@ class parameter_set {
   /// argument_error unless the gradients are in host memory.
   std::span<float> gradient_span() const;
   std::int64_t count() const { return values_.numel(); }
-  void zero_gradients() { gradients_.zero_(); }
+  /// Forgets what was folded as well.
+  void zero_gradients() {
+    gradients_.zero_();
+    folded_ = at::Tensor();
+  }
 
   /// A number that is another one each time: which elements a forward pass drops out. Kept in checkpoints.
   std::uint64_t next_draw() { return draws_++; }

@@ -69,9 +69,13 @@ struct planner {
     plan.resident.push_back({"base", "norms", (2 * m.num_hidden_layers + 1) * m.hidden_size * c});
   }
 
+  std::int64_t own_parameters(const role_plan& r) const {
+    return r.full ? full_parameters(m) : adapter_parameters(m, r.ranks);
+  }
+  std::int64_t head_parameters(const role_plan& r) const { return r.scalar_head ? m.hidden_size + 1 : 0; }
+
   void role(const role_plan& r) {
-    const std::int64_t own = r.full ? full_parameters(m) : adapter_parameters(m, r.ranks);
-    const std::int64_t head = r.scalar_head ? m.hidden_size + 1 : 0, trained = own + head;
+    const std::int64_t own = own_parameters(r), head = head_parameters(r), trained = own + head;
     // A frozen adapter is held in the compute type. A trained one is its fp32 master weights: a linear's two matrices
     // are cast as they are used. Weights of a role's own are fp32 whatever the rest computes in.
     if (own > 0 && !r.trained)
@@ -191,7 +195,15 @@ struct planner {
       }
       if (phase.bytes() > largest.bytes()) largest = std::move(phase);
     }
-    if (!largest.terms.empty()) plan.phases.push_back(std::move(largest));
+    if (largest.terms.empty()) return;
+    if (o.shares > 1) {
+      // In double and of all that is trained, whichever of it is gone back through.
+      std::int64_t trained = 0;
+      for (const auto& r : o.roles)
+        if (r.trained) trained += own_parameters(r) + head_parameters(r);
+      largest.terms.push_back({"gradients", "sum of shares", 8 * trained});
+    }
+    plan.phases.push_back(std::move(largest));
   }
 
   void host() {
@@ -219,6 +231,7 @@ void memory_plan_options::validate() const {
   from_zero(scoring_tokens, "scoring_tokens");
   from_zero(micro_batch_tokens, "micro_batch_tokens");
   from_zero(sequences, "sequences");
+  require_option(shares > 0, "shares", shares, "at least 1");
   require_option(log_prob_blocks > 0, "log_prob_blocks", log_prob_blocks, "at least 1");
   require_option(log_prob_rows > 0, "log_prob_rows", log_prob_rows, "at least 1");
   require_option(log_prob_columns > 0, "log_prob_columns", log_prob_columns, "at least 1");

@@ -129,6 +129,12 @@ request start(const config& options, const stage_context& context) {
   return out;
 }
 
+// The shares of a step that one process works on.
+void read_shares(const config& options, request& out) {
+  const auto all = options.get<std::size_t>("distributed.shares", static_cast<std::size_t>(out.ranks));
+  out.time.sizes.shares = std::max<std::int64_t>(out.part(signed_size(all)), 1);
+}
+
 // A role that starts from a folder, or where there is none from the base; what an adapter that is not there yet will
 // look like the section "adapter" says.
 planned_role role_of(std::string name, const fs::path& from, const adapter_settings& adapter, bool trained) {
@@ -149,6 +155,7 @@ std::function<std::string()> plan_ppo(const config& options, const ppo_options& 
   const auto policy = section.get<fs::path>("policy", {}), reward = section.get<fs::path>("reward_model", {});
   auto& sizes = out.time.sizes;
   sizes.moments = read_moments(section);
+  read_shares(options, out);
   out.roles = {role_of("reference", policy, out.adapter, false), role_of("policy", policy, out.adapter, true)};
   out.roles[0].role.log_probs = out.roles[1].role.log_probs = true;
   if (!reward.empty()) out.roles.push_back(role_of("reward", reward, out.adapter, false));
@@ -189,6 +196,7 @@ std::function<std::string()> plan_reward(const config& options, const std::strin
   request out = start(options, context);
   auto& sizes = out.time.sizes;
   sizes.moments = read_moments(section);
+  read_shares(options, out);
   out.roles = {role_of("reward", section.get<fs::path>("from", {}), out.adapter, true)};
   out.roles[0].role.scalar_head = true;
   const reward_role_options limits = read_reward_prompt(options).limits;
@@ -211,6 +219,7 @@ std::function<std::string()> plan_sft(const config& options, const stage_context
   request out = start(options, context);
   auto& sizes = out.time.sizes;
   sizes.moments = read_moments(section);
+  read_shares(options, out);
   out.roles = {role_of("policy", options.get<fs::path>("model.adapter", {}), out.adapter, true)};
   out.roles[0].role.log_probs = true;
   const auto limit = read_prompt_settings(options).max_tokens,

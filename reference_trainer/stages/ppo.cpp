@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <coho/train/ppo.hpp>
 
+#include "checkpoint/train_state.hpp"
 #include "observe/metrics_log.hpp"
 #include "observe/table.hpp"
 #include "roles/policy_role.hpp"
@@ -23,7 +24,26 @@
 namespace coho::trainer {
 namespace {
 
-void log_step(metrics_log& log, const ppo_statistics& s, const reward_parts& parts) {
+// Of all ranks: the tokens in sum, the seconds of the slowest one.
+struct phase_work {
+  ppo_phases tokens, seconds;
+};
+
+phase_work over_ranks(const ppo_statistics& s, process_group& ranks) {
+  const double mine[] = {s.phase_tokens.generation, s.phase_tokens.update, s.phase_seconds.generation,
+                         s.phase_seconds.update};
+  const auto all = ranks.all_gather(std::span<const double>(mine));
+  phase_work out;
+  for (std::size_t r = 0; r < all.size(); r += std::size(mine)) {
+    out.tokens.generation += all[r];
+    out.tokens.update += all[r + 1];
+    out.seconds.generation = std::max(out.seconds.generation, all[r + 2]);
+    out.seconds.update = std::max(out.seconds.update, all[r + 3]);
+  }
+  return out;
+}
+
+void log_step(metrics_log& log, const ppo_statistics& s, const phase_work& work, const reward_parts& parts) {
   for (const auto& [name, mean] : parts.means()) log.scalar(name, static_cast<std::int64_t>(s.step), mean);
   log.scalars(static_cast<std::int64_t>(s.step), {{"reward", s.reward_mean},
                                                   {"score", s.score_mean},
@@ -48,8 +68,8 @@ void log_step(metrics_log& log, const ppo_statistics& s, const reward_parts& par
                                                   {"seconds_update", s.phase_seconds.update},
                                                   {"seconds", s.phase_seconds.total()}});
   log.scalars(static_cast<std::int64_t>(s.step),
-              {{"generated_tokens_per_second", s.phase_tokens.generation / s.phase_seconds.generation},
-               {"trained_tokens_per_second", s.phase_tokens.update / s.phase_seconds.update}});
+              {{"generated_tokens_per_second", work.tokens.generation / work.seconds.generation},
+               {"trained_tokens_per_second", work.tokens.update / work.seconds.update}});
   log.flush();  // before the checkpoint: a run that is killed goes on behind these lines
 }
 
@@ -123,7 +143,7 @@ void run_ppo(const config& options, stage_context& context) {
   rl_prompt_source::check(rollouts, samples_per_prompt);
   const auto out = context.out_or("ppo");
   process_group& ranks = join_ranks(options, context, out);
-  check_output(out, {read_model_settings(options).path, reward_path});
+  check_output(out, {read_model_settings(options).path, start, reward_path});
   check_output(out / "best", {start, reward_path});
   read_reward_prompt(options);
   const auto plan = plan_ppo(options, settings, context);
@@ -172,6 +192,11 @@ void run_ppo(const config& options, stage_context& context) {
                                 samples_per_prompt, context.seed);
   const auto held_out = evaluation_prompts(evaluated, prompts, guidelines);
   if (finished_before(options, context, out)) return;
+  // What may fail fails before an earlier run's checkpoints go.
+  const bool goes_on = context.resume && latest_step(out / "checkpoints");  // a checkpoint knows the scale
+  if (normalization.from == normalization_source::kind::reward_model && !goes_on)
+    settings.normalization = stored_normalization(reward_path);
+  check_evaluation_files(evaluated, out);
   if (!context.begin(options, out)) return;
   use_threads(context);
 
@@ -199,8 +224,6 @@ void run_ppo(const config& options, stage_context& context) {
   if (saved) {
     settings.normalization.mean = saved->at("normalization_mean").get<double>();
     settings.normalization.deviation = saved->at("normalization_deviation").get<double>();
-  } else if (normalization.from == normalization_source::kind::reward_model) {
-    settings.normalization = stored_normalization(reward_path);
   } else if (reward_model && normalization.from == normalization_source::kind::initial_policy) {
     settings.normalization = measure(reference, *reward_model, prompts, source, settings.generation,
                                      normalization.samples, context.seed, ranks);
@@ -254,7 +277,7 @@ void run_ppo(const config& options, stage_context& context) {
   rollout_board board(log);
   while (true) {
     const std::uint64_t done = trainer.save().step;
-    const bool away = stop_kl > 0 && kl > stop_kl, last = away || done >= steps;
+    const bool away = ranks.agree_with_first(stop_kl > 0 && kl > stop_kl), last = away || done >= steps;
     if (evaluation && evaluation->due(done, last)) {
       evaluation->run(done, log, ranks);
       stop_if_interrupted();
@@ -262,7 +285,7 @@ void run_ppo(const config& options, stage_context& context) {
     if (away)
       context.log("stopped after " + std::to_string(done) + " steps: a kl of " + format_number(kl, 2) +
                   " is above ppo.stop_kl");
-    const bool spent = evaluation && evaluation->out_of_patience();
+    const bool spent = ranks.agree_with_first(evaluation && evaluation->out_of_patience());
     if (spent && !last)
       context.log("stopped after " + std::to_string(done) + " steps: ppo.evaluation.patience is at its end");
     if (last || spent) break;
@@ -271,9 +294,10 @@ void run_ppo(const config& options, stage_context& context) {
     const ppo_statistics s =
         trainer.step(std::span<const rl_prompt>(batch).subspan(mine.begin, mine.size()), parts, board);
     kl = s.kl_sequence;
-    log_step(log, s, parts);
-    bar.count("generated", s.phase_tokens.generation);
-    bar.count("trained", s.phase_tokens.update);
+    const phase_work work = over_ranks(s, ranks);
+    log_step(log, s, work, parts);
+    bar.count("generated", work.tokens.generation);
+    bar.count("trained", work.tokens.update);
     bar.advance(1, "reward " + format_number(s.reward_mean, 2) + " kl " + format_number(s.kl_sequence, 2) + " length " +
                        format_number(s.length_mean, 1));
     stop_if_interrupted();

@@ -90,6 +90,12 @@ std::vector<rl_prompt> evaluation_prompts(const ppo_evaluation_settings& setting
   return out;
 }
 
+void check_evaluation_files(const ppo_evaluation_settings& settings, const fs::path& out) {
+  if (!settings.on()) return;
+  check_ours(holds_samples(out / "samples.jsonl"), out / "samples.jsonl");
+  if (settings.keep_best) check_ours(fs::exists(out / "best" / about_file), out / "best");
+}
+
 void forget_evaluations(const fs::path& out, std::uint64_t step) {
   if (holds_samples(out / "samples.jsonl")) write_samples(out / "samples.jsonl", step, {});
   if (step == 0 && fs::exists(out / "best" / about_file)) fs::remove_all(out / "best");
@@ -108,8 +114,6 @@ ppo_evaluation::ppo_evaluation(ppo_evaluation_settings settings, std::vector<rl_
       reference_(*models.model.bank, "reference", tempered(sampling, settings_.temperature)),
       out_(std::move(out)),
       context_(context) {
-  check_ours(holds_samples(out_ / "samples.jsonl"), out_ / "samples.jsonl");
-  if (settings_.keep_best) check_ours(fs::exists(out_ / "best" / about_file), out_ / "best");
   generation_.temperature = settings_.temperature;
   generation_.max_new_tokens = settings_.max_new_tokens;
   settings_.principle_prompts = std::min(settings_.principle_prompts, prompts_.size());
@@ -238,7 +242,8 @@ void ppo_evaluation::record(std::uint64_t step, std::span<const double> numbers,
   const double mean_reward = last("eval/reward");
   // A resumed run makes the evaluation of its first step once more.
   std::erase_if(history_, [&](const auto& one) { return one.first >= step; });
-  const bool better = history_.empty() || mean_reward > best().second;
+  const double so_far = best().second;
+  const bool better = history_.empty() || mean_reward > so_far || (std::isnan(so_far) && !std::isnan(mean_reward));
   history_.emplace_back(step, mean_reward);
   if (!writes) return;
 
@@ -276,7 +281,7 @@ void ppo_evaluation::keep(std::uint64_t step, double mean_reward) {
 std::pair<std::uint64_t, double> ppo_evaluation::best() const {
   std::pair<std::uint64_t, double> out{0, std::numeric_limits<double>::quiet_NaN()};
   for (const auto& one : history_)
-    if (!(one.second <= out.second)) out = one;
+    if (one.second > out.second || (std::isnan(out.second) && !std::isnan(one.second))) out = one;
   return out;
 }
 
@@ -294,7 +299,10 @@ nlohmann::json ppo_evaluation::save() const {
 
 void ppo_evaluation::restore(const nlohmann::json& saved) {
   history_.clear();
-  for (const auto& one : saved) history_.emplace_back(one.at(0).get<std::uint64_t>(), one.at(1).get<double>());
+  // JSON has no NaN: it was written as null.
+  for (const auto& one : saved)
+    history_.emplace_back(one.at(0).get<std::uint64_t>(),
+                          one.at(1).is_null() ? std::numeric_limits<double>::quiet_NaN() : one.at(1).get<double>());
 }
 
 }  // namespace coho::trainer

@@ -53,6 +53,9 @@ std::vector<rl_prompt> evaluation_prompts(const ppo_evaluation_settings& setting
 /// Removes what evaluations of an abandoned run left in its folder at or after a step: samples, and with step 0 best/.
 /// Files and folders of those names that no evaluation wrote stay.
 void forget_evaluations(const std::filesystem::path& out, std::uint64_t step);
+/// Throws file_error where `out` holds a samples.jsonl or best/ that no evaluation wrote and this run's would replace.
+/// To be asked before anything in `out` is changed.
+void check_evaluation_files(const ppo_evaluation_settings& settings, const std::filesystem::path& out);
 
 /// What an evaluation works on; everything is to outlive it.
 struct ppo_evaluation_models {
@@ -69,8 +72,7 @@ struct ppo_evaluation_models {
 ///     if (evaluation.due(step, last)) evaluation.run(step, log);
 class ppo_evaluation {
  public:
-  /// `sampling`, `generation`, `limits`: those of training. Throws file_error where `out` holds a samples.jsonl or
-  /// best/ that no evaluation wrote.
+  /// `sampling`, `generation`, `limits`: those of training.
   ppo_evaluation(ppo_evaluation_settings settings, std::vector<rl_prompt> prompts, const guideline_source& guidelines,
                  const ppo_evaluation_models& models, const policy_role_options& sampling,
                  const generation_options& generation, const batch_limits& limits, std::filesystem::path out,

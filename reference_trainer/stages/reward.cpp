@@ -114,7 +114,7 @@ void run_reward(const config& options, stage_context& context) {
   section.check(statistics_pairs > 0, "statistics_pairs", "at least 1");
   const auto out = context.out_or(name);
   process_group& ranks = join_ranks(options, context, out);
-  check_output(out, {read_model_settings(options).path});
+  check_output(out, {read_model_settings(options).path, from});
   read_reward(section, context, 1, pretraining);
   const auto plan = plan_reward(options, name, context);
   options.check_unknown();
@@ -135,6 +135,11 @@ void run_reward(const config& options, stage_context& context) {
   if (!context.begin(options, out)) return;
   for (const auto& note : notes) context.log("reward: " + note);
   use_threads(context);
+  if (!context.resume && ranks.first()) {
+    // What an earlier run measured is not of the model that comes.
+    std::filesystem::remove(out / "evaluation.json");
+    remove_reward_statistics(out);
+  }
   training_checkpoints checkpoints(out / "checkpoints", save_every, keep, context.ranks);
   checkpoints.add("reward", parameters, optimizer);
   std::optional<held_out_evaluation> evaluation;
@@ -143,8 +148,8 @@ void run_reward(const config& options, stage_context& context) {
   fit_run run(trainer, context, checkpoints, out, "reward model", steps,
               [&, read = std::uint64_t{0}](const reward_model_statistics& s, metrics_log& log, progress& bar) mutable {
                 const auto step = static_cast<std::int64_t>(s.step);
-                const auto tokens =
-                    static_cast<double>(reward.tokens_read() - std::exchange(read, reward.tokens_read()));
+                auto tokens = static_cast<double>(reward.tokens_read() - std::exchange(read, reward.tokens_read()));
+                ranks.all_reduce_sum(std::span(&tokens, 1));
                 bar.count("tokens", tokens);
                 smoothed += 0.1 * (s.accuracy - smoothed);
                 log.scalars(step, {{"loss", s.loss},

@@ -46,6 +46,8 @@ std::optional<reward_statistics> read_reward_statistics(const std::filesystem::p
       json.contains("over") && json.at("over").is_string() ? json.at("over").get<std::string>() : "", scores};
 }
 
+void remove_reward_statistics(const std::filesystem::path& folder) { std::filesystem::remove(folder / file_name); }
+
 void copy_reward_statistics(const std::filesystem::path& from, const std::filesystem::path& to) {
   if (std::filesystem::exists(from / file_name)) copy_atomically(from / file_name, to / file_name);
 }

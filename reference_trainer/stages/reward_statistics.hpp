@@ -23,6 +23,7 @@ void write_reward_statistics(const std::filesystem::path& folder, const reward_s
 /// Nothing where the folder holds none. Throws file_error for a file that cannot be used.
 std::optional<reward_statistics> read_reward_statistics(const std::filesystem::path& folder);
 
+void remove_reward_statistics(const std::filesystem::path& folder);
 /// Copies the file of a reward model whose weights are written in another form. Nothing to do where there is none.
 void copy_reward_statistics(const std::filesystem::path& from, const std::filesystem::path& to);
 

@@ -92,14 +92,14 @@ void run_sft(const config& options, stage_context& context) {
   const sft_data data = read_data(options.section("sft"));
   const prompt_settings prompting = read_prompt_settings(options);
   join_ranks(options, context, context.out_or("sft"));
-  check_output(context.out_or("sft"), {read_model_settings(options).path});
+  const auto adapter = options.get<std::filesystem::path>("model.adapter", {});
+  check_output(context.out_or("sft"), {read_model_settings(options).path, adapter});
   read_sft(options.section("sft"), context, 1);
   const auto plan = plan_sft(options, context);
   options.check_unknown();
   if (context.dry_run) return context.rehearse(options, plan);
   loaded_model model = load_model(options);
-  start_role(model, "policy", options.get<std::filesystem::path>("model.adapter", {}), options,
-             rng(context.seed).split(stream_key("adapter")));
+  start_role(model, "policy", adapter, options, rng(context.seed).split(stream_key("adapter")));
   const prompter prompts(prompting, model);
   train_supervised(model, read_examples(data, prompts, model), options, context);
 }

@@ -170,7 +170,12 @@ void training_checkpoints::save(std::uint64_t step, const nlohmann::json& values
   for (const auto& part : parts_) norms.push_back(squared_norm_by_operators(part.parameters->values()));
   const auto all_norms = ranks_->all_gather(norms);
   for (std::size_t i = 0; i < all_norms.size(); ++i) {
-    if (all_norms[i] != norms[i % norms.size()])
+    if (!std::isfinite(all_norms[i]))
+      throw error("step " + std::to_string(step) + ": the weights of " + parts_[i % norms.size()].name +
+                  " are not finite; nothing was saved");
+  }
+  for (std::size_t i = 0; i < all_norms.size(); ++i) {
+    if (all_norms[i] != all_norms[i % norms.size()])
       throw error("step " + std::to_string(step) + ": rank " + std::to_string(i / norms.size()) +
                   " has other weights than rank 0; the ranks' machines must be of one kind");
   }

@@ -48,11 +48,15 @@ struct part_of_fn {
 };
 inline constexpr part_of_fn part_of{};
 
-/// The shares that this rank works on: contiguous, and none where there are more ranks than shares.
+/// The shares that this rank works on: contiguous. Where there are more ranks than shares the first ones have one each
+/// and the others none.
 struct shares_of_rank_fn {
   template <communicator Communicator>
   index_range operator()(Communicator& ranks) const {
-    return part_of(share_count(ranks), static_cast<std::size_t>(ranks.rank()), static_cast<std::size_t>(ranks.size()));
+    const std::size_t shares = share_count(ranks), rank = static_cast<std::size_t>(ranks.rank()),
+                      size = static_cast<std::size_t>(ranks.size());
+    if (shares < size) return {std::min(rank, shares), std::min(rank + 1, shares)};
+    return part_of(shares, rank, size);
   }
 };
 inline constexpr shares_of_rank_fn shares_of_rank{};

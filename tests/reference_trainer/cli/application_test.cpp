@@ -6,10 +6,12 @@
 #include <fstream>
 #include <iostream>
 #include <sstream>
+#include <utility>
 
 #include "cli/exit_codes.hpp"
 #include "cli/report_error.hpp"
 #include "support/catch.hpp"
+#include "support/process_ranks.hpp"
 
 using namespace coho::trainer;
 using Catch::Matchers::ContainsSubstring;
@@ -207,4 +209,28 @@ TEST_CASE("SIGINT is seen at the next safe point and ends in 130") {
   std::signal(SIGTERM, SIG_DFL);
   CHECK(result.code == static_cast<int>(exit_code::interrupted));
   CHECK_THAT(result.err, ContainsSubstring("--resume"));
+}
+
+TEST_CASE("a stop that another rank asked for is not this one's first signal") {
+  application program("coho", "trains", "1");
+  program.add({"loop", "runs until stopped", [](const config& c, stage_context& context) {
+                 REQUIRE(context.begin(c));
+                 coho::test::on_ranks(2, [&](process_group& group) {
+                   if (group.first()) {
+                     group.any(true);
+                   } else {
+                     const auto own = std::exchange(context.ranks, {std::shared_ptr<void>(), &group});
+                     if (!context.interrupted_anywhere()) throw coho::error("the other rank was not heard");
+                     context.ranks = own;
+                   }
+                 });
+                 std::raise(SIGTERM);  // as a launcher passes it on: a second one would end the process at once
+                 CHECK(context.interrupted());
+                 context.stop_if_interrupted();
+               }});
+  const auto result = run(program, {"loop"});
+  set_interrupted(false);
+  std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGTERM, SIG_DFL);
+  CHECK(result.code == static_cast<int>(exit_code::interrupted));
 }

@@ -108,3 +108,31 @@ TEST_CASE("mpirun: what ranks do not have alike, or cannot do, ends the job with
   CHECK(alone.status == 2);
   CHECK(occurrences(alone.err, "aggregate is the work of one") == 1);
 }
+
+TEST_CASE("mpirun sft: with one share the first of two ranks works, and its dropout goes on after a stop") {
+  if (!mpirun_works()) return;
+  const temporary_directory folder;
+  const settings one_share{"distributed.shares=1", "sft.epochs=40", "sft.save_every=2", "sft.keep=99"};
+  REQUIRE(one_process("sft", sft_of(folder, "whole") + one_share, folder.path()).status == 0);
+  const auto line = coho_line("sft", sft_of(folder, "parts") + one_share);
+  auto both = ranks_of(1, line);
+  both.push_back(":");
+  for (const auto& word : ranks_of(1, signalled(line, "TERM", folder / "parts" / "checkpoints" / "step-00000002")))
+    both.push_back(word);
+  const auto stopped = mpirun(both, folder.path());
+  INFO(stopped.err);
+  REQUIRE(stopped.status == 130);
+  REQUIRE(mpirun(2, "sft", sft_of(folder, "parts") + one_share, folder.path(), true).status == 0);
+  check_same_adapters(folder / "parts", folder / "whole");
+}
+
+TEST_CASE("mpirun: a recipe is planned once") {
+  if (!mpirun_works()) return;
+  const temporary_directory folder;
+  const auto planned = mpirun(ranks_of(2, {coho_program, "--dry-run", "dromedary-2-7b", "--set", "plan.bandwidth=4300",
+                                           "--set", "plan.flops=790", "--threads", "1"}),
+                              folder.path());
+  INFO(planned.err);
+  CHECK(planned.status == 0);
+  CHECK(occurrences(planned.out, "== ppo") == 1);
+}

@@ -116,3 +116,15 @@ TEST_CASE("mpirun ppo: a signal to one rank stops all at a checkpoint, and three
   REQUIRE(resumed.status == 0);
   CHECK(weights(folder / "parts") == weights(folder / "whole"));
 }
+
+TEST_CASE("mpirun ppo: a step that target_kl cut short leaves nothing to the next one") {
+  if (!mpirun_works()) return;
+  const temporary_directory folder;
+  const settings cut{"ppo.target_kl=1e-6", "distributed.shares=2"};
+  REQUIRE(one_process("ppo", ppo_of(folder, "one") + cut, folder.path()).status == 0);
+  const auto result = mpirun(2, "ppo", ppo_of(folder, "two") + cut, folder.path());
+  INFO(result.err);
+  REQUIRE(result.status == 0);
+  CHECK(weights(folder / "one") == weights(folder / "two"));
+  check_same_curves(folder / "one", folder / "two");
+}

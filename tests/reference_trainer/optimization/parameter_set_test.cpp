@@ -100,6 +100,12 @@ TEST_CASE("parameter_set: gradients of several shares are summed in double, over
       set.zero_gradients();
       set.unfold_gradients(ranks);
       if (!set.gradients().equal(at::zeros({3}))) throw error("a sum was kept");
+      // A minibatch that was left out leaves nothing to the next one.
+      set.gradients().fill_(5.0);
+      set.fold_gradients();
+      set.zero_gradients();
+      set.unfold_gradients(ranks);
+      if (!set.gradients().equal(at::zeros({3}))) throw error("a sum outlived zero_gradients");
     });
   }
 }

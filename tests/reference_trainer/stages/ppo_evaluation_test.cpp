@@ -216,6 +216,9 @@ TEST_CASE("ppo evaluation: two ranks share the prompts and find what one finds; 
         .banned = model.never_sampled(), .end_tokens = model.end_tokens(), .token_texts = model.token_texts()};
     ppo_evaluation evaluation(evaluated, evaluation_prompts(evaluated, prompts, guidelines), guidelines,
                               {model, &judge, prompts, parts}, sampling, run.generation, {}, folder / out, context);
+    // A reward that is no number was written as null; whatever is one is better.
+    evaluation.restore({{0, nullptr}, {1, -0.5}, {2, nullptr}, {3, -0.75}});
+    if (evaluation.best() != std::pair{std::uint64_t{1}, -0.5}) throw error("NaN was taken for the best");
     metrics_log log({});
     evaluation.run(0, log, ranks);
     auto curves = log.curves();

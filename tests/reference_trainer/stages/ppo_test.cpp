@@ -142,3 +142,21 @@ TEST_CASE("ppo: a run with nothing to learn from, or with a guideline that nobod
   refused({"ppo.length_bonus.coefficient=1", "generation.temperature=0"}, "generation.temperature");
   refused({"ppo.length_bonus.coefficient=1", "generation.top_p=0.9"}, "generation.top_p");
 }
+
+TEST_CASE("ppo: a start that fails on a file leaves an interrupted run as it was") {
+  const temporary_directory folder;
+  const settings run = random_reward_model(folder) +
+                       settings{"ppo.rollouts=3", "ppo.steps=9", "ppo.save_every=1", "generation.max_new_tokens=4"};
+  run_interrupted(run_ppo, reinforcing(folder, "out") + run, folder / "out");
+  const auto recipe = read_bytes(folder / "out" / "config.toml");
+  const auto refused = [&](const settings& more, const char* message) {
+    CHECK_THROWS_WITH(run_stage(run_ppo, reinforcing(folder, "out") + run + more),
+                      Catch::Matchers::ContainsSubstring(message));
+    CHECK(std::filesystem::exists(folder / "out" / "checkpoints"));
+    CHECK(read_bytes(folder / "out" / "config.toml") == recipe);
+  };
+  refused({"ppo.normalization=reward_model"}, "reward_statistics.json");
+  write_bytes(folder / "out" / "samples.jsonl", "{\"instruction\":\"a\"}\n");
+  refused({"ppo.evaluation.prompts=" + (folder / "prompts.jsonl").string()}, "was written by no evaluation");
+  refused({"ppo.policy=" + (folder / "out").string()}, "another folder");
+}

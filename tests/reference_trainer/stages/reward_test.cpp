@@ -223,3 +223,17 @@ TEST_CASE("reward: what would fail at the end is refused at the start, and no fo
   CHECK_THROWS_WITH(run_stage(run_reward, given), Catch::Matchers::ContainsSubstring("without its definition"));
   CHECK_FALSE(std::filesystem::exists(folder / "out"));
 }
+
+TEST_CASE("reward: a run anew leaves no measures of the old one; a model it starts from is in another folder") {
+  const temporary_directory folder;
+  const auto given = rewarding(folder, "out") + settings{"reward.epochs=1"};
+  run_stage(run_reward, given + settings{"reward.evaluation_share=0.25"});
+  REQUIRE(std::filesystem::exists(folder / "out" / "evaluation.json"));
+  REQUIRE(read_reward_statistics(folder / "out")->over == "held-out pairs");
+  CHECK_THROWS_WITH(run_stage(run_reward, given + settings{"reward.from=" + (folder / "out").string()}),
+                    Catch::Matchers::ContainsSubstring("another folder"));
+  REQUIRE(std::filesystem::exists(folder / "out" / "evaluation.json"));
+  run_stage(run_reward, given);
+  CHECK_FALSE(std::filesystem::exists(folder / "out" / "evaluation.json"));
+  CHECK(read_reward_statistics(folder / "out")->over == "training pairs");
+}

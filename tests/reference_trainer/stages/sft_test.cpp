@@ -120,6 +120,9 @@ TEST_CASE("sft: the adapter of one run is where the next goes on") {
             supervising(folder, "second") + adapter + settings{"model.adapter=" + (folder / "first").string()});
   const auto loss = [&](const std::string& out) { return metrics_log::read(folder / out).front().second; };
   CHECK(loss("second").front().second < loss("first").front().second - 0.3);
+  CHECK_THROWS_WITH(run_stage(run_sft, supervising(folder, "first") + adapter +
+                                           settings{"model.adapter=" + (folder / "first").string()}),
+                    Catch::Matchers::ContainsSubstring("another folder"));
   const settings whole{"adapter.kind=full", "model.adapter=" + (folder / "first").string()};
   CHECK_THROWS_AS(run_stage(run_sft, supervising(folder, "third") + whole), config_error);
 }

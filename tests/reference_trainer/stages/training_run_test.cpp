@@ -3,9 +3,11 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <cmath>
 #include <coho/error.hpp>
 
 #include "support/catch.hpp"
+#include "support/process_ranks.hpp"
 #include "support/stage_runs.hpp"
 #include "support/small_models.hpp"
 #include "support/temporary_directory.hpp"
@@ -158,4 +160,32 @@ TEST_CASE("training_run: a save with moments of another form is refused and noth
   training_checkpoints third(folder / "c", 1, 1);
   third.add("a", small.parameters, small.optimizer);
   CHECK_THROWS_WITH(third.restore(), Catch::Matchers::ContainsSubstring("holds float32 numbers"));
+}
+
+TEST_CASE("training_run: weights that are not finite, or not those of the first rank, are not saved") {
+  const temporary_directory folder;
+  const auto refusal = [&](process_group& group, const std::vector<double>& weights) {
+    trained a(4), b(4);
+    const at::NoGradGuard no_gradient;
+    b.parameters.values().copy_(at::tensor(weights));
+    training_checkpoints checkpoints(folder / "checkpoints", 1, 1, {std::shared_ptr<void>(), &group});
+    checkpoints.add("a", a.parameters, a.optimizer);
+    checkpoints.add("b", b.parameters, b.optimizer);
+    try {
+      checkpoints.save(3, {});
+    } catch (const error& failure) {
+      return std::string(failure.what());
+    }
+    return std::string();
+  };
+  std::vector<std::string> refusals(3);
+  on_ranks(3, [&](process_group& group) {
+    refusals[group.rank()] = refusal(group, {1, 2, 3, group.rank() == 1 ? 5.0 : 4.0});
+  });
+  for (const auto& one : refusals)
+    CHECK_THAT(one, Catch::Matchers::StartsWith("step 3: rank 1 has other weights than rank 0"));
+  process_group alone;
+  CHECK_THAT(refusal(alone, {1, std::nan(""), 3, 4}),
+             Catch::Matchers::StartsWith("step 3: the weights of b are not finite"));
+  CHECK_FALSE(std::filesystem::exists(folder / "checkpoints"));
 }
