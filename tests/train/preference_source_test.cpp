@@ -78,11 +78,11 @@ TEST_CASE("preference_source: a model learns from it as from the same pairs in m
   }();
   const Eigen::VectorXd expected = trained_from(pairs, local);
   CHECK(expected.norm() > 0.1);
-  CHECK(trained(source, local) == expected);
+  CHECK(trained_from(source, local) == expected);
   CHECK(source.loads == 8);
   CHECK(source.largest == 8);
   made_on_demand nothing{0};
-  CHECK_THROWS_AS(trained(nothing, local), argument_error);
+  CHECK_THROWS_AS(trained_from(nothing, local), argument_error);
 }
 
 TEST_CASE("preference_source: a resumed run fetches what is left") {
