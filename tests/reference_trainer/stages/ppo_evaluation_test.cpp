@@ -63,7 +63,7 @@ using curves = std::map<std::string, curve>;
 curves curves_of(const fs::path& out) {
   const auto all = metrics_log::read(out);
   curves found(all.begin(), all.end());
-  std::erase_if(found, [](const auto& one) { return one.first.find("seconds") != std::string::npos; });
+  std::erase_if(found, [](const auto& one) { return one.first.find("second") != std::string::npos; });
   return found;
 }
 
