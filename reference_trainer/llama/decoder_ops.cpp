@@ -125,6 +125,6 @@ at::Tensor apply_rope(const at::Tensor& x, const at::Tensor& cos, const at::Tens
   return at::cat({a * c - b * s, b * c + a * s}, 2).to(x.scalar_type());
 }
 
-at::Tensor gated_silu(const at::Tensor& gate, const at::Tensor& up) { return at::silu(gate) * up; }
+at::Tensor gated_silu(const at::Tensor& gate, const at::Tensor& up) { return at::silu(gate).mul_(up); }
 
 }  // namespace coho::trainer

@@ -27,7 +27,7 @@ rms_norm_gradient rms_norm_backward(const at::Tensor& g, const at::Tensor& x, co
 /// fp32. Differentiable in x.
 at::Tensor apply_rope(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin);
 
-/// SwiGLU's gate: silu(gate) ∘ up.
+/// SwiGLU's gate: silu(gate) ∘ up, without anything held beside it. Not differentiable.
 at::Tensor gated_silu(const at::Tensor& gate, const at::Tensor& up);
 
 }  // namespace coho::trainer

@@ -146,11 +146,18 @@ struct planner {
     if (o.scoring_tokens == 0) return;
     const std::int64_t tokens = whole_batch(o.scoring_tokens), rows = response_rows(tokens);
     memory_phase phase{.name = "scoring", .terms = {}};
-    phase.terms.push_back({"activations", "working set", tokens * forward_working_bytes(o)});
-    phase.terms.push_back({"activations", "response positions", rows * m.hidden_size * (c + 4)});
-    if (std::ranges::any_of(o.roles, &role_plan::log_probs))
-      phase.terms.push_back({"scratch", "blocks of logits", log_prob_scratch(rows)});
-    scratch(phase);
+    // A block and the head are two moments: the larger counts. At the head: the last residual stream and its norm.
+    const std::int64_t in_block = tokens * forward_working_bytes(o);
+    const std::int64_t at_head = 2 * tokens * m.hidden_size * c + rows * m.hidden_size * (c + 4);
+    const bool log_probs = std::ranges::any_of(o.roles, &role_plan::log_probs);
+    const std::int64_t logits = log_probs ? log_prob_scratch(rows) : 0;
+    if (in_block + dequantized() >= at_head + logits) {
+      phase.terms.push_back({"activations", "working set", in_block});
+      scratch(phase);
+    } else {
+      phase.terms.push_back({"activations", "response positions", at_head});
+      if (log_probs) phase.terms.push_back({"scratch", "blocks of logits", logits});
+    }
     plan.phases.push_back(std::move(phase));
   }
 

@@ -25,15 +25,15 @@ namespace coho::trainer {
 namespace {
 
 // Of all ranks: the tokens in sum, the seconds of the slowest one.
-struct phase_work {
+struct work_of_ranks {
   ppo_phases tokens, seconds;
 };
 
-phase_work over_ranks(const ppo_statistics& s, process_group& ranks) {
+work_of_ranks over_ranks(const ppo_statistics& s, process_group& ranks) {
   const double mine[] = {s.phase_tokens.generation, s.phase_tokens.update, s.phase_seconds.generation,
                          s.phase_seconds.update};
   const auto all = ranks.all_gather(std::span<const double>(mine));
-  phase_work out;
+  work_of_ranks out;
   for (std::size_t r = 0; r < all.size(); r += std::size(mine)) {
     out.tokens.generation += all[r];
     out.tokens.update += all[r + 1];
@@ -43,7 +43,7 @@ phase_work over_ranks(const ppo_statistics& s, process_group& ranks) {
   return out;
 }
 
-void log_step(metrics_log& log, const ppo_statistics& s, const phase_work& work, const reward_parts& parts) {
+void log_step(metrics_log& log, const ppo_statistics& s, const work_of_ranks& work, const reward_parts& parts) {
   for (const auto& [name, mean] : parts.means()) log.scalar(name, static_cast<std::int64_t>(s.step), mean);
   log.scalars(static_cast<std::int64_t>(s.step), {{"reward", s.reward_mean},
                                                   {"score", s.score_mean},
@@ -294,7 +294,7 @@ void run_ppo(const config& options, stage_context& context) {
     const ppo_statistics s =
         trainer.step(std::span<const rl_prompt>(batch).subspan(mine.begin, mine.size()), parts, board);
     kl = s.kl_sequence;
-    const phase_work work = over_ranks(s, ranks);
+    const work_of_ranks work = over_ranks(s, ranks);
     log_step(log, s, work, parts);
     bar.count("generated", work.tokens.generation);
     bar.count("trained", work.tokens.update);

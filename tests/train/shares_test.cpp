@@ -66,7 +66,10 @@ TEST_CASE("shares are contiguous, even, and of every rank count the same") {
   }
   CHECK(part_of(10, 1, 4) == index_range{2, 5});
   // With fewer shares than ranks the first ranks work: rank 0 is never idle.
-  for (std::size_t r = 0; r < 5; ++r) CHECK(shares_of_rank(place{r, 5, 2}).size() == (r < 2 ? 1 : 0));
+  for (std::size_t r = 0; r < 5; ++r) {
+    const place here{r, 5, 2};
+    CHECK(shares_of_rank(here).size() == (r < 2 ? 1 : 0));
+  }
 }
 
 TEST_CASE("sequences are dealt so that shares hold equally many of even work, in the given order") {

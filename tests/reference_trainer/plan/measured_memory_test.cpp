@@ -1,16 +1,12 @@
 // A plan against what a bank of roles really holds.
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
-
 #include "adapters/adapter_bank.hpp"
 #include "generation/engine.hpp"
 #include "optimization/adamw.hpp"
 #include "plan/memory_plan.hpp"
 #include "roles/policy_role.hpp"
 #include "support/catch.hpp"
-#include "support/process_memory.hpp"
 #include "support/small_models.hpp"
+#include "support/tensor_memory.hpp"
 
 using namespace coho;
 using namespace coho::trainer;
@@ -56,7 +52,6 @@ TEST_CASE("memory plan: a role with weights of its own holds just the bytes that
   CHECK(plan.group_bytes("gradients") == static_cast<std::int64_t>(parameters.gradients().nbytes()));
 }
 
-#ifdef __GLIBC__
 namespace {
 
 token_batch random_batch(std::size_t sequences, std::size_t length) {
@@ -83,7 +78,6 @@ llama_config wide_config(std::int64_t key_value_heads) {
 }
 
 adapter_bank wide_bank(const llama_config& model) {
-  mallopt(M_MMAP_THRESHOLD, 1 << 16);  // so that what is freed leaves the process
   return adapter_bank(llama_weights::random(model, rng{1}, 0.02, {.quantize = nf4_options{}}));
 }
 
@@ -118,10 +112,9 @@ TEST_CASE("memory plan: a rollout takes the memory that was planned, within a te
     engine.generate(prompts, {.max_new_tokens = static_cast<std::size_t>(length)}, {}, streams);
   };
   generate(1, 8, 2);  // what libtorch makes once
-  const memory_peak memory;
+  const tensor_memory memory;
   generate(slots, query, response);
-  const double measured = memory.bytes();
-  if (!memory.known()) return;
+  const double measured = memory.peak();
 
   memory_plan_options options = wide_plan(model);
   options.roles = {{.name = "policy", .ranks = sixteen}};
@@ -142,10 +135,9 @@ TEST_CASE("memory plan: scoring by the base and by an adapter takes the memory t
   for (const char* name : {"reference", "policy"}) {
     policy_role role(bank, name);
     role.log_probs(random_batch(1, 8));  // what libtorch makes once
-    const memory_peak memory;
+    const tensor_memory memory;
     role.log_probs(random_batch(16, 128));
-    const double measured = memory.bytes();
-    if (!memory.known()) return;
+    const double measured = memory.peak();
     memory_plan_options options = wide_plan(model);
     options.roles = {{.name = name, .ranks = sixteen, .log_probs = true}};
     options.scoring_tokens = 16 * 256;
@@ -170,10 +162,9 @@ TEST_CASE("memory plan: an update takes the memory that was planned, within a te
     pullback({.log_probs = gradient, .entropy = {}});
   };
   update(random_batch(1, 8));  // what libtorch makes once
-  const memory_peak memory;
+  const tensor_memory memory;
   update(random_batch(8, 128));
-  const double measured = memory.bytes();
-  if (!memory.known()) return;
+  const double measured = memory.peak();
 
   memory_plan_options options = wide_plan(model);
   options.recompute = kind;
@@ -184,4 +175,3 @@ TEST_CASE("memory plan: an update takes the memory that was planned, within a te
   CAPTURE(measured, planned, dropout);
   CHECK(planned == Approx(measured).epsilon(0.1));
 }
-#endif
