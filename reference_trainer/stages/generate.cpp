@@ -16,6 +16,7 @@
 #include "stages/answer_files.hpp"
 #include "stages/model_files.hpp"
 #include "stages/model_settings.hpp"
+#include "stages/output_file.hpp"
 #include "stages/prompting.hpp"
 #include "stages/text_stream.hpp"
 #include "text/utf8.hpp"
@@ -51,6 +52,7 @@ generate_settings read_settings(const config& options) {
                         .identity = {},
                         .category_temperatures = options.get<bool>("generate.category_temperatures", false)};
   const bool benchmark = out.form != answer_form::jsonl;
+  if (is_fastchat(out.form)) out.prompting.max_tokens = 0;  // a benchmark's question is asked whole
   out.sampling = read_generation(options, out.prompting.stop, {.max_new_tokens = benchmark ? 1024u : 256u});
   const auto model = out.adapter.empty() ? options.get<std::filesystem::path>("model.path", {}) : out.adapter;
   out.identity = {.model_id = options.get<std::string>("generate.model_id", folder_name(model)),
@@ -159,12 +161,12 @@ class generator {
       questions.clear();
       context_.stop_if_interrupted();
     };
-    for (json value; reader.next(value); ++index) {
+    for (json value; reader.next(value);) {
       // Every record is looked at, so that a wrong one is found on resuming too.
       auto question = read_question(form_, value, reader);
-      if (index < first) continue;
-      if (questions.size() == batch_) flush();
-      questions.push_back(std::move(question));
+      if (!question) continue;
+      if (index >= first && questions.size() == batch_) flush();
+      if (index++ >= first) questions.push_back(std::move(*question));
     }
     if (index == 0) throw file_error(file.string(), "", "holds no prompts");
     if (!questions.empty()) flush();
@@ -263,6 +265,7 @@ void run_generate(const config& options, stage_context& context) {
   at::set_num_threads(static_cast<int>(context.threads));
   const generate_settings settings = read_settings(options);
   read_model_settings(options);
+  if (file) refuse_same_file("out", context.out, {*file});
   if (context.dry_run) return context.rehearse(options);
   generator stage(options, context, settings);
   if (!context.begin(options)) return;
