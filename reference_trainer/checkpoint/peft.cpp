@@ -322,7 +322,8 @@ void write_peft(const fs::path& directory, const lora_weights& adapter, const st
       {"inference_mode", true}};
   fs::create_directories(folder);
   write_tensors(folder / weights_name, tensors, {{"format", "pt"}});
-  write_file(folder / config_name, config.dump(2) + "\n");
+  // The base's path need not be UTF-8.
+  write_file(folder / config_name, config.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }
 
 void check_lora_shapes(const lora_weights& adapter, const llama_config& config, std::string_view path) {

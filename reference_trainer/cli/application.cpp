@@ -192,7 +192,8 @@ void application::allow_section(std::string name) { sections_.push_back(std::mov
 
 std::filesystem::path application::find_recipe(const std::string& name) const {
   std::error_code ignored;
-  if (std::filesystem::exists(name, ignored)) return name;
+  const bool folder_of_that_name = std::filesystem::is_directory(name, ignored);
+  if (std::filesystem::exists(name, ignored) && !folder_of_that_name) return name;
   std::vector<std::string> known;
   for (const auto& folder : recipe_folders_) {
     // "recipes/NAME.toml" is as good as NAME, whatever folder one stands in.
@@ -203,6 +204,7 @@ std::filesystem::path application::find_recipe(const std::string& name) const {
       if (entry.path().extension() == ".toml") known.push_back(entry.path().stem().string());
     }
   }
+  if (folder_of_that_name) return name;  // reading it tells what is wrong
   const auto meant = nearest(std::filesystem::path(name).stem().string(), known);
   throw file_error(name, "", "no such recipe", meant.empty() ? "" : "did you mean the built-in recipe " + meant + "?");
 }

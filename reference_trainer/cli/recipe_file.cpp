@@ -53,8 +53,13 @@ fs::path find_base(const std::string& name, const fs::path& recipe, const std::s
   for (const fs::path& folder : {recipe.parent_path(), shipped("recipes")})
     for (const std::string& file : {name + ".toml", name}) candidates.push_back(folder / file);
   std::error_code ignored;
-  for (const auto& candidate : candidates)
-    if (fs::is_regular_file(candidate, ignored)) return candidate;
+  bool itself = false;  // a recipe may be named like the shipped one that it extends
+  for (const auto& candidate : candidates) {
+    if (!fs::is_regular_file(candidate, ignored)) continue;
+    if (!fs::equivalent(candidate, recipe, ignored)) return candidate;
+    itself = true;
+  }
+  if (itself) return recipe;
   throw file_error(name, "", "no such recipe, which " + place + " extends",
                    "give a file beside it, or the name of a shipped recipe");
 }

@@ -234,7 +234,8 @@ void read_released_principles(const record_fields& fields, preference_record& re
       entry.negated = flag.is_boolean() ? flag.get<bool>() : flag.get<double>() != 0;
     }
     if (scores) {
-      if (!(*scores)[i].is_number()) fields.fail("field \"dimension_scores\" must hold numbers");
+      if (!(*scores)[i].is_number() || !std::isfinite((*scores)[i].get<double>()))
+        fields.fail("field \"dimension_scores\" must hold finite numbers");
       entry.score = (*scores)[i].get<double>();
     }
     record.principles.push_back(std::move(entry));

@@ -247,12 +247,14 @@ jsonl_writer::jsonl_writer(const std::filesystem::path& path, bool resume) : pat
     std::filesystem::create_directories(folder, failure);
     if (failure) throw file_error(path_.string(), "", "cannot be written: " + failure.message());
   }
-  if (resume && std::filesystem::exists(path_)) {
+  keeps_empty_ = std::filesystem::exists(path_);
+  // A partial file beside a finished one is of a later run.
+  if (resume && std::filesystem::exists(partial_)) {
+    continue_partial();
+  } else if (resume && keeps_empty_) {
     jsonl_reader reader(path_);
     for (json ignored; reader.next(ignored);) ++count_;
     finished_ = true;
-  } else if (resume && std::filesystem::exists(partial_)) {
-    continue_partial();
   } else {
     open_fresh();
   }
@@ -261,7 +263,7 @@ jsonl_writer::jsonl_writer(const std::filesystem::path& path, bool resume) : pat
 jsonl_writer::~jsonl_writer() {
   if (descriptor_ < 0) return;
   ::close(descriptor_);
-  if (count_ == 0) ::unlink(partial_.c_str());
+  if (count_ == 0 && !keeps_empty_) ::unlink(partial_.c_str());
 }
 
 void jsonl_writer::refuse(std::string_view action) const {

@@ -70,8 +70,9 @@ class jsonl_reader {
 ///
 /// Records go to `<path>.partial`, each flushed when written; `finish` flushes it to the disk and gives it its name.
 /// With `resume` an existing partial file is continued: whole records are counted and kept, a torn last line is cut
-/// off. A finished file is then left as it is: `finished()` is true and `count()` its number of records. Without
-/// `resume` an old partial file is replaced at the first write.
+/// off. Where there is none, a finished file is left as it is: `finished()` is true and `count()` its number of
+/// records. Without `resume` construction empties an old partial file; a finished file stays until `finish` replaces
+/// it.
 ///
 ///     jsonl_writer out("pairs.jsonl", context.resume);
 ///     for (std::size_t i = out.count(); i < prompts.size(); ++i) out.write(make(i));
@@ -79,7 +80,8 @@ class jsonl_reader {
 class jsonl_writer {
  public:
   jsonl_writer(const std::filesystem::path& path, bool resume);
-  /// Leaves the partial file for a later resume, unless it holds no record.
+  /// Leaves the partial file for a later resume, unless it holds no record and there is no older finished file that the
+  /// resumed run would take for its own.
   ~jsonl_writer();
   jsonl_writer(const jsonl_writer&) = delete;
   jsonl_writer& operator=(const jsonl_writer&) = delete;
@@ -87,6 +89,8 @@ class jsonl_writer {
   /// Throws `file_error` when the system refuses. Text that is not UTF-8 is written with replacement characters.
   void write(const json& value);
   void finish();
+  /// Leaves the partial file also without a record.
+  void keep_empty() noexcept { keeps_empty_ = true; }
 
   /// Records in the file, those of earlier runs included.
   std::size_t count() const noexcept { return count_; }
@@ -102,7 +106,7 @@ class jsonl_writer {
   std::filesystem::path path_, partial_;
   int descriptor_ = -1;
   std::size_t count_ = 0;
-  bool finished_ = false;
+  bool finished_ = false, keeps_empty_ = false;
 };
 
 }  // namespace coho::trainer

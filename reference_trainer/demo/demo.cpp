@@ -84,8 +84,6 @@ class chain {
 
   void operator()() {
     stopwatch total;
-    register_language_identifier(
-        "toy_world", [](std::string_view text) { return std::to_string(static_cast<int>(identify_language(text))); });
     fs::create_directories(work_);
     prepare();
     timed("base", [&] { make_base(); });
@@ -362,6 +360,10 @@ void run_demo_base(const config& options, stage_context& context) {
 }  // namespace demo
 
 subcommand make_demo_command() {
+  // Here and not in the run: the recipe of the demo names it, and serves every stage.
+  register_language_identifier("toy_world", [](std::string_view text) {
+    return std::to_string(static_cast<int>(demo::identify_language(text)));
+  });
   return {.name = "demo",
           .help = "all of SALMON in a toy world, from judge to policy, in minutes",
           .run = demo::run_demo,

@@ -26,8 +26,8 @@ std::filesystem::path shipped(std::string_view name) {
 
 std::filesystem::path principle_file(const std::filesystem::path& path_or_name) {
   std::error_code none;
-  if (path_or_name.empty() || path_or_name.has_parent_path() || std::filesystem::exists(path_or_name, none))
-    return path_or_name;
+  const bool given = std::filesystem::exists(path_or_name, none) && !std::filesystem::is_directory(path_or_name, none);
+  if (path_or_name.empty() || path_or_name.has_parent_path() || given) return path_or_name;
   try {
     return shipped("principles/" + path_or_name.stem().string() + ".json");
   } catch (const file_error&) {

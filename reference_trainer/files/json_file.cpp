@@ -18,7 +18,7 @@ nlohmann::json read_json(const std::filesystem::path& path, std::size_t limit) {
 }
 
 void write_json(const std::filesystem::path& path, const nlohmann::json& json) {
-  write_file(path, json.dump(2) + "\n");
+  write_file(path, json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 
 }  // namespace coho::trainer

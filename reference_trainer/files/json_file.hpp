@@ -10,7 +10,8 @@ namespace coho::trainer {
 /// Reads a JSON document of at most `limit` bytes. Throws `file_error` with the place of a syntax error.
 nlohmann::json read_json(const std::filesystem::path& path, std::size_t limit = std::size_t{64} << 20);
 
-/// Writes a JSON document, indented, through `atomic_file`.
+/// Writes a JSON document, indented, through `atomic_file`. Text that is not UTF-8, as a path may be, is written with
+/// replacement characters.
 void write_json(const std::filesystem::path& path, const nlohmann::json& json);
 
 }  // namespace coho::trainer

@@ -12,6 +12,7 @@
 #include "data/records.hpp"
 #include "files/atomic_file.hpp"
 #include "stages/aggregate_summary.hpp"
+#include "stages/output_file.hpp"
 #include "files/data_files.hpp"
 #include "text/language.hpp"
 
@@ -103,6 +104,8 @@ void run_aggregate(const config& options, stage_context& context) {
   const aggregation_options rules = read_options(options.section("aggregate"));
   const auto phrases = options.get<std::vector<std::string>>("aggregate.banned_phrases", {});
   const auto out = context.out_or("preferences.jsonl");
+  refuse_same_file("out", out, {input, path});
+  refuse_same_file("out", out, {files.begin(), files.end()});
   const auto never_drawn = read_never_drawn(options.section("aggregate"));
   if (context.dry_run && (not_there(path) || std::ranges::any_of(files, not_there))) return context.rehearse(options);
   auto principles = load_principles(path);

@@ -60,11 +60,11 @@ answer_form answer_form_by_name(std::string_view name) {
   throw argument_error("answers: no form " + std::string(name));
 }
 
-benchmark_question read_question(answer_form form, const json& value, const jsonl_reader& at) {
+std::optional<benchmark_question> read_question(answer_form form, const json& value, const jsonl_reader& at) {
   const record_fields record(value, at);
   if (is_fastchat(form)) return fastchat_question(form, value, record);
   benchmark_question out;
-  from_json(value, at, out.prompt);
+  if (!from_json(value, at, out.prompt)) return std::nullopt;
   out.turns = {out.prompt.text()};
   out.dataset = record.has("dataset") ? record.text("dataset") : at.path().stem().string();
   return out;
@@ -112,15 +112,19 @@ answer_writer::answer_writer(std::filesystem::path path, answer_form form, bool 
   }
   if (std::filesystem::is_directory(path_))
     throw file_error(path_.string(), "", "cannot be written: it is a folder", "give a file's name");
-  if (resume && std::filesystem::exists(path_)) {
+  records_ = path_;
+  records_ += ".records";
+  const bool listed = std::filesystem::exists(path_);
+  // Records beside a list are of a later run.
+  if (resume && listed && !std::filesystem::exists(records_) &&
+      !std::filesystem::exists(records_.string() + ".partial")) {
     finished_ = true;
     return;
   }
-  records_ = path_;
-  records_ += ".records";
   std::error_code ignored;
   if (!resume) std::filesystem::remove(records_, ignored);
   lines_.emplace(records_, resume);
+  if (listed) lines_->keep_empty();
   if (lines_->finished()) finish();  // all was answered, and the run ended before the list was written
 }
 

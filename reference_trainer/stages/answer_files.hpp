@@ -36,8 +36,9 @@ struct benchmark_question {
   std::string dataset{};  ///< AlpacaEval's; the file's name where a record names none
 };
 
-/// Reads one value of a question file. Throws file_error at the reader's place.
-benchmark_question read_question(answer_form form, const json& value, const jsonl_reader& at);
+/// Reads one value of a question file; nothing for a record that is no question, such as a reply in a conversation
+/// tree. Throws file_error at the reader's place.
+std::optional<benchmark_question> read_question(answer_form form, const json& value, const jsonl_reader& at);
 
 /// What stands in answers beside the text.
 struct answer_identity {

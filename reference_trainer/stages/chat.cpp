@@ -185,12 +185,16 @@ class session {
 
 void run_chat(const config& options, stage_context& context) {
   at::set_num_threads(static_cast<int>(context.threads));
-  const prompt_settings prompting = read_prompt_settings(options);
+  prompt_settings prompting = read_prompt_settings(options);
+  prompting.max_tokens = 0;  // fit_conversation keeps a conversation within the model's positions
   const auto adapter = options.get<std::filesystem::path>("chat.adapter", {});
   const generation_options sampling =
       read_generation(options, prompting.stop, {.max_new_tokens = 256, .temperature = 0.7});
-  const auto system = options.get<std::string>("chat.system", "");
+  auto system = options.get<std::string>("chat.system", "");
   options.check(system.empty() || prompting.format_name != "plain", "chat.system", "left out in the plain format");
+  options.check(system.empty() || prompting.template_path.empty(), "chat.system",
+                "left out when prompt.template is given, which is the system text");
+  if (system.empty()) system = prompting.system;
   read_model_settings(options);
   if (context.dry_run) return context.rehearse(options);
   session talk(options, context, prompting, sampling, adapter, system);
@@ -201,11 +205,7 @@ void run_chat(const config& options, stage_context& context) {
 
 std::vector<token> fit_conversation(const prompter& prompts, std::vector<chat_message>& messages, std::size_t limit) {
   auto tokens = prompts.tokens(messages);
-  const std::ptrdiff_t first = !messages.empty() && messages.front().role == chat_role::system ? 1 : 0;
-  while (tokens.size() > limit && static_cast<std::ptrdiff_t>(messages.size()) - first > 2) {
-    messages.erase(messages.begin() + first, messages.begin() + first + 2);
-    tokens = prompts.tokens(messages);
-  }
+  while (tokens.size() > limit && drop_oldest_exchange(messages)) tokens = prompts.tokens(messages);
   return tokens;
 }
 

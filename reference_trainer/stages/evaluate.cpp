@@ -5,6 +5,7 @@
 #include "stages/evaluate_hhh.hpp"
 #include "stages/evaluate_preferences.hpp"
 #include "stages/evaluate_truthfulqa.hpp"
+#include "stages/output_file.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -12,6 +13,7 @@ namespace {
 void run_evaluate(const config& options, stage_context& context) {
   const auto kind = options.choice("eval.kind", "preferences", {"preferences", "pairs", "hhh", "truthfulqa"});
   at::set_num_threads(static_cast<int>(context.threads));
+  if (!context.dry_run) make_folder_of(context.out);  // ahead of what may take hours
   if (kind == "hhh") {
     evaluate_hhh(options, context);
   } else if (kind == "truthfulqa") {

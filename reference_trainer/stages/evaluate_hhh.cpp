@@ -15,6 +15,7 @@
 #include "files/data_files.hpp"
 #include "stages/model_files.hpp"
 #include "stages/model_settings.hpp"
+#include "stages/output_file.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -121,6 +122,7 @@ void evaluate_hhh(const config& options, stage_context& context) {
   options.check(batch > 0, "eval.batch", "at least 1");
   const auto limit = options.get<std::size_t>("eval.limit", 0);
   const auto adapter = options.get<std::filesystem::path>("eval.adapter", {});
+  refuse_same_file("out", context.out, {data});
   read_model_settings(options);
   if (context.dry_run) {
     if (!not_there(wording)) choice_prompt::from_file(wording);

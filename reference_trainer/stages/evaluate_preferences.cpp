@@ -11,6 +11,7 @@
 #include "files/data_files.hpp"
 #include "stages/model_files.hpp"
 #include "stages/model_settings.hpp"
+#include "stages/output_file.hpp"
 #include "stages/preference_data.hpp"
 #include "stages/preference_measures.hpp"
 #include "stages/reward_prompts.hpp"
@@ -42,6 +43,7 @@ void evaluate_preferences(const config& options, stage_context& context) {
   options.check(batch > 0, "eval.batch", "at least 1");
   const auto limit = options.get<std::size_t>("eval.limit", 0);
   const auto principles = options.get<fs::path>("eval.principles", {});
+  refuse_same_file("out", context.out, files);
   read_model_settings(options);
   if (context.dry_run) {
     read_reward_prompt(options);

@@ -13,6 +13,7 @@
 #include "files/data_files.hpp"
 #include "stages/model_files.hpp"
 #include "stages/model_settings.hpp"
+#include "stages/output_file.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -75,6 +76,7 @@ void evaluate_truthfulqa(const config& options, stage_context& context) {
   const auto limit = options.get<std::size_t>("eval.limit", 0);
   const auto adapter = options.get<std::filesystem::path>("eval.adapter", {});
   const bool first_half = options.get<bool>("eval.first_half", false);
+  refuse_same_file("out", context.out, {data});
   read_model_settings(options);
   if (context.dry_run) {
     if (!not_there(wording_path)) read_wording(wording_path);

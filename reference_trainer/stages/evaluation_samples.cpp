@@ -35,7 +35,7 @@ std::vector<std::string> cells(const evaluation_sample& sample) {
 
 const std::vector<std::string> headings{"prompt", "response", "score", "finished", "language"};
 
-// What would end a cell or a row of a Markdown table.
+// What would end a cell or a row of a Markdown table, or make a link or an image of what a model wrote.
 std::string escaped(const std::string& cell) {
   std::string out;
   for (const char c : cell) {
@@ -45,6 +45,8 @@ std::string escaped(const std::string& cell) {
       out += "<br>";
     } else if (c == '<') {
       out += "&lt;";
+    } else if (c == '[' || c == '!') {
+      out += c == '[' ? "&#91;" : "&#33;";
     } else if (c != '\r') {
       out += c;
     }

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -11,11 +12,13 @@
 
 #include <coho/error.hpp>
 
+#include "data/bad_records.hpp"
 #include "files/atomic_file.hpp"
 #include "generation/engine.hpp"
 #include "stages/answer_files.hpp"
 #include "stages/model_files.hpp"
 #include "stages/model_settings.hpp"
+#include "stages/output_file.hpp"
 #include "stages/prompting.hpp"
 #include "stages/text_stream.hpp"
 #include "text/utf8.hpp"
@@ -51,6 +54,7 @@ generate_settings read_settings(const config& options) {
                         .identity = {},
                         .category_temperatures = options.get<bool>("generate.category_temperatures", false)};
   const bool benchmark = out.form != answer_form::jsonl;
+  if (is_fastchat(out.form)) out.prompting.max_tokens = 0;  // a benchmark's question is asked whole
   out.sampling = read_generation(options, out.prompting.stop, {.max_new_tokens = benchmark ? 1024u : 256u});
   const auto model = out.adapter.empty() ? options.get<std::filesystem::path>("model.path", {}) : out.adapter;
   out.identity = {.model_id = options.get<std::string>("generate.model_id", folder_name(model)),
@@ -127,9 +131,21 @@ class generator {
       context_.log(context_.out.string() + " is complete: nothing to do");
       return;
     }
-    jsonl_reader reader(file);
+    const auto for_each_question = [&](auto use) {
+      jsonl_reader reader(file);
+      std::optional<benchmark_question> question;
+      const auto read = [&](const json& value) {
+        question = read_question(form_, value, reader);
+        return question.has_value();
+      };
+      while (next_usable(reader, read)) use(std::move(*question));
+    };
+    // What is wrong with any record is told before the first answer. A pipe cannot be read twice.
+    std::size_t total = 0;
+    std::error_code ignored;
+    if (std::filesystem::is_regular_file(file, ignored)) for_each_question([&](const auto&) { ++total; });
     const std::size_t done = writer ? writer->count() : 0;
-    auto bar = context_.start_progress("generate", 0, "prompts");
+    auto bar = context_.start_progress("generate", total, "prompts");
     bar.start_at(done);
     std::vector<benchmark_question> questions;
     std::size_t index = 0;
@@ -159,13 +175,10 @@ class generator {
       questions.clear();
       context_.stop_if_interrupted();
     };
-    for (json value; reader.next(value); ++index) {
-      // Every record is looked at, so that a wrong one is found on resuming too.
-      auto question = read_question(form_, value, reader);
-      if (index < first) continue;
-      if (questions.size() == batch_) flush();
-      questions.push_back(std::move(question));
-    }
+    for_each_question([&](benchmark_question question) {
+      if (index >= first && questions.size() == batch_) flush();
+      if (index++ >= first) questions.push_back(std::move(question));
+    });
     if (index == 0) throw file_error(file.string(), "", "holds no prompts");
     if (!questions.empty()) flush();
     if (writer) writer->finish();
@@ -263,6 +276,7 @@ void run_generate(const config& options, stage_context& context) {
   at::set_num_threads(static_cast<int>(context.threads));
   const generate_settings settings = read_settings(options);
   read_model_settings(options);
+  if (file) refuse_same_file("out", context.out, {*file});
   if (context.dry_run) return context.rehearse(options);
   generator stage(options, context, settings);
   if (!context.begin(options)) return;

@@ -14,6 +14,7 @@
 #include "files/data_files.hpp"
 #include "stages/model_files.hpp"
 #include "stages/model_settings.hpp"
+#include "stages/output_file.hpp"
 #include "stages/pair_stream.hpp"
 #include "stages/training_run.hpp"
 
@@ -51,6 +52,8 @@ void run_judge(const config& options, stage_context& context) {
   options.check(batch > 0, "judge.batch", "at least 1");
   const auto adapter = options.get<std::filesystem::path>("model.adapter", {});
   const auto out = context.out_or("judgements.jsonl");
+  refuse_same_file("out", out, samples);
+  refuse_same_file("out", out, {principles_path, template_path});
   read_model_settings(options);
   if (context.dry_run) {
     if (!not_there(principles_path)) load_principles(principles_path);

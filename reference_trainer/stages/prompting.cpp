@@ -57,6 +57,14 @@ prompt_settings read_prompt_settings(const config& options) {
   return out;
 }
 
+bool drop_oldest_exchange(std::vector<chat_message>& messages) {
+  const std::size_t first = !messages.empty() && messages.front().role == chat_role::system ? 1 : 0;
+  if (messages.size() < first + 3) return false;
+  const auto oldest = messages.begin() + static_cast<std::ptrdiff_t>(first);
+  messages.erase(oldest, oldest + 2);
+  return true;
+}
+
 prompter::prompter(const prompt_settings& settings, const loaded_model& model)
     : tokenizer_(model.tokenizer),
       ends_(model.end_tokens()),
@@ -67,10 +75,16 @@ prompter::prompter(const prompt_settings& settings, const loaded_model& model)
       max_tokens_(settings.max_tokens) {
   if (!settings.template_path.empty() && !template_)
     template_ = load_template(template_kind::inference, settings.template_path);
-  if (format_name_ == "plain") return;
-  // Settings read before the file was there have no format: this says that it is missing.
-  const chat_format format = settings.chat ? *settings.chat : load_chat_format(settings.format_path);
-  chat_ = template_ ? chat_prompt(format, *template_) : chat_prompt(format);
+  if (format_name_ != "plain") {
+    // Settings read before the file was there have no format: this says that it is missing.
+    const chat_format format = settings.chat ? *settings.chat : load_chat_format(settings.format_path);
+    chat_ = template_ ? chat_prompt(format, *template_) : chat_prompt(format);
+  }
+  if (max_tokens_ == 0) return;
+  const chat_message nothing{chat_role::user, {}};
+  const std::size_t wording = uncut(std::span(&nothing, 1)).size();
+  require_option(wording < max_tokens_, "prompt.max_tokens", max_tokens_,
+                 "more than the " + std::to_string(wording) + " tokens that stand around a question, or 0 (no limit)");
 }
 
 std::vector<token> prompter::tokens(std::string_view question) const {
@@ -79,6 +93,22 @@ std::vector<token> prompter::tokens(std::string_view question) const {
 }
 
 std::vector<token> prompter::tokens(std::span<const chat_message> messages) const {
+  auto out = uncut(messages);
+  if (max_tokens_ == 0 || out.size() <= max_tokens_) return out;
+  std::vector<chat_message> kept(messages.begin(), messages.end());
+  while (out.size() > max_tokens_ && drop_oldest_exchange(kept)) out = uncut(kept);
+  const auto question = tokenizer_->encode(kept.back().text);
+  const std::span<const token> all(question);
+  // What is left of a text may take a token more than it did within the whole: then one more goes.
+  for (std::size_t keep = question.size(); out.size() > max_tokens_ && keep > 0;) {
+    keep -= std::min(keep, out.size() - max_tokens_);
+    kept.back().text = tokenizer_->decode(all.last(keep));
+    out = uncut(kept);
+  }
+  return out;
+}
+
+std::vector<token> prompter::uncut(std::span<const chat_message> messages) const {
   std::vector<token> out;
   if (chat_) {
     std::vector<chat_message> all;
@@ -96,8 +126,6 @@ std::vector<token> prompter::tokens(std::span<const chat_message> messages) cons
     out.push_back(tokenizer_->bos());
     for (const token id : tokenizer_->encode(text)) out.push_back(id);
   }
-  if (max_tokens_ > 0 && out.size() > max_tokens_)
-    out.erase(out.begin() + 1, out.end() - static_cast<std::ptrdiff_t>(max_tokens_ - 1));
   return out;
 }
 

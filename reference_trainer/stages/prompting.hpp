@@ -27,16 +27,22 @@ struct prompt_settings {
 };
 prompt_settings read_prompt_settings(const config& options);
 
+/// Takes the oldest question and its answer out of a conversation; false when only the last question is left beside the
+/// system text.
+bool drop_oldest_exchange(std::vector<chat_message>& messages);
+
 /// How questions become the tokens that a policy continues, and what it samples with.
 ///
 /// `prompt.format`: "plain" (the question itself, or `prompt.template`'s text with it in the place of {Input}),
-/// dromedary, llama2_chat, vicuna, mistral, or the path of a file that load_chat_format reads. `prompt.system`: the system
-/// text of a chat format, where no template stands in its place. `prompt.stop`: stop strings beside the format's own.
-/// `prompt.max_tokens`: the last tokens of a longer prompt are kept (0: all).
+/// dromedary, llama2_chat, vicuna, mistral, or the path of a file that load_chat_format reads. `prompt.system`: the
+/// system text of a chat format, where no template stands in its place. `prompt.stop`: stop strings beside the format's
+/// own. `prompt.max_tokens` (0: no limit): of a longer prompt the oldest exchanges are left out, then the last question
+/// keeps its own last tokens. The words of format, template and system text are never cut.
 class prompter {
  public:
   prompter(const config& options, const loaded_model& model) : prompter(read_prompt_settings(options), model) {}
-  /// Throws `file_error` when the template or the format's file is not there.
+  /// Throws `file_error` when the template or the format's file is not there, and `option_error` when
+  /// `prompt.max_tokens` leaves no room for a question.
   prompter(const prompt_settings& settings, const loaded_model& model);
 
   /// With the begin token.
@@ -53,6 +59,8 @@ class prompter {
   const std::string& format_name() const { return format_name_; }
 
  private:
+  std::vector<token> uncut(std::span<const chat_message> messages) const;
+
   std::shared_ptr<const sentencepiece_tokenizer> tokenizer_;
   std::vector<token> ends_;
   std::optional<prompt_template> template_;

@@ -1,6 +1,7 @@
 #include "stages/prompts.hpp"
 
 #include <algorithm>
+#include <array>
 #include <iostream>
 #include <limits>
 #include <memory>
@@ -78,14 +79,19 @@ prompts_settings read_settings(const config& options, const std::string& name) {
 }
 
 // The file itself, or those below a folder, in an order that does not depend on the disk.
-std::vector<fs::path> files_of(const fs::path& path) {
+// Those of `written` are not among them: a run's own output is nobody's collection.
+std::vector<fs::path> files_of(const fs::path& path, const std::array<fs::path, 2>& written) {
   if (!fs::is_directory(path)) return {path};
+  const auto is_written = [&](const fs::path& file) {
+    std::error_code none;
+    return std::ranges::any_of(written, [&](const auto& own) { return fs::equivalent(file, own, none); });
+  };
   std::vector<fs::path> out;
   for (const auto& entry : fs::recursive_directory_iterator(path)) {
     const auto name = entry.path().filename().string();
     if (entry.is_regular_file() && std::ranges::any_of(std::array{".json", ".jsonl", ".json.gz", ".jsonl.gz"},
                                                        [&](const char* end) { return name.ends_with(end); }))
-      out.push_back(entry.path());
+      if (!is_written(entry.path())) out.push_back(entry.path());
   }
   if (out.empty())
     throw file_error(path.string(), "", "is a folder without .json, .jsonl, .json.gz or .jsonl.gz files");
@@ -102,17 +108,18 @@ bool is_wanted(const std::string& language, const std::vector<std::string>& want
 /// Reads sources one after the other and keeps what is drawn of each.
 class prompt_collection {
  public:
-  prompt_collection(const prompts_settings& settings, const fs::path& out, std::uint64_t seed)
+  prompt_collection(const prompts_settings& settings, const std::array<fs::path, 2>& written, std::uint64_t seed)
       : settings_(settings),
+        written_(written),
         tokenizer_(sentencepiece_tokenizer::from_file(settings.tokenizer)),
-        spool_(out),
+        spool_(written.front()),
         seed_(seed) {}
 
   void read(const source_settings& source, stage_context& context, progress& bar) {
     prompt_counts& counts =
         counts_.emplace_back(prompt_counts{.name = source.name, .path = source.path, .asked = source.count});
     prompt_draw draw(seed_, source.name, source.count.value_or(std::numeric_limits<std::size_t>::max()));
-    for (const auto& file : files_of(source.path)) {
+    for (const auto& file : files_of(source.path, written_)) {
       jsonl_reader reader(file, {.on_bad_text = bad_text::replace});
       source_prompt prompt;
       const auto take = [&](const json& value) {
@@ -199,6 +206,7 @@ class prompt_collection {
   }
 
   const prompts_settings& settings_;
+  std::array<fs::path, 2> written_;
   sentencepiece_tokenizer tokenizer_;
   spool_file spool_;
   std::uint64_t seed_;
@@ -226,6 +234,7 @@ void run_prompts(const config& options, stage_context& context) {
   const prompts_settings settings = read_settings(options, name);
   const fs::path out = context.out_or(name == "prompts" ? "preference_prompts.jsonl" : "rl_prompts.jsonl");
   const fs::path counts_path = fs::path(out).replace_extension(".counts.json");
+  const std::array<fs::path, 2> written{out, counts_path};
   if (!context.begin(options)) return;
   if (context.resume && fs::exists(out) && fs::exists(counts_path)) {
     context.log(out.string() + ": this run had ended; there is nothing to resume");
@@ -236,11 +245,13 @@ void run_prompts(const config& options, stage_context& context) {
       throw config_error(name + ".source." + source.name + ".path = " + source.path.string() +
                          " is the file that is to be written");
     // One that is missing is told before the others are read.
-    if (source.count != 0u) jsonl_reader(files_of(source.path).front());
+    if (source.count != 0u) jsonl_reader(files_of(source.path, written).front());
   }
 
+  // The counts are the last to be there: where both files are, the run had ended.
+  fs::remove(counts_path);
   jsonl_writer writer(out, false);
-  prompt_collection prompts(settings, out, context.seed);
+  prompt_collection prompts(settings, written, context.seed);
   auto bar = context.start_progress(name, 0, "records");
   for (const auto& source : settings.sources)
     if (source.count != 0u) prompts.read(source, context, bar);
@@ -248,11 +259,10 @@ void run_prompts(const config& options, stage_context& context) {
   check_counts(settings, prompts.counts(), name, context);
   require_argument(total.kept > 0, "no prompt remains of " + std::to_string(total.read) + " records: see " + name +
                                        ".minimum_tokens, .maximum_tokens and .languages");
-  // The counts are the last to be there: where both files are, the run had ended.
-  fs::remove(counts_path);
   prompts.write(writer, context);
   writer.finish();
-  write_file(counts_path, counts_json(prompts.counts(), context.seed).dump(2) + "\n");
+  write_file(counts_path,
+             counts_json(prompts.counts(), context.seed).dump(2, ' ', false, json::error_handler_t::replace) + "\n");
   bar.finish(std::to_string(total.kept) + " prompts → " + out.string());
   std::cout << counts_table(prompts.counts());
 }

@@ -10,6 +10,7 @@
 #include "roles/policy_role.hpp"
 #include "stages/model_files.hpp"
 #include "stages/model_settings.hpp"
+#include "stages/output_file.hpp"
 #include "stages/plan_text.hpp"
 #include "stages/prompting.hpp"
 #include "stages/training_run.hpp"
@@ -53,6 +54,7 @@ void run_sample(const config& options, stage_context& context) {
   options.check(batch > 0, "sample.batch", "at least 1");
   const auto adapter = options.get<std::filesystem::path>("model.adapter", {});
   const auto out = context.out_or("samples.jsonl");
+  refuse_same_file("out", out, {prompts_path});
   const prompt_settings prompting = read_prompt_settings(options);
   const generation_options generation =
       read_generation(options, prompting.stop, {.max_new_tokens = 256, .temperature = 0.7});

@@ -23,6 +23,7 @@
 #include "roles/policy_role.hpp"
 #include "files/data_files.hpp"
 #include "stages/model_files.hpp"
+#include "stages/output_file.hpp"
 #include "stages/prompting.hpp"
 #include "stages/self_align_settings.hpp"
 #include "stages/training_run.hpp"
@@ -94,10 +95,12 @@ class self_align_run {
   }
 
   void operator()(std::size_t total) {
+    if (!context_.resume) fs::remove(progress_);
     jsonl_writer kept(out_, context_.resume);
     std::optional<jsonl_writer> rejected;
-    if (!settings_.rejected.empty()) rejected.emplace(settings_.rejected, context_.resume);
-    if (!context_.resume) fs::remove(progress_);
+    // Where nothing is left of a run, what it rejected is not gone on with either.
+    const bool begun = context_.resume && (kept.count() > 0 || !not_there(progress_));
+    if (!settings_.rejected.empty()) rejected.emplace(settings_.rejected, begun);
     if (!not_there(progress_)) done_ = tally::read_from(progress_);
     if (done_.kept > kept.count() || (rejected && done_.all_removed() > rejected->count()))
       throw file_error(progress_.string(), "", "counts more records than were written", "start anew without --resume");
@@ -283,10 +286,13 @@ void run_self_align(const config& options, stage_context& context) {
   const self_align_settings settings = read_self_align_settings(options, context.dry_run);
   const auto out = context.out_or("self_align.jsonl");
   options.check(settings.rejected != out, "self_align.rejected", "another file than --out");
+  refuse_same_file("out", out, {settings.prompts});
+  refuse_same_file("self_align.rejected", settings.rejected, {settings.prompts});
   const auto plan = plan_self_align(options, settings, context);
   if (context.dry_run) return context.rehearse(options, plan);
   options.check_unknown();
-  if (context.resume && !not_there(out)) {
+  const auto beside = [&](const char* end) { return fs::path(out.string() + end); };
+  if (context.resume && !not_there(out) && not_there(beside(".partial")) && not_there(beside(".progress"))) {
     context.log(out.string() + " is complete: nothing to do");
     return;
   }

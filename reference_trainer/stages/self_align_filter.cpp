@@ -68,7 +68,9 @@ std::optional<self_align_verdict> self_align_filter::operator()(std::string_view
   const auto found = [](self_align_fault fault, std::string detail) {
     return self_align_verdict{fault, std::move(detail)};
   };
-  if (options_.checks(opening) && !reply.thoughts.starts_with(options_.thoughts_opening))
+  // Without the heading that parts the two, all is answer where that is allowed: it has no thoughts to open.
+  const bool has_thoughts = reply.answered || options_.checks(answer);
+  if (options_.checks(opening) && has_thoughts && !reply.thoughts.starts_with(options_.thoughts_opening))
     return found(opening, "the thoughts begin " + first_words(reply.thoughts));
   if (options_.checks(answer) && !reply.answered) return found(answer, "no heading of an answer");
   if (reply.answer.empty()) return found(answer, "nothing behind the heading of the answer");

@@ -57,7 +57,7 @@ void run_validate(const config& options, stage_context& context, const std::vect
   if (!context.begin(options)) return;
   std::size_t wrong = 0, all = 0;
   for (const auto& name : recipes) {
-    const fs::path path = not_there(name) && !fs::path(name).has_parent_path()
+    const fs::path path = (not_there(name) || fs::is_directory(name)) && !fs::path(name).has_parent_path()
                               ? shipped("recipes/" + fs::path(name).stem().string() + ".toml")
                               : fs::path(name);
     for (const auto& verdict : validate_recipe(path, stages)) {

@@ -62,7 +62,8 @@ std::string without_page_tags(std::string_view text) {
   std::string out;
   std::vector<std::string> open;  // of the page's tags that were taken out
   while (!text.empty()) {
-    const auto tag = text[0] == '<' ? read_html_tag(text) : html_tag{};
+    // The end of a comment, which may be far, is nothing to look for: comments stay.
+    const auto tag = text[0] == '<' && !text.starts_with("<!--") ? read_html_tag(text) : html_tag{};
     const bool of_page = tag.length > 0 && !tag.closing && (tag.name == "div" || tag.name == "span") &&
                          std::ranges::any_of(page_classes, [&](std::string_view name) {
                            return tag.attributes.find(name) != std::string_view::npos;

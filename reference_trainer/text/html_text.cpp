@@ -188,13 +188,16 @@ html_tag read_html_tag(std::string_view text) {
 
 std::string html_to_text(std::string_view html) {
   text_writer out;
+  bool comments_end = true;  // once one does not, none behind it does: looking each time takes the square of the time
   while (!html.empty()) {
-    if (html[0] == '<') {
+    const bool comment = html.starts_with("<!--");
+    if (html[0] == '<' && (comments_end || !comment)) {
       if (const auto tag = read_html_tag(html); tag.length > 0) {
         out.tag(tag);
         html.remove_prefix(tag.length);
         continue;
       }
+      if (comment) comments_end = false;
     } else if (html[0] == '&') {
       if (const auto reference = read_character_reference(html); reference.length > 0) {
         out.put(reference.text);

@@ -85,6 +85,13 @@ TEST_CASE("extends: a file beside the recipe comes before a shipped recipe of th
   CHECK(files.load("own.toml").get<std::string>("model.path", "") == "mine");
 }
 
+TEST_CASE("extends: a recipe may be named like the shipped one that it extends") {
+  recipes files;
+  files.add("dromedary-2-7b.toml", "extends = 'dromedary-2-7b'\n[ppo]\nsteps = 3\n");
+  CHECK(files.load("dromedary-2-7b.toml").get<std::string>("model.path", "") == "llama-2-7b");
+  CHECK(files.load("dromedary-2-7b.toml").get<std::int64_t>("ppo.steps", 0) == 3);
+}
+
 TEST_CASE("extends: what cannot be read is told with its place") {
   recipes files;
   files.add("missing.toml", "\nextends = \"nowhere\"\n")

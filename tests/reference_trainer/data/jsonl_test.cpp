@@ -213,3 +213,21 @@ TEST_CASE("a file that still grows is read up to what is being written") {
   CHECK_THROWS_AS(values("{\"a\":\n{\"a\":2}\n", true), coho::file_error);
   CHECK_THROWS_AS(values("{\"a\":1}\n{\"a\":", false), coho::file_error);
 }
+
+TEST_CASE("a partial file is of a later run than the finished one beside it") {
+  const temporary t;
+  write_file(t.path, "{\"old\":1}\n{\"old\":2}\n");
+  write_file(t.partial, "{\"new\":1}\n");
+  {
+    jsonl_writer out(t.path, true);
+    CHECK_FALSE(out.finished());
+    REQUIRE(out.count() == 1);
+    out.write(json{{"new", 2}});
+    CHECK(read_all(t.path).front().contains("old"));
+    out.finish();
+  }
+  CHECK(read_file(t.path) == "{\"new\":1}\n{\"new\":2}\n");
+  // Stopped before its first record: what is there is not what it was to write.
+  { jsonl_writer out(t.path, false); }
+  CHECK_FALSE(jsonl_writer(t.path, true).finished());
+}

@@ -196,6 +196,14 @@ TEST_CASE("SHP pairs of nearly equal votes are left out") {
       ContainsSubstring("holds no record that is used (1 left out)"));
 }
 
+TEST_CASE("the released form: scores that are no finite numbers are refused") {
+  for (const char* score : {"nan", "inf", "'x'"})
+    CHECK_THAT(error_of<preference_record>(
+                   R"json({"dimensions":"('Concise',)","dimension_scores":"()json" + std::string(score) +
+                   R"json(,)","instruction":"Why?","input":"","output_1":"a","output_2":"b","preference":2})json"),
+               ContainsSubstring("must hold finite numbers"));
+}
+
 TEST_CASE("the released form with tuples printed into strings") {
   const auto record = parse<preference_record>(
       R"json([{"doinate_dimension_idx":1,"dimensions":"('Concise', 'Ethical')","dimension_scores":"(0.5, -2.0)","negative_definitions":"(0, 1)",)json"

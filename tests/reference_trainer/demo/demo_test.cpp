@@ -3,7 +3,9 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/exit_codes.hpp"
+#include "files/data_files.hpp"
 #include "files/json_file.hpp"
+#include "stages/symbolic_rewards.hpp"
 #include "support/catch.hpp"
 #include "support/run_program.hpp"
 
@@ -31,6 +33,12 @@ nlohmann::json figures(const std::filesystem::path& path) {
 }
 
 }  // namespace
+
+TEST_CASE("demo: its recipe serves the other stages too") {
+  static_cast<void>(make_demo_command());
+  const config recipe = config::load(shipped("recipes/demo.toml"));
+  CHECK_NOTHROW(read_bonus(recipe.section("ppo"), 16));
+}
 
 TEST_CASE("demo: from judge to report; a threshold that is missed is named, with an exit status of its own") {
   const temporary_directory folder;

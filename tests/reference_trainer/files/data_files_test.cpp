@@ -54,3 +54,14 @@ TEST_CASE("data files: principles by the name of a shipped list, or by a path") 
   CHECK(coho::trainer::principle_file("elsewhere/reinforcement.json") == "elsewhere/reinforcement.json");
   CHECK(coho::trainer::principle_file("").empty());
 }
+
+TEST_CASE("data files: a folder of that name hides no shipped list") {
+  const temporary_directory folder;
+  const struct working_directory {
+    std::filesystem::path before = std::filesystem::current_path();
+    ~working_directory() { std::filesystem::current_path(before); }
+  } afterwards;
+  std::filesystem::current_path(folder.path());
+  std::filesystem::create_directory("reinforcement");
+  CHECK(coho::trainer::principle_file("reinforcement") == coho::trainer::shipped("principles/reinforcement.json"));
+}

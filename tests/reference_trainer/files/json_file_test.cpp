@@ -22,3 +22,9 @@ TEST_CASE("a broken JSON file is refused with the place of the fault") {
   CHECK_THROWS_AS(read_json(folder / "a.json", 3), coho::file_error);
   CHECK_THROWS_AS(read_json(folder / "none.json"), coho::file_error);
 }
+
+TEST_CASE("text that is not UTF-8 is written with replacement characters") {
+  const coho::test::temporary_directory folder;
+  write_json(folder / "a.json", {{"path", "caf\xE9"}});
+  CHECK(read_json(folder / "a.json").at("path") == "caf\uFFFD");
+}

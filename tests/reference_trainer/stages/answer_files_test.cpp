@@ -23,7 +23,9 @@ benchmark_question read_text(answer_form form, std::string_view text) {
   jsonl_reader reader(folder / "mine.jsonl");
   json value;
   REQUIRE(reader.next(value));
-  return read_question(form, value, reader);
+  auto question = read_question(form, value, reader);
+  REQUIRE(question);
+  return *question;
 }
 
 const answer_identity identity{.model_id = "m", .timestamp = 5};
@@ -130,6 +132,27 @@ TEST_CASE("answers: a list appears when it is whole, and goes on after a kill") 
   CHECK_THROWS_AS(answer_writer(folder.path(), answer_form::alpaca_eval, false), file_error);
 }
 
+TEST_CASE("answers: the list of an earlier run is not taken for a later one's") {
+  const temporary_directory folder;
+  const auto path = folder / "answers.json";
+  {
+    answer_writer writer(path, answer_form::alpaca_eval, false);
+    writer.write({{"n", 1}});
+    writer.finish();
+  }
+  { answer_writer stopped(path, answer_form::alpaca_eval, false); }
+  CHECK_FALSE(answer_writer(path, answer_form::alpaca_eval, true).finished());
+  {
+    answer_writer writer(path, answer_form::alpaca_eval, false);
+    writer.write({{"n", 2}});
+  }
+  answer_writer writer(path, answer_form::alpaca_eval, true);
+  REQUIRE(writer.count() == 1);
+  writer.finish();
+  CHECK(json::parse(read_bytes(path)) == json::parse(R"([{"n": 2}])"));
+  CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1);
+}
+
 TEST_CASE("answers: the published question files are read whole") {
   const auto data = shared_data();
   if (!data) {
@@ -143,8 +166,9 @@ TEST_CASE("answers: the published question files are read whole") {
     std::set<std::string> ids, categories;
     for (json value; reader.next(value);) {
       const auto question = read_question(form, value, reader);
-      ids.insert(question.id);
-      categories.insert(question.category);
+      REQUIRE(question);
+      ids.insert(question->id);
+      categories.insert(question->category);
     }
     CHECK(ids.size() == 80);
     CHECK(categories.size() >= 8);

@@ -83,3 +83,9 @@ TEST_CASE("evaluation_samples: tables for the terminal and for Markdown") {
         "| p | first line<br>second \\| line &lt;b> | 1.25 | yes | same |\n"
         "| q | first line<br>second \\| line &lt;b> | -0.50 | no | other |\n");
 }
+
+TEST_CASE("evaluation_samples: what a model wrote loads no image in Markdown") {
+  const auto markdown = samples_markdown(samples_of(3, "![x](http://y/z.png) \\![x](u)"));
+  CHECK(markdown.find("&#33;&#91;x](http://y/z.png)") != std::string::npos);
+  CHECK(markdown.find('[') == std::string::npos);
+}

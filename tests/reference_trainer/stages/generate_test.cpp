@@ -267,3 +267,41 @@ TEST_CASE("generate: an option of the wrong type ends with its exit code, whiche
     CHECK(run_program({"generate", "--model", "absent", "--set", setting}).first == 3);
   }
 }
+
+TEST_CASE("generate: of conversation trees the first messages alone are answered, and no input is written over") {
+  const temporary_directory folder;
+  const auto tree = folder / "tree.jsonl", out = folder / "out.jsonl";
+  const std::string lines = R"({"message_id":"a","parent_id":null,"role":"prompter","text":"why is the fox red?"}
+{"message_id":"b","parent_id":"a","role":"assistant","text":"no."}
+{"message_id":"c","parent_id":null,"role":"prompter","text":"where is the owl?"}
+)";
+  write_bytes(tree, lines);
+  const auto generated = [&](const std::filesystem::path& to) {
+    return run_program({"generate", "--model", demo_base().string(), "--prompts", tree.string(), "--max-tokens", "4",
+                        "--set", "generate.batch=1", "--out", to.string()})
+        .first;
+  };
+  REQUIRE(generated(out) == 0);
+  const auto samples = read_records<sample_record>(out);
+  REQUIRE(samples.size() == 2);
+  CHECK(samples[1].prompt.instruction == "where is the owl?");
+  CHECK(generated(tree) == static_cast<int>(exit_code::config));
+  CHECK(read_bytes(tree) == lines);
+}
+
+TEST_CASE("chat: the system text is that of the prompt's section too, and none beside a template") {
+  const temporary_directory folder;
+  const std::vector<std::string> talking{"chat",         "--model", demo_base().string(), "--format", "dromedary",
+                                         "--max-tokens", "4"};
+  const auto with = [&](std::vector<std::string> more, const std::string& input) {
+    more.insert(more.begin(), talking.begin(), talking.end());
+    return run_program(more, input).first;
+  };
+  const auto saved = folder / "talk.json";
+  CHECK(with({"--set", "prompt.system=be kind."}, "why?\n/save " + saved.string() + "\n") == 0);
+  CHECK(json::parse(read_bytes(saved))["messages"][0] == json{{"role", "system"}, {"content", "be kind."}});
+  write_bytes(folder / "t.txt", "be brief.\n\n### User");
+  CHECK(with({"--template", (folder / "t.txt").string(), "--system", "be kind."}, "") ==
+        static_cast<int>(exit_code::config));
+  CHECK(with({"--template", (folder / "t.txt").string(), "--set", "prompt.max_tokens=1"}, "why?\n") == 0);
+}

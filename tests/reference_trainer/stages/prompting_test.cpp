@@ -66,13 +66,41 @@ TEST_CASE("prompting: a format may be a file") {
 }
 
 TEST_CASE("prompting: of a long prompt the begin token and the end are kept") {
-  const auto all = with_begin("the fox is red. the owl is gray. why?");
+  const std::string question = "the fox is red. the owl is gray. why?";
   const prompter prompts(config(settings{"prompt.max_tokens=5"}), demo_model());
-  const auto cut = prompts.tokens("the fox is red. the owl is gray. why?");
-  REQUIRE(cut.size() == 5);
+  const auto cut = prompts.tokens(question);
+  CHECK(cut.size() <= 5);
+  REQUIRE(cut.size() >= 4);  // a space in front of the first word left need not be kept
   CHECK(cut.front() == demo_model().tokenizer->bos());
-  CHECK(std::equal(cut.begin() + 1, cut.end(), all.end() - 4));
+  CHECK(question.ends_with(demo_model().tokenizer->decode(cut)));
   CHECK(prompts.tokens("why?") == with_begin("why?"));
+}
+
+TEST_CASE("prompting: a long question is cut, the words around it are not") {
+  const auto& model = demo_model();
+  const std::string question = "the fox is red. the owl is gray. the owl likes hay. why?";
+  const settings form{"prompt.format=dromedary", "prompt.system=be kind."};
+  const auto limited = [&](std::size_t limit) {
+    return prompter(config(form + settings{"prompt.max_tokens=" + std::to_string(limit)}), model);
+  };
+  const prompter free(config(form), model);
+  const std::size_t limit = free.tokens(question).size() - 6;
+  const auto cut = limited(limit).tokens(question);
+  CHECK(cut.size() <= limit);
+  CHECK(cut.size() + 3 >= limit);
+  std::string text;
+  for (const token id : cut) text += model.tokenizer->token_bytes(id);
+  CHECK(text.find("be kind.\n\n### User\n") != std::string::npos);
+  CHECK(text.ends_with("likes hay. why?\n\n### Dromedary\n"));
+  CHECK(text.find("the fox") == std::string::npos);
+
+  // The oldest exchange goes before the question does.
+  const chat_message talk[] = {{chat_role::user, question}, {chat_role::assistant, "no."}, {chat_role::user, "why?"}};
+  const auto last = free.tokens("why?");
+  CHECK(limited(last.size()).tokens(talk) == last);
+  const auto nothing = free.tokens("").size();
+  CHECK_THROWS_AS(limited(nothing), option_error);
+  CHECK(limited(nothing + 4).tokens(talk).size() <= nothing + 4);
 }
 
 TEST_CASE("prompting: a response ends at the end token or a stop, and is trimmed") {

@@ -292,6 +292,24 @@ TEST_CASE("prompts: an interrupted run leaves nothing under the final names, and
   check_sums(folder / "out.counts.json");
 }
 
+TEST_CASE("prompts: what an earlier run wrote is neither a later one's result nor its source") {
+  const temporary_directory folder;
+  std::filesystem::create_directory(folder / "all");
+  const auto file = numbered(folder, "all/a", 40);
+  const auto lines = read_bytes(file);
+  const auto with_seed = [&](const std::string& seed, const std::string& out) {
+    return to(folder, out) + source("a", folder / "all", {"count=5"}) + settings{"seed=" + seed};
+  };
+  prepare(with_seed("1", "all/out.jsonl"));
+  prepare(with_seed("2", "fresh.jsonl") + source("a", file));
+  write_bytes(file, lines + "{");
+  CHECK_THROWS_AS(prepare(with_seed("2", "all/out.jsonl")), file_error);
+  write_bytes(file, lines);
+  prepare(with_seed("2", "all/out.jsonl"), true);
+  CHECK(read_bytes(folder / "all/out.jsonl") == read_bytes(folder / "fresh.jsonl"));
+  CHECK(read_json(folder / "all/out.counts.json").at("total").at("read") == 40);
+}
+
 #ifdef COHO_EXECUTABLE
 TEST_CASE("prompts: a killed run is started again by --resume and gives the set of one that was not killed") {
   const temporary_directory folder;

@@ -119,6 +119,16 @@ TEST_CASE("sample: without --resume an old partial file is begun anew") {
   CHECK(read_records<sample_record>(folder / "a.jsonl").size() == prompt_count);
 }
 
+TEST_CASE("sample: a finished file of an earlier run is not what a resumed one was to write") {
+  const temporary_directory folder;
+  sampled(folder, "a.jsonl", {"seed=6"});
+  const auto whole = sampled(folder, "b.jsonl");
+  write_bytes(folder / "a.jsonl.partial", whole.substr(0, whole.find('\n') + 1));
+  CHECK(sampled(folder, "a.jsonl", {}, true) == whole);
+  const auto prompts = (folder / "prompts.jsonl").string();
+  CHECK_THROWS_AS(sampled(folder, "c.jsonl", {"out=" + prompts}), config_error);
+}
+
 TEST_CASE("sample: at temperature 0 all responses to a prompt are the same") {
   const temporary_directory folder;
   sampled(folder, "a.jsonl", {"generation.temperature=0"});

@@ -55,6 +55,9 @@ TEST_CASE("self-align filters: an answer stands behind the thoughts") {
   CHECK(filter("q", {"I am X.", "", true}, true)->fault == answer);
   CHECK(filter("q", {"I am X.", fair, false}, true)->fault == answer);
   CHECK_FALSE(off("q", {"I am X.", fair, false}, true));
+  // All is answer then: there are no thoughts that could open otherwise than they should.
+  CHECK_FALSE(off("q", {"", fair, false}, true));
+  CHECK(off("q", {"", fair, true}, true)->fault == opening);
   CHECK(off("q", {"I am X.", "", true}, true)->fault == answer);  // there would be nothing to learn
 }
 

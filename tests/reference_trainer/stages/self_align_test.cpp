@@ -154,6 +154,15 @@ TEST_CASE("self-align: an interrupted run that is resumed ends with the files of
   CHECK(aligned(folder, "b", {}, true) == whole);
 }
 
+TEST_CASE("self-align: what an earlier run left is no part of a later one") {
+  const temporary_directory folder;
+  aligned(folder, "a");
+  const auto other = aligned(folder, "other", {"seed=8"});
+  SECTION("its output was taken away") { std::filesystem::remove(folder / "a.jsonl"); }
+  SECTION("the later one was killed before its first record") { write_bytes(folder / "a.jsonl.partial", ""); }
+  CHECK(aligned(folder, "a", {"seed=8"}, true) == other);
+}
+
 TEST_CASE("self-align: progress that counts more records than there are is refused") {
   const temporary_directory folder;
   const auto given = aligning(folder, "a");

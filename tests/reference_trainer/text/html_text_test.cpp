@@ -43,3 +43,9 @@ TEST_CASE("a fragment of HTML becomes text with its paragraphs, lists and code")
   CHECK(html_to_text("") == "");
   CHECK(html_to_text("<p>not closed <pre>x") == "not closed\n\n```\nx\n```");
 }
+
+TEST_CASE("html_text: many comments that do not end take no longer than as much text") {
+  std::string text;
+  for (int i = 0; i < 200'000; ++i) text += "<!--";
+  CHECK(html_to_text(text) == text);
+}
