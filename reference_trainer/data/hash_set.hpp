@@ -17,6 +17,8 @@ class hash_set {
     return place(hash == 0 ? 1 : hash);
   }
   std::size_t size() const noexcept { return count_; }
+  /// Of memory; half as many more while it grows.
+  std::size_t bytes() const noexcept { return slots_.capacity() * sizeof(std::uint64_t); }
 
  private:
   bool place(std::uint64_t hash) {
