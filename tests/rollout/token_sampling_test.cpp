@@ -12,7 +12,7 @@ using coho::token_sampler;
 
 namespace {
 
-constexpr float infinity = std::numeric_limits<float>::infinity();
+constexpr float infinite = std::numeric_limits<float>::infinity();
 
 /// Softmax in double over the tokens with keep[i].
 std::vector<double> softmax(const std::vector<float>& logits, double temperature, const std::vector<bool>& keep = {}) {
@@ -67,7 +67,7 @@ std::vector<bool> survivors(const std::vector<float>& logits, const coho::token_
 }  // namespace
 
 TEST_CASE("tokens come with their softmax probability") {
-  const std::vector<float> logits{1.0F, 2.0F, 0.5F, -1.0F, -infinity, 3.0F};
+  const std::vector<float> logits{1.0F, 2.0F, 0.5F, -1.0F, -infinite, 3.0F};
   for (const double temperature : {0.7, 1.0, 2.5}) {
     const token_sampler sampler({.temperature = temperature});
     CHECK(coho::test::fits(count(sampler, logits, 40000, coho::rng(1)), softmax(logits, temperature)));
@@ -205,8 +205,8 @@ TEST_CASE("logits of any size are safe") {
   const std::vector<float> shifted{1e4F, 1e4F - 1};
   CHECK(token_sampler{}.log_prob(shifted, 1) == Approx(-1 - std::log(1 + std::exp(-1.0))).margin(1e-6));
   CHECK(token_sampler({.temperature = 1e-6})(std::vector<float>{1, 2}, random).id == 1);
-  CHECK(token_sampler{}(std::vector<float>{-infinity, -5}, random).id == 1);
-  CHECK(token_sampler{}.log_prob(std::vector<float>{-infinity, -5}, 0) == -infinity);
+  CHECK(token_sampler{}(std::vector<float>{-infinite, -5}, random).id == 1);
+  CHECK(token_sampler{}.log_prob(std::vector<float>{-infinite, -5}, 0) == -infinite);
 }
 
 TEST_CASE("what has no distribution is refused, wherever it hides") {
@@ -217,12 +217,12 @@ TEST_CASE("what has no distribution is refused, wherever it hides") {
       std::vector<float> logits(size, 1.0F);
       logits[place] = std::numeric_limits<float>::quiet_NaN();
       CHECK_THROWS_AS(sampler(logits, random), coho::argument_error);
-      logits[place] = infinity;
+      logits[place] = infinite;
       CHECK_THROWS_AS(sampler(logits, random), coho::argument_error);
     }
   }
   CHECK_THROWS_AS(sampler(std::vector<float>{}, random), coho::argument_error);
-  CHECK_THROWS_AS(sampler(std::vector<float>{-infinity, -infinity}, random), coho::argument_error);
+  CHECK_THROWS_AS(sampler(std::vector<float>{-infinite, -infinite}, random), coho::argument_error);
   CHECK_THROWS_AS(token_sampler({.banned = {0, 1}})(std::vector<float>{1, 2}, random), coho::argument_error);
   CHECK_THROWS_AS(sampler.log_prob(std::vector<float>{1, 2}, 2), coho::argument_error);
 }
