@@ -17,7 +17,7 @@ using coho::trainer::load_exemplars;
 
 namespace {
 
-std::vector<self_align_exemplar> load_text(std::string_view content) {
+std::vector<self_align_exemplar> load_exemplar_text(std::string_view content) {
   const coho::test::temporary_directory folder;
   coho::test::write_bytes(folder / "e.json", content);
   return load_exemplars(folder / "e.json");
@@ -29,25 +29,26 @@ const auto data = coho::test::source_dir() / "reference_trainer";
 
 TEST_CASE("exemplars are read, an input below its question") {
   // In parentheses: the lists are compared, not printed.
-  CHECK((load_text(R"([{"question": "q", "thoughts": "t", "answer": "a"},
+  CHECK((load_exemplar_text(R"([{"question": "q", "thoughts": "t", "answer": "a"},
                       {"question": "q", "input": "i", "thoughts": "t", "answer": "a"}])") ==
          std::vector<self_align_exemplar>{{"q", "t", "a"}, {"q\n\ni", "t", "a"}}));
 }
 
 TEST_CASE("exemplar files that cannot be used are refused, naming the entry") {
-  CHECK_THROWS_WITH(load_text(R"({"question": "q"})"), ContainsSubstring("e.json: is not a JSON array of exemplars"));
-  CHECK_THROWS_WITH(load_text("[]"), ContainsSubstring("has no exemplars"));
-  CHECK_THROWS_WITH(load_text("[1]"), ContainsSubstring("entry 1: is not a JSON object"));
+  CHECK_THROWS_WITH(load_exemplar_text(R"({"question": "q"})"),
+                    ContainsSubstring("e.json: is not a JSON array of exemplars"));
+  CHECK_THROWS_WITH(load_exemplar_text("[]"), ContainsSubstring("has no exemplars"));
+  CHECK_THROWS_WITH(load_exemplar_text("[1]"), ContainsSubstring("entry 1: is not a JSON object"));
   const std::string good = R"([{"question": "q", "thoughts": "t", "answer": "a"}, )";
-  CHECK_THROWS_WITH(load_text(good + R"({"question": "q", "thoughts": "t"}])"),
+  CHECK_THROWS_WITH(load_exemplar_text(good + R"({"question": "q", "thoughts": "t"}])"),
                     ContainsSubstring("entry 2: has no \"answer\""));
-  CHECK_THROWS_WITH(load_text(good + R"({"question": " ", "thoughts": "t", "answer": "a"}])"),
+  CHECK_THROWS_WITH(load_exemplar_text(good + R"({"question": " ", "thoughts": "t", "answer": "a"}])"),
                     ContainsSubstring("entry 2: \"question\" is empty"));
-  CHECK_THROWS_WITH(load_text(good + R"({"question": "q", "thoughts": 3, "answer": "a"}])"),
+  CHECK_THROWS_WITH(load_exemplar_text(good + R"({"question": "q", "thoughts": 3, "answer": "a"}])"),
                     ContainsSubstring("entry 2: \"thoughts\" is not a string"));
-  CHECK_THROWS_WITH(load_text(good + R"({"question": "q", "thougts": "t", "answer": "a"}])"),
+  CHECK_THROWS_WITH(load_exemplar_text(good + R"({"question": "q", "thougts": "t", "answer": "a"}])"),
                     ContainsSubstring("entry 2: has an unknown member \"thougts\""));
-  CHECK_THROWS_WITH(load_text("[{"), ContainsSubstring("is not a JSON document"));
+  CHECK_THROWS_WITH(load_exemplar_text("[{"), ContainsSubstring("is not a JSON document"));
 }
 
 TEST_CASE("the shipped exemplars cite the shipped rules by number and name, and fit their template") {

@@ -17,7 +17,7 @@ using namespace coho::test;
 
 namespace {
 
-const question_wording wording("{Question}|{Answer}|", "test", {"{Question}", "{Answer}"});
+const question_wording true_false("{Question}|{Answer}|", "test", {"{Question}", "{Answer}"});
 
 // Answers named by their number, the right one first, as in the published file.
 std::vector<truthful_item> questions(std::size_t count, std::size_t answers) {
@@ -44,23 +44,24 @@ TEST_CASE("truthfulqa: the arg-max is over all answers, or over the first half w
   const double odds[] = {-2, 0, -1, 1, -3};
   auto items = questions(1, 5);
   const auto judge = by_answer([&](int a) { return odds[a]; });
-  const auto all = score_truthfulqa(items, wording, judge, 1);
+  const auto all = score_truthfulqa(items, true_false, judge, 1);
   CHECK(all.chosen[0].index == 3);
   CHECK(all.overall.right == 0);
   CHECK(all.scores[0] == std::vector<double>{-2, 0, -1, 1, -3});
   CHECK(all.mean_odds == -1);
-  const auto half = score_truthfulqa(items, wording, judge, 1, true);
+  const auto half = score_truthfulqa(items, true_false, judge, 1, true);
   CHECK(half.scores[0] == std::vector<double>{-2, 0, -1});
   CHECK(half.chosen[0].index == 1);
   items[0].answers[0].right = false;
   items[0].answers[3].right = true;
-  CHECK(score_truthfulqa(items, wording, judge, 1).overall.right == 1);
+  CHECK(score_truthfulqa(items, true_false, judge, 1).overall.right == 1);
 }
 
 TEST_CASE("truthfulqa: the first half is easier, since the right answer is always in it") {
   const auto items = questions(400, 4);
   const auto blind = by_answer([](int) { return 1.5; });
-  const auto all = score_truthfulqa(items, wording, blind, 1), half = score_truthfulqa(items, wording, blind, 1, true);
+  const auto all = score_truthfulqa(items, true_false, blind, 1),
+             half = score_truthfulqa(items, true_false, blind, 1, true);
   CHECK(all.ties == 400);
   // A judge that sees nothing is right by chance, wherever the right answer stands: 1/4 and 1/2, to four deviations.
   CHECK(std::abs(all.overall.accuracy() - 0.25) < 0.09);
@@ -69,12 +70,12 @@ TEST_CASE("truthfulqa: the first half is easier, since the right answer is alway
 
 TEST_CASE("truthfulqa: a judge that errs is not counted") {
   const auto items = questions(2, 2);
-  CHECK_THROWS_AS(score_truthfulqa(items, wording, by_answer([](int) { return std::nan(""); }), 1), argument_error);
+  CHECK_THROWS_AS(score_truthfulqa(items, true_false, by_answer([](int) { return std::nan(""); }), 1), argument_error);
   CHECK_THROWS_AS(score_truthfulqa(
-                      items, wording, [](auto) { return std::vector<double>{1}; }, 1),
+                      items, true_false, [](auto) { return std::vector<double>{1}; }, 1),
                   argument_error);
   CHECK(score_truthfulqa(
-            {}, wording, [](auto) { return std::vector<double>{}; }, 1)
+            {}, true_false, [](auto) { return std::vector<double>{}; }, 1)
             .overall.items == 0);
 }
 

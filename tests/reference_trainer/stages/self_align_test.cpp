@@ -22,13 +22,13 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-constexpr std::size_t prompt_count = 22;
+constexpr std::size_t asked_prompts = 22;
 constexpr std::array animals{"fox", "owl", "bee", "cat", "dog", "ant", "hen", "pig", "bat", "cow", "elk"};
 
 // The demo's model says things such as "the owl lives in caves.": the first s ends its thoughts.
 settings aligning(const temporary_directory& folder, const std::string& out) {
   std::string lines;
-  for (std::size_t i = 0; i < prompt_count; ++i)
+  for (std::size_t i = 0; i < asked_prompts; ++i)
     lines += std::string(R"({"instruction":")") + (i < animals.size() ? "where is the " : "why is the ") +
              animals[i % animals.size()] + (i < animals.size() ? "?\"}\n" : " red?\"}\n");
   write_bytes(folder / "prompts.jsonl", lines);
@@ -81,11 +81,11 @@ TEST_CASE("self-align: every prompt is kept or removed, and the report tells whi
   const auto report = json::parse(out.report);
   CHECK(kept.size() >= 3);
   CHECK(rejected.size() >= 3);
-  CHECK(kept.size() + rejected.size() == prompt_count);
-  CHECK(report["prompts"] == prompt_count);
+  CHECK(kept.size() + rejected.size() == asked_prompts);
+  CHECK(report["prompts"] == asked_prompts);
   CHECK(report["kept"] == kept.size());
   CHECK(report["prefix_tokens"] > 20);
-  CHECK(report["generated_tokens"] > prompt_count);
+  CHECK(report["generated_tokens"] > asked_prompts);
   std::map<std::string, std::size_t> reasons;
   for (const auto& line : rejected) ++reasons[line["reason"].get<std::string>()];
   CHECK(report["removed"].size() == self_align_faults.size() + 1);
@@ -133,7 +133,7 @@ TEST_CASE("self-align: an interrupted run that is resumed ends with the files of
   REQUIRE(std::filesystem::exists(folder / "b.jsonl.progress"));
   const auto read = read_json(folder / "b.jsonl.progress").at("prompts").get<std::size_t>();
   CHECK(read % 4 == 0);
-  CHECK(read < prompt_count);
+  CHECK(read < asked_prompts);
   CHECK_FALSE(std::filesystem::exists(folder / "b.jsonl"));
   const auto cut = [&](const std::string& name, const std::string& text, std::size_t extra_lines, std::size_t bytes) {
     const auto path = folder / (name + ".partial");
@@ -180,7 +180,7 @@ TEST_CASE("self-align: filters that are off remove nothing") {
   for (const auto name : self_align_faults) off.push_back("self_align.filters." + std::string(name) + "=false");
   const auto out = aligned(folder, "a", off);
   const auto report = json::parse(out.report);
-  CHECK(report["kept"] == prompt_count);
+  CHECK(report["kept"] == asked_prompts);
   CHECK(report["filters_off"].size() == self_align_faults.size());
   CHECK(aligned(folder, "b", {"self_align.filters.length=false"}).kept.size() > aligned(folder, "c").kept.size());
 }
