@@ -45,6 +45,7 @@
 #include <coho/principle/principle.hpp>
 #include <coho/principle/sampling.hpp>
 #include <coho/prompt/chat_prompt.hpp>
+#include <coho/prompt/chat_text.hpp>
 #include <coho/prompt/judge_prompt.hpp>
 #include <coho/prompt/reward_prompt.hpp>
 #include <coho/prompt/self_align_prompt.hpp>

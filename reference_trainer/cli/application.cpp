@@ -17,6 +17,7 @@
 #include "cli/report_error.hpp"
 #include "cli/spelling.hpp"
 #include "data/bad_records.hpp"
+#include "data/record_losses.hpp"
 #include "distributed/launch.hpp"
 #include "distributed/process_group.hpp"
 #include "distributed/same_run.hpp"
@@ -315,7 +316,9 @@ int application::dispatch(int argc, const char* const* argv) {
   } else {
     bad.refuse_all();
   }
+  record_losses::of_run().clear();
   command.run(options, context);
+  for (const auto& line : record_losses::of_run().lines()) context.log(line);
   if (bad.count() > 0) context.log(std::to_string(bad.count()) + " records that cannot be used were passed over");
   if (!std::cout.flush()) throw output_error("standard output cannot be written");
   if (ranks_) ranks_->carrier().finish();

@@ -2,9 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <utility>
 
+#include <nlohmann/json.hpp>
+
+#include "data/conversation.hpp"
 #include "data/python_literal.hpp"
+#include "data/record_losses.hpp"
 
 namespace coho::trainer {
 
@@ -19,48 +24,57 @@ std::string_view trim(std::string_view text) {
                                          : text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
 }
 
-// "\n\nHuman: question\n\nAssistant:" as an instruction: the bare question of a single turn, else the dialogue without
-// the opening of the answer.
-std::string instruction_of_dialogue(std::string_view prompt) {
-  auto text = trim(prompt);
-  if (text.ends_with(assistant)) text = trim(text.substr(0, text.size() - assistant.size()));
-  const bool single =
-      text.find("\n\nHuman:") == std::string_view::npos && text.find("\n\nAssistant:") == std::string_view::npos;
-  if (single && text.starts_with(human)) text = trim(text.substr(human.size()));
-  return std::string(text);
+bool is_blank(std::string_view text) { return trim(text).empty(); }
+
+// A text as turns: a transcript's, or one question.
+std::vector<chat_message> turns_of(std::string_view text) {
+  if (is_transcript(text)) return read_transcript(text);
+  return {{chat_role::user, std::string(text)}};
 }
 
-// A response given as text, as one message, or as messages of which the last is the answer.
-std::string response_of(const record_fields& fields, std::string_view name) {
+// A field that holds a conversation: text, a transcript, messages, or the root of a conversation tree.
+conversation conversation_of(const record_fields& fields, std::string_view name) {
   const auto& value = fields[name];
-  if (value.is_string()) return value.get<std::string>();
-  const auto turns = read_turns(value.is_object() ? json::array({value}) : value, fields, name);
-  if (turns.back().role != chat_turn::speaker::assistant)
-    fields.fail("the last message of \"" + std::string(name) + "\" is not the assistant's");
-  return turns.back().content;
-}
-
-// "prompt" is text, or messages; a conversation tree has the text of its root.
-std::string prompt_of(const record_fields& fields, std::string_view name) {
-  const auto& value = fields[name];
-  if (value.is_array()) return prompt_text(read_turns(value, fields, name));
+  if (value.is_null()) fields.wrong(name, "text or messages");
+  if (value.is_array()) return read_conversation(value, fields, name);
   if (value.is_object() && value.contains("text") && value.at("text").is_string())
-    return value.at("text").get<std::string>();
-  return fields.text(name);
+    return {.turns = {{chat_role::user, value.at("text").get<std::string>()}}};
+  return {.turns = turns_of(fields.text(name))};
 }
 
-// The first user turn and the assistant's answer to it.
-void first_exchange(const record_fields& fields, std::string_view name, sft_record& record) {
-  for (auto& turn : read_turns(fields[name], fields, name)) {
-    if (turn.role == chat_turn::speaker::system && record.prompt.instruction.empty()) continue;
-    if (turn.role == chat_turn::speaker::user && record.prompt.instruction.empty()) {
-      record.prompt.instruction = std::move(turn.content);
-    } else {
-      if (turn.role == chat_turn::speaker::assistant) record.response = std::move(turn.content);
-      break;
+// What follows on a prompt: text, one message, or messages, the assistant's first.
+std::vector<chat_message> replies_of(const record_fields& fields, std::string_view name) {
+  const auto& value = fields[name];
+  if (value.is_string()) return {{chat_role::assistant, value.get<std::string>()}};
+  auto out = read_conversation(value.is_object() ? json::array({value}) : value, fields, name, true).turns;
+  if (out.back().role != chat_role::assistant)
+    fields.fail("the last message of \"" + std::string(name) + "\" is not the assistant's");
+  return out;
+}
+
+// The response of a column to a conversation that asks for one.
+void add_response(conversation& talk, const record_fields& fields) {
+  for (const auto* name : {"response", "completion", "output", "answer"}) {
+    if (!fields.has(name) || fields[name].is_null() || fields[name] == "") continue;
+    if (talk.asks()) {
+      for (auto& reply : replies_of(fields, name)) talk.turns.push_back(std::move(reply));
+      return;
     }
+    if (fields.has("problem") || fields[name] == talk.turns.back().text) return;
+    fields.fail("the conversation ends with an answer, and field \"" + std::string(name) + "\" is another",
+                "leave one of them out");
   }
-  if (record.prompt.instruction.empty()) fields.fail("the conversation does not begin with a user's message");
+}
+
+// The last turn is the question.
+void set_prompt(conversation talk, const record_fields& fields, prompt_record& record) {
+  if (is_blank(talk.turns.back().text)) fields.fail("the prompt is empty");
+  for (std::size_t i = 0; i < talk.turns.size(); ++i)
+    if (is_blank(talk.turns[i].text)) fields.fail("turn " + std::to_string(i + 1) + " of the conversation is empty");
+  record.instruction = std::move(talk.turns.back().text);
+  talk.turns.pop_back();
+  record.system = std::move(talk.system);
+  record.history = std::move(talk.turns);
 }
 
 void read_shp(const record_fields& fields, preference_record& record) {
@@ -77,7 +91,11 @@ void read_answers(const record_fields& fields, preference_record& record) {
     const auto trimmed = trim(text);
     return std::string(trimmed.starts_with(opening) ? trim(trimmed.substr(opening.size())) : std::string_view(text));
   };
-  record.prompt.instruction = strip(fields.text("Question"), human);
+  const auto question = fields.text("Question");
+  conversation talk{.turns = is_transcript(question) ? read_transcript(question)
+                                                     : turns_of(strip(question, human))};
+  if (!talk.asks()) fields.fail("\"Question\" does not end with a question");
+  set_prompt(std::move(talk), fields, record.prompt);
   record.response_1 = strip(fields.text("Answer1"), assistant);
   record.response_2 = strip(fields.text("Answer2"), assistant);
   const auto preferred = fields.text("Preference");
@@ -85,28 +103,73 @@ void read_answers(const record_fields& fields, preference_record& record) {
   record.preferred = preferred == "Answer1" ? 1 : 2;
 }
 
-// {"chosen","rejected"} alone: two dialogues, as text or as messages, that share their beginning.
-void read_implicit_prompt(const record_fields& fields, preference_record& record) {
-  if (fields["chosen"].is_string()) {
-    const auto split = split_dialogues(fields.text("chosen"), fields.text("rejected"));
-    if (!split)
+bool begins_with_question(const json& list) {
+  if (!list.is_array() || list.empty() || !list[0].is_object()) return false;
+  for (const auto* role : {"role", "from"})
+    if (list[0].contains(role))
+      return list[0].at(role) == "user" || list[0].at(role) == "human" || list[0].at(role) == "system";
+  return false;
+}
+
+// One side of a preference as a whole conversation. `prompt` is empty where the record has no field for it.
+conversation side_of(const record_fields& fields, std::string_view name, const conversation& prompt, bool& whole) {
+  const auto& value = fields[name];
+  whole = begins_with_question(value);
+  if (whole) {
+    auto out = read_conversation(value, fields, name);
+    if (out.turns.back().role != chat_role::assistant)
+      fields.fail("the last message of \"" + std::string(name) + "\" is not the assistant's");
+    return out;
+  }
+  if (prompt.turns.empty()) {
+    whole = true;
+    if (!value.is_string() || !is_transcript(fields.text(name)))
       fields.fail("\"chosen\" and \"rejected\" share no beginning that ends with \"Assistant:\"",
                   "give the prompt in a field \"prompt\"");
-    record.prompt.instruction = instruction_of_dialogue(split->prompt);
-    record.response_1 = std::string(trim(split->chosen));
-    record.response_2 = std::string(trim(split->rejected));
-    return;
+    return {.turns = read_transcript(fields.text(name))};
   }
-  auto chosen = read_turns(fields["chosen"], fields, "chosen");
-  const auto rejected = read_turns(fields["rejected"], fields, "rejected");
-  const auto parting = static_cast<std::size_t>(std::ranges::mismatch(chosen, rejected).in1 - chosen.begin());
-  if (parting == 0 || parting >= chosen.size() || parting >= rejected.size()) {
-    fields.fail("\"chosen\" and \"rejected\" must share their first messages and part at an answer");
-  }
-  record.response_1 = chosen.back().content;
-  record.response_2 = rejected.back().content;
-  chosen.resize(parting);
-  record.prompt.instruction = prompt_text(chosen);
+  conversation out = prompt;
+  for (auto& reply : replies_of(fields, name)) out.turns.push_back(std::move(reply));
+  return out;
+}
+
+// Both sides have it: a prompt that is given next to whole conversations.
+void check_same_prompt(const record_fields& fields, const conversation& prompt, const conversation& side) {
+  if (prompt.turns.empty()) return;
+  const bool inside = std::ranges::any_of(side.turns, [&](const chat_message& turn) {
+    return turn.role == chat_role::user && trim(turn.text) == trim(prompt.turns.back().text);
+  });
+  if (!inside)
+    fields.fail("the prompt is not a question of the conversations in \"chosen\" and \"rejected\"",
+                "leave the prompt out, or give the answers only");
+}
+
+// Parts the two conversations behind their last common question: what follows is compared, as a text.
+void part(const record_fields& fields, conversation chosen, conversation rejected, preference_record& record) {
+  if (chosen.system != rejected.system) fields.fail("\"chosen\" and \"rejected\" have different system texts");
+  auto& a = chosen.turns;
+  auto& b = rejected.turns;
+  auto parting = static_cast<std::size_t>(std::ranges::mismatch(a, b).in1 - a.begin());
+  while (parting > 0 && (parting >= a.size() || parting >= b.size() || a[parting].role != chat_role::assistant ||
+                         b[parting].role != chat_role::assistant))
+    --parting;
+  if (parting == 0) fields.fail("\"chosen\" and \"rejected\" must share their first messages and part at an answer");
+  record.response_1 = continuation_text(std::span(a).subspan(parting));
+  record.response_2 = continuation_text(std::span(b).subspan(parting));
+  a.resize(parting);
+  set_prompt(std::move(chosen), fields, record.prompt);
+}
+
+// The answer is not a part of the question: one that a conversation ends with is taken off where it is the chosen one.
+void drop_answer(const record_fields& fields, std::string_view name, conversation& talk) {
+  if (talk.asks()) return;
+  const auto& value = fields["chosen"];
+  const auto chosen = begins_with_question(value) ? read_conversation(value, fields, "chosen").turns.back()
+                                                  : replies_of(fields, "chosen").front();
+  if (trim(chosen.text) != trim(talk.turns.back().text) || talk.turns.size() < 2)
+    fields.fail("field \"" + std::string(name) + "\" ends with the assistant's message, and \"chosen\" is another",
+                "end it with the question; the answers are \"chosen\" and \"rejected\"");
+  talk.turns.pop_back();
 }
 
 std::optional<json> tuple_field(const record_fields& fields, std::string_view name, std::size_t size) {
@@ -133,15 +196,6 @@ question_kind kind_of(const json& value, const record_fields& fields) {
 
 }  // namespace
 
-std::optional<dialogue_pair> split_dialogues(std::string_view chosen, std::string_view rejected) {
-  const auto common = static_cast<std::size_t>(std::ranges::mismatch(chosen, rejected).in1 - chosen.begin());
-  const auto last = chosen.substr(0, common).rfind(assistant);
-  if (last == std::string_view::npos) return std::nullopt;
-  const auto end = last + assistant.size();
-  return dialogue_pair{std::string(chosen.substr(0, end)), std::string(chosen.substr(end)),
-                       std::string(rejected.substr(end))};
-}
-
 void read_prompt_details(const record_fields& fields, prompt_record& record) {
   if (const auto factor = fields.optional_number("length_bonus")) record.length_bonus = factor;
   if (fields.has("question_type") && !fields["question_type"].is_null())
@@ -151,34 +205,45 @@ void read_prompt_details(const record_fields& fields, prompt_record& record) {
 }
 
 bool foreign_exchange(const json& value, const record_fields& fields, sft_record& record) {
+  conversation talk;
   if (value.is_string()) {
-    record.prompt.instruction = value.get<std::string>();
+    talk.turns = turns_of(value.get<std::string>());
   } else if (fields.has("conversations") || fields.has("messages")) {
-    first_exchange(fields, fields.has("conversations") ? "conversations" : "messages", record);
+    const auto* name = fields.has("conversations") ? "conversations" : "messages";
+    talk = read_conversation(fields[name], fields, name);
   } else if (fields.has("question")) {
-    record.prompt.instruction = fields.text("question");
-    if (!fields.has("system_prompt")) record.prompt.kind = question_kind::reasoning;
+    talk.turns = {{chat_role::user, fields.text("question")}};
+    if (is_reasoning_question(fields)) record.prompt.kind = question_kind::reasoning;
   } else if (fields.has_all("problem", "solution")) {
-    record.prompt.instruction = fields.text("problem");
-    record.response = fields.text("solution");
+    talk.turns = {{chat_role::user, fields.text("problem")}};
+    talk.turns.push_back({chat_role::assistant, fields.text("solution")});
     record.prompt.kind = question_kind::reasoning;
   } else if (fields.has("prompt")) {
-    if (fields["prompt"].is_null()) fields.wrong("prompt", "text or messages");
-    record.prompt.instruction = prompt_of(fields, "prompt");
+    talk = conversation_of(fields, "prompt");
   } else if (fields.has("turns")) {
     const auto& turns = fields["turns"];
     if (!turns.is_array() || turns.empty() || !turns[0].is_string()) fields.wrong("turns", "a list of texts");
-    record.prompt.instruction = turns[0].get<std::string>();
+    talk.turns = {{chat_role::user, turns[0].get<std::string>()}};
+    if (turns.size() > 1)
+      record_losses::of_run().add("have further questions in \"turns\", which are left out", fields.at());
   } else {
     return false;
   }
-  if (trim(record.prompt.instruction).empty()) fields.fail("the prompt is empty");
-  for (const auto* name : {"response", "completion", "output", "answer"}) {
-    if (record.response.empty() && fields.has(name)) record.response = response_of(fields, name);
+  add_columns(talk, fields);
+  add_response(talk, fields);
+  if (!talk.asks()) {
+    record.response = std::move(talk.turns.back().text);
+    record.weight = talk.turns.back().weight;
+    talk.turns.pop_back();
   }
+  set_prompt(std::move(talk), fields, record.prompt);
   record.prompt.output = record.response;
   read_prompt_details(fields, record.prompt);
   return true;
+}
+
+bool is_reasoning_question(const record_fields& fields) {
+  return !fields.has("system_prompt") && !fields.has("system") && !fields.has("chosen");
 }
 
 bool is_tree_message(const record_fields& fields) { return fields.has_all("message_id", "role", "text"); }
@@ -205,17 +270,27 @@ bool foreign_preference(const record_fields& fields, preference_record& record) 
                         "Answer1, Answer2, Preference}");
   }
   record.preferred = 1;
+  conversation prompt;
   for (const auto* name : {"conversations", "prompt", "instruction", "question", "messages"}) {
-    if (!fields.has(name)) continue;
-    auto text = prompt_of(fields, name);
-    if (text.starts_with("\n\nHuman:")) text = instruction_of_dialogue(text);
-    record.prompt.instruction = std::move(text);
-    if (name == std::string_view("instruction")) record.prompt.input = fields.optional_text("input");
-    record.response_1 = response_of(fields, "chosen");
-    record.response_2 = response_of(fields, "rejected");
-    return true;
+    if (!fields.has(name) || fields[name].is_null()) continue;
+    prompt = conversation_of(fields, name);
+    if (name == std::string_view("instruction")) {
+      const auto input = fields.optional_text("input");
+      if (!input.empty()) prompt.turns.back().text += "\n\n" + input;
+    }
+    drop_answer(fields, name, prompt);
+    if (is_blank(prompt.turns.back().text)) fields.fail("the prompt is empty");
+    add_columns(prompt, fields);
+    break;
   }
-  read_implicit_prompt(fields, record);
+  bool whole_chosen = false, whole_rejected = false;
+  auto chosen = side_of(fields, "chosen", prompt, whole_chosen),
+       rejected = side_of(fields, "rejected", prompt, whole_rejected);
+  if (whole_chosen) check_same_prompt(fields, prompt, chosen);
+  if (whole_rejected) check_same_prompt(fields, prompt, rejected);
+  for (auto* side : {&chosen, &rejected})
+    if (side->system.empty()) side->system = prompt.turns.empty() ? read_system(fields) : prompt.system;
+  part(fields, std::move(chosen), std::move(rejected), record);
   return true;
 }
 

@@ -8,8 +8,13 @@ namespace coho::trainer {
 /// What a prompt of any form may carry: length_bonus, question_type (its number or name), source, language.
 void read_prompt_details(const record_fields& fields, prompt_record& record);
 
-/// A prompt, and a response if there is one, out of the forms that other projects use. False: none of them.
+/// A prompt, and a response if there is one, out of the forms that other projects use; where a conversation ends with a
+/// reply that is the response. False: none of them.
 bool foreign_exchange(const json& value, const record_fields& fields, sft_record& record);
+
+/// Whether a record with a "question" is one of a collection of problems, which have neither system text nor answers to
+/// compare (GSM8K).
+bool is_reasoning_question(const record_fields& fields);
 
 /// A message of a conversation tree on its own, {"message_id","role","text","parent_id"?,"lang"?,"deleted"?}
 /// (OpenAssistant), and whether it is one to which nothing came before, from a user, not deleted.

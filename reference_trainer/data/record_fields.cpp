@@ -51,47 +51,4 @@ void record_fields::unknown_form(std::string_view kind, std::string_view accepte
   fail("not a " + std::string(kind) + " record: found " + seen, "accepted are " + std::string(accepted));
 }
 
-std::vector<chat_turn> read_turns(const json& list, const record_fields& record, std::string_view field) {
-  const auto where = "field \"" + std::string(field) + "\"";
-  if (!list.is_array() || list.empty()) record.fail(where + " must be a list of messages that is not empty");
-  std::vector<chat_turn> turns;
-  for (const auto& message : list) {
-    const bool hub = message.is_object() && message.contains("role") && message.contains("content");
-    const bool share = message.is_object() && message.contains("from") && message.contains("value");
-    const char* role_name = hub ? "role" : "from";
-    const char* text_name = hub ? "content" : "value";
-    if ((!hub && !share) || !message.at(role_name).is_string() || !message.at(text_name).is_string()) {
-      record.fail(where + " holds a message that is neither {role, content} nor {from, value} with text in both");
-    }
-    const auto role = message.at(role_name).get<std::string>();
-    chat_turn turn{chat_turn::speaker::user, message.at(text_name).get<std::string>()};
-    if (role == "assistant" || role == "gpt" || role == "chatgpt" || role == "model" || role == "bot") {
-      turn.role = chat_turn::speaker::assistant;
-    } else if (role == "system") {
-      turn.role = chat_turn::speaker::system;
-    } else if (role != "user" && role != "human" && role != "prompter") {
-      record.fail(where + " has a message from \"" + role.substr(0, 40) + "\"",
-                  "known are user, human, prompter, assistant, gpt, system");
-    }
-    turns.push_back(std::move(turn));
-  }
-  return turns;
-}
-
-std::string prompt_text(const std::vector<chat_turn>& turns) {
-  std::string system, dialogue;
-  std::size_t spoken = 0;
-  for (const auto& turn : turns) spoken += turn.role != chat_turn::speaker::system;
-  for (const auto& turn : turns) {
-    if (turn.role == chat_turn::speaker::system) {
-      system += turn.content + "\n\n";
-      continue;
-    }
-    if (!dialogue.empty()) dialogue += "\n\n";
-    if (spoken > 1) dialogue += turn.role == chat_turn::speaker::user ? "Human: " : "Assistant: ";
-    dialogue += turn.content;
-  }
-  return system + dialogue;
-}
-
 }  // namespace coho::trainer

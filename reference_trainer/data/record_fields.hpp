@@ -4,7 +4,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "data/jsonl.hpp"
 
@@ -31,6 +30,9 @@ class record_fields {
   std::optional<double> optional_number(std::string_view name) const;
   bool flag(std::string_view name) const;
 
+  /// The reader at the record.
+  const jsonl_reader& at() const { return at_; }
+
   /// "field "x" is …, expected …" at the record's place.
   [[noreturn]] void wrong(std::string_view name, std::string_view expected) const;
   [[noreturn]] void fail(std::string_view what, std::string_view mend = {}) const { at_.fail(what, mend); }
@@ -41,19 +43,5 @@ class record_fields {
   const json& value_;
   const jsonl_reader& at_;
 };
-
-/// One message of a conversation.
-struct chat_turn {
-  enum class speaker { user, assistant, system } role;
-  std::string content;
-  friend bool operator==(const chat_turn&, const chat_turn&) = default;
-};
-
-/// A list of messages {"role","content"} or {"from","value"}.
-std::vector<chat_turn> read_turns(const json& list, const record_fields& record, std::string_view field);
-
-/// The turns as the text of a prompt: one user turn as it is; several as a dialogue "Human: …\n\nAssistant: …"; system
-/// text in front.
-std::string prompt_text(const std::vector<chat_turn>& turns);
 
 }  // namespace coho::trainer

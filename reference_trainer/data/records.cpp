@@ -7,8 +7,10 @@
 #include <utility>
 
 #include "data/bad_records.hpp"
+#include "data/conversation.hpp"
 #include "data/foreign_records.hpp"
 #include "data/record_fields.hpp"
+#include "data/record_losses.hpp"
 
 namespace coho::trainer {
 
@@ -22,6 +24,23 @@ void put_prompt(json& out, const prompt_record& record) {
   if (record.kind != question_kind::general) out["question_type"] = static_cast<int>(record.kind);
   if (!record.source.empty()) out["source"] = record.source;
   if (!record.language.empty()) out["language"] = record.language;
+  if (!record.system.empty()) out["system"] = record.system;
+  if (record.history.empty()) return;
+  json pairs = json::array(), weights = json::array();
+  bool weighted = false;
+  for (std::size_t i = 0; i + 1 < record.history.size(); i += 2) {
+    pairs.push_back({record.history[i].text, record.history[i + 1].text});
+    weights.push_back(record.history[i + 1].weight);
+    weighted = weighted || record.history[i + 1].weight != 1;
+  }
+  out["history"] = std::move(pairs);
+  if (weighted) out["history_weights"] = std::move(weights);
+}
+
+conversation talk_of(const prompt_record& record) {
+  conversation out{.system = record.system, .turns = record.history};
+  out.turns.push_back({chat_role::user, record.question()});
+  return out;
 }
 
 prompt_record own_prompt(const record_fields& fields) {
@@ -30,8 +49,29 @@ prompt_record own_prompt(const record_fields& fields) {
   record.input = fields.optional_text(fields.has("input") ? "input" : "context");
   record.output = fields.optional_text("output");
   read_prompt_details(fields, record);
-  if (record.text().find_first_not_of(" \t\r\n") == std::string::npos) fields.fail("the prompt is empty");
+  record.system = read_system(fields);
+  record.history = read_history(fields);
+  if (record.question().find_first_not_of(" \t\r\n") == std::string::npos) fields.fail("the prompt is empty");
   return record;
+}
+
+// A prompt and a response if there is one, of our forms or others'.
+void read_exchange(const json& value, const record_fields& fields, sft_record& record) {
+  if (fields.has("instruction")) {
+    record.prompt = own_prompt(fields);
+    record.response = std::exchange(record.prompt.output, {});
+    for (const auto* name : {"response", "completion"}) {
+      if (fields.has(name)) record.response = fields.text(name);
+    }
+    if (fields.has("weight") && fields["weight"].is_number()) record.weight = fields.number("weight");
+    if (!(record.weight >= 0)) fields.fail("field \"weight\" is below 0");
+  } else if (!foreign_exchange(value, fields, record)) {
+    fields.unknown_form("supervised",
+                        "{instruction, input?, output}, {prompt, response or completion}, {question, answer}, "
+                        "{conversations} and {messages}");
+  }
+  if (fields.has("finished") && !fields["finished"].is_null()) record.finished = fields.flag("finished");
+  record.prompt.output.clear();
 }
 
 std::vector<std::string> read_responses(const record_fields& fields) {
@@ -95,6 +135,20 @@ std::string_view name_of(question_kind kind) {
   return names[static_cast<int>(kind)];
 }
 
+std::string prompt_record::text() const { return dialogue_text(talk_of(*this)); }
+
+std::vector<chat_message> prompt_record::messages() const {
+  auto talk = talk_of(*this);
+  if (!talk.system.empty()) talk.turns.insert(talk.turns.begin(), {chat_role::system, talk.system});
+  return talk.turns;
+}
+
+std::vector<chat_message> sft_record::messages() const {
+  auto out = prompt.messages();
+  out.push_back({.role = chat_role::assistant, .text = response, .weight = weight, .finished = finished});
+  return out;
+}
+
 json to_json(const prompt_record& record) {
   json out;
   put_prompt(out, record);
@@ -105,6 +159,8 @@ json to_json(const sft_record& record) {
   json out;
   put_prompt(out, record.prompt);
   out["output"] = record.response;
+  if (record.weight != 1) out["weight"] = record.weight;
+  if (!record.finished) out["finished"] = false;
   return out;
 }
 
@@ -181,20 +237,20 @@ bool from_json(const json& value, const jsonl_reader& at, prompt_record& record)
 
 bool from_json(const json& value, const jsonl_reader& at, sft_record& record) {
   const record_fields fields(value, at);
-  if (fields.has("instruction")) {
-    record.prompt = own_prompt(fields);
-    record.response = std::exchange(record.prompt.output, {});
-    for (const auto* name : {"response", "completion"}) {
-      if (fields.has(name)) record.response = fields.text(name);
-    }
-  } else if (!foreign_exchange(value, fields, record)) {
-    fields.unknown_form("supervised",
-                        "{instruction, input?, output}, {prompt, response or completion}, {question, answer}, "
-                        "{conversations} and {messages}");
+  read_exchange(value, fields, record);
+  auto& prompt = record.prompt;
+  if (record.response.empty() && !prompt.history.empty()) {
+    record_losses::of_run().add("end with a question that nobody answers, which is not trained on", at);
+    auto& reply = prompt.history.back();
+    record.response = std::move(reply.text);
+    record.weight = reply.weight;
+    prompt.history.pop_back();
+    prompt.instruction = std::move(prompt.history.back().text);
+    prompt.input.clear();
+    prompt.history.pop_back();
   }
-  if (record.response.empty())
+  if (record.response.find_first_not_of(" \t\r\n") == std::string::npos)
     fields.fail("there is no response to learn from", "give it as \"output\" or \"response\"");
-  record.prompt.output.clear();
   return true;
 }
 
@@ -262,17 +318,12 @@ bool from_json(const json& value, const jsonl_reader& at, labelled_record& recor
   const record_fields fields(value, at);
   if (!fields.has("label")) fields.unknown_form("labelled", "{prompt, completion, label} and {messages, label}");
   record.desirable = fields.flag("label");
-  if (fields.has("messages") || fields.has("conversations")) {
-    const auto name = fields.has("messages") ? "messages" : "conversations";
-    auto turns = read_turns(fields[name], fields, name);
-    if (turns.back().role != chat_turn::speaker::assistant) fields.fail("the last message is not the assistant's");
-    record.response = std::move(turns.back().content);
-    turns.pop_back();
-    record.prompt.instruction = prompt_text(turns);
-    return true;
-  }
   sft_record exchange;
-  from_json(value, at, exchange);
+  read_exchange(value, fields, exchange);
+  if (exchange.response.empty()) {
+    if (!exchange.prompt.history.empty()) fields.fail("the last message is not the assistant's");
+    fields.fail("there is no response to learn from", "give it as \"completion\"");
+  }
   record.prompt = std::move(exchange.prompt);
   record.response = std::move(exchange.response);
   return true;

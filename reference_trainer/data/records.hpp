@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include <coho/prompt/chat_text.hpp>
+
 #include "data/jsonl.hpp"
 
 namespace coho::trainer {
@@ -19,25 +21,37 @@ enum class question_kind { general = 0, reasoning = 1, red_teaming = 2 };
 /// "general", "reasoning", "red_teaming": as recipes name them.
 std::string_view name_of(question_kind kind);
 
-/// A prompt: instruction, optional input, and what the released data say about it.
+/// A prompt: the last question (an instruction and an optional input) of a conversation, what came before it, and what
+/// the released data say about it.
 struct prompt_record {
   std::string instruction;
   std::string input{};
   std::string output{};                  ///< a reference answer; empty when there is none
   std::optional<double> length_bonus{};  ///< the record's own factor on the length bonus
   question_kind kind = question_kind::general;
-  std::string source{};    ///< the collection that it came from; empty when unknown
-  std::string language{};  ///< ISO 639 code, "un" for one that was not recognised; empty when nobody looked
+  std::string source{};                 ///< the collection that it came from; empty when unknown
+  std::string language{};               ///< ISO 639 code, "un" for one that was not recognised; empty when nobody looked
+  std::string system{};                 ///< the conversation's system text
+  std::vector<chat_message> history{};  ///< its earlier turns: user and assistant, an even number
 
-  /// Instruction and input as one text, a blank line between them.
-  std::string text() const { return input.empty() ? instruction : instruction + "\n\n" + input; }
+  /// Instruction and input as one text, a blank line between them: the last question.
+  std::string question() const { return input.empty() ? instruction : instruction + "\n\n" + input; }
+  /// The whole as one text, as judges and reward models read it (dialogue_text of conversation.hpp).
+  std::string text() const;
+  /// The whole as messages, as policies are asked it.
+  std::vector<chat_message> messages() const;
   friend bool operator==(const prompt_record&, const prompt_record&) = default;
 };
 
-/// A prompt with a response to learn from.
+/// A conversation to learn from: a prompt with the response to it. All replies of it may be trained on.
 struct sft_record {
   prompt_record prompt;
   std::string response;
+  double weight = 1;     ///< of the response's tokens; those of earlier replies are in the history
+  bool finished = true;  ///< false: the response was cut; no end is learned
+
+  /// The messages, the response last.
+  std::vector<chat_message> messages() const;
   friend bool operator==(const sft_record&, const sft_record&) = default;
 };
 
@@ -108,19 +122,20 @@ struct labelled_record {
 /// a score ratio of at most 2).
 ///
 /// - prompt: {"instruction","input" or "context"?,"output"?,"length_bonus"?,"question_type"?,"source"?,"language"?}
-///   (the type as its number or name), {"prompt"} (text or messages), {"question","answer"?} and {"problem","solution"}
-///   (reasoning questions), {"system_prompt","question","response"} (a general one), {"conversations"} or {"messages"}
-///   (first turn), {"turns"}, a conversation tree {"prompt":{"text"}}, a message of one {"message_id","parent_id","role",
-///   "text"} (left out unless it is the first), or a bare string; judged, paired and sampled records serve as prompts
-///   too.
-/// - sft: the same, with a response ("output", "response", "answer", "completion", or the first answer of a
-/// conversation).
+///   (the type as its number or name), {"prompt"} (text, a transcript or messages), {"question","answer"?} and
+///   {"problem","solution"} (reasoning questions), {"system_prompt" or "system","question",…} (a general one),
+///   {"conversations"} or {"messages"} (what the last reply answers, or the question at the end), {"turns"} (the first),
+///   a conversation tree {"prompt":{"text"}}, a message of one {"message_id","parent_id","role","text"} (left out unless
+///   it is the first), or a bare string; judged, paired and sampled records serve as prompts too. "system" or
+///   "system_prompt" and "history" (pairs of question and answer) go with each of them.
+/// - sft: the same, with a response ("output", "response", "answer", "completion", or the last reply of a conversation)
+///   and "finished"?: true or false. Messages of assistants may have a "weight".
 /// - sample: {"instruction","responses","finished"?}, and a pair as two responses.
 /// - pair: {"instruction","output_1","output_2"}, and {"instruction","responses":[two]}.
-/// - preference: ours and the released SALMON form; HH-RLHF {"chosen","rejected"} dialogues; SHP;
-/// {"prompt"|"conversations"|
-///   "instruction"|"question","chosen","rejected"} with text, one message or a list of messages; {"Question","Answer1",
-///   "Answer2","Preference"}.
+/// - preference: ours and the released SALMON form; HH-RLHF {"chosen","rejected"} transcripts, or lists of messages;
+///   SHP; {"prompt"|"conversations"|"messages"|"instruction"|"question","chosen","rejected"} with text, one message or a
+///   list of messages; {"Question","Answer1","Answer2","Preference"}. What both have in common is the prompt, up to the
+///   last question of it; all that follows is compared, further turns as in a transcript.
 /// - labelled: {"prompt"|"messages"|…,"completion"?,"label": bool}.
 json to_json(const prompt_record& record);
 json to_json(const sft_record& record);
@@ -167,13 +182,5 @@ std::vector<Record> read_records(const std::filesystem::path& path,
   for (Record record; out.size() < limit && reader.next(record);) out.push_back(std::move(record));
   return out;
 }
-
-/// A dialogue "\n\nHuman: …\n\nAssistant: …" pair split where the two part: the longest common prefix that ends with
-/// "Assistant:". Nothing when there is no such prefix.
-struct dialogue_pair {
-  std::string prompt;  ///< up to and with the last common "Assistant:"
-  std::string chosen, rejected;
-};
-std::optional<dialogue_pair> split_dialogues(std::string_view chosen, std::string_view rejected);
 
 }  // namespace coho::trainer

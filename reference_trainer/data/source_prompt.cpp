@@ -6,8 +6,10 @@
 #include <string>
 #include <utility>
 
+#include "data/conversation.hpp"
 #include "data/foreign_records.hpp"
 #include "data/record_fields.hpp"
+#include "data/record_losses.hpp"
 #include "text/clean_text.hpp"
 
 namespace coho::trainer {
@@ -25,13 +27,23 @@ void take(source_prompt& out, const record_fields& fields, std::string_view name
   take(out, fields.optional_text(name));
 }
 
+void lose_system(const record_fields& fields) {
+  record_losses::of_run().add("have a system text, which is left out: `prompts` keeps questions", fields.at());
+}
+void lose_turns(const record_fields& fields) {
+  record_losses::of_run().add("have later questions, which are left out: `prompts` keeps the first", fields.at());
+}
+
 // "\n\nHuman: first query\n\nAssistant: …" or the query alone.
-std::string_view first_of_dialogue(std::string_view dialogue) {
+std::string first_of_dialogue(const record_fields& fields, const std::string& dialogue) {
   constexpr std::string_view human = "Human:";
-  auto text = trim_white_space(dialogue);
-  if (!text.starts_with(human)) return dialogue;
-  text.remove_prefix(human.size());
-  return text.substr(0, text.find("\n\nAssistant:"));
+  if (is_transcript(dialogue)) {
+    const auto turns = read_transcript(dialogue);
+    if (turns.size() > 2) lose_turns(fields);
+    return turns.front().text;
+  }
+  const auto text = trim_white_space(dialogue);
+  return std::string(text.starts_with(human) ? text.substr(human.size()) : std::string_view(dialogue));
 }
 
 enum class speaker { user, system, other };
@@ -45,21 +57,34 @@ speaker speaker_of(const json& message, const char* field) {
 void take_first_turn(source_prompt& out, const json& list, const record_fields& fields, std::string_view name) {
   const auto where = "field \"" + std::string(name) + "\"";
   if (!list.is_array()) fields.wrong(name, "a list of messages");
+  bool found = false;
   for (const auto& message : list) {
     const bool hub = message.is_object() && message.contains("role") && message.contains("content");
     const bool share = message.is_object() && message.contains("from") && message.contains("value");
-    if (!hub && !share) fields.fail(where + " holds a message that is neither {role, content} nor {from, value}");
+    if (!hub && !share) {
+      if (found) break;
+      fields.fail(where + " holds a message that is neither {role, content} nor {from, value}");
+    }
     const auto who = speaker_of(message, hub ? "role" : "from");
-    if (who == speaker::system) continue;
+    const auto& text = message.at(hub ? "content" : "value");
+    if (who == speaker::system) {
+      if (!found && text.is_string() && !is_blank(text.get<std::string>())) lose_system(fields);
+      continue;
+    }
+    if (found) {
+      if (who == speaker::other) continue;
+      lose_turns(fields);
+      break;
+    }
     if (who == speaker::other) {
       out.removed = prompt_removal::not_first_turn;
       return;
     }
-    const auto& text = message.at(hub ? "content" : "value");
     if (!text.is_string() && !text.is_null()) fields.fail(where + " holds a message whose text is no text");
-    return take(out, text.is_null() ? std::string() : text.get<std::string>());
+    take(out, text.is_null() ? std::string() : text.get<std::string>());
+    found = true;
   }
-  out.removed = prompt_removal::empty;
+  if (!found) out.removed = prompt_removal::empty;
 }
 
 // "QWJhYvA_3": the fourth part of a conversation that was too long for somebody's context. ShareGPT's own ids have
@@ -104,6 +129,13 @@ void take_own(source_prompt& out, const json& value, const jsonl_reader& at, con
     out.removed = prompt_removal::empty;
   else
     from_json(value, at, out.prompt);
+  auto& prompt = out.prompt;
+  if (!std::exchange(prompt.system, {}).empty()) lose_system(fields);
+  if (prompt.history.empty()) return;
+  lose_turns(fields);
+  prompt.instruction = std::move(prompt.history.front().text);
+  prompt.input.clear();
+  prompt.history.clear();
 }
 
 }  // namespace
@@ -127,7 +159,7 @@ source_prompt read_source_prompt(const json& value, const jsonl_reader& at) {
     take_message(out, value, fields);
   } else if (fields.has("question")) {
     take(out, fields, "question");
-    if (!fields.has("system_prompt") || is_chain_of_thought(fields)) out.prompt.kind = question_kind::reasoning;
+    if (is_reasoning_question(fields) || is_chain_of_thought(fields)) out.prompt.kind = question_kind::reasoning;
   } else if (fields.has("prompt")) {
     const auto& prompt = fields["prompt"];
     if (prompt.is_object() && prompt.contains("text"))
@@ -135,20 +167,21 @@ source_prompt read_source_prompt(const json& value, const jsonl_reader& at) {
     else if (prompt.is_array())
       take_first_turn(out, prompt, fields, "prompt");
     else
-      take(out, std::string(first_of_dialogue(fields.optional_text("prompt"))));
+      take(out, first_of_dialogue(fields, fields.optional_text("prompt")));
   } else if (fields.has("turns")) {
     const auto& turns = fields["turns"];
     if (!turns.is_array() || (!turns.empty() && !turns[0].is_string())) fields.wrong("turns", "a list of texts");
     take(out, turns.empty() ? std::string() : turns[0].get<std::string>());
+    if (turns.size() > 1) lose_turns(fields);
   } else if (fields.has_all("chosen", "rejected")) {
     if (fields["chosen"].is_array())
       take_first_turn(out, fields["chosen"], fields, "chosen");
     else
-      take(out, std::string(first_of_dialogue(fields.text("chosen"))));
+      take(out, first_of_dialogue(fields, fields.text("chosen")));
   } else if (fields.has_all("history", "human_ref_A", "human_ref_B")) {
     take(out, fields, "history");
   } else if (fields.has_all("Question", "Answer1", "Answer2")) {
-    take(out, std::string(first_of_dialogue(fields.optional_text("Question"))));
+    take(out, first_of_dialogue(fields, fields.optional_text("Question")));
   } else {
     fields.unknown_form(
         "prompt",
@@ -157,6 +190,9 @@ source_prompt read_source_prompt(const json& value, const jsonl_reader& at) {
         "response} (OpenOrca), {problem, solution} (MATH), {question, answer} (GSM8K), {instruction, "
         "input?}, {prompt}, {messages}, {turns}, {chosen, rejected} and plain strings");
   }
+  for (const auto* name : {"system", "system_prompt"})
+    if (!fields.has("instruction") && fields.has(name) && fields[name].is_string() && !is_blank(fields.text(name)))
+      lose_system(fields);
   out.prompt.output.clear();
   return out;
 }

@@ -65,7 +65,9 @@ std::optional<benchmark_question> read_question(answer_form form, const json& va
   if (is_fastchat(form)) return fastchat_question(form, value, record);
   benchmark_question out;
   if (!from_json(value, at, out.prompt)) return std::nullopt;
-  out.turns = {out.prompt.text()};
+  out.before = out.prompt.messages();
+  out.before.pop_back();
+  out.turns = {out.prompt.question()};
   out.dataset = record.has("dataset") ? record.text("dataset") : at.path().stem().string();
   return out;
 }
@@ -83,7 +85,7 @@ json answer_record(answer_form form, const benchmark_question& question, const s
     return out;
   }
   if (form == answer_form::alpaca_eval)
-    return {{"instruction", question.turns.front()},
+    return {{"instruction", question.prompt.text()},
             {"output", turns.front()},
             {"generator", identity.model_id},
             {"dataset", question.dataset}};

@@ -198,6 +198,7 @@ class generator {
 
   std::vector<json> answer(const std::vector<benchmark_question>& questions, std::size_t first) {
     std::vector<conversation> all(questions.size());
+    for (std::size_t i = 0; i < questions.size(); ++i) all[i].messages = questions[i].before;
     std::size_t turns = 0;
     for (const auto& question : questions) turns = std::max(turns, question.turns.size());
     for (std::size_t turn = 0; turn < turns; ++turn) {

@@ -77,7 +77,7 @@ bool pair_stream::next_prompt() {
     if (!here) continue;
     if (f == 0) {
       prompt_ = record.prompt;
-    } else if (record.prompt.instruction != prompt_.instruction || record.prompt.input != prompt_.input) {
+    } else if (record.prompt.text() != prompt_.text()) {
       reader.reader().fail("another prompt than in " + main.reader().path().string() + ", " + main.reader().place(),
                            "files of samples must be over the same prompts, in the same order");
     }

@@ -104,7 +104,7 @@ std::vector<std::string> guideline_source::operator()(prompt_type type, const rn
 
 rl_prompt to_rl_prompt(const prompt_record& record, const prompter& prompts, std::vector<std::string> guideline,
                        std::uint64_t key) {
-  return {.tokens = prompts.tokens(record.text()),
+  return {.tokens = prompts.tokens(record.messages()),
           .text = record.text(),
           .type = static_cast<int>(record.kind),
           .length_multiplier = record.length_bonus.value_or(1.0),

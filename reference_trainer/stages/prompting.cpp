@@ -79,6 +79,7 @@ prompter::prompter(const prompt_settings& settings, const loaded_model& model)
     // Settings read before the file was there have no format: this says that it is missing.
     const chat_format format = settings.chat ? *settings.chat : load_chat_format(settings.format_path);
     chat_ = template_ ? chat_prompt(format, *template_) : chat_prompt(format);
+    if (template_) own_system_ = chat_prompt(format);
   }
   if (max_tokens_ == 0) return;
   const chat_message nothing{chat_role::user, {}};
@@ -93,9 +94,14 @@ std::vector<token> prompter::tokens(std::string_view question) const {
 }
 
 std::vector<token> prompter::tokens(std::span<const chat_message> messages) const {
-  auto out = uncut(messages);
-  if (max_tokens_ == 0 || out.size() <= max_tokens_) return out;
+  return uncut(fitted(messages));
+}
+
+std::vector<chat_message> prompter::fitted(std::span<const chat_message> messages) const {
   std::vector<chat_message> kept(messages.begin(), messages.end());
+  if (max_tokens_ == 0) return kept;
+  auto out = uncut(messages);
+  if (out.size() <= max_tokens_) return kept;
   while (out.size() > max_tokens_ && drop_oldest_exchange(kept)) out = uncut(kept);
   const auto question = tokenizer_->encode(kept.back().text);
   const std::span<const token> all(question);
@@ -105,35 +111,11 @@ std::vector<token> prompter::tokens(std::span<const chat_message> messages) cons
     kept.back().text = tokenizer_->decode(all.last(keep));
     out = uncut(kept);
   }
-  return out;
+  return kept;
 }
 
 std::vector<token> prompter::uncut(std::span<const chat_message> messages) const {
-  std::vector<token> out;
-  if (chat_) {
-    std::vector<chat_message> all;
-    const bool own = !messages.empty() && messages.front().role == chat_role::system;
-    if (!system_.empty() && !own) all.push_back({chat_role::system, system_});
-    all.insert(all.end(), messages.begin(), messages.end());
-    out = (*chat_)(all).tokens(*tokenizer_, tokenizer_->bos());
-  } else {
-    require_argument(messages.size() == 1,
-                     "prompt.format plain takes one question at a time; choose a chat format for conversations");
-    const std::string& question = messages.front().text;
-    const std::string text = template_ && template_->uses("Input") ? template_->render({{"Input", question}})
-                             : template_                           ? std::string(template_->tail()) + question
-                                                                   : question;
-    out.push_back(tokenizer_->bos());
-    for (const token id : tokenizer_->encode(text)) out.push_back(id);
-  }
-  return out;
-}
-
-std::vector<token> prompter::response_tokens(std::string_view response) const {
-  if (!chat_) return tokenizer_->encode(response);
-  const chat_format& format = chat_->format();
-  return tokenizer_->encode_in_context(format.assistant_prefix + format.response_prefix,
-                                       format.history_gap + std::string(response));
+  return encoded(laid_out(messages, false)).tokens;
 }
 
 std::string prompter::response_text(std::span<const token> response) const {

@@ -33,6 +33,10 @@ bool drop_oldest_exchange(std::vector<chat_message>& messages);
 
 /// How questions become the tokens that a policy continues, and what it samples with.
 ///
+/// What is learned is what is sampled: the text of a conversation is tokenised as one, cut only where a reply begins, and
+/// spaces at the end of a prompt belong to the reply. In the plain format one space parts the two, or a line break that
+/// the prompt ends with. A system text of a conversation's own takes the place of prompt.system and of the template.
+///
 /// `prompt.format`: "plain" (the question itself, or `prompt.template`'s text with it in the place of {Input}),
 /// dromedary, llama2_chat, vicuna, mistral, or the path of a file that load_chat_format reads. `prompt.system`: the
 /// system text of a chat format, where no template stands in its place. `prompt.stop`: stop strings beside the format's
@@ -47,11 +51,14 @@ class prompter {
 
   /// With the begin token.
   std::vector<token> tokens(std::string_view question) const;
-  /// Also for conversations; the plain format takes a single question only.
+  /// Also for conversations that end with a question. The plain format asks a single question as it is, behind the
+  /// system text, and several turns as a transcript "Human: …\n\nAssistant: …\n\nHuman: …\n\nAssistant:"; within a
+  /// template without "Assistant:" at its end.
   std::vector<token> tokens(std::span<const chat_message> messages) const;
-  /// A response to be learnt, without an end token: the tokens that a model writes behind such a prompt to say it. In a
-  /// chat format whose prompts end with a line break no space is put in front of the first word.
-  std::vector<token> response_tokens(std::string_view response) const;
+  /// A conversation that ends with a reply, as it is trained on: each reply behind the tokens of its prompt, an end token
+  /// where the model has to write one. The words around replies are those that `tokens` asks with. A limit holds for the
+  /// prompt of the first reply with a weight above 0.
+  chat_tokens trained(std::span<const chat_message> messages) const;
   const std::vector<std::string>& stop() const { return stop_; }
   /// A response as people and reward models see it: up to a stop string or end token, without white space around it.
   std::string response_text(std::span<const token> response) const;
@@ -60,11 +67,15 @@ class prompter {
 
  private:
   std::vector<token> uncut(std::span<const chat_message> messages) const;
+  // With less of what is before the last question, and less of that, where the limit asks for it.
+  std::vector<chat_message> fitted(std::span<const chat_message> messages) const;
+  chat_text laid_out(std::span<const chat_message> messages, bool answered) const;
+  chat_tokens encoded(const chat_text& text) const;
 
   std::shared_ptr<const sentencepiece_tokenizer> tokenizer_;
   std::vector<token> ends_;
   std::optional<prompt_template> template_;
-  std::optional<chat_prompt> chat_;
+  std::optional<chat_prompt> chat_, own_system_;  ///< the second without template, for system texts of conversations
   std::vector<std::string> stop_;
   std::string format_name_, system_;
   std::size_t max_tokens_;

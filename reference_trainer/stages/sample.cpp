@@ -33,7 +33,7 @@ prompt_survey survey(const std::filesystem::path& path, const prompter& prompts,
   record_reader<prompt_record> reader(path);
   for (prompt_record record; reader.next(record);) {
     context.stop_if_interrupted();
-    auto ids = prompts.tokens(record.text());
+    auto ids = prompts.tokens(record.messages());
     if (out.prompts++ == 0) {
       out.shared = std::move(ids);
     } else {
@@ -101,7 +101,7 @@ void run_sample(const config& options, stage_context& context) {
     packed<token> tokens;
     std::vector<rng> streams;
     for (std::size_t i = 0; i < records.size(); ++i) {
-      const auto ids = prompts.tokens(records[i].text());
+      const auto ids = prompts.tokens(records[i].messages());
       for (std::size_t k = 0; k < responses; ++k) {
         tokens.push_back(ids);
         streams.push_back(root.split(begin + i).split(k));

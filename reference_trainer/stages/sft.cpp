@@ -1,8 +1,12 @@
 #include "stages/sft.hpp"
 
+#include <algorithm>
+#include <string>
+
 #include <coho/error.hpp>
 #include <nlohmann/json.hpp>
 
+#include "data/record_losses.hpp"
 #include "data/records.hpp"
 #include "observe/metrics_log.hpp"
 #include "roles/policy_role.hpp"
@@ -19,21 +23,29 @@ namespace {
 struct sft_data {
   std::filesystem::path path;
   std::size_t limit, max_response_tokens;
+  trained_replies replies;
 };
 
 sft_data read_data(const config& section) {
+  const auto replies = section.choice("replies", "all", {"all", "last", "first"});
   return {section.require<std::filesystem::path>("data", "the file of instructions and responses"),
-          section.get<std::size_t>("limit", 0), section.get<std::size_t>("max_response_tokens", 512)};
+          section.get<std::size_t>("limit", 0), section.get<std::size_t>("max_response_tokens", 512),
+          replies == "all"    ? trained_replies::all
+          : replies == "last" ? trained_replies::last
+                              : trained_replies::first};
 }
 
-std::vector<supervised_example> read_examples(const sft_data& data, const prompter& prompts,
-                                              const loaded_model& model) {
-  const auto& [path, limit, most] = data;
+std::vector<supervised_example> read_examples(const sft_data& data, const prompter& prompts) {
+  const auto& [path, limit, most, replies] = data;
   std::vector<supervised_example> out;
-  for (const auto& record :
-       read_records<sft_record>(path, limit > 0 ? limit : std::numeric_limits<std::size_t>::max())) {
-    out.push_back(make_supervised_example(record, prompts, model, most));
+  record_reader<sft_record> reader(path);
+  for (sft_record record; (limit == 0 || reader.kept() < limit) && reader.next(record);) {
+    out.push_back(make_supervised_example(record, prompts, most, replies));
+    if (!out.back().response.empty()) continue;
+    out.pop_back();
+    record_losses::of_run().add("have no reply with a weight above 0, and are left out", reader.reader());
   }
+  if (out.empty()) throw file_error(path.string(), "", "holds no reply with a weight above 0");
   return out;
 }
 
@@ -47,17 +59,39 @@ fit_settings<supervised_options> read_sft(const config& section, const stage_con
 
 }  // namespace
 
-supervised_example make_supervised_example(const sft_record& record, const prompter& prompts, const loaded_model& model,
-                                           std::size_t max_response_tokens) {
-  supervised_example out{.prompt = prompts.tokens(record.prompt.text()),
-                         .response = prompts.response_tokens(record.response),
-                         .token_weights = {}};
-  if (max_response_tokens > 0 && out.response.size() >= max_response_tokens) {
-    // A response that was cut does not end there: no end token to learn.
-    out.response.resize(max_response_tokens);
-  } else {
-    out.response.push_back(model.end_tokens().front());
+supervised_example make_supervised_example(const sft_record& record, const prompter& prompts,
+                                           std::size_t max_response_tokens, trained_replies replies) {
+  auto messages = record.messages();
+  const auto is_reply = [](const chat_message& message) { return message.role == chat_role::assistant; };
+  const auto* chosen = replies == trained_replies::first ? &*std::ranges::find_if(messages, is_reply) : &messages.back();
+  for (auto& message : messages)
+    if (replies != trained_replies::all && &message != chosen) message.weight = 0;
+
+  const auto talk = prompts.trained(messages);
+  std::vector<double> weights(talk.tokens.size(), 0.0);
+  std::size_t first = talk.tokens.size(), last = 0;
+  for (const auto& reply : talk.replies) {
+    if (!(reply.weight > 0) || reply.size == 0) continue;
+    std::size_t size = reply.size;
+    // A reply that was cut does not end there: no end token to learn.
+    if (max_response_tokens > 0 && size - reply.ended >= max_response_tokens) {
+      if (size > max_response_tokens)
+        record_losses::of_run().add(
+            "have a reply of " + std::to_string(max_response_tokens) +
+                " tokens or more (sft.max_response_tokens): those are trained on, and no end",
+            record.prompt.text() + record.response);
+      size = max_response_tokens;
+    }
+    std::fill_n(weights.begin() + static_cast<std::ptrdiff_t>(reply.first), size, reply.weight);
+    first = std::min(first, reply.first);
+    last = std::max(last, reply.first + size);
   }
+  if (first >= last) return {};
+  const auto at = [](const auto& list, std::size_t i) { return list.begin() + static_cast<std::ptrdiff_t>(i); };
+  supervised_example out{.prompt = {talk.tokens.begin(), at(talk.tokens, first)},
+                         .response = {at(talk.tokens, first), at(talk.tokens, last)},
+                         .token_weights = {at(weights, first), at(weights, last)}};
+  if (std::ranges::all_of(out.token_weights, [](double w) { return w == 1; })) out.token_weights.clear();
   return out;
 }
 
@@ -101,7 +135,7 @@ void run_sft(const config& options, stage_context& context) {
   loaded_model model = load_model(options);
   start_role(model, "policy", adapter, options, rng(context.seed).split(stream_key("adapter")));
   const prompter prompts(prompting, model);
-  train_supervised(model, read_examples(data, prompts, model), options, context);
+  train_supervised(model, read_examples(data, prompts), options, context);
 }
 
 subcommand make_sft_command() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include <coho/train/supervised.hpp>
@@ -11,11 +12,16 @@
 
 namespace coho::trainer {
 
-/// A record as it is learnt: the prompt in the prompter's form, then the response and the end token, which alone count
-/// in the loss. Of a response of `max_response_tokens` or more the first so many are learnt, without an end token (0:
-/// no limit).
-supervised_example make_supervised_example(const sft_record& record, const prompter& prompts, const loaded_model& model,
-                                           std::size_t max_response_tokens);
+/// Which replies of a conversation are trained on, those of weight 0 aside: `sft.replies`.
+enum class trained_replies : std::uint8_t { all, last, first };
+
+/// A record as it is trained on: a conversation in the prompter's form, of which the replies count in the loss, by their
+/// weights, and the end token of each that is finished. Of a reply of `max_response_tokens` or more the first so many
+/// count, without an end token (0: no limit). What comes before the first such token is the example's prompt, what comes
+/// behind the last one is left out. An example without a response: no reply is trained on.
+supervised_example make_supervised_example(const sft_record& record, const prompter& prompts,
+                                           std::size_t max_response_tokens,
+                                           trained_replies replies = trained_replies::all);
 
 /// Trains the role "policy" of a model on examples as the section "sft" says, with checkpoints, metrics and progress,
 /// and saves it to the context's output folder. Shared by `coho sft` and by pre-training.
@@ -24,7 +30,7 @@ void train_supervised(loaded_model& model, std::vector<supervised_example> examp
 
 /// `coho sft`: supervised fine-tuning on instruction records.
 ///
-/// Keys: model.path, model.adapter (to go on from), sft.data, sft.limit, sft.max_response_tokens, sft.{learning_rate,
+/// Keys: model.path, model.adapter (to go on from), sft.data, sft.limit, sft.max_response_tokens, sft.replies, sft.{learning_rate,
 /// schedule, warmup_steps, batch_size, micro_batch_tokens, epochs, gradient_norm_clip, save_every, keep}, adapter.*,
 /// prompt.*.
 void run_sft(const config& options, stage_context& context);

@@ -1,7 +1,6 @@
 #pragma once
 
-#include <cstdint>
-#include <ranges>
+#include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
@@ -9,18 +8,10 @@
 #include <vector>
 
 #include <coho/error.hpp>
-#include <coho/packed.hpp>
+#include <coho/prompt/chat_text.hpp>
 #include <coho/prompt/template.hpp>
 
 namespace coho {
-
-enum class chat_role : std::uint8_t { system, user, assistant };
-
-/// One message of a conversation.
-struct chat_message {
-  chat_role role = chat_role::user;
-  std::string text{};
-};
 
 /// How a chat model lays a conversation out. Every member is text; where the model's begin and end tokens go is told by
 /// the three flags, because those are token ids and not text.
@@ -40,47 +31,6 @@ struct chat_format {
   bool end_each_reply = false;       ///< end token behind each assistant message of the history
   bool trim_messages = false;        ///< no white space around messages; a system text inside one is part of it
   std::vector<std::string> stop{};   ///< stop strings of a response, besides the end token
-};
-
-/// A stretch of a prompt's text and the special tokens around it.
-struct chat_piece {
-  std::string text;
-  bool begin = false;  ///< the begin token comes before the text
-  bool end = false;    ///< the end token comes behind it
-  friend bool operator==(const chat_piece&, const chat_piece&) = default;
-};
-
-/// A laid-out conversation: what the model reads, how its response has to begin, where the response stops.
-struct chat_text {
-  std::vector<chat_piece> pieces;
-  std::string response_prefix;
-  std::vector<std::string> stop;
-
-  /// All text, the response prefix last, with the given spellings of the begin and end tokens (none by default).
-  template <class = void>
-  std::string text(std::string_view begin = {}, std::string_view end = {}) const {
-    std::string out;
-    for (const auto& piece : pieces) {
-      out.append(piece.begin ? begin : std::string_view{})
-          .append(piece.text)
-          .append(piece.end ? end : std::string_view{});
-    }
-    return out.append(response_prefix);
-  }
-
-  /// All tokens, by a tokenizer that satisfies `tokenizer` of concepts.hpp and the model's begin token. The last piece
-  /// and the response prefix are encoded as one text, so that no word is split between them.
-  template <class Tokenizer>
-  std::vector<token> tokens(const Tokenizer& tokenizer, token begin) const {
-    std::vector<token> out;
-    for (std::size_t i = 0; i < pieces.size(); ++i) {
-      if (pieces[i].begin) out.push_back(begin);
-      const std::string whole = i + 1 == pieces.size() ? pieces[i].text + response_prefix : pieces[i].text;
-      for (const auto id : tokenizer.encode(std::string_view(whole))) out.push_back(static_cast<token>(id));
-      if (pieces[i].end) out.push_back(tokenizer.eos());
-    }
-    return out;
-  }
 };
 
 /// The forms that published models were trained on.
@@ -184,11 +134,13 @@ std::string full_instruction(std::string_view instruction, std::string_view inpu
   return out;
 }
 
-/// Lays conversations out for a model to answer.
+/// Lays conversations out for a model to answer, or to be trained on.
 ///
 /// Construction throws `option_error` for an empty stop string, and if user suffix and assistant prefix are both empty.
 /// The call throws `argument_error` unless the messages are: at most one system message first, then user and assistant
-/// in turn, the last one the user's.
+/// in turn, the last one the user's; `answered` takes those that end with the assistant's. In `answered` a reply is
+/// followed by what makes the model stop: the suffix where the format ends each reply with the end token, and that
+/// token; not where it is not finished.
 ///
 ///     coho::chat_prompt prompt(coho::chat_formats::vicuna());
 ///     coho::chat_text chat = prompt("What is the weather?");
@@ -226,42 +178,11 @@ class chat_prompt {
 
   template <class = void>
   chat_text operator()(std::span<const chat_message> messages) const {
-    chat_text out{.pieces = {}, .response_prefix = format_.response_prefix, .stop = format_.stop};
-    std::string system = format_.default_system;
-    if (!messages.empty() && messages.front().role == chat_role::system) {
-      system = messages.front().text;
-      require_argument(!from_template_ || system.empty(),
-                       "the inference template is the system text: a conversation cannot bring another");
-      messages = detail::span_of(messages.data() + 1, messages.size() - 1);
-    }
-    require_argument(!messages.empty() && messages.size() % 2 == 1,
-                     "a conversation to be answered must end with a user message");
-    if (!system.empty()) system = format_.system_prefix + system + format_.system_suffix;
-
-    chat_piece piece{.text = {}, .begin = true, .end = false};
-    for (std::size_t i = 0; i < messages.size(); ++i) {
-      const bool user = i % 2 == 0;
-      require_argument(messages[i].role == (user ? chat_role::user : chat_role::assistant),
-                       "message " + std::to_string(i + 1) + " of a conversation is not the " +
-                           (user ? "user's" : "assistant's") + ": the two must take turns");
-      if (user) {
-        const bool leads = i == 0 && !from_template_;
-        if (leads && !format_.system_inside_user) piece.text += system;
-        piece.text += i == 0 && from_template_ ? head_ : format_.user_prefix;
-        piece.text += shown(leads && format_.system_inside_user ? system + messages[i].text : messages[i].text);
-        piece.text += i == 0 && !behind_first_.empty() ? behind_first_ : format_.user_suffix + format_.assistant_prefix;
-      } else {
-        piece.text +=
-            format_.response_prefix + format_.history_gap + shown(messages[i].text) + format_.assistant_suffix;
-        if (format_.end_each_reply) {
-          piece.end = true;
-          out.pieces.push_back(std::move(piece));
-          piece = {.text = {}, .begin = format_.begin_each_exchange, .end = false};
-        }
-      }
-    }
-    out.pieces.push_back(std::move(piece));
-    return out;
+    return laid_out(messages, false);
+  }
+  template <class = void>
+  chat_text answered(std::span<const chat_message> messages) const {
+    return laid_out(messages, true);
   }
   /// A single question.
   template <class = void>
@@ -274,12 +195,94 @@ class chat_prompt {
 
  private:
   template <class = void>
-  std::string shown(std::string_view message) const {
+  chat_text laid_out(std::span<const chat_message> messages, bool answered) const {
+    chat_text out{.pieces = {}, .response_prefix = {}, .stop = format_.stop, .answered = answered};
+    if (!answered) out.response_prefix = format_.response_prefix;
+    std::string system = format_.default_system;
+    bool own_system = false;
+    if (!messages.empty() && messages.front().role == chat_role::system) {
+      system = messages.front().text;
+      own_system = true;
+      require_argument(!from_template_ || system.empty(),
+                       "the inference template is the system text: a conversation cannot bring another");
+      messages = detail::span_of(messages.data() + 1, messages.size() - 1);
+    }
+    require_argument(!messages.empty() && messages.size() % 2 == (answered ? 0 : 1),
+                     answered ? "a conversation to be trained on must end with an assistant message"
+                              : "a conversation to be answered must end with a user message");
+    chat_piece piece{.text = {}, .begin = true, .end = false};
+    for (std::size_t i = 0; i < messages.size(); ++i) {
+      const bool user = i % 2 == 0;
+      require_argument(messages[i].role == (user ? chat_role::user : chat_role::assistant),
+                       "message " + std::to_string(i + 1) + " of a conversation is not the " +
+                           (user ? "user's" : "assistant's") + ": the two must take turns");
+      if (user) {
+        add_question(piece, messages[i].text, i == 0 ? system : std::string(), own_system, i == 0);
+        continue;
+      }
+      const bool last = i + 1 == messages.size();
+      add_reply(piece, messages[i], last);
+      if (!piece.end) continue;
+      out.pieces.push_back(std::move(piece));
+      piece = {.text = {}, .begin = format_.begin_each_exchange, .end = false};
+    }
+    if (!answered || !piece.text.empty()) out.pieces.push_back(std::move(piece));
+    return out;
+  }
+
+  template <class = void>
+  void add_question(chat_piece& piece, const std::string& question, const std::string& system, bool own_system,
+                    bool first) const {
+    const bool leads = first && !from_template_ && !system.empty();
+    const auto add_system = [&](std::string_view words) {
+      piece.text += format_.system_prefix;
+      add_words(piece, words, own_system);
+      piece.text += format_.system_suffix;
+    };
+    if (leads && !format_.system_inside_user) add_system(system);
+    piece.text += first && from_template_ ? head_ : format_.user_prefix;
+    if (leads && format_.system_inside_user) {
+      // White space around the two as one message is dropped, not that between them.
+      const bool framed = !format_.system_prefix.empty();
+      add_system(framed ? std::string_view(system) : shown(system, true, false));
+      add_words(piece, shown(question, false, true), true);
+      if (shown(question, true, true).empty()) piece.text.resize(shown(piece.text, false, true).size());
+    } else {
+      add_words(piece, shown(question, true, true), true);
+    }
+    piece.text += first && !behind_first_.empty() ? behind_first_ : format_.user_suffix + format_.assistant_prefix;
+  }
+
+  // An earlier reply is followed by another message, the last one by nothing that the model would not have to write.
+  template <class = void>
+  void add_reply(chat_piece& piece, const chat_message& reply, bool last) const {
+    piece.text += format_.response_prefix;
+    auto border = piece.text.size();
+    while (border > 0 && piece.text[border - 1] == ' ') --border;
+    piece.text += format_.history_gap;
+    add_words(piece, shown(reply.text, true, true), true);
+    chat_reply place{.begin = border, .end = piece.text.size(), .weight = reply.weight, .finished = reply.finished};
+    if (!last || (format_.end_each_reply && reply.finished)) piece.text += format_.assistant_suffix;
+    if (format_.end_each_reply && reply.finished) place.end = piece.text.size();
+    piece.end = last ? reply.finished : format_.end_each_reply;
+    piece.replies.push_back(place);
+  }
+
+  template <class = void>
+  static void add_words(chat_piece& piece, std::string_view words, bool message) {
+    const auto begin = piece.text.size();
+    piece.text += words;
+    if (message && !words.empty()) piece.messages.push_back({begin, piece.text.size()});
+  }
+
+  template <class = void>
+  std::string_view shown(std::string_view message, bool front, bool back) const {
     constexpr std::string_view spaces = " \t\r\n\f\v";
-    if (!format_.trim_messages) return std::string(message);
-    const auto first = message.find_first_not_of(spaces);
-    if (first == std::string_view::npos) return {};
-    return std::string(message.substr(first, message.find_last_not_of(spaces) - first + 1));
+    if (!format_.trim_messages) return message;
+    const auto first = message.find_first_not_of(spaces), last = message.find_last_not_of(spaces);
+    if (first == std::string_view::npos) return front || back ? std::string_view{} : message;
+    if (back) message = message.substr(0, last + 1);
+    return front ? message.substr(first) : message;
   }
 
   chat_format format_;

@@ -1,0 +1,27 @@
+#include "data/record_losses.hpp"
+
+#include <functional>
+
+namespace coho::trainer {
+
+record_losses& record_losses::of_run() {
+  static record_losses losses;
+  return losses;
+}
+
+void record_losses::add(std::string_view what, const jsonl_reader& at) {
+  add(what, at.path().string() + '\n' + at.place());
+}
+
+void record_losses::add(std::string_view what, std::string_view record) {
+  seen_[std::string(what)].insert(std::hash<std::string_view>{}(record));
+}
+
+std::vector<std::string> record_losses::lines() const {
+  std::vector<std::string> out;
+  for (const auto& [what, records] : seen_)
+    out.push_back("note: " + std::to_string(records.size()) + (records.size() == 1 ? " record " : " records ") + what);
+  return out;
+}
+
+}  // namespace coho::trainer

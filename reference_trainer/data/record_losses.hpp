@@ -1,0 +1,32 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+#include "data/jsonl.hpp"
+
+namespace coho::trainer {
+
+/// What stages could not use of the records that they read, counted for the whole run and said once, at its end. A
+/// record is counted once however often it is read.
+///
+///     record_losses::of_run().add("have a system text, which is left out", reader);
+///     for (const auto& line : record_losses::of_run().lines()) log(line);  // "note: 3 records have a system text, …"
+class record_losses {
+ public:
+  static record_losses& of_run();
+
+  void add(std::string_view what, const jsonl_reader& at);
+  /// `record`: what tells it from others.
+  void add(std::string_view what, std::string_view record);
+  std::vector<std::string> lines() const;
+  void clear() { seen_.clear(); }
+
+ private:
+  std::map<std::string, std::unordered_set<std::size_t>, std::less<>> seen_;  ///< hashes of the records
+};
+
+}  // namespace coho::trainer
