@@ -225,7 +225,7 @@ bool foreign_exchange(const json& value, const record_fields& fields, sft_record
     if (!turns.is_array() || turns.empty() || !turns[0].is_string()) fields.wrong("turns", "a list of texts");
     talk.turns = {{chat_role::user, turns[0].get<std::string>()}};
     if (turns.size() > 1)
-      record_losses::of_run().add("have further questions in \"turns\", which are left out", fields.at());
+      record_losses::of_run().add("further questions in \"turns\", which are left out", fields.at());
   } else {
     return false;
   }

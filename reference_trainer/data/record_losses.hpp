@@ -13,8 +13,8 @@ namespace coho::trainer {
 /// What stages could not use of the records that they read, counted for the whole run and said once, at its end. A
 /// record is counted once however often it is read.
 ///
-///     record_losses::of_run().add("have a system text, which is left out", reader);
-///     for (const auto& line : record_losses::of_run().lines()) log(line);  // "note: 3 records have a system text, …"
+///     record_losses::of_run().add("a system text, which is left out", reader);
+///     for (const auto& line : record_losses::of_run().lines()) log(line);  // "note: 3 records: a system text, …"
 class record_losses {
  public:
   static record_losses& of_run();

@@ -240,7 +240,7 @@ bool from_json(const json& value, const jsonl_reader& at, sft_record& record) {
   read_exchange(value, fields, record);
   auto& prompt = record.prompt;
   if (record.response.empty() && !prompt.history.empty()) {
-    record_losses::of_run().add("end with a question that nobody answers, which is not trained on", at);
+    record_losses::of_run().add("a question at the end that nobody answers, which is not trained on", at);
     auto& reply = prompt.history.back();
     record.response = std::move(reply.text);
     record.weight = reply.weight;

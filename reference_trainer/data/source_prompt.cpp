@@ -28,10 +28,10 @@ void take(source_prompt& out, const record_fields& fields, std::string_view name
 }
 
 void lose_system(const record_fields& fields) {
-  record_losses::of_run().add("have a system text, which is left out: `prompts` keeps questions", fields.at());
+  record_losses::of_run().add("a system text, which is left out: `prompts` keeps questions", fields.at());
 }
 void lose_turns(const record_fields& fields) {
-  record_losses::of_run().add("have later questions, which are left out: `prompts` keeps the first", fields.at());
+  record_losses::of_run().add("later questions, which are left out: `prompts` keeps the first", fields.at());
 }
 
 // "\n\nHuman: first query\n\nAssistant: …" or the query alone.
@@ -43,7 +43,7 @@ std::string first_of_dialogue(const record_fields& fields, const std::string& di
     return turns.front().text;
   }
   const auto text = trim_white_space(dialogue);
-  return std::string(text.starts_with(human) ? text.substr(human.size()) : std::string_view(dialogue));
+  return std::string(text.starts_with(human) ? trim_white_space(text.substr(human.size())) : std::string_view(dialogue));
 }
 
 enum class speaker { user, system, other };

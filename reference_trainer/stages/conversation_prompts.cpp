@@ -78,7 +78,7 @@ chat_text plain(std::span<const chat_message> messages, bool answered, const std
                      "the two of a conversation must take turns, the user first");
     if (std::ranges::any_of(talk.turns, [](const auto& turn) { return !is_user(turn) && turn.weight > 0; }))
       record_losses::of_run().add(
-          "have replies before the last one that are read and not trained on, as prompt.template has one place only: "
+          "replies before the last one are read and not trained on, as prompt.template has one place only: "
           "choose a chat format",
           dialogue_text(talk));
   }
@@ -96,7 +96,7 @@ chat_text prompter::laid_out(std::span<const chat_message> messages, bool answer
   if (!system_.empty() && !own) all.insert(all.begin(), {chat_role::system, system_});
   const bool replaces = own && own_system_ && !messages.front().text.empty();
   if (replaces)
-    record_losses::of_run().add("bring a system text of their own, which takes the place of prompt.template",
+    record_losses::of_run().add("a system text of its own, which takes the place of prompt.template",
                                 messages.front().text + '\n' + messages.back().text);
   const chat_prompt& form = replaces ? *own_system_ : *chat_;
   return answered ? form.answered(all) : form(all);

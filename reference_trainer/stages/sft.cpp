@@ -43,7 +43,7 @@ std::vector<supervised_example> read_examples(const sft_data& data, const prompt
     out.push_back(make_supervised_example(record, prompts, most, replies));
     if (!out.back().response.empty()) continue;
     out.pop_back();
-    record_losses::of_run().add("have no reply with a weight above 0, and are left out", reader.reader());
+    record_losses::of_run().add("no reply with a weight above 0; left out", reader.reader());
   }
   if (out.empty()) throw file_error(path.string(), "", "holds no reply with a weight above 0");
   return out;
@@ -77,7 +77,7 @@ supervised_example make_supervised_example(const sft_record& record, const promp
     if (max_response_tokens > 0 && size - reply.ended >= max_response_tokens) {
       if (size > max_response_tokens)
         record_losses::of_run().add(
-            "have a reply of " + std::to_string(max_response_tokens) +
+            "a reply of " + std::to_string(max_response_tokens) +
                 " tokens or more (sft.max_response_tokens): those are trained on, and no end",
             record.prompt.text() + record.response);
       size = max_response_tokens;

@@ -37,7 +37,7 @@ TEST_CASE("llama2_chat: system text inside the first instruction, begin and end 
   const auto chat = chat_prompt(formats::llama2_chat())(conversation);
   CHECK(chat.text("<s>", "</s>") == "<s>[INST] <<SYS>>\nS\n<</SYS>>\n\nu1 [/INST] a1 </s><s>[INST] u2 [/INST]");
   REQUIRE(chat.pieces.size() == 2);
-  CHECK(chat.pieces[1] == coho::chat_piece{"[INST] u2 [/INST]", true, false});
+  CHECK(chat.pieces[1] == coho::chat_piece{"[INST] u2 [/INST]", true, false, {{7, 9}}});
   CHECK(chat_prompt(formats::llama2_chat())("Hi").text() == "[INST] Hi [/INST]");
 }
 

@@ -62,6 +62,15 @@ TEST_CASE("our records read back as they were written") {
       plain, "x", "y", 2, {{"Concise", true, "Be wordy.", -1.25}, {"Ethical", false, "", 0.5}}, 0, 1.25});
   check_round_trip(preference_record{plain, "x", "y", 1});
   check_round_trip(labelled_record{plain, "x", false});
+  prompt_record late{"And you?"};
+  late.system = "Be brief.";
+  late.history = {{coho::chat_role::user, "Who?"}, {coho::chat_role::assistant, "I.", 0.5}};
+  check_round_trip(late);
+  check_round_trip(sft_record{late, "Me too.", 2, false});
+  check_round_trip(sample_record{late, {"a"}, {false}});
+  check_round_trip(judgement_record{{late, "x", "y"}, {{"Concise", 0.1, 2}}});
+  check_round_trip(preference_record{late, "x", "y", 2});
+  check_round_trip(labelled_record{late, "x", true});
   CHECK(sorting_prompt.text() == "Sort the list\n\n3 1 2");
   CHECK(plain.text() == "Who are you?");
 }
@@ -76,7 +85,7 @@ TEST_CASE("prompts are read from the forms in use") {
   CHECK(one(R"({"question_id":81,"turns":["Who?","And?"]})").text() == "Who?");
   CHECK(
       one(R"({"conversations":[{"from":"human","value":"Who?"},{"from":"gpt","value":"Me."},{"from":"human","value":"And?"}]})")
-          .text() == "Who?");
+          .text() == "Human: Who?\n\nAssistant: Me.\n\nHuman: And?");
   CHECK(one(R"({"messages":[{"role":"user","content":"Who?"}]})").text() == "Who?");
   const auto maths = one(R"({"question":"1+1?","answer":"2"})");
   CHECK(maths.kind == question_kind::reasoning);
@@ -131,7 +140,8 @@ TEST_CASE("supervised records need a response") {
   const auto share = parse<sft_record>(
       R"({"conversations":[{"from":"system","value":"S"},{"from":"human","value":"Who?"},{"from":"gpt","value":"Me."}]})")
       [0];
-  CHECK(share.prompt.text() == "Who?");
+  CHECK(share.prompt.system == "S");
+  CHECK(share.prompt.question() == "Who?");
   CHECK(share.response == "Me.");
   CHECK(parse<sft_record>(R"({"instruction":"Who?","output":"Me."})")[0].response == "Me.");
   CHECK(parse<sft_record>(R"({"prompt":"Who?","completion":"Me."})")[0].response == "Me.");
@@ -139,15 +149,7 @@ TEST_CASE("supervised records need a response") {
         "line 1: there is no response to learn from; give it as \"output\" or \"response\"");
 }
 
-TEST_CASE("HH dialogues are split at their last common turn of the assistant") {
-  const auto split = split_dialogues("\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant: dx",
-                                     "\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant: dy");
-  REQUIRE(split.has_value());
-  CHECK(split->prompt == "\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant:");
-  CHECK(split->chosen == " dx");
-  CHECK(split->rejected == " dy");
-  CHECK_FALSE(split_dialogues("a", "b").has_value());
-
+TEST_CASE("HH dialogues are split behind their last common question") {
   const auto single = parse<preference_record>(
       R"({"chosen":"\n\nHuman: Why?\n\nAssistant: So.","rejected":"\n\nHuman: Why?\n\nAssistant: No."})")[0];
   CHECK(single.prompt.instruction == "Why?");
@@ -156,7 +158,10 @@ TEST_CASE("HH dialogues are split at their last common turn of the assistant") {
   const auto longer = parse<preference_record>(
       R"({"chosen":"\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant: d","rejected":"\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant: e"})")
       [0];
-  CHECK(longer.prompt.instruction == "Human: a\n\nAssistant: b\n\nHuman: c");
+  CHECK(longer.prompt.text() == "Human: a\n\nAssistant: b\n\nHuman: c");
+  CHECK(longer.prompt.instruction == "c");
+  CHECK(longer.prompt.history == std::vector<coho::chat_message>{{coho::chat_role::user, "a"},
+                                                                 {coho::chat_role::assistant, "b"}});
 }
 
 TEST_CASE("the other preference forms") {
@@ -237,9 +242,9 @@ TEST_CASE("a record of no known form names its fields and what is accepted") {
   CHECK_THAT(error_of<prompt_record>(R"({"instruction":" "})"), ContainsSubstring("the prompt is empty"));
   CHECK_THAT(error_of<prompt_record>(R"({"instruction":"a","question_type":5})"), ContainsSubstring("question_type"));
   CHECK_THAT(error_of<prompt_record>(R"({"messages":[{"role":"user"}]})"),
-             ContainsSubstring("neither {role, content} nor {from, value}"));
+             ContainsSubstring("\"messages\", message 1 is neither {role, content} nor {from, value}"));
   CHECK_THAT(error_of<prompt_record>(R"({"messages":[{"role":"robot","content":"x"}]})"),
-             ContainsSubstring("has a message from \"robot\""));
+             ContainsSubstring("message 1 is from \"robot\""));
   CHECK_THAT(error_of<preference_record>(R"({"chosen":"a","rejected":"b"})"), ContainsSubstring("share no beginning"));
   CHECK_THAT(error_of<preference_record>(R"({"instruction":"a","output_1":"b","output_2":"c","preference":3})"),
              ContainsSubstring("\"preference\""));
@@ -260,9 +265,9 @@ TEST_CASE("real files give typed records") {
   std::size_t dialogues = 0;
   for (const auto& record : hh) {
     CHECK_FALSE(record.prompt.instruction.empty());
-    CHECK_FALSE(record.prompt.instruction.ends_with("Assistant:"));
+    CHECK_FALSE(record.prompt.text().ends_with("Assistant:"));
     CHECK(record.response_1.find("\n\nHuman:") == std::string::npos);
-    dialogues += record.prompt.instruction.starts_with("Human: ");
+    dialogues += !record.prompt.history.empty();
   }
   CHECK(dialogues > 1000);
   CHECK(read_records<preference_record>(*data / "hh_rlhf" / "hh100_pairs_openaiapi.jsonl").size() == 100);

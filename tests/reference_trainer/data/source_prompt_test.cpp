@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "data/record_losses.hpp"
 #include "support/catch.hpp"
 #include "support/shared_data.hpp"
 #include "support/temporary_directory.hpp"
@@ -69,13 +70,31 @@ TEST_CASE("sources: each collection's form is recognised by its fields") {
   check_prompt(R"({"messages":[{"role":"user","content":"Why?"}]})", "Why?");
   check_prompt(R"({"question_id":81,"category":"writing","turns":["Why?","And?"]})", "Why?");
   check_prompt(R"({"chosen":"\n\nHuman: Why?\n\nAssistant: So.\n\nHuman: And?\n\nAssistant: a","rejected":"x"})",
-               " Why?");
+               "Why?");
+  check_prompt(R"({"chosen":"\r\n\r\nHuman: Why?\r\n\r\nAssistant: So.","rejected":"x"})", "Why?");
+  check_prompt(R"({"chosen":"\n\nHuman: Why?\nAssistant: So.","rejected":"x"})", "Why?");
+  check_prompt(R"({"system":"Be brief.","question":"Why?","chosen":"So.","rejected":"No."})", "Why?");
+  check_prompt(R"({"system":"Be brief.","history":[["Who?","I."]],"instruction":"Why?","output":"So."})", "Who?");
   check_prompt(R"({"history":"Why?","human_ref_A":"a","human_ref_B":"b","labels":1,"score_ratio":1.0})", "Why?");
-  check_prompt(R"({"Question":"Human: Why?","Answer1":"a","Answer2":"b","Preference":"Answer1"})", " Why?");
+  check_prompt(R"({"Question":"Human: Why?","Answer1":"a","Answer2":"b","Preference":"Answer1"})", "Why?");
   CHECK(read_one(R"({"conversations":[{"from":"human","value":"Why?"}]})").from_page);
   CHECK_FALSE(read_one(R"({"messages":[{"role":"user","content":"Why?"}]})").from_page);
   CHECK(read_one(R"({"message_id":"1","role":"prompter","text":"Por quê?","lang":"pt-BR"})").prompt.language ==
         "pt-BR");
+}
+
+TEST_CASE("sources: system texts and later questions are left out and counted") {
+  auto& losses = record_losses::of_run();
+  losses.clear();
+  read_one(R"({"messages":[{"role":"system","content":"S"},{"role":"user","content":"Why?"},
+{"role":"assistant","content":"So."},{"role":"user","content":"And?"}]})");
+  CHECK(losses.lines() ==
+        std::vector<std::string>{"note: 1 record: a system text, which is left out: `prompts` keeps questions",
+                                 "note: 1 record: later questions, which are left out: `prompts` keeps the first"});
+  losses.clear();
+  read_one(R"({"messages":[{"role":"system","content":" "},{"role":"user","content":"Why?"},
+{"role":"assistant","content":"So."}]})");
+  CHECK(losses.lines().empty());
 }
 
 TEST_CASE("sources: what is no first query of a user, or no text, is removed for its reason") {

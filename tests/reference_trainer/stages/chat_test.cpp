@@ -129,7 +129,9 @@ TEST_CASE("chat: a saved conversation is a record that sft reads") {
   const auto records = read_records<sft_record>(folder / "talk.jsonl");
   REQUIRE(records.size() == 1);
   CHECK(records[0].response == "the fox is red.");
-  CHECK(records[0].prompt.instruction.find("what is the fox?") != std::string::npos);
+  CHECK(records[0].prompt.question() == "what is the fox?");
+  CHECK(records[0].prompt.system == "be kind.");
+  CHECK(records[0].prompt.messages() == std::vector<chat_message>(messages.begin(), messages.begin() + 2));
 }
 
 #ifdef COHO_EXECUTABLE

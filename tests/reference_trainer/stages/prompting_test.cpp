@@ -155,17 +155,3 @@ TEST_CASE("prompting: a system text stands in front where the chat form has a pl
   CHECK_THROWS_AS(prompter(config(wrapped + settings{"prompt.system=be kind."}), model), config_error);
   CHECK_THROWS_AS(prompter(config(settings{"prompt.system=be kind."}), model), config_error);
 }
-
-TEST_CASE("prompting: a response is learnt as it is written behind the prompt") {
-  const auto& model = demo_model();
-  const auto text = [&](const std::string& format, const std::string& response) {
-    std::string out;
-    for (const token id : prompter(config(settings{"prompt.format=" + format}), model).response_tokens(response))
-      out += model.tokenizer->token_bytes(id);
-    return out;
-  };
-  // Behind a line break there is no space.
-  CHECK(text("dromedary", "the fox is red.") == "the fox is red.");
-  CHECK(text("llama2_chat", "the fox is red.") == " the fox is red.");
-  CHECK(text("plain", "the fox is red.") == " the fox is red.");
-}

@@ -188,7 +188,7 @@ TEST_CASE("sft: in the dromedary form the loss is that of the response and the e
   load_role(model, "policy", {});
   const auto record = read_records<sft_record>(folder / "one.jsonl").front();
   const prompter prompts(config(form), model);
-  const auto example = make_supervised_example(record, prompts, model, 512);
+  const auto example = make_supervised_example(record, prompts, 512);
   const auto text = [&](std::span<const token> ids) {
     std::string out;
     for (const token id : ids) out += model.tokenizer->token_bytes(id);
@@ -214,9 +214,9 @@ TEST_CASE("sft: a response that is cut has no end token") {
   const auto& model = demo_model();
   const prompter prompts(config(settings{"prompt.format=dromedary"}), model);
   const sft_record record{{.instruction = "why?"}, "the fox is red and the owl is gray."};
-  const auto whole = make_supervised_example(record, prompts, model, 0);
+  const auto whole = make_supervised_example(record, prompts, 0);
   const auto length = whole.response.size() - 1;
-  CHECK(make_supervised_example(record, prompts, model, length + 1).response == whole.response);
-  const auto cut = make_supervised_example(record, prompts, model, length).response;
+  CHECK(make_supervised_example(record, prompts, length + 1).response == whole.response);
+  const auto cut = make_supervised_example(record, prompts, length).response;
   CHECK(cut == std::vector<token>(whole.response.begin(), whole.response.end() - 1));
 }

@@ -1,0 +1,25 @@
+#include "data/record_losses.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "support/catch.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace coho::trainer;
+using namespace coho::test;
+
+TEST_CASE("record losses: each record counts once for each thing, however often it is read") {
+  const temporary_directory folder;
+  write_bytes(folder / "a.jsonl", "1\n2\n");
+  record_losses losses;
+  CHECK(losses.lines().empty());
+  for (int pass = 0; pass < 2; ++pass) {
+    jsonl_reader reader(folder / "a.jsonl");
+    for (json value; reader.next(value);) losses.add("a tail, which is left out", reader);
+    losses.add("a head", "x");
+  }
+  CHECK(losses.lines() ==
+        std::vector<std::string>{"note: 1 record: a head", "note: 2 records: a tail, which is left out"});
+  losses.clear();
+  CHECK(losses.lines().empty());
+}
