@@ -31,7 +31,8 @@ std::string_view first_of_dialogue(std::string_view dialogue) {
   auto text = trim_white_space(dialogue);
   if (!text.starts_with(human)) return dialogue;
   text.remove_prefix(human.size());
-  return text.substr(0, text.find("\n\nAssistant:"));
+  // Whatever the line ends are: an answer that stayed in the prompt would be no prompt.
+  return text.substr(0, text.find("\nAssistant:"));
 }
 
 enum class speaker { user, system, other };
@@ -76,9 +77,15 @@ bool is_later_part(const record_fields& fields) {
          std::ranges::all_of(std::string_view(id).substr(0, stem), is_letter);
 }
 
+std::string text_or_nothing(const record_fields& fields, std::string_view name) {
+  return fields.has(name) && fields[name].is_string() ? fields.text(name) : std::string();
+}
+
 // OpenOrca's ids name the part of FLAN that a question is from: "cot.1234" one of its reasoning problems.
-bool is_chain_of_thought(const record_fields& fields) {
-  return fields.has("id") && fields["id"].is_string() && fields.text("id").starts_with("cot.");
+std::string part_of_id(const record_fields& fields) {
+  const auto id = text_or_nothing(fields, "id");
+  const auto point = id.find('.');
+  return point == std::string::npos ? std::string() : id.substr(0, point);
 }
 
 bool is_false(const json& object, const char* name) { return object.contains(name) && object.at(name) == false; }
@@ -127,7 +134,9 @@ source_prompt read_source_prompt(const json& value, const jsonl_reader& at) {
     take_message(out, value, fields);
   } else if (fields.has("question")) {
     take(out, fields, "question");
-    if (!fields.has("system_prompt") || is_chain_of_thought(fields)) out.prompt.kind = question_kind::reasoning;
+    // A question with its answer alone is GSM8K's. OpenOrca's has a system text, a preference two answers.
+    const bool other = fields.has("system_prompt") || fields.has("system") || fields.has_all("chosen", "rejected");
+    if (!other || part_of_id(fields) == "cot") out.prompt.kind = question_kind::reasoning;
   } else if (fields.has("prompt")) {
     const auto& prompt = fields["prompt"];
     if (prompt.is_object() && prompt.contains("text"))
@@ -158,6 +167,10 @@ source_prompt read_source_prompt(const json& value, const jsonl_reader& at) {
         "input?}, {prompt}, {messages}, {turns}, {chosen, rejected} and plain strings");
   }
   out.prompt.output.clear();
+  if (value.is_object()) {
+    out.category = text_or_nothing(fields, "category");
+    out.part = part_of_id(fields);
+  }
   return out;
 }
 
