@@ -11,29 +11,26 @@
 #include "stages/model_settings.hpp"
 #include "stages/plan_text.hpp"
 #include "stages/prompting.hpp"
+#include "stages/sft_data.hpp"
 #include "stages/training_run.hpp"
 
 namespace coho::trainer {
 namespace {
 
 struct sft_data {
-  std::filesystem::path path;
-  std::size_t limit, max_response_tokens;
+  sft_data_settings files;
+  std::size_t max_response_tokens;
 };
 
 sft_data read_data(const config& section) {
-  return {section.require<std::filesystem::path>("data", "the file of instructions and responses"),
-          section.get<std::size_t>("limit", 0), section.get<std::size_t>("max_response_tokens", 512)};
+  return {read_sft_data(section), section.get<std::size_t>("max_response_tokens", 512)};
 }
 
 std::vector<supervised_example> read_examples(const sft_data& data, const prompter& prompts,
                                               const loaded_model& model) {
-  const auto& [path, limit, most] = data;
   std::vector<supervised_example> out;
-  for (const auto& record :
-       read_records<sft_record>(path, limit > 0 ? limit : std::numeric_limits<std::size_t>::max())) {
-    out.push_back(make_supervised_example(record, prompts, model, most));
-  }
+  for (const auto& record : load_sft_records(data.files))
+    out.push_back(make_supervised_example(record, prompts, model, data.max_response_tokens));
   return out;
 }
 
@@ -111,7 +108,10 @@ subcommand make_sft_command() {
           .flags = {{"--model", "model.path", "folder of the base model"},
                     random_weights_flag(),
                     {"--adapter", "model.adapter", "folder to go on from"},
-                    {"--data", "sft.data", "file of instructions and responses"}},
+                    {.name = "--data",
+                     .key = "sft.data",
+                     .help = "file of instructions and responses, or \"identity\"; may be repeated",
+                     .repeatable = true}},
           .sections = {"model", "sft", "adapter", "prompt", "plan", "distributed"},
           .parallel = true};
 }

@@ -84,7 +84,7 @@ TEST_CASE("pair stream: files over the same prompts are joined, equal responses 
 TEST_CASE("pair stream: a response that is too short is in no pair, and counted") {
   const temporary_directory folder;
   write_bytes(folder / "a.jsonl", line("p", {"long enough", "no"}) + line("q", {"long enough", "no", "also long"}) +
-                                      line("r", {"\u4f60\u597d\u4f60\u597d", "four"}) + line("s", {"", ""}));
+                                      line("r", {"\u4f60\u597d\u4f60\u597d", "four"}) + line("s", {"a", "b"}));
   pair_stream all({folder / "a.jsonl"}, {.minimum_characters = 4});
   CHECK(pairs_of(all) == texts{"q:long enough|also long", "r:\u4f60\u597d\u4f60\u597d|four"});
   CHECK(all.counts().short_responses == 4);
