@@ -61,7 +61,9 @@ void run_sample(const config& options, stage_context& context) {
   // Of its own where one recipe is for `ppo` too: what is compared need not be as long as what is trained.
   generation.max_new_tokens = options.get<std::size_t>("sample.max_new_tokens", generation.max_new_tokens);
   options.check(generation.max_new_tokens > 0, "sample.max_new_tokens", "at least 1");
-  const engine_options engine = read_engine(options);
+  engine_options engine = read_engine(options);
+  engine.slots = options.get<std::int64_t>("sample.slots", engine.slots);
+  options.check(engine.slots > 0, "sample.slots", "at least 1");
   read_model_settings(options);
   const auto plan = plan_generation(options,
                                     {.adapter = adapter,

@@ -50,7 +50,9 @@ TEST_CASE("sample: the most tokens of a response are the stage's own where it gi
   CHECK(sampled(folder, "c.jsonl", {"sample.max_new_tokens=3"}) != shared);
   for (const auto& record : read_records<sample_record>(folder / "c.jsonl"))
     for (const auto& response : record.responses) CHECK(std::ranges::count(response, ' ') <= 3);
+  CHECK(sampled(folder, "s.jsonl", {"sample.slots=2"}) == shared);
   CHECK_THROWS_AS(sampled(folder, "d.jsonl", {"sample.max_new_tokens=0"}), config_error);
+  CHECK_THROWS_AS(sampled(folder, "d.jsonl", {"sample.slots=0"}), config_error);
 }
 
 TEST_CASE("sample: every prompt comes back in order with the responses asked for") {
