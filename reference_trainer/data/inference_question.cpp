@@ -26,7 +26,7 @@ std::string plain_wording(std::string_view text) {
 }
 
 // Each is enough.
-constexpr std::array<std::string_view, 19> tell_tales{
+constexpr std::array<std::string_view, 21> tell_tales{
     "it's not possible to tell",
     "it is not possible to tell",
     "it's impossible to say",
@@ -46,6 +46,8 @@ constexpr std::array<std::string_view, 19> tell_tales{
     "draw the following conclusion",
     "does it follow that",
     "textual entailment",
+    "the hypothesis is true",
+    "if the sentence is true",
 };
 // Both together are.
 struct tell_tale_pair {

@@ -13,6 +13,7 @@ TEST_CASE("inference questions: a claim is held against a text") {
            "Taken as given: all doors were shut. Is it then true, false, or inconclusive that one stood open?",
            "Two men play chess. Does it follow that someone plays? Options: yes; no",
            "It is not possible to tell, or is it? The bus was late; it rained.",
+           "Rain fell all night. Say whether the hypothesis is true: the street is wet.",
            "Answer it’s not possible to tell where the text leaves it open.",
        }) {
     CAPTURE(text);
