@@ -70,11 +70,9 @@ prompter::prompter(const prompt_settings& settings, const loaded_model& model)
       ends_(model.end_tokens()),
       template_(settings.wording),
       stop_(settings.stop),
-      cut_before_(settings.stop),
       format_name_(settings.format_name),
       system_(settings.system),
       max_tokens_(settings.max_tokens) {
-  cut_before_.insert(cut_before_.end(), settings.unfinished_stop.begin(), settings.unfinished_stop.end());
   if (!settings.template_path.empty() && !template_)
     template_ = load_template(template_kind::inference, settings.template_path);
   if (format_name_ != "plain") {
@@ -145,7 +143,7 @@ std::string prompter::response_text(std::span<const token> response) const {
     if (static_cast<std::size_t>(id) < tokenizer_->size() && !tokenizer_->is_control(id))
       text += tokenizer_->token_bytes(id);
   }
-  return trimmed(before_stop(text, cut_before_));
+  return trimmed(before_stop(text, stop_));
 }
 
 generation_options read_generation(const config& options, const std::vector<std::string>& stop,

@@ -23,7 +23,6 @@ struct prompt_settings {
   std::optional<prompt_template> wording{};  ///< of the template, when its file is there
   std::string system{};                      ///< of conversations that bring none
   std::vector<std::string> stop;             ///< the format's stop strings and the section's
-  std::vector<std::string> unfinished_stop{};  ///< of a stage that has some: responses are cut before these too
   std::size_t max_tokens = 0;
 };
 prompt_settings read_prompt_settings(const config& options);
@@ -66,7 +65,7 @@ class prompter {
   std::vector<token> ends_;
   std::optional<prompt_template> template_;
   std::optional<chat_prompt> chat_;
-  std::vector<std::string> stop_, cut_before_;
+  std::vector<std::string> stop_;
   std::string format_name_, system_;
   std::size_t max_tokens_;
 };

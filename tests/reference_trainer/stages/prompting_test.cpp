@@ -115,14 +115,6 @@ TEST_CASE("prompting: a response ends at the end token or a stop, and is trimmed
   CHECK(prompts.response_text({}) == "");
 }
 
-TEST_CASE("prompting: a response is cut before a stage's own strings too, which are no stop strings") {
-  auto given = read_prompt_settings(config(settings{"prompt.stop=[\"user:\"]"}));
-  given.unfinished_stop = {"note"};
-  const prompter prompts(given, demo_model());
-  CHECK(prompts.response_text(demo_model().tokenizer->encode(" no. note that it is so.")) == "no.");
-  CHECK(prompts.stop() == std::vector<std::string>{"user:"});
-}
-
 TEST_CASE("prompting: generation options are read and their ranges kept") {
   const prompter prompts(config(settings{"prompt.stop=[\"user:\"]"}), demo_model());
   const auto read = [&](const settings& given) {
