@@ -12,11 +12,11 @@
 
 namespace coho::trainer {
 
-/// A prompt that is put aside: its hash, its place on the disk, and the number of its language.
+/// A prompt that is put aside: its hash, its place on the disk, and the numbers of its language and source.
 struct drawn_prompt {
   std::uint64_t hash = 0;
   spool_file::place text{};
-  std::uint32_t language = 0;
+  std::uint32_t language = 0, source = 0;
 };
 
 /// A draw of n out of a stream, without replacement and each set of n as likely as any other: every prompt has a random

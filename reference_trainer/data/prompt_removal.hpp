@@ -18,14 +18,19 @@ enum class prompt_removal {
   too_long,
   language,   ///< none of those wanted
   not_drawn,  ///< passed over by the draw
+  category,   ///< of a kind that its source's `categories` leaves out
+  part,       ///< of a part of its collection that its source's `parts` leaves out
+  inference,  ///< a question of natural language inference, where its source leaves them out
+  excluded,   ///< in a file of prompts that the set must not hold
+  held_out,   ///< drawn, and written to the file of held-out prompts
 };
-inline constexpr std::size_t prompt_removals = 10;
+inline constexpr std::size_t prompt_removals = 15;
 
 /// "not_first_turn" and so on: keys of the file of counts.
 constexpr std::string_view name_of(prompt_removal reason) {
-  constexpr std::array<std::string_view, prompt_removals> names{"bad_record", "not_first_turn", "deleted",   "empty",
-                                                                "damaged",    "duplicate",      "too_short", "too_long",
-                                                                "language",   "not_drawn"};
+  constexpr std::array<std::string_view, prompt_removals> names{
+      "bad_record", "not_first_turn", "deleted",  "empty", "damaged",   "duplicate", "too_short", "too_long",
+      "language",   "not_drawn",      "category", "part",  "inference", "excluded",  "held_out"};
   return names[static_cast<std::size_t>(reason)];
 }
 

@@ -101,9 +101,15 @@ bool is_later_part(const record_fields& fields) {
          std::ranges::all_of(std::string_view(id).substr(0, stem), is_letter);
 }
 
+std::string text_or_nothing(const record_fields& fields, std::string_view name) {
+  return fields.has(name) && fields[name].is_string() ? fields.text(name) : std::string();
+}
+
 // OpenOrca's ids name the part of FLAN that a question is from: "cot.1234" one of its reasoning problems.
-bool is_chain_of_thought(const record_fields& fields) {
-  return fields.has("id") && fields["id"].is_string() && fields.text("id").starts_with("cot.");
+std::string part_of_id(const record_fields& fields) {
+  const auto id = text_or_nothing(fields, "id");
+  const auto point = id.find('.');
+  return point == std::string::npos ? std::string() : id.substr(0, point);
 }
 
 bool is_false(const json& object, const char* name) { return object.contains(name) && object.at(name) == false; }
@@ -159,7 +165,7 @@ source_prompt read_source_prompt(const json& value, const jsonl_reader& at) {
     take_message(out, value, fields);
   } else if (fields.has("question")) {
     take(out, fields, "question");
-    if (is_reasoning_question(fields) || is_chain_of_thought(fields)) out.prompt.kind = question_kind::reasoning;
+    if (is_reasoning_question(fields) || part_of_id(fields) == "cot") out.prompt.kind = question_kind::reasoning;
   } else if (fields.has("prompt")) {
     const auto& prompt = fields["prompt"];
     if (prompt.is_object() && prompt.contains("text"))
@@ -194,6 +200,10 @@ source_prompt read_source_prompt(const json& value, const jsonl_reader& at) {
     if (!fields.has("instruction") && fields.has(name) && fields[name].is_string() && !is_blank(fields.text(name)))
       lose_system(fields);
   out.prompt.output.clear();
+  if (value.is_object()) {
+    out.category = text_or_nothing(fields, "category");
+    out.part = part_of_id(fields);
+  }
   return out;
 }
 

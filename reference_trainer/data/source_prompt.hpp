@@ -12,6 +12,8 @@ struct source_prompt {
   prompt_record prompt{};  ///< `language` is what the record says of it; no reference answer
   std::optional<prompt_removal> removed{};
   bool from_page = false;  ///< ShareGPT's form: copied from the page of a chat
+  std::string category{};  ///< what the record calls its kind (Dolly's "open_qa"); empty when it does not
+  std::string part{};      ///< of an id "cot.1234" what is in front of the point: OpenOrca's part of FLAN; else empty
 };
 
 /// Reads one record; the form is recognised by the fields. Beside what `prompt_record` is read from: ShareGPT, Dolly,

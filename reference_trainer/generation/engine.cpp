@@ -105,7 +105,7 @@ class run {
         tokens.insert(tokens.end(), prompt.begin(), prompt.end());
       }
       last.push_back(static_cast<token>(tokens.size()) - 1);
-      active_.push_back({next_++, lengths.back(), 0, stop_matcher(options_.stop)});
+      active_.push_back({next_++, lengths.back(), 0, stop_matcher(options_.stop, options_.unfinished_stop)});
     }
     const at::Tensor hidden = read(tokens, lengths, places);
     for (const auto& [from, to] : copies) cache_.copy(from, to, active_[static_cast<std::size_t>(to)].length);
@@ -154,9 +154,13 @@ class run {
       responses_[slot.sequence].push_back(id);
       log_probs_[slot.sequence].push_back(static_cast<float>(sampled[i].log_prob));
       if (on_token_) on_token_(slot.sequence, id);
-      bool done = std::find(ends_.begin(), ends_.end(), id) != ends_.end();
-      if (!done && !options_.stop.empty()) done = slot.stops.add(texts_[static_cast<std::size_t>(id)]);
-      finished_[slot.sequence] = done;
+      bool done = std::find(ends_.begin(), ends_.end(), id) != ends_.end(), finished = done && !slot.stops.waits();
+      if (!done && !(options_.stop.empty() && options_.unfinished_stop.empty())) {
+        const text_end end = slot.stops.add(texts_[static_cast<std::size_t>(id)]);
+        done = end != text_end::open;
+        finished = end == text_end::finished;
+      }
+      finished_[slot.sequence] = finished;
       if (done || responses_[slot.sequence].size() >= options_.max_new_tokens) ended.push_back(first + i);
     }
     for (auto place = ended.rbegin(); place != ended.rend(); ++place) {
@@ -221,7 +225,8 @@ generation generation_engine::generate(const packed<token>& prompts, const gener
                                        const std::function<void(std::size_t, token)>& on_token) {
   require_option(options.max_new_tokens > 0, "generation.max_new_tokens", options.max_new_tokens, "at least 1");
   require_argument(streams.size() == prompts.size(), "generate: one rng a prompt is needed");
-  require_argument(options.stop.empty() || !token_texts_.empty(), "generate: stop strings need a tokenizer");
+  require_argument((options.stop.empty() && options.unfinished_stop.empty()) || !token_texts_.empty(),
+                   "generate: stop strings need a tokenizer");
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     require_argument(prompts.length(i) > 0,
                      "generate: prompt " + std::to_string(i) + " is empty (give at least a begin token)");

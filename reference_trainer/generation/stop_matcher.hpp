@@ -1,33 +1,68 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace coho::trainer {
 
+/// What a text that grows has come to.
+enum class text_end : std::uint8_t {
+  open,        ///< no stop string yet
+  finished,    ///< a stop string
+  unfinished,  ///< one of those that end a response without finishing it
+};
+
 /// Finds stop strings in a text that grows token by token, also where they span tokens. Keeps only as much of the
 /// text's end as the longest stop string can reach back into.
+///
+/// A string of `unfinished` that is part of one of `stops`, as "###" is of "### User", counts once the text has gone on
+/// in another way: until then it may still be the stop string.
 class stop_matcher {
  public:
-  explicit stop_matcher(const std::vector<std::string>& stops) : stops_(&stops) {
-    for (const auto& stop : stops) longest_ = std::max(longest_, stop.size());
+  stop_matcher(const std::vector<std::string>& stops, const std::vector<std::string>& unfinished)
+      : stops_(&stops), unfinished_(&unfinished) {
+    for (const auto* list : {stops_, unfinished_})
+      for (const auto& stop : *list) longest_ = std::max(longest_, stop.size());
   }
 
-  /// Adds a token's bytes; true once the text holds a stop string.
-  bool add(std::string_view bytes) {
+  /// Adds a token's bytes.
+  text_end add(std::string_view bytes) {
     tail_.append(bytes);
-    for (const auto& stop : *stops_)
-      if (!stop.empty() && tail_.find(stop) != std::string::npos) return true;
-    if (longest_ > 0 && tail_.size() >= longest_) tail_.erase(0, tail_.size() - (longest_ - 1));
+    const std::size_t stop = first_of(*stops_), cut = first_of(*unfinished_);
+    // Where both are there the earlier one ended the text.
+    if (stop != std::string::npos && stop <= cut) return text_end::finished;
+    waits_ = cut != std::string::npos && may_become_stop(cut);
+    if (cut != std::string::npos && !waits_) return text_end::unfinished;
+    if (!waits_ && longest_ > 0 && tail_.size() >= longest_) tail_.erase(0, tail_.size() - (longest_ - 1));
+    return text_end::open;
+  }
+
+  /// Whether the text, should it end here, ends in a string of `unfinished`.
+  bool waits() const noexcept { return waits_; }
+
+ private:
+  std::size_t first_of(const std::vector<std::string>& strings) const {
+    std::size_t at = std::string::npos;
+    for (const auto& text : strings)
+      if (!text.empty()) at = std::min(at, tail_.find(text));
+    return at;
+  }
+  // Whether a stop string that begins at `cut` or before it is still being written.
+  bool may_become_stop(std::size_t cut) const {
+    for (std::size_t begin = 0; begin <= cut; ++begin)
+      for (const auto& stop : *stops_)
+        if (stop.size() > tail_.size() - begin && stop.starts_with(std::string_view(tail_).substr(begin))) return true;
     return false;
   }
 
- private:
-  const std::vector<std::string>* stops_;
+  const std::vector<std::string>*stops_, *unfinished_;
   std::size_t longest_ = 0;
   std::string tail_;
+  bool waits_ = false;
 };
 
 /// The text before the first occurrence of any stop string; all of it when there is none.

@@ -38,6 +38,20 @@ aggregation_options read_options(const config& section) {
   return out;
 }
 
+// Whoever says what is banned and leaves the rule's chance at 0, or gives a chance without a phrase, has a rule that is
+// never applied: both are refused, while "salmon_code" with an empty list is that preset without the rule.
+std::vector<std::string> read_banned_phrases(const config& section, const aggregation_options& rules) {
+  const bool code = section.get<std::string>("preset", "paper") == "salmon_code";
+  auto out = section.get<std::vector<std::string>>(
+      "banned_phrases", code ? std::vector<std::string>{"As an AI language model"} : std::vector<std::string>{});
+  section.check(std::ranges::none_of(out, &std::string::empty), "banned_phrases", "a list of texts that are not empty");
+  section.check(out.empty() || rules.banned_phrase_probability > 0, "banned_phrases",
+                "left out where aggregate.banned_phrase_probability is 0: no label would heed it");
+  section.check(!out.empty() || rules.banned_phrase_probability == 0 || !section.has("banned_phrase_probability"),
+                "banned_phrase_probability", "0 without aggregate.banned_phrases");
+  return out;
+}
+
 // The released code judges eleven principles and draws from eight of them.
 const std::vector<std::string> never_drawn_by_code{"Overall Helpful", "Natural and Fluent", "Multilingual"};
 
@@ -102,7 +116,7 @@ void run_aggregate(const config& options, stage_context& context) {
       options.get<std::filesystem::path>("aggregate.principles", shipped("principles/reward_model.json")));
   const auto files = options.get<std::vector<std::string>>("aggregate.wordings", {});
   const aggregation_options rules = read_options(options.section("aggregate"));
-  const auto phrases = options.get<std::vector<std::string>>("aggregate.banned_phrases", {});
+  const auto phrases = read_banned_phrases(options.section("aggregate"), rules);
   const auto out = context.out_or("preferences.jsonl");
   refuse_same_file("out", out, {input, path});
   refuse_same_file("out", out, {files.begin(), files.end()});

@@ -11,7 +11,8 @@ namespace coho::trainer {
 /// aggregate.principles, aggregate.wordings (more files of the same principles, other words: each record takes each
 /// principle from one of them), aggregate.preset ("paper", "salmon_code") and any option of it on top,
 /// aggregate.never_drawn (principles that are judged and not drawn; "salmon_code" leaves out Overall Helpful, Natural
-/// and Fluent, and Multilingual), aggregate.banned_phrases. Beside the records, <name>.summary.json counts what became
+/// and Fluent, and Multilingual), aggregate.banned_phrases ("salmon_code" bans "As an AI language model" with
+/// probability 0.5, and turns a label so decided with 0.25). Beside the records, <name>.summary.json counts what became
 /// of every draw.
 void run_aggregate(const config& options, stage_context& context);
 subcommand make_aggregate_command();

@@ -27,8 +27,13 @@ pair_stream::totals count_pairs(const std::vector<std::filesystem::path>& sample
   pair_stream stream(samples, choice);
   for (pair_record pair; stream.next(pair);) context.stop_if_interrupted();
   if (stream.counts().pairs == 0)
-    throw file_error(samples.front().string(), "", "no prompt has two responses that differ",
-                     "sample with a temperature above 0, or more responses");
+    throw file_error(samples.front().string(), "",
+                     "no prompt has two responses that differ" +
+                         (choice.minimum_characters > 0
+                              ? " and have " + std::to_string(choice.minimum_characters) + " characters"
+                              : std::string()),
+                     "sample with a temperature above 0, or more responses" +
+                         std::string(choice.minimum_characters > 0 ? ", or lower judge.minimum_characters" : ""));
   return stream.counts();
 }
 
@@ -109,6 +114,9 @@ void run_judge(const config& options, stage_context& context) {
   const auto& tokens = judge.counts();
   context.log("judged " + std::to_string(all.pairs) + " pairs of " + std::to_string(all.prompts) + " prompts; " +
               std::to_string(all.equal_responses) + " responses left out as equal to another, " +
+              (choice.minimum_characters > 0 ? std::to_string(all.short_responses) + " as shorter than " +
+                                                   std::to_string(choice.minimum_characters) + " characters, "
+                                             : std::string()) +
               std::to_string(all.prompts_without_pair) + " prompts without a pair; " + std::to_string(tokens.computed) +
               " of " + std::to_string(tokens.asked) + " tokens computed");
 }

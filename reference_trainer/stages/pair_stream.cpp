@@ -5,10 +5,13 @@
 #include <coho/error.hpp>
 #include <coho/principle/sampling.hpp>
 
+#include "text/utf8.hpp"
+
 namespace coho::trainer {
 
 pairing_options read_pairing(const config& options, std::uint64_t seed) {
   pairing_options out{.random = rng(seed).split(stream_key("judge pairs"))};
+  out.minimum_characters = options.get<std::size_t>("judge.minimum_characters", 0);
   const auto name = options.choice("judge.pairs", "first_two", {"first_two", "adjacent", "all", "random"});
   out.kind = name == "first_two"  ? pairing::first_two
              : name == "adjacent" ? pairing::adjacent
@@ -83,7 +86,9 @@ bool pair_stream::next_prompt() {
     }
     given += record.responses.size();
     for (auto& response : record.responses) {
-      if (std::ranges::find(responses_, response) == responses_.end()) {
+      if (utf8_characters(response) < options_.minimum_characters) {
+        ++counts_.short_responses;
+      } else if (std::ranges::find(responses_, response) == responses_.end()) {
         responses_.push_back(std::move(response));
       } else {
         ++counts_.equal_responses;

@@ -24,11 +24,13 @@ enum class pairing {
 
 struct pairing_options {
   pairing kind = pairing::first_two;
-  std::size_t draws = 1;  ///< pairs a prompt of `random`; fewer where there are not as many
+  std::size_t draws = 1;  ///< pairs per prompt of `random`; fewer where there are not as many
+  std::size_t minimum_characters = 0;  ///< shorter responses are in no pair
   rng random{0};          ///< the draw for prompt i depends on this and i alone
 };
 
-/// `judge.pairs` ("first_two", "adjacent", "all", "random") and `judge.pairs_per_prompt` (with "random").
+/// `judge.pairs` ("first_two", "adjacent", "all", "random"), `judge.pairs_per_prompt` (with "random") and
+/// `judge.minimum_characters`.
 pairing_options read_pairing(const config& options, std::uint64_t seed);
 
 /// Places (i, j), i < j, of the responses that are compared with each other, in order.
@@ -40,7 +42,8 @@ std::vector<std::pair<std::size_t, std::size_t>> choose_pairs(std::size_t respon
 /// The pairs of responses in files of samples over the same prompts, one file after the other, in constant memory:
 /// record i of every file gives responses to prompt i.
 ///
-/// Of responses that are equal the first counts, the others are left out. Throws file_error, naming file and line,
+/// Of responses that are equal the first counts, the others are left out, and so are those of fewer than
+/// `minimum_characters`: two responses of which one is too short are no pair. Throws file_error, naming file and line,
 /// where a file's prompt is another than the first file's, where one ends before the others, and for a prompt with
 /// fewer than two responses (equal ones included).
 ///
@@ -55,7 +58,8 @@ class pair_stream {
   struct totals {
     std::size_t prompts = 0, pairs = 0;
     std::size_t equal_responses = 0;       ///< left out: equal to an earlier one of their prompt
-    std::size_t prompts_without_pair = 0;  ///< all of whose responses are equal
+    std::size_t short_responses = 0;       ///< left out: fewer characters than the minimum
+    std::size_t prompts_without_pair = 0;  ///< of which fewer than two responses are left
   };
   const totals& counts() const noexcept { return counts_; }
 

@@ -133,8 +133,11 @@ void run_ppo(const config& options, stage_context& context) {
   section.check(steps > 0, "steps", "at least 1");
   section.check(std::isfinite(stop_kl) && stop_kl >= 0, "stop_kl", "finite and at least 0 (off)");
 
-  const prompt_settings prompting = read_prompt_settings(options);
+  prompt_settings prompting = read_prompt_settings(options);
   ppo_options settings = read_ppo_options(options, context, prompting.stop, steps);
+  // Responses are shown to people and reward models up to these too, which do not finish them.
+  prompting.stop.insert(prompting.stop.end(), settings.generation.unfinished_stop.begin(),
+                        settings.generation.unfinished_stop.end());
   const engine_options engine = read_engine(options);
   const auto bonus = read_bonus(section, settings.generation.max_new_tokens);
   const ppo_evaluation_settings evaluated = read_ppo_evaluation(section, settings.generation);

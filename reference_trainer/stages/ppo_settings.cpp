@@ -23,6 +23,15 @@ kl_estimator estimator_by_name(const config& section, kl_estimator preset) {
                               : kl_estimator::k1_clamped;
 }
 
+// The released code ends a response there as well, as one that is not finished.
+std::vector<std::string> read_unfinished_stops(const config& section) {
+  using texts = std::vector<std::string>;
+  const bool code = section.get<std::string>("preset", "paper") == "salmon_code";
+  auto out = section.get<texts>("unfinished_stops", code ? texts{"\nNote", "\nUpdate", "\nComment", "###"} : texts{});
+  for (const auto& stop : out) section.check(!stop.empty(), "unfinished_stops", "a list of texts that are not empty");
+  return out;
+}
+
 }  // namespace
 
 ppo_options read_ppo_options(const config& options, const stage_context& context, const std::vector<std::string>& stop,
@@ -32,6 +41,7 @@ ppo_options read_ppo_options(const config& options, const stage_context& context
                                                                                            : ppo_options::salmon_code();
   out.seed = context.seed;
   out.generation = read_generation(options, stop, out.generation);
+  out.generation.unfinished_stop = read_unfinished_stops(section);
   out.shaping.kl_coefficient = section.get<double>("kl_coefficient", out.shaping.kl_coefficient);
   out.shaping.estimator = estimator_by_name(section, out.shaping.estimator);
   out.shaping.kl_clip = section.get<double>("kl_clip", out.shaping.kl_clip);

@@ -20,6 +20,10 @@ nlohmann::ordered_json as_json(const prompt_counts& counts) {
   for (std::size_t i = 0; i < prompt_removals; ++i)
     out["removed"][std::string(name_of(static_cast<prompt_removal>(i)))] = counts.removed[i];
   out["languages"] = counts.languages;
+  for (const auto& part : counts.parts) {
+    auto& entry = out["parts"][part.name] = {{"read", part.read}, {"drawn", part.drawn}};
+    if (part.asked) entry["asked"] = *part.asked;
+  }
   return out;
 }
 

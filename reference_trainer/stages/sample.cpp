@@ -56,9 +56,14 @@ void run_sample(const config& options, stage_context& context) {
   const auto out = context.out_or("samples.jsonl");
   refuse_same_file("out", out, {prompts_path});
   const prompt_settings prompting = read_prompt_settings(options);
-  const generation_options generation =
+  generation_options generation =
       read_generation(options, prompting.stop, {.max_new_tokens = 256, .temperature = 0.7});
-  const engine_options engine = read_engine(options);
+  // Of its own where one recipe is for `ppo` too: what is compared need not be as long as what is trained.
+  generation.max_new_tokens = options.get<std::size_t>("sample.max_new_tokens", generation.max_new_tokens);
+  options.check(generation.max_new_tokens > 0, "sample.max_new_tokens", "at least 1");
+  engine_options engine = read_engine(options);
+  engine.slots = options.get<std::int64_t>("sample.slots", engine.slots);
+  options.check(engine.slots > 0, "sample.slots", "at least 1");
   read_model_settings(options);
   const auto plan = plan_generation(options,
                                     {.adapter = adapter,
@@ -142,7 +147,7 @@ subcommand make_sample_command() {
                     {"--adapter", "model.adapter", "folder of the policy: an adapter or a checkpoint"},
                     {"--prompts", "sample.prompts", "file of prompts"},
                     {"-n,--responses", "sample.responses", "responses a prompt"},
-                    {"--max-tokens", "generation.max_new_tokens", "most tokens of a response"},
+                    {"--max-tokens", "sample.max_new_tokens", "most tokens of a response"},
                     {"--temperature", "generation.temperature", "sampling temperature"}},
           .sections = {"model", "sample", "generation", "prompt", "adapter", "plan"}};
 }

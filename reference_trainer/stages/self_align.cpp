@@ -39,6 +39,7 @@ constexpr std::string_view too_long = "question_too_long";
 /// What a run has done so far. Saved after each batch, so that a resumed run goes on with the same counts.
 struct tally {
   std::size_t read = 0, kept = 0, generated_tokens = 0;
+  std::size_t unfinished = 0, truncated = 0;  // of those kept
   std::map<std::string, std::size_t> removed{}, rules{};
 
   std::size_t all_removed() const {
@@ -47,7 +48,7 @@ struct tally {
     return sum;
   }
   json to_json(const std::vector<principle>& names) const {
-    json out{{"prompts", read}, {"kept", kept}};
+    json out{{"prompts", read}, {"kept", kept}, {"kept_unfinished", unfinished}, {"kept_truncated", truncated}};
     const auto count_of = [](const auto& counts, const std::string& key) {
       const auto found = counts.find(key);
       return found == counts.end() ? std::size_t{0} : found->second;
@@ -65,7 +66,9 @@ struct tally {
     try {
       tally out{.read = saved.at("prompts").get<std::size_t>(),
                 .kept = saved.at("kept").get<std::size_t>(),
-                .generated_tokens = saved.at("generated_tokens").get<std::size_t>()};
+                .generated_tokens = saved.at("generated_tokens").get<std::size_t>(),
+                .unfinished = saved.at("kept_unfinished").get<std::size_t>(),
+                .truncated = saved.at("kept_truncated").get<std::size_t>()};
       saved.at("removed").get_to(out.removed);
       saved.at("rules").get_to(out.rules);
       return out;
@@ -209,14 +212,19 @@ class self_align_run {
       self_align_reply reply = settings_.prompt->parse(texts[i]->text);
       if (!reply.answered && !settings_.filters.checks(self_align_fault::answer))
         reply.answer = std::exchange(reply.thoughts, {});
-      if (const auto verdict = filter_(record.text(), reply, texts[i]->finished)) {
+      const auto outcome = filter_(record.text(), reply, texts[i]->finished);
+      if (const auto& verdict = outcome.removed) {
         remove(record, std::string(fault_name(verdict->fault)), verdict->detail, texts[i]->text, rejected);
         continue;
       }
       for (const auto& rule : settings_.rules)
         if (reply.thoughts.find("(" + rule.name + ")") != std::string::npos) ++done_.rules[rule.name];
-      json line = to_json(sft_record{record, reply.answer});
+      json line = to_json(sft_record{record, outcome.answer});
       line["thoughts"] = reply.thoughts;
+      // `coho sft` teaches no end token behind a text that does not end there.
+      if (!outcome.finished) line["finished"] = false;
+      done_.unfinished += !texts[i]->finished;
+      done_.truncated += outcome.truncated;
       if (done_.kept++ == kept.count()) kept.write(line);
     }
     done_.read += records.size();
@@ -254,6 +262,11 @@ class self_align_run {
     for (std::size_t i = 0; i < self_align_faults.size(); ++i)
       add(std::string(self_align_faults[i]), settings_.filters.on[i]);
     table.add_row({"kept", std::to_string(done_.kept), share_of(done_.kept)});
+    const auto add_kept = [&](const char* name, std::size_t count) {
+      if (count > 0) table.add_row({name, std::to_string(count), share_of(count)});
+    };
+    add_kept("  of these cut by the limit", done_.unfinished);
+    add_kept("  cut where they repeat", done_.truncated);
     std::string text = table.text();
     if (text.ends_with('\n')) text.pop_back();
     context_.log(text);

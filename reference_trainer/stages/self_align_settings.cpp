@@ -50,6 +50,9 @@ self_align_settings read_self_align_settings(const config& options, bool may_lac
       read_generation(options, std::vector<std::string>{}, {.max_new_tokens = default_new_tokens, .temperature = 0.7});
   out.generation.max_new_tokens = section.get<std::size_t>("max_new_tokens", out.generation.max_new_tokens);
   section.check(out.generation.max_new_tokens > 0, "max_new_tokens", "at least 1");
+  // Of its own: `ppo`, which shares the section `generation`, refuses any other than 1.
+  out.generation.top_p = section.get<double>("top_p", out.generation.top_p);
+  section.check(out.generation.top_p > 0 && out.generation.top_p <= 1, "top_p", "above 0 and at most 1");
   const auto stops = section.get<std::vector<std::string>>("stop", {});
   for (const auto& stop : stops) section.check(!stop.empty(), "stop", "a list of texts that are not empty");
   if (!may_lack_files || !(not_there(rules) || not_there(exemplars) || not_there(wording))) {

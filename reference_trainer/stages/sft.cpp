@@ -15,37 +15,35 @@
 #include "stages/model_settings.hpp"
 #include "stages/plan_text.hpp"
 #include "stages/prompting.hpp"
+#include "stages/sft_data.hpp"
 #include "stages/training_run.hpp"
 
 namespace coho::trainer {
 namespace {
 
 struct sft_data {
-  std::filesystem::path path;
-  std::size_t limit, max_response_tokens;
+  sft_data_settings files;
+  std::size_t max_response_tokens;
   trained_replies replies;
 };
 
 sft_data read_data(const config& section) {
   const auto replies = section.choice("replies", "all", {"all", "last", "first"});
-  return {section.require<std::filesystem::path>("data", "the file of instructions and responses"),
-          section.get<std::size_t>("limit", 0), section.get<std::size_t>("max_response_tokens", 512),
+  return {read_sft_data(section), section.get<std::size_t>("max_response_tokens", 512),
           replies == "all"    ? trained_replies::all
           : replies == "last" ? trained_replies::last
                               : trained_replies::first};
 }
 
 std::vector<supervised_example> read_examples(const sft_data& data, const prompter& prompts) {
-  const auto& [path, limit, most, replies] = data;
   std::vector<supervised_example> out;
-  record_reader<sft_record> reader(path);
-  for (sft_record record; (limit == 0 || reader.kept() < limit) && reader.next(record);) {
-    out.push_back(make_supervised_example(record, prompts, most, replies));
+  for (const auto& record : load_sft_records(data.files)) {
+    out.push_back(make_supervised_example(record, prompts, data.max_response_tokens, data.replies));
     if (!out.back().response.empty()) continue;
     out.pop_back();
-    record_losses::of_run().add("no reply with a weight above 0; left out", reader.reader());
+    record_losses::of_run().add("no reply with a weight above 0; left out", record.prompt.text() + record.response);
   }
-  if (out.empty()) throw file_error(path.string(), "", "holds no reply with a weight above 0");
+  if (out.empty()) throw file_error(data.files.files.front().string(), "", "holds no reply with a weight above 0");
   return out;
 }
 
@@ -145,7 +143,10 @@ subcommand make_sft_command() {
           .flags = {{"--model", "model.path", "folder of the base model"},
                     random_weights_flag(),
                     {"--adapter", "model.adapter", "folder to go on from"},
-                    {"--data", "sft.data", "file of instructions and responses"}},
+                    {.name = "--data",
+                     .key = "sft.data",
+                     .help = "file of instructions and responses, or \"identity\"; may be repeated",
+                     .repeatable = true}},
           .sections = {"model", "sft", "adapter", "prompt", "plan", "distributed"},
           .parallel = true};
 }

@@ -8,6 +8,7 @@
 
 #include "cli/report_error.hpp"
 #include "files/data_files.hpp"
+#include "stages/sft_data.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -29,7 +30,8 @@ std::string place_of_option(const config& options, const std::string& text) {
 std::vector<std::string> missing_files(const config& options) {
   std::vector<std::string> out;
   for (const auto& [key, path] : options.read_paths())
-    if (key != "out" && !path.empty() && not_there(path) && not_there(principle_file(path)))
+    if (key != "out" && !path.empty() && not_there(path) && not_there(principle_file(path)) &&
+        !(key == "sft.data" && sft_data_settings::is_identity(path)))
       out.push_back(key + " = " + path.string());
   return out;
 }

@@ -35,26 +35,45 @@ character_kind kind_of(std::uint32_t c) {
   return character_kind::letter;
 }
 
-}  // namespace
+struct placed_unit {
+  std::string word{};
+  std::size_t begin = 0;
+};
 
-std::vector<std::string> text_units(std::string_view text) {
-  std::vector<std::string> out;
-  std::string word;
+std::vector<placed_unit> placed_units(std::string_view text) {
+  std::vector<placed_unit> out;
+  placed_unit unit;
   const auto end_word = [&] {
-    if (!word.empty()) out.push_back(std::move(word));
-    word.clear();
+    if (!unit.word.empty()) out.push_back(std::move(unit));
+    unit = {};
   };
   for (std::size_t i = 0; i < text.size();) {
     const std::size_t length = utf8_length(text.substr(i));
     const auto character = text.substr(i, length == 0 ? 1 : length);
-    i += character.size();
     const auto kind = length == 0 ? character_kind::separator : kind_of(code_point(character));
     if (kind != character_kind::letter) end_word();
-    if (kind == character_kind::separator) continue;
-    for (const char c : character) word += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    if (kind == character_kind::word) end_word();
+    if (kind != character_kind::separator) {
+      if (unit.word.empty()) unit.begin = i;
+      for (const char c : character) unit.word += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+      if (kind == character_kind::word) end_word();
+    }
+    i += character.size();
   }
   end_word();
+  return out;
+}
+
+}  // namespace
+
+std::vector<std::string> text_units(std::string_view text) {
+  std::vector<std::string> out;
+  for (auto& unit : placed_units(text)) out.push_back(std::move(unit.word));
+  return out;
+}
+
+std::vector<std::size_t> text_unit_places(std::string_view text) {
+  std::vector<std::size_t> out;
+  for (const auto& unit : placed_units(text)) out.push_back(unit.begin);
   return out;
 }
 

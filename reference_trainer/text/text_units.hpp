@@ -16,6 +16,9 @@ namespace coho::trainer {
 ///     text_units("The fox -- the FOX!");  // {"the", "fox", "the", "fox"}
 std::vector<std::string> text_units(std::string_view text);
 
+/// The byte at which each unit of `text_units` begins.
+std::vector<std::size_t> text_unit_places(std::string_view text);
+
 /// Each run of `length` neighbouring units as one text; none when there are fewer units.
 std::vector<std::string> text_runs(std::span<const std::string> units, std::size_t length);
 

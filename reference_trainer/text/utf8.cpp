@@ -23,6 +23,12 @@ std::size_t utf8_length(std::string_view text) noexcept {
   return code < smallest[length] || code > 0x10FFFF || surrogate ? 0 : length;
 }
 
+std::size_t utf8_characters(std::string_view text) noexcept {
+  std::size_t out = 0;
+  for (const char c : text) out += (static_cast<unsigned char>(c) & 0xC0u) != 0x80u;
+  return out;
+}
+
 bool is_utf8(std::string_view text) noexcept {
   while (!text.empty()) {
     const auto length = utf8_length(text);

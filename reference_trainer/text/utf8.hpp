@@ -11,6 +11,9 @@ std::size_t utf8_length(std::string_view text) noexcept;
 
 bool is_utf8(std::string_view text) noexcept;
 
+/// Characters of a text that is UTF-8.
+std::size_t utf8_characters(std::string_view text) noexcept;
+
 /// The number of the well-formed character at the start of `text`, of which `utf8_length` is not 0.
 char32_t utf8_code_point(std::string_view text) noexcept;
 void append_utf8(std::string& text, char32_t code_point);

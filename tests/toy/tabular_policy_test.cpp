@@ -117,6 +117,7 @@ TEST_CASE("tabular_policy refuses what it does not do") {
   CHECK_THROWS_AS(policy.generate(prompt, {.temperature = 1}, one), argument_error);
   CHECK_THROWS_AS(policy.generate(prompt, {.temperature = 0.8, .top_k = 2}, one), argument_error);
   CHECK_THROWS_AS(policy.generate(prompt, {.temperature = 0.8, .stop = {"x"}}, one), argument_error);
+  CHECK_THROWS_AS(policy.generate(prompt, {.temperature = 0.8, .unfinished_stop = {"x"}}, one), argument_error);
   CHECK_THROWS_AS(policy.generate(prompt, {.temperature = 0.8, .banned = {1}}, one), argument_error);
   CHECK_THROWS_AS(policy.generate(prompt, {.temperature = 0.8}, {}), argument_error);
   CHECK_THROWS_AS(tabular_policy({.vocabulary = 3, .end = 3}), option_error);

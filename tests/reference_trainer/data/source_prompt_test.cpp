@@ -77,7 +77,14 @@ TEST_CASE("sources: each collection's form is recognised by its fields") {
   check_prompt(R"({"system":"Be brief.","history":[["Who?","I."]],"instruction":"Why?","output":"So."})", "Who?");
   check_prompt(R"({"history":"Why?","human_ref_A":"a","human_ref_B":"b","labels":1,"score_ratio":1.0})", "Why?");
   check_prompt(R"({"Question":"Human: Why?","Answer1":"a","Answer2":"b","Preference":"Answer1"})", "Why?");
+  check_prompt(R"({"system":"You are.","question":"Why?","chosen":"a","rejected":"b"})", "Why?");
+  check_prompt(R"({"chosen":"\n\nHuman: Why?\r\n\r\nAssistant: a","rejected":"x"})", "Why?");
+  check_prompt(R"({"chosen":"Human: Why?\nAssistant: a","rejected":"x"})", "Why?");
   CHECK(read_one(R"({"conversations":[{"from":"human","value":"Why?"}]})").from_page);
+  CHECK(read_one(R"({"instruction":"Who?","context":"","response":"x","category":"open_qa"})").category == "open_qa");
+  CHECK(read_one(R"({"id":"niv.242684","system_prompt":"","question":"Why?","response":"So."})").part == "niv");
+  CHECK(read_one(R"({"id":7,"category":["a"],"prompt":"Why?"})").part.empty());
+  CHECK(read_one(R"({"id":"QWJhYvA_0","category":["a"],"prompt":"Why?"})").category.empty());
   CHECK_FALSE(read_one(R"({"messages":[{"role":"user","content":"Why?"}]})").from_page);
   CHECK(read_one(R"({"message_id":"1","role":"prompter","text":"Por quê?","lang":"pt-BR"})").prompt.language ==
         "pt-BR");

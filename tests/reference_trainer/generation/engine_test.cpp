@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <coho/error.hpp>
+#include <coho/reward/shaping.hpp>
 
 #include "roles/policy_role.hpp"
 #include "support/catch.hpp"
@@ -111,6 +112,43 @@ TEST_CASE("engine: a response ends at an end token, a stop string or the limit")
       run(bank, prompts, 1, {.max_new_tokens = 10, .temperature = 0, .stop = {stop}}, {rng{1}}, {}, texts);
   CHECK(stopped.responses.total() == expected);
   CHECK(stopped.finished[0] == 1);
+}
+
+TEST_CASE("engine: a response that an unfinished stop ends pays the penalty of one that the limit cut") {
+  adapter_bank bank(small_weights());
+  bank.add_base("policy");
+  packed<token> prompts;
+  prompts.push_back({token{3}, token{8}});
+  const auto free = run(bank, prompts, 1, {.max_new_tokens = 10, .temperature = 0}, {rng{1}}, {});
+  const auto& ids = free.responses.values;
+  std::vector<std::string> texts;
+  for (int i = 0; i < 23; ++i) texts.push_back("<" + std::to_string(i) + ">");
+  const std::string third = texts[static_cast<std::size_t>(ids[2])];
+  const auto length = static_cast<std::size_t>(std::ranges::find(ids, ids[2]) - ids.begin()) + 1;
+  const auto with = [&](const std::vector<std::string>& stop, const std::vector<std::string>& unfinished) {
+    return run(bank, prompts, 1,
+               {.max_new_tokens = 10, .temperature = 0, .stop = stop, .unfinished_stop = unfinished}, {rng{1}}, {}, texts);
+  };
+  const auto finished = with({third}, {}), cut = with({}, {third}), both = with({third}, {third});
+  CHECK(finished.responses.total() == length);
+  CHECK(cut.responses.values == finished.responses.values);
+  CHECK(cut.log_probs.values == finished.log_probs.values);
+  CHECK(both.responses.values == finished.responses.values);
+  CHECK(finished.finished[0] == 1);
+  CHECK(both.finished[0] == 1);
+  CHECK(cut.finished[0] == 0);
+
+  // Equal log-probabilities: no KL. A score of 1 is left as it is, or is 1 − 6 at the last token.
+  const std::vector<double> zero(length, 0.0), score{1.0};
+  const std::size_t offsets[] = {0, length};
+  const shaping_options penalty{.kl_coefficient = 0.5, .unfinished_penalty = -6};
+  const auto last = [&](const generation& of) {
+    const Eigen::ArrayXd rewards = shape_rewards(score, zero, zero, offsets, of.finished, penalty);
+    return rewards(rewards.size() - 1);
+  };
+  CHECK(last(finished) == 1.0);
+  CHECK(last(cut) == -5.0);
+  CHECK_THROWS_AS(run(bank, prompts, 1, {.unfinished_stop = {"x"}}, {rng{1}}), argument_error);
 }
 
 TEST_CASE("engine: tells tokens as they come, and refuses what it cannot do") {

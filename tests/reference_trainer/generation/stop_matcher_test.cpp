@@ -3,25 +3,64 @@
 #include "support/catch.hpp"
 
 using namespace coho::trainer;
+using enum coho::trainer::text_end;
+
+namespace {
+
+const std::vector<std::string> none{};
+
+// What the texts, one after the other, come to; the last one's answer where all leave the text open.
+text_end end_of(const std::vector<std::string>& stops, const std::vector<std::string>& unfinished,
+                const std::vector<std::string>& tokens) {
+  stop_matcher matcher(stops, unfinished);
+  for (const auto& text : tokens)
+    if (const auto end = matcher.add(text); end != open) return end;
+  return matcher.waits() ? text_end::unfinished : open;
+}
+
+}  // namespace
 
 TEST_CASE("stop_matcher: finds stop strings within and across tokens") {
   const std::vector<std::string> stops{"### User", "\n\n"};
-  stop_matcher across(stops);
-  CHECK_FALSE(across.add("well ##"));
-  CHECK_FALSE(across.add("# Us"));
-  CHECK(across.add("er and more"));
-  stop_matcher within(stops);
-  CHECK(within.add("a\n\nb"));
-  stop_matcher bytes(stops);
-  CHECK_FALSE(bytes.add("x\n"));
-  CHECK_FALSE(bytes.add(" "));
-  CHECK_FALSE(bytes.add("\n"));
-  CHECK_FALSE(bytes.add(""));
-  CHECK(bytes.add("\n"));
+  stop_matcher across(stops, none);
+  CHECK(across.add("well ##") == open);
+  CHECK(across.add("# Us") == open);
+  CHECK(across.add("er and more") == finished);
+  stop_matcher within(stops, none);
+  CHECK(within.add("a\n\nb") == finished);
+  stop_matcher bytes(stops, none);
+  CHECK(bytes.add("x\n") == open);
+  CHECK(bytes.add(" ") == open);
+  CHECK(bytes.add("\n") == open);
+  CHECK(bytes.add("") == open);
+  CHECK(bytes.add("\n") == finished);
   const std::vector<std::string> one{"a"};
-  stop_matcher single(one);
-  CHECK_FALSE(single.add("b"));
-  CHECK(single.add("ba"));
+  stop_matcher single(one, none);
+  CHECK(single.add("b") == open);
+  CHECK(single.add("ba") == finished);
+}
+
+TEST_CASE("stop_matcher: strings that end a text without finishing it") {
+  const std::vector<std::string> stops{"### User"}, cuts{"\nNote", "###"};
+  CHECK(end_of(stops, cuts, {"So.\n", "No", "te: I am"}) == unfinished);
+  CHECK(end_of(stops, cuts, {"So.\n", "No", "w"}) == open);
+  CHECK(end_of(none, cuts, {"So. ##", "#"}) == unfinished);
+  CHECK(end_of(stops, {}, {"So.\nNote ###"}) == open);
+  // Whichever begins first.
+  CHECK(end_of(stops, cuts, {"So.\nNote ### User"}) == unfinished);
+  CHECK(end_of(stops, cuts, {"So.### User\nNote"}) == finished);
+}
+
+TEST_CASE("stop_matcher: a string that the stop string holds counts where the text goes on otherwise") {
+  const std::vector<std::string> stops{"\n\n### User"}, cuts{"###"};
+  CHECK(end_of(stops, cuts, {"So.\n\n", "###", " User"}) == finished);
+  CHECK(end_of(stops, cuts, {"So.\n\n###", " Us", "er"}) == finished);
+  CHECK(end_of(stops, cuts, {"So.\n\n###", " Us", "ing"}) == unfinished);
+  CHECK(end_of(stops, cuts, {"So.\n\n###", " Us"}) == unfinished);  // the text ends there
+  CHECK(end_of(stops, cuts, {"So.\n###", " User"}) == unfinished);
+  CHECK(end_of({"### User"}, cuts, {"a long text in front of it, longer than any stop ", "#", "##", " ", "User"}) ==
+        finished);
+  CHECK(end_of({"### User"}, cuts, {"####", " User"}) == unfinished);
 }
 
 TEST_CASE("before_stop: cuts at the first stop string") {

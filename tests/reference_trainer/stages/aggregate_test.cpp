@@ -266,3 +266,60 @@ TEST_CASE("aggregate: principles that are judged need not be drawn") {
   for (const char* left_out : {"Overall Helpful", "Natural and Fluent", "Multilingual"})
     CHECK_FALSE(eight.contains(left_out));
 }
+
+namespace {
+
+// Pairs in which response 2 alone holds the phrase and the principle prefers it, so that the rule turns what it decides.
+settings with_phrases(const temporary_directory& folder, std::size_t pairs) {
+  std::string lines;
+  for (std::size_t i = 0; i < pairs; ++i)
+    lines += R"({"instruction":"Why is the sky blue in the morning?","output_1":"Because of the way that light is scattered.",)"
+             R"("output_2":"as an ai LANGUAGE model I cannot see the sky in the morning.","scores":{"P":[-1,-2],"Q":[-1,-2],"R":[-1,-)" +
+             std::to_string(2 + i % 3) + "]}}\n";
+  write_bytes(folder / "judgements.jsonl", lines);
+  write_bytes(folder / "principles.json", principles);
+  return {"aggregate.judgements=" + (folder / "judgements.jsonl").string(),
+          "aggregate.principles=" + (folder / "principles.json").string(),
+          "aggregate.negation_probability=0.0",
+          "aggregate.divide_by_variance=false",
+          "aggregate.label_noise=0.0",
+          "out=" + (folder / "preferences.jsonl").string()};
+}
+
+std::size_t decided_by_phrase(const temporary_directory& folder, const settings& more) {
+  run_stage(run_aggregate, with_phrases(folder, 400) + more);
+  const auto summary = json::parse(read_bytes(folder / "preferences.summary.json"));
+  CHECK(summary["preferences"] == summary["draws"]);
+  return summary["decided_by_rule"]["banned_phrase"];
+}
+
+}  // namespace
+
+TEST_CASE("aggregate: salmon_code bans the released code's phrase, with its chance and its noise") {
+  const temporary_directory folder;
+  // 400 pairs × 4 draws, each decided with probability ½: deviation 20.
+  const auto decided = decided_by_phrase(folder, {"aggregate.preset=salmon_code"});
+  CHECK(decided > 700);
+  CHECK(decided < 900);
+  const auto summary = json::parse(read_bytes(folder / "preferences.summary.json"));
+  const auto turned = summary["labels_turned_by_noise"].get<double>() / static_cast<double>(decided);
+  CHECK(turned > 0.17);  // ¼ of about 800: deviation 0.015
+  CHECK(turned < 0.33);
+
+  CHECK(decided_by_phrase(folder, {"aggregate.preset=salmon_code", "aggregate.banned_phrases=[]"}) == 0);
+  CHECK(decided_by_phrase(folder, {"aggregate.preset=salmon_code", "aggregate.banned_phrase_probability=1"}) == 1600);
+  CHECK(decided_by_phrase(folder, {"aggregate.preset=salmon_code", "aggregate.banned_phrases=[\"I cannot smell\"]"}) == 0);
+  CHECK(decided_by_phrase(folder, {"aggregate.preset=paper"}) == 0);
+}
+
+TEST_CASE("aggregate: a banned phrase that could decide nothing is refused") {
+  const temporary_directory folder;
+  const auto given = with_phrases(folder, 1);
+  CHECK_THROWS_WITH(run_stage(run_aggregate, given + settings{"aggregate.banned_phrases=[\"as an AI\"]"}),
+                    Catch::Matchers::ContainsSubstring("banned_phrase_probability is 0"));
+  CHECK_THROWS_WITH(run_stage(run_aggregate, given + settings{"aggregate.banned_phrase_probability=0.5"}),
+                    Catch::Matchers::ContainsSubstring("0 without aggregate.banned_phrases"));
+  CHECK_THROWS_WITH(run_stage(run_aggregate, given + settings{"aggregate.preset=salmon_code",
+                                                              "aggregate.banned_phrases=[\"\"]"}),
+                    Catch::Matchers::ContainsSubstring("texts that are not empty"));
+}

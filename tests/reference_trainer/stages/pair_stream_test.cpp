@@ -81,6 +81,18 @@ TEST_CASE("pair stream: files over the same prompts are joined, equal responses 
   CHECK(pairs_of(first) == texts{"p:x|3", "q:y|1", "r:z|2"});
 }
 
+TEST_CASE("pair stream: a response that is too short is in no pair, and counted") {
+  const temporary_directory folder;
+  write_bytes(folder / "a.jsonl", line("p", {"long enough", "no"}) + line("q", {"long enough", "no", "also long"}) +
+                                      line("r", {"\u4f60\u597d\u4f60\u597d", "four"}) + line("s", {"a", "b"}));
+  pair_stream all({folder / "a.jsonl"}, {.minimum_characters = 4});
+  CHECK(pairs_of(all) == texts{"q:long enough|also long", "r:\u4f60\u597d\u4f60\u597d|four"});
+  CHECK(all.counts().short_responses == 4);
+  CHECK(all.counts().equal_responses == 0);
+  CHECK(all.counts().prompts_without_pair == 2);
+  CHECK(all.counts().pairs == 2);
+}
+
 TEST_CASE("pair stream: files that do not fit together are refused with file and line") {
   const temporary_directory folder;
   write_bytes(folder / "a.jsonl", line("p", {"1", "2"}) + line("q", {"1", "2"}));
@@ -107,6 +119,8 @@ TEST_CASE("pair stream: its options") {
   const auto random = read_pairing(config(settings{"judge.pairs=random", "judge.pairs_per_prompt=3"}), 1);
   CHECK(random.kind == pairing::random);
   CHECK(random.draws == 3);
+  CHECK(random.minimum_characters == 0);
+  CHECK(read_pairing(config(settings{"judge.minimum_characters=16"}), 1).minimum_characters == 16);
   CHECK_THROWS_AS(read_pairing(config(settings{"judge.pairs=every"}), 1), config_error);
   CHECK_THROWS_AS(read_pairing(config(settings{"judge.pairs_per_prompt=3"}), 1), config_error);
   CHECK_THROWS_AS(read_pairing(config(settings{"judge.pairs=random", "judge.pairs_per_prompt=0"}), 1), config_error);

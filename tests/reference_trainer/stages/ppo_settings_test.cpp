@@ -56,6 +56,13 @@ TEST_CASE("ppo_settings: presets are the library's, and every key stands above t
   CHECK(paper.generation.max_new_tokens == 1024);
   CHECK(code.generation.max_new_tokens == 1024);
 
+  CHECK(paper.generation.unfinished_stop.empty());
+  CHECK(code.generation.unfinished_stop == std::vector<std::string>{"\nNote", "\nUpdate", "\nComment", "###"});
+  CHECK(code.shaping.unfinished_penalty == -6);
+  CHECK(read({"ppo.preset=salmon_code", "ppo.unfinished_stops=[]"}).generation.unfinished_stop.empty());
+  CHECK(read({"ppo.unfinished_stops=[\"P.S.\"]"}).generation.unfinished_stop == std::vector<std::string>{"P.S."});
+  CHECK_THROWS_AS(read({"ppo.unfinished_stops=[\"\"]"}), config_error);
+
   const auto own = read({"ppo.kl_coefficient=0.3", "ppo.kl_estimator=k3", "ppo.epochs=4", "ppo.clip_low=0.1",
                          "ppo.gamma=0.9", "ppo.adaptive_kl_target=6", "ppo.old_log_probs=recorded",
                          "ppo.unfinished_mode=replace", "seed=9", "generation.max_new_tokens=12"});

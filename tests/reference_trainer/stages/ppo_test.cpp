@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <coho/error.hpp>
 #include <limits>
+#include <nlohmann/json.hpp>
 
+#include "data/jsonl.hpp"
 #include "observe/metrics_log.hpp"
 #include "stages/model_files.hpp"
 #include "support/ppo_runs.hpp"
@@ -49,6 +51,29 @@ TEST_CASE("ppo: a bonus for length makes responses longer, a malus shorter") {
   CHECK(before < 20);
   CHECK(longer > before + 4);
   CHECK(shorter < before - 4);
+}
+
+TEST_CASE("ppo: strings that end a response count as unfinished, and are not shown") {
+  const temporary_directory folder;
+  const settings run{"ppo.rollouts=12", "ppo.minibatch_size=6", "ppo.steps=1", "ppo.length_bonus.coefficient=1",
+                     "ppo.evaluation.prompts=" + (folder / "prompts.jsonl").string(), "ppo.evaluation.every=0"};
+  run_stage(run_ppo, reinforcing(folder, "whole") + run);
+  run_stage(run_ppo, reinforcing(folder, "cut") + run + settings{"ppo.unfinished_stops=[' is', ' the', '.']"});
+  const auto first = [&](const std::string& out, const std::string& name) {
+    return metric_curve(folder / out, name).front().second;
+  };
+  CHECK(first("whole", "unfinished") < 0.5);
+  CHECK(first("cut", "unfinished") > first("whole", "unfinished") + 0.4);
+  CHECK(first("cut", "length") < first("whole", "length"));
+  const auto answers_hold = [&](const std::string& out, const std::string& word) {
+    jsonl_reader samples(folder / out / "samples.jsonl");
+    bool found = false;
+    for (json sample; samples.next(sample);)
+      found = found || (" " + sample.at("response").get<std::string>()).find(word) != std::string::npos;
+    return found;
+  };
+  CHECK(answers_hold("whole", " is"));
+  CHECK_FALSE(answers_hold("cut", " is"));
 }
 
 TEST_CASE("ppo: a run against a reward model that was interrupted equals one that was not") {

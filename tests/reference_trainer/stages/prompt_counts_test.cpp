@@ -34,6 +34,20 @@ TEST_CASE("counts: totals, and how many are missing") {
   CHECK(total.removed[static_cast<std::size_t>(prompt_removal::too_long)] == 2);
 }
 
+TEST_CASE("counts: held-out prompts are removed ones that were asked for, and parts have counts of their own") {
+  auto sources = two_sources();
+  sources[1].hold_out("en");
+  CHECK(sources[1].kept == 3);
+  CHECK(sources[1].of(prompt_removal::held_out) == 1);
+  CHECK(sources[1].short_by() == 0);
+  CHECK(sources[1].languages == std::map<std::string, std::size_t>{{"de", 3}});
+  sources[0].parts = {{.name = "cot", .read = 4, .drawn = 3, .asked = 4}, {.name = "t0", .read = 2, .drawn = 2}};
+  const auto file = counts_json(sources, 7);
+  CHECK(file.at("sources")[0].at("parts").dump() ==
+        R"({"cot":{"read":4,"drawn":3,"asked":4},"t0":{"read":2,"drawn":2}})");
+  CHECK_FALSE(file.at("sources")[1].contains("parts"));
+}
+
 TEST_CASE("counts: the table has a column a reason that occurred, the file has them all") {
   const auto sources = two_sources();
   const auto table = counts_table(sources);

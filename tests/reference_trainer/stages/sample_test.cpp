@@ -1,5 +1,6 @@
 #include "stages/sample.hpp"
 
+#include <algorithm>
 #include <coho/error.hpp>
 #include <nlohmann/json.hpp>
 
@@ -41,6 +42,18 @@ std::string sampled(const temporary_directory& folder, const std::string& out, c
 }
 
 }  // namespace
+
+TEST_CASE("sample: the most tokens of a response are the stage's own where it gives them") {
+  const temporary_directory folder;
+  const auto shared = sampled(folder, "a.jsonl");
+  CHECK(sampled(folder, "b.jsonl", {"sample.max_new_tokens=12", "generation.max_new_tokens=40"}) == shared);
+  CHECK(sampled(folder, "c.jsonl", {"sample.max_new_tokens=3"}) != shared);
+  for (const auto& record : read_records<sample_record>(folder / "c.jsonl"))
+    for (const auto& response : record.responses) CHECK(std::ranges::count(response, ' ') <= 3);
+  CHECK(sampled(folder, "s.jsonl", {"sample.slots=2"}) == shared);
+  CHECK_THROWS_AS(sampled(folder, "d.jsonl", {"sample.max_new_tokens=0"}), config_error);
+  CHECK_THROWS_AS(sampled(folder, "d.jsonl", {"sample.slots=0"}), config_error);
+}
 
 TEST_CASE("sample: every prompt comes back in order with the responses asked for") {
   const temporary_directory folder;

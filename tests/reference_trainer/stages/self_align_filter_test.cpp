@@ -28,7 +28,7 @@ self_align_filter_options lenient() { return {.thoughts_opening = "I am X.", .mi
 std::optional<self_align_fault> fault(const std::string& answer, const self_align_filter_options& options = lenient(),
                                       const std::string& question = "what?", const std::string& thoughts = "I am X.",
                                       bool finished = true) {
-  const auto verdict = self_align_filter(options, prompt)(question, {thoughts, answer, true}, finished);
+  const auto verdict = self_align_filter(options, prompt)(question, {thoughts, answer, true}, finished).removed;
   return verdict ? std::optional(verdict->fault) : std::nullopt;
 }
 
@@ -52,18 +52,41 @@ TEST_CASE("self-align filters: thoughts and answer open as they are told to") {
 
 TEST_CASE("self-align filters: an answer stands behind the thoughts") {
   const self_align_filter filter(lenient(), prompt), off(without(answer), prompt);
-  CHECK(filter("q", {"I am X.", "", true}, true)->fault == answer);
-  CHECK(filter("q", {"I am X.", fair, false}, true)->fault == answer);
-  CHECK_FALSE(off("q", {"I am X.", fair, false}, true));
+  CHECK(filter("q", {"I am X.", "", true}, true).removed->fault == answer);
+  CHECK(filter("q", {"I am X.", fair, false}, true).removed->fault == answer);
+  CHECK_FALSE(off("q", {"I am X.", fair, false}, true).removed);
   // All is answer then: there are no thoughts that could open otherwise than they should.
-  CHECK_FALSE(off("q", {"", fair, false}, true));
-  CHECK(off("q", {"", fair, true}, true)->fault == opening);
-  CHECK(off("q", {"I am X.", "", true}, true)->fault == answer);  // there would be nothing to learn
+  CHECK_FALSE(off("q", {"", fair, false}, true).removed);
+  CHECK(off("q", {"", fair, true}, true).removed->fault == opening);
+  CHECK(off("q", {"I am X.", "", true}, true).removed->fault == answer);  // there would be nothing to learn
 }
 
 TEST_CASE("self-align filters: the text ends by itself") {
   CHECK(fault(fair, lenient(), "what?", "I am X.", false) == unfinished);
-  CHECK_FALSE(fault(fair, without(unfinished), "what?", "I am X.", false));
+  auto options = lenient();
+  options.unfinished = unfinished_answer::keep;
+  CHECK_FALSE(fault(fair, options, "what?", "I am X.", false));
+}
+
+TEST_CASE("self-align filters: an answer that the limit cut is kept, or kept without its last word, and not finished") {
+  auto options = lenient();
+  const auto outcome = [&](const std::string& text, bool finished = false) {
+    return self_align_filter(options, prompt)("q", {"I am X.", text, true}, finished);
+  };
+  options.unfinished = unfinished_answer::keep;
+  CHECK(outcome("One two three fo").answer == "One two three fo");
+  CHECK_FALSE(outcome("One two three fo").finished);
+  CHECK_FALSE(outcome("One").removed);  // no minimum for a text that was not to end here
+  options.unfinished = unfinished_answer::trim;
+  CHECK(outcome("One two three fo").answer == "One two three");
+  CHECK(outcome("One two, well-kn").answer == "One two,");
+  CHECK(outcome("One two\n\nthr").answer == "One two");
+  CHECK(outcome("One two three fo", true).answer == "One two three fo");
+  CHECK(outcome("One two three fo", true).finished);
+  CHECK(outcome("我是一只狐狸你好").answer == "我是一只狐狸你");
+  CHECK(outcome("fox 我是一只狐狸你好你好").answer == "fox 我是一只狐狸你好你");
+  CHECK(outcome("Photosynthe").removed->fault == unfinished);
+  CHECK(outcome("One two", true).removed->fault == length);
 }
 
 TEST_CASE("self-align filters: no other turn is in the answer") {
@@ -94,6 +117,30 @@ TEST_CASE("self-align filters: runs of four words that return") {
   CHECK(fault("a b c d e x a b c d e y z", options) == repetition);
   options.maximum_repetition = 0.2;
   CHECK_FALSE(fault("a b c d e x a b c d e y z", options));
+}
+
+TEST_CASE("self-align filters: an answer that repeats itself may be taken up to there") {
+  auto options = lenient();
+  options.repeated = repeated_answer::truncate;
+  const auto outcome = [&](const std::string& text) {
+    return self_align_filter(options, prompt)("q", {"I am X.", text, true}, true);
+  };
+  // The loop's second round begins at the sixth word.
+  const auto cut = outcome("a b c d e, a b c d e, a b c d e");
+  CHECK_FALSE(cut.removed);
+  CHECK(cut.answer == "a b c d e,");
+  CHECK(cut.truncated);
+  CHECK_FALSE(cut.finished);
+  // One run that returns early, 1 of 14, is no loop: the text stays up to the one that takes it above the limit.
+  const auto late = outcome("p q r s t p q r s v w x y z k l m a b c d a b c d a b c d a b c d a b c d");
+  CHECK(late.answer == "p q r s t p q r s v w x y z k l m a b c d");
+  CHECK(outcome("a b c d e x a b c d e y z").answer == "a b c d e x a b c d e y z");
+  CHECK_FALSE(outcome("a b c d e x a b c d e y z").truncated);
+  // A line for the third time: it goes with all behind it.
+  const std::string line = "- the same twenty characters\n", other = "one two three four five six seven\n",
+                    more = "eight nine ten eleven twelve thirteen fourteen fifteen\n",
+                    last = "sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty";
+  CHECK(outcome(line + other + line + more + "  " + line + last).answer + "\n" == line + other + line + more);
 }
 
 TEST_CASE("self-align filters: long lines that return") {
@@ -129,10 +176,10 @@ TEST_CASE("self-align filters: what exemplars say") {
 
 TEST_CASE("self-align filters: the first reason in their order counts, and says what was found") {
   const self_align_filter filter(lenient(), prompt);
-  CHECK(filter("q", {"You.", "x", true}, false)->fault == opening);
-  CHECK(filter("q", {"I am X.", "x", true}, false)->fault == unfinished);
-  CHECK(filter("q", {"I am X.", "x", true}, true)->detail == "1 characters");
-  CHECK(filter("q", {"You.", "x", true}, true)->detail == "the thoughts begin \"You.\"");
+  CHECK(filter("q", {"You.", "x", true}, false).removed->fault == opening);
+  CHECK(filter("q", {"I am X.", "x", true}, false).removed->fault == unfinished);
+  CHECK(filter("q", {"I am X.", "x", true}, true).removed->detail == "1 characters");
+  CHECK(filter("q", {"You.", "x", true}, true).removed->detail == "the thoughts begin \"You.\"");
   for (std::size_t i = 0; i < self_align_faults.size(); ++i)
     CHECK(fault_name(static_cast<self_align_fault>(i)) == self_align_faults[i]);
 }
@@ -144,6 +191,11 @@ TEST_CASE("self-align filters: keys, and values out of range") {
   CHECK_FALSE(read({"self_align.filters.echo=false"}).checks(echo));
   CHECK(read({"self_align.leak_words=9"}).leak_words == 9);
   CHECK(read({"self_align.thoughts_opening="}).thoughts_opening == "");
+  CHECK(read({}).unfinished == unfinished_answer::drop);
+  CHECK(read({"self_align.unfinished=trim"}).unfinished == unfinished_answer::trim);
+  CHECK_FALSE(read({"self_align.unfinished=keep"}).checks(unfinished));
+  CHECK(read({}).repeated == repeated_answer::remove);
+  CHECK(read({"self_align.repetition=truncate"}).repeated == repeated_answer::truncate);
   CHECK_THROWS_WITH(read({"self_align.maximum_echo=1.5"}), ContainsSubstring("between 0 and 1"));
   CHECK_THROWS_WITH(read({"self_align.maximum_repetition=-1"}), ContainsSubstring("maximum_repetition"));
   CHECK_THROWS_AS(read({"self_align.leak_words=0"}), config_error);

@@ -51,6 +51,13 @@ settings aligning(const temporary_directory& folder, const std::string& out) {
           "seed=7"};
 }
 
+settings all_filters_off() {
+  settings out{"self_align.unfinished=keep"};
+  for (const auto name : self_align_faults)
+    if (name != "unfinished") out.push_back("self_align.filters." + std::string(name) + "=false");
+  return out;
+}
+
 struct files {
   std::string kept, rejected, report;
   friend bool operator==(const files&, const files&) = default;
@@ -167,7 +174,7 @@ TEST_CASE("self-align: progress that counts more records than there are is refus
   const temporary_directory folder;
   const auto given = aligning(folder, "a");
   write_bytes(folder / "a.jsonl.progress",
-              R"({"prompts":4,"kept":3,"removed":{"answer":1},"rules":{},"generated_tokens":9})");
+              R"({"prompts":4,"kept":3,"removed":{"answer":1},"rules":{},"generated_tokens":9,"kept_unfinished":0,"kept_truncated":0})");
   CHECK_THROWS_WITH(run_stage(run_self_align, given, true), ContainsSubstring("counts more records"));
   write_bytes(folder / "a.jsonl.progress", "{}");
   CHECK_THROWS_WITH(run_stage(run_self_align, given, true), ContainsSubstring("is not the progress"));
@@ -176,13 +183,59 @@ TEST_CASE("self-align: progress that counts more records than there are is refus
 
 TEST_CASE("self-align: filters that are off remove nothing") {
   const temporary_directory folder;
-  settings off;
-  for (const auto name : self_align_faults) off.push_back("self_align.filters." + std::string(name) + "=false");
+  const settings off = all_filters_off();
   const auto out = aligned(folder, "a", off);
   const auto report = json::parse(out.report);
   CHECK(report["kept"] == asked_prompts);
   CHECK(report["filters_off"].size() == self_align_faults.size());
   CHECK(aligned(folder, "b", {"self_align.filters.length=false"}).kept.size() > aligned(folder, "c").kept.size());
+}
+
+TEST_CASE("self-align: answers cut by the limit are kept, trimmed or dropped, and marked as unfinished") {
+  const temporary_directory folder;
+  const auto run = [&](const std::string& name, const std::string& what) {
+    const auto out = aligned(folder, name,
+                             all_filters_off() + settings{"self_align.max_new_tokens=9", "self_align.unfinished=" + what});
+    return std::pair(lines_of(out.kept), json::parse(out.report));
+  };
+  const auto [kept, kept_report] = run("keep", "keep");
+  const auto [trimmed, trimmed_report] = run("trim", "trim");
+  const auto [dropped, dropped_report] = run("drop", "drop");
+  REQUIRE(kept.size() == asked_prompts);
+  std::map<std::string, std::string> whole;
+  std::size_t cut = 0;
+  for (const auto& line : kept) {
+    whole[line["instruction"]] = line["output"];
+    cut += line.contains("finished");
+    if (line.contains("finished")) CHECK(line["finished"] == false);
+  }
+  REQUIRE(cut > 3);
+  REQUIRE(cut < asked_prompts);
+  CHECK(kept_report["kept_unfinished"] == cut);
+  CHECK(dropped.size() == asked_prompts - cut);
+  CHECK(dropped_report["removed"]["unfinished"] == cut);
+  CHECK(dropped_report["kept_unfinished"] == 0);
+  for (const auto& line : dropped) CHECK_FALSE(line.contains("finished"));
+  CHECK(trimmed.size() + trimmed_report["removed"]["unfinished"].get<std::size_t>() == asked_prompts);
+  for (const auto& line : trimmed) {
+    const std::string text = line["output"], all = whole.at(line["instruction"]);
+    if (line.contains("finished")) {
+      CHECK(text.size() < all.size());
+      CHECK(all.starts_with(text));
+      CHECK(text.find_last_of(" ") != text.size() - 1);
+    } else {
+      CHECK(text == all);
+    }
+  }
+}
+
+TEST_CASE("self-align: top-p is the stage's own") {
+  const temporary_directory folder;
+  const auto whole = aligned(folder, "a", all_filters_off());
+  CHECK(aligned(folder, "b", all_filters_off() + settings{"self_align.top_p=1.0"}) == whole);
+  const auto narrow = aligned(folder, "c", all_filters_off() + settings{"self_align.top_p=0.001"});
+  CHECK(narrow.kept != whole.kept);
+  CHECK(aligned(folder, "d", all_filters_off() + settings{"generation.temperature=0.0"}).kept == narrow.kept);
 }
 
 TEST_CASE("self-align: a question too long for the room it has is removed, and no other") {
@@ -204,7 +257,7 @@ TEST_CASE("self-align: a question too long for the room it has is removed, and n
 TEST_CASE("self-align: a question that the tokenizer joins with the words in front of it is answered too") {
   const temporary_directory folder;
   auto given = aligning(folder, "a");
-  for (const auto name : self_align_faults) given.push_back("self_align.filters." + std::string(name) + "=false");
+  given = given + all_filters_off();
   write_bytes(folder / "form.txt", "{Rules}\n\n{Exemplars}\n\nuser: the f{Input}\ncoho: {Thoughts}s {Answer}\n");
   write_bytes(folder / "prompts.jsonl", "{\"instruction\":\"ox is red?\"}\n{\"instruction\":\"ur is red?\"}\n");
   run_stage(run_self_align, given);
@@ -283,6 +336,9 @@ TEST_CASE("self-align: what cannot be run is refused before a file is written") 
   CHECK_THAT(refusal({"self_align.batch=0"}), ContainsSubstring("self_align.batch"));
   CHECK_THAT(refusal({"self_align.slots=0"}), ContainsSubstring("self_align.slots"));
   CHECK_THAT(refusal({"self_align.stop=['']"}), ContainsSubstring("self_align.stop"));
+  CHECK_THAT(refusal({"self_align.top_p=0"}), ContainsSubstring("self_align.top_p"));
+  CHECK_THAT(refusal({"self_align.unfinished=cut"}), ContainsSubstring("self_align.unfinished"));
+  CHECK_THAT(refusal({"self_align.filters.unfinished=false"}), ContainsSubstring("self_align.unfinished = \"keep\""));
   CHECK_THAT(refusal({"self_align.exemplar=x"}), ContainsSubstring("did you mean"));
   CHECK_THAT(refusal({"self_align.filters.leaks=false"}), ContainsSubstring("did you mean"));
   CHECK_THAT(refusal({"self_align.rejected=" + (folder / "a.jsonl").string()}), ContainsSubstring("another file"));

@@ -19,6 +19,11 @@ TEST_CASE("text units: characters of scripts without spaces are words of their o
   CHECK(text_units("안녕 세계") == words{"안녕", "세계"});
 }
 
+TEST_CASE("text units: where each begins") {
+  CHECK(text_unit_places("The fox -- é 你好") == std::vector<std::size_t>{0, 4, 11, 14, 17});
+  CHECK(text_unit_places(" ?").empty());
+}
+
 TEST_CASE("text units: broken bytes separate") { CHECK(text_units("a\xFF b\xE4") == words{"a", "b"}); }
 
 TEST_CASE("text units: repeated runs") {

@@ -60,3 +60,9 @@ TEST_CASE("utf8: escapes of half a character are mended, whole ones and escaped 
     CHECK(repair_surrogate_escapes(text) == text);
   CHECK(repair_surrogate_escapes(R"("\\\ud83d")") == R"("\\\uFFFD")");
 }
+
+TEST_CASE("utf8: characters, not bytes") {
+  CHECK(utf8_characters("") == 0);
+  CHECK(utf8_characters("a\n ") == 3);
+  CHECK(utf8_characters("é你🦙") == 3);
+}
