@@ -11,6 +11,7 @@
 #include "stages/model_settings.hpp"
 #include "stages/plan_text.hpp"
 #include "stages/prompting.hpp"
+#include "stages/sft_prompts.hpp"
 #include "stages/training_run.hpp"
 
 namespace coho::trainer {
@@ -26,13 +27,14 @@ sft_data read_data(const config& section) {
           section.get<std::size_t>("limit", 0), section.get<std::size_t>("max_response_tokens", 512)};
 }
 
-std::vector<supervised_example> read_examples(const sft_data& data, const prompter& prompts,
+// Example i in the form of prompter i mod n.
+std::vector<supervised_example> read_examples(const sft_data& data, const std::vector<prompter>& prompts,
                                               const loaded_model& model) {
   const auto& [path, limit, most] = data;
   std::vector<supervised_example> out;
   for (const auto& record :
        read_records<sft_record>(path, limit > 0 ? limit : std::numeric_limits<std::size_t>::max())) {
-    out.push_back(make_supervised_example(record, prompts, model, most));
+    out.push_back(make_supervised_example(record, prompts[out.size() % prompts.size()], model, most));
   }
   return out;
 }
@@ -90,7 +92,7 @@ void train_supervised(loaded_model& model, std::vector<supervised_example> examp
 
 void run_sft(const config& options, stage_context& context) {
   const sft_data data = read_data(options.section("sft"));
-  const prompt_settings prompting = read_prompt_settings(options);
+  const std::vector<prompt_settings> forms = read_sft_prompts(options);
   join_ranks(options, context, context.out_or("sft"));
   const auto adapter = options.get<std::filesystem::path>("model.adapter", {});
   check_output(context.out_or("sft"), {read_model_settings(options).path, adapter});
@@ -100,8 +102,10 @@ void run_sft(const config& options, stage_context& context) {
   if (context.dry_run) return context.rehearse(options, plan);
   loaded_model model = load_model(options);
   start_role(model, "policy", adapter, options, rng(context.seed).split(stream_key("adapter")));
-  const prompter prompts(prompting, model);
-  train_supervised(model, read_examples(data, prompts, model), options, context);
+  const auto prompts = make_prompters(forms, model);
+  auto examples = read_examples(data, prompts, model);
+  if (const auto note = cut_note(prompts, forms, examples.size()); !note.empty()) context.log(note);
+  train_supervised(model, std::move(examples), options, context);
 }
 
 subcommand make_sft_command() {

@@ -29,7 +29,8 @@ std::string place_of_option(const config& options, const std::string& text) {
 std::vector<std::string> missing_files(const config& options) {
   std::vector<std::string> out;
   for (const auto& [key, path] : options.read_paths())
-    if (key != "out" && !path.empty() && not_there(path) && not_there(principle_file(path)))
+    if (key != "out" && !path.empty() && not_there(path) && not_there(principle_file(path)) &&
+        not_there(prompt_file(path)))
       out.push_back(key + " = " + path.string());
   return out;
 }
