@@ -193,7 +193,10 @@ json to_json(const preference_record& record) {
   out["output_1"] = record.response_1;
   out["output_2"] = record.response_2;
   out["preference"] = record.preferred;
-  if (record.principles.empty()) return out;
+  if (record.principles.empty()) {
+    if (record.margin != 0) out["margin"] = record.margin;
+    return out;
+  }
   auto& principles = out["principles"] = json::array();
   for (const auto& chosen : record.principles) {
     json entry{{"name", chosen.name}, {"negated", chosen.negated}};
@@ -309,9 +312,12 @@ bool from_json(const json& value, const jsonl_reader& at, preference_record& rec
   if (fields.has_all("instruction", "output_1", "output_2", "preference")) {
     own_preference(value, at, record);
     if (tuples) read_released_principles(fields, record);
-    return true;
+  } else if (!foreign_preference(fields, record)) {
+    return false;
   }
-  return foreign_preference(fields, record);
+  // How far a human preference is to be clear: a column of that name, as others' trainers read it.
+  if (record.principles.empty()) record.margin = fields.optional_number("margin").value_or(0);
+  return true;
 }
 
 bool from_json(const json& value, const jsonl_reader& at, labelled_record& record) {

@@ -102,7 +102,9 @@ struct preference_record {
   int preferred = 1;  ///< 1 or 2
   std::vector<chosen_principle> principles{};
   std::optional<std::size_t> dominant{};  ///< index of the principle that decided
-  double margin = 0;                      ///< size of its score; 0 when unknown
+  /// With principles the size of the dominant one's score, 0 when unknown; without them what the record asks of the
+  /// difference of the scores (bradley_terry_loss), 0 when it does not say.
+  double margin = 0;
 
   const std::string& chosen() const { return preferred == 1 ? response_1 : response_2; }
   const std::string& rejected() const { return preferred == 1 ? response_2 : response_1; }

@@ -152,7 +152,7 @@ reward_accuracy measure_reward_model(loaded_model& model, const std::filesystem:
                                      const std::filesystem::path& sets_of_two,
                                      const std::filesystem::path& sets_of_three, std::uint64_t seed) {
   load_role(model, "reward", reward_path);
-  reward_role reward = make_reward_role(model, "reward", options);
+  reward_role reward = make_reward_role(model, "reward", options, "eval");
   const rng random = rng(seed).split(stream_key("reward model accuracy"));
   reward_accuracy out;
   out.positive_by_quality = by_quality(reward, pairs, false, false, random.split(0));

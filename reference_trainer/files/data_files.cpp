@@ -24,15 +24,28 @@ std::filesystem::path shipped(std::string_view name) {
                    "set COHO_DATA to the folder that holds it");
 }
 
-std::filesystem::path principle_file(const std::filesystem::path& path_or_name) {
+namespace {
+
+std::filesystem::path given_or_shipped(const std::filesystem::path& path_or_name, const std::string& folder,
+                                       const std::string& extension) {
   std::error_code none;
   const bool given = std::filesystem::exists(path_or_name, none) && !std::filesystem::is_directory(path_or_name, none);
   if (path_or_name.empty() || path_or_name.has_parent_path() || given) return path_or_name;
   try {
-    return shipped("principles/" + path_or_name.stem().string() + ".json");
+    return shipped(folder + "/" + path_or_name.stem().string() + extension);
   } catch (const file_error&) {
     return path_or_name;
   }
+}
+
+}  // namespace
+
+std::filesystem::path principle_file(const std::filesystem::path& path_or_name) {
+  return given_or_shipped(path_or_name, "principles", ".json");
+}
+
+std::filesystem::path prompt_file(const std::filesystem::path& path_or_name) {
+  return given_or_shipped(path_or_name, "prompts", ".txt");
 }
 
 bool not_there(const std::filesystem::path& path) {

@@ -92,9 +92,10 @@ struct counter {
   phase_work scoring(const time_plan_options::pass& pass) const {
     phase_work out{.name = pass.name};
     const role_plan* role = find(pass.name);
-    const double forwards = groups(tokens(), s.scoring_tokens);
+    const double own = pass.length > 0 ? static_cast<double>(pass.length) : length;
+    const double all = static_cast<double>(o.sequences) * own, forwards = groups(all, s.scoring_tokens);
     add(out,
-        tokens() * (2 * (linears + adapter(role)) + attention(length / 2)) +
+        all * (2 * (linears + adapter(role)) + attention(own / 2)) +
             (pass.log_probs ? 2 * head * response_positions() : 0.0),
         forwards * weight_bytes(role), quantized() ? forwards : 0);
     return out;

@@ -23,10 +23,12 @@ struct time_plan_options {
   memory_plan_options sizes{};
   std::int64_t sequences = 0;  ///< generated, scored and learned from in a step
   std::int64_t epochs = 1;     ///< passes of the update over them
-  /// Scoring passes by name; `log_probs`: reads the language-model head at the response's positions.
+  /// Scoring passes by name; `log_probs`: reads the language-model head at the response's positions. `length`: tokens
+  /// of a sequence, where they are others than the rollout's (a reward model reads a prompt of its own); 0: the same.
   struct pass {
     std::string name;
     bool log_probs = false;
+    std::int64_t length = 0;
   };
   std::vector<pass> scoring{};
 

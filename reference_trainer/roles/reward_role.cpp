@@ -9,12 +9,14 @@
 namespace coho::trainer {
 namespace {
 
-// Cuts a text to its last (or first) tokens; a text that is short enough stays as it is, byte for byte.
-std::string cut(const sentencepiece_tokenizer& tokenizer, std::string_view text, std::size_t limit, bool keep_last) {
+// Cuts a text to its last (or first) tokens and counts it; a text that is short enough stays as it is, byte for byte.
+std::string cut(const sentencepiece_tokenizer& tokenizer, std::string_view text, std::size_t limit, bool keep_last,
+                std::uint64_t& count) {
   if (limit == 0) return std::string(text);
   const auto tokens = tokenizer.encode(text);
   if (tokens.size() <= limit) return std::string(text);
   const std::span<const token> all(tokens);
+  ++count;
   return tokenizer.decode(keep_last ? all.last(limit) : all.first(limit));
 }
 
@@ -33,8 +35,9 @@ reward_role::reward_role(adapter_bank& bank, std::string role, const sentencepie
 }
 
 std::vector<token> reward_role::tokens(const reward_query& query) const {
-  const std::string instruction = cut(*tokenizer_, query.prompt, options_.query_tokens, true);
-  const std::string response = cut(*tokenizer_, query.response, options_.response_tokens, false);
+  ++cuts_.read;
+  const std::string instruction = cut(*tokenizer_, query.prompt, options_.query_tokens, true, cuts_.queries);
+  const std::string response = cut(*tokenizer_, query.response, options_.response_tokens, false, cuts_.responses);
   const bool without = query.principles.empty() && plain_;
   const std::string text = without                      ? (*plain_)(instruction, response)
                            : prompt_.takes_principles() ? prompt_(instruction, response, query.principles)

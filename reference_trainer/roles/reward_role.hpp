@@ -24,6 +24,11 @@ struct reward_role_options {
   batch_limits scoring{.sequences = 0, .tokens = 8192, .sort_by_length = true};
 };
 
+/// What a reward model was given to read, and how much of it had to be cut.
+struct reward_cuts {
+  std::uint64_t read = 0, queries = 0, responses = 0;
+};
+
 /// A role of the bank with a scalar head as a reward model: the query is laid out by a reward prompt (SALMON §3.3), the
 /// score read at its last token. Satisfies reward_model, differentiable_reward_model and, when the role is trained,
 /// trainable.
@@ -48,6 +53,8 @@ class reward_role {
 
   /// Tokens that the model was given so far, for rates.
   std::uint64_t tokens_read() const noexcept { return tokens_read_; }
+  const reward_cuts& cuts() const noexcept { return cuts_; }
+  const reward_role_options& options() const noexcept { return options_; }
   /// The tokens that a query becomes, begin token included.
   std::vector<token> tokens(const reward_query& query) const;
 
@@ -78,6 +85,7 @@ class reward_role {
   std::optional<reward_prompt> plain_;
   reward_role_options options_;
   std::uint64_t tokens_read_ = 0;
+  mutable reward_cuts cuts_;
 };
 
 }  // namespace coho::trainer

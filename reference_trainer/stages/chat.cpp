@@ -28,6 +28,9 @@ constexpr std::string_view commands =
     "/reset forgets the conversation, /system TEXT sets the system text, /save FILE writes the conversation,\n"
     "/exit or Ctrl-D ends, Ctrl-C stops an answer.";
 
+// A template that words stand behind the question of too leaves no place for another system text.
+bool surrounds(const prompt_settings& prompting) { return prompting.wording && prompting.wording->uses("Input"); }
+
 class session {
  public:
   session(const config& options, stage_context& context, const prompt_settings& prompting,
@@ -38,7 +41,7 @@ class session {
         sampling_(sampling),
         system_(std::move(system)),
         remembers_(prompting.format_name != "plain"),
-        takes_system_(remembers_ && prompting.template_path.empty()),
+        takes_system_(remembers_ && !surrounds(prompting)),
         positions_(static_cast<std::size_t>(model_.bank->config().max_position_embeddings)),
         terminal_(::isatty(STDIN_FILENO) != 0),
         interrupt_(terminal_) {
@@ -192,8 +195,8 @@ void run_chat(const config& options, stage_context& context) {
       read_generation(options, prompting.stop, {.max_new_tokens = 256, .temperature = 0.7});
   auto system = options.get<std::string>("chat.system", "");
   options.check(system.empty() || prompting.format_name != "plain", "chat.system", "left out in the plain format");
-  options.check(system.empty() || prompting.template_path.empty(), "chat.system",
-                "left out when prompt.template is given, which is the system text");
+  options.check(system.empty() || !surrounds(prompting), "chat.system",
+                "left out when prompt.template has text behind {Input}: it is the system text");
   if (system.empty()) system = prompting.system;
   read_model_settings(options);
   if (context.dry_run) return context.rehearse(options);

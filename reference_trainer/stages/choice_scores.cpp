@@ -6,7 +6,19 @@
 #include <coho/error.hpp>
 #include <coho/rng.hpp>
 
+#include "files/data_files.hpp"
+
 namespace coho::trainer {
+
+std::filesystem::path wording_file(const config& options, const std::string& name) {
+  // A copy is asked: the section `prompt` is not this stage's, and none of its keys is to count as unknown.
+  const bool dromedary = options.clone().get<std::string>("prompt.format", "") == "dromedary";
+  const auto form = options.choice("eval.wording", dromedary ? "dromedary" : "plain", {"plain", "dromedary"});
+  const std::string file = form == "plain" ? name : name + "_dromedary";
+  const auto path = options.get<std::filesystem::path>("eval.template", shipped("prompts/" + file + ".txt"));
+  options.check(!path.empty(), "eval.template", "given: the question's wording, as prompts/" + file + ".txt");
+  return prompt_file(path);
+}
 
 nlohmann::json choice_report(const choice_count& count) {
   return {{"items", count.items},

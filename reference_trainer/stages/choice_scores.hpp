@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <span>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "cli/application.hpp"
+#include "cli/options.hpp"
 #include "roles/judge_role.hpp"
 
 namespace coho::trainer {
@@ -38,6 +40,11 @@ struct choice {
 };
 choice best_choice(std::span<const double> scores, std::span<const std::string_view> answers, std::string_view question,
                    std::uint64_t seed);
+
+/// The wording of an evaluation's question: `eval.template`, a path or a shipped name, else the shipped one of `name`
+/// ("hhh") in the form of `eval.wording`: "plain" text, or "dromedary", a conversation in that chat format that a tuned
+/// model's answer ends, which is the default of recipes whose prompt.format it is. Throws config_error.
+std::filesystem::path wording_file(const config& options, const std::string& name);
 
 /// choice_odds by a judge, `batch` prompts at a time: log p(first) − log p(second) as each prompt's continuation.
 /// `advance` is told how many prompts are done; an interruption is seen between batches.

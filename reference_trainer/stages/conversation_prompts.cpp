@@ -94,12 +94,10 @@ chat_text prompter::laid_out(std::span<const chat_message> messages, bool answer
   const bool own = !messages.empty() && messages.front().role == chat_role::system;
   std::vector<chat_message> all(messages.begin(), messages.end());
   if (!system_.empty() && !own) all.insert(all.begin(), {chat_role::system, system_});
-  const bool replaces = own && own_system_ && !messages.front().text.empty();
-  if (replaces)
+  if (own && template_ && !messages.front().text.empty())
     record_losses::of_run().add("a system text of its own, which takes the place of prompt.template",
                                 messages.front().text + '\n' + messages.back().text);
-  const chat_prompt& form = replaces ? *own_system_ : *chat_;
-  return answered ? form.answered(all) : form(all);
+  return answered ? chat_->answered(all) : (*chat_)(all);
 }
 
 chat_tokens prompter::encoded(const chat_text& text) const {

@@ -13,6 +13,8 @@ namespace {
 void run_evaluate(const config& options, stage_context& context) {
   const auto kind = options.choice("eval.kind", "preferences", {"preferences", "pairs", "hhh", "truthfulqa"});
   at::set_num_threads(static_cast<int>(context.threads));
+  // One recipe for all kinds.
+  options.mention({"eval.wording", "eval.reward_prompt.query_tokens", "eval.reward_prompt.response_tokens"});
   if (!context.dry_run) make_folder_of(context.out);  // ahead of what may take hours
   if (kind == "hhh") {
     evaluate_hhh(options, context);
@@ -41,6 +43,7 @@ subcommand make_eval_command() {
                     {"--reward-template", "reward_prompt.template", "preferences: template of records with principles"},
                     {"--plain-template", "reward_prompt.plain_template", "preferences: template of records without"},
                     {"--template", "eval.template", "hhh, truthfulqa: wording of the question"},
+                    {"--wording", "eval.wording", "hhh, truthfulqa: plain, or dromedary, the shipped wording in that chat form"},
                     {"--first-half", "eval.first_half",
                      "truthfulqa: only the first half of a question's answers, as the released script", "true"},
                     {"--limit", "eval.limit", "first records only"}},

@@ -116,8 +116,7 @@ hhh_result score_hhh(std::span<const hhh_item> items, const choice_prompt& promp
 
 void evaluate_hhh(const config& options, stage_context& context) {
   const auto data = options.require<std::filesystem::path>("eval.data", "a BIG-bench task.json, or a folder of them");
-  const auto wording = options.get<std::string>("eval.template", shipped("prompts/hhh.txt").string());
-  options.check(!wording.empty(), "eval.template", "given: the question's wording, as prompts/hhh.txt");
+  const std::string wording = wording_file(options, "hhh").string();
   const auto batch = options.get<std::size_t>("eval.batch", 16);
   options.check(batch > 0, "eval.batch", "at least 1");
   const auto limit = options.get<std::size_t>("eval.limit", 0);

@@ -46,14 +46,14 @@ void evaluate_preferences(const config& options, stage_context& context) {
   refuse_same_file("out", context.out, files);
   read_model_settings(options);
   if (context.dry_run) {
-    read_reward_prompt(options);
+    read_reward_prompt(options, "eval");
     return context.rehearse(options);
   }
   loaded_model model = load_model(options);
   load_role(model, "reward", path);
   if (!model.bank->at("reward").head.defined())
     throw file_error(path.string(), "", "holds no scalar head", "give the folder of a trained reward model");
-  reward_role reward = make_reward_role(model, "reward", options);
+  reward_role reward = make_reward_role(model, "reward", options, "eval");
   const auto collection = principles.empty() ? std::vector<principle>{} : load_principles(principle_file(principles));
   // What is missing comes to light before hours have gone into the files in front of it.
   std::vector<record_reader<preference_record>> readers;
@@ -93,6 +93,7 @@ void evaluate_preferences(const config& options, stage_context& context) {
     rows.push_back(std::move(row));
   }
   bar.finish();
+  say_cuts(reward, "eval", context);
   if (readers.size() > 1) add_row(table, "all", left_out, overall);
 
   std::cout << table.text();

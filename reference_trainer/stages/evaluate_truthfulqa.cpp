@@ -69,8 +69,7 @@ truthfulqa_result score_truthfulqa(std::span<const truthful_item> items, const q
 
 void evaluate_truthfulqa(const config& options, stage_context& context) {
   const auto data = options.require<std::filesystem::path>("eval.data", "TruthfulQA's mc_task.json");
-  const auto wording_path = options.get<std::filesystem::path>("eval.template", shipped("prompts/truthfulqa.txt"));
-  options.check(!wording_path.empty(), "eval.template", "given: the question's wording, as prompts/truthfulqa.txt");
+  const auto wording_path = wording_file(options, "truthfulqa");
   const auto batch = options.get<std::size_t>("eval.batch", 64);
   options.check(batch > 0, "eval.batch", "at least 1");
   const auto limit = options.get<std::size_t>("eval.limit", 0);

@@ -33,8 +33,9 @@ truthfulqa_result score_truthfulqa(std::span<const truthful_item> items, const q
 
 /// TruthfulQA's MC1 (Lin et al. 2022) as the Dromedary models are asked it.
 ///
-/// Keys: model.*, eval.data, eval.adapter, eval.template (default: the shipped prompts/truthfulqa.txt),
-/// eval.first_half, eval.batch (answers at a time), eval.limit.
+/// MC1 is not the figure of the paper's Table 2, which judges answers that are written (docs/dromedary-2.md).
+///
+/// Keys: model.*, eval.data, eval.adapter, eval.template, eval.wording (choice_scores.hpp), eval.first_half, eval.batch (answers at a time), eval.limit.
 void evaluate_truthfulqa(const config& options, stage_context& context);
 
 }  // namespace coho::trainer

@@ -45,7 +45,7 @@ std::string folder_name(const std::filesystem::path& model) {
 
 generate_settings read_settings(const config& options) {
   generate_settings out{.adapter = options.get<std::filesystem::path>("generate.adapter", {}),
-                        .prompting = read_prompt_settings(options),
+                        .prompting = read_prompt_settings(options, "generate", false),
                         .sampling = {},
                         .ids = options.get<bool>("generate.ids", false),
                         .batch = options.get<std::size_t>("generate.batch", 64),
@@ -54,7 +54,6 @@ generate_settings read_settings(const config& options) {
                         .identity = {},
                         .category_temperatures = options.get<bool>("generate.category_temperatures", false)};
   const bool benchmark = out.form != answer_form::jsonl;
-  if (is_fastchat(out.form)) out.prompting.max_tokens = 0;  // a benchmark's question is asked whole
   out.sampling = read_generation(options, out.prompting.stop, {.max_new_tokens = benchmark ? 1024u : 256u});
   const auto model = out.adapter.empty() ? options.get<std::filesystem::path>("model.path", {}) : out.adapter;
   out.identity = {.model_id = options.get<std::string>("generate.model_id", folder_name(model)),
@@ -75,7 +74,8 @@ class generator {
   generator(const config& options, stage_context& context, const generate_settings& settings)
       : context_(context),
         model_(load_model(options)),
-        prompts_(settings.prompting, model_),
+        prompting_(settings.prompting),
+        prompts_(prompting_, model_),
         sampling_(settings.sampling),
         form_(settings.form),
         identity_(settings.identity),
@@ -93,6 +93,7 @@ class generator {
     packed<token> prompt;
     prompt.push_back(question ? prompts_.tokens(*question) : std::vector<token>{model_.tokenizer->bos()});
     check_length(prompt.total());
+    say_cuts(1);
     rng streams[] = {rng(context_.seed).split(0)};
     text_stream shown(sampling_.stop, !question);
     std::string text;
@@ -181,6 +182,7 @@ class generator {
     });
     if (index == 0) throw file_error(file.string(), "", "holds no prompts");
     if (!questions.empty()) flush();
+    say_cuts(index - first);
     if (writer) writer->finish();
     if (!writer && list) std::cout << "\n]\n";
     bar.finish();
@@ -249,6 +251,10 @@ class generator {
     return category_temperatures_ ? fastchat_temperature(question.category) : sampling_.temperature;
   }
 
+  void say_cuts(std::size_t of) {
+    if (const auto note = cut_note(prompts_.cut(), prompting_, of); !note.empty()) context_.log(note);
+  }
+
   void check_length(std::size_t prompt_tokens) {
     const auto limit = static_cast<std::size_t>(model_.bank->config().max_position_embeddings);
     if (warned_ || prompt_tokens + sampling_.max_new_tokens <= limit) return;
@@ -259,6 +265,7 @@ class generator {
 
   stage_context& context_;
   loaded_model model_;
+  prompt_settings prompting_;
   prompter prompts_;
   generation_options sampling_;
   std::vector<token> ends_;
@@ -279,6 +286,8 @@ void run_generate(const config& options, stage_context& context) {
   read_model_settings(options);
   if (file) refuse_same_file("out", context.out, {*file});
   if (context.dry_run) return context.rehearse(options);
+  if (options.place("prompt.max_tokens").starts_with("--set"))
+    context.log("note: prompt.max_tokens limits training's prompts; generate.max_prompt_tokens limits these");
   generator stage(options, context, settings);
   if (!context.begin(options)) return;
   if (file) {

@@ -143,6 +143,11 @@ planned_role role_of(std::string name, const fs::path& from, const adapter_setti
   return {std::move(out), from};
 }
 
+// The reward prompt's own words and the guideline, beside what is kept of query and response.
+constexpr std::int64_t reward_words = 384;
+
+std::int64_t kept(std::size_t limit, std::int64_t all) { return limit > 0 ? std::min(signed_size(limit), all) : all; }
+
 // 0 stands for all at once.
 std::int64_t tokens_at_once(std::int64_t limit, std::int64_t all) { return limit > 0 ? std::min(limit, all) : all; }
 
@@ -162,6 +167,7 @@ std::function<std::string()> plan_ppo(const config& options, const ppo_options& 
   out.roles.push_back(role_of("value", reward, out.adapter, true));
   for (std::size_t i = 2; i < out.roles.size(); ++i) out.roles[i].role.scalar_head = true;
 
+  sizes.dropout = 0;  // off in ppo
   const auto limit = read_prompt_settings(options).max_tokens;
   sizes.query_tokens = limit > 0 ? signed_size(limit) : 256;
   if (limit == 0) out.notes.emplace_back("prompts are taken to have 256 tokens: prompt.max_tokens is 0");
@@ -180,7 +186,15 @@ std::function<std::string()> plan_ppo(const config& options, const ppo_options& 
   out.time.epochs = static_cast<std::int64_t>(settings.epochs);
   out.time.scoring = {{"reference", true}};
   if (settings.old_log_probs == old_log_prob_source::recomputed) out.time.scoring.push_back({"policy", true});
-  if (!reward.empty()) out.time.scoring.push_back({"reward", false});
+  if (!reward.empty()) {
+    const reward_role_options read = read_reward_prompt(options, "ppo").limits;
+    const std::int64_t reads = kept(read.query_tokens, sizes.query_tokens) +
+                               kept(read.response_tokens, sizes.response_tokens) + reward_words;
+    out.time.scoring.push_back({"reward", false, reads});
+    sizes.scoring_tokens = std::max(sizes.scoring_tokens, tokens_at_once(signed_size(read.scoring.tokens),
+                                                                         sizes.sequences * reads));
+    out.notes.push_back("the reward model is taken to read " + std::to_string(reads) + " tokens a rollout");
+  }
   out.time.scoring.push_back({"value", false});
   out.unit = "a step: " + std::to_string(rollouts) + " rollouts" + out.among();
   if (!section.get<fs::path>("evaluation.prompts", {}).empty())
@@ -190,8 +204,6 @@ std::function<std::string()> plan_ppo(const config& options, const ppo_options& 
 
 std::function<std::string()> plan_reward(const config& options, const std::string& section_name,
                                          const stage_context& context) {
-  // The prompt's own words and the guideline, beside what is kept of query and response.
-  constexpr std::int64_t words = 384;
   const config section = options.section(section_name);
   request out = start(options, context);
   auto& sizes = out.time.sizes;
@@ -199,10 +211,10 @@ std::function<std::string()> plan_reward(const config& options, const std::strin
   read_shares(options, out);
   out.roles = {role_of("reward", section.get<fs::path>("from", {}), out.adapter, true)};
   out.roles[0].role.scalar_head = true;
-  const reward_role_options limits = read_reward_prompt(options).limits;
+  const reward_role_options limits = read_reward_prompt(options, section_name).limits;
   // The score is read at the last token.
   sizes.query_tokens = (limits.query_tokens > 0 ? signed_size(limits.query_tokens) : 128) +
-                       (limits.response_tokens > 0 ? signed_size(limits.response_tokens) : 768) + words - 1;
+                       (limits.response_tokens > 0 ? signed_size(limits.response_tokens) : 768) + reward_words - 1;
   sizes.response_tokens = 1;
   const auto batch = signed_size(section.get<std::size_t>("batch_size", 64));
   sizes.sequences = out.time.sequences = 2 * out.part(batch);
@@ -222,8 +234,7 @@ std::function<std::string()> plan_sft(const config& options, const stage_context
   read_shares(options, out);
   out.roles = {role_of("policy", options.get<fs::path>("model.adapter", {}), out.adapter, true)};
   out.roles[0].role.log_probs = true;
-  const auto limit = read_prompt_settings(options).max_tokens,
-             response = section.get<std::size_t>("max_response_tokens", 512);
+  const auto limit = read_prompt_settings(options, "sft", true).max_tokens, response = section.get<std::size_t>("max_response_tokens", 512);
   sizes.query_tokens = limit > 0 ? signed_size(limit) : 512;
   sizes.response_tokens = response > 0 ? signed_size(response) : 512;
   if (limit == 0 || response == 0)

@@ -129,6 +129,7 @@ void run_ppo(const config& options, stage_context& context) {
   const normalization_source normalization = read_normalization(section, !reward_path.empty());
   const auto save_every = section.get<std::uint64_t>("save_every", 10);
   const auto keep = section.get<std::size_t>("keep", 2);
+  const bool drop_long = section.choice("long_prompts", "drop", {"drop", "cut"}) == "drop";
   const auto stop_kl = section.get<double>("stop_kl", 0.0);
   section.check(steps > 0, "steps", "at least 1");
   section.check(std::isfinite(stop_kl) && stop_kl >= 0, "stop_kl", "finite and at least 0 (off)");
@@ -148,7 +149,7 @@ void run_ppo(const config& options, stage_context& context) {
   process_group& ranks = join_ranks(options, context, out);
   check_output(out, {read_model_settings(options).path, start, reward_path});
   check_output(out / "best", {start, reward_path});
-  read_reward_prompt(options);
+  read_reward_prompt(options, "ppo");
   const auto plan = plan_ppo(options, settings, context);
   // Nobody is told of a key that is wanted because another was misspelt.
   options.check_unknown();
@@ -182,18 +183,22 @@ void run_ppo(const config& options, stage_context& context) {
       throw config_error(std::string("adapter.kind = ") + (wanted.full ? "full" : "lora") +
                          ": the value model starts from " + reward_path.string() + ", which holds " +
                          (wanted.full ? "an adapter" : "whole weights"));
-    bank.at("value").adapter.set_dropout(wanted.lora.dropout);
     bank.freeze("reward");
   }
+  // Rollouts are scored without dropout: with it, the first minibatch's ratio of probabilities would not be 1.
+  for (const char* role : {"policy", "value"}) bank.at(role).adapter.set_dropout(0);
+  if (read_adapter_settings(options).lora.dropout > 0)
+    context.log("note: adapter.dropout is off in ppo, so that the first minibatch's probability ratio is 1");
   bank.freeze("reference");
   if (zero_value_head || !bank.at("value").head.defined()) bank.add_head("value");
 
   const prompter prompts(prompting, model);
   std::optional<reward_role> reward_model;
-  if (!reward_path.empty()) reward_model.emplace(make_reward_role(model, "reward", options));
-  const rl_prompt_source source(read_records<prompt_record>(prompts_path), prompts, guidelines, rollouts,
-                                samples_per_prompt, context.seed);
-  const auto held_out = evaluation_prompts(evaluated, prompts, guidelines);
+  if (!reward_path.empty()) reward_model.emplace(make_reward_role(model, "reward", options, "ppo"));
+  const rl_prompt_source source(
+      within_limit(read_records<prompt_record>(prompts_path), prompts, drop_long, prompts_path, context), prompts,
+      guidelines, rollouts, samples_per_prompt, context.seed);
+  const auto held_out = evaluation_prompts(evaluated, prompts, guidelines, drop_long, context);
   if (finished_before(options, context, out)) return;
   // What may fail fails before an earlier run's checkpoints go.
   const bool goes_on = context.resume && latest_step(out / "checkpoints");  // a checkpoint knows the scale
@@ -278,6 +283,7 @@ void run_ppo(const config& options, stage_context& context) {
     context.stop_if_interrupted();
   };
   rollout_board board(log);
+  bool cuts_said = !reward_model;
   while (true) {
     const std::uint64_t done = trainer.save().step;
     const bool away = ranks.agree_with_first(stop_kl > 0 && kl > stop_kl), last = away || done >= steps;
@@ -297,6 +303,7 @@ void run_ppo(const config& options, stage_context& context) {
     const ppo_statistics s =
         trainer.step(std::span<const rl_prompt>(batch).subspan(mine.begin, mine.size()), parts, board);
     kl = s.kl_sequence;
+    if (!cuts_said) cuts_said = say_cuts(*reward_model, "ppo", context);
     const work_of_ranks work = over_ranks(s, ranks);
     log_step(log, s, work, parts);
     bar.count("generated", work.tokens.generation);

@@ -80,11 +80,12 @@ ppo_evaluation_settings read_ppo_evaluation(const config& section, const generat
 }
 
 std::vector<rl_prompt> evaluation_prompts(const ppo_evaluation_settings& settings, const prompter& prompts,
-                                          const guideline_source& guidelines) {
+                                          const guideline_source& guidelines, bool drop_long, stage_context& context) {
   std::vector<rl_prompt> out;
   if (!settings.on()) return out;
   const rng random = evaluation_random().split(stream_key("guideline"));
-  for (const auto& record : read_records<prompt_record>(settings.prompts, settings.limit))
+  for (const auto& record : within_limit(read_records<prompt_record>(settings.prompts, settings.limit), prompts,
+                                         drop_long, settings.prompts, context))
     out.push_back(to_rl_prompt(record, prompts, guidelines(static_cast<prompt_type>(record.kind), random, out.size()),
                                out.size()));
   return out;

@@ -46,9 +46,9 @@ struct ppo_evaluation_settings {
 ppo_evaluation_settings read_ppo_evaluation(const config& section, const generation_options& training);
 
 /// The held-out prompts, each with the guideline that its responses are scored under in all evaluations; none without
-/// ppo.evaluation.prompts. Throws file_error.
+/// ppo.evaluation.prompts. `drop_long`: see within_limit. Throws file_error.
 std::vector<rl_prompt> evaluation_prompts(const ppo_evaluation_settings& settings, const prompter& prompts,
-                                          const guideline_source& guidelines);
+                                          const guideline_source& guidelines, bool drop_long, stage_context& context);
 
 /// Removes what evaluations of an abandoned run left in its folder at or after a step: samples, and with step 0 best/.
 /// Files and folders of those names that no evaluation wrote stay.

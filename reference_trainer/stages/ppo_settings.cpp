@@ -1,5 +1,6 @@
 #include "stages/ppo_settings.hpp"
 
+#include <algorithm>
 #include <limits>
 #include <numeric>
 
@@ -110,6 +111,23 @@ std::vector<std::string> guideline_source::operator()(prompt_type type, const rn
   if (composer_) return (*composer_)(type, step, prompt_key);
   rng random = step.split(prompt_key);
   return compose_guideline(interventions_, std::vector<std::string>{}, intervention_position::first, random);
+}
+
+std::vector<prompt_record> within_limit(std::vector<prompt_record> records, const prompter& prompts, bool drop,
+                                        const std::filesystem::path& file, stage_context& context) {
+  const std::size_t all = records.size();
+  const auto is_long = [&](const prompt_record& record) { return !prompts.fits(record.messages()); };
+  const auto count = static_cast<std::size_t>(drop ? std::erase_if(records, is_long)
+                                                   : std::ranges::count_if(records, is_long));
+  const std::string limit = "prompt.max_tokens = " + std::to_string(prompts.max_tokens());
+  if (records.empty())
+    throw file_error(file.string(), "", "each of its " + std::to_string(all) + " prompts is longer than " + limit,
+                     "raise it, or set ppo.long_prompts = \"cut\"");
+  if (count > 0)
+    context.log("note: " + std::to_string(count) + " of " + std::to_string(all) + " prompts of " + file.string() +
+                " are longer than " + limit + " with the words around them, and " +
+                (drop ? "are left out" : "lose their beginning"));
+  return records;
 }
 
 rl_prompt to_rl_prompt(const prompt_record& record, const prompter& prompts, std::vector<std::string> guideline,

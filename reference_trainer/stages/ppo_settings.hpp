@@ -43,6 +43,11 @@ class guideline_source {
   intervention_set interventions_;
 };
 
+/// Of prompts that take more than prompt.max_tokens, `drop` leaves out all, as the released code does; otherwise they
+/// stay, to be cut. Either is counted and said. Throws file_error, naming `file`, when none is left.
+std::vector<prompt_record> within_limit(std::vector<prompt_record> records, const prompter& prompts, bool drop,
+                                        const std::filesystem::path& file, stage_context& context);
+
 rl_prompt to_rl_prompt(const prompt_record& record, const prompter& prompts, std::vector<std::string> guideline,
                        std::uint64_t key);
 

@@ -8,6 +8,7 @@
 #include <coho/rng.hpp>
 
 #include "data/principle_file.hpp"
+#include "files/atomic_file.hpp"
 #include "files/data_files.hpp"
 
 namespace coho::trainer {
@@ -51,7 +52,8 @@ std::vector<std::string> principle_lines(const preference_record& record, std::s
   return out;
 }
 
-preference_batch::preference_batch(std::vector<preference_record> records, std::span<const principle> collection)
+preference_batch::preference_batch(std::vector<preference_record> records, std::span<const principle> collection,
+                                   bool margins)
     : records_(std::move(records)) {
   for (const auto& record : records_) {
     prompts_.push_back(record.prompt.text());
@@ -65,13 +67,15 @@ preference_batch::preference_batch(std::vector<preference_record> records, std::
                         .principles = lines_[i]};
   };
   for (std::size_t i = 0; i < records_.size(); ++i)
-    pairs_.push_back({query(i, records_[i].chosen()), query(i, records_[i].rejected())});
+    pairs_.push_back({.preferred = query(i, records_[i].chosen()),
+                      .other = query(i, records_[i].rejected()),
+                      .margin = margins && records_[i].principles.empty() ? records_[i].margin : 0.0});
 }
 
 const preference_batch& preference_set::fetch(std::span<const std::size_t> indices) {
   std::vector<preference_record> records;
   for (const std::size_t i : indices) records.push_back((*records_)[chosen_.at(i)]);
-  batch_ = preference_batch(std::move(records), *collection_);
+  batch_ = preference_batch(std::move(records), *collection_, margins_);
   return batch_;
 }
 
@@ -81,7 +85,15 @@ preference_set preference_set::sample(std::size_t count, std::uint64_t seed) con
   random.shuffle(chosen);
   chosen.resize(std::min(count, chosen.size()));
   std::ranges::sort(chosen);
-  return {records_, collection_, std::move(chosen)};
+  return {records_, collection_, std::move(chosen), margins_};
+}
+
+void write_pairs(preference_set& pairs, const fs::path& path) {
+  atomic_file file(path);
+  for (std::size_t i = 0; i < pairs.size(); ++i)
+    for (const auto& record : pairs.fetch(std::span(&i, 1)).records())
+      file.write(to_json(record).dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
+  file.commit();
 }
 
 preference_files read_preference_files(const config& section, bool plain) {
@@ -91,7 +103,8 @@ preference_files read_preference_files(const config& section, bool plain) {
                        .evaluation_limit = section.get<std::size_t>("evaluation_limit", 0),
                        .evaluation_share = section.get<double>("evaluation_share", 0.0),
                        .principles = section.get<fs::path>("principles", {}),
-                       .plain = plain};
+                       .plain = plain,
+                       .margins = section.choice("margins", "record", {"record", "none"}) == "record"};
   std::erase(out.evaluation, fs::path());
   section.check(out.evaluation_share >= 0 && out.evaluation_share < 1, "evaluation_share",
                 "a share, at least 0 and below 1");
@@ -117,6 +130,7 @@ preference_sets open_preferences(const preference_files& files, std::uint64_t se
   std::vector<std::uint32_t> trained, held;
   std::vector<std::string> notes;
   std::uint32_t count = 0;
+  std::size_t with_margin = 0;
   const auto store = open(
       files.data, files.limit,
       [&](const preference_record& record, const jsonl_reader& at) {
@@ -124,18 +138,24 @@ preference_sets open_preferences(const preference_files& files, std::uint64_t se
         const bool out = files.evaluation_share > 0 &&
                          random.split(stream_key(record.prompt.text())).uniform() < files.evaluation_share;
         (out ? held : trained).push_back(count++);
+        with_margin += record.principles.empty() && record.margin != 0;
       },
       notes);
+  if (with_margin > 0)
+    notes.push_back("margins: " + std::to_string(with_margin) + " of " + std::to_string(count) +
+                    (files.margins ? " pairs bring one, which the loss subtracts from the difference of the scores"
+                                   : " pairs bring one; it is left out"));
   if (files.evaluation_share > 0) {
     notes.push_back("held out: " + std::to_string(held.size()) + " of " + std::to_string(count) + " pairs");
     require_argument(!held.empty() && !trained.empty(), "evaluation_share = " + std::to_string(files.evaluation_share) +
                                                             " of these prompts leaves no pair " +
                                                             (held.empty() ? "to evaluate on" : "to train on"));
     if (files.evaluation_limit > 0) held.resize(std::min(held.size(), files.evaluation_limit));
-    return {
-        {store, collection, std::move(trained)}, preference_set(store, collection, std::move(held)), std::move(notes)};
+    return {{store, collection, std::move(trained), files.margins},
+            preference_set(store, collection, std::move(held), files.margins),
+            std::move(notes)};
   }
-  preference_sets out{{store, collection, std::move(trained)}, std::nullopt, std::move(notes)};
+  preference_sets out{{store, collection, std::move(trained), files.margins}, std::nullopt, std::move(notes)};
   if (!files.evaluation.empty()) {
     const auto other = open(files.evaluation, files.evaluation_limit, check, out.notes);
     out.held_out.emplace(other, collection, all_of(other->size()));

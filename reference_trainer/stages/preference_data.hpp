@@ -21,11 +21,12 @@ namespace coho::trainer {
 /// in its negative form where the record says so. Throws argument_error for a name that is not found there.
 std::vector<std::string> principle_lines(const preference_record& record, std::span<const principle> collection);
 
-/// Records as pairs of queries, with the text that the queries point to.
+/// Records as pairs of queries, with the text that the queries point to. `margins`: those of records without principles
+/// become the pairs'. A margin that `aggregate` wrote never does: it is a judge's log-odds, not a distance of scores.
 class preference_batch {
  public:
   preference_batch() = default;
-  preference_batch(std::vector<preference_record> records, std::span<const principle> collection);
+  preference_batch(std::vector<preference_record> records, std::span<const principle> collection, bool margins = true);
   preference_batch(preference_batch&&) = default;
   preference_batch& operator=(preference_batch&&) = default;
 
@@ -45,8 +46,11 @@ class preference_set {
  public:
   using store = record_store<preference_record>;
   preference_set(std::shared_ptr<const store> records, std::shared_ptr<const std::vector<principle>> collection,
-                 std::vector<std::uint32_t> chosen)
-      : records_(std::move(records)), collection_(std::move(collection)), chosen_(std::move(chosen)) {}
+                 std::vector<std::uint32_t> chosen, bool margins = true)
+      : records_(std::move(records)),
+        collection_(std::move(collection)),
+        chosen_(std::move(chosen)),
+        margins_(margins) {}
 
   std::size_t size() const { return chosen_.size(); }
   std::span<const preference_pair> load(std::span<const std::size_t> indices) { return fetch(indices).pairs(); }
@@ -59,8 +63,12 @@ class preference_set {
   std::shared_ptr<const store> records_;
   std::shared_ptr<const std::vector<principle>> collection_;
   std::vector<std::uint32_t> chosen_;
+  bool margins_;
   preference_batch batch_;
 };
+
+/// Writes the records of a set, one JSON line each: what was held out, for others to measure on.
+void write_pairs(preference_set& pairs, const std::filesystem::path& path);
 
 /// What a section says of its pairs: data, evaluation (a file or a list), limit, evaluation_limit (the first records of
 /// each file alone; 0: all), evaluation_share (of the prompts of `data`, held out), principles (the texts of principles
@@ -70,7 +78,8 @@ struct preference_files {
   std::size_t limit = 0, evaluation_limit = 0;
   double evaluation_share = 0;
   std::filesystem::path principles{};
-  bool plain = false;  ///< preference pre-training: records with principles are refused
+  bool plain = false;    ///< preference pre-training: records with principles are refused
+  bool margins = true;   ///< `margins`: "record" reads those of records, "none" leaves them out
 };
 preference_files read_preference_files(const config& section, bool plain);
 

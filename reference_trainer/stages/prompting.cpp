@@ -41,7 +41,7 @@ void read_format(const config& options, prompt_settings& out) {
 prompt_settings read_prompt_settings(const config& options) {
   prompt_settings out;
   read_format(options, out);
-  out.template_path = options.get<std::filesystem::path>("prompt.template", {});
+  out.template_path = prompt_file(options.get<std::filesystem::path>("prompt.template", {}));
   if (!out.template_path.empty() && !not_there(out.template_path))
     out.wording = load_template(template_kind::inference, out.template_path);
   if (out.chat) out.stop = out.chat->stop;
@@ -52,9 +52,23 @@ prompt_settings read_prompt_settings(const config& options) {
   out.system = options.get<std::string>("prompt.system", "");
   options.check(out.system.empty() || out.format_name != "plain", "prompt.system", "left out in the plain format");
   options.check(out.system.empty() || out.template_path.empty(), "prompt.system",
-                "left out when prompt.template is given, which is the system text");
+                "left out when prompt.template is given, which is the system text; prompt.template = \"\" makes room for it");
   out.max_tokens = options.get<std::size_t>("prompt.max_tokens", 0);
   return out;
+}
+
+prompt_settings read_prompt_settings(const config& options, const std::string& stage, bool trains) {
+  prompt_settings out = read_prompt_settings(options);
+  const std::string key = stage + ".max_prompt_tokens";
+  if (options.has(key) || !trains) out.max_tokens_key = key;
+  out.max_tokens = options.get<std::size_t>(key, trains ? out.max_tokens : 0);
+  return out;
+}
+
+std::string cut_note(std::size_t cut, const prompt_settings& settings, std::size_t of) {
+  if (cut == 0) return {};
+  return "note: " + std::to_string(cut) + " of " + std::to_string(of) + " prompts were longer than " +
+         settings.max_tokens_key + " = " + std::to_string(settings.max_tokens) + " and lost their beginning";
 }
 
 bool drop_oldest_exchange(std::vector<chat_message>& messages) {
@@ -79,12 +93,11 @@ prompter::prompter(const prompt_settings& settings, const loaded_model& model)
     // Settings read before the file was there have no format: this says that it is missing.
     const chat_format format = settings.chat ? *settings.chat : load_chat_format(settings.format_path);
     chat_ = template_ ? chat_prompt(format, *template_) : chat_prompt(format);
-    if (template_) own_system_ = chat_prompt(format);
   }
   if (max_tokens_ == 0) return;
   const chat_message nothing{chat_role::user, {}};
   const std::size_t wording = uncut(std::span(&nothing, 1)).size();
-  require_option(wording < max_tokens_, "prompt.max_tokens", max_tokens_,
+  require_option(wording < max_tokens_, settings.max_tokens_key, max_tokens_,
                  "more than the " + std::to_string(wording) + " tokens that stand around a question, or 0 (no limit)");
 }
 
@@ -102,6 +115,7 @@ std::vector<chat_message> prompter::fitted(std::span<const chat_message> message
   if (max_tokens_ == 0) return kept;
   auto out = uncut(messages);
   if (out.size() <= max_tokens_) return kept;
+  ++cut_;
   while (out.size() > max_tokens_ && drop_oldest_exchange(kept)) out = uncut(kept);
   const auto question = tokenizer_->encode(kept.back().text);
   const std::span<const token> all(question);
@@ -112,6 +126,10 @@ std::vector<chat_message> prompter::fitted(std::span<const chat_message> message
     out = uncut(kept);
   }
   return kept;
+}
+
+bool prompter::fits(std::span<const chat_message> messages) const {
+  return max_tokens_ == 0 || uncut(messages).size() <= max_tokens_;
 }
 
 std::vector<token> prompter::uncut(std::span<const chat_message> messages) const {

@@ -23,9 +23,15 @@ struct prompt_settings {
   std::optional<prompt_template> wording{};  ///< of the template, when its file is there
   std::string system{};                      ///< of conversations that bring none
   std::vector<std::string> stop;             ///< the format's stop strings and the section's
+  /// Of training. Stages that only generate ask a question whole unless they have a limit of their own, and put it, and
+  /// the name of its key, here.
   std::size_t max_tokens = 0;
+  std::string max_tokens_key = "prompt.max_tokens";
 };
 prompt_settings read_prompt_settings(const config& options);
+/// The same with a limit of the stage's own, STAGE.max_prompt_tokens. Without it a stage that trains keeps to
+/// prompt.max_tokens, and one that only generates asks every question whole.
+prompt_settings read_prompt_settings(const config& options, const std::string& stage, bool trains);
 
 /// Takes the oldest question and its answer out of a conversation; false when only the last question is left beside the
 /// system text.
@@ -37,7 +43,8 @@ bool drop_oldest_exchange(std::vector<chat_message>& messages);
 /// spaces at the end of a prompt belong to the reply. In the plain format one space parts the two, or a line break that
 /// the prompt ends with. A system text of a conversation's own takes the place of prompt.system and of the template.
 ///
-/// `prompt.format`: "plain" (the question itself, or `prompt.template`'s text with it in the place of {Input}),
+/// `prompt.template`: an inference template, by its path or a shipped one's name ("inference"). `prompt.format`: "plain"
+/// (the question itself, or the template's text with it in the place of {Input}),
 /// dromedary, llama2_chat, vicuna, mistral, or the path of a file that load_chat_format reads. `prompt.system`: the
 /// system text of a chat format, where no template stands in its place. `prompt.stop`: stop strings beside the format's
 /// own. `prompt.max_tokens` (0: no limit): of a longer prompt the oldest exchanges are left out, then the last question
@@ -59,6 +66,11 @@ class prompter {
   /// where the model has to write one. The words around replies are those that `tokens` asks with. A limit holds for the
   /// prompt of the first reply with a weight above 0.
   chat_tokens trained(std::span<const chat_message> messages) const;
+  /// Whether a conversation is within the limit, so that `tokens` cuts nothing.
+  bool fits(std::span<const chat_message> messages) const;
+  std::size_t max_tokens() const { return max_tokens_; }  ///< 0: no limit
+  /// How often a prompt has been cut.
+  std::size_t cut() const { return cut_; }
   const std::vector<std::string>& stop() const { return stop_; }
   /// A response as people and reward models see it: up to a stop string or end token, without white space around it.
   std::string response_text(std::span<const token> response) const;
@@ -75,11 +87,15 @@ class prompter {
   std::shared_ptr<const sentencepiece_tokenizer> tokenizer_;
   std::vector<token> ends_;
   std::optional<prompt_template> template_;
-  std::optional<chat_prompt> chat_, own_system_;  ///< the second without template, for system texts of conversations
+  std::optional<chat_prompt> chat_;
   std::vector<std::string> stop_;
   std::string format_name_, system_;
   std::size_t max_tokens_;
+  mutable std::size_t cut_ = 0;
 };
+
+/// A line for people on prompts that were cut to the limit of these settings; empty when none was.
+std::string cut_note(std::size_t cut, const prompt_settings& settings, std::size_t of);
 
 /// The help of the flag --format.
 inline constexpr const char* format_help = "plain, dromedary, llama2_chat, vicuna, mistral, or a chat format file";

@@ -1,5 +1,6 @@
 #include "stages/reward.hpp"
 
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -16,6 +17,7 @@
 #include "stages/fit_run.hpp"
 #include "stages/fit_settings.hpp"
 #include "stages/model_settings.hpp"
+#include "stages/output_file.hpp"
 #include "stages/plan_text.hpp"
 #include "stages/preference_data.hpp"
 #include "stages/preference_measures.hpp"
@@ -43,6 +45,17 @@ fit_settings<reward_model_options> read_reward(const config& section, const stag
   if (settings.loss.centring == 0) out.optimizer.factors.push_back({"score.bias", 0.0});
   out.optimizer.factors.push_back({"score.", section.get<double>("head_learning_rate_factor", 1.0)});
   return out;
+}
+
+// The head of a reward model that starts from none: zeros, or as the released code's linear layer begins, each weight
+// uniform in ±1/√H.
+void start_head(adapter_bank& bank, bool uniform, rng random) {
+  bank.add_head("reward");
+  if (!uniform) return;
+  const double bound = 1 / std::sqrt(static_cast<double>(bank.config().hidden_size));
+  std::vector<float> weight(static_cast<std::size_t>(bank.config().hidden_size));
+  for (float& w : weight) w = static_cast<float>(bound * (2 * random.uniform() - 1));
+  bank.set_head("reward", at::tensor(weight), at::zeros({1}));
 }
 
 // Pre-training has a section of its own; what the flags say of files is meant for the section that is read.
@@ -112,17 +125,20 @@ void run_reward(const config& options, stage_context& context) {
                 "0 where there are no held-out pairs: give `evaluation` or `evaluation_share`");
   const auto statistics_pairs = section.get<std::size_t>("statistics_pairs", 1024);
   section.check(statistics_pairs > 0, "statistics_pairs", "at least 1");
+  const bool uniform_head = section.choice("head_init", "zero", {"zero", "uniform"}) == "uniform";
   const auto out = context.out_or(name);
   process_group& ranks = join_ranks(options, context, out);
   check_output(out, {read_model_settings(options).path, from});
+  if (files.evaluation_share > 0) refuse_same_file("out", out / "held_out.jsonl", files.data);
   read_reward(section, context, 1, pretraining);
   const auto plan = plan_reward(options, name, context);
   options.check_unknown();
   if (context.dry_run) return context.rehearse(options, plan);
   loaded_model model = load_model(options);
   start_role(model, "reward", from, options, rng(context.seed).split(stream_key("reward adapter")));
-  if (!model.bank->at("reward").head.defined()) model.bank->add_head("reward");
-  reward_role reward = make_reward_role(model, "reward", options);
+  if (!model.bank->at("reward").head.defined())
+    start_head(*model.bank, uniform_head, rng(context.seed).split(stream_key("reward head")));
+  reward_role reward = make_reward_role(model, "reward", options, name);
   if (finished_before(options, context, out)) return;
   auto [data, held_out, notes] = open_preferences(files, context.seed);
 
@@ -140,6 +156,7 @@ void run_reward(const config& options, stage_context& context) {
     std::filesystem::remove(out / "evaluation.json");
     remove_reward_statistics(out);
   }
+  if (files.evaluation_share > 0 && ranks.first()) write_pairs(*held_out, out / "held_out.jsonl");
   training_checkpoints checkpoints(out / "checkpoints", save_every, keep, context.ranks);
   checkpoints.add("reward", parameters, optimizer);
   std::optional<held_out_evaluation> evaluation;
@@ -166,6 +183,7 @@ void run_reward(const config& options, stage_context& context) {
                 return "loss " + format_number(s.loss, 3) + " accuracy " + format_number(smoothed, 3);
               });
   trainer.fit(data, run);
+  say_cuts(reward, name, context);
 
   std::string note = out.string();
   if (evaluation) {

@@ -1,32 +1,75 @@
 #include "stages/reward_prompts.hpp"
 
+#include <array>
+
 #include "data/template_file.hpp"
+#include "distributed/process_group.hpp"
 #include "files/data_files.hpp"
+#include "observe/table.hpp"
 
 namespace coho::trainer {
+namespace {
 
-reward_prompt_settings read_reward_prompt(const config& options) {
+// Of the released scripts; a stage that is not here reads everything.
+struct stage_limits {
+  std::string_view stage;
+  std::size_t query_tokens, response_tokens;
+};
+constexpr std::array<stage_limits, 2> released{{{"preference_pretraining", 256, 640}, {"reward", 128, 768}}};
+
+// A stage's own value, else the shared section's, else the stage's default.
+std::size_t limit_of(const config& options, std::string_view stage, const std::string& name, std::size_t fallback) {
+  const auto shared = options.get<std::size_t>("reward_prompt." + name, fallback);
+  return options.get<std::size_t>(std::string(stage) + ".reward_prompt." + name, shared);
+}
+
+}  // namespace
+
+reward_prompt_settings read_reward_prompt(const config& options, std::string_view stage) {
   const config section = options.section("reward_prompt");
   reward_prompt_settings out;
-  out.template_path = section.get<std::filesystem::path>("template", shipped("prompts/reward.txt"));
-  out.plain_path = section.get<std::filesystem::path>("plain_template", shipped("prompts/preference_pretraining.txt"));
+  out.template_path = prompt_file(section.get<std::filesystem::path>("template", shipped("prompts/reward.txt")));
+  out.plain_path =
+      prompt_file(section.get<std::filesystem::path>("plain_template", shipped("prompts/preference_pretraining.txt")));
   std::error_code none;
   if (std::filesystem::exists(out.template_path, none))
     out.wording = load_template(template_kind::reward, out.template_path);
   if (std::filesystem::exists(out.plain_path, none))
     out.plain = load_template(template_kind::preference_pretraining, out.plain_path);
-  out.limits.query_tokens = section.get<std::size_t>("query_tokens", 128);
-  out.limits.response_tokens = section.get<std::size_t>("response_tokens", 768);
+  stage_limits limits{stage, 0, 0};
+  for (const auto& one : released)
+    if (one.stage == stage) limits = one;
+  out.limits.query_tokens = limit_of(options, stage, "query_tokens", limits.query_tokens);
+  out.limits.response_tokens = limit_of(options, stage, "response_tokens", limits.response_tokens);
   out.limits.scoring.tokens = section.get<std::size_t>("scoring_tokens", 8192);
   return out;
 }
 
-reward_role make_reward_role(loaded_model& model, const std::string& role, const config& options) {
-  const reward_prompt_settings read = read_reward_prompt(options);
+reward_role make_reward_role(loaded_model& model, const std::string& role, const config& options,
+                             std::string_view stage) {
+  const reward_prompt_settings read = read_reward_prompt(options, stage);
   // A template that is not there is loaded once more for its error.
   const auto wording = read.wording ? *read.wording : load_template(template_kind::reward, read.template_path);
   const auto plain = read.plain ? *read.plain : load_template(template_kind::preference_pretraining, read.plain_path);
   return reward_role(*model.bank, role, *model.tokenizer, reward_prompt(wording), read.limits, reward_prompt(plain));
+}
+
+bool say_cuts(const reward_role& reward, std::string_view stage, stage_context& context) {
+  const auto& limits = reward.options();
+  if (limits.query_tokens == 0 && limits.response_tokens == 0) return true;
+  const auto& mine = reward.cuts();
+  double counts[] = {static_cast<double>(mine.read), static_cast<double>(mine.queries),
+                     static_cast<double>(mine.responses)};
+  context.ranks->all_reduce_sum(std::span<double>(counts));
+  if (counts[1] + counts[2] == 0) return false;
+  const auto part = [&](double count, const char* what, const char* name, std::size_t limit) {
+    return format_number(count, 0) + what + " (" + std::string(stage) + ".reward_prompt." + name + " = " +
+           std::to_string(limit) + ")";
+  };
+  context.log("note: of " + format_number(counts[0], 0) + " texts that the reward model read, " +
+              part(counts[1], " lost the beginning of the query", "query_tokens", limits.query_tokens) + " and " +
+              part(counts[2], " the end of the response", "response_tokens", limits.response_tokens));
+  return true;
 }
 
 }  // namespace coho::trainer

@@ -55,7 +55,7 @@ void run_sample(const config& options, stage_context& context) {
   const auto adapter = options.get<std::filesystem::path>("model.adapter", {});
   const auto out = context.out_or("samples.jsonl");
   refuse_same_file("out", out, {prompts_path});
-  const prompt_settings prompting = read_prompt_settings(options);
+  const prompt_settings prompting = read_prompt_settings(options, "sample", false);
   generation_options generation =
       read_generation(options, prompting.stop, {.max_new_tokens = 256, .temperature = 0.7});
   // Of its own where one recipe is for `ppo` too: what is compared need not be as long as what is trained.
@@ -85,6 +85,7 @@ void run_sample(const config& options, stage_context& context) {
     return;
   }
   auto all = survey(prompts_path, prompts, context);
+  if (const auto note = cut_note(prompts.cut(), prompting, all.prompts); !note.empty()) context.log(note);
 
   policy_role policy(*model.bank, "policy",
                      {.temperature = generation.temperature > 0 ? generation.temperature : 1.0,

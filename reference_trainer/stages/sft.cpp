@@ -16,6 +16,7 @@
 #include "stages/plan_text.hpp"
 #include "stages/prompting.hpp"
 #include "stages/sft_data.hpp"
+#include "stages/sft_prompts.hpp"
 #include "stages/training_run.hpp"
 
 namespace coho::trainer {
@@ -35,10 +36,13 @@ sft_data read_data(const config& section) {
                               : trained_replies::first};
 }
 
-std::vector<supervised_example> read_examples(const sft_data& data, const prompter& prompts) {
+// Example i in the form of prompter i mod n.
+std::vector<supervised_example> read_examples(const sft_data& data, const std::vector<prompter>& prompts) {
   std::vector<supervised_example> out;
+  std::size_t number = 0;
   for (const auto& record : load_sft_records(data.files)) {
-    out.push_back(make_supervised_example(record, prompts, data.max_response_tokens, data.replies));
+    const prompter& form = prompts[number++ % prompts.size()];
+    out.push_back(make_supervised_example(record, form, data.max_response_tokens, data.replies));
     if (!out.back().response.empty()) continue;
     out.pop_back();
     record_losses::of_run().add("no reply with a weight above 0; left out", record.prompt.text() + record.response);
@@ -122,7 +126,7 @@ void train_supervised(loaded_model& model, std::vector<supervised_example> examp
 
 void run_sft(const config& options, stage_context& context) {
   const sft_data data = read_data(options.section("sft"));
-  const prompt_settings prompting = read_prompt_settings(options);
+  const std::vector<prompt_settings> forms = read_sft_prompts(options);
   join_ranks(options, context, context.out_or("sft"));
   const auto adapter = options.get<std::filesystem::path>("model.adapter", {});
   check_output(context.out_or("sft"), {read_model_settings(options).path, adapter});
@@ -132,8 +136,10 @@ void run_sft(const config& options, stage_context& context) {
   if (context.dry_run) return context.rehearse(options, plan);
   loaded_model model = load_model(options);
   start_role(model, "policy", adapter, options, rng(context.seed).split(stream_key("adapter")));
-  const prompter prompts(prompting, model);
-  train_supervised(model, read_examples(data, prompts), options, context);
+  const auto prompts = make_prompters(forms, model);
+  auto examples = read_examples(data, prompts);
+  if (const auto note = cut_note(prompts, forms, examples.size()); !note.empty()) context.log(note);
+  train_supervised(model, std::move(examples), options, context);
 }
 
 subcommand make_sft_command() {

@@ -30,9 +30,9 @@ void train_supervised(loaded_model& model, std::vector<supervised_example> examp
 
 /// `coho sft`: supervised fine-tuning on instruction records.
 ///
-/// Keys: model.path, model.adapter (to go on from), those of read_sft_data, sft.max_response_tokens, sft.replies,
-/// sft.{learning_rate,
-/// schedule, warmup_steps, batch_size, micro_batch_tokens, epochs, gradient_norm_clip, save_every, keep}, adapter.*,
+/// Keys: model.path, model.adapter (to go on from), those of read_sft_data, sft.replies, sft.max_response_tokens,
+/// sft.templates and sft.max_prompt_tokens (sft_prompts.hpp), sft.{learning_rate, schedule, schedule_steps, warmup_steps,
+/// batch_size, micro_batch_tokens, epochs, gradient_norm_clip, save_every, keep}, adapter.*,
 /// prompt.*.
 void run_sft(const config& options, stage_context& context);
 subcommand make_sft_command();

@@ -27,6 +27,7 @@ learning_rate_options read_learning_rate(const config& section, double default_p
                                 : schedule_kind::cosine;
   const double warmup = section.get<double>("warmup_steps", default_warmup_steps);
   section.check(warmup >= 0, "warmup_steps", "at least 0");
+  if (const auto horizon = section.get<std::uint64_t>("schedule_steps", 0); horizon > 0) total_steps = horizon;
   out.warmup_steps =
       static_cast<std::uint64_t>(warmup < 1 ? std::floor(warmup * static_cast<double>(total_steps)) : warmup);
   out.floor_fraction = section.get<double>("floor_fraction", 0.0);

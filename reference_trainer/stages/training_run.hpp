@@ -20,7 +20,8 @@
 namespace coho::trainer {
 
 /// What a config section says of the optimizer: learning_rate, schedule ("constant", "linear", "cosine"), warmup_steps
-/// (a number of steps, or below 1 a share of all), floor_fraction. `total_steps` are those of the whole run.
+/// (a number of steps, or below 1 a share of all), floor_fraction, schedule_steps (the step at which the schedule
+/// reaches its floor, where it stays; 0: `total_steps`, those of the whole run).
 learning_rate_options read_learning_rate(const config& section, double default_peak, std::uint64_t total_steps,
                                          std::string_view default_schedule = "cosine", double default_warmup_steps = 0);
 /// beta1, beta2, epsilon, weight_decay, moments ("float32", "bfloat16", "8bit").

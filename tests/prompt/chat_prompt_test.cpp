@@ -87,6 +87,14 @@ TEST_CASE("an inference template supplies the text around the question") {
   const prompt_template headless(template_kind::inference, "P", "i.txt");
   CHECK(chat_prompt(formats::dromedary(), headless)("Hi").text() == "P\n\n### User\nHi\n\n### Dromedary\n");
 
+  // A conversation's own system text takes the template's place.
+  const std::vector<chat_message> own{{chat_role::system, "S"}, {chat_role::user, "Hi"}};
+  CHECK(chat_prompt(formats::dromedary(), bare)(own).text() == "S\n\n### User\nHi\n\n### Dromedary\n");
+  CHECK(chat_prompt(formats::llama2_chat(), headless)(own).text() ==
+        chat_prompt(formats::llama2_chat())(own).text());
+  const std::vector<chat_message> blank{{chat_role::system, ""}, {chat_role::user, "Hi"}};
+  CHECK(chat_prompt(formats::dromedary(), bare)(blank).text() == "P\n\n### User\nHi\n\n### Dromedary\n");
+
   const prompt_template around(template_kind::inference, "P [{Input}] A:", "i.txt");
   const chat_prompt prompt(formats::dromedary(), around);
   CHECK(prompt("{Input}").text() == "P [{Input}] A:\n");

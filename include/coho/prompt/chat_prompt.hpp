@@ -155,7 +155,8 @@ class chat_prompt {
   }
 
   /// Takes the text around a question from an inference template: all of it as system text if it has no {Input}, else
-  /// the text in front of {Input} as that and the text behind it instead of user suffix and assistant prefix.
+  /// the text in front of {Input} as that and the text behind it instead of user suffix and assistant prefix. The
+  /// system text of a conversation that brings its own takes the place of the whole template.
   template <class = void>
   chat_prompt(chat_format format, const prompt_template& inference) : chat_prompt(std::move(format)) {
     require_argument(inference.kind() == template_kind::inference,
@@ -199,12 +200,11 @@ class chat_prompt {
     chat_text out{.pieces = {}, .response_prefix = {}, .stop = format_.stop, .answered = answered};
     if (!answered) out.response_prefix = format_.response_prefix;
     std::string system = format_.default_system;
-    bool own_system = false;
+    bool own_system = false, templated = from_template_;
     if (!messages.empty() && messages.front().role == chat_role::system) {
       system = messages.front().text;
       own_system = true;
-      require_argument(!from_template_ || system.empty(),
-                       "the inference template is the system text: a conversation cannot bring another");
+      if (!system.empty()) templated = false;
       messages = detail::span_of(messages.data() + 1, messages.size() - 1);
     }
     require_argument(!messages.empty() && messages.size() % 2 == (answered ? 0 : 1),
@@ -217,7 +217,7 @@ class chat_prompt {
                        "message " + std::to_string(i + 1) + " of a conversation is not the " +
                            (user ? "user's" : "assistant's") + ": the two must take turns");
       if (user) {
-        add_question(piece, messages[i].text, i == 0 ? system : std::string(), own_system, i == 0);
+        add_question(piece, messages[i].text, i == 0 ? system : std::string(), own_system, i == 0, templated);
         continue;
       }
       const bool last = i + 1 == messages.size();
@@ -232,15 +232,15 @@ class chat_prompt {
 
   template <class = void>
   void add_question(chat_piece& piece, const std::string& question, const std::string& system, bool own_system,
-                    bool first) const {
-    const bool leads = first && !from_template_ && !system.empty();
+                    bool first, bool templated) const {
+    const bool leads = first && !templated && !system.empty();
     const auto add_system = [&](std::string_view words) {
       piece.text += format_.system_prefix;
       add_words(piece, words, own_system);
       piece.text += format_.system_suffix;
     };
     if (leads && !format_.system_inside_user) add_system(system);
-    piece.text += first && from_template_ ? head_ : format_.user_prefix;
+    piece.text += first && templated ? head_ : format_.user_prefix;
     if (leads && format_.system_inside_user) {
       // White space around the two as one message is dropped, not that between them.
       const bool framed = !format_.system_prefix.empty();
@@ -250,7 +250,7 @@ class chat_prompt {
     } else {
       add_words(piece, shown(question, true, true), true);
     }
-    piece.text += first && !behind_first_.empty() ? behind_first_ : format_.user_suffix + format_.assistant_prefix;
+    piece.text += first && templated && !behind_first_.empty() ? behind_first_ : format_.user_suffix + format_.assistant_prefix;
   }
 
   // An earlier reply is followed by another message, the last one by nothing that the model would not have to write.

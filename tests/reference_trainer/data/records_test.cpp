@@ -61,6 +61,7 @@ TEST_CASE("our records read back as they were written") {
   check_round_trip(preference_record{
       plain, "x", "y", 2, {{"Concise", true, "Be wordy.", -1.25}, {"Ethical", false, "", 0.5}}, 0, 1.25});
   check_round_trip(preference_record{plain, "x", "y", 1});
+  check_round_trip(preference_record{plain, "x", "y", 2, {}, {}, 2.5});
   check_round_trip(labelled_record{plain, "x", false});
   prompt_record late{"And you?"};
   late.system = "Be brief.";

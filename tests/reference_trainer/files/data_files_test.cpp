@@ -65,3 +65,13 @@ TEST_CASE("data files: a folder of that name hides no shipped list") {
   std::filesystem::create_directory("reinforcement");
   CHECK(coho::trainer::principle_file("reinforcement") == coho::trainer::shipped("principles/reinforcement.json"));
 }
+
+TEST_CASE("data files: templates by the name of a shipped one, or by a path") {
+  for (const char* name : {"inference", "inference_brief", "hhh", "hhh_dromedary", "truthfulqa", "truthfulqa_dromedary"})
+    CHECK(coho::trainer::prompt_file(name) ==
+          coho::trainer::shipped("prompts/" + std::string(name) + ".txt"));
+  CHECK(coho::trainer::prompt_file("inference.txt") == coho::trainer::shipped("prompts/inference.txt"));
+  CHECK(coho::trainer::prompt_file("no_such_template") == "no_such_template");
+  CHECK(coho::trainer::prompt_file("elsewhere/inference.txt") == "elsewhere/inference.txt");
+  CHECK(coho::trainer::prompt_file("").empty());
+}

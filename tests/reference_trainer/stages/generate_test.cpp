@@ -289,7 +289,26 @@ TEST_CASE("generate: of conversation trees the first messages alone are answered
   CHECK(read_bytes(tree) == lines);
 }
 
-TEST_CASE("chat: the system text is that of the prompt's section too, and none beside a template") {
+TEST_CASE("generate: a prompt is asked whole unless generate.max_prompt_tokens says otherwise") {
+  const temporary_directory folder;
+  std::string question;
+  for (int i = 0; i < 40; ++i) question += "the fox is red. ";
+  write_bytes(folder / "p.jsonl", json{{"prompt", question}}.dump() + "\n");
+  const auto length = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"generate", "--model", demo_base().string(), "--prompts", (folder / "p.jsonl").string(),
+                               "--ids", "--max-tokens", "1"});
+    const auto [status, out] = run_program(more);
+    REQUIRE(status == 0);
+    return json::parse(out)["prompt_tokens"].size();
+  };
+  const std::size_t whole = load_model(demo_base()).tokenizer->encode(question).size() + 1;
+  REQUIRE(whole > 100);
+  CHECK(length({}) == whole);
+  CHECK(length({"--set", "prompt.max_tokens=20"}) == whole);
+  CHECK(length({"--set", "generate.max_prompt_tokens=20"}) <= 20);
+}
+
+TEST_CASE("chat: the system text is that of the prompt's section too, and takes a template's place") {
   const temporary_directory folder;
   const std::vector<std::string> talking{"chat",         "--model", demo_base().string(), "--format", "dromedary",
                                          "--max-tokens", "4"};
@@ -301,7 +320,11 @@ TEST_CASE("chat: the system text is that of the prompt's section too, and none b
   CHECK(with({"--set", "prompt.system=be kind."}, "why?\n/save " + saved.string() + "\n") == 0);
   CHECK(json::parse(read_bytes(saved))["messages"][0] == json{{"role", "system"}, {"content", "be kind."}});
   write_bytes(folder / "t.txt", "be brief.\n\n### User");
-  CHECK(with({"--template", (folder / "t.txt").string(), "--system", "be kind."}, "") ==
+  CHECK(with({"--template", (folder / "t.txt").string(), "--system", "be kind."},
+             "why?\n/save " + saved.string() + "\n") == 0);
+  CHECK(json::parse(read_bytes(saved))["messages"][0] == json{{"role", "system"}, {"content", "be kind."}});
+  write_bytes(folder / "around.txt", "be brief. {Input} coho:");
+  CHECK(with({"--template", (folder / "around.txt").string(), "--system", "be kind."}, "") ==
         static_cast<int>(exit_code::config));
   CHECK(with({"--template", (folder / "t.txt").string(), "--set", "prompt.max_tokens=1"}, "why?\n") == 0);
 }

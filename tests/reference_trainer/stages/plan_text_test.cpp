@@ -67,9 +67,12 @@ TEST_CASE("dry run: the 70B recipe needs no file, and stays below 78 GiB, or 80 
 }
 
 TEST_CASE("dry run: dropout is drawn in pieces on a device, as it is used on the CPU") {
-  CHECK_THAT(dry_run(run_ppo, "dromedary-2-70b", {"adapter.dropout=0.1", "device=cuda"}),
+  CHECK_THAT(dry_run(run_sft, "dromedary-2-70b", {"adapter.dropout=0.1", "device=cuda"}),
              ContainsSubstring("numbers of dropout"));
-  CHECK_THAT(dry_run(run_ppo, "dromedary-2-70b", {"adapter.dropout=0.1", "device=cpu"}),
+  CHECK_THAT(dry_run(run_sft, "dromedary-2-70b", {"adapter.dropout=0.1", "device=cpu"}),
+             !ContainsSubstring("numbers of dropout"));
+  // ppo trains without.
+  CHECK_THAT(dry_run(run_ppo, "dromedary-2-70b", {"adapter.dropout=0.1", "device=cuda"}),
              !ContainsSubstring("numbers of dropout"));
 }
 
@@ -116,6 +119,27 @@ TEST_CASE("dry run: reward model, pre-training and fine-tuning plan one role, ea
   CHECK_THAT(pretraining, ContainsSubstring("a step: 32 pairs"));
   const auto none = dry_run(run_sft, "dromedary-2-70b", {"model.recompute=none"});
   CHECK(peak_gigabytes(none) > peak_gigabytes(sft));
+}
+
+TEST_CASE("dry run: what a reward model reads is planned by each stage's own limits") {
+  CHECK_THAT(dry_run(run_ppo, "dromedary-2-70b"), ContainsSubstring("read 1664 tokens a rollout"));
+  CHECK_THAT(dry_run(run_ppo, "dromedary-2-70b", {"ppo.reward_prompt.response_tokens=768"}),
+             ContainsSubstring("read 1408 tokens a rollout"));
+  const settings pretraining{"pretrain=true"};
+  CHECK_THAT(dry_run(run_reward, "dromedary-2-70b", pretraining), ContainsSubstring("taken to have 1280 tokens"));
+  CHECK_THAT(dry_run(run_reward, "dromedary-2-70b",
+                     pretraining + settings{"preference_pretraining.reward_prompt.query_tokens=128"}),
+             ContainsSubstring("taken to have 1152 tokens"));
+  CHECK_THAT(dry_run(run_reward, "dromedary-2-70b", {"preference_pretraining.reward_prompt.query_tokens=1"}),
+             ContainsSubstring("taken to have 1280 tokens"));
+  // A longer reading takes longer.
+  const settings rates{"plan.bandwidth=4300", "plan.flops=790"};
+  const auto reward_seconds = [&](const settings& more) {
+    const auto text = dry_run(run_ppo, "dromedary-2-70b", rates + more);
+    const auto line = text.substr(text.find("reward ", text.find("phase of a step")));
+    return line.substr(0, line.find('\n'));
+  };
+  CHECK(reward_seconds({}) != reward_seconds({"ppo.reward_prompt.response_tokens=768"}));
 }
 
 TEST_CASE("dry run: pre-training takes the flags that name files") {

@@ -172,7 +172,7 @@ TEST_CASE("ppo evaluation: each principle's mean is the reward model's score und
   const auto lines = samples_of(folder / "out");
   loaded_model model = load_model(demo_base());
   load_role(model, "reward", folder / "reward");
-  reward_role judge = make_reward_role(model, "reward", config(given));
+  reward_role judge = make_reward_role(model, "reward", config(given), "ppo");
   const auto scored = [&](std::size_t prompt, std::vector<std::string> guideline) {
     const std::string question = lines[prompt].at("prompt"), response = lines[prompt].at("response");
     return judge.score(std::vector<reward_query>{{.prompt = question, .response = response, .principles = guideline}})
@@ -205,7 +205,7 @@ TEST_CASE("ppo evaluation: two ranks share the prompts and find what one finds; 
     load_role(model, "reference", {});
     load_role(model, "policy", {});
     load_role(model, "reward", folder / "reward");
-    reward_role judge = make_reward_role(model, "reward", options);
+    reward_role judge = make_reward_role(model, "reward", options, "ppo");
     const prompter prompts(options, model);
     const ppo_options run = read_ppo_options(options, context, prompts, 1);
     const config section = options.section("ppo");
@@ -214,7 +214,7 @@ TEST_CASE("ppo evaluation: two ranks share the prompts and find what one finds; 
     const auto evaluated = read_ppo_evaluation(section, run.generation);
     const policy_role_options sampling{
         .banned = model.never_sampled(), .end_tokens = model.end_tokens(), .token_texts = model.token_texts()};
-    ppo_evaluation evaluation(evaluated, evaluation_prompts(evaluated, prompts, guidelines), guidelines,
+    ppo_evaluation evaluation(evaluated, evaluation_prompts(evaluated, prompts, guidelines, true, context), guidelines,
                               {model, &judge, prompts, parts}, sampling, run.generation, {}, folder / out, context);
     // A reward that is no number was written as null; whatever is one is better.
     evaluation.restore({{0, nullptr}, {1, -0.5}, {2, nullptr}, {3, -0.75}});

@@ -8,6 +8,7 @@
 #include "data/jsonl.hpp"
 #include "observe/metrics_log.hpp"
 #include "stages/model_files.hpp"
+#include "stages/ppo_settings.hpp"
 #include "support/ppo_runs.hpp"
 #include "support/small_models.hpp"
 #include "support/stage_runs.hpp"
@@ -184,4 +185,44 @@ TEST_CASE("ppo: a start that fails on a file leaves an interrupted run as it was
   write_bytes(folder / "out" / "samples.jsonl", "{\"instruction\":\"a\"}\n");
   refused({"ppo.evaluation.prompts=" + (folder / "prompts.jsonl").string()}, "was written by no evaluation");
   refused({"ppo.policy=" + (folder / "out").string()}, "another folder");
+}
+
+TEST_CASE("ppo: dropout is off, so that the first minibatch's ratio is 1 in every step") {
+  const temporary_directory folder;
+  run_stage(run_ppo, reinforcing(folder, "ppo") +
+                         settings{"adapter.kind=lora", "adapter.rank=4", "adapter.dropout=0.3", "ppo.rollouts=4",
+                                  "ppo.minibatch_size=4", "ppo.steps=4", "ppo.learning_rate=3e-3",
+                                  "ppo.length_bonus.coefficient=4"});
+  REQUIRE(metric_curve(folder / "ppo", "first_ratio_deviation").size() == 4);
+  CHECK(largest_of(folder / "ppo", "first_ratio_deviation") < 1e-5);
+  // The weights did move.
+  CHECK(largest_of(folder / "ppo", "kl") > 1e-4);
+}
+
+TEST_CASE("ppo: prompts beyond the limit are left out and counted, or cut where asked for") {
+  const auto& tokenizer = *load_model(demo_base()).tokenizer;
+  const auto length = [&](const std::string& text) { return tokenizer.encode(text).size() + 1; };
+  const std::string brief = "why?", wordy = "user: why is the owl gray? the owl is gray. the fox is red.\ncoho:";
+  REQUIRE(length(brief) + 4 < length(wordy));
+  const std::size_t limit = length(brief) + 2;
+  const config options(settings{"prompt.max_tokens=" + std::to_string(limit)});
+  stage_context context("ppo", options, false, false, true);
+  const loaded_model model = load_model(demo_base());
+  const prompter prompts(options, model);
+  const std::vector<prompt_record> records{{.instruction = wordy}, {.instruction = brief}, {.instruction = wordy}};
+  const auto dropped = within_limit(records, prompts, true, "p.jsonl", context);
+  REQUIRE(dropped.size() == 1);
+  CHECK(dropped[0].instruction == brief);
+  CHECK(within_limit(records, prompts, false, "p.jsonl", context) == records);
+  CHECK_THROWS_WITH(within_limit({records[0]}, prompts, true, "p.jsonl", context),
+                    Catch::Matchers::ContainsSubstring("p.jsonl") &&
+                        Catch::Matchers::ContainsSubstring("ppo.long_prompts"));
+
+  const temporary_directory folder;
+  const settings run{"prompt.max_tokens=" + std::to_string(limit), "ppo.rollouts=2", "ppo.steps=1",
+                     "ppo.length_bonus.coefficient=1"};
+  CHECK_THROWS_AS(run_stage(run_ppo, reinforcing(folder, "out") + run), file_error);
+  CHECK_THROWS_AS(run_stage(run_ppo, reinforcing(folder, "out") + run + settings{"ppo.long_prompts=keep"}),
+                  config_error);
+  run_stage(run_ppo, reinforcing(folder, "out") + run + settings{"ppo.long_prompts=cut"});
 }

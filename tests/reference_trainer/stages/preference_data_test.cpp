@@ -137,3 +137,42 @@ TEST_CASE("preference data: wrong input") {
   CHECK(opened({guided}).training.size() == 1);
   CHECK_THROWS_WITH(opened({guided}, true), ContainsSubstring("line 1: the record holds principles"));
 }
+
+TEST_CASE("preference data: a margin that a record without principles brings is the pair's, an aggregated one is not") {
+  const temporary_directory folder;
+  write_bytes(folder / "pairs.jsonl",
+              R"({"prompt":"one","chosen":"yes","rejected":"no","margin":3.0}
+{"prompt":"two","chosen":"yes","rejected":"no"}
+{"instruction":"three","output_1":"no","output_2":"yes","preference":2,"margin":1.5}
+{"instruction":"four","output_1":"no","output_2":"yes","preference":2,"principles":[{"name":"a","negated":false,"text":"be kind.","score":-2.5}],"dominant":0,"margin":2.5}
+)");
+  const settings given{"reward.data=" + (folder / "pairs.jsonl").string()};
+  const auto margins = [](preference_set& set) {
+    std::vector<std::size_t> all(set.size());
+    std::iota(all.begin(), all.end(), std::size_t{0});
+    std::vector<double> out;
+    for (const auto& pair : set.load(all)) out.push_back(pair.margin);
+    return out;
+  };
+  auto sets = opened(given);
+  CHECK(margins(sets.training) == std::vector<double>{3, 0, 1.5, 0});
+  CHECK(sets.notes.back().find("2 of 4 pairs bring one") != std::string::npos);
+  auto none = opened(given + settings{"reward.margins=none"});
+  CHECK(margins(none.training) == std::vector<double>{0, 0, 0, 0});
+  CHECK(none.notes.back().find("left out") != std::string::npos);
+  CHECK_THROWS_AS(opened(given + settings{"reward.margins=all"}), config_error);
+  write_bytes(folder / "pairs.jsonl", R"({"prompt":"one","chosen":"yes","rejected":"no","margin":"large"})" "\n");
+  CHECK_THROWS_AS(opened(given), file_error);
+}
+
+TEST_CASE("preference data: pairs that are written are read back as they were") {
+  const temporary_directory folder;
+  write_bytes(folder / "pairs.jsonl",
+              R"({"prompt":"one","chosen":"yes","rejected":"no","margin":3.0}
+{"instruction":"two","input":"in","output_1":"no","output_2":"yes","preference":2,"principles":[{"name":"a","negated":true,"text":"be kind.","score":-2.5}],"dominant":0,"margin":2.5}
+)");
+  auto sets = opened({"reward.data=" + (folder / "pairs.jsonl").string()});
+  write_pairs(sets.training, folder / "again.jsonl");
+  CHECK(read_records<preference_record>(folder / "again.jsonl") ==
+        read_records<preference_record>(folder / "pairs.jsonl"));
+}

@@ -155,3 +155,50 @@ TEST_CASE("prompting: a system text stands in front where the chat form has a pl
   CHECK_THROWS_AS(prompter(config(wrapped + settings{"prompt.system=be kind."}), model), config_error);
   CHECK_THROWS_AS(prompter(config(settings{"prompt.system=be kind."}), model), config_error);
 }
+
+TEST_CASE("prompting: a template may be named as it is shipped") {
+  const auto& model = demo_model();
+  std::string text;
+  for (const token id :
+       prompter(config(settings{"prompt.format=dromedary", "prompt.template=inference"}), model).tokens("why?"))
+    text += model.tokenizer->token_bytes(id);
+  CHECK(text.find("Dromedary is helpful, honest and considerate") != std::string::npos);
+  CHECK(text.ends_with("### User\nwhy?\n\n### Dromedary\n"));
+  CHECK_THROWS_AS(prompter(config(settings{"prompt.template=inferense"}), model), file_error);
+
+  // A conversation's own system text takes its place.
+  const prompter prompts(config(settings{"prompt.format=dromedary", "prompt.template=inference"}), model);
+  const prompter bare(config(settings{"prompt.format=dromedary"}), model);
+  const chat_message own[] = {{chat_role::system, "be brief."}, {chat_role::user, "why?"}};
+  CHECK(prompts.tokens(own) == bare.tokens(own));
+}
+
+TEST_CASE("prompting: training keeps to prompt.max_tokens, generation to a limit of its own") {
+  const auto limit = [](const settings& given, const std::string& stage, bool trains) {
+    const auto out = read_prompt_settings(config(given), stage, trains);
+    return std::pair{out.max_tokens, out.max_tokens_key};
+  };
+  using pair = std::pair<std::size_t, std::string>;
+  CHECK(limit({"prompt.max_tokens=5"}, "sft", true) == pair{5, "prompt.max_tokens"});
+  CHECK(limit({"prompt.max_tokens=5", "sft.max_prompt_tokens=9"}, "sft", true) == pair{9, "sft.max_prompt_tokens"});
+  CHECK(limit({"prompt.max_tokens=5"}, "generate", false) == pair{0, "generate.max_prompt_tokens"});
+  CHECK(limit({"generate.max_prompt_tokens=7"}, "generate", false) == pair{7, "generate.max_prompt_tokens"});
+}
+
+TEST_CASE("prompting: prompts that are cut are counted") {
+  const auto given = read_prompt_settings(config(settings{"prompt.max_tokens=5"}));
+  const prompter prompts(given, demo_model());
+  const std::string question = "the fox is red. the owl is gray. why?";
+  const chat_message brief[] = {{chat_role::user, "why?"}}, whole[] = {{chat_role::user, question}};
+  CHECK(prompts.fits(brief));
+  CHECK_FALSE(prompts.fits(whole));
+  CHECK(prompts.cut() == 0);
+  CHECK(cut_note(prompts.cut(), given, 3).empty());
+  prompts.tokens("why?");
+  prompts.tokens(question);
+  prompts.tokens(question);
+  CHECK(prompts.cut() == 2);
+  const auto note = cut_note(prompts.cut(), given, 3);
+  CHECK(note.find("2 of 3 prompts") != std::string::npos);
+  CHECK(note.find("prompt.max_tokens = 5") != std::string::npos);
+}

@@ -25,11 +25,12 @@ struct reader {
     write_bytes(folder / "plain.txt", "{Input} {Output}\nscore:");
   }
 
-  reward_role make(const settings& more = {}) {
+  reward_role make(const settings& more = {}, std::string_view stage = "reward") {
     return make_reward_role(model, "reward",
                             config(settings{"reward_prompt.template=" + (folder / "guided.txt").string(),
                                             "reward_prompt.plain_template=" + (folder / "plain.txt").string()} +
-                                   more));
+                                   more),
+                            stage);
   }
   std::string text(const reward_role& role, const reward_query& query) const {
     return model.tokenizer->decode(std::span<const token>(role.tokens(query)).subspan(1));
@@ -69,7 +70,7 @@ TEST_CASE("reward_prompts: a long query loses its beginning, a long response its
 
 TEST_CASE("reward_prompts: without a recipe the shipped templates are read; others are refused") {
   reader reads;
-  const auto role = make_reward_role(reads.model, "reward", config(settings{}));
+  const auto role = make_reward_role(reads.model, "reward", config(settings{}), "reward");
   CHECK(reads.text(role, {.prompt = question, .response = answer, .principles = lines}).find("be kind.") !=
         std::string::npos);
   CHECK_THROWS_AS(reads.make({"reward_prompt.template=" + (reads.folder / "plain.txt").string()}), file_error);
@@ -99,4 +100,57 @@ TEST_CASE(
   const auto text = reads.text(reads.make(), {.prompt = record.prompt.text(), .response = record.chosen()});
   CHECK(text == kept_query + " " + kept_response + "\nscore:");
   CHECK(kept_query.ends_with("why is the owl gray?"));
+}
+
+TEST_CASE("reward_prompts: limits are a stage's own, else the shared section's, else those of the released scripts") {
+  const auto limits = [](const settings& given, std::string_view stage) {
+    const config options(given);
+    const auto out = read_reward_prompt(options, stage).limits;
+    options.check_unknown();
+    return std::pair{out.query_tokens, out.response_tokens};
+  };
+  using pair = std::pair<std::size_t, std::size_t>;
+  CHECK(limits({}, "preference_pretraining") == pair{256, 640});
+  CHECK(limits({}, "reward") == pair{128, 768});
+  CHECK(limits({}, "ppo") == pair{0, 0});
+  CHECK(limits({}, "eval") == pair{0, 0});
+  const settings shared{"reward_prompt.query_tokens=7", "reward_prompt.response_tokens=8"};
+  for (const char* stage : {"preference_pretraining", "reward", "ppo", "eval"}) CHECK(limits(shared, stage) == pair{7, 8});
+  CHECK(limits(shared + settings{"ppo.reward_prompt.query_tokens=0"}, "ppo") == pair{0, 8});
+  CHECK(limits({"eval.reward_prompt.response_tokens=5"}, "eval") == pair{0, 5});
+}
+
+TEST_CASE("reward_prompts: answers that differ past the training's limit tie there, and nowhere else") {
+  reader reads;
+  std::string same;
+  for (int i = 0; i < 300; ++i) same += i % 2 == 0 ? "the owl is gray. " : "why? ";
+  REQUIRE(reads.model.tokenizer->encode(same).size() > 768);
+  const std::string one = same + "the fox is red.", other = same + "no.";
+  const auto tokens = [&](const reward_role& role, const std::string& response) {
+    return role.tokens({.prompt = question, .response = response, .principles = lines});
+  };
+  const auto trained = reads.make();
+  CHECK(tokens(trained, one) == tokens(trained, other));
+  for (const char* stage : {"ppo", "eval"}) {
+    const auto role = reads.make({}, stage);
+    CHECK(tokens(role, one) != tokens(role, other));
+    CHECK(role.cuts().responses == 0);
+  }
+  // What was cut is counted, and said once.
+  CHECK(trained.cuts().read == 2);
+  CHECK(trained.cuts().responses == 2);
+  CHECK(trained.cuts().queries == 0);
+  const config options(settings{});
+  stage_context context("reward", options, false, false, true);
+  CHECK(say_cuts(trained, "reward", context));
+  CHECK_FALSE(say_cuts(reads.make(), "reward", context));
+  CHECK(say_cuts(reads.make({}, "ppo"), "ppo", context));
+}
+
+TEST_CASE("reward_prompts: templates are named by path or as shipped") {
+  reader reads;
+  const auto role =
+      make_reward_role(reads.model, "reward", config(settings{"reward_prompt.template=reward"}), "reward");
+  CHECK(reads.text(role, {.prompt = question, .response = answer, .principles = lines}).find("Verdict") !=
+        std::string::npos);
 }

@@ -6,6 +6,7 @@
 #include <coho/error.hpp>
 
 #include "checkpoint/tensor_io.hpp"
+#include "data/records.hpp"
 #include "observe/metrics_log.hpp"
 #include "stages/reward_statistics.hpp"
 #include "support/small_models.hpp"
@@ -236,4 +237,53 @@ TEST_CASE("reward: a run anew leaves no measures of the old one; a model it star
   run_stage(run_reward, given);
   CHECK_FALSE(std::filesystem::exists(folder / "out" / "evaluation.json"));
   CHECK(read_reward_statistics(folder / "out")->over == "training pairs");
+}
+
+TEST_CASE("reward: a record's margin is subtracted from the difference of the scores") {
+  const temporary_directory folder;
+  const auto first_loss = [&](const std::string& out, const std::string& margin, const settings& more = {}) {
+    write_bytes(folder / "pairs.jsonl",
+                R"({"prompt":"what?","chosen":"yes.","rejected":"no.")" + margin + "}\n");
+    run_stage(run_reward, settings{"model.path=" + demo_base().string(), "adapter.rank=2",
+                                   "reward.data=" + (folder / "pairs.jsonl").string(),
+                                   "out=" + (folder / out).string()} +
+                              more);
+    return metric_curve(folder / out, "loss").front().second;
+  };
+  // A head of zeros: the difference is 0, and the loss −log σ(−margin).
+  CHECK(first_loss("three", R"(,"margin":3.0)") == Approx(3.0485873515737).epsilon(1e-6));
+  CHECK(first_loss("none", "") == Approx(0.6931471805599).epsilon(1e-6));
+  CHECK(first_loss("off", R"(,"margin":3.0)", {"reward.margins=none"}) == Approx(0.6931471805599).epsilon(1e-6));
+}
+
+TEST_CASE("reward: a head that is drawn is uniform in ±1/√H, by the seed, and its bias is 0") {
+  const temporary_directory folder;
+  const auto head = [&](const std::string& out, const settings& more) {
+    run_stage(run_reward, rewarding(folder, out) + settings{"reward.learning_rate=0"} + more);
+    return read_tensors(folder / out / "model.safetensors").at("score.weight").flatten().to(at::kDouble);
+  };
+  const auto drawn = head("one", {"reward.head_init=uniform", "seed=3"});
+  const double bound = 1 / std::sqrt(static_cast<double>(drawn.numel()));
+  CHECK(drawn.abs().max().item<double>() <= bound);
+  CHECK(drawn.abs().max().item<double>() > 0.8 * bound);
+  CHECK(drawn.std().item<double>() == Approx(bound / std::sqrt(3.0)).epsilon(0.25));
+  CHECK(at::equal(drawn, head("two", {"reward.head_init=uniform", "seed=3"})));
+  CHECK_FALSE(at::equal(drawn, head("three", {"reward.head_init=uniform", "seed=4"})));
+  CHECK(head("four", {}).abs().max().item<double>() == 0);
+  // Without a bias the head is where transformers looks for it.
+  CHECK_FALSE(std::filesystem::exists(folder / "one" / "score_head.safetensors"));
+  CHECK_THROWS_AS(head("five", {"reward.head_init=normal"}), config_error);
+}
+
+TEST_CASE("reward: the pairs that a share holds out are written beside the model") {
+  const temporary_directory folder;
+  const auto given = rewarding(folder, "reward");
+  run_stage(run_reward, given + settings{"reward.evaluation_share=0.4"});
+  const auto held = read_records<preference_record>(folder / "reward" / "held_out.jsonl");
+  CHECK(held.size() == read_fixture(folder / "reward" / "evaluation.json")["pairs"].get<std::size_t>());
+  const auto all = read_records<preference_record>(folder / "preferences.jsonl");
+  for (const auto& record : held) CHECK(std::ranges::find(all, record) != all.end());
+  CHECK(held.size() < all.size());
+  run_stage(run_reward, rewarding(folder, "none"));
+  CHECK_FALSE(std::filesystem::exists(folder / "none" / "held_out.jsonl"));
 }

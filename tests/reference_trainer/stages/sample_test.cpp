@@ -160,3 +160,10 @@ TEST_CASE("sample: counts of nothing are refused before anything is written") {
   CHECK_FALSE(std::filesystem::exists(folder / "a.jsonl"));
   CHECK_FALSE(std::filesystem::exists(folder / "a.jsonl.partial"));
 }
+
+TEST_CASE("sample: prompts are asked whole, unless sample.max_prompt_tokens says otherwise") {
+  const temporary_directory folder;
+  const auto whole = sampled(folder, "a.jsonl");
+  CHECK(sampled(folder, "b.jsonl", {"prompt.max_tokens=6"}) == whole);
+  CHECK(sampled(folder, "c.jsonl", {"sample.max_prompt_tokens=6"}) != whole);
+}

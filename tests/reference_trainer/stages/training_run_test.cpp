@@ -52,6 +52,16 @@ TEST_CASE("training_run: the learning rate of a section") {
   // Below 1: a share of all steps.
   CHECK(read({"warmup_steps=0.1"}).warmup_steps == 20);
   CHECK(read({"warmup_steps=500"}).total_steps == 501);
+  // A horizon of its own: the rate of a run that is stopped early is that of the long one.
+  const learning_rate_schedule whole(read({"warmup_steps=5"}));
+  const learning_rate_schedule early(read({"warmup_steps=5", "schedule_steps=547"}));
+  CHECK(read({"schedule_steps=547"}).total_steps == 547);
+  CHECK(read({"schedule_steps=1000", "warmup_steps=0.1"}).warmup_steps == 100);
+  CHECK(whole(199) < 0.01 * 0.25);
+  CHECK(early(199) > 0.65 * 0.25);
+  CHECK(early(199) < 0.75 * 0.25);
+  CHECK(early(10000) == 0);
+  CHECK_THROWS_AS(read({"schedule_steps=-1"}), config_error);
   CHECK_THROWS_AS(read({"warmup_steps=-1"}), config_error);
   CHECK_THROWS_AS(read({"schedule=cosin"}), config_error);
   CHECK_THROWS_AS(read({"learning_rate=-1"}), option_error);
