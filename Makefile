@@ -5,6 +5,7 @@ LIBTORCH ?= pip
 SEED ?= 1
 JOBS ?= $(shell nproc)
 DEMO_OUT ?= demo-out
+SEEDS ?=
 DEMO_ARGS ?=
 TEST_ARGS ?=
 BENCH_ARGS ?=
@@ -18,7 +19,7 @@ OPTIONS := PRESET=$(PRESET) LIBTORCH=$(LIBTORCH) CMAKE_ARGS=$(CMAKE_ARGS)
 compile = cmake --build $(BUILD) --parallel $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup configure build all test test-peers demo demo-base bench bench-peers bench-gpu docs amalgamate format clean
+.PHONY: help setup configure build all test test-peers demo demo-seeds demo-base bench bench-peers bench-gpu docs amalgamate format clean
 
 help: ## this list
 	@echo "make TARGET [PRESET=release|dev|asan|no-torch|cuda] [LIBTORCH=pip|system|FOLDER] [SEED=n] [JOBS=n]"
@@ -53,6 +54,9 @@ test-peers: configure ## try adapters and checkpoints on PEFT, transformers and 
 
 demo: build ## SALMON on a tiny model, from judge to policy: demo-out/report.html
 	build/coho demo --seed $(SEED) --out $(DEMO_OUT) $(DEMO_ARGS)
+
+demo-seeds: build ## the demo on 12 seeds: lowest and highest of each figure beside its threshold (SEEDS="1 2 3")
+	@tools/demo_seeds $(if $(SEEDS),--seeds "$(SEEDS)") $(if $(DEMO_ARGS),-- $(DEMO_ARGS))
 
 demo-base: build ## train the base model that the demo starts from, and put it where the repository ships it
 	build/coho demo-base $(DEMO_ARGS)

@@ -52,6 +52,7 @@
 #include <coho/prompt/template.hpp>
 #include <coho/reduce.hpp>
 #include <coho/require.hpp>
+#include <coho/reward/empty_response.hpp>
 #include <coho/reward/overlong.hpp>
 #include <coho/reward/running_normalization.hpp>
 #include <coho/reward/shaping.hpp>

@@ -198,13 +198,13 @@ report make_report(const summary& figures, const std::vector<demo_run>& runs, co
 
 std::string final_table(const summary& figures, const std::vector<demo_run>& runs) {
   text_table table(
-      {"run", "self-praise", "facts", "hedge", "example", "same language", "length", "KL", "valid", "cap"});
+      {"run", "self-praise", "facts", "hedge", "example", "same language", "length", "KL", "valid", "empty", "cap"});
   for (const auto& run : runs) {
     const auto& r = run.replies;
     const auto kl = figures.number("ppo." + run.name + ".kl");
     table.add_row({run.title, format_number(r.self_praise_rate), format_number(r.facts), format_number(r.hedge_rate),
                    format_number(r.example_rate), format_number(r.same_language_rate), format_number(r.length, 1),
-                   kl ? format_number(*kl, 1) : "", format_number(r.valid_rate), format_number(r.cap_rate)});
+                   kl ? format_number(*kl, 1) : "", format_number(r.valid_rate), format_number(r.empty_rate), format_number(r.cap_rate)});
   }
   return table.text();
 }

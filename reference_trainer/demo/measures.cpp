@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include <coho/reward/empty_response.hpp>
+
 #include <nlohmann/json.hpp>
 
 #include "demo/attributes.hpp"
@@ -96,6 +98,7 @@ void reply_measures::write(summary& out, const std::string& prefix) const {
   out.set(prefix + ".same_language_rate", same_language_rate);
   out.set(prefix + ".on_topic_rate", on_topic_rate);
   out.set(prefix + ".valid_rate", valid_rate);
+  out.set(prefix + ".empty_rate", empty_rate);
   out.set(prefix + ".cap_rate", cap_rate);
 }
 
@@ -114,11 +117,12 @@ reply_measures measure_replies(const std::filesystem::path& samples, const sente
       out.same_language_rate += a.same_language;
       out.on_topic_rate += a.on_topic;
       out.valid_rate += a.valid;
+      out.empty_rate += is_blank(record.responses[k]);
       out.cap_rate += !record.finished[k];
     }
   }
   for (double* value : {&out.length, &out.self_praise_rate, &out.facts, &out.hedge_rate, &out.example_rate,
-                        &out.same_language_rate, &out.on_topic_rate, &out.valid_rate, &out.cap_rate})
+                        &out.same_language_rate, &out.on_topic_rate, &out.valid_rate, &out.empty_rate, &out.cap_rate})
     *value /= count;
   return out;
 }

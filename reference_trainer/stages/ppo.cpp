@@ -53,6 +53,7 @@ void log_step(metrics_log& log, const ppo_statistics& s, const work_of_ranks& wo
                                                   {"kl_coefficient", s.kl_coefficient},
                                                   {"length", s.length_mean},
                                                   {"unfinished", s.unfinished},
+                                                  {"empty", s.empty},
                                                   {"entropy", s.entropy},
                                                   {"policy_loss", s.policy_loss},
                                                   {"value_loss", s.value_loss},
@@ -309,7 +310,8 @@ void run_ppo(const config& options, stage_context& context) {
     bar.count("generated", work.tokens.generation);
     bar.count("trained", work.tokens.update);
     bar.advance(1, "reward " + format_number(s.reward_mean, 2) + " kl " + format_number(s.kl_sequence, 2) + " length " +
-                       format_number(s.length_mean, 1));
+                       format_number(s.length_mean, 1) +
+                       (s.empty > 0 ? " empty " + format_number(100 * s.empty, 0) + " %" : ""));
     stop_if_interrupted();
     checkpoints.save_if_due(s.step + 1, values());
   }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <coho/error.hpp>
+#include <coho/reward/empty_response.hpp>
 #include <coho/train/model_outputs.hpp>
 
 #include "files/json_file.hpp"
@@ -30,7 +31,7 @@ void check_ours(bool ours, const fs::path& path) {
 }
 
 // What stands in front of a response's tokens among the numbers of a prompt.
-enum field : std::size_t { score, reward, kl, finished, match, length, fields };
+enum field : std::size_t { score, earned, kl, finished, empty, match, length, fields };
 
 policy_role_options tempered(policy_role_options sampling, double temperature) {
   if (temperature > 0) sampling.temperature = temperature;
@@ -54,7 +55,7 @@ void save_whole(loaded_model& model, const fs::path& folder, const nlohmann::jso
 struct ppo_evaluation::measured {
   question_kind type;
   double score, reward, kl, length;
-  bool finished, match;
+  bool finished, empty, match;
   std::string response;
 };
 
@@ -158,12 +159,13 @@ std::vector<double> ppo_evaluation::answer(std::size_t share, std::size_t shares
     double* const to = numbers.data() + own[k] * width();
     const auto tokens = std::as_const(batch.responses)[k];
     to[score] = scores[k];
-    to[reward] = models_.rewards.of(queries[k], scores[k]).total();
+    to[earned] = models_.rewards.of(queries[k], scores[k]).earned();
     to[kl] =
         difference
             .segment(static_cast<Eigen::Index>(batch.responses.offsets[k]), static_cast<Eigen::Index>(tokens.size()))
             .sum();
     to[finished] = queries[k].finished ? 1 : 0;
+    to[empty] = is_blank(texts[k]) ? 1 : 0;
     to[match] = models_.rewards.bonus().same_language(queries[k]) ? 1 : 0;
     to[length] = static_cast<double>(tokens.size());
     std::ranges::copy(tokens, to + fields);
@@ -196,12 +198,26 @@ ppo_evaluation::measured ppo_evaluation::read(std::size_t prompt, std::span<cons
   for (const double id : tokens) response.push_back(static_cast<token>(id));
   return {.type = static_cast<question_kind>(prompts_[prompt].type),
           .score = own[score],
-          .reward = own[reward],
+          .reward = own[earned],
           .kl = own[kl],
           .length = own[length],
           .finished = own[finished] != 0,
+          .empty = own[empty] != 0,
           .match = own[match] != 0,
           .response = models_.prompts.response_text(response)};
+}
+
+// An empty response earns what the worst answer of the evaluation does, as it would in training.
+void ppo_evaluation::settle(std::span<measured> all) const {
+  std::vector<double> sums;
+  std::vector<std::uint8_t> ended, blank;
+  for (const auto& one : all) {
+    sums.push_back(one.reward);
+    ended.push_back(one.finished);
+    blank.push_back(one.empty);
+  }
+  const auto rewards = models_.rewards.settled(sums, ended, blank);
+  for (std::size_t i = 0; i < all.size(); ++i) all[i].reward = rewards[i];
 }
 
 void ppo_evaluation::log_means(std::uint64_t step, std::span<const measured> all, const std::string& suffix,
@@ -216,6 +232,7 @@ void ppo_evaluation::log_means(std::uint64_t step, std::span<const measured> all
   if (models_.reward != nullptr) mean("score", [](const measured& m) { return m.score; });
   mean("length", [](const measured& m) { return m.length; });
   mean("unfinished", [](const measured& m) { return !m.finished; });
+  mean("empty", [](const measured& m) { return m.empty; });
   mean("kl", [](const measured& m) { return m.kl; });
   mean("language_match", [](const measured& m) { return m.match; });
 }
@@ -226,6 +243,7 @@ void ppo_evaluation::record(std::uint64_t step, std::span<const double> numbers,
   std::vector<measured> all;
   std::set<question_kind> types;
   for (std::size_t i = 0; i < prompts_.size(); ++i) types.insert(all.emplace_back(read(i, numbers)).type);
+  settle(all);
   log_means(step, all, "", log);
   for (const auto type : types) {
     if (types.size() == 1) break;
@@ -265,7 +283,8 @@ void ppo_evaluation::record(std::uint64_t step, std::span<const double> numbers,
   std::string text = "evaluation at step " + std::to_string(step) + ": reward " + format_number(mean_reward, 3) +
                      (better ? " (the best so far)" : "") + ", kl " + format_number(last("eval/kl"), 2) + ", length " +
                      format_number(last("eval/length"), 1) + ", unfinished " +
-                     format_number(100 * last("eval/unfinished"), 1) + " %, language " +
+                     format_number(100 * last("eval/unfinished"), 1) + " %, empty " +
+                     format_number(100 * last("eval/empty"), 1) + " %, language " +
                      format_number(100 * last("eval/language_match"), 1) + " %";
   if (!shown.empty()) text += "\n" + samples_table(shown);
   while (text.ends_with('\n')) text.pop_back();

@@ -115,6 +115,7 @@ class ppo_evaluation {
   std::vector<double> answer(std::size_t share, std::size_t shares);
   void score_principles(std::span<const std::size_t> own, std::span<const std::string> texts,
                         std::vector<double>& numbers);
+  void settle(std::span<measured> all) const;
   measured read(std::size_t prompt, std::span<const double> numbers) const;
   void record(std::uint64_t step, std::span<const double> numbers, metrics_log& log, bool writes,
               progress::clock::time_point start);

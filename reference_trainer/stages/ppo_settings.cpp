@@ -51,6 +51,11 @@ ppo_options read_ppo_options(const config& options, const stage_context& context
   out.shaping.whiten = section.get<bool>("whiten_rewards", out.shaping.whiten);
   if (section.choice("unfinished_mode", "add", {"add", "replace"}) == "replace")
     out.shaping.unfinished = unfinished_mode::replace;
+  const bool lowest = out.empty_responses == empty_response_rule::lowest;
+  out.empty_responses =
+      section.choice("empty_responses", lowest ? "lowest" : "scored", {"lowest", "scored"}) == "lowest"
+          ? empty_response_rule::lowest
+          : empty_response_rule::scored;
   const double target = section.get<double>("adaptive_kl_target", 0.0);
   if (target > 0)
     out.adaptive_kl = adaptive_kl_options{.initial = out.shaping.kl_coefficient,

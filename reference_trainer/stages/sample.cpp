@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <coho/error.hpp>
+#include <coho/reward/empty_response.hpp>
 #include <nlohmann/json.hpp>
 
 #include "data/records.hpp"
@@ -96,6 +97,7 @@ void run_sample(const config& options, stage_context& context) {
                       .shared_prefix = std::move(all.shared)});
   auto bar = context.start_progress("sample", all.prompts, "prompts");
   bar.start_at(writer.count());
+  std::size_t sampled_now = 0, empty = 0;
   const rng root = rng(context.seed).split(stream_key("sample"));
   // A batch of which a part is written already is sampled as a whole again: probabilities differ in their last digits
   // with the batch, and a draw may fall between.
@@ -121,6 +123,8 @@ void run_sample(const config& options, stage_context& context) {
         const std::size_t at = i * responses + k;
         record.responses.push_back(prompts.response_text(sampled.responses[at]));
         record.finished.push_back(sampled.finished[at] != 0);
+        ++sampled_now;
+        if (is_blank(record.responses.back())) ++empty;
       }
       writer.write(to_json(record));
       bar.advance();
@@ -137,6 +141,9 @@ void run_sample(const config& options, stage_context& context) {
   if (!records.empty()) flush();
   writer.finish();
   bar.finish(out.string());
+  if (empty > 0)
+    context.log(std::to_string(empty) + " of the " + std::to_string(sampled_now) +
+                " responses sampled now are empty: no text before their end");
 }
 
 subcommand make_sample_command() {

@@ -7861,6 +7861,73 @@ consteval bool require_communicator() {
 
 }  // namespace coho
 
+// ---- coho/reward/empty_response.hpp
+
+namespace coho {
+
+/// What a response earns that says nothing.
+enum class empty_response_rule {
+  lowest,  ///< what the worst answer of the step earns, and the penalty of an unfinished one: `rank_empty_last`
+  scored,  ///< what the reward model makes of it
+};
+
+/// Whether a text shows nothing: no character but ASCII white space and controls, no-break, ideographic and zero-width
+/// spaces.
+constexpr bool is_blank(std::string_view text) noexcept {
+  constexpr std::string_view spaces[] = {"\xC2\xA0",     "\xE3\x80\x80", "\xE2\x80\x8B",
+                                         "\xE2\x80\x8C", "\xE2\x80\x8D", "\xEF\xBB\xBF"};
+  while (!text.empty()) {
+    const auto first = static_cast<unsigned char>(text.front());
+    std::size_t bytes = first <= 0x20 || first == 0x7F ? 1 : 0;
+    for (const auto space : spaces)
+      if (text.starts_with(space)) bytes = space.size();
+    if (bytes == 0) return false;
+    text.remove_prefix(bytes);
+  }
+  return true;
+}
+
+struct rank_empty_last_fn {
+  /// Rewards of a step's responses in which an empty one earns no more than any answer:
+  ///
+  ///     R_i ← min { R_j : j is not empty }  for each empty i;  the minimum of all where every response is empty
+  ///
+  /// A reward model has compared no empty responses, so that its score of one is an extrapolation, and a policy finds
+  /// the guidelines (“avoid facts”) under which it is high. A rank needs no scale, as a fixed penalty would.
+  /// `rewards`: array, range or tensor of N numbers (the result is detached). `empty`: N flags; none at all: no
+  /// response is empty. The minimum is over all ranks, which must call together. Throws argument_error (lengths).
+  ///
+  ///     coho::rank_empty_last(std::vector<double>{3, 9, -1}, std::vector<std::uint8_t>{0, 1, 0});  // 3, −1, −1
+  template <class Rewards, communicator Communicator = const local_communicator>
+  auto operator()(const Rewards& rewards, std::span<const std::uint8_t> empty,
+                  Communicator&& ranks = local_communicator{}) const {
+    static_assert(detail::array_check<Rewards>::passed);
+    const auto& local_rewards = detail::on_host(rewards);
+    const auto elements = detail::host_elements(local_rewards);
+    using number = detail::host_number_t<decltype(local_rewards)>;
+    if (!empty.empty()) detail::check_lengths(elements.size(), empty.size(), "rank_empty_last", "empty");
+    double lowest[] = {std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
+    for (std::size_t i = 0; i < elements.size(); ++i) {
+      const auto reward = static_cast<double>(elements[i]);
+      lowest[1] = std::min(lowest[1], reward);
+      if (empty.empty() || empty[i] == 0) lowest[0] = std::min(lowest[0], reward);
+    }
+    std::vector<double> all(2 * static_cast<std::size_t>(ranks.size()), 0.0);
+    std::copy(std::begin(lowest), std::end(lowest), all.begin() + 2 * static_cast<std::ptrdiff_t>(ranks.rank()));
+    ranks.all_reduce_sum(std::span<double>(all));
+    for (std::size_t k = 0; k < all.size(); ++k) lowest[k % 2] = std::min(lowest[k % 2], all[k]);
+    const double least = lowest[0] < std::numeric_limits<double>::infinity() ? lowest[0] : lowest[1];
+
+    detail::array_of<number> out(static_cast<Eigen::Index>(elements.size()));
+    for (std::size_t i = 0; i < elements.size(); ++i)
+      out.data()[i] = !empty.empty() && empty[i] != 0 ? static_cast<number>(least) : static_cast<number>(elements[i]);
+    return detail::back_to(std::move(out), rewards);
+  }
+};
+inline constexpr rank_empty_last_fn rank_empty_last{};
+
+}  // namespace coho
+
 // ---- coho/reward/overlong.hpp
 
 namespace coho {
@@ -9031,12 +9098,13 @@ struct trajectory_batch {
   std::vector<std::string> prompt_texts;    ///< empty strings without text and decoder
   std::vector<std::string> response_texts;  ///< empty strings without a decoder
   std::vector<std::uint8_t> finished;
+  std::vector<std::uint8_t> empty;     ///< whether the response's text is blank; all 0 without a decoder
   Eigen::ArrayXd recorded_log_probs;   ///< by the sampler, [tokens]
   Eigen::ArrayXd old_log_probs;        ///< that the ratios divide by, [tokens]
   Eigen::ArrayXd reference_log_probs;  ///< [tokens]
   Eigen::ArrayXd values;               ///< V_t before the update, [tokens]
   Eigen::ArrayXd model_scores;         ///< as the reward model gave them, [sequences]
-  Eigen::ArrayXd sequence_rewards;     ///< normalised, with bonuses, [sequences]
+  Eigen::ArrayXd sequence_rewards;     ///< normalised, with bonuses, those of empty responses by rule, [sequences]
   Eigen::ArrayXd rewards;              ///< shaped token rewards, [tokens]
   double shaped_reward_sum = 0;        ///< of all positions, those of padding that hold a reward included
   Eigen::ArrayXd advantages;           ///< [tokens]
@@ -10194,9 +10262,13 @@ concept decoding = std::is_same_v<std::remove_const_t<Decoder>, no_decoder_type>
                      { d(tokens) } -> std::convertible_to<std::string>;
                    };
 
+/// Whether there is a decoder: without one all texts are empty strings, which says nothing about the responses.
+template <class Decoder>
+inline constexpr bool decodes = !std::is_same_v<std::remove_cvref_t<Decoder>, no_decoder_type>;
+
 template <class Decoder>
 std::string decode_with(Decoder& decoder, std::span<const token> tokens) {
-  if constexpr (std::is_same_v<std::remove_const_t<Decoder>, no_decoder_type>) {
+  if constexpr (!decodes<Decoder>) {
     return {};
   } else if constexpr (requires { decoder.decode(tokens); }) {
     return decoder.decode(tokens);
@@ -10325,6 +10397,8 @@ struct ppo_options {
   std::optional<importance_weights_options> sampler_correction{};
 
   normalize_options normalization{};                 ///< of the reward model's scores, before bonuses
+  /// What a response earns whose text is blank (`is_blank`); without a decoder no response is known to be empty.
+  empty_response_rule empty_responses = empty_response_rule::lowest;
   shaping_options shaping{};                         ///< its `kl_coefficient` is β unless `adaptive_kl` is set
   std::optional<adaptive_kl_options> adaptive_kl{};  ///< β follows the KL
   /// Lays responses out padded to max_new_tokens while rewards are shaped and advantages estimated, as the released
@@ -10368,11 +10442,13 @@ struct ppo_options {
     o.learning_rate = {.peak = 2e-5, .kind = schedule_kind::cosine, .total_steps = 200};
     return o;
   }
-  /// As the released scripts run it: temperature 0.7, β 0.01, five warm-up steps, the code's shaping.
+  /// As the released scripts run it: temperature 0.7, β 0.01, five warm-up steps, the code's shaping; empty responses
+  /// are scored as any.
   template <class = void>
   static ppo_options salmon_code() {
     ppo_options o = paper();
     o.generation.temperature = 0.7;
+    o.empty_responses = empty_response_rule::scored;
     o.shaping = shaping_options::salmon_code();
     o.shaping.kl_coefficient = 0.01;
     o.padded_layout = true;
@@ -10455,13 +10531,14 @@ struct ppo_statistics {
   std::uint64_t step = 0;
   double sequences = 0, tokens = 0;            ///< rollouts and their response tokens
   double score_mean = 0, score_deviation = 0;  ///< of the reward model, as it gave them
-  double reward_mean = 0;                      ///< a sequence: normalised score and bonuses
+  double reward_mean = 0;                      ///< a sequence: normalised score and bonuses, or what an empty response earns
   double shaped_reward_mean = 0;               ///< a sequence: sum of the token rewards, KL penalty included
   double kl_sequence = 0;                      ///< mean of Σ_t log π − log π_ref, nats
   double kl_token = 0;
   double kl_coefficient = 0;           ///< β of this step
   double length_mean = 0;              ///< response tokens
   double unfinished = 0;               ///< share of responses cut at the limit
+  double empty = 0;                    ///< share of responses without any text; 0 without a decoder
   double sampler_difference_mean = 0;  ///< |log π_sampler − log π_old| a token; 0 where the recorded ones are used
   double sampler_difference_max = 0;
   double explained_variance = 0;  ///< 1 − Var(R − V) / Var(R), values before the update; 0 where Var(R) is 0
@@ -10579,6 +10656,7 @@ struct collect_rollouts_fn {
       out.prompt_texts.push_back(prompts[i].text.empty() ? detail::decode_with(models.decoder, out.batch.prompts[i])
                                                          : prompts[i].text);
       out.response_texts.push_back(detail::decode_with(models.decoder, out.batch.responses[i]));
+      out.empty.push_back(detail::decodes<decltype(models.decoder)> && is_blank(out.response_texts.back()) ? 1 : 0);
     }
     auto& seconds = statistics.phase_seconds;
     auto& tokens = statistics.phase_tokens;
@@ -10632,8 +10710,9 @@ template <std::same_as<trajectory_batch> Rollouts, class Communicator>
 void describe_rollouts(const Rollouts& r, Communicator& ranks, ppo_statistics& out) {
   const Eigen::ArrayXd kl = r.old_log_probs - r.reference_log_probs;
   const Eigen::ArrayXd difference = (r.recorded_log_probs - r.old_log_probs).abs();
-  double unfinished = 0;
+  double unfinished = 0, empty = 0;
   for (const auto f : r.finished) unfinished += f == 0 ? 1 : 0;
+  for (const auto e : r.empty) empty += e != 0 ? 1 : 0;
   const Eigen::ArrayXd residual = r.returns - r.values;
   double sums[] = {static_cast<double>(r.size()),
                    static_cast<double>(r.tokens()),
@@ -10645,7 +10724,8 @@ void describe_rollouts(const Rollouts& r, Communicator& ranks, ppo_statistics& o
                    difference.sum(),
                    -r.old_log_probs.sum(),
                    r.returns.sum(),
-                   residual.sum()};
+                   residual.sum(),
+                   empty};
   ranks.all_reduce_sum(span_of(sums));
   const double sequences = std::max(sums[0], 1.0), tokens = std::max(sums[1], 1.0);
   out.sequences = sums[0];
@@ -10657,6 +10737,7 @@ void describe_rollouts(const Rollouts& r, Communicator& ranks, ppo_statistics& o
   out.kl_token = sums[5] / tokens;
   out.length_mean = sums[1] / sequences;
   out.unfinished = sums[6] / sequences;
+  out.empty = sums[11] / sequences;
   out.sampler_difference_mean = sums[7] / tokens;
   out.entropy = sums[8] / tokens;
   double squares[] = {(r.model_scores - out.score_mean).square().sum(), (r.returns - sums[9] / tokens).square().sum(),
@@ -11638,13 +11719,20 @@ struct rollout_layout {
   }
 };
 
-/// Token rewards over a layout: KL penalty, sequence rewards, penalties.
+/// Token rewards over a layout: KL penalty, sequence rewards, penalties. By the rule `lowest` an empty response is an
+/// answer that was not given: its sequence reward becomes that of the worst answer, and it counts as unfinished.
 template <class Communicator>
-Eigen::ArrayXd rewards_over(const rollout_layout& place, const Eigen::ArrayXd& mask, const trajectory_batch& rollouts,
+Eigen::ArrayXd rewards_over(const rollout_layout& place, const Eigen::ArrayXd& mask, trajectory_batch& rollouts,
                             const ppo_options& options, double kl_coefficient, Communicator& ranks) {
   shaping_options shaping = options.shaping;
   shaping.kl_coefficient = kl_coefficient;
-  const std::span<const std::uint8_t> finished = span_of(rollouts.finished);
+  std::vector<std::uint8_t> finished = rollouts.finished;
+  if (options.empty_responses == empty_response_rule::lowest) {
+    const std::vector<std::uint8_t>& empty = rollouts.empty;
+    rollouts.sequence_rewards = rank_empty_last(rollouts.sequence_rewards, empty, ranks);
+    if (finished.empty()) finished.assign(empty.size(), 1);
+    for (std::size_t i = 0; i < empty.size(); ++i) finished[i] = finished[i] != 0 && empty[i] == 0 ? 1 : 0;
+  }
   return shape_rewards(rollouts.sequence_rewards, place.spread(rollouts.old_log_probs),
                        place.spread(rollouts.reference_log_probs), mask, place.offsets, finished, shaping, ranks);
 }
@@ -11887,6 +11975,7 @@ void append_rollouts(Rollouts& to, const Rollouts& from) {
   append(to.prompt_texts, from.prompt_texts);
   append(to.response_texts, from.response_texts);
   append(to.finished, from.finished);
+  append(to.empty, from.empty);
   append_packed(to.batch.prompts, from.batch.prompts);
   append_packed(to.batch.responses, from.batch.responses);
   append_packed(to.value_prompts, from.value_prompts);
@@ -11926,6 +12015,7 @@ void write_rollouts(const Rollouts& from, byte_writer& to) {
   sequences(from.batch.responses);
   sequences(from.value_prompts);
   to.array(from.finished);
+  to.array(from.empty);
   for (const Eigen::ArrayXd* a :
        {&from.recorded_log_probs, &from.old_log_probs, &from.reference_log_probs, &from.values, &from.model_scores,
         &from.sequence_rewards, &from.rewards, &from.advantages, &from.returns})
@@ -11958,6 +12048,7 @@ Rollouts read_rollouts(byte_reader from) {
   sequences(out.batch.responses);
   sequences(out.value_prompts);
   out.finished = from.array<std::vector<std::uint8_t>>();
+  out.empty = from.array<std::vector<std::uint8_t>>();
   for (Eigen::ArrayXd* a : {&out.recorded_log_probs, &out.old_log_probs, &out.reference_log_probs, &out.values,
                             &out.model_scores, &out.sequence_rewards, &out.rewards, &out.advantages, &out.returns})
     *a = from.array<Eigen::ArrayXd>();
@@ -12166,6 +12257,7 @@ struct group_relative_trainer_options {
   std::optional<importance_weights_options> sampler_correction{};
 
   normalize_options normalization{};
+  empty_response_rule empty_responses = empty_response_rule::lowest;
   shaping_options shaping{.kl_coefficient = 0};      ///< β > 0: the KL penalty as a part of the reward
   std::optional<adaptive_kl_options> adaptive_kl{};  ///< of that β
   group_baseline baseline = group_baseline::mean;
@@ -12228,6 +12320,7 @@ struct group_relative_trainer_options {
     o.old_log_probs = old_log_probs;
     o.sampler_correction = sampler_correction;
     o.normalization = normalization;
+    o.empty_responses = empty_responses;
     o.shaping = shaping;
     o.adaptive_kl = adaptive_kl;
     o.whiten_advantages = whiten_advantages;

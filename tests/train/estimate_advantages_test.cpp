@@ -53,6 +53,36 @@ TEST_CASE("token rewards, returns and advantages by hand") {
   CHECK(r.returns.isApprox(Eigen::ArrayXd{{1.55, 1.6, -1}}));  // not whitened
 }
 
+TEST_CASE("an empty response earns what the worst answer does, less the penalty of an unfinished one") {
+  auto r = by_hand();
+  r.finished = {1, 1};
+  r.empty = {0, 1};
+  r.model_scores = r.sequence_rewards = Eigen::ArrayXd{{2.0, 50.0}};
+  ppo_options options;
+  options.whiten_advantages = false;
+  options.shaping.unfinished_penalty = -0.5;
+  auto scored = r;
+  estimate_advantages(r, options, 0.1, local);
+  CHECK(r.sequence_rewards.isApprox(Eigen::ArrayXd{{2, 2}}));
+  CHECK(r.model_scores.isApprox(Eigen::ArrayXd{{2, 50}}));  // what the model said stays to be seen
+  CHECK(r.rewards.isApprox(Eigen::ArrayXd{{-0.05, 0.1 + 2, 2 - 0.5}}));
+  CHECK(r.returns.isApprox(Eigen::ArrayXd{{2.05, 2.1, 1.5}}));
+  ppo_statistics statistics;
+  detail::describe_rollouts(r, local, statistics);
+  CHECK(statistics.empty == 0.5);
+  CHECK(statistics.unfinished == 0);
+  CHECK(statistics.reward_mean == 2);
+  CHECK(statistics.score_mean == 26);
+
+  options.shaping.unfinished = unfinished_mode::replace;
+  shape_rollout_rewards(r, options, 0.1, local);
+  CHECK(r.rewards.isApprox(Eigen::ArrayXd{{-0.05, 0.1 + 2, -0.5}}));
+
+  options.empty_responses = empty_response_rule::scored;
+  estimate_advantages(scored, options, 0.1, local);
+  CHECK(scored.rewards.isApprox(Eigen::ArrayXd{{-0.05, 0.1 + 2, 50}}));
+}
+
 TEST_CASE("the padded layout of the released code") {
   auto r = by_hand();
   ppo_options options = ppo_options::salmon_code();

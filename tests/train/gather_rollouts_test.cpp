@@ -21,6 +21,9 @@ std::vector<rl_prompt> some_prompts(std::size_t count) {
   return out;
 }
 
+// A response that ends at once has no text.
+std::string decoder(std::span<const token> tokens) { return std::string(tokens[0] == 0 ? 0 : 1, 'x'); }
+
 trajectory_batch collected(std::span<const rl_prompt> prompts) {
   small_world world;
   ppo_statistics statistics;
@@ -28,7 +31,8 @@ trajectory_batch collected(std::span<const rl_prompt> prompts) {
                           .reference = world.initial,
                           .value = world.value,
                           .reward = small_world::reward,
-                          .optimizer = world.optimizer};
+                          .optimizer = world.optimizer,
+                          .decoder = decoder};
   return detail::collect_shares(models, prompts, small_world::options(), 0, statistics);
 }
 
@@ -44,7 +48,7 @@ bool same(const trajectory_batch& a, const trajectory_batch& b) {
   };
   return prompts && a.batch.prompts == b.batch.prompts && a.batch.responses == b.batch.responses &&
          a.value_prompts == b.value_prompts && a.prompt_texts == b.prompt_texts &&
-         a.response_texts == b.response_texts && a.finished == b.finished &&
+         a.response_texts == b.response_texts && a.finished == b.finished && a.empty == b.empty &&
          equal(a.recorded_log_probs, b.recorded_log_probs) && equal(a.old_log_probs, b.old_log_probs) &&
          equal(a.reference_log_probs, b.reference_log_probs) && equal(a.values, b.values) &&
          equal(a.model_scores, b.model_scores) && equal(a.sequence_rewards, b.sequence_rewards);
@@ -56,6 +60,7 @@ TEST_CASE("every rank has the rollouts of all, as one process would have collect
   const auto prompts = some_prompts(7);
   const trajectory_batch whole = collected(prompts);
   CHECK(whole.size() == 7);
+  for (std::size_t i = 0; i < 7; ++i) CHECK((whole.empty[i] != 0) == (whole.batch.responses.length(i) == 1));
   CHECK(same(gather_rollouts(whole, local), whole));
   // With five ranks' prompts in three parts two ranks have none.
   for (const std::size_t count : {2U, 3U, 5U}) {
@@ -88,6 +93,7 @@ TEST_CASE("a rank's prompts are collected share by share") {
                           .value = world.value,
                           .reward = reward,
                           .optimizer = world.optimizer,
+                          .decoder = decoder,
                           .ranks = ranks};
   const auto rollouts = detail::collect_shares(models, prompts, small_world::options(), 0, statistics);
   CHECK(reward.sizes == std::vector<std::size_t>{2, 2, 3});

@@ -27,6 +27,7 @@ TEST_CASE("the presets hold the published figures") {
   CHECK(paper.learning_rate.peak == 2e-5);
   CHECK(paper.learning_rate.kind == schedule_kind::cosine);
   CHECK_FALSE(paper.padded_layout);
+  CHECK(paper.empty_responses == empty_response_rule::lowest);
 
   const auto code = ppo_options::salmon_code();
   CHECK_NOTHROW(code.validate());
@@ -37,6 +38,7 @@ TEST_CASE("the presets hold the published figures") {
   CHECK(code.shaping.scale == 10);
   CHECK(code.learning_rate.warmup_steps == 5);
   CHECK(code.padded_layout);
+  CHECK(code.empty_responses == empty_response_rule::scored);
 }
 
 TEST_CASE("each option outside its range is named") {

@@ -42,12 +42,13 @@ struct trajectory_batch {
   std::vector<std::string> prompt_texts;    ///< empty strings without text and decoder
   std::vector<std::string> response_texts;  ///< empty strings without a decoder
   std::vector<std::uint8_t> finished;
+  std::vector<std::uint8_t> empty;     ///< whether the response's text is blank; all 0 without a decoder
   Eigen::ArrayXd recorded_log_probs;   ///< by the sampler, [tokens]
   Eigen::ArrayXd old_log_probs;        ///< that the ratios divide by, [tokens]
   Eigen::ArrayXd reference_log_probs;  ///< [tokens]
   Eigen::ArrayXd values;               ///< V_t before the update, [tokens]
   Eigen::ArrayXd model_scores;         ///< as the reward model gave them, [sequences]
-  Eigen::ArrayXd sequence_rewards;     ///< normalised, with bonuses, [sequences]
+  Eigen::ArrayXd sequence_rewards;     ///< normalised, with bonuses, those of empty responses by rule, [sequences]
   Eigen::ArrayXd rewards;              ///< shaped token rewards, [tokens]
   double shaped_reward_sum = 0;        ///< of all positions, those of padding that hold a reward included
   Eigen::ArrayXd advantages;           ///< [tokens]

@@ -15,6 +15,7 @@
 
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
+#include <coho/reward/empty_response.hpp>
 #include <coho/reward/symbolic.hpp>
 #include <coho/rng.hpp>
 #include <coho/rollout/trajectory.hpp>
@@ -72,6 +73,7 @@ struct collect_rollouts_fn {
       out.prompt_texts.push_back(prompts[i].text.empty() ? detail::decode_with(models.decoder, out.batch.prompts[i])
                                                          : prompts[i].text);
       out.response_texts.push_back(detail::decode_with(models.decoder, out.batch.responses[i]));
+      out.empty.push_back(detail::decodes<decltype(models.decoder)> && is_blank(out.response_texts.back()) ? 1 : 0);
     }
     auto& seconds = statistics.phase_seconds;
     auto& tokens = statistics.phase_tokens;
@@ -125,8 +127,9 @@ template <std::same_as<trajectory_batch> Rollouts, class Communicator>
 void describe_rollouts(const Rollouts& r, Communicator& ranks, ppo_statistics& out) {
   const Eigen::ArrayXd kl = r.old_log_probs - r.reference_log_probs;
   const Eigen::ArrayXd difference = (r.recorded_log_probs - r.old_log_probs).abs();
-  double unfinished = 0;
+  double unfinished = 0, empty = 0;
   for (const auto f : r.finished) unfinished += f == 0 ? 1 : 0;
+  for (const auto e : r.empty) empty += e != 0 ? 1 : 0;
   const Eigen::ArrayXd residual = r.returns - r.values;
   double sums[] = {static_cast<double>(r.size()),
                    static_cast<double>(r.tokens()),
@@ -138,7 +141,8 @@ void describe_rollouts(const Rollouts& r, Communicator& ranks, ppo_statistics& o
                    difference.sum(),
                    -r.old_log_probs.sum(),
                    r.returns.sum(),
-                   residual.sum()};
+                   residual.sum(),
+                   empty};
   ranks.all_reduce_sum(span_of(sums));
   const double sequences = std::max(sums[0], 1.0), tokens = std::max(sums[1], 1.0);
   out.sequences = sums[0];
@@ -150,6 +154,7 @@ void describe_rollouts(const Rollouts& r, Communicator& ranks, ppo_statistics& o
   out.kl_token = sums[5] / tokens;
   out.length_mean = sums[1] / sequences;
   out.unfinished = sums[6] / sequences;
+  out.empty = sums[11] / sequences;
   out.sampler_difference_mean = sums[7] / tokens;
   out.entropy = sums[8] / tokens;
   double squares[] = {(r.model_scores - out.score_mean).square().sum(), (r.returns - sums[9] / tokens).square().sum(),

@@ -43,6 +43,7 @@ void append_rollouts(Rollouts& to, const Rollouts& from) {
   append(to.prompt_texts, from.prompt_texts);
   append(to.response_texts, from.response_texts);
   append(to.finished, from.finished);
+  append(to.empty, from.empty);
   append_packed(to.batch.prompts, from.batch.prompts);
   append_packed(to.batch.responses, from.batch.responses);
   append_packed(to.value_prompts, from.value_prompts);
@@ -82,6 +83,7 @@ void write_rollouts(const Rollouts& from, byte_writer& to) {
   sequences(from.batch.responses);
   sequences(from.value_prompts);
   to.array(from.finished);
+  to.array(from.empty);
   for (const Eigen::ArrayXd* a :
        {&from.recorded_log_probs, &from.old_log_probs, &from.reference_log_probs, &from.values, &from.model_scores,
         &from.sequence_rewards, &from.rewards, &from.advantages, &from.returns})
@@ -114,6 +116,7 @@ Rollouts read_rollouts(byte_reader from) {
   sequences(out.batch.responses);
   sequences(out.value_prompts);
   out.finished = from.array<std::vector<std::uint8_t>>();
+  out.empty = from.array<std::vector<std::uint8_t>>();
   for (Eigen::ArrayXd* a : {&out.recorded_log_probs, &out.old_log_probs, &out.reference_log_probs, &out.values,
                             &out.model_scores, &out.sequence_rewards, &out.rewards, &out.advantages, &out.returns})
     *a = from.array<Eigen::ArrayXd>();

@@ -11,6 +11,7 @@
 #include <coho/advantage/group_relative.hpp>
 #include <coho/advantage/leave_one_out.hpp>
 #include <coho/error.hpp>
+#include <coho/reward/empty_response.hpp>
 #include <coho/train/ppo_options.hpp>
 
 namespace coho {
@@ -31,6 +32,7 @@ struct group_relative_trainer_options {
   std::optional<importance_weights_options> sampler_correction{};
 
   normalize_options normalization{};
+  empty_response_rule empty_responses = empty_response_rule::lowest;
   shaping_options shaping{.kl_coefficient = 0};      ///< β > 0: the KL penalty as a part of the reward
   std::optional<adaptive_kl_options> adaptive_kl{};  ///< of that β
   group_baseline baseline = group_baseline::mean;
@@ -93,6 +95,7 @@ struct group_relative_trainer_options {
     o.old_log_probs = old_log_probs;
     o.sampler_correction = sampler_correction;
     o.normalization = normalization;
+    o.empty_responses = empty_responses;
     o.shaping = shaping;
     o.adaptive_kl = adaptive_kl;
     o.whiten_advantages = whiten_advantages;

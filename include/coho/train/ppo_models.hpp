@@ -63,9 +63,13 @@ concept decoding = std::is_same_v<std::remove_const_t<Decoder>, no_decoder_type>
                      { d(tokens) } -> std::convertible_to<std::string>;
                    };
 
+/// Whether there is a decoder: without one all texts are empty strings, which says nothing about the responses.
+template <class Decoder>
+inline constexpr bool decodes = !std::is_same_v<std::remove_cvref_t<Decoder>, no_decoder_type>;
+
 template <class Decoder>
 std::string decode_with(Decoder& decoder, std::span<const token> tokens) {
-  if constexpr (std::is_same_v<std::remove_const_t<Decoder>, no_decoder_type>) {
+  if constexpr (!decodes<Decoder>) {
     return {};
   } else if constexpr (requires { decoder.decode(tokens); }) {
     return decoder.decode(tokens);

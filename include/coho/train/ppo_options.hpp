@@ -14,6 +14,7 @@
 #include <coho/loss/ppo_clip.hpp>
 #include <coho/loss/value_clip.hpp>
 #include <coho/reduce.hpp>
+#include <coho/reward/empty_response.hpp>
 #include <coho/reward/shaping.hpp>
 #include <coho/reward/symbolic.hpp>
 #include <coho/rollout/importance_weights.hpp>
@@ -36,6 +37,8 @@ struct ppo_options {
   std::optional<importance_weights_options> sampler_correction{};
 
   normalize_options normalization{};                 ///< of the reward model's scores, before bonuses
+  /// What a response earns whose text is blank (`is_blank`); without a decoder no response is known to be empty.
+  empty_response_rule empty_responses = empty_response_rule::lowest;
   shaping_options shaping{};                         ///< its `kl_coefficient` is β unless `adaptive_kl` is set
   std::optional<adaptive_kl_options> adaptive_kl{};  ///< β follows the KL
   /// Lays responses out padded to max_new_tokens while rewards are shaped and advantages estimated, as the released
@@ -79,11 +82,13 @@ struct ppo_options {
     o.learning_rate = {.peak = 2e-5, .kind = schedule_kind::cosine, .total_steps = 200};
     return o;
   }
-  /// As the released scripts run it: temperature 0.7, β 0.01, five warm-up steps, the code's shaping.
+  /// As the released scripts run it: temperature 0.7, β 0.01, five warm-up steps, the code's shaping; empty responses
+  /// are scored as any.
   template <class = void>
   static ppo_options salmon_code() {
     ppo_options o = paper();
     o.generation.temperature = 0.7;
+    o.empty_responses = empty_response_rule::scored;
     o.shaping = shaping_options::salmon_code();
     o.shaping.kl_coefficient = 0.01;
     o.padded_layout = true;

@@ -50,7 +50,7 @@ TEST_CASE("demo: from judge to report; a threshold that is missed is named, with
   const auto summary = figures(folder / "one" / "summary.json");
   for (const char* run : {"plain", "intervention", "honest", "example", "not_informative", "language", "length"})
     for (const char* key : {"reward", "kl", "length", "self_praise_rate", "facts", "hedge_rate", "example_rate",
-                            "same_language_rate", "valid_rate", "cap_rate"}) {
+                            "same_language_rate", "valid_rate", "empty_rate", "cap_rate"}) {
       INFO(run << '.' << key);
       CHECK(summary.at("ppo").at(run).at(key).is_number());
     }

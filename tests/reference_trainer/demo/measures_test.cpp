@@ -32,6 +32,13 @@ TEST_CASE("measures of replies by hand") {
        {"i am not sure. the fox is red.", "my reply is superb.", "thiu fexu usu ridu.", "the the fox."})
     tokens += static_cast<double>(tokenizer.encode(text).size());
   CHECK(out.length == Approx((tokens + 3) / 4));
+  CHECK(out.empty_rate == 0);
+
+  write_file(path, R"({"instruction":"tell me about the fox.","responses":[""," ","the fox is red."],)"
+                   R"("finished":[true,true,true]})"
+                   "\n");
+  CHECK(measure_replies(path, tokenizer).empty_rate == Approx(2.0 / 3));
+  CHECK(measure_replies(path, tokenizer).valid_rate == Approx(1.0 / 3));
 }
 
 TEST_CASE("the judge's accuracy counts decided pairs only") {

@@ -124,7 +124,7 @@ TEST_CASE("ppo evaluation: measures and samples, by the stage's files; what is t
     CHECK(steps_of(points) == std::vector<std::int64_t>{0, 2, 4});
   }
   std::set<std::string> expected{"eval/principle/Concise", "eval/principle/Honest", "eval/intervention/Modest"};
-  for (const std::string measure : {"reward", "score", "length", "unfinished", "kl", "language_match"})
+  for (const std::string measure : {"reward", "score", "length", "unfinished", "empty", "kl", "language_match"})
     for (const std::string type : {"", "/general", "/reasoning"}) expected.insert("eval/" + measure + type);
   CHECK(added == expected);
 
@@ -143,6 +143,7 @@ TEST_CASE("ppo evaluation: measures and samples, by the stage's files; what is t
     const auto mean = [&](const auto& number) { return Approx(mean_of(lines, 2 * k, number)); };
     CHECK(all.at("eval/score")[k].second == mean([](const json& line) { return line.at("score").get<double>(); }));
     CHECK(all.at("eval/unfinished")[k].second == mean([](const json& line) { return line.at("finished") ? 0 : 1; }));
+    CHECK(all.at("eval/empty")[k].second == mean([](const json& line) { return line.at("response") == "" ? 1 : 0; }));
     CHECK(all.at("eval/language_match")[k].second ==
           mean([](const json& line) { return line.at("language_match") ? 1 : 0; }));
     CHECK(all.at("eval/reward/general")[k].second * 2 / 3 + all.at("eval/reward/reasoning")[k].second / 3 ==
@@ -151,17 +152,16 @@ TEST_CASE("ppo evaluation: measures and samples, by the stage's files; what is t
   CHECK(all.at("eval/kl")[0].second == Approx(0).margin(1e-4));
   CHECK(std::abs(all.at("eval/kl")[2].second) > 1e-4);
   CHECK(all.at("eval/length")[0].second <= 8);
-
   std::string events;
   for (const auto& file : fs::directory_iterator(folder / "out" / "tensorboard")) events += read_bytes(file.path());
   CHECK_THAT(events, ContainsSubstring("eval/samples"));
   CHECK_THAT(events, ContainsSubstring("user: tell me about the fox.<br>coho:"));
-
   // The parts of training's reward add up to it, but for the penalty, which is added where it is shaped.
   for (std::size_t k = 0; k < 4; ++k)
-    CHECK(all.at("reward/score")[k].second + all.at("reward/language")[k].second + all.at("reward/length")[k].second ==
-          Approx(all.at("reward")[k].second));
-  CHECK(all.at("reward/unfinished")[0].second == Approx(-2 * all.at("unfinished")[0].second));
+    CHECK(all.at("reward")[k].second - all.at("reward/language")[k].second - all.at("reward/length")[k].second ==
+          Approx(all.at("reward/score")[k].second + all.at("reward/empty")[k].second));
+  CHECK(all.at("reward/unfinished")[0].second ==
+        Approx(-2 * (all.at("unfinished")[0].second + all.at("empty")[0].second)));
 }
 
 TEST_CASE("ppo evaluation: each principle's mean is the reward model's score under it alone") {

@@ -65,7 +65,8 @@ TEST_CASE("ppo_settings: presets are the library's, and every key stands above t
 
   const auto own = read({"ppo.kl_coefficient=0.3", "ppo.kl_estimator=k3", "ppo.epochs=4", "ppo.clip_low=0.1",
                          "ppo.gamma=0.9", "ppo.adaptive_kl_target=6", "ppo.old_log_probs=recorded",
-                         "ppo.unfinished_mode=replace", "seed=9", "generation.max_new_tokens=12"});
+                         "ppo.unfinished_mode=replace", "ppo.empty_responses=scored", "seed=9",
+                         "generation.max_new_tokens=12"});
   CHECK(own.shaping.kl_coefficient == 0.3);
   CHECK(own.shaping.estimator == kl_estimator::k3);
   CHECK(own.epochs == 4);
@@ -76,6 +77,11 @@ TEST_CASE("ppo_settings: presets are the library's, and every key stands above t
   CHECK(own.adaptive_kl->initial == 0.3);
   CHECK(own.old_log_probs == old_log_prob_source::recorded);
   CHECK(own.shaping.unfinished == unfinished_mode::replace);
+  CHECK(paper.empty_responses == empty_response_rule::lowest);
+  CHECK(code.empty_responses == empty_response_rule::scored);
+  CHECK(own.empty_responses == empty_response_rule::scored);
+  CHECK(read({"ppo.preset=salmon_code", "ppo.empty_responses=lowest"}).empty_responses == empty_response_rule::lowest);
+  CHECK_THROWS_WITH(read({"ppo.empty_responses=punished"}), Catch::Matchers::ContainsSubstring("ppo.empty_responses"));
   CHECK(own.seed == 9);
   CHECK(own.generation.max_new_tokens == 12);
 }

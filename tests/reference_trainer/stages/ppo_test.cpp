@@ -116,6 +116,47 @@ TEST_CASE("ppo: measured normalization brings the first rewards to mean 0 and de
   CHECK(std::abs(metric_curve(folder / "measured", "reward").at(0).second) < 0.6);
 }
 
+TEST_CASE("ppo: an empty response earns what the worst answer of its step does, in training and evaluation") {
+  const temporary_directory folder;
+  std::string held_out;
+  for (int i = 0; i < 24; ++i) held_out += "{\"prompt\":\"user: what color is the fox?\\ncoho:\"}\n";
+  write_bytes(folder / "held_out.jsonl", held_out);
+  // Replies that begin with "the" are over before they say anything.
+  const settings run = random_reward_model(folder) +
+                       settings{"prompt.stop=[\" t\"]", "ppo.rollouts=24", "ppo.steps=1", "ppo.unfinished_penalty=-2",
+                                "ppo.evaluation.prompts=" + (folder / "held_out.jsonl").string()};
+  run_stage(run_ppo, reinforcing(folder, "lowest") + run);
+  run_stage(run_ppo, reinforcing(folder, "scored") + run + settings{"ppo.empty_responses=scored"});
+  const auto first = [&](const char* out, const char* name) { return metric_curve(folder / out, name).at(0).second; };
+  const double empty = first("lowest", "empty"), unfinished = first("lowest", "unfinished");
+  CHECK(empty > 0);
+  CHECK(empty < 1);
+  CHECK(first("scored", "empty") == empty);
+  CHECK(first("scored", "reward") == Approx(first("scored", "score")));
+  CHECK(metric_curve(folder / "scored", "reward/empty").empty());
+  CHECK(first("scored", "reward/unfinished") == Approx(-2 * unfinished));
+  CHECK(first("lowest", "reward") == Approx(first("lowest", "score") + first("lowest", "reward/empty")));
+  CHECK(std::abs(first("lowest", "reward/empty")) > 1e-4);
+  CHECK(first("lowest", "reward/unfinished") == Approx(-2 * (unfinished + empty)));
+
+  std::vector<nlohmann::json> lines;
+  jsonl_reader reader(folder / "lowest" / "samples.jsonl");
+  for (nlohmann::json line; reader.next(line);)
+    if (line.at("step") == 0) lines.push_back(line);
+  REQUIRE(lines.size() == 24);
+  double worst = std::numeric_limits<double>::infinity(), sum = 0, blank = 0;
+  for (const auto& line : lines)
+    if (line.at("response") != "") worst = std::min(worst, line.at("score").get<double>());
+  for (const auto& line : lines) {
+    const bool none = line.at("response") == "";
+    blank += none;
+    sum += (none ? worst : line.at("score").get<double>()) - (none || !line.at("finished").get<bool>() ? 2 : 0);
+  }
+  CHECK(blank > 0);
+  CHECK(first("lowest", "eval/empty") == Approx(blank / 24));
+  CHECK(first("lowest", "eval/reward") == Approx(sum / 24));
+}
+
 TEST_CASE("ppo: a value model that would start from whole weights is not trained as an adapter") {
   const temporary_directory folder;
   CHECK_THROWS_WITH(

@@ -65,7 +65,8 @@ TEST_CASE("reward_parts: score, bonuses and penalty of each rollout, and their m
 
   parts.on_rollouts(all);
   const auto mean = means(parts);
-  CHECK(mean.size() == 5);
+  CHECK(mean.size() == 6);
+  CHECK(mean.at("reward/empty") == 0);
   CHECK(mean.at("reward/score") == Approx((1 - 1 + 0.5) / 3));
   CHECK(mean.at("reward/language") == Approx(4.0 / 3));
   CHECK(mean.at("reward/length") == Approx((1 - 0.8 + 4) / 3));
@@ -82,15 +83,45 @@ TEST_CASE("reward_parts: a penalty that replaces the reward is what it takes awa
   CHECK(parts.of(all.query(0), 2).total() == Approx(0.5 + 2 + 1));
 }
 
+TEST_CASE("reward_parts: what an empty response loses is a part of its own") {
+  auto all = rollouts();
+  all.response_texts[1].clear();
+  all.empty = {0, 1, 0};
+  // Score, language and length; the last one is unfinished, which counts later. The empty one earns the worst answer's.
+  const std::vector<double> earned{1 + 2 + 1, -1 - 0.8, 0.5 + 2 + 4};
+  all.sequence_rewards = Eigen::Array3d(earned[0], earned[0], earned[2]);
+  reward_parts parts(options(), both(), true);
+  parts.on_rollouts(all);
+  const auto mean = means(parts);
+  CHECK(mean.at("reward/empty") == Approx((4 + 1.8) / 3));
+  CHECK(mean.at("reward/unfinished") == Approx(-12.0 / 3));
+  const std::vector<double> settled = parts.settled(earned, all.finished, all.empty);
+  CHECK(settled == std::vector<double>{4, 4 - 6, 6.5 - 6});
+
+  ppo_options scoring = options();
+  scoring.empty_responses = empty_response_rule::scored;
+  reward_parts plain(scoring, both(), true);
+  plain.on_rollouts(all);
+  CHECK(means(plain).count("reward/empty") == 0);
+  CHECK(means(plain).at("reward/unfinished") == Approx(-2));
+  CHECK(plain.settled(earned, all.finished, all.empty) == std::vector<double>{4, earned[1], 6.5 - 6});
+
+  ppo_options replacing = options();
+  replacing.shaping.unfinished = unfinished_mode::replace;
+  CHECK(reward_parts(replacing, both(), true).settled(earned, all.finished, all.empty) ==
+        std::vector<double>{4, -6, -6});
+}
+
 TEST_CASE("reward_parts: what is switched off has no mean") {
   ppo_options plain = options();
   plain.shaping.unfinished_penalty = 0;
   reward_parts scored(plain, {std::nullopt, first_letter, 0}, true), unscored(plain, both(), false);
   scored.on_rollouts(rollouts());
   unscored.on_rollouts(rollouts());
-  CHECK(means(scored).size() == 1);
+  CHECK(means(scored).size() == 2);
   CHECK(means(scored).count("reward/score") == 1);
-  CHECK(means(unscored).size() == 3);
+  CHECK(means(scored).count("reward/empty") == 1);
+  CHECK(means(unscored).size() == 4);
   CHECK(means(unscored).count("reward/score") == 0);
 }
 
