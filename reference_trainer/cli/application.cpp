@@ -20,6 +20,7 @@
 #include "distributed/launch.hpp"
 #include "distributed/process_group.hpp"
 #include "distributed/same_run.hpp"
+#include "files/notices.hpp"
 
 namespace coho::trainer {
 
@@ -315,6 +316,7 @@ int application::dispatch(int argc, const char* const* argv) {
   } else {
     bad.refuse_all();
   }
+  notices::setting().send_to([terminal = context.terminal](std::string_view line) { terminal->print(line); });
   command.run(options, context);
   if (bad.count() > 0) context.log(std::to_string(bad.count()) + " records that cannot be used were passed over");
   if (!std::cout.flush()) throw output_error("standard output cannot be written");

@@ -123,7 +123,7 @@ std::vector<token> prompter::uncut(std::span<const chat_message> messages) const
     const std::string text = template_ && template_->uses("Input") ? template_->render({{"Input", question}})
                              : template_                           ? std::string(template_->tail()) + question
                                                                    : question;
-    out.push_back(tokenizer_->bos());
+    out = tokenizer_->begin_tokens();
     for (const token id : tokenizer_->encode(text)) out.push_back(id);
   }
   return out;
