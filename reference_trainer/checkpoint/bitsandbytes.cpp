@@ -105,6 +105,8 @@ class nf4_reader {
       state_ = nlohmann::json::parse(begin, begin + bytes.numel());
     } catch (const nlohmann::json::parse_error& problem) {
       refuse(state_suffix, "is not a JSON document: byte " + std::to_string(problem.byte));
+    } catch (const nlohmann::json::exception&) {
+      refuse(state_suffix, "holds a number that is too large to be read");
     }
     if (!state_.is_object()) refuse(state_suffix, "is not a JSON object");
     if (const auto type = text("quant_type"); type != "nf4")

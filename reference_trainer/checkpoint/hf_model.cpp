@@ -8,9 +8,11 @@
 #include <utility>
 
 #include "checkpoint/bitsandbytes.hpp"
+#include "checkpoint/companion_files.hpp"
 #include "checkpoint/hf_names.hpp"
 #include "files/atomic_file.hpp"
 #include "files/json_file.hpp"
+#include "files/notices.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -19,6 +21,8 @@ namespace fs = std::filesystem;
 
 constexpr const char* single_file = "model.safetensors";
 constexpr const char* index_file = "model.safetensors.index.json";
+constexpr const char* head_name = "lm_head.weight";
+constexpr const char* embedding_name = "model.embed_tokens.weight";
 
 bool is_pickle(const fs::path& path) {
   const auto extension = path.extension();
@@ -93,6 +97,30 @@ void remove_quietly(const fs::path& path) {
   fs::remove(path, ignored);
 }
 
+/// A tied matrix may be stored under either name, or under both. Two different matrices are two, whatever config.json
+/// says: so transformers reads them.
+void settle_tied_head(llama_config& config, tensor_map& tensors, const fs::path& directory) {
+  if (!config.tie_word_embeddings || config.sequence_classification()) return;
+  const auto head = tensors.find(head_name), embedding = tensors.find(embedding_name);
+  if (head == tensors.end()) return;
+  if (embedding == tensors.end()) {
+    tensors.emplace(embedding_name, head->second);
+    tensors.erase(head);
+    return;
+  }
+  const auto &a = head->second, &b = embedding->second;
+  if (a.sizes() == b.sizes() && a.scalar_type() == b.scalar_type() && at::equal(a, b)) return;
+  config.tie_word_embeddings = false;
+  notices::setting().say(directory.string() + ": config.json says tie_word_embeddings, and " + head_name +
+                         " is stored with other values than " + embedding_name + ": both are used, as two matrices");
+}
+
+/// Packed codes may be stored as numbers of another type, each of several bytes (bnb_4bit_quant_storage).
+void view_codes_as_bytes(at::Tensor& codes) {
+  if (codes.scalar_type() == at::kByte || codes.numel() == 0) return;
+  codes = codes.contiguous().reshape({-1}).view(at::kByte).reshape({-1, 1});
+}
+
 /// Puts tensors into files of at most `limit` bytes, in name order; a larger tensor gets a file of its own.
 std::vector<tensor_map> split_into_shards(const tensor_map& tensors, std::int64_t limit) {
   std::vector<tensor_map> shards(1);
@@ -121,15 +149,22 @@ void check_hf_tensors(const llama_config& config, tensor_map& tensors, std::stri
     const auto found = tensors.find(name);
     if (found == tensors.end()) {
       refuse(name, "is missing",
-             name == "lm_head.weight" ? "a model whose head is its embedding says tie_word_embeddings in config.json"
-                                      : "");
+             name == head_name ? "a model whose head is its embedding says tie_word_embeddings in config.json" : "");
     }
     wanted.insert(name);
-    const auto& tensor = found->second;
-    if (!config.quantization.empty() && is_layer_linear(name) && tensor.scalar_type() == at::kByte) {
+    auto& tensor = found->second;
+    const bool packed = tensor.scalar_type() == at::kByte || tensors.contains(name + nf4_companions[0]);
+    if (!config.quantization.empty() && is_layer_linear(name) && packed) {
+      view_codes_as_bytes(tensor);
       check_nf4(tensors, name, shape, path);
       for (const char* companion : nf4_companions) wanted.insert(name + companion);
       continue;
+    }
+    if (name == "score.weight" && tensor.dim() == 2 && tensor.size(0) != 1) {
+      refuse(name,
+             "has " + std::to_string(tensor.size(0)) + " rows: it scores " + std::to_string(tensor.size(0)) +
+                 " labels, where a reward model has one score",
+             "give a ForSequenceClassification checkpoint of num_labels 1");
     }
     if (tensor.sizes() != at::IntArrayRef(shape)) {
       refuse(name, "has shape " + shape_text(tensor.sizes()) + " where config.json gives " + shape_text(shape));
@@ -142,7 +177,7 @@ void check_hf_tensors(const llama_config& config, tensor_map& tensors, std::stri
     const auto& name = entry->first;
     if (wanted.contains(name)) {
       ++entry;
-    } else if (name.ends_with("rotary_emb.inv_freq") || (config.tie_word_embeddings && name == "lm_head.weight")) {
+    } else if (name.ends_with("rotary_emb.inv_freq") || (config.tie_word_embeddings && name == head_name)) {
       entry = tensors.erase(entry);
     } else {
       refuse(name, "is not part of a model of this configuration");
@@ -159,6 +194,7 @@ hf_checkpoint load_hf_checkpoint(const fs::path& directory) {
   checkpoint.directory = directory;
   checkpoint.config = llama_config::from_file(directory / "config.json");
   checkpoint.tensors = read_weights(directory);
+  settle_tied_head(checkpoint.config, checkpoint.tensors, directory);
   check_hf_tensors(checkpoint.config, checkpoint.tensors, directory.string());
   return checkpoint;
 }
@@ -202,11 +238,12 @@ void save_hf_checkpoint(const fs::path& directory, llama_config config, tensor_m
     write_json(directory / index_file, {{"metadata", {{"total_size", total}}}, {"weight_map", map}});
     remove_quietly(directory / single_file);  // a stale one would be preferred to the index
   }
-  if (!tokenizer.empty()) {
-    const auto source = fs::is_directory(tokenizer) ? tokenizer / "tokenizer.model" : tokenizer;
+  if (fs::is_directory(tokenizer)) {
+    copy_companion_files(tokenizer, directory);
+  } else if (!tokenizer.empty()) {
     const auto target = directory / "tokenizer.model";
     std::error_code ignored;
-    if (!fs::equivalent(source, target, ignored)) copy_atomically(source, target);
+    if (!fs::equivalent(tokenizer, target, ignored)) copy_atomically(tokenizer, target);
   }
   write_json(directory / "config.json", config.to_json());
 }

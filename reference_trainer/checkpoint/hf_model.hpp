@@ -17,9 +17,12 @@ struct hf_checkpoint {
 
 /// Reads `config.json` and `model.safetensors`, or the shards that `model.safetensors.index.json` names, from a
 /// directory. Every weight of the configuration must be there in its shape and a floating type, and nothing else may
-/// be: `rotary_emb.inv_freq` is dropped, as is the copy of a tied head. With `config.quantization` set, the linears may
-/// be NF4-packed (U8), with their `.absmax`, `.quant_map`, … beside them. Throws `file_error` naming file and tensor;
-/// pickled weights (.bin, .pt, .pth) are never opened.
+/// be: `rotary_emb.inv_freq` is dropped, as is the copy of a tied head. A tied matrix may be stored under the head's
+/// name only; where head and embedding are stored with different values, the model is not tied, and a line of `notices`
+/// says so. With `config.quantization` set, the linears may be NF4-packed (bytes, or bytes stored as numbers of another
+/// type), with their `.absmax`, `.quant_map`, … beside them. Throws `file_error` naming file and tensor; pickled
+/// weights
+/// (.bin, .pt, .pth) are never opened.
 ///
 ///     const auto checkpoint = coho::trainer::load_hf_checkpoint("llama-2-7b");
 ///     checkpoint.tensors.at("model.norm.weight").sizes();  // [4096]
@@ -30,9 +33,9 @@ hf_checkpoint load_hf_checkpoint(const std::filesystem::path& directory);
 void check_hf_tensors(const llama_config& config, tensor_map& tensors, std::string_view path);
 
 /// Writes a checkpoint that `load_hf_checkpoint` and Hugging Face read: the weights in one file, or in shards with an
-/// index where they exceed `shard_bytes`; the tokenizer when one is given (a file, or a directory that holds
-/// `tokenizer.model`); and `config.json` last. Each file is written atomically. Throws `file_error` when tensors do not
-/// fit the configuration.
+/// index where they exceed `shard_bytes`; the tokenizer when one is given (a `tokenizer.model`, or the folder of the
+/// base, whose tokenizer and generation files all go along); and `config.json` last. Each file is written atomically.
+/// Throws `file_error` when tensors do not fit the configuration.
 void save_hf_checkpoint(const std::filesystem::path& directory, llama_config config, tensor_map tensors,
                         const std::filesystem::path& tokenizer = {}, std::int64_t shard_bytes = 5'000'000'000);
 

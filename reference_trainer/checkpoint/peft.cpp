@@ -1,6 +1,7 @@
 #include "checkpoint/peft.hpp"
 
 #include <cmath>
+#include <limits>
 #include <coho/error.hpp>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -37,6 +38,8 @@ class config_reader {
       json_ = nlohmann::ordered_json::parse(read_file(path, std::size_t{16} << 20));
     } catch (const nlohmann::json::parse_error& problem) {
       throw file_error(path_, "byte " + std::to_string(problem.byte), "is not a JSON document");
+    } catch (const nlohmann::json::exception&) {
+      throw file_error(path_, "", "holds a number that is too large to be read");
     }
     if (!json_.is_object()) throw file_error(path_, "", "is not a JSON object");
   }
@@ -49,6 +52,7 @@ class config_reader {
       refuse("r", "must be a whole number from 1 to 65536");
     adapter.rank = static_cast<std::int64_t>(rank);
     adapter.alpha = number("lora_alpha", 8);
+    check_alpha("lora_alpha", adapter.alpha);
     adapter.dropout = number("lora_dropout", 0);
     if (!(adapter.dropout >= 0 && adapter.dropout < 1)) refuse("lora_dropout", "must be in [0, 1)");
     adapter.use_rslora = truth("use_rslora");
@@ -58,14 +62,22 @@ class config_reader {
       if (!(value >= 1 && value <= 65536) || value != std::floor(value)) refuse("rank_pattern", "must hold ranks");
       adapter.rank_pattern.emplace_back(key, static_cast<std::int64_t>(value));
     });
-    patterns("alpha_pattern",
-             [&](const std::string& key, double value) { adapter.alpha_pattern.emplace_back(key, value); });
+    patterns("alpha_pattern", [&](const std::string& key, double value) {
+      check_alpha("alpha_pattern", value);
+      adapter.alpha_pattern.emplace_back(key, value);
+    });
     return adapter;
   }
 
  private:
   [[noreturn]] void refuse(const std::string& field, const std::string& what, std::string_view mend = {}) const {
     throw file_error(path_, field, what, mend);
+  }
+
+  // Products are computed in fp32.
+  void check_alpha(const std::string& field, double alpha) const {
+    constexpr double most = std::numeric_limits<float>::max();
+    if (!(std::abs(alpha) <= most)) refuse(field, "must be a number that fp32 holds, below 3.4e38");
   }
 
   void read_targets(lora_weights& adapter) const {
@@ -257,6 +269,13 @@ lora_weights read_peft(const fs::path& directory, const std::string& name) {
     if (!key.starts_with(base_prefix)) refuse("does not begin with base_model.model.");
     if (!tensor.is_floating_point()) refuse("is not of a floating type");
     const auto inner = std::string_view(key).substr(base_prefix.size());
+    for (const std::string_view module : {"lm_head.", "model.embed_tokens."}) {
+      if (inner.starts_with(module))
+        throw file_error(path.string(), "tensor " + key,
+                         "adapts or replaces " + std::string(module.substr(0, module.size() - 1)) +
+                             ", and adapters are supported on the linears of the decoder blocks only",
+                         "merge it into its base with PEFT (merge_and_unload), or train it without that module");
+    }
     const auto number = tensor.to(at::kFloat).contiguous();
     if (const auto part = head_part(inner); !part.empty()) {
       auto& place = part == "weight" ? adapter.head_weight : adapter.head_bias;

@@ -21,6 +21,7 @@
 #include "distributed/launch.hpp"
 #include "distributed/process_group.hpp"
 #include "distributed/same_run.hpp"
+#include "files/notices.hpp"
 
 namespace coho::trainer {
 
@@ -317,6 +318,7 @@ int application::dispatch(int argc, const char* const* argv) {
     bad.refuse_all();
   }
   record_losses::of_run().clear();
+  notices::setting().send_to([terminal = context.terminal](std::string_view line) { terminal->print(line); });
   command.run(options, context);
   for (const auto& line : record_losses::of_run().lines()) context.log(line);
   if (bad.count() > 0) context.log(std::to_string(bad.count()) + " records that cannot be used were passed over");

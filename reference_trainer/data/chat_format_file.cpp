@@ -31,7 +31,7 @@ class format_fields {
     auto out = value->get<std::string>();
     for (const std::string_view token : {"<s>", "</s>"})
       if (out.find(token) != std::string::npos)
-        fail(field, "holds \"" + std::string(token) + "\", which would be read as letters",
+        fail(field, "holds \"" + std::string(token) + "\", and begin and end tokens are no part of a format's text",
              "leave it out and say by begin_token and end_token where those tokens go");
     return out;
   }

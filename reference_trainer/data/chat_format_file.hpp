@@ -20,14 +20,15 @@ namespace coho::trainer {
 ///       "stop": ["<|user|>"]
 ///     }
 ///
-/// The texts are those of `chat_format`. "place": before_user, or inside_user (behind the first user prefix).
-/// "begin_token": conversation (in front of all), or each_exchange (of each user message). "end_token": none, or
-/// each_reply (behind each earlier reply). "trim": whether white space around messages is dropped. Missing texts are
-/// empty, missing choices the first of those named here, the name is the file's.
+/// The texts are those of `chat_format`; what spells a special token of the model's tokenizer, such as "<|im_start|>",
+/// is that token. "place": before_user, or inside_user (behind the first user prefix). "begin_token": conversation (in
+/// front of all), or each_exchange (of each user message). "end_token": none, or each_reply (behind each earlier
+/// reply). "trim": whether white space around messages is dropped. Missing texts are empty, missing choices the first
+/// of those named here, the name is the file's.
 ///
 /// Throws `file_error` naming file and field for an unknown field, a value of the wrong type, text that spells a begin
-/// or end token (it would be read as letters), an empty stop string, and a format in which nothing parts question and
-/// answer.
+/// or end token (the two choices say where those go), an empty stop string, and a format in which nothing parts
+/// question and answer.
 chat_format load_chat_format(const std::filesystem::path& path);
 
 }  // namespace coho::trainer

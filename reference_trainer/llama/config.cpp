@@ -84,11 +84,16 @@ class field_reader {
 };
 
 rope_options read_rope(const nlohmann::json& json, const field_reader& config, std::string_view path) {
-  const char* name = config.find("rope_parameters") ? "rope_parameters" : "rope_scaling";
+  // As transformers reads files that hold both: the older one, where it says anything, is all that holds.
+  const auto says = [&](const char* field) {
+    const auto* value = config.find(field);
+    return value && !(value->is_object() && value->empty());
+  };
+  const char* name = says("rope_scaling") ? "rope_scaling" : "rope_parameters";
   rope_options rope;
   rope.theta = config.positive("rope_theta", rope.theta);
+  if (!says(name)) return rope;
   const auto* object = config.find(name);
-  if (!object) return rope;
   if (!object->is_object()) config.refuse(name, "must be an object");
   const field_reader fields(*object, path, std::string(name) + ".");
   rope.theta = fields.positive("rope_theta", rope.theta);

@@ -14,7 +14,8 @@ namespace coho::trainer {
 enum class rope_type { none, linear, dynamic, llama3, yarn };
 
 /// How rotary positions are stretched beyond the context that the model was pre-trained on (`rope_scaling`, or
-/// `rope_parameters` in newer files). Members that the type does not read keep their defaults.
+/// `rope_parameters` in newer files; of a file with both, `rope_scaling` holds). Members that the type does not read
+/// keep their defaults.
 struct rope_options {
   rope_type type = rope_type::none;
   double theta = 10000.0;

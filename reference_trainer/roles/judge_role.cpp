@@ -31,7 +31,7 @@ std::vector<double> judge_role::log_odds(std::span<const std::string> prompts, s
                      "judge: the answers \"" + std::string(first) + "\" and \"" + std::string(second) +
                          "\" cannot be told apart: the tokens of one begin those of the other");
     question& next = questions.emplace_back();
-    next.shared.push_back(tokenizer_->bos());
+    next.shared = tokenizer_->begin_tokens();
     next.shared.insert(next.shared.end(), a.begin(), end_a);
     next.first.assign(end_a, a.end());
     next.second.assign(end_b, b.end());

@@ -42,7 +42,7 @@ std::vector<token> reward_role::tokens(const reward_query& query) const {
   const std::string text = without                      ? (*plain_)(instruction, response)
                            : prompt_.takes_principles() ? prompt_(instruction, response, query.principles)
                                                         : prompt_(instruction, response);
-  std::vector<token> out{tokenizer_->bos()};
+  std::vector<token> out = tokenizer_->begin_tokens();
   for (const token id : tokenizer_->encode(text)) out.push_back(id);
   return out;
 }

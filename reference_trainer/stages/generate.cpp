@@ -91,7 +91,7 @@ class generator {
 
   void one(const std::optional<std::string>& question) {
     packed<token> prompt;
-    prompt.push_back(question ? prompts_.tokens(*question) : std::vector<token>{model_.tokenizer->bos()});
+    prompt.push_back(question ? prompts_.tokens(*question) : model_.tokenizer->begin_tokens());
     check_length(prompt.total());
     say_cuts(1);
     rng streams[] = {rng(context_.seed).split(0)};

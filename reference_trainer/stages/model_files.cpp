@@ -8,11 +8,12 @@
 
 #include <coho/error.hpp>
 
+#include "checkpoint/companion_files.hpp"
 #include "checkpoint/hf_model.hpp"
 #include "checkpoint/lora_patterns.hpp"
 #include "checkpoint/peft.hpp"
 #include "checkpoint/tensor_io.hpp"
-#include "files/atomic_file.hpp"
+#include "files/notices.hpp"
 #include "stages/model_settings.hpp"
 
 namespace coho::trainer {
@@ -77,28 +78,59 @@ void check_directory(const std::filesystem::path& directory) {
                      "give --model the folder of a Hugging Face LLaMA or Mistral checkpoint");
 }
 
+/// All that is said of a folder in one line.
+void say_of(const std::filesystem::path& directory, const std::vector<std::string>& parts) {
+  std::string line;
+  for (const auto& part : parts) line += (line.empty() ? directory.string() + ": " : "; ") + part;
+  if (!line.empty()) notices::setting().say(line);
+}
+
+/// An adapter's numbers mean something over the weights that it was trained over, and over those alone.
+void say_of_other_base(const loaded_model& model, const std::filesystem::path& adapter, const std::string& trained_on) {
+  if (!model.fingerprint) return;
+  const auto stored = read_fingerprint(adapter);
+  if (stored) {
+    const auto difference = differing_parts(stored->fingerprint, *model.fingerprint);
+    if (!difference.empty())
+      notices::setting().say("warning: " + adapter.string() + " was trained over " +
+                             (stored->base_model.empty() ? "another base" : stored->base_model) + ", and " +
+                             model.directory.string() + " has other weights (" + difference +
+                             "): what it gives here means little");
+    return;
+  }
+  // A folder may have been moved, and a hub's name is not a path: their last parts are what can be compared.
+  const std::filesystem::path named = trained_on;
+  const auto last = [](std::filesystem::path path) {
+    if (path.filename().empty()) path = path.parent_path();
+    return path.filename();
+  };
+  std::error_code none;
+  if (named.empty() || std::filesystem::equivalent(named, model.directory, none)) return;
+  if (last(named) != last(std::filesystem::weakly_canonical(model.directory, none)))
+    notices::setting().say("warning: " + adapter.string() + " was trained over " + trained_on +
+                           ", by its name, and is " + "loaded over " + model.directory.string() +
+                           "; it carries no fingerprint that tells whether their weights are the same");
+}
+
 loaded_model with_tokenizer(const std::filesystem::path& directory, llama_weights weights) {
   loaded_model out;
   out.directory = directory;
-  out.tokenizer = std::make_shared<sentencepiece_tokenizer>(sentencepiece_tokenizer::from_file(directory));
+  const auto tokenizer = sentencepiece_tokenizer::from_file(directory);
   const std::int64_t vocabulary = weights.config.vocab_size;
-  if (static_cast<std::int64_t>(out.tokenizer->size()) > vocabulary)
-    throw file_error(directory.string(), "tokenizer.model",
-                     "has " + std::to_string(out.tokenizer->size()) + " pieces, the model a vocabulary of " +
-                         std::to_string(vocabulary),
-                     "put the checkpoint's own tokenizer beside it");
+  if (static_cast<std::int64_t>(tokenizer.size()) > vocabulary)
+    throw file_error(
+        directory.string(), "tokenizer.model",
+        "has " + std::to_string(tokenizer.size()) + " pieces, the model a vocabulary of " + std::to_string(vocabulary),
+        "put the checkpoint's own tokenizer beside it");
+  out.ids = read_special_token_ids(directory, tokenizer, vocabulary, weights.config.eos_token_ids);
+  say_of(directory, out.ids.contradictions);
+  out.tokenizer =
+      std::make_shared<sentencepiece_tokenizer>(tokenizer.with_tokens(out.ids.added, out.ids.begin, out.ids.end));
   out.bank = std::make_unique<adapter_bank>(std::move(weights));
   return out;
 }
 
 }  // namespace
-
-std::vector<token> loaded_model::end_tokens() const {
-  std::vector<token> out;
-  for (const auto id : bank->config().eos_token_ids) out.push_back(static_cast<token>(id));
-  if (out.empty()) out.push_back(tokenizer->eos());
-  return out;
-}
 
 std::vector<std::string> loaded_model::token_texts() const {
   std::vector<std::string> out;
@@ -110,13 +142,13 @@ std::vector<std::string> loaded_model::token_texts() const {
 }
 
 std::vector<token> loaded_model::never_sampled() const {
-  const auto ends = end_tokens();
   std::vector<token> out;
   for (std::int64_t id = 0; id < bank->config().vocab_size; ++id) {
     const auto candidate = static_cast<token>(id);
     const bool known = static_cast<std::size_t>(id) < tokenizer->size();
-    const bool special = !known || tokenizer->is_control(candidate) || candidate == tokenizer->unk();
-    if (special && std::find(ends.begin(), ends.end(), candidate) == ends.end()) out.push_back(candidate);
+    const bool never = !known || tokenizer->piece(candidate).empty() || candidate == ids.begin_piece ||
+                       candidate == tokenizer->pad() || candidate == tokenizer->unk();
+    if (never && std::ranges::find(ids.ends, candidate) == ids.ends.end()) out.push_back(candidate);
   }
   return out;
 }
@@ -126,9 +158,11 @@ loaded_model load_model(const std::filesystem::path& directory, const weight_for
   hf_checkpoint checkpoint = load_hf_checkpoint(directory);
   scalar_head head = classifier_head(checkpoint);
   if (head.defined()) head.weight = head.weight.to(at::kFloat, false, /*copy=*/true);
+  const base_fingerprint fingerprint = fingerprint_of(checkpoint);
   auto out =
       with_tokenizer(directory, llama_weights::from_tensors(checkpoint.config, std::move(checkpoint.tensors), form));
   out.base_head = std::move(head);
+  out.fingerprint = fingerprint;
   return out;
 }
 
@@ -191,6 +225,7 @@ void load_role(loaded_model& model, const std::string& role, const std::filesyst
   if (std::filesystem::exists(path / "adapter_config.json")) {
     const lora_weights saved = read_peft(path);
     check_lora_shapes(saved, bank.config(), path.string());
+    say_of_other_base(model, path, saved.base_model);
     lora_adapter adapter;
     for (const auto& [module, matrices] : saved.modules)
       adapter.set(bank.base(), module, matrices.a, matrices.b, saved.scale_of(module));
@@ -268,7 +303,8 @@ void save_role(loaded_model& model, const std::string& role, const std::filesyst
     describe_modules(saved, scales, bank.config().num_hidden_layers);
     if (state.head.defined() && !own_head) saved.head_weight = state.head.weight.detach().clone();
     write_peft(directory, saved);
-    copy_atomically(model.directory / "tokenizer.model", directory / "tokenizer.model");
+    copy_companion_files(model.directory, directory);
+    if (model.fingerprint) write_fingerprint(directory, *model.fingerprint, saved.base_model);
   }
   if (own_head)
     write_tensors(directory / head_file,
@@ -278,10 +314,11 @@ void save_role(loaded_model& model, const std::string& role, const std::filesyst
     for (const char* name : names) std::filesystem::remove(directory / name);
   };
   if (state.full)
-    drop({"adapter_config.json", "adapter_model.safetensors"});
+    drop({"adapter_config.json", "adapter_model.safetensors", fingerprint_file});
   else
     drop({"config.json", "model.safetensors", "model.safetensors.index.json"});
   if (!own_head) drop({head_file});
+  if (!model.fingerprint) drop({fingerprint_file});
 }
 
 }  // namespace coho::trainer

@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 constexpr std::size_t default_new_tokens = 640;
 
 std::vector<token> with_begin(const sentencepiece_tokenizer& tokenizer, const std::string& text) {
-  std::vector<token> out{tokenizer.bos()};
+  std::vector<token> out = tokenizer.begin_tokens();
   for (const token id : tokenizer.encode(text)) out.push_back(id);
   return out;
 }

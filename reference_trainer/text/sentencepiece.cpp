@@ -66,6 +66,12 @@ struct sentencepiece_tokenizer::state {
   std::unique_ptr<const sentencepiece_library::processor> processor;
 };
 
+struct sentencepiece_tokenizer::extension {
+  token bos = -1, eos = -1;
+  std::vector<added_token> beyond;  ///< by id less the number of pieces; without text: no token
+  std::vector<special_token> special;
+};
+
 sentencepiece_tokenizer sentencepiece_tokenizer::from_file(const std::filesystem::path& path) {
   if (!std::filesystem::is_directory(path)) return from_bytes(read_file(path, sentencepiece_size_limit), path.string());
   const auto inside = path / "tokenizer.model";
@@ -91,7 +97,41 @@ sentencepiece_tokenizer sentencepiece_tokenizer::from_bytes(std::string bytes, s
   if (static_cast<std::size_t>(loaded->processor->size()) != loaded->model.pieces.size()) {
     throw file_error(path, "", "is read in two ways: the sentencepiece library finds another number of pieces");
   }
-  return sentencepiece_tokenizer(std::move(loaded));
+  const token bos = loaded->model.bos, eos = loaded->model.eos;
+  return sentencepiece_tokenizer(std::move(loaded), nullptr).with_tokens({}, bos, eos);
+}
+
+sentencepiece_tokenizer sentencepiece_tokenizer::with_tokens(const std::vector<added_token>& added, token bos,
+                                                             token eos) const {
+  const auto& pieces = state_->model.pieces;
+  auto out = std::make_shared<extension>();
+  out->bos = bos;
+  out->eos = eos;
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    if (pieces[i].type == piece_type::control)
+      out->special.push_back({std::string(pieces[i].text), static_cast<token>(i)});
+  }
+  for (const auto& each : added) {
+    require_argument(each.id >= 0 && !each.text.empty(), "with_tokens: a token without text or with an id below 0");
+    const auto place = static_cast<std::size_t>(each.id);
+    // What files say of pieces that are as they say is known already; the unknown piece stands for no text.
+    if (place < pieces.size()) {
+      const bool known =
+          pieces[place].text == each.text && (!each.special || pieces[place].type == piece_type::control);
+      if (known || pieces[place].type == piece_type::unknown) continue;
+    } else {
+      if (out->beyond.size() <= place - pieces.size()) out->beyond.resize(place - pieces.size() + 1);
+      out->beyond[place - pieces.size()] = each;
+    }
+    out->special.push_back({each.text, each.id});
+  }
+  return sentencepiece_tokenizer(state_, std::move(out));
+}
+
+const added_token* sentencepiece_tokenizer::added(token id) const {
+  check(id);
+  const auto place = static_cast<std::size_t>(id), pieces = state_->surfaces.size();
+  return place < pieces ? nullptr : &more_->beyond[place - pieces];
 }
 
 std::vector<token> sentencepiece_tokenizer::encode(std::string_view text) const {
@@ -116,7 +156,7 @@ std::string sentencepiece_tokenizer::decode(std::span<const token> tokens) const
   for (const token id : tokens) {
     auto surface = token_bytes(id);
     if (first && !surface.empty()) {
-      const auto type = state_->model.pieces[static_cast<std::size_t>(id)].type;
+      const auto type = added(id) ? piece_type::control : state_->model.pieces[static_cast<std::size_t>(id)].type;
       const bool spaced = (type == piece_type::normal || type == piece_type::user_defined) && surface.front() == ' ';
       if (spaced) surface.remove_prefix(1);
       // A model that squeezes spaces has no leading ones at all.
@@ -134,14 +174,14 @@ std::string sentencepiece_tokenizer::decode_piecewise(std::span<const token> tok
 }
 
 void sentencepiece_tokenizer::check(token id) const {
-  if (id < 0 || static_cast<std::size_t>(id) >= state_->surfaces.size()) {
-    throw argument_error("token " + std::to_string(id) + " is outside the vocabulary of " +
-                         std::to_string(state_->surfaces.size()) + " pieces");
+  if (id < 0 || static_cast<std::size_t>(id) >= size()) {
+    throw argument_error("token " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(size()) +
+                         " pieces");
   }
 }
 
 std::string_view sentencepiece_tokenizer::token_bytes(token id) const {
-  check(id);
+  if (const auto* other = added(id)) return other->special ? std::string_view() : std::string_view(other->text);
   return state_->surfaces[static_cast<std::size_t>(id)];
 }
 
@@ -149,22 +189,30 @@ std::string sentencepiece_tokenizer::text_of(token id) const {
   return is_control(id) ? std::string(piece(id)) : repair_utf8(token_bytes(id));
 }
 
-token sentencepiece_tokenizer::bos() const noexcept { return state_->model.bos; }
-token sentencepiece_tokenizer::eos() const noexcept { return state_->model.eos; }
+token sentencepiece_tokenizer::bos() const noexcept { return more_->bos; }
+token sentencepiece_tokenizer::eos() const noexcept { return more_->eos; }
 token sentencepiece_tokenizer::pad() const noexcept { return state_->model.pad; }
 token sentencepiece_tokenizer::unk() const noexcept { return state_->model.unk; }
-std::size_t sentencepiece_tokenizer::size() const noexcept { return state_->surfaces.size(); }
+std::size_t sentencepiece_tokenizer::size() const noexcept { return state_->surfaces.size() + more_->beyond.size(); }
+const std::vector<special_token>& sentencepiece_tokenizer::special_tokens() const noexcept { return more_->special; }
+std::vector<token> sentencepiece_tokenizer::begin_tokens() const {
+  return bos() < 0 ? std::vector<token>{} : std::vector<token>{bos()};
+}
 const std::string& sentencepiece_tokenizer::serialized() const noexcept { return state_->bytes; }
 
 std::string_view sentencepiece_tokenizer::piece(token id) const {
-  check(id);
+  if (const auto* other = added(id)) return other->text;
   return state_->model.pieces[static_cast<std::size_t>(id)].text;
 }
 
-token sentencepiece_tokenizer::id_of(std::string_view piece) const { return state_->processor->id_of(piece); }
+token sentencepiece_tokenizer::id_of(std::string_view piece) const {
+  for (const auto& special : more_->special)
+    if (special.text == piece) return special.id;
+  return state_->processor->id_of(piece);
+}
 
 bool sentencepiece_tokenizer::is_control(token id) const {
-  check(id);
+  if (const auto* other = added(id)) return other->special || other->text.empty();
   return state_->model.pieces[static_cast<std::size_t>(id)].type == piece_type::control;
 }
 

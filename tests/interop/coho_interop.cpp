@@ -3,13 +3,15 @@
 //     coho_interop JOB.json     "settings": ["model.path=…", "adapter.rank=4", …], a recipe's keys;
 //                               "role": files of a role, or "fresh": seed of a new one (settings adapter.…);
 //                               "head": [bias]?, "tokens": [[1, 5, …], …]?, "outputs": "….safetensors"?,
-//                               "merge": true?, "save": folder?, "quantize": folder?
+//                               "merge": true?, "save": folder?, "quantize": folder?, "texts": ["…", …]?
 //     coho_interop --features   {"features": […]}, what this program can do beyond that
 //
-// outputs: logits.0, logits.1, … [T, V] of each sequence, and scores [B], the scalar head at each last token.
+// outputs: logits.0, logits.1, … [T, V] of each sequence, and scores [B], the scalar head at each last token; with
+// texts tokens.0, … as a model reads each, and ends, the tokens at which a response ends, in increasing order.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <coho/rng.hpp>
 #include <cstdio>
 #include <exception>
@@ -94,6 +96,20 @@ void write_outputs(loaded_model& model, const nlohmann::json& job) {
       scores.push_back(bank.scalar("role", rows.narrow(0, lengths[i] - 1, 1)).item<double>());
   }
   if (!scores.empty()) outputs["scores"] = at::tensor(scores, at::kFloat);
+  const auto put = [&](const std::string& name, const std::vector<token>& ids) {
+    outputs[name] = at::tensor(std::vector<std::int64_t>(ids.begin(), ids.end()), at::kLong);
+  };
+  const auto texts = job.value("texts", std::vector<std::string>());
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    auto ids = model.tokenizer->begin_tokens();
+    for (const token id : model.tokenizer->encode(texts[i])) ids.push_back(id);
+    put("tokens." + std::to_string(i), ids);
+  }
+  if (!texts.empty()) {
+    auto ends = model.end_tokens();
+    std::ranges::sort(ends);
+    put("ends", ends);
+  }
   write_tensors(job["outputs"].get<std::string>(), outputs);
 }
 

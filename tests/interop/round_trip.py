@@ -197,6 +197,125 @@ def check_narrow_model(bench, dtype):
     compare("transformers' checkpoint", logits(causal_model(path)), bench.ours(path))
 
 
+def changed_base(bench, name, config=(), weights=None, tied=False):
+    """A copy of a base with other fields in config.json (None: taken out) and `weights` called on its tensors."""
+    path = bench.new(name)
+    shutil.copytree(bench.base("llama", tied), path)
+    if weights:
+        tensors = load_file(path / "model.safetensors")
+        weights(tensors)
+        save_file(tensors, path / "model.safetensors", {"format": "pt"})
+    fields = json.loads((path / "config.json").read_text())
+    for field, value in dict(config).items():
+        fields[field] = value
+        if value is None:
+            del fields[field]
+    (path / "config.json").write_text(json.dumps(fields))
+    return path
+
+
+def check_stored_heads(bench):
+    """What the flag says of a head against what is stored."""
+    def only_head(tensors):
+        tensors["lm_head.weight"] = tensors.pop("model.embed_tokens.weight")
+
+    def other_head(tensors):
+        tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].flip(0).contiguous()
+
+    def same_head(tensors):
+        tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
+
+    for change in (only_head, other_head, same_head):
+        path = changed_base(bench, change.__name__, weights=change, tied=True)
+        compare(f"tied, {change.__name__}", logits(causal_model(path)), bench.ours(path))
+
+
+def check_rope_of_both_generations(bench):
+    linear, default = {"type": "linear", "factor": 2.0}, {"rope_type": "default", "rope_theta": 500.0}
+    plain = logits(causal_model(bench.base("llama")))
+    for fields in ({"rope_parameters": default, "rope_scaling": linear},
+                   {"rope_parameters": default, "rope_scaling": linear, "rope_theta": 300.0},
+                   {"rope_parameters": None, "rope_scaling": linear, "rope_theta": 300.0},
+                   {"rope_parameters": default, "rope_scaling": {}},
+                   {"rope_parameters": {"rope_type": "default"}, "rope_theta": 300.0},
+                   {"rope_parameters": {}, "rope_scaling": {**linear, "rope_theta": 300.0}}):
+        path = changed_base(bench, "rope", fields)
+        theirs = logits(causal_model(path))
+        must_differ(str(fields), theirs, plain)
+        compare(str(fields), theirs, bench.ours(path))
+
+
+# ---- tokens, here and in what we write
+TEXTS = ["the fox sings a song", " a dog", "Hello, world\n\nagain", "\u00e9\u4f60"]
+DECLARED = {"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+
+
+def token_files(path, **files):
+    for name, content in files.items():
+        (path / f"{name}.json").write_text(json.dumps(content))
+
+
+def token_base(bench):
+    """With tokens beyond tokenizer.model, and end tokens that only generation_config.json has."""
+    torch.manual_seed(5)
+    config = transformers.LlamaConfig(vocab_size=VOCABULARY + 4, hidden_size=64, intermediate_size=128, num_hidden_layers=2,
+                                      num_attention_heads=4, initializer_range=0.15, bos_token_id=1, eos_token_id=2)
+    path = bench.new("tokens")
+    transformers.LlamaForCausalLM(config).save_pretrained(path)
+    shutil.copy(TOKENIZER, path)
+    words = {str(VOCABULARY): "<|im_start|>", str(VOCABULARY + 1): "<|im_end|>"}
+    decoder = {id: {"content": text, "special": True, "lstrip": False, "rstrip": False, "normalized": False, "single_word": False}
+               for id, text in words.items()}
+    token_files(path, tokenizer_config={**DECLARED, "add_bos_token": True, "added_tokens_decoder": decoder},
+                generation_config={"bos_token_id": 1, "eos_token_id": [2, VOCABULARY + 1]})
+    (path / "chat_template.jinja").write_text("{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n"
+                                              "{% endfor %}")
+    return path
+
+
+def token_facts(path):
+    """All that a reader of the folder sees of tokens."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+    talk = [{"role": "user", "content": "the fox"}, {"role": "assistant", "content": "a dog"}]
+    return {"ids": [tokenizer(text).input_ids for text in [*TEXTS, "<|im_start|>user<|im_end|>"]],
+            "talk": tokenizer.apply_chat_template(talk, tokenize=False),
+            "named": (tokenizer.bos_token_id, tokenizer.eos_token_id, len(tokenizer)),
+            "ends": transformers.GenerationConfig.from_pretrained(path).eos_token_id}
+
+
+def check_written_tokens(bench, form):
+    base, out = token_base(bench), bench.new("written")
+    if form == "quantized":
+        bench.ours(base, quantize=out)
+    elif form == "merged":
+        bench.ours(base, ["adapter.rank=2"], fresh=3, save=out, merge=True)
+    else:
+        bench.ours(base, ["adapter.kind=full" if form == "whole weights" else "adapter.rank=2"], fresh=3, save=out)
+    there, here = token_facts(base), token_facts(out)
+    for fact in there:
+        if there[fact] != here[fact]:
+            raise Failure(f"{fact}: {there[fact]} in the base, {here[fact]} in what we wrote")
+    if there["ids"][-1] != [1, VOCABULARY, *there["ids"][-1][2:-1], VOCABULARY + 1]:
+        raise Failure(f"the base has no added tokens: {there['ids'][-1]}")
+    if form in ("merged", "whole weights") and causal_model(out).generation_config.eos_token_id != there["ends"]:
+        raise Failure("the model that was written ends elsewhere")
+
+
+def check_tokens(bench, files, ends=(2,)):
+    """What stands before a text and what ends a response, as transformers has it."""
+    path = changed_base(bench, "declared", {"bos_token_id": 1, "eos_token_id": 2})
+    (path / "generation_config.json").unlink(missing_ok=True)
+    token_files(path, **files)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+    theirs = {f"tokens.{i}": torch.tensor(tokenizer(text).input_ids, dtype=torch.long) for i, text in enumerate(TEXTS)}
+    given = causal_model(path).generation_config.eos_token_id
+    if sorted(ends) != sorted(given if isinstance(given, list) else [given]):
+        raise Failure(f"transformers ends at {given}")
+    theirs["ends"] = torch.tensor(sorted(ends))
+    outputs = bench.ours(path, texts=TEXTS)
+    compare("tokens", theirs, {name: value for name, value in outputs.items() if name in theirs}, 0)
+
+
 # ---- PEFT's adapters here, and the same saved by us there
 ADAPTERS = {
     "all seven linears": dict(r=4, lora_alpha=16, target_modules=LINEARS),
@@ -325,11 +444,11 @@ def check_bias_stays(bench, settings):
 
 
 # ---- NF4
-def quantized(bench, base, double):
+def quantized(bench, base, double, storage=torch.uint8):
     """A checkpoint that transformers and bitsandbytes wrote."""
     path = bench.new("nf4")
     options = transformers.BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=double,
-                                              bnb_4bit_compute_dtype=torch.float32)
+                                              bnb_4bit_compute_dtype=torch.float32, bnb_4bit_quant_storage=storage)
     model = causal_model(base, quantization_config=options, device_map={"": "cpu"})
     model.save_pretrained(path)
     shutil.copy(TOKENIZER, path)
@@ -346,6 +465,14 @@ def check_reads_nf4(bench, kind, double):
     theirs = quantized_logits(path)
     must_differ("quantising", theirs, logits(causal_model(base)))
     compare("bitsandbytes' checkpoint", theirs, bench.ours(path))
+
+
+def check_reads_stored_nf4(bench, storage):
+    path = quantized(bench, bench.base("llama"), True, storage)
+    stored = load_file(path / "model.safetensors")["model.layers.0.mlp.up_proj.weight"]
+    if stored.dtype != storage:
+        raise Failure(f"bitsandbytes stored {stored.dtype}")
+    compare("bitsandbytes' checkpoint", quantized_logits(path), bench.ours(path))
 
 
 def check_writes_nf4(bench, kind):
@@ -375,6 +502,17 @@ def checks():
             yield add(f"merged: {which}", check_merged, kind, tied)
             yield add(f"whole weights: {which}", check_full, kind, tied)
     yield add("model: in shards", check_sharded)
+    yield add("model: heads that are stored and tied", check_stored_heads)
+    yield add("model: RoPE fields of both generations", check_rope_of_both_generations)
+    for form in ("merged", "whole weights", "adapter"):
+        yield add(f"tokens: of what we write, {form}", check_written_tokens, form)
+    yield add("NF4: tokens of what we write", check_written_tokens, "quantized", needs="reads_nf4")
+    config = {**DECLARED, "add_bos_token": True}
+    yield add("tokens: a begin token", check_tokens, {"tokenizer_config": config})
+    yield add("tokens: none", check_tokens, {"tokenizer_config": {**DECLARED, "add_bos_token": False}})
+    yield add("tokens: bos_token null", check_tokens, {"tokenizer_config": {**config, "bos_token": None}})
+    yield add("tokens: generation_config.json's ends", check_tokens,
+              {"tokenizer_config": config, "generation_config": {"eos_token_id": [7, 2]}}, ends=(2, 7))
     for dtype in (torch.float16, torch.bfloat16):
         yield add(f"model: {str(dtype).removeprefix('torch.')}", check_narrow_model, dtype)
     for name, options in ADAPTERS.items():
@@ -401,6 +539,9 @@ def checks():
             yield add(f"NF4: bitsandbytes' checkpoint, {kind}{', double quantisation' if double else ''}", check_reads_nf4, kind,
                       double, needs="reads_nf4")
         yield add(f"NF4: our checkpoint, {kind}", check_writes_nf4, kind, needs="reads_nf4")
+    for storage in (torch.bfloat16, torch.float32):
+        yield add(f"NF4: bitsandbytes' checkpoint, stored as {str(storage).removeprefix('torch.')}", check_reads_stored_nf4, storage,
+                  needs="reads_nf4")
 
 
 def main():

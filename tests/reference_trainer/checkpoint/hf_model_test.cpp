@@ -7,6 +7,7 @@
 #include "checkpoint/hf_names.hpp"
 #include "files/json_file.hpp"
 #include "support/catch.hpp"
+#include "support/heard_notices.hpp"
 #include "support/shared_data.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -141,6 +142,66 @@ TEST_CASE("hf_model: the copy of a tied head is dropped, and a classifier has a 
   config.architecture = "LlamaForSequenceClassification";
   save_hf_checkpoint(folder / "c", config, random_tensors(config));
   CHECK(load_hf_checkpoint(folder / "c").tensors.at("score.weight").size(0) == 1);
+}
+
+TEST_CASE("hf_model: a tied matrix is read under either name, and two matrices are two whatever the flag says") {
+  const temporary_directory folder;
+  auto config = tiny_config();
+  config.tie_word_embeddings = true;
+  const auto tied = random_tensors(config);
+  const at::Tensor matrix = tied.at("model.embed_tokens.weight");
+  const auto load_with = [&](const llama_config& shape, const tensor_map& tensors) {
+    write_parts(folder / "m", shape, tensors);
+    return load_hf_checkpoint(folder / "m");
+  };
+  const coho::test::heard_notices heard;
+  auto head_only = tied;
+  head_only.erase("model.embed_tokens.weight");
+  head_only["lm_head.weight"] = matrix;
+  check_same(load_with(config, head_only).tensors, tied);
+  auto both = tied;
+  both["lm_head.weight"] = matrix.clone();
+  check_same(load_with(config, both).tensors, tied);
+  CHECK(heard.lines().empty());
+
+  both["lm_head.weight"] = matrix + 1;
+  const auto two = load_with(config, both);
+  CHECK_FALSE(two.config.tie_word_embeddings);
+  check_same(two.tensors, both);
+  REQUIRE(heard.lines().size() == 1);
+  CHECK_THAT(heard.text(), ContainsSubstring("tie_word_embeddings") && ContainsSubstring("as two matrices"));
+
+  // Not tied: each must be there, for nothing says what the other is.
+  config.tie_word_embeddings = false;
+  CHECK_THROWS_WITH(load_with(config, tied), ContainsSubstring("tensor lm_head.weight: is missing"));
+  CHECK_THROWS_WITH(load_with(config, head_only), ContainsSubstring("tensor model.embed_tokens.weight: is missing"));
+}
+
+TEST_CASE("hf_model: a classifier of several labels is refused as one") {
+  auto config = tiny_config();
+  config.architecture = "LlamaForSequenceClassification";
+  auto tensors = random_tensors(config);
+  tensors["score.weight"] = at::zeros({2, 8});
+  CHECK_THROWS_WITH(check_hf_tensors(config, tensors, "m"),
+                    ContainsSubstring("tensor score.weight: has 2 rows: it scores 2 labels"));
+}
+
+TEST_CASE("hf_model: NF4 codes may be stored as numbers of two or four bytes") {
+  auto config = tiny_config();
+  config.quantization = "bitsandbytes";
+  auto bytes = random_tensors(config);
+  const std::string name = "model.layers.1.mlp.gate_proj.weight";
+  for (const auto& [part, tensor] : nf4_tensors(name, quantize_nf4(bytes.at(name) + 1))) bytes[part] = tensor;
+  const at::Tensor codes = bytes.at(name);
+  for (const auto type : {at::kBFloat16, at::kHalf, at::kFloat}) {
+    auto stored = bytes;
+    stored[name] = codes.reshape({-1}).view(type).reshape({-1, 1});
+    check_hf_tensors(config, stored, "m");
+    CHECK(at::equal(stored.at(name), codes));
+  }
+  auto cut = bytes;
+  cut[name] = codes.reshape({-1}).view(at::kBFloat16).narrow(0, 0, 3);
+  CHECK_THROWS_WITH(check_hf_tensors(config, cut, "m"), ContainsSubstring("is of shape [6, 1]"));
 }
 
 TEST_CASE("hf_model: NF4-packed linears are accepted with their companions only") {

@@ -235,7 +235,12 @@ TEST_CASE("peft: half pairs, unknown keys and wrong ranks are named") {
   refused({{"m.lora_A.weight", at::ones({2, 3})}}, "does not begin with base_model.model.");
   refused({{key + "magnitude_vector", at::ones({2})}}, "is neither a LoRA matrix nor a scalar head");
   refused({{key + "A.x.y.weight", at::ones({2, 3})}}, "is neither");
-  refused({{"base_model.model.lm_head.weight", at::ones({2, 3})}}, "is neither");
+  for (const char* module : {"lm_head.weight", "lm_head.lora_A.weight", "lm_head.modules_to_save.default.weight",
+                             "model.embed_tokens.lora_embedding_A", "model.embed_tokens.weight"}) {
+    const std::string name = module;
+    refused({{"base_model.model." + name, at::ones({2, 3})}},
+            name.starts_with("lm") ? "replaces lm_head, and adapters" : "replaces model.embed_tokens");
+  }
 }
 
 TEST_CASE("peft: a file that is cut short or no safetensors file is named") {
@@ -335,4 +340,27 @@ TEST_CASE("peft: an adapter that another tool wrote gives that tool's outputs") 
     const auto expected = at::tensor(golden["outputs"][i].get<std::vector<double>>(), at::kDouble);
     CHECK((y - expected).abs().max().item<double>() < 1e-6);
   }
+}
+
+TEST_CASE("peft: an alpha that fp32 does not hold, or a number that no double holds, is the file's error") {
+  const temporary_directory folder;
+  const auto adapter = small_adapter();
+  write_peft(folder / "a", adapter);
+  const auto text = coho::test::read_bytes(folder / "a/adapter_config.json");
+  const auto with_alpha = [&](const std::string& number) {
+    auto changed = text;
+    const std::string field = "\"lora_alpha\": ";
+    const auto at = changed.find(field) + field.size();
+    changed.replace(at, changed.find(',', at) - at, number);
+    coho::test::write_bytes(folder / "a/adapter_config.json", changed);
+    return read_peft(folder / "a");
+  };
+  CHECK(with_alpha("-6").alpha == -6);
+  CHECK(with_alpha("1e38").alpha == 1e38);
+  CHECK_THROWS_WITH(with_alpha("1e308"),
+                    ContainsSubstring("adapter_config.json: lora_alpha: must be a number that fp32"));
+  CHECK_THROWS_WITH(with_alpha("-1e308"), ContainsSubstring("lora_alpha"));
+  CHECK_THROWS_AS(with_alpha("1e999"), coho::file_error);
+  CHECK_THROWS_WITH(read_with(folder / "b", {{"alpha_pattern", {{"q_proj", 1e300}}}}, {}),
+                    ContainsSubstring("alpha_pattern"));
 }

@@ -135,6 +135,26 @@ TEST_CASE("llama_config: rope scaling in the older and the newer form") {
   check_refused({{"rope_scaling", "linear"}}, "rope_scaling: must be an object");
 }
 
+TEST_CASE("llama_config: of rope_scaling and rope_parameters in one file the older holds, as in transformers") {
+  const json newer{{"rope_type", "default"}, {"rope_theta", 5e4}}, older{{"type", "linear"}, {"factor", 2}};
+  const auto both = with({{"rope_parameters", newer}, {"rope_scaling", older}}).rope;
+  CHECK(both.type == rope_type::linear);
+  CHECK(both.factor == 2);
+  CHECK(both.theta == 1e4);  // that of rope_parameters goes with it
+  CHECK(with({{"rope_parameters", newer}, {"rope_scaling", older}, {"rope_theta", 777}}).rope.theta == 777);
+  for (const auto& nothing : {json(nullptr), json::object()}) {
+    CHECK(with({{"rope_parameters", newer}, {"rope_scaling", nothing}}).rope.theta == 5e4);
+    CHECK(with({{"rope_parameters", nothing}, {"rope_scaling", older}}).rope == with({{"rope_scaling", older}}).rope);
+    CHECK(with({{"rope_parameters", nothing}, {"rope_theta", 777}}).rope.theta == 777);
+  }
+  CHECK(with({{"rope_parameters", {{"rope_type", "default"}}}, {"rope_theta", 777}}).rope.theta == 777);
+  CHECK(with({{"rope_parameters", newer}, {"rope_theta", 777}}).rope.theta == 5e4);
+  CHECK(with({{"rope_scaling", {{"rope_type", "linear"}, {"factor", 3}, {"rope_theta", 5}}}, {"rope_theta", 7}})
+            .rope.theta == 5);
+  CHECK(with({{"rope_scaling", {{"type", "dynamic"}, {"rope_type", "linear"}, {"factor", 3}}}}).rope.type ==
+        rope_type::linear);
+}
+
 TEST_CASE("llama_config: what is written is read back") {
   auto config = with({{"vocab_size", 11}, {"eos_token_id", {2, 3}}, {"torch_dtype", "bfloat16"}, {"sliding_window", 9}},
                      "mistral");

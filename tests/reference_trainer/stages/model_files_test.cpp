@@ -4,9 +4,13 @@
 
 #include <algorithm>
 #include <coho/error.hpp>
+#include <nlohmann/json.hpp>
 
 #include "checkpoint/hf_model.hpp"
+#include "files/json_file.hpp"
 #include "support/catch.hpp"
+#include "support/demo_model.hpp"
+#include "support/heard_notices.hpp"
 #include "support/small_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
@@ -178,4 +182,88 @@ TEST_CASE("model_files: roles without a head of their own take that of a base th
       load_model(config(settings{"model.path=" + (folder / "base").string(), "model.random_weights=true"}));
   load_role(random, "plain", {});
   CHECK(random.bank->at("plain").head.defined());
+}
+
+TEST_CASE("model_files: the files of a folder say what begins, ends and belongs to the tokens") {
+  const temporary_directory folder;
+  const auto base = folder / "base";
+  std::filesystem::copy(demo_base(), base);
+  const token last = demo_model().tokenizer->encode("fox").back();
+  write_json(base / "tokenizer_config.json", {{"add_bos_token", false}, {"bos_token", "<s>"}});
+  write_json(base / "generation_config.json", {{"eos_token_id", {last, 2}}});
+  const loaded_model model = load_model(base);
+  CHECK(model.tokenizer->begin_tokens().empty());
+  CHECK(model.end_tokens() == std::vector<token>{2, last});
+  CHECK(model.tokenizer->eos() == 2);
+  const auto never = model.never_sampled();
+  CHECK(std::ranges::find(never, token{1}) != never.end());  // the begin piece, though no text has it
+  CHECK(std::ranges::find(never, last) == never.end());
+
+  const heard_notices heard;
+  auto config_file = read_json(base / "config.json");
+  config_file["eos_token_id"] = 1;
+  config_file["vocab_size"] = config_file["vocab_size"].get<int>() + 3;
+  write_json(base / "config.json", config_file);
+  std::filesystem::remove(base / "generation_config.json");
+  const auto first = static_cast<std::int64_t>(demo_model().tokenizer->size());
+  write_json(base / "added_tokens.json", {{"<|x|>", first}, {"<|y|>", first + 2}});
+  const loaded_model wider = load_model(config(settings{"model.path=" + base.string(), "model.random_weights=true"}));
+  CHECK(wider.end_tokens() == std::vector<token>{2});
+  REQUIRE(heard.lines().size() == 1);
+  CHECK_THAT(heard.text(), Catch::Matchers::ContainsSubstring("eos_token_id 1 (\"<s>\") is the tokenizer's begin"));
+  const auto banned = wider.never_sampled();
+  CHECK(std::ranges::find(banned, static_cast<token>(first)) == banned.end());
+  CHECK(std::ranges::find(banned, static_cast<token>(first + 1)) != banned.end());  // an id without a token
+  CHECK(wider.token_texts()[static_cast<std::size_t>(first) + 2] == "<|y|>");
+}
+
+TEST_CASE("model_files: what is written has its base's tokenizer and generation files") {
+  const temporary_directory folder;
+  const auto base = folder / "base";
+  std::filesystem::copy(demo_base(), base);
+  write_json(base / "tokenizer_config.json", {{"add_bos_token", true}});
+  write_json(base / "generation_config.json", {{"eos_token_id", {2, 13}}});
+  write_bytes(base / "chat_template.jinja", "{{ messages }}");
+  loaded_model model = load_model(base);
+  const auto kind = GENERATE(as<std::string>(), "lora", "full");
+  start_role(model, "a", {}, config(settings{"adapter.kind=" + kind, "adapter.rank=2"}), rng{1});
+  save_role(model, "a", folder / "a");
+  for (const char* name : {"tokenizer.model", "tokenizer_config.json", "generation_config.json", "chat_template.jinja"})
+    CHECK(read_bytes(folder / "a" / name) == read_bytes(base / name));
+  CHECK(std::filesystem::exists(folder / "a" / fingerprint_file) == (kind == "lora"));
+}
+
+TEST_CASE("model_files: an adapter over other weights than those that it was trained over is told of") {
+  const temporary_directory folder;
+  const auto base = folder / "base", other = folder / "other";
+  std::filesystem::copy(demo_base(), base);
+  std::filesystem::copy(demo_base(), other);
+  auto changed = load_hf_checkpoint(base);
+  auto& linear = changed.tensors.at("model.layers.0.mlp.up_proj.weight");
+  linear = linear * 1.5;
+  save_hf_checkpoint(other, changed.config, changed.tensors, base);
+  loaded_model model = load_model(base);
+  start_role(model, "a", {}, config(settings{"adapter.rank=2"}), rng{1});
+  save_role(model, "a", folder / "a");
+
+  const heard_notices heard;
+  load_role(model, "same", folder / "a");
+  loaded_model packed = load_model(config(
+      settings{"model.path=" + base.string(), "model.quantize=nf4", "model.dtype=bfloat16"}));  // another form of it
+  load_role(packed, "same", folder / "a");
+  CHECK(heard.text().empty());
+  loaded_model altered = load_model(other);
+  load_role(altered, "a", folder / "a");
+  load_role(altered, "b", folder / "a");
+  REQUIRE(heard.lines().size() == 1);
+  CHECK_THAT(heard.text(), Catch::Matchers::ContainsSubstring(base.string()) &&
+                               Catch::Matchers::ContainsSubstring(other.string() + " has other weights (linears)"));
+
+  // Without a fingerprint, as PEFT writes adapters, only the name can tell.
+  std::filesystem::remove(folder / "a" / fingerprint_file);
+  load_role(model, "by name", folder / "a");
+  REQUIRE(heard.lines().size() == 1);
+  load_role(altered, "by name", folder / "a");
+  REQUIRE(heard.lines().size() == 2);
+  CHECK_THAT(heard.lines().back(), Catch::Matchers::ContainsSubstring("carries no fingerprint"));
 }

@@ -91,6 +91,36 @@ TEST_CASE("sentencepiece: decoding, whole and piecewise") {
   CHECK_THROWS_AS(tokenizer.piece(267), coho::argument_error);
 }
 
+TEST_CASE("sentencepiece: added tokens have ids, texts and names, and no text of a user becomes one") {
+  const auto plain = small_tokenizer();
+  REQUIRE(plain.special_tokens().size() == 2);
+  CHECK((plain.special_tokens()[0].text == "<s>" && plain.special_tokens()[0].id == 1));
+  CHECK((plain.special_tokens()[1].text == "</s>" && plain.special_tokens()[1].id == 2));
+  CHECK(plain.begin_tokens() == std::vector<token>{1});
+
+  // A control, a word, one at a piece's id that is no control piece, and what files repeat of the model.
+  const auto more = plain.with_tokens(
+      {{"<unk>", 0, true}, {"</s>", 2, true}, {"ab", 263, true}, {"<|end|>", 267, true}, {"<word>", 270, false}}, -1,
+      267);
+  CHECK(more.size() == 271);
+  CHECK((more.bos() == -1 && more.eos() == 267 && more.unk() == 0));
+  CHECK(more.begin_tokens().empty());
+  std::string names;
+  for (const auto& each : more.special_tokens()) names += each.text + "=" + std::to_string(each.id) + " ";
+  CHECK(names == "<s>=1 </s>=2 ab=263 <|end|>=267 <word>=270 ");
+  for (const char* text : {"<|end|>", "a<word>", "</s>", "ab"}) CHECK(more.encode(text) == plain.encode(text));
+  CHECK(more.decode(std::vector<token>{262, 267, 270, 261}) == "a<word>b");
+  CHECK(more.decode_piecewise(std::vector<token>{270}) == "<word>");
+  CHECK(more.token_bytes(267).empty());
+  CHECK(more.text_of(267) == "<|end|>");
+  CHECK((more.is_control(267) && !more.is_control(270)));
+  CHECK((more.is_control(268) && more.piece(268).empty()));  // in the gap
+  CHECK((more.piece(270) == "<word>" && more.id_of("<word>") == 270 && more.id_of("<|end|>") == 267));
+  CHECK_THROWS_AS(more.piece(271), coho::argument_error);
+  CHECK_THROWS_AS(plain.piece(267), coho::argument_error);
+  CHECK_THROWS_AS(plain.with_tokens({{"", 300, true}}, 1, 2), coho::argument_error);
+}
+
 TEST_CASE("sentencepiece: a continuation is encoded in its context") {
   const auto tokenizer = small_tokenizer();
   CHECK(tokenizer.encode_in_context("b", "b") == std::vector<token>{261});

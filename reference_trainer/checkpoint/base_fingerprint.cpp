@@ -1,0 +1,120 @@
+#include "checkpoint/base_fingerprint.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
+
+#include "checkpoint/hf_names.hpp"
+#include "files/json_file.hpp"
+
+namespace coho::trainer {
+namespace {
+
+constexpr std::int64_t stretches = 64, stretch = 64;
+
+/// FNV-1a.
+class hash {
+ public:
+  void add(const void* bytes, std::size_t size) {
+    const auto* at = static_cast<const unsigned char*>(bytes);
+    for (std::size_t i = 0; i < size; ++i) state_ = (state_ ^ at[i]) * 0x100000001B3U;
+  }
+  void add(std::string_view text) {
+    add(text.data(), text.size());
+    add("", 1);
+  }
+  std::string digits() const {
+    std::string out(16, '0');
+    for (std::size_t i = 0; i < 16; ++i) out[i] = "0123456789abcdef"[state_ >> (60 - 4 * i) & 15U];
+    return out;
+  }
+
+ private:
+  std::uint64_t state_ = 0xCBF29CE484222325U;
+};
+
+void add_values(hash& out, const at::Tensor& values) {
+  const auto type = values.scalar_type() == at::kByte ? at::kByte : at::kBFloat16;
+  const at::Tensor rounded = values.to(at::kCPU, type).contiguous();
+  out.add(rounded.data_ptr(), rounded.nbytes());
+}
+
+void add_tensor(hash& out, const std::string& name, const at::Tensor& tensor) {
+  out.add(name);
+  for (const std::int64_t size : tensor.sizes()) out.add(std::to_string(size));
+  const at::Tensor flat = tensor.reshape({-1});
+  const std::int64_t count = flat.numel();
+  if (count <= stretches * stretch) return add_values(out, flat);
+  // Not count · i / stretches, which could overflow.
+  const std::int64_t step = (count - stretch) / (stretches - 1);
+  for (std::int64_t i = 0; i < stretches; ++i) add_values(out, flat.narrow(0, step * i, stretch));
+}
+
+}  // namespace
+
+base_fingerprint fingerprint_of(const hf_checkpoint& checkpoint) {
+  base_fingerprint out;
+  hash rest, linears;
+  for (const auto& [name, tensor] : checkpoint.tensors) {
+    if (name == "lm_head.weight") {
+      hash head;
+      add_tensor(head, name, tensor);
+      out.head = head.digits();
+    }
+    if (name == "lm_head.weight" || name == "score.weight") continue;
+    const auto linear = name.find("_proj.weight");
+    if (!is_layer_linear(name.substr(0, linear == std::string::npos ? linear : linear + 12))) {
+      add_tensor(rest, name, tensor);
+    } else if (is_layer_linear(name)) {
+      out.packed = out.packed || tensor.scalar_type() == at::kByte;
+      add_tensor(linears, name, tensor);
+    } else if (name.ends_with(".absmax")) {
+      add_tensor(linears, name, tensor);
+    }
+  }
+  out.rest = rest.digits();
+  out.linears = linears.digits();
+  return out;
+}
+
+std::string differing_parts(const base_fingerprint& a, const base_fingerprint& b) {
+  std::string out;
+  const auto add = [&](bool differs, const char* part) {
+    if (differs) out += (out.empty() ? "" : ", ") + std::string(part);
+  };
+  add(a.rest != b.rest, "embedding or norms");
+  add(a.packed == b.packed && a.linears != b.linears, "linears");
+  add(!a.head.empty() && !b.head.empty() && a.head != b.head, "head");
+  return out;
+}
+
+std::optional<stored_fingerprint> read_fingerprint(const std::filesystem::path& adapter) {
+  const auto path = adapter / fingerprint_file;
+  std::error_code none;
+  if (!std::filesystem::exists(path, none)) return std::nullopt;
+  const auto json = read_json(path);
+  const auto text = [&](const char* field) {
+    if (!json.is_object() || !json.contains(field) || !json[field].is_string())
+      throw file_error(path.string(), field, "is missing or not a text",
+                       "remove this file, or train the adapter again");
+    return json[field].get<std::string>();
+  };
+  return stored_fingerprint{
+      {text("rest"), text("linears"), text("head"), json.value("packed", nlohmann::json()) == true},
+      text("base_model")};
+}
+
+void write_fingerprint(const std::filesystem::path& adapter, const base_fingerprint& fingerprint,
+                       const std::string& base_model) {
+  write_json(adapter / fingerprint_file, {{"base_model", base_model},
+                                          {"rest", fingerprint.rest},
+                                          {"linears", fingerprint.linears},
+                                          {"head", fingerprint.head},
+                                          {"packed", fingerprint.packed}});
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,21 @@
+#include "files/notices.hpp"
+
+#include <utility>
+
+namespace coho::trainer {
+
+notices& notices::setting() {
+  static notices all;
+  return all;
+}
+
+void notices::send_to(std::function<void(std::string_view)> listener) {
+  listener_ = std::move(listener);
+  said_.clear();
+}
+
+void notices::say(const std::string& line) {
+  if (listener_ && said_.insert(line).second) listener_(line);
+}
+
+}  // namespace coho::trainer
