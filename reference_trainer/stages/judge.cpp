@@ -109,8 +109,9 @@ void run_judge(const config& options, stage_context& context) {
   const auto& tokens = judge.counts();
   context.log("judged " + std::to_string(all.pairs) + " pairs of " + std::to_string(all.prompts) + " prompts; " +
               std::to_string(all.equal_responses) + " responses left out as equal to another, " +
-              std::to_string(all.prompts_without_pair) + " prompts without a pair; " + std::to_string(tokens.computed) +
-              " of " + std::to_string(tokens.asked) + " tokens computed");
+              std::to_string(all.prompts_without_pair) + " prompts without a pair; " +
+              (all.empty_responses > 0 ? std::to_string(all.empty_responses) + " responses are empty; " : "") +
+              std::to_string(tokens.computed) + " of " + std::to_string(tokens.asked) + " tokens computed");
 }
 
 subcommand make_judge_command() {

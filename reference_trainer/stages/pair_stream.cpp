@@ -5,6 +5,8 @@
 #include <coho/error.hpp>
 #include <coho/principle/sampling.hpp>
 
+#include "data/empty_texts.hpp"
+
 namespace coho::trainer {
 
 pairing_options read_pairing(const config& options, std::uint64_t seed) {
@@ -83,6 +85,7 @@ bool pair_stream::next_prompt() {
     }
     given += record.responses.size();
     for (auto& response : record.responses) {
+      counts_.empty_responses += is_blank(response);
       if (std::ranges::find(responses_, response) == responses_.end()) {
         responses_.push_back(std::move(response));
       } else {

@@ -124,7 +124,8 @@ void run_reward(const config& options, stage_context& context) {
   if (!model.bank->at("reward").head.defined()) model.bank->add_head("reward");
   reward_role reward = make_reward_role(model, "reward", options);
   if (finished_before(options, context, out)) return;
-  auto [data, held_out, notes] = open_preferences(files, context.seed);
+  auto [data, held_out, notes] = open_preferences(
+      files, context.seed, [&](const preference_pair& pair) { return reward.reads_alike(pair.preferred, pair.other); });
 
   const auto [settings, optimizer_options, steps, save_every, keep] =
       read_reward(section, context, data.size(), pretraining);

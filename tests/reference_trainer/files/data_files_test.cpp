@@ -1,5 +1,6 @@
 #include "files/data_files.hpp"
 
+#include <algorithm>
 #include <coho/error.hpp>
 #include <cstdlib>
 #include <optional>
@@ -64,4 +65,19 @@ TEST_CASE("data files: a folder of that name hides no shipped list") {
   std::filesystem::current_path(folder.path());
   std::filesystem::create_directory("reinforcement");
   CHECK(coho::trainer::principle_file("reinforcement") == coho::trainer::shipped("principles/reinforcement.json"));
+}
+
+TEST_CASE("data files: only a program in its build folder looks into the source tree") {
+  const auto source = source_dir() / "reference_trainer";
+  const auto looks = [&](const std::filesystem::path& executable) {
+    const auto places = coho::trainer::data_places(executable);
+    return std::ranges::find(places, source) != places.end();
+  };
+  CHECK(looks(std::filesystem::read_symlink("/proc/self/exe")));
+  CHECK_FALSE(looks("/opt/coho/bin/coho"));
+  CHECK_FALSE(looks(source_dir() / "elsewhere" / "bin" / "coho"));
+  CHECK_FALSE(looks({}));
+  CHECK(coho::trainer::data_places("/opt/coho/bin/coho").back() == "/opt/coho/share/coho");
+  CHECK_THROWS_WITH(shipped("prompts/none.txt"), Catch::Matchers::ContainsSubstring("looked for in ") &&
+                                                     Catch::Matchers::ContainsSubstring("share/coho"));
 }
