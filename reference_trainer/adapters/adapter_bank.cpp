@@ -7,7 +7,38 @@
 
 #include <coho/error.hpp>
 
+#include "llama/position_watch.hpp"
+
 namespace coho::trainer {
+namespace {
+
+// Sequences that lie one behind the other between these offsets.
+void watch(std::span<const std::int64_t> offsets, const llama_config& config) {
+  std::vector<std::int64_t> lengths;
+  for (std::size_t i = 1; i < offsets.size(); ++i) lengths.push_back(offsets[i] - offsets[i - 1]);
+  position_watch::setting().see(lengths, config.max_position_embeddings);
+}
+
+void watch(const prefix_layout& layout, const llama_config& config) {
+  std::vector<std::int64_t> lengths;
+  for (const auto& part : layout.parts) {
+    // The shared tokens of a group are a part too, and no sequence.
+    if (lengths.size() == layout.own.size() || layout.own[lengths.size()].first != part.queries.first) continue;
+    for (const std::int64_t own : part.lengths) lengths.push_back(layout.cached + part.shared.count + own);
+  }
+  position_watch::setting().see(lengths, config.max_position_embeddings);
+}
+
+// A sequence that grows counts once, as it steps over the last position.
+void watch_decoded(std::span<const std::int64_t> positions, const llama_config& config) {
+  const std::int64_t limit = config.max_position_embeddings;
+  std::vector<std::int64_t> lengths;
+  for (const std::int64_t position : positions)
+    if (position == limit) lengths.push_back(position + 1);
+  position_watch::setting().see(lengths, limit);
+}
+
+}  // namespace
 
 adapter_bank::adapter_bank(llama_weights base)
     : base_(std::move(base)), model_(base_.config, base_.embedding.device()) {}
@@ -133,6 +164,7 @@ parameter_set& adapter_bank::parameters(const std::string& role) {
 at::Tensor adapter_bank::hidden(const std::string& role, const at::Tensor& tokens, const sequence_layout& layout,
                                 kv_cache* cache, std::span<const std::int64_t> slots) {
   const role_state& state = std::as_const(*this).at(role);
+  watch(layout.offsets, config());
   training_pass pass{.recompute = recompute_};
   if (state.parameters && at::GradMode::is_enabled() && state.adapter.options().dropout > 0) {
     pass.dropout = state.adapter.options().dropout;
@@ -144,6 +176,7 @@ at::Tensor adapter_bank::hidden(const std::string& role, const at::Tensor& token
 at::Tensor adapter_bank::hidden(const std::string& role, const at::Tensor& tokens, const prefix_layout& layout,
                                 const prefix_cache* prefix, kv_cache* cache, std::span<const std::int64_t> slots) {
   const role_state& state = std::as_const(*this).at(role);
+  watch(layout, config());
   return model_.hidden(state.weights, &state.adapter, tokens, layout, prefix, cache, slots);
 }
 
@@ -155,6 +188,7 @@ prefix_cache adapter_bank::prefix(const std::string& role, const at::Tensor& tok
 at::Tensor adapter_bank::decode(const std::string& role, const at::Tensor& tokens,
                                 std::span<const std::int64_t> positions, kv_cache& cache, const prefix_cache* prefix) {
   const role_state& state = std::as_const(*this).at(role);
+  watch_decoded(positions, config());
   return model_.decode(state.weights, &state.adapter, tokens, positions, cache, prefix);
 }
 

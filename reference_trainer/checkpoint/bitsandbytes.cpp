@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "checkpoint/tensor_io.hpp"
+#include "files/json_text.hpp"
 #include "kernels/cpu/nf4_kernels.hpp"
 
 namespace coho::trainer {
@@ -100,14 +101,11 @@ class nf4_reader {
     }
     if (state->scalar_type() != at::kByte) refuse(state_suffix, "is not of type Byte");
     const at::Tensor bytes = state->to(at::kCPU).contiguous();
-    const auto* begin = bytes.data_ptr<std::uint8_t>();
-    try {
-      state_ = nlohmann::json::parse(begin, begin + bytes.numel());
-    } catch (const nlohmann::json::parse_error& problem) {
-      refuse(state_suffix, "is not a JSON document: byte " + std::to_string(problem.byte));
-    } catch (const nlohmann::json::exception&) {
-      refuse(state_suffix, "holds a number that is too large to be read");
-    }
+    const std::string_view content(reinterpret_cast<const char*>(bytes.data_ptr<std::uint8_t>()),
+                                   static_cast<std::size_t>(bytes.numel()));
+    if (const auto fault = parse_json(content, state_))
+      refuse(state_suffix, "is not a JSON document: byte " + std::to_string(fault->byte) +
+                               (fault->what.empty() ? "" : ", " + fault->what));
     if (!state_.is_object()) refuse(state_suffix, "is not a JSON object");
     if (const auto type = text("quant_type"); type != "nf4")
       refuse_field("quant_type", "is \"" + type + "\" and not nf4");

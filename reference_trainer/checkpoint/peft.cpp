@@ -1,8 +1,8 @@
 #include "checkpoint/peft.hpp"
 
 #include <cmath>
-#include <limits>
 #include <coho/error.hpp>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <regex>
@@ -33,14 +33,7 @@ fs::path directory_of(const fs::path& directory, const std::string& name) {
 class config_reader {
  public:
   // Ordered, since the first pattern that matches holds.
-  config_reader(const fs::path& path) : path_(path.string()) {
-    try {
-      json_ = nlohmann::ordered_json::parse(read_file(path, std::size_t{16} << 20));
-    } catch (const nlohmann::json::parse_error& problem) {
-      throw file_error(path_, "byte " + std::to_string(problem.byte), "is not a JSON document");
-    } catch (const nlohmann::json::exception&) {
-      throw file_error(path_, "", "holds a number that is too large to be read");
-    }
+  config_reader(const fs::path& path) : path_(path.string()), json_(read_ordered_json(path, std::size_t{16} << 20)) {
     if (!json_.is_object()) throw file_error(path_, "", "is not a JSON object");
   }
 
@@ -142,10 +135,13 @@ class config_reader {
       return false;
     }
   }
+  // Scales are applied in float.
+  static bool fits(double value) { return std::abs(value) <= std::numeric_limits<float>::max(); }
   double number(const std::string& field, double absent) const {
     const auto* value = find(field);
     if (!value) return absent;
-    if (!value->is_number() || !std::isfinite(value->get<double>())) refuse(field, "must be a number");
+    if (!value->is_number()) refuse(field, "must be a number");
+    if (!fits(value->get<double>())) refuse(field, "must be a number that a float holds");
     return value->get<double>();
   }
   bool truth(const std::string& field) const {
@@ -166,7 +162,7 @@ class config_reader {
     if (!object) return;
     if (!object->is_object()) refuse(field, "must be an object");
     for (const auto& [key, value] : object->items()) {
-      if (!value.is_number() || !std::isfinite(value.template get<double>())) refuse(field, "must hold numbers");
+      if (!value.is_number() || !fits(value.template get<double>())) refuse(field, "must hold numbers");
       if (!compiles(key)) refuse(field, "\"" + key + "\" is not a pattern");
       visit(key, value.template get<double>());
     }

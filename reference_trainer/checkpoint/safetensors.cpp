@@ -8,6 +8,7 @@
 
 #include "checkpoint/safetensors_header.hpp"
 #include "files/atomic_file.hpp"
+#include "files/file_kind.hpp"
 #include "files/mapped_file.hpp"
 #include "text/utf8.hpp"
 
@@ -52,7 +53,10 @@ std::optional<tensor_dtype> tensor_dtype_named(std::string_view name) noexcept {
 void parse_safetensors(std::span<const std::byte> bytes, std::string_view path, safetensors_file::tensor_map& tensors,
                        std::map<std::string, std::string>& metadata) {
   using enum safetensors_fault;
+  const std::string_view content(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   const auto refuse = [&](safetensors_fault fault, std::string_view place, const std::string& what) {
+    if (const auto other = place == "header" ? recognise_file(content, file_use::weights) : std::nullopt)
+      throw safetensors_error(fault, path, "", other->what, other->mend);
     throw safetensors_error(fault, path, place, what);
   };
 

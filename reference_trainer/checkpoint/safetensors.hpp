@@ -62,8 +62,9 @@ enum class safetensors_fault {
 
 class safetensors_error : public file_error {
  public:
-  safetensors_error(safetensors_fault fault, std::string_view path, std::string_view place, std::string_view what)
-      : file_error(path, place, what), fault_(fault) {}
+  safetensors_error(safetensors_fault fault, std::string_view path, std::string_view place, std::string_view what,
+                    std::string_view mend = {})
+      : file_error(path, place, what, mend), fault_(fault) {}
   safetensors_fault fault() const noexcept { return fault_; }
 
  private:

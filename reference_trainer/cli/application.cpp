@@ -16,12 +16,14 @@
 #include "cli/ranks.hpp"
 #include "cli/report_error.hpp"
 #include "cli/spelling.hpp"
+#include "cli/valid_output.hpp"
 #include "data/bad_records.hpp"
 #include "data/record_losses.hpp"
 #include "distributed/launch.hpp"
 #include "distributed/process_group.hpp"
 #include "distributed/same_run.hpp"
 #include "files/notices.hpp"
+#include "llama/position_watch.hpp"
 
 namespace coho::trainer {
 
@@ -212,6 +214,7 @@ std::filesystem::path application::find_recipe(const std::string& name) const {
 }
 
 int application::run(int argc, const char* const* argv) {
+  const valid_output out(std::cout), err(std::cerr);
   try {
     return dispatch(argc, argv);
   } catch (...) {
@@ -318,9 +321,16 @@ int application::dispatch(int argc, const char* const* argv) {
     bad.refuse_all();
   }
   record_losses::of_run().clear();
-  notices::setting().send_to([terminal = context.terminal](std::string_view line) { terminal->print(line); });
+  const auto print = [terminal = context.terminal](std::string_view line) { terminal->print(line); };
+  notices::setting().send_to(print);
+  auto& positions = position_watch::setting();
+  positions.start(print);
   command.run(options, context);
   for (const auto& line : record_losses::of_run().lines()) context.log(line);
+  if (positions.count() > 1)
+    context.log("note: " + std::to_string(positions.count()) +
+                " times a sequence was read that is longer than the model is made for; the longest had " +
+                std::to_string(positions.longest()) + " tokens");
   if (bad.count() > 0) context.log(std::to_string(bad.count()) + " records that cannot be used were passed over");
   if (!std::cout.flush()) throw output_error("standard output cannot be written");
   if (ranks_) ranks_->carrier().finish();

@@ -9,6 +9,7 @@
 #include "cli/toml_values.hpp"
 #include "files/atomic_file.hpp"
 #include "files/data_files.hpp"
+#include "files/file_kind.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -89,6 +90,8 @@ toml::table parse_recipe(std::string_view text, std::string_view source_name) {
   try {
     return toml::parse(text, source_name);
   } catch (const toml::parse_error& problem) {
+    if (const auto other = recognise_file(text, file_use::text))
+      throw config_error(std::string(source_name) + ": " + other->what + "; " + other->mend);
     throw config_error(std::string(source_name) + ":" + std::to_string(problem.source().begin.line) +
                        ": is not TOML: " + std::string(problem.description()));
   }

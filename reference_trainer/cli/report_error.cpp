@@ -2,11 +2,13 @@
 
 #include <filesystem>
 #include <new>
+#include <nlohmann/json.hpp>
 #include <ostream>
 #include <string_view>
 #include <system_error>
 
 #include "cli/options.hpp"
+#include "text/utf8.hpp"
 
 namespace coho::trainer {
 
@@ -22,7 +24,7 @@ std::string one_line(std::string_view text) {
     out += byte < 0x20 || byte == 0x7F ? ' ' : c;
   }
   while (!out.empty() && out.back() == ' ') out.pop_back();
-  return out;
+  return repair_utf8(out);
 }
 
 exit_code code_of(const file_error& failure) {
@@ -59,6 +61,9 @@ described_error describe_error(std::exception_ptr failure) {
             one_line(e.path1().string() + ": " + e.code().message())};
   } catch (const std::bad_alloc&) {
     return {exit_code::out_of_memory, "out of memory; a smaller batch or a shorter max length needs less"};
+  } catch (const nlohmann::json::exception& e) {
+    // Readers check what they take and name the file; this is for a value that one of them took on trust.
+    return {exit_code::file_bad, "a JSON file holds another value than is expected there: " + one_line(e.what())};
   } catch (const std::exception& e) {
     return {exit_code::internal, "internal error: " + one_line(e.what())};
   } catch (...) {

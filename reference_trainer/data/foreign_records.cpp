@@ -5,6 +5,7 @@
 #include <span>
 #include <utility>
 
+#include <coho/reward/empty_response.hpp>
 #include <nlohmann/json.hpp>
 
 #include "data/conversation.hpp"
@@ -23,8 +24,6 @@ std::string_view trim(std::string_view text) {
   return begin == std::string_view::npos ? std::string_view()
                                          : text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
 }
-
-bool is_blank(std::string_view text) { return trim(text).empty(); }
 
 // A text as turns: a transcript's, or one question.
 std::vector<chat_message> turns_of(std::string_view text) {

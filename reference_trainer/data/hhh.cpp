@@ -8,17 +8,15 @@
 #include <utility>
 
 #include "data/jsonl.hpp"
-#include "files/atomic_file.hpp"
+#include "files/json_file.hpp"
 
 namespace coho::trainer {
 
 namespace {
 
 void read_task(const std::filesystem::path& path, std::vector<hhh_item>& out) {
-  const auto text = read_file(path, std::size_t{64} << 20);
   // Keys in the order of the file: the order of the answers is part of the data.
-  const auto task = json::parse(text, nullptr, false);
-  if (task.is_discarded()) throw file_error(path.string(), "", "is not a JSON document");
+  const json task = read_ordered_json(path);
   if (!task.is_object() || !task.contains("examples") || !task["examples"].is_array()) {
     throw file_error(path.string(), "", "has no list \"examples\"", "expected a BIG-bench task.json");
   }

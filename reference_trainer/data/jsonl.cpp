@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "files/atomic_file.hpp"
+#include "files/file_kind.hpp"
+#include "files/json_text.hpp"
 #include "text/utf8.hpp"
 
 namespace coho::trainer {
@@ -64,6 +66,15 @@ struct jsonl_reader::state {
     throw file_error(path.string(), place(), what, mend);
   }
 
+  [[noreturn]] void refuse(const json_fault& fault) const {
+    const std::string at = " at character " + std::to_string(fault.byte);
+    if (!fault.what.empty()) fail(fault.what + "," + at, fault.mend);
+    const bool first = count == 1 && !array;
+    if (const auto other = first ? recognise_text(text) : std::nullopt) fail(other->what, other->mend);
+    fail(fault.cut_off ? "the JSON value is cut off" : "is not JSON" + at,
+         first ? "expected one JSON value a line, or an array" : "");
+  }
+
   int peek() {
     if (begin == end) {
       const int got = ::gzread(file, buffer.data(), static_cast<unsigned>(buffer.size()));
@@ -97,6 +108,8 @@ struct jsonl_reader::state {
 
   // Called once: a byte order mark, and whether the file is one array.
   void open_container() {
+    peek();
+    refuse_other_kinds(path.string(), std::string_view(buffer.data(), end), file_use::records);
     if (peek() == 0xEF) {
       take();
       if (take() != 0xBB || take() != 0xBF) {
@@ -202,18 +215,12 @@ bool jsonl_reader::next(json& value) {
       s.fail("byte " + std::to_string(bad + 1) + " of the record is not UTF-8");
     s.text = repair_utf8(s.text);
   }
-  if (s.options.on_bad_text == bad_text::replace) {
-    value = json::parse(s.text, nullptr, false);
-    if (!value.is_discarded()) return true;
+  auto fault = parse_json(s.text, value);
+  if (fault && s.options.on_bad_text == bad_text::replace) {
     s.text = repair_surrogate_escapes(s.text);
+    fault = parse_json(s.text, value);
   }
-  try {
-    value = json::parse(s.text);
-  } catch (const json::parse_error& problem) {
-    const bool torn = problem.byte > s.text.size();
-    s.fail(torn ? "the JSON value is cut off" : "is not JSON at character " + std::to_string(problem.byte),
-           s.count == 1 && !s.array ? "expected one JSON value a line, or an array" : "");
-  }
+  if (fault) s.refuse(*fault);
   return true;
 }
 

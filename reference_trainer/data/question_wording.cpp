@@ -6,6 +6,7 @@
 #include <coho/error.hpp>
 
 #include "files/atomic_file.hpp"
+#include "files/file_kind.hpp"
 
 namespace coho::trainer {
 
@@ -37,7 +38,9 @@ question_wording::question_wording(std::string_view text, std::string_view sourc
 
 question_wording question_wording::from_file(const std::filesystem::path& path,
                                              const std::vector<std::string>& placeholders) {
-  return {read_file(path, std::size_t{1} << 20), path.string(), placeholders};
+  const std::string content = read_file(path, std::size_t{1} << 20);
+  refuse_other_kinds(path.string(), content, file_use::text);
+  return {content, path.string(), placeholders};
 }
 
 std::string question_wording::operator()(const std::vector<std::string_view>& values) const {

@@ -8,6 +8,7 @@
 
 #include "data/bad_records.hpp"
 #include "data/conversation.hpp"
+#include "data/empty_texts.hpp"
 #include "data/foreign_records.hpp"
 #include "data/record_fields.hpp"
 #include "data/record_losses.hpp"
@@ -340,6 +341,7 @@ bool record_reader<Record>::next(Record& record) {
   const bool found = next_usable(reader_, [&](const json& value) {
     record = Record{};
     const bool used = from_json(value, reader_, record);
+    if (used) refuse_empty_texts(record, reader_);
     left_out_ += !used;
     return used;
   });

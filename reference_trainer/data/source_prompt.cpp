@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <coho/reward/empty_response.hpp>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -14,8 +15,6 @@
 
 namespace coho::trainer {
 namespace {
-
-bool is_blank(std::string_view text) { return trim_white_space(text).empty(); }
 
 void take(source_prompt& out, std::string text) {
   if (is_blank(text)) out.removed = prompt_removal::empty;

@@ -7,6 +7,7 @@
 #include <coho/error.hpp>
 
 #include "files/atomic_file.hpp"
+#include "files/file_kind.hpp"
 #include "text/utf8.hpp"
 
 namespace coho::trainer {
@@ -14,6 +15,7 @@ namespace coho::trainer {
 prompt_template load_template(template_kind kind, const std::filesystem::path& path) {
   // A template is some kilobytes: a limit keeps a checkpoint given by mistake from being read whole.
   const std::string content = read_file(path, std::size_t{1} << 20);
+  refuse_other_kinds(path.string(), content, file_use::text);
   std::string_view rest = content;
   if (rest.starts_with("\xEF\xBB\xBF")) rest.remove_prefix(3);
   if (!is_utf8(rest)) throw file_error(path.string(), "", "is not UTF-8 text", "save it as UTF-8");

@@ -1,5 +1,6 @@
 #include "files/data_files.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <string>
 #include <system_error>
@@ -9,18 +10,35 @@
 
 namespace coho::trainer {
 
-std::filesystem::path shipped(std::string_view name) {
+namespace {
+
+bool lies_in(const std::filesystem::path& file, const std::filesystem::path& folder) {
+  std::error_code none;
+  const auto whole = std::filesystem::weakly_canonical(folder, none);
+  return !none && std::ranges::mismatch(whole, file).in1 == whole.end();
+}
+
+}  // namespace
+
+std::vector<std::filesystem::path> data_places(const std::filesystem::path& executable) {
   std::vector<std::filesystem::path> places;
   if (const char* folder = std::getenv("COHO_DATA")) places.emplace_back(folder);
-  std::error_code none;
-  const auto executable = std::filesystem::read_symlink("/proc/self/exe", none);
-  if (!none) places.push_back(executable.parent_path().parent_path() / "share" / "coho");
+  if (!executable.empty()) places.push_back(executable.parent_path().parent_path() / "share" / "coho");
 #ifdef COHO_TRAINER_DATA_DIR
-  places.emplace_back(COHO_TRAINER_DATA_DIR);
+  if (lies_in(executable, COHO_TRAINER_BUILD_DIR)) places.emplace_back(COHO_TRAINER_DATA_DIR);
 #endif
-  for (const auto& place : places)
-    if (std::filesystem::exists(place / name)) return place / name;
-  throw file_error(std::string(name), "", "this file of the program's own data is missing",
+  return places;
+}
+
+std::filesystem::path shipped(std::string_view name) {
+  std::error_code none;
+  const auto places = data_places(std::filesystem::read_symlink("/proc/self/exe", none));
+  std::string looked;
+  for (const auto& place : places) {
+    if (std::filesystem::exists(place / name, none)) return place / name;
+    looked += (looked.empty() ? "" : ", ") + place.string();
+  }
+  throw file_error(std::string(name), "", "is missing, which belongs to the program; looked for in " + looked,
                    "set COHO_DATA to the folder that holds it");
 }
 

@@ -5,16 +5,33 @@
 #include <string>
 
 #include "files/atomic_file.hpp"
+#include "files/file_kind.hpp"
+#include "files/json_text.hpp"
 
 namespace coho::trainer {
+namespace {
+
+template <class Json>
+Json read(const std::filesystem::path& path, std::size_t limit) {
+  const std::string text = read_file(path, limit);
+  Json value;
+  const auto fault = parse_json(text, value);
+  if (!fault) return value;
+  refuse_other_kinds(path.string(), text, file_use::document);
+  if (text.find_first_not_of(" \t\r\n") == std::string::npos)
+    throw file_error(path.string(), "", "is empty where a JSON document is needed");
+  throw file_error(path.string(), "byte " + std::to_string(fault->byte),
+                   fault->what.empty() ? "is not a JSON document" : fault->what, fault->mend);
+}
+
+}  // namespace
 
 nlohmann::json read_json(const std::filesystem::path& path, std::size_t limit) {
-  const auto text = read_file(path, limit);
-  try {
-    return nlohmann::json::parse(text);
-  } catch (const nlohmann::json::parse_error& problem) {
-    throw file_error(path.string(), "byte " + std::to_string(problem.byte), "is not a JSON document");
-  }
+  return read<nlohmann::json>(path, limit);
+}
+
+nlohmann::ordered_json read_ordered_json(const std::filesystem::path& path, std::size_t limit) {
+  return read<nlohmann::ordered_json>(path, limit);
 }
 
 void write_json(const std::filesystem::path& path, const nlohmann::json& json) {

@@ -7,8 +7,11 @@
 
 namespace coho::trainer {
 
-/// Reads a JSON document of at most `limit` bytes. Throws `file_error` with the place of a syntax error.
+/// Reads a JSON document of at most `limit` bytes. Throws `file_error` with the place of a syntax error or of a number
+/// that no double holds, and with the form of a file that is of another kind.
 nlohmann::json read_json(const std::filesystem::path& path, std::size_t limit = std::size_t{64} << 20);
+/// The same with keys in the order of the file.
+nlohmann::ordered_json read_ordered_json(const std::filesystem::path& path, std::size_t limit = std::size_t{64} << 20);
 
 /// Writes a JSON document, indented, through `atomic_file`. Text that is not UTF-8, as a path may be, is written with
 /// replacement characters.

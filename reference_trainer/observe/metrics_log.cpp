@@ -8,6 +8,7 @@
 
 #include "data/jsonl.hpp"
 #include "files/atomic_file.hpp"
+#include "files/json_text.hpp"
 
 namespace coho::trainer {
 
@@ -33,29 +34,36 @@ std::string whole_lines(const std::filesystem::path& path) {
 metrics_log::metrics_log(const std::filesystem::path& directory, std::optional<std::int64_t> resume_from) {
   if (directory.empty()) return;
   if (!resume_from) std::filesystem::remove_all(directory / "tensorboard");  // two runs in one folder would overlay
-  board_.emplace(directory / "tensorboard");
   path_ = directory / "metrics.jsonl";
-  if (resume_from && std::filesystem::exists(path_)) {
-    std::string kept;
-    const auto text = whole_lines(path_);
-    for (std::size_t begin = 0; begin < text.size();) {
-      const auto end = text.find('\n', begin) + 1;
-      const auto line = json::parse(text.begin() + static_cast<std::ptrdiff_t>(begin),
-                                    text.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
-      if (line.is_object() && line.contains("step") && line["step"].is_number_integer() &&
-          line["step"].get<std::int64_t>() < *resume_from) {
-        kept.append(text, begin, end - begin);
-        for (const auto& [name, value] : line.items()) {
-          if (name != "step" && value.is_number())
-            append_curves(curves_, index_, name, line["step"].get<std::int64_t>(), value.get<double>());
-        }
-      }
-      begin = end;
-    }
-    write_file(path_, kept);
-  }
+  if (resume_from && std::filesystem::exists(path_)) keep_before(*resume_from);
+  board_.emplace(directory / "tensorboard", resume_from);
   file_ = std::fopen(path_.c_str(), resume_from ? "abe" : "wbe");
   if (file_ == nullptr) throw file_error(path_.string(), "", std::string("cannot be written: ") + std::strerror(errno));
+}
+
+void metrics_log::keep_before(std::int64_t step) {
+  std::string kept;
+  const auto text = whole_lines(path_);
+  std::size_t number = 1;
+  for (std::size_t begin = 0; begin < text.size(); ++number) {
+    const auto end = text.find('\n', begin) + 1;
+    json line;
+    if (const auto fault = parse_json(std::string_view(text).substr(begin, end - begin), line))
+      throw file_error(path_.string(), "line " + std::to_string(number),
+                       (fault->what.empty() ? std::string("is not JSON") : fault->what) + ", at character " +
+                           std::to_string(fault->byte),
+                       "take the line out, or start anew without --resume");
+    if (line.is_object() && line.contains("step") && line["step"].is_number_integer() &&
+        line["step"].get<std::int64_t>() < step) {
+      kept.append(text, begin, end - begin);
+      for (const auto& [name, value] : line.items()) {
+        if (name != "step" && value.is_number())
+          append_curves(curves_, index_, name, line["step"].get<std::int64_t>(), value.get<double>());
+      }
+    }
+    begin = end;
+  }
+  write_file(path_, kept);
 }
 
 metrics_log::~metrics_log() {

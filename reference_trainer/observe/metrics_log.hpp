@@ -23,7 +23,8 @@ using curve = std::vector<std::pair<std::int64_t, double>>;
 /// in `tensorboard/`, and the curves in memory for a report.
 ///
 /// A line is written when the step changes, at `flush` and at the end. With `resume_from`, lines at or after that step
-/// are removed first: they belong to work that is being done again. Values that are not finite are written as null.
+/// are removed first: they belong to work that is being done again; TensorBoard is told to drop them too. Values that
+/// are not finite are written as null.
 ///
 ///     metrics_log log("out/ppo");
 ///     log.scalar("loss/policy", step, loss);
@@ -53,6 +54,7 @@ class metrics_log {
   static std::vector<std::pair<std::string, curve>> read(const std::filesystem::path& directory);
 
  private:
+  void keep_before(std::int64_t step);
   void write_line();
   curve& curve_of(std::string_view name);
 

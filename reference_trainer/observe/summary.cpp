@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "files/atomic_file.hpp"
+#include "files/json_file.hpp"
 
 namespace coho::trainer {
 
@@ -20,7 +21,7 @@ summary::summary(summary&&) noexcept = default;
 summary& summary::operator=(summary&&) noexcept = default;
 
 summary summary::read(const std::filesystem::path& path) {
-  const auto parsed = ordered_json::parse(read_file(path), nullptr, false);
+  const auto parsed = read_ordered_json(path);
   if (!parsed.is_object()) throw file_error(path.string(), "", "is not a JSON object");
   return summary(parsed);
 }

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <bit>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <coho/error.hpp>
@@ -81,6 +82,22 @@ std::string summary_event(double wall_time, std::int64_t step, const message& va
   return frame(event.part(5, summary.bytes));
 }
 
+// The seconds in the name of a folder's last event file, or -1. Files are read in the order of their names, and one
+// that was begun within the same second must not come before what it goes on from.
+long long newest_file(const std::filesystem::path& folder) {
+  constexpr std::string_view prefix = "events.out.tfevents.";
+  long long newest = -1;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(prefix)) continue;
+    long long seconds = -1;
+    const char* const digits = name.c_str() + prefix.size();
+    if (std::from_chars(digits, name.c_str() + name.size(), seconds).ec == std::errc())
+      newest = std::max(newest, seconds);
+  }
+  return newest;
+}
+
 double now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
 }  // namespace
@@ -99,6 +116,14 @@ std::uint32_t masked_crc32c(std::string_view bytes) noexcept {
 std::string event_record::version(double wall_time) {
   message event;
   return frame(event.real(1, wall_time).part(3, "brain.Event:2"));
+}
+
+std::string event_record::session_start(double wall_time, std::int64_t step) {
+  constexpr unsigned start = 1;
+  message event, session;
+  event.real(1, wall_time);
+  if (step != 0) event.number(2, static_cast<std::uint64_t>(step));
+  return frame(event.part(7, session.number(1, start).bytes));
 }
 
 std::string event_record::scalar(double wall_time, std::int64_t step, std::string_view tag, float value) {
@@ -139,7 +164,7 @@ std::string event_record::histogram(double wall_time, std::int64_t step, std::st
   return summary_event(wall_time, step, entry.part(1, tag).part(5, histogram.bytes));
 }
 
-tensorboard_writer::tensorboard_writer(const std::filesystem::path& folder) {
+tensorboard_writer::tensorboard_writer(const std::filesystem::path& folder, std::optional<std::int64_t> resume_from) {
   static std::atomic<unsigned> files{0};
   std::error_code failure;
   std::filesystem::create_directories(folder, failure);
@@ -147,7 +172,7 @@ tensorboard_writer::tensorboard_writer(const std::filesystem::path& folder) {
   char host[256] = "localhost";
   ::gethostname(host, sizeof host - 1);
   char seconds[32];
-  std::snprintf(seconds, sizeof seconds, "%010lld", static_cast<long long>(now()));
+  std::snprintf(seconds, sizeof seconds, "%010lld", std::max(static_cast<long long>(now()), newest_file(folder) + 1));
   // "x": a file that is there already, from a process of the same number on another machine, is never taken over.
   do {
     path_ = folder / ("events.out.tfevents." + std::string(seconds) + "." + host + "." + std::to_string(::getpid()) +
@@ -156,6 +181,7 @@ tensorboard_writer::tensorboard_writer(const std::filesystem::path& folder) {
   } while (file_ == nullptr && errno == EEXIST);
   if (file_ == nullptr) throw file_error(path_.string(), "", std::string("cannot be written: ") + std::strerror(errno));
   append(event_record::version(now()));
+  if (resume_from) append(event_record::session_start(now(), *resume_from));
   flush();
 }
 

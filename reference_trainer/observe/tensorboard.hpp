@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,20 +18,23 @@ std::uint32_t masked_crc32c(std::string_view bytes) noexcept;
 /// The bytes of event records, apart from the files that hold them. `step` >= 0; wall time in seconds since 1970.
 namespace event_record {
 std::string version(double wall_time);
+/// A session begins at `step`: TensorBoard drops what files before this one hold of that step and later ones.
+std::string session_start(double wall_time, std::int64_t step);
 std::string scalar(double wall_time, std::int64_t step, std::string_view tag, float value);
 std::string text(double wall_time, std::int64_t step, std::string_view tag, std::string_view markdown);
 std::string histogram(double wall_time, std::int64_t step, std::string_view tag, std::span<const double> values);
 }  // namespace event_record
 
 /// Writes a TensorBoard event file. Each run starts a file of its own, so that a resumed run appends to the folder's
-/// curves and never to a file that another process may hold open.
+/// curves and never to a file that another process may hold open. `resume_from` is the first step that a resumed run
+/// does: steps from there on, which a run that was killed has logged already, are shown once, as this one logs them.
 ///
 ///     tensorboard_writer board("out/tensorboard");
 ///     board.scalar("loss", 7, 0.5);
 class tensorboard_writer {
  public:
   /// Makes the folder if absent and a new file in it. Throws `file_error` when the system refuses.
-  explicit tensorboard_writer(const std::filesystem::path& folder);
+  explicit tensorboard_writer(const std::filesystem::path& folder, std::optional<std::int64_t> resume_from = {});
   ~tensorboard_writer();
   tensorboard_writer(const tensorboard_writer&) = delete;
   tensorboard_writer& operator=(const tensorboard_writer&) = delete;

@@ -2,6 +2,8 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
+
 #include <coho/error.hpp>
 
 #include "roles/packed_batch.hpp"
@@ -45,6 +47,20 @@ std::vector<token> reward_role::tokens(const reward_query& query) const {
   std::vector<token> out = tokenizer_->begin_tokens();
   for (const token id : tokenizer_->encode(text)) out.push_back(id);
   return out;
+}
+
+bool reward_role::reads_alike(const reward_query& a, const reward_query& b) const {
+  if (a.response == b.response) return true;
+  // A token takes a byte at least: responses that part before so many bytes part within what is read. White space
+  // around them may be nothing to a tokenizer.
+  const auto bare = [](std::string_view text) {
+    const auto first = std::min(text.find_first_not_of(" \t\r\n"), text.size());
+    return text.substr(first, text.find_last_not_of(" \t\r\n") + 1 - first);
+  };
+  const std::string_view first = bare(a.response), second = bare(b.response);
+  const auto common = static_cast<std::size_t>(std::ranges::mismatch(first, second).in1 - first.begin());
+  const bool cut = options_.response_tokens > 0 && common >= options_.response_tokens;
+  return (cut || first == second) && tokens(a) == tokens(b);
 }
 
 at::Tensor reward_role::evaluate(std::span<const std::vector<token>> sequences) {

@@ -58,6 +58,10 @@ class reward_role {
   /// The tokens that a query becomes, begin token included.
   std::vector<token> tokens(const reward_query& query) const;
 
+  /// Whether two queries of one prompt become the same tokens: their responses are equal, or part behind what is read
+  /// of them. Such a pair says nothing.
+  bool reads_alike(const reward_query& a, const reward_query& b) const;
+
   void zero_gradients() { bank_->parameters(role_).zero_gradients(); }
   /// In host memory alone; those below work on any device.
   std::vector<std::span<float>> gradients() { return {bank_->parameters(role_).gradient_span()}; }

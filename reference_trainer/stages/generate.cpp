@@ -15,13 +15,13 @@
 #include "data/bad_records.hpp"
 #include "files/atomic_file.hpp"
 #include "generation/engine.hpp"
+#include "llama/position_watch.hpp"
 #include "stages/answer_files.hpp"
 #include "stages/model_files.hpp"
 #include "stages/model_settings.hpp"
 #include "stages/output_file.hpp"
 #include "stages/prompting.hpp"
 #include "stages/text_stream.hpp"
-#include "text/utf8.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -107,7 +107,7 @@ class generator {
     });
     const std::string rest = shown.finish();
     if (live) {
-      std::cout << repair_utf8(rest) << '\n';
+      std::cout << rest << '\n';
       return;
     }
     if (ids_) {
@@ -115,7 +115,7 @@ class generator {
       for (const std::span<const token> part : {std::as_const(prompt)[0], out.responses[0]})
         for (const token id : part) text += (text.empty() ? "" : " ") + std::to_string(id);
     } else {
-      text = repair_utf8(text + rest);
+      text += rest;
     }
     text += '\n';
     if (context_.out.empty()) {
@@ -256,11 +256,8 @@ class generator {
   }
 
   void check_length(std::size_t prompt_tokens) {
-    const auto limit = static_cast<std::size_t>(model_.bank->config().max_position_embeddings);
-    if (warned_ || prompt_tokens + sampling_.max_new_tokens <= limit) return;
-    warned_ = true;
-    context_.log("note: prompt and response may take " + std::to_string(prompt_tokens + sampling_.max_new_tokens) +
-                 " tokens; the model is made for " + std::to_string(limit));
+    position_watch::setting().expect(static_cast<std::int64_t>(prompt_tokens + sampling_.max_new_tokens),
+                                     model_.bank->config().max_position_embeddings);
   }
 
   stage_context& context_;
@@ -274,7 +271,7 @@ class generator {
   answer_identity identity_;
   std::size_t batch_;
   double sampled_ = 0;  ///< tokens that the progress line has not counted yet
-  bool ids_, category_temperatures_, warned_ = false;
+  bool ids_, category_temperatures_;
 };
 
 void run_generate(const config& options, stage_context& context) {

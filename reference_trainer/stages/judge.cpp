@@ -117,8 +117,9 @@ void run_judge(const config& options, stage_context& context) {
               (choice.minimum_characters > 0 ? std::to_string(all.short_responses) + " as shorter than " +
                                                    std::to_string(choice.minimum_characters) + " characters, "
                                              : std::string()) +
-              std::to_string(all.prompts_without_pair) + " prompts without a pair; " + std::to_string(tokens.computed) +
-              " of " + std::to_string(tokens.asked) + " tokens computed");
+              std::to_string(all.prompts_without_pair) + " prompts without a pair; " +
+              (all.empty_responses > 0 ? std::to_string(all.empty_responses) + " responses are empty; " : "") +
+              std::to_string(tokens.computed) + " of " + std::to_string(tokens.asked) + " tokens computed");
 }
 
 subcommand make_judge_command() {

@@ -4,6 +4,7 @@
 
 #include <coho/error.hpp>
 #include <coho/principle/sampling.hpp>
+#include <coho/reward/empty_response.hpp>
 
 #include "text/utf8.hpp"
 
@@ -88,7 +89,10 @@ bool pair_stream::next_prompt() {
     for (auto& response : record.responses) {
       if (utf8_characters(response) < options_.minimum_characters) {
         ++counts_.short_responses;
-      } else if (std::ranges::find(responses_, response) == responses_.end()) {
+        continue;
+      }
+      counts_.empty_responses += is_blank(response);
+      if (std::ranges::find(responses_, response) == responses_.end()) {
         responses_.push_back(std::move(response));
       } else {
         ++counts_.equal_responses;

@@ -59,6 +59,7 @@ class pair_stream {
     std::size_t prompts = 0, pairs = 0;
     std::size_t equal_responses = 0;       ///< left out: equal to an earlier one of their prompt
     std::size_t short_responses = 0;       ///< left out: fewer characters than the minimum
+    std::size_t empty_responses = 0;       ///< empty or white space; kept
     std::size_t prompts_without_pair = 0;  ///< of which fewer than two responses are left
   };
   const totals& counts() const noexcept { return counts_; }

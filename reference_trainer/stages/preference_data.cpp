@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <coho/error.hpp>
+#include <coho/reward/empty_response.hpp>
 #include <coho/rng.hpp>
 
 #include "data/principle_file.hpp"
@@ -30,6 +31,11 @@ std::shared_ptr<const preference_set::store> open(const std::vector<fs::path>& p
     notes.push_back(file.path.string() + ": pairs " + std::to_string(file.kept) + ", left out " +
                     std::to_string(file.left_out));
   return out;
+}
+
+bool is_alike(const preference_record& record, std::span<const principle> collection,
+              const std::function<bool(const preference_pair&)>& read_alike) {
+  return read_alike(preference_batch({record}, collection).pairs().front());
 }
 
 }  // namespace
@@ -114,10 +120,13 @@ preference_files read_preference_files(const config& section, bool plain) {
   return out;
 }
 
-preference_sets open_preferences(const preference_files& files, std::uint64_t seed) {
+preference_sets open_preferences(const preference_files& files, std::uint64_t seed,
+                                 const std::function<bool(const preference_pair&)>& read_alike) {
   const auto collection = std::make_shared<const std::vector<principle>>(
       files.principles.empty() ? std::vector<principle>{} : load_principles(principle_file(files.principles)));
+  std::size_t blank = 0, alike = 0;
   const auto check = [&](const preference_record& record, const jsonl_reader& at) {
+    blank += is_blank(record.response_1) || is_blank(record.response_2);
     if (files.plain && !record.principles.empty())
       at.fail("the record holds principles, and preference pre-training shows none", "train on it without --pretrain");
     try {
@@ -137,19 +146,36 @@ preference_sets open_preferences(const preference_files& files, std::uint64_t se
         check(record, at);
         const bool out = files.evaluation_share > 0 &&
                          random.split(stream_key(record.prompt.text())).uniform() < files.evaluation_share;
-        (out ? held : trained).push_back(count++);
+        const std::uint32_t index = count++;
         with_margin += record.principles.empty() && record.margin != 0;
+        if (out) {
+          held.push_back(index);
+        } else if (read_alike && is_alike(record, *collection, read_alike)) {
+          ++alike;
+        } else {
+          trained.push_back(index);
+        }
       },
       notes);
   if (with_margin > 0)
     notes.push_back("margins: " + std::to_string(with_margin) + " of " + std::to_string(count) +
                     (files.margins ? " pairs bring one, which the loss subtracts from the difference of the scores"
                                    : " pairs bring one; it is left out"));
+  if (alike > 0)
+    notes.push_back("left out: " + std::to_string(alike) +
+                    " pairs whose responses are the same as far as the reward model reads them");
+  require_argument(!trained.empty() || alike == 0,
+                   "no pair is left to train on: the responses of all are the same as far as the reward model reads "
+                   "them (reward_prompt.response_tokens)");
+  const auto note_blank = [&](std::vector<std::string>& all) {
+    if (blank > 0) all.push_back("pairs with a response that is empty or white space: " + std::to_string(blank));
+  };
   if (files.evaluation_share > 0) {
     notes.push_back("held out: " + std::to_string(held.size()) + " of " + std::to_string(count) + " pairs");
     require_argument(!held.empty() && !trained.empty(), "evaluation_share = " + std::to_string(files.evaluation_share) +
                                                             " of these prompts leaves no pair " +
                                                             (held.empty() ? "to evaluate on" : "to train on"));
+    note_blank(notes);
     if (files.evaluation_limit > 0) held.resize(std::min(held.size(), files.evaluation_limit));
     return {{store, collection, std::move(trained), files.margins},
             preference_set(store, collection, std::move(held), files.margins),
@@ -160,6 +186,7 @@ preference_sets open_preferences(const preference_files& files, std::uint64_t se
     const auto other = open(files.evaluation, files.evaluation_limit, check, out.notes);
     out.held_out.emplace(other, collection, all_of(other->size()));
   }
+  note_blank(out.notes);
   return out;
 }
 

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -93,6 +94,8 @@ struct preference_sets {
 /// Opens the files and checks all records. With
 /// `evaluation_share` a prompt is held out or not by its text and the seed, so that all pairs of a prompt are on the
 /// same side, whatever else the files hold. Throws file_error; argument_error when a side is empty.
-preference_sets open_preferences(const preference_files& files, std::uint64_t seed);
+/// Pairs for which `read_alike` holds (a reward model reads the same twice) are not trained on, and counted in a note.
+preference_sets open_preferences(const preference_files& files, std::uint64_t seed,
+                                 const std::function<bool(const preference_pair&)>& read_alike = {});
 
 }  // namespace coho::trainer

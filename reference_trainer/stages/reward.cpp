@@ -140,7 +140,8 @@ void run_reward(const config& options, stage_context& context) {
     start_head(*model.bank, uniform_head, rng(context.seed).split(stream_key("reward head")));
   reward_role reward = make_reward_role(model, "reward", options, name);
   if (finished_before(options, context, out)) return;
-  auto [data, held_out, notes] = open_preferences(files, context.seed);
+  auto [data, held_out, notes] = open_preferences(
+      files, context.seed, [&](const preference_pair& pair) { return reward.reads_alike(pair.preferred, pair.other); });
 
   const auto [settings, optimizer_options, steps, save_every, keep] =
       read_reward(section, context, data.size(), pretraining);

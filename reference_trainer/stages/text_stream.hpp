@@ -6,10 +6,13 @@
 #include <utility>
 #include <vector>
 
+#include "text/utf8.hpp"
+
 namespace coho::trainer {
 
 /// Text to be shown while it is sampled: holds back the bytes of an unfinished character and whatever may yet turn out
-/// to be the beginning of a stop string; a stop string and what follows it are never shown.
+/// to be the beginning of a stop string; a stop string and what follows it are never shown. What is shown is UTF-8:
+/// bytes that make no character become U+FFFD, as models that sample bytes may write them.
 ///
 ///     text_stream shown({"### User"});
 ///     std::cout << shown.add(tokenizer.token_bytes(id)) << std::flush;
@@ -33,13 +36,13 @@ class text_stream {
       if (!stop.empty()) end = std::min(end, pending_.find(stop));
     stopped_ = end < pending_.size();
     if (!stopped_) end = std::min(before_stop_prefix(), before_partial_character());
-    std::string out = pending_.substr(0, end);
+    std::string out = repair_utf8(std::string_view(pending_).substr(0, end));
     pending_.erase(0, stopped_ ? pending_.size() : end);
     return out;
   }
 
   /// What was held back, once no more tokens come.
-  std::string finish() { return std::exchange(pending_, {}); }
+  std::string finish() { return repair_utf8(std::exchange(pending_, {})); }
 
  private:
   std::size_t before_stop_prefix() const {

@@ -7,6 +7,7 @@
 #include <string>
 #include <unordered_set>
 
+#include "files/file_kind.hpp"
 #include "text/protobuf.hpp"
 #include "text/utf8.hpp"
 
@@ -177,8 +178,16 @@ class model_parser {
 }  // namespace
 
 sentencepiece_model parse_sentencepiece_model(std::string_view bytes, std::string_view path) {
-  if (bytes.size() > sentencepiece_size_limit) throw file_error(path, "", "is larger than 16 MiB");
-  return model_parser(path).parse(bytes);
+  if (bytes.size() > sentencepiece_size_limit) {
+    refuse_other_kinds(path, bytes, file_use::tokenizer);
+    throw file_error(path, "", "is larger than 16 MiB");
+  }
+  try {
+    return model_parser(path).parse(bytes);
+  } catch (const file_error&) {
+    refuse_other_kinds(path, bytes, file_use::tokenizer);
+    throw;
+  }
 }
 
 }  // namespace coho::trainer

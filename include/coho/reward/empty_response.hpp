@@ -20,16 +20,17 @@ enum class empty_response_rule {
   scored,  ///< what the reward model makes of it
 };
 
-/// Whether a text shows nothing: no character but ASCII white space and controls, no-break, ideographic and zero-width
-/// spaces.
+/// Whether a text shows nothing: only ASCII white space and controls, and Unicode's spaces, zero-width ones included.
 constexpr bool is_blank(std::string_view text) noexcept {
-  constexpr std::string_view spaces[] = {"\xC2\xA0",     "\xE3\x80\x80", "\xE2\x80\x8B",
-                                         "\xE2\x80\x8C", "\xE2\x80\x8D", "\xEF\xBB\xBF"};
+  constexpr std::string_view spaces[] = {"\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\xA8", "\xE2\x80\xA9",
+                                         "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80", "\xEF\xBB\xBF"};
   while (!text.empty()) {
     const auto first = static_cast<unsigned char>(text.front());
     std::size_t bytes = first <= 0x20 || first == 0x7F ? 1 : 0;
     for (const auto space : spaces)
       if (text.starts_with(space)) bytes = space.size();
+    // U+2000 to U+200D
+    if (text.size() > 2 && text.starts_with("\xE2\x80") && static_cast<unsigned char>(text[2]) <= 0x8D) bytes = 3;
     if (bytes == 0) return false;
     text.remove_prefix(bytes);
   }

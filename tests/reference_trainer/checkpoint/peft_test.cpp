@@ -203,6 +203,8 @@ TEST_CASE("peft: methods that change the base are refused by name") {
   refused({{"r", 0}}, "r: must be a whole number");
   refused({{"r", 2.5}}, "r: must be a whole number");
   refused({{"r", "2"}}, "r: must be a number");
+  refused({{"lora_alpha", 1e308}}, "lora_alpha: must be a number that a float holds");
+  refused({{"alpha_pattern", {{"q_proj", -1e308}}}}, "alpha_pattern");
   refused({{"lora_dropout", 1}}, "lora_dropout");
   refused({{"rank_pattern", {{"[", 2}}}}, "is not a pattern");
   refused({{"rank_pattern", {{"q", 0}}}}, "rank_pattern");
@@ -210,6 +212,8 @@ TEST_CASE("peft: methods that change the base are refused by name") {
   CHECK(read_with(folder / "a",
                   {{"init_lora_weights", true}, {"target_modules", "all-linear"}, {"rank_pattern", nullptr}}, {})
             .modules.empty());
+  coho::test::write_bytes(folder / "a/adapter_config.json", "{\"r\": 1e999}");
+  CHECK_THROWS_WITH(read_peft(folder / "a"), ContainsSubstring("byte 7: the number 1e999"));
   coho::test::write_bytes(folder / "a/adapter_config.json", "{");
   CHECK_THROWS_WITH(read_peft(folder / "a"), ContainsSubstring("is not a JSON document"));
 }

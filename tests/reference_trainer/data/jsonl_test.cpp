@@ -231,3 +231,49 @@ TEST_CASE("a partial file is of a later run than the finished one beside it") {
   { jsonl_writer out(t.path, false); }
   CHECK_FALSE(jsonl_writer(t.path, true).finished());
 }
+
+TEST_CASE("jsonl: numbers that no double holds and Python's are refused at their line, and passed over when told to") {
+  const temporary t;
+  CHECK(error_of(t.path, "{\"a\":1}\n{\"a\":[1e999]}\n") ==
+        "line 2: the number 1e999 is larger than a double holds, at character 7; write a smaller one, or null");
+  CHECK_THAT(error_of(t.path, "[{},\n{\"a\":-1e999}]"), ContainsSubstring("line 2, item 2: the number -1e999"));
+  CHECK_THAT(error_of(t.path, "{}\n{\"a\":NaN}\n"), ContainsSubstring("line 2: NaN is Python's"));
+  write_file(t.path, "{\"a\":1}\n{\"a\":1e999}\n{\"a\":Infinity}\n{\"a\":4}\n");
+  jsonl_reader reader(t.path);
+  std::vector<json> read;
+  int faults = 0;
+  for (;;) {
+    json value;
+    try {
+      if (!reader.next(value)) break;
+      read.push_back(value);
+    } catch (const coho::file_error&) {
+      ++faults;
+      REQUIRE(reader.recover());
+    }
+  }
+  CHECK(faults == 2);
+  CHECK(read == std::vector<json>{json{{"a", 1}}, json{{"a", 4}}});
+}
+
+TEST_CASE("jsonl: a file of another kind is refused by its name and with the mend, before anything is read") {
+  const temporary t;
+  const auto refused = [&](const std::string& bytes) {
+    write_file(t.path, bytes);
+    try {
+      const jsonl_reader reader(t.path);
+    } catch (const coho::file_error& problem) {
+      CHECK(problem.place().empty());
+      return std::string(problem.what());
+    }
+    return std::string("read");
+  };
+  CHECK_THAT(refused("PAR1" + std::string(60, '\0') + "PAR1"), ContainsSubstring("is a Parquet file; export it"));
+  CHECK_THAT(refused("\x28\xB5\x2F\xFD" + std::string(60, '\0')), ContainsSubstring("is packed with zstd"));
+  CHECK_THAT(refused(std::string("\xFF\xFE{\0\"\0", 6)), ContainsSubstring("is text in UTF-16"));
+  CHECK_THAT(refused("version https://git-lfs.github.com/spec/v1\n"), ContainsSubstring("git lfs pull"));
+  gzip(t.path, "PAR1....");
+  CHECK_THROWS_WITH(jsonl_reader(t.path), ContainsSubstring("is a Parquet file"));
+  CHECK_THAT(error_of(t.path, "prompt,answer\na,b\n"),
+             ContainsSubstring("line 1: is a table of comma-separated values"));
+}

@@ -1,5 +1,6 @@
 #include "files/data_files.hpp"
 
+#include <algorithm>
 #include <coho/error.hpp>
 #include <cstdlib>
 #include <optional>
@@ -74,4 +75,19 @@ TEST_CASE("data files: templates by the name of a shipped one, or by a path") {
   CHECK(coho::trainer::prompt_file("no_such_template") == "no_such_template");
   CHECK(coho::trainer::prompt_file("elsewhere/inference.txt") == "elsewhere/inference.txt");
   CHECK(coho::trainer::prompt_file("").empty());
+}
+
+TEST_CASE("data files: only a program in its build folder looks into the source tree") {
+  const auto source = source_dir() / "reference_trainer";
+  const auto looks = [&](const std::filesystem::path& executable) {
+    const auto places = coho::trainer::data_places(executable);
+    return std::ranges::find(places, source) != places.end();
+  };
+  CHECK(looks(std::filesystem::read_symlink("/proc/self/exe")));
+  CHECK_FALSE(looks("/opt/coho/bin/coho"));
+  CHECK_FALSE(looks(source_dir() / "elsewhere" / "bin" / "coho"));
+  CHECK_FALSE(looks({}));
+  CHECK(coho::trainer::data_places("/opt/coho/bin/coho").back() == "/opt/coho/share/coho");
+  CHECK_THROWS_WITH(shipped("prompts/none.txt"), Catch::Matchers::ContainsSubstring("looked for in ") &&
+                                                     Catch::Matchers::ContainsSubstring("share/coho"));
 }

@@ -28,3 +28,16 @@ TEST_CASE("text that is not UTF-8 is written with replacement characters") {
   write_json(folder / "a.json", {{"path", "caf\xE9"}});
   CHECK(read_json(folder / "a.json").at("path") == "caf\uFFFD");
 }
+
+TEST_CASE("a JSON file that is of another kind, empty or holds what no double does is refused by name") {
+  const coho::test::temporary_directory folder;
+  const auto refused = [&](const std::string& bytes, const std::string& says) {
+    coho::test::write_bytes(folder / "a.json", bytes);
+    CHECK_THROWS_WITH(read_json(folder / "a.json"), Catch::Matchers::ContainsSubstring(says));
+    CHECK_THROWS_WITH(read_ordered_json(folder / "a.json"), Catch::Matchers::ContainsSubstring(says));
+  };
+  refused("{\"a\": 1e999}", "a.json: byte 7: the number 1e999 is larger than a double holds; write");
+  refused("[NaN]", "byte 2: NaN is Python's");
+  refused("version https://git-lfs.github.com/spec/v1\nsize 5\n", "a.json: is a Git LFS pointer to 5 bytes");
+  refused(" \n", "a.json: is empty");
+}

@@ -73,3 +73,13 @@ TEST_CASE("metrics can be read while a line is being written") {
   CHECK_THROWS_WITH(metrics_log::read(folder), Catch::Matchers::ContainsSubstring("line 1"));
   std::filesystem::remove_all(folder);
 }
+
+TEST_CASE("a resumed log refuses a line that is no JSON, by its number") {
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directory(folder);
+  write_file(folder / "metrics.jsonl", "{\"step\":0,\"loss\":1}\n{\"step\":1,\"loss\":1e999}\n");
+  CHECK_THROWS_WITH(metrics_log(folder, 2),
+                    Catch::Matchers::ContainsSubstring("metrics.jsonl: line 2: the number 1e999"));
+  CHECK_THROWS_WITH(metrics_log::read(folder), Catch::Matchers::ContainsSubstring("line 2: the number 1e999"));
+  std::filesystem::remove_all(folder);
+}

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <coho/error.hpp>
 #include <cstring>
 #include <limits>
@@ -113,4 +114,22 @@ TEST_CASE("each writer starts a file of its own with a version record") {
   CHECK(records_of(read_file(second))[0].find("brain.Event:2") != std::string::npos);
   std::filesystem::remove_all(folder);
   CHECK_THROWS_AS(tensorboard_writer("/dev/null/x"), coho::file_error);
+}
+
+TEST_CASE("a resumed run's event file begins with the start of its session, after those before it") {
+  // wall_time 1.0, step 20, session_log {status START}
+  CHECK(hex(records_of(event_record::session_start(1.0, 20))[0]) == "09000000000000f03f10143a020801");
+  CHECK(hex(records_of(event_record::session_start(1.0, 0))[0]) == "09000000000000f03f3a020801");
+  const auto folder = std::filesystem::temp_directory_path() / ("coho_session_" + std::to_string(::getpid()));
+  std::vector<std::string> names;
+  for (int run = 0; run < 3; ++run) {
+    const tensorboard_writer board(folder, run == 0 ? std::nullopt : std::optional<std::int64_t>(20 * run));
+    names.push_back(board.path().filename().string());
+    const auto records = records_of(read_file(board.path()));
+    REQUIRE(records.size() == (run == 0 ? 1u : 2u));
+    if (run > 0) CHECK(hex(records[1]).ends_with("3a020801"));
+  }
+  // Read in the order of their names, also where all were begun within one second.
+  CHECK(std::ranges::is_sorted(names));
+  std::filesystem::remove_all(folder);
 }

@@ -10,6 +10,7 @@
 #include "stages/model_files.hpp"
 #include "support/catch.hpp"
 #include "support/small_models.hpp"
+#include "text/utf8.hpp"
 
 using namespace coho;
 using namespace coho::trainer;
@@ -106,5 +107,34 @@ TEST_CASE("mistake 10: reward_role: a query's score alone is its score in any ba
       CHECK(reversed[alone.size() - 1 - i] == Approx(alone[i]).margin(1e-5));
       CHECK(forward[i] == Approx(alone[i]).margin(1e-5));
     }
+  }
+}
+
+TEST_CASE("reward_role: responses that part behind what is read are read alike") {
+  auto model = load_model(source_dir() / "reference_trainer" / "demo" / "base");
+  auto& bank = *model.bank;
+  bank.add_base("reward");
+  bank.add_head("reward");
+  const reward_prompt plain(prompt_template(template_kind::preference_pretraining, "{Output} of {Input} is", "p"));
+  const reward_role whole(bank, "reward", *model.tokenizer, plain);
+  const reward_role cut(bank, "reward", *model.tokenizer, plain, {.response_tokens = 6});
+  const auto query = [](std::string_view response) { return reward_query{.prompt = "a fox", .response = response}; };
+  const std::string same = "the fox is red and the fox is quick", longer = same + " and the owl is not";
+  CHECK(whole.reads_alike(query(same), query(same)));
+  CHECK_FALSE(whole.reads_alike(query(same), query(longer)));
+  CHECK(cut.reads_alike(query(same), query(longer)));
+  CHECK_FALSE(cut.reads_alike(query(same), query("an owl and the fox is quick")));
+  CHECK_FALSE(cut.reads_alike(query("a fox"), query("a fox is")));
+  // The quick look agrees with the tokens whatever the texts.
+  rng random(3);
+  const std::vector<std::string> words{"the", "fox", " ", "is", "red", "\u00E9", "  "};
+  for (int i = 0; i < 300; ++i) {
+    std::string a, b;
+    for (int k = 0; k < 10; ++k) a += words[random.index(words.size())] + " ";
+    b = a;
+    b.insert(random.index(b.size() + 1), words[random.index(words.size())]);
+    if (!is_utf8(b)) continue;
+    INFO(a << "|" << b);
+    CHECK(cut.reads_alike(query(a), query(b)) == (cut.tokens(query(a)) == cut.tokens(query(b))));
   }
 }

@@ -63,6 +63,14 @@ TEST_CASE("pair stream: random pairs differ from each other, depend on seed and 
   CHECK(choose_pairs(4, many, 0).size() == 6);
 }
 
+TEST_CASE("pair stream: responses that are empty or white space are kept and counted") {
+  const temporary_directory folder;
+  write_bytes(folder / "a.jsonl", line("p", {"1", "", " "}) + line("q", {"1", "2"}));
+  pair_stream all({folder / "a.jsonl"}, {.kind = pairing::all});
+  CHECK(pairs_of(all).size() == 4);
+  CHECK(all.counts().empty_responses == 2);
+}
+
 TEST_CASE("pair stream: files over the same prompts are joined, equal responses left out and counted") {
   const temporary_directory folder;
   write_bytes(folder / "a.jsonl", line("p", {"1", "2"}) + line("q", {"1", "1"}) + line("r", {"1", "2"}));

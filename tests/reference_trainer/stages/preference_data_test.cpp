@@ -176,3 +176,25 @@ TEST_CASE("preference data: pairs that are written are read back as they were") 
   CHECK(read_records<preference_record>(folder / "again.jsonl") ==
         read_records<preference_record>(folder / "pairs.jsonl"));
 }
+
+TEST_CASE(
+    "preference data: pairs that are read alike are left out of training, blank responses counted; both are said") {
+  const temporary_directory folder;
+  const auto pair = [](const std::string& prompt, const std::string& chosen, const std::string& rejected) {
+    return R"({"prompt":")" + prompt + R"(","chosen":")" + chosen + R"(","rejected":")" + rejected + "\"}\n";
+  };
+  write_bytes(folder / "a.jsonl", pair("one", "aaaa", "aaab") + pair("two", "ab", "b") + pair("three", "x", " "));
+  const config options(settings{"reward.data='" + (folder / "a.jsonl").string() + "'"});
+  const auto files = read_preference_files(options.section("reward"), false);
+  const auto by_two = [](const preference_pair& pair) {
+    return pair.preferred.response.substr(0, 2) == pair.other.response.substr(0, 2);
+  };
+  auto [training, held_out, notes] = open_preferences(files, 1, by_two);
+  CHECK(prompts_of(training) == std::vector<std::string>{"two", "three"});
+  std::string all;
+  for (const auto& note : notes) all += note + "\n";
+  CHECK_THAT(all, ContainsSubstring("left out: 1 pairs whose responses are the same as far as"));
+  CHECK_THAT(all, ContainsSubstring("empty or white space: 1"));
+  CHECK_THROWS_WITH(open_preferences(files, 1, [](const preference_pair&) { return true; }),
+                    ContainsSubstring("no pair is left to train on"));
+}

@@ -24,3 +24,12 @@ TEST_CASE("text_stream: shows whole characters only, and the rest at the end") {
   CHECK(shown.add("y").empty());
   CHECK(shown.finish() == "xy");
 }
+
+TEST_CASE("text_stream: bytes that make no character are shown as U+FFFD, and nothing else is changed") {
+  text_stream shown({"END"});
+  CHECK(shown.add("a\xFF\x80") == "a\uFFFD\uFFFD");
+  CHECK(shown.add("\xE2\x82").empty());
+  CHECK(shown.add("b\xE2\x82\xAC") == "\uFFFD\uFFFDb\u20AC");
+  CHECK(shown.add("\xF0\x9F").empty());
+  CHECK(shown.finish() == "\uFFFD\uFFFD");
+}

@@ -1,0 +1,22 @@
+# `cmake --install` of the trainer: a program that runs from anywhere, the source tree gone or not.
+#
+#   bin/coho          finds its libraries where it was linked to them (RPATH). Those that are in the source or the build tree,
+#                     as the libtorch that `make` fetches into build/venv is, go to lib/coho: the tree may be moved or removed.
+#   share/coho        recipes, principles, prompts, shapes of models, the demo's base model.
+set_target_properties(coho_executable PROPERTIES INSTALL_RPATH "$ORIGIN/../lib/coho" INSTALL_RPATH_USE_LINK_PATH ON)
+
+# What the linker was given and what that needs in turn; all but the trees' own stays where it is.
+install(
+  TARGETS coho_executable
+  RUNTIME_DEPENDENCIES
+    DIRECTORIES "${Libtorch_ROOT}/lib"
+    PRE_EXCLUDE_REGEXES "^ld-linux" "^libcuda\\.so" "^libnvidia"
+    POST_INCLUDE_REGEXES "^${PROJECT_SOURCE_DIR}/" "^${PROJECT_BINARY_DIR}/"
+    POST_EXCLUDE_REGEXES ".*"
+  RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}"
+  LIBRARY DESTINATION lib/coho)
+
+foreach(folder recipes principles prompts configs demo)
+  install(DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}/${folder}" DESTINATION "${CMAKE_INSTALL_DATADIR}/coho"
+          PATTERN "*.[ch]pp" EXCLUDE)
+endforeach()

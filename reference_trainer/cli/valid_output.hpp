@@ -1,0 +1,43 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <ostream>
+#include <streambuf>
+#include <string_view>
+
+namespace coho::trainer {
+
+/// Makes what goes to a text stream UTF-8, whatever is written to it: names of files, words of a model, messages that
+/// quote the half of a character. Bytes that make no character become U+FFFD; the first bytes of a character wait for
+/// the others, a flush notwithstanding, until `finish`. For as long as it lives it stands between the stream and its
+/// buffer.
+///
+///     valid_output out(std::cout);
+///     std::cout << "caf\xC3" << std::flush << "\xA9\xFF";  // café�
+class valid_output : public std::streambuf {
+ public:
+  explicit valid_output(std::ostream& stream);
+  ~valid_output() override;
+  valid_output(const valid_output&) = delete;
+  valid_output& operator=(const valid_output&) = delete;
+
+  /// Writes what was held back.
+  void finish();
+
+ protected:
+  int_type overflow(int_type c) override;
+  std::streamsize xsputn(const char* bytes, std::streamsize count) override;
+  int sync() override;
+
+ private:
+  bool take(std::string_view bytes);
+  bool put(std::string_view bytes);
+
+  std::ostream& stream_;
+  std::streambuf* below_;
+  std::array<char, 4> begun_{};  ///< of a character whose other bytes have not come yet
+  std::size_t held_ = 0;
+};
+
+}  // namespace coho::trainer

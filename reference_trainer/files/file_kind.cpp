@@ -1,0 +1,203 @@
+#include "files/file_kind.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstdint>
+
+#include <coho/error.hpp>
+
+namespace coho::trainer {
+namespace {
+
+using namespace std::string_view_literals;
+
+enum class mending { lfs, columns, unpack_archive, unpack, pickle, gguf, other };
+
+struct signature {
+  std::string_view bytes, what;
+  mending mend;
+};
+
+// Longer signatures before those that begin them.
+constexpr std::array signatures{
+    signature{"PAR1"sv, "is a Parquet file", mending::columns},
+    signature{"PARE"sv, "is an encrypted Parquet file", mending::columns},
+    signature{"ARROW1"sv, "is an Arrow file", mending::columns},
+    signature{"FEA1"sv, "is a Feather file", mending::columns},
+    signature{"\xFF\xFF\xFF\xFF"sv, "is an Arrow stream, as Hugging Face's datasets keeps", mending::columns},
+    signature{"PK\x03\x04"sv, "is a zip archive", mending::unpack_archive},
+    signature{"PK\x05\x06"sv, "is an empty zip archive", mending::unpack_archive},
+    signature{"7z\xBC\xAF\x27\x1C"sv, "is a 7z archive", mending::unpack_archive},
+    signature{"\x1F\x8B"sv, "is packed with gzip", mending::unpack},
+    signature{"\x28\xB5\x2F\xFD"sv, "is packed with zstd", mending::unpack},
+    signature{"\xFD\x37zXZ\x00"sv, "is packed with xz", mending::unpack},
+    signature{"\x04\x22\x4D\x18"sv, "is packed with lz4", mending::unpack},
+    signature{"GGUF"sv, "is a GGUF file (llama.cpp's)", mending::gguf},
+    signature{"lmgg"sv, "is a GGML file (llama.cpp's older form)", mending::gguf},
+    signature{"tjgg"sv, "is a GGML file (llama.cpp's older form)", mending::gguf},
+    signature{"\x93NUMPY"sv, "is a NumPy array", mending::other},
+    signature{"\x89HDF"sv, "is an HDF5 file", mending::other},
+    signature{"SQLite format 3"sv, "is a SQLite database", mending::columns},
+    signature{"Obj\x01"sv, "is an Avro file", mending::columns},
+    signature{"%PDF"sv, "is a PDF document", mending::other},
+};
+
+bool ends_before(std::string_view bytes, std::size_t place) { return bytes.size() <= place; }
+
+// Protocols 2 to 5, and the form that PyTorch wrote before 1.6.
+bool is_pickle(std::string_view bytes) {
+  return bytes.size() > 1 && bytes[0] == '\x80' && bytes[1] >= 2 && bytes[1] <= 5;
+}
+
+bool is_tar(std::string_view bytes) { return bytes.size() > 262 && bytes.substr(257, 5) == "ustar"; }
+
+bool is_bzip2(std::string_view bytes) {
+  return bytes.size() > 3 && bytes.starts_with("BZh") && bytes[3] >= '1' && bytes[3] <= '9';
+}
+
+std::optional<std::string> wide_text(std::string_view bytes) {
+  if (bytes.starts_with("\xFF\xFE\0\0"sv) || bytes.starts_with("\0\0\xFE\xFF"sv)) return "UTF-32";
+  if (bytes.starts_with("\xFF\xFE") || bytes.starts_with("\xFE\xFF")) return "UTF-16";
+  // Without a mark: text begins with two ASCII characters.
+  std::string shape;
+  for (const char c : bytes.substr(0, 8)) shape += c == '\0' ? '0' : c >= '\t' && c < 0x7F ? 'a' : '?';
+  if (shape == "a000a000" || shape == "000a000a") return "UTF-32";
+  if (shape.starts_with("a0a0") || shape.starts_with("0a0a")) return "UTF-16";
+  return std::nullopt;
+}
+
+std::string_view without_space(std::string_view text) {
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
+  return text;
+}
+
+bool begins_with_ignoring_case(std::string_view text, std::string_view lower) {
+  return text.size() >= lower.size() && std::ranges::equal(text.substr(0, lower.size()), lower, [](char a, char b) {
+           return std::tolower(static_cast<unsigned char>(a)) == b;
+         });
+}
+
+bool is_web_page(std::string_view bytes) {
+  const auto text = without_space(bytes);
+  return std::ranges::any_of(std::array{"<!doctype html"sv, "<html"sv, "<head"sv, "<!doctype error"sv},
+                             [&](std::string_view tag) { return begins_with_ignoring_case(text, tag); });
+}
+
+// "version https://git-lfs.github.com/spec/v1\noid sha256:…\nsize 123\n"
+std::optional<std::string> lfs_pointer(std::string_view bytes) {
+  if (!bytes.starts_with("version https://git-lfs.github.com/spec/")) return std::nullopt;
+  std::string out = "is a Git LFS pointer";
+  if (const auto at = bytes.find("\nsize "); at != std::string_view::npos) {
+    const auto digits = bytes.substr(at + 6, bytes.substr(at + 6, 20).find_first_not_of("0123456789"));
+    if (!digits.empty()) out += " to " + std::string(digits) + " bytes";
+  }
+  return out + ", not the file itself";
+}
+
+// The tokenizer of LLaMA 3 and of OpenAI: base64, a space, a number on each line.
+bool is_tiktoken(std::string_view bytes) {
+  const auto line = bytes.substr(0, bytes.find('\n'));
+  const auto space = line.find(' ');
+  if (space == std::string_view::npos || space == 0 || space + 1 == line.size() || line.size() == bytes.size())
+    return false;
+  const auto base64 = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '+' || c == '/' || c == '=';
+  };
+  return std::ranges::all_of(line.substr(0, space), base64) && space % 4 == 0 &&
+         line.find_first_not_of("0123456789\r", space + 1) == std::string_view::npos;
+}
+
+bool is_safetensors(std::string_view bytes) {
+  if (ends_before(bytes, 9) || (bytes[8] != '{' && bytes[8] != ' ')) return false;
+  std::uint64_t length = 0;
+  for (std::size_t i = 8; i-- > 0;) length = (length << 8) | static_cast<unsigned char>(bytes[i]);
+  return length > 1 && length <= 100'000'000 && bytes.find("\"dtype\"") != std::string_view::npos;
+}
+
+std::string wanted_form(file_use use) {
+  return use == file_use::records     ? "JSON Lines"
+         : use == file_use::document  ? "JSON"
+         : use == file_use::weights   ? "safetensors"
+         : use == file_use::tokenizer ? "a sentencepiece tokenizer.model"
+                                      : "text in UTF-8";
+}
+
+std::string mend_of(mending mend, file_use use) {
+  const bool text = use == file_use::records || use == file_use::document || use == file_use::text;
+  switch (mend) {
+    case mending::lfs:
+      return "fetch it with `git lfs pull`, or download it again";
+    case mending::columns:
+      return text ? "export it as JSON Lines: pandas.read_parquet(file).to_json(\"data.jsonl\", orient=\"records\", "
+                    "lines=True), or what reads this form"
+                  : "give " + wanted_form(use);
+    case mending::unpack_archive:
+      return use == file_use::weights
+                 ? "if it is a PyTorch checkpoint, convert it once, in Python, where you trust it "
+                   "(save_pretrained(folder, safe_serialization=True)); else unpack it and give the file inside"
+                 : "unpack it and give the file inside";
+    case mending::unpack:
+      return use == file_use::records ? "unpack it; gzip is the one packed form that is read" : "unpack it";
+    case mending::pickle:
+      return use == file_use::weights ? "convert it once, in Python, where you trust it: load it with transformers and "
+                                        "call save_pretrained(folder, safe_serialization=True)"
+                                      : "write its content as " + wanted_form(use) + ", in Python, where you trust it";
+    case mending::gguf:
+      return "give the folder of the Hugging Face checkpoint that it was made from";
+    case mending::other:
+      break;
+  }
+  return "give " + wanted_form(use);
+}
+
+file_kind kind(std::string what, mending mend, file_use use) { return {std::move(what), mend_of(mend, use)}; }
+
+}  // namespace
+
+std::optional<file_kind> recognise_file(std::string_view bytes, file_use use) {
+  if (auto pointer = lfs_pointer(bytes)) return kind(std::move(*pointer), mending::lfs, use);
+  for (const auto& known : signatures) {
+    if (bytes.starts_with(known.bytes)) return kind(std::string(known.what), known.mend, use);
+  }
+  if (is_bzip2(bytes)) return kind("is packed with bzip2", mending::unpack, use);
+  if (is_tar(bytes)) return kind("is a tar archive", mending::unpack_archive, use);
+  if (is_pickle(bytes))
+    return kind("is a pickle, which can run code when opened and is not read", mending::pickle, use);
+  if (use != file_use::weights) {
+    if (is_safetensors(bytes)) return kind("is a safetensors file", mending::other, use);
+    if (const auto wide = wide_text(bytes)) return file_kind{"is text in " + *wide, "save it as UTF-8"};
+  }
+  if (use != file_use::text && is_web_page(bytes))
+    return file_kind{"is a web page (HTML) and not the file: a download that went wrong",
+                     "download it again; on the Hugging Face hub the file's own address holds /resolve/, and models "
+                     "behind a licence need a login"};
+  if (use == file_use::tokenizer && is_tiktoken(bytes))
+    return file_kind{"is a vocabulary of tiktoken, as LLaMA 3 has", "give a sentencepiece model, as LLaMA 2 has"};
+  if (use == file_use::tokenizer && without_space(bytes).starts_with('{'))
+    return file_kind{"is a JSON document, as tokenizer.json is", "give the sentencepiece tokenizer.model"};
+  if (use == file_use::weights && without_space(bytes).starts_with('{'))
+    return file_kind{"is a JSON document", "give " + wanted_form(use)};
+  return std::nullopt;
+}
+
+std::optional<file_kind> recognise_text(std::string_view text) {
+  text = without_space(text);
+  const auto line = text.substr(0, text.find('\n'));
+  if (line.starts_with('{') || line.starts_with('[')) return std::nullopt;
+  if (line.starts_with("---") || line.starts_with("- ")) return file_kind{"is YAML", "export it as JSON Lines"};
+  if (line.starts_with('<')) return file_kind{"is XML or HTML", "export it as JSON Lines"};
+  const bool commas = line.find(',') != std::string_view::npos, tabs = line.find('\t') != std::string_view::npos;
+  if (!commas && !tabs) return std::nullopt;
+  return file_kind{
+      tabs ? "is a table of tab-separated values, it seems" : "is a table of comma-separated values (CSV), it seems",
+      "export it as JSON Lines: pandas.read_csv(file).to_json(\"data.jsonl\", orient=\"records\", "
+      "lines=True)"};
+}
+
+void refuse_other_kinds(std::string_view path, std::string_view beginning, file_use use) {
+  if (const auto other = recognise_file(beginning, use)) throw file_error(path, "", other->what, other->mend);
+}
+
+}  // namespace coho::trainer

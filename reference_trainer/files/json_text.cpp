@@ -1,0 +1,94 @@
+#include "files/json_text.hpp"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+namespace coho::trainer {
+namespace {
+
+/// Takes every value and keeps the place of what is none.
+class fault_finder {
+ public:
+  using number_integer_t = nlohmann::json::number_integer_t;
+  using number_unsigned_t = nlohmann::json::number_unsigned_t;
+  using number_float_t = nlohmann::json::number_float_t;
+  using string_t = nlohmann::json::string_t;
+  using binary_t = nlohmann::json::binary_t;
+
+  std::size_t position = 0;
+  std::string last;        ///< the token that was read last
+  bool too_large = false;  ///< it is a number that no double holds
+
+  bool null() { return true; }
+  bool boolean(bool) { return true; }
+  bool number_integer(number_integer_t) { return true; }
+  bool number_unsigned(number_unsigned_t) { return true; }
+  bool number_float(number_float_t, const string_t&) { return true; }
+  bool string(string_t&) { return true; }
+  bool binary(binary_t&) { return true; }
+  bool start_object(std::size_t) { return true; }
+  bool key(string_t&) { return true; }
+  bool end_object() { return true; }
+  bool start_array(std::size_t) { return true; }
+  bool end_array() { return true; }
+  bool parse_error(std::size_t at, const std::string& token, const nlohmann::json::exception& problem) {
+    position = at;
+    last = token;
+    too_large = problem.id == 406;
+    return false;
+  }
+};
+
+std::string shortened(const std::string& token) { return token.size() > 40 ? token.substr(0, 40) + "…" : token; }
+
+// What people write who take another notation for JSON.
+void explain_notation(std::string_view text, json_fault& fault) {
+  constexpr std::array<std::string_view, 2> no_numbers{"NaN", "Infinity"};
+  constexpr std::array<std::string_view, 4> python{"'", "True", "False", "None"};
+  const std::string_view here = text.substr(fault.byte - 1);
+  for (const auto word : no_numbers) {
+    if (!here.starts_with(word)) continue;
+    fault.what = std::string(word) + " is Python's and not a JSON number";
+    fault.mend = "write null in its place (json.dumps with allow_nan=False names the values)";
+  }
+  for (const auto word : python) {
+    if (!here.starts_with(word)) continue;
+    fault.what = word == "'" ? "text in single quotes is Python's notation and not JSON"
+                             : std::string(word) + " is Python's notation and not JSON";
+    fault.mend = "write the values with json.dumps";
+  }
+}
+
+json_fault find_fault(std::string_view text) {
+  fault_finder finder;
+  nlohmann::json::sax_parse(text.begin(), text.end(), &finder);
+  json_fault out{.byte = finder.position, .cut_off = finder.position > text.size(), .what = {}, .mend = {}};
+  if (finder.too_large) {
+    out.byte -= std::min(out.byte, finder.last.size());
+    ++out.byte;
+    out.what = "the number " + shortened(finder.last) + " is larger than a double holds";
+    out.mend = "write a smaller one, or null";
+  } else if (!out.cut_off && out.byte > 0) {
+    explain_notation(text, out);
+  }
+  return out;
+}
+
+template <class Json>
+std::optional<json_fault> parse(std::string_view text, Json& value) {
+  value = Json::parse(text.begin(), text.end(), nullptr, false);
+  if (!value.is_discarded()) return std::nullopt;
+  value = nullptr;
+  return find_fault(text);
+}
+
+}  // namespace
+
+std::optional<json_fault> parse_json(std::string_view text, nlohmann::json& value) { return parse(text, value); }
+std::optional<json_fault> parse_json(std::string_view text, nlohmann::ordered_json& value) {
+  return parse(text, value);
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstddef>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace coho::trainer {
+
+/// Why a text cannot be read as JSON.
+struct json_fault {
+  std::size_t byte = 0;  ///< where it was found, from 1; one behind the text where that is cut off
+  bool cut_off = false;
+  std::string what;  ///< what stands there, where that is known: "the number 1e999 is larger than a double holds"
+  std::string mend;
+};
+
+/// Reads one JSON value. Whatever the text, a fault is returned and nothing is thrown: numbers that no double holds are
+/// faults, as are Python's NaN and Infinity.
+///
+///     nlohmann::json value;
+///     if (const auto fault = parse_json(R"({"a": 1e999})", value)) report(fault->byte, fault->what);  // 11
+std::optional<json_fault> parse_json(std::string_view text, nlohmann::json& value);
+/// The same with keys in the order of the text.
+std::optional<json_fault> parse_json(std::string_view text, nlohmann::ordered_json& value);
+
+}  // namespace coho::trainer

@@ -1,0 +1,53 @@
+#include "llama/position_watch.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace coho::trainer {
+
+position_watch& position_watch::setting() {
+  static position_watch all;
+  return all;
+}
+
+void position_watch::start(std::function<void(std::string_view)> note) {
+  const std::lock_guard lock(mutex_);
+  note_ = std::move(note);
+  said_ = false;
+  count_ = 0;
+  longest_ = 0;
+}
+
+void position_watch::see(std::span<const std::int64_t> lengths, std::int64_t positions) {
+  const auto longest = std::ranges::max_element(lengths);
+  if (longest == lengths.end() || *longest <= positions) return;
+  const std::lock_guard lock(mutex_);
+  count_ += static_cast<std::size_t>(std::ranges::count_if(lengths, [&](auto length) { return length > positions; }));
+  longest_ = std::max(longest_, *longest);
+  say("a sequence has ", *longest, positions);
+}
+
+void position_watch::expect(std::int64_t tokens, std::int64_t positions) {
+  if (tokens <= positions) return;
+  const std::lock_guard lock(mutex_);
+  say("prompt and response may take ", tokens, positions);
+}
+
+std::size_t position_watch::count() const {
+  const std::lock_guard lock(mutex_);
+  return count_;
+}
+
+std::int64_t position_watch::longest() const {
+  const std::lock_guard lock(mutex_);
+  return longest_;
+}
+
+void position_watch::say(std::string_view what, std::int64_t tokens, std::int64_t positions) {
+  if (std::exchange(said_, true) || !note_) return;
+  note_("note: " + std::string(what) + std::to_string(tokens) + " tokens; the model is made for " +
+        std::to_string(positions));
+}
+
+}  // namespace coho::trainer
