@@ -24,11 +24,7 @@ std::vector<rl_prompt> some_prompts(std::size_t count) {
 trajectory_batch collected(std::span<const rl_prompt> prompts) {
   small_world world;
   ppo_statistics statistics;
-  const ppo_models models{.policy = world.policy,
-                          .reference = world.initial,
-                          .value = world.value,
-                          .reward = small_world::reward,
-                          .optimizer = world.optimizer};
+  const ppo_models models{world.policy, world.initial, world.value, small_world::reward, world.optimizer};
   return detail::collect_shares(models, prompts, small_world::options(), 0, statistics);
 }
 
@@ -83,12 +79,8 @@ TEST_CASE("a rank's prompts are collected share by share") {
   test::thread_ranks one(1, 3);
   test::thread_ranks::communicator ranks(one, 0);
   ppo_statistics statistics;
-  const ppo_models models{.policy = world.policy,
-                          .reference = world.initial,
-                          .value = world.value,
-                          .reward = reward,
-                          .optimizer = world.optimizer,
-                          .ranks = ranks};
+  const ppo_models models{world.policy,    world.initial, world.value, reward, world.optimizer,
+                          world.optimizer, no_decoder,    no_bonus,    ranks};
   const auto rollouts = detail::collect_shares(models, prompts, small_world::options(), 0, statistics);
   CHECK(reward.sizes == std::vector<std::size_t>{2, 2, 3});
   CHECK(same(rollouts, collected(prompts)));
