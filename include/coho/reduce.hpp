@@ -168,8 +168,8 @@ struct make_token_weights_fn {
   template <class Mask>
   auto operator()(const Mask& mask, std::span<const std::size_t> offsets, const reduction_options& options = {}) const {
     if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
-    const auto& local = detail::on_host(mask);
-    auto weights = detail::weights_on_host(detail::host_elements(local), offsets, options);
+    const auto& host = detail::on_host(mask);
+    auto weights = detail::weights_on_host(detail::host_elements(host), offsets, options);
     auto placed = detail::back_to(std::move(weights), mask);
     return token_weights<decltype(placed)>{std::move(placed)};
   }

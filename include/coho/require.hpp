@@ -205,12 +205,13 @@ consteval bool require_communicator() {
     { c.size() } -> std::convertible_to<std::size_t>;
   };
   static_assert(place, "coho::communicator (1): the communicator has no rank() and size() that return integers");
-  constexpr bool sum = requires(Communicator& c, std::span<double> d, std::span<float> f) {
+  constexpr bool reduction = requires(Communicator& c, std::span<double> d, std::span<float> f) {
     c.all_reduce_sum(d);
     c.all_reduce_sum(f);
   };
   static_assert(
-      sum, "coho::communicator (2): the communicator has no all_reduce_sum(std::span<double>) and (std::span<float>)");
+      reduction,
+      "coho::communicator (2): the communicator has no all_reduce_sum(std::span<double>) and (std::span<float>)");
   return true;
 }
 

@@ -607,8 +607,8 @@ struct make_token_weights_fn {
   template <class Mask>
   auto operator()(const Mask& mask, std::span<const std::size_t> offsets, const reduction_options& options = {}) const {
     if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
-    const auto& local = detail::on_host(mask);
-    auto weights = detail::weights_on_host(detail::host_elements(local), offsets, options);
+    const auto& host = detail::on_host(mask);
+    auto weights = detail::weights_on_host(detail::host_elements(host), offsets, options);
     auto placed = detail::back_to(std::move(weights), mask);
     return token_weights<decltype(placed)>{std::move(placed)};
   }
@@ -1634,9 +1634,9 @@ struct group_relative_fn {
   auto operator()(const Rewards& rewards, std::span<const std::size_t> groups,
                   const group_relative_options& options = {}, Communicator&& ranks = local_communicator{}) const {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
-    const auto& local = detail::on_host(rewards);
-    const auto elements = detail::host_elements(local);
-    return detail::back_to(run<detail::host_number_t<decltype(local)>>(elements, groups, options, ranks), rewards);
+    const auto& host = detail::on_host(rewards);
+    const auto elements = detail::host_elements(host);
+    return detail::back_to(run<detail::host_number_t<decltype(host)>>(elements, groups, options, ranks), rewards);
   }
 
  private:
@@ -1814,9 +1814,9 @@ struct leave_one_out_fn {
   auto operator()(const Rewards& rewards, std::span<const std::size_t> groups,
                   const leave_one_out_options& options = {}) const {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
-    const auto& local = detail::on_host(rewards);
-    const auto elements = detail::host_elements(local);
-    auto result = run<detail::host_number_t<decltype(local)>>(elements, groups, options);
+    const auto& host = detail::on_host(rewards);
+    const auto elements = detail::host_elements(host);
+    auto result = run<detail::host_number_t<decltype(host)>>(elements, groups, options);
     auto advantages = detail::back_to(std::move(result.advantages), rewards);
     auto baselines = detail::back_to(std::move(result.baselines), rewards);
     auto deviations = detail::back_to(std::move(result.deviations), rewards);
@@ -2061,9 +2061,9 @@ struct reinforce_plus_plus_fn {
   static auto with_mask(const Rewards& rewards, Mask mask, std::span<const std::size_t> offsets,
                         const reinforce_plus_plus_options& options, Communicator& ranks) {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
-    const auto& local = detail::on_host(rewards);
-    const auto elements = detail::host_elements(local);
-    using sums = detail::discounted_sums<detail::host_number_t<decltype(local)>>;
+    const auto& host = detail::on_host(rewards);
+    const auto elements = detail::host_elements(host);
+    using sums = detail::discounted_sums<detail::host_number_t<decltype(host)>>;
     // What is not finite is left for `whiten` to find, which does so on all ranks alike.
     const auto advantages = [&](const auto& real) {
       const sums returns(elements, real, offsets, options.gamma, "reinforce_plus_plus");
@@ -2110,9 +2110,9 @@ struct reinforce_plus_plus_baseline_fn {
                   Communicator&& ranks = local_communicator{}) const {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
     if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
-    const auto& local = detail::on_host(sequence_rewards);
+    const auto& host = detail::on_host(sequence_rewards);
     const auto& real = detail::on_host(mask);
-    const auto rewards = detail::host_elements(local);
+    const auto rewards = detail::host_elements(host);
     detail::check_groups(groups, rewards.size(), "reinforce_plus_plus_baseline");
     // As above, `whiten` finds what is not finite.
     Eigen::ArrayXd centred(static_cast<Eigen::Index>(rewards.size()));
@@ -2188,9 +2188,9 @@ struct remax_fn {
   // `make_baseline(n)` checks and gives a function from a response's number, asked in ascending order, to its baseline.
   template <class Rewards, class MakeBaseline>
   static auto run(const Rewards& rewards, MakeBaseline make_baseline) {
-    const auto& local = detail::on_host(rewards);
-    const auto elements = detail::host_elements(local);
-    using number = detail::host_number_t<decltype(local)>;
+    const auto& host = detail::on_host(rewards);
+    const auto elements = detail::host_elements(host);
+    using number = detail::host_number_t<decltype(host)>;
     auto baseline = make_baseline(elements.size());
     detail::array_of<number> out(static_cast<Eigen::Index>(elements.size()));
     number* const to = out.data();
@@ -2839,8 +2839,8 @@ class kl_loss {
       for (std::size_t j = 0; j < lanes; ++j) sums[j] += slope[j] * d[j];
       for (std::size_t j = 0; j < lanes; ++j) to[k + j] = static_cast<Number>(slope[j]);
     }
-    const double sum = ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
-    return square ? 0.5 * sum : sum;
+    const double total = ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+    return square ? 0.5 * total : total;
   }
 
   template <kl_estimator Estimator, class P, class R, class W, class Number>
@@ -3335,6 +3335,9 @@ class elementwise {
 
 namespace coho {
 
+// GCC 12 takes an enumerator of an `enum class` for one that hides `coho::sigmoid`. It does not.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
 /// The forms of direct preference optimisation, of z = β·(log-ratio of the preferred response − that of the other):
 enum class dpo_form {
   sigmoid,  ///< −log σ(z) (Rafailov et al. 2023, eq. 7)
@@ -3343,6 +3346,7 @@ enum class dpo_form {
   conservative,  ///< −(1 − ε)·log σ(z) − ε·log σ(−z): labels are wrong with probability ε (Mitchell 2023, cDPO)
   robust,  ///< (−(1 − ε)·log σ(z) + ε·log σ(−z)) / (1 − 2ε): unbiased under that noise (Chowdhury et al. 2024, rDPO)
 };
+#pragma GCC diagnostic pop
 
 namespace detail {
 
@@ -3835,8 +3839,8 @@ class bradley_terry_ties_loss {
     }
     // As in `costs` and `slopes`, with e^(−|d|/2) taken once.
     const double half = 0.5 * std::abs(d), e = std::exp(-half), minor = e * e, tie = options_.nu * e;
-    const double share = 1 / (1 + minor + tie), sum = 1 + (minor + tie);
-    const double rest = std::log(sum) + ((minor + tie) - (sum - 1)) * share;  // log1p
+    const double share = 1 / (1 + minor + tie), whole = 1 + (minor + tie);
+    const double rest = std::log(whole) + ((minor + tie) - (whole - 1)) * share;  // log1p
     const double low = (minor + 0.5 * tie) * share, high = (1 + 0.5 * tie) * share;
     // Products, not choices: which response has the higher score cannot be foreseen.
     const double first = static_cast<double>(d > 0), second = 1 - first;
@@ -4789,12 +4793,12 @@ class nll_loss {
       const std::size_t count = std::min(size - begin, block);
       const double* const log_prob = log_prob_scratch.view(log_probs, begin, count);
       const double* const weight = weight_scratch.view(weights, begin, count);
-      double sum = detail::dot(weight, log_prob);
-      if (!std::isfinite(sum)) {  // perhaps by tokens of weight 0
+      double total = detail::dot(weight, log_prob);
+      if (!std::isfinite(total)) {  // perhaps by tokens of weight 0
         for (std::size_t k = 0; k < block; ++k) terms[k] = detail::keep_if(weight[k] != 0, log_prob[k]);
-        sum = detail::dot(weight, terms.data);
+        total = detail::dot(weight, terms.data);
       }
-      result.value -= sum;
+      result.value -= total;
       if constexpr (Gradient) detail::store_negative(weight, result.d_log_probs.data() + begin, count);
     }
     detail::require_finite(result.value, "nll_loss");
@@ -5082,8 +5086,8 @@ class plackett_luce_loss {
   static double by_odds(const std::vector<double>& score, std::vector<double>& odds, std::vector<double>& rest,
                         double highest, std::size_t ranked, double weight, Number* slopes) {
     const std::size_t n = score.size();
-    double sum = 0, loss = 0, passed = 0;
-    for (std::size_t k = n; k-- > 0;) rest[k] = sum += odds[k] = std::exp(score[k] - highest);
+    double total = 0, loss = 0, passed = 0;
+    for (std::size_t k = n; k-- > 0;) rest[k] = total += odds[k] = std::exp(score[k] - highest);
     for (std::size_t k = 0; k < n; ++k) {
       double slope = odds[k] * passed;
       if (k < ranked) {
@@ -5372,7 +5376,8 @@ class ppo_clip_loss {
       if (options_.dual_clip != 0) {
         for (std::size_t k = 0; k < block; ++k) {
           const Number cap = loss_scale[k] * cap_factor;
-          terms[k] = (loss_scale[k] > 0) & (cap < terms[k]) ? cap : terms[k];
+          const bool negative = loss_scale[k] > 0, above = cap < terms[k];  // the advantage; & has no branch
+          terms[k] = (negative & above) ? cap : terms[k];
         }
       }
       result.value += detail::dot(weight, terms.data);
@@ -6299,7 +6304,7 @@ class judgement_statistics {
       const auto& score = judgement.scores[i];
       moments_[i].add(score.ab);
       moments_[i].add(score.ba);
-      moments_[i].agreeing += score.agrees() ? 1 : 0;
+      if (score.agrees()) ++moments_[i].agreeing;
     }
   }
 
@@ -6520,14 +6525,14 @@ inline constexpr sample_without_replacement_fn sample_without_replacement{};
 ///     std::size_t n = sizes(random);
 class set_sizes {
  public:
-  /// P(n) ∝ stop · (1 − stop)^(n − 1) for 1 <= n <= max: the geometric law, redrawn while n > max.
-  /// Throws `option_error` unless 0 < stop <= 1 and max >= 1.
+  /// P(n) ∝ stop · (1 − stop)^(n − 1) for 1 <= n <= max_size: the geometric law, redrawn while n > max_size.
+  /// Throws `option_error` unless 0 < stop <= 1 and max_size >= 1.
   template <class = void>
-  static set_sizes geometric(double stop = 0.2, std::size_t max = 8) {
+  static set_sizes geometric(double stop = 0.2, std::size_t max_size = 8) {
     require_option(stop > 0 && stop <= 1, "stop", stop, "above 0 and at most 1");
-    require_option(max >= 1, "max", max, "at least 1");
-    std::vector<double> masses(max);
-    for (std::size_t n = 0; n < max; ++n) masses[n] = stop * std::pow(1 - stop, static_cast<double>(n));
+    require_option(max_size >= 1, "max_size", max_size, "at least 1");
+    std::vector<double> masses(max_size);
+    for (std::size_t n = 0; n < max_size; ++n) masses[n] = stop * std::pow(1 - stop, static_cast<double>(n));
     return set_sizes(std::move(masses));
   }
 
@@ -6574,13 +6579,13 @@ class set_sizes {
  private:
   template <class = void>
   explicit set_sizes(std::vector<double> masses) : probabilities_(std::move(masses)) {
-    double sum = 0;
+    double total = 0;
     for (const double mass : probabilities_) {
       require_option(std::isfinite(mass) && mass >= 0, "set size probability", mass, "finite and at least 0");
-      sum += mass;
+      total += mass;
     }
-    require_option(sum > 0 && std::isfinite(sum), "sum of set size probabilities", sum, "positive");
-    for (double& mass : probabilities_) mass /= sum;
+    require_option(total > 0 && std::isfinite(total), "sum of set size probabilities", total, "positive");
+    for (double& mass : probabilities_) mass /= total;
     while (probabilities_.back() == 0) probabilities_.pop_back();
   }
 
@@ -7002,7 +7007,7 @@ class intervention_set {
   template <class = void>
   intervention_set none() const {
     intervention_set out = *this;
-    for (auto& entry : out.known_) entry.on = false;
+    for (entry& e : out.known_) e.on = false;
     return out;
   }
 
@@ -7132,17 +7137,266 @@ class guideline_composer {
 
 }  // namespace coho
 
-// ---- coho/prompt/chat_prompt.hpp
+// ---- coho/prompt/chat_text.hpp
 
 namespace coho {
 
 enum class chat_role : std::uint8_t { system, user, assistant };
 
-/// One message of a conversation.
+/// One message of a conversation. The last two members matter where a reply is trained on.
 struct chat_message {
   chat_role role = chat_role::user;
   std::string text{};
+  double weight = 1;     ///< of the reply's tokens in the loss; 0: it is read and not trained on
+  bool finished = true;  ///< false: the reply was cut, so that nothing is to be learned of where it ends
+  friend bool operator==(const chat_message&, const chat_message&) = default;
 };
+
+/// A stretch of characters.
+struct chat_span {
+  std::size_t begin = 0, end = 0;
+  friend bool operator==(const chat_span&, const chat_span&) = default;
+};
+
+/// A reply within the text of a piece: `begin` is where the prompt before it ends, so that what follows is the model's
+/// (the gap before the words, too); `end` is behind its last trained character.
+struct chat_reply {
+  std::size_t begin = 0, end = 0;
+  double weight = 1;
+  bool finished = true;
+  friend bool operator==(const chat_reply&, const chat_reply&) = default;
+};
+
+/// A stretch of a prompt's text and the special tokens around it.
+struct chat_piece {
+  std::string text;
+  bool begin = false;                 ///< the begin token comes before the text
+  bool end = false;                   ///< the end token comes behind it
+  std::vector<chat_span> messages{};  ///< the messages in it: what is not the format's own words
+  std::vector<chat_reply> replies{};
+  friend bool operator==(const chat_piece&, const chat_piece&) = default;
+};
+
+/// The tokens of a reply within those of a conversation.
+struct chat_reply_tokens {
+  std::size_t first = 0, size = 0;  ///< the end token included where there is one
+  bool ended = false;               ///< the last of them is the end token
+  double weight = 1;
+  friend bool operator==(const chat_reply_tokens&, const chat_reply_tokens&) = default;
+};
+
+/// A conversation as a model reads it.
+struct chat_tokens {
+  std::vector<token> tokens;
+  std::vector<chat_reply_tokens> replies;  ///< all of them, in order
+
+  /// One weight per token: that of the reply it belongs to, 0 outside replies.
+  template <class = void>
+  std::vector<double> weights() const {
+    std::vector<double> out(tokens.size(), 0.0);
+    for (const auto& reply : replies)
+      for (std::size_t i = 0; i < reply.size; ++i) out[reply.first + i] = reply.weight;
+    return out;
+  }
+};
+
+namespace detail {
+
+/// Tokens of `text` where the tokens `before_tokens` of `before` precede it: what encode(before + text) has behind
+/// them. Where a token would cross the border, `text` is tokenised behind a line break instead: a model that writes it
+/// has read `before` as it is.
+template <class Tokenizer>
+std::vector<token> encode_after(const Tokenizer& tokenizer, std::string_view before, std::string_view text) {
+  const auto encode = [&](std::string_view whole) {
+    std::vector<token> out;
+    for (const auto id : tokenizer.encode(whole)) out.push_back(static_cast<token>(id));
+    return out;
+  };
+  if (before.empty()) return encode(text);
+  for (const std::string_view context : {before, std::string_view("\n")}) {
+    const auto head = encode(context);
+    const auto whole = encode(std::string(context).append(text));
+    const auto [end, rest] = std::ranges::mismatch(head, whole);
+    if (end == head.end()) return {rest, whole.end()};
+  }
+  return encode(text);
+}
+
+/// Tokenises pieces of a conversation one after the other.
+template <class Tokenizer>
+class chat_encoder {
+ public:
+  chat_encoder(const Tokenizer& tokenizer, std::optional<token> begin, std::optional<token> end)
+      : tokenizer_(tokenizer), begin_(begin), end_(end) {
+    if constexpr (requires { tokenizer.special_tokens(); })
+      for (const auto& special : tokenizer.special_tokens())
+        if (!special.text.empty()) special_.emplace_back(special.text, static_cast<token>(special.id));
+  }
+
+  void add(const chat_piece& piece) {
+    base_ = out_.replies.size();
+    if (piece.begin && begin_) out_.tokens.push_back(*begin_);
+    const std::string_view text = piece.text;
+    std::size_t from = 0;
+    for (std::size_t at = 0; at < text.size();) {
+      const auto [size, id] = special_at(piece, at);
+      if (size == 0) {
+        ++at;
+        continue;
+      }
+      // Spaces of the format next to a special token only part it from the words for people.
+      std::size_t last = at, next = at + size;
+      while (last > from && text[last - 1] == ' ' && is_format(piece, last - 1)) --last;
+      while (next < text.size() && text[next] == ' ' && is_format(piece, next)) ++next;
+      stretch(piece, from, last);
+      put(piece, at, id);
+      at = from = next;
+    }
+    stretch(piece, from, text.size());
+    if (piece.end && end_) put(piece, text.size(), *end_);
+    while (out_.replies.size() < base_ + piece.replies.size()) open_next(piece);
+  }
+
+  chat_tokens take() { return std::move(out_); }
+
+ private:
+  static bool is_format(const chat_piece& piece, std::size_t at) {
+    return std::ranges::none_of(piece.messages, [&](const chat_span& m) { return m.begin <= at && at < m.end; });
+  }
+
+  // The longest special token that the format spells at a place; size 0 where there is none.
+  std::pair<std::size_t, token> special_at(const chat_piece& piece, std::size_t at) const {
+    std::pair<std::size_t, token> out{0, 0};
+    if (special_.empty() || !is_format(piece, at)) return out;
+    std::size_t room = piece.text.size();
+    for (const auto& message : piece.messages)
+      if (message.begin >= at && message.begin < message.end) room = std::min(room, message.begin);
+    const auto rest = std::string_view(piece.text).substr(at, room - at);
+    for (const auto& [text, id] : special_)
+      if (text.size() > out.first && rest.starts_with(text)) out = {text.size(), id};
+    return out;
+  }
+
+  // A special token that the text spells at a place, or the end token behind the text.
+  void put(const chat_piece& piece, std::size_t at, token id) {
+    for (const auto& reply : piece.replies) {
+      const bool inside = reply.begin <= at && at < reply.end;
+      const bool behind = at >= reply.end && std::string_view(piece.text)
+                                                     .substr(reply.end, at - reply.end)
+                                                     .find_first_not_of(' ') == std::string_view::npos;
+      const bool ends = behind && reply.finished && end_ && id == *end_;
+      if (!inside && !ends) continue;
+      extend(piece, reply, 1);
+      out_.replies.back().ended = ends;
+    }
+    out_.tokens.push_back(id);
+  }
+
+  // Text without special tokens, cut where replies begin.
+  void stretch(const chat_piece& piece, std::size_t from, std::size_t to) {
+    const std::string_view text = piece.text;
+    for (std::string_view before; from < to;) {
+      std::size_t cut = to;
+      for (const auto& reply : piece.replies)
+        if (reply.begin > from) cut = std::min(cut, reply.begin);
+      const auto part = text.substr(from, cut - from);
+      const auto ids = encode(before, part);
+      for (const auto& reply : piece.replies) {
+        if (reply.begin > from || reply.end <= from) continue;
+        std::size_t own = ids.size();
+        if (reply.end < cut) {
+          const auto words = encode(before, text.substr(from, reply.end - from));
+          own = static_cast<std::size_t>(std::ranges::mismatch(words, ids).in1 - words.begin());
+        }
+        extend(piece, reply, own);
+      }
+      out_.tokens.insert(out_.tokens.end(), ids.begin(), ids.end());
+      before = part;
+      from = cut;
+    }
+  }
+
+  std::vector<token> encode(std::string_view before, std::string_view text) const {
+    return encode_after(tokenizer_, before, text);
+  }
+
+  // The reply after the last one begins here.
+  void open_next(const chat_piece& piece) {
+    const double weight = piece.replies[out_.replies.size() - base_].weight;
+    out_.replies.push_back({.first = out_.tokens.size(), .size = 0, .ended = false, .weight = weight});
+  }
+
+  // So many of the tokens that come next are a reply's.
+  void extend(const chat_piece& piece, const chat_reply& reply, std::size_t count) {
+    const auto number = base_ + static_cast<std::size_t>(&reply - piece.replies.data());
+    while (out_.replies.size() <= number) open_next(piece);
+    out_.replies.back().size += count;
+  }
+
+  const Tokenizer& tokenizer_;
+  std::optional<token> begin_, end_;
+  std::vector<std::pair<std::string, token>> special_{};
+  std::size_t base_ = 0;  // replies of the pieces before
+  chat_tokens out_{};
+};
+
+}  // namespace detail
+
+/// A laid-out conversation: what the model reads, how its response has to begin, where the response stops.
+struct chat_text {
+  std::vector<chat_piece> pieces;
+  std::string response_prefix;  ///< empty where the conversation ends with a reply
+  std::vector<std::string> stop;
+  bool answered = false;  ///< it ends with a reply
+
+  /// All text, the response prefix last, with the given spellings of the begin and end tokens (none by default).
+  template <class = void>
+  std::string text(std::string_view begin = {}, std::string_view end = {}) const {
+    std::string out;
+    for (const auto& piece : pieces) {
+      out.append(piece.begin ? begin : std::string_view{})
+          .append(piece.text)
+          .append(piece.end ? end : std::string_view{});
+    }
+    return out.append(response_prefix);
+  }
+
+  /// The tokens, and where the replies are in them, by a tokenizer that satisfies `tokenizer` of concepts.hpp; nothing
+  /// stands for a begin or end token that the model does not have (none, or an id below 0).
+  ///
+  /// The text between two special tokens is tokenised as one, and cut only where a reply begins: the prompt of a reply
+  /// has the tokens that it has when the reply is sampled. Spaces at the end of a prompt belong to the reply's first
+  /// word. Where the tokenizer has a member `special_tokens()` (a range of {text, id}), words of the format that spell
+  /// such a piece are that id; words of messages never are.
+  template <class Tokenizer>
+  chat_tokens encode(const Tokenizer& tokenizer, std::optional<token> begin, std::optional<token> end) const {
+    const auto known = [](std::optional<token> id) { return id && *id >= 0 ? id : std::nullopt; };
+    detail::chat_encoder<Tokenizer> encoder(tokenizer, known(begin), known(end));
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+      if (answered || i + 1 < pieces.size()) {
+        encoder.add(pieces[i]);
+        continue;
+      }
+      chat_piece last = pieces[i];
+      last.text += response_prefix;
+      while (last.text.ends_with(' ')) last.text.pop_back();
+      for (auto& message : last.messages) message.end = std::min(message.end, last.text.size());
+      encoder.add(last);
+    }
+    return encoder.take();
+  }
+  /// The tokens only.
+  template <class Tokenizer>
+  std::vector<token> tokens(const Tokenizer& tokenizer, std::optional<token> begin) const {
+    return encode(tokenizer, begin, static_cast<token>(tokenizer.eos())).tokens;
+  }
+};
+
+}  // namespace coho
+
+// ---- coho/prompt/chat_prompt.hpp
+
+namespace coho {
 
 /// How a chat model lays a conversation out. Every member is text; where the model's begin and end tokens go is told by
 /// the three flags, because those are token ids and not text.
@@ -7162,47 +7416,6 @@ struct chat_format {
   bool end_each_reply = false;       ///< end token behind each assistant message of the history
   bool trim_messages = false;        ///< no white space around messages; a system text inside one is part of it
   std::vector<std::string> stop{};   ///< stop strings of a response, besides the end token
-};
-
-/// A stretch of a prompt's text and the special tokens around it.
-struct chat_piece {
-  std::string text;
-  bool begin = false;  ///< the begin token comes before the text
-  bool end = false;    ///< the end token comes behind it
-  friend bool operator==(const chat_piece&, const chat_piece&) = default;
-};
-
-/// A laid-out conversation: what the model reads, how its response has to begin, where the response stops.
-struct chat_text {
-  std::vector<chat_piece> pieces;
-  std::string response_prefix;
-  std::vector<std::string> stop;
-
-  /// All text, the response prefix last, with the given spellings of the begin and end tokens (none by default).
-  template <class = void>
-  std::string text(std::string_view begin = {}, std::string_view end = {}) const {
-    std::string out;
-    for (const auto& piece : pieces) {
-      out.append(piece.begin ? begin : std::string_view{})
-          .append(piece.text)
-          .append(piece.end ? end : std::string_view{});
-    }
-    return out.append(response_prefix);
-  }
-
-  /// All tokens, by a tokenizer that satisfies `tokenizer` of concepts.hpp and the model's begin token. The last piece
-  /// and the response prefix are encoded as one text, so that no word is split between them.
-  template <class Tokenizer>
-  std::vector<token> tokens(const Tokenizer& tokenizer, token begin) const {
-    std::vector<token> out;
-    for (std::size_t i = 0; i < pieces.size(); ++i) {
-      if (pieces[i].begin) out.push_back(begin);
-      const std::string whole = i + 1 == pieces.size() ? pieces[i].text + response_prefix : pieces[i].text;
-      for (const auto id : tokenizer.encode(std::string_view(whole))) out.push_back(static_cast<token>(id));
-      if (pieces[i].end) out.push_back(tokenizer.eos());
-    }
-    return out;
-  }
 };
 
 /// The forms that published models were trained on.
@@ -7306,11 +7519,13 @@ std::string full_instruction(std::string_view instruction, std::string_view inpu
   return out;
 }
 
-/// Lays conversations out for a model to answer.
+/// Lays conversations out for a model to answer, or to be trained on.
 ///
 /// Construction throws `option_error` for an empty stop string, and if user suffix and assistant prefix are both empty.
 /// The call throws `argument_error` unless the messages are: at most one system message first, then user and assistant
-/// in turn, the last one the user's.
+/// in turn, the last one the user's; `answered` takes those that end with the assistant's. In `answered` a reply is
+/// followed by what makes the model stop: the suffix where the format ends each reply with the end token, and that
+/// token; not where it is not finished.
 ///
 ///     coho::chat_prompt prompt(coho::chat_formats::vicuna());
 ///     coho::chat_text chat = prompt("What is the weather?");
@@ -7325,7 +7540,8 @@ class chat_prompt {
   }
 
   /// Takes the text around a question from an inference template: all of it as system text if it has no {Input}, else
-  /// the text in front of {Input} as that and the text behind it instead of user suffix and assistant prefix.
+  /// the text in front of {Input} as that and the text behind it instead of user suffix and assistant prefix. The
+  /// system text of a conversation that brings its own takes the place of the whole template.
   template <class = void>
   chat_prompt(chat_format format, const prompt_template& inference) : chat_prompt(std::move(format)) {
     require_argument(inference.kind() == template_kind::inference,
@@ -7348,42 +7564,11 @@ class chat_prompt {
 
   template <class = void>
   chat_text operator()(std::span<const chat_message> messages) const {
-    chat_text out{.pieces = {}, .response_prefix = format_.response_prefix, .stop = format_.stop};
-    std::string system = format_.default_system;
-    if (!messages.empty() && messages.front().role == chat_role::system) {
-      system = messages.front().text;
-      require_argument(!from_template_ || system.empty(),
-                       "the inference template is the system text: a conversation cannot bring another");
-      messages = detail::span_of(messages.data() + 1, messages.size() - 1);
-    }
-    require_argument(!messages.empty() && messages.size() % 2 == 1,
-                     "a conversation to be answered must end with a user message");
-    if (!system.empty()) system = format_.system_prefix + system + format_.system_suffix;
-
-    chat_piece piece{.text = {}, .begin = true, .end = false};
-    for (std::size_t i = 0; i < messages.size(); ++i) {
-      const bool user = i % 2 == 0;
-      require_argument(messages[i].role == (user ? chat_role::user : chat_role::assistant),
-                       "message " + std::to_string(i + 1) + " of a conversation is not the " +
-                           (user ? "user's" : "assistant's") + ": the two must take turns");
-      if (user) {
-        const bool leads = i == 0 && !from_template_;
-        if (leads && !format_.system_inside_user) piece.text += system;
-        piece.text += i == 0 && from_template_ ? head_ : format_.user_prefix;
-        piece.text += shown(leads && format_.system_inside_user ? system + messages[i].text : messages[i].text);
-        piece.text += i == 0 && !behind_first_.empty() ? behind_first_ : format_.user_suffix + format_.assistant_prefix;
-      } else {
-        piece.text +=
-            format_.response_prefix + format_.history_gap + shown(messages[i].text) + format_.assistant_suffix;
-        if (format_.end_each_reply) {
-          piece.end = true;
-          out.pieces.push_back(std::move(piece));
-          piece = {.text = {}, .begin = format_.begin_each_exchange, .end = false};
-        }
-      }
-    }
-    out.pieces.push_back(std::move(piece));
-    return out;
+    return laid_out(messages, false);
+  }
+  template <class = void>
+  chat_text answered(std::span<const chat_message> messages) const {
+    return laid_out(messages, true);
   }
   /// A single question.
   template <class = void>
@@ -7396,12 +7581,93 @@ class chat_prompt {
 
  private:
   template <class = void>
-  std::string shown(std::string_view message) const {
+  chat_text laid_out(std::span<const chat_message> messages, bool answered) const {
+    chat_text out{.pieces = {}, .response_prefix = {}, .stop = format_.stop, .answered = answered};
+    if (!answered) out.response_prefix = format_.response_prefix;
+    std::string system = format_.default_system;
+    bool own_system = false, templated = from_template_;
+    if (!messages.empty() && messages.front().role == chat_role::system) {
+      system = messages.front().text;
+      own_system = true;
+      if (!system.empty()) templated = false;
+      messages = detail::span_of(messages.data() + 1, messages.size() - 1);
+    }
+    require_argument(!messages.empty() && messages.size() % 2 == (answered ? 0 : 1),
+                     answered ? "a conversation to be trained on must end with an assistant message"
+                              : "a conversation to be answered must end with a user message");
+    chat_piece piece{.text = {}, .begin = true, .end = false};
+    for (std::size_t i = 0; i < messages.size(); ++i) {
+      const bool user = i % 2 == 0;
+      require_argument(messages[i].role == (user ? chat_role::user : chat_role::assistant),
+                       "message " + std::to_string(i + 1) + " of a conversation is not the " +
+                           (user ? "user's" : "assistant's") + ": the two must take turns");
+      if (user) {
+        add_question(piece, messages[i].text, i == 0 ? system : std::string(), own_system, i == 0, templated);
+        continue;
+      }
+      const bool last = i + 1 == messages.size();
+      add_reply(piece, messages[i], last);
+      if (!piece.end) continue;
+      out.pieces.push_back(std::move(piece));
+      piece = {.text = {}, .begin = format_.begin_each_exchange, .end = false};
+    }
+    if (!answered || !piece.text.empty()) out.pieces.push_back(std::move(piece));
+    return out;
+  }
+
+  template <class = void>
+  void add_question(chat_piece& piece, const std::string& question, const std::string& system, bool own_system,
+                    bool first, bool templated) const {
+    const bool leads = first && !templated && !system.empty();
+    const auto add_system = [&](std::string_view words) {
+      piece.text += format_.system_prefix;
+      add_words(piece, words, own_system);
+      piece.text += format_.system_suffix;
+    };
+    if (leads && !format_.system_inside_user) add_system(system);
+    piece.text += first && templated ? head_ : format_.user_prefix;
+    if (leads && format_.system_inside_user) {
+      // White space around the two as one message is dropped, not that between them.
+      const bool framed = !format_.system_prefix.empty();
+      add_system(framed ? std::string_view(system) : shown(system, true, false));
+      add_words(piece, shown(question, false, true), true);
+      if (shown(question, true, true).empty()) piece.text.resize(shown(piece.text, false, true).size());
+    } else {
+      add_words(piece, shown(question, true, true), true);
+    }
+    piece.text += first && templated && !behind_first_.empty() ? behind_first_ : format_.user_suffix + format_.assistant_prefix;
+  }
+
+  // An earlier reply is followed by another message, the last one by nothing that the model would not have to write.
+  template <class = void>
+  void add_reply(chat_piece& piece, const chat_message& reply, bool last) const {
+    piece.text += format_.response_prefix;
+    auto border = piece.text.size();
+    while (border > 0 && piece.text[border - 1] == ' ') --border;
+    piece.text += format_.history_gap;
+    add_words(piece, shown(reply.text, true, true), true);
+    chat_reply place{.begin = border, .end = piece.text.size(), .weight = reply.weight, .finished = reply.finished};
+    if (!last || (format_.end_each_reply && reply.finished)) piece.text += format_.assistant_suffix;
+    if (format_.end_each_reply && reply.finished) place.end = piece.text.size();
+    piece.end = last ? reply.finished : format_.end_each_reply;
+    piece.replies.push_back(place);
+  }
+
+  template <class = void>
+  static void add_words(chat_piece& piece, std::string_view words, bool message) {
+    const auto begin = piece.text.size();
+    piece.text += words;
+    if (message && !words.empty()) piece.messages.push_back({begin, piece.text.size()});
+  }
+
+  template <class = void>
+  std::string_view shown(std::string_view message, bool front, bool back) const {
     constexpr std::string_view spaces = " \t\r\n\f\v";
-    if (!format_.trim_messages) return std::string(message);
-    const auto first = message.find_first_not_of(spaces);
-    if (first == std::string_view::npos) return {};
-    return std::string(message.substr(first, message.find_last_not_of(spaces) - first + 1));
+    if (!format_.trim_messages) return message;
+    const auto first = message.find_first_not_of(spaces), last = message.find_last_not_of(spaces);
+    if (first == std::string_view::npos) return front || back ? std::string_view{} : message;
+    if (back) message = message.substr(0, last + 1);
+    return front ? message.substr(first) : message;
   }
 
   chat_format format_;
@@ -7850,12 +8116,13 @@ consteval bool require_communicator() {
     { c.size() } -> std::convertible_to<std::size_t>;
   };
   static_assert(place, "coho::communicator (1): the communicator has no rank() and size() that return integers");
-  constexpr bool sum = requires(Communicator& c, std::span<double> d, std::span<float> f) {
+  constexpr bool reduction = requires(Communicator& c, std::span<double> d, std::span<float> f) {
     c.all_reduce_sum(d);
     c.all_reduce_sum(f);
   };
   static_assert(
-      sum, "coho::communicator (2): the communicator has no all_reduce_sum(std::span<double>) and (std::span<float>)");
+      reduction,
+      "coho::communicator (2): the communicator has no all_reduce_sum(std::span<double>) and (std::span<float>)");
   return true;
 }
 
@@ -7871,16 +8138,17 @@ enum class empty_response_rule {
   scored,  ///< what the reward model makes of it
 };
 
-/// Whether a text shows nothing: no character but ASCII white space and controls, no-break, ideographic and zero-width
-/// spaces.
+/// Whether a text shows nothing: only ASCII white space and controls, and Unicode's spaces, zero-width ones included.
 constexpr bool is_blank(std::string_view text) noexcept {
-  constexpr std::string_view spaces[] = {"\xC2\xA0",     "\xE3\x80\x80", "\xE2\x80\x8B",
-                                         "\xE2\x80\x8C", "\xE2\x80\x8D", "\xEF\xBB\xBF"};
+  constexpr std::string_view spaces[] = {"\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\xA8", "\xE2\x80\xA9",
+                                         "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80", "\xEF\xBB\xBF"};
   while (!text.empty()) {
     const auto first = static_cast<unsigned char>(text.front());
     std::size_t bytes = first <= 0x20 || first == 0x7F ? 1 : 0;
     for (const auto space : spaces)
       if (text.starts_with(space)) bytes = space.size();
+    // U+2000 to U+200D
+    if (text.size() > 2 && text.starts_with("\xE2\x80") && static_cast<unsigned char>(text[2]) <= 0x8D) bytes = 3;
     if (bytes == 0) return false;
     text.remove_prefix(bytes);
   }
@@ -8029,8 +8297,8 @@ class running_normalization {
   template <class Rewards, communicator Communicator = const local_communicator>
   void update(const Rewards& rewards, Communicator&& ranks = local_communicator{}) {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
-    const auto& local = detail::on_host(rewards);
-    const auto elements = detail::host_elements(local);
+    const auto& host = detail::on_host(rewards);
+    const auto elements = detail::host_elements(host);
     const moments batch =
         detail::global_moments(elements, detail::all_real{elements.size()}, deviation::population, ranks);
     detail::moment_sums merged = seen_;
@@ -8056,9 +8324,9 @@ class running_normalization {
     if constexpr (detail::floating_scalar<Rewards>) {
       return one(static_cast<double>(rewards));
     } else {
-      const auto& local = detail::on_host(rewards);
-      const auto elements = detail::host_elements(local);
-      using number = detail::host_number_t<decltype(local)>;
+      const auto& host = detail::on_host(rewards);
+      const auto elements = detail::host_elements(host);
+      using number = detail::host_number_t<decltype(host)>;
       detail::array_of<number> out(static_cast<Eigen::Index>(elements.size()));
       for (std::size_t i = 0; i < elements.size(); ++i) {
         out.data()[i] = static_cast<number>(one(static_cast<double>(elements[i])));
@@ -8271,19 +8539,19 @@ struct shape_rewards_fn {
   template <class Policy, class Reference, class Mask>
   static double store_k1(const Policy& policy, const Reference& reference, const Mask& mask, double factor,
                          double* out) {
-    double sum = 0;
+    double total = 0;
     detail::for_mask_parts(mask, 0, policy.size(),
                            [&](std::size_t begin, std::size_t end, std::size_t real, const auto& kept) {
                              if (real == 0) {
                                std::fill(out + begin, out + end, 0.0);
                              } else {
-                               sum += store_k1(policy.data(), reference.data(), kept, factor, out, begin, end);
+                               total += store_k1(policy.data(), reference.data(), kept, factor, out, begin, end);
                              }
                            });
     if (factor <= 0) {  // no −0
       for (std::size_t t = 0; t < policy.size(); ++t) out[t] += 0.0;
     }
-    if (std::isfinite(sum)) return 0;
+    if (std::isfinite(total)) return 0;
     // Large numbers have no finite sum.
     double defect = 0;
     for (std::size_t t = 0; t < policy.size(); ++t) defect += out[t] - out[t];
@@ -8423,9 +8691,9 @@ struct normalize_rewards_fn {
     if constexpr (detail::floating_scalar<Rewards>) {
       return one(rewards);
     } else {
-      const auto& local = detail::on_host(rewards);
-      const auto elements = detail::host_elements(local);
-      using number = detail::host_number_t<decltype(local)>;
+      const auto& host = detail::on_host(rewards);
+      const auto elements = detail::host_elements(host);
+      using number = detail::host_number_t<decltype(host)>;
       detail::array_of<number> out(static_cast<Eigen::Index>(elements.size()));
       for (std::size_t i = 0; i < elements.size(); ++i)
         out.data()[i] = static_cast<number>(one(static_cast<double>(elements[i])));
@@ -8438,8 +8706,8 @@ struct normalize_rewards_fn {
   template <class Rewards, communicator Communicator = const local_communicator>
   normalize_options fit(const Rewards& rewards, double clip = 0, Communicator&& ranks = local_communicator{}) const {
     static_assert(detail::array_check<Rewards>::passed);
-    const auto& local = detail::on_host(rewards);
-    const auto elements = detail::host_elements(local);
+    const auto& host = detail::on_host(rewards);
+    const auto elements = detail::host_elements(host);
     const moments m = detail::global_moments(elements, detail::all_real{elements.size()}, deviation::population, ranks);
     require_argument(m.count > 0, "normalize_rewards.fit: no rewards");
     require_argument(std::isfinite(m.mean) && std::isfinite(m.deviation),
@@ -8462,12 +8730,16 @@ enum class importance_form {
   masked,     ///< ρ where low ≤ ρ ≤ high, else 0 (Ling team 2025, IcePop)
 };
 
+// GCC 12 takes an enumerator of an `enum class` for one that hides `coho::token`. It does not.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
 /// Which ratio ρ a token gets.
 enum class importance_level {
   token,          ///< its own
   sequence,       ///< the product of its sequence's: unbiased, of a variance that grows with the length
   sequence_mean,  ///< their geometric mean
 };
+#pragma GCC diagnostic pop
 
 struct importance_weights_options {
   importance_form form = importance_form::truncated;
@@ -9553,7 +9825,7 @@ struct exact_expectation_fn {
     result total{};
     bool first = true;
     enumerate_responses_fn::visit(policy, prompt, max_new_tokens, limit, [&](const enumerated_response& response) {
-      const result term = response.probability() * f(response);
+      const result term = response.probability() * static_cast<const result&>(f(response));
       total = first ? term : result(total + term);  // an Eigen object has no size before the first
       first = false;
     });
@@ -9584,7 +9856,7 @@ class linear_reward {
 
   std::vector<double> score(std::span<const reward_query> queries) const {
     std::vector<double> out;
-    for (const auto& query : queries) out.push_back(features(query).dot(weights));
+    for (const auto& query : queries) out.push_back(features_of(query).dot(weights));
     return out;
   }
 
@@ -9592,7 +9864,7 @@ class linear_reward {
     std::vector<Eigen::VectorXd> rows;
     std::vector<double> scores;
     for (const auto& query : queries) {
-      rows.push_back(features(query));
+      rows.push_back(features_of(query));
       scores.push_back(rows.back().dot(weights));
     }
     return std::pair{std::move(scores), [this, rows = std::move(rows)](std::span<const double> seed) {
@@ -9613,7 +9885,7 @@ class linear_reward {
   Eigen::VectorXd weights, gradient;
 
  private:
-  Eigen::VectorXd features(const reward_query& query) const {
+  Eigen::VectorXd features_of(const reward_query& query) const {
     Eigen::VectorXd out = features_(query);
     require_argument(out.size() == weights.size(), "linear_reward: the features have not the length of the weights");
     return out;
@@ -10251,6 +10523,12 @@ struct ppo_models {
   Bonus& bonus = no_bonus;
   Communicator& ranks = local;
 };
+
+#if defined(__clang__) && __clang_major__ < 17
+// clang 16 deduces no aggregate's template arguments. With this it does, from the members in their order, not by name.
+template <class... Models>
+ppo_models(Models&...) -> ppo_models<Models...>;
+#endif
 
 namespace detail {
 
@@ -11494,6 +11772,12 @@ struct ppo_components {
   KlController kl_controller{};  ///< kl_controller; default fixed, or adaptive with options.adaptive_kl
 };
 
+#if defined(__clang__) && __clang_major__ < 17
+// clang 16 deduces no aggregate's template arguments. With this it does, from the members in their order, not by name.
+template <class... Parts>
+ppo_components(Parts...) -> ppo_components<Parts...>;
+#endif
+
 /// The KL controller that options describe: adaptive if they say so, else fixed.
 class configured_kl_controller {
  public:
@@ -12134,7 +12418,7 @@ class gradient_sum {
       : ranks_(ranks),
         several_(shares > 1),
         folds_(shares > static_cast<std::size_t>(ranks.size())),
-        parts_(part<Models>{models}...) {
+        parts_(model_sum<Models>{models}...) {
     each([](auto& part) { part.model.zero_gradients(); });
   }
 
@@ -12168,7 +12452,7 @@ class gradient_sum {
 
  private:
   template <class Model>
-  struct part {
+  struct model_sum {
     Model& model;
     std::vector<std::vector<double>> sums{};
 
@@ -12223,7 +12507,7 @@ class gradient_sum {
 
   Communicator& ranks_;
   bool several_, folds_;
-  std::tuple<part<Models>...> parts_;
+  std::tuple<model_sum<Models>...> parts_;
 };
 
 namespace detail {
@@ -12241,12 +12525,16 @@ struct no_gradient_sum {
 
 namespace coho {
 
+// GCC 12 takes an enumerator of an `enum class` for one that hides `coho::leave_one_out`. It does not.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
 /// What the reward of a response is compared with.
 enum class group_baseline {
   mean,           ///< the group's mean: `group_relative` with `scaling` (GRPO, Dr. GRPO)
   leave_one_out,  ///< the mean of the others: `coho::leave_one_out` with `leave_one_out` (RLOO), unbiased without its
                   ///< scale
 };
+#pragma GCC diagnostic pop
 
 /// Members that ppo_options has too mean the same.
 struct group_relative_trainer_options {
@@ -12674,6 +12962,14 @@ struct group_relative_components {
   /// kl_controller of the KL penalty of the reward; default fixed, or adaptive with options.adaptive_kl.
   KlController kl_controller{};
 };
+
+#if defined(__clang__) && __clang_major__ < 17
+// clang 16 deduces no aggregate's template arguments. With these it does, from the members in their order, not by name.
+template <class... Models>
+group_relative_models(Models&...) -> group_relative_models<Models...>;
+template <class... Parts>
+group_relative_components(Parts...) -> group_relative_components<Parts...>;
+#endif
 
 /// Policy gradients whose baseline is the other responses to the same prompt: GRPO (Shao et al. 2024, §4.1), Dr. GRPO
 /// (Liu et al. 2025), RLOO (Ahmadian et al. 2024), DAPO (Yu et al. 2025) and, with another policy loss, GSPO and CISPO,
@@ -13466,25 +13762,25 @@ class supervised_trainer {
 
   // Of this rank's part of a batch: over all ranks.
   double total_weight(std::span<const supervised_example> batch) {
-    double sum = weight_of(batch);
-    ranks_.all_reduce_sum(detail::span_of(&sum, 1));
-    return sum;
+    double total = weight_of(batch);
+    ranks_.all_reduce_sum(detail::span_of(&total, 1));
+    return total;
   }
 
   static double weight_of(std::span<const supervised_example> batch) {
-    double sum = 0;
+    double total = 0;
     for (std::size_t i = 0; i < batch.size(); ++i) {
       const auto& weights = batch[i].token_weights;
       require_argument(weights.empty() || weights.size() == batch[i].response.size(),
                        "example " + std::to_string(i) + " has " + std::to_string(weights.size()) +
                            " token weights for " + std::to_string(batch[i].response.size()) + " response tokens");
-      if (weights.empty()) sum += static_cast<double>(batch[i].response.size());
+      if (weights.empty()) total += static_cast<double>(batch[i].response.size());
       for (const double w : weights) {
         require_argument(std::isfinite(w) && w >= 0, "example " + std::to_string(i) + " has a token weight below 0");
-        sum += w;
+        total += w;
       }
     }
-    return sum;
+    return total;
   }
 
   static std::vector<std::size_t> lengths_of(std::span<const supervised_example> batch) {

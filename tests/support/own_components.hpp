@@ -32,11 +32,7 @@ struct linear_preference_loss {
 
 template <class Components>
 auto trainer_of(small_world& world, const ppo_options& options, Components components) {
-  return ppo_trainer{ppo_models{.policy = world.policy,
-                                .reference = world.initial,
-                                .value = world.value,
-                                .reward = small_world::reward,
-                                .optimizer = world.optimizer},
+  return ppo_trainer{ppo_models{world.policy, world.initial, world.value, small_world::reward, world.optimizer},
                      options, components};
 }
 

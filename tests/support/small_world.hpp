@@ -100,9 +100,7 @@ struct small_world {
   }
   template <class Reward>
   auto trainer(Reward& rewards, const ppo_options& o) {
-    return ppo_trainer{
-        ppo_models{.policy = policy, .reference = initial, .value = value, .reward = rewards, .optimizer = optimizer},
-        o};
+    return ppo_trainer{ppo_models{policy, initial, value, rewards, optimizer}, o};
   }
   auto trainer(const ppo_options& o) { return trainer(reward, o); }
 

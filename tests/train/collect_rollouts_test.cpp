@@ -15,11 +15,7 @@ namespace {
 trajectory_batch collected(small_world& world, const ppo_options& options, std::uint64_t step,
                            std::vector<rl_prompt> prompts) {
   ppo_statistics statistics;
-  return collect_rollouts(ppo_models{.policy = world.policy,
-                                     .reference = world.initial,
-                                     .value = world.value,
-                                     .reward = small_world::reward,
-                                     .optimizer = world.optimizer},
+  return collect_rollouts(ppo_models{world.policy, world.initial, world.value, small_world::reward, world.optimizer},
                           prompts, options, step, statistics);
 }
 }  // namespace
@@ -71,8 +67,7 @@ TEST_CASE("what generate returns is checked") {
   archetype::trained_value value;
   archetype::reward_model reward;
   archetype::optimizer optimizer;
-  const ppo_models models{
-      .policy = policy, .reference = policy, .value = value, .reward = reward, .optimizer = optimizer};
+  const ppo_models models{policy, policy, value, reward, optimizer};
   for (policy.way = 0; policy.way < 4; ++policy.way) {
     ppo_statistics statistics;
     CHECK_THROWS_AS(

@@ -27,12 +27,8 @@ std::string decoder(std::span<const token> tokens) { return std::string(tokens[0
 trajectory_batch collected(std::span<const rl_prompt> prompts) {
   small_world world;
   ppo_statistics statistics;
-  const ppo_models models{.policy = world.policy,
-                          .reference = world.initial,
-                          .value = world.value,
-                          .reward = small_world::reward,
-                          .optimizer = world.optimizer,
-                          .decoder = decoder};
+  const ppo_models models{world.policy,    world.initial,   world.value, small_world::reward,
+                          world.optimizer, world.optimizer, decoder};
   return detail::collect_shares(models, prompts, small_world::options(), 0, statistics);
 }
 
@@ -88,13 +84,8 @@ TEST_CASE("a rank's prompts are collected share by share") {
   test::thread_ranks one(1, 3);
   test::thread_ranks::communicator ranks(one, 0);
   ppo_statistics statistics;
-  const ppo_models models{.policy = world.policy,
-                          .reference = world.initial,
-                          .value = world.value,
-                          .reward = reward,
-                          .optimizer = world.optimizer,
-                          .decoder = decoder,
-                          .ranks = ranks};
+  const ppo_models models{world.policy,    world.initial, world.value, reward, world.optimizer,
+                          world.optimizer, decoder,       no_bonus,    ranks};
   const auto rollouts = detail::collect_shares(models, prompts, small_world::options(), 0, statistics);
   CHECK(reward.sizes == std::vector<std::size_t>{2, 2, 3});
   CHECK(same(rollouts, collected(prompts)));

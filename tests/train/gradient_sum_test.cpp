@@ -112,12 +112,8 @@ TEST_CASE("ppo with a given number of shares is the same on one, two, three and 
           options.gradient_norm_clip = 0.3;
           options.scope = scope;
           options.adaptive_kl = adaptive_kl_options{.initial = 0.2, .target = 0.05, .horizon = 100};
-          ppo_trainer trainer{ppo_models{.policy = world.policy,
-                                         .reference = world.initial,
-                                         .value = world.value,
-                                         .reward = small_world::reward,
-                                         .optimizer = world.optimizer,
-                                         .ranks = ranks},
+          ppo_trainer trainer{ppo_models{world.policy, world.initial, world.value, small_world::reward, world.optimizer,
+                                         world.optimizer, no_decoder, no_bonus, ranks},
                               options};
           const auto prompts = small_world::prompts(35);
           const index_range mine = part_of_rank(prompts.size(), ranks);
@@ -156,12 +152,8 @@ TEST_CASE("ppo with a given number of shares is the same on one, two, three and 
 TEST_CASE("a prompt's key that occurs on two ranks is refused on all") {
   test::run_ranks(2, [&](auto& ranks) {
     small_world world;
-    ppo_trainer trainer{ppo_models{.policy = world.policy,
-                                   .reference = world.initial,
-                                   .value = world.value,
-                                   .reward = small_world::reward,
-                                   .optimizer = world.optimizer,
-                                   .ranks = ranks},
+    ppo_trainer trainer{ppo_models{world.policy, world.initial, world.value, small_world::reward, world.optimizer,
+                                   world.optimizer, no_decoder, no_bonus, ranks},
                         small_world::options()};
     try {
       trainer.step(small_world::prompts(3));

@@ -43,10 +43,7 @@ TEST_CASE("unusable group-relative options are refused by name") {
     CHECK_THROWS_WITH(options.validate(), ContainsSubstring(message));
     CHECK_THROWS_AS(options.validate(), option_error);
     small_world world;
-    const group_relative_models models{.policy = world.policy,
-                                       .reference = world.initial,
-                                       .reward = small_world::reward,
-                                       .optimizer = world.optimizer};
+    const group_relative_models models{world.policy, world.initial, small_world::reward, world.optimizer};
     CHECK_THROWS_WITH((group_relative_trainer{models, options}), ContainsSubstring(message));
   }
   trainer_options smallest;

@@ -35,8 +35,7 @@ trainer_options small(trainer_options o = trainer_options::dr_grpo()) {
 
 template <class World, class Reward, class Optimizer>
 auto models(World& world, Reward& reward, Optimizer& optimizer) {
-  return group_relative_models{
-      .policy = world.policy, .reference = world.initial, .reward = reward, .optimizer = optimizer};
+  return group_relative_models{world.policy, world.initial, reward, optimizer};
 }
 
 double distance_after_training(trainer_options options) {
@@ -69,10 +68,8 @@ struct disagreeing_policy {
 template <class Policy>
 trajectory_batch first_rollouts(small_world& world, Policy& policy, const trainer_options& options) {
   keep_rollouts keep;
-  group_relative_trainer trainer{
-      group_relative_models{
-          .policy = policy, .reference = world.initial, .reward = small_world::reward, .optimizer = world.optimizer},
-      options};
+  group_relative_trainer trainer{group_relative_models{policy, world.initial, small_world::reward, world.optimizer},
+                                 options};
   trainer.step(small_world::prompts(6), keep);
   return keep.seen;
 }
@@ -220,7 +217,7 @@ TEST_CASE("a caller's own KL controller sets the penalty of a group-relative run
     void restore(const kl_controller_state& saved) { now = saved.coefficient; }
   };
   small_world world;
-  const group_relative_components components{.kl_controller = halving_controller{}};
+  const group_relative_components components{from_options{}, from_options{}, halving_controller{}};
   group_relative_trainer trainer{models(world, small_world::reward, world.optimizer), small(), components};
   const auto history = trainer.run([](std::uint64_t) { return small_world::prompts(4); }, 3);
   CHECK(history[0].kl_coefficient == 0.8);
@@ -274,11 +271,8 @@ TEST_CASE("micro-batches and ranks do not change a group-relative step") {
       options.scaling.scale = group_scale::batch_deviation;
       options.whiten_advantages = true;
       options.kl_loss_coefficient = 0.1;
-      group_relative_trainer trainer{group_relative_models{.policy = world.policy,
-                                                           .reference = world.initial,
-                                                           .reward = small_world::reward,
-                                                           .optimizer = world.optimizer,
-                                                           .ranks = ranks},
+      group_relative_trainer trainer{group_relative_models{world.policy, world.initial, small_world::reward,
+                                                           world.optimizer, no_decoder, no_bonus, ranks},
                                      options};
       const std::size_t share = 12 / ranks.size();
       for (int step = 0; step < 3; ++step) trainer.step(small_world::prompts(share, ranks.rank() * share));
@@ -317,7 +311,7 @@ TEMPLATE_TEST_CASE("other policy losses take the place of the clipped one", "", 
   auto options = small();
   options.learning_rate.peak = 0.3;
   group_relative_trainer trainer{models(world, small_world::reward, world.optimizer), options,
-                                 group_relative_components{.policy_loss = TestType{}}};
+                                 group_relative_components{TestType{}}};
   const auto history = trainer.run([](std::uint64_t) { return small_world::prompts(64); }, 20);
   CHECK(history.back().reward_mean > history.front().reward_mean + 0.3);
 }
@@ -327,7 +321,7 @@ TEST_CASE("a caller's own group advantage takes the place of the options'") {
   keep_rollouts keep;
   const auto raw = [](const Eigen::ArrayXd& rewards, std::span<const std::size_t>) { return rewards; };
   group_relative_trainer trainer{models(world, small_world::reward, world.optimizer), small(),
-                                 group_relative_components{.advantage = raw}};
+                                 group_relative_components{from_options{}, raw}};
   trainer.step(small_world::prompts(2), keep);
   CHECK((keep.seen.advantages - sequence_spread(keep.seen.sequence_rewards, keep.seen.batch.responses.offsets))
             .abs()
@@ -336,7 +330,7 @@ TEST_CASE("a caller's own group advantage takes the place of the options'") {
     return Eigen::ArrayXd(rewards * std::nan(""));
   };
   group_relative_trainer unusable{models(world, small_world::reward, world.optimizer), small(),
-                                  group_relative_components{.advantage = broken}};
+                                  group_relative_components{from_options{}, broken}};
   CHECK_THROWS_WITH(unusable.step(small_world::prompts(2)), ContainsSubstring("not finite"));
 }
 

@@ -42,7 +42,7 @@ Eigen::MatrixXd gradient_of(ppo_options options, Components components) {
 TEST_CASE("a caller's own policy loss takes the place of the clipped one") {
   const auto options = small_world::options();
   const auto usual = gradient_of(options, ppo_components{}),
-             own = gradient_of(options, ppo_components{.policy_loss = unclipped_loss{}});
+             own = gradient_of(options, ppo_components{unclipped_loss{}});
   CHECK(usual.cwiseAbs().maxCoeff() > 1e-3);
   CHECK(largest_difference(usual, own) < 1e-12);  // ratios are 1 in the first minibatch
 }
@@ -51,7 +51,7 @@ TEST_CASE("a loss over sequences is given their offsets") {
   auto options = small_world::options();
   options.policy_clip = {.clip_low = 0.1, .clip_high = 0.1};
   options.generation.max_new_tokens = 1;  // then a sequence's ratio is its token's
-  const ppo_components sequences{.policy_loss = gspo_loss{{.clip_low = 0.1, .clip_high = 0.1}}};
+  const ppo_components sequences{gspo_loss{{.clip_low = 0.1, .clip_high = 0.1}}};
   CHECK(largest_difference(gradient_of(options, ppo_components{}), gradient_of(options, sequences)) < 1e-12);
 }
 
@@ -60,18 +60,18 @@ TEST_CASE("a caller's own advantage estimator takes the place of GAE, and its ou
   const auto zero = [](const Eigen::ArrayXd& rewards, const Eigen::ArrayXd& values, std::span<const std::size_t>) {
     return gae_result<Eigen::ArrayXd>{Eigen::ArrayXd::Zero(rewards.size()), values};
   };
-  CHECK(gradient_of(options, ppo_components{.advantage = zero}).cwiseAbs().maxCoeff() == 0);
-  CHECK(largest_difference(gradient_of(options, ppo_components{.advantage = gae}),
+  CHECK(gradient_of(options, ppo_components{from_options{}, from_options{}, zero}).cwiseAbs().maxCoeff() == 0);
+  CHECK(largest_difference(gradient_of(options, ppo_components{from_options{}, from_options{}, gae}),
                            gradient_of(options, ppo_components{})) == 0);
   const auto shorter = [](const Eigen::ArrayXd& rewards, const Eigen::ArrayXd&, std::span<const std::size_t>) {
     return gae_result<Eigen::ArrayXd>{rewards.head(1), rewards};
   };
-  CHECK_THROWS_WITH(gradient_of(options, ppo_components{.advantage = shorter}),
+  CHECK_THROWS_WITH(gradient_of(options, ppo_components{from_options{}, from_options{}, shorter}),
                     ContainsSubstring("returned 1 advantages for"));
   const auto broken = [](const Eigen::ArrayXd& rewards, const Eigen::ArrayXd&, std::span<const std::size_t>) {
     return gae_result<Eigen::ArrayXd>{rewards, rewards / 0.0};
   };
-  CHECK_THROWS_WITH(gradient_of(options, ppo_components{.advantage = broken}),
+  CHECK_THROWS_WITH(gradient_of(options, ppo_components{from_options{}, from_options{}, broken}),
                     ContainsSubstring("returns that are not finite"));
 }
 
@@ -90,26 +90,28 @@ TEST_CASE("an own loss whose value or clip fraction is not finite is refused") {
   };
   const auto options = small_world::options();
   nan_loss loss;
-  CHECK(gradient_of(options, ppo_components{.policy_loss = loss, .value_loss = loss}).norm() == 0);
+  CHECK(gradient_of(options, ppo_components{loss, loss}).norm() == 0);
   loss.value = std::nan("");
-  CHECK_THROWS_WITH(gradient_of(options, ppo_components{.policy_loss = loss}),
+  CHECK_THROWS_WITH(gradient_of(options, ppo_components{loss}),
                     ContainsSubstring("value of the policy loss is not finite"));
-  CHECK_THROWS_WITH(gradient_of(options, ppo_components{.value_loss = loss}),
+  CHECK_THROWS_WITH(gradient_of(options, ppo_components{from_options{}, loss}),
                     ContainsSubstring("value of the value loss is not finite"));
   loss.value = 0;
   loss.clip_fraction = std::nan("");
-  CHECK_THROWS_WITH(gradient_of(options, ppo_components{.policy_loss = loss}),
+  CHECK_THROWS_WITH(gradient_of(options, ppo_components{loss}),
                     ContainsSubstring("clip_fraction of the policy loss is not finite"));
 }
 
 TEST_CASE("a caller's own KL controller sets the coefficient of each step and is saved") {
   small_world world;
-  auto trainer = trainer_of(world, small_world::options(), ppo_components{.kl_controller = doubling_controller{}});
+  auto trainer = trainer_of(world, small_world::options(),
+                            ppo_components{from_options{}, from_options{}, from_options{}, doubling_controller{}});
   const auto history = trainer.run([](std::uint64_t) { return small_world::prompts(8); }, 3);
   CHECK(history[0].kl_coefficient == 0.1);
   CHECK(history[2].kl_coefficient == 0.4);
   CHECK(trainer.save().kl.coefficient == 0.8);
-  auto resumed = trainer_of(world, small_world::options(), ppo_components{.kl_controller = doubling_controller{}});
+  auto resumed = trainer_of(world, small_world::options(),
+                            ppo_components{from_options{}, from_options{}, from_options{}, doubling_controller{}});
   resumed.restore(trainer.save());
   CHECK(resumed.kl_coefficient() == 0.8);
 }
@@ -120,7 +122,7 @@ TEST_CASE("a caller's own value loss takes the place of the clipped one") {
   options.epochs = 1;
   trainer_of(usual, options, ppo_components{}).step(small_world::prompts(24));
   // All returns are below delta: Huber's loss is the squared one, and in the first minibatch no value has moved.
-  trainer_of(huber, options, ppo_components{.value_loss = huber_value_loss{{.delta = 1e6}}})
+  trainer_of(huber, options, ppo_components{from_options{}, huber_value_loss{{.delta = 1e6}}})
       .step(small_world::prompts(24));
   CHECK(usual.value.gradient.cwiseAbs().maxCoeff() > 1e-3);
   CHECK((usual.value.gradient - huber.value.gradient).cwiseAbs().maxCoeff() < 1e-12);

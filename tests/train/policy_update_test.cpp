@@ -71,10 +71,7 @@ struct updated_world : small_world {
     options.epochs = 1;
     options.whiten_advantages = false;
   }
-  auto models() {
-    return ppo_models{
-        .policy = policy, .reference = initial, .value = value, .reward = small_world::reward, .optimizer = plain};
-  }
+  auto models() { return ppo_models{policy, initial, value, small_world::reward, plain}; }
   trajectory_batch rollouts(std::size_t count) {
     ppo_statistics statistics;
     auto out = collect_rollouts(models(), small_world::prompts(count), options, 0, statistics);
@@ -178,12 +175,8 @@ TEST_CASE("options that an update cannot honour are refused by name") {
   CHECK_THROWS_WITH(construct(world.models()), ContainsSubstring("value_warmup_steps = 1"));
   CHECK_THROWS_AS(construct(world.models()), option_error);
   toy::sgd value_optimizer{world.value};
-  CHECK_NOTHROW(construct(ppo_models{.policy = world.policy,
-                                     .reference = world.initial,
-                                     .value = world.value,
-                                     .reward = small_world::reward,
-                                     .optimizer = world.plain,
-                                     .value_optimizer = value_optimizer}));
+  CHECK_NOTHROW(construct(
+      ppo_models{world.policy, world.initial, world.value, small_world::reward, world.plain, value_optimizer}));
 }
 
 TEST_CASE("the KL penalty of the loss adds its gradient") {
@@ -236,8 +229,8 @@ TEST_CASE("the approximate KL of minibatches and steps is the mean of rho - 1 - 
     CHECK(std::abs(inverted - sum) > 0.1 * sum);  // else the direction would not show
   };
   check(ppo_components{});
-  check(ppo_components{.policy_loss = unclipped_loss{}});
-  check(ppo_components{.policy_loss = gspo_loss{}});
+  check(ppo_components{unclipped_loss{}});
+  check(ppo_components{gspo_loss{}});
 }
 
 TEST_CASE("the clip fraction of minibatches and steps is the share of tokens whose gradient the clip removes") {
@@ -263,7 +256,7 @@ TEST_CASE("the clip fraction of minibatches and steps is the share of tokens who
 
   // A loss that says nothing of clipping counts as one that does not clip.
   small_world other;
-  const auto unclipped = large_steps(other, ppo_components{.policy_loss = unclipped_loss{}}, statistics);
+  const auto unclipped = large_steps(other, ppo_components{unclipped_loss{}}, statistics);
   for (const auto& m : unclipped.seen) CHECK(m.clip_fraction == 0);
   CHECK(statistics.clip_fraction == 0);
 }
@@ -304,11 +297,7 @@ TEST_CASE("a clip fraction of an own value loss that is not finite is refused") 
     }
   };
   small_world world;
-  ppo_trainer trainer{ppo_models{.policy = world.policy,
-                                 .reference = world.initial,
-                                 .value = world.value,
-                                 .reward = small_world::reward,
-                                 .optimizer = world.optimizer},
-                      small_world::options(), ppo_components{.value_loss = broken_fraction{}}};
+  ppo_trainer trainer{ppo_models{world.policy, world.initial, world.value, small_world::reward, world.optimizer},
+                      small_world::options(), ppo_components{from_options{}, broken_fraction{}}};
   CHECK_THROWS_WITH(trainer.step(small_world::prompts(4)), ContainsSubstring("clip_fraction of the value loss"));
 }

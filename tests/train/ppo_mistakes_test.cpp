@@ -53,12 +53,7 @@ ppo_options three_tokens() {
 template <class Policy>
 trajectory_batch rollouts_of(small_world& world, Policy& policy, const ppo_options& options, std::size_t count) {
   keep_rollouts keep;
-  ppo_trainer trainer{ppo_models{.policy = policy,
-                                 .reference = world.initial,
-                                 .value = world.value,
-                                 .reward = small_world::reward,
-                                 .optimizer = world.optimizer},
-                      options};
+  ppo_trainer trainer{ppo_models{policy, world.initial, world.value, small_world::reward, world.optimizer}, options};
   trainer.step(small_world::prompts(count), keep);
   return keep.seen;
 }
@@ -113,12 +108,7 @@ TEST_CASE("mistakes 3 and 4: no token id marks padding, and padding is never cou
     auto options = three_tokens();
     options.padded_layout = padded;
     keep_rollouts keep;
-    ppo_trainer trainer{ppo_models{.policy = policy,
-                                   .reference = world.initial,
-                                   .value = world.value,
-                                   .reward = small_world::reward,
-                                   .optimizer = world.optimizer},
-                        options};
+    ppo_trainer trainer{ppo_models{policy, world.initial, world.value, small_world::reward, world.optimizer}, options};
     const auto s = trainer.step(small_world::prompts(4), keep);
     CHECK(s.tokens == 10);
     CHECK(s.length_mean == 2.5);
@@ -188,12 +178,7 @@ TEST_CASE("mistake 7: log-probabilities of sampler and policy that disagree are 
   options.sampler_correction = importance_weights_options{.high = 1.5};
   options.whiten_advantages = false;
   const auto run = [&](keep_rollouts& keep) {
-    ppo_trainer trainer{ppo_models{.policy = policy,
-                                   .reference = world.initial,
-                                   .value = world.value,
-                                   .reward = small_world::reward,
-                                   .optimizer = world.optimizer},
-                        options};
+    ppo_trainer trainer{ppo_models{policy, world.initial, world.value, small_world::reward, world.optimizer}, options};
     return trainer.step(small_world::prompts(3), keep);
   };
   keep_rollouts keep;
@@ -296,13 +281,9 @@ TEST_CASE("mistake 12: the tokens that were sampled are trained on, whatever the
   // All words look the same: encoding the text again could not give the tokens back.
   const auto decoder = [](std::span<const token> tokens) { return std::string(tokens.size(), 'x'); };
   keep_rollouts keep;
-  ppo_trainer trainer{ppo_models{.policy = policy,
-                                 .reference = world.initial,
-                                 .value = world.value,
-                                 .reward = small_world::reward,
-                                 .optimizer = world.optimizer,
-                                 .decoder = decoder},
-                      small_world::options()};
+  ppo_trainer trainer{
+      ppo_models{policy, world.initial, world.value, small_world::reward, world.optimizer, world.optimizer, decoder},
+      small_world::options()};
   auto prompts = small_world::prompts(3);
   prompts[2].text = "given";
   trainer.step(prompts, keep);

@@ -19,7 +19,7 @@ TEST_CASE("types are deduced, and one optimizer stands for both") {
   archetype::trained_value value;
   archetype::optimizer optimizer;
   archetype::reward_model reward;
-  ppo_models models{.policy = policy, .reference = reference, .value = value, .reward = reward, .optimizer = optimizer};
+  ppo_models models{policy, reference, value, reward, optimizer};
   CHECK(&models.value_optimizer == &optimizer);
   CHECK(models.ranks.size() == 1);
   CHECK(models.bonus(reward_query{}) == 0);
@@ -49,8 +49,7 @@ TEST_CASE("one object may be policy and value model") {
   archetype::policy reference;
   archetype::reward_model reward;
   archetype::optimizer optimizer;
-  ppo_trainer trainer{
-      ppo_models{.policy = model, .reference = reference, .value = model, .reward = reward, .optimizer = optimizer}};
+  ppo_trainer trainer{ppo_models{model, reference, model, reward, optimizer}};
   const auto s = trainer.step(std::vector<rl_prompt>{{.tokens = {1}, .key = 0}});
   CHECK(s.gradient_norm == Approx(5));  // counted once
 }

@@ -93,12 +93,8 @@ TEST_CASE("the number of ranks does not change the step") {
       auto options = small_world::options();
       options.minibatch_size = 12;
       options.gradient_norm_clip = 0.3;
-      ppo_trainer trainer{ppo_models{.policy = world.policy,
-                                     .reference = world.initial,
-                                     .value = world.value,
-                                     .reward = small_world::reward,
-                                     .optimizer = world.optimizer,
-                                     .ranks = ranks},
+      ppo_trainer trainer{ppo_models{world.policy, world.initial, world.value, small_world::reward, world.optimizer,
+                                     world.optimizer, no_decoder, no_bonus, ranks},
                           options};
       std::vector<ppo_statistics> history;
       for (int step = 0; step < 3; ++step) {
@@ -192,13 +188,9 @@ TEST_CASE("the value model warms up alone") {
   toy::adam value_optimizer{{}, world.value};
   auto options = small_world::options();
   options.value_warmup_steps = 2;
-  ppo_trainer trainer{ppo_models{.policy = world.policy,
-                                 .reference = world.initial,
-                                 .value = world.value,
-                                 .reward = small_world::reward,
-                                 .optimizer = policy_optimizer,
-                                 .value_optimizer = value_optimizer},
-                      options};
+  ppo_trainer trainer{
+      ppo_models{world.policy, world.initial, world.value, small_world::reward, policy_optimizer, value_optimizer},
+      options};
   trainer.step(small_world::prompts(16));
   trainer.step(small_world::prompts(16));
   CHECK(world.policy.logits == world.initial.logits);
@@ -279,13 +271,9 @@ TEST_CASE("the learning-rate factor scales the step of the value model's own opt
     auto options = small_world::options();
     options.epochs = 1;
     options.value_learning_rate_factor = factor;
-    ppo_trainer trainer{ppo_models{.policy = world.policy,
-                                   .reference = world.initial,
-                                   .value = world.value,
-                                   .reward = small_world::reward,
-                                   .optimizer = policy_optimizer,
-                                   .value_optimizer = value_optimizer},
-                        options};
+    ppo_trainer trainer{
+        ppo_models{world.policy, world.initial, world.value, small_world::reward, policy_optimizer, value_optimizer},
+        options};
     trainer.step(small_world::prompts(16));
     CHECK(world.value.table.isApprox(-0.02 * factor * world.value.gradient, 1e-12));
     return std::pair{world.policy.logits, world.value.table};
@@ -329,12 +317,8 @@ TEST_CASE("bonuses and normalisation enter the reward in that order") {
       }
     }
   } callback;
-  ppo_trainer trainer{ppo_models{.policy = world.policy,
-                                 .reference = world.initial,
-                                 .value = world.value,
-                                 .reward = small_world::reward,
-                                 .optimizer = world.optimizer,
-                                 .bonus = bonus},
+  ppo_trainer trainer{ppo_models{world.policy, world.initial, world.value, small_world::reward, world.optimizer,
+                                 world.optimizer, no_decoder, bonus},
                       options};
   trainer.step(small_world::prompts(12), callback);
 }

@@ -134,9 +134,9 @@ struct group_relative_fn {
   auto operator()(const Rewards& rewards, std::span<const std::size_t> groups,
                   const group_relative_options& options = {}, Communicator&& ranks = local_communicator{}) const {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
-    const auto& local = detail::on_host(rewards);
-    const auto elements = detail::host_elements(local);
-    return detail::back_to(run<detail::host_number_t<decltype(local)>>(elements, groups, options, ranks), rewards);
+    const auto& host = detail::on_host(rewards);
+    const auto elements = detail::host_elements(host);
+    return detail::back_to(run<detail::host_number_t<decltype(host)>>(elements, groups, options, ranks), rewards);
   }
 
  private:

@@ -49,9 +49,9 @@ struct leave_one_out_fn {
   auto operator()(const Rewards& rewards, std::span<const std::size_t> groups,
                   const leave_one_out_options& options = {}) const {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
-    const auto& local = detail::on_host(rewards);
-    const auto elements = detail::host_elements(local);
-    auto result = run<detail::host_number_t<decltype(local)>>(elements, groups, options);
+    const auto& host = detail::on_host(rewards);
+    const auto elements = detail::host_elements(host);
+    auto result = run<detail::host_number_t<decltype(host)>>(elements, groups, options);
     auto advantages = detail::back_to(std::move(result.advantages), rewards);
     auto baselines = detail::back_to(std::move(result.baselines), rewards);
     auto deviations = detail::back_to(std::move(result.deviations), rewards);

@@ -55,9 +55,9 @@ struct reinforce_plus_plus_fn {
   static auto with_mask(const Rewards& rewards, Mask mask, std::span<const std::size_t> offsets,
                         const reinforce_plus_plus_options& options, Communicator& ranks) {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
-    const auto& local = detail::on_host(rewards);
-    const auto elements = detail::host_elements(local);
-    using sums = detail::discounted_sums<detail::host_number_t<decltype(local)>>;
+    const auto& host = detail::on_host(rewards);
+    const auto elements = detail::host_elements(host);
+    using sums = detail::discounted_sums<detail::host_number_t<decltype(host)>>;
     // What is not finite is left for `whiten` to find, which does so on all ranks alike.
     const auto advantages = [&](const auto& real) {
       const sums returns(elements, real, offsets, options.gamma, "reinforce_plus_plus");
@@ -104,9 +104,9 @@ struct reinforce_plus_plus_baseline_fn {
                   Communicator&& ranks = local_communicator{}) const {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
     if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
-    const auto& local = detail::on_host(sequence_rewards);
+    const auto& host = detail::on_host(sequence_rewards);
     const auto& real = detail::on_host(mask);
-    const auto rewards = detail::host_elements(local);
+    const auto rewards = detail::host_elements(host);
     detail::check_groups(groups, rewards.size(), "reinforce_plus_plus_baseline");
     // As above, `whiten` finds what is not finite.
     Eigen::ArrayXd centred(static_cast<Eigen::Index>(rewards.size()));

@@ -71,9 +71,9 @@ struct remax_fn {
   // `make_baseline(n)` checks and gives a function from a response's number, asked in ascending order, to its baseline.
   template <class Rewards, class MakeBaseline>
   static auto run(const Rewards& rewards, MakeBaseline make_baseline) {
-    const auto& local = detail::on_host(rewards);
-    const auto elements = detail::host_elements(local);
-    using number = detail::host_number_t<decltype(local)>;
+    const auto& host = detail::on_host(rewards);
+    const auto elements = detail::host_elements(host);
+    using number = detail::host_number_t<decltype(host)>;
     auto baseline = make_baseline(elements.size());
     detail::array_of<number> out(static_cast<Eigen::Index>(elements.size()));
     number* const to = out.data();

@@ -248,8 +248,8 @@ class kl_loss {
       for (std::size_t j = 0; j < lanes; ++j) sums[j] += slope[j] * d[j];
       for (std::size_t j = 0; j < lanes; ++j) to[k + j] = static_cast<Number>(slope[j]);
     }
-    const double sum = ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
-    return square ? 0.5 * sum : sum;
+    const double total = ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+    return square ? 0.5 * total : total;
   }
 
   template <kl_estimator Estimator, class P, class R, class W, class Number>

@@ -152,8 +152,8 @@ class bradley_terry_ties_loss {
     }
     // As in `costs` and `slopes`, with e^(−|d|/2) taken once.
     const double half = 0.5 * std::abs(d), e = std::exp(-half), minor = e * e, tie = options_.nu * e;
-    const double share = 1 / (1 + minor + tie), sum = 1 + (minor + tie);
-    const double rest = std::log(sum) + ((minor + tie) - (sum - 1)) * share;  // log1p
+    const double share = 1 / (1 + minor + tie), whole = 1 + (minor + tie);
+    const double rest = std::log(whole) + ((minor + tie) - (whole - 1)) * share;  // log1p
     const double low = (minor + 0.5 * tie) * share, high = (1 + 0.5 * tie) * share;
     // Products, not choices: which response has the higher score cannot be foreseen.
     const double first = static_cast<double>(d > 0), second = 1 - first;

@@ -12,6 +12,9 @@
 
 namespace coho {
 
+// GCC 12 takes an enumerator of an `enum class` for one that hides `coho::sigmoid`. It does not.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
 /// The forms of direct preference optimisation, of z = β·(log-ratio of the preferred response − that of the other):
 enum class dpo_form {
   sigmoid,  ///< −log σ(z) (Rafailov et al. 2023, eq. 7)
@@ -20,6 +23,7 @@ enum class dpo_form {
   conservative,  ///< −(1 − ε)·log σ(z) − ε·log σ(−z): labels are wrong with probability ε (Mitchell 2023, cDPO)
   robust,  ///< (−(1 − ε)·log σ(z) + ε·log σ(−z)) / (1 − 2ε): unbiased under that noise (Chowdhury et al. 2024, rDPO)
 };
+#pragma GCC diagnostic pop
 
 namespace detail {
 

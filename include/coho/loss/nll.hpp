@@ -121,12 +121,12 @@ class nll_loss {
       const std::size_t count = std::min(size - begin, block);
       const double* const log_prob = log_prob_scratch.view(log_probs, begin, count);
       const double* const weight = weight_scratch.view(weights, begin, count);
-      double sum = detail::dot(weight, log_prob);
-      if (!std::isfinite(sum)) {  // perhaps by tokens of weight 0
+      double total = detail::dot(weight, log_prob);
+      if (!std::isfinite(total)) {  // perhaps by tokens of weight 0
         for (std::size_t k = 0; k < block; ++k) terms[k] = detail::keep_if(weight[k] != 0, log_prob[k]);
-        sum = detail::dot(weight, terms.data);
+        total = detail::dot(weight, terms.data);
       }
-      result.value -= sum;
+      result.value -= total;
       if constexpr (Gradient) detail::store_negative(weight, result.d_log_probs.data() + begin, count);
     }
     detail::require_finite(result.value, "nll_loss");

@@ -170,8 +170,8 @@ class plackett_luce_loss {
   static double by_odds(const std::vector<double>& score, std::vector<double>& odds, std::vector<double>& rest,
                         double highest, std::size_t ranked, double weight, Number* slopes) {
     const std::size_t n = score.size();
-    double sum = 0, loss = 0, passed = 0;
-    for (std::size_t k = n; k-- > 0;) rest[k] = sum += odds[k] = std::exp(score[k] - highest);
+    double total = 0, loss = 0, passed = 0;
+    for (std::size_t k = n; k-- > 0;) rest[k] = total += odds[k] = std::exp(score[k] - highest);
     for (std::size_t k = 0; k < n; ++k) {
       double slope = odds[k] * passed;
       if (k < ranked) {

@@ -217,7 +217,8 @@ class ppo_clip_loss {
       if (options_.dual_clip != 0) {
         for (std::size_t k = 0; k < block; ++k) {
           const Number cap = loss_scale[k] * cap_factor;
-          terms[k] = (loss_scale[k] > 0) & (cap < terms[k]) ? cap : terms[k];
+          const bool negative = loss_scale[k] > 0, above = cap < terms[k];  // the advantage; & has no branch
+          terms[k] = (negative & above) ? cap : terms[k];
         }
       }
       result.value += detail::dot(weight, terms.data);

@@ -80,7 +80,7 @@ class intervention_set {
   template <class = void>
   intervention_set none() const {
     intervention_set out = *this;
-    for (auto& entry : out.known_) entry.on = false;
+    for (entry& e : out.known_) e.on = false;
     return out;
   }
 

@@ -40,7 +40,7 @@ class judgement_statistics {
       const auto& score = judgement.scores[i];
       moments_[i].add(score.ab);
       moments_[i].add(score.ba);
-      moments_[i].agreeing += score.agrees() ? 1 : 0;
+      if (score.agrees()) ++moments_[i].agreeing;
     }
   }
 

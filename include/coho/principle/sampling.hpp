@@ -61,14 +61,14 @@ inline constexpr sample_without_replacement_fn sample_without_replacement{};
 ///     std::size_t n = sizes(random);
 class set_sizes {
  public:
-  /// P(n) ∝ stop · (1 − stop)^(n − 1) for 1 <= n <= max: the geometric law, redrawn while n > max.
-  /// Throws `option_error` unless 0 < stop <= 1 and max >= 1.
+  /// P(n) ∝ stop · (1 − stop)^(n − 1) for 1 <= n <= max_size: the geometric law, redrawn while n > max_size.
+  /// Throws `option_error` unless 0 < stop <= 1 and max_size >= 1.
   template <class = void>
-  static set_sizes geometric(double stop = 0.2, std::size_t max = 8) {
+  static set_sizes geometric(double stop = 0.2, std::size_t max_size = 8) {
     require_option(stop > 0 && stop <= 1, "stop", stop, "above 0 and at most 1");
-    require_option(max >= 1, "max", max, "at least 1");
-    std::vector<double> masses(max);
-    for (std::size_t n = 0; n < max; ++n) masses[n] = stop * std::pow(1 - stop, static_cast<double>(n));
+    require_option(max_size >= 1, "max_size", max_size, "at least 1");
+    std::vector<double> masses(max_size);
+    for (std::size_t n = 0; n < max_size; ++n) masses[n] = stop * std::pow(1 - stop, static_cast<double>(n));
     return set_sizes(std::move(masses));
   }
 
@@ -115,13 +115,13 @@ class set_sizes {
  private:
   template <class = void>
   explicit set_sizes(std::vector<double> masses) : probabilities_(std::move(masses)) {
-    double sum = 0;
+    double total = 0;
     for (const double mass : probabilities_) {
       require_option(std::isfinite(mass) && mass >= 0, "set size probability", mass, "finite and at least 0");
-      sum += mass;
+      total += mass;
     }
-    require_option(sum > 0 && std::isfinite(sum), "sum of set size probabilities", sum, "positive");
-    for (double& mass : probabilities_) mass /= sum;
+    require_option(total > 0 && std::isfinite(total), "sum of set size probabilities", total, "positive");
+    for (double& mass : probabilities_) mass /= total;
     while (probabilities_.back() == 0) probabilities_.pop_back();
   }
 

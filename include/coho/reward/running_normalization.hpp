@@ -66,8 +66,8 @@ class running_normalization {
   template <class Rewards, communicator Communicator = const local_communicator>
   void update(const Rewards& rewards, Communicator&& ranks = local_communicator{}) {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
-    const auto& local = detail::on_host(rewards);
-    const auto elements = detail::host_elements(local);
+    const auto& host = detail::on_host(rewards);
+    const auto elements = detail::host_elements(host);
     const moments batch =
         detail::global_moments(elements, detail::all_real{elements.size()}, deviation::population, ranks);
     detail::moment_sums merged = seen_;
@@ -93,9 +93,9 @@ class running_normalization {
     if constexpr (detail::floating_scalar<Rewards>) {
       return one(static_cast<double>(rewards));
     } else {
-      const auto& local = detail::on_host(rewards);
-      const auto elements = detail::host_elements(local);
-      using number = detail::host_number_t<decltype(local)>;
+      const auto& host = detail::on_host(rewards);
+      const auto elements = detail::host_elements(host);
+      using number = detail::host_number_t<decltype(host)>;
       detail::array_of<number> out(static_cast<Eigen::Index>(elements.size()));
       for (std::size_t i = 0; i < elements.size(); ++i) {
         out.data()[i] = static_cast<number>(one(static_cast<double>(elements[i])));

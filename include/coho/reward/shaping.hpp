@@ -200,19 +200,19 @@ struct shape_rewards_fn {
   template <class Policy, class Reference, class Mask>
   static double store_k1(const Policy& policy, const Reference& reference, const Mask& mask, double factor,
                          double* out) {
-    double sum = 0;
+    double total = 0;
     detail::for_mask_parts(mask, 0, policy.size(),
                            [&](std::size_t begin, std::size_t end, std::size_t real, const auto& kept) {
                              if (real == 0) {
                                std::fill(out + begin, out + end, 0.0);
                              } else {
-                               sum += store_k1(policy.data(), reference.data(), kept, factor, out, begin, end);
+                               total += store_k1(policy.data(), reference.data(), kept, factor, out, begin, end);
                              }
                            });
     if (factor <= 0) {  // no −0
       for (std::size_t t = 0; t < policy.size(); ++t) out[t] += 0.0;
     }
-    if (std::isfinite(sum)) return 0;
+    if (std::isfinite(total)) return 0;
     // Large numbers have no finite sum.
     double defect = 0;
     for (std::size_t t = 0; t < policy.size(); ++t) defect += out[t] - out[t];

@@ -109,9 +109,9 @@ struct normalize_rewards_fn {
     if constexpr (detail::floating_scalar<Rewards>) {
       return one(rewards);
     } else {
-      const auto& local = detail::on_host(rewards);
-      const auto elements = detail::host_elements(local);
-      using number = detail::host_number_t<decltype(local)>;
+      const auto& host = detail::on_host(rewards);
+      const auto elements = detail::host_elements(host);
+      using number = detail::host_number_t<decltype(host)>;
       detail::array_of<number> out(static_cast<Eigen::Index>(elements.size()));
       for (std::size_t i = 0; i < elements.size(); ++i)
         out.data()[i] = static_cast<number>(one(static_cast<double>(elements[i])));
@@ -124,8 +124,8 @@ struct normalize_rewards_fn {
   template <class Rewards, communicator Communicator = const local_communicator>
   normalize_options fit(const Rewards& rewards, double clip = 0, Communicator&& ranks = local_communicator{}) const {
     static_assert(detail::array_check<Rewards>::passed);
-    const auto& local = detail::on_host(rewards);
-    const auto elements = detail::host_elements(local);
+    const auto& host = detail::on_host(rewards);
+    const auto elements = detail::host_elements(host);
     const moments m = detail::global_moments(elements, detail::all_real{elements.size()}, deviation::population, ranks);
     require_argument(m.count > 0, "normalize_rewards.fit: no rewards");
     require_argument(std::isfinite(m.mean) && std::isfinite(m.deviation),

@@ -22,12 +22,16 @@ enum class importance_form {
   masked,     ///< ρ where low ≤ ρ ≤ high, else 0 (Ling team 2025, IcePop)
 };
 
+// GCC 12 takes an enumerator of an `enum class` for one that hides `coho::token`. It does not.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
 /// Which ratio ρ a token gets.
 enum class importance_level {
   token,          ///< its own
   sequence,       ///< the product of its sequence's: unbiased, of a variance that grows with the length
   sequence_mean,  ///< their geometric mean
 };
+#pragma GCC diagnostic pop
 
 struct importance_weights_options {
   importance_form form = importance_form::truncated;

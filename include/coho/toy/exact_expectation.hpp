@@ -108,7 +108,7 @@ struct exact_expectation_fn {
     result total{};
     bool first = true;
     enumerate_responses_fn::visit(policy, prompt, max_new_tokens, limit, [&](const enumerated_response& response) {
-      const result term = response.probability() * f(response);
+      const result term = response.probability() * static_cast<const result&>(f(response));
       total = first ? term : result(total + term);  // an Eigen object has no size before the first
       first = false;
     });

@@ -35,7 +35,7 @@ class gradient_sum {
       : ranks_(ranks),
         several_(shares > 1),
         folds_(shares > static_cast<std::size_t>(ranks.size())),
-        parts_(part<Models>{models}...) {
+        parts_(model_sum<Models>{models}...) {
     each([](auto& part) { part.model.zero_gradients(); });
   }
 
@@ -69,7 +69,7 @@ class gradient_sum {
 
  private:
   template <class Model>
-  struct part {
+  struct model_sum {
     Model& model;
     std::vector<std::vector<double>> sums{};
 
@@ -124,7 +124,7 @@ class gradient_sum {
 
   Communicator& ranks_;
   bool several_, folds_;
-  std::tuple<part<Models>...> parts_;
+  std::tuple<model_sum<Models>...> parts_;
 };
 
 namespace detail {

@@ -56,6 +56,14 @@ struct group_relative_components {
   KlController kl_controller{};
 };
 
+#if defined(__clang__) && __clang_major__ < 17
+// clang 16 deduces no aggregate's template arguments. With these it does, from the members in their order, not by name.
+template <class... Models>
+group_relative_models(Models&...) -> group_relative_models<Models...>;
+template <class... Parts>
+group_relative_components(Parts...) -> group_relative_components<Parts...>;
+#endif
+
 /// Policy gradients whose baseline is the other responses to the same prompt: GRPO (Shao et al. 2024, §4.1), Dr. GRPO
 /// (Liu et al. 2025), RLOO (Ahmadian et al. 2024), DAPO (Yu et al. 2025) and, with another policy loss, GSPO and CISPO,
 /// on one loop:

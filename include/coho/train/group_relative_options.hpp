@@ -16,12 +16,16 @@
 
 namespace coho {
 
+// GCC 12 takes an enumerator of an `enum class` for one that hides `coho::leave_one_out`. It does not.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
 /// What the reward of a response is compared with.
 enum class group_baseline {
   mean,           ///< the group's mean: `group_relative` with `scaling` (GRPO, Dr. GRPO)
   leave_one_out,  ///< the mean of the others: `coho::leave_one_out` with `leave_one_out` (RLOO), unbiased without its
                   ///< scale
 };
+#pragma GCC diagnostic pop
 
 /// Members that ppo_options has too mean the same.
 struct group_relative_trainer_options {

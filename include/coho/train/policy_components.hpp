@@ -106,6 +106,12 @@ struct ppo_components {
   KlController kl_controller{};  ///< kl_controller; default fixed, or adaptive with options.adaptive_kl
 };
 
+#if defined(__clang__) && __clang_major__ < 17
+// clang 16 deduces no aggregate's template arguments. With this it does, from the members in their order, not by name.
+template <class... Parts>
+ppo_components(Parts...) -> ppo_components<Parts...>;
+#endif
+
 /// The KL controller that options describe: adaptive if they say so, else fixed.
 class configured_kl_controller {
  public:

@@ -53,6 +53,12 @@ struct ppo_models {
   Communicator& ranks = local;
 };
 
+#if defined(__clang__) && __clang_major__ < 17
+// clang 16 deduces no aggregate's template arguments. With this it does, from the members in their order, not by name.
+template <class... Models>
+ppo_models(Models&...) -> ppo_models<Models...>;
+#endif
+
 namespace detail {
 
 template <class Decoder>

@@ -166,25 +166,25 @@ class supervised_trainer {
 
   // Of this rank's part of a batch: over all ranks.
   double total_weight(std::span<const supervised_example> batch) {
-    double sum = weight_of(batch);
-    ranks_.all_reduce_sum(detail::span_of(&sum, 1));
-    return sum;
+    double total = weight_of(batch);
+    ranks_.all_reduce_sum(detail::span_of(&total, 1));
+    return total;
   }
 
   static double weight_of(std::span<const supervised_example> batch) {
-    double sum = 0;
+    double total = 0;
     for (std::size_t i = 0; i < batch.size(); ++i) {
       const auto& weights = batch[i].token_weights;
       require_argument(weights.empty() || weights.size() == batch[i].response.size(),
                        "example " + std::to_string(i) + " has " + std::to_string(weights.size()) +
                            " token weights for " + std::to_string(batch[i].response.size()) + " response tokens");
-      if (weights.empty()) sum += static_cast<double>(batch[i].response.size());
+      if (weights.empty()) total += static_cast<double>(batch[i].response.size());
       for (const double w : weights) {
         require_argument(std::isfinite(w) && w >= 0, "example " + std::to_string(i) + " has a token weight below 0");
-        sum += w;
+        total += w;
       }
     }
-    return sum;
+    return total;
   }
 
   static std::vector<std::size_t> lengths_of(std::span<const supervised_example> batch) {
