@@ -607,8 +607,8 @@ struct make_token_weights_fn {
   template <class Mask>
   auto operator()(const Mask& mask, std::span<const std::size_t> offsets, const reduction_options& options = {}) const {
     if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
-    const auto& local = detail::on_host(mask);
-    auto weights = detail::weights_on_host(detail::host_elements(local), offsets, options);
+    const auto& host = detail::on_host(mask);
+    auto weights = detail::weights_on_host(detail::host_elements(host), offsets, options);
     auto placed = detail::back_to(std::move(weights), mask);
     return token_weights<decltype(placed)>{std::move(placed)};
   }
@@ -1631,9 +1631,9 @@ struct group_relative_fn {
   auto operator()(const Rewards& rewards, std::span<const std::size_t> groups,
                   const group_relative_options& options = {}, Communicator&& ranks = local_communicator{}) const {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
-    const auto& local = detail::on_host(rewards);
-    const auto elements = detail::host_elements(local);
-    return detail::back_to(run<detail::host_number_t<decltype(local)>>(elements, groups, options, ranks), rewards);
+    const auto& host = detail::on_host(rewards);
+    const auto elements = detail::host_elements(host);
+    return detail::back_to(run<detail::host_number_t<decltype(host)>>(elements, groups, options, ranks), rewards);
   }
 
  private:
@@ -1811,9 +1811,9 @@ struct leave_one_out_fn {
   auto operator()(const Rewards& rewards, std::span<const std::size_t> groups,
                   const leave_one_out_options& options = {}) const {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
-    const auto& local = detail::on_host(rewards);
-    const auto elements = detail::host_elements(local);
-    auto result = run<detail::host_number_t<decltype(local)>>(elements, groups, options);
+    const auto& host = detail::on_host(rewards);
+    const auto elements = detail::host_elements(host);
+    auto result = run<detail::host_number_t<decltype(host)>>(elements, groups, options);
     auto advantages = detail::back_to(std::move(result.advantages), rewards);
     auto baselines = detail::back_to(std::move(result.baselines), rewards);
     auto deviations = detail::back_to(std::move(result.deviations), rewards);
@@ -2058,9 +2058,9 @@ struct reinforce_plus_plus_fn {
   static auto with_mask(const Rewards& rewards, Mask mask, std::span<const std::size_t> offsets,
                         const reinforce_plus_plus_options& options, Communicator& ranks) {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
-    const auto& local = detail::on_host(rewards);
-    const auto elements = detail::host_elements(local);
-    using sums = detail::discounted_sums<detail::host_number_t<decltype(local)>>;
+    const auto& host = detail::on_host(rewards);
+    const auto elements = detail::host_elements(host);
+    using sums = detail::discounted_sums<detail::host_number_t<decltype(host)>>;
     // What is not finite is left for `whiten` to find, which does so on all ranks alike.
     const auto advantages = [&](const auto& real) {
       const sums returns(elements, real, offsets, options.gamma, "reinforce_plus_plus");
@@ -2107,9 +2107,9 @@ struct reinforce_plus_plus_baseline_fn {
                   Communicator&& ranks = local_communicator{}) const {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
     if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
-    const auto& local = detail::on_host(sequence_rewards);
+    const auto& host = detail::on_host(sequence_rewards);
     const auto& real = detail::on_host(mask);
-    const auto rewards = detail::host_elements(local);
+    const auto rewards = detail::host_elements(host);
     detail::check_groups(groups, rewards.size(), "reinforce_plus_plus_baseline");
     // As above, `whiten` finds what is not finite.
     Eigen::ArrayXd centred(static_cast<Eigen::Index>(rewards.size()));
@@ -2185,9 +2185,9 @@ struct remax_fn {
   // `make_baseline(n)` checks and gives a function from a response's number, asked in ascending order, to its baseline.
   template <class Rewards, class MakeBaseline>
   static auto run(const Rewards& rewards, MakeBaseline make_baseline) {
-    const auto& local = detail::on_host(rewards);
-    const auto elements = detail::host_elements(local);
-    using number = detail::host_number_t<decltype(local)>;
+    const auto& host = detail::on_host(rewards);
+    const auto elements = detail::host_elements(host);
+    using number = detail::host_number_t<decltype(host)>;
     auto baseline = make_baseline(elements.size());
     detail::array_of<number> out(static_cast<Eigen::Index>(elements.size()));
     number* const to = out.data();
@@ -2836,8 +2836,8 @@ class kl_loss {
       for (std::size_t j = 0; j < lanes; ++j) sums[j] += slope[j] * d[j];
       for (std::size_t j = 0; j < lanes; ++j) to[k + j] = static_cast<Number>(slope[j]);
     }
-    const double sum = ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
-    return square ? 0.5 * sum : sum;
+    const double total = ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+    return square ? 0.5 * total : total;
   }
 
   template <kl_estimator Estimator, class P, class R, class W, class Number>
@@ -3332,6 +3332,9 @@ class elementwise {
 
 namespace coho {
 
+// GCC 12 takes an enumerator of an `enum class` for one that hides `coho::sigmoid`. It does not.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
 /// The forms of direct preference optimisation, of z = β·(log-ratio of the preferred response − that of the other):
 enum class dpo_form {
   sigmoid,  ///< −log σ(z) (Rafailov et al. 2023, eq. 7)
@@ -3340,6 +3343,7 @@ enum class dpo_form {
   conservative,  ///< −(1 − ε)·log σ(z) − ε·log σ(−z): labels are wrong with probability ε (Mitchell 2023, cDPO)
   robust,  ///< (−(1 − ε)·log σ(z) + ε·log σ(−z)) / (1 − 2ε): unbiased under that noise (Chowdhury et al. 2024, rDPO)
 };
+#pragma GCC diagnostic pop
 
 namespace detail {
 
@@ -3832,8 +3836,8 @@ class bradley_terry_ties_loss {
     }
     // As in `costs` and `slopes`, with e^(−|d|/2) taken once.
     const double half = 0.5 * std::abs(d), e = std::exp(-half), minor = e * e, tie = options_.nu * e;
-    const double share = 1 / (1 + minor + tie), sum = 1 + (minor + tie);
-    const double rest = std::log(sum) + ((minor + tie) - (sum - 1)) * share;  // log1p
+    const double share = 1 / (1 + minor + tie), whole = 1 + (minor + tie);
+    const double rest = std::log(whole) + ((minor + tie) - (whole - 1)) * share;  // log1p
     const double low = (minor + 0.5 * tie) * share, high = (1 + 0.5 * tie) * share;
     // Products, not choices: which response has the higher score cannot be foreseen.
     const double first = static_cast<double>(d > 0), second = 1 - first;
@@ -4786,12 +4790,12 @@ class nll_loss {
       const std::size_t count = std::min(size - begin, block);
       const double* const log_prob = log_prob_scratch.view(log_probs, begin, count);
       const double* const weight = weight_scratch.view(weights, begin, count);
-      double sum = detail::dot(weight, log_prob);
-      if (!std::isfinite(sum)) {  // perhaps by tokens of weight 0
+      double total = detail::dot(weight, log_prob);
+      if (!std::isfinite(total)) {  // perhaps by tokens of weight 0
         for (std::size_t k = 0; k < block; ++k) terms[k] = detail::keep_if(weight[k] != 0, log_prob[k]);
-        sum = detail::dot(weight, terms.data);
+        total = detail::dot(weight, terms.data);
       }
-      result.value -= sum;
+      result.value -= total;
       if constexpr (Gradient) detail::store_negative(weight, result.d_log_probs.data() + begin, count);
     }
     detail::require_finite(result.value, "nll_loss");
@@ -5079,8 +5083,8 @@ class plackett_luce_loss {
   static double by_odds(const std::vector<double>& score, std::vector<double>& odds, std::vector<double>& rest,
                         double highest, std::size_t ranked, double weight, Number* slopes) {
     const std::size_t n = score.size();
-    double sum = 0, loss = 0, passed = 0;
-    for (std::size_t k = n; k-- > 0;) rest[k] = sum += odds[k] = std::exp(score[k] - highest);
+    double total = 0, loss = 0, passed = 0;
+    for (std::size_t k = n; k-- > 0;) rest[k] = total += odds[k] = std::exp(score[k] - highest);
     for (std::size_t k = 0; k < n; ++k) {
       double slope = odds[k] * passed;
       if (k < ranked) {
@@ -5369,7 +5373,8 @@ class ppo_clip_loss {
       if (options_.dual_clip != 0) {
         for (std::size_t k = 0; k < block; ++k) {
           const Number cap = loss_scale[k] * cap_factor;
-          terms[k] = (loss_scale[k] > 0) & (cap < terms[k]) ? cap : terms[k];
+          const bool negative = loss_scale[k] > 0, above = cap < terms[k];  // the advantage; & has no branch
+          terms[k] = (negative & above) ? cap : terms[k];
         }
       }
       result.value += detail::dot(weight, terms.data);
@@ -6296,7 +6301,7 @@ class judgement_statistics {
       const auto& score = judgement.scores[i];
       moments_[i].add(score.ab);
       moments_[i].add(score.ba);
-      moments_[i].agreeing += score.agrees() ? 1 : 0;
+      if (score.agrees()) ++moments_[i].agreeing;
     }
   }
 
@@ -6517,14 +6522,14 @@ inline constexpr sample_without_replacement_fn sample_without_replacement{};
 ///     std::size_t n = sizes(random);
 class set_sizes {
  public:
-  /// P(n) ∝ stop · (1 − stop)^(n − 1) for 1 <= n <= max: the geometric law, redrawn while n > max.
-  /// Throws `option_error` unless 0 < stop <= 1 and max >= 1.
+  /// P(n) ∝ stop · (1 − stop)^(n − 1) for 1 <= n <= max_size: the geometric law, redrawn while n > max_size.
+  /// Throws `option_error` unless 0 < stop <= 1 and max_size >= 1.
   template <class = void>
-  static set_sizes geometric(double stop = 0.2, std::size_t max = 8) {
+  static set_sizes geometric(double stop = 0.2, std::size_t max_size = 8) {
     require_option(stop > 0 && stop <= 1, "stop", stop, "above 0 and at most 1");
-    require_option(max >= 1, "max", max, "at least 1");
-    std::vector<double> masses(max);
-    for (std::size_t n = 0; n < max; ++n) masses[n] = stop * std::pow(1 - stop, static_cast<double>(n));
+    require_option(max_size >= 1, "max_size", max_size, "at least 1");
+    std::vector<double> masses(max_size);
+    for (std::size_t n = 0; n < max_size; ++n) masses[n] = stop * std::pow(1 - stop, static_cast<double>(n));
     return set_sizes(std::move(masses));
   }
 
@@ -6571,13 +6576,13 @@ class set_sizes {
  private:
   template <class = void>
   explicit set_sizes(std::vector<double> masses) : probabilities_(std::move(masses)) {
-    double sum = 0;
+    double total = 0;
     for (const double mass : probabilities_) {
       require_option(std::isfinite(mass) && mass >= 0, "set size probability", mass, "finite and at least 0");
-      sum += mass;
+      total += mass;
     }
-    require_option(sum > 0 && std::isfinite(sum), "sum of set size probabilities", sum, "positive");
-    for (double& mass : probabilities_) mass /= sum;
+    require_option(total > 0 && std::isfinite(total), "sum of set size probabilities", total, "positive");
+    for (double& mass : probabilities_) mass /= total;
     while (probabilities_.back() == 0) probabilities_.pop_back();
   }
 
@@ -6999,7 +7004,7 @@ class intervention_set {
   template <class = void>
   intervention_set none() const {
     intervention_set out = *this;
-    for (auto& entry : out.known_) entry.on = false;
+    for (entry& e : out.known_) e.on = false;
     return out;
   }
 
@@ -7847,12 +7852,13 @@ consteval bool require_communicator() {
     { c.size() } -> std::convertible_to<std::size_t>;
   };
   static_assert(place, "coho::communicator (1): the communicator has no rank() and size() that return integers");
-  constexpr bool sum = requires(Communicator& c, std::span<double> d, std::span<float> f) {
+  constexpr bool reduction = requires(Communicator& c, std::span<double> d, std::span<float> f) {
     c.all_reduce_sum(d);
     c.all_reduce_sum(f);
   };
   static_assert(
-      sum, "coho::communicator (2): the communicator has no all_reduce_sum(std::span<double>) and (std::span<float>)");
+      reduction,
+      "coho::communicator (2): the communicator has no all_reduce_sum(std::span<double>) and (std::span<float>)");
   return true;
 }
 
@@ -7959,8 +7965,8 @@ class running_normalization {
   template <class Rewards, communicator Communicator = const local_communicator>
   void update(const Rewards& rewards, Communicator&& ranks = local_communicator{}) {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
-    const auto& local = detail::on_host(rewards);
-    const auto elements = detail::host_elements(local);
+    const auto& host = detail::on_host(rewards);
+    const auto elements = detail::host_elements(host);
     const moments batch =
         detail::global_moments(elements, detail::all_real{elements.size()}, deviation::population, ranks);
     detail::moment_sums merged = seen_;
@@ -7986,9 +7992,9 @@ class running_normalization {
     if constexpr (detail::floating_scalar<Rewards>) {
       return one(static_cast<double>(rewards));
     } else {
-      const auto& local = detail::on_host(rewards);
-      const auto elements = detail::host_elements(local);
-      using number = detail::host_number_t<decltype(local)>;
+      const auto& host = detail::on_host(rewards);
+      const auto elements = detail::host_elements(host);
+      using number = detail::host_number_t<decltype(host)>;
       detail::array_of<number> out(static_cast<Eigen::Index>(elements.size()));
       for (std::size_t i = 0; i < elements.size(); ++i) {
         out.data()[i] = static_cast<number>(one(static_cast<double>(elements[i])));
@@ -8201,19 +8207,19 @@ struct shape_rewards_fn {
   template <class Policy, class Reference, class Mask>
   static double store_k1(const Policy& policy, const Reference& reference, const Mask& mask, double factor,
                          double* out) {
-    double sum = 0;
+    double total = 0;
     detail::for_mask_parts(mask, 0, policy.size(),
                            [&](std::size_t begin, std::size_t end, std::size_t real, const auto& kept) {
                              if (real == 0) {
                                std::fill(out + begin, out + end, 0.0);
                              } else {
-                               sum += store_k1(policy.data(), reference.data(), kept, factor, out, begin, end);
+                               total += store_k1(policy.data(), reference.data(), kept, factor, out, begin, end);
                              }
                            });
     if (factor <= 0) {  // no −0
       for (std::size_t t = 0; t < policy.size(); ++t) out[t] += 0.0;
     }
-    if (std::isfinite(sum)) return 0;
+    if (std::isfinite(total)) return 0;
     // Large numbers have no finite sum.
     double defect = 0;
     for (std::size_t t = 0; t < policy.size(); ++t) defect += out[t] - out[t];
@@ -8353,9 +8359,9 @@ struct normalize_rewards_fn {
     if constexpr (detail::floating_scalar<Rewards>) {
       return one(rewards);
     } else {
-      const auto& local = detail::on_host(rewards);
-      const auto elements = detail::host_elements(local);
-      using number = detail::host_number_t<decltype(local)>;
+      const auto& host = detail::on_host(rewards);
+      const auto elements = detail::host_elements(host);
+      using number = detail::host_number_t<decltype(host)>;
       detail::array_of<number> out(static_cast<Eigen::Index>(elements.size()));
       for (std::size_t i = 0; i < elements.size(); ++i)
         out.data()[i] = static_cast<number>(one(static_cast<double>(elements[i])));
@@ -8368,8 +8374,8 @@ struct normalize_rewards_fn {
   template <class Rewards, communicator Communicator = const local_communicator>
   normalize_options fit(const Rewards& rewards, double clip = 0, Communicator&& ranks = local_communicator{}) const {
     static_assert(detail::array_check<Rewards>::passed);
-    const auto& local = detail::on_host(rewards);
-    const auto elements = detail::host_elements(local);
+    const auto& host = detail::on_host(rewards);
+    const auto elements = detail::host_elements(host);
     const moments m = detail::global_moments(elements, detail::all_real{elements.size()}, deviation::population, ranks);
     require_argument(m.count > 0, "normalize_rewards.fit: no rewards");
     require_argument(std::isfinite(m.mean) && std::isfinite(m.deviation),
@@ -8392,12 +8398,16 @@ enum class importance_form {
   masked,     ///< ρ where low ≤ ρ ≤ high, else 0 (Ling team 2025, IcePop)
 };
 
+// GCC 12 takes an enumerator of an `enum class` for one that hides `coho::token`. It does not.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
 /// Which ratio ρ a token gets.
 enum class importance_level {
   token,          ///< its own
   sequence,       ///< the product of its sequence's: unbiased, of a variance that grows with the length
   sequence_mean,  ///< their geometric mean
 };
+#pragma GCC diagnostic pop
 
 struct importance_weights_options {
   importance_form form = importance_form::truncated;
@@ -8626,6 +8636,22 @@ struct batch_limits {
 /// minibatch varies). `each_rank`: every rank splits its own sequences (even shares, results depend on the rank count).
 enum class minibatch_scope { global, each_rank };
 
+namespace detail {
+
+// std::stable_sort uses a buffer that GCC 12's library calls deprecated, of which clang 19 warns where it is called.
+template <class Less>
+void stable_sort(std::vector<std::size_t>& values, const Less& less) {
+  std::vector<std::size_t> places(values.size());
+  std::iota(places.begin(), places.end(), std::size_t{0});
+  std::sort(places.begin(), places.end(), [&](std::size_t a, std::size_t b) {
+    return less(values[a], values[b]) || (!less(values[b], values[a]) && a < b);
+  });
+  for (std::size_t& place : places) place = values[place];
+  values = std::move(places);
+}
+
+}  // namespace detail
+
 /// Cuts an order of sequences into forwards within the limits. `lengths[i]` is the number of tokens of sequence i.
 ///
 ///     auto parts = coho::micro_batches(order, lengths, {.sequences = 8});
@@ -8634,8 +8660,7 @@ struct micro_batches_fn {
   std::vector<std::vector<std::size_t>> operator()(std::vector<std::size_t> order, std::span<const std::size_t> lengths,
                                                    const batch_limits& limits) const {
     if (limits.sort_by_length) {
-      std::stable_sort(order.begin(), order.end(),
-                       [&](std::size_t a, std::size_t b) { return lengths[a] > lengths[b]; });
+      detail::stable_sort(order, [&](std::size_t a, std::size_t b) { return lengths[a] > lengths[b]; });
     }
     std::vector<std::vector<std::size_t>> out;
     std::size_t tokens = 0;
@@ -8701,7 +8726,7 @@ struct minibatches_fn {
 
     std::vector<std::size_t> order(considered);
     std::iota(order.begin(), order.end(), base);
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return tags[a] < tags[b]; });
+    detail::stable_sort(order, [&](std::size_t a, std::size_t b) { return tags[a] < tags[b]; });
     const std::size_t span = together ? total : most;
     std::vector<std::vector<std::size_t>> out((span + part - 1) / part);
     for (std::size_t position = 0; position < order.size(); ++position) {
@@ -9481,7 +9506,7 @@ struct exact_expectation_fn {
     result total{};
     bool first = true;
     enumerate_responses_fn::visit(policy, prompt, max_new_tokens, limit, [&](const enumerated_response& response) {
-      const result term = response.probability() * f(response);
+      const result term = response.probability() * static_cast<const result&>(f(response));
       total = first ? term : result(total + term);  // an Eigen object has no size before the first
       first = false;
     });
@@ -9512,7 +9537,7 @@ class linear_reward {
 
   std::vector<double> score(std::span<const reward_query> queries) const {
     std::vector<double> out;
-    for (const auto& query : queries) out.push_back(features(query).dot(weights));
+    for (const auto& query : queries) out.push_back(features_of(query).dot(weights));
     return out;
   }
 
@@ -9520,7 +9545,7 @@ class linear_reward {
     std::vector<Eigen::VectorXd> rows;
     std::vector<double> scores;
     for (const auto& query : queries) {
-      rows.push_back(features(query));
+      rows.push_back(features_of(query));
       scores.push_back(rows.back().dot(weights));
     }
     return std::pair{std::move(scores), [this, rows = std::move(rows)](std::span<const double> seed) {
@@ -9541,7 +9566,7 @@ class linear_reward {
   Eigen::VectorXd weights, gradient;
 
  private:
-  Eigen::VectorXd features(const reward_query& query) const {
+  Eigen::VectorXd features_of(const reward_query& query) const {
     Eigen::VectorXd out = features_(query);
     require_argument(out.size() == weights.size(), "linear_reward: the features have not the length of the weights");
     return out;
@@ -10179,6 +10204,12 @@ struct ppo_models {
   Bonus& bonus = no_bonus;
   Communicator& ranks = local;
 };
+
+#if defined(__clang__) && __clang_major__ < 17
+// clang 16 deduces no aggregate's template arguments. With this it does, from the members in their order, not by name.
+template <class... Models>
+ppo_models(Models&...) -> ppo_models<Models...>;
+#endif
 
 namespace detail {
 
@@ -11409,6 +11440,12 @@ struct ppo_components {
   KlController kl_controller{};  ///< kl_controller; default fixed, or adaptive with options.adaptive_kl
 };
 
+#if defined(__clang__) && __clang_major__ < 17
+// clang 16 deduces no aggregate's template arguments. With this it does, from the members in their order, not by name.
+template <class... Parts>
+ppo_components(Parts...) -> ppo_components<Parts...>;
+#endif
+
 /// The KL controller that options describe: adaptive if they say so, else fixed.
 class configured_kl_controller {
  public:
@@ -11803,8 +11840,7 @@ struct deal_fn {
     work_plan out{.shares = share_count(ranks)};
     std::vector<std::size_t> order(indices.size()), share_of(indices.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(),
-                     [&](std::size_t a, std::size_t b) { return lengths[indices[a]] > lengths[indices[b]]; });
+    detail::stable_sort(order, [&](std::size_t a, std::size_t b) { return lengths[indices[a]] > lengths[indices[b]]; });
     for (std::size_t place = 0; place < order.size(); ++place) {
       const std::size_t round = place / out.shares, turn = place % out.shares;
       share_of[order[place]] = round % 2 == 0 ? turn : out.shares - 1 - turn;
@@ -12039,7 +12075,7 @@ class gradient_sum {
       : ranks_(ranks),
         several_(shares > 1),
         folds_(shares > static_cast<std::size_t>(ranks.size())),
-        parts_(part<Models>{models}...) {
+        parts_(model_sum<Models>{models}...) {
     each([](auto& part) { part.model.zero_gradients(); });
   }
 
@@ -12073,7 +12109,7 @@ class gradient_sum {
 
  private:
   template <class Model>
-  struct part {
+  struct model_sum {
     Model& model;
     std::vector<std::vector<double>> sums{};
 
@@ -12128,7 +12164,7 @@ class gradient_sum {
 
   Communicator& ranks_;
   bool several_, folds_;
-  std::tuple<part<Models>...> parts_;
+  std::tuple<model_sum<Models>...> parts_;
 };
 
 namespace detail {
@@ -12146,12 +12182,16 @@ struct no_gradient_sum {
 
 namespace coho {
 
+// GCC 12 takes an enumerator of an `enum class` for one that hides `coho::leave_one_out`. It does not.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
 /// What the reward of a response is compared with.
 enum class group_baseline {
   mean,           ///< the group's mean: `group_relative` with `scaling` (GRPO, Dr. GRPO)
   leave_one_out,  ///< the mean of the others: `coho::leave_one_out` with `leave_one_out` (RLOO), unbiased without its
                   ///< scale
 };
+#pragma GCC diagnostic pop
 
 /// Members that ppo_options has too mean the same.
 struct group_relative_trainer_options {
@@ -12577,6 +12617,14 @@ struct group_relative_components {
   /// kl_controller of the KL penalty of the reward; default fixed, or adaptive with options.adaptive_kl.
   KlController kl_controller{};
 };
+
+#if defined(__clang__) && __clang_major__ < 17
+// clang 16 deduces no aggregate's template arguments. With these it does, from the members in their order, not by name.
+template <class... Models>
+group_relative_models(Models&...) -> group_relative_models<Models...>;
+template <class... Parts>
+group_relative_components(Parts...) -> group_relative_components<Parts...>;
+#endif
 
 /// Policy gradients whose baseline is the other responses to the same prompt: GRPO (Shao et al. 2024, §4.1), Dr. GRPO
 /// (Liu et al. 2025), RLOO (Ahmadian et al. 2024), DAPO (Yu et al. 2025) and, with another policy loss, GSPO and CISPO,
@@ -13369,25 +13417,25 @@ class supervised_trainer {
 
   // Of this rank's part of a batch: over all ranks.
   double total_weight(std::span<const supervised_example> batch) {
-    double sum = weight_of(batch);
-    ranks_.all_reduce_sum(detail::span_of(&sum, 1));
-    return sum;
+    double total = weight_of(batch);
+    ranks_.all_reduce_sum(detail::span_of(&total, 1));
+    return total;
   }
 
   static double weight_of(std::span<const supervised_example> batch) {
-    double sum = 0;
+    double total = 0;
     for (std::size_t i = 0; i < batch.size(); ++i) {
       const auto& weights = batch[i].token_weights;
       require_argument(weights.empty() || weights.size() == batch[i].response.size(),
                        "example " + std::to_string(i) + " has " + std::to_string(weights.size()) +
                            " token weights for " + std::to_string(batch[i].response.size()) + " response tokens");
-      if (weights.empty()) sum += static_cast<double>(batch[i].response.size());
+      if (weights.empty()) total += static_cast<double>(batch[i].response.size());
       for (const double w : weights) {
         require_argument(std::isfinite(w) && w >= 0, "example " + std::to_string(i) + " has a token weight below 0");
-        sum += w;
+        total += w;
       }
     }
-    return sum;
+    return total;
   }
 
   static std::vector<std::size_t> lengths_of(std::span<const supervised_example> batch) {
