@@ -14,7 +14,9 @@ CMAKE_ARGS ?=
 
 # libtorch of the distribution gets a build folder of its own: nothing compiled against the other can be used again.
 BUILD := build/$(PRESET)$(if $(filter system,$(LIBTORCH)),-system)
-SETUP := tools/setup $(if $(filter no-torch,$(PRESET)),none,$(LIBTORCH))
+# The header library alone needs no libtorch.
+HEADERS := $(filter no-torch clang,$(PRESET))
+SETUP := tools/setup $(if $(HEADERS),none,$(LIBTORCH))
 OPTIONS := PRESET=$(PRESET) LIBTORCH=$(LIBTORCH) CMAKE_ARGS=$(CMAKE_ARGS)
 compile = cmake --build $(BUILD) --parallel $(JOBS)
 
@@ -22,7 +24,7 @@ compile = cmake --build $(BUILD) --parallel $(JOBS)
 .PHONY: help setup configure build all test test-peers demo demo-seeds demo-base bench bench-peers bench-gpu docs amalgamate format clean
 
 help: ## this list
-	@echo "make TARGET [PRESET=release|dev|asan|no-torch|cuda] [LIBTORCH=pip|system|FOLDER] [SEED=n] [JOBS=n]"
+	@echo "make TARGET [PRESET=release|dev|asan|no-torch|clang|cuda] [LIBTORCH=pip|system|FOLDER] [SEED=n] [JOBS=n]"
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 	@echo
@@ -36,8 +38,8 @@ configure: setup
 	  cmake --preset $(PRESET) -B $(BUILD) -DCOHO_LIBTORCH=$(LIBTORCH) $(CMAKE_ARGS) && echo "$(OPTIONS)" > $(BUILD)/.options; \
 	fi
 
-build: configure ## build the trainer: build/coho (no-torch: everything)
-	@$(compile) --target $(if $(filter no-torch,$(PRESET)),all,coho_executable)
+build: configure ## build the trainer: build/coho (no-torch, clang: everything)
+	@$(compile) --target $(if $(HEADERS),all,coho_executable)
 
 all: configure ## build everything
 	@$(compile)
@@ -88,4 +90,4 @@ format: ## clang-format all C++ files
 	$$(command -v clang-format-16 || echo clang-format) -i $$(git ls-files --cached --others --exclude-standard '*.hpp' '*.cpp' ':!single_include')
 
 clean: ## remove the build folders, but not the virtual environment with libtorch
-	rm -rf build/release build/release-system build/dev build/dev-system build/asan build/asan-system build/no-torch build/cuda build/coho build/site
+	rm -rf build/release build/release-system build/dev build/dev-system build/asan build/asan-system build/no-torch build/clang build/cuda build/coho build/site

@@ -39,6 +39,17 @@ function(coho_own_target target)
   endif()
 endfunction()
 
+# For what instantiates the headers' templates: no conversion that may change a value. GCC 12 is the one that it is held
+# against; newer ones may find more, and say so.
+function(coho_strict_conversions target)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(${target} PRIVATE -Wconversion ${ARGN})
+    if(CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+      target_compile_options(${target} PRIVATE -Werror=conversion -Werror=float-conversion)
+    endif()
+  endif()
+endfunction()
+
 option(COHO_UNITY_BUILD "Compile the sources of the larger targets several to a file: half the time from nothing" ON)
 
 # Most of a source's compile time goes into the same headers and templates as its neighbours'. A source that must stand alone

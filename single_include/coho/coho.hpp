@@ -8968,6 +8968,22 @@ struct batch_limits {
 /// minibatch varies). `each_rank`: every rank splits its own sequences (even shares, results depend on the rank count).
 enum class minibatch_scope { global, each_rank };
 
+namespace detail {
+
+// std::stable_sort uses a buffer that GCC 12's library calls deprecated, of which clang 19 warns where it is called.
+template <class Less>
+void stable_sort(std::vector<std::size_t>& values, const Less& less) {
+  std::vector<std::size_t> places(values.size());
+  std::iota(places.begin(), places.end(), std::size_t{0});
+  std::sort(places.begin(), places.end(), [&](std::size_t a, std::size_t b) {
+    return less(values[a], values[b]) || (!less(values[b], values[a]) && a < b);
+  });
+  for (std::size_t& place : places) place = values[place];
+  values = std::move(places);
+}
+
+}  // namespace detail
+
 /// Cuts an order of sequences into forwards within the limits. `lengths[i]` is the number of tokens of sequence i.
 ///
 ///     auto parts = coho::micro_batches(order, lengths, {.sequences = 8});
@@ -8976,8 +8992,7 @@ struct micro_batches_fn {
   std::vector<std::vector<std::size_t>> operator()(std::vector<std::size_t> order, std::span<const std::size_t> lengths,
                                                    const batch_limits& limits) const {
     if (limits.sort_by_length) {
-      std::stable_sort(order.begin(), order.end(),
-                       [&](std::size_t a, std::size_t b) { return lengths[a] > lengths[b]; });
+      detail::stable_sort(order, [&](std::size_t a, std::size_t b) { return lengths[a] > lengths[b]; });
     }
     std::vector<std::vector<std::size_t>> out;
     std::size_t tokens = 0;
@@ -9043,7 +9058,7 @@ struct minibatches_fn {
 
     std::vector<std::size_t> order(considered);
     std::iota(order.begin(), order.end(), base);
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return tags[a] < tags[b]; });
+    detail::stable_sort(order, [&](std::size_t a, std::size_t b) { return tags[a] < tags[b]; });
     const std::size_t span = together ? total : most;
     std::vector<std::vector<std::size_t>> out((span + part - 1) / part);
     for (std::size_t position = 0; position < order.size(); ++position) {
@@ -12179,8 +12194,7 @@ struct deal_fn {
     work_plan out{.shares = share_count(ranks)};
     std::vector<std::size_t> order(indices.size()), share_of(indices.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(),
-                     [&](std::size_t a, std::size_t b) { return lengths[indices[a]] > lengths[indices[b]]; });
+    detail::stable_sort(order, [&](std::size_t a, std::size_t b) { return lengths[indices[a]] > lengths[indices[b]]; });
     for (std::size_t place = 0; place < order.size(); ++place) {
       const std::size_t round = place / out.shares, turn = place % out.shares;
       share_of[order[place]] = round % 2 == 0 ? turn : out.shares - 1 - turn;

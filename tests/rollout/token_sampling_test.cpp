@@ -51,7 +51,7 @@ std::vector<bool> survivors(const std::vector<float>& logits, const coho::token_
   for (std::size_t i = 0; i < logits.size(); ++i) {
     if (allowed[i]) order.push_back(i);
   }
-  std::ranges::stable_sort(order, [&](auto a, auto b) { return logits[a] > logits[b]; });
+  std::ranges::sort(order, [&](auto a, auto b) { return logits[a] > logits[b] || (logits[a] == logits[b] && a < b); });
   if (o.top_k != 0 && o.top_k < order.size()) order.resize(o.top_k);
   std::vector<bool> out(logits.size(), false);
   for (const auto i : order) out[i] = true;

@@ -34,6 +34,30 @@ TEST_CASE("types are deduced, and one optimizer stands for both") {
                     Catch::Matchers::ContainsSubstring("entropy_coefficient"));
 }
 
+#if !defined(__clang__) || __clang_major__ >= 17
+TEST_CASE("models and components are given by name, those with a default left out") {
+  archetype::trained_policy policy;
+  archetype::policy reference;
+  archetype::trained_value value;
+  archetype::optimizer optimizer;
+  archetype::reward_model reward;
+  const local_communicator ranks;
+  ppo_models models{.policy = policy,
+                    .reference = reference,
+                    .value = value,
+                    .reward = reward,
+                    .optimizer = optimizer,
+                    .ranks = ranks};
+  CHECK(&models.ranks == &ranks);
+  CHECK(&models.value_optimizer == &optimizer);
+  STATIC_REQUIRE(std::is_same_v<decltype(models),
+                                ppo_models<archetype::trained_policy, archetype::policy, archetype::trained_value,
+                                           archetype::reward_model, archetype::optimizer>>);
+  const ppo_components components{.advantage = gae};
+  STATIC_REQUIRE(std::is_same_v<decltype(components), const ppo_components<from_options, from_options, gae_fn>>);
+}
+#endif
+
 TEST_CASE("one object may be policy and value model") {
   struct both : archetype::causal_lm, archetype::value_model, archetype::trainable {
     struct output {

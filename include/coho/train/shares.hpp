@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <coho/concepts.hpp>
+#include <coho/rollout/minibatch.hpp>
 
 namespace coho {
 
@@ -100,8 +101,7 @@ struct deal_fn {
     work_plan out{.shares = share_count(ranks)};
     std::vector<std::size_t> order(indices.size()), share_of(indices.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(),
-                     [&](std::size_t a, std::size_t b) { return lengths[indices[a]] > lengths[indices[b]]; });
+    detail::stable_sort(order, [&](std::size_t a, std::size_t b) { return lengths[indices[a]] > lengths[indices[b]]; });
     for (std::size_t place = 0; place < order.size(); ++place) {
       const std::size_t round = place / out.shares, turn = place % out.shares;
       share_of[order[place]] = round % 2 == 0 ? turn : out.shares - 1 - turn;
