@@ -202,9 +202,9 @@ void add_columns(conversation& talk, const record_fields& record) {
 bool is_transcript(std::string_view text) {
   if (!trim(text).starts_with(human)) return false;
   const auto whole = with_line_feeds(text);
-  for (std::size_t from = 0; const auto found = next_heading(whole, from, false); from = found->end)
-    if (found->role == chat_role::assistant) return true;
-  return false;
+  auto at = next_heading(whole, 0, false);
+  while (at && at->role != chat_role::assistant) at = next_heading(whole, at->end, false);
+  return at.has_value();
 }
 
 std::vector<chat_message> read_transcript(std::string_view text) {
