@@ -64,7 +64,8 @@ class message_reader {
   }
 
   std::string text_of(const char* name) const {
-    if (!message_.contains(name)) fail(" is neither {role, content} nor {from, value}: it has no \"" + std::string(name) + "\"");
+    if (!message_.contains(name))
+      fail(" is neither {role, content} nor {from, value}: it has no \"" + std::string(name) + "\"");
     const json& content = message_.at(name);
     if (content.is_string()) return content.get<std::string>();
     if (!content.is_array()) fail(" has no text: \"" + std::string(name) + "\" is of type " + content.type_name());

@@ -7129,17 +7129,266 @@ class guideline_composer {
 
 }  // namespace coho
 
-// ---- coho/prompt/chat_prompt.hpp
+// ---- coho/prompt/chat_text.hpp
 
 namespace coho {
 
 enum class chat_role : std::uint8_t { system, user, assistant };
 
-/// One message of a conversation.
+/// One message of a conversation. The last two members matter where a reply is trained on.
 struct chat_message {
   chat_role role = chat_role::user;
   std::string text{};
+  double weight = 1;     ///< of the reply's tokens in the loss; 0: it is read and not trained on
+  bool finished = true;  ///< false: the reply was cut, so that nothing is to be learned of where it ends
+  friend bool operator==(const chat_message&, const chat_message&) = default;
 };
+
+/// A stretch of characters.
+struct chat_span {
+  std::size_t begin = 0, end = 0;
+  friend bool operator==(const chat_span&, const chat_span&) = default;
+};
+
+/// A reply within the text of a piece: `begin` is where the prompt before it ends, so that what follows is the model's
+/// (the gap before the words, too); `end` is behind its last trained character.
+struct chat_reply {
+  std::size_t begin = 0, end = 0;
+  double weight = 1;
+  bool finished = true;
+  friend bool operator==(const chat_reply&, const chat_reply&) = default;
+};
+
+/// A stretch of a prompt's text and the special tokens around it.
+struct chat_piece {
+  std::string text;
+  bool begin = false;                 ///< the begin token comes before the text
+  bool end = false;                   ///< the end token comes behind it
+  std::vector<chat_span> messages{};  ///< the messages in it: what is not the format's own words
+  std::vector<chat_reply> replies{};
+  friend bool operator==(const chat_piece&, const chat_piece&) = default;
+};
+
+/// The tokens of a reply within those of a conversation.
+struct chat_reply_tokens {
+  std::size_t first = 0, size = 0;  ///< the end token included where there is one
+  bool ended = false;               ///< the last of them is the end token
+  double weight = 1;
+  friend bool operator==(const chat_reply_tokens&, const chat_reply_tokens&) = default;
+};
+
+/// A conversation as a model reads it.
+struct chat_tokens {
+  std::vector<token> tokens;
+  std::vector<chat_reply_tokens> replies;  ///< all of them, in order
+
+  /// One weight per token: that of the reply it belongs to, 0 outside replies.
+  template <class = void>
+  std::vector<double> weights() const {
+    std::vector<double> out(tokens.size(), 0.0);
+    for (const auto& reply : replies)
+      for (std::size_t i = 0; i < reply.size; ++i) out[reply.first + i] = reply.weight;
+    return out;
+  }
+};
+
+namespace detail {
+
+/// Tokens of `text` where the tokens `before_tokens` of `before` precede it: what encode(before + text) has behind
+/// them. Where a token would cross the border, `text` is tokenised behind a line break instead: a model that writes it
+/// has read `before` as it is.
+template <class Tokenizer>
+std::vector<token> encode_after(const Tokenizer& tokenizer, std::string_view before, std::string_view text) {
+  const auto encode = [&](std::string_view whole) {
+    std::vector<token> out;
+    for (const auto id : tokenizer.encode(whole)) out.push_back(static_cast<token>(id));
+    return out;
+  };
+  if (before.empty()) return encode(text);
+  for (const std::string_view context : {before, std::string_view("\n")}) {
+    const auto head = encode(context);
+    const auto whole = encode(std::string(context).append(text));
+    const auto [end, rest] = std::ranges::mismatch(head, whole);
+    if (end == head.end()) return {rest, whole.end()};
+  }
+  return encode(text);
+}
+
+/// Tokenises pieces of a conversation one after the other.
+template <class Tokenizer>
+class chat_encoder {
+ public:
+  chat_encoder(const Tokenizer& tokenizer, std::optional<token> begin, std::optional<token> end)
+      : tokenizer_(tokenizer), begin_(begin), end_(end) {
+    if constexpr (requires { tokenizer.special_tokens(); })
+      for (const auto& special : tokenizer.special_tokens())
+        if (!special.text.empty()) special_.emplace_back(special.text, static_cast<token>(special.id));
+  }
+
+  void add(const chat_piece& piece) {
+    base_ = out_.replies.size();
+    if (piece.begin && begin_) out_.tokens.push_back(*begin_);
+    const std::string_view text = piece.text;
+    std::size_t from = 0;
+    for (std::size_t at = 0; at < text.size();) {
+      const auto [size, id] = special_at(piece, at);
+      if (size == 0) {
+        ++at;
+        continue;
+      }
+      // Spaces of the format next to a special token only part it from the words for people.
+      std::size_t last = at, next = at + size;
+      while (last > from && text[last - 1] == ' ' && is_format(piece, last - 1)) --last;
+      while (next < text.size() && text[next] == ' ' && is_format(piece, next)) ++next;
+      stretch(piece, from, last);
+      put(piece, at, id);
+      at = from = next;
+    }
+    stretch(piece, from, text.size());
+    if (piece.end && end_) put(piece, text.size(), *end_);
+    while (out_.replies.size() < base_ + piece.replies.size()) open_next(piece);
+  }
+
+  chat_tokens take() { return std::move(out_); }
+
+ private:
+  static bool is_format(const chat_piece& piece, std::size_t at) {
+    return std::ranges::none_of(piece.messages, [&](const chat_span& m) { return m.begin <= at && at < m.end; });
+  }
+
+  // The longest special token that the format spells at a place; size 0 where there is none.
+  std::pair<std::size_t, token> special_at(const chat_piece& piece, std::size_t at) const {
+    std::pair<std::size_t, token> out{0, 0};
+    if (special_.empty() || !is_format(piece, at)) return out;
+    std::size_t room = piece.text.size();
+    for (const auto& message : piece.messages)
+      if (message.begin >= at && message.begin < message.end) room = std::min(room, message.begin);
+    const auto rest = std::string_view(piece.text).substr(at, room - at);
+    for (const auto& [text, id] : special_)
+      if (text.size() > out.first && rest.starts_with(text)) out = {text.size(), id};
+    return out;
+  }
+
+  // A special token that the text spells at a place, or the end token behind the text.
+  void put(const chat_piece& piece, std::size_t at, token id) {
+    for (const auto& reply : piece.replies) {
+      const bool inside = reply.begin <= at && at < reply.end;
+      const bool behind = at >= reply.end && std::string_view(piece.text)
+                                                     .substr(reply.end, at - reply.end)
+                                                     .find_first_not_of(' ') == std::string_view::npos;
+      const bool ends = behind && reply.finished && end_ && id == *end_;
+      if (!inside && !ends) continue;
+      extend(piece, reply, 1);
+      out_.replies.back().ended = ends;
+    }
+    out_.tokens.push_back(id);
+  }
+
+  // Text without special tokens, cut where replies begin.
+  void stretch(const chat_piece& piece, std::size_t from, std::size_t to) {
+    const std::string_view text = piece.text;
+    for (std::string_view before; from < to;) {
+      std::size_t cut = to;
+      for (const auto& reply : piece.replies)
+        if (reply.begin > from) cut = std::min(cut, reply.begin);
+      const auto part = text.substr(from, cut - from);
+      const auto ids = encode(before, part);
+      for (const auto& reply : piece.replies) {
+        if (reply.begin > from || reply.end <= from) continue;
+        std::size_t own = ids.size();
+        if (reply.end < cut) {
+          const auto words = encode(before, text.substr(from, reply.end - from));
+          own = static_cast<std::size_t>(std::ranges::mismatch(words, ids).in1 - words.begin());
+        }
+        extend(piece, reply, own);
+      }
+      out_.tokens.insert(out_.tokens.end(), ids.begin(), ids.end());
+      before = part;
+      from = cut;
+    }
+  }
+
+  std::vector<token> encode(std::string_view before, std::string_view text) const {
+    return encode_after(tokenizer_, before, text);
+  }
+
+  // The reply after the last one begins here.
+  void open_next(const chat_piece& piece) {
+    const double weight = piece.replies[out_.replies.size() - base_].weight;
+    out_.replies.push_back({.first = out_.tokens.size(), .size = 0, .ended = false, .weight = weight});
+  }
+
+  // So many of the tokens that come next are a reply's.
+  void extend(const chat_piece& piece, const chat_reply& reply, std::size_t count) {
+    const auto number = base_ + static_cast<std::size_t>(&reply - piece.replies.data());
+    while (out_.replies.size() <= number) open_next(piece);
+    out_.replies.back().size += count;
+  }
+
+  const Tokenizer& tokenizer_;
+  std::optional<token> begin_, end_;
+  std::vector<std::pair<std::string, token>> special_{};
+  std::size_t base_ = 0;  // replies of the pieces before
+  chat_tokens out_{};
+};
+
+}  // namespace detail
+
+/// A laid-out conversation: what the model reads, how its response has to begin, where the response stops.
+struct chat_text {
+  std::vector<chat_piece> pieces;
+  std::string response_prefix;  ///< empty where the conversation ends with a reply
+  std::vector<std::string> stop;
+  bool answered = false;  ///< it ends with a reply
+
+  /// All text, the response prefix last, with the given spellings of the begin and end tokens (none by default).
+  template <class = void>
+  std::string text(std::string_view begin = {}, std::string_view end = {}) const {
+    std::string out;
+    for (const auto& piece : pieces) {
+      out.append(piece.begin ? begin : std::string_view{})
+          .append(piece.text)
+          .append(piece.end ? end : std::string_view{});
+    }
+    return out.append(response_prefix);
+  }
+
+  /// The tokens, and where the replies are in them, by a tokenizer that satisfies `tokenizer` of concepts.hpp; nothing
+  /// stands for a begin or end token that the model does not have (none, or an id below 0).
+  ///
+  /// The text between two special tokens is tokenised as one, and cut only where a reply begins: the prompt of a reply
+  /// has the tokens that it has when the reply is sampled. Spaces at the end of a prompt belong to the reply's first
+  /// word. Where the tokenizer has a member `special_tokens()` (a range of {text, id}), words of the format that spell
+  /// such a piece are that id; words of messages never are.
+  template <class Tokenizer>
+  chat_tokens encode(const Tokenizer& tokenizer, std::optional<token> begin, std::optional<token> end) const {
+    const auto known = [](std::optional<token> id) { return id && *id >= 0 ? id : std::nullopt; };
+    detail::chat_encoder<Tokenizer> encoder(tokenizer, known(begin), known(end));
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+      if (answered || i + 1 < pieces.size()) {
+        encoder.add(pieces[i]);
+        continue;
+      }
+      chat_piece last = pieces[i];
+      last.text += response_prefix;
+      while (last.text.ends_with(' ')) last.text.pop_back();
+      for (auto& message : last.messages) message.end = std::min(message.end, last.text.size());
+      encoder.add(last);
+    }
+    return encoder.take();
+  }
+  /// The tokens only.
+  template <class Tokenizer>
+  std::vector<token> tokens(const Tokenizer& tokenizer, std::optional<token> begin) const {
+    return encode(tokenizer, begin, static_cast<token>(tokenizer.eos())).tokens;
+  }
+};
+
+}  // namespace coho
+
+// ---- coho/prompt/chat_prompt.hpp
+
+namespace coho {
 
 /// How a chat model lays a conversation out. Every member is text; where the model's begin and end tokens go is told by
 /// the three flags, because those are token ids and not text.
@@ -7159,47 +7408,6 @@ struct chat_format {
   bool end_each_reply = false;       ///< end token behind each assistant message of the history
   bool trim_messages = false;        ///< no white space around messages; a system text inside one is part of it
   std::vector<std::string> stop{};   ///< stop strings of a response, besides the end token
-};
-
-/// A stretch of a prompt's text and the special tokens around it.
-struct chat_piece {
-  std::string text;
-  bool begin = false;  ///< the begin token comes before the text
-  bool end = false;    ///< the end token comes behind it
-  friend bool operator==(const chat_piece&, const chat_piece&) = default;
-};
-
-/// A laid-out conversation: what the model reads, how its response has to begin, where the response stops.
-struct chat_text {
-  std::vector<chat_piece> pieces;
-  std::string response_prefix;
-  std::vector<std::string> stop;
-
-  /// All text, the response prefix last, with the given spellings of the begin and end tokens (none by default).
-  template <class = void>
-  std::string text(std::string_view begin = {}, std::string_view end = {}) const {
-    std::string out;
-    for (const auto& piece : pieces) {
-      out.append(piece.begin ? begin : std::string_view{})
-          .append(piece.text)
-          .append(piece.end ? end : std::string_view{});
-    }
-    return out.append(response_prefix);
-  }
-
-  /// All tokens, by a tokenizer that satisfies `tokenizer` of concepts.hpp and the model's begin token. The last piece
-  /// and the response prefix are encoded as one text, so that no word is split between them.
-  template <class Tokenizer>
-  std::vector<token> tokens(const Tokenizer& tokenizer, token begin) const {
-    std::vector<token> out;
-    for (std::size_t i = 0; i < pieces.size(); ++i) {
-      if (pieces[i].begin) out.push_back(begin);
-      const std::string whole = i + 1 == pieces.size() ? pieces[i].text + response_prefix : pieces[i].text;
-      for (const auto id : tokenizer.encode(std::string_view(whole))) out.push_back(static_cast<token>(id));
-      if (pieces[i].end) out.push_back(tokenizer.eos());
-    }
-    return out;
-  }
 };
 
 /// The forms that published models were trained on.
@@ -7303,11 +7511,13 @@ std::string full_instruction(std::string_view instruction, std::string_view inpu
   return out;
 }
 
-/// Lays conversations out for a model to answer.
+/// Lays conversations out for a model to answer, or to be trained on.
 ///
 /// Construction throws `option_error` for an empty stop string, and if user suffix and assistant prefix are both empty.
 /// The call throws `argument_error` unless the messages are: at most one system message first, then user and assistant
-/// in turn, the last one the user's.
+/// in turn, the last one the user's; `answered` takes those that end with the assistant's. In `answered` a reply is
+/// followed by what makes the model stop: the suffix where the format ends each reply with the end token, and that
+/// token; not where it is not finished.
 ///
 ///     coho::chat_prompt prompt(coho::chat_formats::vicuna());
 ///     coho::chat_text chat = prompt("What is the weather?");
@@ -7345,42 +7555,11 @@ class chat_prompt {
 
   template <class = void>
   chat_text operator()(std::span<const chat_message> messages) const {
-    chat_text out{.pieces = {}, .response_prefix = format_.response_prefix, .stop = format_.stop};
-    std::string system = format_.default_system;
-    if (!messages.empty() && messages.front().role == chat_role::system) {
-      system = messages.front().text;
-      require_argument(!from_template_ || system.empty(),
-                       "the inference template is the system text: a conversation cannot bring another");
-      messages = detail::span_of(messages.data() + 1, messages.size() - 1);
-    }
-    require_argument(!messages.empty() && messages.size() % 2 == 1,
-                     "a conversation to be answered must end with a user message");
-    if (!system.empty()) system = format_.system_prefix + system + format_.system_suffix;
-
-    chat_piece piece{.text = {}, .begin = true, .end = false};
-    for (std::size_t i = 0; i < messages.size(); ++i) {
-      const bool user = i % 2 == 0;
-      require_argument(messages[i].role == (user ? chat_role::user : chat_role::assistant),
-                       "message " + std::to_string(i + 1) + " of a conversation is not the " +
-                           (user ? "user's" : "assistant's") + ": the two must take turns");
-      if (user) {
-        const bool leads = i == 0 && !from_template_;
-        if (leads && !format_.system_inside_user) piece.text += system;
-        piece.text += i == 0 && from_template_ ? head_ : format_.user_prefix;
-        piece.text += shown(leads && format_.system_inside_user ? system + messages[i].text : messages[i].text);
-        piece.text += i == 0 && !behind_first_.empty() ? behind_first_ : format_.user_suffix + format_.assistant_prefix;
-      } else {
-        piece.text +=
-            format_.response_prefix + format_.history_gap + shown(messages[i].text) + format_.assistant_suffix;
-        if (format_.end_each_reply) {
-          piece.end = true;
-          out.pieces.push_back(std::move(piece));
-          piece = {.text = {}, .begin = format_.begin_each_exchange, .end = false};
-        }
-      }
-    }
-    out.pieces.push_back(std::move(piece));
-    return out;
+    return laid_out(messages, false);
+  }
+  template <class = void>
+  chat_text answered(std::span<const chat_message> messages) const {
+    return laid_out(messages, true);
   }
   /// A single question.
   template <class = void>
@@ -7393,12 +7572,94 @@ class chat_prompt {
 
  private:
   template <class = void>
-  std::string shown(std::string_view message) const {
+  chat_text laid_out(std::span<const chat_message> messages, bool answered) const {
+    chat_text out{.pieces = {}, .response_prefix = {}, .stop = format_.stop, .answered = answered};
+    if (!answered) out.response_prefix = format_.response_prefix;
+    std::string system = format_.default_system;
+    bool own_system = false;
+    if (!messages.empty() && messages.front().role == chat_role::system) {
+      system = messages.front().text;
+      own_system = true;
+      require_argument(!from_template_ || system.empty(),
+                       "the inference template is the system text: a conversation cannot bring another");
+      messages = detail::span_of(messages.data() + 1, messages.size() - 1);
+    }
+    require_argument(!messages.empty() && messages.size() % 2 == (answered ? 0 : 1),
+                     answered ? "a conversation to be trained on must end with an assistant message"
+                              : "a conversation to be answered must end with a user message");
+    chat_piece piece{.text = {}, .begin = true, .end = false};
+    for (std::size_t i = 0; i < messages.size(); ++i) {
+      const bool user = i % 2 == 0;
+      require_argument(messages[i].role == (user ? chat_role::user : chat_role::assistant),
+                       "message " + std::to_string(i + 1) + " of a conversation is not the " +
+                           (user ? "user's" : "assistant's") + ": the two must take turns");
+      if (user) {
+        add_question(piece, messages[i].text, i == 0 ? system : std::string(), own_system, i == 0);
+        continue;
+      }
+      const bool last = i + 1 == messages.size();
+      add_reply(piece, messages[i], last);
+      if (!piece.end) continue;
+      out.pieces.push_back(std::move(piece));
+      piece = {.text = {}, .begin = format_.begin_each_exchange, .end = false};
+    }
+    if (!answered || !piece.text.empty()) out.pieces.push_back(std::move(piece));
+    return out;
+  }
+
+  template <class = void>
+  void add_question(chat_piece& piece, const std::string& question, const std::string& system, bool own_system,
+                    bool first) const {
+    const bool leads = first && !from_template_ && !system.empty();
+    const auto add_system = [&](std::string_view words) {
+      piece.text += format_.system_prefix;
+      add_words(piece, words, own_system);
+      piece.text += format_.system_suffix;
+    };
+    if (leads && !format_.system_inside_user) add_system(system);
+    piece.text += first && from_template_ ? head_ : format_.user_prefix;
+    if (leads && format_.system_inside_user) {
+      // White space around the two as one message is dropped, not that between them.
+      const bool framed = !format_.system_prefix.empty();
+      add_system(framed ? std::string_view(system) : shown(system, true, false));
+      add_words(piece, shown(question, false, true), true);
+      if (shown(question, true, true).empty()) piece.text.resize(shown(piece.text, false, true).size());
+    } else {
+      add_words(piece, shown(question, true, true), true);
+    }
+    piece.text += first && !behind_first_.empty() ? behind_first_ : format_.user_suffix + format_.assistant_prefix;
+  }
+
+  // An earlier reply is followed by another message, the last one by nothing that the model would not have to write.
+  template <class = void>
+  void add_reply(chat_piece& piece, const chat_message& reply, bool last) const {
+    piece.text += format_.response_prefix;
+    auto border = piece.text.size();
+    while (border > 0 && piece.text[border - 1] == ' ') --border;
+    piece.text += format_.history_gap;
+    add_words(piece, shown(reply.text, true, true), true);
+    chat_reply place{.begin = border, .end = piece.text.size(), .weight = reply.weight, .finished = reply.finished};
+    if (!last || (format_.end_each_reply && reply.finished)) piece.text += format_.assistant_suffix;
+    if (format_.end_each_reply && reply.finished) place.end = piece.text.size();
+    piece.end = last ? reply.finished : format_.end_each_reply;
+    piece.replies.push_back(place);
+  }
+
+  template <class = void>
+  static void add_words(chat_piece& piece, std::string_view words, bool message) {
+    const auto begin = piece.text.size();
+    piece.text += words;
+    if (message && !words.empty()) piece.messages.push_back({begin, piece.text.size()});
+  }
+
+  template <class = void>
+  std::string_view shown(std::string_view message, bool front, bool back) const {
     constexpr std::string_view spaces = " \t\r\n\f\v";
-    if (!format_.trim_messages) return std::string(message);
-    const auto first = message.find_first_not_of(spaces);
-    if (first == std::string_view::npos) return {};
-    return std::string(message.substr(first, message.find_last_not_of(spaces) - first + 1));
+    if (!format_.trim_messages) return message;
+    const auto first = message.find_first_not_of(spaces), last = message.find_last_not_of(spaces);
+    if (first == std::string_view::npos) return front || back ? std::string_view{} : message;
+    if (back) message = message.substr(0, last + 1);
+    return front ? message.substr(first) : message;
   }
 
   chat_format format_;
