@@ -64,7 +64,8 @@ class message_reader {
   }
 
   std::string text_of(const char* name) const {
-    if (!message_.contains(name)) fail(" is neither {role, content} nor {from, value}: it has no \"" + std::string(name) + "\"");
+    if (!message_.contains(name))
+      fail(" is neither {role, content} nor {from, value}: it has no \"" + std::string(name) + "\"");
     const json& content = message_.at(name);
     if (content.is_string()) return content.get<std::string>();
     if (!content.is_array()) fail(" has no text: \"" + std::string(name) + "\" is of type " + content.type_name());
@@ -202,9 +203,9 @@ void add_columns(conversation& talk, const record_fields& record) {
 bool is_transcript(std::string_view text) {
   if (!trim(text).starts_with(human)) return false;
   const auto whole = with_line_feeds(text);
-  for (std::size_t from = 0; const auto found = next_heading(whole, from, false); from = found->end)
-    if (found->role == chat_role::assistant) return true;
-  return false;
+  auto at = next_heading(whole, 0, false);
+  while (at && at->role != chat_role::assistant) at = next_heading(whole, at->end, false);
+  return at.has_value();
 }
 
 std::vector<chat_message> read_transcript(std::string_view text) {

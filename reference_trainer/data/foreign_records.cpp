@@ -125,7 +125,9 @@ conversation side_of(const record_fields& fields, std::string_view name, const c
     if (!value.is_string() || !is_transcript(fields.text(name)))
       fields.fail("\"chosen\" and \"rejected\" share no beginning that ends with \"Assistant:\"",
                   "give the prompt in a field \"prompt\"");
-    return {.turns = read_transcript(fields.text(name))};
+    conversation out{.turns = read_transcript(fields.text(name))};
+    if (out.asks() && trim(fields.text(name)).ends_with(assistant)) out.turns.push_back({chat_role::assistant, ""});
+    return out;
   }
   conversation out = prompt;
   for (auto& reply : replies_of(fields, name)) out.turns.push_back(std::move(reply));

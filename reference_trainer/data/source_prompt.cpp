@@ -42,7 +42,8 @@ std::string first_of_dialogue(const record_fields& fields, const std::string& di
     return turns.front().text;
   }
   const auto text = trim_white_space(dialogue);
-  return std::string(text.starts_with(human) ? trim_white_space(text.substr(human.size())) : std::string_view(dialogue));
+  if (!text.starts_with(human)) return dialogue;
+  return std::string(trim_white_space(text.substr(human.size())));
 }
 
 enum class speaker { user, system, other };

@@ -82,7 +82,8 @@ chat_text plain(std::span<const chat_message> messages, bool answered, const std
           "choose a chat format",
           dialogue_text(talk));
   }
-  chat_text out{.pieces = {asked(dialogue_text(talk), wording)}, .response_prefix = {}, .stop = {}, .answered = answered};
+  chat_text out{
+      .pieces = {asked(dialogue_text(talk), wording)}, .response_prefix = {}, .stop = {}, .answered = answered};
   if (answered) answer(out.pieces.back(), reply);
   return out;
 }

@@ -65,7 +65,8 @@ supervised_example make_supervised_example(const sft_record& record, const promp
                                            std::size_t max_response_tokens, trained_replies replies) {
   auto messages = record.messages();
   const auto is_reply = [](const chat_message& message) { return message.role == chat_role::assistant; };
-  const auto* chosen = replies == trained_replies::first ? &*std::ranges::find_if(messages, is_reply) : &messages.back();
+  const auto* chosen =
+      replies == trained_replies::first ? &*std::ranges::find_if(messages, is_reply) : &messages.back();
   for (auto& message : messages)
     if (replies != trained_replies::all && &message != chosen) message.weight = 0;
 

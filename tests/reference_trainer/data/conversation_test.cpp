@@ -160,6 +160,9 @@ TEST_CASE("conversation: preferences are compared on everything behind the last 
         "Who?", "I.\n\nHuman: And she?\n\nAssistant: She too.", "I.\n\nHuman: Why?\n\nAssistant: She too.");
   check(R"({"chosen":"\n\nHuman: Who?\n\nAssistant: I.\n\nHuman: And she?\n\nAssistant: She too.","rejected":"\n\nHuman: Who?\n\nAssistant: No."})",
         "Who?", "I.\n\nHuman: And she?\n\nAssistant: She too.", "No.");
+  // People prefer an empty answer now and then.
+  check(R"({"chosen":"\n\nHuman: Who?\n\nAssistant: ","rejected":"\n\nHuman: Who?\n\nAssistant: No."})", "Who?", "",
+        "No.");
   check(R"({"system":"Be brief.","question":"Who?","chosen":"I.","rejected":"No."})", "Be brief.\n\nWho?", "I.", "No.");
   check(R"({"system":"Be brief.","history":[["Who?","I."]],"instruction":"And she?","chosen":"a","rejected":"b"})",
         "Be brief.\n\n" + both, "a", "b");

@@ -263,14 +263,15 @@ TEST_CASE("real files give typed records") {
   }
   const auto hh = read_records<preference_record>(*data / "hh_rlhf" / "harmless-base_test.jsonl.gz");
   CHECK(hh.size() == 2312);
-  std::size_t dialogues = 0;
+  std::size_t dialogues = 0, quoting = 0;
   for (const auto& record : hh) {
     CHECK_FALSE(record.prompt.instruction.empty());
     CHECK_FALSE(record.prompt.text().ends_with("Assistant:"));
-    CHECK(record.response_1.find("\n\nHuman:") == std::string::npos);
+    quoting += record.response_1.find("\n\nHuman:") != std::string::npos;
     dialogues += !record.prompt.history.empty();
   }
   CHECK(dialogues > 1000);
+  CHECK(quoting == 1);  // an answer in two turns, the second of which begins with "Human:"
   CHECK(read_records<preference_record>(*data / "hh_rlhf" / "hh100_pairs_openaiapi.jsonl").size() == 100);
   CHECK(read_records<preference_record>(*data / "preferences" / "dpo_en_demo.json").size() == 300);
   const auto labelled = read_records<labelled_record>(*data / "preferences" / "kto_en_demo.json");

@@ -5,6 +5,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "data/record_losses.hpp"
 #include "data/records.hpp"
 #include "observe/metrics_log.hpp"
 #include "roles/policy_role.hpp"
@@ -219,4 +220,65 @@ TEST_CASE("sft: a response that is cut has no end token") {
   CHECK(make_supervised_example(record, prompts, length + 1).response == whole.response);
   const auto cut = make_supervised_example(record, prompts, length).response;
   CHECK(cut == std::vector<token>(whole.response.begin(), whole.response.end() - 1));
+}
+
+TEST_CASE("sft: all replies of a conversation are trained on, or the last, or the first") {
+  const auto& model = demo_model();
+  const prompter prompts(config(settings{"prompt.format=vicuna"}), model);
+  prompt_record prompt{.instruction = "and the owl?"};
+  prompt.history = {{chat_role::user, "what is the fox?"}, {chat_role::assistant, "the fox is red."}};
+  const sft_record record{prompt, "the owl is gray."};
+  const auto trained = [&](const sft_record& given, trained_replies which, std::size_t most = 0) {
+    const auto example = make_supervised_example(given, prompts, most, which);
+    std::string out;
+    for (std::size_t i = 0; i < example.response.size(); ++i) {
+      if (!example.token_weights.empty() && example.token_weights[i] == 0) continue;
+      const token id = example.response[i];
+      out += id == model.tokenizer->eos() ? "|" : std::string(model.tokenizer->token_bytes(id));
+    }
+    return out;
+  };
+  CHECK(trained(record, trained_replies::all) == " the fox is red.| the owl is gray.|");
+  CHECK(trained(record, trained_replies::last) == " the owl is gray.|");
+  CHECK(trained(record, trained_replies::first) == " the fox is red.|");
+  CHECK(make_supervised_example(record, prompts, 0, trained_replies::last).prompt == prompts.tokens(prompt.messages()));
+
+  auto weighted = record;
+  weighted.prompt.history[1].weight = 0;
+  CHECK(trained(weighted, trained_replies::all) == " the owl is gray.|");
+  weighted.weight = 0;
+  CHECK(make_supervised_example(weighted, prompts, 0).response.empty());
+  auto cut = record;
+  cut.finished = false;
+  CHECK(trained(cut, trained_replies::all) == " the fox is red.| the owl is gray.");
+
+  // Each reply has the limit of its own.
+  record_losses::of_run().clear();
+  CHECK(trained(record, trained_replies::all, 1) == " the the");
+  REQUIRE(record_losses::of_run().lines().size() == 1);
+  CHECK_THAT(record_losses::of_run().lines()[0], Catch::Matchers::ContainsSubstring("sft.max_response_tokens"));
+  record_losses::of_run().clear();
+}
+
+TEST_CASE("sft: conversations without a reply to train on are left out, and one that has a weight counts") {
+  const temporary_directory folder;
+  const std::string read_only =
+      R"({"messages":[{"role":"user","content":"why?"},{"role":"assistant","content":"no.","weight":0}]})"
+      "\n";
+  const auto run = [&](const std::string& name, const std::string& lines, const settings& more = {}) {
+    write_bytes(folder / (name + ".jsonl"), lines);
+    run_stage(run_sft,
+              settings{"model.path=" + demo_base().string(), "sft.data=" + (folder / (name + ".jsonl")).string(),
+                       "out=" + (folder / name).string(), "sft.batch_size=4", "adapter.rank=2"} +
+                  more);
+    return metric_curve(folder / name, "loss").front().second;
+  };
+  const std::string talk =
+      R"({"messages":[{"role":"user","content":"why?"},{"role":"assistant","content":"no."},{"role":"user","content":"and?"},{"role":"assistant","content":"the fox is red."}]})"
+      "\n";
+  CHECK_THROWS_WITH(run("none", read_only), Catch::Matchers::ContainsSubstring("holds no reply with a weight above 0"));
+  const double all = run("all", talk);
+  CHECK(run("some", read_only + talk) == Approx(all).epsilon(1e-6));
+  CHECK(run("last", talk, {"sft.replies=last"}) != Approx(all).epsilon(1e-3));
+  CHECK_THROWS_AS(run("odd", talk, {"sft.replies=none"}), config_error);
 }
