@@ -6,6 +6,7 @@
 
 #include <coho/error.hpp>
 #include <coho/rng.hpp>
+#include <nlohmann/json.hpp>
 
 #include "data/principle_file.hpp"
 #include "files/atomic_file.hpp"
