@@ -187,7 +187,7 @@ TEST_CASE("ppo: prompts beyond the limit are left out and counted, or cut where 
   const auto dropped = within_limit(records, prompts, true, "p.jsonl", context);
   REQUIRE(dropped.size() == 1);
   CHECK(dropped[0].instruction == brief);
-  CHECK(within_limit(records, prompts, false, "p.jsonl", context) == records);
+  CHECK((within_limit(records, prompts, false, "p.jsonl", context) == records));
   CHECK_THROWS_WITH(within_limit({records[0]}, prompts, true, "p.jsonl", context),
                     Catch::Matchers::ContainsSubstring("p.jsonl") &&
                         Catch::Matchers::ContainsSubstring("ppo.long_prompts"));
