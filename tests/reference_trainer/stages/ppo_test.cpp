@@ -241,20 +241,19 @@ TEST_CASE("ppo: dropout is off, so that the first minibatch's ratio is 1 in ever
 }
 
 TEST_CASE("ppo: prompts beyond the limit are left out and counted, or cut where asked for") {
-  const auto& tokenizer = *load_model(demo_base()).tokenizer;
-  const auto length = [&](const std::string& text) { return tokenizer.encode(text).size() + 1; };
+  const loaded_model model = load_model(demo_base());
+  const auto length = [&](const std::string& text) { return model.tokenizer->encode(text).size() + 1; };
   const std::string brief = "why?", wordy = "user: why is the owl gray? the owl is gray. the fox is red.\ncoho:";
   REQUIRE(length(brief) + 4 < length(wordy));
   const std::size_t limit = length(brief) + 2;
   const config options(settings{"prompt.max_tokens=" + std::to_string(limit)});
   stage_context context("ppo", options, false, false, true);
-  const loaded_model model = load_model(demo_base());
   const prompter prompts(options, model);
   const std::vector<prompt_record> records{{.instruction = wordy}, {.instruction = brief}, {.instruction = wordy}};
   const auto dropped = within_limit(records, prompts, true, "p.jsonl", context);
   REQUIRE(dropped.size() == 1);
   CHECK(dropped[0].instruction == brief);
-  CHECK(within_limit(records, prompts, false, "p.jsonl", context) == records);
+  CHECK((within_limit(records, prompts, false, "p.jsonl", context) == records));
   CHECK_THROWS_WITH(within_limit({records[0]}, prompts, true, "p.jsonl", context),
                     Catch::Matchers::ContainsSubstring("p.jsonl") &&
                         Catch::Matchers::ContainsSubstring("ppo.long_prompts"));

@@ -173,8 +173,8 @@ TEST_CASE("preference data: pairs that are written are read back as they were") 
 )");
   auto sets = opened({"reward.data=" + (folder / "pairs.jsonl").string()});
   write_pairs(sets.training, folder / "again.jsonl");
-  CHECK(read_records<preference_record>(folder / "again.jsonl") ==
-        read_records<preference_record>(folder / "pairs.jsonl"));
+  CHECK((read_records<preference_record>(folder / "again.jsonl") ==
+         read_records<preference_record>(folder / "pairs.jsonl")));
 }
 
 TEST_CASE(

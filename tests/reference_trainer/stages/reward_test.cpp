@@ -282,7 +282,7 @@ TEST_CASE("reward: the pairs that a share holds out are written beside the model
   const auto held = read_records<preference_record>(folder / "reward" / "held_out.jsonl");
   CHECK(held.size() == read_fixture(folder / "reward" / "evaluation.json")["pairs"].get<std::size_t>());
   const auto all = read_records<preference_record>(folder / "preferences.jsonl");
-  for (const auto& record : held) CHECK(std::ranges::find(all, record) != all.end());
+  for (const auto& record : held) CHECK(std::ranges::count(all, record) == 1);
   CHECK(held.size() < all.size());
   run_stage(run_reward, rewarding(folder, "none"));
   CHECK_FALSE(std::filesystem::exists(folder / "none" / "held_out.jsonl"));
