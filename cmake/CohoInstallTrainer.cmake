@@ -6,12 +6,17 @@
 set_target_properties(coho_executable PROPERTIES INSTALL_RPATH "$ORIGIN/../lib/coho" INSTALL_RPATH_USE_LINK_PATH ON)
 
 # What the linker was given and what that needs in turn; all but the trees' own stays where it is.
+set(coho_own_libraries)
+foreach(folder "${PROJECT_SOURCE_DIR}" "${PROJECT_BINARY_DIR}")
+  string(REGEX REPLACE "([][+.*()^$?|\\\\])" "\\\\\\1" folder "${folder}")
+  list(APPEND coho_own_libraries "^${folder}/")
+endforeach()
 install(
   TARGETS coho_executable
   RUNTIME_DEPENDENCIES
     DIRECTORIES "${Libtorch_ROOT}/lib"
     PRE_EXCLUDE_REGEXES "^ld-linux" "^libcuda\\.so" "^libnvidia"
-    POST_INCLUDE_REGEXES "^${PROJECT_SOURCE_DIR}/" "^${PROJECT_BINARY_DIR}/"
+    POST_INCLUDE_REGEXES ${coho_own_libraries}
     POST_EXCLUDE_REGEXES ".*"
   RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}"
   LIBRARY DESTINATION lib/coho)

@@ -95,7 +95,8 @@ fs::path save_train_state(const fs::path& root, std::uint64_t step, const train_
 train_state load_train_state(const fs::path& directory) {
   const auto path = directory / "state.json";
   const auto json = read_json(path);
-  if (!json.is_object() || !json.contains("values")) throw file_error(path.string(), "values", "is missing");
+  if (!json.is_object() || !json.contains("values") || !json["values"].is_object())
+    throw file_error(path.string(), "values", "is missing or not an object");
   return {read_tensors(directory / "tensors.safetensors"), json["values"]};
 }
 

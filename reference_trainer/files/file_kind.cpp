@@ -93,7 +93,7 @@ std::optional<std::string> lfs_pointer(std::string_view bytes) {
     const auto digits = bytes.substr(at + 6, bytes.substr(at + 6, 20).find_first_not_of("0123456789"));
     if (!digits.empty()) out += " to " + std::string(digits) + " bytes";
   }
-  return out + ", not the file itself";
+  return out;
 }
 
 // The tokenizer of LLaMA 3 and of OpenAI: base64, a space, a number on each line.
@@ -128,11 +128,9 @@ std::string mend_of(mending mend, file_use use) {
   const bool text = use == file_use::records || use == file_use::document || use == file_use::text;
   switch (mend) {
     case mending::lfs:
-      return "fetch it with `git lfs pull`, or download it again";
+      return "fetch them with `git lfs pull`, or download it";
     case mending::columns:
-      return text ? "export it as JSON Lines: pandas.read_parquet(file).to_json(\"data.jsonl\", orient=\"records\", "
-                    "lines=True), or what reads this form"
-                  : "give " + wanted_form(use);
+      return text ? "export it as JSON Lines (with to_json of pandas, say)" : "give " + wanted_form(use);
     case mending::unpack_archive:
       return use == file_use::weights
                  ? "if it is a PyTorch checkpoint, convert it once, in Python, where you trust it "
@@ -192,8 +190,7 @@ std::optional<file_kind> recognise_text(std::string_view text) {
   if (!commas && !tabs) return std::nullopt;
   return file_kind{
       tabs ? "is a table of tab-separated values, it seems" : "is a table of comma-separated values (CSV), it seems",
-      "export it as JSON Lines: pandas.read_csv(file).to_json(\"data.jsonl\", orient=\"records\", "
-      "lines=True)"};
+      "export it as JSON Lines (pandas: read_csv, to_json)"};
 }
 
 void refuse_other_kinds(std::string_view path, std::string_view beginning, file_use use) {

@@ -51,7 +51,7 @@ void explain_notation(std::string_view text, json_fault& fault) {
   for (const auto word : no_numbers) {
     if (!here.starts_with(word)) continue;
     fault.what = std::string(word) + " is Python's and not a JSON number";
-    fault.mend = "write null in its place (json.dumps with allow_nan=False names the values)";
+    fault.mend = "write null in its place";
   }
   for (const auto word : python) {
     if (!here.starts_with(word)) continue;

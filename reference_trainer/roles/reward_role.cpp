@@ -57,10 +57,13 @@ bool reward_role::reads_alike(const reward_query& a, const reward_query& b) cons
     const auto first = std::min(text.find_first_not_of(" \t\r\n"), text.size());
     return text.substr(first, text.find_last_not_of(" \t\r\n") + 1 - first);
   };
-  const std::string_view first = bare(a.response), second = bare(b.response);
-  const auto common = static_cast<std::size_t>(std::ranges::mismatch(first, second).in1 - first.begin());
-  const bool cut = options_.response_tokens > 0 && common >= options_.response_tokens;
-  return (cut || first == second) && tokens(a) == tokens(b);
+  const auto common = [](std::string_view x, std::string_view y) {
+    return static_cast<std::size_t>(std::ranges::mismatch(x, y).in1 - x.begin());
+  };
+  const std::string_view x = bare(a.response), y = bare(b.response);
+  const bool cut = options_.response_tokens > 0 &&
+                   std::max(common(a.response, b.response), common(x, y)) >= options_.response_tokens;
+  return (cut || x == y) && tokens(a) == tokens(b);
 }
 
 at::Tensor reward_role::evaluate(std::span<const std::vector<token>> sequences) {

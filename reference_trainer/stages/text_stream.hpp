@@ -61,7 +61,7 @@ class text_stream {
     for (std::size_t back = 1; back <= std::min<std::size_t>(3, pending_.size()); ++back) {
       const auto byte = static_cast<unsigned char>(pending_[pending_.size() - back]);
       if ((byte & 0xC0u) == 0x80u) continue;
-      const std::size_t length = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC0 ? 2 : 1;
+      const std::size_t length = byte >= 0xF5 ? 1 : byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC2 ? 2 : 1;
       return length > back ? pending_.size() - back : pending_.size();
     }
     return pending_.size();

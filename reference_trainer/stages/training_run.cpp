@@ -119,6 +119,16 @@ stored_moment saved_moment(const train_state& state, const std::string& director
   return out;
 }
 
+// A whole number that a checkpoint holds of one of its parts.
+std::int64_t saved_count(const train_state& state, const std::string& directory, const char* kind,
+                         const std::string& part, std::optional<std::int64_t> absent) {
+  const nlohmann::json::json_pointer place(nlohmann::json::json_pointer() / kind / part);
+  if (absent && !state.values.contains(place)) return *absent;
+  if (!state.values.contains(place) || !state.values.at(place).is_number_unsigned())
+    throw file_error(directory, std::string(kind) + "." + part, "is missing or not a whole number", other_recipe);
+  return state.values.at(place).get<std::int64_t>();
+}
+
 void save_moment(train_state& state, const std::string& name, const stored_moment& moment) {
   state.tensors[name] = moment.values;
   if (moment.absmax.defined()) state.tensors[name + "_absmax"] = moment.absmax;
@@ -140,6 +150,8 @@ std::optional<nlohmann::json> training_checkpoints::restore() {
   if (!newest) return std::nullopt;
   const train_state state = load_train_state(newest->directory);
   const std::string directory = newest->directory.string();
+  if (!state.values.contains("step") || !state.values["step"].is_number_unsigned())
+    throw file_error(directory, "step", "is missing or not a whole number", other_recipe);
   // All is looked at before any of it is taken over.
   struct found {
     at::Tensor values;
@@ -148,12 +160,10 @@ std::optional<nlohmann::json> training_checkpoints::restore() {
   };
   std::vector<found> all;
   for (const auto& part : parts_) {
-    const auto steps = state.values.value("optimizer", nlohmann::json::object()).value(part.name, std::int64_t{-1});
+    const auto steps = saved_count(state, directory, "optimizer", part.name, std::nullopt);
     found next{saved_tensor(state, directory, part.name + ".values", part.parameters->values()), steps,
                saved_moment(state, directory, part.name + ".first_moment", part.optimizer->first_moment()),
                saved_moment(state, directory, part.name + ".second_moment", part.optimizer->second_moment())};
-    if (steps < 0)
-      throw file_error(directory, "optimizer." + part.name, "the number of steps is missing", other_recipe);
     all.push_back(std::move(next));
   }
   const at::NoGradGuard no_gradient;
@@ -161,7 +171,7 @@ std::optional<nlohmann::json> training_checkpoints::restore() {
     parts_[i].parameters->values().copy_(all[i].values);
     parts_[i].optimizer->restore(all[i].steps, all[i].first, all[i].second);
     parts_[i].parameters->set_draws(
-        state.values.value("draws", nlohmann::json::object()).value(parts_[i].name, std::uint64_t{0}));
+        static_cast<std::uint64_t>(saved_count(state, directory, "draws", parts_[i].name, 0)));
   }
   return state.values;
 }

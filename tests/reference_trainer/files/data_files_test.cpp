@@ -7,6 +7,7 @@
 #include <string>
 
 #include "support/catch.hpp"
+#include "support/shared_data.hpp"
 #include "support/temporary_directory.hpp"
 
 using namespace coho::test;

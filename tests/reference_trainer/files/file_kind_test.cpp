@@ -27,8 +27,7 @@ TEST_CASE("file kind: a Git LFS pointer is named in every role, with the size th
   for (const auto use : {file_use::records, file_use::document, file_use::weights, file_use::tokenizer, file_use::text})
     CHECK(
         kind_of_bytes(git_lfs, use) ==
-        "is a Git LFS pointer to 13476839424 bytes, not the file itself; fetch it with `git lfs pull`, or download it "
-        "again");
+        "is a Git LFS pointer to 13476839424 bytes; fetch them with `git lfs pull`, or download it");
 }
 
 TEST_CASE("file kind: forms are known by their first bytes") {

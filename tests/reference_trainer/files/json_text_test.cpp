@@ -47,7 +47,7 @@ TEST_CASE("json text: Python's notation is named, with its place") {
   auto fault = json_fault_of(R"({"score": NaN})");
   CHECK(fault.byte == 11);
   CHECK_THAT(fault.what, ContainsSubstring("NaN is Python's"));
-  CHECK_THAT(fault.mend, ContainsSubstring("allow_nan"));
+  CHECK_THAT(fault.mend, ContainsSubstring("write null"));
   CHECK_THAT(json_fault_of("[-Infinity]").what, ContainsSubstring("Infinity"));
   CHECK_THAT(json_fault_of("{'a': 1}").what, ContainsSubstring("single quotes"));
   CHECK_THAT(json_fault_of(R"({"a": None})").what, ContainsSubstring("None"));
