@@ -139,9 +139,9 @@ TEST_CASE("ppo: an empty response earns what the worst answer of its step does, 
   CHECK(std::abs(first("lowest", "reward/empty")) > 1e-4);
   CHECK(first("lowest", "reward/unfinished") == Approx(-2 * (unfinished + empty)));
 
-  std::vector<nlohmann::json> lines;
+  std::vector<json> lines;
   jsonl_reader reader(folder / "lowest" / "samples.jsonl");
-  for (nlohmann::json line; reader.next(line);)
+  for (json line; reader.next(line);)
     if (line.at("step") == 0) lines.push_back(line);
   REQUIRE(lines.size() == 24);
   double worst = std::numeric_limits<double>::infinity(), sum = 0, blank = 0;
