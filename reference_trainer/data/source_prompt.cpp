@@ -31,8 +31,10 @@ std::string_view first_of_dialogue(std::string_view dialogue) {
   auto text = trim_white_space(dialogue);
   if (!text.starts_with(human)) return dialogue;
   text.remove_prefix(human.size());
-  // Whatever the line ends are: an answer that stayed in the prompt would be no prompt.
-  return text.substr(0, text.find("\nAssistant:"));
+  // Whatever the line ends are: with the answer in it a prompt would be none.
+  const auto answer = text.find("\nAssistant:");
+  if (answer == std::string_view::npos) return text;
+  return text.substr(0, text.find_last_not_of("\r\n", answer) + 1);
 }
 
 enum class speaker { user, system, other };

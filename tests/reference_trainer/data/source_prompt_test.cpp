@@ -73,7 +73,7 @@ TEST_CASE("sources: each collection's form is recognised by its fields") {
   check_prompt(R"({"history":"Why?","human_ref_A":"a","human_ref_B":"b","labels":1,"score_ratio":1.0})", "Why?");
   check_prompt(R"({"Question":"Human: Why?","Answer1":"a","Answer2":"b","Preference":"Answer1"})", " Why?");
   check_prompt(R"({"system":"You are.","question":"Why?","chosen":"a","rejected":"b"})", "Why?");
-  check_prompt(R"({"chosen":"\n\nHuman: Why?\r\n\r\nAssistant: a","rejected":"x"})", " Why?\r\n\r");
+  check_prompt(R"({"chosen":"\n\nHuman: Why?\r\n\r\nAssistant: a","rejected":"x"})", " Why?");
   check_prompt(R"({"chosen":"Human: Why?\nAssistant: a","rejected":"x"})", " Why?");
   CHECK(read_one(R"({"conversations":[{"from":"human","value":"Why?"}]})").from_page);
   CHECK(read_one(R"({"instruction":"Who?","context":"","response":"x","category":"open_qa"})").category == "open_qa");
