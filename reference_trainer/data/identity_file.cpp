@@ -38,7 +38,8 @@ std::optional<std::string> filled_in(std::string_view text, const assistant_iden
 
 std::vector<sft_record> load_identity(const std::filesystem::path& path, const assistant_identity& identity) {
   const json list = read_json(path);
-  if (!list.is_array()) throw file_error(path.string(), "", "is not a JSON array of questions and answers", identity_form);
+  if (!list.is_array())
+    throw file_error(path.string(), "", "is not a JSON array of questions and answers", identity_form);
   if (list.empty()) throw file_error(path.string(), "", "has no questions", identity_form);
   std::vector<sft_record> out;
   std::size_t number = 0;

@@ -23,7 +23,8 @@ struct engine_options {
 /// Batched sampling with a static key-value cache.
 ///
 /// A sequence ends at an end token, at the first token with which its text holds one of the stop strings (also one that
-/// spans tokens), or at max_new_tokens. A string of `unfinished_stop` ends it too, and it is not finished then. Each sequence draws from its own rng, so its tokens do not depend on the batch.
+/// spans tokens), or at max_new_tokens. A string of `unfinished_stop` ends it too, and it is not finished then. Each
+/// sequence draws from its own rng, so its tokens do not depend on the batch.
 /// Log-probabilities are those of the tempered distribution over the tokens that are not banned.
 ///
 ///     generation_engine engine(bank, "policy", {}, tokenizer.token_texts());

@@ -159,7 +159,8 @@ class prompt_collection {
     if (source.parts.empty()) return {prompt_draw(seed_, source.name, all)};
     std::vector<prompt_draw> out;
     for (std::size_t i = 0; i < source.parts.size(); ++i) {
-      const std::size_t parts = source.parts.size(), share = source.count ? all / parts + (i < all % parts ? 1 : 0) : all;
+      const std::size_t parts = source.parts.size();
+      const std::size_t share = source.count ? all / parts + (i < all % parts ? 1 : 0) : all;
       out.emplace_back(seed_, source.name + "." + source.parts[i], share);
       counts.parts.push_back({.name = source.parts[i]});
       if (source.count) counts.parts.back().asked = share;
@@ -168,8 +169,8 @@ class prompt_collection {
   }
 
   // Why the prompt is removed, or nothing when it is drawn for now.
-  std::optional<prompt_removal> add(source_prompt read, const prompt_source_settings& source, std::vector<prompt_draw>& draws,
-                                    prompt_counts& counts) {
+  std::optional<prompt_removal> add(source_prompt read, const prompt_source_settings& source,
+                                    std::vector<prompt_draw>& draws, prompt_counts& counts) {
     std::size_t which = 0;
     if (!source.parts.empty()) {
       which = static_cast<std::size_t>(std::ranges::find(source.parts, read.part) - source.parts.begin());

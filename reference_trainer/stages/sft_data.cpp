@@ -20,7 +20,8 @@ sft_data_settings read_sft_data(const config& section) {
   out.identity_repeats = section.get<std::size_t>("identity.repeats", out.identity_repeats);
   section.check(out.identity_repeats > 0, "identity.repeats", "at least 1");
   const bool used = std::ranges::any_of(out.files, sft_data_settings::is_identity);
-  section.check(!used || !out.identity.name.empty(), "identity.name", "the assistant's name, for sft.data = \"identity\"");
+  section.check(!used || !out.identity.name.empty(), "identity.name",
+                "the assistant's name, for sft.data = \"identity\"");
   section.check(!used || !out.identity.maker.empty(), "identity.maker",
                 "who made the assistant, for sft.data = \"identity\"");
   return out;

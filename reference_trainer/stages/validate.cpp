@@ -30,9 +30,8 @@ std::string place_of_option(const config& options, const std::string& text) {
 std::vector<std::string> missing_files(const config& options) {
   std::vector<std::string> out;
   for (const auto& [key, path] : options.read_paths())
-    // No shipped list is of JSON Lines: data that are called as one is, "self_align.jsonl", are not it.
-    if (key != "out" && !path.empty() && not_there(path) &&
-        (path.extension() == ".jsonl" || (not_there(principle_file(path)) && not_there(prompt_file(path)))) &&
+    if (key != "out" && !path.empty() && not_there(path) && not_there(principle_file(path)) &&
+        not_there(prompt_file(path)) &&
         !(key == "sft.data" && sft_data_settings::is_identity(path)))
       out.push_back(key + " = " + path.string());
   return out;

@@ -74,6 +74,8 @@ TEST_CASE("data files: templates by the name of a shipped one, or by a path") {
           coho::trainer::shipped("prompts/" + std::string(name) + ".txt"));
   CHECK(coho::trainer::prompt_file("inference.txt") == coho::trainer::shipped("prompts/inference.txt"));
   CHECK(coho::trainer::prompt_file("no_such_template") == "no_such_template");
+  CHECK(coho::trainer::prompt_file("inference.jsonl") == "inference.jsonl");
+  CHECK(coho::trainer::principle_file("self_align.jsonl") == "self_align.jsonl");
   CHECK(coho::trainer::prompt_file("elsewhere/inference.txt") == "elsewhere/inference.txt");
   CHECK(coho::trainer::prompt_file("").empty());
 }

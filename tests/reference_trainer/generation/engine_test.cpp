@@ -126,8 +126,9 @@ TEST_CASE("engine: a response that an unfinished stop ends pays the penalty of o
   const std::string third = texts[static_cast<std::size_t>(ids[2])];
   const auto length = static_cast<std::size_t>(std::ranges::find(ids, ids[2]) - ids.begin()) + 1;
   const auto with = [&](const std::vector<std::string>& stop, const std::vector<std::string>& unfinished) {
-    return run(bank, prompts, 1,
-               {.max_new_tokens = 10, .temperature = 0, .stop = stop, .unfinished_stop = unfinished}, {rng{1}}, {}, texts);
+    const generation_options options{
+        .max_new_tokens = 10, .temperature = 0, .stop = stop, .unfinished_stop = unfinished};
+    return run(bank, prompts, 1, options, {rng{1}}, {}, texts);
   };
   const auto finished = with({third}, {}), cut = with({}, {third}), both = with({third}, {third});
   CHECK(finished.responses.total() == length);
