@@ -7322,7 +7322,9 @@ class chat_prompt {
   }
 
   /// Takes the text around a question from an inference template: all of it as system text if it has no {Input}, else
-  /// the text in front of {Input} as that and the text behind it instead of user suffix and assistant prefix.
+  /// the text in front of {Input} as that and the text behind it instead of user suffix and assistant prefix. The
+  /// system text of a conversation that brings its own takes the place of the template's, unless text stands behind
+  /// {Input}: then the call throws `argument_error`.
   template <class = void>
   chat_prompt(chat_format format, const prompt_template& inference) : chat_prompt(std::move(format)) {
     require_argument(inference.kind() == template_kind::inference,
@@ -7347,10 +7349,12 @@ class chat_prompt {
   chat_text operator()(std::span<const chat_message> messages) const {
     chat_text out{.pieces = {}, .response_prefix = format_.response_prefix, .stop = format_.stop};
     std::string system = format_.default_system;
+    bool templated = from_template_;
     if (!messages.empty() && messages.front().role == chat_role::system) {
       system = messages.front().text;
-      require_argument(!from_template_ || system.empty(),
-                       "the inference template is the system text: a conversation cannot bring another");
+      if (!system.empty()) templated = false;
+      require_argument(templated || behind_first_.empty(),
+                       "the inference template has text behind {Input}: a conversation cannot bring a system text");
       messages = detail::span_of(messages.data() + 1, messages.size() - 1);
     }
     require_argument(!messages.empty() && messages.size() % 2 == 1,
@@ -7364,9 +7368,9 @@ class chat_prompt {
                        "message " + std::to_string(i + 1) + " of a conversation is not the " +
                            (user ? "user's" : "assistant's") + ": the two must take turns");
       if (user) {
-        const bool leads = i == 0 && !from_template_;
+        const bool leads = i == 0 && !templated;
         if (leads && !format_.system_inside_user) piece.text += system;
-        piece.text += i == 0 && from_template_ ? head_ : format_.user_prefix;
+        piece.text += i == 0 && templated ? head_ : format_.user_prefix;
         piece.text += shown(leads && format_.system_inside_user ? system + messages[i].text : messages[i].text);
         piece.text += i == 0 && !behind_first_.empty() ? behind_first_ : format_.user_suffix + format_.assistant_prefix;
       } else {
