@@ -76,7 +76,7 @@ void ppo_step(benchmark::State& state) {
                                      .token_texts = model.token_texts()};
   policy_role policy(bank, "policy", sampling), reference(bank, "reference", sampling);
   value_role value(bank, "value");
-  reward_role reward = make_reward_role(model, "reward", options);
+  reward_role reward = make_reward_role(model, "reward", options, "ppo");
   const auto decoder = [&](std::span<const coho::token> tokens) { return prompts.response_text(tokens); };
   coho::ppo_trainer trainer{coho::ppo_models{.policy = policy,
                                              .reference = reference,

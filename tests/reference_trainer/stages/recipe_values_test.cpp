@@ -69,11 +69,11 @@ std::optional<double> as_number(const std::string& text) {
                                                                                           : std::nullopt;
 }
 
-// As a person reads them: 1e-4 is 0.0001, and quotes and spaces of a list are no part of it.
+// As a person reads them: 1e-4 is 0.0001, a single value a list of one, and quotes and spaces are no part of a list.
 bool same_value(std::string one, std::string other) {
   if (const auto a = as_number(one), b = as_number(other); a && b) return *a == *b;
   for (auto* text : {&one, &other})
-    std::erase_if(*text, [](char c) { return c == '\'' || c == '"' || c == ' ' || c == '\n'; });
+    std::erase_if(*text, [](char c) { return c == '\'' || c == '"' || c == ' ' || c == '\n' || c == '[' || c == ']'; });
   return one == other;
 }
 
