@@ -173,7 +173,7 @@ TEST_CASE("conversations: thirty in every accepted form give the same tokens and
       for (const auto i : trained_positions(*first)) trained += model.tokenizer->token_bytes(ids[i]);
       const auto without_spaces = [](std::string text) { return std::erase(text, ' '), text; };
       CHECK(without_spaces(trained) == without_spaces(wanted));
-      CHECK(ids.back() == model.tokenizer->eos());
+      if (talk.weights.empty() || talk.weights.back() > 0) CHECK(ids.back() == model.tokenizer->eos());
     }
   }
 }
