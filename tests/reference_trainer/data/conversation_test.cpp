@@ -51,11 +51,11 @@ TEST_CASE("conversation: the last question is the prompt, what came before goes 
     CAPTURE(line);
     const auto prompt = record_of<prompt_record>(line);
     CHECK(prompt.system == "Be brief.");
-    CHECK(prompt.history == std::vector<chat_message>{asks_first, says_first});
+    CHECK((prompt.history == std::vector<chat_message>{asks_first, says_first}));
     CHECK(prompt.question() == "And she?");
     CHECK(prompt.text() == "Be brief.\n\nHuman: Who?\n\nAssistant: I.\n\nHuman: And she?");
-    CHECK(prompt.messages() ==
-          std::vector<chat_message>{{chat_role::system, "Be brief."}, asks_first, says_first, asks_second});
+    CHECK((prompt.messages() ==
+           std::vector<chat_message>{{chat_role::system, "Be brief."}, asks_first, says_first, asks_second}));
   }
 }
 
@@ -65,7 +65,7 @@ TEST_CASE("conversation: weights, an unfinished answer, an unanswered question a
   CHECK(weighted.prompt.history[1].weight == 0);
   CHECK(weighted.weight == 1);
   CHECK_FALSE(weighted.finished);
-  CHECK(weighted.messages().back() == chat_message{chat_role::assistant, "She too.", 1, false});
+  CHECK((weighted.messages().back() == chat_message{chat_role::assistant, "She too.", 1, false}));
 
   record_losses::of_run().clear();
   const auto open = record_of<sft_record>(
@@ -81,7 +81,7 @@ TEST_CASE("conversation: weights, an unfinished answer, an unanswered question a
 TEST_CASE("conversation: a completion may be several turns, and all of it is the conversation's") {
   const auto record = record_of<sft_record>(
       R"({"prompt":[{"role":"user","content":"Who?"}],"completion":[{"role":"assistant","content":"I."},{"role":"user","content":"And she?"},{"role":"assistant","content":"She too."}]})");
-  CHECK(record.prompt.history == std::vector<chat_message>{asks_first, says_first});
+  CHECK((record.prompt.history == std::vector<chat_message>{asks_first, says_first}));
   CHECK(record.prompt.instruction == "And she?");
   CHECK(record.response == "She too.");
 }
@@ -125,13 +125,13 @@ TEST_CASE("conversation: transcripts part at blank lines, also of Windows, or el
         "Human: Who?\nAssistant: I.\nHuman: And she?\nAssistant:"}) {
     CAPTURE(text);
     CHECK(is_transcript(text));
-    CHECK(read_transcript(text) == wanted);
+    CHECK((read_transcript(text) == wanted));
   }
   CHECK_FALSE(is_transcript("Human: who said \"Assistant: no\"?"));
   CHECK_FALSE(is_transcript("Who?\n\nAssistant: I."));
   // A line of its own does not part turns where blank lines do; turns of one speaker are one.
-  CHECK(read_transcript("\n\nHuman: a\nHuman: b\n\nHuman: c\n\nAssistant: d") ==
-        std::vector<chat_message>{{chat_role::user, "a\nHuman: b\n\nc"}, {chat_role::assistant, "d"}});
+  CHECK((read_transcript("\n\nHuman: a\nHuman: b\n\nHuman: c\n\nAssistant: d") ==
+         std::vector<chat_message>{{chat_role::user, "a\nHuman: b\n\nc"}, {chat_role::assistant, "d"}}));
 }
 
 TEST_CASE("conversation: preferences are compared on everything behind the last common question") {

@@ -131,7 +131,7 @@ TEST_CASE("chat: a saved conversation is a record that sft reads") {
   CHECK(records[0].response == "the fox is red.");
   CHECK(records[0].prompt.question() == "what is the fox?");
   CHECK(records[0].prompt.system == "be kind.");
-  CHECK(records[0].prompt.messages() == std::vector<chat_message>(messages.begin(), messages.begin() + 2));
+  CHECK((records[0].prompt.messages() == std::vector<chat_message>(messages.begin(), messages.begin() + 2)));
 }
 
 #ifdef COHO_EXECUTABLE

@@ -161,7 +161,7 @@ TEST_CASE("conversations: thirty in every accepted form give the same tokens and
         CHECK(example.response == first->response);
         CHECK(example.token_weights == first->token_weights);
         // What is written out is read back as the same conversation.
-        CHECK(read_talk(to_json(record)).messages() == record.messages());
+        CHECK((read_talk(to_json(record)).messages() == record.messages()));
         // The prompt of each form is what a policy is asked.
         CHECK(prompts.tokens(record.prompt.messages()) == prompts.tokens(read_talk(forms_of(talk)[0]).prompt.messages()));
       }
@@ -173,7 +173,7 @@ TEST_CASE("conversations: thirty in every accepted form give the same tokens and
       for (const auto i : trained_positions(*first)) trained += model.tokenizer->token_bytes(ids[i]);
       const auto without_spaces = [](std::string text) { return std::erase(text, ' '), text; };
       CHECK(without_spaces(trained) == without_spaces(wanted));
-      CHECK(ids.back() == model.tokenizer->eos());
+      if (talk.weights.empty() || talk.weights.back() > 0) CHECK(ids.back() == model.tokenizer->eos());
     }
   }
 }
