@@ -38,7 +38,7 @@ std::filesystem::path shipped(std::string_view name) {
     if (std::filesystem::exists(place / name, none)) return place / name;
     looked += (looked.empty() ? "" : ", ") + place.string();
   }
-  throw file_error(std::string(name), "", "is missing, which belongs to the program; looked for in " + looked,
+  throw file_error(std::string(name), "", "belongs to the program and is missing; looked for in " + looked,
                    "set COHO_DATA to the folder that holds it");
 }
 

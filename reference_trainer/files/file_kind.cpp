@@ -171,10 +171,12 @@ std::optional<file_kind> recognise_file(std::string_view bytes, file_use use) {
     return file_kind{"is a web page (HTML) and not the file: a download that went wrong",
                      "download it again; on the Hugging Face hub the file's own address holds /resolve/, and models "
                      "behind a licence need a login"};
+  constexpr const char* needed = "a sentencepiece tokenizer.model is needed, as LLaMA, LLaMA 2 and Mistral 7B have";
   if (use == file_use::tokenizer && is_tiktoken(bytes))
-    return file_kind{"is a vocabulary of tiktoken, as LLaMA 3 has", "give a sentencepiece model, as LLaMA 2 has"};
+    return file_kind{"is a tokenizer of base64 pieces and ranks (tiktoken), as Llama 3 has, which is not supported",
+                     needed};
   if (use == file_use::tokenizer && without_space(bytes).starts_with('{'))
-    return file_kind{"is a JSON document, as tokenizer.json is", "give the sentencepiece tokenizer.model"};
+    return file_kind{"is a JSON tokenizer, which is not supported", needed};
   if (use == file_use::weights && without_space(bytes).starts_with('{'))
     return file_kind{"is a JSON document", "give " + wanted_form(use)};
   return std::nullopt;

@@ -160,8 +160,8 @@ std::optional<nlohmann::json> training_checkpoints::restore() {
   };
   std::vector<found> all;
   for (const auto& part : parts_) {
-    const auto steps = saved_count(state, directory, "optimizer", part.name, std::nullopt);
-    found next{saved_tensor(state, directory, part.name + ".values", part.parameters->values()), steps,
+    found next{saved_tensor(state, directory, part.name + ".values", part.parameters->values()),
+               saved_count(state, directory, "optimizer", part.name, std::nullopt),
                saved_moment(state, directory, part.name + ".first_moment", part.optimizer->first_moment()),
                saved_moment(state, directory, part.name + ".second_moment", part.optimizer->second_moment())};
     all.push_back(std::move(next));

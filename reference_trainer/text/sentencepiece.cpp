@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "files/atomic_file.hpp"
+#include "files/file_kind.hpp"
 #include "text/sentencepiece_library.hpp"
 #include "text/sentencepiece_model.hpp"
 #include "text/utf8.hpp"
@@ -38,23 +39,9 @@ std::string surface_of(const sentencepiece_piece& piece, std::string_view unk_su
 
 /// Refuses tokenizers of other kinds by what they look like, before they are parsed as something that they are not.
 void refuse_other_formats(std::string_view bytes, std::string_view path) {
-  constexpr std::string_view mend = "a sentencepiece tokenizer.model is needed, as LLaMA, LLaMA 2 and Mistral 7B have";
-  const auto first = bytes.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos) throw file_error(path, "", "is empty", mend);
-  if (bytes[first] == '{') throw file_error(path, "", "is a JSON tokenizer, which is not supported", mend);
-  // Llama 3 has lines of a base64 piece, a space and a rank.
-  const auto line = bytes.substr(0, bytes.find('\n'));
-  const auto space = line.find(' ');
-  const auto is_base64 = [](char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/' ||
-           c == '=';
-  };
-  const auto is_digit = [](char c) { return (c >= '0' && c <= '9') || c == '\r'; };
-  if (space != std::string_view::npos && space > 0 && space + 1 < line.size() &&
-      std::ranges::all_of(line.substr(0, space), is_base64) && std::ranges::all_of(line.substr(space + 1), is_digit)) {
-    throw file_error(path, "", "is a tokenizer of base64 pieces and ranks, as Llama 3 has, which is not supported",
-                     mend);
-  }
+  if (bytes.find_first_not_of(" \t\r\n") == std::string_view::npos)
+    throw file_error(path, "", "is empty", "a sentencepiece tokenizer.model is needed");
+  refuse_other_kinds(path, bytes, file_use::tokenizer);
 }
 
 }  // namespace

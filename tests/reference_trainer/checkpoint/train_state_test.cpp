@@ -112,6 +112,8 @@ TEST_CASE("train_state: what is not a state is refused") {
   CHECK_THROWS_AS(load_train_state(folder.path()), coho::file_error);
   coho::test::write_bytes(folder / "state.json", "[]");
   CHECK_THROWS_WITH(load_train_state(folder.path()), Catch::Matchers::ContainsSubstring("values: is missing"));
+  coho::test::write_bytes(folder / "state.json", R"({"values": [1]})");
+  CHECK_THROWS_WITH(load_train_state(folder.path()), Catch::Matchers::ContainsSubstring("values: is missing or not"));
   coho::test::write_bytes(folder / "file", "x");
   CHECK_THROWS_WITH(save_train_state(folder / "file", 1, state_of(1)),
                     Catch::Matchers::ContainsSubstring("cannot be made"));

@@ -74,7 +74,7 @@ TEST_CASE("file kind: the mend depends on what was wanted") {
   CHECK_THAT(kind_of_bytes("PAR1"), ContainsSubstring("JSON Lines"));
   CHECK_THAT(kind_of_bytes("PK\x03\x04", file_use::weights), ContainsSubstring("safe_serialization"));
   CHECK_THAT(kind_of_bytes("PK\x03\x04"), ContainsSubstring("unpack it"));
-  CHECK_THAT(kind_of_bytes("{\"a\": 1}", file_use::tokenizer), ContainsSubstring("tokenizer.json"));
+  CHECK_THAT(kind_of_bytes("{\"a\": 1}", file_use::tokenizer), ContainsSubstring("JSON tokenizer"));
   CHECK_THAT(kind_of_bytes("IQ== 0\nIg== 1\n", file_use::tokenizer), ContainsSubstring("tiktoken"));
   CHECK_THAT(kind_of_bytes("GGUF", file_use::weights), ContainsSubstring("Hugging Face checkpoint"));
   CHECK_THROWS_WITH(refuse_other_kinds("x.jsonl", "PAR1", file_use::records),
