@@ -72,7 +72,7 @@ base_fingerprint fingerprint_of(const hf_checkpoint& checkpoint) {
     } else if (is_layer_linear(name)) {
       out.packed = out.packed || tensor.scalar_type() == at::kByte;
       add_tensor(linears, name, tensor);
-    } else if (name.ends_with(".absmax")) {
+    } else if (name.ends_with("absmax")) {  // of codes, and of absmax itself where that is quantised
       add_tensor(linears, name, tensor);
     }
   }
