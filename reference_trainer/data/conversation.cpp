@@ -8,16 +8,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "text/clean_text.hpp"
+
 namespace coho::trainer {
 namespace {
-
-constexpr std::string_view human = "Human:", assistant = "Assistant:";
-
-std::string_view trim(std::string_view text) {
-  const auto begin = text.find_first_not_of(" \t\r\n");
-  return begin == std::string_view::npos ? std::string_view()
-                                         : text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
-}
 
 std::string with_line_feeds(std::string_view text) {
   std::string out;
@@ -111,8 +105,8 @@ std::optional<heading> next_heading(std::string_view text, std::size_t from, boo
   for (std::size_t at = from; at < text.size(); ++at) {
     const bool line = at == first || (at > 0 && text[at - 1] == '\n' && (!apart || (at > 1 && text[at - 2] == '\n')));
     if (!line) continue;
-    if (text.substr(at).starts_with(human)) return heading{at, at + human.size(), chat_role::user};
-    if (text.substr(at).starts_with(assistant)) return heading{at, at + assistant.size(), chat_role::assistant};
+    if (text.substr(at).starts_with(human_heading)) return heading{at, at + human_heading.size(), chat_role::user};
+    if (text.substr(at).starts_with(assistant_heading)) return heading{at, at + assistant_heading.size(), chat_role::assistant};
   }
   return std::nullopt;
 }
@@ -130,7 +124,7 @@ conversation read_conversation(const json& list, const record_fields& record, st
   for (std::size_t i = 0; i < list.size(); ++i) {
     const message_reader read(list[i], i + 1, record, field);
     auto message = read();
-    const bool blank = trim(message.text).empty();
+    const bool blank = trim_white_space(message.text).empty();
     if (message.role == chat_role::system) {
       if (!out.turns.empty()) read.fail(" is the system's, behind other messages", "put the system text first");
       if (!blank) out.system += (out.system.empty() ? "" : "\n\n") + message.text;
@@ -168,7 +162,7 @@ std::vector<chat_message> read_history(const record_fields& record) {
     }
   }
   for (const auto& message : out)
-    if (trim(message.text).empty()) record.fail("field \"history\" holds an empty message");
+    if (trim_white_space(message.text).empty()) record.fail("field \"history\" holds an empty message");
   if (!record.has("history_weights")) return out;
   const json& weights = record["history_weights"];
   const auto is_weight = [](const json& w) {
@@ -185,7 +179,7 @@ std::string read_system(const record_fields& record) {
   if (!one.empty() && !other.empty() && one != other)
     record.fail("\"system\" and \"system_prompt\" hold different texts", "leave one of them out");
   const auto& text = one.empty() ? other : one;
-  return trim(text).empty() ? std::string() : text;
+  return trim_white_space(text).empty() ? std::string() : text;
 }
 
 void add_columns(conversation& talk, const record_fields& record) {
@@ -201,7 +195,7 @@ void add_columns(conversation& talk, const record_fields& record) {
 }
 
 bool is_transcript(std::string_view text) {
-  if (!trim(text).starts_with(human)) return false;
+  if (!trim_white_space(text).starts_with(human_heading)) return false;
   const auto whole = with_line_feeds(text);
   auto at = next_heading(whole, 0, false);
   while (at && at->role != chat_role::assistant) at = next_heading(whole, at->end, false);
@@ -215,7 +209,7 @@ std::vector<chat_message> read_transcript(std::string_view text) {
   for (auto at = next_heading(whole, 0, apart); at;) {
     const auto next = next_heading(whole, at->end, apart);
     const auto end = next ? next->begin : whole.size();
-    const auto words = trim(std::string_view(whole).substr(at->end, end - at->end));
+    const auto words = trim_white_space(std::string_view(whole).substr(at->end, end - at->end));
     if (!out.empty() && out.back().role == at->role) {
       if (!words.empty()) out.back().text.append(out.back().text.empty() ? "" : "\n\n").append(words);
     } else {
@@ -232,7 +226,7 @@ std::string dialogue_text(const conversation& talk) {
   const char* gap = "";
   for (const auto& turn : talk.turns) {
     out += std::exchange(gap, "\n\n");
-    if (talk.turns.size() > 1) out.append(turn.role == chat_role::user ? human : assistant).append(" ");
+    if (talk.turns.size() > 1) out.append(turn.role == chat_role::user ? human_heading : assistant_heading).append(" ");
     out += turn.text;
   }
   return out;
@@ -241,7 +235,7 @@ std::string dialogue_text(const conversation& talk) {
 std::string continuation_text(std::span<const chat_message> turns) {
   std::string out;
   for (std::size_t i = 0; i < turns.size(); ++i) {
-    if (i > 0) out.append("\n\n").append(turns[i].role == chat_role::user ? human : assistant).append(" ");
+    if (i > 0) out.append("\n\n").append(turns[i].role == chat_role::user ? human_heading : assistant_heading).append(" ");
     out += turns[i].text;
   }
   return out;

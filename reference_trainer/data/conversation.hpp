@@ -41,6 +41,9 @@ std::string read_system(const record_fields& record);
 /// `file_error` where they contradict a system message, or the history is given twice.
 void add_columns(conversation& talk, const record_fields& record);
 
+/// The words before a turn of a transcript.
+inline constexpr std::string_view human_heading = "Human:", assistant_heading = "Assistant:";
+
 /// Whether a text is a transcript as HH-RLHF has them: "Human: …", and "Assistant:" at the beginning of a later line.
 bool is_transcript(std::string_view text);
 /// The turns of such a text, white space around each dropped. Turns part at "Human:" and "Assistant:" behind a blank

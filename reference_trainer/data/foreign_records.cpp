@@ -11,19 +11,11 @@
 #include "data/conversation.hpp"
 #include "data/python_literal.hpp"
 #include "data/record_losses.hpp"
+#include "text/clean_text.hpp"
 
 namespace coho::trainer {
 
 namespace {
-
-constexpr std::string_view human = "Human:";
-constexpr std::string_view assistant = "Assistant:";
-
-std::string_view trim(std::string_view text) {
-  const auto begin = text.find_first_not_of(" \t\r\n");
-  return begin == std::string_view::npos ? std::string_view()
-                                         : text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
-}
 
 // A text as turns: a transcript's, or one question.
 std::vector<chat_message> turns_of(std::string_view text) {
@@ -87,16 +79,16 @@ void read_shp(const record_fields& fields, preference_record& record) {
 
 void read_answers(const record_fields& fields, preference_record& record) {
   const auto strip = [](std::string text, std::string_view opening) {
-    const auto trimmed = trim(text);
-    return std::string(trimmed.starts_with(opening) ? trim(trimmed.substr(opening.size())) : std::string_view(text));
+    const auto trimmed = trim_white_space(text);
+    return std::string(trimmed.starts_with(opening) ? trim_white_space(trimmed.substr(opening.size())) : std::string_view(text));
   };
   const auto question = fields.text("Question");
   conversation talk{.turns = is_transcript(question) ? read_transcript(question)
-                                                     : turns_of(strip(question, human))};
+                                                     : turns_of(strip(question, human_heading))};
   if (!talk.asks()) fields.fail("\"Question\" does not end with a question");
   set_prompt(std::move(talk), fields, record.prompt);
-  record.response_1 = strip(fields.text("Answer1"), assistant);
-  record.response_2 = strip(fields.text("Answer2"), assistant);
+  record.response_1 = strip(fields.text("Answer1"), assistant_heading);
+  record.response_2 = strip(fields.text("Answer2"), assistant_heading);
   const auto preferred = fields.text("Preference");
   if (preferred != "Answer1" && preferred != "Answer2") fields.wrong("Preference", "\"Answer1\" or \"Answer2\"");
   record.preferred = preferred == "Answer1" ? 1 : 2;
@@ -126,7 +118,7 @@ conversation side_of(const record_fields& fields, std::string_view name, const c
       fields.fail("\"chosen\" and \"rejected\" share no beginning that ends with \"Assistant:\"",
                   "give the prompt in a field \"prompt\"");
     conversation out{.turns = read_transcript(fields.text(name))};
-    if (out.asks() && trim(fields.text(name)).ends_with(assistant)) out.turns.push_back({chat_role::assistant, ""});
+    if (out.asks() && trim_white_space(fields.text(name)).ends_with(assistant_heading)) out.turns.push_back({chat_role::assistant, ""});
     return out;
   }
   conversation out = prompt;
@@ -138,7 +130,7 @@ conversation side_of(const record_fields& fields, std::string_view name, const c
 void check_same_prompt(const record_fields& fields, const conversation& prompt, const conversation& side) {
   if (prompt.turns.empty()) return;
   const bool inside = std::ranges::any_of(side.turns, [&](const chat_message& turn) {
-    return turn.role == chat_role::user && trim(turn.text) == trim(prompt.turns.back().text);
+    return turn.role == chat_role::user && trim_white_space(turn.text) == trim_white_space(prompt.turns.back().text);
   });
   if (!inside)
     fields.fail("the prompt is not a question of the conversations in \"chosen\" and \"rejected\"",
@@ -167,7 +159,7 @@ void drop_answer(const record_fields& fields, std::string_view name, conversatio
   const auto& value = fields["chosen"];
   const auto chosen = begins_with_question(value) ? read_conversation(value, fields, "chosen").turns.back()
                                                   : replies_of(fields, "chosen").front();
-  if (trim(chosen.text) != trim(talk.turns.back().text) || talk.turns.size() < 2)
+  if (trim_white_space(chosen.text) != trim_white_space(talk.turns.back().text) || talk.turns.size() < 2)
     fields.fail("field \"" + std::string(name) + "\" ends with the assistant's message, and \"chosen\" is another",
                 "end it with the question; the answers are \"chosen\" and \"rejected\"");
   talk.turns.pop_back();
