@@ -49,8 +49,8 @@ struct generation_options {
   std::size_t top_k = 0;            ///< 0 is off
   double top_p = 1.0;               ///< 1 is off
   std::vector<std::string> stop{};  ///< exact stop strings; needs a tokenizer
-  /// Stop strings that end a response as well and do not finish it: it counts as cut at the limit, with whatever penalty
-  /// that has. One that a string of `stop` begins with or holds counts only where the text goes on otherwise.
+  /// Stop strings that end a response as well and do not finish it: it counts as cut at the limit, with whatever
+  /// penalty that has. One that a string of `stop` begins with or holds counts only where the text goes on otherwise.
   std::vector<std::string> unfinished_stop{};
   std::vector<token> banned{};  ///< tokens never sampled (padding, say); masked in log-probs alike
 };

@@ -67,10 +67,9 @@ class message_reader {
     for (const auto& part : content) {
       if (!part.is_object() || !part.contains("text") || !part.at("text").is_string() ||
           (part.contains("type") && part.at("type") != "text"))
-        fail(" has a part that is not text" +
-                 (part.is_object() && part.contains("type") && part.at("type").is_string()
-                      ? " (\"" + part.at("type").get<std::string>().substr(0, 40) + "\")"
-                      : std::string()),
+        fail(" has a part that is not text" + (part.is_object() && part.contains("type") && part.at("type").is_string()
+                                                   ? " (\"" + part.at("type").get<std::string>().substr(0, 40) + "\")"
+                                                   : std::string()),
              "leave out conversations with images, sound or files");
       out += part.at("text").get<std::string>();
     }
@@ -106,7 +105,8 @@ std::optional<heading> next_heading(std::string_view text, std::size_t from, boo
     const bool line = at == first || (at > 0 && text[at - 1] == '\n' && (!apart || (at > 1 && text[at - 2] == '\n')));
     if (!line) continue;
     if (text.substr(at).starts_with(human_heading)) return heading{at, at + human_heading.size(), chat_role::user};
-    if (text.substr(at).starts_with(assistant_heading)) return heading{at, at + assistant_heading.size(), chat_role::assistant};
+    if (text.substr(at).starts_with(assistant_heading))
+      return heading{at, at + assistant_heading.size(), chat_role::assistant};
   }
   return std::nullopt;
 }
@@ -133,9 +133,9 @@ conversation read_conversation(const json& list, const record_fields& record, st
     if (blank) read.fail(" is empty", "leave the conversation out, or end it before that message");
     const auto due = (out.turns.size() % 2 == 0) != continues ? chat_role::user : chat_role::assistant;
     if (message.role != due)
-      read.fail(" is the " + std::string(name_of(message.role)) + "'s where the " + std::string(name_of(due)) +
-                    "'s is due",
-                "user and assistant take turns, the user first");
+      read.fail(
+          " is the " + std::string(name_of(message.role)) + "'s where the " + std::string(name_of(due)) + "'s is due",
+          "user and assistant take turns, the user first");
     out.turns.push_back(std::move(message));
   }
   if (out.turns.empty()) record.fail(where + " holds no message of a user");
@@ -235,7 +235,8 @@ std::string dialogue_text(const conversation& talk) {
 std::string continuation_text(std::span<const chat_message> turns) {
   std::string out;
   for (std::size_t i = 0; i < turns.size(); ++i) {
-    if (i > 0) out.append("\n\n").append(turns[i].role == chat_role::user ? human_heading : assistant_heading).append(" ");
+    if (i > 0)
+      out.append("\n\n").append(turns[i].role == chat_role::user ? human_heading : assistant_heading).append(" ");
     out += turns[i].text;
   }
   return out;

@@ -80,11 +80,12 @@ void read_shp(const record_fields& fields, preference_record& record) {
 void read_answers(const record_fields& fields, preference_record& record) {
   const auto strip = [](std::string text, std::string_view opening) {
     const auto trimmed = trim_white_space(text);
-    return std::string(trimmed.starts_with(opening) ? trim_white_space(trimmed.substr(opening.size())) : std::string_view(text));
+    return std::string(trimmed.starts_with(opening) ? trim_white_space(trimmed.substr(opening.size()))
+                                                    : std::string_view(text));
   };
   const auto question = fields.text("Question");
-  conversation talk{.turns = is_transcript(question) ? read_transcript(question)
-                                                     : turns_of(strip(question, human_heading))};
+  conversation talk{.turns =
+                        is_transcript(question) ? read_transcript(question) : turns_of(strip(question, human_heading))};
   if (!talk.asks()) fields.fail("\"Question\" does not end with a question");
   set_prompt(std::move(talk), fields, record.prompt);
   record.response_1 = strip(fields.text("Answer1"), assistant_heading);
@@ -118,7 +119,8 @@ conversation side_of(const record_fields& fields, std::string_view name, const c
       fields.fail("\"chosen\" and \"rejected\" share no beginning that ends with \"Assistant:\"",
                   "give the prompt in a field \"prompt\"");
     conversation out{.turns = read_transcript(fields.text(name))};
-    if (out.asks() && trim_white_space(fields.text(name)).ends_with(assistant_heading)) out.turns.push_back({chat_role::assistant, ""});
+    if (out.asks() && trim_white_space(fields.text(name)).ends_with(assistant_heading))
+      out.turns.push_back({chat_role::assistant, ""});
     return out;
   }
   conversation out = prompt;

@@ -20,7 +20,8 @@ void record_losses::add(std::string_view what, std::string_view record) {
 std::vector<std::string> record_losses::lines() const {
   std::vector<std::string> out;
   for (const auto& [what, records] : seen_)
-    out.push_back("note: " + std::to_string(records.size()) + (records.size() == 1 ? " record: " : " records: ") + what);
+    out.push_back("note: " + std::to_string(records.size()) + (records.size() == 1 ? " record: " : " records: ") +
+                  what);
   return out;
 }
 

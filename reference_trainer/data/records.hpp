@@ -29,9 +29,9 @@ struct prompt_record {
   std::string output{};                  ///< a reference answer; empty when there is none
   std::optional<double> length_bonus{};  ///< the record's own factor on the length bonus
   question_kind kind = question_kind::general;
-  std::string source{};                 ///< the collection that it came from; empty when unknown
-  std::string language{};               ///< ISO 639 code, "un" for one that was not recognised; empty when nobody looked
-  std::string system{};                 ///< the conversation's system text
+  std::string source{};    ///< the collection that it came from; empty when unknown
+  std::string language{};  ///< ISO 639 code, "un" for one that was not recognised; empty when nobody looked
+  std::string system{};    ///< the conversation's system text
   std::vector<chat_message> history{};  ///< its earlier turns: user and assistant, an even number
 
   /// Instruction and input as one text, a blank line between them: the last question.

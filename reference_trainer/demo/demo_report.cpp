@@ -204,7 +204,8 @@ std::string final_table(const summary& figures, const std::vector<demo_run>& run
     const auto kl = figures.number("ppo." + run.name + ".kl");
     table.add_row({run.title, format_number(r.self_praise_rate), format_number(r.facts), format_number(r.hedge_rate),
                    format_number(r.example_rate), format_number(r.same_language_rate), format_number(r.length, 1),
-                   kl ? format_number(*kl, 1) : "", format_number(r.valid_rate), format_number(r.empty_rate), format_number(r.cap_rate)});
+                   kl ? format_number(*kl, 1) : "", format_number(r.valid_rate), format_number(r.empty_rate),
+                   format_number(r.cap_rate)});
   }
   return table.text();
 }

@@ -29,10 +29,10 @@ inline bool is_fastchat(answer_form form) { return form == answer_form::mt_bench
 
 /// A question with what its answer has to name.
 struct benchmark_question {
-  prompt_record prompt{};               ///< not of FastChat's forms
-  std::vector<chat_message> before{};   ///< system text and earlier turns of a conversation
-  std::vector<std::string> turns;       ///< what the user says, in turn; at least one
-  std::string id{};                ///< FastChat's question_id as JSON: it comes back as it was, number or text
+  prompt_record prompt{};              ///< not of FastChat's forms
+  std::vector<chat_message> before{};  ///< system text and earlier turns of a conversation
+  std::vector<std::string> turns;      ///< what the user says, in turn; at least one
+  std::string id{};                    ///< FastChat's question_id as JSON: it comes back as it was, number or text
   std::string category{};
   std::string dataset{};  ///< AlpacaEval's; the file's name where a record names none
 };

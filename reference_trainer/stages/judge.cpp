@@ -27,13 +27,13 @@ pair_stream::totals count_pairs(const std::vector<std::filesystem::path>& sample
   pair_stream stream(samples, choice);
   for (pair_record pair; stream.next(pair);) context.stop_if_interrupted();
   if (stream.counts().pairs == 0)
-    throw file_error(samples.front().string(), "",
-                     "no prompt has two responses that differ" +
-                         (choice.minimum_characters > 0
-                              ? " and have " + std::to_string(choice.minimum_characters) + " characters"
-                              : std::string()),
-                     "sample with a temperature above 0, or more responses" +
-                         std::string(choice.minimum_characters > 0 ? ", or lower judge.minimum_characters" : ""));
+    throw file_error(
+        samples.front().string(), "",
+        "no prompt has two responses that differ" +
+            (choice.minimum_characters > 0 ? " and have " + std::to_string(choice.minimum_characters) + " characters"
+                                           : std::string()),
+        "sample with a temperature above 0, or more responses" +
+            std::string(choice.minimum_characters > 0 ? ", or lower judge.minimum_characters" : ""));
   return stream.counts();
 }
 

@@ -24,9 +24,9 @@ enum class pairing {
 
 struct pairing_options {
   pairing kind = pairing::first_two;
-  std::size_t draws = 1;  ///< pairs per prompt of `random`; fewer where there are not as many
+  std::size_t draws = 1;               ///< pairs per prompt of `random`; fewer where there are not as many
   std::size_t minimum_characters = 0;  ///< shorter responses are in no pair
-  rng random{0};          ///< the draw for prompt i depends on this and i alone
+  rng random{0};                       ///< the draw for prompt i depends on this and i alone
 };
 
 /// `judge.pairs` ("first_two", "adjacent", "all", "random"), `judge.pairs_per_prompt` (with "random") and

@@ -188,11 +188,11 @@ std::function<std::string()> plan_ppo(const config& options, const ppo_options& 
   if (settings.old_log_probs == old_log_prob_source::recomputed) out.time.scoring.push_back({"policy", true});
   if (!reward.empty()) {
     const reward_role_options read = read_reward_prompt(options, "ppo").limits;
-    const std::int64_t reads = kept(read.query_tokens, sizes.query_tokens) +
-                               kept(read.response_tokens, sizes.response_tokens) + reward_words;
+    const std::int64_t reads =
+        kept(read.query_tokens, sizes.query_tokens) + kept(read.response_tokens, sizes.response_tokens) + reward_words;
     out.time.scoring.push_back({"reward", false, reads});
-    sizes.scoring_tokens = std::max(sizes.scoring_tokens, tokens_at_once(signed_size(read.scoring.tokens),
-                                                                         sizes.sequences * reads));
+    sizes.scoring_tokens =
+        std::max(sizes.scoring_tokens, tokens_at_once(signed_size(read.scoring.tokens), sizes.sequences * reads));
     out.notes.push_back("the reward model is taken to read " + std::to_string(reads) + " tokens a rollout");
   }
   out.time.scoring.push_back({"value", false});
@@ -234,7 +234,8 @@ std::function<std::string()> plan_sft(const config& options, const stage_context
   read_shares(options, out);
   out.roles = {role_of("policy", options.get<fs::path>("model.adapter", {}), out.adapter, true)};
   out.roles[0].role.log_probs = true;
-  const auto limit = read_prompt_settings(options, "sft", true).max_tokens, response = section.get<std::size_t>("max_response_tokens", 512);
+  const auto limit = read_prompt_settings(options, "sft", true).max_tokens,
+             response = section.get<std::size_t>("max_response_tokens", 512);
   sizes.query_tokens = limit > 0 ? signed_size(limit) : 512;
   sizes.response_tokens = response > 0 ? signed_size(response) : 512;
   if (limit == 0 || response == 0)

@@ -122,8 +122,8 @@ std::vector<prompt_record> within_limit(std::vector<prompt_record> records, cons
                                         const std::filesystem::path& file, stage_context& context) {
   const std::size_t all = records.size();
   const auto is_long = [&](const prompt_record& record) { return !prompts.fits(record.messages()); };
-  const auto count = static_cast<std::size_t>(drop ? std::erase_if(records, is_long)
-                                                   : std::ranges::count_if(records, is_long));
+  const auto count =
+      static_cast<std::size_t>(drop ? std::erase_if(records, is_long) : std::ranges::count_if(records, is_long));
   const std::string limit = "prompt.max_tokens = " + std::to_string(prompts.max_tokens());
   if (records.empty())
     throw file_error(file.string(), "", "each of its " + std::to_string(all) + " prompts is longer than " + limit,

@@ -79,8 +79,8 @@ struct preference_files {
   std::size_t limit = 0, evaluation_limit = 0;
   double evaluation_share = 0;
   std::filesystem::path principles{};
-  bool plain = false;    ///< preference pre-training: records with principles are refused
-  bool margins = true;   ///< `margins`: "record" reads those of records, "none" leaves them out
+  bool plain = false;   ///< preference pre-training: records with principles are refused
+  bool margins = true;  ///< `margins`: "record" reads those of records, "none" leaves them out
 };
 preference_files read_preference_files(const config& section, bool plain);
 

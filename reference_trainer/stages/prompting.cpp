@@ -51,8 +51,9 @@ prompt_settings read_prompt_settings(const config& options) {
   }
   out.system = options.get<std::string>("prompt.system", "");
   options.check(out.system.empty() || out.format_name != "plain", "prompt.system", "left out in the plain format");
-  options.check(out.system.empty() || out.template_path.empty(), "prompt.system",
-                "left out when prompt.template is given, which is the system text; prompt.template = \"\" makes room for it");
+  options.check(
+      out.system.empty() || out.template_path.empty(), "prompt.system",
+      "left out when prompt.template is given, which is the system text; prompt.template = \"\" makes room for it");
   out.max_tokens = options.get<std::size_t>("prompt.max_tokens", 0);
   return out;
 }
@@ -106,9 +107,7 @@ std::vector<token> prompter::tokens(std::string_view question) const {
   return tokens(std::span<const chat_message>(&message, 1));
 }
 
-std::vector<token> prompter::tokens(std::span<const chat_message> messages) const {
-  return uncut(fitted(messages));
-}
+std::vector<token> prompter::tokens(std::span<const chat_message> messages) const { return uncut(fitted(messages)); }
 
 std::vector<chat_message> prompter::fitted(std::span<const chat_message> messages) const {
   std::vector<chat_message> kept(messages.begin(), messages.end());

@@ -39,15 +39,16 @@ bool drop_oldest_exchange(std::vector<chat_message>& messages);
 
 /// How questions become the tokens that a policy continues, and what it samples with.
 ///
-/// What is learned is what is sampled: the text of a conversation is tokenised as one, cut only where a reply begins, and
-/// spaces at the end of a prompt belong to the reply. In the plain format one space parts the two, or a line break that
-/// the prompt ends with. A system text of a conversation's own takes the place of prompt.system and of the template.
+/// What is learned is what is sampled: the text of a conversation is tokenised as one, cut only where a reply begins,
+/// and spaces at the end of a prompt belong to the reply. In the plain format one space parts the two, or a line break
+/// that the prompt ends with. A system text of a conversation's own takes the place of prompt.system and of the
+/// template.
 ///
-/// `prompt.template`: an inference template, by its path or a shipped one's name ("inference"). `prompt.format`: "plain"
-/// (the question itself, or the template's text with it in the place of {Input}),
-/// dromedary, llama2_chat, vicuna, mistral, or the path of a file that load_chat_format reads. `prompt.system`: the
-/// system text of a chat format, where no template stands in its place. `prompt.stop`: stop strings beside the format's
-/// own. `prompt.max_tokens` (0: no limit): of a longer prompt the oldest exchanges are left out, then the last question
+/// `prompt.template`: an inference template, by its path or a shipped one's name ("inference"). `prompt.format`:
+/// "plain" (the question itself, or the template's text with it in the place of {Input}), dromedary, llama2_chat,
+/// vicuna, mistral, or the path of a file that load_chat_format reads. `prompt.system`: the system text of a chat
+/// format, where no template stands in its place. `prompt.stop`: stop strings beside the format's own.
+/// `prompt.max_tokens` (0: no limit): of a longer prompt the oldest exchanges are left out, then the last question
 /// keeps its own last tokens. The words of format, template and system text are never cut.
 class prompter {
  public:
@@ -62,9 +63,9 @@ class prompter {
   /// system text, and several turns as a transcript "Human: …\n\nAssistant: …\n\nHuman: …\n\nAssistant:"; within a
   /// template without "Assistant:" at its end.
   std::vector<token> tokens(std::span<const chat_message> messages) const;
-  /// A conversation that ends with a reply, as it is trained on: each reply behind the tokens of its prompt, an end token
-  /// where the model has to write one. The words around replies are those that `tokens` asks with. A limit holds for the
-  /// prompt of the first reply with a weight above 0.
+  /// A conversation that ends with a reply, as it is trained on: each reply behind the tokens of its prompt, an end
+  /// token where the model has to write one. The words around replies are those that `tokens` asks with. A limit holds
+  /// for the prompt of the first reply with a weight above 0.
   chat_tokens trained(std::span<const chat_message> messages) const;
   /// Whether a conversation is within the limit, so that `tokens` cuts nothing.
   bool fits(std::span<const chat_message> messages) const;

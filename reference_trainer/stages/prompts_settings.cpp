@@ -21,8 +21,8 @@ prompt_source_settings read_source_section(const std::string& name, const config
   out.categories = section.get<std::vector<std::string>>("categories", {});
   out.parts = section.get<std::vector<std::string>>("parts", {});
   for (std::size_t i = 0; i < out.parts.size(); ++i)
-    section.check(!out.parts[i].empty() && std::ranges::find(out.parts, out.parts[i]) == out.parts.begin() +
-                                               static_cast<std::ptrdiff_t>(i),
+    section.check(!out.parts[i].empty() &&
+                      std::ranges::find(out.parts, out.parts[i]) == out.parts.begin() + static_cast<std::ptrdiff_t>(i),
                   "parts", "a list of different names, such as those in front of the point of an id \"cot.1234\"");
   out.leave_out_inference = section.get<bool>("leave_out_inference", false);
   return out;

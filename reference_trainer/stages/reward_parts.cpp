@@ -42,7 +42,8 @@ void reward_parts::on_rollouts(const trajectory_batch& rollouts) {
       one.unfinished = penalty(one.earned());
     }
     // The identifier is asked once: a bonus other than 0 says that the languages are one.
-    const double parts[] = {1, one.score, one.language, one.length, one.empty, one.unfinished, one.language != 0 ? 1.0 : 0.0};
+    const double parts[] = {
+        1, one.score, one.language, one.length, one.empty, one.unfinished, one.language != 0 ? 1.0 : 0.0};
     for (std::size_t k = 0; k < sums_.size(); ++k) sums_[k] += parts[k];
   }
 }

@@ -57,8 +57,7 @@ void run_sample(const config& options, stage_context& context) {
   const auto out = context.out_or("samples.jsonl");
   refuse_same_file("out", out, {prompts_path});
   const prompt_settings prompting = read_prompt_settings(options, "sample", false);
-  generation_options generation =
-      read_generation(options, prompting.stop, {.max_new_tokens = 256, .temperature = 0.7});
+  generation_options generation = read_generation(options, prompting.stop, {.max_new_tokens = 256, .temperature = 0.7});
   // Of its own where one recipe is for `ppo` too: what is compared need not be as long as what is trained.
   generation.max_new_tokens = options.get<std::size_t>("sample.max_new_tokens", generation.max_new_tokens);
   options.check(generation.max_new_tokens > 0, "sample.max_new_tokens", "at least 1");

@@ -29,8 +29,8 @@ std::string_view without_last_word(std::string_view text) {
   const auto places = text_unit_places(text);
   const auto space = text.find_last_of(" \t\r\n");
   const std::size_t behind = space == std::string_view::npos ? 0 : space + 1;
-  const auto in_last = static_cast<std::size_t>(
-      std::ranges::count_if(places, [&](std::size_t place) { return place >= behind; }));
+  const auto in_last =
+      static_cast<std::size_t>(std::ranges::count_if(places, [&](std::size_t place) { return place >= behind; }));
   // "well-kn" are two words of text_units and one of people's: only of a script without spaces are there so many.
   const bool has_spaces = in_last <= 8 && behind > 0;
   return without_space_behind(text.substr(0, has_spaces ? behind : places.empty() ? 0 : places.back()));
@@ -151,10 +151,10 @@ self_align_outcome self_align_filter::operator()(std::string_view question, cons
 std::optional<self_align_filter::repeated_text> self_align_filter::repeats(
     std::string_view answer, const std::vector<std::string>& words) const {
   if (const double share = repeated_share(words, repetition_words); share > options_.maximum_repetition)
-    return repeated_text{format_number(100 * share, 0) + " % of the runs of " + std::to_string(repetition_words) +
-                             " words have occurred before",
-                         text_unit_places(answer)[first_repeated_word(words, repetition_words,
-                                                                      options_.maximum_repetition)]};
+    return repeated_text{
+        format_number(100 * share, 0) + " % of the runs of " + std::to_string(repetition_words) +
+            " words have occurred before",
+        text_unit_places(answer)[first_repeated_word(words, repetition_words, options_.maximum_repetition)]};
   std::map<std::string_view, std::size_t> lines;
   for (std::size_t begin = 0; begin <= answer.size();) {
     const std::size_t end = std::min(answer.find('\n', begin), answer.size()), here = begin;
@@ -162,9 +162,9 @@ std::optional<self_align_filter::repeated_text> self_align_filter::repeats(
     begin = end + 1;
     if (utf8_characters(line) < line_characters) continue;
     if (++lines[line] > options_.maximum_repeated_line)
-      return repeated_text{"a line stands more than " + std::to_string(options_.maximum_repeated_line) +
-                               " times: " + first_words(line),
-                           here};
+      return repeated_text{
+          "a line stands more than " + std::to_string(options_.maximum_repeated_line) + " times: " + first_words(line),
+          here};
   }
   return std::nullopt;
 }

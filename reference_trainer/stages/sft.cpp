@@ -79,10 +79,9 @@ supervised_example make_supervised_example(const sft_record& record, const promp
     // A reply that was cut does not end there: no end token to learn.
     if (max_response_tokens > 0 && size - reply.ended >= max_response_tokens) {
       if (size > max_response_tokens)
-        record_losses::of_run().add(
-            "a reply of " + std::to_string(max_response_tokens) +
-                " tokens or more (sft.max_response_tokens): those are trained on, and no end",
-            record.prompt.text() + record.response);
+        record_losses::of_run().add("a reply of " + std::to_string(max_response_tokens) +
+                                        " tokens or more (sft.max_response_tokens): those are trained on, and no end",
+                                    record.prompt.text() + record.response);
       size = max_response_tokens;
     }
     std::fill_n(weights.begin() + static_cast<std::ptrdiff_t>(reply.first), size, reply.weight);

@@ -31,8 +31,7 @@ std::vector<std::string> missing_files(const config& options) {
   std::vector<std::string> out;
   for (const auto& [key, path] : options.read_paths())
     if (key != "out" && !path.empty() && not_there(path) && not_there(principle_file(path)) &&
-        not_there(prompt_file(path)) &&
-        !(key == "sft.data" && sft_data_settings::is_identity(path)))
+        not_there(prompt_file(path)) && !(key == "sft.data" && sft_data_settings::is_identity(path)))
       out.push_back(key + " = " + path.string());
   return out;
 }

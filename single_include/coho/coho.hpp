@@ -1113,8 +1113,8 @@ struct generation_options {
   std::size_t top_k = 0;            ///< 0 is off
   double top_p = 1.0;               ///< 1 is off
   std::vector<std::string> stop{};  ///< exact stop strings; needs a tokenizer
-  /// Stop strings that end a response as well and do not finish it: it counts as cut at the limit, with whatever penalty
-  /// that has. One that a string of `stop` begins with or holds counts only where the text goes on otherwise.
+  /// Stop strings that end a response as well and do not finish it: it counts as cut at the limit, with whatever
+  /// penalty that has. One that a string of `stop` begins with or holds counts only where the text goes on otherwise.
   std::vector<std::string> unfinished_stop{};
   std::vector<token> banned{};  ///< tokens never sampled (padding, say); masked in log-probs alike
 };
@@ -7281,9 +7281,9 @@ class chat_encoder {
   void put(const chat_piece& piece, std::size_t at, token id) {
     for (const auto& reply : piece.replies) {
       const bool inside = reply.begin <= at && at < reply.end;
-      const bool behind = at >= reply.end && std::string_view(piece.text)
-                                                     .substr(reply.end, at - reply.end)
-                                                     .find_first_not_of(' ') == std::string_view::npos;
+      const bool behind =
+          at >= reply.end && std::string_view(piece.text).substr(reply.end, at - reply.end).find_first_not_of(' ') ==
+                                 std::string_view::npos;
       const bool ends = behind && reply.finished && end_ && id == *end_;
       if (!inside && !ends) continue;
       extend(piece, reply, 1);
@@ -7635,7 +7635,8 @@ class chat_prompt {
     } else {
       add_words(piece, shown(question, true, true), true);
     }
-    piece.text += first && templated && !behind_first_.empty() ? behind_first_ : format_.user_suffix + format_.assistant_prefix;
+    piece.text +=
+        first && templated && !behind_first_.empty() ? behind_first_ : format_.user_suffix + format_.assistant_prefix;
   }
 
   // An earlier reply is followed by another message, the last one by nothing that the model would not have to write.
@@ -9673,9 +9674,9 @@ class basic_tabular_policy {
                      "the sampling temperature " + std::to_string(sampling.temperature) +
                          " is not that of the model's log-probabilities, " + std::to_string(options_.temperature));
     require_argument(sampling.banned == options_.banned, "the banned tokens of sampling are not those of the model");
-    require_argument(sampling.top_k == 0 && sampling.top_p == 1 && sampling.stop.empty() &&
-                         sampling.unfinished_stop.empty(),
-                     "tabular_policy samples without top_k, top_p and stop strings");
+    require_argument(
+        sampling.top_k == 0 && sampling.top_p == 1 && sampling.stop.empty() && sampling.unfinished_stop.empty(),
+        "tabular_policy samples without top_k, top_p and stop strings");
     generation out;
     for (std::size_t i = 0; i < prompts.size(); ++i) {
       std::vector<token> response;
@@ -10689,7 +10690,7 @@ struct ppo_options {
   /// With recomputed log-probabilities: importance weights that correct a sampler of other kernels or precision.
   std::optional<importance_weights_options> sampler_correction{};
 
-  normalize_options normalization{};                 ///< of the reward model's scores, before bonuses
+  normalize_options normalization{};  ///< of the reward model's scores, before bonuses
   /// What a response earns whose text is blank (`is_blank`); without a decoder no response is known to be empty.
   empty_response_rule empty_responses = empty_response_rule::lowest;
   shaping_options shaping{};                         ///< its `kl_coefficient` is β unless `adaptive_kl` is set
@@ -10824,9 +10825,9 @@ struct ppo_statistics {
   std::uint64_t step = 0;
   double sequences = 0, tokens = 0;            ///< rollouts and their response tokens
   double score_mean = 0, score_deviation = 0;  ///< of the reward model, as it gave them
-  double reward_mean = 0;                      ///< a sequence: normalised score and bonuses, or what an empty response earns
-  double shaped_reward_mean = 0;               ///< a sequence: sum of the token rewards, KL penalty included
-  double kl_sequence = 0;                      ///< mean of Σ_t log π − log π_ref, nats
+  double reward_mean = 0;         ///< a sequence: normalised score and bonuses, or what an empty response earns
+  double shaped_reward_mean = 0;  ///< a sequence: sum of the token rewards, KL penalty included
+  double kl_sequence = 0;         ///< mean of Σ_t log π − log π_ref, nats
   double kl_token = 0;
   double kl_coefficient = 0;           ///< β of this step
   double length_mean = 0;              ///< response tokens

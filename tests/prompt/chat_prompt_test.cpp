@@ -90,8 +90,7 @@ TEST_CASE("an inference template supplies the text around the question") {
   // A conversation's own system text takes the template's place.
   const std::vector<chat_message> own{{chat_role::system, "S"}, {chat_role::user, "Hi"}};
   CHECK(chat_prompt(formats::dromedary(), bare)(own).text() == "S\n\n### User\nHi\n\n### Dromedary\n");
-  CHECK(chat_prompt(formats::llama2_chat(), headless)(own).text() ==
-        chat_prompt(formats::llama2_chat())(own).text());
+  CHECK(chat_prompt(formats::llama2_chat(), headless)(own).text() == chat_prompt(formats::llama2_chat())(own).text());
   const std::vector<chat_message> blank{{chat_role::system, ""}, {chat_role::user, "Hi"}};
   CHECK(chat_prompt(formats::dromedary(), bare)(blank).text() == "P\n\n### User\nHi\n\n### Dromedary\n");
 

@@ -131,8 +131,11 @@ TEST_CASE("chat text: words of the format are special tokens where the tokenizer
   CHECK(spelled_tokens(ids) == "<s>{302}[INST]\n\n [/INST]u1{303}a1<end></s>{302}u2{303}");
 
   // A format that spells the end token: it ends the replies that are trained on.
-  const coho::chat_format marked{
-      .name = "marked", .user_prefix = "U ", .user_suffix = "<end>\n", .assistant_prefix = "A\n", .assistant_suffix = "<end>\n"};
+  const coho::chat_format marked{.name = "marked",
+                                 .user_prefix = "U ",
+                                 .user_suffix = "<end>\n",
+                                 .assistant_prefix = "A\n",
+                                 .assistant_suffix = "<end>\n"};
   CHECK(trained_text(chat_prompt(marked).answered(two_exchanges), marks_tokenizer{}) == "|a1</s>|a2</s>");
   CHECK(spelled_tokens(chat_prompt(marked).answered(two_exchanges).encode(marks_tokenizer{}, 1, 2).tokens) ==
         "<s>SU u1</s>\nA\na1</s>\nU u2</s>\nA\na2</s>");
@@ -152,8 +155,9 @@ TEST_CASE("chat text: a model without begin token has none") {
   const auto text = chat_prompt(chat_formats::vicuna())("u");
   CHECK(spelled_tokens(text.tokens(letters_tokenizer{}, -1)) == "USER: u ASSISTANT:");
   CHECK(spelled_tokens(text.tokens(letters_tokenizer{}, std::nullopt)) == "USER: u ASSISTANT:");
-  CHECK(chat_prompt(chat_formats::vicuna()).answered(two_exchanges).encode(letters_tokenizer{}, {}, {}).replies.back() ==
-        coho::chat_reply_tokens{43, 3, false, 1});
+  CHECK(
+      chat_prompt(chat_formats::vicuna()).answered(two_exchanges).encode(letters_tokenizer{}, {}, {}).replies.back() ==
+      coho::chat_reply_tokens{43, 3, false, 1});
 }
 
 TEST_CASE("chat text: conversations that are not to be trained on are refused") {

@@ -7,8 +7,8 @@
 #include "support/catch.hpp"
 #include "support/thread_ranks.hpp"
 
-using coho::is_blank, coho::rank_empty_last;
 using Catch::Matchers::ContainsSubstring;
+using coho::is_blank, coho::rank_empty_last;
 
 TEST_CASE("a text is blank when it shows nothing") {
   for (const std::string_view text : {"", " ", "\n\t \r\n", "\xC2\xA0", " \xE3\x80\x80\xE2\x80\x8B", "\xEF\xBB\xBF\n",

@@ -50,7 +50,7 @@ inline std::set<std::string> set_of(const std::vector<std::string>& texts) { ret
 
 /// A file of so many prompts, each of its own.
 inline std::filesystem::path numbered(const temporary_directory& folder, const std::string& name, std::size_t count,
-                               bool reversed = false) {
+                                      bool reversed = false) {
   std::string lines;
   for (std::size_t i = 0; i < count; ++i) {
     const auto n = reversed ? count - 1 - i : i;

@@ -250,7 +250,8 @@ class chat_prompt {
     } else {
       add_words(piece, shown(question, true, true), true);
     }
-    piece.text += first && templated && !behind_first_.empty() ? behind_first_ : format_.user_suffix + format_.assistant_prefix;
+    piece.text +=
+        first && templated && !behind_first_.empty() ? behind_first_ : format_.user_suffix + format_.assistant_prefix;
   }
 
   // An earlier reply is followed by another message, the last one by nothing that the model would not have to write.

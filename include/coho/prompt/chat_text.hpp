@@ -155,9 +155,9 @@ class chat_encoder {
   void put(const chat_piece& piece, std::size_t at, token id) {
     for (const auto& reply : piece.replies) {
       const bool inside = reply.begin <= at && at < reply.end;
-      const bool behind = at >= reply.end && std::string_view(piece.text)
-                                                     .substr(reply.end, at - reply.end)
-                                                     .find_first_not_of(' ') == std::string_view::npos;
+      const bool behind =
+          at >= reply.end && std::string_view(piece.text).substr(reply.end, at - reply.end).find_first_not_of(' ') ==
+                                 std::string_view::npos;
       const bool ends = behind && reply.finished && end_ && id == *end_;
       if (!inside && !ends) continue;
       extend(piece, reply, 1);

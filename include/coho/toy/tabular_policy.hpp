@@ -118,9 +118,9 @@ class basic_tabular_policy {
                      "the sampling temperature " + std::to_string(sampling.temperature) +
                          " is not that of the model's log-probabilities, " + std::to_string(options_.temperature));
     require_argument(sampling.banned == options_.banned, "the banned tokens of sampling are not those of the model");
-    require_argument(sampling.top_k == 0 && sampling.top_p == 1 && sampling.stop.empty() &&
-                         sampling.unfinished_stop.empty(),
-                     "tabular_policy samples without top_k, top_p and stop strings");
+    require_argument(
+        sampling.top_k == 0 && sampling.top_p == 1 && sampling.stop.empty() && sampling.unfinished_stop.empty(),
+        "tabular_policy samples without top_k, top_p and stop strings");
     generation out;
     for (std::size_t i = 0; i < prompts.size(); ++i) {
       std::vector<token> response;

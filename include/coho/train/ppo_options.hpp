@@ -36,7 +36,7 @@ struct ppo_options {
   /// With recomputed log-probabilities: importance weights that correct a sampler of other kernels or precision.
   std::optional<importance_weights_options> sampler_correction{};
 
-  normalize_options normalization{};                 ///< of the reward model's scores, before bonuses
+  normalize_options normalization{};  ///< of the reward model's scores, before bonuses
   /// What a response earns whose text is blank (`is_blank`); without a decoder no response is known to be empty.
   empty_response_rule empty_responses = empty_response_rule::lowest;
   shaping_options shaping{};                         ///< its `kl_coefficient` is β unless `adaptive_kl` is set

@@ -23,9 +23,9 @@ struct ppo_statistics {
   std::uint64_t step = 0;
   double sequences = 0, tokens = 0;            ///< rollouts and their response tokens
   double score_mean = 0, score_deviation = 0;  ///< of the reward model, as it gave them
-  double reward_mean = 0;                      ///< a sequence: normalised score and bonuses, or what an empty response earns
-  double shaped_reward_mean = 0;               ///< a sequence: sum of the token rewards, KL penalty included
-  double kl_sequence = 0;                      ///< mean of Σ_t log π − log π_ref, nats
+  double reward_mean = 0;         ///< a sequence: normalised score and bonuses, or what an empty response earns
+  double shaped_reward_mean = 0;  ///< a sequence: sum of the token rewards, KL penalty included
+  double kl_sequence = 0;         ///< mean of Σ_t log π − log π_ref, nats
   double kl_token = 0;
   double kl_coefficient = 0;           ///< β of this step
   double length_mean = 0;              ///< response tokens

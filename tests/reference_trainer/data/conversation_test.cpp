@@ -10,9 +10,9 @@
 
 using namespace coho::trainer;
 using namespace coho::test;
+using Catch::Matchers::ContainsSubstring;
 using coho::chat_message;
 using coho::chat_role;
-using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
@@ -39,15 +39,16 @@ const chat_message asks_first{chat_role::user, "Who?"}, says_first{chat_role::as
 }  // namespace
 
 TEST_CASE("conversation: the last question is the prompt, what came before goes with it") {
-  for (const std::string line :
-       {R"({"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Who?"},{"role":"assistant","content":"I."},{"role":"user","content":"And she?"}]})",
-        R"({"conversations":[{"from":"system","value":"Be brief."},{"from":"human","value":"Who?"},{"from":"gpt","value":"I."},{"from":"human","value":"And she?"}]})",
-        R"({"prompt":[{"role":"developer","content":"Be brief."},{"role":"user","content":[{"type":"text","text":"Who?"}]},{"role":"assistant","content":"I."},{"role":"user","content":"And she?"}]})",
-        R"({"system":"Be brief.","history":[["Who?","I."]],"instruction":"And she?","input":""})",
-        R"({"system_prompt":"Be brief.","history":[["Who?","I."]],"question":"And she?","response":"She too."})",
-        R"({"system":"Be brief.","prompt":"\n\nHuman: Who?\n\nAssistant: I.\n\nHuman: And she?\n\nAssistant:"})",
-        R"({"system":"Be brief.","messages":[{"role":"user","content":"Who?"},{"role":"assistant","content":"I."},{"role":"user","content":"And she?"},{"role":"assistant","content":"She too."}]})",
-        R"({"system":"Be brief.","history":[{"role":"user","content":"Who?"},{"role":"assistant","content":"I."}],"prompt":"And she?"})"}) {
+  for (
+      const std::string line :
+      {R"({"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Who?"},{"role":"assistant","content":"I."},{"role":"user","content":"And she?"}]})",
+       R"({"conversations":[{"from":"system","value":"Be brief."},{"from":"human","value":"Who?"},{"from":"gpt","value":"I."},{"from":"human","value":"And she?"}]})",
+       R"({"prompt":[{"role":"developer","content":"Be brief."},{"role":"user","content":[{"type":"text","text":"Who?"}]},{"role":"assistant","content":"I."},{"role":"user","content":"And she?"}]})",
+       R"({"system":"Be brief.","history":[["Who?","I."]],"instruction":"And she?","input":""})",
+       R"({"system_prompt":"Be brief.","history":[["Who?","I."]],"question":"And she?","response":"She too."})",
+       R"({"system":"Be brief.","prompt":"\n\nHuman: Who?\n\nAssistant: I.\n\nHuman: And she?\n\nAssistant:"})",
+       R"({"system":"Be brief.","messages":[{"role":"user","content":"Who?"},{"role":"assistant","content":"I."},{"role":"user","content":"And she?"},{"role":"assistant","content":"She too."}]})",
+       R"({"system":"Be brief.","history":[{"role":"user","content":"Who?"},{"role":"assistant","content":"I."}],"prompt":"And she?"})"}) {
     CAPTURE(line);
     const auto prompt = record_of<prompt_record>(line);
     CHECK(prompt.system == "Be brief.");
@@ -89,15 +90,17 @@ TEST_CASE("conversation: a completion may be several turns, and all of it is the
 TEST_CASE("conversation: what cannot be used is refused with its place and the mend") {
   const auto messages = [](const std::string& list) { return refusal_of<sft_record>("{\"messages\":[" + list + "]}"); };
   const std::string ask = R"({"role":"user","content":"Who?"},)", say = R"({"role":"assistant","content":"I."})";
-  CHECK_THAT(messages(ask + R"({"role":"tool","content":"4"},)" + say),
-             ContainsSubstring("line 1: field \"messages\", message 2 is a tool's (\"tool\"); leave out conversations"));
+  CHECK_THAT(
+      messages(ask + R"({"role":"tool","content":"4"},)" + say),
+      ContainsSubstring("line 1: field \"messages\", message 2 is a tool's (\"tool\"); leave out conversations"));
   CHECK_THAT(messages(ask + R"({"role":"assistant","content":null,"tool_calls":[{"id":"1"}]})"),
              ContainsSubstring("message 2 calls a tool (\"tool_calls\")"));
   CHECK_THAT(messages(R"({"role":"user","content":[{"type":"image_url","image_url":{}}]},)" + say),
              ContainsSubstring("message 1 has a part that is not text (\"image_url\")"));
   CHECK_THAT(messages(R"({"role":"user","content":" \n"},)" + say), ContainsSubstring("message 1 is empty"));
   CHECK_THAT(messages(R"({"role":"user","content":null},)" + say), ContainsSubstring("message 1 has no text"));
-  CHECK_THAT(messages(say + "," + ask + say), ContainsSubstring("message 1 is the assistant's where the user's is due"));
+  CHECK_THAT(messages(say + "," + ask + say),
+             ContainsSubstring("message 1 is the assistant's where the user's is due"));
   CHECK_THAT(messages(ask + ask + say), ContainsSubstring("message 2 is the user's where the assistant's is due"));
   CHECK_THAT(messages(ask + say + R"(,{"role":"system","content":"S"})"),
              ContainsSubstring("message 3 is the system's, behind other messages"));
@@ -105,8 +108,8 @@ TEST_CASE("conversation: what cannot be used is refused with its place and the m
              ContainsSubstring("message 2 has a weight"));
   CHECK_THAT(messages(R"({"role":"system","content":"S"})"), ContainsSubstring("holds no message of a user"));
   CHECK_THAT(refusal_of<sft_record>(
-                 R"({"system":"A","messages":[{"role":"system","content":"B"},{"role":"user","content":"Who?"},)" + say +
-                 "]}"),
+                 R"({"system":"A","messages":[{"role":"system","content":"B"},{"role":"user","content":"Who?"},)" +
+                 say + "]}"),
              ContainsSubstring("has a system message and the record another system text"));
   CHECK_THAT(refusal_of<prompt_record>(R"({"instruction":"Who?","history":"no"})"),
              ContainsSubstring("expected a list of [question, answer] pairs"));
@@ -119,10 +122,10 @@ TEST_CASE("conversation: what cannot be used is refused with its place and the m
 
 TEST_CASE("conversation: transcripts part at blank lines, also of Windows, or else at line breaks") {
   const std::vector<chat_message> wanted{asks_first, says_first, asks_second};
-  for (const std::string text :
-       {"\n\nHuman: Who?\n\nAssistant: I.\n\nHuman: And she?\n\nAssistant:", "Human: Who?\n\nAssistant: I.\n\nHuman: And she?",
-        "\r\n\r\nHuman: Who?\r\n\r\nAssistant: I.\r\n\r\nHuman: And she?\r\n\r\nAssistant:",
-        "Human: Who?\nAssistant: I.\nHuman: And she?\nAssistant:"}) {
+  for (const std::string text : {"\n\nHuman: Who?\n\nAssistant: I.\n\nHuman: And she?\n\nAssistant:",
+                                 "Human: Who?\n\nAssistant: I.\n\nHuman: And she?",
+                                 "\r\n\r\nHuman: Who?\r\n\r\nAssistant: I.\r\n\r\nHuman: And she?\r\n\r\nAssistant:",
+                                 "Human: Who?\nAssistant: I.\nHuman: And she?\nAssistant:"}) {
     CAPTURE(text);
     CHECK(is_transcript(text));
     CHECK((read_transcript(text) == wanted));
@@ -149,17 +152,22 @@ TEST_CASE("conversation: preferences are compared on everything behind the last 
   const std::string both = "Human: Who?\n\nAssistant: I.\n\nHuman: And she?";
   check("{\"prompt\":[" + u + "," + a + "," + u2 + "],\"chosen\":[" + x + "],\"rejected\":[" + y + "]}", both,
         "She too.", "No.");
-  check("{\"chosen\":[" + u + "," + a + "," + u2 + "," + x + "],\"rejected\":[" + u + "," + a + "," + u2 + "," + y + "]}",
+  check(
+      "{\"chosen\":[" + u + "," + a + "," + u2 + "," + x + "],\"rejected\":[" + u + "," + a + "," + u2 + "," + y + "]}",
+      both, "She too.", "No.");
+  check("{\"prompt\":[" + u + "],\"chosen\":[" + a + "," + u2 + "," + x + "],\"rejected\":[" + a + "," + u2 + "," + y +
+            "]}",
         both, "She too.", "No.");
-  check("{\"prompt\":[" + u + "],\"chosen\":[" + a + "," + u2 + "," + x + "],\"rejected\":[" + a + "," + u2 + "," + y + "]}",
-        both, "She too.", "No.");
-  check("{\"prompt\":\"Who?\",\"chosen\":[" + u + "," + a + "," + u2 + "," + x + "],\"rejected\":[" + u + "," + y + "]}",
-        "Who?", "I.\n\nHuman: And she?\n\nAssistant: She too.", "No.");
+  check(
+      "{\"prompt\":\"Who?\",\"chosen\":[" + u + "," + a + "," + u2 + "," + x + "],\"rejected\":[" + u + "," + y + "]}",
+      "Who?", "I.\n\nHuman: And she?\n\nAssistant: She too.", "No.");
   // They part at a question: the answer before it is compared too, being the same.
-  check("{\"chosen\":[" + u + "," + a + "," + u2 + "," + x + "],\"rejected\":[" + u + "," + a + "," + z + "," + x + "]}",
-        "Who?", "I.\n\nHuman: And she?\n\nAssistant: She too.", "I.\n\nHuman: Why?\n\nAssistant: She too.");
-  check(R"({"chosen":"\n\nHuman: Who?\n\nAssistant: I.\n\nHuman: And she?\n\nAssistant: She too.","rejected":"\n\nHuman: Who?\n\nAssistant: No."})",
-        "Who?", "I.\n\nHuman: And she?\n\nAssistant: She too.", "No.");
+  check(
+      "{\"chosen\":[" + u + "," + a + "," + u2 + "," + x + "],\"rejected\":[" + u + "," + a + "," + z + "," + x + "]}",
+      "Who?", "I.\n\nHuman: And she?\n\nAssistant: She too.", "I.\n\nHuman: Why?\n\nAssistant: She too.");
+  check(
+      R"({"chosen":"\n\nHuman: Who?\n\nAssistant: I.\n\nHuman: And she?\n\nAssistant: She too.","rejected":"\n\nHuman: Who?\n\nAssistant: No."})",
+      "Who?", "I.\n\nHuman: And she?\n\nAssistant: She too.", "No.");
   // People prefer an empty answer now and then.
   check(R"({"chosen":"\n\nHuman: Who?\n\nAssistant: ","rejected":"\n\nHuman: Who?\n\nAssistant: No."})", "Who?", "",
         "No.");
@@ -168,14 +176,16 @@ TEST_CASE("conversation: preferences are compared on everything behind the last 
         "Be brief.\n\n" + both, "a", "b");
   // The answer at the end of the question is the chosen one's: it is taken off.
   check("{\"messages\":[" + u + "," + a + "],\"chosen\":\"I.\",\"rejected\":\"No.\"}", "Who?", "I.", "No.");
-  check("{\"messages\":[" + u + "," + a + "],\"chosen\":[" + u + "," + a + "],\"rejected\":[" + u + "," + y + "]}", "Who?",
-        "I.", "No.");
+  check("{\"messages\":[" + u + "," + a + "],\"chosen\":[" + u + "," + a + "],\"rejected\":[" + u + "," + y + "]}",
+        "Who?", "I.", "No.");
 
-  CHECK_THAT(refusal_of<preference_record>("{\"conversations\":[" + u + "," + a + "],\"chosen\":\"She.\",\"rejected\":\"No.\"}"),
+  CHECK_THAT(refusal_of<preference_record>("{\"conversations\":[" + u + "," + a +
+                                           "],\"chosen\":\"She.\",\"rejected\":\"No.\"}"),
              ContainsSubstring("\"conversations\" ends with the assistant's message, and \"chosen\" is another"));
   CHECK_THAT(refusal_of<preference_record>(R"({"prompt":" ","chosen":"I.","rejected":"No."})"),
              ContainsSubstring("line 1: the prompt is empty"));
-  CHECK_THAT(refusal_of<preference_record>("{\"prompt\":\"Else?\",\"chosen\":[" + u + "," + a + "],\"rejected\":[" + u + "," + y + "]}"),
+  CHECK_THAT(refusal_of<preference_record>("{\"prompt\":\"Else?\",\"chosen\":[" + u + "," + a + "],\"rejected\":[" + u +
+                                           "," + y + "]}"),
              ContainsSubstring("the prompt is not a question of the conversations"));
   CHECK_THAT(refusal_of<preference_record>("{\"chosen\":[" + u + "," + a + "],\"rejected\":[" + u2 + "," + y + "]}"),
              ContainsSubstring("must share their first messages"));

@@ -23,8 +23,8 @@ std::vector<sft_record> identity_of(std::string_view content, const assistant_id
 }  // namespace
 
 TEST_CASE("identity: each question goes with each answer, name and maker filled in") {
-  const auto records = identity_of(
-      R"([{"questions":["Who?","What is {name}?"],"answers":["I am {name}, by {maker}, {name}.","Me."]}])");
+  const auto records =
+      identity_of(R"([{"questions":["Who?","What is {name}?"],"answers":["I am {name}, by {maker}, {name}.","Me."]}])");
   REQUIRE(records.size() == 4);
   CHECK(records[0].prompt.instruction == "Who?");
   CHECK(records[0].response == "I am Ada, by us, Ada.");

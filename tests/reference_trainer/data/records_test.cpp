@@ -161,8 +161,8 @@ TEST_CASE("HH dialogues are split behind their last common question") {
       [0];
   CHECK(longer.prompt.text() == "Human: a\n\nAssistant: b\n\nHuman: c");
   CHECK(longer.prompt.instruction == "c");
-  CHECK((longer.prompt.history == std::vector<coho::chat_message>{{coho::chat_role::user, "a"},
-                                                                  {coho::chat_role::assistant, "b"}}));
+  CHECK((longer.prompt.history ==
+         std::vector<coho::chat_message>{{coho::chat_role::user, "a"}, {coho::chat_role::assistant, "b"}}));
 }
 
 TEST_CASE("the other preference forms") {

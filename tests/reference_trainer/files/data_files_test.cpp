@@ -69,9 +69,9 @@ TEST_CASE("data files: a folder of that name hides no shipped list") {
 }
 
 TEST_CASE("data files: templates by the name of a shipped one, or by a path") {
-  for (const char* name : {"inference", "inference_brief", "hhh", "hhh_dromedary", "truthfulqa", "truthfulqa_dromedary"})
-    CHECK(coho::trainer::prompt_file(name) ==
-          coho::trainer::shipped("prompts/" + std::string(name) + ".txt"));
+  for (const char* name :
+       {"inference", "inference_brief", "hhh", "hhh_dromedary", "truthfulqa", "truthfulqa_dromedary"})
+    CHECK(coho::trainer::prompt_file(name) == coho::trainer::shipped("prompts/" + std::string(name) + ".txt"));
   CHECK(coho::trainer::prompt_file("inference.txt") == coho::trainer::shipped("prompts/inference.txt"));
   CHECK(coho::trainer::prompt_file("no_such_template") == "no_such_template");
   CHECK(coho::trainer::prompt_file("inference.jsonl") == "inference.jsonl");

@@ -25,9 +25,8 @@ std::string kind_of_bytes(std::string_view bytes, file_use use = file_use::recor
 
 TEST_CASE("file kind: a Git LFS pointer is named in every role, with the size that it stands for") {
   for (const auto use : {file_use::records, file_use::document, file_use::weights, file_use::tokenizer, file_use::text})
-    CHECK(
-        kind_of_bytes(git_lfs, use) ==
-        "is a Git LFS pointer to 13476839424 bytes; fetch them with `git lfs pull`, or download it");
+    CHECK(kind_of_bytes(git_lfs, use) ==
+          "is a Git LFS pointer to 13476839424 bytes; fetch them with `git lfs pull`, or download it");
 }
 
 TEST_CASE("file kind: forms are known by their first bytes") {

@@ -269,13 +269,15 @@ TEST_CASE("aggregate: principles that are judged need not be drawn") {
 
 namespace {
 
-// Pairs in which response 2 alone holds the phrase and the principle prefers it, so that the rule turns what it decides.
+// Pairs in which response 2 alone holds the phrase and the principle prefers it, so that the rule turns what it
+// decides.
 settings with_phrases(const temporary_directory& folder, std::size_t pairs) {
   std::string lines;
   for (std::size_t i = 0; i < pairs; ++i)
-    lines += R"({"instruction":"Why is the sky blue in the morning?","output_1":"Because of the way that light is scattered.",)"
-             R"("output_2":"as an ai LANGUAGE model I cannot see the sky in the morning.","scores":{"P":[-1,-2],"Q":[-1,-2],"R":[-1,-)" +
-             std::to_string(2 + i % 3) + "]}}\n";
+    lines +=
+        R"({"instruction":"Why is the sky blue in the morning?","output_1":"Because of the way that light is scattered.",)"
+        R"("output_2":"as an ai LANGUAGE model I cannot see the sky in the morning.","scores":{"P":[-1,-2],"Q":[-1,-2],"R":[-1,-)" +
+        std::to_string(2 + i % 3) + "]}}\n";
   write_bytes(folder / "judgements.jsonl", lines);
   write_bytes(folder / "principles.json", principles);
   return {"aggregate.judgements=" + (folder / "judgements.jsonl").string(),
@@ -308,7 +310,8 @@ TEST_CASE("aggregate: salmon_code bans the released code's phrase, with its chan
 
   CHECK(decided_by_phrase(folder, {"aggregate.preset=salmon_code", "aggregate.banned_phrases=[]"}) == 0);
   CHECK(decided_by_phrase(folder, {"aggregate.preset=salmon_code", "aggregate.banned_phrase_probability=1"}) == 1600);
-  CHECK(decided_by_phrase(folder, {"aggregate.preset=salmon_code", "aggregate.banned_phrases=[\"I cannot smell\"]"}) == 0);
+  CHECK(decided_by_phrase(folder, {"aggregate.preset=salmon_code", "aggregate.banned_phrases=[\"I cannot smell\"]"}) ==
+        0);
   CHECK(decided_by_phrase(folder, {"aggregate.preset=paper"}) == 0);
 }
 
@@ -319,7 +322,7 @@ TEST_CASE("aggregate: a banned phrase that could decide nothing is refused") {
                     Catch::Matchers::ContainsSubstring("banned_phrase_probability is 0"));
   CHECK_THROWS_WITH(run_stage(run_aggregate, given + settings{"aggregate.banned_phrase_probability=0.5"}),
                     Catch::Matchers::ContainsSubstring("0 without aggregate.banned_phrases"));
-  CHECK_THROWS_WITH(run_stage(run_aggregate, given + settings{"aggregate.preset=salmon_code",
-                                                              "aggregate.banned_phrases=[\"\"]"}),
-                    Catch::Matchers::ContainsSubstring("texts that are not empty"));
+  CHECK_THROWS_WITH(
+      run_stage(run_aggregate, given + settings{"aggregate.preset=salmon_code", "aggregate.banned_phrases=[\"\"]"}),
+      Catch::Matchers::ContainsSubstring("texts that are not empty"));
 }

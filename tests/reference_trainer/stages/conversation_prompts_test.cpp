@@ -35,7 +35,8 @@ std::vector<invented_talk> invented_talks() {
   const std::vector<std::string> things{"fox", "owl", "hat", "box", "hay"}, colours{"red", "gray", "blue"};
   std::vector<invented_talk> out;
   for (std::size_t i = 0; i < 30; ++i) {
-    invented_talk talk{.system = i % 2 == 1 ? "be kind to the " + things[i % 5] + "." : "", .exchanges = {}, .weights = {}};
+    invented_talk talk{
+        .system = i % 2 == 1 ? "be kind to the " + things[i % 5] + "." : "", .exchanges = {}, .weights = {}};
     for (std::size_t k = 0; k <= i % 3; ++k) {
       talk.exchanges.emplace_back("what is the " + things[(i + k) % 5] + " " + std::to_string(i) + "?",
                                   "the " + things[(i + k) % 5] + " is " + colours[(i / 2 + k) % 3] + ".");
@@ -55,7 +56,8 @@ json list_of(const invented_talk& talk, bool hub, bool system, std::size_t turns
   if (system && !talk.system.empty()) out.push_back(message_of(hub, "system", "system", talk.system));
   for (std::size_t i = 0; i < turns; ++i) {
     const auto& [question, answer] = talk.exchanges[i / 2];
-    out.push_back(i % 2 == 0 ? message_of(hub, "user", "human", question) : message_of(hub, "assistant", "gpt", answer));
+    out.push_back(i % 2 == 0 ? message_of(hub, "user", "human", question)
+                             : message_of(hub, "assistant", "gpt", answer));
     if (i % 2 == 1 && !talk.weights.empty()) out.back()["weight"] = talk.weights[i / 2];
   }
   return out;
@@ -83,19 +85,25 @@ std::vector<json> forms_of(const invented_talk& talk) {
   }
   out.push_back({{"prompt", list_of(talk, true, true, turns - 1)},
                  {"completion", json::array({list_of(talk, true, false, turns).back()})}});
-  out.push_back(with_system({{"prompt", list_of(talk, false, false, turns - 1)},
-                             {"completion", list_of(talk, true, false, turns).back()}}));
-  out.push_back(with_system({{"instruction", question}, {"input", ""}, {"output", answer}, {"history", pairs},
-                             {"history_weights", weights}, {"weight", talk.weights.empty() ? 1.0 : talk.weights.back()}}));
+  out.push_back(with_system(
+      {{"prompt", list_of(talk, false, false, turns - 1)}, {"completion", list_of(talk, true, false, turns).back()}}));
+  out.push_back(with_system({{"instruction", question},
+                             {"input", ""},
+                             {"output", answer},
+                             {"history", pairs},
+                             {"history_weights", weights},
+                             {"weight", talk.weights.empty() ? 1.0 : talk.weights.back()}}));
   if (!talk.weights.empty()) return out;
   out.push_back(with_system({{"prompt", list_of(talk, true, false, turns - 1)}, {"completion", answer}}));
-  out.push_back(with_system({{"instruction", question}, {"response", answer}, {"history", list_of(talk, true, false, turns - 2)}}));
+  out.push_back(with_system(
+      {{"instruction", question}, {"response", answer}, {"history", list_of(talk, true, false, turns - 2)}}));
   out.push_back(with_system({{"question", question}, {"response", answer}, {"history", pairs}}, "system_prompt"));
   out.push_back(with_system({{"prompt", question}, {"completion", answer}, {"history", pairs}}));
   if (turns == 2) return out;
   std::string transcript;
   for (std::size_t i = 0; i + 1 < turns; ++i)
-    transcript += (i % 2 == 0 ? "\n\nHuman: " + talk.exchanges[i / 2].first : "\n\nAssistant: " + talk.exchanges[i / 2].second);
+    transcript +=
+        (i % 2 == 0 ? "\n\nHuman: " + talk.exchanges[i / 2].first : "\n\nAssistant: " + talk.exchanges[i / 2].second);
   out.push_back(with_system({{"prompt", transcript + "\n\nAssistant:"}, {"completion", answer}}));
   return out;
 }
@@ -163,7 +171,8 @@ TEST_CASE("conversations: thirty in every accepted form give the same tokens and
         // What is written out is read back as the same conversation.
         CHECK((read_talk(to_json(record)).messages() == record.messages()));
         // The prompt of each form is what a policy is asked.
-        CHECK(prompts.tokens(record.prompt.messages()) == prompts.tokens(read_talk(forms_of(talk)[0]).prompt.messages()));
+        CHECK(prompts.tokens(record.prompt.messages()) ==
+              prompts.tokens(read_talk(forms_of(talk)[0]).prompt.messages()));
       }
       // The words that are trained on are those of the replies, by their weights.
       std::string wanted, trained;
@@ -188,17 +197,58 @@ TEST_CASE("conversations: token ids and trained positions are those of transform
   const auto mistral = model_with_pieces_of(*data / "tokenizers" / "mistral-v1.model");
   // transformers 5.23, the text of the whole conversation tokenised at once, and the mask of its assistant tokens.
   const golden_talk of_llama[] = {
-      {"llama2_chat", 0, {1, 518, 25580, 29962, 4408, 263, 8580, 29889, 518, 29914, 25580, 29962, 450, 1260, 915, 29889, 29871, 2}, {12, 13, 14, 15, 16, 17}},
-      {"llama2_chat", 1, {1, 518, 25580, 29962, 3532, 14816, 29903, 6778, 13, 22550, 297, 697, 1734, 29889, 13, 29966, 829, 14816, 29903, 6778, 13, 13, 1170, 263, 8580, 29889, 518, 29914, 25580, 29962, 1260, 915, 29889, 29871, 2}, {30, 31, 32, 33, 34}},
-      {"llama2_chat", 2, {1, 518, 25580, 29962, 3532, 14816, 29903, 6778, 13, 3492, 2302, 29735, 29889, 13, 29966, 829, 14816, 29903, 6778, 13, 13, 5328, 1784, 526, 297, 278, 1746, 29973, 518, 29914, 25580, 29962, 26647, 29892, 306, 1348, 29889, 29871, 2, 1, 518, 25580, 29962, 1126, 5742, 278, 2594, 29876, 29973, 518, 29914, 25580, 29962, 7803, 901, 29901, 13, 29874, 13472, 322, 263, 301, 1117, 29889, 29871, 2}, {32, 33, 34, 35, 36, 37, 38, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63, 64, 65}},
-      {"vicuna", 0, {1, 3148, 1001, 29901, 4408, 263, 8580, 29889, 319, 1799, 9047, 13566, 29901, 450, 1260, 915, 29889, 2}, {13, 14, 15, 16, 17}},
-      {"vicuna", 1, {1, 673, 297, 697, 1734, 29889, 3148, 1001, 29901, 4408, 263, 8580, 29889, 319, 1799, 9047, 13566, 29901, 1260, 915, 29889, 2}, {18, 19, 20, 21}},
-      {"vicuna", 2, {1, 887, 2302, 29735, 29889, 3148, 1001, 29901, 1128, 1784, 526, 297, 278, 1746, 29973, 319, 1799, 9047, 13566, 29901, 26647, 29892, 306, 1348, 29889, 2, 3148, 1001, 29901, 1126, 5742, 278, 2594, 29876, 29973, 319, 1799, 9047, 13566, 29901, 7803, 901, 29901, 13, 29874, 13472, 322, 263, 301, 1117, 29889, 2}, {20, 21, 22, 23, 24, 25, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51}},
+      {"llama2_chat",
+       0,
+       {1, 518, 25580, 29962, 4408, 263, 8580, 29889, 518, 29914, 25580, 29962, 450, 1260, 915, 29889, 29871, 2},
+       {12, 13, 14, 15, 16, 17}},
+      {"llama2_chat",
+       1,
+       {1,    518,   25580, 29962, 3532,  14816, 29903, 6778, 13,    22550, 297,  697,
+        1734, 29889, 13,    29966, 829,   14816, 29903, 6778, 13,    13,    1170, 263,
+        8580, 29889, 518,   29914, 25580, 29962, 1260,  915,  29889, 29871, 2},
+       {30, 31, 32, 33, 34}},
+      {"llama2_chat",
+       2,
+       {1,     518,   25580, 29962, 3532,  14816, 29903, 6778,  13,    3492,  2302,  29735, 29889, 13,
+        29966, 829,   14816, 29903, 6778,  13,    13,    5328,  1784,  526,   297,   278,   1746,  29973,
+        518,   29914, 25580, 29962, 26647, 29892, 306,   1348,  29889, 29871, 2,     1,     518,   25580,
+        29962, 1126,  5742,  278,   2594,  29876, 29973, 518,   29914, 25580, 29962, 7803,  901,   29901,
+        13,    29874, 13472, 322,   263,   301,   1117,  29889, 29871, 2},
+       {32, 33, 34, 35, 36, 37, 38, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63, 64, 65}},
+      {"vicuna",
+       0,
+       {1, 3148, 1001, 29901, 4408, 263, 8580, 29889, 319, 1799, 9047, 13566, 29901, 450, 1260, 915, 29889, 2},
+       {13, 14, 15, 16, 17}},
+      {"vicuna",
+       1,
+       {1,    673,   297, 697,  1734, 29889, 3148,  1001, 29901, 4408,  263,
+        8580, 29889, 319, 1799, 9047, 13566, 29901, 1260, 915,   29889, 2},
+       {18, 19, 20, 21}},
+      {"vicuna",
+       2,
+       {1,     887,   2302,  29735, 29889, 3148,  1001,  29901, 1128,  1784, 526,  297,   278,
+        1746,  29973, 319,   1799,  9047,  13566, 29901, 26647, 29892, 306,  1348, 29889, 2,
+        3148,  1001,  29901, 1126,  5742,  278,   2594,  29876, 29973, 319,  1799, 9047,  13566,
+        29901, 7803,  901,   29901, 13,    29874, 13472, 322,   263,   301,  1117, 29889, 2},
+       {20, 21, 22, 23, 24, 25, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51}},
   };
   const golden_talk of_mistral[] = {
-      {"mistral", 0, {1, 733, 16289, 28793, 6620, 264, 7782, 28723, 733, 28748, 16289, 28793, 415, 1744, 1105, 28723, 2}, {12, 13, 14, 15, 16}},
-      {"mistral", 1, {1, 733, 16289, 28793, 26307, 297, 624, 1707, 28723, 13, 13, 952, 264, 7782, 28723, 733, 28748, 16289, 28793, 1744, 1105, 28723, 2}, {19, 20, 21, 22}},
-      {"mistral", 2, {1, 733, 16289, 28793, 995, 2113, 19583, 28723, 13, 13, 5660, 1287, 460, 297, 272, 1834, 28804, 733, 28748, 16289, 28793, 21283, 28725, 315, 1073, 28723, 2, 733, 16289, 28793, 1015, 2910, 272, 18581, 28804, 733, 28748, 16289, 28793, 6005, 680, 28747, 13, 28708, 15355, 304, 264, 305, 1379, 28723, 2}, {21, 22, 23, 24, 25, 26, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50}},
+      {"mistral",
+       0,
+       {1, 733, 16289, 28793, 6620, 264, 7782, 28723, 733, 28748, 16289, 28793, 415, 1744, 1105, 28723, 2},
+       {12, 13, 14, 15, 16}},
+      {"mistral",
+       1,
+       {1,   733,  16289, 28793, 26307, 297,   624,   1707, 28723, 13,    13, 952,
+        264, 7782, 28723, 733,   28748, 16289, 28793, 1744, 1105,  28723, 2},
+       {19, 20, 21, 22}},
+      {"mistral",
+       2,
+       {1,    733, 16289, 28793, 995,   2113,  19583, 28723, 13,    13,    5660,  1287,  460,
+        297,  272, 1834,  28804, 733,   28748, 16289, 28793, 21283, 28725, 315,   1073,  28723,
+        2,    733, 16289, 28793, 1015,  2910,  272,   18581, 28804, 733,   28748, 16289, 28793,
+        6005, 680, 28747, 13,    28708, 15355, 304,   264,   305,   1379,  28723, 2},
+       {21, 22, 23, 24, 25, 26, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50}},
   };
   for (const auto& golden : of_llama) check_golden(llama, golden);
   for (const auto& golden : of_mistral) check_golden(mistral, golden);
@@ -212,9 +262,12 @@ TEST_CASE("conversations: prompt and response meet as one text, in the plain for
   }
   const auto model = model_with_pieces_of(*data / "tokenizers" / "llama2.model");
   const temporary_directory folder;
-  write_bytes(folder / "ends_in_space.json", R"({"user":{"prefix":"USER: ","suffix":"\n"},"assistant":{"prefix":"ASSISTANT: "}})");
-  write_bytes(folder / "gap.json", R"({"user":{"prefix":"USER: ","suffix":"\n"},"assistant":{"prefix":"ASSISTANT:","history_gap":" "}})");
-  write_bytes(folder / "chatml.json", R"({"user":{"prefix":"<|u|>\n","suffix":"\n"},"assistant":{"prefix":"<|a|>\n"}})");
+  write_bytes(folder / "ends_in_space.json",
+              R"({"user":{"prefix":"USER: ","suffix":"\n"},"assistant":{"prefix":"ASSISTANT: "}})");
+  write_bytes(folder / "gap.json",
+              R"({"user":{"prefix":"USER: ","suffix":"\n"},"assistant":{"prefix":"ASSISTANT:","history_gap":" "}})");
+  write_bytes(folder / "chatml.json",
+              R"({"user":{"prefix":"<|u|>\n","suffix":"\n"},"assistant":{"prefix":"<|a|>\n"}})");
   write_bytes(folder / "t.txt", "Q: {Input} A:");
   const auto check = [&](const settings& form, const std::string& question, const std::string& answer,
                          const std::string& text, const std::string& learned) {
@@ -241,7 +294,8 @@ TEST_CASE("conversations: prompt and response meet as one text, in the plain for
   for (const std::string file : {"ends_in_space.json", "gap.json"})
     check({"prompt.format=" + (folder / file).string()}, "Was it big?", "yes it was",
           "USER: Was it big?\nASSISTANT: yes it was", " yes it was");
-  check({"prompt.format=" + (folder / "chatml.json").string()}, "Was it big?", "yes", "<|u|>\nWas it big?\n<|a|>\nyes", "yes");
+  check({"prompt.format=" + (folder / "chatml.json").string()}, "Was it big?", "yes", "<|u|>\nWas it big?\n<|a|>\nyes",
+        "yes");
   check({"prompt.format=dromedary"}, "Was it big?", "yes", "### User\nWas it big?\n\n### Dromedary\nyes", "yes");
 }
 

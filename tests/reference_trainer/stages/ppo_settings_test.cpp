@@ -63,10 +63,10 @@ TEST_CASE("ppo_settings: presets are the library's, and every key stands above t
   CHECK(read({"ppo.unfinished_stops=[\"P.S.\"]"}).generation.unfinished_stop == std::vector<std::string>{"P.S."});
   CHECK_THROWS_AS(read({"ppo.unfinished_stops=[\"\"]"}), config_error);
 
-  const auto own = read({"ppo.kl_coefficient=0.3", "ppo.kl_estimator=k3", "ppo.epochs=4", "ppo.clip_low=0.1",
-                         "ppo.gamma=0.9", "ppo.adaptive_kl_target=6", "ppo.old_log_probs=recorded",
-                         "ppo.unfinished_mode=replace", "ppo.empty_responses=scored", "seed=9",
-                         "generation.max_new_tokens=12"});
+  const auto own =
+      read({"ppo.kl_coefficient=0.3", "ppo.kl_estimator=k3", "ppo.epochs=4", "ppo.clip_low=0.1", "ppo.gamma=0.9",
+            "ppo.adaptive_kl_target=6", "ppo.old_log_probs=recorded", "ppo.unfinished_mode=replace",
+            "ppo.empty_responses=scored", "seed=9", "generation.max_new_tokens=12"});
   CHECK(own.shaping.kl_coefficient == 0.3);
   CHECK(own.shaping.estimator == kl_estimator::k3);
   CHECK(own.epochs == 4);

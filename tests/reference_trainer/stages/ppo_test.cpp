@@ -57,8 +57,12 @@ TEST_CASE("ppo: a bonus for length makes responses longer, a malus shorter") {
 
 TEST_CASE("ppo: strings that end a response count as unfinished, and are not shown") {
   const temporary_directory folder;
-  const settings run{"ppo.rollouts=12", "ppo.minibatch_size=6", "ppo.steps=1", "ppo.length_bonus.coefficient=1",
-                     "ppo.evaluation.prompts=" + (folder / "prompts.jsonl").string(), "ppo.evaluation.every=0"};
+  const settings run{"ppo.rollouts=12",
+                     "ppo.minibatch_size=6",
+                     "ppo.steps=1",
+                     "ppo.length_bonus.coefficient=1",
+                     "ppo.evaluation.prompts=" + (folder / "prompts.jsonl").string(),
+                     "ppo.evaluation.every=0"};
   run_stage(run_ppo, reinforcing(folder, "whole") + run);
   run_stage(run_ppo, reinforcing(folder, "cut") + run + settings{"ppo.unfinished_stops=[' is', ' the', '.']"});
   const auto first = [&](const std::string& out, const std::string& name) {
@@ -231,10 +235,9 @@ TEST_CASE("ppo: a start that fails on a file leaves an interrupted run as it was
 
 TEST_CASE("ppo: dropout is off, so that the first minibatch's ratio is 1 in every step") {
   const temporary_directory folder;
-  run_stage(run_ppo, reinforcing(folder, "ppo") +
-                         settings{"adapter.kind=lora", "adapter.rank=4", "adapter.dropout=0.3", "ppo.rollouts=4",
-                                  "ppo.minibatch_size=4", "ppo.steps=4", "ppo.learning_rate=3e-3",
-                                  "ppo.length_bonus.coefficient=4"});
+  run_stage(run_ppo, reinforcing(folder, "ppo") + settings{"adapter.kind=lora", "adapter.rank=4", "adapter.dropout=0.3",
+                                                           "ppo.rollouts=4", "ppo.minibatch_size=4", "ppo.steps=4",
+                                                           "ppo.learning_rate=3e-3", "ppo.length_bonus.coefficient=4"});
   REQUIRE(metric_curve(folder / "ppo", "first_ratio_deviation").size() == 4);
   CHECK(largest_of(folder / "ppo", "first_ratio_deviation") < 1e-5);
   // The weights did move.
@@ -255,9 +258,9 @@ TEST_CASE("ppo: prompts beyond the limit are left out and counted, or cut where 
   REQUIRE(dropped.size() == 1);
   CHECK(dropped[0].instruction == brief);
   CHECK((within_limit(records, prompts, false, "p.jsonl", context) == records));
-  CHECK_THROWS_WITH(within_limit({records[0]}, prompts, true, "p.jsonl", context),
-                    Catch::Matchers::ContainsSubstring("p.jsonl") &&
-                        Catch::Matchers::ContainsSubstring("ppo.long_prompts"));
+  CHECK_THROWS_WITH(
+      within_limit({records[0]}, prompts, true, "p.jsonl", context),
+      Catch::Matchers::ContainsSubstring("p.jsonl") && Catch::Matchers::ContainsSubstring("ppo.long_prompts"));
 
   const temporary_directory folder;
   const settings run{"prompt.max_tokens=" + std::to_string(limit), "ppo.rollouts=2", "ppo.steps=1",

@@ -161,7 +161,8 @@ TEST_CASE("preference data: a margin that a record without principles brings is 
   CHECK(margins(none.training) == std::vector<double>{0, 0, 0, 0});
   CHECK(none.notes.back().find("left out") != std::string::npos);
   CHECK_THROWS_AS(opened(given + settings{"reward.margins=all"}), config_error);
-  write_bytes(folder / "pairs.jsonl", R"({"prompt":"one","chosen":"yes","rejected":"no","margin":"large"})" "\n");
+  write_bytes(folder / "pairs.jsonl", R"({"prompt":"one","chosen":"yes","rejected":"no","margin":"large"})"
+                                      "\n");
   CHECK_THROWS_AS(opened(given), file_error);
 }
 

@@ -22,8 +22,8 @@ TEST_CASE("prompts: parts of a collection are drawn each for itself, and inferen
   std::string lines;
   const auto add = [&](const std::string& part, std::size_t count, const std::string& words) {
     for (std::size_t i = 0; i < count; ++i)
-      lines += R"({"id":")" + part + "." + std::to_string(i) + R"(","system_prompt":"","question":")" + part + " " + words +
-               std::to_string(i) + R"(","response":"x"})" + "\n";
+      lines += R"({"id":")" + part + "." + std::to_string(i) + R"(","system_prompt":"","question":")" + part + " " +
+               words + std::to_string(i) + R"(","response":"x"})" + "\n";
   };
   add("niv", 50, "number ");
   add("flan", 9, "number ");
@@ -73,7 +73,8 @@ TEST_CASE("prompts: the categories of a source that are wanted") {
   check_sums(folder / "out.counts.json");
 }
 
-TEST_CASE("prompts: held-out prompts are a set of their own, decided by the seed, and another set can do without them") {
+TEST_CASE(
+    "prompts: held-out prompts are a set of their own, decided by the seed, and another set can do without them") {
   const temporary_directory folder;
   const auto a = numbered(folder, "a", 60), b = numbered(folder, "b", 40);
   std::filesystem::create_directory(folder / "sets");

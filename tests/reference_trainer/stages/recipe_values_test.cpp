@@ -109,8 +109,7 @@ std::vector<std::string> own_keys(const std::string& name) {
   std::map<std::string, std::string> parent;
   for (std::string line; std::getline(file, line);) {
     if (!line.starts_with("extends = ")) continue;
-    for (const auto& [key, value] :
-         config::load(recipe_path(without(line.substr(line.find('=') + 1), " \"'"))).given())
+    for (const auto& [key, value] : config::load(recipe_path(without(line.substr(line.find('=') + 1), " \"'"))).given())
       parent[key] = value;
   }
   std::vector<std::string> out;

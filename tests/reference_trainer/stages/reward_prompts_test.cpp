@@ -115,7 +115,8 @@ TEST_CASE("reward_prompts: limits are a stage's own, else the shared section's, 
   CHECK(limits({}, "ppo") == pair{0, 0});
   CHECK(limits({}, "eval") == pair{0, 0});
   const settings shared{"reward_prompt.query_tokens=7", "reward_prompt.response_tokens=8"};
-  for (const char* stage : {"preference_pretraining", "reward", "ppo", "eval"}) CHECK(limits(shared, stage) == pair{7, 8});
+  for (const char* stage : {"preference_pretraining", "reward", "ppo", "eval"})
+    CHECK(limits(shared, stage) == pair{7, 8});
   CHECK(limits(shared + settings{"ppo.reward_prompt.query_tokens=0"}, "ppo") == pair{0, 8});
   CHECK(limits({"eval.reward_prompt.response_tokens=5"}, "eval") == pair{0, 5});
 }

@@ -242,12 +242,11 @@ TEST_CASE("reward: a run anew leaves no measures of the old one; a model it star
 TEST_CASE("reward: a record's margin is subtracted from the difference of the scores") {
   const temporary_directory folder;
   const auto first_loss = [&](const std::string& out, const std::string& margin, const settings& more = {}) {
-    write_bytes(folder / "pairs.jsonl",
-                R"({"prompt":"what?","chosen":"yes.","rejected":"no.")" + margin + "}\n");
-    run_stage(run_reward, settings{"model.path=" + demo_base().string(), "adapter.rank=2",
-                                   "reward.data=" + (folder / "pairs.jsonl").string(),
-                                   "out=" + (folder / out).string()} +
-                              more);
+    write_bytes(folder / "pairs.jsonl", R"({"prompt":"what?","chosen":"yes.","rejected":"no.")" + margin + "}\n");
+    run_stage(run_reward,
+              settings{"model.path=" + demo_base().string(), "adapter.rank=2",
+                       "reward.data=" + (folder / "pairs.jsonl").string(), "out=" + (folder / out).string()} +
+                  more);
     return metric_curve(folder / out, "loss").front().second;
   };
   // A head of zeros: the difference is 0, and the loss −log σ(−margin).

@@ -173,8 +173,9 @@ TEST_CASE("self-align: what an earlier run left is no part of a later one") {
 TEST_CASE("self-align: progress that counts more records than there are is refused") {
   const temporary_directory folder;
   const auto given = aligning(folder, "a");
-  write_bytes(folder / "a.jsonl.progress",
-              R"({"prompts":4,"kept":3,"removed":{"answer":1},"rules":{},"generated_tokens":9,"kept_unfinished":0,"kept_truncated":0})");
+  write_bytes(
+      folder / "a.jsonl.progress",
+      R"({"prompts":4,"kept":3,"removed":{"answer":1},"rules":{},"generated_tokens":9,"kept_unfinished":0,"kept_truncated":0})");
   CHECK_THROWS_WITH(run_stage(run_self_align, given, true), ContainsSubstring("counts more records"));
   write_bytes(folder / "a.jsonl.progress", "{}");
   CHECK_THROWS_WITH(run_stage(run_self_align, given, true), ContainsSubstring("is not the progress"));
@@ -194,8 +195,8 @@ TEST_CASE("self-align: filters that are off remove nothing") {
 TEST_CASE("self-align: answers cut by the limit are kept, trimmed or dropped, and marked as unfinished") {
   const temporary_directory folder;
   const auto run = [&](const std::string& name, const std::string& what) {
-    const auto out = aligned(folder, name,
-                             all_filters_off() + settings{"self_align.max_new_tokens=9", "self_align.unfinished=" + what});
+    const auto out = aligned(
+        folder, name, all_filters_off() + settings{"self_align.max_new_tokens=9", "self_align.unfinished=" + what});
     return std::pair(lines_of(out.kept), json::parse(out.report));
   };
   const auto [kept, kept_report] = run("keep", "keep");

@@ -17,7 +17,8 @@ namespace {
 sft_data_settings sft_files(const settings& given) { return read_sft_data(config(given).section("sft")); }
 
 settings two_files(const temporary_directory& folder) {
-  write_bytes(folder / "a.jsonl", "{\"instruction\":\"a\",\"output\":\"1\"}\n{\"instruction\":\"b\",\"output\":\"2\"}\n");
+  write_bytes(folder / "a.jsonl",
+              "{\"instruction\":\"a\",\"output\":\"1\"}\n{\"instruction\":\"b\",\"output\":\"2\"}\n");
   write_bytes(folder / "c.jsonl", "{\"instruction\":\"c\",\"output\":\"3\"}\n");
   return {"sft.data=['" + (folder / "a.jsonl").string() + "', '" + (folder / "c.jsonl").string() + "', 'identity']",
           "sft.identity.name=Ada", "sft.identity.maker=the Coho team"};
@@ -35,7 +36,8 @@ TEST_CASE("sft data: files one after the other, and the assistant's own identity
     return std::ranges::count_if(records, [&](const auto& r) { return r.prompt.instruction == question; });
   };
   CHECK(of("Who made you?") == 26);
-  CHECK(std::ranges::any_of(records, [](const auto& r) { return r.response == "I was made by the Coho team. My name is Ada."; }));
+  CHECK(std::ranges::any_of(
+      records, [](const auto& r) { return r.response == "I was made by the Coho team. My name is Ada."; }));
   CHECK(load_sft_records(sft_files(two_files(folder) + settings{"sft.identity.repeats=1"})).size() == 73);
   CHECK(load_sft_records(sft_files(two_files(folder) + settings{"sft.limit=1"})).size() == 3);
   CHECK(load_sft_records(sft_files({"sft.data=" + (folder / "a.jsonl").string()})).size() == 2);

@@ -23,8 +23,8 @@ TEST_CASE("sft prompts: one form, that of the section prompt, unless templates a
   CHECK(two[0].template_path.filename() == "inference.txt");
   CHECK(two[1].template_path.filename() == "inference_brief.txt");
   CHECK(two[1].max_tokens == 400);
-  CHECK_THROWS_AS(read_sft_prompts(config(settings{"prompt.format=dromedary", "prompt.system=be kind.",
-                                                   "sft.templates=[\"inference\"]"})),
+  CHECK_THROWS_AS(read_sft_prompts(config(
+                      settings{"prompt.format=dromedary", "prompt.system=be kind.", "sft.templates=[\"inference\"]"})),
                   config_error);
   CHECK_THROWS_AS(make_prompters(read_sft_prompts(config(settings{"sft.templates=[\"no_such\"]"})), demo_model()),
                   file_error);
@@ -35,9 +35,9 @@ TEST_CASE("sft prompts: examples take the templates in turn, and what is cut is 
   const temporary_directory folder;
   write_bytes(folder / "a.txt", "be kind.");
   write_bytes(folder / "b.txt", "be brief.");
-  const config options(settings{"prompt.format=dromedary", "sft.max_prompt_tokens=40",
-                                "sft.templates=[\"" + (folder / "a.txt").string() + "\", \"" +
-                                    (folder / "b.txt").string() + "\"]"});
+  const config options(
+      settings{"prompt.format=dromedary", "sft.max_prompt_tokens=40",
+               "sft.templates=[\"" + (folder / "a.txt").string() + "\", \"" + (folder / "b.txt").string() + "\"]"});
   const auto forms = read_sft_prompts(options);
   const auto prompts = make_prompters(forms, model);
   const auto text = [&](std::size_t example) {

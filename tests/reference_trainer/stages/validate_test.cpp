@@ -113,9 +113,11 @@ TEST_CASE("validate: a misspelt key of any stage is found with its file and line
   CHECK_THAT(problem_of(model + "[eval]\ndata = 'd'\nreward_model = 'r'\nbatc = 1\n"), ContainsSubstring("eval.batch"));
 }
 
-TEST_CASE("validate: data that are called as a shipped list is are missing all the same, and the shipped identity is not") {
+TEST_CASE(
+    "validate: data that are called as a shipped list is are missing all the same, and the shipped identity is not") {
   const temporary_directory folder;
-  write_bytes(folder / "r.toml", model + "[sft]\ndata = ['self_align.jsonl', 'identity']\nidentity.name = 'A'\nidentity.maker = 'B'\n");
+  write_bytes(folder / "r.toml",
+              model + "[sft]\ndata = ['self_align.jsonl', 'identity']\nidentity.name = 'A'\nidentity.maker = 'B'\n");
   const auto verdicts = validate_recipe(folder / "r.toml", stages());
   REQUIRE(verdicts.size() == 1);
   CHECK(verdicts[0].problem == "");
