@@ -99,7 +99,7 @@ TEST_CASE("an inference template supplies the text around the question") {
   CHECK(prompt("{Input}").text() == "P [{Input}] A:\n");
   const std::vector<chat_message> turns(conversation.begin() + 1, conversation.end());
   CHECK(prompt(turns).text() == "P [u1] A:\na1\n\n### User\nu2\n\n### Dromedary\n");
-  CHECK_THROWS_WITH(prompt(conversation), ContainsSubstring("system text"));
+  CHECK(prompt(own).text() == "S\n\n### User\nHi\n\n### Dromedary\n");  // the text after {Input} goes too
   CHECK_THROWS_AS(
       chat_prompt(formats::vicuna(), prompt_template(template_kind::preference_pretraining, "{Input}{Output}", "p")),
       coho::argument_error);
