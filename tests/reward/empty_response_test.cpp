@@ -12,12 +12,14 @@ using coho::is_blank, coho::rank_empty_last;
 
 TEST_CASE("a text is blank when it shows nothing") {
   for (const std::string_view text : {"", " ", "\n\t \r\n", "\xC2\xA0", " \xE3\x80\x80\xE2\x80\x8B", "\xEF\xBB\xBF\n",
-                                      "\x7F", "\xE2\x80\x8C\xE2\x80\x8D"}) {
+                                      "\x7F", "\xE2\x80\x8C\xE2\x80\x8D", "\xE2\x80\x83\xE1\x9A\x80\xC2\x85",
+                                      "\xE2\x80\xA8\xE2\x80\xA9\xE2\x80\xAF\xE2\x81\x9F"}) {
     INFO('"' << text << '"');
     CHECK(is_blank(text));
   }
   CHECK(is_blank(std::string_view("\0 ", 2)));
-  for (const std::string_view text : {".", " a ", "\xC2\xA1", "\xE3\x80\x81", "\xC2", "0", "\xC2\xA0x"}) {
+  for (const std::string_view text :
+       {".", " a ", "\xC2\xA1", "\xE3\x80\x81", "\xC2", "0", "\xC2\xA0x", "\xE2\x80", "\xE2\x80\x94", "\xFF"}) {
     INFO('"' << text << '"');
     CHECK_FALSE(is_blank(text));
   }

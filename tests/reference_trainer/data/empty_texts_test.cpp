@@ -12,15 +12,6 @@ using Catch::Matchers::ContainsSubstring;
 using coho::test::temporary_directory;
 using coho::test::write_bytes;
 
-TEST_CASE("empty texts: white space is Unicode's") {
-  CHECK(is_blank(""));
-  CHECK(is_blank(" \t\r\n\v\f"));
-  CHECK(is_blank("\u00A0\u3000\u2003\u200B\uFEFF"));
-  CHECK_FALSE(is_blank(" . "));
-  CHECK_FALSE(is_blank("\u00E9"));
-  CHECK_FALSE(is_blank("\xFF"));
-}
-
 TEST_CASE("empty texts: a blank prompt or response to learn is an error with its line, or passed over") {
   const temporary_directory folder;
   const auto path = folder / "a.jsonl";
