@@ -118,7 +118,7 @@ TEST_CASE("wrong input: the command line") {
        {{"sample", "--model"}, exit_code::usage, "--model"},
        {{"sample", "--model", "model"}, exit_code::config, "sample.prompts is not given"},
        {sample + words{"prompts.jsonl", "--seed", "-1"}, exit_code::config, "expected an integer, 0 or more"},
-       {sample + words{"prompts.jsonl", "--max-tokens", "0"}, exit_code::option, "max_new_tokens = 0"}});
+       {sample + words{"prompts.jsonl", "--max-tokens", "0"}, exit_code::config, "max_new_tokens = 0"}});
 }
 
 TEST_CASE("wrong input: recipes") {
