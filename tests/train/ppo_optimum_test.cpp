@@ -58,13 +58,9 @@ TEST_CASE("an empty response that the reward model loves is not found: it is wor
     options.seed = 3;
     options.epochs = 1;
     options.learning_rate = {.peak = 0.1, .kind = schedule_kind::linear, .total_steps = 250};
-    ppo_trainer trainer{ppo_models{.policy = world.policy,
-                                   .reference = world.initial,
-                                   .value = world.value,
-                                   .reward = reward,
-                                   .optimizer = world.optimizer,
-                                   .decoder = decoder},
-                        options};
+    ppo_trainer trainer{
+        ppo_models{world.policy, world.initial, world.value, reward, world.optimizer, world.optimizer, decoder},
+        options};
     trainer.run([](std::uint64_t) { return small_world::prompts(256); }, 250);
     return small_world::distribution(world.policy);
   };
