@@ -51,7 +51,7 @@ const std::vector<run_plan> plans{
     {"example", "example only", {{quality::example, false}}},
     {"not_informative", "NOT informative", {{quality::informative, true}}},
     {"language", "+ language bonus", {{quality::engaging, false}, {quality::informative, false}}, true, 2.0, 0},
-    {"length", "+ length bonus", {{quality::engaging, false}, {quality::informative, false}}, true, 0, 0.05},
+    {"length", "+ length bonus", {{quality::engaging, false}, {quality::informative, false}}, true, 0, 0.08},
 };
 
 principle find(const std::vector<principle>& all, quality q) {
