@@ -27,6 +27,12 @@ std::vector<std::string> record_losses::lines() const {
   return out;
 }
 
+std::vector<std::string> record_losses::take_lines() {
+  auto out = lines();
+  clear();
+  return out;
+}
+
 void record_losses::clear() {
   const std::lock_guard lock(mutex_);
   seen_.clear();

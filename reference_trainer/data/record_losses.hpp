@@ -11,11 +11,12 @@
 
 namespace coho::trainer {
 
-/// What stages could not use of the records that they read, counted for the whole run and said once, at its end. A
+/// What stages could not use of the records that they read, counted for the whole run and said once: when a stage
+/// that trains on them has read them all, else at its end. A
 /// record is counted once however often it is read. Stages may run in several threads (the demo's do).
 ///
 ///     record_losses::of_run().add("a system text, which is left out", reader);
-///     for (const auto& line : record_losses::of_run().lines()) log(line);  // "note: 3 records: a system text, …"
+///     for (const auto& line : record_losses::of_run().take_lines()) log(line);  // "note: 3 records: a system text, …"
 class record_losses {
  public:
   static record_losses& of_run();
@@ -24,6 +25,8 @@ class record_losses {
   /// `record`: what tells it from others.
   void add(std::string_view what, std::string_view record);
   std::vector<std::string> lines() const;
+  /// The lines, and begins anew.
+  std::vector<std::string> take_lines();
   void clear();
 
  private:

@@ -22,6 +22,9 @@ TEST_CASE("record losses: each record counts once for each thing, however often 
   }
   CHECK(losses.lines() ==
         std::vector<std::string>{"note: 1 record: a head", "note: 2 records: a tail, which is left out"});
+  CHECK(losses.take_lines().size() == 2);
+  CHECK(losses.lines().empty());
+  losses.add("a head", "x");
   losses.clear();
   CHECK(losses.lines().empty());
 }
