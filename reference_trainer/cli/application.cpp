@@ -326,7 +326,7 @@ int application::dispatch(int argc, const char* const* argv) {
   auto& positions = position_watch::setting();
   positions.start(print);
   command.run(options, context);
-  for (const auto& line : record_losses::of_run().lines()) context.log(line);
+  for (const auto& line : record_losses::of_run().take_lines()) context.log(line);
   if (positions.count() > 1)
     context.log("note: " + std::to_string(positions.count()) +
                 " times a sequence was read that is longer than the model is made for; the longest had " +

@@ -3,6 +3,7 @@
 #include <coho/error.hpp>
 #include <cstddef>
 #include <functional>
+#include <mutex>
 #include <string_view>
 #include <unordered_set>
 
@@ -12,7 +13,7 @@ namespace coho::trainer {
 
 /// What becomes of records that cannot be used: text that is no JSON, not UTF-8 or longer than 10 MB; fields that are
 /// missing or of another type; empty prompts. Unless `skip`, the first one is an error. One setting for the program
-/// (`--skip-bad`), so that all passes of a stage over a file see the same records.
+/// (`--skip-bad`), so that all passes of a stage over a file see the same records, whatever thread makes them.
 class bad_records {
  public:
   static bad_records& setting();
@@ -22,7 +23,7 @@ class bad_records {
   void refuse_all();
   bool skips() const noexcept { return skip_; }
   /// Different records passed over.
-  std::size_t count() const noexcept { return seen_.size(); }
+  std::size_t count() const;
 
   /// Counts the record behind an error and tells of it.
   void pass_over(const file_error& problem);
@@ -30,7 +31,8 @@ class bad_records {
   static constexpr std::size_t most_notes = 20;
 
  private:
-  bool skip_ = false;
+  mutable std::mutex mutex_;
+  bool skip_ = false;  ///< set before a stage runs
   std::function<void(std::string_view)> note_;
   std::unordered_set<std::size_t> seen_;  ///< hashes of what was told, as files are read more than once
 };

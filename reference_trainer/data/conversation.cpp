@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "data/record_losses.hpp"
 #include "text/clean_text.hpp"
 
 namespace coho::trainer {
@@ -38,7 +39,12 @@ class message_reader {
       if (message_.contains(name) && !message_.at(name).is_null() && !message_.at(name).empty())
         record_.fail(where_ + " calls a tool (\"" + name + "\")", "leave out conversations with tools");
     out.text = text_of(hub ? "content" : "value");
-    if (out.role == chat_role::assistant) out.weight = weight();
+    if (out.role != chat_role::assistant) return out;
+    out.weight = weight();
+    for (const auto* name : {"reasoning_content", "reasoning", "thinking"})
+      if (message_.contains(name) && message_.at(name).is_string() && message_.at(name) != "")
+        record_losses::of_run().add(
+            "an assistant's \"" + std::string(name) + "\" next to its answer, which is left out", record_.at());
     return out;
   }
 
@@ -142,6 +148,10 @@ conversation read_conversation(const json& list, const record_fields& record, st
   return out;
 }
 
+bool is_list_of_messages(const record_fields& record, std::string_view name) {
+  return record.has(name) && record[name].is_array() && !record[name].empty() && record[name][0].is_object();
+}
+
 std::vector<chat_message> read_history(const record_fields& record) {
   if (!record.has("history") || record["history"].is_null()) return {};
   const json& list = record["history"];
@@ -150,7 +160,7 @@ std::vector<chat_message> read_history(const record_fields& record) {
   if (!list.is_array()) wrong();
   if (list.empty()) return {};
   std::vector<chat_message> out;
-  if (list[0].is_object()) {
+  if (is_list_of_messages(record, "history")) {
     out = read_conversation(list, record, "history").turns;
     if (out.back().role != chat_role::assistant)
       record.fail("field \"history\" does not end with an answer", "the last question is the record's own");
@@ -175,11 +185,21 @@ std::vector<chat_message> read_history(const record_fields& record) {
 }
 
 std::string read_system(const record_fields& record) {
-  const auto one = record.optional_text("system"), other = record.optional_text("system_prompt");
-  if (!one.empty() && !other.empty() && one != other)
-    record.fail("\"system\" and \"system_prompt\" hold different texts", "leave one of them out");
-  const auto& text = one.empty() ? other : one;
-  return trim_white_space(text).empty() ? std::string() : text;
+  std::string out;
+  std::string_view from;
+  const auto take = [&](std::string_view name, std::string text) {
+    if (trim_white_space(text).empty()) return;
+    if (!out.empty() && out != text)
+      record.fail("\"" + std::string(from) + "\" and \"" + std::string(name) + "\" hold different system texts",
+                  "leave one of them out");
+    out = std::move(text);
+    from = name;
+  };
+  take("system", record.optional_text("system"));
+  take("system_prompt", record.optional_text("system_prompt"));
+  if (is_list_of_messages(record, "history"))
+    take("history", read_conversation(record["history"], record, "history").system);
+  return out;
 }
 
 void add_columns(conversation& talk, const record_fields& record) {

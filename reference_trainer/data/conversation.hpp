@@ -30,11 +30,14 @@ struct conversation {
 conversation read_conversation(const json& list, const record_fields& record, std::string_view field,
                                bool continues = false);
 
+/// Whether a field is a list whose first item is an object: messages rather than texts or pairs.
+bool is_list_of_messages(const record_fields& record, std::string_view name);
+
 /// Reads the column "history": a list of [question, answer] pairs (LLaMA-Factory), or of messages; null or [] is none.
 std::vector<chat_message> read_history(const record_fields& record);
 
-/// The text of the column "system", else of "system_prompt"; empty when there is none. Throws `file_error` where both
-/// hold different texts.
+/// The text of the column "system", of "system_prompt", or of a system message at the head of "history"; empty when
+/// there is none. Throws `file_error` where two of them hold different texts.
 std::string read_system(const record_fields& record);
 
 /// Takes the columns "system" and "history" into a conversation: the history comes before its turns. Throws

@@ -30,7 +30,33 @@ conversation conversation_of(const record_fields& fields, std::string_view name)
   if (value.is_array()) return read_conversation(value, fields, name);
   if (value.is_object() && value.contains("text") && value.at("text").is_string())
     return {.turns = {{chat_role::user, value.at("text").get<std::string>()}}};
+  if (value.is_object() && (value.contains("role") || value.contains("from")))
+    return read_conversation(json::array({value}), fields, name);
   return {.turns = turns_of(fields.text(name))};
+}
+
+bool holds_messages(const record_fields& fields, std::string_view name) {
+  return fields.given(name) && fields[name] != json::array();
+}
+
+std::string_view conversation_name(const record_fields& fields) {
+  return holds_messages(fields, "conversations") ? "conversations" : "messages";
+}
+
+// A record's columns that its conversation does not use.
+void count_unused(const record_fields& fields, const conversation& talk) {
+  for (const auto* name : {"instruction", "prompt", "question"}) {
+    if (!fields.given(name) || fields[name] == "") continue;
+    const auto text = fields[name].is_string() ? fields.text(name) : std::string();
+    const bool within = !text.empty() && std::ranges::any_of(talk.turns, [&](const chat_message& turn) {
+      return turn.text.find(trim_white_space(text)) != std::string::npos;
+    });
+    if (!within)
+      record_losses::of_run().add("a \"" + std::string(name) + "\" that its \"" +
+                                      std::string(conversation_name(fields)) +
+                                      "\" does not hold, and which is left out",
+                                  fields.at());
+  }
 }
 
 // What follows on a prompt: text, one message, or messages, the assistant's first.
@@ -103,6 +129,10 @@ bool begins_with_question(const json& list) {
   return false;
 }
 
+bool says_the_same(const chat_message& a, const chat_message& b) {
+  return a.role == b.role && trim_white_space(a.text) == trim_white_space(b.text);
+}
+
 // One side of a preference as a whole conversation. `prompt` is empty where the record has no field for it.
 conversation side_of(const record_fields& fields, std::string_view name, const conversation& prompt, bool& whole) {
   const auto& value = fields[name];
@@ -112,6 +142,12 @@ conversation side_of(const record_fields& fields, std::string_view name, const c
     if (out.turns.back().role != chat_role::assistant)
       fields.fail("the last message of \"" + std::string(name) + "\" is not the assistant's");
     return out;
+  }
+  if (!prompt.turns.empty() && value.is_string() && is_transcript(fields.text(name))) {
+    conversation out{.turns = read_transcript(fields.text(name))};
+    whole = out.turns.size() > prompt.turns.size() && !out.asks() &&
+            std::ranges::equal(prompt.turns, std::span(out.turns).first(prompt.turns.size()), says_the_same);
+    if (whole) return out;
   }
   if (prompt.turns.empty()) {
     whole = true;
@@ -144,7 +180,7 @@ void part(const record_fields& fields, conversation chosen, conversation rejecte
   if (chosen.system != rejected.system) fields.fail("\"chosen\" and \"rejected\" have different system texts");
   auto& a = chosen.turns;
   auto& b = rejected.turns;
-  auto parting = static_cast<std::size_t>(std::ranges::mismatch(a, b).in1 - a.begin());
+  auto parting = static_cast<std::size_t>(std::ranges::mismatch(a, b, says_the_same).in1 - a.begin());
   while (parting > 0 && (parting >= a.size() || parting >= b.size() || a[parting].role != chat_role::assistant ||
                          b[parting].role != chat_role::assistant))
     --parting;
@@ -203,27 +239,33 @@ bool foreign_exchange(const json& value, const record_fields& fields, sft_record
   conversation talk;
   if (value.is_string()) {
     talk.turns = turns_of(value.get<std::string>());
-  } else if (fields.has("conversations") || fields.has("messages")) {
-    const auto* name = fields.has("conversations") ? "conversations" : "messages";
+  } else if (has_conversation(fields)) {
+    const auto name = conversation_name(fields);
     talk = read_conversation(fields[name], fields, name);
-  } else if (fields.has("question")) {
-    talk.turns = {{chat_role::user, fields.text("question")}};
+    count_unused(fields, talk);
+  } else if (fields.given("question")) {
+    talk = conversation_of(fields, "question");
     if (is_reasoning_question(fields)) record.prompt.kind = question_kind::reasoning;
-  } else if (fields.has_all("problem", "solution")) {
+  } else if (fields.given("problem") && fields.given("solution")) {
     talk.turns = {{chat_role::user, fields.text("problem")}};
     talk.turns.push_back({chat_role::assistant, fields.text("solution")});
     record.prompt.kind = question_kind::reasoning;
-  } else if (fields.has("prompt")) {
+  } else if (fields.given("prompt")) {
     talk = conversation_of(fields, "prompt");
-  } else if (fields.has("turns")) {
+  } else if (fields.given("turns")) {
     const auto& turns = fields["turns"];
     if (!turns.is_array() || turns.empty() || !turns[0].is_string()) fields.wrong("turns", "a list of texts");
     talk.turns = {{chat_role::user, turns[0].get<std::string>()}};
     if (turns.size() > 1)
       record_losses::of_run().add("further questions in \"turns\", which are left out", fields.at());
+  } else if (fields.has("conversations") || fields.has("messages")) {
+    const auto* name = fields.has("conversations") ? "conversations" : "messages";
+    talk = read_conversation(fields[name], fields, name);  // says what is wrong
   } else {
     return false;
   }
+  if (fields.given("tools") && !fields["tools"].empty() && fields["tools"] != "")
+    record_losses::of_run().add("a list of \"tools\", which is left out", fields.at());
   add_columns(talk, fields);
   add_response(talk, fields);
   if (!talk.asks()) {
@@ -235,6 +277,10 @@ bool foreign_exchange(const json& value, const record_fields& fields, sft_record
   record.prompt.output = record.response;
   read_prompt_details(fields, record.prompt);
   return true;
+}
+
+bool has_conversation(const record_fields& fields) {
+  return holds_messages(fields, "conversations") || holds_messages(fields, "messages");
 }
 
 bool is_reasoning_question(const record_fields& fields) {
@@ -283,8 +329,16 @@ bool foreign_preference(const record_fields& fields, preference_record& record) 
        rejected = side_of(fields, "rejected", prompt, whole_rejected);
   if (whole_chosen) check_same_prompt(fields, prompt, chosen);
   if (whole_rejected) check_same_prompt(fields, prompt, rejected);
-  for (auto* side : {&chosen, &rejected})
-    if (side->system.empty()) side->system = prompt.turns.empty() ? read_system(fields) : prompt.system;
+  if (prompt.turns.empty() && !read_history(fields).empty())
+    fields.fail("\"chosen\" and \"rejected\" are whole conversations, and the record has a \"history\" too",
+                "join the two");
+  const auto system = prompt.turns.empty() ? read_system(fields) : prompt.system;
+  for (auto* side : {&chosen, &rejected}) {
+    if (side->system.empty()) side->system = system;
+    if (!system.empty() && side->system != system)
+      fields.fail("a conversation in \"chosen\" or \"rejected\" has another system text than the record",
+                  "leave one of them out");
+  }
   part(fields, std::move(chosen), std::move(rejected), record);
   return true;
 }

@@ -12,6 +12,10 @@ void read_prompt_details(const record_fields& fields, prompt_record& record);
 /// reply that is the response. False: none of them.
 bool foreign_exchange(const json& value, const record_fields& fields, sft_record& record);
 
+/// Whether a record holds its conversation as a list, in "conversations" or "messages". Whatever "instruction",
+/// "prompt" or "question" stands next to it, the conversation is what the record says.
+bool has_conversation(const record_fields& fields);
+
 /// Whether a record with a "question" is one of a collection of problems, which have neither system text nor answers to
 /// compare (GSM8K).
 bool is_reasoning_question(const record_fields& fields);

@@ -16,6 +16,8 @@ class record_fields {
 
   bool is_object() const { return value_.is_object(); }
   bool has(std::string_view name) const { return value_.is_object() && value_.contains(name); }
+  /// There and not null: files made of tables have every column in every record.
+  bool given(std::string_view name) const { return has(name) && !(*this)[name].is_null(); }
   template <class... Names>
   bool has_all(Names... names) const {
     return (has(names) && ...);

@@ -56,22 +56,32 @@ prompt_record own_prompt(const record_fields& fields) {
   return record;
 }
 
+bool is_own_prompt(const record_fields& fields) { return fields.given("instruction") && !has_conversation(fields); }
+
 // A prompt and a response if there is one, of our forms or others'.
 void read_exchange(const json& value, const record_fields& fields, sft_record& record) {
-  if (fields.has("instruction")) {
+  if (is_own_prompt(fields)) {
     record.prompt = own_prompt(fields);
     record.response = std::exchange(record.prompt.output, {});
     for (const auto* name : {"response", "completion"}) {
-      if (fields.has(name)) record.response = fields.text(name);
+      if (fields.given(name)) record.response = fields.text(name);
     }
-    if (fields.has("weight") && fields["weight"].is_number()) record.weight = fields.number("weight");
-    if (!(record.weight >= 0)) fields.fail("field \"weight\" is below 0");
   } else if (!foreign_exchange(value, fields, record)) {
     fields.unknown_form("supervised",
                         "{instruction, input?, output}, {prompt, response or completion}, {question, answer}, "
                         "{conversations} and {messages}");
   }
-  if (fields.has("finished") && !fields["finished"].is_null()) record.finished = fields.flag("finished");
+  if (fields.has("weight") && fields["weight"].is_number()) {
+    const double weight = fields.number("weight");
+    if (!(weight >= 0)) fields.fail("field \"weight\" is below 0");
+    if (!has_conversation(fields)) {
+      record.weight = weight;
+    } else if (weight != 1) {
+      record_losses::of_run().add("a \"weight\" next to its messages, which is left out: replies have their own",
+                                  fields.at());
+    }
+  }
+  if (fields.given("finished")) record.finished = fields.flag("finished");
   record.prompt.output.clear();
 }
 
@@ -220,7 +230,7 @@ json to_json(const labelled_record& record) {
 
 bool from_json(const json& value, const jsonl_reader& at, prompt_record& record) {
   const record_fields fields(value, at);
-  if (fields.has("instruction")) {
+  if (is_own_prompt(fields)) {
     record = own_prompt(fields);
     return true;
   }

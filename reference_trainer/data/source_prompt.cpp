@@ -144,6 +144,16 @@ void take_own(source_prompt& out, const json& value, const jsonl_reader& at, con
   prompt.history.clear();
 }
 
+// The first question of a "history" stands in it.
+void take_history(source_prompt& out, const record_fields& fields) {
+  auto history = read_history(fields);
+  if (history.empty()) return;
+  if (is_list_of_messages(fields, "history") && !read_conversation(fields["history"], fields, "history").system.empty())
+    lose_system(fields);
+  lose_turns(fields);
+  take(out, std::move(history.front().text));
+}
+
 }  // namespace
 
 source_prompt read_source_prompt(const json& value, const jsonl_reader& at) {
@@ -151,8 +161,8 @@ source_prompt read_source_prompt(const json& value, const jsonl_reader& at) {
   source_prompt out;
   if (value.is_string()) {
     take(out, value.get<std::string>());
-  } else if (fields.has("conversations") || fields.has("messages")) {
-    const std::string name = fields.has("conversations") ? "conversations" : "messages";
+  } else if (fields.given("conversations") || fields.given("messages")) {
+    const std::string name = fields.given("conversations") ? "conversations" : "messages";
     take_first_turn(out, fields[name], fields, name);
     out.from_page = name == "conversations";
     if (out.from_page && is_later_part(fields)) out.removed = prompt_removal::not_first_turn;
@@ -164,14 +174,14 @@ source_prompt read_source_prompt(const json& value, const jsonl_reader& at) {
   } else if (is_tree_message(fields)) {
     take_message(out, value, fields);
   } else if (fields.has("question")) {
-    take(out, fields, "question");
+    take(out, first_of_dialogue(fields, fields.optional_text("question")));
     if (is_reasoning_question(fields) || part_of_id(fields) == "cot") out.prompt.kind = question_kind::reasoning;
   } else if (fields.has("prompt")) {
     const auto& prompt = fields["prompt"];
     if (prompt.is_object() && prompt.contains("text"))
       take_message(out, prompt, fields);
-    else if (prompt.is_array())
-      take_first_turn(out, prompt, fields, "prompt");
+    else if (prompt.is_array() || prompt.is_object())
+      take_first_turn(out, prompt.is_array() ? prompt : json::array({prompt}), fields, "prompt");
     else
       take(out, first_of_dialogue(fields, fields.optional_text("prompt")));
   } else if (fields.has("turns")) {
@@ -199,6 +209,7 @@ source_prompt read_source_prompt(const json& value, const jsonl_reader& at) {
   for (const auto* name : {"system", "system_prompt"})
     if (!fields.has("instruction") && fields.has(name) && fields[name].is_string() && !is_blank(fields.text(name)))
       lose_system(fields);
+  if ((fields.has("question") || fields.has("prompt")) && !fields.has("instruction")) take_history(out, fields);
   out.prompt.output.clear();
   if (value.is_object()) {
     out.category = text_or_nothing(fields, "category");

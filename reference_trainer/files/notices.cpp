@@ -10,11 +10,13 @@ notices& notices::setting() {
 }
 
 void notices::send_to(std::function<void(std::string_view)> listener) {
+  const std::lock_guard lock(mutex_);
   listener_ = std::move(listener);
   said_.clear();
 }
 
 void notices::say(const std::string& line) {
+  const std::lock_guard lock(mutex_);
   if (listener_ && said_.insert(line).second) listener_(line);
 }
 

@@ -139,6 +139,8 @@ void run_sft(const config& options, stage_context& context) {
   const auto prompts = make_prompters(forms, model);
   auto examples = read_examples(data, prompts);
   if (const auto note = cut_note(prompts, forms, examples.size()); !note.empty()) context.log(note);
+  // Before hours of training, not after them.
+  for (const auto& line : record_losses::of_run().take_lines()) context.log(line);
   train_supervised(model, std::move(examples), options, context);
 }
 

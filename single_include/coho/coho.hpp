@@ -7202,6 +7202,19 @@ struct chat_tokens {
 
 namespace detail {
 
+/// Bytes of the white space that a text begins with: Unicode's, which chat templates (Python's strip) drop.
+constexpr std::size_t white_space(std::string_view text) noexcept {
+  constexpr std::string_view wide[] = {"\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\xA8",
+                                       "\xE2\x80\xA9", "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80"};
+  if (text.empty()) return 0;
+  const char c = text.front();
+  if (c == ' ' || (c >= '\t' && c <= '\r') || (c >= '\x1C' && c <= '\x1F')) return 1;
+  for (const auto space : wide)
+    if (text.starts_with(space)) return space.size();
+  const bool typographic = text.size() > 2 && text.starts_with("\xE2\x80");  // U+2000 to U+200A
+  return typographic && static_cast<unsigned char>(text[2]) <= 0x8A ? 3 : 0;
+}
+
 /// Tokens of `text` where the tokens `before_tokens` of `before` precede it: what encode(before + text) has behind
 /// them. Where a token would cross the border, `text` is tokenised behind a line break instead: a model that writes it
 /// has read `before` as it is.
@@ -7414,7 +7427,7 @@ struct chat_format {
   std::string assistant_suffix{};    ///< behind an assistant message that another message follows
   bool begin_each_exchange = false;  ///< begin token in front of each user message, not only the first
   bool end_each_reply = false;       ///< end token behind each assistant message of the history
-  bool trim_messages = false;        ///< no white space around messages; a system text inside one is part of it
+  bool trim_messages = false;        ///< no white space (any Unicode) around messages; a system text inside one is part
   std::vector<std::string> stop{};   ///< stop strings of a response, besides the end token
 };
 
@@ -7663,12 +7676,14 @@ class chat_prompt {
 
   template <class = void>
   std::string_view shown(std::string_view message, bool front, bool back) const {
-    constexpr std::string_view spaces = " \t\r\n\f\v";
     if (!format_.trim_messages) return message;
-    const auto first = message.find_first_not_of(spaces), last = message.find_last_not_of(spaces);
-    if (first == std::string_view::npos) return front || back ? std::string_view{} : message;
-    if (back) message = message.substr(0, last + 1);
-    return front ? message.substr(first) : message;
+    while (front && detail::white_space(message) > 0) message.remove_prefix(detail::white_space(message));
+    for (std::size_t bytes = 1; back && bytes <= 3 && bytes <= message.size();) {
+      const bool space = detail::white_space(message.substr(message.size() - bytes)) == bytes;
+      if (space) message.remove_suffix(bytes);
+      bytes = space ? 1 : bytes + 1;
+    }
+    return message;
   }
 
   chat_format format_;

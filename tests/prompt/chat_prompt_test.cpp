@@ -52,6 +52,16 @@ TEST_CASE("llama2_chat: white space around messages is dropped, the system text'
   CHECK(chat_prompt(formats::mistral())(" Hi ").text() == "[INST]  Hi  [/INST]");
 }
 
+TEST_CASE("llama2_chat: the white space that is dropped is Unicode's, as chat templates have it") {
+  const chat_prompt prompt(formats::llama2_chat());
+  // No-break, ideographic and hair spaces, a file separator, next line; a zero-width space is none of them.
+  CHECK(prompt("\xC2\xA0Hi\xE3\x80\x80 \x1C").text() == "[INST] Hi [/INST]");
+  CHECK(prompt("\xE2\x80\x8A\xC2\x85").text() == "[INST]  [/INST]");
+  CHECK(prompt("\xE2\x80\x8BHi").text() == "[INST] \xE2\x80\x8BHi [/INST]");
+  // Letters and dashes that end in the same bytes stay.
+  CHECK(prompt("\xC3\xA0\xE2\x80\x94\xC3\xA0").text() == "[INST] \xC3\xA0\xE2\x80\x94\xC3\xA0 [/INST]");
+}
+
 TEST_CASE("vicuna and mistral: one begin token, an end token behind each reply") {
   CHECK(chat_prompt(formats::vicuna())(conversation).text("<s>", "</s>") ==
         "<s>S USER: u1 ASSISTANT: a1</s>USER: u2 ASSISTANT:");

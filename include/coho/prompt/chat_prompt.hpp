@@ -29,7 +29,7 @@ struct chat_format {
   std::string assistant_suffix{};    ///< behind an assistant message that another message follows
   bool begin_each_exchange = false;  ///< begin token in front of each user message, not only the first
   bool end_each_reply = false;       ///< end token behind each assistant message of the history
-  bool trim_messages = false;        ///< no white space around messages; a system text inside one is part of it
+  bool trim_messages = false;        ///< no white space (any Unicode) around messages; a system text inside one is part
   std::vector<std::string> stop{};   ///< stop strings of a response, besides the end token
 };
 
@@ -278,12 +278,14 @@ class chat_prompt {
 
   template <class = void>
   std::string_view shown(std::string_view message, bool front, bool back) const {
-    constexpr std::string_view spaces = " \t\r\n\f\v";
     if (!format_.trim_messages) return message;
-    const auto first = message.find_first_not_of(spaces), last = message.find_last_not_of(spaces);
-    if (first == std::string_view::npos) return front || back ? std::string_view{} : message;
-    if (back) message = message.substr(0, last + 1);
-    return front ? message.substr(first) : message;
+    while (front && detail::white_space(message) > 0) message.remove_prefix(detail::white_space(message));
+    for (std::size_t bytes = 1; back && bytes <= 3 && bytes <= message.size();) {
+      const bool space = detail::white_space(message.substr(message.size() - bytes)) == bytes;
+      if (space) message.remove_suffix(bytes);
+      bytes = space ? 1 : bytes + 1;
+    }
+    return message;
   }
 
   chat_format format_;

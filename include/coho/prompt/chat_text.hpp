@@ -76,6 +76,19 @@ struct chat_tokens {
 
 namespace detail {
 
+/// Bytes of the white space that a text begins with: Unicode's, which chat templates (Python's strip) drop.
+constexpr std::size_t white_space(std::string_view text) noexcept {
+  constexpr std::string_view wide[] = {"\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\xA8",
+                                       "\xE2\x80\xA9", "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80"};
+  if (text.empty()) return 0;
+  const char c = text.front();
+  if (c == ' ' || (c >= '\t' && c <= '\r') || (c >= '\x1C' && c <= '\x1F')) return 1;
+  for (const auto space : wide)
+    if (text.starts_with(space)) return space.size();
+  const bool typographic = text.size() > 2 && text.starts_with("\xE2\x80");  // U+2000 to U+200A
+  return typographic && static_cast<unsigned char>(text[2]) <= 0x8A ? 3 : 0;
+}
+
 /// Tokens of `text` where the tokens `before_tokens` of `before` precede it: what encode(before + text) has behind
 /// them. Where a token would cross the border, `text` is tokenised behind a line break instead: a model that writes it
 /// has read `before` as it is.

@@ -48,7 +48,12 @@ TEST_CASE("conversation: the last question is the prompt, what came before goes 
        R"({"system_prompt":"Be brief.","history":[["Who?","I."]],"question":"And she?","response":"She too."})",
        R"({"system":"Be brief.","prompt":"\n\nHuman: Who?\n\nAssistant: I.\n\nHuman: And she?\n\nAssistant:"})",
        R"({"system":"Be brief.","messages":[{"role":"user","content":"Who?"},{"role":"assistant","content":"I."},{"role":"user","content":"And she?"},{"role":"assistant","content":"She too."}]})",
-       R"({"system":"Be brief.","history":[{"role":"user","content":"Who?"},{"role":"assistant","content":"I."}],"prompt":"And she?"})"}) {
+       R"({"system":"Be brief.","history":[{"role":"user","content":"Who?"},{"role":"assistant","content":"I."}],"prompt":"And she?"})",
+       R"({"history":[{"role":"system","content":"Be brief."},{"role":"user","content":"Who?"},{"role":"assistant","content":"I."}],"prompt":{"role":"user","content":"And she?"}})",
+       R"({"history":[{"role":"system","content":"Be brief."},{"role":"user","content":"Who?"},{"role":"assistant","content":"I."}],"instruction":"And she?"})",
+       R"({"instruction":"Who?","messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Who?"},{"role":"assistant","content":"I."},{"role":"user","content":"And she?"}]})",
+       R"({"instruction":null,"conversations":null,"messages":null,"question":null,"system":"Be brief.","prompt":"Human: Who?\n\nAssistant: I.\n\nHuman: And she?\n\nAssistant:"})",
+       R"({"system":"Be brief.","question":"Human: Who?\n\nAssistant: I.\n\nHuman: And she?\n\nAssistant:"})"}) {
     CAPTURE(line);
     const auto prompt = record_of<prompt_record>(line);
     CHECK(prompt.system == "Be brief.");
@@ -77,6 +82,37 @@ TEST_CASE("conversation: weights, an unfinished answer, an unanswered question a
   REQUIRE(record_losses::of_run().lines().size() == 1);
   CHECK_THAT(record_losses::of_run().lines()[0], ContainsSubstring("nobody answers"));
   record_losses::of_run().clear();
+}
+
+TEST_CASE("conversation: a weight next to a response is the response's, in every form") {
+  for (
+      const std::string line :
+      {R"({"instruction":"Who?","output":"I.","weight":0.5})", R"({"prompt":"Who?","completion":"I.","weight":0.5})",
+       R"({"question":"Who?","answer":"I.","weight":0.5})",
+       R"({"messages":[{"role":"user","content":"Who?"},{"role":"assistant","content":"I.","weight":0.5}],"weight":1})"}) {
+    CAPTURE(line);
+    CHECK(record_of<sft_record>(line).weight == 0.5);
+  }
+  CHECK_THAT(refusal_of<sft_record>(R"({"prompt":"Who?","completion":"I.","weight":-1})"),
+             ContainsSubstring("field \"weight\" is below 0"));
+}
+
+TEST_CASE("conversation: columns that a conversation leaves no place for are counted") {
+  const std::string talk = R"("messages":[{"role":"user","content":"Who?"},{"role":"assistant","content":"I.")";
+  const auto lost = [&](const std::string& more_of_message, const std::string& more) {
+    record_losses::of_run().clear();
+    record_of<sft_record>("{" + talk + more_of_message + "}]" + more + "}");
+    const auto lines = record_losses::of_run().lines();
+    record_losses::of_run().clear();
+    return lines.empty() ? "nothing" : lines.front();
+  };
+  CHECK(lost("", R"(,"prompt":"Who?","tools":[],"weight":1)") == "nothing");
+  CHECK_THAT(lost("", R"(,"prompt":"What else?")"),
+             ContainsSubstring("a \"prompt\" that its \"messages\" does not hold"));
+  CHECK_THAT(lost("", R"(,"instruction":"What else?")"), ContainsSubstring("a \"instruction\" that"));
+  CHECK_THAT(lost("", R"(,"weight":0.5)"), ContainsSubstring("a \"weight\" next to its messages"));
+  CHECK_THAT(lost("", R"(,"tools":[{"name":"clock"}])"), ContainsSubstring("a list of \"tools\""));
+  CHECK_THAT(lost(R"(,"reasoning_content":"Hm.")", ""), ContainsSubstring("\"reasoning_content\" next to its answer"));
 }
 
 TEST_CASE("conversation: a completion may be several turns, and all of it is the conversation's") {
@@ -174,6 +210,16 @@ TEST_CASE("conversation: preferences are compared on everything behind the last 
   check(R"({"system":"Be brief.","question":"Who?","chosen":"I.","rejected":"No."})", "Be brief.\n\nWho?", "I.", "No.");
   check(R"({"system":"Be brief.","history":[["Who?","I."]],"instruction":"And she?","chosen":"a","rejected":"b"})",
         "Be brief.\n\n" + both, "a", "b");
+  // Both sides may be whole transcripts next to the prompt that they begin with.
+  check(
+      R"({"prompt":"Human: Who?\n\nAssistant:","chosen":"\n\nHuman: Who?\n\nAssistant: I.","rejected":"\n\nHuman: Who?\n\nAssistant: No."})",
+      "Who?", "I.", "No.");
+  check(R"({"prompt":"Who?","chosen":"Human: \"Me?\"\n\nAssistant: \"You.\"","rejected":"No."})", "Who?",
+        "Human: \"Me?\"\n\nAssistant: \"You.\"", "No.");
+  // A weight is not a difference.
+  check("{\"chosen\":[" + u + R"(,{"role":"assistant","content":"I.","weight":0},)" + u2 + "," + x +
+            "],\"rejected\":[" + u + "," + a + "," + u2 + "," + y + "]}",
+        both, "She too.", "No.");
   // The answer at the end of the question is the chosen one's: it is taken off.
   check("{\"messages\":[" + u + "," + a + "],\"chosen\":\"I.\",\"rejected\":\"No.\"}", "Who?", "I.", "No.");
   check("{\"messages\":[" + u + "," + a + "],\"chosen\":[" + u + "," + a + "],\"rejected\":[" + u + "," + y + "]}",
@@ -182,6 +228,13 @@ TEST_CASE("conversation: preferences are compared on everything behind the last 
   CHECK_THAT(refusal_of<preference_record>("{\"conversations\":[" + u + "," + a +
                                            "],\"chosen\":\"She.\",\"rejected\":\"No.\"}"),
              ContainsSubstring("\"conversations\" ends with the assistant's message, and \"chosen\" is another"));
+  CHECK_THAT(refusal_of<preference_record>(
+                 "{\"system\":\"A\",\"chosen\":[" + std::string(R"({"role":"system","content":"B"},)") + u + "," + a +
+                 "],\"rejected\":[" + R"({"role":"system","content":"B"},)" + u + "," + y + "]}"),
+             ContainsSubstring("another system text than the record"));
+  CHECK_THAT(refusal_of<preference_record>("{\"history\":[[\"a\",\"b\"]],\"chosen\":[" + u + "," + a +
+                                           "],\"rejected\":[" + u + "," + y + "]}"),
+             ContainsSubstring("has a \"history\" too"));
   CHECK_THAT(refusal_of<preference_record>(R"({"prompt":" ","chosen":"I.","rejected":"No."})"),
              ContainsSubstring("line 1: the prompt is empty"));
   CHECK_THAT(refusal_of<preference_record>("{\"prompt\":\"Else?\",\"chosen\":[" + u + "," + a + "],\"rejected\":[" + u +

@@ -1,6 +1,8 @@
 #include "data/record_losses.hpp"
 
 #include <nlohmann/json.hpp>
+#include <thread>
+#include <vector>
 
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"
@@ -20,6 +22,21 @@ TEST_CASE("record losses: each record counts once for each thing, however often 
   }
   CHECK(losses.lines() ==
         std::vector<std::string>{"note: 1 record: a head", "note: 2 records: a tail, which is left out"});
+  CHECK(losses.take_lines().size() == 2);
+  CHECK(losses.lines().empty());
+  losses.add("a head", "x");
   losses.clear();
   CHECK(losses.lines().empty());
+}
+
+TEST_CASE("record losses: several threads count together") {
+  record_losses losses;
+  std::vector<std::thread> stages;
+  for (int t = 0; t < 4; ++t)
+    stages.emplace_back([&] {
+      for (int i = 0; i < 2000; ++i) losses.add("thing " + std::to_string(i % 7), std::to_string(i));
+    });
+  for (auto& stage : stages) stage.join();
+  REQUIRE(losses.lines().size() == 7);
+  CHECK(losses.lines()[0] == "note: 286 records: thing 0");
 }

@@ -102,6 +102,20 @@ TEST_CASE("sources: system texts and later questions are left out and counted") 
   read_one(R"({"messages":[{"role":"system","content":" "},{"role":"user","content":"Why?"},
 {"role":"assistant","content":"So."}]})");
   CHECK(losses.lines().empty());
+  // Wherever the earlier turns stand, the first question is the prompt.
+  for (
+      const std::string line :
+      {R"({"history":[{"role":"system","content":"S"},{"role":"user","content":"Why?"},{"role":"assistant","content":"So."}],"prompt":"And?"})",
+       R"({"system":"S","history":[["Why?","So."]],"question":"And?"})",
+       R"({"system":"S","history":[["Why?","So."]],"instruction":"And?"})",
+       R"({"system":"S","question":"Human: Why?\n\nAssistant: So.\n\nHuman: And?\n\nAssistant:"})"}) {
+    CAPTURE(line);
+    losses.clear();
+    CHECK(read_one(line).prompt.instruction == "Why?");
+    CHECK(losses.lines().size() == 2);
+  }
+  losses.clear();
+  CHECK(read_one(R"({"messages":null,"prompt":{"role":"user","content":"Why?"}})").prompt.instruction == "Why?");
 }
 
 TEST_CASE("sources: what is no first query of a user, or no text, is removed for its reason") {
