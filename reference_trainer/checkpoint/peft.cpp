@@ -135,13 +135,10 @@ class config_reader {
       return false;
     }
   }
-  // Scales are applied in float.
-  static bool fits(double value) { return std::abs(value) <= std::numeric_limits<float>::max(); }
   double number(const std::string& field, double absent) const {
     const auto* value = find(field);
     if (!value) return absent;
     if (!value->is_number()) refuse(field, "must be a number");
-    if (!fits(value->get<double>())) refuse(field, "must be a number that a float holds");
     return value->get<double>();
   }
   bool truth(const std::string& field) const {
@@ -162,7 +159,7 @@ class config_reader {
     if (!object) return;
     if (!object->is_object()) refuse(field, "must be an object");
     for (const auto& [key, value] : object->items()) {
-      if (!value.is_number() || !fits(value.template get<double>())) refuse(field, "must hold numbers");
+      if (!value.is_number()) refuse(field, "must hold numbers");
       if (!compiles(key)) refuse(field, "\"" + key + "\" is not a pattern");
       visit(key, value.template get<double>());
     }
