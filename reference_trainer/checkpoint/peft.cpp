@@ -45,6 +45,7 @@ class config_reader {
       refuse("r", "must be a whole number from 1 to 65536");
     adapter.rank = static_cast<std::int64_t>(rank);
     adapter.alpha = number("lora_alpha", 8);
+    check_alpha("lora_alpha", adapter.alpha);
     adapter.dropout = number("lora_dropout", 0);
     if (!(adapter.dropout >= 0 && adapter.dropout < 1)) refuse("lora_dropout", "must be in [0, 1)");
     adapter.use_rslora = truth("use_rslora");
@@ -55,6 +56,7 @@ class config_reader {
       adapter.rank_pattern.emplace_back(key, static_cast<std::int64_t>(value));
     });
     patterns("alpha_pattern", [&](const std::string& key, double value) {
+      check_alpha("alpha_pattern", value);
       adapter.alpha_pattern.emplace_back(key, value);
     });
     return adapter;
@@ -63,6 +65,12 @@ class config_reader {
  private:
   [[noreturn]] void refuse(const std::string& field, const std::string& what, std::string_view mend = {}) const {
     throw file_error(path_, field, what, mend);
+  }
+
+  // Products are computed in fp32.
+  void check_alpha(const std::string& field, double alpha) const {
+    constexpr double most = std::numeric_limits<float>::max();
+    if (!(std::abs(alpha) <= most)) refuse(field, "must be a number that fp32 holds, below 3.4e38");
   }
 
   void read_targets(lora_weights& adapter) const {
@@ -127,13 +135,10 @@ class config_reader {
       return false;
     }
   }
-  // Products are computed in fp32.
-  static bool fits(double value) { return std::abs(value) <= std::numeric_limits<float>::max(); }
   double number(const std::string& field, double absent) const {
     const auto* value = find(field);
     if (!value) return absent;
     if (!value->is_number()) refuse(field, "must be a number");
-    if (!fits(value->get<double>())) refuse(field, "must be a number that fp32 holds, below 3.4e38");
     return value->get<double>();
   }
   bool truth(const std::string& field) const {
@@ -154,7 +159,7 @@ class config_reader {
     if (!object) return;
     if (!object->is_object()) refuse(field, "must be an object");
     for (const auto& [key, value] : object->items()) {
-      if (!value.is_number() || !fits(value.template get<double>())) refuse(field, "must hold numbers");
+      if (!value.is_number()) refuse(field, "must hold numbers");
       if (!compiles(key)) refuse(field, "\"" + key + "\" is not a pattern");
       visit(key, value.template get<double>());
     }

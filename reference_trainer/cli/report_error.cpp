@@ -30,8 +30,21 @@ std::string one_line(std::string_view text) {
 exit_code code_of(const file_error& failure) {
   // Writers of files name the target, which may well not be there yet.
   if (std::string_view(failure.what()).find(": cannot be written") != std::string_view::npos) return exit_code::output;
-  std::error_code ignored;
-  return std::filesystem::exists(failure.path(), ignored) ? exit_code::file_bad : exit_code::file_missing;
+  // What cannot be looked at, as in a folder that may not be entered, is not missing.
+  std::error_code unknown;
+  return std::filesystem::exists(failure.path(), unknown) || unknown ? exit_code::file_bad : exit_code::file_missing;
+}
+
+// Of a path that is looked at before it is read, or of one that is written. The library's texts are all that tells them
+// apart: "filesystem error: status: Permission denied [/a/b]".
+described_error describe(const std::filesystem::filesystem_error& failure) {
+  const std::string_view what = failure.what();
+  const bool reads = what.find(": status: ") != what.npos || what.find("directory iterator") != what.npos;
+  const auto path = failure.path1().string(), reason = failure.code().message();
+  if (failure.code() == std::errc::no_such_file_or_directory)
+    return {exit_code::file_missing, one_line(path + ": " + reason)};
+  if (reads) return {exit_code::file_bad, one_line(path + ": cannot be read: " + reason)};
+  return {exit_code::output, one_line(path + ": " + reason)};
 }
 
 }  // namespace
@@ -56,9 +69,7 @@ described_error describe_error(std::exception_ptr failure) {
   } catch (const output_error& e) {
     return {exit_code::output, one_line(e.what())};
   } catch (const std::filesystem::filesystem_error& e) {
-    const bool missing = e.code() == std::errc::no_such_file_or_directory;
-    return {missing ? exit_code::file_missing : exit_code::output,
-            one_line(e.path1().string() + ": " + e.code().message())};
+    return describe(e);
   } catch (const std::bad_alloc&) {
     return {exit_code::out_of_memory, "out of memory; a smaller batch or a shorter max length needs less"};
   } catch (const nlohmann::json::exception& e) {

@@ -187,6 +187,7 @@ std::optional<file_kind> recognise_text(std::string_view text) {
   const auto line = text.substr(0, text.find('\n'));
   if (line.starts_with('{') || line.starts_with('[')) return std::nullopt;
   if (line.starts_with("---") || line.starts_with("- ")) return file_kind{"is YAML", "export it as JSON Lines"};
+  if (line.starts_with("```")) return file_kind{"begins with a Markdown fence", "take the lines of the fence out"};
   if (line.starts_with('<')) return file_kind{"is XML or HTML", "export it as JSON Lines"};
   const bool commas = line.find(',') != std::string_view::npos, tabs = line.find('\t') != std::string_view::npos;
   if (!commas && !tabs) return std::nullopt;

@@ -27,7 +27,7 @@ struct file_kind {
 ///     recognise_file("PAR1\x15…", file_use::records)->what;  // "is a Parquet file"
 std::optional<file_kind> recognise_file(std::string_view beginning, file_use use);
 
-/// The same for text that was already found to be no JSON: comma-separated values, YAML, Markdown fences.
+/// The same for text that was already found to be no JSON: comma- or tab-separated values, YAML, XML, a Markdown fence.
 std::optional<file_kind> recognise_text(std::string_view beginning);
 
 /// Throws file_error when the file is of a form that `recognise_file` knows.

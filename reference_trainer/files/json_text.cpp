@@ -43,11 +43,20 @@ class fault_finder {
 
 std::string shortened(const std::string& token) { return token.size() > 40 ? token.substr(0, 40) + "…" : token; }
 
+// The library takes a zero byte for the end of the text.
+json_fault zero_byte(std::size_t byte) {
+  return {.byte = byte,
+          .cut_off = false,
+          .what = "a zero byte is not JSON",
+          .mend = "a file with zeros in it was damaged or not written to its end: make or fetch it again"};
+}
+
 // What people write who take another notation for JSON.
 void explain_notation(std::string_view text, json_fault& fault) {
   constexpr std::array<std::string_view, 2> no_numbers{"NaN", "Infinity"};
   constexpr std::array<std::string_view, 4> python{"'", "True", "False", "None"};
   const std::string_view here = text.substr(fault.byte - 1);
+  if (here.front() == '\0') fault = zero_byte(fault.byte);
   for (const auto word : no_numbers) {
     if (!here.starts_with(word)) continue;
     fault.what = std::string(word) + " is Python's and not a JSON number";
@@ -79,9 +88,15 @@ json_fault find_fault(std::string_view text) {
 template <class Json>
 std::optional<json_fault> parse(std::string_view text, Json& value) {
   value = Json::parse(text.begin(), text.end(), nullptr, false);
-  if (!value.is_discarded()) return std::nullopt;
+  if (value.is_discarded()) {
+    value = nullptr;
+    return find_fault(text);
+  }
+  // Not within a string, where control characters are faults: behind the value, with all that follows.
+  const auto zero = text.find('\0');
+  if (zero == std::string_view::npos) return std::nullopt;
   value = nullptr;
-  return find_fault(text);
+  return zero_byte(zero + 1);
 }
 
 }  // namespace

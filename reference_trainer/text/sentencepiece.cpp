@@ -62,6 +62,8 @@ struct sentencepiece_tokenizer::extension {
 sentencepiece_tokenizer sentencepiece_tokenizer::from_file(const std::filesystem::path& path) {
   if (!std::filesystem::is_directory(path)) return from_bytes(read_file(path, sentencepiece_size_limit), path.string());
   const auto inside = path / "tokenizer.model";
+  if (std::filesystem::is_directory(inside))
+    throw file_error(inside.string(), "", "is a directory where a file is needed");
   if (std::filesystem::exists(inside)) return from_file(inside);
   if (std::filesystem::exists(path / "tokenizer.json")) {
     throw file_error(path.string(), "",

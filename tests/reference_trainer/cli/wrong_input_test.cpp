@@ -44,6 +44,7 @@ class broken_files {
       fs::create_symlink(base / file, folder / "reward" / file);
     write_tensors(folder / "reward/score_head.safetensors",
                   {{"score.weight", at::zeros({1, 64})}, {"score.bias", at::zeros({1})}});
+    fs::create_symlink("loop", folder / "loop");  // cannot be looked at, as a folder without permission
     replace("prompts.jsonl", R"({"prompt":"why is the fox red?"})");
     replace("torn.jsonl", R"({"prompt":"why is the)");
     replace("other.jsonl", R"({"name":"value"})");
@@ -144,11 +145,13 @@ TEST_CASE("wrong input: models") {
              {with("truncated"), exit_code::file_bad, "truncated/model.safetensors"},
              {with("pickled"), exit_code::file_bad, "pytorch_model.bin"},
              {with("prompts.jsonl"), exit_code::file_bad, "prompts.jsonl"},
+             {with("loop"), exit_code::file_bad, "loop: cannot be read: "},
              {with("model") + words{"--adapter", "no_weights"}, exit_code::file_missing, "no_weights"}});
 }
 
 TEST_CASE("wrong input: data") {
   check_all({{sample + words{"none.jsonl"}, exit_code::file_missing, "none.jsonl"},
+             {sample + words{"loop"}, exit_code::file_bad, "loop: cannot be read: "},
              {sample + words{"empty.jsonl"}, exit_code::file_bad, "empty.jsonl: holds no records"},
              {sample + words{"torn.jsonl"}, exit_code::file_bad, "torn.jsonl: line 1"},
              {sample + words{"other.jsonl"}, exit_code::file_bad, "other.jsonl: line 1"},

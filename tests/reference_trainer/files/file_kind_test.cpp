@@ -95,6 +95,7 @@ TEST_CASE("file kind: text that is no JSON may be a table") {
   CHECK_THAT(recognise_text("\"prompt\",\"chosen\"\n")->mend, ContainsSubstring("read_csv"));
   CHECK_THAT(recognise_text("prompt\tchosen")->what, ContainsSubstring("tab-separated"));
   CHECK_THAT(recognise_text("---\nprompt: a")->what, ContainsSubstring("YAML"));
+  CHECK_THAT(recognise_text("```json\n{\"a\": 1}\n```\n")->what, ContainsSubstring("Markdown fence"));
   CHECK_FALSE(recognise_text("{\"a\": 1, }"));
   CHECK_FALSE(recognise_text("one word"));
 }

@@ -150,6 +150,10 @@ TEST_CASE("sentencepiece: files are found in directories and other tokenizers re
   refused("hello", "is not a sentencepiece model");
   CHECK_THROWS_WITH(sentencepiece_tokenizer::from_file(folder.path()),
                     ContainsSubstring("tokenizer.model: no such file"));
+  std::filesystem::create_directory(folder / "tokenizer.model");
+  CHECK_THROWS_WITH(sentencepiece_tokenizer::from_file(folder.path()),
+                    ContainsSubstring("tokenizer.model: is a directory where a file is needed"));
+  std::filesystem::remove(folder / "tokenizer.model");
   write_bytes(folder / "tokenizer.json", "{}");
   CHECK_THROWS_WITH(sentencepiece_tokenizer::from_file(folder.path()),
                     ContainsSubstring("holds tokenizer.json but no tokenizer.model"));
