@@ -52,8 +52,7 @@ TEST_CASE("sft data: each question and answer of the identity meets both of two 
       load_sft_records(sft_files({"sft.data=identity", "sft.identity.name=Ada", "sft.identity.maker=the Coho team"}));
   REQUIRE(records.size() == 13 * 70);
   std::map<std::pair<std::string, std::string>, std::array<int, 2>> turns;
-  for (std::size_t i = 0; i < records.size(); ++i)
-    ++turns[{records[i].prompt.instruction, records[i].response}][i % 2];
+  for (std::size_t i = 0; i < records.size(); ++i) ++turns[{records[i].prompt.instruction, records[i].response}][i % 2];
   CHECK(turns.size() == 70);
   for (const auto& [texts, count] : turns) {
     CAPTURE(texts.first);
