@@ -63,7 +63,12 @@ bool reward_role::reads_alike(const reward_query& a, const reward_query& b) cons
   const std::string_view x = bare(a.response), y = bare(b.response);
   const bool cut = options_.response_tokens > 0 &&
                    std::max(common(a.response, b.response), common(x, y)) >= options_.response_tokens;
-  return (cut || x == y) && tokens(a) == tokens(b);
+  if (!cut && x != y) return false;
+  // A comparison is not something that the model reads.
+  const reward_cuts counted = cuts_;
+  const bool alike = tokens(a) == tokens(b);
+  cuts_ = counted;
+  return alike;
 }
 
 at::Tensor reward_role::evaluate(std::span<const std::vector<token>> sequences) {

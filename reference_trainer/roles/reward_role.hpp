@@ -24,7 +24,7 @@ struct reward_role_options {
   batch_limits scoring{.sequences = 0, .tokens = 8192, .sort_by_length = true};
 };
 
-/// What a reward model was given to read, and how much of it had to be cut.
+/// What a reward model was given to score or to learn from, and how much of it had to be cut.
 struct reward_cuts {
   std::uint64_t read = 0, queries = 0, responses = 0;
 };

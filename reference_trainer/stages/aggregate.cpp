@@ -39,9 +39,10 @@ aggregation_options read_options(const config& section) {
 }
 
 // Whoever says what is banned and leaves the rule's chance at 0, or gives a chance without a phrase, has a rule that is
-// never applied: both are refused, while "salmon_code" with an empty list is that preset without the rule.
+// never applied: both are refused, while "salmon_code" with an empty list or a chance of 0 is that preset without the
+// rule.
 std::vector<std::string> read_banned_phrases(const config& section, const aggregation_options& rules) {
-  const bool code = section.get<std::string>("preset", "paper") == "salmon_code";
+  const bool code = section.get<std::string>("preset", "paper") == "salmon_code" && rules.banned_phrase_probability > 0;
   auto out = section.get<std::vector<std::string>>(
       "banned_phrases", code ? std::vector<std::string>{"As an AI language model"} : std::vector<std::string>{});
   section.check(std::ranges::none_of(out, &std::string::empty), "banned_phrases", "a list of texts that are not empty");

@@ -125,6 +125,8 @@ TEST_CASE("reward_role: responses that part behind what is read are read alike")
   CHECK(cut.reads_alike(query(same), query(longer)));
   CHECK_FALSE(cut.reads_alike(query(same), query("an owl and the fox is quick")));
   CHECK_FALSE(cut.reads_alike(query("a fox"), query("a fox is")));
+  CHECK(cut.cuts().read == 0);
+  CHECK(cut.cuts().responses == 0);
   // The quick look agrees with the tokens whatever the texts.
   rng random(3);
   const std::vector<std::string> words{"the", "fox", " ", "is", "red", "\u00E9", "  "};

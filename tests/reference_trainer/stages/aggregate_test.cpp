@@ -309,6 +309,7 @@ TEST_CASE("aggregate: salmon_code bans the released code's phrase, with its chan
   CHECK(turned < 0.33);
 
   CHECK(decided_by_phrase(folder, {"aggregate.preset=salmon_code", "aggregate.banned_phrases=[]"}) == 0);
+  CHECK(decided_by_phrase(folder, {"aggregate.preset=salmon_code", "aggregate.banned_phrase_probability=0"}) == 0);
   CHECK(decided_by_phrase(folder, {"aggregate.preset=salmon_code", "aggregate.banned_phrase_probability=1"}) == 1600);
   CHECK(decided_by_phrase(folder, {"aggregate.preset=salmon_code", "aggregate.banned_phrases=[\"I cannot smell\"]"}) ==
         0);

@@ -1,8 +1,12 @@
 #include "stages/sft_data.hpp"
 
 #include <algorithm>
+#include <array>
 #include <coho/error.hpp>
 #include <filesystem>
+#include <map>
+#include <string>
+#include <utility>
 
 #include "support/catch.hpp"
 #include "support/stage_runs.hpp"
@@ -41,6 +45,20 @@ TEST_CASE("sft data: files one after the other, and the assistant's own identity
   CHECK(load_sft_records(sft_files(two_files(folder) + settings{"sft.identity.repeats=1"})).size() == 73);
   CHECK(load_sft_records(sft_files(two_files(folder) + settings{"sft.limit=1"})).size() == 3);
   CHECK(load_sft_records(sft_files({"sft.data=" + (folder / "a.jsonl").string()})).size() == 2);
+}
+
+TEST_CASE("sft data: each question and answer of the identity meets both of two templates taken in turn") {
+  const auto records =
+      load_sft_records(sft_files({"sft.data=identity", "sft.identity.name=Ada", "sft.identity.maker=the Coho team"}));
+  REQUIRE(records.size() == 13 * 70);
+  std::map<std::pair<std::string, std::string>, std::array<int, 2>> turns;
+  for (std::size_t i = 0; i < records.size(); ++i) ++turns[{records[i].prompt.instruction, records[i].response}][i % 2];
+  CHECK(turns.size() == 70);
+  for (const auto& [texts, count] : turns) {
+    CAPTURE(texts.first);
+    CHECK(count[0] + count[1] == 13);
+    CHECK(std::min(count[0], count[1]) == 6);
+  }
 }
 
 TEST_CASE("sft data: an identity without a name is refused, and stands for no path") {
