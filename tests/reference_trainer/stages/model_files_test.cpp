@@ -233,7 +233,7 @@ TEST_CASE("model_files: what is written has its base's tokenizer and generation 
   CHECK(std::filesystem::exists(folder / "a" / fingerprint_file) == (kind == "lora"));
 }
 
-TEST_CASE("model_files: an adapter over other weights than those that it was trained over is told of") {
+TEST_CASE("model_files: an adapter over other weights than those it was trained over is warned of") {
   const temporary_directory folder;
   const auto base = folder / "base", other = folder / "other";
   std::filesystem::copy(demo_base(), base);
