@@ -6432,6 +6432,28 @@ enum class label_rule : std::uint8_t { none, banned_phrase, language };
 
 namespace coho {
 
+/// The sentence that a drawn principle puts into a guideline: its definition, or the negative one.
+///
+/// Throws `argument_error` if a negative definition is missing, or the index is outside the list.
+///
+///     std::string line = coho::definition_of(concise, /* negated */ true);
+struct definition_of_fn {
+  template <class = void>
+  std::string operator()(const principle& p, bool negated) const {
+    require_argument(!negated || p.can_be_negated(), "principle \"" + p.name + "\" has no negative definition");
+    return negated ? p.negative_definition : p.definition;
+  }
+  template <std::ranges::random_access_range Principles>
+    requires principle_range<Principles>
+  std::string operator()(const Principles& principles, const drawn_principle& drawn) const {
+    const auto size = static_cast<std::size_t>(std::ranges::distance(principles));
+    require_argument(drawn.index < size, "drawn principle " + std::to_string(drawn.index) + " is outside the list of " +
+                                             std::to_string(size));
+    return (*this)(std::ranges::begin(principles)[static_cast<std::ptrdiff_t>(drawn.index)], drawn.negated);
+  }
+};
+inline constexpr definition_of_fn definition_of{};
+
 /// The principle with its two definitions exchanged (SALMON, §3.2: negative principles). Negating twice gives the
 /// original back. Throws `argument_error` if there is no negative definition.
 ///
@@ -6439,8 +6461,8 @@ namespace coho {
 struct negate_principle_fn {
   template <class = void>
   principle operator()(principle p) const {
-    require_argument(p.can_be_negated(), "principle \"" + p.name + "\" has no negative definition");
-    std::swap(p.definition, p.negative_definition);
+    std::string negative = definition_of(p, true);
+    p.negative_definition = std::exchange(p.definition, std::move(negative));
     return p;
   }
 };
@@ -6467,23 +6489,6 @@ struct negate_each_fn {
 };
 inline constexpr negate_each_fn negate_each{};
 
-/// The sentence that a drawn principle puts into a guideline: its definition, or the negative one.
-/// Throws `argument_error` if the index is outside the list, or a negative definition is missing.
-struct definition_of_fn {
-  template <std::ranges::random_access_range Principles>
-    requires principle_range<Principles>
-  std::string operator()(const Principles& principles, const drawn_principle& drawn) const {
-    const auto size = static_cast<std::size_t>(std::ranges::distance(principles));
-    require_argument(drawn.index < size, "drawn principle " + std::to_string(drawn.index) + " is outside the list of " +
-                                             std::to_string(size));
-    const principle& p = std::ranges::begin(principles)[static_cast<std::ptrdiff_t>(drawn.index)];
-    if (!drawn.negated) return p.definition;
-    require_argument(p.can_be_negated(), "principle \"" + p.name + "\" has no negative definition");
-    return p.negative_definition;
-  }
-};
-inline constexpr definition_of_fn definition_of{};
-
 /// The sentences of all drawn principles, in order: the lines of a guideline before interventions join them.
 ///
 ///     std::vector<std::string> lines = coho::definitions_of(principles, drawn);
@@ -6497,6 +6502,25 @@ struct definitions_of_fn {
   }
 };
 inline constexpr definitions_of_fn definitions_of{};
+
+}  // namespace coho
+
+// ---- coho/principle/prompt_type.hpp
+
+namespace coho {
+
+/// What kind of task a prompt sets: principles are sampled by it, and figures can be split by it. The values are those
+/// of the `question_type` field of prompt records.
+enum class prompt_type : std::uint8_t { general = 0, reasoning = 1, red_teaming = 2 };
+
+inline constexpr std::array<prompt_type, 3> prompt_types{prompt_type::general, prompt_type::reasoning,
+                                                         prompt_type::red_teaming};
+
+/// "general", "reasoning" or "red_teaming".
+constexpr std::string_view name_of(prompt_type type) noexcept {
+  constexpr std::array<std::string_view, 3> names{"general", "reasoning", "red_teaming"};
+  return names[static_cast<std::size_t>(type)];
+}
 
 }  // namespace coho
 
@@ -6611,9 +6635,6 @@ class set_sizes {
 
   std::vector<double> probabilities_;
 };
-
-/// What kind of task a prompt sets; the values are those of the `question_type` field of prompt records.
-enum class prompt_type : std::uint8_t { general = 0, reasoning = 1, red_teaming = 2 };
 
 /// Adds `amount` to the weight of the principles whose name contains one of `name_parts` (ASCII case ignored), for
 /// prompts of one type.
@@ -9399,11 +9420,11 @@ namespace coho {
 /// One prompt of a reinforcement-learning step, ready to be answered: principles are drawn and composed beforehand.
 struct rl_prompt {
   std::vector<token> tokens{};
-  std::string
-      text{};    ///< what the reward model sees as the prompt; empty: decoded from `tokens` where there is a decoder
-  int type = 0;  ///< prompt type, carried for callbacks: 0 general, 1 reasoning, 2 red-teaming
+  /// What the reward model sees as the prompt; empty: decoded from `tokens` where there is a decoder.
+  std::string text{};
+  prompt_type type = prompt_type::general;  ///< carried for callbacks
   double length_multiplier = 1.0;
-  std::vector<std::string> principles{};  ///< the guideline of this prompt in this step, one line a principle
+  std::vector<std::string> principles{};  ///< the guideline of this prompt in this step, one line per principle
   /// Names the random stream of this rollout; unique among the prompts of a step (over all ranks). Samples of one
   /// prompt need different keys: with equal keys they would be equal.
   std::uint64_t key = 0;
@@ -12368,7 +12389,7 @@ Rollouts read_rollouts(byte_reader from) {
     rl_prompt& prompt = out.prompts.emplace_back();
     prompt.tokens = from.array<std::vector<token>>();
     prompt.text = from.array<std::string>();
-    prompt.type = from.number<int>();
+    prompt.type = from.number<prompt_type>();
     prompt.length_multiplier = from.number<double>();
     const auto lines = from.number<std::uint64_t>();
     for (std::uint64_t k = 0; k < lines; ++k) prompt.principles.push_back(from.array<std::string>());
