@@ -2,7 +2,7 @@
 
 #include <coho/concepts.hpp>
 
-/// Concept checks that say what is missing.
+/// Concept checks that name what is missing.
 ///
 /// `require_<concept><T>()` compiles to `true` when T satisfies the concept. When it does not, the first error names
 /// the numbered requirement of <coho/concepts.hpp> and the member that is missing. Drivers call these before anything

@@ -37,30 +37,30 @@
 
 namespace coho {
 
-/// Customisation point of everything that array types do not spell alike. Specialised for `float` and `double` here,
+/// Customisation point for operations that array types spell differently. Specialised for `float` and `double` here,
 /// for Eigen arrays in <coho/eigen/as_array.hpp> and for `at::Tensor` in <coho/torch/ops.hpp>; the primary template is
 /// left undefined so that a forgotten include cannot change what a program computes.
 ///
 /// A specialisation has
-///  (1) `plain`, the evaluated type of an expression; `scalar`, its number type, or the type itself when that is only
-///      known at run time; `value`, what a sum is (`double`, or a 0-d tensor);
+///  (1) `plain`, the evaluated type of an expression; `scalar`, its number type, or the type itself if that is known
+///      only at run time; `value`, the type of a sum (`double`, or a 0-d tensor);
 ///  (2) `host`, whether its elements can be read through a pointer in this process;
 ///  (3) static functions `min`, `max`, `clamp`, `where`, `sum`, `detach` with the meaning of the objects of those
 ///      names;
-///  (4) if not `host`: `to_host(x)`, a copy as an Eigen array of double, and `from_host(array, like)`, the way back;
+///  (4) if not `host`: `to_host(x)`, a copy as an Eigen array of double, and its inverse `from_host(array, like)`;
 ///      `sequence_sums(x, offsets)` and `sequence_spread(x, offsets)` with the meaning of the objects of
 ///      <coho/reduce.hpp>;
-///  (5) perhaps `blocks`, which runs a loss over tensors in memory of the host in one pass
+///  (5) optionally `blocks`, which evaluates a loss over tensors in host memory in one pass
 ///      (<coho/torch/tensor_blocks.hpp>).
 template <class T>
 struct array_traits;
 
 /// A number or an array of numbers with elementwise arithmetic, for which `exp`, `log`, `log1p` and `abs` are found by
-/// argument-dependent lookup. Integers are not: a loss over integers is a mistake.
+/// argument-dependent lookup. Integers are excluded: a loss over integers is a mistake.
 template <class T>
 concept array_like = requires { typename array_traits<std::remove_cvref_t<T>>::plain; };
 
-/// A range of numbers without arithmetic of its own, such as `std::vector<double>`. Lifted to an array at the boundary.
+/// A range of numbers without arithmetic, such as `std::vector<double>`. Converted to an array at the boundary.
 template <class T>
 concept scalar_range =
     !array_like<T> && std::ranges::input_range<T> && std::is_arithmetic_v<std::ranges::range_value_t<T>>;
@@ -71,7 +71,7 @@ using plain_t = typename array_traits<std::remove_cvref_t<T>>::plain;
 
 namespace detail {
 
-/// Say which header is missing, before anything else can fail. As classes, because those are instantiated on the spot.
+/// Names the missing header before anything else can fail. Classes, because those are instantiated immediately.
 template <class... Ts>
 struct array_check {
   static_assert(
@@ -81,7 +81,7 @@ struct array_check {
       "floating-point.");
   static constexpr bool passed = true;
 };
-/// For what has arithmetic of its own: ranges do not, and Eigen arrays without their header are only ranges.
+/// For types that have arithmetic: ranges do not, and without their header Eigen arrays are only ranges.
 template <class T>
 struct operand_check {
   static_assert(
@@ -94,7 +94,7 @@ struct operand_check {
 template <class T>
 concept floating_scalar = std::floating_point<std::remove_cvref_t<T>>;
 
-// The array among the operands decides; numbers are broadcast.
+// The array among the operands decides the type; numbers are broadcast.
 template <class A, class B>
 using leading_t =
     std::conditional_t<floating_scalar<A> && array_like<B>, std::remove_cvref_t<B>, std::remove_cvref_t<A>>;
@@ -108,7 +108,7 @@ struct array_traits<T> {
   using value = double;
   static constexpr bool host = true;
 
-  // NaN in either operand wins, as it does for tensors.
+  // NaN in either operand propagates, as for tensors.
   static constexpr T min(T a, T b) noexcept { return (b < a || b != b) ? b : a; }
   static constexpr T max(T a, T b) noexcept { return (a < b || b != b) ? b : a; }
   static constexpr T clamp(T x, double low, double high) noexcept {
@@ -141,7 +141,7 @@ struct max_fn {
   }
 };
 struct clamp_fn {
-  /// x limited to [low, high]; NaN stays. On tensors the derivative is 1 inside and on the bounds, 0 outside.
+  /// x limited to [low, high]; NaN propagates. On tensors the derivative is 1 inside and on the bounds, 0 outside.
   template <class A>
   constexpr auto operator()(const A& x, double low, double high) const {
     static_assert(detail::operand_check<A>::passed);
@@ -149,7 +149,7 @@ struct clamp_fn {
   }
 };
 struct where_fn {
-  /// a where the condition holds, else b. At least one of a and b is an array when the condition is.
+  /// a where the condition holds, otherwise b. If the condition is an array, at least one of a and b must be one.
   template <class Condition, class A, class B>
   constexpr auto operator()(const Condition& condition, const A& a, const B& b) const {
     static_assert(detail::operand_check<detail::leading_t<A, B>>::passed);
@@ -165,7 +165,7 @@ struct sum_fn {
   }
 };
 struct detach_fn {
-  /// The values as a constant of automatic differentiation.
+  /// The values as a constant for automatic differentiation.
   template <class A>
   constexpr auto operator()(const A& x) const {
     static_assert(detail::operand_check<A>::passed);
@@ -206,7 +206,7 @@ struct log_sigmoid_fn {
 inline constexpr log_sigmoid_fn log_sigmoid{};
 
 struct sigmoid_fn {
-  /// 1 / (1 + e^−x) without overflow, precise on the small side.
+  /// 1 / (1 + e^−x) without overflow, accurate for small results.
   template <class A>
   auto operator()(const A& x) const {
     static_assert(detail::operand_check<A>::passed);
@@ -298,7 +298,7 @@ struct as_array_fn {
 inline constexpr as_array_fn as_array{};
 
 struct as_span_fn {
-  /// A span over a stored Eigen vector or array: what models and communicators take.
+  /// A span over a stored Eigen vector or array: the form that models and communicators take.
   template <class Number, int Rows, int Columns, int Options>
   std::span<const Number> operator()(const Eigen::Array<Number, Rows, Columns, Options>& x) const noexcept {
     return {x.data(), static_cast<std::size_t>(x.size())};
@@ -318,11 +318,11 @@ namespace detail {
 template <class T>
 concept host_array = eigen_dense<T> || scalar_range<T>;
 
-/// An array on a device or with automatic differentiation: array_like, but neither a number nor of the host.
+/// An array on a device or with automatic differentiation: array_like, but neither a number nor on the host.
 template <class T>
 concept device_array = array_like<T> && !array_traits<std::remove_cvref_t<T>>::host;
 
-/// Contiguous elements of a host array: a span where they lie so already, an evaluated copy otherwise.
+/// Contiguous elements of a host array: a span if they already are contiguous, otherwise an evaluated copy.
 template <host_array T>
 auto host_elements(const T& x) {
   if constexpr (eigen_dense<T>) {
@@ -370,12 +370,12 @@ template <scalar_range T>
 struct host_number<T> {
   using type = std::ranges::range_value_t<T>;
 };
-/// The floating-point type in which results over a host array are given: its own, or double for integers.
+/// The floating-point type of results over a host array: the array's type, or double for integers.
 template <class T>
 using host_number_t = std::conditional_t<std::floating_point<typename host_number<std::remove_cvref_t<T>>::type>,
                                          typename host_number<std::remove_cvref_t<T>>::type, double>;
 
-/// What algorithms return for a one-dimensional argument of the host.
+/// What algorithms return for a one-dimensional host argument.
 template <class Number>
 using array_of = Eigen::Array<Number, Eigen::Dynamic, 1>;
 
@@ -414,7 +414,7 @@ class argument_error : public error {
   using error::error;
 };
 
-/// A file whose content cannot be used. Names the path, the place in it (line, tensor or byte) and the mend.
+/// A file whose content cannot be used. Names the path, the place in it (line, tensor or byte) and the remedy.
 class file_error : public error {
  public:
   file_error(std::string_view path, std::string_view place, std::string_view what, std::string_view mend = {})
@@ -435,7 +435,7 @@ class file_error : public error {
   std::string path_, place_;
 };
 
-/// Throws `option_error` unless `ok`. Spelled as a function so that option checks read as one line each.
+/// Throws `option_error` unless `ok`. A function, so that each option check fits on one line.
 template <class Value>
 constexpr void require_option(bool ok, std::string_view option, const Value& value, std::string_view allowed) {
   if (!ok) throw option_error(option, value, allowed);
@@ -875,8 +875,8 @@ inline constexpr gae_fn gae{};
 namespace coho {
 
 namespace detail {
-/// Spans over what owns its elements. As functions: a conversion that is written out has the compiler check each
-/// concept of ranges for each type in every file that includes the header, whether it is made or not.
+/// Spans over containers. Functions, because a written-out conversion makes the compiler check every concept of ranges
+/// for each type in every file that includes the header, whether or not the conversion is used.
 template <class T>
 std::span<T> span_of(T* first, std::size_t size) {
   return {first, size};
@@ -894,10 +894,10 @@ auto span_of(Container& elements) -> std::span<std::remove_pointer_t<decltype(el
 /// A token id.
 using token = std::int32_t;
 
-/// Sequences of different lengths laid end to end without padding.
+/// Sequences of different lengths concatenated without padding.
 ///
-/// Sequence i is `values[offsets[i], offsets[i + 1])`; `offsets` has one entry more than there are sequences and starts
-/// at 0. Empty sequences are allowed.
+/// Sequence i is `values[offsets[i], offsets[i + 1])`; `offsets` starts at 0 and has one entry more than there are
+/// sequences. Empty sequences are allowed.
 ///
 ///     coho::packed<int> batch;
 ///     batch.push_back({1, 2, 3});
@@ -932,7 +932,7 @@ struct packed {
     offsets.push_back(values.size());
   }
 
-  /// The sequences with the given indices, a range, in that order.
+  /// The sequences at the given indices, in the order of that range.
   template <class Indices>
   packed select(const Indices& indices) const {
     packed out;
@@ -944,7 +944,7 @@ struct packed {
 };
 
 /// Prompts with one response each: the batch over which policies and value models are evaluated.
-/// Outputs over it are laid out as `responses.values`: one number a response token, sequence after sequence.
+/// Outputs are laid out as `responses.values`: one number per response token, sequence by sequence.
 struct token_batch {
   packed<token> prompts;
   packed<token> responses;
@@ -963,11 +963,10 @@ struct token_batch {
 
 namespace coho {
 
-/// Counter-based random numbers: Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC
-/// 2011).
+/// Counter-based random numbers: Philox 4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
 ///
 /// A generator is (seed, stream, counter). Two generators with different streams are independent, so that giving each
-/// sequence, prompt or record a stream of its own makes results independent of batch shape, thread and process count.
+/// sequence, prompt or record its own stream makes results independent of batch shape, thread and process count.
 /// Satisfies std::uniform_random_bit_generator. The distributions below are written out because those of the standard
 /// library differ between implementations.
 ///
@@ -990,7 +989,7 @@ class rng {
     return block_[used_++];
   }
 
-  /// A generator for a sub-task, independent of this one and of how much of this one was consumed.
+  /// A generator for a sub-task, independent of this one and of how much of it was consumed.
   constexpr rng split(std::uint64_t key) const noexcept {
     const auto mixed = philox(seed_ ^ 0x9E3779B97F4A7C15ull, stream_, key);
     return rng((std::uint64_t{mixed[0]} << 32) | mixed[1], (std::uint64_t{mixed[2]} << 32) | mixed[3]);
@@ -1015,7 +1014,7 @@ class rng {
 
   constexpr bool bernoulli(double p) noexcept { return uniform() < p; }
 
-  /// Standard normal (Box–Muller; one of the pair is dropped so that the state is the counter alone).
+  /// Standard normal (Box–Muller; one of each pair is dropped so that the state is only the counter).
   double normal() noexcept {
     const double u = 1.0 - uniform();
     const double v = uniform();
@@ -1098,32 +1097,32 @@ struct reward_query {
   std::span<const token> response_tokens{};
   std::string_view prompt{};
   std::string_view response{};
-  /// The guideline, one line a principle, in presentation order, RL-time interventions included.
+  /// The guideline, one line per principle, in presentation order, including interventions added during RL.
   std::span<const std::string> principles{};
   /// Whether the response ended by itself (stop sequence or end token) rather than by the length limit.
   bool finished = true;
-  /// The prompt record's own factor on the length bonus (SPEC of SALMON: `length_bonus`).
+  /// The prompt record's factor on the length bonus (record field `length_bonus`).
   double length_multiplier = 1.0;
 };
 
 /// How responses are sampled.
 struct generation_options {
   std::size_t max_new_tokens = 256;
-  double temperature = 1.0;         ///< 0 is greedy
-  std::size_t top_k = 0;            ///< 0 is off
-  double top_p = 1.0;               ///< 1 is off
+  double temperature = 1.0;         ///< 0: greedy
+  std::size_t top_k = 0;            ///< 0: off
+  double top_p = 1.0;               ///< 1: off
   std::vector<std::string> stop{};  ///< exact stop strings; needs a tokenizer
-  /// Stop strings that end a response as well and do not finish it: it counts as cut at the limit, with whatever
-  /// penalty that has. One that a string of `stop` begins with or holds counts only where the text goes on otherwise.
+  /// Stop strings that also end a response but do not finish it: it counts as cut at the limit, with the penalty
+  /// for that. One that a string of `stop` starts with or contains counts only if the text continues differently.
   std::vector<std::string> unfinished_stop{};
-  std::vector<token> banned{};  ///< tokens never sampled (padding, say); masked in log-probs alike
+  std::vector<token> banned{};  ///< tokens never sampled (padding, for example); masked in log-probs too
 };
 
-/// Sampled responses. A response that ended holds its end token (or the tokens of its stop string) as its last.
+/// Sampled responses. A finished response includes its end token (or the tokens of its stop string).
 struct generation {
   packed<token> responses;
-  packed<float> log_probs;             ///< of each response token, under the tempered distribution that was sampled
-  std::vector<std::uint8_t> finished;  ///< one a sequence
+  packed<float> log_probs;             ///< one per response token, under the tempered distribution that was sampled
+  std::vector<std::uint8_t> finished;  ///< one per sequence
 };
 
 /// Gradients to pull back through a policy. Empty spans mean zero.
@@ -1136,21 +1135,20 @@ struct value_gradient {
 };
 
 /// policy
-///  (1) `m.log_probs(batch)` with a `const token_batch&` returns a number_range of one log-probability a response
-///  token,
-///      laid out as `batch.responses.values`: log p(y_t | x, y_<t) under the distribution that `generate` samples
-///      (temperature included).
+///  (1) `m.log_probs(batch)` with a `const token_batch&` returns a number_range with one log-probability per response
+///      token, laid out as `batch.responses.values`: log p(y_t | x, y_<t) under the distribution that `generate`
+///      samples (temperature included).
 ///  (2) The result for a sequence does not depend on the other sequences of the batch.
 template <class Model>
 concept policy = requires(Model& m, const token_batch& batch) {
   { m.log_probs(batch) } -> number_range;
 };
 
-/// differentiable_policy: a policy and
-///  (1) `auto [out, pullback] = m.forward(batch)` where `out.log_probs` is as `log_probs` gives it; if `out.entropy`
+/// differentiable_policy: a policy, and
+///  (1) `auto [out, pullback] = m.forward(batch)`, where `out.log_probs` equals `log_probs(batch)`; if `out.entropy`
 ///      exists, it is the entropy (nats) of the distribution at each response token;
-///  (2) `pullback(policy_gradient)` adds dL/dθ to the model's gradients, given dL/d(log_probs) and dL/d(entropy);
-///      it may be called once for each forward.
+///  (2) `pullback(policy_gradient)` adds dL/dθ to the model's gradients, given dL/d(log_probs) and dL/d(entropy); it
+///      may be called once per forward.
 template <class Model>
 concept differentiable_policy =
     policy<Model> && requires(Model& m, const token_batch& batch, policy_gradient gradient) {
@@ -1158,10 +1156,10 @@ concept differentiable_policy =
       m.forward(batch).second(gradient);
     };
 
-/// causal_lm: a policy and
-///  (1) `m.generate(prompts, options, streams)`: prompts `const packed<token>&`, `const generation_options&`, and one
-///      rng a sequence (`std::span<rng>`), returns a `generation`;
-///  (2) a sequence's result depends on its prompt, the options and its rng alone.
+/// causal_lm: a policy, and
+///  (1) `m.generate(prompts, options, streams)` with `const packed<token>&`, `const generation_options&` and one rng
+///      per sequence (`std::span<rng>`) returns a `generation`;
+///  (2) the result for a sequence depends only on its prompt, the options and its rng.
 template <class Model>
 concept causal_lm = policy<Model> && requires(Model& m, const packed<token>& prompts, const generation_options& options,
                                               std::span<rng> streams) {
@@ -1169,14 +1167,15 @@ concept causal_lm = policy<Model> && requires(Model& m, const packed<token>& pro
 };
 
 /// value_model
-///  (1) `m.values(batch)` returns a number_range of one V_t a response token, read before y_t is seen.
+///  (1) `m.values(batch)` returns a number_range with one V_t per response token, computed before y_t is seen.
 template <class Model>
 concept value_model = requires(Model& m, const token_batch& batch) {
   { m.values(batch) } -> number_range;
 };
 
-/// differentiable_value_model: a value_model and
-///  (1) `auto [out, pullback] = m.forward(batch)` with `out.values`, (2) `pullback(value_gradient)`, as for policies.
+/// differentiable_value_model: a value_model, and
+///  (1) `auto [out, pullback] = m.forward(batch)` with `out.values`, and (2) `pullback(value_gradient)`, as for
+///      policies.
 template <class Model>
 concept differentiable_value_model =
     value_model<Model> && requires(Model& m, const token_batch& batch, value_gradient gradient) {
@@ -1185,9 +1184,9 @@ concept differentiable_value_model =
     };
 
 /// reward_model
-///  (1) `m.score(queries)` with `std::span<const reward_query>`, or `m(queries)`, returns a number_range of one number
-///      a query. A lambda qualifies.
-///  (2) A query's score does not depend on the others in the span.
+///  (1) `m.score(queries)` with `std::span<const reward_query>`, or `m(queries)`, returns a number_range with one score
+///      per query. A lambda qualifies.
+///  (2) A query's score does not depend on the other queries of the span.
 template <class Model>
 concept reward_model = requires(Model& m, std::span<const reward_query> queries) {
   { m.score(queries) } -> number_range;
@@ -1196,7 +1195,7 @@ concept reward_model = requires(Model& m, std::span<const reward_query> queries)
 };
 
 /// differentiable_reward_model: what `train/reward_model` trains.
-///  (1) `auto [scores, pullback] = m.forward(queries)`, scores a number_range of one a query;
+///  (1) `auto [scores, pullback] = m.forward(queries)`, where `scores` is a number_range with one score per query;
 ///  (2) `pullback(std::span<const double> d_scores)` adds to the model's gradients.
 template <class Model>
 concept differentiable_reward_model =
@@ -1207,17 +1206,17 @@ concept differentiable_reward_model =
 
 /// trainable
 ///  (1) `m.zero_gradients()` sets the accumulated gradients to zero.
-///  (2) Either `m.gradients()`, a range of number_ranges over the accumulated gradients (writable: clipping and
-///      all-reduce change them in place; the same order at each call), or, for gradients that do not lie in host memory,
+///  (2) Either `m.gradients()`, a range of number_ranges over the accumulated gradients (writable, because clipping and
+///      all-reduce change them in place; in the same order at every call), or, for gradients outside host memory,
 ///      `m.squared_gradient_norm()`, Σ g² over all of them, and `m.scale_gradients(double)`, g ← g · factor.
-///  (3) Where there is more than one process and no `m.gradients()`: `m.all_reduce_gradients(communicator)` leaves the
-///      sum over the ranks on each. Copying to host memory, `all_reduce_sum` there and copying back will do.
-///  (4) Where ranks work on several shares (`communicator` (3)) and there is no `m.gradients()`: `m.fold_gradients()`
-///      adds the gradients to a sum of higher precision and sets them to zero, `m.unfold_gradients(communicator)` leaves
-///      that sum over the ranks in the gradients. A model that draws random numbers as it is evaluated may have
-///      `m.begin_share(number)` and `m.end_shares()`: draws are then to depend on the share and not on the rank.
-///  A model may have them all: a member of its own is then used and `m.gradients()` is not called for that purpose, so
-///  that a model decides at run time where its gradients lie. Each must repeat bit for bit for a run to do so.
+///  (3) For more than one process without `m.gradients()`: `m.all_reduce_gradients(communicator)` leaves the sum over
+///      the ranks on each rank. Copying to host memory, calling `all_reduce_sum` and copying back is enough.
+///  (4) If ranks work on several shares (`communicator` (3)) without `m.gradients()`: `m.fold_gradients()` adds the
+///      gradients to a sum of higher precision and sets them to zero; `m.unfold_gradients(communicator)` leaves that
+///      sum over the ranks in the gradients. A model that draws random numbers in its forward may have
+///      `m.begin_share(number)` and `m.end_shares()`; its draws must then depend on the share and not on the rank.
+/// A model may have all of these: its specific member is then used instead of `m.gradients()`, so a model can decide at
+/// run time where its gradients are. Each member must be bit-reproducible for a run to be.
 template <class Model>
 concept trainable =
     requires(Model& m) { m.zero_gradients(); } &&
@@ -1234,9 +1233,9 @@ template <class Optimizer>
 concept optimizer = requires(Optimizer& o, double learning_rate) { o.step(learning_rate); };
 
 /// tokenizer
-///  (1) `t.encode(std::string_view)` returns a range of `token`, without begin or end tokens; (2)
-///  `t.decode(std::span<const token>)`
-///      returns a std::string; (3) `t.eos()` returns the end token.
+///  (1) `t.encode(std::string_view)` returns a range of `token`, without begin or end tokens;
+///  (2) `t.decode(std::span<const token>)` returns a std::string;
+///  (3) `t.eos()` returns the end token.
 template <class Tokenizer>
 concept tokenizer = requires(const Tokenizer& t, std::string_view text, std::span<const token> tokens) {
   requires std::convertible_to<std::ranges::range_value_t<decltype(t.encode(text))>, token>;
@@ -1246,26 +1245,26 @@ concept tokenizer = requires(const Tokenizer& t, std::string_view text, std::spa
 
 /// choice_judge
 ///  (1) `j.log_odds(prompts, first, second)` with `std::span<const std::string>` and two `std::string_view` answers
-///  returns a
-///      number_range: log p(first) − log p(second) as the continuation of each prompt.
+///      returns a number_range: log p(first) − log p(second) as the continuation of each prompt.
 template <class Judge>
 concept choice_judge = requires(Judge& j, std::span<const std::string> prompts, std::string_view answer) {
   { j.log_odds(prompts, answer, answer) } -> number_range;
 };
 
 /// language_identifier
-///  (1) `l(std::string_view)` returns something equality-comparable: the language of a text.
+///  (1) `l(std::string_view)` returns the language of a text as any type with operator==.
 template <class Identifier>
 concept language_identifier = requires(const Identifier& l, std::string_view text) {
   { l(text) } -> std::equality_comparable;
 };
 
 /// communicator (data parallel)
-///  (1) `c.rank()`, `c.size()`; (2) `c.all_reduce_sum(std::span<double>)` and `(std::span<float>)` leave the sum over
-///  ranks on each rank, in
-///      a fixed order of summation, float numbers as if in double.
-///  (3) Optional, `c.shares()`: into how many shares the work of a step is cut, the same on all ranks; without it one a
-///      rank. Results to the bit depend on the number of shares and not on that of the ranks (`share_count`).
+///  (1) `c.rank()` and `c.size()` return integers;
+///  (2) `c.all_reduce_sum(std::span<double>)` and `(std::span<float>)` leave the sum over the ranks on each rank,
+///      summed in a fixed order, floats with the precision of double.
+///  (3) Optional, `c.shares()`: how many shares the work of a step is divided into, the same on all ranks; without it,
+///      one per rank. Bit-identical results depend on the number of shares and not on the number of ranks
+///      (`share_count`).
 template <class Communicator>
 concept communicator = requires(Communicator& c, std::span<double> doubles, std::span<float> floats) {
   { c.rank() } -> std::convertible_to<std::size_t>;
@@ -1285,7 +1284,7 @@ struct local_communicator {
 /// The default communicator of everything that takes one.
 inline constexpr local_communicator local{};
 
-/// Scores queries through either form of a reward model.
+/// Scores queries through whichever form the reward model has.
 template <reward_model Model>
 auto score_queries(Model& model, std::span<const reward_query> queries) {
   if constexpr (requires { model.score(queries); }) {
@@ -2225,18 +2224,17 @@ inline constexpr remax_fn remax{};
 
 namespace coho {
 
-/// What a checkpoint keeps of a KL controller.
+/// The state of a KL controller in a checkpoint.
 struct kl_controller_state {
   double coefficient = 0;
   friend bool operator==(const kl_controller_state&, const kl_controller_state&) = default;
 };
 
-/// kl_controller: where the coefficient β of the KL penalty comes from.
+/// kl_controller: supplies the coefficient β of the KL penalty.
 ///  (1) `c.coefficient()` returns β for the next batch;
-///  (2) `c.update(mean_sequence_kl, sequences)` tells it the mean over sequences of Σ_t KL_t (nats) of a batch of
-///  rollouts and
-///      how many sequences that was, over all ranks;
-///  (3) `c.save()` and `c.restore(saved)` keep its state over a restart.
+///  (2) `c.update(mean_sequence_kl, sequences)` receives the mean over sequences of Σ_t KL_t (nats) of a batch of
+///      rollouts and the number of those sequences, over all ranks;
+///  (3) `c.save()` and `c.restore(saved)` preserve its state across a restart.
 template <class Controller>
 concept kl_controller =
     requires(Controller& c, const Controller& saved, double kl, double sequences, const kl_controller_state& state) {
@@ -2254,7 +2252,7 @@ class fixed_kl_controller {
   double coefficient() const noexcept { return coefficient_; }
   void update(double, double) noexcept {}
   kl_controller_state save() const noexcept { return {coefficient_}; }
-  /// The configured coefficient wins: a constant that was changed before a restart is meant to be changed.
+  /// The configured coefficient takes precedence: someone who changed it before a restart meant to.
   void restore(const kl_controller_state&) noexcept {}
 
  private:
@@ -2266,9 +2264,9 @@ class fixed_kl_controller {
 
 struct adaptive_kl_options {
   double initial = 0.2;      ///< β of the first batch; > 0 (0 would stay 0)
-  double target = 6;         ///< wanted mean KL of a sequence, nats; > 0
-  double horizon = 10000;    ///< sequences over which an error of 100 % changes β by about that; > 0
-  double error_limit = 0.2;  ///< bound on the relative error that one update sees; > 0
+  double target = 6;         ///< target mean KL per sequence, nats; > 0
+  double horizon = 10000;    ///< sequences after which a relative error of 100 % has changed β by about 100 %; > 0
+  double error_limit = 0.2;  ///< bound on the relative error of one update; > 0
 };
 
 /// Proportional control of β in log space (Ziegler et al. 2019, "Fine-Tuning Language Models from Human Preferences",
@@ -2609,10 +2607,10 @@ namespace coho {
 /// KL divergence").
 enum class kl_estimator {
   k1,                   ///< d: unbiased, of either sign
-  k2,                   ///< d²/2: biased, its gradient is that of the KL
+  k2,                   ///< d²/2: biased, but its gradient is that of the KL
   k3,                   ///< e^−d − 1 + d: unbiased, never negative
   absolute,             ///< |d|
-  k1_clamped,           ///< max(d, 0), what AlpacaFarm's and SALMON's code call k1
+  k1_clamped,           ///< max(d, 0), which the code of AlpacaFarm and SALMON calls k1
   k3_straight_through,  ///< the value of k3 with the gradient of k2
 };
 
@@ -2628,7 +2626,7 @@ Number kl_of(Number d, kl_estimator estimator) noexcept {
   return d;
 }
 
-/// The estimates of a block of differences, and their derivatives.
+/// The estimates for a block of differences, and their derivatives.
 template <kl_estimator Estimator>
 void kl_of_block(const double* __restrict d, double* __restrict kl, double* __restrict slope) noexcept {
   using enum kl_estimator;
@@ -2645,12 +2643,12 @@ void kl_of_block(const double* __restrict d, double* __restrict kl, double* __re
   } else {
     for (std::size_t k = 0; k < n; ++k) slope[k] = limit(-d[k], c::low, c::high);
     for (std::size_t k = 0; k < n; ++k) {
-      // e^x − 1 = 2^whole·(e^r − 1) + (2^whole − 1), in two factors, because 2^whole alone may be too large or small.
+      // e^x − 1 = 2^whole·(e^r − 1) + (2^whole − 1), in two factors because 2^whole could overflow or underflow.
       const exp_parts<double> parts(slope[k]);
       const double half = nearest(0.5 * parts.whole), rest = parts.whole - half;
       const double first = power_of_two(half), second = power_of_two(rest), less = first - power_of_two(-rest);
       const double convex = parts.convex(), excess = (first * (parts.r + convex) + less) * second;
-      // Near 0, where the factors are 1 and r is −d, only the first term is left: nothing cancels.
+      // Near 0, where the factors are 1 and r is −d, only the first term remains, so nothing cancels.
       kl[k] = (first * convex + less * (1 + parts.r)) * second + (parts.r + d[k]);
       slope[k] = -excess;
     }
@@ -2660,15 +2658,15 @@ void kl_of_block(const double* __restrict d, double* __restrict kl, double* __re
   }
 }
 
-/// In which numbers differences are taken: double, or those of both arrays. (A difference of two floats is the same
-/// whether rounded from double or taken in float.)
+/// The number type of the differences: double, or the type that both arrays share. (The difference of two floats is
+/// the same whether rounded from double or computed in float.)
 template <class Elements>
 using element_of = std::remove_cvref_t<decltype(std::declval<const Elements&>()[0])>;
 template <class Number, class P, class R>
 using kl_scratch_t =
     std::conditional_t<std::is_same_v<element_of<P>, Number> && std::is_same_v<element_of<R>, Number>, Number, double>;
 
-/// Calls f with the estimator as a compile-time constant, so that no loop over tokens asks which it is.
+/// Calls f with the estimator as a compile-time constant, so that loops over tokens do not branch on it.
 template <class F>
 void with_estimator(kl_estimator estimator, F&& f) {
   const auto try_all = [&]<kl_estimator... All>(std::integer_sequence<kl_estimator, All...>) {
@@ -2694,9 +2692,9 @@ T kl_of(const T& d, kl_estimator estimator) {
 }  // namespace detail
 
 struct kl_estimate_fn {
-  /// The estimate at each token. `log_probs` of the policy, `reference_log_probs`: one a token (nats); arrays, ranges,
-  /// tensors (differentiable) or numbers. Returns an Eigen array of the log-probs' number type, a tensor or a double.
-  /// NaN gives NaN at its own token. Throws argument_error when the lengths differ.
+  /// The estimate at each token. `log_probs` of the policy and `reference_log_probs`, one per token (nats), are arrays,
+  /// ranges, tensors (differentiable) or numbers. Returns an Eigen array of the log-probs' number type, a tensor or a
+  /// double. NaN gives NaN at its own token only. Throws argument_error when the lengths differ.
   ///
   ///     coho::kl_estimate(-1.0, -15.0, coho::kl_estimator::k1);  // 14
   ///     auto kl = coho::kl_estimate(log_probs, reference_log_probs, coho::kl_estimator::k3);
@@ -2747,8 +2745,8 @@ inline constexpr kl_estimate_fn kl_estimate{};
 
 struct kl_loss_options {
   kl_estimator estimator = kl_estimator::k3;
-  /// d = log π − log π_ref is limited to ±clip (nats); beyond, the gradient is 0; > 0, or 0 for off. It keeps one token
-  /// from ruling the batch under k2 and k3, which grow as d² and e^−d; 10 hardly touches healthy runs.
+  /// d = log π − log π_ref is limited to ±clip (nats), with gradient 0 beyond; > 0, or 0 for off. It keeps one token
+  /// from dominating the batch under k2 and k3, which grow as d² and e^−d; 10 rarely affects healthy runs.
   double clip = 0;
 };
 
@@ -2759,7 +2757,7 @@ struct kl_loss_result {
 };
 
 /// A KL penalty as a term of the loss instead of the reward: L = Σ_t w_t·KL_t. The reference is a constant.
-/// Arguments, results and errors as those of `nll_loss`, and option_error at construction.
+/// Arguments, results and errors as for `nll_loss`; option_error at construction.
 ///
 ///     coho::kl_loss loss{{.estimator = coho::kl_estimator::k2}};
 ///     auto [value, d_log_probs] = loss.value_and_grad(log_probs, reference_log_probs, weights);
@@ -2827,7 +2825,7 @@ class kl_loss {
     return d;
   }
 
-  // k1 and k2 of a whole block without masked tokens, as cheap as reading it.
+  // k1 and k2 of a whole block without masked tokens, as cheap as reading the block.
   template <kl_estimator Estimator, class Scratch, class Number>
   static double in_one_pass(const double* weight, const Scratch* p, const Scratch* r, Number* __restrict to) {
     constexpr bool square = Estimator == kl_estimator::k2;
@@ -2870,7 +2868,7 @@ class kl_loss {
         for (std::size_t k = 0; k < block; ++k) bounded[k] = detail::limit(d[k], -clip, clip);
         detail::kl_of_block<Estimator>(bounded.data, kl.data, slope.data);
         for (std::size_t k = 0; k < block; ++k) slope[k] = detail::keep_if(bounded[k] == d[k], slope[k]);
-        for (std::size_t k = 0; k < block; ++k) kl[k] += d[k] - d[k];  // a clip must not hide what is not finite
+        for (std::size_t k = 0; k < block; ++k) kl[k] += d[k] - d[k];  // a clip must not hide non-finite values
       } else {
         detail::kl_of_block<Estimator>(d.data, kl.data, slope.data);
       }
@@ -2895,22 +2893,22 @@ struct exact_kl_result {
   Array d_logits;  ///< its gradient with respect to the policy's logits, laid out as its log-probs
 };
 
-/// The KL divergence of whole next-token distributions, without sampling error, at the cost of a vocabulary of numbers
-/// a token:
+/// The KL divergence of whole next-token distributions, without sampling error, at the cost of reading one vocabulary
+/// of numbers per token:
 ///
 ///     KL_t = Σ_v p_v·(log p_v − log q_v),   ∂KL_t/∂z_v = p_v·(log p_v − log q_v − KL_t)
 ///
-/// with p = softmax(z) the policy and q the reference, a constant. It is what `kl_estimate` with k1 or k3 has for
-/// expectation under the policy, never negative (but for rounding), and 0 only for equal distributions.
+/// with p = softmax(z) the policy and q the reference, a constant. It is the expectation under the policy of
+/// `kl_estimate` with k1 or k3, never negative (except for rounding), and 0 only for equal distributions.
 ///
-/// `log_probs`, `reference_log_probs` are normalised log-probabilities (nats): Eigen arrays [vocabulary × tokens], a
-/// column a token (one-dimensional for one token); or flat contiguous ranges and a vocabulary size, token after token;
-/// or tensors [tokens, vocabulary]. All three have the same order in memory. `operator()` returns one number a token,
-/// on tensors differentiable with respect to log_probs; `value_and_grad` weighs the tokens (w_t = 0: not read, gradient
-/// 0) and returns an `exact_kl_result`. −inf in log_probs (a banned token) adds 0, whatever the reference has there;
-/// −inf in the reference alone would make the divergence infinite. That, and NaN, is an argument_error that names the
-/// row, which is the token's index; for tensors this check waits for the device. argument_error also when sizes do not
-/// fit.
+/// `log_probs` and `reference_log_probs` are normalised log-probabilities (nats): Eigen arrays [vocabulary × tokens],
+/// one column per token (one-dimensional for one token); or flat contiguous ranges, token by token, and a vocabulary
+/// size; or tensors [tokens, vocabulary]. All three have the same order in memory. `operator()` returns one number per
+/// token, for tensors differentiable with respect to log_probs; `value_and_grad` weights the tokens (w_t = 0: not read,
+/// gradient 0) and returns an `exact_kl_result`. −inf in log_probs (a banned token) adds 0, whatever the reference has
+/// there; −inf only in the reference makes the divergence infinite. That, and NaN, is an argument_error that names the
+/// row, which is the token's index; for tensors this check synchronises with the device. Sizes that do not match are an
+/// argument_error too.
 ///
 ///     Eigen::ArrayXd kl = coho::exact_kl(log_probs, reference_log_probs);  // [vocabulary × tokens]
 ///     auto [value, d_logits] = coho::exact_kl.value_and_grad(log_probs, reference_log_probs, weights);
@@ -2918,7 +2916,7 @@ struct exact_kl_fn {
   template <class LogProbs, class Reference>
   auto operator()(const LogProbs& log_probs, const Reference& reference_log_probs) const {
     if constexpr (detail::device_array<LogProbs>) {
-      static_assert(detail::device_array<Reference>, "coho::exact_kl: tensors and arrays of the host cannot be mixed");
+      static_assert(detail::device_array<Reference>, "coho::exact_kl: tensors and host arrays cannot be mixed");
       check_shapes(log_probs, reference_log_probs);
       const LogProbs reference = coho::detach(reference_log_probs), banned = log_probs == minus_infinity;
       const LogProbs kl = device_rows(log_probs, reference, banned).kl;
@@ -2942,7 +2940,7 @@ struct exact_kl_fn {
                       const token_weights<Weights>& weights) const {
     if constexpr (detail::device_array<LogProbs>) {
       static_assert(detail::device_array<Reference> && detail::device_array<Weights>,
-                    "coho::exact_kl: tensors and arrays of the host cannot be mixed");
+                    "coho::exact_kl: tensors and host arrays cannot be mixed");
       return on_device(LogProbs(coho::detach(log_probs)), LogProbs(coho::detach(reference_log_probs)), weights);
     } else {
       static_assert(eigen_dense<LogProbs> && eigen_dense<Reference>,
@@ -2973,9 +2971,9 @@ struct exact_kl_fn {
 
   template <class Elements>
   static auto table(const Elements& x, std::size_t vocabulary) {
-    require_argument(vocabulary > 0 && x.size() % vocabulary == 0, "exact_kl: " + std::to_string(x.size()) +
-                                                                       " numbers are no rows of a vocabulary of " +
-                                                                       std::to_string(vocabulary));
+    require_argument(vocabulary > 0 && x.size() % vocabulary == 0,
+                     "exact_kl: " + std::to_string(x.size()) + " numbers are not a multiple of the vocabulary size " +
+                         std::to_string(vocabulary));
     using number = std::remove_cvref_t<decltype(x[0])>;
     return Eigen::Map<const table_of<number>>(x.data(), static_cast<Eigen::Index>(vocabulary),
                                               static_cast<Eigen::Index>(x.size() / vocabulary));
@@ -2984,7 +2982,7 @@ struct exact_kl_fn {
   static void require_finite_row(double kl, Eigen::Index row) {
     if (std::isfinite(kl)) return;
     throw argument_error("exact_kl: the divergence of row " + std::to_string(row) +
-                         " is not finite; it holds NaN, or the reference has −inf where the policy has not");
+                         " is not finite: it contains NaN, or the reference has −inf where the policy does not");
   }
   template <class Array>
   static void check_rows(const Array& kl) {
@@ -2998,15 +2996,15 @@ struct exact_kl_fn {
                                                                          text(rows, columns) + " was expected");
   }
 
-  // One token's divergence; p and d = log p − log q are left for the gradient, both filled up to whole blocks. A token
-  // of probability 0 adds 0.
+  // One token's divergence; p and d = log p − log q are kept for the gradient, both padded to whole blocks. A token of
+  // probability 0 adds 0.
   struct row_scratch {
     std::vector<double> p, d;
 
     template <class P, class Q, class Real = double>
     double divergence(const P& log_p, const Q& log_q, Eigen::Index row) {
       constexpr std::size_t block = detail::token_block;
-      constexpr double least = -708;  // e^least is the smallest normal number; what is less counts as 0
+      constexpr double least = -708;  // e^least is the smallest normal number; anything smaller counts as 0
       const auto size = static_cast<std::size_t>(log_p.size()), filled = (size + block - 1) / block * block;
       p.resize(filled);
       d.resize(filled);
@@ -3047,7 +3045,7 @@ struct exact_kl_fn {
   template <class P, class Q, class Weights, class Gradient>
   static double on_host(const P& log_probs, const Q& reference, const token_weights<Weights>& weights,
                         Gradient& d_logits) {
-    static_assert(detail::host_array<Weights>, "coho::exact_kl: tensors and arrays of the host cannot be mixed");
+    static_assert(detail::host_array<Weights>, "coho::exact_kl: tensors and host arrays cannot be mixed");
     check_sizes(log_probs.rows(), log_probs.cols(), reference.rows(), reference.cols());
     const auto w = detail::host_elements(weights.values);
     detail::check_lengths(static_cast<std::size_t>(log_probs.cols()), w.size(), "exact_kl", "weights");
@@ -5913,7 +5911,7 @@ inline constexpr single_line_fn single_line{};
 
 namespace coho {
 
-/// What a prompt template is for, which fixes its placeholders.
+/// What a prompt template is for, which determines its placeholders.
 ///
 /// | kind | placeholders |
 /// |---|---|
@@ -5924,7 +5922,7 @@ namespace coho {
 /// | self_align | Rules, Exemplars, Input, Thoughts, Answer once each |
 enum class template_kind : std::uint8_t { judge, reward, preference_pretraining, inference, self_align };
 
-/// One placeholder's name and the text that takes its place.
+/// A placeholder's name and the text that replaces it.
 struct placeholder_value {
   std::string_view name;
   std::string_view value;
@@ -5993,12 +5991,12 @@ constexpr std::size_t placeholder_length(std::string_view text) noexcept {
 
 /// A prompt with placeholders, parsed and checked once.
 ///
-/// `{Name}` is a placeholder; `{{Name}}` stands for the literal text `{Name}`; every other brace is itself. Values are
-/// copied as they are: braces inside them have no meaning, so that text from users is never expanded again. Trailing
-/// line breaks of the template are dropped, because a prompt's last token is where the model answers or is read.
+/// `{Name}` is a placeholder; `{{Name}}` is the literal text `{Name}`; every other brace is itself. Values are copied
+/// verbatim: braces inside them have no meaning, so text from users is never expanded again. Trailing line breaks of
+/// the template are dropped, because the model answers or is read at a prompt's last token.
 ///
 /// Construction throws `file_error`, naming `source_name`, the line and the placeholder, for a placeholder that the
-/// kind does not have, one that occurs twice where it may not, and one that is missing.
+/// kind does not have, one that is repeated where it may not be, and one that is missing.
 ///
 ///     coho::prompt_template t(coho::template_kind::reward, text, "reward.txt");
 ///     std::string prompt = t.render({{"Input", question}, {"Output", answer}, {"Dimensions", lines}});
@@ -6055,14 +6053,14 @@ class prompt_template {
     }
     return false;
   }
-  /// The names of the placeholders in their order.
+  /// The names of the placeholders in order.
   template <class = void>
   std::vector<std::string_view> placeholders() const {
     std::vector<std::string_view> out;
     for (const piece& p : pieces_) out.push_back(rules_[p.rule].name);
     return out;
   }
-  /// The literal text between a placeholder, where it first stands, and the one in front of it. Empty when the template
+  /// The literal text between a placeholder's first occurrence and the placeholder before it. Empty when the template
   /// has no such placeholder.
   template <class = void>
   std::string_view text_before(std::string_view name) const noexcept {
@@ -6071,14 +6069,13 @@ class prompt_template {
     }
     return {};
   }
-  /// The literal text in front of the first placeholder: the prefix that all rendered prompts share.
+  /// The literal text before the first placeholder: the prefix that all rendered prompts share.
   std::string_view shared_prefix() const noexcept { return pieces_.empty() ? tail_ : pieces_.front().before; }
-  /// The literal text behind the last placeholder.
+  /// The literal text after the last placeholder.
   std::string_view tail() const noexcept { return tail_; }
 
   /// The prompt with each placeholder replaced. Throws `argument_error` for a placeholder without a value and for a
-  /// value whose name the kind does not have; values for placeholders that an inference template leaves out are
-  /// ignored.
+  /// value whose name the kind does not have; values for placeholders that an inference template omits are ignored.
   template <class = void>
   std::string render(std::span<const placeholder_value> values) const {
     for (const auto& value : values) {
@@ -6144,8 +6141,8 @@ namespace coho {
 ///
 /// The principle's name and definition are shown as a `single_line` each; the texts to compare stay as they are.
 ///
-/// A judge template ends inside an opened parenthesis, so that the very next token is the letter of the preferred
-/// output. Construction throws `argument_error` if the template is of another kind or does not end in "(".
+/// A judge template ends inside an open parenthesis, so that the next token is the letter of the chosen output.
+/// Construction throws `argument_error` if the template is of another kind or does not end in "(".
 ///
 ///     coho::judge_prompt prompt(judge_template);
 ///     auto text = prompt(instruction, first, second, "Concise", "Say it in few words.");
@@ -6158,9 +6155,9 @@ class judge_prompt {
   template <class = void>
   explicit judge_prompt(prompt_template text) : template_(std::move(text)) {
     require_argument(template_.kind() == template_kind::judge, template_.source_name() + ": not a judge template");
-    require_argument(template_.tail().ends_with('('),
-                     template_.source_name() +
-                         ": a judge template must end in an opened parenthesis, behind which the letter is read");
+    require_argument(
+        template_.tail().ends_with('('),
+        template_.source_name() + ": a judge template must end in an open parenthesis, after which the letter is read");
   }
 
   template <class = void>
@@ -7184,23 +7181,23 @@ namespace coho {
 
 enum class chat_role : std::uint8_t { system, user, assistant };
 
-/// One message of a conversation. The last two members matter where a reply is trained on.
+/// One message of a conversation. The last two members matter for replies that are trained on.
 struct chat_message {
   chat_role role = chat_role::user;
   std::string text{};
-  double weight = 1;     ///< of the reply's tokens in the loss; 0: it is read and not trained on
-  bool finished = true;  ///< false: the reply was cut, so that nothing is to be learned of where it ends
+  double weight = 1;     ///< of the reply's tokens in the loss; 0: it is read but not trained on
+  bool finished = true;  ///< false: the reply was cut, so nothing is learned from where it ends
   friend bool operator==(const chat_message&, const chat_message&) = default;
 };
 
-/// A stretch of characters.
+/// A range of characters.
 struct chat_span {
   std::size_t begin = 0, end = 0;
   friend bool operator==(const chat_span&, const chat_span&) = default;
 };
 
-/// A reply within the text of a piece: `begin` is where the prompt before it ends, so that what follows is the model's
-/// (the gap before the words, too); `end` is behind its last trained character.
+/// A reply within the text of a piece: `begin` is where the prompt before it ends, so everything after it is the
+/// model's (including the gap before the words); `end` is one past its last trained character.
 struct chat_reply {
   std::size_t begin = 0, end = 0;
   double weight = 1;
@@ -7208,19 +7205,19 @@ struct chat_reply {
   friend bool operator==(const chat_reply&, const chat_reply&) = default;
 };
 
-/// A stretch of a prompt's text and the special tokens around it.
+/// A part of a prompt's text and the special tokens around it.
 struct chat_piece {
   std::string text;
   bool begin = false;                 ///< the begin token comes before the text
-  bool end = false;                   ///< the end token comes behind it
-  std::vector<chat_span> messages{};  ///< the messages in it: what is not the format's own words
+  bool end = false;                   ///< the end token comes after the text
+  std::vector<chat_span> messages{};  ///< the messages in it, as opposed to the format's own words
   std::vector<chat_reply> replies{};
   friend bool operator==(const chat_piece&, const chat_piece&) = default;
 };
 
 /// The tokens of a reply within those of a conversation.
 struct chat_reply_tokens {
-  std::size_t first = 0, size = 0;  ///< the end token included where there is one
+  std::size_t first = 0, size = 0;  ///< including the end token if there is one
   bool ended = false;               ///< the last of them is the end token
   double weight = 1;
   friend bool operator==(const chat_reply_tokens&, const chat_reply_tokens&) = default;
@@ -7231,7 +7228,7 @@ struct chat_tokens {
   std::vector<token> tokens;
   std::vector<chat_reply_tokens> replies;  ///< all of them, in order
 
-  /// One weight per token: that of the reply it belongs to, 0 outside replies.
+  /// One weight per token: that of its reply, 0 outside replies.
   template <class = void>
   std::vector<double> weights() const {
     std::vector<double> out(tokens.size(), 0.0);
@@ -7243,7 +7240,7 @@ struct chat_tokens {
 
 namespace detail {
 
-/// Bytes of the white space that a text begins with: Unicode's, which chat templates (Python's strip) drop.
+/// The number of bytes of leading white space: Unicode's, which chat templates (Python's strip) drop.
 constexpr std::size_t white_space(std::string_view text) noexcept {
   constexpr std::string_view wide[] = {"\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\xA8",
                                        "\xE2\x80\xA9", "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80"};
@@ -7256,9 +7253,9 @@ constexpr std::size_t white_space(std::string_view text) noexcept {
   return typographic && static_cast<unsigned char>(text[2]) <= 0x8A ? 3 : 0;
 }
 
-/// Tokens of `text` where the tokens `before_tokens` of `before` precede it: what encode(before + text) has behind
-/// them. Where a token would cross the border, `text` is tokenised behind a line break instead: a model that writes it
-/// has read `before` as it is.
+/// The tokens of `text` after the tokens `before_tokens` of `before`: the tail of encode(before + text). If a token
+/// would cross the border, `text` is tokenised after a line break instead: a model that writes it has read `before` as
+/// it is.
 template <class Tokenizer>
 std::vector<token> encode_after(const Tokenizer& tokenizer, std::string_view before, std::string_view text) {
   const auto encode = [&](std::string_view whole) {
@@ -7276,7 +7273,7 @@ std::vector<token> encode_after(const Tokenizer& tokenizer, std::string_view bef
   return encode(text);
 }
 
-/// Tokenises pieces of a conversation one after the other.
+/// Tokenises the pieces of a conversation in order.
 template <class Tokenizer>
 class chat_encoder {
  public:
@@ -7298,7 +7295,7 @@ class chat_encoder {
         ++at;
         continue;
       }
-      // Spaces of the format next to a special token only part it from the words for people.
+      // Spaces of the format next to a special token only separate it from the words for human readers.
       std::size_t last = at, next = at + size;
       while (last > from && text[last - 1] == ' ' && is_format(piece, last - 1)) --last;
       while (next < text.size() && text[next] == ' ' && is_format(piece, next)) ++next;
@@ -7318,7 +7315,7 @@ class chat_encoder {
     return std::ranges::none_of(piece.messages, [&](const chat_span& m) { return m.begin <= at && at < m.end; });
   }
 
-  // The longest special token that the format spells at a place; size 0 where there is none.
+  // The longest special token that the format spells at a position; size 0 if there is none.
   std::pair<std::size_t, token> special_at(const chat_piece& piece, std::size_t at) const {
     std::pair<std::size_t, token> out{0, 0};
     if (special_.empty() || !is_format(piece, at)) return out;
@@ -7331,7 +7328,7 @@ class chat_encoder {
     return out;
   }
 
-  // A special token that the text spells at a place, or the end token behind the text.
+  // A special token that the text spells at a position, or the end token after the text.
   void put(const chat_piece& piece, std::size_t at, token id) {
     for (const auto& reply : piece.replies) {
       const bool inside = reply.begin <= at && at < reply.end;
@@ -7374,13 +7371,13 @@ class chat_encoder {
     return encode_after(tokenizer_, before, text);
   }
 
-  // The reply after the last one begins here.
+  // The next reply begins here.
   void open_next(const chat_piece& piece) {
     const double weight = piece.replies[out_.replies.size() - base_].weight;
     out_.replies.push_back({.first = out_.tokens.size(), .size = 0, .ended = false, .weight = weight});
   }
 
-  // So many of the tokens that come next are a reply's.
+  // This many of the next tokens belong to a reply.
   void extend(const chat_piece& piece, const chat_reply& reply, std::size_t count) {
     const auto number = base_ + static_cast<std::size_t>(&reply - piece.replies.data());
     while (out_.replies.size() <= number) open_next(piece);
@@ -7390,20 +7387,20 @@ class chat_encoder {
   const Tokenizer& tokenizer_;
   std::optional<token> begin_, end_;
   std::vector<std::pair<std::string, token>> special_{};
-  std::size_t base_ = 0;  // replies of the pieces before
+  std::size_t base_ = 0;  // replies of earlier pieces
   chat_tokens out_{};
 };
 
 }  // namespace detail
 
-/// A laid-out conversation: what the model reads, how its response has to begin, where the response stops.
+/// A laid-out conversation: what the model reads, how its response must begin, where the response stops.
 struct chat_text {
   std::vector<chat_piece> pieces;
-  std::string response_prefix;  ///< empty where the conversation ends with a reply
+  std::string response_prefix;  ///< empty if the conversation ends with a reply
   std::vector<std::string> stop;
   bool answered = false;  ///< it ends with a reply
 
-  /// All text, the response prefix last, with the given spellings of the begin and end tokens (none by default).
+  /// The whole text, the response prefix last, with the given spellings of the begin and end tokens (none by default).
   template <class = void>
   std::string text(std::string_view begin = {}, std::string_view end = {}) const {
     std::string out;
@@ -7415,13 +7412,13 @@ struct chat_text {
     return out.append(response_prefix);
   }
 
-  /// The tokens, and where the replies are in them, by a tokenizer that satisfies `tokenizer` of concepts.hpp; nothing
-  /// stands for a begin or end token that the model does not have (none, or an id below 0).
+  /// The tokens, and the positions of the replies in them, using a tokenizer that satisfies `tokenizer` of
+  /// concepts.hpp. A begin or end token that the model does not have (none, or an id below 0) adds nothing.
   ///
-  /// The text between two special tokens is tokenised as one, and cut only where a reply begins: the prompt of a reply
-  /// has the tokens that it has when the reply is sampled. Spaces at the end of a prompt belong to the reply's first
-  /// word. Where the tokenizer has a member `special_tokens()` (a range of {text, id}), words of the format that spell
-  /// such a piece are that id; words of messages never are.
+  /// The text between two special tokens is tokenised as a whole and cut only where a reply begins: the prompt of a
+  /// reply has the same tokens as when the reply is sampled. Spaces at the end of a prompt belong to the reply's first
+  /// word. If the tokenizer has a member `special_tokens()` (a range of {text, id}), words of the format that spell
+  /// such a token become that id; words of messages never do.
   template <class Tokenizer>
   chat_tokens encode(const Tokenizer& tokenizer, std::optional<token> begin, std::optional<token> end) const {
     const auto known = [](std::optional<token> id) { return id && *id >= 0 ? id : std::nullopt; };
@@ -7452,31 +7449,32 @@ struct chat_text {
 
 namespace coho {
 
-/// How a chat model lays a conversation out. Every member is text; where the model's begin and end tokens go is told by
-/// the three flags, because those are token ids and not text.
+/// How a chat model lays out a conversation. Every string member is text; the three flags place the model's begin and
+/// end tokens, because those are token ids and not text.
 struct chat_format {
   std::string name{};
-  std::string default_system{};  ///< system text of conversations that have none; may be empty
-  std::string system_prefix{};   ///< around the system text; both left out when that text is empty
+  std::string default_system{};  ///< system text of conversations without one; may be empty
+  std::string system_prefix{};   ///< around the system text; both are omitted when that text is empty
   std::string system_suffix{};
-  bool system_inside_user = false;  ///< the system text stands behind the first `user_prefix`, not in front of it
+  bool system_inside_user = false;  ///< the system text comes after the first `user_prefix`, not before it
   std::string user_prefix{};
   std::string user_suffix{};
-  std::string assistant_prefix{};    ///< the last words of a prompt
-  std::string response_prefix{};     ///< fixed beginning of every response, not learnt and not shown
-  std::string history_gap{};         ///< in front of an earlier reply: what the model itself wrote ahead of its words
-  std::string assistant_suffix{};    ///< behind an assistant message that another message follows
-  bool begin_each_exchange = false;  ///< begin token in front of each user message, not only the first
-  bool end_each_reply = false;       ///< end token behind each assistant message of the history
-  bool trim_messages = false;        ///< no white space (any Unicode) around messages; a system text inside one is part
-  std::vector<std::string> stop{};   ///< stop strings of a response, besides the end token
+  std::string assistant_prefix{};    ///< the last text of a prompt
+  std::string response_prefix{};     ///< fixed beginning of every response, not trained on and not shown
+  std::string history_gap{};         ///< before an earlier reply: what the model itself wrote before its words
+  std::string assistant_suffix{};    ///< after an assistant message that another message follows
+  bool begin_each_exchange = false;  ///< begin token before each user message, not only the first
+  bool end_each_reply = false;       ///< end token after each assistant message of the history
+  bool trim_messages = false;        ///< strips white space (any Unicode) around messages; a system text inside a
+                                     ///< message is part of it
+  std::vector<std::string> stop{};   ///< stop strings of a response, in addition to the end token
 };
 
-/// The forms that published models were trained on.
+/// The formats that published models were trained on.
 namespace chat_formats {
 
-/// Headings in the way of Dromedary: "### User" and "### <assistant>". The preamble (an inference template without
-/// placeholder) may already end with the first user heading; it is not written twice.
+/// Headings in the style of Dromedary: "### User" and "### <assistant>". The preamble (an inference template without
+/// placeholders) may already end with the first user heading, which is then not repeated.
 template <class = void>
 chat_format dromedary(std::string preamble = {}, std::string_view assistant = "Dromedary") {
   const std::string_view heading = "### User";
@@ -7517,7 +7515,7 @@ chat_format llama2_chat() {
           .stop = {}};
 }
 
-/// Vicuna (1.1 and later): names with a colon, an end token behind each reply.
+/// Vicuna (1.1 and later): names with a colon, an end token after each reply.
 template <class = void>
 chat_format vicuna() {
   return {.name = "vicuna",
@@ -7534,7 +7532,7 @@ chat_format vicuna() {
           .stop = {"USER:"}};
 }
 
-/// Mistral Instruct: instruction marks, one begin token in front, the system text ahead of the first message.
+/// Mistral Instruct: instruction marks, one begin token at the start, the system text before the first message.
 template <class = void>
 chat_format mistral() {
   return {.name = "mistral",
@@ -7552,7 +7550,7 @@ chat_format mistral() {
           .stop = {}};
 }
 
-/// The form of that name: dromedary, llama2_chat, vicuna or mistral. Throws `option_error` for another.
+/// The format with that name: dromedary, llama2_chat, vicuna or mistral. Throws `option_error` for any other.
 template <class = void>
 chat_format by_name(std::string_view name) {
   if (name == "dromedary") return dromedary();
@@ -7564,8 +7562,7 @@ chat_format by_name(std::string_view name) {
 
 }  // namespace chat_formats
 
-/// An instruction and its optional input as one user message: the input stands below the instruction, a blank line
-/// between.
+/// An instruction and its optional input as one user message: the input comes after the instruction and a blank line.
 template <class = void>
 std::string full_instruction(std::string_view instruction, std::string_view input = {}) {
   std::string out(instruction);
@@ -7573,13 +7570,13 @@ std::string full_instruction(std::string_view instruction, std::string_view inpu
   return out;
 }
 
-/// Lays conversations out for a model to answer, or to be trained on.
+/// Lays out conversations for a model to answer, or to be trained on.
 ///
 /// Construction throws `option_error` for an empty stop string, and if user suffix and assistant prefix are both empty.
-/// The call throws `argument_error` unless the messages are: at most one system message first, then user and assistant
-/// in turn, the last one the user's; `answered` takes those that end with the assistant's. In `answered` a reply is
-/// followed by what makes the model stop: the suffix where the format ends each reply with the end token, and that
-/// token; not where it is not finished.
+/// The call throws `argument_error` unless the messages are: at most one system message, first; then user and assistant
+/// in turn; the last one the user's. `answered` takes conversations that end with the assistant's message. There a
+/// finished reply is followed by what makes the model stop: the suffix, if the format ends each reply with the end
+/// token, and that token.
 ///
 ///     coho::chat_prompt prompt(coho::chat_formats::vicuna());
 ///     coho::chat_text chat = prompt("What is the weather?");
@@ -7589,13 +7586,13 @@ class chat_prompt {
   template <class = void>
   explicit chat_prompt(chat_format format) : format_(std::move(format)) {
     require_option(!format_.assistant_prefix.empty() || !format_.user_suffix.empty(), "assistant_prefix", "\"\"",
-                   "given when user_suffix is empty, else nothing separates question and answer");
+                   "set when user_suffix is empty, otherwise nothing separates question and answer");
     for (const auto& stop : format_.stop) require_option(!stop.empty(), "stop", "\"\"", "not empty");
   }
 
-  /// Takes the text around a question from an inference template: all of it as system text if it has no {Input}, else
-  /// the text in front of {Input} as that and the text behind it instead of user suffix and assistant prefix. The
-  /// system text of a conversation that brings its own takes the place of the whole template.
+  /// Takes the text around a question from an inference template: the whole text as system text if it has no {Input};
+  /// otherwise the text before {Input} as system text, and the text after it replaces user suffix and assistant prefix.
+  /// A conversation's own system text replaces the whole template.
   template <class = void>
   chat_prompt(chat_format format, const prompt_template& inference) : chat_prompt(std::move(format)) {
     require_argument(inference.kind() == template_kind::inference,
@@ -7605,7 +7602,7 @@ class chat_prompt {
     if (inference.uses("Input")) {
       behind_first_ = inference.tail();
     } else {
-      // The template may or may not go as far as the first user's heading.
+      // The template may or may not include the first user heading.
       std::string_view heading = format_.user_prefix;
       while (heading.ends_with('\n') || heading.ends_with(' ')) heading.remove_suffix(1);
       if (!heading.empty() && head_.ends_with(heading)) head_.resize(head_.size() - heading.size());
@@ -7681,7 +7678,7 @@ class chat_prompt {
     if (leads && !format_.system_inside_user) add_system(system);
     piece.text += first && templated ? head_ : format_.user_prefix;
     if (leads && format_.system_inside_user) {
-      // White space around the two as one message is dropped, not that between them.
+      // White space around the two as one message is dropped, but not the white space between them.
       const bool framed = !format_.system_prefix.empty();
       add_system(framed ? std::string_view(system) : shown(system, true, false));
       add_words(piece, shown(question, false, true), true);
@@ -7693,7 +7690,7 @@ class chat_prompt {
         first && templated && !behind_first_.empty() ? behind_first_ : format_.user_suffix + format_.assistant_prefix;
   }
 
-  // An earlier reply is followed by another message, the last one by nothing that the model would not have to write.
+  // An earlier reply is followed by another message, the last one by nothing that the model does not write itself.
   template <class = void>
   void add_reply(chat_piece& piece, const chat_message& reply, bool last) const {
     piece.text += format_.response_prefix;
@@ -7740,8 +7737,8 @@ namespace coho {
 
 /// The text at whose last token a reward model's score is read (SALMON, §3.3 and Fig. 2).
 ///
-/// With a `reward` template the guideline's lines become a list, each as a `single_line` behind "- "; with a
-/// `preference_pretraining` one there is no guideline. Construction throws `argument_error` for a template of another
+/// With a `reward` template the guideline's lines become a list, each as a `single_line` prefixed with "- "; a
+/// `preference_pretraining` template has no guideline. Construction throws `argument_error` for a template of another
 /// kind; the call throws it for lines given to a template that has no place for them.
 ///
 ///     coho::reward_prompt prompt(reward_template);
@@ -7757,7 +7754,7 @@ class reward_prompt {
 
   bool takes_principles() const noexcept { return template_.kind() == template_kind::reward; }
 
-  /// lines: one sentence per principle, in presentation order, interventions included.
+  /// lines: one sentence per principle, in presentation order, including interventions.
   template <std::ranges::input_range Lines>
     requires std::convertible_to<std::ranges::range_reference_t<Lines>, std::string_view>
   std::string operator()(std::string_view instruction, std::string_view response, const Lines& lines) const {
@@ -7789,7 +7786,7 @@ class reward_prompt {
 
 namespace coho {
 
-/// A conversation that shows how rules are applied: what was asked, what the assistant thought of it, what it said.
+/// A conversation that shows how rules are applied: the question, the assistant's thoughts, and its answer.
 struct self_align_exemplar {
   std::string question{};
   std::string thoughts{};
@@ -7797,21 +7794,21 @@ struct self_align_exemplar {
   friend bool operator==(const self_align_exemplar&, const self_align_exemplar&) = default;
 };
 
-/// What a model wrote behind a self-align prompt, taken apart.
+/// What a model wrote after a self-align prompt, split into its parts.
 struct self_align_reply {
-  std::string thoughts{};  ///< without white space around it, as the answer
+  std::string thoughts{};  ///< without surrounding white space, like the answer
   std::string answer{};
-  bool answered = false;  ///< the heading of an answer stands behind the thoughts
+  bool answered = false;  ///< the heading of an answer follows the thoughts
   friend bool operator==(const self_align_reply&, const self_align_reply&) = default;
 };
 
 /// The prompt under which a base model answers by written rules (Self-Align; SALMON §4.1.1 and App. G): the rules, a
-/// few exemplars with the thoughts that chose among the rules, and the question, behind which the model writes its own
+/// few exemplars with the thoughts that chose among the rules, and the question, after which the model writes its own
 /// thoughts and then its answer.
 ///
-/// A template of the kind `self_align` holds {Rules}, {Exemplars}, {Input}, {Thoughts} and {Answer} in this order. What
-/// stands behind {Exemplars} is the form of one conversation; the exemplars are written in the same form, so that
-/// nothing can differ between them and the question:
+/// A template of the kind `self_align` contains {Rules}, {Exemplars}, {Input}, {Thoughts} and {Answer} in this order.
+/// The text after {Exemplars} is the format of one conversation; the exemplars are written in the same format, so that
+/// they cannot differ from the question in form:
 ///
 ///     Rules:
 ///     {Rules}
@@ -7823,8 +7820,8 @@ struct self_align_reply {
 ///     ### Assistant
 ///     {Answer}
 ///
-/// A prompt ends where {Thoughts} stands. The words in front of {Answer} tell thoughts and answer apart, those in front
-/// of {Input} end an answer. Rules are written one a line as "1 (ethical): definition".
+/// A prompt ends at {Thoughts}. The words before {Answer} separate thoughts from answer, those before {Input} end an
+/// answer. Rules are written one per line as "1 (ethical): definition".
 ///
 /// Construction throws `argument_error` for a template of another kind, no rules or no exemplars, and `file_error` for
 /// placeholders in another order and for headings without words.
@@ -7868,9 +7865,9 @@ class self_align_prompt {
     prefix_.append(trimmed_front(shown)).append(question_heading_.literal);
   }
 
-  /// All text in front of a question: what the prompts of all questions have in common.
+  /// All text before the question: the shared prefix of all prompts.
   const std::string& prefix() const noexcept { return prefix_; }
-  /// The prompt of a question, up to where the model's thoughts begin. Spaces at its end are left to the model.
+  /// The prompt of a question, up to where the model's thoughts begin. Trailing spaces are left to the model.
   template <class = void>
   std::string operator()(std::string_view question) const {
     std::string out = prefix_;
@@ -7878,10 +7875,10 @@ class self_align_prompt {
     while (out.ends_with(' ') || out.ends_with('\t')) out.pop_back();
     return out;
   }
-  /// The words that stand in front of each question, and so end an answer.
+  /// The words before each question, which also end an answer.
   const std::string& stop() const noexcept { return question_heading_.words; }
 
-  /// Takes apart what was written behind a prompt, up to a stop string.
+  /// Parses what was written after a prompt, up to a stop string.
   template <class = void>
   self_align_reply parse(std::string_view written) const {
     const std::size_t at = answer_heading_.find(written);
@@ -7891,14 +7888,14 @@ class self_align_prompt {
             .answer = std::string(trimmed(written.substr(at + answer_heading_.words.size()))),
             .answered = true};
   }
-  /// Whether a text holds a heading of a conversation: the model then went on to another turn.
+  /// Whether a text contains a heading of a conversation: the model then went on to another turn.
   template <class = void>
   bool holds_heading(std::string_view text) const {
     return question_heading_.find(text) != std::string_view::npos ||
            thoughts_heading_.find(text) != std::string_view::npos ||
            answer_heading_.find(text) != std::string_view::npos;
   }
-  /// The sentences, or else the words, with which the thoughts of all exemplars begin; empty when they begin
+  /// The sentences, or otherwise the words, with which the thoughts of all exemplars begin; empty when they begin
   /// differently or there is only one exemplar.
   template <class = void>
   std::string opening() const {
@@ -7918,10 +7915,10 @@ class self_align_prompt {
   const std::vector<self_align_exemplar>& exemplars() const noexcept { return exemplars_; }
 
  private:
-  /// The literal text in front of a placeholder.
+  /// The literal text before a placeholder.
   struct heading_text {
     std::string literal, words;
-    bool begins_line = false, ends_line = false;  ///< the words have a line break in front of them, behind them
+    bool begins_line = false, ends_line = false;  ///< the words have a line break before them, after them
 
     template <class = void>
     std::size_t find(std::string_view text) const {
@@ -7941,7 +7938,7 @@ class self_align_prompt {
   static heading_text heading(const prompt_template& text, std::string_view name) {
     const std::string_view literal = text.text_before(name), words = trimmed(literal);
     if (words.empty() && name != "Thoughts")
-      throw file_error(text.source_name(), "placeholder {" + std::string(name) + "}", "has no words in front of it",
+      throw file_error(text.source_name(), "placeholder {" + std::string(name) + "}", "has no words before it",
                        name == "Input" ? "write the words that begin a question, such as \"### User\""
                                        : "write the words that begin an answer, such as \"### Assistant\"");
     const auto begin = words.empty() ? literal.size() : static_cast<std::size_t>(words.data() - literal.data());
@@ -7969,7 +7966,7 @@ class self_align_prompt {
 
 // ---- coho/require.hpp
 
-/// Concept checks that say what is missing.
+/// Concept checks that name what is missing.
 ///
 /// `require_<concept><T>()` compiles to `true` when T satisfies the concept. When it does not, the first error names
 /// the numbered requirement of <coho/concepts.hpp> and the member that is missing. Drivers call these before anything
@@ -9517,7 +9514,7 @@ struct adam_options {
 ///
 ///     m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  θ ← θ − η (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε)
 ///
-/// `save` and `restore` carry the moments over a checkpoint.
+/// `save` and `restore` carry the moments through a checkpoint.
 ///
 ///     coho::toy::adam optimizer{{}, policy};
 template <class... Models>
@@ -9576,8 +9573,8 @@ class adam {
 
 namespace coho::toy {
 
-/// Numbers the contexts of a toy language: the last `order` tokens before a position, prompt included, with a blank for
-/// each token that is missing at the start. Of order n over a vocabulary of v tokens there are (v + 1)ⁿ contexts.
+/// Numbers the contexts of a toy language: the last `order` tokens before a position, prompt included, with a blank
+/// for each token missing at the start. For order n over a vocabulary of v tokens there are (v + 1)ⁿ contexts.
 class context_table {
  public:
   template <class = void>
@@ -9639,10 +9636,10 @@ struct tabular_policy_options {
   std::vector<token> banned{};  ///< tokens of probability 0
 };
 
-/// A softmax language model with one row of logits for each context: causal_lm, differentiable_policy and trainable.
+/// A softmax language model with one row of logits per context: causal_lm, differentiable_policy and trainable.
 ///
-/// log p(y | c) = z_{c,y} / τ − log Σ_{v not banned} exp(z_{c,v} / τ), τ the temperature, z the logits; gradients in
-/// closed form: d log p(y | c) / d z_{c,v} = (1[v = y] − p(v | c)) / τ. Zero logits (the start) are the uniform policy.
+/// log p(y | c) = z_{c,y} / τ − log Σ_{v not banned} exp(z_{c,v} / τ), with temperature τ and logits z; gradients in
+/// closed form: d log p(y | c) / d z_{c,v} = (1[v = y] − p(v | c)) / τ. The initial zero logits are the uniform policy.
 ///
 /// `tabular_policy` has logits of double.
 ///
@@ -9719,12 +9716,13 @@ class basic_tabular_policy {
     return std::pair{std::move(out), std::move(pullback)};
   }
 
-  /// Samples. The options' temperature and banned tokens must be the model's own, or the temperature 0 (greedy), since
+  /// Samples. The options' temperature and banned tokens must equal the model's, or the temperature be 0 (greedy),
+  /// since
   /// the recorded log-probabilities are those of `log_probs`. Throws `argument_error` otherwise, and for top-k, top-p
-  /// and stop strings, which this model does not have.
+  /// and stop strings, which this model does not support.
   generation generate(const packed<token>& prompts, const generation_options& sampling, std::span<rng> streams) const {
     const bool greedy = sampling.temperature == 0;
-    require_argument(streams.size() == prompts.size(), "generate needs one rng a prompt");
+    require_argument(streams.size() == prompts.size(), "generate needs one rng per prompt");
     require_argument(greedy || sampling.temperature == options_.temperature,
                      "the sampling temperature " + std::to_string(sampling.temperature) +
                          " is not that of the model's log-probabilities, " + std::to_string(options_.temperature));
@@ -9818,7 +9816,7 @@ struct enumerated_response {
 struct enumerate_responses_fn {
   /// All responses of a tabular policy to a prompt: each sequence of at most `max_new_tokens` tokens that ends with the
   /// end token, and each of that length without one, which the limit cuts. Exactly what `tabular_policy::generate` can
-  /// return, in ascending order of tokens; the probabilities add up to 1. Of 0 tokens: the empty response. Throws
+  /// return, in ascending order of tokens; the probabilities sum to 1. For 0 tokens: the empty response. Throws
   /// argument_error when there are more than `limit`, with their number, and for a prompt outside the vocabulary.
   ///
   ///     coho::toy::tabular_policy policy{{.vocabulary = 3}};
@@ -9844,7 +9842,7 @@ struct enumerate_responses_fn {
     const bool can_end = allowed[static_cast<std::size_t>(options.end)] != 0;
     allowed[static_cast<std::size_t>(options.end)] = 0;
     const double others = std::accumulate(allowed.begin(), allowed.end(), 0.0);
-    double open = 1, ended = 0;  // how many there are of some length; in double, which does not wrap around
+    double open = 1, ended = 0;  // the numbers of responses of one length; double, which does not wrap around
     for (std::size_t t = 0; t < max_new_tokens && open > 0 && std::isfinite(open); ++t) {
       ended += can_end ? open : 0;
       open *= others;
@@ -9881,9 +9879,9 @@ struct enumerate_responses_fn {
 inline constexpr enumerate_responses_fn enumerate_responses{};
 
 struct exact_expectation_fn {
-  /// E[f(y)] = Σ_y π(y | x)·f(y) over all responses, without sampling error: to test an estimator against what it
-  /// estimates. f takes an `enumerated_response` and returns a number, or an Eigen array or matrix (evaluated: write
-  /// the return type). Throws as `enumerate_responses`.
+  /// E[f(y)] = Σ_y π(y | x)·f(y) over all responses, without sampling error: to test an estimator against its
+  /// expectation. f takes an `enumerated_response` and returns a number, or an Eigen array or matrix (evaluated: write
+  /// the return type). Throws as `enumerate_responses` does.
   ///
   ///     double length = coho::toy::exact_expectation(policy, prompt, 4, [](const auto& response) {
   ///       return static_cast<double>(response.tokens.size());
@@ -9897,7 +9895,7 @@ struct exact_expectation_fn {
     bool first = true;
     enumerate_responses_fn::visit(policy, prompt, max_new_tokens, limit, [&](const enumerated_response& response) {
       const result term = response.probability() * static_cast<const result&>(f(response));
-      total = first ? term : result(total + term);  // an Eigen object has no size before the first
+      total = first ? term : result(total + term);  // an Eigen object has no size before the first term
       first = false;
     });
     return total;
@@ -9958,7 +9956,7 @@ class linear_reward {
  private:
   Eigen::VectorXd features_of(const reward_query& query) const {
     Eigen::VectorXd out = features_(query);
-    require_argument(out.size() == weights.size(), "linear_reward: the features have not the length of the weights");
+    require_argument(out.size() == weights.size(), "linear_reward: the features and the weights differ in length");
     return out;
   }
   Features features_;
@@ -9970,7 +9968,8 @@ class linear_reward {
 
 namespace coho::toy {
 
-/// A choice_judge whose log-odds a function gives: `script(prompt)` is log p(first) − log p(second) after the prompt.
+/// A choice_judge whose log-odds come from a function: `script(prompt)` is log p(first) − log p(second) after the
+/// prompt.
 ///
 ///     coho::toy::scripted_judge judge{[](std::string_view prompt) { return prompt.ends_with("(") ? 1.0 : 0.0; }};
 template <class Script>
@@ -10025,7 +10024,7 @@ class sgd {
 
 namespace coho::toy {
 
-/// A value model with one number for each context: V_t = table[context before y_t]. differentiable_value_model,
+/// A value model with one number per context: V_t = table[context before y_t]. differentiable_value_model and
 /// trainable.
 ///
 ///     coho::toy::tabular_value value{4, 2};  // vocabulary, order
@@ -10079,7 +10078,7 @@ class tabular_value {
 
 namespace coho::toy {
 
-/// A tokenizer over a fixed list of words: text is split at blanks, token i is word i. The end token decodes to
+/// A tokenizer over a fixed list of words: text is split at spaces, token i is word i. The end token decodes to
 /// nothing. Unknown words throw `argument_error`.
 ///
 ///     coho::toy::vocabulary_tokenizer words{{"</s>", "the", "fox"}, 0};
@@ -10139,9 +10138,9 @@ class vocabulary_tokenizer {
 
 namespace coho {
 
-/// The bytes of every rank on each, in the order of the ranks. All ranks call together; a rank may have none.
+/// The bytes of every rank on each rank, in rank order. All ranks must call it together; a rank may have none.
 ///
-/// With nothing but the sum that a communicator has: each rank puts its bytes, six to a number so that it is exact,
+/// Uses only the sum that a communicator has: each rank writes its bytes, six per double so that the sum is exact,
 /// where the others have zeros.
 ///
 ///     std::vector<std::vector<std::uint8_t>> all = coho::all_gather(mine, ranks);
@@ -10184,7 +10183,7 @@ inline constexpr all_gather_fn all_gather{};
 
 namespace detail {
 
-/// Numbers and arrays of numbers as bytes, to be read back in the same order by a process of the same kind.
+/// Numbers and arrays of numbers as bytes, to be read in the same order by a process with the same binary layout.
 class byte_writer {
  public:
   template <class Number>
@@ -10217,7 +10216,7 @@ class byte_reader {
     take(&out, sizeof(Number));
     return out;
   }
-  /// A container that is resized: std::vector, std::string, an Eigen array.
+  /// A container that can be resized: std::vector, std::string, an Eigen array.
   template <class Array>
   Array array() {
     Array out;
@@ -10362,7 +10361,7 @@ namespace coho {
 
 namespace detail {
 
-// A model's own members come first: its gradients() may be of no use where they lie on a device.
+// A model's specific members come first: its gradients() may be unusable if they are on a device.
 template <trainable Model>
 double squared_gradient_norm(Model& model) {
   if constexpr (requires {
@@ -10405,7 +10404,7 @@ void all_reduce_gradients(Communicator& ranks, Model& model) {
   }
 }
 
-/// The largest of one number a rank.
+/// The largest of one number per rank.
 template <class Communicator>
 double all_reduce_max(double value, Communicator& ranks) {
   std::vector<double> all(static_cast<std::size_t>(ranks.size()), 0.0);
@@ -10416,10 +10415,10 @@ double all_reduce_max(double value, Communicator& ranks) {
 
 }  // namespace detail
 
-/// Clips the joint Euclidean norm of the gradients of one or more models: g ← g · min(1, max_norm / ‖g‖), ‖g‖ over all
-/// models together, each measured and scaled where its gradients lie (`trainable`). Returns ‖g‖ before clipping;
-/// `max_norm` 0 only measures. A norm that is not finite leaves the gradients as they are: callers must look at the
-/// result.
+/// Clips the joint Euclidean norm of the gradients of one or more models: g ← g · min(1, max_norm / ‖g‖), with ‖g‖ over
+/// all models together; each model is measured and scaled where its gradients are (`trainable`). Returns ‖g‖ before
+/// clipping; `max_norm` 0 only measures. If the norm is not finite the gradients stay as they are: callers must check
+/// the result.
 struct clip_gradient_norm_fn {
   template <trainable... Models>
   double operator()(double max_norm, Models&... models) const {
@@ -10454,7 +10453,7 @@ struct learning_rate_options {
   double peak = 1e-3;
   schedule_kind kind = schedule_kind::constant;
   std::uint64_t warmup_steps = 0;
-  std::uint64_t total_steps = 0;  ///< needed by linear and cosine; later steps stay at the floor
+  std::uint64_t total_steps = 0;  ///< required by linear and cosine; later steps stay at the floor
   double floor_fraction = 0;      ///< the rate at `total_steps` is `floor_fraction · peak`
 };
 
@@ -11105,8 +11104,8 @@ void describe_rollouts(const Rollouts& r, Communicator& ranks, ppo_statistics& o
 
 namespace coho {
 
-/// Where passes over fixed data stand: what a checkpoint has to hold beside the model and the optimizer. A run goes on
-/// only with the seed and the batch size that it was begun with, since others would give another order.
+/// The position of passes over fixed data: what a checkpoint needs in addition to the model and the optimizer. A run
+/// can only be continued with the seed and the batch size that it started with, since others would give another order.
 struct data_position {
   std::uint64_t step = 0;
   std::uint64_t seed = 0;
@@ -11114,11 +11113,11 @@ struct data_position {
   friend bool operator==(const data_position&, const data_position&) = default;
 };
 
-/// Which examples each optimizer step of a pass over fixed data sees: a function of (seed, step) alone, so that a
-/// resumed run meets the examples that an uninterrupted one would have met.
+/// Which examples each optimizer step of a pass over fixed data sees: a function of (seed, step) only, so a resumed run
+/// sees the examples that an uninterrupted run would have seen.
 ///
 /// Each epoch is a fresh shuffle (or the given order) cut into batches of `batch_size` over all ranks; the last batch
-/// of an epoch may be smaller. Of a batch, rank r of n takes the examples r, r + n, r + 2n, …
+/// of an epoch may be smaller. Rank r of n takes the examples r, r + n, r + 2n, … of a batch.
 ///
 ///     coho::data_order order{1000, 32, seed, true};
 ///     order.batch(7, 0, 1);  // indices of step 7 on the only rank
@@ -11165,9 +11164,9 @@ class data_order {
 
 namespace coho {
 
-/// The end of each optimizer step: sums the gradient over the ranks, clips its norm to `norm_clip` (0: off), steps.
-/// Returns the norm before clipping. Throws `error`, naming `what`, when the gradient is not finite: then nothing was
-/// changed.
+/// The end of each optimizer step: sums the gradient over the ranks, clips its norm to `norm_clip` (0: off) and steps.
+/// Returns the norm before clipping. Throws `error`, naming `what`, when the gradient is not finite; nothing is changed
+/// then.
 ///
 ///     const double norm = coho::gradient_step("step 7", model, optimizer, 2e-5, 1.0, ranks);
 struct gradient_step_fn {
@@ -12163,17 +12162,17 @@ inline constexpr estimate_advantages_fn estimate_advantages{};
 
 namespace coho {
 
-/// A half-open range of places.
+/// A half-open range of indices.
 struct index_range {
   std::size_t begin = 0, end = 0;
   std::size_t size() const noexcept { return end - begin; }
   friend bool operator==(const index_range&, const index_range&) = default;
 };
 
-/// Into how many shares the work of a step is cut: `ranks.shares()`, or one a rank.
+/// How many shares the work of a step is divided into: `ranks.shares()`, or one per rank.
 ///
-/// What a share's floating-point sums run over depends on the number of shares and not on who works on them: with S
-/// shares, one process, S of them and any number between get the same bits.
+/// The elements of a share's floating-point sums depend on the number of shares and not on which rank works on them:
+/// with S shares, one process, S processes and any number in between give bit-identical results.
 struct share_count_fn {
   template <communicator Communicator>
   std::size_t operator()(Communicator& ranks) const {
@@ -12188,7 +12187,7 @@ struct share_count_fn {
 };
 inline constexpr share_count_fn share_count{};
 
-/// Part number `part` of `count` things that are cut into `parts` contiguous ones, as even as can be.
+/// Part number `part` of `count` things divided into `parts` contiguous parts, as evenly as possible.
 ///
 ///     coho::part_of(10, 1, 4);  // {2, 5}
 struct part_of_fn {
@@ -12198,8 +12197,8 @@ struct part_of_fn {
 };
 inline constexpr part_of_fn part_of{};
 
-/// The shares that this rank works on: contiguous. Where there are more ranks than shares the first ones have one each
-/// and the others none.
+/// The shares that this rank works on, which are contiguous. If there are more ranks than shares, the first ranks have
+/// one share each and the others none.
 struct shares_of_rank_fn {
   template <communicator Communicator>
   index_range operator()(Communicator& ranks) const {
@@ -12233,14 +12232,15 @@ struct work_share {
   friend bool operator==(const work_share&, const work_share&) = default;
 };
 
-/// What a rank does of a batch.
+/// The part of a batch that a rank works on.
 struct work_plan {
   std::size_t shares = 1;  ///< over all ranks
   std::vector<work_share> mine{};
 };
 
-/// Deals sequences that all ranks know to the shares: longest first, to and fro, so that shares hold equally many of
-/// about equally many tokens in all. Within a share the given order stays. One share holds them as they were given.
+/// Distributes sequences that all ranks know over the shares: longest first, in serpentine order, so that shares hold
+/// the same number of sequences and about the same number of tokens. Within a share the given order is kept. A single
+/// share holds them as given.
 ///
 ///     auto work = coho::deal(minibatch, lengths, ranks);  // work.mine: the shares of this rank
 struct deal_fn {
@@ -12266,7 +12266,7 @@ struct deal_fn {
 };
 inline constexpr deal_fn deal{};
 
-/// The plan where each rank brings sequences of its own: one share a rank.
+/// The plan if each rank brings its own sequences: one share per rank.
 struct own_work_fn {
   template <communicator Communicator>
   work_plan operator()(std::vector<std::size_t> indices, Communicator& ranks) const {
@@ -12277,7 +12277,7 @@ struct own_work_fn {
 };
 inline constexpr own_work_fn own_work{};
 
-/// Sums of the shares, added up over the shares of all ranks in their order: the same bits however they are spread.
+/// Per-share sums, added over the shares of all ranks in share order: bit-identical however the shares are distributed.
 ///
 ///     coho::share_sums<2> sums(work.shares);
 ///     sums.of(share.number)[0] += loss;
@@ -12289,7 +12289,7 @@ class share_sums {
 
   double* of(std::size_t share) noexcept { return values_.data() + share * Count; }
 
-  /// All ranks call together, once.
+  /// All ranks must call it together, once.
   template <communicator Communicator>
   std::array<double, Count> total(Communicator& ranks) {
     ranks.all_reduce_sum(detail::span_of(values_));
@@ -12466,12 +12466,12 @@ inline constexpr gather_rollouts_fn gather_rollouts{};
 
 namespace coho {
 
-/// The gradients of one or more models over the shares of a batch and all ranks.
+/// The gradients of one or more models summed over the shares of a batch and all ranks.
 ///
-/// A rank that works on one share sums its micro-batches where the model keeps its gradients, at no cost. Where ranks
-/// work on several, each share's gradients are added to a sum in double when the share is done; it is rounded to the
-/// model's number type once, after the sum over the ranks. That sum is exact for float gradients unless the shares'
-/// gradients of one weight differ more than 2²⁸-fold, so that who works on which share does not change the result.
+/// A rank that works on one share sums its micro-batches where the model keeps its gradients, at no cost. If ranks work
+/// on several shares, each share's gradients are added to a sum in double when the share is done; the sum is rounded to
+/// the model's number type once, after the reduction over the ranks. It is exact for float gradients unless the shares'
+/// gradients of one weight differ more than 2²⁸-fold, so the assignment of shares to ranks does not change the result.
 ///
 ///     coho::gradient_sum sum(ranks, work.shares, policy, value);  // zeroes the gradients
 ///     for (const auto& share : work.mine) {
@@ -12492,7 +12492,7 @@ class gradient_sum {
     each([](auto& part) { part.model.zero_gradients(); });
   }
 
-  /// Before a share's forwards.
+  /// Call before a share's forwards.
   void begin([[maybe_unused]] std::size_t share) {
     each([&](auto& part) {
       if constexpr (requires { part.model.begin_share(share); }) {
@@ -12500,11 +12500,11 @@ class gradient_sum {
       }
     });
   }
-  /// After its pullbacks.
+  /// Call after its pullbacks.
   void end() {
     if (folds_) each([](auto& part) { part.fold(); });
   }
-  /// On all ranks, those without a share included.
+  /// Call on all ranks, including those without a share.
   void close() {
     each([&](auto& part) {
       if constexpr (requires { part.model.end_shares(); }) {
