@@ -96,8 +96,10 @@ int main() {
     double norm = 0;
     for (int epoch = 0; epoch < 2; ++epoch) {
       evaluate();
-      const auto for_policy = policy_loss.value_and_grad(log_probs, old_log_probs, advantages);
-      const auto for_value = value_loss.value_and_grad(values, old_values, returns);
+      const auto for_policy = policy_loss.value_and_grad(
+          {.log_probs = log_probs, .old_log_probs = old_log_probs, .advantages = advantages});
+      const auto for_value =
+          value_loss.value_and_grad({.values = values, .old_values = old_values, .returns = returns});
       policy.zero_gradients();
       value.zero_gradients();
       for (Eigen::Index t = 0; t < tokens; ++t) {

@@ -70,7 +70,8 @@ int main(int count, char** arguments) try {
   const auto weights = coho::make_token_weights(t.mask, t.offsets, {.kind = coho::reduction::token_mean});
 
   const coho::ppo_clip_loss loss{{.clip_low = 0.2, .clip_high = 0.28}};
-  const auto result = loss.value_and_grad(t.log_probs, t.old_log_probs, advantages, weights);
+  const auto result = loss.value_and_grad(
+      {.log_probs = t.log_probs, .old_log_probs = t.old_log_probs, .advantages = advantages, .weights = weights});
 
   std::printf("# loss %.6f, clipped %.3f, KL to the old policy %.6f\n", result.value, result.clip_fraction,
               result.approximate_kl);

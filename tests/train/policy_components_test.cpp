@@ -83,10 +83,9 @@ TEST_CASE("an own loss whose value or clip fraction is not finite is refused") {
       Eigen::ArrayXd d_log_probs, d_values;
       double clip_fraction;
     };
-    result value_and_grad(const Eigen::ArrayXd& x, const Eigen::ArrayXd&, const Eigen::ArrayXd&,
-                          const token_weights<Eigen::ArrayXd>&) const {
-      return {value, 0 * x, 0 * x, clip_fraction};
-    }
+    result of(const Eigen::ArrayXd& x) const { return {value, 0 * x, 0 * x, clip_fraction}; }
+    result value_and_grad(const policy_loss_inputs<double>& in) const { return of(in.log_probs); }
+    result value_and_grad(const value_loss_inputs<double>& in) const { return of(in.values); }
   };
   const auto options = small_world::options();
   nan_loss loss;

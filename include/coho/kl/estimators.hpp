@@ -4,7 +4,9 @@
 #include <cmath>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
-#include <coho/loss/token_loss.hpp>
+#include <coho/check_lengths.hpp>
+#include <coho/loss/detail/blocks.hpp>
+#include <coho/loss/detail/results.hpp>
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
 #include <concepts>
@@ -41,7 +43,6 @@ Number kl_of(Number d, kl_estimator estimator) noexcept {
 template <kl_estimator Estimator>
 void kl_of_block(const double* __restrict d, double* __restrict kl, double* __restrict slope) noexcept {
   using enum kl_estimator;
-  using c = exp_constants<double>;
   constexpr std::size_t n = token_block;
   if constexpr (Estimator != k3 && Estimator != k3_straight_through) {
     for (std::size_t k = 0; k < n; ++k) kl[k] = kl_of(d[k], Estimator);
@@ -52,15 +53,9 @@ void kl_of_block(const double* __restrict d, double* __restrict kl, double* __re
       if constexpr (Estimator == k1_clamped) slope[k] = d[k] >= 0 ? 1.0 : 0.0;
     }
   } else {
-    for (std::size_t k = 0; k < n; ++k) slope[k] = limit(-d[k], c::low, c::high);
     for (std::size_t k = 0; k < n; ++k) {
-      // e^x − 1 = 2^whole·(e^r − 1) + (2^whole − 1), in two factors, because 2^whole alone may be too large or small.
-      const exp_parts<double> parts(slope[k]);
-      const double half = nearest(0.5 * parts.whole), rest = parts.whole - half;
-      const double first = power_of_two(half), second = power_of_two(rest), less = first - power_of_two(-rest);
-      const double convex = parts.convex(), excess = (first * (parts.r + convex) + less) * second;
-      // Near 0, where the factors are 1 and r is −d, only the first term is left: nothing cancels.
-      kl[k] = (first * convex + less * (1 + parts.r)) * second + (parts.r + d[k]);
+      const double excess = std::expm1(-d[k]);
+      kl[k] = excess + d[k];
       slope[k] = -excess;
     }
     if constexpr (Estimator == k3_straight_through) {

@@ -14,7 +14,9 @@
 #include <coho/advantage/gae.hpp>
 #include <coho/concepts.hpp>
 #include <coho/kl/controllers.hpp>
-#include <coho/kl/estimators.hpp>
+#include <coho/kl/ratio_divergence.hpp>
+#include <coho/loss/policy_loss_inputs.hpp>
+#include <coho/loss/value_loss_inputs.hpp>
 #include <coho/reduce.hpp>
 #include <coho/train/model_outputs.hpp>
 
@@ -34,43 +36,28 @@ concept value_loss_value = requires(Result& r) {
   { r.value } -> std::convertible_to<double>;
   { r.d_values } -> number_range;
 };
-
-template <class Loss>
-concept token_policy_loss = requires(const Loss& l, const Eigen::ArrayXd& x, const array_weights& w) {
-  { l.value_and_grad(x, x, x, w) } -> policy_loss_value;
-};
-template <class Loss>
-concept sequence_policy_loss =
-    requires(const Loss& l, const Eigen::ArrayXd& x, const array_weights& w, offset_span offsets) {
-      { l.value_and_grad(x, x, x, w, offsets) } -> policy_loss_value;
-    };
-// Asked last: losses that take old log-probs would read weights as advantages.
-template <class Loss>
-concept on_policy_loss = !token_policy_loss<Loss> && !sequence_policy_loss<Loss> &&
-                         requires(const Loss& l, const Eigen::ArrayXd& x, const array_weights& w) {
-                           { l.value_and_grad(x, x, w) } -> policy_loss_value;
-                         };
 }  // namespace detail
 
 /// policy_loss: what the drivers of reinforcement learning minimise over the policy.
-///  (1) `l.value_and_grad(log_probs, old_log_probs, advantages, weights)` with three `const Eigen::ArrayXd&`, one number
-///      a response token, and a `const token_weights<Eigen::ArrayXd>&`. Losses that look at whole sequences take their
-///      offsets, `std::span<const std::size_t>`, as a fifth argument; losses that need no old log-probs leave those out.
-///      Returns an object with `value` and `d_log_probs`, a number_range of one number a token: dL/d(log_probs).
-///  (2) The loss is a sum over tokens weighted by `weights`, so that the parts of a minibatch add up to the whole.
-///  (3) Optional members of the result, for the statistics: `clip_fraction`, a share of the tokens of nonzero weight, and
-///      `approximate_kl`, the mean over them of ρ − 1 − log ρ. The driver computes the latter where it is missing.
+///  (1) `l.value_and_grad(in)` with a `const policy_loss_inputs<double>&` of one number per response token, all members
+///      given, returns an object with `value` and `d_log_probs`, a number_range of one number per token:
+///      dL/d(log_probs). The loss ignores the members that it does not need.
+///  (2) The loss is a sum over tokens weighted by `in.weights.values`, so that the parts of a minibatch add up to the
+///      whole.
+///  (3) Optional members of the result, for the statistics: `clip_fraction`, a fraction of the tokens of nonzero weight,
+///      and `approximate_kl`, the mean over them of ρ − 1 − log ρ. The driver computes the latter where it is missing.
 template <class Loss>
-concept policy_loss =
-    detail::token_policy_loss<Loss> || detail::sequence_policy_loss<Loss> || detail::on_policy_loss<Loss>;
+concept policy_loss = requires(const Loss& l, const policy_loss_inputs<double>& in) {
+  { l.value_and_grad(in) } -> detail::policy_loss_value;
+};
 
 /// value_loss
-///  (1) `l.value_and_grad(values, old_values, returns, weights)`, arguments as for policy_loss, returns an object with
+///  (1) `l.value_and_grad(in)` with a `const value_loss_inputs<double>&`, all members given, returns an object with
 ///      `value` and `d_values`, and perhaps `clip_fraction`.
 ///  (2) As for policy_loss.
 template <class Loss>
-concept value_loss = requires(const Loss& l, const Eigen::ArrayXd& x, const detail::array_weights& w) {
-  { l.value_and_grad(x, x, x, w) } -> detail::value_loss_value;
+concept value_loss = requires(const Loss& l, const value_loss_inputs<double>& in) {
+  { l.value_and_grad(in) } -> detail::value_loss_value;
 };
 
 /// advantage_estimator
@@ -162,16 +149,6 @@ struct policy_loss_terms {
   Eigen::ArrayXd d_log_probs{};
 };
 
-/// Σ_t (ρ_t − 1 − log ρ_t), an estimate of KL(old ‖ new) times the number of tokens, never negative: k3 of old − new.
-template <class Array>
-double ratio_divergence(const Array& log_probs, const Array& old_log_probs) {
-  double sum = 0;
-  for (Eigen::Index t = 0; t < log_probs.size(); ++t) {
-    sum += kl_of(std::clamp(old_log_probs(t) - log_probs(t), -20.0, 20.0), kl_estimator::k3);
-  }
-  return sum;
-}
-
 /// How many tokens have a weight.
 template <class Weights>
 double real_tokens(const Weights& weights) {
@@ -184,15 +161,11 @@ template <class Loss>
 policy_loss_terms evaluate_policy_loss(const Loss& loss, const Eigen::ArrayXd& log_probs,
                                        const Eigen::ArrayXd& old_log_probs, const Eigen::ArrayXd& advantages,
                                        const array_weights& weights, offset_span offsets) {
-  auto result = [&] {
-    if constexpr (sequence_policy_loss<Loss>) {
-      return loss.value_and_grad(log_probs, old_log_probs, advantages, weights, offsets);
-    } else if constexpr (on_policy_loss<Loss>) {
-      return loss.value_and_grad(log_probs, advantages, weights);
-    } else {
-      return loss.value_and_grad(log_probs, old_log_probs, advantages, weights);
-    }
-  }();
+  const auto result = loss.value_and_grad(policy_loss_inputs<double>{.log_probs = log_probs,
+                                                                     .old_log_probs = old_log_probs,
+                                                                     .advantages = advantages,
+                                                                     .weights = weights,
+                                                                     .offsets = offsets});
   policy_loss_terms out{.value = static_cast<double>(result.value)};
   out.d_log_probs =
       lift_output(result.d_log_probs, static_cast<std::size_t>(log_probs.size()), "d_log_probs of the policy loss");
@@ -215,23 +188,9 @@ policy_loss_terms evaluate_policy_loss(const Loss& loss, const Eigen::ArrayXd& l
 
 template <class Loss>
 consteval bool require_policy_loss() {
-  constexpr bool exists = [] {
-    using x = const Eigen::ArrayXd&;
-    using w = const detail::array_weights&;
-    if constexpr (requires(const Loss& l, x a, w c) { l.value_and_grad(a, a, a, c); }) {
-      return true;
-    } else if constexpr (requires(const Loss& l, x a, w c, detail::offset_span o) {
-                           l.value_and_grad(a, a, a, c, o);
-                         }) {
-      return true;
-    } else {
-      return requires(const Loss& l, x a, w c) { l.value_and_grad(a, a, c); };
-    }
-  }();
-  static_assert(
-      exists,
-      "coho::policy_loss (1): the loss has no value_and_grad(log_probs, old_log_probs, advantages, weights) const, nor "
-      "one with offsets or without old_log_probs");
+  constexpr bool exists = requires(const Loss& l, const policy_loss_inputs<double>& in) { l.value_and_grad(in); };
+  static_assert(exists,
+                "coho::policy_loss (1): the loss has no value_and_grad(const policy_loss_inputs<double>&) const");
   if constexpr (exists) {
     static_assert(policy_loss<Loss>, "coho::policy_loss (1): value_and_grad returns no value and d_log_probs");
   }
@@ -240,11 +199,8 @@ consteval bool require_policy_loss() {
 
 template <class Loss>
 consteval bool require_value_loss() {
-  constexpr bool exists = requires(const Loss& l, const Eigen::ArrayXd& a, const detail::array_weights& w) {
-    l.value_and_grad(a, a, a, w);
-  };
-  static_assert(exists,
-                "coho::value_loss (1): the loss has no value_and_grad(values, old_values, returns, weights) const");
+  constexpr bool exists = requires(const Loss& l, const value_loss_inputs<double>& in) { l.value_and_grad(in); };
+  static_assert(exists, "coho::value_loss (1): the loss has no value_and_grad(const value_loss_inputs<double>&) const");
   if constexpr (exists) {
     static_assert(value_loss<Loss>, "coho::value_loss (1): value_and_grad returns no value and d_values");
   }

@@ -249,8 +249,10 @@ class policy_update {
     const std::size_t count = tokens.responses.total();
     auto [output, pullback] = models_.value.forward(tokens);
     const auto values = lift_output(output.values, count, "values of the value model's forward");
-    const auto loss = value_loss_.value_and_grad(values, gather(rollouts.values, offsets, chosen),
-                                                 gather(rollouts.returns, offsets, chosen), weights);
+    const Eigen::ArrayXd old_values = gather(rollouts.values, offsets, chosen);
+    const Eigen::ArrayXd returns = gather(rollouts.returns, offsets, chosen);
+    const auto loss = value_loss_.value_and_grad(
+        value_loss_inputs<double>{.values = values, .old_values = old_values, .returns = returns, .weights = weights});
     require_argument(std::isfinite(static_cast<double>(loss.value)), "the value of the value loss is not finite");
     total.value_loss += static_cast<double>(loss.value);
     if constexpr (requires { loss.clip_fraction; }) {
