@@ -11,6 +11,7 @@
 
 #include <Eigen/Core>
 
+#include <coho/check_lengths.hpp>
 #include <coho/eigen/as_array.hpp>
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
@@ -190,4 +191,26 @@ struct optional_mask {
   optional_mask(Mask&& mask) : values(std::forward<Mask>(mask)), given(true) {}  // NOLINT
 };
 
+namespace detail {
+
+/// The mask on the host.
+template <class Array>
+optional_mask<double> host_mask(const optional_mask<Array>& mask) {
+  if constexpr (device_array<Array>) {
+    return mask.given ? optional_mask<double>(on_host(mask.values)) : optional_mask<double>();
+  } else {
+    return mask.given ? optional_mask<double>(mask.values) : optional_mask<double>();
+  }
+}
+
+/// Calls f with what says by an index whether a token of `size` is real; throws argument_error for another length.
+template <class Number, class F>
+decltype(auto) with_mask(const optional_mask<Number>& mask, std::size_t size, const char* who, const F& f) {
+  if (!mask.given) return f(all_real{size});
+  const auto flags = host_elements(mask.values);
+  check_lengths(size, flags.size(), who, "mask");
+  return f(flags);
+}
+
+}  // namespace detail
 }  // namespace coho

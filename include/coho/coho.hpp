@@ -1,6 +1,7 @@
 #pragma once
 
 /// All of the header library except the torch adapter (<coho/torch/…>), which is included by name.
+#include <coho/advantage/advantage_inputs.hpp>
 #include <coho/advantage/gae.hpp>
 #include <coho/advantage/group_relative.hpp>
 #include <coho/advantage/lambda_returns.hpp>

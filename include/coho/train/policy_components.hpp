@@ -11,6 +11,7 @@
 
 #include <Eigen/Core>
 
+#include <coho/advantage/advantage_inputs.hpp>
 #include <coho/advantage/gae.hpp>
 #include <coho/concepts.hpp>
 #include <coho/kl/controllers.hpp>
@@ -61,13 +62,13 @@ concept value_loss = requires(const Loss& l, const value_loss_inputs<double>& in
 };
 
 /// advantage_estimator
-///  (1) `a(rewards, values, offsets)` with two `const Eigen::ArrayXd&` of one number a token and the offsets of the
-///      sequences returns an object with `advantages` and `returns`, Eigen arrays of one number a token. `gae` is one.
+///  (1) `a(in)` with a `const advantage_inputs<double>&`, without a mask, returns an object with `advantages` and
+///      `returns`, Eigen arrays of one number per token. `gae` is one.
 ///  (2) It sees all rollouts of the step on this rank at once; whitening comes after it.
 template <class Estimator>
-concept advantage_estimator = requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) {
-  { a(x, x, offsets).advantages } -> std::convertible_to<Eigen::ArrayXd>;
-  { a(x, x, offsets).returns } -> std::convertible_to<Eigen::ArrayXd>;
+concept advantage_estimator = requires(const Estimator& a, const advantage_inputs<double>& in) {
+  { a(in).advantages } -> std::convertible_to<Eigen::ArrayXd>;
+  { a(in).returns } -> std::convertible_to<Eigen::ArrayXd>;
 };
 
 /// group_advantage_estimator
@@ -125,9 +126,9 @@ namespace detail {
 /// GAE with its options bound.
 struct bound_gae {
   gae_options options;
-  template <class Array>
-  auto operator()(const Array& rewards, const Array& values, offset_span offsets) const {
-    return gae(rewards, values, offsets, options);
+  template <class Array = double>
+  auto operator()(const advantage_inputs<Array>& in) const {
+    return gae(in, options);
   }
 };
 
@@ -209,10 +210,10 @@ consteval bool require_value_loss() {
 
 template <class Estimator>
 consteval bool require_advantage_estimator() {
-  constexpr bool exists =
-      requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) { a(x, x, offsets); };
-  static_assert(
-      exists, "coho::advantage_estimator (1): the estimator is not callable (const) with rewards, values and offsets");
+  constexpr bool exists = requires(const Estimator& a, const advantage_inputs<double>& in) { a(in); };
+  static_assert(exists,
+                "coho::advantage_estimator (1): the estimator is not callable (const) with const "
+                "advantage_inputs<double>&");
   if constexpr (exists) {
     static_assert(
         advantage_estimator<Estimator>,
