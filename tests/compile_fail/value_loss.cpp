@@ -1,5 +1,5 @@
 // expect: coho::value_loss (1): the loss has no value_and_grad(const value_loss_inputs<double>&) const
-#include <coho/train/policy_components.hpp>
+#include <coho/train/steps/policy_components.hpp>
 
 struct squared {
   struct result {

@@ -1,0 +1,257 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <type_traits>
+#include <utility>
+
+#include <Eigen/Core>
+
+#include <coho/advantage/advantage_inputs.hpp>
+#include <coho/advantage/gae.hpp>
+#include <coho/concepts.hpp>
+#include <coho/kl/controllers.hpp>
+#include <coho/kl/ratio_divergence.hpp>
+#include <coho/loss/policy_loss_inputs.hpp>
+#include <coho/loss/value_loss_inputs.hpp>
+#include <coho/reduce.hpp>
+#include <coho/train/steps/model_outputs.hpp>
+
+namespace coho {
+
+namespace detail {
+using array_weights = token_weights<Eigen::ArrayXd>;
+using offset_span = std::span<const std::size_t>;
+
+template <class Result>
+concept policy_loss_value = requires(Result& r) {
+  { r.value } -> std::convertible_to<double>;
+  { r.d_log_probs } -> number_range;
+};
+template <class Result>
+concept value_loss_value = requires(Result& r) {
+  { r.value } -> std::convertible_to<double>;
+  { r.d_values } -> number_range;
+};
+}  // namespace detail
+
+/// policy_loss: what the drivers of reinforcement learning minimise over the policy.
+///  (1) `l.value_and_grad(in)` with a `const policy_loss_inputs<double>&` of one number per response token, all members
+///      given, returns an object with `value` and `d_log_probs`, a number_range of one number per token:
+///      dL/d(log_probs). The loss ignores the members that it does not need.
+///  (2) The loss is a sum over tokens weighted by `in.weights.values`, so that the parts of a minibatch add up to the
+///      whole.
+///  (3) Optional members of the result, for the statistics: `clip_fraction`, a fraction of the tokens of nonzero weight,
+///      and `approximate_kl`, the mean over them of ρ − 1 − log ρ. The driver computes the latter where it is missing.
+template <class Loss>
+concept policy_loss = requires(const Loss& l, const policy_loss_inputs<double>& in) {
+  { l.value_and_grad(in) } -> detail::policy_loss_value;
+};
+
+/// value_loss
+///  (1) `l.value_and_grad(in)` with a `const value_loss_inputs<double>&`, all members given, returns an object with
+///      `value` and `d_values`, and perhaps `clip_fraction`.
+///  (2) As for policy_loss.
+template <class Loss>
+concept value_loss = requires(const Loss& l, const value_loss_inputs<double>& in) {
+  { l.value_and_grad(in) } -> detail::value_loss_value;
+};
+
+/// advantage_estimator
+///  (1) `a(in)` with a `const advantage_inputs<double>&`, without a mask, returns an object with `advantages` and
+///      `returns`, Eigen arrays of one number per token. `gae` is one.
+///  (2) It sees all rollouts of the step on this rank at once; whitening comes after it.
+template <class Estimator>
+concept advantage_estimator = requires(const Estimator& a, const advantage_inputs<double>& in) {
+  { a(in).advantages } -> std::convertible_to<Eigen::ArrayXd>;
+  { a(in).returns } -> std::convertible_to<Eigen::ArrayXd>;
+};
+
+/// group_advantage_estimator
+///  (1) `a(rewards, offsets)` with a `const Eigen::ArrayXd&` of one reward a response and the offsets of the groups
+///      (group g is [offsets[g], offsets[g + 1])) returns an Eigen array of one advantage a response.
+template <class Estimator>
+concept group_advantage_estimator = requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) {
+  { a(x, offsets) } -> std::convertible_to<Eigen::ArrayXd>;
+};
+
+/// Stands for the component that the options describe.
+struct from_options {};
+
+/// Parts of PPO that a caller replaces; those left out are built from the options.
+///
+///     coho::ppo_trainer trainer{models, options, coho::ppo_components{.policy_loss = coho::gspo_loss{}}};
+template <class PolicyLoss = from_options, class ValueLoss = from_options, class Advantage = from_options,
+          class KlController = from_options>
+struct ppo_components {
+  PolicyLoss policy_loss{};      ///< policy_loss; default ppo_clip_loss
+  ValueLoss value_loss{};        ///< value_loss; default value_clip_loss
+  Advantage advantage{};         ///< advantage_estimator; default gae
+  KlController kl_controller{};  ///< kl_controller; default fixed, or adaptive with options.adaptive_kl
+};
+
+#if defined(__clang__) && __clang_major__ < 17
+// clang 16 deduces no aggregate's template arguments. With this it does, from the members in their order, not by name.
+template <class... Parts>
+ppo_components(Parts...) -> ppo_components<Parts...>;
+#endif
+
+/// The KL controller that options describe: adaptive if they say so, else fixed.
+class configured_kl_controller {
+ public:
+  configured_kl_controller(double coefficient, const std::optional<adaptive_kl_options>& adaptive)
+      : fixed_(coefficient) {
+    if (adaptive) adaptive_ = adaptive_kl_controller(*adaptive);
+  }
+  double coefficient() const noexcept { return adaptive_ ? adaptive_->coefficient() : fixed_.coefficient(); }
+  void update(double mean_sequence_kl, double sequences) {
+    if (adaptive_) adaptive_->update(mean_sequence_kl, sequences);
+  }
+  kl_controller_state save() const noexcept { return {coefficient()}; }
+  void restore(const kl_controller_state& saved) {
+    if (adaptive_) adaptive_->restore(saved);
+  }
+
+ private:
+  fixed_kl_controller fixed_;
+  std::optional<adaptive_kl_controller> adaptive_;
+};
+
+namespace detail {
+
+/// GAE with its options bound.
+struct bound_gae {
+  gae_options options;
+  template <class Array = double>
+  auto operator()(const advantage_inputs<Array>& in) const {
+    return gae(in, options);
+  }
+};
+
+/// The given component, or the one that `make()` builds.
+template <class Component, class Make>
+auto component_or(Component component, Make make) {
+  if constexpr (std::is_same_v<Component, from_options>) {
+    return make();
+  } else {
+    return component;
+  }
+}
+template <class Component, class Default>
+using component_t = std::conditional_t<std::is_same_v<Component, from_options>, Default, Component>;
+
+/// A policy loss of one part of a minibatch, with what the statistics need; sums over tokens where it says so.
+struct policy_loss_terms {
+  double value = 0, clipped = 0, divergence = 0;  ///< clipped tokens, Σ_t of ρ − 1 − log ρ
+  Eigen::ArrayXd d_log_probs{};
+};
+
+/// How many tokens have a weight.
+template <class Weights>
+double real_tokens(const Weights& weights) {
+  double count = 0;
+  for (const double weight : weights) count += weight != 0;
+  return count;
+}
+
+template <class Loss>
+policy_loss_terms evaluate_policy_loss(const Loss& loss, const Eigen::ArrayXd& log_probs,
+                                       const Eigen::ArrayXd& old_log_probs, const Eigen::ArrayXd& advantages,
+                                       const array_weights& weights, offset_span offsets) {
+  const auto result = loss.value_and_grad(policy_loss_inputs<double>{.log_probs = log_probs,
+                                                                     .old_log_probs = old_log_probs,
+                                                                     .advantages = advantages,
+                                                                     .weights = weights,
+                                                                     .offsets = offsets});
+  policy_loss_terms out{.value = static_cast<double>(result.value)};
+  out.d_log_probs =
+      lift_output(result.d_log_probs, static_cast<std::size_t>(log_probs.size()), "d_log_probs of the policy loss");
+  require_argument(std::isfinite(out.value), "the value of the policy loss is not finite");
+  const double tokens = real_tokens(weights.values);
+  if constexpr (requires { result.clip_fraction; }) {
+    out.clipped = static_cast<double>(result.clip_fraction) * tokens;
+    require_argument(std::isfinite(out.clipped), "the clip_fraction of the policy loss is not finite");
+  }
+  if constexpr (requires { result.approximate_kl; }) {
+    out.divergence = static_cast<double>(result.approximate_kl) * tokens;
+    require_argument(std::isfinite(out.divergence), "the approximate_kl of the policy loss is not finite");
+  } else {
+    out.divergence = ratio_divergence(log_probs, old_log_probs);
+  }
+  return out;
+}
+
+}  // namespace detail
+
+template <class Loss>
+consteval bool require_policy_loss() {
+  constexpr bool exists = requires(const Loss& l, const policy_loss_inputs<double>& in) { l.value_and_grad(in); };
+  static_assert(exists,
+                "coho::policy_loss (1): the loss has no value_and_grad(const policy_loss_inputs<double>&) const");
+  if constexpr (exists) {
+    static_assert(policy_loss<Loss>, "coho::policy_loss (1): value_and_grad returns no value and d_log_probs");
+  }
+  return true;
+}
+
+template <class Loss>
+consteval bool require_value_loss() {
+  constexpr bool exists = requires(const Loss& l, const value_loss_inputs<double>& in) { l.value_and_grad(in); };
+  static_assert(exists, "coho::value_loss (1): the loss has no value_and_grad(const value_loss_inputs<double>&) const");
+  if constexpr (exists) {
+    static_assert(value_loss<Loss>, "coho::value_loss (1): value_and_grad returns no value and d_values");
+  }
+  return true;
+}
+
+template <class Estimator>
+consteval bool require_advantage_estimator() {
+  constexpr bool exists = requires(const Estimator& a, const advantage_inputs<double>& in) { a(in); };
+  static_assert(exists,
+                "coho::advantage_estimator (1): the estimator is not callable (const) with const "
+                "advantage_inputs<double>&");
+  if constexpr (exists) {
+    static_assert(
+        advantage_estimator<Estimator>,
+        "coho::advantage_estimator (1): the result has no advantages and returns that are Eigen arrays of double");
+  }
+  return true;
+}
+
+template <class Estimator>
+consteval bool require_group_advantage_estimator() {
+  constexpr bool exists =
+      requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) { a(x, offsets); };
+  static_assert(exists,
+                "coho::group_advantage_estimator (1): the estimator is not callable (const) with rewards and the "
+                "groups' offsets");
+  if constexpr (exists) {
+    static_assert(group_advantage_estimator<Estimator>,
+                  "coho::group_advantage_estimator (1): the result is no Eigen array of double");
+  }
+  return true;
+}
+
+template <class Controller>
+consteval bool require_kl_controller() {
+  constexpr bool coefficient = requires(const Controller& c) {
+    { c.coefficient() } -> std::convertible_to<double>;
+  };
+  static_assert(coefficient,
+                "coho::kl_controller (1): the controller has no coefficient() const that returns a number");
+  constexpr bool update = requires(Controller& c, double x) { c.update(x, x); };
+  static_assert(update,
+                "coho::kl_controller (2): the controller has no update(double mean_sequence_kl, double sequences)");
+  if constexpr (coefficient && update) {
+    static_assert(
+        kl_controller<Controller>,
+        "coho::kl_controller (3): the controller has no save() const and restore(const kl_controller_state&)");
+  }
+  return true;
+}
+
+}  // namespace coho
