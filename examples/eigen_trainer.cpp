@@ -87,9 +87,13 @@ int main() {
 
     // 3. From scores to advantages: the score on the last token, a KL penalty on each, GAE, whitening.
     const Eigen::ArrayXd reference = Eigen::ArrayXd::Constant(tokens, initial_log_prob);
-    const Eigen::ArrayXd rewards = coho::shape_rewards(scores, old_log_probs, reference, responses.offsets,
-                                                       /* finished: no matter */ {}, {.kl_coefficient = 0.05});
-    const auto [raw_advantages, returns] = coho::gae(rewards, old_values, responses.offsets, {.lambda = 0.95});
+    const Eigen::ArrayXd rewards = coho::shape_rewards({.sequence_rewards = scores,
+                                                        .log_probs = old_log_probs,
+                                                        .reference_log_probs = reference,
+                                                        .offsets = responses.offsets},
+                                                       {.kl_coefficient = 0.05});
+    const auto [raw_advantages, returns] =
+        coho::gae({.rewards = rewards, .values = old_values, .offsets = responses.offsets}, {.lambda = 0.95});
     const Eigen::ArrayXd advantages = coho::whiten(raw_advantages);
 
     // 4. Two passes. The losses hand back dL/d(log π) and dL/dV; from there on the chain rule is the model's business.

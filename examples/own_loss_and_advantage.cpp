@@ -37,9 +37,9 @@ struct simple_policy_loss {
 // An advantage without a critic: the reward still to come, less the mean of what the other responses of the step had to
 // come at the same place. The result's second part is what the value model is trained on; gae's own struct will do.
 struct place_baseline {
-  coho::gae_result<Eigen::ArrayXd> operator()(const Eigen::ArrayXd& rewards, const Eigen::ArrayXd& /*values*/,
-                                              std::span<const std::size_t> offsets) const {
-    const Eigen::ArrayXd to_come = coho::return_to_go(rewards, offsets);
+  coho::gae_result<Eigen::ArrayXd> operator()(const coho::advantage_inputs<double>& in) const {
+    const auto offsets = in.offsets;
+    const Eigen::ArrayXd to_come = coho::return_to_go(in.rewards, offsets);
     std::vector<double> sum, count;  // by place
     const auto each = [&](auto visit) {
       for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
@@ -52,7 +52,7 @@ struct place_baseline {
       sum[place] += to_come(t);
       count[place] += 1;
     });
-    Eigen::ArrayXd advantages(rewards.size());
+    Eigen::ArrayXd advantages(to_come.size());
     each([&](Eigen::Index t, std::size_t k) {
       advantages(t) = count[k] > 1 ? to_come(t) - (sum[k] - to_come(t)) / (count[k] - 1) : 0.0;
     });

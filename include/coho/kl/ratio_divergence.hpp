@@ -9,8 +9,8 @@
 namespace coho::detail {
 
 /// Σ_t (ρ_t − 1 − log ρ_t), an estimate of KL(old ‖ new) times the number of tokens, never negative: k3 of old − new.
-template <class Array>
-double ratio_divergence(const Array& log_probs, const Array& old_log_probs) {
+template <class LogProbs, class Old>
+double ratio_divergence(const LogProbs& log_probs, const Old& old_log_probs) {
   double sum = 0;
   for (Eigen::Index t = 0; t < log_probs.size(); ++t) {
     sum += kl_of(std::clamp(old_log_probs(t) - log_probs(t), -20.0, 20.0), kl_estimator::k3);

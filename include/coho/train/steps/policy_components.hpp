@@ -159,19 +159,13 @@ double real_tokens(const Weights& weights) {
 }
 
 template <class Loss>
-policy_loss_terms evaluate_policy_loss(const Loss& loss, const Eigen::ArrayXd& log_probs,
-                                       const Eigen::ArrayXd& old_log_probs, const Eigen::ArrayXd& advantages,
-                                       const array_weights& weights, offset_span offsets) {
-  const auto result = loss.value_and_grad(policy_loss_inputs<double>{.log_probs = log_probs,
-                                                                     .old_log_probs = old_log_probs,
-                                                                     .advantages = advantages,
-                                                                     .weights = weights,
-                                                                     .offsets = offsets});
+policy_loss_terms evaluate_policy_loss(const Loss& loss, const policy_loss_inputs<double>& in) {
+  const auto result = loss.value_and_grad(in);
   policy_loss_terms out{.value = static_cast<double>(result.value)};
   out.d_log_probs =
-      lift_output(result.d_log_probs, static_cast<std::size_t>(log_probs.size()), "d_log_probs of the policy loss");
+      lift_output(result.d_log_probs, static_cast<std::size_t>(in.log_probs.size()), "d_log_probs of the policy loss");
   require_argument(std::isfinite(out.value), "the value of the policy loss is not finite");
-  const double tokens = real_tokens(weights.values);
+  const double tokens = real_tokens(in.weights.values);
   if constexpr (requires { result.clip_fraction; }) {
     out.clipped = static_cast<double>(result.clip_fraction) * tokens;
     require_argument(std::isfinite(out.clipped), "the clip_fraction of the policy loss is not finite");
@@ -180,8 +174,27 @@ policy_loss_terms evaluate_policy_loss(const Loss& loss, const Eigen::ArrayXd& l
     out.divergence = static_cast<double>(result.approximate_kl) * tokens;
     require_argument(std::isfinite(out.divergence), "the approximate_kl of the policy loss is not finite");
   } else {
-    out.divergence = ratio_divergence(log_probs, old_log_probs);
+    out.divergence = ratio_divergence(in.log_probs, in.old_log_probs);
   }
+  return out;
+}
+
+/// The same of a value loss.
+struct value_loss_terms {
+  double value = 0, clipped = 0;
+  Eigen::ArrayXd d_values{};
+};
+
+template <class Loss>
+value_loss_terms evaluate_value_loss(const Loss& loss, const value_loss_inputs<double>& in) {
+  const auto result = loss.value_and_grad(in);
+  value_loss_terms out{.value = static_cast<double>(result.value)};
+  require_argument(std::isfinite(out.value), "the value of the value loss is not finite");
+  if constexpr (requires { result.clip_fraction; }) {
+    out.clipped = static_cast<double>(result.clip_fraction) * real_tokens(in.weights.values);
+    require_argument(std::isfinite(out.clipped), "the clip_fraction of the value loss is not finite");
+  }
+  out.d_values = lift_output(result.d_values, static_cast<std::size_t>(in.values.size()), "d_values of the value loss");
   return out;
 }
 
