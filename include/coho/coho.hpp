@@ -67,6 +67,7 @@
 #include <coho/rng.hpp>
 #include <coho/rollout/importance_weights.hpp>
 #include <coho/rollout/minibatch.hpp>
+#include <coho/rollout/sampled_rollouts.hpp>
 #include <coho/rollout/token_sampling.hpp>
 #include <coho/rollout/trajectory.hpp>
 #include <coho/toy/adam.hpp>
@@ -95,6 +96,7 @@
 #include <coho/optimization/learning_rate_schedule.hpp>
 #include <coho/train/steps/loops.hpp>
 #include <coho/train/steps/model_outputs.hpp>
+#include <coho/train/steps/on_policy_driver.hpp>
 #include <coho/train/steps/policy_components.hpp>
 #include <coho/train/steps/policy_update.hpp>
 #include <coho/train/ppo.hpp>

@@ -93,15 +93,20 @@ concept differentiable_policy =
       m.forward(batch).second(gradient);
     };
 
-/// causal_lm: a policy, and
-///  (1) `m.generate(prompts, options, streams)` with `const packed<token>&`, `const generation_options&` and one rng
-///      per sequence (`std::span<rng>`) returns a `generation`;
-///  (2) the result for a sequence depends only on its prompt, the options and its rng.
+/// sampler: what answers prompts, say an inference engine with the policy's weights.
+///  (1) `s.generate(prompts, options, streams)`: prompts `const packed<token>&`, `const generation_options&`, and one
+///      rng per sequence (`std::span<rng>`), returns a `generation`; its log_probs may be empty where they are unknown;
+///  (2) a sequence's result depends only on its prompt, the options and its rng;
+///  (3) it samples from the policy that is trained: what the optimizer changes reaches it before the next call.
 template <class Model>
-concept causal_lm = policy<Model> && requires(Model& m, const packed<token>& prompts, const generation_options& options,
-                                              std::span<rng> streams) {
-  { m.generate(prompts, options, streams) } -> std::convertible_to<generation>;
-};
+concept sampler =
+    requires(Model& m, const packed<token>& prompts, const generation_options& options, std::span<rng> streams) {
+      { m.generate(prompts, options, streams) } -> std::convertible_to<generation>;
+    };
+
+/// causal_lm: a policy that is a sampler, of log-probabilities as `log_probs` gives them.
+template <class Model>
+concept causal_lm = policy<Model> && sampler<Model>;
 
 /// value_model
 ///  (1) `m.values(batch)` returns a number_range with one V_t per response token, computed before y_t is seen.

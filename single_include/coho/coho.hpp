@@ -38,30 +38,30 @@
 
 namespace coho {
 
-/// Customisation point of everything that array types do not spell alike. Specialised for `float` and `double` here,
+/// Customisation point for operations that array types spell differently. Specialised for `float` and `double` here,
 /// for Eigen arrays in <coho/eigen/as_array.hpp> and for `at::Tensor` in <coho/torch/ops.hpp>; the primary template is
 /// left undefined so that a forgotten include cannot change what a program computes.
 ///
 /// A specialisation has
-///  (1) `plain`, the evaluated type of an expression; `scalar`, its number type, or the type itself when that is only
-///      known at run time; `value`, what a sum is (`double`, or a 0-d tensor);
+///  (1) `plain`, the evaluated type of an expression; `scalar`, its number type, or the type itself if that is known
+///      only at run time; `value`, the type of a sum (`double`, or a 0-d tensor);
 ///  (2) `host`, whether its elements can be read through a pointer in this process;
 ///  (3) static functions `min`, `max`, `clamp`, `where`, `sum`, `detach` with the meaning of the objects of those
 ///      names;
-///  (4) if not `host`: `to_host(x)`, a copy as an Eigen array of double, and `from_host(array, like)`, the way back;
+///  (4) if not `host`: `to_host(x)`, a copy as an Eigen array of double, and its inverse `from_host(array, like)`;
 ///      `sequence_sums(x, offsets)` and `sequence_spread(x, offsets)` with the meaning of the objects of
 ///      <coho/reduce.hpp>;
-///  (5) perhaps `blocks`, which runs a loss over tensors in memory of the host in one pass
+///  (5) optionally `blocks`, which evaluates a loss over tensors in host memory in one pass
 ///      (<coho/torch/tensor_blocks.hpp>).
 template <class T>
 struct array_traits;
 
 /// A number or an array of numbers with elementwise arithmetic, for which `exp`, `log`, `log1p` and `abs` are found by
-/// argument-dependent lookup. Integers are not: a loss over integers is a mistake.
+/// argument-dependent lookup. Integers are excluded: a loss over integers is a mistake.
 template <class T>
 concept array_like = requires { typename array_traits<std::remove_cvref_t<T>>::plain; };
 
-/// A range of numbers without arithmetic of its own, such as `std::vector<double>`. Lifted to an array at the boundary.
+/// A range of numbers without arithmetic, such as `std::vector<double>`. Converted to an array at the boundary.
 template <class T>
 concept scalar_range =
     !array_like<T> && std::ranges::input_range<T> && std::is_arithmetic_v<std::ranges::range_value_t<T>>;
@@ -72,7 +72,7 @@ using plain_t = typename array_traits<std::remove_cvref_t<T>>::plain;
 
 namespace detail {
 
-/// Say which header is missing, before anything else can fail. As classes, because those are instantiated on the spot.
+/// Names the missing header before anything else can fail. Classes, because those are instantiated immediately.
 template <class... Ts>
 struct array_check {
   static_assert(
@@ -82,7 +82,7 @@ struct array_check {
       "floating-point.");
   static constexpr bool passed = true;
 };
-/// For what has arithmetic of its own: ranges do not, and Eigen arrays without their header are only ranges.
+/// For types that have arithmetic: ranges do not, and without their header Eigen arrays are only ranges.
 template <class T>
 struct operand_check {
   static_assert(
@@ -95,7 +95,7 @@ struct operand_check {
 template <class T>
 concept floating_scalar = std::floating_point<std::remove_cvref_t<T>>;
 
-// The array among the operands decides; numbers are broadcast.
+// The array among the operands decides the type; numbers are broadcast.
 template <class A, class B>
 using leading_t =
     std::conditional_t<floating_scalar<A> && array_like<B>, std::remove_cvref_t<B>, std::remove_cvref_t<A>>;
@@ -150,7 +150,7 @@ struct max_fn {
   }
 };
 struct clamp_fn {
-  /// x limited to [low, high]; NaN stays. On tensors the derivative is 1 inside and on the bounds, 0 outside.
+  /// x limited to [low, high]; NaN propagates. On tensors the derivative is 1 inside and on the bounds, 0 outside.
   template <class A>
   constexpr auto operator()(const A& x, double low, double high) const {
     static_assert(detail::operand_check<A>::passed);
@@ -158,7 +158,7 @@ struct clamp_fn {
   }
 };
 struct where_fn {
-  /// a where the condition holds, else b. At least one of a and b is an array when the condition is.
+  /// a where the condition holds, otherwise b. If the condition is an array, at least one of a and b must be one.
   template <class Condition, class A, class B>
   constexpr auto operator()(const Condition& condition, const A& a, const B& b) const {
     static_assert(detail::operand_check<detail::leading_t<A, B>>::passed);
@@ -174,7 +174,7 @@ struct sum_fn {
   }
 };
 struct detach_fn {
-  /// The values as a constant of automatic differentiation.
+  /// The values as a constant for automatic differentiation.
   template <class A>
   constexpr auto operator()(const A& x) const {
     static_assert(detail::operand_check<A>::passed);
@@ -215,7 +215,7 @@ struct log_sigmoid_fn {
 inline constexpr log_sigmoid_fn log_sigmoid{};
 
 struct sigmoid_fn {
-  /// 1 / (1 + e^−x) without overflow, precise on the small side.
+  /// 1 / (1 + e^−x) without overflow, accurate for small results.
   template <class A>
   auto operator()(const A& x) const {
     static_assert(detail::operand_check<A>::passed);
@@ -1334,15 +1334,20 @@ concept differentiable_policy =
       m.forward(batch).second(gradient);
     };
 
-/// causal_lm: a policy, and
-///  (1) `m.generate(prompts, options, streams)` with `const packed<token>&`, `const generation_options&` and one rng
-///      per sequence (`std::span<rng>`) returns a `generation`;
-///  (2) the result for a sequence depends only on its prompt, the options and its rng.
+/// sampler: what answers prompts, say an inference engine with the policy's weights.
+///  (1) `s.generate(prompts, options, streams)`: prompts `const packed<token>&`, `const generation_options&`, and one
+///      rng per sequence (`std::span<rng>`), returns a `generation`; its log_probs may be empty where they are unknown;
+///  (2) a sequence's result depends only on its prompt, the options and its rng;
+///  (3) it samples from the policy that is trained: what the optimizer changes reaches it before the next call.
 template <class Model>
-concept causal_lm = policy<Model> && requires(Model& m, const packed<token>& prompts, const generation_options& options,
-                                              std::span<rng> streams) {
-  { m.generate(prompts, options, streams) } -> std::convertible_to<generation>;
-};
+concept sampler =
+    requires(Model& m, const packed<token>& prompts, const generation_options& options, std::span<rng> streams) {
+      { m.generate(prompts, options, streams) } -> std::convertible_to<generation>;
+    };
+
+/// causal_lm: a policy that is a sampler, of log-probabilities as `log_probs` gives them.
+template <class Model>
+concept causal_lm = policy<Model> && sampler<Model>;
 
 /// value_model
 ///  (1) `m.values(batch)` returns a number_range with one V_t per response token, computed before y_t is seen.
@@ -2712,10 +2717,10 @@ namespace coho {
 /// KL divergence").
 enum class kl_estimator {
   k1,                   ///< d: unbiased, of either sign
-  k2,                   ///< d²/2: biased, its gradient is that of the KL
+  k2,                   ///< d²/2: biased, but its gradient is that of the KL
   k3,                   ///< e^−d − 1 + d: unbiased, never negative
   absolute,             ///< |d|
-  k1_clamped,           ///< max(d, 0), what AlpacaFarm's and SALMON's code call k1
+  k1_clamped,           ///< max(d, 0), which the code of AlpacaFarm and SALMON calls k1
   k3_straight_through,  ///< the value of k3 with the gradient of k2
 };
 
@@ -2731,7 +2736,7 @@ Number kl_of(Number d, kl_estimator estimator) noexcept {
   return d;
 }
 
-/// The estimates of a block of differences, and their derivatives.
+/// The estimates for a block of differences, and their derivatives.
 template <kl_estimator Estimator>
 void kl_of_block(const double* __restrict d, double* __restrict kl, double* __restrict slope) noexcept {
   using enum kl_estimator;
@@ -2756,15 +2761,15 @@ void kl_of_block(const double* __restrict d, double* __restrict kl, double* __re
   }
 }
 
-/// In which numbers differences are taken: double, or those of both arrays. (A difference of two floats is the same
-/// whether rounded from double or taken in float.)
+/// The number type of the differences: double, or the type that both arrays share. (The difference of two floats is
+/// the same whether rounded from double or computed in float.)
 template <class Elements>
 using element_of = std::remove_cvref_t<decltype(std::declval<const Elements&>()[0])>;
 template <class Number, class P, class R>
 using kl_scratch_t =
     std::conditional_t<std::is_same_v<element_of<P>, Number> && std::is_same_v<element_of<R>, Number>, Number, double>;
 
-/// Calls f with the estimator as a compile-time constant, so that no loop over tokens asks which it is.
+/// Calls f with the estimator as a compile-time constant, so that loops over tokens do not branch on it.
 template <class F>
 void with_estimator(kl_estimator estimator, F&& f) {
   const auto try_all = [&]<kl_estimator... All>(std::integer_sequence<kl_estimator, All...>) {
@@ -2790,9 +2795,9 @@ T kl_of(const T& d, kl_estimator estimator) {
 }  // namespace detail
 
 struct kl_estimate_fn {
-  /// The estimate at each token. `log_probs` of the policy, `reference_log_probs`: one a token (nats); arrays, ranges,
-  /// tensors (differentiable) or numbers. Returns an Eigen array of the log-probs' number type, a tensor or a double.
-  /// NaN gives NaN at its own token. Throws argument_error when the lengths differ.
+  /// The estimate at each token. `log_probs` of the policy and `reference_log_probs`, one per token (nats), are arrays,
+  /// ranges, tensors (differentiable) or numbers. Returns an Eigen array of the log-probs' number type, a tensor or a
+  /// double. NaN gives NaN at its own token only. Throws argument_error when the lengths differ.
   ///
   ///     coho::kl_estimate(-1.0, -15.0, coho::kl_estimator::k1);  // 14
   ///     auto kl = coho::kl_estimate(log_probs, reference_log_probs, coho::kl_estimator::k3);
@@ -2843,8 +2848,8 @@ inline constexpr kl_estimate_fn kl_estimate{};
 
 struct kl_loss_options {
   kl_estimator estimator = kl_estimator::k3;
-  /// d = log π − log π_ref is limited to ±clip (nats); beyond, the gradient is 0; > 0, or 0 for off. It keeps one token
-  /// from ruling the batch under k2 and k3, which grow as d² and e^−d; 10 hardly touches healthy runs.
+  /// d = log π − log π_ref is limited to ±clip (nats), with gradient 0 beyond; > 0, or 0 for off. It keeps one token
+  /// from dominating the batch under k2 and k3, which grow as d² and e^−d; 10 rarely affects healthy runs.
   double clip = 0;
 };
 
@@ -2855,7 +2860,7 @@ struct kl_loss_result {
 };
 
 /// A KL penalty as a term of the loss instead of the reward: L = Σ_t w_t·KL_t. The reference is a constant.
-/// Arguments, results and errors as those of `nll_loss`, and option_error at construction.
+/// Arguments, results and errors as for `nll_loss`; option_error at construction.
 ///
 ///     coho::kl_loss loss{{.estimator = coho::kl_estimator::k2}};
 ///     auto [value, d_log_probs] = loss.value_and_grad(log_probs, reference_log_probs, weights);
@@ -2923,7 +2928,7 @@ class kl_loss {
     return d;
   }
 
-  // k1 and k2 of a whole block without masked tokens, as cheap as reading it.
+  // k1 and k2 of a whole block without masked tokens, as cheap as reading the block.
   template <kl_estimator Estimator, class Scratch, class Number>
   static double in_one_pass(const double* weight, const Scratch* p, const Scratch* r, Number* __restrict to) {
     constexpr bool square = Estimator == kl_estimator::k2;
@@ -2966,7 +2971,7 @@ class kl_loss {
         for (std::size_t k = 0; k < block; ++k) bounded[k] = detail::limit(d[k], -clip, clip);
         detail::kl_of_block<Estimator>(bounded.data, kl.data, slope.data);
         for (std::size_t k = 0; k < block; ++k) slope[k] = detail::keep_if(bounded[k] == d[k], slope[k]);
-        for (std::size_t k = 0; k < block; ++k) kl[k] += d[k] - d[k];  // a clip must not hide what is not finite
+        for (std::size_t k = 0; k < block; ++k) kl[k] += d[k] - d[k];  // a clip must not hide non-finite values
       } else {
         detail::kl_of_block<Estimator>(d.data, kl.data, slope.data);
       }
@@ -7815,6 +7820,18 @@ consteval bool require_differentiable_policy() {
 }
 
 template <class Model>
+consteval bool require_sampler() {
+  constexpr bool exists = requires(Model& m, const packed<token>& p, const generation_options& o, std::span<rng> r) {
+    m.generate(p, o, r);
+  };
+  static_assert(exists,
+                "coho::sampler (1): the sampler has no generate(const packed<token>&, const generation_options&, "
+                "std::span<rng>)");
+  if constexpr (exists) static_assert(sampler<Model>, "coho::sampler (1): generate does not return a coho::generation");
+  return true;
+}
+
+template <class Model>
 consteval bool require_causal_lm() {
   if constexpr (!policy<Model>) {
     return require_policy<Model>();
@@ -8893,6 +8910,177 @@ void scatter(const Eigen::Array<Number, Eigen::Dynamic, 1>& part, std::span<cons
 
 }  // namespace coho
 
+// ---- coho/rollout/trajectory.hpp
+
+namespace coho {
+
+/// One prompt of a reinforcement-learning step, ready to be answered: principles are drawn and composed beforehand.
+struct rl_prompt {
+  std::vector<token> tokens{};
+  /// What the reward model sees as the prompt; empty: decoded from `tokens` where there is a decoder.
+  std::string text{};
+  prompt_type type = prompt_type::general;  ///< carried for callbacks
+  double length_multiplier = 1.0;
+  std::vector<std::string> principles{};  ///< the guideline of this prompt in this step, one line per principle
+  /// Names the random stream of this rollout; unique among the prompts of a step (over all ranks). Samples of one
+  /// prompt need different keys: with equal keys they would be equal.
+  std::uint64_t key = 0;
+  /// The context that the value model sees in place of `tokens`, say with the principles in it; empty: `tokens`.
+  std::vector<token> value_tokens{};
+};
+
+/// The rollouts of one PPO step: on one rank as they are collected, of all ranks once they are gathered. Flat arrays
+/// are laid out as `batch.responses.values`.
+struct trajectory_batch {
+  std::vector<rl_prompt> prompts;
+  token_batch batch;
+  packed<token> value_prompts;              ///< empty: the value model sees `batch.prompts`
+  std::vector<std::string> prompt_texts;    ///< empty strings without text and decoder
+  std::vector<std::string> response_texts;  ///< empty strings without a decoder
+  std::vector<std::uint8_t> finished;
+  std::vector<std::uint8_t> empty;     ///< whether the response's text is blank; all 0 without a decoder
+  Eigen::ArrayXd recorded_log_probs;   ///< by the sampler, [tokens]
+  Eigen::ArrayXd old_log_probs;        ///< that the ratios divide by, [tokens]
+  Eigen::ArrayXd reference_log_probs;  ///< [tokens]
+  Eigen::ArrayXd values;               ///< V_t before the update, [tokens]
+  Eigen::ArrayXd model_scores;         ///< as the reward model gave them, [sequences]
+  Eigen::ArrayXd sequence_rewards;     ///< normalised, with bonuses, those of empty responses by rule, [sequences]
+  Eigen::ArrayXd rewards;              ///< shaped token rewards, [tokens]
+  double shaped_reward_sum = 0;        ///< of all positions, those of padding that hold a reward included
+  Eigen::ArrayXd advantages;           ///< [tokens]
+  Eigen::ArrayXd returns;              ///< [tokens]
+
+  std::size_t size() const noexcept { return batch.size(); }
+  std::size_t tokens() const noexcept { return batch.responses.total(); }
+
+  /// The tokens that the value model sees.
+  template <class = void>
+  token_batch value_batch() const {
+    return {value_prompts.empty() ? batch.prompts : value_prompts, batch.responses};
+  }
+
+  /// The question to the reward model about rollout i. Refers to this object.
+  template <class = void>
+  reward_query query(std::size_t i) const {
+    return {.prompt_tokens = batch.prompts[i],
+            .response_tokens = batch.responses[i],
+            .prompt = prompt_texts[i],
+            .response = response_texts[i],
+            .principles = detail::span_of(prompts[i].principles),
+            .finished = finished[i] != 0,
+            .length_multiplier = prompts[i].length_multiplier};
+  }
+  template <class = void>
+  std::vector<reward_query> queries() const {
+    std::vector<reward_query> out;
+    out.reserve(size());
+    for (std::size_t i = 0; i < size(); ++i) out.push_back(query(i));
+    return out;
+  }
+};
+
+/// Throws `argument_error` when prompts cannot make a step: empty prompts or keys that occur twice.
+template <std::same_as<rl_prompt> Prompt = rl_prompt>
+void check_prompts(std::span<const std::type_identity_t<Prompt>> prompts) {
+  std::vector<std::pair<std::uint64_t, std::size_t>> keys;
+  bool value_tokens = false;
+  for (const auto& prompt : prompts) value_tokens |= !prompt.value_tokens.empty();
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    require_argument(!prompts[i].tokens.empty(), "prompt " + std::to_string(i) + " has no tokens");
+    require_argument(!value_tokens || !prompts[i].value_tokens.empty(),
+                     "prompt " + std::to_string(i) + " has no value_tokens while others have: give all or none");
+    keys.emplace_back(prompts[i].key, i);
+  }
+  std::sort(keys.begin(), keys.end());
+  for (std::size_t i = 1; i < keys.size(); ++i) {
+    require_argument(keys[i - 1].first != keys[i].first,
+                     "prompts " + std::to_string(keys[i - 1].second) + " and " + std::to_string(keys[i].second) +
+                         " have the same key " + std::to_string(keys[i].first) +
+                         ": their responses would be equal; give each sample a key of its own");
+  }
+}
+
+}  // namespace coho
+
+// ---- coho/rollout/sampled_rollouts.hpp
+
+namespace coho {
+
+/// Prompts with responses that were sampled from the policy, by whatever program: what `update` of the on-policy
+/// drivers takes. Only `prompts` and `responses` are required.
+///
+///     coho::sampled_rollouts rollouts{.prompts = prompts, .responses = responses, .scores = scores};
+///     trainer.update(rollouts);
+struct sampled_rollouts {
+  std::vector<rl_prompt> prompts{};      ///< keys are unique: they order the minibatches
+  packed<token> responses{};             ///< one per prompt, at least one token each, end tokens included
+  std::vector<std::uint8_t> finished{};  ///< 0 where the length limit cut the response; empty: all are finished
+  std::vector<double> log_probs{};   ///< the sampler's, laid out as `responses.values`, nats; empty: they are not known
+  std::vector<std::string> texts{};  ///< of the responses, for the reward model; empty: decoded from the tokens
+  /// One per response, in place of the reward model's (normalisation and bonuses still apply); empty: the model is
+  /// asked.
+  std::vector<double> scores{};
+
+  std::size_t size() const noexcept { return prompts.size(); }
+
+  /// Rollouts [begin, end).
+  template <class = void>
+  sampled_rollouts part(std::size_t begin, std::size_t end) const {
+    const auto cut = [&](const auto& all) {
+      using list = std::remove_cvref_t<decltype(all)>;
+      const auto at = [&](std::size_t i) { return all.begin() + static_cast<std::ptrdiff_t>(i); };
+      return all.empty() ? list{} : list(at(begin), at(end));
+    };
+    sampled_rollouts out{
+        .prompts = cut(prompts), .finished = cut(finished), .texts = cut(texts), .scores = cut(scores)};
+    for (std::size_t i = begin; i < end; ++i) out.responses.push_back(responses[i]);
+    if (!log_probs.empty()) {
+      out.log_probs.assign(log_probs.begin() + static_cast<std::ptrdiff_t>(responses.offsets[begin]),
+                           log_probs.begin() + static_cast<std::ptrdiff_t>(responses.offsets[end]));
+    }
+    return out;
+  }
+};
+
+/// Throws `argument_error` when rollouts cannot be trained on: prompts as in `check_prompts`, counts that differ, empty
+/// responses, numbers that are not finite.
+template <std::same_as<sampled_rollouts> Rollouts = sampled_rollouts>
+void check_rollouts(const std::type_identity_t<Rollouts>& rollouts) {
+  check_prompts(detail::span_of(rollouts.prompts));
+  const std::size_t count = rollouts.size();
+  const auto require_count = [](std::size_t size, std::size_t expected, std::string_view what, std::string_view of) {
+    require_argument(size == expected, "the rollouts have " + std::to_string(size) + " " + std::string(what) +
+                                           " where " + std::to_string(expected) + " were expected, " + std::string(of));
+  };
+  require_count(rollouts.responses.size(), count, "responses", "one per prompt");
+  require_argument(
+      rollouts.responses.offsets.front() == 0 && rollouts.responses.offsets.back() == rollouts.responses.values.size(),
+      "the offsets of the responses do not fit their tokens");
+  for (std::size_t i = 0; i < count; ++i) {
+    require_argument(rollouts.responses.offsets[i] < rollouts.responses.offsets[i + 1],
+                     "response " + std::to_string(i) + " is empty: a response holds at least its end token");
+  }
+  const auto require_all_or_none = [&](const auto& list, std::size_t expected, const char* what, const char* of) {
+    if (!list.empty()) require_count(list.size(), expected, what, of);
+  };
+  require_all_or_none(rollouts.finished, count, "finished flags", "one per response, or none");
+  require_all_or_none(rollouts.texts, count, "texts", "one per response, or none");
+  require_all_or_none(rollouts.scores, count, "scores", "one per response, or none");
+  require_all_or_none(rollouts.log_probs, rollouts.responses.total(), "log_probs", "one per response token, or none");
+  for (std::size_t i = 0; i < rollouts.finished.size(); ++i) {
+    require_argument(rollouts.finished[i] <= 1, "finished flag " + std::to_string(i) + " is neither 0 nor 1");
+  }
+  for (std::size_t i = 0; i < rollouts.scores.size(); ++i) {
+    require_argument(std::isfinite(rollouts.scores[i]), "score " + std::to_string(i) + " is not finite");
+  }
+  for (std::size_t t = 0; t < rollouts.log_probs.size(); ++t) {
+    require_argument(std::isfinite(rollouts.log_probs[t]),
+                     "log-probability " + std::to_string(t) + " of the sampler is not finite");
+  }
+}
+
+}  // namespace coho
+
 // ---- coho/rollout/token_sampling.hpp
 
 namespace coho {
@@ -9146,98 +9334,6 @@ class basic_token_sampler {
 };
 
 using token_sampler = basic_token_sampler<float>;
-
-}  // namespace coho
-
-// ---- coho/rollout/trajectory.hpp
-
-namespace coho {
-
-/// One prompt of a reinforcement-learning step, ready to be answered: principles are drawn and composed beforehand.
-struct rl_prompt {
-  std::vector<token> tokens{};
-  /// What the reward model sees as the prompt; empty: decoded from `tokens` where there is a decoder.
-  std::string text{};
-  prompt_type type = prompt_type::general;  ///< carried for callbacks
-  double length_multiplier = 1.0;
-  std::vector<std::string> principles{};  ///< the guideline of this prompt in this step, one line per principle
-  /// Names the random stream of this rollout; unique among the prompts of a step (over all ranks). Samples of one
-  /// prompt need different keys: with equal keys they would be equal.
-  std::uint64_t key = 0;
-  /// The context that the value model sees in place of `tokens`, say with the principles in it; empty: `tokens`.
-  std::vector<token> value_tokens{};
-};
-
-/// The rollouts of one PPO step: on one rank as they are collected, of all ranks once they are gathered. Flat arrays
-/// are laid out as `batch.responses.values`.
-struct trajectory_batch {
-  std::vector<rl_prompt> prompts;
-  token_batch batch;
-  packed<token> value_prompts;              ///< empty: the value model sees `batch.prompts`
-  std::vector<std::string> prompt_texts;    ///< empty strings without text and decoder
-  std::vector<std::string> response_texts;  ///< empty strings without a decoder
-  std::vector<std::uint8_t> finished;
-  std::vector<std::uint8_t> empty;     ///< whether the response's text is blank; all 0 without a decoder
-  Eigen::ArrayXd recorded_log_probs;   ///< by the sampler, [tokens]
-  Eigen::ArrayXd old_log_probs;        ///< that the ratios divide by, [tokens]
-  Eigen::ArrayXd reference_log_probs;  ///< [tokens]
-  Eigen::ArrayXd values;               ///< V_t before the update, [tokens]
-  Eigen::ArrayXd model_scores;         ///< as the reward model gave them, [sequences]
-  Eigen::ArrayXd sequence_rewards;     ///< normalised, with bonuses, those of empty responses by rule, [sequences]
-  Eigen::ArrayXd rewards;              ///< shaped token rewards, [tokens]
-  double shaped_reward_sum = 0;        ///< of all positions, those of padding that hold a reward included
-  Eigen::ArrayXd advantages;           ///< [tokens]
-  Eigen::ArrayXd returns;              ///< [tokens]
-
-  std::size_t size() const noexcept { return batch.size(); }
-  std::size_t tokens() const noexcept { return batch.responses.total(); }
-
-  /// The tokens that the value model sees.
-  template <class = void>
-  token_batch value_batch() const {
-    return {value_prompts.empty() ? batch.prompts : value_prompts, batch.responses};
-  }
-
-  /// The question to the reward model about rollout i. Refers to this object.
-  template <class = void>
-  reward_query query(std::size_t i) const {
-    return {.prompt_tokens = batch.prompts[i],
-            .response_tokens = batch.responses[i],
-            .prompt = prompt_texts[i],
-            .response = response_texts[i],
-            .principles = detail::span_of(prompts[i].principles),
-            .finished = finished[i] != 0,
-            .length_multiplier = prompts[i].length_multiplier};
-  }
-  template <class = void>
-  std::vector<reward_query> queries() const {
-    std::vector<reward_query> out;
-    out.reserve(size());
-    for (std::size_t i = 0; i < size(); ++i) out.push_back(query(i));
-    return out;
-  }
-};
-
-/// Throws `argument_error` when prompts cannot make a step: empty prompts or keys that occur twice.
-template <std::same_as<rl_prompt> Prompt = rl_prompt>
-void check_prompts(std::span<const std::type_identity_t<Prompt>> prompts) {
-  std::vector<std::pair<std::uint64_t, std::size_t>> keys;
-  bool value_tokens = false;
-  for (const auto& prompt : prompts) value_tokens |= !prompt.value_tokens.empty();
-  for (std::size_t i = 0; i < prompts.size(); ++i) {
-    require_argument(!prompts[i].tokens.empty(), "prompt " + std::to_string(i) + " has no tokens");
-    require_argument(!value_tokens || !prompts[i].value_tokens.empty(),
-                     "prompt " + std::to_string(i) + " has no value_tokens while others have: give all or none");
-    keys.emplace_back(prompts[i].key, i);
-  }
-  std::sort(keys.begin(), keys.end());
-  for (std::size_t i = 1; i < keys.size(); ++i) {
-    require_argument(keys[i - 1].first != keys[i].first,
-                     "prompts " + std::to_string(keys[i - 1].second) + " and " + std::to_string(keys[i].second) +
-                         " have the same key " + std::to_string(keys[i].first) +
-                         ": their responses would be equal; give each sample a key of its own");
-  }
-}
 
 }  // namespace coho
 
@@ -9993,61 +10089,48 @@ namespace coho {
 /// A callback that has none of them is a compile error, since it is a misspelt one.
 namespace notify {
 
-struct step_begin_fn {
-  template <class... Callbacks>
-  void operator()([[maybe_unused]] std::uint64_t step, Callbacks&... callbacks) const {
-    (one(step, callbacks), ...);
+/// Calls `Hook` with an argument on each callback that has it.
+template <class Hook>
+struct hook_fn {
+  template <class Argument, class... Callbacks>
+  void operator()([[maybe_unused]] const Argument& argument, Callbacks&... callbacks) const {
+    (one(argument, callbacks), ...);
   }
 
  private:
-  template <class Callback>
-  static void one([[maybe_unused]] std::uint64_t step, [[maybe_unused]] Callback& callback) {
-    if constexpr (requires { callback.on_step_begin(step); }) callback.on_step_begin(step);
+  template <class Argument, class Callback>
+  static void one([[maybe_unused]] const Argument& argument, [[maybe_unused]] Callback& callback) {
+    if constexpr (requires { Hook::call(callback, argument); }) Hook::call(callback, argument);
   }
 };
-inline constexpr step_begin_fn step_begin{};
 
-struct rollouts_fn {
-  template <class Trajectories, class... Callbacks>
-  void operator()([[maybe_unused]] const Trajectories& trajectories, Callbacks&... callbacks) const {
-    (one(trajectories, callbacks), ...);
-  }
-
- private:
-  template <class Trajectories, class Callback>
-  static void one([[maybe_unused]] const Trajectories& trajectories, [[maybe_unused]] Callback& callback) {
-    if constexpr (requires { callback.on_rollouts(trajectories); }) callback.on_rollouts(trajectories);
+struct step_begin_hook {
+  static auto call(auto& callback, const auto& argument) -> decltype(callback.on_step_begin(argument)) {
+    return callback.on_step_begin(argument);
   }
 };
-inline constexpr rollouts_fn rollouts{};
+inline constexpr hook_fn<step_begin_hook> step_begin{};
 
-struct minibatch_fn {
-  template <class Statistics, class... Callbacks>
-  void operator()([[maybe_unused]] const Statistics& statistics, Callbacks&... callbacks) const {
-    (one(statistics, callbacks), ...);
-  }
-
- private:
-  template <class Statistics, class Callback>
-  static void one([[maybe_unused]] const Statistics& statistics, [[maybe_unused]] Callback& callback) {
-    if constexpr (requires { callback.on_minibatch(statistics); }) callback.on_minibatch(statistics);
+struct rollouts_hook {
+  static auto call(auto& callback, const auto& argument) -> decltype(callback.on_rollouts(argument)) {
+    return callback.on_rollouts(argument);
   }
 };
-inline constexpr minibatch_fn minibatch{};
+inline constexpr hook_fn<rollouts_hook> rollouts{};
 
-struct step_end_fn {
-  template <class Statistics, class... Callbacks>
-  void operator()([[maybe_unused]] const Statistics& statistics, Callbacks&... callbacks) const {
-    (one(statistics, callbacks), ...);
-  }
-
- private:
-  template <class Statistics, class Callback>
-  static void one([[maybe_unused]] const Statistics& statistics, [[maybe_unused]] Callback& callback) {
-    if constexpr (requires { callback.on_step_end(statistics); }) callback.on_step_end(statistics);
+struct minibatch_hook {
+  static auto call(auto& callback, const auto& argument) -> decltype(callback.on_minibatch(argument)) {
+    return callback.on_minibatch(argument);
   }
 };
-inline constexpr step_end_fn step_end{};
+inline constexpr hook_fn<minibatch_hook> minibatch{};
+
+struct step_end_hook {
+  static auto call(auto& callback, const auto& argument) -> decltype(callback.on_step_end(argument)) {
+    return callback.on_step_end(argument);
+  }
+};
+inline constexpr hook_fn<step_end_hook> step_end{};
 
 /// Whether a callback on any rank wants to stop: the same answer on all ranks.
 struct stop_fn {
@@ -10497,24 +10580,32 @@ inline constexpr no_bonus_type no_bonus{};
 struct no_value_type {};
 inline constexpr no_value_type no_value{};
 
+/// Stands for a sampler where the policy samples.
+struct no_sampler_type {};
+inline constexpr no_sampler_type no_sampler{};
+
+/// Stands for a reward model where the scores of all rollouts are known: the driver then has `update`, but not `step`.
+struct no_reward_type {};
+inline constexpr no_reward_type no_reward{};
+
 /// What PPO works on, by reference: the caller keeps everything alive. The types are deduced.
 ///
-/// - `policy`: causal_lm, differentiable_policy, trainable. `reference`: policy (frozen). `value`:
-/// differentiable_value_model,
-///   trainable; it may be the same object as the policy. `reward`: reward_model.
+/// - `policy`: differentiable_policy, trainable; for `step` a causal_lm unless there is a `sampler`.
+/// - `reference`: policy (frozen).
+/// - `value`: differentiable_value_model, trainable; it may be the same object as the policy.
+/// - `reward`: reward_model, or `no_reward` where every rollout comes with its score.
 /// - `optimizer` steps the policy. `value_optimizer` steps the value model; the same object as `optimizer` (the
-/// default)
-///   says that it holds the parameters of both and is stepped once.
+///   default) says that it holds the parameters of both and is stepped once.
 /// - `decoder`: `decode(std::span<const token>)` or callable with it, returns the text that reward models see (where a
 ///   response ends and whether stop strings show is the decoder's business).
 /// - `bonus`: symbolic rewards, `double(const reward_query&)`, added to the normalised score.
+/// - `sampler`: answers the prompts in place of the policy.
 ///
-///     coho::ppo_trainer trainer{coho::ppo_models{.policy = policy, .reference = initial, .value = value, .reward =
-///     reward,
-///                                                .optimizer = adam}, options};
+///     coho::ppo_models models{.policy = policy, .reference = initial, .value = value, .reward = reward,
+///                             .optimizer = adam, .sampler = engine};
 template <class Policy, class Reference, class Value, class Reward, class Optimizer, class ValueOptimizer = Optimizer,
           class Decoder = const no_decoder_type, class Bonus = const no_bonus_type,
-          class Communicator = const local_communicator>
+          class Communicator = const local_communicator, class Sampler = const no_sampler_type>
 struct ppo_models {
   Policy& policy;
   Reference& reference;
@@ -10525,6 +10616,7 @@ struct ppo_models {
   Decoder& decoder = no_decoder;
   Bonus& bonus = no_bonus;
   Communicator& ranks = local;
+  Sampler& sampler = no_sampler;
 };
 
 #if defined(__clang__) && __clang_major__ < 17
@@ -10558,22 +10650,35 @@ std::string decode_with(Decoder& decoder, std::span<const token> tokens) {
   }
 }
 
+template <class Model, class StandIn>
+inline constexpr bool stands_for = std::is_same_v<std::remove_cvref_t<Model>, StandIn>;
+
+/// What samples: the policy unless there is a sampler.
+template <class Models>
+auto& sampler_of(const Models& models) {
+  if constexpr (stands_for<decltype(models.sampler), no_sampler_type>) {
+    return models.policy;
+  } else {
+    return models.sampler;
+  }
+}
+
 template <class Models>
 struct check_models;
 template <class Policy, class Reference, class Value, class Reward, class Optimizer, class ValueOptimizer,
-          class Decoder, class Bonus, class Communicator>
+          class Decoder, class Bonus, class Communicator, class Sampler>
 struct check_models<
-    ppo_models<Policy, Reference, Value, Reward, Optimizer, ValueOptimizer, Decoder, Bonus, Communicator>> {
+    ppo_models<Policy, Reference, Value, Reward, Optimizer, ValueOptimizer, Decoder, Bonus, Communicator, Sampler>> {
   static consteval bool passed() {
-    require_causal_lm<Policy>();
     require_differentiable_policy<Policy>();
     require_trainable<Policy>();
     require_policy<Reference>();
-    if constexpr (!std::is_same_v<std::remove_const_t<Value>, no_value_type>) {
+    if constexpr (!stands_for<Value, no_value_type>) {
       require_differentiable_value_model<Value>();
       require_trainable<Value>();
     }
-    require_reward_model<Reward>();
+    if constexpr (!stands_for<Reward, no_reward_type>) require_reward_model<Reward>();
+    if constexpr (!stands_for<Sampler, no_sampler_type>) require_sampler<Sampler>();
     require_optimizer<Optimizer>();
     require_optimizer<ValueOptimizer>();
     require_communicator<Communicator>();
@@ -10585,12 +10690,25 @@ struct check_models<
     static_assert(bonus, "coho::ppo_models: the bonus is not callable with a const reward_query& or returns no number");
     return true;
   }
+  // What `step` needs beside what `update` does.
+  static consteval bool passed_for_steps() {
+    if constexpr (stands_for<Sampler, no_sampler_type>) require_causal_lm<Policy>();
+    static_assert(!stands_for<Reward, no_reward_type>,
+                  "coho::ppo_models: without a reward model there is no step, only update with the rollouts' scores");
+    return true;
+  }
 };
 
 /// The first errors of a driver with models that do not fit.
 template <class Models>
 consteval bool require_ppo_models() {
   return check_models<Models>::passed();
+}
+
+/// The first errors of a driver that samples.
+template <class Models>
+consteval bool require_models_of_steps() {
+  return check_models<Models>::passed_for_steps();
 }
 
 }  // namespace detail
@@ -10622,11 +10740,12 @@ struct ppo_statistics {
   double shaped_reward_mean = 0;  ///< a sequence: sum of the token rewards, KL penalty included
   double kl_sequence = 0;         ///< mean of Σ_t log π − log π_ref, nats
   double kl_token = 0;
-  double kl_coefficient = 0;           ///< β of this step
-  double length_mean = 0;              ///< response tokens
-  double unfinished = 0;               ///< share of responses cut at the limit
-  double empty = 0;                    ///< share of responses without any text; 0 without a decoder
-  double sampler_difference_mean = 0;  ///< |log π_sampler − log π_old| a token; 0 where the recorded ones are used
+  double kl_coefficient = 0;  ///< β of this step
+  double length_mean = 0;     ///< response tokens
+  double unfinished = 0;      ///< share of responses cut at the limit
+  double empty = 0;           ///< share of responses without any text; 0 without a decoder
+  /// |log π_sampler − log π_old| a token; 0 where the recorded ones are used, NaN where they are not known.
+  double sampler_difference_mean = 0;
   double sampler_difference_max = 0;
   double explained_variance = 0;  ///< 1 − Var(R − V) / Var(R), values before the update; 0 where Var(R) is 0
   double entropy = 0;             ///< of the policy, during the update; −log π of the rollouts without such output
@@ -10700,57 +10819,81 @@ namespace coho {
 
 namespace detail {
 
-/// Checks what was sampled and moves it into the rollouts.
+/// Checks what a sampler returned and moves it into rollouts of these prompts.
 template <std::same_as<generation> Generation>
-void take_generation(Generation sampled, std::size_t prompts, trajectory_batch& out) {
-  require_argument(sampled.responses.size() == prompts && sampled.finished.size() == prompts,
+sampled_rollouts take_generation(Generation sampled, std::span<const rl_prompt> prompts) {
+  require_argument(sampled.responses.size() == prompts.size() && sampled.finished.size() == prompts.size(),
                    "generate returned " + std::to_string(sampled.responses.size()) + " responses for " +
-                       std::to_string(prompts) + " prompts");
-  require_argument(sampled.log_probs.offsets == sampled.responses.offsets,
+                       std::to_string(prompts.size()) + " prompts");
+  const bool known = !sampled.log_probs.empty();
+  require_argument(!known || sampled.log_probs.offsets == sampled.responses.offsets,
                    "generate returned log-probabilities that are not one a response token");
-  for (std::size_t i = 0; i < prompts; ++i) {
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
     require_argument(sampled.responses.length(i) > 0, "generate returned an empty response to prompt " +
                                                           std::to_string(i) +
                                                           ": a response holds at least its end token");
   }
-  out.recorded_log_probs = lift_output(sampled.log_probs.values, sampled.responses.total(), "log_probs of generate");
-  out.batch.responses = std::move(sampled.responses);
+  sampled_rollouts out;
+  out.prompts.assign(prompts.begin(), prompts.end());
+  if (known) {
+    const Eigen::ArrayXd log_probs =
+        lift_output(sampled.log_probs.values, sampled.responses.total(), "log_probs of generate");
+    out.log_probs.assign(log_probs.begin(), log_probs.end());
+  }
+  out.responses = std::move(sampled.responses);
   out.finished = std::move(sampled.finished);
+  return out;
+}
+
+/// Of the response texts: those that are blank. Without texts no response is known to be.
+template <class = void>
+std::vector<std::uint8_t> blank_texts(const std::vector<std::string>& texts, bool known) {
+  std::vector<std::uint8_t> out;
+  for (const auto& text : texts) out.push_back(known && is_blank(text) ? 1 : 0);
+  return out;
 }
 
 }  // namespace detail
 
-/// The first half of a PPO step: samples a response to each prompt and evaluates it, up to the sequence rewards.
-/// Each rollout draws from rng(seed).split(step).split(key). Adds to the phases' seconds and tokens.
-struct collect_rollouts_fn {
-  template <class... Types>
-  trajectory_batch operator()(const ppo_models<Types...>& models, std::span<const rl_prompt> prompts,
-                              const ppo_options& options, std::uint64_t step, ppo_statistics& statistics) const {
+/// Responses to prompts. Each draws from rng(seed).split(step).split(key).
+///
+///     coho::sampled_rollouts rollouts = coho::sample_rollouts(engine, prompts, {.max_new_tokens = 64}, seed, step);
+struct sample_rollouts_fn {
+  template <sampler Sampler>
+  sampled_rollouts operator()(Sampler& sampler, std::span<const rl_prompt> prompts, const generation_options& options,
+                              std::uint64_t seed, std::uint64_t step) const {
     check_prompts(prompts);
-    detail::stopwatch watch;
-    trajectory_batch out;
-    out.prompts.assign(prompts.begin(), prompts.end());
+    packed<token> contexts;
     std::vector<rng> streams;
-    const rng step_stream = rng(options.seed).split(step);
+    const rng step_stream = rng(seed).split(step);
     for (const auto& prompt : prompts) {
-      out.batch.prompts.push_back(prompt.tokens);
-      if (!prompt.value_tokens.empty()) out.value_prompts.push_back(prompt.value_tokens);
+      contexts.push_back(prompt.tokens);
       streams.push_back(step_stream.split(prompt.key));
     }
-    generation sampled = models.policy.generate(out.batch.prompts, options.generation, detail::span_of(streams));
-    detail::take_generation(std::move(sampled), prompts.size(), out);
-    for (std::size_t i = 0; i < out.size(); ++i) {
-      out.prompt_texts.push_back(prompts[i].text.empty() ? detail::decode_with(models.decoder, out.batch.prompts[i])
-                                                         : prompts[i].text);
-      out.response_texts.push_back(detail::decode_with(models.decoder, out.batch.responses[i]));
-      out.empty.push_back(detail::decodes<decltype(models.decoder)> && is_blank(out.response_texts.back()) ? 1 : 0);
-    }
+    return detail::take_generation<generation>(sampler.generate(contexts, options, detail::span_of(streams)), prompts);
+  }
+};
+inline constexpr sample_rollouts_fn sample_rollouts{};
+
+/// What the models say about rollouts, up to the sequence rewards. Adds to the phases' seconds and tokens. Throws
+/// `argument_error` for rollouts that do not fit (`check_rollouts`), and where the options need log-probabilities of
+/// the sampler that are not there.
+struct evaluate_rollouts_fn {
+  template <class... Types>
+  trajectory_batch operator()(const ppo_models<Types...>& models, sampled_rollouts sampled, const ppo_options& options,
+                              ppo_statistics& statistics) const {
+    check_rollouts(sampled);
+    const bool recorded = !sampled.log_probs.empty();
+    require_argument(recorded || options.old_log_probs == old_log_prob_source::recomputed,
+                     "the rollouts have no log_probs of their sampler, but old_log_probs is recorded");
+    require_argument(recorded || !options.sampler_correction,
+                     "the rollouts have no log_probs of their sampler, which sampler_correction needs");
+    trajectory_batch out = trajectories_of(std::move(sampled), models.decoder);
     auto& seconds = statistics.phase_seconds;
     auto& tokens = statistics.phase_tokens;
     const auto responses = static_cast<double>(out.tokens());
     const auto whole = static_cast<double>(out.batch.prompts.total()) + responses;
-    seconds.generation += watch.lap();
-    tokens.generation += responses;
+    detail::stopwatch watch;
 
     if (options.old_log_probs == old_log_prob_source::recomputed) {
       out.old_log_probs =
@@ -10766,7 +10909,7 @@ struct collect_rollouts_fn {
     seconds.reference += watch.lap();
     tokens.reference += whole;
 
-    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(models.value)>, no_value_type>) {
+    if constexpr (detail::stands_for<decltype(models.value), no_value_type>) {
       out.values = Eigen::ArrayXd::Zero(out.old_log_probs.size());
     } else {
       const token_batch value_batch = out.value_batch();
@@ -10776,7 +10919,14 @@ struct collect_rollouts_fn {
     }
 
     const auto queries = out.queries();
-    out.model_scores = evaluate_scores(models.reward, queries, options.scoring_batch);
+    if (out.model_scores.size() == 0) {
+      if constexpr (detail::stands_for<decltype(models.reward), no_reward_type>) {
+        throw argument_error("the rollouts have no scores, and there is no reward model to ask");
+      } else {
+        out.model_scores = evaluate_scores(models.reward, queries, options.scoring_batch);
+        tokens.rewards += whole;
+      }
+    }
     out.sequence_rewards = normalize_rewards(out.model_scores, options.normalization);
     for (std::size_t i = 0; i < queries.size(); ++i) {
       const auto bonus = static_cast<double>(models.bonus(queries[i]));
@@ -10784,8 +10934,50 @@ struct collect_rollouts_fn {
       out.sequence_rewards(static_cast<Eigen::Index>(i)) += bonus;
     }
     seconds.rewards += watch.lap();
-    tokens.rewards += whole;
     return out;
+  }
+
+ private:
+  // Rollouts with their texts, and with what is known of them; nothing is evaluated.
+  template <class Decoder>
+  static trajectory_batch trajectories_of(sampled_rollouts sampled, Decoder& decoder) {
+    trajectory_batch out;
+    for (const auto& prompt : sampled.prompts) {
+      out.batch.prompts.push_back(prompt.tokens);
+      if (!prompt.value_tokens.empty()) out.value_prompts.push_back(prompt.value_tokens);
+      out.prompt_texts.push_back(prompt.text.empty() ? detail::decode_with(decoder, prompt.tokens) : prompt.text);
+    }
+    out.batch.responses = std::move(sampled.responses);
+    const bool given = !sampled.texts.empty();
+    out.response_texts = std::move(sampled.texts);
+    for (std::size_t i = 0; !given && i < out.size(); ++i)
+      out.response_texts.push_back(detail::decode_with(decoder, out.batch.responses[i]));
+    out.empty = detail::blank_texts(out.response_texts, given || detail::decodes<Decoder>);
+    out.finished = std::move(sampled.finished);
+    if (out.finished.empty()) out.finished.assign(out.size(), 1);
+    out.recorded_log_probs = array_of(sampled.log_probs);
+    out.model_scores = array_of(sampled.scores);
+    out.prompts = std::move(sampled.prompts);
+    return out;
+  }
+  template <class = void>
+  static Eigen::ArrayXd array_of(const std::vector<double>& numbers) {
+    return Eigen::Map<const Eigen::ArrayXd>(numbers.data(), static_cast<Eigen::Index>(numbers.size()));
+  }
+};
+inline constexpr evaluate_rollouts_fn evaluate_rollouts{};
+
+/// The first half of a PPO step: `sample_rollouts` by the sampler, or by the policy where there is none, then
+/// `evaluate_rollouts`.
+struct collect_rollouts_fn {
+  template <class... Types>
+  trajectory_batch operator()(const ppo_models<Types...>& models, std::span<const rl_prompt> prompts,
+                              const ppo_options& options, std::uint64_t step, ppo_statistics& statistics) const {
+    detail::stopwatch watch;
+    auto sampled = sample_rollouts(detail::sampler_of(models), prompts, options.generation, options.seed, step);
+    statistics.phase_seconds.generation += watch.lap();
+    statistics.phase_tokens.generation += static_cast<double>(sampled.responses.total());
+    return evaluate_rollouts(models, std::move(sampled), options, statistics);
   }
 };
 inline constexpr collect_rollouts_fn collect_rollouts{};
@@ -10796,7 +10988,11 @@ namespace detail {
 template <std::same_as<trajectory_batch> Rollouts, class Communicator>
 void describe_rollouts(const Rollouts& r, Communicator& ranks, ppo_statistics& out) {
   const Eigen::ArrayXd kl = r.old_log_probs - r.reference_log_probs;
-  const Eigen::ArrayXd difference = (r.recorded_log_probs - r.old_log_probs).abs();
+  // Not a number where the sampler's log-probabilities are not known, and then on all ranks.
+  const Eigen::ArrayXd difference =
+      r.recorded_log_probs.size() == r.old_log_probs.size()
+          ? Eigen::ArrayXd((r.recorded_log_probs - r.old_log_probs).abs())
+          : Eigen::ArrayXd::Constant(r.old_log_probs.size(), std::numeric_limits<double>::quiet_NaN());
   double unfinished = 0, empty = 0;
   for (const auto f : r.finished) unfinished += f == 0 ? 1 : 0;
   for (const auto e : r.empty) empty += e != 0 ? 1 : 0;
@@ -10832,7 +11028,9 @@ void describe_rollouts(const Rollouts& r, Communicator& ranks, ppo_statistics& o
   ranks.all_reduce_sum(span_of(squares));
   out.score_deviation = std::sqrt(squares[0] / sequences);
   out.explained_variance = squares[1] > 0 ? 1 - squares[2] / squares[1] : 0;
-  out.sampler_difference_max = all_reduce_max(difference.size() > 0 ? difference.maxCoeff() : 0.0, ranks);
+  const bool known = !std::isnan(out.sampler_difference_mean);
+  const double largest = all_reduce_max(known && difference.size() > 0 ? difference.maxCoeff() : 0.0, ranks);
+  out.sampler_difference_max = known ? largest : out.sampler_difference_mean;
 }
 
 }  // namespace detail
@@ -12122,31 +12320,28 @@ Rollouts read_rollouts(byte_reader from) {
   return out;
 }
 
-/// `collect_rollouts` over this rank's prompts, each share by itself: what a share's passes hold does not depend on how
-/// many shares a rank has. `prompts` may be empty.
-template <class... Types>
-trajectory_batch collect_shares(const ppo_models<Types...>& models, std::span<const rl_prompt> prompts,
-                                const ppo_options& options, std::uint64_t step, ppo_statistics& statistics) {
-  const std::size_t shares = share_count(models.ranks), size = static_cast<std::size_t>(models.ranks.size());
+/// Rollouts of this rank's `count` sequences, each share by itself: what a share's passes hold does not depend on how
+/// many shares a rank has. `evaluate(begin, end)` makes those of a range of them. `count` may be 0.
+template <class Communicator, class Evaluate>
+trajectory_batch by_shares(std::size_t count, Communicator& ranks, Evaluate evaluate) {
+  const std::size_t shares = share_count(ranks), size = static_cast<std::size_t>(ranks.size());
   trajectory_batch out;
   if (shares <= size) {
-    if (!prompts.empty()) out = collect_rollouts(models, prompts, options, step, statistics);
+    if (count > 0) out = evaluate(std::size_t{0}, count);
     return out;
   }
   std::vector<double> counts(size, 0.0);
-  counts[static_cast<std::size_t>(models.ranks.rank())] = static_cast<double>(prompts.size());
-  models.ranks.all_reduce_sum(span_of(counts));
+  counts[static_cast<std::size_t>(ranks.rank())] = static_cast<double>(count);
+  ranks.all_reduce_sum(span_of(counts));
   std::size_t first = 0, total = 0;
   for (std::size_t r = 0; r < size; ++r) {
-    if (r < static_cast<std::size_t>(models.ranks.rank())) first += static_cast<std::size_t>(counts[r]);
+    if (r < static_cast<std::size_t>(ranks.rank())) first += static_cast<std::size_t>(counts[r]);
     total += static_cast<std::size_t>(counts[r]);
   }
   for (std::size_t s = 0; s < shares; ++s) {
     const index_range part = part_of(total, s, shares);
-    const std::size_t begin = std::max(part.begin, first), end = std::min(part.end, first + prompts.size());
-    if (begin >= end) continue;
-    append_rollouts(out,
-                    collect_rollouts(models, prompts.subspan(begin - first, end - begin), options, step, statistics));
+    const std::size_t begin = std::max(part.begin, first), end = std::min(part.end, first + count);
+    if (begin < end) append_rollouts(out, evaluate(begin - first, end - first));
   }
   return out;
 }
@@ -12167,6 +12362,8 @@ struct gather_rollouts_fn {
     trajectory_batch out;
     for (const auto& each : all_gather(detail::span_of(bytes.bytes()), ranks))
       detail::append_rollouts(out, detail::read_rollouts(detail::byte_reader(detail::span_of(each))));
+    require_argument(out.recorded_log_probs.size() == 0 || out.recorded_log_probs.size() == out.old_log_probs.size(),
+                     "the rollouts of some ranks have log_probs of their sampler, those of others have none");
     return out;
   }
 };
@@ -12719,13 +12916,92 @@ class policy_update {
 
 }  // namespace coho::detail
 
+// ---- coho/train/steps/on_policy_driver.hpp
+
+namespace coho::detail {
+
+/// What the on-policy drivers share: the order of a step, the loop over steps, and what a checkpoint holds. `Driver` is
+/// the class that inherits from it.
+template <class Driver, class Models, class PolicyLoss, class ValueLoss, class Controller>
+class on_policy_driver {
+ public:
+  /// Steps until `steps` have been made in all (those before a `restore` included) or a callback requests a stop.
+  /// `source(step)` returns the prompts of a step as a contiguous range of rl_prompt.
+  template <class Source, class... Callbacks>
+  std::vector<ppo_statistics> run(Source&& source, std::uint64_t steps, Callbacks&&... callbacks) {
+    return run_steps(static_cast<Driver&>(*this), models_.ranks, source, step_, steps, callbacks...);
+  }
+
+  /// β of the reward's KL penalty in the next step.
+  double kl_coefficient() const { return static_cast<double>(controller_.coefficient()); }
+
+  ppo_state save() const { return {step_, shared_.seed, controller_.save()}; }
+  /// Throws `argument_error` for a state of another seed: the run would not be the same.
+  void restore(const ppo_state& saved) {
+    require_seed(saved.seed, shared_.seed);
+    controller_.restore(saved.kl);
+    step_ = saved.step;
+  }
+
+ protected:
+  on_policy_driver(Models models, ppo_options shared, PolicyLoss policy_loss, ValueLoss value_loss,
+                   Controller controller)
+      : models_(models),
+        shared_(std::move(shared)),
+        rate_(shared_.learning_rate),
+        controller_(std::move(controller)),
+        update_(models_, shared_, std::move(policy_loss), std::move(value_loss)) {}
+
+  template <class... Callbacks>
+  static consteval bool require_callbacks() {
+    return (require_callback<Callbacks, ppo_statistics, minibatch_statistics, trajectory_batch>() && ...);
+  }
+
+  /// One step. `collect(statistics)` returns this rank's evaluated rollouts; `prepare(rollouts, statistics)` fills in
+  /// their advantages and the statistics, leaves in `rollouts` what the update works on, calls `on_rollouts`, and
+  /// returns the indices of those to learn from.
+  template <class Collect, class Prepare, class... Callbacks>
+  ppo_statistics make_step(Collect collect, Prepare prepare, Callbacks&... callbacks) {
+    notify::step_begin(step_, callbacks...);
+    ppo_statistics out{.step = step_, .kl_coefficient = kl_coefficient(), .learning_rate = rate_(step_)};
+    trajectory_batch rollouts = collect(out);
+    stopwatch watch;
+    const std::vector<std::size_t> chosen = prepare(rollouts, out);
+    update_(rollouts, chosen, step_, out, callbacks...);
+    out.phase_seconds.update += watch.lap();
+    controller_.update(out.kl_sequence, out.sequences);
+    ++step_;
+    notify::step_end(out, callbacks...);
+    return out;
+  }
+
+  bool together() const noexcept { return shared_.scope == minibatch_scope::global; }
+
+  Models models_;
+  ppo_options shared_;
+  learning_rate_schedule rate_;
+  Controller controller_;
+  policy_update<Models, PolicyLoss, ValueLoss> update_;
+  std::uint64_t step_ = 0;
+};
+
+/// Options that were checked before anything is built from them.
+template <class Options>
+struct checked {
+  Options options;
+  explicit checked(Options unchecked) : options(std::move(unchecked)) { options.validate(); }
+};
+
+}  // namespace coho::detail
+
 // ---- coho/train/group_relative.hpp
 
 namespace coho {
 
 /// What a group-relative trainer works on, by reference: `ppo_models` without a value model.
 template <class Policy, class Reference, class Reward, class Optimizer, class Decoder = const no_decoder_type,
-          class Bonus = const no_bonus_type, class Communicator = const local_communicator>
+          class Bonus = const no_bonus_type, class Communicator = const local_communicator,
+          class Sampler = const no_sampler_type>
 struct group_relative_models {
   Policy& policy;
   Reference& reference;
@@ -12734,7 +13010,24 @@ struct group_relative_models {
   Decoder& decoder = no_decoder;
   Bonus& bonus = no_bonus;
   Communicator& ranks = local;
+  Sampler& sampler = no_sampler;
 };
+
+namespace detail {
+
+/// The same models with no value model among them.
+template <class Policy, class Reference, class Reward, class Optimizer, class Decoder, class Bonus, class Communicator,
+          class Sampler>
+auto without_value_model(
+    const group_relative_models<Policy, Reference, Reward, Optimizer, Decoder, Bonus, Communicator, Sampler>& models) {
+  return ppo_models<Policy, Reference, const no_value_type, Reward, Optimizer, Optimizer, Decoder, Bonus, Communicator,
+                    Sampler>{models.policy,    models.reference, no_value,     models.reward, models.optimizer,
+                             models.optimizer, models.decoder,   models.bonus, models.ranks,  models.sampler};
+}
+template <class Models>
+using models_without_value = decltype(without_value_model(std::declval<const Models&>()));
+
+}  // namespace detail
 
 /// Parts of a group-relative trainer that a caller replaces; those left out are built from the options.
 template <class PolicyLoss = from_options, class Advantage = from_options, class KlController = from_options>
@@ -12770,77 +13063,12 @@ group_relative_components(Parts...) -> group_relative_components<Parts...>;
 ///     coho::group_relative_trainer trainer{models, coho::group_relative_trainer_options::grpo()};
 ///     coho::ppo_statistics statistics = trainer.step(prompts);  // prompts · group_size rollouts
 template <class Models, class Components = group_relative_components<>>
-class group_relative_trainer {
- public:
-  explicit group_relative_trainer(Models models, group_relative_trainer_options options = {},
-                                  Components components = {})
-      : models_{models.policy,    models.reference, no_value,     models.reward, models.optimizer,
-                models.optimizer, models.decoder,   models.bonus, models.ranks},
-        options_((options.validate(), std::move(options))),
-        shared_(options_.shared()),
-        rate_(options_.learning_rate),
-        advantage_(detail::component_or(std::move(components.advantage),
-                                        [&] { return advantage_default(options_, models_.ranks); })),
-        controller_(detail::component_or(
-            std::move(components.kl_controller),
-            [&] { return configured_kl_controller(options_.shaping.kl_coefficient, options_.adaptive_kl); })),
-        update_(models_, shared_,
-                detail::component_or(std::move(components.policy_loss),
-                                     [&] { return ppo_clip_loss(options_.policy_clip); }),
-                value_clip_loss()) {}
-
-  /// One step over this rank's prompts, `group_size` samples of each. Every rank must call it, each with at least one
-  /// prompt.
-  template <class... Callbacks>
-  ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
-    static_assert(
-        (detail::require_callback<Callbacks, ppo_statistics, minibatch_statistics, trajectory_batch>() && ...));
-    require_argument(!prompts.empty(), "a step needs at least one prompt");
-    notify::step_begin(step_, callbacks...);
-    ppo_statistics out{.step = step_, .kl_coefficient = kl_coefficient(), .learning_rate = rate_(step_)};
-    check_prompts(prompts);
-    trajectory_batch rollouts = collect_rollouts(models_, samples_of(prompts), shared_, step_, out);
-    detail::stopwatch watch;
-    const auto kept = estimate(rollouts, prompts.size(), out);
-    detail::describe_rollouts(rollouts, models_.ranks, out);
-    notify::rollouts(rollouts, callbacks...);
-    if (options_.scope == minibatch_scope::global && models_.ranks.size() > 1) {
-      const auto all_kept = gathered(kept, rollouts.size());
-      update_(gather_rollouts(std::move(rollouts), models_.ranks), all_kept, step_, out, callbacks...);
-    } else {
-      update_(rollouts, kept, step_, out, callbacks...);
-    }
-    out.phase_seconds.update += watch.lap();
-    controller_.update(out.kl_sequence, out.sequences);
-    ++step_;
-    notify::step_end(out, callbacks...);
-    return out;
-  }
-
-  /// As `ppo_trainer::run`.
-  template <class Source, class... Callbacks>
-  std::vector<ppo_statistics> run(Source&& source, std::uint64_t steps, Callbacks&&... callbacks) {
-    return detail::run_steps(*this, models_.ranks, source, step_, steps, callbacks...);
-  }
-
-  /// β of the reward's KL penalty in the next step.
-  double kl_coefficient() const { return static_cast<double>(controller_.coefficient()); }
-  const group_relative_trainer_options& options() const noexcept { return options_; }
-
-  ppo_state save() const { return {step_, options_.seed, controller_.save()}; }
-  /// Throws `argument_error` for a state of another seed: the run would not be the same.
-  void restore(const ppo_state& saved) {
-    detail::require_seed(saved.seed, options_.seed);
-    controller_.restore(saved.kl);
-    step_ = saved.step;
-  }
-
- private:
-  template <class Policy, class Reference, class Reward, class Optimizer, class Decoder, class Bonus,
-            class Communicator>
-  static ppo_models<Policy, Reference, const no_value_type, Reward, Optimizer, Optimizer, Decoder, Bonus, Communicator>
-  widened(const group_relative_models<Policy, Reference, Reward, Optimizer, Decoder, Bonus, Communicator>&);
-  using models_type = decltype(widened(std::declval<Models>()));
+class group_relative_trainer
+    : public detail::on_policy_driver<
+          group_relative_trainer<Models, Components>, detail::models_without_value<Models>,
+          detail::component_t<decltype(Components::policy_loss), ppo_clip_loss>, value_clip_loss,
+          detail::component_t<decltype(Components::kl_controller), configured_kl_controller>> {
+  using models_type = detail::models_without_value<Models>;
   static_assert(detail::require_ppo_models<models_type>());
   using policy_loss_type = detail::component_t<decltype(Components::policy_loss), ppo_clip_loss>;
   using advantage_default =
@@ -12850,6 +13078,91 @@ class group_relative_trainer {
   static_assert(require_kl_controller<controller_type>());
   static_assert(require_policy_loss<policy_loss_type>());
   static_assert(require_group_advantage_estimator<advantage_type>());
+  using driver =
+      detail::on_policy_driver<group_relative_trainer, models_type, policy_loss_type, value_clip_loss, controller_type>;
+
+ public:
+  explicit group_relative_trainer(Models models, group_relative_trainer_options options = {},
+                                  Components components = {})
+      : group_relative_trainer(detail::checked<group_relative_trainer_options>(std::move(options)), models,
+                               std::move(components)) {}
+
+  /// One step over this rank's prompts, `group_size` samples of each. Every rank must call it, each with at least one
+  /// prompt.
+  template <class... Callbacks>
+  ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
+    static_assert(detail::require_models_of_steps<models_type>());
+    return step_of(
+        prompts.size(),
+        [&](ppo_statistics& out) {
+          check_prompts(prompts);
+          return collect_rollouts(models_, samples_of(prompts), shared_, step_, out);
+        },
+        callbacks...);
+  }
+
+  /// One step over rollouts that were sampled elsewhere, by the policy as it is now: `group_size` of each prompt, one
+  /// after another, each with a key of its own. Otherwise as `ppo_trainer::update`.
+  template <class... Callbacks>
+  ppo_statistics update(const sampled_rollouts& rollouts, Callbacks&&... callbacks) {
+    check_rollouts(rollouts);
+    check_groups(rollouts.prompts);
+    return step_of(
+        rollouts.size() / options_.group_size,
+        [&](ppo_statistics& out) { return evaluate_rollouts(models_, rollouts, shared_, out); }, callbacks...);
+  }
+
+  const group_relative_trainer_options& options() const noexcept { return options_; }
+
+ private:
+  using driver::models_, driver::shared_, driver::step_;
+
+  group_relative_trainer(detail::checked<group_relative_trainer_options> given, const Models& models,
+                         Components components)
+      : driver(detail::without_value_model(models), given.options.shared(),
+               detail::component_or(std::move(components.policy_loss),
+                                    [&] { return ppo_clip_loss(given.options.policy_clip); }),
+               value_clip_loss(),
+               detail::component_or(std::move(components.kl_controller),
+                                    [&] {
+                                      return configured_kl_controller(given.options.shaping.kl_coefficient,
+                                                                      given.options.adaptive_kl);
+                                    })),
+        options_(std::move(given.options)),
+        advantage_(detail::component_or(std::move(components.advantage),
+                                        [&] { return advantage_default(options_, models_.ranks); })) {}
+
+  // `collect(statistics)` makes this rank's rollouts, group after group.
+  template <class Collect, class... Callbacks>
+  ppo_statistics step_of(std::size_t groups, Collect collect, Callbacks&... callbacks) {
+    static_assert(driver::template require_callbacks<Callbacks...>());
+    require_argument(groups > 0, "a step needs at least one prompt");
+    const auto prepare = [&](trajectory_batch& rollouts, ppo_statistics& out) {
+      auto kept = estimate(rollouts, groups, out);
+      detail::describe_rollouts(rollouts, models_.ranks, out);
+      notify::rollouts(rollouts, callbacks...);
+      if (driver::together() && models_.ranks.size() > 1) {
+        kept = gathered(kept, rollouts.size());
+        rollouts = gather_rollouts(std::move(rollouts), models_.ranks);
+      }
+      return kept;
+    };
+    return driver::make_step(collect, prepare, callbacks...);
+  }
+
+  void check_groups(const std::vector<rl_prompt>& prompts) const {
+    const std::size_t size = options_.group_size;
+    require_argument(prompts.size() % size == 0, "the rollouts are " + std::to_string(prompts.size()) +
+                                                     ", which is not a multiple of group_size, " +
+                                                     std::to_string(size));
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+      const rl_prompt &prompt = prompts[i], &first = prompts[i - i % size];
+      require_argument(prompt.tokens == first.tokens && prompt.principles == first.principles,
+                       "rollouts " + std::to_string(i - i % size) + " and " + std::to_string(i) +
+                           " are of one group but not of one prompt and guideline: give the group_size responses to a "
+                           "prompt one after another");
+    }
+  }
 
   // Hashes as keys leave no room for the number of the sample.
   std::uint64_t sample_key(std::uint64_t prompt, std::uint64_t sample) const {
@@ -12923,14 +13236,8 @@ class group_relative_trainer {
     return out;
   }
 
-  models_type models_;
   group_relative_trainer_options options_;
-  ppo_options shared_;
-  learning_rate_schedule rate_;
   advantage_type advantage_;
-  controller_type controller_;
-  detail::policy_update<models_type, policy_loss_type, value_clip_loss> update_;
-  std::uint64_t step_ = 0;
 };
 
 }  // namespace coho
@@ -12945,7 +13252,8 @@ namespace coho {
 ///
 /// A step samples a response to each prompt, evaluates policy, reference, values and rewards once, shapes token
 /// rewards, estimates and whitens advantages over all ranks, and makes `epochs` passes of clipped updates over shuffled
-/// minibatches. A minibatch's losses are normalised by its tokens over all micro-batches and ranks.
+/// minibatches. A minibatch's losses are normalised by its tokens over all micro-batches and ranks. `update` does the
+/// same with responses that were sampled elsewhere.
 ///
 /// The policy loss, the value loss, the advantage estimator and the KL controller are those of the options unless
 /// `components` brings others.
@@ -12960,84 +13268,17 @@ namespace coho {
 /// Throws `option_error` on construction; `argument_error` for prompts or model outputs that do not fit or are not
 /// finite; `error` when a gradient is not finite (that minibatch is not applied). A step that throws does not count.
 ///
-///     coho::ppo_models models{.policy = policy, .reference = initial, .value = value, .reward = reward, .optimizer =
-///     adam}; coho::ppo_trainer trainer{models, coho::ppo_options{.epochs = 2}}; coho::ppo_statistics statistics =
-///     trainer.step(prompts);
+///     coho::ppo_models models{.policy = policy, .reference = initial, .value = value, .reward = reward,
+///                             .optimizer = adam};
+///     coho::ppo_trainer trainer{models, coho::ppo_options{.epochs = 2}};
+///     coho::ppo_statistics statistics = trainer.step(prompts);
 template <class Models, class Components = ppo_components<>>
-class ppo_trainer {
+class ppo_trainer : public detail::on_policy_driver<
+                        ppo_trainer<Models, Components>, Models,
+                        detail::component_t<decltype(Components::policy_loss), ppo_clip_loss>,
+                        detail::component_t<decltype(Components::value_loss), value_clip_loss>,
+                        detail::component_t<decltype(Components::kl_controller), configured_kl_controller>> {
   static_assert(detail::require_ppo_models<Models>());
-
- public:
-  explicit ppo_trainer(Models models, ppo_options options = {}, Components components = {})
-      : models_(models),
-        options_((options.validate(), std::move(options))),
-        rate_(options_.learning_rate),
-        advantage_(
-            detail::component_or(std::move(components.advantage), [&] { return detail::bound_gae{options_.gae}; })),
-        controller_(detail::component_or(
-            std::move(components.kl_controller),
-            [&] { return configured_kl_controller(options_.shaping.kl_coefficient, options_.adaptive_kl); })),
-        update_(models_, options_,
-                detail::component_or(std::move(components.policy_loss),
-                                     [&] { return ppo_clip_loss(options_.policy_clip); }),
-                detail::component_or(std::move(components.value_loss),
-                                     [&] { return value_clip_loss(options_.value_clip); })) {}
-
-  /// One PPO step over this rank's prompts. Every rank must call it; with scope `each_rank` each with at least one
-  /// prompt, else a rank may have none. `part_of_rank` cuts prompts that all ranks know.
-  template <class... Callbacks>
-  ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
-    static_assert(
-        (detail::require_callback<Callbacks, ppo_statistics, minibatch_statistics, trajectory_batch>() && ...));
-    const bool together = options_.scope == minibatch_scope::global;
-    require_argument(!prompts.empty() || (together && models_.ranks.size() > 1),
-                     "a PPO step needs at least one prompt");
-    notify::step_begin(step_, callbacks...);
-    ppo_statistics out{.step = step_, .kl_coefficient = kl_coefficient(), .learning_rate = rate_(step_)};
-    trajectory_batch rollouts = together ? detail::collect_shares(models_, prompts, options_, step_, out)
-                                         : collect_rollouts(models_, prompts, options_, step_, out);
-    detail::stopwatch watch;
-    const auto evaluate = [&](auto& ranks) {
-      estimate_advantages(rollouts, options_, out.kl_coefficient, ranks, advantage_);
-      detail::describe_rollouts(rollouts, ranks, out);
-    };
-    if (together) {
-      rollouts = gather_rollouts(std::move(rollouts), models_.ranks);
-      require_argument(rollouts.size() > 0, "a PPO step needs at least one prompt");
-      check_prompts(detail::span_of(std::as_const(rollouts.prompts)));
-      evaluate(local);
-    } else {
-      evaluate(models_.ranks);
-    }
-    notify::rollouts(rollouts, callbacks...);
-    update_(rollouts, detail::all_indices(rollouts.size()), step_, out, callbacks...);
-    out.phase_seconds.update += watch.lap();
-    controller_.update(out.kl_sequence, out.sequences);
-    ++step_;
-    notify::step_end(out, callbacks...);
-    return out;
-  }
-
-  /// Steps until `steps` have been made in all (those before a `restore` included) or a callback requests a stop.
-  /// `source(step)` returns the prompts of a step as a contiguous range of rl_prompt.
-  template <class Source, class... Callbacks>
-  std::vector<ppo_statistics> run(Source&& source, std::uint64_t steps, Callbacks&&... callbacks) {
-    return detail::run_steps(*this, models_.ranks, source, step_, steps, callbacks...);
-  }
-
-  /// β of the next step.
-  double kl_coefficient() const { return static_cast<double>(controller_.coefficient()); }
-  const ppo_options& options() const noexcept { return options_; }
-
-  ppo_state save() const { return {step_, options_.seed, controller_.save()}; }
-  /// Throws `argument_error` for a state of another seed: the run would not be the same.
-  void restore(const ppo_state& saved) {
-    detail::require_seed(saved.seed, options_.seed);
-    controller_.restore(saved.kl);
-    step_ = saved.step;
-  }
-
- private:
   using policy_loss_type = detail::component_t<decltype(Components::policy_loss), ppo_clip_loss>;
   using value_loss_type = detail::component_t<decltype(Components::value_loss), value_clip_loss>;
   using advantage_type = detail::component_t<decltype(Components::advantage), detail::bound_gae>;
@@ -13046,14 +13287,92 @@ class ppo_trainer {
   static_assert(require_value_loss<value_loss_type>());
   static_assert(require_advantage_estimator<advantage_type>());
   static_assert(require_kl_controller<controller_type>());
+  using driver = detail::on_policy_driver<ppo_trainer, Models, policy_loss_type, value_loss_type, controller_type>;
 
-  Models models_;
-  ppo_options options_;
-  learning_rate_schedule rate_;
+ public:
+  explicit ppo_trainer(Models models, ppo_options options = {}, Components components = {})
+      : ppo_trainer(detail::checked<ppo_options>(std::move(options)), models, std::move(components)) {}
+
+  /// One PPO step over this rank's prompts. Every rank must call it; with scope `each_rank` each with at least one
+  /// prompt, else a rank may have none. `part_of_rank` cuts prompts that all ranks know.
+  template <class... Callbacks>
+  ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
+    static_assert(detail::require_models_of_steps<Models>());
+    return step_of(
+        prompts.size(),
+        [&](std::size_t begin, std::size_t end, ppo_statistics& out) {
+          return collect_rollouts(models_, prompts.subspan(begin, end - begin), shared_, step_, out);
+        },
+        callbacks...);
+  }
+
+  /// One PPO step over rollouts that were sampled elsewhere, by the policy as it is now: what `step` does after
+  /// sampling. With `rollouts.scores` the reward model is not asked. Without `rollouts.log_probs`
+  /// `recorded_log_probs` stays empty and the statistics of the sampler are NaN. Ranks as for `step`. Throws
+  /// `argument_error` as `check_rollouts` does.
+  ///
+  ///     trainer.update({.prompts = prompts, .responses = responses});
+  template <class... Callbacks>
+  ppo_statistics update(const sampled_rollouts& rollouts, Callbacks&&... callbacks) {
+    check_rollouts(rollouts);
+    return step_of(
+        rollouts.size(),
+        [&](std::size_t begin, std::size_t end, ppo_statistics& out) {
+          return evaluate_rollouts(models_, rollouts.part(begin, end), shared_, out);
+        },
+        callbacks...);
+  }
+
+  const ppo_options& options() const noexcept { return shared_; }
+
+ private:
+  using driver::models_, driver::shared_, driver::step_;
+
+  ppo_trainer(detail::checked<ppo_options> given, const Models& models, Components components)
+      : driver(models, given.options,
+               detail::component_or(std::move(components.policy_loss),
+                                    [&] { return ppo_clip_loss(given.options.policy_clip); }),
+               detail::component_or(std::move(components.value_loss),
+                                    [&] { return value_clip_loss(given.options.value_clip); }),
+               detail::component_or(std::move(components.kl_controller),
+                                    [&] {
+                                      return configured_kl_controller(given.options.shaping.kl_coefficient,
+                                                                      given.options.adaptive_kl);
+                                    })),
+        advantage_(detail::component_or(std::move(components.advantage),
+                                        [&] { return detail::bound_gae{given.options.gae}; })) {}
+
+  // `evaluate(begin, end, statistics)` makes rollouts of a range of this rank's `count`.
+  template <class Evaluate, class... Callbacks>
+  ppo_statistics step_of(std::size_t count, Evaluate evaluate, Callbacks&... callbacks) {
+    static_assert(driver::template require_callbacks<Callbacks...>());
+    const bool together = driver::together();
+    require_argument(count > 0 || (together && models_.ranks.size() > 1), "a PPO step needs at least one prompt");
+    const auto collect = [&](ppo_statistics& out) {
+      if (!together) return evaluate(0, count, out);
+      return detail::by_shares(count, models_.ranks,
+                               [&](std::size_t begin, std::size_t end) { return evaluate(begin, end, out); });
+    };
+    const auto prepare = [&](trajectory_batch& rollouts, ppo_statistics& out) {
+      const auto estimate = [&](auto& ranks) {
+        estimate_advantages(rollouts, shared_, out.kl_coefficient, ranks, advantage_);
+        detail::describe_rollouts(rollouts, ranks, out);
+      };
+      if (together) {
+        rollouts = gather_rollouts(std::move(rollouts), models_.ranks);
+        require_argument(rollouts.size() > 0, "a PPO step needs at least one prompt");
+        check_prompts(detail::span_of(std::as_const(rollouts.prompts)));
+        estimate(local);
+      } else {
+        estimate(models_.ranks);
+      }
+      notify::rollouts(rollouts, callbacks...);
+      return detail::all_indices(rollouts.size());
+    };
+    return driver::make_step(collect, prepare, callbacks...);
+  }
+
   advantage_type advantage_;
-  controller_type controller_;
-  detail::policy_update<Models, policy_loss_type, value_loss_type> update_;
-  std::uint64_t step_ = 0;
 };
 
 }  // namespace coho
