@@ -5,6 +5,7 @@
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <cstddef>
 #include <span>
@@ -17,6 +18,12 @@ namespace coho {
 struct gae_options {
   double gamma = 1;   ///< discount per token, in [0, 1]
   double lambda = 1;  ///< 1: return minus value (high variance); 0: one-step errors (high bias); in [0, 1]
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"gamma", "discount per token", allowed::in(0, 1)}, o.gamma...);
+    visit({"lambda", "1: return minus value (high variance); 0: one-step errors (high bias)", allowed::in(0, 1)},
+          o.lambda...);
+  }
 };
 
 template <class Array>
@@ -129,8 +136,7 @@ struct gae_fn {
   template <class Number, class R, class V, class Mask>
   static gae_result<detail::array_of<Number>> run(const R& rewards, const V& values, const Mask& mask,
                                                   std::span<const std::size_t> offsets, const gae_options& options) {
-    require_option(options.gamma >= 0 && options.gamma <= 1, "gamma", options.gamma, "in [0, 1]");
-    require_option(options.lambda >= 0 && options.lambda <= 1, "lambda", options.lambda, "in [0, 1]");
+    validate(options);
     detail::check_lengths(rewards.size(), values.size(), "gae", "values");
     detail::check_lengths(rewards.size(), mask.size(), "gae", "mask");
     detail::check_offsets(offsets, rewards.size(), "gae");

@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include <coho/loss/ppo_clip.hpp>
 #include <coho/loss/value_clip.hpp>
 #include <coho/optimization/learning_rate_schedule.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <coho/rollout/trajectory.hpp>
 #include <coho/train/options/group_relative_options.hpp>
@@ -98,7 +100,13 @@ class group_relative_trainer {
         update_(models_, shared_,
                 detail::component_or(std::move(components.policy_loss),
                                      [&] { return ppo_clip_loss(options_.policy_clip); }),
-                value_clip_loss()) {}
+                value_clip_loss()) {
+    using given = Components;
+    if constexpr (!std::is_same_v<decltype(given::policy_loss), from_options>)
+      require_unused(options_.policy_clip, {}, "policy_clip.", "where a policy loss is given");
+    if constexpr (!std::is_same_v<decltype(given::kl_controller), from_options>)
+      detail::require_no_kl_options(options_);
+  }
 
   /// One step over this rank's prompts, `group_size` samples of each. Every rank must call it, each with at least one
   /// prompt.

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include <coho/loss/ppo_clip.hpp>
 #include <coho/loss/value_clip.hpp>
 #include <coho/optimization/learning_rate_schedule.hpp>
+#include <coho/options.hpp>
 #include <coho/rollout/trajectory.hpp>
 #include <coho/train/options/ppo_options.hpp>
 #include <coho/train/steps/callbacks.hpp>
@@ -68,7 +70,17 @@ class ppo_trainer {
                 detail::component_or(std::move(components.policy_loss),
                                      [&] { return ppo_clip_loss(options_.policy_clip); }),
                 detail::component_or(std::move(components.value_loss),
-                                     [&] { return value_clip_loss(options_.value_clip); })) {}
+                                     [&] { return value_clip_loss(options_.value_clip); })) {
+    using given = Components;
+    if constexpr (!std::is_same_v<decltype(given::policy_loss), from_options>)
+      require_unused(options_.policy_clip, {}, "policy_clip.", "where a policy loss is given");
+    if constexpr (!std::is_same_v<decltype(given::value_loss), from_options>)
+      require_unused(options_.value_clip, {}, "value_clip.", "where a value loss is given");
+    if constexpr (!std::is_same_v<decltype(given::advantage), from_options>)
+      require_unused(options_.gae, {}, "gae.", "where an advantage estimator is given");
+    if constexpr (!std::is_same_v<decltype(given::kl_controller), from_options>)
+      detail::require_no_kl_options(options_);
+  }
 
   /// One PPO step over this rank's prompts. Every rank must call it; with scope `each_rank` each with at least one
   /// prompt, else a rank may have none. `part_of_rank` cuts prompts that all ranks know.
