@@ -44,7 +44,9 @@
 #include <coho/principle/label_rules.hpp>
 #include <coho/principle/negation.hpp>
 #include <coho/principle/principle.hpp>
+#include <coho/principle/prompt_type.hpp>
 #include <coho/principle/sampling.hpp>
+#include <coho/principle/single_line.hpp>
 #include <coho/prompt/chat_prompt.hpp>
 #include <coho/prompt/chat_text.hpp>
 #include <coho/prompt/judge_prompt.hpp>

@@ -6057,22 +6057,6 @@ inline bool contains_ignoring_case(std::string_view text, std::string_view part)
   return false;
 }
 
-/// Line breaks become spaces: an entry that spans lines would read as two entries in a list of one a line.
-template <class = void>
-std::string on_one_line(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (const char c : text) {
-    if (c != '\n' && c != '\r') {
-      out.push_back(c);
-    } else if (!out.empty() && out.back() != ' ') {
-      out.push_back(' ');
-    }
-  }
-  while (!out.empty() && out.back() == ' ') out.pop_back();
-  return out;
-}
-
 }  // namespace detail
 
 /// Throws `argument_error` unless every principle has a name and a definition, no name occurs twice, and every weight
@@ -6143,6 +6127,40 @@ struct drop_principles_fn {
   }
 };
 inline constexpr drop_principles_fn drop_principles{};
+
+}  // namespace coho
+
+// ---- coho/principle/single_line.hpp
+
+namespace coho {
+
+/// The form in which a text of a principle, its name or its definition, enters every prompt: on one line, without white
+/// space around it. A line break, or a run of them, becomes one space, unless a space is already in front of it.
+///
+/// Lists in prompts hold one entry per line, so a text over two lines would read as two entries. All prompts clean up
+/// by this function, so that a reward model is asked with the same text that it was trained on. Applying it twice
+/// changes nothing.
+///
+///     coho::single_line("Say it\nplainly.\r\n");  // "Say it plainly."
+struct single_line_fn {
+  template <class = void>
+  std::string operator()(std::string_view text) const {
+    const auto first = text.find_first_not_of(" \t\r\n");
+    if (first == std::string_view::npos) return {};
+    text = text.substr(first, text.find_last_not_of(" \t\r\n") + 1 - first);
+    std::string out;
+    out.reserve(text.size());
+    for (const char c : text) {
+      if (c != '\n' && c != '\r') {
+        out.push_back(c);
+      } else if (out.back() != ' ') {
+        out.push_back(' ');
+      }
+    }
+    return out;
+  }
+};
+inline constexpr single_line_fn single_line{};
 
 }  // namespace coho
 
@@ -6379,6 +6397,8 @@ namespace coho {
 
 /// The prompt with which a model chooses between two outputs under one principle (SALMON, §3.2 and App. D).
 ///
+/// The principle's name and definition are shown as a `single_line` each; the texts to compare stay as they are.
+///
 /// A judge template ends inside an opened parenthesis, so that the very next token is the letter of the preferred
 /// output. Construction throws `argument_error` if the template is of another kind or does not end in "(".
 ///
@@ -6404,8 +6424,8 @@ class judge_prompt {
     return template_.render({{"UserInstruction", instruction},
                              {"OutputA", output_a},
                              {"OutputB", output_b},
-                             {"Dimension", dimension},
-                             {"Definition", definition}});
+                             {"Dimension", single_line(dimension)},
+                             {"Definition", single_line(definition)}});
   }
 
   const prompt_template& text() const noexcept { return template_; }
@@ -6667,6 +6687,28 @@ enum class label_rule : std::uint8_t { none, banned_phrase, language };
 
 namespace coho {
 
+/// The sentence that a drawn principle puts into a guideline: its definition, or the negative one.
+///
+/// Throws `argument_error` if a negative definition is missing, or the index is outside the list.
+///
+///     std::string line = coho::definition_of(concise, /* negated */ true);
+struct definition_of_fn {
+  template <class = void>
+  std::string operator()(const principle& p, bool negated) const {
+    require_argument(!negated || p.can_be_negated(), "principle \"" + p.name + "\" has no negative definition");
+    return negated ? p.negative_definition : p.definition;
+  }
+  template <std::ranges::random_access_range Principles>
+    requires principle_range<Principles>
+  std::string operator()(const Principles& principles, const drawn_principle& drawn) const {
+    const auto size = static_cast<std::size_t>(std::ranges::distance(principles));
+    require_argument(drawn.index < size, "drawn principle " + std::to_string(drawn.index) + " is outside the list of " +
+                                             std::to_string(size));
+    return (*this)(std::ranges::begin(principles)[static_cast<std::ptrdiff_t>(drawn.index)], drawn.negated);
+  }
+};
+inline constexpr definition_of_fn definition_of{};
+
 /// The principle with its two definitions exchanged (SALMON, §3.2: negative principles). Negating twice gives the
 /// original back. Throws `argument_error` if there is no negative definition.
 ///
@@ -6674,8 +6716,8 @@ namespace coho {
 struct negate_principle_fn {
   template <class = void>
   principle operator()(principle p) const {
-    require_argument(p.can_be_negated(), "principle \"" + p.name + "\" has no negative definition");
-    std::swap(p.definition, p.negative_definition);
+    std::string negative = definition_of(p, true);
+    p.negative_definition = std::exchange(p.definition, std::move(negative));
     return p;
   }
 };
@@ -6702,23 +6744,6 @@ struct negate_each_fn {
 };
 inline constexpr negate_each_fn negate_each{};
 
-/// The sentence that a drawn principle puts into a guideline: its definition, or the negative one.
-/// Throws `argument_error` if the index is outside the list, or a negative definition is missing.
-struct definition_of_fn {
-  template <std::ranges::random_access_range Principles>
-    requires principle_range<Principles>
-  std::string operator()(const Principles& principles, const drawn_principle& drawn) const {
-    const auto size = static_cast<std::size_t>(std::ranges::distance(principles));
-    require_argument(drawn.index < size, "drawn principle " + std::to_string(drawn.index) + " is outside the list of " +
-                                             std::to_string(size));
-    const principle& p = std::ranges::begin(principles)[static_cast<std::ptrdiff_t>(drawn.index)];
-    if (!drawn.negated) return p.definition;
-    require_argument(p.can_be_negated(), "principle \"" + p.name + "\" has no negative definition");
-    return p.negative_definition;
-  }
-};
-inline constexpr definition_of_fn definition_of{};
-
 /// The sentences of all drawn principles, in order: the lines of a guideline before interventions join them.
 ///
 ///     std::vector<std::string> lines = coho::definitions_of(principles, drawn);
@@ -6732,6 +6757,25 @@ struct definitions_of_fn {
   }
 };
 inline constexpr definitions_of_fn definitions_of{};
+
+}  // namespace coho
+
+// ---- coho/principle/prompt_type.hpp
+
+namespace coho {
+
+/// What kind of task a prompt sets: principles are sampled by it, and figures can be split by it. The values are those
+/// of the `question_type` field of prompt records.
+enum class prompt_type : std::uint8_t { general = 0, reasoning = 1, red_teaming = 2 };
+
+inline constexpr std::array<prompt_type, 3> prompt_types{prompt_type::general, prompt_type::reasoning,
+                                                         prompt_type::red_teaming};
+
+/// "general", "reasoning" or "red_teaming".
+constexpr std::string_view name_of(prompt_type type) noexcept {
+  constexpr std::array<std::string_view, 3> names{"general", "reasoning", "red_teaming"};
+  return names[static_cast<std::size_t>(type)];
+}
 
 }  // namespace coho
 
@@ -6846,9 +6890,6 @@ class set_sizes {
 
   std::vector<double> probabilities_;
 };
-
-/// What kind of task a prompt sets; the values are those of the `question_type` field of prompt records.
-enum class prompt_type : std::uint8_t { general = 0, reasoning = 1, red_teaming = 2 };
 
 /// Adds `amount` to the weight of the principles whose name contains one of `name_parts` (ASCII case ignored), for
 /// prompts of one type.
@@ -7332,7 +7373,7 @@ enum class intervention_position : std::uint8_t { first, last, shuffled };
 /// All lines of a guideline: the interventions that are switched on, and the sampled principles' definitions.
 ///
 /// lines: sentences in presentation order. `first` and `last` keep both orders and use no random numbers; `shuffled`
-/// puts all lines in random order. Each result is a single line: line breaks in a text become spaces.
+/// puts all lines in random order. Each result is a `single_line`.
 ///
 ///     auto guideline = coho::compose_guideline(interventions, sampler.lines(chosen),
 ///     coho::intervention_position::first, random);
@@ -7342,10 +7383,10 @@ struct compose_guideline_fn {
   std::vector<std::string> operator()(const intervention_set& interventions, const Lines& lines,
                                       intervention_position position, rng& random) const {
     std::vector<std::string> out;
-    for (const auto& line : lines) out.push_back(detail::on_one_line(line));
+    for (const auto& line : lines) out.push_back(single_line(line));
     const auto active = interventions.active();
     std::vector<std::string> added;
-    for (const auto& one : active) added.push_back(detail::on_one_line(one.text));
+    for (const auto& one : active) added.push_back(single_line(one.text));
     out.insert(position == intervention_position::first ? out.begin() : out.end(), added.begin(), added.end());
     if (position == intervention_position::shuffled) random.shuffle(out);
     return out;
@@ -7954,9 +7995,9 @@ namespace coho {
 
 /// The text at whose last token a reward model's score is read (SALMON, §3.3 and Fig. 2).
 ///
-/// With a `reward` template the guideline's lines become a list, "- " in front of each; with a `preference_pretraining`
-/// one there is no guideline. Construction throws `argument_error` for a template of another kind; the call throws it
-/// for lines given to a template that has no place for them.
+/// With a `reward` template the guideline's lines become a list, each as a `single_line` behind "- "; with a
+/// `preference_pretraining` one there is no guideline. Construction throws `argument_error` for a template of another
+/// kind; the call throws it for lines given to a template that has no place for them.
 ///
 ///     coho::reward_prompt prompt(reward_template);
 ///     std::string text = prompt(instruction, response, guideline);
@@ -7971,15 +8012,14 @@ class reward_prompt {
 
   bool takes_principles() const noexcept { return template_.kind() == template_kind::reward; }
 
-  /// lines: one sentence a principle, in presentation order, interventions included.
+  /// lines: one sentence per principle, in presentation order, interventions included.
   template <std::ranges::input_range Lines>
     requires std::convertible_to<std::ranges::range_reference_t<Lines>, std::string_view>
   std::string operator()(std::string_view instruction, std::string_view response, const Lines& lines) const {
     std::string list;
     for (const auto& line : lines) {
       if (!list.empty()) list.push_back('\n');
-      list.append("- ");
-      for (const char c : std::string_view(line)) list.push_back(c == '\n' || c == '\r' ? ' ' : c);
+      list.append("- ").append(single_line(line));
     }
     if (takes_principles()) {
       return template_.render({{"Input", instruction}, {"Output", response}, {"Dimensions", list}});
@@ -8069,8 +8109,8 @@ class self_align_prompt {
     prefix_.append(text.shared_prefix());
     std::size_t number = 0;
     for (const principle& rule : rules) {
-      prefix_.append(number == 0 ? "" : "\n").append(std::to_string(number + 1)).append(" (").append(rule.name);
-      prefix_.append("): ").append(detail::on_one_line(rule.definition));
+      prefix_.append(number == 0 ? "" : "\n").append(std::to_string(number + 1)).append(" (");
+      prefix_.append(single_line(rule.name)).append("): ").append(single_line(rule.definition));
       ++number;
     }
     require_argument(number > 0, "self_align_prompt: there are no rules");
@@ -9664,11 +9704,11 @@ namespace coho {
 /// One prompt of a reinforcement-learning step, ready to be answered: principles are drawn and composed beforehand.
 struct rl_prompt {
   std::vector<token> tokens{};
-  std::string
-      text{};    ///< what the reward model sees as the prompt; empty: decoded from `tokens` where there is a decoder
-  int type = 0;  ///< prompt type, carried for callbacks: 0 general, 1 reasoning, 2 red-teaming
+  /// What the reward model sees as the prompt; empty: decoded from `tokens` where there is a decoder.
+  std::string text{};
+  prompt_type type = prompt_type::general;  ///< carried for callbacks
   double length_multiplier = 1.0;
-  std::vector<std::string> principles{};  ///< the guideline of this prompt in this step, one line a principle
+  std::vector<std::string> principles{};  ///< the guideline of this prompt in this step, one line per principle
   /// Names the random stream of this rollout; unique among the prompts of a step (over all ranks). Samples of one
   /// prompt need different keys: with equal keys they would be equal.
   std::uint64_t key = 0;
@@ -12699,7 +12739,7 @@ Rollouts read_rollouts(byte_reader from) {
     rl_prompt& prompt = out.prompts.emplace_back();
     prompt.tokens = from.array<std::vector<token>>();
     prompt.text = from.array<std::string>();
-    prompt.type = from.number<int>();
+    prompt.type = from.number<prompt_type>();
     prompt.length_multiplier = from.number<double>();
     const auto lines = from.number<std::uint64_t>();
     for (std::uint64_t k = 0; k < lines; ++k) prompt.principles.push_back(from.array<std::string>());

@@ -103,7 +103,7 @@ Rollouts read_rollouts(byte_reader from) {
     rl_prompt& prompt = out.prompts.emplace_back();
     prompt.tokens = from.array<std::vector<token>>();
     prompt.text = from.array<std::string>();
-    prompt.type = from.number<int>();
+    prompt.type = from.number<prompt_type>();
     prompt.length_multiplier = from.number<double>();
     const auto lines = from.number<std::uint64_t>();
     for (std::uint64_t k = 0; k < lines; ++k) prompt.principles.push_back(from.array<std::string>());
