@@ -13421,12 +13421,6 @@ class group_relative_trainer {
     using given = Components;
     if constexpr (!std::is_same_v<decltype(given::policy_loss), from_options>)
       require_unused(options_.policy_clip, {}, "policy_clip.", "where a policy loss is given");
-    if constexpr (!std::is_same_v<decltype(given::advantage), from_options>) {
-      const auto reason = "where an advantage estimator is given";
-      require_option(options_.baseline == group_baseline::mean, "baseline", "set",
-                     std::string("left as it is ") + reason);
-      require_unused(options_.scaling, {}, "scaling.", reason);
-    }
     if constexpr (!std::is_same_v<decltype(given::kl_controller), from_options>)
       detail::require_no_kl_options(options_);
   }
