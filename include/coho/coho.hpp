@@ -39,6 +39,7 @@
 #include <coho/loss/value_loss_inputs.hpp>
 #include <coho/loss/value_clip.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 #include <coho/packed.hpp>
 #include <coho/principle/aggregation.hpp>
 #include <coho/principle/guideline.hpp>
@@ -92,6 +93,7 @@
 #include <coho/optimization/gradient_step.hpp>
 #include <coho/parallel/gradient_sum.hpp>
 #include <coho/train/group_relative.hpp>
+#include <coho/train/options/fit_options.hpp>
 #include <coho/train/options/group_relative_options.hpp>
 #include <coho/optimization/learning_rate_schedule.hpp>
 #include <coho/train/steps/loops.hpp>

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include <coho/options.hpp>
 #include <coho/packed.hpp>
 #include <coho/rng.hpp>
 
@@ -53,6 +54,17 @@ struct generation_options {
   /// for that. One that a string of `stop` starts with or contains counts only if the text continues differently.
   std::vector<std::string> unfinished_stop{};
   std::vector<token> banned{};  ///< tokens never sampled (padding, for example); masked in log-probs too
+
+  /// Without `banned`, which is the model's rather than the user's to say.
+  static void describe(auto&& visit, auto&... o) {
+    visit({"max_new_tokens", "length limit of a response", allowed::at_least(1), "tokens"}, o.max_new_tokens...);
+    visit({"temperature", "of sampling; 0: greedy", allowed::at_least(0)}, o.temperature...);
+    visit({"top_k", "sample from this many most probable tokens; 0: off", {}, "tokens"}, o.top_k...);
+    visit({"top_p", "sample from the most probable tokens that hold this much; 1: off", allowed::in_up_to(0, 1)},
+          o.top_p...);
+    visit({"stop", "texts that end a response"}, o.stop...);
+    visit({"unfinished_stop", "texts that end a response and leave it unfinished"}, o.unfinished_stop...);
+  }
 };
 
 /// Sampled responses. A finished response includes its end token (or the tokens of its stop string).

@@ -6,6 +6,7 @@
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 #include <cstddef>
 #include <span>
 #include <string>
@@ -27,7 +28,19 @@ struct reduction_options {
   double fixed_length = 0;         ///< for reduction::fixed_length: the response length to divide by; > 0
   double token_normalizer = 0;     ///< n of the whole batch when this is a part of it; 0: count the tokens of this part
   double sequence_normalizer = 0;  ///< N of the whole batch when this is a part of it; 0: count this part's sequences
+
+  /// Without the normalizers, which are a driver's to set.
+  static void describe(auto&& visit, auto&... o) {
+    visit({"kind", "how the terms of tokens become one number"}, o.kind...);
+    visit({"fixed_length", "of the kind fixed_length: the length to divide by; 0: the longest a response may be",
+           allowed::at_least(0), "tokens"},
+          o.fixed_length...);
+  }
 };
+
+constexpr auto option_names(reduction) {
+  return std::array{"token_mean", "sequence_mean_of_means", "sequence_mean_of_sums", "fixed_length"};
+}
 
 /// The weight w_t of each token in a reduced loss Σ_t w_t·term_t. A term whose weight is 0 is not read: NaN there stays
 /// there.

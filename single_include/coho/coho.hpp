@@ -502,6 +502,197 @@ void check_same_shape(const T& first, const T& other, const char* who) {
 
 }  // namespace coho::detail
 
+// ---- coho/options.hpp
+
+/// What an options struct says of its members: one description each, from which validation, and in programs the keys of
+/// configuration files and their documentation, are made.
+///
+/// A struct describes its members one by one to a visitor, for one object of it or for several side by side:
+///
+///     struct gae_options {
+///       double gamma = 1, lambda = 1;
+///       static void describe(auto&& visit, auto&... o) {
+///         visit({"gamma", "discount per token", allowed::in(0, 1)}, o.gamma...);
+///         visit({"lambda", "1: return minus value; 0: one-step errors", allowed::in(0, 1)}, o.lambda...);
+///       }
+///     };
+///
+/// Members that are described structs themselves, or optional ones, are groups: their options' names have the group's
+/// before them ("gae.gamma"). The names of an enumeration's values, from that of 0 on, are an array that
+/// `option_names(value)` returns, found by its type. What holds between members is checked in a member
+/// `check_together(prefix)`.
+namespace coho {
+
+/// The numbers that an option may be. Not-a-number never is one.
+struct option_range {
+  double low = -std::numeric_limits<double>::infinity(), high = std::numeric_limits<double>::infinity();
+  bool low_included = true, high_included = true;
+  bool zero = false;      ///< 0 is allowed as well, and switches off
+  bool infinity = false;  ///< infinity is allowed as well, and switches off
+
+  constexpr option_range or_zero() const {
+    auto out = *this;
+    out.zero = true;
+    return out;
+  }
+  constexpr option_range or_infinity() const {
+    auto out = *this;
+    out.infinity = true;
+    return out;
+  }
+  bool contains(double x) const noexcept {
+    if (zero && x == 0) return true;
+    if (std::isinf(x) && !(infinity && x > 0)) return false;
+    return (low_included ? x >= low : x > low) && (high_included ? x <= high : x < high);
+  }
+};
+
+/// Ranges of options.
+namespace allowed {
+constexpr option_range any() { return {}; }  ///< any finite number
+constexpr option_range at_least(double low) { return {.low = low}; }
+constexpr option_range above(double low) { return {.low = low, .low_included = false}; }
+constexpr option_range in(double low, double high) { return {.low = low, .high = high}; }
+constexpr option_range in_open(double low, double high) {
+  return {.low = low, .high = high, .low_included = false, .high_included = false};
+}
+constexpr option_range in_from(double low, double high) { return {.low = low, .high = high, .high_included = false}; }
+constexpr option_range in_up_to(double low, double high) { return {.low = low, .high = high, .low_included = false}; }
+/// A bound on numbers: at least 0; 0 and infinity switch it off.
+constexpr option_range bound() { return at_least(0).or_zero().or_infinity(); }
+}  // namespace allowed
+
+/// What is known of an option, besides its type and default, which its member has.
+struct option {
+  std::string_view name, meaning;
+  option_range range{};
+  std::string_view unit{};
+};
+
+namespace detail {
+struct any_visitor {
+  template <class... Values>
+  void operator()(const option&, Values&...) const {}
+};
+template <class T>
+struct optional_value {
+  using type = void;
+};
+template <class T>
+struct optional_value<std::optional<T>> {
+  using type = T;
+};
+}  // namespace detail
+
+/// described: a struct of options that describes them.
+template <class T>
+concept described = requires(T& options) { T::describe(detail::any_visitor{}, options); };
+
+/// An optional struct of them: a group that may be left out.
+template <class T>
+concept optional_described = described<typename detail::optional_value<T>::type>;
+
+template <class T>
+concept option_number = std::is_arithmetic_v<T> && !std::is_same_v<T, bool>;
+
+/// "finite and at least 0", "in (0, 1)", "0 (off) or greater than 1"; of whole numbers "at least 1". Empty where
+/// every value of the type is allowed.
+template <class = void>
+std::string allowed_text(const option_range& range, bool whole = false) {
+  std::ostringstream out;
+  const bool low = std::isfinite(range.low), high = std::isfinite(range.high);
+  const bool zero =
+      range.zero && !option_range{range.low, range.high, range.low_included, range.high_included}.contains(0);
+  if (!low && !high) return whole ? "" : "finite";
+  if (zero) out << "0 (off) or ";
+  if (low && high) {
+    out << "in " << (range.low_included ? '[' : '(') << range.low << ", " << range.high
+        << (range.high_included ? ']' : ')');
+  } else {
+    if (!whole && !zero && !range.infinity) out << "finite and ";
+    if (low) out << (range.low_included ? "at least " : "greater than ") << range.low;
+    if (high) out << (range.high_included ? "at most " : "less than ") << range.high;
+  }
+  if (range.zero && !zero) out << (range.infinity ? " (0 or infinity: off)" : " (0: off)");
+  if (range.infinity && !(range.zero && !zero)) out << " (infinity: off)";
+  return out.str();
+}
+
+template <described Options>
+void validate(const Options& options, const std::string& prefix = {});
+
+namespace detail {
+struct range_check {
+  const std::string& prefix;
+
+  template <class T>
+  void operator()(const option& about, const T& value) const {
+    if constexpr (described<T>) {
+      coho::validate(value, prefix + std::string(about.name) + ".");
+    } else if constexpr (optional_described<T>) {
+      if (value) coho::validate(*value, prefix + std::string(about.name) + ".");
+    } else if constexpr (option_number<T>) {
+      if (!about.range.contains(static_cast<double>(value)))
+        throw option_error(prefix + std::string(about.name), value, allowed_text(about.range, std::is_integral_v<T>));
+    }
+  }
+};
+
+struct difference_search {
+  std::string prefix{}, found{};
+
+  template <class T>
+  void operator()(const option& about, const T& a, const T& b) {
+    if (!found.empty()) return;
+    const auto name = prefix + std::string(about.name);
+    if constexpr (described<T>) {
+      difference_search inner{name + "."};
+      T::describe(inner, a, b);
+      found = inner.found;
+    } else if constexpr (optional_described<T>) {
+      if (a.has_value() != b.has_value()) {
+        found = name;
+      } else if (a) {
+        difference_search inner{name + "."};
+        detail::optional_value<T>::type::describe(inner, *a, *b);
+        found = inner.found;
+      }
+    } else if (!(a == b)) {
+      found = name;
+    }
+  }
+};
+}  // namespace detail
+
+/// Throws `option_error` for the first option out of its range, named with `prefix` before it, then for what does not
+/// hold together.
+template <described Options>
+void validate(const Options& options, const std::string& prefix) {
+  Options::describe(detail::range_check{prefix}, options);
+  if constexpr (requires { options.check_together(prefix); }) options.check_together(prefix);
+}
+
+/// The name of the first option in which two structs differ; empty where they are equal.
+///
+///     coho::changed_option(coho::gae_options{.lambda = 0.9}, coho::gae_options{});  // "lambda"
+template <described Options>
+std::string changed_option(const Options& options, const Options& other) {
+  detail::difference_search search;
+  Options::describe(search, options, other);
+  return search.found;
+}
+
+/// `option_error` for the first of the options that is not as in `defaults`: in this combination it has no effect.
+/// `reason`: "where another policy loss is given".
+template <described Options>
+void require_unused(const Options& options, const Options& defaults, const std::string& prefix,
+                    const std::string& reason) {
+  if (const auto name = changed_option(options, defaults); !name.empty())
+    throw option_error(prefix + name, "(changed)", "left as it is " + reason);
+}
+
+}  // namespace coho
+
 // ---- coho/reduce.hpp
 
 namespace coho {
@@ -520,7 +711,19 @@ struct reduction_options {
   double fixed_length = 0;         ///< for reduction::fixed_length: the response length to divide by; > 0
   double token_normalizer = 0;     ///< n of the whole batch when this is a part of it; 0: count the tokens of this part
   double sequence_normalizer = 0;  ///< N of the whole batch when this is a part of it; 0: count this part's sequences
+
+  /// Without the normalizers, which are a driver's to set.
+  static void describe(auto&& visit, auto&... o) {
+    visit({"kind", "how the terms of tokens become one number"}, o.kind...);
+    visit({"fixed_length", "of the kind fixed_length: the length to divide by; 0: the longest a response may be",
+           allowed::at_least(0), "tokens"},
+          o.fixed_length...);
+  }
 };
+
+constexpr auto option_names(reduction) {
+  return std::array{"token_mean", "sequence_mean_of_means", "sequence_mean_of_sums", "fixed_length"};
+}
 
 /// The weight w_t of each token in a reduced loss Σ_t w_t·term_t. A term whose weight is 0 is not read: NaN there stays
 /// there.
@@ -972,6 +1175,12 @@ namespace coho {
 struct gae_options {
   double gamma = 1;   ///< discount per token, in [0, 1]
   double lambda = 1;  ///< 1: return minus value (high variance); 0: one-step errors (high bias); in [0, 1]
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"gamma", "discount per token", allowed::in(0, 1)}, o.gamma...);
+    visit({"lambda", "1: return minus value (high variance); 0: one-step errors (high bias)", allowed::in(0, 1)},
+          o.lambda...);
+  }
 };
 
 template <class Array>
@@ -1003,8 +1212,7 @@ struct gae_fn {
       return gae_result<Array>{detail::back_to(std::move(result.advantages), in.rewards),
                                detail::back_to(std::move(result.returns), in.rewards)};
     } else {
-      require_option(options.gamma >= 0 && options.gamma <= 1, "gamma", options.gamma, "in [0, 1]");
-      require_option(options.lambda >= 0 && options.lambda <= 1, "lambda", options.lambda, "in [0, 1]");
+      validate(options);
       const auto size = static_cast<std::size_t>(in.rewards.size());
       detail::check_lengths(size, static_cast<std::size_t>(in.values.size()), "gae", "values");
       detail::check_offsets(in.offsets, size, "gae");
@@ -1294,6 +1502,17 @@ struct generation_options {
   /// for that. One that a string of `stop` starts with or contains counts only if the text continues differently.
   std::vector<std::string> unfinished_stop{};
   std::vector<token> banned{};  ///< tokens never sampled (padding, for example); masked in log-probs too
+
+  /// Without `banned`, which is the model's rather than the user's to say.
+  static void describe(auto&& visit, auto&... o) {
+    visit({"max_new_tokens", "length limit of a response", allowed::at_least(1), "tokens"}, o.max_new_tokens...);
+    visit({"temperature", "of sampling; 0: greedy", allowed::at_least(0)}, o.temperature...);
+    visit({"top_k", "sample from this many most probable tokens; 0: off", {}, "tokens"}, o.top_k...);
+    visit({"top_p", "sample from the most probable tokens that hold this much; 1: off", allowed::in_up_to(0, 1)},
+          o.top_p...);
+    visit({"stop", "texts that end a response"}, o.stop...);
+    visit({"unfinished_stop", "texts that end a response and leave it unfinished"}, o.unfinished_stop...);
+  }
 };
 
 /// Sampled responses. A finished response includes its end token (or the tokens of its stop string).
@@ -1485,12 +1704,14 @@ namespace coho {
 
 /// Divide the sum of squares by n, or by n − 1.
 enum class deviation { population, bessel };
+constexpr auto option_names(deviation) { return std::array{"population", "bessel"}; }
 
 /// Which numbers the mean and deviation are taken over, and which are changed.
 enum class whiten_scope {
   real_tokens,    ///< those with mask 1; the others become 0 and are never read
   all_positions,  ///< padding too, as AlpacaFarm's and SALMON's code do; the mask is ignored
 };
+constexpr auto option_names(whiten_scope) { return std::array{"real_tokens", "all_positions"}; }
 
 struct whiten_options {
   bool keep_mean = false;                             ///< scale only, as for rewards
@@ -1503,6 +1724,13 @@ struct whiten_options {
   /// As the released code: padding counts. Lay the batch out padded to the fixed response length to reproduce its
   /// numbers.
   static whiten_options salmon_code() { return {.scope = whiten_scope::all_positions}; }
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"keep_mean", "scale only, as for rewards"}, o.keep_mean...);
+    visit({"deviation", "divide the sum of squares by n, or (bessel) by n − 1"}, o.deviation...);
+    visit({"epsilon", "added to the deviation", allowed::above(0).or_infinity()}, o.epsilon...);
+    visit({"scope", "the numbers that mean and deviation are taken over"}, o.scope...);
+  }
 };
 
 /// Mean and deviation of a set of numbers, over all ranks.
@@ -1669,7 +1897,7 @@ struct whiten_fn {
   template <class Number, class X, class Mask, class Communicator>
   static detail::array_of<Number> run(const X& x, const Mask& mask, const whiten_options& options,
                                       Communicator& ranks) {
-    require_option(options.epsilon > 0, "epsilon", options.epsilon, "greater than 0");
+    validate(options);
     const moments m = detail::global_moments(x, mask, options.deviation, ranks);
     require_argument(std::isfinite(m.mean) && std::isfinite(m.deviation),
                      "whiten: the mean or deviation is not finite; a real token holds NaN or infinity");
@@ -1702,11 +1930,18 @@ enum class group_scale {
   none,  ///< 1: prompts that are nearly always solved, or hardly ever, gain no weight (Dr. GRPO, Liu et al. 2025)
   batch_deviation,  ///< the deviation of all rewards of the batch, over all ranks, + ε
 };
+constexpr auto option_names(group_scale) { return std::array{"group_deviation", "none", "batch_deviation"}; }
 
 struct group_relative_options {
   group_scale scale = group_scale::group_deviation;
   coho::deviation deviation = deviation::bessel;  ///< TRL, verl, OpenRLHF and NeMo-RL divide by n − 1
   double epsilon = 1e-4;  ///< added to the deviation; > 0. TRL 1e-4, verl and NeMo-RL 1e-6, OpenRLHF 1e-9
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"scale", "what the difference from the group's mean is divided by"}, o.scale...);
+    visit({"deviation", "divide the sum of squares by n, or (bessel) by n − 1"}, o.deviation...);
+    visit({"epsilon", "added to the deviation", allowed::above(0)}, o.epsilon...);
+  }
 };
 
 namespace detail {
@@ -1825,8 +2060,7 @@ struct group_relative_fn {
   template <class Number, class R, class Communicator>
   static detail::array_of<Number> run(const R& rewards, std::span<const std::size_t> groups,
                                       const group_relative_options& options, Communicator& ranks) {
-    require_option(std::isfinite(options.epsilon) && options.epsilon > 0, "epsilon", options.epsilon,
-                   "finite and greater than 0");
+    validate(options);
     detail::check_groups(groups, rewards.size(), "group_relative");
     double factor = 1;
     if (options.scale == group_scale::batch_deviation) {
@@ -1966,6 +2200,12 @@ struct leave_one_out_options {
   bool scale = false;                             ///< divide by the deviation of the others + ε, where it is not 0
   coho::deviation deviation = deviation::bessel;  ///< of the others: divide squares by their number less 1, or by it
   double epsilon = 1e-6;                          ///< added to the deviation; > 0
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"scale", "divide by the deviation of the other rewards"}, o.scale...);
+    visit({"deviation", "divide the sum of squares by n, or (bessel) by n − 1"}, o.deviation...);
+    visit({"epsilon", "added to the deviation", allowed::above(0)}, o.epsilon...);
+  }
 };
 
 template <class Array>
@@ -2024,8 +2264,7 @@ struct leave_one_out_fn {
   template <class Number, class R>
   static leave_one_out_result<detail::array_of<Number>> run(const R& rewards, std::span<const std::size_t> groups,
                                                             const leave_one_out_options& options) {
-    require_option(std::isfinite(options.epsilon) && options.epsilon > 0, "epsilon", options.epsilon,
-                   "finite and greater than 0");
+    validate(options);
     detail::check_groups(groups, rewards.size(), "leave_one_out");
     const auto size = static_cast<Eigen::Index>(rewards.size());
     leave_one_out_result<detail::array_of<Number>> result{detail::array_of<Number>(size),
@@ -2451,6 +2690,14 @@ struct adaptive_kl_options {
   double target = 6;         ///< target mean KL per sequence, nats; > 0
   double horizon = 10000;    ///< sequences after which a relative error of 100 % has changed β by about 100 %; > 0
   double error_limit = 0.2;  ///< bound on the relative error of one update; > 0
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"initial", "β of the first step", allowed::above(0)}, o.initial...);
+    visit({"target", "mean KL of a response that β aims at", allowed::above(0), "nats"}, o.target...);
+    visit({"horizon", "responses over which an error of 100 % changes β by about that", allowed::above(0), "responses"},
+          o.horizon...);
+    visit({"error_limit", "bound on the relative error that one update sees", allowed::above(0)}, o.error_limit...);
+  }
 };
 
 /// Proportional control of β in log space (Ziegler et al. 2019, "Fine-Tuning Language Models from Human Preferences",
@@ -2469,11 +2716,7 @@ class adaptive_kl_controller {
  public:
   explicit adaptive_kl_controller(const adaptive_kl_options& options = {})
       : options_(options), coefficient_(options.initial) {
-    const auto positive = [](double x) { return std::isfinite(x) && x > 0; };
-    require_option(positive(options.initial), "initial", options.initial, "finite and greater than 0");
-    require_option(positive(options.target), "target", options.target, "finite and greater than 0");
-    require_option(positive(options.horizon), "horizon", options.horizon, "finite and greater than 0");
-    require_option(positive(options.error_limit), "error_limit", options.error_limit, "finite and greater than 0");
+    validate(options);
   }
 
   double coefficient() const noexcept { return coefficient_; }
@@ -2723,6 +2966,9 @@ enum class kl_estimator {
   k1_clamped,           ///< max(d, 0), which the code of AlpacaFarm and SALMON calls k1
   k3_straight_through,  ///< the value of k3 with the gradient of k2
 };
+constexpr auto option_names(kl_estimator) {
+  return std::array{"k1", "k2", "k3", "absolute", "k1_clamped", "k3_straight_through"};
+}
 
 namespace detail {
 
@@ -2851,6 +3097,10 @@ struct kl_loss_options {
   /// d = log π − log π_ref is limited to ±clip (nats), with gradient 0 beyond; > 0, or 0 for off. It keeps one token
   /// from dominating the batch under k2 and k3, which grow as d² and e^−d; 10 rarely affects healthy runs.
   double clip = 0;
+  static void describe(auto&& visit, auto&... o) {
+    visit({"estimator", "of the KL of a token"}, o.estimator...);
+    visit({"clip", "limits log π − log π_ref to ± this; 0: off", allowed::bound(), "nats"}, o.clip...);
+  }
 };
 
 template <class Value, class Array>
@@ -2866,9 +3116,7 @@ struct kl_loss_result {
 ///     auto [value, d_log_probs] = loss.value_and_grad(log_probs, reference_log_probs, weights);
 class kl_loss {
  public:
-  explicit kl_loss(const kl_loss_options& options = {}) : options_(options) {
-    require_option(options.clip >= 0, "clip", options.clip, "greater than 0, or 0 (off)");
-  }
+  explicit kl_loss(const kl_loss_options& options = {}) : options_(options) { validate(options); }
   const kl_loss_options& options() const noexcept { return options_; }
 
   template <class LogProbs, class Reference, class Weights>
@@ -3731,6 +3979,12 @@ struct bradley_terry_options {
   double label_smoothing = 0;  ///< ε: probability that a label is wrong; in [0, 0.5)
   double centring = 0;         ///< c in c·(r0 + r1)², which keeps scores about 0; at least 0
   friend bool operator==(const bradley_terry_options&, const bradley_terry_options&) = default;
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"margin", "subtracted from the difference of scores"}, o.margin...);
+    visit({"label_smoothing", "ε: probability that a label is wrong", allowed::in_from(0, 0.5)}, o.label_smoothing...);
+    visit({"centring", "c in c·(r0 + r1)², which keeps scores about 0", allowed::at_least(0)}, o.centring...);
+  }
 };
 
 /// The margin m_i of each pair, say by how much an annotator preferred the response: an array, range or tensor, or a
@@ -3772,13 +4026,7 @@ struct bradley_terry_result {
 ///     double fresh = loss(0.0, 0.0);  // ln 2
 class bradley_terry_loss {
  public:
-  explicit bradley_terry_loss(const bradley_terry_options& options = {}) : options_(options) {
-    require_option(std::isfinite(options.margin), "margin", options.margin, "finite");
-    require_option(options.label_smoothing >= 0 && options.label_smoothing < 0.5, "label_smoothing",
-                   options.label_smoothing, "in [0, 0.5)");
-    require_option(options.centring >= 0 && std::isfinite(options.centring), "centring", options.centring,
-                   "finite and at least 0");
-  }
+  explicit bradley_terry_loss(const bradley_terry_options& options = {}) : options_(options) { validate(options); }
   const bradley_terry_options& options() const noexcept { return options_; }
 
   /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
@@ -5257,6 +5505,14 @@ struct ppo_clip_options {
   double clip_low = 0.2;   ///< ratios below 1 − clip_low gain nothing; in (0, 1)
   double clip_high = 0.2;  ///< ratios above 1 + clip_high gain nothing; > 0
   double dual_clip = 0;    ///< c: a negative advantage loses at most −c·A (Ye et al. 2020); > 1, or 0 for off
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"clip_low", "ratios below 1 − clip_low gain nothing", allowed::in_open(0, 1)}, o.clip_low...);
+    visit({"clip_high", "ratios above 1 + clip_high gain nothing", allowed::above(0).or_infinity()}, o.clip_high...);
+    visit({"dual_clip", "c: the loss of a negative advantage A is at most −c·A; 0: off",
+           allowed::above(1).or_zero().or_infinity()},
+          o.dual_clip...);
+  }
 };
 
 template <class Value, class Array>
@@ -5286,12 +5542,7 @@ struct ppo_clip_result {
 ///     pullback({.log_probs = coho::as_span(result.d_log_probs)});
 class ppo_clip_loss {
  public:
-  explicit ppo_clip_loss(const ppo_clip_options& options = {}) : options_(options) {
-    require_option(options.clip_low > 0 && options.clip_low < 1, "clip_low", options.clip_low, "in (0, 1)");
-    require_option(options.clip_high > 0, "clip_high", options.clip_high, "greater than 0");
-    require_option(options.dual_clip == 0 || options.dual_clip > 1, "dual_clip", options.dual_clip,
-                   "0 (off) or greater than 1");
-  }
+  explicit ppo_clip_loss(const ppo_clip_options& options = {}) : options_(options) { validate(options); }
   const ppo_clip_options& options() const noexcept { return options_; }
 
   /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
@@ -5491,6 +5742,12 @@ namespace coho {
 
 struct value_clip_options {
   double clip = 0.2;  ///< how far a value may move from the rollout's before it gains nothing; > 0, infinity for off
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"clip", "how far a value may move from the rollout's before it gains nothing",
+           allowed::above(0).or_infinity()},
+          o.clip...);
+  }
 };
 
 template <class Value, class Array>
@@ -5516,9 +5773,7 @@ struct value_clip_result {
 ///     // result.value, result.d_values
 class value_clip_loss {
  public:
-  explicit value_clip_loss(const value_clip_options& options = {}) : options_(options) {
-    require_option(options.clip > 0, "clip", options.clip, "greater than 0 (infinity for no clip)");
-  }
+  explicit value_clip_loss(const value_clip_options& options = {}) : options_(options) { validate(options); }
   const value_clip_options& options() const noexcept { return options_; }
 
   /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
@@ -8009,6 +8264,7 @@ enum class empty_response_rule {
   lowest,  ///< what the worst answer of the step earns, and the penalty of an unfinished one: `rank_empty_last`
   scored,  ///< what the reward model makes of it
 };
+constexpr auto option_names(empty_response_rule) { return std::array{"lowest", "scored"}; }
 
 /// Whether a text shows nothing: only ASCII white space and controls, and Unicode's spaces, zero-width ones included.
 constexpr bool is_blank(std::string_view text) noexcept {
@@ -8234,6 +8490,7 @@ namespace coho {
 
 /// What the unfinished penalty does to the reward of a response that no stop sequence ended.
 enum class unfinished_mode { add, replace };
+constexpr auto option_names(unfinished_mode) { return std::array{"add", "replace"}; }
 
 /// The token that receives the reward of its sequence.
 enum class reward_placement {
@@ -8243,6 +8500,7 @@ enum class reward_placement {
   /// is the last token. With γ = λ = 1 the advantages of real tokens are the same for both placements.
   last_position,
 };
+constexpr auto option_names(reward_placement) { return std::array{"last_real_token", "last_position"}; }
 
 struct shaping_options {
   double kl_coefficient = 0.02;  ///< β; finite and at least 0
@@ -8268,16 +8526,22 @@ struct shaping_options {
             .whitening = {.keep_mean = true, .scope = whiten_scope::all_positions}};
   }
 
-  /// Throws `option_error` for the first option out of its range, named with `prefix` before it.
-  void validate(const std::string& prefix = {}) const {
-    require_option(std::isfinite(kl_coefficient) && kl_coefficient >= 0, prefix + "kl_coefficient", kl_coefficient,
-                   "finite and at least 0");
-    require_option(kl_clip >= 0, prefix + "kl_clip", kl_clip, "0 (off) or greater");
-    require_option(reward_clip >= 0, prefix + "reward_clip", reward_clip, "0 (off) or greater");
-    require_option(std::isfinite(unfinished_penalty), prefix + "unfinished_penalty", unfinished_penalty, "finite");
-    require_option(std::isfinite(scale), prefix + "scale", scale, "finite");
-    require_option(whitening.epsilon > 0, prefix + "whitening.epsilon", whitening.epsilon, "greater than 0");
+  static void describe(auto&& visit, auto&... o) {
+    visit({"kl_coefficient", "β: weight of the KL penalty", allowed::at_least(0)}, o.kl_coefficient...);
+    visit({"estimator", "of the KL of a token"}, o.estimator...);
+    visit({"kl_clip", "limits each token's KL to ± this; 0: off", allowed::bound(), "nats"}, o.kl_clip...);
+    visit({"reward_clip", "limits each response's reward to ± this, before the penalty; 0: off", allowed::bound()},
+          o.reward_clip...);
+    visit({"unfinished_penalty", "reward of a response that no stop ended; negative to punish"},
+          o.unfinished_penalty...);
+    visit({"unfinished", "whether that penalty is added to the reward or replaces it"}, o.unfinished...);
+    visit({"placement", "the token that receives the reward of its response"}, o.placement...);
+    visit({"scale", "factor on the shaped rewards, KL included"}, o.scale...);
+    visit({"whiten", "divide the shaped rewards by their deviation instead of scaling them"}, o.whiten...);
+    visit({"whitening", "how, with whiten"}, o.whitening...);
   }
+  /// Throws `option_error` for the first option out of its range, named with `prefix` before it.
+  void validate(const std::string& prefix = {}) const { coho::validate(*this, prefix); }
 };
 
 /// What token rewards are shaped from, by name. `Array` is double (the default where only braces are written), float, or
@@ -8416,6 +8680,12 @@ struct length_bonus_options {
   static length_bonus_options paper() { return {}; }
   /// The released code bounds the ratio.
   static length_bonus_options salmon_code() { return {.cap = 0.8}; }
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"coefficient", "reward of a response of maximum length"}, o.coefficient...);
+    visit({"max_response_tokens", "that maximum length", allowed::above(0), "tokens"}, o.max_response_tokens...);
+    visit({"cap", "upper bound of length ratio × multiplier", allowed::above(0).or_infinity()}, o.cap...);
+  }
 };
 
 /// A reward for length (SALMON §3.3, App. F):
@@ -8428,12 +8698,7 @@ struct length_bonus_options {
 ///     reward += bonus(query);
 class length_bonus {
  public:
-  explicit length_bonus(const length_bonus_options& options = {}) : options_(options) {
-    require_option(std::isfinite(options.coefficient), "coefficient", options.coefficient, "finite");
-    require_option(std::isfinite(options.max_response_tokens) && options.max_response_tokens > 0, "max_response_tokens",
-                   options.max_response_tokens, "finite and greater than 0");
-    require_option(options.cap > 0, "cap", options.cap, "greater than 0 (infinity for none)");
-  }
+  explicit length_bonus(const length_bonus_options& options = {}) : options_(options) { validate(options); }
 
   double operator()(const reward_query& query) const {
     return (*this)(query.response_tokens.size(), query.length_multiplier);
@@ -8479,6 +8744,12 @@ struct normalize_options {
   double mean = 0;       ///< of the reward model's scores on a reference set; finite
   double deviation = 1;  ///< of the same scores; > 0
   double clip = 0;       ///< limits the result to ±this; 0 is off
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"mean", "of the reward model's scores on a reference set"}, o.mean...);
+    visit({"deviation", "of the same scores", allowed::above(0)}, o.deviation...);
+    visit({"clip", "limits the normalised score to ± this; 0: off", allowed::bound()}, o.clip...);
+  }
 };
 
 struct normalize_rewards_fn {
@@ -8491,10 +8762,7 @@ struct normalize_rewards_fn {
   template <class Rewards>
   auto operator()(const Rewards& rewards, const normalize_options& options) const {
     static_assert(detail::array_check<Rewards>::passed);
-    require_option(std::isfinite(options.mean), "mean", options.mean, "finite");
-    require_option(std::isfinite(options.deviation) && options.deviation > 0, "deviation", options.deviation,
-                   "finite and greater than 0");
-    require_option(options.clip >= 0, "clip", options.clip, "0 (off) or greater");
+    validate(options);
     const double limit = options.clip > 0 ? options.clip : std::numeric_limits<double>::infinity();
     const auto one = [&](double x) {
       return array_traits<double>::clamp((x - options.mean) / options.deviation, -limit, limit);
@@ -8552,6 +8820,9 @@ enum class importance_level {
 };
 #pragma GCC diagnostic pop
 
+constexpr auto option_names(importance_level) { return std::array{"token", "sequence", "sequence_mean"}; }
+constexpr auto option_names(importance_form) { return std::array{"truncated", "masked"}; }
+
 struct importance_weights_options {
   importance_form form = importance_form::truncated;
   importance_level level = importance_level::token;
@@ -8561,14 +8832,20 @@ struct importance_weights_options {
   /// level ("sequence mask"); in [0, 1] and ≥ 1; 0 and infinity are off.
   double sequence_low = 0, sequence_high = std::numeric_limits<double>::infinity();
 
-  /// Throws `option_error` for the first option out of its range, named with `prefix` before it.
-  void validate(const std::string& prefix = {}) const {
-    require_option(low >= 0 && low <= 1, prefix + "low", low, "in [0, 1]");
-    require_option(low == 0 || form == importance_form::masked, prefix + "low", low, "0 unless the form is masked");
-    require_option(high >= 1, prefix + "high", high, "at least 1 (infinity for off)");
-    require_option(sequence_low >= 0 && sequence_low <= 1, prefix + "sequence_low", sequence_low, "in [0, 1]");
-    require_option(sequence_high >= 1, prefix + "sequence_high", sequence_high, "at least 1 (infinity for off)");
+  static void describe(auto&& visit, auto&... o) {
+    visit({"form", "ratios above the limit are truncated, or masked"}, o.form...);
+    visit({"level", "which ratio a token gets"}, o.level...);
+    visit({"low", "lower limit of the masked form; 0: off", allowed::in(0, 1)}, o.low...);
+    visit({"high", "upper limit", allowed::at_least(1).or_infinity()}, o.high...);
+    visit({"sequence_low", "sequences whose geometric mean of ratios is lower get weight 0; 0: off", allowed::in(0, 1)},
+          o.sequence_low...);
+    visit({"sequence_high", "… or is higher", allowed::at_least(1).or_infinity()}, o.sequence_high...);
   }
+  void check_together(const std::string& prefix) const {
+    require_option(low == 0 || form == importance_form::masked, prefix + "low", low, "0 unless the form is masked");
+  }
+  /// Throws `option_error` for the first option out of its range, named with `prefix` before it.
+  void validate(const std::string& prefix = {}) const { coho::validate(*this, prefix); }
 };
 
 template <class Array>
@@ -8770,12 +9047,19 @@ struct batch_limits {
   std::size_t sequences = 0;
   std::size_t tokens = 0;
   bool sort_by_length = false;  ///< long sequences first: batches of even work, the largest memory need at once
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"sequences", "limit of one forward; 0: none", {}, "sequences"}, o.sequences...);
+    visit({"tokens", "limit of one forward; 0: none", {}, "tokens"}, o.tokens...);
+    visit({"sort_by_length", "long sequences first"}, o.sort_by_length...);
+  }
 };
 
 /// Who chooses the minibatches of several ranks.
 /// `global`: one shuffle over all ranks, so that results do not depend on the number of ranks (a rank's share of a
 /// minibatch varies). `each_rank`: every rank splits its own sequences (even shares, results depend on the rank count).
 enum class minibatch_scope { global, each_rank };
+constexpr auto option_names(minibatch_scope) { return std::array{"global", "each_rank"}; }
 
 namespace detail {
 
@@ -10270,6 +10554,7 @@ inline constexpr all_reduce_gradients_fn all_reduce_gradients{};
 namespace coho {
 
 enum class schedule_kind { constant, linear, cosine };
+constexpr auto option_names(schedule_kind) { return std::array{"constant", "linear", "cosine"}; }
 
 struct learning_rate_options {
   double peak = 1e-3;
@@ -10277,6 +10562,18 @@ struct learning_rate_options {
   std::uint64_t warmup_steps = 0;
   std::uint64_t total_steps = 0;  ///< required by linear and cosine; later steps stay at the floor
   double floor_fraction = 0;      ///< the rate at `total_steps` is `floor_fraction · peak`
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"peak", "learning rate after the warm-up", allowed::at_least(0)}, o.peak...);
+    visit({"kind", "form of the decay after the warm-up"}, o.kind...);
+    visit({"warmup_steps", "linear warm-up", {}, "steps"}, o.warmup_steps...);
+    visit({"total_steps", "where a decaying schedule reaches its floor, and stays", {}, "steps"}, o.total_steps...);
+    visit({"floor_fraction", "the rate there, as a fraction of peak", allowed::in(0, 1)}, o.floor_fraction...);
+  }
+  void check_together(const std::string& prefix) const {
+    require_option(kind == schedule_kind::constant || total_steps > warmup_steps, prefix + "total_steps", total_steps,
+                   "greater than warmup_steps for a decaying schedule");
+  }
 };
 
 /// The learning rate of each optimizer step.
@@ -10297,13 +10594,7 @@ class learning_rate_schedule {
  public:
   template <class = void>
   explicit learning_rate_schedule(learning_rate_options options = {}) : options_(options) {
-    require_option(std::isfinite(options.peak) && options.peak >= 0, "learning_rate.peak", options.peak,
-                   "finite and at least 0");
-    require_option(options.floor_fraction >= 0 && options.floor_fraction <= 1, "learning_rate.floor_fraction",
-                   options.floor_fraction, "in [0, 1]");
-    require_option(options.kind == schedule_kind::constant || options.total_steps > options.warmup_steps,
-                   "learning_rate.total_steps", options.total_steps,
-                   "greater than warmup_steps for a decaying schedule");
+    validate(options, "learning_rate.");
   }
 
   template <class = void>
@@ -10337,6 +10628,82 @@ enum class old_log_prob_source {
   recomputed,  ///< a pass of the policy over the rollouts: ratios of the first minibatch are exactly 1
   recorded,    ///< by the sampler as it sampled: one pass less; differences between sampler and policy enter the ratios
 };
+
+constexpr auto option_names(old_log_prob_source) { return std::array{"recomputed", "recorded"}; }
+
+namespace detail {
+
+/// The options that PPO and the group-relative trainers share.
+template <class Visitor, class... Options>
+void describe_policy_training(Visitor& visit, Options&... o) {
+  visit({"seed", "of all random numbers"}, o.seed...);
+  visit({"generation", "how responses are sampled"}, o.generation...);
+  visit({"old_log_probs", "of the ratios: a pass of the policy over the rollouts, or as the sampler recorded them"},
+        o.old_log_probs...);
+  visit({"sampler_correction", "importance weights that correct a sampler of other kernels or precision"},
+        o.sampler_correction...);
+  visit({"normalization", "of the reward model's scores, before bonuses"}, o.normalization...);
+  visit({"empty_responses", "what a blank response earns: what the step's worst one does, or its score"},
+        o.empty_responses...);
+  visit({"shaping", "how rewards and KL become token rewards"}, o.shaping...);
+  visit({"adaptive_kl", "β follows the KL"}, o.adaptive_kl...);
+  visit({"whiten_advantages", "over all real tokens of the step"}, o.whiten_advantages...);
+  visit({"advantage_whitening", "how, with whiten_advantages"}, o.advantage_whitening...);
+  visit({"minibatch_size", "responses per optimizer step, over all ranks; 0: all of the step", {}, "responses"},
+        o.minibatch_size...);
+  visit({"scope", "who chooses the minibatches of several ranks"}, o.scope...);
+  visit({"epochs", "passes over the rollouts of a step", allowed::at_least(1)}, o.epochs...);
+  visit({"policy_clip", "of the policy loss"}, o.policy_clip...);
+  visit({"kl_loss_coefficient", "weight of a KL penalty in the loss", allowed::at_least(0)}, o.kl_loss_coefficient...);
+  visit({"kl_loss", "that penalty"}, o.kl_loss...);
+  visit({"entropy_coefficient", "weight of an entropy bonus", allowed::at_least(0)}, o.entropy_coefficient...);
+  visit({"reduction", "how token losses become one number"}, o.reduction...);
+  visit({"gradient_norm_clip", "largest norm of the gradient; 0: off", allowed::at_least(0)}, o.gradient_norm_clip...);
+  visit({"learning_rate", "of the policy, one step of the schedule per step of the trainer"}, o.learning_rate...);
+  visit({"target_kl", "a minibatch whose approximate KL is above ends the step's updates; 0: off", allowed::at_least(0),
+         "nats"},
+        o.target_kl...);
+  visit({"scoring_batch", "forwards without gradients"}, o.scoring_batch...);
+  visit({"micro_batch", "forwards of an update; does not change the result"}, o.micro_batch...);
+}
+
+/// What holds between them.
+template <class Options>
+void check_policy_training(const Options& o, const std::string& prefix) {
+  // Ratios and KL are of the tempered softmax over all tokens: what is sampled must be drawn from just that.
+  require_option(o.generation.temperature > 0, prefix + "generation.temperature", o.generation.temperature,
+                 "greater than 0: a greedy response was not drawn from the policy");
+  require_option(o.generation.top_p == 1, prefix + "generation.top_p", o.generation.top_p,
+                 "1: a truncated distribution is not the one that is scored");
+  require_option(o.generation.top_k == 0, prefix + "generation.top_k", o.generation.top_k,
+                 "0 (off): a truncated distribution is not the one that is scored");
+  require_option(!o.sampler_correction || o.old_log_probs == old_log_prob_source::recomputed,
+                 prefix + "sampler_correction", "on", "off unless old_log_probs is recomputed");
+  require_option(o.reduction.token_normalizer == 0 && o.reduction.sequence_normalizer == 0,
+                 prefix + "reduction.token_normalizer", o.reduction.token_normalizer,
+                 "0, as sequence_normalizer: the driver counts");
+  // What has no effect is not to be taken for one.
+  require_option(o.reduction.fixed_length == 0 || o.reduction.kind == reduction::fixed_length,
+                 prefix + "reduction.fixed_length", o.reduction.fixed_length, "0 unless the kind is fixed_length");
+  const Options defaults{};
+  if (o.kl_loss_coefficient == 0)
+    require_unused(o.kl_loss, defaults.kl_loss, prefix + "kl_loss.", "while kl_loss_coefficient is 0");
+  require_option(!o.adaptive_kl || o.shaping.kl_coefficient == defaults.shaping.kl_coefficient ||
+                     o.shaping.kl_coefficient == o.adaptive_kl->initial,
+                 prefix + "shaping.kl_coefficient", o.shaping.kl_coefficient,
+                 "left as it is, or adaptive_kl.initial, where adaptive_kl is set");
+}
+
+/// `option_error` where a caller's own KL controller leaves these without effect.
+template <class Options>
+void require_no_kl_options(const Options& o) {
+  const auto reason = "left as it is where a KL controller is given";
+  require_option(!o.adaptive_kl, "adaptive_kl", "set", reason);
+  require_option(o.shaping.kl_coefficient == Options{}.shaping.kl_coefficient, "shaping.kl_coefficient",
+                 o.shaping.kl_coefficient, reason);
+}
+
+}  // namespace detail
 
 struct ppo_options {
   std::uint64_t seed = 0;
@@ -10406,54 +10773,26 @@ struct ppo_options {
     return o;
   }
 
-  /// Throws `option_error` for the first option that is out of its range.
+  template <class Visitor, class... Options>
+  static void describe(Visitor&& visit, Options&... o) {
+    detail::describe_policy_training(visit, o...);
+    visit({"padded_layout", "shape rewards and estimate advantages over responses padded to max_new_tokens"},
+          o.padded_layout...);
+    visit({"gae", "of the advantages"}, o.gae...);
+    visit({"value_clip", "of the value loss"}, o.value_clip...);
+    visit({"value_coefficient", "weight of the value loss", allowed::at_least(0)}, o.value_coefficient...);
+    visit({"joint_gradient_norm", "one gradient norm over policy and value model, or one each"},
+          o.joint_gradient_norm...);
+    visit({"value_learning_rate_factor", "of the value model's optimizer", allowed::at_least(0)},
+          o.value_learning_rate_factor...);
+    visit({"value_warmup_steps", "first steps that update only the value model", {}, "steps"}, o.value_warmup_steps...);
+  }
+  void check_together(const std::string& prefix) const { detail::check_policy_training(*this, prefix); }
+
+  /// Throws `option_error` for the first option that is out of its range, or has no effect beside the others.
   template <class = void>
   void validate() const {
-    const auto finite_from_zero = [](double x) { return std::isfinite(x) && x >= 0; };
-    require_option(generation.max_new_tokens > 0, "generation.max_new_tokens", generation.max_new_tokens, "at least 1");
-    // Ratios and KL are of the tempered softmax over all tokens: what is sampled must be drawn from just that.
-    require_option(std::isfinite(generation.temperature) && generation.temperature > 0, "generation.temperature",
-                   generation.temperature, "greater than 0: a greedy response was not drawn from the policy");
-    require_option(generation.top_p == 1, "generation.top_p", generation.top_p,
-                   "1: a truncated distribution is not the one that is scored");
-    require_option(generation.top_k == 0, "generation.top_k", generation.top_k,
-                   "0 (off): a truncated distribution is not the one that is scored");
-    if (sampler_correction) {
-      require_option(old_log_probs == old_log_prob_source::recomputed, "sampler_correction", "on",
-                     "off unless old_log_probs is recomputed");
-      sampler_correction->validate("sampler_correction.");
-    }
-    require_option(std::isfinite(normalization.mean), "normalization.mean", normalization.mean, "finite");
-    require_option(std::isfinite(normalization.deviation) && normalization.deviation > 0, "normalization.deviation",
-                   normalization.deviation, "greater than 0");
-    require_option(finite_from_zero(normalization.clip), "normalization.clip", normalization.clip,
-                   "finite and at least 0");
-    shaping.validate("shaping.");
-    require_option(gae.gamma >= 0 && gae.gamma <= 1, "gae.gamma", gae.gamma, "in [0, 1]");
-    require_option(gae.lambda >= 0 && gae.lambda <= 1, "gae.lambda", gae.lambda, "in [0, 1]");
-    require_option(advantage_whitening.epsilon > 0, "advantage_whitening.epsilon", advantage_whitening.epsilon,
-                   "greater than 0");
-    require_option(epochs > 0, "epochs", epochs, "at least 1");
-    require_option(finite_from_zero(value_coefficient), "value_coefficient", value_coefficient,
-                   "finite and at least 0");
-    require_option(finite_from_zero(kl_loss_coefficient), "kl_loss_coefficient", kl_loss_coefficient,
-                   "finite and at least 0");
-    require_option(finite_from_zero(entropy_coefficient), "entropy_coefficient", entropy_coefficient,
-                   "finite and at least 0");
-    require_option(finite_from_zero(gradient_norm_clip), "gradient_norm_clip", gradient_norm_clip,
-                   "finite and at least 0");
-    require_option(finite_from_zero(value_learning_rate_factor), "value_learning_rate_factor",
-                   value_learning_rate_factor, "finite and at least 0");
-    require_option(finite_from_zero(target_kl), "target_kl", target_kl, "finite and at least 0");
-    require_option(finite_from_zero(reduction.fixed_length), "reduction.fixed_length", reduction.fixed_length,
-                   "finite and at least 0");
-    require_option(reduction.token_normalizer == 0 && reduction.sequence_normalizer == 0, "reduction.token_normalizer",
-                   reduction.token_normalizer, "0, as sequence_normalizer: the driver counts");
-    static_cast<void>(coho::kl_loss(kl_loss));
-    static_cast<void>(ppo_clip_loss(policy_clip));
-    static_cast<void>(value_clip_loss(value_clip));
-    static_cast<void>(learning_rate_schedule(learning_rate));
-    if (adaptive_kl) static_cast<void>(adaptive_kl_controller(*adaptive_kl));
+    coho::validate(*this);
   }
 };
 
@@ -11189,6 +11528,24 @@ inline constexpr add_reference_log_probs_fn add_reference_log_probs{};
 
 }  // namespace coho
 
+// ---- coho/train/options/fit_options.hpp
+
+namespace coho::detail {
+
+/// The options that the trainers over fixed data share. `examples`: what a batch counts ("pairs").
+template <class Visitor, class... Options>
+void describe_fit_options(Visitor& visit, std::string_view examples, Options&... o) {
+  visit({"learning_rate", "one step of the schedule per optimizer step"}, o.learning_rate...);
+  visit({"batch_size", "per optimizer step, over all ranks", allowed::at_least(1), examples}, o.batch_size...);
+  visit({"micro_batch", "what one forward may hold; does not change the result"}, o.micro_batch...);
+  visit({"epochs", "passes over the data", allowed::at_least(1)}, o.epochs...);
+  visit({"gradient_norm_clip", "largest norm of the gradient; 0: off", allowed::at_least(0)}, o.gradient_norm_clip...);
+  visit({"shuffle", "another order of the data in each epoch"}, o.shuffle...);
+  visit({"seed", "of that order"}, o.seed...);
+}
+
+}  // namespace coho::detail
+
 // ---- coho/train/options/direct_preference_options.hpp
 
 namespace coho {
@@ -11201,6 +11558,8 @@ struct direct_preference_options {
   double gradient_norm_clip = 1;  ///< 0: off
   bool shuffle = true;
   std::uint64_t seed = 0;
+
+  static void describe(auto&& visit, auto&... o) { detail::describe_fit_options(visit, "examples", o...); }
 };
 
 struct direct_preference_statistics {
@@ -11258,15 +11617,6 @@ auto fit_source(std::size_t size, const Options& options, const std::uint64_t& m
     if (notify::stop(ranks, callbacks...)) break;
   }
   return history;
-}
-
-/// The options that the trainers over fixed data share.
-template <class Options>
-void validate_fit_options(const Options& options) {
-  require_option(options.batch_size > 0, "batch_size", options.batch_size, "at least 1");
-  require_option(options.epochs > 0, "epochs", options.epochs, "at least 1");
-  require_option(std::isfinite(options.gradient_norm_clip) && options.gradient_norm_clip >= 0, "gradient_norm_clip",
-                 options.gradient_norm_clip, "finite and at least 0");
 }
 
 /// Steps of an on-policy trainer until `steps` have been made in all or a callback requests a stop. `source(step)`
@@ -11467,7 +11817,7 @@ class direct_preference_trainer {
         options_(std::move(options)),
         rate_(options_.learning_rate),
         ranks_(ranks) {
-    detail::validate_fit_options(options_);
+    validate(options_);
   }
 
   /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).
@@ -12514,6 +12864,7 @@ enum class group_baseline {
                   ///< scale
 };
 #pragma GCC diagnostic pop
+constexpr auto option_names(group_baseline) { return std::array{"mean", "leave_one_out"}; }
 
 /// Members that ppo_options has too mean the same.
 struct group_relative_trainer_options {
@@ -12582,42 +12933,33 @@ struct group_relative_trainer_options {
   template <class = void>
   ppo_options shared() const {
     ppo_options o;
-    o.seed = seed;
-    o.generation = generation;
-    o.old_log_probs = old_log_probs;
-    o.sampler_correction = sampler_correction;
-    o.normalization = normalization;
-    o.empty_responses = empty_responses;
-    o.shaping = shaping;
-    o.adaptive_kl = adaptive_kl;
-    o.whiten_advantages = whiten_advantages;
-    o.advantage_whitening = advantage_whitening;
-    o.minibatch_size = minibatch_size;
-    o.scope = scope;
-    o.epochs = epochs;
-    o.policy_clip = policy_clip;
-    o.kl_loss_coefficient = kl_loss_coefficient;
-    o.kl_loss = kl_loss;
-    o.entropy_coefficient = entropy_coefficient;
-    o.reduction = reduction;
-    o.gradient_norm_clip = gradient_norm_clip;
-    o.learning_rate = learning_rate;
-    o.target_kl = target_kl;
-    o.scoring_batch = scoring_batch;
-    o.micro_batch = micro_batch;
+    const auto copy = []<class T>(const option&, const T& from, T& to) { to = from; };
+    detail::describe_policy_training(copy, *this, o);
     return o;
   }
 
-  /// Throws `option_error` for the first option that is out of its range.
+  template <class Visitor, class... Options>
+  static void describe(Visitor&& visit, Options&... o) {
+    detail::describe_policy_training(visit, o...);
+    visit({"group_size", "samples of each prompt", allowed::in(2, std::size_t{1} << 20), "responses"}, o.group_size...);
+    visit({"baseline", "what the reward of a response is compared with"}, o.baseline...);
+    visit({"scaling", "of the baseline mean"}, o.scaling...);
+    visit({"leave_one_out", "of the baseline leave_one_out"}, o.leave_one_out...);
+    visit({"skip_uniform_groups", "leave groups whose rewards are all equal out of the update"},
+          o.skip_uniform_groups...);
+  }
+  void check_together(const std::string& prefix) const {
+    detail::check_policy_training(*this, prefix);
+    if (baseline != group_baseline::mean)
+      require_unused(scaling, {}, prefix + "scaling.", "unless the baseline is mean");
+    if (baseline != group_baseline::leave_one_out)
+      require_unused(leave_one_out, {}, prefix + "leave_one_out.", "unless the baseline is leave_one_out");
+  }
+
+  /// Throws `option_error` for the first option that is out of its range, or has no effect beside the others.
   template <class = void>
   void validate() const {
-    require_option(group_size >= 2 && group_size <= (std::size_t{1} << 20), "group_size", group_size,
-                   "in [2, 1048576]");
-    require_option(std::isfinite(scaling.epsilon) && scaling.epsilon > 0, "scaling.epsilon", scaling.epsilon,
-                   "finite and greater than 0");
-    require_option(std::isfinite(leave_one_out.epsilon) && leave_one_out.epsilon > 0, "leave_one_out.epsilon",
-                   leave_one_out.epsilon, "finite and greater than 0");
-    shared().validate();
+    coho::validate(*this);
   }
 };
 
@@ -13130,7 +13472,13 @@ class group_relative_trainer
                                     })),
         options_(std::move(given.options)),
         advantage_(detail::component_or(std::move(components.advantage),
-                                        [&] { return advantage_default(options_, models_.ranks); })) {}
+                                        [&] { return advantage_default(options_, models_.ranks); })) {
+    using parts = Components;
+    if constexpr (!std::is_same_v<decltype(parts::policy_loss), from_options>)
+      require_unused(options_.policy_clip, {}, "policy_clip.", "where a policy loss is given");
+    if constexpr (!std::is_same_v<decltype(parts::kl_controller), from_options>)
+      detail::require_no_kl_options(options_);
+  }
 
   // `collect(statistics)` makes this rank's rollouts, group after group.
   template <class Collect, class... Callbacks>
@@ -13340,7 +13688,17 @@ class ppo_trainer : public detail::on_policy_driver<
                                                                       given.options.adaptive_kl);
                                     })),
         advantage_(detail::component_or(std::move(components.advantage),
-                                        [&] { return detail::bound_gae{given.options.gae}; })) {}
+                                        [&] { return detail::bound_gae{given.options.gae}; })) {
+    using parts = Components;
+    if constexpr (!std::is_same_v<decltype(parts::policy_loss), from_options>)
+      require_unused(shared_.policy_clip, {}, "policy_clip.", "where a policy loss is given");
+    if constexpr (!std::is_same_v<decltype(parts::value_loss), from_options>)
+      require_unused(shared_.value_clip, {}, "value_clip.", "where a value loss is given");
+    if constexpr (!std::is_same_v<decltype(parts::advantage), from_options>)
+      require_unused(shared_.gae, {}, "gae.", "where an advantage estimator is given");
+    if constexpr (!std::is_same_v<decltype(parts::kl_controller), from_options>)
+      detail::require_no_kl_options(shared_);
+  }
 
   // `evaluate(begin, end, statistics)` makes rollouts of a range of this rank's `count`.
   template <class Evaluate, class... Callbacks>
@@ -13430,6 +13788,11 @@ struct reward_model_options {
   double gradient_norm_clip = 1;  ///< 0: off
   bool shuffle = true;
   std::uint64_t seed = 0;
+
+  static void describe(auto&& visit, auto&... o) {
+    detail::describe_fit_options(visit, "pairs", o...);
+    visit({"loss", "of pairs"}, o.loss...);
+  }
 };
 
 struct reward_model_statistics {
@@ -13502,7 +13865,7 @@ class reward_model_trainer {
         rate_(options_.learning_rate),
         loss_(std::move(loss)),
         ranks_(ranks) {
-    detail::validate_fit_options(options_);
+    validate(options_);
     require_option(std::is_same_v<Loss, bradley_terry_loss> || options_.loss == bradley_terry_options{}, "loss", "set",
                    "left as it is where another pair loss is given");
   }
@@ -13736,6 +14099,8 @@ struct supervised_options {
   double gradient_norm_clip = 1;  ///< 0: off
   bool shuffle = true;
   std::uint64_t seed = 0;
+
+  static void describe(auto&& visit, auto&... o) { detail::describe_fit_options(visit, "examples", o...); }
 };
 
 struct supervised_statistics {
@@ -13771,7 +14136,7 @@ class supervised_trainer {
         options_(std::move(options)),
         rate_(options_.learning_rate),
         ranks_(ranks) {
-    detail::validate_fit_options(options_);
+    validate(options_);
   }
 
   /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).

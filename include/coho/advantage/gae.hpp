@@ -9,6 +9,7 @@
 #include <coho/check_lengths.hpp>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 
 namespace coho {
@@ -16,6 +17,12 @@ namespace coho {
 struct gae_options {
   double gamma = 1;   ///< discount per token, in [0, 1]
   double lambda = 1;  ///< 1: return minus value (high variance); 0: one-step errors (high bias); in [0, 1]
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"gamma", "discount per token", allowed::in(0, 1)}, o.gamma...);
+    visit({"lambda", "1: return minus value (high variance); 0: one-step errors (high bias)", allowed::in(0, 1)},
+          o.lambda...);
+  }
 };
 
 template <class Array>
@@ -47,8 +54,7 @@ struct gae_fn {
       return gae_result<Array>{detail::back_to(std::move(result.advantages), in.rewards),
                                detail::back_to(std::move(result.returns), in.rewards)};
     } else {
-      require_option(options.gamma >= 0 && options.gamma <= 1, "gamma", options.gamma, "in [0, 1]");
-      require_option(options.lambda >= 0 && options.lambda <= 1, "lambda", options.lambda, "in [0, 1]");
+      validate(options);
       const auto size = static_cast<std::size_t>(in.rewards.size());
       detail::check_lengths(size, static_cast<std::size_t>(in.values.size()), "gae", "values");
       detail::check_offsets(in.offsets, size, "gae");

@@ -8,6 +8,7 @@
 #include <coho/loss/detail/blocks.hpp>
 #include <coho/loss/detail/results.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <concepts>
 #include <cstddef>
@@ -26,6 +27,9 @@ enum class kl_estimator {
   k1_clamped,           ///< max(d, 0), which the code of AlpacaFarm and SALMON calls k1
   k3_straight_through,  ///< the value of k3 with the gradient of k2
 };
+constexpr auto option_names(kl_estimator) {
+  return std::array{"k1", "k2", "k3", "absolute", "k1_clamped", "k3_straight_through"};
+}
 
 namespace detail {
 
@@ -154,6 +158,10 @@ struct kl_loss_options {
   /// d = log π − log π_ref is limited to ±clip (nats), with gradient 0 beyond; > 0, or 0 for off. It keeps one token
   /// from dominating the batch under k2 and k3, which grow as d² and e^−d; 10 rarely affects healthy runs.
   double clip = 0;
+  static void describe(auto&& visit, auto&... o) {
+    visit({"estimator", "of the KL of a token"}, o.estimator...);
+    visit({"clip", "limits log π − log π_ref to ± this; 0: off", allowed::bound(), "nats"}, o.clip...);
+  }
 };
 
 template <class Value, class Array>
@@ -169,9 +177,7 @@ struct kl_loss_result {
 ///     auto [value, d_log_probs] = loss.value_and_grad(log_probs, reference_log_probs, weights);
 class kl_loss {
  public:
-  explicit kl_loss(const kl_loss_options& options = {}) : options_(options) {
-    require_option(options.clip >= 0, "clip", options.clip, "greater than 0, or 0 (off)");
-  }
+  explicit kl_loss(const kl_loss_options& options = {}) : options_(options) { validate(options); }
   const kl_loss_options& options() const noexcept { return options_; }
 
   template <class LogProbs, class Reference, class Weights>

@@ -6,6 +6,7 @@
 #include <coho/loss/detail/logistic.hpp>
 #include <coho/loss/elementwise_loss.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <concepts>
 #include <cstddef>
@@ -19,6 +20,12 @@ struct bradley_terry_options {
   double label_smoothing = 0;  ///< ε: probability that a label is wrong; in [0, 0.5)
   double centring = 0;         ///< c in c·(r0 + r1)², which keeps scores about 0; at least 0
   friend bool operator==(const bradley_terry_options&, const bradley_terry_options&) = default;
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"margin", "subtracted from the difference of scores"}, o.margin...);
+    visit({"label_smoothing", "ε: probability that a label is wrong", allowed::in_from(0, 0.5)}, o.label_smoothing...);
+    visit({"centring", "c in c·(r0 + r1)², which keeps scores about 0", allowed::at_least(0)}, o.centring...);
+  }
 };
 
 /// The margin m_i of each pair, say by how much an annotator preferred the response: an array, range or tensor, or a
@@ -60,13 +67,7 @@ struct bradley_terry_result {
 ///     double fresh = loss(0.0, 0.0);  // ln 2
 class bradley_terry_loss {
  public:
-  explicit bradley_terry_loss(const bradley_terry_options& options = {}) : options_(options) {
-    require_option(std::isfinite(options.margin), "margin", options.margin, "finite");
-    require_option(options.label_smoothing >= 0 && options.label_smoothing < 0.5, "label_smoothing",
-                   options.label_smoothing, "in [0, 0.5)");
-    require_option(options.centring >= 0 && std::isfinite(options.centring), "centring", options.centring,
-                   "finite and at least 0");
-  }
+  explicit bradley_terry_loss(const bradley_terry_options& options = {}) : options_(options) { validate(options); }
   const bradley_terry_options& options() const noexcept { return options_; }
 
   /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.

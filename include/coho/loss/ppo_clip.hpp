@@ -10,6 +10,7 @@
 #include <coho/loss/elementwise_loss.hpp>
 #include <coho/loss/policy_loss_inputs.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 
 namespace coho {
 
@@ -17,6 +18,14 @@ struct ppo_clip_options {
   double clip_low = 0.2;   ///< ratios below 1 − clip_low gain nothing; in (0, 1)
   double clip_high = 0.2;  ///< ratios above 1 + clip_high gain nothing; > 0
   double dual_clip = 0;    ///< c: a negative advantage loses at most −c·A (Ye et al. 2020); > 1, or 0 for off
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"clip_low", "ratios below 1 − clip_low gain nothing", allowed::in_open(0, 1)}, o.clip_low...);
+    visit({"clip_high", "ratios above 1 + clip_high gain nothing", allowed::above(0).or_infinity()}, o.clip_high...);
+    visit({"dual_clip", "c: the loss of a negative advantage A is at most −c·A; 0: off",
+           allowed::above(1).or_zero().or_infinity()},
+          o.dual_clip...);
+  }
 };
 
 template <class Value, class Array>
@@ -46,12 +55,7 @@ struct ppo_clip_result {
 ///     pullback({.log_probs = coho::as_span(result.d_log_probs)});
 class ppo_clip_loss {
  public:
-  explicit ppo_clip_loss(const ppo_clip_options& options = {}) : options_(options) {
-    require_option(options.clip_low > 0 && options.clip_low < 1, "clip_low", options.clip_low, "in (0, 1)");
-    require_option(options.clip_high > 0, "clip_high", options.clip_high, "greater than 0");
-    require_option(options.dual_clip == 0 || options.dual_clip > 1, "dual_clip", options.dual_clip,
-                   "0 (off) or greater than 1");
-  }
+  explicit ppo_clip_loss(const ppo_clip_options& options = {}) : options_(options) { validate(options); }
   const ppo_clip_options& options() const noexcept { return options_; }
 
   /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.

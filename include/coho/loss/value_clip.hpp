@@ -8,11 +8,18 @@
 #include <coho/loss/elementwise_loss.hpp>
 #include <coho/loss/value_loss_inputs.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 
 namespace coho {
 
 struct value_clip_options {
   double clip = 0.2;  ///< how far a value may move from the rollout's before it gains nothing; > 0, infinity for off
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"clip", "how far a value may move from the rollout's before it gains nothing",
+           allowed::above(0).or_infinity()},
+          o.clip...);
+  }
 };
 
 template <class Value, class Array>
@@ -38,9 +45,7 @@ struct value_clip_result {
 ///     // result.value, result.d_values
 class value_clip_loss {
  public:
-  explicit value_clip_loss(const value_clip_options& options = {}) : options_(options) {
-    require_option(options.clip > 0, "clip", options.clip, "greater than 0 (infinity for no clip)");
-  }
+  explicit value_clip_loss(const value_clip_options& options = {}) : options_(options) { validate(options); }
   const value_clip_options& options() const noexcept { return options_; }
 
   /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.

@@ -19,12 +19,14 @@
 #include <coho/error.hpp>
 #include <coho/kl/estimators.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 
 namespace coho {
 
 /// What the unfinished penalty does to the reward of a response that no stop sequence ended.
 enum class unfinished_mode { add, replace };
+constexpr auto option_names(unfinished_mode) { return std::array{"add", "replace"}; }
 
 /// The token that receives the reward of its sequence.
 enum class reward_placement {
@@ -34,6 +36,7 @@ enum class reward_placement {
   /// is the last token. With γ = λ = 1 the advantages of real tokens are the same for both placements.
   last_position,
 };
+constexpr auto option_names(reward_placement) { return std::array{"last_real_token", "last_position"}; }
 
 struct shaping_options {
   double kl_coefficient = 0.02;  ///< β; finite and at least 0
@@ -59,16 +62,22 @@ struct shaping_options {
             .whitening = {.keep_mean = true, .scope = whiten_scope::all_positions}};
   }
 
-  /// Throws `option_error` for the first option out of its range, named with `prefix` before it.
-  void validate(const std::string& prefix = {}) const {
-    require_option(std::isfinite(kl_coefficient) && kl_coefficient >= 0, prefix + "kl_coefficient", kl_coefficient,
-                   "finite and at least 0");
-    require_option(kl_clip >= 0, prefix + "kl_clip", kl_clip, "0 (off) or greater");
-    require_option(reward_clip >= 0, prefix + "reward_clip", reward_clip, "0 (off) or greater");
-    require_option(std::isfinite(unfinished_penalty), prefix + "unfinished_penalty", unfinished_penalty, "finite");
-    require_option(std::isfinite(scale), prefix + "scale", scale, "finite");
-    require_option(whitening.epsilon > 0, prefix + "whitening.epsilon", whitening.epsilon, "greater than 0");
+  static void describe(auto&& visit, auto&... o) {
+    visit({"kl_coefficient", "β: weight of the KL penalty", allowed::at_least(0)}, o.kl_coefficient...);
+    visit({"estimator", "of the KL of a token"}, o.estimator...);
+    visit({"kl_clip", "limits each token's KL to ± this; 0: off", allowed::bound(), "nats"}, o.kl_clip...);
+    visit({"reward_clip", "limits each response's reward to ± this, before the penalty; 0: off", allowed::bound()},
+          o.reward_clip...);
+    visit({"unfinished_penalty", "reward of a response that no stop ended; negative to punish"},
+          o.unfinished_penalty...);
+    visit({"unfinished", "whether that penalty is added to the reward or replaces it"}, o.unfinished...);
+    visit({"placement", "the token that receives the reward of its response"}, o.placement...);
+    visit({"scale", "factor on the shaped rewards, KL included"}, o.scale...);
+    visit({"whiten", "divide the shaped rewards by their deviation instead of scaling them"}, o.whiten...);
+    visit({"whitening", "how, with whiten"}, o.whitening...);
   }
+  /// Throws `option_error` for the first option out of its range, named with `prefix` before it.
+  void validate(const std::string& prefix = {}) const { coho::validate(*this, prefix); }
 };
 
 /// What token rewards are shaped from, by name. `Array` is double (the default where only braces are written), float, or

@@ -6,6 +6,7 @@
 #include <limits>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include <coho/error.hpp>
 #include <coho/loss/ppo_clip.hpp>
 #include <coho/loss/value_clip.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <coho/rollout/sampled_rollouts.hpp>
 #include <coho/rollout/trajectory.hpp>
@@ -164,7 +166,13 @@ class group_relative_trainer
                                     })),
         options_(std::move(given.options)),
         advantage_(detail::component_or(std::move(components.advantage),
-                                        [&] { return advantage_default(options_, models_.ranks); })) {}
+                                        [&] { return advantage_default(options_, models_.ranks); })) {
+    using parts = Components;
+    if constexpr (!std::is_same_v<decltype(parts::policy_loss), from_options>)
+      require_unused(options_.policy_clip, {}, "policy_clip.", "where a policy loss is given");
+    if constexpr (!std::is_same_v<decltype(parts::kl_controller), from_options>)
+      detail::require_no_kl_options(options_);
+  }
 
   // `collect(statistics)` makes this rank's rollouts, group after group.
   template <class Collect, class... Callbacks>

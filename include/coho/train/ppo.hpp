@@ -2,12 +2,14 @@
 
 #include <cstddef>
 #include <span>
+#include <type_traits>
 #include <utility>
 
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
 #include <coho/loss/ppo_clip.hpp>
 #include <coho/loss/value_clip.hpp>
+#include <coho/options.hpp>
 #include <coho/rollout/sampled_rollouts.hpp>
 #include <coho/rollout/trajectory.hpp>
 #include <coho/train/options/ppo_options.hpp>
@@ -117,7 +119,17 @@ class ppo_trainer : public detail::on_policy_driver<
                                                                       given.options.adaptive_kl);
                                     })),
         advantage_(detail::component_or(std::move(components.advantage),
-                                        [&] { return detail::bound_gae{given.options.gae}; })) {}
+                                        [&] { return detail::bound_gae{given.options.gae}; })) {
+    using parts = Components;
+    if constexpr (!std::is_same_v<decltype(parts::policy_loss), from_options>)
+      require_unused(shared_.policy_clip, {}, "policy_clip.", "where a policy loss is given");
+    if constexpr (!std::is_same_v<decltype(parts::value_loss), from_options>)
+      require_unused(shared_.value_clip, {}, "value_clip.", "where a value loss is given");
+    if constexpr (!std::is_same_v<decltype(parts::advantage), from_options>)
+      require_unused(shared_.gae, {}, "gae.", "where an advantage estimator is given");
+    if constexpr (!std::is_same_v<decltype(parts::kl_controller), from_options>)
+      detail::require_no_kl_options(shared_);
+  }
 
   // `evaluate(begin, end, statistics)` makes rollouts of a range of this rank's `count`.
   template <class Evaluate, class... Callbacks>
