@@ -32,6 +32,7 @@ endforeach()
 set(coho_pkgconfig_dir "${CMAKE_INSTALL_DATADIR}/pkgconfig")
 # The prefix is told from where the file is, so that an installation can be moved.
 file(RELATIVE_PATH coho_pkgconfig_prefix "/prefix/${coho_pkgconfig_dir}" "/prefix")
+string(REGEX REPLACE "/$" "" coho_pkgconfig_prefix "${coho_pkgconfig_prefix}")
 configure_file(cmake/coho.pc.in "${PROJECT_BINARY_DIR}/coho.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/coho.pc" DESTINATION "${coho_pkgconfig_dir}")
 
