@@ -16,39 +16,16 @@
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
 #include <coho/optimization/gradient_clipping.hpp>
-#include <coho/reward/empty_response.hpp>
-#include <coho/reward/symbolic.hpp>
 #include <coho/rng.hpp>
 #include <coho/rollout/trajectory.hpp>
 #include <coho/train/options/ppo_options.hpp>
 #include <coho/train/steps/model_outputs.hpp>
 #include <coho/train/steps/ppo_models.hpp>
 #include <coho/train/steps/ppo_statistics.hpp>
+#include <coho/train/steps/sample_and_score.hpp>
 #include <coho/train/steps/stopwatch.hpp>
 
 namespace coho {
-
-namespace detail {
-
-/// Checks what was sampled and moves it into the rollouts.
-template <std::same_as<generation> Generation>
-void take_generation(Generation sampled, std::size_t prompts, trajectory_batch& out) {
-  require_argument(sampled.responses.size() == prompts && sampled.finished.size() == prompts,
-                   "generate returned " + std::to_string(sampled.responses.size()) + " responses for " +
-                       std::to_string(prompts) + " prompts");
-  require_argument(sampled.log_probs.offsets == sampled.responses.offsets,
-                   "generate returned log-probabilities that are not one a response token");
-  for (std::size_t i = 0; i < prompts; ++i) {
-    require_argument(sampled.responses.length(i) > 0, "generate returned an empty response to prompt " +
-                                                          std::to_string(i) +
-                                                          ": a response holds at least its end token");
-  }
-  out.recorded_log_probs = lift_output(sampled.log_probs.values, sampled.responses.total(), "log_probs of generate");
-  out.batch.responses = std::move(sampled.responses);
-  out.finished = std::move(sampled.finished);
-}
-
-}  // namespace detail
 
 /// The first half of a PPO step: samples a response to each prompt and evaluates it, up to the sequence rewards.
 /// Each rollout draws from rng(seed).split(step).split(key). Adds to the phases' seconds and tokens.
@@ -56,25 +33,8 @@ struct collect_rollouts_fn {
   template <class... Types>
   trajectory_batch operator()(const ppo_models<Types...>& models, std::span<const rl_prompt> prompts,
                               const ppo_options& options, std::uint64_t step, ppo_statistics& statistics) const {
-    check_prompts(prompts);
     detail::stopwatch watch;
-    trajectory_batch out;
-    out.prompts.assign(prompts.begin(), prompts.end());
-    std::vector<rng> streams;
-    const rng step_stream = rng(options.seed).split(step);
-    for (const auto& prompt : prompts) {
-      out.batch.prompts.push_back(prompt.tokens);
-      if (!prompt.value_tokens.empty()) out.value_prompts.push_back(prompt.value_tokens);
-      streams.push_back(step_stream.split(prompt.key));
-    }
-    generation sampled = models.policy.generate(out.batch.prompts, options.generation, detail::span_of(streams));
-    detail::take_generation(std::move(sampled), prompts.size(), out);
-    for (std::size_t i = 0; i < out.size(); ++i) {
-      out.prompt_texts.push_back(prompts[i].text.empty() ? detail::decode_with(models.decoder, out.batch.prompts[i])
-                                                         : prompts[i].text);
-      out.response_texts.push_back(detail::decode_with(models.decoder, out.batch.responses[i]));
-      out.empty.push_back(detail::decodes<decltype(models.decoder)> && is_blank(out.response_texts.back()) ? 1 : 0);
-    }
+    trajectory_batch out = sample_responses(models, prompts, options.generation, rng(options.seed).split(step));
     auto& seconds = statistics.phase_seconds;
     auto& tokens = statistics.phase_tokens;
     const auto responses = static_cast<double>(out.tokens());
@@ -105,14 +65,7 @@ struct collect_rollouts_fn {
       tokens.values += static_cast<double>(value_batch.prompts.total()) + responses;
     }
 
-    const auto queries = out.queries();
-    out.model_scores = evaluate_scores(models.reward, queries, options.scoring_batch);
-    out.sequence_rewards = normalize_rewards(out.model_scores, options.normalization);
-    for (std::size_t i = 0; i < queries.size(); ++i) {
-      const auto bonus = static_cast<double>(models.bonus(queries[i]));
-      require_argument(std::isfinite(bonus), "the bonus of rollout " + std::to_string(i) + " is not finite");
-      out.sequence_rewards(static_cast<Eigen::Index>(i)) += bonus;
-    }
+    score_responses(models, out, {.normalization = options.normalization, .batch = options.scoring_batch});
     seconds.rewards += watch.lap();
     tokens.rewards += whole;
     return out;

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <array>
 #include <span>
 #include <string>
 #include <type_traits>
 
 #include <coho/concepts.hpp>
 #include <coho/require.hpp>
+#include <coho/reward/breakdown.hpp>
 
 namespace coho {
 
@@ -16,6 +18,7 @@ inline constexpr no_decoder_type no_decoder{};
 /// Stands for a bonus where there is none.
 struct no_bonus_type {
   double operator()(const reward_query&) const noexcept { return 0; }
+  std::array<reward_part, 0> parts(const reward_query&) const noexcept { return {}; }
 };
 inline constexpr no_bonus_type no_bonus{};
 
@@ -33,7 +36,9 @@ inline constexpr no_value_type no_value{};
 ///   says that it holds the parameters of both and is stepped once.
 /// - `decoder`: `decode(std::span<const token>)` or callable with it, returns the text that reward models see (where a
 ///   response ends and whether stop strings show is the decoder's business).
-/// - `bonus`: symbolic rewards, `double(const reward_query&)`, added to the normalised score.
+/// - `bonus`: symbolic rewards, `double(const reward_query&)`, added to the normalised score. With `parts(query)`, a
+/// range of reward_part
+///   whose values add up to the same, the rollouts' `breakdowns` hold each part by its name.
 ///
 ///     coho::ppo_trainer trainer{coho::ppo_models{.policy = policy, .reference = initial, .value = value, .reward =
 ///     reward,
