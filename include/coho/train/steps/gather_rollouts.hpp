@@ -12,13 +12,10 @@
 #include <Eigen/Core>
 
 #include <coho/concepts.hpp>
+#include <coho/error.hpp>
 #include <coho/parallel/all_gather.hpp>
 #include <coho/parallel/shares.hpp>
 #include <coho/rollout/trajectory.hpp>
-#include <coho/train/options/ppo_options.hpp>
-#include <coho/train/steps/collect_rollouts.hpp>
-#include <coho/train/steps/ppo_models.hpp>
-#include <coho/train/steps/ppo_statistics.hpp>
 
 namespace coho {
 
@@ -118,30 +115,29 @@ struct read_field {
   }
 };
 
-/// `collect_rollouts` over this rank's prompts, each share by itself: what a share's passes hold does not depend on how
-/// many shares a rank has. `prompts` may be empty.
-template <class... Types>
-trajectory_batch collect_shares(const ppo_models<Types...>& models, std::span<const rl_prompt> prompts,
-                                const ppo_options& options, std::uint64_t step, ppo_statistics& statistics) {
-  const std::size_t shares = share_count(models.ranks), size = static_cast<std::size_t>(models.ranks.size());
+/// Rollouts of this rank's `count` sequences, each share by itself: what a share's passes hold does not depend on how
+/// many shares a rank has. `evaluate(begin, end)` makes those of a range of them. `count` may be 0.
+template <class Communicator, class Evaluate>
+trajectory_batch by_shares(std::size_t count, Communicator& ranks, Evaluate evaluate) {
+  const std::size_t shares = share_count(ranks), size = static_cast<std::size_t>(ranks.size());
   trajectory_batch out;
   if (shares <= size) {
-    if (!prompts.empty()) out = collect_rollouts(models, prompts, options, step, statistics);
+    if (count > 0) out = evaluate(std::size_t{0}, count);
     return out;
   }
   std::vector<double> counts(size, 0.0);
-  counts[static_cast<std::size_t>(models.ranks.rank())] = static_cast<double>(prompts.size());
-  models.ranks.all_reduce_sum(span_of(counts));
+  counts[static_cast<std::size_t>(ranks.rank())] = static_cast<double>(count);
+  ranks.all_reduce_sum(span_of(counts));
   std::size_t first = 0, total = 0;
   for (std::size_t r = 0; r < size; ++r) {
-    if (r < static_cast<std::size_t>(models.ranks.rank())) first += static_cast<std::size_t>(counts[r]);
+    if (r < static_cast<std::size_t>(ranks.rank())) first += static_cast<std::size_t>(counts[r]);
     total += static_cast<std::size_t>(counts[r]);
   }
   for (std::size_t s = 0; s < shares; ++s) {
     const index_range part = part_of(total, s, shares);
-    const std::size_t begin = std::max(part.begin, first), end = std::min(part.end, first + prompts.size());
+    const std::size_t begin = std::max(part.begin, first), end = std::min(part.end, first + count);
     if (begin >= end) continue;
-    const auto more = collect_rollouts(models, prompts.subspan(begin - first, end - begin), options, step, statistics);
+    const trajectory_batch more = evaluate(begin - first, end - first);
     for_each_field(out, more, append_field{});
   }
   return out;
@@ -167,6 +163,8 @@ struct gather_rollouts_fn {
       for_each_field(theirs, detail::read_field{reader});
       for_each_field(out, std::as_const(theirs), detail::append_field{});
     }
+    require_argument(out.recorded_log_probs.size() == 0 || out.recorded_log_probs.size() == out.old_log_probs.size(),
+                     "the rollouts of some ranks have log_probs of their sampler, those of others have none");
     return out;
   }
 };

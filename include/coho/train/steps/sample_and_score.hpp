@@ -3,6 +3,7 @@
 #include <cmath>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -18,6 +19,7 @@
 #include <coho/reward/symbolic.hpp>
 #include <coho/rng.hpp>
 #include <coho/rollout/minibatch.hpp>
+#include <coho/rollout/sampled_rollouts.hpp>
 #include <coho/rollout/trajectory.hpp>
 #include <coho/train/steps/model_outputs.hpp>
 #include <coho/train/steps/ppo_models.hpp>
@@ -28,7 +30,7 @@ namespace coho {
 /// need, for measurements without a driver. The types are deduced.
 template <class Policy, class Reward, class Decoder = const no_decoder_type, class Bonus = const no_bonus_type>
 struct scoring_models {
-  Policy& policy;  ///< causal_lm
+  Policy& policy;  ///< a sampler is enough
   Reward& reward;
   Decoder& decoder = no_decoder;
   Bonus& bonus = no_bonus;
@@ -46,64 +48,109 @@ struct scoring_options {
 
 namespace detail {
 
-/// Checks what was sampled and moves it into the rollouts.
+/// Checks what a sampler returned and moves it into rollouts of these prompts.
 template <std::same_as<generation> Generation>
-void take_generation(Generation sampled, std::size_t prompts, trajectory_batch& out) {
-  require_argument(sampled.responses.size() == prompts && sampled.finished.size() == prompts,
+sampled_rollouts take_generation(Generation sampled, std::span<const rl_prompt> prompts) {
+  require_argument(sampled.responses.size() == prompts.size() && sampled.finished.size() == prompts.size(),
                    "generate returned " + std::to_string(sampled.responses.size()) + " responses for " +
-                       std::to_string(prompts) + " prompts");
-  require_argument(sampled.log_probs.offsets == sampled.responses.offsets,
+                       std::to_string(prompts.size()) + " prompts");
+  const bool known = !sampled.log_probs.empty();
+  require_argument(!known || sampled.log_probs.offsets == sampled.responses.offsets,
                    "generate returned log-probabilities that are not one a response token");
-  for (std::size_t i = 0; i < prompts; ++i) {
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
     require_argument(sampled.responses.length(i) > 0, "generate returned an empty response to prompt " +
                                                           std::to_string(i) +
                                                           ": a response holds at least its end token");
   }
-  out.recorded_log_probs = lift_output(sampled.log_probs.values, sampled.responses.total(), "log_probs of generate");
-  out.batch.responses = std::move(sampled.responses);
+  sampled_rollouts out;
+  out.prompts.assign(prompts.begin(), prompts.end());
+  if (known) {
+    const Eigen::ArrayXd log_probs =
+        lift_output(sampled.log_probs.values, sampled.responses.total(), "log_probs of generate");
+    out.log_probs.assign(log_probs.begin(), log_probs.end());
+  }
+  out.responses = std::move(sampled.responses);
   out.finished = std::move(sampled.finished);
+  return out;
+}
+
+/// Of the response texts: those that are blank. Without texts no response is known to be.
+template <class = void>
+std::vector<std::uint8_t> blank_texts(const std::vector<std::string>& texts, bool known) {
+  std::vector<std::uint8_t> out;
+  for (const auto& text : texts) out.push_back(known && is_blank(text) ? 1 : 0);
+  return out;
+}
+
+template <class = void>
+Eigen::ArrayXd array_of_numbers(const std::vector<double>& numbers) {
+  return Eigen::Map<const Eigen::ArrayXd>(numbers.data(), static_cast<Eigen::Index>(numbers.size()));
+}
+
+/// Rollouts with their texts, and with what is known of them; nothing is evaluated.
+template <class Decoder>
+trajectory_batch trajectories_of(sampled_rollouts sampled, Decoder& decoder) {
+  trajectory_batch out;
+  for (const auto& prompt : sampled.prompts) {
+    out.batch.prompts.push_back(prompt.tokens);
+    if (!prompt.value_tokens.empty()) out.value_prompts.push_back(prompt.value_tokens);
+    out.prompt_texts.push_back(prompt.text.empty() ? decode_with(decoder, prompt.tokens) : prompt.text);
+  }
+  out.batch.responses = std::move(sampled.responses);
+  const bool given = !sampled.texts.empty();
+  out.response_texts = std::move(sampled.texts);
+  for (std::size_t i = 0; !given && i < out.size(); ++i)
+    out.response_texts.push_back(decode_with(decoder, out.batch.responses[i]));
+  out.empty = blank_texts(out.response_texts, given || decodes<Decoder>);
+  out.finished = std::move(sampled.finished);
+  if (out.finished.empty()) out.finished.assign(out.size(), 1);
+  out.recorded_log_probs = array_of_numbers(sampled.log_probs);
+  out.model_scores = array_of_numbers(sampled.scores);
+  out.prompts = std::move(sampled.prompts);
+  return out;
 }
 
 }  // namespace detail
 
-/// A response to each prompt, with its text: the fields of trajectory_batch up to `recorded_log_probs`. Prompt i draws
-/// its random numbers from `random.split(prompts[i].key)`. Throws argument_error for prompts that `check_prompts`
-/// refuses and for what a policy must not return.
+/// Responses to prompts. Each draws from `random.split(key)`, its prompt's key; `random` of a training step is
+/// rng(seed).split(step).
 ///
-///     auto rollouts = coho::sample_responses(models, prompts, options.generation, coho::rng(seed).split(step));
-struct sample_responses_fn {
-  template <class Models>
-  trajectory_batch operator()(const Models& models, std::span<const rl_prompt> prompts,
-                              const generation_options& generation, const rng& random) const {
+///     coho::sampled_rollouts rollouts = coho::sample_rollouts(engine, prompts, {.max_new_tokens = 64}, seed, step);
+struct sample_rollouts_fn {
+  template <sampler Sampler>
+  sampled_rollouts operator()(Sampler& sampler, std::span<const rl_prompt> prompts, const generation_options& options,
+                              const rng& random) const {
     check_prompts(prompts);
-    trajectory_batch out;
-    out.prompts.assign(prompts.begin(), prompts.end());
+    packed<token> contexts;
     std::vector<rng> streams;
     for (const auto& prompt : prompts) {
-      out.batch.prompts.push_back(prompt.tokens);
-      if (!prompt.value_tokens.empty()) out.value_prompts.push_back(prompt.value_tokens);
+      contexts.push_back(prompt.tokens);
       streams.push_back(random.split(prompt.key));
     }
-    detail::take_generation(models.policy.generate(out.batch.prompts, generation, detail::span_of(streams)),
-                            prompts.size(), out);
-    for (std::size_t i = 0; i < out.size(); ++i) {
-      out.prompt_texts.push_back(prompts[i].text.empty() ? detail::decode_with(models.decoder, out.batch.prompts[i])
-                                                         : prompts[i].text);
-      out.response_texts.push_back(detail::decode_with(models.decoder, out.batch.responses[i]));
-      out.empty.push_back(detail::decodes<decltype(models.decoder)> && is_blank(out.response_texts.back()) ? 1 : 0);
-    }
-    return out;
+    return detail::take_generation<generation>(sampler.generate(contexts, options, detail::span_of(streams)), prompts);
+  }
+  template <sampler Sampler>
+  sampled_rollouts operator()(Sampler& sampler, std::span<const rl_prompt> prompts, const generation_options& options,
+                              std::uint64_t seed, std::uint64_t step) const {
+    return (*this)(sampler, prompts, options, rng(seed).split(step));
   }
 };
-inline constexpr sample_responses_fn sample_responses{};
+inline constexpr sample_rollouts_fn sample_rollouts{};
 
-/// Scores rollouts that were sampled: fills in `model_scores`, `breakdowns` and `sequence_rewards`, the last without
-/// the rule for empty responses. Throws argument_error for scores and bonuses that are not finite.
-struct score_responses_fn {
+/// Scores rollouts: fills in `model_scores` (those that the rollouts brought stay), `breakdowns` and
+/// `sequence_rewards`, the last without the rule for empty responses. Throws argument_error for scores and bonuses that
+/// are not finite, and where there are neither scores nor a reward model.
+struct score_rollouts_fn {
   template <class Models>
   void operator()(const Models& models, trajectory_batch& rollouts, const scoring_options& options = {}) const {
     const auto queries = rollouts.queries();
-    rollouts.model_scores = evaluate_scores(models.reward, queries, options.batch);
+    if (rollouts.model_scores.size() == 0) {
+      if constexpr (detail::stands_for<decltype(models.reward), no_reward_type>) {
+        throw argument_error("the rollouts have no scores, and there is no reward model to ask");
+      } else {
+        rollouts.model_scores = evaluate_scores(models.reward, queries, options.batch);
+      }
+    }
     rollouts.sequence_rewards.resize(rollouts.model_scores.size());
     rollouts.breakdowns.clear();
     for (std::size_t i = 0; i < queries.size(); ++i) {
@@ -117,10 +164,10 @@ struct score_responses_fn {
     }
   }
 };
-inline constexpr score_responses_fn score_responses{};
+inline constexpr score_rollouts_fn score_rollouts{};
 
-/// Samples a response to each prompt, decodes it, and asks reward model and bonus about it: `sample_responses`, then
-/// `score_responses`. For measurements; `collect_rollouts` does the same and evaluates the models of training too.
+/// Samples a response to each prompt, decodes it, and asks reward model and bonus about it. For measurements;
+/// `collect_rollouts` does the same, and evaluates the models that are trained too.
 ///
 ///     const auto rollouts = coho::sample_and_score(coho::scoring_models{.policy = policy, .reward = reward}, prompts,
 ///                                                  {.max_new_tokens = 64}, coho::rng(1));
@@ -130,8 +177,9 @@ struct sample_and_score_fn {
   trajectory_batch operator()(const Models& models, std::span<const rl_prompt> prompts,
                               const generation_options& generation, const rng& random,
                               const scoring_options& options = {}) const {
-    trajectory_batch out = sample_responses(models, prompts, generation, random);
-    score_responses(models, out, options);
+    trajectory_batch out = detail::trajectories_of(
+        sample_rollouts(detail::sampler_of(models), prompts, generation, random), models.decoder);
+    score_rollouts(models, out, options);
     return out;
   }
 };
