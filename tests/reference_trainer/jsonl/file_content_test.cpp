@@ -126,7 +126,7 @@ TEST_CASE("file content: a file of another kind is named, and what mends it") {
           "config.json: is a web page", "download it again");
   refused({"generate", "--model", model_with(folder, "fast", "tokenizer.model", "{\"version\": \"1.0\"}").string(),
            "--prompt", "a"},
-          "tokenizer.model: is a JSON tokenizer", "a sentencepiece tokenizer.model is needed");
+          "tokenizer.model: is a JSON tokenizer", "use a sentencepiece tokenizer.model");
   const std::string model = model_with(folder, "model", "", "").string();
   const struct {
     std::string bytes, says, mend;

@@ -156,7 +156,7 @@ TEST_CASE("sentencepiece: files are found in directories and other tokenizers re
   std::filesystem::remove(folder / "tokenizer.model");
   write_bytes(folder / "tokenizer.json", "{}");
   CHECK_THROWS_WITH(sentencepiece_tokenizer::from_file(folder.path()),
-                    ContainsSubstring("holds tokenizer.json but no tokenizer.model"));
+                    ContainsSubstring("has tokenizer.json but no tokenizer.model"));
   write_bytes(folder / "tokenizer.model", small_tokenizer().serialized());
   CHECK(sentencepiece_tokenizer::from_file(folder.path()).size() == 267);
   CHECK_THROWS_AS(sentencepiece_tokenizer::from_file(folder / "none"), coho::file_error);
