@@ -15,6 +15,7 @@
 #include <iterator>
 #include <limits>
 #include <map>
+#include <memory>
 #include <numbers>
 #include <numeric>
 #include <optional>
@@ -108,12 +109,20 @@ struct array_traits<T> {
   using value = double;
   static constexpr bool host = true;
 
-  // NaN in either operand wins, as it does for tensors.
-  static constexpr T min(T a, T b) noexcept { return (b < a || b != b) ? b : a; }
-  static constexpr T max(T a, T b) noexcept { return (a < b || b != b) ? b : a; }
+  // NaN in either operand wins, as it does for tensors. Comparisons are in the form that processors have an instruction
+  // for: as branches, they would be mispredicted.
+  static constexpr T min(T a, T b) noexcept {
+    const T smaller = b < a ? b : a;
+    return b != b ? b : smaller;
+  }
+  static constexpr T max(T a, T b) noexcept {
+    const T larger = a < b ? b : a;
+    return b != b ? b : larger;
+  }
   static constexpr T clamp(T x, double low, double high) noexcept {
     const T l = static_cast<T>(low), h = static_cast<T>(high);
-    return x < l ? l : (h < x ? h : x);
+    const T raised = x < l ? l : x;
+    return h < raised ? h : raised;
   }
   template <class A, class B>
   static constexpr auto where(bool condition, A a, B b) noexcept {
@@ -448,6 +457,51 @@ inline void require_argument(bool ok, const std::string& what) {
 
 }  // namespace coho
 
+// ---- coho/check_lengths.hpp
+
+/// Checks of what algorithms are given: lengths, offsets and shapes that fit together. All throw argument_error.
+namespace coho::detail {
+
+/// What offsets are called, of what they are, and what they count, for messages.
+struct offset_names {
+  const char *offsets = "offsets", *parts = "sequences", *elements = "tokens";
+};
+
+// `template <class = void>`, here and on other functions and members of the library: what is a template is only
+// compiled where it is called. A file that includes coho.hpp compiles in two thirds of the time for it.
+template <class = void>
+void check_offsets(std::span<const std::size_t> offsets, std::size_t total, const char* who,
+                   const offset_names& names = {}) {
+  const std::string start = std::string(who) + ": " + names.offsets;
+  require_argument(!offsets.empty() && offsets.front() == 0,
+                   start + " must start with 0 and have one entry more than there are " + names.parts);
+  for (std::size_t i = 1; i < offsets.size(); ++i) {
+    if (offsets[i - 1] > offsets[i]) {
+      throw argument_error(start + " decrease at entry " + std::to_string(i));
+    }
+  }
+  require_argument(offsets.back() == total, start + " end at " + std::to_string(offsets.back()) + ", but there are " +
+                                                std::to_string(total) + " " + names.elements);
+}
+
+template <class = void>
+void check_lengths(std::size_t expected, std::size_t found, const char* who, const char* what) {
+  require_argument(expected == found, std::string(who) + ": " + what + " has " + std::to_string(found) +
+                                          " elements where " + std::to_string(expected) + " were expected");
+}
+
+/// Tensors of other shapes would be broadcast into another loss.
+template <device_array T>
+void check_same_shape(const T& first, const T& other, const char* who) {
+  if (first.sizes() != other.sizes()) {
+    std::ostringstream out;
+    out << who << ": a tensor of shape " << other.sizes() << " stands beside one of shape " << first.sizes();
+    throw argument_error(out.str());
+  }
+}
+
+}  // namespace coho::detail
+
 // ---- coho/reduce.hpp
 
 namespace coho {
@@ -477,32 +531,6 @@ struct token_weights {
 
 namespace detail {
 
-/// What offsets are called, of what they are, and what they count, for messages.
-struct offset_names {
-  const char *offsets = "offsets", *parts = "sequences", *elements = "tokens";
-};
-
-template <class = void>
-void check_offsets(std::span<const std::size_t> offsets, std::size_t total, const char* who,
-                   const offset_names& names = {}) {
-  const std::string start = std::string(who) + ": " + names.offsets;
-  require_argument(!offsets.empty() && offsets.front() == 0,
-                   start + " must start with 0 and have one entry more than there are " + names.parts);
-  for (std::size_t i = 1; i < offsets.size(); ++i) {
-    if (offsets[i - 1] > offsets[i]) {
-      throw argument_error(start + " decrease at entry " + std::to_string(i));
-    }
-  }
-  require_argument(offsets.back() == total, start + " end at " + std::to_string(offsets.back()) + ", but there are " +
-                                                std::to_string(total) + " " + names.elements);
-}
-
-template <class = void>
-void check_lengths(std::size_t expected, std::size_t found, const char* who, const char* what) {
-  require_argument(expected == found, std::string(who) + ": " + what + " has " + std::to_string(found) +
-                                          " elements where " + std::to_string(expected) + " were expected");
-}
-
 /// Calls f with host arrays whatever the arguments are; tensors are copied out (they are constants to f).
 template <class T>
 decltype(auto) on_host(const T& x) {
@@ -510,16 +538,6 @@ decltype(auto) on_host(const T& x) {
     return array_traits<T>::to_host(x);
   } else {
     return (x);
-  }
-}
-
-/// Tensors of other shapes would be broadcast into another loss.
-template <device_array T>
-void check_same_shape(const T& first, const T& other, const char* who) {
-  if (first.sizes() != other.sizes()) {
-    std::ostringstream out;
-    out << who << ": a tensor of shape " << other.sizes() << " stands beside one of shape " << first.sizes();
-    throw argument_error(out.str());
   }
 }
 
@@ -714,6 +732,239 @@ inline constexpr sequence_spread_fn sequence_spread{};
 
 }  // namespace coho
 
+// ---- coho/array_view.hpp
+
+/// What the members of named inputs (`policy_loss_inputs`, `advantage_inputs`, …) hold.
+namespace coho {
+
+namespace detail {
+
+/// Inputs derive their first member from it: without a name, `{a, b}`, they cannot be initialised.
+struct by_name {
+  struct key {};
+  constexpr explicit by_name(key) noexcept {}
+};
+inline constexpr by_name named{by_name::key{}};
+
+/// The number type of an array's own elements.
+template <class Array>
+using own_number_t = typename host_number<std::remove_cvref_t<Array>>::type;
+
+}  // namespace detail
+
+/// A read-only Eigen array over the elements of an Eigen array or expression, or of a range of floating-point numbers.
+/// Named arrays are viewed and must outlive the view; temporaries and expressions are kept in it. It has the arithmetic
+/// of `Eigen::ArrayXd` (`ArrayXf`) and converts to it.
+template <class Number>
+class array_view : public Eigen::Map<const Eigen::Array<Number, Eigen::Dynamic, 1>> {
+  using map = Eigen::Map<const Eigen::Array<Number, Eigen::Dynamic, 1>>;
+
+ public:
+  using value_type = Number;
+
+  array_view() : map(nullptr, 0) {}
+  template <class Array>
+    requires(detail::host_array<Array> && !std::is_base_of_v<array_view, std::remove_cvref_t<Array>>)
+  array_view(Array&& array)  // NOLINT: arrays are viewed without being asked to
+      : array_view(lent(std::forward<Array>(array))) {}
+  array_view(const array_view&) = default;
+  // A map assigns elements.
+  array_view& operator=(const array_view&) = delete;
+
+  const Number* begin() const noexcept { return this->data(); }
+  const Number* end() const noexcept { return this->data() + this->size(); }
+
+ private:
+  struct loan {
+    const Number* data;
+    std::size_t size;
+    std::shared_ptr<const void> kept;
+  };
+  explicit array_view(loan from) : map(from.data, static_cast<Eigen::Index>(from.size)), kept_(std::move(from.kept)) {}
+
+  // Whether the elements live as long as the argument only: those of a temporary that is no view itself.
+  template <class Array>
+  static consteval bool temporary() {
+    using plain = std::remove_cvref_t<Array>;
+    if constexpr (std::is_lvalue_reference_v<Array>) {
+      return false;
+    } else if constexpr (eigen_dense<plain>) {
+      return std::is_same_v<plain, typename plain::PlainObject>;
+    } else {
+      return !std::ranges::borrowed_range<plain>;
+    }
+  }
+  template <class Array>
+  static loan lent(Array&& array) {
+    const auto elements = detail::host_elements(array);
+    if constexpr (!std::is_same_v<decltype(elements), const std::span<const Number>>) {
+      std::vector<Number> numbers(elements.size());
+      for (std::size_t i = 0; i < elements.size(); ++i) {
+        if constexpr (std::is_same_v<Number, std::uint8_t>) {
+          numbers[i] = elements[i] != 0;  // flags
+        } else {
+          numbers[i] = static_cast<Number>(elements[i]);
+        }
+      }
+      return kept(std::move(numbers));
+    } else if constexpr (temporary<Array>()) {
+      return kept(std::forward<Array>(array));
+    } else {
+      return {elements.data(), elements.size(), nullptr};
+    }
+  }
+  template <class Array>
+  static loan kept(Array&& array) {
+    auto storage = std::make_shared<const std::remove_cvref_t<Array>>(std::forward<Array>(array));
+    return {storage->data(), static_cast<std::size_t>(storage->size()), storage};
+  }
+
+  std::shared_ptr<const void> kept_;
+};
+
+namespace detail {
+
+/// Whether arrays of From can be read as Numbers; says what is wrong.
+template <class From, class Number>
+consteval bool check_numbers() {
+  static_assert(std::is_floating_point_v<From>,
+                "coho: log-probs, values, scores and rewards are floating-point numbers, not integers");
+  static_assert(!std::is_floating_point_v<From> || sizeof(From) <= sizeof(Number),
+                "coho: these inputs are of float and would round an array of double; cast it, or name inputs<double>");
+  return true;
+}
+
+/// The argument that a gradient is taken of: in its own number type, which is that of the result.
+template <class Number>
+class number_array : public array_view<Number> {
+ public:
+  template <class Array>
+    requires(host_array<Array> && !std::is_base_of_v<array_view<Number>, std::remove_cvref_t<Array>>)
+  number_array(Array&& array)  // NOLINT: arrays are viewed without being asked to
+      : array_view<Number>(std::forward<Array>(array)) {
+    using from = own_number_t<Array>;
+    static_assert(check_numbers<from, Number>());
+    static_assert(!std::is_floating_point_v<from> || std::is_same_v<from, Number>,
+                  "coho: inputs in braces are of double; for arrays of float name the type: …_inputs<float>{…}");
+  }
+  number_array(const array_view<Number>& view) : array_view<Number>(view) {}  // NOLINT
+};
+
+/// A constant argument; narrower numbers are converted.
+template <class Number>
+class constant_array : public array_view<Number> {
+ public:
+  constant_array() = default;
+  template <class Array>
+    requires(host_array<Array> && !std::is_base_of_v<array_view<Number>, std::remove_cvref_t<Array>>)
+  constant_array(Array&& array)  // NOLINT: arrays are viewed without being asked to
+      : array_view<Number>(std::forward<Array>(array)) {
+    static_assert(check_numbers<own_number_t<Array>, Number>());
+  }
+  constant_array(const array_view<Number>& view) : array_view<Number>(view) {}  // NOLINT
+};
+
+template <class Array>
+struct input_types {
+  static_assert(device_array<Array>,
+                "coho: inputs are of double, of float, or of a tensor type; for at::Tensor include "
+                "<coho/torch/ops.hpp>");
+  using number = Array;
+  using constant = Array;
+  using weight = Array;
+  using mask = Array;
+};
+template <floating_scalar Number>
+struct input_types<Number> {
+  using number = number_array<Number>;
+  using constant = constant_array<Number>;
+  using weight = array_view<double>;
+  using mask = array_view<std::uint8_t>;
+};
+
+}  // namespace detail
+
+/// The weights of named inputs: `token_weights` of any array, or none.
+template <class Array>
+struct optional_weights {
+  typename detail::input_types<Array>::weight values{};
+  bool given = false;
+
+  optional_weights() = default;
+  template <class Weights>
+  optional_weights(const token_weights<Weights>& weights) : values(weights.values), given(true) {}  // NOLINT
+  template <class Weights>
+  optional_weights(token_weights<Weights>&& weights) : values(std::move(weights.values)), given(true) {}  // NOLINT
+};
+
+/// The mask of named inputs: one number per token, 0 for padding; or none.
+template <class Array>
+struct optional_mask {
+  typename detail::input_types<Array>::mask values{};
+  bool given = false;
+
+  optional_mask() = default;
+  template <class Mask>
+    requires(!std::is_same_v<std::remove_cvref_t<Mask>, optional_mask>)
+  optional_mask(Mask&& mask) : values(std::forward<Mask>(mask)), given(true) {}  // NOLINT
+};
+
+namespace detail {
+
+/// The mask on the host.
+template <class Array>
+optional_mask<double> host_mask(const optional_mask<Array>& mask) {
+  if constexpr (device_array<Array>) {
+    return mask.given ? optional_mask<double>(on_host(mask.values)) : optional_mask<double>();
+  } else {
+    return mask.given ? optional_mask<double>(mask.values) : optional_mask<double>();
+  }
+}
+
+/// Calls f with what says by an index whether a token of `size` is real; throws argument_error for another length.
+template <class Number, class F>
+decltype(auto) with_mask(const optional_mask<Number>& mask, std::size_t size, const char* who, const F& f) {
+  if (!mask.given) return f(all_real{size});
+  const auto flags = host_elements(mask.values);
+  check_lengths(size, flags.size(), who, "mask");
+  return f(flags);
+}
+
+}  // namespace detail
+}  // namespace coho
+
+// ---- coho/advantage/advantage_inputs.hpp
+
+namespace coho {
+
+/// What advantages of tokens are estimated from, by name. `Array` is double (the default where only braces are written),
+/// float, or a tensor type; arrays have one number per token.
+///
+///     coho::gae({.rewards = rewards, .values = values, .offsets = offsets}, {.lambda = 0.95});
+///     coho::gae(coho::advantage_inputs<float>{.rewards = rewards, .values = values, .offsets = offsets});
+template <class Array = double>
+struct advantage_inputs {
+  [[no_unique_address]] detail::by_name only_by_name = detail::named;
+  typename detail::input_types<Array>::number rewards;     ///< r_t; results are of its type
+  typename detail::input_types<Array>::constant values{};  ///< V_t, read before y_t is seen
+  optional_mask<Array> mask{};                             ///< 0: not part of the response; none: all tokens are
+  std::span<const std::size_t> offsets{};                  ///< of the sequences, one entry more than there are
+};
+
+namespace detail {
+
+/// Tensors are copied to the host.
+template <device_array Array>
+advantage_inputs<double> host_inputs(const advantage_inputs<Array>& in) {
+  return {.rewards = on_host(in.rewards),
+          .values = on_host(in.values),
+          .mask = host_mask(in.mask),
+          .offsets = in.offsets};
+}
+
+}  // namespace detail
+}  // namespace coho
+
 // ---- coho/advantage/gae.hpp
 
 namespace coho {
@@ -725,54 +976,9 @@ struct gae_options {
 
 template <class Array>
 struct gae_result {
-  Array advantages;  ///< one a token
+  Array advantages;  ///< one per token
   Array returns;     ///< advantages + values: the value model's targets
 };
-
-namespace detail {
-
-/// Calls step(t, state) for the tokens t of each sequence from its last to its first, from a fresh State, and
-/// finish(i, state) after each sequence. Two sequences take turns: what is computed of a token waits for its successor,
-/// and the other sequence fills the wait.
-template <class State, class Step, class Finish>
-void scan_backwards(std::span<const std::size_t> offsets, const Step& step, const Finish& finish) {
-  const std::size_t count = offsets.size() - 1;
-  std::size_t i = 0;
-  for (; i + 1 < count; i += 2) {
-    State first{}, second{};
-    std::size_t t = offsets[i + 1], u = offsets[i + 2];
-    // One goes ahead: side by side, sequences of 4 KiB would be in each other's way in the cache.
-    std::size_t together = std::min(t - offsets[i], u - offsets[i + 1]), ahead = std::min<std::size_t>(together, 32);
-    for (together -= ahead; ahead > 0; --ahead) step(--t, first);
-    for (; together > 0; --together) {
-      step(--t, first);
-      step(--u, second);
-    }
-    while (t > offsets[i]) step(--t, first);
-    while (u > offsets[i + 1]) step(--u, second);
-    finish(i, first);
-    finish(i + 1, second);
-  }
-  if (i < count) {
-    State last{};
-    for (std::size_t t = offsets[i + 1]; t > offsets[i];) step(--t, last);
-    finish(i, last);
-  }
-}
-
-/// Whether no number is NaN or infinite.
-template <class Number>
-bool all_finite(const array_of<Number>& x) noexcept {
-  constexpr Eigen::Index part = 1024;
-  Number defect = 0;
-  for (Eigen::Index begin = 0; begin < x.size(); begin += part) {
-    const auto some = x.segment(begin, std::min(part, x.size() - begin));
-    defect += (some - some).sum();
-  }
-  return defect == 0;
-}
-
-}  // namespace detail
 
 struct gae_fn {
   /// Generalised advantage estimation (Schulman et al. 2016, eqs. 11 and 16) over N packed sequences:
@@ -781,89 +987,61 @@ struct gae_fn {
   ///
   /// with V and A zero after the last token of each sequence, whether it ended by itself or was cut.
   ///
-  /// `rewards`, `values`: one a token (arrays, ranges or tensors; V_t read before y_t is seen). `offsets`: N + 1
-  /// entries. `mask` (optional): 0 marks tokens that are not part of the response; they are skipped as if they were not
-  /// there, neither read nor discounted over, and their results are 0. Returns Eigen arrays of the rewards' number type
-  /// (tensors for tensors, detached). Throws option_error (gamma, lambda outside [0, 1]), argument_error (lengths,
-  /// offsets, a reward or value of a real token that is not finite).
+  /// Takes `advantage_inputs`: arrays, ranges or tensors. Tokens whose mask is 0 are skipped as if they were not there,
+  /// neither read nor discounted over, and their results are 0. Returns Eigen arrays of the rewards' number type (tensors
+  /// for tensors, detached). Throws option_error (gamma, lambda outside [0, 1]), argument_error (lengths, offsets, a
+  /// reward or value of a real token that is not finite).
   ///
   ///     std::vector<std::size_t> offsets{0, 3};
-  ///     auto [advantages, returns] = coho::gae(rewards, values, offsets, {.gamma = 1, .lambda = 0.95});
+  ///     auto [advantages, returns] =
+  ///         coho::gae({.rewards = rewards, .values = values, .offsets = offsets}, {.gamma = 1, .lambda = 0.95});
   ///     // rewards 0 0 1, values 0 0 0 → advantages 0.9025 0.95 1
-  template <class Rewards, class Values>
-  auto operator()(const Rewards& rewards, const Values& values, std::span<const std::size_t> offsets,
-                  const gae_options& options = {}) const {
-    return with_mask(rewards, values, nullptr, offsets, options);
-  }
-  template <class Rewards, class Values, class Mask>
-  auto operator()(const Rewards& rewards, const Values& values, const Mask& mask, std::span<const std::size_t> offsets,
-                  const gae_options& options = {}) const {
-    if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
-    return with_mask(rewards, values, &mask, offsets, options);
+  template <class Array = double>
+  auto operator()(const advantage_inputs<Array>& in, const gae_options& options = {}) const {
+    if constexpr (detail::device_array<Array>) {
+      auto result = (*this)(detail::host_inputs(in), options);
+      return gae_result<Array>{detail::back_to(std::move(result.advantages), in.rewards),
+                               detail::back_to(std::move(result.returns), in.rewards)};
+    } else {
+      require_option(options.gamma >= 0 && options.gamma <= 1, "gamma", options.gamma, "in [0, 1]");
+      require_option(options.lambda >= 0 && options.lambda <= 1, "lambda", options.lambda, "in [0, 1]");
+      const auto size = static_cast<std::size_t>(in.rewards.size());
+      detail::check_lengths(size, static_cast<std::size_t>(in.values.size()), "gae", "values");
+      detail::check_offsets(in.offsets, size, "gae");
+      return detail::with_mask(in.mask, size, "gae", [&](const auto& mask) { return run(in, mask, options); });
+    }
   }
 
  private:
+  template <class Number, class Mask>
+  static auto run(const advantage_inputs<Number>& in, const Mask& mask, const gae_options& options) {
+    using array = detail::array_of<Number>;
+    gae_result<array> result{array(in.rewards.size()), array(in.rewards.size())};
+    const Number *const rewards = in.rewards.data(), *const values = in.values.data();
+    Number *const advantages = result.advantages.data(), *const returns = result.returns.data();
+    const double gamma = options.gamma, decay = options.gamma * options.lambda;
+    for (std::size_t i = 0; i + 1 < in.offsets.size(); ++i) {
+      double next_value = 0, advantage = 0;
+      for (std::size_t t = in.offsets[i + 1]; t-- > in.offsets[i];) {
+        if (mask[t] == 0) {
+          advantages[t] = returns[t] = 0;
+          continue;
+        }
+        const double value = static_cast<double>(values[t]);
+        const double error = static_cast<double>(rewards[t]) + gamma * next_value - value;
+        advantage = error + decay * advantage;
+        next_value = value;
+        advantages[t] = static_cast<Number>(advantage);
+        returns[t] = static_cast<Number>(advantage + value);
+      }
+      // What is not finite stays so up to the first token.
+      if (!std::isfinite(advantage)) refuse(i);
+    }
+    return result;
+  }
+
   [[noreturn]] static void refuse(std::size_t sequence) {
     throw argument_error("gae: a reward or value of sequence " + std::to_string(sequence) + " is not finite");
-  }
-
-  template <class Rewards, class Values, class Mask>
-  static auto with_mask(const Rewards& rewards, const Values& values, Mask mask, std::span<const std::size_t> offsets,
-                        const gae_options& options) {
-    if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
-    if constexpr (!detail::host_array<Values>) static_assert(detail::array_check<Values>::passed);
-    const auto& rewards_local = detail::on_host(rewards);
-    const auto& values_local = detail::on_host(values);
-    const auto r = detail::host_elements(rewards_local);
-    const auto v = detail::host_elements(values_local);
-    using number = detail::host_number_t<decltype(rewards_local)>;
-    auto result = [&] {
-      if constexpr (std::is_null_pointer_v<Mask>) {
-        return run<number>(r, v, detail::all_real{r.size()}, offsets, options);
-      } else {
-        const auto& mask_local = detail::on_host(*mask);
-        return run<number>(r, v, detail::host_elements(mask_local), offsets, options);
-      }
-    }();
-    auto advantages = detail::back_to(std::move(result.advantages), rewards);
-    auto returns = detail::back_to(std::move(result.returns), rewards);
-    return gae_result<decltype(advantages)>{std::move(advantages), std::move(returns)};
-  }
-
-  template <class Number, class R, class V, class Mask>
-  static gae_result<detail::array_of<Number>> run(const R& rewards, const V& values, const Mask& mask,
-                                                  std::span<const std::size_t> offsets, const gae_options& options) {
-    require_option(options.gamma >= 0 && options.gamma <= 1, "gamma", options.gamma, "in [0, 1]");
-    require_option(options.lambda >= 0 && options.lambda <= 1, "lambda", options.lambda, "in [0, 1]");
-    detail::check_lengths(rewards.size(), values.size(), "gae", "values");
-    detail::check_lengths(rewards.size(), mask.size(), "gae", "mask");
-    detail::check_offsets(offsets, rewards.size(), "gae");
-
-    const auto size = static_cast<Eigen::Index>(rewards.size());
-    gae_result<detail::array_of<Number>> result{detail::array_of<Number>(size), detail::array_of<Number>(size)};
-    Number* const advantages = result.advantages.data();
-    Number* const returns = result.returns.data();
-    const double gamma = options.gamma, decay = options.gamma * options.lambda;
-    struct state {
-      double next_value = 0, next_advantage = 0;
-    };
-    const auto step = [=](std::size_t t, state& s) {
-      if (mask[t] == 0) {
-        advantages[t] = returns[t] = 0;
-        return;
-      }
-      const double value = static_cast<double>(values[t]);
-      const double error = static_cast<double>(rewards[t]) + gamma * s.next_value - value;
-      s.next_advantage = error + decay * s.next_advantage;
-      s.next_value = value;
-      advantages[t] = static_cast<Number>(s.next_advantage);
-      returns[t] = static_cast<Number>(s.next_advantage + value);
-    };
-    detail::scan_backwards<state>(offsets, step, [](std::size_t i, const state& s) {
-      // What is not finite stays so up to the first token.
-      if (!std::isfinite(s.next_advantage)) refuse(i);
-    });
-    return result;
   }
 };
 inline constexpr gae_fn gae{};
@@ -1683,6 +1861,33 @@ inline constexpr group_relative_fn group_relative{};
 
 }  // namespace coho
 
+// ---- coho/advantage/detail/scan_backwards.hpp
+
+namespace coho::detail {
+
+/// Calls step(t, state) for the tokens t of each sequence from its last to its first, from a fresh State.
+template <class State, class Step>
+void scan_backwards(std::span<const std::size_t> offsets, const Step& step) {
+  for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+    State state{};
+    for (std::size_t t = offsets[i + 1]; t > offsets[i];) step(--t, state);
+  }
+}
+
+/// Whether no number is NaN or infinite.
+template <class Number>
+bool all_finite(const array_of<Number>& x) noexcept {
+  constexpr Eigen::Index part = 1024;
+  Number defect = 0;
+  for (Eigen::Index begin = 0; begin < x.size(); begin += part) {
+    const auto some = x.segment(begin, std::min(part, x.size() - begin));
+    defect += (some - some).sum();
+  }
+  return defect == 0;
+}
+
+}  // namespace coho::detail
+
 // ---- coho/advantage/lambda_returns.hpp
 
 namespace coho {
@@ -1697,66 +1902,41 @@ struct lambda_returns_fn {
   /// These are the `returns` of `gae` (G_t = A_t + V_t) without the advantages; V of a sequence's first token is not
   /// read.
   ///
-  /// `rewards`, `values`: one a token (arrays, ranges or tensors; V_t read before y_t is seen). `offsets`: N + 1
-  /// entries. `mask` (optional): 0 marks tokens that are not part of the response; they are skipped as if they were not
-  /// there, neither read nor discounted over, and their result is 0. Takes the options of `gae`. Returns an Eigen array
-  /// of the rewards' number type (a tensor for a tensor, detached). Throws option_error (gamma, lambda outside [0, 1]),
+  /// Takes `advantage_inputs` (arrays, ranges or tensors) and the options of `gae`. Tokens whose mask is 0 are skipped as
+  /// if they were not there, neither read nor discounted over, and their result is 0. Returns an Eigen array of the
+  /// rewards' number type (a tensor for a tensor, detached). Throws option_error (gamma, lambda outside [0, 1]),
   /// argument_error (lengths, offsets, a result that is not finite).
   ///
   ///     std::vector<double> rewards{0, 0, 1}, values{0, 0, 1};
   ///     std::vector<std::size_t> offsets{0, 3};
   ///     const coho::gae_options options{.gamma = 0.9, .lambda = 0.95};
-  ///     auto returns = coho::lambda_returns(rewards, values, offsets, options);  // 0.7695 0.9 1
-  template <class Rewards, class Values>
-  auto operator()(const Rewards& rewards, const Values& values, std::span<const std::size_t> offsets,
-                  const gae_options& options = {}) const {
-    return with_mask(rewards, values, nullptr, offsets, options);
-  }
-  template <class Rewards, class Values, class Mask>
-  auto operator()(const Rewards& rewards, const Values& values, const Mask& mask, std::span<const std::size_t> offsets,
-                  const gae_options& options = {}) const {
-    if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
-    return with_mask(rewards, values, &mask, offsets, options);
+  ///     auto returns = coho::lambda_returns({.rewards = rewards, .values = values, .offsets = offsets}, options);  // 0.7695 0.9 1
+  template <class Array = double>
+  auto operator()(const advantage_inputs<Array>& in, const gae_options& options = {}) const {
+    if constexpr (detail::device_array<Array>) {
+      return detail::back_to((*this)(detail::host_inputs(in), options), in.rewards);
+    } else {
+      require_option(options.gamma >= 0 && options.gamma <= 1, "gamma", options.gamma, "in [0, 1]");
+      require_option(options.lambda >= 0 && options.lambda <= 1, "lambda", options.lambda, "in [0, 1]");
+      const auto size = static_cast<std::size_t>(in.rewards.size());
+      detail::check_lengths(size, static_cast<std::size_t>(in.values.size()), "lambda_returns", "values");
+      detail::check_offsets(in.offsets, size, "lambda_returns");
+      return detail::with_mask(in.mask, size, "lambda_returns",
+                               [&](const auto& mask) { return run(in, mask, options); });
+    }
   }
 
  private:
-  template <class Rewards, class Values, class Mask>
-  static auto with_mask(const Rewards& rewards, const Values& values, Mask mask, std::span<const std::size_t> offsets,
-                        const gae_options& options) {
-    if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
-    if constexpr (!detail::host_array<Values>) static_assert(detail::array_check<Values>::passed);
-    const auto& rewards_local = detail::on_host(rewards);
-    const auto& values_local = detail::on_host(values);
-    const auto r = detail::host_elements(rewards_local);
-    const auto v = detail::host_elements(values_local);
-    using number = detail::host_number_t<decltype(rewards_local)>;
-    auto result = [&] {
-      if constexpr (std::is_null_pointer_v<Mask>) {
-        return run<number>(r, v, detail::all_real{r.size()}, offsets, options);
-      } else {
-        const auto& mask_local = detail::on_host(*mask);
-        return run<number>(r, v, detail::host_elements(mask_local), offsets, options);
-      }
-    }();
-    return detail::back_to(std::move(result), rewards);
-  }
-
-  template <class Number, class R, class V, class Mask>
-  static detail::array_of<Number> run(const R& rewards, const V& values, const Mask& mask,
-                                      std::span<const std::size_t> offsets, const gae_options& options) {
-    require_option(options.gamma >= 0 && options.gamma <= 1, "gamma", options.gamma, "in [0, 1]");
-    require_option(options.lambda >= 0 && options.lambda <= 1, "lambda", options.lambda, "in [0, 1]");
-    detail::check_lengths(rewards.size(), values.size(), "lambda_returns", "values");
-    detail::check_lengths(rewards.size(), mask.size(), "lambda_returns", "mask");
-    detail::check_offsets(offsets, rewards.size(), "lambda_returns");
-
-    detail::array_of<Number> result(static_cast<Eigen::Index>(rewards.size()));
+  template <class Number, class Mask>
+  static auto run(const advantage_inputs<Number>& in, const Mask& mask, const gae_options& options) {
+    detail::array_of<Number> result(in.rewards.size());
+    const Number *const rewards = in.rewards.data(), *const values = in.values.data();
     Number* const returns = result.data();
     const double one_step = options.gamma * (1 - options.lambda), decay = options.gamma * options.lambda;
     struct state {
       double next_value = 0, next_return = 0;
     };
-    const auto step = [=](std::size_t t, state& s) {
+    detail::scan_backwards<state>(in.offsets, [=](std::size_t t, state& s) {
       if (mask[t] == 0) {
         returns[t] = 0;
         return;
@@ -1764,8 +1944,7 @@ struct lambda_returns_fn {
       s.next_return = static_cast<double>(rewards[t]) + one_step * s.next_value + decay * s.next_return;
       s.next_value = static_cast<double>(values[t]);
       returns[t] = static_cast<Number>(s.next_return);
-    };
-    detail::scan_backwards<state>(offsets, step, [](std::size_t, const state&) {});
+    });
     require_argument(detail::all_finite(result),
                      "lambda_returns: a result is not finite; a real token holds NaN or infinity");
     return result;
@@ -1961,7 +2140,7 @@ struct discounted_sums {
       s.next = static_cast<double>(rewards[t]) + gamma * s.next;
       out[t] = static_cast<Number>(s.next);
     };
-    scan_backwards<state>(offsets, step, [](std::size_t, const state&) {});
+    scan_backwards<state>(offsets, step);
   }
 };
 
@@ -2320,48 +2499,11 @@ class adaptive_kl_controller {
 
 }  // namespace coho
 
-// ---- coho/loss/token_loss.hpp
+// ---- coho/loss/detail/blocks.hpp
 
-/// Shared parts of the reduced losses: one pass over the tokens of the host in blocks that stay in cache, and the
-/// preparation of tensors. For writers of losses; users need only the losses.
+/// Loops over arrays of the host in blocks that stay in the first-level cache. Kept only where a row of the benchmarks
+/// shows their worth: `kl_loss`, `kl_estimate k3`, `exact_kl`, `importance_weights` and `shape_rewards`.
 namespace coho::detail {
-
-/// A sum and a gradient per token; `value_of<T>` is double on the host and a 0-d tensor for tensors.
-template <class T>
-struct loss_value {
-  using type = double;
-};
-template <device_array T>
-struct loss_value<T> {
-  using type = typename array_traits<T>::value;
-};
-template <class T>
-struct loss_array {
-  using type = array_of<host_number_t<T>>;
-};
-template <device_array T>
-struct loss_array<T> {
-  using type = plain_t<T>;
-};
-template <floating_scalar T>
-struct loss_array<T> {
-  using type = T;
-};
-/// The scalar results of a loss over arrays of T.
-template <class T>
-using value_of = typename loss_value<std::remove_cvref_t<T>>::type;
-/// The gradient of a loss with respect to an argument of type T.
-template <class T>
-using gradient_of = typename loss_array<std::remove_cvref_t<T>>::type;
-
-// Equal weights of n elements.
-struct mean_weights {
-  std::size_t count;
-  double weight;
-  explicit mean_weights(std::size_t n) : count(n), weight(n == 0 ? 0 : 1 / static_cast<double>(n)) {}
-  std::size_t size() const noexcept { return count; }
-  double operator[](std::size_t) const noexcept { return weight; }
-};
 
 /// x where the condition holds, else 0. As a function, x is computed before the choice, so that no branch is needed.
 template <std::floating_point Number>
@@ -2374,78 +2516,6 @@ template <std::floating_point Number>
 constexpr Number limit(Number x, Number low, Number high) noexcept {
   const Number above = low > x ? low : x;
   return high < above ? high : above;
-}
-
-/// Of a polynomial for e^r, |r| ≤ ½·ln 2, and of numbers as bits.
-template <class Number>
-struct exp_constants;
-template <>
-struct exp_constants<double> {
-  using bits = std::uint64_t;
-  static constexpr int digits = 52;
-  // Added and subtracted, `shift` rounds to whole numbers and leaves them in the lowest bits. Beyond the limits e^x is
-  // 0 or infinite. ln 2 in two parts: products of the first with whole numbers are exact.
-  static constexpr double shift = 0x1.8p52, low = -746, high = 710;
-  static constexpr double ln2_high = 0x1.62e42fecp-1, ln2_low = 4.236521365809284e-10;
-  // (e^r − 1 − r)/r² within 2e-17 of e^r.
-  [[gnu::always_inline]] static constexpr double convexity(double r) noexcept {
-    const double r2 = r * r, r4 = r2 * r2;
-    return (0.5000000000000001 + 0.16666666666666669 * r) + r2 * (0.041666666666624066 + 0.008333333333330056 * r) +
-           r4 * ((0.0013888888917245787 + 0.0001984126986307828 * r) +
-                 r2 * (2.4801521246131495e-05 + 2.7557268421682613e-06 * r) +
-                 r4 * (2.7620112139572367e-07 + 2.510040371657669e-08 * r));
-  }
-};
-template <>
-struct exp_constants<float> {
-  using bits = std::uint32_t;
-  static constexpr int digits = 23;
-  static constexpr float shift = 0x1.8p23f, low = -105, high = 90, ln2_high = 0.693359375f, ln2_low = -0.00021219444f;
-  [[gnu::always_inline]] static constexpr float convexity(float r) noexcept {
-    const float r2 = r * r;
-    return (0.5f + 0.166665769f * r) + r2 * ((0.0416665545f + 0.00836319033f * r) + r2 * 0.00139261977f);
-  }
-};
-
-/// The nearest whole number to a small x, free of calls that stand in the way of vectors.
-template <class Number>
-[[gnu::always_inline]] inline Number nearest(Number x) noexcept {
-#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__)  // the shift would be taken out again
-  return std::rint(x);
-#else
-  return (x + exp_constants<Number>::shift) - exp_constants<Number>::shift;
-#endif
-}
-
-/// x = whole·ln 2 + r.
-template <class Number>
-struct exp_parts {
-  Number whole, r;
-  [[gnu::always_inline]] explicit exp_parts(Number x) noexcept {
-    using c = exp_constants<Number>;
-    whole = nearest(x * Number(1.4426950408889634));
-    r = (x - whole * c::ln2_high) - whole * c::ln2_low;
-  }
-  [[gnu::always_inline]] Number convex() const noexcept {
-    return r * r * exp_constants<Number>::convexity(r);
-  }  // e^r − 1 − r
-};
-
-/// 2^k for a whole number k that a normal number can hold.
-template <class Number>
-[[gnu::always_inline]] inline Number power_of_two(Number k) noexcept {
-  using c = exp_constants<Number>;
-  using bits = typename c::bits;
-  return std::bit_cast<Number>((std::bit_cast<bits>(k + c::shift) << c::digits) + std::bit_cast<bits>(Number(1)));
-}
-
-/// e^x for |x| ≤ 708 (float: 87), or NaN, which stays; within 1.1 units of the last digit. Free of branches and calls,
-/// so that loops over it vectorise, and each number's result is the same wherever it stands. (Not to the last bit that
-/// of `block::exp` with a divergence, where the compiler fuses products and sums.)
-template <class Number>
-[[gnu::always_inline]] inline Number small_exp(Number x) noexcept {
-  const exp_parts<Number> parts(x);
-  return (Number(1) + (parts.r + parts.convex())) * power_of_two(parts.whole);
 }
 
 /// Elements that one block of a fused loop handles; ten scratch arrays of them fit the first-level cache.
@@ -2490,19 +2560,9 @@ struct alignas(64) block {
   double sum() const noexcept {
     return block_sum([this](std::size_t k) { return data[k]; });
   }
-  /// e to the power of each element, as `small_exp`.
+  /// e to the power of each element.
   void exp() noexcept {
-    for (Number& x : data) x = small_exp(x);
-  }
-  /// The same, and e^x − 1 − x, precise also near 0.
-  void exp(Number* __restrict divergence) noexcept {
-    for (std::size_t k = 0; k < token_block; ++k) {
-      const exp_parts<Number> parts(data[k]);
-      const Number convex = parts.convex(), scale = power_of_two(parts.whole);
-      // Near 0, where scale is 1 and r is x, the last two terms are exactly 0.
-      divergence[k] = scale * convex + (scale - Number(1)) * (Number(1) + parts.r) + (parts.r - data[k]);
-      data[k] = (Number(1) + (parts.r + convex)) * scale;
-    }
+    for (Number& x : data) x = std::exp(x);
   }
 };
 
@@ -2569,19 +2629,64 @@ void store_negative(const double* x, Result* __restrict to, std::size_t count) n
   }
 }
 
-/// What losses take from e^−|z|, all of it from one exponential.
-struct logistic_terms {
-  double softplus;          ///< log(1 + e^z) = −log σ(−z)
-  double softplus_negated;  ///< log(1 + e^−z) = −log σ(z)
-  double sigmoid;           ///< σ(z)
-  double sigmoid_negated;   ///< σ(−z), precise where σ(z) rounds to 1
+}  // namespace coho::detail
+
+// ---- coho/loss/detail/results.hpp
+
+/// What losses return for their arguments, and the checks and weights that they share.
+namespace coho::detail {
+
+/// A sum and a gradient per token; `value_of<T>` is double on the host and a 0-d tensor for tensors.
+template <class T>
+struct loss_value {
+  using type = double;
 };
-inline logistic_terms logistic(double z) noexcept {
-  const double e = std::exp(-std::abs(z)), whole = 1 + e, share = 1 / whole;
-  // log1p(e): the logarithm of the rounded sum, and what rounding took off it. Faster than std::log1p, as precise.
-  const double rest = std::log(whole) + (e - (whole - 1)) * share;
-  const double major = share, minor = e * share;
-  return {(z > 0 ? z : 0) + rest, (z < 0 ? -z : 0) + rest, z < 0 ? minor : major, z < 0 ? major : minor};
+template <device_array T>
+struct loss_value<T> {
+  using type = typename array_traits<T>::value;
+};
+template <class T>
+struct loss_array {
+  using type = array_of<host_number_t<T>>;
+};
+template <device_array T>
+struct loss_array<T> {
+  using type = plain_t<T>;
+};
+template <floating_scalar T>
+struct loss_array<T> {
+  using type = T;
+};
+/// The scalar results of a loss over arrays of T.
+template <class T>
+using value_of = typename loss_value<std::remove_cvref_t<T>>::type;
+/// The gradient of a loss with respect to an argument of type T.
+template <class T>
+using gradient_of = typename loss_array<std::remove_cvref_t<T>>::type;
+
+/// Equal weights of n elements.
+struct mean_weights {
+  std::size_t count;
+  double weight;
+  explicit mean_weights(std::size_t n) : count(n), weight(n == 0 ? 0 : 1 / static_cast<double>(n)) {}
+  std::size_t size() const noexcept { return count; }
+  double operator[](std::size_t) const noexcept { return weight; }
+};
+
+/// The same as an array.
+inline array_of<double> equal_weights(std::size_t n) {
+  return array_of<double>::Constant(static_cast<Eigen::Index>(n), mean_weights(n).weight);
+}
+template <device_array T>
+T equal_weights(const T& like) {
+  return like.new_full(like.sizes(), mean_weights(static_cast<std::size_t>(like.numel())).weight);
+}
+
+/// Whether a loss got weights; those of named inputs may be missing.
+template <class Weights>
+bool weights_given(const Weights& weights) noexcept {
+  if constexpr (requires { weights.given; }) return weights.given;
+  return true;
 }
 
 [[noreturn]] inline void throw_not_finite(const char* who) {
@@ -2632,7 +2737,6 @@ Number kl_of(Number d, kl_estimator estimator) noexcept {
 template <kl_estimator Estimator>
 void kl_of_block(const double* __restrict d, double* __restrict kl, double* __restrict slope) noexcept {
   using enum kl_estimator;
-  using c = exp_constants<double>;
   constexpr std::size_t n = token_block;
   if constexpr (Estimator != k3 && Estimator != k3_straight_through) {
     for (std::size_t k = 0; k < n; ++k) kl[k] = kl_of(d[k], Estimator);
@@ -2643,15 +2747,9 @@ void kl_of_block(const double* __restrict d, double* __restrict kl, double* __re
       if constexpr (Estimator == k1_clamped) slope[k] = d[k] >= 0 ? 1.0 : 0.0;
     }
   } else {
-    for (std::size_t k = 0; k < n; ++k) slope[k] = limit(-d[k], c::low, c::high);
     for (std::size_t k = 0; k < n; ++k) {
-      // e^x − 1 = 2^whole·(e^r − 1) + (2^whole − 1), in two factors, because 2^whole alone may be too large or small.
-      const exp_parts<double> parts(slope[k]);
-      const double half = nearest(0.5 * parts.whole), rest = parts.whole - half;
-      const double first = power_of_two(half), second = power_of_two(rest), less = first - power_of_two(-rest);
-      const double convex = parts.convex(), excess = (first * (parts.r + convex) + less) * second;
-      // Near 0, where the factors are 1 and r is −d, only the first term is left: nothing cancels.
-      kl[k] = (first * convex + less * (1 + parts.r)) * second + (parts.r + d[k]);
+      const double excess = std::expm1(-d[k]);
+      kl[k] = excess + d[k];
       slope[k] = -excess;
     }
     if constexpr (Estimator == k3_straight_through) {
@@ -3104,19 +3202,48 @@ inline constexpr exact_kl_fn exact_kl{};
 
 }  // namespace coho
 
-// ---- coho/loss/elementwise_loss.hpp
+// ---- coho/kl/ratio_divergence.hpp
 
-/// The frame of losses that are a weighted sum of one formula an element (a token, a pair, an example). For writers of
-/// losses: a loss gives the formula of one element, and gets numbers, arrays, ranges and tensors, weights, masks,
-/// gradients and checks.
-///
-/// The loss has a member `template <bool Gradient, class T> auto element(const T&... inputs) const` that returns an
-/// `element_terms<T, Gradients, Measures>`: the element's loss, with `Gradient` its derivatives with respect to the
-/// first inputs, and numbers worth averaging. T is double, a few elements side by side (tensors on the CPU,
-/// where the loss says `static constexpr bool by_blocks = true`), or a tensor of all elements: choices are made by
-/// coho::where, with & | and not && ||.
 namespace coho::detail {
 
+/// Σ_t (ρ_t − 1 − log ρ_t), an estimate of KL(old ‖ new) times the number of tokens, never negative: k3 of old − new.
+template <class LogProbs, class Old>
+double ratio_divergence(const LogProbs& log_probs, const Old& old_log_probs) {
+  double sum = 0;
+  for (Eigen::Index t = 0; t < log_probs.size(); ++t) {
+    sum += kl_of(std::clamp(old_log_probs(t) - log_probs(t), -20.0, 20.0), kl_estimator::k3);
+  }
+  return sum;
+}
+
+}  // namespace coho::detail
+
+// ---- coho/loss/detail/logistic.hpp
+
+namespace coho::detail {
+
+/// What losses take from e^−|z|, all of it from one exponential.
+struct logistic_terms {
+  double softplus;          ///< log(1 + e^z) = −log σ(−z)
+  double softplus_negated;  ///< log(1 + e^−z) = −log σ(z)
+  double sigmoid;           ///< σ(z)
+  double sigmoid_negated;   ///< σ(−z), precise where σ(z) rounds to 1
+};
+inline logistic_terms logistic(double z) noexcept {
+  const double e = std::exp(-std::abs(z)), whole = 1 + e, share = 1 / whole;
+  // log1p(e): the logarithm of the rounded sum, and what rounding took off it. Faster than std::log1p, as precise.
+  const double rest = std::log(whole) + (e - (whole - 1)) * share;
+  const double major = share, minor = e * share;
+  return {(z > 0 ? z : 0) + rest, (z < 0 ? -z : 0) + rest, z < 0 ? minor : major, z < 0 ? major : minor};
+}
+
+}  // namespace coho::detail
+
+// ---- coho/loss/detail/elementwise.hpp
+
+namespace coho {
+
+/// The formula of one element, of type T: its value, its derivatives, and numbers worth averaging.
 template <class T, std::size_t Gradients, std::size_t Measures = 0>
 struct element_terms {
   T value{};
@@ -3133,6 +3260,11 @@ struct elementwise_result {
   std::array<Value, Measures> measures{};
   Value count{};
 };
+
+}  // namespace coho
+
+/// What `elementwise_loss` runs.
+namespace coho::detail {
 
 /// A number where a range is expected: the same for each element.
 struct repeated {
@@ -3178,158 +3310,212 @@ void check_device_input(const Input& input, const T& like, const char* who, cons
   }
 }
 
-/// Runs a loss. `names` are those of the inputs after the first, for messages; `Free` inputs have gradients.
-template <std::size_t Free, std::size_t Inputs>
-class elementwise {
- public:
-  const char* who;
-  std::array<const char*, Inputs> names;
+/// Where no weights are given: the mean.
+struct no_weights {};
 
-  /// Of one element if all inputs are numbers, else the mean.
+template <bool Gradient, class Result, class Terms, class T>
+Result by_operators(const Terms& terms, const T& like, const T* weights) {
+  const double size = static_cast<double>(std::max<std::int64_t>(like.numel(), 1));
+  const auto weighted = [&](const T& x) { return weights == nullptr ? T(x / size) : T(*weights * x); };
+  Result result;
+  result.value = weights == nullptr ? coho::sum(terms.value) / size : coho::sum(weighted(terms.value));
+  if constexpr (Gradient) {
+    for (std::size_t k = 0; k < result.gradients.size(); ++k) result.gradients[k] = weighted(terms.slopes[k]);
+    const T real = weights == nullptr ? T() : T((*weights != 0).to(weights->scalar_type()));
+    result.count = weights == nullptr ? like.new_full({}, static_cast<double>(like.numel())) : coho::sum(real);
+    for (std::size_t k = 0; k < result.measures.size(); ++k) {
+      const auto& measure = terms.measures[k];
+      result.measures[k] = coho::sum(weights == nullptr ? measure : T(real * measure)) / coho::max(result.count, 1.0);
+    }
+  }
+  return result;
+}
+
+template <std::size_t Free, bool Gradient, class Loss, class Names, class T, class First, class... Rest>
+auto elementwise_over(const Loss& loss, const char* who, const Names& names, const T* weights, const First& first,
+                      const Rest&... rest) {
+  static_assert(std::is_same_v<T, First>, "coho: tensors and arrays of the host cannot be mixed");
+  const T& like = weights == nullptr ? first : *weights;
+  const auto formula = [loss]<bool Slopes, class... Ts>(std::bool_constant<Slopes>, const Ts&... inputs) {
+    return loss.template element<Slopes>(inputs...);
+  };
+  return [&]<std::size_t... Is>(std::index_sequence<Is...>) {
+    check_device_input(first, like, who, names[0]);
+    (check_device_input(rest, like, who, names[Is + 1]), ...);
+    using terms_type =
+        decltype(formula(std::bool_constant<Gradient>{}, first, device_input<false>(rest, first, weights)...));
+    using result_type = elementwise_result<value_of<T>, T, Free, std::tuple_size_v<decltype(terms_type::measures)>>;
+    if constexpr (has_blocks<T> && requires { requires Loss::by_blocks; }) {
+      using blocks = typename array_traits<T>::blocks;
+      if (blocks::readable(weights, first, rest...)) {
+        return blocks::template run<result_type, Free, Gradient>(formula, weights, first, rest...);
+      }
+    }
+    constexpr bool constant = Gradient;
+    return by_operators<Gradient, result_type>(
+        formula(std::bool_constant<Gradient>{}, device_input<!constant>(first, first, weights),
+                device_input<(!constant && Is + 1 < Free)>(rest, first, weights)...),
+        like, weights);
+  }(std::index_sequence_for<Rest...>{});
+}
+
+/// Of tensors.
+template <std::size_t Free, bool Gradient, class Loss, class Names, class Weights, class First, class... Rest>
+auto elementwise_tensors(const Loss& loss, const char* who, const Names& names, const Weights& weights,
+                         const First& first, const Rest&... rest) {
+  const First* given = nullptr;
+  if constexpr (!std::is_same_v<Weights, no_weights>) {
+    static_assert(std::is_convertible_v<decltype(&weights.values), const First*>,
+                  "coho: tensors and arrays of the host cannot be mixed");
+    if (weights_given(weights)) given = &weights.values;
+  }
+  return elementwise_over<Free, Gradient>(loss, who, names, given, first, rest...);
+}
+
+// Sums are locals and the loss is a copy, so that no store into a gradient can be taken for a change of them.
+template <std::size_t Free, bool Gradient, class Number, class Loss, class Weights, class... Elements>
+auto elementwise_loop(const Loss& shared_loss, const char* who, const Weights& weights, const Elements&... inputs) {
+  using terms_type = decltype(shared_loss.template element<Gradient>(static_cast<double>(inputs[0])...));
+  constexpr std::size_t measures = std::tuple_size_v<decltype(terms_type::measures)>;
+  const Loss loss = shared_loss;
+  const std::size_t size = weights.size();
+  elementwise_result<double, array_of<Number>, Free, measures> result{};
+  std::array<Number*, Free> to{};
+  if constexpr (Gradient) {
+    for (std::size_t k = 0; k < Free; ++k) {
+      result.gradients[k].resize(static_cast<Eigen::Index>(size));
+      to[k] = result.gradients[k].data();
+    }
+  }
+  double value = 0, count = 0;
+  std::array<double, measures> sums{};
+  // Folds, not loops: else the terms of an element would go through memory.
+  [&]<std::size_t... Fs, std::size_t... Ms>(std::index_sequence<Fs...>, std::index_sequence<Ms...>) {
+    for (std::size_t i = 0; i < size; ++i) {
+      const double weight = static_cast<double>(weights[i]);
+      if (weight == 0) {
+        if constexpr (Gradient) ((std::get<Fs>(to)[i] = Number(0)), ...);
+        continue;
+      }
+      const auto terms = loss.template element<Gradient>(static_cast<double>(inputs[i])...);
+      value += weight * terms.value;
+      if constexpr (Gradient) {
+        ((std::get<Fs>(to)[i] = static_cast<Number>(weight * std::get<Fs>(terms.slopes))), ...);
+        count += 1;
+        ((std::get<Ms>(sums) += std::get<Ms>(terms.measures)), ...);
+      }
+    }
+  }(std::make_index_sequence<Free>{}, std::make_index_sequence<measures>{});
+  require_finite(value, who);
+  result.value = value;
+  result.count = count;
+  for (std::size_t k = 0; k < measures; ++k) result.measures[k] = sums[k] / std::max(count, 1.0);
+  return result;
+}
+
+/// Of host arrays.
+template <std::size_t Free, bool Gradient, class Loss, class Names, class Weights, class First, class... Rest>
+auto elementwise_host(const Loss& loss, const char* who, const Names& names, const Weights& weights, const First& first,
+                      const Rest&... rest) {
+  const auto elements = host_elements(first);
+  const std::size_t size = elements.size();
+  const auto weighted = [&]<std::size_t... Is>(const auto& weight, std::index_sequence<Is...>) {
+    return elementwise_loop<Free, Gradient, host_number_t<First>>(loss, who, weight, elements,
+                                                                  input_elements(rest, size, who, names[Is + 1])...);
+  };
+  constexpr std::index_sequence_for<Rest...> positions;
+  if constexpr (!std::is_same_v<Weights, no_weights>) {
+    if (weights_given(weights)) return weighted(input_elements(weights.values, size, who, "weights"), positions);
+  }
+  return weighted(mean_weights(size), positions);
+}
+
+}  // namespace coho::detail
+
+// ---- coho/loss/elementwise_loss.hpp
+
+namespace coho {
+
+/// Runs a loss that is a weighted sum of one formula over elements (tokens, pairs, examples): L = Σ_i w_i·f(x_i, …).
+/// The writer of a loss gives f once; the loss then takes numbers, arrays, ranges and tensors, weights, and masks, with
+/// gradients and checks.
+///
+/// `Free`: how many of the `Inputs` arguments of f, the first ones, have gradients; the others are constants. The loss
+/// has a public member
+///
+///     template <bool Gradient, class T>
+///     coho::element_terms<T, Free, Measures> element(const T& input, …) const
+///
+/// that gives f of one element and, with `Gradient`, its derivatives with respect to the `Free` inputs and numbers
+/// worth averaging. T is double, or a tensor of all elements, or (tensors on the CPU, where the loss has `static
+/// constexpr bool by_blocks = true`) a few elements next to each other: make choices by `coho::where`, with & and |
+/// instead of && and ||.
+///
+/// Arguments may be numbers, which all elements share; the first may only where all are. Elements of weight 0 are not
+/// read, and their gradient is 0. `names` are those of the inputs, for messages. Throws argument_error when lengths
+/// differ or the loss is not finite (host arrays).
+///
+///     class squared_error {
+///      public:
+///       auto operator()(const auto& x, const auto& y) const { return frame.value(*this, x, y); }
+///       template <bool Gradient, class T>
+///       coho::element_terms<T, 1> element(const T& x, const T& y) const {
+///         return {.value = T((x - y) * (x - y)), .slopes = {T(2.0 * (x - y))}};
+///       }
+///
+///      private:
+///       static constexpr coho::elementwise_loss<1, 2> frame{"squared_error", {"x", "y"}};
+///     };
+template <std::size_t Free, std::size_t Inputs>
+class elementwise_loss {
+ public:
+  const char* who;                        ///< the name of the loss, for messages
+  std::array<const char*, Inputs> names;  ///< … of its inputs
+
+  /// f of one element if all inputs are numbers, else the mean over elements: double, or a differentiable 0-d tensor.
   template <class Loss, class First, class... Rest>
   auto value(const Loss& loss, const First& first, const Rest&... rest) const {
-    static_assert(array_check<First, Rest...>::passed);
-    if constexpr (floating_scalar<First> && (floating_scalar<Rest> && ...)) {
+    static_assert(detail::array_check<First, Rest...>::passed);
+    if constexpr (detail::floating_scalar<First> && (detail::floating_scalar<Rest> && ...)) {
       return loss.template element<false>(static_cast<double>(first), static_cast<double>(rest)...).value;
-    } else if constexpr (device_array<First>) {
-      return on_device<false>(loss, static_cast<const First*>(nullptr), first, rest...).value;
     } else {
-      return host<false>(loss, mean_weights(host_elements(first).size()), first, rest...).value;
+      return run<false>(loss, detail::no_weights{}, first, rest...).value;
     }
   }
+  /// The weighted sum over elements; `weights` are `token_weights`, or the `optional_weights` of named inputs.
   template <class Loss, class Weights, class First, class... Rest>
-  auto weighted_value(const Loss& loss, const token_weights<Weights>& weights, const First& first,
-                      const Rest&... rest) const {
-    static_assert(array_check<First, Rest..., Weights>::passed);
-    if constexpr (device_array<First>) {
-      return on_device<false>(loss, &weights.values, first, rest...).value;
-    } else {
-      return host<false>(loss, input_elements(weights.values, host_elements(first).size(), who, "weights"), first,
-                         rest...)
-          .value;
-    }
+  auto weighted_value(const Loss& loss, const Weights& weights, const First& first, const Rest&... rest) const {
+    static_assert(detail::array_check<First, Rest..., decltype(weights.values)>::passed);
+    return run<false>(loss, weights, first, rest...).value;
   }
 
+  /// The mean over elements with its gradients: an `elementwise_result`.
   template <class Loss, class First, class... Rest>
   auto value_and_grad(const Loss& loss, const First& first, const Rest&... rest) const {
-    static_assert(array_check<First, Rest...>::passed);
-    static_assert(!floating_scalar<First>, "coho: gradients are of arrays; give arrays of one element");
-    if constexpr (device_array<First>) {
-      return on_device<true>(loss, static_cast<const First*>(nullptr), first, rest...);
-    } else {
-      return host<true>(loss, mean_weights(host_elements(first).size()), first, rest...);
-    }
+    static_assert(detail::array_check<First, Rest...>::passed);
+    static_assert(!detail::floating_scalar<First>, "coho: gradients are of arrays; give arrays of one element");
+    return run<true>(loss, detail::no_weights{}, first, rest...);
   }
+  /// The weighted sum over elements with its gradients.
   template <class Loss, class Weights, class First, class... Rest>
-  auto weighted_value_and_grad(const Loss& loss, const token_weights<Weights>& weights, const First& first,
+  auto weighted_value_and_grad(const Loss& loss, const Weights& weights, const First& first,
                                const Rest&... rest) const {
-    static_assert(array_check<First, Rest..., Weights>::passed);
-    if constexpr (device_array<First>) {
-      return on_device<true>(loss, &weights.values, first, rest...);
-    } else {
-      return host<true>(loss, input_elements(weights.values, host_elements(first).size(), who, "weights"), first,
-                        rest...);
-    }
+    static_assert(detail::array_check<First, Rest..., decltype(weights.values)>::passed);
+    return run<true>(loss, weights, first, rest...);
   }
 
  private:
-  // Without weights, the mean.
-  template <bool Gradient, class Loss, class T, class First, class... Rest>
-  auto on_device(const Loss& loss, const T* weights, const First& first, const Rest&... rest) const {
-    static_assert(std::is_same_v<T, First>, "coho: tensors and arrays of the host cannot be mixed");
-    const T& like = weights == nullptr ? first : *weights;
-    const auto formula = [loss]<bool Slopes, class... Ts>(std::bool_constant<Slopes>, const Ts&... inputs) {
-      return loss.template element<Slopes>(inputs...);
-    };
-    return [&]<std::size_t... Is>(std::index_sequence<Is...>) {
-      check_device_input(first, like, who, names[0]);
-      (check_device_input(rest, like, who, names[Is + 1]), ...);
-      using terms_type =
-          decltype(formula(std::bool_constant<Gradient>{}, first, device_input<false>(rest, first, weights)...));
-      using result_type = elementwise_result<value_of<T>, T, Free, std::tuple_size_v<decltype(terms_type::measures)>>;
-      if constexpr (has_blocks<T> && requires { requires Loss::by_blocks; }) {
-        using blocks = typename array_traits<T>::blocks;
-        if (blocks::readable(weights, first, rest...)) {
-          return blocks::template run<result_type, Free, Gradient>(formula, weights, first, rest...);
-        }
-      }
-      constexpr bool constant = Gradient;
-      return by_operators<Gradient, result_type>(
-          formula(std::bool_constant<Gradient>{}, device_input<!constant>(first, first, weights),
-                  device_input<(!constant && Is + 1 < Free)>(rest, first, weights)...),
-          like, weights);
-    }(std::index_sequence_for<Rest...>{});
-  }
-
-  template <bool Gradient, class Result, class Terms, class T>
-  static Result by_operators(const Terms& terms, const T& like, const T* weights) {
-    const double size = static_cast<double>(std::max<std::int64_t>(like.numel(), 1));
-    const auto weighted = [&](const T& x) { return weights == nullptr ? T(x / size) : T(*weights * x); };
-    Result result;
-    result.value = weights == nullptr ? coho::sum(terms.value) / size : coho::sum(weighted(terms.value));
-    if constexpr (Gradient) {
-      for (std::size_t k = 0; k < Free; ++k) result.gradients[k] = weighted(terms.slopes[k]);
-      const T real = weights == nullptr ? T() : T((*weights != 0).to(weights->scalar_type()));
-      result.count = weights == nullptr ? like.new_full({}, static_cast<double>(like.numel())) : coho::sum(real);
-      for (std::size_t k = 0; k < result.measures.size(); ++k) {
-        const auto& measure = terms.measures[k];
-        result.measures[k] = coho::sum(weights == nullptr ? measure : T(real * measure)) / coho::max(result.count, 1.0);
-      }
-    }
-    return result;
-  }
-
   template <bool Gradient, class Loss, class Weights, class First, class... Rest>
-  auto host(const Loss& loss, const Weights& weights, const First& first, const Rest&... rest) const {
-    return [&]<std::size_t... Is>(std::index_sequence<Is...>) {
-      return loop<Gradient, host_number_t<First>>(loss, weights, input_elements(first, weights.size(), who, names[0]),
-                                                  input_elements(rest, weights.size(), who, names[Is + 1])...);
-    }(std::index_sequence_for<Rest...>{});
-  }
-
-  // Sums are locals and the loss is a copy, so that no store into a gradient can be taken for a change of them.
-  template <bool Gradient, class Number, class Loss, class Weights, class... Elements>
-  auto loop(const Loss& shared_loss, const Weights& weights, const Elements&... inputs) const {
-    using terms_type = decltype(shared_loss.template element<Gradient>(static_cast<double>(inputs[0])...));
-    constexpr std::size_t measures = std::tuple_size_v<decltype(terms_type::measures)>;
-    const Loss loss = shared_loss;
-    const std::size_t size = weights.size();
-    elementwise_result<double, array_of<Number>, Free, measures> result{};
-    std::array<Number*, Free> to{};
-    if constexpr (Gradient) {
-      for (std::size_t k = 0; k < Free; ++k) {
-        result.gradients[k].resize(static_cast<Eigen::Index>(size));
-        to[k] = result.gradients[k].data();
-      }
+  auto run(const Loss& loss, const Weights& weights, const First& first, const Rest&... rest) const {
+    if constexpr (detail::device_array<First>) {
+      return detail::elementwise_tensors<Free, Gradient>(loss, who, names, weights, first, rest...);
+    } else {
+      return detail::elementwise_host<Free, Gradient>(loss, who, names, weights, first, rest...);
     }
-    double value = 0, count = 0;
-    std::array<double, measures> sums{};
-    // Folds, not loops: else the terms of an element would go through memory.
-    [&]<std::size_t... Fs, std::size_t... Ms>(std::index_sequence<Fs...>, std::index_sequence<Ms...>) {
-      for (std::size_t i = 0; i < size; ++i) {
-        const double weight = static_cast<double>(weights[i]);
-        if (weight == 0) {
-          if constexpr (Gradient) ((std::get<Fs>(to)[i] = Number(0)), ...);
-          continue;
-        }
-        const auto terms = loss.template element<Gradient>(static_cast<double>(inputs[i])...);
-        value += weight * terms.value;
-        if constexpr (Gradient) {
-          ((std::get<Fs>(to)[i] = static_cast<Number>(weight * std::get<Fs>(terms.slopes))), ...);
-          count += 1;
-          ((std::get<Ms>(sums) += std::get<Ms>(terms.measures)), ...);
-        }
-      }
-    }(std::make_index_sequence<Free>{}, std::make_index_sequence<measures>{});
-    require_finite(value, who);
-    result.value = value;
-    result.count = count;
-    for (std::size_t k = 0; k < measures; ++k) result.measures[k] = sums[k] / std::max(count, 1.0);
-    return result;
   }
 };
 
-}  // namespace coho::detail
+}  // namespace coho
 
 // ---- coho/loss/dpo.hpp
 
@@ -3510,8 +3696,8 @@ class dpo_loss {
   }
 
  private:
-  static constexpr detail::elementwise<2, 4> frame{"dpo_loss",
-                                                   {"preferred", "other", "reference_preferred", "reference_other"}};
+  static constexpr elementwise_loss<2, 4> frame{"dpo_loss",
+                                                {"preferred", "other", "reference_preferred", "reference_other"}};
 
   // The forms with an exponential and those without are compiled apart: calls in a loop cost it its registers.
   template <class Run>
@@ -3592,6 +3778,31 @@ class bradley_terry_loss {
   }
   const bradley_terry_options& options() const noexcept { return options_; }
 
+  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  template <bool Gradient, class T>
+  element_terms<T, 2, 1> element(const T& preferred, const T& other, const T& target, const T& margin) const {
+    const double epsilon = options_.label_smoothing, centring = options_.centring;
+    const T difference = preferred - other, total = preferred + other, z = difference - options_.margin - margin;
+    const T p = target * (1 - epsilon) + (1 - target) * epsilon;
+    element_terms<T, 2, 1> out;
+    // 1 − σ(z) is taken as σ(−z): σ(z) rounds to 1 long before its distance from 1 is negligible.
+    T slope{};
+    if constexpr (std::floating_point<T>) {
+      const detail::logistic_terms s = detail::logistic(z);
+      out.value = s.softplus_negated + (1 - p) * z + centring * total * total;
+      if constexpr (Gradient) slope = (1 - p) * s.sigmoid - p * s.sigmoid_negated;
+    } else {
+      out.value = coho::softplus(T(-z)) + (1 - p) * z + centring * total * total;
+      if constexpr (Gradient) slope = (1 - p) * coho::sigmoid(z) - p * coho::sigmoid(T(-z));
+    }
+    if constexpr (Gradient) {
+      const T pull = 2 * centring * total;
+      out.slopes = {T(pull + slope), T(pull - slope)};
+      out.measures = {detail::above_zero(T(difference * (2 * target - 1)))};
+    }
+    return out;
+  }
+
   template <class Preferred, class Other>
   auto operator()(const Preferred& preferred_scores, const Other& other_scores) const {
     return frame.value(*this, preferred_scores, other_scores, 1.0, 0.0);
@@ -3655,34 +3866,8 @@ class bradley_terry_loss {
   }
 
  private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
-  static constexpr detail::elementwise<2, 4> frame{"bradley_terry_loss",
-                                                   {"preferred_scores", "other_scores", "targets", "margins"}};
-
-  template <bool Gradient, class T>
-  detail::element_terms<T, 2, 1> element(const T& preferred, const T& other, const T& target, const T& margin) const {
-    const double epsilon = options_.label_smoothing, centring = options_.centring;
-    const T difference = preferred - other, total = preferred + other, z = difference - options_.margin - margin;
-    const T p = target * (1 - epsilon) + (1 - target) * epsilon;
-    detail::element_terms<T, 2, 1> out;
-    // 1 − σ(z) is taken as σ(−z): σ(z) rounds to 1 long before its distance from 1 is negligible.
-    T slope{};
-    if constexpr (std::floating_point<T>) {
-      const detail::logistic_terms s = detail::logistic(z);
-      out.value = s.softplus_negated + (1 - p) * z + centring * total * total;
-      if constexpr (Gradient) slope = (1 - p) * s.sigmoid - p * s.sigmoid_negated;
-    } else {
-      out.value = coho::softplus(T(-z)) + (1 - p) * z + centring * total * total;
-      if constexpr (Gradient) slope = (1 - p) * coho::sigmoid(z) - p * coho::sigmoid(T(-z));
-    }
-    if constexpr (Gradient) {
-      const T pull = 2 * centring * total;
-      out.slopes = {T(pull + slope), T(pull - slope)};
-      out.measures = {detail::above_zero(T(difference * (2 * target - 1)))};
-    }
-    return out;
-  }
+  static constexpr elementwise_loss<2, 4> frame{"bradley_terry_loss",
+                                                {"preferred_scores", "other_scores", "targets", "margins"}};
 
   template <class Result>
   static auto named(Result result) {
@@ -3761,6 +3946,40 @@ class bradley_terry_ties_loss {
     return {std::exp(-win), std::exp(-tie), std::exp(-loss)};
   }
 
+  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  template <bool Gradient, class T>
+  element_terms<T, 2, 1> element(const T& first, const T& second, const T& outcome) const {
+    const T d = first - second, lean = 2.0 * outcome - 1.0, zero = 0.0 * lean;
+    element_terms<T, 2, 1> out;
+    if constexpr (std::floating_point<T>) {
+      if (outcome < 0 || outcome > 1) {
+        throw argument_error("bradley_terry_ties_loss: an outcome is outside [0, 1]");
+      }
+      const double sure = std::abs(lean);
+      if (std::isinf(tie_cost_) && sure < 1) {
+        throw argument_error("bradley_terry_ties_loss: an outcome is a tie, but the options rule ties out");
+      }
+      const auto [value, total] = mixture(d, 0.5 * (sure + lean), 1 - sure, 0.5 * (sure - lean));
+      out.value = value;
+      if constexpr (Gradient) {
+        out.slopes = {total, -total};
+        out.measures = {detail::above_zero(d * lean)};
+      }
+      return out;
+    }
+    const T wins = coho::max(lean, zero), losses = coho::max(T(-lean), zero), ties = 1.0 - wins - losses;
+    const auto cost = costs(d);
+    // Where ties are ruled out their cost is infinite, and 0 times that is not 0.
+    out.value = wins * cost.win + losses * cost.loss + coho::where(ties > 0, T(ties * cost.tie), T(0.0 * d));
+    if constexpr (Gradient) {
+      const auto slope = slopes(d);
+      const T total = wins * slope.win + losses * slope.loss + ties * slope.tie;
+      out.slopes = {total, T(-total)};
+      out.measures = {detail::above_zero(T(d * lean))};
+    }
+    return out;
+  }
+
   template <class First, class Second, class Outcomes>
   auto operator()(const First& first_scores, const Second& second_scores, const Outcomes& outcomes) const {
     return frame.value(*this, first_scores, second_scores, outcomes);
@@ -3782,10 +4001,8 @@ class bradley_terry_ties_loss {
   }
 
  private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
-  static constexpr detail::elementwise<2, 3> frame{"bradley_terry_ties_loss",
-                                                   {"first_scores", "second_scores", "outcomes"}};
+  static constexpr elementwise_loss<2, 3> frame{"bradley_terry_ties_loss",
+                                                {"first_scores", "second_scores", "outcomes"}};
 
   template <class T>
   struct of_outcomes {
@@ -3850,39 +4067,6 @@ class bradley_terry_ties_loss {
             -wins * down + losses * up + ties * 0.5 * (up - down)};
   }
 
-  template <bool Gradient, class T>
-  detail::element_terms<T, 2, 1> element(const T& first, const T& second, const T& outcome) const {
-    const T d = first - second, lean = 2.0 * outcome - 1.0, zero = 0.0 * lean;
-    detail::element_terms<T, 2, 1> out;
-    if constexpr (std::floating_point<T>) {
-      if (outcome < 0 || outcome > 1) {
-        throw argument_error("bradley_terry_ties_loss: an outcome is outside [0, 1]");
-      }
-      const double sure = std::abs(lean);
-      if (std::isinf(tie_cost_) && sure < 1) {
-        throw argument_error("bradley_terry_ties_loss: an outcome is a tie, but the options rule ties out");
-      }
-      const auto [value, total] = mixture(d, 0.5 * (sure + lean), 1 - sure, 0.5 * (sure - lean));
-      out.value = value;
-      if constexpr (Gradient) {
-        out.slopes = {total, -total};
-        out.measures = {detail::above_zero(d * lean)};
-      }
-      return out;
-    }
-    const T wins = coho::max(lean, zero), losses = coho::max(T(-lean), zero), ties = 1.0 - wins - losses;
-    const auto cost = costs(d);
-    // Where ties are ruled out their cost is infinite, and 0 times that is not 0.
-    out.value = wins * cost.win + losses * cost.loss + coho::where(ties > 0, T(ties * cost.tie), T(0.0 * d));
-    if constexpr (Gradient) {
-      const auto slope = slopes(d);
-      const T total = wins * slope.win + losses * slope.loss + ties * slope.tie;
-      out.slopes = {total, T(-total)};
-      out.measures = {detail::above_zero(T(d * lean))};
-    }
-    return out;
-  }
-
   template <class Result>
   static auto named(Result result) {
     auto& [d_first, d_second] = result.gradients;
@@ -3892,6 +4076,57 @@ class bradley_terry_ties_loss {
 
   bradley_terry_ties_options options_;
   double threshold_, tie_cost_;
+};
+
+}  // namespace coho
+
+// ---- coho/loss/detail/log_ratio.hpp
+
+namespace coho::detail {
+
+/// Log-ratios beyond ±20 count as ±20: a run that diverges then shows huge numbers instead of infinities.
+inline constexpr double log_ratio_limit = 20;
+
+/// log ρ within the limit; NaN for a number that is not finite, which the limit would hide. (Tensors are not checked.)
+template <class T>
+T limited_log_ratio(const T& log_ratio) {
+  const T limited = coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit);
+  if constexpr (std::floating_point<T>) {
+    return limited + (log_ratio - log_ratio);
+  } else {
+    return limited;
+  }
+}
+
+/// ρ − 1 − log ρ, an estimate of KL(old ‖ new) that is never negative (k3); by its series where rounding would eat the
+/// difference.
+template <class T>
+T ratio_divergence(const T& ratio, const T& log_ratio) {
+  using std::abs;
+  const T l = log_ratio;
+  const T near_zero = l * l * (0.5 + l * (1.0 / 6 + l * (1.0 / 24 + l * (1.0 / 120 + l * (1.0 / 720)))));
+  return coho::where(abs(l) < 0.01, near_zero, T(ratio - 1.0 - l));
+}
+
+}  // namespace coho::detail
+
+// ---- coho/loss/policy_loss_inputs.hpp
+
+namespace coho {
+
+/// What losses of a policy are computed from, by name. `Array` is double (the default where only braces are written),
+/// float, or a tensor type. A loss ignores the members that it does not need; arrays have one number per token.
+///
+///     loss.value_and_grad({.log_probs = log_probs, .old_log_probs = old, .advantages = advantages, .weights = weights});
+///     loss(coho::policy_loss_inputs<at::Tensor>{.log_probs = log_probs, .advantages = advantages});
+template <class Array = double>
+struct policy_loss_inputs {
+  [[no_unique_address]] detail::by_name only_by_name = detail::named;
+  typename detail::input_types<Array>::number log_probs;          ///< log π(y_t), nats: what the gradient is of
+  typename detail::input_types<Array>::constant old_log_probs{};  ///< log π_old(y_t) of the rollout, nats; constant
+  typename detail::input_types<Array>::constant advantages{};     ///< A_t, constant
+  optional_weights<Array> weights{};                              ///< w_t of `make_token_weights`; none: the mean
+  std::span<const std::size_t> offsets{};  ///< of the sequences, for losses that look at whole ones
 };
 
 }  // namespace coho
@@ -3907,11 +4142,11 @@ struct cispo_options {
 
 template <class Value, class Array>
 struct cispo_result {
-  Value value;          ///< the loss; its gradient is what has a meaning, its size has none
+  Value value;          ///< the loss; only its gradient has a meaning, its size has none
   Array d_log_probs;    ///< its gradient; 0 where the weight is 0
-  Value clip_fraction;  ///< share of tokens whose ratio a bound replaces (they keep a gradient)
+  Value clip_fraction;  ///< fraction of tokens whose ratio a bound replaces (they keep a gradient)
   Value approximate_kl;  ///< mean over tokens of ρ − 1 − log ρ, an estimate of KL(old ‖ new) that is never negative
-  Value tokens;          ///< tokens of nonzero weight: to combine the two shares over parts of a batch
+  Value tokens;          ///< tokens of nonzero weight: to combine the two means over parts of a batch
 };
 
 /// Clipped importance-sampling policy optimisation (MiniMax-M1 2025, eqs. 4 and 5): REINFORCE with a limited importance
@@ -3920,14 +4155,15 @@ struct cispo_result {
 ///     L = −Σ_t w_t · c_t · A_t · log π(y_t),   c_t = clip(ρ_t, 1 − clip_low, 1 + clip_high) held constant,
 ///     ρ_t = exp(log π(y_t) − log π_old(y_t))
 ///
-/// log ρ is limited to ±20. `log_probs`, `old_log_probs` (nats) and `advantages`: one a token; arrays, ranges or
-/// tensors. Without weights the loss is the mean. Single numbers give the term of one token. `operator()` returns
-/// double, or a 0-d tensor that is differentiable (c_t is detached in it; central differences of the value would see
-/// c_t move, the gradient does not); `value_and_grad` a `cispo_result`. Throws option_error at construction;
-/// argument_error when lengths differ or the loss is not finite (host arrays).
+/// log ρ is limited to ±20. Uses `log_probs`, `old_log_probs`, `advantages` and `weights` of `policy_loss_inputs`:
+/// arrays, ranges or tensors. Without weights the loss is the mean. Three numbers give the term of one token.
+/// `operator()` returns double, or a 0-d tensor that is differentiable (c_t is detached in it; central differences of
+/// the value would see c_t move, the gradient does not); `value_and_grad` a `cispo_result`. Throws option_error at
+/// construction; argument_error when lengths differ or the loss is not finite (host arrays).
 ///
 ///     coho::cispo_loss loss{{.clip_high = 0.28}};
-///     auto result = loss.value_and_grad(log_probs, old_log_probs, advantages, weights);
+///     auto result = loss.value_and_grad(
+///         {.log_probs = log_probs, .old_log_probs = old, .advantages = advantages, .weights = weights});
 ///     // result.value, result.d_log_probs
 class cispo_loss {
  public:
@@ -3938,138 +4174,41 @@ class cispo_loss {
   }
   const cispo_options& options() const noexcept { return options_; }
 
-  template <class LogProbs, class Old, class Advantages>
-  auto operator()(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages) const {
-    if constexpr (detail::host_array<LogProbs>) {
-      const detail::mean_weights equal(detail::host_elements(log_probs).size());
-      return fused<false>(log_probs, old_log_probs, advantages, equal).value;
-    } else {
-      return frame.value(*this, log_probs, old_log_probs, advantages);
-    }
-  }
-  template <class LogProbs, class Old, class Advantages, class Weights>
-  auto operator()(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
-                  const token_weights<Weights>& weights) const {
-    if constexpr (detail::host_array<LogProbs>) {
-      return fused<false>(log_probs, old_log_probs, advantages, host_weights(log_probs, weights)).value;
-    } else {
-      return frame.weighted_value(*this, weights, log_probs, old_log_probs, advantages);
-    }
-  }
-
-  template <class LogProbs, class Old, class Advantages>
-  auto value_and_grad(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages) const {
-    if constexpr (detail::host_array<LogProbs>) {
-      const detail::mean_weights equal(detail::host_elements(log_probs).size());
-      return fused<true>(log_probs, old_log_probs, advantages, equal);
-    } else {
-      return named(frame.value_and_grad(*this, log_probs, old_log_probs, advantages));
-    }
-  }
-  template <class LogProbs, class Old, class Advantages, class Weights>
-  auto value_and_grad(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
-                      const token_weights<Weights>& weights) const {
-    if constexpr (detail::host_array<LogProbs>) {
-      return fused<true>(log_probs, old_log_probs, advantages, host_weights(log_probs, weights));
-    } else {
-      return named(frame.weighted_value_and_grad(*this, weights, log_probs, old_log_probs, advantages));
-    }
-  }
-
- private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
-  static constexpr detail::elementwise<1, 3> frame{"cispo_loss", {"log_probs", "old_log_probs", "advantages"}};
-  static constexpr double log_ratio_limit = 20;
-
-  // Of a number, or of all elements as a tensor.
+  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
   template <bool Gradient, class T>
-  detail::element_terms<T, 1, 2> element(const T& log_prob, const T& old_log_prob, const T& advantage) const {
+  element_terms<T, 1, 2> element(const T& log_prob, const T& old_log_prob, const T& advantage) const {
     using std::exp;
-    const T difference = coho::detach(log_prob) - old_log_prob;
-    const T log_ratio = coho::clamp(difference, -log_ratio_limit, log_ratio_limit);
+    const T log_ratio = detail::limited_log_ratio(T(coho::detach(log_prob) - old_log_prob));
     const T ratio = exp(log_ratio);
     const T weight = coho::clamp(ratio, 1 - options_.clip_low, 1 + options_.clip_high);
     const T slope = -advantage * weight;
-    detail::element_terms<T, 1, 2> out;
+    element_terms<T, 1, 2> out;
     out.value = slope * log_prob;
     if constexpr (Gradient) {
-      out.slopes = {slope};
       const T zero = 0.0 * ratio;
-      out.measures = {T(coho::where(weight != ratio, T(zero + 1.0), zero)),
-                      T(coho::max(detail::kl_of(T(-log_ratio), kl_estimator::k3), 0.0))};
+      out.slopes = {slope};
+      out.measures = {T(coho::where(weight != ratio, T(zero + 1.0), zero)), detail::ratio_divergence(ratio, log_ratio)};
     }
     return out;
   }
 
-  template <class LogProbs, class Weights>
-  static auto host_weights(const LogProbs& log_probs, const token_weights<Weights>& weights) {
-    return detail::input_elements(weights.values, detail::host_elements(log_probs).size(), "cispo_loss", "weights");
+  double operator()(double log_prob, double old_log_prob, double advantage) const {
+    return element<false>(log_prob, old_log_prob, advantage).value;
   }
-
-  // Of host arrays, in blocks, so that the loops vectorise.
-  template <bool Gradient, class LogProbs, class Old, class Advantages, class Weights>
-  auto fused(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
-             const Weights& weights) const {
-    static_assert(detail::array_check<LogProbs, Old, Advantages>::passed);
-    using number = detail::host_number_t<LogProbs>;
-    const auto log_prob = detail::host_elements(log_probs);
-    const std::size_t size = log_prob.size();
-    const auto old = detail::input_elements(old_log_probs, size, "cispo_loss", "old_log_probs");
-    const auto advantage = detail::input_elements(advantages, size, "cispo_loss", "advantages");
-    const double low = 1 - options_.clip_low, high = 1 + options_.clip_high;
-
-    cispo_result<double, detail::array_of<number>> result{};
-    if constexpr (Gradient) result.d_log_probs.resize(static_cast<Eigen::Index>(size));
-    constexpr std::size_t block = detail::token_block;
-    detail::block<double> difference, ratio, kl, bounded, slope, terms, weight_scratch;
-    double value = 0, divergence = 0, real = 0, clips = 0;
-    for (std::size_t begin = 0; begin < size; begin += block) {
-      const std::size_t count = std::min(size - begin, block);
-      const double* const weight = weight_scratch.view(weights, begin, count);
-      const double counted = detail::count_nonzero(weight);
-      if (counted == 0) {  // padding
-        if constexpr (Gradient) std::fill_n(result.d_log_probs.data() + begin, count, number(0));
-        continue;
-      }
-      // Blocks that are written later hold the arguments that need converting.
-      const double* const p = bounded.view(log_prob, begin, count);
-      const double* const q = ratio.view(old, begin, count);
-      const double* const a = kl.view(advantage, begin, count);
-      for (std::size_t k = 0; k < block; ++k) difference[k] = p[k] - q[k];
-      for (std::size_t k = 0; k < block; ++k) slope[k] = -a[k];
-      for (std::size_t k = 0; k < block; ++k) terms[k] = p[k];
-      for (double* x : {difference.data, slope.data, terms.data}) detail::clear_masked(weight, counted, x);
-      for (std::size_t k = 0; k < block; ++k)
-        ratio[k] = detail::limit(difference[k], -log_ratio_limit, log_ratio_limit);
-      ratio.exp(kl.data);
-      for (std::size_t k = 0; k < block; ++k) bounded[k] = detail::limit(ratio[k], low, high);
-      for (std::size_t k = 0; k < block; ++k) slope[k] *= bounded[k];
-      // The difference is 0, or NaN for an infinite ratio, which the limit would hide.
-      for (std::size_t k = 0; k < block; ++k) terms[k] = slope[k] * terms[k] + (difference[k] - difference[k]);
-      value += detail::dot(weight, terms.data);
-      if constexpr (Gradient) {
-        real += counted;
-        detail::store_product(weight, slope.data, result.d_log_probs.data() + begin, count);
-        for (std::size_t k = 0; k < block; ++k) terms[k] = bounded[k] != ratio[k] ? 1.0 : 0.0;
-        clips += terms.sum();
-        divergence += kl.sum();
-      }
-    }
-    detail::require_finite(value, "cispo_loss");
-    result.value = value;
-    result.tokens = real;
-    result.clip_fraction = clips / std::max(real, 1.0);
-    result.approximate_kl = divergence / std::max(real, 1.0);
-    return result;
+  template <class Array = double>
+  auto operator()(const policy_loss_inputs<Array>& in) const {
+    return frame.weighted_value(*this, in.weights, in.log_probs, in.old_log_probs, in.advantages);
   }
-
-  template <class Result>
-  static auto named(Result result) {
+  template <class Array = double>
+  auto value_and_grad(const policy_loss_inputs<Array>& in) const {
+    auto result = frame.weighted_value_and_grad(*this, in.weights, in.log_probs, in.old_log_probs, in.advantages);
     auto& d_log_probs = result.gradients[0];
     return cispo_result<decltype(result.value), std::remove_cvref_t<decltype(d_log_probs)>>{
         result.value, std::move(d_log_probs), result.measures[0], result.measures[1], result.count};
   }
+
+ private:
+  static constexpr elementwise_loss<1, 3> frame{"cispo_loss", {"log_probs", "old_log_probs", "advantages"}};
 
   cispo_options options_;
 };
@@ -4122,6 +4261,24 @@ class cpo_loss {
   }
   const cpo_options& options() const noexcept { return options_; }
 
+  static constexpr bool by_blocks = true;
+
+  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  template <bool Gradient, class T>
+  element_terms<T, 2, 2> element(const T& preferred, const T& other, const T& preferred_length) const {
+    const double beta = options_.beta;
+    const T z = beta * (preferred - other);
+    const T nll_slope = (0.0 * z - options_.nll_coefficient) / coho::max(preferred_length, 1.0);
+    const auto term = detail::preference_terms<Gradient>(options_.form, z, beta, options_.label_smoothing);
+    element_terms<T, 2, 2> out;
+    out.value = term.value + nll_slope * preferred;
+    if constexpr (Gradient) {
+      out.slopes = {T(beta * term.slope + nll_slope), T(-beta * term.slope)};
+      out.measures = {detail::above_zero(z), z};
+    }
+    return out;
+  }
+
   template <class Preferred, class Other, class Lengths>
   auto operator()(const Preferred& preferred, const Other& other, const Lengths& preferred_lengths) const {
     return frame.value(*this, preferred, other, preferred_lengths);
@@ -4143,25 +4300,7 @@ class cpo_loss {
   }
 
  private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
-  static constexpr bool by_blocks = true;
-  static constexpr detail::elementwise<2, 3> frame{"cpo_loss", {"preferred", "other", "preferred_lengths"}};
-
-  template <bool Gradient, class T>
-  detail::element_terms<T, 2, 2> element(const T& preferred, const T& other, const T& preferred_length) const {
-    const double beta = options_.beta;
-    const T z = beta * (preferred - other);
-    const T nll_slope = (0.0 * z - options_.nll_coefficient) / coho::max(preferred_length, 1.0);
-    const auto term = detail::preference_terms<Gradient>(options_.form, z, beta, options_.label_smoothing);
-    detail::element_terms<T, 2, 2> out;
-    out.value = term.value + nll_slope * preferred;
-    if constexpr (Gradient) {
-      out.slopes = {T(beta * term.slope + nll_slope), T(-beta * term.slope)};
-      out.measures = {detail::above_zero(z), z};
-    }
-    return out;
-  }
+  static constexpr elementwise_loss<2, 3> frame{"cpo_loss", {"preferred", "other", "preferred_lengths"}};
 
   template <class Result>
   static auto named(Result result) {
@@ -4212,6 +4351,12 @@ class entropy_bonus {
   }
   const entropy_bonus_options& options() const noexcept { return options_; }
 
+  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  template <bool, class T>
+  element_terms<T, 1, 1> element(const T& entropy) const {
+    return {T(-options_.coefficient * entropy), {T(0.0 * entropy - options_.coefficient)}, {entropy}};
+  }
+
   template <class Entropy>
   auto operator()(const Entropy& entropy) const {
     return frame.value(*this, entropy);
@@ -4231,14 +4376,7 @@ class entropy_bonus {
   }
 
  private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
-  static constexpr detail::elementwise<1, 1> frame{"entropy_bonus", {"entropy"}};
-
-  template <bool, class T>
-  detail::element_terms<T, 1, 1> element(const T& entropy) const {
-    return {T(-options_.coefficient * entropy), {T(0.0 * entropy - options_.coefficient)}, {entropy}};
-  }
+  static constexpr elementwise_loss<1, 1> frame{"entropy_bonus", {"entropy"}};
 
   template <class Result>
   static auto named(Result result) {
@@ -4265,9 +4403,9 @@ template <class Value, class Array>
 struct gspo_result {
   Value value;           ///< the loss
   Array d_log_probs;     ///< its gradient; 0 where the weight is 0
-  Value clip_fraction;   ///< share of tokens whose term is clipped (of whole sequences, usually)
+  Value clip_fraction;   ///< fraction of tokens whose term is clipped (of whole sequences, usually)
   Value approximate_kl;  ///< mean over tokens of ρ − 1 − log ρ, ρ the token's own ratio, as in `ppo_clip_loss`
-  Value tokens;          ///< tokens of nonzero weight: to combine the two shares over parts of a batch
+  Value tokens;          ///< tokens of nonzero weight: to combine the two means over parts of a batch
 };
 
 /// Group sequence policy optimisation (Zheng et al. 2025, §4.1): PPO's clip with one ratio for a whole sequence, the
@@ -4276,16 +4414,18 @@ struct gspo_result {
 ///     s_i = exp( Σ_{t∈i} (log π(y_t) − log π_old(y_t)) / n_i )
 ///     L = Σ_i Σ_{t∈i} w_t · max(−A_t·s_i, −A_t·clip(s_i, 1 − clip_low, 1 + clip_high))
 ///
-/// The paper's objective has one advantage a sequence (`sequence_spread` repeats it for the tokens) and weights of
+/// The paper's objective has one advantage per sequence (`sequence_spread` repeats it for the tokens) and weights of
 /// reduction::sequence_mean_of_means; neither is needed. The ratio of a mean is far closer to 1 than a token's: its
-/// bounds are too. log s is limited to ±20; beyond, the gradient is 0. `log_probs`, `old_log_probs` (nats),
-/// `advantages` and `weights`: one a token; arrays, ranges or tensors; `offsets`: one more than there are sequences.
-/// `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a `gspo_result`. Throws
+/// bounds are too. log s is limited to ±20; beyond, the gradient is 0. Uses all members of `policy_loss_inputs`:
+/// arrays, ranges or tensors; `offsets` has one entry more than there are sequences. Without weights the loss is the
+/// mean. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a `gspo_result`. Throws
 /// option_error at construction; argument_error when lengths or offsets do not fit or the loss is not finite (host
 /// arrays).
 ///
 ///     auto weights = coho::make_token_weights(mask, offsets, {.kind = coho::reduction::sequence_mean_of_means});
-///     auto result = coho::gspo_loss{}.value_and_grad(log_probs, old_log_probs, advantages, weights, offsets);
+///     auto result = coho::gspo_loss{}.value_and_grad({.log_probs = log_probs, .old_log_probs = old,
+///                                                     .advantages = advantages, .weights = weights,
+///                                                     .offsets = offsets});
 ///     // result.value, result.d_log_probs
 class gspo_loss {
  public:
@@ -4295,133 +4435,142 @@ class gspo_loss {
   }
   const gspo_options& options() const noexcept { return options_; }
 
-  template <class LogProbs, class Old, class Advantages, class Weights>
-  auto operator()(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
-                  const token_weights<Weights>& weights, std::span<const std::size_t> offsets) const {
-    static_assert(detail::array_check<LogProbs, Old, Advantages, Weights>::passed);
-    if constexpr (detail::device_array<LogProbs>) {
-      return on_device<false>(log_probs, old_log_probs, advantages, weights, offsets);
+  template <class Array = double>
+  auto operator()(const policy_loss_inputs<Array>& in) const {
+    if constexpr (detail::device_array<Array>) {
+      return of_tensors<false>(in, in.log_probs);
     } else {
-      return on_host<false>(log_probs, old_log_probs, advantages, weights, offsets).value;
+      return of_host<false>(in).value;
     }
   }
-
-  template <class LogProbs, class Old, class Advantages, class Weights>
-  auto value_and_grad(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
-                      const token_weights<Weights>& weights, std::span<const std::size_t> offsets) const {
-    static_assert(detail::array_check<LogProbs, Old, Advantages, Weights>::passed);
-    if constexpr (detail::device_array<LogProbs>) {
-      return on_device<true>(LogProbs(coho::detach(log_probs)), old_log_probs, advantages, weights, offsets);
+  template <class Array = double>
+  auto value_and_grad(const policy_loss_inputs<Array>& in) const {
+    if constexpr (detail::device_array<Array>) {
+      return of_tensors<true>(in, Array(coho::detach(in.log_probs)));
     } else {
-      return on_host<true>(log_probs, old_log_probs, advantages, weights, offsets);
+      return of_host<true>(in);
     }
   }
 
  private:
-  static constexpr double log_ratio_limit = 20;
-
   template <class T>
-  static T divergence(const T& log_ratio) {
-    const T limited = coho::clamp(T(-log_ratio), -log_ratio_limit, log_ratio_limit);
-    return coho::max(detail::kl_of(limited, kl_estimator::k3), 0.0);
+  struct terms {
+    T value, kept;  ///< kept: 1 where no clip acts, else 0
+  };
+
+  // One token, or all of them as a tensor, of its sequence's ratio. See `ppo_clip_loss` for the form of the clip.
+  template <class T>
+  terms<T> token(const T& ratio, const T& advantage) const {
+    const T free = -advantage * ratio;
+    const T clipped = coho::min(T(-advantage * (1 - options_.clip_low)), T(-advantage * (1 + options_.clip_high)));
+    const T zero = 0.0 * ratio;
+    return {T(coho::max(free, clipped)), T(coho::where(clipped > free, zero, T(zero + 1.0)))};
   }
 
-  // A series near 0, where rounding would eat the difference.
-  static double divergence(double log_ratio) {
-    const double l = coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit);
-    const double series = l * l * (0.5 + l * (1.0 / 6 + l * (1.0 / 24 + l * (1.0 / 120 + l * (1.0 / 720)))));
-    return std::abs(l) < 0.01 ? series : std::exp(l) - 1 - l;
-  }
+  template <bool Gradient, class Number>
+  auto of_host(const policy_loss_inputs<Number>& in) const {
+    const auto& log_probs = in.log_probs;
+    const auto size = static_cast<std::size_t>(log_probs.size());
+    const auto weights = in.weights.given ? in.weights.values : array_view<double>(detail::equal_weights(size));
+    const auto check = [size](const auto& x, const char* what) {
+      detail::check_lengths(size, static_cast<std::size_t>(x.size()), "gspo_loss", what);
+    };
+    check(in.old_log_probs, "old_log_probs");
+    check(in.advantages, "advantages");
+    check(weights, "weights");
+    detail::check_offsets(in.offsets, size, "gspo_loss");
+    const double* const weight = weights.data();
+    const Number *const p = log_probs.data(), *const old = in.old_log_probs.data(), *const a = in.advantages.data();
 
-  template <bool Gradient, class LogProbs, class Old, class Advantages, class Weights>
-  auto on_host(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
-               const token_weights<Weights>& weights, std::span<const std::size_t> offsets) const {
-    static_assert(detail::host_array<LogProbs> && detail::host_array<Old> && detail::host_array<Advantages> &&
-                      detail::host_array<Weights>,
-                  "coho::gspo_loss: tensors and arrays of the host cannot be mixed");
-    using number = detail::host_number_t<LogProbs>;
-    const auto log_prob = detail::host_elements(log_probs);
-    const auto old = detail::host_elements(old_log_probs);
-    const auto advantage = detail::host_elements(advantages);
-    const auto weight = detail::host_elements(weights.values);
-    detail::check_lengths(log_prob.size(), old.size(), "gspo_loss", "old_log_probs");
-    detail::check_lengths(log_prob.size(), advantage.size(), "gspo_loss", "advantages");
-    detail::check_lengths(log_prob.size(), weight.size(), "gspo_loss", "weights");
-    detail::check_offsets(offsets, log_prob.size(), "gspo_loss");
-
-    gspo_result<double, detail::array_of<number>> result{};
-    if constexpr (Gradient) result.d_log_probs.resize(static_cast<Eigen::Index>(log_prob.size()));
-    number* const gradient = result.d_log_probs.data();
-    const double low = 1 - options_.clip_low, high = 1 + options_.clip_high;
-    double value = 0, tokens = 0, flat = 0, kl = 0;
-    for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
-      const std::size_t begin = offsets[i], end = offsets[i + 1];
+    gspo_result<double, detail::array_of<Number>> result{};
+    if constexpr (Gradient) result.d_log_probs.resize(log_probs.size());
+    Number* const gradient = result.d_log_probs.data();
+    double value = 0, tokens = 0, clips = 0, divergence = 0;
+    for (std::size_t i = 0; i + 1 < in.offsets.size(); ++i) {
+      const std::size_t begin = in.offsets[i], end = in.offsets[i + 1];
       double total = 0, length = 0;
       for (std::size_t t = begin; t < end; ++t) {
         if (weight[t] == 0) continue;
-        const double log_ratio = static_cast<double>(log_prob[t]) - static_cast<double>(old[t]);
+        const double log_ratio = static_cast<double>(p[t]) - static_cast<double>(old[t]);
         total += log_ratio;
         length += 1;
-        if constexpr (Gradient) kl += divergence(log_ratio);
+        if constexpr (Gradient) {
+          const double limited = detail::limited_log_ratio(log_ratio);
+          divergence += detail::ratio_divergence(std::exp(limited), limited);
+        }
       }
-      const double mean = total / std::max(length, 1.0);
-      const double limited = coho::clamp(mean, -log_ratio_limit, log_ratio_limit);
-      const double ratio = std::exp(limited), bounded = coho::clamp(ratio, low, high);
-      value += total - total;  // 0, or NaN for an infinite ratio, which the limit would hide
+      const double mean = total / std::max(length, 1.0), limited = detail::limited_log_ratio(mean);
+      const double ratio = std::exp(limited);
+      value += total - total;  // 0, or NaN for an infinite ratio
       double slope = 0;        // with respect to log s_i
       for (std::size_t t = begin; t < end; ++t) {
         if (weight[t] == 0) continue;
-        const double w = static_cast<double>(weight[t]), a = static_cast<double>(advantage[t]);
-        const double free = -a * ratio, clipped = -a * bounded;
-        const bool held = clipped > free;
-        value += w * (held ? clipped : free);  // NaN is in both
-        slope += detail::keep_if(!held, w * free);
-        flat += held ? 1.0 : 0.0;
+        const auto term = token(ratio, static_cast<double>(a[t]));
+        value += weight[t] * term.value;
+        slope += weight[t] * (term.kept * term.value);
+        clips += 1 - term.kept;
       }
       tokens += length;
       if constexpr (Gradient) {
-        const number share = limited == mean ? static_cast<number>(slope / std::max(length, 1.0)) : number(0);
-        for (std::size_t t = begin; t < end; ++t) gradient[t] = detail::keep_if(weight[t] != 0, share);
+        const auto each = limited == mean ? static_cast<Number>(slope / std::max(length, 1.0)) : Number(0);
+        for (std::size_t t = begin; t < end; ++t) gradient[t] = weight[t] != 0 ? each : Number(0);
       }
     }
+    detail::require_finite(value, "gspo_loss");
     result.value = value;
     result.tokens = tokens;
-    detail::require_finite(result.value, "gspo_loss");
-    result.clip_fraction = flat / std::max(result.tokens, 1.0);
-    result.approximate_kl = kl / std::max(result.tokens, 1.0);
+    result.clip_fraction = clips / std::max(tokens, 1.0);
+    result.approximate_kl = divergence / std::max(tokens, 1.0);
     return result;
   }
 
   // The value, differentiable with respect to log_probs; or the whole result.
   template <bool Gradient, class T>
-  auto on_device(const T& log_probs, const T& old_log_probs, const T& advantages, const token_weights<T>& weights,
-                 std::span<const std::size_t> offsets) const {
+  auto of_tensors(const policy_loss_inputs<T>& in, const T& log_probs) const {
     using std::exp;
-    const T real = (weights.values != 0).to(weights.values.scalar_type()), zero = 0.0 * real;
+    const token_weights<T> weights{in.weights.given ? in.weights.values : detail::equal_weights(log_probs)};
+    const T real = (weights.values != 0).to(weights.values.scalar_type());
     const T log_ratio =
-        detail::without_masked(log_probs, weights) - detail::without_masked(T(coho::detach(old_log_probs)), weights);
-    const T advantage = detail::without_masked(T(coho::detach(advantages)), weights);
-    const T length = coho::max(coho::sequence_sums(real, offsets), 1.0);
-    const T mean = coho::sequence_sums(log_ratio, offsets) / length;
-    const T limited = coho::clamp(mean, -log_ratio_limit, log_ratio_limit);
-    const T ratio = coho::sequence_spread(T(exp(limited)), offsets);
-    const T free = -advantage * ratio;
-    const T clipped = -advantage * coho::clamp(ratio, 1 - options_.clip_low, 1 + options_.clip_high);
-    const T value = coho::sum(weights.values * coho::max(free, clipped));
+        detail::without_masked(log_probs, weights) - detail::without_masked(T(coho::detach(in.old_log_probs)), weights);
+    const T advantage = detail::without_masked(T(coho::detach(in.advantages)), weights);
+    const T length = coho::max(coho::sequence_sums(real, in.offsets), 1.0);
+    const T mean = coho::sequence_sums(log_ratio, in.offsets) / length, limited = detail::limited_log_ratio(mean);
+    const auto term = token(T(coho::sequence_spread(T(exp(limited)), in.offsets)), advantage);
+    const T value = coho::sum(weights.values * term.value);
     if constexpr (!Gradient) {
       return value;
     } else {
-      const T flat = clipped > free;
-      const T slopes = weights.values * coho::where(flat, zero, free);
-      const T held = coho::where(limited == mean, T(coho::sequence_sums(slopes, offsets) / length), 0.0);
+      const T slope = coho::sequence_sums(T(weights.values * (term.kept * term.value)), in.offsets) / length;
+      const T each = coho::where(limited == mean, slope, 0.0);
+      const T token_ratio = detail::limited_log_ratio(log_ratio);
       const T tokens = coho::sum(real), divisor = coho::max(tokens, 1.0);
-      return gspo_result<detail::value_of<T>, T>{value, real * coho::sequence_spread(held, offsets),
-                                                 coho::sum(coho::where(flat, real, zero)) / divisor,
-                                                 coho::sum(real * divergence(log_ratio)) / divisor, tokens};
+      return gspo_result<detail::value_of<T>, T>{
+          value, real * coho::sequence_spread(each, in.offsets), coho::sum(real * (1.0 - term.kept)) / divisor,
+          coho::sum(real * detail::ratio_divergence(T(exp(token_ratio)), token_ratio)) / divisor, tokens};
     }
   }
 
   gspo_options options_;
+};
+
+}  // namespace coho
+
+// ---- coho/loss/value_loss_inputs.hpp
+
+namespace coho {
+
+/// What losses of a value model are computed from, by name. `Array` is double (the default where only braces are
+/// written), float, or a tensor type. A loss ignores the members that it does not need; arrays have one number per
+/// token.
+///
+///     loss.value_and_grad({.values = values, .old_values = old_values, .returns = returns, .weights = weights});
+template <class Array = double>
+struct value_loss_inputs {
+  [[no_unique_address]] detail::by_name only_by_name = detail::named;
+  typename detail::input_types<Array>::number values;          ///< V(t): what the gradient is of
+  typename detail::input_types<Array>::constant old_values{};  ///< V(t) of the rollout, constant
+  typename detail::input_types<Array>::constant returns{};     ///< R_t, the targets; constant
+  optional_weights<Array> weights{};                           ///< w_t of `make_token_weights`; none: the mean
 };
 
 }  // namespace coho
@@ -4438,8 +4587,8 @@ template <class Value, class Array>
 struct huber_value_result {
   Value value;          ///< the loss
   Array d_values;       ///< its gradient, limited to ±w·delta; 0 where the weight is 0
-  Value clip_fraction;  ///< share of tokens whose gradient is limited
-  Value tokens;         ///< tokens of nonzero weight: to combine the share over parts of a batch
+  Value clip_fraction;  ///< fraction of tokens whose gradient is limited
+  Value tokens;         ///< tokens of nonzero weight: to combine the fraction over parts of a batch
 };
 
 /// The value loss with Huber's error (Huber 1964), which a few far-off returns cannot dominate, summed over tokens with
@@ -4447,15 +4596,15 @@ struct huber_value_result {
 ///
 ///     L = Σ_t w_t · h(v_t − R_t),   h(e) = ½e² where |e| ≤ delta, delta·(|e| − ½·delta) beyond
 ///
-/// It takes what `value_clip_loss` takes, and can be exchanged for it; `old_values` are not used. The plain squared
-/// error is this with delta = infinity, and also `value_clip_loss` with clip = infinity. `values`, `old_values` and
-/// `returns`: one a token; arrays, ranges or tensors. Without weights the loss is the mean. Single numbers give the
-/// term of one token. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a
-/// `huber_value_result`. Throws option_error at construction; argument_error when lengths differ or the loss is not
-/// finite (host arrays).
+/// It can be exchanged for `value_clip_loss`; `old_values` are not used. The plain squared error is this with delta =
+/// infinity, and also `value_clip_loss` with clip = infinity. Uses `values`, `returns` and `weights` of
+/// `value_loss_inputs`: arrays, ranges or tensors. Without weights the loss is the mean. Three numbers (the value, the
+/// old value and the return) give the term of one token. `operator()` returns double, or a 0-d tensor that is
+/// differentiable; `value_and_grad` a `huber_value_result`. Throws option_error at construction; argument_error when
+/// lengths differ or the loss is not finite (host arrays).
 ///
 ///     coho::huber_value_loss loss{{.delta = 10}};
-///     auto result = loss.value_and_grad(values, old_values, returns, weights);
+///     auto result = loss.value_and_grad({.values = values, .returns = returns, .weights = weights});
 ///     // result.value, result.d_values
 class huber_value_loss {
  public:
@@ -4464,37 +4613,13 @@ class huber_value_loss {
   }
   const huber_value_options& options() const noexcept { return options_; }
 
-  template <class Values, class Old, class Returns>
-  auto operator()(const Values& values, const Old& old_values, const Returns& returns) const {
-    return frame.value(*this, values, old_values, returns);
-  }
-  template <class Values, class Old, class Returns, class Weights>
-  auto operator()(const Values& values, const Old& old_values, const Returns& returns,
-                  const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, values, old_values, returns);
-  }
-
-  template <class Values, class Old, class Returns>
-  auto value_and_grad(const Values& values, const Old& old_values, const Returns& returns) const {
-    return named(frame.value_and_grad(*this, values, old_values, returns));
-  }
-  template <class Values, class Old, class Returns, class Weights>
-  auto value_and_grad(const Values& values, const Old& old_values, const Returns& returns,
-                      const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, values, old_values, returns));
-  }
-
- private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
-  static constexpr detail::elementwise<1, 3> frame{"huber_value_loss", {"values", "old_values", "returns"}};
-
+  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
   template <bool Gradient, class T>
-  detail::element_terms<T, 1, 1> element(const T& value, const T&, const T& target) const {
+  element_terms<T, 1, 1> element(const T& value, const T& target) const {
     using std::abs;
     const T error = value - target;
     const T limited = coho::clamp(error, -options_.delta, options_.delta);
-    detail::element_terms<T, 1, 1> out;
+    element_terms<T, 1, 1> out;
     out.value = limited * (error - 0.5 * limited);  // both cases in one, without a difference of infinities
     if constexpr (Gradient) {
       out.slopes = {limited};
@@ -4504,11 +4629,35 @@ class huber_value_loss {
     return out;
   }
 
-  template <class Result>
-  static auto named(Result result) {
+  double operator()(double value, double /*old_value*/, double target) const {
+    return element<false>(value, target).value;
+  }
+  template <class Array = double>
+  auto operator()(const value_loss_inputs<Array>& in) const {
+    check(in);
+    return frame.weighted_value(*this, in.weights, in.values, in.returns);
+  }
+  template <class Array = double>
+  auto value_and_grad(const value_loss_inputs<Array>& in) const {
+    check(in);
+    auto result = frame.weighted_value_and_grad(*this, in.weights, in.values, in.returns);
     auto& d_values = result.gradients[0];
     return huber_value_result<decltype(result.value), std::remove_cvref_t<decltype(d_values)>>{
         result.value, std::move(d_values), result.measures[0], result.count};
+  }
+
+ private:
+  static constexpr elementwise_loss<1, 2> frame{"huber_value_loss", {"values", "returns"}};
+
+  // Old values may be left out; given ones must fit, so that losses can be exchanged.
+  template <class Array>
+  static void check(const value_loss_inputs<Array>& in) {
+    if constexpr (detail::device_array<Array>) {
+      if (in.old_values.numel() > 0) detail::check_same_shape(in.values, in.old_values, "huber_value_loss");
+    } else if (in.old_values.size() > 0) {
+      detail::check_lengths(static_cast<std::size_t>(in.values.size()), static_cast<std::size_t>(in.old_values.size()),
+                            "huber_value_loss", "old_values");
+    }
   }
 
   huber_value_options options_;
@@ -4595,6 +4744,45 @@ class kto_loss {
   }
   const kto_options& options() const noexcept { return options_; }
 
+  static constexpr bool by_blocks = true;
+
+  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  template <bool Gradient, class T>
+  element_terms<T, 1, 2> element(const T& log_prob, const T& reference_log_prob, const T& desirable,
+                                 const T& kl_baseline) const {
+    if constexpr (std::floating_point<T>) {
+      if (std::isnan(desirable)) throw argument_error("kto_loss: an element of desirable is NaN");
+    }
+    const auto wanted = desirable != 0;
+    const T difference = log_prob - reference_log_prob - kl_baseline, zero = 0.0 * difference;
+    const T direction = coho::where(wanted, T(zero + 1.0), T(zero - 1.0));
+    const T weight = coho::where(wanted, T(zero + options_.desirable_weight), T(zero + options_.undesirable_weight));
+    const T margin = options_.beta * direction * difference;
+    element_terms<T, 1, 2> out;
+    // 1 − σ(x) is taken as σ(−x), which is precise where it is small.
+    T wrong{}, right{};
+    if constexpr (std::floating_point<T>) {
+      const double e = std::exp(-std::abs(margin)), major = 1 / (1 + e), minor = e * major;
+      // Products, not choices, which could not be foreseen.
+      const double below = static_cast<double>(margin < 0), above = 1 - below;
+      wrong = below * major + above * minor;
+      right = below * minor + above * major;
+    } else if constexpr (requires { logistic(margin); }) {
+      const auto s = logistic(margin);
+      wrong = s.sigmoid_negated;
+      right = s.sigmoid;
+    } else {
+      wrong = coho::sigmoid(T(-margin));
+      if constexpr (Gradient) right = coho::sigmoid(margin);
+    }
+    out.value = weight * wrong;
+    if constexpr (Gradient) {
+      out.slopes = {T(-options_.beta * direction * weight * wrong * right)};
+      out.measures = {detail::above_zero(margin), margin};
+    }
+    return out;
+  }
+
   template <class LogProbs, class Reference, class Desirable>
   auto operator()(const LogProbs& log_probs, const Reference& reference_log_probs, const Desirable& desirable,
                   double kl_baseline) const {
@@ -4622,51 +4810,12 @@ class kto_loss {
   }
 
  private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
-  static constexpr bool by_blocks = true;
-  static constexpr detail::elementwise<1, 4> frame{"kto_loss",
-                                                   {"log_probs", "reference_log_probs", "desirable", "kl_baseline"}};
+  static constexpr elementwise_loss<1, 4> frame{"kto_loss",
+                                                {"log_probs", "reference_log_probs", "desirable", "kl_baseline"}};
 
   static void check(double kl_baseline) {
     require_argument(kl_baseline >= 0 && std::isfinite(kl_baseline),
                      "kto_loss: kl_baseline must be finite and at least 0");
-  }
-
-  template <bool Gradient, class T>
-  detail::element_terms<T, 1, 2> element(const T& log_prob, const T& reference_log_prob, const T& desirable,
-                                         const T& kl_baseline) const {
-    if constexpr (std::floating_point<T>) {
-      if (std::isnan(desirable)) throw argument_error("kto_loss: an element of desirable is NaN");
-    }
-    const auto wanted = desirable != 0;
-    const T difference = log_prob - reference_log_prob - kl_baseline, zero = 0.0 * difference;
-    const T direction = coho::where(wanted, T(zero + 1.0), T(zero - 1.0));
-    const T weight = coho::where(wanted, T(zero + options_.desirable_weight), T(zero + options_.undesirable_weight));
-    const T margin = options_.beta * direction * difference;
-    detail::element_terms<T, 1, 2> out;
-    // 1 − σ(x) is taken as σ(−x), which is precise where it is small.
-    T wrong{}, right{};
-    if constexpr (std::floating_point<T>) {
-      const double e = std::exp(-std::abs(margin)), major = 1 / (1 + e), minor = e * major;
-      // Products, not choices, which could not be foreseen.
-      const double below = static_cast<double>(margin < 0), above = 1 - below;
-      wrong = below * major + above * minor;
-      right = below * minor + above * major;
-    } else if constexpr (requires { logistic(margin); }) {
-      const auto s = logistic(margin);
-      wrong = s.sigmoid_negated;
-      right = s.sigmoid;
-    } else {
-      wrong = coho::sigmoid(T(-margin));
-      if constexpr (Gradient) right = coho::sigmoid(margin);
-    }
-    out.value = weight * wrong;
-    if constexpr (Gradient) {
-      out.slopes = {T(-options_.beta * direction * weight * wrong * right)};
-      out.measures = {detail::above_zero(margin), margin};
-    }
-    return out;
   }
 
   template <class Result>
@@ -4691,24 +4840,6 @@ struct nll_result {
   Array d_log_probs;  ///< its gradient, −w
 };
 
-namespace detail {
-/// Of tensors; arrays of the host have a loop of their own.
-struct nll_terms {
-  static constexpr bool by_blocks = true;
-  template <bool Gradient, class T>
-  element_terms<T, 1> element(const T& log_prob) const {
-    element_terms<T, 1> out;
-    out.value = -log_prob;
-    if constexpr (Gradient && device_array<T>) {
-      out.slopes[0] = log_prob.new_full(log_prob.sizes(), -1.0);
-    } else if constexpr (Gradient) {
-      out.slopes[0] = T(-1.0);
-    }
-    return out;
-  }
-};
-}  // namespace detail
-
 /// The negative log-likelihood of supervised fine-tuning, over tokens with weights w:
 ///
 ///     L = −Σ_t w_t · log π(y_t | x, y_<t)
@@ -4721,88 +4852,47 @@ struct nll_terms {
 ///     double loss = coho::nll_loss{}(log_probs, weights);
 class nll_loss {
  public:
+  static constexpr bool by_blocks = true;
+
+  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
+  template <bool Gradient, class T>
+  element_terms<T, 1> element(const T& log_prob) const {
+    element_terms<T, 1> out;
+    out.value = -log_prob;
+    if constexpr (Gradient && detail::device_array<T>) {
+      out.slopes[0] = log_prob.new_full(log_prob.sizes(), -1.0);
+    } else if constexpr (Gradient) {
+      out.slopes[0] = T(-1.0);
+    }
+    return out;
+  }
+
   template <class LogProbs>
   auto operator()(const LogProbs& log_probs) const {
-    static_assert(detail::array_check<LogProbs>::passed);
-    if constexpr (detail::floating_scalar<LogProbs>) {
-      return -log_probs;
-    } else if constexpr (detail::device_array<LogProbs>) {
-      return frame.value(detail::nll_terms{}, log_probs);
-    } else {
-      return run<false>(log_probs, nullptr).value;
-    }
+    return frame.value(*this, log_probs);
   }
   template <class LogProbs, class Weights>
   auto operator()(const LogProbs& log_probs, const token_weights<Weights>& weights) const {
-    static_assert(detail::array_check<LogProbs, Weights>::passed);
-    if constexpr (detail::device_array<LogProbs>) {
-      return frame.weighted_value(detail::nll_terms{}, weights, log_probs);
-    } else {
-      return run<false>(log_probs, &weights).value;
-    }
+    return frame.weighted_value(*this, weights, log_probs);
   }
 
   template <class LogProbs>
   auto value_and_grad(const LogProbs& log_probs) const {
-    static_assert(detail::array_check<LogProbs>::passed);
-    if constexpr (detail::device_array<LogProbs>) {
-      return named(frame.value_and_grad(detail::nll_terms{}, log_probs));
-    } else {
-      return run<true>(log_probs, nullptr);
-    }
+    return named(frame.value_and_grad(*this, log_probs));
   }
   template <class LogProbs, class Weights>
   auto value_and_grad(const LogProbs& log_probs, const token_weights<Weights>& weights) const {
-    static_assert(detail::array_check<LogProbs, Weights>::passed);
-    if constexpr (detail::device_array<LogProbs>) {
-      return named(frame.weighted_value_and_grad(detail::nll_terms{}, weights, log_probs));
-    } else {
-      return run<true>(log_probs, &weights);
-    }
+    return named(frame.weighted_value_and_grad(*this, weights, log_probs));
   }
 
  private:
-  static constexpr detail::elementwise<1, 1> frame{"nll_loss", {"log_probs"}};
+  static constexpr elementwise_loss<1, 1> frame{"nll_loss", {"log_probs"}};
 
   template <class Result>
-  static auto named(const Result& result) {
-    return nll_result<decltype(result.value), std::remove_cvref_t<decltype(result.gradients[0])>>{result.value,
-                                                                                                  result.gradients[0]};
-  }
-
-  template <bool Gradient, class LogProbs, class Weights>
-  static auto run(const LogProbs& log_probs, Weights weights) {
-    static_assert(detail::host_array<LogProbs>, "coho::nll_loss: tensors and arrays of the host cannot be mixed");
-    const auto log_prob = detail::host_elements(log_probs);
-    if constexpr (std::is_null_pointer_v<Weights>) {
-      return fused<Gradient, detail::host_number_t<LogProbs>>(log_prob, detail::mean_weights(log_prob.size()));
-    } else {
-      return fused<Gradient, detail::host_number_t<LogProbs>>(log_prob, detail::host_elements(weights->values));
-    }
-  }
-
-  template <bool Gradient, class Result, class LogProbs, class Weights>
-  static auto fused(const LogProbs& log_probs, const Weights& weights) {
-    const std::size_t size = log_probs.size();
-    detail::check_lengths(size, weights.size(), "nll_loss", "weights");
-    nll_result<double, detail::array_of<Result>> result{};
-    if constexpr (Gradient) result.d_log_probs.resize(static_cast<Eigen::Index>(size));
-    constexpr std::size_t block = detail::token_block;
-    detail::block<double> log_prob_scratch, weight_scratch, terms;
-    for (std::size_t begin = 0; begin < size; begin += block) {
-      const std::size_t count = std::min(size - begin, block);
-      const double* const log_prob = log_prob_scratch.view(log_probs, begin, count);
-      const double* const weight = weight_scratch.view(weights, begin, count);
-      double total = detail::dot(weight, log_prob);
-      if (!std::isfinite(total)) {  // perhaps by tokens of weight 0
-        for (std::size_t k = 0; k < block; ++k) terms[k] = detail::keep_if(weight[k] != 0, log_prob[k]);
-        total = detail::dot(weight, terms.data);
-      }
-      result.value -= total;
-      if constexpr (Gradient) detail::store_negative(weight, result.d_log_probs.data() + begin, count);
-    }
-    detail::require_finite(result.value, "nll_loss");
-    return result;
+  static auto named(Result result) {
+    auto& d_log_probs = result.gradients[0];
+    return nll_result<decltype(result.value), std::remove_cvref_t<decltype(d_log_probs)>>{result.value,
+                                                                                          std::move(d_log_probs)};
   }
 };
 
@@ -4848,53 +4938,14 @@ class orpo_loss {
   }
   const orpo_options& options() const noexcept { return options_; }
 
-  template <class Preferred, class Other>
-  auto operator()(const Preferred& preferred, const Other& other) const {
-    return frame.value(*this, preferred, other);
-  }
-  template <class Preferred, class Other, class Weights>
-  auto operator()(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, preferred, other);
-  }
-
-  template <class Preferred, class Other>
-  auto value_and_grad(const Preferred& preferred, const Other& other) const {
-    return named(frame.value_and_grad(*this, preferred, other));
-  }
-  template <class Preferred, class Other, class Weights>
-  auto value_and_grad(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, preferred, other));
-  }
-
- private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
   static constexpr bool by_blocks = true;
-  static constexpr detail::elementwise<2, 2> frame{"orpo_loss", {"preferred", "other"}};
-  static constexpr double largest = -1e-6;
 
+  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
   template <bool Gradient, class T>
-  struct log_odds {
-    T value;
-    T slope{};
-
-    explicit log_odds(const T& log_prob) {
-      using std::expm1, std::log;
-      if constexpr (std::floating_point<T>) {
-        if (log_prob > -largest) throw argument_error("orpo_loss: a log-prob is greater than 0");
-      }
-      const T limited = coho::where(log_prob > largest, T(0.0 * log_prob + largest), log_prob);
-      const T rest = -expm1(limited);
-      value = limited - log(rest);
-      if constexpr (Gradient) slope = coho::where(log_prob > largest, T(0.0 * rest), T(1.0 / rest));
-    }
-  };
-
-  template <bool Gradient, class T>
-  detail::element_terms<T, 2, 2> element(const T& preferred, const T& other) const {
+  element_terms<T, 2, 2> element(const T& preferred, const T& other) const {
     const log_odds<Gradient, T> of_preferred(preferred), of_other(other);
     const T z = of_preferred.value - of_other.value;
-    detail::element_terms<T, 2, 2> out;
+    element_terms<T, 2, 2> out;
     T cost{}, wrong{};  // −log σ(z), and its derivative times −1
     if constexpr (std::floating_point<T>) {
       const detail::logistic_terms s = detail::logistic(z);
@@ -4916,6 +4967,45 @@ class orpo_loss {
     }
     return out;
   }
+
+  template <class Preferred, class Other>
+  auto operator()(const Preferred& preferred, const Other& other) const {
+    return frame.value(*this, preferred, other);
+  }
+  template <class Preferred, class Other, class Weights>
+  auto operator()(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
+    return frame.weighted_value(*this, weights, preferred, other);
+  }
+
+  template <class Preferred, class Other>
+  auto value_and_grad(const Preferred& preferred, const Other& other) const {
+    return named(frame.value_and_grad(*this, preferred, other));
+  }
+  template <class Preferred, class Other, class Weights>
+  auto value_and_grad(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
+    return named(frame.weighted_value_and_grad(*this, weights, preferred, other));
+  }
+
+ private:
+  static constexpr elementwise_loss<2, 2> frame{"orpo_loss", {"preferred", "other"}};
+  static constexpr double largest = -1e-6;
+
+  template <bool Gradient, class T>
+  struct log_odds {
+    T value;
+    T slope{};
+
+    explicit log_odds(const T& log_prob) {
+      using std::expm1, std::log;
+      if constexpr (std::floating_point<T>) {
+        if (log_prob > -largest) throw argument_error("orpo_loss: a log-prob is greater than 0");
+      }
+      const T limited = coho::where(log_prob > largest, T(0.0 * log_prob + largest), log_prob);
+      const T rest = -expm1(limited);
+      value = limited - log(rest);
+      if constexpr (Gradient) slope = coho::where(log_prob > largest, T(0.0 * rest), T(1.0 / rest));
+    }
+  };
 
   template <class Result>
   static auto named(Result result) {
@@ -5176,31 +5266,33 @@ namespace coho {
 struct ppo_clip_options {
   double clip_low = 0.2;   ///< ratios below 1 − clip_low gain nothing; in (0, 1)
   double clip_high = 0.2;  ///< ratios above 1 + clip_high gain nothing; > 0
-  double dual_clip = 0;  ///< c: the loss of a negative advantage is at most −c·A (Ye et al. 2020); > 1, or 0 for off
+  double dual_clip = 0;    ///< c: a negative advantage loses at most −c·A (Ye et al. 2020); > 1, or 0 for off
 };
 
 template <class Value, class Array>
 struct ppo_clip_result {
   Value value;          ///< the loss
   Array d_log_probs;    ///< its gradient; 0 where the weight is 0
-  Value clip_fraction;  ///< share of tokens whose gradient the clip removes
+  Value clip_fraction;  ///< fraction of tokens whose gradient the clip removes
   Value approximate_kl;  ///< mean over tokens of ρ − 1 − log ρ, an estimate of KL(old ‖ new) that is never negative
-  Value tokens;          ///< tokens of nonzero weight: to combine the two shares over parts of a batch
+  Value tokens;          ///< tokens of nonzero weight: to combine the two means over parts of a batch
 };
 
 /// The clipped policy loss of PPO (Schulman et al. 2017, eq. 7), summed over tokens with weights w:
 ///
-///     L = Σ_t w_t · max(−A_t·ρ_t, −A_t·clip(ρ_t, 1 − clip_low, 1 + clip_high)),   ρ_t = exp(log π(y_t) − log
-///     π_old(y_t))
+///     L = Σ_t w_t · max(−A_t·ρ_t, −A_t·clip(ρ_t, 1 − clip_low, 1 + clip_high))
+///     ρ_t = exp(log π(y_t) − log π_old(y_t))
 ///
 /// Different bounds are DAPO's clip-higher. log ρ is limited to ±20, so that a run that diverges shows huge numbers
-/// rather than infinities; beyond, the gradient is 0. `log_probs`, `old_log_probs` (nats) and `advantages`: one a
-/// token; arrays, ranges or tensors. Without weights the loss is the mean. Single numbers give the term of one token.
-/// `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a `ppo_clip_result`.
-/// Throws option_error at construction; argument_error when lengths differ or the loss is not finite (host arrays).
+/// instead of infinities; beyond, the gradient is 0. Uses `log_probs`, `old_log_probs`, `advantages` and `weights` of
+/// `policy_loss_inputs`: arrays, ranges or tensors. Without weights the loss is the mean. Three numbers give the term
+/// of one token. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a
+/// `ppo_clip_result`. Throws option_error at construction; argument_error when lengths differ or the loss is not finite
+/// (host arrays).
 ///
 ///     coho::ppo_clip_loss loss{{.clip_low = 0.2, .clip_high = 0.28}};
-///     auto result = loss.value_and_grad(log_probs, old_log_probs, advantages, weights);
+///     auto result = loss.value_and_grad(
+///         {.log_probs = log_probs, .old_log_probs = old, .advantages = advantages, .weights = weights});
 ///     pullback({.log_probs = coho::as_span(result.d_log_probs)});
 class ppo_clip_loss {
  public:
@@ -5212,194 +5304,46 @@ class ppo_clip_loss {
   }
   const ppo_clip_options& options() const noexcept { return options_; }
 
-  template <class LogProbs, class Old, class Advantages>
-  auto operator()(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages) const {
-    static_assert(detail::array_check<LogProbs, Old, Advantages>::passed);
-    if constexpr (detail::floating_scalar<LogProbs>) {
-      return term<std::common_type_t<LogProbs, Old, Advantages>>(log_probs, old_log_probs, advantages);
-    } else if constexpr (detail::device_array<LogProbs>) {
-      detail::check_same_shape(log_probs, old_log_probs, "ppo_clip_loss");
-      detail::check_same_shape(log_probs, advantages, "ppo_clip_loss");
-      return coho::sum(term(log_probs, old_log_probs, advantages)) / std::max<std::int64_t>(log_probs.numel(), 1);
-    } else {
-      return run<false>(log_probs, old_log_probs, advantages, nullptr).value;
+  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
+  template <bool Gradient, class T>
+  element_terms<T, 1, 2> element(const T& log_prob, const T& old_log_prob, const T& advantage) const {
+    using std::exp;
+    const T difference = log_prob - old_log_prob, log_ratio = detail::limited_log_ratio(difference);
+    const T ratio = exp(log_ratio);
+    const T free = -advantage * ratio;
+    // −A·clip(ρ) where the clip matters, at the bound that limits the gain; without a choice to be mispredicted.
+    const T clipped = coho::min(T(-advantage * (1 - options_.clip_low)), T(-advantage * (1 + options_.clip_high)));
+    T loss = coho::max(free, clipped);
+    if (options_.dual_clip != 0) {
+      loss = coho::where(advantage < 0, coho::min(loss, T(-advantage * options_.dual_clip)), loss);
     }
-  }
-  template <class LogProbs, class Old, class Advantages, class Weights>
-  auto operator()(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
-                  const token_weights<Weights>& weights) const {
-    static_assert(detail::array_check<LogProbs, Old, Advantages, Weights>::passed);
-    if constexpr (detail::device_array<LogProbs>) {
-      return coho::sum(weights.values * term(detail::without_masked(log_probs, weights),
-                                             detail::without_masked(old_log_probs, weights),
-                                             detail::without_masked(advantages, weights)));
-    } else {
-      return run<false>(log_probs, old_log_probs, advantages, &weights).value;
+    element_terms<T, 1, 2> out;
+    out.value = loss;
+    if constexpr (Gradient) {
+      const T zero = 0.0 * ratio, kept = coho::where(loss == free, T(zero + 1.0), zero);
+      out.slopes = {T(kept * coho::where(log_ratio == difference, free, zero))};  // dρ/d(log π) = ρ
+      out.measures = {T(1.0 - kept), detail::ratio_divergence(ratio, log_ratio)};
     }
+    return out;
   }
 
-  template <class LogProbs, class Old, class Advantages>
-  auto value_and_grad(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages) const {
-    static_assert(detail::array_check<LogProbs, Old, Advantages>::passed);
-    if constexpr (detail::device_array<LogProbs>) {
-      return on_device(
-          log_probs, old_log_probs, advantages,
-          token_weights<LogProbs>{log_probs.new_full(
-              log_probs.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(log_probs.numel(), 1)))});
-    } else {
-      return run<true>(log_probs, old_log_probs, advantages, nullptr);
-    }
+  double operator()(double log_prob, double old_log_prob, double advantage) const {
+    return element<false>(log_prob, old_log_prob, advantage).value;
   }
-  template <class LogProbs, class Old, class Advantages, class Weights>
-  auto value_and_grad(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
-                      const token_weights<Weights>& weights) const {
-    static_assert(detail::array_check<LogProbs, Old, Advantages, Weights>::passed);
-    if constexpr (detail::device_array<LogProbs>) {
-      return on_device(log_probs, old_log_probs, advantages, weights);
-    } else {
-      return run<true>(log_probs, old_log_probs, advantages, &weights);
-    }
+  template <class Array = double>
+  auto operator()(const policy_loss_inputs<Array>& in) const {
+    return frame.weighted_value(*this, in.weights, in.log_probs, in.old_log_probs, in.advantages);
+  }
+  template <class Array = double>
+  auto value_and_grad(const policy_loss_inputs<Array>& in) const {
+    auto result = frame.weighted_value_and_grad(*this, in.weights, in.log_probs, in.old_log_probs, in.advantages);
+    auto& d_log_probs = result.gradients[0];
+    return ppo_clip_result<decltype(result.value), std::remove_cvref_t<decltype(d_log_probs)>>{
+        result.value, std::move(d_log_probs), result.measures[0], result.measures[1], result.count};
   }
 
  private:
-  static constexpr double log_ratio_limit = 20;
-
-  // The loss of each token, in the arithmetic of T.
-  template <class T>
-  T term(const T& log_prob, const T& old_log_prob, const T& advantage) const {
-    using std::exp;
-    const T ratio = exp(coho::clamp(T(log_prob - old_log_prob), -log_ratio_limit, log_ratio_limit));
-    const T free = -advantage * ratio;
-    const T clipped = -advantage * coho::clamp(ratio, 1 - options_.clip_low, 1 + options_.clip_high);
-    T loss = coho::max(free, clipped);
-    if (options_.dual_clip == 0) return loss;
-    return coho::where(advantage < 0, coho::min(loss, T(-advantage * options_.dual_clip)), loss);
-  }
-
-  template <class T>
-  auto on_device(const T& log_probs, const T& old_log_probs, const T& advantages,
-                 const token_weights<T>& weights) const {
-    using std::exp;
-    const T difference = coho::detach(detail::without_masked(log_probs, weights)) -
-                         detail::without_masked(coho::detach(old_log_probs), weights);
-    const T advantage = detail::without_masked(coho::detach(advantages), weights);
-    const T limited = coho::clamp(difference, -log_ratio_limit, log_ratio_limit);
-    const T ratio = exp(limited);
-    const T free = -advantage * ratio;
-    const T clipped = -advantage * coho::clamp(ratio, 1 - options_.clip_low, 1 + options_.clip_high);
-    T loss = coho::max(free, clipped);
-    T flat = free < clipped;
-    if (options_.dual_clip != 0) {
-      const T cap = -advantage * options_.dual_clip;
-      const T capped = (advantage < 0).logical_and(cap < loss);
-      loss = coho::where(capped, cap, loss);
-      flat = flat.logical_or(capped);
-    }
-    // ρ − 1 − log ρ by its series, where rounding would eat the difference.
-    const T near_zero =
-        limited * limited *
-        (0.5 + limited * (1.0 / 6 + limited * (1.0 / 24 + limited * (1.0 / 120 + limited * (1.0 / 720)))));
-    const T real = weights.values != 0;
-    const T tokens = coho::sum(coho::where(real, ratio.new_ones(ratio.sizes()), 0.0));
-    const T divisor = coho::max(tokens, 1.0);
-    const T slope = coho::where(flat.logical_or(limited != difference), ratio.new_zeros(ratio.sizes()), free);
-    return ppo_clip_result<detail::value_of<T>, T>{
-        coho::sum(weights.values * loss), weights.values * slope,
-        coho::sum(coho::where(flat.logical_and(real), ratio.new_ones(ratio.sizes()), 0.0)) / divisor,
-        coho::sum(coho::where(abs(limited) < 0.01, near_zero, ratio - 1 - limited)) / divisor, tokens};
-  }
-
-  template <bool Gradient, class LogProbs, class Old, class Advantages, class Weights>
-  auto run(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages, Weights weights) const {
-    static_assert(detail::host_array<LogProbs> && detail::host_array<Old> && detail::host_array<Advantages>,
-                  "coho::ppo_clip_loss: tensors and arrays of the host cannot be mixed");
-    using number = std::common_type_t<detail::host_number_t<LogProbs>, detail::host_number_t<Old>,
-                                      detail::host_number_t<Advantages>>;
-    const auto log_prob = detail::host_elements(log_probs);
-    const auto old_log_prob = detail::host_elements(old_log_probs);
-    const auto advantage = detail::host_elements(advantages);
-    if constexpr (std::is_null_pointer_v<Weights>) {
-      return fused<Gradient, number, detail::host_number_t<LogProbs>>(log_prob, old_log_prob, advantage,
-                                                                      detail::mean_weights(log_prob.size()));
-    } else {
-      return fused<Gradient, number, detail::host_number_t<LogProbs>>(log_prob, old_log_prob, advantage,
-                                                                      detail::host_elements(weights->values));
-    }
-  }
-
-  template <bool Gradient, class Number, class Result, class LogProbs, class Old, class Advantages, class Weights>
-  auto fused(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
-             const Weights& weights) const {
-    const std::size_t size = log_probs.size();
-    detail::check_lengths(size, old_log_probs.size(), "ppo_clip_loss", "old_log_probs");
-    detail::check_lengths(size, advantages.size(), "ppo_clip_loss", "advantages");
-    detail::check_lengths(size, weights.size(), "ppo_clip_loss", "weights");
-    const Number limit = static_cast<Number>(log_ratio_limit);
-    const Number low = static_cast<Number>(1 - options_.clip_low), high = static_cast<Number>(1 + options_.clip_high);
-    const Number cap_factor = static_cast<Number>(options_.dual_clip);
-
-    ppo_clip_result<double, detail::array_of<Result>> result{};
-    if constexpr (Gradient) result.d_log_probs.resize(static_cast<Eigen::Index>(size));
-    constexpr std::size_t block = detail::token_block;
-    detail::block<Number> log_ratio, loss_scale, ratio, bounded, free, terms, held;
-    detail::block<double> weight_scratch;
-    double divergence = 0, real = 0, flat = 0;
-    for (std::size_t begin = 0; begin < size; begin += block) {
-      const std::size_t count = std::min(size - begin, block);
-      const double* const weight = weight_scratch.view(weights, begin, count);
-      const double counted = detail::count_nonzero(weight);
-      if (counted == 0) {  // padding
-        if constexpr (Gradient) std::fill_n(result.d_log_probs.data() + begin, count, Result(0));
-        continue;
-      }
-      // Blocks that are written later hold the few arguments that need converting.
-      const Number* const policy = ratio.view(log_probs, begin, count);
-      const Number* const old = bounded.view(old_log_probs, begin, count);
-      const Number* const advantage = free.view(advantages, begin, count);
-      for (std::size_t k = 0; k < block; ++k) log_ratio[k] = policy[k] - old[k];
-      for (std::size_t k = 0; k < block; ++k) loss_scale[k] = -advantage[k];
-      detail::clear_masked(weight, counted, log_ratio.data);
-      detail::clear_masked(weight, counted, loss_scale.data);
-      for (std::size_t k = 0; k < block; ++k) ratio[k] = detail::limit(log_ratio[k], -limit, limit);
-      if constexpr (Gradient) {
-        ratio.exp(held.data);
-        divergence += held.sum();
-      } else {
-        ratio.exp();
-      }
-      // The difference is 0, or NaN for an infinite ratio, which the limit would hide.
-      for (std::size_t k = 0; k < block; ++k) ratio[k] += log_ratio[k] - log_ratio[k];
-      for (std::size_t k = 0; k < block; ++k) bounded[k] = detail::limit(ratio[k], low, high);
-      for (std::size_t k = 0; k < block; ++k) free[k] = loss_scale[k] * ratio[k];
-      for (std::size_t k = 0; k < block; ++k) bounded[k] *= loss_scale[k];
-      for (std::size_t k = 0; k < block; ++k) terms[k] = bounded[k] > free[k] ? bounded[k] : free[k];
-      if (options_.dual_clip != 0) {
-        for (std::size_t k = 0; k < block; ++k) {
-          const Number cap = loss_scale[k] * cap_factor;
-          const bool negative = loss_scale[k] > 0, above = cap < terms[k];  // the advantage; & has no branch
-          terms[k] = (negative & above) ? cap : terms[k];
-        }
-      }
-      result.value += detail::dot(weight, terms.data);
-      if constexpr (Gradient) {
-        real += counted;
-        // Where no clip acts, the loss is the unclipped product itself.
-        for (std::size_t k = 0; k < block; ++k) held[k] = terms[k] == free[k] ? Number(1) : Number(0);
-        flat += static_cast<double>(block) - held.sum();
-        for (std::size_t k = 0; k < block; ++k) held[k] = detail::keep_if(std::abs(log_ratio[k]) <= limit, held[k]);
-        for (std::size_t k = 0; k < block; ++k) free[k] *= held[k];
-        detail::store_product(weight, free.data, result.d_log_probs.data() + begin, count);
-      }
-    }
-    detail::require_finite(result.value, "ppo_clip_loss");
-    if constexpr (Gradient) {
-      result.tokens = real;
-      const double divisor = real > 0 ? real : 1;
-      result.clip_fraction = flat / divisor;
-      result.approximate_kl = divergence / divisor;
-    }
-    return result;
-  }
+  static constexpr elementwise_loss<1, 3> frame{"ppo_clip_loss", {"log_probs", "old_log_probs", "advantages"}};
 
   ppo_clip_options options_;
 };
@@ -5412,7 +5356,7 @@ namespace coho {
 
 template <class Value, class Array>
 struct reinforce_result {
-  Value value;        ///< the loss; its gradient is what has a meaning, its size has none
+  Value value;        ///< the loss; only its gradient has a meaning, its size has none
   Array d_log_probs;  ///< its gradient, −w·A
   Value tokens;       ///< tokens of nonzero weight
 };
@@ -5421,53 +5365,39 @@ struct reinforce_result {
 ///
 ///     L = −Σ_t w_t · A_t · log π(y_t | x, y_<t)
 ///
-/// `log_probs` (nats) and `advantages`, which are constants: one a token; arrays, ranges or tensors. Without weights
-/// the loss is the mean. Single numbers give the term of one token. With weights of reduction::sequence_mean_of_sums
-/// and one advantage a response, the gradient is the unbiased one of the expected reward. `operator()` returns double,
-/// or a 0-d tensor that is differentiable; `value_and_grad` a `reinforce_result`. Throws argument_error when lengths
-/// differ or the loss is not finite (host arrays).
+/// Uses `log_probs`, `advantages` and `weights` of `policy_loss_inputs`: arrays, ranges or tensors. Without weights the
+/// loss is the mean. Two numbers give the term of one token. With weights of reduction::sequence_mean_of_sums and one
+/// advantage per response, the gradient is the unbiased one of the expected reward. `operator()` returns double, or a
+/// 0-d tensor that is differentiable; `value_and_grad` a `reinforce_result`. Throws argument_error when lengths differ
+/// or the loss is not finite (host arrays).
 ///
-///     auto result = coho::reinforce_loss{}.value_and_grad(log_probs, advantages, weights);
+///     auto result = coho::reinforce_loss{}.value_and_grad(
+///         {.log_probs = log_probs, .advantages = advantages, .weights = weights});
 ///     pullback({.log_probs = coho::as_span(result.d_log_probs)});
 class reinforce_loss {
  public:
-  template <class LogProbs, class Advantages>
-  auto operator()(const LogProbs& log_probs, const Advantages& advantages) const {
-    return frame.value(*this, log_probs, advantages);
-  }
-  template <class LogProbs, class Advantages, class Weights>
-  auto operator()(const LogProbs& log_probs, const Advantages& advantages,
-                  const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, log_probs, advantages);
-  }
-
-  template <class LogProbs, class Advantages>
-  auto value_and_grad(const LogProbs& log_probs, const Advantages& advantages) const {
-    return named(frame.value_and_grad(*this, log_probs, advantages));
-  }
-  template <class LogProbs, class Advantages, class Weights>
-  auto value_and_grad(const LogProbs& log_probs, const Advantages& advantages,
-                      const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, log_probs, advantages));
-  }
-
- private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
-  static constexpr detail::elementwise<1, 2> frame{"reinforce_loss", {"log_probs", "advantages"}};
-
+  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
   template <bool, class T>
-  detail::element_terms<T, 1> element(const T& log_prob, const T& advantage) const {
+  element_terms<T, 1> element(const T& log_prob, const T& advantage) const {
     const T slope = -advantage;
     return {slope * log_prob, {slope}, {}};
   }
 
-  template <class Result>
-  static auto named(Result result) {
+  double operator()(double log_prob, double advantage) const { return element<false>(log_prob, advantage).value; }
+  template <class Array = double>
+  auto operator()(const policy_loss_inputs<Array>& in) const {
+    return frame.weighted_value(*this, in.weights, in.log_probs, in.advantages);
+  }
+  template <class Array = double>
+  auto value_and_grad(const policy_loss_inputs<Array>& in) const {
+    auto result = frame.weighted_value_and_grad(*this, in.weights, in.log_probs, in.advantages);
     auto& d_log_probs = result.gradients[0];
     return reinforce_result<decltype(result.value), std::remove_cvref_t<decltype(d_log_probs)>>{
         result.value, std::move(d_log_probs), result.count};
   }
+
+ private:
+  static constexpr elementwise_loss<1, 2> frame{"reinforce_loss", {"log_probs", "advantages"}};
 };
 
 }  // namespace coho
@@ -5515,6 +5445,23 @@ class simpo_loss {
   }
   const simpo_options& options() const noexcept { return options_; }
 
+  static constexpr bool by_blocks = true;
+
+  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  template <bool Gradient, class T>
+  element_terms<T, 2, 2> element(const T& preferred, const T& other) const {
+    const double beta = options_.beta;
+    const T margin = beta * (preferred - other), z = margin - options_.gamma;
+    const auto term = detail::preference_terms<Gradient>(dpo_form::conservative, z, beta, options_.label_smoothing);
+    element_terms<T, 2, 2> out;
+    out.value = term.value;
+    if constexpr (Gradient) {
+      out.slopes = {T(beta * term.slope), T(-beta * term.slope)};
+      out.measures = {detail::above_zero(margin), margin};
+    }
+    return out;
+  }
+
   template <class Preferred, class Other>
   auto operator()(const Preferred& preferred, const Other& other) const {
     return frame.value(*this, preferred, other);
@@ -5534,24 +5481,7 @@ class simpo_loss {
   }
 
  private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
-  static constexpr bool by_blocks = true;
-  static constexpr detail::elementwise<2, 2> frame{"simpo_loss", {"preferred", "other"}};
-
-  template <bool Gradient, class T>
-  detail::element_terms<T, 2, 2> element(const T& preferred, const T& other) const {
-    const double beta = options_.beta;
-    const T margin = beta * (preferred - other), z = margin - options_.gamma;
-    const auto term = detail::preference_terms<Gradient>(dpo_form::conservative, z, beta, options_.label_smoothing);
-    detail::element_terms<T, 2, 2> out;
-    out.value = term.value;
-    if constexpr (Gradient) {
-      out.slopes = {T(beta * term.slope), T(-beta * term.slope)};
-      out.measures = {detail::above_zero(margin), margin};
-    }
-    return out;
-  }
+  static constexpr elementwise_loss<2, 2> frame{"simpo_loss", {"preferred", "other"}};
 
   template <class Result>
   static auto named(Result result) {
@@ -5577,21 +5507,22 @@ template <class Value, class Array>
 struct value_clip_result {
   Value value;          ///< the loss
   Array d_values;       ///< its gradient; 0 where the weight is 0
-  Value clip_fraction;  ///< share of tokens whose gradient the clip removes
-  Value tokens;         ///< tokens of nonzero weight: to combine the share over parts of a batch
+  Value clip_fraction;  ///< fraction of tokens whose gradient the clip removes
+  Value tokens;         ///< tokens of nonzero weight: to combine the fraction over parts of a batch
 };
 
 /// The clipped value loss of PPO (Schulman et al. 2017, code; Ouyang et al. 2022), summed over tokens with weights w:
 ///
 ///     L = Σ_t w_t · ½·max((v_t − R_t)², (clip(v_t, v_old_t − clip, v_old_t + clip) − R_t)²)
 ///
-/// `values`, `old_values` (of the rollout) and `returns`: one a token; arrays, ranges or tensors. Without weights the
-/// loss is the mean. Single numbers give the term of one token. `operator()` returns double, or a 0-d tensor that is
-/// differentiable; `value_and_grad` a `value_clip_result`.
-/// Throws option_error at construction; argument_error when lengths differ or the loss is not finite (host arrays).
+/// Uses `values`, `old_values`, `returns` and `weights` of `value_loss_inputs`: arrays, ranges or tensors. Without
+/// weights the loss is the mean. Three numbers give the term of one token. `operator()` returns double, or a 0-d tensor
+/// that is differentiable; `value_and_grad` a `value_clip_result`. Throws option_error at construction; argument_error
+/// when lengths differ or the loss is not finite (host arrays).
 ///
 ///     coho::value_clip_loss loss{{.clip = 0.2}};
-///     auto result = loss.value_and_grad(values, old_values, returns, weights);
+///     auto result = loss.value_and_grad(
+///         {.values = values, .old_values = old_values, .returns = returns, .weights = weights});
 ///     // result.value, result.d_values
 class value_clip_loss {
  public:
@@ -5600,156 +5531,40 @@ class value_clip_loss {
   }
   const value_clip_options& options() const noexcept { return options_; }
 
-  template <class Values, class Old, class Returns>
-  auto operator()(const Values& values, const Old& old_values, const Returns& returns) const {
-    static_assert(detail::array_check<Values, Old, Returns>::passed);
-    if constexpr (detail::floating_scalar<Values>) {
-      return term<std::common_type_t<Values, Old, Returns>>(values, old_values, returns);
-    } else if constexpr (detail::device_array<Values>) {
-      detail::check_same_shape(values, old_values, "value_clip_loss");
-      detail::check_same_shape(values, returns, "value_clip_loss");
-      return coho::sum(term(values, old_values, returns)) / std::max<std::int64_t>(values.numel(), 1);
-    } else {
-      return run<false>(values, old_values, returns, nullptr).value;
+  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
+  template <bool Gradient, class T>
+  element_terms<T, 1, 1> element(const T& value, const T& old_value, const T& target) const {
+    const T error = value - target, move = value - old_value;
+    // The error less what the clip takes off the move: exactly the error inside the band.
+    const T clipped = error - (move - coho::clamp(move, -options_.clip, options_.clip));
+    const T free_square = error * error, clipped_square = clipped * clipped;
+    element_terms<T, 1, 1> out;
+    out.value = 0.5 * coho::max(free_square, clipped_square);
+    if constexpr (Gradient) {
+      const T zero = 0.0 * free_square, kept = coho::where(free_square >= clipped_square, T(zero + 1.0), zero);
+      out.slopes = {T(kept * error)};
+      out.measures = {T(1.0 - kept)};
     }
-  }
-  template <class Values, class Old, class Returns, class Weights>
-  auto operator()(const Values& values, const Old& old_values, const Returns& returns,
-                  const token_weights<Weights>& weights) const {
-    static_assert(detail::array_check<Values, Old, Returns, Weights>::passed);
-    if constexpr (detail::device_array<Values>) {
-      return coho::sum(weights.values * term(detail::without_masked(values, weights),
-                                             detail::without_masked(old_values, weights),
-                                             detail::without_masked(returns, weights)));
-    } else {
-      return run<false>(values, old_values, returns, &weights).value;
-    }
+    return out;
   }
 
-  template <class Values, class Old, class Returns>
-  auto value_and_grad(const Values& values, const Old& old_values, const Returns& returns) const {
-    static_assert(detail::array_check<Values, Old, Returns>::passed);
-    if constexpr (detail::device_array<Values>) {
-      return on_device(values, old_values, returns,
-                       token_weights<Values>{values.new_full(
-                           values.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(values.numel(), 1)))});
-    } else {
-      return run<true>(values, old_values, returns, nullptr);
-    }
+  double operator()(double value, double old_value, double target) const {
+    return element<false>(value, old_value, target).value;
   }
-  template <class Values, class Old, class Returns, class Weights>
-  auto value_and_grad(const Values& values, const Old& old_values, const Returns& returns,
-                      const token_weights<Weights>& weights) const {
-    static_assert(detail::array_check<Values, Old, Returns, Weights>::passed);
-    if constexpr (detail::device_array<Values>) {
-      return on_device(values, old_values, returns, weights);
-    } else {
-      return run<true>(values, old_values, returns, &weights);
-    }
+  template <class Array = double>
+  auto operator()(const value_loss_inputs<Array>& in) const {
+    return frame.weighted_value(*this, in.weights, in.values, in.old_values, in.returns);
+  }
+  template <class Array = double>
+  auto value_and_grad(const value_loss_inputs<Array>& in) const {
+    auto result = frame.weighted_value_and_grad(*this, in.weights, in.values, in.old_values, in.returns);
+    auto& d_values = result.gradients[0];
+    return value_clip_result<decltype(result.value), std::remove_cvref_t<decltype(d_values)>>{
+        result.value, std::move(d_values), result.measures[0], result.count};
   }
 
  private:
-  // v − R with v limited to the band about v_old, written on the move v − v_old.
-  template <class T>
-  T clipped_error(const T& value, const T& old_value, const T& target) const {
-    return old_value + coho::clamp(T(value - old_value), -options_.clip, options_.clip) - target;
-  }
-
-  template <class T>
-  T term(const T& value, const T& old_value, const T& target) const {
-    const T error = value - target, clipped = clipped_error(value, old_value, target);
-    return T(0.5) * coho::max(T(error * error), T(clipped * clipped));
-  }
-  template <detail::device_array T>
-  T term(const T& value, const T& old_value, const T& target) const {
-    const T error = value - target, clipped = clipped_error(value, old_value, target);
-    return 0.5 * coho::max(T(error * error), T(clipped * clipped));
-  }
-
-  template <class T>
-  auto on_device(const T& values, const T& old_values, const T& returns, const token_weights<T>& weights) const {
-    const T value = detail::without_masked(coho::detach(values), weights);
-    const T old_value = detail::without_masked(coho::detach(old_values), weights);
-    const T target = detail::without_masked(coho::detach(returns), weights);
-    const T error = value - target, clipped = clipped_error(value, old_value, target);
-    const T free_square = error * error, clipped_square = clipped * clipped;
-    const T flat = (free_square < clipped_square).logical_and((value - old_value).abs() > options_.clip);
-    const T one = value.new_ones(value.sizes());
-    const T tokens = coho::sum(coho::where(weights.values != 0, one, 0.0));
-    return value_clip_result<detail::value_of<T>, T>{
-        coho::sum(0.5 * weights.values * coho::max(free_square, clipped_square)),
-        weights.values * coho::where(flat.logical_not(), error, 0.0),
-        coho::sum(coho::where(flat, one, 0.0)) / coho::max(tokens, 1.0), tokens};
-  }
-
-  template <bool Gradient, class Values, class Old, class Returns, class Weights>
-  auto run(const Values& values, const Old& old_values, const Returns& returns, Weights weights) const {
-    static_assert(detail::host_array<Values> && detail::host_array<Old> && detail::host_array<Returns>,
-                  "coho::value_clip_loss: tensors and arrays of the host cannot be mixed");
-    using number =
-        std::common_type_t<detail::host_number_t<Values>, detail::host_number_t<Old>, detail::host_number_t<Returns>>;
-    const auto value = detail::host_elements(values);
-    const auto old_value = detail::host_elements(old_values);
-    const auto target = detail::host_elements(returns);
-    if constexpr (std::is_null_pointer_v<Weights>) {
-      return fused<Gradient, number, detail::host_number_t<Values>>(value, old_value, target,
-                                                                    detail::mean_weights(value.size()));
-    } else {
-      return fused<Gradient, number, detail::host_number_t<Values>>(value, old_value, target,
-                                                                    detail::host_elements(weights->values));
-    }
-  }
-
-  template <bool Gradient, class Number, class Result, class Values, class Old, class Returns, class Weights>
-  auto fused(const Values& values, const Old& old_values, const Returns& returns, const Weights& weights) const {
-    const std::size_t size = values.size();
-    detail::check_lengths(size, old_values.size(), "value_clip_loss", "old_values");
-    detail::check_lengths(size, returns.size(), "value_clip_loss", "returns");
-    detail::check_lengths(size, weights.size(), "value_clip_loss", "weights");
-    const Number clip = static_cast<Number>(options_.clip);
-
-    value_clip_result<double, detail::array_of<Result>> result{};
-    if constexpr (Gradient) result.d_values.resize(static_cast<Eigen::Index>(size));
-    constexpr std::size_t block = detail::token_block;
-    detail::block<Number> error, move, bounded, terms, held;  // held: 1 where no clip acts
-    detail::block<double> weight_scratch;
-    double real = 0, flat = 0;
-    for (std::size_t begin = 0; begin < size; begin += block) {
-      const std::size_t count = std::min(size - begin, block);
-      // Blocks that are written later hold the few arguments that need converting.
-      const Number* const value = bounded.view(values, begin, count);
-      const Number* const old_value = terms.view(old_values, begin, count);
-      const Number* const target = held.view(returns, begin, count);
-      const double* const weight = weight_scratch.view(weights, begin, count);
-      const double counted = detail::count_nonzero(weight);
-      for (std::size_t k = 0; k < block; ++k) error[k] = value[k] - target[k];
-      for (std::size_t k = 0; k < block; ++k) move[k] = value[k] - old_value[k];
-      detail::clear_masked(weight, counted, error.data);
-      detail::clear_masked(weight, counted, move.data);
-      for (std::size_t k = 0; k < block; ++k) bounded[k] = detail::limit(move[k], -clip, clip);
-      for (std::size_t k = 0; k < block; ++k) {
-        // The clipped error is the error less what the clip takes off the move: exactly the error inside the band.
-        const Number clipped = error[k] - (move[k] - bounded[k]);
-        const Number free_square = error[k] * error[k], clipped_square = clipped * clipped;
-        // The added difference is 0, or NaN, which the comparison would lose.
-        terms[k] = (clipped_square > free_square ? clipped_square : free_square) + (move[k] - move[k]);
-        held[k] = free_square >= clipped_square ? Number(1) : Number(0);
-      }
-      result.value += 0.5 * detail::dot(weight, terms.data);
-      if constexpr (Gradient) {
-        flat += static_cast<double>(block) - held.sum();
-        real += counted;
-        for (std::size_t k = 0; k < block; ++k) held[k] *= error[k];
-        detail::store_product(weight, held.data, result.d_values.data() + begin, count);
-      }
-    }
-    detail::require_finite(result.value, "value_clip_loss");
-    if constexpr (Gradient) {
-      result.tokens = real;
-      result.clip_fraction = real > 0 ? flat / real : 0;
-    }
-    return result;
-  }
+  static constexpr elementwise_loss<1, 3> frame{"value_clip_loss", {"values", "old_values", "returns"}};
 
   value_clip_options options_;
 };
@@ -8424,184 +8239,123 @@ struct shaping_options {
   }
 };
 
+/// What token rewards are shaped from, by name. `Array` is double (the default where only braces are written), float, or
+/// a tensor type.
+template <class Array = double>
+struct shape_rewards_inputs {
+  [[no_unique_address]] detail::by_name only_by_name = detail::named;
+  typename detail::input_types<Array>::number sequence_rewards;  ///< R_i: N numbers
+  typename detail::input_types<Array>::number log_probs;         ///< log π(y_t), nats, of the tempered distribution sampled
+  typename detail::input_types<Array>::number reference_log_probs;  ///< log π_ref(y_t), nats, of the same tokens
+  optional_mask<Array> mask{};                 ///< 0 for padding, whose log-probs do not count and whose KL is 0
+  std::span<const std::size_t> offsets{};      ///< N + 1 entries
+  std::span<const std::uint8_t> finished{};    ///< N flags: ended by itself; empty: all did
+};
+
 struct shape_rewards_fn {
-  /// Token rewards of N packed responses from one reward a sequence and a KL penalty a token:
+  /// Token rewards of N packed responses from one reward per sequence and a KL penalty per token:
   ///
   ///     r_t = scale·( −β·KL_t + [t is the placement of i]·R_i ),   R_i = clip(reward_i) + [unfinished]·penalty
   ///
-  /// `sequence_rewards`: N numbers. `log_probs` (policy), `reference_log_probs`: one a token, nats, of the tempered
-  /// distribution that was sampled. `mask` (optional): one number a token, 0 for padding, whose log-probs are not read
-  /// and whose KL is 0. `offsets`: N + 1 entries. `finished`: N flags; empty means all. Arrays and ranges give an Eigen
-  /// array of double, tensors a tensor. A response without any real token has no place for its reward, which is
-  /// dropped; use `reward_placement::last_position` and padding to keep it. When `whiten` is set, all ranks must call
-  /// together. Throws option_error (options out of range), argument_error (lengths, offsets, a token reward that is not
-  /// finite).
+  /// Takes `shape_rewards_inputs`. Arrays and ranges give an Eigen array of double, tensors a tensor. A response without
+  /// any real token has no place for its reward, which is dropped; use `reward_placement::last_position` and padding to
+  /// keep it. When `whiten` is set, all ranks must call together. Throws option_error (options out of range),
+  /// argument_error (lengths, offsets, a token reward that is not finite).
   ///
   ///     coho::shaping_options options = coho::shaping_options::paper();
   ///     options.kl_coefficient = controller.coefficient();
-  ///     auto token_rewards = coho::shape_rewards(rewards, log_probs, reference_log_probs, offsets, finished, options);
-  template <class Rewards, class LogProbs, class Reference, communicator Communicator = const local_communicator>
-  auto operator()(const Rewards& sequence_rewards, const LogProbs& log_probs, const Reference& reference_log_probs,
-                  std::span<const std::size_t> offsets, std::span<const std::uint8_t> finished,
-                  const shaping_options& options = {}, Communicator&& ranks = local_communicator{}) const {
-    return shape(sequence_rewards, log_probs, reference_log_probs, nullptr, offsets, finished, options, ranks);
-  }
-  template <class Rewards, class LogProbs, class Reference, class Mask,
-            communicator Communicator = const local_communicator>
-  auto operator()(const Rewards& sequence_rewards, const LogProbs& log_probs, const Reference& reference_log_probs,
-                  const Mask& mask, std::span<const std::size_t> offsets, std::span<const std::uint8_t> finished,
-                  const shaping_options& options = {}, Communicator&& ranks = local_communicator{}) const {
-    return shape(sequence_rewards, log_probs, reference_log_probs, &mask, offsets, finished, options, ranks);
+  ///     auto token_rewards = coho::shape_rewards({.sequence_rewards = rewards, .log_probs = log_probs,
+  ///                                               .reference_log_probs = reference, .offsets = offsets,
+  ///                                               .finished = finished}, options);
+  template <class Array = double, communicator Communicator = const local_communicator>
+  auto operator()(const shape_rewards_inputs<Array>& in, const shaping_options& options = {},
+                  Communicator&& ranks = local_communicator{}) const {
+    if constexpr (detail::device_array<Array>) {
+      return detail::back_to((*this)(host(in), options, ranks), in.log_probs);
+    } else {
+      options.validate();
+      const auto tokens = static_cast<std::size_t>(in.log_probs.size());
+      detail::check_lengths(tokens, static_cast<std::size_t>(in.reference_log_probs.size()), "shape_rewards",
+                            "reference_log_probs");
+      detail::check_offsets(in.offsets, tokens, "shape_rewards");
+      const std::size_t sequences = in.offsets.size() - 1;
+      detail::check_lengths(sequences, static_cast<std::size_t>(in.sequence_rewards.size()), "shape_rewards",
+                            "sequence_rewards");
+      if (!in.finished.empty()) detail::check_lengths(sequences, in.finished.size(), "shape_rewards", "finished");
+      return detail::with_mask(in.mask, tokens, "shape_rewards",
+                               [&](const auto& mask) { return shape(in, mask, options, ranks); });
+    }
   }
 
  private:
-  template <class Rewards, class LogProbs, class Reference, class Mask, class Communicator>
-  static auto shape(const Rewards& sequence_rewards, const LogProbs& log_probs, const Reference& reference_log_probs,
-                    Mask mask, std::span<const std::size_t> offsets, std::span<const std::uint8_t> finished,
-                    const shaping_options& options, Communicator& ranks) {
-    static_assert(detail::array_check<Rewards, LogProbs, Reference>::passed);
-    const auto& rewards_local = detail::on_host(sequence_rewards);
-    const auto& log_probs_local = detail::on_host(log_probs);
-    const auto& reference_local = detail::on_host(reference_log_probs);
-    const auto rewards = detail::host_elements(rewards_local);
-    const auto policy = detail::host_elements(log_probs_local);
-    const auto reference = detail::host_elements(reference_local);
-    auto shaped = [&] {
-      if constexpr (std::is_null_pointer_v<Mask>) {
-        return run(rewards, policy, reference, detail::all_real{policy.size()}, offsets, finished, options, ranks);
-      } else {
-        const auto& mask_local = detail::on_host(*mask);
-        return run(rewards, policy, reference, detail::host_elements(mask_local), offsets, finished, options, ranks);
-      }
-    }();
-    return detail::back_to(std::move(shaped), log_probs);
+  template <detail::device_array Array>
+  static shape_rewards_inputs<double> host(const shape_rewards_inputs<Array>& in) {
+    return {.sequence_rewards = detail::on_host(in.sequence_rewards),
+            .log_probs = detail::on_host(in.log_probs),
+            .reference_log_probs = detail::on_host(in.reference_log_probs),
+            .mask = detail::host_mask(in.mask),
+            .offsets = in.offsets,
+            .finished = in.finished};
   }
 
-  template <class Rewards, class Policy, class Reference, class Mask, class Communicator>
-  static Eigen::ArrayXd run(const Rewards& rewards, const Policy& policy, const Reference& reference, const Mask& mask,
-                            std::span<const std::size_t> offsets, std::span<const std::uint8_t> finished,
-                            const shaping_options& options, Communicator& ranks) {
-    options.validate();
-    detail::check_lengths(policy.size(), reference.size(), "shape_rewards", "reference_log_probs");
-    detail::check_lengths(policy.size(), mask.size(), "shape_rewards", "mask");
-    detail::check_offsets(offsets, policy.size(), "shape_rewards");
-    const std::size_t sequences = offsets.size() - 1;
-    detail::check_lengths(sequences, rewards.size(), "shape_rewards", "sequence_rewards");
-    if (!finished.empty()) detail::check_lengths(sequences, finished.size(), "shape_rewards", "finished");
-
-    Eigen::ArrayXd out(static_cast<Eigen::Index>(policy.size()));
+  template <class Number, class Mask, class Communicator>
+  static Eigen::ArrayXd shape(const shape_rewards_inputs<Number>& in, const Mask& mask, const shaping_options& options,
+                              Communicator& ranks) {
     const double scale = options.whiten ? 1 : options.scale;
-    const double factor = scale * options.kl_coefficient;
-    const double reward_limit = options.reward_clip > 0 ? options.reward_clip : std::numeric_limits<double>::infinity();
-    double broken = 0;  // NaN as soon as anything is not finite
-    const auto fill = [&](auto estimator, auto limited) {
-      if constexpr (estimator() == kl_estimator::k1 && !limited()) {
-        broken += store_k1(policy, reference, mask, factor, out.data());
-        return;
-      }
-      constexpr std::size_t block = detail::token_block;
-      using number = std::common_type_t<detail::host_number_t<Policy>, detail::host_number_t<Reference>>;
-      detail::block<number> policy_scratch, reference_scratch;
-      detail::block<double> kl;
-      for (std::size_t begin = 0; begin < policy.size(); begin += block) {
-        const std::size_t count = std::min(policy.size() - begin, block);
-        const number* const p = policy_scratch.view(policy, begin, count);
-        const number* const r = reference_scratch.view(reference, begin, count);
-        double* const to = out.data() + begin;
-        detail::store_difference(1, p, r, kl.data);
-        if constexpr (!std::is_same_v<Mask, detail::all_real>) {
-          for (std::size_t k = 0; k < count; ++k) kl[k] = detail::keep_if(mask[begin + k] != 0, kl[k]);
-        }
-        if constexpr (estimator() != kl_estimator::k1) {
-          for (std::size_t k = 0; k < block; ++k) kl[k] = detail::kl_of(kl[k], estimator());
-        }
-        if constexpr (limited()) {
-          for (std::size_t k = 0; k < block; ++k) kl[k] = detail::limit(kl[k], -options.kl_clip, options.kl_clip);
-        }
-        broken += detail::defect(kl.data);
-        for (std::size_t k = 0; k < count; ++k) to[k] = 0.0 - factor * kl[k];
-      }
-    };
+    Eigen::ArrayXd out(in.log_probs.size());
+    bool finite = true;
     detail::with_estimator(options.estimator, [&](auto estimator) {
-      options.kl_clip > 0 ? fill(estimator, std::true_type{}) : fill(estimator, std::false_type{});
+      finite = penalties<estimator()>(in, mask, scale * options.kl_coefficient, options.kl_clip, out.data());
     });
-    for (std::size_t i = 0; i < sequences; ++i) {
-      std::size_t end = offsets[i + 1];  // one after the token that is rewarded
+    for (std::size_t i = 0; i + 1 < in.offsets.size(); ++i) {
+      std::size_t end = in.offsets[i + 1];  // one after the token that is rewarded
       if (options.placement == reward_placement::last_real_token) {
-        while (end - offsets[i] >= detail::mask_part &&
-               detail::count_real(mask, end - detail::mask_part, detail::mask_part) == 0) {
-          end -= detail::mask_part;
-        }
-        while (end > offsets[i] && mask[end - 1] == 0) --end;
+        while (end > in.offsets[i] && mask[end - 1] == 0) --end;
       }
-      if (end == offsets[i]) continue;
+      if (end == in.offsets[i]) continue;
       require_argument(!options.whiten || options.whitening.scope == whiten_scope::all_positions || mask[end - 1] != 0,
                        "shape_rewards: the reward of a sequence lies on padding, which whitening would set to 0; "
                        "whiten all_positions, or place the reward on the last real token");
-      double reward = array_traits<double>::clamp(static_cast<double>(rewards[i]), -reward_limit, reward_limit);
-      if (!finished.empty() && finished[i] == 0) {
-        reward = options.unfinished == unfinished_mode::add ? reward + options.unfinished_penalty
-                                                            : options.unfinished_penalty;
-      }
-      broken += reward - reward;
+      const double reward = sequence_reward(in, i, options);
+      finite = finite && std::isfinite(reward);
       out.data()[end - 1] += scale * reward;
     }
-    require_argument(broken == 0, "shape_rewards: a sequence reward or the KL of a real token is not finite");
-    if (options.whiten) out = coho::whiten(out, whitened_positions(mask), options.whitening, ranks);
+    require_argument(finite, "shape_rewards: a sequence reward or the KL of a real token is not finite");
+    if (options.whiten) out = coho::whiten(out, flags(mask), options.whitening, ranks);
     return out;
   }
 
-  // −factor·(log π − log π_ref), and 0, or NaN when one of them is not finite, in one pass.
-  template <class Policy, class Reference, class Mask>
-  static double store_k1(const Policy& policy, const Reference& reference, const Mask& mask, double factor,
-                         double* out) {
-    double total = 0;
-    detail::for_mask_parts(mask, 0, policy.size(),
-                           [&](std::size_t begin, std::size_t end, std::size_t real, const auto& kept) {
-                             if (real == 0) {
-                               std::fill(out + begin, out + end, 0.0);
-                             } else {
-                               total += store_k1(policy.data(), reference.data(), kept, factor, out, begin, end);
-                             }
-                           });
-    if (factor <= 0) {  // no −0
-      for (std::size_t t = 0; t < policy.size(); ++t) out[t] += 0.0;
+  // −factor·KL_t of each token; whether all are finite.
+  template <kl_estimator Estimator, class Number, class Mask>
+  static bool penalties(const shape_rewards_inputs<Number>& in, const Mask& mask, double factor, double clip,
+                        double* __restrict out) {
+    const Number *const policy = in.log_probs.data(), *const reference = in.reference_log_probs.data();
+    const double limit = clip > 0 ? clip : std::numeric_limits<double>::infinity();
+    std::uint64_t broken = 0;  // bits of sums: compilers do not reorder additions, but they vectorise this
+    for (std::size_t t = 0; t < mask.size(); ++t) {
+      const double difference = static_cast<double>(policy[t]) - static_cast<double>(reference[t]);
+      const double kl = detail::kl_of(mask[t] != 0 ? difference : 0.0, Estimator);
+      const double limited = array_traits<double>::clamp(kl, -limit, limit);
+      broken |= std::bit_cast<std::uint64_t>(limited - limited);
+      out[t] = 0.0 - factor * limited;
     }
-    if (std::isfinite(total)) return 0;
-    // Large numbers have no finite sum.
-    double defect = 0;
-    for (std::size_t t = 0; t < policy.size(); ++t) defect += out[t] - out[t];
-    return defect;
+    return broken == 0;
   }
 
-  // Of [t, end); returns the sum. Eight sums beside each other, because compilers may not reorder additions.
-  template <class Number, class Other, class Mask>
-  static double store_k1(const Number* p, const Other* r, const Mask& mask, double factor, double* __restrict out,
-                         std::size_t t, std::size_t end) {
-    constexpr std::size_t lanes = 8;
-    double sums[lanes] = {}, some[lanes];
-    for (; end - t >= lanes; t += lanes) {
-      for (std::size_t k = 0; k < lanes; ++k)
-        some[k] = factor * (static_cast<double>(r[t + k]) - static_cast<double>(p[t + k]));
-      if constexpr (!std::is_same_v<Mask, detail::all_real>) {
-        for (std::size_t k = 0; k < lanes; ++k) some[k] = detail::keep_if(mask[t + k] != 0, some[k]);
-      }
-      for (std::size_t k = 0; k < lanes; ++k) sums[k] += some[k];
-      for (std::size_t k = 0; k < lanes; ++k) out[t + k] = some[k];
-    }
-    for (; t < end; ++t) {
-      const double value = factor * (static_cast<double>(r[t]) - static_cast<double>(p[t]));
-      sums[0] += out[t] = detail::keep_if(mask[t] != 0, value);
-    }
-    return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+  template <class Number>
+  static double sequence_reward(const shape_rewards_inputs<Number>& in, std::size_t i, const shaping_options& options) {
+    const double limit = options.reward_clip > 0 ? options.reward_clip : std::numeric_limits<double>::infinity();
+    const double reward = array_traits<double>::clamp(static_cast<double>(in.sequence_rewards.data()[i]), -limit, limit);
+    if (in.finished.empty() || in.finished[i] != 0) return reward;
+    return options.unfinished == unfinished_mode::add ? reward + options.unfinished_penalty
+                                                      : options.unfinished_penalty;
   }
 
   template <class Mask>
-  static std::span<const typename Mask::value_type> whitened_positions(const Mask& mask) {
-    return {mask.data(), mask.size()};
-  }
-  static std::vector<std::uint8_t> whitened_positions(const detail::all_real& mask) {
-    return std::vector<std::uint8_t>(mask.size(), 1);
+  static std::vector<std::uint8_t> flags(const Mask& mask) {
+    std::vector<std::uint8_t> out(mask.size());
+    for (std::size_t t = 0; t < out.size(); ++t) out[t] = mask[t] != 0;
+    return out;
   }
 };
 inline constexpr shape_rewards_fn shape_rewards{};
@@ -8815,10 +8569,8 @@ struct importance_weights_fn {
   }
 
  private:
-  static constexpr double log_ratio_limit = 20;
-
   static double ratio_of(double log_ratio) {
-    return detail::small_exp(coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit));
+    return std::exp(coho::clamp(log_ratio, -detail::log_ratio_limit, detail::log_ratio_limit));
   }
 
   // Names the token whose ratio makes the sum of its sequence infinite or NaN.
@@ -8905,7 +8657,7 @@ struct importance_weights_fn {
         refuse(begin, begin + count, mask, [&](std::size_t t) { return difference[t - begin]; });
       }
       for (std::size_t k = 0; k < block; ++k)
-        ratio[k] = detail::limit(difference[k], -log_ratio_limit, log_ratio_limit);
+        ratio[k] = detail::limit(difference[k], -detail::log_ratio_limit, detail::log_ratio_limit);
       ratio.exp();
       detail::clear_masked(kept, counted, ratio.data);
       for (std::size_t k = 0; k < block; ++k) weight[k] = high < ratio[k] ? high : ratio[k];
@@ -11731,53 +11483,38 @@ concept value_loss_value = requires(Result& r) {
   { r.value } -> std::convertible_to<double>;
   { r.d_values } -> number_range;
 };
-
-template <class Loss>
-concept token_policy_loss = requires(const Loss& l, const Eigen::ArrayXd& x, const array_weights& w) {
-  { l.value_and_grad(x, x, x, w) } -> policy_loss_value;
-};
-template <class Loss>
-concept sequence_policy_loss =
-    requires(const Loss& l, const Eigen::ArrayXd& x, const array_weights& w, offset_span offsets) {
-      { l.value_and_grad(x, x, x, w, offsets) } -> policy_loss_value;
-    };
-// Asked last: losses that take old log-probs would read weights as advantages.
-template <class Loss>
-concept on_policy_loss = !token_policy_loss<Loss> && !sequence_policy_loss<Loss> &&
-                         requires(const Loss& l, const Eigen::ArrayXd& x, const array_weights& w) {
-                           { l.value_and_grad(x, x, w) } -> policy_loss_value;
-                         };
 }  // namespace detail
 
 /// policy_loss: what the drivers of reinforcement learning minimise over the policy.
-///  (1) `l.value_and_grad(log_probs, old_log_probs, advantages, weights)` with three `const Eigen::ArrayXd&`, one number
-///      a response token, and a `const token_weights<Eigen::ArrayXd>&`. Losses that look at whole sequences take their
-///      offsets, `std::span<const std::size_t>`, as a fifth argument; losses that need no old log-probs leave those out.
-///      Returns an object with `value` and `d_log_probs`, a number_range of one number a token: dL/d(log_probs).
-///  (2) The loss is a sum over tokens weighted by `weights`, so that the parts of a minibatch add up to the whole.
-///  (3) Optional members of the result, for the statistics: `clip_fraction`, a share of the tokens of nonzero weight, and
-///      `approximate_kl`, the mean over them of ρ − 1 − log ρ. The driver computes the latter where it is missing.
+///  (1) `l.value_and_grad(in)` with a `const policy_loss_inputs<double>&` of one number per response token, all members
+///      given, returns an object with `value` and `d_log_probs`, a number_range of one number per token:
+///      dL/d(log_probs). The loss ignores the members that it does not need.
+///  (2) The loss is a sum over tokens weighted by `in.weights.values`, so that the parts of a minibatch add up to the
+///      whole.
+///  (3) Optional members of the result, for the statistics: `clip_fraction`, a fraction of the tokens of nonzero weight,
+///      and `approximate_kl`, the mean over them of ρ − 1 − log ρ. The driver computes the latter where it is missing.
 template <class Loss>
-concept policy_loss =
-    detail::token_policy_loss<Loss> || detail::sequence_policy_loss<Loss> || detail::on_policy_loss<Loss>;
+concept policy_loss = requires(const Loss& l, const policy_loss_inputs<double>& in) {
+  { l.value_and_grad(in) } -> detail::policy_loss_value;
+};
 
 /// value_loss
-///  (1) `l.value_and_grad(values, old_values, returns, weights)`, arguments as for policy_loss, returns an object with
+///  (1) `l.value_and_grad(in)` with a `const value_loss_inputs<double>&`, all members given, returns an object with
 ///      `value` and `d_values`, and perhaps `clip_fraction`.
 ///  (2) As for policy_loss.
 template <class Loss>
-concept value_loss = requires(const Loss& l, const Eigen::ArrayXd& x, const detail::array_weights& w) {
-  { l.value_and_grad(x, x, x, w) } -> detail::value_loss_value;
+concept value_loss = requires(const Loss& l, const value_loss_inputs<double>& in) {
+  { l.value_and_grad(in) } -> detail::value_loss_value;
 };
 
 /// advantage_estimator
-///  (1) `a(rewards, values, offsets)` with two `const Eigen::ArrayXd&` of one number a token and the offsets of the
-///      sequences returns an object with `advantages` and `returns`, Eigen arrays of one number a token. `gae` is one.
+///  (1) `a(in)` with a `const advantage_inputs<double>&`, without a mask, returns an object with `advantages` and
+///      `returns`, Eigen arrays of one number per token. `gae` is one.
 ///  (2) It sees all rollouts of the step on this rank at once; whitening comes after it.
 template <class Estimator>
-concept advantage_estimator = requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) {
-  { a(x, x, offsets).advantages } -> std::convertible_to<Eigen::ArrayXd>;
-  { a(x, x, offsets).returns } -> std::convertible_to<Eigen::ArrayXd>;
+concept advantage_estimator = requires(const Estimator& a, const advantage_inputs<double>& in) {
+  { a(in).advantages } -> std::convertible_to<Eigen::ArrayXd>;
+  { a(in).returns } -> std::convertible_to<Eigen::ArrayXd>;
 };
 
 /// group_advantage_estimator
@@ -11835,9 +11572,9 @@ namespace detail {
 /// GAE with its options bound.
 struct bound_gae {
   gae_options options;
-  template <class Array>
-  auto operator()(const Array& rewards, const Array& values, offset_span offsets) const {
-    return gae(rewards, values, offsets, options);
+  template <class Array = double>
+  auto operator()(const advantage_inputs<Array>& in) const {
+    return gae(in, options);
   }
 };
 
@@ -11859,16 +11596,6 @@ struct policy_loss_terms {
   Eigen::ArrayXd d_log_probs{};
 };
 
-/// Σ_t (ρ_t − 1 − log ρ_t), an estimate of KL(old ‖ new) times the number of tokens, never negative: k3 of old − new.
-template <class Array>
-double ratio_divergence(const Array& log_probs, const Array& old_log_probs) {
-  double sum = 0;
-  for (Eigen::Index t = 0; t < log_probs.size(); ++t) {
-    sum += kl_of(std::clamp(old_log_probs(t) - log_probs(t), -20.0, 20.0), kl_estimator::k3);
-  }
-  return sum;
-}
-
 /// How many tokens have a weight.
 template <class Weights>
 double real_tokens(const Weights& weights) {
@@ -11878,23 +11605,13 @@ double real_tokens(const Weights& weights) {
 }
 
 template <class Loss>
-policy_loss_terms evaluate_policy_loss(const Loss& loss, const Eigen::ArrayXd& log_probs,
-                                       const Eigen::ArrayXd& old_log_probs, const Eigen::ArrayXd& advantages,
-                                       const array_weights& weights, offset_span offsets) {
-  auto result = [&] {
-    if constexpr (sequence_policy_loss<Loss>) {
-      return loss.value_and_grad(log_probs, old_log_probs, advantages, weights, offsets);
-    } else if constexpr (on_policy_loss<Loss>) {
-      return loss.value_and_grad(log_probs, advantages, weights);
-    } else {
-      return loss.value_and_grad(log_probs, old_log_probs, advantages, weights);
-    }
-  }();
+policy_loss_terms evaluate_policy_loss(const Loss& loss, const policy_loss_inputs<double>& in) {
+  const auto result = loss.value_and_grad(in);
   policy_loss_terms out{.value = static_cast<double>(result.value)};
   out.d_log_probs =
-      lift_output(result.d_log_probs, static_cast<std::size_t>(log_probs.size()), "d_log_probs of the policy loss");
+      lift_output(result.d_log_probs, static_cast<std::size_t>(in.log_probs.size()), "d_log_probs of the policy loss");
   require_argument(std::isfinite(out.value), "the value of the policy loss is not finite");
-  const double tokens = real_tokens(weights.values);
+  const double tokens = real_tokens(in.weights.values);
   if constexpr (requires { result.clip_fraction; }) {
     out.clipped = static_cast<double>(result.clip_fraction) * tokens;
     require_argument(std::isfinite(out.clipped), "the clip_fraction of the policy loss is not finite");
@@ -11903,8 +11620,27 @@ policy_loss_terms evaluate_policy_loss(const Loss& loss, const Eigen::ArrayXd& l
     out.divergence = static_cast<double>(result.approximate_kl) * tokens;
     require_argument(std::isfinite(out.divergence), "the approximate_kl of the policy loss is not finite");
   } else {
-    out.divergence = ratio_divergence(log_probs, old_log_probs);
+    out.divergence = ratio_divergence(in.log_probs, in.old_log_probs);
   }
+  return out;
+}
+
+/// The same of a value loss.
+struct value_loss_terms {
+  double value = 0, clipped = 0;
+  Eigen::ArrayXd d_values{};
+};
+
+template <class Loss>
+value_loss_terms evaluate_value_loss(const Loss& loss, const value_loss_inputs<double>& in) {
+  const auto result = loss.value_and_grad(in);
+  value_loss_terms out{.value = static_cast<double>(result.value)};
+  require_argument(std::isfinite(out.value), "the value of the value loss is not finite");
+  if constexpr (requires { result.clip_fraction; }) {
+    out.clipped = static_cast<double>(result.clip_fraction) * real_tokens(in.weights.values);
+    require_argument(std::isfinite(out.clipped), "the clip_fraction of the value loss is not finite");
+  }
+  out.d_values = lift_output(result.d_values, static_cast<std::size_t>(in.values.size()), "d_values of the value loss");
   return out;
 }
 
@@ -11912,23 +11648,9 @@ policy_loss_terms evaluate_policy_loss(const Loss& loss, const Eigen::ArrayXd& l
 
 template <class Loss>
 consteval bool require_policy_loss() {
-  constexpr bool exists = [] {
-    using x = const Eigen::ArrayXd&;
-    using w = const detail::array_weights&;
-    if constexpr (requires(const Loss& l, x a, w c) { l.value_and_grad(a, a, a, c); }) {
-      return true;
-    } else if constexpr (requires(const Loss& l, x a, w c, detail::offset_span o) {
-                           l.value_and_grad(a, a, a, c, o);
-                         }) {
-      return true;
-    } else {
-      return requires(const Loss& l, x a, w c) { l.value_and_grad(a, a, c); };
-    }
-  }();
-  static_assert(
-      exists,
-      "coho::policy_loss (1): the loss has no value_and_grad(log_probs, old_log_probs, advantages, weights) const, nor "
-      "one with offsets or without old_log_probs");
+  constexpr bool exists = requires(const Loss& l, const policy_loss_inputs<double>& in) { l.value_and_grad(in); };
+  static_assert(exists,
+                "coho::policy_loss (1): the loss has no value_and_grad(const policy_loss_inputs<double>&) const");
   if constexpr (exists) {
     static_assert(policy_loss<Loss>, "coho::policy_loss (1): value_and_grad returns no value and d_log_probs");
   }
@@ -11937,11 +11659,8 @@ consteval bool require_policy_loss() {
 
 template <class Loss>
 consteval bool require_value_loss() {
-  constexpr bool exists = requires(const Loss& l, const Eigen::ArrayXd& a, const detail::array_weights& w) {
-    l.value_and_grad(a, a, a, w);
-  };
-  static_assert(exists,
-                "coho::value_loss (1): the loss has no value_and_grad(values, old_values, returns, weights) const");
+  constexpr bool exists = requires(const Loss& l, const value_loss_inputs<double>& in) { l.value_and_grad(in); };
+  static_assert(exists, "coho::value_loss (1): the loss has no value_and_grad(const value_loss_inputs<double>&) const");
   if constexpr (exists) {
     static_assert(value_loss<Loss>, "coho::value_loss (1): value_and_grad returns no value and d_values");
   }
@@ -11950,10 +11669,10 @@ consteval bool require_value_loss() {
 
 template <class Estimator>
 consteval bool require_advantage_estimator() {
-  constexpr bool exists =
-      requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) { a(x, x, offsets); };
-  static_assert(
-      exists, "coho::advantage_estimator (1): the estimator is not callable (const) with rewards, values and offsets");
+  constexpr bool exists = requires(const Estimator& a, const advantage_inputs<double>& in) { a(in); };
+  static_assert(exists,
+                "coho::advantage_estimator (1): the estimator is not callable (const) with const "
+                "advantage_inputs<double>&");
   if constexpr (exists) {
     static_assert(
         advantage_estimator<Estimator>,
@@ -12048,8 +11767,13 @@ Eigen::ArrayXd rewards_over(const rollout_layout& place, const Eigen::ArrayXd& m
     if (finished.empty()) finished.assign(empty.size(), 1);
     for (std::size_t i = 0; i < empty.size(); ++i) finished[i] = finished[i] != 0 && empty[i] == 0 ? 1 : 0;
   }
-  return shape_rewards(rollouts.sequence_rewards, place.spread(rollouts.old_log_probs),
-                       place.spread(rollouts.reference_log_probs), mask, place.offsets, finished, shaping, ranks);
+  return shape_rewards({.sequence_rewards = rollouts.sequence_rewards,
+                        .log_probs = place.spread(rollouts.old_log_probs),
+                        .reference_log_probs = place.spread(rollouts.reference_log_probs),
+                        .mask = mask,
+                        .offsets = place.offsets,
+                        .finished = finished},
+                       shaping, ranks);
 }
 
 /// Advantages weighted for the difference between the sampler and the policy that is trained: for every loss that is
@@ -12092,7 +11816,8 @@ struct estimate_advantages_fn {
                                        options.padded_layout ? options.generation.max_new_tokens : 0);
     const Eigen::ArrayXd mask = place.spread(Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()));
     const Eigen::ArrayXd rewards = detail::rewards_over(place, mask, rollouts, options, kl_coefficient, ranks);
-    const auto estimate = estimator(rewards, place.spread(rollouts.values), detail::span_of(place.offsets));
+    const auto estimate = estimator(advantage_inputs<double>{
+        .rewards = rewards, .values = place.spread(rollouts.values), .offsets = place.offsets});
     Eigen::ArrayXd advantages = checked(estimate.advantages, rewards.size(), "advantages");
     const Eigen::ArrayXd returns = checked(estimate.returns, rewards.size(), "returns");
     if (options.whiten_advantages) advantages = whiten(advantages, mask, options.advantage_whitening, ranks);
@@ -12885,8 +12610,11 @@ class policy_update {
     const std::size_t count = tokens.responses.total();
     auto [output, pullback] = models_.policy.forward(tokens);
     const auto log_probs = lift_output(output.log_probs, count, "log_probs of the policy's forward");
-    auto loss = evaluate_policy_loss(policy_loss_, log_probs, old_log_probs,
-                                     gather(rollouts.advantages, offsets, chosen), weights, tokens.responses.offsets);
+    auto loss = evaluate_policy_loss(policy_loss_, {.log_probs = log_probs,
+                                                    .old_log_probs = old_log_probs,
+                                                    .advantages = gather(rollouts.advantages, offsets, chosen),
+                                                    .weights = weights,
+                                                    .offsets = tokens.responses.offsets});
     total.policy_loss += loss.value;
     total.clipped += loss.clipped;
     total.divergence += loss.divergence;
@@ -12917,17 +12645,14 @@ class policy_update {
     const std::size_t count = tokens.responses.total();
     auto [output, pullback] = models_.value.forward(tokens);
     const auto values = lift_output(output.values, count, "values of the value model's forward");
-    const auto loss = value_loss_.value_and_grad(values, gather(rollouts.values, offsets, chosen),
-                                                 gather(rollouts.returns, offsets, chosen), weights);
-    require_argument(std::isfinite(static_cast<double>(loss.value)), "the value of the value loss is not finite");
-    total.value_loss += static_cast<double>(loss.value);
-    if constexpr (requires { loss.clip_fraction; }) {
-      total.values_clipped += static_cast<double>(loss.clip_fraction) * real_tokens(weights.values);
-      require_argument(std::isfinite(total.values_clipped), "the clip_fraction of the value loss is not finite");
-    }
-    auto d_values = lift_output(loss.d_values, count, "d_values of the value loss");
-    d_values *= options_.value_coefficient;
-    pullback(value_gradient{.values = {d_values.data(), count}});
+    auto loss = evaluate_value_loss(value_loss_, {.values = values,
+                                                  .old_values = gather(rollouts.values, offsets, chosen),
+                                                  .returns = gather(rollouts.returns, offsets, chosen),
+                                                  .weights = weights});
+    total.value_loss += loss.value;
+    total.values_clipped += loss.clipped;
+    loss.d_values *= options_.value_coefficient;
+    pullback(value_gradient{.values = {loss.d_values.data(), count}});
   }
 
   // Clip and step, once the gradients are those of all ranks.
