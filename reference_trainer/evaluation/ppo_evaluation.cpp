@@ -12,6 +12,7 @@
 
 #include "files/json_file.hpp"
 #include "observe/table.hpp"
+#include "rollouts/sample_and_score.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -130,34 +131,21 @@ std::size_t ppo_evaluation::width() const { return fields + settings_.max_new_to
 std::vector<double> ppo_evaluation::answer(std::size_t share, std::size_t shares) {
   std::vector<double> numbers(prompts_.size() * width(), 0.0);
   std::vector<std::size_t> own;
-  token_batch batch;
+  std::vector<rl_prompt> prompts;
   std::vector<rng> streams;
   for (std::size_t i = share; i < prompts_.size(); i += shares) {
     own.push_back(i);
-    batch.prompts.push_back(prompts_[i].tokens);
+    prompts.push_back(prompts_[i]);
     streams.push_back(evaluation_random().split(i));
   }
   if (own.empty()) return numbers;
-  generation sampled = policy_.generate(batch.prompts, generation_, streams);
-  batch.responses = std::move(sampled.responses);
+  const auto [batch, ended, texts, queries, scores] =
+      sample_and_score(policy_, models_.reward, models_.prompts, prompts, generation_, streams);
   const Eigen::ArrayXd difference = evaluate_log_probs(policy_, batch, limits_, "log_probs of the policy") -
                                     evaluate_log_probs(reference_, batch, limits_, "log_probs of the reference policy");
-  std::vector<std::string> texts;
-  for (std::size_t k = 0; k < own.size(); ++k)
-    texts.push_back(models_.prompts.response_text(std::as_const(batch.responses)[k]));
-  std::vector<reward_query> queries;
-  for (std::size_t k = 0; k < own.size(); ++k)
-    queries.push_back({.prompt_tokens = std::as_const(batch.prompts)[k],
-                       .response_tokens = std::as_const(batch.responses)[k],
-                       .prompt = prompts_[own[k]].text,
-                       .response = texts[k],
-                       .principles = prompts_[own[k]].principles,
-                       .finished = sampled.finished[k] != 0,
-                       .length_multiplier = prompts_[own[k]].length_multiplier});
-  const auto scores = models_.reward != nullptr ? models_.reward->score(queries) : std::vector<double>(own.size(), 0.0);
   for (std::size_t k = 0; k < own.size(); ++k) {
     double* const to = numbers.data() + own[k] * width();
-    const auto tokens = std::as_const(batch.responses)[k];
+    const auto tokens = batch.responses[k];
     to[score] = scores[k];
     to[earned] = models_.rewards.of(queries[k], scores[k]).earned();
     to[kl] =

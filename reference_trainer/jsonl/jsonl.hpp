@@ -80,6 +80,8 @@ class jsonl_reader {
 class jsonl_writer {
  public:
   jsonl_writer(const std::filesystem::path& path, bool resume);
+  /// Whether a run that resumes would find the file finished. Changes nothing.
+  static bool is_complete(const std::filesystem::path& path);
   /// Leaves the partial file for a later resume, unless it holds no record and there is no older finished file that the
   /// resumed run would take for its own.
   ~jsonl_writer();
@@ -96,7 +98,6 @@ class jsonl_writer {
   std::size_t count() const noexcept { return count_; }
   bool finished() const noexcept { return finished_; }
   const std::filesystem::path& path() const noexcept { return path_; }
-  const std::filesystem::path& partial_path() const noexcept { return partial_; }
 
  private:
   void open_fresh();

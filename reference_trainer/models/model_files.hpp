@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <initializer_list>
 #include <memory>
@@ -12,6 +13,7 @@
 #include "checkpoint/base_fingerprint.hpp"
 #include "config/config.hpp"
 #include "llama/adapter_bank.hpp"
+#include "settings/model_settings.hpp"
 #include "tokenizer/sentencepiece.hpp"
 #include "tokenizer/special_token_ids.hpp"
 
@@ -42,8 +44,10 @@ struct loaded_model {
 /// go of one by one. Throws file_error.
 loaded_model load_model(const std::filesystem::path& directory, const weight_form& form = {});
 
-/// As above from the section "model" (see `model_settings`) and the key `device`. With `random_weights` a model of the
-/// given shape whose weights are random, `model.path` being needed for the tokenizer.
+/// As above from the section "model". With `random_weights` a model of the given shape whose weights are random,
+/// `model.path` being needed for the tokenizer.
+loaded_model load_model(const model_settings& settings, at::Device device, std::uint64_t seed);
+/// The same with the keys `device` and `seed`.
 loaded_model load_model(const config& options);
 
 /// The key `device`: "cpu", "cuda" or "cuda:1". Throws config_error where this program or machine has no such device.
@@ -62,6 +66,8 @@ void load_role(loaded_model& model, const std::string& role, const std::filesyst
 /// Makes a role to be trained, starting from `from` (as load_role; empty: the base), as the section "adapter" says:
 /// `adapter.kind` "lora" (with rank, alpha, rslora, targets) or "full". A role that starts from an adapter goes on with
 /// that adapter.
+void start_role(loaded_model& model, const std::string& role, const std::filesystem::path& from,
+                const adapter_settings& settings, rng random);
 void start_role(loaded_model& model, const std::string& role, const std::filesystem::path& from, const config& options,
                 rng random);
 
