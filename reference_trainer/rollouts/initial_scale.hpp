@@ -7,8 +7,10 @@
 #include <coho/rollout/trajectory.hpp>
 
 #include "distributed/process_group.hpp"
+#include "models/prompter.hpp"
+#include "roles/policy_role.hpp"
+#include "roles/reward_role.hpp"
 #include "rollouts/rl_prompts.hpp"
-#include "rollouts/sample_and_score.hpp"
 
 namespace coho::trainer {
 
