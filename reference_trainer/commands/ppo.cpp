@@ -210,7 +210,7 @@ void run_ppo(const config& options, stage_context& context) {
   // What may fail fails before an earlier run's checkpoints go.
   const bool goes_on = context.resume && latest_step(out / "checkpoints");  // a checkpoint knows the scale
   if (normalization.from == normalization_source::kind::reward_model && !goes_on)
-    settings.normalization = stored_normalization(reward_path);
+    settings.normalization = stored_normalization(reward_path, settings.normalization.clip);
   check_evaluation_files(evaluated, out);
   if (!context.begin(options, out)) return;
   use_threads(context);
@@ -236,12 +236,14 @@ void run_ppo(const config& options, stage_context& context) {
   checkpoints.add("value", value_parameters, value_optimizer);
   std::optional<nlohmann::json> saved;
   if (context.resume) saved = checkpoints.restore();
+  const double clip = settings.normalization.clip;
   if (saved) {
     settings.normalization.mean = saved->at("normalization_mean").get<double>();
     settings.normalization.deviation = saved->at("normalization_deviation").get<double>();
   } else if (reward_model && normalization.from == normalization_source::kind::initial_policy) {
     settings.normalization = measure(reference, *reward_model, prompts, source, settings.generation,
                                      normalization.samples, context.seed, ranks);
+    settings.normalization.clip = clip;
   }
   ppo_trainer trainer{ppo_models{.policy = policy,
                                  .reference = reference,

@@ -55,10 +55,8 @@ std::vector<supervised_example> read_examples(const sft_data& data, const std::v
 
 // Of a run over so many examples.
 fit_settings<supervised_options> read_sft(const config& section, const stage_context& context, std::size_t examples) {
-  auto out = read_fit<supervised_options>(section, context, examples, {.batch_size = 32, .learning_rate = 1e-4});
-  out.training.micro_batch.tokens = section.get<std::size_t>("micro_batch_tokens", 16384);
-  out.training.shuffle = section.get<bool>("shuffle", true);
-  return out;
+  return read_fit<supervised_options>(section, context, examples,
+                                      {.batch_size = 32, .learning_rate = 1e-4, .micro_batch = {.tokens = 16384}});
 }
 
 // Trains the role "policy" of a model on examples as the section "sft" says, with checkpoints, metrics and progress,

@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // The text of an option_error begins with the option's name, which ends as its key does ("shaping.kl_coefficient",
-// "ppo.kl_coefficient"): where that key stands in the recipe.
+// "ppo.shaping.kl_coefficient"): where that key stands in the recipe.
 std::string place_of_option(const config& options, const std::string& text) {
   constexpr std::string_view before = "option ";
   if (!text.starts_with(before)) return {};

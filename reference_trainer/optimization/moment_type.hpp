@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <string_view>
 
 namespace coho::trainer {
@@ -12,6 +13,7 @@ namespace coho::trainer {
 ///  - `eight_bit` is blockwise dynamic quantisation (Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization"),
 ///    256 elements of one tensor a block, rounded to the nearest; the block's largest number is fp32 and goes on moving.
 enum class moment_type { float32, bfloat16, eight_bit };
+constexpr auto option_names(moment_type) { return std::array{"float32", "bfloat16", "8bit"}; }
 /// "float32", "bfloat16", "8bit": the spelling of recipes.
 std::string_view name_of(moment_type type);
 /// Throws option_error.

@@ -221,7 +221,7 @@ std::function<std::string()> plan_reward(const config& options, const std::strin
   sizes.response_tokens = 1;
   const auto batch = signed_size(section.get<std::size_t>("batch_size", 64));
   sizes.sequences = out.time.sequences = 2 * out.part(batch);
-  const auto pairs = signed_size(section.get<std::size_t>("micro_batch_pairs", 64));
+  const auto pairs = signed_size(section.get<std::size_t>("micro_batch.sequences", 64));
   sizes.micro_batch_tokens =
       (pairs > 0 ? std::min(2 * pairs, sizes.sequences) : sizes.sequences) * (sizes.query_tokens + 1);
   out.unit = "a step: " + std::to_string(batch) + " pairs" + out.among();
@@ -246,7 +246,7 @@ std::function<std::string()> plan_sft(const config& options, const stage_context
   const auto batch = signed_size(section.get<std::size_t>("batch_size", 32));
   sizes.sequences = out.time.sequences = out.part(batch);
   const std::int64_t all = sizes.sequences * (sizes.query_tokens + sizes.response_tokens);
-  sizes.micro_batch_tokens = tokens_at_once(signed_size(section.get<std::size_t>("micro_batch_tokens", 16384)), all);
+  sizes.micro_batch_tokens = tokens_at_once(signed_size(section.get<std::size_t>("micro_batch.tokens", 16384)), all);
   out.unit = "a step: " + std::to_string(batch) + " examples" + out.among();
   return text_of(std::move(out));
 }

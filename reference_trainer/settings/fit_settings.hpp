@@ -1,10 +1,12 @@
 #pragma once
 
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
+#include <coho/rollout/minibatch.hpp>
+
 #include "config/config.hpp"
+#include "config/read_options.hpp"
 #include "optimization/adamw.hpp"
 #include "run/stage_context.hpp"
 #include "settings/optimizer_settings.hpp"
@@ -25,11 +27,11 @@ struct fit_defaults {
   std::size_t batch_size = 32;
   double learning_rate = 1e-4;
   double warmup_steps = 0;
+  batch_limits micro_batch{};
 };
 
-/// What every such section says of a run over so many examples: batch_size, epochs, gradient_norm_clip, save_every,
-/// keep, and the keys of `read_learning_rate` and `read_adamw`. A stage adds what its trainer has beside that. Throws
-/// config_error, option_error.
+/// What every such section says of a run over so many examples: what the trainer's options describe, the groups
+/// `learning_rate` and `optimizer`, save_every and keep. Throws config_error, option_error.
 ///
 ///     auto fit = read_fit<supervised_options>(options.section("sft"), context, examples.size());
 template <class Options>
@@ -37,13 +39,9 @@ fit_settings<Options> read_fit(const config& section, const stage_context& conte
                                const fit_defaults& defaults = {}) {
   fit_settings<Options> out;
   Options& training = out.training;
-  training.batch_size = section.get<std::size_t>("batch_size", defaults.batch_size);
-  section.check(training.batch_size > 0, "batch_size", "at least 1");
-  training.epochs = section.get<std::uint64_t>("epochs", 1);
-  section.check(training.epochs > 0, "epochs", "at least 1");
-  training.gradient_norm_clip = section.get<double>("gradient_norm_clip", 1.0);
-  section.check(std::isfinite(training.gradient_norm_clip) && training.gradient_norm_clip >= 0, "gradient_norm_clip",
-                "finite and at least 0");
+  training.batch_size = defaults.batch_size;
+  training.micro_batch = defaults.micro_batch;
+  read_options(section, training, {"seed", "learning_rate"});
   training.seed = context.seed;
   out.steps = training.epochs * ((examples + training.batch_size - 1) / training.batch_size);
   training.learning_rate =

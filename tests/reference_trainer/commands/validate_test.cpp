@@ -89,15 +89,15 @@ TEST_CASE("validate: a misspelt key of any stage is found with its file and line
   CHECK(problem_of(model + ppo) == "");
   const auto problem = problem_of(model + ppo + "kl_coeficient = 0.1\n");
   CHECK_THAT(problem, ContainsSubstring("r.toml:6"));
-  CHECK_THAT(problem, ContainsSubstring("did you mean ppo.kl_coefficient?"));
+  CHECK_THAT(problem, ContainsSubstring("did you mean ppo.shaping.kl_coefficient?"));
   CHECK_THAT(problem_of(model + "quantise = 'nf4'\n" + ppo), ContainsSubstring("did you mean model.quantize?"));
   CHECK_THAT(problem_of(model + "[sft]\ndata = 'd'\nmicro_batch_token = 3\n"), ContainsSubstring("r.toml:5"));
   CHECK_THAT(problem_of(model + "[sample]\nprompts = 'd'\nresponse = 3\n"), ContainsSubstring("sample.responses"));
   CHECK_THAT(problem_of(model + "[judge]\nsamples = 'd'\nbach = 3\n"), ContainsSubstring("judge.batch"));
   CHECK_THAT(problem_of("[aggregate]\njudgements = 'd'\nrepeat = 3\n"), ContainsSubstring("aggregate.repeats"));
-  CHECK_THAT(problem_of(model + "[reward]\ndata = 'd'\nmargn = 3\n"), ContainsSubstring("reward.margin"));
+  CHECK_THAT(problem_of(model + "[reward]\ndata = 'd'\nmargn = 3\n"), ContainsSubstring("reward.loss.margin"));
   CHECK_THAT(problem_of(model + "[preference_pretraining]\ndata = 'd'\nmargn = 3\n"),
-             ContainsSubstring("preference_pretraining.margin"));
+             ContainsSubstring("preference_pretraining.loss.margin"));
   CHECK_THAT(problem_of("[prompts]\ntokenizer = 't'\n[[prompts.source]]\nname = 'a'\npath = 'p'\ncuont = 1\n"),
              ContainsSubstring("r.toml:6: unknown key prompts.source.a.cuont; did you mean prompts.source.a.count?"));
   CHECK_THAT(problem_of(model + "[rl_prompts]\nlanguage = 'en'\n[[rl_prompts.source]]\nname = 'a'\npath = 'p'\n"),
@@ -119,7 +119,7 @@ TEST_CASE(
 TEST_CASE("validate: wrong types, choices and ranges are found with their file and line") {
   CHECK_THAT(problem_of(model + ppo + "steps = 'many'\n"), ContainsSubstring("r.toml:6: ppo.steps is a string"));
   CHECK_THAT(problem_of(model + ppo + "schedule = 'cosin'\n"), ContainsSubstring("did you mean cosine?"));
-  CHECK_THAT(problem_of(model + ppo + "moments = '4bit'\n"), ContainsSubstring("r.toml:6: ppo.moments"));
+  CHECK_THAT(problem_of(model + ppo + "moments = '4bit'\n"), ContainsSubstring("r.toml:6: ppo.optimizer.moments"));
   CHECK_THAT(problem_of(model + ppo + "gamma = 1.5\n"), ContainsSubstring("r.toml:6"));
   CHECK_THAT(problem_of(model + ppo + "rollouts = 7\nsamples_per_prompt = 2\n"),
              ContainsSubstring("r.toml:6: ppo.rollouts"));
