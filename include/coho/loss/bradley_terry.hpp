@@ -3,6 +3,7 @@
 #include <cmath>
 #include <coho/error.hpp>
 #include <coho/loss/dpo.hpp>
+#include <coho/loss/detail/logistic.hpp>
 #include <coho/loss/elementwise_loss.hpp>
 #include <coho/math.hpp>
 #include <coho/options.hpp>
@@ -69,6 +70,31 @@ class bradley_terry_loss {
   explicit bradley_terry_loss(const bradley_terry_options& options = {}) : options_(options) { validate(options); }
   const bradley_terry_options& options() const noexcept { return options_; }
 
+  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  template <bool Gradient, class T>
+  element_terms<T, 2, 1> element(const T& preferred, const T& other, const T& target, const T& margin) const {
+    const double epsilon = options_.label_smoothing, centring = options_.centring;
+    const T difference = preferred - other, total = preferred + other, z = difference - options_.margin - margin;
+    const T p = target * (1 - epsilon) + (1 - target) * epsilon;
+    element_terms<T, 2, 1> out;
+    // 1 − σ(z) is taken as σ(−z): σ(z) rounds to 1 long before its distance from 1 is negligible.
+    T slope{};
+    if constexpr (std::floating_point<T>) {
+      const detail::logistic_terms s = detail::logistic(z);
+      out.value = s.softplus_negated + (1 - p) * z + centring * total * total;
+      if constexpr (Gradient) slope = (1 - p) * s.sigmoid - p * s.sigmoid_negated;
+    } else {
+      out.value = coho::softplus(T(-z)) + (1 - p) * z + centring * total * total;
+      if constexpr (Gradient) slope = (1 - p) * coho::sigmoid(z) - p * coho::sigmoid(T(-z));
+    }
+    if constexpr (Gradient) {
+      const T pull = 2 * centring * total;
+      out.slopes = {T(pull + slope), T(pull - slope)};
+      out.measures = {detail::above_zero(T(difference * (2 * target - 1)))};
+    }
+    return out;
+  }
+
   template <class Preferred, class Other>
   auto operator()(const Preferred& preferred_scores, const Other& other_scores) const {
     return frame.value(*this, preferred_scores, other_scores, 1.0, 0.0);
@@ -132,34 +158,8 @@ class bradley_terry_loss {
   }
 
  private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
-  static constexpr detail::elementwise<2, 4> frame{"bradley_terry_loss",
-                                                   {"preferred_scores", "other_scores", "targets", "margins"}};
-
-  template <bool Gradient, class T>
-  detail::element_terms<T, 2, 1> element(const T& preferred, const T& other, const T& target, const T& margin) const {
-    const double epsilon = options_.label_smoothing, centring = options_.centring;
-    const T difference = preferred - other, total = preferred + other, z = difference - options_.margin - margin;
-    const T p = target * (1 - epsilon) + (1 - target) * epsilon;
-    detail::element_terms<T, 2, 1> out;
-    // 1 − σ(z) is taken as σ(−z): σ(z) rounds to 1 long before its distance from 1 is negligible.
-    T slope{};
-    if constexpr (std::floating_point<T>) {
-      const detail::logistic_terms s = detail::logistic(z);
-      out.value = s.softplus_negated + (1 - p) * z + centring * total * total;
-      if constexpr (Gradient) slope = (1 - p) * s.sigmoid - p * s.sigmoid_negated;
-    } else {
-      out.value = coho::softplus(T(-z)) + (1 - p) * z + centring * total * total;
-      if constexpr (Gradient) slope = (1 - p) * coho::sigmoid(z) - p * coho::sigmoid(T(-z));
-    }
-    if constexpr (Gradient) {
-      const T pull = 2 * centring * total;
-      out.slopes = {T(pull + slope), T(pull - slope)};
-      out.measures = {detail::above_zero(T(difference * (2 * target - 1)))};
-    }
-    return out;
-  }
+  static constexpr elementwise_loss<2, 4> frame{"bradley_terry_loss",
+                                                {"preferred_scores", "other_scores", "targets", "margins"}};
 
   template <class Result>
   static auto named(Result result) {

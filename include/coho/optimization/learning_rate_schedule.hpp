@@ -17,7 +17,7 @@ struct learning_rate_options {
   double peak = 1e-3;
   schedule_kind kind = schedule_kind::constant;
   std::uint64_t warmup_steps = 0;
-  std::uint64_t total_steps = 0;  ///< needed by linear and cosine; later steps stay at the floor
+  std::uint64_t total_steps = 0;  ///< required by linear and cosine; later steps stay at the floor
   double floor_fraction = 0;      ///< the rate at `total_steps` is `floor_fraction · peak`
 
   static void describe(auto&& visit, auto&... o) {

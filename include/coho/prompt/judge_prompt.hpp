@@ -14,8 +14,8 @@ namespace coho {
 ///
 /// The principle's name and definition are shown as a `single_line` each; the texts to compare stay as they are.
 ///
-/// A judge template ends inside an opened parenthesis, so that the very next token is the letter of the preferred
-/// output. Construction throws `argument_error` if the template is of another kind or does not end in "(".
+/// A judge template ends inside an open parenthesis, so that the next token is the letter of the chosen output.
+/// Construction throws `argument_error` if the template is of another kind or does not end in "(".
 ///
 ///     coho::judge_prompt prompt(judge_template);
 ///     auto text = prompt(instruction, first, second, "Concise", "Say it in few words.");
@@ -28,9 +28,9 @@ class judge_prompt {
   template <class = void>
   explicit judge_prompt(prompt_template text) : template_(std::move(text)) {
     require_argument(template_.kind() == template_kind::judge, template_.source_name() + ": not a judge template");
-    require_argument(template_.tail().ends_with('('),
-                     template_.source_name() +
-                         ": a judge template must end in an opened parenthesis, behind which the letter is read");
+    require_argument(
+        template_.tail().ends_with('('),
+        template_.source_name() + ": a judge template must end in an open parenthesis, after which the letter is read");
   }
 
   template <class = void>

@@ -15,8 +15,8 @@ namespace coho {
 
 /// The text at whose last token a reward model's score is read (SALMON, §3.3 and Fig. 2).
 ///
-/// With a `reward` template the guideline's lines become a list, each as a `single_line` behind "- "; with a
-/// `preference_pretraining` one there is no guideline. Construction throws `argument_error` for a template of another
+/// With a `reward` template the guideline's lines become a list, each as a `single_line` prefixed with "- "; a
+/// `preference_pretraining` template has no guideline. Construction throws `argument_error` for a template of another
 /// kind; the call throws it for lines given to a template that has no place for them.
 ///
 ///     coho::reward_prompt prompt(reward_template);
@@ -32,7 +32,7 @@ class reward_prompt {
 
   bool takes_principles() const noexcept { return template_.kind() == template_kind::reward; }
 
-  /// lines: one sentence per principle, in presentation order, interventions included.
+  /// lines: one sentence per principle, in presentation order, including interventions.
   template <std::ranges::input_range Lines>
     requires std::convertible_to<std::ranges::range_reference_t<Lines>, std::string_view>
   std::string operator()(std::string_view instruction, std::string_view response, const Lines& lines) const {

@@ -4,7 +4,9 @@
 #include <cmath>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
-#include <coho/loss/token_loss.hpp>
+#include <coho/check_lengths.hpp>
+#include <coho/loss/detail/blocks.hpp>
+#include <coho/loss/detail/log_ratio.hpp>
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
@@ -101,10 +103,8 @@ struct importance_weights_fn {
   }
 
  private:
-  static constexpr double log_ratio_limit = 20;
-
   static double ratio_of(double log_ratio) {
-    return detail::small_exp(coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit));
+    return std::exp(coho::clamp(log_ratio, -detail::log_ratio_limit, detail::log_ratio_limit));
   }
 
   // Names the token whose ratio makes the sum of its sequence infinite or NaN.
@@ -191,7 +191,7 @@ struct importance_weights_fn {
         refuse(begin, begin + count, mask, [&](std::size_t t) { return difference[t - begin]; });
       }
       for (std::size_t k = 0; k < block; ++k)
-        ratio[k] = detail::limit(difference[k], -log_ratio_limit, log_ratio_limit);
+        ratio[k] = detail::limit(difference[k], -detail::log_ratio_limit, detail::log_ratio_limit);
       ratio.exp();
       detail::clear_masked(kept, counted, ratio.data);
       for (std::size_t k = 0; k < block; ++k) weight[k] = high < ratio[k] ? high : ratio[k];

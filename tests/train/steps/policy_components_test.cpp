@@ -59,19 +59,19 @@ TEST_CASE("a loss over sequences is given their offsets") {
 
 TEST_CASE("a caller's own advantage estimator takes the place of GAE, and its output is checked") {
   const auto options = small_world::options();
-  const auto zero = [](const Eigen::ArrayXd& rewards, const Eigen::ArrayXd& values, std::span<const std::size_t>) {
-    return gae_result<Eigen::ArrayXd>{Eigen::ArrayXd::Zero(rewards.size()), values};
+  const auto zero = [](const advantage_inputs<double>& in) {
+    return gae_result<Eigen::ArrayXd>{Eigen::ArrayXd::Zero(in.rewards.size()), in.values};
   };
   CHECK(gradient_of(options, ppo_components{from_options{}, from_options{}, zero}).cwiseAbs().maxCoeff() == 0);
   CHECK(largest_difference(gradient_of(options, ppo_components{from_options{}, from_options{}, gae}),
                            gradient_of(options, ppo_components{})) == 0);
-  const auto shorter = [](const Eigen::ArrayXd& rewards, const Eigen::ArrayXd&, std::span<const std::size_t>) {
-    return gae_result<Eigen::ArrayXd>{rewards.head(1), rewards};
+  const auto shorter = [](const advantage_inputs<double>& in) {
+    return gae_result<Eigen::ArrayXd>{in.rewards.head(1), in.rewards};
   };
   CHECK_THROWS_WITH(gradient_of(options, ppo_components{from_options{}, from_options{}, shorter}),
                     ContainsSubstring("returned 1 advantages for"));
-  const auto broken = [](const Eigen::ArrayXd& rewards, const Eigen::ArrayXd&, std::span<const std::size_t>) {
-    return gae_result<Eigen::ArrayXd>{rewards, rewards / 0.0};
+  const auto broken = [](const advantage_inputs<double>& in) {
+    return gae_result<Eigen::ArrayXd>{in.rewards, in.rewards / 0.0};
   };
   CHECK_THROWS_WITH(gradient_of(options, ppo_components{from_options{}, from_options{}, broken}),
                     ContainsSubstring("returns that are not finite"));
@@ -85,10 +85,9 @@ TEST_CASE("an own loss whose value or clip fraction is not finite is refused") {
       Eigen::ArrayXd d_log_probs, d_values;
       double clip_fraction;
     };
-    result value_and_grad(const Eigen::ArrayXd& x, const Eigen::ArrayXd&, const Eigen::ArrayXd&,
-                          const token_weights<Eigen::ArrayXd>&) const {
-      return {value, 0 * x, 0 * x, clip_fraction};
-    }
+    result of(const Eigen::ArrayXd& x) const { return {value, 0 * x, 0 * x, clip_fraction}; }
+    result value_and_grad(const policy_loss_inputs<double>& in) const { return of(in.log_probs); }
+    result value_and_grad(const value_loss_inputs<double>& in) const { return of(in.values); }
   };
   const auto options = small_world::options();
   nan_loss loss;

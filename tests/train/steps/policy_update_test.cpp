@@ -293,10 +293,7 @@ TEST_CASE("a clip fraction of an own value loss that is not finite is refused") 
       Eigen::ArrayXd d_values;
       double clip_fraction;
     };
-    result value_and_grad(const Eigen::ArrayXd& values, const Eigen::ArrayXd&, const Eigen::ArrayXd&,
-                          const token_weights<Eigen::ArrayXd>&) const {
-      return {0, 0 * values, std::nan("")};
-    }
+    result value_and_grad(const value_loss_inputs<double>& in) const { return {0, 0 * in.values, std::nan("")}; }
   };
   small_world world;
   ppo_trainer trainer{ppo_models{world.policy, world.initial, world.value, small_world::reward, world.optimizer},
