@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "commands/commands.hpp"
+#include "config/read_options.hpp"
 #include "evaluation/aggregate_summary.hpp"
 #include "files/atomic_file.hpp"
 #include "files/data_files.hpp"
@@ -18,22 +19,13 @@
 namespace coho::trainer {
 namespace {
 
-aggregation_options read_options(const config& section) {
+aggregation_options read_rules(const config& section) {
   auto out = section.choice("preset", "paper", {"paper", "salmon_code"}) == "paper"
                  ? aggregation_options::paper()
                  : aggregation_options::salmon_code();
-  out.repeats = section.get<std::size_t>("repeats", out.repeats);
+  read_options(section, out);
   const auto sizes = section.get<std::vector<double>>("set_sizes", {});
   if (!sizes.empty()) out.sizes = set_sizes::given(sizes);
-  out.negation_probability = section.get<double>("negation_probability", out.negation_probability);
-  out.divide_by_variance = section.get<bool>("divide_by_variance", out.divide_by_variance);
-  out.variance_floor = section.get<double>("variance_floor", out.variance_floor);
-  out.require_order_agreement = section.get<bool>("require_order_agreement", out.require_order_agreement);
-  out.minimum_order_consistency = section.get<double>("minimum_order_consistency", out.minimum_order_consistency);
-  out.banned_phrase_probability = section.get<double>("banned_phrase_probability", out.banned_phrase_probability);
-  out.language_rule = section.get<bool>("language_rule", out.language_rule);
-  out.label_noise = section.get<double>("label_noise", out.label_noise);
-  out.label_noise_after_rule = section.get<double>("label_noise_after_rule", out.label_noise_after_rule);
   return out;
 }
 
@@ -108,7 +100,7 @@ void run_aggregate(const config& options, stage_context& context) {
   const auto path = principle_file(
       options.get<std::filesystem::path>("aggregate.principles", shipped("principles/reward_model.json")));
   const auto files = options.get<std::vector<std::string>>("aggregate.wordings", {});
-  const aggregation_options rules = read_options(options.section("aggregate"));
+  const aggregation_options rules = read_rules(options.section("aggregate"));
   const auto phrases = read_banned_phrases(options.section("aggregate"), rules);
   const auto out = context.out_or("preferences.jsonl");
   refuse_same_file("out", out, {input, path});
