@@ -16,6 +16,7 @@
 #include "run/ranks.hpp"
 #include "run/report_error.hpp"
 #include "run/valid_output.hpp"
+#include "settings/stage_options.hpp"
 
 namespace coho::trainer {
 
@@ -162,6 +163,10 @@ int application::dispatch(int argc, const char* const* argv) {
       }
     }
     add_common(*sub, common);
+    sub->footer([name = command.name] {
+      const auto keys = stage_options(name);
+      return keys.empty() ? std::string() : "Options, as keys of a recipe and of --set:\n" + option_table(keys);
+    });
   }
 
   if (argc < 2) {

@@ -157,4 +157,9 @@ subcommand make_merge_command();
 void run_report(const config& options, stage_context& context);
 subcommand make_report_command();
 
+/// `coho options [STAGE…]`: the keys of stages that are options of the library or the trainer, with defaults, allowed
+/// values and meanings. Keys: options.stages, options.markdown.
+void run_options(const config& options, stage_context& context);
+subcommand make_options_command();
+
 }  // namespace coho::trainer

@@ -30,11 +30,8 @@ namespace {
 // Of a run over so many pairs.
 fit_settings<reward_model_options> read_reward(const config& section, const stage_context& context, std::size_t pairs,
                                                bool pretraining) {
-  auto out = read_fit<reward_model_options>(section, context, pairs,
-                                            {.batch_size = 64,
-                                             .learning_rate = pretraining ? 5e-5 : 3e-5,
-                                             .warmup_steps = pretraining ? 0.01 : 0.03,
-                                             .micro_batch = {.sequences = 64}});
+  auto out =
+      read_fit<reward_model_options>(section, context, pairs, pretraining ? pretraining_defaults : reward_defaults);
   // Differences of scores say nothing of the head's bias. Its gradient is what rounding leaves, which Adam would blow
   // up to steps, and a bias that is not zero keeps the head out of the files that transformers and PEFT open.
   if (out.training.loss.centring == 0) out.optimizer.factors.push_back({"score.bias", 0.0});

@@ -55,8 +55,7 @@ std::vector<supervised_example> read_examples(const sft_data& data, const std::v
 
 // Of a run over so many examples.
 fit_settings<supervised_options> read_sft(const config& section, const stage_context& context, std::size_t examples) {
-  return read_fit<supervised_options>(section, context, examples,
-                                      {.batch_size = 32, .learning_rate = 1e-4, .micro_batch = {.tokens = 16384}});
+  return read_fit<supervised_options>(section, context, examples, sft_defaults);
 }
 
 // Trains the role "policy" of a model on examples as the section "sft" says, with checkpoints, metrics and progress,

@@ -29,6 +29,22 @@ struct fit_defaults {
   double warmup_steps = 0;
   batch_limits micro_batch{};
 };
+inline constexpr fit_defaults sft_defaults{.micro_batch = {.tokens = 16384}};
+inline constexpr fit_defaults reward_defaults{
+    .batch_size = 64, .learning_rate = 3e-5, .warmup_steps = 0.03, .micro_batch = {.sequences = 64}};
+inline constexpr fit_defaults pretraining_defaults{
+    .batch_size = 64, .learning_rate = 5e-5, .warmup_steps = 0.01, .micro_batch = {.sequences = 64}};
+
+/// A trainer's options with them.
+template <class Options>
+Options with_defaults(const fit_defaults& defaults) {
+  Options out;
+  out.learning_rate.peak = defaults.learning_rate;
+  out.learning_rate.kind = schedule_kind::cosine;
+  out.batch_size = defaults.batch_size;
+  out.micro_batch = defaults.micro_batch;
+  return out;
+}
 
 /// What every such section says of a run over so many examples: what the trainer's options describe, the groups
 /// `learning_rate` and `optimizer`, save_every and keep. Throws config_error, option_error.
@@ -37,10 +53,8 @@ struct fit_defaults {
 template <class Options>
 fit_settings<Options> read_fit(const config& section, const stage_context& context, std::size_t examples,
                                const fit_defaults& defaults = {}) {
-  fit_settings<Options> out;
+  fit_settings<Options> out{.training = with_defaults<Options>(defaults)};
   Options& training = out.training;
-  training.batch_size = defaults.batch_size;
-  training.micro_batch = defaults.micro_batch;
   read_options(section, training, {"seed", "learning_rate"});
   training.seed = context.seed;
   out.steps = training.epochs * ((examples + training.batch_size - 1) / training.batch_size);

@@ -34,13 +34,16 @@ void refuse_unused_options(const config& section, const ppo_options& given, cons
 
 }  // namespace
 
+ppo_options ppo_preset(std::string_view name) {
+  ppo_options out = name == "salmon_code" ? ppo_options::salmon_code() : ppo_options::paper();
+  out.scoring_batch = out.micro_batch = {.tokens = 16384, .sort_by_length = true};
+  return out;
+}
+
 ppo_options read_ppo_options(const config& options, const stage_context& context, const std::vector<std::string>& stop,
                              std::uint64_t steps) {
   const config section = options.section("ppo");
-  ppo_options preset = section.choice("preset", "paper", {"paper", "salmon_code"}) == "paper"
-                           ? ppo_options::paper()
-                           : ppo_options::salmon_code();
-  preset.scoring_batch = preset.micro_batch = {.tokens = 16384, .sort_by_length = true};
+  const ppo_options preset = ppo_preset(section.choice("preset", "paper", {"paper", "salmon_code"}));
   ppo_options out = preset;
   out.seed = context.seed;
   out.generation = read_generation(options, stop, out.generation);
