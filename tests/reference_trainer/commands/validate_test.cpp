@@ -95,9 +95,9 @@ TEST_CASE("validate: a misspelt key of any stage is found with its file and line
   CHECK_THAT(problem_of(model + "[sample]\nprompts = 'd'\nresponse = 3\n"), ContainsSubstring("sample.responses"));
   CHECK_THAT(problem_of(model + "[judge]\nsamples = 'd'\nbach = 3\n"), ContainsSubstring("judge.batch"));
   CHECK_THAT(problem_of("[aggregate]\njudgements = 'd'\nrepeat = 3\n"), ContainsSubstring("aggregate.repeats"));
-  CHECK_THAT(problem_of(model + "[reward]\ndata = 'd'\nmargn = 3\n"), ContainsSubstring("reward.loss.margin"));
+  CHECK_THAT(problem_of(model + "[reward]\ndata = 'd'\nmargn = 3\n"), ContainsSubstring("reward.margin"));
   CHECK_THAT(problem_of(model + "[preference_pretraining]\ndata = 'd'\nmargn = 3\n"),
-             ContainsSubstring("preference_pretraining.loss.margin"));
+             ContainsSubstring("preference_pretraining.margin"));
   CHECK_THAT(problem_of("[prompts]\ntokenizer = 't'\n[[prompts.source]]\nname = 'a'\npath = 'p'\ncuont = 1\n"),
              ContainsSubstring("r.toml:6: unknown key prompts.source.a.cuont; did you mean prompts.source.a.count?"));
   CHECK_THAT(problem_of(model + "[rl_prompts]\nlanguage = 'en'\n[[rl_prompts.source]]\nname = 'a'\npath = 'p'\n"),
@@ -118,9 +118,12 @@ TEST_CASE(
 
 TEST_CASE("validate: wrong types, choices and ranges are found with their file and line") {
   CHECK_THAT(problem_of(model + ppo + "steps = 'many'\n"), ContainsSubstring("r.toml:6: ppo.steps is a string"));
-  CHECK_THAT(problem_of(model + ppo + "schedule = 'cosin'\n"), ContainsSubstring("did you mean cosine?"));
-  CHECK_THAT(problem_of(model + ppo + "moments = '4bit'\n"), ContainsSubstring("r.toml:6: ppo.optimizer.moments"));
-  CHECK_THAT(problem_of(model + ppo + "gamma = 1.5\n"), ContainsSubstring("r.toml:6"));
+  CHECK_THAT(problem_of(model + ppo + "learning_rate.kind = 'cosin'\n"), ContainsSubstring("did you mean cosine?"));
+  CHECK_THAT(problem_of(model + ppo + "optimizer.moments = '4bit'\n"),
+             ContainsSubstring("r.toml:6: ppo.optimizer.moments"));
+  CHECK_THAT(problem_of(model + ppo + "gae.gamma = 1.5\n"), ContainsSubstring("r.toml:6"));
+  CHECK_THAT(problem_of(model + ppo + "gamma = 1.0\n"), ContainsSubstring("r.toml:6: ppo.gamma is now ppo.gae.gamma"));
+  CHECK_THAT(problem_of(model + ppo + "kl_loss.clip = 1\n"), ContainsSubstring("r.toml:6: ppo.kl_loss.clip"));
   CHECK_THAT(problem_of(model + ppo + "rollouts = 7\nsamples_per_prompt = 2\n"),
              ContainsSubstring("r.toml:6: ppo.rollouts"));
   CHECK_THAT(problem_of(model + "recompute = 'all'\n" + ppo), ContainsSubstring("r.toml:3: model.recompute"));
@@ -128,7 +131,7 @@ TEST_CASE("validate: wrong types, choices and ranges are found with their file a
   CHECK_THAT(problem_of(model + ppo + "[adapter]\nrank_pattern = ['q_proj']\n"), ContainsSubstring("r.toml:7"));
   CHECK_THAT(problem_of(model + ppo + "[generation]\nslots = 0\n"), ContainsSubstring("r.toml:7: generation.slots"));
   CHECK_THAT(problem_of(model + "[sft]\ndata = 'd'\nepochs = 0\n"), ContainsSubstring("r.toml:5: sft.epochs"));
-  CHECK_THAT(problem_of(model + "[reward]\ndata = 'd'\nlabel_smoothing = 2.0\n"), ContainsSubstring("r.toml:5"));
+  CHECK_THAT(problem_of(model + "[reward]\ndata = 'd'\nloss.label_smoothing = 2.0\n"), ContainsSubstring("r.toml:5"));
   CHECK_THAT(problem_of("[aggregate]\njudgements = 'd'\nlabel_noise = 2.0\n"),
              ContainsSubstring("r.toml:3: aggregate.label_noise"));
   CHECK_THAT(problem_of("[ppo]\nprompts = 'p'\nreward_model = 'r'\n"), ContainsSubstring("model.path is not given"));

@@ -4,8 +4,7 @@
 #include <filesystem>
 #include <string>
 
-#include "files/data_files.hpp"
-#include "files/json_file.hpp"
+#include "files/atomic_file.hpp"
 #include "support/catch.hpp"
 
 using namespace coho::trainer;
