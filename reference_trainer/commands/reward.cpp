@@ -45,18 +45,10 @@ struct reward_settings {
 
 fit_settings<reward_model_options> read_reward_fit(const config& section, const stage_context& context,
                                                    bool pretraining) {
-  auto out = read_fit<reward_model_options>(
-      section, context,
-      {.batch_size = 64, .learning_rate = pretraining ? 5e-5 : 3e-5, .warmup_steps = pretraining ? 0.01 : 0.03});
-  reward_model_options& settings = out.training;
-  settings.micro_batch.sequences = section.get<std::size_t>("micro_batch_pairs", 64);
-  settings.loss.margin = section.get<double>("margin", 0.0);
-  settings.loss.label_smoothing = section.get<double>("label_smoothing", 0.0);
-  settings.loss.centring = section.get<double>("centring", 0.0);
-  static_cast<void>(bradley_terry_loss(settings.loss));
+  auto out = read_fit<reward_model_options>(section, context, pretraining ? pretraining_defaults : reward_defaults);
   // Differences of scores say nothing of the head's bias. Its gradient is what rounding leaves, which Adam would blow
   // up to steps, and a bias that is not zero keeps the head out of the files that transformers and PEFT open.
-  if (settings.loss.centring == 0) out.optimizer.factors.push_back({"score.bias", 0.0});
+  if (out.training.loss.centring == 0) out.optimizer.factors.push_back({"score.bias", 0.0});
   out.optimizer.factors.push_back({"score.", section.get<double>("head_learning_rate_factor", 1.0)});
   return out;
 }
