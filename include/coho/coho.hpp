@@ -86,6 +86,7 @@
 #include <coho/optimization/data_order.hpp>
 #include <coho/train/direct_preference.hpp>
 #include <coho/train/direct_preference_examples.hpp>
+#include <coho/train/example_source.hpp>
 #include <coho/train/options/direct_preference_options.hpp>
 #include <coho/train/steps/estimate_advantages.hpp>
 #include <coho/train/steps/gather_rollouts.hpp>
@@ -106,7 +107,7 @@
 #include <coho/train/options/ppo_options.hpp>
 #include <coho/train/steps/ppo_statistics.hpp>
 #include <coho/train/steps/preference_objective.hpp>
-#include <coho/train/preference_source.hpp>
+#include <coho/train/preference_pair.hpp>
 #include <coho/train/reward_model.hpp>
 #include <coho/train/options/reward_model_options.hpp>
 #include <coho/parallel/shares.hpp>

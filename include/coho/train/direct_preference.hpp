@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -21,6 +22,7 @@
 #include <coho/require.hpp>
 #include <coho/rollout/minibatch.hpp>
 #include <coho/train/direct_preference_examples.hpp>
+#include <coho/train/example_source.hpp>
 #include <coho/train/options/direct_preference_options.hpp>
 #include <coho/train/steps/callbacks.hpp>
 #include <coho/train/steps/loops.hpp>
@@ -80,14 +82,17 @@ class direct_preference_trainer {
   template <class... Callbacks>
   std::vector<direct_preference_statistics> fit(std::span<const direct_preference_example> data,
                                                 Callbacks&&... callbacks) {
-    return detail::fit_data(
-        data, options_, step_, ranks_,
-        [&](const std::vector<direct_preference_example>& mine, const std::vector<direct_preference_example>& whole,
-            std::uint64_t epoch) {
-          return step_of(detail::span_of(mine), {detail::span_of(whole), ranks_.rank(), ranks_.size()}, epoch,
-                         callbacks...);
-        },
-        callbacks...);
+    detail::span_source<direct_preference_example> source(data);
+    return fit_from(source, callbacks...);
+  }
+
+  /// The same over examples that are fetched as they are needed. Each rank loads its part of a batch; with KTO, whose
+  /// baseline pairs prompts with the responses to others, the whole batch.
+  template <class Source, class... Callbacks>
+    requires(!std::convertible_to<Source&, std::span<const direct_preference_example>>)
+  std::vector<direct_preference_statistics> fit(Source& data, Callbacks&&... callbacks) {
+    static_assert(require_example_source<Source, direct_preference_example>());
+    return fit_from(data, callbacks...);
   }
 
   /// Loss, accuracy and margin over `data` (this rank's part; the result is over all ranks), without a step.
@@ -105,6 +110,27 @@ class direct_preference_trainer {
   }
 
  private:
+  template <class Source, class... Callbacks>
+  std::vector<direct_preference_statistics> fit_from(Source& data, Callbacks&... callbacks) {
+    const auto part = [&]<class Item>(std::span<const Item> whole) {
+      std::vector<Item> out;
+      for (std::size_t i = ranks_.rank(); i < whole.size(); i += ranks_.size()) out.push_back(whole[i]);
+      return out;
+    };
+    return detail::fit_source(
+        static_cast<std::size_t>(data.size()), options_, step_, ranks_,
+        [&](const std::vector<std::size_t>& batch, std::uint64_t epoch) {
+          const bool all = ranks_.size() == 1 || std::is_same_v<Loss, kto_loss>;
+          const std::vector<std::size_t> mine = all ? std::vector<std::size_t>{} : part(detail::span_of(batch));
+          const auto& loaded = data.load(detail::span_of(all ? batch : mine));
+          const std::span<const direct_preference_example> examples(loaded);
+          if (!all || ranks_.size() == 1) return step_of(examples, {examples, 0, 1}, epoch, callbacks...);
+          const auto own = part(examples);
+          return step_of(detail::span_of(own), {examples, ranks_.rank(), ranks_.size()}, epoch, callbacks...);
+        },
+        callbacks...);
+  }
+
   // This rank's examples are first, first + stride, … of the whole batch.
   struct batch_place {
     std::span<const direct_preference_example> whole;

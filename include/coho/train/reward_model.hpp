@@ -24,8 +24,9 @@
 #include <coho/reduce.hpp>
 #include <coho/require.hpp>
 #include <coho/rollout/minibatch.hpp>
+#include <coho/train/example_source.hpp>
 #include <coho/train/options/reward_model_options.hpp>
-#include <coho/train/preference_source.hpp>
+#include <coho/train/preference_pair.hpp>
 #include <coho/train/steps/callbacks.hpp>
 #include <coho/train/steps/loops.hpp>
 #include <coho/train/steps/model_outputs.hpp>
@@ -99,36 +100,16 @@ class reward_model_trainer {
   /// `restore`, from where the saved run was. Ends early when a callback requests it.
   template <class... Callbacks>
   std::vector<reward_model_statistics> fit(std::span<const preference_pair> data, Callbacks&&... callbacks) {
-    return detail::fit_data(
-        data, options_, step_, ranks_,
-        [&](const std::vector<preference_pair>&, const std::vector<preference_pair>& whole, std::uint64_t epoch) {
-          const auto batch = detail::span_of(whole);
-          return step_of(batch, dealt(batch), static_cast<double>(batch.size()), epoch, callbacks...);
-        },
-        callbacks...);
+    detail::span_source<preference_pair> source(data);
+    return fit_from(source, callbacks...);
   }
 
   /// The same over pairs that are fetched as they are needed: each rank loads those of its shares.
   template <class Source, class... Callbacks>
     requires(!std::convertible_to<Source&, std::span<const preference_pair>>)
   std::vector<reward_model_statistics> fit(Source& data, Callbacks&&... callbacks) {
-    static_assert(require_preference_source<Source>());
-    return detail::fit_source(
-        static_cast<std::size_t>(data.size()), options_, step_, ranks_,
-        [&](const std::vector<std::size_t>& batch, std::uint64_t epoch) {
-          const std::vector<std::size_t> lengths(batch.size(), 0);  // not known before they are loaded
-          work_plan work = deal(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
-          std::vector<std::size_t> mine;
-          for (auto& share : work.mine) {
-            for (std::size_t& i : share.indices) {
-              mine.push_back(batch[i]);
-              i = mine.size() - 1;
-            }
-          }
-          const auto& pairs = data.load(detail::span_of(std::as_const(mine)));
-          return step_of(pairs, work, static_cast<double>(batch.size()), epoch, callbacks...);
-        },
-        callbacks...);
+    static_assert(require_example_source<Source, preference_pair>());
+    return fit_from(data, callbacks...);
   }
 
   /// Loss, accuracy and margin over `data` (this rank's part; the result is over all ranks), without a step. Models
@@ -149,6 +130,24 @@ class reward_model_trainer {
   }
 
  private:
+  template <class Source, class... Callbacks>
+  std::vector<reward_model_statistics> fit_from(Source& data, Callbacks&... callbacks) {
+    return detail::fit_source(
+        static_cast<std::size_t>(data.size()), options_, step_, ranks_,
+        [&](const std::vector<std::size_t>& batch, std::uint64_t epoch) {
+          const auto pairs = static_cast<double>(batch.size());
+          if constexpr (detail::in_memory<Source>) {
+            const auto examples = data.load(detail::span_of(batch));
+            return step_of(examples, dealt(examples), pairs, epoch, callbacks...);
+          } else {
+            auto [work, mine] = detail::shares_to_load(batch, ranks_);
+            const auto& examples = data.load(detail::span_of(std::as_const(mine)));
+            return step_of(examples, work, pairs, epoch, callbacks...);
+          }
+        },
+        callbacks...);
+  }
+
   // `pairs`: of the whole batch, over all ranks.
   template <class... Callbacks>
   reward_model_statistics step_of(std::span<const preference_pair> batch, const work_plan& work, double pairs,
