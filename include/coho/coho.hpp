@@ -60,6 +60,8 @@
 #include <coho/prompt/template.hpp>
 #include <coho/reduce.hpp>
 #include <coho/require.hpp>
+#include <coho/reward/breakdown.hpp>
+#include <coho/reward/composition.hpp>
 #include <coho/reward/empty_response.hpp>
 #include <coho/reward/overlong.hpp>
 #include <coho/reward/running_normalization.hpp>
@@ -111,6 +113,7 @@
 #include <coho/train/reward_model.hpp>
 #include <coho/train/options/reward_model_options.hpp>
 #include <coho/parallel/shares.hpp>
+#include <coho/train/steps/sample_and_score.hpp>
 #include <coho/train/steps/stopwatch.hpp>
 #include <coho/train/supervised.hpp>
 #include <coho/version.hpp>

@@ -69,7 +69,7 @@ void lora_adapter::set(const llama_weights& base, const std::string& path, const
     const linear_weight& weight = base.blocks[i / linear_kinds].linears[i % linear_kinds];
     require_argument(a.dim() == 2 && b.dim() == 2 && a.size(0) == b.size(1) && a.size(1) == weight.in_features() &&
                          b.size(0) == weight.out_features(),
-                     "adapter of " + path + " does not fit the base model's shape");
+                     "adapter of " + path + " does not match the base model's shape");
     pairs_[i] = {a.to(weight.device(), at::kFloat).contiguous(), b.to(weight.device(), at::kFloat).contiguous(), scale};
     return;
   }

@@ -8255,6 +8255,46 @@ consteval bool require_communicator() {
 
 }  // namespace coho
 
+// ---- coho/reward/breakdown.hpp
+
+namespace coho {
+
+/// A named part of a bonus, such as the one for length.
+struct reward_part {
+  std::string name{};
+  double value = 0;
+  friend bool operator==(const reward_part&, const reward_part&) = default;
+};
+
+/// What the reward of one response is made of, before the clip and scale of reward shaping and without the KL penalty:
+///
+///     total = score + Σ bonus + empty + unfinished
+///
+/// `compose_reward` fills in the first two, `settle_rewards` the others, which depend on all responses of a step.
+struct reward_breakdown {
+  double score = 0;                  ///< of the reward model, normalised
+  std::vector<reward_part> bonus{};  ///< of `ppo_models::bonus`, by its parts where it offers them
+  double empty = 0;                  ///< what the rule for empty responses changes
+  double unfinished = 0;  ///< what the penalty changes: itself when added, its distance to the rest otherwise
+
+  /// All but the penalty.
+  double earned() const noexcept {
+    double out = score;
+    for (const auto& one : bonus) out += one.value;
+    return out + empty;
+  }
+  double total() const noexcept { return earned() + unfinished; }
+  /// A part of the bonus; 0 if there is none of that name.
+  double part(std::string_view name) const noexcept {
+    for (const auto& one : bonus)
+      if (one.name == name) return one.value;
+    return 0;
+  }
+  friend bool operator==(const reward_breakdown&, const reward_breakdown&) = default;
+};
+
+}  // namespace coho
+
 // ---- coho/reward/empty_response.hpp
 
 namespace coho {
@@ -8321,166 +8361,6 @@ struct rank_empty_last_fn {
   }
 };
 inline constexpr rank_empty_last_fn rank_empty_last{};
-
-}  // namespace coho
-
-// ---- coho/reward/overlong.hpp
-
-namespace coho {
-
-struct overlong_options {
-  double max_response_tokens = 20480;  ///< length from which the whole penalty is due; finite and > 0
-  double cache_tokens = 4096;          ///< tokens before it over which the penalty grows; in (0, max_response_tokens]
-  double penalty = 1;                  ///< the whole penalty, subtracted; finite and at least 0
-};
-
-/// The soft overlong punishment of DAPO (Yu et al. 2025, §3.4, eq. 13): a ramp, so that a response learns to end before
-/// the limit cuts it. With n response tokens, M = max_response_tokens and C = cache_tokens
-///
-///     −penalty · clamp((n − (M − C)) / C, 0, 1)
-///
-/// to be added to the reward. The defaults are the paper's: 16,384 tokens are free, 4,096 more are the ramp. Throws
-/// option_error at construction.
-///
-///     coho::overlong_penalty overlong{{.max_response_tokens = 1024, .cache_tokens = 128}};
-///     double reward = 1 + overlong(960);  // 0.5
-class overlong_penalty {
- public:
-  explicit overlong_penalty(const overlong_options& options = {}) : options_(options) {
-    require_option(std::isfinite(options.max_response_tokens) && options.max_response_tokens > 0, "max_response_tokens",
-                   options.max_response_tokens, "finite and greater than 0");
-    require_option(options.cache_tokens > 0 && options.cache_tokens <= options.max_response_tokens, "cache_tokens",
-                   options.cache_tokens, "greater than 0 and at most max_response_tokens");
-    require_option(std::isfinite(options.penalty) && options.penalty >= 0, "penalty", options.penalty,
-                   "finite and at least 0");
-  }
-  const overlong_options& options() const noexcept { return options_; }
-
-  double operator()(const reward_query& query) const { return (*this)(query.response_tokens.size()); }
-  double operator()(std::size_t response_tokens) const noexcept {
-    const double over = static_cast<double>(response_tokens) - (options_.max_response_tokens - options_.cache_tokens);
-    return over <= 0 ? 0.0 : -options_.penalty * std::min(over / options_.cache_tokens, 1.0);
-  }
-
- private:
-  overlong_options options_;
-};
-
-}  // namespace coho
-
-// ---- coho/reward/running_normalization.hpp
-
-namespace coho {
-
-struct running_normalization_options {
-  bool center = true;     ///< subtract the mean; off: scale only, which keeps the sign of a reward
-  double clip = 0;        ///< limits the result to ±this; 0 is off
-  double epsilon = 1e-8;  ///< added to the deviation; > 0
-  double warm_up = 2;     ///< rewards to have seen before any is changed; at least 0
-};
-
-/// What a checkpoint keeps of a running_normalization.
-struct running_normalization_state {
-  double count = 0;    ///< rewards seen, over all ranks
-  double mean = 0;     ///< of those
-  double squares = 0;  ///< sum of their squared differences from the mean
-  friend bool operator==(const running_normalization_state&, const running_normalization_state&) = default;
-};
-
-/// Rewards normalised by the mean and population deviation of all rewards seen so far, this batch included, on all
-/// ranks:
-///
-///     y = clip((x − mean) / (deviation + ε))
-///
-/// Batches are merged by the formula of Chan et al. 1979, so the result is that of one pass over all of them, and does
-/// not cancel however far from 0 the rewards are. `operator()` takes in a batch and normalises it; `update` and
-/// `normalize` do one of the two. Rewards: array, range or tensor (the result is detached); `normalize` takes a number
-/// too. Until `warm_up` rewards have been seen they are clipped only. While all rewards seen are equal (to within
-/// rounding) there is no deviation to divide by: they are centred and clipped only. `normalize_rewards` is for a mean
-/// and deviation that are known beforehand.
-///
-/// All ranks must call together; a rank may have no reward. Throws option_error at construction; argument_error, on all
-/// ranks alike and with the state left as it was, when a reward is not finite, and from `restore` when the state is
-/// unusable.
-///
-///     coho::running_normalization normalization{{.clip = 5}};
-///     std::vector<double> rewards{1, 2, 3};
-///     auto normalised = normalization(rewards);  // −1.22 0 1.22
-class running_normalization {
- public:
-  explicit running_normalization(const running_normalization_options& options = {}) : options_(options) {
-    require_option(options.clip >= 0, "clip", options.clip, "0 (off) or greater");
-    require_option(std::isfinite(options.epsilon) && options.epsilon > 0, "epsilon", options.epsilon,
-                   "finite and greater than 0");
-    require_option(options.warm_up >= 0, "warm_up", options.warm_up, "at least 0");
-  }
-  const running_normalization_options& options() const noexcept { return options_; }
-
-  template <class Rewards, communicator Communicator = const local_communicator>
-  auto operator()(const Rewards& rewards, Communicator&& ranks = local_communicator{}) {
-    update(rewards, ranks);
-    return normalize(rewards);
-  }
-
-  template <class Rewards, communicator Communicator = const local_communicator>
-  void update(const Rewards& rewards, Communicator&& ranks = local_communicator{}) {
-    if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
-    const auto& host = detail::on_host(rewards);
-    const auto elements = detail::host_elements(host);
-    const moments batch =
-        detail::global_moments(elements, detail::all_real{elements.size()}, deviation::population, ranks);
-    detail::moment_sums merged = seen_;
-    merged.merge({batch.count, batch.mean, batch.deviation * batch.deviation * batch.count});
-    require_argument(std::isfinite(merged.mean) && std::isfinite(merged.squares),
-                     "running_normalization: the mean or deviation is not finite; a reward is NaN or infinite");
-    seen_ = merged;
-  }
-
-  template <class Rewards>
-  auto normalize(const Rewards& rewards) const {
-    static_assert(detail::array_check<Rewards>::passed);
-    const double limit = options_.clip > 0 ? options_.clip : std::numeric_limits<double>::infinity();
-    const moments m = seen();
-    const bool ready = m.count > 0 && m.count >= options_.warm_up;
-    const double mean = ready && options_.center ? m.mean : 0;
-    const double factor = ready && m.deviation > 0 ? 1 / (m.deviation + options_.epsilon) : 1;
-    const auto one = [=](double x) {
-      const double y = (x - mean) * factor;
-      if (!std::isfinite(y)) throw argument_error("running_normalization: a reward is not finite");
-      return array_traits<double>::clamp(y, -limit, limit);
-    };
-    if constexpr (detail::floating_scalar<Rewards>) {
-      return one(static_cast<double>(rewards));
-    } else {
-      const auto& host = detail::on_host(rewards);
-      const auto elements = detail::host_elements(host);
-      using number = detail::host_number_t<decltype(host)>;
-      detail::array_of<number> out(static_cast<Eigen::Index>(elements.size()));
-      for (std::size_t i = 0; i < elements.size(); ++i) {
-        out.data()[i] = static_cast<number>(one(static_cast<double>(elements[i])));
-      }
-      return detail::back_to(std::move(out), rewards);
-    }
-  }
-
-  /// Of the rewards seen: mean, population deviation (0 when less than 1e-12 of the mean, which is rounding), number.
-  moments seen() const noexcept {
-    const double deviation = seen_.count > 0 ? std::sqrt(seen_.squares / seen_.count) : 0;
-    return {seen_.mean, deviation > 1e-12 * std::abs(seen_.mean) ? deviation : 0.0, seen_.count};
-  }
-
-  running_normalization_state save() const noexcept { return {seen_.count, seen_.mean, seen_.squares}; }
-  void restore(const running_normalization_state& saved) {
-    const auto usable = [](double x) { return std::isfinite(x) && x >= 0; };
-    require_argument(usable(saved.count) && std::isfinite(saved.mean) && usable(saved.squares),
-                     "running_normalization: the saved state is not finite, or its count or squares are negative");
-    seen_ = {saved.count, saved.mean, saved.squares};
-  }
-
- private:
-  running_normalization_options options_;
-  detail::moment_sums seen_;
-};
 
 }  // namespace coho
 
@@ -8796,6 +8676,244 @@ struct normalize_rewards_fn {
   }
 };
 inline constexpr normalize_rewards_fn normalize_rewards{};
+
+}  // namespace coho
+
+// ---- coho/reward/composition.hpp
+
+namespace coho {
+
+namespace detail {
+
+template <class Bonus>
+concept bonus_with_parts = requires(Bonus& bonus, const reward_query& query) {
+  { *std::begin(bonus.parts(query)) } -> std::convertible_to<reward_part>;
+};
+
+}  // namespace detail
+
+struct compose_reward_fn {
+  /// The reward of one response as far as it depends on this response only:
+  ///
+  ///     clip((model_score − mean) / deviation) + Σ bonus
+  ///
+  /// `bonus`: `double(const reward_query&)`. One that offers `parts(query)`, a range of reward_part, is asked for these
+  /// instead; otherwise the breakdown has one part, "bonus". Throws option_error (normalization).
+  ///
+  ///     coho::reward_breakdown parts = coho::compose_reward(score, bonus, query, {.mean = 1, .deviation = 2});
+  template <class Bonus>
+  reward_breakdown operator()(double model_score, Bonus& bonus, const reward_query& query,
+                              const normalize_options& normalization = {}) const {
+    reward_breakdown out{.score = normalize_rewards(model_score, normalization)};
+    if constexpr (detail::bonus_with_parts<Bonus>) {
+      for (auto&& one : bonus.parts(query)) out.bonus.push_back(std::forward<decltype(one)>(one));
+    } else {
+      out.bonus.push_back({.name = "bonus", .value = static_cast<double>(bonus(query))});
+    }
+    return out;
+  }
+};
+inline constexpr compose_reward_fn compose_reward{};
+
+struct settle_rewards_fn {
+  /// The part of rewards that depends on a whole step: by the rule `lowest` an empty response is an answer that was not
+  /// given: its reward becomes that of the worst answer (`rank_empty_last`), and it counts as unfinished.
+  ///
+  /// `rewards`: N numbers, changed. `breakdowns`: N, completed, or none. `finished`, `empty`: N flags; none at all: all
+  /// are finished, none is empty. Returns the flags of the responses that do not get the penalty for unfinished ones,
+  /// none at all when all do not; `shape_rewards` takes them. All ranks call together. Throws argument_error (lengths).
+  ///
+  ///     const auto finished = coho::settle_rewards(rewards, breakdowns, rollouts.finished, rollouts.empty,
+  ///                                                coho::empty_response_rule::lowest, shaping, ranks);
+  template <communicator Communicator = const local_communicator>
+  std::vector<std::uint8_t> operator()(Eigen::ArrayXd& rewards, std::span<reward_breakdown> breakdowns,
+                                       std::span<const std::uint8_t> finished, std::span<const std::uint8_t> empty,
+                                       empty_response_rule rule, const shaping_options& shaping,
+                                       Communicator&& ranks = local_communicator{}) const {
+    const auto count = static_cast<std::size_t>(rewards.size());
+    if (!breakdowns.empty()) detail::check_lengths(count, breakdowns.size(), "settle_rewards", "breakdowns");
+    if (!finished.empty()) detail::check_lengths(count, finished.size(), "settle_rewards", "finished");
+    const bool lowest = rule == empty_response_rule::lowest;
+    if (lowest) rewards = rank_empty_last(rewards, empty, ranks);
+    std::vector<std::uint8_t> settled(finished.begin(), finished.end());
+    if (lowest && settled.empty()) settled.assign(empty.size(), 1);
+    for (std::size_t i = 0; lowest && i < empty.size(); ++i) settled[i] = settled[i] != 0 && empty[i] == 0 ? 1 : 0;
+    for (std::size_t i = 0; i < breakdowns.size(); ++i) {
+      reward_breakdown& parts = breakdowns[i];
+      parts.empty = parts.unfinished = 0;
+      if (lowest && i < empty.size() && empty[i] != 0)
+        parts.empty = rewards(static_cast<Eigen::Index>(i)) - parts.earned();
+      if (!settled.empty() && settled[i] == 0) parts.unfinished = penalty(parts.earned(), shaping);
+    }
+    return settled;
+  }
+
+  /// What the penalty changes for an unfinished response that earned so much without it.
+  static double penalty(double earned, const shaping_options& shaping) noexcept {
+    return shaping.unfinished_penalty - (shaping.unfinished == unfinished_mode::replace ? earned : 0.0);
+  }
+};
+inline constexpr settle_rewards_fn settle_rewards{};
+
+}  // namespace coho
+
+// ---- coho/reward/overlong.hpp
+
+namespace coho {
+
+struct overlong_options {
+  double max_response_tokens = 20480;  ///< length from which the whole penalty is due; finite and > 0
+  double cache_tokens = 4096;          ///< tokens before it over which the penalty grows; in (0, max_response_tokens]
+  double penalty = 1;                  ///< the whole penalty, subtracted; finite and at least 0
+};
+
+/// The soft overlong punishment of DAPO (Yu et al. 2025, §3.4, eq. 13): a ramp, so that a response learns to end before
+/// the limit cuts it. With n response tokens, M = max_response_tokens and C = cache_tokens
+///
+///     −penalty · clamp((n − (M − C)) / C, 0, 1)
+///
+/// to be added to the reward. The defaults are the paper's: 16,384 tokens are free, 4,096 more are the ramp. Throws
+/// option_error at construction.
+///
+///     coho::overlong_penalty overlong{{.max_response_tokens = 1024, .cache_tokens = 128}};
+///     double reward = 1 + overlong(960);  // 0.5
+class overlong_penalty {
+ public:
+  explicit overlong_penalty(const overlong_options& options = {}) : options_(options) {
+    require_option(std::isfinite(options.max_response_tokens) && options.max_response_tokens > 0, "max_response_tokens",
+                   options.max_response_tokens, "finite and greater than 0");
+    require_option(options.cache_tokens > 0 && options.cache_tokens <= options.max_response_tokens, "cache_tokens",
+                   options.cache_tokens, "greater than 0 and at most max_response_tokens");
+    require_option(std::isfinite(options.penalty) && options.penalty >= 0, "penalty", options.penalty,
+                   "finite and at least 0");
+  }
+  const overlong_options& options() const noexcept { return options_; }
+
+  double operator()(const reward_query& query) const { return (*this)(query.response_tokens.size()); }
+  double operator()(std::size_t response_tokens) const noexcept {
+    const double over = static_cast<double>(response_tokens) - (options_.max_response_tokens - options_.cache_tokens);
+    return over <= 0 ? 0.0 : -options_.penalty * std::min(over / options_.cache_tokens, 1.0);
+  }
+
+ private:
+  overlong_options options_;
+};
+
+}  // namespace coho
+
+// ---- coho/reward/running_normalization.hpp
+
+namespace coho {
+
+struct running_normalization_options {
+  bool center = true;     ///< subtract the mean; off: scale only, which keeps the sign of a reward
+  double clip = 0;        ///< limits the result to ±this; 0 is off
+  double epsilon = 1e-8;  ///< added to the deviation; > 0
+  double warm_up = 2;     ///< rewards to have seen before any is changed; at least 0
+};
+
+/// What a checkpoint keeps of a running_normalization.
+struct running_normalization_state {
+  double count = 0;    ///< rewards seen, over all ranks
+  double mean = 0;     ///< of those
+  double squares = 0;  ///< sum of their squared differences from the mean
+  friend bool operator==(const running_normalization_state&, const running_normalization_state&) = default;
+};
+
+/// Rewards normalised by the mean and population deviation of all rewards seen so far, this batch included, on all
+/// ranks:
+///
+///     y = clip((x − mean) / (deviation + ε))
+///
+/// Batches are merged by the formula of Chan et al. 1979, so the result is that of one pass over all of them, and does
+/// not cancel however far from 0 the rewards are. `operator()` takes in a batch and normalises it; `update` and
+/// `normalize` do one of the two. Rewards: array, range or tensor (the result is detached); `normalize` takes a number
+/// too. Until `warm_up` rewards have been seen they are clipped only. While all rewards seen are equal (to within
+/// rounding) there is no deviation to divide by: they are centred and clipped only. `normalize_rewards` is for a mean
+/// and deviation that are known beforehand.
+///
+/// All ranks must call together; a rank may have no reward. Throws option_error at construction; argument_error, on all
+/// ranks alike and with the state left as it was, when a reward is not finite, and from `restore` when the state is
+/// unusable.
+///
+///     coho::running_normalization normalization{{.clip = 5}};
+///     std::vector<double> rewards{1, 2, 3};
+///     auto normalised = normalization(rewards);  // −1.22 0 1.22
+class running_normalization {
+ public:
+  explicit running_normalization(const running_normalization_options& options = {}) : options_(options) {
+    require_option(options.clip >= 0, "clip", options.clip, "0 (off) or greater");
+    require_option(std::isfinite(options.epsilon) && options.epsilon > 0, "epsilon", options.epsilon,
+                   "finite and greater than 0");
+    require_option(options.warm_up >= 0, "warm_up", options.warm_up, "at least 0");
+  }
+  const running_normalization_options& options() const noexcept { return options_; }
+
+  template <class Rewards, communicator Communicator = const local_communicator>
+  auto operator()(const Rewards& rewards, Communicator&& ranks = local_communicator{}) {
+    update(rewards, ranks);
+    return normalize(rewards);
+  }
+
+  template <class Rewards, communicator Communicator = const local_communicator>
+  void update(const Rewards& rewards, Communicator&& ranks = local_communicator{}) {
+    if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
+    const auto& host = detail::on_host(rewards);
+    const auto elements = detail::host_elements(host);
+    const moments batch =
+        detail::global_moments(elements, detail::all_real{elements.size()}, deviation::population, ranks);
+    detail::moment_sums merged = seen_;
+    merged.merge({batch.count, batch.mean, batch.deviation * batch.deviation * batch.count});
+    require_argument(std::isfinite(merged.mean) && std::isfinite(merged.squares),
+                     "running_normalization: the mean or deviation is not finite; a reward is NaN or infinite");
+    seen_ = merged;
+  }
+
+  template <class Rewards>
+  auto normalize(const Rewards& rewards) const {
+    static_assert(detail::array_check<Rewards>::passed);
+    const double limit = options_.clip > 0 ? options_.clip : std::numeric_limits<double>::infinity();
+    const moments m = seen();
+    const bool ready = m.count > 0 && m.count >= options_.warm_up;
+    const double mean = ready && options_.center ? m.mean : 0;
+    const double factor = ready && m.deviation > 0 ? 1 / (m.deviation + options_.epsilon) : 1;
+    const auto one = [=](double x) {
+      const double y = (x - mean) * factor;
+      if (!std::isfinite(y)) throw argument_error("running_normalization: a reward is not finite");
+      return array_traits<double>::clamp(y, -limit, limit);
+    };
+    if constexpr (detail::floating_scalar<Rewards>) {
+      return one(static_cast<double>(rewards));
+    } else {
+      const auto& host = detail::on_host(rewards);
+      const auto elements = detail::host_elements(host);
+      using number = detail::host_number_t<decltype(host)>;
+      detail::array_of<number> out(static_cast<Eigen::Index>(elements.size()));
+      for (std::size_t i = 0; i < elements.size(); ++i) {
+        out.data()[i] = static_cast<number>(one(static_cast<double>(elements[i])));
+      }
+      return detail::back_to(std::move(out), rewards);
+    }
+  }
+
+  /// Of the rewards seen: mean, population deviation (0 when less than 1e-12 of the mean, which is rounding), number.
+  moments seen() const noexcept {
+    const double deviation = seen_.count > 0 ? std::sqrt(seen_.squares / seen_.count) : 0;
+    return {seen_.mean, deviation > 1e-12 * std::abs(seen_.mean) ? deviation : 0.0, seen_.count};
+  }
+
+  running_normalization_state save() const noexcept { return {seen_.count, seen_.mean, seen_.squares}; }
+  void restore(const running_normalization_state& saved) {
+    const auto usable = [](double x) { return std::isfinite(x) && x >= 0; };
+    require_argument(usable(saved.count) && std::isfinite(saved.mean) && usable(saved.squares),
+                     "running_normalization: the saved state is not finite, or its count or squares are negative");
+    seen_ = {saved.count, saved.mean, saved.squares};
+  }
+
+ private:
+  running_normalization_options options_;
+  detail::moment_sums seen_;
+};
 
 }  // namespace coho
 
@@ -9229,10 +9347,11 @@ struct trajectory_batch {
   Eigen::ArrayXd values;               ///< V_t before the update, [tokens]
   Eigen::ArrayXd model_scores;         ///< as the reward model gave them, [sequences]
   Eigen::ArrayXd sequence_rewards;     ///< normalised, with bonuses, those of empty responses by rule, [sequences]
-  Eigen::ArrayXd rewards;              ///< shaped token rewards, [tokens]
-  double shaped_reward_sum = 0;        ///< of all positions, those of padding that hold a reward included
-  Eigen::ArrayXd advantages;           ///< [tokens]
-  Eigen::ArrayXd returns;              ///< [tokens]
+  std::vector<reward_breakdown> breakdowns;  ///< what they are made of, [sequences]; none where nobody composed them
+  Eigen::ArrayXd rewards;                    ///< shaped token rewards, [tokens]
+  double shaped_reward_sum = 0;              ///< of all positions, those of padding that hold a reward included
+  Eigen::ArrayXd advantages;                 ///< [tokens]
+  Eigen::ArrayXd returns;                    ///< [tokens]
 
   std::size_t size() const noexcept { return batch.size(); }
   std::size_t tokens() const noexcept { return batch.responses.total(); }
@@ -9262,6 +9381,66 @@ struct trajectory_batch {
     return out;
   }
 };
+
+namespace detail {
+
+// Structured bindings name every member, so that a new one that is missing here does not compile.
+template <class Prompt>
+  requires std::same_as<std::remove_const_t<Prompt>, rl_prompt>
+constexpr auto fields_of(Prompt& prompt) {
+  auto& [tokens, text, type, length_multiplier, principles, key, value_tokens] = prompt;
+  return std::tie(tokens, text, type, length_multiplier, principles, key, value_tokens);
+}
+template <class Part>
+  requires std::same_as<std::remove_const_t<Part>, reward_part>
+constexpr auto fields_of(Part& part) {
+  auto& [name, value] = part;
+  return std::tie(name, value);
+}
+template <class Breakdown>
+  requires std::same_as<std::remove_const_t<Breakdown>, reward_breakdown>
+constexpr auto fields_of(Breakdown& breakdown) {
+  auto& [score, bonus, empty, unfinished] = breakdown;
+  return std::tie(score, bonus, empty, unfinished);
+}
+template <class Batch>
+  requires std::same_as<std::remove_const_t<Batch>, trajectory_batch>
+constexpr auto fields_of(Batch& rollouts) {
+  auto& [prompts, batch, value_prompts, prompt_texts, response_texts, finished, empty, recorded_log_probs,
+         old_log_probs, reference_log_probs, values, model_scores, sequence_rewards, breakdowns, rewards,
+         shaped_reward_sum, advantages, returns] = rollouts;
+  return std::tie(prompts, batch, value_prompts, prompt_texts, response_texts, finished, empty, recorded_log_probs,
+                  old_log_probs, reference_log_probs, values, model_scores, sequence_rewards, breakdowns, rewards,
+                  shaped_reward_sum, advantages, returns);
+}
+
+template <class Object>
+concept with_fields = requires(Object& object) { fields_of(object); };
+
+}  // namespace detail
+
+struct for_each_field_fn {
+  /// Calls `visitor(member)` for each member of a trajectory_batch, rl_prompt, reward_breakdown or reward_part, in the
+  /// order of their declaration: what copies, joins or writes rollouts names no member, and misses none.
+  ///
+  ///     std::size_t members = 0;
+  ///     coho::for_each_field(rollouts, [&](const auto&) { ++members; });
+  template <detail::with_fields Object, class Visitor>
+  void operator()(Object& object, Visitor&& visitor) const {
+    std::apply([&](auto&... fields) { (visitor(fields), ...); }, detail::fields_of(object));
+  }
+  /// Calls `visitor(member of a, member of b)` for each member of two objects of one kind.
+  template <detail::with_fields Object, detail::with_fields Other, class Visitor>
+    requires std::same_as<std::remove_const_t<Object>, std::remove_const_t<Other>>
+  void operator()(Object& a, Other& b, Visitor&& visitor) const {
+    const auto left = detail::fields_of(a);
+    const auto right = detail::fields_of(b);
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      (visitor(std::get<I>(left), std::get<I>(right)), ...);
+    }(std::make_index_sequence<std::tuple_size_v<decltype(left)>>{});
+  }
+};
+inline constexpr for_each_field_fn for_each_field{};
 
 /// Throws `argument_error` when prompts cannot make a step: empty prompts or keys that occur twice.
 template <std::same_as<rl_prompt> Prompt = rl_prompt>
@@ -10912,6 +11091,7 @@ inline constexpr no_decoder_type no_decoder{};
 /// Stands for a bonus where there is none.
 struct no_bonus_type {
   double operator()(const reward_query&) const noexcept { return 0; }
+  std::array<reward_part, 0> parts(const reward_query&) const noexcept { return {}; }
 };
 inline constexpr no_bonus_type no_bonus{};
 
@@ -10937,7 +11117,8 @@ inline constexpr no_reward_type no_reward{};
 ///   default) says that it holds the parameters of both and is stepped once.
 /// - `decoder`: `decode(std::span<const token>)` or callable with it, returns the text that reward models see (where a
 ///   response ends and whether stop strings show is the decoder's business).
-/// - `bonus`: symbolic rewards, `double(const reward_query&)`, added to the normalised score.
+/// - `bonus`: symbolic rewards, `double(const reward_query&)`, added to the normalised score. With `parts(query)`, a
+///   range of reward_part whose values add up to the same, the rollouts' `breakdowns` hold each part by its name.
 /// - `sampler`: answers the prompts in place of the policy.
 ///
 ///     coho::ppo_models models{.policy = policy, .reference = initial, .value = value, .reward = reward,
@@ -10995,10 +11176,10 @@ inline constexpr bool stands_for = std::is_same_v<std::remove_cvref_t<Model>, St
 /// What samples: the policy unless there is a sampler.
 template <class Models>
 auto& sampler_of(const Models& models) {
-  if constexpr (stands_for<decltype(models.sampler), no_sampler_type>) {
-    return models.policy;
-  } else {
+  if constexpr (requires { requires !stands_for<decltype(models.sampler), no_sampler_type>; }) {
     return models.sampler;
+  } else {
+    return models.policy;
   }
 }
 
@@ -11123,38 +11304,29 @@ struct ppo_state {
 
 }  // namespace coho
 
-// ---- coho/train/steps/stopwatch.hpp
-
-namespace coho::detail {
-
-/// Seconds since the last lap, by a clock that nobody sets where there is one. (<chrono> costs each file that includes
-/// a driver a tenth of a second.)
-class stopwatch {
- public:
-  double lap() noexcept {
-    const double now = read();
-    return now - std::exchange(last_, now);
-  }
-
- private:
-  static double read() noexcept {
-    std::timespec now{};
-#ifdef CLOCK_MONOTONIC
-    clock_gettime(CLOCK_MONOTONIC, &now);
-#else
-    static_cast<void>(std::timespec_get(&now, TIME_UTC));
-#endif
-    return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-  }
-
-  double last_ = read();
-};
-
-}  // namespace coho::detail
-
-// ---- coho/train/steps/collect_rollouts.hpp
+// ---- coho/train/steps/sample_and_score.hpp
 
 namespace coho {
+
+/// What responses are sampled and scored with, by reference: the members of `ppo_models` that sampling and scoring
+/// need, for measurements without a driver. The types are deduced.
+template <class Policy, class Reward, class Decoder = const no_decoder_type, class Bonus = const no_bonus_type>
+struct scoring_models {
+  Policy& policy;  ///< a sampler is enough
+  Reward& reward;
+  Decoder& decoder = no_decoder;
+  Bonus& bonus = no_bonus;
+};
+
+#if defined(__clang__) && __clang_major__ < 17
+template <class... Models>
+scoring_models(Models&...) -> scoring_models<Models...>;
+#endif
+
+struct scoring_options {
+  normalize_options normalization{};
+  batch_limits batch{};  ///< of the reward model's forward passes
+};
 
 namespace detail {
 
@@ -11192,27 +11364,143 @@ std::vector<std::uint8_t> blank_texts(const std::vector<std::string>& texts, boo
   return out;
 }
 
+template <class = void>
+Eigen::ArrayXd array_of_numbers(const std::vector<double>& numbers) {
+  return Eigen::Map<const Eigen::ArrayXd>(numbers.data(), static_cast<Eigen::Index>(numbers.size()));
+}
+
+/// Rollouts with their texts, and with what is known of them; nothing is evaluated.
+template <class Decoder>
+trajectory_batch trajectories_of(sampled_rollouts sampled, Decoder& decoder) {
+  trajectory_batch out;
+  for (const auto& prompt : sampled.prompts) {
+    out.batch.prompts.push_back(prompt.tokens);
+    if (!prompt.value_tokens.empty()) out.value_prompts.push_back(prompt.value_tokens);
+    out.prompt_texts.push_back(prompt.text.empty() ? decode_with(decoder, prompt.tokens) : prompt.text);
+  }
+  out.batch.responses = std::move(sampled.responses);
+  const bool given = !sampled.texts.empty();
+  out.response_texts = std::move(sampled.texts);
+  for (std::size_t i = 0; !given && i < out.size(); ++i)
+    out.response_texts.push_back(decode_with(decoder, out.batch.responses[i]));
+  out.empty = blank_texts(out.response_texts, given || decodes<Decoder>);
+  out.finished = std::move(sampled.finished);
+  if (out.finished.empty()) out.finished.assign(out.size(), 1);
+  out.recorded_log_probs = array_of_numbers(sampled.log_probs);
+  out.model_scores = array_of_numbers(sampled.scores);
+  out.prompts = std::move(sampled.prompts);
+  return out;
+}
+
 }  // namespace detail
 
-/// Responses to prompts. Each draws from rng(seed).split(step).split(key).
+/// Responses to prompts. Each draws from `random.split(key)`, its prompt's key; `random` of a training step is
+/// rng(seed).split(step).
 ///
 ///     coho::sampled_rollouts rollouts = coho::sample_rollouts(engine, prompts, {.max_new_tokens = 64}, seed, step);
 struct sample_rollouts_fn {
   template <sampler Sampler>
   sampled_rollouts operator()(Sampler& sampler, std::span<const rl_prompt> prompts, const generation_options& options,
-                              std::uint64_t seed, std::uint64_t step) const {
+                              const rng& random) const {
     check_prompts(prompts);
     packed<token> contexts;
     std::vector<rng> streams;
-    const rng step_stream = rng(seed).split(step);
     for (const auto& prompt : prompts) {
       contexts.push_back(prompt.tokens);
-      streams.push_back(step_stream.split(prompt.key));
+      streams.push_back(random.split(prompt.key));
     }
     return detail::take_generation<generation>(sampler.generate(contexts, options, detail::span_of(streams)), prompts);
   }
+  template <sampler Sampler>
+  sampled_rollouts operator()(Sampler& sampler, std::span<const rl_prompt> prompts, const generation_options& options,
+                              std::uint64_t seed, std::uint64_t step) const {
+    return (*this)(sampler, prompts, options, rng(seed).split(step));
+  }
 };
 inline constexpr sample_rollouts_fn sample_rollouts{};
+
+/// Scores rollouts: fills in `model_scores` (those that the rollouts brought stay), `breakdowns` and
+/// `sequence_rewards`, the last without the rule for empty responses. Throws argument_error for scores and bonuses that
+/// are not finite, and where there are neither scores nor a reward model.
+struct score_rollouts_fn {
+  template <class Models>
+  void operator()(const Models& models, trajectory_batch& rollouts, const scoring_options& options = {}) const {
+    const auto queries = rollouts.queries();
+    if (rollouts.model_scores.size() == 0) {
+      if constexpr (detail::stands_for<decltype(models.reward), no_reward_type>) {
+        throw argument_error("the rollouts have no scores, and there is no reward model to ask");
+      } else {
+        rollouts.model_scores = evaluate_scores(models.reward, queries, options.batch);
+      }
+    }
+    rollouts.sequence_rewards.resize(rollouts.model_scores.size());
+    rollouts.breakdowns.clear();
+    for (std::size_t i = 0; i < queries.size(); ++i) {
+      const auto place = static_cast<Eigen::Index>(i);
+      const reward_breakdown& parts = rollouts.breakdowns.emplace_back(
+          compose_reward(rollouts.model_scores(place), models.bonus, queries[i], options.normalization));
+      double bonus = 0;
+      for (const auto& one : parts.bonus) bonus += one.value;
+      require_argument(std::isfinite(bonus), "the bonus of rollout " + std::to_string(i) + " is not finite");
+      rollouts.sequence_rewards(place) = parts.score + bonus;
+    }
+  }
+};
+inline constexpr score_rollouts_fn score_rollouts{};
+
+/// Samples a response to each prompt, decodes it, and asks reward model and bonus about it. For measurements;
+/// `collect_rollouts` does the same, and evaluates the models that are trained too.
+///
+///     const auto rollouts = coho::sample_and_score(coho::scoring_models{.policy = policy, .reward = reward}, prompts,
+///                                                  {.max_new_tokens = 64}, coho::rng(1));
+///     const double mean = rollouts.model_scores.mean();
+struct sample_and_score_fn {
+  template <class Models>
+  trajectory_batch operator()(const Models& models, std::span<const rl_prompt> prompts,
+                              const generation_options& generation, const rng& random,
+                              const scoring_options& options = {}) const {
+    trajectory_batch out = detail::trajectories_of(
+        sample_rollouts(detail::sampler_of(models), prompts, generation, random), models.decoder);
+    score_rollouts(models, out, options);
+    return out;
+  }
+};
+inline constexpr sample_and_score_fn sample_and_score{};
+
+}  // namespace coho
+
+// ---- coho/train/steps/stopwatch.hpp
+
+namespace coho::detail {
+
+/// Seconds since the last lap, by a clock that nobody sets where there is one. (<chrono> costs each file that includes
+/// a driver a tenth of a second.)
+class stopwatch {
+ public:
+  double lap() noexcept {
+    const double now = read();
+    return now - std::exchange(last_, now);
+  }
+
+ private:
+  static double read() noexcept {
+    std::timespec now{};
+#ifdef CLOCK_MONOTONIC
+    clock_gettime(CLOCK_MONOTONIC, &now);
+#else
+    static_cast<void>(std::timespec_get(&now, TIME_UTC));
+#endif
+    return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+  }
+
+  double last_ = read();
+};
+
+}  // namespace coho::detail
+
+// ---- coho/train/steps/collect_rollouts.hpp
+
+namespace coho {
 
 /// What the models say about rollouts, up to the sequence rewards. Adds to the phases' seconds and tokens. Throws
 /// `argument_error` for rollouts that do not fit (`check_rollouts`), and where the options need log-probabilities of
@@ -11227,7 +11515,7 @@ struct evaluate_rollouts_fn {
                      "the rollouts have no log_probs of their sampler, but old_log_probs is recorded");
     require_argument(recorded || !options.sampler_correction,
                      "the rollouts have no log_probs of their sampler, which sampler_correction needs");
-    trajectory_batch out = trajectories_of(std::move(sampled), models.decoder);
+    trajectory_batch out = detail::trajectories_of(std::move(sampled), models.decoder);
     auto& seconds = statistics.phase_seconds;
     auto& tokens = statistics.phase_tokens;
     const auto responses = static_cast<double>(out.tokens());
@@ -11257,51 +11545,10 @@ struct evaluate_rollouts_fn {
       tokens.values += static_cast<double>(value_batch.prompts.total()) + responses;
     }
 
-    const auto queries = out.queries();
-    if (out.model_scores.size() == 0) {
-      if constexpr (detail::stands_for<decltype(models.reward), no_reward_type>) {
-        throw argument_error("the rollouts have no scores, and there is no reward model to ask");
-      } else {
-        out.model_scores = evaluate_scores(models.reward, queries, options.scoring_batch);
-        tokens.rewards += whole;
-      }
-    }
-    out.sequence_rewards = normalize_rewards(out.model_scores, options.normalization);
-    for (std::size_t i = 0; i < queries.size(); ++i) {
-      const auto bonus = static_cast<double>(models.bonus(queries[i]));
-      require_argument(std::isfinite(bonus), "the bonus of rollout " + std::to_string(i) + " is not finite");
-      out.sequence_rewards(static_cast<Eigen::Index>(i)) += bonus;
-    }
+    if (out.model_scores.size() == 0) tokens.rewards += whole;
+    score_rollouts(models, out, {.normalization = options.normalization, .batch = options.scoring_batch});
     seconds.rewards += watch.lap();
     return out;
-  }
-
- private:
-  // Rollouts with their texts, and with what is known of them; nothing is evaluated.
-  template <class Decoder>
-  static trajectory_batch trajectories_of(sampled_rollouts sampled, Decoder& decoder) {
-    trajectory_batch out;
-    for (const auto& prompt : sampled.prompts) {
-      out.batch.prompts.push_back(prompt.tokens);
-      if (!prompt.value_tokens.empty()) out.value_prompts.push_back(prompt.value_tokens);
-      out.prompt_texts.push_back(prompt.text.empty() ? detail::decode_with(decoder, prompt.tokens) : prompt.text);
-    }
-    out.batch.responses = std::move(sampled.responses);
-    const bool given = !sampled.texts.empty();
-    out.response_texts = std::move(sampled.texts);
-    for (std::size_t i = 0; !given && i < out.size(); ++i)
-      out.response_texts.push_back(detail::decode_with(decoder, out.batch.responses[i]));
-    out.empty = detail::blank_texts(out.response_texts, given || detail::decodes<Decoder>);
-    out.finished = std::move(sampled.finished);
-    if (out.finished.empty()) out.finished.assign(out.size(), 1);
-    out.recorded_log_probs = array_of(sampled.log_probs);
-    out.model_scores = array_of(sampled.scores);
-    out.prompts = std::move(sampled.prompts);
-    return out;
-  }
-  template <class = void>
-  static Eigen::ArrayXd array_of(const std::vector<double>& numbers) {
-    return Eigen::Map<const Eigen::ArrayXd>(numbers.data(), static_cast<Eigen::Index>(numbers.size()));
   }
 };
 inline constexpr evaluate_rollouts_fn evaluate_rollouts{};
@@ -12327,20 +12574,15 @@ struct rollout_layout {
   }
 };
 
-/// Token rewards over a layout: KL penalty, sequence rewards, penalties. By the rule `lowest` an empty response is an
-/// answer that was not given: its sequence reward becomes that of the worst answer, and it counts as unfinished.
+/// Token rewards over a layout: KL penalty, sequence rewards (settled, as are the breakdowns), penalties.
 template <class Communicator>
 Eigen::ArrayXd rewards_over(const rollout_layout& place, const Eigen::ArrayXd& mask, trajectory_batch& rollouts,
                             const ppo_options& options, double kl_coefficient, Communicator& ranks) {
   shaping_options shaping = options.shaping;
   shaping.kl_coefficient = kl_coefficient;
-  std::vector<std::uint8_t> finished = rollouts.finished;
-  if (options.empty_responses == empty_response_rule::lowest) {
-    const std::vector<std::uint8_t>& empty = rollouts.empty;
-    rollouts.sequence_rewards = rank_empty_last(rollouts.sequence_rewards, empty, ranks);
-    if (finished.empty()) finished.assign(empty.size(), 1);
-    for (std::size_t i = 0; i < empty.size(); ++i) finished[i] = finished[i] != 0 && empty[i] == 0 ? 1 : 0;
-  }
+  const std::vector<std::uint8_t> finished =
+      settle_rewards(rollouts.sequence_rewards, rollouts.breakdowns, rollouts.finished, rollouts.empty,
+                     options.empty_responses, shaping, ranks);
   return shape_rewards({.sequence_rewards = rollouts.sequence_rewards,
                         .log_probs = place.spread(rollouts.old_log_probs),
                         .reference_log_probs = place.spread(rollouts.reference_log_probs),
@@ -12570,105 +12812,99 @@ namespace coho {
 
 namespace detail {
 
-template <std::same_as<Eigen::ArrayXd> Array>
-void append_array(Array& to, const Array& from) {
-  const Eigen::Index size = to.size();
-  to.conservativeResize(size + from.size());
-  to.tail(from.size()) = from;
-}
-
-template <class T>
-void append_packed(packed<T>& to, const packed<T>& from) {
-  for (std::size_t i = 0; i < from.size(); ++i) to.push_back(from[i]);
-}
-
-template <std::same_as<trajectory_batch> Rollouts>
-void append_rollouts(Rollouts& to, const Rollouts& from) {
-  const auto append = [](auto& all, const auto& more) { all.insert(all.end(), more.begin(), more.end()); };
-  append(to.prompts, from.prompts);
-  append(to.prompt_texts, from.prompt_texts);
-  append(to.response_texts, from.response_texts);
-  append(to.finished, from.finished);
-  append(to.empty, from.empty);
-  append_packed(to.batch.prompts, from.batch.prompts);
-  append_packed(to.batch.responses, from.batch.responses);
-  append_packed(to.value_prompts, from.value_prompts);
-  append_array(to.recorded_log_probs, from.recorded_log_probs);
-  append_array(to.old_log_probs, from.old_log_probs);
-  append_array(to.reference_log_probs, from.reference_log_probs);
-  append_array(to.values, from.values);
-  append_array(to.model_scores, from.model_scores);
-  append_array(to.sequence_rewards, from.sequence_rewards);
-  append_array(to.rewards, from.rewards);
-  append_array(to.advantages, from.advantages);
-  append_array(to.returns, from.returns);
-  to.shaped_reward_sum += from.shaped_reward_sum;
-}
-
-template <std::same_as<trajectory_batch> Rollouts>
-void write_rollouts(const Rollouts& from, byte_writer& to) {
-  const auto sequences = [&](const packed<token>& p) {
-    to.array(p.values);
-    to.array(p.offsets);
-  };
-  to.number(static_cast<std::uint64_t>(from.size()));
-  for (std::size_t i = 0; i < from.size(); ++i) {
-    const rl_prompt& prompt = from.prompts[i];
-    to.array(prompt.tokens);
-    to.array(prompt.text);
-    to.number(prompt.type);
-    to.number(prompt.length_multiplier);
-    to.number(static_cast<std::uint64_t>(prompt.principles.size()));
-    for (const auto& line : prompt.principles) to.array(line);
-    to.number(prompt.key);
-    to.array(prompt.value_tokens);
-    to.array(from.prompt_texts[i]);
-    to.array(from.response_texts[i]);
+/// Puts the rollouts of one batch behind those of another, member by member.
+struct append_field {
+  template <class T>
+  void operator()(std::vector<T>& to, const std::vector<T>& from) const {
+    to.insert(to.end(), from.begin(), from.end());
   }
-  sequences(from.batch.prompts);
-  sequences(from.batch.responses);
-  sequences(from.value_prompts);
-  to.array(from.finished);
-  to.array(from.empty);
-  for (const Eigen::ArrayXd* a :
-       {&from.recorded_log_probs, &from.old_log_probs, &from.reference_log_probs, &from.values, &from.model_scores,
-        &from.sequence_rewards, &from.rewards, &from.advantages, &from.returns})
-    to.array(*a);
-  to.number(from.shaped_reward_sum);
-}
-
-template <std::same_as<trajectory_batch> Rollouts = trajectory_batch>
-Rollouts read_rollouts(byte_reader from) {
-  Rollouts out;
-  const auto sequences = [&](packed<token>& p) {
-    p.values = from.array<std::vector<token>>();
-    p.offsets = from.array<std::vector<std::size_t>>();
-  };
-  const auto count = from.number<std::uint64_t>();
-  for (std::uint64_t i = 0; i < count; ++i) {
-    rl_prompt& prompt = out.prompts.emplace_back();
-    prompt.tokens = from.array<std::vector<token>>();
-    prompt.text = from.array<std::string>();
-    prompt.type = from.number<prompt_type>();
-    prompt.length_multiplier = from.number<double>();
-    const auto lines = from.number<std::uint64_t>();
-    for (std::uint64_t k = 0; k < lines; ++k) prompt.principles.push_back(from.array<std::string>());
-    prompt.key = from.number<std::uint64_t>();
-    prompt.value_tokens = from.array<std::vector<token>>();
-    out.prompt_texts.push_back(from.array<std::string>());
-    out.response_texts.push_back(from.array<std::string>());
+  template <class T>
+  void operator()(packed<T>& to, const packed<T>& from) const {
+    for (std::size_t i = 0; i < from.size(); ++i) to.push_back(from[i]);
   }
-  sequences(out.batch.prompts);
-  sequences(out.batch.responses);
-  sequences(out.value_prompts);
-  out.finished = from.array<std::vector<std::uint8_t>>();
-  out.empty = from.array<std::vector<std::uint8_t>>();
-  for (Eigen::ArrayXd* a : {&out.recorded_log_probs, &out.old_log_probs, &out.reference_log_probs, &out.values,
-                            &out.model_scores, &out.sequence_rewards, &out.rewards, &out.advantages, &out.returns})
-    *a = from.array<Eigen::ArrayXd>();
-  out.shaped_reward_sum = from.number<double>();
-  return out;
-}
+  template <std::same_as<token_batch> Batch>
+  void operator()(Batch& to, const Batch& from) const {
+    (*this)(to.prompts, from.prompts);
+    (*this)(to.responses, from.responses);
+  }
+  template <std::same_as<Eigen::ArrayXd> Array>
+  void operator()(Array& to, const Array& from) const {
+    const Eigen::Index size = to.size();
+    to.conservativeResize(size + from.size());
+    to.tail(from.size()) = from;
+  }
+  void operator()(double& to, const double& from) const { to += from; }
+};
+
+/// Writes members as bytes.
+struct write_field {
+  byte_writer& to;
+
+  template <class T>
+  void operator()(const T& value) const {
+    if constexpr (with_fields<const T>) {
+      for_each_field(value, *this);
+    } else if constexpr (std::is_arithmetic_v<T> || std::is_enum_v<T>) {
+      to.number(value);
+    } else {
+      to.array(value);
+    }
+  }
+  template <class T>
+  void operator()(const std::vector<T>& values) const {
+    if constexpr (std::is_arithmetic_v<T>) {
+      to.array(values);
+    } else {
+      to.number(static_cast<std::uint64_t>(values.size()));
+      for (const auto& value : values) (*this)(value);
+    }
+  }
+  template <class T>
+  void operator()(const packed<T>& sequences) const {
+    to.array(sequences.values);
+    to.array(sequences.offsets);
+  }
+  template <std::same_as<token_batch> Batch>
+  void operator()(const Batch& batch) const {
+    (*this)(batch.prompts);
+    (*this)(batch.responses);
+  }
+};
+
+/// Reads members in the order in which write_field wrote them.
+struct read_field {
+  byte_reader& from;
+
+  template <class T>
+  void operator()(T& value) const {
+    if constexpr (with_fields<T>) {
+      for_each_field(value, *this);
+    } else if constexpr (std::is_arithmetic_v<T> || std::is_enum_v<T>) {
+      value = from.number<T>();
+    } else {
+      value = from.array<T>();
+    }
+  }
+  template <class T>
+  void operator()(std::vector<T>& values) const {
+    if constexpr (std::is_arithmetic_v<T>) {
+      values = from.array<std::vector<T>>();
+    } else {
+      values.resize(static_cast<std::size_t>(from.number<std::uint64_t>()));
+      for (auto& value : values) (*this)(value);
+    }
+  }
+  template <class T>
+  void operator()(packed<T>& sequences) const {
+    sequences.values = from.array<std::vector<T>>();
+    sequences.offsets = from.array<std::vector<std::size_t>>();
+  }
+  template <std::same_as<token_batch> Batch>
+  void operator()(Batch& batch) const {
+    (*this)(batch.prompts);
+    (*this)(batch.responses);
+  }
+};
 
 /// Rollouts of this rank's `count` sequences, each share by itself: what a share's passes hold does not depend on how
 /// many shares a rank has. `evaluate(begin, end)` makes those of a range of them. `count` may be 0.
@@ -12691,7 +12927,9 @@ trajectory_batch by_shares(std::size_t count, Communicator& ranks, Evaluate eval
   for (std::size_t s = 0; s < shares; ++s) {
     const index_range part = part_of(total, s, shares);
     const std::size_t begin = std::max(part.begin, first), end = std::min(part.end, first + count);
-    if (begin < end) append_rollouts(out, evaluate(begin - first, end - first));
+    if (begin >= end) continue;
+    const trajectory_batch more = evaluate(begin - first, end - first);
+    for_each_field(out, more, append_field{});
   }
   return out;
 }
@@ -12708,10 +12946,14 @@ struct gather_rollouts_fn {
   trajectory_batch operator()(trajectory_batch mine, Communicator& ranks) const {
     if (ranks.size() == 1) return mine;
     detail::byte_writer bytes;
-    detail::write_rollouts(mine, bytes);
+    for_each_field(mine, detail::write_field{bytes});
     trajectory_batch out;
-    for (const auto& each : all_gather(detail::span_of(bytes.bytes()), ranks))
-      detail::append_rollouts(out, detail::read_rollouts(detail::byte_reader(detail::span_of(each))));
+    for (const auto& each : all_gather(detail::span_of(bytes.bytes()), ranks)) {
+      detail::byte_reader reader(detail::span_of(each));
+      trajectory_batch theirs;
+      for_each_field(theirs, detail::read_field{reader});
+      for_each_field(out, std::as_const(theirs), detail::append_field{});
+    }
     require_argument(out.recorded_log_probs.size() == 0 || out.recorded_log_probs.size() == out.old_log_probs.size(),
                      "the rollouts of some ranks have log_probs of their sampler, those of others have none");
     return out;
@@ -14286,13 +14528,18 @@ class supervised_trainer {
 
 // ---- coho/version.hpp
 
-/// Version of the library, as in `CHANGELOG.md`.
+/// The version of the library. What it promises: docs/versions.md. A program may compare the numbers:
+///
+///     static_assert(COHO_VERSION_MAJOR == 0 && COHO_VERSION_MINOR >= 1);
 #define COHO_VERSION_MAJOR 0
 #define COHO_VERSION_MINOR 1
 #define COHO_VERSION_PATCH 0
 
 namespace coho {
+
+/// The same as text.
 inline constexpr const char* version = "0.1.0";
+
 }  // namespace coho
 
 // ---- coho/coho.hpp

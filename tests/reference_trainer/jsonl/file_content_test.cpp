@@ -100,7 +100,7 @@ TEST_CASE("file content: a number that no double holds is an error with its plac
   const auto passed = said_by(folder, {"generate", "--model", model, "--prompts", "data.jsonl", "--skip-bad",
                                        "--max-tokens", "2", "--out", "o.jsonl"});
   CHECK(passed.status == 0);
-  CHECK_THAT(passed.err, ContainsSubstring("passed over: data.jsonl: line 2: the number 1e999"));
+  CHECK_THAT(passed.err, ContainsSubstring("skipped: data.jsonl: line 2: the number 1e999"));
   CHECK_THAT(passed.err, ContainsSubstring("1 records that cannot be used were passed over"));
 }
 
@@ -126,12 +126,12 @@ TEST_CASE("file content: a file of another kind is named, and what mends it") {
           "config.json: is a web page", "download it again");
   refused({"generate", "--model", model_with(folder, "fast", "tokenizer.model", "{\"version\": \"1.0\"}").string(),
            "--prompt", "a"},
-          "tokenizer.model: is a JSON tokenizer", "a sentencepiece tokenizer.model is needed");
+          "tokenizer.model: is a JSON tokenizer", "use a sentencepiece tokenizer.model");
   const std::string model = model_with(folder, "model", "", "").string();
   const struct {
     std::string bytes, says, mend;
   } data[] = {{"PAR1" + std::string(60, '\0') + "PAR1", "is a Parquet file", "export it as JSON Lines"},
-              {std::string("\x28\xB5\x2F\xFD\0\0", 6), "is packed with zstd", "unpack it"},
+              {std::string("\x28\xB5\x2F\xFD\0\0", 6), "is compressed with zstd", "unpack it"},
               {std::string("\xFF\xFE{\0\"\0", 6), "is text in UTF-16", "save it as UTF-8"},
               {pointer, "is a Git LFS pointer", "git lfs pull"},
               {"{\"instruction\":\"a\",\"output\":\"b\",\"score\":NaN}\n", "line 1: NaN is Python's", "write null"},

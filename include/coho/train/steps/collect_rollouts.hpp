@@ -17,8 +17,6 @@
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
 #include <coho/optimization/gradient_clipping.hpp>
-#include <coho/reward/empty_response.hpp>
-#include <coho/reward/symbolic.hpp>
 #include <coho/rng.hpp>
 #include <coho/rollout/sampled_rollouts.hpp>
 #include <coho/rollout/trajectory.hpp>
@@ -26,67 +24,10 @@
 #include <coho/train/steps/model_outputs.hpp>
 #include <coho/train/steps/ppo_models.hpp>
 #include <coho/train/steps/ppo_statistics.hpp>
+#include <coho/train/steps/sample_and_score.hpp>
 #include <coho/train/steps/stopwatch.hpp>
 
 namespace coho {
-
-namespace detail {
-
-/// Checks what a sampler returned and moves it into rollouts of these prompts.
-template <std::same_as<generation> Generation>
-sampled_rollouts take_generation(Generation sampled, std::span<const rl_prompt> prompts) {
-  require_argument(sampled.responses.size() == prompts.size() && sampled.finished.size() == prompts.size(),
-                   "generate returned " + std::to_string(sampled.responses.size()) + " responses for " +
-                       std::to_string(prompts.size()) + " prompts");
-  const bool known = !sampled.log_probs.empty();
-  require_argument(!known || sampled.log_probs.offsets == sampled.responses.offsets,
-                   "generate returned log-probabilities that are not one a response token");
-  for (std::size_t i = 0; i < prompts.size(); ++i) {
-    require_argument(sampled.responses.length(i) > 0, "generate returned an empty response to prompt " +
-                                                          std::to_string(i) +
-                                                          ": a response holds at least its end token");
-  }
-  sampled_rollouts out;
-  out.prompts.assign(prompts.begin(), prompts.end());
-  if (known) {
-    const Eigen::ArrayXd log_probs =
-        lift_output(sampled.log_probs.values, sampled.responses.total(), "log_probs of generate");
-    out.log_probs.assign(log_probs.begin(), log_probs.end());
-  }
-  out.responses = std::move(sampled.responses);
-  out.finished = std::move(sampled.finished);
-  return out;
-}
-
-/// Of the response texts: those that are blank. Without texts no response is known to be.
-template <class = void>
-std::vector<std::uint8_t> blank_texts(const std::vector<std::string>& texts, bool known) {
-  std::vector<std::uint8_t> out;
-  for (const auto& text : texts) out.push_back(known && is_blank(text) ? 1 : 0);
-  return out;
-}
-
-}  // namespace detail
-
-/// Responses to prompts. Each draws from rng(seed).split(step).split(key).
-///
-///     coho::sampled_rollouts rollouts = coho::sample_rollouts(engine, prompts, {.max_new_tokens = 64}, seed, step);
-struct sample_rollouts_fn {
-  template <sampler Sampler>
-  sampled_rollouts operator()(Sampler& sampler, std::span<const rl_prompt> prompts, const generation_options& options,
-                              std::uint64_t seed, std::uint64_t step) const {
-    check_prompts(prompts);
-    packed<token> contexts;
-    std::vector<rng> streams;
-    const rng step_stream = rng(seed).split(step);
-    for (const auto& prompt : prompts) {
-      contexts.push_back(prompt.tokens);
-      streams.push_back(step_stream.split(prompt.key));
-    }
-    return detail::take_generation<generation>(sampler.generate(contexts, options, detail::span_of(streams)), prompts);
-  }
-};
-inline constexpr sample_rollouts_fn sample_rollouts{};
 
 /// What the models say about rollouts, up to the sequence rewards. Adds to the phases' seconds and tokens. Throws
 /// `argument_error` for rollouts that do not fit (`check_rollouts`), and where the options need log-probabilities of
@@ -101,7 +42,7 @@ struct evaluate_rollouts_fn {
                      "the rollouts have no log_probs of their sampler, but old_log_probs is recorded");
     require_argument(recorded || !options.sampler_correction,
                      "the rollouts have no log_probs of their sampler, which sampler_correction needs");
-    trajectory_batch out = trajectories_of(std::move(sampled), models.decoder);
+    trajectory_batch out = detail::trajectories_of(std::move(sampled), models.decoder);
     auto& seconds = statistics.phase_seconds;
     auto& tokens = statistics.phase_tokens;
     const auto responses = static_cast<double>(out.tokens());
@@ -131,51 +72,10 @@ struct evaluate_rollouts_fn {
       tokens.values += static_cast<double>(value_batch.prompts.total()) + responses;
     }
 
-    const auto queries = out.queries();
-    if (out.model_scores.size() == 0) {
-      if constexpr (detail::stands_for<decltype(models.reward), no_reward_type>) {
-        throw argument_error("the rollouts have no scores, and there is no reward model to ask");
-      } else {
-        out.model_scores = evaluate_scores(models.reward, queries, options.scoring_batch);
-        tokens.rewards += whole;
-      }
-    }
-    out.sequence_rewards = normalize_rewards(out.model_scores, options.normalization);
-    for (std::size_t i = 0; i < queries.size(); ++i) {
-      const auto bonus = static_cast<double>(models.bonus(queries[i]));
-      require_argument(std::isfinite(bonus), "the bonus of rollout " + std::to_string(i) + " is not finite");
-      out.sequence_rewards(static_cast<Eigen::Index>(i)) += bonus;
-    }
+    if (out.model_scores.size() == 0) tokens.rewards += whole;
+    score_rollouts(models, out, {.normalization = options.normalization, .batch = options.scoring_batch});
     seconds.rewards += watch.lap();
     return out;
-  }
-
- private:
-  // Rollouts with their texts, and with what is known of them; nothing is evaluated.
-  template <class Decoder>
-  static trajectory_batch trajectories_of(sampled_rollouts sampled, Decoder& decoder) {
-    trajectory_batch out;
-    for (const auto& prompt : sampled.prompts) {
-      out.batch.prompts.push_back(prompt.tokens);
-      if (!prompt.value_tokens.empty()) out.value_prompts.push_back(prompt.value_tokens);
-      out.prompt_texts.push_back(prompt.text.empty() ? detail::decode_with(decoder, prompt.tokens) : prompt.text);
-    }
-    out.batch.responses = std::move(sampled.responses);
-    const bool given = !sampled.texts.empty();
-    out.response_texts = std::move(sampled.texts);
-    for (std::size_t i = 0; !given && i < out.size(); ++i)
-      out.response_texts.push_back(detail::decode_with(decoder, out.batch.responses[i]));
-    out.empty = detail::blank_texts(out.response_texts, given || detail::decodes<Decoder>);
-    out.finished = std::move(sampled.finished);
-    if (out.finished.empty()) out.finished.assign(out.size(), 1);
-    out.recorded_log_probs = array_of(sampled.log_probs);
-    out.model_scores = array_of(sampled.scores);
-    out.prompts = std::move(sampled.prompts);
-    return out;
-  }
-  template <class = void>
-  static Eigen::ArrayXd array_of(const std::vector<double>& numbers) {
-    return Eigen::Map<const Eigen::ArrayXd>(numbers.data(), static_cast<Eigen::Index>(numbers.size()));
   }
 };
 inline constexpr evaluate_rollouts_fn evaluate_rollouts{};

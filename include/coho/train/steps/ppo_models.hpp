@@ -1,11 +1,13 @@
 #pragma once
 
+#include <array>
 #include <span>
 #include <string>
 #include <type_traits>
 
 #include <coho/concepts.hpp>
 #include <coho/require.hpp>
+#include <coho/reward/breakdown.hpp>
 
 namespace coho {
 
@@ -16,6 +18,7 @@ inline constexpr no_decoder_type no_decoder{};
 /// Stands for a bonus where there is none.
 struct no_bonus_type {
   double operator()(const reward_query&) const noexcept { return 0; }
+  std::array<reward_part, 0> parts(const reward_query&) const noexcept { return {}; }
 };
 inline constexpr no_bonus_type no_bonus{};
 
@@ -41,7 +44,8 @@ inline constexpr no_reward_type no_reward{};
 ///   default) says that it holds the parameters of both and is stepped once.
 /// - `decoder`: `decode(std::span<const token>)` or callable with it, returns the text that reward models see (where a
 ///   response ends and whether stop strings show is the decoder's business).
-/// - `bonus`: symbolic rewards, `double(const reward_query&)`, added to the normalised score.
+/// - `bonus`: symbolic rewards, `double(const reward_query&)`, added to the normalised score. With `parts(query)`, a
+///   range of reward_part whose values add up to the same, the rollouts' `breakdowns` hold each part by its name.
 /// - `sampler`: answers the prompts in place of the policy.
 ///
 ///     coho::ppo_models models{.policy = policy, .reference = initial, .value = value, .reward = reward,
@@ -99,10 +103,10 @@ inline constexpr bool stands_for = std::is_same_v<std::remove_cvref_t<Model>, St
 /// What samples: the policy unless there is a sampler.
 template <class Models>
 auto& sampler_of(const Models& models) {
-  if constexpr (stands_for<decltype(models.sampler), no_sampler_type>) {
-    return models.policy;
-  } else {
+  if constexpr (requires { requires !stands_for<decltype(models.sampler), no_sampler_type>; }) {
     return models.sampler;
+  } else {
+    return models.policy;
   }
 }
 
