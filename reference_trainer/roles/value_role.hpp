@@ -13,7 +13,7 @@
 namespace coho::trainer {
 
 /// A role of the bank with a scalar head as a value model: V_t is read at the token before y_t, so that no value sees
-/// the token it is to judge. Satisfies differentiable_value_model and, when the role is trained, trainable.
+/// the token it judges. Satisfies differentiable_value_model and, if the role is trained, trainable.
 class value_role : public trained_role {
  public:
   value_role(adapter_bank& bank, std::string role) : trained_role(bank, std::move(role)) {}

@@ -1,5 +1,6 @@
-// expect: coho::preference_source (2): the source has no load(std::span<const std::size_t>) that returns a contiguous
-#include <coho/train/preference_source.hpp>
+// expect: coho::example_source (2): the source has no load(std::span<const std::size_t>) that returns a contiguous
+#include <coho/train/example_source.hpp>
+#include <coho/train/preference_pair.hpp>
 
 struct source {
   std::size_t size() const;
@@ -10,4 +11,4 @@ struct source {
 #endif
 };
 
-static_assert(coho::require_preference_source<source>());
+static_assert(coho::require_example_source<source, coho::preference_pair>());
