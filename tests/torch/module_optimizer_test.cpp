@@ -13,7 +13,7 @@ using namespace coho;
 
 TEST_CASE("the learning rate of a step is that of every parameter group") {
   STATIC_REQUIRE(optimizer<module_optimizer>);
-  const auto leaf = [] { return at::ones({1}, at::TensorOptions(at::kDouble).requires_grad(true)); };
+  const auto leaf = [] { return at::ones({1}, at::kDouble).set_requires_grad(true); };
   const at::Tensor a = leaf(), b = leaf();
   std::vector<torch::optim::OptimizerParamGroup> groups{{{a}}, {{b}}};
   torch::optim::SGD sgd(groups, torch::optim::SGDOptions(100));

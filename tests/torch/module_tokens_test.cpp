@@ -20,7 +20,8 @@ TEST_CASE("a batch of tokens as rows of a module, and where each response token 
   const coho::detail::module_batch one({{{1, 2}, {3}}, {{}, {4}}}, 0, at::kCPU);
   CHECK(one.rows.equal(at::tensor({1, 2, 3, 0}, at::kLong).view({2, 2})));
   CHECK(one.predicting.equal(at::tensor({2}, at::kLong)));
-  CHECK_THROWS_WITH(coho::detail::module_batch({{{1}, {}}, {{2}, {2}}}, 0, at::kCPU), "sequence 1 has no prompt tokens");
+  CHECK_THROWS_WITH(coho::detail::module_batch({{{1}, {}}, {{2}, {2}}}, 0, at::kCPU),
+                    "sequence 1 has no prompt tokens");
 }
 
 TEST_CASE("modules may be objects or pointers to them") {
