@@ -31,9 +31,11 @@
 #include <coho/loss/kto.hpp>
 #include <coho/loss/nll.hpp>
 #include <coho/loss/orpo.hpp>
+#include <coho/loss/pair_scores.hpp>
 #include <coho/loss/plackett_luce.hpp>
 #include <coho/loss/policy_loss_inputs.hpp>
 #include <coho/loss/ppo_clip.hpp>
+#include <coho/loss/preference_log_probs.hpp>
 #include <coho/loss/reinforce.hpp>
 #include <coho/loss/simpo.hpp>
 #include <coho/loss/value_loss_inputs.hpp>

@@ -15,6 +15,11 @@
 
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
+#include <coho/loss/cpo.hpp>
+#include <coho/loss/dpo.hpp>
+#include <coho/loss/kto.hpp>
+#include <coho/loss/orpo.hpp>
+#include <coho/loss/simpo.hpp>
 #include <coho/optimization/gradient_step.hpp>
 #include <coho/optimization/learning_rate_schedule.hpp>
 #include <coho/options.hpp>
@@ -120,7 +125,7 @@ class direct_preference_trainer {
     return detail::fit_source(
         static_cast<std::size_t>(data.size()), options_, step_, ranks_,
         [&](const std::vector<std::size_t>& batch, std::uint64_t epoch) {
-          const bool all = ranks_.size() == 1 || std::is_same_v<Loss, kto_loss>;
+          const bool all = ranks_.size() == 1 || detail::needs_kl_baseline<Loss>;
           const std::vector<std::size_t> mine = all ? std::vector<std::size_t>{} : part(detail::span_of(batch));
           const auto& loaded = data.load(detail::span_of(all ? batch : mine));
           const std::span<const direct_preference_example> examples(loaded);
@@ -213,25 +218,25 @@ class direct_preference_trainer {
       const token_batch tokens = detail::responses_of(detail::span_of(std::as_const(part)));
       auto x = reference_of(part, tokens);
       x.kl_baseline = out.kl_baseline;
-      token_weights<Eigen::ArrayXd> weights{Eigen::ArrayXd(x.preferred_tokens.size())};
+      token_weights<Eigen::ArrayXd> weights{Eigen::ArrayXd(x.chosen_tokens.size())};
       for (std::size_t k = 0; k < part.size(); ++k)
         weights.values(static_cast<Eigen::Index>(k)) = part[k].weight / totals[1];
       evaluate(tokens, [&]<class Array>(const Array& log_probs) {
         const Array responses = sequence_sums(log_probs, tokens.responses.offsets);
-        const Eigen::Index n = x.preferred_tokens.size();
-        x.preferred = responses.head(n);
-        x.other = responses.tail(n);
+        const Eigen::Index n = x.chosen_tokens.size();
+        x.chosen = responses.head(n);
+        x.rejected = responses.tail(n);
         const auto loss = detail::evaluate_preference(loss_, x, weights);
         sums[0] += loss.value;
         sums[1] += loss.accuracy * terms / totals[2];
         sums[2] += loss.margin * terms / totals[2];
         for (Eigen::Index k = 0; k < n; ++k) {
           if (weights.values(k) <= 0) continue;
-          sums[3] += x.preferred(k);
-          sums[4] += x.other(k);
+          sums[3] += x.chosen(k);
+          sums[4] += x.rejected(k);
         }
         Array d_responses(2 * n);
-        d_responses << loss.d_preferred, loss.d_other;
+        d_responses << loss.d_chosen, loss.d_rejected;
         return Array(sequence_spread(d_responses, tokens.responses.offsets));
       });
     }
@@ -248,17 +253,17 @@ class direct_preference_trainer {
   preference_log_probs reference_of(const std::vector<direct_preference_example>& part, const token_batch& tokens) {
     const auto n = static_cast<Eigen::Index>(part.size());
     preference_log_probs x;
-    x.preferred_tokens.resize(n);
-    x.other_tokens.resize(n);
-    x.reference_preferred.setZero(n);
-    x.reference_other.setZero(n);
+    x.chosen_tokens.resize(n);
+    x.rejected_tokens.resize(n);
+    x.reference_chosen.setZero(n);
+    x.reference_rejected.setZero(n);
     bool known = true;
     for (Eigen::Index i = 0; i < n; ++i) {
       const auto& example = part[static_cast<std::size_t>(i)];
-      x.preferred_tokens(i) = static_cast<double>(example.preferred.size());
-      x.other_tokens(i) = static_cast<double>(example.other.size());
-      x.reference_preferred(i) = example.reference_preferred.value_or(0);
-      x.reference_other(i) = example.reference_other.value_or(0);
+      x.chosen_tokens(i) = static_cast<double>(example.preferred.size());
+      x.rejected_tokens(i) = static_cast<double>(example.other.size());
+      x.reference_chosen(i) = example.reference_preferred.value_or(0);
+      x.reference_rejected(i) = example.reference_other.value_or(0);
       known = known && (example.reference_preferred || example.preferred.empty()) &&
               (example.reference_other || example.other.empty());
     }
@@ -267,8 +272,8 @@ class direct_preference_trainer {
       const auto sums = detail::response_log_probs(reference_, tokens, {}, "log_probs of the reference policy");
       for (Eigen::Index i = 0; i < n; ++i) {
         const auto& example = part[static_cast<std::size_t>(i)];
-        if (!example.reference_preferred) x.reference_preferred(i) = sums(i);
-        if (!example.reference_other) x.reference_other(i) = sums(n + i);
+        if (!example.reference_preferred) x.reference_chosen(i) = sums(i);
+        if (!example.reference_other) x.reference_rejected(i) = sums(n + i);
       }
     } else {
       throw argument_error("this preference loss needs a reference policy, or examples that carry its log-probs");
@@ -278,8 +283,9 @@ class direct_preference_trainer {
 
   // Of KTO: each prompt with the response to the next example of the whole batch; examples of weight 0 are not there.
   double baseline_of(const batch_place& place) {
-    if constexpr (std::is_same_v<Loss, kto_loss>) {
-      static_assert(has_reference, "coho::direct_preference_trainer: KTO's baseline needs a reference policy");
+    if constexpr (detail::needs_kl_baseline<Loss>) {
+      static_assert(has_reference,
+                    "coho::direct_preference_trainer: the KL baseline of this loss needs a reference policy");
       const auto& whole = place.whole;
       const auto counts = [](const direct_preference_example& e) { return e.weight > 0 && terms_of(e) > 0; };
       token_batch mismatched;

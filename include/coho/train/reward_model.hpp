@@ -16,6 +16,7 @@
 #include <coho/error.hpp>
 #include <coho/loss/bradley_terry.hpp>
 #include <coho/loss/bradley_terry_ties.hpp>
+#include <coho/loss/pair_scores.hpp>
 #include <coho/optimization/gradient_step.hpp>
 #include <coho/optimization/learning_rate_schedule.hpp>
 #include <coho/options.hpp>
@@ -34,25 +35,22 @@
 
 namespace coho {
 
-/// pair_loss: what a reward model minimises.
-///  (1) `bradley_terry_loss`, `bradley_terry_ties_loss`, or an object whose
-///      `l.value_and_grad(preferred, other, weights, targets)`, with three `const Eigen::ArrayXd&` of one number a pair
-///      and a `const token_weights<Eigen::ArrayXd>&`, returns an object with `value`, `d_preferred` and `d_other`.
-///  (2) The loss is a sum over pairs weighted by `weights`.
+/// pair_loss: what a reward model minimises. `bradley_terry_loss` and `bradley_terry_ties_loss` are two.
+///  (1) `l.value_and_grad(scores, weights)`, const, with a `const pair_scores&` and a
+///      `const token_weights<Eigen::ArrayXd>&` of one weight per pair, returns a `pair_gradient`.
+///  (2) The loss is a sum over pairs weighted by `weights`: micro-batches add up.
+///  (3) Optional: `static constexpr bool has_margins = true` where it reads `scores.margins`; without it pairs with a
+///      margin are refused.
 template <class Loss>
-concept pair_loss = std::same_as<Loss, bradley_terry_ties_loss> ||
-                    requires(const Loss& l, const Eigen::ArrayXd& x, const token_weights<Eigen::ArrayXd>& w) {
-                      { l.value_and_grad(x, x, w, x).value } -> std::convertible_to<double>;
-                      { l.value_and_grad(x, x, w, x).d_preferred } -> number_range;
-                      { l.value_and_grad(x, x, w, x).d_other } -> number_range;
-                    };
+concept pair_loss = requires(const Loss& l, const pair_scores& x, const token_weights<Eigen::ArrayXd>& w) {
+  { l.value_and_grad(x, w) } -> std::convertible_to<pair_gradient>;
+};
 
 template <class Loss>
 consteval bool require_pair_loss() {
   static_assert(pair_loss<Loss>,
-                "coho::pair_loss (1): the loss has no value_and_grad(preferred, other, weights, targets) const that "
-                "returns value, "
-                "d_preferred and d_other");
+                "coho::pair_loss (1): the loss has no value_and_grad(const pair_scores&, const "
+                "token_weights<Eigen::ArrayXd>&) const that returns a coho::pair_gradient");
   return true;
 }
 
@@ -72,7 +70,7 @@ class reward_model_trainer {
   static_assert(require_differentiable_reward_model<Model>() && require_trainable<Model>());
   static_assert(require_optimizer<Optimizer>());
   static_assert(require_communicator<Communicator>());
-  static constexpr bool has_margins = std::is_same_v<Loss, bradley_terry_loss>;
+  static constexpr bool has_margins = requires { requires Loss::has_margins; };
 
  public:
   reward_model_trainer(Model& model, Optimizer& optimizer, reward_model_options options = {},
@@ -218,7 +216,7 @@ class reward_model_trainer {
                        "the target of preference pair " + std::to_string(i) + " is not in [0, 1]");
       require_argument(std::isfinite(batch[i].margin) && (has_margins || batch[i].margin == 0),
                        "the margin of preference pair " + std::to_string(i) +
-                           (has_margins ? " is not finite" : " is not 0: only bradley_terry_loss has margins"));
+                           (has_margins ? " is not finite" : " is not 0: this pair loss has no margins"));
     }
     const auto lengths = lengths_of(batch);
     share_sums<4> all(work.shares);
@@ -246,45 +244,26 @@ class reward_model_trainer {
     for (const std::size_t i : indices) queries.push_back(batch[i].other);
     const auto count = static_cast<Eigen::Index>(indices.size());
     evaluate(detail::span_of(std::as_const(queries)), [&]<class Scores>(const Scores& scores) {
-      const Scores preferred = scores.head(count), other = scores.tail(count);
-      Scores targets(count), margins(count);
+      pair_scores x{scores.head(count), scores.tail(count), Scores(count), Scores(count)};
       for (Eigen::Index k = 0; k < count; ++k) {
         const auto& pair = batch[indices[static_cast<std::size_t>(k)]];
-        targets(k) = pair.target;
-        margins(k) = pair.margin;
+        x.targets(k) = pair.target;
+        x.margins(k) = pair.margin;
       }
-      const token_weights<Scores> weights{Scores::Constant(count, 1 / pairs)};
-      Scores d_scores(scores.size());
-      sums[0] += evaluate_loss(preferred, other, weights, targets, margins, d_scores);
+      const pair_gradient loss = loss_.value_and_grad(x, token_weights<Scores>{Scores::Constant(count, 1 / pairs)});
+      require_argument(std::isfinite(loss.value), "the value of the pair loss is not finite");
+      sums[0] += loss.value;
       for (Eigen::Index k = 0; k < count; ++k) {
-        const double margin = (2 * targets(k) - 1) * (preferred(k) - other(k));
+        const double margin = (2 * x.targets(k) - 1) * (x.chosen(k) - x.rejected(k));
         sums[1] += margin > 0 ? 1 : margin == 0 ? 0.5 : 0;
         sums[2] += margin;
       }
       sums[3] += scores.sum() / 2;
+      Scores d_scores(scores.size());
+      d_scores << lift_output(loss.d_chosen, indices.size(), "d_chosen of the pair loss"),
+          lift_output(loss.d_rejected, indices.size(), "d_rejected of the pair loss");
       return d_scores;
     });
-  }
-
-  template <class Scores>
-  double evaluate_loss(const Scores& preferred, const Scores& other, const token_weights<Scores>& weights,
-                       const Scores& targets, const Scores& margins, Scores& d_scores) const {
-    const auto size = static_cast<std::size_t>(preferred.size());
-    if constexpr (std::same_as<Loss, bradley_terry_ties_loss>) {
-      const auto loss = loss_.value_and_grad(preferred, other, targets, weights);
-      d_scores << loss.d_first, loss.d_second;
-      return loss.value;
-    } else if constexpr (has_margins) {
-      const auto loss = loss_.value_and_grad(preferred, other, weights, targets, pair_margins{margins});
-      d_scores << loss.d_preferred, loss.d_other;
-      return loss.value;
-    } else {
-      const auto loss = loss_.value_and_grad(preferred, other, weights, targets);
-      d_scores << lift_output(loss.d_preferred, size, "d_preferred of the pair loss"),
-          lift_output(loss.d_other, size, "d_other of the pair loss");
-      require_argument(std::isfinite(static_cast<double>(loss.value)), "the value of the pair loss is not finite");
-      return static_cast<double>(loss.value);
-    }
   }
 
   Model& model_;
