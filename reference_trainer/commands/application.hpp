@@ -18,14 +18,14 @@ namespace coho::trainer {
 
 class process_group;
 
-/// A stage that a recipe holds.
+/// A stage in a recipe.
 struct recipe_stage {
   const subcommand* command;
   const stage_variant* variant = nullptr;
   std::string title() const { return variant ? command->name + " " + variant->flag : command->name; }
 };
 
-/// The stages whose sections a recipe holds, in the order of `commands`; of a recipe of the demo that one alone.
+/// The stages whose sections a recipe has, in the order of `commands`; for a recipe of the demo only the demo.
 std::vector<recipe_stage> stages_of(const config& recipe, const std::vector<subcommand>& commands);
 
 /// The program: subcommands with the flags that all of them share (--config, --set, --seed, --threads, --out, --resume,
@@ -33,8 +33,9 @@ std::vector<recipe_stage> stages_of(const config& recipe, const std::vector<subc
 /// stages of a recipe.
 ///
 ///     application program("coho", "Reinforcement learning …", COHO_VERSION);
-///     program.add({"ppo", "train a policy against a reward model", run_ppo, {{"--model", "model.path", "folder"}},
-///     {"ppo"}}); return program.run(argc, argv);
+///     program.add({"ppo", "train a policy against a reward model", run_ppo,
+///                  {{"--model", "model.path", "folder"}}, {"ppo"}});
+///     return program.run(argc, argv);
 class application {
  public:
   application(std::string name, std::string description, std::string version);

@@ -36,7 +36,7 @@ using stage = void (*)(const config&, stage_context&);
 /// A reinforcement-learning run of the demo.
 struct run_plan {
   std::string name, title;
-  std::vector<std::pair<quality, bool>> principles;  ///< of which one is drawn a prompt; true: negated
+  std::vector<std::pair<quality, bool>> principles;  ///< one of them is drawn per prompt; true: negated
   bool intervention = false;
   double language_bonus = 0, length_bonus_a_token = 0;
 };
@@ -230,7 +230,7 @@ class chain {
                                        "reward_prompt.template=" + quoted(shipped("demo/prompts/reward.txt")),
                                        "ppo.language_bonus=" + std::to_string(plan.language_bonus)};
     if (plan.intervention) overrides.push_back("ppo.interventions=" + quoted(work_ / "interventions.json"));
-    // The bonus is of a response of the full length, so that a token is worth 1/48 of it.
+    // The bonus is for a response of the full length, so a token is worth 1/48 of it.
     overrides.push_back("ppo.length_bonus.coefficient=" + std::to_string(plan.length_bonus_a_token * 48));
     run("ppo " + plan.title, run_ppo, out_ / "ppo" / plan.name, overrides, 1);
     sample("sample " + plan.title, "evaluation_prompts", plan.name + "_samples", out_ / "ppo" / plan.name, 1, 1);
@@ -341,7 +341,7 @@ class chain {
 void run_demo(const config& options, stage_context& context) {
   chain demo(options, context, options.get<bool>("demo.short", false), options.get<bool>("demo.from_scratch", false));
   options.mention({"demo.base_steps"});
-  options.check(!context.resume, "--resume", "left out: the demo is made in one go");
+  options.check(!context.resume, "--resume", "unset: the demo runs in one piece");
   if (!context.begin(options)) return;
   demo();
 }
@@ -357,16 +357,16 @@ void run_demo_base(const config& options, stage_context& context) {
 }  // namespace demo
 
 subcommand make_demo_command() {
-  // Here and not in the run: the recipe of the demo names it, and serves every stage.
+  // Registered here and not in the run, because the demo's recipe names it and is used by every stage.
   register_language_identifier("toy_world", [](std::string_view text) {
     return std::to_string(static_cast<int>(demo::identify_language(text)));
   });
   return {.name = "demo",
-          .help = "all of SALMON in a toy world, from judge to policy, in minutes",
+          .help = "the whole of SALMON in a toy world, from judge to policy, in minutes",
           .run = demo::run_demo,
           .flags = {{"--short", "demo.short",
-                     "a few steps of everything, for a quick check; thresholds are not checked", "true"},
-                    {"--from-scratch", "demo.from_scratch", "train the base model too", "true"}},
+                     "a few steps of each stage, for a quick check; thresholds are not checked", "true"},
+                    {"--from-scratch", "demo.from_scratch", "also train the base model", "true"}},
           .sections = {"demo"},
           .group = "Demo",
           .recipe = "demo"};
