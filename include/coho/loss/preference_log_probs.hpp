@@ -17,13 +17,13 @@ struct preference_log_probs {
 struct preference_gradient {
   double value = 0;
   Eigen::ArrayXd d_chosen{}, d_rejected{};
-  double accuracy = 0;  ///< share of examples that the policy's implicit rewards order as the labels do
-  double margin = 0;    ///< mean difference of the implicit rewards
+  double accuracy = 0;           ///< share of examples that the policy's implicit rewards order as the labels do
+  double reward_difference = 0;  ///< mean difference of the implicit rewards
 };
 
 namespace detail {
 
-/// Of a result of an `elementwise_loss` over pairs with the measures accuracy and margin.
+/// Of a result of an `elementwise_loss` over pairs with the measures accuracy and reward difference.
 template <class Result>
 preference_gradient preference_gradient_of(const Result& result) {
   return {result.value, result.gradients[0], result.gradients[1], result.measures[0], result.measures[1]};

@@ -110,8 +110,8 @@ class reward_model_trainer {
     return fit_from(data, callbacks...);
   }
 
-  /// Loss, accuracy and margin over `data` (this rank's part; the result is over all ranks), without a step. Models
-  /// without `score` are evaluated by their `forward`.
+  /// Loss, accuracy and score difference over `data` (this rank's part; the result is over all ranks), without a step.
+  /// Models without `score` are evaluated by their `forward`.
   reward_model_statistics evaluate(std::span<const preference_pair> data) {
     return evaluate(data, own_work(detail::all_indices(data.size()), ranks_), counted(data));
   }
@@ -194,8 +194,8 @@ class reward_model_trainer {
   static std::vector<std::size_t> lengths_of(std::span<const preference_pair> batch) {
     std::vector<std::size_t> out;
     for (const auto& pair : batch) {
-      out.push_back(pair.preferred.prompt_tokens.size() + pair.preferred.response_tokens.size() +
-                    pair.other.prompt_tokens.size() + pair.other.response_tokens.size());
+      out.push_back(pair.chosen.prompt_tokens.size() + pair.chosen.response_tokens.size() +
+                    pair.rejected.prompt_tokens.size() + pair.rejected.response_tokens.size());
     }
     return out;
   }
@@ -205,8 +205,8 @@ class reward_model_trainer {
     return deal(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
   }
 
-  // Runs over the micro-batches of this rank's shares. `evaluate(queries, use)` hands the scores (preferred answers
-  // first, then the others) to `use`, which counts them and returns their gradient.
+  // Runs over the micro-batches of this rank's shares. `evaluate(queries, use)` hands the scores (chosen answers
+  // first, then the rejected ones) to `use`, which counts them and returns their gradient.
   template <class Gradients, class Evaluate>
   reward_model_statistics pass(std::span<const preference_pair> batch, const work_plan& work, double pairs,
                                Gradients& gradients, Evaluate evaluate) {
@@ -214,8 +214,8 @@ class reward_model_trainer {
     for (std::size_t i = 0; i < batch.size(); ++i) {
       require_argument(batch[i].target >= 0 && batch[i].target <= 1,
                        "the target of preference pair " + std::to_string(i) + " is not in [0, 1]");
-      require_argument(std::isfinite(batch[i].margin) && (has_margins || batch[i].margin == 0),
-                       "the margin of preference pair " + std::to_string(i) +
+      require_argument(std::isfinite(batch[i].loss_margin) && (has_margins || batch[i].loss_margin == 0),
+                       "the loss_margin of preference pair " + std::to_string(i) +
                            (has_margins ? " is not finite" : " is not 0: this pair loss has no margins"));
     }
     const auto lengths = lengths_of(batch);
@@ -230,7 +230,7 @@ class reward_model_trainer {
     const auto sums = all.total(ranks_);
     return {.loss = sums[0],
             .accuracy = sums[1] / pairs,
-            .margin = sums[2] / pairs,
+            .score_difference = sums[2] / pairs,
             .score = sums[3] / pairs,
             .pairs = pairs};
   }
@@ -240,23 +240,23 @@ class reward_model_trainer {
   void micro_batch(std::span<const preference_pair> batch, const std::vector<std::size_t>& indices, double pairs,
                    double* sums, Evaluate& evaluate) {
     std::vector<reward_query> queries;
-    for (const std::size_t i : indices) queries.push_back(batch[i].preferred);
-    for (const std::size_t i : indices) queries.push_back(batch[i].other);
+    for (const std::size_t i : indices) queries.push_back(batch[i].chosen);
+    for (const std::size_t i : indices) queries.push_back(batch[i].rejected);
     const auto count = static_cast<Eigen::Index>(indices.size());
     evaluate(detail::span_of(std::as_const(queries)), [&]<class Scores>(const Scores& scores) {
       pair_scores x{scores.head(count), scores.tail(count), Scores(count), Scores(count)};
       for (Eigen::Index k = 0; k < count; ++k) {
         const auto& pair = batch[indices[static_cast<std::size_t>(k)]];
         x.targets(k) = pair.target;
-        x.margins(k) = pair.margin;
+        x.margins(k) = pair.loss_margin;
       }
       const pair_gradient loss = loss_.value_and_grad(x, token_weights<Scores>{Scores::Constant(count, 1 / pairs)});
       require_argument(std::isfinite(loss.value), "the value of the pair loss is not finite");
       sums[0] += loss.value;
       for (Eigen::Index k = 0; k < count; ++k) {
-        const double margin = (2 * x.targets(k) - 1) * (x.chosen(k) - x.rejected(k));
-        sums[1] += margin > 0 ? 1 : margin == 0 ? 0.5 : 0;
-        sums[2] += margin;
+        const double difference = (2 * x.targets(k) - 1) * (x.chosen(k) - x.rejected(k));
+        sums[1] += difference > 0 ? 1 : difference == 0 ? 0.5 : 0;
+        sums[2] += difference;
       }
       sums[3] += scores.sum() / 2;
       Scores d_scores(scores.size());

@@ -59,8 +59,8 @@ preference_gradient evaluate_preference(const Loss& loss, const preference_log_p
   const auto size = static_cast<std::size_t>(x.chosen.size());
   out.d_chosen = lift_output(out.d_chosen, size, "d_chosen of the preference loss");
   out.d_rejected = lift_output(out.d_rejected, size, "d_rejected of the preference loss");
-  require_argument(std::isfinite(out.value) && std::isfinite(out.accuracy) && std::isfinite(out.margin),
-                   "the value, accuracy or margin of the preference loss is not finite");
+  require_argument(std::isfinite(out.value) && std::isfinite(out.accuracy) && std::isfinite(out.reward_difference),
+                   "the value, accuracy or reward_difference of the preference loss is not finite");
   return out;
 }
 
