@@ -132,7 +132,7 @@ class held_out_evaluation {
 void log_evaluation(metrics_log& log, std::int64_t step, const preference_measures& measured) {
   log.scalars(step, {{"evaluation_accuracy", measured.overall().accuracy()},
                      {"evaluation_loss", measured.overall().loss()},
-                     {"evaluation_margin", measured.overall().margin()},
+                     {"evaluation_margin", measured.overall().score_difference()},
                      {"evaluation_brier_score", measured.overall().brier_score()},
                      {"evaluation_calibration_error", measured.confidence().expected_error()},
                      {"evaluation_score", measured.scores().mean},
@@ -169,7 +169,7 @@ class reward_stage : public stage {
       start_head(*model_.bank, settings_.uniform_head, rng(context.seed).split(stream_key("reward head")));
     reward_.emplace(make_reward_role(model_, "reward", settings_.prompt));
     pairs_.emplace(open_preferences(settings_.files, context.seed, [&](const preference_pair& pair) {
-      return reward_->reads_alike(pair.preferred, pair.other);
+      return reward_->reads_alike(pair.chosen, pair.rejected);
     }));
     steps_ = settings_.fit.steps_over(pairs_->training.size());
     parameters_ = &model_.bank->train("reward");
@@ -217,7 +217,7 @@ class reward_stage : public stage {
     smoothed_accuracy_ += 0.1 * (s.accuracy - smoothed_accuracy_);
     log.scalars(step, {{"loss", s.loss},
                        {"accuracy", s.accuracy},
-                       {"margin", s.margin},
+                       {"margin", s.score_difference},
                        {"score", s.score},
                        {"gradient_norm", s.gradient_norm},
                        {"learning_rate", s.learning_rate},
