@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include <coho/options.hpp>
 #include <coho/rng.hpp>
 
 #include "decoder/weights.hpp"

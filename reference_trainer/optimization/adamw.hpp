@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <coho/options.hpp>
+
 #include "kernels/cpu/adamw_kernels.hpp"
 #include "optimization/moment_type.hpp"
 #include "optimization/parameter_set.hpp"
