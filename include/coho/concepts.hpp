@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include <coho/options.hpp>
 #include <coho/packed.hpp>
 #include <coho/rng.hpp>
 
@@ -53,6 +54,17 @@ struct generation_options {
   /// for that. One that a string of `stop` starts with or contains counts only if the text continues differently.
   std::vector<std::string> unfinished_stop{};
   std::vector<token> banned{};  ///< tokens never sampled (padding, for example); masked in log-probs too
+
+  /// Without `banned`, which is the model's rather than the user's to say.
+  static void describe(auto&& visit, auto&... o) {
+    visit({"max_new_tokens", "length limit of a response", allowed::at_least(1), "tokens"}, o.max_new_tokens...);
+    visit({"temperature", "of sampling; 0: greedy", allowed::at_least(0)}, o.temperature...);
+    visit({"top_k", "sample from this many most probable tokens; 0: off", {}, "tokens"}, o.top_k...);
+    visit({"top_p", "sample from the most probable tokens that hold this much; 1: off", allowed::in_up_to(0, 1)},
+          o.top_p...);
+    visit({"stop", "texts that end a response"}, o.stop...);
+    visit({"unfinished_stop", "texts that end a response and leave it unfinished"}, o.unfinished_stop...);
+  }
 };
 
 /// Sampled responses. A finished response includes its end token (or the tokens of its stop string).
@@ -93,15 +105,20 @@ concept differentiable_policy =
       m.forward(batch).second(gradient);
     };
 
-/// causal_lm: a policy, and
-///  (1) `m.generate(prompts, options, streams)` with `const packed<token>&`, `const generation_options&` and one rng
-///      per sequence (`std::span<rng>`) returns a `generation`;
-///  (2) the result for a sequence depends only on its prompt, the options and its rng.
+/// sampler: what answers prompts, say an inference engine with the policy's weights.
+///  (1) `s.generate(prompts, options, streams)`: prompts `const packed<token>&`, `const generation_options&`, and one
+///      rng per sequence (`std::span<rng>`), returns a `generation`; its log_probs may be empty where they are unknown;
+///  (2) a sequence's result depends only on its prompt, the options and its rng;
+///  (3) it samples from the policy that is trained: what the optimizer changes reaches it before the next call.
 template <class Model>
-concept causal_lm = policy<Model> && requires(Model& m, const packed<token>& prompts, const generation_options& options,
-                                              std::span<rng> streams) {
-  { m.generate(prompts, options, streams) } -> std::convertible_to<generation>;
-};
+concept sampler =
+    requires(Model& m, const packed<token>& prompts, const generation_options& options, std::span<rng> streams) {
+      { m.generate(prompts, options, streams) } -> std::convertible_to<generation>;
+    };
+
+/// causal_lm: a policy that is a sampler, of log-probabilities as `log_probs` gives them.
+template <class Model>
+concept causal_lm = policy<Model> && sampler<Model>;
 
 /// value_model
 ///  (1) `m.values(batch)` returns a number_range with one V_t per response token, computed before y_t is seen.

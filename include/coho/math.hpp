@@ -79,12 +79,20 @@ struct array_traits<T> {
   using value = double;
   static constexpr bool host = true;
 
-  // NaN in either operand propagates, as for tensors.
-  static constexpr T min(T a, T b) noexcept { return (b < a || b != b) ? b : a; }
-  static constexpr T max(T a, T b) noexcept { return (a < b || b != b) ? b : a; }
+  // NaN in either operand propagates, as for tensors. Comparisons are in the form that processors have an instruction
+  // for: as branches, they would be mispredicted.
+  static constexpr T min(T a, T b) noexcept {
+    const T smaller = b < a ? b : a;
+    return b != b ? b : smaller;
+  }
+  static constexpr T max(T a, T b) noexcept {
+    const T larger = a < b ? b : a;
+    return b != b ? b : larger;
+  }
   static constexpr T clamp(T x, double low, double high) noexcept {
     const T l = static_cast<T>(low), h = static_cast<T>(high);
-    return x < l ? l : (h < x ? h : x);
+    const T raised = x < l ? l : x;
+    return h < raised ? h : raised;
   }
   template <class A, class B>
   static constexpr auto where(bool condition, A a, B b) noexcept {

@@ -49,6 +49,18 @@ consteval bool require_differentiable_policy() {
 }
 
 template <class Model>
+consteval bool require_sampler() {
+  constexpr bool exists = requires(Model& m, const packed<token>& p, const generation_options& o, std::span<rng> r) {
+    m.generate(p, o, r);
+  };
+  static_assert(exists,
+                "coho::sampler (1): the sampler has no generate(const packed<token>&, const generation_options&, "
+                "std::span<rng>)");
+  if constexpr (exists) static_assert(sampler<Model>, "coho::sampler (1): generate does not return a coho::generation");
+  return true;
+}
+
+template <class Model>
 consteval bool require_causal_lm() {
   if constexpr (!policy<Model>) {
     return require_policy<Model>();

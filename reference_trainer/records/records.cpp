@@ -23,7 +23,7 @@ void put_prompt(json& out, const prompt_record& record) {
   out["input"] = record.input;
   if (!record.output.empty()) out["output"] = record.output;
   if (record.length_bonus) out["length_bonus"] = *record.length_bonus;
-  if (record.kind != question_kind::general) out["question_type"] = static_cast<int>(record.kind);
+  if (record.type != prompt_type::general) out["question_type"] = static_cast<int>(record.type);
   if (!record.source.empty()) out["source"] = record.source;
   if (!record.language.empty()) out["language"] = record.language;
   if (!record.system.empty()) out["system"] = record.system;
@@ -142,11 +142,6 @@ void own_preference(const json& value, const jsonl_reader& at, preference_record
 
 }  // namespace
 
-std::string_view name_of(question_kind kind) {
-  constexpr std::string_view names[] = {"general", "reasoning", "red_teaming"};
-  return names[static_cast<int>(kind)];
-}
-
 std::string prompt_record::text() const { return dialogue_text(talk_of(*this)); }
 
 std::vector<chat_message> prompt_record::messages() const {
@@ -218,14 +213,6 @@ json to_json(const preference_record& record) {
   }
   if (record.dominant) out["dominant"] = *record.dominant;
   out["margin"] = record.margin;
-  return out;
-}
-
-json to_json(const labelled_record& record) {
-  json out;
-  put_prompt(out, record.prompt);
-  out["completion"] = record.response;
-  out["label"] = record.desirable;
   return out;
 }
 
@@ -332,21 +319,6 @@ bool from_json(const json& value, const jsonl_reader& at, preference_record& rec
   return true;
 }
 
-bool from_json(const json& value, const jsonl_reader& at, labelled_record& record) {
-  const record_fields fields(value, at);
-  if (!fields.has("label")) fields.unknown_form("labelled", "{prompt, completion, label} and {messages, label}");
-  record.desirable = fields.flag("label");
-  sft_record exchange;
-  read_exchange(value, fields, exchange);
-  if (exchange.response.empty()) {
-    if (!exchange.prompt.history.empty()) fields.fail("the last message is not the assistant's");
-    fields.fail("there is no response to learn from", "give it as \"completion\"");
-  }
-  record.prompt = std::move(exchange.prompt);
-  record.response = std::move(exchange.response);
-  return true;
-}
-
 template <class Record>
 bool record_reader<Record>::next(Record& record) {
   const bool found = next_usable(reader_, [&](const json& value) {
@@ -370,6 +342,5 @@ template class record_reader<sample_record>;
 template class record_reader<pair_record>;
 template class record_reader<judgement_record>;
 template class record_reader<preference_record>;
-template class record_reader<labelled_record>;
 
 }  // namespace coho::trainer

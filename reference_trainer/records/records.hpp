@@ -10,16 +10,12 @@
 #include <utility>
 #include <vector>
 
+#include <coho/principle/prompt_type.hpp>
 #include <coho/prompt/chat_text.hpp>
 
 #include "jsonl/jsonl.hpp"
 
 namespace coho::trainer {
-
-/// What kind of question a prompt is; the principles sampled at RL time and the length bonus depend on it.
-enum class question_kind { general = 0, reasoning = 1, red_teaming = 2 };
-/// "general", "reasoning", "red_teaming": as recipes name them.
-std::string_view name_of(question_kind kind);
 
 /// A prompt: the last question (an instruction and an optional input) of a conversation, what came before it, and what
 /// the released data say about it.
@@ -28,7 +24,7 @@ struct prompt_record {
   std::string input{};
   std::string output{};                  ///< a reference answer; empty when there is none
   std::optional<double> length_bonus{};  ///< the record's own factor on the length bonus
-  question_kind kind = question_kind::general;
+  prompt_type type = prompt_type::general;  ///< the field `question_type`
   std::string source{};    ///< the collection that it came from; empty when unknown
   std::string language{};  ///< ISO 639 code, "un" for one that was not recognised; empty when nobody looked
   std::string system{};    ///< the conversation's system text
@@ -111,14 +107,6 @@ struct preference_record {
   friend bool operator==(const preference_record&, const preference_record&) = default;
 };
 
-/// A response with a yes-or-no label (KTO).
-struct labelled_record {
-  prompt_record prompt;
-  std::string response;
-  bool desirable = true;
-  friend bool operator==(const labelled_record&, const labelled_record&) = default;
-};
-
 /// JSON forms. `to_json` writes ours; `from_json` reads one value of any form listed, or throws `file_error` at the
 /// reader's place naming the fields seen and the forms accepted. It returns false for a record to be left out (SHP with
 /// a score ratio of at most 2).
@@ -138,14 +126,12 @@ struct labelled_record {
 ///   SHP; {"prompt"|"conversations"|"messages"|"instruction"|"question","chosen","rejected"} with text, one message or a
 ///   list of messages; {"Question","Answer1","Answer2","Preference"}. What both have in common is the prompt, up to the
 ///   last question of it; all that follows is compared, further turns as in a transcript.
-/// - labelled: {"prompt"|"messages"|…,"completion"?,"label": bool}.
 json to_json(const prompt_record& record);
 json to_json(const sft_record& record);
 json to_json(const sample_record& record);
 json to_json(const pair_record& record);
 json to_json(const judgement_record& record);
 json to_json(const preference_record& record);
-json to_json(const labelled_record& record);
 
 bool from_json(const json& value, const jsonl_reader& at, prompt_record& record);
 bool from_json(const json& value, const jsonl_reader& at, sft_record& record);
@@ -153,7 +139,6 @@ bool from_json(const json& value, const jsonl_reader& at, sample_record& record)
 bool from_json(const json& value, const jsonl_reader& at, pair_record& record);
 bool from_json(const json& value, const jsonl_reader& at, judgement_record& record);
 bool from_json(const json& value, const jsonl_reader& at, preference_record& record);
-bool from_json(const json& value, const jsonl_reader& at, labelled_record& record);
 
 /// Streams typed records. A file in which no record is found is an error, said at its end.
 ///

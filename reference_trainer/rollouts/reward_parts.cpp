@@ -2,48 +2,32 @@
 
 #include <algorithm>
 
-#include <coho/reward/empty_response.hpp>
-#include <coho/reward/symbolic.hpp>
+#include <coho/eigen/as_array.hpp>
+#include <coho/reward/composition.hpp>
 
 namespace coho::trainer {
 
 reward_breakdown reward_parts::of(const reward_query& query, double model_score) const {
-  reward_breakdown out{.score = scored_ ? normalize_rewards(model_score, normalization_) : 0.0,
-                       .language = bonus_.language(query),
-                       .length = bonus_.length(query)};
-  if (!query.finished) out.unfinished = penalty(out.earned());
-  return out;
-}
-
-double reward_parts::penalty(double earned) const {
-  return shaping_.unfinished_penalty - (shaping_.unfinished == unfinished_mode::replace ? earned : 0.0);
+  return compose_reward(model_score, bonus_, query, normalization_);
 }
 
 std::vector<double> reward_parts::settled(std::span<const double> earned, std::span<const std::uint8_t> finished,
                                           std::span<const std::uint8_t> empty) const {
-  std::vector<double> out(earned.begin(), earned.end());
-  if (ranks_empty_last()) {
-    const Eigen::ArrayXd ranked = rank_empty_last(out, empty);
-    out.assign(ranked.begin(), ranked.end());
-  }
-  for (std::size_t i = 0; i < out.size(); ++i)
-    if (finished[i] == 0 || (ranks_empty_last() && empty[i] != 0)) out[i] += penalty(out[i]);
+  Eigen::ArrayXd rewards = as_array(earned);
+  const auto complete = settle_rewards(rewards, {}, finished, empty, empty_responses_, shaping_);
+  std::vector<double> out(rewards.begin(), rewards.end());
+  for (std::size_t i = 0; i < complete.size(); ++i)
+    if (complete[i] == 0) out[i] += settle_rewards.penalty(out[i], shaping_);
   return out;
 }
 
 void reward_parts::on_rollouts(const trajectory_batch& rollouts) {
   sums_ = {};
-  for (std::size_t i = 0; i < rollouts.size(); ++i) {
-    const reward_query query = rollouts.query(i);
-    const auto place = static_cast<Eigen::Index>(i);
-    reward_breakdown one = of(query, rollouts.model_scores(place));
-    if (ranks_empty_last() && i < rollouts.empty.size() && rollouts.empty[i] != 0) {
-      one.empty = rollouts.sequence_rewards(place) - one.earned();
-      one.unfinished = penalty(one.earned());
-    }
-    // The identifier is asked once: a bonus other than 0 says that the languages are one.
+  for (const reward_breakdown& one : rollouts.breakdowns) {
+    // A bonus other than 0 says that the languages are one.
+    const double language = one.part("language");
     const double parts[] = {
-        1, one.score, one.language, one.length, one.empty, one.unfinished, one.language != 0 ? 1.0 : 0.0};
+        1, one.score, language, one.part("length"), one.empty, one.unfinished, language != 0 ? 1.0 : 0.0};
     for (std::size_t k = 0; k < sums_.size(); ++k) sums_[k] += parts[k];
   }
 }

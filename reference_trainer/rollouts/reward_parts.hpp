@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <coho/concepts.hpp>
+#include <coho/reward/breakdown.hpp>
 #include <coho/rollout/trajectory.hpp>
 #include <coho/train/options/ppo_options.hpp>
 
@@ -15,17 +16,7 @@
 
 namespace coho::trainer {
 
-/// What the reward of one response is made of, before `reward_scale` and without the KL penalty.
-struct reward_breakdown {
-  double score = 0;  ///< of the reward model, normalised
-  double language = 0, length = 0;
-  double empty = 0;       ///< what `ppo.empty_responses` changes for an empty response
-  double unfinished = 0;  ///< what the penalty changes: itself when it is added, its distance to the rest otherwise
-  double earned() const { return score + language + length + empty; }
-  double total() const { return earned() + unfinished; }
-};
-
-/// Takes the rewards of rollouts apart, as a callback of ppo_trainer, and keeps their means:
+/// The means of what the rewards of rollouts are made of, read from their breakdowns as a callback of ppo_trainer:
 ///
 ///     reward_parts parts(options, bonus, true);
 ///     trainer.step(prompts, parts);
@@ -34,7 +25,7 @@ class reward_parts {
  public:
   /// `scored`: there is a reward model.
   reward_parts(const ppo_options& options, const symbolic_rewards& bonus, bool scored)
-      : normalization_(options.normalization),
+      : normalization_(scored ? options.normalization : normalize_options{}),
         empty_responses_(options.empty_responses),
         shaping_(options.shaping),
         bonus_(bonus),
@@ -65,7 +56,6 @@ class reward_parts {
   std::vector<std::pair<std::string_view, double>> named(const sums_type& sums) const;
 
   bool ranks_empty_last() const { return empty_responses_ == empty_response_rule::lowest; }
-  double penalty(double earned) const;
 
   normalize_options normalization_;
   empty_response_rule empty_responses_;

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <array>
 #include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include <coho/concepts.hpp>
+#include <coho/reward/breakdown.hpp>
 #include <coho/reward/symbolic.hpp>
 
 #include "config/config.hpp"
@@ -26,6 +28,10 @@ class symbolic_rewards {
       : length_(std::move(length)), same_(std::move(identifier), 1.0), language_coefficient_(language_coefficient) {}
 
   double operator()(const reward_query& query) const { return length(query) + language(query); }
+  /// "language" and "length", for the breakdowns of rollouts: the text is identified once.
+  std::array<reward_part, 2> parts(const reward_query& query) const {
+    return {{{"language", language(query)}, {"length", length(query)}}};
+  }
   double length(const reward_query& query) const { return length_ ? (*length_)(query) : 0.0; }
   double language(const reward_query& query) const {
     return rewards_language() && same_language(query) ? language_coefficient_ : 0.0;

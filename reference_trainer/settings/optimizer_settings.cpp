@@ -17,12 +17,16 @@ learning_rate_options read_learning_rate(const config& section, double default_p
   const double warmup = section.get<double>("warmup_steps", default_warmup_steps);
   section.check(warmup >= 0, "warmup_steps", "at least 0");
   if (const auto horizon = section.get<std::uint64_t>("schedule_steps", 0); horizon > 0) total_steps = horizon;
-  out.warmup_steps =
-      static_cast<std::uint64_t>(warmup < 1 ? std::floor(warmup * static_cast<double>(total_steps)) : warmup);
   out.floor_fraction = section.get<double>("floor_fraction", 0.0);
-  out.total_steps = std::max<std::uint64_t>(total_steps, out.warmup_steps + 1);
+  set_schedule_length(out, warmup, total_steps);
   static_cast<void>(learning_rate_schedule(out));
   return out;
+}
+
+void set_schedule_length(learning_rate_options& options, double warmup_steps, std::uint64_t total_steps) {
+  options.warmup_steps = static_cast<std::uint64_t>(
+      warmup_steps < 1 ? std::floor(warmup_steps * static_cast<double>(total_steps)) : warmup_steps);
+  options.total_steps = std::max<std::uint64_t>(total_steps, options.warmup_steps + 1);
 }
 
 adamw_options read_adamw(const config& section) {

@@ -16,6 +16,10 @@ namespace coho::trainer {
 /// reaches its floor, where it stays; 0: `total_steps`, those of the whole run).
 learning_rate_options read_learning_rate(const config& section, double default_peak, std::uint64_t total_steps,
                                          std::string_view default_schedule = "cosine", double default_warmup_steps = 0);
+/// Sets what depends on the length of the run: the steps of warm-up, which may be given as a share of `total_steps`,
+/// and the step at which the schedule ends.
+void set_schedule_length(learning_rate_options& options, double warmup_steps, std::uint64_t total_steps);
+
 /// beta1, beta2, epsilon, weight_decay, moments ("float32", "bfloat16", "8bit").
 adamw_options read_adamw(const config& section);
 

@@ -37,6 +37,26 @@ TEST_CASE("the value model sees its own context where there is one") {
   CHECK(rollouts.value_batch().responses == rollouts.batch.responses);
 }
 
+TEST_CASE("a visitor sees every member, in the order of declaration, of one object or two") {
+  trajectory_batch rollouts;
+  std::size_t members = 0;
+  for_each_field(rollouts, [&](auto&) { ++members; });
+  CHECK(members == 18);
+  rl_prompt prompt{.tokens = {1}, .key = 4}, other = prompt;
+  std::vector<const void*> places;
+  for_each_field(std::as_const(prompt), [&](const auto& field) { places.push_back(&field); });
+  REQUIRE(places.size() == 7);
+  CHECK(places.front() == &prompt.tokens);
+  CHECK(places.back() == &prompt.value_tokens);
+  prompt.text = "new";
+  for_each_field(other, std::as_const(prompt), [](auto& to, const auto& from) { to = from; });
+  CHECK(other.text == "new");
+  reward_breakdown parts{.score = 1, .bonus = {{"length", 2}}};
+  for_each_field(parts, [](auto& field) { field = {}; });
+  CHECK(parts == reward_breakdown{});
+  CHECK(parts.bonus.empty());
+}
+
 TEST_CASE("prompts that cannot make a step are refused by name") {
   std::vector<rl_prompt> prompts{{.tokens = {1}, .key = 3}, {.tokens = {1}, .key = 4}};
   CHECK_NOTHROW(check_prompts(prompts));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <coho/error.hpp>
+#include <coho/options.hpp>
 #include <concepts>
 
 namespace coho {
@@ -50,6 +51,14 @@ struct adaptive_kl_options {
   double target = 6;         ///< target mean KL per sequence, nats; > 0
   double horizon = 10000;    ///< sequences after which a relative error of 100 % has changed β by about 100 %; > 0
   double error_limit = 0.2;  ///< bound on the relative error of one update; > 0
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"initial", "β of the first step", allowed::above(0)}, o.initial...);
+    visit({"target", "mean KL of a response that β aims at", allowed::above(0), "nats"}, o.target...);
+    visit({"horizon", "responses over which an error of 100 % changes β by about that", allowed::above(0), "responses"},
+          o.horizon...);
+    visit({"error_limit", "bound on the relative error that one update sees", allowed::above(0)}, o.error_limit...);
+  }
 };
 
 /// Proportional control of β in log space (Ziegler et al. 2019, "Fine-Tuning Language Models from Human Preferences",
@@ -68,11 +77,7 @@ class adaptive_kl_controller {
  public:
   explicit adaptive_kl_controller(const adaptive_kl_options& options = {})
       : options_(options), coefficient_(options.initial) {
-    const auto positive = [](double x) { return std::isfinite(x) && x > 0; };
-    require_option(positive(options.initial), "initial", options.initial, "finite and greater than 0");
-    require_option(positive(options.target), "target", options.target, "finite and greater than 0");
-    require_option(positive(options.horizon), "horizon", options.horizon, "finite and greater than 0");
-    require_option(positive(options.error_limit), "error_limit", options.error_limit, "finite and greater than 0");
+    validate(options);
   }
 
   double coefficient() const noexcept { return coefficient_; }

@@ -4,8 +4,11 @@
 #include <cmath>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
-#include <coho/loss/token_loss.hpp>
+#include <coho/check_lengths.hpp>
+#include <coho/loss/detail/blocks.hpp>
+#include <coho/loss/detail/results.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <concepts>
 #include <cstddef>
@@ -24,6 +27,9 @@ enum class kl_estimator {
   k1_clamped,           ///< max(d, 0), which the code of AlpacaFarm and SALMON calls k1
   k3_straight_through,  ///< the value of k3 with the gradient of k2
 };
+constexpr auto option_names(kl_estimator) {
+  return std::array{"k1", "k2", "k3", "absolute", "k1_clamped", "k3_straight_through"};
+}
 
 namespace detail {
 
@@ -41,7 +47,6 @@ Number kl_of(Number d, kl_estimator estimator) noexcept {
 template <kl_estimator Estimator>
 void kl_of_block(const double* __restrict d, double* __restrict kl, double* __restrict slope) noexcept {
   using enum kl_estimator;
-  using c = exp_constants<double>;
   constexpr std::size_t n = token_block;
   if constexpr (Estimator != k3 && Estimator != k3_straight_through) {
     for (std::size_t k = 0; k < n; ++k) kl[k] = kl_of(d[k], Estimator);
@@ -52,15 +57,9 @@ void kl_of_block(const double* __restrict d, double* __restrict kl, double* __re
       if constexpr (Estimator == k1_clamped) slope[k] = d[k] >= 0 ? 1.0 : 0.0;
     }
   } else {
-    for (std::size_t k = 0; k < n; ++k) slope[k] = limit(-d[k], c::low, c::high);
     for (std::size_t k = 0; k < n; ++k) {
-      // e^x − 1 = 2^whole·(e^r − 1) + (2^whole − 1), in two factors because 2^whole could overflow or underflow.
-      const exp_parts<double> parts(slope[k]);
-      const double half = nearest(0.5 * parts.whole), rest = parts.whole - half;
-      const double first = power_of_two(half), second = power_of_two(rest), less = first - power_of_two(-rest);
-      const double convex = parts.convex(), excess = (first * (parts.r + convex) + less) * second;
-      // Near 0, where the factors are 1 and r is −d, only the first term remains, so nothing cancels.
-      kl[k] = (first * convex + less * (1 + parts.r)) * second + (parts.r + d[k]);
+      const double excess = std::expm1(-d[k]);
+      kl[k] = excess + d[k];
       slope[k] = -excess;
     }
     if constexpr (Estimator == k3_straight_through) {
@@ -159,6 +158,10 @@ struct kl_loss_options {
   /// d = log π − log π_ref is limited to ±clip (nats), with gradient 0 beyond; > 0, or 0 for off. It keeps one token
   /// from dominating the batch under k2 and k3, which grow as d² and e^−d; 10 rarely affects healthy runs.
   double clip = 0;
+  static void describe(auto&& visit, auto&... o) {
+    visit({"estimator", "of the KL of a token"}, o.estimator...);
+    visit({"clip", "limits log π − log π_ref to ± this; 0: off", allowed::bound(), "nats"}, o.clip...);
+  }
 };
 
 template <class Value, class Array>
@@ -174,9 +177,7 @@ struct kl_loss_result {
 ///     auto [value, d_log_probs] = loss.value_and_grad(log_probs, reference_log_probs, weights);
 class kl_loss {
  public:
-  explicit kl_loss(const kl_loss_options& options = {}) : options_(options) {
-    require_option(options.clip >= 0, "clip", options.clip, "greater than 0, or 0 (off)");
-  }
+  explicit kl_loss(const kl_loss_options& options = {}) : options_(options) { validate(options); }
   const kl_loss_options& options() const noexcept { return options_; }
 
   template <class LogProbs, class Reference, class Weights>

@@ -5,11 +5,14 @@
 #include <utility>
 
 #include <coho/error.hpp>
+#include <coho/principle/single_line.hpp>
 #include <coho/prompt/template.hpp>
 
 namespace coho {
 
 /// The prompt with which a model chooses between two outputs under one principle (SALMON, §3.2 and App. D).
+///
+/// The principle's name and definition are shown as a `single_line` each; the texts to compare stay as they are.
 ///
 /// A judge template ends inside an open parenthesis, so that the next token is the letter of the chosen output.
 /// Construction throws `argument_error` if the template is of another kind or does not end in "(".
@@ -36,8 +39,8 @@ class judge_prompt {
     return template_.render({{"UserInstruction", instruction},
                              {"OutputA", output_a},
                              {"OutputB", output_b},
-                             {"Dimension", dimension},
-                             {"Definition", definition}});
+                             {"Dimension", single_line(dimension)},
+                             {"Definition", single_line(definition)}});
   }
 
   const prompt_template& text() const noexcept { return template_; }

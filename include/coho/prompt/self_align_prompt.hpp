@@ -10,6 +10,7 @@
 
 #include <coho/error.hpp>
 #include <coho/principle/principle.hpp>
+#include <coho/principle/single_line.hpp>
 #include <coho/prompt/template.hpp>
 
 namespace coho {
@@ -79,8 +80,8 @@ class self_align_prompt {
     prefix_.append(text.shared_prefix());
     std::size_t number = 0;
     for (const principle& rule : rules) {
-      prefix_.append(number == 0 ? "" : "\n").append(std::to_string(number + 1)).append(" (").append(rule.name);
-      prefix_.append("): ").append(detail::on_one_line(rule.definition));
+      prefix_.append(number == 0 ? "" : "\n").append(std::to_string(number + 1)).append(" (");
+      prefix_.append(single_line(rule.name)).append("): ").append(single_line(rule.definition));
       ++number;
     }
     require_argument(number > 0, "self_align_prompt: there are no rules");

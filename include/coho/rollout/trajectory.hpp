@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -15,17 +16,19 @@
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
 #include <coho/packed.hpp>
+#include <coho/principle/prompt_type.hpp>
+#include <coho/reward/breakdown.hpp>
 
 namespace coho {
 
 /// One prompt of a reinforcement-learning step, ready to be answered: principles are drawn and composed beforehand.
 struct rl_prompt {
   std::vector<token> tokens{};
-  std::string
-      text{};    ///< what the reward model sees as the prompt; empty: decoded from `tokens` where there is a decoder
-  int type = 0;  ///< prompt type, carried for callbacks: 0 general, 1 reasoning, 2 red-teaming
+  /// What the reward model sees as the prompt; empty: decoded from `tokens` where there is a decoder.
+  std::string text{};
+  prompt_type type = prompt_type::general;  ///< carried for callbacks
   double length_multiplier = 1.0;
-  std::vector<std::string> principles{};  ///< the guideline of this prompt in this step, one line a principle
+  std::vector<std::string> principles{};  ///< the guideline of this prompt in this step, one line per principle
   /// Names the random stream of this rollout; unique among the prompts of a step (over all ranks). Samples of one
   /// prompt need different keys: with equal keys they would be equal.
   std::uint64_t key = 0;
@@ -49,10 +52,11 @@ struct trajectory_batch {
   Eigen::ArrayXd values;               ///< V_t before the update, [tokens]
   Eigen::ArrayXd model_scores;         ///< as the reward model gave them, [sequences]
   Eigen::ArrayXd sequence_rewards;     ///< normalised, with bonuses, those of empty responses by rule, [sequences]
-  Eigen::ArrayXd rewards;              ///< shaped token rewards, [tokens]
-  double shaped_reward_sum = 0;        ///< of all positions, those of padding that hold a reward included
-  Eigen::ArrayXd advantages;           ///< [tokens]
-  Eigen::ArrayXd returns;              ///< [tokens]
+  std::vector<reward_breakdown> breakdowns;  ///< what they are made of, [sequences]; none where nobody composed them
+  Eigen::ArrayXd rewards;                    ///< shaped token rewards, [tokens]
+  double shaped_reward_sum = 0;              ///< of all positions, those of padding that hold a reward included
+  Eigen::ArrayXd advantages;                 ///< [tokens]
+  Eigen::ArrayXd returns;                    ///< [tokens]
 
   std::size_t size() const noexcept { return batch.size(); }
   std::size_t tokens() const noexcept { return batch.responses.total(); }
@@ -82,6 +86,66 @@ struct trajectory_batch {
     return out;
   }
 };
+
+namespace detail {
+
+// Structured bindings name every member, so that a new one that is missing here does not compile.
+template <class Prompt>
+  requires std::same_as<std::remove_const_t<Prompt>, rl_prompt>
+constexpr auto fields_of(Prompt& prompt) {
+  auto& [tokens, text, type, length_multiplier, principles, key, value_tokens] = prompt;
+  return std::tie(tokens, text, type, length_multiplier, principles, key, value_tokens);
+}
+template <class Part>
+  requires std::same_as<std::remove_const_t<Part>, reward_part>
+constexpr auto fields_of(Part& part) {
+  auto& [name, value] = part;
+  return std::tie(name, value);
+}
+template <class Breakdown>
+  requires std::same_as<std::remove_const_t<Breakdown>, reward_breakdown>
+constexpr auto fields_of(Breakdown& breakdown) {
+  auto& [score, bonus, empty, unfinished] = breakdown;
+  return std::tie(score, bonus, empty, unfinished);
+}
+template <class Batch>
+  requires std::same_as<std::remove_const_t<Batch>, trajectory_batch>
+constexpr auto fields_of(Batch& rollouts) {
+  auto& [prompts, batch, value_prompts, prompt_texts, response_texts, finished, empty, recorded_log_probs,
+         old_log_probs, reference_log_probs, values, model_scores, sequence_rewards, breakdowns, rewards,
+         shaped_reward_sum, advantages, returns] = rollouts;
+  return std::tie(prompts, batch, value_prompts, prompt_texts, response_texts, finished, empty, recorded_log_probs,
+                  old_log_probs, reference_log_probs, values, model_scores, sequence_rewards, breakdowns, rewards,
+                  shaped_reward_sum, advantages, returns);
+}
+
+template <class Object>
+concept with_fields = requires(Object& object) { fields_of(object); };
+
+}  // namespace detail
+
+struct for_each_field_fn {
+  /// Calls `visitor(member)` for each member of a trajectory_batch, rl_prompt, reward_breakdown or reward_part, in the
+  /// order of their declaration: what copies, joins or writes rollouts names no member, and misses none.
+  ///
+  ///     std::size_t members = 0;
+  ///     coho::for_each_field(rollouts, [&](const auto&) { ++members; });
+  template <detail::with_fields Object, class Visitor>
+  void operator()(Object& object, Visitor&& visitor) const {
+    std::apply([&](auto&... fields) { (visitor(fields), ...); }, detail::fields_of(object));
+  }
+  /// Calls `visitor(member of a, member of b)` for each member of two objects of one kind.
+  template <detail::with_fields Object, detail::with_fields Other, class Visitor>
+    requires std::same_as<std::remove_const_t<Object>, std::remove_const_t<Other>>
+  void operator()(Object& a, Other& b, Visitor&& visitor) const {
+    const auto left = detail::fields_of(a);
+    const auto right = detail::fields_of(b);
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      (visitor(std::get<I>(left), std::get<I>(right)), ...);
+    }(std::make_index_sequence<std::tuple_size_v<decltype(left)>>{});
+  }
+};
+inline constexpr for_each_field_fn for_each_field{};
 
 /// Throws `argument_error` when prompts cannot make a step: empty prompts or keys that occur twice.
 template <std::same_as<rl_prompt> Prompt = rl_prompt>

@@ -3,6 +3,8 @@
 #include <map>
 #include <string>
 
+#include <coho/reward/composition.hpp>
+
 #include "rollouts/symbolic_rewards.hpp"
 #include "support/catch.hpp"
 #include "support/thread_ranks.hpp"
@@ -43,6 +45,19 @@ trajectory_batch rollouts() {
   return out;
 }
 
+// What a driver does with them: the rewards composed, then settled. Texts are identified at the first only.
+trajectory_batch composed(const ppo_options& options, const symbolic_rewards& bonus, trajectory_batch out) {
+  out.sequence_rewards.resize(static_cast<Eigen::Index>(out.size()));
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const auto place = static_cast<Eigen::Index>(i);
+    out.breakdowns.push_back(compose_reward(out.model_scores(place), bonus, out.query(i), options.normalization));
+    out.sequence_rewards(place) = out.breakdowns.back().earned();
+  }
+  settle_rewards(out.sequence_rewards, out.breakdowns, out.finished, out.empty, options.empty_responses,
+                 options.shaping);
+  return out;
+}
+
 std::map<std::string, double> means(const reward_parts& parts) {
   std::map<std::string, double> out;
   for (const auto& [name, mean] : parts.means()) out.emplace(name, mean);
@@ -56,15 +71,13 @@ TEST_CASE("reward_parts: score, bonuses and penalty of each rollout, and their m
   const auto all = rollouts();
   const auto one = parts.of(all.query(1), -1);
   CHECK(one.score == -1);
-  CHECK(one.language == 0);
-  CHECK(one.length == Approx(5 * 0.4 * -0.4));
-  CHECK(one.unfinished == 0);
+  CHECK(one.part("language") == 0);
+  CHECK(one.part("length") == Approx(5 * 0.4 * -0.4));
   const auto cut = parts.of(all.query(2), 2);
-  CHECK(cut.length == Approx(4));  // 1 is above the cap
-  CHECK(cut.unfinished == -6);
-  CHECK(cut.total() == Approx(0.5 + 2 + 4 - 6));
+  CHECK(cut.part("length") == Approx(4));  // 1 is above the cap
+  CHECK(cut.earned() == Approx(0.5 + 2 + 4));
 
-  parts.on_rollouts(all);
+  parts.on_rollouts(composed(options(), both(), all));
   const auto mean = means(parts);
   CHECK(mean.size() == 6);
   CHECK(mean.at("reward/empty") == 0);
@@ -78,10 +91,12 @@ TEST_CASE("reward_parts: score, bonuses and penalty of each rollout, and their m
 TEST_CASE("reward_parts: a penalty that replaces the reward is what it takes away, so that the parts add up") {
   ppo_options replacing = options();
   replacing.shaping.unfinished = unfinished_mode::replace;
-  const reward_parts parts(replacing, both(), true);
-  const auto all = rollouts();
-  CHECK(parts.of(all.query(2), 2).total() == Approx(-6));
-  CHECK(parts.of(all.query(0), 2).total() == Approx(0.5 + 2 + 1));
+  const auto all = composed(replacing, both(), rollouts());
+  CHECK(all.breakdowns[2].total() == Approx(-6));
+  CHECK(all.breakdowns[0].total() == Approx(1 + 2 + 1));
+  reward_parts parts(replacing, both(), true);
+  parts.on_rollouts(all);
+  CHECK(means(parts).at("reward/unfinished") == Approx((-6 - 6.5) / 3));
 }
 
 TEST_CASE("reward_parts: what an empty response loses is a part of its own") {
@@ -90,9 +105,8 @@ TEST_CASE("reward_parts: what an empty response loses is a part of its own") {
   all.empty = {0, 1, 0};
   // Score, language and length; the last one is unfinished, which counts later. The empty one earns the worst answer's.
   const std::vector<double> earned{1 + 2 + 1, -1 - 0.8, 0.5 + 2 + 4};
-  all.sequence_rewards = Eigen::Array3d(earned[0], earned[0], earned[2]);
   reward_parts parts(options(), both(), true);
-  parts.on_rollouts(all);
+  parts.on_rollouts(composed(options(), both(), all));
   const auto mean = means(parts);
   CHECK(mean.at("reward/empty") == Approx((4 + 1.8) / 3));
   CHECK(mean.at("reward/unfinished") == Approx(-12.0 / 3));
@@ -102,7 +116,7 @@ TEST_CASE("reward_parts: what an empty response loses is a part of its own") {
   ppo_options scoring = options();
   scoring.empty_responses = empty_response_rule::scored;
   reward_parts plain(scoring, both(), true);
-  plain.on_rollouts(all);
+  plain.on_rollouts(composed(scoring, both(), all));
   CHECK(means(plain).count("reward/empty") == 0);
   CHECK(means(plain).at("reward/unfinished") == Approx(-2));
   CHECK(plain.settled(earned, all.finished, all.empty) == std::vector<double>{4, earned[1], 6.5 - 6});
@@ -113,12 +127,29 @@ TEST_CASE("reward_parts: what an empty response loses is a part of its own") {
         std::vector<double>{4, -6, -6});
 }
 
+TEST_CASE("reward_parts: they are read from the rollouts, not made again") {
+  std::size_t asked = 0;
+  const symbolic_rewards counting(
+      std::nullopt,
+      [&](std::string_view text) {
+        ++asked;
+        return std::optional(first_letter(text));
+      },
+      2.0);
+  reward_parts parts(options(), counting, true);
+  const auto all = composed(options(), counting, rollouts());
+  CHECK(asked == 6);
+  parts.on_rollouts(all);
+  CHECK(asked == 6);
+  CHECK(means(parts).at("language_match") == Approx(2.0 / 3));
+}
+
 TEST_CASE("reward_parts: what is switched off has no mean") {
   ppo_options plain = options();
   plain.shaping.unfinished_penalty = 0;
   reward_parts scored(plain, {std::nullopt, first_letter, 0}, true), unscored(plain, both(), false);
-  scored.on_rollouts(rollouts());
-  unscored.on_rollouts(rollouts());
+  scored.on_rollouts(composed(plain, {std::nullopt, first_letter, 0}, rollouts()));
+  unscored.on_rollouts(composed(plain, both(), rollouts()));
   CHECK(means(scored).size() == 2);
   CHECK(means(scored).count("reward/score") == 1);
   CHECK(means(scored).count("reward/empty") == 1);
@@ -140,7 +171,7 @@ TEST_CASE("reward_parts: means are over the rollouts of all ranks") {
       own.finished.push_back(all.finished[i]);
     }
     own.model_scores = ranks.rank() == 0 ? Eigen::ArrayXd(Eigen::Array2d(3, -1)) : Eigen::ArrayXd::Constant(1, 2.0);
-    parts.on_rollouts(own);
+    parts.on_rollouts(composed(options(), both(), own));
     const auto mean = parts.means(ranks);
     if (mean.at(0).first != "reward/score" || std::abs(mean[0].second - 0.5 / 3) > 1e-12)
       throw std::runtime_error("another mean than that of all rollouts");

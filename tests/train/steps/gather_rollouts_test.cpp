@@ -15,7 +15,7 @@ std::vector<rl_prompt> some_prompts(std::size_t count) {
     out[i].text = "prompt " + std::to_string(i);
     out[i].principles = std::vector<std::string>(i % 3, "be brief");
     out[i].length_multiplier = 0.5 + static_cast<double>(i);
-    out[i].type = static_cast<int>(i % 2);
+    out[i].type = coho::prompt_types[i % 2];
     out[i].value_tokens = {1, 1};
   }
   return out;
@@ -32,22 +32,34 @@ trajectory_batch collected(std::span<const rl_prompt> prompts) {
   return detail::collect_shares(models, prompts, small_world::options(), 0, statistics);
 }
 
-bool same(const trajectory_batch& a, const trajectory_batch& b) {
-  bool prompts = a.size() == b.size();
-  for (std::size_t i = 0; prompts && i < a.size(); ++i) {
-    const auto &x = a.prompts[i], &y = b.prompts[i];
-    prompts = x.tokens == y.tokens && x.text == y.text && x.type == y.type && x.principles == y.principles &&
-              x.length_multiplier == y.length_multiplier && x.key == y.key && x.value_tokens == y.value_tokens;
+// Every member, those of prompts and breakdowns included.
+struct equal_fields {
+  bool& all;
+  template <class T>
+  void operator()(const T& a, const T& b) const {
+    if constexpr (coho::detail::with_fields<const T>) {
+      for_each_field(a, b, *this);
+    } else {
+      all = all && a == b;
+    }
   }
-  const auto equal = [](const Eigen::ArrayXd& x, const Eigen::ArrayXd& y) {
-    return x.size() == y.size() && (x == y).all();
-  };
-  return prompts && a.batch.prompts == b.batch.prompts && a.batch.responses == b.batch.responses &&
-         a.value_prompts == b.value_prompts && a.prompt_texts == b.prompt_texts &&
-         a.response_texts == b.response_texts && a.finished == b.finished && a.empty == b.empty &&
-         equal(a.recorded_log_probs, b.recorded_log_probs) && equal(a.old_log_probs, b.old_log_probs) &&
-         equal(a.reference_log_probs, b.reference_log_probs) && equal(a.values, b.values) &&
-         equal(a.model_scores, b.model_scores) && equal(a.sequence_rewards, b.sequence_rewards);
+  template <class T>
+  void operator()(const std::vector<T>& a, const std::vector<T>& b) const {
+    all = all && a.size() == b.size();
+    for (std::size_t i = 0; all && i < a.size(); ++i) (*this)(a[i], b[i]);
+  }
+  void operator()(const token_batch& a, const token_batch& b) const {
+    all = all && a.prompts == b.prompts && a.responses == b.responses;
+  }
+  void operator()(const Eigen::ArrayXd& a, const Eigen::ArrayXd& b) const {
+    all = all && a.size() == b.size() && (a == b).all();
+  }
+};
+
+bool same(const trajectory_batch& a, const trajectory_batch& b) {
+  bool all = true;
+  for_each_field(a, b, equal_fields{all});
+  return all;
 }
 
 }  // namespace
@@ -69,6 +81,28 @@ TEST_CASE("every rank has the rollouts of all, as one process would have collect
         },
         3);
   }
+}
+
+TEST_CASE("every member of every rank's rollouts arrives") {
+  const auto prompts = some_prompts(2);
+  const auto filled = [&](std::size_t i) {
+    trajectory_batch out = collected(std::span(prompts).subspan(i, 1));
+    out.breakdowns[0] = {.score = 1, .bonus = {{"length", 2.5}}, .empty = -1, .unfinished = static_cast<double>(i)};
+    out.rewards = out.advantages = out.returns = out.old_log_probs * 2;
+    out.shaped_reward_sum = 0.5 + static_cast<double>(i);
+    return out;
+  };
+  trajectory_batch both = filled(0);
+  const trajectory_batch second = filled(1);
+  for_each_field(both, second, coho::detail::append_field{});
+  CHECK(both.size() == 2);
+  CHECK(both.breakdowns[1].unfinished == 1);
+  CHECK(both.shaped_reward_sum == 2);
+  CHECK_FALSE(same(filled(0), filled(1)));
+  test::run_ranks(2, [&](auto& ranks) {
+    if (!same(gather_rollouts(filled(static_cast<std::size_t>(ranks.rank())), ranks), both))
+      throw error("a rank has other rollouts");
+  });
 }
 
 TEST_CASE("a rank's prompts are collected share by share") {

@@ -12,7 +12,7 @@
 #include <coho/advantage/whiten.hpp>
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
-#include <coho/reward/empty_response.hpp>
+#include <coho/reward/composition.hpp>
 #include <coho/reward/shaping.hpp>
 #include <coho/rollout/importance_weights.hpp>
 #include <coho/rollout/trajectory.hpp>
@@ -55,22 +55,22 @@ struct rollout_layout {
   }
 };
 
-/// Token rewards over a layout: KL penalty, sequence rewards, penalties. By the rule `lowest` an empty response is an
-/// answer that was not given: its sequence reward becomes that of the worst answer, and it counts as unfinished.
+/// Token rewards over a layout: KL penalty, sequence rewards (settled, as are the breakdowns), penalties.
 template <class Communicator>
 Eigen::ArrayXd rewards_over(const rollout_layout& place, const Eigen::ArrayXd& mask, trajectory_batch& rollouts,
                             const ppo_options& options, double kl_coefficient, Communicator& ranks) {
   shaping_options shaping = options.shaping;
   shaping.kl_coefficient = kl_coefficient;
-  std::vector<std::uint8_t> finished = rollouts.finished;
-  if (options.empty_responses == empty_response_rule::lowest) {
-    const std::vector<std::uint8_t>& empty = rollouts.empty;
-    rollouts.sequence_rewards = rank_empty_last(rollouts.sequence_rewards, empty, ranks);
-    if (finished.empty()) finished.assign(empty.size(), 1);
-    for (std::size_t i = 0; i < empty.size(); ++i) finished[i] = finished[i] != 0 && empty[i] == 0 ? 1 : 0;
-  }
-  return shape_rewards(rollouts.sequence_rewards, place.spread(rollouts.old_log_probs),
-                       place.spread(rollouts.reference_log_probs), mask, place.offsets, finished, shaping, ranks);
+  const std::vector<std::uint8_t> finished =
+      settle_rewards(rollouts.sequence_rewards, rollouts.breakdowns, rollouts.finished, rollouts.empty,
+                     options.empty_responses, shaping, ranks);
+  return shape_rewards({.sequence_rewards = rollouts.sequence_rewards,
+                        .log_probs = place.spread(rollouts.old_log_probs),
+                        .reference_log_probs = place.spread(rollouts.reference_log_probs),
+                        .mask = mask,
+                        .offsets = place.offsets,
+                        .finished = finished},
+                       shaping, ranks);
 }
 
 /// Advantages weighted for the difference between the sampler and the policy that is trained: for every loss that is
@@ -113,7 +113,8 @@ struct estimate_advantages_fn {
                                        options.padded_layout ? options.generation.max_new_tokens : 0);
     const Eigen::ArrayXd mask = place.spread(Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()));
     const Eigen::ArrayXd rewards = detail::rewards_over(place, mask, rollouts, options, kl_coefficient, ranks);
-    const auto estimate = estimator(rewards, place.spread(rollouts.values), detail::span_of(place.offsets));
+    const auto estimate = estimator(advantage_inputs<double>{
+        .rewards = rewards, .values = place.spread(rollouts.values), .offsets = place.offsets});
     Eigen::ArrayXd advantages = checked(estimate.advantages, rewards.size(), "advantages");
     const Eigen::ArrayXd returns = checked(estimate.returns, rewards.size(), "returns");
     if (options.whiten_advantages) advantages = whiten(advantages, mask, options.advantage_whitening, ranks);

@@ -1,8 +1,11 @@
 #pragma once
 
-// For tests only: enough of CUDA's language to run the kernels' source on the CPU. Each thread of a block is a fibre
+// Enough of CUDA's language to run the kernels' source on the CPU. Each thread of a block is a fibre
 // with its own stack; a barrier or a shuffle switches to the next fibre until all have arrived. Blocks run one after
 // the other. `emulation::order` chooses which thread runs first: a missing barrier shows in one order or the other.
+
+// Tells reference_trainer/kernels/cuda/device_functions.hpp that the language is there.
+#define COHO_CUDA_EMULATION 1
 
 #include <ucontext.h>
 

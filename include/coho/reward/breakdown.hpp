@@ -1,0 +1,43 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace coho {
+
+/// A named part of a bonus, such as the one for length.
+struct reward_part {
+  std::string name{};
+  double value = 0;
+  friend bool operator==(const reward_part&, const reward_part&) = default;
+};
+
+/// What the reward of one response is made of, before the clip and scale of reward shaping and without the KL penalty:
+///
+///     total = score + Σ bonus + empty + unfinished
+///
+/// `compose_reward` fills in the first two, `settle_rewards` the others, which depend on all responses of a step.
+struct reward_breakdown {
+  double score = 0;                  ///< of the reward model, normalised
+  std::vector<reward_part> bonus{};  ///< of `ppo_models::bonus`, by its parts where it offers them
+  double empty = 0;                  ///< what the rule for empty responses changes
+  double unfinished = 0;  ///< what the penalty changes: itself when added, its distance to the rest otherwise
+
+  /// All but the penalty.
+  double earned() const noexcept {
+    double out = score;
+    for (const auto& one : bonus) out += one.value;
+    return out + empty;
+  }
+  double total() const noexcept { return earned() + unfinished; }
+  /// A part of the bonus; 0 if there is none of that name.
+  double part(std::string_view name) const noexcept {
+    for (const auto& one : bonus)
+      if (one.name == name) return one.value;
+    return 0;
+  }
+  friend bool operator==(const reward_breakdown&, const reward_breakdown&) = default;
+};
+
+}  // namespace coho
