@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "commands/commands.hpp"
+#include "config/read_options.hpp"
 #include "evaluation/aggregate_summary.hpp"
 #include "files/atomic_file.hpp"
 #include "files/data_files.hpp"
@@ -19,22 +20,13 @@
 namespace coho::trainer {
 namespace {
 
-aggregation_options read_aggregation(const config& section) {
+aggregation_options read_rules(const config& section) {
   auto out = section.choice("preset", "paper", {"paper", "salmon_code"}) == "paper"
                  ? aggregation_options::paper()
                  : aggregation_options::salmon_code();
-  out.repeats = section.get<std::size_t>("repeats", out.repeats);
+  read_options(section, out);
   const auto sizes = section.get<std::vector<double>>("set_sizes", {});
   if (!sizes.empty()) out.sizes = set_sizes::given(sizes);
-  out.negation_probability = section.get<double>("negation_probability", out.negation_probability);
-  out.divide_by_variance = section.get<bool>("divide_by_variance", out.divide_by_variance);
-  out.variance_floor = section.get<double>("variance_floor", out.variance_floor);
-  out.require_order_agreement = section.get<bool>("require_order_agreement", out.require_order_agreement);
-  out.minimum_order_consistency = section.get<double>("minimum_order_consistency", out.minimum_order_consistency);
-  out.banned_phrase_probability = section.get<double>("banned_phrase_probability", out.banned_phrase_probability);
-  out.language_rule = section.get<bool>("language_rule", out.language_rule);
-  out.label_noise = section.get<double>("label_noise", out.label_noise);
-  out.label_noise_after_rule = section.get<double>("label_noise_after_rule", out.label_noise_after_rule);
   return out;
 }
 
@@ -109,7 +101,7 @@ class aggregate_stage : public stage {
         path_(principle_file(
             options.get<std::filesystem::path>("aggregate.principles", shipped("principles/reward_model.json")))),
         wording_files_(options.get<std::vector<std::string>>("aggregate.wordings", {})),
-        rules_(read_aggregation(options.section("aggregate"))),
+        rules_(read_rules(options.section("aggregate"))),
         phrases_(read_banned_phrases(options.section("aggregate"), rules_)),
         never_drawn_(read_never_drawn(options.section("aggregate"))),
         out_(context.out_or("preferences.jsonl")) {}
@@ -178,7 +170,7 @@ class aggregate_stage : public stage {
     if (made.swapped) std::swap(written.response_1, written.response_2);
     written.preferred = made.presented() + 1;
     written.dominant = made.dominant;
-    written.margin = made.margin;
+    written.label_margin = made.margin;
     for (const auto& drawn : made.principles) {
       const auto& worded = wordings_[wordings_.size() > 1 ? wording.index(wordings_.size()) : 0];
       const double sign = (drawn.negated ? -1.0 : 1.0) * (made.swapped ? -1.0 : 1.0);

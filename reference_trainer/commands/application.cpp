@@ -16,6 +16,7 @@
 #include "run/ranks.hpp"
 #include "run/report_error.hpp"
 #include "run/valid_output.hpp"
+#include "settings/stage_options.hpp"
 
 namespace coho::trainer {
 
@@ -188,6 +189,10 @@ struct command_line {
       apps.push_back(app.add_subcommand(commands[i].name, commands[i].help)->group(commands[i].group));
       add_flags(*apps.back(), commands[i].flags, parsed[i]);
       add_common(*apps.back(), common);
+      apps.back()->footer([stage = commands[i].name] {
+        const auto keys = stage_options(stage);
+        return keys.empty() ? std::string() : "Options, as keys of a recipe and of --set:\n" + option_table(keys);
+      });
     }
   }
   command_line(const command_line&) = delete;

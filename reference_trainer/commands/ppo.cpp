@@ -149,7 +149,8 @@ class ppo_run {
     // What may fail fails before an earlier run's checkpoints go.
     const bool goes_on = context.resume && latest_step(out_ / "checkpoints");  // a checkpoint knows the scale
     if (settings.normalization.from == normalization_source::kind::reward_model && !goes_on)
-      settings_.options.normalization = stored_normalization(settings.reward_model);
+      settings_.options.normalization =
+          stored_normalization(settings.reward_model, settings_.options.normalization.clip);
     check_evaluation_files(settings.evaluation, out_);
   }
 
@@ -208,8 +209,10 @@ class ppo_run {
       scale.mean = saved->at("normalization_mean").get<double>();
       scale.deviation = saved->at("normalization_deviation").get<double>();
     } else if (reward_ && settings_.normalization.from == normalization_source::kind::initial_policy) {
+      const double clip = scale.clip;
       scale = initial_scale(reference_, *reward_, prompts_, source_, settings_.options.generation,
                             settings_.normalization.samples, context_.seed, *context_.ranks);
+      scale.clip = clip;
     }
   }
 

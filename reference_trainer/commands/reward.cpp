@@ -45,18 +45,10 @@ struct reward_settings {
 
 fit_settings<reward_model_options> read_reward_fit(const config& section, const stage_context& context,
                                                    bool pretraining) {
-  auto out = read_fit<reward_model_options>(
-      section, context,
-      {.batch_size = 64, .learning_rate = pretraining ? 5e-5 : 3e-5, .warmup_steps = pretraining ? 0.01 : 0.03});
-  reward_model_options& settings = out.training;
-  settings.micro_batch.sequences = section.get<std::size_t>("micro_batch_pairs", 64);
-  settings.loss.margin = section.get<double>("margin", 0.0);
-  settings.loss.label_smoothing = section.get<double>("label_smoothing", 0.0);
-  settings.loss.centring = section.get<double>("centring", 0.0);
-  static_cast<void>(bradley_terry_loss(settings.loss));
+  auto out = read_fit<reward_model_options>(section, context, pretraining ? pretraining_defaults : reward_defaults);
   // Differences of scores say nothing of the head's bias. Its gradient is what rounding leaves, which Adam would blow
   // up to steps, and a bias that is not zero keeps the head out of the files that transformers and PEFT open.
-  if (settings.loss.centring == 0) out.optimizer.factors.push_back({"score.bias", 0.0});
+  if (out.training.loss.centring == 0) out.optimizer.factors.push_back({"score.bias", 0.0});
   out.optimizer.factors.push_back({"score.", section.get<double>("head_learning_rate_factor", 1.0)});
   return out;
 }
@@ -140,7 +132,7 @@ class held_out_evaluation {
 void log_evaluation(metrics_log& log, std::int64_t step, const preference_measures& measured) {
   log.scalars(step, {{"evaluation_accuracy", measured.overall().accuracy()},
                      {"evaluation_loss", measured.overall().loss()},
-                     {"evaluation_margin", measured.overall().margin()},
+                     {"evaluation_margin", measured.overall().score_difference()},
                      {"evaluation_brier_score", measured.overall().brier_score()},
                      {"evaluation_calibration_error", measured.confidence().expected_error()},
                      {"evaluation_score", measured.scores().mean},
@@ -177,7 +169,7 @@ class reward_stage : public stage {
       start_head(*model_.bank, settings_.uniform_head, rng(context.seed).split(stream_key("reward head")));
     reward_.emplace(make_reward_role(model_, "reward", settings_.prompt));
     pairs_.emplace(open_preferences(settings_.files, context.seed, [&](const preference_pair& pair) {
-      return reward_->reads_alike(pair.preferred, pair.other);
+      return reward_->reads_alike(pair.chosen, pair.rejected);
     }));
     steps_ = settings_.fit.steps_over(pairs_->training.size());
     parameters_ = &model_.bank->train("reward");
@@ -225,7 +217,7 @@ class reward_stage : public stage {
     smoothed_accuracy_ += 0.1 * (s.accuracy - smoothed_accuracy_);
     log.scalars(step, {{"loss", s.loss},
                        {"accuracy", s.accuracy},
-                       {"margin", s.margin},
+                       {"margin", s.score_difference},
                        {"score", s.score},
                        {"gradient_norm", s.gradient_norm},
                        {"learning_rate", s.learning_rate},

@@ -39,10 +39,7 @@ struct sft_settings {
 };
 
 fit_settings<supervised_options> read_sft_fit(const config& section, const stage_context& context) {
-  auto out = read_fit<supervised_options>(section, context, {.batch_size = 32, .learning_rate = 1e-4});
-  out.training.micro_batch.tokens = section.get<std::size_t>("micro_batch_tokens", 16384);
-  out.training.shuffle = section.get<bool>("shuffle", true);
-  return out;
+  return read_fit<supervised_options>(section, context, sft_defaults);
 }
 
 sft_settings read_sft(const config& options, stage_context& context, const std::filesystem::path& out) {

@@ -17,15 +17,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The text of an option_error begins with the option's name, which ends as its key does ("shaping.kl_coefficient",
-// "ppo.kl_coefficient"): where that key stands in the recipe.
+// The text of an option_error begins with the option's name, with which its key ends ("shaping.kl_coefficient",
+// "ppo.shaping.kl_coefficient"): where that key stands in the recipe. Losses name their own options only.
 std::string place_of_option(const config& options, const std::string& text) {
   constexpr std::string_view before = "option ";
   if (!text.starts_with(before)) return {};
-  const std::string name = text.substr(before.size(), text.find(" = ") - before.size());
-  const auto last = [](const std::string& key) { return key.substr(key.rfind('.') + 1); };
-  for (const auto& key : options.read_keys())
-    if (options.has(key) && last(key) == last(name)) return options.place(key) + ": " + key + ": ";
+  const std::string name = "." + text.substr(before.size(), text.find(" = ") - before.size());
+  for (const auto& end : {name, name.substr(name.rfind('.'))})
+    for (const auto& key : options.read_keys())
+      if (options.has(key) && key.ends_with(end)) return options.place(key) + ": " + key + ": ";
   return {};
 }
 

@@ -121,7 +121,7 @@ class chain {
     std::vector<std::string> all{"prompt.template=" + quoted(shipped("demo/prompts/inference.txt"))};
     if (quick_)
       all.insert(all.end(), {"aggregate.repeats=4", "ppo.steps=3", "ppo.rollouts=16", "ppo.minibatch_size=8",
-                             "ppo.normalization_samples=32"});
+                             "ppo.normalization.samples=32"});
     all.insert(all.end(), overrides.begin(), overrides.end());
     config settings = options_.clone();
     for (const auto& entry : all) settings.set(entry);

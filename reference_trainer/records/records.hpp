@@ -100,7 +100,7 @@ struct preference_record {
   std::optional<std::size_t> dominant{};  ///< index of the principle that decided
   /// With principles: the absolute score of the dominant one, 0 if unknown; without: the record's margin for the
   /// difference of the scores (bradley_terry_loss), 0 if it has none.
-  double margin = 0;
+  double label_margin = 0;
 
   const std::string& chosen() const { return preferred == 1 ? response_1 : response_2; }
   const std::string& rejected() const { return preferred == 1 ? response_2 : response_1; }

@@ -60,7 +60,7 @@ void check_preferences(const temporary_directory& folder, const settings& more, 
     CHECK(record.principles.size() == 3);
     REQUIRE(record.dominant);
     CHECK(record.principles.at(*record.dominant).name == wanted[i].dominant);
-    CHECK(record.margin == Approx(wanted[i].margin));
+    CHECK(record.label_margin == Approx(wanted[i].margin));
     // Each principle's own score speaks of the responses as they stand in the record.
     CHECK(record.principles.at(*record.dominant).score ==
           Approx(record.preferred == 1 ? wanted[i].margin : -wanted[i].margin));
@@ -157,7 +157,7 @@ TEST_CASE("aggregate: scores that are missing or all zero are refused, and no fi
   const std::string pair = R"({"instruction":"1","output_1":"a","output_2":"b","scores":)";
   fails_with(pair + R"({"P":[2,1]}})", "no score for the principle \"Q\"");
   fails_with(pair + R"({"P":[0,0],"Q":[0,0],"R":[1,-1]}})", "no pair gives a preference");
-  CHECK_THROWS_AS(run_stage(run_aggregate, given + settings{"aggregate.label_noise=2"}), option_error);
+  CHECK_THROWS_AS(run_stage(run_aggregate, given + settings{"aggregate.label_noise=2"}), config_error);
 }
 
 TEST_CASE("aggregate: a summary beside the records says what became of every draw") {
