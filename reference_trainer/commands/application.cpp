@@ -164,7 +164,9 @@ int application::dispatch(int argc, const char* const* argv) {
     }
     add_common(*sub, common);
     sub->footer([name = command.name] {
-      const auto keys = stage_options(name);
+      std::string section = name;  // the stage self-align has the section self_align
+      std::ranges::replace(section, '-', '_');
+      const auto keys = stage_options(section);
       return keys.empty() ? std::string() : "Options, as keys of a recipe and of --set:\n" + option_table(keys);
     });
   }
