@@ -1,12 +1,12 @@
-# `cmake --install`: the headers, the package configuration and, where it was built, the trainer with its recipes.
+# `cmake --install`: the headers, the package configuration and, if it was built, the trainer with its recipes.
 include(CMakePackageConfigHelpers)
 
 set(coho_package_dir "${CMAKE_INSTALL_DATADIR}/cmake/coho")
 install(TARGETS coho EXPORT coho_targets FILE_SET HEADERS DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(EXPORT coho_targets NAMESPACE coho:: FILE coho-targets.cmake DESTINATION "${coho_package_dir}")
 
-# The torch headers are always installed; their target is made by the user's find_package(coho COMPONENTS torch), with the
-# user's own libtorch.
+# The torch headers are always installed; the user's find_package(coho COMPONENTS torch) creates their target, with the
+# user's libtorch.
 install(DIRECTORY include/coho/torch DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/coho" FILES_MATCHING PATTERN "*.hpp")
 
 configure_package_config_file(cmake/coho-config.cmake.in "${PROJECT_BINARY_DIR}/coho-config.cmake"

@@ -14,7 +14,7 @@ namespace coho::trainer {
 ///  - x: any tensor, with or without a gradient; f: one tensor from one tensor, called once now and once per backward.
 ///  - Leaf tensors that f captures get their gradients added at once, as by `backward()`, even if x needs none.
 ///    Captured tensors of another graph must be detached: that graph has its own backward. f is held until the result's
-///    graph is gone, so it must own what it captures or be outlived by it.
+///    graph is gone, so what it captures must belong to it or outlive it.
 ///  - Both calls must compute the same: f with dropout sets its generator at its start, and tensors that f reads must
 ///    not change in between. Then gradients equal those of plain f(x) bit for bit, except that a leaf that several
 ///    calls share gets one addition per call, which rounds differently if it had a gradient before.

@@ -18,9 +18,22 @@ template <class Options>
 struct fit_settings {
   Options training{};
   adamw_options optimizer{};
-  std::uint64_t steps = 0;  ///< of the whole run
+  double warmup_steps = 0;           ///< below 1: a share of the run
+  std::uint64_t schedule_steps = 0;  ///< 0: the schedule ends with the run
   std::uint64_t save_every = 0;
   std::size_t keep = 1;
+
+  /// Optimizer steps of the whole run over so many examples.
+  std::uint64_t steps_over(std::size_t examples) const {
+    return training.epochs * ((examples + training.batch_size - 1) / training.batch_size);
+  }
+  /// The trainer's options of such a run: the schedule knows its steps.
+  Options options_over(std::size_t examples) const {
+    Options out = training;
+    say_early_floor(out.learning_rate, schedule_steps, steps_over(examples));
+    set_schedule_length(out.learning_rate, warmup_steps, schedule_steps > 0 ? schedule_steps : steps_over(examples));
+    return out;
+  }
 };
 
 struct fit_defaults {
@@ -46,20 +59,23 @@ Options with_defaults(const fit_defaults& defaults) {
   return out;
 }
 
-/// What every such section says of a run over so many examples: what the trainer's options describe, the groups
-/// `learning_rate` and `optimizer`, save_every and keep. Throws config_error, option_error.
+/// What every such section says: the options that the trainer describes, with the groups `learning_rate` and
+/// `optimizer`, and save_every and keep. How many examples there are need not be known yet. Throws config_error,
+/// option_error.
 ///
-///     auto fit = read_fit<supervised_options>(options.section("sft"), context, examples.size());
+///     const auto fit = read_fit<supervised_options>(options.section("sft"), context);
+///     supervised_trainer trainer{policy, optimizer, fit.options_over(examples.size())};
 template <class Options>
-fit_settings<Options> read_fit(const config& section, const stage_context& context, std::size_t examples,
-                               const fit_defaults& defaults = {}) {
+fit_settings<Options> read_fit(const config& section, const stage_context& context, const fit_defaults& defaults = {}) {
   fit_settings<Options> out{.training = with_defaults<Options>(defaults)};
   Options& training = out.training;
   read_options(section, training, {"seed", "learning_rate"});
   training.seed = context.seed;
-  out.steps = training.epochs * ((examples + training.batch_size - 1) / training.batch_size);
+  // A step an epoch, the shortest run: what does not fit the schedule is refused here.
   training.learning_rate =
-      read_learning_rate(section, defaults.learning_rate, out.steps, "cosine", defaults.warmup_steps);
+      read_learning_rate(section, defaults.learning_rate, training.epochs, "cosine", defaults.warmup_steps);
+  out.warmup_steps = section.get<double>("learning_rate.warmup_steps", defaults.warmup_steps);
+  out.schedule_steps = section.get<std::uint64_t>("learning_rate.total_steps", 0);
   out.optimizer = read_adamw(section);
   out.save_every = section.get<std::uint64_t>("save_every", 0);
   out.keep = section.get<std::size_t>("keep", 1);

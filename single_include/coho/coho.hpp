@@ -4922,10 +4922,12 @@ class huber_value_loss {
   }
   template <class Array = double>
   auto operator()(const value_loss_inputs<Array>& in) const {
+    check(in);
     return frame.weighted_value(*this, in.weights, in.values, in.returns);
   }
   template <class Array = double>
   auto value_and_grad(const value_loss_inputs<Array>& in) const {
+    check(in);
     auto result = frame.weighted_value_and_grad(*this, in.weights, in.values, in.returns);
     auto& d_values = result.gradients[0];
     return huber_value_result<decltype(result.value), std::remove_cvref_t<decltype(d_values)>>{
@@ -4934,6 +4936,17 @@ class huber_value_loss {
 
  private:
   static constexpr elementwise_loss<1, 2> frame{"huber_value_loss", {"values", "returns"}};
+
+  // Old values may be left out; given ones must fit, so that losses can be exchanged.
+  template <class Array>
+  static void check(const value_loss_inputs<Array>& in) {
+    if constexpr (detail::device_array<Array>) {
+      if (in.old_values.numel() > 0) detail::check_same_shape(in.values, in.old_values, "huber_value_loss");
+    } else if (in.old_values.size() > 0) {
+      detail::check_lengths(static_cast<std::size_t>(in.values.size()), static_cast<std::size_t>(in.old_values.size()),
+                            "huber_value_loss", "old_values");
+    }
+  }
 
   huber_value_options options_;
 };

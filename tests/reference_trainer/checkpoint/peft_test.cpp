@@ -234,7 +234,7 @@ TEST_CASE("peft: half pairs, unknown keys and wrong ranks are named") {
                              "model.embed_tokens.lora_embedding_A", "model.embed_tokens.weight"}) {
     const std::string name = module;
     refused({{"base_model.model." + name, at::ones({2, 3})}},
-            name.starts_with("lm") ? "replaces lm_head, and adapters" : "replaces model.embed_tokens");
+            name.starts_with("lm") ? "replaces lm_head, but adapters" : "replaces model.embed_tokens");
   }
 }
 

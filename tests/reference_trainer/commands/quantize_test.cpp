@@ -141,7 +141,7 @@ TEST_CASE("quantize: a packed checkpoint is planned as packed") {
   const auto planned = [](const settings& given) {
     const config options(given + settings{"sft.data=none.jsonl"});
     stage_context context("sft", options, false, true, true);
-    const std::string text = plan_sft(options, context)();
+    const std::string text = plan_text(read_parallel_plan(options, context), sft_plan{})();
     return text.substr(text.find("base"), text.find("embedding") - text.find("base"));
   };
   CHECK(planned({"model.path=" + (folder / "packed").string()}) ==

@@ -178,7 +178,7 @@ TEST_CASE("reward: pre-training mixes files, packed and not, shows no principles
   rewarding(folder, "out");
   CHECK_THROWS_WITH(
       run_stage(run_reward, given + settings{"preference_pretraining.data=" + (folder / "preferences.jsonl").string()}),
-      Catch::Matchers::ContainsSubstring("holds principles"));
+      Catch::Matchers::ContainsSubstring("has principles"));
 }
 
 TEST_CASE("reward: rounding does not move the head's bias, of which pairs say nothing") {

@@ -159,9 +159,9 @@ TEST_CASE("file content: each stage says once that sequences are longer than the
     const auto got = said_by(folder, arguments);
     INFO(arguments.front() << "\n" << got.err);
     CHECK(got.status == 0);
-    const auto first = got.err.find("; the model is made for 32");
+    const auto first = got.err.find("; the model was made for 32");
     REQUIRE(first != std::string::npos);
-    CHECK(got.err.find("; the model is made for 32", first + 1) == std::string::npos);
+    CHECK(got.err.find("; the model was made for 32", first + 1) == std::string::npos);
   };
   says_once({"sft", "--model", model, "--data", "sft.jsonl", "--out", "a", "--set", "adapter.rank=2"});
   says_once({"reward", "--model", model, "--data", "pairs.jsonl", "--out", "reward", "--set", "adapter.rank=2"});

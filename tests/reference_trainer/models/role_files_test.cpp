@@ -220,7 +220,7 @@ TEST_CASE("role files: whole weights of another shape than the base are refused 
     write_json(folder / "a/config.json", changed);
     CHECK_THROWS_AS(load_role(model, "b", folder / "a"), file_error);
     CHECK_THROWS_WITH(load_role(model, "b", folder / "a"), ContainsSubstring((folder / "a/config.json").string()) &&
-                                                               ContainsSubstring("another than that of the base"));
+                                                               ContainsSubstring("differs from that of the base"));
     CHECK_FALSE(model.bank->has("b"));
   };
   // What tensors alone do not show: each of these would compute something else.
