@@ -4,7 +4,6 @@
 #include <cmath>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "config/read_options.hpp"
 #include "files/notices.hpp"
@@ -49,12 +48,6 @@ adamw_options read_adamw(const config& section) {
   read_options(section.section("optimizer"), out);
   out.validate();
   return out;
-}
-
-moment_type read_moments(const config& section) {
-  const auto names = option_names(moment_type::float32);
-  return moment_type_named(
-      section.choice("optimizer.moments", names[0], std::vector<std::string_view>(names.begin(), names.end())));
 }
 
 }  // namespace coho::trainer

@@ -7,7 +7,6 @@
 
 #include "config/config.hpp"
 #include "optimization/adamw.hpp"
-#include "optimization/moment_type.hpp"
 
 namespace coho::trainer {
 
@@ -24,8 +23,5 @@ void say_early_floor(const learning_rate_options& options, std::uint64_t horizon
 
 /// The group `optimizer` of a section.
 adamw_options read_adamw(const config& section);
-
-/// `optimizer.moments` of a training section.
-moment_type read_moments(const config& section);
 
 }  // namespace coho::trainer
