@@ -1728,7 +1728,7 @@ struct whiten_options {
   static void describe(auto&& visit, auto&... o) {
     visit({"keep_mean", "scale only, as for rewards"}, o.keep_mean...);
     visit({"deviation", "divide the sum of squares by n, or (bessel) by n − 1"}, o.deviation...);
-    visit({"epsilon", "added to the deviation", allowed::above(0).or_infinity()}, o.epsilon...);
+    visit({"epsilon", "added to the deviation", allowed::above(0)}, o.epsilon...);
     visit({"scope", "the numbers that mean and deviation are taken over"}, o.scope...);
   }
 };
@@ -9168,7 +9168,9 @@ struct importance_weights_options {
     visit({"high", "upper limit", allowed::at_least(1).or_infinity()}, o.high...);
     visit({"sequence_low", "sequences whose geometric mean of ratios is lower get weight 0; 0: off", allowed::in(0, 1)},
           o.sequence_low...);
-    visit({"sequence_high", "… or is higher", allowed::at_least(1).or_infinity()}, o.sequence_high...);
+    visit({"sequence_high", "sequences whose geometric mean of ratios is higher get weight 0",
+           allowed::at_least(1).or_infinity()},
+          o.sequence_high...);
   }
   void check_together(const std::string& prefix) const {
     require_option(low == 0 || form == importance_form::masked, prefix + "low", low, "0 unless the form is masked");
