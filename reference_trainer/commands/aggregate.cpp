@@ -155,7 +155,7 @@ void run_aggregate(const config& options, stage_context& context) {
       if (made.swapped) std::swap(written.response_1, written.response_2);
       written.preferred = made.presented() + 1;
       written.dominant = made.dominant;
-      written.margin = made.margin;
+      written.label_margin = made.margin;
       for (const auto& drawn : made.principles) {
         const auto& worded = wordings[wordings.size() > 1 ? wording.index(wordings.size()) : 0];
         const double sign = (drawn.negated ? -1.0 : 1.0) * (made.swapped ? -1.0 : 1.0);

@@ -103,7 +103,7 @@ class held_out_evaluation {
 void log_evaluation(metrics_log& log, std::int64_t step, const preference_measures& measured) {
   log.scalars(step, {{"evaluation_accuracy", measured.overall().accuracy()},
                      {"evaluation_loss", measured.overall().loss()},
-                     {"evaluation_margin", measured.overall().margin()},
+                     {"evaluation_margin", measured.overall().score_difference()},
                      {"evaluation_brier_score", measured.overall().brier_score()},
                      {"evaluation_calibration_error", measured.confidence().expected_error()},
                      {"evaluation_score", measured.scores().mean},
@@ -140,7 +140,7 @@ void run_reward(const config& options, stage_context& context) {
   reward_role reward = make_reward_role(model, "reward", options, name);
   if (finished_before(options, context, out)) return;
   auto [data, held_out, notes] = open_preferences(
-      files, context.seed, [&](const preference_pair& pair) { return reward.reads_alike(pair.preferred, pair.other); });
+      files, context.seed, [&](const preference_pair& pair) { return reward.reads_alike(pair.chosen, pair.rejected); });
 
   const auto [settings, optimizer_options, steps, save_every, keep] =
       read_reward(section, context, data.size(), pretraining);
@@ -171,7 +171,7 @@ void run_reward(const config& options, stage_context& context) {
                 smoothed += 0.1 * (s.accuracy - smoothed);
                 log.scalars(step, {{"loss", s.loss},
                                    {"accuracy", s.accuracy},
-                                   {"margin", s.margin},
+                                   {"margin", s.score_difference},
                                    {"score", s.score},
                                    {"gradient_norm", s.gradient_norm},
                                    {"learning_rate", s.learning_rate},

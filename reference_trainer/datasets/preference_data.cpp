@@ -73,9 +73,9 @@ preference_batch::preference_batch(std::vector<preference_record> records, std::
                         .principles = lines_[i]};
   };
   for (std::size_t i = 0; i < records_.size(); ++i)
-    pairs_.push_back({.preferred = query(i, records_[i].chosen()),
-                      .other = query(i, records_[i].rejected()),
-                      .margin = margins && records_[i].principles.empty() ? records_[i].margin : 0.0});
+    pairs_.push_back({.chosen = query(i, records_[i].chosen()),
+                      .rejected = query(i, records_[i].rejected()),
+                      .loss_margin = margins && records_[i].principles.empty() ? records_[i].label_margin : 0.0});
 }
 
 const preference_batch& preference_set::fetch(std::span<const std::size_t> indices) {
@@ -147,7 +147,7 @@ preference_sets open_preferences(const preference_files& files, std::uint64_t se
         const bool out = files.evaluation_share > 0 &&
                          random.split(stream_key(record.prompt.text())).uniform() < files.evaluation_share;
         const std::uint32_t index = count++;
-        with_margin += record.principles.empty() && record.margin != 0;
+        with_margin += record.principles.empty() && record.label_margin != 0;
         if (out) {
           held.push_back(index);
         } else if (read_alike && is_alike(record, *collection, read_alike)) {

@@ -25,9 +25,9 @@ namespace fs = std::filesystem;
 void add_row(text_table& table, const std::string& label, std::size_t left_out, const preference_measures& measured) {
   const auto& all = measured.overall();
   table.add_row({label, std::to_string(all.pairs()), std::to_string(left_out), format_number(all.accuracy(), 4),
-                 format_number(all.accuracy_error(), 4), std::to_string(all.ties()), format_short(all.margin()),
-                 format_number(all.loss(), 4), format_number(all.brier_score(), 4),
-                 format_number(measured.confidence().expected_error(), 4)});
+                 format_number(all.accuracy_error(), 4), std::to_string(all.ties()),
+                 format_short(all.score_difference()), format_number(all.loss(), 4),
+                 format_number(all.brier_score(), 4), format_number(measured.confidence().expected_error(), 4)});
 }
 
 void print(const std::string& title, const text_table& table) {

@@ -20,8 +20,8 @@ ordered_json figures(const pair_tally& tally, ordered_json out = ordered_json::o
   out["ties"] = tally.ties();
   out["accuracy"] = tally.accuracy();
   out["standard_error"] = tally.accuracy_error();
-  out["margin"] = tally.margin();
-  out["margin_error"] = tally.margin_error();
+  out["margin"] = tally.score_difference();
+  out["margin_error"] = tally.score_difference_error();
   out["loss"] = tally.loss();
   out["loss_error"] = tally.loss_error();
   return out;
@@ -37,7 +37,7 @@ void pair_tally::add(double difference) {
   if (difference > 0) ++right_;
   if (difference == 0) ++ties_;
   const double doubt = sigmoid(-difference);
-  margin_.merge({1, difference, 0});
+  difference_.merge({1, difference, 0});
   loss_.merge({1, softplus(-difference), 0});
   brier_.merge({1, doubt * doubt, 0});
 }
@@ -83,14 +83,14 @@ double calibration::expected_error() const {
   return pairs > 0 ? sum / pairs : 0;
 }
 
-void preference_measures::add(const preference_record& record, double preferred, double other) {
-  const double difference = preferred - other;
+void preference_measures::add(const preference_record& record, double chosen, double rejected) {
+  const double difference = chosen - rejected;
   overall_.add(difference);
   calibration_.add(difference);
   const bool first = scores_.count == 0;
-  minimum_ = std::min({first ? preferred : minimum_, preferred, other});
-  maximum_ = std::max({first ? preferred : maximum_, preferred, other});
-  for (const double score : {preferred, other}) scores_.merge({1, score, 0});
+  minimum_ = std::min({first ? chosen : minimum_, chosen, rejected});
+  maximum_ = std::max({first ? chosen : maximum_, chosen, rejected});
+  for (const double score : {chosen, rejected}) scores_.merge({1, score, 0});
   if (record.principles.empty()) return plain_.add(difference);
   guided_.add(difference);
   by_number_[record.principles.size()].add(difference);
@@ -99,7 +99,7 @@ void preference_measures::add(const preference_record& record, double preferred,
     const auto& decided = record.principles.at(*record.dominant);
     by_dominant_[{decided.name, decided.negated}].add(difference);
   }
-  if (record.margin > 0) margins_.emplace_back(record.margin, difference);
+  if (record.label_margin > 0) label_margins_.emplace_back(record.label_margin, difference);
 }
 
 score_moments preference_measures::scores() const {
@@ -110,7 +110,7 @@ score_moments preference_measures::scores() const {
 std::vector<preference_measures::margin_group> preference_measures::by_margin() const {
   constexpr std::size_t groups = 4;
   std::vector<margin_group> out;
-  auto sorted = margins_;
+  auto sorted = label_margins_;
   std::ranges::stable_sort(sorted, {}, &std::pair<double, double>::first);
   std::vector<double> edges;  // a group begins at each
   for (std::size_t k = 1; k < groups; ++k)
@@ -170,7 +170,7 @@ text_table preference_measures::groups() const {
   text_table out({"pairs of", "pairs", "accuracy", "± s.e.", "margin", "loss"});
   const auto row = [&](const std::string& label, const pair_tally& tally) {
     out.add_row({label, std::to_string(tally.pairs()), format_number(tally.accuracy(), 4),
-                 format_number(tally.accuracy_error(), 4), format_short(tally.margin()),
+                 format_number(tally.accuracy_error(), 4), format_short(tally.score_difference()),
                  format_number(tally.loss(), 4)});
   };
   if (guided_.pairs() > 0 && plain_.pairs() > 0) {
@@ -204,8 +204,8 @@ text_table preference_measures::reliability() const {
 void add_scores(reward_role& reward, const preference_batch& batch, std::initializer_list<preference_measures*> into) {
   std::vector<reward_query> queries;
   for (const auto& pair : batch.pairs()) {
-    queries.push_back(pair.preferred);
-    queries.push_back(pair.other);
+    queries.push_back(pair.chosen);
+    queries.push_back(pair.rejected);
   }
   const auto scores = reward.score(queries);
   for (std::size_t i = 0; i < batch.records().size(); ++i)

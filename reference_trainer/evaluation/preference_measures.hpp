@@ -17,7 +17,7 @@
 
 namespace coho::trainer {
 
-/// How well scores r agree with labels over n pairs, d = r(preferred) − r(other):
+/// How well scores r agree with labels over n pairs, d = r(chosen) − r(rejected):
 ///
 ///   accuracy a = Σ (1[d > 0] + ½·1[d = 0]) / n, standard error √(a(1 − a)/n);
 ///   margin = mean of d; loss = mean of −log σ(d) (Bradley–Terry); Brier score = mean of (1 − σ(d))².
@@ -28,27 +28,27 @@ class pair_tally {
   /// Throws argument_error for a difference that is not finite.
   void add(double difference);
 
-  std::size_t pairs() const { return static_cast<std::size_t>(margin_.count); }
+  std::size_t pairs() const { return static_cast<std::size_t>(difference_.count); }
   std::size_t right() const { return right_; }
   std::size_t ties() const { return ties_; }
   double accuracy() const;
   double accuracy_error() const;
-  double margin() const { return margin_.mean; }
+  double score_difference() const { return difference_.mean; }
   double loss() const { return loss_.mean; }
   double brier_score() const { return brier_.mean; }
   /// Of a mean over the pairs: its standard error, 0 for a single pair.
-  double margin_error() const { return error(margin_); }
+  double score_difference_error() const { return error(difference_); }
   double loss_error() const { return error(loss_); }
   double brier_error() const { return error(brier_); }
 
  private:
   static double error(const detail::moment_sums& sums);
   std::size_t right_ = 0, ties_ = 0;
-  detail::moment_sums margin_, loss_, brier_;
+  detail::moment_sums difference_, loss_, brier_;
 };
 
 /// Calibration: pairs by the confidence σ(|d|) of the answer that the scores prefer, in ten bins of equal width from
-/// 0.5 to 1. In a bin, `accuracy` is the share of pairs in which that answer is the preferred one (ties count one
+/// 0.5 to 1. In a bin, `accuracy` is the share of pairs in which that answer is the chosen one (ties count one
 /// half); where scores mean what Bradley and Terry say, it equals the mean confidence. The expected calibration error
 /// is Σ (n_bin / n) |accuracy − confidence| (Guo et al. 2017).
 class calibration {
@@ -76,12 +76,12 @@ struct score_moments {
 /// A reward model's agreement with preference records: overall, and by what the records say of their principles.
 ///
 ///     preference_measures measured;
-///     for (…) measured.add(record, preferred_score, other_score);
+///     for (…) measured.add(record, chosen_score, rejected_score);
 ///     write(measured.json());
 class preference_measures {
  public:
   /// Throws argument_error for scores that are not finite.
-  void add(const preference_record& record, double preferred, double other);
+  void add(const preference_record& record, double chosen, double rejected);
 
   const pair_tally& overall() const { return overall_; }
   const calibration& confidence() const { return calibration_; }
@@ -113,7 +113,7 @@ class preference_measures {
   double minimum_ = 0, maximum_ = 0;
   std::map<polar, pair_tally> by_principle_, by_dominant_;
   std::map<std::size_t, pair_tally> by_number_;
-  std::vector<std::pair<double, double>> margins_;  // of the label, and of the scores
+  std::vector<std::pair<double, double>> label_margins_;  // of the label, and of the scores
 };
 
 /// Scores a batch and adds its pairs to each of `into`.

@@ -368,7 +368,7 @@ void read_released_principles(const record_fields& fields, preference_record& re
   const auto strongest =
       std::ranges::max_element(record.principles, {}, [](const chosen_principle& p) { return std::abs(p.score); });
   record.dominant = static_cast<std::size_t>(strongest - record.principles.begin());
-  record.margin = std::abs(strongest->score);
+  record.label_margin = std::abs(strongest->score);
 }
 
 }  // namespace coho::trainer

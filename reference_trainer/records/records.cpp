@@ -137,7 +137,7 @@ void own_preference(const json& value, const jsonl_reader& at, preference_record
     }
     record.dominant = static_cast<std::size_t>(*dominant);
   }
-  record.margin = fields.optional_number("margin").value_or(0);
+  record.label_margin = fields.optional_number("margin").value_or(0);
 }
 
 }  // namespace
@@ -201,7 +201,7 @@ json to_json(const preference_record& record) {
   out["output_2"] = record.response_2;
   out["preference"] = record.preferred;
   if (record.principles.empty()) {
-    if (record.margin != 0) out["margin"] = record.margin;
+    if (record.label_margin != 0) out["margin"] = record.label_margin;
     return out;
   }
   auto& principles = out["principles"] = json::array();
@@ -212,7 +212,7 @@ json to_json(const preference_record& record) {
     principles.push_back(std::move(entry));
   }
   if (record.dominant) out["dominant"] = *record.dominant;
-  out["margin"] = record.margin;
+  out["margin"] = record.label_margin;
   return out;
 }
 
@@ -323,7 +323,7 @@ bool from_json(const json& value, const jsonl_reader& at, preference_record& rec
     return false;
   }
   // How far a human preference is to be clear: a column of that name, as others' trainers read it.
-  if (record.principles.empty()) record.margin = fields.optional_number("margin").value_or(0);
+  if (record.principles.empty()) record.label_margin = fields.optional_number("margin").value_or(0);
   return true;
 }
 

@@ -22,10 +22,10 @@ namespace coho::trainer {
 struct prompt_record {
   std::string instruction;
   std::string input{};
-  std::string output{};                  ///< a reference answer; empty when there is none
-  std::optional<double> length_bonus{};  ///< the record's own factor on the length bonus
+  std::string output{};                     ///< a reference answer; empty when there is none
+  std::optional<double> length_bonus{};     ///< the record's own factor on the length bonus
   prompt_type type = prompt_type::general;  ///< the field `question_type`
-  std::string source{};    ///< the collection that it came from; empty when unknown
+  std::string source{};                     ///< the collection that it came from; empty when unknown
   std::string language{};  ///< ISO 639 code, "un" for one that was not recognised; empty when nobody looked
   std::string system{};    ///< the conversation's system text
   std::vector<chat_message> history{};  ///< its earlier turns: user and assistant, an even number
@@ -100,7 +100,7 @@ struct preference_record {
   std::optional<std::size_t> dominant{};  ///< index of the principle that decided
   /// With principles the size of the dominant one's score, 0 when unknown; without them what the record asks of the
   /// difference of the scores (bradley_terry_loss), 0 when it does not say.
-  double margin = 0;
+  double label_margin = 0;
 
   const std::string& chosen() const { return preferred == 1 ? response_1 : response_2; }
   const std::string& rejected() const { return preferred == 1 ? response_2 : response_1; }

@@ -11716,13 +11716,13 @@ inline constexpr gradient_step_fn gradient_step{};
 
 namespace coho {
 
-/// A prompt with a preferred and another response. With a loss that judges responses one by one (KTO) either may be
-/// empty: then `preferred` alone is a desirable response, `other` alone an undesirable one.
+/// A prompt with a chosen and a rejected response. With a loss that judges responses one by one (KTO) either may be
+/// empty: then `chosen` alone is a desirable response, `rejected` alone an undesirable one.
 struct direct_preference_example {
-  std::vector<token> prompt{}, preferred{}, other{};
+  std::vector<token> prompt{}, chosen{}, rejected{};
   double weight = 1;  ///< at least 0
   /// log π_ref of the responses where they are known (`add_reference_log_probs`): then the reference is not evaluated.
-  std::optional<double> reference_preferred{}, reference_other{};
+  std::optional<double> reference_chosen{}, reference_rejected{};
 };
 
 /// Stands for a reference policy where the loss needs none.
@@ -11738,17 +11738,17 @@ Eigen::ArrayXd response_log_probs(Model& model, const token_batch& batch, const 
   return sequence_sums(evaluate_log_probs(model, batch, limits, what), batch.responses.offsets);
 }
 
-/// The responses of examples, preferred ones first; a missing one is an empty response.
+/// The responses of examples, chosen ones first; a missing one is an empty response.
 template <class = void>
 token_batch responses_of(std::span<const direct_preference_example> examples) {
   token_batch out;
   for (const auto& example : examples) {
     out.prompts.push_back(example.prompt);
-    out.responses.push_back(example.preferred);
+    out.responses.push_back(example.chosen);
   }
   for (const auto& example : examples) {
     out.prompts.push_back(example.prompt);
-    out.responses.push_back(example.other);
+    out.responses.push_back(example.rejected);
   }
   return out;
 }
@@ -11766,8 +11766,8 @@ struct add_reference_log_probs_fn {
                                                            "log_probs of the reference policy");
     for (Eigen::Index i = 0; i < n; ++i) {
       auto& example = examples[static_cast<std::size_t>(i)];
-      if (!example.reference_preferred) example.reference_preferred = sums(i);
-      if (!example.reference_other) example.reference_other = sums(n + i);
+      if (!example.reference_chosen) example.reference_chosen = sums(i);
+      if (!example.reference_rejected) example.reference_rejected = sums(n + i);
     }
   }
 };
@@ -11812,10 +11812,10 @@ struct direct_preference_options {
 struct direct_preference_statistics {
   std::uint64_t step = 0, epoch = 0;
   double loss = 0;
-  double accuracy = 0;  ///< share of examples whose implicit rewards are ordered as the labels are
-  double margin = 0;    ///< mean difference of the implicit rewards
+  double accuracy = 0;           ///< share of examples whose implicit rewards are ordered as the labels are
+  double reward_difference = 0;  ///< mean difference of the implicit rewards
   /// Mean log π of whole responses, nats, over the responses that there are in examples of weight > 0.
-  double preferred_log_prob = 0, other_log_prob = 0;
+  double chosen_log_prob = 0, rejected_log_prob = 0;
   double kl_baseline = 0;  ///< of KTO
   double examples = 0;     ///< over all ranks
   double gradient_norm = 0, learning_rate = 0, seconds = 0;
@@ -11911,18 +11911,18 @@ namespace coho {
 
 /// What is known of a batch of preferences when its loss is computed. All arrays have one number an example.
 struct preference_log_probs {
-  Eigen::ArrayXd preferred{}, other{};                      ///< log π of whole responses, nats
-  Eigen::ArrayXd reference_preferred{}, reference_other{};  ///< of the reference policy; 0 where the loss needs none
-  Eigen::ArrayXd preferred_tokens{}, other_tokens{};        ///< response lengths; 0: this response is missing
+  Eigen::ArrayXd chosen{}, rejected{};                      ///< log π of whole responses, nats
+  Eigen::ArrayXd reference_chosen{}, reference_rejected{};  ///< of the reference policy; 0 where the loss needs none
+  Eigen::ArrayXd chosen_tokens{}, rejected_tokens{};        ///< response lengths; 0: this response is missing
   double kl_baseline = 0;                                   ///< z0 of KTO; 0 for other losses
 };
 
-/// The loss of a batch and its gradient with respect to `preferred` and `other`.
+/// The loss of a batch and its gradient with respect to `chosen` and `rejected`.
 struct preference_gradient {
   double value = 0;
-  Eigen::ArrayXd d_preferred{}, d_other{};
-  double accuracy = 0;  ///< share of examples that the policy's implicit rewards order as the labels do
-  double margin = 0;    ///< mean difference of the implicit rewards
+  Eigen::ArrayXd d_chosen{}, d_rejected{};
+  double accuracy = 0;           ///< share of examples that the policy's implicit rewards order as the labels do
+  double reward_difference = 0;  ///< mean difference of the implicit rewards
 };
 
 /// preference_loss: what `direct_preference_trainer` minimises.
@@ -11972,28 +11972,28 @@ preference_gradient preference_gradient_of(Result result) {
 /// Of losses over mean log-probs: the chain rule back to sums.
 template <class Loss, class Array>
 preference_gradient of_means(const Loss& loss, const preference_log_probs& x, const token_weights<Array>& weights) {
-  Array preferred = x.preferred, other = x.other;
-  preferred /= x.preferred_tokens;
-  other /= x.other_tokens;
-  auto out = preference_gradient_of(loss.value_and_grad(preferred, other, weights));
-  out.d_preferred /= x.preferred_tokens;
-  out.d_other /= x.other_tokens;
+  Array chosen = x.chosen, rejected = x.rejected;
+  chosen /= x.chosen_tokens;
+  rejected /= x.rejected_tokens;
+  auto out = preference_gradient_of(loss.value_and_grad(chosen, rejected, weights));
+  out.d_chosen /= x.chosen_tokens;
+  out.d_rejected /= x.rejected_tokens;
   return out;
 }
 
 /// Each response of an example is an example of KTO.
 template <std::same_as<preference_log_probs> Known, class Array>
 preference_gradient of_responses(const kto_loss& loss, const Known& x, const token_weights<Array>& weights) {
-  const Eigen::Index n = x.preferred.size();
+  const Eigen::Index n = x.chosen.size();
   const auto both = [n](const Array& a, const Array& b) {
     Array out(2 * n);
     out << a, b;
     return out;
   };
   const Array there =
-      both((x.preferred_tokens > 0).template cast<double>(), (x.other_tokens > 0).template cast<double>());
+      both((x.chosen_tokens > 0).template cast<double>(), (x.rejected_tokens > 0).template cast<double>());
   const token_weights<Array> each{both(weights.values, weights.values) * there};
-  const auto result = loss.value_and_grad(both(x.preferred, x.other), both(x.reference_preferred, x.reference_other),
+  const auto result = loss.value_and_grad(both(x.chosen, x.rejected), both(x.reference_chosen, x.reference_rejected),
                                           both(Array::Ones(n), Array::Zero(n)), x.kl_baseline, each);
   return {result.value, result.d_log_probs.head(n), result.d_log_probs.tail(n), result.accuracy, result.margin};
 }
@@ -12003,20 +12003,20 @@ preference_gradient evaluate_preference(const Loss& loss, const preference_log_p
                                         const token_weights<Eigen::ArrayXd>& weights) {
   if constexpr (std::same_as<Loss, dpo_loss>) {
     return preference_gradient_of(
-        loss.value_and_grad(x.preferred, x.other, x.reference_preferred, x.reference_other, weights));
+        loss.value_and_grad(x.chosen, x.rejected, x.reference_chosen, x.reference_rejected, weights));
   } else if constexpr (std::same_as<Loss, cpo_loss>) {
-    return preference_gradient_of(loss.value_and_grad(x.preferred, x.other, x.preferred_tokens, weights));
+    return preference_gradient_of(loss.value_and_grad(x.chosen, x.rejected, x.chosen_tokens, weights));
   } else if constexpr (std::same_as<Loss, orpo_loss> || std::same_as<Loss, simpo_loss>) {
     return of_means(loss, x, weights);
   } else if constexpr (std::same_as<Loss, kto_loss>) {
     return of_responses(loss, x, weights);
   } else {
     preference_gradient out = loss.value_and_grad(x, weights);
-    const auto size = static_cast<std::size_t>(x.preferred.size());
-    out.d_preferred = lift_output(out.d_preferred, size, "d_preferred of the preference loss");
-    out.d_other = lift_output(out.d_other, size, "d_other of the preference loss");
-    require_argument(std::isfinite(out.value) && std::isfinite(out.accuracy) && std::isfinite(out.margin),
-                     "the value, accuracy or margin of the preference loss is not finite");
+    const auto size = static_cast<std::size_t>(x.chosen.size());
+    out.d_chosen = lift_output(out.d_chosen, size, "d_chosen of the preference loss");
+    out.d_rejected = lift_output(out.d_rejected, size, "d_rejected of the preference loss");
+    require_argument(std::isfinite(out.value) && std::isfinite(out.accuracy) && std::isfinite(out.reward_difference),
+                     "the value, accuracy or reward_difference of the preference loss is not finite");
     return out;
   }
 }
@@ -12088,7 +12088,7 @@ class direct_preference_trainer {
         callbacks...);
   }
 
-  /// Loss, accuracy and margin over `data` (this rank's part; the result is over all ranks), without a step.
+  /// Loss, accuracy and reward difference over `data` (this rank's part; the result is over all ranks), without a step.
   direct_preference_statistics evaluate(std::span<const direct_preference_example> data) {
     return pass(data, {data, 0, 1}, [&](const token_batch& tokens, auto use) {
       use(lift_output(model_.log_probs(tokens), tokens.responses.total(), "log_probs"));
@@ -12136,7 +12136,7 @@ class direct_preference_trainer {
   // How many terms of the loss an example makes.
   static double terms_of(const direct_preference_example& example) {
     if constexpr (detail::needs_pairs<Loss>) return 1;
-    return static_cast<double>(!example.preferred.empty()) + static_cast<double>(!example.other.empty());
+    return static_cast<double>(!example.chosen.empty()) + static_cast<double>(!example.rejected.empty());
   }
 
   void check(std::span<const direct_preference_example> batch) const {
@@ -12145,27 +12145,27 @@ class direct_preference_trainer {
       const std::string name = "preference example " + std::to_string(i);
       require_argument(!example.prompt.empty(), name + " has no prompt tokens");
       require_argument(std::isfinite(example.weight) && example.weight >= 0, name + " has a weight below 0");
-      const bool pair = !example.preferred.empty() && !example.other.empty();
+      const bool pair = !example.chosen.empty() && !example.rejected.empty();
       require_argument(
           pair || (!detail::needs_pairs<Loss> && terms_of(example) > 0),
           name + (detail::needs_pairs<Loss> ? " has an empty response: this loss compares two" : " has no response"));
     }
   }
 
-  // Runs over the micro-batches. `evaluate(tokens, use)` hands the log-probs of all responses, preferred ones first, to
+  // Runs over the micro-batches. `evaluate(tokens, use)` hands the log-probs of all responses, chosen ones first, to
   // `use`, which returns their gradient.
   template <class Evaluate>
   direct_preference_statistics pass(std::span<const direct_preference_example> batch, const batch_place& place,
                                     Evaluate evaluate) {
     check(batch);
     double totals[5] = {
-        static_cast<double>(batch.size())};  // examples, weighted terms, terms, preferred, other responses
+        static_cast<double>(batch.size())};  // examples, weighted terms, terms, chosen, rejected responses
     for (const auto& example : batch) {
       if (example.weight == 0) continue;
       totals[1] += example.weight * terms_of(example);
       totals[2] += terms_of(example);
-      totals[3] += example.preferred.empty() ? 0 : 1;
-      totals[4] += example.other.empty() ? 0 : 1;
+      totals[3] += example.chosen.empty() ? 0 : 1;
+      totals[4] += example.rejected.empty() ? 0 : 1;
     }
     ranks_.all_reduce_sum(detail::span_of(totals));
     require_argument(totals[1] > 0, "a preference batch has no example with a weight above 0");
@@ -12173,8 +12173,8 @@ class direct_preference_trainer {
     out.kl_baseline = baseline_of(place);
 
     std::vector<std::size_t> lengths;
-    for (const auto& e : batch) lengths.push_back(2 * e.prompt.size() + e.preferred.size() + e.other.size());
-    double sums[5] = {};  // loss, accuracy, margin, log-probs of preferred and other responses
+    for (const auto& e : batch) lengths.push_back(2 * e.prompt.size() + e.chosen.size() + e.rejected.size());
+    double sums[5] = {};  // loss, accuracy, reward difference, log-probs of chosen and rejected responses
     for (const auto& indices : micro_batches(detail::span_of(std::as_const(lengths)), options_.micro_batch)) {
       std::vector<direct_preference_example> part;
       double terms = 0;
@@ -12185,34 +12185,34 @@ class direct_preference_trainer {
       const token_batch tokens = detail::responses_of(detail::span_of(std::as_const(part)));
       auto x = reference_of(part, tokens);
       x.kl_baseline = out.kl_baseline;
-      token_weights<Eigen::ArrayXd> weights{Eigen::ArrayXd(x.preferred_tokens.size())};
+      token_weights<Eigen::ArrayXd> weights{Eigen::ArrayXd(x.chosen_tokens.size())};
       for (std::size_t k = 0; k < part.size(); ++k)
         weights.values(static_cast<Eigen::Index>(k)) = part[k].weight / totals[1];
       evaluate(tokens, [&]<class Array>(const Array& log_probs) {
         const Array responses = sequence_sums(log_probs, tokens.responses.offsets);
-        const Eigen::Index n = x.preferred_tokens.size();
-        x.preferred = responses.head(n);
-        x.other = responses.tail(n);
+        const Eigen::Index n = x.chosen_tokens.size();
+        x.chosen = responses.head(n);
+        x.rejected = responses.tail(n);
         const auto loss = detail::evaluate_preference(loss_, x, weights);
         sums[0] += loss.value;
         sums[1] += loss.accuracy * terms / totals[2];
-        sums[2] += loss.margin * terms / totals[2];
+        sums[2] += loss.reward_difference * terms / totals[2];
         for (Eigen::Index k = 0; k < n; ++k) {
           if (weights.values(k) <= 0) continue;
-          sums[3] += x.preferred(k);
-          sums[4] += x.other(k);
+          sums[3] += x.chosen(k);
+          sums[4] += x.rejected(k);
         }
         Array d_responses(2 * n);
-        d_responses << loss.d_preferred, loss.d_other;
+        d_responses << loss.d_chosen, loss.d_rejected;
         return Array(sequence_spread(d_responses, tokens.responses.offsets));
       });
     }
     ranks_.all_reduce_sum(detail::span_of(sums));
     out.loss = sums[0];
     out.accuracy = sums[1];
-    out.margin = sums[2];
-    out.preferred_log_prob = sums[3] / std::max(totals[3], 1.0);
-    out.other_log_prob = sums[4] / std::max(totals[4], 1.0);
+    out.reward_difference = sums[2];
+    out.chosen_log_prob = sums[3] / std::max(totals[3], 1.0);
+    out.rejected_log_prob = sums[4] / std::max(totals[4], 1.0);
     return out;
   }
 
@@ -12220,27 +12220,27 @@ class direct_preference_trainer {
   preference_log_probs reference_of(const std::vector<direct_preference_example>& part, const token_batch& tokens) {
     const auto n = static_cast<Eigen::Index>(part.size());
     preference_log_probs x;
-    x.preferred_tokens.resize(n);
-    x.other_tokens.resize(n);
-    x.reference_preferred.setZero(n);
-    x.reference_other.setZero(n);
+    x.chosen_tokens.resize(n);
+    x.rejected_tokens.resize(n);
+    x.reference_chosen.setZero(n);
+    x.reference_rejected.setZero(n);
     bool known = true;
     for (Eigen::Index i = 0; i < n; ++i) {
       const auto& example = part[static_cast<std::size_t>(i)];
-      x.preferred_tokens(i) = static_cast<double>(example.preferred.size());
-      x.other_tokens(i) = static_cast<double>(example.other.size());
-      x.reference_preferred(i) = example.reference_preferred.value_or(0);
-      x.reference_other(i) = example.reference_other.value_or(0);
-      known = known && (example.reference_preferred || example.preferred.empty()) &&
-              (example.reference_other || example.other.empty());
+      x.chosen_tokens(i) = static_cast<double>(example.chosen.size());
+      x.rejected_tokens(i) = static_cast<double>(example.rejected.size());
+      x.reference_chosen(i) = example.reference_chosen.value_or(0);
+      x.reference_rejected(i) = example.reference_rejected.value_or(0);
+      known = known && (example.reference_chosen || example.chosen.empty()) &&
+              (example.reference_rejected || example.rejected.empty());
     }
     if (!detail::needs_reference<Loss>() || known) return x;
     if constexpr (has_reference) {
       const auto sums = detail::response_log_probs(reference_, tokens, {}, "log_probs of the reference policy");
       for (Eigen::Index i = 0; i < n; ++i) {
         const auto& example = part[static_cast<std::size_t>(i)];
-        if (!example.reference_preferred) x.reference_preferred(i) = sums(i);
-        if (!example.reference_other) x.reference_other(i) = sums(n + i);
+        if (!example.reference_chosen) x.reference_chosen(i) = sums(i);
+        if (!example.reference_rejected) x.reference_rejected(i) = sums(n + i);
       }
     } else {
       throw argument_error("this preference loss needs a reference policy, or examples that carry its log-probs");
@@ -12261,7 +12261,7 @@ class direct_preference_trainer {
         while (!counts(whole[next])) next = (next + 1) % whole.size();
         if (next == i) continue;  // alone
         mismatched.prompts.push_back(whole[i].prompt);
-        mismatched.responses.push_back(whole[next].preferred.empty() ? whole[next].other : whole[next].preferred);
+        mismatched.responses.push_back(whole[next].chosen.empty() ? whole[next].rejected : whole[next].chosen);
       }
       const auto log_probs = [&](auto& model, const char* what) {
         return detail::response_log_probs(model, mismatched, options_.micro_batch, what);
@@ -13981,12 +13981,12 @@ class ppo_trainer : public detail::on_policy_driver<
 
 namespace coho {
 
-/// Two answers to one prompt, the preferred one first. The queries refer to text and tokens that the caller keeps.
+/// Two answers to one prompt, the chosen one first. The queries refer to text and tokens that the caller keeps.
 struct preference_pair {
-  reward_query preferred;
-  reward_query other;
-  double target = 1;  ///< probability that `preferred` is the preferred one; 0.5 for a tie; in [0, 1]
-  double margin = 0;  ///< m of `bradley_terry_loss`, beside the options' margin; 0 for other losses
+  reward_query chosen;
+  reward_query rejected;
+  double target = 1;       ///< probability that `chosen` is the better one; 0.5 for a tie; in [0, 1]
+  double loss_margin = 0;  ///< m of `bradley_terry_loss`, on top of the options' margin; 0 for other losses
 };
 
 /// preference_source: pairs that are fetched batch by batch, where there are more of them than memory holds.
@@ -14040,11 +14040,10 @@ struct reward_model_options {
 struct reward_model_statistics {
   std::uint64_t step = 0, epoch = 0;
   double loss = 0;
-  double accuracy =
-      0;              ///< share of pairs with the preferred answer scored higher; equal scores and ties count one half
-  double margin = 0;  ///< mean score difference, preferred − other, times 2·target − 1
-  double score = 0;   ///< mean score of all answers
-  double pairs = 0;   ///< over all ranks
+  double accuracy = 0;  ///< share of pairs with the chosen answer scored higher; equal scores and ties count one half
+  double score_difference = 0;  ///< mean of the scores, chosen − rejected, times 2·target − 1
+  double score = 0;             ///< mean score of all answers
+  double pairs = 0;             ///< over all ranks
   double gradient_norm = 0, learning_rate = 0, seconds = 0;
 };
 
@@ -14058,23 +14057,23 @@ namespace coho {
 
 /// pair_loss: what a reward model minimises.
 ///  (1) `bradley_terry_loss`, `bradley_terry_ties_loss`, or an object whose
-///      `l.value_and_grad(preferred, other, weights, targets)`, with three `const Eigen::ArrayXd&` of one number a pair
-///      and a `const token_weights<Eigen::ArrayXd>&`, returns an object with `value`, `d_preferred` and `d_other`.
+///      `l.value_and_grad(chosen, rejected, weights, targets)`, with three `const Eigen::ArrayXd&` of one number a pair
+///      and a `const token_weights<Eigen::ArrayXd>&`, returns an object with `value`, `d_chosen` and `d_rejected`.
 ///  (2) The loss is a sum over pairs weighted by `weights`.
 template <class Loss>
-concept pair_loss = std::same_as<Loss, bradley_terry_ties_loss> ||
+concept pair_loss = std::same_as<Loss, bradley_terry_loss> || std::same_as<Loss, bradley_terry_ties_loss> ||
                     requires(const Loss& l, const Eigen::ArrayXd& x, const token_weights<Eigen::ArrayXd>& w) {
                       { l.value_and_grad(x, x, w, x).value } -> std::convertible_to<double>;
-                      { l.value_and_grad(x, x, w, x).d_preferred } -> number_range;
-                      { l.value_and_grad(x, x, w, x).d_other } -> number_range;
+                      { l.value_and_grad(x, x, w, x).d_chosen } -> number_range;
+                      { l.value_and_grad(x, x, w, x).d_rejected } -> number_range;
                     };
 
 template <class Loss>
 consteval bool require_pair_loss() {
   static_assert(pair_loss<Loss>,
-                "coho::pair_loss (1): the loss has no value_and_grad(preferred, other, weights, targets) const that "
+                "coho::pair_loss (1): the loss has no value_and_grad(chosen, rejected, weights, targets) const that "
                 "returns value, "
-                "d_preferred and d_other");
+                "d_chosen and d_rejected");
   return true;
 }
 
@@ -14154,8 +14153,8 @@ class reward_model_trainer {
         callbacks...);
   }
 
-  /// Loss, accuracy and margin over `data` (this rank's part; the result is over all ranks), without a step. Models
-  /// without `score` are evaluated by their `forward`.
+  /// Loss, accuracy and score difference over `data` (this rank's part; the result is over all ranks), without a step.
+  /// Models without `score` are evaluated by their `forward`.
   reward_model_statistics evaluate(std::span<const preference_pair> data) {
     return evaluate(data, own_work(detail::all_indices(data.size()), ranks_), counted(data));
   }
@@ -14220,8 +14219,8 @@ class reward_model_trainer {
   static std::vector<std::size_t> lengths_of(std::span<const preference_pair> batch) {
     std::vector<std::size_t> out;
     for (const auto& pair : batch) {
-      out.push_back(pair.preferred.prompt_tokens.size() + pair.preferred.response_tokens.size() +
-                    pair.other.prompt_tokens.size() + pair.other.response_tokens.size());
+      out.push_back(pair.chosen.prompt_tokens.size() + pair.chosen.response_tokens.size() +
+                    pair.rejected.prompt_tokens.size() + pair.rejected.response_tokens.size());
     }
     return out;
   }
@@ -14231,8 +14230,8 @@ class reward_model_trainer {
     return deal(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
   }
 
-  // Runs over the micro-batches of this rank's shares. `evaluate(queries, use)` hands the scores (preferred answers
-  // first, then the others) to `use`, which counts them and returns their gradient.
+  // Runs over the micro-batches of this rank's shares. `evaluate(queries, use)` hands the scores (chosen answers
+  // first, then the rejected ones) to `use`, which counts them and returns their gradient.
   template <class Gradients, class Evaluate>
   reward_model_statistics pass(std::span<const preference_pair> batch, const work_plan& work, double pairs,
                                Gradients& gradients, Evaluate evaluate) {
@@ -14240,8 +14239,8 @@ class reward_model_trainer {
     for (std::size_t i = 0; i < batch.size(); ++i) {
       require_argument(batch[i].target >= 0 && batch[i].target <= 1,
                        "the target of preference pair " + std::to_string(i) + " is not in [0, 1]");
-      require_argument(std::isfinite(batch[i].margin) && (has_margins || batch[i].margin == 0),
-                       "the margin of preference pair " + std::to_string(i) +
+      require_argument(std::isfinite(batch[i].loss_margin) && (has_margins || batch[i].loss_margin == 0),
+                       "the loss_margin of preference pair " + std::to_string(i) +
                            (has_margins ? " is not finite" : " is not 0: only bradley_terry_loss has margins"));
     }
     const auto lengths = lengths_of(batch);
@@ -14256,7 +14255,7 @@ class reward_model_trainer {
     const auto sums = all.total(ranks_);
     return {.loss = sums[0],
             .accuracy = sums[1] / pairs,
-            .margin = sums[2] / pairs,
+            .score_difference = sums[2] / pairs,
             .score = sums[3] / pairs,
             .pairs = pairs};
   }
@@ -14266,24 +14265,24 @@ class reward_model_trainer {
   void micro_batch(std::span<const preference_pair> batch, const std::vector<std::size_t>& indices, double pairs,
                    double* sums, Evaluate& evaluate) {
     std::vector<reward_query> queries;
-    for (const std::size_t i : indices) queries.push_back(batch[i].preferred);
-    for (const std::size_t i : indices) queries.push_back(batch[i].other);
+    for (const std::size_t i : indices) queries.push_back(batch[i].chosen);
+    for (const std::size_t i : indices) queries.push_back(batch[i].rejected);
     const auto count = static_cast<Eigen::Index>(indices.size());
     evaluate(detail::span_of(std::as_const(queries)), [&]<class Scores>(const Scores& scores) {
-      const Scores preferred = scores.head(count), other = scores.tail(count);
+      const Scores chosen = scores.head(count), rejected = scores.tail(count);
       Scores targets(count), margins(count);
       for (Eigen::Index k = 0; k < count; ++k) {
         const auto& pair = batch[indices[static_cast<std::size_t>(k)]];
         targets(k) = pair.target;
-        margins(k) = pair.margin;
+        margins(k) = pair.loss_margin;
       }
       const token_weights<Scores> weights{Scores::Constant(count, 1 / pairs)};
       Scores d_scores(scores.size());
-      sums[0] += evaluate_loss(preferred, other, weights, targets, margins, d_scores);
+      sums[0] += evaluate_loss(chosen, rejected, weights, targets, margins, d_scores);
       for (Eigen::Index k = 0; k < count; ++k) {
-        const double margin = (2 * targets(k) - 1) * (preferred(k) - other(k));
-        sums[1] += margin > 0 ? 1 : margin == 0 ? 0.5 : 0;
-        sums[2] += margin;
+        const double difference = (2 * targets(k) - 1) * (chosen(k) - rejected(k));
+        sums[1] += difference > 0 ? 1 : difference == 0 ? 0.5 : 0;
+        sums[2] += difference;
       }
       sums[3] += scores.sum() / 2;
       return d_scores;
@@ -14291,21 +14290,21 @@ class reward_model_trainer {
   }
 
   template <class Scores>
-  double evaluate_loss(const Scores& preferred, const Scores& other, const token_weights<Scores>& weights,
+  double evaluate_loss(const Scores& chosen, const Scores& rejected, const token_weights<Scores>& weights,
                        const Scores& targets, const Scores& margins, Scores& d_scores) const {
-    const auto size = static_cast<std::size_t>(preferred.size());
+    const auto size = static_cast<std::size_t>(chosen.size());
     if constexpr (std::same_as<Loss, bradley_terry_ties_loss>) {
-      const auto loss = loss_.value_and_grad(preferred, other, targets, weights);
+      const auto loss = loss_.value_and_grad(chosen, rejected, targets, weights);
       d_scores << loss.d_first, loss.d_second;
       return loss.value;
     } else if constexpr (has_margins) {
-      const auto loss = loss_.value_and_grad(preferred, other, weights, targets, pair_margins{margins});
+      const auto loss = loss_.value_and_grad(chosen, rejected, weights, targets, pair_margins{margins});
       d_scores << loss.d_preferred, loss.d_other;
       return loss.value;
     } else {
-      const auto loss = loss_.value_and_grad(preferred, other, weights, targets);
-      d_scores << lift_output(loss.d_preferred, size, "d_preferred of the pair loss"),
-          lift_output(loss.d_other, size, "d_other of the pair loss");
+      const auto loss = loss_.value_and_grad(chosen, rejected, weights, targets);
+      d_scores << lift_output(loss.d_chosen, size, "d_chosen of the pair loss"),
+          lift_output(loss.d_rejected, size, "d_rejected of the pair loss");
       require_argument(std::isfinite(static_cast<double>(loss.value)), "the value of the pair loss is not finite");
       return static_cast<double>(loss.value);
     }

@@ -1,15 +1,15 @@
-// expect: coho::pair_loss (1): the loss has no value_and_grad(preferred, other, weights, targets) const that returns
+// expect: coho::pair_loss (1): the loss has no value_and_grad(chosen, rejected, weights, targets) const that returns
 #include <coho/train/reward_model.hpp>
 
 struct hinge {
   struct result {
     double value;
-    Eigen::ArrayXd d_preferred;
+    Eigen::ArrayXd d_chosen;
 #ifndef COHO_FAIL
-    Eigen::ArrayXd d_other;
+    Eigen::ArrayXd d_rejected;
 #endif
   };
-  result value_and_grad(const Eigen::ArrayXd& preferred, const Eigen::ArrayXd& other,
+  result value_and_grad(const Eigen::ArrayXd& chosen, const Eigen::ArrayXd& rejected,
                         const coho::token_weights<Eigen::ArrayXd>& weights, const Eigen::ArrayXd& targets) const;
 };
 

@@ -25,7 +25,7 @@ struct unclipped_loss {
 struct linear_preference_loss {
   static constexpr bool needs_reference = false;
   preference_gradient value_and_grad(const preference_log_probs& x, const token_weights<Eigen::ArrayXd>& w) const {
-    return {.value = (w.values * (x.other - x.preferred)).sum(), .d_preferred = -w.values, .d_other = w.values};
+    return {.value = (w.values * (x.rejected - x.chosen)).sum(), .d_chosen = -w.values, .d_rejected = w.values};
   }
 };
 

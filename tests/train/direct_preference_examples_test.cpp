@@ -30,14 +30,14 @@ struct telling_policy {
 };
 
 examples three_examples() {
-  return {{.prompt = {1}, .preferred = {1, 2}, .other = {3}},
-          {.prompt = {2, 9}, .preferred = {}, .other = {4, 5}},
-          {.prompt = {3}, .preferred = {6}, .other = {7, 8, 9}}};
+  return {{.prompt = {1}, .chosen = {1, 2}, .rejected = {3}},
+          {.prompt = {2, 9}, .chosen = {}, .rejected = {4, 5}},
+          {.prompt = {3}, .chosen = {6}, .rejected = {7, 8, 9}}};
 }
 
 }  // namespace
 
-TEST_CASE("the responses of examples are the preferred ones, then the others, each after its prompt") {
+TEST_CASE("the responses of examples are the chosen ones, then the rejected ones, each after its prompt") {
   const auto data = three_examples();
   const token_batch batch = detail::responses_of(data);
   CHECK(batch.prompts == packed<token>{{1}, {2, 9}, {3}, {1}, {2, 9}, {3}});
@@ -57,22 +57,22 @@ TEST_CASE("log-probs of whole responses are sums over their tokens, however they
 
 TEST_CASE("reference log-probs are added where they are missing, and only there") {
   auto data = three_examples();
-  data[0].reference_other = -0.5;
-  data[2].reference_preferred = -0.25;
+  data[0].reference_rejected = -0.5;
+  data[2].reference_chosen = -0.25;
   telling_policy model;
   add_reference_log_probs(std::span(data), model, {.sequences = 4});
   CHECK(model.calls == std::vector<std::size_t>{4, 2});
-  CHECK(data[0].reference_preferred == -203);
-  CHECK(data[0].reference_other == -0.5);
-  CHECK(data[1].reference_preferred == 0);  // of a response that is not there
-  CHECK(data[1].reference_other == -409);
-  CHECK(data[2].reference_preferred == -0.25);
-  CHECK(data[2].reference_other == -924);
+  CHECK(data[0].reference_chosen == -203);
+  CHECK(data[0].reference_rejected == -0.5);
+  CHECK(data[1].reference_chosen == 0);  // of a response that is not there
+  CHECK(data[1].reference_rejected == -409);
+  CHECK(data[2].reference_chosen == -0.25);
+  CHECK(data[2].reference_rejected == -924);
   const auto prompts = three_examples();
   for (std::size_t i = 0; i < data.size(); ++i) {
     CHECK(data[i].prompt == prompts[i].prompt);
-    CHECK(data[i].preferred == prompts[i].preferred);
-    CHECK(data[i].other == prompts[i].other);
+    CHECK(data[i].chosen == prompts[i].chosen);
+    CHECK(data[i].rejected == prompts[i].rejected);
     CHECK(data[i].weight == 1);
   }
   examples none;
@@ -91,15 +91,15 @@ TEST_CASE("reference log-probs that are not finite are refused, and no example i
   CHECK_THROWS_WITH(add_reference_log_probs(std::span(data), model),
                     ContainsSubstring("log_probs of the reference policy") && ContainsSubstring("not finite"));
   CHECK_THROWS_AS(add_reference_log_probs(std::span(data), model, {.sequences = 1}), argument_error);
-  for (const auto& example : data) CHECK_FALSE((example.reference_preferred || example.reference_other));
+  for (const auto& example : data) CHECK_FALSE((example.reference_chosen || example.reference_rejected));
 }
 
 TEST_CASE("reference log-probs of a table are those of its rows") {
   toy::tabular_policy model{{.vocabulary = 4}};
   model.logits(2, static_cast<Eigen::Index>(model.contexts().after(std::vector<token>{1}))) = std::log(3.0);
-  examples data{{.prompt = {1}, .preferred = {2, 0}, .other = {3}}};
+  examples data{{.prompt = {1}, .chosen = {2, 0}, .rejected = {3}}};
   add_reference_log_probs(std::span(data), model);
   // After 1 the odds are 1 : 1 : 3 : 1, elsewhere all are alike.
-  CHECK(data[0].reference_preferred.value() == Approx(std::log(0.5) + std::log(0.25)));
-  CHECK(data[0].reference_other.value() == Approx(std::log(1.0 / 6)));
+  CHECK(data[0].reference_chosen.value() == Approx(std::log(0.5) + std::log(0.25)));
+  CHECK(data[0].reference_rejected.value() == Approx(std::log(1.0 / 6)));
 }

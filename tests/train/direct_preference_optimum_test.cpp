@@ -29,13 +29,13 @@ double zero_of(const std::function<double(double)>& f, double low, double high) 
   return low;
 }
 
-/// One token of two, 1 or 2, after each of two prompts: to `right` of every four examples 1 is preferred.
+/// One token of two, 1 or 2, after each of two prompts: to `right` of every four examples 1 is chosen.
 examples coin(std::size_t right) {
   examples out;
   for (const token last : {1, 2}) {
     for (std::size_t i = 0; i < 4; ++i) {
       const token chosen = i < right ? 1 : 2;
-      out.push_back({.prompt = {1, last}, .preferred = {chosen}, .other = {3 - chosen}});
+      out.push_back({.prompt = {1, last}, .chosen = {chosen}, .rejected = {3 - chosen}});
     }
   }
   return out;
@@ -77,7 +77,7 @@ double expected_reward(const toy::tabular_policy& model) {
   return sum;
 }
 
-/// Pairs of the initial policy's samples; the one of higher reward is preferred, but for `wrong` of the labels.
+/// Pairs of the initial policy's samples; the one of higher reward is chosen, but for `wrong` of the labels.
 examples ranked_pairs(std::size_t count, std::uint64_t seed, double wrong = 0) {
   const packed<token> responses = small_world{}.sampled(2 * count, seed);
   rng random(seed, 1);
@@ -88,7 +88,7 @@ examples ranked_pairs(std::size_t count, std::uint64_t seed, double wrong = 0) {
     if (a == b) continue;
     const bool first = small_world::reward_of(a) > small_world::reward_of(b);
     if (random.bernoulli(wrong) == first) std::swap(a, b);
-    out.push_back({.prompt = {small_world::prompt}, .preferred = a, .other = b});
+    out.push_back({.prompt = {small_world::prompt}, .chosen = a, .rejected = b});
   }
   return out;
 }

@@ -50,11 +50,11 @@ struct moved_world : small_world {
 
 /// Three prompts, single responses among pairs, two weights.
 examples mixed_examples() {
-  return {{.prompt = {1}, .preferred = {1, 2}, .other = {2, 0}, .weight = 2},
-          {.prompt = {2, 2}, .preferred = {}, .other = {0}},
-          {.prompt = {2}, .preferred = {2, 1}, .other = {}},
-          {.prompt = {1}, .preferred = {0}, .other = {1, 1}},
-          {.prompt = {2, 2}, .preferred = {1, 0}, .other = {2, 2}, .weight = 0.5}};
+  return {{.prompt = {1}, .chosen = {1, 2}, .rejected = {2, 0}, .weight = 2},
+          {.prompt = {2, 2}, .chosen = {}, .rejected = {0}},
+          {.prompt = {2}, .chosen = {2, 1}, .rejected = {}},
+          {.prompt = {1}, .chosen = {0}, .rejected = {1, 1}},
+          {.prompt = {2, 2}, .chosen = {1, 0}, .rejected = {2, 2}, .weight = 0.5}};
 }
 
 }  // namespace
@@ -109,7 +109,7 @@ TEST_CASE("KTO's baseline is the mean log-ratio of each prompt with the next exa
     CHECK(statistics.kl_baseline == Approx(mismatched).epsilon(1e-12));
     CHECK(statistics.loss == Approx(value).epsilon(1e-12));
     CHECK(statistics.accuracy == Approx(accuracy).epsilon(1e-12));
-    CHECK(statistics.margin == Approx(margin).epsilon(1e-12));
+    CHECK(statistics.reward_difference == Approx(margin).epsilon(1e-12));
     CHECK((policy.gradient - gradient).cwiseAbs().maxCoeff() < 1e-12);
   }
 }
@@ -141,7 +141,7 @@ TEMPLATE_TEST_CASE("examples of weight 0 change nothing of a preference step", "
   auto data = mixed_examples();
   if constexpr (!std::is_same_v<TestType, kto_loss>) data.erase(data.begin() + 1, data.begin() + 3);
   auto padded = data;
-  const direct_preference_example ignored{.prompt = {2, 1}, .preferred = {2, 2}, .other = {1, 2}, .weight = 0};
+  const direct_preference_example ignored{.prompt = {2, 1}, .chosen = {2, 2}, .rejected = {1, 2}, .weight = 0};
   for (const std::ptrdiff_t place : {0, 2, 4}) padded.insert(padded.begin() + place, ignored);
   padded.push_back(ignored);
   const auto step = [](const examples& batch, std::size_t sequences) {
@@ -162,9 +162,9 @@ TEMPLATE_TEST_CASE("examples of weight 0 change nothing of a preference step", "
     CHECK(statistics.loss == Approx(expected.loss).epsilon(1e-12));
     CHECK(statistics.kl_baseline == Approx(expected.kl_baseline).epsilon(1e-12));
     CHECK(statistics.accuracy == Approx(expected.accuracy).epsilon(1e-12));
-    CHECK(statistics.margin == Approx(expected.margin).epsilon(1e-12));
-    CHECK(statistics.preferred_log_prob == Approx(expected.preferred_log_prob).epsilon(1e-12));
-    CHECK(statistics.other_log_prob == Approx(expected.other_log_prob).epsilon(1e-12));
+    CHECK(statistics.reward_difference == Approx(expected.reward_difference).epsilon(1e-12));
+    CHECK(statistics.chosen_log_prob == Approx(expected.chosen_log_prob).epsilon(1e-12));
+    CHECK(statistics.rejected_log_prob == Approx(expected.rejected_log_prob).epsilon(1e-12));
   }
 }
 
@@ -176,26 +176,26 @@ TEST_CASE("accuracy, margin and mean log-probs of a preference batch by hand") {
     return direct_preference_trainer{world.policy, world.initial, optimizer, loss, {.micro_batch = {.sequences = 2}}}
         .evaluate(batch);
   };
-  // A mean over the responses that are there: four preferred ones, four others, each once whatever its weight.
+  // A mean over the responses that are there: four chosen ones, four rejected ones, each once whatever its weight.
   const auto single = evaluate(kto_loss{}, data);
-  double preferred = 0, other = 0;
+  double chosen = 0, rejected = 0;
   for (const auto& e : data) {
-    preferred += log_prob(world.policy, e.prompt, e.preferred) / 4;
-    other += log_prob(world.policy, e.prompt, e.other) / 4;
+    chosen += log_prob(world.policy, e.prompt, e.chosen) / 4;
+    rejected += log_prob(world.policy, e.prompt, e.rejected) / 4;
   }
-  CHECK(single.preferred_log_prob == Approx(preferred).epsilon(1e-12));
-  CHECK(single.other_log_prob == Approx(other).epsilon(1e-12));
+  CHECK(single.chosen_log_prob == Approx(chosen).epsilon(1e-12));
+  CHECK(single.rejected_log_prob == Approx(rejected).epsilon(1e-12));
 
   data.erase(data.begin() + 1, data.begin() + 3);
-  preferred = other = 0;
+  chosen = rejected = 0;
   double of_ratios = 0, right = 0, of_sums = 0, of_means = 0, of_odds = 0;
   const auto log_odds = [](double l) { return l - std::log(1 - std::exp(l)); };
   for (const auto& e : data) {
-    const double p = log_prob(world.policy, e.prompt, e.preferred), o = log_prob(world.policy, e.prompt, e.other);
-    const double z = log_ratio(world, e.prompt, e.preferred) - log_ratio(world, e.prompt, e.other);
-    const double mean_p = p / static_cast<double>(e.preferred.size()), mean_o = o / static_cast<double>(e.other.size());
-    preferred += p / 3;
-    other += o / 3;
+    const double p = log_prob(world.policy, e.prompt, e.chosen), o = log_prob(world.policy, e.prompt, e.rejected);
+    const double z = log_ratio(world, e.prompt, e.chosen) - log_ratio(world, e.prompt, e.rejected);
+    const double mean_p = p / static_cast<double>(e.chosen.size()), mean_o = o / static_cast<double>(e.rejected.size());
+    chosen += p / 3;
+    rejected += o / 3;
     of_ratios += 0.3 * z / 3;
     right += (z > 0 ? 1.0 : 0.0) / 3;
     of_sums += 0.3 * (p - o) / 3;
@@ -203,13 +203,13 @@ TEST_CASE("accuracy, margin and mean log-probs of a preference batch by hand") {
     of_odds += (log_odds(mean_p) - log_odds(mean_o)) / 3;
   }
   const auto dpo = evaluate(dpo_loss{{.beta = 0.3}}, data);
-  CHECK(dpo.preferred_log_prob == Approx(preferred).epsilon(1e-12));
-  CHECK(dpo.other_log_prob == Approx(other).epsilon(1e-12));
-  CHECK(dpo.margin == Approx(of_ratios).epsilon(1e-12));
+  CHECK(dpo.chosen_log_prob == Approx(chosen).epsilon(1e-12));
+  CHECK(dpo.rejected_log_prob == Approx(rejected).epsilon(1e-12));
+  CHECK(dpo.reward_difference == Approx(of_ratios).epsilon(1e-12));
   CHECK(dpo.accuracy == Approx(right).epsilon(1e-12));
   CHECK(right > 0.1);
   CHECK(right < 0.9);
-  CHECK(evaluate(cpo_loss{{.beta = 0.3}}, data).margin == Approx(of_sums).epsilon(1e-12));
-  CHECK(evaluate(simpo_loss{{.beta = 1.5}}, data).margin == Approx(of_means).epsilon(1e-12));
-  CHECK(evaluate(orpo_loss{}, data).margin == Approx(of_odds).epsilon(1e-12));
+  CHECK(evaluate(cpo_loss{{.beta = 0.3}}, data).reward_difference == Approx(of_sums).epsilon(1e-12));
+  CHECK(evaluate(simpo_loss{{.beta = 1.5}}, data).reward_difference == Approx(of_means).epsilon(1e-12));
+  CHECK(evaluate(orpo_loss{}, data).reward_difference == Approx(of_odds).epsilon(1e-12));
 }

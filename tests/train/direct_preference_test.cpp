@@ -39,10 +39,10 @@ examples judged_pairs(std::size_t count, std::uint64_t seed) {
     const auto first = responses[2 * i], second = responses[2 * i + 1];
     const double wins = 1 / (1 + std::exp(reward_of(second) - reward_of(first)));
     const bool kept = random.uniform() < wins;
-    const auto preferred = kept ? first : second, other = kept ? second : first;
+    const auto chosen = kept ? first : second, rejected = kept ? second : first;
     out.push_back({.prompt = {small_world::prompt},
-                   .preferred = {preferred.begin(), preferred.end()},
-                   .other = {other.begin(), other.end()}});
+                   .chosen = {chosen.begin(), chosen.end()},
+                   .rejected = {rejected.begin(), rejected.end()}});
   }
   return out;
 }
@@ -153,19 +153,19 @@ TEST_CASE("reference log-probs computed beforehand give the same step without th
   const auto with_reference = one_step(dpo_loss{}, data);
   small_world world;
   add_reference_log_probs(std::span(data), world.initial);
-  CHECK(data[0].reference_preferred.has_value());
+  CHECK(data[0].reference_chosen.has_value());
   rng random(9);
   for (double& z : world.policy.logits.reshaped()) z += 0.3 * random.normal();
   toy::sgd optimizer{world.policy};
   direct_preference_trainer trainer{world.policy, no_reference, optimizer, dpo_loss{}};
   CHECK(trainer.step(data).loss == Approx(with_reference.first).epsilon(1e-12));
-  data[3].reference_other.reset();
+  data[3].reference_rejected.reset();
   CHECK_THROWS_WITH(trainer.step(data), ContainsSubstring("needs a reference policy"));
 }
 
 TEST_CASE("KTO learns from single responses and estimates its baseline from mismatched ones") {
   auto data = judged_pairs(400, 3);
-  for (std::size_t i = 0; i < data.size(); ++i) (i % 2 == 0 ? data[i].preferred : data[i].other).clear();
+  for (std::size_t i = 0; i < data.size(); ++i) (i % 2 == 0 ? data[i].chosen : data[i].rejected).clear();
   small_world world;
   toy::adam optimizer{{}, world.policy};
   direct_preference_trainer trainer{world.policy,
@@ -179,7 +179,7 @@ TEST_CASE("KTO learns from single responses and estimates its baseline from mism
   CHECK(history.back().loss < 0.49);
 
   auto desirable = judged_pairs(50, 6);
-  for (auto& example : desirable) example.other.clear();
+  for (auto& example : desirable) example.rejected.clear();
   small_world liked;
   toy::adam liked_optimizer{{}, liked.policy};
   direct_preference_trainer only{liked.policy,
@@ -222,26 +222,26 @@ TEST_CASE("unusable preference examples are refused by name") {
   small_world world;
   toy::sgd optimizer{world.policy};
   direct_preference_trainer trainer{world.policy, world.initial, optimizer, dpo_loss{}};
-  CHECK_THROWS_WITH(trainer.step(examples{{.prompt = {}, .preferred = {1}, .other = {1}}}),
+  CHECK_THROWS_WITH(trainer.step(examples{{.prompt = {}, .chosen = {1}, .rejected = {1}}}),
                     ContainsSubstring("no prompt tokens"));
-  CHECK_THROWS_WITH(trainer.step(examples{{.prompt = {1}, .preferred = {1}, .other = {1}, .weight = -1}}),
+  CHECK_THROWS_WITH(trainer.step(examples{{.prompt = {1}, .chosen = {1}, .rejected = {1}, .weight = -1}}),
                     ContainsSubstring("weight below 0"));
-  CHECK_THROWS_WITH(trainer.step(examples{{.prompt = {1}, .preferred = {1}, .other = {1}, .weight = 0}}),
+  CHECK_THROWS_WITH(trainer.step(examples{{.prompt = {1}, .chosen = {1}, .rejected = {1}, .weight = 0}}),
                     ContainsSubstring("no example with a weight above 0"));
 }
 
 TEST_CASE("reference log-probs that some examples carry hold whatever the others of their forward carry") {
   // The second response's log-prob of the first example is the reference policy's own: log 1/4.
   const std::vector<direct_preference_example> data{
-      {.prompt = {1}, .preferred = {1}, .other = {2}, .reference_preferred = -5, .reference_other = {}},
-      {.prompt = {1}, .preferred = {1}, .other = {2}, .reference_preferred = -5, .reference_other = -5}};
+      {.prompt = {1}, .chosen = {1}, .rejected = {2}, .reference_chosen = -5, .reference_rejected = {}},
+      {.prompt = {1}, .chosen = {1}, .rejected = {2}, .reference_chosen = -5, .reference_rejected = -5}};
   small_world world;
   const auto margin = [&](std::size_t sequences) {
     direct_preference_options options;
     options.micro_batch.sequences = sequences;
     toy::sgd optimizer(world.policy);
     direct_preference_trainer trainer{world.policy, world.initial, optimizer, dpo_loss{{.beta = 1}}, options};
-    return trainer.evaluate(data).margin;
+    return trainer.evaluate(data).reward_difference;
   };
   const token_batch second{{{1}}, {{2}}};
   const double log_prob = world.initial.log_probs(second).front();

@@ -47,7 +47,7 @@ struct made_on_demand {
     for (const std::size_t i : indices)
       for (const std::size_t key : {2 * i, 2 * i + 1}) texts.push_back(text(key));
     for (std::size_t k = 0; k < indices.size(); ++k)
-      pairs.push_back({.preferred = {.response = texts[2 * k]}, .other = {.response = texts[2 * k + 1]}});
+      pairs.push_back({.chosen = {.response = texts[2 * k]}, .rejected = {.response = texts[2 * k + 1]}});
     return pairs;
   }
 };

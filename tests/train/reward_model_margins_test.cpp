@@ -24,8 +24,8 @@ auto length_reward() {
 struct two_pairs {
   std::vector<token> longer{1, 2, 3}, shorter{1};
   std::vector<preference_pair> pairs{
-      {.preferred = {.response_tokens = longer}, .other = {.response_tokens = shorter}, .margin = 0.5},
-      {.preferred = {.response_tokens = longer}, .other = {.response_tokens = shorter}, .margin = -1}};
+      {.chosen = {.response_tokens = longer}, .rejected = {.response_tokens = shorter}, .loss_margin = 0.5},
+      {.chosen = {.response_tokens = longer}, .rejected = {.response_tokens = shorter}, .loss_margin = -1}};
 };
 double softplus_of(double x) { return std::log1p(std::exp(x)); }
 }  // namespace
@@ -37,7 +37,7 @@ TEST_CASE("margins of pairs enter the reward model's loss and its step") {
   toy::sgd optimizer(model);
   reward_model_trainer trainer{model, optimizer, {.learning_rate = {.peak = 1}, .gradient_norm_clip = 0}};
   CHECK(trainer.evaluate(data.pairs).loss == Approx((softplus_of(-0.0) + softplus_of(-1.5)) / 2));
-  CHECK(trainer.evaluate(data.pairs).margin == Approx(0.5));  // of the scores
+  CHECK(trainer.evaluate(data.pairs).score_difference == Approx(0.5));  // of the scores
   trainer.step(data.pairs);
   // dL/dw = −2·(σ(0) + σ(−1.5)) / 2.
   CHECK(model.weights(0) == Approx(0.25 + 0.5 + 1 / (1 + std::exp(1.5))));
@@ -48,9 +48,10 @@ TEST_CASE("margins of pairs that cannot be used are refused") {
   auto model = length_reward();
   toy::sgd optimizer(model);
   reward_model_trainer trainer{model, optimizer};
-  data.pairs[1].margin = std::nan("");
-  CHECK_THROWS_WITH(trainer.evaluate(data.pairs), ContainsSubstring("the margin of preference pair 1 is not finite"));
-  data.pairs[1].margin = 0;
+  data.pairs[1].loss_margin = std::nan("");
+  CHECK_THROWS_WITH(trainer.evaluate(data.pairs),
+                    ContainsSubstring("the loss_margin of preference pair 1 is not finite"));
+  data.pairs[1].loss_margin = 0;
   reward_model_trainer ties{model, optimizer, {}, local, bradley_terry_ties_loss{}};
-  CHECK_THROWS_WITH(ties.evaluate(data.pairs), ContainsSubstring("the margin of preference pair 0 is not 0"));
+  CHECK_THROWS_WITH(ties.evaluate(data.pairs), ContainsSubstring("the loss_margin of preference pair 0 is not 0"));
 }

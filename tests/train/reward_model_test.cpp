@@ -56,7 +56,7 @@ struct preferences {
 double determination(const Eigen::VectorXd& weights, const preferences& held_out) {
   Eigen::ArrayXd learnt(static_cast<Eigen::Index>(held_out.pairs.size())), real(learnt.size());
   for (Eigen::Index i = 0; i < learnt.size(); ++i) {
-    const auto features = counts(held_out.pairs[static_cast<std::size_t>(i)].preferred);
+    const auto features = counts(held_out.pairs[static_cast<std::size_t>(i)].chosen);
     learnt(i) = features.dot(weights);
     real(i) = features.dot(held_out.truth);
   }
@@ -85,16 +85,16 @@ double difference_after(const std::vector<double>& targets, const Loss& loss = L
 }
 double logit(double p) { return std::log(p / (1 - p)); }
 
-/// −d of a pair, a gradient of −3 for what is preferred and of 1 for the other: whichever goes elsewhere shows.
+/// −d of a pair, a gradient of −3 for what is chosen and of 1 for what is rejected: whichever goes elsewhere shows.
 struct lopsided_loss {
   struct result {
     double value;
-    std::vector<double> d_preferred, d_other;
+    std::vector<double> d_chosen, d_rejected;
   };
-  result value_and_grad(const Eigen::ArrayXd& preferred, const Eigen::ArrayXd& other,
+  result value_and_grad(const Eigen::ArrayXd& chosen, const Eigen::ArrayXd& rejected,
                         const token_weights<Eigen::ArrayXd>& weights, const Eigen::ArrayXd& targets) const {
     const Eigen::ArrayXd up = -3 * weights.values * targets, down = weights.values * targets;
-    return {(weights.values * (other - preferred)).sum(), {up.begin(), up.end()}, {down.begin(), down.end()}};
+    return {(weights.values * (rejected - chosen)).sum(), {up.begin(), up.end()}, {down.begin(), down.end()}};
   }
 };
 
@@ -127,7 +127,7 @@ TEST_CASE("the reward model recovers a linear truth") {
 
   const auto after = trainer.evaluate(held_out.pairs);
   CHECK(after.accuracy > 0.75);
-  CHECK(after.margin > 0);
+  CHECK(after.score_difference > 0);
   CHECK(after.pairs == 1000);
 }
 
@@ -170,7 +170,7 @@ TEST_CASE("one step by hand") {
   CHECK(reward.weights(0) == Approx(1));
   CHECK(reward.weights(1) == Approx(-0.5));
   CHECK(trainer.evaluate(pairs).accuracy == 1);
-  CHECK(trainer.evaluate(pairs).margin == Approx(2.5));
+  CHECK(trainer.evaluate(pairs).score_difference == Approx(2.5));
 }
 
 TEST_CASE("targets of pairs move scores to where the loss says") {
@@ -198,7 +198,7 @@ TEST_CASE("loss, accuracy, margin and score with targets by hand") {
     reward_model_trainer trainer(reward, optimizer, {.micro_batch = {.sequences = sequences}});
     const auto s = trainer.evaluate(pairs);
     CHECK(s.accuracy == Approx((1 + 0.5 + 0 + 0.5 + 1) / 5));
-    CHECK(s.margin == Approx((2.0 + 0 - 0.5 * 0.5 + 0 + 0.8 * 1.5) / 5));
+    CHECK(s.score_difference == Approx((2.0 + 0 - 0.5 * 0.5 + 0 + 0.8 * 1.5) / 5));
     CHECK(s.score == Approx((2 + 2 + 0.5 + 0 + 0.5 + 2) / 10));
     const auto cost = [](double d, double t) { return std::log1p(std::exp(-d)) + (1 - t) * d; };
     CHECK(s.loss == Approx((cost(2, 1) + cost(-2, 0.5) + cost(0.5, 0.25) + cost(0, 0.9) + cost(-1.5, 0.1)) / 5));
@@ -225,7 +225,7 @@ TEST_CASE("a reward model learns from wins and ties with the loss for ties") {
   rng random(8);
   std::size_t ties = 0;
   for (auto& pair : data.pairs) {
-    const auto p = loss.probabilities(data.truth.dot(counts(pair.preferred)), data.truth.dot(counts(pair.other)));
+    const auto p = loss.probabilities(data.truth.dot(counts(pair.chosen)), data.truth.dot(counts(pair.rejected)));
     const double u = random.uniform();
     pair.target = u < p.win ? 1 : u < p.win + p.tie ? 0.5 : 0;
     ties += pair.target == 0.5 ? 1 : 0;

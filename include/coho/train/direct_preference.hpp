@@ -90,7 +90,7 @@ class direct_preference_trainer {
         callbacks...);
   }
 
-  /// Loss, accuracy and margin over `data` (this rank's part; the result is over all ranks), without a step.
+  /// Loss, accuracy and reward difference over `data` (this rank's part; the result is over all ranks), without a step.
   direct_preference_statistics evaluate(std::span<const direct_preference_example> data) {
     return pass(data, {data, 0, 1}, [&](const token_batch& tokens, auto use) {
       use(lift_output(model_.log_probs(tokens), tokens.responses.total(), "log_probs"));
@@ -138,7 +138,7 @@ class direct_preference_trainer {
   // How many terms of the loss an example makes.
   static double terms_of(const direct_preference_example& example) {
     if constexpr (detail::needs_pairs<Loss>) return 1;
-    return static_cast<double>(!example.preferred.empty()) + static_cast<double>(!example.other.empty());
+    return static_cast<double>(!example.chosen.empty()) + static_cast<double>(!example.rejected.empty());
   }
 
   void check(std::span<const direct_preference_example> batch) const {
@@ -147,27 +147,27 @@ class direct_preference_trainer {
       const std::string name = "preference example " + std::to_string(i);
       require_argument(!example.prompt.empty(), name + " has no prompt tokens");
       require_argument(std::isfinite(example.weight) && example.weight >= 0, name + " has a weight below 0");
-      const bool pair = !example.preferred.empty() && !example.other.empty();
+      const bool pair = !example.chosen.empty() && !example.rejected.empty();
       require_argument(
           pair || (!detail::needs_pairs<Loss> && terms_of(example) > 0),
           name + (detail::needs_pairs<Loss> ? " has an empty response: this loss compares two" : " has no response"));
     }
   }
 
-  // Runs over the micro-batches. `evaluate(tokens, use)` hands the log-probs of all responses, preferred ones first, to
+  // Runs over the micro-batches. `evaluate(tokens, use)` hands the log-probs of all responses, chosen ones first, to
   // `use`, which returns their gradient.
   template <class Evaluate>
   direct_preference_statistics pass(std::span<const direct_preference_example> batch, const batch_place& place,
                                     Evaluate evaluate) {
     check(batch);
     double totals[5] = {
-        static_cast<double>(batch.size())};  // examples, weighted terms, terms, preferred, other responses
+        static_cast<double>(batch.size())};  // examples, weighted terms, terms, chosen, rejected responses
     for (const auto& example : batch) {
       if (example.weight == 0) continue;
       totals[1] += example.weight * terms_of(example);
       totals[2] += terms_of(example);
-      totals[3] += example.preferred.empty() ? 0 : 1;
-      totals[4] += example.other.empty() ? 0 : 1;
+      totals[3] += example.chosen.empty() ? 0 : 1;
+      totals[4] += example.rejected.empty() ? 0 : 1;
     }
     ranks_.all_reduce_sum(detail::span_of(totals));
     require_argument(totals[1] > 0, "a preference batch has no example with a weight above 0");
@@ -175,8 +175,8 @@ class direct_preference_trainer {
     out.kl_baseline = baseline_of(place);
 
     std::vector<std::size_t> lengths;
-    for (const auto& e : batch) lengths.push_back(2 * e.prompt.size() + e.preferred.size() + e.other.size());
-    double sums[5] = {};  // loss, accuracy, margin, log-probs of preferred and other responses
+    for (const auto& e : batch) lengths.push_back(2 * e.prompt.size() + e.chosen.size() + e.rejected.size());
+    double sums[5] = {};  // loss, accuracy, reward difference, log-probs of chosen and rejected responses
     for (const auto& indices : micro_batches(detail::span_of(std::as_const(lengths)), options_.micro_batch)) {
       std::vector<direct_preference_example> part;
       double terms = 0;
@@ -187,34 +187,34 @@ class direct_preference_trainer {
       const token_batch tokens = detail::responses_of(detail::span_of(std::as_const(part)));
       auto x = reference_of(part, tokens);
       x.kl_baseline = out.kl_baseline;
-      token_weights<Eigen::ArrayXd> weights{Eigen::ArrayXd(x.preferred_tokens.size())};
+      token_weights<Eigen::ArrayXd> weights{Eigen::ArrayXd(x.chosen_tokens.size())};
       for (std::size_t k = 0; k < part.size(); ++k)
         weights.values(static_cast<Eigen::Index>(k)) = part[k].weight / totals[1];
       evaluate(tokens, [&]<class Array>(const Array& log_probs) {
         const Array responses = sequence_sums(log_probs, tokens.responses.offsets);
-        const Eigen::Index n = x.preferred_tokens.size();
-        x.preferred = responses.head(n);
-        x.other = responses.tail(n);
+        const Eigen::Index n = x.chosen_tokens.size();
+        x.chosen = responses.head(n);
+        x.rejected = responses.tail(n);
         const auto loss = detail::evaluate_preference(loss_, x, weights);
         sums[0] += loss.value;
         sums[1] += loss.accuracy * terms / totals[2];
-        sums[2] += loss.margin * terms / totals[2];
+        sums[2] += loss.reward_difference * terms / totals[2];
         for (Eigen::Index k = 0; k < n; ++k) {
           if (weights.values(k) <= 0) continue;
-          sums[3] += x.preferred(k);
-          sums[4] += x.other(k);
+          sums[3] += x.chosen(k);
+          sums[4] += x.rejected(k);
         }
         Array d_responses(2 * n);
-        d_responses << loss.d_preferred, loss.d_other;
+        d_responses << loss.d_chosen, loss.d_rejected;
         return Array(sequence_spread(d_responses, tokens.responses.offsets));
       });
     }
     ranks_.all_reduce_sum(detail::span_of(sums));
     out.loss = sums[0];
     out.accuracy = sums[1];
-    out.margin = sums[2];
-    out.preferred_log_prob = sums[3] / std::max(totals[3], 1.0);
-    out.other_log_prob = sums[4] / std::max(totals[4], 1.0);
+    out.reward_difference = sums[2];
+    out.chosen_log_prob = sums[3] / std::max(totals[3], 1.0);
+    out.rejected_log_prob = sums[4] / std::max(totals[4], 1.0);
     return out;
   }
 
@@ -222,27 +222,27 @@ class direct_preference_trainer {
   preference_log_probs reference_of(const std::vector<direct_preference_example>& part, const token_batch& tokens) {
     const auto n = static_cast<Eigen::Index>(part.size());
     preference_log_probs x;
-    x.preferred_tokens.resize(n);
-    x.other_tokens.resize(n);
-    x.reference_preferred.setZero(n);
-    x.reference_other.setZero(n);
+    x.chosen_tokens.resize(n);
+    x.rejected_tokens.resize(n);
+    x.reference_chosen.setZero(n);
+    x.reference_rejected.setZero(n);
     bool known = true;
     for (Eigen::Index i = 0; i < n; ++i) {
       const auto& example = part[static_cast<std::size_t>(i)];
-      x.preferred_tokens(i) = static_cast<double>(example.preferred.size());
-      x.other_tokens(i) = static_cast<double>(example.other.size());
-      x.reference_preferred(i) = example.reference_preferred.value_or(0);
-      x.reference_other(i) = example.reference_other.value_or(0);
-      known = known && (example.reference_preferred || example.preferred.empty()) &&
-              (example.reference_other || example.other.empty());
+      x.chosen_tokens(i) = static_cast<double>(example.chosen.size());
+      x.rejected_tokens(i) = static_cast<double>(example.rejected.size());
+      x.reference_chosen(i) = example.reference_chosen.value_or(0);
+      x.reference_rejected(i) = example.reference_rejected.value_or(0);
+      known = known && (example.reference_chosen || example.chosen.empty()) &&
+              (example.reference_rejected || example.rejected.empty());
     }
     if (!detail::needs_reference<Loss>() || known) return x;
     if constexpr (has_reference) {
       const auto sums = detail::response_log_probs(reference_, tokens, {}, "log_probs of the reference policy");
       for (Eigen::Index i = 0; i < n; ++i) {
         const auto& example = part[static_cast<std::size_t>(i)];
-        if (!example.reference_preferred) x.reference_preferred(i) = sums(i);
-        if (!example.reference_other) x.reference_other(i) = sums(n + i);
+        if (!example.reference_chosen) x.reference_chosen(i) = sums(i);
+        if (!example.reference_rejected) x.reference_rejected(i) = sums(n + i);
       }
     } else {
       throw argument_error("this preference loss needs a reference policy, or examples that carry its log-probs");
@@ -263,7 +263,7 @@ class direct_preference_trainer {
         while (!counts(whole[next])) next = (next + 1) % whole.size();
         if (next == i) continue;  // alone
         mismatched.prompts.push_back(whole[i].prompt);
-        mismatched.responses.push_back(whole[next].preferred.empty() ? whole[next].other : whole[next].preferred);
+        mismatched.responses.push_back(whole[next].chosen.empty() ? whole[next].rejected : whole[next].chosen);
       }
       const auto log_probs = [&](auto& model, const char* what) {
         return detail::response_log_probs(model, mismatched, options_.micro_batch, what);

@@ -14,13 +14,13 @@
 
 namespace coho {
 
-/// A prompt with a preferred and another response. With a loss that judges responses one by one (KTO) either may be
-/// empty: then `preferred` alone is a desirable response, `other` alone an undesirable one.
+/// A prompt with a chosen and a rejected response. With a loss that judges responses one by one (KTO) either may be
+/// empty: then `chosen` alone is a desirable response, `rejected` alone an undesirable one.
 struct direct_preference_example {
-  std::vector<token> prompt{}, preferred{}, other{};
+  std::vector<token> prompt{}, chosen{}, rejected{};
   double weight = 1;  ///< at least 0
   /// log π_ref of the responses where they are known (`add_reference_log_probs`): then the reference is not evaluated.
-  std::optional<double> reference_preferred{}, reference_other{};
+  std::optional<double> reference_chosen{}, reference_rejected{};
 };
 
 /// Stands for a reference policy where the loss needs none.
@@ -36,17 +36,17 @@ Eigen::ArrayXd response_log_probs(Model& model, const token_batch& batch, const 
   return sequence_sums(evaluate_log_probs(model, batch, limits, what), batch.responses.offsets);
 }
 
-/// The responses of examples, preferred ones first; a missing one is an empty response.
+/// The responses of examples, chosen ones first; a missing one is an empty response.
 template <class = void>
 token_batch responses_of(std::span<const direct_preference_example> examples) {
   token_batch out;
   for (const auto& example : examples) {
     out.prompts.push_back(example.prompt);
-    out.responses.push_back(example.preferred);
+    out.responses.push_back(example.chosen);
   }
   for (const auto& example : examples) {
     out.prompts.push_back(example.prompt);
-    out.responses.push_back(example.other);
+    out.responses.push_back(example.rejected);
   }
   return out;
 }
@@ -64,8 +64,8 @@ struct add_reference_log_probs_fn {
                                                            "log_probs of the reference policy");
     for (Eigen::Index i = 0; i < n; ++i) {
       auto& example = examples[static_cast<std::size_t>(i)];
-      if (!example.reference_preferred) example.reference_preferred = sums(i);
-      if (!example.reference_other) example.reference_other = sums(n + i);
+      if (!example.reference_chosen) example.reference_chosen = sums(i);
+      if (!example.reference_rejected) example.reference_rejected = sums(n + i);
     }
   }
 };

@@ -10,12 +10,12 @@
 
 namespace coho {
 
-/// Two answers to one prompt, the preferred one first. The queries refer to text and tokens that the caller keeps.
+/// Two answers to one prompt, the chosen one first. The queries refer to text and tokens that the caller keeps.
 struct preference_pair {
-  reward_query preferred;
-  reward_query other;
-  double target = 1;  ///< probability that `preferred` is the preferred one; 0.5 for a tie; in [0, 1]
-  double margin = 0;  ///< m of `bradley_terry_loss`, beside the options' margin; 0 for other losses
+  reward_query chosen;
+  reward_query rejected;
+  double target = 1;       ///< probability that `chosen` is the better one; 0.5 for a tie; in [0, 1]
+  double loss_margin = 0;  ///< m of `bradley_terry_loss`, on top of the options' margin; 0 for other losses
 };
 
 /// preference_source: pairs that are fetched batch by batch, where there are more of them than memory holds.

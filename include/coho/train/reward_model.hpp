@@ -35,23 +35,23 @@ namespace coho {
 
 /// pair_loss: what a reward model minimises.
 ///  (1) `bradley_terry_loss`, `bradley_terry_ties_loss`, or an object whose
-///      `l.value_and_grad(preferred, other, weights, targets)`, with three `const Eigen::ArrayXd&` of one number a pair
-///      and a `const token_weights<Eigen::ArrayXd>&`, returns an object with `value`, `d_preferred` and `d_other`.
+///      `l.value_and_grad(chosen, rejected, weights, targets)`, with three `const Eigen::ArrayXd&` of one number a pair
+///      and a `const token_weights<Eigen::ArrayXd>&`, returns an object with `value`, `d_chosen` and `d_rejected`.
 ///  (2) The loss is a sum over pairs weighted by `weights`.
 template <class Loss>
-concept pair_loss = std::same_as<Loss, bradley_terry_ties_loss> ||
+concept pair_loss = std::same_as<Loss, bradley_terry_loss> || std::same_as<Loss, bradley_terry_ties_loss> ||
                     requires(const Loss& l, const Eigen::ArrayXd& x, const token_weights<Eigen::ArrayXd>& w) {
                       { l.value_and_grad(x, x, w, x).value } -> std::convertible_to<double>;
-                      { l.value_and_grad(x, x, w, x).d_preferred } -> number_range;
-                      { l.value_and_grad(x, x, w, x).d_other } -> number_range;
+                      { l.value_and_grad(x, x, w, x).d_chosen } -> number_range;
+                      { l.value_and_grad(x, x, w, x).d_rejected } -> number_range;
                     };
 
 template <class Loss>
 consteval bool require_pair_loss() {
   static_assert(pair_loss<Loss>,
-                "coho::pair_loss (1): the loss has no value_and_grad(preferred, other, weights, targets) const that "
+                "coho::pair_loss (1): the loss has no value_and_grad(chosen, rejected, weights, targets) const that "
                 "returns value, "
-                "d_preferred and d_other");
+                "d_chosen and d_rejected");
   return true;
 }
 
@@ -131,8 +131,8 @@ class reward_model_trainer {
         callbacks...);
   }
 
-  /// Loss, accuracy and margin over `data` (this rank's part; the result is over all ranks), without a step. Models
-  /// without `score` are evaluated by their `forward`.
+  /// Loss, accuracy and score difference over `data` (this rank's part; the result is over all ranks), without a step.
+  /// Models without `score` are evaluated by their `forward`.
   reward_model_statistics evaluate(std::span<const preference_pair> data) {
     return evaluate(data, own_work(detail::all_indices(data.size()), ranks_), counted(data));
   }
@@ -197,8 +197,8 @@ class reward_model_trainer {
   static std::vector<std::size_t> lengths_of(std::span<const preference_pair> batch) {
     std::vector<std::size_t> out;
     for (const auto& pair : batch) {
-      out.push_back(pair.preferred.prompt_tokens.size() + pair.preferred.response_tokens.size() +
-                    pair.other.prompt_tokens.size() + pair.other.response_tokens.size());
+      out.push_back(pair.chosen.prompt_tokens.size() + pair.chosen.response_tokens.size() +
+                    pair.rejected.prompt_tokens.size() + pair.rejected.response_tokens.size());
     }
     return out;
   }
@@ -208,8 +208,8 @@ class reward_model_trainer {
     return deal(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
   }
 
-  // Runs over the micro-batches of this rank's shares. `evaluate(queries, use)` hands the scores (preferred answers
-  // first, then the others) to `use`, which counts them and returns their gradient.
+  // Runs over the micro-batches of this rank's shares. `evaluate(queries, use)` hands the scores (chosen answers
+  // first, then the rejected ones) to `use`, which counts them and returns their gradient.
   template <class Gradients, class Evaluate>
   reward_model_statistics pass(std::span<const preference_pair> batch, const work_plan& work, double pairs,
                                Gradients& gradients, Evaluate evaluate) {
@@ -217,8 +217,8 @@ class reward_model_trainer {
     for (std::size_t i = 0; i < batch.size(); ++i) {
       require_argument(batch[i].target >= 0 && batch[i].target <= 1,
                        "the target of preference pair " + std::to_string(i) + " is not in [0, 1]");
-      require_argument(std::isfinite(batch[i].margin) && (has_margins || batch[i].margin == 0),
-                       "the margin of preference pair " + std::to_string(i) +
+      require_argument(std::isfinite(batch[i].loss_margin) && (has_margins || batch[i].loss_margin == 0),
+                       "the loss_margin of preference pair " + std::to_string(i) +
                            (has_margins ? " is not finite" : " is not 0: only bradley_terry_loss has margins"));
     }
     const auto lengths = lengths_of(batch);
@@ -233,7 +233,7 @@ class reward_model_trainer {
     const auto sums = all.total(ranks_);
     return {.loss = sums[0],
             .accuracy = sums[1] / pairs,
-            .margin = sums[2] / pairs,
+            .score_difference = sums[2] / pairs,
             .score = sums[3] / pairs,
             .pairs = pairs};
   }
@@ -243,24 +243,24 @@ class reward_model_trainer {
   void micro_batch(std::span<const preference_pair> batch, const std::vector<std::size_t>& indices, double pairs,
                    double* sums, Evaluate& evaluate) {
     std::vector<reward_query> queries;
-    for (const std::size_t i : indices) queries.push_back(batch[i].preferred);
-    for (const std::size_t i : indices) queries.push_back(batch[i].other);
+    for (const std::size_t i : indices) queries.push_back(batch[i].chosen);
+    for (const std::size_t i : indices) queries.push_back(batch[i].rejected);
     const auto count = static_cast<Eigen::Index>(indices.size());
     evaluate(detail::span_of(std::as_const(queries)), [&]<class Scores>(const Scores& scores) {
-      const Scores preferred = scores.head(count), other = scores.tail(count);
+      const Scores chosen = scores.head(count), rejected = scores.tail(count);
       Scores targets(count), margins(count);
       for (Eigen::Index k = 0; k < count; ++k) {
         const auto& pair = batch[indices[static_cast<std::size_t>(k)]];
         targets(k) = pair.target;
-        margins(k) = pair.margin;
+        margins(k) = pair.loss_margin;
       }
       const token_weights<Scores> weights{Scores::Constant(count, 1 / pairs)};
       Scores d_scores(scores.size());
-      sums[0] += evaluate_loss(preferred, other, weights, targets, margins, d_scores);
+      sums[0] += evaluate_loss(chosen, rejected, weights, targets, margins, d_scores);
       for (Eigen::Index k = 0; k < count; ++k) {
-        const double margin = (2 * targets(k) - 1) * (preferred(k) - other(k));
-        sums[1] += margin > 0 ? 1 : margin == 0 ? 0.5 : 0;
-        sums[2] += margin;
+        const double difference = (2 * targets(k) - 1) * (chosen(k) - rejected(k));
+        sums[1] += difference > 0 ? 1 : difference == 0 ? 0.5 : 0;
+        sums[2] += difference;
       }
       sums[3] += scores.sum() / 2;
       return d_scores;
@@ -268,21 +268,21 @@ class reward_model_trainer {
   }
 
   template <class Scores>
-  double evaluate_loss(const Scores& preferred, const Scores& other, const token_weights<Scores>& weights,
+  double evaluate_loss(const Scores& chosen, const Scores& rejected, const token_weights<Scores>& weights,
                        const Scores& targets, const Scores& margins, Scores& d_scores) const {
-    const auto size = static_cast<std::size_t>(preferred.size());
+    const auto size = static_cast<std::size_t>(chosen.size());
     if constexpr (std::same_as<Loss, bradley_terry_ties_loss>) {
-      const auto loss = loss_.value_and_grad(preferred, other, targets, weights);
+      const auto loss = loss_.value_and_grad(chosen, rejected, targets, weights);
       d_scores << loss.d_first, loss.d_second;
       return loss.value;
     } else if constexpr (has_margins) {
-      const auto loss = loss_.value_and_grad(preferred, other, weights, targets, pair_margins{margins});
+      const auto loss = loss_.value_and_grad(chosen, rejected, weights, targets, pair_margins{margins});
       d_scores << loss.d_preferred, loss.d_other;
       return loss.value;
     } else {
-      const auto loss = loss_.value_and_grad(preferred, other, weights, targets);
-      d_scores << lift_output(loss.d_preferred, size, "d_preferred of the pair loss"),
-          lift_output(loss.d_other, size, "d_other of the pair loss");
+      const auto loss = loss_.value_and_grad(chosen, rejected, weights, targets);
+      d_scores << lift_output(loss.d_chosen, size, "d_chosen of the pair loss"),
+          lift_output(loss.d_rejected, size, "d_rejected of the pair loss");
       require_argument(std::isfinite(static_cast<double>(loss.value)), "the value of the pair loss is not finite");
       return static_cast<double>(loss.value);
     }

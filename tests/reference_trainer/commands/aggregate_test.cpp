@@ -60,7 +60,7 @@ void check_preferences(const temporary_directory& folder, const settings& more, 
     CHECK(record.principles.size() == 3);
     REQUIRE(record.dominant);
     CHECK(record.principles.at(*record.dominant).name == wanted[i].dominant);
-    CHECK(record.margin == Approx(wanted[i].margin));
+    CHECK(record.label_margin == Approx(wanted[i].margin));
     // Each principle's own score speaks of the responses as they stand in the record.
     CHECK(record.principles.at(*record.dominant).score ==
           Approx(record.preferred == 1 ? wanted[i].margin : -wanted[i].margin));

@@ -32,7 +32,7 @@ std::vector<std::string> prompts_of(preference_set& set) {
   std::vector<std::size_t> all(set.size());
   std::iota(all.begin(), all.end(), std::size_t{0});
   std::vector<std::string> out;
-  for (const auto& pair : set.load(all)) out.emplace_back(pair.preferred.prompt);
+  for (const auto& pair : set.load(all)) out.emplace_back(pair.chosen.prompt);
   return out;
 }
 
@@ -60,7 +60,7 @@ TEST_CASE("preference data: `reward` trains on the text with which `ppo` asks, w
   const reward_prompt prompt(
       prompt_template(template_kind::reward, "{Input}\n{Output}\n{Dimensions}\nIt is", "reward.txt"));
   const preference_batch batch({record}, collection);
-  const reward_query& trained = batch.pairs().front().preferred;
+  const reward_query& trained = batch.pairs().front().chosen;
 
   const principle_sampler sampler(collection);
   rng random(1);
@@ -85,12 +85,12 @@ TEST_CASE("preference data: several files are one set, and pairs are fetched in 
   const std::vector<std::size_t> wanted{2, 0};
   const auto pairs = training.load(wanted);
   REQUIRE(pairs.size() == 2);
-  CHECK(pairs[0].preferred.prompt == "four");
-  CHECK(pairs[0].preferred.response == "yes");
-  CHECK(pairs[0].other.response == "no");
-  CHECK(pairs[1].preferred.response == "b1");
-  CHECK(pairs[1].other.response == "worse");
-  CHECK(pairs[1].preferred.principles.empty());
+  CHECK(pairs[0].chosen.prompt == "four");
+  CHECK(pairs[0].chosen.response == "yes");
+  CHECK(pairs[0].rejected.response == "no");
+  CHECK(pairs[1].chosen.response == "b1");
+  CHECK(pairs[1].rejected.response == "worse");
+  CHECK(pairs[1].chosen.principles.empty());
 
   auto sample = training.sample(2, 7), again = training.sample(2, 7);
   CHECK(sample.size() == 2);
@@ -109,8 +109,8 @@ TEST_CASE("preference data: the released form's names get their text from a file
   auto training = opened({data, "reward.principles=reward_model"}).training;
   const std::vector<std::size_t> first{0};
   const auto pairs = training.load(first);
-  REQUIRE(pairs[0].preferred.principles.size() == 1);
-  CHECK_THAT(pairs[0].preferred.principles[0], ContainsSubstring("must not be brief"));
+  REQUIRE(pairs[0].chosen.principles.size() == 1);
+  CHECK_THAT(pairs[0].chosen.principles[0], ContainsSubstring("must not be brief"));
 }
 
 TEST_CASE("preference data: all pairs of a prompt are on one side of the split, the same each time") {
@@ -172,7 +172,7 @@ TEST_CASE("preference data: a margin that a record without principles brings is 
     std::vector<std::size_t> all(set.size());
     std::iota(all.begin(), all.end(), std::size_t{0});
     std::vector<double> out;
-    for (const auto& pair : set.load(all)) out.push_back(pair.margin);
+    for (const auto& pair : set.load(all)) out.push_back(pair.loss_margin);
     return out;
   };
   auto sets = opened(given);
@@ -209,7 +209,7 @@ TEST_CASE(
   const config options(settings{"reward.data='" + (folder / "a.jsonl").string() + "'"});
   const auto files = read_preference_files(options.section("reward"), false);
   const auto by_two = [](const preference_pair& pair) {
-    return pair.preferred.response.substr(0, 2) == pair.other.response.substr(0, 2);
+    return pair.chosen.response.substr(0, 2) == pair.rejected.response.substr(0, 2);
   };
   auto [training, held_out, notes] = open_preferences(files, 1, by_two);
   CHECK(prompts_of(training) == std::vector<std::string>{"two", "three"});

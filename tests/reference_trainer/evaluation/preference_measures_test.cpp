@@ -30,9 +30,9 @@ TEST_CASE("preference measures: accuracy, margin, loss and their errors by hand"
   CHECK(tally.ties() == 1);
   CHECK(tally.accuracy() == 0.625);
   CHECK(tally.accuracy_error() == Approx(std::sqrt(0.625 * 0.375 / 4)));
-  CHECK(tally.margin() == 0.5);
+  CHECK(tally.score_difference() == 0.5);
   // Squared differences from 0.5: 0.25, 0.25, 2.25, 2.25.
-  CHECK(tally.margin_error() == Approx(std::sqrt(5.0 / 3 / 4)));
+  CHECK(tally.score_difference_error() == Approx(std::sqrt(5.0 / 3 / 4)));
   const double loss =
       std::log1p(std::exp(-1.0)) + std::log(2.0) + std::log1p(std::exp(1.0)) + std::log1p(std::exp(-2.0));
   CHECK(tally.loss() == Approx(loss / 4));

@@ -220,7 +220,7 @@ TEST_CASE("the released form with tuples printed into strings") {
   CHECK((record.principles[0] == chosen_principle{"Concise", false, "", 0.5}));
   CHECK((record.principles[1] == chosen_principle{"Ethical", true, "", -2.0}));
   CHECK(record.dominant == 1u);
-  CHECK(record.margin == 2);
+  CHECK(record.label_margin == 2);
   CHECK(record.preferred == 2);
   CHECK_THAT(
       error_of<preference_record>(

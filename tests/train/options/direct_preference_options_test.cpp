@@ -46,7 +46,7 @@ struct recording_policy {
 
 examples numbered(token count) {
   examples out;
-  for (token i = 0; i < count; ++i) out.push_back({.prompt = {i}, .preferred = {1}, .other = {2, 3}});
+  for (token i = 0; i < count; ++i) out.push_back({.prompt = {i}, .chosen = {1}, .rejected = {2, 3}});
   return out;
 }
 

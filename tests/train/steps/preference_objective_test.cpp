@@ -20,12 +20,12 @@ constexpr Eigen::Index count = 6;
 /// Six pairs of different lengths; log-probs are negative, as ORPO wants them.
 preference_log_probs some_pairs() {
   preference_log_probs x;
-  x.preferred_tokens = Eigen::ArrayXd{{1, 2, 3, 4, 2, 1}};
-  x.other_tokens = Eigen::ArrayXd{{2, 2, 1, 5, 3, 1}};
-  x.preferred = -x.preferred_tokens * (0.2 + normals(count, 1).abs());
-  x.other = -x.other_tokens * (0.2 + normals(count, 2).abs());
-  x.reference_preferred = x.preferred + normals(count, 3);
-  x.reference_other = x.other + normals(count, 4);
+  x.chosen_tokens = Eigen::ArrayXd{{1, 2, 3, 4, 2, 1}};
+  x.rejected_tokens = Eigen::ArrayXd{{2, 2, 1, 5, 3, 1}};
+  x.chosen = -x.chosen_tokens * (0.2 + normals(count, 1).abs());
+  x.rejected = -x.rejected_tokens * (0.2 + normals(count, 2).abs());
+  x.reference_chosen = x.chosen + normals(count, 3);
+  x.reference_rejected = x.rejected + normals(count, 4);
   x.kl_baseline = 0.3;
   return x;
 }
@@ -35,8 +35,8 @@ weights_type some_weights() { return {Eigen::ArrayXd{{0.1, 0.3, 0, 0.2, 0.15, 0.
 /// Hinge of the log-probs.
 struct own_loss {
   preference_gradient value_and_grad(const preference_log_probs& x, const weights_type& w) const {
-    const Eigen::ArrayXd gap = 1 - (x.preferred - x.other), slope = w.values * (gap > 0).cast<double>();
-    return {.value = (w.values * gap.max(0.0)).sum(), .d_preferred = -slope, .d_other = slope};
+    const Eigen::ArrayXd gap = 1 - (x.chosen - x.rejected), slope = w.values * (gap > 0).cast<double>();
+    return {.value = (w.values * gap.max(0.0)).sum(), .d_chosen = -slope, .d_rejected = slope};
   }
 };
 struct own_loss_alone : own_loss {
@@ -79,29 +79,29 @@ TEMPLATE_TEST_CASE("the objective's gradient is that of sums of log-probs for ev
   const auto weights = some_weights();
   const TestType loss;
   const auto result = detail::evaluate_preference(loss, x, weights);
-  CHECK(result.d_preferred.abs().maxCoeff() > 1e-4);
-  CHECK(result.d_preferred(2) == 0);
-  CHECK(result.d_other(2) == 0);
-  check_gradient(x.preferred, result.d_preferred, [&](const Eigen::ArrayXd& preferred) {
+  CHECK(result.d_chosen.abs().maxCoeff() > 1e-4);
+  CHECK(result.d_chosen(2) == 0);
+  CHECK(result.d_rejected(2) == 0);
+  check_gradient(x.chosen, result.d_chosen, [&](const Eigen::ArrayXd& chosen) {
     auto moved = x;
-    moved.preferred = preferred;
+    moved.chosen = chosen;
     return detail::evaluate_preference(loss, moved, weights).value;
   });
-  check_gradient(x.other, result.d_other, [&](const Eigen::ArrayXd& other) {
+  check_gradient(x.rejected, result.d_rejected, [&](const Eigen::ArrayXd& rejected) {
     auto moved = x;
-    moved.other = other;
+    moved.rejected = rejected;
     return detail::evaluate_preference(loss, moved, weights).value;
   });
 }
 
 TEST_CASE("one pair of each objective by hand") {
   preference_log_probs x;
-  x.preferred = Eigen::ArrayXd::Constant(1, -2);
-  x.other = Eigen::ArrayXd::Constant(1, -6);
-  x.reference_preferred = Eigen::ArrayXd::Constant(1, -3);
-  x.reference_other = Eigen::ArrayXd::Constant(1, -5);
-  x.preferred_tokens = Eigen::ArrayXd::Constant(1, 2);
-  x.other_tokens = Eigen::ArrayXd::Constant(1, 4);
+  x.chosen = Eigen::ArrayXd::Constant(1, -2);
+  x.rejected = Eigen::ArrayXd::Constant(1, -6);
+  x.reference_chosen = Eigen::ArrayXd::Constant(1, -3);
+  x.reference_rejected = Eigen::ArrayXd::Constant(1, -5);
+  x.chosen_tokens = Eigen::ArrayXd::Constant(1, 2);
+  x.rejected_tokens = Eigen::ArrayXd::Constant(1, 4);
   const weights_type one{Eigen::ArrayXd::Ones(1)};
   const auto softplus = [](double z) { return std::log1p(std::exp(z)); };
   const auto sigmoid = [](double z) { return 1 / (1 + std::exp(-z)); };
@@ -109,21 +109,21 @@ TEST_CASE("one pair of each objective by hand") {
   // The log-ratios are 1 and −1.
   const auto dpo = detail::evaluate_preference(dpo_loss{{.beta = 0.5}}, x, one);
   CHECK(dpo.value == Approx(softplus(-1)));
-  CHECK(dpo.d_preferred(0) == Approx(-0.5 * sigmoid(-1)));
-  CHECK(dpo.margin == Approx(1));
+  CHECK(dpo.d_chosen(0) == Approx(-0.5 * sigmoid(-1)));
+  CHECK(dpo.reward_difference == Approx(1));
   CHECK(dpo.accuracy == 1);
 
   // Means of −1 and −1.5, each a token's share of its sum.
   const auto simpo = detail::evaluate_preference(simpo_loss{{.beta = 2, .gamma = 0.4}}, x, one);
   CHECK(simpo.value == Approx(softplus(-0.6)));
-  CHECK(simpo.d_preferred(0) == Approx(-2 * sigmoid(-0.6) / 2));
-  CHECK(simpo.d_other(0) == Approx(2 * sigmoid(-0.6) / 4));
-  CHECK(simpo.margin == Approx(1));
+  CHECK(simpo.d_chosen(0) == Approx(-2 * sigmoid(-0.6) / 2));
+  CHECK(simpo.d_rejected(0) == Approx(2 * sigmoid(-0.6) / 4));
+  CHECK(simpo.reward_difference == Approx(1));
   const auto log_odds = [](double l) { return l - std::log1p(-std::exp(l)); };
   const double z = log_odds(-1) - log_odds(-1.5);
   CHECK(detail::evaluate_preference(orpo_loss{{.lambda = 0.3}}, x, one).value == Approx(1 + 0.3 * softplus(-z)));
 
-  // The sum's likelihood, a token of the preferred response.
+  // The sum's likelihood, a token of the chosen response.
   const auto cpo = detail::evaluate_preference(cpo_loss{{.beta = 0.5, .nll_coefficient = 0.2}}, x, one);
   CHECK(cpo.value == Approx(softplus(-2) + 0.2 * 2.0 / 2));
 
@@ -132,27 +132,27 @@ TEST_CASE("one pair of each objective by hand") {
   const kto_loss kto{{.beta = 0.5, .desirable_weight = 2, .undesirable_weight = 3}};
   const auto both = detail::evaluate_preference(kto, x, one);
   CHECK(both.value == Approx(2 * (1 - sigmoid(0.5 * 0.75)) + 3 * (1 - sigmoid(0.5 * 1.25))));
-  CHECK(both.d_preferred(0) == Approx(-2 * 0.5 * sigmoid(0.375) * sigmoid(-0.375)));
-  CHECK(both.d_other(0) == Approx(3 * 0.5 * sigmoid(0.625) * sigmoid(-0.625)));
+  CHECK(both.d_chosen(0) == Approx(-2 * 0.5 * sigmoid(0.375) * sigmoid(-0.375)));
+  CHECK(both.d_rejected(0) == Approx(3 * 0.5 * sigmoid(0.625) * sigmoid(-0.625)));
   CHECK(both.accuracy == 1);
 }
 
 TEST_CASE("a response that is missing has no part in KTO's objective") {
   auto x = some_pairs();
-  x.preferred_tokens(0) = x.other_tokens(1) = 0;
-  x.preferred(0) = x.other(1) = std::numeric_limits<double>::quiet_NaN();
+  x.chosen_tokens(0) = x.rejected_tokens(1) = 0;
+  x.chosen(0) = x.rejected(1) = std::numeric_limits<double>::quiet_NaN();
   const auto weights = some_weights();
   const kto_loss loss;
   const auto result = detail::evaluate_preference(loss, x, weights);
-  CHECK(result.d_preferred(0) == 0);
-  CHECK(result.d_other(1) == 0);
-  CHECK(result.d_preferred(1) < 0);
-  CHECK(result.d_other(0) > 0);
+  CHECK(result.d_chosen(0) == 0);
+  CHECK(result.d_rejected(1) == 0);
+  CHECK(result.d_chosen(1) < 0);
+  CHECK(result.d_rejected(0) > 0);
   double expected = 0;
   for (Eigen::Index i = 0; i < count; ++i) {
     const double w = weights.values(i);
-    if (i != 0) expected += w * loss(x.preferred(i), x.reference_preferred(i), 1.0, x.kl_baseline);
-    if (i != 1) expected += w * loss(x.other(i), x.reference_other(i), 0.0, x.kl_baseline);
+    if (i != 0) expected += w * loss(x.chosen(i), x.reference_chosen(i), 1.0, x.kl_baseline);
+    if (i != 1) expected += w * loss(x.rejected(i), x.reference_rejected(i), 0.0, x.kl_baseline);
   }
   CHECK(result.value == Approx(expected));
 }
@@ -162,9 +162,9 @@ TEST_CASE("objectives of parts of a batch add up") {
   const auto weights = some_weights();
   const auto part = [&](const auto& loss, Eigen::Index first, Eigen::Index n) {
     preference_log_probs p = x;
-    for (auto member : {&preference_log_probs::preferred, &preference_log_probs::other,
-                        &preference_log_probs::reference_preferred, &preference_log_probs::reference_other,
-                        &preference_log_probs::preferred_tokens, &preference_log_probs::other_tokens}) {
+    for (auto member : {&preference_log_probs::chosen, &preference_log_probs::rejected,
+                        &preference_log_probs::reference_chosen, &preference_log_probs::reference_rejected,
+                        &preference_log_probs::chosen_tokens, &preference_log_probs::rejected_tokens}) {
       p.*member = (x.*member).segment(first, n).eval();
     }
     return detail::evaluate_preference(loss, p, weights_type{weights.values.segment(first, n)});
@@ -172,8 +172,8 @@ TEST_CASE("objectives of parts of a batch add up") {
   const auto check = [&](const auto& loss) {
     const auto whole = detail::evaluate_preference(loss, x, weights), first = part(loss, 0, 2), rest = part(loss, 2, 4);
     CHECK(first.value + rest.value == Approx(whole.value).epsilon(1e-12));
-    CHECK(first.d_other.isApprox(whole.d_other.head(2)));
-    CHECK(rest.d_preferred.isApprox(whole.d_preferred.tail(4)));
+    CHECK(first.d_rejected.isApprox(whole.d_rejected.head(2)));
+    CHECK(rest.d_chosen.isApprox(whole.d_chosen.tail(4)));
     CHECK(part(loss, 0, 0).value == 0);
   };
   check(dpo_loss{});
@@ -190,7 +190,7 @@ TEST_CASE("what an own preference loss returns is checked") {
     preference_gradient value_and_grad(const preference_log_probs&, const weights_type&) const { return out; }
   };
   preference_log_probs x;
-  x.preferred = x.other = Eigen::ArrayXd::Constant(1, -1);
+  x.chosen = x.rejected = Eigen::ArrayXd::Constant(1, -1);
   const weights_type weights{Eigen::ArrayXd::Ones(1)};
   const Eigen::ArrayXd one = Eigen::ArrayXd::Zero(1), two = Eigen::ArrayXd::Zero(2), bad = one / 0.0;
   const double nan = std::nan(""), infinity = std::numeric_limits<double>::infinity();
@@ -199,15 +199,15 @@ TEST_CASE("what an own preference loss returns is checked") {
     CHECK_THROWS_AS(detail::evaluate_preference(broken_loss{out}, x, weights), argument_error);
   };
   const auto kept = detail::evaluate_preference(
-      broken_loss{{.value = 1, .d_preferred = one, .d_other = one, .margin = 2}}, x, weights);
+      broken_loss{{.value = 1, .d_chosen = one, .d_rejected = one, .reward_difference = 2}}, x, weights);
   CHECK(kept.value == 1);
-  CHECK(kept.margin == 2);
-  refuse({.d_preferred = two, .d_other = one}, "d_preferred of the preference loss: the model returned 2 numbers");
-  refuse({.d_preferred = one, .d_other = two}, "d_other of the preference loss: the model returned 2 numbers");
-  refuse({.d_preferred = bad, .d_other = one}, "d_preferred");
-  refuse({.d_preferred = one, .d_other = bad}, "d_other");
-  refuse({.value = nan, .d_preferred = one, .d_other = one}, "not finite");
-  refuse({.value = infinity, .d_preferred = one, .d_other = one}, "not finite");
-  refuse({.d_preferred = one, .d_other = one, .accuracy = nan}, "not finite");
-  refuse({.d_preferred = one, .d_other = one, .margin = nan}, "not finite");
+  CHECK(kept.reward_difference == 2);
+  refuse({.d_chosen = two, .d_rejected = one}, "d_chosen of the preference loss: the model returned 2 numbers");
+  refuse({.d_chosen = one, .d_rejected = two}, "d_rejected of the preference loss: the model returned 2 numbers");
+  refuse({.d_chosen = bad, .d_rejected = one}, "d_chosen");
+  refuse({.d_chosen = one, .d_rejected = bad}, "d_rejected");
+  refuse({.value = nan, .d_chosen = one, .d_rejected = one}, "not finite");
+  refuse({.value = infinity, .d_chosen = one, .d_rejected = one}, "not finite");
+  refuse({.d_chosen = one, .d_rejected = one, .accuracy = nan}, "not finite");
+  refuse({.d_chosen = one, .d_rejected = one, .reward_difference = nan}, "not finite");
 }

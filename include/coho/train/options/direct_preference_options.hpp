@@ -25,10 +25,10 @@ struct direct_preference_options {
 struct direct_preference_statistics {
   std::uint64_t step = 0, epoch = 0;
   double loss = 0;
-  double accuracy = 0;  ///< share of examples whose implicit rewards are ordered as the labels are
-  double margin = 0;    ///< mean difference of the implicit rewards
+  double accuracy = 0;           ///< share of examples whose implicit rewards are ordered as the labels are
+  double reward_difference = 0;  ///< mean difference of the implicit rewards
   /// Mean log π of whole responses, nats, over the responses that there are in examples of weight > 0.
-  double preferred_log_prob = 0, other_log_prob = 0;
+  double chosen_log_prob = 0, rejected_log_prob = 0;
   double kl_baseline = 0;  ///< of KTO
   double examples = 0;     ///< over all ranks
   double gradient_norm = 0, learning_rate = 0, seconds = 0;

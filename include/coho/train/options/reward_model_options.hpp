@@ -30,11 +30,10 @@ struct reward_model_options {
 struct reward_model_statistics {
   std::uint64_t step = 0, epoch = 0;
   double loss = 0;
-  double accuracy =
-      0;              ///< share of pairs with the preferred answer scored higher; equal scores and ties count one half
-  double margin = 0;  ///< mean score difference, preferred − other, times 2·target − 1
-  double score = 0;   ///< mean score of all answers
-  double pairs = 0;   ///< over all ranks
+  double accuracy = 0;  ///< share of pairs with the chosen answer scored higher; equal scores and ties count one half
+  double score_difference = 0;  ///< mean of the scores, chosen − rejected, times 2·target − 1
+  double score = 0;             ///< mean score of all answers
+  double pairs = 0;             ///< over all ranks
   double gradient_norm = 0, learning_rate = 0, seconds = 0;
 };
 

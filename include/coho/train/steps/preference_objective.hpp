@@ -21,18 +21,18 @@ namespace coho {
 
 /// What is known of a batch of preferences when its loss is computed. All arrays have one number an example.
 struct preference_log_probs {
-  Eigen::ArrayXd preferred{}, other{};                      ///< log π of whole responses, nats
-  Eigen::ArrayXd reference_preferred{}, reference_other{};  ///< of the reference policy; 0 where the loss needs none
-  Eigen::ArrayXd preferred_tokens{}, other_tokens{};        ///< response lengths; 0: this response is missing
+  Eigen::ArrayXd chosen{}, rejected{};                      ///< log π of whole responses, nats
+  Eigen::ArrayXd reference_chosen{}, reference_rejected{};  ///< of the reference policy; 0 where the loss needs none
+  Eigen::ArrayXd chosen_tokens{}, rejected_tokens{};        ///< response lengths; 0: this response is missing
   double kl_baseline = 0;                                   ///< z0 of KTO; 0 for other losses
 };
 
-/// The loss of a batch and its gradient with respect to `preferred` and `other`.
+/// The loss of a batch and its gradient with respect to `chosen` and `rejected`.
 struct preference_gradient {
   double value = 0;
-  Eigen::ArrayXd d_preferred{}, d_other{};
-  double accuracy = 0;  ///< share of examples that the policy's implicit rewards order as the labels do
-  double margin = 0;    ///< mean difference of the implicit rewards
+  Eigen::ArrayXd d_chosen{}, d_rejected{};
+  double accuracy = 0;           ///< share of examples that the policy's implicit rewards order as the labels do
+  double reward_difference = 0;  ///< mean difference of the implicit rewards
 };
 
 /// preference_loss: what `direct_preference_trainer` minimises.
@@ -82,28 +82,28 @@ preference_gradient preference_gradient_of(Result result) {
 /// Of losses over mean log-probs: the chain rule back to sums.
 template <class Loss, class Array>
 preference_gradient of_means(const Loss& loss, const preference_log_probs& x, const token_weights<Array>& weights) {
-  Array preferred = x.preferred, other = x.other;
-  preferred /= x.preferred_tokens;
-  other /= x.other_tokens;
-  auto out = preference_gradient_of(loss.value_and_grad(preferred, other, weights));
-  out.d_preferred /= x.preferred_tokens;
-  out.d_other /= x.other_tokens;
+  Array chosen = x.chosen, rejected = x.rejected;
+  chosen /= x.chosen_tokens;
+  rejected /= x.rejected_tokens;
+  auto out = preference_gradient_of(loss.value_and_grad(chosen, rejected, weights));
+  out.d_chosen /= x.chosen_tokens;
+  out.d_rejected /= x.rejected_tokens;
   return out;
 }
 
 /// Each response of an example is an example of KTO.
 template <std::same_as<preference_log_probs> Known, class Array>
 preference_gradient of_responses(const kto_loss& loss, const Known& x, const token_weights<Array>& weights) {
-  const Eigen::Index n = x.preferred.size();
+  const Eigen::Index n = x.chosen.size();
   const auto both = [n](const Array& a, const Array& b) {
     Array out(2 * n);
     out << a, b;
     return out;
   };
   const Array there =
-      both((x.preferred_tokens > 0).template cast<double>(), (x.other_tokens > 0).template cast<double>());
+      both((x.chosen_tokens > 0).template cast<double>(), (x.rejected_tokens > 0).template cast<double>());
   const token_weights<Array> each{both(weights.values, weights.values) * there};
-  const auto result = loss.value_and_grad(both(x.preferred, x.other), both(x.reference_preferred, x.reference_other),
+  const auto result = loss.value_and_grad(both(x.chosen, x.rejected), both(x.reference_chosen, x.reference_rejected),
                                           both(Array::Ones(n), Array::Zero(n)), x.kl_baseline, each);
   return {result.value, result.d_log_probs.head(n), result.d_log_probs.tail(n), result.accuracy, result.margin};
 }
@@ -113,20 +113,20 @@ preference_gradient evaluate_preference(const Loss& loss, const preference_log_p
                                         const token_weights<Eigen::ArrayXd>& weights) {
   if constexpr (std::same_as<Loss, dpo_loss>) {
     return preference_gradient_of(
-        loss.value_and_grad(x.preferred, x.other, x.reference_preferred, x.reference_other, weights));
+        loss.value_and_grad(x.chosen, x.rejected, x.reference_chosen, x.reference_rejected, weights));
   } else if constexpr (std::same_as<Loss, cpo_loss>) {
-    return preference_gradient_of(loss.value_and_grad(x.preferred, x.other, x.preferred_tokens, weights));
+    return preference_gradient_of(loss.value_and_grad(x.chosen, x.rejected, x.chosen_tokens, weights));
   } else if constexpr (std::same_as<Loss, orpo_loss> || std::same_as<Loss, simpo_loss>) {
     return of_means(loss, x, weights);
   } else if constexpr (std::same_as<Loss, kto_loss>) {
     return of_responses(loss, x, weights);
   } else {
     preference_gradient out = loss.value_and_grad(x, weights);
-    const auto size = static_cast<std::size_t>(x.preferred.size());
-    out.d_preferred = lift_output(out.d_preferred, size, "d_preferred of the preference loss");
-    out.d_other = lift_output(out.d_other, size, "d_other of the preference loss");
-    require_argument(std::isfinite(out.value) && std::isfinite(out.accuracy) && std::isfinite(out.margin),
-                     "the value, accuracy or margin of the preference loss is not finite");
+    const auto size = static_cast<std::size_t>(x.chosen.size());
+    out.d_chosen = lift_output(out.d_chosen, size, "d_chosen of the preference loss");
+    out.d_rejected = lift_output(out.d_rejected, size, "d_rejected of the preference loss");
+    require_argument(std::isfinite(out.value) && std::isfinite(out.accuracy) && std::isfinite(out.reward_difference),
+                     "the value, accuracy or reward_difference of the preference loss is not finite");
     return out;
   }
 }
