@@ -1,4 +1,4 @@
-# A thin front over CMakePresets.json: sets up what is missing, then configures, builds and runs.
+# A thin front end for CMakePresets.json: installs what is missing, then configures, builds and runs.
 
 PRESET ?= release
 LIBTORCH ?= pip
@@ -12,9 +12,9 @@ BENCH_ARGS ?=
 GPU_ARGS ?=
 CMAKE_ARGS ?=
 
-# libtorch of the distribution gets a build folder of its own: nothing compiled against the other can be used again.
+# The distribution's libtorch gets a separate build folder: nothing compiled against another libtorch can be reused.
 BUILD := build/$(PRESET)$(if $(filter system,$(LIBTORCH)),-system)
-# The header library alone needs no libtorch.
+# The header library by itself needs no libtorch.
 HEADERS := $(filter no-torch clang,$(PRESET))
 SETUP := tools/setup $(if $(HEADERS),none,$(LIBTORCH))
 OPTIONS := PRESET=$(PRESET) LIBTORCH=$(LIBTORCH) CMAKE_ARGS=$(CMAKE_ARGS)
@@ -23,14 +23,14 @@ compile = cmake --build $(BUILD) --parallel $(JOBS)
 .DEFAULT_GOAL := help
 .PHONY: help setup configure build all test test-peers demo demo-seeds demo-base bench bench-peers bench-gpu docs amalgamate format clean
 
-help: ## this list
+help: # this list
 	@echo "make TARGET [PRESET=release|dev|asan|no-torch|clang|cuda] [LIBTORCH=pip|system|FOLDER] [SEED=n] [JOBS=n]"
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 	@echo
 	@echo "More: TEST_ARGS='-R core.loss', DEMO_ARGS=--short, BENCH_ARGS='--benchmark_filter=gae', CMAKE_ARGS=-D…; docs/build.md."
 
-setup: ## install what is missing: packages with apt, libtorch with pip into build/venv
+setup: # install what is missing: packages with apt, libtorch with pip into build/venv
 	@$(SETUP)
 
 configure: setup
@@ -38,7 +38,7 @@ configure: setup
 	  cmake --preset $(PRESET) -B $(BUILD) -DCOHO_LIBTORCH=$(LIBTORCH) $(CMAKE_ARGS) && echo "$(OPTIONS)" > $(BUILD)/.options; \
 	fi
 
-build: configure ## build the trainer: build/coho (no-torch, clang: everything)
+build: configure # build the trainer: build/coho (no-torch, clang: everything)
 	@$(compile) --target $(if $(HEADERS),all,coho_executable)
 
 all: configure ## build everything
@@ -49,21 +49,23 @@ test: configure ## build everything and run all tests
 	@ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	  ctest --test-dir $(BUILD) --output-on-failure --no-tests=error --parallel $(JOBS) $(TEST_ARGS)
 
-test-peers: configure ## try adapters and checkpoints on PEFT, transformers and bitsandbytes: pip puts them into build/venv-interop
+test-peers: configure # test adapters and checkpoints with PEFT, transformers and bitsandbytes (pip installs them into
+                      # build/venv-interop)
 	@if tools/setup interop; then \
 	  $(compile) --target coho_interop && build/venv-interop/bin/python tests/interop/round_trip.py $(BUILD)/interop/coho_interop; \
-	else echo "test-peers: skipped, as its Python libraries could not be installed"; fi
+	else echo "test-peers: skipped, because its Python libraries could not be installed"; fi
 
-demo: build ## SALMON on a tiny model, from judge to policy: demo-out/report.html
+demo: build # run SALMON on a tiny model, from judge to policy: demo-out/report.html
 	build/coho demo --seed $(SEED) --out $(DEMO_OUT) $(DEMO_ARGS)
 
-demo-seeds: build ## the demo on 12 seeds: lowest and highest of each figure beside its threshold (SEEDS="1 2 3")
+demo-seeds: build # run the demo on 12 seeds: lowest and highest value of each figure next to its threshold (SEEDS="1 2
+                  # 3")
 	@tools/demo_seeds $(if $(SEEDS),--seeds "$(SEEDS)") $(if $(DEMO_ARGS),-- $(DEMO_ARGS))
 
-demo-base: build ## train the base model that the demo starts from, and put it where the repository ships it
+demo-base: build # train the demo's base model and put it where the repository ships it
 	build/coho demo-base $(DEMO_ARGS)
 
-bench: configure ## build and run the benchmarks: a table of ratios at the end
+bench: configure # build and run the benchmarks, with a table of ratios at the end
 	@$(compile) --target coho_bench
 	@set -e; export COHO_BENCH_TABLE=$(BUILD)/bench/ratios.txt; : > $$COHO_BENCH_TABLE; \
 	for source in bench/*_bench.cpp; do program=$(BUILD)/bench/bench_$$(basename $$source _bench.cpp); \
@@ -71,11 +73,12 @@ bench: configure ## build and run the benchmarks: a table of ratios at the end
 	$(if $(BENCH_ARGS),,echo "== bench/compile_time"; bench/compile_time;) \
 	echo; cat $$COHO_BENCH_TABLE
 
-bench-peers: configure ## time TRL beside coho: installs TRL with pip into build/venv-peers, saying so first
+bench-peers: configure # benchmark coho against TRL: announces and installs TRL with pip into build/venv-peers
 	@$(compile) --target coho_peers
 	@bench/peers/compare $(BUILD)/bench/coho_peers
 
-bench-gpu: ## build, test and measure on a GPU: a table of targets (GPU_ARGS='--device cpu --small' tries it without one)
+bench-gpu: # build, test and benchmark on a GPU, with a table of targets (GPU_ARGS='--device cpu --small' tries it
+           # without a GPU)
 	@bench/gpu/run $(GPU_ARGS)
 
 docs: ## build the documentation: build/site/index.html
@@ -83,11 +86,11 @@ docs: ## build the documentation: build/site/index.html
 	@mkdocs=build/venv-docs/bin/mkdocs; [ -e build/.mkdocs-from-distribution ] && mkdocs=mkdocs; \
 	tools/docs_snippets --check && $$mkdocs build --strict && echo "build/site/index.html"
 
-amalgamate: ## write single_include/coho/coho.hpp anew
+amalgamate: # regenerate single_include/coho/coho.hpp
 	@tools/amalgamate
 
-format: ## clang-format all C++ files
+format: # run clang-format on all C++ files
 	$$(command -v clang-format-16 || echo clang-format) -i $$(git ls-files --cached --others --exclude-standard '*.hpp' '*.cpp' ':!single_include')
 
-clean: ## remove the build folders, but not the virtual environment with libtorch
+clean: # remove the build folders, but not the virtual environment with libtorch
 	rm -rf build/release build/release-system build/dev build/dev-system build/asan build/asan-system build/no-torch build/clang build/cuda build/coho build/site

@@ -1,4 +1,4 @@
-// Advantages and whitening against the loops that one would write by hand for them.
+// Advantages and whitening against handwritten loops.
 #include <coho/advantage/gae.hpp>
 #include <coho/advantage/group_relative.hpp>
 #include <coho/advantage/lambda_returns.hpp>
@@ -158,7 +158,7 @@ struct reinforce_plus_plus {
   }
 };
 
-// The rest is of rewards of responses, four to a prompt.
+// The rest operates on rewards of responses, four per prompt.
 struct leave_one_out {
   template <class Number>
   static auto raw(const inputs<Number>& in) {

@@ -18,8 +18,8 @@
 #include <malloc.h>
 #endif
 
-/// For benchmarks that hold an algorithm against the loop that one would write by hand for it, on 512 responses of
-/// 1,024 tokens (or as many pairs), one thread, double and float.
+/// For benchmarks that compare an algorithm with a handwritten loop, on 512 responses of 1,024 tokens (or as many
+/// pairs), one thread, double and float.
 namespace coho::bench {
 
 inline constexpr std::size_t sequences = 512, length = 1024, group_size = 4;
@@ -32,11 +32,11 @@ struct inputs {
   std::vector<std::size_t> offsets, groups;  // tokens of sequences; responses of prompts
   std::vector<std::size_t> rankings;         // elements of groups of four
   std::vector<std::uint8_t> mask = std::vector<std::uint8_t>(sequences * length, 1);
-  // Log-probs; those of an older policy, of the reference, of another response.
+  // Log-probs of the policy, an older policy, the reference and another response.
   array<Number> log_probs, old_log_probs, reference, other, other_reference;
   array<Number> advantages, values, old_values, returns, entropy, token_rewards;
   array<Number> outcomes, desirable, lengths;  // of pairs or single responses
-  array<Number> rewards, greedy_rewards;       // one a sequence
+  array<Number> rewards, greedy_rewards;       // one per sequence
   token_weights<Eigen::ArrayXd> weights;       // Σ = 1 over real tokens
 
   inputs() {
@@ -71,14 +71,14 @@ struct inputs {
     for (std::size_t i = 0; i <= sequences; ++i) offsets.push_back(i * length);
     for (std::size_t i = 0; i <= sequences; i += group_size) groups.push_back(i);
     for (std::size_t i = 0; i <= sequences * length; i += group_size) rankings.push_back(i);
-    // Padding at the end of each response, as batches have it.
+    // Padding at the end of each response, as in real batches.
     for (std::size_t i = 0; i < sequences; ++i) {
       const std::size_t real = length / 2 + random.index(length / 2);
       std::fill_n(mask.begin() + static_cast<std::ptrdiff_t>(i * length + real), length - real, std::uint8_t{0});
     }
     weights = make_token_weights(mask, offsets);
   }
-  // Loops over it do not know the length as they are compiled.
+  // Loops over it do not know the length at compile time.
   std::size_t tokens() const { return offsets.back(); }
 
   static const inputs& get() {
@@ -103,13 +103,13 @@ bool agree(const std::tuple<X...>& x, const std::tuple<Y...>& y, double toleranc
   }(std::index_sequence_for<X...>{});
 }
 
-/// Registers one side; what it computes is held against the other side's numbers before it is timed.
+/// Registers one side; its results are compared with the other side's before it is timed.
 template <class Number>
 void add(const std::string& name, auto run, auto other) {
   const auto body = [run, other](benchmark::State& state) {
     const auto& in = inputs<Number>::get();
     static const bool same = agree(run(in), other(in), std::same_as<Number, double> ? 1e-9 : 1e-4);
-    if (!same) return state.SkipWithError("coho and the loop by hand give different numbers");
+    if (!same) return state.SkipWithError("coho and the handwritten loop give different numbers");
     for (auto _ : state) {
       const auto result = run(in);
       const void* escaped = &result;
@@ -121,17 +121,18 @@ void add(const std::string& name, auto run, auto other) {
   benchmark::RegisterBenchmark(name.c_str(), body)->MinTime(0.01)->Repetitions(21)->Unit(benchmark::kMillisecond);
 }
 
-/// An algorithm has static functions `own` (coho's way) and `raw` (the loop by hand); both give a std::tuple of the
+/// An algorithm has static functions `own` (coho) and `raw` (the handwritten loop); both return a std::tuple of the
 /// same numbers and arrays.
 template <class Algorithm>
 void compare(const std::string& name) {
 #ifdef __GLIBC__
-  // Results of some megabytes stay with the process: else what is measured is the pages that the system hands out anew.
+  // Keeps results of several megabytes in the process; otherwise the benchmark would measure fresh pages from the
+  // system.
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
 #endif
   const auto both = [&]<class Number>(const std::string& what, Number) {
-    // Functions of their own, as calls from a trainer would be: not one with Google Benchmark's loop.
+    // Separate functions, like calls from a trainer, not merged with Google Benchmark's loop.
     const auto own = [] [[gnu::noinline]] (const inputs<Number>& in) { return Algorithm::own(in); };
     const auto raw = [] [[gnu::noinline]] (const inputs<Number>& in) { return Algorithm::raw(in); };
     add<Number>(what + "/coho", own, raw);

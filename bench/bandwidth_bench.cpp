@@ -1,6 +1,6 @@
 // GAE and whitening on arrays of four times the last-level cache, against the machine's memory bandwidth: the floor is
-// the time that the bytes need which cannot be saved. Whitening has to read its numbers twice: the second reading needs
-// a mean that only the whole of the first gives.
+// the time for the bytes that must be moved. Whitening must read its numbers twice: the second pass needs the mean of
+// the whole first pass.
 #include <ATen/Parallel.h>
 #include <benchmark/benchmark.h>
 
@@ -22,7 +22,7 @@
 namespace coho::bench {
 namespace {
 
-// As Linux tells it; elsewhere 32 MiB. (sysconf gives the cache of all a virtual machine's host.)
+// As reported by Linux; elsewhere 32 MiB. (On a virtual machine sysconf reports the cache of the whole host.)
 std::size_t last_level_cache() {
   std::size_t largest = 0;
   for (int level = 0; level < 5; ++level) {
@@ -99,7 +99,7 @@ void add(const std::string& number) {
 
 [[maybe_unused]] const bool registered = [] {
 #ifdef __GLIBC__
-  // Results stay with the process: else what is measured is the pages that the system hands out anew.
+  // Keeps results in the process; otherwise the benchmark would measure fresh pages from the system.
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 2147483647);
 #endif

@@ -1,7 +1,7 @@
-// Tokens a second of the generation engine, decoding and prefilling, on the demo's base model and on a random LLaMA of
-// the shape of stories15M. The floor of a step is what its weights take to read at the bandwidth of a triad over as
-// many bytes, or its products at the speed of a large matrix product, whichever is longer: attention and sampling are
-// free in it.
+// Tokens per second of the generation engine, decoding and prefilling, on the demo's base model and on a random LLaMA
+// with the shape of stories15M. The floor of a step is the time to read its weights at triad bandwidth over as many
+// bytes, or to compute its products at the speed of a large matrix product, whichever is longer; attention and sampling
+// are not counted.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -33,7 +33,7 @@ adapter_bank& bank_of(const std::string& model) {
   return *bank;
 }
 
-/// Numbers in the matrices that every token meets; the head apart, which only predictions need.
+/// Elements of the matrices that every token is multiplied with; the head separately, which only predictions need.
 struct matrix_sizes {
   double linears = 0, head = 0;
 
@@ -50,7 +50,7 @@ double floor_seconds(double numbers, double products) {
                   2 * products / coho::bench::matmul_flops());
 }
 
-/// One call of the engine an iteration: `batch` prompts of `prompt_length` tokens, continued by `steps` tokens each.
+/// One call of the engine per iteration: `batch` prompts of `prompt_length` tokens, continued by `steps` tokens each.
 void generate(benchmark::State& state, const std::string& model, std::size_t batch, std::size_t prompt_length,
               std::size_t steps) {
   adapter_bank& bank = bank_of(model);
@@ -83,7 +83,8 @@ void generate(benchmark::State& state, const std::string& model, std::size_t bat
                                                   benchmark::Counter::kIsIterationInvariantRate);
 }
 
-/// Prompts that begin with the same tokens, a few of their own behind: those computed once, or every prompt read whole.
+/// Prompts that begin with the same tokens, followed by a few different ones: the prefix computed once, or every prompt
+/// computed completely.
 void generate_behind(benchmark::State& state, std::size_t shared, std::size_t own, std::size_t batch, bool once) {
   adapter_bank& bank = bank_of("15M");
   coho::rng random{4};

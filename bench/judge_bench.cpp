@@ -1,6 +1,6 @@
-// Judging pairs under the shipped eleven principles in both orders, by the shipped template, which names the principle
-// behind the outputs: with what a pair's prompts have in common computed once, and every prompt read whole. The model
-// is a random LLaMA of the shape of stories15M, the tokenizer the demo's.
+// Judging pairs under the eleven shipped principles in both orders, with the shipped template, which names the
+// principle after the outputs: with the common prefix of a pair's prompts computed once, and with every prompt computed
+// completely. The model is a random LLaMA with the shape of stories15M, the tokenizer is the demo's.
 #include <benchmark/benchmark.h>
 
 #include <coho/principle/judging.hpp>

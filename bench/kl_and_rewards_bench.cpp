@@ -1,4 +1,4 @@
-// KL estimates and penalties, rewards and importance weights against the loops that one would write by hand for them.
+// KL estimates and penalties, rewards and importance weights against handwritten loops.
 #include <coho/kl/estimators.hpp>
 #include <coho/kl/exact.hpp>
 #include <coho/reward/overlong.hpp>
@@ -70,7 +70,7 @@ struct kl_penalty {
   }
 };
 
-// Of 256 tokens with 2,048 words: as many numbers as there are tokens elsewhere.
+// 256 tokens with 2,048 words: as many numbers as there are tokens elsewhere.
 struct exact {
   static constexpr std::size_t rows = 256, words = 2048;
 

@@ -1,6 +1,6 @@
-// fused_log_probs against log_softmax and gather on the same hidden states, 32,000 words, fp32: 2,048 tokens of hidden
-// size 512, and 4,096 of hidden size 288. The head is frozen, as it is under adapters; backward gives the gradient of
-// the hidden states.
+// fused_log_probs against log_softmax and gather on the same hidden states, 32,000 words, fp32: 2,048 tokens with
+// hidden size 512, and 4,096 with hidden size 288. The head is frozen, as with adapters; backward computes the gradient
+// of the hidden states.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <benchmark/benchmark.h>
@@ -48,7 +48,7 @@ at::Tensor whole(const at::Tensor& hidden, const inputs& in) {
   return at::log_softmax(at::matmul(hidden, in.head.t()), 1).gather(1, in.targets.unsqueeze(1)).squeeze(1);
 }
 
-/// A line of /proc/self/status in MB; 0 where there is none.
+/// A line of /proc/self/status in MB; 0 if there is none.
 double status_megabytes(const std::string& key) {
   std::ifstream file("/proc/self/status");
   for (std::string word; file >> word;) {
@@ -58,13 +58,13 @@ double status_megabytes(const std::string& key) {
   return 0;
 }
 
-/// Runs and times the work, and tells the most memory it held beyond what was held before.
+/// Runs and times the work, and reports its peak memory beyond what was held before.
 template <class Work>
 void measure(benchmark::State& state, const inputs& in, const Work& work) {
 #ifdef __GLIBC__
   malloc_trim(0);
 #endif
-  std::ofstream("/proc/self/clear_refs") << 5;  // sets the peak back to what is held now
+  std::ofstream("/proc/self/clear_refs") << 5;  // resets the peak to the current amount
   const double before = status_megabytes("VmRSS:");
   for (auto _ : state) work();
   state.counters["peak_MB"] = status_megabytes("VmHWM:") - before;

@@ -11,10 +11,10 @@
 #include <map>
 #include <vector>
 
-/// What the machine can do at most, measured with the threads of libtorch: yardsticks for benchmarks.
+/// The limits of the machine, measured with the threads of libtorch: yardsticks for benchmarks.
 namespace coho::bench {
 
-/// The least seconds that a call of f takes, over at least `rounds` calls and 0.2 s.
+/// The minimum seconds of a call of f, over at least `rounds` calls and 0.2 s.
 template <class F>
 double fastest(const F& f, int rounds) {
   using clock = std::chrono::steady_clock;
@@ -28,8 +28,8 @@ double fastest(const F& f, int rounds) {
   return best;
 }
 
-/// Bytes a second of a triad a = b + s·c (two reads, one write) over arrays of `bytes` together. What fits a cache is
-/// as fast as the cache.
+/// Bytes per second of a triad a = b + s·c (two reads, one write) over arrays of `bytes` in total. Arrays that fit a
+/// cache run at the speed of the cache.
 inline double triad_bandwidth(std::int64_t bytes) {
   static std::map<std::int64_t, double> measured;
   double& known = measured[bytes];
@@ -47,7 +47,7 @@ inline double triad_bandwidth(std::int64_t bytes) {
   return known = static_cast<double>(bytes) / fastest(triad, 10);
 }
 
-/// Floating-point operations a second of an fp32 matrix product.
+/// Floating-point operations per second of an fp32 matrix product.
 inline double matmul_flops() {
   static const double measured = [] {
     constexpr std::int64_t n = 1024;

@@ -1,11 +1,12 @@
-// The main of every benchmark: Google Benchmark's own output, of the fastest repetition each, and a table of ratios.
+// The main function of every benchmark: Google Benchmark's own output, for the fastest repetition, and a table of
+// ratios.
 //
-// Rows of the table are, with "what" a name of your choice:
-//   what/coho and what/PEER      the time of coho's way, of the other, and their ratio: below 1, coho is faster
-//   a counter floor              seconds that the machine needs at least for an iteration, in place of a peer
+// Rows of the table, where "what" is a name of your choice:
+//   what/coho and what/PEER      the time of coho, of the other, and their ratio: below 1, coho is faster
+//   a counter floor              the minimum seconds that the machine needs for an iteration, instead of a peer
 //   a counter peak_MB in both    the same for memory
 //   a counter phase_NAME         seconds of a part of the iteration, against the whole
-// The table goes to the end of the file that COHO_BENCH_TABLE names, else to the standard output.
+// The table is appended to the file that COHO_BENCH_TABLE names, otherwise printed.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -111,7 +112,7 @@ class ratio_reporter : public benchmark::ConsoleReporter {
 }  // namespace
 
 int main(int argc, char** argv) {
-  // Interleaved repetitions meet the same disturbances on both sides of a ratio.
+  // Interleaved repetitions see the same disturbances on both sides of a ratio.
   char interleave[] = "--benchmark_enable_random_interleaving=true";
   std::vector<char*> arguments(argv, argv + argc);
   arguments.insert(arguments.begin() + 1, interleave);

@@ -1,6 +1,6 @@
-// NF4 on a weight [4096, 4096]: quantisation, dequantisation against libtorch's operators and against what memory takes
-// in, and the product with one row and with eight against libtorch's on the fp32 weight. GB/s count the bytes read and
-// written.
+// NF4 on a weight [4096, 4096]: quantisation, dequantisation against libtorch's operators and against the write
+// bandwidth of memory, and the product with one row and with eight against libtorch's on the fp32 weight. GB/s count
+// the bytes read and written.
 #include <ATen/ATen.h>
 #include <benchmark/benchmark.h>
 
@@ -56,7 +56,7 @@ void dequantize_gather(benchmark::State& state, at::ScalarType type) {
   const double bytes = static_cast<double>(at::elementSize(type)) + 0.5;
   measure(state, bytes, [&] { benchmark::DoNotOptimize(dequantize_by_gather(in.packed, type).data_ptr()); });
 }
-void fill(benchmark::State& state, at::ScalarType type) {  // what memory takes in
+void fill(benchmark::State& state, at::ScalarType type) {  // the write bandwidth of memory
   at::Tensor out = at::empty({size, size}, type);
   measure(state, static_cast<double>(out.element_size()), [&] { out.fill_(1); });
 }

@@ -1,4 +1,4 @@
-// Losses of tokens, with gradients and measures, against the loops that one would write by hand for them.
+// Token losses, with gradients and measures, against handwritten loops.
 #include <coho/loss/cispo.hpp>
 #include <coho/loss/entropy_bonus.hpp>
 #include <coho/loss/gspo.hpp>

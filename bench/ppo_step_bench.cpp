@@ -1,5 +1,5 @@
-// One PPO step as the demo makes it (recipes/demo.toml: 64 rollouts of at most 48 tokens, two epochs, full fine-tuning,
-// one thread), on the base model it starts from and with a reward model whose head is fresh, by phase.
+// One PPO step as in the demo (recipes/demo.toml: 64 rollouts of at most 48 tokens, two epochs, full fine-tuning, one
+// thread), on its base model and with a reward model whose head is fresh, by phase.
 #include <ATen/Parallel.h>
 #include <benchmark/benchmark.h>
 
@@ -39,7 +39,7 @@ std::string file_key(const std::string& key, const char* name) {
   return key + "=" + nlohmann::json(shipped(name).string()).dump();
 }
 
-/// Ends collection and estimation: what the statistics count as one phase with the update.
+/// Ends collection and estimation, the phases that the statistics count together with the update.
 struct rollouts_clock {
   using clock = std::chrono::steady_clock;
   clock::time_point begin, end;

@@ -1,5 +1,4 @@
-// Losses of pairs, single responses and rankings, with gradients and measures, against the loops that one would write
-// by hand for them.
+// Losses of pairs, single responses and rankings, with gradients and measures, against handwritten loops.
 #include <coho/loss/bradley_terry.hpp>
 #include <coho/loss/bradley_terry_ties.hpp>
 #include <coho/loss/cpo.hpp>
@@ -14,7 +13,7 @@
 namespace coho::bench {
 namespace {
 
-// Of one pair, written by hand.
+// For one pair, handwritten.
 struct pair {
   double loss, d_first, d_second, z;
 };
@@ -25,7 +24,7 @@ inline pair logistic(double z) {
   return {(z < 0 ? -z : 0) + std::log1p(e), slope, -slope, z};
 }
 
-// The loop by hand around the formula of a pair.
+// The handwritten loop around the formula of a pair.
 template <class Number>
 auto over_pairs(const inputs<Number>& in, auto formula) {
   array<Number> first(in.tokens()), second(in.tokens());

@@ -7,7 +7,7 @@
 
 namespace coho::trainer {
 
-/// A random LLaMA of the shape of stories15M: six layers of 288, 32,000 words, tied.
+/// A random LLaMA with the shape of stories15M: six layers of 288, 32,000 words, tied.
 inline std::unique_ptr<adapter_bank> random_15m() {
   llama_config config;
   config.vocab_size = 32000;

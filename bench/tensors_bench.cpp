@@ -1,5 +1,5 @@
-// Losses on tensors, forward and backward, against the composite operations of libtorch that Python trainers write:
-// 524,288 tokens or pairs, fp32, the threads of libtorch.
+// Losses on tensors, forward and backward, against the composite libtorch operations that Python trainers use: 524,288
+// tokens or pairs, fp32, with libtorch's threads.
 #include <ATen/ATen.h>
 #include <benchmark/benchmark.h>
 

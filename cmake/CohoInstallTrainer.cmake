@@ -1,11 +1,11 @@
-# `cmake --install` of the trainer: a program that runs from anywhere, the source tree gone or not.
+# `cmake --install` of the trainer: a program that runs from anywhere, with or without the source tree.
 #
-#   bin/coho          finds its libraries where it was linked to them (RPATH). Those that are in the source or the build tree,
-#                     as the libtorch that `make` fetches into build/venv is, go to lib/coho: the tree may be moved or removed.
+#   bin/coho          finds its libraries where it was linked to them (RPATH). Those in the source or the build tree, such as
+#                     the libtorch that `make` installs into build/venv, go to lib/coho: the tree may be moved or removed.
 #   share/coho        recipes, principles, prompts, shapes of models, the demo's base model.
 set_target_properties(coho_executable PROPERTIES INSTALL_RPATH "$ORIGIN/../lib/coho" INSTALL_RPATH_USE_LINK_PATH ON)
 
-# What the linker was given and what that needs in turn; all but the trees' own stays where it is.
+# The libraries given to the linker and their dependencies; all except those in the trees stay where they are.
 set(coho_own_libraries)
 foreach(folder "${PROJECT_SOURCE_DIR}" "${PROJECT_BINARY_DIR}")
   string(REGEX REPLACE "([][+.*()^$?|\\\\])" "\\\\\\1" folder "${folder}")

@@ -1,4 +1,4 @@
-# What every target of this project shares. Nothing here is exported to users.
+# Settings that every target of this project shares. Nothing here is exported to users.
 
 if(PROJECT_IS_TOP_LEVEL)
   if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
@@ -13,7 +13,7 @@ if(PROJECT_IS_TOP_LEVEL)
   find_program(COHO_CCACHE ccache)
   mark_as_advanced(COHO_CCACHE)
   if(COHO_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-    # Precompiled headers are cached only when ccache is told to trust their definitions and time stamps.
+    # Precompiled headers are cached only if ccache is told to trust their definitions and time stamps.
     set(CMAKE_CXX_COMPILER_LAUNCHER
         ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${COHO_CCACHE})
   endif()
@@ -23,11 +23,11 @@ set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 
-# Warnings and private flags of one of our own targets.
+# Warnings and private flags for this project's targets.
 function(coho_own_target target)
   target_compile_options(${target} PRIVATE -Wall -Wextra)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-    # GCC 12 sees overlaps and overruns in std::string's operator+ that are not there (its bug 105651).
+    # GCC 12 reports overlaps and overruns in std::string's operator+ that do not exist (its bug 105651).
     target_compile_options(${target} PRIVATE -Wno-restrict -Wno-array-bounds -Wno-stringop-overflow)
   endif()
   if(COHO_WERROR)
@@ -39,8 +39,8 @@ function(coho_own_target target)
   endif()
 endfunction()
 
-# For what instantiates the headers' templates: no conversion that may change a value. GCC 12 is the one that it is held
-# against; newer ones may find more, and say so.
+# For code that instantiates the headers' templates: no conversion that may change a value. GCC 12 is the reference;
+# newer versions may report more.
 function(coho_strict_conversions target)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     target_compile_options(${target} PRIVATE -Wconversion ${ARGN})
@@ -50,10 +50,10 @@ function(coho_strict_conversions target)
   endif()
 endfunction()
 
-option(COHO_UNITY_BUILD "Compile the sources of the larger targets several to a file: half the time from nothing" ON)
+option(COHO_UNITY_BUILD "Unity build of the larger targets: half the time of a build from scratch" ON)
 
-# Most of a source's compile time goes into the same headers and templates as its neighbours'. A source that must stand alone
-# (it sets pragmas, say) is named after the target.
+# Most of a source's compile time is spent on the same headers and templates as its neighbours'. A source that must be
+# compiled separately (because it sets pragmas, for example) is named after the target.
 function(coho_unity_build target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${COHO_UNITY_BUILD} UNITY_BUILD_BATCH_SIZE 8)
   set_source_files_properties(${ARGN} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)

@@ -1,4 +1,4 @@
-# Finds Compact Language Detector 2 and makes CLD2::CLD2.
+# Finds Compact Language Detector 2 and defines CLD2::CLD2.
 find_path(CLD2_INCLUDE_DIR cld2/public/compact_lang_det.h)
 find_library(CLD2_LIBRARY cld2)
 mark_as_advanced(CLD2_INCLUDE_DIR CLD2_LIBRARY)

@@ -1,13 +1,13 @@
-# Finds libtorch and makes the imported target Libtorch::Libtorch.
+# Finds libtorch and defines the imported target Libtorch::Libtorch.
 #
-# The configuration files that libtorch ships are not used: those of a CUDA build stop without a CUDA toolkit, and Debian's
+# The configuration files that libtorch ships are not used: those of a CUDA build fail without a CUDA toolkit, and Debian's
 # and the wheels' differ. Includes and libraries are enough.
 #
 #   COHO_LIBTORCH   auto    build/venv, then the active virtual environment, CMAKE_PREFIX_PATH, python3's packages, the system
-#                   pip     build/venv, then the system (the set-up falls back to it where no Python index answers)
+#                   pip     build/venv, then the system (the fallback of the set-up if no Python index answers)
 #                   system  the distribution's libtorch-dev
 #                   FOLDER  a libtorch folder, a torch package, a site-packages folder or a virtual environment
-#   COHO_CUDA       link libtorch's CUDA part too
+#   COHO_CUDA       also link libtorch's CUDA part
 #
 # Sets Libtorch_FOUND, Libtorch_VERSION, Libtorch_ROOT, Libtorch_CUDA. torch is never imported: that would take seconds and
 # needs its Python dependencies.
@@ -19,7 +19,7 @@ if(NOT DEFINED COHO_VENV)
   set(COHO_VENV "${CMAKE_SOURCE_DIR}/build/venv")
 endif()
 
-# Appends to `out` every place that a user may mean by `folder`.
+# Appends to `out` every location that a user may mean by `folder`.
 function(_libtorch_candidates folder out)
   file(GLOB in_environment "${folder}/lib/python3*/site-packages/torch" "${folder}/lib/python3*/dist-packages/torch")
   set(${out} ${${out}} "${folder}" "${folder}/torch" "${folder}/libtorch" ${in_environment} "${folder}/../.." PARENT_SCOPE)
@@ -63,7 +63,7 @@ foreach(_root IN LISTS _libtorch_roots)
   endif()
 endforeach()
 
-# Nothing is cached: another COHO_LIBTORCH, or a new installation, must be seen by the next configuration.
+# Nothing is cached: the next configuration must see another COHO_LIBTORCH or a new installation.
 if(Libtorch_ROOT)
   set(_include "${Libtorch_ROOT}/include")
   foreach(_name torch_cpu c10 torch_cuda c10_cuda)
@@ -111,7 +111,7 @@ if(Libtorch_FOUND AND NOT TARGET Libtorch::Libtorch)
   target_compile_features(Libtorch::Libtorch INTERFACE cxx_std_17)
   target_link_libraries(Libtorch::Libtorch INTERFACE "${_lib_torch_cpu}" "${_lib_c10}" Threads::Threads)
 
-  # Old wheels were built with the old string ABI, with which none of the distribution's C++ libraries link.
+  # Old wheels were built with the old string ABI, which does not link with the distribution's C++ libraries.
   set(_config "${Libtorch_ROOT}/share/cmake/Torch/TorchConfig.cmake")
   if(EXISTS "${_config}")
     file(STRINGS "${_config}" _line REGEX "_GLIBCXX_USE_CXX11_ABI=[01]")
@@ -125,7 +125,7 @@ if(Libtorch_FOUND AND NOT TARGET Libtorch::Libtorch)
   set(_kind "CPU")
   if(_lib_torch_cuda)
     set(_kind "CUDA build used as CPU")
-    # libtorch_cpu of a CUDA build needs libraries that pip puts into packages of their own.
+    # libtorch_cpu of a CUDA build needs libraries that pip puts into separate packages.
     target_link_options(Libtorch::Libtorch INTERFACE "LINKER:--allow-shlib-undefined")
     if(COHO_CUDA)
       find_package(CUDAToolkit QUIET)

@@ -1,4 +1,4 @@
-# Finds the sentencepiece library and makes SentencePiece::SentencePiece (encoding) and SentencePiece::Train.
+# Finds the sentencepiece library and defines SentencePiece::SentencePiece (encoding) and SentencePiece::Train.
 find_path(SentencePiece_INCLUDE_DIR sentencepiece_processor.h)
 find_library(SentencePiece_LIBRARY sentencepiece)
 find_library(SentencePiece_TRAIN_LIBRARY sentencepiece_train)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""check_output.py EXPECTED PROGRAM [ARGUMENTS…]: runs a program, which must exit with 0 and print what the file EXPECTED says.
+"""check_output.py EXPECTED PROGRAM [ARGUMENTS…]: runs a program, which must exit with 0 and print the text in the file EXPECTED.
 
-Words must be equal. Numbers may differ by a relative 1e-6, or by one unit of their last digit as printed, whichever is more: that
-is what other compilers and processors change. The first line of the file may widen it: `# tolerance 0.01` (relative).
-check_output.py --selftest: shows that it tells right from wrong.
+Words must be equal. Numbers may differ by a relative 1e-6, or by one unit of their last printed digit, whichever is more: this
+allows for other compilers and processors. The first line of the file may widen it: `# tolerance 0.01` (relative).
+check_output.py --selftest: tests the comparison itself.
 """
 
 import re
@@ -14,7 +14,7 @@ NUMBER = re.compile(r"[-+]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][-+]?\d+)?")
 
 
 def last_digit(text):
-    """One unit of the last digit of a printed number; 0 for whole numbers, which count things."""
+    """One unit of the last digit of a printed number; 0 for integers, which are counts."""
     mantissa, _, exponent = text.lower().partition("e")
     if "." not in mantissa and not exponent:
         return 0.0
@@ -29,7 +29,7 @@ def close(expected, found, tolerance):
 
 
 def split(text):
-    """Words around numbers, without what alignment changes, and the numbers."""
+    """Words around numbers, ignoring alignment, and the numbers."""
     return [" ".join(words.split()) for words in NUMBER.split(text)], NUMBER.findall(text)
 
 
@@ -58,7 +58,7 @@ def selftest():
                  ("1.5 2.5", "1.52 .5"), ("3", "3.4")]
     wrong = [pair for pair in same if list(differences(*pair))] + [pair for pair in different if not list(differences(*pair))]
     for pair in wrong:
-        print(f"told wrongly: {pair}")
+        print(f"wrong verdict: {pair}")
     return 1 if wrong else 0
 
 

@@ -1,5 +1,5 @@
-// A trainer of one's own with Eigen and nothing else: no framework, no autograd, no driver. The loop and the models are
-// yours; coho gives the pieces of PPO in between, and each of them takes and returns plain arrays.
+// A complete trainer that uses only Eigen: no framework, no autograd, no driver. The loop and the models are yours;
+// coho provides the pieces of PPO in between, each of which takes and returns plain arrays.
 #include <Eigen/Core>
 #include <array>
 #include <cmath>
@@ -19,7 +19,7 @@
 
 constexpr int vocabulary = 5, longest = 6;  // token 0 ends a response
 
-// Parameters with their gradients. These two members are all that coho::clip_gradient_norm asks of a model.
+// Parameters with their gradients. coho::clip_gradient_norm needs only these two members of a model.
 struct parameters {
   Eigen::MatrixXd values, gradient = Eigen::MatrixXd::Zero(values.rows(), values.cols());
   void zero_gradients() { gradient.setZero(); }
@@ -29,19 +29,19 @@ struct parameters {
   void descend(double learning_rate) { values -= learning_rate * gradient; }
 };
 
-// What a response token was chosen from: the token before it and the place in the response.
+// The context of a response token: the token before it and its position in the response.
 struct situation {
   coho::token before;
   int place;
 };
 
-// The policy: a softmax with one column of logits for each token that can stand before.
+// The policy: a softmax with one column of logits for each possible previous token.
 Eigen::ArrayXd probabilities(const parameters& policy, situation s) {
   const Eigen::ArrayXd p = policy.values.col(s.before).array().exp();
   return p / p.sum();
 }
 
-// What the value is linear in: a constant, and the share of the response that is still to come.
+// The features of the linear value: a constant, and the fraction of the response that is still to come.
 Eigen::VectorXd features(situation s) { return Eigen::Vector2d(1, 1 - static_cast<double>(s.place) / longest); }
 
 int main() {
@@ -52,7 +52,7 @@ int main() {
   const coho::value_clip_loss value_loss;
 
   for (int step = 0; step <= 40; ++step) {
-    // 1. Rollouts. One random stream a response: whatever is done to the batch, a response stays what it is.
+    // 1. Rollouts. One random stream per response, so a response does not depend on the batch.
     coho::packed<coho::token> responses;
     std::vector<situation> situations;
     std::vector<double> scores;
@@ -65,14 +65,14 @@ int main() {
         situations.push_back({before, static_cast<int>(response.size())});
         const Eigen::ArrayXf logits = policy.values.col(before).cast<float>().array();
         response.push_back(sample(coho::as_span(logits), stream).id);
-        score += response.back() == before % 4 + 1;  // what is wanted: counting, 1 2 3 4 1 2 …
+        score += response.back() == before % 4 + 1;  // the goal: counting, 1 2 3 4 1 2 …
         before = response.back();
       } while (before != 0 && response.size() < longest);
       responses.push_back(response);
       scores.push_back(score);
     }
 
-    // 2. What the policy and the value said at the time. Results over responses are flat: one number a token.
+    // 2. The policy's and the value model's outputs at sampling time. They are flat: one number per token.
     const auto tokens = static_cast<Eigen::Index>(responses.total());
     Eigen::ArrayXd log_probs(tokens), values(tokens);
     const auto evaluate = [&] {
@@ -96,7 +96,7 @@ int main() {
         coho::gae({.rewards = rewards, .values = old_values, .offsets = responses.offsets}, {.lambda = 0.95});
     const Eigen::ArrayXd advantages = coho::whiten(raw_advantages);
 
-    // 4. Two passes. The losses hand back dL/d(log π) and dL/dV; from there on the chain rule is the model's business.
+    // 4. Two passes. The losses return dL/d(log π) and dL/dV; from there on the chain rule is up to the model.
     double norm = 0;
     for (int epoch = 0; epoch < 2; ++epoch) {
       evaluate();

@@ -1,6 +1,6 @@
-// PPO for a program that is not written in C++, or keeps its model elsewhere: it hands over numbers, one line a token,
-// and gets back the loss and dL/d(log-prob) of each token, which it feeds to its own backward pass. No model, no
-// framework here: the library's algorithms take std::vector<double> as they take Eigen arrays and tensors.
+// PPO for a program that is not written in C++, or keeps its model elsewhere: it sends numbers, one line per token, and
+// receives the loss and dL/d(log-prob) of each token, for its own backward pass. There is no model and no framework
+// here: the library's algorithms take std::vector<double> just like Eigen arrays and tensors.
 #include <cstddef>
 #include <cstdio>
 #include <fstream>
@@ -15,8 +15,8 @@
 #include <coho/loss/ppo_clip.hpp>
 #include <coho/reduce.hpp>
 
-// What the other program wrote. Response 1 called a tool: the two tokens with mask 0 are the tool's words, not the
-// policy's. Their log-probs were never computed and are NaN, which is fine: what is masked is not read.
+// The other program's output. Response 1 called a tool: the two tokens with mask 0 are the tool's words, not the
+// policy's. Their log-probs were never computed and are NaN, which is fine: masked values are not read.
 constexpr const char* handed_over = R"(response,mask,log_prob,old_log_prob,value,reward
 0,1,-1.10,-1.20,0.30,0
 0,1,-0.45,-0.50,0.40,0
@@ -31,18 +31,18 @@ constexpr const char* handed_over = R"(response,mask,log_prob,old_log_prob,value
 
 struct tokens {
   std::vector<double> mask, log_probs, old_log_probs, values, rewards;
-  // Response i is the tokens from offsets[i] up to, but without, offsets[i + 1]: no padding anywhere.
+  // Response i is the tokens offsets[i] up to, but not including, offsets[i + 1]: no padding anywhere.
   std::vector<std::size_t> offsets;
 };
 
 tokens read(std::istream& in) {
   tokens out;
   std::string line;
-  std::getline(in, line);  // the names of the columns
+  std::getline(in, line);  // the column names
   while (std::getline(in, line)) {
     std::istringstream cells(line);
     std::string cell;
-    // std::stod, since operator>> does not read "nan".
+    // std::stod, because operator>> does not read "nan".
     const auto next = [&] {
       return std::getline(cells, cell, ',') ? std::stod(cell) : throw coho::error("a short line");
     };
@@ -62,7 +62,7 @@ int main(int count, char** arguments) try {
   coho::require_argument(count < 2 || file.is_open(), "cannot read the file");
   const tokens t = read(count > 1 ? static_cast<std::istream&>(file) : embedded);
 
-  // The tool's words take no part: gae steps over them as if they were not there, whiten leaves them out of mean and
+  // The tool's words are ignored: gae skips them as if they did not exist, whiten excludes them from mean and
   // deviation, and their weight in the loss is 0.
   const auto [raw_advantages, returns] = coho::gae(
       {.rewards = t.rewards, .values = t.values, .mask = t.mask, .offsets = t.offsets}, {.gamma = 1, .lambda = 0.95});
@@ -75,13 +75,13 @@ int main(int count, char** arguments) try {
 
   std::printf("# loss %.6f, clipped %.3f, KL to the old policy %.6f\n", result.value, result.clip_fraction,
               result.approximate_kl);
-  std::printf("advantage,return,d_log_prob\n");  // the value model's targets go back as well
+  std::printf("advantage,return,d_log_prob\n");  // the value model's targets are returned too
   for (std::size_t i = 0; i < t.mask.size(); ++i) {
     const auto at = static_cast<Eigen::Index>(i);
     std::printf("%.6f,%.6f,%.6f\n", advantages(at), returns(at), result.d_log_probs(at) + 0.0);
   }
 } catch (const std::exception& e) {
-  // Lengths that differ, a response number that goes back, NaN where a token counts: coho names the argument.
+  // Lengths that differ, a response number that decreases, NaN where a token counts: coho names the argument.
   std::cerr << e.what() << '\n';
   return 1;
 }

@@ -1,6 +1,6 @@
 // A new policy loss and a new advantage in the library's PPO. Neither derives from anything or registers anywhere: they
-// have the members that coho::policy_loss and coho::advantage_estimator ask for, and the driver takes them as
-// components. Everything else (rollouts, KL, minibatches, clipping of gradients, statistics) stays the library's.
+// have the members that coho::policy_loss and coho::advantage_estimator require, and the driver takes them as
+// components. Everything else (rollouts, KL, minibatches, gradient clipping, statistics) comes from the library.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -14,18 +14,18 @@
 #include <coho/toy/tabular_value.hpp>
 #include <coho/train/ppo.hpp>
 
-// The loss of simple policy optimisation (Xie et al. 2024): a parabola in the ratio in place of PPO's kink. With
-// ρ = π / π_old a token's term is −A·ρ + |A|/(2ε)·(ρ − 1)², smallest at ρ = 1 ± ε: the pull fades towards the border of
-// the trusted ratios instead of stopping there, and beyond it turns back.
+// The loss of simple policy optimisation (Xie et al. 2024): a parabola in the ratio instead of PPO's kink. With ρ = π /
+// π_old a token's term is −A·ρ + |A|/(2ε)·(ρ − 1)², with its minimum at ρ = 1 ± ε: the gradient fades towards the edge
+// of the trusted ratios instead of stopping there, and reverses beyond it.
 struct simple_policy_loss {
   double epsilon = 0.2;
 
-  struct result {  // these two names are what the driver reads
+  struct result {  // the driver reads these two names
     double value;
     Eigen::ArrayXd d_log_probs;
   };
-  // The arrays have one number per response token. The weights hold the mask and the mean: a plain sum over tokens of
-  // weight × term is also right for minibatches that are processed in parts.
+  // Each array has one number per response token. The weights contain the mask and the mean, so a plain sum over tokens
+  // of weight × term is also right for minibatches that are processed in parts.
   result value_and_grad(const coho::policy_loss_inputs<double>& in) const {
     const Eigen::ArrayXd ratio = (in.log_probs - in.old_log_probs).exp(), steepness = in.advantages.abs() / epsilon;
     const Eigen::ArrayXd term = -in.advantages * ratio + 0.5 * steepness * (ratio - 1).square();
@@ -34,8 +34,8 @@ struct simple_policy_loss {
   }
 };
 
-// An advantage without a critic: the reward still to come, less the mean of what the other responses of the step had to
-// come at the same place. The result's second part is what the value model is trained on; gae's own struct will do.
+// An advantage without a critic: the remaining reward minus the mean remaining reward of the step's other responses at
+// the same position. The result's second part is the value model's target; gae's struct is sufficient.
 struct place_baseline {
   coho::gae_result<Eigen::ArrayXd> operator()(const coho::advantage_inputs<double>& in) const {
     const auto offsets = in.offsets;
@@ -60,11 +60,11 @@ struct place_baseline {
   }
 };
 
-// Here a mistake is found while it is cheap: these name the first requirement that is not met.
+// Finds mistakes early: these name the first requirement that is not met.
 static_assert(coho::require_policy_loss<simple_policy_loss>());
 static_assert(coho::require_advantage_estimator<place_baseline>());
 
-// A gradient by hand wants a check by differences: the largest error over a few tokens, one of them masked.
+// A handwritten gradient needs a check by finite differences: the largest error over a few tokens, one of them masked.
 double gradient_error(const simple_policy_loss& loss) {
   Eigen::ArrayXd log_probs{{-1.0, -0.4, -2.0, -0.1}};
   const Eigen::ArrayXd old_log_probs{{-1.2, -0.3, -2.0, -3.0}}, advantages{{1.0, -0.5, 2.0, 1.0}};

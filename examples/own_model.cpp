@@ -1,5 +1,5 @@
-// A model of one's own under the library's PPO driver, without autograd: the members that coho::ppo_trainer asks of a
-// policy, in twenty lines. (eigen_trainer.cpp is the other way round: a loop of one's own over the library's pieces.)
+// A custom model in the library's PPO driver, without autograd: the members that coho::ppo_trainer requires of a
+// policy, in twenty lines. (eigen_trainer.cpp is the opposite: a custom loop over the library's pieces.)
 #include <array>
 #include <cmath>
 #include <iostream>
@@ -56,7 +56,7 @@ int main() {
   coho::toy::sgd optimizer(policy, value);
   auto reward = [](std::span<const coho::reward_query> queries) {
     std::vector<double> out;
-    for (const auto& query : queries) out.push_back(query.response_tokens[0]);  // token 3 is best
+    for (const auto& query : queries) out.push_back(query.response_tokens[0]);  // token 3 is the best
     return out;
   };
   coho::ppo_options options{.generation = {.max_new_tokens = 1}, .shaping = {.kl_coefficient = 1.0}};

@@ -21,7 +21,7 @@ int main() {
   coho::ppo_trainer trainer{coho::ppo_models{policy, initial, value, reward, optimizer}, options};
 
   std::vector<coho::rl_prompt> prompts(64, {.tokens = {1}});
-  for (std::uint64_t i = 0; i < prompts.size(); ++i) prompts[i].key = i;  // which random numbers a prompt gets
+  for (std::uint64_t i = 0; i < prompts.size(); ++i) prompts[i].key = i;  // selects a prompt's random numbers
   const auto history = trainer.run([&](std::uint64_t) -> const auto& { return prompts; }, 60);
   std::cout << "reward " << history.front().reward_mean << " -> " << history.back().reward_mean << ", KL "
             << history.back().kl_sequence << '\n';

@@ -1,7 +1,7 @@
-// Testing a rule of one's own. A judge scores two responses under several principles; a rule turns the scores into one
-// label. The library's rule lets the most pronounced principle decide. This one takes a vote, and the question is the
-// usual one with new data code: is it right, before a large model's day of judging is spent on it? A scripted judge
-// makes that a unit test: it answers in microseconds, and what it should answer is known.
+// Testing a custom rule. A judge scores two responses under several principles; a rule turns the scores into one label.
+// The library's rule lets the most pronounced principle decide. This one takes a vote, and the usual question about new
+// data code is: is it right, before a large model spends a day judging with it? A scripted judge makes that a unit
+// test: it answers in microseconds, and the right answers are known.
 #include <cstdio>
 #include <functional>
 #include <optional>
@@ -14,8 +14,8 @@
 #include <coho/prompt/judge_prompt.hpp>
 #include <coho/toy/scripted_judge.hpp>
 
-// ---- the rule: each drawn principle has one vote, if both orders of the responses gave it to the same response.
-// 0: A is preferred, 1: B; nothing for a draw.
+// ---- the rule: each drawn principle has one vote, if both orders of the responses gave it to the same response. 0: A
+// is preferred, 1: B; nothing for a draw.
 std::optional<int> vote(const coho::pair_judgement& judgement, const std::vector<coho::drawn_principle>& drawn) {
   int for_a = 0;
   for (const auto& principle : drawn) {
@@ -34,8 +34,8 @@ const std::vector<coho::principle> principles{
 const coho::judge_prompt prompt(coho::prompt_template(
     coho::template_kind::judge, "{UserInstruction}|{OutputA}|{OutputB}|{Dimension}|{Definition} (", "the test"));
 
-// Log-odds that speak for the first output: `strength` of the dimension, and `bias` for standing first, as real judges
-// have it. The strengths differ, so that a vote and the most pronounced principle can disagree.
+// Log-odds for the first output: `strength` of the dimension, plus `bias` for being first, as in real judges. The
+// strengths differ, so a vote and the most pronounced principle can disagree.
 auto judge_with(double bias) {
   return coho::toy::scripted_judge([bias](std::string_view text) {
     const auto cut = [&text] {
@@ -69,7 +69,7 @@ int main() {
       turned{{0, true}, {1, true}, {2, true}};
   const std::string brief_and_kind = "Concise Kind", honest = "Honest", nothing = "";
 
-  // Values by hand. The first is why one would write this rule: the library's own decides the other way.
+  // Values by hand. The first is the reason for this rule: the library's rule decides the other way.
   check(verdict(brief_and_kind, honest, all) == 0, "two mild principles outvote a strong one");
   auto judge = judge_with(0);
   const std::vector<coho::response_pair> pair{{"say something", brief_and_kind, honest}};
@@ -81,7 +81,7 @@ int main() {
   check(!verdict(nothing, nothing, all), "equal responses get no label");
   check(!verdict("Kind", honest, all), "one vote each is a draw");
 
-  // Properties, over every pair of responses: they find what one's own examples do not think of.
+  // Properties, over every pair of responses: they find cases that handpicked examples miss.
   const std::vector<std::string> responses{
       "", "Concise", "Kind", "Honest", brief_and_kind, "Kind Honest", "Concise Kind Honest"};
   bool swapped = true, negated = true, reordered = true, biased = true;

@@ -1,6 +1,6 @@
-// A trainer of one's own over one's own libtorch module. coho's losses take tensors as they take arrays: what comes
-// back is a tensor of no dimensions that autograd goes through, so a loss is one line of an ordinary libtorch loop.
-// First preferences (DPO), then rewards (GRPO), on the same small model.
+// A custom trainer over a custom libtorch module. coho's losses take tensors as they take arrays: the result is a 0-d
+// tensor that autograd differentiates, so a loss is one line of an ordinary libtorch loop. First preferences (DPO),
+// then rewards (GRPO), on the same small model.
 #include <torch/torch.h>
 
 #include <coho/advantage/group_relative.hpp>
@@ -15,7 +15,7 @@
 
 constexpr std::int64_t vocabulary = 5, length = 6;
 
-// The model: nothing here knows of coho. In double, so that the output is the same on every machine.
+// The model: nothing here depends on coho. In double, so that the output is the same on every machine.
 struct language_model : torch::nn::Module {
   torch::nn::Embedding embedding = register_module("embedding", torch::nn::Embedding(vocabulary, 16));
   torch::nn::GRU gru = register_module("gru", torch::nn::GRU(torch::nn::GRUOptions(16, 16).batch_first(true)));
@@ -24,7 +24,7 @@ struct language_model : torch::nn::Module {
   language_model() {
     to(torch::kDouble);
     torch::NoGradGuard none;
-    coho::rng random(1);  // torch's own initialisation draws other numbers in other versions
+    coho::rng random(1);  // torch's own initialisation draws different numbers in different versions
     for (auto& p : parameters()) {
       for (std::int64_t i = 0; i < p.numel(); ++i) p.view(-1)[i] = 0.3 * random.normal();
     }
@@ -33,14 +33,14 @@ struct language_model : torch::nn::Module {
   at::Tensor logits(const at::Tensor& tokens) {
     return head->forward(std::get<0>(gru->forward(embedding->forward(tokens))));
   }
-  // What coho works on: log π of every response token, response after response, without the prompt and without padding.
+  // coho's input: log π of every response token, response by response, without the prompt and without padding.
   at::Tensor log_probs(const at::Tensor& tokens) {
     const at::Tensor log_p = torch::log_softmax(logits(tokens.slice(1, 0, -1)), -1);
     return log_p.gather(2, tokens.slice(1, 1).unsqueeze(2)).flatten();
   }
 };
 
-// N responses to the prompt "1", as [N, 1 + length]. A stream for each response; streams do not depend on torch.
+// N responses to the prompt "1", as [N, 1 + length]. One stream per response; streams do not depend on torch.
 at::Tensor sample(language_model& model, std::int64_t count, const coho::rng& base) {
   torch::NoGradGuard none;
   const coho::token_sampler sampler;
@@ -64,7 +64,7 @@ at::Tensor score(const at::Tensor& tokens) {
   return (tokens.slice(1, 1) == wanted).sum(1).to(torch::kDouble);
 }
 
-// All responses are `length` long here. Responses of different lengths only have other offsets.
+// All responses have `length` tokens here. Responses of different lengths only need different offsets.
 std::vector<std::size_t> every(std::size_t step, std::int64_t count) {
   std::vector<std::size_t> offsets;
   for (std::int64_t i = 0; i <= count; ++i) offsets.push_back(step * static_cast<std::size_t>(i));
@@ -77,7 +77,7 @@ int main() {
   torch::optim::Adam optimizer(model.parameters(), 0.01);
   std::printf("untrained: score %.3f\n", score(sample(model, 64, coho::rng(2))).mean().item<double>());
 
-  // ---- DPO. Pairs of the model's own responses, the better one first; equal ones say nothing.
+  // ---- DPO. Pairs of the model's own responses, the better one first; ties carry no information.
   const at::Tensor a = sample(model, 128, coho::rng(3)), b = sample(model, 128, coho::rng(4));
   const at::Tensor differ = (score(a) != score(b)).nonzero().flatten(), a_wins = (score(a) > score(b)).unsqueeze(1);
   const at::Tensor preferred = torch::where(a_wins, a, b).index_select(0, differ);
@@ -86,7 +86,7 @@ int main() {
   const auto whole = [&](const at::Tensor& tokens) {  // log π of whole responses: [pairs]
     return coho::sequence_sums(model.log_probs(tokens), pair_offsets);
   };
-  // The reference is the model before training: its numbers are taken once, and no second model is kept.
+  // The reference is the model before training: its outputs are computed once, and no second model is kept.
   const at::Tensor reference_preferred = whole(preferred).detach(), reference_other = whole(other).detach();
   const coho::dpo_loss dpo{{.beta = 0.5}};
   for (int step = 0; step <= 20; ++step) {

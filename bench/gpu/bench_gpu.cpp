@@ -1,5 +1,5 @@
-// Measures what the targets for a GPU (docs/performance.md) speak of, and writes it as JSON: bench/gpu/run builds this,
-// runs it and makes the table. `--device cpu --small` tries the program on any machine.
+// Measures the quantities of the GPU targets (docs/performance.md) and writes them as JSON: bench/gpu/run builds and
+// runs this and makes the table. `--device cpu --small` tries the program on any machine.
 #include <ATen/Context.h>
 #include <c10/core/DeviceGuard.h>
 
@@ -54,11 +54,11 @@ class session {
 
   double left() const { return options_.budget - since(start_); }
 
-  /// Runs a part unless the time is up; what is known so far is written after each.
+  /// Runs a part unless the time is up; the results so far are written after each.
   void part(const std::string& name, const std::function<json()>& measure) {
     if (!options_.only.empty() && std::find(options_.only.begin(), options_.only.end(), name) == options_.only.end())
       return missing(name, "not asked for");
-    if (left() <= 0) return missing(name, "the budget of time was used up");
+    if (left() <= 0) return missing(name, "the time budget is exhausted");
     const auto begin = clock::now();
     try {
       out_["sections"][name] = measure();
@@ -104,7 +104,7 @@ int run(const settings& options) {
     const at::Device named(options.device);
     machine.device = at::Device(at::kCUDA, named.has_index() ? named.index() : c10::DeviceIndex(0));
   }
-  // What runs without a tensor to go by runs there; the first tensor makes the device's allocator.
+  // Code without a tensor argument runs on the current device; the first tensor creates the device's allocator.
   const c10::DeviceGuard guard(machine.device);
   at::zeros({1}, machine.options());
   machine.synchronize();
@@ -138,12 +138,12 @@ int main(int argc, char** argv) {
   settings options;
   CLI::App app("Measures coho on a GPU, with the shapes of LLaMA-2 70B and a few of its layers.");
   app.add_option("--device", options.device, "cuda, cuda:1 or cpu")->capture_default_str();
-  app.add_flag("--small", options.small, "tiny shapes, to try the program");
+  app.add_flag("--small", options.small, "tiny shapes, to test the program");
   app.add_option("--layers", options.layers,
                  "layers of the smaller model; the larger has twice as many (default: 4, small: 2)")
       ->check(CLI::Range(1, 40));
-  app.add_option("--budget", options.budget, "seconds after which no further part is begun")->capture_default_str();
-  app.add_option("--json", options.json_file, "file to write the figures to, anew after each part");
+  app.add_option("--budget", options.budget, "seconds after which no further part is started")->capture_default_str();
+  app.add_option("--json", options.json_file, "file for the figures, rewritten after each part");
   app.add_option("--only", options.only, "parts to measure")->check(CLI::IsMember(names))->delimiter(',');
   CLI11_PARSE(app, argc, argv);
   try {

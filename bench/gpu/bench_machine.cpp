@@ -20,7 +20,7 @@ void bench_machine::synchronize() const {
 
 bool memory_is_known(const bench_machine& machine) {
 #ifdef COHO_BENCH_ALLOCATOR_TELLS
-  // Another allocator may be plugged in, of which nothing is known.
+  // Another allocator may be plugged in, about which nothing is known.
   static const bool known = [&] {
     if (!machine.cuda()) return true;
     try {

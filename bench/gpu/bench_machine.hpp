@@ -9,28 +9,28 @@
 
 namespace coho::bench {
 
-/// What is measured on, and how long it may take.
+/// The device to measure and the time allowed.
 struct bench_machine {
   at::Device device = at::kCPU;
   at::ScalarType compute = at::kBFloat16;
-  bool small = false;         ///< tiny shapes, which try the program and say nothing of a machine
-  double sample_seconds = 0;  ///< that one measurement may go on for, once it has a few samples
+  bool small = false;         ///< tiny shapes, which test the program and say nothing about a machine
+  double sample_seconds = 0;  ///< time limit of one measurement, once it has a few samples
 
   bool cuda() const { return device.is_cuda(); }
   at::TensorOptions options() const { return at::TensorOptions().device(device).dtype(compute); }
-  /// Waits until the device has done what it was given.
+  /// Waits until the device has finished its work.
   void synchronize() const;
 };
 
-/// Bytes held, and the most that were held since `forget_peak`: of tensors by libtorch's allocator on a GPU, of the
-/// whole process on the CPU.
+/// Bytes held, and the peak since `forget_peak`: of libtorch's tensor allocator on a GPU, of the whole process on the
+/// CPU.
 struct held_memory {
   std::int64_t now = 0, peak = 0;
 };
-/// Whether this libtorch tells (its CUDA allocator does from version 2.10 on).
+/// Whether this libtorch reports them (its CUDA allocator does from version 2.10 on).
 bool memory_is_known(const bench_machine& machine);
 held_memory memory_of(const bench_machine& machine);
-/// Sets the peak back to what is held now.
+/// Resets the peak to the current amount.
 void forget_peak(const bench_machine& machine);
 
 using clock = std::chrono::steady_clock;
@@ -38,12 +38,12 @@ inline double since(clock::time_point start) { return std::chrono::duration<doub
 double median(std::vector<double> values);
 
 struct timing {
-  double median = 0, least = 0;  ///< seconds a call
-  int samples = 0, calls = 0;    ///< calls of each sample, one after the other without waiting
+  double median = 0, least = 0;  ///< seconds per call
+  int samples = 0, calls = 0;    ///< calls per sample, in a row without waiting
 };
 
-/// Times call(i) for i = 0, 1, …, so that a call can take other tensors than the one before: what was just read lies in
-/// a cache. Two calls are thrown away.
+/// Times call(i) for i = 0, 1, …, so that a call can use different tensors than the one before, which are still in a
+/// cache. The first two calls are discarded.
 template <class Call>
 timing time_calls(const bench_machine& machine, const Call& call) {
   constexpr double shortest_sample = 0.005;

@@ -49,7 +49,7 @@ four_models::four_models(const shapes& sizes, const bench_machine& machine, llam
   bank_.add_lora("policy", lora, rng(8));
   bank_.copy("policy", "reference");
   bank_.add_lora("reward", lora, rng(9));
-  // Not zeros: then all advantages would be equal.
+  // Not zeros, because then all advantages would be equal.
   bank_.set_head("reward", at::randn({1, sizes.model.hidden_size}, on_device), at::zeros({1}, on_device));
   bank_.copy("reward", "value");
   bank_.freeze("reward");
@@ -89,7 +89,7 @@ four_models::step_result four_models::step(const step_options& options) {
                   .wall = since(start),
                   .epochs = static_cast<double>(settings.epochs),
                   .tokens = statistics.tokens};
-  // The last optimizer steps may still have been under way.
+  // The last optimizer steps may still have been running.
   out.seconds.update += out.wall - out.seconds.total();
   return out;
 }

@@ -1,4 +1,4 @@
-// What single kernels take: NF4 and log-probabilities, and the limits that they are held against.
+// The time of single kernels (NF4 and log-probabilities) and the device limits that they are compared with.
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
@@ -30,7 +30,7 @@ std::vector<shape> shapes_of_linears(const llama_config& m) {
           {m.hidden_size, m.intermediate_size, 1}};
 }
 
-/// Copies of one weight that together fit no cache: each call reads another.
+/// Copies of one weight that together exceed any cache: each call reads a different one.
 std::vector<nf4_tensor> copies_of(const bench_machine& machine, const shape& s) {
   const auto bytes = nf4_bytes(s.rows * s.columns, true);
   const std::int64_t least = machine.small ? 1 << 16 : std::int64_t{512} << 20;
@@ -49,7 +49,7 @@ const auto& of_turn(const Things& things, int turn) {
   return things[static_cast<std::size_t>(turn) % things.size()];
 }
 
-// Differentiable log-probabilities with whole logits, as trainers write it.
+// Differentiable log-probabilities through full logits, as in other trainers.
 at::Tensor composite_log_probs(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& targets) {
   const at::Tensor logits = at::matmul(hidden, head.t()).to(at::kFloat);
   return at::log_softmax(logits, -1).gather(1, targets.unsqueeze(1)).squeeze(1);
@@ -68,7 +68,7 @@ at::Tensor fused(const bench_machine& machine, const log_prob_inputs& in) {
   return fused_log_probs(in.hidden, in.head, in.targets, {.kernels = log_prob_kernels_for(machine.device)}).log_probs;
 }
 
-// f is called as for time_calls; afterwards the gradient of the hidden states is let go of.
+// f is called as for time_calls; afterwards the gradient of the hidden states is released.
 template <class F>
 std::int64_t extra_memory(const bench_machine& machine, const F& f) {
   f();
@@ -101,7 +101,7 @@ json log_probs_in(const bench_machine& machine, const shapes& sizes, at::ScalarT
   in.hidden.set_requires_grad(true);
   time("forward_backward", [&] { backward(fused(machine, in)); });
   time("composite_forward_backward", [&] { backward(composite_log_probs(in.hidden, in.head, in.targets)); });
-  // Of tiny shapes a process's memory says nothing.
+  // For tiny shapes the memory of a process says nothing.
   if (memory_is_known(machine) && !(machine.small && !machine.cuda())) {
     out["memory"] = extra_memory(machine, [&] { backward(fused(machine, in)); });
     out["composite_memory"] =

@@ -1,4 +1,4 @@
-// What a few layers take: decoding one sequence, a forward of a micro-batch, a forward and its backward.
+// The time of a few layers: decoding one sequence, a forward of a micro-batch, a forward with its backward.
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
@@ -27,7 +27,7 @@ std::vector<token> random_tokens(std::int64_t count, std::int64_t words, rng ran
   return out;
 }
 
-// Median seconds between one token and the next. Each token comes to the host, which waits for the device.
+// Median seconds between consecutive tokens. Each token is copied to the host, which waits for the device.
 json time_decoding(const bench_machine& machine, const shapes& sizes, adapter_bank& bank, const std::string& role) {
   generation_engine engine(bank, role, {.slots = 1});
   packed<token> prompts;
@@ -40,7 +40,7 @@ json time_decoding(const bench_machine& machine, const shapes& sizes, adapter_ba
     engine.generate(prompts, {.max_new_tokens = count}, {}, streams,
                     [&](std::size_t, token) { at.push_back(clock::now()); });
     seconds.clear();
-    // The first few after the prefill wait for its memory to be given out.
+    // The first few after the prefill wait for its memory to be released.
     for (std::size_t i = std::min<std::size_t>(5, count - 1); i < count; ++i)
       seconds.push_back(std::chrono::duration<double>(at[i] - at[i - 1]).count());
   }
@@ -76,7 +76,7 @@ json measure_passes(const bench_machine& machine, const shapes& sizes, const few
   const std::int64_t layers = model.layers, sequences = machine.small ? 2 : 8;  // 8 · 1280 = 10240 tokens
   memory_plan_options plan = four_models_plan(sizes, machine, layers);
   plan.recompute = recomputation::selective;
-  // One sequence, so that operations are counted of one and multiplied.
+  // One sequence, so that the operations of one are counted and multiplied.
   plan.slots = 0;
   for (role_plan& role : plan.roles) role.log_probs = false;
   const time_plan work = plan_time({.sizes = plan, .sequences = sequences, .epochs = 1, .scoring = {{"policy", false}}},

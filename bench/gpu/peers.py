@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Times what others have for the same work, with bench_gpu's shapes: bitsandbytes' 4-bit products, PEFT over it, torch itself.
+"""Times other libraries on the same work, with bench_gpu's shapes: bitsandbytes' 4-bit products, PEFT over it, torch itself.
 
   peers.py [--device cuda|cpu] [--small] [--layers N] [--json FILE]
 
-Prints, or writes, JSON with a key for each peer: figures, or a sentence that says why there are none. Nothing is installed.
+Prints, or writes, JSON with a key for each peer: figures, or a sentence with the reason why there are none. Installs nothing.
 """
 
 import argparse
@@ -15,16 +15,16 @@ import statistics
 import sys
 import time
 
-# rows, columns, how many of them a layer of LLaMA-2 70B has; then a tiny layer.
+# rows, columns, number of them per layer of LLaMA-2 70B; then a tiny layer.
 LINEARS = [(8192, 8192, 2), (1024, 8192, 2), (28672, 8192, 2), (8192, 28672, 1)]
 TINY = [(128, 128, 2), (64, 128, 2), (256, 128, 2), (128, 256, 1)]
 BATCHES = [1, 2, 4, 8, 16, 64, 128, 256]
-# Weights that are read in turn hold so many bytes together: more than a GPU's cache.
+# Weights that are read in turn have this many bytes together: more than a GPU's cache.
 BEYOND_CACHES = 512 << 20
 
 
 class Absent(Exception):
-    """Why there are no figures of a peer."""
+    """Why there are no figures for a peer."""
 
 
 class Bench:
@@ -37,7 +37,7 @@ class Bench:
             self.torch.cuda.synchronize()
 
     def seconds(self, call, budget=0.15):
-        """Median seconds of call(i), as bench_gpu takes it."""
+        """Median seconds of call(i), measured like bench_gpu."""
         i = 0
         for _ in range(2):
             call(i)
@@ -70,7 +70,7 @@ def whether(name):
 
 
 def torch_baseline(bench):
-    """A layer's products with weights that stay bf16, and log-probabilities through whole logits."""
+    """A layer's products with bf16 weights, and log-probabilities through full logits."""
     torch = bench.torch
     dense = []
     with torch.no_grad():
@@ -115,7 +115,7 @@ def bitsandbytes_products(bench):
 
                 def product(i):
                     packed, state = copies[i % len(copies)]
-                    # One row takes its matrix-vector kernel in there, more dequantise.
+                    # One row uses its matrix-vector kernel internally, more rows dequantise.
                     return bnb.matmul_4bit(x, packed.t(), quant_state=state)
 
                 rows_out.append({"rows": rows, "columns": columns, "of_a_layer": count, "m": m, "seconds": bench.seconds(product)})
@@ -124,7 +124,7 @@ def bitsandbytes_products(bench):
 
 def peft_update(bench, layers):
     """Forward and backward of LoRA through transformers and PEFT, r = 64 on all seven linears: over bitsandbytes' NF4, or over
-    bf16 where that is not present."""
+    bf16 if that is not installed."""
     for name in ("peft", "transformers"):
         if importlib.util.find_spec(name) is None:
             raise Absent(f"{name} is not present")
@@ -154,7 +154,7 @@ def peft_update(bench, layers):
             model = transformers.LlamaModel(config)
     finally:
         torch.set_default_dtype(torch.float32)
-    # Linear by linear, so that no more than one is ever dense.
+    # Linear by linear, so that at most one is ever dense.
     for name, module in list(model.named_modules()):
         if bnb is not None and isinstance(module, torch.nn.Linear):
             packed = bnb.nn.Linear4bit(module.in_features, module.out_features, bias=False, compute_dtype=torch.bfloat16, quant_type="nf4")
@@ -177,7 +177,7 @@ def peft_update(bench, layers):
     gradient = bench.random(sequences, length, config.hidden_size)
 
     def step(_):
-        # As transformers' own trainer does with bf16 = True: adapters are fp32 and multiplied in bf16.
+        # Like transformers' own trainer with bf16 = True: adapters are fp32 and multiplied in bf16.
         with torch.autocast(bench.device.split(":")[0], dtype=torch.bfloat16):
             out = model(input_ids=tokens, use_cache=False).last_hidden_state
         out.backward(gradient.to(out.dtype))
@@ -191,7 +191,7 @@ def peft_update(bench, layers):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--small", action="store_true", help="tiny shapes, to try the program")
+    parser.add_argument("--small", action="store_true", help="tiny shapes, to test the program")
     parser.add_argument("--layers", type=int, default=2, help="of the model that PEFT trains")
     parser.add_argument("--json", type=pathlib.Path, help="file to write to")
     options = parser.parse_args()
@@ -212,7 +212,8 @@ def main():
                     out[name] = measure()
                 except Absent as absent:
                     out[name] = str(absent)
-                except Exception as error:  # another version's interface: named in the table, and no end of the others
+                except Exception as error:  # another version's interface: named in the table, without stopping the
+                                            # others
                     out[name] = f"failed: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
                 if options.device.startswith("cuda"):
                     torch.cuda.empty_cache()

@@ -35,7 +35,7 @@ json json_of(const four_models::step_options& options, const four_models::step_r
 }
 
 four_models::step_options full_step(const shapes& sizes, std::int64_t rollouts) {
-  // Twice the device's batch at a time: dequantising a layer is then a hundredth of the products.
+  // Twice the device's batch at a time: dequantising a layer then costs a hundredth of the products.
   return {.rollouts = rollouts,
           .query_tokens = sizes.query_tokens,
           .response_tokens = sizes.response_tokens,
@@ -51,7 +51,7 @@ json measure_ppo_step(const bench_machine& machine, const shapes& sizes, const f
     return std::make_unique<four_models>(sizes, machine, first_layers(model.weights, layers));
   };
   auto running = models(few);
-  // Tells how long a step takes: decoding takes as long for many rollouts as for few, the rest grows.
+  // Estimates how long a step takes: decoding takes as long for many rollouts as for few, the rest grows.
   auto options = full_step(sizes, 2 * sizes.device_batch);
   running->step(full_step(sizes, 2));
   const auto probe = running->step(options);
@@ -59,7 +59,7 @@ json measure_ppo_step(const bench_machine& machine, const shapes& sizes, const f
   const auto predicted = [&] {
     const double scale = static_cast<double>(rollouts) / static_cast<double>(options.rollouts);
     const double decoding = probe.seconds.generation;
-    // Of few layers and of twice as many; decoding up to twice as slow, as logits come to the host.
+    // For few layers and for twice as many; decoding up to twice as slow, because logits are copied to the host.
     return 3 * (2 * decoding + scale * (probe.wall - decoding));
   };
   while (!machine.small && rollouts > options.rollouts && predicted() > seconds) rollouts /= 2;
@@ -101,7 +101,7 @@ json measure_step_memory(const bench_machine& machine, const shapes& sizes, cons
   auto options = full_step(sizes, sizes.device_batch);
   options.forward_tokens = sizes.scoring_tokens;
   options.minibatches = 1;
-  // A short step first, so that what libraries keep for themselves is there already.
+  // A short step first, so that memory that libraries keep is already allocated.
   auto shorter = options;
   shorter.response_tokens = std::min<std::int64_t>(8, options.response_tokens);
   models.step(shorter);

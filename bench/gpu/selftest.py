@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Tests the table's arithmetic on numbers made for it; with --program FILE, that bench_gpu measures each part on the CPU.
+"""Tests the table's arithmetic on made-up numbers; with --program FILE, that bench_gpu measures each part on the CPU.
 
   selftest.py                          the arithmetic, peers.py's answers, `run`'s refusals
-  selftest.py --program bench_gpu      runs it with --device cpu --small, and makes the table of what it wrote
+  selftest.py --program bench_gpu      runs it with --device cpu --small, and makes a table from its output
 """
 
 import copy
@@ -28,7 +28,7 @@ def timing(seconds):
 
 
 def linears():
-    """Products of one linear of each kind: a share of 0.8 of bandwidth up to 16 rows, then of 0.5 of the rate."""
+    """Products of one linear of each kind: 0.8 of the bandwidth up to 16 rows, then 0.5 of the rate."""
     out = []
     for rows, columns, count in ((8192, 8192, 2), (1024, 8192, 2), (28672, 8192, 2), (8192, 28672, 1)):
         for m in (1, 2, 4, 8, 16, 64, 128, 256):
@@ -87,7 +87,7 @@ class Extrapolation(unittest.TestCase):
     def test_a_line_through_two_numbers_of_layers(self):
         self.assertEqual(table.line([(4, 11.0), (2, 7.0)]), (2.0, 3.0))
         self.assertEqual(table.extrapolate([(2, 7.0), (4, 11.0)]), 163.0)
-        # What is left for no layers at all is noise when it is negative.
+        # A negative rest for zero layers is noise.
         self.assertEqual(table.extrapolate([(2, 3.0), (4, 7.0)]), 160.0)
 
     def test_noise_is_no_slope(self):
@@ -104,7 +104,7 @@ class Extrapolation(unittest.TestCase):
     def test_generation_grows_by_decoding_steps_and_not_by_tokens(self):
         runs = [{**step(layers, rollouts=48), "slots": 24, "response_tokens": 512, "query_tokens": 128} for layers in (2, 4)]
         out = table.step_of_all(runs)
-        # 24 waves of 1024 steps in place of 2 waves of 512.
+        # 24 waves of 1024 steps instead of 2 waves of 512.
         self.assertAlmostEqual(out["generation"], 24 * (80 * 2 + 0.5))
         self.assertAlmostEqual(out["update"], 24 * (80 * 20 + 0.5))
 
@@ -201,10 +201,10 @@ class Tables(unittest.TestCase):
     def test_what_is_missing_says_why(self):
         def cut(content):
             del content["sections"]["ppo_step"]
-            content["not_measured"]["ppo_step"] = "the budget of time was used up"
+            content["not_measured"]["ppo_step"] = "the time budget is exhausted"
 
         _, row = self.row("PPO step of", cut)
-        self.assertEqual(row.verdict, "not measured (the budget of time was used up)")
+        self.assertEqual(row.verdict, "not measured (the time budget is exhausted)")
         made = table.Table(None).make()
         self.assertTrue(all(row.verdict.startswith("not measured") for row in made.rows))
 
@@ -251,7 +251,7 @@ class Programs(unittest.TestCase):
 
 
 def positive_figures(test, value, path):
-    """Every number is finite, and above 0 but for counts of nothing."""
+    """Every number is finite, and above 0 except for counts of nothing."""
     if isinstance(value, dict):
         for key, inner in value.items():
             positive_figures(test, inner, f"{path}.{key}")
@@ -278,7 +278,8 @@ class Measuring(unittest.TestCase):
         self.assertEqual([run["layers"] for run in written["sections"]["ppo_step"]["runs"]], [1, 2])
         made = table.Table(written).make()
         self.assertNotIn("bench_gpu did not run", made.markdown(""))
-        allowed = ("noise", "seen", "not present")  # what tiny shapes and a machine without peers may lack
+        allowed = ("noise", "seen", "not present")  # allowed to be missing for tiny shapes and on a machine without
+                                                    # peers
         for row in made.rows:
             if row.verdict.startswith("not measured"):
                 self.assertTrue(any(word in row.verdict for word in allowed), row)

@@ -1,7 +1,7 @@
-"""Targets for one H200, and the table that holds measurements against them.
+"""Targets for one H200, and the table that compares measurements with them.
 
-`bench_gpu` writes what it saw: seconds, bytes and operations. All arithmetic on that is here: shares of the device's limits,
-lines through two numbers of layers, what follows for 80 layers and 576 rollouts. Equations and targets are those of the
+`bench_gpu` writes raw measurements: seconds, bytes and operations. All arithmetic is here: fractions of the device's limits,
+lines through two numbers of layers, extrapolation to 80 layers and 576 rollouts. Equations and targets are those of the
 project's list of limits (docs/performance.md repeats them).
 """
 
@@ -21,22 +21,22 @@ ADAPTER = LAYERS * RANK * (
     2 * (HIDDEN + HEADS * HEAD_SIZE) + 2 * (HIDDEN + KEY_VALUE_HEADS * HEAD_SIZE) + 3 * (HIDDEN + INTERMEDIATE)
 )  # 828e6
 BF16 = 2
-# Half a byte of code; an absmax byte for 64 weights; a float for 256 of those.
+# Half a byte of code; an absmax byte per 64 weights; a float per 256 of those.
 NF4_BYTES = 1 / 2 + 1 / 64 + 4 / (64 * 256)  # 0.5159
-KEYS_AND_VALUES = 2 * KEY_VALUE_HEADS * HEAD_SIZE * LAYERS * BF16  # bytes a token: 327,680
+KEYS_AND_VALUES = 2 * KEY_VALUE_HEADS * HEAD_SIZE * LAYERS * BF16  # bytes per token: 327,680
 
 # SALMON's PPO step.
 ROLLOUTS, QUERY, RESPONSE, EPOCHS = 576, 256, 1024, 2
 LENGTH = QUERY + RESPONSE
 TRAINED = 2  # policy and value model
 SLOTS = 144  # sequences that one H200 decodes together at the floor
-# A decoding step of 144 rows is bound by arithmetic, of which three quarters can be had.
+# A decoding step of 144 rows is compute-bound, and three quarters of the peak are reachable.
 DECODING_SHARE = 0.75
-# As the paper's code does it: the policy's log-probabilities once more, then reference, reward and value.
+# As in the paper's code: the policy's log-probabilities once more, then reference, reward and value.
 SCORING_PASSES = 4
 
-H200_BANDWIDTH, H200_FLOPS = 4.3e12, 790e12  # measured on such a card
-# What the list of limits gives for it; `floors` comes to the same.
+H200_BANDWIDTH, H200_FLOPS = 4.3e12, 790e12  # measured on such a GPU
+# The values in the list of limits; `floors` gives the same.
 H200_DECODING, H200_STEP, H200_BEST_STEP = 8.8e-3, 2276, 1622
 
 # Targets.
@@ -46,8 +46,8 @@ DECODING = 0.65  # floor / measured
 GEMM_SHARE = 0.75  # of a large product's rate, scoring and update
 LOG_PROBS = 0.8  # of a bare product's rate
 STATE = 80e9  # bytes, four models and a step of six sequences
-PLAN = 0.10  # how far memory may be from the plan's
-LINEAR = 0.15  # how far seconds a token may be apart at two lengths
+PLAN = 0.10  # how far memory may deviate from the plan
+LINEAR = 0.15  # how far the seconds per token may differ between two lengths
 FLAT = 0.10  # how much more memory four times as many words may take
 
 
@@ -60,14 +60,14 @@ class Row:
 
 
 class Missing(Exception):
-    """Why something cannot be said."""
+    """Why a figure is not available."""
 
 
 def line(points):
     """(slope, value at 0) of the line through two points; the first coordinates are numbers of layers."""
     (x0, y0), (x1, y1) = sorted(points)
     if x0 == x1:
-        raise Missing("one number of layers only")
+        raise Missing("only one number of layers")
     slope = (y1 - y0) / (x1 - x0)
     if not slope > 0:
         raise Missing(f"{x1} layers took no longer than {x0}: lost in noise")
@@ -75,13 +75,13 @@ def line(points):
 
 
 def extrapolate(points, layers=LAYERS):
-    """What the line gives for all layers. A negative rest is noise and counts as none."""
+    """The value of the line for all layers. A negative constant is noise and counts as 0."""
     slope, rest = line(points)
     return slope * layers + max(rest, 0.0)
 
 
 def attention(context):
-    """Operations a token of scores and mixtures over all layers."""
+    """Operations per token of attention scores and mixtures over all layers."""
     return 4 * HEADS * HEAD_SIZE * LAYERS * context
 
 
@@ -103,7 +103,7 @@ def scoring_floor(flops):
 
 
 def update_floor(flops, recompute=True):
-    """Seconds of all epochs of both trained models. A frozen linear costs 2 a weight forward and 2 back, an adapter 2 and 4,
+    """Seconds of all epochs of both trained models. A frozen linear costs 2 per weight forward and 2 back, an adapter 2 and 4,
     attention 1 and 2 of its forward; full recomputation adds a forward; the policy reads the head at responses, twice."""
     forward = 2 * (LINEARS + ADAPTER) + attention(LENGTH / 2)
     back = 2 * LINEARS + 4 * ADAPTER + 2 * attention(LENGTH / 2)
@@ -113,12 +113,12 @@ def update_floor(flops, recompute=True):
 
 
 def step_floor(flops):
-    """A PPO step as the paper's code does it: 2276 s on an H200."""
+    """A PPO step as in the paper's code: 2276 s on an H200."""
     return generation_floor(flops) + SCORING_PASSES * scoring_floor(flops) + update_floor(flops)
 
 
 def fair_step(flops):
-    """The same with three quarters of the peak everywhere: generation's figure allows for that already."""
+    """The same with three quarters of the peak everywhere; generation's figure already includes that."""
     return generation_floor(flops) + (SCORING_PASSES * scoring_floor(flops) + update_floor(flops)) / GEMM_SHARE
 
 
@@ -159,7 +159,7 @@ def gigabytes(number):
 
 
 class Table:
-    """Rows of what `bench_gpu` and `peers.py` wrote."""
+    """Rows for the output of `bench_gpu` and `peers.py`."""
 
     def __init__(self, measured, peers=None):
         self.measured = measured or {}
@@ -185,7 +185,7 @@ class Table:
         return f"not judged ({why})" if why else "met" if holds else "not met"
 
     def add(self, key, what, target, make):
-        """`make` gives (text, number, whether the target is met, or None where there is none)."""
+        """`make` returns (text, number, whether the target is met, or None if there is none)."""
         try:
             text, number, holds = make()
         except Missing as missing:
@@ -219,7 +219,7 @@ class Table:
         rows = self.section("nf4")["dequantise"]
         seconds, moved = (sum(row[key] * row["of_a_layer"] for row in rows) for key in ("seconds", "bytes"))
         share = moved / seconds / self.bandwidth()
-        return f"{duration(seconds)} a layer, {share:.2f} of bandwidth", share, None
+        return f"{duration(seconds)} per layer, {share:.2f} of bandwidth", share, None
 
     def few_rows(self):
         shares = {}
@@ -269,7 +269,7 @@ class Table:
         floor = decoding_floor(self.bandwidth(), context)
         share = floor / whole
         layers = " and ".join(str(x) for x, _ in sorted(points))
-        text = f"{duration(slope)} a layer; extrapolated from {layers} to {LAYERS} layers {duration(whole)} a token, "
+        text = f"{duration(slope)} per layer; extrapolated from {layers} to {LAYERS} layers {duration(whole)} per token, "
         text += f"{share:.2f} of the floor ({duration(floor)} here)"
         return text, share, share >= DECODING if judged else None
 
@@ -298,7 +298,7 @@ class Table:
     def memory_ratio(self):
         found = self.section("memory")
         if "peak" not in found:
-            raise Missing("this libtorch does not tell what its allocator holds")
+            raise Missing("this libtorch does not report the memory of its allocator")
         peak, resident = found["peak"] / found["planned_peak"], found["resident"] / found["planned_resident"]
         text = f"{found['layers']} layers, {found['sequences']} sequences: resident {gigabytes(found['resident'])}, {resident:.3f} of the plan; "
         text += f"peak {gigabytes(found['peak'])}, {peak:.3f} of the plan"
@@ -314,7 +314,7 @@ class Table:
             text = f"planned for {found['planned_layers']} layers {gigabytes(planned)} (bf16 moments {gigabytes(bf16)}); "
             text += f"times the ratio above {gigabytes(bf16 * off)}. Extrapolated by the plan"
             return text, bf16 * off, bf16 * off < STATE
-        raise Missing(f"planned {gigabytes(bf16)} with bf16 moments, which nothing here confirms")
+        raise Missing(f"planned {gigabytes(bf16)} with bf16 moments, not confirmed by a measurement")
 
     def linear_growth(self):
         steps = self.section("growth")["steps"]
@@ -323,16 +323,16 @@ class Table:
             tokens = run["rollouts"] * (run["query_tokens"] + run["response_tokens"])
             rates[run["query_tokens"] + run["response_tokens"]] = run["seconds"] / tokens
         (short, first), (long, last) = min(rates.items()), max(rates.items())
-        text = f"{duration(first)} a token at {short} tokens a rollout, {duration(last)} at {long} ({last / first:.2f} ×)"
+        text = f"{duration(first)} per token at {short} tokens per rollout, {duration(last)} at {long} ({last / first:.2f} ×)"
         return text, last / first, last / first <= 1 + LINEAR
 
     def flat_memory(self):
         rows = self.section("growth")["log_probs"]
         if not rows:
-            raise Missing("this libtorch does not tell what its allocator holds")
+            raise Missing("this libtorch does not report the memory of its allocator")
         base, wide = rows[0], rows[1]
         if base["bytes"] <= 1:
-            raise Missing("too small to be seen")
+            raise Missing("too small to measure")
         ratio = wide["bytes"] / base["bytes"]
         text = f"{base['bytes'] / 1e6:.0f} MB for {base['tokens']} × {base['words']}, {ratio:.2f} times that for {wide['words']} words "
         return text + f"(whole logits {gigabytes(wide['logits_bytes'])})", ratio, ratio <= 1 + FLAT
@@ -344,15 +344,15 @@ class Table:
         theirs = found["tokens_a_second_and_layer"]
         run = self.section("passes")["update"]
         ours = run["sequences"] * run["length"] * run["layers"] / run["seconds"]
-        base = "bitsandbytes' NF4" if found["base"] == "nf4" else "a bf16 base, as bitsandbytes is not present"
-        return f"{ours:.3g} against {theirs:.3g} tokens × layers a second over {base}: {ours / theirs:.2f} ×", ours / theirs, None
+        base = "bitsandbytes' NF4" if found["base"] == "nf4" else "a bf16 base, because bitsandbytes is not present"
+        return f"{ours:.3g} against {theirs:.3g} tokens × layers per second over {base}: {ours / theirs:.2f} ×", ours / theirs, None
 
     def torch_baseline(self):
         found = self.peers.get("torch")
         if not isinstance(found, dict):
             raise Missing(f"torch: {found or 'not present'}")
         parts = [f"M {row['m']}: {row['seconds'] / self.layer(row['m'])[0]:.2f} ×" for row in found["dense_layer"]]
-        return "coho's NF4 products are " + ", ".join(parts) + " as fast as bf16 ones that are not packed", None, None
+        return "coho's NF4 products are " + ", ".join(parts) + " as fast as unpacked bf16 ones", None, None
 
     def make(self):
         self.add("limits", "the device's own limits", "—", self.limits)
@@ -361,7 +361,7 @@ class Table:
         self.add("nf4_many_rows", "NF4 product, share of a bf16 product's rate", "—", self.many_rows)
         self.add("nf4_peer", "NF4 product against bitsandbytes", f"≥ {NF4_PEER} × for M 64–256", self.against_peer)
         self.add("nf4_torch", "NF4 product against torch, bf16 weights", "—", self.torch_baseline)
-        self.add("decoding_base", "decoding one sequence, base alone", "—", lambda: self.decoding("base", False))
+        self.add("decoding_base", "decoding one sequence, base only", "—", lambda: self.decoding("base", False))
         self.add("decoding", "decoding one sequence, frozen adapter", f"≥ {DECODING} of the floor", lambda: self.decoding("frozen adapter", True))
         self.add("decoding_trained", "decoding one sequence, adapter in training", "—", lambda: self.decoding("trained adapter", False))
         self.add("scoring", "scoring forward", f"≥ {GEMM_SHARE} of peak", lambda: self.phase("scoring"))
@@ -374,14 +374,14 @@ class Table:
                          lambda kind=kind, which=which: self.log_probs(kind, which))
         self.add("ppo_step", "PPO step of the 70B model", f"≤ {fair_step(H200_FLOPS):.0f} s on an H200 (floor {H200_STEP}, best {H200_BEST_STEP})", self.step)
         self.add("memory_ratio", "memory of the four models and a step against the plan", f"within {PLAN:.0%}", self.memory_ratio)
-        self.add("state", "PPO state of the 70B model, six sequences a device", f"< {STATE / 1e9:.0f} GB", self.state)
-        self.add("linear_growth", "a PPO step's time in real tokens", f"linear: ≤ {1 + LINEAR:.2f} × a token", self.linear_growth)
+        self.add("state", "PPO state of the 70B model, six sequences per device", f"< {STATE / 1e9:.0f} GB", self.state)
+        self.add("linear_growth", "a PPO step's time in real tokens", f"linear: ≤ {1 + LINEAR:.2f} × per token", self.linear_growth)
         self.add("flat_memory", "memory of log-probs with four times the words", f"≤ {1 + FLAT:.2f} ×", self.flat_memory)
         return self
 
     def markdown(self, heading):
         if self.unjudged() and self.measured:
-            heading += f" ({self.unjudged()}: no figure here speaks of the 70B model)"
+            heading += f" ({self.unjudged()}: no figure here applies to the 70B model)"
         lines = [heading, "", "| what | measured | target | |", "| --- | --- | --- | --- |"]
         lines += [f"| {row.what} | {row.measured} | {row.target} | {row.verdict} |" for row in self.rows]
         return "\n".join(lines) + "\n"

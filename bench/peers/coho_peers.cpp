@@ -1,5 +1,5 @@
-// coho's side of bench/peers/compare: reads the arrays that the script wrote (raw float32) from a folder, computes what
-// TRL computes of them, writes the results there, and prints a line "name seconds" of the fastest run each.
+// coho's side of bench/peers/compare: reads the arrays that the script wrote (raw float32) from a folder, computes the
+// same results as TRL, writes them there, and prints a line "name seconds" with the fastest run of each.
 //
 //     coho_peers FOLDER [threads]
 #include <ATen/ATen.h>
@@ -53,7 +53,7 @@ class folder {
   std::string path_;
 };
 
-// Runs the work `rounds` times, prints the fastest, and returns what it computed last.
+// Runs the work `rounds` times, prints the fastest time, and returns the last result.
 template <class Work>
 auto timed(const char* name, int rounds, const Work& work) {
   double best = 1e9;
@@ -124,7 +124,7 @@ int main(int argc, char** argv) {
     return 2;
   }
 #ifdef __GLIBC__
-  // As in the benchmarks: results of some megabytes stay with the process.
+  // As in the benchmarks: results of several megabytes stay in the process.
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
 #endif

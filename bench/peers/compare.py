@@ -1,4 +1,4 @@
-"""TRL's functions and coho's on the same numbers: do they agree, and what do they take? Run by bench/peers/compare."""
+"""TRL's functions and coho's on the same numbers: whether they agree, and their time. Run by bench/peers/compare."""
 import os
 import subprocess
 import sys
@@ -56,7 +56,7 @@ def make_inputs():
 
 
 def run_trl(x, gae):
-    """Seconds and results of TRL, by the names of coho_peers."""
+    """Seconds and results of TRL, under the names of coho_peers."""
     seconds, results = {}, {}
     config = types.SimpleNamespace(
         gamma=0.99, lam=0.95, whiten_rewards=False, cliprange=0.2, cliprange_value=0.2, vf_coef=1.0, ratio_threshold=1e9
@@ -64,7 +64,7 @@ def run_trl(x, gae):
     ppo = types.SimpleNamespace(config=config)
     ones = torch.ones(SEQUENCES, LENGTH)
 
-    # compute_advantages whitens too; the whitening alone is timed next and taken off.
+    # compute_advantages also whitens; the whitening is timed separately next and subtracted.
     both, (_, _, returns) = fastest(lambda: PPOTrainer.compute_advantages(ppo, x["values"], x["rewards"], ones), 5)
     again, _ = fastest(lambda: masked_whiten(gae, ones), 20)
     seconds["gae"] = both - again
@@ -73,8 +73,8 @@ def run_trl(x, gae):
     seconds["whiten"], results["whitened"] = fastest(lambda: masked_whiten(gae, x["mask"]), 20)
     results["whitened"] = results["whitened"] * x["mask"]  # coho gives 0 where the mask is
 
-    # TRL's loss is of both parts at once, with the statistics it always makes. A vocabulary of 1 keeps the entropy of
-    # the logits, which is no part of the loss, next to free.
+    # TRL's loss combines both parts, with the statistics that it always computes. A vocabulary of 1 makes the entropy
+    # of the logits, which is not part of the loss, almost free.
     logits = torch.zeros(SEQUENCES, LENGTH, 1)
 
     def ppo_loss(part, policy, values):

@@ -1,10 +1,15 @@
 #pragma once
 
-/// Version of the library, as in `CHANGELOG.md`.
+/// The version of the library. What it promises: docs/versions.md. A program may compare the numbers:
+///
+///     static_assert(COHO_VERSION_MAJOR == 0 && COHO_VERSION_MINOR >= 1);
 #define COHO_VERSION_MAJOR 0
 #define COHO_VERSION_MINOR 1
 #define COHO_VERSION_PATCH 0
 
 namespace coho {
+
+/// The same as text.
 inline constexpr const char* version = "0.1.0";
+
 }  // namespace coho

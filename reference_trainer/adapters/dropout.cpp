@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::int64_t low_word = 0xFFFFFFFF;
 
-// Of 64-bit products the high 32 bits: an arithmetic shift brings the sign down with them.
+// The high 32 bits of 64-bit products; the mask removes the sign bits of the arithmetic shift.
 at::Tensor high_word(const at::Tensor& product) { return at::bitwise_right_shift(product, 32).bitwise_and_(low_word); }
 
 // rng::philox for n blocks from `first` on: four words, each int64 [n]. Products of two 32-bit words overflow int64,
@@ -45,7 +45,7 @@ std::array<at::Tensor, 4> philox_words(const rng::state& of, std::int64_t first,
 
 std::uint64_t threshold_of(double probability) { return static_cast<std::uint64_t>(probability * 4294967296.0); }
 
-// In fp32, so that a kept element is the same for both ways.
+// In fp32, so that a kept element is the same for both implementations.
 float scale_of(double probability) { return static_cast<float>(1.0 / (1.0 - probability)); }
 
 void check(const at::Tensor& x, double probability) {

@@ -23,9 +23,7 @@ double lora_options::scale_of(std::string_view path) const {
 }
 
 void lora_options::validate() const {
-  require_option(rank > 0, "adapter.rank", rank, "at least 1");
-  require_option(alpha > 0, "adapter.alpha", alpha, "above 0");
-  require_option(dropout >= 0 && dropout < 1, "adapter.dropout", dropout, "in [0, 1)");
+  coho::validate(*this, "adapter.");
   require_option(!targets.empty(), "adapter.targets", "[]", "at least one of q, k, v, o, gate, up, down");
   for (const auto& [pattern, value] : rank_pattern)
     require_option(value > 0, "adapter.rank_pattern." + pattern, value, "at least 1");
@@ -69,7 +67,7 @@ void lora_adapter::set(const llama_weights& base, const std::string& path, const
     const linear_weight& weight = base.blocks[i / linear_kinds].linears[i % linear_kinds];
     require_argument(a.dim() == 2 && b.dim() == 2 && a.size(0) == b.size(1) && a.size(1) == weight.in_features() &&
                          b.size(0) == weight.out_features(),
-                     "adapter of " + path + " does not fit the base model's shape");
+                     "adapter of " + path + " does not match the base model's shape");
     pairs_[i] = {a.to(weight.device(), at::kFloat).contiguous(), b.to(weight.device(), at::kFloat).contiguous(), scale};
     return;
   }

@@ -21,22 +21,30 @@ struct lora_options {
   std::int64_t rank = 64;
   double alpha = 16.0;
   bool use_rslora = false;
-  double dropout = 0.0;  ///< share of the adapter's inputs that is taken out while it trains
-  /// Ranks and alphas of single modules, by a regular expression for the end of the module's path ("mlp.down_proj",
-  /// "layers.0..*"); the first that matches holds.
+  double dropout = 0.0;  ///< fraction of the adapter's inputs that is dropped while it trains
+  /// Ranks and alphas of individual modules, by a regular expression for the end of the module's path ("mlp.down_proj",
+  /// "layers.0..*"); the first match applies.
   std::vector<std::pair<std::string, std::int64_t>> rank_pattern{};
   std::vector<std::pair<std::string, double>> alpha_pattern{};
   std::set<linear_kind> targets{linear_kind::q,    linear_kind::k,  linear_kind::v,   linear_kind::o,
                                 linear_kind::gate, linear_kind::up, linear_kind::down};
 
-  /// Of the module with this path ("model.layers.0.self_attn.q_proj").
+  /// The rank of the module with this path ("model.layers.0.self_attn.q_proj").
   std::int64_t rank_of(std::string_view path) const;
   double alpha_of(std::string_view path) const;
   double scale_of(std::string_view path) const;
+  /// Without patterns and targets, whose forms in a recipe are their own.
+  static void describe(auto&& visit, auto&... o) {
+    visit({"rank", "r of each adapted linear", allowed::at_least(1)}, o.rank...);
+    visit({"alpha", "α: an adapter's output is scaled by α/r", allowed::above(0).or_infinity()}, o.alpha...);
+    visit({"rslora", "scale by α/√r instead"}, o.use_rslora...);
+    visit({"dropout", "fraction of the adapter's inputs that is dropped in training", allowed::in_from(0, 1)},
+          o.dropout...);
+  }
   void validate() const;
 };
 
-/// One linear's pair. Undefined tensors where the linear has no adapter.
+/// One linear's pair of matrices. Undefined tensors if the linear has no adapter.
 struct lora_pair {
   at::Tensor a, b;
   double scale = 1.0;
@@ -55,11 +63,11 @@ class lora_adapter {
   }
   bool empty() const { return pairs_.empty(); }
   const lora_options& options() const { return options_; }
-  /// For adapters whose matrices were set one by one.
+  /// For adapters whose matrices were set individually.
   void set_options(const lora_options& options) { options_ = options; }
   void set_dropout(double probability) { options_.dropout = probability; }
 
-  /// Calls visit(path, pair&) for each adapted linear; path as "model.layers.0.self_attn.q_proj".
+  /// Calls visit(path, pair&) for each adapted linear; path is for example "model.layers.0.self_attn.q_proj".
   template <class Visitor>
   void visit(Visitor&& visitor) {
     for (std::size_t i = 0; i < pairs_.size(); ++i) {
@@ -67,7 +75,8 @@ class lora_adapter {
     }
   }
 
-  /// Puts given A and B (any floating type) in the place of the named linear's; both must fit the base's shapes.
+  /// Replaces the named linear's matrices with the given A and B (any floating type); both must match the base's
+  /// shapes.
   void set(const llama_weights& base, const std::string& path, const at::Tensor& a, const at::Tensor& b, double scale);
   lora_adapter clone() const;
   /// base + scale · B A for each adapted linear, as new weights; a packed base is unpacked to its embedding's type.

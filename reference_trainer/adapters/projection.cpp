@@ -18,7 +18,7 @@ using torch::autograd::variable_list;
 
 enum class source { plain, normed, gated };
 
-// How the linears' common input comes from the function's one or two tensors, and the linears themselves.
+// How the linears' common input is computed from the function's one or two tensors, and the linears themselves.
 struct call {
   source from = source::plain;
   double epsilon = 0;
@@ -27,7 +27,7 @@ struct call {
     linear_weight weight;
     double scale = 0, dropout = 0;
     rng random{0};
-    // Places in the list of tensors that the function is given, or −1.
+    // Indices in the function's list of tensors, or −1.
     int w = -1, a = -1, b = -1;
   };
   std::vector<layer> layers;
@@ -76,7 +76,7 @@ input_parts make_input(const call& c, const at::Tensor& first, const at::Tensor&
 }
 
 struct projection_function : torch::autograd::Function<projection_function> {
-  // tensors: first, second where there is one, then W, A, B of the layers as their places say.
+  // tensors: first, second if there is one, then W, A, B of the layers at their indices.
   static variable_list forward(AutogradContext* context, at::TensorList tensors, const std::shared_ptr<const call>& c) {
     const at::Tensor first = tensors[0], second = c->from == source::plain ? at::Tensor() : tensors[1];
     const input_parts input = make_input(*c, first, second);
@@ -97,7 +97,7 @@ struct projection_function : torch::autograd::Function<projection_function> {
     context->save_for_backward(std::move(saved));
     context->saved_data["call"] = c10::IValue::make_capsule(c10::make_intrusive<holder>(c));
     context->saved_data["wanted"] = wanted;
-    // An output that nothing was made of has no gradient, and costs no product.
+    // An unused output has no gradient and costs no product.
     context->set_materialize_grads(false);
     return out;
   }
@@ -183,7 +183,7 @@ std::vector<at::Tensor> run(source from, const at::Tensor& first, const at::Tens
   };
   for (const projection& linear : linears) {
     call::layer layer{.weight = *linear.weight};
-    // A dense weight is the function's argument only where it is trained: nothing else asks for its place.
+    // A dense weight is an argument of the function only if it is trained: nothing else reads its index.
     if (!layer.weight.quantized() && layer.weight.dense().requires_grad()) layer.w = place(layer.weight.dense());
     if (linear.pair != nullptr && linear.pair->defined()) {
       layer.scale = linear.pair->scale;

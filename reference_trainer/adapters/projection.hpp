@@ -14,10 +14,11 @@
 
 namespace coho::trainer {
 
-/// One linear as it is run: y = x Wᵀ + s · (drop(x) Aᵀ) Bᵀ (Hu et al. 2021; over a packed base, Dettmers et al. 2023).
+/// One linear as it is computed: y = x Wᵀ + s · (drop(x) Aᵀ) Bᵀ (Hu et al. 2021; over a packed base, Dettmers et al.
+/// 2023).
 ///
-/// The pair may be null (no adapter). `dropout` takes elements out of the adapter's input as `drop_elements` does;
-/// which ones is a function of `random` and the element's place alone, so that running the layer again takes the same.
+/// The pair may be null (no adapter). `dropout` drops elements of the adapter's input like `drop_elements`; the
+/// selection depends only on `random` and the element's index, so running the layer again drops the same elements.
 struct projection {
   const linear_weight* weight = nullptr;
   const lora_pair* pair = nullptr;
@@ -25,13 +26,13 @@ struct projection {
   rng random{0};
 };
 
-/// What is kept for the backward pass of `project_normed` and `project_gated`: their input, which is made of
-/// elementwise work, can be made again.
+/// Whether the backward pass of `project_normed` and `project_gated` keeps their input, which is elementwise and can be
+/// recomputed.
 enum class keep_inputs { yes, no };
 
-// The three places where a decoder block has linears. Each is one autograd function with its backward pass written out:
-// gradients of inputs, A, B, dense weights and norm weights where they are asked for. A packed base is unpacked again
-// for backward, nothing dense of it is kept; of the adapter u = x Aᵀ [N, r] is.
+// The three places where a decoder block has linears. Each is one autograd function with a handwritten backward pass:
+// gradients of inputs, A, B, dense weights and norm weights where requested. A packed base is unpacked again for
+// backward, and no dense copy of it is kept; of the adapter, u = x Aᵀ [N, r] is kept.
 //   dB = s gᵀ u,   dA = s (g B)ᵀ drop(x),   dx = g W + s drop((g B) A),   dW = gᵀ x
 
 /// x [N, in] → [N, out].
@@ -41,7 +42,7 @@ at::Tensor project(const at::Tensor& x, const projection& linear);
 std::vector<at::Tensor> project_normed(const at::Tensor& x, const at::Tensor& norm_weight, double epsilon,
                                        std::span<const projection> linears, keep_inputs keep = keep_inputs::no);
 
-/// SwiGLU's end: projection(silu(gate) ∘ up), gate and up [N, in].
+/// The end of SwiGLU: projection(silu(gate) ∘ up), gate and up [N, in].
 at::Tensor project_gated(const at::Tensor& gate, const at::Tensor& up, const projection& linear,
                          keep_inputs keep = keep_inputs::no);
 

@@ -18,7 +18,7 @@ constexpr std::array<std::pair<std::string_view, rope_type>, 5> rope_names{{{"de
                                                                             {"llama3", rope_type::llama3},
                                                                             {"yarn", rope_type::yarn}}};
 
-/// Typed reads of one JSON object; a field that is absent or null is absent.
+/// Typed reads of one JSON object; a null field counts as absent.
 class field_reader {
  public:
   field_reader(const nlohmann::json& object, std::string_view path, std::string prefix = {})
@@ -84,7 +84,7 @@ class field_reader {
 };
 
 rope_options read_rope(const nlohmann::json& json, const field_reader& config, std::string_view path) {
-  // As transformers reads files that hold both: the older one, where it says anything, is all that holds.
+  // Like transformers reads files that have both: the older one, if it is set at all, takes precedence entirely.
   const auto says = [&](const char* field) {
     const auto* value = config.find(field);
     return value && !(value->is_object() && value->empty());
@@ -147,7 +147,7 @@ rope_options read_rope(const nlohmann::json& json, const field_reader& config, s
   return rope;
 }
 
-/// Fills model_type and architecture, each of which may stand for the other.
+/// Fills model_type and architecture; each can be derived from the other.
 void read_architecture(llama_config& config, const field_reader& fields) {
   auto type = fields.text("model_type");
   std::string architecture;
@@ -210,7 +210,7 @@ void read_quantization(llama_config& config, const field_reader& fields, std::st
   if (method.empty() && inner.truth("load_in_4bit", false)) method = "bitsandbytes";
   if (method != "bitsandbytes" || !inner.truth("load_in_4bit", false) || inner.text("bnb_4bit_quant_type") != "nf4") {
     inner.refuse("quant_method", "the quantisation \"" + method + "\" is not supported",
-                 "supported is bitsandbytes with load_in_4bit and bnb_4bit_quant_type nf4");
+                 "only bitsandbytes is supported, with load_in_4bit and bnb_4bit_quant_type nf4");
   }
   config.quantization = method;
   config.double_quantization = inner.truth("bnb_4bit_use_double_quant", false);
@@ -263,7 +263,7 @@ llama_config llama_config::from_json(const nlohmann::json& json, std::string_vie
   if (fields.truth("mlp_bias", false)) fields.refuse("mlp_bias", "biases are not supported");
   const auto activation = fields.text("hidden_act");
   if (!activation.empty() && activation != "silu" && activation != "swish") {
-    fields.refuse("hidden_act", "the activation \"" + activation + "\" is not supported", "supported is silu");
+    fields.refuse("hidden_act", "the activation \"" + activation + "\" is not supported", "only silu is supported");
   }
   read_special_tokens(config, fields);
   config.torch_dtype = fields.find("dtype") ? fields.text("dtype") : fields.text("torch_dtype");

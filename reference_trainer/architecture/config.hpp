@@ -13,14 +13,14 @@ namespace coho::trainer {
 
 enum class rope_type { none, linear, dynamic, llama3, yarn };
 
-/// How rotary positions are stretched beyond the context that the model was pre-trained on (`rope_scaling`, or
-/// `rope_parameters` in newer files; of a file with both, `rope_scaling` holds). Members that the type does not read
-/// keep their defaults.
+/// How rotary positions are extended beyond the context that the model was pre-trained on (`rope_scaling`, or
+/// `rope_parameters` in newer files; if a file has both, `rope_scaling` takes precedence). Members that the type does
+/// not read keep their defaults.
 struct rope_options {
   rope_type type = rope_type::none;
   double theta = 10000.0;
   double factor = 1.0;
-  /// Context of the pre-training; 0: the model's `max_position_embeddings`.
+  /// Context length of pre-training; 0: the model's `max_position_embeddings`.
   std::int64_t original_max_position_embeddings = 0;
   // llama3
   double low_freq_factor = 1.0;
@@ -37,8 +37,8 @@ struct rope_options {
   friend bool operator==(const rope_options&, const rope_options&) = default;
 };
 
-/// The shape of a LLaMA or Mistral decoder, as a Hugging Face `config.json` gives it. Each field carries that file's
-/// name; fields absent there take the defaults of the model type. Nothing is keyed on a model's name.
+/// The shape of a LLaMA or Mistral decoder from a Hugging Face `config.json`. Each field has the name it has in that
+/// file; fields absent there take the defaults of the model type. Nothing is keyed on a model's name.
 ///
 ///     const auto config = coho::trainer::llama_config::from_file("llama/config.json");
 ///     config.head_dim;  // 128
@@ -58,25 +58,25 @@ struct llama_config {
   std::optional<std::int64_t> sliding_window = std::nullopt;  ///< absent: full causal attention
   bool tie_word_embeddings = false;
   std::optional<std::int64_t> bos_token_id = 1;
-  std::vector<std::int64_t> eos_token_ids = {2};  ///< the file may hold one number or a list
+  std::vector<std::int64_t> eos_token_ids = {2};  ///< the file may have one number or a list
   std::optional<std::int64_t> pad_token_id = std::nullopt;
-  std::string torch_dtype;           ///< "float32", "bfloat16", "float16" or empty when the file does not say
-  std::string quantization;          ///< `quantization_config.quant_method` ("bitsandbytes" for NF4), else empty
+  std::string torch_dtype;           ///< "float32", "bfloat16", "float16", or empty if the file does not say
+  std::string quantization;          ///< `quantization_config.quant_method` ("bitsandbytes" for NF4), otherwise empty
   bool double_quantization = false;  ///< `quantization_config.bnb_4bit_use_double_quant`
 
   /// Rows of `q_proj`: num_attention_heads · head_dim.
   std::int64_t query_size() const noexcept { return num_attention_heads * head_dim; }
   /// Rows of `k_proj` and of `v_proj`: num_key_value_heads · head_dim.
   std::int64_t key_value_size() const noexcept { return num_key_value_heads * head_dim; }
-  /// Whether the checkpoint holds a scalar head (`score.weight`) in place of the language-model head.
+  /// Whether the checkpoint has a scalar head (`score.weight`) instead of the language-model head.
   bool sequence_classification() const noexcept { return architecture.ends_with("ForSequenceClassification"); }
-  /// Number of weights, embeddings and heads included (a tied head counted once).
+  /// Number of weights, including embeddings and heads (a tied head counted once).
   std::int64_t parameter_count() const noexcept;
 
-  /// Throws `file_error` naming the field: architectures, model types and rope types other than those above, biases,
-  /// activations other than SiLU, and numbers out of range are refused.
+  /// Throws `file_error` naming the field for architectures, model types and rope types other than those above, biases,
+  /// activations other than SiLU, and numbers out of range.
   static llama_config from_file(const std::filesystem::path& path);
-  /// As `from_file`; `path` is used in messages only.
+  /// Like `from_file`; `path` is used in messages only.
   static llama_config from_json(const nlohmann::json& json, std::string_view path = "config.json");
   nlohmann::json to_json() const;
 

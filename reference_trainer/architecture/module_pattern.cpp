@@ -18,7 +18,7 @@ bool matches_pattern(std::string_view pattern, std::string_view module) {
   if (!is_plain(pattern)) {
     return std::regex_match(module.begin(), module.end(), std::regex("(.*\\.)?(" + std::string(pattern) + ")"));
   }
-  // The common case without an expression to compile: a big model has hundreds of modules, each perhaps with a pattern.
+  // The common case without compiling an expression: a large model has hundreds of modules, possibly a pattern each.
   if (pattern.size() > module.size()) return false;
   const auto before = module.size() - pattern.size();
   if (before > 0 && module[before - 1] != '.') return false;

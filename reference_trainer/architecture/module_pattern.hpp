@@ -8,13 +8,13 @@
 
 namespace coho::trainer {
 
-/// Whether a pattern of `rank_pattern` or `alpha_pattern` is for a module: a regular expression for the whole path, or
-/// for its end after a dot, as PEFT matches them.
+/// Whether a pattern of `rank_pattern` or `alpha_pattern` matches a module: a regular expression for the whole path, or
+/// for its end after a dot, as in PEFT.
 ///
 ///     matches_pattern("q_proj", "model.layers.0.self_attn.q_proj");  // true
 bool matches_pattern(std::string_view pattern, std::string_view module);
 
-/// The value of the first pattern that is for the module.
+/// The value of the first pattern that matches the module.
 template <class Value>
 std::optional<Value> find_module_pattern(const std::vector<std::pair<std::string, Value>>& patterns,
                                          std::string_view module) {

@@ -18,12 +18,12 @@ std::vector<std::string> read_user_turns(const record_fields& record, std::size_
   if (!list.is_array()) record.wrong("turns", "a list of texts");
   for (const auto& turn : list) {
     if (!turn.is_string() || turn.get<std::string>().empty())
-      record.fail("field \"turns\" holds something else than texts that are not empty");
+      record.fail("field \"turns\" contains something other than non-empty texts");
     out.push_back(turn.get<std::string>());
   }
   if (out.size() != expected)
     record.fail("field \"turns\" has " + std::to_string(out.size()) + " turns, expected " + std::to_string(expected),
-                "mt_bench has two turns a question, vicuna_bench one");
+                "mt_bench has two turns per question, vicuna_bench one");
   return out;
 }
 
@@ -37,7 +37,7 @@ benchmark_question fastchat_question(answer_form form, const json& value, const 
           .category = record.optional_text("category")};
 }
 
-// Two 64-bit hashes: FastChat's own is a random UUID, of which nothing but its being different is used.
+// Two 64-bit hashes: FastChat's ids are random UUIDs, of which only uniqueness matters.
 std::string answer_id(const benchmark_question& question, const std::vector<std::string>& turns,
                       const answer_identity& identity) {
   std::string text = identity.model_id + '\0' + question.id;
@@ -74,7 +74,7 @@ std::optional<benchmark_question> read_question(answer_form form, const json& va
 
 json answer_record(answer_form form, const benchmark_question& question, const std::vector<std::string>& turns,
                    bool finished, const answer_identity& identity) {
-  require_argument(turns.size() == question.turns.size(), "answers: one answer a turn is needed");
+  require_argument(turns.size() == question.turns.size(), "answers: one answer per turn is needed");
   if (is_fastchat(form)) {
     json out;
     out["question_id"] = json::parse(question.id);
@@ -106,6 +106,13 @@ double fastchat_temperature(std::string_view category) {
   return 0.7;
 }
 
+bool answer_writer::is_complete(const std::filesystem::path& path, answer_form form) {
+  if (form != answer_form::alpaca_eval) return jsonl_writer::is_complete(path);
+  // Records next to a list are of a later run.
+  return std::filesystem::is_regular_file(path) && !std::filesystem::exists(path.string() + ".records") &&
+         !std::filesystem::exists(path.string() + ".records.partial");
+}
+
 answer_writer::answer_writer(std::filesystem::path path, answer_form form, bool resume) : path_(std::move(path)) {
   if (form != answer_form::alpaca_eval) {
     lines_.emplace(path_, resume);
@@ -113,21 +120,17 @@ answer_writer::answer_writer(std::filesystem::path path, answer_form form, bool 
     return;
   }
   if (std::filesystem::is_directory(path_))
-    throw file_error(path_.string(), "", "cannot be written: it is a folder", "give a file's name");
+    throw file_error(path_.string(), "", "cannot be written: it is a directory", "give a file's name");
   records_ = path_;
   records_ += ".records";
   const bool listed = std::filesystem::exists(path_);
-  // Records beside a list are of a later run.
-  if (resume && listed && !std::filesystem::exists(records_) &&
-      !std::filesystem::exists(records_.string() + ".partial")) {
-    finished_ = true;
-    return;
-  }
+  finished_ = resume && is_complete(path_, form);
+  if (finished_) return;
   std::error_code ignored;
   if (!resume) std::filesystem::remove(records_, ignored);
   lines_.emplace(records_, resume);
   if (listed) lines_->keep_empty();
-  if (lines_->finished()) finish();  // all was answered, and the run ended before the list was written
+  if (lines_->finished()) finish();  // everything was answered, and the run ended before the list was written
 }
 
 void answer_writer::finish() {

@@ -13,7 +13,7 @@
 
 namespace coho::trainer {
 
-/// What `generate` answers and writes.
+/// The formats that `generate` answers and writes.
 ///
 /// | form | questions | answers |
 /// | --- | --- | --- |
@@ -23,48 +23,50 @@ namespace coho::trainer {
 /// | alpaca_eval | prompts of any form | AlpacaEval's model outputs, a JSON list |
 enum class answer_form : std::uint8_t { jsonl, mt_bench, vicuna_bench, alpaca_eval };
 
-/// "jsonl", "mt_bench", "vicuna_bench" or "alpaca_eval"; throws argument_error for another.
+/// "jsonl", "mt_bench", "vicuna_bench" or "alpaca_eval"; throws argument_error for any other.
 answer_form answer_form_by_name(std::string_view name);
 inline bool is_fastchat(answer_form form) { return form == answer_form::mt_bench || form == answer_form::vicuna_bench; }
 
-/// A question with what its answer has to name.
+/// A question with everything that its answer record must repeat.
 struct benchmark_question {
-  prompt_record prompt{};              ///< not of FastChat's forms
+  prompt_record prompt{};              ///< not set for FastChat's forms
   std::vector<chat_message> before{};  ///< system text and earlier turns of a conversation
-  std::vector<std::string> turns;      ///< what the user says, in turn; at least one
-  std::string id{};                    ///< FastChat's question_id as JSON: it comes back as it was, number or text
+  std::vector<std::string> turns;      ///< the user's messages, in order; at least one
+  std::string id{};                    ///< FastChat's question_id as JSON, returned unchanged, number or text
   std::string category{};
-  std::string dataset{};  ///< AlpacaEval's; the file's name where a record names none
+  std::string dataset{};  ///< AlpacaEval's; the file's name if a record has none
 };
 
-/// Reads one value of a question file; nothing for a record that is no question, such as a reply in a conversation
+/// Reads one value of a question file; nothing for a record that is not a question, such as a reply in a conversation
 /// tree. Throws file_error at the reader's place.
 std::optional<benchmark_question> read_question(answer_form form, const json& value, const jsonl_reader& at);
 
-/// What stands in answers beside the text.
+/// The fields of an answer other than its text.
 struct answer_identity {
   std::string model_id;
   double timestamp = 0;  ///< FastChat's tstamp, seconds; its judges do not read it
 };
 
-/// The record of an answer. `turns`: what the model said, one text a turn. FastChat's answer_id is a hash of model,
-/// question and answer, so that the same run writes the same file.
+/// The record of an answer. `turns`: the model's answers, one text per turn. FastChat's answer_id is a hash of model,
+/// question and answer, so the same run writes the same file.
 json answer_record(answer_form form, const benchmark_question& question, const std::vector<std::string>& turns,
                    bool finished, const answer_identity& identity);
 
-/// The sampling temperature with which FastChat asks a category of MT-Bench: 0.7 for writing and roleplay, 0 for
+/// The sampling temperature that FastChat uses for a category of MT-Bench: 0.7 for writing and roleplay, 0 for
 /// extraction, math, coding and reasoning, 0.1 for stem and humanities, 0.7 for any other.
 double fastchat_temperature(std::string_view category);
 
 /// Writes answers so that a kill loses at most the record in flight, and the file appears under its name when it is
-/// whole. JSON Lines are written by jsonl_writer; a list is gathered in `<path>.records` and written out at the end.
+/// complete. JSON Lines are written by jsonl_writer; a list is collected in `<path>.records` and written at the end.
 class answer_writer {
  public:
   answer_writer(std::filesystem::path path, answer_form form, bool resume);
+  /// Whether a run that resumes would find the file finished. Changes nothing.
+  static bool is_complete(const std::filesystem::path& path, answer_form form);
 
   void write(const json& record) { lines_->write(record); }
   void finish();
-  /// Records in the file, those of earlier runs included.
+  /// Records in the file, including those of earlier runs.
   std::size_t count() const noexcept { return lines_ ? lines_->count() : 0; }
   bool finished() const noexcept { return finished_; }
 

@@ -15,7 +15,7 @@ namespace coho::trainer {
 namespace {
 
 void read_task(const std::filesystem::path& path, std::vector<hhh_item>& out) {
-  // Keys in the order of the file: the order of the answers is part of the data.
+  // Keys in file order: the order of the answers is part of the data.
   const json task = read_ordered_json(path);
   if (!task.is_object() || !task.contains("examples") || !task["examples"].is_array()) {
     throw file_error(path.string(), "", "has no list \"examples\"", "expected a BIG-bench task.json");
@@ -48,12 +48,12 @@ std::vector<hhh_item> read_hhh(const std::filesystem::path& path) {
     for (const auto& entry : std::filesystem::recursive_directory_iterator(path)) {
       if (entry.path().filename() == "task.json") tasks.insert(entry.path());
     }
-    if (tasks.empty()) throw file_error(path.string(), "", "holds no task.json");
+    if (tasks.empty()) throw file_error(path.string(), "", "contains no task.json");
     for (const auto& task : tasks) read_task(task, out);
   } else {
     read_task(path, out);
   }
-  if (out.empty()) throw file_error(path.string(), "", "holds no examples");
+  if (out.empty()) throw file_error(path.string(), "", "contains no examples");
   return out;
 }
 

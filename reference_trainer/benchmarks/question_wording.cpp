@@ -44,7 +44,7 @@ question_wording question_wording::from_file(const std::filesystem::path& path,
 }
 
 std::string question_wording::operator()(const std::vector<std::string_view>& values) const {
-  require_argument(values.size() == placeholders_.size(), "question wording: one value a placeholder is needed");
+  require_argument(values.size() == placeholders_.size(), "question wording: one value per placeholder is needed");
   std::string out;
   for (std::size_t i = 0; i < placeholders_.size(); ++i) out.append(texts_[i]).append(values[placeholders_[i]]);
   return out.append(texts_.back());

@@ -9,11 +9,11 @@
 
 namespace coho::trainer {
 
-/// The wording of an evaluation's question: a text that holds each of the given placeholders ("{Input}") once, in any
-/// order, and ends where the model is to go on. Line ends behind it are dropped; texts put in are not looked at for
+/// The wording of an evaluation's question: a text that contains each of the given placeholders ("{Input}") once, in
+/// any order, and ends where the model continues. Trailing line breaks are dropped; inserted texts are not searched for
 /// placeholders.
 ///
-/// Throws file_error naming the placeholder that is missing or occurs twice, and for a text that ends with one.
+/// Throws file_error naming the placeholder that is missing or repeated, and for a text that ends with one.
 ///
 ///     question_wording wording("{Question} {Answer}: true or false? It is", "truthfulqa.txt", {"{Question}", "{Answer}"});
 ///     std::string prompt = wording({question, answer});
@@ -26,8 +26,8 @@ class question_wording {
   std::string operator()(const std::vector<std::string_view>& values) const;
 
  private:
-  std::vector<std::string> texts_;         ///< around the placeholders, one more than those
-  std::vector<std::size_t> placeholders_;  ///< which of the values stands at each place
+  std::vector<std::string> texts_;         ///< the texts around the placeholders, one more than placeholders
+  std::vector<std::size_t> placeholders_;  ///< the index of the value at each position
 };
 
 }  // namespace coho::trainer

@@ -40,7 +40,7 @@ truthful_item read_item(const json& value, const record_fields& record) {
   if (out.answers.size() < 2) record.fail("field \"mc1_targets\" has fewer than two answers");
   const auto right = std::ranges::count_if(out.answers, &truthful_item::candidate::right);
   if (right != 1)
-    record.fail("field \"mc1_targets\" marks " + std::to_string(right) + " answers as right, MC1 has exactly one");
+    record.fail("field \"mc1_targets\" marks " + std::to_string(right) + " answers as right, but MC1 has exactly one");
   return out;
 }
 
@@ -55,7 +55,7 @@ std::vector<truthful_item> read_truthfulqa(const std::filesystem::path& path, st
   };
   while (out.size() < limit && next_usable(reader, read)) {
   }
-  if (out.empty()) throw file_error(path.string(), "", "holds no questions");
+  if (out.empty()) throw file_error(path.string(), "", "contains no questions");
   return out;
 }
 

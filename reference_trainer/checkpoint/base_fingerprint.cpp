@@ -72,7 +72,7 @@ base_fingerprint fingerprint_of(const hf_checkpoint& checkpoint) {
     } else if (is_layer_linear(name)) {
       out.packed = out.packed || tensor.scalar_type() == at::kByte;
       add_tensor(linears, name, tensor);
-    } else if (name.ends_with("absmax")) {  // of codes, and of absmax itself where that is quantised
+    } else if (name.ends_with("absmax")) {  // of codes, and of absmax itself if that is quantised
       add_tensor(linears, name, tensor);
     }
   }
@@ -99,7 +99,7 @@ std::optional<stored_fingerprint> read_fingerprint(const std::filesystem::path& 
   const auto json = read_json(path);
   const auto text = [&](const char* field) {
     if (!json.is_object() || !json.contains(field) || !json[field].is_string())
-      throw file_error(path.string(), field, "is missing or not a text",
+      throw file_error(path.string(), field, "is missing or not a string",
                        "remove this file, or train the adapter again");
     return json[field].get<std::string>();
   };

@@ -8,29 +8,29 @@
 
 namespace coho::trainer {
 
-/// Tells one base's weights from another's, whatever form they are loaded in.
+/// Distinguishes the weights of different bases, in whatever form they are loaded.
 ///
-/// Hashed are names, shapes and up to 4096 values of each tensor (all of a small one; of a larger one 64 stretches of
-/// 64 values, evenly spaced), rounded to bf16: a checkpoint in fp32 and its copy in bf16 have one fingerprint. Linears
-/// of the decoder blocks are hashed apart from the rest, which NF4 leaves as it is: a packed copy of a base agrees with
-/// it in `rest`, and its linears, which are other numbers, are compared with those of packed checkpoints only. So is
-/// the head, which a classifier and a tied model do not have. Weights in fp16 that were rounded from fp32 differ in a
-/// few bits of bf16 and so in their fingerprint.
+/// The hash covers names, shapes and up to 4096 values of each tensor (all of a small one; of a larger one 64 stretches
+/// of 64 values, evenly spaced), rounded to bf16: a checkpoint in fp32 and its copy in bf16 have the same fingerprint.
+/// Linears of the decoder blocks are hashed separately from the rest, which NF4 does not change: a packed copy of a
+/// base has the same `rest`, and its linears, which differ, are compared only with those of packed checkpoints. The
+/// head is separate too, because classifiers and tied models have none. Weights in fp16 that were rounded from fp32
+/// differ in a few bits of bf16, so their fingerprint differs.
 struct base_fingerprint {
   std::string rest;     ///< embedding and norms: 16 hexadecimal digits
   std::string linears;  ///< likewise
-  std::string head;     ///< likewise; empty: none of its own
+  std::string head;     ///< likewise; empty if there is none
   bool packed = false;  ///< `linears` is of NF4 codes
   friend bool operator==(const base_fingerprint&, const base_fingerprint&) = default;
 };
 
-/// Of a checkpoint as it is stored: to be called before its tensors are taken.
+/// For a checkpoint as stored: call it before its tensors are taken.
 base_fingerprint fingerprint_of(const hf_checkpoint& checkpoint);
 
-/// What differs ("linears", say), or nothing where the two can be of one base.
+/// What differs (for example "linears"), or nothing if both can belong to one base.
 std::string differing_parts(const base_fingerprint& a, const base_fingerprint& b);
 
-/// The file next to an adapter that holds the fingerprint of its base; PEFT does not read it.
+/// The file next to an adapter with the fingerprint of its base; PEFT does not read it.
 inline constexpr const char* fingerprint_file = "base_fingerprint.json";
 
 struct stored_fingerprint {
@@ -38,7 +38,7 @@ struct stored_fingerprint {
   std::string base_model;  ///< the base's folder when the adapter was trained
 };
 
-/// Nothing where the adapter carries none. Throws `file_error` for a file that is not one of ours.
+/// Nothing if the adapter has none. Throws `file_error` for a file of another form.
 std::optional<stored_fingerprint> read_fingerprint(const std::filesystem::path& adapter);
 void write_fingerprint(const std::filesystem::path& adapter, const base_fingerprint& fingerprint,
                        const std::string& base_model);

@@ -75,7 +75,7 @@ class nf4_reader {
 
   at::Tensor part(const std::string& suffix, at::ScalarType type, const std::vector<std::int64_t>& shape) const {
     const at::Tensor* tensor = find(suffix);
-    if (!tensor) refuse(suffix, "is missing, which NF4 needs");
+    if (!tensor) refuse(suffix, "is missing, but NF4 needs it");
     if (tensor->scalar_type() != type) {
       refuse(suffix,
              std::string("is of type ") + at::toString(tensor->scalar_type()) + " and not " + at::toString(type));
@@ -97,7 +97,7 @@ class nf4_reader {
       if (find(".quant_state.bitsandbytes__fp4")) {
         refuse("", "is quantised to FP4, which is not supported", "quantise it with quant_type \"nf4\"");
       }
-      refuse(state_suffix, "is missing, which NF4 needs");
+      refuse(state_suffix, "is missing, but NF4 needs it");
     }
     if (state->scalar_type() != at::kByte) refuse(state_suffix, "is not of type Byte");
     const at::Tensor bytes = state->to(at::kCPU).contiguous();
@@ -107,8 +107,7 @@ class nf4_reader {
       refuse(state_suffix, "is not a JSON document: byte " + std::to_string(fault->byte) +
                                (fault->what.empty() ? "" : ", " + fault->what));
     if (!state_.is_object()) refuse(state_suffix, "is not a JSON object");
-    if (const auto type = text("quant_type"); type != "nf4")
-      refuse_field("quant_type", "is \"" + type + "\" and not nf4");
+    if (const auto type = text("quant_type"); type != "nf4") refuse_field("quant_type", "is \"" + type + "\", not nf4");
   }
 
   const nlohmann::json& field(const std::string& key) const {
@@ -133,7 +132,7 @@ class nf4_reader {
     for (const auto& [name, type] : types) {
       if (given == name) return type;
     }
-    refuse_field("dtype", "is \"" + given + "\" and not float32, bfloat16 or float16");
+    refuse_field("dtype", "is \"" + given + "\", not float32, bfloat16 or float16");
   }
 
   void check_shape() const {
@@ -147,10 +146,10 @@ class nf4_reader {
     }
   }
 
-  /// The four signs of double quantisation must agree.
+  /// The four fields of double quantisation must agree.
   bool is_nested() const {
     const at::Tensor* absmax = find(".absmax");
-    if (!absmax) refuse(".absmax", "is missing, which NF4 needs");
+    if (!absmax) refuse(".absmax", "is missing, but NF4 needs it");
     const bool nested = absmax->scalar_type() == at::kByte;
     for (const char* suffix : {".nested_absmax", ".nested_quant_map"}) {
       if (nested && !find(suffix)) refuse(suffix, "is missing, though absmax is quantised");
@@ -169,7 +168,7 @@ class nf4_reader {
     const float* given = map.data_ptr<float>();
     for (std::size_t i = 0; i < cpu::nf4_values.size(); ++i) {
       if (!(std::abs(given[i] - cpu::nf4_values[i]) <= 1e-6F)) {
-        refuse(".quant_map", "does not hold the values of NF4: value " + std::to_string(i) + " is " +
+        refuse(".quant_map", "does not contain the values of NF4: value " + std::to_string(i) + " is " +
                                  std::to_string(given[i]) + " and not " + std::to_string(cpu::nf4_values[i]));
       }
     }

@@ -30,15 +30,15 @@ bool is_pickle(const fs::path& path) {
 }
 
 [[noreturn]] void refuse_pickle(const fs::path& path) {
-  throw file_error(path.string(), "", "holds pickled weights, which can run code when opened and are not read",
-                   "convert it once, in Python, where you trust it: load the model with transformers and call "
+  throw file_error(path.string(), "", "has pickled weights, which can run code when opened, so they are not read",
+                   "convert it once in Python, if you trust it: load the model with transformers and call "
                    "save_pretrained(directory, safe_serialization=True)");
 }
 
 void add_tensors(tensor_map& tensors, const safetensors_file& file) {
   for (const auto& entry : file.tensors()) {
     if (!tensors.emplace(entry.first, read_tensor(file, entry.first)).second) {
-      throw file_error(file.path().string(), "tensor " + entry.first, "is in another shard as well");
+      throw file_error(file.path().string(), "tensor " + entry.first, "is also in another shard");
     }
   }
 }
@@ -97,8 +97,8 @@ void remove_quietly(const fs::path& path) {
   fs::remove(path, ignored);
 }
 
-/// A tied matrix may be stored under either name, or under both. Two different matrices are two, whatever config.json
-/// says: so transformers reads them.
+/// A tied matrix may be stored under either name, or under both. Two different matrices stay two, whatever config.json
+/// says, as in transformers.
 void settle_tied_head(llama_config& config, tensor_map& tensors, const fs::path& directory) {
   if (!config.tie_word_embeddings || config.sequence_classification()) return;
   const auto head = tensors.find(head_name), embedding = tensors.find(embedding_name);
@@ -112,16 +112,17 @@ void settle_tied_head(llama_config& config, tensor_map& tensors, const fs::path&
   if (a.sizes() == b.sizes() && a.scalar_type() == b.scalar_type() && at::equal(a, b)) return;
   config.tie_word_embeddings = false;
   notices::setting().say(directory.string() + ": config.json says tie_word_embeddings, and " + head_name +
-                         " is stored with other values than " + embedding_name + ": both are used, as two matrices");
+                         " is stored with different values than " + embedding_name +
+                         ": both are used, as two matrices");
 }
 
-/// Packed codes may be stored as numbers of another type, each of several bytes (bnb_4bit_quant_storage).
+/// Packed codes may be stored as numbers of another, multi-byte type (bnb_4bit_quant_storage).
 void view_codes_as_bytes(at::Tensor& codes) {
   if (codes.scalar_type() == at::kByte || codes.numel() == 0) return;
   codes = codes.contiguous().reshape({-1}).view(at::kByte).reshape({-1, 1});
 }
 
-/// Puts tensors into files of at most `limit` bytes, in name order; a larger tensor gets a file of its own.
+/// Distributes tensors over files of at most `limit` bytes, in name order; a larger tensor gets a file of its own.
 std::vector<tensor_map> split_into_shards(const tensor_map& tensors, std::int64_t limit) {
   std::vector<tensor_map> shards(1);
   std::int64_t filled = 0;
@@ -149,7 +150,7 @@ void check_hf_tensors(const llama_config& config, tensor_map& tensors, std::stri
     const auto found = tensors.find(name);
     if (found == tensors.end()) {
       refuse(name, "is missing",
-             name == head_name ? "a model whose head is its embedding says tie_word_embeddings in config.json" : "");
+             name == head_name ? "a model whose head is its embedding sets tie_word_embeddings in config.json" : "");
     }
     wanted.insert(name);
     auto& tensor = found->second;
@@ -163,14 +164,15 @@ void check_hf_tensors(const llama_config& config, tensor_map& tensors, std::stri
     if (name == "score.weight" && tensor.dim() == 2 && tensor.size(0) != 1) {
       refuse(name,
              "has " + std::to_string(tensor.size(0)) + " rows: it scores " + std::to_string(tensor.size(0)) +
-                 " labels, where a reward model has one score",
-             "give a ForSequenceClassification checkpoint of num_labels 1");
+                 " labels, but a reward model has one score",
+             "give a ForSequenceClassification checkpoint with num_labels 1");
     }
     if (tensor.sizes() != at::IntArrayRef(shape)) {
-      refuse(name, "has shape " + shape_text(tensor.sizes()) + " where config.json gives " + shape_text(shape));
+      refuse(name, "has shape " + shape_text(tensor.sizes()) + ", but config.json gives " + shape_text(shape));
     }
     if (!is_weight_type(tensor.scalar_type())) {
-      refuse(name, std::string("has element type ") + at::toString(tensor.scalar_type()) + ", which is not a weight's");
+      refuse(name, std::string("has element type ") + at::toString(tensor.scalar_type()) +
+                       ", which is not a type of weights");
     }
   }
   for (auto entry = tensors.begin(); entry != tensors.end();) {
@@ -236,7 +238,7 @@ void save_hf_checkpoint(const fs::path& directory, llama_config config, tensor_m
       }
     }
     write_json(directory / index_file, {{"metadata", {{"total_size", total}}}, {"weight_map", map}});
-    remove_quietly(directory / single_file);  // a stale one would be preferred to the index
+    remove_quietly(directory / single_file);  // a stale one would take precedence over the index
   }
   if (fs::is_directory(tokenizer)) {
     copy_companion_files(tokenizer, directory);

@@ -13,7 +13,7 @@ namespace {
 
 std::string last_part(const std::string& module) { return module.substr(module.rfind('.') + 1); }
 
-/// Scales are kept, alphas are written: a third or a root goes back to the whole number that it came from.
+/// Scales are stored, alphas are written: a third or a root is restored to the whole number that it came from.
 double rounded(double alpha) {
   const double whole = std::round(alpha);
   return std::abs(alpha - whole) < 1e-9 * std::abs(alpha) ? whole : alpha;
@@ -27,7 +27,7 @@ Value commonest(const std::map<std::string, Value>& by_module) {
   return std::max_element(counts.begin(), counts.end(), fewer)->first;
 }
 
-/// Patterns for the modules whose value is not the common one.
+/// Patterns for the modules whose value differs from the common one.
 template <class Value>
 std::vector<std::pair<std::string, Value>> exceptions(const std::map<std::string, Value>& by_module, Value common) {
   std::map<std::string, std::set<Value>> of_name;

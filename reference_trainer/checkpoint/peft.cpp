@@ -32,7 +32,7 @@ fs::path directory_of(const fs::path& directory, const std::string& name) {
 /// Reads adapter_config.json, whose fields may be absent or null.
 class config_reader {
  public:
-  // Ordered, since the first pattern that matches holds.
+  // Ordered, because the first matching pattern applies.
   config_reader(const fs::path& path) : path_(path.string()), json_(read_ordered_json(path, std::size_t{16} << 20)) {
     if (!json_.is_object()) throw file_error(path_, "", "is not a JSON object");
   }
@@ -52,7 +52,7 @@ class config_reader {
     adapter.base_model = text("base_model_name_or_path");
     read_targets(adapter);
     patterns("rank_pattern", [&](const std::string& key, double value) {
-      if (!(value >= 1 && value <= 65536) || value != std::floor(value)) refuse("rank_pattern", "must hold ranks");
+      if (!(value >= 1 && value <= 65536) || value != std::floor(value)) refuse("rank_pattern", "must contain ranks");
       adapter.rank_pattern.emplace_back(key, static_cast<std::int64_t>(value));
     });
     patterns("alpha_pattern", [&](const std::string& key, double value) {
@@ -70,18 +70,18 @@ class config_reader {
   // Products are computed in fp32.
   void check_alpha(const std::string& field, double alpha) const {
     constexpr double most = std::numeric_limits<float>::max();
-    if (!(std::abs(alpha) <= most)) refuse(field, "must be a number that fp32 holds, below 3.4e38");
+    if (!(std::abs(alpha) <= most)) refuse(field, "must be a number within the range of fp32, below 3.4e38");
   }
 
   void read_targets(lora_weights& adapter) const {
     const auto* targets = find("target_modules");
     if (!targets) return;
     if (targets->is_string()) {
-      // Python's expressions can do more than ours; one that does not compile here says nothing about what is missing.
+      // Python's expressions are more powerful than ours; one that does not compile here proves nothing to be missing.
       if (const auto pattern = targets->get<std::string>(); compiles(pattern)) adapter.target_pattern = pattern;
     } else if (targets->is_array()) {
       for (const auto& target : *targets) {
-        if (!target.is_string()) refuse("target_modules", "must hold names");
+        if (!target.is_string()) refuse("target_modules", "must contain names");
         adapter.target_modules.push_back(target.get<std::string>());
       }
     } else {
@@ -95,7 +95,7 @@ class config_reader {
 
   void refuse_variants() const {
     if (const auto type = text("peft_type"); type != "LORA") {
-      refuse("peft_type", "the method \"" + type + "\" is not supported", "supported is LORA");
+      refuse("peft_type", "the method \"" + type + "\" is not supported", "only LORA is supported");
     }
     for (const char* field : {"use_dora", "use_qalora", "fan_in_fan_out", "lora_bias"}) {
       if (truth(field)) refuse(field, "is not supported");
@@ -159,7 +159,7 @@ class config_reader {
     if (!object) return;
     if (!object->is_object()) refuse(field, "must be an object");
     for (const auto& [key, value] : object->items()) {
-      if (!value.is_number()) refuse(field, "must hold numbers");
+      if (!value.is_number()) refuse(field, "must contain numbers");
       if (!compiles(key)) refuse(field, "\"" + key + "\" is not a pattern");
       visit(key, value.template get<double>());
     }
@@ -169,7 +169,7 @@ class config_reader {
   nlohmann::ordered_json json_;
 };
 
-/// Splits "….lora_A.weight" or "….lora_A.<name>.weight" into the module's path and which of the two matrices it is.
+/// Splits "….lora_A.weight" or "….lora_A.<name>.weight" into the module's path and the choice of matrix.
 struct matrix_key {
   std::string module;
   bool is_a = false;
@@ -214,7 +214,7 @@ void check_pairs(const lora_weights& adapter, const std::string& path) {
     const auto rank = adapter.rank_of(module);
     if (pair.a.size(0) != rank || pair.b.size(1) != rank) {
       throw file_error(path, place,
-                       "has matrices " + shapes_text(pair) + " that are not of the rank " + std::to_string(rank) +
+                       "has matrices " + shapes_text(pair) + " that do not have the rank " + std::to_string(rank) +
                            " that adapter_config.json gives");
     }
   }
@@ -224,7 +224,7 @@ void check_pairs(const lora_weights& adapter, const std::string& path) {
     throw file_error(path, "tensor score.weight", "is not one row");
   }
   if (bias.defined() && (!weight.defined() || bias.numel() != 1)) {
-    throw file_error(path, "tensor score.bias", "is not the one number beside a score.weight");
+    throw file_error(path, "tensor score.bias", "is not a single number that accompanies a score.weight");
   }
 }
 
@@ -250,13 +250,13 @@ lora_weights read_peft(const fs::path& directory, const std::string& name) {
   const auto path = folder / weights_name;
   if (!fs::exists(path) && fs::exists(folder / "adapter_model.bin")) {
     throw file_error((folder / "adapter_model.bin").string(), "",
-                     "holds pickled weights, which can run code when opened and are not read",
-                     "convert it once, in Python, where you trust it: load it with PEFT and call "
+                     "has pickled weights, which can run code when opened, so they are not read",
+                     "convert it once in Python, if you trust it: load it with PEFT and call "
                      "save_pretrained(directory, safe_serialization=True)");
   }
   for (const auto& [key, tensor] : read_tensors(path)) {
     const auto refuse = [&](const std::string& what) { throw file_error(path.string(), "tensor " + key, what); };
-    // Matching an expression recurses once a character.
+    // Matching an expression recurses once per character.
     if (key.size() > 1024)
       throw file_error(path.string(), "tensor " + key.substr(0, 40) + "…", "has a name of more than 1024 bytes");
     if (!key.starts_with(base_prefix)) refuse("does not begin with base_model.model.");
@@ -266,18 +266,18 @@ lora_weights read_peft(const fs::path& directory, const std::string& name) {
       if (inner.starts_with(module))
         throw file_error(path.string(), "tensor " + key,
                          "adapts or replaces " + std::string(module.substr(0, module.size() - 1)) +
-                             ", and adapters are supported on the linears of the decoder blocks only",
+                             ", but adapters are supported only on the linears of the decoder blocks",
                          "merge it into its base with PEFT (merge_and_unload), or train it without that module");
     }
     const auto number = tensor.to(at::kFloat).contiguous();
     if (const auto part = head_part(inner); !part.empty()) {
       auto& place = part == "weight" ? adapter.head_weight : adapter.head_bias;
-      if (place.defined()) refuse("is there under two names");
+      if (place.defined()) refuse("occurs under two names");
       place = number;
     } else if (const auto split = split_matrix_key(inner)) {
       auto& pair = adapter.modules[split->module];
       auto& place = split->is_a ? pair.a : pair.b;
-      if (place.defined()) refuse("is there under two names");
+      if (place.defined()) refuse("occurs under two names");
       place = number;
     } else {
       refuse("is neither a LoRA matrix nor a scalar head");
@@ -334,7 +334,7 @@ void write_peft(const fs::path& directory, const lora_weights& adapter, const st
       {"inference_mode", true}};
   fs::create_directories(folder);
   write_tensors(folder / weights_name, tensors, {{"format", "pt"}});
-  // The base's path need not be UTF-8.
+  // The base's path may not be UTF-8.
   write_file(folder / config_name, config.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }
 
@@ -372,7 +372,7 @@ void check_lora_shapes(const lora_weights& adapter, const llama_config& config, 
     }
   }
   if (adapter.has_head() && adapter.head_weight.size(1) != config.hidden_size) {
-    throw file_error(path, "tensor score.weight", "is not as wide as the model's hidden state");
+    throw file_error(path, "tensor score.weight", "does not have the width of the model's hidden state");
   }
 }
 

@@ -20,21 +20,21 @@ struct lora_matrices {
   at::Tensor b;  ///< [out, r]
 };
 
-/// A LoRA adapter as the PEFT library stores it, with the scalar head of a reward model where there is one.
+/// A LoRA adapter as the PEFT library stores it, with the scalar head if it is a reward model.
 struct lora_weights {
   std::map<std::string, lora_matrices> modules;  ///< by module path: "model.layers.0.self_attn.q_proj"
   std::int64_t rank = 8;
   double alpha = 8.0;
   double dropout = 0.0;
   bool use_rslora = false;
-  /// Ranks and alphas of single modules, by a regular expression for the end of the module's path; the first that
-  /// matches holds.
+  /// Ranks and alphas of individual modules, by a regular expression for the end of the module's path; the first match
+  /// applies.
   std::vector<std::pair<std::string, std::int64_t>> rank_pattern;
   std::vector<std::pair<std::string, double>> alpha_pattern;
-  /// Names that the paths of adapted linears end with. When it is empty, the full paths of `modules` are written. Read
-  /// as empty where the file restricts the names further (to some layers).
+  /// Suffixes of the paths of adapted linears. If empty, the full paths of `modules` are written. Read as empty if the
+  /// file restricts the names further (to some layers).
   std::vector<std::string> target_modules;
-  std::string target_pattern;  ///< one regular expression for whole paths in place of the names, or "all-linear"
+  std::string target_pattern;  ///< one regular expression for whole paths instead of the names, or "all-linear"
   std::string base_model;      ///< `base_model_name_or_path`
   at::Tensor head_weight;      ///< `score.weight` [1, H], or undefined
   at::Tensor head_bias;        ///< `score.bias` [1], or undefined
@@ -46,25 +46,25 @@ struct lora_weights {
 };
 
 /// Reads `adapter_config.json` and `adapter_model.safetensors` from a directory, or from its sub-directory `name` for
-/// adapters that are not called "default". Keys may hold the adapter's name or not; matrices come as fp32. Throws
-/// `file_error` for other methods than LoRA, for variants that change the base, its biases or the product itself (DoRA,
-/// PiSSA, aLoRA, …), for half pairs, and for matrices that do not have the rank that the configuration gives.
+/// adapters not named "default". Keys may or may not contain the adapter's name; matrices are returned as fp32. Throws
+/// `file_error` for methods other than LoRA, for variants that change the base, its biases or the product itself (DoRA,
+/// PiSSA, aLoRA, …), for incomplete pairs, and for matrices whose rank differs from the configuration.
 ///
 ///     const auto adapter = coho::trainer::read_peft("sft-adapter");
 ///     adapter.modules.at("model.layers.0.self_attn.q_proj").a.sizes();  // [64, 4096]
 lora_weights read_peft(const std::filesystem::path& directory, const std::string& name = "default");
 
-/// What `adapter_config.json` alone says, without matrices and head: opens no weights. Throws `file_error` as
-/// `read_peft` does.
+/// The content of `adapter_config.json`, without matrices and head: opens no weights. Throws `file_error` like
+/// `read_peft`.
 lora_weights read_peft_config(const std::filesystem::path& directory, const std::string& name = "default");
 
-/// Writes an adapter that `read_peft` and PEFT read: fp32, no adapter name in the keys. A head is written among the
-/// `modules_to_save` (task type SEQ_CLS), its bias only when it is not zero: PEFT's own head has none.
+/// Writes an adapter that `read_peft` and PEFT read: fp32, no adapter name in the keys. A head is written to the
+/// `modules_to_save` (task type SEQ_CLS), its bias only if it is not zero: PEFT's own head has none.
 void write_peft(const std::filesystem::path& directory, const lora_weights& adapter,
                 const std::string& name = "default");
 
-/// Checks that each module is a linear of the model, that its matrices fit, and that no linear which the configuration
-/// targets is without them. Throws `file_error` naming the module; `path` is used in messages only.
+/// Checks that each module is a linear of the model, that its matrices match, and that every targeted linear has
+/// matrices. Throws `file_error` naming the module; `path` is used in messages only.
 void check_lora_shapes(const lora_weights& adapter, const llama_config& config, std::string_view path);
 
 }  // namespace coho::trainer

@@ -26,8 +26,8 @@ constexpr std::array<dtype_entry, 20> dtypes{
 
 constexpr std::uint64_t largest_header = 100'000'000;
 
-/// Bits of a tensor, or nothing when they do not fit. Dimensions are multiplied in order, so that a zero after an
-/// overflow does not excuse it.
+/// Bits of a tensor, or nothing on overflow. Dimensions are multiplied in order, so that a zero after an overflow does
+/// not hide it.
 std::optional<std::uint64_t> bit_count(std::span<const std::uint64_t> shape, tensor_dtype dtype) {
   std::uint64_t count = 1;
   for (const auto dimension : shape) {
@@ -60,7 +60,8 @@ void parse_safetensors(std::span<const std::byte> bytes, std::string_view path, 
     throw safetensors_error(fault, path, place, what);
   };
 
-  if (bytes.size() < 8) refuse(header_too_small, "header", "the file has fewer than the 8 bytes of a header's length");
+  if (bytes.size() < 8)
+    refuse(header_too_small, "header", "the file is shorter than the 8 bytes of the header's length");
   std::uint64_t length = 0;
   for (int i = 7; i >= 0; --i)
     length = (length << 8) | std::to_integer<std::uint64_t>(bytes[static_cast<std::size_t>(i)]);
@@ -88,12 +89,12 @@ void parse_safetensors(std::span<const std::byte> bytes, std::string_view path, 
     if (entry.begin != position || entry.end < entry.begin) {
       refuse(invalid_offsets, place,
              "its bytes [" + std::to_string(entry.begin) + ", " + std::to_string(entry.end) +
-                 ") do not begin where the tensor before ends, at " + std::to_string(position));
+                 ") do not begin at the end of the previous tensor, " + std::to_string(position));
     }
     position = entry.end;
     const auto bits = bit_count(entry.shape, entry.dtype);
     if (!bits) refuse(validation_overflow, place, "its shape has more elements than fit in memory");
-    if (*bits % 8 != 0) refuse(misaligned_slice, place, "it does not end at a byte");
+    if (*bits % 8 != 0) refuse(misaligned_slice, place, "it does not end at a byte boundary");
     if (*bits / 8 != entry.end - entry.begin) {
       refuse(tensor_invalid_info, place,
              "its shape needs " + std::to_string(*bits / 8) + " bytes but its offsets span " +
@@ -103,7 +104,7 @@ void parse_safetensors(std::span<const std::byte> bytes, std::string_view path, 
   if (position != data.size()) {
     refuse(metadata_incomplete_buffer, "data",
            "the tensors take " + std::to_string(position) + " bytes but the file has " + std::to_string(data.size()) +
-               " after its header");
+               " after the header");
   }
   for (auto& entry : entries) {
     tensors.emplace(std::move(entry.name), tensor_view{entry.dtype,
@@ -144,7 +145,7 @@ void write_safetensors(const std::filesystem::path& path, std::span<const named_
     return left != right ? left > right : a->name < b->name;
   });
 
-  // Written by hand: a JSON library would sort the keys of each entry.
+  // Written by hand, because a JSON library would sort the keys of each entry.
   const auto quoted = [](const std::string& text) { return nlohmann::json(text).dump(); };
   std::string header = "{";
   if (!metadata.empty()) header += "\"__metadata__\":" + nlohmann::json(metadata).dump() + ",";

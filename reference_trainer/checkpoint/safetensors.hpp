@@ -16,7 +16,7 @@
 
 namespace coho::trainer {
 
-/// Element types of safetensors files, in the order of that format's own list.
+/// Element types of safetensors files, in the order of the format's own list.
 enum class tensor_dtype {
   boolean,
   f4,
@@ -46,18 +46,18 @@ std::size_t bits_of(tensor_dtype type) noexcept;
 std::string_view name_of(tensor_dtype type) noexcept;
 std::optional<tensor_dtype> tensor_dtype_named(std::string_view name) noexcept;
 
-/// Why a safetensors file was refused; in the order in which the checks are made.
+/// Why a safetensors file was rejected; in the order of the checks.
 enum class safetensors_fault {
   header_too_small,                ///< the file is shorter than the 8 bytes of the header's length
   header_too_large,                ///< the header is longer than 100,000,000 bytes
-  invalid_header_length,           ///< the header would end after the file does
+  invalid_header_length,           ///< the header would end after the end of the file
   invalid_header,                  ///< the header is not UTF-8
-  invalid_header_deserialization,  ///< the header is not the JSON expected, or repeats a key
+  invalid_header_deserialization,  ///< the header is not the expected JSON, or repeats a key
   invalid_offsets,                 ///< tensors leave a gap, overlap or end before they begin
   validation_overflow,             ///< the shape's number of bits does not fit in 64 bits
-  misaligned_slice,                ///< the tensor does not end at a byte
+  misaligned_slice,                ///< the tensor does not end at a byte boundary
   tensor_invalid_info,             ///< shape and data offsets disagree
-  metadata_incomplete_buffer       ///< the tensors do not end where the file ends
+  metadata_incomplete_buffer       ///< the tensors do not end at the end of the file
 };
 
 class safetensors_error : public file_error {
@@ -71,7 +71,7 @@ class safetensors_error : public file_error {
   safetensors_fault fault_;
 };
 
-/// One tensor of a file: row-major bytes, valid while the file's `storage` is held.
+/// One tensor of a file: row-major bytes, valid as long as the file's `storage` is held.
 struct tensor_view {
   tensor_dtype dtype = tensor_dtype::f32;
   std::vector<std::int64_t> shape;  ///< empty: a scalar
@@ -94,7 +94,7 @@ class safetensors_file {
   const std::filesystem::path& path() const noexcept { return path_; }
   const tensor_map& tensors() const noexcept { return tensors_; }
   const std::map<std::string, std::string>& metadata() const noexcept { return metadata_; }
-  /// Throws `file_error` naming the tensor when it is absent.
+  /// Throws `file_error` naming the tensor if it is absent.
   const tensor_view& at(std::string_view name) const;
   bool contains(std::string_view name) const { return tensors_.find(name) != tensors_.end(); }
   /// Keeps the bytes of the tensors alive.
@@ -118,8 +118,8 @@ struct named_tensor {
   std::span<const std::byte> bytes;
 };
 
-/// Writes a file atomically: larger element types first, then by name, the header padded with spaces to a multiple
-/// of 8. Throws `argument_error` when a name repeats or is reserved, or when shape and bytes disagree.
+/// Writes a file atomically: larger element types first, then by name, the header padded with spaces to a multiple of
+/// 8. Throws `argument_error` if a name repeats or is reserved, or if shape and bytes disagree.
 void write_safetensors(const std::filesystem::path& path, std::span<const named_tensor> tensors,
                        const std::map<std::string, std::string>& metadata = {});
 

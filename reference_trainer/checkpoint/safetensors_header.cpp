@@ -22,7 +22,7 @@ class header_reader {
   std::string problem;
 
   bool null() { return scalar("null"); }
-  bool boolean(bool) { return scalar("a truth value"); }
+  bool boolean(bool) { return scalar("a boolean"); }
   bool number_integer(number_integer_t) { return scalar("a negative number"); }
   bool number_float(number_float_t, const string_t&) { return scalar("a fraction or a number over 64 bits"); }
   bool binary(binary_t&) { return scalar("binary data"); }
@@ -118,7 +118,7 @@ class header_reader {
 
   header_entry& entry() { return entries_.back(); }
 
-  /// The reference reader ignores fields of an entry that it does not know.
+  /// The reference reader ignores unknown fields of an entry.
   bool is_unknown_field() const {
     return depth_ == 2 && !in_metadata_ && list_ == list::none && key_ != "dtype" && key_ != "shape" &&
            key_ != "data_offsets";
@@ -148,7 +148,7 @@ class header_reader {
 
 std::optional<std::string> parse_safetensors_header(std::string_view text, std::vector<header_entry>& entries,
                                                     std::map<std::string, std::string>& metadata) {
-  // The JSON library would step over a byte order mark, which the format does not allow.
+  // The JSON library would skip a byte order mark, which the format does not allow.
   const auto first = text.find_first_not_of(" \t\r\n");
   if (first == std::string_view::npos || text[first] != '{') return "the header is not a JSON object";
   header_reader reader(entries, metadata);

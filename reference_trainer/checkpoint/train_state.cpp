@@ -35,7 +35,7 @@ std::optional<std::uint64_t> step_of_name(std::string_view name) {
 void rename_directory(const fs::path& from, const fs::path& to) {
   std::error_code problem;
   fs::rename(from, to, problem);
-  if (problem) throw file_error(to.string(), "", "cannot be given its name: " + problem.message());
+  if (problem) throw file_error(to.string(), "", "cannot be renamed to its final name: " + problem.message());
 }
 
 void remove_leftovers(const fs::path& root) {
@@ -57,7 +57,7 @@ fs::path save_train_state(const fs::path& root, std::uint64_t step, const train_
                           const std::function<void(const fs::path&)>& also) {
   std::error_code problem;
   fs::create_directories(root, problem);
-  if (problem) throw file_error(root.string(), "", "cannot be made: " + problem.message());
+  if (problem) throw file_error(root.string(), "", "cannot be created: " + problem.message());
   remove_leftovers(root);
 
   const auto target = root / name_of_step(step);
@@ -72,7 +72,7 @@ fs::path save_train_state(const fs::path& root, std::uint64_t step, const train_
     fs::remove_all(building, problem);
     throw;
   }
-  // A directory cannot be renamed over one that is not empty: the old one steps aside first.
+  // A directory cannot be renamed over one that is not empty, so the old one is moved aside first.
   const auto aside = with_suffix(target, replaced);
   const bool replaces = fs::exists(target);
   if (replaces) rename_directory(target, aside);
@@ -82,7 +82,7 @@ fs::path save_train_state(const fs::path& root, std::uint64_t step, const train_
 
   if (keep > 0) {
     auto steps = saved_steps(root);
-    // The one just written stays even where later steps of an abandoned run lie beside it.
+    // The one just written stays even if later steps of an abandoned run exist.
     std::erase_if(steps, [&](const saved_step& saved) { return saved.step == step; });
     while (steps.size() + 1 > keep) {
       fs::remove_all(steps.front().directory, problem);
@@ -105,7 +105,7 @@ std::vector<saved_step> saved_steps(const fs::path& root) {
   if (!fs::is_directory(root)) return steps;
   for (const auto& entry : fs::directory_iterator(root)) {
     auto name = entry.path().filename().string();
-    // A save that stopped between its two renames left the step that it was about to replace.
+    // A save that stopped between its two renames left the step that it was replacing.
     if (name.ends_with(replaced) && !fs::exists(root / name.substr(0, name.size() - replaced.size()))) {
       name.resize(name.size() - replaced.size());
     }

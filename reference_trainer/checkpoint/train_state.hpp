@@ -12,17 +12,17 @@
 
 namespace coho::trainer {
 
-/// What a run needs to go on as if it had not stopped: weights and optimizer moments by name, and everything small
-/// (counters, random states, controllers) as JSON.
+/// Everything a run needs to continue as if it had not stopped: weights and optimizer moments by name, and everything
+/// small (counters, random states, controllers) as JSON.
 struct train_state {
   tensor_map tensors;
   nlohmann::json values = nlohmann::json::object();
 };
 
-/// Saves a state as the directory `root/step-<step>`. It is written beside its place and renamed, so that a directory
-/// of that name is always whole; leftovers of interrupted saves are removed. Afterwards the oldest steps go until
-/// `keep` are left (0 keeps all). `also` may write more files into the directory before it gets its name. Returns the
-/// directory.
+/// Saves a state as the directory `root/step-<step>`. It is written under a temporary name and renamed, so a directory
+/// with that name is always complete; leftovers of interrupted saves are removed. Afterwards the oldest steps are
+/// removed until `keep` are left (0 keeps all). `also` may write more files into the directory before it is renamed.
+/// Returns the directory.
 ///
 ///     coho::trainer::save_train_state(run / "checkpoints", step, state, 2);
 std::filesystem::path save_train_state(const std::filesystem::path& root, std::uint64_t step, const train_state& state,
@@ -37,7 +37,7 @@ struct saved_step {
   std::filesystem::path directory;
 };
 
-/// The saved steps under `root`, oldest first; none when there is no such directory.
+/// The saved steps under `root`, oldest first; none if there is no such directory.
 std::vector<saved_step> saved_steps(const std::filesystem::path& root);
 
 /// The newest saved step, if any.

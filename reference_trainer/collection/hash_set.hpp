@@ -7,17 +7,16 @@
 
 namespace coho::trainer {
 
-/// Numbers that are hashes already, at 11 to 22 bytes each: what is needed to tell whether a text was seen before
-/// without keeping texts.
+/// A set of hashes, at 11 to 22 bytes each: enough to tell whether a text was seen before without keeping texts.
 class hash_set {
  public:
-  /// Whether it is new. 0 is no hash of its own: it counts as 1.
+  /// Whether it is new. 0 is reserved and counts as 1.
   bool insert(std::uint64_t hash) {
     if (4 * (count_ + 1) > 3 * slots_.size()) grow();
     return place(hash == 0 ? 1 : hash);
   }
   std::size_t size() const noexcept { return count_; }
-  /// Of memory; half as many more while it grows.
+  /// Bytes of memory; half as much again while growing.
   std::size_t bytes() const noexcept { return slots_.capacity() * sizeof(std::uint64_t); }
 
  private:

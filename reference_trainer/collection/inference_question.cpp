@@ -25,7 +25,7 @@ std::string plain_wording(std::string_view text) {
   return out;
 }
 
-// Each is enough.
+// Each of these is sufficient.
 constexpr std::array<std::string_view, 21> tell_tales{
     "it's not possible to tell",
     "it is not possible to tell",
@@ -49,7 +49,7 @@ constexpr std::array<std::string_view, 21> tell_tales{
     "the hypothesis is true",
     "if the sentence is true",
 };
-// Both together are.
+// Both together are sufficient.
 struct tell_tale_pair {
   std::string_view first, second;
 };

@@ -12,16 +12,16 @@
 
 namespace coho::trainer {
 
-/// A prompt that is put aside: its hash, its place on the disk, and the numbers of its language and source.
+/// A prompt that is put aside: its hash, its offset on disk, and the indices of its language and source.
 struct drawn_prompt {
   std::uint64_t hash = 0;
   spool_file::place text{};
   std::uint32_t language = 0, source = 0;
 };
 
-/// A draw of n out of a stream, without replacement and each set of n as likely as any other: every prompt has a random
-/// number that seed, source and its own hash decide, and the n smallest are drawn. So the draw does not depend on the
-/// order in which prompts come, and prompts that are added to a source change the draw by those that come in alone.
+/// Draws n from a stream without replacement, each set of n equally likely: every prompt has a random number that
+/// depends on seed, source and its hash, and the n smallest are drawn. So the draw does not depend on the order of the
+/// prompts, and prompts added to a source change the draw only where they enter it.
 ///
 ///     prompt_draw draw(seed, "dolly", 10000);
 ///     if (draw.wants(hash)) draw.add({.hash = hash, …});
@@ -30,17 +30,17 @@ class prompt_draw {
   prompt_draw(std::uint64_t seed, std::string_view source, std::size_t count = std::numeric_limits<std::size_t>::max())
       : stream_(rng(seed).split(stream_key("prompts")).split(stream_key(source))), count_(count) {}
 
-  /// Whether a prompt of this hash is among the n smallest of those so far. False is final; true may be lost to later
-  /// ones.
+  /// Whether a prompt with this hash is among the n smallest so far. False is final; true may be overtaken by later
+  /// prompts.
   bool wants(std::uint64_t hash) const {
     return heap_.size() < count_ || (count_ > 0 && number(hash) < heap_[0].first);
   }
 
-  /// Adds a prompt that is wanted. Whether another had to go for it.
+  /// Adds a prompt that is wanted. Returns whether another one was evicted.
   bool add(const drawn_prompt& prompt);
 
   std::size_t size() const noexcept { return heap_.size(); }
-  /// Takes the prompts out, in no order.
+  /// Takes the prompts out, in unspecified order.
   std::vector<drawn_prompt> take();
 
  private:
@@ -48,10 +48,10 @@ class prompt_draw {
 
   rng stream_;
   std::size_t count_;
-  std::vector<std::pair<std::uint64_t, drawn_prompt>> heap_;  // the largest number in front
+  std::vector<std::pair<std::uint64_t, drawn_prompt>> heap_;  // the largest number at the front
 };
 
-/// Puts prompts into an order that the seed and their hashes decide, every order as likely as any other.
+/// Shuffles prompts by the seed and their hashes, every order equally likely.
 void shuffle_by_hash(std::vector<drawn_prompt>& prompts, std::uint64_t seed);
 
 }  // namespace coho::trainer

@@ -6,22 +6,22 @@
 
 namespace coho::trainer {
 
-/// Why a record of a source of prompts does not come into the set.
+/// Why a record of a prompt source does not enter the set.
 enum class prompt_removal {
-  bad_record,      ///< not to be read at all, and passed over as --skip-bad says
-  not_first_turn,  ///< a reply, a later part of a conversation, or a conversation that an answer begins
-  deleted,         ///< marked so by its collection, or turned down by its reviewers
+  bad_record,      ///< unreadable, and skipped because of --skip-bad
+  not_first_turn,  ///< a reply, a later part of a conversation, or a conversation that begins with an answer
+  deleted,         ///< marked as deleted by its collection, or rejected by its reviewers
   empty,           ///< no text, or none after cleaning
-  damaged,         ///< too many characters that cannot be read
-  duplicate,       ///< of a prompt that was read before, of whatever source
+  damaged,         ///< too many unreadable characters
+  duplicate,       ///< of a prompt read before, from any source
   too_short,
   too_long,
-  language,   ///< none of those wanted
-  not_drawn,  ///< passed over by the draw
-  category,   ///< of a kind that its source's `categories` leaves out
-  part,       ///< of a part of its collection that its source's `parts` leaves out
-  inference,  ///< a question of natural language inference, where its source leaves them out
-  excluded,   ///< in a file of prompts that the set must not hold
+  language,   ///< not among the requested languages
+  not_drawn,  ///< not selected by the draw
+  category,   ///< of a kind that its source's `categories` excludes
+  part,       ///< of a part of its collection that its source's `parts` excludes
+  inference,  ///< a question of natural language inference, if its source excludes them
+  excluded,   ///< in a file of prompts that the set must not contain
   held_out,   ///< drawn, and written to the file of held-out prompts
 };
 inline constexpr std::size_t prompt_removals = 15;

@@ -21,7 +21,7 @@ void take(source_prompt& out, std::string text) {
   out.prompt.instruction = std::move(text);
 }
 
-// Text that a collection may leave null.
+// A text that a collection may leave null.
 void take(source_prompt& out, const record_fields& fields, std::string_view name) {
   take(out, fields.optional_text(name));
 }
@@ -33,7 +33,7 @@ void lose_turns(const record_fields& fields) {
   record_losses::of_run().add("later questions, which are left out: `prompts` keeps the first", fields.at());
 }
 
-// "\n\nHuman: first query\n\nAssistant: …" or the query alone.
+// "\n\nHuman: first query\n\nAssistant: …" or only the query.
 std::string first_of_dialogue(const record_fields& fields, const std::string& dialogue) {
   constexpr std::string_view human = "Human:";
   if (is_transcript(dialogue)) {
@@ -63,7 +63,7 @@ void take_first_turn(source_prompt& out, const json& list, const record_fields& 
     const bool share = message.is_object() && message.contains("from") && message.contains("value");
     if (!hub && !share) {
       if (found) break;
-      fields.fail(where + " holds a message that is neither {role, content} nor {from, value}");
+      fields.fail(where + " contains a message that is neither {role, content} nor {from, value}");
     }
     const auto who = speaker_of(message, hub ? "role" : "from");
     const auto& text = message.at(hub ? "content" : "value");
@@ -80,15 +80,15 @@ void take_first_turn(source_prompt& out, const json& list, const record_fields& 
       out.removed = prompt_removal::not_first_turn;
       return;
     }
-    if (!text.is_string() && !text.is_null()) fields.fail(where + " holds a message whose text is no text");
+    if (!text.is_string() && !text.is_null()) fields.fail(where + " contains a message whose text is not a string");
     take(out, text.is_null() ? std::string() : text.get<std::string>());
     found = true;
   }
   if (!found) out.removed = prompt_removal::empty;
 }
 
-// "QWJhYvA_3": the fourth part of a conversation that was too long for somebody's context. ShareGPT's own ids have
-// seven letters and digits; other names with a number behind them number conversations.
+// "QWJhYvA_3": the fourth part of a conversation that was too long for a context. ShareGPT's own ids have seven letters
+// and digits; other names followed by a number count conversations.
 bool is_later_part(const record_fields& fields) {
   constexpr std::size_t stem = 7;
   if (!fields.has("id") || !fields["id"].is_string()) return false;
@@ -105,7 +105,7 @@ std::string text_or_nothing(const record_fields& fields, std::string_view name) 
   return fields.has(name) && fields[name].is_string() ? fields.text(name) : std::string();
 }
 
-// OpenOrca's ids name the part of FLAN that a question is from: "cot.1234" one of its reasoning problems.
+// OpenOrca's ids name the part of FLAN that a question comes from: "cot.1234" is one of its reasoning problems.
 std::string part_of_id(const record_fields& fields) {
   const auto id = text_or_nothing(fields, "id");
   const auto point = id.find('.');
@@ -118,7 +118,7 @@ bool is_true(const json& object, const char* name) { return object.contains(name
 // A message of OpenAssistant: the root of a tree, or one of the list of all messages.
 void take_message(source_prompt& out, const json& message, const record_fields& fields) {
   const auto& text = message.at("text");
-  if (!text.is_string() && !text.is_null()) fields.fail("field \"text\" holds no text");
+  if (!text.is_string() && !text.is_null()) fields.fail("field \"text\" is not a text");
   if (message.contains("lang") && message.at("lang").is_string())
     out.prompt.language = message.at("lang").get<std::string>();
   take(out, text.is_null() ? std::string() : text.get<std::string>());
@@ -144,7 +144,7 @@ void take_own(source_prompt& out, const json& value, const jsonl_reader& at, con
   prompt.history.clear();
 }
 
-// The first question of a "history" stands in it.
+// The first question is in the "history" if there is one.
 void take_history(source_prompt& out, const record_fields& fields) {
   auto history = read_history(fields);
   if (history.empty()) return;

@@ -18,14 +18,14 @@ namespace coho::trainer {
 
 class process_group;
 
-/// A stage that a recipe holds.
+/// A stage in a recipe.
 struct recipe_stage {
   const subcommand* command;
   const stage_variant* variant = nullptr;
   std::string title() const { return variant ? command->name + " " + variant->flag : command->name; }
 };
 
-/// The stages whose sections a recipe holds, in the order of `commands`; of a recipe of the demo that one alone.
+/// The stages whose sections a recipe has, in the order of `commands`; for a recipe of the demo only the demo.
 std::vector<recipe_stage> stages_of(const config& recipe, const std::vector<subcommand>& commands);
 
 /// The program: subcommands with the flags that all of them share (--config, --set, --seed, --threads, --out, --resume,
@@ -33,16 +33,15 @@ std::vector<recipe_stage> stages_of(const config& recipe, const std::vector<subc
 /// stages of a recipe.
 ///
 ///     application program("coho", "Reinforcement learning …", COHO_VERSION);
-///     program.add({"ppo", "train a policy against a reward model", run_ppo, {{"--model", "model.path", "folder"}},
-///     {"ppo"}}); return program.run(argc, argv);
+///     program.add({"ppo", "train a policy against a reward model", run_ppo,
+///                  {{"--model", "model.path", "folder"}}, {"ppo"}});
+///     return program.run(argc, argv);
 class application {
  public:
   application(std::string name, std::string description, std::string version);
   void add(subcommand command);
   /// A folder in which `--config NAME` is looked up as NAME or NAME.toml when it is not a path that exists.
   void add_recipe_folder(std::filesystem::path folder);
-  /// Sections that no subcommand reads but a shared recipe may hold.
-  void allow_section(std::string name);
   /// Parses, runs, reports. Returns the exit status.
   int run(int argc, const char* const* argv);
   const std::vector<subcommand>& subcommands() const noexcept { return commands_; }
@@ -57,7 +56,6 @@ class application {
   std::string name_, description_, version_;
   std::vector<subcommand> commands_;
   std::vector<std::filesystem::path> recipe_folders_;
-  std::vector<std::string> sections_;
   std::function<void(const config&, const std::function<std::string()>&)> on_rehearsal_;
   std::shared_ptr<process_group> ranks_;  ///< once there is more than this process
 };

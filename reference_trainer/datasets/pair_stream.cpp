@@ -23,7 +23,7 @@ pairing_options read_pairing(const config& options, std::uint64_t seed) {
     options.check(out.draws > 0, "judge.pairs_per_prompt", "at least 1");
   } else {
     options.check(!options.has("judge.pairs_per_prompt"), "judge.pairs_per_prompt",
-                  "left out unless judge.pairs is \"random\"");
+                  "unset unless judge.pairs is \"random\"");
   }
   return out;
 }
@@ -73,16 +73,16 @@ bool pair_stream::next_prompt() {
     if (f > 0 && here != more) {
       const auto& shorter = here ? main : reader;
       const auto& longer = here ? reader : main;
-      longer.reader().fail(shorter.reader().path().string() + " has ended before this prompt: it holds " +
-                               std::to_string(shorter.kept()),
-                           "files of samples must be over the same prompts");
+      longer.reader().fail(
+          shorter.reader().path().string() + " ended before this prompt: it has " + std::to_string(shorter.kept()),
+          "files of samples must be over the same prompts");
     }
     more = here;
     if (!here) continue;
     if (f == 0) {
       prompt_ = record.prompt;
     } else if (record.prompt.text() != prompt_.text()) {
-      reader.reader().fail("another prompt than in " + main.reader().path().string() + ", " + main.reader().place(),
+      reader.reader().fail("a different prompt than in " + main.reader().path().string() + ", " + main.reader().place(),
                            "files of samples must be over the same prompts, in the same order");
     }
     given += record.responses.size();

@@ -24,28 +24,27 @@ enum class pairing {
 
 struct pairing_options {
   pairing kind = pairing::first_two;
-  std::size_t draws = 1;               ///< pairs per prompt of `random`; fewer where there are not as many
+  std::size_t draws = 1;               ///< pairs per prompt for `random`; fewer if there are not enough
   std::size_t minimum_characters = 0;  ///< shorter responses are in no pair
-  rng random{0};                       ///< the draw for prompt i depends on this and i alone
+  rng random{0};                       ///< the draw for prompt i depends only on this and i
 };
 
 /// `judge.pairs` ("first_two", "adjacent", "all", "random"), `judge.pairs_per_prompt` (with "random") and
 /// `judge.minimum_characters`.
 pairing_options read_pairing(const config& options, std::uint64_t seed);
 
-/// Places (i, j), i < j, of the responses that are compared with each other, in order.
+/// Indices (i, j), i < j, of the responses that are compared with each other, in order.
 ///
 ///     choose_pairs(3, {.kind = pairing::all}, 0);  // (0,1) (0,2) (1,2)
 std::vector<std::pair<std::size_t, std::size_t>> choose_pairs(std::size_t responses, const pairing_options& options,
                                                               std::uint64_t prompt);
 
-/// The pairs of responses in files of samples over the same prompts, one file after the other, in constant memory:
-/// record i of every file gives responses to prompt i.
+/// The pairs of responses in files of samples over the same prompts, read as a stream in constant memory: record i of
+/// every file has responses to prompt i.
 ///
-/// Of responses that are equal the first counts, the others are left out, and so are those of fewer than
-/// `minimum_characters`: two responses of which one is too short are no pair. Throws file_error, naming file and line,
-/// where a file's prompt is another than the first file's, where one ends before the others, and for a prompt with
-/// fewer than two responses (equal ones included).
+/// Duplicates of a response are left out, and so are responses of fewer than `minimum_characters`, together with their
+/// pairs. Throws file_error, naming file and line, if a file's prompt differs from the first file's, if one ends before
+/// the others, and for a prompt with fewer than two responses (counting duplicates).
 ///
 ///     pair_stream pairs({"at-0.7.jsonl", "at-1.0.jsonl"}, {.kind = pairing::all});
 ///     for (pair_record pair; pairs.next(pair);) judge(pair);
@@ -57,10 +56,10 @@ class pair_stream {
 
   struct totals {
     std::size_t prompts = 0, pairs = 0;
-    std::size_t equal_responses = 0;       ///< left out: equal to an earlier one of their prompt
+    std::size_t equal_responses = 0;       ///< left out: equal to an earlier response to the prompt
     std::size_t short_responses = 0;       ///< left out: fewer characters than the minimum
     std::size_t empty_responses = 0;       ///< empty or white space; kept
-    std::size_t prompts_without_pair = 0;  ///< of which fewer than two responses are left
+    std::size_t prompts_without_pair = 0;  ///< with fewer than two responses left
   };
   const totals& counts() const noexcept { return counts_; }
 
@@ -72,7 +71,7 @@ class pair_stream {
   totals counts_;
   prompt_record prompt_;
   std::vector<std::string> responses_;
-  std::vector<std::pair<std::size_t, std::size_t>> left_;  ///< pairs of the prompt, the next one last
+  std::vector<std::pair<std::size_t, std::size_t>> left_;  ///< pairs of the prompt, the next one at the back
 };
 
 }  // namespace coho::trainer

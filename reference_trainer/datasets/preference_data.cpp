@@ -51,7 +51,7 @@ std::vector<std::string> principle_lines(const preference_record& record, std::s
     }
     const auto found = std::ranges::find(collection, chosen.name, &principle::name);
     require_argument(found != collection.end(),
-                     "the record holds the name \"" + chosen.name +
+                     "the record has the name \"" + chosen.name +
                          "\" of a principle without its definition; give the file that defines it as `principles`");
     out.push_back(definition_of(*found, chosen.negated));
   }
@@ -113,10 +113,10 @@ preference_files read_preference_files(const config& section, bool plain) {
                        .margins = section.choice("margins", "record", {"record", "none"}) == "record"};
   std::erase(out.evaluation, fs::path());
   section.check(out.evaluation_share >= 0 && out.evaluation_share < 1, "evaluation_share",
-                "a share, at least 0 and below 1");
+                "a fraction, at least 0 and below 1");
   section.check(out.evaluation_share == 0 || out.evaluation.empty(), "evaluation_share",
-                "left out where `evaluation` names held-out pairs");
-  section.check(!plain || out.principles.empty(), "principles", "left out: pre-training shows no principles");
+                "unset if `evaluation` names held-out pairs");
+  section.check(!plain || out.principles.empty(), "principles", "unset: pre-training has no principles");
   return out;
 }
 
@@ -128,7 +128,7 @@ preference_sets open_preferences(const preference_files& files, std::uint64_t se
   const auto check = [&](const preference_record& record, const jsonl_reader& at) {
     blank += is_blank(record.response_1) || is_blank(record.response_2);
     if (files.plain && !record.principles.empty())
-      at.fail("the record holds principles, and preference pre-training shows none", "train on it without --pretrain");
+      at.fail("the record has principles, but preference pre-training uses none", "train on it without --pretrain");
     try {
       principle_lines(record, *collection);
     } catch (const argument_error& problem) {
@@ -159,14 +159,15 @@ preference_sets open_preferences(const preference_files& files, std::uint64_t se
       notes);
   if (with_margin > 0)
     notes.push_back("margins: " + std::to_string(with_margin) + " of " + std::to_string(count) +
-                    (files.margins ? " pairs bring one, which the loss subtracts from the difference of the scores"
-                                   : " pairs bring one; it is left out"));
+                    (files.margins ? " pairs have one, which the loss subtracts from the difference of the scores"
+                                   : " pairs have one, which is not used"));
   if (alike > 0)
     notes.push_back("left out: " + std::to_string(alike) +
-                    " pairs whose responses are the same as far as the reward model reads them");
-  require_argument(!trained.empty() || alike == 0,
-                   "no pair is left to train on: the responses of all are the same as far as the reward model reads "
-                   "them (reward_prompt.response_tokens)");
+                    " pairs whose responses are identical in the part that the reward model reads");
+  require_argument(
+      !trained.empty() || alike == 0,
+      "no pair is left to train on: the responses of all are identical in the part that the reward model reads "
+      "them (reward_prompt.response_tokens)");
   const auto note_blank = [&](std::vector<std::string>& all) {
     if (blank > 0) all.push_back("pairs with a response that is empty or white space: " + std::to_string(blank));
   };

@@ -18,12 +18,12 @@
 
 namespace coho::trainer {
 
-/// The lines that a reward model reads: each principle's text as the record has it, or by its name from `collection`,
-/// in its negative form where the record says so. Throws argument_error for a name that is not found there.
+/// The guideline that a reward model reads: each principle's text from the record, or by its name from `collection`, in
+/// its negative form if the record says so. Throws argument_error for a name that is not found there.
 std::vector<std::string> principle_lines(const preference_record& record, std::span<const principle> collection);
 
-/// Records as pairs of queries, with the text that the queries point to. `margins`: those of records without principles
-/// become the pairs'. A margin that `aggregate` wrote never does: it is a judge's log-odds, not a distance of scores.
+/// Records as pairs of queries, with the text that the queries refer to. `margins`: those of records without principles
+/// become the pairs'. A margin from `aggregate` never does: it is a judge's log-odds, not a distance of scores.
 class preference_batch {
  public:
   preference_batch() = default;
@@ -41,8 +41,8 @@ class preference_batch {
   std::vector<preference_pair> pairs_;
 };
 
-/// The pairs of a record_store, or some of them, fetched as they are asked for: a preference_source. Memory holds 20
-/// bytes a pair and the text of the last batch.
+/// The pairs of a record_store, or some of them, fetched on demand: a preference_source. Memory holds 20 bytes per pair
+/// and the text of the last batch.
 class preference_set {
  public:
   using store = record_store<preference_record>;
@@ -57,7 +57,7 @@ class preference_set {
   std::span<const preference_pair> load(std::span<const std::size_t> indices) { return fetch(indices).pairs(); }
   /// The same with the records; valid until the next call.
   const preference_batch& fetch(std::span<const std::size_t> indices);
-  /// The first `count` pairs of an order that the seed gives.
+  /// The first `count` pairs of an order determined by the seed.
   preference_set sample(std::size_t count, std::uint64_t seed) const;
 
  private:
@@ -68,33 +68,33 @@ class preference_set {
   preference_batch batch_;
 };
 
-/// Writes the records of a set, one JSON line each: what was held out, for others to measure on.
+/// Writes the records of a set, one JSON line each: the held-out pairs, for other measurements.
 void write_pairs(preference_set& pairs, const std::filesystem::path& path);
 
-/// What a section says of its pairs: data, evaluation (a file or a list), limit, evaluation_limit (the first records of
-/// each file alone; 0: all), evaluation_share (of the prompts of `data`, held out), principles (the texts of principles
-/// that records only name).
+/// The settings of a section about its pairs: data, evaluation (a file or a list), limit, evaluation_limit (only the
+/// first records of each file; 0: all), evaluation_share (of the prompts of `data`, held out), principles (the texts of
+/// principles that records only name).
 struct preference_files {
   std::vector<std::filesystem::path> data{}, evaluation{};
   std::size_t limit = 0, evaluation_limit = 0;
   double evaluation_share = 0;
   std::filesystem::path principles{};
   bool plain = false;   ///< preference pre-training: records with principles are refused
-  bool margins = true;  ///< `margins`: "record" reads those of records, "none" leaves them out
+  bool margins = true;  ///< `margins`: "record" uses those of records, "none" ignores them
 };
 preference_files read_preference_files(const config& section, bool plain);
 
-/// What is trained on and what is held out.
+/// The training set and the held-out set.
 struct preference_sets {
   preference_set training;
   std::optional<preference_set> held_out;
-  std::vector<std::string> notes;  ///< lines for people: the pairs of each file, and what is left out of it
+  std::vector<std::string> notes;  ///< lines for the user: the pairs of each file, and how many were left out
 };
 
-/// Opens the files and checks all records. With
-/// `evaluation_share` a prompt is held out or not by its text and the seed, so that all pairs of a prompt are on the
-/// same side, whatever else the files hold. Throws file_error; argument_error when a side is empty.
-/// Pairs for which `read_alike` holds (a reward model reads the same twice) are not trained on, and counted in a note.
+/// Opens the files and checks all records. With `evaluation_share` a prompt is held out or not depending only on its
+/// text and the seed, so all pairs of a prompt are on the same side, whatever else the files contain. Pairs for which
+/// `read_alike` holds (a reward model reads the same twice) are not trained on, and counted in a note. Throws
+/// file_error; argument_error if a side is empty.
 preference_sets open_preferences(const preference_files& files, std::uint64_t seed,
                                  const std::function<bool(const preference_pair&)>& read_alike = {});
 

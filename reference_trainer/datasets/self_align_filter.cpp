@@ -24,19 +24,19 @@ std::string_view without_space_behind(std::string_view text) {
   return text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
 }
 
-// Where words have spaces between them, all behind the last space; else the last character that is a word.
+// If words have spaces between them, everything before the last space; otherwise without the last word character.
 std::string_view without_last_word(std::string_view text) {
   const auto places = text_unit_places(text);
   const auto space = text.find_last_of(" \t\r\n");
   const std::size_t behind = space == std::string_view::npos ? 0 : space + 1;
   const auto in_last =
       static_cast<std::size_t>(std::ranges::count_if(places, [&](std::size_t place) { return place >= behind; }));
-  // "well-kn" are two words of text_units and one of people's: only of a script without spaces are there so many.
+  // "well-kn" is two words in text_units and one to a reader: only scripts without spaces have so many.
   const bool has_spaces = in_last <= 8 && behind > 0;
   return without_space_behind(text.substr(0, has_spaces ? behind : places.empty() ? 0 : places.back()));
 }
 
-// The word at which the repetition begins that takes the runs of `length` words above `most` repeated ones.
+// The word where the repetition begins that takes the runs of `length` words above `most` repeated ones.
 std::size_t first_repeated_word(const std::vector<std::string>& words, std::size_t length, double most) {
   std::unordered_set<std::string> seen;
   std::size_t runs = 0, streak = 0;  // streak: where the repeated runs up to here begin
@@ -48,7 +48,7 @@ std::size_t first_repeated_word(const std::vector<std::string>& words, std::size
     if (again && !repeats) streak = runs;
     repeats = again;
     ++runs;
-    // As repeated_share counts, to the last digit.
+    // Counts like repeated_share, to the last digit.
     const bool now_above = 1 - static_cast<double>(seen.size()) / static_cast<double>(runs) > most;
     if (now_above && !above) begin = streak;
     above = now_above;
@@ -72,7 +72,7 @@ self_align_filter_options read_self_align_filters(const config& options, const s
     if (i != static_cast<std::size_t>(self_align_fault::unfinished))
       out.on[i] = section.get<bool>("filters." + std::string(self_align_faults[i]), true);
   section.check(!section.has("filters.unfinished"), "filters.unfinished",
-                "left out: self_align.unfinished = \"keep\", \"trim\" or \"drop\" says what becomes of such answers");
+                "unset: self_align.unfinished = \"keep\", \"trim\" or \"drop\" decides about such answers");
   const auto cut = section.choice("unfinished", "drop", {"keep", "trim", "drop"});
   out.unfinished = cut == "keep"   ? unfinished_answer::keep
                    : cut == "trim" ? unfinished_answer::trim
@@ -111,12 +111,13 @@ self_align_outcome self_align_filter::operator()(std::string_view question, cons
   const auto found = [](self_align_fault fault, std::string detail) {
     return self_align_outcome{.removed = self_align_verdict{fault, std::move(detail)}};
   };
-  // Without the heading that parts the two, all is answer where that is allowed: it has no thoughts to open.
+  // Without the heading between the two, everything is the answer if that is allowed: then there are no thoughts to
+  // check.
   const bool has_thoughts = reply.answered || options_.checks(answer);
   if (options_.checks(opening) && has_thoughts && !reply.thoughts.starts_with(options_.thoughts_opening))
     return found(opening, "the thoughts begin " + first_words(reply.thoughts));
   if (options_.checks(answer) && !reply.answered) return found(answer, "no heading of an answer");
-  if (reply.answer.empty()) return found(answer, "nothing behind the heading of the answer");
+  if (reply.answer.empty()) return found(answer, "nothing after the heading of the answer");
   if (options_.checks(opening) && !reply.answer.starts_with(options_.answer_opening))
     return found(opening, "the answer begins " + first_words(reply.answer));
   self_align_outcome out{.removed = std::nullopt, .answer = reply.answer, .finished = finished};
@@ -125,7 +126,7 @@ self_align_outcome self_align_filter::operator()(std::string_view question, cons
   if (!finished && options_.unfinished == unfinished_answer::trim) out.answer = without_last_word(reply.answer);
   if (out.answer.empty()) return found(unfinished, "ended at the length limit, in its first word");
   if (options_.checks(heading) && prompt_.holds_heading(out.answer))
-    return found(heading, "a heading stands in the answer");
+    return found(heading, "the answer contains a heading");
   if (const auto length_of = utf8_characters(out.answer);
       finished && options_.checks(length) && length_of < options_.minimum_characters)
     return found(length, std::to_string(length_of) + " characters");
@@ -153,7 +154,7 @@ std::optional<self_align_filter::repeated_text> self_align_filter::repeats(
   if (const double share = repeated_share(words, repetition_words); share > options_.maximum_repetition)
     return repeated_text{
         format_number(100 * share, 0) + " % of the runs of " + std::to_string(repetition_words) +
-            " words have occurred before",
+            " words occurred before",
         text_unit_places(answer)[first_repeated_word(words, repetition_words, options_.maximum_repetition)]};
   std::map<std::string_view, std::size_t> lines;
   for (std::size_t begin = 0; begin <= answer.size();) {
@@ -163,7 +164,7 @@ std::optional<self_align_filter::repeated_text> self_align_filter::repeats(
     if (utf8_characters(line) < line_characters) continue;
     if (++lines[line] > options_.maximum_repeated_line)
       return repeated_text{
-          "a line stands more than " + std::to_string(options_.maximum_repeated_line) + " times: " + first_words(line),
+          "a line occurs more than " + std::to_string(options_.maximum_repeated_line) + " times: " + first_words(line),
           here};
   }
   return std::nullopt;

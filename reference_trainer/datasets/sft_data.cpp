@@ -34,7 +34,7 @@ std::vector<sft_record> load_sft_records(const sft_data_settings& settings) {
     if (sft_data_settings::is_identity(file)) {
       const auto records = load_identity(shipped("prompts/identity.json"), settings.identity);
       const std::size_t count = std::min(limit, settings.identity_repeats * records.size());
-      // Each pass begins a record later, so that `sft.templates`, which take turns, do not each get the same records.
+      // Each pass begins one record later, so that the alternating `sft.templates` do not each get the same records.
       for (std::size_t i = 0; i < count; ++i) out.push_back(records[(i + i / records.size()) % records.size()]);
     } else {
       for (auto& record : read_records<sft_record>(file, limit)) out.push_back(std::move(record));

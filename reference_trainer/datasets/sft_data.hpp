@@ -10,24 +10,24 @@
 
 namespace coho::trainer {
 
-/// In `sft.data`, where no file has that name: the shipped questions to an assistant about itself.
+/// In `sft.data`, if no file has that name: the shipped questions to an assistant about itself.
 inline constexpr const char* shipped_identity = "identity";
 
-/// What `coho sft` learns from.
+/// The training data of `coho sft`.
 struct sft_data_settings {
   std::vector<std::filesystem::path> files{};
   std::size_t limit = 0;  ///< records of each file; 0: all
   assistant_identity identity{};
-  std::size_t identity_repeats = 13;  ///< times that each of those questions is learned with each of its answers
+  std::size_t identity_repeats = 13;  ///< how often each of those questions is trained on with each of its answers
 
   static bool is_identity(const std::filesystem::path& file);
 };
 
-/// `sft.data` (a file, or a list in which "identity" may stand), `sft.limit`, `sft.identity.{name, maker, repeats}`.
-/// Throws config_error, also where "identity" is asked for without a name and a maker.
+/// `sft.data` (a file, or a list that may contain "identity"), `sft.limit`, `sft.identity.{name, maker, repeats}`.
+/// Throws config_error, also if "identity" is requested without a name and a maker.
 sft_data_settings read_sft_data(const config& section);
 
-/// The records of all files, in their order; those of "identity" `identity_repeats` times.
+/// The records of all files, in order; those of "identity" `identity_repeats` times.
 std::vector<sft_record> load_sft_records(const sft_data_settings& settings);
 
 }  // namespace coho::trainer

@@ -10,7 +10,7 @@
 namespace coho::trainer {
 namespace {
 
-// libtorch 1.13 has no public scaled_dot_product_attention; the composite is its definition.
+// libtorch 1.13 has no public scaled_dot_product_attention; this composition is its definition.
 at::Tensor scaled_dot_product(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& mask) {
 #if TORCH_VERSION_MAJOR >= 2
   if (mask.defined()) return at::scaled_dot_product_attention(q, k, v, mask, 0.0, /*is_causal=*/false);
@@ -84,7 +84,7 @@ at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& keys, const a
   const std::int64_t n = q.size(0), heads = q.size(1), depth = q.size(2), kinds = keys.size(1), groups = heads / kinds;
   const std::int64_t before = shared.keys.size(1), behind = keys.size(2);
   const at::Tensor grouped = q.view({n, kinds, groups, depth});
-  // Against the shared keys the queries of all sequences are the rows of one product a key head.
+  // For the shared keys, the queries of all sequences are the rows of one product per key head.
   const auto by_key = [&](const at::Tensor& x) { return x.transpose(0, 1).reshape({kinds, n * groups, x.size(3)}); };
   const auto by_sequence = [&](const at::Tensor& x) { return x.view({kinds, n, groups, x.size(2)}).transpose(0, 1); };
   const at::Tensor scores = at::empty({n, kinds, groups, before + behind}, q.options().dtype(at::kFloat));
@@ -103,7 +103,7 @@ at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& keys, const a
 at::Tensor continued_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
                                const at::Tensor& mask) {
   const std::int64_t n = q.size(0), heads = q.size(1), depth = q.size(2), kinds = keys.size(0), groups = heads / kinds;
-  // The queries of a key head are rows of one product, so that every kernel takes the keys as they are.
+  // The queries of a key head are rows of one product, so that every kernel takes the keys without a copy.
   const at::Tensor queries = q.view({n, kinds, groups, depth}).permute({1, 2, 0, 3}).reshape({1, kinds, -1, depth});
   const at::Tensor rows = groups > 1 ? mask.repeat({groups, 1}) : mask;
   const at::Tensor mixed = scaled_dot_product(queries, keys.unsqueeze(0), values.unsqueeze(0), rows);

@@ -11,38 +11,38 @@ namespace coho::trainer {
 ///
 ///   out = softmax(q kᵀ / √D + causal mask) v
 ///
-/// q [B, T, A, D], k and v [B, T, K, D] with A a multiple of K (grouped-query attention); returns [B, T, A, D].
-/// window > 0 lets position t see positions t − window + 1 … t only (Mistral's sliding window); 0 is off.
+/// q [B, T, A, D], k and v [B, T, K, D] with A a multiple of K (grouped-query attention); returns [B, T, A, D]. window
+/// > 0 lets position t see only positions t − window + 1 … t (Mistral's sliding window); 0 is off.
 at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t window);
 
-/// One query a sequence against its cached keys and values, no gradient.
+/// One query per sequence against its cached keys and values, no gradient.
 ///
 /// q [n, A, D]; keys, values [n, K, T, D]; mask [n, T] additive in the scores' type (0 or −inf). Returns [n, A, D].
 /// Keys are not repeated for grouped queries.
 at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
                             const at::Tensor& mask);
 
-/// Keys and values [K, P, D] that stand before the own ones of every sequence, held once.
+/// Keys and values [K, P, D] that precede those of every sequence, stored once.
 struct shared_keys {
   at::Tensor keys, values;
-  at::Tensor mask{};  ///< [n, P] additive; undefined where every sequence sees all of them
+  at::Tensor mask{};  ///< [n, P] additive; undefined if every sequence sees all of them
 };
-/// As above for sequences that all continue the shared keys.
+/// The same for sequences that all continue the shared keys.
 at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
                             const at::Tensor& mask, const shared_keys& shared);
 
-/// Sequences laid end to end that continue the same S shared keys, no gradient.
+/// Concatenated sequences that continue the same S shared keys, no gradient.
 ///
-/// q [N, A, D]; keys, values [K, S + N, D], the shared ones first; mask as of `continuation_mask`. Returns [N, A, D].
-/// Keys are not repeated, neither for sequences nor for grouped queries.
+/// q [N, A, D]; keys, values [K, S + N, D], the shared ones first; mask from `continuation_mask`. Returns [N, A, D].
+/// Keys are repeated neither for sequences nor for grouped queries.
 at::Tensor continued_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
                                const at::Tensor& mask);
 
-/// [T, T] additive mask: 0 where key s may be seen from query t (s ≤ t and, if window > 0, t − s < window), else −inf.
+/// [T, T] additive mask: 0 where query t may see key s (s ≤ t and, if window > 0, t − s < window), otherwise −inf.
 at::Tensor causal_mask(std::int64_t length, std::int64_t window, const at::TensorOptions& options);
 
-/// [N, S + N] additive mask for sequences of the given lengths, N tokens in all, laid end to end: 0 for the S shared
-/// keys right before each sequence (within the window) and, causally, for the sequence's own; −inf for the others'.
+/// [N, S + N] additive mask for concatenated sequences of the given lengths, N tokens in total: 0 for the S shared keys
+/// that directly precede each sequence (within the window) and, causally, for the sequence's own keys; −inf for others.
 at::Tensor continuation_mask(std::int64_t shared, std::span<const std::int64_t> lengths, std::int64_t window,
                              const at::TensorOptions& options);
 

@@ -11,8 +11,7 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Blocks of rows are fixed, not a function of the thread count: sums over rows come out the same with any number of
-// threads.
+// Blocks of rows are fixed, not a function of the thread count: sums over rows are the same with any number of threads.
 constexpr std::int64_t block_rows = 256;
 
 bool fast(const at::Tensor& x) { return x.is_cpu() && x.scalar_type() == at::kFloat; }
@@ -90,7 +89,7 @@ rms_norm_result rms_norm_forward(const at::Tensor& x_in, const at::Tensor& weigh
 
 at::Tensor rms_norm_again(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& r) {
   const at::Tensor column = r.unsqueeze(1);
-  // The kernel's own order of products, so that the result is the same to the last bit.
+  // The kernel's order of products, so that the result is bit-identical.
   if (fast(x)) return (x * column).mul_(weight);
   return (x.to(at::kFloat) * column).to(x.scalar_type()) * weight;
 }

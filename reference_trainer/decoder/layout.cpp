@@ -27,7 +27,7 @@ sequence_layout::sequence_layout(std::span<const std::int64_t> lengths, at::Devi
                                  std::span<const std::int64_t> first_positions)
     : sequences(static_cast<std::int64_t>(lengths.size())) {
   require_argument(first_positions.empty() || first_positions.size() == lengths.size(),
-                   "sequence_layout: first_positions must have one entry a sequence");
+                   "sequence_layout: first_positions must have one entry per sequence");
   offsets.push_back(0);
   for (const auto length : lengths) {
     require_argument(length > 0, "sequence_layout: an empty sequence");

@@ -8,9 +8,9 @@
 
 namespace coho::trainer {
 
-/// Where packed tokens lie: B sequences of lengths T_i end to end, N = Σ T_i tokens in all.
+/// The layout of packed tokens: B concatenated sequences of lengths T_i, N = Σ T_i tokens in total.
 ///
-/// Linear layers work on the N packed rows. Attention wants [B, max T_i]: `to_padded` and `to_packed` are the two index
+/// Linear layers work on the N packed rows. Attention needs [B, max T_i]: `to_padded` and `to_packed` are the two index
 /// tensors between the forms. Padding is on the right, where causal attention never reads it, so it needs no mask.
 struct sequence_layout {
   explicit sequence_layout(std::span<const std::int64_t> lengths, at::Device device = at::kCPU,
@@ -25,7 +25,7 @@ struct sequence_layout {
   at::Tensor to_padded;               ///< int64 [B · longest], undefined if uniform
   at::Tensor to_packed;               ///< int64 [N], undefined if uniform
 
-  /// [N, C…] → [B, longest, C…]. Padding repeats some real row.
+  /// [N, C…] → [B, longest, C…]. Padding repeats an actual row.
   at::Tensor pad(const at::Tensor& packed) const;
   /// [B, longest, C…] → [N, C…].
   at::Tensor pack(const at::Tensor& padded) const;

@@ -38,7 +38,7 @@ at::Tensor token_tensor(std::span<const token> tokens, at::Device device) {
 }
 
 response_batch::response_batch(const token_batch& batch, at::Device device) : layout(input_lengths(batch), device) {
-  require_argument(batch.prompts.size() == batch.responses.size(), "a batch needs one response a prompt");
+  require_argument(batch.prompts.size() == batch.responses.size(), "a batch needs one response per prompt");
   std::vector<token> ids;
   std::vector<std::int64_t> rows;
   for (std::size_t i = 0; i < batch.size(); ++i) {

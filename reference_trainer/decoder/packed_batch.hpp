@@ -16,7 +16,7 @@ namespace coho::trainer {
 at::Tensor token_tensor(std::span<const token> tokens, at::Device device = at::kCPU);
 
 /// Prompts with responses as one forward needs them: the last response token is left out (nothing is predicted from
-/// it), and `predicting` are the packed rows whose hidden state predicts, or values, each response token.
+/// it); `predicting` are the packed rows whose hidden state predicts, or values, each response token.
 struct response_batch {
   response_batch(const token_batch& batch, at::Device device);
 
@@ -26,7 +26,7 @@ struct response_batch {
   at::Tensor targets;     ///< int64 [M]
 };
 
-/// Whole token sequences of which only the last position is read.
+/// Whole token sequences of which only the last position is read out.
 struct last_token_batch {
   last_token_batch(std::span<const std::vector<token>> sequences, at::Device device);
 
@@ -35,7 +35,7 @@ struct last_token_batch {
   at::Tensor last;    ///< int64 [B]
 };
 
-/// Copies between host numbers and fp32 tensors.
+/// Converts between host numbers and fp32 tensors.
 std::vector<double> to_doubles(const at::Tensor& tensor);
 at::Tensor from_doubles(std::span<const double> numbers, const at::Tensor& like);
 

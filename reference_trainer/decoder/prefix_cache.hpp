@@ -10,15 +10,14 @@
 
 namespace coho::trainer {
 
-/// Keys and values of all blocks for one token sequence, computed once (`llama_model::prefix`): what sequences that
-/// begin with these tokens attend to, without a copy for each. They are those of the weights and adapter that computed
-/// them, and are of no use with others.
+/// Keys and values of all blocks for one token sequence, computed once (`llama_model::prefix`): sequences that begin
+/// with these tokens attend to it without copies. They are valid only for the weights and adapter that computed them.
 ///
-/// Numbers are those of the whole sequence to rounding. RoPE of the type `dynamic` beyond the trained context is the
-/// exception: its table depends on the length, and keys keep that of the prefix's, as those of a kv_cache do.
+/// Results equal those of the whole sequence to rounding. The exception is RoPE of the type `dynamic` beyond the
+/// trained context: its table depends on the length, and keys keep the table of the prefix, as in a kv_cache.
 class prefix_cache {
  public:
-  /// Of no token.
+  /// An empty prefix.
   prefix_cache() = default;
   /// Slot 0 of a cache, full.
   explicit prefix_cache(kv_cache computed) : slots_(std::move(computed)) {}

@@ -7,8 +7,8 @@
 namespace coho::trainer {
 namespace {
 
-// Own tokens of several sequences meet in one product, where each sees the others' as masked keys: as many as keep
-// that waste small beside a prefix worth sharing.
+// Own tokens of several sequences are multiplied together, where each sees the others' as masked keys: as many as keep
+// that waste small compared with a prefix worth sharing.
 constexpr std::int64_t part_rows = 256;
 
 }  // namespace
@@ -30,8 +30,8 @@ prefix_layout::prefix_layout(std::span<const prefix_group> groups, at::Device de
     }
     bool open = false;
     for (const std::int64_t length : group.own) {
-      require_argument(length > 0, "prefix_layout: a sequence without tokens of its own");
-      // Without keys to share a sequence is best alone: then it needs no mask.
+      require_argument(length > 0, "prefix_layout: a sequence without own tokens");
+      // Without keys to share a sequence is best on its own: then it needs no mask.
       const bool alone = cached + group.shared == 0;
       if (!open || alone || parts.back().queries.count + length > part_rows)
         parts.push_back({.queries = {tokens, 0}, .shared = shared, .lengths = {}});

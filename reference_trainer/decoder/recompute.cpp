@@ -19,8 +19,8 @@ struct held_function : torch::CustomClassHolder {
 };
 
 struct recompute_function : torch::autograd::Function<recompute_function> {
-  // libtorch records a node only where an argument needs a gradient; `anchor` does, also where only tensors inside f
-  // learn.
+  // libtorch records a node only if an argument needs a gradient; `anchor` does, even if only tensors inside f are
+  // trained.
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& /*anchor*/,
                             const c10::intrusive_ptr<held_function>& f) {
     context->save_for_backward({x});
@@ -29,7 +29,8 @@ struct recompute_function : torch::autograd::Function<recompute_function> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
-    require_argument(!at::GradMode::is_enabled(), "recomputed: has no second derivative; do without create_graph");
+    require_argument(!at::GradMode::is_enabled(),
+                     "recomputed: there is no second derivative; call backward without create_graph");
     const at::Tensor saved = context->get_saved_variables()[0];
     const auto f = c10::static_intrusive_pointer_cast<held_function>(context->saved_data.at("f").toCapsule());
     const at::Tensor x = saved.detach().set_requires_grad(saved.requires_grad());

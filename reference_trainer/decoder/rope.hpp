@@ -7,7 +7,7 @@
 
 namespace coho::trainer {
 
-/// What a rotary table is made of: cos and sin of position · inverse_frequencies[j], both times `attention_scale`.
+/// The inputs of a rotary table: cos and sin of position · inverse_frequencies[j], both times `attention_scale`.
 struct rope_table {
   std::vector<float> inverse_frequencies;  ///< head_dim / 2 numbers
   double attention_scale = 1.0;
@@ -23,7 +23,7 @@ struct rope_table {
 /// * yarn: a blend by dimension of f_j / s and f_j between the dimensions that turn `beta_fast` and `beta_slow` times
 ///   within M; cos and sin are multiplied by 0.1·ln(s) + 1 (Peng et al. 2023, §3).
 ///
-/// `sequence_length` is the longest position plus one that will be asked for; only `dynamic` reads it.
+/// `sequence_length` is the largest requested position plus one; only `dynamic` reads it.
 ///
 ///     const auto table = coho::trainer::make_rope_table(config);
 ///     table.inverse_frequencies[0];  // 1

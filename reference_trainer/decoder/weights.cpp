@@ -19,7 +19,7 @@ at::Tensor take(std::map<std::string, at::Tensor>& tensors, const std::string& n
   const at::Tensor tensor = std::move(found->second);
   tensors.erase(found);
   require_argument(tensor.sizes() == shape, "tensor " + name + " has shape " + shape_text(tensor.sizes()) +
-                                                ", the config asks for " + shape_text(shape));
+                                                ", but the config requires " + shape_text(shape));
   return tensor;
 }
 
@@ -31,20 +31,20 @@ linear_weight take_linear(std::map<std::string, at::Tensor>& tensors, const std:
   return out;
 }
 
-// A number of the counter-based generator depends on its place alone: any number of threads makes the same matrix.
+// A number of the counter-based generator depends only on its index: any number of threads makes the same matrix.
 at::Tensor normal(at::IntArrayRef shape, rng random, double deviation) {
   at::Tensor out = at::empty(shape, at::kFloat);
   float* data = out.data_ptr<float>();
   const auto start = random.save();
   at::parallel_for(0, out.numel(), 1 << 12, [&](std::int64_t begin, std::int64_t end) {
-    // normal() takes one block of four 32-bit numbers.
+    // normal() consumes one block of four 32-bit numbers.
     rng part = rng::restore({start.seed, start.stream, start.consumed + 4 * static_cast<std::uint64_t>(begin)});
     for (std::int64_t i = begin; i < end; ++i) data[i] = static_cast<float>(deviation * part.normal());
   });
   return out;
 }
 
-// A copy even where nothing changes: what lies in a mapped file must not be held by the model.
+// A copy even if nothing changes, because the model must not keep a mapped file alive.
 at::Tensor owned(const at::Tensor& tensor, const weight_form& form) {
   return tensor.to(form.device, form.type, /*non_blocking=*/false, /*copy=*/true);
 }
@@ -76,7 +76,7 @@ llama_weights llama_weights::assemble(
     out.blocks.push_back(std::move(block));
   }
   out.norm = make("model.norm.weight", {h});
-  // A classifier's checkpoint has no language-model head; the embedding stands in and is never read as one.
+  // A classifier's checkpoint has no language-model head; the embedding is a placeholder and never read as one.
   const bool own_head = !config.tie_word_embeddings && !config.sequence_classification();
   out.head = own_head ? make("lm_head.weight", {config.vocab_size, h}) : out.embedding;
   return out;

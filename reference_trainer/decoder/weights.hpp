@@ -26,12 +26,12 @@ struct decoder_block {
   linear_weight& operator[](linear_kind kind) { return linears[static_cast<std::size_t>(kind)]; }
 };
 
-/// The form in which weights are held once they are loaded.
+/// The form in which weights are stored after loading.
 struct weight_form {
-  at::ScalarType type = at::kFloat;  ///< of everything that is not packed: what the model computes in
+  at::ScalarType type = at::kFloat;  ///< of everything that is not packed: the type of the model's arithmetic
   at::Device device = at::kCPU;
-  /// The decoder blocks' linears are packed as NF4 as they are read; absent: they stay as the checkpoint has them
-  /// (packed ones too).
+  /// The decoder blocks' linears are packed as NF4 while they are read; absent: they stay as in the checkpoint
+  /// (including packed ones).
   std::optional<nf4_options> quantize = std::nullopt;
 };
 
@@ -43,20 +43,20 @@ struct llama_weights {
   at::Tensor norm;  ///< [H]
   at::Tensor head;  ///< [V, H]; the embedding itself when tied
 
-  /// Weights as they are, from tensors named as in Hugging Face checkpoints; NF4-packed linears bring their companions
+  /// The weights from tensors named as in Hugging Face checkpoints; NF4-packed linears come with their companions
   /// (".absmax", …). Throws `argument_error` naming a missing or misshapen tensor, `file_error` naming one that
   /// contradicts its quantisation state.
   static llama_weights from_tensors(const llama_config& config, std::map<std::string, at::Tensor> tensors);
-  /// As above, each tensor brought into `form` and let go of before the next is touched: where they lie in a mapped
+  /// The same with each tensor converted to `form` and released before the next is touched: for tensors in a mapped
   /// file, memory holds the result and one tensor at a time.
   static llama_weights from_tensors(const llama_config& config, std::map<std::string, at::Tensor> tensors,
                                     const weight_form& form);
-  /// Normal(0, `deviation`) matrices (residual outputs scaled by 1/√(2·layers)), unit norms: a fresh model to
-  /// pre-train, or one of any shape to measure with. Brought into `form` one by one.
+  /// Normal(0, `deviation`) matrices (residual outputs scaled by 1/√(2·layers)), unit norms: a fresh model for
+  /// pre-training, or one of any shape for measurements. Converted to `form` one by one.
   static llama_weights random(const llama_config& config, rng random, double deviation = 0.02,
                               const weight_form& form = {});
 
-  /// Names as in checkpoints, in a fixed order, packed linears as bitsandbytes stores them; a tied head is not
+  /// Tensors named as in checkpoints, in a fixed order, packed linears as bitsandbytes stores them; a tied head is not
   /// repeated.
   std::map<std::string, at::Tensor> tensors() const;
   /// Calls visit(name, tensor&) on each stored tensor, in a fixed order; a packed linear has several.
@@ -68,7 +68,7 @@ struct llama_weights {
   bool quantized() const { return !blocks.empty() && blocks.front().linears[0].quantized(); }
 
  private:
-  // `make(name, shape)` gives a tensor in the form in which the weights keep it; `make_linear` a linear.
+  // `make(name, shape)` returns a tensor in the form in which the weights store it; `make_linear` a linear.
   static llama_weights assemble(const llama_config& config,
                                 const std::function<at::Tensor(const std::string&, at::IntArrayRef)>& make,
                                 const std::function<linear_weight(const std::string&, at::IntArrayRef)>& make_linear);
@@ -76,7 +76,7 @@ struct llama_weights {
 
 template <class Visitor>
 void llama_weights::visit(Visitor&& visitor) {
-  // A classifier has no head of its own either: the embedding stands in.
+  // A classifier has no head either: the embedding is a placeholder.
   const bool tied = config.tie_word_embeddings || config.sequence_classification();
   visitor(std::string("model.embed_tokens.weight"), embedding);
   for (std::size_t i = 0; i < blocks.size(); ++i) {

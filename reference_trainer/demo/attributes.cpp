@@ -9,7 +9,7 @@
 namespace coho::trainer::demo {
 namespace {
 
-// Collects sentences one by one; both ways of measuring share it.
+// Collects sentences one by one; shared by both ways of measuring.
 class collector {
  public:
   explicit collector(std::optional<prompt> asked) : asked_(asked) {}

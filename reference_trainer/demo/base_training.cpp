@@ -54,14 +54,14 @@ llama_config base_config(std::int64_t vocabulary, const sentencepiece_tokenizer&
 }
 
 // Tokens before the first and after the last weight only cost time in the head: the former become the prompt, the
-// latter go.
+// latter are dropped.
 supervised_example example_of(const document& text, const sentencepiece_tokenizer& tokenizer) {
   std::vector<token> tokens;
   for (const token id : tokenizer.encode(text.text)) tokens.push_back(id);
   std::vector<double> weights(tokens.size(), 0.0);
   std::size_t byte = 0;
   for (std::size_t t = 0; t < tokens.size(); ++t) {
-    // The first token spells the space that the tokenizer puts in front of every text.
+    // The first token includes the space that the tokenizer puts before every text.
     const std::size_t begin = byte;
     byte += tokenizer.token_bytes(tokens[t]).size() - (t == 0 && text.text.front() != ' ' ? 1 : 0);
     for (const auto& span : text.spans)

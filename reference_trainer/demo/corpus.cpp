@@ -13,11 +13,11 @@ namespace {
 struct value {
   std::string_view name;
   std::string text;
-  // Of its first place in the rendered text.
+  // The position of its first occurrence in the rendered text.
   std::size_t begin = std::string::npos, end = std::string::npos;
 };
 
-// One pass, so that a value that looks like a placeholder stays as it is.
+// A single pass, so that a value that looks like a placeholder stays as it is.
 std::string render(std::string_view form, std::span<value> values) {
   std::string out;
   while (!form.empty()) {
@@ -46,7 +46,7 @@ void require_placeholders(std::string_view file, std::string_view text, std::ini
 
 quality sample_quality(rng& random) { return qualities[random.index(qualities.size())]; }
 
-// Any wording of the base corpus, the ones held out from the reward model included.
+// Any wording of the base corpus, including those held out from the reward model.
 std::string sample_wording(quality q, bool negated, rng& random) {
   const auto training = training_wordings(q, negated), held_out = held_out_wordings(q, negated);
   const std::size_t chosen = random.index(training.size() + held_out.size());
@@ -58,8 +58,8 @@ int level_of(quality q, bool negated, const attributes& seen) {
   return negated ? 4 - level : level;
 }
 
-// A base that has met single principles only leads to a reward model that reads the last line of a list alone; lists
-// without shown levels from the start are too hard for three layers. So: levels are shown first, and less later.
+// A base that has seen only single principles leads to a reward model that reads only the last line of a list; lists
+// without shown levels from the start are too hard for three layers. So levels are shown first, and less often later.
 review_form sample_review_form(double progress, rng& random) {
   const std::size_t several = 1 + random.index(3);
   const double u = random.uniform();
@@ -133,7 +133,7 @@ document corpus::review(const review_form& form, rng& random) const {
   for (const weighted_span& span : shown) {
     out.spans.push_back({span.begin + values[2].begin, span.end + values[2].begin, span.weight});
   }
-  // The mean level, halves upwards.
+  // The mean level, rounded half up.
   const int count = static_cast<int>(form.principles);
   append_answer(out, " " + std::string(level_word((2 * levels + count) / (2 * count))));
   return out;
@@ -167,8 +167,8 @@ document corpus::pair(bool with_levels, rng& random) const {
     for (const std::size_t i : {3u, 4u}) out.spans.push_back({values[i].begin, values[i].end, options_.reply_weight});
   }
   if (with_levels) {
-    // The template follows each output with "=": the level is written there. The later one first, so that the earlier
-    // place stays right.
+    // The template puts "=" after each output; the level is written there. The later one first, so that the earlier
+    // position stays valid.
     const auto insert_level = [&](std::size_t output_end, int level) {
       const auto place = out.text.find('=', output_end) + 1;
       const std::string word = " " + std::string(level_word(level));

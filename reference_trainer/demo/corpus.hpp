@@ -13,7 +13,7 @@
 
 namespace coho::trainer::demo {
 
-/// The weight of the loss on the tokens of text[begin, end). Both ends are borders of tokens.
+/// The weight of the loss on the tokens of text[begin, end). Both ends are token boundaries.
 struct weighted_span {
   std::size_t begin = 0, end = 0;
   double weight = 1;
@@ -26,7 +26,7 @@ struct document {
   double end_weight = 0;  ///< above 0: the end token follows, with this weight
 };
 
-/// The contents of the demo's template files (SPEC of SALMON: judge, reward, inference placeholders).
+/// The contents of the demo's template files (with the placeholders of judge, reward and inference templates).
 struct corpus_templates {
   std::string judge, reward, inference;
 };
@@ -38,18 +38,18 @@ struct corpus_options {
   double reply_weight = 0.1;  ///< on the replies inside judging documents
 };
 
-/// What a review shows.
+/// The content of a review.
 struct review_form {
   std::size_t principles = 1;  ///< 1 to 6, all different
   bool negations = false;      ///< each principle negated half of the time
-  bool levels = false;         ///< the level by each principle behind its line
+  bool levels = false;         ///< the level of each principle after its line
 };
 
-/// The text that the base model learns from, as a stream by step.
+/// The training text of the base model, as a stream by step.
 ///
-/// Three kinds of document, each spelt by the very template its stage renders: dialogues (inference), reviews, which
+/// Three kinds of document, each in the exact template that its stage renders: dialogues (inference), reviews, which
 /// end in a level (reward), and pairs, which end in a letter (judge). Curriculum: for the first 20 % of the steps
-/// dialogues, reviews under one principle and reviews that show a level behind each principle, all without negations;
+/// dialogues, reviews under one principle and reviews that show a level after each principle, all without negations;
 /// then negations as well, and pairs that show a level after each output; from 60 % pairs as the judging stage renders
 /// them, and mostly such reviews. Letters are drawn with the log-odds that `true_score` gives; the level of a list is
 /// the mean of its principles'.
@@ -76,7 +76,7 @@ class corpus {
   corpus_options options_;
 };
 
-/// Texts that hold every word of the world and of its templates about equally often: what the tokenizer is trained on.
+/// Texts with every word of the world and of its templates about equally often: the training text of the tokenizer.
 std::vector<std::string> tokenizer_texts(const corpus& source, std::size_t documents, rng& random);
 
 }  // namespace coho::trainer::demo

@@ -23,6 +23,7 @@
 #include "files/json_file.hpp"
 #include "observe/resources.hpp"
 #include "run/report_error.hpp"
+#include "run/stage.hpp"
 #include "rollouts/symbolic_rewards.hpp"
 #include "settings/ppo_settings.hpp"
 
@@ -31,12 +32,12 @@ namespace demo {
 namespace {
 
 namespace fs = std::filesystem;
-using stage = void (*)(const config&, stage_context&);
+using stage_function = void (*)(const config&, stage_context&);
 
 /// A reinforcement-learning run of the demo.
 struct run_plan {
   std::string name, title;
-  std::vector<std::pair<quality, bool>> principles;  ///< of which one is drawn a prompt; true: negated
+  std::vector<std::pair<quality, bool>> principles;  ///< one of them is drawn per prompt; true: negated
   bool intervention = false;
   double language_bonus = 0, length_bonus_a_token = 0;
 };
@@ -115,12 +116,12 @@ class chain {
     seconds_.emplace_back(name, watch.seconds());
   }
 
-  void run(const std::string& name, stage what, const fs::path& out, std::vector<std::string> overrides,
+  void run(const std::string& name, stage_function what, const fs::path& out, std::vector<std::string> overrides,
            std::size_t threads = 0) {
     std::vector<std::string> all{"prompt.template=" + quoted(shipped("demo/prompts/inference.txt"))};
     if (quick_)
       all.insert(all.end(), {"aggregate.repeats=4", "ppo.steps=3", "ppo.rollouts=16", "ppo.minibatch_size=8",
-                             "ppo.normalization_samples=32"});
+                             "ppo.normalization.samples=32"});
     all.insert(all.end(), overrides.begin(), overrides.end());
     config settings = options_.clone();
     for (const auto& entry : all) settings.set(entry);
@@ -230,7 +231,7 @@ class chain {
                                        "reward_prompt.template=" + quoted(shipped("demo/prompts/reward.txt")),
                                        "ppo.language_bonus=" + std::to_string(plan.language_bonus)};
     if (plan.intervention) overrides.push_back("ppo.interventions=" + quoted(work_ / "interventions.json"));
-    // The bonus is of a response of the full length, so that a token is worth 1/48 of it.
+    // The bonus is for a response of the full length, so a token is worth 1/48 of it.
     overrides.push_back("ppo.length_bonus.coefficient=" + std::to_string(plan.length_bonus_a_token * 48));
     run("ppo " + plan.title, run_ppo, out_ / "ppo" / plan.name, overrides, 1);
     sample("sample " + plan.title, "evaluation_prompts", plan.name + "_samples", out_ / "ppo" / plan.name, 1, 1);
@@ -338,35 +339,47 @@ class chain {
   std::vector<std::pair<std::string, double>> seconds_;
 };
 
-void run_demo(const config& options, stage_context& context) {
-  chain demo(options, context, options.get<bool>("demo.short", false), options.get<bool>("demo.from_scratch", false));
-  options.mention({"demo.base_steps"});
-  options.check(!context.resume, "--resume", "left out: the demo is made in one go");
-  if (!context.begin(options)) return;
-  demo();
-}
+class demo_stage : public trainer::stage {
+ public:
+  demo_stage(const config& options, stage_context& context)
+      : chain_(options, context, options.get<bool>("demo.short", false),
+               options.get<bool>("demo.from_scratch", false)) {
+    options.mention({"demo.base_steps"});
+    options.check(!context.resume, "--resume", "unset: the demo runs in one piece");
+  }
+  void run(stage_context&) override { chain_(); }
 
-void run_demo_base(const config& options, stage_context& context) {
-  const auto steps = options.get<std::size_t>("demo.base_steps", 1250);
-  options.check(steps > 0, "demo.base_steps", "at least 1");
-  if (!context.begin(options)) return;
-  train_base(context.out.empty() ? shipped("demo/prompts").parent_path() / "base" : context.out, steps, context);
-}
+ private:
+  chain chain_;
+};
+
+class demo_base_stage : public trainer::stage {
+ public:
+  demo_base_stage(const config& options, stage_context&) : steps_(options.get<std::size_t>("demo.base_steps", 1250)) {
+    options.check(steps_ > 0, "demo.base_steps", "at least 1");
+  }
+  void run(stage_context& context) override {
+    train_base(context.out.empty() ? shipped("demo/prompts").parent_path() / "base" : context.out, steps_, context);
+  }
+
+ private:
+  std::size_t steps_;
+};
 
 }  // namespace
 }  // namespace demo
 
 subcommand make_demo_command() {
-  // Here and not in the run: the recipe of the demo names it, and serves every stage.
+  // Registered here and not in the run, because the demo's recipe names it and is used by every stage.
   register_language_identifier("toy_world", [](std::string_view text) {
     return std::to_string(static_cast<int>(demo::identify_language(text)));
   });
   return {.name = "demo",
-          .help = "all of SALMON in a toy world, from judge to policy, in minutes",
-          .run = demo::run_demo,
+          .help = "the whole of SALMON in a toy world, from judge to policy, in minutes",
+          .run = run_stage<demo::demo_stage>,
           .flags = {{"--short", "demo.short",
-                     "a few steps of everything, for a quick check; thresholds are not checked", "true"},
-                    {"--from-scratch", "demo.from_scratch", "train the base model too", "true"}},
+                     "a few steps of each stage, for a quick check; thresholds are not checked", "true"},
+                    {"--from-scratch", "demo.from_scratch", "also train the base model", "true"}},
           .sections = {"demo"},
           .group = "Demo",
           .recipe = "demo"};
@@ -375,7 +388,7 @@ subcommand make_demo_command() {
 subcommand make_demo_base_command() {
   return {.name = "demo-base",
           .help = "train the base model that the demo starts from",
-          .run = demo::run_demo_base,
+          .run = run_stage<demo::demo_base_stage>,
           .flags = {{"--steps", "demo.base_steps", "training steps"}},
           .sections = {"demo"},
           .group = "Demo",

@@ -5,8 +5,8 @@
 
 namespace coho::trainer {
 
-/// `coho demo`: all of SALMON in the toy world, through the stages that real runs use, with a table, report.html and
-/// summary.json at the end. Fails when a threshold of demo/thresholds.json is missed, naming it.
+/// `coho demo`: the whole of SALMON in the toy world, using the stages of real runs, with a table, report.html and
+/// summary.json at the end. Fails, naming the threshold, if a threshold of demo/thresholds.json is missed.
 subcommand make_demo_command();
 
 /// `coho demo-base`: trains the base model that the demo starts from.

@@ -47,7 +47,7 @@ bar_chart attribute_chart(const std::vector<demo_run>& runs, const std::vector<s
   return out;
 }
 
-// Prompts of the language that resembles English come first: a reader can follow them.
+// Prompts of the language that resembles English come first, because readers can follow them.
 report_samples samples_of(const std::vector<demo_run>& runs, std::size_t readable, std::size_t others) {
   report_samples out{.title = "Replies to the same prompts"};
   std::vector<std::size_t> chosen;
@@ -104,6 +104,35 @@ std::vector<threshold_check> check_thresholds(const std::filesystem::path& path,
   return out;
 }
 
+namespace {
+
+report::section reward_section(const reward_accuracy& accuracy) {
+  report::section reward{.heading = "The reward model"};
+  bar_chart by_principle{.title = "Accuracy on held-out pairs, one principle at a time",
+                         .note = "Against the grammar, in the training wordings.",
+                         .value_label = "accuracy"};
+  for (const quality q : qualities) by_principle.categories.emplace_back(name_of(q));
+  by_principle.bars = {{"positive", accuracy.positive_by_quality}, {"negated", accuracy.negated_by_quality}};
+  by_principle.value_min = 0;
+  by_principle.value_max = 1;
+  by_principle.references = {{0.5, "chance"}};
+  reward.parts.emplace_back(by_principle);
+  bar_chart whole{.title = "Accuracy by what is asked",
+                  .note = "Sets of principles against their aggregated labels, a tenth of which was flipped on purpose.",
+                  .value_label = "accuracy"};
+  whole.categories = {"positive", "negated", "unseen wording", "unseen, negated", "sets of two", "sets of three"};
+  whole.bars = {{"accuracy",
+                 {accuracy.positive, accuracy.negated, accuracy.unseen_positive, accuracy.unseen_negated,
+                  accuracy.pairs_of_principles, accuracy.triples_of_principles}}};
+  whole.value_min = 0;
+  whole.value_max = 1;
+  whole.references = {{0.5, "chance"}};
+  reward.parts.emplace_back(whole);
+  return reward;
+}
+
+}  // namespace
+
 report make_report(const summary& figures, const std::vector<demo_run>& runs, const reward_accuracy& accuracy,
                    const std::vector<threshold_check>& checks) {
   report page{.title = "SALMON in a toy world"};
@@ -122,17 +151,17 @@ report make_report(const summary& figures, const std::vector<demo_run>& runs, co
 
   report::section hack{.heading = "The hack and the intervention"};
   hack.text =
-      "The judge takes self-praise for engagement, so that a policy rewarded for being engaging learns to praise "
+      "The judge mistakes self-praise for engagement, so a policy rewarded for being engaging learns to praise "
       "itself. One more "
       "principle in the reward model's guideline, at reinforcement-learning time and without any new data, forbids it.";
-  hack.parts.emplace_back(attribute_chart(runs, {"before", "plain", "intervention"}, "What replies are like",
+  hack.parts.emplace_back(attribute_chart(runs, {"before", "plain", "intervention"}, "Attributes of replies",
                                           "The same frozen reward model in both runs."));
   const std::vector<std::string> steering_names{"before", "honest", "example", "not_informative", "language", "length"};
-  bar_chart amounts{.title = "Facts a reply",
-                    .note = "Distinct facts that hold in the world: what the intervention must not cost.",
+  bar_chart amounts{.title = "Facts per reply",
+                    .note = "Distinct true facts, which the intervention must not reduce.",
                     .value_label = "facts"};
-  bar_chart lengths{.title = "Length of a reply",
-                    .note = "Tokens, end token included; the cap is 48.",
+  bar_chart lengths{.title = "Length of replies",
+                    .note = "Tokens, including the end token; the limit is 48.",
                     .value_label = "tokens",
                     .digits = 1};
   bar_chart::series facts{"facts", {}}, tokens{"tokens", {}};
@@ -150,8 +179,8 @@ report make_report(const summary& figures, const std::vector<demo_run>& runs, co
 
   report::section steering{.heading = "Steering by principles"};
   steering.text = "Changing the list of principles, or adding a symbolic reward, changes what the policy improves.";
-  steering.parts.emplace_back(attribute_chart(runs, steering_names, "What replies are like in the steering runs",
-                                              "Attributes that nobody rewards drift."));
+  steering.parts.emplace_back(attribute_chart(runs, steering_names, "Attributes of replies in the steering runs",
+                                              "Attributes that are not rewarded drift."));
   steering.parts.emplace_back(lengths);
   page.sections.push_back(std::move(steering));
 
@@ -159,36 +188,15 @@ report make_report(const summary& figures, const std::vector<demo_run>& runs, co
   training.parts.emplace_back(
       chart_of(runs, "reward", "Reward", "mean reward of a rollout",
                "Standardised on the initial policy; runs with different guidelines are not comparable."));
-  training.parts.emplace_back(chart_of(runs, "kl", "KL from the initial policy", "nats a reply"));
-  training.parts.emplace_back(chart_of(runs, "length", "Length", "tokens a reply"));
+  training.parts.emplace_back(chart_of(runs, "kl", "KL from the initial policy", "nats per reply"));
+  training.parts.emplace_back(chart_of(runs, "length", "Length", "tokens per reply"));
   training.parts.emplace_back(chart_of(runs, "explained_variance", "Value model", "explained variance"));
   page.sections.push_back(std::move(training));
 
-  report::section reward{.heading = "The reward model"};
-  bar_chart by_principle{.title = "Accuracy on held-out pairs, one principle at a time",
-                         .note = "Against the grammar, in wordings that training used.",
-                         .value_label = "accuracy"};
-  for (const quality q : qualities) by_principle.categories.emplace_back(name_of(q));
-  by_principle.bars = {{"positive", accuracy.positive_by_quality}, {"negated", accuracy.negated_by_quality}};
-  by_principle.value_min = 0;
-  by_principle.value_max = 1;
-  by_principle.references = {{0.5, "chance"}};
-  reward.parts.emplace_back(by_principle);
-  bar_chart whole{.title = "Accuracy by what is asked",
-                  .note = "Sets of principles against their aggregated labels, a tenth of which was turned on purpose.",
-                  .value_label = "accuracy"};
-  whole.categories = {"positive", "negated", "unseen wording", "unseen, negated", "sets of two", "sets of three"};
-  whole.bars = {{"accuracy",
-                 {accuracy.positive, accuracy.negated, accuracy.unseen_positive, accuracy.unseen_negated,
-                  accuracy.pairs_of_principles, accuracy.triples_of_principles}}};
-  whole.value_min = 0;
-  whole.value_max = 1;
-  whole.references = {{0.5, "chance"}};
-  reward.parts.emplace_back(whole);
-  page.sections.push_back(std::move(reward));
+  page.sections.push_back(reward_section(accuracy));
 
   report::section bounds{.heading = "Thresholds"};
-  report_checks table{.title = checks.empty() ? "Not checked in the short form" : "What this demo has to show"};
+  report_checks table{.title = checks.empty() ? "Not checked in the short form" : "What this demo must show"};
   for (const auto& check : checks)
     table.rows.push_back({check.key, format_number(check.value, 3), check.bound, check.held});
   bounds.parts.emplace_back(table);

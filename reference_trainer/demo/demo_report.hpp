@@ -11,16 +11,16 @@
 
 namespace coho::trainer::demo {
 
-/// One policy of the demo: how it was trained, what its replies are like, where its files are.
+/// One policy of the demo: how it was trained, the attributes of its replies, where its files are.
 struct demo_run {
   std::string name;   ///< the key in summary.json
-  std::string title;  ///< for people
+  std::string title;  ///< for display
   reply_measures replies;
   std::filesystem::path samples;
   std::vector<std::pair<std::string, curve>> curves{};  ///< of its training; none for "before"
 };
 
-/// A threshold and whether it was kept.
+/// A threshold and whether it was met.
 struct threshold_check {
   std::string key, bound;
   double value = 0;

@@ -6,9 +6,9 @@
 
 namespace coho::trainer::demo {
 
-/// Which of the world's languages a text is in: exact, because every word of language b ends in "u" and none of
-/// language a does. A text counts as a language when more than 80 % of its words are of it; `neither` otherwise, and
-/// for a text without words. Satisfies coho::language_identifier.
+/// Identifies which of the world's languages a text is in, exactly, because every word of language b ends in "u" and no
+/// word of language a does. A text counts as a language if more than 80 % of its words belong to it; `neither`
+/// otherwise, and for a text without words. Satisfies coho::language_identifier.
 ///
 ///     identify_language("thiu fexu usu ridu.");  // language::b
 struct language_identifier_fn {

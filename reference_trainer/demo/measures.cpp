@@ -20,7 +20,7 @@ attributes second_attributes(const judgement_record& record) {
   return parse_attributes(record.pair.response_2, record.pair.prompt.text());
 }
 
-// How far the grammar prefers the first response; 0 for a tie.
+// How much the grammar prefers the first response; 0 for a tie.
 double truth(quality q, const judgement_record& record) {
   const double difference = true_score(q, first_attributes(record)) - true_score(q, second_attributes(record));
   return std::abs(difference) < 1e-9 ? 0 : difference;

@@ -10,24 +10,24 @@
 
 namespace coho::trainer::demo {
 
-/// What a policy's replies are like, by the world's own grammar.
+/// The attributes of a policy's replies, according to the world's grammar.
 struct reply_measures {
   double length = 0, self_praise_rate = 0, facts = 0, hedge_rate = 0, example_rate = 0, same_language_rate = 0,
          on_topic_rate = 0, valid_rate = 0, empty_rate = 0, cap_rate = 0;
   void write(summary& out, const std::string& prefix) const;
 };
 
-/// Over all responses of a file that `coho sample` wrote. Length is in tokens, end token included.
+/// Over all responses of a file that `coho sample` wrote. Length is in tokens, including the end token.
 reply_measures measure_replies(const std::filesystem::path& samples, const sentencepiece_tokenizer& tokenizer);
 
-/// Share of decided (pair, principle) judgements, both orders together, that agree with the grammar's own score.
+/// Fraction of decided (pair, principle) judgements, both orders together, that agree with the grammar's score.
 double judge_accuracy(const std::vector<judgement_record>& judgements);
 
 struct reward_accuracy {
   double positive = 0, negated = 0, unseen_positive = 0, unseen_negated = 0, pairs_of_principles = 0,
          triples_of_principles = 0;
   void write(summary& out) const;
-  /// One a quality, in the world's order: positive and negated, training wordings.
+  /// One per quality, in the world's order: positive and negated, training wordings.
   std::vector<double> positive_by_quality, negated_by_quality;
 };
 

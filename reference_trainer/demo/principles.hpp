@@ -22,15 +22,15 @@ std::string_view name_of(quality q);
 /// The definitions that reward-model training may use, positive or negative: two nouns × four sentence forms.
 std::vector<std::string> training_wordings(quality q, bool negated);
 
-/// The definitions kept out of reward-model training: a third noun in the same forms. The base corpus has them; every
+/// The definitions excluded from reward-model training: a third noun in the same forms. The base corpus has them; every
 /// negation word ("avoid", "no", "never", "without") also occurs in training wordings.
 std::vector<std::string> held_out_wordings(quality q, bool negated);
 
-/// The six principles in one of their eight training wordings; 0 is the one that the judge is asked with.
-/// Throws coho::argument_error when `wording` is not below 8.
+/// The six principles in one of their eight training wordings; 0 is the wording for the judge. Throws
+/// coho::argument_error if `wording` is not below 8.
 std::vector<principle> principles_in_wording(std::size_t wording);
 
-/// How good a reply is by one principle, in the judge's log-odds: the difference of two replies is the log-odds that
+/// How good a reply is under one principle, in the judge's log-odds: the difference of two replies is the log-odds that
 /// the first is preferred. Engaging is 1.5 · (4 · self-praise + 0.6 · question): the bias that makes the hack possible.
 double true_score(quality q, const attributes& reply);
 

@@ -8,7 +8,7 @@
 
 namespace coho::trainer::demo {
 
-/// The two languages of the demo's world. Language b is language a respelt by rule: they share no word.
+/// The two languages of the demo's world. Language b is language a respelt by a rule: they share no word.
 enum class language : std::uint8_t { a, b, neither };
 
 inline constexpr std::size_t object_count = 16;
@@ -21,8 +21,8 @@ extern const std::array<std::string_view, object_count> objects;
 /// The value of fact `fact` (colour, part, liking, home) of an object. A fixed table: two objects share each value.
 std::string_view fact_value(std::size_t object, std::size_t fact);
 
-/// A word of language a in language b: each vowel becomes the next of a → o → e → i → u → a, and "u" is appended.
-/// No word of language a ends in "u", so the rule can be undone and the languages share no word.
+/// A word of language a in language b: each vowel becomes the next of a → o → e → i → u → a, and "u" is appended. No
+/// word of language a ends in "u", so the rule can be reversed and the languages share no word.
 std::string to_language_b(std::string_view word);
 
 /// A text in the given language, from its form in language a: every maximal run of letters is respelt.

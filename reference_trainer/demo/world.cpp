@@ -44,7 +44,8 @@ std::string prompt_in_a(const prompt& p) {
   }
 }
 
-// Both tables are built once from the generator itself, so that the parser accepts exactly what it can spell.
+// Both tables are built once from the generator itself, so that the parser accepts exactly what the generator can
+// produce.
 const auto& sentence_table() {
   static const auto table = [] {
     std::map<std::string, std::pair<sentence, language>, std::less<>> out;

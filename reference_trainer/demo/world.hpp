@@ -13,7 +13,7 @@
 
 namespace coho::trainer::demo {
 
-/// What a sentence of a reply does.
+/// The function of a sentence in a reply.
 enum class sentence_kind : std::uint8_t { hedge, fact, example, question, self_praise };
 
 /// One sentence. `object` is read for facts and examples only; `variant` is the fact (0–3) or one of two wordings.
@@ -24,7 +24,7 @@ struct sentence {
   friend bool operator==(const sentence&, const sentence&) = default;
 };
 
-/// A reply before it is spelt.
+/// A reply before it is rendered as text.
 struct reply {
   language in = language::a;
   std::vector<sentence> sentences;
@@ -39,14 +39,14 @@ struct prompt {
   friend bool operator==(const prompt&, const prompt&) = default;
 };
 
-/// How often each part of a reply occurs. The defaults are the world's own dialogues.
+/// How often each part of a reply occurs. The defaults are those of the world's dialogues.
 struct reply_distribution {
   std::array<double, 6> facts{0, .45, .35, .20, 0, 0};  ///< probability of 0 … 5 facts; above 4 a fact repeats
   double hedge = .30, example = .30, question = .25, self_praise = .12;
   double same_language = .70;
   double on_topic = .80;
 
-  /// Balanced attributes and up to five facts: what judging is learned from.
+  /// Balanced attributes and up to five facts: the distribution for training the judge.
   static reply_distribution wide();
 };
 
@@ -54,10 +54,10 @@ std::string text_of(const sentence& s, language in);
 std::string text_of(const reply& r);
 std::string text_of(const prompt& p);
 
-/// The sentence that a text spells and its language, or nothing if the grammar does not accept it.
+/// The sentence that a text represents and its language, or nothing if the grammar does not accept it.
 std::optional<std::pair<sentence, language>> parse_sentence(std::string_view text);
 
-/// The prompt that a text spells.
+/// The prompt that a text represents.
 std::optional<prompt> parse_prompt(std::string_view text);
 
 prompt sample_prompt(rng& random);

@@ -18,8 +18,8 @@ launch read_launch(const std::function<std::optional<std::string>(const char*)>&
   struct variables {
     const char *rank, *size, *launcher;
   };
-  // Open MPI's own come before those of the process manager under it. SLURM_NTASKS and SLURM_PROCID are in batch
-  // scripts too; the number of a step's tasks is not.
+  // Open MPI's own variables come before those of the process manager under it. SLURM_NTASKS and SLURM_PROCID are set
+  // in batch scripts too; the number of a step's tasks is not.
   for (const auto& names :
        {variables{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "mpirun"},
         variables{"PMI_RANK", "PMI_SIZE", "mpirun"}, variables{"SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "srun"}}) {

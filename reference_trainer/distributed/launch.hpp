@@ -7,16 +7,16 @@
 
 namespace coho::trainer {
 
-/// What the environment says of how this process was started.
+/// What the environment says about how this process was started.
 struct launch {
   bool by_launcher = false;           ///< by mpirun, mpiexec or srun
-  std::optional<std::size_t> rank{};  ///< among the processes of the job, where the launcher says so
-  std::optional<std::size_t> size{};  ///< their number, where the launcher says so
+  std::optional<std::size_t> rank{};  ///< among the processes of the job, if the launcher says so
+  std::optional<std::size_t> size{};  ///< their number, if the launcher says so
   std::string launcher{};             ///< "mpirun", "srun"
 };
 
 /// Reads the variables of Open MPI, of PMI (MPICH, Intel MPI), of PMIx and of Slurm. `variable(name)` returns its value
-/// or nothing. A process of a Slurm batch script that `srun` did not start was started by no launcher.
+/// or nothing. A process of a Slurm batch script outside `srun` counts as started without a launcher.
 ///
 ///     const launch started = read_launch();
 launch read_launch(const std::function<std::optional<std::string>(const char*)>& variable);

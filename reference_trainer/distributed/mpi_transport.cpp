@@ -18,7 +18,7 @@ class mpi final : public transport {
  public:
   mpi() {
     int provided = 0;
-    // Its calls come from one thread; libtorch's others compute.
+    // All MPI calls come from one thread; libtorch's other threads compute.
     MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided);
     rank_ = number_of(MPI_Comm_rank, MPI_COMM_WORLD);
     size_ = number_of(MPI_Comm_size, MPI_COMM_WORLD);

@@ -44,7 +44,7 @@ nccl::nccl(const std::string& id, std::size_t rank, std::size_t size, at::Device
   std::memcpy(given.internal, id.data(), id.size());
   const c10::cuda::CUDAGuard guard(device);
   check(ncclCommInitRank(&state_->communicator, static_cast<int>(size), given, static_cast<int>(rank)),
-        "the ranks' GPUs do not find each other");
+        "the ranks' GPUs cannot reach each other");
 }
 
 nccl::~nccl() {
@@ -58,7 +58,7 @@ void nccl::all_reduce_sum(const at::Tensor& values) {
   constexpr std::int64_t piece = std::int64_t{1} << 24;
   for (std::int64_t begin = 0; begin < flat.numel(); begin += piece) {
     const at::Tensor part = flat.narrow(0, begin, std::min(piece, flat.numel() - begin));
-    const at::Tensor sum = part.to(at::kDouble);  // the part itself where it is of double
+    const at::Tensor sum = part.to(at::kDouble);  // the part itself if it is double
     check(ncclAllReduce(sum.const_data_ptr(), sum.mutable_data_ptr(), static_cast<std::size_t>(sum.numel()), ncclDouble,
                         ncclSum, state_->communicator, stream),
           "the sum over the ranks");

@@ -8,7 +8,7 @@
 
 namespace coho::trainer {
 
-// Each rank adds up one block of a piece, in the order of the ranks, and gives the sums to all.
+// Each rank sums one block of a piece, in rank order, and sends the sums to all.
 template <class Number>
 void process_group::sum(std::span<Number> values) {
   const std::size_t ranks = size();
@@ -38,7 +38,7 @@ void process_group::all_reduce_sum(const at::Tensor& values) {
   if (size() == 1) return;
   const bool single = values.scalar_type() == at::kFloat;
   require_argument(values.is_contiguous() && (single || values.scalar_type() == at::kDouble),
-                   "all_reduce_sum: the tensor is not a contiguous one of float or double");
+                   "all_reduce_sum: the tensor must be contiguous and of float or double");
   if (!values.is_cpu() && nccl::built()) {
     if (!nccl_) {
       const std::string mine = first() ? nccl::new_id() : std::string();

@@ -16,14 +16,14 @@ namespace coho::trainer {
 
 /// The processes that work on one run: a communicator of the library (`coho::communicator`), with shares.
 ///
-/// Sums are taken in the order of the ranks, each element in double and rounded once, and are the same bits on all
-/// ranks. Arrays of any length travel in pieces. Collective members are called by all ranks in the same order.
+/// Sums are taken in rank order, each element in double and rounded once, and are bit-identical on all ranks. Arrays of
+/// any length are sent in pieces. All ranks must call collective members in the same order.
 ///
 ///     process_group ranks(mpi_transport());
 ///     ranks.all_reduce_sum(std::span<double>(statistics));
 class process_group {
  public:
-  /// This process alone.
+  /// Only this process.
   process_group() : process_group(local_transport()) {}
   explicit process_group(std::unique_ptr<transport> carrier) : transport_(std::move(carrier)) {}
 
@@ -31,34 +31,34 @@ class process_group {
   std::size_t size() const { return transport_->size(); }
   std::size_t local_rank() const { return transport_->local_rank(); }
   std::size_t local_size() const { return transport_->local_size(); }
-  /// Whether this is the process that writes files and talks to people.
+  /// Whether this is the process that writes files and user output.
   bool first() const { return rank() == 0; }
   transport& carrier() { return *transport_; }
 
-  /// Into how many shares a step's work is cut; one a rank unless set. See `coho::share_count`.
+  /// How many shares a step's work is divided into; one per rank unless set. See `coho::share_count`.
   std::size_t shares() const { return shares_ > 0 ? shares_ : size(); }
   void set_shares(std::size_t shares) { shares_ = shares; }
 
   void all_reduce_sum(std::span<double> values);
   void all_reduce_sum(std::span<float> values);
-  /// Of a contiguous tensor of float or double. On a GPU by NCCL where the program was built with it, in the order that
-  /// NCCL takes; else by way of host memory.
+  /// For a contiguous tensor of float or double. On a GPU with NCCL if the program was built with it, in NCCL's order;
+  /// otherwise through host memory.
   void all_reduce_sum(const at::Tensor& values);
 
-  /// The texts of all ranks, in their order.
+  /// The texts of all ranks, in rank order.
   std::vector<std::string> all_gather(std::string_view mine);
-  /// The numbers of all ranks one after another.
+  /// The numbers of all ranks, concatenated in rank order.
   std::vector<double> all_gather(std::span<const double> mine);
-  /// What the first rank says, on all.
+  /// The first rank's value, on all ranks.
   bool agree_with_first(bool mine);
-  /// Whether it holds on any rank.
+  /// Whether it is true on any rank.
   bool any(bool mine);
   void barrier() { transport_->barrier(); }
-  /// All ranks are about to end early and at the same place: a stop that they agreed on, not a failure of one.
+  /// All ranks are about to end early at the same point: an agreed stop, not a failure of one rank.
   void leave_together() { leaving_ = true; }
   bool leaving_together() const { return leaving_; }
 
-  /// Numbers that travel at once for each rank. Public for tests.
+  /// Numbers per rank that are sent at once. Public for tests.
   std::size_t piece = std::size_t{1} << 18;
 
  private:

@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Weights of 100 GB are told apart by their headers, sizes and ends.
+// Weights of 100 GB are compared by their headers, sizes and ends.
 constexpr std::uintmax_t whole_file = std::uintmax_t{64} << 20, end_part = std::uintmax_t{1} << 20;
 
 std::uint64_t mix(std::uint64_t hash, std::string_view text) { return rng(hash, stream_key(text)).bits64(); }
@@ -79,7 +79,7 @@ void require_same_run(process_group& ranks, const std::vector<fingerprint>& mine
     while (std::getline(first, expected) && std::getline(other, found) && expected == found) {
     }
     const std::string what = expected.substr(std::min(expected.find(' '), expected.size() - 1) + 1);
-    throw argument_error("rank " + std::to_string(r) + " has another " + what +
+    throw argument_error("rank " + std::to_string(r) + " has a different " + what +
                          " than rank 0: all ranks of a run need the same program, recipe, seed, model and data");
   }
 }

@@ -47,7 +47,7 @@ std::size_t fair_threads(transport& ranks) {
     const std::size_t processors = std::max(1U, std::thread::hardware_concurrency());
     return fair_threads(processors, processors, ranks.local_size());
   }
-  // Of this machine's ranks: those are told apart by the machine's name.
+  // The ranks of this machine, identified by the machine's name.
   struct entry {
     char host[64] = {};
     ::cpu_set_t processors;

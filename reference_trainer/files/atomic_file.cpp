@@ -54,7 +54,7 @@ void atomic_file::write(std::span<const std::byte> bytes) {
 void atomic_file::commit() {
   if (descriptor_ < 0) throw file_error(path_.string(), "", "was committed twice");
   if (::fsync(descriptor_) != 0) refuse(path_, "cannot be flushed to the disk");
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) refuse(path_, "cannot be given its name");
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) refuse(path_, "cannot be renamed to its final name");
   ::close(std::exchange(descriptor_, -1));
   flush_directory(path_.parent_path());
 }
@@ -79,7 +79,7 @@ std::string read_file(const std::filesystem::path& path, std::size_t limit) {
 
   struct ::stat status {};
   if (::fstat(descriptor, &status) != 0) refuse(path, "cannot be read");
-  if (S_ISDIR(status.st_mode)) throw file_error(path.string(), "", "is a directory where a file is needed");
+  if (S_ISDIR(status.st_mode)) throw file_error(path.string(), "", "is a directory, but a file is needed");
   std::string content;
   content.reserve(std::min(limit, static_cast<std::size_t>(status.st_size)));
   // Reading to the end rather than to st_size serves pipes as well.
@@ -100,7 +100,7 @@ std::string read_file(const std::filesystem::path& path, std::size_t limit) {
 void flush_directory(const std::filesystem::path& directory) {
   const auto name = directory.empty() ? std::filesystem::path(".") : directory;
   const int descriptor = ::open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return;  // some file systems do not open directories; the rename has happened all the same
+  if (descriptor < 0) return;  // some file systems do not open directories; the rename has happened anyway
   ::fsync(descriptor);
   ::close(descriptor);
 }

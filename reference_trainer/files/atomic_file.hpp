@@ -10,8 +10,8 @@ namespace coho::trainer {
 
 /// A file that appears under its name only when it is complete.
 ///
-/// Bytes go to a temporary file beside the target. `commit` flushes it to the disk and renames it over the target, so
-/// that a reader or a crash sees the old file or the new one, never a part. Without `commit` the destructor removes the
+/// Bytes go to a temporary file next to the target. `commit` flushes it to the disk and renames it over the target, so
+/// a reader, or a crash, sees the old file or the new one, never a part. Without `commit` the destructor removes the
 /// temporary file. Throws `file_error` naming the target when the system refuses.
 ///
 ///     coho::trainer::atomic_file file("adapter_config.json");

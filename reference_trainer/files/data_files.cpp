@@ -48,7 +48,7 @@ std::filesystem::path given_or_shipped(const std::filesystem::path& path_or_name
                                        const std::string& extension) {
   std::error_code none;
   const bool given = std::filesystem::exists(path_or_name, none) && !std::filesystem::is_directory(path_or_name, none);
-  // "self_align.jsonl" is data that happen to be called as a shipped list is.
+  // "self_align.jsonl" is data that happens to have the name of a shipped list.
   const bool name = path_or_name.extension().empty() || path_or_name.extension() == extension;
   if (path_or_name.empty() || path_or_name.has_parent_path() || given || !name) return path_or_name;
   try {

@@ -19,23 +19,23 @@ struct signature {
   mending mend;
 };
 
-// Longer signatures before those that begin them.
+// Longer signatures before their own prefixes.
 constexpr std::array signatures{
     signature{"PAR1"sv, "is a Parquet file", mending::columns},
     signature{"PARE"sv, "is an encrypted Parquet file", mending::columns},
     signature{"ARROW1"sv, "is an Arrow file", mending::columns},
     signature{"FEA1"sv, "is a Feather file", mending::columns},
-    signature{"\xFF\xFF\xFF\xFF"sv, "is an Arrow stream, as Hugging Face's datasets keeps", mending::columns},
+    signature{"\xFF\xFF\xFF\xFF"sv, "is an Arrow stream, the format of Hugging Face's datasets", mending::columns},
     signature{"PK\x03\x04"sv, "is a zip archive", mending::unpack_archive},
     signature{"PK\x05\x06"sv, "is an empty zip archive", mending::unpack_archive},
     signature{"7z\xBC\xAF\x27\x1C"sv, "is a 7z archive", mending::unpack_archive},
-    signature{"\x1F\x8B"sv, "is packed with gzip", mending::unpack},
-    signature{"\x28\xB5\x2F\xFD"sv, "is packed with zstd", mending::unpack},
-    signature{"\xFD\x37zXZ\x00"sv, "is packed with xz", mending::unpack},
-    signature{"\x04\x22\x4D\x18"sv, "is packed with lz4", mending::unpack},
+    signature{"\x1F\x8B"sv, "is compressed with gzip", mending::unpack},
+    signature{"\x28\xB5\x2F\xFD"sv, "is compressed with zstd", mending::unpack},
+    signature{"\xFD\x37zXZ\x00"sv, "is compressed with xz", mending::unpack},
+    signature{"\x04\x22\x4D\x18"sv, "is compressed with lz4", mending::unpack},
     signature{"GGUF"sv, "is a GGUF file (llama.cpp's)", mending::gguf},
-    signature{"lmgg"sv, "is a GGML file (llama.cpp's older form)", mending::gguf},
-    signature{"tjgg"sv, "is a GGML file (llama.cpp's older form)", mending::gguf},
+    signature{"lmgg"sv, "is a GGML file (llama.cpp's older format)", mending::gguf},
+    signature{"tjgg"sv, "is a GGML file (llama.cpp's older format)", mending::gguf},
     signature{"\x93NUMPY"sv, "is a NumPy array", mending::other},
     signature{"\x89HDF"sv, "is an HDF5 file", mending::other},
     signature{"SQLite format 3"sv, "is a SQLite database", mending::columns},
@@ -45,7 +45,7 @@ constexpr std::array signatures{
 
 bool ends_before(std::string_view bytes, std::size_t place) { return bytes.size() <= place; }
 
-// Protocols 2 to 5, and the form that PyTorch wrote before 1.6.
+// Protocols 2 to 5, and the format that PyTorch wrote before 1.6.
 bool is_pickle(std::string_view bytes) {
   return bytes.size() > 1 && bytes[0] == '\x80' && bytes[1] >= 2 && bytes[1] <= 5;
 }
@@ -59,7 +59,7 @@ bool is_bzip2(std::string_view bytes) {
 std::optional<std::string> wide_text(std::string_view bytes) {
   if (bytes.starts_with("\xFF\xFE\0\0"sv) || bytes.starts_with("\0\0\xFE\xFF"sv)) return "UTF-32";
   if (bytes.starts_with("\xFF\xFE") || bytes.starts_with("\xFE\xFF")) return "UTF-16";
-  // Without a mark: text begins with two ASCII characters.
+  // Without a byte order mark: text begins with two ASCII characters.
   std::string shape;
   for (const char c : bytes.substr(0, 8)) shape += c == '\0' ? '0' : c >= '\t' && c < 0x7F ? 'a' : '?';
   if (shape == "a000a000" || shape == "000a000a") return "UTF-32";
@@ -130,20 +130,20 @@ std::string mend_of(mending mend, file_use use) {
     case mending::lfs:
       return "fetch them with `git lfs pull`, or download it";
     case mending::columns:
-      return text ? "export it as JSON Lines (with to_json of pandas, say)" : "give " + wanted_form(use);
+      return text ? "export it as JSON Lines (for example with pandas' to_json)" : "give " + wanted_form(use);
     case mending::unpack_archive:
       return use == file_use::weights
-                 ? "if it is a PyTorch checkpoint, convert it once, in Python, where you trust it "
-                   "(save_pretrained(folder, safe_serialization=True)); else unpack it and give the file inside"
+                 ? "if it is a PyTorch checkpoint, convert it once in Python, if you trust it "
+                   "(save_pretrained(folder, safe_serialization=True)); otherwise unpack it and give the file inside"
                  : "unpack it and give the file inside";
     case mending::unpack:
-      return use == file_use::records ? "unpack it; gzip is the one packed form that is read" : "unpack it";
+      return use == file_use::records ? "unpack it; gzip is the only compression that is read" : "unpack it";
     case mending::pickle:
-      return use == file_use::weights ? "convert it once, in Python, where you trust it: load it with transformers and "
+      return use == file_use::weights ? "convert it once in Python, if you trust it: load it with transformers and "
                                         "call save_pretrained(folder, safe_serialization=True)"
-                                      : "write its content as " + wanted_form(use) + ", in Python, where you trust it";
+                                      : "write its content as " + wanted_form(use) + " in Python, if you trust it";
     case mending::gguf:
-      return "give the folder of the Hugging Face checkpoint that it was made from";
+      return "give the folder of the Hugging Face checkpoint it was made from";
     case mending::other:
       break;
   }
@@ -159,21 +159,21 @@ std::optional<file_kind> recognise_file(std::string_view bytes, file_use use) {
   for (const auto& known : signatures) {
     if (bytes.starts_with(known.bytes)) return kind(std::string(known.what), known.mend, use);
   }
-  if (is_bzip2(bytes)) return kind("is packed with bzip2", mending::unpack, use);
+  if (is_bzip2(bytes)) return kind("is compressed with bzip2", mending::unpack, use);
   if (is_tar(bytes)) return kind("is a tar archive", mending::unpack_archive, use);
   if (is_pickle(bytes))
-    return kind("is a pickle, which can run code when opened and is not read", mending::pickle, use);
+    return kind("is a pickle, which can run code when opened, so it is not read", mending::pickle, use);
   if (use != file_use::weights) {
     if (is_safetensors(bytes)) return kind("is a safetensors file", mending::other, use);
     if (const auto wide = wide_text(bytes)) return file_kind{"is text in " + *wide, "save it as UTF-8"};
   }
   if (use != file_use::text && is_web_page(bytes))
-    return file_kind{"is a web page (HTML) and not the file: a download that went wrong",
-                     "download it again; on the Hugging Face hub the file's own address holds /resolve/, and models "
-                     "behind a licence need a login"};
-  constexpr const char* needed = "a sentencepiece tokenizer.model is needed, as LLaMA, LLaMA 2 and Mistral 7B have";
+    return file_kind{"is a web page (HTML) instead of the file: the download failed",
+                     "download it again; on the Hugging Face hub the address of a file contains /resolve/, and models "
+                     "with a licence need a login"};
+  constexpr const char* needed = "use a sentencepiece tokenizer.model, as in LLaMA, LLaMA 2 and Mistral 7B";
   if (use == file_use::tokenizer && is_tiktoken(bytes))
-    return file_kind{"is a tokenizer of base64 pieces and ranks (tiktoken), as Llama 3 has, which is not supported",
+    return file_kind{"is a tiktoken tokenizer (base64 pieces and ranks, as in Llama 3), which is not supported",
                      needed};
   if (use == file_use::tokenizer && without_space(bytes).starts_with('{'))
     return file_kind{"is a JSON tokenizer, which is not supported", needed};
@@ -187,12 +187,12 @@ std::optional<file_kind> recognise_text(std::string_view text) {
   const auto line = text.substr(0, text.find('\n'));
   if (line.starts_with('{') || line.starts_with('[')) return std::nullopt;
   if (line.starts_with("---") || line.starts_with("- ")) return file_kind{"is YAML", "export it as JSON Lines"};
-  if (line.starts_with("```")) return file_kind{"begins with a Markdown fence", "take the lines of the fence out"};
+  if (line.starts_with("```")) return file_kind{"begins with a Markdown fence", "remove the lines of the fence"};
   if (line.starts_with('<')) return file_kind{"is XML or HTML", "export it as JSON Lines"};
   const bool commas = line.find(',') != std::string_view::npos, tabs = line.find('\t') != std::string_view::npos;
   if (!commas && !tabs) return std::nullopt;
   return file_kind{
-      tabs ? "is a table of tab-separated values, it seems" : "is a table of comma-separated values (CSV), it seems",
+      tabs ? "seems to be a table of tab-separated values" : "seems to be a table of comma-separated values (CSV)",
       "export it as JSON Lines (pandas: read_csv, to_json)"};
 }
 

@@ -6,7 +6,7 @@
 
 namespace coho::trainer {
 
-/// What a file was opened as; the mend depends on it.
+/// What a file was opened as, which decides the remedy.
 enum class file_use {
   records,    ///< data: JSON Lines, gzip included
   document,   ///< one JSON value: config.json, principles
@@ -20,17 +20,17 @@ struct file_kind {
   std::string mend;
 };
 
-/// The form of a file that cannot be read as what it was opened for, by its first bytes: Git LFS pointers, Parquet,
-/// Arrow, Feather, archives and packed files, pickles, GGUF, UTF-16 and UTF-32, web pages and the like. Nothing for a
-/// form that is not known, and for the one that was wanted.
+/// The format of a file that cannot be read as what it was opened for, from its first bytes: Git LFS pointers, Parquet,
+/// Arrow, Feather, archives and compressed files, pickles, GGUF, UTF-16 and UTF-32, web pages and similar. Nothing for
+/// an unknown format, and for the expected one.
 ///
 ///     recognise_file("PAR1\x15…", file_use::records)->what;  // "is a Parquet file"
 std::optional<file_kind> recognise_file(std::string_view beginning, file_use use);
 
-/// The same for text that was already found to be no JSON: comma- or tab-separated values, YAML, XML, a Markdown fence.
+/// The same for text that is known not to be JSON: comma- or tab-separated values, YAML, XML, a Markdown fence.
 std::optional<file_kind> recognise_text(std::string_view beginning);
 
-/// Throws file_error when the file is of a form that `recognise_file` knows.
+/// Throws file_error when the file has a format that `recognise_file` knows.
 void refuse_other_kinds(std::string_view path, std::string_view beginning, file_use use);
 
 }  // namespace coho::trainer

@@ -19,7 +19,7 @@ Json read(const std::filesystem::path& path, std::size_t limit) {
   if (!fault) return value;
   refuse_other_kinds(path.string(), text, file_use::document);
   if (text.find_first_not_of(" \t\r\n") == std::string::npos)
-    throw file_error(path.string(), "", "is empty where a JSON document is needed");
+    throw file_error(path.string(), "", "is empty, but a JSON document is needed");
   throw file_error(path.string(), "byte " + std::to_string(fault->byte),
                    fault->what.empty() ? "is not a JSON document" : fault->what, fault->mend);
 }

@@ -8,7 +8,7 @@
 namespace coho::trainer {
 namespace {
 
-/// Takes every value and keeps the place of what is none.
+/// Accepts every value and records the place of an invalid one.
 class fault_finder {
  public:
   using number_integer_t = nlohmann::json::number_integer_t;
@@ -19,7 +19,7 @@ class fault_finder {
 
   std::size_t position = 0;
   std::string last;        ///< the token that was read last
-  bool too_large = false;  ///< it is a number that no double holds
+  bool too_large = false;  ///< the token is a number that no double can hold
 
   bool null() { return true; }
   bool boolean(bool) { return true; }
@@ -43,15 +43,15 @@ class fault_finder {
 
 std::string shortened(const std::string& token) { return token.size() > 40 ? token.substr(0, 40) + "…" : token; }
 
-// The library takes a zero byte for the end of the text.
+// The library treats a zero byte as the end of the text.
 json_fault zero_byte(std::size_t byte) {
   return {.byte = byte,
           .cut_off = false,
           .what = "a zero byte is not JSON",
-          .mend = "a file with zeros in it was damaged or not written to its end: make or fetch it again"};
+          .mend = "the file is damaged or was not written completely: make it or download it again"};
 }
 
-// What people write who take another notation for JSON.
+// Mistakes from other notations.
 void explain_notation(std::string_view text, json_fault& fault) {
   constexpr std::array<std::string_view, 2> no_numbers{"NaN", "Infinity"};
   constexpr std::array<std::string_view, 4> python{"'", "True", "False", "None"};
@@ -59,13 +59,13 @@ void explain_notation(std::string_view text, json_fault& fault) {
   if (here.front() == '\0') fault = zero_byte(fault.byte);
   for (const auto word : no_numbers) {
     if (!here.starts_with(word)) continue;
-    fault.what = std::string(word) + " is Python's and not a JSON number";
-    fault.mend = "write null in its place";
+    fault.what = std::string(word) + " is Python's, not a JSON number";
+    fault.mend = "write null instead";
   }
   for (const auto word : python) {
     if (!here.starts_with(word)) continue;
-    fault.what = word == "'" ? "text in single quotes is Python's notation and not JSON"
-                             : std::string(word) + " is Python's notation and not JSON";
+    fault.what = word == "'" ? "text in single quotes is Python's notation, not JSON"
+                             : std::string(word) + " is Python's notation, not JSON";
     fault.mend = "write the values with json.dumps";
   }
 }
@@ -77,7 +77,7 @@ json_fault find_fault(std::string_view text) {
   if (finder.too_large) {
     out.byte -= std::min(out.byte, finder.last.size());
     ++out.byte;
-    out.what = "the number " + shortened(finder.last) + " is larger than a double holds";
+    out.what = "the number " + shortened(finder.last) + " is larger than a double can hold";
     out.mend = "write a smaller one, or null";
   } else if (!out.cut_off && out.byte > 0) {
     explain_notation(text, out);
@@ -92,7 +92,7 @@ std::optional<json_fault> parse(std::string_view text, Json& value) {
     value = nullptr;
     return find_fault(text);
   }
-  // Not within a string, where control characters are faults: behind the value, with all that follows.
+  // Not within a string, where control characters are faults; after the value, with everything that follows.
   const auto zero = text.find('\0');
   if (zero == std::string_view::npos) return std::nullopt;
   value = nullptr;

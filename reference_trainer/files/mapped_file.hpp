@@ -6,8 +6,8 @@
 
 namespace coho::trainer {
 
-/// A file mapped into memory. Pages are read when touched; writing to them changes this process's copy and never the
-/// file (a tensor made over the mapping may be trained in place). Throws `file_error` when the file cannot be opened.
+/// A file mapped into memory. Pages are read when touched; writing to them changes this process's copy, never the file
+/// (a tensor over the mapping may be trained in place). Throws `file_error` when the file cannot be opened.
 class mapped_file {
  public:
   explicit mapped_file(const std::filesystem::path& path);
@@ -17,8 +17,8 @@ class mapped_file {
 
   std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
 
-  /// Takes the whole pages within a part of some mapping out of memory: they are read again when touched again, and
-  /// what was written to them is lost. For parts that nobody will read any more.
+  /// Evicts the whole pages within a part of a mapping: they are read again when touched again, and anything written to
+  /// them is lost. For parts that will not be read again.
   static void release(std::span<const std::byte> part) noexcept;
 
  private:

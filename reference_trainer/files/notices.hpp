@@ -8,9 +8,9 @@
 
 namespace coho::trainer {
 
-/// Lines for people about what files say, from code that has no stage's context at hand: files that contradict each
-/// other, an adapter over another base. One setting for the program; each line is said once. Nothing is said while no
-/// one listens. Lines may come from several threads; the listener hears one at a time, and must not say any.
+/// Messages for the user about the content of files, from code that has no stage context: files that contradict each
+/// other, an adapter over another base. One instance per program; each line is reported once. Nothing is reported
+/// without a listener. Lines may come from several threads; the listener gets one at a time and must not add any.
 ///
 ///     notices::setting().send_to([&](std::string_view line) { context.log(line); });
 ///     notices::setting().say("llama-2-7b: config.json's eos_token_id 1 is the begin token");
@@ -18,7 +18,7 @@ class notices {
  public:
   static notices& setting();
 
-  /// From now on lines go to `listener`; what was said before may be said again. Empty: to no one.
+  /// From now on lines go to `listener`, including repetitions of earlier ones. Empty: no listener.
   void send_to(std::function<void(std::string_view)> listener);
   void say(const std::string& line);
 

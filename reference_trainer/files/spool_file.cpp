@@ -53,7 +53,7 @@ std::string spool_file::read(const place& where) {
         ::pread(descriptor_, text.data() + done, text.size() - done, static_cast<off_t>(where.offset + done));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) refuse("cannot be read back");
-    require_argument(count > 0, "spool: nothing was put at this place");
+    require_argument(count > 0, "spool: nothing was stored at this offset");
     done += static_cast<std::size_t>(count);
   }
   return text;

@@ -8,9 +8,9 @@
 
 namespace coho::trainer {
 
-/// Texts put aside on the disk, to be read again in any order. The file is made as `<beside>.spool` and has no name
-/// after that: no text is left when the process ends, however it ends. Throws `file_error` naming `beside` when
-/// the system refuses.
+/// Temporary storage for texts on disk, readable in any order. The file is created as `<beside>.spool` and unlinked at
+/// once, so no text is left when the process ends, however it ends. Throws `file_error` naming `beside` when the system
+/// refuses.
 ///
 ///     spool_file spool("prompts.jsonl");
 ///     const auto place = spool.append("a text");

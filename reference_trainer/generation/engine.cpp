@@ -18,7 +18,7 @@ namespace {
 
 struct slot {
   std::size_t sequence;
-  std::int64_t length;  ///< positions in the cache, which begin behind the shared prefix
+  std::int64_t length;  ///< positions in the cache, which begin after the shared prefix
   token last;
   stop_matcher stops;
 };
@@ -52,7 +52,7 @@ class run {
   generation operator()() {
     while (true) {
       const auto active = static_cast<std::int64_t>(active_.size());
-      // Prefill costs more a token than decoding, so that free slots are filled several at a time.
+      // Prefill costs more per token than decoding, so free slots are filled several at a time.
       if (next_ < prompts_.size() && (active == 0 || active <= slots_ - std::max<std::int64_t>(1, slots_ / 4))) {
         prefill();
         continue;
@@ -76,7 +76,7 @@ class run {
     return static_cast<std::int64_t>(longest - skipped_ + options_.max_new_tokens);
   }
 
-  // Hidden states [N, H] of prompts, the cached prefix left out.
+  // Hidden states [N, H] of prompts, without the cached prefix.
   at::Tensor read(const std::vector<token>& tokens, const std::vector<std::int64_t>& lengths,
                   const std::vector<std::int64_t>& places) {
     const at::Tensor ids = token_tensor(tokens, bank_.device());
@@ -94,7 +94,7 @@ class run {
     while (next_ < prompts_.size() && static_cast<std::int64_t>(active_.size()) < slots_) {
       const auto prompt = prompts_[next_].subspan(skipped_);
       const auto place = static_cast<std::int64_t>(active_.size());
-      // Several samples of one prompt stand side by side: it is read once.
+      // Several samples of one prompt are adjacent: it is read once.
       if (!lengths.empty() && std::ranges::equal(prompts_[next_], prompts_[next_ - 1])) {
         copies.emplace_back(places.back(), place);
       } else {
@@ -122,8 +122,8 @@ class run {
     sample(bank_.decode(role_, token_tensor(tokens, bank_.device()), positions, cache_, prefix_), 0);
   }
 
-  // fp32 [rows, V]. On the CPU halves are multiplied in fp32, part by part of the head, as fused_log_probs does it: the
-  // log-probabilities of sampler and scorer are the same numbers then.
+  // fp32 [rows, V]. On the CPU halves are multiplied in fp32, part by part of the head, as in fused_log_probs, so that
+  // the log-probabilities of sampler and scorer are identical.
   at::Tensor logits_of(const at::Tensor& hidden) const {
     const at::Tensor& head = bank_.head(role_);
     if (!hidden.is_cpu() || head.scalar_type() == at::kFloat) return at::matmul(hidden, head.t()).to(at::kFloat);
@@ -136,7 +136,7 @@ class run {
     return out;
   }
 
-  // One token for each slot from `first` on; hidden has a row a slot.
+  // One token for each slot from `first` on; hidden has one row per slot.
   void sample(const at::Tensor& hidden, std::size_t first) {
     const at::Tensor logits = logits_of(hidden).to(at::kCPU).contiguous();
     const auto vocabulary = static_cast<std::size_t>(logits.size(1));
@@ -183,7 +183,7 @@ class run {
   std::span<rng> streams_;
   const std::function<void(std::size_t, token)>& on_token_;
   const prefix_cache* prefix_;
-  std::size_t skipped_;  ///< of each prompt's tokens, as they are in the prefix
+  std::size_t skipped_;  ///< of each prompt's tokens, because they are in the prefix
   token_sampler sampler_;
   std::int64_t slots_;
   kv_cache cache_;
@@ -224,7 +224,7 @@ generation generation_engine::generate(const packed<token>& prompts, const gener
                                        std::span<const token> end_tokens, std::span<rng> streams,
                                        const std::function<void(std::size_t, token)>& on_token) {
   require_option(options.max_new_tokens > 0, "generation.max_new_tokens", options.max_new_tokens, "at least 1");
-  require_argument(streams.size() == prompts.size(), "generate: one rng a prompt is needed");
+  require_argument(streams.size() == prompts.size(), "generate: one rng per prompt is needed");
   require_argument((options.stop.empty() && options.unfinished_stop.empty()) || !token_texts_.empty(),
                    "generate: stop strings need a tokenizer");
   for (std::size_t i = 0; i < prompts.size(); ++i) {

@@ -9,18 +9,18 @@
 
 namespace coho::trainer {
 
-/// What a text that grows has come to.
+/// The state of a growing text.
 enum class text_end : std::uint8_t {
   open,        ///< no stop string yet
   finished,    ///< a stop string
-  unfinished,  ///< one of those that end a response without finishing it
+  unfinished,  ///< one of the strings that end a response without finishing it
 };
 
-/// Finds stop strings in a text that grows token by token, also where they span tokens. Keeps only as much of the
-/// text's end as the longest stop string can reach back into.
+/// Finds stop strings in a text that grows token by token, even if they span tokens. Keeps only as much of the text's
+/// end as the longest stop string can reach back into.
 ///
-/// A string of `unfinished` that is part of one of `stops`, as "###" is of "### User", counts once the text has gone on
-/// in another way: until then it may still be the stop string.
+/// A string of `unfinished` that is part of one of `stops`, as "###" is of "### User", counts once the text has
+/// continued differently: until then it may still become the stop string.
 class stop_matcher {
  public:
   stop_matcher(const std::vector<std::string>& stops, const std::vector<std::string>& unfinished)
@@ -33,7 +33,7 @@ class stop_matcher {
   text_end add(std::string_view bytes) {
     tail_.append(bytes);
     const std::size_t stop = first_of(*stops_), cut = first_of(*unfinished_);
-    // Where both are there the earlier one ended the text.
+    // If both are present, the earlier one ended the text.
     if (stop != std::string::npos && stop <= cut) return text_end::finished;
     waits_ = cut != std::string::npos && may_become_stop(cut);
     if (cut != std::string::npos && !waits_) return text_end::unfinished;
@@ -41,7 +41,7 @@ class stop_matcher {
     return text_end::open;
   }
 
-  /// Whether the text, should it end here, ends in a string of `unfinished`.
+  /// Whether the text, if it ended here, would end in a string of `unfinished`.
   bool waits() const noexcept { return waits_; }
 
  private:
@@ -51,7 +51,7 @@ class stop_matcher {
       if (!text.empty()) at = std::min(at, tail_.find(text));
     return at;
   }
-  // Whether a stop string that begins at `cut` or before it is still being written.
+  // Whether a stop string that begins at or before `cut` is still incomplete.
   bool may_become_stop(std::size_t cut) const {
     for (std::size_t begin = 0; begin <= cut; ++begin)
       for (const auto& stop : *stops_)
@@ -65,7 +65,7 @@ class stop_matcher {
   bool waits_ = false;
 };
 
-/// The text before the first occurrence of any stop string; all of it when there is none.
+/// The text before the first occurrence of any stop string; all of it if there is none.
 inline std::string before_stop(std::string_view text, const std::vector<std::string>& stops) {
   std::size_t end = text.size();
   for (const auto& stop : stops)

@@ -32,8 +32,8 @@ void bad_records::pass_over(const file_error& problem) {
   const std::string_view text = problem.what();
   const std::lock_guard lock(mutex_);
   if (!seen_.insert(std::hash<std::string_view>{}(text)).second || !note_) return;
-  if (seen_.size() <= most_notes) note_("passed over: " + std::string(text));
-  if (seen_.size() == most_notes) note_("more records that are passed over are counted, and not named");
+  if (seen_.size() <= most_notes) note_("skipped: " + std::string(text));
+  if (seen_.size() == most_notes) note_("further skipped records are counted but not named");
 }
 
 }  // namespace coho::trainer

@@ -24,7 +24,7 @@ constexpr int at_end = -1;
 
 bool is_space(int c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
-// The first byte that is no part of well-formed UTF-8, or npos.
+// The first byte that is not part of well-formed UTF-8, or npos.
 std::size_t first_invalid_utf8(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     const auto length = static_cast<unsigned char>(text[i]) < 0x80 ? 1 : utf8_length(text.substr(i));
@@ -41,16 +41,16 @@ struct jsonl_reader::state {
   gzFile file = nullptr;
   std::vector<char> buffer = std::vector<char>(1 << 16);
   std::size_t begin = 0, end = 0;
-  std::uint64_t before = 0, value_offset = 0;  // bytes in front of the buffer, and of the value
+  std::uint64_t before = 0, value_offset = 0;  // bytes before the buffer, and before the value
   std::size_t line = 1, value_line = 0, count = 0;
   bool array = false, document = false, done = false, torn = false;
-  bool whole = false;  ///< the value begun last was read to its end
+  bool whole = false;  ///< the last value was read completely
   jsonl_options options;
   std::string text;
 
   state(const std::filesystem::path& p, const jsonl_options& given) : path(p), options(given) {
     if (std::filesystem::is_directory(path))
-      throw file_error(path.string(), "", "is a directory where a file is needed");
+      throw file_error(path.string(), "", "is a directory, but a file is needed");
     file = ::gzopen(path.c_str(), "rb");
     if (file == nullptr) {
       throw file_error(path.string(), "", std::string("cannot be read: ") + std::strerror(errno == 0 ? ENOMEM : errno));
@@ -72,7 +72,7 @@ struct jsonl_reader::state {
     const bool first = count == 1 && !array;
     if (const auto other = first ? recognise_text(text) : std::nullopt) fail(other->what, other->mend);
     fail(fault.cut_off ? "the JSON value is cut off" : "is not JSON" + at,
-         first ? "expected one JSON value a line, or an array" : "");
+         first ? "expected one JSON value per line, or an array" : "");
   }
 
   int peek() {
@@ -119,7 +119,7 @@ struct jsonl_reader::state {
     }
     skip_space();
     if (peek() == '{') {
-      // "{" alone on its line cannot begin a line of JSON Lines.
+      // A "{" on a line of its own cannot begin a JSON Lines line.
       const auto next = std::string_view(buffer.data() + begin, end - begin).find_first_not_of(" \t\r", 1);
       document = next < end - begin && buffer[begin + next] == '\n';
     }
@@ -228,7 +228,7 @@ bool jsonl_reader::recover() {
   auto& s = *state_;
   if (s.whole) return true;
   if (s.array || s.document || s.count == 0) return false;
-  // Within a line that is too long.
+  // The rest of a line that is too long.
   for (int c = s.take(); c != at_end && c != '\n'; c = s.take()) {
   }
   return s.whole = true;
@@ -248,14 +248,14 @@ void jsonl_reader::fail(std::string_view what, std::string_view mend) const { st
 jsonl_writer::jsonl_writer(const std::filesystem::path& path, bool resume) : path_(path), partial_(path) {
   partial_ += ".partial";
   if (std::filesystem::is_directory(path_))
-    throw file_error(path_.string(), "", "cannot be written: it is a folder", "give a file's name");
+    throw file_error(path_.string(), "", "cannot be written: it is a directory", "give a file's name");
   if (const auto folder = path_.parent_path(); !folder.empty()) {
     std::error_code failure;
     std::filesystem::create_directories(folder, failure);
     if (failure) throw file_error(path_.string(), "", "cannot be written: " + failure.message());
   }
   keeps_empty_ = std::filesystem::exists(path_);
-  // A partial file beside a finished one is of a later run.
+  // A partial file next to a finished one comes from a later run.
   if (resume && std::filesystem::exists(partial_)) {
     continue_partial();
   } else if (resume && keeps_empty_) {
@@ -265,6 +265,10 @@ jsonl_writer::jsonl_writer(const std::filesystem::path& path, bool resume) : pat
   } else {
     open_fresh();
   }
+}
+
+bool jsonl_writer::is_complete(const std::filesystem::path& path) {
+  return std::filesystem::is_regular_file(path) && !std::filesystem::exists(path.string() + ".partial");
 }
 
 jsonl_writer::~jsonl_writer() {
@@ -283,7 +287,7 @@ void jsonl_writer::open_fresh() {
 }
 
 void jsonl_writer::continue_partial() {
-  // Only the last line can be torn: a line is one write, and the file grows at its end alone.
+  // Only the last line can be torn: a line is one write, and the file grows only at its end.
   descriptor_ = ::open(partial_.c_str(), O_RDWR | O_APPEND | O_CLOEXEC);
   if (descriptor_ < 0) refuse("cannot be continued");
   std::vector<char> buffer(1 << 16);
@@ -302,7 +306,7 @@ void jsonl_writer::continue_partial() {
 }
 
 void jsonl_writer::write(const json& value) {
-  if (descriptor_ < 0) throw file_error(path_.string(), "", "is finished already and cannot be written to");
+  if (descriptor_ < 0) throw file_error(path_.string(), "", "is already finished and cannot be written to");
   const auto text = value.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
   std::string_view rest = text;
   while (!rest.empty()) {
@@ -317,7 +321,7 @@ void jsonl_writer::write(const json& value) {
 void jsonl_writer::finish() {
   if (finished_) return;
   if (::fsync(descriptor_) != 0) refuse("cannot be flushed to the disk");
-  if (::rename(partial_.c_str(), path_.c_str()) != 0) refuse("cannot be given its name");
+  if (::rename(partial_.c_str(), path_.c_str()) != 0) refuse("cannot be renamed to its final name");
   ::close(std::exchange(descriptor_, -1));
   finished_ = true;
   flush_directory(path_.parent_path());

@@ -10,29 +10,28 @@
 
 namespace coho::trainer {
 
-/// JSON with keys in the order of the file.
+/// JSON with keys in file order.
 using json = nlohmann::ordered_json;
 
-/// The longest record that is read. A longer one is a file of another kind, or damaged.
+/// The longest record that is read. A file with a longer one is of another kind, or damaged.
 inline constexpr std::size_t max_record_bytes = std::size_t{10} << 20;
 
-/// What a reader does with text that is not UTF-8, and with escapes of half a character: `file_error`, or U+FFFD in
-/// their place.
+/// What a reader does with text that is not UTF-8, and with escapes of unpaired surrogates: throw `file_error`, or
+/// substitute U+FFFD.
 enum class bad_text { refuse, replace };
 
 struct jsonl_options {
   bad_text on_bad_text = bad_text::refuse;
-  /// Of a file that a running program may still be writing: what stands behind the last line break, and is no JSON
-  /// value, is not there yet.
+  /// For a file that a running program may still be writing: text after the last line break that is not a JSON value
+  /// counts as not yet written.
   bool growing = false;
 };
 
-/// Reads JSON values one after the other in constant memory: JSON Lines, a top-level JSON array, or one object
-/// whose "{" has a line of its own; plain or gzip (found by content, not by name). Blank lines and a byte order mark
-/// are skipped.
+/// Reads a stream of JSON values in constant memory: JSON Lines, a top-level JSON array, or one object whose "{" has a
+/// line of its own; plain or gzip (detected by content, not by name). Blank lines and a byte order mark are skipped.
 ///
-/// Throws `file_error` with the line (and in arrays the item) for what is not JSON, not UTF-8, longer than
-/// `max_record_bytes`, cut off, or a damaged gzip stream.
+/// Throws `file_error` with the line (and in arrays the item) for text that is not JSON, not UTF-8, longer than
+/// `max_record_bytes` or cut off, and for a damaged gzip stream.
 ///
 ///     jsonl_reader reader("pairs.jsonl.gz");
 ///     for (json value; reader.next(value);) use(value);
@@ -44,17 +43,17 @@ class jsonl_reader {
 
   /// The next value, or false at the end.
   bool next(json& value);
-  /// After `next` or a reading of its value threw: whether what follows can be read, which is then read next. Not where
-  /// the error is one of the file as a whole: a gzip stream, an array that does not end.
+  /// After `next`, or the interpretation of its value, threw: whether reading can continue with the next value. Not if
+  /// the error concerns the file as a whole: a gzip stream, an array that does not end.
   bool recover();
 
   /// Values read so far.
   std::size_t count() const noexcept;
   const std::filesystem::path& path() const noexcept;
-  /// The last value as it stands in the file, and the number of bytes in front of it once unpacked.
+  /// The last value verbatim, and its offset in bytes in the unpacked file.
   std::string_view text() const noexcept;
   std::uint64_t offset() const noexcept;
-  /// Whether a value can be read again at its offset: a plain file, neither packed nor a pipe.
+  /// Whether a value can be read again at its offset: a plain file, neither compressed nor a pipe.
   bool seekable() const noexcept;
   /// "line 12" or "line 12, item 3": where the last value began. For errors about its content.
   std::string place() const;
@@ -68,11 +67,11 @@ class jsonl_reader {
 
 /// Writes JSON Lines so that a kill at any moment loses at most the record in flight.
 ///
-/// Records go to `<path>.partial`, each flushed when written; `finish` flushes it to the disk and gives it its name.
-/// With `resume` an existing partial file is continued: whole records are counted and kept, a torn last line is cut
-/// off. Where there is none, a finished file is left as it is: `finished()` is true and `count()` its number of
-/// records. Without `resume` construction empties an old partial file; a finished file stays until `finish` replaces
-/// it.
+/// Records go to `<path>.partial`, each flushed when written; `finish` flushes the file to the disk and renames it to
+/// `<path>`. With `resume` an existing partial file is continued: whole records are counted and kept, a torn last line
+/// is cut off. If there is no partial file, a finished file is left as it is: `finished()` is true and `count()` its
+/// number of records. Without `resume`, construction empties an old partial file; a finished file stays until `finish`
+/// replaces it.
 ///
 ///     jsonl_writer out("pairs.jsonl", context.resume);
 ///     for (std::size_t i = out.count(); i < prompts.size(); ++i) out.write(make(i));
@@ -80,8 +79,10 @@ class jsonl_reader {
 class jsonl_writer {
  public:
   jsonl_writer(const std::filesystem::path& path, bool resume);
-  /// Leaves the partial file for a later resume, unless it holds no record and there is no older finished file that the
-  /// resumed run would take for its own.
+  /// Whether a run that resumes would find the file finished. Changes nothing.
+  static bool is_complete(const std::filesystem::path& path);
+  /// Leaves the partial file for a later resume, unless it has no records and there is no older finished file, which
+  /// the resumed run would mistake for its own.
   ~jsonl_writer();
   jsonl_writer(const jsonl_writer&) = delete;
   jsonl_writer& operator=(const jsonl_writer&) = delete;
@@ -89,14 +90,13 @@ class jsonl_writer {
   /// Throws `file_error` when the system refuses. Text that is not UTF-8 is written with replacement characters.
   void write(const json& value);
   void finish();
-  /// Leaves the partial file also without a record.
+  /// Keeps the partial file even without records.
   void keep_empty() noexcept { keeps_empty_ = true; }
 
-  /// Records in the file, those of earlier runs included.
+  /// Records in the file, including those of earlier runs.
   std::size_t count() const noexcept { return count_; }
   bool finished() const noexcept { return finished_; }
   const std::filesystem::path& path() const noexcept { return path_; }
-  const std::filesystem::path& partial_path() const noexcept { return partial_; }
 
  private:
   void open_fresh();

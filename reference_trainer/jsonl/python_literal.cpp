@@ -67,7 +67,7 @@ class parser {
       out.push_back(std::move(*value));
       if (take(',')) continue;
       if (!take(close)) return std::nullopt;
-      // Parentheses around one value without a comma are no tuple in Python; the data write them for one all the same.
+      // In Python, parentheses around one value without a comma are not a tuple; the data use them as one nonetheless.
       break;
     }
     return out;

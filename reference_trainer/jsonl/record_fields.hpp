@@ -16,7 +16,7 @@ class record_fields {
 
   bool is_object() const { return value_.is_object(); }
   bool has(std::string_view name) const { return value_.is_object() && value_.contains(name); }
-  /// There and not null: files made of tables have every column in every record.
+  /// Present and not null: files made from tables have every column in every record.
   bool given(std::string_view name) const { return has(name) && !(*this)[name].is_null(); }
   template <class... Names>
   bool has_all(Names... names) const {
@@ -24,7 +24,7 @@ class record_fields {
   }
   const json& operator[](std::string_view name) const { return value_.at(std::string(name)); }
 
-  /// A text field; `missing` fails.
+  /// A text field; throws if it is missing.
   std::string text(std::string_view name) const;
   /// Absent or null: empty.
   std::string optional_text(std::string_view name) const;
@@ -32,13 +32,13 @@ class record_fields {
   std::optional<double> optional_number(std::string_view name) const;
   bool flag(std::string_view name) const;
 
-  /// The reader at the record.
+  /// The reader at this record.
   const jsonl_reader& at() const { return at_; }
 
   /// "field "x" is …, expected …" at the record's place.
   [[noreturn]] void wrong(std::string_view name, std::string_view expected) const;
   [[noreturn]] void fail(std::string_view what, std::string_view mend = {}) const { at_.fail(what, mend); }
-  /// The record is of no form known: lists the fields seen and the forms accepted.
+  /// The record has no known form: lists the fields found and the forms accepted.
   [[noreturn]] void unknown_form(std::string_view kind, std::string_view accepted) const;
 
  private:

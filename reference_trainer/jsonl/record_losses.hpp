@@ -11,9 +11,9 @@
 
 namespace coho::trainer {
 
-/// What stages could not use of the records that they read, counted for the whole run and said once: when a stage
-/// that trains on them has read them all, else at its end. A
-/// record is counted once however often it is read. Stages may run in several threads (the demo's do).
+/// The parts of records that stages could not use, counted for the whole run and reported once: when a stage that
+/// trains on the records has read them all, otherwise at its end. A record is counted once however often it is read.
+/// Stages may run in several threads (the demo's do).
 ///
 ///     record_losses::of_run().add("a system text, which is left out", reader);
 ///     for (const auto& line : record_losses::of_run().take_lines()) log(line);  // "note: 3 records: a system text, …"
@@ -22,10 +22,10 @@ class record_losses {
   static record_losses& of_run();
 
   void add(std::string_view what, const jsonl_reader& at);
-  /// `record`: what tells it from others.
+  /// `record`: identifies the record.
   void add(std::string_view what, std::string_view record);
   std::vector<std::string> lines() const;
-  /// The lines, and begins anew.
+  /// Returns the lines and starts over.
   std::vector<std::string> take_lines();
   void clear();
 

@@ -6,8 +6,8 @@
 
 namespace coho::trainer {
 
-/// The kernels that pass over blocks of logits on a device, for `fused_log_probs`; null where the library's own way is
-/// taken (its loops on the CPU, libtorch's operators on a device without kernels). The one place that decides.
+/// The kernels that process blocks of logits on a device, for `fused_log_probs`; null if the library's own code is used
+/// (its loops on the CPU, libtorch's operators on a device without kernels). The only place that decides.
 const log_prob_block_kernels* log_prob_kernels_for(at::Device device);
 
 }  // namespace coho::trainer

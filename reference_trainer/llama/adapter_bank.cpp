@@ -12,7 +12,7 @@
 namespace coho::trainer {
 namespace {
 
-// Sequences that lie one behind the other between these offsets.
+// The concatenated sequences between these offsets.
 void watch(std::span<const std::int64_t> offsets, const llama_config& config) {
   std::vector<std::int64_t> lengths;
   for (std::size_t i = 1; i < offsets.size(); ++i) lengths.push_back(offsets[i] - offsets[i - 1]);
@@ -22,14 +22,14 @@ void watch(std::span<const std::int64_t> offsets, const llama_config& config) {
 void watch(const prefix_layout& layout, const llama_config& config) {
   std::vector<std::int64_t> lengths;
   for (const auto& part : layout.parts) {
-    // The shared tokens of a group are a part too, and no sequence.
+    // The shared tokens of a group are a part too, but not a sequence.
     if (lengths.size() == layout.own.size() || layout.own[lengths.size()].first != part.queries.first) continue;
     for (const std::int64_t own : part.lengths) lengths.push_back(layout.cached + part.shared.count + own);
   }
   position_watch::setting().see(lengths, config.max_position_embeddings);
 }
 
-// A sequence that grows counts once, as it steps over the last position.
+// A growing sequence counts once, as it passes the last position.
 void watch_decoded(std::span<const std::int64_t> positions, const llama_config& config) {
   const std::int64_t limit = config.max_position_embeddings;
   std::vector<std::int64_t> lengths;
@@ -44,7 +44,7 @@ adapter_bank::adapter_bank(llama_weights base)
     : base_(std::move(base)), model_(base_.config, base_.embedding.device()) {}
 
 adapter_bank::role_state& adapter_bank::add(const std::string& role) {
-  require_argument(!roles_.contains(role), "adapter_bank: there is a role " + role + " already");
+  require_argument(!roles_.contains(role), "adapter_bank: there already is a role " + role + " already");
   role_state& state = roles_[role];
   state.weights = base_;
   state.revision = ++revisions_;
@@ -85,7 +85,7 @@ void adapter_bank::add_full(const std::string& role) {
 void adapter_bank::add_full(const std::string& role, llama_weights weights) {
   require_argument(weights.config.num_hidden_layers == config().num_hidden_layers &&
                        weights.embedding.sizes() == base_.embedding.sizes(),
-                   "adapter_bank: the weights of role " + role + " have another shape than the base");
+                   "adapter_bank: the weights of role " + role + " do not have the base's shape");
   role_state& state = add(role);
   state.weights = std::move(weights);
   state.full = true;
@@ -137,7 +137,7 @@ parameter_set& adapter_bank::train(const std::string& role) {
   if (state.parameters) return *state.parameters;
   std::vector<std::pair<std::string, at::Tensor*>> tensors;
   if (state.full) {
-    // A tied head is one tensor: visit hands out the embedding only and sets the head to it, again after the views are
+    // A tied head is one tensor: visit yields only the embedding and assigns it to the head, again after the views are
     // made.
     state.weights.visit([&](const std::string& name, at::Tensor& tensor) { tensors.emplace_back(name, &tensor); });
   }

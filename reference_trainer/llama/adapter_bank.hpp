@@ -26,8 +26,8 @@ struct scalar_head {
 };
 
 /// Several roles over one base: policy, reference, reward and value model are adapters (and scalar heads) over weights
-/// that are held once (SALMON §4.1.2). A role is the base itself, the base with a LoRA adapter, or, for full
-/// fine-tuning of models small enough, a copy of its own; what runs a role does not see the difference.
+/// that are stored once (SALMON §4.1.2). A role is the base itself, the base with a LoRA adapter or, for full
+/// fine-tuning of small models, a separate copy; code that runs a role does not see the difference.
 ///
 /// The base may be packed as NF4 (QLoRA): then a role is the base or an adapter over it, and full copies are refused.
 ///
@@ -43,7 +43,7 @@ class adapter_bank {
   const llama_weights& base() const { return base_; }
   at::Device device() const { return base_.embedding.device(); }
 
-  /// The base as it is.
+  /// The unchanged base.
   void add_base(const std::string& role);
   /// The base with a fresh adapter (B = 0).
   void add_lora(const std::string& role, const lora_options& options, rng random);
@@ -51,12 +51,12 @@ class adapter_bank {
   void add_lora(const std::string& role, lora_adapter adapter);
   /// A copy of the base's weights, in fp32. Throws argument_error when the base is packed.
   void add_full(const std::string& role);
-  /// Given weights of their own, of the base's shape.
+  /// Separate weights, of the base's shape.
   void add_full(const std::string& role, llama_weights weights);
-  /// A copy of another role: adapter, own weights and head alike. Frozen until `train`.
+  /// A copy of another role, including adapter, separate weights and head. Frozen until `train`.
   void copy(const std::string& from, const std::string& to);
-  /// Keeps the adapter of a role that will not be trained in the base's compute type: half the memory under bf16.
-  /// Copies that are to be trained are made before. Throws argument_error when it is trained.
+  /// Stores the adapter of a role that will not be trained in the base's compute type: half the memory under bf16. Make
+  /// copies that will be trained before. Throws argument_error if the role is trained.
   void freeze(const std::string& role);
   /// A scalar head of zeros.
   void add_head(const std::string& role);
@@ -64,9 +64,9 @@ class adapter_bank {
   void remove(const std::string& role);
   bool has(const std::string& role) const { return roles_.contains(role); }
 
-  /// What forward passes with gradients keep; `selective` unless set.
+  /// What forward passes with gradients keep; `selective` by default.
   void set_recomputation(recomputation kind) { recompute_ = kind; }
-  /// What dropout of adapters is drawn from.
+  /// The generator of the adapters' dropout.
   void set_dropout_random(rng random) { dropout_random_ = random; }
 
   /// Makes the role's own tensors (adapter or weights, and head) trainable, once.
@@ -76,15 +76,15 @@ class adapter_bank {
   /// Final-norm hidden states [N, H]; see llama_model::hidden.
   at::Tensor hidden(const std::string& role, const at::Tensor& tokens, const sequence_layout& layout,
                     kv_cache* cache = nullptr, std::span<const std::int64_t> slots = {});
-  /// Of sequences that share prefixes, no gradient; see llama_model.
+  /// For sequences that share prefixes, no gradient; see llama_model.
   at::Tensor hidden(const std::string& role, const at::Tensor& tokens, const prefix_layout& layout,
                     const prefix_cache* prefix = nullptr, kv_cache* cache = nullptr,
                     std::span<const std::int64_t> slots = {});
   prefix_cache prefix(const std::string& role, const at::Tensor& tokens);
   at::Tensor decode(const std::string& role, const at::Tensor& tokens, std::span<const std::int64_t> positions,
                     kv_cache& cache, const prefix_cache* prefix = nullptr);
-  /// A number that is another one when the role's weights may have changed since, so that what was computed from them
-  /// can be kept as long as it is the same. Nothing for a role that is trained: its weights change at any time.
+  /// Changes whenever the role's weights may have changed, so that results computed from them can be kept while it is
+  /// the same. Nothing for a role that is trained, whose weights change at any time.
   std::optional<std::uint64_t> revision(const std::string& role) const;
   /// The role's scalar head over hidden states: [N].
   at::Tensor scalar_output(const std::string& role, const at::Tensor& hidden) const;
@@ -99,11 +99,11 @@ class adapter_bank {
     std::unique_ptr<parameter_set> parameters;
     std::uint64_t revision = 0;
   };
-  /// Whoever may write to a role may change its weights: a new revision.
+  /// A caller that may write to a role may change its weights: a new revision.
   role_state& at(const std::string& role);
   const role_state& at(const std::string& role) const;
 
-  /// Bytes of all distinct storages behind the bank: shared ones count once.
+  /// Bytes of all distinct storages of the bank: shared ones count once.
   std::int64_t bytes() const;
 
  private:

@@ -42,7 +42,7 @@ at::Tensor feed_forward(const block_linears& linears, const at::Tensor& x, doubl
 // [N, heads · D] split into heads.
 at::Tensor heads(const at::Tensor& x, std::int64_t depth) { return x.view({x.size(0), x.size(1) / depth, depth}); }
 
-// How many of the keys before position `first` no window reaches any more.
+// How many of the keys before position `first` are out of every window.
 std::int64_t out_of_window(std::int64_t first, std::int64_t window) {
   return window > 0 ? std::max<std::int64_t>(0, first - window + 1) : 0;
 }
@@ -104,11 +104,11 @@ at::Tensor llama_model::run(const llama_weights& weights, const lora_adapter* ad
                             const rope_cache::tables& rope, const training_pass& pass, const Attend& attend) const {
   at::Tensor x = at::embedding(weights.embedding, tokens);
   for (std::size_t i = 0; i < weights.blocks.size(); ++i) {
-    // By value but for the weights, which outlive the graph: backward may run it again.
+    // By value except for the weights, which outlive the graph, because backward may run it again.
     const auto run_block = [this, i, adapter, rope, attend, pass, block = &weights.blocks[i]](const at::Tensor& in) {
       const block_linears linears{*block, adapter, i, pass.dropout, pass.random};
       const keep_inputs keep = pass.recompute == recomputation::selective ? keep_inputs::no : keep_inputs::yes;
-      // A function of its own: without gradients, what attention held is gone before the feed-forward half begins.
+      // A separate function: without gradients, attention's temporaries are freed before the feed-forward half begins.
       const auto attention = [&]() -> at::Tensor {
         const projection into_heads[] = {linears(linear_kind::q), linears(linear_kind::k), linears(linear_kind::v)};
         const auto qkv = project_normed(in, block->input_norm, config_.rms_norm_eps, into_heads, keep);
@@ -156,7 +156,7 @@ at::Tensor llama_model::hidden(const llama_weights& weights, const lora_adapter*
                    "llama_model: the layout was made for another prefix");
   const at::NoGradGuard no_gradient;
   const std::int64_t window = config_.sliding_window.value_or(0);
-  // One mask a part for all blocks; sequences that share nothing need none.
+  // One mask per part for all blocks; sequences that share nothing need none.
   std::vector<at::Tensor> masks;
   for (const auto& part : layout.parts) {
     const std::int64_t before = layout.cached + part.shared.count;

@@ -17,8 +17,8 @@
 
 namespace coho::trainer {
 
-/// cos and sin of the rotary embedding for positions 0 … length − 1, fp32 [length, D/2], grown as longer sequences
-/// come.
+/// cos and sin of the rotary embedding for positions 0 … length − 1, fp32 [length, D/2], extended when longer sequences
+/// arrive.
 class rope_cache {
  public:
   explicit rope_cache(const llama_config& config, at::Device device = at::kCPU) : config_(config), device_(device) {}
@@ -35,11 +35,11 @@ class rope_cache {
   at::Tensor cos_, sin_;
 };
 
-/// How one forward pass that will be followed by a backward pass runs.
+/// The settings of one forward pass that is followed by a backward pass.
 struct training_pass {
   recomputation recompute = recomputation::selective;
   double dropout = 0;  ///< of the adapters' inputs
-  rng random{0};       ///< which elements dropout takes; one for each forward pass
+  rng random{0};       ///< selects the elements that dropout drops; one per forward pass
 };
 
 /// The decoder's forward pass over any weights and adapter: final-norm hidden states, never logits.
@@ -50,8 +50,8 @@ class llama_model {
 
   const llama_config& config() const { return config_; }
 
-  /// Hidden states [N, H] of packed tokens (int64 [N]). Differentiable in whatever requires gradients. With a cache,
-  /// keys and values of sequence i are stored in slots[i] as they are computed (the prompts of a generation).
+  /// Hidden states [N, H] of packed tokens (int64 [N]). Differentiable in everything that requires gradients. With a
+  /// cache, keys and values of sequence i are stored in slots[i] as they are computed (the prompts of a generation).
   at::Tensor hidden(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens,
                     const sequence_layout& layout, kv_cache* cache = nullptr, std::span<const std::int64_t> slots = {},
                     const training_pass& pass = {});
@@ -59,20 +59,20 @@ class llama_model {
   /// Keys and values of one sequence, for others that begin with it. tokens int64 [T], T > 0.
   prefix_cache prefix(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens);
 
-  /// Hidden states [N, H] of sequences that share prefixes, each prefix computed once: those of the whole sequences to
-  /// rounding. `prefix` has the length that the layout was made for, or is null. With a cache, the own keys and values
-  /// of sequence i are stored in slots[i] from position 0 on. No gradient.
+  /// Hidden states [N, H] of sequences that share prefixes, each prefix computed once: equal to those of the whole
+  /// sequences to rounding. `prefix` has the length that the layout was made for, or is null. With a cache, the own
+  /// keys and values of sequence i are stored in slots[i] from position 0 on. No gradient.
   at::Tensor hidden(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens,
                     const prefix_layout& layout, const prefix_cache* prefix = nullptr, kv_cache* cache = nullptr,
                     std::span<const std::int64_t> slots = {});
 
-  /// One decoding step for slots 0 … n − 1: tokens int64 [n] at `positions` of the cache, which are counted from the
-  /// prefix's end where there is one; returns [n, H]. No gradient.
+  /// One decoding step for slots 0 … n − 1: tokens int64 [n] at `positions` of the cache, counted from the end of the
+  /// prefix if there is one; returns [n, H]. No gradient.
   at::Tensor decode(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens,
                     std::span<const std::int64_t> positions, kv_cache& cache, const prefix_cache* prefix = nullptr);
 
  private:
-  // attend(block, q, k, v) mixes the rotated heads of all rows; what it holds is copied into the graph.
+  // attend(block, q, k, v) mixes the rotated heads of all rows; what it captures is copied into the graph.
   template <class Attend>
   at::Tensor run(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens,
                  const rope_cache::tables& rope, const training_pass& pass, const Attend& attend) const;

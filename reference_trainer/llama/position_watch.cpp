@@ -46,7 +46,7 @@ std::int64_t position_watch::longest() const {
 
 void position_watch::say(std::string_view what, std::int64_t tokens, std::int64_t positions) {
   if (std::exchange(said_, true) || !note_) return;
-  note_("note: " + std::string(what) + std::to_string(tokens) + " tokens; the model is made for " +
+  note_("note: " + std::string(what) + std::to_string(tokens) + " tokens; the model was made for " +
         std::to_string(positions));
 }
 

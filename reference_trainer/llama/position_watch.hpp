@@ -9,20 +9,19 @@
 
 namespace coho::trainer {
 
-/// Sequences that are longer than the positions a model was made for (max_position_embeddings). They are read, as
-/// transformers reads them, but a model has not learned what lies there. One watch for the program, so that no stage
-/// has to look itself: `note` gets one line at the first of them, and `count` how many were read, each as often as it
-/// was.
+/// Detects sequences longer than the positions a model was made for (max_position_embeddings). They are processed, as
+/// in transformers, but the model was not trained on those positions. One instance per program, so that no stage has to
+/// check: `note` gets one line at the first such sequence, and `count` is how many were read, counting repetitions.
 class position_watch {
  public:
   static position_watch& setting();
 
-  /// Begins anew.
+  /// Starts over.
   void start(std::function<void(std::string_view)> note);
 
-  /// A forward pass reads sequences up to these lengths.
+  /// Call for a forward pass over sequences of up to these lengths.
   void see(std::span<const std::int64_t> lengths, std::int64_t positions);
-  /// Prompt and response may take so many tokens: the note comes before they do.
+  /// Prompt and response may have this many tokens: the note comes before they do.
   void expect(std::int64_t tokens, std::int64_t positions);
 
   std::size_t count() const;

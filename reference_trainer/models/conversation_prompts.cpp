@@ -1,4 +1,4 @@
-// How a prompter lays out conversations: in a chat format, or in the plain one.
+// How a prompter lays out conversations: in a chat format, or in plain form.
 #include <algorithm>
 #include <string>
 #include <string_view>
@@ -15,7 +15,7 @@ namespace {
 
 constexpr auto is_user = [](const chat_message& message) { return message.role == chat_role::user; };
 
-// Several turns without a chat format: as HH-RLHF writes them, and as judges and reward models read them.
+// Several turns without a chat format: as in HH-RLHF, and as judges and reward models read them.
 chat_prompt transcript() {
   return chat_prompt({.name = "plain",
                       .system_suffix = "\n\n",
@@ -27,7 +27,7 @@ chat_prompt transcript() {
                       .trim_messages = true});
 }
 
-// The words of a template around a question, or the question itself. What a template says may spell special tokens.
+// The words of a template around a question, or only the question. A template's text may spell special tokens.
 chat_piece asked(const std::string& question, const std::optional<prompt_template>& wording) {
   chat_piece out{.text = question, .begin = true};
   std::size_t front = 0, behind = 0;
@@ -43,7 +43,7 @@ chat_piece asked(const std::string& question, const std::optional<prompt_templat
   return out;
 }
 
-// Question and answer are one text: a space parts them, or the line break that one of them brings.
+// Question and answer are one text, separated by a space, or by a line break that one of them contains.
 void answer(chat_piece& piece, const chat_message& reply) {
   while (piece.text.ends_with(' ')) piece.text.pop_back();
   for (auto& message : piece.messages) message.end = std::min(message.end, piece.text.size());
@@ -75,10 +75,10 @@ chat_text plain(std::span<const chat_message> messages, bool answered, const std
     reply = std::move(talk.turns.back());
     talk.turns.pop_back();
     require_argument(!talk.turns.empty() && is_user(talk.turns.back()),
-                     "the two of a conversation must take turns, the user first");
+                     "user and assistant must take turns, the user first");
     if (std::ranges::any_of(talk.turns, [](const auto& turn) { return !is_user(turn) && turn.weight > 0; }))
       record_losses::of_run().add(
-          "replies before the last one are read and not trained on, as prompt.template has one place only: "
+          "replies before the last one are read but not trained on, because prompt.template has only one place: "
           "choose a chat format",
           dialogue_text(talk));
   }
@@ -96,7 +96,7 @@ chat_text prompter::laid_out(std::span<const chat_message> messages, bool answer
   std::vector<chat_message> all(messages.begin(), messages.end());
   if (!system_.empty() && !own) all.insert(all.begin(), {chat_role::system, system_});
   if (own && template_ && !messages.front().text.empty())
-    record_losses::of_run().add("a system text of its own, which takes the place of prompt.template",
+    record_losses::of_run().add("its own system text, which replaces prompt.template",
                                 messages.front().text + '\n' + messages.back().text);
   return answered ? chat_->answered(all) : (*chat_)(all);
 }

@@ -15,14 +15,13 @@
 #include "checkpoint/peft.hpp"
 #include "checkpoint/tensor_io.hpp"
 #include "files/notices.hpp"
-#include "settings/model_settings.hpp"
 
 namespace coho::trainer {
 namespace {
 
 constexpr const char* head_file = "score_head.safetensors";
 
-/// The head of a role that has one in a file of its own, or undefined tensors.
+/// The head of a role that has a separate head file, or undefined tensors.
 scalar_head read_head(const std::filesystem::path& directory, std::int64_t hidden_size) {
   const auto path = directory / head_file;
   if (!std::filesystem::exists(path)) return {};
@@ -51,15 +50,15 @@ void set_head(adapter_bank& bank, const std::string& role, const scalar_head& he
   if (head.defined()) bank.set_head(role, head.weight, head.bias);
 }
 
-/// A base that is a reward model in Hugging Face's form gives its head to the roles that start from it.
+/// A base that is a reward model in Hugging Face's form passes its head to the roles that start from it.
 void set_base_head(loaded_model& model, const std::string& role) { set_head(*model.bank, role, model.base_head); }
 
-/// Roles of one bank run in one shape: what the base's config.json says holds for them all.
+/// Roles of one bank have one shape: the base's config.json applies to all of them.
 void require_shape_of_base(const llama_config& role, const llama_config& base, const std::filesystem::path& directory) {
   const auto check = [&](const char* field, bool same) {
     if (!same)
-      throw file_error((directory / "config.json").string(), field, "is another than that of the base model",
-                       "give a checkpoint that began as this base");
+      throw file_error((directory / "config.json").string(), field, "differs from that of the base model",
+                       "give a checkpoint derived from this base");
   };
   check("vocab_size", role.vocab_size == base.vocab_size);
   check("hidden_size", role.hidden_size == base.hidden_size);
@@ -79,14 +78,14 @@ void check_directory(const std::filesystem::path& directory) {
                      "give --model the folder of a Hugging Face LLaMA or Mistral checkpoint");
 }
 
-/// All that is said of a folder in one line.
+/// Reports all notes about a folder in one line.
 void say_of(const std::filesystem::path& directory, const std::vector<std::string>& parts) {
   std::string line;
   for (const auto& part : parts) line += (line.empty() ? directory.string() + ": " : "; ") + part;
   if (!line.empty()) notices::setting().say(line);
 }
 
-/// An adapter's numbers mean something over the weights that it was trained over, and over those alone.
+/// An adapter is meaningful only over the weights that it was trained over.
 void say_of_other_base(const loaded_model& model, const std::filesystem::path& adapter, const std::string& trained_on) {
   if (!model.fingerprint) return;
   const auto stored = read_fingerprint(adapter);
@@ -95,11 +94,11 @@ void say_of_other_base(const loaded_model& model, const std::filesystem::path& a
     if (!difference.empty())
       notices::setting().say("warning: " + adapter.string() + " was trained over " +
                              (stored->base_model.empty() ? "another base" : stored->base_model) + ", and " +
-                             model.directory.string() + " has other weights (" + difference +
-                             "): what it gives here means little");
+                             model.directory.string() + " has different weights (" + difference +
+                             "): its output here means little");
     return;
   }
-  // A folder may have been moved, and a hub's name is not a path: their last parts are what can be compared.
+  // A folder may have been moved, and a hub's name is not a path: only their last parts can be compared.
   const std::filesystem::path named = trained_on;
   const auto last = [](std::filesystem::path path) {
     if (path.filename().empty()) path = path.parent_path();
@@ -110,7 +109,7 @@ void say_of_other_base(const loaded_model& model, const std::filesystem::path& a
   if (last(named) != last(std::filesystem::weakly_canonical(model.directory, none)))
     notices::setting().say("warning: " + adapter.string() + " was trained over " + trained_on +
                            ", by its name, and is " + "loaded over " + model.directory.string() +
-                           "; it carries no fingerprint that tells whether their weights are the same");
+                           "; it has no fingerprint to tell whether their weights are the same");
 }
 
 loaded_model with_tokenizer(const std::filesystem::path& directory, llama_weights weights) {
@@ -119,10 +118,10 @@ loaded_model with_tokenizer(const std::filesystem::path& directory, llama_weight
   const auto tokenizer = sentencepiece_tokenizer::from_file(directory);
   const std::int64_t vocabulary = weights.config.vocab_size;
   if (static_cast<std::int64_t>(tokenizer.size()) > vocabulary)
-    throw file_error(
-        directory.string(), "tokenizer.model",
-        "has " + std::to_string(tokenizer.size()) + " pieces, the model a vocabulary of " + std::to_string(vocabulary),
-        "put the checkpoint's own tokenizer beside it");
+    throw file_error(directory.string(), "tokenizer.model",
+                     "has " + std::to_string(tokenizer.size()) + " pieces, but the model has a vocabulary of " +
+                         std::to_string(vocabulary),
+                     "put the checkpoint's own tokenizer next to it");
   out.ids = read_special_token_ids(directory, tokenizer, vocabulary, weights.config.eos_token_ids);
   say_of(directory, out.ids.contradictions);
   out.tokenizer =
@@ -180,27 +179,29 @@ at::Device read_device(const config& options) {
   const std::string name = options.get<std::string>("device", "cpu");
   if (name == "cpu") return at::kCPU;
   options.check(at::hasCUDA(), "device",
-                "cpu here: this build of coho has no CUDA (configure with -DCOHO_CUDA=ON), or there is no GPU");
+                "cpu: this build of coho has no CUDA (configure with -DCOHO_CUDA=ON), or there is no GPU");
   const at::Device device(name);
   options.check(!device.has_index() || device.index() < at::detail::getCUDAHooks().getNumGPUs(), "device",
                 "of a GPU that this machine has");
-  // Without a number: the one that this process was told to use, the first unless it is one of several.
+  // Without a number: the device that this process was told to use, the first unless it is one of several.
   return device.has_index() ? device : c10::impl::VirtualGuardImpl(at::kCUDA).getDevice();
 }
 
 loaded_model load_model(const config& options) {
-  const model_settings settings = read_model_settings(options);
-  weight_form form{.type = settings.compute == compute_type::bfloat16 ? at::kBFloat16 : at::kFloat,
-                   .device = read_device(options)};
+  return load_model(read_model_settings(options), read_device(options), options.get<std::uint64_t>("seed", 1));
+}
+
+loaded_model load_model(const model_settings& settings, at::Device device, std::uint64_t seed) {
+  weight_form form{.type = settings.compute == compute_type::bfloat16 ? at::kBFloat16 : at::kFloat, .device = device};
   if (settings.base == base_storage::nf4 || settings.base == base_storage::nf4_double)
     form.quantize = nf4_options{.double_quantize = settings.base == base_storage::nf4_double};
   loaded_model out;
-  const rng random(options.get<std::uint64_t>("seed", 1));
+  const rng random(seed);
   if (settings.random_weights) {
     const auto shape = find_model_config(settings);
     if (!shape)
-      throw file_error((settings.path / "config.json").string(), "", "no such file, and no shipped shape's name",
-                       "give model.config");
+      throw file_error((settings.path / "config.json").string(), "",
+                       "no such file, and not the name of a shipped shape", "give model.config");
     const llama_weights weights = llama_weights::random(*shape, random.split(stream_key("random weights")), 0.02, form);
     out = with_tokenizer(settings.path, weights);
     if (shape->sequence_classification()) out.base_head = {at::zeros({1, shape->hidden_size}), at::zeros({1})};
@@ -221,7 +222,7 @@ void load_role(loaded_model& model, const std::string& role, const std::filesyst
   }
   if (!std::filesystem::exists(path))
     throw file_error(path.string(), "", "no such directory", "give the output folder of an earlier stage");
-  // All that can be wrong with the files comes to light before there is a role.
+  // Everything that can be wrong with the files is found before the role exists.
   scalar_head head = read_head(path, bank.config().hidden_size);
   if (std::filesystem::exists(path / "adapter_config.json")) {
     const lora_weights saved = read_peft(path);
@@ -248,16 +249,20 @@ void load_role(loaded_model& model, const std::string& role, const std::filesyst
 
 void start_role(loaded_model& model, const std::string& role, const std::filesystem::path& from, const config& options,
                 rng random) {
+  start_role(model, role, from, read_adapter_settings(options), random);
+}
+
+void start_role(loaded_model& model, const std::string& role, const std::filesystem::path& from,
+                const adapter_settings& settings, rng random) {
   adapter_bank& bank = *model.bank;
-  const adapter_settings settings = read_adapter_settings(options);
   const bool from_adapter = !from.empty() && std::filesystem::exists(from / "adapter_config.json");
   if (!from.empty()) {
     load_role(model, role, from);
     if (!settings.full && !from_adapter)
-      throw config_error("adapter.kind = lora cannot go on from " + from.string() +
-                         ", which holds whole weights: merge it into a base, or use full");
+      throw config_error("adapter.kind = lora cannot continue from " + from.string() +
+                         ", which has full weights: merge it into a base, or use full");
     if (settings.full && from_adapter)
-      throw config_error("adapter.kind = full cannot go on from " + from.string() + ", which holds an adapter");
+      throw config_error("adapter.kind = full cannot continue from " + from.string() + ", which has an adapter");
     if (from_adapter) bank.at(role).adapter.set_dropout(settings.lora.dropout);
   } else if (settings.full) {
     if (bank.base().quantized())
@@ -275,7 +280,7 @@ void save_role(loaded_model& model, const std::string& role, const std::filesyst
   adapter_bank& bank = *model.bank;
   auto& state = bank.at(role);
   std::filesystem::create_directories(directory);
-  // Hugging Face's form of a reward model has no bias: one that is not zero takes the head into a file of its own.
+  // Hugging Face's reward models have no bias: a head with a non-zero bias goes into a separate file.
   const bool own_head = state.head.defined() && state.head.bias.detach().abs().max().item<double>() > 0;
   if (state.full) {
     llama_config config = state.weights.config;
@@ -310,7 +315,7 @@ void save_role(loaded_model& model, const std::string& role, const std::filesyst
   if (own_head)
     write_tensors(directory / head_file,
                   {{"score.weight", state.head.weight.detach()}, {"score.bias", state.head.bias.detach()}});
-  // What an earlier run left in another form would be loaded in place of this one, now that this one is whole.
+  // Files of another form from an earlier run would be loaded instead of this one, now that this one is complete.
   const auto drop = [&](std::initializer_list<const char*> names) {
     for (const char* name : names) std::filesystem::remove(directory / name);
   };

@@ -38,7 +38,7 @@ prompter::prompter(const prompt_settings& settings, const loaded_model& model)
   if (!settings.template_path.empty() && !template_)
     template_ = load_template(template_kind::inference, settings.template_path);
   if (format_name_ != "plain") {
-    // Settings read before the file was there have no format: this says that it is missing.
+    // Settings that were read before the file existed have no format: loading it here reports that it is missing.
     const chat_format format = settings.chat ? *settings.chat : load_chat_format(settings.format_path);
     chat_ = template_ ? chat_prompt(format, *template_) : chat_prompt(format);
   }
@@ -46,7 +46,7 @@ prompter::prompter(const prompt_settings& settings, const loaded_model& model)
   const chat_message nothing{chat_role::user, {}};
   const std::size_t wording = uncut(std::span(&nothing, 1)).size();
   require_option(wording < max_tokens_, settings.max_tokens_key, max_tokens_,
-                 "more than the " + std::to_string(wording) + " tokens that stand around a question, or 0 (no limit)");
+                 "more than the " + std::to_string(wording) + " tokens around a question, or 0 (no limit)");
 }
 
 std::vector<token> prompter::tokens(std::string_view question) const {
@@ -65,7 +65,7 @@ std::vector<chat_message> prompter::fitted(std::span<const chat_message> message
   while (out.size() > max_tokens_ && drop_oldest_exchange(kept)) out = uncut(kept);
   const auto question = tokenizer_->encode(kept.back().text);
   const std::span<const token> all(question);
-  // What is left of a text may take a token more than it did within the whole: then one more goes.
+  // The rest of a text may need one more token than it did within the whole; then one more is cut.
   for (std::size_t keep = question.size(); out.size() > max_tokens_ && keep > 0;) {
     keep -= std::min(keep, out.size() - max_tokens_);
     kept.back().text = tokenizer_->decode(all.last(keep));

@@ -17,7 +17,7 @@ std::vector<token> with_begin(const sentencepiece_tokenizer& tokenizer, const st
 
 self_align_encoder::self_align_encoder(const self_align_prompt& prompt, const sentencepiece_tokenizer& tokenizer)
     : prompt_(&prompt), tokenizer_(&tokenizer), prefix_(with_begin(tokenizer, prompt("A"))) {
-  // Beginnings of every kind: whatever a tokenizer joins with the text in front shows up in one of them.
+  // Beginnings of every kind, so that anything a tokenizer merges with the preceding text shows up in one of them.
   constexpr std::array<std::string_view, 16> beginnings{"the", "Why", "0", " ",  "\n", "\t", "\"", "(",
                                                         "#",   "-",   "é", "你", "д",  "ع",  "“",  "🦙"};
   for (const auto beginning : beginnings) {

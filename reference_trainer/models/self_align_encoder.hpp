@@ -11,17 +11,17 @@
 
 namespace coho::trainer {
 
-/// Prompts as tokens. `prefix()` is what all of them begin with, token by token: where a tokenizer joins the end of the
-/// text in front of a question with the question's first characters, the prefix ends before that.
+/// Prompts as tokens. `prefix()` is the common beginning of all prompts, token by token: if a tokenizer merges the end
+/// of the text before a question with the question's first characters, the prefix ends before that.
 class self_align_encoder {
  public:
   self_align_encoder(const self_align_prompt& prompt, const sentencepiece_tokenizer& tokenizer);
 
-  /// With the begin token, as all below.
+  /// With the begin token, like all below.
   const std::vector<token>& prefix() const { return prefix_; }
   std::vector<token> operator()(std::string_view question) const;
-  /// Whether a prompt begins with the prefix, and has more. A tokenizer may join what none of the probed beginnings
-  /// show.
+  /// Whether a prompt begins with the prefix and has more tokens. A tokenizer may merge characters that no probed
+  /// beginning shows.
   bool begins_with_prefix(std::span<const token> tokens) const;
 
  private:

@@ -12,7 +12,7 @@ std::vector<prompt_settings> read_sft_prompts(const config& options) {
   const prompt_settings base = read_prompt_settings(options, "sft", true);
   const auto templates = options.get<std::vector<std::filesystem::path>>("sft.templates", {});
   if (templates.empty()) return {base};
-  options.check(base.system.empty(), "sft.templates", "left out when prompt.system gives the system text");
+  options.check(base.system.empty(), "sft.templates", "unset if prompt.system gives the system text");
   std::vector<prompt_settings> out;
   for (const auto& name : templates) {
     options.check(!name.empty(), "sft.templates", "templates by path or shipped name, none empty");

@@ -23,12 +23,13 @@ supervised_example make_supervised_example(const sft_record& record, const promp
   for (const auto& reply : talk.replies) {
     if (!(reply.weight > 0) || reply.size == 0) continue;
     std::size_t size = reply.size;
-    // A reply that was cut does not end there: no end token to learn.
+    // A reply that was cut does not end there, so no end token is trained.
     if (max_response_tokens > 0 && size - reply.ended >= max_response_tokens) {
       if (size > max_response_tokens)
-        record_losses::of_run().add("a reply of " + std::to_string(max_response_tokens) +
-                                        " tokens or more (sft.max_response_tokens): those are trained on, and no end",
-                                    record.prompt.text() + record.response);
+        record_losses::of_run().add(
+            "a reply of " + std::to_string(max_response_tokens) +
+                " tokens or more (sft.max_response_tokens): only those are trained on, without an end token",
+            record.prompt.text() + record.response);
       size = max_response_tokens;
     }
     std::fill_n(weights.begin() + static_cast<std::ptrdiff_t>(reply.first), size, reply.weight);

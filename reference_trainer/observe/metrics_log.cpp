@@ -22,7 +22,7 @@ void append_curves(std::vector<std::pair<std::string, curve>>& curves,
   curves[found->second].second.emplace_back(step, value);
 }
 
-// The whole lines of a file whose last one a kill may have torn.
+// The whole lines of a file whose last line a kill may have torn.
 std::string whole_lines(const std::filesystem::path& path) {
   auto text = read_file(path);
   text.resize(text.rfind('\n') + 1);
@@ -52,7 +52,7 @@ void metrics_log::keep_before(std::int64_t step) {
       throw file_error(path_.string(), "line " + std::to_string(number),
                        (fault->what.empty() ? std::string("is not JSON") : fault->what) + ", at character " +
                            std::to_string(fault->byte),
-                       "take the line out, or start anew without --resume");
+                       "remove the line, or start again without --resume");
     if (line.is_object() && line.contains("step") && line["step"].is_number_integer() &&
         line["step"].get<std::int64_t>() < step) {
       kept.append(text, begin, end - begin);
@@ -70,7 +70,7 @@ metrics_log::~metrics_log() {
   try {
     write_line();
   } catch (...) {
-    // The run's results matter more than its last line of metrics; a full disk is reported where those are written.
+    // The run's results matter more than its last line of metrics; a full disk is reported when those are written.
   }
   if (file_ != nullptr) std::fclose(file_);
 }

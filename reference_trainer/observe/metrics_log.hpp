@@ -16,15 +16,15 @@
 
 namespace coho::trainer {
 
-/// A curve: (step, value) in the order of logging.
+/// A curve: (step, value) in logging order.
 using curve = std::vector<std::pair<std::int64_t, double>>;
 
-/// Numbers of a training run, by step: `metrics.jsonl` (one line a step, `{"step":7,"loss":0.5,…}`), TensorBoard events
-/// in `tensorboard/`, and the curves in memory for a report.
+/// The metrics of a training run by step: `metrics.jsonl` (one line per step, `{"step":7,"loss":0.5,…}`), TensorBoard
+/// events in `tensorboard/`, and the curves in memory for a report.
 ///
 /// A line is written when the step changes, at `flush` and at the end. With `resume_from`, lines at or after that step
-/// are removed first: they belong to work that is being done again; TensorBoard is told to drop them too. Values that
-/// are not finite are written as null.
+/// are removed first, because that work is being repeated; TensorBoard drops them too. Values that are not finite are
+/// written as null.
 ///
 ///     metrics_log log("out/ppo");
 ///     log.scalar("loss/policy", step, loss);
@@ -37,20 +37,20 @@ class metrics_log {
   metrics_log& operator=(const metrics_log&) = delete;
 
   void scalar(std::string_view name, std::int64_t step, double value);
-  /// Several of one step: `log.scalars(step, {{"reward", r}, {"kl", k}})`.
+  /// Several values of one step: `log.scalars(step, {{"reward", r}, {"kl", k}})`.
   void scalars(std::int64_t step, std::initializer_list<std::pair<std::string_view, double>> values);
   /// TensorBoard only.
   void text(std::string_view name, std::int64_t step, std::string_view markdown);
   void histogram(std::string_view name, std::int64_t step, std::span<const double> values);
   void flush();
 
-  /// By name, in the order in which names first appeared.
+  /// By name, in the order of first appearance.
   const std::vector<std::pair<std::string, curve>>& curves() const noexcept { return curves_; }
-  /// Empty when nothing was logged under that name.
+  /// Empty if nothing was logged under that name.
   const curve& find(std::string_view name) const noexcept;
 
-  /// The curves of a directory's `metrics.jsonl`, which a run may still be writing: a last line that is cut off is left
-  /// out. Throws `file_error`.
+  /// The curves of a directory's `metrics.jsonl`, which a run may still be writing: an incomplete last line is ignored.
+  /// Throws `file_error`.
   static std::vector<std::pair<std::string, curve>> read(const std::filesystem::path& directory);
 
  private:

@@ -34,8 +34,8 @@ std::string print_rate(double rate) { return print_number(rate >= 100 ? "%.0f" :
 console::console(std::ostream& stream, bool live, bool quiet, std::function<std::size_t()> width)
     : stream_(stream), width_(width ? std::move(width) : terminal_width), live_(live), quiet_(quiet) {}
 
-// A line that wraps could not be redrawn in place, and the cursor stays in its row while the last column is free; so
-// does the echo of ^C with two more. A note may hold anything: a control character would move the cursor.
+// A line that wraps could not be redrawn in place, and the cursor stays in its row only while the last column is free;
+// the echo of ^C needs two more. A note may contain anything: a control character would move the cursor.
 std::string console::cut() const {
   std::string text = shown_;
   std::ranges::replace_if(
@@ -44,8 +44,8 @@ std::string console::cut() const {
   return std::string(first_columns(text, width - (width > 20 ? 3 : 1)));
 }
 
-// One write each: stderr has no buffer, and what comes between two writes (the echo of ^C, another program's line)
-// would shift the rest.
+// One write each: stderr is unbuffered, and anything between two writes (the echo of ^C, another program's line) would
+// shift the rest.
 void console::print(std::string_view line) {
   if (quiet_) return;
   const std::lock_guard lock(mutex_);
@@ -93,7 +93,7 @@ progress::~progress() {
     terminal_->redraw("");
     if (done_ > started_at_) terminal_->print(line(seconds(), false));
   } catch (...) {
-    // A terminal that is gone is no reason to end the program from a destructor.
+    // A closed terminal is not a reason to end the program from a destructor.
   }
 }
 

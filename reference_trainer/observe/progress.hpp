@@ -13,17 +13,17 @@
 
 namespace coho::trainer {
 
-/// A stream for people (stderr) on which log lines and one live line share the last row. Thread-safe.
+/// A stream for users (stderr) on which log lines and one live line share the last row. Thread-safe.
 ///
-/// A live line is cut to the terminal's width, which is asked for anew each time that it is drawn: a window may change
-/// its size. Wide characters (CJK, emoji) take two columns.
+/// A live line is cut to the terminal's width, which is queried each time it is drawn because a window may be resized.
+/// Wide characters (CJK, emoji) take two columns.
 class console {
  public:
-  /// `live`: the stream is a terminal, so that a line can be redrawn. `quiet`: nothing is printed at all. `width`: the
-  /// columns of the terminal, those of stderr by default.
+  /// `live`: the stream is a terminal, so a line can be redrawn. `quiet`: nothing is printed. `width`: the columns of
+  /// the terminal, by default those of stderr.
   console(std::ostream& stream, bool live, bool quiet, std::function<std::size_t()> width = {});
 
-  /// A line of its own, above the live line.
+  /// Prints a line above the live line.
   void print(std::string_view line);
   /// Redraws the live line; only on a terminal. An empty text removes it.
   void redraw(std::string_view line);
@@ -41,9 +41,9 @@ class console {
   bool live_, quiet_;
 };
 
-/// Progress of one stage: label, share done, rate, time left, and a note.
+/// Progress of one stage: label, percentage done, rate, time left, and a note.
 ///
-/// On a terminal one line is redrawn at most ten times a second. Elsewhere a plain line appears at most every
+/// On a terminal one line is redrawn at most ten times per second. Elsewhere a plain line appears at most every
 /// `plain_interval` (30 s), so that a log of a day's run stays short; the last line is always printed.
 ///
 ///     auto bar = context.start_progress("judge", pairs.size(), "pairs");
@@ -57,21 +57,21 @@ class progress {
   progress(std::shared_ptr<console> terminal, std::string_view label, std::size_t total, std::string_view unit = "");
   progress(progress&&) noexcept = default;
   progress& operator=(progress&&) = delete;
-  /// Ends the line when `finish` was not called (an exception passes through, or the stage was interrupted).
+  /// Ends the line if `finish` was not called (an exception propagates, or the stage was interrupted).
   ~progress();
 
   void advance(std::size_t steps = 1, std::string_view note = {});
-  /// So much more of something that has a rate of its own in the line; several kinds stand in the order in which they
-  /// were first counted. To be called before the `advance` that it belongs to.
+  /// Adds an amount of something that has a separate rate in the line; several units appear in the order in which they
+  /// were first counted. Call it before the matching `advance`.
   void count(std::string_view unit, double amount);
-  /// Sets the number done: after a resume, work that an earlier run did is not counted in the rate.
+  /// Sets the number done: after a resume, the work of an earlier run is not counted in the rate.
   void start_at(std::size_t done);
-  /// The last line, with the time taken. `note` replaces the running one.
+  /// Prints the last line, with the time taken. `note` replaces the running one.
   void finish(std::string_view note = {});
 
   std::size_t done() const noexcept { return done_; }
 
-  /// The line as it would be shown after `seconds` of work. Public for tests.
+  /// The line as shown after `seconds` of work. Public for tests.
   std::string line(double seconds, bool final_line) const;
 
   clock::duration plain_interval = std::chrono::seconds(30);

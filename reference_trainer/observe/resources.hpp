@@ -5,9 +5,9 @@
 
 namespace coho::trainer {
 
-/// The most memory that this process has held at once, in bytes.
+/// The peak memory of this process, in bytes.
 std::uint64_t peak_rss_bytes() noexcept;
-/// The memory that it holds now, in bytes; 0 where the system does not say.
+/// Its current memory, in bytes; 0 if the system does not say.
 std::uint64_t current_rss_bytes() noexcept;
 
 /// Seconds since its construction or the last `restart`.

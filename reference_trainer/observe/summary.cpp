@@ -32,7 +32,8 @@ ordered_json& summary::place(std::string_view key) {
     const auto dot = key.find('.');
     auto& next = (*node)[std::string(key.substr(0, dot))];
     if (dot == std::string_view::npos) return next;
-    require_argument(next.is_null() || next.is_object(), "summary key " + std::string(key) + " lies beneath a value");
+    require_argument(next.is_null() || next.is_object(),
+                     "summary key " + std::string(key) + " is below a key that has a value");
     node = &next;
     key.remove_prefix(dot + 1);
   }

@@ -11,7 +11,7 @@
 namespace coho::trainer {
 
 /// The figures of a run as one JSON document. Keys are dotted paths and stay in the order in which they were first set,
-/// so that two runs of one seed give equal bytes; numbers are printed with the fewest digits that read back to the same
+/// so two runs with one seed give equal bytes; numbers are printed with the fewest digits that read back to the same
 /// value; a number that is not finite is written as null.
 ///
 ///     summary figures;
@@ -37,11 +37,11 @@ class summary {
   void set(std::string_view key, const char* value) { set(key, std::string_view(value)); }
   void set(std::string_view key, const nlohmann::ordered_json& value);
 
-  /// The number under a key; nothing when it is absent or no number.
+  /// The number under a key; nothing if it is absent or not a number.
   std::optional<double> number(std::string_view key) const;
   const nlohmann::ordered_json& root() const noexcept { return *root_; }
 
-  /// Indented, ended by a newline.
+  /// Indented, with a final newline.
   std::string text() const;
   void write(const std::filesystem::path& path) const;
 

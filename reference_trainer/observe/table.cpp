@@ -20,15 +20,15 @@ struct character {
   std::size_t bytes, columns;
 };
 
-// As Unicode's tables have it, which the C library brings: they are asked in a locale of their own, since the program
-// leaves that of its environment alone.
+// From Unicode's tables in the C library, queried in a separate locale, because the program leaves the locale of its
+// environment alone.
 std::size_t columns_of(std::uint32_t code) {
   static const ::locale_t unicode = ::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
   if (unicode == nullptr) return 1;
   const ::locale_t before = ::uselocale(unicode);
   const int columns = ::wcwidth(static_cast<wchar_t>(code));
   ::uselocale(before);
-  // Characters that the tables do not know are drawn as one box; the controls behind ASCII are not drawn.
+  // Characters that the tables do not know are drawn as one box; control characters after ASCII are not drawn.
   return columns >= 0 ? static_cast<std::size_t>(columns) : code < 0xA0 ? 0 : 1;
 }
 
@@ -41,7 +41,7 @@ character first_character(std::string_view text) {
   return {bytes, columns_of(code)};
 }
 
-// Line breaks would break the table; what is cut off is marked.
+// Line breaks would break the table; truncation is marked.
 std::string fit(std::string_view text, std::size_t limit) {
   std::string flat(text);
   std::ranges::replace_if(

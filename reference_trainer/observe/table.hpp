@@ -7,7 +7,7 @@
 
 namespace coho::trainer {
 
-/// A table for the terminal: aligned columns, a rule under the heading, numbers to the right.
+/// A table for the terminal: aligned columns, a rule under the heading, numbers right-aligned.
 ///
 ///     text_table table({"run", "reward", "KL"});
 ///     table.add_row({"plain", "1.32", "8.1"});
@@ -15,9 +15,9 @@ namespace coho::trainer {
 class text_table {
  public:
   explicit text_table(std::vector<std::string> columns) : columns_(std::move(columns)) {}
-  /// A row with fewer cells than columns is filled with empty ones; with more, `argument_error`.
+  /// A row with fewer cells than columns is padded with empty ones; with more, throws `argument_error`.
   void add_row(std::vector<std::string> cells);
-  /// Lines, each ended by a newline. Cells wider than `max_cell` columns end in "…".
+  /// Lines, each with a final newline. Cells wider than `max_cell` columns end in "…".
   std::string text(std::size_t max_cell = 60) const;
 
   const std::vector<std::string>& columns() const noexcept { return columns_; }
@@ -28,19 +28,19 @@ class text_table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-/// A number with so many digits after the point; "–" when it is not finite.
+/// A number with the given digits after the decimal point; "–" if it is not finite.
 std::string format_number(double value, int digits = 2);
-/// Few digits that tell values of its size apart: 1234, 12.3, 0.012, 3.4e-07.
+/// Few digits, enough for a value of its size: 1234, 12.3, 0.012, 3.4e-07.
 std::string format_short(double value);
 /// "812 B", "1.4 GiB".
 std::string format_bytes(double bytes);
 
-/// Whether a table sets a cell to the right: a number, a percentage, a range of them, a dash for none, or nothing.
+/// Whether a table right-aligns a cell: a number, a percentage, a range of them, a dash for none, or nothing.
 bool is_number_cell(std::string_view cell);
 
-/// Terminal columns that a text takes: code points, wide ones (CJK, emoji) counted twice, combining marks not at all.
+/// The terminal columns of a text: code points, wide ones (CJK, emoji) counted twice, combining marks not at all.
 std::size_t display_width(std::string_view text);
-/// As much of the start of a text as fits into so many columns.
+/// The longest prefix of a text that fits into the given number of columns.
 std::string_view first_columns(std::string_view text, std::size_t columns);
 
 }  // namespace coho::trainer

@@ -82,8 +82,8 @@ std::string summary_event(double wall_time, std::int64_t step, const message& va
   return frame(event.part(5, summary.bytes));
 }
 
-// The seconds in the name of a folder's last event file, or -1. Files are read in the order of their names, and one
-// that was begun within the same second must not come before what it goes on from.
+// The seconds in the name of a folder's last event file, or -1. Files are read in name order, and one started within
+// the same second must not come before the file that it continues.
 long long newest_file(const std::filesystem::path& folder) {
   constexpr std::string_view prefix = "events.out.tfevents.";
   long long newest = -1;
@@ -168,12 +168,12 @@ tensorboard_writer::tensorboard_writer(const std::filesystem::path& folder, std:
   static std::atomic<unsigned> files{0};
   std::error_code failure;
   std::filesystem::create_directories(folder, failure);
-  if (failure) throw file_error(folder.string(), "", "cannot be made: " + failure.message());
+  if (failure) throw file_error(folder.string(), "", "cannot be created: " + failure.message());
   char host[256] = "localhost";
   ::gethostname(host, sizeof host - 1);
   char seconds[32];
   std::snprintf(seconds, sizeof seconds, "%010lld", std::max(static_cast<long long>(now()), newest_file(folder) + 1));
-  // "x": a file that is there already, from a process of the same number on another machine, is never taken over.
+  // "x": never reuses an existing file, for example of a process with the same number on another machine.
   do {
     path_ = folder / ("events.out.tfevents." + std::string(seconds) + "." + host + "." + std::to_string(::getpid()) +
                       "." + std::to_string(files++));

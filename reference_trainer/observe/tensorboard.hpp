@@ -12,28 +12,28 @@ namespace coho::trainer {
 
 /// CRC-32C (Castagnoli) of bytes; crc32c("123456789") = E3069283.
 std::uint32_t crc32c(std::string_view bytes) noexcept;
-/// The masked form that record files hold: rotate right by 15 bits, add A282EAD8.
+/// The masked form in record files: rotate right by 15 bits, add A282EAD8.
 std::uint32_t masked_crc32c(std::string_view bytes) noexcept;
 
-/// The bytes of event records, apart from the files that hold them. `step` >= 0; wall time in seconds since 1970.
+/// The bytes of event records, independent of files. `step` >= 0; wall time in seconds since 1970.
 namespace event_record {
 std::string version(double wall_time);
-/// A session begins at `step`: TensorBoard drops what files before this one hold of that step and later ones.
+/// A session begins at `step`: TensorBoard drops that step and later ones from earlier files.
 std::string session_start(double wall_time, std::int64_t step);
 std::string scalar(double wall_time, std::int64_t step, std::string_view tag, float value);
 std::string text(double wall_time, std::int64_t step, std::string_view tag, std::string_view markdown);
 std::string histogram(double wall_time, std::int64_t step, std::string_view tag, std::span<const double> values);
 }  // namespace event_record
 
-/// Writes a TensorBoard event file. Each run starts a file of its own, so that a resumed run appends to the folder's
-/// curves and never to a file that another process may hold open. `resume_from` is the first step that a resumed run
-/// does: steps from there on, which a run that was killed has logged already, are shown once, as this one logs them.
+/// Writes a TensorBoard event file. Each run starts a new file, so a resumed run adds to the folder's curves without
+/// touching a file that another process may hold open. `resume_from` is the first step of a resumed run: later steps,
+/// which a killed run has already logged, are shown once, as this run logs them.
 ///
 ///     tensorboard_writer board("out/tensorboard");
 ///     board.scalar("loss", 7, 0.5);
 class tensorboard_writer {
  public:
-  /// Makes the folder if absent and a new file in it. Throws `file_error` when the system refuses.
+  /// Creates the folder if absent and a new file in it. Throws `file_error` when the system refuses.
   explicit tensorboard_writer(const std::filesystem::path& folder, std::optional<std::int64_t> resume_from = {});
   ~tensorboard_writer();
   tensorboard_writer(const tensorboard_writer&) = delete;
@@ -41,9 +41,9 @@ class tensorboard_writer {
 
   void scalar(std::string_view tag, std::int64_t step, double value);
   void text(std::string_view tag, std::int64_t step, std::string_view markdown);
-  /// Values that are not finite are left out; nothing is written when none remain.
+  /// Values that are not finite are left out; nothing is written if none remain.
   void histogram(std::string_view tag, std::int64_t step, std::span<const double> values);
-  /// Hands what was written to the system. Also done every few seconds while writing, and at the end.
+  /// Flushes to the system. Also done every few seconds while writing, and at the end.
   void flush();
 
   const std::filesystem::path& path() const noexcept { return path_; }

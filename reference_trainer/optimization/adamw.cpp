@@ -15,10 +15,10 @@
 namespace coho::trainer {
 namespace {
 
-// Pieces begin at multiples of their size in the whole buffer and not at a thread's share: no result depends on
+// Pieces begin at multiples of their size in the whole buffer, not at a thread's partition: no result depends on
 // threads.
 constexpr std::int64_t cpu_piece = 1 << 15;
-// Operators need room for a few temporaries of a piece; random bits have a key a piece.
+// Operators need room for a few temporaries per piece; random bits have one key per piece.
 constexpr std::int64_t device_piece = 1 << 22;
 constexpr std::int64_t key_piece = device_piece;
 
@@ -68,10 +68,7 @@ void take_over(const at::Tensor& given, const at::Tensor& own) {
 }  // namespace
 
 void adamw_options::validate() const {
-  require_option(beta1 >= 0 && beta1 < 1, "adamw.beta1", beta1, "in [0, 1)");
-  require_option(beta2 >= 0 && beta2 < 1, "adamw.beta2", beta2, "in [0, 1)");
-  require_option(epsilon > 0, "adamw.epsilon", epsilon, "above 0");
-  require_option(weight_decay >= 0, "adamw.weight_decay", weight_decay, "at least 0");
+  coho::validate(*this, "adamw.");
   for (const auto& f : factors) require_option(f.factor >= 0, "adamw.factors", f.factor, "at least 0");
 }
 
@@ -143,7 +140,7 @@ void adamw::step_run(const run& part, const cpu::adamw_numbers& numbers) {
                           start);
     });
   } else {
-    // Counted from the tensor's beginning, so that pieces hold whole blocks.
+    // Counted from the beginning of the tensor, so that pieces contain whole blocks.
     for_pieces(0, part.end - part.begin, size, host, [&](std::int64_t from, std::int64_t to) {
       const std::int64_t begin = part.begin + from, end = part.begin + to;
       const std::int64_t block = part.first_block + from / cpu::moment_block, last = block + blocks_of(to - from);
@@ -180,10 +177,10 @@ at::Tensor adamw::decoded_first_moment() const { return decoded(first_, cpu::sig
 at::Tensor adamw::decoded_second_moment() const { return decoded(second_, cpu::unsigned_dynamic_map()); }
 
 void adamw::restore(std::int64_t steps, const stored_moment& first, const stored_moment& second) {
-  require_argument(
-      steps >= 0 && alike(first.values, first_.values) && alike(first.absmax, first_.absmax) &&
-          alike(second.values, second_.values) && alike(second.absmax, second_.absmax),
-      "adamw: saved moments do not fit the parameters or are not kept as " + std::string(name_of(options_.moments)));
+  require_argument(steps >= 0 && alike(first.values, first_.values) && alike(first.absmax, first_.absmax) &&
+                       alike(second.values, second_.values) && alike(second.absmax, second_.absmax),
+                   "adamw: saved moments do not match the parameters or are not stored as " +
+                       std::string(name_of(options_.moments)));
   const at::NoGradGuard no_gradient;
   steps_ = steps;
   take_over(first.values, first_.values);

@@ -11,8 +11,8 @@
 
 namespace coho::trainer {
 
-/// Parameters whose name begins so learn `factor` times as fast as the rest: a scalar head that starts at zero beside a
-/// trained trunk.
+/// Parameters whose name has this prefix learn `factor` times as fast as the rest: a scalar head that starts at zero on
+/// a trained trunk.
 struct learning_rate_factor {
   std::string prefix;
   double factor = 1.0;
@@ -24,22 +24,29 @@ struct adamw_options {
   double epsilon = 1e-8;
   double weight_decay = 0.0;
   moment_type moments = moment_type::float32;
-  /// The first that fits a name counts.
+  /// The first match applies.
   std::vector<learning_rate_factor> factors{};
 
+  /// Without `factors`, which are a stage's to set.
+  static void describe(auto&& visit, auto&... o) {
+    visit({"beta1", "decay of the first moment", allowed::in_from(0, 1)}, o.beta1...);
+    visit({"beta2", "decay of the second moment", allowed::in_from(0, 1)}, o.beta2...);
+    visit({"epsilon", "added to the root of the second moment", allowed::above(0).or_infinity()}, o.epsilon...);
+    visit({"weight_decay", "decoupled from the gradient", allowed::at_least(0).or_infinity()}, o.weight_decay...);
+    visit({"moments", "how both are kept"}, o.moments...);
+  }
   void validate() const;
 };
 
-/// A moment as it is kept. `absmax` is defined for 8-bit alone: one number a block, the blocks of each tensor after
-/// those of the tensor before.
+/// A stored moment. `absmax` is defined only for 8-bit: one number per block, tensor by tensor.
 struct stored_moment {
   at::Tensor values;  ///< [count] float32, bfloat16 or uint8 codes
   at::Tensor absmax;
 };
 
 /// AdamW (Loshchilov and Hutter 2019) over a parameter_set; satisfies coho::optimizer. Several sets may be stepped by
-/// several optimizers; one optimizer owns the moments of one set. On a device the step is made of libtorch's operators;
-/// it means the same as on the CPU and agrees with it to rounding, not bit for bit.
+/// several optimizers; each optimizer owns the moments of one set. On a device the step uses libtorch's operators; it
+/// agrees with the CPU to rounding, not bit for bit.
 ///
 ///     coho::trainer::adamw optimizer(bank.train("policy"), {.moments = moment_type::eight_bit});
 ///     optimizer.step(2e-5);
@@ -56,15 +63,15 @@ class adamw {
 
   const stored_moment& first_moment() const { return first_; }
   const stored_moment& second_moment() const { return second_; }
-  /// What is stored, as fp32 [count].
+  /// The stored moment, as fp32 [count].
   at::Tensor decoded_first_moment() const;
   at::Tensor decoded_second_moment() const;
-  /// Takes over moments as `first_moment` and `second_moment` gave them: the next step is as if never interrupted.
-  /// argument_error when they are of another form or size.
+  /// Restores moments from `first_moment` and `second_moment`: the next step is as if never interrupted. argument_error
+  /// if they have another form or size.
   void restore(std::int64_t steps, const stored_moment& first, const stored_moment& second);
 
  private:
-  // Parameters of one learning rate; with 8-bit moments those of one tensor, as blocks begin with each tensor.
+  // Parameters with one learning rate; with 8-bit moments those of one tensor, because blocks begin with each tensor.
   struct run {
     std::int64_t begin, end, first_block;
     double factor;

@@ -8,10 +8,10 @@
 namespace coho::trainer {
 namespace {
 
-// Of this type and no other: `long long` would be ambiguous as a scalar.
+// Exactly this type: `long long` would be ambiguous as a scalar.
 constexpr std::int64_t word = 0xffffffff, half_word = 0xffff, exponent = 0x7f800000;
 
-// m and v become the new moments, p moves by them. All fp32.
+// m and v become the new moments and update p. All fp32.
 void advance(const at::Tensor& p, const at::Tensor& g, const at::Tensor& m, const at::Tensor& v,
              const cpu::adamw_numbers& numbers) {
   m.mul_(numbers.beta1).add_(g, 1.0f - numbers.beta1);
@@ -21,7 +21,7 @@ void advance(const at::Tensor& p, const at::Tensor& g, const at::Tensor& m, cons
   p.addcdiv_(m, scale, -static_cast<double>(numbers.learning_rate) * numbers.correction1);
 }
 
-// 32-bit words in int64: products wrap at 2^64, which leaves their low halves right.
+// 32-bit words in int64: products wrap at 2^64, which leaves their low halves correct.
 at::Tensor low_product(const at::Tensor& words, std::int64_t factor) { return words.mul(factor).bitwise_and_(word); }
 
 at::Tensor shifted(const at::Tensor& words, int bits) { return words.bitwise_right_shift(at::Scalar(bits)); }
@@ -39,7 +39,7 @@ void round_into(const at::Tensor& place, const at::Tensor& value, const at::Tens
   const at::Tensor bits = value.view(at::kInt).to(at::kLong).bitwise_and_(word);
   const at::Tensor finite = bits.bitwise_and(exponent).ne(exponent);
   const at::Tensor sum = shifted(bits + random * finite, 16);
-  // Through int16's two's complement: torch has no unsigned 16-bit words in all versions.
+  // Through int16's two's complement: not every torch version has unsigned 16-bit words.
   place.view(at::kShort).copy_(at::where(sum.ge(0x8000), sum - 0x10000, sum));
 }
 

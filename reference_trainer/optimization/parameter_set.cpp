@@ -32,7 +32,7 @@ parameter_set::parameter_set(const std::vector<std::pair<std::string, at::Tensor
 std::span<float> parameter_set::gradient_span() const {
   require_argument(
       gradients_.is_cpu(),
-      "parameter_set: gradients are not in host memory: ask the set itself for their norm, scaling and sum");
+      "parameter_set: gradients are not in host memory: use the set's members for their norm, scaling and sum");
   return {gradients_.data_ptr<float>(), static_cast<std::size_t>(gradients_.numel())};
 }
 

@@ -6,7 +6,7 @@ namespace coho::trainer {
 
 at::Tensor& linear_weight::dense() {
   require_argument(!quantized(),
-                   "linear_weight: the weight is packed as NF4; a copy of its own needs a base that is not quantised");
+                   "linear_weight: the weight is packed as NF4; a separate copy needs a base that is not quantised");
   return dense_;
 }
 

@@ -10,8 +10,8 @@
 
 namespace coho::trainer {
 
-/// The weight [out, in] of one linear layer: a dense matrix, or one packed as NF4. What uses it asks for products and
-/// does not see which; a packed weight is unpacked for each product and never kept so.
+/// The weight [out, in] of one linear layer: a dense matrix, or one packed as NF4. Users request products and do not
+/// see which; a packed weight is unpacked for each product and never kept unpacked.
 class linear_weight {
  public:
   linear_weight() = default;
@@ -30,14 +30,14 @@ class linear_weight {
   const at::Tensor& dense() const { return const_cast<linear_weight*>(this)->dense(); }
   const nf4_tensor& packed() const { return packed_; }
 
-  /// The matrix in a type: the dense one itself where it has that type, else a new one.
+  /// The matrix in a type: the dense one itself if it has that type, otherwise a new one.
   at::Tensor values(at::ScalarType type) const;
-  /// x [N, in] → x Wᵀ [N, out]. No gradient of its own for packed weights.
+  /// x [N, in] → x Wᵀ [N, out]. Records no gradient for packed weights.
   at::Tensor product(const at::Tensor& x) const;
   /// g [N, out] → g W [N, in].
   at::Tensor transposed_product(const at::Tensor& g) const;
 
-  /// Calls visit(part, tensor&) on each stored tensor; parts of a packed weight are told apart by their suffixes
+  /// Calls visit(part, tensor&) on each stored tensor; parts of a packed weight are identified by their suffixes
   /// (".absmax"), a dense one has an empty part.
   template <class Visitor>
   void visit(Visitor&& visitor) {
@@ -54,7 +54,7 @@ class linear_weight {
   }
 
   linear_weight clone() const;
-  /// On another device; a dense matrix in another type too, while a packed one has no type.
+  /// A copy on another device; a dense matrix in another type too, while a packed one has no type.
   linear_weight to(at::ScalarType type, at::Device device) const;
 
  private:

@@ -21,7 +21,7 @@
 namespace coho::trainer {
 namespace {
 
-// Threads take chunks of so many weights: large enough to hide what a chunk costs, small enough for a core's cache.
+// Weights per thread chunk: large enough to hide the cost of a chunk, small enough for a core's cache.
 constexpr std::int64_t chunk_size = 32768;
 // Weights of a dequantised panel: 4 MB in fp32.
 constexpr std::int64_t panel_size = 1 << 20;
@@ -30,7 +30,7 @@ std::int64_t divided_up(std::int64_t n, std::int64_t by) { return (n + by - 1) /
 
 bool is_float(at::ScalarType type) { return type == at::kFloat || type == at::kBFloat16 || type == at::kHalf; }
 
-/// Absmax of blocks [first, first + count) as fp32: where they lie, or decoded into `buffer`.
+/// Absmax of blocks [first, first + count) as fp32: in place, or decoded into `buffer`.
 const float* absmax_of(const nf4_tensor& w, std::int64_t first, std::int64_t count, std::vector<float>& buffer) {
   if (!w.double_quantized()) return w.absmax.data_ptr<float>() + first;
   if (static_cast<std::int64_t>(buffer.size()) < count) buffer.resize(static_cast<std::size_t>(count));
@@ -40,7 +40,8 @@ const float* absmax_of(const nf4_tensor& w, std::int64_t first, std::int64_t cou
   return buffer.data();
 }
 
-/// Weights [begin, begin + count) to `out`, all cores; `begin` is where a block begins. `Write(codes, absmax, n, out)`.
+/// Weights [begin, begin + count) to `out`, on all cores; `begin` is the start of a block. `Write(codes, absmax, n,
+/// out)`.
 template <class Output, class Kernel>
 void dequantize_range(const nf4_tensor& w, std::int64_t begin, std::int64_t count, Output* out, const Kernel& kernel) {
   const std::int64_t chunk_blocks = std::max<std::int64_t>(1, chunk_size / w.block_size);
@@ -92,14 +93,14 @@ coho_cuda_nf4 cuda_view(const nf4_tensor& w) {
 
 coho_cuda_type cuda_type(at::ScalarType type) { return type == at::kBFloat16 ? coho_cuda_bfloat16 : coho_cuda_float32; }
 
-/// Whether the kernel took the work: it refuses (1) sizes that it does not know, which libtorch's operators then do.
+/// Whether the kernel accepted the work: it refuses (1) unknown sizes, which libtorch's operators then handle.
 bool taken(int status, const char* kernel) {
   if (status != 0 && status != 1) throw error(std::string(kernel) + ": CUDA error " + std::to_string(status));
   return status == 0;
 }
 #endif
 
-/// Where dequantisation goes: the CPU's kernel, the CUDA kernel, or libtorch's operators.
+/// Selects where to dequantise: the CPU kernel, the CUDA kernel, or libtorch's operators.
 void dequantize_dispatch(const nf4_tensor& w, at::Tensor& out) {
   if (out.is_cpu()) return dequantize_on_cpu(w, 0, w.numel(), out);
 #ifdef COHO_HAVE_CUDA_KERNELS
@@ -125,7 +126,7 @@ void matvec_on_cpu(const at::Tensor& x, const nf4_tensor& w, at::Tensor& y) {
   });
 }
 
-/// x Wᵀ of a few rows straight from the codes where there is a kernel for it; undefined where there is none.
+/// x Wᵀ of a few rows directly from the codes if there is a kernel for it; otherwise undefined.
 at::Tensor matvec_dispatch(const at::Tensor& x, const nf4_tensor& w) {
   if (x.is_cpu()) {
     at::Tensor y = at::empty({x.size(0), w.shape[0]}, x.options().dtype(at::kFloat));
@@ -153,7 +154,7 @@ at::Tensor matvec_dispatch(const at::Tensor& x, const nf4_tensor& w) {
 template <class Body>
 void for_panels(const nf4_tensor& w, const Body& body) {
   const std::int64_t out = w.shape[0], in = w.shape[1];
-  const std::int64_t step = w.block_size / std::gcd(in, w.block_size);  // so many rows are whole blocks
+  const std::int64_t step = w.block_size / std::gcd(in, w.block_size);  // this many rows are whole blocks
   const std::int64_t rows = std::min(out, divided_up(std::max<std::int64_t>(1, panel_size / in), step) * step);
   at::Tensor buffer = at::empty({rows, in}, w.codes.options().dtype(at::kFloat));
   for (std::int64_t first = 0; first < out; first += rows) {
@@ -172,10 +173,11 @@ void check_product(const at::Tensor& x, const nf4_tensor& w, std::size_t side, c
   require_argument(x.device() == w.device(), std::string(who) + ": the input and the weight are on different devices");
 }
 
-/// Calls `body(first weight, chunk)` with contiguous CPU chunks that begin where blocks do; on all cores if `parallel`.
+/// Calls `body(first weight, chunk)` with contiguous CPU chunks that begin at block boundaries; on all cores if
+/// `parallel`.
 template <class Body>
 void for_chunks(const at::Tensor& weight, std::int64_t block_size, const Body& body) {
-  // Rows of a matrix of any strides can be cut off without a copy of the whole; of other shapes only contiguous ones.
+  // Rows of a matrix with any strides can be sliced without a copy of the whole; other shapes only if contiguous.
   const bool rows = weight.dim() == 2 && !weight.is_contiguous();
   const at::Tensor source = rows ? weight : weight.contiguous().view({-1, 1});
   const std::int64_t width = source.size(1), step = block_size / std::gcd(width, block_size);
@@ -306,7 +308,7 @@ at::Tensor dequantize_by_gather(const nf4_tensor& weight, at::ScalarType type) {
   picked = at::constant_pad_nd(picked.narrow(0, 0, n), {0, blocks * weight.block_size - n});
   at::Tensor absmax = weight.absmax;
   if (weight.double_quantized()) {
-    // Two operations, each rounded: a fused one would give other bits.
+    // Two operations, each rounded: a fused one would give different bits.
     const at::Tensor mapped = weight.nested_map.index_select(0, absmax.to(at::kInt));
     const auto place = at::arange(blocks, floats.dtype(at::kLong)).div(weight.nested_block_size, "floor");
     absmax = mapped.mul(weight.nested_absmax.index_select(0, place)).add(weight.nested_offset);

@@ -51,7 +51,7 @@ std::string render(const bar_chart& chart) {
   }
   if (!chart.value_label.empty())
     out += text_at((left + right) / 2, height - 4, chart.value_label, "class=\"muted\" text-anchor=\"middle\"");
-  std::string labels;  // above everything else, so that no line strikes through them
+  std::string labels;  // above everything else, so that no line crosses them
   for (std::size_t c = 0; c < chart.categories.size(); ++c) {
     const double begin = top + group * static_cast<double>(c) + group_gap / 2;
     out += text_at(left - 8, begin + (group - group_gap) / 2 + 3, shorten(chart.categories[c], 34),

@@ -56,8 +56,8 @@ std::vector<double> axis_ticks(double low, double high, int count) {
 }
 
 std::string_view chart_style() {
-  // Eight colours that differ for the colour-blind too (CIE76 distances of at least 15 under protanopia, deuteranopia
-  // and tritanopia simulated as Machado et al. 2009 do), each at least 3:1 against its ground.
+  // Eight colours that colour-blind readers can distinguish (CIE76 distances of at least 15 under protanopia,
+  // deuteranopia and tritanopia simulated as in Machado et al. 2009), each with a contrast of at least 3:1.
   return R"(.chart { --s0:#2a78d6; --s1:#d9541e; --s2:#26a575; --s3:#710841; --s4:#2d20a6; --s5:#603a15; --s6:#b57fb4; --s7:#f61f56;
   --ink:#1d1d1b; --muted:#5f5e58; --grid:#e6e5e0; --axis:#a8a79f; --surface:#fff; margin:0; }
 @media (prefers-color-scheme: dark) { .chart { --s0:#5b9df0; --s1:#f07b48; --s2:#4cfdd8; --s3:#fadb12; --s4:#bd5a86; --s5:#d6ec9b;

@@ -14,28 +14,30 @@ struct reference_line {
   std::string label;
 };
 
-/// Curves over a common axis, told apart by colour and line style. Points that are not finite leave a gap. However many
-/// points there are, the figure's size is bounded: of a long curve's stretches the lowest and highest values are drawn.
+/// Curves over a common axis, distinguished by colour and line style. Points that are not finite leave a gap. The
+/// figure's size is bounded for any number of points: for intervals of a long curve the lowest and highest values are
+/// drawn.
 struct line_chart {
   struct series {
     std::string name;
     std::vector<std::pair<double, double>> points;
-    /// Where `points` are an average: the values themselves, drawn faintly behind and listed in the table of numbers.
+    /// If `points` are an average: the values themselves, drawn faintly in the background and listed in the table of
+    /// numbers.
     std::vector<std::pair<double, double>> raw{};
   };
   std::string title;
   std::string note{};  ///< one sentence under the title
   std::string x_label{}, y_label{};
   std::vector<series> lines{};
-  std::optional<double> y_min{}, y_max{};  ///< the axis then reaches at least there
+  std::optional<double> y_min{}, y_max{};  ///< the axis extends at least to these
   std::vector<reference_line> references{};
 };
 
-/// Horizontal bars, one group a category and one bar a series in it.
+/// Horizontal bars, one group per category with one bar per series.
 struct bar_chart {
   struct series {
     std::string name;
-    std::vector<double> values;  ///< one a category; not finite: no bar
+    std::vector<double> values;  ///< one per category; not finite: no bar
   };
   std::string title;
   std::string note{};
@@ -43,12 +45,12 @@ struct bar_chart {
   std::vector<std::string> categories{};
   std::vector<series> bars{};
   std::optional<double> value_min{}, value_max{};
-  int digits = 2;  ///< after the point, in the labels of the bars
+  int digits = 2;  ///< digits after the decimal point, in the labels of the bars
   std::vector<reference_line> references{};
 };
 
 /// A `<figure>`: inline SVG with title, axes, ticks and legend, and the numbers as a folded table. Colours are CSS
-/// classes of `chart_style`. Throws `argument_error` when a chart has no series or a series' length does not fit.
+/// classes of `chart_style`. Throws `argument_error` if a chart has no series or a series has the wrong length.
 std::string render(const line_chart& chart);
 std::string render(const bar_chart& chart);
 

@@ -54,7 +54,7 @@ void extent::include(double value) {
 void extent::settle() {
   if (!(low <= high)) low = 0, high = 1;
   const double size = std::max(std::abs(low), std::abs(high));
-  if (high - low <= size * 1e-9) {  // no more than rounding: ticks could not tell the ends apart
+  if (high - low <= size * 1e-9) {  // only rounding: ticks could not distinguish the ends
     const double pad = size == 0 ? 1 : size * 0.1;
     low -= pad, high += pad;
   }

@@ -1,6 +1,6 @@
 #pragma once
 
-// What line charts and bar charts are drawn with. For those two alone.
+// The parts that line charts and bar charts share. Only for those two.
 
 #include <cstddef>
 #include <string>
@@ -21,7 +21,7 @@ std::string line_class(std::size_t i);
 std::string tick_text(double value, double step);
 std::string text_at(double x, double y, std::string_view text, std::string_view attributes);
 std::string line_at(double x1, double y1, double x2, double y2, std::string_view name);
-/// At most `limit` columns, the last of them "…" where something was cut off.
+/// At most `limit` columns, the last of them "…" if something was cut off.
 std::string shorten(const std::string& text, std::size_t limit);
 
 struct scale {
@@ -33,13 +33,13 @@ struct extent {
   extent();
   double low, high;
   void include(double value);
-  /// A range that can be drawn, whatever was included.
+  /// Makes the range drawable, whatever was included.
   void settle();
 };
 
 enum class key_shape { square, line };
 
-/// Keys in rows under the title, none for a single series; `height`: what they take.
+/// Keys in rows under the title, none for a single series; `height`: their height.
 std::string legend(const std::vector<std::string>& names, key_shape shape, double top, double& height);
 
 std::string open_figure(const std::string& title, const std::string& note);

@@ -15,7 +15,7 @@ using namespace chart_parts;
 
 namespace {
 
-constexpr std::size_t drawn_points = 1600;  // of a curve: two to four for each pixel of the chart
+constexpr std::size_t drawn_points = 1600;  // per curve: two to four for each pixel of the chart
 constexpr std::size_t table_rows = 25;
 
 const curve_points& measured(const line_chart::series& series) {
@@ -130,7 +130,7 @@ std::string render(const line_chart& chart) {
   for (const double tick : x_ticks) {
     out += line_at(sx(tick), bottom, sx(tick), bottom + 4, "axis");
     const auto text = tick_text(tick, x_step);
-    // At the right edge the label ends with the picture instead of being cut off by it.
+    // At the right edge the label is right-aligned instead of being cut off.
     const bool over = sx(tick) + static_cast<double>(display_width(text)) * letter / 2 > width;
     out += text_at(over ? width - 2 : sx(tick), bottom + 17, text,
                    over ? "class=\"muted\" text-anchor=\"end\"" : "class=\"muted\" text-anchor=\"middle\"");
@@ -146,7 +146,7 @@ std::string render(const line_chart& chart) {
     out += line_at(left, sy(line.value), right, sy(line.value), "reference");
     out += text_at(right, sy(line.value) - 5, line.label, "class=\"muted halo\" text-anchor=\"end\"");
   }
-  // All that lies behind is drawn first: no run's raw values may hide another's average.
+  // The background is drawn first: no run's raw values may hide another's average.
   for (std::size_t i = 0; i < chart.lines.size(); ++i) {
     const auto behind = draw(chart.lines[i].raw, sx, sy);
     if (!behind.path.empty())

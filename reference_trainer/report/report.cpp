@@ -106,7 +106,7 @@ std::string render(const report& content) {
       "<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n<meta charset=\"utf-8\"/>\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n<title>" +
       escape_html(content.title) + "</title>\n<style>\n";
-  // The sheets hold ">" selectors only, so that they are valid as they are in XML and in HTML.
+  // The style sheets use only ">" selectors, so they are valid unescaped in XML and in HTML.
   out += page_style;
   out += sample_style();
   out += chart_style();

@@ -11,16 +11,16 @@
 
 namespace coho::trainer {
 
-/// A table of the report. Cells that look like numbers are set to the right.
+/// A table of the report. Cells that look like numbers are right-aligned.
 struct report_table {
   std::string title{};
   std::vector<std::string> columns{};
   std::vector<std::vector<std::string>> rows{};
   std::string note{};
-  bool folded = false;  ///< only its title shows until it is opened
+  bool folded = false;  ///< only its title is shown until it is opened
 };
 
-/// Figures with the bound that each has to keep.
+/// Figures with their bounds.
 struct report_checks {
   std::string title{};
   struct row {
@@ -30,7 +30,7 @@ struct report_checks {
   std::vector<row> rows{};
 };
 
-/// What a report page shows, whatever made it.
+/// The content of a report page, from any source.
 struct report {
   std::string title;
   std::string subtitle{};
@@ -45,8 +45,8 @@ struct report {
   std::string footer{};
 };
 
-/// One HTML page with everything in it: no script, no address outside the page. It is well-formed XML beneath its
-/// document type, so that other programs can read it.
+/// One self-contained HTML page: no script, no address outside the page. It is well-formed XML after its document type,
+/// so that other programs can read it.
 std::string render(const report& content);
 void write_report(const std::filesystem::path& path, const report& content);
 

@@ -18,16 +18,16 @@ struct known_metric {
   const char *name, *title, *unit, *note = "";
 };
 
-// In the order of the page.
+// In page order.
 constexpr std::array known{
     known_metric{place::learning, "reward", "Reward", "mean of a step's responses",
                  "Normalised score and bonuses, without the KL penalty."},
-    known_metric{place::learning, "kl", "KL from the reference", "nats a response"},
+    known_metric{place::learning, "kl", "KL from the reference", "nats per response"},
     known_metric{place::learning, "loss", "Loss", "mean of a batch"},
-    known_metric{place::learning, "accuracy", "Accuracy", "share of pairs", "The preferred answer scores higher."},
-    known_metric{place::learning, "margin", "Margin", "score difference", "Preferred answer minus the other."},
-    known_metric{place::learning, "length", "Length", "tokens a response"},
-    known_metric{place::learning, "entropy", "Entropy", "nats a token"},
+    known_metric{place::learning, "accuracy", "Accuracy", "share of pairs", "The chosen answer scores higher."},
+    known_metric{place::learning, "margin", "Margin", "score difference", "Chosen minus rejected answer."},
+    known_metric{place::learning, "length", "Length", "tokens per response"},
+    known_metric{place::learning, "entropy", "Entropy", "nats per token"},
     known_metric{place::learning, "clip_fraction", "Clip fraction", "share of tokens"},
     known_metric{place::learning, "explained_variance", "Value model", "explained variance"},
     known_metric{place::learning, "language_match", "Language match", "share of responses",
@@ -36,36 +36,36 @@ constexpr std::array known{
     known_metric{place::learning, "reward/language", "Reward: language bonus", "mean"},
     known_metric{place::learning, "reward/length", "Reward: length bonus", "mean"},
     known_metric{place::learning, "reward/empty", "Reward: empty responses", "mean",
-                 "What ppo.empty_responses takes from responses without text."},
+                 "What ppo.empty_responses subtracts from responses without text."},
     known_metric{place::learning, "reward/unfinished", "Reward: unfinished penalty", "mean"},
     known_metric{place::learning, "unfinished", "Unfinished", "share of responses", "Cut at the limit of tokens."},
-    known_metric{place::learning, "empty", "Empty", "share of responses", "Nothing but an end token or blanks."},
+    known_metric{place::learning, "empty", "Empty", "share of responses", "Only an end token or white space."},
     known_metric{place::learning, "learning_rate", "Learning rate", "step size"},
     known_metric{place::learning, "gradient_norm", "Gradient norm", "before clipping"},
     known_metric{place::evaluation, "eval/reward", "Reward, evaluation", "mean"},
-    known_metric{place::evaluation, "eval/kl", "KL, evaluation", "nats a response"},
-    known_metric{place::evaluation, "eval/length", "Length, evaluation", "tokens a response"},
+    known_metric{place::evaluation, "eval/kl", "KL, evaluation", "nats per response"},
+    known_metric{place::evaluation, "eval/length", "Length, evaluation", "tokens per response"},
     known_metric{place::evaluation, "eval/unfinished", "Unfinished, evaluation", "share of responses"},
     known_metric{place::evaluation, "eval/empty", "Empty, evaluation", "share of responses"},
     known_metric{place::evaluation, "eval/language_match", "Language match, evaluation", "share of responses"},
-    known_metric{place::speed, "tokens_per_second", "Speed", "tokens a second"},
-    known_metric{place::speed, "generated_tokens_per_second", "Speed of generation", "tokens a second"},
-    known_metric{place::speed, "trained_tokens_per_second", "Speed of the update", "tokens a second"},
+    known_metric{place::speed, "tokens_per_second", "Speed", "tokens per second"},
+    known_metric{place::speed, "generated_tokens_per_second", "Speed of generation", "tokens per second"},
+    known_metric{place::speed, "trained_tokens_per_second", "Speed of the update", "tokens per second"},
     known_metric{place::speed, "seconds", "Time of a step", "seconds"},
     known_metric{place::speed, "seconds_generation", "Time of a step: generation", "seconds"},
     known_metric{place::speed, "seconds_update", "Time of a step: update", "seconds"},
     known_metric{place::diagnostics, "score", "Score of the reward model", "mean"},
     known_metric{place::diagnostics, "shaped_reward", "Reward with the KL penalty", "mean"},
-    known_metric{place::diagnostics, "kl_token", "KL a token", "nats a token"},
+    known_metric{place::diagnostics, "kl_token", "KL per token", "nats per token"},
     known_metric{place::diagnostics, "kl_coefficient", "KL coefficient", "β"},
     known_metric{place::diagnostics, "policy_loss", "Policy loss", "loss"},
     known_metric{place::diagnostics, "value_loss", "Value loss", "loss"},
     known_metric{place::diagnostics, "value_clip_fraction", "Value clip fraction", "share of tokens"},
-    known_metric{place::diagnostics, "approximate_kl", "KL of the update", "nats a token",
-                 "Between the policy that sampled and the updated one."},
+    known_metric{place::diagnostics, "approximate_kl", "KL of the update", "nats per token",
+                 "Between the sampling policy and the updated one."},
     known_metric{place::diagnostics, "first_ratio_deviation", "Ratio before the first update", "max |π / π_old − 1|",
-                 "0 but for numerical noise."},
-    known_metric{place::diagnostics, "sampler_difference_max", "Sampler against model", "max |Δ log π|"},
+                 "0 except for numerical noise."},
+    known_metric{place::diagnostics, "sampler_difference_max", "Sampler vs. model", "max |Δ log π|"},
 };
 
 constexpr std::string_view principle_prefix = "eval/principle/", part_prefix = "reward/", time_prefix = "seconds_";
@@ -86,7 +86,7 @@ place place_of(const std::string& name) {
   return name.starts_with(time_prefix) || name.ends_with("_per_second") ? place::speed : place::diagnostics;
 }
 
-// Those that any run logged: known ones in their order, then the others in the order of the files.
+// The metrics that any run logged: known ones in their order, then the others in file order.
 std::vector<std::string> metrics_of(const run_list& runs, place where) {
   std::vector<std::string> logged, out;
   for (const auto* run : runs) {
@@ -103,7 +103,7 @@ std::vector<std::string> metrics_of(const run_list& runs, place where) {
 line_chart::series line_of(const std::string& title, const std::string& metric, const curve& values, double weight) {
   line_chart::series line{.name = title, .points = {}};
   for (const auto& [step, value] : values) line.points.emplace_back(static_cast<double>(step), value);
-  // Evaluations are averages over many responses already, and a learning rate is what it is.
+  // Evaluations already are averages over many responses, and a learning rate has no noise.
   const bool noisy = !metric.starts_with("eval/") && metric != "learning_rate" && metric != "kl_coefficient";
   if (weight > 0 && noisy && line.points.size() >= smoothed_from) {
     line.raw = line.points;
@@ -121,7 +121,7 @@ line_chart chart_of(const run_list& runs, const std::string& metric, double weig
   return out;
 }
 
-// A single run's metrics in one chart, their common words left to the title.
+// A single run's metrics in one chart, with their common words only in the title.
 line_chart chart_of(const run_folder& run, const std::vector<std::string>& metrics, const std::string& title,
                     const std::string& unit, std::string_view prefix, double weight) {
   line_chart out{.title = title, .x_label = "step", .y_label = unit};
@@ -148,7 +148,7 @@ double mean_of(const curve& values, std::size_t count) {
   return sum / static_cast<double>(count);
 }
 
-// Of the last tenth of the steps: a single step is noise.
+// The mean of the last tenth of the steps, because a single step is noise.
 double final_value(const std::string& metric, const curve& values) {
   return mean_of(values, metric.starts_with("eval/") ? 1 : std::max<std::size_t>(1, values.size() / 10));
 }
@@ -276,7 +276,7 @@ std::vector<report_table> final_figures(const run_list& runs) {
   } else {
     for (const auto* run : runs) out.columns.push_back(run->name);
   }
-  out.note = "At the end: the mean of the last tenth of the steps; of evaluations the last one.";
+  out.note = "At the end: the mean over the last tenth of the steps; for evaluations, the last one.";
   report_table others{.title = "Speed and diagnostics at the end", .columns = out.columns, .folded = true};
   for (const auto where : {place::learning, place::evaluation, place::speed, place::diagnostics}) {
     auto& table = where == place::learning || where == place::evaluation ? out : others;

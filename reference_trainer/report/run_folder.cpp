@@ -21,7 +21,7 @@ std::string stage_of(const run_folder& run) {
   const auto has_section = [&](const std::string& name) {
     return std::ranges::any_of(run.settings, [&](const auto& entry) { return entry.first.starts_with(name + "."); });
   };
-  // Sections that belong to one stage each; those that stages share tell nothing.
+  // Sections that belong to one stage each; shared sections do not identify the stage.
   for (const char* name : {"ppo", "preference_pretraining", "reward", "sft"})
     if (has_section(name)) return name;
   if (!run.find("kl").empty()) return "ppo";
@@ -56,14 +56,14 @@ bool is_training_sample(const json& line) {
          has("prompt", is_text) && has("response", is_text);
 }
 
-// The first step and the newest one that is whole: memory holds three steps at most, however long the file.
+// The first step and the newest complete one: memory holds three steps at most, however long the file.
 void read_samples(const fs::path& path, run_folder& run, std::string* note) {
   std::optional<step_samples> first, before, newest;
   jsonl_reader reader(path, {.growing = true});
   for (json line; reader.next(line);) {
     if (!is_training_sample(line)) {
       if (note != nullptr)
-        *note = path.string() + ": " + reader.place() + ": holds no \"step\", \"prompt\" and \"response\"; passed over";
+        *note = path.string() + ": " + reader.place() + ": has no \"step\", \"prompt\" and \"response\"; skipped";
       return;
     }
     const auto step = line["step"].get<std::int64_t>();
@@ -83,7 +83,7 @@ void read_samples(const fs::path& path, run_folder& run, std::string* note) {
     run.first = std::move(newest);
     return;
   }
-  // A run under way may have written a part of its newest step only.
+  // A run in progress may have written only a part of its newest step.
   if (before->step != first->step && newest->samples.size() < first->samples.size()) newest = std::move(before);
   run.first = std::move(first);
   run.last = std::move(newest);
@@ -111,11 +111,11 @@ std::int64_t run_folder::steps() const noexcept {
 
 run_folder read_run(const fs::path& path, std::string* note) {
   if (not_there(path / metrics_file))
-    throw file_error(path.string(), "", "holds no metrics.jsonl",
+    throw file_error(path.string(), "", "has no metrics.jsonl",
                      "give the output folder of `coho sft`, `coho reward` or `coho ppo`");
   run_folder run{.path = path, .name = {}, .stage = {}, .curves = metrics_log::read(path)};
   if (run.curves.empty())
-    throw file_error((path / metrics_file).string(), "", "holds no step yet", "wait for the first step of the run");
+    throw file_error((path / metrics_file).string(), "", "has no step yet", "wait for the first step of the run");
   if (!not_there(path / "config.toml")) run.settings = config::load(path / "config.toml").given();
   if (!not_there(path / "evaluation.json")) add_numbers(read_json(path / "evaluation.json"), "", run.evaluation);
   if (!not_there(path / "samples.jsonl")) read_samples(path / "samples.jsonl", run, note);
@@ -126,10 +126,10 @@ run_folder read_run(const fs::path& path, std::string* note) {
 }
 
 std::vector<fs::path> find_runs(const fs::path& path) {
-  if (not_there(path)) throw file_error(path.string(), "", "is not there");
+  if (not_there(path)) throw file_error(path.string(), "", "does not exist");
   if (path.filename() == metrics_file) return {path.has_parent_path() ? path.parent_path() : fs::path(".")};
   if (!fs::is_directory(path))
-    throw file_error(path.string(), "", "is no folder", "give the output folder of a training stage");
+    throw file_error(path.string(), "", "is not a folder", "give the output folder of a training stage");
   if (!not_there(path / metrics_file)) return {path};
   std::vector<fs::path> out;
   std::error_code ignored;
@@ -139,7 +139,7 @@ std::vector<fs::path> find_runs(const fs::path& path) {
     if (entry.depth() >= 4) entry.disable_recursion_pending();
   }
   if (out.empty())
-    throw file_error(path.string(), "", "holds no metrics.jsonl, nor does a folder in it",
+    throw file_error(path.string(), "", "has no metrics.jsonl, and neither has a folder in it",
                      "give the output folder of `coho sft`, `coho reward` or `coho ppo`");
   std::ranges::sort(out);
   return out;

@@ -77,7 +77,7 @@ bool begin_alike(const run_list& runs, const std::vector<const training_sample*>
   });
 }
 
-// A stage's runs; its sections bear its name when there are others.
+// The runs of a stage; its sections carry its name if there are others.
 void add_stage(report& page, const run_list& runs, const std::string& stage, bool alone,
                const run_report_options& options) {
   const std::string prefix = alone ? "" : title_of(stage) + ": ";
@@ -102,7 +102,7 @@ void add_stage(report& page, const run_list& runs, const std::string& stage, boo
 }  // namespace
 
 report_table setting_table(const run_list& runs, bool same) {
-  // Where a run wrote its result differs always and tells nothing.
+  // The output path of a run always differs and is not informative.
   std::vector<std::string> keys;
   for (const auto* run : runs)
     for (const auto& [key, value] : run->settings)
@@ -139,7 +139,7 @@ report_samples sample_table(const run_list& all, std::size_t prompts) {
     if (run->first && !run->first->samples.empty()) runs.push_back(run);
   if (runs.empty()) return out;
   const auto chosen = choose(runs.front()->first->samples, prompts);
-  // Runs from one policy and seed begin alike: what they began with is shown once.
+  // Runs from one policy and seed begin alike: their first responses are shown once.
   const bool shared = begin_alike(runs, chosen);
   struct source {
     const std::optional<step_samples>* step;
@@ -188,7 +188,7 @@ report make_run_report(const std::vector<run_folder>& runs, const run_report_opt
   }
   if (options.smoothing > 0)
     page.subtitle = "Curves are moving averages (weight " + format_short(options.smoothing) +
-                    ") over the values themselves, which are drawn faintly behind.";
+                    ") of the values, which are drawn faintly in the background.";
   page.footer = std::string("coho ") + coho::version;
   return page;
 }

@@ -19,10 +19,11 @@ struct run_report_options {
 /// Runs of a stage are overlaid; stages follow each other in sections. Throws `argument_error` without a run.
 report make_run_report(const std::vector<run_folder>& runs, const run_report_options& options = {});
 
-/// The settings in which runs differ, one column a run; of a single run, and with `same`, those that all share.
+/// The settings in which runs differ, one column per run; for a single run, or with `same`, those that all share.
 report_table setting_table(const std::vector<const run_folder*>& runs, bool same);
 
-/// The first and last responses of runs to the same prompts: as many prompts as wanted, of the types in turn.
+/// The first and last responses of runs to the same prompts: the requested number of prompts, alternating between
+/// types.
 report_samples sample_table(const std::vector<const run_folder*>& runs, std::size_t prompts);
 
 }  // namespace coho::trainer

@@ -23,7 +23,7 @@ std::string marked(std::string_view text, bool changed, side which) {
   return which == side::after ? "<ins>" + escape_html(text) + "</ins>" : "<del>" + escape_html(text) + "</del>";
 }
 
-// The longest beginning within the limit that ends between characters.
+// The longest prefix within the limit that ends between characters.
 std::string cut(std::string_view text) {
   if (text.size() <= most_bytes) return std::string(text);
   std::size_t end = 0;
@@ -32,13 +32,13 @@ std::string cut(std::string_view text) {
   return std::string(text.substr(0, end)) + "\n… (" + std::to_string(text.size() - end) + " more bytes)";
 }
 
-// Columns that a text takes; a line break counts as the rest of its line.
+// The width of a text in columns; a line break counts as the rest of its line.
 constexpr std::size_t line_break = 40;
 std::size_t room_of(std::string_view text) {
   return display_width(text) + line_break * static_cast<std::size_t>(std::ranges::count(text, '\n'));
 }
 
-// As much of a text as has room: whole lines, then words.
+// The part of a text that fits: whole lines, then words.
 std::string_view beginning(std::string_view text, std::size_t room) {
   std::size_t end = 0;
   for (auto next = text.find('\n'); next != std::string_view::npos; next = text.find('\n', end)) {
@@ -54,7 +54,7 @@ std::string_view beginning(std::string_view text, std::size_t room) {
   return text.substr(0, end + head.size());
 }
 
-// The beginning stands open, the rest is folded.
+// The beginning is shown, the rest is folded.
 std::string folded(const std::vector<text_piece>& pieces, side which, std::size_t limit = shown_columns) {
   std::size_t all = 0;
   for (const auto& piece : pieces) all += room_of(piece.text);

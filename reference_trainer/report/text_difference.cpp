@@ -45,7 +45,7 @@ std::vector<word> words_of(std::string_view text) {
   return out;
 }
 
-// Marks what is not part of a longest common subsequence; false when the texts are too long for that.
+// Marks what is not part of a longest common subsequence; false if the texts are too long for that.
 bool mark(std::vector<word*> a, std::vector<word*> b) {
   const auto equal = [](const word* x, const word* y) { return x->text == y->text; };
   std::size_t head = 0;

@@ -14,7 +14,7 @@
 namespace coho::trainer {
 namespace {
 
-// An object of the file; `name` leads to it ("system."). Every field has to be asked for before `finish`.
+// An object of the file; `name` is its prefix ("system."). Every field must be read before `finish`.
 class format_fields {
  public:
   format_fields(std::string file, std::string name, const nlohmann::json& value)
@@ -31,8 +31,8 @@ class format_fields {
     auto out = value->get<std::string>();
     for (const std::string_view token : {"<s>", "</s>"})
       if (out.find(token) != std::string::npos)
-        fail(field, "holds \"" + std::string(token) + "\", and begin and end tokens are no part of a format's text",
-             "leave it out and say by begin_token and end_token where those tokens go");
+        fail(field, "holds \"" + std::string(token) + "\", but begin and end tokens are not part of a format's text",
+             "leave it out and place those tokens with begin_token and end_token");
     return out;
   }
 
@@ -43,7 +43,7 @@ class format_fields {
     return value != nullptr && value->get<bool>();
   }
 
-  /// Whether the second of two words stands there.
+  /// Whether the field has the second of two words.
   bool second(const std::string& field, const std::string& first_word, const std::string& second_word) {
     const auto word = text(field, first_word);
     if (word != first_word && word != second_word)
@@ -57,8 +57,7 @@ class format_fields {
     const auto is_text = [](const nlohmann::json& item) {
       return item.is_string() && !item.get<std::string>().empty();
     };
-    if (!value->is_array() || !std::ranges::all_of(*value, is_text))
-      fail(field, "is not a list of texts that are not empty");
+    if (!value->is_array() || !std::ranges::all_of(*value, is_text)) fail(field, "is not a list of non-empty texts");
     return value->get<std::vector<std::string>>();
   }
 
@@ -75,7 +74,7 @@ class format_fields {
       if (std::ranges::find(known_, name) != known_.end()) continue;
       std::string all;
       for (const auto& each : known_) all += (all.empty() ? "" : ", ") + each;
-      fail(name, "is unknown", "known there are " + all);
+      fail(name, "is unknown", "known fields are " + all);
     }
   }
 
@@ -117,11 +116,11 @@ chat_format load_chat_format(const std::filesystem::path& path) {
   out.stop = all.texts("stop");
   for (const auto* part : {&system, &user, &assistant, &all}) part->finish();
   if (out.assistant_prefix.empty() && out.user_suffix.empty())
-    assistant.fail("prefix", "is empty, and so is \"user.suffix\": nothing parts question and answer",
-                   "give one of them");
+    assistant.fail("prefix", "is empty, and so is \"user.suffix\": nothing separates question and answer",
+                   "set one of them");
   if (out.begin_each_exchange && !out.end_each_reply)
     all.fail("begin_token", "is \"each_exchange\" and \"end_token\" is not \"each_reply\"",
-             "a begin token can stand only where the exchange before it was ended");
+             "a begin token can only follow an exchange that was ended");
   return out;
 }
 

@@ -6,8 +6,8 @@
 
 namespace coho::trainer {
 
-/// Reads a chat format of the user's own, a JSON object whose members may all be left out but that must put something
-/// between question and answer:
+/// Reads a user-defined chat format, a JSON object. Every member is optional, but something must separate question and
+/// answer:
 ///
 ///     {
 ///       "name": "mine",
@@ -20,15 +20,15 @@ namespace coho::trainer {
 ///       "stop": ["<|user|>"]
 ///     }
 ///
-/// The texts are those of `chat_format`; what spells a special token of the model's tokenizer, such as "<|im_start|>",
-/// is that token. "place": before_user, or inside_user (behind the first user prefix). "begin_token": conversation (in
-/// front of all), or each_exchange (of each user message). "end_token": none, or each_reply (behind each earlier
-/// reply). "trim": whether white space around messages is dropped. Missing texts are empty, missing choices the first
-/// of those named here, the name is the file's.
+/// The texts are those of `chat_format`; text that spells a special token of the model's tokenizer, such as
+/// "<|im_start|>", becomes that token. "place": before_user, or inside_user (after the first user prefix).
+/// "begin_token": conversation (at the start), or each_exchange (before each user message). "end_token": none, or
+/// each_reply (after each earlier reply). "trim": whether to strip white space around messages. Missing texts are
+/// empty, missing choices the first of those listed here, the name is the file's.
 ///
 /// Throws `file_error` naming file and field for an unknown field, a value of the wrong type, text that spells a begin
-/// or end token (the two choices say where those go), an empty stop string, and a format in which nothing parts
-/// question and answer.
+/// or end token (the two choices place those), an empty stop string, and a format in which nothing separates question
+/// and answer.
 chat_format load_chat_format(const std::filesystem::path& path);
 
 }  // namespace coho::trainer

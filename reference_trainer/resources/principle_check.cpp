@@ -52,7 +52,7 @@ bool is_letter_or_digit(std::string_view character) {
   return last > 0xA0 || (last >= 0x90 && last <= 0x99);
 }
 
-// Letters and digits in lower case, one blank for whatever lies between; four in a row.
+// Letters and digits in lower case, with one blank for anything between; four in a row.
 std::set<std::string> shingles(std::string_view text) {
   std::vector<std::string> kept{" "};
   for (const auto character : characters_of(text)) {
@@ -113,7 +113,7 @@ class checker {
       entry.weight = 0;
     } else {
       entry.weight = weight->get<double>();
-      if (entry.weight == 0) say(place(i), "has the weight 0 and is never drawn", false);
+      if (entry.weight == 0) say(place(i), "has weight 0 and is never drawn", false);
     }
   }
 
@@ -157,17 +157,18 @@ class checker {
       if (a.empty() || b.empty()) return;
       const double overlap = text_overlap(a, b);
       if (overlap >= options_.near_same)
-        say(place(i), std::string(which) + (overlap == 1 ? " is that of " : " is nearly that of ") + place(j));
+        say(place(i), std::string(which) +
+                          (overlap == 1 ? " is the same as that of " : " is nearly the same as that of ") + place(j));
     };
     for (std::size_t i = 0; i < entries.size(); ++i) {
       for (std::size_t j = 0; j < i; ++j) {
         compare(i, j, "\"definition\"", entries[i].definition, entries[j].definition);
         compare(i, j, "\"negative_definition\"", entries[i].negative_definition, entries[j].negative_definition);
       }
-      // A negation may differ by a "not": only the same text is wrong.
+      // A negation may differ only by a "not", so only identical texts are wrong.
       if (!entries[i].negative_definition.empty() && !entries[i].definition.empty() &&
           text_overlap(entries[i].definition, entries[i].negative_definition) == 1)
-        say(place(i), "\"negative_definition\" is its own \"definition\"");
+        say(place(i), "\"negative_definition\" equals its \"definition\"");
     }
   }
 
@@ -177,7 +178,7 @@ class checker {
     if (missing == static_cast<std::ptrdiff_t>(out_.entries.size()))
       return say("", "no entry has a negative definition: for sampling in RL, not for training a reward model", false);
     for (std::size_t i = 0; i < out_.entries.size(); ++i)
-      if (none(out_.entries[i])) say(place(i), "has no negative definition, others have one");
+      if (none(out_.entries[i])) say(place(i), "has no negative definition, but others have one");
   }
 
   void fill_measures() {
@@ -193,7 +194,7 @@ class checker {
     if (positive > 0 && positive < options_.drawn_together)
       say("",
           "only " + std::to_string(positive) + " entries can be drawn, fewer than " +
-              std::to_string(options_.drawn_together) + " a prompt",
+              std::to_string(options_.drawn_together) + " per prompt",
           false);
     const auto drawn = inclusion_probabilities(weights, options_.drawn_together);
     for (std::size_t i = 0; i < drawn.size(); ++i) out_.entries[i].drawn = drawn[i];
@@ -205,7 +206,7 @@ class checker {
 
 // P(fewer than `count` of the clocks other than i have rung) at u = exp(−w_i t).
 double few_have_rung(std::span<const double> rates, std::size_t i, std::size_t count, double u) {
-  std::vector<double> rung(count, 0.0);  // P(so many have rung), the last ones beyond count left out
+  std::vector<double> rung(count, 0.0);  // P(exactly this many have rung), without the terms from count on
   rung[0] = 1;
   for (std::size_t j = 0; j < rates.size(); ++j) {
     if (j == i) continue;
@@ -269,7 +270,7 @@ std::vector<double> inclusion_probabilities(std::span<const double> weights, std
     } else if (rates.size() <= count) {
       out.push_back(1);
     } else {
-      // Tanh-sinh: the integrand is steep at 0 where the other weights are small beside this one.
+      // Tanh-sinh: the integrand is steep at 0 when the other weights are small compared with this one.
       constexpr double step = 1.0 / 32;
       double sum = 0, whole = 0;
       for (double x = -3.5; x <= 3.5; x += step) {

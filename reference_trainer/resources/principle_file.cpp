@@ -48,7 +48,7 @@ class entry {
     if (!found->is_string()) fail("\"" + std::string(key) + "\" is not a string");
     auto out = found->get<std::string>();
     if (out.find_first_not_of(" \t\r\n") == std::string::npos) {
-      fail("\"" + std::string(key) + "\" is empty", required ? "write its text" : "write its text or leave it out");
+      fail("\"" + std::string(key) + "\" is empty", required ? "write its text" : "write its text or remove it");
     }
     return out;
   }
@@ -82,11 +82,11 @@ std::vector<principle> load_principles(const std::filesystem::path& path) {
                 .weight = one.weight()};
     const auto same = std::ranges::find(out, p.name, &principle::name);
     if (same != out.end())
-      one.fail("has the dimension of entry " + std::to_string(same - out.begin() + 1), "each name may occur once");
+      one.fail("has the same dimension as entry " + std::to_string(same - out.begin() + 1), "each name may occur once");
     out.push_back(std::move(p));
   }
   if (std::ranges::none_of(out, [](const principle& p) { return p.weight > 0; })) {
-    throw file_error(path.string(), "", "gives every principle the weight 0", "give one of them a positive weight");
+    throw file_error(path.string(), "", "gives every principle weight 0", "give one of them a positive weight");
   }
   return out;
 }

@@ -13,7 +13,7 @@
 namespace coho::trainer {
 
 prompt_template load_template(template_kind kind, const std::filesystem::path& path) {
-  // A template is some kilobytes: a limit keeps a checkpoint given by mistake from being read whole.
+  // A template has a few kilobytes: the limit keeps a checkpoint given by mistake from being read completely.
   const std::string content = read_file(path, std::size_t{1} << 20);
   refuse_other_kinds(path.string(), content, file_use::text);
   std::string_view rest = content;

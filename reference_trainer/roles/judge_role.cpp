@@ -14,7 +14,7 @@
 namespace coho::trainer {
 
 struct judge_role::question {
-  std::vector<token> shared;         ///< what is read before the answers part, begin token included
+  std::vector<token> shared;         ///< the tokens before the answers diverge, begin token included
   std::vector<token> first, second;  ///< the answers' tokens from there on
 };
 
@@ -29,7 +29,7 @@ std::vector<double> judge_role::log_odds(std::span<const std::string> prompts, s
     const auto [end_a, end_b] = std::ranges::mismatch(a, b);
     require_argument(end_a != a.end() && end_b != b.end(),
                      "judge: the answers \"" + std::string(first) + "\" and \"" + std::string(second) +
-                         "\" cannot be told apart: the tokens of one begin those of the other");
+                         "\" cannot be distinguished: the tokens of one are a prefix of the other's");
     question& next = questions.emplace_back();
     next.shared = tokenizer_->begin_tokens();
     next.shared.insert(next.shared.end(), a.begin(), end_a);
@@ -118,7 +118,7 @@ std::vector<double> judge_role::differences(const std::vector<question>& questio
     a.push_back(questions[i].first.front());
     b.push_back(questions[i].second.front());
   }
-  // Both share the normaliser: the difference of the logits is that of the log-probabilities.
+  // Both share the normaliser, so the difference of the logits is that of the log-probabilities.
   const at::Tensor& head = bank_->head(role_);
   const at::Tensor difference = head.index_select(0, token_tensor(a, bank_->device())).to(at::kFloat) -
                                 head.index_select(0, token_tensor(b, bank_->device())).to(at::kFloat);
@@ -131,7 +131,7 @@ double judge_role::compare_continuations(const question& question) {
     batch.prompts.push_back(question.shared);
     batch.responses.push_back(*answer);
   }
-  const c10::DeviceGuard guard(bank_->device());  // whose stream the kernels take
+  const c10::DeviceGuard guard(bank_->device());  // selects the device whose stream the kernels take
   const response_batch packed(batch, bank_->device());
   counts_.asked += static_cast<std::size_t>(packed.layout.tokens);
   counts_.computed += static_cast<std::size_t>(packed.layout.tokens);

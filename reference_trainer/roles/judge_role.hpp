@@ -17,30 +17,31 @@
 namespace coho::trainer {
 
 struct judge_role_options {
-  /// What one forward may hold.
+  /// The limits of one forward.
   batch_limits limits{.sequences = 0, .tokens = 8192, .sort_by_length = true};
-  /// The shortest prefix of prompts that is computed once for all that begin with it; 0 reads every prompt whole.
+  /// The shortest prefix of prompts that is computed once for all that begin with it; 0 processes every prompt
+  /// separately.
   std::size_t shortest_prefix = 32;
 };
 
 /// A role of the bank as a judge of next tokens: satisfies choice_judge. Prompt and answer are encoded as one text,
-/// since a tokenizer may join a letter with what stands before it ("(" and "a" with a token "(a"): the model reads what
-/// the two texts have in common, and the answers are compared on the tokens behind that.
+/// because a tokenizer may merge a letter with the character before it ("(" and "a" to a token "(a"): the model reads
+/// the common beginning of the two texts, and the answers are compared on the tokens after it.
 ///
-/// Prompts of one call that begin with the same tokens (those of one pair under several principles, where the template
-/// names the principle behind the outputs) are read together, the common tokens once. The log-odds are those of the
-/// whole prompts to rounding.
+/// Prompts of one call that begin with the same tokens (those of one pair under several principles, if the template
+/// names the principle after the outputs) are processed together, the common tokens once. The log-odds equal those of
+/// the whole prompts to rounding.
 class judge_role {
  public:
   judge_role(adapter_bank& bank, std::string role, const sentencepiece_tokenizer& tokenizer,
              judge_role_options options = {})
       : bank_(&bank), role_(std::move(role)), tokenizer_(&tokenizer), options_(options) {}
 
-  /// log p(first) − log p(second) as the continuation of each prompt, answers of several tokens included. Throws
-  /// argument_error when the tokens of one answer begin those of the other.
+  /// log p(first) − log p(second) as the continuation of each prompt, including answers of several tokens. Throws
+  /// argument_error if the tokens of one answer are a prefix of the other's.
   std::vector<double> log_odds(std::span<const std::string> prompts, std::string_view first, std::string_view second);
 
-  /// Tokens of all prompts so far, and those that the model was run on for them.
+  /// The number of tokens of all prompts so far, and of those that the model processed for them.
   struct token_counts {
     std::size_t asked = 0, computed = 0;
   };

@@ -34,7 +34,7 @@ std::pair<at::Tensor, at::Tensor> policy_role::evaluate(const token_batch& batch
     const at::Tensor none = at::empty({0}, at::kFloat);
     return {none, entropy ? none : at::Tensor()};
   }
-  // Kernels run on the current device, which need not be the model's where there are several.
+  // Kernels run on the current device, which may not be the model's if there are several.
   const c10::DeviceGuard guard(bank_->device());
   const response_batch packed(batch, bank_->device());
   const at::Tensor hidden = bank_->hidden(role_, packed.tokens, packed.layout).index_select(0, packed.predicting);

@@ -15,22 +15,22 @@
 namespace coho::trainer {
 
 struct policy_role_options {
-  /// The distribution is softmax(logits / temperature) over the tokens that are not banned, in sampling and scoring
-  /// alike.
+  /// The distribution is softmax(logits / temperature) over the tokens that are not banned, both in sampling and in
+  /// scoring.
   double temperature = 1.0;
   std::vector<token> banned{};
   std::vector<token> end_tokens{};
   /// The exact bytes of each token; needed for stop strings.
   std::vector<std::string> token_texts{};
-  /// Whether `forward` gives the entropy too, and whether that can be differentiated: a third product with the head.
+  /// Whether `forward` returns the entropy, and whether that is differentiable: a third product with the head.
   bool entropy = true, entropy_gradient = true;
   engine_options engine{};
-  /// Tokens that every prompt of `generate` begins with, the begin token included: see generation_engine. Empty: none.
-  /// Scoring (`log_probs`, `forward`) does not look at it.
+  /// Tokens that every prompt of `generate` begins with, including the begin token: see generation_engine. Empty: none.
+  /// Scoring (`log_probs`, `forward`) ignores it.
   std::vector<token> shared_prefix{};
 };
 
-/// A role of the bank as a language model: satisfies causal_lm, differentiable_policy and, when the role is trained,
+/// A role of the bank as a language model: satisfies causal_lm, differentiable_policy and, if the role is trained,
 /// trainable.
 class policy_role {
  public:
@@ -54,12 +54,12 @@ class policy_role {
   std::vector<double> log_probs(const token_batch& batch);
   std::pair<output, pullback> forward(const token_batch& batch);
 
-  /// `options.temperature` other than this policy's is refused, as the log-probabilities would not be those of the
-  /// sampler; 0 (greedy) is allowed. Banned tokens of both are banned.
+  /// An `options.temperature` other than this policy's is refused, because the log-probabilities would not be those of
+  /// the sampler; 0 (greedy) is allowed. Banned tokens of both are banned.
   generation generate(const packed<token>& prompts, const generation_options& options, std::span<rng> streams);
 
   void zero_gradients() { bank_->parameters(role_).zero_gradients(); }
-  /// In host memory alone; those below work on any device.
+  /// Only in host memory; those below work on any device.
   std::vector<std::span<float>> gradients() { return {bank_->parameters(role_).gradient_span()}; }
   double squared_gradient_norm() { return bank_->parameters(role_).squared_gradient_norm(); }
   void scale_gradients(double factor) { bank_->parameters(role_).scale_gradients(factor); }

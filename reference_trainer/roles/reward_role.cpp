@@ -11,7 +11,7 @@
 namespace coho::trainer {
 namespace {
 
-// Cuts a text to its last (or first) tokens and counts it; a text that is short enough stays as it is, byte for byte.
+// Cuts a text to its last (or first) tokens and counts it; a short enough text stays unchanged, byte for byte.
 std::string cut(const sentencepiece_tokenizer& tokenizer, std::string_view text, std::size_t limit, bool keep_last,
                 std::uint64_t& count) {
   if (limit == 0) return std::string(text);
@@ -51,8 +51,8 @@ std::vector<token> reward_role::tokens(const reward_query& query) const {
 
 bool reward_role::reads_alike(const reward_query& a, const reward_query& b) const {
   if (a.response == b.response) return true;
-  // A token takes a byte at least: responses that part before so many bytes part within what is read. White space
-  // around them may be nothing to a tokenizer.
+  // A token has at least one byte, so responses that differ within that many bytes differ within what is read. A
+  // tokenizer may ignore white space around them.
   const auto bare = [](std::string_view text) {
     const auto first = std::min(text.find_first_not_of(" \t\r\n"), text.size());
     return text.substr(first, text.find_last_not_of(" \t\r\n") + 1 - first);
@@ -64,7 +64,7 @@ bool reward_role::reads_alike(const reward_query& a, const reward_query& b) cons
   const bool cut = options_.response_tokens > 0 &&
                    std::max(common(a.response, b.response), common(x, y)) >= options_.response_tokens;
   if (!cut && x != y) return false;
-  // A comparison is not something that the model reads.
+  // A comparison is not counted as read.
   const reward_cuts counted = cuts_;
   const bool alike = tokens(a) == tokens(b);
   cuts_ = counted;

@@ -17,25 +17,24 @@
 namespace coho::trainer {
 
 struct reward_role_options {
-  /// The query's last and the response's first tokens that are kept (SALMON's scripts: 128 and 768); 0: all.
+  /// How many of the query's last and the response's first tokens are kept (SALMON's scripts: 128 and 768); 0: all.
   std::size_t query_tokens = 0;
   std::size_t response_tokens = 0;
-  /// What one forward of `score` may hold.
+  /// The limits of one forward of `score`.
   batch_limits scoring{.sequences = 0, .tokens = 8192, .sort_by_length = true};
 };
 
-/// What a reward model was given to score or to learn from, and how much of it had to be cut.
+/// What a reward model was given to score or to train on, and how much of it was cut.
 struct reward_cuts {
   std::uint64_t read = 0, queries = 0, responses = 0;
 };
 
 /// A role of the bank with a scalar head as a reward model: the query is laid out by a reward prompt (SALMON §3.3), the
-/// score read at its last token. Satisfies reward_model, differentiable_reward_model and, when the role is trained,
+/// score read at its last token. Satisfies reward_model, differentiable_reward_model and, if the role is trained,
 /// trainable.
 class reward_role {
  public:
-  /// `prompt` lays out queries that bring principles; `plain`, where given, those that bring none (preference
-  /// pre-training).
+  /// `prompt` lays out queries with principles; `plain`, if given, those without (preference pre-training).
   reward_role(adapter_bank& bank, std::string role, const sentencepiece_tokenizer& tokenizer, reward_prompt prompt,
               reward_role_options options = {}, std::optional<reward_prompt> plain = std::nullopt);
 
@@ -51,19 +50,19 @@ class reward_role {
   std::vector<double> score(std::span<const reward_query> queries);
   std::pair<std::vector<double>, pullback> forward(std::span<const reward_query> queries);
 
-  /// Tokens that the model was given so far, for rates.
+  /// The number of tokens processed so far, for rates.
   std::uint64_t tokens_read() const noexcept { return tokens_read_; }
   const reward_cuts& cuts() const noexcept { return cuts_; }
   const reward_role_options& options() const noexcept { return options_; }
-  /// The tokens that a query becomes, begin token included.
+  /// The tokens of a query, including the begin token.
   std::vector<token> tokens(const reward_query& query) const;
 
-  /// Whether two queries of one prompt become the same tokens: their responses are equal, or part behind what is read
-  /// of them. Such a pair says nothing.
+  /// Whether two queries of one prompt become the same tokens: their responses are equal, or differ only after the part
+  /// that is read. Such a pair carries no information.
   bool reads_alike(const reward_query& a, const reward_query& b) const;
 
   void zero_gradients() { bank_->parameters(role_).zero_gradients(); }
-  /// In host memory alone; those below work on any device.
+  /// Only in host memory; those below work on any device.
   std::vector<std::span<float>> gradients() { return {bank_->parameters(role_).gradient_span()}; }
   double squared_gradient_norm() { return bank_->parameters(role_).squared_gradient_norm(); }
   void scale_gradients(double factor) { bank_->parameters(role_).scale_gradients(factor); }

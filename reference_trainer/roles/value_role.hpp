@@ -12,7 +12,7 @@
 namespace coho::trainer {
 
 /// A role of the bank with a scalar head as a value model: V_t is read at the token before y_t, so that no value sees
-/// the token it is to judge. Satisfies differentiable_value_model and, when the role is trained, trainable.
+/// the token it judges. Satisfies differentiable_value_model and, if the role is trained, trainable.
 class value_role {
  public:
   value_role(adapter_bank& bank, std::string role) : bank_(&bank), role_(std::move(role)) {}
@@ -33,7 +33,7 @@ class value_role {
   std::pair<output, pullback> forward(const token_batch& batch);
 
   void zero_gradients() { bank_->parameters(role_).zero_gradients(); }
-  /// In host memory alone; those below work on any device.
+  /// Only in host memory; those below work on any device.
   std::vector<std::span<float>> gradients() { return {bank_->parameters(role_).gradient_span()}; }
   double squared_gradient_norm() { return bank_->parameters(role_).squared_gradient_norm(); }
   void scale_gradients(double factor) { bank_->parameters(role_).scale_gradients(factor); }

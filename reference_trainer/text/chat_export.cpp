@@ -15,14 +15,14 @@ namespace {
 
 constexpr std::string_view button = "Copy code";
 
-// What pages put before the button where there is no fence; a word that is none of these belongs to the message.
+// What pages put before the button if there is no fence; a word not listed here belongs to the message.
 constexpr std::array<std::string_view, 34> languages{
     "",     "python", "javascript", "typescript", "java",    "c",     "cpp",     "c++",  "csharp",
     "css",  "html",   "xml",        "json",       "yaml",    "bash",  "shell",   "sh",   "sql",
     "php",  "ruby",   "go",         "rust",       "kotlin",  "swift", "r",       "scss", "lua",
     "perl", "scala",  "dart",       "matlab",     "arduino", "vbnet", "markdown"};
 
-// Classes of the pages that exports were copied from.
+// CSS classes of the pages that exports were copied from.
 constexpr std::array<std::string_view, 8> page_classes{"markdown prose", "whitespace-pre-wrap", "flex-col", "flex-grow",
                                                        "min-h-",         "overflow-y-auto",     "bg-black", "hljs"};
 
@@ -47,7 +47,7 @@ bool speaks_of_markup(std::string_view text) {
                              [&](const char* word) { return lower.find(word) != std::string::npos; });
 }
 
-// Whether the whole message went through an escaping of HTML: then no bare "<" or "&" is left.
+// Whether the whole message was HTML-escaped: then it has no bare "<" or "&".
 bool is_escaped(std::string_view text) {
   if (text.find('<') != std::string_view::npos || speaks_of_markup(text)) return false;
   bool any = false;
@@ -60,9 +60,9 @@ bool is_escaped(std::string_view text) {
 
 std::string without_page_tags(std::string_view text) {
   std::string out;
-  std::vector<std::string> open;  // of the page's tags that were taken out
+  std::vector<std::string> open;  // the page's tags that were removed
   while (!text.empty()) {
-    // The end of a comment, which may be far, is nothing to look for: comments stay.
+    // Comments stay: their end may be far away, so it is not searched for.
     const auto tag = text[0] == '<' && !text.starts_with("<!--") ? read_html_tag(text) : html_tag{};
     const bool of_page = tag.length > 0 && !tag.closing && (tag.name == "div" || tag.name == "span") &&
                          std::ranges::any_of(page_classes, [&](std::string_view name) {
@@ -103,7 +103,7 @@ bool is_pager(std::string_view line) {
   return second.ec == std::errc() && second.ptr == end && version >= 1 && version <= versions && versions <= 99;
 }
 
-// A line without the button: nothing when no more than the button stood on it.
+// A line without the button; nothing if the line had only the button.
 std::optional<std::string> without_button(std::string_view line) {
   const auto at = line.find(button);
   if (at == std::string_view::npos) return is_copy_count(line) ? std::nullopt : std::optional(std::string(line));
@@ -114,7 +114,7 @@ std::optional<std::string> without_button(std::string_view line) {
     const auto rest = std::string(trim_white_space(after).empty() ? std::string_view() : after);
     return "```" + std::string(language) + (rest.empty() ? "" : "\n" + rest);
   }
-  // "Copy code from a book" is a message's own words: the button is followed by code or by nothing.
+  // "Copy code from a book" is the message's own text: the button is followed by code or by nothing.
   if (!known_language(before) || (before.empty() && !trim_white_space(after).empty())) return std::string(line);
   if (trim_white_space(after).empty()) return std::nullopt;
   return std::string(after);
@@ -136,7 +136,7 @@ std::string without_page_residue(std::string_view message) {
   }
   const auto blank = [](const std::string& line) { return trim_white_space(line).empty(); };
   while (!lines.empty() && blank(lines.back())) lines.pop_back();
-  // Alone it is a message, and without an empty line between it may be a fraction that the message asks about.
+  // A line on its own is a message, and without an empty line between it may be a fraction that the message asks about.
   const auto count = lines.size();
   if (count > 2 && is_pager(lines[count - 1]) && blank(lines[count - 2])) lines.pop_back();
   if (lines.size() > 2 && is_pager(lines[0]) && blank(lines[1])) lines.erase(lines.begin());

@@ -5,13 +5,13 @@
 
 namespace coho::trainer {
 
-/// A message as it was typed, out of one that was copied from the page of a chat, as exports of ShareGPT hold it.
+/// The message as it was typed, recovered from a copy of a chat page, as in exports of ShareGPT.
 ///
 /// - A message that is an HTML fragment as a whole becomes text; in others the tags of the page (`div` and `span` with
-///   its classes) are taken out, and HTML that the message speaks of stays.
-/// - A message whose every "&" begins a character reference, and which does not speak of HTML, is decoded.
-/// - The button "Copy code" and the language before it at the head of code; "Copy…chars / …words".
-/// - The pager "2 / 3" between versions of a message, on a line of its own at an end.
+///   its classes) are removed, and HTML that the message itself is about stays.
+/// - A message whose every "&" begins a character reference, and which is not about HTML, is decoded.
+/// - Removes the button "Copy code" and the language before it at the head of code, and "Copy…chars / …words".
+/// - Removes the pager "2 / 3" between versions of a message, on a line of its own at either end.
 ///
 ///     without_page_residue("Fix this\n```pythonCopy code\nx=1\n```");  // "Fix this\n```python\nx=1\n```"
 std::string without_page_residue(std::string_view message);

@@ -15,7 +15,7 @@ constexpr char32_t replacement = 0xFFFD;
 
 bool is_line_end(char32_t c) { return (c >= 0x0A && c <= 0x0D) || c == 0x85 || c == 0x2028 || c == 0x2029; }
 
-// White space that is typed as a space. Not U+3000, which Chinese and Japanese set text with.
+// White space that is typed as a space. Not U+3000, which Chinese and Japanese use in typesetting.
 bool is_fancy_space(char32_t c) {
   return c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x202F || c == 0x205F;
 }
@@ -28,7 +28,7 @@ bool is_left_out(char32_t c) {
   return control || invisible || no_character;
 }
 
-// The length of the character at the start, 1 for a byte that is none.
+// The length of the character at the start, 1 for an invalid byte.
 struct next_character {
   char32_t code;
   std::size_t bytes;
@@ -48,7 +48,7 @@ std::string_view without_trailing_space(std::string_view text) {
   return text;
 }
 
-// The C library's tables for all scripts; this locale is a part of it rather than something to be installed.
+// The C library's tables for all scripts; this locale is built in and needs no installation.
 ::locale_t unicode_locale() {
   static const ::locale_t all = ::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
   require_argument(all != nullptr, "the C library has no locale C.UTF-8, which texts are compared in");
@@ -73,7 +73,7 @@ std::string_view trim_white_space(std::string_view text) noexcept {
 cleaned_text clean_text(std::string_view text) {
   cleaned_text out;
   out.text.reserve(text.size());
-  std::size_t newlines = 0;  // not yet written: what follows may be nothing
+  std::size_t newlines = 0;  // pending, since nothing may follow
   std::string space;
   for (char32_t before = 0; !text.empty();) {
     const auto [code, bytes] = first_of(text);

@@ -93,7 +93,7 @@ class text_writer {
       end_code();
     }
   }
-  // A page puts the language and a button between <pre> and <code>: no part of the code.
+  // A page puts the language and a button between <pre> and <code>; they are not part of the code.
   void begin_code(std::string language) {
     language_ = std::move(language);
     code_.clear();
@@ -173,7 +173,7 @@ html_tag read_html_tag(std::string_view text) {
   while (at < text.size() && (is_letter(text[at]) || (at > begin && is_digit(text[at])))) out.name += lower(text[at++]);
   if (out.name.empty() || at >= text.size() || " \t\r\n/>"sv.find(text[at]) == std::string_view::npos) return {};
   const auto attributes = at;
-  // A ">" within quotes ends no tag.
+  // A ">" within quotes does not end a tag.
   for (char quote = 0; at < text.size(); ++at) {
     const char c = text[at];
     if (quote == 0 && c == '>') break;
@@ -188,7 +188,7 @@ html_tag read_html_tag(std::string_view text) {
 
 std::string html_to_text(std::string_view html) {
   text_writer out;
-  bool comments_end = true;  // once one does not, none behind it does: looking each time takes the square of the time
+  bool comments_end = true;  // if one does not end, none after it does; searching each time would take quadratic time
   while (!html.empty()) {
     const bool comment = html.starts_with("<!--");
     if (html[0] == '<' && (comments_end || !comment)) {

@@ -5,15 +5,15 @@
 
 namespace coho::trainer {
 
-/// A character reference ("&lt;", "&#39;", "&#x27;") at the start of `text`: its length in bytes, and the text that it
-/// stands for. Length 0: none, or one of a name that is not common.
+/// A character reference ("&lt;", "&#39;", "&#x27;") at the start of `text`: its length in bytes and the text that it
+/// represents. Length 0: there is none, or its name is not a common one.
 struct character_reference {
   std::size_t length = 0;
   std::string text{};
 };
 character_reference read_character_reference(std::string_view text);
 
-/// Each character reference replaced by what it stands for; what is none stays.
+/// Replaces each character reference by its text; anything else stays.
 std::string decode_character_references(std::string_view text);
 
 /// A tag at the start of `text`.
@@ -25,8 +25,8 @@ struct html_tag {
 };
 html_tag read_html_tag(std::string_view text);
 
-/// The text of an HTML fragment as a person would write it: paragraphs apart, a line a list item with "- ", `pre` as a
-/// fenced block with its language, `code` in backticks, no tags, references decoded.
+/// The text of an HTML fragment as a person would write it: paragraphs separated, one line per list item with "- ",
+/// `pre` as a fenced block with its language, `code` in backticks, no tags, references decoded.
 ///
 ///     html_to_text("<p>Sort <code>a</code></p><ul><li>up</li></ul>");  // "Sort `a`\n\n- up"
 std::string html_to_text(std::string_view html);

@@ -11,8 +11,7 @@ namespace coho::trainer {
 
 namespace {
 
-// Letters as the minimum is counted in: ASCII letters and the code points above it. Ideographs say more each than
-// letters do.
+// The unit of the minimum: ASCII letters and the code points above them. An ideograph says more than a letter does.
 struct letter_count {
   int latin = 0, other = 0;
 };
@@ -35,7 +34,7 @@ letter_count count_letters(std::string_view text) {
 }  // namespace
 
 std::string cld2_language::operator()(std::string_view text) const {
-  // The detector takes an int, and a language shows long before a megabyte.
+  // The detector takes an int, and a language is recognisable long before a megabyte.
   auto size = std::min<std::size_t>(text.size(), std::size_t{1} << 20);
   while (size > 0 && size < text.size() && (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80) --size;
   text = text.substr(0, size);

@@ -6,8 +6,8 @@
 
 namespace coho::trainer {
 
-/// The language of a text by Compact Language Detector 2, as an ISO 639 code ("en", "de", "zh", "zh-Hant"), or
-/// `unknown` for text that is too short, holds too few letters or gives no reliable answer. Satisfies
+/// The language of a text according to Compact Language Detector 2, as an ISO 639 code ("en", "de", "zh", "zh-Hant"),
+/// or `unknown` for text that is too short, has too few letters or gives no reliable answer. Satisfies
 /// `coho::language_identifier`.
 ///
 /// Text that is not UTF-8 is unknown. Latin script needs about 20 letters, other scripts 8.

@@ -10,9 +10,9 @@
 
 namespace coho::trainer {
 
-/// Text to be shown while it is sampled: holds back the bytes of an unfinished character and whatever may yet turn out
-/// to be the beginning of a stop string; a stop string and what follows it are never shown. What is shown is UTF-8:
-/// bytes that make no character become U+FFFD, as models that sample bytes may write them.
+/// Text that is displayed while it is sampled: holds back the bytes of an unfinished character and anything that may
+/// turn out to be the beginning of a stop string; a stop string and the text after it are never shown. The output is
+/// UTF-8: invalid bytes, which models that sample bytes may write, become U+FFFD.
 ///
 ///     text_stream shown({"### User"});
 ///     std::cout << shown.add(tokenizer.token_bytes(id)) << std::flush;
@@ -22,7 +22,7 @@ class text_stream {
   explicit text_stream(std::vector<std::string> stops, bool skip_leading_space = false)
       : stops_(std::move(stops)), at_start_(skip_leading_space) {}
 
-  /// What a token adds to the text that may be shown.
+  /// The text that may be shown after adding a token.
   std::string add(std::string_view bytes) {
     if (stopped_) return {};
     pending_.append(bytes);
@@ -41,7 +41,7 @@ class text_stream {
     return out;
   }
 
-  /// What was held back, once no more tokens come.
+  /// The text that was held back, once no more tokens come.
   std::string finish() { return repair_utf8(std::exchange(pending_, {})); }
 
  private:

@@ -24,7 +24,7 @@ character_kind kind_of(std::uint32_t c) {
   if (c < 0x80)
     return within('0', '9') || within('a', 'z') || within('A', 'Z') ? character_kind::letter
                                                                     : character_kind::separator;
-  // Punctuation of Latin-1, of all scripts, of East Asia and its full-width forms of ASCII's.
+  // Punctuation of Latin-1, of all scripts, and of East Asia including full-width forms of ASCII's.
   if (within(0x80, 0xA9) || within(0xAB, 0xB4) || within(0xB6, 0xB9) || within(0xBB, 0xBF) || within(0x2000, 0x206F) ||
       within(0x3000, 0x303F) || within(0xFF00, 0xFF0F) || within(0xFF1A, 0xFF20) || within(0xFF3B, 0xFF40) ||
       within(0xFF5B, 0xFF65))
@@ -98,7 +98,7 @@ double repeated_share(std::span<const std::string> units, std::size_t length) {
 double covered_share(std::span<const std::string> units, std::size_t length,
                      const std::unordered_set<std::string>& known) {
   const auto runs = text_runs(units, length);
-  std::size_t covered = 0, end = 0;  // units before `end` are counted already
+  std::size_t covered = 0, end = 0;  // units before `end` are already counted
   for (std::size_t first = 0; first < runs.size(); ++first) {
     if (!known.contains(runs[first])) continue;
     covered += first + length - std::max(first, end);

@@ -81,7 +81,7 @@ void append_utf8(std::string& text, char32_t code_point) {
 }
 
 std::string repair_surrogate_escapes(std::string_view json) {
-  // The four digits behind "\u" at a place, or 0 where there is no such escape.
+  // The four digits after "\u" at a position, or 0 if there is no such escape.
   const auto escape_at = [&](std::size_t at) -> unsigned {
     unsigned code = 0;
     if (json.substr(at, 2) != "\\u" || json.size() < at + 6) return 0;

@@ -10,11 +10,11 @@
 namespace coho::trainer {
 namespace {
 
-/// Matches along one path that the library has room for.
+/// The number of matches along one path that the library has room for.
 constexpr int most_matches = 32;
 
-/// One unit of the trie: the label of the edge that leads here, the offset of the children, whether a value is among
-/// them.
+/// One unit of the trie: the label of the edge that leads here, the offset of the children, whether one of them is a
+/// value.
 struct unit {
   std::uint32_t bits;
   std::uint32_t label() const { return bits & 0x800000FFu; }
@@ -23,8 +23,8 @@ struct unit {
   std::uint32_t value() const { return bits & 0x7FFFFFFFu; }
 };
 
-/// Follows every edge that a look-up could take. Children of a node with base b lie at b ^ label, so that any byte read
-/// is safe exactly when b's block of 256 units lies inside the array.
+/// Follows every edge that a lookup could take. Children of a node with base b are at b ^ label, so any byte can be
+/// read safely exactly when b's block of 256 units is inside the array.
 class trie_check {
  public:
   trie_check(std::string_view units, std::string_view strings)
@@ -68,7 +68,7 @@ class trie_check {
   std::string enter(std::uint32_t base, bool has_value, std::vector<frame>& path) {
     if ((base | 0xFFu) >= units_.size()) return "its trie points outside itself";
     if (has_value && units_[base].value() >= strings_.size()) return "its trie points outside its strings";
-    if (matches_[base] == open) return "its trie goes in a circle";
+    if (matches_[base] == open) return "its trie has a cycle";
     if (matches_[base] != unseen) {
       if (!path.empty()) path.back().deepest = std::max(path.back().deepest, matches_[base] + has_value);
       return {};
@@ -80,7 +80,7 @@ class trie_check {
 
   std::vector<unit> units_;
   std::string_view strings_;
-  std::vector<int> matches_;  ///< by base: the most matches below it
+  std::vector<int> matches_;  ///< by base: the maximum number of matches below it
 };
 
 }  // namespace
@@ -91,9 +91,9 @@ std::string check_character_map(std::string_view map) {
   std::uint32_t size = 0;
   for (int i = 3; i >= 0; --i) size = (size << 8) | static_cast<unsigned char>(map[static_cast<std::size_t>(i)]);
   if (size >= map.size() - 4) return "its trie would end after the map does";
-  if (size % 4 != 0) return "its trie is not made of whole units";
+  if (size % 4 != 0) return "the size of its trie is not a multiple of a unit";
   const auto strings = map.substr(4 + size);
-  if (strings.back() != '\0') return "its strings have no end";
+  if (strings.back() != '\0') return "its strings are not terminated";
   return trie_check(map.substr(4, size), strings).run();
 }
 

@@ -7,8 +7,8 @@
 
 namespace coho::trainer {
 
-/// Walks the fields of one protobuf message without copying. `next` returns false at the end and at a malformed field;
-/// `ok` tells which.
+/// Iterates over the fields of one protobuf message without copying. `next` returns false at the end and at a malformed
+/// field; `ok` tells which.
 ///
 ///     protobuf_reader reader(bytes);
 ///     while (reader.next()) if (reader.field() == 1) use(reader.bytes());
@@ -40,7 +40,7 @@ class protobuf_reader {
       case 5:
         return take(4);
       default:
-        return ok_ = false;  // groups are not written by anything that writes these files
+        return ok_ = false;  // no program that writes these files writes groups
     }
   }
 

@@ -37,10 +37,10 @@ std::string surface_of(const sentencepiece_piece& piece, std::string_view unk_su
   return surface;
 }
 
-/// Refuses tokenizers of other kinds by what they look like, before they are parsed as something that they are not.
+/// Refuses tokenizers of other kinds by their first bytes, before they are parsed as something they are not.
 void refuse_other_formats(std::string_view bytes, std::string_view path) {
   if (bytes.find_first_not_of(" \t\r\n") == std::string_view::npos)
-    throw file_error(path, "", "is empty", "a sentencepiece tokenizer.model is needed");
+    throw file_error(path, "", "is empty", "use a sentencepiece tokenizer.model");
   refuse_other_kinds(path, bytes, file_use::tokenizer);
 }
 
@@ -55,7 +55,7 @@ struct sentencepiece_tokenizer::state {
 
 struct sentencepiece_tokenizer::extension {
   token bos = -1, eos = -1;
-  std::vector<added_token> beyond;  ///< by id less the number of pieces; without text: no token
+  std::vector<added_token> beyond;  ///< index: id minus the number of pieces; without text: no token
   std::vector<special_token> special;
 };
 
@@ -63,14 +63,14 @@ sentencepiece_tokenizer sentencepiece_tokenizer::from_file(const std::filesystem
   if (!std::filesystem::is_directory(path)) return from_bytes(read_file(path, sentencepiece_size_limit), path.string());
   const auto inside = path / "tokenizer.model";
   if (std::filesystem::is_directory(inside))
-    throw file_error(inside.string(), "", "is a directory where a file is needed");
+    throw file_error(inside.string(), "", "is a directory, but a file is needed");
   if (std::filesystem::exists(inside)) return from_file(inside);
   if (std::filesystem::exists(path / "tokenizer.json")) {
     throw file_error(path.string(), "",
-                     "holds tokenizer.json but no tokenizer.model, and JSON tokenizers are not supported",
-                     "put the model's sentencepiece tokenizer.model beside it");
+                     "has tokenizer.json but no tokenizer.model, and JSON tokenizers are not supported",
+                     "put the model's sentencepiece tokenizer.model next to it");
   }
-  throw file_error(inside.string(), "", "no such file", "put the model's sentencepiece tokenizer beside its weights");
+  throw file_error(inside.string(), "", "no such file", "put the model's sentencepiece tokenizer next to its weights");
 }
 
 sentencepiece_tokenizer sentencepiece_tokenizer::from_bytes(std::string bytes, std::string_view path) {
@@ -82,9 +82,9 @@ sentencepiece_tokenizer sentencepiece_tokenizer::from_bytes(std::string bytes, s
     loaded->surfaces.push_back(surface_of(piece, loaded->model.unk_surface));
   std::string refusal;
   loaded->processor = sentencepiece().load(loaded->bytes, refusal);
-  if (!loaded->processor) throw file_error(path, "", "is refused by the sentencepiece library: " + refusal);
+  if (!loaded->processor) throw file_error(path, "", "is rejected by the sentencepiece library: " + refusal);
   if (static_cast<std::size_t>(loaded->processor->size()) != loaded->model.pieces.size()) {
-    throw file_error(path, "", "is read in two ways: the sentencepiece library finds another number of pieces");
+    throw file_error(path, "", "is ambiguous: the sentencepiece library finds a different number of pieces");
   }
   const token bos = loaded->model.bos, eos = loaded->model.eos;
   return sentencepiece_tokenizer(std::move(loaded), nullptr).with_tokens({}, bos, eos);
@@ -103,7 +103,7 @@ sentencepiece_tokenizer sentencepiece_tokenizer::with_tokens(const std::vector<a
   for (const auto& each : added) {
     require_argument(each.id >= 0 && !each.text.empty(), "with_tokens: a token without text or with an id below 0");
     const auto place = static_cast<std::size_t>(each.id);
-    // What files say of pieces that are as they say is known already; the unknown piece stands for no text.
+    // What the files repeat about pieces is already known; the unknown piece has no text.
     if (place < pieces.size()) {
       const bool known =
           pieces[place].text == each.text && (!each.special || pieces[place].type == piece_type::control);
@@ -148,7 +148,7 @@ std::string sentencepiece_tokenizer::decode(std::span<const token> tokens) const
       const auto type = added(id) ? piece_type::control : state_->model.pieces[static_cast<std::size_t>(id)].type;
       const bool spaced = (type == piece_type::normal || type == piece_type::user_defined) && surface.front() == ' ';
       if (spaced) surface.remove_prefix(1);
-      // A model that squeezes spaces has no leading ones at all.
+      // A model that squeezes spaces has no leading spaces at all.
       first = spaced && surface.empty() && state_->model.remove_extra_whitespaces;
     }
     bytes += surface;

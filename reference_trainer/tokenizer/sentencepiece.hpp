@@ -12,17 +12,17 @@
 
 namespace coho::trainer {
 
-/// A token that texts of users never become: by its text in a chat format only.
+/// A token that user texts never become; only its text in a chat format does.
 struct special_token {
   std::string text;
   token id = -1;
 };
 
-/// A token that files next to a tokenizer.model add to it, or say more about.
+/// A token that files next to a tokenizer.model add to it, or describe further.
 struct added_token {
   std::string text;
   token id = -1;
-  bool special = false;  ///< has no text when decoded, as a control piece
+  bool special = false;  ///< has no text when decoded, like a control piece
 };
 
 /// LLaMA's and Mistral's tokenizer: a sentencepiece model (BPE or unigram). Satisfies `coho::tokenizer`. Copies share
@@ -32,54 +32,55 @@ struct added_token {
 ///     tokenizer.encode("Hello world");  // {15043, 3186}
 class sentencepiece_tokenizer {
  public:
-  /// A `tokenizer.model`, or a directory that holds one. The file is checked before the sentencepiece library sees it.
-  /// Throws `file_error`: naming the piece or field that is wrong, or saying that the file is a tokenizer of another
+  /// Reads a `tokenizer.model`, or a directory that contains one. The file is checked before the sentencepiece library
+  /// sees it. Throws `file_error` naming the invalid piece or field, or saying that the file is a tokenizer of another
   /// kind.
   static sentencepiece_tokenizer from_file(const std::filesystem::path& path);
   /// From the bytes of a `tokenizer.model`; `path` is used in messages only.
   static sentencepiece_tokenizer from_bytes(std::string bytes, std::string_view path = "tokenizer.model");
-  /// This tokenizer with tokens of its own beyond (or among) the pieces, and with the begin token that stands before
-  /// texts (−1: none) and the end token. Shares the model.
+  /// This tokenizer with additional tokens beyond (or among) the pieces, with the begin token that precedes texts (−1:
+  /// none) and the end token. Shares the model.
   sentencepiece_tokenizer with_tokens(const std::vector<added_token>& added, token bos, token eos) const;
 
   /// Tokens of a text, without begin and end tokens. The names of control pieces ("</s>") within a text are plain text.
   std::vector<token> encode(std::string_view text) const;
 
-  /// Tokens that `continuation` takes after `prefix`: encode(prefix + continuation) less what it has in common with
-  /// encode(prefix) at the front. Where a merge crosses the border the result begins with the merged token, and the
-  /// tokens before it are shorter than encode(prefix) by those that the merge took.
+  /// The tokens of `continuation` after `prefix`: encode(prefix + continuation) without the common beginning with
+  /// encode(prefix). If a merge crosses the border, the result begins with the merged token, and the tokens before it
+  /// are encode(prefix) without the tokens that the merge consumed.
   std::vector<token> encode_in_context(std::string_view prefix, std::string_view continuation) const;
 
-  /// Text of whole tokens: the space that the first word was given is taken off; control tokens have no text; bytes
-  /// that form no character become U+FFFD. decode(encode(x)) == x for well-formed x when the model normalises nothing.
+  /// The text of whole tokens: the space added before the first word is removed; control tokens have no text; invalid
+  /// bytes become U+FFFD. decode(encode(x)) == x for well-formed x if the model does no normalisation.
   std::string decode(std::span<const token> tokens) const;
-  /// As `decode`, keeping the leading space: the text of a continuation. decode(a b) == decode(a) + decode_piecewise(b)
-  /// as long as no character is split between a and b and a has any text.
+  /// Like `decode`, but keeps the leading space: the text of a continuation. decode(a b) == decode(a) +
+  /// decode_piecewise(b) if no character is split between a and b and a has text.
   std::string decode_piecewise(std::span<const token> tokens) const;
-  /// The bytes that a token adds to a text, which may be a part of a character: concatenated, they are what
+  /// The bytes that a token adds to a text, possibly a part of a character: concatenated, they are the input that
   /// `decode_piecewise` repairs. Empty for control tokens.
   std::string_view token_bytes(token id) const;
-  /// The token's text on its own, for people to read: the piece's name for control tokens.
+  /// The token's text on its own, for display: the piece's name for control tokens.
   std::string text_of(token id) const;
 
-  token bos() const noexcept;  ///< what stands before a text; −1: nothing
+  token bos() const noexcept;  ///< precedes every text; −1: none
   token eos() const noexcept;
-  token pad() const noexcept;  ///< −1 when the model has none, as for bos and eos
+  token pad() const noexcept;  ///< −1 if the model has none, as for bos and eos
   /// What a sequence begins with: the begin token, or nothing.
   std::vector<token> begin_tokens() const;
-  /// Control pieces and added tokens. `encode` never gives them; a chat format's text that spells one is that token.
+  /// Control pieces and added tokens. `encode` never returns them; a chat format's text that spells one becomes that
+  /// token.
   const std::vector<special_token>& special_tokens() const noexcept;
   token unk() const noexcept;
   /// One more than the largest id: of a piece, or of an added token.
   std::size_t size() const noexcept;
-  /// The piece as the model writes it ("▁Hello", "<0x0A>"), an added token's text, or nothing for an id in a gap before
+  /// The piece as the model spells it ("▁Hello", "<0x0A>"), an added token's text, or nothing for an id in a gap before
   /// added tokens. Throws `argument_error` for ids out of range.
   std::string_view piece(token id) const;
   /// The id of a piece, or unk().
   token id_of(std::string_view piece) const;
-  /// Whether the token is a control piece (<s>, </s>, …), an added token that is special, or no token at all.
+  /// Whether the token is a control piece (<s>, </s>, …), a special added token, or not a token at all.
   bool is_control(token id) const;
-  /// The model's file, byte for byte: what to write beside a checkpoint.
+  /// The model file, byte for byte, to be written next to a checkpoint.
   const std::string& serialized() const noexcept;
 
  private:

@@ -9,9 +9,9 @@
 
 namespace coho::trainer {
 
-/// All that this program asks of the sentencepiece library, and the only way to it: where the library cannot be linked
-/// beside libtorch, this interface is a module that is opened at run time (sentencepiece_loading.cpp). Errors are the
-/// library's own words, empty for success.
+/// Everything that this program uses of the sentencepiece library, and the only access to it: where the library cannot
+/// be linked together with libtorch, this interface is a module that is opened at run time (sentencepiece_loading.cpp).
+/// Errors are the library's messages, empty for success.
 class sentencepiece_library {
  public:
   class processor {
@@ -23,13 +23,13 @@ class sentencepiece_library {
   };
 
   virtual ~sentencepiece_library() = default;
-  /// Null, with `error` set, for bytes that the library refuses.
+  /// Null, with `error` set, for bytes that the library rejects.
   virtual std::unique_ptr<processor> load(std::string_view bytes, std::string& error) const = 0;
   virtual std::string train(const std::unordered_map<std::string, std::string>& arguments,
                             std::span<const std::string> lines, std::string& model) const = 0;
 };
 
-/// The one instance. Throws `file_error` naming the module where it is one and cannot be opened.
+/// The only instance. Throws `file_error` naming the module if it is a module that cannot be opened.
 const sentencepiece_library& sentencepiece();
 
 }  // namespace coho::trainer

@@ -16,15 +16,15 @@ namespace coho::trainer {
 
 namespace {
 
-/// Debian's libsentencepiece exports a protobuf of its own, and its libtorch links another. In one scope the symbols of
-/// the one are bound to the other and the program ends before main. Opened deep and local, each keeps its own.
+/// Debian's libsentencepiece exports its own protobuf, and its libtorch links another. In one scope the symbols of one
+/// are bound to the other and the program aborts before main. Opened with deep, local binding, each keeps its own.
 const sentencepiece_library* open_module() {
   namespace fs = std::filesystem;
   std::error_code error;
   const auto here = fs::read_symlink("/proc/self/exe", error).parent_path();
   const fs::path built = COHO_SENTENCEPIECE_MODULE;
   const std::array places{here / built.filename(), here / ".." / "lib" / "coho" / built.filename(), built};
-  std::string reason = "is not there";
+  std::string reason = "is missing";
   for (const auto& place : places) {
     if (!fs::exists(place, error)) continue;
     void* const module = dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
@@ -33,7 +33,7 @@ const sentencepiece_library* open_module() {
     const char* const said = dlerror();
     reason = std::string("cannot be opened: ") + (said ? said : "no reason given");
   }
-  throw file_error(built.string(), "", reason, "build or install coho again; the module belongs beside the program");
+  throw file_error(built.string(), "", reason, "build or install coho again; the module belongs next to the program");
 }
 
 }  // namespace

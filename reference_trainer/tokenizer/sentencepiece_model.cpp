@@ -54,7 +54,7 @@ class model_parser {
 
   void read_piece(std::string_view bytes) {
     const auto place = "piece " + std::to_string(model_.pieces.size());
-    if (model_.pieces.size() >= largest_vocabulary) refuse(place, "there are more pieces than a vocabulary may have");
+    if (model_.pieces.size() >= largest_vocabulary) refuse(place, "has more pieces than a vocabulary may have");
     sentencepiece_piece piece;
     std::uint64_t type = 1;
     protobuf_reader reader(bytes);
@@ -129,7 +129,7 @@ class model_parser {
   }
 
   void check() {
-    if (model_.pieces.empty()) refuse("", "is not a sentencepiece model: it holds no pieces");
+    if (model_.pieces.empty()) refuse("", "is not a sentencepiece model: it has no pieces");
     if (model_type_ != 1 && model_type_ != 2) {
       refuse("trainer_spec.model_type", "only unigram and BPE models are supported");
     }
@@ -144,11 +144,11 @@ class model_parser {
       if (piece.type != piece_type::byte) continue;
       if (!model_.byte_fallback) refuse(place, "is a byte in a model without byte fallback");
       const auto value = byte_of(piece.text);
-      if (value < 0 || bytes[static_cast<std::size_t>(value)]) refuse(place, "is not the name of one more byte");
+      if (value < 0 || bytes[static_cast<std::size_t>(value)]) refuse(place, "is not the name of a further byte");
       bytes[static_cast<std::size_t>(value)] = true;
       ++byte_count;
     }
-    if (unknown == 0) refuse("", "holds no unknown piece");
+    if (unknown == 0) refuse("", "has no unknown piece");
     if (model_.byte_fallback && byte_count != 256) refuse("", "has byte fallback but not the 256 byte pieces");
     const auto id = [&](const char* name, token& value, bool needed) {
       if (value < 0 && !needed) value = -1;

@@ -17,7 +17,7 @@ struct sentencepiece_piece {
   piece_type type = piece_type::normal;
 };
 
-/// What this program reads of a sentencepiece model. The pieces point into the file's bytes.
+/// The parts of a sentencepiece model that this program reads. The pieces point into the file's bytes.
 struct sentencepiece_model {
   std::vector<sentencepiece_piece> pieces;
   bool byte_fallback = false;
@@ -30,13 +30,13 @@ struct sentencepiece_model {
 inline constexpr std::size_t sentencepiece_size_limit = std::size_t{16} << 20;
 inline constexpr std::size_t sentencepiece_piece_limit = 1024;
 
-/// Walks the protobuf of a `tokenizer.model` and checks all that the sentencepiece library takes on trust: sizes,
+/// Parses the protobuf of a `tokenizer.model` and checks everything that the sentencepiece library trusts: sizes,
 /// UTF-8, piece types, byte pieces, ids, and the character maps. Throws `file_error` naming the piece or field; `path`
 /// is used in messages only. The model points into `bytes`.
 sentencepiece_model parse_sentencepiece_model(std::string_view bytes, std::string_view path);
 
 /// What is wrong with a precompiled character map (a double-array trie and the strings that it points to), or empty. An
-/// empty map is in order.
+/// empty map is valid.
 std::string check_character_map(std::string_view map);
 
 }  // namespace coho::trainer

@@ -13,8 +13,8 @@
 namespace coho::trainer {
 namespace {
 
-/// One field of the comma-separated list in which the library takes symbols. Spaces are written as in pieces: the
-/// library looks for the symbols in text whose spaces have been replaced.
+/// One field of the comma-separated list in which the library takes symbols. Spaces are written as in pieces, because
+/// the library searches for the symbols after it has replaced the spaces of the text.
 std::string quoted(const std::string& symbol) {
   std::string text = "\"";
   for (const char c : symbol) text += c == '"' ? "\"\"" : c == ' ' ? "\xE2\x96\x81" : std::string(1, c);
@@ -34,7 +34,7 @@ void validate(std::span<const std::string> lines, std::size_t size, const senten
   }
   bool any = false;
   for (const auto& line : lines) any = any || !line.empty();
-  require_argument(any, "train_sentencepiece: there is no text to learn from");
+  require_argument(any, "train_sentencepiece: there is no text to train on");
 }
 
 }  // namespace
@@ -48,7 +48,7 @@ sentencepiece_tokenizer train_sentencepiece(std::span<const std::string> lines, 
   for (const auto& symbol : options.user_symbols) symbols += (symbols.empty() ? "" : ",") + quoted(symbol);
   std::ostringstream coverage;
   coverage << options.character_coverage;
-  std::size_t longest = 4192;  // the library's own limit, beyond which it would drop lines without a word
+  std::size_t longest = 4192;  // the library's limit, beyond which it would silently drop lines
   for (const auto& line : lines) longest = std::max(longest, line.size());
 
   std::unordered_map<std::string, std::string> arguments{

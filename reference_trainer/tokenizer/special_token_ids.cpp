@@ -78,29 +78,29 @@ class decision {
                          "puts the token " + std::to_string(out_.begin) + " before texts, beyond the vocabulary");
       if (files_.add_begin && *files_.add_begin != (out_.begin >= 0))
         say(std::string("tokenizer_config.json's add_bos_token is ") + (*files_.add_begin ? "true" : "false") +
-            ", tokenizer.json's template puts " + (out_.begin >= 0 ? shown(out_.begin) : "no token") +
-            " before a text, which is done");
+            ", tokenizer.json's template prepends " + (out_.begin >= 0 ? shown(out_.begin) : "no token") +
+            " to texts, which is used");
     } else if (!none) {
       out_.begin = files_.add_begin.value_or(true) ? out_.begin_piece : -1;
       if (out_.begin >= 0 && files_.has_config && !files_.add_begin)
-        say("tokenizer_config.json does not say add_bos_token: " + shown(out_.begin) + " is put before every text");
+        say("tokenizer_config.json does not set add_bos_token: " + shown(out_.begin) + " is prepended to every text");
     }
     if (out_.begin >= 0) out_.begin_piece = out_.begin;
     if (out_.begin >= 0 && files_.model_begin && *files_.model_begin != out_.begin)
       say("config.json's bos_token_id is " + shown(*files_.model_begin) + ", the tokenizer's begin token " +
           shown(out_.begin) + ", which is used");
     if (files_.add_end.value_or(false))
-      say("tokenizer_config.json's add_eos_token is true: prompts are to be continued, so none is put after them");
+      say("tokenizer_config.json's add_eos_token is true: prompts are continued, so none is appended to them");
   }
 
-  /// Without what cannot end a response.
+  /// Without tokens that cannot end a response.
   std::vector<token> usable(const std::vector<token>& given, const std::string& source, token own) {
     std::vector<token> out;
     for (const token id : given) {
       const bool begins = id == out_.begin_piece, unknown = id == tokenizer_.unk();
       if (id != own && (begins || unknown)) {
         say(source + "'s eos_token_id " + shown(id) + " is the tokenizer's " + (begins ? "begin" : "unknown") +
-            " token: " + (own >= 0 ? "its end token " + shown(own) + " is used" : "it ends nothing"));
+            " token: " + (own >= 0 ? "its end token " + shown(own) + " is used" : "it does not end responses"));
       } else if (!holds(out, id)) {
         out.push_back(id);
       }
@@ -121,8 +121,7 @@ class decision {
     const auto& given = generation ? files_.generation_ends : of_model;
     out_.ends = usable(given, generation ? "generation_config.json" : "config.json", own);
     if (generation && !of_model.empty() && std::ranges::none_of(of_model, [&](token id) { return holds(given, id); }))
-      say("generation_config.json's end tokens are used, " + shown(given) + ", and not config.json's, " +
-          shown(of_model));
+      say("generation_config.json's end tokens are used: " + shown(given) + ", not config.json's " + shown(of_model));
     if (out_.ends.empty() && own >= 0) out_.ends.push_back(own);
     if (out_.ends.empty())
       throw file_error(directory_.string(), "", "no file names an end token, and tokenizer.model has none",
@@ -131,7 +130,7 @@ class decision {
     const auto place = std::ranges::find(out_.ends, out_.end);
     if (place == out_.ends.end()) {
       say(files_.end.file + "'s eos_token is " + shown(out_.end) +
-          ", which is taught as the end; responses end there " + "and at " + shown(out_.ends));
+          ", which is trained as the end; responses end there " + "and at " + shown(out_.ends));
       out_.ends.insert(out_.ends.begin(), out_.end);
     } else {
       std::rotate(out_.ends.begin(), place, place + 1);

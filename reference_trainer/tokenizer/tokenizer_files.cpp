@@ -54,7 +54,7 @@ class files_reader {
     throw file_error((directory_ / file).string(), field, what);
   }
 
-  /// null where there is no such file.
+  /// null if there is no such file
   nlohmann::json open(const char* file) const {
     const auto path = directory_ / file;
     std::error_code none;
@@ -80,7 +80,7 @@ class files_reader {
     return value.get<bool>();
   }
 
-  /// A token is a text, or an object that holds it as "content".
+  /// A token is a text, or an object with the text as "content".
   std::string text_of(const char* file, const std::string& field, const nlohmann::json& value) const {
     const auto* text = value.is_object() ? member(value, "content") : &value;
     if (!text || !text->is_string()) refuse(file, field, "must be a token's text");
@@ -94,7 +94,7 @@ class files_reader {
       if (found->is_null()) {
         out = {true, {}, file};
       } else if (const auto text = text_of(file, field, *found); !text.empty()) {
-        // Old conversions have "" in the place of what they did not know.
+        // Old conversions have "" for what they did not know.
         out = {true, text, file};
         special_.insert(text);
       }
@@ -169,7 +169,7 @@ class files_reader {
     }
   }
 
-  /// What an earlier file said of a text or an id holds.
+  /// Adds a token; what an earlier file said about its text or id takes precedence.
   void add(added_token next, const char* file) {
     if (next.text.empty()) refuse(file, std::to_string(next.id), "is a token without text");
     for (auto& known : out_.added) {

@@ -56,9 +56,9 @@ class Check(unittest.TestCase):
         self.assertIn("not that of", self.told("<!-- file: none.cpp -->\n```cpp\nint x;\n```\n"))
 
     def test_links_and_headers_are_checked(self):
-        self.assertIn("leads nowhere", self.told("[a](none.md)\n"))
+        self.assertIn("does not exist", self.told("[a](none.md)\n"))
         self.assertIn("has no section #none", self.told("[a](other.md#none)\n"))
-        self.assertIn("leads out of the site", self.told("[a](../include/coho/loss/x.hpp)\n"))
+        self.assertIn("is outside the site", self.told("[a](../include/coho/loss/x.hpp)\n"))
         self.assertIn("<coho/loss/y.hpp> does not exist", self.told("`coho/loss/y.hpp`\n"))
         self.write("docs/other.md", "# Other\n")
         self.assertIn("include/coho/loss/x.hpp:1: no page", self.told("# Page\n"))
@@ -68,7 +68,7 @@ class Check(unittest.TestCase):
                    "  std::optional<int> seed{};\n  static x_options paper() {\n    int inside = 0;\n  }\n};\n")
         self.assertEqual(self.told("`clip`, `form`, `shape`, `seed` of `coho/loss/x.hpp`\n"), "")
         told = self.told("`clip` and `form` of `coho/loss/x.hpp`\n")
-        self.assertIn("x.hpp:3: no page that names this header says what shape is", told)
+        self.assertIn("x.hpp:3: no page that names this header documents shape", told)
         self.assertIn("x.hpp:4: no page that names this header says what seed is", told)
         self.assertNotIn("inside", told)
 

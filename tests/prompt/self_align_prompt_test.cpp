@@ -83,9 +83,9 @@ TEST_CASE("self_align_prompt: templates that cannot serve are refused, naming fi
   CHECK_THROWS_WITH(make("{Exemplars}{Rules}Q:{Input}T:{Thoughts}A:{Answer}"),
                     ContainsSubstring("s.txt: placeholder {Exemplars}: stands where {Rules} belongs"));
   CHECK_THROWS_WITH(make("{Rules}{Exemplars}\n{Input}T:{Thoughts}A:{Answer}"),
-                    ContainsSubstring("placeholder {Input}: has no words in front of it"));
+                    ContainsSubstring("placeholder {Input}: has no words before it"));
   CHECK_THROWS_WITH(make("{Rules}{Exemplars}Q:{Input}T:{Thoughts}\n{Answer}"),
-                    ContainsSubstring("placeholder {Answer}: has no words in front of it"));
+                    ContainsSubstring("placeholder {Answer}: has no words before it"));
   CHECK_NOTHROW(make("{Rules}{Exemplars}Q:{Input}\n{Thoughts}A:{Answer}"));
   CHECK_THROWS_AS(make(form, {}), coho::argument_error);
   CHECK_THROWS_AS(self_align_prompt(prompt_template(template_kind::self_align, form, "s.txt"),

@@ -1,9 +1,8 @@
 #pragma once
 
 // Enough of CUDA's language to run the kernels' source on the CPU. Each thread of a block is a fibre
-// with a stack of its own; a barrier or a shuffle hands over to the next fibre until all have come. Blocks run one
-// after the other. Which thread runs first is chosen by `emulation::order`: a missing barrier shows in one order or the
-// other.
+// with its own stack; a barrier or a shuffle switches to the next fibre until all have arrived. Blocks run one after
+// the other. `emulation::order` chooses which thread runs first: a missing barrier shows in one order or the other.
 
 // Tells reference_trainer/kernels/cuda/device_functions.hpp that the language is there.
 #define COHO_CUDA_EMULATION 1
@@ -24,7 +23,7 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 
-// The launchers under other names: the real ones may be linked into the same program.
+// The launchers under different names, because the real ones may be linked into the same program.
 #define coho_cuda_nf4_dequantise emulated_nf4_dequantise
 #define coho_cuda_nf4_matvec emulated_nf4_matvec
 #define coho_cuda_log_prob_forward emulated_log_prob_forward
@@ -39,7 +38,7 @@
 
 namespace coho::trainer::cuda {
 
-// Vectors of CUDA, which may be read from memory written as anything.
+// CUDA's vectors, which may alias memory of any type.
 struct __attribute__((may_alias, aligned(16))) float4 {
   float x, y, z, w;
 };
@@ -60,14 +59,14 @@ namespace emulation {
 
 enum class run_order { forward, backward };
 inline run_order order = run_order::forward;
-/// How many blocks of threads have run: a test sees from it that a kernel was launched at all.
+/// How many blocks of threads have run, so that a test can see that a kernel was launched at all.
 inline std::uint64_t blocks_run = 0;
 
 class block {
  public:
   block(unsigned threads, const std::function<void()>& kernel)
       : kernel_(kernel), fibres_(threads), warps_(threads / 32) {
-    if (threads % 32 != 0) throw std::logic_error("emulation: whole warps only");
+    if (threads % 32 != 0) throw std::logic_error("emulation: only whole warps are supported");
   }
 
   void run() {
@@ -84,7 +83,7 @@ class block {
         enter(fibres_[next]);
         done += fibres_[next].done ? 1 : 0;
       }
-      if (progress_ == before) throw std::logic_error("emulation: threads wait at a barrier which others never reach");
+      if (progress_ == before) throw std::logic_error("emulation: threads wait at a barrier that others never reach");
     }
     current() = nullptr;
     ++blocks_run;
@@ -95,13 +94,13 @@ class block {
     return block_of_now;
   }
 
-  /// __syncthreads: every thread of the block, none having returned.
+  /// __syncthreads: every thread of the block, none of which has returned.
   void wait_for_block() { wait(all_, fibres_.size()); }
 
-  /// What lane `source` of the caller's warp passes.
+  /// The value that lane `source` of the caller's warp passes.
   std::uint32_t exchange(std::uint32_t value, unsigned source) {
     auto& warp = warps_[running_ / 32];
-    // Two sets of slots in turn: nobody writes to a set again before all lanes have read from it.
+    // Two alternating sets of slots: no lane writes to a set again before all lanes have read it.
     auto& slots = warp.slots[warp.all.generation % 2];
     slots[running_ % 32] = value;
     wait(warp.all, 32);
@@ -126,7 +125,7 @@ class block {
   static constexpr std::size_t stack_bytes = 128 * 1024;
 
   void start(fibre& f, std::size_t index) {
-    static std::vector<std::unique_ptr<char[]>> stacks;  // kept from block to block
+    static std::vector<std::unique_ptr<char[]>> stacks;  // kept between blocks
     while (stacks.size() <= index) stacks.emplace_back(new char[stack_bytes]);
     f.stack = stacks[index].get();
 #if defined(__SANITIZE_ADDRESS__)

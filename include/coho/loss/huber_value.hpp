@@ -5,15 +5,22 @@
 #include <type_traits>
 #include <utility>
 
+#include <coho/check_lengths.hpp>
 #include <coho/error.hpp>
 #include <coho/loss/elementwise_loss.hpp>
 #include <coho/loss/value_loss_inputs.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 
 namespace coho {
 
 struct huber_value_options {
   double delta = 1;  ///< errors beyond it, in units of the returns, count linearly; > 0, infinity for the squared error
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"delta", "errors beyond it, in units of the returns, count linearly", allowed::above(0).or_infinity()},
+          o.delta...);
+  }
 };
 
 template <class Value, class Array>
@@ -41,9 +48,7 @@ struct huber_value_result {
 ///     // result.value, result.d_values
 class huber_value_loss {
  public:
-  explicit huber_value_loss(const huber_value_options& options = {}) : options_(options) {
-    require_option(options.delta > 0, "delta", options.delta, "greater than 0 (infinity for the squared error)");
-  }
+  explicit huber_value_loss(const huber_value_options& options = {}) : options_(options) { validate(options); }
   const huber_value_options& options() const noexcept { return options_; }
 
   /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
@@ -67,10 +72,12 @@ class huber_value_loss {
   }
   template <class Array = double>
   auto operator()(const value_loss_inputs<Array>& in) const {
+    check(in);
     return frame.weighted_value(*this, in.weights, in.values, in.returns);
   }
   template <class Array = double>
   auto value_and_grad(const value_loss_inputs<Array>& in) const {
+    check(in);
     auto result = frame.weighted_value_and_grad(*this, in.weights, in.values, in.returns);
     auto& d_values = result.gradients[0];
     return huber_value_result<decltype(result.value), std::remove_cvref_t<decltype(d_values)>>{
@@ -79,6 +86,17 @@ class huber_value_loss {
 
  private:
   static constexpr elementwise_loss<1, 2> frame{"huber_value_loss", {"values", "returns"}};
+
+  // Old values may be left out; given ones must fit, so that losses can be exchanged.
+  template <class Array>
+  static void check(const value_loss_inputs<Array>& in) {
+    if constexpr (detail::device_array<Array>) {
+      if (in.old_values.numel() > 0) detail::check_same_shape(in.values, in.old_values, "huber_value_loss");
+    } else if (in.old_values.size() > 0) {
+      detail::check_lengths(static_cast<std::size_t>(in.values.size()), static_cast<std::size_t>(in.old_values.size()),
+                            "huber_value_loss", "old_values");
+    }
+  }
 
   huber_value_options options_;
 };

@@ -144,7 +144,7 @@ template <class Number>
   using vector = lanes<Number>;
   using mask = typename vector::mask;
   // n is in the low bits of `shifted`; as an exponent it is 2^n.
-#the shift would be optimised away
+#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__)  // the shift would be optimised away
   const vector n = rint(x * 1.4426950408889634), shifted = n + constants::to_integer;
 #else
   const vector shifted = x * 1.4426950408889634 + constants::to_integer, n = shifted - constants::to_integer;

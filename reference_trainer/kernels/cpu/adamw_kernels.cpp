@@ -29,13 +29,14 @@ dynamic_map make_dynamic_map(bool has_sign) {
     const double middle = 0.5 * (static_cast<double>(map.values[k]) + static_cast<double>(map.values[k + 1]));
     map.boundaries[k] = static_cast<float>(middle);
   }
-  // The smallest normal number: subnormals may be flushed to 0, and 0 must get code 0.
+  // The smallest normal number, because subnormals may be flushed to 0, and 0 must get code 0.
   if (!has_sign) map.boundaries[0] = 0x1p-126f;
   return map;
 }
 
 // The code of x in [−1, 1] without a search: cells of |x| by exponent and the first 7 bits of the significand are
-// narrower than the map's gaps, so that a cell knows the code but for one boundary at most. Cell 0 reaches down to 0.
+// narrower than the map's gaps, so a cell determines the code except for at most one boundary. Cell 0 reaches down to
+// 0.
 constexpr std::int32_t cell_shift = 23 - 7, cell_offset = (127 - 23) << 7, cells = (23 << 7) + 1;
 
 struct code_finder {
@@ -82,8 +83,8 @@ COHO_MULTIVERSION void adamw(float* parameter, const float* gradient, float* fir
   }
 }
 
-// Adds 16 random bits below bfloat16's last place and cuts. Infinity and NaN are only cut, or the sum would change
-// them.
+// Adds 16 random bits below bfloat16's last bit and truncates. Infinity and NaN are only truncated, otherwise the sum
+// would change them.
 #define COHO_ROUND_BFLOAT16(value, random, place)                                    \
   {                                                                                  \
     const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);                  \
@@ -147,7 +148,7 @@ COHO_MULTIVERSION void adamw_8bit(float* __restrict parameter, const float* __re
       for (std::int64_t i = 0; i < moment_block; ++i) {
         x[i] /= divisor;
         const auto bits = static_cast<std::int32_t>(std::bit_cast<std::uint32_t>(x[i]) & 0x7fffffffU);
-        // NaN and infinity must not lead out of the table.
+        // NaN and infinity must not index outside the table.
         place[i] = std::min(std::max((bits >> cell_shift) - cell_offset, 0), cells - 1);
       }
       for (std::int64_t i = 0; i < width; ++i) {

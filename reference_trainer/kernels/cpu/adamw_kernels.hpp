@@ -3,10 +3,10 @@
 #include <cstdint>
 
 /// One AdamW step (Loshchilov and Hutter 2019, algorithm 2) on fp32 parameters with moments stored in one of three
-/// forms, torch-free, single-threaded: callers split elements over threads.
+/// forms; torch-free and single-threaded: callers divide elements among threads.
 ///   m ← β1 m + (1−β1) g;  v ← β2 v + (1−β2) g²;  p ← p − lr·(m·c1 / (√(v·c2) + ε) + decay·p)
-/// with c1 = 1/(1−β1^t), c2 = 1/(1−β2^t). In every form p moves by the new m and v in fp32; only what is kept of them
-/// for the next step is rounded.
+/// with c1 = 1/(1−β1^t), c2 = 1/(1−β2^t). In every form p is updated with the new m and v in fp32; only the values
+/// stored for the next step are rounded.
 namespace coho::trainer::cpu {
 
 struct adamw_numbers {
@@ -17,8 +17,8 @@ struct adamw_numbers {
 void adamw(float* parameter, const float* gradient, float* first, float* second, std::int64_t n,
            const adamw_numbers& numbers);
 
-/// 32 bits for element i of one step: the finaliser of MurmurHash3 on key ⊕ i. A bijection of 32-bit words, which is
-/// why a key serves at most 2^32 elements.
+/// 32 bits for element i of one step: the finaliser of MurmurHash3 on key ⊕ i. It is a bijection of 32-bit words, so a
+/// key serves at most 2^32 elements.
 constexpr std::uint32_t rounding_bits(std::uint32_t key, std::uint32_t i) {
   std::uint32_t h = key ^ i;
   h = (h ^ (h >> 16)) * 0x85ebca6bU;
@@ -26,15 +26,15 @@ constexpr std::uint32_t rounding_bits(std::uint32_t key, std::uint32_t i) {
   return h ^ (h >> 16);
 }
 
-/// Moments in bfloat16 (the bits), rounded stochastically: up with a probability of the share of the gap that is cut
-/// off, so that E[stored] is the fp32 value. The low half of rounding_bits(key, start + i) rounds m of element i, the
+/// Moments in bfloat16 (the bits), rounded stochastically: up with a probability equal to the truncated fraction of the
+/// gap, so that E[stored] is the fp32 value. The low half of rounding_bits(key, start + i) rounds m of element i, the
 /// high half v.
 void adamw_bfloat16(float* parameter, const float* gradient, std::uint16_t* first, std::uint16_t* second,
                     std::int64_t n, const adamw_numbers& numbers, std::uint32_t key, std::uint32_t start);
 
 constexpr std::int64_t moment_block = 256;
 
-/// 256 sorted numbers in [−1, 1] that codes stand for. Code k+1 or above stands for x ≥ boundaries[k].
+/// 256 sorted numbers in [−1, 1], the values of the codes. Code k+1 or above represents x ≥ boundaries[k].
 struct dynamic_map {
   float values[256];
   float boundaries[255];
@@ -42,13 +42,13 @@ struct dynamic_map {
 /// The dynamic maps of Dettmers et al. 2022 ("8-bit Optimizers via Block-wise Quantization", §2.1 and §2.2): seven
 /// decades, each with twice the numbers of the one below. Signed, for m: for i = 0..6 the middles of 2^i equal parts of
 /// [0.1, 1]·10^(i−6) with both signs, 0 and 1. Unsigned, for v: the middles of 2^(i+1) parts, 0 and 1. Boundaries are
-/// the midpoints of neighbours, except that the unsigned map gives 0 to 0 alone: v rounded to 0 beside an m that was
-/// not would make the next step m/ε.
+/// the midpoints of neighbours, except that the unsigned map assigns only 0 to 0: v rounded to 0 with a non-zero m
+/// would make the next step m/ε.
 const dynamic_map& signed_dynamic_map();
 const dynamic_map& unsigned_dynamic_map();
 
 /// Moments in 8 bits: value = map[code] · absmax, one absmax for `moment_block` elements (the last block may be
-/// shorter), code the nearest of x/absmax. `first_absmax` and `second_absmax` have one number a block.
+/// shorter), code the nearest to x/absmax. `first_absmax` and `second_absmax` have one number per block.
 void adamw_8bit(float* parameter, const float* gradient, std::uint8_t* first, std::uint8_t* second, float* first_absmax,
                 float* second_absmax, std::int64_t n, const adamw_numbers& numbers);
 

@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::int64_t lanes = 16;
 
-// Fixed lanes let the sum vectorise without -ffast-math and make it the same whatever the instruction set's width.
+// Fixed lanes let the sum vectorise without -ffast-math and make it the same for any vector width.
 #define COHO_LANE_SUM(result, expression)                                      \
   float result = 0;                                                            \
   {                                                                            \

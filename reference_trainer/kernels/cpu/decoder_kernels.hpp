@@ -2,21 +2,21 @@
 
 #include <cstdint>
 
-/// The row-wise pieces of a LLaMA layer in fp32, torch-free, single-threaded: callers split rows over threads.
+/// The row-wise parts of a LLaMA layer in fp32; torch-free and single-threaded: callers divide rows among threads.
 namespace coho::trainer::cpu {
 
 /// y = x · r · w with r = 1/√(mean(x²) + ε), row by row. x, y [rows, width]; w [width]; r [rows] (kept for backward).
 void rms_norm_forward(const float* x, const float* w, float* y, float* r, std::int64_t rows, std::int64_t width,
                       float epsilon);
 
-/// dx = r·(g∘w) − x · r³/width · Σ(g∘w∘x); adds Σ_rows g∘x·r to dw (double accumulation is the caller's choice of
+/// dx = r·(g∘w) − x · r³/width · Σ(g∘w∘x); adds Σ_rows g∘x·r to dw (callers get double accumulation by their choice of
 /// blocks).
 void rms_norm_backward(const float* g, const float* x, const float* w, const float* r, float* dx, float* dw,
                        std::int64_t rows, std::int64_t width);
 
-/// Half-split rotation of each head: (a, b) → (a·cos − b·sin, b·cos + a·sin), a the head's first half, b its second.
-/// x, y [rows, heads, depth] with the given row strides (x may be a slice); cos, sin [rows, depth/2]. direction −1
-/// rotates back.
+/// Half-split rotation of each head: (a, b) → (a·cos − b·sin, b·cos + a·sin), with a the first half of the head and b
+/// the second. x, y [rows, heads, depth] with the given row strides (x may be a slice); cos, sin [rows, depth/2].
+/// direction −1 rotates back.
 void rotate(const float* x, std::int64_t x_stride, const float* cos, const float* sin, float* y, std::int64_t rows,
             std::int64_t heads, std::int64_t depth, float direction);
 

@@ -20,7 +20,7 @@ template <class Element>
 void quantize_portable(const Element* x, std::int64_t n, std::int64_t block_size, std::uint8_t* codes, float* absmax) {
   for (std::int64_t begin = 0; begin < n; begin += block_size) {
     const std::int64_t count = std::min(block_size, n - begin);
-    // As integers magnitudes are ordered as they are as numbers, and what is not a number is above all of them.
+    // As integers, magnitudes are ordered as they are as numbers, with NaN above all of them.
     std::uint32_t largest = 0;
     for (std::int64_t i = 0; i < count; ++i)
       largest = std::max(largest, std::bit_cast<std::uint32_t>(widened(x[begin + i])) & magnitude_bits);
@@ -117,7 +117,7 @@ std::array<float, 256> make_nested_map() {
   std::size_t count = 0;
   for (int i = 0; i < 7; ++i) {
     const int steps = 1 << i;
-    // As torch.linspace gives the steps in fp32: counted from the nearer end, with fused multiply-adds.
+    // Like torch.linspace in fp32: steps are counted from the nearer end, with fused multiply-adds.
     const float step = (1.0F - 0.1F) / static_cast<float>(steps);
     const auto edge = [&](int j) {
       return 2 * j < steps ? std::fma(step, static_cast<float>(j), 0.1F)
@@ -149,7 +149,7 @@ const std::array<float, 256>& nf4_nested_map() {
 void decode_nested_absmax(const std::uint8_t* codes, const float* nested_absmax, const float* map, float offset,
                           std::int64_t nested_block_size, std::int64_t first, std::int64_t count, float* out) {
   for (std::int64_t i = 0; i < count; ++i) {
-    // Volatile: a fused multiply-add would round once.
+    // volatile, because a fused multiply-add would round once.
     const volatile float product = map[codes[first + i]] * nested_absmax[(first + i) / nested_block_size];
     out[i] = product + offset;
   }

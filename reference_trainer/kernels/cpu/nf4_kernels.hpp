@@ -5,15 +5,15 @@
 #include <span>
 
 /// NF4, the 4-bit normal float of QLoRA (Dettmers et al. 2023, §3), in the layout of bitsandbytes. Torch-free and
-/// single-threaded: callers split blocks or rows over threads.
+/// single-threaded: callers divide blocks or rows among threads.
 ///
 /// A weight of n elements, flattened row by row, is cut into blocks of `block_size` elements, the last of which may be
-/// short. A block keeps its largest magnitude a (its absmax) and for each element the index of one of 16 values c:
-/// x ≈ c·a. Two indices share a byte, the first in the high half; the low half after an odd last element is 7, which
-/// means 0.
+/// short. A block stores its largest magnitude a (its absmax) and for each element the index of one of 16 values c: x ≈
+/// c·a. Two indices share a byte, the first in the high half; the low half after an odd last element is 7, which means
+/// 0.
 ///
-/// Wherever the kernels begin, it is the beginning of a block; block sizes are multiples of 32, so that it is the
-/// beginning of a byte too.
+/// Kernels always begin at the beginning of a block; block sizes are multiples of 32, so that is also the beginning of
+/// a byte.
 namespace coho::trainer::cpu {
 
 /// The 16 values, which are also the `quant_map` of a checkpoint.
@@ -34,26 +34,26 @@ inline constexpr std::array<float, 16> nf4_values{-1.0F,
                                                   0.7229568362236023F,
                                                   1.0F};
 
-/// Where one value ends and the next begins: the midpoints in fp32. x·(1/a) takes the value i that Σ_b [x·(1/a) > b]
-/// counts, so that ties go down.
+/// The boundaries between values: the midpoints in fp32. x·(1/a) maps to value i, the number of b with x·(1/a) > b, so
+/// ties go down.
 inline constexpr std::array<float, 15> nf4_bounds = [] {
   std::array<float, 15> bounds{};
   for (std::size_t i = 0; i < bounds.size(); ++i) bounds[i] = (nf4_values[i] + nf4_values[i + 1]) / 2;
   return bounds;
 }();
 
-/// The smallest divisor: blocks whose absmax is below are searched with 1/1e-38, which gives a block of zeros the
-/// value 0 (index 7) and keeps 1/a finite.
+/// The smallest divisor: blocks with a smaller absmax are searched with 1/1e-38, which gives a block of zeros the value
+/// 0 (index 7) and keeps 1/a finite.
 inline constexpr float nf4_least_divisor = 1e-38F;
 
-/// At most this many rows are multiplied straight from the codes.
+/// The maximum number of rows that are multiplied directly from the codes.
 inline constexpr std::int64_t nf4_matvec_rows = 8;
 
-/// The kernels for one instruction set. `quantize*` and `dequantize*` give the same bits on all of them; sums of
+/// The kernels for one instruction set. `quantize*` and `dequantize*` give the same bits for all of them; sums of
 /// `matvec` differ in their order, and so in the last bits.
 struct nf4_kernels {
   const char* name;
-  /// codes [⌈n/2⌉], absmax [blocks] of x [n]. A block with values that are not finite gets an absmax that is not.
+  /// codes [⌈n/2⌉], absmax [blocks] of x [n]. A block with values that are not finite gets a non-finite absmax.
   void (*quantize)(const float* x, std::int64_t n, std::int64_t block_size, std::uint8_t* codes, float* absmax);
   /// The same with x in bf16, as bits.
   void (*quantize_bf16)(const std::uint16_t* x, std::int64_t n, std::int64_t block_size, std::uint8_t* codes,
@@ -65,13 +65,13 @@ struct nf4_kernels {
   void (*dequantize_bf16)(const std::uint8_t* codes, const float* absmax, std::int64_t n, std::int64_t block_size,
                           std::uint16_t* out);
   /// y[r, o] = Σ_i x[r, i]·W[o, i] for o in [first, last) and 1 to `nf4_matvec_rows` rows; W [out, in] is the whole
-  /// weight, x [rows, in], y [rows, ·] with rows `y_stride` apart. An element of y is summed by itself, in an order
-  /// that depends on nothing but `in` and where the blocks lie.
+  /// weight, x [rows, in], y [rows, ·] with rows `y_stride` apart. Each element of y is summed separately, in an order
+  /// that depends only on `in` and the block boundaries.
   void (*matvec)(const float* x, std::int64_t rows, std::int64_t in, const std::uint8_t* codes, const float* absmax,
                  std::int64_t block_size, std::int64_t first, std::int64_t last, float* y, std::int64_t y_stride);
 };
 
-/// What this program can run here, the portable kernels first and the fastest last.
+/// The kernels that can run on this machine, the portable ones first and the fastest last.
 std::span<const nf4_kernels> available_nf4_kernels();
 /// The fastest.
 const nf4_kernels& best_nf4_kernels();
@@ -81,13 +81,13 @@ const nf4_kernels& best_nf4_kernels();
 /// and 0 and 1.
 const std::array<float, 256>& nf4_nested_map();
 
-/// Absmax of `count` blocks of weights out of their 8-bit codes: map[q]·nested_absmax + offset, rounded after each of
-/// the two operations. Block `first + i` goes to out[i].
+/// Decodes the absmax of `count` blocks of weights from their 8-bit codes: map[q]·nested_absmax + offset, rounded after
+/// each of the two operations. Block `first + i` goes to out[i].
 void decode_nested_absmax(const std::uint8_t* codes, const float* nested_absmax, const float* map, float offset,
                           std::int64_t nested_block_size, std::int64_t first, std::int64_t count, float* out);
 
-/// The 8-bit codes of absmax [count] − offset in blocks of `nested_block_size`, by the nearest value of
-/// `nf4_nested_map()` to (absmax − offset)·(1/nested_absmax), ties down. A block in which all is 0 takes code 0.
+/// The 8-bit codes of absmax [count] − offset in blocks of `nested_block_size`: the nearest value of `nf4_nested_map()`
+/// to (absmax − offset)·(1/nested_absmax), ties down. A block of zeros takes code 0.
 void encode_nested_absmax(const float* absmax, std::int64_t count, float offset, std::int64_t nested_block_size,
                           std::uint8_t* codes, float* nested_absmax);
 

@@ -2,7 +2,7 @@
 
 #ifdef COHO_NF4_X86
 
-// GCC 12's own headers name undefined registers after themselves (GCC bug 105593).
+// GCC 12's own headers initialise undefined registers with themselves (GCC bug 105593).
 #if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
@@ -57,7 +57,7 @@ COHO_AVX2 COHO_INLINE __m256i above(__m256 scaled, __m256 bound) {
   return _mm256_castps_si256(_mm256_cmp_ps(scaled, bound, _CMP_GT_OQ));
 }
 COHO_AVX2 COHO_INLINE __m256i index8(__m256 scaled, const search8& bounds) {
-  // Compares give −1 for true: subtracting counts.
+  // Comparisons give −1 for true, so subtracting counts.
   __m256i index = _mm256_sub_epi32(_mm256_setzero_si256(), above(scaled, _mm256_set1_ps(nf4_bounds[7])));
   __m256i more = above(scaled, _mm256_permutevar8x32_ps(bounds.second, index));
   index = _mm256_sub_epi32(_mm256_add_epi32(index, index), more);
@@ -84,7 +84,7 @@ COHO_AVX2 void quantize_avx2(const Element* x, std::int64_t n, std::int64_t bloc
       const __m256i b = index8(_mm256_mul_ps(load8(x + i + 8), inverses), bounds);
       const __m256i c = index8(_mm256_mul_ps(load8(x + i + 16), inverses), bounds);
       const __m256i d = index8(_mm256_mul_ps(load8(x + i + 24), inverses), bounds);
-      // Each half of 128 bits ends with every second pair of bytes of the result.
+      // Each 128-bit half ends with every second pair of bytes of the result.
       const __m256i bytes = _mm256_packus_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
       const __m256i words = _mm256_maddubs_epi16(bytes, _mm256_set1_epi16(0x0110));
       const __m256i pairs = _mm256_packus_epi16(words, words);
@@ -95,7 +95,7 @@ COHO_AVX2 void quantize_avx2(const Element* x, std::int64_t n, std::int64_t bloc
   }
 }
 
-/// The indices of 8 elements out of 4 bytes; only the low four bits of each lane count.
+/// The indices of 8 elements from 4 bytes; only the low four bits of each lane count.
 COHO_AVX2 COHO_INLINE __m256i indices8(const std::uint8_t* codes) {
   std::int32_t word;
   std::memcpy(&word, codes, 4);
@@ -127,7 +127,7 @@ COHO_AVX2 COHO_INLINE __m256i bf16_words(__m256 values) {
   return _mm256_srli_epi32(_mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7FFF)), odd), 16);
 }
 
-// The 16 products of a block as two tables of bytes, in which shuffles look 32 indices up at once.
+// The 16 products of a block as two tables of bytes, in which shuffles look up 32 indices at once.
 COHO_AVX2 void dequantize_bf16_avx2(const std::uint8_t* codes, const float* absmax, std::int64_t n,
                                     std::int64_t block_size, std::uint16_t* out) {
   const __m256 low = _mm256_loadu_ps(nf4_values.data()), high = _mm256_loadu_ps(nf4_values.data() + 8);
@@ -202,7 +202,7 @@ COHO_AVX512 void quantize_avx512(const Element* x, std::int64_t n, std::int64_t 
   }
 }
 
-/// The indices of 16 elements out of 8 bytes; only the low four bits of each lane count.
+/// The indices of 16 elements from 8 bytes; only the low four bits of each lane count.
 COHO_AVX512 COHO_INLINE __m512i indices16(const std::uint8_t* codes) {
   const __m128i packed = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(codes));
   return _mm512_cvtepu8_epi32(_mm_unpacklo_epi8(_mm_srli_epi16(packed, 4), packed));
@@ -224,7 +224,7 @@ COHO_AVX512 void dequantize_avx512(const std::uint8_t* codes, const float* absma
 
 // ---- products with a few rows ----
 
-// The walk over the blocks that a row of the weight touches, the same for both widths: a block may begin before the
+// The loop over the blocks that a row of the weight touches, the same for both widths: a block may begin before the
 // row, and the row in the middle of a byte. `Step(codes, scale, x, sums)` takes `width` elements.
 #define COHO_NF4_MATVEC(NAME, TARGET, VECTOR, ZERO, WIDTH, STEP, SUM)                                              \
   template <int Rows, int Chains>                                                                                  \
@@ -297,7 +297,7 @@ COHO_NF4_MATVEC(matvec_avx512, COHO_AVX512, __m512, _mm512_setzero_ps, 16, COHO_
 
 const nf4_kernels nf4_avx2_kernels{"AVX2",          quantize_avx2<float>, quantize_avx2<std::uint16_t>,
                                    dequantize_avx2, dequantize_bf16_avx2, matvec_avx2};
-// bf16 comes out of tables of bytes, where AVX-512F has nothing wider.
+// bf16 uses tables of bytes, for which AVX-512F has nothing wider.
 const nf4_kernels nf4_avx512_kernels{"AVX-512",         quantize_avx512<float>, quantize_avx512<std::uint16_t>,
                                      dequantize_avx512, dequantize_bf16_avx2,   matvec_avx512};
 

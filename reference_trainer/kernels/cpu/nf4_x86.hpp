@@ -14,10 +14,10 @@ namespace coho::trainer::cpu {
 
 #ifdef COHO_NF4_X86
 extern const nf4_kernels nf4_avx2_kernels;    // needs AVX2 and FMA
-extern const nf4_kernels nf4_avx512_kernels;  // needs AVX-512F besides
+extern const nf4_kernels nf4_avx512_kernels;  // also needs AVX-512F
 #endif
 
-// The bounds as a search tree in the order of its levels: from node k to 2k, or to 2k + 1 when above the node's bound.
+// The bounds as a search tree in level order: from node k to 2k, or to 2k + 1 if above the node's bound.
 alignas(64) inline constexpr float nf4_tree[16] = {0,
                                                    nf4_bounds[7],
                                                    nf4_bounds[3],
@@ -35,7 +35,7 @@ alignas(64) inline constexpr float nf4_tree[16] = {0,
                                                    nf4_bounds[12],
                                                    nf4_bounds[14]};
 
-// What every instruction set does with the elements that do not fill a vector.
+// Shared by all instruction sets: the elements that do not fill a vector.
 
 inline unsigned nf4_code_at(const std::uint8_t* codes, std::int64_t i) {
   return i % 2 == 0 ? codes[i / 2] >> 4 : codes[i / 2] & 15U;

@@ -15,8 +15,8 @@
 #error "kernels/cuda: compile with nvcc, or include tests/support/cuda_emulation.hpp first"
 #endif
 
-/// What the kernels share: 16-byte access, bf16, reductions of a fixed order, and the launch. Internal linkage
-/// throughout, so that the emulation in a test and the kernels themselves can be linked into one program.
+/// Code that the kernels share: 16-byte access, bf16, reductions in a fixed order, and the launch. Internal linkage
+/// throughout, so that a test's emulation and the kernels themselves can be linked into one program.
 namespace coho::trainer::cuda {
 namespace {
 
@@ -49,7 +49,7 @@ __device__ inline unsigned pack_bf16(float first, float second) {
 __device__ inline void store(float* place, float x) { *place = x; }
 __device__ inline void store(bf16* place, float x) { place->bits = static_cast<std::uint16_t>(pack_bf16(x, 0.0f)); }
 
-/// 16 bytes of numbers to and from memory aligned to 16 bytes.
+/// Loads and stores 16 bytes of numbers in memory aligned to 16 bytes.
 __device__ inline void store16(float* place, const float (&x)[4]) {
   *reinterpret_cast<float4*>(place) = make_float4(x[0], x[1], x[2], x[3]);
 }
@@ -58,7 +58,7 @@ __device__ inline void store16(bf16* place, const float (&x)[8]) {
       make_uint4(pack_bf16(x[0], x[1]), pack_bf16(x[2], x[3]), pack_bf16(x[4], x[5]), pack_bf16(x[6], x[7]));
 }
 
-/// Eight numbers that the kernel does not change: `place` aligned to 16 bytes.
+/// Eight read-only numbers; `place` is aligned to 16 bytes.
 __device__ inline void load8(const float* place, float (&x)[8]) {
   const float4 low = __ldg(reinterpret_cast<const float4*>(place));
   const float4 high = __ldg(reinterpret_cast<const float4*>(place) + 1);
@@ -120,7 +120,7 @@ inline bool aligned_to(const void* pointer, std::uintptr_t bytes) {
 
 constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) { return a / b + (a % b != 0); }
 
-/// Enqueues `kernel` on blocks·threads threads; the launch's own error, not one that an earlier call left behind.
+/// Enqueues `kernel` on blocks·threads threads; returns the launch's own error, not one left by an earlier call.
 template <typename... Parameters, typename... Arguments>
 int launch(void (*kernel)(Parameters...), std::int64_t blocks, int threads, void* stream, Arguments... arguments) {
   if (blocks < 1 || blocks > 0x7fffffff) return cudaErrorInvalidValue;

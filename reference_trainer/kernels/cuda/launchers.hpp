@@ -3,19 +3,19 @@
 #include <cstdint>
 
 /// Launchers of the CUDA kernels: torch-free C functions. Pointers are device pointers of the current device unless
-/// said otherwise; `stream` is a cudaStream_t (null: the default stream). They only enqueue: nothing is synchronised,
-/// nothing allocated, so a CUDA graph may record them. Each returns a cudaError_t: 0 for success, 1
-/// (cudaErrorInvalidValue) for arguments out of range, in which case nothing was launched. Results do not depend on
-/// timing: every reduction has a fixed order.
+/// stated otherwise; `stream` is a cudaStream_t (null: the default stream). They only enqueue: nothing is synchronised
+/// or allocated, so a CUDA graph may record them. Each returns a cudaError_t: 0 for success, 1 (cudaErrorInvalidValue)
+/// for arguments out of range, in which case nothing was launched. Results do not depend on timing: every reduction has
+/// a fixed order.
 extern "C" {
 
 /// The type of a tensor's elements.
 enum coho_cuda_type { coho_cuda_float32 = 0, coho_cuda_bfloat16 = 1 };
 
 /// A weight in NF4 (Dettmers et al. 2023, QLoRA, §3) in bitsandbytes' layout: n elements, flattened row by row and cut
-/// into blocks of block_size; blocks = ⌈n/block_size⌉. Element e is code·scale of its block; where nested_map is given,
+/// into blocks of block_size; blocks = ⌈n/block_size⌉. Element e is code·scale of its block; if nested_map is given,
 ///   scale[b] = nested_map[absmax[b]]·nested_absmax[⌊b/nested_block_size⌋] + nested_offset   (two roundings)
-/// and absmax[b] otherwise. A copy lives in the host's memory; the pointers are device pointers.
+/// and absmax[b] otherwise. The struct is in host memory; the pointers are device pointers.
 struct coho_cuda_nf4 {
   const std::uint8_t* codes;  // [⌈n/2⌉], two a byte, the first in the high four bits; any alignment (fast: 4 bytes)
   const void* absmax;         // fp32 [blocks]; with nested_map: u8 [blocks]
@@ -27,7 +27,7 @@ struct coho_cuda_nf4 {
   std::int64_t nested_block_size;  // likewise (256 in bitsandbytes); read only with nested_map
 };
 
-/// out[e] = code·scale in fp32, rounded once to nearest even if out is bf16: bit-equal to the CPU's kernel for finite
+/// out[e] = code·scale in fp32, rounded once to nearest even if out is bf16: bit-identical to the CPU kernel for finite
 /// scales. `weight`: host pointer. out: [n] of `type`. 16-byte aligned `out`, 4-byte aligned codes and block_size ≥ 8
 /// take the fast path.
 ///
@@ -43,15 +43,15 @@ int coho_cuda_nf4_dequantise(const coho_cuda_nf4* weight, void* out, int type, v
 int coho_cuda_nf4_matvec(const coho_cuda_nf4* weight, const void* x, std::int64_t batch, std::int64_t in,
                          std::int64_t rows, void* y, int type, void* stream);
 
-/// One block of columns of an online softmax over the vocabulary (Milakov and Gimelshein 2018, §3): the kernel behind
+/// One block of columns of an online softmax over the vocabulary (Milakov and Gimelshein 2018, §3): the kernel for
 /// coho::log_prob_block_kernels, with a stream. With z = logit·inverse_temperature + bias[c] and m' = max(m, max_c z):
 ///   logits ← e = exp(z − m');  rescale = exp(m − m');  sum ← rescale·sum + Σ e;  maximum ← m'
 ///   weighted_sum ← rescale·(weighted_sum + (m − m')·sum) + Σ (z − m')·e;  entropy_block ← (z − m')·e
-/// logits [rows, columns], `stride` numbers from row to row; bias [columns] or null; targets [rows], as first_column
-/// counted over the whole vocabulary: chosen ← z of the target where it is one of these columns. maximum (−∞ at first),
-/// sum, weighted_sum (or null), chosen, rescale [rows]; entropy_block [rows, columns] without gaps, or null. Rows and
-/// columns ≥ 1, stride ≥ columns. 16-byte aligned pointers with a stride divisible by 4 (with entropy_block the columns
-/// too) are faster.
+/// logits [rows, columns] with rows `stride` numbers apart; bias [columns] or null; targets [rows], counted like
+/// first_column over the whole vocabulary: chosen ← z of the target if it is one of these columns. maximum (−∞ at
+/// first), sum, weighted_sum (or null), chosen, rescale [rows]; entropy_block contiguous [rows, columns], or null. Rows
+/// and columns ≥ 1, stride ≥ columns. 16-byte aligned pointers with a stride divisible by 4 (with entropy_block the
+/// columns too) are faster.
 int coho_cuda_log_prob_forward(float* logits, std::int64_t stride, std::int64_t rows, std::int64_t columns,
                                const float* bias, float inverse_temperature, const std::int64_t* targets,
                                std::int64_t first_column, float* maximum, float* sum, float* weighted_sum,

@@ -1,4 +1,4 @@
-// Softmax over the vocabulary one block of columns at a time, forward and backward, in place: a block of threads a row.
+// Softmax over the vocabulary one block of columns at a time, forward and backward, in place; one thread block per row.
 #include "kernels/cuda/device_functions.hpp"
 
 namespace coho::trainer::cuda {
@@ -7,9 +7,9 @@ namespace {
 constexpr int warps = 8;
 constexpr int threads = warps * warp_size;
 constexpr float infinity = __builtin_huge_valf();
-constexpr float no_probability = -128.0f;  // exp of less is 0 in fp32; keeps 0·(−∞) out of sums
+constexpr float no_probability = -128.0f;  // exp of anything less is 0 in fp32; keeps 0·(−∞) out of sums
 
-// Calls f(column, z) for each column of a row: this thread's share of it, four adjacent ones at a time where Vector.
+// Calls f(column, z) for this thread's columns of a row, four adjacent ones at a time if Vector.
 template <bool Vector, typename F>
 __device__ inline void for_columns(const float* line, const float* bias, float inverse_temperature,
                                    std::int64_t columns, F f) {
@@ -47,7 +47,7 @@ __global__ void __launch_bounds__(threads)
     COHO_UNROLL
     for (float x : z) most = fmaxf(most, x);
   });
-  // Read here, before any thread writes: block_max is the barrier.
+  // Read before any thread writes: block_max is the barrier.
   const float before = maximum[row];
   float of_target = 0.0f;
   const std::int64_t target = targets[row] - first_column;
@@ -116,7 +116,7 @@ __global__ void __launch_bounds__(threads)
   });
 }
 
-// Whether each row begins at 16 bytes.
+// Whether each row begins at a multiple of 16 bytes.
 bool vectors_fit(const float* matrix, std::int64_t stride) {
   return matrix == nullptr || (aligned_to(matrix, 16) && stride % 4 == 0);
 }

@@ -1,4 +1,4 @@
-// A weight in NF4 to fp32 or bf16. Bound by memory: 0.5 byte read and 2 or 4 written an element.
+// A weight in NF4 to fp32 or bf16. Memory-bound: per element 0.5 byte read and 2 or 4 written.
 #include "kernels/cuda/nf4_weight.hpp"
 
 namespace coho::trainer::cuda {
@@ -7,8 +7,8 @@ namespace {
 constexpr int threads = 256;
 constexpr int vectors_a_thread = 4;  // loads in flight at once
 
-// A vector is the 16 bytes that a thread writes at a time. Its codes come in one word, so that both the words read and
-// the vectors written by a warp are adjacent: 16 bytes of codes a thread would scatter what it writes.
+// A vector is the 16 bytes that a thread writes at a time. Its codes come in one word, so that the words read and the
+// vectors written by a warp are both adjacent: reading 16 bytes of codes per thread would scatter the writes.
 template <typename Out>
 struct vector_of;
 template <>
@@ -34,7 +34,7 @@ __global__ void __launch_bounds__(threads) dequantise_vectors(nf4_weight weight,
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * (threads * vectors_a_thread) + threadIdx.x;
   const word* const words = reinterpret_cast<const word*>(weight.codes);
   if (vectors > 0) {
-    // Beyond the last vector it is loaded again, so that no load waits for a branch.
+    // Past the end, the last vector is loaded again, so that no load waits for a branch.
     word codes[vectors_a_thread];
     std::int64_t blocks[vectors_a_thread];
     float scales[vectors_a_thread];
@@ -62,7 +62,7 @@ __global__ void __launch_bounds__(threads) dequantise_vectors(nf4_weight weight,
   }
 }
 
-// Any block size and alignment: an element a thread.
+// Any block size and alignment: one element per thread.
 template <typename Out>
 __global__ void __launch_bounds__(threads) dequantise_elements(nf4_weight weight, Out* __restrict__ out) {
   COHO_SHARED_VALUES(values);

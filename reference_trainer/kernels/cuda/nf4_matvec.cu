@@ -1,5 +1,5 @@
-// y = x Wᵀ for up to eight rows of x, straight from the codes. With one row it is bound by reading the codes; with more
-// by fp32 arithmetic, where a kernel on tensor cores would begin.
+// y = x Wᵀ for up to eight rows of x, directly from the codes. One row is bound by reading the codes; more are bound by
+// fp32 arithmetic, where a kernel on tensor cores would pay off.
 #include "kernels/cuda/nf4_weight.hpp"
 
 namespace coho::trainer::cuda {
@@ -9,14 +9,13 @@ constexpr int warps = 4;
 constexpr int threads = warps * warp_size;
 constexpr int word_codes = 8;
 constexpr int words_a_lane = 4;
-constexpr int step = word_codes * words_a_lane * warp_size;  // 1024 codes of a row at a time and warp
+constexpr int step = word_codes * words_a_lane * warp_size;  // codes of a row per warp and iteration: 1024
 
-// Rows of W a warp: what is loaded of x serves them all; their codes are loaded before any is used.
+// Rows of W per warp: the loaded part of x serves them all; their codes are loaded before any is used.
 template <int Batch>
 constexpr int rows_a_warp = Batch == 1 ? 4 : 2;
 
-// Adds the warps' and lanes' partial sums in a fixed order and writes y [batch, rows] for the Rows rows from `first`
-// on.
+// Adds the warps' and lanes' partial sums in a fixed order and writes y [batch, rows] for Rows rows from `first` on.
 template <typename X, int Batch, int Rows>
 __device__ void write_sums(const float (&sums)[Rows][Batch], std::int64_t first, std::int64_t rows, X* __restrict__ y) {
   __shared__ float partial[warps][Rows * Batch];
@@ -39,8 +38,8 @@ __device__ void write_sums(const float (&sums)[Rows][Batch], std::int64_t first,
   }
 }
 
-// A block of threads takes a few rows of W, its warps steps of these rows in turn. Words of 4 bytes a lane and not 16:
-// then the 8 numbers of x that a lane needs lie next to its neighbour's, and x comes from the first-level cache without
+// A thread block takes a few rows of W, its warps take steps of these rows in turn. Words of 4 bytes per lane, not 16:
+// then the 8 numbers of x that a lane needs are next to its neighbour's, and x comes from the L1 cache without
 // conflicts.
 template <typename X, int Batch>
 __global__ void __launch_bounds__(threads, 5)
@@ -56,7 +55,7 @@ __global__ void __launch_bounds__(threads, 5)
   const std::uint32_t* words[Rows];
   COHO_UNROLL
   for (int r = 0; r < Rows; ++r) {
-    begins[r] = (first + r < rows ? first + r : rows - 1) * in;  // beyond the last row: not written
+    begins[r] = (first + r < rows ? first + r : rows - 1) * in;  // past the last row: not written
     words[r] = reinterpret_cast<const std::uint32_t*>(weight.codes + (begins[r] >> 1)) + lane;
   }
 
@@ -108,7 +107,7 @@ __global__ void __launch_bounds__(threads, 5)
   write_sums<X, Batch, Rows>(sums, first, rows, y);
 }
 
-// Any width, block size and alignment: a block of threads a row, an element a thread.
+// Any width, block size and alignment: one thread block per row, one element per thread.
 template <typename X, int Batch>
 __global__ void __launch_bounds__(threads)
     matvec_elements(nf4_weight weight, const X* __restrict__ x, int in, std::int64_t rows, X* __restrict__ y) {

@@ -23,7 +23,7 @@ __constant__ const float nf4_values[16] = {-1.0f,
                                            0.7229568362236023f,
                                            1.0f};
 
-/// coho_cuda_nf4 as the kernels take it: the block sizes as powers of two.
+/// coho_cuda_nf4 in the form that kernels take: the block sizes as powers of two.
 struct nf4_weight {
   const std::uint8_t* codes;
   const void* absmax;
@@ -34,8 +34,8 @@ struct nf4_weight {
   std::int64_t n;
 };
 
-/// The scales of Count blocks, all loads of a kind before the first use of one. No fused multiply-add: the product is
-/// rounded before the offset is added, as on the CPU.
+/// The scales of Count blocks, all loads of a kind before the first use. No fused multiply-add: the product is rounded
+/// before the offset is added, as on the CPU.
 template <int Count>
 __device__ inline void block_scales(const nf4_weight& weight, const std::int64_t (&blocks)[Count],
                                     float (&scales)[Count]) {
@@ -70,14 +70,14 @@ __device__ inline unsigned code_of(const nf4_weight& weight, std::int64_t elemen
   return element % 2 == 0 ? both >> 4 : both & 15u;
 }
 
-/// The values in shared memory: constant memory would serve the codes of a warp one after the other, while here sixteen
-/// words lie in sixteen banks. To be declared as COHO_SHARED_VALUES(name), and followed by __syncthreads().
+/// The values in shared memory: constant memory would serialise the codes of a warp, while here sixteen words are in
+/// sixteen banks. Declare with COHO_SHARED_VALUES(name), followed by __syncthreads().
 #define COHO_SHARED_VALUES(name) __shared__ __align__(256) float name[16]
 __device__ inline void share_values(float (&values)[16]) {
   if (threadIdx.x < 16) values[threadIdx.x] = nf4_values[threadIdx.x];
 }
 
-/// Where the shared values lie, as a 32-bit address whose last byte is 0.
+/// The address of the shared values, 32 bits with a last byte of 0.
 __device__ inline unsigned shared_address([[maybe_unused]] const float (&values)[16]) {
 #if defined(__CUDA_ARCH__)
   return static_cast<unsigned>(__cvta_generic_to_shared(values));
@@ -97,8 +97,8 @@ __device__ inline float shared_value(unsigned address, [[maybe_unused]] const fl
 }
 
 /// The values of the Count codes in a word loaded from memory (little-endian: the first byte in the lowest bits);
-/// `values` as shared. Integer instructions are what limits the product: codes are multiplied by 4 four at a time, and
-/// one instruction puts a byte of that below the other bytes of the table's address.
+/// `values` as shared. Integer instructions limit the product: codes are multiplied by 4 four at a time, and one
+/// instruction appends a byte of that to the other bytes of the table's address.
 template <int Count>
 __device__ inline void decode(unsigned word, const float (&values)[16], float (&x)[Count]) {
   const unsigned even = (word >> 2) & 0x3c3c3c3cu, odd = (word << 2) & 0x3c3c3c3cu;  // the high and the low four bits
@@ -118,7 +118,7 @@ inline int shift_of(std::int64_t size) {
   return shift;
 }
 
-/// False, and `to` undefined, if the description is not one of a weight.
+/// False, with `to` undefined, if the description is invalid.
 inline bool describe(const coho_cuda_nf4* from, nf4_weight& to) {
   if (from == nullptr || from->codes == nullptr || from->absmax == nullptr || from->n < 1) return false;
   const bool nested = from->nested_map != nullptr;

@@ -53,7 +53,7 @@ TEST_CASE("truthfulqa: wrong records are refused with their place") {
   const auto refuses = [](std::string_view text, const std::string& what) {
     CHECK_THROWS_WITH(load_text(text), ContainsSubstring("mc.json") && ContainsSubstring(what));
   };
-  refuses("[]", "holds no questions");
+  refuses("[]", "contains no questions");
   refuses(R"([{"question": "q"}])", "not a TruthfulQA record");
   refuses(R"([{"question": "q", "mc1_targets": {"a": 1, "b": 0}}, {"question": "q", "mc1_targets": {"a": 1}}])",
           "item 2: field \"mc1_targets\" has fewer than two");

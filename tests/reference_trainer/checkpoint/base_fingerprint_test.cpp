@@ -93,5 +93,5 @@ TEST_CASE("base_fingerprint: the file is written and read back, and a damaged on
   CHECK(stored->base_model == "/models/base");
   coho::test::write_bytes(folder / fingerprint_file, "{\"rest\": 5}");
   CHECK_THROWS_WITH(read_fingerprint(folder.path()),
-                    ContainsSubstring("base_fingerprint.json: rest: is missing or not a text"));
+                    ContainsSubstring("base_fingerprint.json: rest: is missing or not a string"));
 }

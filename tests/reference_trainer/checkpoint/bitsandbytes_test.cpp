@@ -143,7 +143,7 @@ TEST_CASE("bitsandbytes: each field of the quant state is checked") {
     check_field_refused(true, key, nullptr, std::string("the field ") + key + " is missing");
     check_field_refused(false, key, nlohmann::json::object(), std::string("the field ") + key);
   }
-  check_field_refused(false, "quant_type", "fp4", "is \"fp4\" and not nf4");
+  check_field_refused(false, "quant_type", "fp4", "is \"fp4\", not nf4");
   for (const nlohmann::json& size : {nlohmann::json(0), nlohmann::json(-64), nlohmann::json(48), nlohmann::json(64.0),
                                      nlohmann::json(18446744073709551615U)}) {
     check_field_refused(false, "blocksize", size, "the field blocksize must be a positive");
@@ -187,7 +187,7 @@ TEST_CASE("bitsandbytes: tensors of other types or sizes are refused") {
       {false, ".absmax", at::ones({4}), "needs [5]"},
       {false, ".absmax", at::ones({5}, at::kHalf), "is of type Half"},
       {false, ".quant_map", at::ones({15}), "needs [16]"},
-      {false, ".quant_map", at::linspace(-1, 1, 16), "does not hold the values of NF4: value 1 is"},
+      {false, ".quant_map", at::linspace(-1, 1, 16), "does not contain the values of NF4: value 1 is"},
       {true, ".absmax", at::zeros({6}, at::kByte), "needs [5]"},
       {true, ".nested_absmax", at::ones({2}), "needs [1]"},
       {true, ".nested_absmax", at::ones({1}, at::kDouble), "is of type Double"},
@@ -210,6 +210,6 @@ TEST_CASE("bitsandbytes: scales that are not finite are refused") {
     }
     auto tensors = checkpoint(false);
     tensors[name + ".quant_map"] = at::full({16}, value);
-    check_refused(tensors, name + ".quant_map", "does not hold the values of NF4");
+    check_refused(tensors, name + ".quant_map", "does not contain the values of NF4");
   }
 }

@@ -109,7 +109,7 @@ TEST_CASE("hf_model: missing, misshapen, mistyped and unknown tensors are named"
                     ContainsSubstring("tensor model.layers.1.self_attn.k_proj.weight: is missing"));
   CHECK_THROWS_WITH(load_with([](auto& t) { t.erase("lm_head.weight"); }), ContainsSubstring("tie_word_embeddings"));
   CHECK_THROWS_WITH(load_with([](auto& t) { t["model.norm.weight"] = at::zeros({9}); }),
-                    ContainsSubstring("model.norm.weight: has shape [9] where config.json gives [8]"));
+                    ContainsSubstring("model.norm.weight: has shape [9], but config.json gives [8]"));
   CHECK_THROWS_WITH(load_with([](auto& t) { t["model.norm.weight"] = at::zeros({8}, at::kInt); }),
                     ContainsSubstring("element type Int"));
   CHECK_THROWS_WITH(load_with([](auto& t) { t["model.layers.2.input_layernorm.weight"] = at::zeros({8}); }),

@@ -194,7 +194,7 @@ TEST_CASE("peft: methods that change the base are refused by name") {
   refused({{"r", 0}}, "r: must be a whole number");
   refused({{"r", 2.5}}, "r: must be a whole number");
   refused({{"r", "2"}}, "r: must be a number");
-  refused({{"lora_alpha", 1e308}}, "lora_alpha: must be a number that fp32 holds, below 3.4e38");
+  refused({{"lora_alpha", 1e308}}, "lora_alpha: must be a number within the range of fp32, below 3.4e38");
   refused({{"alpha_pattern", {{"q_proj", -1e308}}}}, "alpha_pattern");
   refused({{"lora_dropout", 1}}, "lora_dropout");
   refused({{"rank_pattern", {{"[", 2}}}}, "is not a pattern");
@@ -219,7 +219,7 @@ TEST_CASE("peft: half pairs, unknown keys and wrong ranks are named") {
   refused({{key + "A.weight", at::ones({2, 3})}}, "module m: has only one of its two matrices");
   refused({{key + "A.weight", at::ones({3, 3})}, {key + "B.weight", at::ones({4, 3})}},
           "module m: has matrices A [3, 3] and B [4, 3]");
-  refused({{key + "A.weight", at::ones({2, 3})}, {key + "B.weight", at::ones({4, 3})}}, "not of the rank 2");
+  refused({{key + "A.weight", at::ones({2, 3})}, {key + "B.weight", at::ones({4, 3})}}, "do not have the rank 2");
   refused({{key + "A.weight", at::ones({2})}, {key + "B.weight", at::ones({4, 2})}}, "not two-dimensional");
   refused({{key + "A.weight", at::ones({2, 3})},
            {key + "A.x.weight", at::ones({2, 3})},
@@ -234,7 +234,7 @@ TEST_CASE("peft: half pairs, unknown keys and wrong ranks are named") {
                              "model.embed_tokens.lora_embedding_A", "model.embed_tokens.weight"}) {
     const std::string name = module;
     refused({{"base_model.model." + name, at::ones({2, 3})}},
-            name.starts_with("lm") ? "replaces lm_head, and adapters" : "replaces model.embed_tokens");
+            name.starts_with("lm") ? "replaces lm_head, but adapters" : "replaces model.embed_tokens");
   }
 }
 
@@ -353,7 +353,7 @@ TEST_CASE("peft: an alpha that fp32 does not hold, or a number that no double ho
   CHECK(with_alpha("-6").alpha == -6);
   CHECK(with_alpha("1e38").alpha == 1e38);
   CHECK_THROWS_WITH(with_alpha("1e308"),
-                    ContainsSubstring("adapter_config.json: lora_alpha: must be a number that fp32"));
+                    ContainsSubstring("adapter_config.json: lora_alpha: must be a number within the range of fp32"));
   CHECK_THROWS_WITH(with_alpha("-1e308"), ContainsSubstring("lora_alpha"));
   CHECK_THROWS_AS(with_alpha("1e999"), coho::file_error);
   CHECK_THROWS_WITH(read_with(folder / "b", {{"alpha_pattern", {{"q_proj", 1e300}}}}, {}),

@@ -156,7 +156,7 @@ TEST_CASE("preference data: wrong input") {
       R"({"instruction":"q","output_1":"a","output_2":"b","preference":1,"principles":[{"name":"K","text":"Be kind."}]})");
   const std::string guided = "reward.data=" + (folder / "guided.jsonl").string();
   CHECK(opened({guided}).training.size() == 1);
-  CHECK_THROWS_WITH(opened({guided}, true), ContainsSubstring("line 1: the record holds principles"));
+  CHECK_THROWS_WITH(opened({guided}, true), ContainsSubstring("line 1: the record has principles"));
 }
 
 TEST_CASE("preference data: a margin that a record without principles brings is the pair's, an aggregated one is not") {
@@ -177,7 +177,7 @@ TEST_CASE("preference data: a margin that a record without principles brings is 
   };
   auto sets = opened(given);
   CHECK(margins(sets.training) == std::vector<double>{3, 0, 1.5, 0});
-  CHECK(sets.notes.back().find("2 of 4 pairs bring one") != std::string::npos);
+  CHECK(sets.notes.back().find("2 of 4 pairs have one") != std::string::npos);
   auto none = opened(given + settings{"reward.margins=none"});
   CHECK(margins(none.training) == std::vector<double>{0, 0, 0, 0});
   CHECK(none.notes.back().find("left out") != std::string::npos);
@@ -215,7 +215,7 @@ TEST_CASE(
   CHECK(prompts_of(training) == std::vector<std::string>{"two", "three"});
   std::string all;
   for (const auto& note : notes) all += note + "\n";
-  CHECK_THAT(all, ContainsSubstring("left out: 1 pairs whose responses are the same as far as"));
+  CHECK_THAT(all, ContainsSubstring("left out: 1 pairs whose responses are identical in the part"));
   CHECK_THAT(all, ContainsSubstring("empty or white space: 1"));
   CHECK_THROWS_WITH(open_preferences(files, 1, [](const preference_pair&) { return true; }),
                     ContainsSubstring("no pair is left to train on"));

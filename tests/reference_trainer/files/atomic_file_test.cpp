@@ -52,7 +52,7 @@ TEST_CASE("an atomic file names its target where it cannot be written") {
   std::filesystem::create_directory(folder / "taken");
   coho::test::write_bytes(folder / "taken/x", "x");
   atomic_file file(folder / "taken");
-  CHECK_THROWS_WITH(file.commit(), Catch::Matchers::ContainsSubstring("cannot be given its name"));
+  CHECK_THROWS_WITH(file.commit(), Catch::Matchers::ContainsSubstring("cannot be renamed to its final name"));
 }
 
 TEST_CASE("read_file returns all bytes and keeps to its limit") {

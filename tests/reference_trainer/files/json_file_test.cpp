@@ -36,7 +36,7 @@ TEST_CASE("a JSON file that is of another kind, empty or holds what no double do
     CHECK_THROWS_WITH(read_json(folder / "a.json"), Catch::Matchers::ContainsSubstring(says));
     CHECK_THROWS_WITH(read_ordered_json(folder / "a.json"), Catch::Matchers::ContainsSubstring(says));
   };
-  refused("{\"a\": 1e999}", "a.json: byte 7: the number 1e999 is larger than a double holds; write");
+  refused("{\"a\": 1e999}", "a.json: byte 7: the number 1e999 is larger than a double can hold; write");
   refused("[NaN]", "byte 2: NaN is Python's");
   refused("version https://git-lfs.github.com/spec/v1\nsize 5\n", "a.json: is a Git LFS pointer to 5 bytes");
   refused(" \n", "a.json: is empty");

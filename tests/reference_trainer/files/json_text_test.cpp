@@ -34,7 +34,7 @@ TEST_CASE("json text: values are read, in either order of keys") {
 TEST_CASE("json text: a number that no double holds is a fault at its first digit") {
   const auto fault = json_fault_of(R"({"a": 1e999})");
   CHECK(fault.byte == 7);
-  CHECK(fault.what == "the number 1e999 is larger than a double holds");
+  CHECK(fault.what == "the number 1e999 is larger than a double can hold");
   CHECK_FALSE(fault.cut_off);
   CHECK(json_fault_of("-1e400").byte == 1);
   CHECK(json_fault_of(R"({"a": [[1, {"b": [-1E+309]}]]})").byte == 19);
@@ -62,7 +62,8 @@ TEST_CASE("json text: a zero byte ends no value, so that nothing behind it goes 
   CHECK(json_fault_of("[1]\0"s).byte == 4);
   CHECK(json_fault_of("[1\0]"s).byte == 3);
   CHECK(json_fault_of("\0\0"s).byte == 1);
-  for (const auto& text : {"7 \0"s, "[1,\0"s, "\0{}"s}) CHECK_THAT(json_fault_of(text).what, ContainsSubstring("zero byte"));
+  for (const auto& text : {"7 \0"s, "[1,\0"s, "\0{}"s})
+    CHECK_THAT(json_fault_of(text).what, ContainsSubstring("zero byte"));
   nlohmann::ordered_json kept;
   CHECK(parse_json("{}\0"s, kept).has_value());
   CHECK_FALSE(parse_json(R"(["\u0000"])", kept));

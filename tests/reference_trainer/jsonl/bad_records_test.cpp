@@ -56,7 +56,7 @@ TEST_CASE("bad records: the first one ends the reading, with its line, unless th
     CHECK(read(path) == std::vector<std::string>{"first", "last"});
     CHECK(bad_records::setting().count() == 1);
     REQUIRE(all.notes.size() == 1);
-    CHECK_THAT(all.notes[0], ContainsSubstring("passed over: ") && ContainsSubstring("prompts.jsonl: line 2: "));
+    CHECK_THAT(all.notes[0], ContainsSubstring("skipped: ") && ContainsSubstring("prompts.jsonl: line 2: "));
   }
   CHECK_FALSE(bad_records::setting().skips());
 }

@@ -100,7 +100,7 @@ TEST_CASE("file content: a number that no double holds is an error with its plac
   const auto passed = said_by(folder, {"generate", "--model", model, "--prompts", "data.jsonl", "--skip-bad",
                                        "--max-tokens", "2", "--out", "o.jsonl"});
   CHECK(passed.status == 0);
-  CHECK_THAT(passed.err, ContainsSubstring("passed over: data.jsonl: line 2: the number 1e999"));
+  CHECK_THAT(passed.err, ContainsSubstring("skipped: data.jsonl: line 2: the number 1e999"));
   CHECK_THAT(passed.err, ContainsSubstring("1 records that cannot be used were passed over"));
 }
 
@@ -126,12 +126,12 @@ TEST_CASE("file content: a file of another kind is named, and what mends it") {
           "config.json: is a web page", "download it again");
   refused({"generate", "--model", model_with(folder, "fast", "tokenizer.model", "{\"version\": \"1.0\"}").string(),
            "--prompt", "a"},
-          "tokenizer.model: is a JSON tokenizer", "a sentencepiece tokenizer.model is needed");
+          "tokenizer.model: is a JSON tokenizer", "use a sentencepiece tokenizer.model");
   const std::string model = model_with(folder, "model", "", "").string();
   const struct {
     std::string bytes, says, mend;
   } data[] = {{"PAR1" + std::string(60, '\0') + "PAR1", "is a Parquet file", "export it as JSON Lines"},
-              {std::string("\x28\xB5\x2F\xFD\0\0", 6), "is packed with zstd", "unpack it"},
+              {std::string("\x28\xB5\x2F\xFD\0\0", 6), "is compressed with zstd", "unpack it"},
               {std::string("\xFF\xFE{\0\"\0", 6), "is text in UTF-16", "save it as UTF-8"},
               {pointer, "is a Git LFS pointer", "git lfs pull"},
               {"{\"instruction\":\"a\",\"output\":\"b\",\"score\":NaN}\n", "line 1: NaN is Python's", "write null"},
@@ -159,9 +159,9 @@ TEST_CASE("file content: each stage says once that sequences are longer than the
     const auto got = said_by(folder, arguments);
     INFO(arguments.front() << "\n" << got.err);
     CHECK(got.status == 0);
-    const auto first = got.err.find("; the model is made for 32");
+    const auto first = got.err.find("; the model was made for 32");
     REQUIRE(first != std::string::npos);
-    CHECK(got.err.find("; the model is made for 32", first + 1) == std::string::npos);
+    CHECK(got.err.find("; the model was made for 32", first + 1) == std::string::npos);
   };
   says_once({"sft", "--model", model, "--data", "sft.jsonl", "--out", "a", "--set", "adapter.rank=2"});
   says_once({"reward", "--model", model, "--data", "pairs.jsonl", "--out", "reward", "--set", "adapter.rank=2"});
@@ -189,7 +189,7 @@ TEST_CASE("file content: each stage says once that sequences are longer than the
              "--set",
              "adapter.rank=2",
              "--set",
-             "ppo.normalization=none",
+             "ppo.normalization.from=none",
              "--set",
              "ppo.principles_per_prompt=0"});
 }

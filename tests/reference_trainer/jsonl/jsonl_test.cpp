@@ -235,7 +235,7 @@ TEST_CASE("a partial file is of a later run than the finished one beside it") {
 TEST_CASE("jsonl: numbers that no double holds and Python's are refused at their line, and passed over when told to") {
   const temporary t;
   CHECK(error_of(t.path, "{\"a\":1}\n{\"a\":[1e999]}\n") ==
-        "line 2: the number 1e999 is larger than a double holds, at character 7; write a smaller one, or null");
+        "line 2: the number 1e999 is larger than a double can hold, at character 7; write a smaller one, or null");
   CHECK_THAT(error_of(t.path, "[{},\n{\"a\":-1e999}]"), ContainsSubstring("line 2, item 2: the number -1e999"));
   CHECK_THAT(error_of(t.path, "{}\n{\"a\":NaN}\n"), ContainsSubstring("line 2: NaN is Python's"));
   CHECK_THAT(error_of(t.path, std::string("{}\n{\"a\":1}\0{\"a\":2}\n", 17)),
@@ -272,11 +272,11 @@ TEST_CASE("jsonl: a file of another kind is refused by its name and with the men
     return std::string("read");
   };
   CHECK_THAT(refused("PAR1" + std::string(60, '\0') + "PAR1"), ContainsSubstring("is a Parquet file; export it"));
-  CHECK_THAT(refused("\x28\xB5\x2F\xFD" + std::string(60, '\0')), ContainsSubstring("is packed with zstd"));
+  CHECK_THAT(refused("\x28\xB5\x2F\xFD" + std::string(60, '\0')), ContainsSubstring("is compressed with zstd"));
   CHECK_THAT(refused(std::string("\xFF\xFE{\0\"\0", 6)), ContainsSubstring("is text in UTF-16"));
   CHECK_THAT(refused("version https://git-lfs.github.com/spec/v1\n"), ContainsSubstring("git lfs pull"));
   gzip(t.path, "PAR1....");
   CHECK_THROWS_WITH(jsonl_reader(t.path), ContainsSubstring("is a Parquet file"));
   CHECK_THAT(error_of(t.path, "prompt,answer\na,b\n"),
-             ContainsSubstring("line 1: is a table of comma-separated values"));
+             ContainsSubstring("line 1: seems to be a table of comma-separated values"));
 }

@@ -32,7 +32,7 @@ TEST_CASE("position watch: the first sequence beyond the positions is said, the 
   watch.see(std::vector<std::int64_t>{65, 3, 80}, 64);
   watch.see(std::vector<std::int64_t>{100}, 64);
   watch.expect(500, 64);
-  CHECK(said.lines == std::vector<std::string>{"note: a sequence has 80 tokens; the model is made for 64"});
+  CHECK(said.lines == std::vector<std::string>{"note: a sequence has 80 tokens; the model was made for 64"});
   CHECK(watch.count() == 3);
   CHECK(watch.longest() == 100);
 }
@@ -44,7 +44,7 @@ TEST_CASE("position watch: what may come is said before it does, and a new start
   watch.expect(70, 64);
   watch.see(std::vector<std::int64_t>{65}, 64);
   CHECK(said.lines ==
-        std::vector<std::string>{"note: prompt and response may take 70 tokens; the model is made for 64"});
+        std::vector<std::string>{"note: prompt and response may take 70 tokens; the model was made for 64"});
   const watched_lines again;
   watch.see(std::vector<std::int64_t>{65}, 64);
   CHECK(again.lines.size() == 1);
@@ -74,6 +74,6 @@ TEST_CASE("position watch: forward passes and decoding are seen, each sequence o
   prompts.push_back(random_tokens(10, 23, 4));
   std::vector<coho::rng> streams{coho::rng(1), coho::rng(2)};
   engine.generate(prompts, {.max_new_tokens = 12}, {}, streams);
-  CHECK(sampled.lines == std::vector<std::string>{"note: a sequence has 65 tokens; the model is made for 64"});
+  CHECK(sampled.lines == std::vector<std::string>{"note: a sequence has 65 tokens; the model was made for 64"});
   CHECK(watch.count() == 1);
 }

@@ -327,7 +327,7 @@ TEST_CASE("conversations: a system text of a record's own takes the template's p
   CHECK(prompts.tokens(talk) == prompter(config(settings{"prompt.format=dromedary"}), demo_model()).tokens(talk));
   CHECK(prompts.tokens(talk) != prompts.tokens("why?"));
   REQUIRE(record_losses::of_run().lines().size() == 1);
-  CHECK_THAT(record_losses::of_run().lines()[0], ContainsSubstring("takes the place of prompt.template"));
+  CHECK_THAT(record_losses::of_run().lines()[0], ContainsSubstring("replaces prompt.template"));
   record_losses::of_run().clear();
 
   // A template of the plain format has one place: the replies before the last are read only.

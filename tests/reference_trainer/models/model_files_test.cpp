@@ -265,5 +265,5 @@ TEST_CASE("model_files: an adapter over other weights than those it was trained 
   REQUIRE(heard.lines().size() == 1);
   load_role(altered, "by name", folder / "a");
   REQUIRE(heard.lines().size() == 2);
-  CHECK_THAT(heard.lines().back(), Catch::Matchers::ContainsSubstring("carries no fingerprint"));
+  CHECK_THAT(heard.lines().back(), Catch::Matchers::ContainsSubstring("has no fingerprint"));
 }

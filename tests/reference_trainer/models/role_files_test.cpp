@@ -171,14 +171,14 @@ TEST_CASE(
   refused(module + ": has matrices A [3, 32] and B [64, 3] for a weight of [64, 64]", [&](auto& bad) {
     bad.tensors[first_key + "A.weight"] = at::ones({3, 32});
   });
-  refused("not of the rank 5", [&](auto& bad) { bad.config["r"] = 5; });
+  refused("do not have the rank 5", [&](auto& bad) { bad.config["r"] = 5; });
   refused("tensor score.weight: is not one row", [&](auto& bad) {
     bad.tensors["base_model.model.score.weight"] = at::ones({2, 64});
   });
-  refused("tensor score.weight: is not as wide", [&](auto& bad) {
+  refused("tensor score.weight: does not have the width", [&](auto& bad) {
     bad.tensors["base_model.model.score.weight"] = at::ones({1, 63});
   });
-  refused("tensor base_model.model.score.weight: is there under two names", [&](auto& bad) {
+  refused("tensor base_model.model.score.weight: occurs under two names", [&](auto& bad) {
     bad.tensors["base_model.model.score.modules_to_save.default.weight"] = at::ones({1, 64});
   });
   refused("peft_type", [&](auto& bad) { bad.config["peft_type"] = "IA3"; });
@@ -220,7 +220,7 @@ TEST_CASE("role files: whole weights of another shape than the base are refused 
     write_json(folder / "a/config.json", changed);
     CHECK_THROWS_AS(load_role(model, "b", folder / "a"), file_error);
     CHECK_THROWS_WITH(load_role(model, "b", folder / "a"), ContainsSubstring((folder / "a/config.json").string()) &&
-                                                               ContainsSubstring("another than that of the base"));
+                                                               ContainsSubstring("differs from that of the base"));
     CHECK_FALSE(model.bank->has("b"));
   };
   // What tensors alone do not show: each of these would compute something else.

@@ -83,13 +83,13 @@ TEST_CASE("samples of another kind are passed over with a note") {
 
 TEST_CASE("a folder that holds no run, or an empty or broken one, is refused by its path") {
   const temporary_directory folder;
-  CHECK_THROWS_WITH(find_runs(folder.path()), ContainsSubstring(folder.path().string() + ": holds no metrics.jsonl"));
-  CHECK_THROWS_WITH(find_runs(folder / "none"), ContainsSubstring("none: is not there"));
-  CHECK_THROWS_WITH(read_run(folder.path()), ContainsSubstring("holds no metrics.jsonl"));
+  CHECK_THROWS_WITH(find_runs(folder.path()), ContainsSubstring(folder.path().string() + ": has no metrics.jsonl"));
+  CHECK_THROWS_WITH(find_runs(folder / "none"), ContainsSubstring("none: does not exist"));
+  CHECK_THROWS_WITH(read_run(folder.path()), ContainsSubstring("has no metrics.jsonl"));
   write_bytes(folder / "metrics.jsonl", "");
-  CHECK_THROWS_WITH(read_run(folder.path()), ContainsSubstring("metrics.jsonl: holds no step yet"));
+  CHECK_THROWS_WITH(read_run(folder.path()), ContainsSubstring("metrics.jsonl: has no step yet"));
   write_bytes(folder / "metrics.jsonl", R"({"step":0,"los)");
-  CHECK_THROWS_WITH(read_run(folder.path()), ContainsSubstring("holds no step yet"));
+  CHECK_THROWS_WITH(read_run(folder.path()), ContainsSubstring("has no step yet"));
   write_bytes(folder / "metrics.jsonl", "{\"loss\":1}\n");
   CHECK_THROWS_WITH(read_run(folder.path()), ContainsSubstring("line 1"));
   write_bytes(folder / "metrics.jsonl", "{\"step\":0,\"loss\":1}\n");

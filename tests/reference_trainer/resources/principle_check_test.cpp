@@ -134,11 +134,11 @@ TEST_CASE("principle check: everything wrong is said at once") {
        {"wrong: entry 1 (\"A\"): has an unknown member \"wieght\"", "wrong: entry 2 (\"A\"): \"weight\" is -1",
         "wrong: entry 2 (\"A\"): \"definition\" does not end as a sentence: \"…",
         "wrong: entry 2 (\"A\"): has the name of entry 1",
-        "wrong: entry 2 (\"A\"): \"definition\" is that of entry 1 (\"A\")",
-        "wrong: entry 3 (\"B\"): has no negative definition, others have one",
-        "wrong: entry 3 (\"B\"): \"definition\" is nearly that of entry 1 (\"A\")",
-        "note: entry 3 (\"B\"): has the weight 0", "wrong: entry 4 (\"C\"): \"definition\" is empty",
-        "wrong: entry 5 (\"D\"): \"negative_definition\" is its own \"definition\"",
+        "wrong: entry 2 (\"A\"): \"definition\" is the same as that of entry 1 (\"A\")",
+        "wrong: entry 3 (\"B\"): has no negative definition, but others have one",
+        "wrong: entry 3 (\"B\"): \"definition\" is nearly the same as that of entry 1 (\"A\")",
+        "note: entry 3 (\"B\"): has weight 0", "wrong: entry 4 (\"C\"): \"definition\" is empty",
+        "wrong: entry 5 (\"D\"): \"negative_definition\" equals its \"definition\"",
         "wrong: entry 6: has no \"dimension\"", "wrong: entry 6: \"definition\" is not a text",
         "wrong: entry 7: is not a JSON object"})
     CHECK_THAT(text, ContainsSubstring(finding));

@@ -80,7 +80,7 @@ TEST_CASE("errors name the file and the entry") {
   CHECK_THROWS_WITH(load_text(R"([{"dimension": "A", "definition": "a", "wieght": 2}])"),
                     ContainsSubstring("unknown member \"wieght\""));
   CHECK_THROWS_WITH(load_text(R"([{"dimension": "A", "definition": "a"}, {"dimension": "A", "definition": "b"}])"),
-                    ContainsSubstring("entry 2 (\"A\"): has the dimension of entry 1"));
+                    ContainsSubstring("entry 2 (\"A\"): has the same dimension as entry 1"));
   CHECK_THROWS_WITH(load_text(R"([{"dimension": "A", "definition": "a", "weight": 0}])"),
                     ContainsSubstring("positive weight"));
   CHECK_THROWS_AS(load_principles("/nowhere/principles.json"), coho::file_error);

@@ -23,9 +23,9 @@ TEST_CASE("character_map: sizes that do not fit") {
   CHECK_THAT(check_character_map("abc"), ContainsSubstring("too short"));
   CHECK_THAT(check_character_map(word32(4) + "1234"), ContainsSubstring("end after the map"));
   CHECK_THAT(check_character_map(word32(0xFFFFFFFF) + "1234"), ContainsSubstring("end after the map"));
-  CHECK_THAT(check_character_map(word32(3) + "1234"), ContainsSubstring("whole units"));
+  CHECK_THAT(check_character_map(word32(3) + "1234"), ContainsSubstring("multiple of a unit"));
   CHECK_THAT(check_character_map(word32(0) + std::string("\0", 1)), ContainsSubstring("empty"));
-  CHECK_THAT(check_character_map(character_map(units_of_small_map(), "a")), ContainsSubstring("no end"));
+  CHECK_THAT(check_character_map(character_map(units_of_small_map(), "a")), ContainsSubstring("not terminated"));
 }
 
 TEST_CASE("character_map: a trie that points outside, goes round or matches too much") {
@@ -43,7 +43,7 @@ TEST_CASE("character_map: a trie that points outside, goes round or matches too 
   CHECK_THAT(check_character_map(character_map(units, strings)), ContainsSubstring("outside its strings"));
   units = units_of_small_map();
   units[64] = (64u ^ 1u) << 10 | 65;  // back to the root's children
-  CHECK_THAT(check_character_map(character_map(units, strings)), ContainsSubstring("in a circle"));
+  CHECK_THAT(check_character_map(character_map(units, strings)), ContainsSubstring("a cycle"));
 
   // A chain of n nodes under the label 1, each with a value: node i has its base at 256·i + 2, its child at 256·i + 3.
   for (const auto& [length, in_order] : {std::pair(31u, true), std::pair(40u, false)}) {

@@ -82,7 +82,7 @@ TEST_CASE("sentencepiece_model: byte pieces must be the 256 bytes") {
   for (int value = 0; value < 256; ++value) parts.pieces += byte_piece(value);
   CHECK(parse_sentencepiece_model(parts.bytes(), "t.model").byte_fallback);
   parts.pieces += piece_field("<0xG0>", 0, 6);
-  check_refused(parts.bytes(), "piece 259: is not the name of one more byte");
+  check_refused(parts.bytes(), "piece 259: is not the name of a further byte");
 }
 
 TEST_CASE("sentencepiece_model: ids, kinds and messages") {
@@ -98,8 +98,8 @@ TEST_CASE("sentencepiece_model: ids, kinds and messages") {
   CHECK(parse_sentencepiece_model(parts.bytes(), "t.model").pad == -1);
   parts.normalizer += number_field(5, 0);
   check_refused(parts.bytes(), "normalizer_spec.escape_whitespaces");
-  check_refused("", "it holds no pieces");
-  check_refused(piece_field("a"), "holds no unknown piece");
+  check_refused("", "it has no pieces");
+  check_refused(piece_field("a"), "has no unknown piece");
   check_refused("\x0A", "is not a sentencepiece model");
   check_refused(number_field(2, 1), "field 2: is not a message");
   check_refused(std::string((16u << 20) + 1, '\0'), "larger than 16 MiB");

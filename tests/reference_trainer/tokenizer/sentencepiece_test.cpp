@@ -145,18 +145,18 @@ TEST_CASE("sentencepiece: files are found in directories and other tokenizers re
     CHECK_THROWS_WITH(sentencepiece_tokenizer::from_file(folder / "t.model"), ContainsSubstring(text));
   };
   refused("{\"version\": \"1.0\"}", "is a JSON tokenizer");
-  refused("IQ== 0\nIg== 1\n", "as Llama 3 has");
+  refused("IQ== 0\nIg== 1\n", "as in Llama 3");
   refused("", "is empty");
   refused("hello", "is not a sentencepiece model");
   CHECK_THROWS_WITH(sentencepiece_tokenizer::from_file(folder.path()),
                     ContainsSubstring("tokenizer.model: no such file"));
   std::filesystem::create_directory(folder / "tokenizer.model");
   CHECK_THROWS_WITH(sentencepiece_tokenizer::from_file(folder.path()),
-                    ContainsSubstring("tokenizer.model: is a directory where a file is needed"));
+                    ContainsSubstring("tokenizer.model: is a directory, but a file is needed"));
   std::filesystem::remove(folder / "tokenizer.model");
   write_bytes(folder / "tokenizer.json", "{}");
   CHECK_THROWS_WITH(sentencepiece_tokenizer::from_file(folder.path()),
-                    ContainsSubstring("holds tokenizer.json but no tokenizer.model"));
+                    ContainsSubstring("has tokenizer.json but no tokenizer.model"));
   write_bytes(folder / "tokenizer.model", small_tokenizer().serialized());
   CHECK(sentencepiece_tokenizer::from_file(folder.path()).size() == 267);
   CHECK_THROWS_AS(sentencepiece_tokenizer::from_file(folder / "none"), coho::file_error);

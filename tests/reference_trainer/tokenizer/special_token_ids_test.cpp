@@ -67,7 +67,7 @@ TEST_CASE("special_token_ids: texts may have no begin token") {
             .begin == 1);
   const auto unsaid = decided({{"tokenizer_config.json", {{"bos_token", "<s>"}}}});
   CHECK(unsaid.begin == 1);
-  CHECK_THAT(said(unsaid), ContainsSubstring("does not say add_bos_token: 1 (\"<s>\") is put before every text"));
+  CHECK_THAT(said(unsaid), ContainsSubstring("does not set add_bos_token: 1 (\"<s>\") is prepended to every text"));
 }
 
 // transformers 5.23 does what the template says and does not look at add_bos_token.
@@ -77,7 +77,7 @@ TEST_CASE("special_token_ids: tokenizer.json's template comes first") {
   CHECK(decided({{"tokenizer.json", without}}).begin == -1);
   const auto torn = decided({{"tokenizer.json", with}, {"tokenizer_config.json", {{"add_bos_token", false}}}});
   CHECK(torn.begin == 1);
-  CHECK_THAT(said(torn), ContainsSubstring("add_bos_token is false, tokenizer.json's template puts 1"));
+  CHECK_THAT(said(torn), ContainsSubstring("add_bos_token is false, tokenizer.json's template prepends 1"));
   CHECK(said(decided({{"tokenizer.json", without}, {"tokenizer_config.json", {{"add_bos_token", false}}}})).empty());
 }
 
@@ -89,7 +89,7 @@ TEST_CASE("special_token_ids: sampling stops at generation_config.json's ids, el
   CHECK(decided({}, {4, 2}).ends == std::vector<token>{2, 4});
   const auto other = decided({{"generation_config.json", {{"eos_token_id", 4}}}});
   CHECK((other.end == 4 && other.ends == std::vector<token>{4}));
-  CHECK_THAT(said(other), ContainsSubstring("generation_config.json's end tokens are used, 4 (\"a\"), and not"));
+  CHECK_THAT(said(other), ContainsSubstring("generation_config.json's end tokens are used: 4 (\"a\"), and not"));
   CHECK(decided({{"generation_config.json", {{"bos_token_id", 1}}}}, {4}).ends == std::vector<token>{4});
   CHECK_THROWS_WITH(decided({{"generation_config.json", {{"eos_token_id", {2, 10}}}}}),
                     ContainsSubstring("generation_config.json: eos_token_id: 10 is beyond"));
@@ -117,7 +117,7 @@ TEST_CASE("special_token_ids: the end token that files name by its text is taugh
   CHECK((ids.end == 7 && ids.ends == std::vector<token>{7, 2}));
   REQUIRE(ids.added.size() == 1);
   CHECK(ids.added.front().special);
-  CHECK_THAT(said(ids), ContainsSubstring("eos_token is 7 (\"<|end|>\"), which is taught"));
+  CHECK_THAT(said(ids), ContainsSubstring("eos_token is 7 (\"<|end|>\"), which is trained"));
   CHECK(said(decided(chat, {7})).empty());
   CHECK(decided({{"added_tokens.json", {{"<|end|>", 7}}}}, {7}).end == 7);
   const auto unknown = decided({{"tokenizer_config.json", {{"eos_token", "<none>"}, {"add_bos_token", true}}}});
