@@ -31,6 +31,7 @@ int main(int argc, char** argv) {
   program.add(make_quantize_command());
   program.add(make_merge_command());
   program.add(make_report_command());
+  program.add(make_options_command());
   program.add(make_demo_command());
   program.add(make_demo_base_command());
   program.add(make_validate_command(program.subcommands()));

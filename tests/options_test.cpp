@@ -51,7 +51,7 @@ static_assert(described<inner_options> && described<outer_options> && described<
 static_assert(!described<double> && !described<std::string> && !described<std::optional<inner_options>>);
 static_assert(optional_described<std::optional<inner_options>> && !optional_described<std::optional<double>>);
 
-constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double endless = std::numeric_limits<double>::infinity();
 
 }  // namespace
 
@@ -59,9 +59,9 @@ TEST_CASE("ranges of options hold what they say") {
   CHECK(allowed::any().contains(-1e300));
   for (const auto& range : {allowed::any(), allowed::at_least(0), allowed::above(0), allowed::in(0, 1)}) {
     CHECK_FALSE(range.contains(std::nan("")));
-    CHECK_FALSE(range.contains(infinity));
+    CHECK_FALSE(range.contains(endless));
     CHECK(range.contains(1));
-    CHECK_FALSE(range.contains(-infinity));
+    CHECK_FALSE(range.contains(-endless));
   }
   CHECK(allowed::at_least(2).contains(2));
   CHECK_FALSE(allowed::above(2).contains(2));
@@ -70,8 +70,8 @@ TEST_CASE("ranges of options hold what they say") {
   CHECK((allowed::in_from(0, 1).contains(0) && !allowed::in_from(0, 1).contains(1)));
   CHECK((!allowed::in_up_to(0, 1).contains(0) && allowed::in_up_to(0, 1).contains(1)));
   const auto dual = allowed::above(1).or_zero().or_infinity();
-  CHECK((dual.contains(0) && dual.contains(1.1) && dual.contains(infinity)));
-  CHECK_FALSE((dual.contains(1) || dual.contains(0.5) || dual.contains(-infinity)));
+  CHECK((dual.contains(0) && dual.contains(1.1) && dual.contains(endless)));
+  CHECK_FALSE((dual.contains(1) || dual.contains(0.5) || dual.contains(-endless)));
 }
 
 TEST_CASE("ranges are written for people") {

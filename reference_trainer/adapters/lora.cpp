@@ -23,9 +23,7 @@ double lora_options::scale_of(std::string_view path) const {
 }
 
 void lora_options::validate() const {
-  require_option(rank > 0, "adapter.rank", rank, "at least 1");
-  require_option(alpha > 0, "adapter.alpha", alpha, "above 0");
-  require_option(dropout >= 0 && dropout < 1, "adapter.dropout", dropout, "in [0, 1)");
+  coho::validate(*this, "adapter.");
   require_option(!targets.empty(), "adapter.targets", "[]", "at least one of q, k, v, o, gate, up, down");
   for (const auto& [pattern, value] : rank_pattern)
     require_option(value > 0, "adapter.rank_pattern." + pattern, value, "at least 1");

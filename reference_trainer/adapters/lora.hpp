@@ -33,6 +33,14 @@ struct lora_options {
   std::int64_t rank_of(std::string_view path) const;
   double alpha_of(std::string_view path) const;
   double scale_of(std::string_view path) const;
+  /// Without patterns and targets, whose forms in a recipe are their own.
+  static void describe(auto&& visit, auto&... o) {
+    visit({"rank", "r of each adapted linear", allowed::at_least(1)}, o.rank...);
+    visit({"alpha", "α: an adapter's output is scaled by α/r", allowed::above(0).or_infinity()}, o.alpha...);
+    visit({"rslora", "scale by α/√r instead"}, o.use_rslora...);
+    visit({"dropout", "fraction of the adapter's inputs that is dropped in training", allowed::in_from(0, 1)},
+          o.dropout...);
+  }
   void validate() const;
 };
 

@@ -106,6 +106,13 @@ double fastchat_temperature(std::string_view category) {
   return 0.7;
 }
 
+bool answer_writer::is_complete(const std::filesystem::path& path, answer_form form) {
+  if (form != answer_form::alpaca_eval) return jsonl_writer::is_complete(path);
+  // Records next to a list are of a later run.
+  return std::filesystem::is_regular_file(path) && !std::filesystem::exists(path.string() + ".records") &&
+         !std::filesystem::exists(path.string() + ".records.partial");
+}
+
 answer_writer::answer_writer(std::filesystem::path path, answer_form form, bool resume) : path_(std::move(path)) {
   if (form != answer_form::alpaca_eval) {
     lines_.emplace(path_, resume);
@@ -117,12 +124,8 @@ answer_writer::answer_writer(std::filesystem::path path, answer_form form, bool 
   records_ = path_;
   records_ += ".records";
   const bool listed = std::filesystem::exists(path_);
-  // Records next to a list come from a later run.
-  if (resume && listed && !std::filesystem::exists(records_) &&
-      !std::filesystem::exists(records_.string() + ".partial")) {
-    finished_ = true;
-    return;
-  }
+  finished_ = resume && is_complete(path_, form);
+  if (finished_) return;
   std::error_code ignored;
   if (!resume) std::filesystem::remove(records_, ignored);
   lines_.emplace(records_, resume);

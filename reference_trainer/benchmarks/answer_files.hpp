@@ -61,6 +61,8 @@ double fastchat_temperature(std::string_view category);
 class answer_writer {
  public:
   answer_writer(std::filesystem::path path, answer_form form, bool resume);
+  /// Whether a run that resumes would find the file finished. Changes nothing.
+  static bool is_complete(const std::filesystem::path& path, answer_form form);
 
   void write(const json& record) { lines_->write(record); }
   void finish();

@@ -7,33 +7,26 @@
 #include <nlohmann/json.hpp>
 
 #include "commands/commands.hpp"
+#include "config/read_options.hpp"
 #include "evaluation/aggregate_summary.hpp"
 #include "files/atomic_file.hpp"
 #include "files/data_files.hpp"
 #include "records/records.hpp"
 #include "resources/principle_file.hpp"
 #include "run/output_file.hpp"
+#include "run/stage.hpp"
 #include "text/language.hpp"
 
 namespace coho::trainer {
 namespace {
 
-aggregation_options read_options(const config& section) {
+aggregation_options read_rules(const config& section) {
   auto out = section.choice("preset", "paper", {"paper", "salmon_code"}) == "paper"
                  ? aggregation_options::paper()
                  : aggregation_options::salmon_code();
-  out.repeats = section.get<std::size_t>("repeats", out.repeats);
+  read_options(section, out);
   const auto sizes = section.get<std::vector<double>>("set_sizes", {});
   if (!sizes.empty()) out.sizes = set_sizes::given(sizes);
-  out.negation_probability = section.get<double>("negation_probability", out.negation_probability);
-  out.divide_by_variance = section.get<bool>("divide_by_variance", out.divide_by_variance);
-  out.variance_floor = section.get<double>("variance_floor", out.variance_floor);
-  out.require_order_agreement = section.get<bool>("require_order_agreement", out.require_order_agreement);
-  out.minimum_order_consistency = section.get<double>("minimum_order_consistency", out.minimum_order_consistency);
-  out.banned_phrase_probability = section.get<double>("banned_phrase_probability", out.banned_phrase_probability);
-  out.language_rule = section.get<bool>("language_rule", out.language_rule);
-  out.label_noise = section.get<double>("label_noise", out.label_noise);
-  out.label_noise_after_rule = section.get<double>("label_noise_after_rule", out.label_noise_after_rule);
   return out;
 }
 
@@ -101,83 +94,106 @@ pair_judgement scores_of(const judgement_record& record, const std::vector<princ
   return out;
 }
 
+class aggregate_stage : public stage {
+ public:
+  aggregate_stage(const config& options, stage_context& context)
+      : input_(options.require<std::filesystem::path>("aggregate.judgements", "the file that `coho judge` wrote")),
+        path_(principle_file(
+            options.get<std::filesystem::path>("aggregate.principles", shipped("principles/reward_model.json")))),
+        wording_files_(options.get<std::vector<std::string>>("aggregate.wordings", {})),
+        rules_(read_rules(options.section("aggregate"))),
+        phrases_(read_banned_phrases(options.section("aggregate"), rules_)),
+        never_drawn_(read_never_drawn(options.section("aggregate"))),
+        out_(context.out_or("preferences.jsonl")) {}
+
+  void check(const config& options, stage_context& context) override {
+    refuse_same_file("out", out_, {input_, path_});
+    refuse_same_file("out", out_, {wording_files_.begin(), wording_files_.end()});
+    if (context.dry_run && (not_there(path_) || std::ranges::any_of(wording_files_, not_there))) return;
+    principles_ = load_principles(path_);
+    leave_out(options.section("aggregate"), never_drawn_, principles_);
+    wordings_ = load_wordings(wording_files_, principles_);
+    statistics_.emplace(principles_.size());
+    if (!context.dry_run) return;
+    // The aggregator checks its options against the principles: any judgement will do.
+    statistics_->add({.scores = std::vector<judge_score>(principles_.size(), {1.0, 1.0})});
+    static_cast<void>(preference_aggregator(principles_, *statistics_, rules_));
+  }
+
+  void load(const config&, stage_context& context) override {
+    record_reader<judgement_record> reader(input_);
+    for (judgement_record record; reader.next(record);) {
+      context.stop_if_interrupted();
+      statistics_->add(scores_of(record, principles_, reader.reader()));
+    }
+    pairs_ = reader.kept();
+  }
+
+  void run(stage_context& context) override {
+    const preference_aggregator aggregate(principles_, *statistics_, rules_);
+    aggregate_summary summary(principles_, *statistics_, rules_);
+    const rng root = rng(context.seed).split(stream_key("aggregate"));
+    jsonl_writer writer(out_, false);
+    auto bar = context.start_progress("aggregate", pairs_, "pairs");
+    record_reader<judgement_record> reader(input_);
+    std::size_t index = 0;
+    for (judgement_record record; reader.next(record); ++index) {
+      context.stop_if_interrupted();
+      const auto judgement = scores_of(record, principles_, reader.reader());
+      const response_pair pair{record.pair.prompt.text(), record.pair.response_1, record.pair.response_2};
+      const auto facts =
+          rules_.language_rule ? find_rule_facts(pair, phrases_, identify_language) : find_rule_facts(pair, phrases_);
+      const auto scores = aggregate.scores(judgement);
+      const auto preferences = aggregate(judgement, facts, root.split(index));
+      summary.add(judgement, scores, facts, preferences);
+      rng wording = root.split(index).split(stream_key("wording"));
+      for (const auto& made : preferences) writer.write(to_json(written_out(record.pair, made, scores, wording)));
+      bar.advance();
+    }
+    if (writer.count() == 0) {
+      for (const auto& line : summary.lines()) context.log(line);
+      throw file_error(input_.string(), "", "no pair gives a preference: every score is 0 or gated away",
+                       "loosen aggregate.require_order_agreement or aggregate.minimum_order_consistency, or judge "
+                       "with another model");
+    }
+    auto beside = out_;
+    write_file(beside.replace_extension(".summary.json"), summary.to_json().dump(2) + "\n");
+    writer.finish();
+    bar.finish(std::to_string(writer.count()) + " preferences → " + out_.string());
+    for (const auto& line : summary.lines()) context.log(line);
+  }
+
+ private:
+  preference_record written_out(const pair_record& pair, const preference& made, const std::vector<double>& scores,
+                                rng& wording) const {
+    preference_record written{.prompt = pair.prompt, .response_1 = pair.response_1, .response_2 = pair.response_2};
+    if (made.swapped) std::swap(written.response_1, written.response_2);
+    written.preferred = made.presented() + 1;
+    written.dominant = made.dominant;
+    written.label_margin = made.margin;
+    for (const auto& drawn : made.principles) {
+      const auto& worded = wordings_[wordings_.size() > 1 ? wording.index(wordings_.size()) : 0];
+      const double sign = (drawn.negated ? -1.0 : 1.0) * (made.swapped ? -1.0 : 1.0);
+      written.principles.push_back(
+          {principles_[drawn.index].name, drawn.negated, definition_of(worded, drawn), sign * scores[drawn.index]});
+    }
+    return written;
+  }
+
+  std::filesystem::path input_, path_;
+  std::vector<std::string> wording_files_;
+  aggregation_options rules_;
+  std::vector<std::string> phrases_, never_drawn_;
+  std::filesystem::path out_;
+  std::vector<principle> principles_;
+  std::vector<std::vector<principle>> wordings_;
+  std::optional<judgement_statistics> statistics_;
+  std::size_t pairs_ = 0;
+};
+
 }  // namespace
 
-void run_aggregate(const config& options, stage_context& context) {
-  const auto input = options.require<std::filesystem::path>("aggregate.judgements", "the file that `coho judge` wrote");
-  const auto path = principle_file(
-      options.get<std::filesystem::path>("aggregate.principles", shipped("principles/reward_model.json")));
-  const auto files = options.get<std::vector<std::string>>("aggregate.wordings", {});
-  const aggregation_options rules = read_options(options.section("aggregate"));
-  const auto phrases = read_banned_phrases(options.section("aggregate"), rules);
-  const auto out = context.out_or("preferences.jsonl");
-  refuse_same_file("out", out, {input, path});
-  refuse_same_file("out", out, {files.begin(), files.end()});
-  const auto never_drawn = read_never_drawn(options.section("aggregate"));
-  if (context.dry_run && (not_there(path) || std::ranges::any_of(files, not_there))) return context.rehearse(options);
-  auto principles = load_principles(path);
-  leave_out(options.section("aggregate"), never_drawn, principles);
-  const auto wordings = load_wordings(files, principles);
-  judgement_statistics statistics(principles.size());
-  if (context.dry_run) {
-    // The aggregator checks its options against the principles: any judgement will do.
-    statistics.add({.scores = std::vector<judge_score>(principles.size(), {1.0, 1.0})});
-    static_cast<void>(preference_aggregator(principles, statistics, rules));
-  }
-  if (!context.begin(options)) return;
-
-  record_reader<judgement_record> first_pass(input);
-  for (judgement_record record; first_pass.next(record);) {
-    context.stop_if_interrupted();
-    statistics.add(scores_of(record, principles, first_pass.reader()));
-  }
-
-  const preference_aggregator aggregate(principles, statistics, rules);
-  aggregate_summary summary(principles, statistics, rules);
-  const rng root = rng(context.seed).split(stream_key("aggregate"));
-  jsonl_writer writer(out, false);
-  auto bar = context.start_progress("aggregate", first_pass.kept(), "pairs");
-  record_reader<judgement_record> reader(input);
-  std::size_t index = 0;
-  for (judgement_record record; reader.next(record); ++index) {
-    context.stop_if_interrupted();
-    const auto judgement = scores_of(record, principles, reader.reader());
-    const response_pair pair{record.pair.prompt.text(), record.pair.response_1, record.pair.response_2};
-    const auto facts =
-        rules.language_rule ? find_rule_facts(pair, phrases, identify_language) : find_rule_facts(pair, phrases);
-    const auto scores = aggregate.scores(judgement);
-    const auto preferences = aggregate(judgement, facts, root.split(index));
-    summary.add(judgement, scores, facts, preferences);
-    rng wording = root.split(index).split(stream_key("wording"));
-    for (const auto& made : preferences) {
-      preference_record written{
-          .prompt = record.pair.prompt, .response_1 = record.pair.response_1, .response_2 = record.pair.response_2};
-      if (made.swapped) std::swap(written.response_1, written.response_2);
-      written.preferred = made.presented() + 1;
-      written.dominant = made.dominant;
-      written.label_margin = made.margin;
-      for (const auto& drawn : made.principles) {
-        const auto& worded = wordings[wordings.size() > 1 ? wording.index(wordings.size()) : 0];
-        const double sign = (drawn.negated ? -1.0 : 1.0) * (made.swapped ? -1.0 : 1.0);
-        written.principles.push_back(
-            {principles[drawn.index].name, drawn.negated, definition_of(worded, drawn), sign * scores[drawn.index]});
-      }
-      writer.write(to_json(written));
-    }
-    bar.advance();
-  }
-  if (writer.count() == 0) {
-    for (const auto& line : summary.lines()) context.log(line);
-    throw file_error(
-        input.string(), "", "no pair gives a preference: every score is 0 or gated away",
-        "loosen aggregate.require_order_agreement or aggregate.minimum_order_consistency, or judge with another model");
-  }
-  auto beside = out;
-  write_file(beside.replace_extension(".summary.json"), summary.to_json().dump(2) + "\n");
-  writer.finish();
-  bar.finish(std::to_string(writer.count()) + " preferences → " + out.string());
-  for (const auto& line : summary.lines()) context.log(line);
-}
+void run_aggregate(const config& options, stage_context& context) { run_stage<aggregate_stage>(options, context); }
 
 subcommand make_aggregate_command() {
   return {.name = "aggregate",

@@ -16,6 +16,7 @@
 #include "run/ranks.hpp"
 #include "run/report_error.hpp"
 #include "run/valid_output.hpp"
+#include "settings/stage_options.hpp"
 
 namespace coho::trainer {
 
@@ -79,6 +80,40 @@ std::string explain_usage(const CLI::App& app, const CLI::ParseError& problem, i
   return problem.what();
 }
 
+// What was counted over a run.
+void say_counts(stage_context& context) {
+  for (const auto& line : record_losses::of_run().take_lines()) context.log(line);
+  const auto& positions = position_watch::setting();
+  if (positions.count() > 1)
+    context.log("note: " + std::to_string(positions.count()) +
+                " times a sequence was read that is longer than the model is made for; the longest had " +
+                std::to_string(positions.longest()) + " tokens");
+  if (const auto count = bad_records::setting().count(); count > 0)
+    context.log(std::to_string(count) + " records that cannot be used were passed over");
+}
+
+// Runs a subcommand. What code without a context has to say goes to its terminal, each line once; counts are said at
+// the end, also of a stage that fails: they may tell why.
+void run_noted(const subcommand& command, const config& options, stage_context& context, bool skip_bad) {
+  const auto print = [terminal = context.terminal](std::string_view line) { terminal->print(line); };
+  auto& bad = bad_records::setting();
+  if (skip_bad) {
+    bad.skip_all(print);
+  } else {
+    bad.refuse_all();
+  }
+  record_losses::of_run().clear();
+  notices::setting().send_to(print);
+  position_watch::setting().start(print);
+  try {
+    command.run(options, context);
+  } catch (...) {
+    say_counts(context);
+    throw;
+  }
+  say_counts(context);
+}
+
 }  // namespace
 
 application::application(std::string name, std::string description, std::string version)
@@ -86,7 +121,6 @@ application::application(std::string name, std::string description, std::string 
 
 void application::add(subcommand command) { commands_.push_back(std::move(command)); }
 void application::add_recipe_folder(std::filesystem::path folder) { recipe_folders_.push_back(std::move(folder)); }
-void application::allow_section(std::string name) { sections_.push_back(std::move(name)); }
 
 std::filesystem::path application::find_recipe(const std::string& name) const {
   std::error_code ignored;
@@ -134,73 +168,103 @@ int application::fail(const std::string& program, std::exception_ptr failure) {
   return end_ranks(*ranks_, program, failure);
 }
 
-int application::dispatch(int argc, const char* const* argv) {
-  if (argc > 2 && std::string_view(argv[1]) == "--dry-run") return plan_recipe({argv, static_cast<std::size_t>(argc)});
-  CLI::App app(description_, name_);
-  app.set_version_flag("--version", name_ + " " + version_);
-  std::string planned;
-  app.add_option("--dry-run", planned, "plan memory and time of every stage that a recipe holds")->type_name("RECIPE");
-  app.require_subcommand(1);
+namespace {
 
+/// What a command line holds; `app` and its parts refer to each other.
+struct command_line {
+  CLI::App app;
+  std::string planned;
   common_flags common;
-  std::vector<std::vector<parsed_flag>> parsed(commands_.size());
+  std::vector<std::vector<parsed_flag>> parsed;  ///< of each subcommand
   std::vector<CLI::App*> apps;
-  for (std::size_t i = 0; i < commands_.size(); ++i) {
-    const auto& command = commands_[i];
-    auto* sub = app.add_subcommand(command.name, command.help)->group(command.group);
-    apps.push_back(sub);
-    parsed[i].reserve(command.flags.size());
-    for (const auto& flag : command.flags) {
-      auto& entry = parsed[i].emplace_back(parsed_flag{&flag, {}});
-      if (!flag.fixed_value.empty()) {
-        entry.option = sub->add_flag(flag.name, flag.help);
+
+  command_line(const std::vector<subcommand>& commands, const std::string& name, const std::string& description,
+               const std::string& version)
+      : app(description, name), parsed(commands.size()) {
+    app.set_version_flag("--version", name + " " + version);
+    app.add_option("--dry-run", planned, "plan memory and time of every stage that a recipe holds")
+        ->type_name("RECIPE");
+    app.require_subcommand(1);
+    for (std::size_t i = 0; i < commands.size(); ++i) {
+      apps.push_back(app.add_subcommand(commands[i].name, commands[i].help)->group(commands[i].group));
+      add_flags(*apps.back(), commands[i].flags, parsed[i]);
+      add_common(*apps.back(), common);
+      apps.back()->footer([stage = commands[i].name] {
+        const auto keys = stage_options(stage);
+        return keys.empty() ? std::string() : "Options, as keys of a recipe and of --set:\n" + option_table(keys);
+      });
+    }
+  }
+  command_line(const command_line&) = delete;
+  command_line& operator=(const command_line&) = delete;
+
+  std::size_t chosen() const {
+    return static_cast<std::size_t>(std::ranges::find_if(apps, [](const CLI::App* a) { return a->parsed(); }) -
+                                    apps.begin());
+  }
+
+  /// Sets what was given: the subcommand's flags, then the common ones, then --set.
+  void apply(config& options) const {
+    for (const auto& entry : parsed[chosen()]) {
+      if (entry.option->count() == 0) continue;
+      const auto origin = entry.flag->name.substr(entry.flag->name.rfind(',') + 1);
+      if (!entry.flag->fixed_value.empty()) {
+        options.set_text(entry.flag->key, entry.flag->fixed_value, origin);
+      } else if (entry.flag->repeatable && entry.values.size() > 1) {
+        options.set_list(entry.flag->key, entry.values, origin);
       } else {
-        entry.option = sub->add_option(flag.name, entry.values, flag.help)
+        options.set_text(entry.flag->key, entry.values.back(), origin + " " + entry.values.back());
+      }
+    }
+    const std::pair<const char*, const std::string*> shared[] = {
+        {"seed", &common.seed}, {"threads", &common.threads}, {"out", &common.out}, {"device", &common.device}};
+    for (const auto& [key, value] : shared) {
+      if (!value->empty()) options.set_text(key, *value, "--" + std::string(key) + " " + *value);
+    }
+    for (const auto& entry : common.overrides) options.set(entry);
+  }
+
+ private:
+  static void add_flags(CLI::App& app, const std::vector<stage_flag>& flags, std::vector<parsed_flag>& into) {
+    into.reserve(flags.size());
+    for (const auto& flag : flags) {
+      auto& entry = into.emplace_back(parsed_flag{&flag, {}});
+      if (!flag.fixed_value.empty()) {
+        entry.option = app.add_flag(flag.name, flag.help);
+      } else {
+        entry.option = app.add_option(flag.name, entry.values, flag.help)
                            ->type_name("VALUE")
                            ->allow_extra_args(flag.repeatable && !flag.name.starts_with("-"));
         if (!flag.repeatable) entry.option->expected(1);
       }
     }
-    add_common(*sub, common);
   }
+};
 
+}  // namespace
+
+int application::dispatch(int argc, const char* const* argv) {
+  if (argc > 2 && std::string_view(argv[1]) == "--dry-run") return plan_recipe({argv, static_cast<std::size_t>(argc)});
+  command_line line(commands_, name_, description_, version_);
   if (argc < 2) {
-    std::cerr << app.help();
+    std::cerr << line.app.help();
     return static_cast<int>(exit_code::usage);
   }
   try {
-    app.parse(argc, argv);
+    line.app.parse(argc, argv);
   } catch (const CLI::CallForHelp& request) {
-    return app.exit(request);
+    return line.app.exit(request);
   } catch (const CLI::CallForVersion& request) {
-    return app.exit(request);
+    return line.app.exit(request);
   } catch (const CLI::ParseError& problem) {
-    throw usage_error(explain_usage(app, problem, argc, argv) + " (see " + name_ + " --help)");
+    throw usage_error(explain_usage(line.app, problem, argc, argv) + " (see " + name_ + " --help)");
   }
 
-  const auto chosen = static_cast<std::size_t>(
-      std::ranges::find_if(apps, [](const CLI::App* a) { return a->parsed(); }) - apps.begin());
-  const auto& command = commands_[chosen];
+  const auto& command = commands_[line.chosen()];
+  const common_flags& common = line.common;
   const std::string& recipe = common.recipe.empty() ? command.recipe : common.recipe;
   auto options = recipe.empty() ? config() : config::load(find_recipe(recipe));
-  for (const auto& entry : parsed[chosen]) {
-    if (entry.option->count() == 0) continue;
-    const auto origin = entry.flag->name.substr(entry.flag->name.rfind(',') + 1);
-    if (!entry.flag->fixed_value.empty()) {
-      options.set_text(entry.flag->key, entry.flag->fixed_value, origin);
-    } else if (entry.flag->repeatable && entry.values.size() > 1) {
-      options.set_list(entry.flag->key, entry.values, origin);
-    } else {
-      options.set_text(entry.flag->key, entry.values.back(), origin + " " + entry.values.back());
-    }
-  }
-  const std::pair<const char*, const std::string*> shared[] = {
-      {"seed", &common.seed}, {"threads", &common.threads}, {"out", &common.out}, {"device", &common.device}};
-  for (const auto& [key, value] : shared) {
-    if (!value->empty()) options.set_text(key, *value, "--" + std::string(key) + " " + *value);
-  }
-  for (const auto& entry : common.overrides) options.set(entry);
-  options.allow_sections(sections_);
+  line.apply(options);
   for (const auto& other : commands_) options.allow_sections(other.sections);
 
   // Who plans a whole recipe works on nothing together with others, and MPI can be started once in a process.
@@ -208,24 +272,7 @@ int application::dispatch(int argc, const char* const* argv) {
   install_interrupt_handlers();
   stage_context context(command.name, options, common.resume, common.dry_run, common.quiet, ranks_);
   context.on_rehearsal = on_rehearsal_;
-  auto& bad = bad_records::setting();
-  if (common.skip_bad) {
-    bad.skip_all([terminal = context.terminal](std::string_view line) { terminal->print(line); });
-  } else {
-    bad.refuse_all();
-  }
-  record_losses::of_run().clear();
-  const auto print = [terminal = context.terminal](std::string_view line) { terminal->print(line); };
-  notices::setting().send_to(print);
-  auto& positions = position_watch::setting();
-  positions.start(print);
-  command.run(options, context);
-  for (const auto& line : record_losses::of_run().take_lines()) context.log(line);
-  if (positions.count() > 1)
-    context.log("note: " + std::to_string(positions.count()) +
-                " times a sequence was read that is longer than the model is made for; the longest had " +
-                std::to_string(positions.longest()) + " tokens");
-  if (bad.count() > 0) context.log(std::to_string(bad.count()) + " records that cannot be used were passed over");
+  run_noted(command, options, context, common.skip_bad);
   if (!std::cout.flush()) throw output_error("standard output cannot be written");
   if (ranks_) ranks_->carrier().finish();
   return static_cast<int>(exit_code::success);

@@ -42,8 +42,6 @@ class application {
   void add(subcommand command);
   /// A folder in which `--config NAME` is looked up as NAME or NAME.toml when it is not a path that exists.
   void add_recipe_folder(std::filesystem::path folder);
-  /// Sections that no subcommand reads but a shared recipe may hold.
-  void allow_section(std::string name);
   /// Parses, runs, reports. Returns the exit status.
   int run(int argc, const char* const* argv);
   const std::vector<subcommand>& subcommands() const noexcept { return commands_; }
@@ -58,7 +56,6 @@ class application {
   std::string name_, description_, version_;
   std::vector<subcommand> commands_;
   std::vector<std::filesystem::path> recipe_folders_;
-  std::vector<std::string> sections_;
   std::function<void(const config&, const std::function<std::string()>&)> on_rehearsal_;
   std::shared_ptr<process_group> ranks_;  ///< once there is more than this process
 };

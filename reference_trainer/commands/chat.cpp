@@ -1,6 +1,5 @@
 #include "commands/chat.hpp"
 
-#include <ATen/Parallel.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +18,8 @@
 #include "files/atomic_file.hpp"
 #include "generation/engine.hpp"
 #include "models/model_files.hpp"
+#include "run/interruption.hpp"
+#include "run/stage.hpp"
 #include "settings/generation_settings.hpp"
 #include "settings/model_settings.hpp"
 #include "settings/prompt_settings.hpp"
@@ -35,21 +36,44 @@ constexpr std::string_view commands =
 // A template that words stand behind the question of too leaves no place for another system text.
 bool surrounds(const prompt_settings& prompting) { return prompting.wording && prompting.wording->uses("Input"); }
 
+struct chat_settings {
+  prompt_settings prompting{};
+  std::filesystem::path adapter{};
+  generation_options sampling{};
+  std::string system{};
+  model_settings model{};
+};
+
+chat_settings read_chat(const config& options) {
+  chat_settings read;
+  read.prompting = read_prompt_settings(options);
+  read.prompting.max_tokens = 0;  // fit_conversation keeps a conversation within the model's positions
+  read.adapter = options.get<std::filesystem::path>("chat.adapter", {});
+  read.sampling = read_generation(options, read.prompting.stop, {.max_new_tokens = 256, .temperature = 0.7});
+  read.system = options.get<std::string>("chat.system", "");
+  options.check(read.system.empty() || read.prompting.format_name != "plain", "chat.system",
+                "left out in the plain format");
+  options.check(read.system.empty() || !surrounds(read.prompting), "chat.system",
+                "left out when prompt.template has text behind {Input}: it is the system text");
+  if (read.system.empty()) read.system = read.prompting.system;
+  read.model = read_model_settings(options);
+  return read;
+}
+
 class session {
  public:
-  session(const config& options, stage_context& context, const prompt_settings& prompting,
-          const generation_options& sampling, const std::filesystem::path& adapter, std::string system)
+  session(const config& options, stage_context& context, const chat_settings& settings)
       : context_(context),
-        model_(load_model(options)),
-        prompts_(prompting, model_),
-        sampling_(sampling),
-        system_(std::move(system)),
-        remembers_(prompting.format_name != "plain"),
-        takes_system_(remembers_ && !surrounds(prompting)),
+        model_(load_model(settings.model, read_device(options), context.seed)),
+        prompts_(settings.prompting, model_),
+        sampling_(settings.sampling),
+        system_(settings.system),
+        remembers_(settings.prompting.format_name != "plain"),
+        takes_system_(remembers_ && !surrounds(settings.prompting)),
         positions_(static_cast<std::size_t>(model_.bank->config().max_position_embeddings)),
         terminal_(::isatty(STDIN_FILENO) != 0),
         interrupt_(terminal_) {
-    load_role(model_, "policy", adapter);
+    load_role(model_, "policy", settings.adapter);
     sampling_.banned = model_.never_sampled();
     options.check(sampling_.max_new_tokens < positions_, "generation.max_new_tokens",
                   "below the model's " + std::to_string(positions_) + " positions");
@@ -190,23 +214,16 @@ class session {
   bool said_ = false;
 };
 
-void run_chat(const config& options, stage_context& context) {
-  at::set_num_threads(static_cast<int>(context.threads));
-  prompt_settings prompting = read_prompt_settings(options);
-  prompting.max_tokens = 0;  // fit_conversation keeps a conversation within the model's positions
-  const auto adapter = options.get<std::filesystem::path>("chat.adapter", {});
-  const generation_options sampling =
-      read_generation(options, prompting.stop, {.max_new_tokens = 256, .temperature = 0.7});
-  auto system = options.get<std::string>("chat.system", "");
-  options.check(system.empty() || prompting.format_name != "plain", "chat.system", "left out in the plain format");
-  options.check(system.empty() || !surrounds(prompting), "chat.system",
-                "left out when prompt.template has text behind {Input}: it is the system text");
-  if (system.empty()) system = prompting.system;
-  read_model_settings(options);
-  if (context.dry_run) return context.rehearse(options);
-  session talk(options, context, prompting, sampling, adapter, system);
-  if (context.begin(options)) talk.run();
-}
+class chat_stage : public stage {
+ public:
+  chat_stage(const config& options, stage_context&) : settings_(read_chat(options)) {}
+  void load(const config& options, stage_context& context) override { talk_.emplace(options, context, settings_); }
+  void run(stage_context&) override { talk_->run(); }
+
+ private:
+  chat_settings settings_;
+  std::optional<session> talk_;
+};
 
 }  // namespace
 
@@ -232,7 +249,7 @@ json conversation_json(std::span<const chat_message> messages) {
 subcommand make_chat_command() {
   return {.name = "chat",
           .help = "talk with a model in the terminal",
-          .run = run_chat,
+          .run = run_stage<chat_stage>,
           .flags = {{"-m,--model", "model.path", "folder of the base model"},
                     random_weights_flag(),
                     {"--adapter", "chat.adapter", "folder of an adapter, or of a trained model"},

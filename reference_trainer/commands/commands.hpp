@@ -39,8 +39,8 @@ subcommand make_self_align_command();
 /// `coho sft`: supervised fine-tuning on instruction records.
 ///
 /// Keys: model.path, model.adapter (to go on from), those of read_sft_data, sft.replies, sft.max_response_tokens,
-/// sft.templates and sft.max_prompt_tokens (sft_prompts.hpp), sft.{learning_rate, schedule, schedule_steps,
-/// warmup_steps, batch_size, micro_batch_tokens, epochs, gradient_norm_clip, save_every, keep}, adapter.*, prompt.*.
+/// sft.templates and sft.max_prompt_tokens (sft_prompts.hpp), the keys of supervised_options, sft.optimizer.*,
+/// sft.{save_every, keep}, adapter.*, prompt.*.
 void run_sft(const config& options, stage_context& context);
 subcommand make_sft_command();
 
@@ -82,11 +82,10 @@ subcommand make_aggregate_command();
 /// pre-training).
 ///
 /// Keys: model.path, reward.from (a reward model to go on from), reward.{data, evaluation, limit, evaluation_limit,
-/// evaluation_share, principles} (preference_data.hpp), reward_prompt.*, reward.{learning_rate,
-/// head_learning_rate_factor, head_init, schedule, schedule_steps, warmup_steps, batch_size, micro_batch_pairs, epochs,
-/// gradient_norm_clip, margin, margins, reward_prompt.*, label_smoothing, centring, save_every, keep, evaluate_every,
-/// statistics_pairs}, adapter.*. With `--pretrain` those of the section preference_pretraining, whose defaults are
-/// those of the paper's pre-training.
+/// evaluation_share, principles} (preference_data.hpp), reward_prompt.*, the keys of
+/// reward_model_options, reward.optimizer.*, reward.{head_learning_rate_factor, head_init, margins, reward_prompt.*,
+/// save_every, keep, evaluate_every, statistics_pairs}, adapter.*. With `--pretrain` those of the section
+/// preference_pretraining, whose defaults are those of the paper's pre-training.
 ///
 /// Pairs stay in their files. Held-out pairs are evaluated at the end and every `evaluate_every` steps: curves
 /// evaluation_* of the metrics, and evaluation.json (preference_measures.hpp, with the step); those of evaluation_share
@@ -156,5 +155,10 @@ subcommand make_merge_command();
 /// .samples; top-level: out.
 void run_report(const config& options, stage_context& context);
 subcommand make_report_command();
+
+/// `coho options [STAGE…]`: the keys of stages that are options of the library or the trainer, with defaults, allowed
+/// values and meanings. Keys: options.stages, options.markdown.
+void run_options(const config& options, stage_context& context);
+subcommand make_options_command();
 
 }  // namespace coho::trainer

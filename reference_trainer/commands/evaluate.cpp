@@ -1,20 +1,15 @@
-#include <ATen/Parallel.h>
-
 #include "commands/commands.hpp"
 #include "evaluation/evaluate_hhh.hpp"
 #include "evaluation/evaluate_preferences.hpp"
 #include "evaluation/evaluate_truthfulqa.hpp"
-#include "run/output_file.hpp"
 
 namespace coho::trainer {
 namespace {
 
 void run_evaluate(const config& options, stage_context& context) {
   const auto kind = options.choice("eval.kind", "preferences", {"preferences", "pairs", "hhh", "truthfulqa"});
-  at::set_num_threads(static_cast<int>(context.threads));
   // One recipe for all kinds.
   options.mention({"eval.wording", "eval.reward_prompt.query_tokens", "eval.reward_prompt.response_tokens"});
-  if (!context.dry_run) make_folder_of(context.out);  // ahead of what may take hours
   if (kind == "hhh") {
     evaluate_hhh(options, context);
   } else if (kind == "truthfulqa") {

@@ -1,5 +1,3 @@
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
@@ -20,6 +18,7 @@
 #include "models/prompter.hpp"
 #include "models/reward_model_role.hpp"
 #include "run/output_file.hpp"
+#include "run/stage.hpp"
 #include "settings/generation_settings.hpp"
 #include "settings/model_settings.hpp"
 #include "settings/prompt_settings.hpp"
@@ -29,6 +28,9 @@ namespace coho::trainer {
 namespace {
 
 struct generate_settings {
+  std::optional<std::string> question;
+  std::optional<std::filesystem::path> file;
+  model_settings model;
   std::filesystem::path adapter;
   prompt_settings prompting;
   generation_options sampling;
@@ -45,8 +47,14 @@ std::string folder_name(const std::filesystem::path& model) {
   return (plain.has_filename() ? plain : plain.parent_path()).filename().string();
 }
 
-generate_settings read_settings(const config& options) {
-  generate_settings out{.adapter = options.get<std::filesystem::path>("generate.adapter", {}),
+generate_settings read_generate(const config& options) {
+  auto question = options.find<std::string>("generate.prompt");
+  auto file = options.find<std::filesystem::path>("generate.prompts");
+  options.check(!question || !file, "generate.prompts", "left out when generate.prompt is given");
+  generate_settings out{.question = std::move(question),
+                        .file = std::move(file),
+                        .model = {},
+                        .adapter = options.get<std::filesystem::path>("generate.adapter", {}),
                         .prompting = read_prompt_settings(options, "generate", false),
                         .sampling = {},
                         .ids = options.get<bool>("generate.ids", false),
@@ -68,6 +76,7 @@ generate_settings read_settings(const config& options) {
                 "left out unless generate.answers is mt_bench or vicuna_bench");
   options.check(out.form != answer_form::mt_bench || out.prompting.format_name != "plain", "prompt.format",
                 "a chat format for mt_bench, whose second turn follows on the first");
+  out.model = read_model_settings(options);
   return out;
 }
 
@@ -75,7 +84,7 @@ class generator {
  public:
   generator(const config& options, stage_context& context, const generate_settings& settings)
       : context_(context),
-        model_(load_model(options)),
+        model_(load_model(settings.model, read_device(options), context.seed)),
         prompting_(settings.prompting),
         prompts_(prompting_, model_),
         sampling_(settings.sampling),
@@ -130,10 +139,6 @@ class generator {
   void all(const std::filesystem::path& file) {
     std::optional<answer_writer> writer;
     if (!context_.out.empty()) writer.emplace(context_.out, form_, context_.resume);
-    if (writer && writer->finished()) {
-      context_.log(context_.out.string() + " is complete: nothing to do");
-      return;
-    }
     const auto for_each_question = [&](auto use) {
       jsonl_reader reader(file);
       std::optional<benchmark_question> question;
@@ -276,32 +281,46 @@ class generator {
   bool ids_, category_temperatures_;
 };
 
-void run_generate(const config& options, stage_context& context) {
-  const auto question = options.find<std::string>("generate.prompt");
-  const auto file = options.find<std::filesystem::path>("generate.prompts");
-  options.check(!question || !file, "generate.prompts", "left out when generate.prompt is given");
-  at::set_num_threads(static_cast<int>(context.threads));
-  const generate_settings settings = read_settings(options);
-  read_model_settings(options);
-  if (file) refuse_same_file("out", context.out, {*file});
-  if (context.dry_run) return context.rehearse(options);
-  if (options.place("prompt.max_tokens").starts_with("--set"))
-    context.log("note: prompt.max_tokens limits training's prompts; generate.max_prompt_tokens limits these");
-  generator stage(options, context, settings);
-  if (!context.begin(options)) return;
-  if (file) {
-    stage.all(*file);
-  } else {
-    stage.one(question);
+class generate_stage : public stage {
+ public:
+  generate_stage(const config& options, stage_context&) : settings_(read_generate(options)) {}
+
+  void check(const config&, stage_context& context) override {
+    if (settings_.file) refuse_same_file("out", context.out, {*settings_.file});
   }
-}
+
+  bool finished(stage_context& context) const override {
+    if (!settings_.file || context.out.empty() || !answer_writer::is_complete(context.out, settings_.form))
+      return false;
+    context.log(context.out.string() + " is complete: nothing to do");
+    return true;
+  }
+
+  void load(const config& options, stage_context& context) override {
+    if (options.place("prompt.max_tokens").starts_with("--set"))
+      context.log("note: prompt.max_tokens limits training's prompts; generate.max_prompt_tokens limits these");
+    generator_.emplace(options, context, settings_);
+  }
+
+  void run(stage_context&) override {
+    if (settings_.file) {
+      generator_->all(*settings_.file);
+    } else {
+      generator_->one(settings_.question);
+    }
+  }
+
+ private:
+  generate_settings settings_;
+  std::optional<generator> generator_;
+};
 
 }  // namespace
 
 subcommand make_generate_command() {
   return {.name = "generate",
           .help = "continue prompts with a model",
-          .run = run_generate,
+          .run = run_stage<generate_stage>,
           .flags = {{"-m,--model", "model.path", "folder of the base model"},
                     random_weights_flag(),
                     {"--adapter", "generate.adapter", "folder of an adapter, or of a trained model"},

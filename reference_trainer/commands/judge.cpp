@@ -1,5 +1,7 @@
 #include <cmath>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include <coho/error.hpp>
 #include <nlohmann/json.hpp>
@@ -14,7 +16,7 @@
 #include "resources/template_file.hpp"
 #include "roles/judge_role.hpp"
 #include "run/output_file.hpp"
-#include "run/training_run.hpp"
+#include "run/stage.hpp"
 #include "settings/model_settings.hpp"
 
 namespace coho::trainer {
@@ -44,82 +46,107 @@ std::string computed_share(const judge_role& judge) {
   return std::to_string(static_cast<int>(std::lround(share))) + " % of the tokens computed";
 }
 
-}  // namespace
-
-void run_judge(const config& options, stage_context& context) {
-  const auto samples = options.require_paths("judge.samples", "the file or files that `coho sample` wrote");
-  const pairing_options choice = read_pairing(options, context.seed);
-  const auto principles_path =
-      principle_file(options.get<std::filesystem::path>("judge.principles", shipped("principles/reward_model.json")));
-  const auto template_path = options.get<std::filesystem::path>("judge.template", shipped("prompts/judge.txt"));
-  const auto batch = options.get<std::size_t>("judge.batch", 64);
-  options.check(batch > 0, "judge.batch", "at least 1");
-  const auto adapter = options.get<std::filesystem::path>("model.adapter", {});
-  const auto out = context.out_or("judgements.jsonl");
-  refuse_same_file("out", out, samples);
-  refuse_same_file("out", out, {principles_path, template_path});
-  read_model_settings(options);
-  if (context.dry_run) {
-    if (!not_there(principles_path)) load_principles(principles_path);
-    if (!not_there(template_path)) static_cast<void>(judge_prompt(load_template(template_kind::judge, template_path)));
-    return context.rehearse(options);
+class judge_stage : public stage {
+ public:
+  judge_stage(const config& options, stage_context& context)
+      : samples_(options.require_paths("judge.samples", "the file or files that `coho sample` wrote")),
+        choice_(read_pairing(options, context.seed)),
+        principles_path_(principle_file(
+            options.get<std::filesystem::path>("judge.principles", shipped("principles/reward_model.json")))),
+        template_path_(options.get<std::filesystem::path>("judge.template", shipped("prompts/judge.txt"))),
+        batch_(options.get<std::size_t>("judge.batch", 64)),
+        adapter_(options.get<std::filesystem::path>("model.adapter", {})),
+        out_(context.out_or("judgements.jsonl")) {
+    options.check(batch_ > 0, "judge.batch", "at least 1");
+    base_ = read_model_settings(options);
   }
-  const auto principles = load_principles(principles_path);
-  const judge_prompt prompt(load_template(template_kind::judge, template_path));
-  loaded_model model = load_model(options);
-  load_role(model, "judge", adapter);
-  if (!context.begin(options)) return;
-  use_threads(context);
-  jsonl_writer writer(out, context.resume);
-  if (writer.finished()) {
-    context.log(out.string() + " is complete: nothing to do");
-    return;
-  }
-  const auto all = count_pairs(samples, choice, context);
 
-  judge_role judge(*model.bank, "judge", *model.tokenizer);
-  auto bar = context.start_progress("judge", all.pairs, "pairs");
-  bar.start_at(writer.count());
-  // A batch of which a part is written already is judged as a whole again: a score's last digits depend on its batch.
-  const std::size_t done = writer.count(), first = done - done % batch;
-  pair_stream stream(samples, choice);
-  std::vector<pair_record> pairs;
-  const auto flush = [&] {
+  void check(const config&, stage_context& context) override {
+    refuse_same_file("out", out_, samples_);
+    refuse_same_file("out", out_, {principles_path_, template_path_});
+    const auto wanted = [&](const std::filesystem::path& file) { return !context.dry_run || !not_there(file); };
+    if (wanted(principles_path_)) principles_ = load_principles(principles_path_);
+    if (wanted(template_path_)) prompt_.emplace(load_template(template_kind::judge, template_path_));
+  }
+
+  bool finished(stage_context& context) const override { return say_complete(out_, context); }
+
+  void load(const config& options, stage_context& context) override {
+    model_ = load_model(base_, read_device(options), context.seed);
+    load_role(model_, "judge", adapter_);
+    all_ = count_pairs(samples_, choice_, context);
+  }
+
+  void run(stage_context& context) override {
+    jsonl_writer writer(out_, context.resume);
+    judge_role judge(*model_.bank, "judge", *model_.tokenizer);
+    auto bar = context.start_progress("judge", all_.pairs, "pairs");
+    bar.start_at(writer.count());
+    // A batch of which a part is written already is judged as a whole again: a score's last digits depend on its batch.
+    done_ = writer.count();
+    const std::size_t first = done_ - done_ % batch_;
+    pair_stream stream(samples_, choice_);
+    std::vector<pair_record> pairs;
+    const auto flush = [&] { ask(judge, std::exchange(pairs, {}), stream.counts().pairs, writer, bar); };
+    for (pair_record pair; stream.next(pair);) {
+      if (stream.counts().pairs <= first) continue;
+      pairs.push_back(std::move(pair));
+      if (pairs.size() == batch_) flush();
+      if (pairs.empty()) context.stop_if_interrupted();
+    }
+    if (!pairs.empty()) flush();
+    writer.finish();
+    bar.finish(computed_share(judge) + " → " + out_.string());
+    report(judge, context);
+  }
+
+ private:
+  // `end`: the number of pairs up to the last of these.
+  void ask(judge_role& judge, std::vector<pair_record> pairs, std::size_t end, jsonl_writer& writer, progress& bar) {
     std::vector<response_pair> asked;
     for (const auto& pair : pairs) asked.push_back({pair.prompt.text(), pair.response_1, pair.response_2});
     const std::size_t asked_before = judge.counts().asked;
-    const auto judged = judge_pairs(judge, prompt, std::span<const response_pair>(asked), principles);
-    std::size_t position = stream.counts().pairs - pairs.size();
+    const auto judged = judge_pairs(judge, *prompt_, std::span<const response_pair>(asked), principles_);
+    std::size_t position = end - pairs.size();
     for (std::size_t i = 0; i < pairs.size(); ++i, ++position) {
-      if (position < done) continue;
+      if (position < done_) continue;
       judgement_record record{.pair = std::move(pairs[i]), .scores = {}};
-      for (std::size_t p = 0; p < principles.size(); ++p)
-        record.scores.push_back({principles[p].name, judged[i].scores[p].ab, judged[i].scores[p].ba});
+      for (std::size_t p = 0; p < principles_.size(); ++p)
+        record.scores.push_back({principles_[p].name, judged[i].scores[p].ab, judged[i].scores[p].ba});
       writer.write(to_json(record));
       bar.advance(1, computed_share(judge));
     }
     bar.count("tokens", static_cast<double>(judge.counts().asked - asked_before));
-    pairs.clear();
-  };
-  for (pair_record pair; stream.next(pair);) {
-    if (stream.counts().pairs <= first) continue;
-    pairs.push_back(std::move(pair));
-    if (pairs.size() == batch) flush();
-    if (pairs.empty()) context.stop_if_interrupted();
   }
-  if (!pairs.empty()) flush();
-  writer.finish();
-  bar.finish(computed_share(judge) + " → " + out.string());
-  const auto& tokens = judge.counts();
-  context.log("judged " + std::to_string(all.pairs) + " pairs of " + std::to_string(all.prompts) + " prompts; " +
-              std::to_string(all.equal_responses) + " responses left out as equal to another, " +
-              (choice.minimum_characters > 0 ? std::to_string(all.short_responses) + " as shorter than " +
-                                                   std::to_string(choice.minimum_characters) + " characters, "
-                                             : std::string()) +
-              std::to_string(all.prompts_without_pair) + " prompts without a pair; " +
-              (all.empty_responses > 0 ? std::to_string(all.empty_responses) + " responses are empty; " : "") +
-              std::to_string(tokens.computed) + " of " + std::to_string(tokens.asked) + " tokens computed");
-}
+
+  void report(const judge_role& judge, stage_context& context) const {
+    const auto& tokens = judge.counts();
+    context.log("judged " + std::to_string(all_.pairs) + " pairs of " + std::to_string(all_.prompts) + " prompts; " +
+                std::to_string(all_.equal_responses) + " responses left out as equal to another, " +
+                (choice_.minimum_characters > 0 ? std::to_string(all_.short_responses) + " as shorter than " +
+                                                      std::to_string(choice_.minimum_characters) + " characters, "
+                                                : std::string()) +
+                std::to_string(all_.prompts_without_pair) + " prompts without a pair; " +
+                (all_.empty_responses > 0 ? std::to_string(all_.empty_responses) + " responses are empty; " : "") +
+                std::to_string(tokens.computed) + " of " + std::to_string(tokens.asked) + " tokens computed");
+  }
+
+  std::vector<std::filesystem::path> samples_;
+  pairing_options choice_;
+  std::filesystem::path principles_path_, template_path_;
+  std::size_t batch_;
+  std::filesystem::path adapter_, out_;
+  model_settings base_;
+  std::vector<principle> principles_;
+  std::optional<judge_prompt> prompt_;
+  loaded_model model_;
+  pair_stream::totals all_;
+  std::size_t done_ = 0;  ///< pairs that an earlier run judged
+};
+
+}  // namespace
+
+void run_judge(const config& options, stage_context& context) { run_stage<judge_stage>(options, context); }
 
 subcommand make_judge_command() {
   return {.name = "judge",

@@ -3,30 +3,49 @@
 #include "commands/commands.hpp"
 #include "evaluation/reward_statistics.hpp"
 #include "models/model_files.hpp"
-#include "run/training_run.hpp"
+#include "run/stage.hpp"
 #include "settings/model_settings.hpp"
 
 namespace coho::trainer {
 
-void run_merge(const config& options, stage_context& context) {
-  const auto adapter = options.require<std::filesystem::path>("model.adapter", "the folder of the adapter");
-  const auto out = context.out_or("merged");
-  check_output(out, {read_model_settings(options).path, adapter});
-  if (context.dry_run) return context.rehearse(options);
-  loaded_model model = load_model(options);
-  load_role(model, "merged", adapter);
-  const auto& state = model.bank->at("merged");
-  if (state.full)
-    throw file_error(adapter.string(), "", "holds whole weights, which need no merging",
-                     "give the folder of an adapter");
-  if (!context.begin(options)) return;
-  use_threads(context);
-  model.bank->add_full("whole", state.adapter.merged(model.bank->base()));
-  if (state.head.defined()) model.bank->set_head("whole", state.head.weight, state.head.bias);
-  save_role(model, "whole", out);
-  copy_reward_statistics(adapter, out);
-  context.log("merge: " + out.string());
-}
+namespace {
+
+class merge_stage : public stage {
+ public:
+  merge_stage(const config& options, stage_context& context)
+      : adapter_(options.require<std::filesystem::path>("model.adapter", "the folder of the adapter")),
+        base_(read_model_settings(options)),
+        out_(context.out_or("merged")) {}
+
+  void check(const config&, stage_context&) override { check_output(out_, {base_.path, adapter_}); }
+
+  void load(const config& options, stage_context& context) override {
+    model_ = load_model(base_, read_device(options), context.seed);
+    load_role(model_, "merged", adapter_);
+    if (model_.bank->at("merged").full)
+      throw file_error(adapter_.string(), "", "holds whole weights, which need no merging",
+                       "give the folder of an adapter");
+  }
+
+  void run(stage_context& context) override {
+    const auto& state = model_.bank->at("merged");
+    model_.bank->add_full("whole", state.adapter.merged(model_.bank->base()));
+    if (state.head.defined()) model_.bank->set_head("whole", state.head.weight, state.head.bias);
+    save_role(model_, "whole", out_);
+    copy_reward_statistics(adapter_, out_);
+    context.log("merge: " + out_.string());
+  }
+
+ private:
+  std::filesystem::path adapter_;
+  model_settings base_;
+  std::filesystem::path out_;
+  loaded_model model_;
+};
+
+}  // namespace
+
+void run_merge(const config& options, stage_context& context) { run_stage<merge_stage>(options, context); }
 
 subcommand make_merge_command() {
   return {.name = "merge",

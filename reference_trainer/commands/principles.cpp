@@ -10,6 +10,7 @@
 #include "resources/principle_check.hpp"
 #include "resources/principle_file.hpp"
 #include "run/report_error.hpp"
+#include "run/stage.hpp"
 #include "tokenizer/sentencepiece.hpp"
 
 namespace coho::trainer {
@@ -69,47 +70,59 @@ bool print_check(const fs::path& file, const principle_check_options& options) {
   return report.sound();
 }
 
-void run_principles(const config& options, stage_context& context) {
-  const auto action = options.choice("principles.action", "list", {"list", "show", "check"});
-  const auto names = options.get<std::vector<std::string>>("principles.collections", {});
-  options.check(action == "list" ? names.empty() : !names.empty(), "principles.collections",
-                action == "list" ? "left out for list" : "one collection or several: files, or names of shipped ones");
-  const principle_check_options defaults;
-  principle_check_options checking{
-      .drawn_together = options.get<std::size_t>("principles.drawn_together", defaults.drawn_together),
-      .near_same = options.get<double>("principles.near_same", defaults.near_same)};
-  options.check(checking.drawn_together >= 1, "principles.drawn_together", "at least 1");
-  options.check(checking.near_same > 0 && checking.near_same <= 1, "principles.near_same", "above 0 and at most 1");
-  const auto model = options.get<fs::path>("model.path", {});
-  if (context.dry_run) return context.rehearse(options);
-  std::optional<sentencepiece_tokenizer> tokenizer;
-  if (!model.empty()) {
-    tokenizer = sentencepiece_tokenizer::from_file(model);
-    checking.count_tokens = [&](std::string_view text) { return tokenizer->encode(text).size(); };
+class principles_stage : public stage {
+ public:
+  principles_stage(const config& options, stage_context&)
+      : action_(options.choice("principles.action", "list", {"list", "show", "check"})),
+        names_(options.get<std::vector<std::string>>("principles.collections", {})) {
+    options.check(
+        action_ == "list" ? names_.empty() : !names_.empty(), "principles.collections",
+        action_ == "list" ? "left out for list" : "one collection or several: files, or names of shipped ones");
+    const principle_check_options defaults;
+    checking_.drawn_together = options.get<std::size_t>("principles.drawn_together", defaults.drawn_together);
+    checking_.near_same = options.get<double>("principles.near_same", defaults.near_same);
+    options.check(checking_.drawn_together >= 1, "principles.drawn_together", "at least 1");
+    options.check(checking_.near_same > 0 && checking_.near_same <= 1, "principles.near_same", "above 0 and at most 1");
+    model_ = options.get<fs::path>("model.path", {});
   }
-  if (!context.begin(options)) return;
-  if (action == "list") return list_collections();
-  std::size_t wrong = 0;
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    if (i > 0) std::cout << '\n';
-    const auto file = principle_file(names[i]);
-    if (action == "show") {
-      show_collection(file);
-    } else if (!print_check(file, checking)) {
-      ++wrong;
+
+  void load(const config&, stage_context&) override {
+    if (model_.empty()) return;
+    tokenizer_ = sentencepiece_tokenizer::from_file(model_);
+    checking_.count_tokens = [this](std::string_view text) { return tokenizer_->encode(text).size(); };
+  }
+
+  void run(stage_context&) override {
+    if (action_ == "list") return list_collections();
+    std::size_t wrong = 0;
+    for (std::size_t i = 0; i < names_.size(); ++i) {
+      if (i > 0) std::cout << '\n';
+      const auto file = principle_file(names_[i]);
+      if (action_ == "show") {
+        show_collection(file);
+      } else if (!print_check(file, checking_)) {
+        ++wrong;
+      }
     }
+    if (wrong > 0)
+      throw check_failed_error(std::to_string(wrong) + " of " + std::to_string(names_.size()) +
+                               (names_.size() == 1 ? " collection has" : " collections have") + " something wrong");
   }
-  if (wrong > 0)
-    throw check_failed_error(std::to_string(wrong) + " of " + std::to_string(names.size()) +
-                             (names.size() == 1 ? " collection has" : " collections have") + " something wrong");
-}
+
+ private:
+  std::string action_;
+  std::vector<std::string> names_;
+  principle_check_options checking_;
+  fs::path model_;
+  std::optional<sentencepiece_tokenizer> tokenizer_;
+};
 
 }  // namespace
 
 subcommand make_principles_command() {
   return {.name = "principles",
           .help = "list the shipped principle collections, show one, or check others for slips",
-          .run = run_principles,
+          .run = run_stage<principles_stage>,
           .flags = {{"action", "principles.action", "list, show or check"},
                     {.name = "collections",
                      .key = "principles.collections",

@@ -17,6 +17,7 @@
 #include "commands/commands.hpp"
 #include "files/atomic_file.hpp"
 #include "jsonl/bad_records.hpp"
+#include "run/stage.hpp"
 #include "settings/prompts_settings.hpp"
 #include "text/chat_export.hpp"
 #include "text/clean_text.hpp"
@@ -268,51 +269,69 @@ void refuse_own_files(const prompts_settings& settings, const std::string& name,
   for (const auto& path : settings.exclude) check("exclude", path);
 }
 
+class prompts_stage : public stage {
+ public:
+  prompts_stage(const config& options, stage_context& context)
+      : name_(options.get<bool>("rl", false) ? "rl_prompts" : "prompts"),
+        out_(context.out_or(name_ == "prompts" ? "preference_prompts.jsonl" : "rl_prompts.jsonl")),
+        settings_(read_prompts_settings(options, name_, out_)),
+        counts_path_(fs::path(out_).replace_extension(".counts.json")),
+        written_{out_, counts_path_} {
+    if (settings_.held_out > 0) written_.push_back(settings_.held_out_file);
+  }
+
+  bool finished(stage_context& context) const override {
+    if (!all_there(written_)) return false;
+    context.log(out_.string() + ": this run had ended; there is nothing to resume");
+    return true;
+  }
+
+  void load(const config&, stage_context&) override {
+    refuse_own_files(settings_, name_, written_);
+    // One that is missing is told before the others are read.
+    for (const auto& source : settings_.sources)
+      if (source.count != 0u) jsonl_reader(files_of(source.path, written_).front());
+  }
+
+  void run(stage_context& context) override {
+    // The counts are the last to be there: where all files are, the run had ended.
+    fs::remove(counts_path_);
+    jsonl_writer writer(out_, false);
+    std::optional<jsonl_writer> held_out;
+    if (settings_.held_out > 0) held_out.emplace(settings_.held_out_file, false);
+    prompt_collection prompts(settings_, written_, context.seed);
+    auto bar = context.start_progress(name_, 0, "records");
+    for (const auto& source : settings_.sources)
+      if (source.count != 0u) prompts.read(source, context, bar);
+    const auto total = total_of(prompts.counts());
+    check_counts(settings_, prompts.counts(), name_, context);
+    require_argument(total.kept > 0, "no prompt remains of " + std::to_string(total.read) + " records: see " + name_ +
+                                         ".minimum_tokens, .maximum_tokens and .languages");
+    require_argument(total.kept > settings_.held_out, name_ + ".held_out = " + std::to_string(settings_.held_out) +
+                                                          " leaves none of the " + std::to_string(total.kept) +
+                                                          " prompts that remain");
+    prompts.write(writer, held_out ? &*held_out : nullptr, context);
+    if (held_out) held_out->finish();
+    writer.finish();
+    write_file(counts_path_,
+               counts_json(prompts.counts(), context.seed).dump(2, ' ', false, json::error_handler_t::replace) + "\n");
+    bar.finish(std::to_string(total.kept - settings_.held_out) + " prompts → " + out_.string() +
+               (held_out ? ", " + std::to_string(settings_.held_out) + " held out → " + settings_.held_out_file.string()
+                         : std::string()));
+    std::cout << counts_table(prompts.counts());
+  }
+
+ private:
+  std::string name_;
+  fs::path out_;
+  prompts_settings settings_;
+  fs::path counts_path_;
+  std::vector<fs::path> written_;
+};
+
 }  // namespace
 
-void run_prompts(const config& options, stage_context& context) {
-  const std::string name = options.get<bool>("rl", false) ? "rl_prompts" : "prompts";
-  const fs::path out = context.out_or(name == "prompts" ? "preference_prompts.jsonl" : "rl_prompts.jsonl");
-  const prompts_settings settings = read_prompts_settings(options, name, out);
-  const fs::path counts_path = fs::path(out).replace_extension(".counts.json");
-  std::vector<fs::path> written{out, counts_path};
-  if (settings.held_out > 0) written.push_back(settings.held_out_file);
-  if (!context.begin(options)) return;
-  if (context.resume && all_there(written)) {
-    context.log(out.string() + ": this run had ended; there is nothing to resume");
-    return;
-  }
-  refuse_own_files(settings, name, written);
-  // One that is missing is told before the others are read.
-  for (const auto& source : settings.sources)
-    if (source.count != 0u) jsonl_reader(files_of(source.path, written).front());
-
-  // The counts are the last to be there: where all files are, the run had ended.
-  fs::remove(counts_path);
-  jsonl_writer writer(out, false);
-  std::optional<jsonl_writer> held_out;
-  if (settings.held_out > 0) held_out.emplace(settings.held_out_file, false);
-  prompt_collection prompts(settings, written, context.seed);
-  auto bar = context.start_progress(name, 0, "records");
-  for (const auto& source : settings.sources)
-    if (source.count != 0u) prompts.read(source, context, bar);
-  const auto total = total_of(prompts.counts());
-  check_counts(settings, prompts.counts(), name, context);
-  require_argument(total.kept > 0, "no prompt remains of " + std::to_string(total.read) + " records: see " + name +
-                                       ".minimum_tokens, .maximum_tokens and .languages");
-  require_argument(total.kept > settings.held_out, name + ".held_out = " + std::to_string(settings.held_out) +
-                                                       " leaves none of the " + std::to_string(total.kept) +
-                                                       " prompts that remain");
-  prompts.write(writer, held_out ? &*held_out : nullptr, context);
-  if (held_out) held_out->finish();
-  writer.finish();
-  write_file(counts_path,
-             counts_json(prompts.counts(), context.seed).dump(2, ' ', false, json::error_handler_t::replace) + "\n");
-  bar.finish(std::to_string(total.kept - settings.held_out) + " prompts → " + out.string() +
-             (held_out ? ", " + std::to_string(settings.held_out) + " held out → " + settings.held_out_file.string()
-                       : std::string()));
-  std::cout << counts_table(prompts.counts());
-}
+void run_prompts(const config& options, stage_context& context) { run_stage<prompts_stage>(options, context); }
 
 subcommand make_prompts_command() {
   return {.name = "prompts",

@@ -3,6 +3,7 @@
 #include "commands/commands.hpp"
 #include "report/run_folder.hpp"
 #include "report/run_report.hpp"
+#include "run/stage.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -10,8 +11,8 @@ namespace {
 namespace fs = std::filesystem;
 
 // One name a run: as they are given, or in one text with commas between.
-std::vector<std::string> read_names(const config& options, const std::vector<fs::path>& paths) {
-  const auto given = options.get<std::vector<std::string>>("report.names", {});
+std::vector<std::string> names_of(const config& options, const std::vector<std::string>& given,
+                                  const std::vector<fs::path>& paths) {
   if (given.empty()) return run_names(paths);
   std::vector<std::string> out = given;
   if (given.size() == 1 && paths.size() > 1) {
@@ -39,38 +40,49 @@ fs::path page_path(const stage_context& context, const std::vector<fs::path>& ru
   return out;
 }
 
+class report_stage : public stage {
+ public:
+  report_stage(const config& options, stage_context&)
+      : given_(options.require<std::vector<std::string>>("report.runs", "the output folders of training runs")),
+        names_given_(options.get<std::vector<std::string>>("report.names", {})) {
+    settings_.title = options.get<std::string>("report.title", "");
+    settings_.smoothing = options.get<double>("report.smooth", settings_.smoothing);
+    settings_.samples = options.get<std::size_t>("report.samples", settings_.samples);
+    options.check(settings_.smoothing >= 0 && settings_.smoothing < 1, "report.smooth", "at least 0 and below 1");
+    options.check(!given_.empty(), "report.runs", "a folder or several");
+  }
+
+  void load(const config& options, stage_context&) override {
+    for (const auto& path : given_)
+      for (auto& run : find_runs(path)) paths_.push_back(std::move(run));
+    names_ = names_of(options, names_given_, paths_);
+  }
+
+  void run(stage_context& context) override {
+    std::vector<run_folder> runs;
+    for (std::size_t i = 0; i < paths_.size(); ++i) {
+      context.stop_if_interrupted();
+      std::string note;
+      runs.push_back(read_run(paths_[i], &note));
+      runs.back().name = names_[i];
+      if (!note.empty()) context.log(note);
+    }
+    const fs::path out = page_path(context, paths_);
+    if (settings_.title.empty()) settings_.title = runs.size() == 1 ? runs.front().name : "Training runs";
+    write_report(out, make_run_report(runs, settings_));
+    context.log(out.string());
+  }
+
+ private:
+  std::vector<std::string> given_, names_given_;
+  run_report_options settings_;
+  std::vector<fs::path> paths_;
+  std::vector<std::string> names_;
+};
+
 }  // namespace
 
-void run_report(const config& options, stage_context& context) {
-  const auto given = options.require<std::vector<std::string>>("report.runs", "the output folders of training runs");
-  run_report_options settings;
-  settings.title = options.get<std::string>("report.title", "");
-  settings.smoothing = options.get<double>("report.smooth", settings.smoothing);
-  settings.samples = options.get<std::size_t>("report.samples", settings.samples);
-  options.check(settings.smoothing >= 0 && settings.smoothing < 1, "report.smooth", "at least 0 and below 1");
-  if (context.dry_run) {
-    static_cast<void>(options.get<std::vector<std::string>>("report.names", {}));
-    return context.rehearse(options);
-  }
-  options.check(!given.empty(), "report.runs", "a folder or several");
-  std::vector<fs::path> paths;
-  for (const auto& path : given)
-    for (auto& run : find_runs(path)) paths.push_back(std::move(run));
-  const auto names = read_names(options, paths);
-  if (!context.begin(options)) return;
-  std::vector<run_folder> runs;
-  for (std::size_t i = 0; i < paths.size(); ++i) {
-    context.stop_if_interrupted();
-    std::string note;
-    runs.push_back(read_run(paths[i], &note));
-    runs.back().name = names[i];
-    if (!note.empty()) context.log(note);
-  }
-  const fs::path out = page_path(context, paths);
-  if (settings.title.empty()) settings.title = runs.size() == 1 ? runs.front().name : "Training runs";
-  write_report(out, make_run_report(runs, settings));
-  context.log(out.string());
-}
+void run_report(const config& options, stage_context& context) { run_stage<report_stage>(options, context); }
 
 subcommand make_report_command() {
   return {.name = "report",

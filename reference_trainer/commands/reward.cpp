@@ -18,30 +18,37 @@
 #include "observe/summary.hpp"
 #include "observe/table.hpp"
 #include "plan/plan_text.hpp"
-#include "run/fit_run.hpp"
 #include "run/output_file.hpp"
+#include "run/stage.hpp"
+#include "run/training_loop.hpp"
 #include "run/training_run.hpp"
 #include "settings/fit_settings.hpp"
 #include "settings/model_settings.hpp"
+#include "settings/reward_prompt_settings.hpp"
 
 namespace coho::trainer {
 namespace {
 
-// Of a run over so many pairs.
-fit_settings<reward_model_options> read_reward(const config& section, const stage_context& context, std::size_t pairs,
-                                               bool pretraining) {
-  auto out = read_fit<reward_model_options>(
-      section, context, pairs,
-      {.batch_size = 64, .learning_rate = pretraining ? 5e-5 : 3e-5, .warmup_steps = pretraining ? 0.01 : 0.03});
-  reward_model_options& settings = out.training;
-  settings.micro_batch.sequences = section.get<std::size_t>("micro_batch_pairs", 64);
-  settings.loss.margin = section.get<double>("margin", 0.0);
-  settings.loss.label_smoothing = section.get<double>("label_smoothing", 0.0);
-  settings.loss.centring = section.get<double>("centring", 0.0);
-  static_cast<void>(bradley_terry_loss(settings.loss));
+struct reward_settings {
+  bool pretraining = false;
+  std::string section;  ///< "reward" or "preference_pretraining"
+  std::filesystem::path out{};
+  preference_files files{};
+  std::filesystem::path from{};  ///< a reward model to go on from
+  std::uint64_t evaluate_every = 0;
+  std::size_t statistics_pairs = 1024;
+  bool uniform_head = false;
+  fit_settings<reward_model_options> fit{};
+  reward_prompt_settings prompt{};
+  plan_settings planned{};
+};
+
+fit_settings<reward_model_options> read_reward_fit(const config& section, const stage_context& context,
+                                                   bool pretraining) {
+  auto out = read_fit<reward_model_options>(section, context, pretraining ? pretraining_defaults : reward_defaults);
   // Differences of scores say nothing of the head's bias. Its gradient is what rounding leaves, which Adam would blow
   // up to steps, and a bias that is not zero keeps the head out of the files that transformers and PEFT open.
-  if (settings.loss.centring == 0) out.optimizer.factors.push_back({"score.bias", 0.0});
+  if (out.training.loss.centring == 0) out.optimizer.factors.push_back({"score.bias", 0.0});
   out.optimizer.factors.push_back({"score.", section.get<double>("head_learning_rate_factor", 1.0)});
   return out;
 }
@@ -71,6 +78,28 @@ void move_flags(config options) {
   }
   if (const auto place = flag("from"); !place.empty())
     options.set_text("preference_pretraining.from", given.require<std::string>("reward.from"), place);
+}
+
+reward_settings read_reward(const config& options, stage_context& context) {
+  reward_settings read;
+  read.pretraining = options.get<bool>("pretrain", false);
+  read.section = read.pretraining ? "preference_pretraining" : "reward";
+  read.out = context.out_or(read.section);
+  if (read.pretraining) move_flags(options);
+  const config section = options.section(read.section);
+  read.files = read_preference_files(section, read.pretraining);
+  read.from = section.get<std::filesystem::path>("from", {});
+  read.evaluate_every = section.get<std::uint64_t>("evaluate_every", 0);
+  section.check(read.evaluate_every == 0 || !read.files.evaluation.empty() || read.files.evaluation_share > 0,
+                "evaluate_every", "0 where there are no held-out pairs: give `evaluation` or `evaluation_share`");
+  read.statistics_pairs = section.get<std::size_t>("statistics_pairs", 1024);
+  section.check(read.statistics_pairs > 0, "statistics_pairs", "at least 1");
+  read.uniform_head = section.choice("head_init", "zero", {"zero", "uniform"}) == "uniform";
+  join_ranks(options, context, read.out);
+  read.fit = read_reward_fit(section, context, read.pretraining);
+  read.prompt = read_reward_prompt(options, read.section);
+  read.planned = read_parallel_plan(options, context);
+  return read;
 }
 
 // Held-out pairs, evaluated as the section says.
@@ -110,96 +139,128 @@ void log_evaluation(metrics_log& log, std::int64_t step, const preference_measur
                      {"evaluation_score_deviation", measured.scores().deviation}});
 }
 
+class reward_stage : public stage {
+ public:
+  reward_stage(const config& options, stage_context& context)
+      : settings_(read_reward(options, context)), out_(settings_.out) {}
+
+  void check(const config&, stage_context&) override {
+    check_output(out_, {settings_.planned.model.path, settings_.from});
+    if (settings_.files.evaluation_share > 0) refuse_same_file("out", out_ / "held_out.jsonl", settings_.files.data);
+  }
+
+  std::function<std::string()> plan(const config&, const stage_context&) const override {
+    const auto& training = settings_.fit.training;
+    return plan_text(settings_.planned, reward_plan{.from = settings_.from,
+                                                    .batch_size = training.batch_size,
+                                                    .micro_batch_pairs = training.micro_batch.sequences,
+                                                    .moments = settings_.fit.optimizer.moments,
+                                                    .limits = settings_.prompt.limits});
+  }
+
+  bool finished(stage_context& context) const override { return finished_before(context, out_); }
+  std::filesystem::path folder() const override { return out_; }
+
+  void load(const config& options, stage_context& context) override {
+    model_ = load_model(settings_.planned.model, read_device(options), context.seed);
+    start_role(model_, "reward", settings_.from, settings_.planned.adapter,
+               rng(context.seed).split(stream_key("reward adapter")));
+    if (!model_.bank->at("reward").head.defined())
+      start_head(*model_.bank, settings_.uniform_head, rng(context.seed).split(stream_key("reward head")));
+    reward_.emplace(make_reward_role(model_, "reward", settings_.prompt));
+    pairs_.emplace(open_preferences(settings_.files, context.seed, [&](const preference_pair& pair) {
+      return reward_->reads_alike(pair.chosen, pair.rejected);
+    }));
+    steps_ = settings_.fit.steps_over(pairs_->training.size());
+    parameters_ = &model_.bank->train("reward");
+    optimizer_.emplace(*parameters_, settings_.fit.optimizer);
+    trainer_.emplace(*reward_, *optimizer_, settings_.fit.options_over(pairs_->training.size()), *context.ranks);
+  }
+
+  void run(stage_context& context) override {
+    for (const auto& note : pairs_->notes) context.log("reward: " + note);
+    prepare_folder(context);
+    training_checkpoints checkpoints(out_ / "checkpoints", settings_.fit.save_every, settings_.fit.keep, context.ranks);
+    checkpoints.add("reward", *parameters_, *optimizer_);
+    if (const auto saved = checkpoints.start(context.resume)) restore_position(*trainer_, *saved);
+    training_loop loop(
+        context, checkpoints, out_, {.title = "reward model", .first = trainer_->save().step, .steps = steps_},
+        [&](const reward_model_statistics& s, metrics_log& log, progress& bar) {
+          return describe(s, log, bar, context);
+        },
+        [&] { return position_of(*trainer_); });
+    trainer_->fit(pairs_->training, loop);
+    say_cuts(*reward_, settings_.section, context);
+    const std::string note = measure_scale(context);
+    loop.finish(note, [&] { save_role(model_, "reward", out_); });
+  }
+
+ private:
+  void prepare_folder(const stage_context& context) {
+    const bool first = context.ranks->first();
+    if (!context.resume && first) {
+      // What an earlier run measured is not of the model that comes.
+      std::filesystem::remove(out_ / "evaluation.json");
+      remove_reward_statistics(out_);
+    }
+    if (!pairs_->held_out) return;
+    if (settings_.files.evaluation_share > 0 && first) write_pairs(*pairs_->held_out, out_ / "held_out.jsonl");
+    evaluation_.emplace(*reward_, std::move(*pairs_->held_out), settings_.evaluate_every, steps_);
+  }
+
+  std::string describe(const reward_model_statistics& s, metrics_log& log, progress& bar,
+                       const stage_context& context) {
+    const auto step = static_cast<std::int64_t>(s.step);
+    auto tokens = static_cast<double>(reward_->tokens_read() - std::exchange(tokens_read_, reward_->tokens_read()));
+    context.ranks->all_reduce_sum(std::span(&tokens, 1));
+    bar.count("tokens", tokens);
+    smoothed_accuracy_ += 0.1 * (s.accuracy - smoothed_accuracy_);
+    log.scalars(step, {{"loss", s.loss},
+                       {"accuracy", s.accuracy},
+                       {"margin", s.score_difference},
+                       {"score", s.score},
+                       {"gradient_norm", s.gradient_norm},
+                       {"learning_rate", s.learning_rate},
+                       {"tokens_per_second", tokens / s.seconds}});
+    if (evaluation_ && evaluation_->due(s.step + 1)) {
+      log_evaluation(log, step, evaluation_->at(s.step + 1, metrics_folder(context, out_)));
+      tokens_read_ = reward_->tokens_read();  // what evaluation read is not training's
+    }
+    return "loss " + format_number(s.loss, 3) + " accuracy " + format_number(smoothed_accuracy_, 3);
+  }
+
+  // Writes the scale of the scores, and returns the last line of the progress.
+  std::string measure_scale(const stage_context& context) {
+    const bool first = context.ranks->first();
+    if (!evaluation_) {
+      preference_set sample = pairs_->training.sample(settings_.statistics_pairs, context.seed);
+      const auto scores = measure_pairs(*reward_, sample).scores();
+      if (first) write_reward_statistics(out_, {"training pairs", scores});
+      return out_.string();
+    }
+    const auto& measured = evaluation_->at(steps_, metrics_folder(context, out_));
+    if (first) write_reward_statistics(out_, {"held-out pairs", measured.scores()});
+    return "held-out accuracy " + format_number(measured.overall().accuracy(), 3) + " ± " +
+           format_number(measured.overall().accuracy_error(), 3) + " → " + out_.string();
+  }
+
+  reward_settings settings_;
+  std::filesystem::path out_;
+  loaded_model model_;
+  std::optional<reward_role> reward_;
+  std::optional<preference_sets> pairs_;
+  std::uint64_t steps_ = 0;
+  parameter_set* parameters_ = nullptr;
+  std::optional<adamw> optimizer_;
+  std::optional<reward_model_trainer<reward_role, adamw, process_group>> trainer_;
+  std::optional<held_out_evaluation> evaluation_;
+  double smoothed_accuracy_ = 0.5;
+  std::uint64_t tokens_read_ = 0;
+};
+
 }  // namespace
 
-void run_reward(const config& options, stage_context& context) {
-  const bool pretraining = options.get<bool>("pretrain", false);
-  const std::string name = pretraining ? "preference_pretraining" : "reward";
-  if (pretraining) move_flags(options);
-  const config section = options.section(name);
-  const preference_files files = read_preference_files(section, pretraining);
-  const auto from = section.get<std::filesystem::path>("from", {});
-  const auto evaluate_every = section.get<std::uint64_t>("evaluate_every", 0);
-  section.check(evaluate_every == 0 || !files.evaluation.empty() || files.evaluation_share > 0, "evaluate_every",
-                "0 where there are no held-out pairs: give `evaluation` or `evaluation_share`");
-  const auto statistics_pairs = section.get<std::size_t>("statistics_pairs", 1024);
-  section.check(statistics_pairs > 0, "statistics_pairs", "at least 1");
-  const bool uniform_head = section.choice("head_init", "zero", {"zero", "uniform"}) == "uniform";
-  const auto out = context.out_or(name);
-  process_group& ranks = join_ranks(options, context, out);
-  check_output(out, {read_model_settings(options).path, from});
-  if (files.evaluation_share > 0) refuse_same_file("out", out / "held_out.jsonl", files.data);
-  read_reward(section, context, 1, pretraining);
-  const auto plan = plan_reward(options, name, context);
-  options.check_unknown();
-  if (context.dry_run) return context.rehearse(options, plan);
-  loaded_model model = load_model(options);
-  start_role(model, "reward", from, options, rng(context.seed).split(stream_key("reward adapter")));
-  if (!model.bank->at("reward").head.defined())
-    start_head(*model.bank, uniform_head, rng(context.seed).split(stream_key("reward head")));
-  reward_role reward = make_reward_role(model, "reward", options, name);
-  if (finished_before(options, context, out)) return;
-  auto [data, held_out, notes] = open_preferences(
-      files, context.seed, [&](const preference_pair& pair) { return reward.reads_alike(pair.chosen, pair.rejected); });
-
-  const auto [settings, optimizer_options, steps, save_every, keep] =
-      read_reward(section, context, data.size(), pretraining);
-
-  parameter_set& parameters = model.bank->train("reward");
-  adamw optimizer(parameters, optimizer_options);
-  reward_model_trainer trainer(reward, optimizer, settings, ranks);
-  if (!context.begin(options, out)) return;
-  for (const auto& note : notes) context.log("reward: " + note);
-  use_threads(context);
-  if (!context.resume && ranks.first()) {
-    // What an earlier run measured is not of the model that comes.
-    std::filesystem::remove(out / "evaluation.json");
-    remove_reward_statistics(out);
-  }
-  if (files.evaluation_share > 0 && ranks.first()) write_pairs(*held_out, out / "held_out.jsonl");
-  training_checkpoints checkpoints(out / "checkpoints", save_every, keep, context.ranks);
-  checkpoints.add("reward", parameters, optimizer);
-  std::optional<held_out_evaluation> evaluation;
-  if (held_out) evaluation.emplace(reward, std::move(*held_out), evaluate_every, steps);
-  double smoothed = 0.5;
-  fit_run run(trainer, context, checkpoints, out, "reward model", steps,
-              [&, read = std::uint64_t{0}](const reward_model_statistics& s, metrics_log& log, progress& bar) mutable {
-                const auto step = static_cast<std::int64_t>(s.step);
-                auto tokens = static_cast<double>(reward.tokens_read() - std::exchange(read, reward.tokens_read()));
-                ranks.all_reduce_sum(std::span(&tokens, 1));
-                bar.count("tokens", tokens);
-                smoothed += 0.1 * (s.accuracy - smoothed);
-                log.scalars(step, {{"loss", s.loss},
-                                   {"accuracy", s.accuracy},
-                                   {"margin", s.score_difference},
-                                   {"score", s.score},
-                                   {"gradient_norm", s.gradient_norm},
-                                   {"learning_rate", s.learning_rate},
-                                   {"tokens_per_second", tokens / s.seconds}});
-                if (evaluation && evaluation->due(s.step + 1)) {
-                  log_evaluation(log, step, evaluation->at(s.step + 1, metrics_folder(context, out)));
-                  read = reward.tokens_read();  // what evaluation read is not training's
-                }
-                return "loss " + format_number(s.loss, 3) + " accuracy " + format_number(smoothed, 3);
-              });
-  trainer.fit(data, run);
-  say_cuts(reward, name, context);
-
-  std::string note = out.string();
-  if (evaluation) {
-    const auto& measured = evaluation->at(steps, metrics_folder(context, out));
-    if (ranks.first()) write_reward_statistics(out, {"held-out pairs", measured.scores()});
-    note = "held-out accuracy " + format_number(measured.overall().accuracy(), 3) + " ± " +
-           format_number(measured.overall().accuracy_error(), 3) + " → " + note;
-  } else {
-    preference_set sample = data.sample(statistics_pairs, context.seed);
-    const auto scores = measure_pairs(reward, sample).scores();
-    if (ranks.first()) write_reward_statistics(out, {"training pairs", scores});
-  }
-  if (ranks.first()) save_role(model, "reward", out);
-  checkpoints.remove();
-  run.finish(note);
-}
+void run_reward(const config& options, stage_context& context) { run_stage<reward_stage>(options, context); }
 
 subcommand make_reward_command() {
   return {

@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include <coho/error.hpp>
 #include <coho/reward/empty_response.hpp>
@@ -12,7 +14,7 @@
 #include "records/records.hpp"
 #include "roles/policy_role.hpp"
 #include "run/output_file.hpp"
-#include "run/training_run.hpp"
+#include "run/stage.hpp"
 #include "settings/generation_settings.hpp"
 #include "settings/model_settings.hpp"
 #include "settings/prompt_settings.hpp"
@@ -46,105 +48,141 @@ prompt_survey survey(const std::filesystem::path& path, const prompter& prompts,
   return out;
 }
 
-}  // namespace
+struct sample_settings {
+  std::filesystem::path prompts{}, out{}, adapter{};
+  std::size_t responses = 2;  ///< of a prompt
+  std::size_t batch = 64;     ///< prompts at a time
+  prompt_settings prompting{};
+  generation_options generation{};
+  engine_options engine{};
+  plan_settings planned{};
+};
 
-void run_sample(const config& options, stage_context& context) {
-  const auto prompts_path = options.require<std::filesystem::path>("sample.prompts", "the file of prompts");
-  const auto responses = options.get<std::size_t>("sample.responses", 2);
-  const auto batch = options.get<std::size_t>("sample.batch", 64);
-  options.check(responses > 0, "sample.responses", "at least 1");
-  options.check(batch > 0, "sample.batch", "at least 1");
-  const auto adapter = options.get<std::filesystem::path>("model.adapter", {});
-  const auto out = context.out_or("samples.jsonl");
-  refuse_same_file("out", out, {prompts_path});
-  const prompt_settings prompting = read_prompt_settings(options, "sample", false);
-  generation_options generation = read_generation(options, prompting.stop, {.max_new_tokens = 256, .temperature = 0.7});
+sample_settings read_sample(const config& options, const stage_context& context) {
+  sample_settings read;
+  read.prompts = options.require<std::filesystem::path>("sample.prompts", "the file of prompts");
+  read.responses = options.get<std::size_t>("sample.responses", read.responses);
+  read.batch = options.get<std::size_t>("sample.batch", read.batch);
+  options.check(read.responses > 0, "sample.responses", "at least 1");
+  options.check(read.batch > 0, "sample.batch", "at least 1");
+  read.adapter = options.get<std::filesystem::path>("model.adapter", {});
+  read.out = context.out_or("samples.jsonl");
+  read.prompting = read_prompt_settings(options, "sample", false);
+  read.generation = read_generation(options, read.prompting.stop, {.max_new_tokens = 256, .temperature = 0.7});
   // Of its own where one recipe is for `ppo` too: what is compared need not be as long as what is trained.
-  generation.max_new_tokens = options.get<std::size_t>("sample.max_new_tokens", generation.max_new_tokens);
-  options.check(generation.max_new_tokens > 0, "sample.max_new_tokens", "at least 1");
-  engine_options engine = read_engine(options);
-  engine.slots = options.get<std::int64_t>("sample.slots", engine.slots);
-  options.check(engine.slots > 0, "sample.slots", "at least 1");
-  read_model_settings(options);
-  const auto plan = plan_generation(options,
-                                    {.adapter = adapter,
-                                     .batch = batch,
-                                     .responses = responses,
-                                     .query_tokens = prompting.max_tokens,
-                                     .max_new_tokens = generation.max_new_tokens,
-                                     .engine = engine},
-                                    context);
-  if (context.dry_run) return context.rehearse(options, plan);
-  loaded_model model = load_model(options);
-  load_role(model, "policy", adapter);
-  const prompter prompts(prompting, model);
-  if (!context.begin(options)) return;
-  use_threads(context);
-  jsonl_writer writer(out, context.resume);
-  if (writer.finished()) {
-    context.log(out.string() + " is complete: nothing to do");
-    return;
-  }
-  auto all = survey(prompts_path, prompts, context);
-  if (const auto note = cut_note(prompts.cut(), prompting, all.prompts); !note.empty()) context.log(note);
+  read.generation.max_new_tokens = options.get<std::size_t>("sample.max_new_tokens", read.generation.max_new_tokens);
+  options.check(read.generation.max_new_tokens > 0, "sample.max_new_tokens", "at least 1");
+  read.engine = read_engine(options);
+  read.engine.slots = options.get<std::int64_t>("sample.slots", read.engine.slots);
+  options.check(read.engine.slots > 0, "sample.slots", "at least 1");
+  read.planned = read_plan(options, context);
+  return read;
+}
 
-  policy_role policy(*model.bank, "policy",
-                     {.temperature = generation.temperature > 0 ? generation.temperature : 1.0,
-                      .banned = model.never_sampled(),
-                      .end_tokens = model.end_tokens(),
-                      .token_texts = model.token_texts(),
-                      .engine = engine,
-                      .shared_prefix = std::move(all.shared)});
-  auto bar = context.start_progress("sample", all.prompts, "prompts");
-  bar.start_at(writer.count());
-  std::size_t sampled_now = 0, empty = 0;
-  const rng root = rng(context.seed).split(stream_key("sample"));
-  // A batch of which a part is written already is sampled as a whole again: probabilities differ in their last digits
-  // with the batch, and a draw may fall between.
-  const std::size_t done = writer.count(), first = done - done % batch;
-  record_reader<prompt_record> reader(prompts_path);
-  std::vector<prompt_record> records;
-  const auto flush = [&] {
-    const std::size_t begin = reader.kept() - records.size();
+class sample_stage : public stage {
+ public:
+  sample_stage(const config& options, stage_context& context) : settings_(read_sample(options, context)) {}
+
+  void check(const config&, stage_context&) override { refuse_same_file("out", settings_.out, {settings_.prompts}); }
+
+  std::function<std::string()> plan(const config&, const stage_context&) const override {
+    return plan_text(settings_.planned, generation_plan{.adapter = settings_.adapter,
+                                                        .batch = settings_.batch,
+                                                        .responses = settings_.responses,
+                                                        .query_tokens = settings_.prompting.max_tokens,
+                                                        .max_new_tokens = settings_.generation.max_new_tokens,
+                                                        .engine = settings_.engine});
+  }
+
+  bool finished(stage_context& context) const override { return say_complete(settings_.out, context); }
+
+  void load(const config& options, stage_context& context) override {
+    model_ = load_model(settings_.planned.model, read_device(options), context.seed);
+    load_role(model_, "policy", settings_.adapter);
+    prompts_.emplace(settings_.prompting, model_);
+    all_ = survey(settings_.prompts, *prompts_, context);
+    if (const auto note = cut_note(prompts_->cut(), settings_.prompting, all_.prompts); !note.empty())
+      context.log(note);
+  }
+
+  void run(stage_context& context) override {
+    jsonl_writer writer(settings_.out, context.resume);
+    const double temperature = settings_.generation.temperature;
+    policy_role policy(*model_.bank, "policy",
+                       {.temperature = temperature > 0 ? temperature : 1.0,
+                        .banned = model_.never_sampled(),
+                        .end_tokens = model_.end_tokens(),
+                        .token_texts = model_.token_texts(),
+                        .engine = settings_.engine,
+                        .shared_prefix = std::move(all_.shared)});
+    auto bar = context.start_progress("sample", all_.prompts, "prompts");
+    bar.start_at(writer.count());
+    done_ = writer.count();
+    // A batch of which a part is written already is sampled as a whole again: probabilities differ in their last digits
+    // with the batch, and a draw may fall between.
+    const std::size_t first = done_ - done_ % settings_.batch;
+    record_reader<prompt_record> reader(settings_.prompts);
+    std::vector<prompt_record> records;
+    const auto flush = [&] {
+      answer(policy, std::exchange(records, {}), reader.kept(), writer, bar, context);
+      context.stop_if_interrupted();
+    };
+    for (prompt_record record; reader.next(record);) {
+      if (reader.kept() <= first) continue;
+      records.push_back(std::move(record));
+      if (records.size() == settings_.batch) flush();
+    }
+    if (!records.empty()) flush();
+    writer.finish();
+    bar.finish(settings_.out.string());
+    if (empty_ > 0)
+      context.log(std::to_string(empty_) + " of the " + std::to_string(sampled_now_) +
+                  " responses sampled now are empty: no text before their end");
+  }
+
+ private:
+  // `end`: the number of records up to the last of these.
+  void answer(policy_role& policy, std::vector<prompt_record> records, std::size_t end, jsonl_writer& writer,
+              progress& bar, const stage_context& context) {
+    const rng root = rng(context.seed).split(stream_key("sample"));
+    const std::size_t begin = end - records.size();
     packed<token> tokens;
     std::vector<rng> streams;
     for (std::size_t i = 0; i < records.size(); ++i) {
-      const auto ids = prompts.tokens(records[i].messages());
-      for (std::size_t k = 0; k < responses; ++k) {
+      const auto ids = prompts_->tokens(records[i].messages());
+      for (std::size_t k = 0; k < settings_.responses; ++k) {
         tokens.push_back(ids);
         streams.push_back(root.split(begin + i).split(k));
       }
     }
-    const coho::generation sampled = policy.generate(tokens, generation, streams);
+    const coho::generation sampled = policy.generate(tokens, settings_.generation, streams);
     for (std::size_t i = 0; i < records.size(); ++i) {
-      if (begin + i < done) continue;
+      if (begin + i < done_) continue;
       sample_record record{.prompt = std::move(records[i]), .responses = {}, .finished = {}};
-      for (std::size_t k = 0; k < responses; ++k) {
-        const std::size_t at = i * responses + k;
-        record.responses.push_back(prompts.response_text(sampled.responses[at]));
+      for (std::size_t k = 0; k < settings_.responses; ++k) {
+        const std::size_t at = i * settings_.responses + k;
+        record.responses.push_back(prompts_->response_text(sampled.responses[at]));
         record.finished.push_back(sampled.finished[at] != 0);
-        ++sampled_now;
-        if (is_blank(record.responses.back())) ++empty;
+        ++sampled_now_;
+        if (is_blank(record.responses.back())) ++empty_;
       }
       writer.write(to_json(record));
       bar.advance();
     }
     bar.count("tokens", static_cast<double>(sampled.responses.total()));
-    records.clear();
-    context.stop_if_interrupted();
-  };
-  for (prompt_record record; reader.next(record);) {
-    if (reader.kept() <= first) continue;
-    records.push_back(std::move(record));
-    if (records.size() == batch) flush();
   }
-  if (!records.empty()) flush();
-  writer.finish();
-  bar.finish(out.string());
-  if (empty > 0)
-    context.log(std::to_string(empty) + " of the " + std::to_string(sampled_now) +
-                " responses sampled now are empty: no text before their end");
-}
+
+  sample_settings settings_;
+  loaded_model model_;
+  std::optional<prompter> prompts_;
+  prompt_survey all_;
+  std::size_t done_ = 0;  ///< records that an earlier run wrote
+  std::size_t sampled_now_ = 0, empty_ = 0;
+};
+
+}  // namespace
+
+void run_sample(const config& options, stage_context& context) { run_stage<sample_stage>(options, context); }
 
 subcommand make_sample_command() {
   return {.name = "sample",

@@ -26,7 +26,7 @@
 #include "records/records.hpp"
 #include "roles/policy_role.hpp"
 #include "run/output_file.hpp"
-#include "run/training_run.hpp"
+#include "run/stage.hpp"
 #include "settings/self_align_settings.hpp"
 #include "text/utf8.hpp"
 
@@ -85,7 +85,7 @@ class self_align_run {
       : context_(context),
         settings_(settings),
         out_(context.out_or("self_align.jsonl")),
-        model_(load_model(options)),
+        model_(load_model(settings.model, read_device(options), context.seed)),
         encode_(*settings.prompt, *model_.tokenizer),
         room_(measure_room(options, settings, encode_.prefix().size(),
                            static_cast<std::size_t>(model_.bank->config().max_position_embeddings))),
@@ -294,30 +294,47 @@ std::size_t count_prompts(const self_align_settings& settings) {
   return reader.kept();
 }
 
+class self_align_stage : public stage {
+ public:
+  self_align_stage(const config& options, stage_context& context)
+      : settings_(read_self_align_settings(options, context.dry_run)),
+        planned_(read_plan(options, context)),
+        out_(context.out_or("self_align.jsonl")) {}
+
+  void check(const config& options, stage_context&) override {
+    options.check(settings_.rejected != out_, "self_align.rejected", "another file than --out");
+    refuse_same_file("out", out_, {settings_.prompts});
+    refuse_same_file("self_align.rejected", settings_.rejected, {settings_.prompts});
+  }
+
+  std::function<std::string()> plan(const config& options, const stage_context&) const override {
+    return plan_self_align(options, settings_, planned_);
+  }
+
+  bool finished(stage_context& context) const override {
+    return not_there(out_.string() + ".progress") && say_complete(out_, context);
+  }
+
+  void load(const config& options, stage_context& context) override {
+    // What can be wrong with prompt and data comes to light before the weights are read.
+    measure_room(options, settings_);
+    total_ = count_prompts(settings_);
+    run_.emplace(options, context, settings_);
+  }
+
+  void run(stage_context&) override { (*run_)(total_); }
+
+ private:
+  self_align_settings settings_;
+  plan_settings planned_;
+  fs::path out_;
+  std::size_t total_ = 0;
+  std::optional<self_align_run> run_;
+};
+
 }  // namespace
 
-void run_self_align(const config& options, stage_context& context) {
-  const self_align_settings settings = read_self_align_settings(options, context.dry_run);
-  const auto out = context.out_or("self_align.jsonl");
-  options.check(settings.rejected != out, "self_align.rejected", "another file than --out");
-  refuse_same_file("out", out, {settings.prompts});
-  refuse_same_file("self_align.rejected", settings.rejected, {settings.prompts});
-  const auto plan = plan_self_align(options, settings, context);
-  if (context.dry_run) return context.rehearse(options, plan);
-  options.check_unknown();
-  const auto beside = [&](const char* end) { return fs::path(out.string() + end); };
-  if (context.resume && !not_there(out) && not_there(beside(".partial")) && not_there(beside(".progress"))) {
-    context.log(out.string() + " is complete: nothing to do");
-    return;
-  }
-  // What can be wrong with prompt and data comes to light before the weights are read.
-  measure_room(options, settings);
-  const std::size_t total = count_prompts(settings);
-  self_align_run run(options, context, settings);
-  if (!context.begin(options)) return;
-  use_threads(context);
-  run(total);
-}
+void run_self_align(const config& options, stage_context& context) { run_stage<self_align_stage>(options, context); }
 
 subcommand make_self_align_command() {
   return {.name = "self-align",

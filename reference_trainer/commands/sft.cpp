@@ -1,7 +1,10 @@
 #include <algorithm>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include <coho/error.hpp>
+#include <coho/train/supervised.hpp>
 #include <nlohmann/json.hpp>
 
 #include "commands/commands.hpp"
@@ -15,7 +18,8 @@
 #include "plan/plan_text.hpp"
 #include "records/records.hpp"
 #include "roles/policy_role.hpp"
-#include "run/fit_run.hpp"
+#include "run/stage.hpp"
+#include "run/training_loop.hpp"
 #include "run/training_run.hpp"
 #include "settings/fit_settings.hpp"
 #include "settings/model_settings.hpp"
@@ -24,93 +28,124 @@
 namespace coho::trainer {
 namespace {
 
-struct sft_data {
-  sft_data_settings files;
-  std::size_t max_response_tokens;
-  trained_replies replies;
+struct sft_settings {
+  sft_data_settings files{};
+  std::size_t max_response_tokens = 512;
+  trained_replies replies = trained_replies::all;
+  std::vector<prompt_settings> forms{};  ///< of prompts
+  std::filesystem::path adapter{};       ///< to go on from
+  fit_settings<supervised_options> fit{};
+  plan_settings planned{};
 };
 
-sft_data read_data(const config& section) {
+fit_settings<supervised_options> read_sft_fit(const config& section, const stage_context& context) {
+  return read_fit<supervised_options>(section, context, sft_defaults);
+}
+
+sft_settings read_sft(const config& options, stage_context& context, const std::filesystem::path& out) {
+  const config section = options.section("sft");
+  sft_settings read;
   const auto replies = section.choice("replies", "all", {"all", "last", "first"});
-  return {read_sft_data(section), section.get<std::size_t>("max_response_tokens", 512),
-          replies == "all"    ? trained_replies::all
-          : replies == "last" ? trained_replies::last
-                              : trained_replies::first};
+  read.replies = replies == "all"    ? trained_replies::all
+                 : replies == "last" ? trained_replies::last
+                                     : trained_replies::first;
+  read.files = read_sft_data(section);
+  read.max_response_tokens = section.get<std::size_t>("max_response_tokens", 512);
+  read.forms = read_sft_prompts(options);
+  join_ranks(options, context, out);
+  read.adapter = options.get<std::filesystem::path>("model.adapter", {});
+  read.fit = read_sft_fit(section, context);
+  read.planned = read_parallel_plan(options, context);
+  return read;
 }
 
 // Example i in the form of prompter i mod n.
-std::vector<supervised_example> read_examples(const sft_data& data, const std::vector<prompter>& prompts) {
+std::vector<supervised_example> read_examples(const sft_settings& settings, const std::vector<prompter>& prompts) {
   std::vector<supervised_example> out;
   std::size_t number = 0;
-  for (const auto& record : load_sft_records(data.files)) {
+  for (const auto& record : load_sft_records(settings.files)) {
     const prompter& form = prompts[number++ % prompts.size()];
-    out.push_back(make_supervised_example(record, form, data.max_response_tokens, data.replies));
+    out.push_back(make_supervised_example(record, form, settings.max_response_tokens, settings.replies));
     if (!out.back().response.empty()) continue;
     out.pop_back();
     record_losses::of_run().add("no reply with a weight above 0; left out", record.prompt.text() + record.response);
   }
-  if (out.empty()) throw file_error(data.files.files.front().string(), "", "holds no reply with a weight above 0");
+  if (out.empty()) throw file_error(settings.files.files.front().string(), "", "holds no reply with a weight above 0");
   return out;
 }
 
-// Of a run over so many examples.
-fit_settings<supervised_options> read_sft(const config& section, const stage_context& context, std::size_t examples) {
-  auto out = read_fit<supervised_options>(section, context, examples, {.batch_size = 32, .learning_rate = 1e-4});
-  out.training.micro_batch.tokens = section.get<std::size_t>("micro_batch_tokens", 16384);
-  out.training.shuffle = section.get<bool>("shuffle", true);
-  return out;
+std::string describe_supervised(const supervised_statistics& s, metrics_log& log, progress& bar) {
+  bar.count("tokens", static_cast<double>(s.tokens));
+  log.scalars(static_cast<std::int64_t>(s.step), {{"loss", s.loss},
+                                                  {"gradient_norm", s.gradient_norm},
+                                                  {"learning_rate", s.learning_rate},
+                                                  {"tokens_per_second", static_cast<double>(s.tokens) / s.seconds}});
+  return "loss " + std::to_string(s.loss).substr(0, 6);
 }
 
-// Trains the role "policy" of a model on examples as the section "sft" says, with checkpoints, metrics and progress,
-// and saves it to the context's output folder.
-void train_supervised(loaded_model& model, std::vector<supervised_example> examples, const config& options,
-                      stage_context& context) {
-  const auto [settings, optimizer_options, steps, save_every, keep] =
-      read_sft(options.section("sft"), context, examples.size());
-  const auto out = context.out_or("sft");
+class sft_stage : public stage {
+ public:
+  sft_stage(const config& options, stage_context& context)
+      : out_(context.out_or("sft")), settings_(read_sft(options, context, out_)) {}
 
-  parameter_set& parameters = model.bank->train("policy");
-  adamw optimizer(parameters, optimizer_options);
-  policy_role policy(*model.bank, "policy");
-  supervised_trainer trainer(policy, optimizer, settings, *context.ranks);
-  if (finished_before(options, context, out) || !context.begin(options, out)) return;
-  use_threads(context);
-  training_checkpoints checkpoints(out / "checkpoints", save_every, keep, context.ranks);
-  checkpoints.add("policy", parameters, optimizer);
-  fit_run run(trainer, context, checkpoints, out, "sft", steps, [](const supervised_statistics& s, metrics_log& log) {
-    log.scalars(static_cast<std::int64_t>(s.step), {{"loss", s.loss},
-                                                    {"gradient_norm", s.gradient_norm},
-                                                    {"learning_rate", s.learning_rate},
-                                                    {"tokens_per_second", static_cast<double>(s.tokens) / s.seconds}});
-    return "loss " + std::to_string(s.loss).substr(0, 6);
-  });
-  trainer.fit(std::span<const supervised_example>(examples), run);
-  if (context.ranks->first()) save_role(model, "policy", out);
-  checkpoints.remove();
-  run.finish(out.string());
-}
+  void check(const config&, stage_context&) override { check_output(out_, {model().path, settings_.adapter}); }
+
+  std::function<std::string()> plan(const config&, const stage_context&) const override {
+    const auto& training = settings_.fit.training;
+    return plan_text(settings_.planned, sft_plan{.adapter = settings_.adapter,
+                                                 .batch_size = training.batch_size,
+                                                 .micro_batch_tokens = training.micro_batch.tokens,
+                                                 .prompt_tokens = settings_.forms.front().max_tokens,
+                                                 .response_tokens = settings_.max_response_tokens,
+                                                 .moments = settings_.fit.optimizer.moments});
+  }
+
+  bool finished(stage_context& context) const override { return finished_before(context, out_); }
+  std::filesystem::path folder() const override { return out_; }
+
+  void load(const config& options, stage_context& context) override {
+    model_ = load_model(model(), read_device(options), context.seed);
+    start_role(model_, "policy", settings_.adapter, settings_.planned.adapter,
+               rng(context.seed).split(stream_key("adapter")));
+    const auto prompts = make_prompters(settings_.forms, model_);
+    examples_ = read_examples(settings_, prompts);
+    if (const auto note = cut_note(prompts, settings_.forms, examples_.size()); !note.empty()) context.log(note);
+    // Before hours of training, not after them.
+    for (const auto& line : record_losses::of_run().take_lines()) context.log(line);
+    parameters_ = &model_.bank->train("policy");
+    optimizer_.emplace(*parameters_, settings_.fit.optimizer);
+    policy_.emplace(*model_.bank, "policy");
+    trainer_.emplace(*policy_, *optimizer_, settings_.fit.options_over(examples_.size()), *context.ranks);
+  }
+
+  void run(stage_context& context) override {
+    training_checkpoints checkpoints(out_ / "checkpoints", settings_.fit.save_every, settings_.fit.keep, context.ranks);
+    checkpoints.add("policy", *parameters_, *optimizer_);
+    if (const auto saved = checkpoints.start(context.resume)) restore_position(*trainer_, *saved);
+    training_loop loop(
+        context, checkpoints, out_,
+        {.title = "sft", .first = trainer_->save().step, .steps = settings_.fit.steps_over(examples_.size())},
+        describe_supervised, [&] { return position_of(*trainer_); });
+    trainer_->fit(std::span<const supervised_example>(examples_), loop);
+    loop.finish(out_.string(), [&] { save_role(model_, "policy", out_); });
+  }
+
+ private:
+  const model_settings& model() const { return settings_.planned.model; }
+
+  std::filesystem::path out_;
+  sft_settings settings_;
+  loaded_model model_;
+  std::vector<supervised_example> examples_;
+  parameter_set* parameters_ = nullptr;
+  std::optional<adamw> optimizer_;
+  std::optional<policy_role> policy_;
+  std::optional<supervised_trainer<policy_role, adamw, process_group>> trainer_;
+};
 
 }  // namespace
 
-void run_sft(const config& options, stage_context& context) {
-  const sft_data data = read_data(options.section("sft"));
-  const std::vector<prompt_settings> forms = read_sft_prompts(options);
-  join_ranks(options, context, context.out_or("sft"));
-  const auto adapter = options.get<std::filesystem::path>("model.adapter", {});
-  check_output(context.out_or("sft"), {read_model_settings(options).path, adapter});
-  read_sft(options.section("sft"), context, 1);
-  const auto plan = plan_sft(options, context);
-  options.check_unknown();
-  if (context.dry_run) return context.rehearse(options, plan);
-  loaded_model model = load_model(options);
-  start_role(model, "policy", adapter, options, rng(context.seed).split(stream_key("adapter")));
-  const auto prompts = make_prompters(forms, model);
-  auto examples = read_examples(data, prompts);
-  if (const auto note = cut_note(prompts, forms, examples.size()); !note.empty()) context.log(note);
-  // Before hours of training, not after them.
-  for (const auto& line : record_losses::of_run().take_lines()) context.log(line);
-  train_supervised(model, std::move(examples), options, context);
-}
+void run_sft(const config& options, stage_context& context) { run_stage<sft_stage>(options, context); }
 
 subcommand make_sft_command() {
   return {.name = "sft",

@@ -10,21 +10,22 @@
 #include "datasets/sft_data.hpp"
 #include "files/data_files.hpp"
 #include "run/report_error.hpp"
+#include "run/stage.hpp"
 
 namespace coho::trainer {
 namespace {
 
 namespace fs = std::filesystem;
 
-// The text of an option_error begins with the option's name, which ends as its key does ("shaping.kl_coefficient",
-// "ppo.kl_coefficient"): where that key stands in the recipe.
+// The text of an option_error begins with the option's name, with which its key ends ("shaping.kl_coefficient",
+// "ppo.shaping.kl_coefficient"): where that key stands in the recipe. Losses name their own options only.
 std::string place_of_option(const config& options, const std::string& text) {
   constexpr std::string_view before = "option ";
   if (!text.starts_with(before)) return {};
-  const std::string name = text.substr(before.size(), text.find(" = ") - before.size());
-  const auto last = [](const std::string& key) { return key.substr(key.rfind('.') + 1); };
-  for (const auto& key : options.read_keys())
-    if (options.has(key) && last(key) == last(name)) return options.place(key) + ": " + key + ": ";
+  const std::string name = "." + text.substr(before.size(), text.find(" = ") - before.size());
+  for (const auto& end : {name, name.substr(name.rfind('.'))})
+    for (const auto& key : options.read_keys())
+      if (options.has(key) && key.ends_with(end)) return options.place(key) + ": " + key + ": ";
   return {};
 }
 
@@ -55,31 +56,40 @@ stage_verdict rehearse(const fs::path& recipe, const recipe_stage& stage, const 
   return out;
 }
 
-void run_validate(const config& options, stage_context& context, const std::vector<subcommand>& stages) {
-  const auto recipes = options.require<std::vector<std::string>>("validate.recipes", "one recipe or several");
-  if (!context.begin(options)) return;
-  std::size_t wrong = 0, all = 0;
-  for (const auto& name : recipes) {
-    const fs::path path = (not_there(name) || fs::is_directory(name)) && !fs::path(name).has_parent_path()
-                              ? shipped("recipes/" + fs::path(name).stem().string() + ".toml")
-                              : fs::path(name);
-    for (const auto& verdict : validate_recipe(path, stages)) {
-      std::cout << path.filename().string() << "  " << verdict.stage << "  "
-                << (verdict.problem.empty() ? "ok" : verdict.problem);
-      const char* gap = "; not there yet: ";
-      for (const auto& file : verdict.missing) {
-        std::cout << gap << file;
-        gap = ", ";
+class validate_stage : public stage {
+ public:
+  validate_stage(const config& options, const std::vector<subcommand>& stages)
+      : recipes_(options.require<std::vector<std::string>>("validate.recipes", "one recipe or several")),
+        stages_(stages) {}
+
+  void run(stage_context&) override {
+    std::size_t wrong = 0, all = 0;
+    for (const auto& name : recipes_) {
+      const fs::path path = (not_there(name) || fs::is_directory(name)) && !fs::path(name).has_parent_path()
+                                ? shipped("recipes/" + fs::path(name).stem().string() + ".toml")
+                                : fs::path(name);
+      for (const auto& verdict : validate_recipe(path, stages_)) {
+        std::cout << path.filename().string() << "  " << verdict.stage << "  "
+                  << (verdict.problem.empty() ? "ok" : verdict.problem);
+        const char* gap = "; not there yet: ";
+        for (const auto& file : verdict.missing) {
+          std::cout << gap << file;
+          gap = ", ";
+        }
+        std::cout << '\n';
+        ++all;
+        if (!verdict.problem.empty()) ++wrong;
       }
-      std::cout << '\n';
-      ++all;
-      if (!verdict.problem.empty()) ++wrong;
     }
+    if (wrong > 0)
+      throw config_error(std::to_string(wrong) + " of " + std::to_string(all) +
+                         " stages cannot be run with what their recipe says");
   }
-  if (wrong > 0)
-    throw config_error(std::to_string(wrong) + " of " + std::to_string(all) +
-                       " stages cannot be run with what their recipe says");
-}
+
+ private:
+  std::vector<std::string> recipes_;
+  const std::vector<subcommand>& stages_;
+};
 
 }  // namespace
 
@@ -93,8 +103,11 @@ std::vector<stage_verdict> validate_recipe(const fs::path& recipe, const std::ve
 subcommand make_validate_command(std::vector<subcommand> stages) {
   return {.name = "validate",
           .help = "check recipes for every stage that they hold, without models or data",
-          .run = [stages = std::move(stages)](const config& options,
-                                              stage_context& context) { run_validate(options, context, stages); },
+          .run =
+              [stages = std::move(stages)](const config& options, stage_context& context) {
+                validate_stage work(options, stages);
+                run_in_order(work, options, context);
+              },
           .flags = {{.name = "recipes",
                      .key = "validate.recipes",
                      .help = "recipes: TOML files, or names of built-in ones",

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "config/recipe_file.hpp"
+#include "config/renamed_keys.hpp"
 #include "config/spelling.hpp"
 #include "config/toml_values.hpp"
 #include "files/atomic_file.hpp"
@@ -14,7 +15,7 @@ namespace coho::trainer {
 
 struct config::state {
   struct origin {
-    std::string place;  // "--set ppo.gamma=2"
+    std::string place;  // "--set ppo.gae.gamma=2"
     std::string raw;    // the value as typed, for keys that turn out to be strings
     bool has_raw;
     std::size_t number;  // in the order of the command line
@@ -72,8 +73,7 @@ void config::set(std::string_view key_equals_value) {
   const auto split = key_equals_value.find('=');
   const auto key = key_equals_value.substr(0, split);
   if (split == std::string_view::npos || !is_bare_key(key)) {
-    throw config_error("--set " + std::string(key_equals_value) +
-                       ": expected key=value, such as ppo.kl_coefficient=0.02");
+    throw config_error("--set " + std::string(key_equals_value) + ": expected key=value, such as ppo.epochs=2");
   }
   const auto raw = std::string(key_equals_value.substr(split + 1));
   const auto place = "--set " + std::string(key_equals_value);
@@ -177,8 +177,13 @@ std::vector<std::filesystem::path> config::require_paths(std::string_view key, s
 
 std::string config::choice(std::string_view key, std::string_view fallback,
                            std::initializer_list<std::string_view> allowed) const {
+  return choice(key, fallback, std::span(allowed.begin(), allowed.size()));
+}
+
+std::string config::choice(std::string_view key, std::string_view fallback,
+                           std::span<const std::string_view> allowed) const {
   const auto value = get<std::string>(key, std::string(fallback));
-  if (std::ranges::find(allowed, value) != allowed.end()) return value;
+  if (std::ranges::find(allowed, std::string_view(value)) != allowed.end()) return value;
   std::string list;
   std::vector<std::string> candidates;
   for (const auto name : allowed) {
@@ -269,6 +274,27 @@ void config::allow_sections(std::span<const std::string> names) const {
   state_->other_sections.insert(names.begin(), names.end());
 }
 
+namespace {
+
+std::string last_name(const std::string& key) { return key.substr(key.rfind('.') + 1); }
+
+// The same name in another group of its section, or in another section, is as likely a slip as a misspelling.
+std::string of_other_group(const std::string& key, const std::vector<std::string>& candidates) {
+  const auto section = key.substr(0, key.find('.') + 1);
+  std::vector<std::string> own;
+  for (const auto& candidate : candidates)
+    if (!section.empty() && candidate.starts_with(section)) own.push_back(candidate);
+  const auto same = [&](const std::string& candidate) { return last_name(candidate) == last_name(key); };
+  if (const auto found = std::ranges::find_if(own, same); found != own.end()) return *found;
+  if (const auto found = std::ranges::find_if(candidates, same); found != candidates.end()) return *found;
+  std::vector<std::string> names;
+  for (const auto& candidate : own) names.push_back(last_name(candidate));
+  const auto near = nearest(last_name(key), names);
+  return near.empty() ? near : own[static_cast<std::size_t>(std::ranges::find(names, near) - names.begin())];
+}
+
+}  // namespace
+
 void config::check_unknown() const {
   std::set<std::string, std::less<>> own_sections;
   for (const auto& key : state_->declared) own_sections.insert(key.substr(0, key.find('.')));
@@ -281,19 +307,16 @@ void config::check_unknown() const {
     if (state_->declared.contains(key) || (own && top == key && node->is_table())) continue;
     if (!own && state_->other_sections.contains(top)) continue;
 
-    // The same name in another section is as likely a slip as a misspelling.
+    const auto from = config(state_, "").place(key);
+    if (const auto now = renamed_key(key); !now.empty()) throw config_error(from + ": " + key + " is now " + now);
     std::vector<std::string> candidates(state_->declared.begin(), state_->declared.end());
     auto meant = nearest(key, candidates);
-    const auto last = key.substr(key.rfind('.') + 1);
-    for (const auto& candidate : candidates) {
-      if (meant.empty() && candidate.substr(candidate.rfind('.') + 1) == last) meant = candidate;
-    }
+    if (meant.empty()) meant = of_other_group(key, candidates);
     if (meant.empty() && !own) {
       const std::vector<std::string> sections(state_->other_sections.begin(), state_->other_sections.end());
       if (const auto near_section = nearest(top, sections); !near_section.empty())
         meant = near_section + key.substr(top.size());
     }
-    const auto from = config(state_, "").place(key);
     throw config_error(from + ": unknown key " + key + (meant.empty() ? "" : "; did you mean " + meant + "?"));
   }
 }
@@ -324,10 +347,9 @@ std::vector<std::pair<std::string, std::filesystem::path>> config::read_paths() 
 }
 
 std::string config::resolved() const {
-  std::ostringstream out;
-  out << toml::toml_formatter(state_->read, toml::toml_formatter::default_flags & ~toml::format_flags::indentation)
-      << '\n';
-  return out.str();
+  std::string out;
+  print_section(state_->read, "", out);
+  return out;
 }
 
 void config::save_resolved(const std::filesystem::path& path) const { write_file(path, resolved()); }

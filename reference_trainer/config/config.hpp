@@ -22,14 +22,14 @@ class config_error : public error {
   using error::error;
 };
 
-/// What a stage is told to do: a TOML recipe with overrides on top. Keys are dotted ("ppo.kl_coefficient").
+/// What a stage is told to do: a TOML recipe with overrides on top. Keys are dotted ("ppo.gae.gamma").
 ///
 /// Reading a key declares it: after a stage has read all that it knows, `check_unknown` turns every remaining key into
 /// an error with a "did you mean", and `resolved` lists what was read with the value in force, defaults included.
 /// Copies and sections share one state. Not for concurrent use.
 ///
-///     auto recipe = config::load("ppo.toml", {"ppo.kl_coefficient=0.01"});
-///     double beta = recipe.get<double>("ppo.kl_coefficient", 0.02);
+///     auto recipe = config::load("ppo.toml", {"ppo.stop_kl=20"});
+///     double limit = recipe.get<double>("ppo.stop_kl", 0);
 ///     recipe.check_unknown();
 class config {
  public:
@@ -67,6 +67,7 @@ class config {
   /// A string out of a set.
   std::string choice(std::string_view key, std::string_view fallback,
                      std::initializer_list<std::string_view> allowed) const;
+  std::string choice(std::string_view key, std::string_view fallback, std::span<const std::string_view> allowed) const;
 
   /// Whether recipe or override gives the key. Does not declare it.
   bool has(std::string_view key) const;
@@ -74,7 +75,7 @@ class config {
   std::vector<std::string> keys(std::string_view section = {}) const;
   /// Every key that file and overrides give, with its value as text for people. Does not declare them.
   std::vector<std::pair<std::string, std::string>> given() const;
-  /// The same config seen from a section: `section("ppo").get<double>("gamma", 1)` reads "ppo.gamma".
+  /// The same config seen from a section: `section("ppo").get<double>("gamma", 1)` reads "ppo.gae.gamma".
   config section(std::string_view prefix) const;
   /// The entries of a list of sections in the order of the file, by name. An entry `[[prompts.source]]` with
   /// name = "dolly" is seen, and overridden, as the section "prompts.source.dolly"; `[prompts.source.dolly]` is the
@@ -86,12 +87,13 @@ class config {
   void mention(std::initializer_list<std::string_view> keys) const;
   /// Sections that belong to other stages: their keys are not unknown, unless this stage reads from them too.
   void allow_sections(std::span<const std::string> names) const;
-  /// `config_error` for the first key in the file or overrides that nobody declared.
+  /// `config_error` for the first key in the file or overrides that nobody declared; one of former versions is told its
+  /// new name.
   void check_unknown() const;
 
-  /// `config_error` "recipe.toml:12: ppo.gamma = 2 is not allowed: it must be …" unless `ok`.
+  /// `config_error` "recipe.toml:12: ppo.gae.gamma = 2 is not allowed: it must be …" unless `ok`.
   void check(bool ok, std::string_view key, std::string_view allowed) const;
-  /// Where the key's value comes from: "recipe.toml:12", "--set ppo.gamma=2" or "default".
+  /// Where the key's value comes from: "recipe.toml:12", "--set ppo.gae.gamma=2" or "default".
   std::string place(std::string_view key) const;
 
   /// The keys read so far, whether given or not.
@@ -99,7 +101,7 @@ class config {
   /// Keys read so far as paths, with those that the file or an override gives.
   std::vector<std::pair<std::string, std::filesystem::path>> read_paths() const;
 
-  /// Every key read so far with its value, as TOML that `load` reads back.
+  /// Every key read so far with its value, as TOML that `load` reads back; numbers in the fewest digits that do.
   std::string resolved() const;
   /// Writes `resolved()` to a file, through a temporary one.
   void save_resolved(const std::filesystem::path& path) const;

@@ -129,6 +129,51 @@ inline std::string_view describe_type(const toml::node& node) {
   }
 }
 
+// As TOML that reads back as the same value: numbers in the fewest digits.
+inline std::string print_exactly(const toml::node& node) {
+  if (const auto* number = node.as_floating_point(); number != nullptr && std::isfinite(number->get())) {
+    const auto text = show_value(node);
+    return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
+  }
+  if (const auto* list = node.as_array()) {
+    std::string out;
+    for (const auto& item : *list) out += (out.empty() ? "" : ", ") + print_exactly(item);
+    return out.empty() ? "[]" : "[ " + out + " ]";
+  }
+  std::ostringstream out;
+  node.visit([&](const auto& value) {
+    out << toml::toml_formatter(value, toml::toml_formatter::default_flags & ~toml::format_flags::indentation);
+  });
+  return out.str();
+}
+
+// A section with its own keys first, then the sections in it, each under its whole name.
+inline void print_section(const toml::table& table, const std::string& name, std::string& out) {
+  const auto heading = [&](const char* open, const std::string& of, const char* close) {
+    out += (out.empty() ? "" : "\n") + std::string(open) + of + close + "\n";
+  };
+  const auto list_of_sections = [](const toml::node& node) {
+    const auto* list = node.as_array();
+    return list != nullptr && !list->empty() && list->is_array_of_tables();
+  };
+  const auto whole = [&](std::string_view key) { return (name.empty() ? "" : name + ".") + std::string(key); };
+  for (const auto& [key, node] : table)
+    if (!node.is_table() && !list_of_sections(node)) out += std::string(key.str()) + " = " + print_exactly(node) + "\n";
+  for (const auto& [key, node] : table) {
+    if (const auto* inner = node.as_table()) {
+      const bool own = std::ranges::any_of(
+          *inner, [&](const auto& entry) { return !entry.second.is_table() && !list_of_sections(entry.second); });
+      if (own || inner->empty()) heading("[", whole(key.str()), "]");
+      print_section(*inner, whole(key.str()), out);
+    } else if (list_of_sections(node)) {
+      for (const auto& entry : *node.as_array()) {
+        heading("[[", whole(key.str()), "]]");
+        print_section(*entry.as_table(), whole(key.str()), out);
+      }
+    }
+  }
+}
+
 template <class T>
 struct is_vector : std::false_type {};
 template <class T>

@@ -23,6 +23,7 @@
 #include "files/json_file.hpp"
 #include "observe/resources.hpp"
 #include "run/report_error.hpp"
+#include "run/stage.hpp"
 #include "rollouts/symbolic_rewards.hpp"
 #include "settings/ppo_settings.hpp"
 
@@ -31,7 +32,7 @@ namespace demo {
 namespace {
 
 namespace fs = std::filesystem;
-using stage = void (*)(const config&, stage_context&);
+using stage_function = void (*)(const config&, stage_context&);
 
 /// A reinforcement-learning run of the demo.
 struct run_plan {
@@ -115,12 +116,12 @@ class chain {
     seconds_.emplace_back(name, watch.seconds());
   }
 
-  void run(const std::string& name, stage what, const fs::path& out, std::vector<std::string> overrides,
+  void run(const std::string& name, stage_function what, const fs::path& out, std::vector<std::string> overrides,
            std::size_t threads = 0) {
     std::vector<std::string> all{"prompt.template=" + quoted(shipped("demo/prompts/inference.txt"))};
     if (quick_)
       all.insert(all.end(), {"aggregate.repeats=4", "ppo.steps=3", "ppo.rollouts=16", "ppo.minibatch_size=8",
-                             "ppo.normalization_samples=32"});
+                             "ppo.normalization.samples=32"});
     all.insert(all.end(), overrides.begin(), overrides.end());
     config settings = options_.clone();
     for (const auto& entry : all) settings.set(entry);
@@ -338,20 +339,32 @@ class chain {
   std::vector<std::pair<std::string, double>> seconds_;
 };
 
-void run_demo(const config& options, stage_context& context) {
-  chain demo(options, context, options.get<bool>("demo.short", false), options.get<bool>("demo.from_scratch", false));
-  options.mention({"demo.base_steps"});
-  options.check(!context.resume, "--resume", "unset: the demo runs in one piece");
-  if (!context.begin(options)) return;
-  demo();
-}
+class demo_stage : public trainer::stage {
+ public:
+  demo_stage(const config& options, stage_context& context)
+      : chain_(options, context, options.get<bool>("demo.short", false),
+               options.get<bool>("demo.from_scratch", false)) {
+    options.mention({"demo.base_steps"});
+    options.check(!context.resume, "--resume", "unset: the demo runs in one piece");
+  }
+  void run(stage_context&) override { chain_(); }
 
-void run_demo_base(const config& options, stage_context& context) {
-  const auto steps = options.get<std::size_t>("demo.base_steps", 1250);
-  options.check(steps > 0, "demo.base_steps", "at least 1");
-  if (!context.begin(options)) return;
-  train_base(context.out.empty() ? shipped("demo/prompts").parent_path() / "base" : context.out, steps, context);
-}
+ private:
+  chain chain_;
+};
+
+class demo_base_stage : public trainer::stage {
+ public:
+  demo_base_stage(const config& options, stage_context&) : steps_(options.get<std::size_t>("demo.base_steps", 1250)) {
+    options.check(steps_ > 0, "demo.base_steps", "at least 1");
+  }
+  void run(stage_context& context) override {
+    train_base(context.out.empty() ? shipped("demo/prompts").parent_path() / "base" : context.out, steps_, context);
+  }
+
+ private:
+  std::size_t steps_;
+};
 
 }  // namespace
 }  // namespace demo
@@ -363,7 +376,7 @@ subcommand make_demo_command() {
   });
   return {.name = "demo",
           .help = "the whole of SALMON in a toy world, from judge to policy, in minutes",
-          .run = demo::run_demo,
+          .run = run_stage<demo::demo_stage>,
           .flags = {{"--short", "demo.short",
                      "a few steps of each stage, for a quick check; thresholds are not checked", "true"},
                     {"--from-scratch", "demo.from_scratch", "also train the base model", "true"}},
@@ -375,7 +388,7 @@ subcommand make_demo_command() {
 subcommand make_demo_base_command() {
   return {.name = "demo-base",
           .help = "train the base model that the demo starts from",
-          .run = demo::run_demo_base,
+          .run = run_stage<demo::demo_base_stage>,
           .flags = {{"--steps", "demo.base_steps", "training steps"}},
           .sections = {"demo"},
           .group = "Demo",

@@ -104,6 +104,35 @@ std::vector<threshold_check> check_thresholds(const std::filesystem::path& path,
   return out;
 }
 
+namespace {
+
+report::section reward_section(const reward_accuracy& accuracy) {
+  report::section reward{.heading = "The reward model"};
+  bar_chart by_principle{.title = "Accuracy on held-out pairs, one principle at a time",
+                         .note = "Against the grammar, in the training wordings.",
+                         .value_label = "accuracy"};
+  for (const quality q : qualities) by_principle.categories.emplace_back(name_of(q));
+  by_principle.bars = {{"positive", accuracy.positive_by_quality}, {"negated", accuracy.negated_by_quality}};
+  by_principle.value_min = 0;
+  by_principle.value_max = 1;
+  by_principle.references = {{0.5, "chance"}};
+  reward.parts.emplace_back(by_principle);
+  bar_chart whole{.title = "Accuracy by what is asked",
+                  .note = "Sets of principles against their aggregated labels, a tenth of which was flipped on purpose.",
+                  .value_label = "accuracy"};
+  whole.categories = {"positive", "negated", "unseen wording", "unseen, negated", "sets of two", "sets of three"};
+  whole.bars = {{"accuracy",
+                 {accuracy.positive, accuracy.negated, accuracy.unseen_positive, accuracy.unseen_negated,
+                  accuracy.pairs_of_principles, accuracy.triples_of_principles}}};
+  whole.value_min = 0;
+  whole.value_max = 1;
+  whole.references = {{0.5, "chance"}};
+  reward.parts.emplace_back(whole);
+  return reward;
+}
+
+}  // namespace
+
 report make_report(const summary& figures, const std::vector<demo_run>& runs, const reward_accuracy& accuracy,
                    const std::vector<threshold_check>& checks) {
   report page{.title = "SALMON in a toy world"};
@@ -164,29 +193,7 @@ report make_report(const summary& figures, const std::vector<demo_run>& runs, co
   training.parts.emplace_back(chart_of(runs, "explained_variance", "Value model", "explained variance"));
   page.sections.push_back(std::move(training));
 
-  report::section reward{.heading = "The reward model"};
-  bar_chart by_principle{.title = "Accuracy on held-out pairs, one principle at a time",
-                         .note = "Against the grammar, in the training wordings.",
-                         .value_label = "accuracy"};
-  for (const quality q : qualities) by_principle.categories.emplace_back(name_of(q));
-  by_principle.bars = {{"positive", accuracy.positive_by_quality}, {"negated", accuracy.negated_by_quality}};
-  by_principle.value_min = 0;
-  by_principle.value_max = 1;
-  by_principle.references = {{0.5, "chance"}};
-  reward.parts.emplace_back(by_principle);
-  bar_chart whole{
-      .title = "Accuracy by what is asked",
-      .note = "Sets of principles against their aggregated labels, a tenth of which was flipped on purpose.",
-      .value_label = "accuracy"};
-  whole.categories = {"positive", "negated", "unseen wording", "unseen, negated", "sets of two", "sets of three"};
-  whole.bars = {{"accuracy",
-                 {accuracy.positive, accuracy.negated, accuracy.unseen_positive, accuracy.unseen_negated,
-                  accuracy.pairs_of_principles, accuracy.triples_of_principles}}};
-  whole.value_min = 0;
-  whole.value_max = 1;
-  whole.references = {{0.5, "chance"}};
-  reward.parts.emplace_back(whole);
-  page.sections.push_back(std::move(reward));
+  page.sections.push_back(reward_section(accuracy));
 
   report::section bounds{.heading = "Thresholds"};
   report_checks table{.title = checks.empty() ? "Not checked in the short form" : "What this demo must show"};

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include <coho/error.hpp>
@@ -15,6 +16,7 @@
 #include "observe/table.hpp"
 #include "roles/judge_role.hpp"
 #include "run/output_file.hpp"
+#include "run/stage.hpp"
 #include "settings/model_settings.hpp"
 
 namespace coho::trainer {
@@ -114,65 +116,94 @@ hhh_result score_hhh(std::span<const hhh_item> items, const choice_prompt& promp
   return out;
 }
 
-void evaluate_hhh(const config& options, stage_context& context) {
-  const auto data = options.require<std::filesystem::path>("eval.data", "a BIG-bench task.json, or a folder of them");
-  const std::string wording = wording_file(options, "hhh").string();
-  const auto batch = options.get<std::size_t>("eval.batch", 16);
-  options.check(batch > 0, "eval.batch", "at least 1");
-  const auto limit = options.get<std::size_t>("eval.limit", 0);
-  const auto adapter = options.get<std::filesystem::path>("eval.adapter", {});
-  refuse_same_file("out", context.out, {data});
-  read_model_settings(options);
-  if (context.dry_run) {
-    if (!not_there(wording)) choice_prompt::from_file(wording);
-    if (const auto most = options.find<std::size_t>("eval.max_tokens"))
-      options.check(*most >= wording_tokens + 3, "eval.max_tokens",
-                    "at least 259, of which 256 are left for the wording");
-    return context.rehearse(options);
-  }
-  const choice_prompt prompt = choice_prompt::from_file(wording);
-  loaded_model model = load_model(options);
-  load_role(model, "judge", adapter);
-  const auto positions = static_cast<std::size_t>(model.bank->config().max_position_embeddings);
-  const auto max_tokens = options.get<std::size_t>("eval.max_tokens", positions);
-  options.check(max_tokens >= wording_tokens + 3, "eval.max_tokens",
-                "at least 259, of which 256 are left for the wording");
-  auto items = read_hhh(data);
-  if (!context.begin(options)) return;
+namespace {
 
-  if (limit > 0 && limit < items.size()) items.resize(limit);
-  for (auto& item : items) item = cut_item(item, *model.tokenizer, (max_tokens - wording_tokens) / 3);
-  judge_role judge(*model.bank, "judge", *model.tokenizer);
-  auto bar = context.start_progress("eval", items.size(), "items");
-  // Two prompts a pair of answers: an item of two answers is done with both.
-  const auto result = score_hhh(
-      items, prompt,
-      judge_odds(judge, " A", " B", 2 * batch, context, [&](std::size_t prompts) { bar.advance(prompts / 2); }),
-      context.seed);
-  bar.finish();
-
-  text_table table({"category", "items", "right", "accuracy", "± s.e."});
-  nlohmann::json out{{"kind", "hhh"},
-                     {"data", data.string()},
-                     {"template", wording},
-                     {"ties", result.ties},
-                     {"letter_bias", result.letter_bias}};
-  const auto add = [&](const std::string& name, const choice_count& count) {
-    table.add_row({name, std::to_string(count.items), std::to_string(count.right), format_number(count.accuracy(), 4),
-                   format_number(count.standard_error(), 4)});
-  };
-  for (const auto& [name, count] : result.categories) {
-    add(name, count);
-    out["categories"][name] = choice_report(count);
+class hhh_stage : public stage {
+ public:
+  hhh_stage(const config& options, stage_context&)
+      : data_(options.require<std::filesystem::path>("eval.data", "a BIG-bench task.json, or a folder of them")),
+        wording_(wording_file(options, "hhh").string()),
+        batch_(options.get<std::size_t>("eval.batch", 16)),
+        limit_(options.get<std::size_t>("eval.limit", 0)),
+        adapter_(options.get<std::filesystem::path>("eval.adapter", {})),
+        max_tokens_(options.find<std::size_t>("eval.max_tokens")) {
+    options.check(batch_ > 0, "eval.batch", "at least 1");
+    base_ = read_model_settings(options);
   }
-  add("overall", result.overall);
-  out["overall"] = choice_report(result.overall);
-  std::cout << table.text() << "ties: " << result.ties
-            << ", mean log-odds of A over B: " << format_number(result.letter_bias, 3) << '\n';
-  if (context.out.empty()) return;
-  for (std::size_t i = 0; i < items.size(); ++i)
-    out["per_item"].push_back(item_report(items[i], result.scores[i], result.chosen[i]));
-  write_json(context.out, out);
-}
+
+  void check(const config& options, stage_context& context) override {
+    refuse_same_file("out", context.out, {data_});
+    if (!context.dry_run || !not_there(wording_)) prompt_.emplace(choice_prompt::from_file(wording_));
+    if (max_tokens_) check_length(options, *max_tokens_);
+  }
+
+  void load(const config& options, stage_context& context) override {
+    model_ = load_model(base_, read_device(options), context.seed);
+    load_role(model_, "judge", adapter_);
+    if (!max_tokens_) max_tokens_ = static_cast<std::size_t>(model_.bank->config().max_position_embeddings);
+    check_length(options, *max_tokens_);
+    items_ = read_hhh(data_);
+    if (limit_ > 0 && limit_ < items_.size()) items_.resize(limit_);
+  }
+
+  void run(stage_context& context) override {
+    make_folder_of(context.out);  // ahead of what may take hours
+    for (auto& item : items_) item = cut_item(item, *model_.tokenizer, (*max_tokens_ - wording_tokens) / 3);
+    judge_role judge(*model_.bank, "judge", *model_.tokenizer);
+    auto bar = context.start_progress("eval", items_.size(), "items");
+    // Two prompts a pair of answers: an item of two answers is done with both.
+    const auto result = score_hhh(
+        items_, *prompt_,
+        judge_odds(judge, " A", " B", 2 * batch_, context, [&](std::size_t prompts) { bar.advance(prompts / 2); }),
+        context.seed);
+    bar.finish();
+    report(result, context);
+  }
+
+ private:
+  static void check_length(const config& options, std::size_t tokens) {
+    options.check(tokens >= wording_tokens + 3, "eval.max_tokens",
+                  "at least 259, of which 256 are left for the wording");
+  }
+
+  void report(const hhh_result& result, const stage_context& context) const {
+    text_table table({"category", "items", "right", "accuracy", "± s.e."});
+    nlohmann::json out{{"kind", "hhh"},
+                       {"data", data_.string()},
+                       {"template", wording_},
+                       {"ties", result.ties},
+                       {"letter_bias", result.letter_bias}};
+    const auto add = [&](const std::string& name, const choice_count& count) {
+      table.add_row({name, std::to_string(count.items), std::to_string(count.right), format_number(count.accuracy(), 4),
+                     format_number(count.standard_error(), 4)});
+    };
+    for (const auto& [name, count] : result.categories) {
+      add(name, count);
+      out["categories"][name] = choice_report(count);
+    }
+    add("overall", result.overall);
+    out["overall"] = choice_report(result.overall);
+    std::cout << table.text() << "ties: " << result.ties
+              << ", mean log-odds of A over B: " << format_number(result.letter_bias, 3) << '\n';
+    if (context.out.empty()) return;
+    for (std::size_t i = 0; i < items_.size(); ++i)
+      out["per_item"].push_back(item_report(items_[i], result.scores[i], result.chosen[i]));
+    write_json(context.out, out);
+  }
+
+  std::filesystem::path data_;
+  std::string wording_;
+  std::size_t batch_, limit_;
+  std::filesystem::path adapter_;
+  std::optional<std::size_t> max_tokens_;
+  model_settings base_;
+  std::optional<choice_prompt> prompt_;
+  loaded_model model_;
+  std::vector<hhh_item> items_;
+};
+
+}  // namespace
+
+void evaluate_hhh(const config& options, stage_context& context) { run_stage<hhh_stage>(options, context); }
 
 }  // namespace coho::trainer

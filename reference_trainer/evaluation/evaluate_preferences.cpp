@@ -2,6 +2,8 @@
 
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
 
 #include <coho/error.hpp>
 
@@ -14,6 +16,7 @@
 #include "observe/table.hpp"
 #include "resources/principle_file.hpp"
 #include "run/output_file.hpp"
+#include "run/stage.hpp"
 #include "settings/model_settings.hpp"
 #include "settings/reward_prompt_settings.hpp"
 
@@ -34,79 +37,107 @@ void print(const std::string& title, const text_table& table) {
   if (!table.rows().empty()) std::cout << '\n' << title << '\n' << table.text();
 }
 
-}  // namespace
-
-void evaluate_preferences(const config& options, stage_context& context) {
-  const auto files = options.require_paths("eval.data", "a preference file, or a list");
-  options.check(!files.empty(), "eval.data", "a file or several");
-  const auto path = options.require<fs::path>("eval.reward_model", "the folder of the reward model");
-  const auto batch = options.get<std::size_t>("eval.batch", 64);
-  options.check(batch > 0, "eval.batch", "at least 1");
-  const auto limit = options.get<std::size_t>("eval.limit", 0);
-  const auto principles = options.get<fs::path>("eval.principles", {});
-  refuse_same_file("out", context.out, files);
-  read_model_settings(options);
-  if (context.dry_run) {
-    read_reward_prompt(options, "eval");
-    return context.rehearse(options);
+class preferences_stage : public stage {
+ public:
+  preferences_stage(const config& options, stage_context&)
+      : files_(options.require_paths("eval.data", "a preference file, or a list")),
+        path_(options.require<fs::path>("eval.reward_model", "the folder of the reward model")),
+        batch_(options.get<std::size_t>("eval.batch", 64)),
+        limit_(options.get<std::size_t>("eval.limit", 0)),
+        principles_(options.get<fs::path>("eval.principles", {})) {
+    options.check(batch_ > 0, "eval.batch", "at least 1");
+    base_ = read_model_settings(options);
+    prompt_ = read_reward_prompt(options, "eval");
   }
-  loaded_model model = load_model(options);
-  load_role(model, "reward", path);
-  if (!model.bank->at("reward").head.defined())
-    throw file_error(path.string(), "", "holds no scalar head", "give the folder of a trained reward model");
-  reward_role reward = make_reward_role(model, "reward", options, "eval");
-  const auto collection = principles.empty() ? std::vector<principle>{} : load_principles(principle_file(principles));
-  // What is missing comes to light before hours have gone into the files in front of it.
-  std::vector<record_reader<preference_record>> readers;
-  for (const auto& file : files) readers.emplace_back(file);
-  if (!context.begin(options)) return;
 
-  auto bar = context.start_progress("eval", limit * files.size(), "pairs");
-  preference_measures overall;
-  std::size_t left_out = 0;
-  text_table table(
-      {"pairs of", "pairs", "left out", "accuracy", "± s.e.", "ties", "margin", "loss", "Brier", "calibration error"});
-  auto rows = nlohmann::ordered_json::array();
-  for (auto& reader : readers) {
-    const std::string name = reader.reader().path().string();
+  void check(const config&, stage_context& context) override { refuse_same_file("out", context.out, files_); }
+
+  void load(const config& options, stage_context& context) override {
+    model_ = load_model(base_, read_device(options), context.seed);
+    load_role(model_, "reward", path_);
+    if (!model_.bank->at("reward").head.defined())
+      throw file_error(path_.string(), "", "holds no scalar head", "give the folder of a trained reward model");
+    reward_.emplace(make_reward_role(model_, "reward", prompt_));
+    if (!principles_.empty()) collection_ = load_principles(principle_file(principles_));
+    // What is missing comes to light before hours have gone into the files in front of it.
+    for (const auto& file : files_) readers_.emplace_back(file);
+  }
+
+  void run(stage_context& context) override {
+    make_folder_of(context.out);  // ahead of what may take hours
+    auto bar = context.start_progress("eval", limit_ * files_.size(), "pairs");
+    std::size_t left_out = 0;
+    text_table table({"pairs of", "pairs", "left out", "accuracy", "± s.e.", "ties", "margin", "loss", "Brier",
+                      "calibration error"});
+    auto rows = nlohmann::ordered_json::array();
+    for (auto& reader : readers_) {
+      const std::string name = reader.reader().path().string();
+      const preference_measures measured = measure(reader, bar, context);
+      left_out += reader.left_out();
+      add_row(table, name, reader.left_out(), measured);
+      nlohmann::ordered_json row{{"data", name}, {"left_out", reader.left_out()}};
+      row.update(measured.json());
+      rows.push_back(std::move(row));
+    }
+    bar.finish();
+    say_cuts(*reward_, "eval", context);
+    if (readers_.size() > 1) add_row(table, "all", left_out, overall_);
+    std::cout << table.text();
+    print_overall();
+    if (context.out.empty()) return;
+    const nlohmann::ordered_json report{
+        {"kind", "preferences"}, {"reward_model", path_.string()}, {"files", rows}, {"overall", overall_.json()}};
+    summary(report).write(context.out);
+  }
+
+ private:
+  preference_measures measure(record_reader<preference_record>& reader, progress& bar, const stage_context& context) {
     preference_measures measured;
     std::vector<preference_record> records;
     const auto flush = [&] {
-      const preference_batch loaded(std::exchange(records, {}), collection);
-      add_scores(reward, loaded, {&measured, &overall});
+      const preference_batch loaded(std::exchange(records, {}), collection_);
+      add_scores(*reward_, loaded, {&measured, &overall_});
       bar.advance(loaded.records().size());
       context.stop_if_interrupted();
     };
-    for (preference_record record; (limit == 0 || reader.kept() < limit) && reader.next(record);) {
+    for (preference_record record; (limit_ == 0 || reader.kept() < limit_) && reader.next(record);) {
       try {
-        principle_lines(record, collection);
+        principle_lines(record, collection_);
       } catch (const argument_error& problem) {
         reader.reader().fail(problem.what());
       }
       records.push_back(std::move(record));
-      if (records.size() == batch) flush();
+      if (records.size() == batch_) flush();
     }
     if (!records.empty()) flush();
-    left_out += reader.left_out();
-    add_row(table, name, reader.left_out(), measured);
-    nlohmann::ordered_json row{{"data", name}, {"left_out", reader.left_out()}};
-    row.update(measured.json());
-    rows.push_back(std::move(row));
+    return measured;
   }
-  bar.finish();
-  say_cuts(reward, "eval", context);
-  if (readers.size() > 1) add_row(table, "all", left_out, overall);
 
-  std::cout << table.text();
-  print("By what the records say", overall.groups());
-  print("Confidence σ(|difference of the scores|) and how often it is right", overall.reliability());
-  const auto scores = overall.scores();
-  std::cout << "\nscores: mean " << format_short(scores.mean) << ", deviation " << format_short(scores.deviation)
-            << ", from " << format_short(scores.minimum) << " to " << format_short(scores.maximum) << '\n';
-  if (context.out.empty()) return;
-  const nlohmann::ordered_json report{
-      {"kind", "preferences"}, {"reward_model", path.string()}, {"files", rows}, {"overall", overall.json()}};
-  summary(report).write(context.out);
+  void print_overall() const {
+    print("By what the records say", overall_.groups());
+    print("Confidence σ(|difference of the scores|) and how often it is right", overall_.reliability());
+    const auto scores = overall_.scores();
+    std::cout << "\nscores: mean " << format_short(scores.mean) << ", deviation " << format_short(scores.deviation)
+              << ", from " << format_short(scores.minimum) << " to " << format_short(scores.maximum) << '\n';
+  }
+
+  std::vector<fs::path> files_;
+  fs::path path_;
+  std::size_t batch_, limit_;
+  fs::path principles_;
+  model_settings base_;
+  reward_prompt_settings prompt_;
+  loaded_model model_;
+  std::optional<reward_role> reward_;
+  std::vector<principle> collection_;
+  std::vector<record_reader<preference_record>> readers_;
+  preference_measures overall_;
+};
+
+}  // namespace
+
+void evaluate_preferences(const config& options, stage_context& context) {
+  run_stage<preferences_stage>(options, context);
 }
 
 }  // namespace coho::trainer

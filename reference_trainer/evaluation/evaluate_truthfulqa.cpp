@@ -4,6 +4,7 @@
 #include <iostream>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include <coho/error.hpp>
 
@@ -13,6 +14,7 @@
 #include "observe/table.hpp"
 #include "roles/judge_role.hpp"
 #include "run/output_file.hpp"
+#include "run/stage.hpp"
 #include "settings/model_settings.hpp"
 
 namespace coho::trainer {
@@ -67,53 +69,81 @@ truthfulqa_result score_truthfulqa(std::span<const truthful_item> items, const q
   return out;
 }
 
-void evaluate_truthfulqa(const config& options, stage_context& context) {
-  const auto data = options.require<std::filesystem::path>("eval.data", "TruthfulQA's mc_task.json");
-  const auto wording_path = wording_file(options, "truthfulqa");
-  const auto batch = options.get<std::size_t>("eval.batch", 64);
-  options.check(batch > 0, "eval.batch", "at least 1");
-  const auto limit = options.get<std::size_t>("eval.limit", 0);
-  const auto adapter = options.get<std::filesystem::path>("eval.adapter", {});
-  const bool first_half = options.get<bool>("eval.first_half", false);
-  refuse_same_file("out", context.out, {data});
-  read_model_settings(options);
-  if (context.dry_run) {
-    if (!not_there(wording_path)) read_wording(wording_path);
-    return context.rehearse(options);
+namespace {
+
+class truthfulqa_stage : public stage {
+ public:
+  truthfulqa_stage(const config& options, stage_context&)
+      : data_(options.require<std::filesystem::path>("eval.data", "TruthfulQA's mc_task.json")),
+        wording_path_(wording_file(options, "truthfulqa")),
+        batch_(options.get<std::size_t>("eval.batch", 64)),
+        limit_(options.get<std::size_t>("eval.limit", 0)),
+        adapter_(options.get<std::filesystem::path>("eval.adapter", {})),
+        first_half_(options.get<bool>("eval.first_half", false)) {
+    options.check(batch_ > 0, "eval.batch", "at least 1");
+    base_ = read_model_settings(options);
   }
-  const auto wording = read_wording(wording_path);
-  const auto items = read_truthfulqa(data, limit > 0 ? limit : std::numeric_limits<std::size_t>::max());
-  loaded_model model = load_model(options);
-  load_role(model, "judge", adapter);
-  if (!context.begin(options)) return;
 
-  judge_role judge(*model.bank, "judge", *model.tokenizer);
-  std::size_t total = 0;
-  for (const auto& item : items) total += asked(item, first_half);
-  auto bar = context.start_progress("eval", total, "answers");
-  const auto result = score_truthfulqa(
-      items, wording,
-      judge_odds(judge, " true", " false", batch, context, [&](std::size_t prompts) { bar.advance(prompts); }),
-      context.seed, first_half);
-  bar.finish();
+  void check(const config&, stage_context& context) override {
+    refuse_same_file("out", context.out, {data_});
+    if (!context.dry_run || !not_there(wording_path_)) wording_.emplace(read_wording(wording_path_));
+  }
 
-  text_table table({"answers asked", "questions", "right", "accuracy", "± s.e."});
-  table.add_row({first_half ? "first half" : "all", std::to_string(result.overall.items),
-                 std::to_string(result.overall.right), format_number(result.overall.accuracy(), 4),
-                 format_number(result.overall.standard_error(), 4)});
-  std::cout << table.text() << "ties: " << result.ties
-            << ", mean log-odds of true over false: " << format_number(result.mean_odds, 3) << '\n';
-  if (context.out.empty()) return;
-  nlohmann::json out{{"kind", "truthfulqa"},
-                     {"data", data.string()},
-                     {"template", wording_path.string()},
-                     {"first_half", first_half},
-                     {"ties", result.ties},
-                     {"mean_odds", result.mean_odds},
-                     {"overall", choice_report(result.overall)}};
-  for (std::size_t i = 0; i < items.size(); ++i)
-    out["per_item"].push_back(question_report(items[i], result.scores[i], result.chosen[i]));
-  write_json(context.out, out);
+  void load(const config& options, stage_context& context) override {
+    items_ = read_truthfulqa(data_, limit_ > 0 ? limit_ : std::numeric_limits<std::size_t>::max());
+    model_ = load_model(base_, read_device(options), context.seed);
+    load_role(model_, "judge", adapter_);
+  }
+
+  void run(stage_context& context) override {
+    make_folder_of(context.out);  // ahead of what may take hours
+    judge_role judge(*model_.bank, "judge", *model_.tokenizer);
+    std::size_t total = 0;
+    for (const auto& item : items_) total += asked(item, first_half_);
+    auto bar = context.start_progress("eval", total, "answers");
+    const auto result = score_truthfulqa(
+        items_, *wording_,
+        judge_odds(judge, " true", " false", batch_, context, [&](std::size_t prompts) { bar.advance(prompts); }),
+        context.seed, first_half_);
+    bar.finish();
+    report(result, context);
+  }
+
+ private:
+  void report(const truthfulqa_result& result, const stage_context& context) const {
+    text_table table({"answers asked", "questions", "right", "accuracy", "± s.e."});
+    table.add_row({first_half_ ? "first half" : "all", std::to_string(result.overall.items),
+                   std::to_string(result.overall.right), format_number(result.overall.accuracy(), 4),
+                   format_number(result.overall.standard_error(), 4)});
+    std::cout << table.text() << "ties: " << result.ties
+              << ", mean log-odds of true over false: " << format_number(result.mean_odds, 3) << '\n';
+    if (context.out.empty()) return;
+    nlohmann::json out{{"kind", "truthfulqa"},
+                       {"data", data_.string()},
+                       {"template", wording_path_.string()},
+                       {"first_half", first_half_},
+                       {"ties", result.ties},
+                       {"mean_odds", result.mean_odds},
+                       {"overall", choice_report(result.overall)}};
+    for (std::size_t i = 0; i < items_.size(); ++i)
+      out["per_item"].push_back(question_report(items_[i], result.scores[i], result.chosen[i]));
+    write_json(context.out, out);
+  }
+
+  std::filesystem::path data_, wording_path_;
+  std::size_t batch_, limit_;
+  std::filesystem::path adapter_;
+  bool first_half_;
+  model_settings base_;
+  std::optional<question_wording> wording_;
+  std::vector<truthful_item> items_;
+  loaded_model model_;
+};
+
+}  // namespace
+
+void evaluate_truthfulqa(const config& options, stage_context& context) {
+  run_stage<truthfulqa_stage>(options, context);
 }
 
 }  // namespace coho::trainer

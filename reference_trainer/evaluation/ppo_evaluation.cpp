@@ -7,8 +7,8 @@
 #include <utility>
 
 #include <coho/error.hpp>
-#include <coho/reward/empty_response.hpp>
 #include <coho/train/steps/model_outputs.hpp>
+#include <coho/train/steps/sample_and_score.hpp>
 
 #include "files/json_file.hpp"
 #include "observe/table.hpp"
@@ -129,47 +129,39 @@ std::size_t ppo_evaluation::width() const { return fields + settings_.max_new_to
 std::vector<double> ppo_evaluation::answer(std::size_t share, std::size_t shares) {
   std::vector<double> numbers(prompts_.size() * width(), 0.0);
   std::vector<std::size_t> own;
-  token_batch batch;
-  std::vector<rng> streams;
+  std::vector<rl_prompt> prompts;
   for (std::size_t i = share; i < prompts_.size(); i += shares) {
     own.push_back(i);
-    batch.prompts.push_back(prompts_[i].tokens);
-    streams.push_back(evaluation_random().split(i));
+    prompts.push_back(prompts_[i]);
   }
   if (own.empty()) return numbers;
-  generation sampled = policy_.generate(batch.prompts, generation_, streams);
-  batch.responses = std::move(sampled.responses);
+  const auto reward = [&](std::span<const reward_query> queries) {
+    return models_.reward != nullptr ? models_.reward->score(queries) : std::vector<double>(queries.size(), 0.0);
+  };
+  const auto decode = [&](std::span<const token> response) { return models_.prompts.response_text(response); };
+  const trajectory_batch rollouts =
+      sample_and_score(scoring_models{.policy = policy_, .reward = reward, .decoder = decode}, prompts, generation_,
+                       evaluation_random());
+  const token_batch& batch = rollouts.batch;
   const Eigen::ArrayXd difference = evaluate_log_probs(policy_, batch, limits_, "log_probs of the policy") -
                                     evaluate_log_probs(reference_, batch, limits_, "log_probs of the reference policy");
-  std::vector<std::string> texts;
-  for (std::size_t k = 0; k < own.size(); ++k)
-    texts.push_back(models_.prompts.response_text(std::as_const(batch.responses)[k]));
-  std::vector<reward_query> queries;
-  for (std::size_t k = 0; k < own.size(); ++k)
-    queries.push_back({.prompt_tokens = std::as_const(batch.prompts)[k],
-                       .response_tokens = std::as_const(batch.responses)[k],
-                       .prompt = prompts_[own[k]].text,
-                       .response = texts[k],
-                       .principles = prompts_[own[k]].principles,
-                       .finished = sampled.finished[k] != 0,
-                       .length_multiplier = prompts_[own[k]].length_multiplier});
-  const auto scores = models_.reward != nullptr ? models_.reward->score(queries) : std::vector<double>(own.size(), 0.0);
   for (std::size_t k = 0; k < own.size(); ++k) {
     double* const to = numbers.data() + own[k] * width();
-    const auto tokens = std::as_const(batch.responses)[k];
-    to[score] = scores[k];
-    to[earned] = models_.rewards.of(queries[k], scores[k]).earned();
+    const auto tokens = batch.responses[k];
+    const reward_query query = rollouts.query(k);
+    to[score] = rollouts.model_scores(static_cast<Eigen::Index>(k));
+    to[earned] = models_.rewards.of(query, to[score]).earned();
     to[kl] =
         difference
             .segment(static_cast<Eigen::Index>(batch.responses.offsets[k]), static_cast<Eigen::Index>(tokens.size()))
             .sum();
-    to[finished] = queries[k].finished ? 1 : 0;
-    to[empty] = is_blank(texts[k]) ? 1 : 0;
-    to[match] = models_.rewards.bonus().same_language(queries[k]) ? 1 : 0;
+    to[finished] = query.finished ? 1 : 0;
+    to[empty] = rollouts.empty[k] != 0 ? 1 : 0;
+    to[match] = models_.rewards.bonus().same_language(query) ? 1 : 0;
     to[length] = static_cast<double>(tokens.size());
     std::ranges::copy(tokens, to + fields);
   }
-  score_principles(own, texts, numbers);
+  score_principles(own, rollouts.response_texts, numbers);
   return numbers;
 }
 

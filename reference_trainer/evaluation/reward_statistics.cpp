@@ -5,6 +5,7 @@
 
 #include <coho/error.hpp>
 
+#include "config/read_options.hpp"
 #include "files/atomic_file.hpp"
 #include "files/json_file.hpp"
 #include "observe/summary.hpp"
@@ -13,7 +14,7 @@ namespace coho::trainer {
 namespace {
 
 constexpr const char* file_name = "reward_statistics.json";
-constexpr const char* remedy = "train the reward model again, or take ppo.normalization = initial_policy";
+constexpr const char* remedy = "train the reward model again, or take ppo.normalization.from = initial_policy";
 
 }  // namespace
 
@@ -54,24 +55,29 @@ void copy_reward_statistics(const std::filesystem::path& from, const std::filesy
 
 normalization_source read_normalization(const config& section, bool has_reward_model) {
   using kind = normalization_source::kind;
-  normalization_source out{.samples = section.get<std::size_t>("normalization_samples", 0)};
-  const std::string name = section.choice("normalization", out.samples > 0 ? "initial_policy" : "none",
+  normalization_source out{.samples = section.get<std::size_t>("normalization.samples", 0)};
+  const std::string name = section.choice("normalization.from", out.samples > 0 ? "initial_policy" : "none",
                                           {"none", "initial_policy", "reward_model"});
   out.from = name == "none" ? kind::none : name == "initial_policy" ? kind::initial_policy : kind::reward_model;
-  section.check(out.from != kind::initial_policy || out.samples > 0, "normalization_samples",
-                "at least 1 where ppo.normalization = initial_policy");
-  section.check(out.from != kind::reward_model || has_reward_model, "normalization",
+  section.check(out.from != kind::initial_policy || out.samples > 0, "normalization.samples",
+                "at least 1 where ppo.normalization.from = initial_policy");
+  section.check(out.from != kind::reward_model || has_reward_model, "normalization.from",
                 "another one where there is no ppo.reward_model");
+  normalize_options fixed;
+  read_options(section.section("normalization"), fixed);
+  if (out.from != kind::none)
+    refuse_unused(section, "normalization", fixed, {.clip = fixed.clip},
+                  "unless ppo.normalization.from is none: the scores give it");
   return out;
 }
 
-normalize_options stored_normalization(const std::filesystem::path& reward_model) {
+normalize_options stored_normalization(const std::filesystem::path& reward_model, double clip) {
   const auto stored = read_reward_statistics(reward_model);
   const auto path = (reward_model / file_name).string();
   if (!stored) throw file_error(path, "", "no such file: this reward model was saved without its scale", remedy);
   if (!(stored->scores.deviation > 0))
     throw file_error(path, "deviation", "is 0: all scores were equal, which gives no scale", remedy);
-  return {.mean = stored->scores.mean, .deviation = stored->scores.deviation};
+  return {.mean = stored->scores.mean, .deviation = stored->scores.deviation, .clip = clip};
 }
 
 }  // namespace coho::trainer

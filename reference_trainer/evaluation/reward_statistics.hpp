@@ -27,9 +27,9 @@ void remove_reward_statistics(const std::filesystem::path& folder);
 /// Copies the file of a reward model whose weights are written in another form. Nothing to do where there is none.
 void copy_reward_statistics(const std::filesystem::path& from, const std::filesystem::path& to);
 
-/// What PPO normalises a reward model's scores by: `ppo.normalization` = "none", "initial_policy" (mean and deviation
-/// of its scores of `ppo.normalization_samples` responses of the initial policy; the default where that number is
-/// given) or "reward_model" (those that are stored with it).
+/// What PPO normalises a reward model's scores by: `ppo.normalization.from` = "none", "initial_policy" (mean and
+/// deviation of its scores of `ppo.normalization.samples` responses of the initial policy; the default where that
+/// number is given) or "reward_model" (those that are stored with it).
 struct normalization_source {
   enum class kind { none, initial_policy, reward_model } from = kind::none;
   std::size_t samples = 0;
@@ -37,6 +37,6 @@ struct normalization_source {
 normalization_source read_normalization(const config& section, bool has_reward_model);
 
 /// The stored scale. Throws file_error when there is none, or when all scores were equal.
-normalize_options stored_normalization(const std::filesystem::path& reward_model);
+normalize_options stored_normalization(const std::filesystem::path& reward_model, double clip = 0);
 
 }  // namespace coho::trainer

@@ -18,6 +18,11 @@ struct engine_options {
   std::int64_t slots = 64;
   /// Maximum number of prompt tokens in one prefill.
   std::int64_t prefill_tokens = 8192;
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"slots", "sequences that are decoded together", allowed::at_least(1), "sequences"}, o.slots...);
+    visit({"prefill_tokens", "most prompt tokens of one prefill", allowed::at_least(1), "tokens"}, o.prefill_tokens...);
+  }
 };
 
 /// Batched sampling with a static key-value cache.

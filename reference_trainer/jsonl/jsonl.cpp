@@ -267,6 +267,10 @@ jsonl_writer::jsonl_writer(const std::filesystem::path& path, bool resume) : pat
   }
 }
 
+bool jsonl_writer::is_complete(const std::filesystem::path& path) {
+  return std::filesystem::is_regular_file(path) && !std::filesystem::exists(path.string() + ".partial");
+}
+
 jsonl_writer::~jsonl_writer() {
   if (descriptor_ < 0) return;
   ::close(descriptor_);

@@ -79,6 +79,8 @@ class jsonl_reader {
 class jsonl_writer {
  public:
   jsonl_writer(const std::filesystem::path& path, bool resume);
+  /// Whether a run that resumes would find the file finished. Changes nothing.
+  static bool is_complete(const std::filesystem::path& path);
   /// Leaves the partial file for a later resume, unless it has no records and there is no older finished file, which
   /// the resumed run would mistake for its own.
   ~jsonl_writer();
@@ -95,7 +97,6 @@ class jsonl_writer {
   std::size_t count() const noexcept { return count_; }
   bool finished() const noexcept { return finished_; }
   const std::filesystem::path& path() const noexcept { return path_; }
-  const std::filesystem::path& partial_path() const noexcept { return partial_; }
 
  private:
   void open_fresh();

@@ -15,7 +15,6 @@
 #include "checkpoint/peft.hpp"
 #include "checkpoint/tensor_io.hpp"
 #include "files/notices.hpp"
-#include "settings/model_settings.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -189,13 +188,15 @@ at::Device read_device(const config& options) {
 }
 
 loaded_model load_model(const config& options) {
-  const model_settings settings = read_model_settings(options);
-  weight_form form{.type = settings.compute == compute_type::bfloat16 ? at::kBFloat16 : at::kFloat,
-                   .device = read_device(options)};
+  return load_model(read_model_settings(options), read_device(options), options.get<std::uint64_t>("seed", 1));
+}
+
+loaded_model load_model(const model_settings& settings, at::Device device, std::uint64_t seed) {
+  weight_form form{.type = settings.compute == compute_type::bfloat16 ? at::kBFloat16 : at::kFloat, .device = device};
   if (settings.base == base_storage::nf4 || settings.base == base_storage::nf4_double)
     form.quantize = nf4_options{.double_quantize = settings.base == base_storage::nf4_double};
   loaded_model out;
-  const rng random(options.get<std::uint64_t>("seed", 1));
+  const rng random(seed);
   if (settings.random_weights) {
     const auto shape = find_model_config(settings);
     if (!shape)
@@ -248,8 +249,12 @@ void load_role(loaded_model& model, const std::string& role, const std::filesyst
 
 void start_role(loaded_model& model, const std::string& role, const std::filesystem::path& from, const config& options,
                 rng random) {
+  start_role(model, role, from, read_adapter_settings(options), random);
+}
+
+void start_role(loaded_model& model, const std::string& role, const std::filesystem::path& from,
+                const adapter_settings& settings, rng random) {
   adapter_bank& bank = *model.bank;
-  const adapter_settings settings = read_adapter_settings(options);
   const bool from_adapter = !from.empty() && std::filesystem::exists(from / "adapter_config.json");
   if (!from.empty()) {
     load_role(model, role, from);

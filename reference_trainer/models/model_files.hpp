@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <initializer_list>
 #include <memory>
@@ -12,6 +13,7 @@
 #include "checkpoint/base_fingerprint.hpp"
 #include "config/config.hpp"
 #include "llama/adapter_bank.hpp"
+#include "settings/model_settings.hpp"
 #include "tokenizer/sentencepiece.hpp"
 #include "tokenizer/special_token_ids.hpp"
 
@@ -43,8 +45,10 @@ struct loaded_model {
 /// released one by one. Throws file_error.
 loaded_model load_model(const std::filesystem::path& directory, const weight_form& form = {});
 
-/// The same from the section "model" (see `model_settings`) and the key `device`. With `random_weights` a model of the
-/// given shape with random weights; `model.path` is then needed for the tokenizer.
+/// The same from the section "model". With `random_weights` a model of the given shape with random weights;
+/// `model.path` is then needed for the tokenizer.
+loaded_model load_model(const model_settings& settings, at::Device device, std::uint64_t seed);
+/// The same with the keys `device` and `seed`.
 loaded_model load_model(const config& options);
 
 /// The key `device`: "cpu", "cuda" or "cuda:1". Throws config_error if this program or machine has no such device.
@@ -63,6 +67,8 @@ void load_role(loaded_model& model, const std::string& role, const std::filesyst
 /// Creates a role for training, starting from `from` (as in load_role; empty: the base), according to the section
 /// "adapter": `adapter.kind` "lora" (with rank, alpha, rslora, targets) or "full". A role that starts from an adapter
 /// continues with that adapter.
+void start_role(loaded_model& model, const std::string& role, const std::filesystem::path& from,
+                const adapter_settings& settings, rng random);
 void start_role(loaded_model& model, const std::string& role, const std::filesystem::path& from, const config& options,
                 rng random);
 

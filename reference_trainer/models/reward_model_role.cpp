@@ -7,9 +7,13 @@
 #include "resources/template_file.hpp"
 
 namespace coho::trainer {
+
 reward_role make_reward_role(loaded_model& model, const std::string& role, const config& options,
                              std::string_view stage) {
-  const reward_prompt_settings read = read_reward_prompt(options, stage);
+  return make_reward_role(model, role, read_reward_prompt(options, stage));
+}
+
+reward_role make_reward_role(loaded_model& model, const std::string& role, const reward_prompt_settings& read) {
   // A missing template is loaded again for its error message.
   const auto wording = read.wording ? *read.wording : load_template(template_kind::reward, read.template_path);
   const auto plain = read.plain ? *read.plain : load_template(template_kind::preference_pretraining, read.plain_path);

@@ -14,7 +14,9 @@
 
 namespace coho::trainer {
 
-/// A role as the reward model of a stage.
+/// A role as a reward model. Throws file_error where a template is not there.
+reward_role make_reward_role(loaded_model& model, const std::string& role, const reward_prompt_settings& settings);
+/// The same as a stage reads it.
 reward_role make_reward_role(loaded_model& model, const std::string& role, const config& options,
                              std::string_view stage);
 

@@ -68,10 +68,7 @@ void take_over(const at::Tensor& given, const at::Tensor& own) {
 }  // namespace
 
 void adamw_options::validate() const {
-  require_option(beta1 >= 0 && beta1 < 1, "adamw.beta1", beta1, "in [0, 1)");
-  require_option(beta2 >= 0 && beta2 < 1, "adamw.beta2", beta2, "in [0, 1)");
-  require_option(epsilon > 0, "adamw.epsilon", epsilon, "above 0");
-  require_option(weight_decay >= 0, "adamw.weight_decay", weight_decay, "at least 0");
+  coho::validate(*this, "adamw.");
   for (const auto& f : factors) require_option(f.factor >= 0, "adamw.factors", f.factor, "at least 0");
 }
 

@@ -1,12 +1,12 @@
 #include "optimization/moment_type.hpp"
 
+#include <cstddef>
+
 #include <coho/error.hpp>
 
 namespace coho::trainer {
 
-std::string_view name_of(moment_type type) {
-  return type == moment_type::float32 ? "float32" : type == moment_type::bfloat16 ? "bfloat16" : "8bit";
-}
+std::string_view name_of(moment_type type) { return option_names(type)[static_cast<std::size_t>(type)]; }
 
 moment_type moment_type_named(std::string_view name) {
   for (const auto type : {moment_type::float32, moment_type::bfloat16, moment_type::eight_bit})

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <string_view>
 
 namespace coho::trainer {
@@ -14,6 +15,7 @@ namespace coho::trainer {
 ///    Quantization"), 256 elements of one tensor per block, rounded to nearest; the block's maximum is fp32, so it
 ///    keeps moving.
 enum class moment_type { float32, bfloat16, eight_bit };
+constexpr auto option_names(moment_type) { return std::array{"float32", "bfloat16", "8bit"}; }
 /// "float32", "bfloat16", "8bit": the spelling of recipes.
 std::string_view name_of(moment_type type);
 /// Throws option_error.

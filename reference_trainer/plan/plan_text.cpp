@@ -9,11 +9,6 @@
 #include "distributed/process_group.hpp"
 #include "observe/table.hpp"
 #include "plan/plan_report.hpp"
-#include "settings/generation_settings.hpp"
-#include "settings/model_settings.hpp"
-#include "settings/optimizer_settings.hpp"
-#include "settings/prompt_settings.hpp"
-#include "settings/reward_prompt_settings.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -108,34 +103,27 @@ std::int64_t signed_size(std::size_t value) {
   return static_cast<std::int64_t>(std::min<std::size_t>(value, std::size_t{1} << 40));
 }
 
-request start(const config& options, const stage_context& context) {
-  // Not one initialiser list: GCC 12 destroys a nested aggregate twice where a later member's initialiser throws.
+request start(const plan_settings& settings) {
   request out;
-  out.model = read_model_settings(options);
-  out.adapter = read_adapter_settings(options);
-  out.device = context.device;
-  out.rates = read_rates(options.section("plan"));
-  const auto ranks = options.get<std::size_t>("plan.ranks", context.ranks->size());
-  options.check(ranks > 0, "plan.ranks", "at least 1");
-  out.ranks = signed_size(ranks);
+  out.model = settings.model;
+  out.adapter = settings.adapter;
+  out.device = settings.device;
+  out.rates = settings.rates;
+  out.ranks = signed_size(settings.ranks);
   auto& sizes = out.time.sizes;
   sizes.base = out.model.base;
   sizes.compute = out.model.compute;
   sizes.recompute = out.model.recompute;
   sizes.dropout = out.adapter.lora.dropout;
-  if (context.device == "cpu") {
-    sizes.log_prob_blocks = signed_size(context.threads);
+  // Of the shares of a step those that one process works on.
+  sizes.shares = std::max<std::int64_t>(out.part(signed_size(settings.shares)), 1);
+  if (settings.device == "cpu") {
+    sizes.log_prob_blocks = signed_size(settings.threads);
     sizes.log_prob_rows = 256;
     sizes.log_prob_columns = 1024;
     sizes.dropout_blocks = 0;
   }
   return out;
-}
-
-// The shares of a step that one process works on.
-void read_shares(const config& options, request& out) {
-  const auto all = options.get<std::size_t>("distributed.shares", static_cast<std::size_t>(out.ranks));
-  out.time.sizes.shares = std::max<std::int64_t>(out.part(signed_size(all)), 1);
 }
 
 // A role that starts from a folder, or where there is none from the base; what an adapter that is not there yet will
@@ -156,41 +144,56 @@ std::int64_t tokens_at_once(std::int64_t limit, std::int64_t all) { return limit
 
 }  // namespace
 
-std::function<std::string()> plan_ppo(const config& options, const ppo_options& settings,
-                                      const stage_context& context) {
-  const config section = options.section("ppo");
-  request out = start(options, context);
-  const auto policy = section.get<fs::path>("policy", {}), reward = section.get<fs::path>("reward_model", {});
+plan_settings read_plan(const config& options, const stage_context& context) {
+  plan_settings out;
+  out.model = read_model_settings(options);
+  out.adapter = read_adapter_settings(options);
+  out.device = context.device;
+  out.threads = context.threads;
+  out.rates = read_rates(options.section("plan"));
+  out.ranks = options.get<std::size_t>("plan.ranks", context.ranks->size());
+  options.check(out.ranks > 0, "plan.ranks", "at least 1");
+  return out;
+}
+
+plan_settings read_parallel_plan(const config& options, const stage_context& context) {
+  plan_settings out = read_plan(options, context);
+  out.shares = options.get<std::size_t>("distributed.shares", out.ranks);
+  return out;
+}
+
+std::function<std::string()> plan_text(const plan_settings& settings, const ppo_plan& stage) {
+  const ppo_options& options = stage.options;
+  request out = start(settings);
   auto& sizes = out.time.sizes;
-  sizes.moments = read_moments(section);
-  read_shares(options, out);
-  out.roles = {role_of("reference", policy, out.adapter, false), role_of("policy", policy, out.adapter, true)};
+  sizes.moments = stage.moments;
+  out.roles = {role_of("reference", stage.policy, out.adapter, false),
+               role_of("policy", stage.policy, out.adapter, true)};
   out.roles[0].role.log_probs = out.roles[1].role.log_probs = true;
-  if (!reward.empty()) out.roles.push_back(role_of("reward", reward, out.adapter, false));
-  out.roles.push_back(role_of("value", reward, out.adapter, true));
+  const bool scored = !stage.reward_model.empty();
+  if (scored) out.roles.push_back(role_of("reward", stage.reward_model, out.adapter, false));
+  out.roles.push_back(role_of("value", stage.reward_model, out.adapter, true));
   for (std::size_t i = 2; i < out.roles.size(); ++i) out.roles[i].role.scalar_head = true;
 
   sizes.dropout = 0;  // off in ppo
-  const auto limit = read_prompt_settings(options).max_tokens;
-  sizes.query_tokens = limit > 0 ? signed_size(limit) : 256;
-  if (limit == 0) out.notes.emplace_back("prompts are taken to have 256 tokens: prompt.max_tokens is 0");
-  sizes.response_tokens = signed_size(settings.generation.max_new_tokens);
-  sizes.entropy = settings.entropy_coefficient > 0;
-  const std::int64_t rollouts = signed_size(section.get<std::size_t>("rollouts", 576));
+  sizes.query_tokens = stage.prompt_tokens > 0 ? signed_size(stage.prompt_tokens) : 256;
+  if (stage.prompt_tokens == 0) out.notes.emplace_back("prompts are taken to have 256 tokens: prompt.max_tokens is 0");
+  sizes.response_tokens = signed_size(options.generation.max_new_tokens);
+  sizes.entropy = options.entropy_coefficient > 0;
+  const std::int64_t rollouts = signed_size(stage.rollouts);
   sizes.sequences = out.time.sequences = out.part(rollouts);
   const std::int64_t length = sizes.query_tokens + sizes.response_tokens;
-  const auto minibatch = out.part(settings.minibatch_size > 0 ? signed_size(settings.minibatch_size) : rollouts);
-  const engine_options engine = read_engine(options);
-  sizes.slots = std::min(engine.slots, sizes.sequences);
-  sizes.prefill_tokens = engine.prefill_tokens;
-  sizes.scoring_tokens = tokens_at_once(signed_size(settings.scoring_batch.tokens), sizes.sequences * length);
+  const auto minibatch = out.part(options.minibatch_size > 0 ? signed_size(options.minibatch_size) : rollouts);
+  sizes.slots = std::min(stage.engine.slots, sizes.sequences);
+  sizes.prefill_tokens = stage.engine.prefill_tokens;
+  sizes.scoring_tokens = tokens_at_once(signed_size(options.scoring_batch.tokens), sizes.sequences * length);
   sizes.micro_batch_tokens =
-      tokens_at_once(signed_size(settings.micro_batch.tokens), std::min(minibatch, sizes.sequences) * length);
-  out.time.epochs = static_cast<std::int64_t>(settings.epochs);
+      tokens_at_once(signed_size(options.micro_batch.tokens), std::min(minibatch, sizes.sequences) * length);
+  out.time.epochs = static_cast<std::int64_t>(options.epochs);
   out.time.scoring = {{"reference", true}};
-  if (settings.old_log_probs == old_log_prob_source::recomputed) out.time.scoring.push_back({"policy", true});
-  if (!reward.empty()) {
-    const reward_role_options read = read_reward_prompt(options, "ppo").limits;
+  if (options.old_log_probs == old_log_prob_source::recomputed) out.time.scoring.push_back({"policy", true});
+  if (scored) {
+    const reward_role_options& read = stage.reward_limits;
     const std::int64_t reads =
         kept(read.query_tokens, sizes.query_tokens) + kept(read.response_tokens, sizes.response_tokens) + reward_words;
     out.time.scoring.push_back({"reward", false, reads});
@@ -200,28 +203,24 @@ std::function<std::string()> plan_ppo(const config& options, const ppo_options& 
   }
   out.time.scoring.push_back({"value", false});
   out.unit = "a step: " + std::to_string(rollouts) + " rollouts" + out.among();
-  if (!section.get<fs::path>("evaluation.prompts", {}).empty())
-    out.notes.emplace_back("evaluations are not counted in the time of a step");
+  if (stage.evaluates) out.notes.emplace_back("evaluations are not counted in the time of a step");
   return text_of(std::move(out));
 }
 
-std::function<std::string()> plan_reward(const config& options, const std::string& section_name,
-                                         const stage_context& context) {
-  const config section = options.section(section_name);
-  request out = start(options, context);
+std::function<std::string()> plan_text(const plan_settings& settings, const reward_plan& stage) {
+  request out = start(settings);
   auto& sizes = out.time.sizes;
-  sizes.moments = read_moments(section);
-  read_shares(options, out);
-  out.roles = {role_of("reward", section.get<fs::path>("from", {}), out.adapter, true)};
+  sizes.moments = stage.moments;
+  out.roles = {role_of("reward", stage.from, out.adapter, true)};
   out.roles[0].role.scalar_head = true;
-  const reward_role_options limits = read_reward_prompt(options, section_name).limits;
+  const reward_role_options& limits = stage.limits;
   // The score is read at the last token.
   sizes.query_tokens = (limits.query_tokens > 0 ? signed_size(limits.query_tokens) : 128) +
                        (limits.response_tokens > 0 ? signed_size(limits.response_tokens) : 768) + reward_words - 1;
   sizes.response_tokens = 1;
-  const auto batch = signed_size(section.get<std::size_t>("batch_size", 64));
+  const auto batch = signed_size(stage.batch_size);
   sizes.sequences = out.time.sequences = 2 * out.part(batch);
-  const auto pairs = signed_size(section.get<std::size_t>("micro_batch_pairs", 64));
+  const auto pairs = signed_size(stage.micro_batch_pairs);
   sizes.micro_batch_tokens =
       (pairs > 0 ? std::min(2 * pairs, sizes.sequences) : sizes.sequences) * (sizes.query_tokens + 1);
   out.unit = "a step: " + std::to_string(batch) + " pairs" + out.among();
@@ -229,32 +228,27 @@ std::function<std::string()> plan_reward(const config& options, const std::strin
   return text_of(std::move(out));
 }
 
-std::function<std::string()> plan_sft(const config& options, const stage_context& context) {
-  const config section = options.section("sft");
-  request out = start(options, context);
+std::function<std::string()> plan_text(const plan_settings& settings, const sft_plan& stage) {
+  request out = start(settings);
   auto& sizes = out.time.sizes;
-  sizes.moments = read_moments(section);
-  read_shares(options, out);
-  out.roles = {role_of("policy", options.get<fs::path>("model.adapter", {}), out.adapter, true)};
+  sizes.moments = stage.moments;
+  out.roles = {role_of("policy", stage.adapter, out.adapter, true)};
   out.roles[0].role.log_probs = true;
-  const auto limit = read_prompt_settings(options, "sft", true).max_tokens,
-             response = section.get<std::size_t>("max_response_tokens", 512);
-  sizes.query_tokens = limit > 0 ? signed_size(limit) : 512;
-  sizes.response_tokens = response > 0 ? signed_size(response) : 512;
-  if (limit == 0 || response == 0)
+  sizes.query_tokens = stage.prompt_tokens > 0 ? signed_size(stage.prompt_tokens) : 512;
+  sizes.response_tokens = stage.response_tokens > 0 ? signed_size(stage.response_tokens) : 512;
+  if (stage.prompt_tokens == 0 || stage.response_tokens == 0)
     out.notes.emplace_back("prompts and responses without a limit are taken to have 512 tokens");
-  const auto batch = signed_size(section.get<std::size_t>("batch_size", 32));
+  const auto batch = signed_size(stage.batch_size);
   sizes.sequences = out.time.sequences = out.part(batch);
   const std::int64_t all = sizes.sequences * (sizes.query_tokens + sizes.response_tokens);
-  sizes.micro_batch_tokens = tokens_at_once(signed_size(section.get<std::size_t>("micro_batch_tokens", 16384)), all);
+  sizes.micro_batch_tokens = tokens_at_once(signed_size(stage.micro_batch_tokens), all);
   out.unit = "a step: " + std::to_string(batch) + " examples" + out.among();
   return text_of(std::move(out));
 }
 
-std::function<std::string()> plan_generation(const config& options, const generation_plan& stage,
-                                             const stage_context& context) {
+std::function<std::string()> plan_text(const plan_settings& settings, const generation_plan& stage) {
   constexpr std::int64_t prompts = 1000;
-  request out = start(options, context);
+  request out = start(settings);
   auto& sizes = out.time.sizes;
   out.roles = {role_of("policy", stage.adapter, out.adapter, false)};
   sizes.prefix_tokens = signed_size(stage.prefix_tokens);

@@ -3,27 +3,61 @@
 #include <cstddef>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include <coho/train/options/ppo_options.hpp>
 
 #include "config/config.hpp"
 #include "generation/engine.hpp"
+#include "optimization/moment_type.hpp"
+#include "plan/machine_rates.hpp"
+#include "roles/reward_role.hpp"
 #include "run/stage_context.hpp"
+#include "settings/model_settings.hpp"
 
 namespace coho::trainer {
 
-/// What `--dry-run` says of a stage beside its config: tensors by group, peak memory a device by phase, and a
-/// prediction of time from the bandwidth and FLOP rate that the device is measured to have. Reads the keys of the
-/// sections model, adapter and the stage's own at once, so that none counts as unknown; the function returned opens
-/// config.json and measures, and opens no weights.
-///
-///     if (context.dry_run) return context.rehearse(options, plan_ppo(options, settings, context));
-std::function<std::string()> plan_ppo(const config& options, const ppo_options& settings, const stage_context& context);
-/// `section`: "reward" or "preference_pretraining".
-std::function<std::string()> plan_reward(const config& options, const std::string& section,
-                                         const stage_context& context);
-std::function<std::string()> plan_sft(const config& options, const stage_context& context);
+/// What a plan is made for: the base, the adapters that are trained or loaded, and the machine.
+struct plan_settings {
+  model_settings model{};
+  adapter_settings adapter{};  ///< of roles that start from no folder
+  std::string device = "cpu";
+  std::size_t threads = 1;
+  std::optional<machine_rates> rates{};  ///< of a machine that is not this one
+  std::size_t ranks = 1;                 ///< processes, a device each, that share a step
+  std::size_t shares = 1;                ///< that a step is cut into
+};
+/// The sections `model` and `adapter`, `plan.bandwidth` in GB/s and `plan.flops` in TFLOP/s (both or neither), and
+/// `plan.ranks`. Throws config_error, option_error.
+plan_settings read_plan(const config& options, const stage_context& context);
+/// With `distributed.shares`, of a stage that several processes may run.
+plan_settings read_parallel_plan(const config& options, const stage_context& context);
+
+struct ppo_plan {
+  std::filesystem::path policy{}, reward_model{};  ///< empty: the base; no reward model
+  const ppo_options& options;
+  std::size_t rollouts = 576;
+  std::size_t prompt_tokens = 0;  ///< at most; 0: no limit
+  moment_type moments = moment_type::float32;
+  engine_options engine{};
+  reward_role_options reward_limits{};
+  bool evaluates = false;
+};
+
+struct reward_plan {
+  std::filesystem::path from{};  ///< empty: the base
+  std::size_t batch_size = 64, micro_batch_pairs = 64;
+  moment_type moments = moment_type::float32;
+  reward_role_options limits{};
+};
+
+struct sft_plan {
+  std::filesystem::path adapter{};  ///< to go on from; empty: the base
+  std::size_t batch_size = 32, micro_batch_tokens = 16384;
+  std::size_t prompt_tokens = 0, response_tokens = 0;  ///< at most; 0: no limit
+  moment_type moments = moment_type::float32;
+};
 
 /// A stage that only generates.
 struct generation_plan {
@@ -35,8 +69,16 @@ struct generation_plan {
   std::size_t max_new_tokens = 256;
   engine_options engine{};
 };
-/// Memory of such a stage, and the time that a thousand prompts take.
-std::function<std::string()> plan_generation(const config& options, const generation_plan& stage,
-                                             const stage_context& context);
+
+/// What `--dry-run` says of a stage beside its config: tensors by group, peak memory a device by phase, and a
+/// prediction of time from the bandwidth and FLOP rate that the device is measured to have. The function returned opens
+/// config.json and measures, and opens no weights. Of a stage that only generates: the time that a thousand prompts
+/// take.
+///
+///     plan_text(read_plan(options, context), sft_plan{.batch_size = 32})();
+std::function<std::string()> plan_text(const plan_settings& settings, const ppo_plan& stage);
+std::function<std::string()> plan_text(const plan_settings& settings, const reward_plan& stage);
+std::function<std::string()> plan_text(const plan_settings& settings, const sft_plan& stage);
+std::function<std::string()> plan_text(const plan_settings& settings, const generation_plan& stage);
 
 }  // namespace coho::trainer

@@ -53,18 +53,17 @@ std::string describe_self_align(const config& options, const self_align_settings
 }
 
 std::function<std::string()> plan_self_align(const config& options, const self_align_settings& settings,
-                                             const stage_context& context) {
+                                             const plan_settings& planned) {
   generation_plan stage{.adapter = settings.adapter,
                         .batch = settings.batch,
                         .query_tokens = settings.max_question_tokens,
                         .max_new_tokens = settings.generation.max_new_tokens,
                         .engine = settings.engine};
-  static_cast<void>(plan_generation(options, stage, context));  // declares its keys
-  return [options, &settings, &context, stage]() mutable {
+  return [options, &settings, planned, stage]() mutable {
     const auto room = settings.prompt ? measure_room(options, settings) : std::nullopt;
     // Where the tokenizer is not there, four bytes a token.
     stage.prefix_tokens = room ? room->prefix : settings.prompt ? settings.prompt->prefix().size() / 4 : 0;
-    return describe_self_align(options, settings) + "\n\n" + plan_generation(options, stage, context)();
+    return describe_self_align(options, settings) + "\n\n" + plan_text(planned, stage)();
   };
 }
 

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "config/config.hpp"
-#include "run/stage_context.hpp"
+#include "plan/plan_text.hpp"
 #include "settings/self_align_settings.hpp"
 
 namespace coho::trainer {
@@ -29,8 +29,8 @@ std::optional<self_align_room> measure_room(const config& options, const self_al
 /// What a dry run says: the tokens of the prefix and what its keys and values take, if the model's tokenizer and
 /// config.json are there.
 std::string describe_self_align(const config& options, const self_align_settings& settings);
-/// The same with a plan of memory and time; `settings` and `context` are to outlive it.
+/// The same with a plan of memory and time; `settings` must outlive it.
 std::function<std::string()> plan_self_align(const config& options, const self_align_settings& settings,
-                                             const stage_context& context);
+                                             const plan_settings& planned);
 
 }  // namespace coho::trainer

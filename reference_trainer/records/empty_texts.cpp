@@ -22,9 +22,4 @@ void refuse_empty_texts(const preference_record& record, const jsonl_reader& at)
   refuse_empty_texts(record.prompt, at);
 }
 
-void refuse_empty_texts(const labelled_record& record, const jsonl_reader& at) {
-  refuse_empty_texts(record.prompt, at);
-  if (is_blank(record.response)) at.fail("the response is empty or white space: there is nothing to learn from");
-}
-
 }  // namespace coho::trainer

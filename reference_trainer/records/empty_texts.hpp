@@ -13,6 +13,5 @@ void refuse_empty_texts(const sample_record& record, const jsonl_reader& at);
 void refuse_empty_texts(const pair_record& record, const jsonl_reader& at);
 void refuse_empty_texts(const judgement_record& record, const jsonl_reader& at);
 void refuse_empty_texts(const preference_record& record, const jsonl_reader& at);
-void refuse_empty_texts(const labelled_record& record, const jsonl_reader& at);
 
 }  // namespace coho::trainer

@@ -216,14 +216,6 @@ json to_json(const preference_record& record) {
   return out;
 }
 
-json to_json(const labelled_record& record) {
-  json out;
-  put_prompt(out, record.prompt);
-  out["completion"] = record.response;
-  out["label"] = record.desirable;
-  return out;
-}
-
 bool from_json(const json& value, const jsonl_reader& at, prompt_record& record) {
   const record_fields fields(value, at);
   if (is_own_prompt(fields)) {
@@ -327,21 +319,6 @@ bool from_json(const json& value, const jsonl_reader& at, preference_record& rec
   return true;
 }
 
-bool from_json(const json& value, const jsonl_reader& at, labelled_record& record) {
-  const record_fields fields(value, at);
-  if (!fields.has("label")) fields.unknown_form("labelled", "{prompt, completion, label} and {messages, label}");
-  record.desirable = fields.flag("label");
-  sft_record exchange;
-  read_exchange(value, fields, exchange);
-  if (exchange.response.empty()) {
-    if (!exchange.prompt.history.empty()) fields.fail("the last message is not the assistant's");
-    fields.fail("there is no response to learn from", "give it as \"completion\"");
-  }
-  record.prompt = std::move(exchange.prompt);
-  record.response = std::move(exchange.response);
-  return true;
-}
-
 template <class Record>
 bool record_reader<Record>::next(Record& record) {
   const bool found = next_usable(reader_, [&](const json& value) {
@@ -365,6 +342,5 @@ template class record_reader<sample_record>;
 template class record_reader<pair_record>;
 template class record_reader<judgement_record>;
 template class record_reader<preference_record>;
-template class record_reader<labelled_record>;
 
 }  // namespace coho::trainer

@@ -107,14 +107,6 @@ struct preference_record {
   friend bool operator==(const preference_record&, const preference_record&) = default;
 };
 
-/// A response with a yes-or-no label (KTO).
-struct labelled_record {
-  prompt_record prompt;
-  std::string response;
-  bool desirable = true;
-  friend bool operator==(const labelled_record&, const labelled_record&) = default;
-};
-
 /// JSON forms. `to_json` writes ours; `from_json` reads one value of any form listed, or throws `file_error` at the
 /// reader's place naming the fields seen and the forms accepted. It returns false for a record to be left out (SHP with
 /// a score ratio of at most 2).
@@ -134,14 +126,12 @@ struct labelled_record {
 ///   SHP; {"prompt"|"conversations"|"messages"|"instruction"|"question","chosen","rejected"} with text, one message or a
 ///   list of messages; {"Question","Answer1","Answer2","Preference"}. What both have in common is the prompt, up to the
 ///   last question of it; all that follows is compared, further turns as in a transcript.
-/// - labelled: {"prompt"|"messages"|…,"completion"?,"label": bool}.
 json to_json(const prompt_record& record);
 json to_json(const sft_record& record);
 json to_json(const sample_record& record);
 json to_json(const pair_record& record);
 json to_json(const judgement_record& record);
 json to_json(const preference_record& record);
-json to_json(const labelled_record& record);
 
 bool from_json(const json& value, const jsonl_reader& at, prompt_record& record);
 bool from_json(const json& value, const jsonl_reader& at, sft_record& record);
@@ -149,7 +139,6 @@ bool from_json(const json& value, const jsonl_reader& at, sample_record& record)
 bool from_json(const json& value, const jsonl_reader& at, pair_record& record);
 bool from_json(const json& value, const jsonl_reader& at, judgement_record& record);
 bool from_json(const json& value, const jsonl_reader& at, preference_record& record);
-bool from_json(const json& value, const jsonl_reader& at, labelled_record& record);
 
 /// Streams typed records. A file in which no record is found is an error, said at its end.
 ///

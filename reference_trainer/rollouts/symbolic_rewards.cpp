@@ -5,6 +5,7 @@
 
 #include <coho/error.hpp>
 
+#include "config/read_options.hpp"
 #include "text/language.hpp"
 
 namespace coho::trainer {
@@ -23,19 +24,19 @@ void register_language_identifier(const std::string& name, language_identifier_f
 
 symbolic_rewards read_bonus(const config& section, std::size_t max_new_tokens) {
   const bool paper = section.choice("preset", "paper", {"paper", "salmon_code"}) == "paper";
-  const double length = section.get<double>("length_bonus.coefficient", 0.0);
-  const length_bonus_options length_options{
-      .coefficient = length,
-      .max_response_tokens =
-          section.get<double>("length_bonus.max_response_tokens", static_cast<double>(max_new_tokens)),
-      .cap = section.get<double>("length_bonus.cap",
-                                 paper ? length_bonus_options{}.cap : length_bonus_options::salmon_code().cap)};
+  const length_bonus_options none{
+      .coefficient = 0,
+      .max_response_tokens = static_cast<double>(max_new_tokens),
+      .cap = (paper ? length_bonus_options::paper() : length_bonus_options::salmon_code()).cap};
+  length_bonus_options length = none;
+  read_options(section.section("length_bonus"), length);
+  if (length.coefficient == 0)
+    refuse_unused(section, "length_bonus", length, none, "while length_bonus.coefficient is 0");
   const double language = section.get<double>("language_bonus", 0.0);
   const auto identifier = section.get<std::string>("language_identifier", "cld2");
   const auto known = language_identifiers().find(identifier);
   section.check(known != language_identifiers().end(), "language_identifier", "cld2 or the name of a registered one");
-  const length_bonus checked(length_options);
-  return {length != 0 ? std::optional(checked) : std::nullopt, known->second, language};
+  return {length.coefficient != 0 ? std::optional(length_bonus(length)) : std::nullopt, known->second, language};
 }
 
 }  // namespace coho::trainer

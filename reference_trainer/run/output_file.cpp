@@ -4,6 +4,7 @@
 #include <system_error>
 
 #include "config/config.hpp"
+#include "jsonl/jsonl.hpp"
 #include "run/report_error.hpp"
 
 namespace coho::trainer {
@@ -23,6 +24,12 @@ void make_folder_of(const std::filesystem::path& out) {
   std::error_code failure;
   std::filesystem::create_directories(folder, failure);
   if (failure) throw output_error(folder.string() + ": cannot be made: " + failure.message());
+}
+
+bool say_complete(const std::filesystem::path& out, stage_context& context) {
+  if (!jsonl_writer::is_complete(out)) return false;
+  context.log(out.string() + " is complete: nothing to do");
+  return true;
 }
 
 }  // namespace coho::trainer

@@ -4,6 +4,8 @@
 #include <string_view>
 #include <vector>
 
+#include "run/stage_context.hpp"
+
 namespace coho::trainer {
 
 /// Throws config_error when the file that a stage writes, given by the option `key`, is one that it reads: writing
@@ -14,5 +16,8 @@ void refuse_same_file(std::string_view key, const std::filesystem::path& out,
 /// Makes the folder that a file is to stand in, so that it need not be missed when all work is done. Nothing for an
 /// empty path; throws output_error when it cannot be made.
 void make_folder_of(const std::filesystem::path& out);
+
+/// Whether a resumed run finds its file of records finished, and says so.
+bool say_complete(const std::filesystem::path& out, stage_context& context);
 
 }  // namespace coho::trainer

@@ -3,8 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
-#include <csignal>
 #include <cstdlib>
 #include <iostream>
 #include <sstream>
@@ -14,22 +12,12 @@
 #include "distributed/launch.hpp"
 #include "distributed/process_group.hpp"
 #include "distributed/same_run.hpp"
-#include "run/exit_codes.hpp"
+#include "run/interruption.hpp"
 #include "run/report_error.hpp"
 
 namespace coho::trainer {
 
 namespace {
-
-std::atomic<bool> interrupted_flag{false};
-// What the ranks agreed on is no signal to this one: the first that it gets is not its second.
-std::atomic<bool> agreed_stop{false};
-static_assert(std::atomic<bool>::is_always_lock_free);
-
-extern "C" void on_signal(int) {
-  // The second signal does not wait for a safe point.
-  if (interrupted_flag.exchange(true)) ::_exit(static_cast<int>(exit_code::interrupted));
-}
 
 std::size_t default_threads(process_group& ranks) {
   return ranks.size() > 1 ? fair_threads(ranks.carrier()) : std::max(1u, std::thread::hardware_concurrency());
@@ -42,20 +30,6 @@ bool is_terminal() {
 }
 
 }  // namespace
-
-void install_interrupt_handlers() {
-  struct ::sigaction action {};
-  action.sa_handler = on_signal;
-  ::sigemptyset(&action.sa_mask);
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
-  ::signal(SIGPIPE, SIG_IGN);
-}
-
-void set_interrupted(bool value) noexcept {
-  interrupted_flag = value;
-  agreed_stop = false;
-}
 
 stage_context::stage_context(std::string stage, const config& options, bool resume_run, bool dry, bool silent,
                              std::shared_ptr<process_group> group)
@@ -108,11 +82,11 @@ bool stage_context::begin(const config& options, const std::filesystem::path& di
   return true;
 }
 
-bool stage_context::interrupted() const noexcept { return interrupted_flag || agreed_stop; }
+bool stage_context::interrupted() const noexcept { return trainer::interrupted(); }
 
 bool stage_context::interrupted_anywhere() {
   if (!ranks->any(interrupted())) return false;
-  agreed_stop = true;
+  agree_to_stop();
   ranks->leave_together();
   return true;
 }

@@ -64,9 +64,4 @@ class stage_context {
   std::shared_ptr<process_group> ranks;
 };
 
-/// SIGINT and SIGTERM set the flag that `stage_context::interrupted` reads; a second one ends the process.
-void install_interrupt_handlers();
-/// Sets or clears the flag that `stage_context::interrupted` reads. The signal handlers set it; tests may.
-void set_interrupted(bool value) noexcept;
-
 }  // namespace coho::trainer

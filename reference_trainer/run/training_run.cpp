@@ -44,11 +44,10 @@ process_group& join_ranks(const config& options, stage_context& context, const s
 
 void use_threads(const stage_context& context) { at::set_num_threads(static_cast<int>(context.threads)); }
 
-bool finished_before(const config& options, stage_context& context, const std::filesystem::path& out) {
-  options.check_unknown();
+bool finished_before(stage_context& context, const std::filesystem::path& out) {
   const bool saved =
       std::filesystem::exists(out / "config.json") || std::filesystem::exists(out / "adapter_config.json");
-  const bool over = context.resume && !context.dry_run && saved && !std::filesystem::exists(out / "checkpoints");
+  const bool over = context.resume && saved && !std::filesystem::exists(out / "checkpoints");
   if (!context.ranks->agree_with_first(over)) return false;
   context.log(out.string() + ": this run had ended; there is nothing to resume");
   return true;

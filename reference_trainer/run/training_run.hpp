@@ -31,9 +31,8 @@ inline std::filesystem::path metrics_folder(const stage_context& context, const 
 void use_threads(const stage_context& context);
 
 /// Whether `--resume` finds a run that had ended: its result is there under its final name and no checkpoint is left to
-/// go on from. Says so; the caller has nothing to do. Refuses unknown keys, and is to be asked before `begin` writes
-/// the recipe down.
-bool finished_before(const config& options, stage_context& context, const std::filesystem::path& out);
+/// go on from. Says so. All ranks call together.
+bool finished_before(stage_context& context, const std::filesystem::path& out);
 
 /// Weights, moments and counters of a training run in `root/step-N`, so that a resumed run equals one that never
 /// stopped, bit for bit: moments are saved as the optimizer keeps them.
@@ -52,6 +51,12 @@ class training_checkpoints {
   /// before anything was changed, when a part is missing, of another size, or its moments are of another form, or when
   /// not all ranks see the same save.
   std::optional<nlohmann::json> restore();
+  /// Where a run begins: `restore` with `resume`; without, what an abandoned run left is removed.
+  std::optional<nlohmann::json> start(bool resume) {
+    if (resume) return restore();
+    remove();
+    return std::nullopt;
+  }
   /// Throws `error` when the ranks' weights have come apart, which only different machines or a fault can do.
   void save(std::uint64_t step, const nlohmann::json& values) const;
   void save_if_due(std::uint64_t step, const nlohmann::json& values) const {

@@ -1,10 +1,13 @@
 #pragma once
 
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <string>
+
+#include <coho/rollout/minibatch.hpp>
 
 #include "config/config.hpp"
+#include "config/read_options.hpp"
 #include "optimization/adamw.hpp"
 #include "run/stage_context.hpp"
 #include "settings/optimizer_settings.hpp"
@@ -16,38 +19,67 @@ template <class Options>
 struct fit_settings {
   Options training{};
   adamw_options optimizer{};
-  std::uint64_t steps = 0;  ///< of the whole run
+  double warmup_steps = 0;           ///< below 1: a share of the run
+  std::uint64_t schedule_steps = 0;  ///< 0: the schedule ends with the run
+  std::string schedule_place{};      ///< of the key that says so
   std::uint64_t save_every = 0;
   std::size_t keep = 1;
+
+  /// Optimizer steps of the whole run over so many examples.
+  std::uint64_t steps_over(std::size_t examples) const {
+    return training.epochs * ((examples + training.batch_size - 1) / training.batch_size);
+  }
+  /// The trainer's options of such a run: the schedule knows its steps.
+  Options options_over(std::size_t examples) const {
+    Options out = training;
+    note_early_floor(schedule_place, schedule_steps, steps_over(examples));
+    set_schedule_length(out.learning_rate, warmup_steps, schedule_steps > 0 ? schedule_steps : steps_over(examples));
+    return out;
+  }
 };
 
 struct fit_defaults {
   std::size_t batch_size = 32;
   double learning_rate = 1e-4;
   double warmup_steps = 0;
+  batch_limits micro_batch{};
 };
+inline constexpr fit_defaults sft_defaults{.micro_batch = {.tokens = 16384}};
+inline constexpr fit_defaults reward_defaults{
+    .batch_size = 64, .learning_rate = 3e-5, .warmup_steps = 0.03, .micro_batch = {.sequences = 64}};
+inline constexpr fit_defaults pretraining_defaults{
+    .batch_size = 64, .learning_rate = 5e-5, .warmup_steps = 0.01, .micro_batch = {.sequences = 64}};
 
-/// What every such section says of a run over so many examples: batch_size, epochs, gradient_norm_clip, save_every,
-/// keep, and the keys of `read_learning_rate` and `read_adamw`. A stage adds what its trainer has beside that. Throws
-/// config_error, option_error.
-///
-///     auto fit = read_fit<supervised_options>(options.section("sft"), context, examples.size());
+/// A trainer's options with them.
 template <class Options>
-fit_settings<Options> read_fit(const config& section, const stage_context& context, std::size_t examples,
-                               const fit_defaults& defaults = {}) {
-  fit_settings<Options> out;
+Options with_defaults(const fit_defaults& defaults) {
+  Options out;
+  out.learning_rate.peak = defaults.learning_rate;
+  out.learning_rate.kind = schedule_kind::cosine;
+  out.batch_size = defaults.batch_size;
+  out.micro_batch = defaults.micro_batch;
+  return out;
+}
+
+/// What every such section says: what the trainer's options describe, the groups
+/// `learning_rate` and `optimizer`, save_every and keep. How many examples there are
+/// need not be known yet. Throws config_error, option_error.
+///
+///     const auto fit = read_fit<supervised_options>(options.section("sft"), context);
+///     supervised_trainer trainer{policy, optimizer, fit.options_over(examples.size())};
+template <class Options>
+fit_settings<Options> read_fit(const config& section, const stage_context& context, const fit_defaults& defaults = {}) {
+  fit_settings<Options> out{.training = with_defaults<Options>(defaults)};
   Options& training = out.training;
-  training.batch_size = section.get<std::size_t>("batch_size", defaults.batch_size);
-  section.check(training.batch_size > 0, "batch_size", "at least 1");
-  training.epochs = section.get<std::uint64_t>("epochs", 1);
-  section.check(training.epochs > 0, "epochs", "at least 1");
-  training.gradient_norm_clip = section.get<double>("gradient_norm_clip", 1.0);
-  section.check(std::isfinite(training.gradient_norm_clip) && training.gradient_norm_clip >= 0, "gradient_norm_clip",
-                "finite and at least 0");
+  read_options(section, training, {"seed", "learning_rate"});
   training.seed = context.seed;
-  out.steps = training.epochs * ((examples + training.batch_size - 1) / training.batch_size);
+  // A step an epoch, the shortest run: what does not fit the schedule is refused here.
   training.learning_rate =
-      read_learning_rate(section, defaults.learning_rate, out.steps, "cosine", defaults.warmup_steps);
+      read_learning_rate(section, defaults.learning_rate, training.epochs, "cosine", defaults.warmup_steps);
+  const config rate = section.section("learning_rate");
+  out.warmup_steps = rate.get<double>("warmup_steps", defaults.warmup_steps);
+  out.schedule_steps = rate.get<std::uint64_t>("total_steps", 0);
+  out.schedule_place = rate.place("total_steps");
   out.optimizer = read_adamw(section);
   out.save_every = section.get<std::uint64_t>("save_every", 0);
   out.keep = section.get<std::size_t>("keep", 1);

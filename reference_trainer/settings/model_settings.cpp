@@ -115,10 +115,7 @@ adapter_settings read_adapter_settings(const config& options) {
   const config section = options.section("adapter");
   adapter_settings out;
   out.full = section.choice("kind", "lora", {"lora", "full"}) == "full";
-  out.lora.rank = section.get<std::int64_t>("rank", out.lora.rank);
-  out.lora.alpha = section.get<double>("alpha", out.lora.alpha);
-  out.lora.use_rslora = section.get<bool>("rslora", out.lora.use_rslora);
-  out.lora.dropout = section.get<double>("dropout", out.lora.dropout);
+  read_options(section, out.lora);
   out.lora.rank_pattern = read_pattern<std::int64_t>(section, "rank_pattern");
   out.lora.alpha_pattern = read_pattern<double>(section, "alpha_pattern");
   std::vector<std::string> all;

@@ -3,41 +3,61 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/read_options.hpp"
+#include "files/notices.hpp"
 
 namespace coho::trainer {
 
 learning_rate_options read_learning_rate(const config& section, double default_peak, std::uint64_t total_steps,
                                          std::string_view default_schedule, double default_warmup_steps) {
+  const config rate = section.section("learning_rate");
   learning_rate_options out;
-  out.peak = section.get<double>("learning_rate", default_peak);
-  const std::string kind = section.choice("schedule", default_schedule, {"constant", "linear", "cosine"});
-  out.kind = kind == "constant" ? schedule_kind::constant
-             : kind == "linear" ? schedule_kind::linear
-                                : schedule_kind::cosine;
-  const double warmup = section.get<double>("warmup_steps", default_warmup_steps);
-  section.check(warmup >= 0, "warmup_steps", "at least 0");
-  if (const auto horizon = section.get<std::uint64_t>("schedule_steps", 0); horizon > 0) total_steps = horizon;
-  out.warmup_steps =
-      static_cast<std::uint64_t>(warmup < 1 ? std::floor(warmup * static_cast<double>(total_steps)) : warmup);
-  out.floor_fraction = section.get<double>("floor_fraction", 0.0);
-  out.total_steps = std::max<std::uint64_t>(total_steps, out.warmup_steps + 1);
+  out.peak = default_peak;
+  for (std::size_t i = 0; i < option_names(out.kind).size(); ++i)
+    if (option_names(out.kind)[i] == default_schedule) out.kind = static_cast<schedule_kind>(i);
+  const learning_rate_options defaults = out;
+  read_options(rate, out, {"warmup_steps", "total_steps"});
+  const double warmup = rate.get<double>("warmup_steps", default_warmup_steps);
+  rate.check(warmup >= 0, "warmup_steps", "at least 0");
+  const auto horizon = rate.get<std::uint64_t>("total_steps", 0);
+  if (out.kind == schedule_kind::constant) {
+    rate.check(horizon == 0, "total_steps", "left out where kind is constant: there is no decay");
+    rate.check(out.floor_fraction == defaults.floor_fraction, "floor_fraction",
+               "left out where kind is constant: there is no decay");
+  } else {
+    note_early_floor(rate.place("total_steps"), horizon, total_steps);
+  }
+  set_schedule_length(out, warmup, horizon > 0 ? horizon : total_steps);
   static_cast<void>(learning_rate_schedule(out));
   return out;
 }
 
+void set_schedule_length(learning_rate_options& options, double warmup_steps, std::uint64_t total_steps) {
+  options.warmup_steps = static_cast<std::uint64_t>(
+      warmup_steps < 1 ? std::floor(warmup_steps * static_cast<double>(total_steps)) : warmup_steps);
+  options.total_steps = std::max<std::uint64_t>(total_steps, options.warmup_steps + 1);
+}
+
+void note_early_floor(const std::string& place, std::uint64_t horizon, std::uint64_t total_steps) {
+  if (horizon > 0 && horizon < total_steps)
+    notices::setting().say("note: " + place + ": the learning rate reaches its floor at step " +
+                           std::to_string(horizon) + " of " + std::to_string(total_steps) + " and stays there");
+}
+
 adamw_options read_adamw(const config& section) {
   adamw_options out;
-  out.beta1 = section.get<double>("beta1", out.beta1);
-  out.beta2 = section.get<double>("beta2", out.beta2);
-  out.epsilon = section.get<double>("epsilon", out.epsilon);
-  out.weight_decay = section.get<double>("weight_decay", out.weight_decay);
-  out.moments = read_moments(section);
+  read_options(section.section("optimizer"), out);
   out.validate();
   return out;
 }
 
 moment_type read_moments(const config& section) {
-  return moment_type_named(section.choice("moments", "float32", {"float32", "bfloat16", "8bit"}));
+  const auto names = option_names(moment_type::float32);
+  return moment_type_named(
+      section.choice("optimizer.moments", names[0], std::vector<std::string_view>(names.begin(), names.end())));
 }
 
 }  // namespace coho::trainer

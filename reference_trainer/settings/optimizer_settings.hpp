@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include <coho/optimization/learning_rate_schedule.hpp>
@@ -11,15 +12,21 @@
 
 namespace coho::trainer {
 
-/// What a config section says of the optimizer: learning_rate, schedule ("constant", "linear", "cosine"), warmup_steps
-/// (a number of steps, or below 1 a share of all), floor_fraction, schedule_steps (the step at which the schedule
-/// reaches its floor, where it stays; 0: `total_steps`, those of the whole run).
+/// The group `learning_rate` of a section: the library's options, with warmup_steps below 1 for a fraction of all
+/// steps, and total_steps 0 for `total_steps`, those of the whole run.
 learning_rate_options read_learning_rate(const config& section, double default_peak, std::uint64_t total_steps,
                                          std::string_view default_schedule = "cosine", double default_warmup_steps = 0);
-/// beta1, beta2, epsilon, weight_decay, moments ("float32", "bfloat16", "8bit").
+/// Sets what depends on the length of the run: the steps of warm-up, which may be given as a share of `total_steps`,
+/// and the step at which the schedule ends.
+void set_schedule_length(learning_rate_options& options, double warmup_steps, std::uint64_t total_steps);
+
+/// A note where the schedule ends at `horizon`, given at `place`, before the run's last step; nothing for 0.
+void note_early_floor(const std::string& place, std::uint64_t horizon, std::uint64_t total_steps);
+
+/// The group `optimizer` of a section.
 adamw_options read_adamw(const config& section);
 
-/// `moments` of a training section: "float32", "bfloat16" or "8bit".
+/// `optimizer.moments` of a training section.
 moment_type read_moments(const config& section);
 
 }  // namespace coho::trainer

@@ -2,23 +2,12 @@
 
 #include <algorithm>
 
-#include <coho/error.hpp>
-
+#include "config/read_options.hpp"
 #include "settings/generation_settings.hpp"
 #include "settings/optimizer_settings.hpp"
 
 namespace coho::trainer {
 namespace {
-
-kl_estimator estimator_by_name(const config& section, kl_estimator preset) {
-  const std::string fallback = preset == kl_estimator::k1_clamped ? "k1_clamped" : "k1";
-  const std::string name = section.choice("kl_estimator", fallback, {"k1", "k2", "k3", "absolute", "k1_clamped"});
-  return name == "k1"         ? kl_estimator::k1
-         : name == "k2"       ? kl_estimator::k2
-         : name == "k3"       ? kl_estimator::k3
-         : name == "absolute" ? kl_estimator::absolute
-                              : kl_estimator::k1_clamped;
-}
 
 // The released code ends a response there as well, as one that is not finished.
 std::vector<std::string> read_unfinished_stops(const config& section) {
@@ -29,58 +18,44 @@ std::vector<std::string> read_unfinished_stops(const config& section) {
   return out;
 }
 
+// Beside what the library itself refuses.
+void refuse_unused_options(const config& section, const ppo_options& given, const ppo_options& preset) {
+  if (!given.whiten_advantages)
+    refuse_unused(section, "advantage_whitening", given.advantage_whitening, preset.advantage_whitening,
+                  "while whiten_advantages is false");
+  if (!given.shaping.whiten)
+    refuse_unused(section, "shaping.whitening", given.shaping.whitening, preset.shaping.whitening,
+                  "while shaping.whiten is false");
+  section.check(!given.shaping.whiten || given.shaping.scale == preset.shaping.scale, "shaping.scale",
+                "left out while shaping.whiten is true, where it has no effect");
+  section.check(!given.adaptive_kl || given.shaping.kl_coefficient == preset.shaping.kl_coefficient,
+                "shaping.kl_coefficient", "left out where adaptive_kl is given: adaptive_kl.initial is its β");
+}
+
 }  // namespace
+
+ppo_options ppo_preset(std::string_view name) {
+  ppo_options out = name == "salmon_code" ? ppo_options::salmon_code() : ppo_options::paper();
+  out.scoring_batch = out.micro_batch = {.tokens = 16384, .sort_by_length = true};
+  return out;
+}
 
 ppo_options read_ppo_options(const config& options, const stage_context& context, const std::vector<std::string>& stop,
                              std::uint64_t steps) {
   const config section = options.section("ppo");
-  ppo_options out = section.choice("preset", "paper", {"paper", "salmon_code"}) == "paper" ? ppo_options::paper()
-                                                                                           : ppo_options::salmon_code();
+  const ppo_options preset = ppo_preset(section.choice("preset", "paper", {"paper", "salmon_code"}));
+  ppo_options out = preset;
   out.seed = context.seed;
   out.generation = read_generation(options, stop, out.generation);
   out.generation.unfinished_stop = read_unfinished_stops(section);
-  out.shaping.kl_coefficient = section.get<double>("kl_coefficient", out.shaping.kl_coefficient);
-  out.shaping.estimator = estimator_by_name(section, out.shaping.estimator);
-  out.shaping.kl_clip = section.get<double>("kl_clip", out.shaping.kl_clip);
-  out.shaping.unfinished_penalty = section.get<double>("unfinished_penalty", out.shaping.unfinished_penalty);
-  out.shaping.scale = section.get<double>("reward_scale", out.shaping.scale);
-  out.shaping.whiten = section.get<bool>("whiten_rewards", out.shaping.whiten);
-  if (section.choice("unfinished_mode", "add", {"add", "replace"}) == "replace")
-    out.shaping.unfinished = unfinished_mode::replace;
-  const bool lowest = out.empty_responses == empty_response_rule::lowest;
-  out.empty_responses =
-      section.choice("empty_responses", lowest ? "lowest" : "scored", {"lowest", "scored"}) == "lowest"
-          ? empty_response_rule::lowest
-          : empty_response_rule::scored;
-  const double target = section.get<double>("adaptive_kl_target", 0.0);
-  if (target > 0)
-    out.adaptive_kl = adaptive_kl_options{.initial = out.shaping.kl_coefficient,
-                                          .target = target,
-                                          .horizon = section.get<double>("adaptive_kl_horizon", 10000.0)};
-  out.gae.gamma = section.get<double>("gamma", out.gae.gamma);
-  out.gae.lambda = section.get<double>("lambda", out.gae.lambda);
-  out.whiten_advantages = section.get<bool>("whiten_advantages", out.whiten_advantages);
-  out.minibatch_size = section.get<std::size_t>("minibatch_size", out.minibatch_size);
-  out.epochs = section.get<std::uint64_t>("epochs", out.epochs);
-  out.policy_clip.clip_low = section.get<double>("clip_low", out.policy_clip.clip_low);
-  out.policy_clip.clip_high = section.get<double>("clip_high", out.policy_clip.clip_high);
-  out.value_clip.clip = section.get<double>("value_clip", out.value_clip.clip);
-  out.value_coefficient = section.get<double>("value_coefficient", out.value_coefficient);
-  out.entropy_coefficient = section.get<double>("entropy_coefficient", out.entropy_coefficient);
-  out.gradient_norm_clip = section.get<double>("gradient_norm_clip", out.gradient_norm_clip);
-  out.joint_gradient_norm = section.get<bool>("joint_gradient_norm", out.joint_gradient_norm);
-  out.learning_rate = read_learning_rate(section, out.learning_rate.peak, steps,
-                                         out.learning_rate.kind == schedule_kind::cosine ? "cosine" : "constant",
-                                         static_cast<double>(out.learning_rate.warmup_steps));
-  out.value_learning_rate_factor = section.get<double>("value_learning_rate_factor", out.value_learning_rate_factor);
-  out.value_warmup_steps = section.get<std::uint64_t>("value_warmup_steps", out.value_warmup_steps);
-  out.target_kl = section.get<double>("target_kl", out.target_kl);
-  if (section.choice("old_log_probs", "recomputed", {"recomputed", "recorded"}) == "recorded")
-    out.old_log_probs = old_log_prob_source::recorded;
-  out.scoring_batch = {
-      .sequences = 0, .tokens = section.get<std::size_t>("scoring_tokens", 16384), .sort_by_length = true};
-  out.micro_batch = {
-      .sequences = 0, .tokens = section.get<std::size_t>("micro_batch_tokens", 16384), .sort_by_length = true};
+  if (section.has("adaptive_kl")) out.adaptive_kl = adaptive_kl_options{.initial = preset.shaping.kl_coefficient};
+  read_options(section, out, {"seed", "generation", "learning_rate"});
+  out.learning_rate =
+      read_learning_rate(section, out.learning_rate.peak, steps,
+                         option_names(preset.learning_rate.kind)[static_cast<std::size_t>(preset.learning_rate.kind)],
+                         static_cast<double>(out.learning_rate.warmup_steps));
+  refuse_unused_options(section, out, preset);
+  if (out.adaptive_kl) out.shaping.kl_coefficient = out.adaptive_kl->initial;
   out.validate();
   return out;
 }

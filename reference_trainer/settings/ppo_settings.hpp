@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include <coho/concepts.hpp>
@@ -12,6 +13,9 @@
 #include "run/stage_context.hpp"
 
 namespace coho::trainer {
+
+/// What a recipe starts from: "paper" or "salmon_code", with limits of the forwards.
+ppo_options ppo_preset(std::string_view name);
 
 /// ppo_options from a recipe: the preset and whatever the section "ppo" changes of it.
 ppo_options read_ppo_options(const config& options, const stage_context& context, const std::vector<std::string>& stop,

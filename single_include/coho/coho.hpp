@@ -2140,8 +2140,8 @@ struct lambda_returns_fn {
   /// These are the `returns` of `gae` (G_t = A_t + V_t) without the advantages; V of a sequence's first token is not
   /// read.
   ///
-  /// Takes `advantage_inputs` (arrays, ranges or tensors) and the options of `gae`. Tokens whose mask is 0 are skipped as
-  /// if they were not there, neither read nor discounted over, and their result is 0. Returns an Eigen array of the
+  /// Takes `advantage_inputs` (arrays, ranges or tensors) and the options of `gae`. Tokens whose mask is 0 are skipped
+  /// as if they were not there, neither read nor discounted over, and their result is 0. Returns an Eigen array of the
   /// rewards' number type (a tensor for a tensor, detached). Throws option_error (gamma, lambda outside [0, 1]),
   /// argument_error (lengths, offsets, a result that is not finite).
   ///
@@ -2154,8 +2154,7 @@ struct lambda_returns_fn {
     if constexpr (detail::device_array<Array>) {
       return detail::back_to((*this)(detail::host_inputs(in), options), in.rewards);
     } else {
-      require_option(options.gamma >= 0 && options.gamma <= 1, "gamma", options.gamma, "in [0, 1]");
-      require_option(options.lambda >= 0 && options.lambda <= 1, "lambda", options.lambda, "in [0, 1]");
+      validate(options);
       const auto size = static_cast<std::size_t>(in.rewards.size());
       detail::check_lengths(size, static_cast<std::size_t>(in.values.size()), "lambda_returns", "values");
       detail::check_offsets(in.offsets, size, "lambda_returns");
@@ -2355,6 +2354,10 @@ namespace coho {
 
 struct return_to_go_options {
   double gamma = 1;  ///< discount per token, in [0, 1]
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"gamma", "discount per token", allowed::in(0, 1)}, o.gamma...);
+  }
 };
 
 namespace detail {
@@ -2368,7 +2371,7 @@ struct discounted_sums {
   discounted_sums(const R& rewards, const Mask& mask, std::span<const std::size_t> offsets, double gamma,
                   const char* who)
       : values(static_cast<Eigen::Index>(rewards.size())) {
-    require_option(gamma >= 0 && gamma <= 1, "gamma", gamma, "in [0, 1]");
+    validate(return_to_go_options{gamma});
     check_lengths(rewards.size(), mask.size(), who, "mask");
     check_offsets(offsets, rewards.size(), who);
     Number* const out = values.data();
@@ -2449,6 +2452,11 @@ struct reinforce_plus_plus_options {
   double gamma = 1;  ///< discount per token, in [0, 1]
   /// OpenRLHF divides squares by n, as here; verl by n − 1. Both whiten real tokens of the whole batch.
   whiten_options whitening{};
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"gamma", "discount per token", allowed::in(0, 1)}, o.gamma...);
+    visit({"whitening", "of the advantages"}, o.whitening...);
+  }
 };
 
 struct reinforce_plus_plus_fn {
@@ -3827,6 +3835,7 @@ enum class dpo_form {
   robust,  ///< (−(1 − ε)·log σ(z) + ε·log σ(−z)) / (1 − 2ε): unbiased under that noise (Chowdhury et al. 2024, rDPO)
 };
 #pragma GCC diagnostic pop
+constexpr auto option_names(dpo_form) { return std::array{"sigmoid", "hinge", "ipo", "conservative", "robust"}; }
 
 namespace detail {
 
@@ -3880,10 +3889,10 @@ T above_zero(const T& x) {
 }
 
 /// Whether a probability of wrong labels fits the form; throws option_error.
-inline void require_label_smoothing(dpo_form form, double epsilon) {
-  require_option(epsilon >= 0 && epsilon < 0.5, "label_smoothing", epsilon, "in [0, 0.5)");
+inline void require_label_smoothing(dpo_form form, double epsilon, const std::string& prefix) {
   const bool smooth = form == dpo_form::conservative || form == dpo_form::robust;
-  require_option(smooth || epsilon == 0, "label_smoothing", epsilon, "0 unless the form is conservative or robust");
+  require_option(smooth || epsilon == 0, prefix + "label_smoothing", epsilon,
+                 "0 unless the form is conservative or robust");
 }
 
 }  // namespace detail
@@ -3892,6 +3901,15 @@ struct dpo_options {
   double beta = 0.1;  ///< strength of the KL penalty that is solved for; > 0
   dpo_form form = dpo_form::sigmoid;
   double label_smoothing = 0;  ///< ε of conservative and robust, in [0, 0.5); 0 for the other forms
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"beta", "strength of the KL penalty that is solved for", allowed::above(0)}, o.beta...);
+    visit({"form", "of the loss"}, o.form...);
+    visit({"label_smoothing", "ε: probability that a label is wrong", allowed::in_from(0, 0.5)}, o.label_smoothing...);
+  }
+  void check_together(const std::string& prefix) const {
+    detail::require_label_smoothing(form, label_smoothing, prefix);
+  }
 };
 
 namespace detail {
@@ -3953,10 +3971,7 @@ struct dpo_result {
 ///     double fresh = loss(-5.0, -7.0, -5.0, -7.0);  // ln 2
 class dpo_loss {
  public:
-  explicit dpo_loss(const dpo_options& options = {}) : options_(options) {
-    require_option(std::isfinite(options.beta) && options.beta > 0, "beta", options.beta, "finite and greater than 0");
-    detail::require_label_smoothing(options.form, options.label_smoothing);
-  }
+  explicit dpo_loss(const dpo_options& options = {}) : options_(options) { validate(options); }
   const dpo_options& options() const noexcept { return options_; }
 
   template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther>
@@ -4223,12 +4238,19 @@ enum class tie_form {
   rao_kupper,  ///< P(win) = σ(d − ln θ), P(loss) = σ(−d − ln θ): differences below a threshold are not seen (1967)
   davidson,  ///< P(win) : P(tie) : P(loss) = e^(d/2) : ν : e^(−d/2): a tie is as likely as the geometric mean (1970)
 };
+constexpr auto option_names(tie_form) { return std::array{"rao_kupper", "davidson"}; }
 
 /// At the defaults all three outcomes are equally likely for equal scores.
 struct bradley_terry_ties_options {
   tie_form form = tie_form::rao_kupper;
   double theta = 2;  ///< θ of Rao and Kupper; at least 1; 1: there are no ties
   double nu = 1;     ///< ν of Davidson; at least 0; 0: there are no ties
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"form", "of the probability of a tie"}, o.form...);
+    visit({"theta", "θ of Rao and Kupper; 1: no ties", allowed::at_least(1)}, o.theta...);
+    visit({"nu", "ν of Davidson; 0: no ties", allowed::at_least(0)}, o.nu...);
+  }
 };
 
 struct tie_probabilities {
@@ -4264,8 +4286,7 @@ struct bradley_terry_ties_result {
 class bradley_terry_ties_loss {
  public:
   explicit bradley_terry_ties_loss(const bradley_terry_ties_options& options = {}) : options_(options) {
-    require_option(std::isfinite(options.theta) && options.theta >= 1, "theta", options.theta, "finite and at least 1");
-    require_option(std::isfinite(options.nu) && options.nu >= 0, "nu", options.nu, "finite and at least 0");
+    validate(options);
     threshold_ = std::log(options.theta);
     // −ln(θ² − 1), or −ln ν.
     tie_cost_ = options.form == tie_form::davidson ? -std::log(options.nu)
@@ -4478,6 +4499,13 @@ namespace coho {
 struct cispo_options {
   double clip_high = 0.28;  ///< the weight of a token is at most 1 + clip_high; > 0, infinity for off
   double clip_low = 1;      ///< … and at least 1 − clip_low; in (0, 1], where 1 is off as in the paper
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"clip_high", "the weight of a token is at most 1 + clip_high", allowed::above(0).or_infinity()},
+          o.clip_high...);
+    visit({"clip_low", "the weight of a token is at least 1 − clip_low; 1: off", allowed::in_up_to(0, 1)},
+          o.clip_low...);
+  }
 };
 
 template <class Value, class Array>
@@ -4507,11 +4535,7 @@ struct cispo_result {
 ///     // result.value, result.d_log_probs
 class cispo_loss {
  public:
-  explicit cispo_loss(const cispo_options& options = {}) : options_(options) {
-    require_option(options.clip_high > 0, "clip_high", options.clip_high, "greater than 0 (infinity for off)");
-    require_option(options.clip_low > 0 && options.clip_low <= 1, "clip_low", options.clip_low,
-                   "in (0, 1] (1 for off)");
-  }
+  explicit cispo_loss(const cispo_options& options = {}) : options_(options) { validate(options); }
   const cispo_options& options() const noexcept { return options_; }
 
   /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
@@ -4564,6 +4588,17 @@ struct cpo_options {
   dpo_form form = dpo_form::sigmoid;
   double label_smoothing = 0;  ///< ε of the forms conservative and robust, in [0, 0.5); 0 for the other forms
   double nll_coefficient = 1;  ///< weight of the preferred responses' negative log-likelihood; at least 0
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"beta", "scale of the implicit reward", allowed::above(0)}, o.beta...);
+    visit({"form", "of the loss"}, o.form...);
+    visit({"label_smoothing", "ε: probability that a label is wrong", allowed::in_from(0, 0.5)}, o.label_smoothing...);
+    visit({"nll_coefficient", "weight of the negative log-likelihood of the better response", allowed::at_least(0)},
+          o.nll_coefficient...);
+  }
+  void check_together(const std::string& prefix) const {
+    detail::require_label_smoothing(form, label_smoothing, prefix);
+  }
 };
 
 template <class Value, class Array>
@@ -4595,12 +4630,7 @@ class cpo_loss {
  public:
   static constexpr bool needs_reference = false;
 
-  explicit cpo_loss(const cpo_options& options = {}) : options_(options) {
-    require_option(std::isfinite(options.beta) && options.beta > 0, "beta", options.beta, "finite and greater than 0");
-    detail::require_label_smoothing(options.form, options.label_smoothing);
-    require_option(std::isfinite(options.nll_coefficient) && options.nll_coefficient >= 0, "nll_coefficient",
-                   options.nll_coefficient, "finite and at least 0");
-  }
+  explicit cpo_loss(const cpo_options& options = {}) : options_(options) { validate(options); }
   const cpo_options& options() const noexcept { return options_; }
 
   static constexpr bool by_blocks = true;
@@ -4669,6 +4699,10 @@ namespace coho {
 
 struct entropy_bonus_options {
   double coefficient = 0.01;  ///< c; finite, ≥ 0; 0 makes it a measure only
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"coefficient", "c; 0 makes it only a measure", allowed::at_least(0)}, o.coefficient...);
+  }
 };
 
 template <class Value, class Array>
@@ -4694,10 +4728,7 @@ struct entropy_bonus_result {
 ///     pullback({.log_probs = coho::as_span(d_log_probs), .entropy = coho::as_span(bonus.d_entropy)});
 class entropy_bonus {
  public:
-  explicit entropy_bonus(const entropy_bonus_options& options = {}) : options_(options) {
-    require_option(std::isfinite(options.coefficient) && options.coefficient >= 0, "coefficient", options.coefficient,
-                   "finite and at least 0");
-  }
+  explicit entropy_bonus(const entropy_bonus_options& options = {}) : options_(options) { validate(options); }
   const entropy_bonus_options& options() const noexcept { return options_; }
 
   /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
@@ -4746,6 +4777,12 @@ namespace coho {
 struct gspo_options {
   double clip_low = 3e-4;   ///< sequence ratios below 1 − clip_low gain nothing; in (0, 1)
   double clip_high = 4e-4;  ///< sequence ratios above 1 + clip_high gain nothing; > 0
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"clip_low", "sequence ratios below 1 − clip_low gain nothing", allowed::in_open(0, 1)}, o.clip_low...);
+    visit({"clip_high", "sequence ratios above 1 + clip_high gain nothing", allowed::above(0).or_infinity()},
+          o.clip_high...);
+  }
 };
 
 template <class Value, class Array>
@@ -4778,10 +4815,7 @@ struct gspo_result {
 ///     // result.value, result.d_log_probs
 class gspo_loss {
  public:
-  explicit gspo_loss(const gspo_options& options = {}) : options_(options) {
-    require_option(options.clip_low > 0 && options.clip_low < 1, "clip_low", options.clip_low, "in (0, 1)");
-    require_option(options.clip_high > 0, "clip_high", options.clip_high, "greater than 0");
-  }
+  explicit gspo_loss(const gspo_options& options = {}) : options_(options) { validate(options); }
   const gspo_options& options() const noexcept { return options_; }
 
   template <class Array = double>
@@ -4930,6 +4964,11 @@ namespace coho {
 
 struct huber_value_options {
   double delta = 1;  ///< errors beyond it, in units of the returns, count linearly; > 0, infinity for the squared error
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"delta", "errors beyond it, in units of the returns, count linearly", allowed::above(0).or_infinity()},
+          o.delta...);
+  }
 };
 
 template <class Value, class Array>
@@ -4957,9 +4996,7 @@ struct huber_value_result {
 ///     // result.value, result.d_values
 class huber_value_loss {
  public:
-  explicit huber_value_loss(const huber_value_options& options = {}) : options_(options) {
-    require_option(options.delta > 0, "delta", options.delta, "greater than 0 (infinity for the squared error)");
-  }
+  explicit huber_value_loss(const huber_value_options& options = {}) : options_(options) { validate(options); }
   const huber_value_options& options() const noexcept { return options_; }
 
   /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
@@ -5022,6 +5059,12 @@ struct kto_options {
   double beta = 0.1;              ///< strength of the KL penalty that is solved for; > 0
   double desirable_weight = 1;    ///< λ_D; at least 0
   double undesirable_weight = 1;  ///< λ_U; at least 0. The paper wants λ_D·n_D / (λ_U·n_U) in [1, 4/3]
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"beta", "strength of the KL penalty that is solved for", allowed::above(0)}, o.beta...);
+    visit({"desirable_weight", "λ_D", allowed::at_least(0)}, o.desirable_weight...);
+    visit({"undesirable_weight", "λ_U", allowed::at_least(0)}, o.undesirable_weight...);
+  }
 };
 
 template <class Value, class Array>
@@ -5086,13 +5129,7 @@ class kto_loss {
  public:
   static constexpr bool needs_pairs = false, needs_kl_baseline = true;
 
-  explicit kto_loss(const kto_options& options = {}) : options_(options) {
-    require_option(std::isfinite(options.beta) && options.beta > 0, "beta", options.beta, "finite and greater than 0");
-    require_option(std::isfinite(options.desirable_weight) && options.desirable_weight >= 0, "desirable_weight",
-                   options.desirable_weight, "finite and at least 0");
-    require_option(std::isfinite(options.undesirable_weight) && options.undesirable_weight >= 0, "undesirable_weight",
-                   options.undesirable_weight, "finite and at least 0");
-  }
+  explicit kto_loss(const kto_options& options = {}) : options_(options) { validate(options); }
   const kto_options& options() const noexcept { return options_; }
 
   static constexpr bool by_blocks = true;
@@ -5275,6 +5312,10 @@ namespace coho {
 
 struct orpo_options {
   double lambda = 0.1;  ///< weight of the odds-ratio term; at least 0
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"lambda", "weight of the odds-ratio term", allowed::at_least(0)}, o.lambda...);
+  }
 };
 
 template <class Value, class Array>
@@ -5305,10 +5346,7 @@ class orpo_loss {
  public:
   static constexpr bool needs_reference = false;
 
-  explicit orpo_loss(const orpo_options& options = {}) : options_(options) {
-    require_option(std::isfinite(options.lambda) && options.lambda >= 0, "lambda", options.lambda,
-                   "finite and at least 0");
-  }
+  explicit orpo_loss(const orpo_options& options = {}) : options_(options) { validate(options); }
   const orpo_options& options() const noexcept { return options_; }
 
   static constexpr bool by_blocks = true;
@@ -5794,6 +5832,12 @@ struct simpo_options {
   double beta = 2;             ///< scale of the implicit reward; > 0
   double gamma = 0.5;          ///< γ, the margin that the preferred response must win by; at least 0
   double label_smoothing = 0;  ///< ε: probability that a label is wrong; in [0, 0.5)
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"beta", "scale of the implicit reward", allowed::above(0)}, o.beta...);
+    visit({"gamma", "γ: margin that the better response must win by", allowed::at_least(0)}, o.gamma...);
+    visit({"label_smoothing", "ε: probability that a label is wrong", allowed::in_from(0, 0.5)}, o.label_smoothing...);
+  }
 };
 
 template <class Value, class Array>
@@ -5823,12 +5867,7 @@ class simpo_loss {
  public:
   static constexpr bool needs_reference = false;
 
-  explicit simpo_loss(const simpo_options& options = {}) : options_(options) {
-    require_option(std::isfinite(options.beta) && options.beta > 0, "beta", options.beta, "finite and greater than 0");
-    require_option(std::isfinite(options.gamma) && options.gamma >= 0, "gamma", options.gamma, "finite and at least 0");
-    require_option(options.label_smoothing >= 0 && options.label_smoothing < 0.5, "label_smoothing",
-                   options.label_smoothing, "in [0, 0.5)");
-  }
+  explicit simpo_loss(const simpo_options& options = {}) : options_(options) { validate(options); }
   const simpo_options& options() const noexcept { return options_; }
 
   static constexpr bool by_blocks = true;
@@ -7015,6 +7054,27 @@ struct aggregation_options {
             .label_noise = 0.1,
             .label_noise_after_rule = 0.25};
   }
+
+  /// Without `sizes`, whose form in a file is its own.
+  static void describe(auto&& visit, auto&... o) {
+    visit({"repeats", "draws of principles per pair, each giving a record", allowed::at_least(1)}, o.repeats...);
+    visit({"negation_probability", "chance that a drawn principle is negated", allowed::in(0, 1)},
+          o.negation_probability...);
+    visit({"divide_by_variance", "divide scores by the variance of their principle"}, o.divide_by_variance...);
+    visit({"variance_floor", "smallest variance to divide by", allowed::at_least(0)}, o.variance_floor...);
+    visit({"require_order_agreement", "score 0 where the two orders name different responses"},
+          o.require_order_agreement...);
+    visit({"minimum_order_consistency", "score 0 for principles whose order consistency is lower; 0: off",
+           allowed::in(0, 1)},
+          o.minimum_order_consistency...);
+    visit(
+        {"banned_phrase_probability", "chance that the banned-phrase rule decides where it applies", allowed::in(0, 1)},
+        o.banned_phrase_probability...);
+    visit({"language_rule", "whether the language rule decides where it applies"}, o.language_rule...);
+    visit({"label_noise", "chance of a turned label", allowed::in(0, 1)}, o.label_noise...);
+    visit({"label_noise_after_rule", "the same for labels that a rule decided", allowed::in(0, 1)},
+          o.label_noise_after_rule...);
+  }
 };
 
 /// One training example of a principle-following reward model.
@@ -7080,7 +7140,7 @@ class preference_aggregator {
   preference_aggregator(const Principles& principles, const judgement_statistics& statistics,
                         aggregation_options options = {})
       : options_(std::move(options)) {
-    check_options();
+    validate(options_);
     check_principles(principles);
     for (const principle& p : principles) {
       require_argument(options_.negation_probability == 0 || p.can_be_negated(),
@@ -7169,21 +7229,6 @@ class preference_aggregator {
     if (out->flipped) out->preferred = 1 - out->preferred;
     out->swapped = swapped;
     return out;
-  }
-
-  template <class = void>
-  void check_options() const {
-    const auto probability = [](std::string_view name, double p) {
-      require_option(p >= 0 && p <= 1, name, p, "between 0 and 1");
-    };
-    require_option(options_.repeats >= 1, "repeats", options_.repeats, "at least 1");
-    require_option(std::isfinite(options_.variance_floor) && options_.variance_floor >= 0, "variance_floor",
-                   options_.variance_floor, "finite and at least 0");
-    probability("negation_probability", options_.negation_probability);
-    probability("minimum_order_consistency", options_.minimum_order_consistency);
-    probability("banned_phrase_probability", options_.banned_phrase_probability);
-    probability("label_noise", options_.label_noise);
-    probability("label_noise_after_rule", options_.label_noise_after_rule);
   }
 
   aggregation_options options_;
@@ -8577,17 +8622,17 @@ struct shaping_options {
   void validate(const std::string& prefix = {}) const { coho::validate(*this, prefix); }
 };
 
-/// What token rewards are shaped from, by name. `Array` is double (the default where only braces are written), float, or
-/// a tensor type.
+/// What token rewards are shaped from, by name. `Array` is double (the default where only braces are written), float,
+/// or a tensor type.
 template <class Array = double>
 struct shape_rewards_inputs {
   [[no_unique_address]] detail::by_name only_by_name = detail::named;
   typename detail::input_types<Array>::number sequence_rewards;  ///< R_i: N numbers
-  typename detail::input_types<Array>::number log_probs;         ///< log π(y_t), nats, of the tempered distribution sampled
+  typename detail::input_types<Array>::number log_probs;  ///< log π(y_t), nats, of the tempered distribution sampled
   typename detail::input_types<Array>::number reference_log_probs;  ///< log π_ref(y_t), nats, of the same tokens
-  optional_mask<Array> mask{};                 ///< 0 for padding, whose log-probs do not count and whose KL is 0
-  std::span<const std::size_t> offsets{};      ///< N + 1 entries
-  std::span<const std::uint8_t> finished{};    ///< N flags: ended by itself; empty: all did
+  optional_mask<Array> mask{};               ///< 0 for padding, whose log-probs do not count and whose KL is 0
+  std::span<const std::size_t> offsets{};    ///< N + 1 entries
+  std::span<const std::uint8_t> finished{};  ///< N flags: ended by itself; empty: all did
 };
 
 struct shape_rewards_fn {
@@ -8595,10 +8640,10 @@ struct shape_rewards_fn {
   ///
   ///     r_t = scale·( −β·KL_t + [t is the placement of i]·R_i ),   R_i = clip(reward_i) + [unfinished]·penalty
   ///
-  /// Takes `shape_rewards_inputs`. Arrays and ranges give an Eigen array of double, tensors a tensor. A response without
-  /// any real token has no place for its reward, which is dropped; use `reward_placement::last_position` and padding to
-  /// keep it. When `whiten` is set, all ranks must call together. Throws option_error (options out of range),
-  /// argument_error (lengths, offsets, a token reward that is not finite).
+  /// Takes `shape_rewards_inputs`. Arrays and ranges give an Eigen array of double, tensors a tensor. A response
+  /// without any real token has no place for its reward, which is dropped; use `reward_placement::last_position` and
+  /// padding to keep it. When `whiten` is set, all ranks must call together. Throws option_error (options out of
+  /// range), argument_error (lengths, offsets, a token reward that is not finite).
   ///
   ///     coho::shaping_options options = coho::shaping_options::paper();
   ///     options.kl_coefficient = controller.coefficient();
@@ -8683,7 +8728,8 @@ struct shape_rewards_fn {
   template <class Number>
   static double sequence_reward(const shape_rewards_inputs<Number>& in, std::size_t i, const shaping_options& options) {
     const double limit = options.reward_clip > 0 ? options.reward_clip : std::numeric_limits<double>::infinity();
-    const double reward = array_traits<double>::clamp(static_cast<double>(in.sequence_rewards.data()[i]), -limit, limit);
+    const double reward =
+        array_traits<double>::clamp(static_cast<double>(in.sequence_rewards.data()[i]), -limit, limit);
     if (in.finished.empty() || in.finished[i] != 0) return reward;
     return options.unfinished == unfinished_mode::add ? reward + options.unfinished_penalty
                                                       : options.unfinished_penalty;
@@ -8918,6 +8964,18 @@ struct overlong_options {
   double max_response_tokens = 20480;  ///< length from which the whole penalty is due; finite and > 0
   double cache_tokens = 4096;          ///< tokens before it over which the penalty grows; in (0, max_response_tokens]
   double penalty = 1;                  ///< the whole penalty, subtracted; finite and at least 0
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"max_response_tokens", "length from which the whole penalty is due", allowed::above(0), "tokens"},
+          o.max_response_tokens...);
+    visit({"cache_tokens", "length before it over which the penalty grows", allowed::above(0), "tokens"},
+          o.cache_tokens...);
+    visit({"penalty", "the whole penalty, subtracted", allowed::at_least(0)}, o.penalty...);
+  }
+  void check_together(const std::string& prefix) const {
+    require_option(cache_tokens <= max_response_tokens, prefix + "cache_tokens", cache_tokens,
+                   "greater than 0 and at most max_response_tokens");
+  }
 };
 
 /// The soft overlong punishment of DAPO (Yu et al. 2025, §3.4, eq. 13): a ramp, so that a response learns to end before
@@ -8932,14 +8990,7 @@ struct overlong_options {
 ///     double reward = 1 + overlong(960);  // 0.5
 class overlong_penalty {
  public:
-  explicit overlong_penalty(const overlong_options& options = {}) : options_(options) {
-    require_option(std::isfinite(options.max_response_tokens) && options.max_response_tokens > 0, "max_response_tokens",
-                   options.max_response_tokens, "finite and greater than 0");
-    require_option(options.cache_tokens > 0 && options.cache_tokens <= options.max_response_tokens, "cache_tokens",
-                   options.cache_tokens, "greater than 0 and at most max_response_tokens");
-    require_option(std::isfinite(options.penalty) && options.penalty >= 0, "penalty", options.penalty,
-                   "finite and at least 0");
-  }
+  explicit overlong_penalty(const overlong_options& options = {}) : options_(options) { validate(options); }
   const overlong_options& options() const noexcept { return options_; }
 
   double operator()(const reward_query& query) const { return (*this)(query.response_tokens.size()); }
@@ -8963,6 +9014,14 @@ struct running_normalization_options {
   double clip = 0;        ///< limits the result to ±this; 0 is off
   double epsilon = 1e-8;  ///< added to the deviation; > 0
   double warm_up = 2;     ///< rewards to have seen before any is changed; at least 0
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"center", "subtract the mean; off: scale only, which keeps the sign of a reward"}, o.center...);
+    visit({"clip", "limits the result to ± this; 0: off", allowed::bound()}, o.clip...);
+    visit({"epsilon", "added to the deviation", allowed::above(0)}, o.epsilon...);
+    visit({"warm_up", "rewards to have seen before any is changed", allowed::at_least(0).or_infinity(), "rewards"},
+          o.warm_up...);
+  }
 };
 
 /// What a checkpoint keeps of a running_normalization.
@@ -8995,10 +9054,7 @@ struct running_normalization_state {
 class running_normalization {
  public:
   explicit running_normalization(const running_normalization_options& options = {}) : options_(options) {
-    require_option(options.clip >= 0, "clip", options.clip, "0 (off) or greater");
-    require_option(std::isfinite(options.epsilon) && options.epsilon > 0, "epsilon", options.epsilon,
-                   "finite and greater than 0");
-    require_option(options.warm_up >= 0, "warm_up", options.warm_up, "at least 0");
+    validate(options);
   }
   const running_normalization_options& options() const noexcept { return options_; }
 
@@ -11897,6 +11953,16 @@ double responses_in(const direct_preference_example& example) {
   return static_cast<double>(!example.chosen.empty()) + static_cast<double>(!example.rejected.empty());
 }
 
+/// Throws `argument_error` for an example that cannot be learned from; `number` is its place in the batch.
+template <class = void>
+void check_example(const direct_preference_example& example, std::size_t number, bool needs_pairs) {
+  const std::string name = "preference example " + std::to_string(number);
+  require_argument(!example.prompt.empty(), name + " has no prompt tokens");
+  require_argument(std::isfinite(example.weight) && example.weight >= 0, name + " has a weight below 0");
+  require_argument(responses_in(example) == 2 || (!needs_pairs && responses_in(example) > 0),
+                   name + (needs_pairs ? " has an empty response: this loss compares two" : " has no response"));
+}
+
 /// What KTO's baseline is estimated from: the prompts of the examples first, first + stride, …, each with the response
 /// to the next example of the batch. Examples of weight 0 or without a response are not there.
 template <class = void>
@@ -12482,25 +12548,12 @@ class direct_preference_trainer {
     return detail::responses_in(example);
   }
 
-  void check(std::span<const direct_preference_example> batch) const {
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      const auto& example = batch[i];
-      const std::string name = "preference example " + std::to_string(i);
-      require_argument(!example.prompt.empty(), name + " has no prompt tokens");
-      require_argument(std::isfinite(example.weight) && example.weight >= 0, name + " has a weight below 0");
-      const bool pair = !example.chosen.empty() && !example.rejected.empty();
-      require_argument(
-          pair || (!detail::needs_pairs<Loss> && terms_of(example) > 0),
-          name + (detail::needs_pairs<Loss> ? " has an empty response: this loss compares two" : " has no response"));
-    }
-  }
-
   // Runs over the micro-batches. `evaluate(tokens, use)` hands the log-probs of all responses, chosen ones first, to
   // `use`, which returns their gradient.
   template <class Evaluate>
   direct_preference_statistics pass(std::span<const direct_preference_example> batch, const batch_place& place,
                                     Evaluate evaluate) {
-    check(batch);
+    for (std::size_t i = 0; i < batch.size(); ++i) detail::check_example(batch[i], i, detail::needs_pairs<Loss>);
     double totals[5] = {
         static_cast<double>(batch.size())};  // examples, weighted terms, terms, chosen, rejected responses
     for (const auto& example : batch) {

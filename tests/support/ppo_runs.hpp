@@ -15,14 +15,10 @@ inline settings reinforcing(const temporary_directory& folder, const std::string
 {"prompt":"user: why is the owl gray?\ncoho:"}
 {"prompt":"user: tell me about the cat.\ncoho:"}
 )");
-  return {"model.path=" + demo_base().string(),
-          "ppo.prompts=" + (folder / "prompts.jsonl").string(),
-          "out=" + (folder / out).string(),
-          "adapter.kind=full",
-          "ppo.schedule=constant",
-          "ppo.learning_rate=1e-3",
-          "ppo.unfinished_penalty=0",
-          "ppo.save_every=0",
+  return {"model.path=" + demo_base().string(), "ppo.prompts=" + (folder / "prompts.jsonl").string(),
+          "out=" + (folder / out).string(),     "adapter.kind=full",
+          "ppo.learning_rate.kind=constant",    "ppo.learning_rate.peak=1e-3",
+          "ppo.shaping.unfinished_penalty=0",   "ppo.save_every=0",
           "generation.max_new_tokens=24"};
 }
 

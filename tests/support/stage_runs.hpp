@@ -9,6 +9,7 @@
 
 #include "commands/application.hpp"
 #include "observe/metrics_log.hpp"
+#include "run/interruption.hpp"
 #include "run/report_error.hpp"
 #include "support/catch.hpp"
 #include "support/shared_data.hpp"

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <coho/advantage/whiten.hpp>
 #include <coho/concepts.hpp>

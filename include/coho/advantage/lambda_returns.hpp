@@ -25,8 +25,8 @@ struct lambda_returns_fn {
   /// These are the `returns` of `gae` (G_t = A_t + V_t) without the advantages; V of a sequence's first token is not
   /// read.
   ///
-  /// Takes `advantage_inputs` (arrays, ranges or tensors) and the options of `gae`. Tokens whose mask is 0 are skipped as
-  /// if they were not there, neither read nor discounted over, and their result is 0. Returns an Eigen array of the
+  /// Takes `advantage_inputs` (arrays, ranges or tensors) and the options of `gae`. Tokens whose mask is 0 are skipped
+  /// as if they were not there, neither read nor discounted over, and their result is 0. Returns an Eigen array of the
   /// rewards' number type (a tensor for a tensor, detached). Throws option_error (gamma, lambda outside [0, 1]),
   /// argument_error (lengths, offsets, a result that is not finite).
   ///
@@ -39,8 +39,7 @@ struct lambda_returns_fn {
     if constexpr (detail::device_array<Array>) {
       return detail::back_to((*this)(detail::host_inputs(in), options), in.rewards);
     } else {
-      require_option(options.gamma >= 0 && options.gamma <= 1, "gamma", options.gamma, "in [0, 1]");
-      require_option(options.lambda >= 0 && options.lambda <= 1, "lambda", options.lambda, "in [0, 1]");
+      validate(options);
       const auto size = static_cast<std::size_t>(in.rewards.size());
       detail::check_lengths(size, static_cast<std::size_t>(in.values.size()), "lambda_returns", "values");
       detail::check_offsets(in.offsets, size, "lambda_returns");

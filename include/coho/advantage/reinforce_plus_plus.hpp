@@ -7,6 +7,7 @@
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -21,6 +22,11 @@ struct reinforce_plus_plus_options {
   double gamma = 1;  ///< discount per token, in [0, 1]
   /// OpenRLHF divides squares by n, as here; verl by n − 1. Both whiten real tokens of the whole batch.
   whiten_options whitening{};
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"gamma", "discount per token", allowed::in(0, 1)}, o.gamma...);
+    visit({"whitening", "of the advantages"}, o.whitening...);
+  }
 };
 
 struct reinforce_plus_plus_fn {

@@ -5,6 +5,7 @@
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <cstddef>
 #include <span>
@@ -15,6 +16,10 @@ namespace coho {
 
 struct return_to_go_options {
   double gamma = 1;  ///< discount per token, in [0, 1]
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"gamma", "discount per token", allowed::in(0, 1)}, o.gamma...);
+  }
 };
 
 namespace detail {
@@ -28,7 +33,7 @@ struct discounted_sums {
   discounted_sums(const R& rewards, const Mask& mask, std::span<const std::size_t> offsets, double gamma,
                   const char* who)
       : values(static_cast<Eigen::Index>(rewards.size())) {
-    require_option(gamma >= 0 && gamma <= 1, "gamma", gamma, "in [0, 1]");
+    validate(return_to_go_options{gamma});
     check_lengths(rewards.size(), mask.size(), who, "mask");
     check_offsets(offsets, rewards.size(), who);
     Number* const out = values.data();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <coho/error.hpp>
 #include <coho/loss/dpo.hpp>
@@ -7,6 +8,7 @@
 #include <coho/loss/elementwise_loss.hpp>
 #include <coho/loss/pair_scores.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <concepts>
 #include <cstddef>
@@ -20,12 +22,19 @@ enum class tie_form {
   rao_kupper,  ///< P(win) = σ(d − ln θ), P(loss) = σ(−d − ln θ): differences below a threshold are not seen (1967)
   davidson,  ///< P(win) : P(tie) : P(loss) = e^(d/2) : ν : e^(−d/2): a tie is as likely as the geometric mean (1970)
 };
+constexpr auto option_names(tie_form) { return std::array{"rao_kupper", "davidson"}; }
 
 /// At the defaults all three outcomes are equally likely for equal scores.
 struct bradley_terry_ties_options {
   tie_form form = tie_form::rao_kupper;
   double theta = 2;  ///< θ of Rao and Kupper; at least 1; 1: there are no ties
   double nu = 1;     ///< ν of Davidson; at least 0; 0: there are no ties
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"form", "of the probability of a tie"}, o.form...);
+    visit({"theta", "θ of Rao and Kupper; 1: no ties", allowed::at_least(1)}, o.theta...);
+    visit({"nu", "ν of Davidson; 0: no ties", allowed::at_least(0)}, o.nu...);
+  }
 };
 
 struct tie_probabilities {
@@ -61,8 +70,7 @@ struct bradley_terry_ties_result {
 class bradley_terry_ties_loss {
  public:
   explicit bradley_terry_ties_loss(const bradley_terry_ties_options& options = {}) : options_(options) {
-    require_option(std::isfinite(options.theta) && options.theta >= 1, "theta", options.theta, "finite and at least 1");
-    require_option(std::isfinite(options.nu) && options.nu >= 0, "nu", options.nu, "finite and at least 0");
+    validate(options);
     threshold_ = std::log(options.theta);
     // −ln(θ² − 1), or −ln ν.
     tie_cost_ = options.form == tie_form::davidson ? -std::log(options.nu)

@@ -10,12 +10,20 @@
 #include <coho/loss/elementwise_loss.hpp>
 #include <coho/loss/policy_loss_inputs.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 
 namespace coho {
 
 struct cispo_options {
   double clip_high = 0.28;  ///< the weight of a token is at most 1 + clip_high; > 0, infinity for off
   double clip_low = 1;      ///< … and at least 1 − clip_low; in (0, 1], where 1 is off as in the paper
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"clip_high", "the weight of a token is at most 1 + clip_high", allowed::above(0).or_infinity()},
+          o.clip_high...);
+    visit({"clip_low", "the weight of a token is at least 1 − clip_low; 1: off", allowed::in_up_to(0, 1)},
+          o.clip_low...);
+  }
 };
 
 template <class Value, class Array>
@@ -45,11 +53,7 @@ struct cispo_result {
 ///     // result.value, result.d_log_probs
 class cispo_loss {
  public:
-  explicit cispo_loss(const cispo_options& options = {}) : options_(options) {
-    require_option(options.clip_high > 0, "clip_high", options.clip_high, "greater than 0 (infinity for off)");
-    require_option(options.clip_low > 0 && options.clip_low <= 1, "clip_low", options.clip_low,
-                   "in (0, 1] (1 for off)");
-  }
+  explicit cispo_loss(const cispo_options& options = {}) : options_(options) { validate(options); }
   const cispo_options& options() const noexcept { return options_; }
 
   /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.

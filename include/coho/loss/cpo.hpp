@@ -1,11 +1,13 @@
 #pragma once
 
+#include <string>
 #include <cmath>
 #include <coho/error.hpp>
 #include <coho/loss/dpo.hpp>
 #include <coho/loss/elementwise_loss.hpp>
 #include <coho/loss/preference_log_probs.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <concepts>
 #include <cstddef>
@@ -19,6 +21,17 @@ struct cpo_options {
   dpo_form form = dpo_form::sigmoid;
   double label_smoothing = 0;  ///< ε of the forms conservative and robust, in [0, 0.5); 0 for the other forms
   double nll_coefficient = 1;  ///< weight of the preferred responses' negative log-likelihood; at least 0
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"beta", "scale of the implicit reward", allowed::above(0)}, o.beta...);
+    visit({"form", "of the loss"}, o.form...);
+    visit({"label_smoothing", "ε: probability that a label is wrong", allowed::in_from(0, 0.5)}, o.label_smoothing...);
+    visit({"nll_coefficient", "weight of the negative log-likelihood of the better response", allowed::at_least(0)},
+          o.nll_coefficient...);
+  }
+  void check_together(const std::string& prefix) const {
+    detail::require_label_smoothing(form, label_smoothing, prefix);
+  }
 };
 
 template <class Value, class Array>
@@ -50,12 +63,7 @@ class cpo_loss {
  public:
   static constexpr bool needs_reference = false;
 
-  explicit cpo_loss(const cpo_options& options = {}) : options_(options) {
-    require_option(std::isfinite(options.beta) && options.beta > 0, "beta", options.beta, "finite and greater than 0");
-    detail::require_label_smoothing(options.form, options.label_smoothing);
-    require_option(std::isfinite(options.nll_coefficient) && options.nll_coefficient >= 0, "nll_coefficient",
-                   options.nll_coefficient, "finite and at least 0");
-  }
+  explicit cpo_loss(const cpo_options& options = {}) : options_(options) { validate(options); }
   const cpo_options& options() const noexcept { return options_; }
 
   static constexpr bool by_blocks = true;

@@ -1,11 +1,14 @@
 #pragma once
 
+#include <array>
+#include <string>
 #include <cmath>
 #include <coho/error.hpp>
 #include <coho/loss/detail/logistic.hpp>
 #include <coho/loss/elementwise_loss.hpp>
 #include <coho/loss/preference_log_probs.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <concepts>
 #include <cstddef>
@@ -26,6 +29,7 @@ enum class dpo_form {
   robust,  ///< (−(1 − ε)·log σ(z) + ε·log σ(−z)) / (1 − 2ε): unbiased under that noise (Chowdhury et al. 2024, rDPO)
 };
 #pragma GCC diagnostic pop
+constexpr auto option_names(dpo_form) { return std::array{"sigmoid", "hinge", "ipo", "conservative", "robust"}; }
 
 namespace detail {
 
@@ -79,10 +83,10 @@ T above_zero(const T& x) {
 }
 
 /// Whether a probability of wrong labels fits the form; throws option_error.
-inline void require_label_smoothing(dpo_form form, double epsilon) {
-  require_option(epsilon >= 0 && epsilon < 0.5, "label_smoothing", epsilon, "in [0, 0.5)");
+inline void require_label_smoothing(dpo_form form, double epsilon, const std::string& prefix) {
   const bool smooth = form == dpo_form::conservative || form == dpo_form::robust;
-  require_option(smooth || epsilon == 0, "label_smoothing", epsilon, "0 unless the form is conservative or robust");
+  require_option(smooth || epsilon == 0, prefix + "label_smoothing", epsilon,
+                 "0 unless the form is conservative or robust");
 }
 
 }  // namespace detail
@@ -91,6 +95,15 @@ struct dpo_options {
   double beta = 0.1;  ///< strength of the KL penalty that is solved for; > 0
   dpo_form form = dpo_form::sigmoid;
   double label_smoothing = 0;  ///< ε of conservative and robust, in [0, 0.5); 0 for the other forms
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"beta", "strength of the KL penalty that is solved for", allowed::above(0)}, o.beta...);
+    visit({"form", "of the loss"}, o.form...);
+    visit({"label_smoothing", "ε: probability that a label is wrong", allowed::in_from(0, 0.5)}, o.label_smoothing...);
+  }
+  void check_together(const std::string& prefix) const {
+    detail::require_label_smoothing(form, label_smoothing, prefix);
+  }
 };
 
 namespace detail {
@@ -152,10 +165,7 @@ struct dpo_result {
 ///     double fresh = loss(-5.0, -7.0, -5.0, -7.0);  // ln 2
 class dpo_loss {
  public:
-  explicit dpo_loss(const dpo_options& options = {}) : options_(options) {
-    require_option(std::isfinite(options.beta) && options.beta > 0, "beta", options.beta, "finite and greater than 0");
-    detail::require_label_smoothing(options.form, options.label_smoothing);
-  }
+  explicit dpo_loss(const dpo_options& options = {}) : options_(options) { validate(options); }
   const dpo_options& options() const noexcept { return options_; }
 
   template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther>

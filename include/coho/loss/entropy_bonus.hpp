@@ -3,6 +3,7 @@
 #include <cmath>
 #include <coho/error.hpp>
 #include <coho/loss/elementwise_loss.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <cstddef>
 #include <type_traits>
@@ -12,6 +13,10 @@ namespace coho {
 
 struct entropy_bonus_options {
   double coefficient = 0.01;  ///< c; finite, ≥ 0; 0 makes it a measure only
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"coefficient", "c; 0 makes it only a measure", allowed::at_least(0)}, o.coefficient...);
+  }
 };
 
 template <class Value, class Array>
@@ -37,10 +42,7 @@ struct entropy_bonus_result {
 ///     pullback({.log_probs = coho::as_span(d_log_probs), .entropy = coho::as_span(bonus.d_entropy)});
 class entropy_bonus {
  public:
-  explicit entropy_bonus(const entropy_bonus_options& options = {}) : options_(options) {
-    require_option(std::isfinite(options.coefficient) && options.coefficient >= 0, "coefficient", options.coefficient,
-                   "finite and at least 0");
-  }
+  explicit entropy_bonus(const entropy_bonus_options& options = {}) : options_(options) { validate(options); }
   const entropy_bonus_options& options() const noexcept { return options_; }
 
   /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.

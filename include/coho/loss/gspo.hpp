@@ -12,6 +12,7 @@
 #include <coho/loss/detail/results.hpp>
 #include <coho/loss/policy_loss_inputs.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 
 namespace coho {
@@ -19,6 +20,12 @@ namespace coho {
 struct gspo_options {
   double clip_low = 3e-4;   ///< sequence ratios below 1 − clip_low gain nothing; in (0, 1)
   double clip_high = 4e-4;  ///< sequence ratios above 1 + clip_high gain nothing; > 0
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"clip_low", "sequence ratios below 1 − clip_low gain nothing", allowed::in_open(0, 1)}, o.clip_low...);
+    visit({"clip_high", "sequence ratios above 1 + clip_high gain nothing", allowed::above(0).or_infinity()},
+          o.clip_high...);
+  }
 };
 
 template <class Value, class Array>
@@ -51,10 +58,7 @@ struct gspo_result {
 ///     // result.value, result.d_log_probs
 class gspo_loss {
  public:
-  explicit gspo_loss(const gspo_options& options = {}) : options_(options) {
-    require_option(options.clip_low > 0 && options.clip_low < 1, "clip_low", options.clip_low, "in (0, 1)");
-    require_option(options.clip_high > 0, "clip_high", options.clip_high, "greater than 0");
-  }
+  explicit gspo_loss(const gspo_options& options = {}) : options_(options) { validate(options); }
   const gspo_options& options() const noexcept { return options_; }
 
   template <class Array = double>

@@ -10,11 +10,17 @@
 #include <coho/loss/elementwise_loss.hpp>
 #include <coho/loss/value_loss_inputs.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 
 namespace coho {
 
 struct huber_value_options {
   double delta = 1;  ///< errors beyond it, in units of the returns, count linearly; > 0, infinity for the squared error
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"delta", "errors beyond it, in units of the returns, count linearly", allowed::above(0).or_infinity()},
+          o.delta...);
+  }
 };
 
 template <class Value, class Array>
@@ -42,9 +48,7 @@ struct huber_value_result {
 ///     // result.value, result.d_values
 class huber_value_loss {
  public:
-  explicit huber_value_loss(const huber_value_options& options = {}) : options_(options) {
-    require_option(options.delta > 0, "delta", options.delta, "greater than 0 (infinity for the squared error)");
-  }
+  explicit huber_value_loss(const huber_value_options& options = {}) : options_(options) { validate(options); }
   const huber_value_options& options() const noexcept { return options_; }
 
   /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.

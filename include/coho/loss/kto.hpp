@@ -10,6 +10,7 @@
 #include <coho/loss/elementwise_loss.hpp>
 #include <coho/loss/preference_log_probs.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <concepts>
 #include <cstddef>
@@ -23,6 +24,12 @@ struct kto_options {
   double beta = 0.1;              ///< strength of the KL penalty that is solved for; > 0
   double desirable_weight = 1;    ///< λ_D; at least 0
   double undesirable_weight = 1;  ///< λ_U; at least 0. The paper wants λ_D·n_D / (λ_U·n_U) in [1, 4/3]
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"beta", "strength of the KL penalty that is solved for", allowed::above(0)}, o.beta...);
+    visit({"desirable_weight", "λ_D", allowed::at_least(0)}, o.desirable_weight...);
+    visit({"undesirable_weight", "λ_U", allowed::at_least(0)}, o.undesirable_weight...);
+  }
 };
 
 template <class Value, class Array>
@@ -87,13 +94,7 @@ class kto_loss {
  public:
   static constexpr bool needs_pairs = false, needs_kl_baseline = true;
 
-  explicit kto_loss(const kto_options& options = {}) : options_(options) {
-    require_option(std::isfinite(options.beta) && options.beta > 0, "beta", options.beta, "finite and greater than 0");
-    require_option(std::isfinite(options.desirable_weight) && options.desirable_weight >= 0, "desirable_weight",
-                   options.desirable_weight, "finite and at least 0");
-    require_option(std::isfinite(options.undesirable_weight) && options.undesirable_weight >= 0, "undesirable_weight",
-                   options.undesirable_weight, "finite and at least 0");
-  }
+  explicit kto_loss(const kto_options& options = {}) : options_(options) { validate(options); }
   const kto_options& options() const noexcept { return options_; }
 
   static constexpr bool by_blocks = true;

@@ -7,6 +7,7 @@
 #include <coho/loss/elementwise_loss.hpp>
 #include <coho/loss/preference_log_probs.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <concepts>
 #include <cstddef>
@@ -17,6 +18,10 @@ namespace coho {
 
 struct orpo_options {
   double lambda = 0.1;  ///< weight of the odds-ratio term; at least 0
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"lambda", "weight of the odds-ratio term", allowed::at_least(0)}, o.lambda...);
+  }
 };
 
 template <class Value, class Array>
@@ -47,10 +52,7 @@ class orpo_loss {
  public:
   static constexpr bool needs_reference = false;
 
-  explicit orpo_loss(const orpo_options& options = {}) : options_(options) {
-    require_option(std::isfinite(options.lambda) && options.lambda >= 0, "lambda", options.lambda,
-                   "finite and at least 0");
-  }
+  explicit orpo_loss(const orpo_options& options = {}) : options_(options) { validate(options); }
   const orpo_options& options() const noexcept { return options_; }
 
   static constexpr bool by_blocks = true;

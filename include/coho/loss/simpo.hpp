@@ -6,6 +6,7 @@
 #include <coho/loss/elementwise_loss.hpp>
 #include <coho/loss/preference_log_probs.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <concepts>
 #include <cstddef>
@@ -18,6 +19,12 @@ struct simpo_options {
   double beta = 2;             ///< scale of the implicit reward; > 0
   double gamma = 0.5;          ///< γ, the margin that the preferred response must win by; at least 0
   double label_smoothing = 0;  ///< ε: probability that a label is wrong; in [0, 0.5)
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"beta", "scale of the implicit reward", allowed::above(0)}, o.beta...);
+    visit({"gamma", "γ: margin that the better response must win by", allowed::at_least(0)}, o.gamma...);
+    visit({"label_smoothing", "ε: probability that a label is wrong", allowed::in_from(0, 0.5)}, o.label_smoothing...);
+  }
 };
 
 template <class Value, class Array>
@@ -47,12 +54,7 @@ class simpo_loss {
  public:
   static constexpr bool needs_reference = false;
 
-  explicit simpo_loss(const simpo_options& options = {}) : options_(options) {
-    require_option(std::isfinite(options.beta) && options.beta > 0, "beta", options.beta, "finite and greater than 0");
-    require_option(std::isfinite(options.gamma) && options.gamma >= 0, "gamma", options.gamma, "finite and at least 0");
-    require_option(options.label_smoothing >= 0 && options.label_smoothing < 0.5, "label_smoothing",
-                   options.label_smoothing, "in [0, 0.5)");
-  }
+  explicit simpo_loss(const simpo_options& options = {}) : options_(options) { validate(options); }
   const simpo_options& options() const noexcept { return options_; }
 
   static constexpr bool by_blocks = true;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <coho/error.hpp>
+#include <coho/options.hpp>
 #include <coho/principle/judgement_statistics.hpp>
 #include <coho/principle/judging.hpp>
 #include <coho/principle/label_rules.hpp>
@@ -55,6 +56,27 @@ struct aggregation_options {
             .language_rule = true,
             .label_noise = 0.1,
             .label_noise_after_rule = 0.25};
+  }
+
+  /// Without `sizes`, whose form in a file is its own.
+  static void describe(auto&& visit, auto&... o) {
+    visit({"repeats", "draws of principles per pair, each giving a record", allowed::at_least(1)}, o.repeats...);
+    visit({"negation_probability", "chance that a drawn principle is negated", allowed::in(0, 1)},
+          o.negation_probability...);
+    visit({"divide_by_variance", "divide scores by the variance of their principle"}, o.divide_by_variance...);
+    visit({"variance_floor", "smallest variance to divide by", allowed::at_least(0)}, o.variance_floor...);
+    visit({"require_order_agreement", "score 0 where the two orders name different responses"},
+          o.require_order_agreement...);
+    visit({"minimum_order_consistency", "score 0 for principles whose order consistency is lower; 0: off",
+           allowed::in(0, 1)},
+          o.minimum_order_consistency...);
+    visit(
+        {"banned_phrase_probability", "chance that the banned-phrase rule decides where it applies", allowed::in(0, 1)},
+        o.banned_phrase_probability...);
+    visit({"language_rule", "whether the language rule decides where it applies"}, o.language_rule...);
+    visit({"label_noise", "chance of a turned label", allowed::in(0, 1)}, o.label_noise...);
+    visit({"label_noise_after_rule", "the same for labels that a rule decided", allowed::in(0, 1)},
+          o.label_noise_after_rule...);
   }
 };
 
@@ -121,7 +143,7 @@ class preference_aggregator {
   preference_aggregator(const Principles& principles, const judgement_statistics& statistics,
                         aggregation_options options = {})
       : options_(std::move(options)) {
-    check_options();
+    validate(options_);
     check_principles(principles);
     for (const principle& p : principles) {
       require_argument(options_.negation_probability == 0 || p.can_be_negated(),
@@ -210,21 +232,6 @@ class preference_aggregator {
     if (out->flipped) out->preferred = 1 - out->preferred;
     out->swapped = swapped;
     return out;
-  }
-
-  template <class = void>
-  void check_options() const {
-    const auto probability = [](std::string_view name, double p) {
-      require_option(p >= 0 && p <= 1, name, p, "between 0 and 1");
-    };
-    require_option(options_.repeats >= 1, "repeats", options_.repeats, "at least 1");
-    require_option(std::isfinite(options_.variance_floor) && options_.variance_floor >= 0, "variance_floor",
-                   options_.variance_floor, "finite and at least 0");
-    probability("negation_probability", options_.negation_probability);
-    probability("minimum_order_consistency", options_.minimum_order_consistency);
-    probability("banned_phrase_probability", options_.banned_phrase_probability);
-    probability("label_noise", options_.label_noise);
-    probability("label_noise_after_rule", options_.label_noise_after_rule);
   }
 
   aggregation_options options_;

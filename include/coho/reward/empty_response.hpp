@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <algorithm>
 #include <coho/concepts.hpp>
 #include <coho/eigen/as_array.hpp>

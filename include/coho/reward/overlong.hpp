@@ -1,9 +1,11 @@
 #pragma once
 
+#include <string>
 #include <algorithm>
 #include <cmath>
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
+#include <coho/options.hpp>
 #include <cstddef>
 
 namespace coho {
@@ -12,6 +14,18 @@ struct overlong_options {
   double max_response_tokens = 20480;  ///< length from which the whole penalty is due; finite and > 0
   double cache_tokens = 4096;          ///< tokens before it over which the penalty grows; in (0, max_response_tokens]
   double penalty = 1;                  ///< the whole penalty, subtracted; finite and at least 0
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"max_response_tokens", "length from which the whole penalty is due", allowed::above(0), "tokens"},
+          o.max_response_tokens...);
+    visit({"cache_tokens", "length before it over which the penalty grows", allowed::above(0), "tokens"},
+          o.cache_tokens...);
+    visit({"penalty", "the whole penalty, subtracted", allowed::at_least(0)}, o.penalty...);
+  }
+  void check_together(const std::string& prefix) const {
+    require_option(cache_tokens <= max_response_tokens, prefix + "cache_tokens", cache_tokens,
+                   "greater than 0 and at most max_response_tokens");
+  }
 };
 
 /// The soft overlong punishment of DAPO (Yu et al. 2025, §3.4, eq. 13): a ramp, so that a response learns to end before
@@ -26,14 +40,7 @@ struct overlong_options {
 ///     double reward = 1 + overlong(960);  // 0.5
 class overlong_penalty {
  public:
-  explicit overlong_penalty(const overlong_options& options = {}) : options_(options) {
-    require_option(std::isfinite(options.max_response_tokens) && options.max_response_tokens > 0, "max_response_tokens",
-                   options.max_response_tokens, "finite and greater than 0");
-    require_option(options.cache_tokens > 0 && options.cache_tokens <= options.max_response_tokens, "cache_tokens",
-                   options.cache_tokens, "greater than 0 and at most max_response_tokens");
-    require_option(std::isfinite(options.penalty) && options.penalty >= 0, "penalty", options.penalty,
-                   "finite and at least 0");
-  }
+  explicit overlong_penalty(const overlong_options& options = {}) : options_(options) { validate(options); }
   const overlong_options& options() const noexcept { return options_; }
 
   double operator()(const reward_query& query) const { return (*this)(query.response_tokens.size()); }

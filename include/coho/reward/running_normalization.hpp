@@ -6,6 +6,7 @@
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <cstddef>
 #include <limits>
@@ -18,6 +19,14 @@ struct running_normalization_options {
   double clip = 0;        ///< limits the result to ±this; 0 is off
   double epsilon = 1e-8;  ///< added to the deviation; > 0
   double warm_up = 2;     ///< rewards to have seen before any is changed; at least 0
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"center", "subtract the mean; off: scale only, which keeps the sign of a reward"}, o.center...);
+    visit({"clip", "limits the result to ± this; 0: off", allowed::bound()}, o.clip...);
+    visit({"epsilon", "added to the deviation", allowed::above(0)}, o.epsilon...);
+    visit({"warm_up", "rewards to have seen before any is changed", allowed::at_least(0).or_infinity(), "rewards"},
+          o.warm_up...);
+  }
 };
 
 /// What a checkpoint keeps of a running_normalization.
@@ -50,10 +59,7 @@ struct running_normalization_state {
 class running_normalization {
  public:
   explicit running_normalization(const running_normalization_options& options = {}) : options_(options) {
-    require_option(options.clip >= 0, "clip", options.clip, "0 (off) or greater");
-    require_option(std::isfinite(options.epsilon) && options.epsilon > 0, "epsilon", options.epsilon,
-                   "finite and greater than 0");
-    require_option(options.warm_up >= 0, "warm_up", options.warm_up, "at least 0");
+    validate(options);
   }
   const running_normalization_options& options() const noexcept { return options_; }
 

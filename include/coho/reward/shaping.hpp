@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstddef>
@@ -80,17 +81,17 @@ struct shaping_options {
   void validate(const std::string& prefix = {}) const { coho::validate(*this, prefix); }
 };
 
-/// What token rewards are shaped from, by name. `Array` is double (the default where only braces are written), float, or
-/// a tensor type.
+/// What token rewards are shaped from, by name. `Array` is double (the default where only braces are written), float,
+/// or a tensor type.
 template <class Array = double>
 struct shape_rewards_inputs {
   [[no_unique_address]] detail::by_name only_by_name = detail::named;
   typename detail::input_types<Array>::number sequence_rewards;  ///< R_i: N numbers
-  typename detail::input_types<Array>::number log_probs;         ///< log π(y_t), nats, of the tempered distribution sampled
+  typename detail::input_types<Array>::number log_probs;  ///< log π(y_t), nats, of the tempered distribution sampled
   typename detail::input_types<Array>::number reference_log_probs;  ///< log π_ref(y_t), nats, of the same tokens
-  optional_mask<Array> mask{};                 ///< 0 for padding, whose log-probs do not count and whose KL is 0
-  std::span<const std::size_t> offsets{};      ///< N + 1 entries
-  std::span<const std::uint8_t> finished{};    ///< N flags: ended by itself; empty: all did
+  optional_mask<Array> mask{};               ///< 0 for padding, whose log-probs do not count and whose KL is 0
+  std::span<const std::size_t> offsets{};    ///< N + 1 entries
+  std::span<const std::uint8_t> finished{};  ///< N flags: ended by itself; empty: all did
 };
 
 struct shape_rewards_fn {
@@ -98,10 +99,10 @@ struct shape_rewards_fn {
   ///
   ///     r_t = scale·( −β·KL_t + [t is the placement of i]·R_i ),   R_i = clip(reward_i) + [unfinished]·penalty
   ///
-  /// Takes `shape_rewards_inputs`. Arrays and ranges give an Eigen array of double, tensors a tensor. A response without
-  /// any real token has no place for its reward, which is dropped; use `reward_placement::last_position` and padding to
-  /// keep it. When `whiten` is set, all ranks must call together. Throws option_error (options out of range),
-  /// argument_error (lengths, offsets, a token reward that is not finite).
+  /// Takes `shape_rewards_inputs`. Arrays and ranges give an Eigen array of double, tensors a tensor. A response
+  /// without any real token has no place for its reward, which is dropped; use `reward_placement::last_position` and
+  /// padding to keep it. When `whiten` is set, all ranks must call together. Throws option_error (options out of
+  /// range), argument_error (lengths, offsets, a token reward that is not finite).
   ///
   ///     coho::shaping_options options = coho::shaping_options::paper();
   ///     options.kl_coefficient = controller.coefficient();
@@ -186,7 +187,8 @@ struct shape_rewards_fn {
   template <class Number>
   static double sequence_reward(const shape_rewards_inputs<Number>& in, std::size_t i, const shaping_options& options) {
     const double limit = options.reward_clip > 0 ? options.reward_clip : std::numeric_limits<double>::infinity();
-    const double reward = array_traits<double>::clamp(static_cast<double>(in.sequence_rewards.data()[i]), -limit, limit);
+    const double reward =
+        array_traits<double>::clamp(static_cast<double>(in.sequence_rewards.data()[i]), -limit, limit);
     if (in.finished.empty() || in.finished[i] != 0) return reward;
     return options.unfinished == unfinished_mode::add ? reward + options.unfinished_penalty
                                                       : options.unfinished_penalty;

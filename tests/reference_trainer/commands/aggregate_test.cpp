@@ -157,7 +157,7 @@ TEST_CASE("aggregate: scores that are missing or all zero are refused, and no fi
   const std::string pair = R"({"instruction":"1","output_1":"a","output_2":"b","scores":)";
   fails_with(pair + R"({"P":[2,1]}})", "no score for the principle \"Q\"");
   fails_with(pair + R"({"P":[0,0],"Q":[0,0],"R":[1,-1]}})", "no pair gives a preference");
-  CHECK_THROWS_AS(run_stage(run_aggregate, given + settings{"aggregate.label_noise=2"}), option_error);
+  CHECK_THROWS_AS(run_stage(run_aggregate, given + settings{"aggregate.label_noise=2"}), config_error);
 }
 
 TEST_CASE("aggregate: a summary beside the records says what became of every draw") {

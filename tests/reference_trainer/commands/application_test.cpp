@@ -10,6 +10,7 @@
 
 #include "commands/subcommand.hpp"
 #include "run/exit_codes.hpp"
+#include "run/interruption.hpp"
 #include "run/report_error.hpp"
 #include "support/catch.hpp"
 #include "support/process_ranks.hpp"

@@ -31,9 +31,12 @@ double largest_of(const std::filesystem::path& out, const std::string& name) {
 // Mean response length of the first step and of the last two.
 std::pair<double, double> lengths_under(const std::string& coefficient) {
   const temporary_directory folder;
-  const settings lengths{
-      "ppo.rollouts=32",      "ppo.minibatch_size=16",  "ppo.steps=6",
-      "ppo.kl_coefficient=0", "ppo.learning_rate=2e-3", "ppo.length_bonus.coefficient=" + coefficient};
+  const settings lengths{"ppo.rollouts=32",
+                         "ppo.minibatch_size=16",
+                         "ppo.steps=6",
+                         "ppo.shaping.kl_coefficient=0",
+                         "ppo.learning_rate.peak=2e-3",
+                         "ppo.length_bonus.coefficient=" + coefficient};
   run_stage(run_ppo, reinforcing(folder, "ppo") + lengths);
   const auto length = metric_curve(folder / "ppo", "length"), reward = metric_curve(folder / "ppo", "reward"),
              empty = metric_curve(folder / "ppo", "reward/empty");  // a malus makes empty replies the best but for this
@@ -91,8 +94,8 @@ TEST_CASE("ppo: a run against a reward model that was interrupted equals one tha
                                                               "ppo.minibatch_size=3",
                                                               "ppo.steps=8",
                                                               "ppo.save_every=2",
-                                                              "ppo.adaptive_kl_target=0.5",
-                                                              "ppo.normalization_samples=12",
+                                                              "ppo.adaptive_kl.target=0.5",
+                                                              "ppo.normalization.samples=12",
                                                               "ppo.value_head=copy",
                                                               "generation.max_new_tokens=10"};
   run_stage(run_ppo, reinforcing(folder, "whole") + run);
@@ -116,7 +119,7 @@ TEST_CASE("ppo: measured normalization brings the first rewards to mean 0 and de
   const settings run =
       random_reward_model(folder) + settings{"ppo.rollouts=24", "ppo.steps=1", "generation.max_new_tokens=10"};
   run_stage(run_ppo, reinforcing(folder, "raw") + run);
-  run_stage(run_ppo, reinforcing(folder, "measured") + run + settings{"ppo.normalization_samples=72"});
+  run_stage(run_ppo, reinforcing(folder, "measured") + run + settings{"ppo.normalization.samples=72"});
   const double score = metric_curve(folder / "raw", "score").at(0).second;
   CHECK(metric_curve(folder / "raw", "reward").at(0).second == Approx(score));
   CHECK(metric_curve(folder / "measured", "score").at(0).second == Approx(score));
@@ -129,9 +132,10 @@ TEST_CASE("ppo: an empty response earns what the worst answer of its step does, 
   for (int i = 0; i < 24; ++i) held_out += "{\"prompt\":\"user: what color is the fox?\\ncoho:\"}\n";
   write_bytes(folder / "held_out.jsonl", held_out);
   // Replies that begin with "the" are over before they say anything.
-  const settings run = random_reward_model(folder) +
-                       settings{"prompt.stop=[\" t\"]", "ppo.rollouts=24", "ppo.steps=1", "ppo.unfinished_penalty=-2",
-                                "ppo.evaluation.prompts=" + (folder / "held_out.jsonl").string()};
+  const settings run =
+      random_reward_model(folder) + settings{"prompt.stop=[\" t\"]", "ppo.rollouts=24", "ppo.steps=1",
+                                             "ppo.shaping.unfinished_penalty=-2",
+                                             "ppo.evaluation.prompts=" + (folder / "held_out.jsonl").string()};
   run_stage(run_ppo, reinforcing(folder, "lowest") + run);
   run_stage(run_ppo, reinforcing(folder, "scored") + run + settings{"ppo.empty_responses=scored"});
   const auto first = [&](const char* out, const char* name) { return metric_curve(folder / out, name).at(0).second; };
@@ -191,10 +195,10 @@ TEST_CASE("ppo: what cannot be run is refused before a folder is made") {
                     Catch::Matchers::ContainsSubstring("no reward model"));
   CHECK_THROWS_AS(run_stage(run_ppo, given + settings{"ppo.rollouts=5", "ppo.samples_per_prompt=2"}), option_error);
   CHECK_THROWS_AS(run_stage(run_ppo, given + settings{"ppo.steps=0"}), config_error);
-  CHECK_THROWS_AS(run_stage(run_ppo, given + settings{"ppo.clip_low=-1"}), option_error);
-  CHECK_THROWS_AS(run_stage(run_ppo, given + settings{"generation.max_new_tokens=0"}), option_error);
+  CHECK_THROWS_AS(run_stage(run_ppo, given + settings{"ppo.policy_clip.clip_low=-1"}), config_error);
+  CHECK_THROWS_AS(run_stage(run_ppo, given + settings{"generation.max_new_tokens=0"}), config_error);
   CHECK_THROWS_WITH(run_stage(run_ppo, given + settings{"ppo.kl_coeficient=1"}),
-                    Catch::Matchers::ContainsSubstring("ppo.kl_coefficient"));
+                    Catch::Matchers::ContainsSubstring("ppo.shaping.kl_coefficient"));
   const settings rewarded = given + settings{"ppo.length_bonus.coefficient=1"};
   write_bytes(folder / "prompts.jsonl", "");
   CHECK_THROWS_AS(run_stage(run_ppo, rewarded), file_error);
@@ -229,7 +233,7 @@ TEST_CASE("ppo: a start that fails on a file leaves an interrupted run as it was
     CHECK(std::filesystem::exists(folder / "out" / "checkpoints"));
     CHECK(read_bytes(folder / "out" / "config.toml") == recipe);
   };
-  refused({"ppo.normalization=reward_model"}, "reward_statistics.json");
+  refused({"ppo.normalization.from=reward_model"}, "reward_statistics.json");
   write_bytes(folder / "out" / "samples.jsonl", "{\"instruction\":\"a\"}\n");
   refused({"ppo.evaluation.prompts=" + (folder / "prompts.jsonl").string()}, "was written by no evaluation");
   refused({"ppo.policy=" + (folder / "out").string()}, "another folder");
@@ -237,9 +241,10 @@ TEST_CASE("ppo: a start that fails on a file leaves an interrupted run as it was
 
 TEST_CASE("ppo: dropout is off, so that the first minibatch's ratio is 1 in every step") {
   const temporary_directory folder;
-  run_stage(run_ppo, reinforcing(folder, "ppo") + settings{"adapter.kind=lora", "adapter.rank=4", "adapter.dropout=0.3",
-                                                           "ppo.rollouts=4", "ppo.minibatch_size=4", "ppo.steps=4",
-                                                           "ppo.learning_rate=3e-3", "ppo.length_bonus.coefficient=4"});
+  run_stage(run_ppo,
+            reinforcing(folder, "ppo") + settings{"adapter.kind=lora", "adapter.rank=4", "adapter.dropout=0.3",
+                                                  "ppo.rollouts=4", "ppo.minibatch_size=4", "ppo.steps=4",
+                                                  "ppo.learning_rate.peak=3e-3", "ppo.length_bonus.coefficient=4"});
   REQUIRE(metric_curve(folder / "ppo", "first_ratio_deviation").size() == 4);
   CHECK(largest_of(folder / "ppo", "first_ratio_deviation") < 1e-5);
   // The weights did move.

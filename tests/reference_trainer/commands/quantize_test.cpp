@@ -84,9 +84,9 @@ TEST_CASE(
              "\n";
   write_bytes(folder / "examples.jsonl", lines);
   const settings training{"model.path=" + packed, "adapter.rank=8", "adapter.dropout=0.05", "model.recompute=full"};
-  run_stage(run_sft,
-            training + settings{"sft.data=" + (folder / "examples.jsonl").string(), "out=" + (folder / "sft").string(),
-                                "sft.batch_size=8", "sft.epochs=30", "sft.learning_rate=1e-2", "sft.moments=8bit"});
+  run_stage(run_sft, training + settings{"sft.data=" + (folder / "examples.jsonl").string(),
+                                         "out=" + (folder / "sft").string(), "sft.batch_size=8", "sft.epochs=30",
+                                         "sft.learning_rate.peak=1e-2", "sft.optimizer.moments=8bit"});
   // The base never ends a line, so that the end token is dear at first.
   CHECK(last_of(folder / "sft", "loss", 30) > 10);
   CHECK(last_of(folder / "sft", "loss") < 1.5);
@@ -97,7 +97,7 @@ TEST_CASE(
                                          "ppo.prompts=" + (folder / "prompts.jsonl").string(),
                                          "out=" + (folder / "ppo").string(), "ppo.rollouts=8", "ppo.minibatch_size=4",
                                          "ppo.steps=2", "ppo.length_bonus.coefficient=1", "adapter.dropout=0",
-                                         "ppo.moments=bfloat16", "generation.max_new_tokens=8"});
+                                         "ppo.optimizer.moments=bfloat16", "generation.max_new_tokens=8"});
   CHECK(last_of(folder / "ppo", "first_ratio_deviation") < 1e-5);
   CHECK(last_of(folder / "ppo", "kl") != 0);
 
@@ -132,7 +132,7 @@ TEST_CASE("quantize: no stage takes apart the folder of a model that it reads") 
 
 TEST_CASE("quantize: a misspelt key is told before a model is looked for") {
   CHECK_THROWS_WITH(run_stage(run_sft, {"model.path=nowhere", "sft.data=none.jsonl", "sft.learning_rte=1"}),
-                    Catch::Matchers::Contains("sft.learning_rate"));
+                    Catch::Matchers::Contains("sft.learning_rate.peak"));
 }
 
 TEST_CASE("quantize: a packed checkpoint is planned as packed") {
@@ -141,7 +141,7 @@ TEST_CASE("quantize: a packed checkpoint is planned as packed") {
   const auto planned = [](const settings& given) {
     const config options(given + settings{"sft.data=none.jsonl"});
     stage_context context("sft", options, false, true, true);
-    const std::string text = plan_sft(options, context)();
+    const std::string text = plan_text(read_parallel_plan(options, context), sft_plan{})();
     return text.substr(text.find("base"), text.find("embedding") - text.find("base"));
   };
   CHECK(planned({"model.path=" + (folder / "packed").string()}) ==

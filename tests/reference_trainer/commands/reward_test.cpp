@@ -36,12 +36,12 @@ settings rewarding(const temporary_directory& folder, const std::string& out) {
           "out=" + (folder / out).string(),
           "adapter.kind=full",
           "reward.batch_size=4",
-          "reward.learning_rate=1e-3",
+          "reward.learning_rate.peak=1e-3",
           "reward_prompt.template=" + (source_dir() / "reference_trainer/demo/prompts/reward.txt").string()};
 }
 
-const settings short_reward_run{"reward.epochs=6", "reward.save_every=2", "reward.warmup_steps=2",
-                                "reward.weight_decay=0.01"};
+const settings short_reward_run{"reward.epochs=6", "reward.save_every=2", "reward.learning_rate.warmup_steps=2",
+                                "reward.optimizer.weight_decay=0.01"};
 
 double mean_of(const curve& points, std::size_t from, std::size_t count) {
   double sum = 0;
@@ -62,7 +62,7 @@ TEST_CASE("reward: accuracy on real pairs rises from chance") {
   const auto pairs = (*data / "hh_rlhf" / "harmless-base_test.jsonl.gz").string();
   run_stage(run_reward,
             {"model.path=" + (*data / "stories260K").string(), "reward.data=" + pairs, "reward.limit=16",
-             "reward.batch_size=16", "reward.epochs=12", "reward.learning_rate=2e-3", "adapter.kind=full",
+             "reward.batch_size=16", "reward.epochs=12", "reward.learning_rate.peak=2e-3", "adapter.kind=full",
              "reward_prompt.plain_template=" + (folder / "plain.txt").string(), "reward_prompt.query_tokens=16",
              "reward_prompt.response_tokens=32", "out=" + (folder / "reward").string()});
   const auto accuracy = metric_curve(folder / "reward", "accuracy"), loss = metric_curve(folder / "reward", "loss");
@@ -161,7 +161,7 @@ TEST_CASE("reward: pre-training mixes files, packed and not, shows no principles
                        "preference_pretraining.data=['" + (folder / "hh.jsonl.gz").string() + "','" +
                            (folder / "shp.jsonl").string() + "']",
                        "preference_pretraining.batch_size=3",
-                       "preference_pretraining.schedule=constant",
+                       "preference_pretraining.learning_rate.kind=constant",
                        "preference_pretraining.statistics_pairs=4",
                        "reward_prompt.plain_template=" + (folder / "plain.txt").string(),
                        "adapter.kind=full",
@@ -189,16 +189,16 @@ TEST_CASE("reward: rounding does not move the head's bias, of which pairs say no
   CHECK_FALSE(std::filesystem::exists(folder / "out" / "score_head.safetensors"));
   CHECK(read_tensors(folder / "out" / "model.safetensors").count("score.weight") == 1);
   // With centring the scores' level is learnt.
-  run_stage(run_reward, given + settings{"reward.centring=0.1"});
+  run_stage(run_reward, given + settings{"reward.loss.centring=0.1"});
   CHECK(std::filesystem::exists(folder / "out" / "score_head.safetensors"));
 }
 
 TEST_CASE("reward: the head learns as much faster as its factor says") {
   const temporary_directory folder;
   const auto head_after_one_step = [&](const std::string& factor) {
-    run_stage(run_reward, rewarding(folder, factor) + settings{"reward.batch_size=8", "reward.schedule=constant",
-                                                               "reward.gradient_norm_clip=0",
-                                                               "reward.head_learning_rate_factor=" + factor});
+    run_stage(run_reward, rewarding(folder, factor) +
+                              settings{"reward.batch_size=8", "reward.learning_rate.kind=constant",
+                                       "reward.gradient_norm_clip=0", "reward.head_learning_rate_factor=" + factor});
     return read_tensors(folder / factor / "model.safetensors").at("score.weight").clone();
   };
   const auto once = head_after_one_step("1"), five_times = head_after_one_step("5");
@@ -214,7 +214,7 @@ TEST_CASE("reward: what would fail at the end is refused at the start, and no fo
   CHECK_THROWS_AS(run_stage(run_reward, given + settings{"reward.batch_size=0"}), config_error);
   CHECK_THROWS_AS(run_stage(run_reward, given + settings{"reward.evaluate_every=2"}), config_error);
   CHECK_THROWS_AS(run_stage(run_reward, given + settings{"reward.statistics_pairs=0"}), config_error);
-  CHECK_THROWS_AS(run_stage(run_reward, given + settings{"reward.label_smoothing=2"}), option_error);
+  CHECK_THROWS_AS(run_stage(run_reward, given + settings{"reward.loss.label_smoothing=2"}), config_error);
   CHECK_THROWS_AS(run_stage(run_reward, given + settings{"reward_prompt.template=" + (folder / "none.txt").string()}),
                   file_error);
   CHECK_FALSE(std::filesystem::exists(folder / "out"));
@@ -258,7 +258,7 @@ TEST_CASE("reward: a record's margin is subtracted from the difference of the sc
 TEST_CASE("reward: a head that is drawn is uniform in ±1/√H, by the seed, and its bias is 0") {
   const temporary_directory folder;
   const auto head = [&](const std::string& out, const settings& more) {
-    run_stage(run_reward, rewarding(folder, out) + settings{"reward.learning_rate=0"} + more);
+    run_stage(run_reward, rewarding(folder, out) + settings{"reward.learning_rate.peak=0"} + more);
     return read_tensors(folder / out / "model.safetensors").at("score.weight").flatten().to(at::kDouble);
   };
   const auto drawn = head("one", {"reward.head_init=uniform", "seed=3"});

@@ -155,7 +155,7 @@ TEST_CASE("sample: counts of nothing are refused before anything is written") {
   const temporary_directory folder;
   CHECK_THROWS_AS(sampled(folder, "a.jsonl", {"sample.responses=0"}), config_error);
   CHECK_THROWS_AS(sampled(folder, "a.jsonl", {"sample.batch=0"}), config_error);
-  CHECK_THROWS_AS(sampled(folder, "a.jsonl", {"generation.top_p=0"}), option_error);
+  CHECK_THROWS_AS(sampled(folder, "a.jsonl", {"generation.top_p=0"}), config_error);
   CHECK_THROWS_AS(sampled(folder, "a.jsonl", {"sample.response=2"}), config_error);
   CHECK_FALSE(std::filesystem::exists(folder / "a.jsonl"));
   CHECK_FALSE(std::filesystem::exists(folder / "a.jsonl.partial"));

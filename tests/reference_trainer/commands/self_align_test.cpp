@@ -273,7 +273,7 @@ TEST_CASE("self-align: what is kept trains the policy in the dromedary form") {
   const auto pairs = read_records<sft_record>(folder / "pairs.jsonl");
   run_stage(run_sft, {"model.path=" + demo_base().string(), "sft.data=" + (folder / "pairs.jsonl").string(),
                       "prompt.format=dromedary", "prompt.system=be kind.", "adapter.kind=full",
-                      "sft.learning_rate=3e-3", "sft.epochs=30", "out=" + (folder / "sft").string()});
+                      "sft.learning_rate.peak=3e-3", "sft.epochs=30", "out=" + (folder / "sft").string()});
   const auto loss = metric_curve(folder / "sft", "loss");
   REQUIRE(loss.size() == 30);  // all pairs in one batch
   CHECK(loss.back().second < 0.5 * loss.front().second);

@@ -34,16 +34,14 @@ constexpr const char* examples = R"({"instruction":"user: what is in the box?\nc
 
 settings supervising(const temporary_directory& folder, const std::string& out) {
   write_bytes(folder / "examples.jsonl", examples);
-  return {"model.path=" + demo_base().string(),
-          "sft.data=" + (folder / "examples.jsonl").string(),
-          "out=" + (folder / out).string(),
-          "sft.batch_size=4",
-          "sft.learning_rate=3e-3",
-          "seed=3"};
+  return {"model.path=" + demo_base().string(), "sft.data=" + (folder / "examples.jsonl").string(),
+          "out=" + (folder / out).string(),     "sft.batch_size=4",
+          "sft.learning_rate.peak=3e-3",        "seed=3"};
 }
 
 // Every batch holds padding and the optimizer has moments to lose.
-const settings short_sft_run{"sft.epochs=10", "sft.save_every=2", "sft.warmup_steps=2", "sft.weight_decay=0.01"};
+const settings short_sft_run{"sft.epochs=10", "sft.save_every=2", "sft.learning_rate.warmup_steps=2",
+                             "sft.optimizer.weight_decay=0.01"};
 
 // Curves without the timings.
 std::string losses(const std::filesystem::path& out) {
@@ -116,7 +114,7 @@ TEST_CASE("sft: a killed run goes on from its last checkpoint") {
 
 TEST_CASE("sft: the adapter of one run is where the next goes on") {
   const temporary_directory folder;
-  const settings adapter{"adapter.kind=lora", "adapter.rank=8", "sft.epochs=6", "sft.schedule=constant"};
+  const settings adapter{"adapter.kind=lora", "adapter.rank=8", "sft.epochs=6", "sft.learning_rate.kind=constant"};
   run_stage(run_sft, supervising(folder, "first") + adapter);
   run_stage(run_sft,
             supervising(folder, "second") + adapter + settings{"model.adapter=" + (folder / "first").string()});
@@ -142,9 +140,9 @@ TEST_CASE("sft: what cannot be trained is refused before a folder is made") {
   const auto given = supervising(folder, "out");
   CHECK_THROWS_AS(run_stage(run_sft, given + settings{"sft.batch_size=0"}), config_error);
   CHECK_THROWS_AS(run_stage(run_sft, given + settings{"sft.learnin_rate=1"}), config_error);
-  CHECK_THROWS_AS(run_stage(run_sft, given + settings{"sft.learning_rate=-1"}), option_error);
+  CHECK_THROWS_AS(run_stage(run_sft, given + settings{"sft.learning_rate.peak=-1"}), config_error);
   CHECK_THROWS_AS(run_stage(run_sft, given + settings{"sft.epochs=0"}), config_error);
-  CHECK_THROWS_AS(run_stage(run_sft, given + settings{"adapter.rank=0"}), option_error);
+  CHECK_THROWS_AS(run_stage(run_sft, given + settings{"adapter.rank=0"}), config_error);
   CHECK_THROWS_AS(run_stage(run_sft, given + settings{"adapter.targets=k_prj"}), config_error);
   write_bytes(folder / "examples.jsonl", "\n");
   CHECK_THROWS_AS(run_stage(run_sft, given), file_error);
@@ -170,7 +168,7 @@ TEST_CASE("sft: resuming a run that had ended changes nothing") {
 TEST_CASE("sft: a run that is not resumed does not go on from what an abandoned one left") {
   const temporary_directory folder;
   const auto given = supervising(folder, "again") + short_sft_run;
-  run_interrupted(run_sft, given + settings{"sft.learning_rate=1e-2"}, folder / "again");
+  run_interrupted(run_sft, given + settings{"sft.learning_rate.peak=1e-2"}, folder / "again");
   run_interrupted(run_sft, given, folder / "again");
   run_stage(run_sft, given, true);
   run_stage(run_sft, supervising(folder, "once") + short_sft_run);

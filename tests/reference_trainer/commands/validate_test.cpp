@@ -89,7 +89,7 @@ TEST_CASE("validate: a misspelt key of any stage is found with its file and line
   CHECK(problem_of(model + ppo) == "");
   const auto problem = problem_of(model + ppo + "kl_coeficient = 0.1\n");
   CHECK_THAT(problem, ContainsSubstring("r.toml:6"));
-  CHECK_THAT(problem, ContainsSubstring("did you mean ppo.kl_coefficient?"));
+  CHECK_THAT(problem, ContainsSubstring("did you mean ppo.shaping.kl_coefficient?"));
   CHECK_THAT(problem_of(model + "quantise = 'nf4'\n" + ppo), ContainsSubstring("did you mean model.quantize?"));
   CHECK_THAT(problem_of(model + "[sft]\ndata = 'd'\nmicro_batch_token = 3\n"), ContainsSubstring("r.toml:5"));
   CHECK_THAT(problem_of(model + "[sample]\nprompts = 'd'\nresponse = 3\n"), ContainsSubstring("sample.responses"));
@@ -118,9 +118,12 @@ TEST_CASE(
 
 TEST_CASE("validate: wrong types, choices and ranges are found with their file and line") {
   CHECK_THAT(problem_of(model + ppo + "steps = 'many'\n"), ContainsSubstring("r.toml:6: ppo.steps is a string"));
-  CHECK_THAT(problem_of(model + ppo + "schedule = 'cosin'\n"), ContainsSubstring("did you mean cosine?"));
-  CHECK_THAT(problem_of(model + ppo + "moments = '4bit'\n"), ContainsSubstring("r.toml:6: ppo.moments"));
-  CHECK_THAT(problem_of(model + ppo + "gamma = 1.5\n"), ContainsSubstring("r.toml:6"));
+  CHECK_THAT(problem_of(model + ppo + "learning_rate.kind = 'cosin'\n"), ContainsSubstring("did you mean cosine?"));
+  CHECK_THAT(problem_of(model + ppo + "optimizer.moments = '4bit'\n"),
+             ContainsSubstring("r.toml:6: ppo.optimizer.moments"));
+  CHECK_THAT(problem_of(model + ppo + "gae.gamma = 1.5\n"), ContainsSubstring("r.toml:6"));
+  CHECK_THAT(problem_of(model + ppo + "gamma = 1.0\n"), ContainsSubstring("r.toml:6: ppo.gamma is now ppo.gae.gamma"));
+  CHECK_THAT(problem_of(model + ppo + "kl_loss.clip = 1\n"), ContainsSubstring("r.toml:6: ppo.kl_loss.clip"));
   CHECK_THAT(problem_of(model + ppo + "rollouts = 7\nsamples_per_prompt = 2\n"),
              ContainsSubstring("r.toml:6: ppo.rollouts"));
   CHECK_THAT(problem_of(model + "recompute = 'all'\n" + ppo), ContainsSubstring("r.toml:3: model.recompute"));
@@ -128,7 +131,7 @@ TEST_CASE("validate: wrong types, choices and ranges are found with their file a
   CHECK_THAT(problem_of(model + ppo + "[adapter]\nrank_pattern = ['q_proj']\n"), ContainsSubstring("r.toml:7"));
   CHECK_THAT(problem_of(model + ppo + "[generation]\nslots = 0\n"), ContainsSubstring("r.toml:7: generation.slots"));
   CHECK_THAT(problem_of(model + "[sft]\ndata = 'd'\nepochs = 0\n"), ContainsSubstring("r.toml:5: sft.epochs"));
-  CHECK_THAT(problem_of(model + "[reward]\ndata = 'd'\nlabel_smoothing = 2.0\n"), ContainsSubstring("r.toml:5"));
+  CHECK_THAT(problem_of(model + "[reward]\ndata = 'd'\nloss.label_smoothing = 2.0\n"), ContainsSubstring("r.toml:5"));
   CHECK_THAT(problem_of("[aggregate]\njudgements = 'd'\nlabel_noise = 2.0\n"),
              ContainsSubstring("r.toml:3: aggregate.label_noise"));
   CHECK_THAT(problem_of("[ppo]\nprompts = 'p'\nreward_model = 'r'\n"), ContainsSubstring("model.path is not given"));

@@ -125,7 +125,7 @@ TEST_CASE("wrong input: the command line") {
 TEST_CASE("wrong input: recipes") {
   check_all({{{"ppo", "--config", "misspelt.toml", "--prompts", "prompts.jsonl"},
               exit_code::config,
-              "misspelt.toml:6: unknown key ppo.kl_coeficient; did you mean ppo.kl_coefficient?"},
+              "misspelt.toml:6: unknown key ppo.kl_coeficient; did you mean ppo.shaping.kl_coefficient?"},
              {{"ppo", "--config", "syntax.toml"}, exit_code::config, "syntax.toml"},
              {{"ppo", "--config", "type.toml", "--prompts", "prompts.jsonl"}, exit_code::config, "type.toml:2"},
              {{"ppo", "--config", "none.toml"}, exit_code::file_missing, "none.toml: no such recipe"},

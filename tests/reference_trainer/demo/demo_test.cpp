@@ -20,7 +20,7 @@ program_result small_demo(const temporary_directory& folder, const std::string& 
   std::vector<std::string> arguments{"demo", "--quiet", "--out", out, "--threads", threads};
   for (const char* value :
        {"demo.pairs=60", "demo.evaluation_pairs=30", "demo.evaluation_prompts=32", "aggregate.repeats=2", "ppo.steps=2",
-        "ppo.rollouts=8", "ppo.minibatch_size=4", "ppo.normalization_samples=8"})
+        "ppo.rollouts=8", "ppo.minibatch_size=4", "ppo.normalization.samples=8"})
     arguments.insert(arguments.end(), {"--set", value});
   return run_program(COHO_EXECUTABLE, arguments, folder.path());
 }

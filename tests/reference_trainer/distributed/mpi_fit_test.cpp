@@ -21,7 +21,7 @@ settings sft_of(const temporary_directory& folder, const std::string& out) {
           "out=" + (folder / out).string(),
           "sft.batch_size=5",
           "sft.epochs=3",
-          "sft.micro_batch_tokens=48",
+          "sft.micro_batch.tokens=48",
           "adapter.rank=4",
           "adapter.dropout=0.2",
           "distributed.shares=4"};

@@ -32,15 +32,15 @@ settings ppo_of(const temporary_directory& folder, const std::string& out) {
           "reward_prompt.plain_template=" + (folder / "plain.txt").string(),
           "out=" + (folder / out).string(),
           "adapter.kind=full",
-          "ppo.schedule=constant",
-          "ppo.learning_rate=1e-3",
+          "ppo.learning_rate.kind=constant",
+          "ppo.learning_rate.peak=1e-3",
           "ppo.rollouts=7",
           "ppo.minibatch_size=4",
-          "ppo.micro_batch_tokens=64",
+          "ppo.micro_batch.tokens=64",
           "ppo.steps=4",
           "ppo.save_every=2",
-          "ppo.adaptive_kl_target=0.5",
-          "ppo.normalization_samples=3",
+          "ppo.adaptive_kl.target=0.5",
+          "ppo.normalization.samples=3",
           "generation.max_new_tokens=8"};
 }
 

@@ -51,9 +51,9 @@ settings guided(const temporary_directory& folder) {
                                                 "ppo.rollouts=6",
                                                 "ppo.minibatch_size=3",
                                                 "ppo.steps=4",
-                                                "ppo.normalization_samples=6",
+                                                "ppo.normalization.samples=6",
                                                 "generation.max_new_tokens=8",
-                                                "ppo.unfinished_penalty=-2",
+                                                "ppo.shaping.unfinished_penalty=-2",
                                                 "ppo.length_bonus.coefficient=1",
                                                 "ppo.language_bonus=0.5"};
 }
@@ -259,7 +259,7 @@ TEST_CASE("ppo evaluation: a run that was interrupted has the evaluations of one
   const settings run = guided(folder) + evaluated(folder) +
                        settings{"adapter.kind=lora",           "adapter.rank=2",  "adapter.dropout=0.1",
                                 "ppo.reward_model=",           "ppo.principles=", "ppo.interventions=",
-                                "ppo.normalization_samples=0", "ppo.steps=7",     "ppo.save_every=2"};
+                                "ppo.normalization.samples=0", "ppo.steps=7",     "ppo.save_every=2"};
   run_stage(run_ppo, reinforcing(folder, "plain") + run + settings{"ppo.evaluation.prompts="});
   run_stage(run_ppo, reinforcing(folder, "whole") + run);
   const auto parts = reinforcing(folder, "parts") + run;
@@ -286,8 +286,8 @@ TEST_CASE("ppo evaluation: a run that was interrupted has the evaluations of one
 
 TEST_CASE("ppo evaluation: the best policy is kept, and training goes on from its own") {
   const temporary_directory folder;
-  const settings run = evaluated(folder) + settings{"ppo.rollouts=24", "ppo.steps=5", "ppo.kl_coefficient=0",
-                                                    "ppo.learning_rate=2e-3", "ppo.length_bonus.coefficient=4"};
+  const settings run = evaluated(folder) + settings{"ppo.rollouts=24", "ppo.steps=5", "ppo.shaping.kl_coefficient=0",
+                                                    "ppo.learning_rate.peak=2e-3", "ppo.length_bonus.coefficient=4"};
   run_stage(run_ppo, reinforcing(folder, "out") + run);
   const auto reward = metric_curve(folder / "out", "eval/reward");
   const auto best = std::ranges::max_element(reward, {}, [](const auto& point) { return point.second; });
@@ -322,7 +322,7 @@ TEST_CASE("ppo evaluation: the best policy is kept, and training goes on from it
 TEST_CASE("ppo evaluation: without anything better the run ends when patience does") {
   const temporary_directory folder;
   run_stage(run_ppo, reinforcing(folder, "out") + evaluated(folder) +
-                         settings{"ppo.rollouts=3", "ppo.steps=9", "ppo.learning_rate=0", "ppo.evaluation.every=1",
+                         settings{"ppo.rollouts=3", "ppo.steps=9", "ppo.learning_rate.peak=0", "ppo.evaluation.every=1",
                                   "ppo.evaluation.patience=3", "ppo.length_bonus.coefficient=1"});
   const auto reward = metric_curve(folder / "out", "eval/reward");
   CHECK(steps_of(reward) == std::vector<std::int64_t>{0, 1, 2, 3});
@@ -337,8 +337,8 @@ TEST_CASE("ppo evaluation: a run that goes too far from its reference ends, resu
   const temporary_directory folder;
   const settings run = evaluated(folder) + settings{"ppo.rollouts=12",
                                                     "ppo.steps=9",
-                                                    "ppo.kl_coefficient=0",
-                                                    "ppo.learning_rate=2e-3",
+                                                    "ppo.shaping.kl_coefficient=0",
+                                                    "ppo.learning_rate.peak=2e-3",
                                                     "ppo.length_bonus.coefficient=4",
                                                     "ppo.stop_kl=0.5",
                                                     "ppo.evaluation.every=0"};

@@ -67,13 +67,13 @@ TEST_CASE("reward statistics: files that cannot be used are named with their fie
 
 TEST_CASE("reward statistics: what PPO normalises by") {
   CHECK(chosen({}).from == kind::none);
-  CHECK(chosen({"ppo.normalization_samples=8"}).from == kind::initial_policy);
-  CHECK(chosen({"ppo.normalization_samples=8"}).samples == 8);
-  CHECK(chosen({"ppo.normalization_samples=8", "ppo.normalization=none"}).from == kind::none);
-  CHECK(chosen({"ppo.normalization=reward_model"}).from == kind::reward_model);
-  CHECK_THROWS_AS(chosen({"ppo.normalization=initial_policy"}), config_error);
-  CHECK_THROWS_AS(chosen({"ppo.normalization=reward_model"}, false), config_error);
-  CHECK_THROWS_AS(chosen({"ppo.normalization=reward"}), config_error);
+  CHECK(chosen({"ppo.normalization.samples=8"}).from == kind::initial_policy);
+  CHECK(chosen({"ppo.normalization.samples=8"}).samples == 8);
+  CHECK(chosen({"ppo.normalization.samples=8", "ppo.normalization.from=none"}).from == kind::none);
+  CHECK(chosen({"ppo.normalization.from=reward_model"}).from == kind::reward_model);
+  CHECK_THROWS_AS(chosen({"ppo.normalization.from=initial_policy"}), config_error);
+  CHECK_THROWS_AS(chosen({"ppo.normalization.from=reward_model"}, false), config_error);
+  CHECK_THROWS_AS(chosen({"ppo.normalization.from=reward"}), config_error);
 }
 
 TEST_CASE("reward statistics: PPO's rewards are the scores on the stored scale") {
@@ -90,11 +90,11 @@ TEST_CASE("reward statistics: PPO's rewards are the scores on the stored scale")
                        "reward_prompt.plain_template=" + (folder / "plain.txt").string(),
                        "out=" + (folder / "ppo").string(),
                        "adapter.kind=full",
-                       "ppo.unfinished_penalty=0",
+                       "ppo.shaping.unfinished_penalty=0",
                        "ppo.save_every=0",
                        "ppo.steps=1",
                        "ppo.rollouts=4",
-                       "ppo.normalization=reward_model",
+                       "ppo.normalization.from=reward_model",
                        "generation.max_new_tokens=4"};
   CHECK_THROWS_WITH(run_stage(run_ppo, given), ContainsSubstring("saved without its scale"));
   write_reward_statistics(folder / "reward",

@@ -189,7 +189,7 @@ TEST_CASE("file content: each stage says once that sequences are longer than the
              "--set",
              "adapter.rank=2",
              "--set",
-             "ppo.normalization=none",
+             "ppo.normalization.from=none",
              "--set",
              "ppo.principles_per_prompt=0"});
 }

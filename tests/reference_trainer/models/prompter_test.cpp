@@ -129,7 +129,7 @@ TEST_CASE("prompting: generation options are read and their ranges kept") {
   CHECK(out.top_p == 0.5);
   CHECK(out.stop == std::vector<std::string>{"user:"});
   for (const std::string wrong : {"max_new_tokens=0", "temperature=-0.1", "temperature=nan", "top_p=0", "top_p=1.5"})
-    CHECK_THROWS_AS(read({"generation." + wrong}), option_error);
+    CHECK_THROWS_AS(read({"generation." + wrong}), config_error);
   CHECK_THROWS_AS(read({"generation.max_new_tokens=-1"}), config_error);
 }
 

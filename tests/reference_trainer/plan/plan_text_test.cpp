@@ -58,7 +58,7 @@ TEST_CASE("dry run: the 70B recipe needs no file, and stays below 78 GiB, or 80 
   CHECK_THAT(text, ContainsSubstring("a step: 576 rollouts"));
   for (const char* phase : {"rollout", "scoring", "update", "generation", "update of value", "master weights"})
     CHECK_THAT(text, ContainsSubstring(phase));
-  const double half = peak_gigabytes(dry_run(run_ppo, "dromedary-2-70b", {"ppo.moments=bfloat16"}));
+  const double half = peak_gigabytes(dry_run(run_ppo, "dromedary-2-70b", {"ppo.optimizer.moments=bfloat16"}));
   CHECK(half <= 80);
   CHECK(half == Approx(peak_gigabytes(text) - 2 * 4 * 0.828375).margin(0.02));
 }

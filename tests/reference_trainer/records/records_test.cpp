@@ -63,7 +63,6 @@ TEST_CASE("our records read back as they were written") {
       plain, "x", "y", 2, {{"Concise", true, "Be wordy.", -1.25}, {"Ethical", false, "", 0.5}}, 0, 1.25});
   check_round_trip(preference_record{plain, "x", "y", 1});
   check_round_trip(preference_record{plain, "x", "y", 2, {}, {}, 2.5});
-  check_round_trip(labelled_record{plain, "x", false});
   prompt_record late{"And you?"};
   late.system = "Be brief.";
   late.history = {{coho::chat_role::user, "Who?"}, {coho::chat_role::assistant, "I.", 0.5}};
@@ -72,7 +71,6 @@ TEST_CASE("our records read back as they were written") {
   check_round_trip(sample_record{late, {"a"}, {false}});
   check_round_trip(judgement_record{{late, "x", "y"}, {{"Concise", 0.1, 2}}});
   check_round_trip(preference_record{late, "x", "y", 2});
-  check_round_trip(labelled_record{late, "x", true});
   CHECK(sorting_prompt.text() == "Sort the list\n\n3 1 2");
   CHECK(plain.text() == "Who are you?");
 }
@@ -275,9 +273,6 @@ TEST_CASE("real files give typed records") {
   CHECK(quoting == 1);  // an answer in two turns, the second of which begins with "Human:"
   CHECK(read_records<preference_record>(*data / "hh_rlhf" / "hh100_pairs_openaiapi.jsonl").size() == 100);
   CHECK(read_records<preference_record>(*data / "preferences" / "dpo_en_demo.json").size() == 300);
-  const auto labelled = read_records<labelled_record>(*data / "preferences" / "kto_en_demo.json");
-  CHECK(labelled.size() == 300);
-  CHECK(std::ranges::count(labelled, true, &labelled_record::desirable) > 100);
   CHECK(read_records<prompt_record>(*data / "prompts" / "prompt_lottery_en_250_text.jsonl").size() == 250);
   CHECK(read_records<prompt_record>(*data / "prompts" / "en_100_tree.jsonl").size() == 100);
   CHECK(read_records<prompt_record>(*data / "questions" / "mt_bench_question.jsonl").size() == 80);

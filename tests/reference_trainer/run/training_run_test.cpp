@@ -45,41 +45,43 @@ TEST_CASE("training_run: the learning rate of a section") {
   CHECK(out.kind == schedule_kind::cosine);
   CHECK(out.warmup_steps == 0);
   CHECK(out.total_steps == 200);
-  out = read({"learning_rate=2", "schedule=linear", "warmup_steps=7", "floor_fraction=0.5"});
+  out = read({"learning_rate.peak=2", "learning_rate.kind=linear", "learning_rate.warmup_steps=7",
+              "learning_rate.floor_fraction=0.5"});
   CHECK(out.peak == 2);
   CHECK(out.kind == schedule_kind::linear);
   CHECK(out.warmup_steps == 7);
   CHECK(learning_rate_schedule(out)(1000) == Approx(1));
   // Below 1: a share of all steps.
-  CHECK(read({"warmup_steps=0.1"}).warmup_steps == 20);
-  CHECK(read({"warmup_steps=500"}).total_steps == 501);
+  CHECK(read({"learning_rate.warmup_steps=0.1"}).warmup_steps == 20);
+  CHECK(read({"learning_rate.warmup_steps=500"}).total_steps == 501);
   // A horizon of its own: the rate of a run that is stopped early is that of the long one.
-  const learning_rate_schedule whole(read({"warmup_steps=5"}));
-  const learning_rate_schedule early(read({"warmup_steps=5", "schedule_steps=547"}));
-  CHECK(read({"schedule_steps=547"}).total_steps == 547);
-  CHECK(read({"schedule_steps=1000", "warmup_steps=0.1"}).warmup_steps == 100);
+  const learning_rate_schedule whole(read({"learning_rate.warmup_steps=5"}));
+  const learning_rate_schedule early(read({"learning_rate.warmup_steps=5", "learning_rate.total_steps=547"}));
+  CHECK(read({"learning_rate.total_steps=547"}).total_steps == 547);
+  CHECK(read({"learning_rate.total_steps=1000", "learning_rate.warmup_steps=0.1"}).warmup_steps == 100);
   CHECK(whole(199) < 0.01 * 0.25);
   CHECK(early(199) > 0.65 * 0.25);
   CHECK(early(199) < 0.75 * 0.25);
   CHECK(early(10000) == 0);
-  CHECK_THROWS_AS(read({"schedule_steps=-1"}), config_error);
-  CHECK_THROWS_AS(read({"warmup_steps=-1"}), config_error);
-  CHECK_THROWS_AS(read({"schedule=cosin"}), config_error);
-  CHECK_THROWS_AS(read({"learning_rate=-1"}), option_error);
-  CHECK_THROWS_AS(read({"floor_fraction=2"}), option_error);
+  CHECK_THROWS_AS(read({"learning_rate.total_steps=-1"}), config_error);
+  CHECK_THROWS_AS(read({"learning_rate.warmup_steps=-1"}), config_error);
+  CHECK_THROWS_AS(read({"learning_rate.kind=cosin"}), config_error);
+  CHECK_THROWS_AS(read({"learning_rate.peak=-1"}), config_error);
+  CHECK_THROWS_AS(read({"learning_rate.floor_fraction=2"}), config_error);
 }
 
 TEST_CASE("training_run: the optimizer of a section") {
-  const auto out = read_adamw(config(settings{"beta1=0.8", "weight_decay=0.01"}));
+  const auto out = read_adamw(config(settings{"optimizer.beta1=0.8", "optimizer.weight_decay=0.01"}));
   CHECK(out.beta1 == 0.8);
   CHECK(out.beta2 == 0.999);
   CHECK(out.weight_decay == 0.01);
   CHECK(out.moments == moment_type::float32);
-  CHECK(read_adamw(config(settings{"moments=bfloat16"})).moments == moment_type::bfloat16);
-  CHECK(read_adamw(config(settings{"moments=8bit"})).moments == moment_type::eight_bit);
-  CHECK_THROWS_AS(read_adamw(config(settings{"moments=int8"})), config_error);
-  for (const std::string wrong : {"beta1=1", "beta2=-0.1", "epsilon=0", "weight_decay=-1"})
-    CHECK_THROWS_AS(read_adamw(config(settings{wrong})), option_error);
+  CHECK(read_adamw(config(settings{"optimizer.moments=bfloat16"})).moments == moment_type::bfloat16);
+  CHECK(read_adamw(config(settings{"optimizer.moments=8bit"})).moments == moment_type::eight_bit);
+  CHECK_THROWS_AS(read_adamw(config(settings{"optimizer.moments=int8"})), config_error);
+  for (const std::string wrong :
+       {"optimizer.beta1=1", "optimizer.beta2=-0.1", "optimizer.epsilon=0", "optimizer.weight_decay=-1"})
+    CHECK_THROWS_AS(read_adamw(config(settings{wrong})), config_error);
 }
 
 TEST_CASE("training_run: a restored run steps on exactly as the saved one") {

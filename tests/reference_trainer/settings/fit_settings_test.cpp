@@ -14,34 +14,38 @@ using namespace coho::test;
 namespace {
 
 template <class Options>
-fit_settings<Options> read(const settings& given, std::size_t examples, const fit_defaults& defaults) {
+fit_settings<Options> read(const settings& given, const fit_defaults& defaults) {
   const config options(given);
   const stage_context context("test", options, false, true, true);
-  return read_fit<Options>(options.section("s"), context, examples, defaults);
+  return read_fit<Options>(options.section("s"), context, defaults);
 }
 
 }  // namespace
 
 TEST_CASE("fit settings: what a section leaves out is the stage's default") {
-  const auto out = read<coho::supervised_options>({"seed=7"}, 70, {.batch_size = 32, .learning_rate = 1e-4});
+  const auto out = read<coho::supervised_options>({"seed=7"}, {.batch_size = 32, .learning_rate = 1e-4});
   CHECK(out.training.batch_size == 32);
   CHECK(out.training.epochs == 1);
   CHECK(out.training.gradient_norm_clip == 1.0);
   CHECK(out.training.seed == 7);
   CHECK(out.training.learning_rate.peak == 1e-4);
-  CHECK(out.training.learning_rate.warmup_steps == 0);
-  CHECK(out.steps == 3);
+  CHECK(out.options_over(70).learning_rate.warmup_steps == 0);
+  CHECK(out.steps_over(70) == 3);
   CHECK(out.save_every == 0);
   CHECK(out.keep == 1);
 }
 
 TEST_CASE("fit settings: the steps are those of all epochs, and a warm-up may be a share of them") {
   const auto out = read<coho::reward_model_options>(
-      {"s.epochs=4", "s.batch_size=10", "s.moments=8bit", "s.save_every=5", "s.keep=2", "s.gradient_norm_clip=0"}, 95,
+      {"s.epochs=4", "s.batch_size=10", "s.moments=8bit", "s.save_every=5", "s.keep=2", "s.gradient_norm_clip=0"},
       {.batch_size = 64, .learning_rate = 3e-5, .warmup_steps = 0.1});
-  CHECK(out.steps == 40);
-  CHECK(out.training.learning_rate.total_steps == 40);
-  CHECK(out.training.learning_rate.warmup_steps == 4);
+  CHECK(out.steps_over(95) == 40);
+  CHECK(out.options_over(95).learning_rate.total_steps == 40);
+  CHECK(out.options_over(95).learning_rate.warmup_steps == 4);
+  CHECK(out.options_over(95).batch_size == 10);
+  // Of another number of examples, from the same settings.
+  CHECK(out.options_over(995).learning_rate.total_steps == 400);
+  CHECK(out.options_over(995).learning_rate.warmup_steps == 40);
   CHECK(out.training.gradient_norm_clip == 0);
   CHECK(out.optimizer.moments == moment_type::eight_bit);
   CHECK(out.save_every == 5);
@@ -51,6 +55,17 @@ TEST_CASE("fit settings: the steps are those of all epochs, and a warm-up may be
 TEST_CASE("fit settings: values out of range are refused with their key") {
   for (const char* wrong : {"s.batch_size=0", "s.epochs=0", "s.gradient_norm_clip=-1", "s.moments=fp8"}) {
     CAPTURE(wrong);
-    CHECK_THROWS_AS(read<coho::supervised_options>({wrong}, 10, {}), config_error);
+    CHECK_THROWS_AS(read<coho::supervised_options>({wrong}, {}), config_error);
   }
+}
+
+TEST_CASE("fit settings: a schedule of its own length, and a warm-up in steps, do not depend on the examples") {
+  const auto out = read<coho::supervised_options>({"s.schedule_steps=200", "s.warmup_steps=30"}, {});
+  for (const std::size_t examples : {1, 10000}) {
+    CHECK(out.options_over(examples).learning_rate.total_steps == 200);
+    CHECK(out.options_over(examples).learning_rate.warmup_steps == 30);
+  }
+  // A warm-up that is longer than the run ends with it a step later.
+  const auto longer = read<coho::supervised_options>({"s.warmup_steps=30"}, {});
+  CHECK(longer.options_over(32).learning_rate.total_steps == 31);
 }

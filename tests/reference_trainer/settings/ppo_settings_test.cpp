@@ -68,9 +68,9 @@ TEST_CASE("ppo_settings: presets are the library's, and every key stands above t
   CHECK_THROWS_AS(read({"ppo.unfinished_stops=[\"\"]"}), config_error);
 
   const auto own =
-      read({"ppo.kl_coefficient=0.3", "ppo.kl_estimator=k3", "ppo.epochs=4", "ppo.clip_low=0.1", "ppo.gamma=0.9",
-            "ppo.adaptive_kl_target=6", "ppo.old_log_probs=recorded", "ppo.unfinished_mode=replace",
-            "ppo.empty_responses=scored", "seed=9", "generation.max_new_tokens=12"});
+      read({"ppo.adaptive_kl.initial=0.3", "ppo.shaping.estimator=k3", "ppo.epochs=4", "ppo.policy_clip.clip_low=0.1",
+            "ppo.gae.gamma=0.9", "ppo.adaptive_kl.target=6", "ppo.old_log_probs=recorded",
+            "ppo.shaping.unfinished=replace", "ppo.empty_responses=scored", "seed=9", "generation.max_new_tokens=12"});
   CHECK(own.shaping.kl_coefficient == 0.3);
   CHECK(own.shaping.estimator == kl_estimator::k3);
   CHECK(own.epochs == 4);
@@ -143,14 +143,61 @@ TEST_CASE("ppo_settings: every value of the preset salmon_code") {
   CHECK(code.value_learning_rate_factor == 1);
   CHECK(code.value_warmup_steps == 0);
   CHECK(code.target_kl == 0);
-  CHECK(read({"ppo.preset=salmon_code", "ppo.whiten_rewards=true"}).shaping.whiten);
+  CHECK(read({"ppo.preset=salmon_code", "ppo.shaping.whiten=true"}).shaping.whiten);
+}
+
+TEST_CASE("ppo_settings: every option of the library's trainer has a key") {
+  const auto own = read({"ppo.policy_clip.dual_clip=3", "ppo.kl_loss_coefficient=0.1", "ppo.kl_loss.estimator=k2",
+                         "ppo.kl_loss.clip=10", "ppo.reduction.kind=fixed_length", "ppo.reduction.fixed_length=7",
+                         "ppo.shaping.reward_clip=5", "ppo.shaping.placement=last_position", "ppo.padded_layout=true",
+                         "ppo.sampler_correction.form=masked", "ppo.sampler_correction.low=0.5", "ppo.scope=each_rank",
+                         "ppo.normalization.clip=4", "ppo.advantage_whitening.deviation=bessel",
+                         "ppo.micro_batch.sequences=3", "ppo.scoring_batch.sort_by_length=false"});
+  CHECK(own.policy_clip.dual_clip == 3);
+  CHECK(own.kl_loss_coefficient == 0.1);
+  CHECK(own.kl_loss.estimator == kl_estimator::k2);
+  CHECK(own.kl_loss.clip == 10);
+  CHECK(own.reduction.kind == reduction::fixed_length);
+  CHECK(own.reduction.fixed_length == 7);
+  CHECK(own.shaping.reward_clip == 5);
+  CHECK(own.shaping.placement == reward_placement::last_position);
+  CHECK(own.padded_layout);
+  REQUIRE(own.sampler_correction);
+  CHECK(own.sampler_correction->form == importance_form::masked);
+  CHECK(own.sampler_correction->low == 0.5);
+  CHECK(own.sampler_correction->high == 2);  // the library's default
+  CHECK(own.scope == minibatch_scope::each_rank);
+  CHECK(own.normalization.clip == 4);
+  CHECK(own.advantage_whitening.deviation == deviation::bessel);
+  CHECK(own.micro_batch.sequences == 3);
+  CHECK(own.micro_batch.tokens == 16384);
+  CHECK_FALSE(own.scoring_batch.sort_by_length);
+}
+
+TEST_CASE("ppo_settings: an option without effect is refused by its key, what a preset says of it is not") {
+  const auto refuse = [](const settings& given, const std::string& key) {
+    CHECK_THROWS_WITH(read(given), Catch::Matchers::ContainsSubstring(key));
+  };
+  refuse({"ppo.whiten_advantages=false", "ppo.advantage_whitening.epsilon=1"}, "ppo.advantage_whitening.epsilon");
+  refuse({"ppo.shaping.whitening.epsilon=1"}, "ppo.shaping.whitening.epsilon");
+  refuse({"ppo.shaping.whiten=true", "ppo.shaping.scale=2"}, "ppo.shaping.scale");
+  refuse({"ppo.adaptive_kl.target=3", "ppo.shaping.kl_coefficient=0.1"}, "ppo.shaping.kl_coefficient");
+  refuse({"ppo.kl_loss.clip=1"}, "kl_loss.clip");
+  refuse({"ppo.reduction.fixed_length=9"}, "reduction.fixed_length");
+  refuse({"ppo.learning_rate.kind=constant", "ppo.learning_rate.floor_fraction=0.1"},
+         "ppo.learning_rate.floor_fraction");
+  refuse({"ppo.learning_rate.kind=constant", "ppo.learning_rate.total_steps=9"}, "ppo.learning_rate.total_steps");
+  CHECK_NOTHROW(read({"ppo.preset=salmon_code", "ppo.whiten_advantages=false"}));
+  CHECK_NOTHROW(read({"ppo.preset=salmon_code", "ppo.shaping.whiten=true"}));
+  CHECK(read({"ppo.preset=salmon_code", "ppo.adaptive_kl.target=3"}).adaptive_kl->initial == 0.01);
+  CHECK(read({"ppo.preset=salmon_code", "ppo.adaptive_kl.initial=0.4"}).adaptive_kl->initial == 0.4);
 }
 
 TEST_CASE("ppo_settings: options out of their range are refused") {
-  for (const std::string wrong :
-       {"gamma=1.5", "lambda=-1", "epochs=0", "kl_coefficient=-1", "clip_high=-0.1", "target_kl=-1"})
-    CHECK_THROWS_AS(read({"ppo." + wrong}), option_error);
-  CHECK_THROWS_AS(read({"ppo.kl_estimator=k4"}), config_error);
+  for (const std::string wrong : {"gae.gamma=1.5", "gae.lambda=-1", "epochs=0", "shaping.kl_coefficient=-1",
+                                  "policy_clip.clip_high=-0.1", "target_kl=-1"})
+    CHECK_THROWS_AS(read({"ppo." + wrong}), config_error);
+  CHECK_THROWS_AS(read({"ppo.shaping.estimator=k4"}), config_error);
   CHECK_THROWS_AS(read({"ppo.preset=papr"}), config_error);
 }
 
@@ -160,7 +207,7 @@ TEST_CASE("ppo_settings: the bonus for length") {
   CHECK(bonus_of({"length_bonus.coefficient=5"}, 50, -0.4) == Approx(-1));
   CHECK(bonus_of({"length_bonus.coefficient=5", "length_bonus.max_response_tokens=50"}, 50) == Approx(5));
   CHECK(bonus_of({"length_bonus.coefficient=5", "length_bonus.cap=0.2"}, 50) == Approx(1));
-  CHECK_THROWS_AS(bonus_of({"length_bonus.coefficient=5", "length_bonus.cap=0"}, 1), option_error);
+  CHECK_THROWS_AS(bonus_of({"length_bonus.coefficient=5", "length_bonus.cap=0"}, 1), config_error);
 }
 
 TEST_CASE("ppo_settings: the bonus for language, alone and beside the one for length") {
@@ -297,8 +344,7 @@ TEST_CASE("ppo_settings: each pass goes through all prompts in an order of its o
 
 TEST_CASE("ppo_settings: what a record says of its prompt comes along") {
   const prompter prompts(config(settings{}), demo_model());
-  prompt_record record{
-      .instruction = "why?", .input = "because", .length_bonus = -0.4, .type = prompt_type::reasoning};
+  prompt_record record{.instruction = "why?", .input = "because", .length_bonus = -0.4, .type = prompt_type::reasoning};
   const rl_prompt_source source({record}, prompts, guideline_source(config(settings{})), 1, 1, 3);
   const auto batch = source(0);
   CHECK(batch[0].text == "why?\n\nbecause");

@@ -1,0 +1,12 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace coho::trainer {
+
+/// What a key of former versions is called now: "ppo.shaping.kl_coefficient" for "ppo.kl_coefficient". Empty where the
+/// key was never renamed.
+std::string renamed_key(std::string_view key);
+
+}  // namespace coho::trainer

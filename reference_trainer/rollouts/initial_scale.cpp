@@ -1,0 +1,41 @@
+#include "rollouts/initial_scale.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <vector>
+
+#include <coho/parallel/shares.hpp>
+#include <coho/train/steps/sample_and_score.hpp>
+
+namespace coho::trainer {
+
+normalize_options initial_scale(policy_role& policy, reward_role& reward, const prompter& decoder,
+                                const rl_prompt_source& source, const generation_options& generation,
+                                std::size_t samples, std::uint64_t seed, process_group& ranks) {
+  const auto decode = [&](std::span<const token> response) { return decoder.response_text(response); };
+  const scoring_models models{.policy = policy, .reward = reward, .decoder = decode};
+  const rng random = rng(seed).split(stream_key("normalization"));
+  std::vector<double> scores;
+  for (std::uint64_t round = 0; scores.size() < samples; ++round) {
+    // Steps that training never comes to: their guidelines are none of its own.
+    const auto whole = source((std::uint64_t{1} << 32) + round);
+    std::vector<double> mine;
+    const index_range shares = shares_of_rank(ranks);
+    for (std::size_t share = shares.begin; share < shares.end; ++share) {
+      const index_range part = part_of(whole.size(), share, share_count(ranks));
+      if (part.size() == 0) continue;
+      const auto prompts = std::span(whole).subspan(part.begin, part.size());
+      const auto scored = sample_and_score(models, prompts, generation, random.split(round));
+      mine.insert(mine.end(), scored.model_scores.begin(), scored.model_scores.end());
+    }
+    const auto all = ranks.all_gather(std::span<const double>(mine));
+    scores.insert(scores.end(), all.begin(), all.end());
+  }
+  double mean = 0, square = 0;
+  for (const double s : scores) mean += s / static_cast<double>(scores.size());
+  for (const double s : scores) square += (s - mean) * (s - mean) / static_cast<double>(scores.size());
+  return {.mean = mean, .deviation = std::max(std::sqrt(square), 1e-6)};
+}
+
+}  // namespace coho::trainer

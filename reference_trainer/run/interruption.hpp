@@ -1,0 +1,39 @@
+#pragma once
+
+#include <csignal>
+
+namespace coho::trainer {
+
+/// SIGINT and SIGTERM set the flag that `interrupted` reads; a second signal ends the process with status 130, as it
+/// does not wait for a safe point.
+void install_interrupt_handlers();
+/// Whether it is set, or the ranks agreed to stop.
+bool interrupted() noexcept;
+/// Sets or clears the flag, and forgets an agreement. Tests do.
+void set_interrupted(bool value) noexcept;
+/// Another rank was interrupted. That is no signal to this process: the first one that it gets is not its second.
+void agree_to_stop() noexcept;
+
+/// While one lives, Ctrl-C (SIGINT) is a request that `take` returns, not the end of the program; a second one that
+/// comes before the first was taken ends it with status 130. The handler that was there before comes back. One at a
+/// time.
+class ctrl_c {
+ public:
+  explicit ctrl_c(bool install);
+  ~ctrl_c();
+  ctrl_c(const ctrl_c&) = delete;
+  ctrl_c& operator=(const ctrl_c&) = delete;
+
+  bool pending() const noexcept;
+  /// Waits at most a tenth of a second for input, or the end of input, at a descriptor. Whoever asks again and again
+  /// sees a Ctrl-C that comes at any moment; a blocking read would miss one just before it.
+  static bool has_input(int descriptor) noexcept;
+  /// Whether one is pending, which it is then no longer.
+  bool take() noexcept;
+
+ private:
+  bool installed_;
+  struct ::sigaction before_ {};
+};
+
+}  // namespace coho::trainer

@@ -1,0 +1,25 @@
+#include "run/stage.hpp"
+
+#include "run/training_run.hpp"
+
+namespace coho::trainer {
+
+void stage::check(const config&, stage_context&) {}
+std::function<std::string()> stage::plan(const config&, const stage_context&) const { return {}; }
+bool stage::finished(stage_context&) const { return false; }
+void stage::load(const config&, stage_context&) {}
+std::filesystem::path stage::folder() const { return {}; }
+
+void run_in_order(stage& work, const config& options, stage_context& context) {
+  // Nobody is told of a value that is missing or does not fit because another key was misspelt.
+  options.check_unknown();
+  work.check(options, context);
+  if (context.dry_run) return context.rehearse(options, work.plan(options, context));
+  if (context.resume && work.finished(context)) return;
+  work.load(options, context);
+  if (!context.begin(options, work.folder())) return;
+  use_threads(context);
+  work.run(context);
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <concepts>
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "config/config.hpp"
+#include "run/stage_context.hpp"
+
+namespace coho::trainer {
+
+/// The work of a subcommand, in the one order that run_stage keeps for all of them:
+///
+///     read      the constructor Stage(const config&, stage_context&): every key, once, into typed settings
+///               (unknown keys are refused)
+///     check     what values say of each other, and the small files that they name
+///     plan      --dry-run: what the resolved recipe takes; the run ends here
+///     finished  --resume: whether an earlier run had ended; the run ends here
+///     load      models and data: all that may fail before anything is written
+///               (several processes: the same run on each; `folder` is made and gets config.toml; threads)
+///     run       the work
+///
+/// A stage defines the constructor and `run`, and of the rest what it needs. `options` tells the later steps where a
+/// key stands, for errors; nothing is read from it any more.
+///
+///     class merge_stage : public stage { … };
+///     void run_merge(const config& options, stage_context& context) { run_stage<merge_stage>(options, context); }
+class stage {
+ public:
+  stage() = default;
+  virtual ~stage() = default;
+  stage(const stage&) = delete;
+  stage& operator=(const stage&) = delete;
+
+  virtual void check(const config& options, stage_context& context);
+  /// Text on memory and time, made when it is asked for; empty: there is none.
+  virtual std::function<std::string()> plan(const config& options, const stage_context& context) const;
+  /// Asked with --resume. Says so itself, as what is finished differs: a file or a folder.
+  virtual bool finished(stage_context& context) const;
+  virtual void load(const config& options, stage_context& context);
+  /// The folder that the resolved recipe is saved in; empty: none.
+  virtual std::filesystem::path folder() const;
+  virtual void run(stage_context& context) = 0;
+};
+
+/// The order above, for a stage that has been read.
+void run_in_order(stage& work, const config& options, stage_context& context);
+
+template <std::derived_from<stage> Stage>
+void run_stage(const config& options, stage_context& context) {
+  Stage work(options, context);
+  run_in_order(work, options, context);
+}
+
+}  // namespace coho::trainer
