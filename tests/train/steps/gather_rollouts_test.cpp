@@ -1,5 +1,7 @@
 #include <coho/train/steps/gather_rollouts.hpp>
 
+#include <coho/train/steps/collect_rollouts.hpp>
+
 #include "support/catch.hpp"
 #include "support/small_world.hpp"
 #include "support/thread_ranks.hpp"
@@ -24,12 +26,19 @@ std::vector<rl_prompt> some_prompts(std::size_t count) {
 // A response that ends at once has no text.
 std::string decoder(std::span<const token> tokens) { return std::string(tokens[0] == 0 ? 0 : 1, 'x'); }
 
+template <class Models>
+trajectory_batch collected(const Models& models, std::span<const rl_prompt> prompts) {
+  ppo_statistics statistics;
+  return detail::by_shares(prompts.size(), models.ranks, [&](std::size_t begin, std::size_t end) {
+    return collect_rollouts(models, prompts.subspan(begin, end - begin), small_world::options(), 0, statistics);
+  });
+}
+
 trajectory_batch collected(std::span<const rl_prompt> prompts) {
   small_world world;
-  ppo_statistics statistics;
-  const ppo_models models{world.policy,    world.initial,   world.value, small_world::reward,
-                          world.optimizer, world.optimizer, decoder};
-  return detail::collect_shares(models, prompts, small_world::options(), 0, statistics);
+  return collected(ppo_models{world.policy, world.initial, world.value, small_world::reward, world.optimizer,
+                              world.optimizer, decoder},
+                   prompts);
 }
 
 // Every member, those of prompts and breakdowns included.
@@ -117,10 +126,9 @@ TEST_CASE("a rank's prompts are collected share by share") {
   const auto prompts = some_prompts(7);
   test::thread_ranks one(1, 3);
   test::thread_ranks::communicator ranks(one, 0);
-  ppo_statistics statistics;
   const ppo_models models{world.policy,    world.initial, world.value, reward, world.optimizer,
                           world.optimizer, decoder,       no_bonus,    ranks};
-  const auto rollouts = detail::collect_shares(models, prompts, small_world::options(), 0, statistics);
+  const auto rollouts = collected(models, prompts);
   CHECK(reward.sizes == std::vector<std::size_t>{2, 2, 3});
   CHECK(same(rollouts, collected(prompts)));
 }
