@@ -11951,6 +11951,40 @@ Eigen::ArrayXd response_log_probs(Model& model, const token_batch& batch, const 
   return sequence_sums(evaluate_log_probs(model, batch, limits, what), batch.responses.offsets);
 }
 
+/// How many responses an example has.
+template <class = void>
+double responses_in(const direct_preference_example& example) {
+  return static_cast<double>(!example.chosen.empty()) + static_cast<double>(!example.rejected.empty());
+}
+
+/// Throws `argument_error` for an example that cannot be learned from; `number` is its place in the batch.
+template <class = void>
+void check_example(const direct_preference_example& example, std::size_t number, bool needs_pairs) {
+  const std::string name = "preference example " + std::to_string(number);
+  require_argument(!example.prompt.empty(), name + " has no prompt tokens");
+  require_argument(std::isfinite(example.weight) && example.weight >= 0, name + " has a weight below 0");
+  require_argument(responses_in(example) == 2 || (!needs_pairs && responses_in(example) > 0),
+                   name + (needs_pairs ? " has an empty response: this loss compares two" : " has no response"));
+}
+
+/// What KTO's baseline is estimated from: the prompts of the examples first, first + stride, …, each with the response
+/// to the next example of the batch. Examples of weight 0 or without a response are not there.
+template <class = void>
+token_batch mismatched_responses(std::span<const direct_preference_example> batch, std::size_t first,
+                                 std::size_t stride) {
+  const auto counts = [](const direct_preference_example& e) { return e.weight > 0 && responses_in(e) > 0; };
+  token_batch out;
+  for (std::size_t i = first; i < batch.size(); i += stride) {
+    if (!counts(batch[i])) continue;
+    std::size_t next = (i + 1) % batch.size();
+    while (!counts(batch[next])) next = (next + 1) % batch.size();
+    if (next == i) continue;  // the only one
+    out.prompts.push_back(batch[i].prompt);
+    out.responses.push_back(batch[next].chosen.empty() ? batch[next].rejected : batch[next].chosen);
+  }
+  return out;
+}
+
 /// The responses of examples, chosen ones first; a missing one is an empty response.
 template <class = void>
 token_batch responses_of(std::span<const direct_preference_example> examples) {
@@ -12515,20 +12549,7 @@ class direct_preference_trainer {
   // How many terms of the loss an example makes.
   static double terms_of(const direct_preference_example& example) {
     if constexpr (detail::needs_pairs<Loss>) return 1;
-    return static_cast<double>(!example.chosen.empty()) + static_cast<double>(!example.rejected.empty());
-  }
-
-  void check(std::span<const direct_preference_example> batch) const {
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      const auto& example = batch[i];
-      const std::string name = "preference example " + std::to_string(i);
-      require_argument(!example.prompt.empty(), name + " has no prompt tokens");
-      require_argument(std::isfinite(example.weight) && example.weight >= 0, name + " has a weight below 0");
-      const bool pair = !example.chosen.empty() && !example.rejected.empty();
-      require_argument(
-          pair || (!detail::needs_pairs<Loss> && terms_of(example) > 0),
-          name + (detail::needs_pairs<Loss> ? " has an empty response: this loss compares two" : " has no response"));
-    }
+    return detail::responses_in(example);
   }
 
   // Runs over the micro-batches. `evaluate(tokens, use)` hands the log-probs of all responses, chosen ones first, to
@@ -12536,7 +12557,7 @@ class direct_preference_trainer {
   template <class Evaluate>
   direct_preference_statistics pass(std::span<const direct_preference_example> batch, const batch_place& place,
                                     Evaluate evaluate) {
-    check(batch);
+    for (std::size_t i = 0; i < batch.size(); ++i) detail::check_example(batch[i], i, detail::needs_pairs<Loss>);
     double totals[5] = {
         static_cast<double>(batch.size())};  // examples, weighted terms, terms, chosen, rejected responses
     for (const auto& example : batch) {
@@ -12627,22 +12648,11 @@ class direct_preference_trainer {
     return x;
   }
 
-  // Of KTO: each prompt with the response to the next example of the whole batch; examples of weight 0 are not there.
   double baseline_of(const batch_place& place) {
     if constexpr (detail::needs_kl_baseline<Loss>) {
       static_assert(has_reference,
                     "coho::direct_preference_trainer: the KL baseline of this loss needs a reference policy");
-      const auto& whole = place.whole;
-      const auto counts = [](const direct_preference_example& e) { return e.weight > 0 && terms_of(e) > 0; };
-      token_batch mismatched;
-      for (std::size_t i = place.first; i < whole.size(); i += place.stride) {
-        if (!counts(whole[i])) continue;
-        std::size_t next = (i + 1) % whole.size();
-        while (!counts(whole[next])) next = (next + 1) % whole.size();
-        if (next == i) continue;  // alone
-        mismatched.prompts.push_back(whole[i].prompt);
-        mismatched.responses.push_back(whole[next].chosen.empty() ? whole[next].rejected : whole[next].chosen);
-      }
+      const token_batch mismatched = detail::mismatched_responses(place.whole, place.first, place.stride);
       const auto log_probs = [&](auto& model, const char* what) {
         return detail::response_log_probs(model, mismatched, options_.micro_batch, what);
       };
