@@ -31,9 +31,11 @@
 #include <coho/loss/kto.hpp>
 #include <coho/loss/nll.hpp>
 #include <coho/loss/orpo.hpp>
+#include <coho/loss/pair_scores.hpp>
 #include <coho/loss/plackett_luce.hpp>
 #include <coho/loss/policy_loss_inputs.hpp>
 #include <coho/loss/ppo_clip.hpp>
+#include <coho/loss/preference_log_probs.hpp>
 #include <coho/loss/reinforce.hpp>
 #include <coho/loss/simpo.hpp>
 #include <coho/loss/value_loss_inputs.hpp>
@@ -88,6 +90,7 @@
 #include <coho/optimization/data_order.hpp>
 #include <coho/train/direct_preference.hpp>
 #include <coho/train/direct_preference_examples.hpp>
+#include <coho/train/example_source.hpp>
 #include <coho/train/options/direct_preference_options.hpp>
 #include <coho/train/steps/estimate_advantages.hpp>
 #include <coho/train/steps/gather_rollouts.hpp>
@@ -108,7 +111,7 @@
 #include <coho/train/options/ppo_options.hpp>
 #include <coho/train/steps/ppo_statistics.hpp>
 #include <coho/train/steps/preference_objective.hpp>
-#include <coho/train/preference_source.hpp>
+#include <coho/train/preference_pair.hpp>
 #include <coho/train/reward_model.hpp>
 #include <coho/train/options/reward_model_options.hpp>
 #include <coho/parallel/shares.hpp>

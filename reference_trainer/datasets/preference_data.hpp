@@ -11,7 +11,7 @@
 #include <vector>
 
 #include <coho/principle/principle.hpp>
-#include <coho/train/preference_source.hpp>
+#include <coho/train/preference_pair.hpp>
 
 #include "config/config.hpp"
 #include "records/record_store.hpp"
@@ -41,7 +41,7 @@ class preference_batch {
   std::vector<preference_pair> pairs_;
 };
 
-/// The pairs of a record_store, or some of them, fetched on demand: a preference_source. Memory holds 20 bytes per pair
+/// The pairs of a record_store, or some of them, fetched on demand: an example_source. Memory holds 20 bytes per pair
 /// and the text of the last batch.
 class preference_set {
  public:

@@ -13,8 +13,7 @@
 namespace coho::trainer {
 
 policy_role::policy_role(adapter_bank& bank, std::string role, policy_role_options options)
-    : bank_(&bank),
-      role_(role),
+    : trained_role(bank, role),
       options_(std::move(options)),
       engine_(bank, role, options_.engine, options_.token_texts, options_.shared_prefix) {
   require_option(options_.temperature > 0, "temperature", options_.temperature, "above 0");

@@ -11,6 +11,7 @@
 
 #include "generation/engine.hpp"
 #include "llama/adapter_bank.hpp"
+#include "roles/trained_role.hpp"
 
 namespace coho::trainer {
 
@@ -32,7 +33,7 @@ struct policy_role_options {
 
 /// A role of the bank as a language model: satisfies causal_lm, differentiable_policy and, if the role is trained,
 /// trainable.
-class policy_role {
+class policy_role : public trained_role {
  public:
   policy_role(adapter_bank& bank, std::string role, policy_role_options options = {});
 
@@ -58,30 +59,11 @@ class policy_role {
   /// the sampler; 0 (greedy) is allowed. Banned tokens of both are banned.
   generation generate(const packed<token>& prompts, const generation_options& options, std::span<rng> streams);
 
-  void zero_gradients() { bank_->parameters(role_).zero_gradients(); }
-  /// Only in host memory; those below work on any device.
-  std::vector<std::span<float>> gradients() { return {bank_->parameters(role_).gradient_span()}; }
-  double squared_gradient_norm() { return bank_->parameters(role_).squared_gradient_norm(); }
-  void scale_gradients(double factor) { bank_->parameters(role_).scale_gradients(factor); }
-  template <class Communicator>
-  void all_reduce_gradients(Communicator& ranks) {
-    bank_->parameters(role_).all_reduce_gradients(ranks);
-  }
-  void fold_gradients() { bank_->parameters(role_).fold_gradients(); }
-  template <class Communicator>
-  void unfold_gradients(Communicator& ranks) {
-    bank_->parameters(role_).unfold_gradients(ranks);
-  }
-  void begin_share(std::size_t share) { bank_->parameters(role_).begin_share(share); }
-  void end_shares() { bank_->parameters(role_).end_shares(); }
-
   const policy_role_options& options() const { return options_; }
 
  private:
   std::pair<at::Tensor, at::Tensor> evaluate(const token_batch& batch, bool entropy);
 
-  adapter_bank* bank_;
-  std::string role_;
   policy_role_options options_;
   generation_engine engine_;
   at::Tensor logit_bias_;

@@ -26,8 +26,7 @@ std::string cut(const sentencepiece_tokenizer& tokenizer, std::string_view text,
 
 reward_role::reward_role(adapter_bank& bank, std::string role, const sentencepiece_tokenizer& tokenizer,
                          reward_prompt prompt, reward_role_options options, std::optional<reward_prompt> plain)
-    : bank_(&bank),
-      role_(std::move(role)),
+    : trained_role(bank, std::move(role)),
       tokenizer_(&tokenizer),
       prompt_(std::move(prompt)),
       plain_(std::move(plain)),

@@ -12,6 +12,7 @@
 #include <coho/rollout/minibatch.hpp>
 
 #include "llama/adapter_bank.hpp"
+#include "roles/trained_role.hpp"
 #include "tokenizer/sentencepiece.hpp"
 
 namespace coho::trainer {
@@ -32,7 +33,7 @@ struct reward_cuts {
 /// A role of the bank with a scalar head as a reward model: the query is laid out by a reward prompt (SALMON §3.3), the
 /// score read at its last token. Satisfies reward_model, differentiable_reward_model and, if the role is trained,
 /// trainable.
-class reward_role {
+class reward_role : public trained_role {
  public:
   /// `prompt` lays out queries with principles; `plain`, if given, those without (preference pre-training).
   reward_role(adapter_bank& bank, std::string role, const sentencepiece_tokenizer& tokenizer, reward_prompt prompt,
@@ -61,28 +62,9 @@ class reward_role {
   /// that is read. Such a pair carries no information.
   bool reads_alike(const reward_query& a, const reward_query& b) const;
 
-  void zero_gradients() { bank_->parameters(role_).zero_gradients(); }
-  /// Only in host memory; those below work on any device.
-  std::vector<std::span<float>> gradients() { return {bank_->parameters(role_).gradient_span()}; }
-  double squared_gradient_norm() { return bank_->parameters(role_).squared_gradient_norm(); }
-  void scale_gradients(double factor) { bank_->parameters(role_).scale_gradients(factor); }
-  template <class Communicator>
-  void all_reduce_gradients(Communicator& ranks) {
-    bank_->parameters(role_).all_reduce_gradients(ranks);
-  }
-  void fold_gradients() { bank_->parameters(role_).fold_gradients(); }
-  template <class Communicator>
-  void unfold_gradients(Communicator& ranks) {
-    bank_->parameters(role_).unfold_gradients(ranks);
-  }
-  void begin_share(std::size_t share) { bank_->parameters(role_).begin_share(share); }
-  void end_shares() { bank_->parameters(role_).end_shares(); }
-
  private:
   at::Tensor evaluate(std::span<const std::vector<token>> sequences);
 
-  adapter_bank* bank_;
-  std::string role_;
   const sentencepiece_tokenizer* tokenizer_;
   reward_prompt prompt_;
   std::optional<reward_prompt> plain_;

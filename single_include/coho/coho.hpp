@@ -3776,6 +3776,49 @@ class elementwise_loss {
 
 }  // namespace coho
 
+// ---- coho/loss/preference_log_probs.hpp
+
+namespace coho {
+
+/// What is known of a batch of preferences when its loss is computed: what `value_and_grad` of a preference_loss takes.
+/// All arrays have one number per example.
+struct preference_log_probs {
+  Eigen::ArrayXd chosen{}, rejected{};                      ///< log π of whole responses, nats
+  Eigen::ArrayXd reference_chosen{}, reference_rejected{};  ///< of the reference policy; 0 where the loss needs none
+  Eigen::ArrayXd chosen_tokens{}, rejected_tokens{};        ///< response lengths; 0: this response is missing
+  double kl_baseline = 0;                                   ///< z0 of KTO; 0 for other losses
+};
+
+/// The loss of a batch and its gradient with respect to `chosen` and `rejected`.
+struct preference_gradient {
+  double value = 0;
+  Eigen::ArrayXd d_chosen{}, d_rejected{};
+  double accuracy = 0;           ///< share of examples that the policy's implicit rewards order as the labels do
+  double reward_difference = 0;  ///< mean difference of the implicit rewards
+};
+
+namespace detail {
+
+/// Of a result of an `elementwise_loss` over pairs with the measures accuracy and reward difference.
+template <class Result>
+preference_gradient preference_gradient_of(const Result& result) {
+  return {result.value, result.gradients[0], result.gradients[1], result.measures[0], result.measures[1]};
+}
+
+/// Of a loss over mean log-probs, `evaluate(chosen_means, rejected_means)`: the chain rule back to sums.
+template <class Known, class Evaluate>
+preference_gradient of_means(const Known& x, Evaluate evaluate) {
+  preference_gradient out = preference_gradient_of(
+      evaluate(Eigen::ArrayXd(x.chosen / x.chosen_tokens), Eigen::ArrayXd(x.rejected / x.rejected_tokens)));
+  out.d_chosen /= x.chosen_tokens;
+  out.d_rejected /= x.rejected_tokens;
+  return out;
+}
+
+}  // namespace detail
+
+}  // namespace coho
+
 // ---- coho/loss/dpo.hpp
 
 namespace coho {
@@ -3961,6 +4004,15 @@ class dpo_loss {
     });
   }
 
+  /// As a preference_loss.
+  template <std::same_as<preference_log_probs> Known, class Weights>
+  preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
+    return with_form([&](const auto& terms) {
+      return detail::preference_gradient_of(frame.weighted_value_and_grad(
+          terms, weights, known.chosen, known.rejected, known.reference_chosen, known.reference_rejected));
+    });
+  }
+
  private:
   static constexpr elementwise_loss<2, 4> frame{"dpo_loss",
                                                 {"preferred", "other", "reference_preferred", "reference_other"}};
@@ -3981,6 +4033,26 @@ class dpo_loss {
   }
 
   dpo_options options_;
+};
+
+}  // namespace coho
+
+// ---- coho/loss/pair_scores.hpp
+
+namespace coho {
+
+/// A batch of preference pairs when its loss is computed: what `value_and_grad` of a pair_loss takes. All arrays have
+/// one number per pair.
+struct pair_scores {
+  Eigen::ArrayXd chosen{}, rejected{};  ///< scores of the reward model
+  Eigen::ArrayXd targets{};             ///< probability that `chosen` is the better one; 0.5 for a tie; in [0, 1]
+  Eigen::ArrayXd margins{};             ///< of the chosen over the rejected score; 0 for losses without margins
+};
+
+/// The loss of a batch of pairs and its gradient with respect to `chosen` and `rejected`.
+struct pair_gradient {
+  double value = 0;
+  Eigen::ArrayXd d_chosen{}, d_rejected{};
 };
 
 }  // namespace coho
@@ -4041,6 +4113,8 @@ struct bradley_terry_result {
 ///     double fresh = loss(0.0, 0.0);  // ln 2
 class bradley_terry_loss {
  public:
+  static constexpr bool has_margins = true;
+
   explicit bradley_terry_loss(const bradley_terry_options& options = {}) : options_(options) { validate(options); }
   const bradley_terry_options& options() const noexcept { return options_; }
 
@@ -4129,6 +4203,14 @@ class bradley_terry_loss {
                       const pair_margins<Margins>& margins) const {
     return named(
         frame.weighted_value_and_grad(*this, weights, preferred_scores, other_scores, targets, margins.values));
+  }
+
+  /// As a pair_loss.
+  template <std::same_as<pair_scores> Scores, class Weights>
+  pair_gradient value_and_grad(const Scores& scores, const token_weights<Weights>& weights) const {
+    const auto result =
+        frame.weighted_value_and_grad(*this, weights, scores.chosen, scores.rejected, scores.targets, scores.margins);
+    return {result.value, result.gradients[0], result.gradients[1]};
   }
 
  private:
@@ -4270,6 +4352,13 @@ class bradley_terry_ties_loss {
   auto value_and_grad(const First& first_scores, const Second& second_scores, const Outcomes& outcomes,
                       const token_weights<Weights>& weights) const {
     return named(frame.weighted_value_and_grad(*this, weights, first_scores, second_scores, outcomes));
+  }
+
+  /// As a pair_loss.
+  template <std::same_as<pair_scores> Scores, class Weights>
+  pair_gradient value_and_grad(const Scores& scores, const token_weights<Weights>& weights) const {
+    const auto result = frame.weighted_value_and_grad(*this, weights, scores.chosen, scores.rejected, scores.targets);
+    return {result.value, result.gradients[0], result.gradients[1]};
   }
 
  private:
@@ -4539,6 +4628,8 @@ struct cpo_result {
 ///     double equal = loss(-6.0, -6.0, 3.0);  // ln 2 + 2
 class cpo_loss {
  public:
+  static constexpr bool needs_reference = false;
+
   explicit cpo_loss(const cpo_options& options = {}) : options_(options) { validate(options); }
   const cpo_options& options() const noexcept { return options_; }
 
@@ -4578,6 +4669,13 @@ class cpo_loss {
   auto value_and_grad(const Preferred& preferred, const Other& other, const Lengths& preferred_lengths,
                       const token_weights<Weights>& weights) const {
     return named(frame.weighted_value_and_grad(*this, weights, preferred, other, preferred_lengths));
+  }
+
+  /// As a preference_loss.
+  template <std::same_as<preference_log_probs> Known, class Weights>
+  preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
+    return detail::preference_gradient_of(
+        frame.weighted_value_and_grad(*this, weights, known.chosen, known.rejected, known.chosen_tokens));
   }
 
  private:
@@ -5029,6 +5127,8 @@ inline constexpr kto_baseline_fn kto_baseline{};
 ///     double fresh = coho::kto_loss{}(-5.0, -5.0, 1.0, 0.0);  // 0.5
 class kto_loss {
  public:
+  static constexpr bool needs_pairs = false, needs_kl_baseline = true;
+
   explicit kto_loss(const kto_options& options = {}) : options_(options) { validate(options); }
   const kto_options& options() const noexcept { return options_; }
 
@@ -5095,6 +5195,26 @@ class kto_loss {
                       double kl_baseline, const token_weights<Weights>& weights) const {
     check(kl_baseline);
     return named(frame.weighted_value_and_grad(*this, weights, log_probs, reference_log_probs, desirable, kl_baseline));
+  }
+
+  /// As a preference_loss: each response of an example that is there is judged by itself.
+  template <std::same_as<preference_log_probs> Known, class Weights>
+  preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
+    check(known.kl_baseline);
+    const Eigen::Index n = known.chosen.size();
+    const auto both = [n](const auto& chosen, const auto& rejected) {
+      Eigen::ArrayXd out(2 * n);
+      out << chosen, rejected;
+      return out;
+    };
+    const Eigen::ArrayXd there =
+        both((known.chosen_tokens > 0).template cast<double>(), (known.rejected_tokens > 0).template cast<double>());
+    const token_weights<Eigen::ArrayXd> each{both(weights.values, weights.values) * there};
+    const auto result = frame.weighted_value_and_grad(
+        *this, each, both(known.chosen, known.rejected), both(known.reference_chosen, known.reference_rejected),
+        both(Eigen::ArrayXd::Ones(n), Eigen::ArrayXd::Zero(n)), known.kl_baseline);
+    const Eigen::ArrayXd& d_responses = result.gradients[0];
+    return {result.value, d_responses.head(n), d_responses.tail(n), result.measures[0], result.measures[1]};
   }
 
  private:
@@ -5224,6 +5344,8 @@ struct orpo_result {
 ///     double equal = coho::orpo_loss{{.lambda = 1}}(-2.0, -2.0);  // 2 + ln 2
 class orpo_loss {
  public:
+  static constexpr bool needs_reference = false;
+
   explicit orpo_loss(const orpo_options& options = {}) : options_(options) { validate(options); }
   const orpo_options& options() const noexcept { return options_; }
 
@@ -5273,6 +5395,14 @@ class orpo_loss {
   template <class Preferred, class Other, class Weights>
   auto value_and_grad(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
     return named(frame.weighted_value_and_grad(*this, weights, preferred, other));
+  }
+
+  /// As a preference_loss, over the means of the responses.
+  template <std::same_as<preference_log_probs> Known, class Weights>
+  preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
+    return detail::of_means(known, [&](const auto& chosen, const auto& rejected) {
+      return frame.weighted_value_and_grad(*this, weights, chosen, rejected);
+    });
   }
 
  private:
@@ -5735,6 +5865,8 @@ struct simpo_result {
 ///     double at_margin = loss(-1.0, -1.5);  // ln 2
 class simpo_loss {
  public:
+  static constexpr bool needs_reference = false;
+
   explicit simpo_loss(const simpo_options& options = {}) : options_(options) { validate(options); }
   const simpo_options& options() const noexcept { return options_; }
 
@@ -5771,6 +5903,14 @@ class simpo_loss {
   template <class Preferred, class Other, class Weights>
   auto value_and_grad(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
     return named(frame.weighted_value_and_grad(*this, weights, preferred, other));
+  }
+
+  /// As a preference_loss, over the means of the responses.
+  template <std::same_as<preference_log_probs> Known, class Weights>
+  preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
+    return detail::of_means(known, [&](const auto& chosen, const auto& rejected) {
+      return frame.weighted_value_and_grad(*this, weights, chosen, rejected);
+    });
   }
 
  private:
@@ -11844,6 +11984,65 @@ inline constexpr add_reference_log_probs_fn add_reference_log_probs{};
 
 }  // namespace coho
 
+// ---- coho/train/example_source.hpp
+
+namespace coho {
+
+/// example_source: examples that `fit` fetches batch by batch, where there are more of them than memory holds. A span
+/// of examples in memory needs none.
+///  (1) `s.size()`, the number of examples, the same on all ranks;
+///  (2) `s.load(indices)` with a `std::span<const std::size_t>` returns the examples of these indices in their order, as
+///      a contiguous range of `Example`. What they refer to stays valid until the next call.
+template <class Source, class Example>
+concept example_source = requires(Source& s, std::span<const std::size_t> indices) {
+  { s.size() } -> std::convertible_to<std::size_t>;
+  { s.load(indices) } -> std::convertible_to<std::span<const Example>>;
+};
+
+template <class Source, class Example>
+consteval bool require_example_source() {
+  static_assert(
+      requires(Source& s) {
+        { s.size() } -> std::convertible_to<std::size_t>;
+      }, "coho::example_source (1): the source has no size()");
+  static_assert(
+      requires(Source& s, std::span<const std::size_t> indices) {
+        { s.load(indices) } -> std::convertible_to<std::span<const Example>>;
+      },
+      "coho::example_source (2): the source has no load(std::span<const std::size_t>) that returns a contiguous range "
+      "of the driver's examples");
+  return true;
+}
+
+namespace detail {
+
+/// Examples in memory as a source. All ranks have all of them.
+template <class Example>
+class span_source {
+ public:
+  explicit span_source(std::span<const Example> data) : data_(data) {}
+  std::size_t size() const noexcept { return data_.size(); }
+  std::span<const Example> load(std::span<const std::size_t> indices) {
+    loaded_.clear();
+    for (const std::size_t i : indices) loaded_.push_back(data_[i]);
+    return loaded_;
+  }
+
+ private:
+  std::span<const Example> data_;
+  std::vector<Example> loaded_;
+};
+
+/// Whether loading costs nothing: every rank may then see the whole batch.
+template <class Source>
+inline constexpr bool in_memory = false;
+template <class Example>
+inline constexpr bool in_memory<span_source<Example>> = true;
+
+}  // namespace detail
+
+}  // namespace coho
+
 // ---- coho/train/options/fit_options.hpp
 
 namespace coho::detail {
@@ -11894,34 +12093,168 @@ using direct_preference_state = data_position;
 
 }  // namespace coho
 
+// ---- coho/parallel/shares.hpp
+
+namespace coho {
+
+/// A half-open range of indices.
+struct index_range {
+  std::size_t begin = 0, end = 0;
+  std::size_t size() const noexcept { return end - begin; }
+  friend bool operator==(const index_range&, const index_range&) = default;
+};
+
+/// How many shares the work of a step is divided into: `ranks.shares()`, or one per rank.
+///
+/// The elements of a share's floating-point sums depend on the number of shares and not on which rank works on them:
+/// with S shares, one process, S processes and any number in between give bit-identical results.
+struct share_count_fn {
+  template <communicator Communicator>
+  std::size_t operator()(Communicator& ranks) const {
+    if constexpr (requires {
+                    { ranks.shares() } -> std::convertible_to<std::size_t>;
+                  }) {
+      return std::max<std::size_t>(static_cast<std::size_t>(ranks.shares()), 1);
+    } else {
+      return static_cast<std::size_t>(ranks.size());
+    }
+  }
+};
+inline constexpr share_count_fn share_count{};
+
+/// Part number `part` of `count` things divided into `parts` contiguous parts, as evenly as possible.
+///
+///     coho::part_of(10, 1, 4);  // {2, 5}
+struct part_of_fn {
+  constexpr index_range operator()(std::size_t count, std::size_t part, std::size_t parts) const noexcept {
+    return {count * part / parts, count * (part + 1) / parts};
+  }
+};
+inline constexpr part_of_fn part_of{};
+
+/// The shares that this rank works on, which are contiguous. If there are more ranks than shares, the first ranks have
+/// one share each and the others none.
+struct shares_of_rank_fn {
+  template <communicator Communicator>
+  index_range operator()(Communicator& ranks) const {
+    const std::size_t shares = share_count(ranks), rank = static_cast<std::size_t>(ranks.rank()),
+                      size = static_cast<std::size_t>(ranks.size());
+    if (shares < size) return {std::min(rank, shares), std::min(rank + 1, shares)};
+    return part_of(shares, rank, size);
+  }
+};
+inline constexpr shares_of_rank_fn shares_of_rank{};
+
+/// This rank's part of `count` things that are the same on all ranks: those of its shares. It may be empty.
+///
+///     const auto mine = coho::part_of_rank(prompts.size(), ranks);
+///     trainer.step(std::span(prompts).subspan(mine.begin, mine.size()));
+struct part_of_rank_fn {
+  template <communicator Communicator>
+  index_range operator()(std::size_t count, Communicator& ranks) const {
+    const std::size_t all = share_count(ranks);
+    const index_range mine = shares_of_rank(ranks);
+    if (mine.size() == 0) return {count * mine.begin / all, count * mine.begin / all};
+    return {part_of(count, mine.begin, all).begin, part_of(count, mine.end - 1, all).end};
+  }
+};
+inline constexpr part_of_rank_fn part_of_rank{};
+
+/// One share of a batch.
+struct work_share {
+  std::size_t number = 0;
+  std::vector<std::size_t> indices{};
+  friend bool operator==(const work_share&, const work_share&) = default;
+};
+
+/// The part of a batch that a rank works on.
+struct work_plan {
+  std::size_t shares = 1;  ///< over all ranks
+  std::vector<work_share> mine{};
+};
+
+/// Distributes sequences that all ranks know over the shares: longest first, in serpentine order, so that shares hold
+/// the same number of sequences and about the same number of tokens. Within a share the given order is kept. A single
+/// share holds them as given.
+///
+///     auto work = coho::deal(minibatch, lengths, ranks);  // work.mine: the shares of this rank
+struct deal_fn {
+  template <communicator Communicator>
+  work_plan operator()(std::span<const std::size_t> indices, std::span<const std::size_t> lengths,
+                       Communicator& ranks) const {
+    work_plan out{.shares = share_count(ranks)};
+    std::vector<std::size_t> order(indices.size()), share_of(indices.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    detail::stable_sort(order, [&](std::size_t a, std::size_t b) { return lengths[indices[a]] > lengths[indices[b]]; });
+    for (std::size_t place = 0; place < order.size(); ++place) {
+      const std::size_t round = place / out.shares, turn = place % out.shares;
+      share_of[order[place]] = round % 2 == 0 ? turn : out.shares - 1 - turn;
+    }
+    const index_range mine = shares_of_rank(ranks);
+    for (std::size_t s = mine.begin; s < mine.end; ++s) out.mine.push_back({.number = s});
+    for (std::size_t i = 0; i < indices.size(); ++i) {
+      if (share_of[i] >= mine.begin && share_of[i] < mine.end)
+        out.mine[share_of[i] - mine.begin].indices.push_back(indices[i]);
+    }
+    return out;
+  }
+};
+inline constexpr deal_fn deal{};
+
+/// The plan if each rank brings its own sequences: one share per rank.
+struct own_work_fn {
+  template <communicator Communicator>
+  work_plan operator()(std::vector<std::size_t> indices, Communicator& ranks) const {
+    work_plan out{.shares = static_cast<std::size_t>(ranks.size())};
+    out.mine.push_back({static_cast<std::size_t>(ranks.rank()), std::move(indices)});
+    return out;
+  }
+};
+inline constexpr own_work_fn own_work{};
+
+/// Per-share sums, added over the shares of all ranks in share order: bit-identical however the shares are distributed.
+///
+///     coho::share_sums<2> sums(work.shares);
+///     sums.of(share.number)[0] += loss;
+///     auto [loss, pairs] = sums.total(ranks);
+template <std::size_t Count>
+class share_sums {
+ public:
+  explicit share_sums(std::size_t shares) : values_(shares * Count, 0.0) {}
+
+  double* of(std::size_t share) noexcept { return values_.data() + share * Count; }
+
+  /// All ranks must call it together, once.
+  template <communicator Communicator>
+  std::array<double, Count> total(Communicator& ranks) {
+    ranks.all_reduce_sum(detail::span_of(values_));
+    std::array<double, Count> out{};
+    for (std::size_t i = 0; i < values_.size(); ++i) out[i % Count] += values_[i];
+    return out;
+  }
+
+ private:
+  std::vector<double> values_;
+};
+
+}  // namespace coho
+
 // ---- coho/train/steps/loops.hpp
 
 /// The outer loops that trainers share. For writers of drivers.
 namespace coho::detail {
 
-/// The steps that are left of `epochs` passes over fixed data, the same on all ranks. `step(mine, whole, epoch)` makes
-/// one with this rank's examples of a batch, beside the whole batch, and returns its statistics. Ends early when a
-/// callback requests it.
-template <class Example, class Options, class Communicator, class Step, class... Callbacks>
-auto fit_data(std::span<const Example> data, const Options& options, const std::uint64_t& made, Communicator& ranks,
-              Step step, Callbacks&... callbacks) {
-  data_order order(data.size(), options.batch_size, options.seed, options.shuffle);
-  const auto examples_of = [&](const std::vector<std::size_t>& indices) {
-    std::vector<Example> out;
-    for (const std::size_t i : indices) out.push_back(data[i]);
-    return out;
-  };
-  std::vector<decltype(step(examples_of({}), examples_of({}), std::uint64_t{}))> history;
-  const std::uint64_t end = options.epochs * order.steps_per_epoch();
-  while (made < end) {
-    history.push_back(step(examples_of(order.batch(made, ranks.rank(), ranks.size())),
-                           examples_of(order.batch(made, 0, 1)), made / order.steps_per_epoch()));
-    if (notify::stop(ranks, callbacks...)) break;
-  }
-  return history;
+/// 0, 1, …, count − 1.
+template <class = void>
+std::vector<std::size_t> all_indices(std::size_t count) {
+  std::vector<std::size_t> out(count);
+  std::iota(out.begin(), out.end(), std::size_t{0});
+  return out;
 }
 
-/// The same over data that are fetched as they are needed. `step(batch, epoch)` is given the numbers of a whole batch.
+/// The steps that are left of `epochs` passes over `size` examples, the same on all ranks. `step(batch, epoch)` makes
+/// one with the examples of these indices, those of all ranks, and returns its statistics. Ends early when a callback
+/// requests it.
 template <class Options, class Communicator, class Step, class... Callbacks>
 auto fit_source(std::size_t size, const Options& options, const std::uint64_t& made, Communicator& ranks, Step step,
                 Callbacks&... callbacks) {
@@ -11933,6 +12266,25 @@ auto fit_source(std::size_t size, const Options& options, const std::uint64_t& m
     if (notify::stop(ranks, callbacks...)) break;
   }
   return history;
+}
+
+/// A batch whose examples are not loaded yet: which share works on which, and the indices that this rank has to load,
+/// to which the shares then refer.
+struct loading_plan {
+  work_plan work;
+  std::vector<std::size_t> mine;
+};
+template <class Communicator>
+loading_plan shares_to_load(const std::vector<std::size_t>& batch, Communicator& ranks) {
+  const std::vector<std::size_t> lengths(batch.size(), 0);  // not known before they are loaded
+  loading_plan out{deal(all_indices(batch.size()), span_of(lengths), ranks), {}};
+  for (auto& share : out.work.mine) {
+    for (std::size_t& i : share.indices) {
+      out.mine.push_back(batch[i]);
+      i = out.mine.size() - 1;
+    }
+  }
+  return out;
 }
 
 /// Steps of an on-policy trainer until `steps` have been made in all or a callback requests a stop. `source(step)`
@@ -11947,14 +12299,6 @@ auto run_steps(Trainer& trainer, Communicator& ranks, Source& source, const std:
     if (notify::stop(ranks, callbacks...)) break;
   }
   return history;
-}
-
-/// 0, 1, …, count − 1.
-template <class = void>
-std::vector<std::size_t> all_indices(std::size_t count) {
-  std::vector<std::size_t> out(count);
-  std::iota(out.begin(), out.end(), std::size_t{0});
-  return out;
 }
 
 template <class = void>
@@ -11978,43 +12322,25 @@ void require_same_order(const data_position& saved, const Options& options) {
 
 namespace coho {
 
-/// What is known of a batch of preferences when its loss is computed. All arrays have one number an example.
-struct preference_log_probs {
-  Eigen::ArrayXd chosen{}, rejected{};                      ///< log π of whole responses, nats
-  Eigen::ArrayXd reference_chosen{}, reference_rejected{};  ///< of the reference policy; 0 where the loss needs none
-  Eigen::ArrayXd chosen_tokens{}, rejected_tokens{};        ///< response lengths; 0: this response is missing
-  double kl_baseline = 0;                                   ///< z0 of KTO; 0 for other losses
-};
-
-/// The loss of a batch and its gradient with respect to `chosen` and `rejected`.
-struct preference_gradient {
-  double value = 0;
-  Eigen::ArrayXd d_chosen{}, d_rejected{};
-  double accuracy = 0;           ///< share of examples that the policy's implicit rewards order as the labels do
-  double reward_difference = 0;  ///< mean difference of the implicit rewards
-};
-
-/// preference_loss: what `direct_preference_trainer` minimises.
-///  (1) One of coho's losses over whole responses (dpo_loss, kto_loss, orpo_loss, simpo_loss, cpo_loss), or an object
-///      whose `l.value_and_grad(log_probs, weights)` takes a `const preference_log_probs&` and a
-///      `const token_weights<Eigen::ArrayXd>&` of one weight an example and returns a `preference_gradient`.
+/// preference_loss: what `direct_preference_trainer` minimises. coho's losses over whole responses are some (dpo_loss,
+/// kto_loss, orpo_loss, simpo_loss, cpo_loss).
+///  (1) `l.value_and_grad(log_probs, weights)`, const, with a `const preference_log_probs&` and a
+///      `const token_weights<Eigen::ArrayXd>&` of one weight per example, returns a `preference_gradient`.
 ///  (2) The loss is a sum over examples weighted by `weights`: micro-batches add up.
-///  (3) An own loss may have `static constexpr bool needs_reference = false`: then no reference policy is evaluated.
+///  (3) Optional `static constexpr bool` members: `needs_reference`, false: no reference policy is evaluated;
+///      `needs_pairs`, false: an example may have one response only; `needs_kl_baseline`, true: the KL baseline of
+///      `kto_loss` is computed, which takes a reference policy.
 template <class Loss>
 concept preference_loss =
-    std::same_as<Loss, dpo_loss> || std::same_as<Loss, kto_loss> || std::same_as<Loss, orpo_loss> ||
-    std::same_as<Loss, simpo_loss> || std::same_as<Loss, cpo_loss> ||
     requires(const Loss& l, const preference_log_probs& x, const token_weights<Eigen::ArrayXd>& w) {
       { l.value_and_grad(x, w) } -> std::convertible_to<preference_gradient>;
     };
 
 template <class Loss>
 consteval bool require_preference_loss() {
-  static_assert(
-      preference_loss<Loss>,
-      "coho::preference_loss (1): the loss is none of coho's losses over whole responses and has no "
-      "value_and_grad(const preference_log_probs&, const token_weights<Eigen::ArrayXd>&) const that returns a "
-      "coho::preference_gradient");
+  static_assert(preference_loss<Loss>,
+                "coho::preference_loss (1): the loss has no value_and_grad(const preference_log_probs&, const "
+                "token_weights<Eigen::ArrayXd>&) const that returns a coho::preference_gradient");
   return true;
 }
 
@@ -12022,72 +12348,28 @@ namespace detail {
 
 template <class Loss>
 constexpr bool needs_reference() {
-  if constexpr (requires {
-                  { Loss::needs_reference } -> std::convertible_to<bool>;
-                })
-    return Loss::needs_reference;
-  return !std::same_as<Loss, orpo_loss> && !std::same_as<Loss, simpo_loss> && !std::same_as<Loss, cpo_loss>;
+  if constexpr (requires { requires !Loss::needs_reference; }) return false;
+  return true;
 }
 
-/// Losses that compare two answers cannot learn from one.
+/// Losses that compare two responses cannot learn from one.
 template <class Loss>
-constexpr bool needs_pairs = !std::same_as<Loss, kto_loss>;
+constexpr bool needs_pairs = !requires { requires !Loss::needs_pairs; };
 
-template <class Result>
-preference_gradient preference_gradient_of(Result result) {
-  return {result.value, std::move(result.d_preferred), std::move(result.d_other), result.accuracy, result.margin};
-}
+template <class Loss>
+constexpr bool needs_kl_baseline = requires { requires Loss::needs_kl_baseline; };
 
-/// Of losses over mean log-probs: the chain rule back to sums.
-template <class Loss, class Array>
-preference_gradient of_means(const Loss& loss, const preference_log_probs& x, const token_weights<Array>& weights) {
-  Array chosen = x.chosen, rejected = x.rejected;
-  chosen /= x.chosen_tokens;
-  rejected /= x.rejected_tokens;
-  auto out = preference_gradient_of(loss.value_and_grad(chosen, rejected, weights));
-  out.d_chosen /= x.chosen_tokens;
-  out.d_rejected /= x.rejected_tokens;
-  return out;
-}
-
-/// Each response of an example is an example of KTO.
-template <std::same_as<preference_log_probs> Known, class Array>
-preference_gradient of_responses(const kto_loss& loss, const Known& x, const token_weights<Array>& weights) {
-  const Eigen::Index n = x.chosen.size();
-  const auto both = [n](const Array& a, const Array& b) {
-    Array out(2 * n);
-    out << a, b;
-    return out;
-  };
-  const Array there =
-      both((x.chosen_tokens > 0).template cast<double>(), (x.rejected_tokens > 0).template cast<double>());
-  const token_weights<Array> each{both(weights.values, weights.values) * there};
-  const auto result = loss.value_and_grad(both(x.chosen, x.rejected), both(x.reference_chosen, x.reference_rejected),
-                                          both(Array::Ones(n), Array::Zero(n)), x.kl_baseline, each);
-  return {result.value, result.d_log_probs.head(n), result.d_log_probs.tail(n), result.accuracy, result.margin};
-}
-
+/// The loss of a batch, with its numbers checked.
 template <class Loss>
 preference_gradient evaluate_preference(const Loss& loss, const preference_log_probs& x,
                                         const token_weights<Eigen::ArrayXd>& weights) {
-  if constexpr (std::same_as<Loss, dpo_loss>) {
-    return preference_gradient_of(
-        loss.value_and_grad(x.chosen, x.rejected, x.reference_chosen, x.reference_rejected, weights));
-  } else if constexpr (std::same_as<Loss, cpo_loss>) {
-    return preference_gradient_of(loss.value_and_grad(x.chosen, x.rejected, x.chosen_tokens, weights));
-  } else if constexpr (std::same_as<Loss, orpo_loss> || std::same_as<Loss, simpo_loss>) {
-    return of_means(loss, x, weights);
-  } else if constexpr (std::same_as<Loss, kto_loss>) {
-    return of_responses(loss, x, weights);
-  } else {
-    preference_gradient out = loss.value_and_grad(x, weights);
-    const auto size = static_cast<std::size_t>(x.chosen.size());
-    out.d_chosen = lift_output(out.d_chosen, size, "d_chosen of the preference loss");
-    out.d_rejected = lift_output(out.d_rejected, size, "d_rejected of the preference loss");
-    require_argument(std::isfinite(out.value) && std::isfinite(out.accuracy) && std::isfinite(out.reward_difference),
-                     "the value, accuracy or reward_difference of the preference loss is not finite");
-    return out;
-  }
+  preference_gradient out = loss.value_and_grad(x, weights);
+  const auto size = static_cast<std::size_t>(x.chosen.size());
+  out.d_chosen = lift_output(out.d_chosen, size, "d_chosen of the preference loss");
+  out.d_rejected = lift_output(out.d_rejected, size, "d_rejected of the preference loss");
+  require_argument(std::isfinite(out.value) && std::isfinite(out.accuracy) && std::isfinite(out.reward_difference),
+                   "the value, accuracy or reward_difference of the preference loss is not finite");
+  return out;
 }
 
 }  // namespace detail
@@ -12147,14 +12429,17 @@ class direct_preference_trainer {
   template <class... Callbacks>
   std::vector<direct_preference_statistics> fit(std::span<const direct_preference_example> data,
                                                 Callbacks&&... callbacks) {
-    return detail::fit_data(
-        data, options_, step_, ranks_,
-        [&](const std::vector<direct_preference_example>& mine, const std::vector<direct_preference_example>& whole,
-            std::uint64_t epoch) {
-          return step_of(detail::span_of(mine), {detail::span_of(whole), ranks_.rank(), ranks_.size()}, epoch,
-                         callbacks...);
-        },
-        callbacks...);
+    detail::span_source<direct_preference_example> source(data);
+    return fit_from(source, callbacks...);
+  }
+
+  /// The same over examples that are fetched as they are needed. Each rank loads its part of a batch; with KTO, whose
+  /// baseline pairs prompts with the responses to others, the whole batch.
+  template <class Source, class... Callbacks>
+    requires(!std::convertible_to<Source&, std::span<const direct_preference_example>>)
+  std::vector<direct_preference_statistics> fit(Source& data, Callbacks&&... callbacks) {
+    static_assert(require_example_source<Source, direct_preference_example>());
+    return fit_from(data, callbacks...);
   }
 
   /// Loss, accuracy and reward difference over `data` (this rank's part; the result is over all ranks), without a step.
@@ -12172,6 +12457,27 @@ class direct_preference_trainer {
   }
 
  private:
+  template <class Source, class... Callbacks>
+  std::vector<direct_preference_statistics> fit_from(Source& data, Callbacks&... callbacks) {
+    const auto part = [&]<class Item>(std::span<const Item> whole) {
+      std::vector<Item> out;
+      for (std::size_t i = ranks_.rank(); i < whole.size(); i += ranks_.size()) out.push_back(whole[i]);
+      return out;
+    };
+    return detail::fit_source(
+        static_cast<std::size_t>(data.size()), options_, step_, ranks_,
+        [&](const std::vector<std::size_t>& batch, std::uint64_t epoch) {
+          const bool all = ranks_.size() == 1 || detail::needs_kl_baseline<Loss>;
+          const std::vector<std::size_t> mine = all ? std::vector<std::size_t>{} : part(detail::span_of(batch));
+          const auto& loaded = data.load(detail::span_of(all ? batch : mine));
+          const std::span<const direct_preference_example> examples(loaded);
+          if (!all || ranks_.size() == 1) return step_of(examples, {examples, 0, 1}, epoch, callbacks...);
+          const auto own = part(examples);
+          return step_of(detail::span_of(own), {examples, ranks_.rank(), ranks_.size()}, epoch, callbacks...);
+        },
+        callbacks...);
+  }
+
   // This rank's examples are first, first + stride, … of the whole batch.
   struct batch_place {
     std::span<const direct_preference_example> whole;
@@ -12319,8 +12625,9 @@ class direct_preference_trainer {
 
   // Of KTO: each prompt with the response to the next example of the whole batch; examples of weight 0 are not there.
   double baseline_of(const batch_place& place) {
-    if constexpr (std::is_same_v<Loss, kto_loss>) {
-      static_assert(has_reference, "coho::direct_preference_trainer: KTO's baseline needs a reference policy");
+    if constexpr (detail::needs_kl_baseline<Loss>) {
+      static_assert(has_reference,
+                    "coho::direct_preference_trainer: the KL baseline of this loss needs a reference policy");
       const auto& whole = place.whole;
       const auto counts = [](const direct_preference_example& e) { return e.weight > 0 && terms_of(e) > 0; };
       token_batch mismatched;
@@ -12726,152 +13033,6 @@ struct estimate_advantages_fn {
   }
 };
 inline constexpr estimate_advantages_fn estimate_advantages{};
-
-}  // namespace coho
-
-// ---- coho/parallel/shares.hpp
-
-namespace coho {
-
-/// A half-open range of indices.
-struct index_range {
-  std::size_t begin = 0, end = 0;
-  std::size_t size() const noexcept { return end - begin; }
-  friend bool operator==(const index_range&, const index_range&) = default;
-};
-
-/// How many shares the work of a step is divided into: `ranks.shares()`, or one per rank.
-///
-/// The elements of a share's floating-point sums depend on the number of shares and not on which rank works on them:
-/// with S shares, one process, S processes and any number in between give bit-identical results.
-struct share_count_fn {
-  template <communicator Communicator>
-  std::size_t operator()(Communicator& ranks) const {
-    if constexpr (requires {
-                    { ranks.shares() } -> std::convertible_to<std::size_t>;
-                  }) {
-      return std::max<std::size_t>(static_cast<std::size_t>(ranks.shares()), 1);
-    } else {
-      return static_cast<std::size_t>(ranks.size());
-    }
-  }
-};
-inline constexpr share_count_fn share_count{};
-
-/// Part number `part` of `count` things divided into `parts` contiguous parts, as evenly as possible.
-///
-///     coho::part_of(10, 1, 4);  // {2, 5}
-struct part_of_fn {
-  constexpr index_range operator()(std::size_t count, std::size_t part, std::size_t parts) const noexcept {
-    return {count * part / parts, count * (part + 1) / parts};
-  }
-};
-inline constexpr part_of_fn part_of{};
-
-/// The shares that this rank works on, which are contiguous. If there are more ranks than shares, the first ranks have
-/// one share each and the others none.
-struct shares_of_rank_fn {
-  template <communicator Communicator>
-  index_range operator()(Communicator& ranks) const {
-    const std::size_t shares = share_count(ranks), rank = static_cast<std::size_t>(ranks.rank()),
-                      size = static_cast<std::size_t>(ranks.size());
-    if (shares < size) return {std::min(rank, shares), std::min(rank + 1, shares)};
-    return part_of(shares, rank, size);
-  }
-};
-inline constexpr shares_of_rank_fn shares_of_rank{};
-
-/// This rank's part of `count` things that are the same on all ranks: those of its shares. It may be empty.
-///
-///     const auto mine = coho::part_of_rank(prompts.size(), ranks);
-///     trainer.step(std::span(prompts).subspan(mine.begin, mine.size()));
-struct part_of_rank_fn {
-  template <communicator Communicator>
-  index_range operator()(std::size_t count, Communicator& ranks) const {
-    const std::size_t all = share_count(ranks);
-    const index_range mine = shares_of_rank(ranks);
-    if (mine.size() == 0) return {count * mine.begin / all, count * mine.begin / all};
-    return {part_of(count, mine.begin, all).begin, part_of(count, mine.end - 1, all).end};
-  }
-};
-inline constexpr part_of_rank_fn part_of_rank{};
-
-/// One share of a batch.
-struct work_share {
-  std::size_t number = 0;
-  std::vector<std::size_t> indices{};
-  friend bool operator==(const work_share&, const work_share&) = default;
-};
-
-/// The part of a batch that a rank works on.
-struct work_plan {
-  std::size_t shares = 1;  ///< over all ranks
-  std::vector<work_share> mine{};
-};
-
-/// Distributes sequences that all ranks know over the shares: longest first, in serpentine order, so that shares hold
-/// the same number of sequences and about the same number of tokens. Within a share the given order is kept. A single
-/// share holds them as given.
-///
-///     auto work = coho::deal(minibatch, lengths, ranks);  // work.mine: the shares of this rank
-struct deal_fn {
-  template <communicator Communicator>
-  work_plan operator()(std::span<const std::size_t> indices, std::span<const std::size_t> lengths,
-                       Communicator& ranks) const {
-    work_plan out{.shares = share_count(ranks)};
-    std::vector<std::size_t> order(indices.size()), share_of(indices.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    detail::stable_sort(order, [&](std::size_t a, std::size_t b) { return lengths[indices[a]] > lengths[indices[b]]; });
-    for (std::size_t place = 0; place < order.size(); ++place) {
-      const std::size_t round = place / out.shares, turn = place % out.shares;
-      share_of[order[place]] = round % 2 == 0 ? turn : out.shares - 1 - turn;
-    }
-    const index_range mine = shares_of_rank(ranks);
-    for (std::size_t s = mine.begin; s < mine.end; ++s) out.mine.push_back({.number = s});
-    for (std::size_t i = 0; i < indices.size(); ++i) {
-      if (share_of[i] >= mine.begin && share_of[i] < mine.end)
-        out.mine[share_of[i] - mine.begin].indices.push_back(indices[i]);
-    }
-    return out;
-  }
-};
-inline constexpr deal_fn deal{};
-
-/// The plan if each rank brings its own sequences: one share per rank.
-struct own_work_fn {
-  template <communicator Communicator>
-  work_plan operator()(std::vector<std::size_t> indices, Communicator& ranks) const {
-    work_plan out{.shares = static_cast<std::size_t>(ranks.size())};
-    out.mine.push_back({static_cast<std::size_t>(ranks.rank()), std::move(indices)});
-    return out;
-  }
-};
-inline constexpr own_work_fn own_work{};
-
-/// Per-share sums, added over the shares of all ranks in share order: bit-identical however the shares are distributed.
-///
-///     coho::share_sums<2> sums(work.shares);
-///     sums.of(share.number)[0] += loss;
-///     auto [loss, pairs] = sums.total(ranks);
-template <std::size_t Count>
-class share_sums {
- public:
-  explicit share_sums(std::size_t shares) : values_(shares * Count, 0.0) {}
-
-  double* of(std::size_t share) noexcept { return values_.data() + share * Count; }
-
-  /// All ranks must call it together, once.
-  template <communicator Communicator>
-  std::array<double, Count> total(Communicator& ranks) {
-    ranks.all_reduce_sum(detail::span_of(values_));
-    std::array<double, Count> out{};
-    for (std::size_t i = 0; i < values_.size(); ++i) out[i % Count] += values_[i];
-    return out;
-  }
-
- private:
-  std::vector<double> values_;
-};
 
 }  // namespace coho
 
@@ -14007,8 +14168,7 @@ class ppo_trainer : public detail::on_policy_driver<
       require_unused(shared_.value_clip, {}, "value_clip.", "where a value loss is given");
     if constexpr (!std::is_same_v<decltype(parts::advantage), from_options>)
       require_unused(shared_.gae, {}, "gae.", "where an advantage estimator is given");
-    if constexpr (!std::is_same_v<decltype(parts::kl_controller), from_options>)
-      detail::require_no_kl_options(shared_);
+    if constexpr (!std::is_same_v<decltype(parts::kl_controller), from_options>) detail::require_no_kl_options(shared_);
   }
 
   // `evaluate(begin, end, statistics)` makes rollouts of a range of this rank's `count`.
@@ -14046,7 +14206,7 @@ class ppo_trainer : public detail::on_policy_driver<
 
 }  // namespace coho
 
-// ---- coho/train/preference_source.hpp
+// ---- coho/train/preference_pair.hpp
 
 namespace coho {
 
@@ -14057,32 +14217,6 @@ struct preference_pair {
   double target = 1;       ///< probability that `chosen` is the better one; 0.5 for a tie; in [0, 1]
   double loss_margin = 0;  ///< m of `bradley_terry_loss`, on top of the options' margin; 0 for other losses
 };
-
-/// preference_source: pairs that are fetched batch by batch, where there are more of them than memory holds.
-///  (1) `s.size()`, the number of pairs;
-///  (2) `s.load(indices)` with a `std::span<const std::size_t>` returns the pairs of these indices in their order, as a
-///      contiguous range of `preference_pair`. What they refer to stays until the next call.
-template <class Source>
-concept preference_source = requires(Source& s, std::span<const std::size_t> indices) {
-  { s.size() } -> std::convertible_to<std::size_t>;
-  { s.load(indices) } -> std::convertible_to<std::span<const preference_pair>>;
-};
-
-template <class Source>
-consteval bool require_preference_source() {
-  static_assert(
-      requires(Source& s) {
-        { s.size() } -> std::convertible_to<std::size_t>;
-      }, "coho::preference_source (1): the source has no size()");
-  static_assert(
-      requires(Source& s, std::span<const std::size_t> indices) {
-        { s.load(indices) } -> std::convertible_to<std::span<const preference_pair>>;
-      },
-      "coho::preference_source (2): the source has no load(std::span<const std::size_t>) that returns a contiguous "
-      "range "
-      "of preference_pair");
-  return true;
-}
 
 }  // namespace coho
 
@@ -14124,25 +14258,22 @@ using reward_model_state = data_position;
 
 namespace coho {
 
-/// pair_loss: what a reward model minimises.
-///  (1) `bradley_terry_loss`, `bradley_terry_ties_loss`, or an object whose
-///      `l.value_and_grad(chosen, rejected, weights, targets)`, with three `const Eigen::ArrayXd&` of one number a pair
-///      and a `const token_weights<Eigen::ArrayXd>&`, returns an object with `value`, `d_chosen` and `d_rejected`.
-///  (2) The loss is a sum over pairs weighted by `weights`.
+/// pair_loss: what a reward model minimises. `bradley_terry_loss` and `bradley_terry_ties_loss` are two.
+///  (1) `l.value_and_grad(scores, weights)`, const, with a `const pair_scores&` and a
+///      `const token_weights<Eigen::ArrayXd>&` of one weight per pair, returns a `pair_gradient`.
+///  (2) The loss is a sum over pairs weighted by `weights`: micro-batches add up.
+///  (3) Optional: `static constexpr bool has_margins = true` where it reads `scores.margins`; without it pairs with a
+///      margin are refused.
 template <class Loss>
-concept pair_loss = std::same_as<Loss, bradley_terry_loss> || std::same_as<Loss, bradley_terry_ties_loss> ||
-                    requires(const Loss& l, const Eigen::ArrayXd& x, const token_weights<Eigen::ArrayXd>& w) {
-                      { l.value_and_grad(x, x, w, x).value } -> std::convertible_to<double>;
-                      { l.value_and_grad(x, x, w, x).d_chosen } -> number_range;
-                      { l.value_and_grad(x, x, w, x).d_rejected } -> number_range;
-                    };
+concept pair_loss = requires(const Loss& l, const pair_scores& x, const token_weights<Eigen::ArrayXd>& w) {
+  { l.value_and_grad(x, w) } -> std::convertible_to<pair_gradient>;
+};
 
 template <class Loss>
 consteval bool require_pair_loss() {
   static_assert(pair_loss<Loss>,
-                "coho::pair_loss (1): the loss has no value_and_grad(chosen, rejected, weights, targets) const that "
-                "returns value, "
-                "d_chosen and d_rejected");
+                "coho::pair_loss (1): the loss has no value_and_grad(const pair_scores&, const "
+                "token_weights<Eigen::ArrayXd>&) const that returns a coho::pair_gradient");
   return true;
 }
 
@@ -14162,7 +14293,7 @@ class reward_model_trainer {
   static_assert(require_differentiable_reward_model<Model>() && require_trainable<Model>());
   static_assert(require_optimizer<Optimizer>());
   static_assert(require_communicator<Communicator>());
-  static constexpr bool has_margins = std::is_same_v<Loss, bradley_terry_loss>;
+  static constexpr bool has_margins = requires { requires Loss::has_margins; };
 
  public:
   reward_model_trainer(Model& model, Optimizer& optimizer, reward_model_options options = {},
@@ -14190,36 +14321,16 @@ class reward_model_trainer {
   /// `restore`, from where the saved run was. Ends early when a callback requests it.
   template <class... Callbacks>
   std::vector<reward_model_statistics> fit(std::span<const preference_pair> data, Callbacks&&... callbacks) {
-    return detail::fit_data(
-        data, options_, step_, ranks_,
-        [&](const std::vector<preference_pair>&, const std::vector<preference_pair>& whole, std::uint64_t epoch) {
-          const auto batch = detail::span_of(whole);
-          return step_of(batch, dealt(batch), static_cast<double>(batch.size()), epoch, callbacks...);
-        },
-        callbacks...);
+    detail::span_source<preference_pair> source(data);
+    return fit_from(source, callbacks...);
   }
 
   /// The same over pairs that are fetched as they are needed: each rank loads those of its shares.
   template <class Source, class... Callbacks>
     requires(!std::convertible_to<Source&, std::span<const preference_pair>>)
   std::vector<reward_model_statistics> fit(Source& data, Callbacks&&... callbacks) {
-    static_assert(require_preference_source<Source>());
-    return detail::fit_source(
-        static_cast<std::size_t>(data.size()), options_, step_, ranks_,
-        [&](const std::vector<std::size_t>& batch, std::uint64_t epoch) {
-          const std::vector<std::size_t> lengths(batch.size(), 0);  // not known before they are loaded
-          work_plan work = deal(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
-          std::vector<std::size_t> mine;
-          for (auto& share : work.mine) {
-            for (std::size_t& i : share.indices) {
-              mine.push_back(batch[i]);
-              i = mine.size() - 1;
-            }
-          }
-          const auto& pairs = data.load(detail::span_of(std::as_const(mine)));
-          return step_of(pairs, work, static_cast<double>(batch.size()), epoch, callbacks...);
-        },
-        callbacks...);
+    static_assert(require_example_source<Source, preference_pair>());
+    return fit_from(data, callbacks...);
   }
 
   /// Loss, accuracy and score difference over `data` (this rank's part; the result is over all ranks), without a step.
@@ -14240,6 +14351,24 @@ class reward_model_trainer {
   }
 
  private:
+  template <class Source, class... Callbacks>
+  std::vector<reward_model_statistics> fit_from(Source& data, Callbacks&... callbacks) {
+    return detail::fit_source(
+        static_cast<std::size_t>(data.size()), options_, step_, ranks_,
+        [&](const std::vector<std::size_t>& batch, std::uint64_t epoch) {
+          const auto pairs = static_cast<double>(batch.size());
+          if constexpr (detail::in_memory<Source>) {
+            const auto examples = data.load(detail::span_of(batch));
+            return step_of(examples, dealt(examples), pairs, epoch, callbacks...);
+          } else {
+            auto [work, mine] = detail::shares_to_load(batch, ranks_);
+            const auto& examples = data.load(detail::span_of(std::as_const(mine)));
+            return step_of(examples, work, pairs, epoch, callbacks...);
+          }
+        },
+        callbacks...);
+  }
+
   // `pairs`: of the whole batch, over all ranks.
   template <class... Callbacks>
   reward_model_statistics step_of(std::span<const preference_pair> batch, const work_plan& work, double pairs,
@@ -14310,7 +14439,7 @@ class reward_model_trainer {
                        "the target of preference pair " + std::to_string(i) + " is not in [0, 1]");
       require_argument(std::isfinite(batch[i].loss_margin) && (has_margins || batch[i].loss_margin == 0),
                        "the loss_margin of preference pair " + std::to_string(i) +
-                           (has_margins ? " is not finite" : " is not 0: only bradley_terry_loss has margins"));
+                           (has_margins ? " is not finite" : " is not 0: this pair loss has no margins"));
     }
     const auto lengths = lengths_of(batch);
     share_sums<4> all(work.shares);
@@ -14338,45 +14467,26 @@ class reward_model_trainer {
     for (const std::size_t i : indices) queries.push_back(batch[i].rejected);
     const auto count = static_cast<Eigen::Index>(indices.size());
     evaluate(detail::span_of(std::as_const(queries)), [&]<class Scores>(const Scores& scores) {
-      const Scores chosen = scores.head(count), rejected = scores.tail(count);
-      Scores targets(count), margins(count);
+      pair_scores x{scores.head(count), scores.tail(count), Scores(count), Scores(count)};
       for (Eigen::Index k = 0; k < count; ++k) {
         const auto& pair = batch[indices[static_cast<std::size_t>(k)]];
-        targets(k) = pair.target;
-        margins(k) = pair.loss_margin;
+        x.targets(k) = pair.target;
+        x.margins(k) = pair.loss_margin;
       }
-      const token_weights<Scores> weights{Scores::Constant(count, 1 / pairs)};
-      Scores d_scores(scores.size());
-      sums[0] += evaluate_loss(chosen, rejected, weights, targets, margins, d_scores);
+      const pair_gradient loss = loss_.value_and_grad(x, token_weights<Scores>{Scores::Constant(count, 1 / pairs)});
+      require_argument(std::isfinite(loss.value), "the value of the pair loss is not finite");
+      sums[0] += loss.value;
       for (Eigen::Index k = 0; k < count; ++k) {
-        const double difference = (2 * targets(k) - 1) * (chosen(k) - rejected(k));
+        const double difference = (2 * x.targets(k) - 1) * (x.chosen(k) - x.rejected(k));
         sums[1] += difference > 0 ? 1 : difference == 0 ? 0.5 : 0;
         sums[2] += difference;
       }
       sums[3] += scores.sum() / 2;
+      Scores d_scores(scores.size());
+      d_scores << lift_output(loss.d_chosen, indices.size(), "d_chosen of the pair loss"),
+          lift_output(loss.d_rejected, indices.size(), "d_rejected of the pair loss");
       return d_scores;
     });
-  }
-
-  template <class Scores>
-  double evaluate_loss(const Scores& chosen, const Scores& rejected, const token_weights<Scores>& weights,
-                       const Scores& targets, const Scores& margins, Scores& d_scores) const {
-    const auto size = static_cast<std::size_t>(chosen.size());
-    if constexpr (std::same_as<Loss, bradley_terry_ties_loss>) {
-      const auto loss = loss_.value_and_grad(chosen, rejected, targets, weights);
-      d_scores << loss.d_first, loss.d_second;
-      return loss.value;
-    } else if constexpr (has_margins) {
-      const auto loss = loss_.value_and_grad(chosen, rejected, weights, targets, pair_margins{margins});
-      d_scores << loss.d_preferred, loss.d_other;
-      return loss.value;
-    } else {
-      const auto loss = loss_.value_and_grad(chosen, rejected, weights, targets);
-      d_scores << lift_output(loss.d_chosen, size, "d_chosen of the pair loss"),
-          lift_output(loss.d_rejected, size, "d_rejected of the pair loss");
-      require_argument(std::isfinite(static_cast<double>(loss.value)), "the value of the pair loss is not finite");
-      return static_cast<double>(loss.value);
-    }
   }
 
   Model& model_;
@@ -14459,15 +14569,16 @@ class supervised_trainer {
   /// `restore`, from where the saved run was. Ends early when a callback requests it.
   template <class... Callbacks>
   std::vector<supervised_statistics> fit(std::span<const supervised_example> data, Callbacks&&... callbacks) {
-    return detail::fit_data(
-        data, options_, step_, ranks_,
-        [&](const std::vector<supervised_example>&, const std::vector<supervised_example>& whole, std::uint64_t epoch) {
-          const auto batch = detail::span_of(whole);
-          const auto lengths = lengths_of(batch);
-          const auto work = deal(detail::all_indices(whole.size()), detail::span_of(lengths), ranks_);
-          return step_of(batch, work, weight_of(batch), epoch, callbacks...);
-        },
-        callbacks...);
+    detail::span_source<supervised_example> source(data);
+    return fit_from(source, callbacks...);
+  }
+
+  /// The same over examples that are fetched as they are needed: each rank loads those of its shares.
+  template <class Source, class... Callbacks>
+    requires(!std::convertible_to<Source&, std::span<const supervised_example>>)
+  std::vector<supervised_statistics> fit(Source& data, Callbacks&&... callbacks) {
+    static_assert(require_example_source<Source, supervised_example>());
+    return fit_from(data, callbacks...);
   }
 
   /// The loss over `data` (this rank's part), without a step. Nats a weighted token, over all ranks.
@@ -14491,6 +14602,26 @@ class supervised_trainer {
   }
 
  private:
+  template <class Source, class... Callbacks>
+  std::vector<supervised_statistics> fit_from(Source& data, Callbacks&... callbacks) {
+    return detail::fit_source(
+        static_cast<std::size_t>(data.size()), options_, step_, ranks_,
+        [&](const std::vector<std::size_t>& batch, std::uint64_t epoch) {
+          if constexpr (detail::in_memory<Source>) {
+            const auto examples = data.load(detail::span_of(batch));
+            const auto lengths = lengths_of(examples);
+            const auto work = deal(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
+            return step_of(examples, work, weight_of(examples), epoch, callbacks...);
+          } else {
+            auto [work, mine] = detail::shares_to_load(batch, ranks_);
+            const auto& loaded = data.load(detail::span_of(std::as_const(mine)));
+            const std::span<const supervised_example> examples(loaded);
+            return step_of(examples, work, total_weight(examples), epoch, callbacks...);
+          }
+        },
+        callbacks...);
+  }
+
   // `weight`: of the whole batch, over all ranks.
   template <class... Callbacks>
   supervised_statistics step_of(std::span<const supervised_example> batch, const work_plan& work, double weight,

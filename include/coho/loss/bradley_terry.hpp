@@ -5,6 +5,7 @@
 #include <coho/loss/dpo.hpp>
 #include <coho/loss/detail/logistic.hpp>
 #include <coho/loss/elementwise_loss.hpp>
+#include <coho/loss/pair_scores.hpp>
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
@@ -67,6 +68,8 @@ struct bradley_terry_result {
 ///     double fresh = loss(0.0, 0.0);  // ln 2
 class bradley_terry_loss {
  public:
+  static constexpr bool has_margins = true;
+
   explicit bradley_terry_loss(const bradley_terry_options& options = {}) : options_(options) { validate(options); }
   const bradley_terry_options& options() const noexcept { return options_; }
 
@@ -155,6 +158,14 @@ class bradley_terry_loss {
                       const pair_margins<Margins>& margins) const {
     return named(
         frame.weighted_value_and_grad(*this, weights, preferred_scores, other_scores, targets, margins.values));
+  }
+
+  /// As a pair_loss.
+  template <std::same_as<pair_scores> Scores, class Weights>
+  pair_gradient value_and_grad(const Scores& scores, const token_weights<Weights>& weights) const {
+    const auto result =
+        frame.weighted_value_and_grad(*this, weights, scores.chosen, scores.rejected, scores.targets, scores.margins);
+    return {result.value, result.gradients[0], result.gradients[1]};
   }
 
  private:

@@ -6,6 +6,7 @@
 #include <coho/loss/dpo.hpp>
 #include <coho/loss/detail/logistic.hpp>
 #include <coho/loss/elementwise_loss.hpp>
+#include <coho/loss/pair_scores.hpp>
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
@@ -135,6 +136,13 @@ class bradley_terry_ties_loss {
   auto value_and_grad(const First& first_scores, const Second& second_scores, const Outcomes& outcomes,
                       const token_weights<Weights>& weights) const {
     return named(frame.weighted_value_and_grad(*this, weights, first_scores, second_scores, outcomes));
+  }
+
+  /// As a pair_loss.
+  template <std::same_as<pair_scores> Scores, class Weights>
+  pair_gradient value_and_grad(const Scores& scores, const token_weights<Weights>& weights) const {
+    const auto result = frame.weighted_value_and_grad(*this, weights, scores.chosen, scores.rejected, scores.targets);
+    return {result.value, result.gradients[0], result.gradients[1]};
   }
 
  private:

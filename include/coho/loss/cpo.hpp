@@ -5,9 +5,11 @@
 #include <coho/error.hpp>
 #include <coho/loss/dpo.hpp>
 #include <coho/loss/elementwise_loss.hpp>
+#include <coho/loss/preference_log_probs.hpp>
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
+#include <concepts>
 #include <cstddef>
 #include <type_traits>
 #include <utility>
@@ -59,6 +61,8 @@ struct cpo_result {
 ///     double equal = loss(-6.0, -6.0, 3.0);  // ln 2 + 2
 class cpo_loss {
  public:
+  static constexpr bool needs_reference = false;
+
   explicit cpo_loss(const cpo_options& options = {}) : options_(options) { validate(options); }
   const cpo_options& options() const noexcept { return options_; }
 
@@ -98,6 +102,13 @@ class cpo_loss {
   auto value_and_grad(const Preferred& preferred, const Other& other, const Lengths& preferred_lengths,
                       const token_weights<Weights>& weights) const {
     return named(frame.weighted_value_and_grad(*this, weights, preferred, other, preferred_lengths));
+  }
+
+  /// As a preference_loss.
+  template <std::same_as<preference_log_probs> Known, class Weights>
+  preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
+    return detail::preference_gradient_of(
+        frame.weighted_value_and_grad(*this, weights, known.chosen, known.rejected, known.chosen_tokens));
   }
 
  private:

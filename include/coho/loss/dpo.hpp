@@ -6,6 +6,7 @@
 #include <coho/error.hpp>
 #include <coho/loss/detail/logistic.hpp>
 #include <coho/loss/elementwise_loss.hpp>
+#include <coho/loss/preference_log_probs.hpp>
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
@@ -194,6 +195,15 @@ class dpo_loss {
     return with_form([&](const auto& terms) {
       return named(
           frame.weighted_value_and_grad(terms, weights, preferred, other, reference_preferred, reference_other));
+    });
+  }
+
+  /// As a preference_loss.
+  template <std::same_as<preference_log_probs> Known, class Weights>
+  preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
+    return with_form([&](const auto& terms) {
+      return detail::preference_gradient_of(frame.weighted_value_and_grad(
+          terms, weights, known.chosen, known.rejected, known.reference_chosen, known.reference_rejected));
     });
   }
 

@@ -8,6 +8,7 @@
 #include <coho/loss/dpo.hpp>
 #include <coho/loss/detail/logistic.hpp>
 #include <coho/loss/elementwise_loss.hpp>
+#include <coho/loss/preference_log_probs.hpp>
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
@@ -91,6 +92,8 @@ inline constexpr kto_baseline_fn kto_baseline{};
 ///     double fresh = coho::kto_loss{}(-5.0, -5.0, 1.0, 0.0);  // 0.5
 class kto_loss {
  public:
+  static constexpr bool needs_pairs = false, needs_kl_baseline = true;
+
   explicit kto_loss(const kto_options& options = {}) : options_(options) { validate(options); }
   const kto_options& options() const noexcept { return options_; }
 
@@ -157,6 +160,26 @@ class kto_loss {
                       double kl_baseline, const token_weights<Weights>& weights) const {
     check(kl_baseline);
     return named(frame.weighted_value_and_grad(*this, weights, log_probs, reference_log_probs, desirable, kl_baseline));
+  }
+
+  /// As a preference_loss: each response of an example that is there is judged by itself.
+  template <std::same_as<preference_log_probs> Known, class Weights>
+  preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
+    check(known.kl_baseline);
+    const Eigen::Index n = known.chosen.size();
+    const auto both = [n](const auto& chosen, const auto& rejected) {
+      Eigen::ArrayXd out(2 * n);
+      out << chosen, rejected;
+      return out;
+    };
+    const Eigen::ArrayXd there =
+        both((known.chosen_tokens > 0).template cast<double>(), (known.rejected_tokens > 0).template cast<double>());
+    const token_weights<Eigen::ArrayXd> each{both(weights.values, weights.values) * there};
+    const auto result = frame.weighted_value_and_grad(
+        *this, each, both(known.chosen, known.rejected), both(known.reference_chosen, known.reference_rejected),
+        both(Eigen::ArrayXd::Ones(n), Eigen::ArrayXd::Zero(n)), known.kl_baseline);
+    const Eigen::ArrayXd& d_responses = result.gradients[0];
+    return {result.value, d_responses.head(n), d_responses.tail(n), result.measures[0], result.measures[1]};
   }
 
  private:

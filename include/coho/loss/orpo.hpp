@@ -5,6 +5,7 @@
 #include <coho/loss/dpo.hpp>
 #include <coho/loss/detail/logistic.hpp>
 #include <coho/loss/elementwise_loss.hpp>
+#include <coho/loss/preference_log_probs.hpp>
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
@@ -49,6 +50,8 @@ struct orpo_result {
 ///     double equal = coho::orpo_loss{{.lambda = 1}}(-2.0, -2.0);  // 2 + ln 2
 class orpo_loss {
  public:
+  static constexpr bool needs_reference = false;
+
   explicit orpo_loss(const orpo_options& options = {}) : options_(options) { validate(options); }
   const orpo_options& options() const noexcept { return options_; }
 
@@ -98,6 +101,14 @@ class orpo_loss {
   template <class Preferred, class Other, class Weights>
   auto value_and_grad(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
     return named(frame.weighted_value_and_grad(*this, weights, preferred, other));
+  }
+
+  /// As a preference_loss, over the means of the responses.
+  template <std::same_as<preference_log_probs> Known, class Weights>
+  preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
+    return detail::of_means(known, [&](const auto& chosen, const auto& rejected) {
+      return frame.weighted_value_and_grad(*this, weights, chosen, rejected);
+    });
   }
 
  private:

@@ -4,9 +4,11 @@
 #include <coho/error.hpp>
 #include <coho/loss/dpo.hpp>
 #include <coho/loss/elementwise_loss.hpp>
+#include <coho/loss/preference_log_probs.hpp>
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
+#include <concepts>
 #include <cstddef>
 #include <type_traits>
 #include <utility>
@@ -50,6 +52,8 @@ struct simpo_result {
 ///     double at_margin = loss(-1.0, -1.5);  // ln 2
 class simpo_loss {
  public:
+  static constexpr bool needs_reference = false;
+
   explicit simpo_loss(const simpo_options& options = {}) : options_(options) { validate(options); }
   const simpo_options& options() const noexcept { return options_; }
 
@@ -86,6 +90,14 @@ class simpo_loss {
   template <class Preferred, class Other, class Weights>
   auto value_and_grad(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
     return named(frame.weighted_value_and_grad(*this, weights, preferred, other));
+  }
+
+  /// As a preference_loss, over the means of the responses.
+  template <std::same_as<preference_log_probs> Known, class Weights>
+  preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
+    return detail::of_means(known, [&](const auto& chosen, const auto& rejected) {
+      return frame.weighted_value_and_grad(*this, weights, chosen, rejected);
+    });
   }
 
  private:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -14,6 +15,11 @@
 
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
+#include <coho/loss/cpo.hpp>
+#include <coho/loss/dpo.hpp>
+#include <coho/loss/kto.hpp>
+#include <coho/loss/orpo.hpp>
+#include <coho/loss/simpo.hpp>
 #include <coho/optimization/gradient_step.hpp>
 #include <coho/optimization/learning_rate_schedule.hpp>
 #include <coho/options.hpp>
@@ -21,6 +27,7 @@
 #include <coho/require.hpp>
 #include <coho/rollout/minibatch.hpp>
 #include <coho/train/direct_preference_examples.hpp>
+#include <coho/train/example_source.hpp>
 #include <coho/train/options/direct_preference_options.hpp>
 #include <coho/train/steps/callbacks.hpp>
 #include <coho/train/steps/loops.hpp>
@@ -80,14 +87,17 @@ class direct_preference_trainer {
   template <class... Callbacks>
   std::vector<direct_preference_statistics> fit(std::span<const direct_preference_example> data,
                                                 Callbacks&&... callbacks) {
-    return detail::fit_data(
-        data, options_, step_, ranks_,
-        [&](const std::vector<direct_preference_example>& mine, const std::vector<direct_preference_example>& whole,
-            std::uint64_t epoch) {
-          return step_of(detail::span_of(mine), {detail::span_of(whole), ranks_.rank(), ranks_.size()}, epoch,
-                         callbacks...);
-        },
-        callbacks...);
+    detail::span_source<direct_preference_example> source(data);
+    return fit_from(source, callbacks...);
+  }
+
+  /// The same over examples that are fetched as they are needed. Each rank loads its part of a batch; with KTO, whose
+  /// baseline pairs prompts with the responses to others, the whole batch.
+  template <class Source, class... Callbacks>
+    requires(!std::convertible_to<Source&, std::span<const direct_preference_example>>)
+  std::vector<direct_preference_statistics> fit(Source& data, Callbacks&&... callbacks) {
+    static_assert(require_example_source<Source, direct_preference_example>());
+    return fit_from(data, callbacks...);
   }
 
   /// Loss, accuracy and reward difference over `data` (this rank's part; the result is over all ranks), without a step.
@@ -105,6 +115,27 @@ class direct_preference_trainer {
   }
 
  private:
+  template <class Source, class... Callbacks>
+  std::vector<direct_preference_statistics> fit_from(Source& data, Callbacks&... callbacks) {
+    const auto part = [&]<class Item>(std::span<const Item> whole) {
+      std::vector<Item> out;
+      for (std::size_t i = ranks_.rank(); i < whole.size(); i += ranks_.size()) out.push_back(whole[i]);
+      return out;
+    };
+    return detail::fit_source(
+        static_cast<std::size_t>(data.size()), options_, step_, ranks_,
+        [&](const std::vector<std::size_t>& batch, std::uint64_t epoch) {
+          const bool all = ranks_.size() == 1 || detail::needs_kl_baseline<Loss>;
+          const std::vector<std::size_t> mine = all ? std::vector<std::size_t>{} : part(detail::span_of(batch));
+          const auto& loaded = data.load(detail::span_of(all ? batch : mine));
+          const std::span<const direct_preference_example> examples(loaded);
+          if (!all || ranks_.size() == 1) return step_of(examples, {examples, 0, 1}, epoch, callbacks...);
+          const auto own = part(examples);
+          return step_of(detail::span_of(own), {examples, ranks_.rank(), ranks_.size()}, epoch, callbacks...);
+        },
+        callbacks...);
+  }
+
   // This rank's examples are first, first + stride, … of the whole batch.
   struct batch_place {
     std::span<const direct_preference_example> whole;
@@ -252,8 +283,9 @@ class direct_preference_trainer {
 
   // Of KTO: each prompt with the response to the next example of the whole batch; examples of weight 0 are not there.
   double baseline_of(const batch_place& place) {
-    if constexpr (std::is_same_v<Loss, kto_loss>) {
-      static_assert(has_reference, "coho::direct_preference_trainer: KTO's baseline needs a reference policy");
+    if constexpr (detail::needs_kl_baseline<Loss>) {
+      static_assert(has_reference,
+                    "coho::direct_preference_trainer: the KL baseline of this loss needs a reference policy");
       const auto& whole = place.whole;
       const auto counts = [](const direct_preference_example& e) { return e.weight > 0 && terms_of(e) > 0; };
       token_batch mismatched;

@@ -127,8 +127,7 @@ class ppo_trainer : public detail::on_policy_driver<
       require_unused(shared_.value_clip, {}, "value_clip.", "where a value loss is given");
     if constexpr (!std::is_same_v<decltype(parts::advantage), from_options>)
       require_unused(shared_.gae, {}, "gae.", "where an advantage estimator is given");
-    if constexpr (!std::is_same_v<decltype(parts::kl_controller), from_options>)
-      detail::require_no_kl_options(shared_);
+    if constexpr (!std::is_same_v<decltype(parts::kl_controller), from_options>) detail::require_no_kl_options(shared_);
   }
 
   // `evaluate(begin, end, statistics)` makes rollouts of a range of this rank's `count`.

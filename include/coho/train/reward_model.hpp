@@ -16,6 +16,7 @@
 #include <coho/error.hpp>
 #include <coho/loss/bradley_terry.hpp>
 #include <coho/loss/bradley_terry_ties.hpp>
+#include <coho/loss/pair_scores.hpp>
 #include <coho/optimization/gradient_step.hpp>
 #include <coho/optimization/learning_rate_schedule.hpp>
 #include <coho/options.hpp>
@@ -24,8 +25,9 @@
 #include <coho/reduce.hpp>
 #include <coho/require.hpp>
 #include <coho/rollout/minibatch.hpp>
+#include <coho/train/example_source.hpp>
 #include <coho/train/options/reward_model_options.hpp>
-#include <coho/train/preference_source.hpp>
+#include <coho/train/preference_pair.hpp>
 #include <coho/train/steps/callbacks.hpp>
 #include <coho/train/steps/loops.hpp>
 #include <coho/train/steps/model_outputs.hpp>
@@ -33,25 +35,22 @@
 
 namespace coho {
 
-/// pair_loss: what a reward model minimises.
-///  (1) `bradley_terry_loss`, `bradley_terry_ties_loss`, or an object whose
-///      `l.value_and_grad(chosen, rejected, weights, targets)`, with three `const Eigen::ArrayXd&` of one number a pair
-///      and a `const token_weights<Eigen::ArrayXd>&`, returns an object with `value`, `d_chosen` and `d_rejected`.
-///  (2) The loss is a sum over pairs weighted by `weights`.
+/// pair_loss: what a reward model minimises. `bradley_terry_loss` and `bradley_terry_ties_loss` are two.
+///  (1) `l.value_and_grad(scores, weights)`, const, with a `const pair_scores&` and a
+///      `const token_weights<Eigen::ArrayXd>&` of one weight per pair, returns a `pair_gradient`.
+///  (2) The loss is a sum over pairs weighted by `weights`: micro-batches add up.
+///  (3) Optional: `static constexpr bool has_margins = true` where it reads `scores.margins`; without it pairs with a
+///      margin are refused.
 template <class Loss>
-concept pair_loss = std::same_as<Loss, bradley_terry_loss> || std::same_as<Loss, bradley_terry_ties_loss> ||
-                    requires(const Loss& l, const Eigen::ArrayXd& x, const token_weights<Eigen::ArrayXd>& w) {
-                      { l.value_and_grad(x, x, w, x).value } -> std::convertible_to<double>;
-                      { l.value_and_grad(x, x, w, x).d_chosen } -> number_range;
-                      { l.value_and_grad(x, x, w, x).d_rejected } -> number_range;
-                    };
+concept pair_loss = requires(const Loss& l, const pair_scores& x, const token_weights<Eigen::ArrayXd>& w) {
+  { l.value_and_grad(x, w) } -> std::convertible_to<pair_gradient>;
+};
 
 template <class Loss>
 consteval bool require_pair_loss() {
   static_assert(pair_loss<Loss>,
-                "coho::pair_loss (1): the loss has no value_and_grad(chosen, rejected, weights, targets) const that "
-                "returns value, "
-                "d_chosen and d_rejected");
+                "coho::pair_loss (1): the loss has no value_and_grad(const pair_scores&, const "
+                "token_weights<Eigen::ArrayXd>&) const that returns a coho::pair_gradient");
   return true;
 }
 
@@ -71,7 +70,7 @@ class reward_model_trainer {
   static_assert(require_differentiable_reward_model<Model>() && require_trainable<Model>());
   static_assert(require_optimizer<Optimizer>());
   static_assert(require_communicator<Communicator>());
-  static constexpr bool has_margins = std::is_same_v<Loss, bradley_terry_loss>;
+  static constexpr bool has_margins = requires { requires Loss::has_margins; };
 
  public:
   reward_model_trainer(Model& model, Optimizer& optimizer, reward_model_options options = {},
@@ -99,36 +98,16 @@ class reward_model_trainer {
   /// `restore`, from where the saved run was. Ends early when a callback requests it.
   template <class... Callbacks>
   std::vector<reward_model_statistics> fit(std::span<const preference_pair> data, Callbacks&&... callbacks) {
-    return detail::fit_data(
-        data, options_, step_, ranks_,
-        [&](const std::vector<preference_pair>&, const std::vector<preference_pair>& whole, std::uint64_t epoch) {
-          const auto batch = detail::span_of(whole);
-          return step_of(batch, dealt(batch), static_cast<double>(batch.size()), epoch, callbacks...);
-        },
-        callbacks...);
+    detail::span_source<preference_pair> source(data);
+    return fit_from(source, callbacks...);
   }
 
   /// The same over pairs that are fetched as they are needed: each rank loads those of its shares.
   template <class Source, class... Callbacks>
     requires(!std::convertible_to<Source&, std::span<const preference_pair>>)
   std::vector<reward_model_statistics> fit(Source& data, Callbacks&&... callbacks) {
-    static_assert(require_preference_source<Source>());
-    return detail::fit_source(
-        static_cast<std::size_t>(data.size()), options_, step_, ranks_,
-        [&](const std::vector<std::size_t>& batch, std::uint64_t epoch) {
-          const std::vector<std::size_t> lengths(batch.size(), 0);  // not known before they are loaded
-          work_plan work = deal(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
-          std::vector<std::size_t> mine;
-          for (auto& share : work.mine) {
-            for (std::size_t& i : share.indices) {
-              mine.push_back(batch[i]);
-              i = mine.size() - 1;
-            }
-          }
-          const auto& pairs = data.load(detail::span_of(std::as_const(mine)));
-          return step_of(pairs, work, static_cast<double>(batch.size()), epoch, callbacks...);
-        },
-        callbacks...);
+    static_assert(require_example_source<Source, preference_pair>());
+    return fit_from(data, callbacks...);
   }
 
   /// Loss, accuracy and score difference over `data` (this rank's part; the result is over all ranks), without a step.
@@ -149,6 +128,24 @@ class reward_model_trainer {
   }
 
  private:
+  template <class Source, class... Callbacks>
+  std::vector<reward_model_statistics> fit_from(Source& data, Callbacks&... callbacks) {
+    return detail::fit_source(
+        static_cast<std::size_t>(data.size()), options_, step_, ranks_,
+        [&](const std::vector<std::size_t>& batch, std::uint64_t epoch) {
+          const auto pairs = static_cast<double>(batch.size());
+          if constexpr (detail::in_memory<Source>) {
+            const auto examples = data.load(detail::span_of(batch));
+            return step_of(examples, dealt(examples), pairs, epoch, callbacks...);
+          } else {
+            auto [work, mine] = detail::shares_to_load(batch, ranks_);
+            const auto& examples = data.load(detail::span_of(std::as_const(mine)));
+            return step_of(examples, work, pairs, epoch, callbacks...);
+          }
+        },
+        callbacks...);
+  }
+
   // `pairs`: of the whole batch, over all ranks.
   template <class... Callbacks>
   reward_model_statistics step_of(std::span<const preference_pair> batch, const work_plan& work, double pairs,
@@ -219,7 +216,7 @@ class reward_model_trainer {
                        "the target of preference pair " + std::to_string(i) + " is not in [0, 1]");
       require_argument(std::isfinite(batch[i].loss_margin) && (has_margins || batch[i].loss_margin == 0),
                        "the loss_margin of preference pair " + std::to_string(i) +
-                           (has_margins ? " is not finite" : " is not 0: only bradley_terry_loss has margins"));
+                           (has_margins ? " is not finite" : " is not 0: this pair loss has no margins"));
     }
     const auto lengths = lengths_of(batch);
     share_sums<4> all(work.shares);
@@ -247,45 +244,26 @@ class reward_model_trainer {
     for (const std::size_t i : indices) queries.push_back(batch[i].rejected);
     const auto count = static_cast<Eigen::Index>(indices.size());
     evaluate(detail::span_of(std::as_const(queries)), [&]<class Scores>(const Scores& scores) {
-      const Scores chosen = scores.head(count), rejected = scores.tail(count);
-      Scores targets(count), margins(count);
+      pair_scores x{scores.head(count), scores.tail(count), Scores(count), Scores(count)};
       for (Eigen::Index k = 0; k < count; ++k) {
         const auto& pair = batch[indices[static_cast<std::size_t>(k)]];
-        targets(k) = pair.target;
-        margins(k) = pair.loss_margin;
+        x.targets(k) = pair.target;
+        x.margins(k) = pair.loss_margin;
       }
-      const token_weights<Scores> weights{Scores::Constant(count, 1 / pairs)};
-      Scores d_scores(scores.size());
-      sums[0] += evaluate_loss(chosen, rejected, weights, targets, margins, d_scores);
+      const pair_gradient loss = loss_.value_and_grad(x, token_weights<Scores>{Scores::Constant(count, 1 / pairs)});
+      require_argument(std::isfinite(loss.value), "the value of the pair loss is not finite");
+      sums[0] += loss.value;
       for (Eigen::Index k = 0; k < count; ++k) {
-        const double difference = (2 * targets(k) - 1) * (chosen(k) - rejected(k));
+        const double difference = (2 * x.targets(k) - 1) * (x.chosen(k) - x.rejected(k));
         sums[1] += difference > 0 ? 1 : difference == 0 ? 0.5 : 0;
         sums[2] += difference;
       }
       sums[3] += scores.sum() / 2;
+      Scores d_scores(scores.size());
+      d_scores << lift_output(loss.d_chosen, indices.size(), "d_chosen of the pair loss"),
+          lift_output(loss.d_rejected, indices.size(), "d_rejected of the pair loss");
       return d_scores;
     });
-  }
-
-  template <class Scores>
-  double evaluate_loss(const Scores& chosen, const Scores& rejected, const token_weights<Scores>& weights,
-                       const Scores& targets, const Scores& margins, Scores& d_scores) const {
-    const auto size = static_cast<std::size_t>(chosen.size());
-    if constexpr (std::same_as<Loss, bradley_terry_ties_loss>) {
-      const auto loss = loss_.value_and_grad(chosen, rejected, targets, weights);
-      d_scores << loss.d_first, loss.d_second;
-      return loss.value;
-    } else if constexpr (has_margins) {
-      const auto loss = loss_.value_and_grad(chosen, rejected, weights, targets, pair_margins{margins});
-      d_scores << loss.d_preferred, loss.d_other;
-      return loss.value;
-    } else {
-      const auto loss = loss_.value_and_grad(chosen, rejected, weights, targets);
-      d_scores << lift_output(loss.d_chosen, size, "d_chosen of the pair loss"),
-          lift_output(loss.d_rejected, size, "d_rejected of the pair loss");
-      require_argument(std::isfinite(static_cast<double>(loss.value)), "the value of the pair loss is not finite");
-      return static_cast<double>(loss.value);
-    }
   }
 
   Model& model_;

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <coho/concepts.hpp>
@@ -19,6 +21,7 @@
 #include <coho/require.hpp>
 #include <coho/rollout/minibatch.hpp>
 #include <coho/train/options/fit_options.hpp>
+#include <coho/train/example_source.hpp>
 #include <coho/train/steps/callbacks.hpp>
 #include <coho/train/steps/loops.hpp>
 #include <coho/train/steps/model_outputs.hpp>
@@ -91,15 +94,16 @@ class supervised_trainer {
   /// `restore`, from where the saved run was. Ends early when a callback requests it.
   template <class... Callbacks>
   std::vector<supervised_statistics> fit(std::span<const supervised_example> data, Callbacks&&... callbacks) {
-    return detail::fit_data(
-        data, options_, step_, ranks_,
-        [&](const std::vector<supervised_example>&, const std::vector<supervised_example>& whole, std::uint64_t epoch) {
-          const auto batch = detail::span_of(whole);
-          const auto lengths = lengths_of(batch);
-          const auto work = deal(detail::all_indices(whole.size()), detail::span_of(lengths), ranks_);
-          return step_of(batch, work, weight_of(batch), epoch, callbacks...);
-        },
-        callbacks...);
+    detail::span_source<supervised_example> source(data);
+    return fit_from(source, callbacks...);
+  }
+
+  /// The same over examples that are fetched as they are needed: each rank loads those of its shares.
+  template <class Source, class... Callbacks>
+    requires(!std::convertible_to<Source&, std::span<const supervised_example>>)
+  std::vector<supervised_statistics> fit(Source& data, Callbacks&&... callbacks) {
+    static_assert(require_example_source<Source, supervised_example>());
+    return fit_from(data, callbacks...);
   }
 
   /// The loss over `data` (this rank's part), without a step. Nats a weighted token, over all ranks.
@@ -123,6 +127,26 @@ class supervised_trainer {
   }
 
  private:
+  template <class Source, class... Callbacks>
+  std::vector<supervised_statistics> fit_from(Source& data, Callbacks&... callbacks) {
+    return detail::fit_source(
+        static_cast<std::size_t>(data.size()), options_, step_, ranks_,
+        [&](const std::vector<std::size_t>& batch, std::uint64_t epoch) {
+          if constexpr (detail::in_memory<Source>) {
+            const auto examples = data.load(detail::span_of(batch));
+            const auto lengths = lengths_of(examples);
+            const auto work = deal(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
+            return step_of(examples, work, weight_of(examples), epoch, callbacks...);
+          } else {
+            auto [work, mine] = detail::shares_to_load(batch, ranks_);
+            const auto& loaded = data.load(detail::span_of(std::as_const(mine)));
+            const std::span<const supervised_example> examples(loaded);
+            return step_of(examples, work, total_weight(examples), epoch, callbacks...);
+          }
+        },
+        callbacks...);
+  }
+
   // `weight`: of the whole batch, over all ranks.
   template <class... Callbacks>
   supervised_statistics step_of(std::span<const supervised_example> batch, const work_plan& work, double weight,

@@ -15,7 +15,7 @@ namespace {
 
 // The name and range that a trainer with these options refuses; empty where it is built.
 std::string refusal(const reward_model_options& options) {
-  toy::linear_reward model(3);
+  toy::linear_reward model{1, [](const reward_query&) { return Eigen::VectorXd{{1.0}}; }};
   toy::sgd optimizer(model);
   try {
     reward_model_trainer trainer(model, optimizer, options);

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <mutex>
 #include <span>
 #include <vector>
 
@@ -24,7 +25,7 @@ struct fit_options {
 };
 
 struct fitted_step {
-  std::vector<int> mine, whole;
+  std::vector<int> batch;
   std::uint64_t epoch;
   friend bool operator==(const fitted_step&, const fitted_step&) = default;
 };
@@ -39,11 +40,13 @@ struct stop_after {
 template <class Communicator, class... Callbacks>
 std::vector<fitted_step> fit(const std::vector<int>& data, const fit_options& options, std::uint64_t made,
                              Communicator& ranks, Callbacks&... callbacks) {
-  return detail::fit_data(
-      std::span<const int>(data), options, made, ranks,
-      [&](const std::vector<int>& mine, const std::vector<int>& whole, std::uint64_t epoch) {
+  return detail::fit_source(
+      data.size(), options, made, ranks,
+      [&](const std::vector<std::size_t>& indices, std::uint64_t epoch) {
         ++made;
-        return fitted_step{mine, whole, epoch};
+        std::vector<int> batch;
+        for (const std::size_t i : indices) batch.push_back(data[i]);
+        return fitted_step{batch, epoch};
       },
       callbacks...);
 }
@@ -55,12 +58,7 @@ const std::vector<int> five{10, 11, 12, 13, 14};
 TEST_CASE("passes over data hand each step its examples and its epoch") {
   const auto history = fit(five, {}, 0, local);
   const std::vector<int> first{10, 11}, second{12, 13}, third{14};
-  CHECK(history == std::vector<fitted_step>{{first, first, 0},
-                                            {second, second, 0},
-                                            {third, third, 0},
-                                            {first, first, 1},
-                                            {second, second, 1},
-                                            {third, third, 1}});
+  CHECK(history == std::vector<fitted_step>{{first, 0}, {second, 0}, {third, 0}, {first, 1}, {second, 1}, {third, 1}});
 }
 
 TEST_CASE("passes over data go on from the step where they were") {
@@ -83,20 +81,33 @@ TEST_CASE("passes over data end with the step after which a callback wants to st
   CHECK_THROWS_AS(fit({}, {}, 0, local), argument_error);
 }
 
-TEST_CASE("ranks pass over the same data in step, each with its part") {
+TEST_CASE("ranks pass over the same data in step") {
   const auto alone = fit(five, {.batch_size = 3, .shuffle = true}, 0, local);
   test::run_ranks(2, [&](auto& ranks) {
     // The second rank's callback stops both.
     stop_after stop{ranks.rank() == 1 ? std::size_t{3} : std::size_t{100}};
     const auto history = fit(five, {.batch_size = 3, .shuffle = true}, 0, ranks, stop);
-    bool right = history.size() == 3;
-    for (std::size_t s = 0; right && s < history.size(); ++s) {
-      std::vector<int> part;
-      for (std::size_t i = ranks.rank(); i < alone[s].whole.size(); i += 2) part.push_back(alone[s].whole[i]);
-      right = history[s] == fitted_step{part, alone[s].whole, alone[s].epoch};
-    }
+    const bool right = history.size() == 3 && std::equal(history.begin(), history.end(), alone.begin());
     if (!right) throw error("a rank has other steps");
   });
+}
+
+TEST_CASE("of a batch that is not loaded, each example is on one rank, where its share finds it") {
+  const std::vector<std::size_t> batch{40, 30, 20, 10, 0};
+  std::vector<std::size_t> places;
+  std::mutex guard;
+  test::run_ranks(
+      2,
+      [&](auto& ranks) {
+        const auto [work, mine] = detail::shares_to_load(batch, ranks);
+        const std::lock_guard lock(guard);
+        for (const auto& share : work.mine) {
+          for (const std::size_t i : share.indices) places.push_back(mine.at(i));
+        }
+      },
+      3);
+  std::ranges::sort(places);
+  CHECK(places == std::vector<std::size_t>{0, 10, 20, 30, 40});
 }
 
 TEST_CASE("an on-policy run asks its source for each step's prompts until its steps are made") {

@@ -25,6 +25,7 @@ ppo_options options_of_runs() {
   options.minibatch_size = 5;
   options.epochs = 2;
   options.normalization = {.mean = 0.1, .deviation = 0.5};
+  options.shaping.kl_coefficient = 0.2;
   options.adaptive_kl = adaptive_kl_options{.initial = 0.2, .target = 0.05, .horizon = 100};
   return options;
 }

@@ -12,35 +12,24 @@
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
 #include <coho/optimization/data_order.hpp>
+#include <coho/parallel/shares.hpp>
 #include <coho/rollout/trajectory.hpp>
 #include <coho/train/steps/callbacks.hpp>
 
 /// The outer loops that trainers share. For writers of drivers.
 namespace coho::detail {
 
-/// The steps that are left of `epochs` passes over fixed data, the same on all ranks. `step(mine, whole, epoch)` makes
-/// one with this rank's examples of a batch, beside the whole batch, and returns its statistics. Ends early when a
-/// callback requests it.
-template <class Example, class Options, class Communicator, class Step, class... Callbacks>
-auto fit_data(std::span<const Example> data, const Options& options, const std::uint64_t& made, Communicator& ranks,
-              Step step, Callbacks&... callbacks) {
-  data_order order(data.size(), options.batch_size, options.seed, options.shuffle);
-  const auto examples_of = [&](const std::vector<std::size_t>& indices) {
-    std::vector<Example> out;
-    for (const std::size_t i : indices) out.push_back(data[i]);
-    return out;
-  };
-  std::vector<decltype(step(examples_of({}), examples_of({}), std::uint64_t{}))> history;
-  const std::uint64_t end = options.epochs * order.steps_per_epoch();
-  while (made < end) {
-    history.push_back(step(examples_of(order.batch(made, ranks.rank(), ranks.size())),
-                           examples_of(order.batch(made, 0, 1)), made / order.steps_per_epoch()));
-    if (notify::stop(ranks, callbacks...)) break;
-  }
-  return history;
+/// 0, 1, …, count − 1.
+template <class = void>
+std::vector<std::size_t> all_indices(std::size_t count) {
+  std::vector<std::size_t> out(count);
+  std::iota(out.begin(), out.end(), std::size_t{0});
+  return out;
 }
 
-/// The same over data that are fetched as they are needed. `step(batch, epoch)` is given the numbers of a whole batch.
+/// The steps that are left of `epochs` passes over `size` examples, the same on all ranks. `step(batch, epoch)` makes
+/// one with the examples of these indices, those of all ranks, and returns its statistics. Ends early when a callback
+/// requests it.
 template <class Options, class Communicator, class Step, class... Callbacks>
 auto fit_source(std::size_t size, const Options& options, const std::uint64_t& made, Communicator& ranks, Step step,
                 Callbacks&... callbacks) {
@@ -52,6 +41,25 @@ auto fit_source(std::size_t size, const Options& options, const std::uint64_t& m
     if (notify::stop(ranks, callbacks...)) break;
   }
   return history;
+}
+
+/// A batch whose examples are not loaded yet: which share works on which, and the indices that this rank has to load,
+/// to which the shares then refer.
+struct loading_plan {
+  work_plan work;
+  std::vector<std::size_t> mine;
+};
+template <class Communicator>
+loading_plan shares_to_load(const std::vector<std::size_t>& batch, Communicator& ranks) {
+  const std::vector<std::size_t> lengths(batch.size(), 0);  // not known before they are loaded
+  loading_plan out{deal(all_indices(batch.size()), span_of(lengths), ranks), {}};
+  for (auto& share : out.work.mine) {
+    for (std::size_t& i : share.indices) {
+      out.mine.push_back(batch[i]);
+      i = out.mine.size() - 1;
+    }
+  }
+  return out;
 }
 
 /// Steps of an on-policy trainer until `steps` have been made in all or a callback requests a stop. `source(step)`
@@ -66,14 +74,6 @@ auto run_steps(Trainer& trainer, Communicator& ranks, Source& source, const std:
     if (notify::stop(ranks, callbacks...)) break;
   }
   return history;
-}
-
-/// 0, 1, …, count − 1.
-template <class = void>
-std::vector<std::size_t> all_indices(std::size_t count) {
-  std::vector<std::size_t> out(count);
-  std::iota(out.begin(), out.end(), std::size_t{0});
-  return out;
 }
 
 template <class = void>

@@ -3,59 +3,36 @@
 #include <cmath>
 #include <concepts>
 #include <cstddef>
-#include <string>
-#include <utility>
 
 #include <Eigen/Core>
 
 #include <coho/concepts.hpp>
-#include <coho/loss/cpo.hpp>
-#include <coho/loss/dpo.hpp>
-#include <coho/loss/kto.hpp>
-#include <coho/loss/orpo.hpp>
-#include <coho/loss/simpo.hpp>
+#include <coho/error.hpp>
+#include <coho/loss/preference_log_probs.hpp>
 #include <coho/reduce.hpp>
 #include <coho/train/steps/model_outputs.hpp>
 
 namespace coho {
 
-/// What is known of a batch of preferences when its loss is computed. All arrays have one number an example.
-struct preference_log_probs {
-  Eigen::ArrayXd chosen{}, rejected{};                      ///< log π of whole responses, nats
-  Eigen::ArrayXd reference_chosen{}, reference_rejected{};  ///< of the reference policy; 0 where the loss needs none
-  Eigen::ArrayXd chosen_tokens{}, rejected_tokens{};        ///< response lengths; 0: this response is missing
-  double kl_baseline = 0;                                   ///< z0 of KTO; 0 for other losses
-};
-
-/// The loss of a batch and its gradient with respect to `chosen` and `rejected`.
-struct preference_gradient {
-  double value = 0;
-  Eigen::ArrayXd d_chosen{}, d_rejected{};
-  double accuracy = 0;           ///< share of examples that the policy's implicit rewards order as the labels do
-  double reward_difference = 0;  ///< mean difference of the implicit rewards
-};
-
-/// preference_loss: what `direct_preference_trainer` minimises.
-///  (1) One of coho's losses over whole responses (dpo_loss, kto_loss, orpo_loss, simpo_loss, cpo_loss), or an object
-///      whose `l.value_and_grad(log_probs, weights)` takes a `const preference_log_probs&` and a
-///      `const token_weights<Eigen::ArrayXd>&` of one weight an example and returns a `preference_gradient`.
+/// preference_loss: what `direct_preference_trainer` minimises. coho's losses over whole responses are some (dpo_loss,
+/// kto_loss, orpo_loss, simpo_loss, cpo_loss).
+///  (1) `l.value_and_grad(log_probs, weights)`, const, with a `const preference_log_probs&` and a
+///      `const token_weights<Eigen::ArrayXd>&` of one weight per example, returns a `preference_gradient`.
 ///  (2) The loss is a sum over examples weighted by `weights`: micro-batches add up.
-///  (3) An own loss may have `static constexpr bool needs_reference = false`: then no reference policy is evaluated.
+///  (3) Optional `static constexpr bool` members: `needs_reference`, false: no reference policy is evaluated;
+///      `needs_pairs`, false: an example may have one response only; `needs_kl_baseline`, true: the KL baseline of
+///      `kto_loss` is computed, which takes a reference policy.
 template <class Loss>
 concept preference_loss =
-    std::same_as<Loss, dpo_loss> || std::same_as<Loss, kto_loss> || std::same_as<Loss, orpo_loss> ||
-    std::same_as<Loss, simpo_loss> || std::same_as<Loss, cpo_loss> ||
     requires(const Loss& l, const preference_log_probs& x, const token_weights<Eigen::ArrayXd>& w) {
       { l.value_and_grad(x, w) } -> std::convertible_to<preference_gradient>;
     };
 
 template <class Loss>
 consteval bool require_preference_loss() {
-  static_assert(
-      preference_loss<Loss>,
-      "coho::preference_loss (1): the loss is none of coho's losses over whole responses and has no "
-      "value_and_grad(const preference_log_probs&, const token_weights<Eigen::ArrayXd>&) const that returns a "
-      "coho::preference_gradient");
+  static_assert(preference_loss<Loss>,
+                "coho::preference_loss (1): the loss has no value_and_grad(const preference_log_probs&, const "
+                "token_weights<Eigen::ArrayXd>&) const that returns a coho::preference_gradient");
   return true;
 }
 
@@ -63,72 +40,28 @@ namespace detail {
 
 template <class Loss>
 constexpr bool needs_reference() {
-  if constexpr (requires {
-                  { Loss::needs_reference } -> std::convertible_to<bool>;
-                })
-    return Loss::needs_reference;
-  return !std::same_as<Loss, orpo_loss> && !std::same_as<Loss, simpo_loss> && !std::same_as<Loss, cpo_loss>;
+  if constexpr (requires { requires !Loss::needs_reference; }) return false;
+  return true;
 }
 
-/// Losses that compare two answers cannot learn from one.
+/// Losses that compare two responses cannot learn from one.
 template <class Loss>
-constexpr bool needs_pairs = !std::same_as<Loss, kto_loss>;
+constexpr bool needs_pairs = !requires { requires !Loss::needs_pairs; };
 
-template <class Result>
-preference_gradient preference_gradient_of(Result result) {
-  return {result.value, std::move(result.d_preferred), std::move(result.d_other), result.accuracy, result.margin};
-}
+template <class Loss>
+constexpr bool needs_kl_baseline = requires { requires Loss::needs_kl_baseline; };
 
-/// Of losses over mean log-probs: the chain rule back to sums.
-template <class Loss, class Array>
-preference_gradient of_means(const Loss& loss, const preference_log_probs& x, const token_weights<Array>& weights) {
-  Array chosen = x.chosen, rejected = x.rejected;
-  chosen /= x.chosen_tokens;
-  rejected /= x.rejected_tokens;
-  auto out = preference_gradient_of(loss.value_and_grad(chosen, rejected, weights));
-  out.d_chosen /= x.chosen_tokens;
-  out.d_rejected /= x.rejected_tokens;
-  return out;
-}
-
-/// Each response of an example is an example of KTO.
-template <std::same_as<preference_log_probs> Known, class Array>
-preference_gradient of_responses(const kto_loss& loss, const Known& x, const token_weights<Array>& weights) {
-  const Eigen::Index n = x.chosen.size();
-  const auto both = [n](const Array& a, const Array& b) {
-    Array out(2 * n);
-    out << a, b;
-    return out;
-  };
-  const Array there =
-      both((x.chosen_tokens > 0).template cast<double>(), (x.rejected_tokens > 0).template cast<double>());
-  const token_weights<Array> each{both(weights.values, weights.values) * there};
-  const auto result = loss.value_and_grad(both(x.chosen, x.rejected), both(x.reference_chosen, x.reference_rejected),
-                                          both(Array::Ones(n), Array::Zero(n)), x.kl_baseline, each);
-  return {result.value, result.d_log_probs.head(n), result.d_log_probs.tail(n), result.accuracy, result.margin};
-}
-
+/// The loss of a batch, with its numbers checked.
 template <class Loss>
 preference_gradient evaluate_preference(const Loss& loss, const preference_log_probs& x,
                                         const token_weights<Eigen::ArrayXd>& weights) {
-  if constexpr (std::same_as<Loss, dpo_loss>) {
-    return preference_gradient_of(
-        loss.value_and_grad(x.chosen, x.rejected, x.reference_chosen, x.reference_rejected, weights));
-  } else if constexpr (std::same_as<Loss, cpo_loss>) {
-    return preference_gradient_of(loss.value_and_grad(x.chosen, x.rejected, x.chosen_tokens, weights));
-  } else if constexpr (std::same_as<Loss, orpo_loss> || std::same_as<Loss, simpo_loss>) {
-    return of_means(loss, x, weights);
-  } else if constexpr (std::same_as<Loss, kto_loss>) {
-    return of_responses(loss, x, weights);
-  } else {
-    preference_gradient out = loss.value_and_grad(x, weights);
-    const auto size = static_cast<std::size_t>(x.chosen.size());
-    out.d_chosen = lift_output(out.d_chosen, size, "d_chosen of the preference loss");
-    out.d_rejected = lift_output(out.d_rejected, size, "d_rejected of the preference loss");
-    require_argument(std::isfinite(out.value) && std::isfinite(out.accuracy) && std::isfinite(out.reward_difference),
-                     "the value, accuracy or reward_difference of the preference loss is not finite");
-    return out;
-  }
+  preference_gradient out = loss.value_and_grad(x, weights);
+  const auto size = static_cast<std::size_t>(x.chosen.size());
+  out.d_chosen = lift_output(out.d_chosen, size, "d_chosen of the preference loss");
+  out.d_rejected = lift_output(out.d_rejected, size, "d_rejected of the preference loss");
+  require_argument(std::isfinite(out.value) && std::isfinite(out.accuracy) && std::isfinite(out.reward_difference),
+                   "the value, accuracy or reward_difference of the preference loss is not finite");
+  return out;
 }
 
 }  // namespace detail

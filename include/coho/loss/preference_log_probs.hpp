@@ -1,0 +1,44 @@
+#pragma once
+
+#include <Eigen/Core>
+
+namespace coho {
+
+/// What is known of a batch of preferences when its loss is computed: what `value_and_grad` of a preference_loss takes.
+/// All arrays have one number per example.
+struct preference_log_probs {
+  Eigen::ArrayXd chosen{}, rejected{};                      ///< log π of whole responses, nats
+  Eigen::ArrayXd reference_chosen{}, reference_rejected{};  ///< of the reference policy; 0 where the loss needs none
+  Eigen::ArrayXd chosen_tokens{}, rejected_tokens{};        ///< response lengths; 0: this response is missing
+  double kl_baseline = 0;                                   ///< z0 of KTO; 0 for other losses
+};
+
+/// The loss of a batch and its gradient with respect to `chosen` and `rejected`.
+struct preference_gradient {
+  double value = 0;
+  Eigen::ArrayXd d_chosen{}, d_rejected{};
+  double accuracy = 0;           ///< share of examples that the policy's implicit rewards order as the labels do
+  double reward_difference = 0;  ///< mean difference of the implicit rewards
+};
+
+namespace detail {
+
+/// Of a result of an `elementwise_loss` over pairs with the measures accuracy and reward difference.
+template <class Result>
+preference_gradient preference_gradient_of(const Result& result) {
+  return {result.value, result.gradients[0], result.gradients[1], result.measures[0], result.measures[1]};
+}
+
+/// Of a loss over mean log-probs, `evaluate(chosen_means, rejected_means)`: the chain rule back to sums.
+template <class Known, class Evaluate>
+preference_gradient of_means(const Known& x, Evaluate evaluate) {
+  preference_gradient out = preference_gradient_of(
+      evaluate(Eigen::ArrayXd(x.chosen / x.chosen_tokens), Eigen::ArrayXd(x.rejected / x.rejected_tokens)));
+  out.d_chosen /= x.chosen_tokens;
+  out.d_rejected /= x.rejected_tokens;
+  return out;
+}
+
+}  // namespace detail
+
+}  // namespace coho
