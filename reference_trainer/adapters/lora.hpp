@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include <coho/options.hpp>
 #include <coho/rng.hpp>
 
 #include "decoder/weights.hpp"
@@ -36,7 +37,7 @@ struct lora_options {
   /// Without patterns and targets, whose forms in a recipe are their own.
   static void describe(auto&& visit, auto&... o) {
     visit({"rank", "r of each adapted linear", allowed::at_least(1)}, o.rank...);
-    visit({"alpha", "α: an adapter's output is scaled by α/r", allowed::above(0).or_infinity()}, o.alpha...);
+    visit({"alpha", "α: an adapter's output is scaled by α/r", allowed::above(0)}, o.alpha...);
     visit({"rslora", "scale by α/√r instead"}, o.use_rslora...);
     visit({"dropout", "fraction of the adapter's inputs that is dropped in training", allowed::in_from(0, 1)},
           o.dropout...);

@@ -20,7 +20,7 @@
 namespace coho::trainer {
 namespace {
 
-aggregation_options read_rules(const config& section) {
+aggregation_options read_aggregation(const config& section) {
   auto out = section.choice("preset", "paper", {"paper", "salmon_code"}) == "paper"
                  ? aggregation_options::paper()
                  : aggregation_options::salmon_code();
@@ -101,7 +101,7 @@ class aggregate_stage : public stage {
         path_(principle_file(
             options.get<std::filesystem::path>("aggregate.principles", shipped("principles/reward_model.json")))),
         wording_files_(options.get<std::vector<std::string>>("aggregate.wordings", {})),
-        rules_(read_rules(options.section("aggregate"))),
+        rules_(read_aggregation(options.section("aggregate"))),
         phrases_(read_banned_phrases(options.section("aggregate"), rules_)),
         never_drawn_(read_never_drawn(options.section("aggregate"))),
         out_(context.out_or("preferences.jsonl")) {}

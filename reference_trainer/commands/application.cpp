@@ -170,6 +170,13 @@ int application::fail(const std::string& program, std::exception_ptr failure) {
 
 namespace {
 
+// What the help of a stage ends with.
+std::string help_on_options(std::string stage) {
+  std::ranges::replace(stage, '-', '_');  // the stage self-align has the section self_align
+  const auto keys = stage_options(stage);
+  return keys.empty() ? std::string() : "Options, as keys of a recipe and of --set:\n" + option_table(keys);
+}
+
 /// What a command line holds; `app` and its parts refer to each other.
 struct command_line {
   CLI::App app;
@@ -189,10 +196,7 @@ struct command_line {
       apps.push_back(app.add_subcommand(commands[i].name, commands[i].help)->group(commands[i].group));
       add_flags(*apps.back(), commands[i].flags, parsed[i]);
       add_common(*apps.back(), common);
-      apps.back()->footer([stage = commands[i].name] {
-        const auto keys = stage_options(stage);
-        return keys.empty() ? std::string() : "Options, as keys of a recipe and of --set:\n" + option_table(keys);
-      });
+      apps.back()->footer([name = commands[i].name] { return help_on_options(name); });
     }
   }
   command_line(const command_line&) = delete;

@@ -14,7 +14,7 @@ void run_options(const config& options, stage_context& context) {
   for (const auto& stage : stages) {
     const auto meant = nearest(stage, stages_with_options());
     options.check(!stage_options(stage).empty(), "options.stages",
-                  "a list of sft, reward, preference_pretraining, ppo, aggregate" +
+                  "a list of self_align, sft, reward, preference_pretraining, ppo, aggregate" +
                       (meant.empty() ? "" : "; did you mean " + meant + "?"));
   }
   if (!context.begin(options)) return;
@@ -32,7 +32,7 @@ subcommand make_options_command() {
           .run = run_options,
           .flags = {{.name = "stages",
                      .key = "options.stages",
-                     .help = "stages: sft, reward, preference_pretraining, ppo, aggregate",
+                     .help = "stages: self_align, sft, reward, preference_pretraining, ppo, aggregate",
                      .repeatable = true},
                     {.name = "--markdown",
                      .key = "options.markdown",

@@ -150,7 +150,7 @@ class ppo_run {
     const bool goes_on = context.resume && latest_step(out_ / "checkpoints");  // a checkpoint knows the scale
     if (settings.normalization.from == normalization_source::kind::reward_model && !goes_on)
       settings_.options.normalization =
-          stored_normalization(settings.reward_model, settings_.options.normalization.clip);
+          stored_normalization(settings.reward_model, settings.options.normalization.clip);
     check_evaluation_files(settings.evaluation, out_);
   }
 

@@ -38,10 +38,6 @@ struct sft_settings {
   plan_settings planned{};
 };
 
-fit_settings<supervised_options> read_sft_fit(const config& section, const stage_context& context) {
-  return read_fit<supervised_options>(section, context, sft_defaults);
-}
-
 sft_settings read_sft(const config& options, stage_context& context, const std::filesystem::path& out) {
   const config section = options.section("sft");
   sft_settings read;
@@ -54,7 +50,7 @@ sft_settings read_sft(const config& options, stage_context& context, const std::
   read.forms = read_sft_prompts(options);
   join_ranks(options, context, out);
   read.adapter = options.get<std::filesystem::path>("model.adapter", {});
-  read.fit = read_sft_fit(section, context);
+  read.fit = read_fit<supervised_options>(section, context, sft_defaults);
   read.planned = read_parallel_plan(options, context);
   return read;
 }

@@ -94,6 +94,9 @@ void config::set_text(std::string_view key, std::string_view value, std::string_
   const auto parts = split_key(full(key));
   auto* parent = make_parent(state_->values, parts);
   if (parent == nullptr) {
+    for (auto outer = full(key); outer.find('.') != std::string::npos; outer.resize(outer.rfind('.')))
+      if (const auto now = renamed_key(outer); !now.empty() && find_node(state_->values, outer) != nullptr)
+        throw config_error(config(state_, "").place(outer) + ": " + outer + " is now " + now);
     throw config_error(std::string(origin) +
                        ": a part of the key before its last dot is a value or the name of no entry, not a section");
   }

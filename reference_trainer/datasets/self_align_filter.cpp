@@ -4,6 +4,7 @@
 #include <map>
 #include <unordered_set>
 
+#include "config/read_options.hpp"
 #include "observe/table.hpp"
 #include "text/text_units.hpp"
 #include "text/utf8.hpp"
@@ -73,25 +74,9 @@ self_align_filter_options read_self_align_filters(const config& options, const s
       out.on[i] = section.get<bool>("filters." + std::string(self_align_faults[i]), true);
   section.check(!section.has("filters.unfinished"), "filters.unfinished",
                 "unset: self_align.unfinished = \"keep\", \"trim\" or \"drop\" decides about such answers");
-  const auto cut = section.choice("unfinished", "drop", {"keep", "trim", "drop"});
-  out.unfinished = cut == "keep"   ? unfinished_answer::keep
-                   : cut == "trim" ? unfinished_answer::trim
-                                   : unfinished_answer::drop;
+  out.thoughts_opening = opening;
+  read_options(section, out);
   out.on[static_cast<std::size_t>(self_align_fault::unfinished)] = out.unfinished == unfinished_answer::drop;
-  out.repeated = section.choice("repetition", "remove", {"truncate", "remove"}) == "remove" ? repeated_answer::remove
-                                                                                            : repeated_answer::truncate;
-  out.thoughts_opening = section.get<std::string>("thoughts_opening", opening);
-  out.answer_opening = section.get<std::string>("answer_opening", "");
-  out.minimum_characters = section.get<std::size_t>("minimum_characters", out.minimum_characters);
-  out.maximum_repetition = section.get<double>("maximum_repetition", out.maximum_repetition);
-  out.maximum_repeated_line = section.get<std::size_t>("maximum_repeated_line", out.maximum_repeated_line);
-  out.maximum_echo = section.get<double>("maximum_echo", out.maximum_echo);
-  out.leak_words = section.get<std::size_t>("leak_words", out.leak_words);
-  const auto is_share = [](double value) { return value >= 0 && value <= 1; };
-  section.check(is_share(out.maximum_repetition), "maximum_repetition", "between 0 and 1");
-  section.check(is_share(out.maximum_echo), "maximum_echo", "between 0 and 1");
-  section.check(out.maximum_repeated_line > 0, "maximum_repeated_line", "at least 1");
-  section.check(out.leak_words > 0, "leak_words", "at least 1");
   return out;
 }
 

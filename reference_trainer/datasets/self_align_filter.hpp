@@ -9,6 +9,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include <coho/options.hpp>
 #include <coho/prompt/self_align_prompt.hpp>
 
 #include "config/config.hpp"
@@ -29,11 +30,13 @@ enum class unfinished_answer : std::uint8_t {
   trim,  ///< kept without its last word, which may be half of one (the released code)
   drop,  ///< removed as `unfinished`
 };
+constexpr auto option_names(unfinished_answer) { return std::array{"keep", "trim", "drop"}; }
 /// The treatment of an answer that repeats itself.
 enum class repeated_answer : std::uint8_t {
   truncate,  ///< kept up to where the repetition begins (the released code)
   remove,    ///< removed as `repetition`
 };
+constexpr auto option_names(repeated_answer) { return std::array{"truncate", "remove"}; }
 
 /// Words are those of text_units; characters are Unicode's.
 struct self_align_filter_options {
@@ -48,6 +51,25 @@ struct self_align_filter_options {
   std::size_t maximum_repeated_line = 2;  ///< how often a line of at least 20 characters may occur in an answer
   double maximum_echo = 0.5;              ///< fraction of the answer inside runs of 8 words of the question
   std::size_t leak_words = 12;            ///< a run of this many words of an exemplar is a leak
+
+  /// Without the switches of the faults.
+  static void describe(auto&& visit, auto&... o) {
+    visit({"unfinished", "what becomes of an answer that the length limit cut"}, o.unfinished...);
+    visit({"repetition", "what becomes of an answer that repeats itself"}, o.repeated...);
+    visit({"thoughts_opening", "how the thoughts must begin; empty: in any way"}, o.thoughts_opening...);
+    visit({"answer_opening", "how the answer must begin; empty: in any way"}, o.answer_opening...);
+    visit({"minimum_characters", "of an answer that ended by itself", {}, "characters"}, o.minimum_characters...);
+    visit({"maximum_repetition", "fraction of the answer's runs of 4 words that have occurred in it before",
+           allowed::in(0, 1)},
+          o.maximum_repetition...);
+    visit({"maximum_repeated_line", "times that a line of at least 20 characters may be in an answer",
+           allowed::at_least(1)},
+          o.maximum_repeated_line...);
+    visit({"maximum_echo", "fraction of the answer that is in runs of 8 words of the question", allowed::in(0, 1)},
+          o.maximum_echo...);
+    visit({"leak_words", "a run of so many words of an exemplar is a leak", allowed::at_least(1), "words"},
+          o.leak_words...);
+  }
 
   bool checks(self_align_fault fault) const { return on[static_cast<std::size_t>(fault)]; }
 };

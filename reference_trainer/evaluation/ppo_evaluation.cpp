@@ -10,6 +10,7 @@
 #include <coho/train/steps/model_outputs.hpp>
 #include <coho/train/steps/sample_and_score.hpp>
 
+#include "config/read_options.hpp"
 #include "files/json_file.hpp"
 #include "observe/table.hpp"
 
@@ -66,17 +67,9 @@ ppo_evaluation_settings read_ppo_evaluation(const config& section, const generat
   section.check(!others || own.has("prompts"), "evaluation.prompts",
                 "given where the section has other keys: \"\" for no evaluation");
   out.prompts = own.get<fs::path>("prompts", {});
-  out.every = own.get<std::uint64_t>("every", out.every);
-  out.limit = own.get<std::size_t>("limit", out.limit);
-  out.samples = own.get<std::size_t>("samples", out.samples);
-  out.principle_prompts = own.get<std::size_t>("principle_prompts", out.principle_prompts);
-  out.temperature = own.get<double>("temperature", training.temperature);
-  out.max_new_tokens = own.get<std::size_t>("max_new_tokens", training.max_new_tokens);
-  out.keep_best = own.get<bool>("keep_best", out.keep_best);
-  out.patience = own.get<std::uint64_t>("patience", out.patience);
-  own.check(out.limit > 0, "limit", "at least 1");
-  own.check(std::isfinite(out.temperature) && out.temperature >= 0, "temperature", "finite and at least 0 (greedy)");
-  own.check(out.max_new_tokens > 0, "max_new_tokens", "at least 1");
+  out.temperature = training.temperature;
+  out.max_new_tokens = training.max_new_tokens;
+  read_options(own, out);
   return out;
 }
 

@@ -39,6 +39,18 @@ struct ppo_evaluation_settings {
   bool keep_best = true;
   std::uint64_t patience = 0;  ///< evaluations without a better reward that end the run; 0: never
 
+  /// Without `prompts`, which decides whether the others are read.
+  static void describe(auto&& visit, auto&... o) {
+    visit({"every", "between evaluations; one is before the first step and after the last", {}, "steps"}, o.every...);
+    visit({"limit", "the first prompts of the file", allowed::at_least(1), "prompts"}, o.limit...);
+    visit({"samples", "responses shown on the terminal and in TensorBoard", {}, "responses"}, o.samples...);
+    visit({"principle_prompts", "responses that are scored under each principle by itself", {}, "responses"},
+          o.principle_prompts...);
+    visit({"temperature", "of sampling; 0: greedy", allowed::at_least(0)}, o.temperature...);
+    visit({"max_new_tokens", "length limit of a response", allowed::at_least(1), "tokens"}, o.max_new_tokens...);
+    visit({"keep_best", "keep the policy of the best reward in best/"}, o.keep_best...);
+    visit({"patience", "evaluations without a better reward that end the run; 0: never"}, o.patience...);
+  }
   bool on() const { return !prompts.empty(); }
 };
 /// Of the section "ppo"; temperature and length are those of training unless the section says otherwise. Throws

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <coho/options.hpp>
+
 #include "kernels/cpu/adamw_kernels.hpp"
 #include "optimization/moment_type.hpp"
 #include "optimization/parameter_set.hpp"
@@ -31,8 +33,8 @@ struct adamw_options {
   static void describe(auto&& visit, auto&... o) {
     visit({"beta1", "decay of the first moment", allowed::in_from(0, 1)}, o.beta1...);
     visit({"beta2", "decay of the second moment", allowed::in_from(0, 1)}, o.beta2...);
-    visit({"epsilon", "added to the root of the second moment", allowed::above(0).or_infinity()}, o.epsilon...);
-    visit({"weight_decay", "decoupled from the gradient", allowed::at_least(0).or_infinity()}, o.weight_decay...);
+    visit({"epsilon", "added to the root of the second moment", allowed::above(0)}, o.epsilon...);
+    visit({"weight_decay", "decoupled from the gradient", allowed::at_least(0)}, o.weight_decay...);
     visit({"moments", "how both are kept"}, o.moments...);
   }
   void validate() const;

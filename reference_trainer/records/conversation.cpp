@@ -21,7 +21,7 @@ std::string with_line_feeds(std::string_view text) {
   return out;
 }
 
-// One message of a list, with words for its place.
+// Reads one message of a list; errors name its place.
 class message_reader {
  public:
   message_reader(const json& message, std::size_t number, const record_fields& record, std::string_view field)
@@ -37,7 +37,7 @@ class message_reader {
     chat_message out{.role = role_of(message_.at(hub ? "role" : "from").get<std::string>())};
     for (const auto* name : {"tool_calls", "function_call"})
       if (message_.contains(name) && !message_.at(name).is_null() && !message_.at(name).empty())
-        record_.fail(where_ + " calls a tool (\"" + name + "\")", "leave out conversations with tools");
+        record_.fail(where_ + " calls a tool (\"" + name + "\")", "remove conversations with tools");
     out.text = text_of(hub ? "content" : "value");
     if (out.role != chat_role::assistant) return out;
     out.weight = weight();
@@ -59,8 +59,9 @@ class message_reader {
     if (is("assistant", "gpt", "chatgpt", "model", "bot")) return chat_role::assistant;
     if (is("system", "developer")) return chat_role::system;
     if (is("tool", "function", "function_call", "observation", "ipython", "tool_call", "tool_response"))
-      fail(" is a tool's (\"" + name + "\")", "leave out conversations with tools");
-    fail(" is from \"" + name.substr(0, 40) + "\"", "known are user, human, prompter, assistant, gpt, model, system");
+      fail(" is a tool's (\"" + name + "\")", "remove conversations with tools");
+    fail(" is from \"" + name.substr(0, 40) + "\"",
+         "the known speakers are user, human, prompter, assistant, gpt, model and system");
   }
 
   std::string text_of(const char* name) const {
@@ -76,7 +77,7 @@ class message_reader {
         fail(" has a part that is not text" + (part.is_object() && part.contains("type") && part.at("type").is_string()
                                                    ? " (\"" + part.at("type").get<std::string>().substr(0, 40) + "\")"
                                                    : std::string()),
-             "leave out conversations with images, sound or files");
+             "remove conversations with images, sound or files");
       out += part.at("text").get<std::string>();
     }
     return out;
@@ -104,7 +105,7 @@ struct heading {
   chat_role role;
 };
 
-// "Human:" or "Assistant:" where a line begins with it, the line behind a blank one if `apart`.
+// "Human:" or "Assistant:" at the beginning of a line; after a blank line if `apart`.
 std::optional<heading> next_heading(std::string_view text, std::size_t from, bool apart) {
   const auto first = text.find_first_not_of(" \t\r\n");
   for (std::size_t at = from; at < text.size(); ++at) {
@@ -132,19 +133,19 @@ conversation read_conversation(const json& list, const record_fields& record, st
     auto message = read();
     const bool blank = trim_white_space(message.text).empty();
     if (message.role == chat_role::system) {
-      if (!out.turns.empty()) read.fail(" is the system's, behind other messages", "put the system text first");
+      if (!out.turns.empty()) read.fail(" is the system's, but follows other messages", "put the system text first");
       if (!blank) out.system += (out.system.empty() ? "" : "\n\n") + message.text;
       continue;
     }
-    if (blank) read.fail(" is empty", "leave the conversation out, or end it before that message");
+    if (blank) read.fail(" is empty", "remove the conversation, or end it before that message");
     const auto due = (out.turns.size() % 2 == 0) != continues ? chat_role::user : chat_role::assistant;
     if (message.role != due)
-      read.fail(
-          " is the " + std::string(name_of(message.role)) + "'s where the " + std::string(name_of(due)) + "'s is due",
-          "user and assistant take turns, the user first");
+      read.fail(" is the " + std::string(name_of(message.role)) + "'s where the " + std::string(name_of(due)) +
+                    "'s is expected",
+                "user and assistant take turns, the user first");
     out.turns.push_back(std::move(message));
   }
-  if (out.turns.empty()) record.fail(where + " holds no message of a user");
+  if (out.turns.empty()) record.fail(where + " has no message of a user");
   return out;
 }
 
@@ -172,14 +173,14 @@ std::vector<chat_message> read_history(const record_fields& record) {
     }
   }
   for (const auto& message : out)
-    if (trim_white_space(message.text).empty()) record.fail("field \"history\" holds an empty message");
+    if (trim_white_space(message.text).empty()) record.fail("field \"history\" has an empty message");
   if (!record.has("history_weights")) return out;
   const json& weights = record["history_weights"];
   const auto is_weight = [](const json& w) {
     return w.is_number() && w.get<double>() >= 0 && std::isfinite(w.get<double>());
   };
   if (!weights.is_array() || weights.size() * 2 != out.size() || !std::ranges::all_of(weights, is_weight))
-    record.fail("field \"history_weights\" must hold a number of at least 0 for each answer of the history");
+    record.fail("field \"history_weights\" must have a number of at least 0 for each answer of the history");
   for (std::size_t i = 0; i < weights.size(); ++i) out[2 * i + 1].weight = weights[i].get<double>();
   return out;
 }
@@ -190,8 +191,8 @@ std::string read_system(const record_fields& record) {
   const auto take = [&](std::string_view name, std::string text) {
     if (trim_white_space(text).empty()) return;
     if (!out.empty() && out != text)
-      record.fail("\"" + std::string(from) + "\" and \"" + std::string(name) + "\" hold different system texts",
-                  "leave one of them out");
+      record.fail("\"" + std::string(from) + "\" and \"" + std::string(name) + "\" have different system texts",
+                  "remove one of them");
     out = std::move(text);
     from = name;
   };
@@ -205,11 +206,11 @@ std::string read_system(const record_fields& record) {
 void add_columns(conversation& talk, const record_fields& record) {
   auto system = read_system(record);
   if (!system.empty() && !talk.system.empty() && system != talk.system)
-    record.fail("the conversation has a system message and the record another system text", "leave one of them out");
+    record.fail("the conversation has a system message and the record has another system text", "remove one of them");
   if (talk.system.empty()) talk.system = std::move(system);
   auto history = read_history(record);
   if (history.empty()) return;
-  if (talk.turns.size() > 1) record.fail("the record has a conversation and a \"history\" too", "join the two");
+  if (talk.turns.size() > 1) record.fail("the record has both a conversation and a \"history\"", "merge the two");
   talk.turns.insert(talk.turns.begin(), std::make_move_iterator(history.begin()),
                     std::make_move_iterator(history.end()));
 }

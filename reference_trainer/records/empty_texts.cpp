@@ -10,7 +10,7 @@ void refuse_empty_texts(const prompt_record& record, const jsonl_reader& at) {
 
 void refuse_empty_texts(const sft_record& record, const jsonl_reader& at) {
   refuse_empty_texts(record.prompt, at);
-  if (is_blank(record.response)) at.fail("the response is empty or white space: there is nothing to learn from");
+  if (is_blank(record.response)) at.fail("the response is empty or white space: there is nothing to train on");
 }
 
 void refuse_empty_texts(const sample_record& record, const jsonl_reader& at) { refuse_empty_texts(record.prompt, at); }

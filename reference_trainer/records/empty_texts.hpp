@@ -4,9 +4,9 @@
 
 namespace coho::trainer {
 
-/// Throws file_error at the reader's place for a record whose prompt, or whose response to learn, is blank
-/// (coho::is_blank). Responses that are compared with others may be: what a policy answers with nothing is judged like
-/// the rest.
+/// Throws file_error at the reader's place for a record whose prompt, or whose response to train on, is blank
+/// (coho::is_blank). Responses that are compared with others may be blank: an empty answer of a policy is judged like
+/// any other.
 void refuse_empty_texts(const prompt_record& record, const jsonl_reader& at);
 void refuse_empty_texts(const sft_record& record, const jsonl_reader& at);
 void refuse_empty_texts(const sample_record& record, const jsonl_reader& at);

@@ -17,13 +17,13 @@ namespace coho::trainer {
 
 namespace {
 
-// A text as turns: a transcript's, or one question.
+// A text as turns: those of a transcript, or one question.
 std::vector<chat_message> turns_of(std::string_view text) {
   if (is_transcript(text)) return read_transcript(text);
   return {{chat_role::user, std::string(text)}};
 }
 
-// A field that holds a conversation: text, a transcript, messages, or the root of a conversation tree.
+// A field with a conversation: text, a transcript, messages, or the root of a conversation tree.
 conversation conversation_of(const record_fields& fields, std::string_view name) {
   const auto& value = fields[name];
   if (value.is_null()) fields.wrong(name, "text or messages");
@@ -43,7 +43,7 @@ std::string_view conversation_name(const record_fields& fields) {
   return holds_messages(fields, "conversations") ? "conversations" : "messages";
 }
 
-// A record's columns that its conversation does not use.
+// Counts the columns of a record that its conversation does not use.
 void count_unused(const record_fields& fields, const conversation& talk) {
   for (const auto* name : {"instruction", "prompt", "question"}) {
     if (!fields.given(name) || fields[name] == "") continue;
@@ -54,12 +54,12 @@ void count_unused(const record_fields& fields, const conversation& talk) {
     if (!within)
       record_losses::of_run().add("a \"" + std::string(name) + "\" that its \"" +
                                       std::string(conversation_name(fields)) +
-                                      "\" does not hold, and which is left out",
+                                      "\" does not have, and which is not used",
                                   fields.at());
   }
 }
 
-// What follows on a prompt: text, one message, or messages, the assistant's first.
+// The reply to a prompt: text, one message, or messages, the assistant's first.
 std::vector<chat_message> replies_of(const record_fields& fields, std::string_view name) {
   const auto& value = fields[name];
   if (value.is_string()) return {{chat_role::assistant, value.get<std::string>()}};
@@ -69,7 +69,7 @@ std::vector<chat_message> replies_of(const record_fields& fields, std::string_vi
   return out;
 }
 
-// The response of a column to a conversation that asks for one.
+// Adds the response column to a conversation that ends with a question.
 void add_response(conversation& talk, const record_fields& fields) {
   for (const auto* name : {"response", "completion", "output", "answer"}) {
     if (!fields.has(name) || fields[name].is_null() || fields[name] == "") continue;
@@ -78,8 +78,8 @@ void add_response(conversation& talk, const record_fields& fields) {
       return;
     }
     if (fields.has("problem") || fields[name] == talk.turns.back().text) return;
-    fields.fail("the conversation ends with an answer, and field \"" + std::string(name) + "\" is another",
-                "leave one of them out");
+    fields.fail("the conversation ends with an answer, but field \"" + std::string(name) + "\" is another",
+                "remove one of them");
   }
 }
 
@@ -133,7 +133,7 @@ bool says_the_same(const chat_message& a, const chat_message& b) {
   return a.role == b.role && trim_white_space(a.text) == trim_white_space(b.text);
 }
 
-// One side of a preference as a whole conversation. `prompt` is empty where the record has no field for it.
+// One side of a preference as a whole conversation. `prompt` is empty if the record has no field for it.
 conversation side_of(const record_fields& fields, std::string_view name, const conversation& prompt, bool& whole) {
   const auto& value = fields[name];
   whole = begins_with_question(value);
@@ -152,7 +152,7 @@ conversation side_of(const record_fields& fields, std::string_view name, const c
   if (prompt.turns.empty()) {
     whole = true;
     if (!value.is_string() || !is_transcript(fields.text(name)))
-      fields.fail("\"chosen\" and \"rejected\" share no beginning that ends with \"Assistant:\"",
+      fields.fail("\"chosen\" and \"rejected\" have no common beginning that ends with \"Assistant:\"",
                   "give the prompt in a field \"prompt\"");
     conversation out{.turns = read_transcript(fields.text(name))};
     if (out.asks() && trim_white_space(fields.text(name)).ends_with(assistant_heading))
@@ -164,7 +164,7 @@ conversation side_of(const record_fields& fields, std::string_view name, const c
   return out;
 }
 
-// Both sides have it: a prompt that is given next to whole conversations.
+// A prompt given next to whole conversations must be in both sides.
 void check_same_prompt(const record_fields& fields, const conversation& prompt, const conversation& side) {
   if (prompt.turns.empty()) return;
   const bool inside = std::ranges::any_of(side.turns, [&](const chat_message& turn) {
@@ -172,10 +172,10 @@ void check_same_prompt(const record_fields& fields, const conversation& prompt, 
   });
   if (!inside)
     fields.fail("the prompt is not a question of the conversations in \"chosen\" and \"rejected\"",
-                "leave the prompt out, or give the answers only");
+                "remove the prompt, or give only the answers");
 }
 
-// Parts the two conversations behind their last common question: what follows is compared, as a text.
+// Splits the two conversations after their last common question: the rest is compared, as a text.
 void part(const record_fields& fields, conversation chosen, conversation rejected, preference_record& record) {
   if (chosen.system != rejected.system) fields.fail("\"chosen\" and \"rejected\" have different system texts");
   auto& a = chosen.turns;
@@ -184,21 +184,22 @@ void part(const record_fields& fields, conversation chosen, conversation rejecte
   while (parting > 0 && (parting >= a.size() || parting >= b.size() || a[parting].role != chat_role::assistant ||
                          b[parting].role != chat_role::assistant))
     --parting;
-  if (parting == 0) fields.fail("\"chosen\" and \"rejected\" must share their first messages and part at an answer");
+  if (parting == 0)
+    fields.fail("\"chosen\" and \"rejected\" must share their first messages and differ from an answer on");
   record.response_1 = continuation_text(std::span(a).subspan(parting));
   record.response_2 = continuation_text(std::span(b).subspan(parting));
   a.resize(parting);
   set_prompt(std::move(chosen), fields, record.prompt);
 }
 
-// The answer is not a part of the question: one that a conversation ends with is taken off where it is the chosen one.
+// The answer is not part of the question: an answer at the end of the conversation is removed if it is the chosen one.
 void drop_answer(const record_fields& fields, std::string_view name, conversation& talk) {
   if (talk.asks()) return;
   const auto& value = fields["chosen"];
   const auto chosen = begins_with_question(value) ? read_conversation(value, fields, "chosen").turns.back()
                                                   : replies_of(fields, "chosen").front();
   if (trim_white_space(chosen.text) != trim_white_space(talk.turns.back().text) || talk.turns.size() < 2)
-    fields.fail("field \"" + std::string(name) + "\" ends with the assistant's message, and \"chosen\" is another",
+    fields.fail("field \"" + std::string(name) + "\" ends with an assistant's message that is not \"chosen\"",
                 "end it with the question; the answers are \"chosen\" and \"rejected\"");
   talk.turns.pop_back();
 }
@@ -214,7 +215,7 @@ std::optional<json> tuple_field(const record_fields& fields, std::string_view na
   return list;
 }
 
-// Fields that others may use for something else count where they hold text.
+// Fields that others may use for something else count only if they are text.
 std::string text_if_any(const record_fields& fields, std::string_view name) {
   return fields.has(name) && fields[name].is_string() ? fields.text(name) : std::string();
 }
@@ -257,15 +258,15 @@ bool foreign_exchange(const json& value, const record_fields& fields, sft_record
     if (!turns.is_array() || turns.empty() || !turns[0].is_string()) fields.wrong("turns", "a list of texts");
     talk.turns = {{chat_role::user, turns[0].get<std::string>()}};
     if (turns.size() > 1)
-      record_losses::of_run().add("further questions in \"turns\", which are left out", fields.at());
+      record_losses::of_run().add("further questions in \"turns\", which are not used", fields.at());
   } else if (fields.has("conversations") || fields.has("messages")) {
     const auto* name = fields.has("conversations") ? "conversations" : "messages";
-    talk = read_conversation(fields[name], fields, name);  // says what is wrong
+    talk = read_conversation(fields[name], fields, name);  // reports the error
   } else {
     return false;
   }
   if (fields.given("tools") && !fields["tools"].empty() && fields["tools"] != "")
-    record_losses::of_run().add("a list of \"tools\", which is left out", fields.at());
+    record_losses::of_run().add("a list of \"tools\", which is not used", fields.at());
   add_columns(talk, fields);
   add_response(talk, fields);
   if (!talk.asks()) {
@@ -330,14 +331,14 @@ bool foreign_preference(const record_fields& fields, preference_record& record) 
   if (whole_chosen) check_same_prompt(fields, prompt, chosen);
   if (whole_rejected) check_same_prompt(fields, prompt, rejected);
   if (prompt.turns.empty() && !read_history(fields).empty())
-    fields.fail("\"chosen\" and \"rejected\" are whole conversations, and the record has a \"history\" too",
-                "join the two");
+    fields.fail("\"chosen\" and \"rejected\" are whole conversations, but the record also has a \"history\"",
+                "merge the two");
   const auto system = prompt.turns.empty() ? read_system(fields) : prompt.system;
   for (auto* side : {&chosen, &rejected}) {
     if (side->system.empty()) side->system = system;
     if (!system.empty() && side->system != system)
-      fields.fail("a conversation in \"chosen\" or \"rejected\" has another system text than the record",
-                  "leave one of them out");
+      fields.fail("a conversation in \"chosen\" or \"rejected\" has a different system text than the record",
+                  "remove one of them");
   }
   part(fields, std::move(chosen), std::move(rejected), record);
   return true;
@@ -349,17 +350,17 @@ void read_released_principles(const record_fields& fields, preference_record& re
   const auto scores = tuple_field(fields, "dimension_scores", names->size());
   record.principles.clear();
   for (std::size_t i = 0; i < names->size(); ++i) {
-    if (!(*names)[i].is_string()) fields.fail("field \"dimensions\" must hold names");
+    if (!(*names)[i].is_string()) fields.fail("field \"dimensions\" must contain names");
     chosen_principle entry{(*names)[i].get<std::string>()};
     if (negated) {
       const auto& flag = (*negated)[i];
       if (!flag.is_boolean() && !flag.is_number())
-        fields.fail("field \"negative_definitions\" must hold 0 or 1, or True or False");
+        fields.fail("field \"negative_definitions\" must contain 0 or 1, or True or False");
       entry.negated = flag.is_boolean() ? flag.get<bool>() : flag.get<double>() != 0;
     }
     if (scores) {
       if (!(*scores)[i].is_number() || !std::isfinite((*scores)[i].get<double>()))
-        fields.fail("field \"dimension_scores\" must hold finite numbers");
+        fields.fail("field \"dimension_scores\" must contain finite numbers");
       entry.score = (*scores)[i].get<double>();
     }
     record.principles.push_back(std::move(entry));

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view identity_form = "write {\"questions\": [\"…\"], \"answers\": [\"…\"]}";
 
-// Nothing where a placeholder is neither {name} nor {maker}.
+// Nothing if a placeholder is neither {name} nor {maker}.
 std::optional<std::string> filled_in(std::string_view text, const assistant_identity& identity) {
   std::string out;
   while (!text.empty()) {
@@ -59,9 +59,9 @@ std::vector<sft_record> load_identity(const std::filesystem::path& path, const a
       std::vector<std::string> found;
       for (const auto& text : given) {
         if (!text.is_string() || text.get<std::string>().find_first_not_of(" \t\r\n") == std::string::npos)
-          fail(member + " holds something else than text");
+          fail(member + " contains something other than text");
         auto filled = filled_in(text.get<std::string>(), identity);
-        if (!filled) fail(member + " holds another placeholder than {name} and {maker}");
+        if (!filled) fail(member + " contains a placeholder other than {name} and {maker}");
         found.push_back(std::move(*filled));
       }
       return found;

@@ -13,7 +13,7 @@
 
 namespace coho::trainer {
 
-// Not in the anonymous namespace: a member of a template that others instantiate is of this type.
+// Not in the anonymous namespace: a member of a template instantiated elsewhere has this type.
 namespace record_store_files {
 
 class descriptor {
@@ -35,13 +35,13 @@ namespace {
 
 using record_store_files::descriptor;
 
-// A file that nobody else sees and that is gone with the process, however that ends.
+// An unlinked file, which disappears with the process, however that ends.
 descriptor nameless_file(const std::filesystem::path& packed) {
   std::string name = (std::filesystem::temp_directory_path() / "coho-records-XXXXXX").string();
   descriptor out(::mkostemp(name.data(), O_CLOEXEC));
   if (out.number() < 0)
     throw file_error(packed.string(), "", "cannot be unpacked into " + name + ": " + std::string(std::strerror(errno)),
-                     "set TMPDIR to a folder with room");
+                     "set TMPDIR to a folder with enough space");
   ::unlink(name.c_str());
   return out;
 }
@@ -52,7 +52,7 @@ void append(int file, std::string_view text, const std::filesystem::path& packed
     if (written < 0 && errno == EINTR) continue;
     if (written < 0)
       throw file_error(packed.string(), "", "cannot be unpacked: " + std::string(std::strerror(errno)),
-                       "set TMPDIR to a folder with room for the unpacked text");
+                       "set TMPDIR to a folder with enough space for the unpacked text");
     text.remove_prefix(static_cast<std::size_t>(written));
   }
 }
@@ -73,7 +73,7 @@ struct record_store<Record>::source {
     if (file.number() < 0) throw file_error(path.string(), "", "cannot be read: " + std::string(std::strerror(errno)));
   }
 
-  // Where the record that was read last can be found again.
+  // The offset of the record that was read last.
   std::uint64_t keep_place() {
     const auto& at = reader.reader();
     if (!spooled) return at.offset();
@@ -94,7 +94,7 @@ struct record_store<Record>::source {
 
   [[noreturn]] void changed() const {
     throw file_error(reader.reader().path().string(), "", "has changed since it was first read",
-                     "leave a file alone while it is trained on; start again");
+                     "do not change a file during training; start again");
   }
 };
 
@@ -123,7 +123,7 @@ Record record_store<Record>::operator[](std::size_t i) const {
   const source& from = *sources_[where.source];
   const std::string text = from.text_at(where.offset, where.size);
   Record out;
-  // It could be used when it was first read.
+  // It was readable the first time.
   try {
     if (from_json(json::parse(text), from.reader.reader(), out)) return out;
   } catch (const json::exception&) {

@@ -13,15 +13,15 @@
 
 namespace coho::trainer {
 
-/// Records of one or several files, fetched by number: what a shuffled pass over data larger than memory needs. Memory
-/// holds 16 bytes a record.
+/// Records of one or several files, fetched by index, for shuffled passes over data larger than memory. Memory holds 16
+/// bytes per record.
 ///
-/// Construction reads each file once from its beginning to its end, so that a record that cannot be used is told of
-/// before anything is trained. Plain files are read again where they lie; what has no way back (gzip, pipes) is
-/// unpacked meanwhile into a file without a name in the folder for temporary files ($TMPDIR, else /tmp), which takes
-/// the room of the unpacked text and is gone with the store.
+/// Construction reads each file completely once, so that an unusable record is reported before anything is trained.
+/// Plain files are read again in place; files that cannot be rewound (gzip, pipes) are unpacked into an unlinked file
+/// in the folder for temporary files ($TMPDIR, otherwise /tmp), which needs the space of the unpacked text and
+/// disappears with the store.
 ///
-/// Throws `file_error`, as `record_reader` does, for a file that changed meanwhile, and where there is no room.
+/// Throws `file_error`, as `record_reader` does, for a file that changed in the meantime, and when there is no space.
 ///
 ///     const std::vector<std::filesystem::path> files{"hh.jsonl.gz", "shp.jsonl"};
 ///     const record_store<preference_record> store(files);
@@ -29,13 +29,13 @@ namespace coho::trainer {
 template <class Record>
 class record_store {
  public:
-  /// Of each file, in the order given. `left_out`: records that their form says are not to be used (see `from_json`).
+  /// Per file, in the order given. `left_out`: records that their form excludes (see `from_json`).
   struct file_counts {
     std::filesystem::path path;
     std::size_t kept = 0, left_out = 0;
   };
 
-  /// `limit`: of each file the first so many records alone; 0: all. `look` sees each record as it is read, and may
+  /// `limit`: only the first `limit` records of each file; 0: all. `look` sees each record as it is read, and may
   /// throw.
   explicit record_store(std::span<const std::filesystem::path> paths, std::size_t limit = 0,
                         const std::function<void(const Record&, const jsonl_reader&)>& look = {});

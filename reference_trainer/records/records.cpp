@@ -1,6 +1,6 @@
 #include "records/records.hpp"
 
-// The project's own record forms, written and read. Forms of other people's files are in foreign_records.cpp.
+// The project's own record forms, written and read. Other projects' forms are in foreign_records.cpp.
 
 #include <cmath>
 #include <coho/error.hpp>
@@ -74,11 +74,11 @@ void read_exchange(const json& value, const record_fields& fields, sft_record& r
   }
   if (fields.has("weight") && fields["weight"].is_number()) {
     const double weight = fields.number("weight");
-    if (!(weight >= 0)) fields.fail("field \"weight\" is below 0");
+    if (!(weight >= 0)) fields.fail("field \"weight\" is negative");
     if (!has_conversation(fields)) {
       record.weight = weight;
     } else if (weight != 1) {
-      record_losses::of_run().add("a \"weight\" next to its messages, which is left out: replies have their own",
+      record_losses::of_run().add("a \"weight\" next to its messages, which is not used: replies have their own",
                                   fields.at());
     }
   }
@@ -104,7 +104,7 @@ bool own_pair(const record_fields& fields, pair_record& record) {
   } else if (fields.has_all("instruction", "responses")) {
     auto responses = read_responses(fields);
     if (responses.size() != 2)
-      fields.fail("field \"responses\" holds " + std::to_string(responses.size()) + " responses, a pair needs 2");
+      fields.fail("field \"responses\" holds " + std::to_string(responses.size()) + " responses, but a pair needs 2");
     record.response_1 = std::move(responses[0]);
     record.response_2 = std::move(responses[1]);
   } else {
@@ -242,7 +242,7 @@ bool from_json(const json& value, const jsonl_reader& at, sft_record& record) {
   read_exchange(value, fields, record);
   auto& prompt = record.prompt;
   if (record.response.empty() && !prompt.history.empty()) {
-    record_losses::of_run().add("a question at the end that nobody answers, which is not trained on", at);
+    record_losses::of_run().add("an unanswered question at the end, which is not trained on", at);
     auto& reply = prompt.history.back();
     record.response = std::move(reply.text);
     record.weight = reply.weight;
@@ -252,7 +252,7 @@ bool from_json(const json& value, const jsonl_reader& at, sft_record& record) {
     prompt.history.pop_back();
   }
   if (record.response.find_first_not_of(" \t\r\n") == std::string::npos)
-    fields.fail("there is no response to learn from", "give it as \"output\" or \"response\"");
+    fields.fail("there is no response to train on", "give it as \"output\" or \"response\"");
   return true;
 }
 
@@ -314,7 +314,7 @@ bool from_json(const json& value, const jsonl_reader& at, preference_record& rec
   } else if (!foreign_preference(fields, record)) {
     return false;
   }
-  // How far a human preference is to be clear: a column of that name, as others' trainers read it.
+  // The margin of a human preference: a column of that name, as in other trainers.
   if (record.principles.empty()) record.label_margin = fields.optional_number("margin").value_or(0);
   return true;
 }
@@ -330,9 +330,9 @@ bool record_reader<Record>::next(Record& record) {
   });
   if (found) return ++kept_, true;
   if (kept_ == 0)
-    throw file_error(reader_.path().string(), "",
-                     left_out_ == 0 ? "holds no records"
-                                    : "holds no record that is used (" + std::to_string(left_out_) + " left out)");
+    throw file_error(
+        reader_.path().string(), "",
+        left_out_ == 0 ? "has no records" : "has no record that is used (" + std::to_string(left_out_) + " left out)");
   return false;
 }
 

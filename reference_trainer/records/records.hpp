@@ -17,34 +17,34 @@
 
 namespace coho::trainer {
 
-/// A prompt: the last question (an instruction and an optional input) of a conversation, what came before it, and what
-/// the released data say about it.
+/// A prompt: the last question (an instruction and an optional input) of a conversation, the turns before it, and the
+/// metadata of the released data.
 struct prompt_record {
   std::string instruction;
   std::string input{};
-  std::string output{};                     ///< a reference answer; empty when there is none
-  std::optional<double> length_bonus{};     ///< the record's own factor on the length bonus
+  std::string output{};                     ///< a reference answer; empty if there is none
+  std::optional<double> length_bonus{};     ///< the record's factor on the length bonus
   prompt_type type = prompt_type::general;  ///< the field `question_type`
-  std::string source{};                     ///< the collection that it came from; empty when unknown
-  std::string language{};  ///< ISO 639 code, "un" for one that was not recognised; empty when nobody looked
-  std::string system{};    ///< the conversation's system text
-  std::vector<chat_message> history{};  ///< its earlier turns: user and assistant, an even number
+  std::string source{};                     ///< the collection that it comes from; empty if unknown
+  std::string language{};                   ///< ISO 639 code, "un" if not recognised; empty if not determined
+  std::string system{};                     ///< the conversation's system text
+  std::vector<chat_message> history{};      ///< its earlier turns: user and assistant, an even number
 
-  /// Instruction and input as one text, a blank line between them: the last question.
+  /// Instruction and input as one text, separated by a blank line: the last question.
   std::string question() const { return input.empty() ? instruction : instruction + "\n\n" + input; }
   /// The whole as one text, as judges and reward models read it (dialogue_text of conversation.hpp).
   std::string text() const;
-  /// The whole as messages, as policies are asked it.
+  /// The whole as messages, the input of a policy.
   std::vector<chat_message> messages() const;
   friend bool operator==(const prompt_record&, const prompt_record&) = default;
 };
 
-/// A conversation to learn from: a prompt with the response to it. All replies of it may be trained on.
+/// A conversation to train on: a prompt with its response. All its replies may be trained on.
 struct sft_record {
   prompt_record prompt;
   std::string response;
   double weight = 1;     ///< of the response's tokens; those of earlier replies are in the history
-  bool finished = true;  ///< false: the response was cut; no end is learned
+  bool finished = true;  ///< false: the response was cut, so no end is trained
 
   /// The messages, the response last.
   std::vector<chat_message> messages() const;
@@ -55,7 +55,7 @@ struct sft_record {
 struct sample_record {
   prompt_record prompt;
   std::vector<std::string> responses;
-  std::vector<bool> finished;  ///< one a response: ended by itself rather than by the length limit
+  std::vector<bool> finished;  ///< one per response: whether it ended by itself rather than by the length limit
   friend bool operator==(const sample_record&, const sample_record&) = default;
 };
 
@@ -66,11 +66,11 @@ struct pair_record {
   friend bool operator==(const pair_record&, const pair_record&) = default;
 };
 
-/// The judge's two readings of one principle on one pair. Both say how far response 1 is preferred (log-odds).
+/// The judge's two scores of one principle for one pair: the log-odds that response 1 is preferred.
 struct principle_judgement {
   std::string principle;
   double in_order = 0;  ///< response 1 shown first
-  double swapped = 0;   ///< response 2 shown first, the sign already turned
+  double swapped = 0;   ///< response 2 shown first, with the sign already flipped
   double mean() const { return 0.5 * (in_order + swapped); }
   friend bool operator==(const principle_judgement&, const principle_judgement&) = default;
 };
@@ -86,20 +86,20 @@ struct judgement_record {
 struct chosen_principle {
   std::string name;
   bool negated = false;
-  std::string text{};  ///< the definition shown to the reward model; empty when the record holds the name alone
-  double score = 0;    ///< how far response 1 is preferred under it, negation included; 0 when unknown
+  std::string text{};  ///< the definition shown to the reward model; empty if the record has only the name
+  double score = 0;    ///< log-odds that response 1 is preferred under it, negation included; 0 if unknown
   friend bool operator==(const chosen_principle&, const chosen_principle&) = default;
 };
 
-/// A pair with the principles it is judged under and the label. No principles: a plain human preference.
+/// A pair with its principles and the label. No principles: a plain human preference.
 struct preference_record {
   prompt_record prompt;
   std::string response_1, response_2;
   int preferred = 1;  ///< 1 or 2
   std::vector<chosen_principle> principles{};
   std::optional<std::size_t> dominant{};  ///< index of the principle that decided
-  /// With principles the size of the dominant one's score, 0 when unknown; without them what the record asks of the
-  /// difference of the scores (bradley_terry_loss), 0 when it does not say.
+  /// With principles: the absolute score of the dominant one, 0 if unknown; without: the record's margin for the
+  /// difference of the scores (bradley_terry_loss), 0 if it has none.
   double label_margin = 0;
 
   const std::string& chosen() const { return preferred == 1 ? response_1 : response_2; }
@@ -108,7 +108,7 @@ struct preference_record {
 };
 
 /// JSON forms. `to_json` writes ours; `from_json` reads one value of any form listed, or throws `file_error` at the
-/// reader's place naming the fields seen and the forms accepted. It returns false for a record to be left out (SHP with
+/// reader's place naming the fields found and the forms accepted. It returns false for a record to leave out (SHP with
 /// a score ratio of at most 2).
 ///
 /// - prompt: {"instruction","input" or "context"?,"output"?,"length_bonus"?,"question_type"?,"source"?,"language"?}
@@ -116,16 +116,16 @@ struct preference_record {
 ///   {"problem","solution"} (reasoning questions), {"system_prompt" or "system","question",…} (a general one),
 ///   {"conversations"} or {"messages"} (what the last reply answers, or the question at the end), {"turns"} (the first),
 ///   a conversation tree {"prompt":{"text"}}, a message of one {"message_id","parent_id","role","text"} (left out unless
-///   it is the first), or a bare string; judged, paired and sampled records serve as prompts too. "system" or
-///   "system_prompt" and "history" (pairs of question and answer) go with each of them.
+///   it is the first), or a bare string; judged, paired and sampled records are prompts too. "system" or
+///   "system_prompt" and "history" (pairs of question and answer) can be added to each.
 /// - sft: the same, with a response ("output", "response", "answer", "completion", or the last reply of a conversation)
 ///   and "finished"?: true or false. Messages of assistants may have a "weight".
 /// - sample: {"instruction","responses","finished"?}, and a pair as two responses.
 /// - pair: {"instruction","output_1","output_2"}, and {"instruction","responses":[two]}.
 /// - preference: ours and the released SALMON form; HH-RLHF {"chosen","rejected"} transcripts, or lists of messages;
 ///   SHP; {"prompt"|"conversations"|"messages"|"instruction"|"question","chosen","rejected"} with text, one message or a
-///   list of messages; {"Question","Answer1","Answer2","Preference"}. What both have in common is the prompt, up to the
-///   last question of it; all that follows is compared, further turns as in a transcript.
+///   list of messages; {"Question","Answer1","Answer2","Preference"}. The common beginning, up to its last question,
+///   is the prompt; the rest is compared, further turns as in a transcript.
 json to_json(const prompt_record& record);
 json to_json(const sft_record& record);
 json to_json(const sample_record& record);
@@ -140,7 +140,7 @@ bool from_json(const json& value, const jsonl_reader& at, pair_record& record);
 bool from_json(const json& value, const jsonl_reader& at, judgement_record& record);
 bool from_json(const json& value, const jsonl_reader& at, preference_record& record);
 
-/// Streams typed records. A file in which no record is found is an error, said at its end.
+/// Streams typed records. A file without any record is an error, reported at its end.
 ///
 ///     record_reader<preference_record> reader("hh.jsonl.gz");
 ///     for (preference_record record; reader.next(record);) use(record);
@@ -160,7 +160,7 @@ class record_reader {
   std::size_t kept_ = 0, left_out_ = 0;
 };
 
-/// All records of a file, or the first `limit`. Throws `file_error` when there is none.
+/// All records of a file, or the first `limit`. Throws `file_error` if there is none.
 template <class Record>
 std::vector<Record> read_records(const std::filesystem::path& path,
                                  std::size_t limit = std::numeric_limits<std::size_t>::max()) {

@@ -17,23 +17,23 @@ namespace coho::trainer {
 
 namespace {
 
-constexpr std::string_view form = "write {\"question\", \"input\" (optional), \"thoughts\", \"answer\"}";
-constexpr std::array<std::string_view, 4> members{"question", "input", "thoughts", "answer"};
+constexpr std::string_view exemplar_form = "write {\"question\", \"input\" (optional), \"thoughts\", \"answer\"}";
+constexpr std::array<std::string_view, 4> exemplar_members{"question", "input", "thoughts", "answer"};
 
 }  // namespace
 
 std::vector<self_align_exemplar> load_exemplars(const std::filesystem::path& path) {
   const nlohmann::json list = read_json(path);
-  if (!list.is_array()) throw file_error(path.string(), "", "is not a JSON array of exemplars", form);
-  if (list.empty()) throw file_error(path.string(), "", "has no exemplars", form);
+  if (!list.is_array()) throw file_error(path.string(), "", "is not a JSON array of exemplars", exemplar_form);
+  if (list.empty()) throw file_error(path.string(), "", "has no exemplars", exemplar_form);
   std::vector<self_align_exemplar> out;
   for (const auto& entry : list) {
-    const auto fail = [&](const std::string& what, std::string_view mend = form) {
+    const auto fail = [&](const std::string& what, std::string_view mend = exemplar_form) {
       throw file_error(path.string(), "entry " + std::to_string(out.size() + 1), what, mend);
     };
     if (!entry.is_object()) fail("is not a JSON object");
     for (const auto& [key, ignored] : entry.items()) {
-      if (std::ranges::find(members, key) == members.end()) fail("has an unknown member \"" + key + "\"");
+      if (std::ranges::find(exemplar_members, key) == exemplar_members.end()) fail("has an unknown member \"" + key + "\"");
     }
     const auto text = [&](const char* key) {
       const auto found = entry.find(key);

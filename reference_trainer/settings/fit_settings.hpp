@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
 
 #include <coho/rollout/minibatch.hpp>
 
@@ -21,7 +20,6 @@ struct fit_settings {
   adamw_options optimizer{};
   double warmup_steps = 0;           ///< below 1: a share of the run
   std::uint64_t schedule_steps = 0;  ///< 0: the schedule ends with the run
-  std::string schedule_place{};      ///< of the key that says so
   std::uint64_t save_every = 0;
   std::size_t keep = 1;
 
@@ -32,7 +30,7 @@ struct fit_settings {
   /// The trainer's options of such a run: the schedule knows its steps.
   Options options_over(std::size_t examples) const {
     Options out = training;
-    note_early_floor(schedule_place, schedule_steps, steps_over(examples));
+    say_early_floor(out.learning_rate, schedule_steps, steps_over(examples));
     set_schedule_length(out.learning_rate, warmup_steps, schedule_steps > 0 ? schedule_steps : steps_over(examples));
     return out;
   }
@@ -61,9 +59,9 @@ Options with_defaults(const fit_defaults& defaults) {
   return out;
 }
 
-/// What every such section says: what the trainer's options describe, the groups
-/// `learning_rate` and `optimizer`, save_every and keep. How many examples there are
-/// need not be known yet. Throws config_error, option_error.
+/// What every such section says: the options that the trainer describes, with the groups `learning_rate` and
+/// `optimizer`, and save_every and keep. How many examples there are need not be known yet. Throws config_error,
+/// option_error.
 ///
 ///     const auto fit = read_fit<supervised_options>(options.section("sft"), context);
 ///     supervised_trainer trainer{policy, optimizer, fit.options_over(examples.size())};
@@ -76,10 +74,8 @@ fit_settings<Options> read_fit(const config& section, const stage_context& conte
   // A step an epoch, the shortest run: what does not fit the schedule is refused here.
   training.learning_rate =
       read_learning_rate(section, defaults.learning_rate, training.epochs, "cosine", defaults.warmup_steps);
-  const config rate = section.section("learning_rate");
-  out.warmup_steps = rate.get<double>("warmup_steps", defaults.warmup_steps);
-  out.schedule_steps = rate.get<std::uint64_t>("total_steps", 0);
-  out.schedule_place = rate.place("total_steps");
+  out.warmup_steps = section.get<double>("learning_rate.warmup_steps", defaults.warmup_steps);
+  out.schedule_steps = section.get<std::uint64_t>("learning_rate.total_steps", 0);
   out.optimizer = read_adamw(section);
   out.save_every = section.get<std::uint64_t>("save_every", 0);
   out.keep = section.get<std::size_t>("keep", 1);

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "config/read_options.hpp"
 #include "files/notices.hpp"
@@ -18,19 +17,16 @@ learning_rate_options read_learning_rate(const config& section, double default_p
   out.peak = default_peak;
   for (std::size_t i = 0; i < option_names(out.kind).size(); ++i)
     if (option_names(out.kind)[i] == default_schedule) out.kind = static_cast<schedule_kind>(i);
-  const learning_rate_options defaults = out;
   read_options(rate, out, {"warmup_steps", "total_steps"});
   const double warmup = rate.get<double>("warmup_steps", default_warmup_steps);
   rate.check(warmup >= 0, "warmup_steps", "at least 0");
   const auto horizon = rate.get<std::uint64_t>("total_steps", 0);
-  if (out.kind == schedule_kind::constant) {
-    rate.check(horizon == 0, "total_steps", "left out where kind is constant: there is no decay");
-    rate.check(out.floor_fraction == defaults.floor_fraction, "floor_fraction",
-               "left out where kind is constant: there is no decay");
-  } else {
-    note_early_floor(rate.place("total_steps"), horizon, total_steps);
-  }
-  set_schedule_length(out, warmup, horizon > 0 ? horizon : total_steps);
+  const bool decays = out.kind != schedule_kind::constant;
+  rate.check(decays || horizon == 0, "total_steps", "unset where kind is constant: there is no decay");
+  rate.check(decays || out.floor_fraction == 0, "floor_fraction", "unset where kind is constant: there is no decay");
+  say_early_floor(out, horizon, total_steps);
+  if (horizon > 0) total_steps = horizon;
+  set_schedule_length(out, warmup, total_steps);
   static_cast<void>(learning_rate_schedule(out));
   return out;
 }
@@ -41,10 +37,10 @@ void set_schedule_length(learning_rate_options& options, double warmup_steps, st
   options.total_steps = std::max<std::uint64_t>(total_steps, options.warmup_steps + 1);
 }
 
-void note_early_floor(const std::string& place, std::uint64_t horizon, std::uint64_t total_steps) {
-  if (horizon > 0 && horizon < total_steps)
-    notices::setting().say("note: " + place + ": the learning rate reaches its floor at step " +
-                           std::to_string(horizon) + " of " + std::to_string(total_steps) + " and stays there");
+void say_early_floor(const learning_rate_options& options, std::uint64_t horizon, std::uint64_t steps) {
+  if (options.kind == schedule_kind::constant || horizon == 0 || horizon >= steps) return;
+  notices::setting().say("note: learning_rate.total_steps: the rate reaches its floor at step " +
+                         std::to_string(horizon) + " of " + std::to_string(steps) + " and stays there");
 }
 
 adamw_options read_adamw(const config& section) {
@@ -52,12 +48,6 @@ adamw_options read_adamw(const config& section) {
   read_options(section.section("optimizer"), out);
   out.validate();
   return out;
-}
-
-moment_type read_moments(const config& section) {
-  const auto names = option_names(moment_type::float32);
-  return moment_type_named(
-      section.choice("optimizer.moments", names[0], std::vector<std::string_view>(names.begin(), names.end())));
 }
 
 }  // namespace coho::trainer

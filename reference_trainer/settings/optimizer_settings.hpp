@@ -1,14 +1,12 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <string_view>
 
 #include <coho/optimization/learning_rate_schedule.hpp>
 
 #include "config/config.hpp"
 #include "optimization/adamw.hpp"
-#include "optimization/moment_type.hpp"
 
 namespace coho::trainer {
 
@@ -20,13 +18,10 @@ learning_rate_options read_learning_rate(const config& section, double default_p
 /// and the step at which the schedule ends.
 void set_schedule_length(learning_rate_options& options, double warmup_steps, std::uint64_t total_steps);
 
-/// A note where the schedule ends at `horizon`, given at `place`, before the run's last step; nothing for 0.
-void note_early_floor(const std::string& place, std::uint64_t horizon, std::uint64_t total_steps);
+/// Tells people of a decay that ends before the run of so many steps does. `horizon`: 0 for that of the run.
+void say_early_floor(const learning_rate_options& options, std::uint64_t horizon, std::uint64_t steps);
 
 /// The group `optimizer` of a section.
 adamw_options read_adamw(const config& section);
-
-/// `optimizer.moments` of a training section.
-moment_type read_moments(const config& section);
 
 }  // namespace coho::trainer

@@ -8,6 +8,7 @@
 #include <coho/train/supervised.hpp>
 
 #include "adapters/lora.hpp"
+#include "datasets/self_align_filter.hpp"
 #include "generation/engine.hpp"
 #include "optimization/adamw.hpp"
 #include "settings/fit_settings.hpp"
@@ -71,6 +72,7 @@ std::vector<listed_option> stage_options(std::string_view stage) {
   std::vector<listed_option> out;
   if (stage == "aggregate")
     list_options(out, "aggregate.", {}, aggregation_options::paper(), aggregation_options::salmon_code());
+  if (stage == "self_align") list_options(out, "self_align.", {"thoughts_opening"}, self_align_filter_options{});
   return out;
 }
 
@@ -80,7 +82,8 @@ std::vector<std::string> stage_presets(std::string_view stage) {
 }
 
 const std::vector<std::string>& stages_with_options() {
-  static const std::vector<std::string> all{"sft", "reward", "preference_pretraining", "ppo", "aggregate"};
+  static const std::vector<std::string> all{"self_align", "sft",      "reward", "preference_pretraining",
+                                            "ppo",        "aggregate"};
   return all;
 }
 

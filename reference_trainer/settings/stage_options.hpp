@@ -8,8 +8,8 @@
 
 namespace coho::trainer {
 
-/// The keys of a stage ("ppo", "sft", "reward", "preference_pretraining", "aggregate") that are options of the library
-/// or the trainer, made from the descriptions that read and check them. Empty for a stage without any.
+/// The keys of a stage ("self_align", "sft", "reward", "preference_pretraining", "ppo", "aggregate") that are options
+/// of the library or the trainer, made from the descriptions that read and check them. Empty for a stage without any.
 std::vector<listed_option> stage_options(std::string_view stage);
 
 /// The headings of their defaults: the presets of a stage, or "default".

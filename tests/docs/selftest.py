@@ -69,7 +69,7 @@ class Check(unittest.TestCase):
         self.assertEqual(self.told("`clip`, `form`, `shape`, `seed` of `coho/loss/x.hpp`\n"), "")
         told = self.told("`clip` and `form` of `coho/loss/x.hpp`\n")
         self.assertIn("x.hpp:3: no page that names this header documents shape", told)
-        self.assertIn("x.hpp:4: no page that names this header says what seed is", told)
+        self.assertIn("x.hpp:4: no page that names this header documents seed", told)
         self.assertNotIn("inside", told)
 
     def test_diagnostics_are_those_of_the_headers(self):

@@ -43,7 +43,7 @@ struct whiten_options {
   static void describe(auto&& visit, auto&... o) {
     visit({"keep_mean", "scale only, as for rewards"}, o.keep_mean...);
     visit({"deviation", "divide the sum of squares by n, or (bessel) by n − 1"}, o.deviation...);
-    visit({"epsilon", "added to the deviation", allowed::above(0).or_infinity()}, o.epsilon...);
+    visit({"epsilon", "added to the deviation", allowed::above(0)}, o.epsilon...);
     visit({"scope", "the numbers that mean and deviation are taken over"}, o.scope...);
   }
 };

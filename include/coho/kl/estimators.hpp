@@ -59,8 +59,10 @@ void kl_of_block(const double* __restrict d, double* __restrict kl, double* __re
     }
   } else {
     for (std::size_t k = 0; k < n; ++k) {
-      const double excess = std::expm1(-d[k]);
-      kl[k] = excess + d[k];
+      const double x = -d[k], excess = std::expm1(x);
+      // Near 0, where rounding would eat the difference, its series.
+      const double near_zero = x * x * (0.5 + x * (1.0 / 6 + x * (1.0 / 24 + x * (1.0 / 120))));
+      kl[k] = std::abs(x) < 1e-3 ? near_zero : excess - x;
       slope[k] = -excess;
     }
     if constexpr (Estimator == k3_straight_through) {

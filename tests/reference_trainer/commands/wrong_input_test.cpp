@@ -168,7 +168,7 @@ TEST_CASE("wrong input: data") {
               exit_code::file_missing,
               "none.jsonl"},
              {{"prompts", "--model", "model"}, exit_code::config, "prompts.source is not given"},
-             {{"sft", "--model", "model", "--data", "prompts.jsonl"}, exit_code::file_bad, "no response to learn from"},
+             {{"sft", "--model", "model", "--data", "prompts.jsonl"}, exit_code::file_bad, "no response to train on"},
              {{"aggregate", "--judgements", "pairs.jsonl"}, exit_code::file_bad, "pairs.jsonl: line 1"},
              {{"generate", "--model", "model", "--prompts", "empty.jsonl"}, exit_code::file_bad, "empty.jsonl"}});
 }

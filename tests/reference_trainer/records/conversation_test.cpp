@@ -80,7 +80,7 @@ TEST_CASE("conversation: weights, an unfinished answer, an unanswered question a
   CHECK(open.response == "I.");
   CHECK(open.weight == 0.5);
   REQUIRE(record_losses::of_run().lines().size() == 1);
-  CHECK_THAT(record_losses::of_run().lines()[0], ContainsSubstring("nobody answers"));
+  CHECK_THAT(record_losses::of_run().lines()[0], ContainsSubstring("unanswered question"));
   record_losses::of_run().clear();
 }
 
@@ -94,7 +94,7 @@ TEST_CASE("conversation: a weight next to a response is the response's, in every
     CHECK(record_of<sft_record>(line).weight == 0.5);
   }
   CHECK_THAT(refusal_of<sft_record>(R"({"prompt":"Who?","completion":"I.","weight":-1})"),
-             ContainsSubstring("field \"weight\" is below 0"));
+             ContainsSubstring("field \"weight\" is negative"));
 }
 
 TEST_CASE("conversation: columns that a conversation leaves no place for are counted") {
@@ -108,7 +108,7 @@ TEST_CASE("conversation: columns that a conversation leaves no place for are cou
   };
   CHECK(lost("", R"(,"prompt":"Who?","tools":[],"weight":1)") == "nothing");
   CHECK_THAT(lost("", R"(,"prompt":"What else?")"),
-             ContainsSubstring("a \"prompt\" that its \"messages\" does not hold"));
+             ContainsSubstring("a \"prompt\" that its \"messages\" does not have"));
   CHECK_THAT(lost("", R"(,"instruction":"What else?")"), ContainsSubstring("a \"instruction\" that"));
   CHECK_THAT(lost("", R"(,"weight":0.5)"), ContainsSubstring("a \"weight\" next to its messages"));
   CHECK_THAT(lost("", R"(,"tools":[{"name":"clock"}])"), ContainsSubstring("a list of \"tools\""));
@@ -128,7 +128,7 @@ TEST_CASE("conversation: what cannot be used is refused with its place and the m
   const std::string ask = R"({"role":"user","content":"Who?"},)", say = R"({"role":"assistant","content":"I."})";
   CHECK_THAT(
       messages(ask + R"({"role":"tool","content":"4"},)" + say),
-      ContainsSubstring("line 1: field \"messages\", message 2 is a tool's (\"tool\"); leave out conversations"));
+      ContainsSubstring("line 1: field \"messages\", message 2 is a tool's (\"tool\"); remove conversations"));
   CHECK_THAT(messages(ask + R"({"role":"assistant","content":null,"tool_calls":[{"id":"1"}]})"),
              ContainsSubstring("message 2 calls a tool (\"tool_calls\")"));
   CHECK_THAT(messages(R"({"role":"user","content":[{"type":"image_url","image_url":{}}]},)" + say),
@@ -136,23 +136,23 @@ TEST_CASE("conversation: what cannot be used is refused with its place and the m
   CHECK_THAT(messages(R"({"role":"user","content":" \n"},)" + say), ContainsSubstring("message 1 is empty"));
   CHECK_THAT(messages(R"({"role":"user","content":null},)" + say), ContainsSubstring("message 1 has no text"));
   CHECK_THAT(messages(say + "," + ask + say),
-             ContainsSubstring("message 1 is the assistant's where the user's is due"));
-  CHECK_THAT(messages(ask + ask + say), ContainsSubstring("message 2 is the user's where the assistant's is due"));
+             ContainsSubstring("message 1 is the assistant's where the user's is expected"));
+  CHECK_THAT(messages(ask + ask + say), ContainsSubstring("message 2 is the user's where the assistant's is expected"));
   CHECK_THAT(messages(ask + say + R"(,{"role":"system","content":"S"})"),
-             ContainsSubstring("message 3 is the system's, behind other messages"));
+             ContainsSubstring("message 3 is the system's, but follows other messages"));
   CHECK_THAT(messages(ask + R"({"role":"assistant","content":"I.","weight":-1})"),
              ContainsSubstring("message 2 has a weight"));
-  CHECK_THAT(messages(R"({"role":"system","content":"S"})"), ContainsSubstring("holds no message of a user"));
+  CHECK_THAT(messages(R"({"role":"system","content":"S"})"), ContainsSubstring("has no message of a user"));
   CHECK_THAT(refusal_of<sft_record>(
                  R"({"system":"A","messages":[{"role":"system","content":"B"},{"role":"user","content":"Who?"},)" +
                  say + "]}"),
-             ContainsSubstring("has a system message and the record another system text"));
+             ContainsSubstring("has a system message and the record has another system text"));
   CHECK_THAT(refusal_of<prompt_record>(R"({"instruction":"Who?","history":"no"})"),
              ContainsSubstring("expected a list of [question, answer] pairs"));
   CHECK_THAT(refusal_of<prompt_record>(R"({"instruction":"Who?","history":[["a",""]]})"),
-             ContainsSubstring("\"history\" holds an empty message"));
+             ContainsSubstring("\"history\" has an empty message"));
   CHECK_THAT(refusal_of<sft_record>(R"({"messages":[)" + ask + say + R"(],"output":"Another."})"),
-             ContainsSubstring("ends with an answer, and field \"output\" is another"));
+             ContainsSubstring("ends with an answer, but field \"output\" is another"));
   CHECK_THAT(refusal_of<sft_record>(R"({"prompt":"Who?","completion":" \n"})"), ContainsSubstring("no response"));
 }
 
@@ -227,14 +227,14 @@ TEST_CASE("conversation: preferences are compared on everything behind the last 
 
   CHECK_THAT(refusal_of<preference_record>("{\"conversations\":[" + u + "," + a +
                                            "],\"chosen\":\"She.\",\"rejected\":\"No.\"}"),
-             ContainsSubstring("\"conversations\" ends with the assistant's message, and \"chosen\" is another"));
+             ContainsSubstring("\"conversations\" ends with an assistant's message that is not \"chosen\""));
   CHECK_THAT(refusal_of<preference_record>(
                  "{\"system\":\"A\",\"chosen\":[" + std::string(R"({"role":"system","content":"B"},)") + u + "," + a +
                  "],\"rejected\":[" + R"({"role":"system","content":"B"},)" + u + "," + y + "]}"),
-             ContainsSubstring("another system text than the record"));
+             ContainsSubstring("a different system text than the record"));
   CHECK_THAT(refusal_of<preference_record>("{\"history\":[[\"a\",\"b\"]],\"chosen\":[" + u + "," + a +
                                            "],\"rejected\":[" + u + "," + y + "]}"),
-             ContainsSubstring("has a \"history\" too"));
+             ContainsSubstring("also has a \"history\""));
   CHECK_THAT(refusal_of<preference_record>(R"({"prompt":" ","chosen":"I.","rejected":"No."})"),
              ContainsSubstring("line 1: the prompt is empty"));
   CHECK_THAT(refusal_of<preference_record>("{\"prompt\":\"Else?\",\"chosen\":[" + u + "," + a + "],\"rejected\":[" + u +

@@ -45,7 +45,7 @@ TEST_CASE("identity files that cannot be used are refused, naming the entry") {
   CHECK_THROWS_WITH(identity_of(fair + R"({"questions":["a",1],"answers":["b"]}])"), ContainsSubstring("than text"));
   CHECK_THROWS_WITH(identity_of(fair + R"({"questions":[" "],"answers":["b"]}])"), ContainsSubstring("than text"));
   CHECK_THROWS_WITH(identity_of(fair + R"({"questions":["a"],"answers":["{mame}"]}])"),
-                    ContainsSubstring("another placeholder than {name} and {maker}"));
+                    ContainsSubstring("a placeholder other than {name} and {maker}"));
   CHECK_THROWS_WITH(identity_of(fair + R"({"question":["a"]}])"), ContainsSubstring("unknown member \"question\""));
 }
 

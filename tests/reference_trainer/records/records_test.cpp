@@ -146,7 +146,7 @@ TEST_CASE("supervised records need a response") {
   CHECK(parse<sft_record>(R"({"instruction":"Who?","output":"Me."})")[0].response == "Me.");
   CHECK(parse<sft_record>(R"({"prompt":"Who?","completion":"Me."})")[0].response == "Me.");
   CHECK(error_of<sft_record>(R"({"instruction":"Who?"})") ==
-        "line 1: there is no response to learn from; give it as \"output\" or \"response\"");
+        "line 1: there is no response to train on; give it as \"output\" or \"response\"");
 }
 
 TEST_CASE("HH dialogues are split behind their last common question") {
@@ -198,7 +198,7 @@ TEST_CASE("SHP pairs of nearly equal votes are left out") {
   CHECK(reader.left_out() == 1);
   CHECK_THAT(
       error_of<preference_record>(R"({"history":"a","human_ref_A":"b","human_ref_B":"c","labels":1,"score_ratio":1})"),
-      ContainsSubstring("holds no record that is used (1 left out)"));
+      ContainsSubstring("has no record that is used (1 left out)"));
 }
 
 TEST_CASE("the released form: scores that are no finite numbers are refused") {
@@ -206,7 +206,7 @@ TEST_CASE("the released form: scores that are no finite numbers are refused") {
     CHECK_THAT(error_of<preference_record>(
                    R"json({"dimensions":"('Concise',)","dimension_scores":"()json" + std::string(score) +
                    R"json(,)","instruction":"Why?","input":"","output_1":"a","output_2":"b","preference":2})json"),
-               ContainsSubstring("must hold finite numbers"));
+               ContainsSubstring("must contain finite numbers"));
 }
 
 TEST_CASE("the released form with tuples printed into strings") {
@@ -245,7 +245,8 @@ TEST_CASE("a record of no known form names its fields and what is accepted") {
              ContainsSubstring("\"messages\", message 1 is neither {role, content} nor {from, value}"));
   CHECK_THAT(error_of<prompt_record>(R"({"messages":[{"role":"robot","content":"x"}]})"),
              ContainsSubstring("message 1 is from \"robot\""));
-  CHECK_THAT(error_of<preference_record>(R"({"chosen":"a","rejected":"b"})"), ContainsSubstring("share no beginning"));
+  CHECK_THAT(error_of<preference_record>(R"({"chosen":"a","rejected":"b"})"),
+             ContainsSubstring("have no common beginning"));
   CHECK_THAT(error_of<preference_record>(R"({"instruction":"a","output_1":"b","output_2":"c","preference":3})"),
              ContainsSubstring("\"preference\""));
   CHECK_THAT(error_of<judgement_record>(R"({"instruction":"a","output_1":"b","output_2":"c","scores":{"x":[1]}})"),

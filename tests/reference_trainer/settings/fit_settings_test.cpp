@@ -37,7 +37,7 @@ TEST_CASE("fit settings: what a section leaves out is the stage's default") {
 
 TEST_CASE("fit settings: the steps are those of all epochs, and a warm-up may be a share of them") {
   const auto out = read<coho::reward_model_options>(
-      {"s.epochs=4", "s.batch_size=10", "s.moments=8bit", "s.save_every=5", "s.keep=2", "s.gradient_norm_clip=0"},
+      {"s.epochs=4", "s.batch_size=10", "s.optimizer.moments=8bit", "s.save_every=5", "s.keep=2", "s.gradient_norm_clip=0"},
       {.batch_size = 64, .learning_rate = 3e-5, .warmup_steps = 0.1});
   CHECK(out.steps_over(95) == 40);
   CHECK(out.options_over(95).learning_rate.total_steps == 40);
@@ -53,19 +53,19 @@ TEST_CASE("fit settings: the steps are those of all epochs, and a warm-up may be
 }
 
 TEST_CASE("fit settings: values out of range are refused with their key") {
-  for (const char* wrong : {"s.batch_size=0", "s.epochs=0", "s.gradient_norm_clip=-1", "s.moments=fp8"}) {
+  for (const char* wrong : {"s.batch_size=0", "s.epochs=0", "s.gradient_norm_clip=-1", "s.optimizer.moments=fp8"}) {
     CAPTURE(wrong);
     CHECK_THROWS_AS(read<coho::supervised_options>({wrong}, {}), config_error);
   }
 }
 
 TEST_CASE("fit settings: a schedule of its own length, and a warm-up in steps, do not depend on the examples") {
-  const auto out = read<coho::supervised_options>({"s.schedule_steps=200", "s.warmup_steps=30"}, {});
+  const auto out = read<coho::supervised_options>({"s.learning_rate.total_steps=200", "s.learning_rate.warmup_steps=30"}, {});
   for (const std::size_t examples : {1, 10000}) {
     CHECK(out.options_over(examples).learning_rate.total_steps == 200);
     CHECK(out.options_over(examples).learning_rate.warmup_steps == 30);
   }
   // A warm-up that is longer than the run ends with it a step later.
-  const auto longer = read<coho::supervised_options>({"s.warmup_steps=30"}, {});
+  const auto longer = read<coho::supervised_options>({"s.learning_rate.warmup_steps=30"}, {});
   CHECK(longer.options_over(32).learning_rate.total_steps == 31);
 }

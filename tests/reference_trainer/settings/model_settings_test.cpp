@@ -96,8 +96,8 @@ TEST_CASE("adapter settings: the ranks of an adapter in a folder come from its a
 }
 
 TEST_CASE("moments: three ways to hold them") {
-  CHECK(read_moments(config(settings{})) == moment_type::float32);
-  CHECK(read_moments(config(settings{"moments=bfloat16"})) == moment_type::bfloat16);
-  CHECK(read_moments(config(settings{"moments=8bit"})) == moment_type::eight_bit);
-  CHECK_THROWS_AS(read_moments(config(settings{"moments=fp8"})), config_error);
+  CHECK(read_adamw(config(settings{})).moments == moment_type::float32);
+  CHECK(read_adamw(config(settings{"optimizer.moments=bfloat16"})).moments == moment_type::bfloat16);
+  CHECK(read_adamw(config(settings{"optimizer.moments=8bit"})).moments == moment_type::eight_bit);
+  CHECK_THROWS_AS(read_adamw(config(settings{"optimizer.moments=fp8"})), config_error);
 }

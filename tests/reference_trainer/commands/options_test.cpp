@@ -1,0 +1,49 @@
+#include <iostream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "commands/application.hpp"
+#include "commands/commands.hpp"
+#include "support/catch.hpp"
+
+using namespace coho::trainer;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+
+// What the program prints for these words.
+std::string printed(const std::vector<std::string>& words) {
+  application program("coho", "test", "0");
+  program.add(make_options_command());
+  program.add(make_ppo_command());
+  program.add(make_merge_command());
+  std::vector<const char*> argv{"coho"};
+  for (const auto& word : words) argv.push_back(word.c_str());
+  std::ostringstream out;
+  auto* const before_out = std::cout.rdbuf(out.rdbuf());
+  auto* const before_err = std::cerr.rdbuf(out.rdbuf());
+  program.run(static_cast<int>(argv.size()), argv.data());
+  std::cout.rdbuf(before_out);
+  std::cerr.rdbuf(before_err);
+  return out.str();
+}
+
+}  // namespace
+
+TEST_CASE("options: the keys of a stage with defaults, ranges and meanings") {
+  const auto sft = printed({"options", "sft"});
+  CHECK_THAT(sft, ContainsSubstring("sft.learning_rate.peak") && ContainsSubstring("sft.optimizer.beta1") &&
+                      ContainsSubstring("adapter.rank") && !ContainsSubstring("ppo."));
+  CHECK_THAT(printed({"options", "ppo", "--markdown"}),
+             ContainsSubstring("| `ppo.shaping.kl_coefficient` | 0.02 | 0.01 | at least 0 |"));
+  CHECK_THAT(printed({"options"}), ContainsSubstring("== sft") && ContainsSubstring("== aggregate"));
+  CHECK_THAT(printed({"options", "pppo"}), ContainsSubstring("did you mean ppo?"));
+}
+
+TEST_CASE("options: --help of a stage ends with them") {
+  const auto help = printed({"ppo", "--help"});
+  CHECK_THAT(help, ContainsSubstring("--reward-model") && ContainsSubstring("ppo.policy_clip.dual_clip"));
+  CHECK(help.find("--reward-model") < help.find("ppo.policy_clip.dual_clip"));
+  CHECK_THAT(printed({"merge", "--help"}), !ContainsSubstring("keys of a recipe"));
+}
