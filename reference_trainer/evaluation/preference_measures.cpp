@@ -51,7 +51,7 @@ double pair_tally::accuracy_error() const {
   return pairs() == 0 ? 0 : std::sqrt(accuracy() * (1 - accuracy()) / static_cast<double>(pairs()));
 }
 
-double pair_tally::error(const detail::moment_sums& sums) {
+double pair_tally::error(const coho::detail::moment_sums& sums) {
   return sums.count < 2 ? 0 : std::sqrt(sums.squares / (sums.count - 1) / sums.count);
 }
 

@@ -42,9 +42,9 @@ class pair_tally {
   double brier_error() const { return error(brier_); }
 
  private:
-  static double error(const detail::moment_sums& sums);
+  static double error(const coho::detail::moment_sums& sums);
   std::size_t right_ = 0, ties_ = 0;
-  detail::moment_sums difference_, loss_, brier_;
+  coho::detail::moment_sums difference_, loss_, brier_;
 };
 
 /// Calibration: pairs by the confidence σ(|d|) of the answer that the scores prefer, in ten bins of equal width from
@@ -109,7 +109,7 @@ class preference_measures {
   using polar = std::pair<std::string, bool>;  // a principle's name, and whether it is negated
   pair_tally overall_, guided_, plain_;
   calibration calibration_;
-  detail::moment_sums scores_;
+  coho::detail::moment_sums scores_;
   double minimum_ = 0, maximum_ = 0;
   std::map<polar, pair_tally> by_principle_, by_dominant_;
   std::map<std::size_t, pair_tally> by_number_;

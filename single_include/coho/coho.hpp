@@ -600,6 +600,7 @@ concept option_number = std::is_arithmetic_v<T> && !std::is_same_v<T, bool>;
 template <class = void>
 std::string allowed_text(const option_range& range, bool whole = false) {
   std::ostringstream out;
+  out.precision(15);  // 1048576 rather than 1.04858e+06
   const bool low = std::isfinite(range.low), high = std::isfinite(range.high);
   const bool zero =
       range.zero && !option_range{range.low, range.high, range.low_included, range.high_included}.contains(0);
@@ -2756,7 +2757,7 @@ class adaptive_kl_controller {
 // ---- coho/loss/detail/blocks.hpp
 
 /// Loops over arrays of the host in blocks that stay in the first-level cache. Kept only where a row of the benchmarks
-/// shows their worth: `kl_loss`, `kl_estimate k3`, `exact_kl`, `importance_weights` and `shape_rewards`.
+/// shows their worth: `kl_loss`, `kl_estimate k3` and `exact_kl`.
 namespace coho::detail {
 
 /// x where the condition holds, else 0. As a function, x is computed before the choice, so that no branch is needed.
@@ -2865,22 +2866,6 @@ template <class Number>
 void store_difference(double factor, const Number* a, const Number* b, double* __restrict to) noexcept {
   for (std::size_t k = 0; k < token_block; ++k)
     to[k] = 0.0 + factor * (static_cast<double>(a[k]) - static_cast<double>(b[k]));
-}
-
-/// 0, or NaN when a number of a block is not finite.
-template <class Number>
-double defect(const Number* x) noexcept {
-  return block_sum([=](std::size_t k) { return x[k] - x[k]; });
-}
-
-/// Writes −x_k for the first `count` elements of a block.
-template <class Result>
-void store_negative(const double* x, Result* __restrict to, std::size_t count) noexcept {
-  if (count == token_block) {
-    for (std::size_t k = 0; k < token_block; ++k) to[k] = static_cast<Result>(0.0 - x[k]);
-  } else {
-    for (std::size_t k = 0; k < count; ++k) to[k] = static_cast<Result>(0.0 - x[k]);
-  }
 }
 
 }  // namespace coho::detail
@@ -9265,10 +9250,7 @@ struct importance_weights_fn {
 
     importance_weights_result<detail::array_of<Number>> result;
     result.weights.resize(static_cast<Eigen::Index>(policy.size()));
-    const bool of_sequences =
-        options.level != importance_level::token || options.sequence_low > 0 || std::isfinite(options.sequence_high);
-    const sums total = of_sequences ? by_sequences(policy, sampler, mask, offsets, options, result.weights.data())
-                                    : by_tokens(policy, sampler, mask, options, result.weights.data());
+    const sums total = by_sequences(policy, sampler, mask, offsets, options, result.weights.data());
     result.tokens = total.tokens;
     if (total.tokens > 0) {
       result.mean_weight = total.weights / total.tokens;
@@ -9281,48 +9263,6 @@ struct importance_weights_fn {
   struct sums {
     double weights = 0, squares = 0, limited = 0, tokens = 0;
   };
-
-  // Tokens that depend on no other: in blocks whatever the sequences are, so that the loops vectorise.
-  template <class P, class S, class Mask, class Number>
-  static sums by_tokens(const P& policy, const S& sampler, const Mask& mask, const importance_weights_options& options,
-                        Number* to) {
-    constexpr std::size_t block = detail::token_block;
-    const bool truncated = options.form == importance_form::truncated;
-    const double low = options.low, high = options.high;
-    detail::block<double> difference, ratio, weight, real;
-    sums total;
-    for (std::size_t begin = 0; begin < policy.size(); begin += block) {
-      const std::size_t count = std::min(policy.size() - begin, block);
-      const double* const kept = real.view(mask, begin, count);
-      const double counted = detail::count_nonzero(kept);
-      if (counted == 0) {  // padding
-        std::fill_n(to + begin, count, Number(0));
-        continue;
-      }
-      const double *const p = ratio.view(policy, begin, count), *const s = weight.view(sampler, begin, count);
-      for (std::size_t k = 0; k < block; ++k) difference[k] = p[k] - s[k];
-      detail::clear_masked(kept, counted, difference.data);
-      if (!(detail::defect(difference.data) == 0)) {
-        refuse(begin, begin + count, mask, [&](std::size_t t) { return difference[t - begin]; });
-      }
-      for (std::size_t k = 0; k < block; ++k)
-        ratio[k] = detail::limit(difference[k], -detail::log_ratio_limit, detail::log_ratio_limit);
-      ratio.exp();
-      detail::clear_masked(kept, counted, ratio.data);
-      for (std::size_t k = 0; k < block; ++k) weight[k] = high < ratio[k] ? high : ratio[k];
-      if (!truncated) {
-        for (std::size_t k = 0; k < block; ++k) weight[k] = detail::keep_if(weight[k] == ratio[k], ratio[k]);
-        for (std::size_t k = 0; k < block; ++k) weight[k] = detail::keep_if(weight[k] >= low, weight[k]);
-      }
-      detail::store(weight.data, to + begin, count);
-      total.weights += weight.sum();
-      total.squares += detail::dot(weight.data, weight.data);
-      for (std::size_t k = 0; k < block; ++k) weight[k] = weight[k] != ratio[k] ? 1.0 : 0.0;
-      total.limited += weight.sum();
-      total.tokens += counted;
-    }
-    return total;
-  }
 
   template <class P, class S, class Mask, class Number>
   static sums by_sequences(const P& policy, const S& sampler, const Mask& mask, std::span<const std::size_t> offsets,
@@ -10228,9 +10168,8 @@ class basic_tabular_policy {
   }
 
   /// Samples. The options' temperature and banned tokens must equal the model's, or the temperature be 0 (greedy),
-  /// since
-  /// the recorded log-probabilities are those of `log_probs`. Throws `argument_error` otherwise, and for top-k, top-p
-  /// and stop strings, which this model does not support.
+  /// since the recorded log-probabilities are those of `log_probs`. Throws `argument_error` otherwise, and for top-k,
+  /// top-p and stop strings, which this model does not support.
   generation generate(const packed<token>& prompts, const generation_options& sampling, std::span<rng> streams) const {
     const bool greedy = sampling.temperature == 0;
     require_argument(streams.size() == prompts.size(), "generate needs one rng per prompt");
@@ -11951,6 +11890,40 @@ Eigen::ArrayXd response_log_probs(Model& model, const token_batch& batch, const 
   return sequence_sums(evaluate_log_probs(model, batch, limits, what), batch.responses.offsets);
 }
 
+/// How many responses an example has.
+template <class = void>
+double responses_in(const direct_preference_example& example) {
+  return static_cast<double>(!example.chosen.empty()) + static_cast<double>(!example.rejected.empty());
+}
+
+/// Throws `argument_error` for an example that cannot be learned from; `number` is its place in the batch.
+template <class = void>
+void check_example(const direct_preference_example& example, std::size_t number, bool needs_pairs) {
+  const std::string name = "preference example " + std::to_string(number);
+  require_argument(!example.prompt.empty(), name + " has no prompt tokens");
+  require_argument(std::isfinite(example.weight) && example.weight >= 0, name + " has a weight below 0");
+  require_argument(responses_in(example) == 2 || (!needs_pairs && responses_in(example) > 0),
+                   name + (needs_pairs ? " has an empty response: this loss compares two" : " has no response"));
+}
+
+/// What KTO's baseline is estimated from: the prompts of the examples first, first + stride, …, each with the response
+/// to the next example of the batch. Examples of weight 0 or without a response are not there.
+template <class = void>
+token_batch mismatched_responses(std::span<const direct_preference_example> batch, std::size_t first,
+                                 std::size_t stride) {
+  const auto counts = [](const direct_preference_example& e) { return e.weight > 0 && responses_in(e) > 0; };
+  token_batch out;
+  for (std::size_t i = first; i < batch.size(); i += stride) {
+    if (!counts(batch[i])) continue;
+    std::size_t next = (i + 1) % batch.size();
+    while (!counts(batch[next])) next = (next + 1) % batch.size();
+    if (next == i) continue;  // the only one
+    out.prompts.push_back(batch[i].prompt);
+    out.responses.push_back(batch[next].chosen.empty() ? batch[next].rejected : batch[next].chosen);
+  }
+  return out;
+}
+
 /// The responses of examples, chosen ones first; a missing one is an empty response.
 template <class = void>
 token_batch responses_of(std::span<const direct_preference_example> examples) {
@@ -12515,20 +12488,7 @@ class direct_preference_trainer {
   // How many terms of the loss an example makes.
   static double terms_of(const direct_preference_example& example) {
     if constexpr (detail::needs_pairs<Loss>) return 1;
-    return static_cast<double>(!example.chosen.empty()) + static_cast<double>(!example.rejected.empty());
-  }
-
-  void check(std::span<const direct_preference_example> batch) const {
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      const auto& example = batch[i];
-      const std::string name = "preference example " + std::to_string(i);
-      require_argument(!example.prompt.empty(), name + " has no prompt tokens");
-      require_argument(std::isfinite(example.weight) && example.weight >= 0, name + " has a weight below 0");
-      const bool pair = !example.chosen.empty() && !example.rejected.empty();
-      require_argument(
-          pair || (!detail::needs_pairs<Loss> && terms_of(example) > 0),
-          name + (detail::needs_pairs<Loss> ? " has an empty response: this loss compares two" : " has no response"));
-    }
+    return detail::responses_in(example);
   }
 
   // Runs over the micro-batches. `evaluate(tokens, use)` hands the log-probs of all responses, chosen ones first, to
@@ -12536,7 +12496,7 @@ class direct_preference_trainer {
   template <class Evaluate>
   direct_preference_statistics pass(std::span<const direct_preference_example> batch, const batch_place& place,
                                     Evaluate evaluate) {
-    check(batch);
+    for (std::size_t i = 0; i < batch.size(); ++i) detail::check_example(batch[i], i, detail::needs_pairs<Loss>);
     double totals[5] = {
         static_cast<double>(batch.size())};  // examples, weighted terms, terms, chosen, rejected responses
     for (const auto& example : batch) {
@@ -12627,22 +12587,11 @@ class direct_preference_trainer {
     return x;
   }
 
-  // Of KTO: each prompt with the response to the next example of the whole batch; examples of weight 0 are not there.
   double baseline_of(const batch_place& place) {
     if constexpr (detail::needs_kl_baseline<Loss>) {
       static_assert(has_reference,
                     "coho::direct_preference_trainer: the KL baseline of this loss needs a reference policy");
-      const auto& whole = place.whole;
-      const auto counts = [](const direct_preference_example& e) { return e.weight > 0 && terms_of(e) > 0; };
-      token_batch mismatched;
-      for (std::size_t i = place.first; i < whole.size(); i += place.stride) {
-        if (!counts(whole[i])) continue;
-        std::size_t next = (i + 1) % whole.size();
-        while (!counts(whole[next])) next = (next + 1) % whole.size();
-        if (next == i) continue;  // alone
-        mismatched.prompts.push_back(whole[i].prompt);
-        mismatched.responses.push_back(whole[next].chosen.empty() ? whole[next].rejected : whole[next].chosen);
-      }
+      const token_batch mismatched = detail::mismatched_responses(place.whole, place.first, place.stride);
       const auto log_probs = [&](auto& model, const char* what) {
         return detail::response_log_probs(model, mismatched, options_.micro_batch, what);
       };

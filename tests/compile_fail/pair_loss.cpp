@@ -1,16 +1,13 @@
-// expect: coho::pair_loss (1): the loss has no value_and_grad(chosen, rejected, weights, targets) const that returns
+// expect: coho::pair_loss (1): the loss has no value_and_grad(const pair_scores&, const token_weights<Eigen::ArrayXd>&)
 #include <coho/train/reward_model.hpp>
 
 struct hinge {
-  struct result {
-    double value;
-    Eigen::ArrayXd d_chosen;
 #ifndef COHO_FAIL
-    Eigen::ArrayXd d_rejected;
+  coho::pair_gradient value_and_grad(const coho::pair_scores& scores,
+                                     const coho::token_weights<Eigen::ArrayXd>& weights) const;
+#else
+  double value_and_grad(const coho::pair_scores& scores, const coho::token_weights<Eigen::ArrayXd>& weights) const;
 #endif
-  };
-  result value_and_grad(const Eigen::ArrayXd& chosen, const Eigen::ArrayXd& rejected,
-                        const coho::token_weights<Eigen::ArrayXd>& weights, const Eigen::ArrayXd& targets) const;
 };
 
 static_assert(coho::require_pair_loss<hinge>());

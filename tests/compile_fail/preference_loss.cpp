@@ -1,4 +1,4 @@
-// expect: coho::preference_loss (1): the loss is none of coho's losses over whole responses and has no
+// expect: coho::preference_loss (1): the loss has no value_and_grad(const preference_log_probs&, const
 #include <coho/train/steps/preference_objective.hpp>
 
 struct own_loss {

@@ -13,7 +13,7 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-sampled_rollouts three() {
+sampled_rollouts three_rollouts() {
   return {.prompts = {{.tokens = {1}, .key = 4}, {.tokens = {2, 3}, .key = 5}, {.tokens = {4}, .key = 6}},
           .responses = {{7, 0}, {8}, {9, 9, 0}},
           .finished = {1, 0, 1},
@@ -25,7 +25,7 @@ sampled_rollouts three() {
 }  // namespace
 
 TEST_CASE("a part of rollouts has their numbers") {
-  const auto rollouts = three();
+  const auto rollouts = three_rollouts();
   const auto part = rollouts.part(1, 3);
   CHECK(part.size() == 2);
   CHECK(part.prompts[0].key == 5);
@@ -47,7 +47,7 @@ TEST_CASE("a part of rollouts has their numbers") {
 
 TEST_CASE("rollouts that do not fit are refused, with what is wrong") {
   const auto message = [](const std::function<void(sampled_rollouts&)>& spoil) {
-    auto rollouts = three();
+    auto rollouts = three_rollouts();
     spoil(rollouts);
     try {
       check_rollouts(rollouts);

@@ -1,3 +1,4 @@
+#include <coho/train/preference_pair.hpp>
 #include <coho/train/reward_model.hpp>
 
 #include <cmath>

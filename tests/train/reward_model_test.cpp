@@ -87,14 +87,10 @@ double logit(double p) { return std::log(p / (1 - p)); }
 
 /// −d of a pair, a gradient of −3 for what is chosen and of 1 for what is rejected: whichever goes elsewhere shows.
 struct lopsided_loss {
-  struct result {
-    double value;
-    std::vector<double> d_chosen, d_rejected;
-  };
-  result value_and_grad(const Eigen::ArrayXd& chosen, const Eigen::ArrayXd& rejected,
-                        const token_weights<Eigen::ArrayXd>& weights, const Eigen::ArrayXd& targets) const {
-    const Eigen::ArrayXd up = -3 * weights.values * targets, down = weights.values * targets;
-    return {(weights.values * (rejected - chosen)).sum(), {up.begin(), up.end()}, {down.begin(), down.end()}};
+  pair_gradient value_and_grad(const pair_scores& x, const token_weights<Eigen::ArrayXd>& weights) const {
+    return {.value = (weights.values * (x.rejected - x.chosen)).sum(),
+            .d_chosen = -3 * weights.values * x.targets,
+            .d_rejected = weights.values * x.targets};
   }
 };
 

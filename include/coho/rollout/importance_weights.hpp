@@ -6,7 +6,6 @@
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/check_lengths.hpp>
-#include <coho/loss/detail/blocks.hpp>
 #include <coho/loss/detail/log_ratio.hpp>
 #include <coho/math.hpp>
 #include <coho/options.hpp>
@@ -153,10 +152,7 @@ struct importance_weights_fn {
 
     importance_weights_result<detail::array_of<Number>> result;
     result.weights.resize(static_cast<Eigen::Index>(policy.size()));
-    const bool of_sequences =
-        options.level != importance_level::token || options.sequence_low > 0 || std::isfinite(options.sequence_high);
-    const sums total = of_sequences ? by_sequences(policy, sampler, mask, offsets, options, result.weights.data())
-                                    : by_tokens(policy, sampler, mask, options, result.weights.data());
+    const sums total = by_sequences(policy, sampler, mask, offsets, options, result.weights.data());
     result.tokens = total.tokens;
     if (total.tokens > 0) {
       result.mean_weight = total.weights / total.tokens;
@@ -169,48 +165,6 @@ struct importance_weights_fn {
   struct sums {
     double weights = 0, squares = 0, limited = 0, tokens = 0;
   };
-
-  // Tokens that depend on no other: in blocks whatever the sequences are, so that the loops vectorise.
-  template <class P, class S, class Mask, class Number>
-  static sums by_tokens(const P& policy, const S& sampler, const Mask& mask, const importance_weights_options& options,
-                        Number* to) {
-    constexpr std::size_t block = detail::token_block;
-    const bool truncated = options.form == importance_form::truncated;
-    const double low = options.low, high = options.high;
-    detail::block<double> difference, ratio, weight, real;
-    sums total;
-    for (std::size_t begin = 0; begin < policy.size(); begin += block) {
-      const std::size_t count = std::min(policy.size() - begin, block);
-      const double* const kept = real.view(mask, begin, count);
-      const double counted = detail::count_nonzero(kept);
-      if (counted == 0) {  // padding
-        std::fill_n(to + begin, count, Number(0));
-        continue;
-      }
-      const double *const p = ratio.view(policy, begin, count), *const s = weight.view(sampler, begin, count);
-      for (std::size_t k = 0; k < block; ++k) difference[k] = p[k] - s[k];
-      detail::clear_masked(kept, counted, difference.data);
-      if (!(detail::defect(difference.data) == 0)) {
-        refuse(begin, begin + count, mask, [&](std::size_t t) { return difference[t - begin]; });
-      }
-      for (std::size_t k = 0; k < block; ++k)
-        ratio[k] = detail::limit(difference[k], -detail::log_ratio_limit, detail::log_ratio_limit);
-      ratio.exp();
-      detail::clear_masked(kept, counted, ratio.data);
-      for (std::size_t k = 0; k < block; ++k) weight[k] = high < ratio[k] ? high : ratio[k];
-      if (!truncated) {
-        for (std::size_t k = 0; k < block; ++k) weight[k] = detail::keep_if(weight[k] == ratio[k], ratio[k]);
-        for (std::size_t k = 0; k < block; ++k) weight[k] = detail::keep_if(weight[k] >= low, weight[k]);
-      }
-      detail::store(weight.data, to + begin, count);
-      total.weights += weight.sum();
-      total.squares += detail::dot(weight.data, weight.data);
-      for (std::size_t k = 0; k < block; ++k) weight[k] = weight[k] != ratio[k] ? 1.0 : 0.0;
-      total.limited += weight.sum();
-      total.tokens += counted;
-    }
-    return total;
-  }
 
   template <class P, class S, class Mask, class Number>
   static sums by_sequences(const P& policy, const S& sampler, const Mask& mask, std::span<const std::size_t> offsets,

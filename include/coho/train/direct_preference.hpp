@@ -169,20 +169,7 @@ class direct_preference_trainer {
   // How many terms of the loss an example makes.
   static double terms_of(const direct_preference_example& example) {
     if constexpr (detail::needs_pairs<Loss>) return 1;
-    return static_cast<double>(!example.chosen.empty()) + static_cast<double>(!example.rejected.empty());
-  }
-
-  void check(std::span<const direct_preference_example> batch) const {
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      const auto& example = batch[i];
-      const std::string name = "preference example " + std::to_string(i);
-      require_argument(!example.prompt.empty(), name + " has no prompt tokens");
-      require_argument(std::isfinite(example.weight) && example.weight >= 0, name + " has a weight below 0");
-      const bool pair = !example.chosen.empty() && !example.rejected.empty();
-      require_argument(
-          pair || (!detail::needs_pairs<Loss> && terms_of(example) > 0),
-          name + (detail::needs_pairs<Loss> ? " has an empty response: this loss compares two" : " has no response"));
-    }
+    return detail::responses_in(example);
   }
 
   // Runs over the micro-batches. `evaluate(tokens, use)` hands the log-probs of all responses, chosen ones first, to
@@ -190,7 +177,7 @@ class direct_preference_trainer {
   template <class Evaluate>
   direct_preference_statistics pass(std::span<const direct_preference_example> batch, const batch_place& place,
                                     Evaluate evaluate) {
-    check(batch);
+    for (std::size_t i = 0; i < batch.size(); ++i) detail::check_example(batch[i], i, detail::needs_pairs<Loss>);
     double totals[5] = {
         static_cast<double>(batch.size())};  // examples, weighted terms, terms, chosen, rejected responses
     for (const auto& example : batch) {
@@ -281,22 +268,11 @@ class direct_preference_trainer {
     return x;
   }
 
-  // Of KTO: each prompt with the response to the next example of the whole batch; examples of weight 0 are not there.
   double baseline_of(const batch_place& place) {
     if constexpr (detail::needs_kl_baseline<Loss>) {
       static_assert(has_reference,
                     "coho::direct_preference_trainer: the KL baseline of this loss needs a reference policy");
-      const auto& whole = place.whole;
-      const auto counts = [](const direct_preference_example& e) { return e.weight > 0 && terms_of(e) > 0; };
-      token_batch mismatched;
-      for (std::size_t i = place.first; i < whole.size(); i += place.stride) {
-        if (!counts(whole[i])) continue;
-        std::size_t next = (i + 1) % whole.size();
-        while (!counts(whole[next])) next = (next + 1) % whole.size();
-        if (next == i) continue;  // alone
-        mismatched.prompts.push_back(whole[i].prompt);
-        mismatched.responses.push_back(whole[next].chosen.empty() ? whole[next].rejected : whole[next].chosen);
-      }
+      const token_batch mismatched = detail::mismatched_responses(place.whole, place.first, place.stride);
       const auto log_probs = [&](auto& model, const char* what) {
         return detail::response_log_probs(model, mismatched, options_.micro_batch, what);
       };

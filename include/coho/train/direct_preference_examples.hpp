@@ -1,13 +1,16 @@
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include <Eigen/Core>
 
 #include <coho/concepts.hpp>
+#include <coho/error.hpp>
 #include <coho/reduce.hpp>
 #include <coho/rollout/minibatch.hpp>
 #include <coho/train/steps/model_outputs.hpp>
@@ -34,6 +37,40 @@ template <policy Model>
 Eigen::ArrayXd response_log_probs(Model& model, const token_batch& batch, const batch_limits& limits,
                                   const char* what) {
   return sequence_sums(evaluate_log_probs(model, batch, limits, what), batch.responses.offsets);
+}
+
+/// How many responses an example has.
+template <class = void>
+double responses_in(const direct_preference_example& example) {
+  return static_cast<double>(!example.chosen.empty()) + static_cast<double>(!example.rejected.empty());
+}
+
+/// Throws `argument_error` for an example that cannot be learned from; `number` is its place in the batch.
+template <class = void>
+void check_example(const direct_preference_example& example, std::size_t number, bool needs_pairs) {
+  const std::string name = "preference example " + std::to_string(number);
+  require_argument(!example.prompt.empty(), name + " has no prompt tokens");
+  require_argument(std::isfinite(example.weight) && example.weight >= 0, name + " has a weight below 0");
+  require_argument(responses_in(example) == 2 || (!needs_pairs && responses_in(example) > 0),
+                   name + (needs_pairs ? " has an empty response: this loss compares two" : " has no response"));
+}
+
+/// What KTO's baseline is estimated from: the prompts of the examples first, first + stride, …, each with the response
+/// to the next example of the batch. Examples of weight 0 or without a response are not there.
+template <class = void>
+token_batch mismatched_responses(std::span<const direct_preference_example> batch, std::size_t first,
+                                 std::size_t stride) {
+  const auto counts = [](const direct_preference_example& e) { return e.weight > 0 && responses_in(e) > 0; };
+  token_batch out;
+  for (std::size_t i = first; i < batch.size(); i += stride) {
+    if (!counts(batch[i])) continue;
+    std::size_t next = (i + 1) % batch.size();
+    while (!counts(batch[next])) next = (next + 1) % batch.size();
+    if (next == i) continue;  // the only one
+    out.prompts.push_back(batch[i].prompt);
+    out.responses.push_back(batch[next].chosen.empty() ? batch[next].rejected : batch[next].chosen);
+  }
+  return out;
 }
 
 /// The responses of examples, chosen ones first; a missing one is an empty response.

@@ -4,6 +4,12 @@
 #include <cstddef>
 #include <limits>
 
+#include <coho/loss/cpo.hpp>
+#include <coho/loss/dpo.hpp>
+#include <coho/loss/kto.hpp>
+#include <coho/loss/orpo.hpp>
+#include <coho/loss/simpo.hpp>
+
 #include "support/catch.hpp"
 #include "support/finite_difference.hpp"
 #include "support/test_arrays.hpp"
@@ -42,6 +48,9 @@ struct own_loss {
 struct own_loss_alone : own_loss {
   static constexpr bool needs_reference = false;
 };
+struct own_loss_of_responses : own_loss {
+  static constexpr bool needs_pairs = false, needs_kl_baseline = true;
+};
 struct returns_a_number {
   double value_and_grad(const preference_log_probs&, const weights_type&) const { return 0; }
 };
@@ -71,6 +80,10 @@ TEST_CASE("DPO, KTO and own losses need a reference, and KTO alone takes single 
   STATIC_REQUIRE_FALSE(detail::needs_pairs<kto_loss>);
   STATIC_REQUIRE(detail::needs_pairs<dpo_loss>);
   STATIC_REQUIRE(detail::needs_pairs<own_loss>);
+  STATIC_REQUIRE(detail::needs_kl_baseline<kto_loss>);
+  STATIC_REQUIRE_FALSE(detail::needs_kl_baseline<dpo_loss>);
+  STATIC_REQUIRE_FALSE(detail::needs_pairs<own_loss_of_responses>);
+  STATIC_REQUIRE(detail::needs_kl_baseline<own_loss_of_responses>);
 }
 
 TEMPLATE_TEST_CASE("the objective's gradient is that of sums of log-probs for every loss", "", dpo_loss, kto_loss,

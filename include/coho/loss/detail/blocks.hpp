@@ -5,7 +5,7 @@
 #include <cstddef>
 
 /// Loops over arrays of the host in blocks that stay in the first-level cache. Kept only where a row of the benchmarks
-/// shows their worth: `kl_loss`, `kl_estimate k3`, `exact_kl`, `importance_weights` and `shape_rewards`.
+/// shows their worth: `kl_loss`, `kl_estimate k3` and `exact_kl`.
 namespace coho::detail {
 
 /// x where the condition holds, else 0. As a function, x is computed before the choice, so that no branch is needed.
@@ -114,22 +114,6 @@ template <class Number>
 void store_difference(double factor, const Number* a, const Number* b, double* __restrict to) noexcept {
   for (std::size_t k = 0; k < token_block; ++k)
     to[k] = 0.0 + factor * (static_cast<double>(a[k]) - static_cast<double>(b[k]));
-}
-
-/// 0, or NaN when a number of a block is not finite.
-template <class Number>
-double defect(const Number* x) noexcept {
-  return block_sum([=](std::size_t k) { return x[k] - x[k]; });
-}
-
-/// Writes −x_k for the first `count` elements of a block.
-template <class Result>
-void store_negative(const double* x, Result* __restrict to, std::size_t count) noexcept {
-  if (count == token_block) {
-    for (std::size_t k = 0; k < token_block; ++k) to[k] = static_cast<Result>(0.0 - x[k]);
-  } else {
-    for (std::size_t k = 0; k < count; ++k) to[k] = static_cast<Result>(0.0 - x[k]);
-  }
 }
 
 }  // namespace coho::detail
