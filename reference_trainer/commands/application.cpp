@@ -13,6 +13,7 @@
 #include "jsonl/record_losses.hpp"
 #include "llama/position_watch.hpp"
 #include "run/exit_codes.hpp"
+#include "run/interruption.hpp"
 #include "run/ranks.hpp"
 #include "run/report_error.hpp"
 #include "run/valid_output.hpp"
