@@ -21,7 +21,7 @@ write_basic_package_version_file("${PROJECT_BINARY_DIR}/coho-config-version.cmak
 install(FILES "${PROJECT_BINARY_DIR}/coho-config.cmake" "${PROJECT_BINARY_DIR}/coho-config-version.cmake"
               cmake/FindLibtorch.cmake DESTINATION "${coho_package_dir}")
 
-# pkg-config: eigen3 brings a file of its own; range-v3 does not, so its folder is named where no compiler looks by itself.
+# pkg-config: eigen3 has its own file; range-v3 does not, so its folder is named unless compilers search it anyway.
 get_target_property(coho_range_directories range-v3::range-v3 INTERFACE_INCLUDE_DIRECTORIES)
 set(coho_range_flags "")
 foreach(directory IN LISTS coho_range_directories)
@@ -30,7 +30,7 @@ foreach(directory IN LISTS coho_range_directories)
   endif()
 endforeach()
 set(coho_pkgconfig_dir "${CMAKE_INSTALL_DATADIR}/pkgconfig")
-# The prefix is told from where the file is, so that an installation can be moved.
+# The prefix is relative to the file, so that an installation can be moved.
 file(RELATIVE_PATH coho_pkgconfig_prefix "/prefix/${coho_pkgconfig_dir}" "/prefix")
 string(REGEX REPLACE "/$" "" coho_pkgconfig_prefix "${coho_pkgconfig_prefix}")
 configure_file(cmake/coho.pc.in "${PROJECT_BINARY_DIR}/coho.pc" @ONLY)

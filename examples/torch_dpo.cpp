@@ -1,4 +1,4 @@
-// DPO of a libtorch module through the library's driver. The module knows nothing of coho: forward takes tokens [B, T]
+// DPO of a libtorch module with the library's driver. The module does not depend on coho: forward takes tokens [B, T]
 // and returns the logits of the token after each position.
 #include <torch/torch.h>
 
@@ -21,7 +21,7 @@ struct language_model : torch::nn::Module {
   language_model() {
     to(torch::kDouble);
     torch::NoGradGuard none;
-    coho::rng random(1);  // torch's own initialisation draws other numbers in other versions
+    coho::rng random(1);  // torch's own initialisation draws different numbers in different versions
     for (auto& p : parameters()) {
       for (std::int64_t i = 0; i < p.numel(); ++i) p.view(-1)[i] = 0.3 * random.normal();
     }
@@ -46,7 +46,7 @@ std::vector<std::vector<coho::token>> sample(coho::module_policy<language_model>
   return out;
 }
 
-// What is wanted: each token is one more than the token before it, and 0, the end token, comes after 4.
+// The goal: each token is one more than the token before it, and 0, the end token, comes after 4.
 double right_steps(const std::vector<coho::token>& response) {
   double right = 0;
   coho::token before = 1;
@@ -62,7 +62,7 @@ int main() {
   language_model model, initial_model;
   coho::module_policy policy{model, {.end = 0}}, initial{initial_model, {.end = 0}};
 
-  // Pairs of the model's own responses, the better one first; equal ones say nothing.
+  // Pairs of the model's own responses, the better one first; ties carry no information.
   const auto a = sample(policy, 256, 3), b = sample(policy, 256, 4);
   std::vector<coho::direct_preference_example> examples;
   for (std::size_t i = 0; i < a.size(); ++i) {

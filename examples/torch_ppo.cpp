@@ -1,5 +1,5 @@
-// PPO of a libtorch module against a reward model that is a libtorch module too, through the library's drivers. The
-// modules know nothing of coho: forward takes tokens [B, T] and returns logits, values or scores of each position.
+// PPO of a libtorch module against a reward model that is also a libtorch module, with the library's drivers. The
+// modules do not depend on coho: forward takes tokens [B, T] and returns logits, values or scores of each position.
 #include <torch/torch.h>
 
 #include <coho/torch/module_optimizer.hpp>
@@ -23,7 +23,7 @@ struct network : torch::nn::Module {
   network(std::int64_t outputs, std::uint64_t seed) : head(register_module("head", torch::nn::Linear(16, outputs))) {
     to(torch::kDouble);
     torch::NoGradGuard none;
-    coho::rng random(seed);  // torch's own initialisation draws other numbers in other versions
+    coho::rng random(seed);  // torch's own initialisation draws different numbers in different versions
     for (auto& p : parameters()) {
       for (std::int64_t i = 0; i < p.numel(); ++i) p.view(-1)[i] = 0.3 * random.normal();
     }
@@ -33,7 +33,7 @@ struct network : torch::nn::Module {
   }
 };
 
-// What is wanted: each token is one more than the token before it, and 0, the end token, comes after 4.
+// The goal: each token is one more than the token before it, and 0, the end token, comes after 4.
 double right_steps(const std::vector<coho::token>& response) {
   double right = 0;
   coho::token before = 1;  // the prompt
@@ -54,7 +54,7 @@ int main() {
   std::vector<coho::rl_prompt> prompts(64, {.tokens = {1}});
   for (std::uint64_t i = 0; i < prompts.size(); ++i) prompts[i].key = i;
 
-  // ---- The reward model learns from pairs of the policy's own responses.
+  // ---- The reward model is trained on pairs of the policy's own responses.
   const coho::generation_options generation{.max_new_tokens = 6};
   const auto drawn = coho::sample_rollouts(policy, prompts, generation, /* seed */ 7, /* step */ 0);
   const std::vector<coho::token> prompt{1};

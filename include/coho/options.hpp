@@ -107,6 +107,7 @@ concept option_number = std::is_arithmetic_v<T> && !std::is_same_v<T, bool>;
 template <class = void>
 std::string allowed_text(const option_range& range, bool whole = false) {
   std::ostringstream out;
+  out.precision(15);  // 1048576 rather than 1.04858e+06
   const bool low = std::isfinite(range.low), high = std::isfinite(range.high);
   const bool zero =
       range.zero && !option_range{range.low, range.high, range.low_included, range.high_included}.contains(0);

@@ -34,7 +34,7 @@ struct lora_options {
   std::int64_t rank_of(std::string_view path) const;
   double alpha_of(std::string_view path) const;
   double scale_of(std::string_view path) const;
-  /// Without patterns and targets, whose forms in a recipe are their own.
+  /// Without patterns and targets, which have special forms in a recipe.
   static void describe(auto&& visit, auto&... o) {
     visit({"rank", "r of each adapted linear", allowed::at_least(1)}, o.rank...);
     visit({"alpha", "α: an adapter's output is scaled by α/r", allowed::above(0)}, o.alpha...);

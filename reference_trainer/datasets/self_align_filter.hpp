@@ -54,20 +54,20 @@ struct self_align_filter_options {
 
   /// Without the switches of the faults.
   static void describe(auto&& visit, auto&... o) {
-    visit({"unfinished", "what becomes of an answer that the length limit cut"}, o.unfinished...);
-    visit({"repetition", "what becomes of an answer that repeats itself"}, o.repeated...);
-    visit({"thoughts_opening", "how the thoughts must begin; empty: in any way"}, o.thoughts_opening...);
-    visit({"answer_opening", "how the answer must begin; empty: in any way"}, o.answer_opening...);
+    visit({"unfinished", "treatment of an answer that the length limit cut"}, o.unfinished...);
+    visit({"repetition", "treatment of an answer that repeats itself"}, o.repeated...);
+    visit({"thoughts_opening", "how the thoughts must begin; empty: unrestricted"}, o.thoughts_opening...);
+    visit({"answer_opening", "how the answer must begin; empty: unrestricted"}, o.answer_opening...);
     visit({"minimum_characters", "of an answer that ended by itself", {}, "characters"}, o.minimum_characters...);
-    visit({"maximum_repetition", "fraction of the answer's runs of 4 words that have occurred in it before",
+    visit({"maximum_repetition", "fraction of the answer's runs of 4 words that occurred in it before",
            allowed::in(0, 1)},
           o.maximum_repetition...);
-    visit({"maximum_repeated_line", "times that a line of at least 20 characters may be in an answer",
+    visit({"maximum_repeated_line", "how often a line of at least 20 characters may occur in an answer",
            allowed::at_least(1)},
           o.maximum_repeated_line...);
-    visit({"maximum_echo", "fraction of the answer that is in runs of 8 words of the question", allowed::in(0, 1)},
+    visit({"maximum_echo", "fraction of the answer inside runs of 8 words of the question", allowed::in(0, 1)},
           o.maximum_echo...);
-    visit({"leak_words", "a run of so many words of an exemplar is a leak", allowed::at_least(1), "words"},
+    visit({"leak_words", "a run of this many words of an exemplar is a leak", allowed::at_least(1), "words"},
           o.leak_words...);
   }
 
@@ -94,19 +94,18 @@ struct self_align_outcome {
 
 /// Which answers of a base model are fit for training (Self-Align; the conditions of SALMON's released code).
 ///
-/// - opening: the thoughts do not begin with `thoughts_opening`, or the answer not with `answer_opening`;
-/// - answer: no answer follows the thoughts, or an empty one (an empty one is always rejected, even without the
-/// filter);
-/// - unfinished: the text ended at the length limit instead of a stop string or end token, and `unfinished` says drop,
-///   or nothing is left without its last word;
-/// - heading: the answer contains a heading of the prompt's conversations;
-/// - length: fewer characters than `minimum_characters` in an answer that ended by itself;
-/// - repetition: more than `maximum_repetition`, or a line that occurs more often than `maximum_repeated_line`, and
-///   `repeated` says remove, or nothing precedes it;
-/// - echo: the answer begins with the whole question (of at least 4 words), or more than `maximum_echo` of it comes
-/// from
-///   the question;
-/// - leak: a run of `leak_words` words also occurs in an exemplar's question, thoughts or answer.
+///  - opening: the thoughts do not begin with `thoughts_opening`, or the answer not with `answer_opening`;
+///  - answer: no answer follows the thoughts, or an empty one (an empty one is always rejected, even without the
+///    filter);
+///  - unfinished: the text ended at the length limit instead of a stop string or end token, and `unfinished` says drop,
+///    or nothing is left without its last word;
+///  - heading: the answer contains a heading of the prompt's conversations;
+///  - length: fewer characters than `minimum_characters` in an answer that ended by itself;
+///  - repetition: more than `maximum_repetition`, or a line that occurs more often than `maximum_repeated_line`, and
+///    `repeated` says remove, or nothing precedes it;
+///  - echo: the answer begins with the whole question (of at least 4 words), or more than `maximum_echo` of it comes
+///    from the question;
+///  - leak: a run of `leak_words` words also occurs in an exemplar's question, thoughts or answer.
 class self_align_filter {
  public:
   self_align_filter(self_align_filter_options options, const self_align_prompt& prompt);

@@ -29,13 +29,13 @@ struct adamw_options {
   /// The first match applies.
   std::vector<learning_rate_factor> factors{};
 
-  /// Without `factors`, which are a stage's to set.
+  /// Without `factors`, which the stage sets.
   static void describe(auto&& visit, auto&... o) {
     visit({"beta1", "decay of the first moment", allowed::in_from(0, 1)}, o.beta1...);
     visit({"beta2", "decay of the second moment", allowed::in_from(0, 1)}, o.beta2...);
     visit({"epsilon", "added to the root of the second moment", allowed::above(0)}, o.epsilon...);
     visit({"weight_decay", "decoupled from the gradient", allowed::at_least(0)}, o.weight_decay...);
-    visit({"moments", "how both are kept"}, o.moments...);
+    visit({"moments", "how both moments are stored"}, o.moments...);
   }
   void validate() const;
 };

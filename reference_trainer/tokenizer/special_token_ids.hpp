@@ -23,14 +23,13 @@ struct special_token_ids {
 
 /// Decides from the files in a checkpoint's folder, in decreasing precedence:
 ///
-/// - the begin token before a text: tokenizer.json's template if there is a tokenizer.json; none if `bos_token` is
-/// null;
-///   `add_bos_token` of tokenizer_config.json; otherwise whether the tokenizer has one. Which token it is: the
-///   template's, `bos_token` of tokenizer_config.json or special_tokens_map.json, tokenizer.model's bos_id.
-/// - the tokens at which a response ends: `eos_token_id` of generation_config.json, `model_ends` (that of config.json),
-///   the tokenizer's end token. The tokenizer's begin and unknown tokens are never among them.
-/// - the end token that is trained: `eos_token` of tokenizer_config.json or special_tokens_map.json; tokenizer.model's
-///   eos_id if it is among the ends; otherwise the first of the ends. It is always one of the ends.
+///  - the begin token before a text: tokenizer.json's template if there is a tokenizer.json; none if `bos_token` is
+///    null; `add_bos_token` of tokenizer_config.json; otherwise whether the tokenizer has one. Which token it is: the
+///    template's, `bos_token` of tokenizer_config.json or special_tokens_map.json, tokenizer.model's bos_id.
+///  - the tokens at which a response ends: `eos_token_id` of generation_config.json, `model_ends` (that of
+///    config.json), the tokenizer's end token. The tokenizer's begin and unknown tokens are never among them.
+///  - the end token that is trained: `eos_token` of tokenizer_config.json or special_tokens_map.json; tokenizer.model's
+///    eos_id if it is among the ends; otherwise the first of the ends. It is always one of the ends.
 ///
 /// `vocabulary`: rows of the model's embedding; added tokens beyond it cannot be used. Throws `file_error` if no file
 /// names an end token, and for ids of generation_config.json outside the vocabulary.

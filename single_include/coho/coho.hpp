@@ -600,6 +600,7 @@ concept option_number = std::is_arithmetic_v<T> && !std::is_same_v<T, bool>;
 template <class = void>
 std::string allowed_text(const option_range& range, bool whole = false) {
   std::ostringstream out;
+  out.precision(15);  // 1048576 rather than 1.04858e+06
   const bool low = std::isfinite(range.low), high = std::isfinite(range.high);
   const bool zero =
       range.zero && !option_range{range.low, range.high, range.low_included, range.high_included}.contains(0);
@@ -10167,9 +10168,8 @@ class basic_tabular_policy {
   }
 
   /// Samples. The options' temperature and banned tokens must equal the model's, or the temperature be 0 (greedy),
-  /// since
-  /// the recorded log-probabilities are those of `log_probs`. Throws `argument_error` otherwise, and for top-k, top-p
-  /// and stop strings, which this model does not support.
+  /// since the recorded log-probabilities are those of `log_probs`. Throws `argument_error` otherwise, and for top-k,
+  /// top-p and stop strings, which this model does not support.
   generation generate(const packed<token>& prompts, const generation_options& sampling, std::span<rng> streams) const {
     const bool greedy = sampling.temperature == 0;
     require_argument(streams.size() == prompts.size(), "generate needs one rng per prompt");

@@ -48,7 +48,7 @@ TEST_CASE("outputs of a module that do not fit the tokens are refused") {
   using Catch::Matchers::ContainsSubstring;
   for (module.way = 0; module.way < 2; ++module.way) {
     CHECK_THROWS_WITH(coho::detail::position_rows(module, tokens, "here"),
-                      "here: the module's forward returned no tensor of [1, 3] positions");
+                      "here: the module's forward did not return a tensor of [1, 3] positions");
   }
   CHECK(coho::detail::position_rows(module, tokens, "here").sizes() == at::IntArrayRef({3, 2}));
   CHECK_THROWS_WITH(coho::detail::position_numbers(module, tokens, first, "here"),

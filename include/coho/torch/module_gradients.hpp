@@ -9,9 +9,9 @@
 
 namespace coho {
 
-/// The gradients of a module's parameters, wherever they are: `trainable`, over several processes and shares too. The
-/// models over a module inherit from it. Parameters that need no gradient are left out; one that no backward pass
-/// reached has the gradient 0.
+/// The gradients of a module's parameters, on any device: `trainable`, including several processes and shares. The
+/// models over a module inherit from it. Parameters that need no gradient are skipped; one that no backward pass
+/// reached has gradient 0.
 ///
 ///     coho::module_gradients gradients(module.parameters());
 ///     const double norm = std::sqrt(gradients.squared_gradient_norm());
@@ -28,7 +28,7 @@ class module_gradients {
       if (parameter.grad().defined()) parameter.mutable_grad().zero_();
     }
   }
-  /// Σ g², the squares of each parameter summed in double.
+  /// Σ g², with the squares of each parameter summed in double.
   double squared_gradient_norm() const {
     double sum = 0;
     for (const auto& parameter : parameters_) {
@@ -56,7 +56,7 @@ class module_gradients {
   }
   template <class Communicator>
   void unfold_gradients(Communicator& ranks) {
-    // A rank without a share has folded nothing, and has zeros to add.
+    // A rank without a share has folded nothing, so it adds zeros.
     if (folded_.empty()) fold_gradients();
     for (std::size_t i = 0; i < parameters_.size(); ++i) sum_into(parameters_[i], folded_[i], ranks);
     folded_.clear();

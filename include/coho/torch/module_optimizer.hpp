@@ -4,8 +4,8 @@
 
 namespace coho {
 
-/// A libtorch optimizer under coho's drivers, which give the learning rate of each step: it becomes that of every
-/// parameter group. Held by reference. One over the parameters of policy and value model steps both.
+/// A libtorch optimizer for coho's drivers, which set the learning rate of each step: it applies to every parameter
+/// group. Held by reference. One over the parameters of both policy and value model steps both.
 ///
 ///     torch::optim::AdamW adam(module.parameters(), torch::optim::AdamWOptions().weight_decay(0.01));
 ///     coho::module_optimizer optimizer{adam};

@@ -24,8 +24,8 @@ namespace coho {
 
 struct module_policy_options {
   token end = 0;                ///< ends a response; it is the response's last token
-  token padding = 0;            ///< what fills rows up on their right; any token of the vocabulary
-  double temperature = 1;       ///< of sampling and scoring alike; above 0
+  token padding = 0;            ///< fills rows on the right; any token of the vocabulary
+  double temperature = 1;       ///< of sampling and scoring; above 0
   std::vector<token> banned{};  ///< tokens of probability 0
 };
 
@@ -34,11 +34,11 @@ struct module_policy_options {
 ///     log p(y_t | x, y_<t) = log softmax(logits / temperature), over the tokens that are not banned
 ///
 /// The module's forward takes tokens [B, T] and returns logits [B, T, V] of the token after each position
-/// (`token_module`). Gradients are autograd's. `generate` calls forward once per token over the whole sequences so far,
-/// without a cache: for models that are small, or sampled elsewhere (`sampler`). Each sequence draws from its own rng
-/// by `token_sampler`. The module is held by reference.
+/// (`token_module`). Gradients come from autograd. `generate` calls forward once per token over the whole sequences so
+/// far, without a cache: for models that are small, or sampled elsewhere (`sampler`). Each sequence draws from its own
+/// rng with `token_sampler`. The module is held by reference.
 ///
-/// Throws `option_error` on construction; `argument_error` for outputs that do not fit, banned tokens in a response,
+/// Throws `option_error` on construction; `argument_error` for outputs of the wrong shape, banned tokens in a response,
 /// and in `generate` for a temperature that is neither the policy's nor 0 (greedy), and for stop strings.
 ///
 ///     coho::module_policy policy{module, {.end = 2}};
@@ -144,7 +144,7 @@ class module_policy : public module_gradients {
 
   at::Device device() const { return detail::device_of(detail::module_parameters(*module_)); }
 
-  // log p of all tokens at the positions of the responses, [tokens, V], and of those that are there, [tokens].
+  // log p of all tokens at the positions of the responses, [tokens, V], and of the actual ones, [tokens].
   std::pair<at::Tensor, at::Tensor> evaluate(const token_batch& batch) {
     if (batch.responses.total() == 0) return {at::empty({0, 1}), at::empty({0})};
     const detail::module_batch rows(batch, options_.padding, device());
@@ -170,7 +170,7 @@ class module_policy : public module_gradients {
     }
   }
 
-  // Of the token after each active sequence, in float and host memory: [active, V].
+  // The logits of the token after each active sequence, in float and host memory: [active, V].
   at::Tensor next_logits(const std::vector<sequence>& all, const std::vector<std::size_t>& active) {
     std::vector<std::vector<token>> rows;
     std::size_t longest = 0;

@@ -21,10 +21,10 @@ namespace coho {
 /// A libtorch module as a reward model: reward_model, differentiable_reward_model and trainable.
 ///
 /// The module's forward takes tokens [B, T] and returns scores [B, T] or [B, T, 1] (`token_module`). A query's score is
-/// that at the last token of its prompt and response; its texts and principles are not read. `padding`: any token of
-/// the vocabulary, on the right of shorter rows. The module is held by reference.
+/// that at the last token of its prompt and response; its texts and principles are ignored. `padding`: any token of the
+/// vocabulary, on the right of shorter rows. The module is held by reference.
 ///
-/// Throws `argument_error` for queries without tokens and outputs that do not fit.
+/// Throws `argument_error` for queries without tokens and outputs of the wrong shape.
 ///
 ///     coho::module_reward reward{reward_module};
 ///     coho::reward_model_trainer trainer{reward, optimizer};

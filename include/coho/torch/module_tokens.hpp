@@ -14,12 +14,12 @@
 
 namespace coho {
 
-/// token_module: a libtorch module over tokens, or what holds one (`torch::nn::ModuleHolder`).
+/// token_module: a libtorch module over tokens, or a holder of one (`torch::nn::ModuleHolder`).
 ///  (1) `m.forward(tokens)`, or `m->forward(tokens)`, with a [B, T] int64 tensor on the device of the parameters,
-///      returns an `at::Tensor` of numbers for each position;
-///  (2) `m.parameters()`, or `m->parameters()`, returns the `at::Tensor`s that are trained;
-///  (3) the numbers of a position depend only on the tokens up to it in its own row (a causal model), so that what
-///      pads a row on its right changes nothing; they are repeatable (dropout is off: `m.eval()`).
+///      returns an `at::Tensor` with numbers for each position;
+///  (2) `m.parameters()`, or `m->parameters()`, returns the trained `at::Tensor`s;
+///  (3) the numbers of a position depend only on the tokens up to it in its own row (a causal model), so padding on the
+///      right of a row changes nothing; they are repeatable (dropout is off: `m.eval()`).
 template <class Module>
 concept token_module = requires(Module& m, const at::Tensor& tokens) {
   { m.forward(tokens) } -> std::convertible_to<at::Tensor>;
@@ -49,12 +49,12 @@ std::vector<at::Tensor> module_parameters(Module& module) {
   }
 }
 
-/// Where a module lives: the device of its first parameter.
+/// The device of a module: that of its first parameter.
 inline at::Device device_of(const std::vector<at::Tensor>& parameters) {
   return parameters.empty() ? at::Device(at::kCPU) : parameters.front().device();
 }
 
-/// Sequences as rows of one tensor, `padding` behind the shorter ones: [sequences, longest].
+/// Sequences as rows of one tensor, with `padding` after the shorter ones: [sequences, longest].
 inline at::Tensor padded_rows(std::span<const std::vector<token>> sequences, token padding, at::Device device) {
   std::size_t longest = 0;
   for (const auto& sequence : sequences) longest = std::max(longest, sequence.size());
@@ -69,10 +69,10 @@ inline at::Tensor indices_tensor(const std::vector<std::int64_t>& indices, at::D
   return at::tensor(indices, at::TensorOptions(at::kLong)).to(device);
 }
 
-/// A token_batch as a module sees it.
+/// A token_batch in the form that a module takes.
 struct module_batch {
   at::Tensor rows;        ///< [sequences, longest], each without its last token, which predicts nothing
-  at::Tensor predicting;  ///< of each response token, the place in `rows`, flattened, that predicts it
+  at::Tensor predicting;  ///< for each response token, the flattened index in `rows` that predicts it
   std::vector<std::int64_t> targets;
 
   module_batch(const token_batch& batch, token padding, at::Device device) {
@@ -97,22 +97,22 @@ struct module_batch {
   }
 };
 
-/// What a module says of each position, one row for each: [sequences · longest, last]. Of the shape [B, T] it has one
-/// number each.
+/// A module's output, one row per position: [sequences · longest, last]. An output of shape [B, T] has one number per
+/// position.
 template <token_module Module>
 at::Tensor position_rows(Module& module, const at::Tensor& rows, const char* what) {
   at::Tensor out = module_forward(module, rows);
   if (out.dim() == 2) out = out.unsqueeze(2);
   require_argument(out.dim() == 3 && out.size(0) == rows.size(0) && out.size(1) == rows.size(1),
-                   std::string(what) + ": the module's forward returned no tensor of [" + std::to_string(rows.size(0)) +
-                       ", " + std::to_string(rows.size(1)) + "] positions");
-  // In half precision sums over a vocabulary would lose the small differences that are learned from.
+                   std::string(what) + ": the module's forward did not return a tensor of [" +
+                       std::to_string(rows.size(0)) + ", " + std::to_string(rows.size(1)) + "] positions");
+  // In half precision, sums over a vocabulary would lose the small differences that are trained on.
   const auto type = out.scalar_type();
   if (type != at::kFloat && type != at::kDouble) out = out.to(at::kFloat);
   return out.flatten(0, 1);
 }
 
-/// One number each of chosen positions: [positions].
+/// One number for each of the chosen positions: [positions].
 template <token_module Module>
 at::Tensor position_numbers(Module& module, const at::Tensor& rows, const at::Tensor& positions, const char* what) {
   const at::Tensor all = position_rows(module, rows, what);
@@ -126,7 +126,7 @@ inline std::vector<double> to_doubles(const at::Tensor& x) {
   return {flat.data_ptr<double>(), flat.data_ptr<double>() + flat.numel()};
 }
 
-/// As a tensor on the device and of the number type of another one.
+/// Converts to a tensor with the device and number type of another one.
 inline at::Tensor from_doubles(std::span<const double> x, const at::Tensor& like) {
   const at::Tensor out = at::empty({static_cast<std::int64_t>(x.size())}, at::kDouble);
   std::copy(x.begin(), x.end(), out.data_ptr<double>());

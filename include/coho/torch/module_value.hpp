@@ -16,10 +16,10 @@ namespace coho {
 ///
 /// The module's forward takes tokens [B, T] and returns values [B, T] or [B, T, 1] (`token_module`). V_t is read at the
 /// token before y_t, so that no value sees the token that it judges. `padding`: any token of the vocabulary, on the
-/// right of shorter rows. The module is held by reference. It shares no parameters with the policy's module: what both
-/// own would be clipped and zeroed twice.
+/// right of shorter rows. The module is held by reference. It must not share parameters with the policy's module:
+/// shared ones would be clipped and zeroed twice.
 ///
-/// Throws `argument_error` for outputs that do not fit.
+/// Throws `argument_error` for outputs of the wrong shape.
 ///
 ///     coho::module_value value{value_module};
 template <token_module Module>

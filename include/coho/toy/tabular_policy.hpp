@@ -109,9 +109,8 @@ class basic_tabular_policy {
   }
 
   /// Samples. The options' temperature and banned tokens must equal the model's, or the temperature be 0 (greedy),
-  /// since
-  /// the recorded log-probabilities are those of `log_probs`. Throws `argument_error` otherwise, and for top-k, top-p
-  /// and stop strings, which this model does not support.
+  /// since the recorded log-probabilities are those of `log_probs`. Throws `argument_error` otherwise, and for top-k,
+  /// top-p and stop strings, which this model does not support.
   generation generate(const packed<token>& prompts, const generation_options& sampling, std::span<rng> streams) const {
     const bool greedy = sampling.temperature == 0;
     require_argument(streams.size() == prompts.size(), "generate needs one rng per prompt");
