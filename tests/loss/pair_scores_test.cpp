@@ -1,5 +1,7 @@
 #include <coho/loss/pair_scores.hpp>
 
+#include <cmath>
+
 #include <coho/loss/bradley_terry.hpp>
 #include <coho/loss/bradley_terry_ties.hpp>
 
@@ -33,12 +35,14 @@ TEST_CASE("losses of pairs by name are those of their arrays in order") {
 TEST_CASE("one pair by name, by hand") {
   const Eigen::ArrayXd one = Eigen::ArrayXd::Ones(1), zero = Eigen::ArrayXd::Zero(1);
   const auto loss = bradley_terry_loss{}.value_and_grad(
-      pair_scores{.chosen = 2 * one, .rejected = one, .targets = one, .margins = one}, token_weights{one});
+      pair_scores{.chosen = 2 * one, .rejected = one, .targets = one, .margins = one},
+      token_weights<Eigen::ArrayXd>{one});
   CHECK(loss.value == Approx(std::log(2.0)));  // 2 − 1 is just the margin
   CHECK(loss.d_chosen(0) == Approx(-0.5));
   CHECK(loss.d_rejected(0) == Approx(0.5));
   const auto tie = bradley_terry_ties_loss{{.form = tie_form::davidson}}.value_and_grad(
-      pair_scores{.chosen = one, .rejected = one, .targets = 0.5 * one, .margins = zero}, token_weights{one});
+      pair_scores{.chosen = one, .rejected = one, .targets = 0.5 * one, .margins = zero},
+      token_weights<Eigen::ArrayXd>{one});
   CHECK(tie.value == Approx(std::log(3.0)));  // three outcomes, equally likely
   CHECK(tie.d_chosen(0) == Approx(0).margin(1e-15));
 }
