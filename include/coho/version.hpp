@@ -1,6 +1,7 @@
 #pragma once
 
-/// The version of the library. What it promises: docs/versions.md. A program may compare the numbers:
+/// The version of the library. What it promises: docs/versions.md. The inline namespace of all headers bears the major
+/// number (tools/check_includes compares them). A program may compare the numbers:
 ///
 ///     static_assert(COHO_VERSION_MAJOR == 0 && COHO_VERSION_MINOR >= 1);
 #define COHO_VERSION_MAJOR 0
