@@ -1,3 +1,3 @@
 #include <coho/coho.hpp>
 
-const char* version_of_second(const coho::error*) { return coho::version; }
+const void* version_of_second(const coho::error*) { return &coho::version; }
