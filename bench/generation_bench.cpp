@@ -12,11 +12,11 @@
 #include <string>
 #include <vector>
 
-#include "adapters/adapter_bank.hpp"
-#include "generation/engine.hpp"
-#include "machine_limits.hpp"
 #include "files/data_files.hpp"
-#include "stages/model_files.hpp"
+#include "generation/engine.hpp"
+#include "llama/adapter_bank.hpp"
+#include "machine_limits.hpp"
+#include "models/model_files.hpp"
 #include "stories_15m.hpp"
 
 namespace {

@@ -9,11 +9,11 @@
 #include <string>
 #include <vector>
 
-#include "data/principle_file.hpp"
-#include "data/template_file.hpp"
-#include "roles/judge_role.hpp"
 #include "files/data_files.hpp"
-#include "stages/model_files.hpp"
+#include "models/model_files.hpp"
+#include "resources/principle_file.hpp"
+#include "resources/template_file.hpp"
+#include "roles/judge_role.hpp"
 #include "stories_15m.hpp"
 
 namespace {

@@ -10,18 +10,20 @@
 #include <string>
 #include <vector>
 
-#include "cli/application.hpp"
+#include "commands/application.hpp"
 #include "demo/principles.hpp"
 #include "demo/world.hpp"
+#include "files/data_files.hpp"
+#include "models/model_files.hpp"
+#include "models/prompter.hpp"
+#include "models/reward_model_role.hpp"
 #include "roles/policy_role.hpp"
 #include "roles/reward_role.hpp"
 #include "roles/value_role.hpp"
-#include "files/data_files.hpp"
-#include "stages/model_files.hpp"
-#include "stages/ppo_settings.hpp"
-#include "stages/prompting.hpp"
-#include "stages/reward_prompts.hpp"
-#include "stages/training_run.hpp"
+#include "rollouts/rl_prompts.hpp"
+#include "run/training_run.hpp"
+#include "settings/optimizer_settings.hpp"
+#include "settings/ppo_settings.hpp"
 
 namespace {
 

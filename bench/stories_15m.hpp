@@ -3,7 +3,7 @@
 #include <coho/rng.hpp>
 #include <memory>
 
-#include "adapters/adapter_bank.hpp"
+#include "llama/adapter_bank.hpp"
 
 namespace coho::trainer {
 

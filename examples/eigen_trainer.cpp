@@ -12,7 +12,7 @@
 #include <coho/reward/shaping.hpp>
 #include <coho/rng.hpp>
 #include <coho/rollout/token_sampling.hpp>
-#include <coho/train/gradient_clipping.hpp>
+#include <coho/optimization/gradient_clipping.hpp>
 #include <cstdio>
 #include <span>
 #include <vector>

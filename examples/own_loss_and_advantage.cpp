@@ -85,7 +85,7 @@ double gradient_error(const simple_policy_loss& loss) {
   return worst;
 }
 
-// The same run with any components. What is wanted: responses whose neighbouring tokens differ.
+// The same run with any components. The goal: responses whose neighbouring tokens differ.
 template <class Components>
 void train(const char* name, Components components) {
   coho::toy::tabular_policy policy{{.vocabulary = 4}}, initial = policy;

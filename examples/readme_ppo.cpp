@@ -9,7 +9,7 @@ int main() {
   coho::toy::tabular_value value(4, 1);
   coho::toy::sgd optimizer(policy, value);
 
-  // What is wanted: many 3s. Any callable over a batch of queries is a reward model.
+  // The goal: many 3s. Any callable over a batch of queries is a reward model.
   auto reward = [](std::span<const coho::reward_query> batch) {
     std::vector<double> scores;
     for (const auto& q : batch) scores.push_back(static_cast<double>(std::ranges::count(q.response_tokens, 3)));

@@ -58,7 +58,7 @@ at::Tensor sample(language_model& model, std::int64_t count, const coho::rng& ba
   return tokens;
 }
 
-// What is wanted: each token one more than the token before it, around from 4 to 0. Between 0 and length.
+// The goal: each token is one more than the token before it, wrapping from 4 to 0. Between 0 and length.
 at::Tensor score(const at::Tensor& tokens) {
   const at::Tensor wanted = (tokens.slice(1, 0, -1) + 1).remainder(vocabulary);
   return (tokens.slice(1, 1) == wanted).sum(1).to(torch::kDouble);

@@ -8,7 +8,7 @@
 
 #include <coho/rng.hpp>
 
-#include "roles/packed_batch.hpp"
+#include "decoder/packed_batch.hpp"
 
 namespace coho::bench {
 

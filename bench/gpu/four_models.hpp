@@ -5,7 +5,7 @@
 
 #include <coho/train/ppo.hpp>
 
-#include "adapters/adapter_bank.hpp"
+#include "llama/adapter_bank.hpp"
 #include "optimization/adamw.hpp"
 #include "roles/policy_role.hpp"
 #include "roles/value_role.hpp"

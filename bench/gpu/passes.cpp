@@ -8,10 +8,10 @@
 
 #include <coho/rng.hpp>
 
-#include "adapters/adapter_bank.hpp"
+#include "llama/adapter_bank.hpp"
 #include "generation/engine.hpp"
 #include "plan/time_plan.hpp"
-#include "roles/packed_batch.hpp"
+#include "decoder/packed_batch.hpp"
 #include "sections.hpp"
 
 namespace coho::bench {

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "bench_machine.hpp"
-#include "llama/weights.hpp"
+#include "decoder/weights.hpp"
 #include "plan/memory_plan.hpp"
 
 namespace coho::bench {

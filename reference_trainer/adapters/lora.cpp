@@ -5,7 +5,7 @@
 
 #include <coho/error.hpp>
 
-#include "adapters/module_pattern.hpp"
+#include "architecture/module_pattern.hpp"
 
 namespace coho::trainer {
 

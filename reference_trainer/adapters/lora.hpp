@@ -12,7 +12,7 @@
 
 #include <coho/rng.hpp>
 
-#include "llama/weights.hpp"
+#include "decoder/weights.hpp"
 
 namespace coho::trainer {
 

@@ -8,7 +8,7 @@
 #include <coho/error.hpp>
 
 #include "adapters/dropout.hpp"
-#include "llama/decoder_ops.hpp"
+#include "decoder/decoder_ops.hpp"
 
 namespace coho::trainer {
 namespace {

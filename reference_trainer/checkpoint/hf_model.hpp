@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <filesystem>
 
+#include "architecture/config.hpp"
 #include "checkpoint/tensor_io.hpp"
-#include "llama/config.hpp"
 
 namespace coho::trainer {
 

@@ -1,6 +1,6 @@
 #include "checkpoint/hf_names.hpp"
 
-#include "llama/linear_kind.hpp"
+#include "architecture/linear_kind.hpp"
 
 namespace coho::trainer {
 

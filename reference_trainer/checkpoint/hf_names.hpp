@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "llama/config.hpp"
+#include "architecture/config.hpp"
 
 namespace coho::trainer {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "adapters/module_pattern.hpp"
+#include "architecture/module_pattern.hpp"
 #include "checkpoint/peft.hpp"
 
 namespace coho::trainer {

@@ -7,7 +7,7 @@
 #include <optional>
 #include <regex>
 
-#include "adapters/module_pattern.hpp"
+#include "architecture/module_pattern.hpp"
 #include "checkpoint/hf_names.hpp"
 #include "checkpoint/lora_patterns.hpp"
 #include "checkpoint/tensor_io.hpp"

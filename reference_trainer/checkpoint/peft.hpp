@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "llama/config.hpp"
+#include "architecture/config.hpp"
 
 namespace coho::trainer {
 

@@ -7,13 +7,14 @@
 #include "checkpoint/hf_model.hpp"
 #include "demo/corpus.hpp"
 #include "files/atomic_file.hpp"
+#include "files/data_files.hpp"
+#include "models/model_files.hpp"
 #include "observe/metrics_log.hpp"
 #include "observe/table.hpp"
 #include "roles/policy_role.hpp"
-#include "files/data_files.hpp"
-#include "stages/model_files.hpp"
-#include "stages/training_run.hpp"
-#include "text/sentencepiece_training.hpp"
+#include "run/stage_context.hpp"
+#include "run/training_run.hpp"
+#include "tokenizer/sentencepiece_training.hpp"
 
 namespace coho::trainer::demo {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <filesystem>
 
-#include "cli/application.hpp"
+#include "commands/application.hpp"
 
 namespace coho::trainer::demo {
 

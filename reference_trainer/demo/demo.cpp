@@ -12,22 +12,19 @@
 
 #include <nlohmann/json.hpp>
 
-#include "cli/report_error.hpp"
+#include "commands/commands.hpp"
 #include "demo/base_training.hpp"
 #include "demo/demo_report.hpp"
 #include "demo/language.hpp"
 #include "demo/principles.hpp"
 #include "demo/world.hpp"
 #include "files/atomic_file.hpp"
+#include "files/data_files.hpp"
 #include "files/json_file.hpp"
 #include "observe/resources.hpp"
-#include "stages/aggregate.hpp"
-#include "files/data_files.hpp"
-#include "stages/judge.hpp"
-#include "stages/ppo.hpp"
-#include "stages/ppo_settings.hpp"
-#include "stages/reward.hpp"
-#include "stages/sample.hpp"
+#include "run/report_error.hpp"
+#include "rollouts/symbolic_rewards.hpp"
+#include "settings/ppo_settings.hpp"
 
 namespace coho::trainer {
 namespace demo {

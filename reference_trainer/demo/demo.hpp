@@ -1,6 +1,7 @@
 #pragma once
 
-#include "cli/application.hpp"
+#include "commands/application.hpp"
+#include "commands/subcommand.hpp"
 
 namespace coho::trainer {
 

@@ -7,7 +7,7 @@
 
 #include "demo/measures.hpp"
 #include "observe/metrics_log.hpp"
-#include "observe/report.hpp"
+#include "report/report.hpp"
 
 namespace coho::trainer::demo {
 

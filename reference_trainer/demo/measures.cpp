@@ -8,7 +8,7 @@
 
 #include "demo/attributes.hpp"
 #include "demo/principles.hpp"
-#include "stages/reward_prompts.hpp"
+#include "models/reward_model_role.hpp"
 
 namespace coho::trainer::demo {
 namespace {

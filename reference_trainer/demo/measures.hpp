@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "data/records.hpp"
+#include "models/model_files.hpp"
 #include "observe/summary.hpp"
-#include "stages/model_files.hpp"
+#include "records/records.hpp"
 
 namespace coho::trainer::demo {
 

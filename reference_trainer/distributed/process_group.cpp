@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include <coho/error.hpp>
-#include <coho/train/all_gather.hpp>
+#include <coho/parallel/all_gather.hpp>
 
 namespace coho::trainer {
 

@@ -10,8 +10,8 @@
 #include <coho/error.hpp>
 #include <coho/rollout/token_sampling.hpp>
 
+#include "decoder/packed_batch.hpp"
 #include "generation/stop_matcher.hpp"
-#include "roles/packed_batch.hpp"
 
 namespace coho::trainer {
 namespace {

@@ -9,7 +9,7 @@
 
 #include <coho/concepts.hpp>
 
-#include "adapters/adapter_bank.hpp"
+#include "llama/adapter_bank.hpp"
 
 namespace coho::trainer {
 

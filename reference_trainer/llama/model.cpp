@@ -8,10 +8,10 @@
 
 #include <coho/error.hpp>
 
-#include "llama/attention.hpp"
-#include "llama/decoder_ops.hpp"
-#include "llama/recompute.hpp"
-#include "llama/rope.hpp"
+#include "decoder/attention.hpp"
+#include "decoder/decoder_ops.hpp"
+#include "decoder/recompute.hpp"
+#include "decoder/rope.hpp"
 
 namespace coho::trainer {
 namespace {

@@ -8,12 +8,12 @@
 
 #include "adapters/lora.hpp"
 #include "adapters/projection.hpp"
-#include "llama/kv_cache.hpp"
-#include "llama/layout.hpp"
-#include "llama/prefix_cache.hpp"
-#include "llama/prefix_layout.hpp"
-#include "llama/recomputation.hpp"
-#include "llama/weights.hpp"
+#include "decoder/kv_cache.hpp"
+#include "decoder/layout.hpp"
+#include "decoder/prefix_cache.hpp"
+#include "decoder/prefix_layout.hpp"
+#include "decoder/recomputation.hpp"
+#include "decoder/weights.hpp"
 
 namespace coho::trainer {
 

@@ -6,9 +6,9 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "data/jsonl.hpp"
 #include "files/atomic_file.hpp"
 #include "files/json_text.hpp"
+#include "jsonl/jsonl.hpp"
 
 namespace coho::trainer {
 

@@ -6,19 +6,13 @@
 #include <string_view>
 #include <vector>
 
-#include "llama/config.hpp"
-#include "llama/linear_kind.hpp"
-#include "llama/recomputation.hpp"
+#include "architecture/config.hpp"
+#include "architecture/linear_kind.hpp"
+#include "architecture/storage_types.hpp"
+#include "decoder/recomputation.hpp"
 #include "optimization/moment_type.hpp"
 
 namespace coho::trainer {
-
-/// How the seven linears of every block are held. Embedding, head and norms are held in the compute type always.
-enum class base_storage { float32, bfloat16, nf4, nf4_double };
-enum class compute_type { float32, bfloat16 };
-
-/// Ranks of an adapter in one block, by linear_kind; 0: not adapted.
-using linear_ranks = std::array<std::int64_t, linear_kinds>;
 
 /// A role over the base: the base itself (no rank above 0), the base with an adapter, or weights of its own.
 struct role_plan {

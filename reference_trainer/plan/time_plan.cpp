@@ -6,6 +6,8 @@
 
 #include <coho/error.hpp>
 
+#include "architecture/storage_types.hpp"
+
 namespace coho::trainer {
 namespace {
 

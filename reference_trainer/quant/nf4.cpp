@@ -10,6 +10,7 @@
 #include <string>
 
 #include "kernels/cpu/nf4_kernels.hpp"
+
 #ifdef COHO_HAVE_CUDA_KERNELS
 #include <c10/core/DeviceGuard.h>
 #include <c10/cuda/CUDAStream.h>

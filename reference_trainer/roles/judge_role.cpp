@@ -8,8 +8,8 @@
 #include <coho/error.hpp>
 #include <coho/torch/fused_log_probs.hpp>
 
+#include "decoder/packed_batch.hpp"
 #include "kernels/log_prob_kernels.hpp"
-#include "roles/packed_batch.hpp"
 
 namespace coho::trainer {
 

@@ -10,9 +10,9 @@
 #include <coho/concepts.hpp>
 #include <coho/rollout/minibatch.hpp>
 
-#include "adapters/adapter_bank.hpp"
+#include "llama/adapter_bank.hpp"
 #include "roles/prefix_groups.hpp"
-#include "text/sentencepiece.hpp"
+#include "tokenizer/sentencepiece.hpp"
 
 namespace coho::trainer {
 

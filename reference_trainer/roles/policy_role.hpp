@@ -9,8 +9,8 @@
 
 #include <coho/concepts.hpp>
 
-#include "adapters/adapter_bank.hpp"
 #include "generation/engine.hpp"
+#include "llama/adapter_bank.hpp"
 
 namespace coho::trainer {
 

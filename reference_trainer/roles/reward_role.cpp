@@ -6,7 +6,7 @@
 
 #include <coho/error.hpp>
 
-#include "roles/packed_batch.hpp"
+#include "decoder/packed_batch.hpp"
 
 namespace coho::trainer {
 namespace {

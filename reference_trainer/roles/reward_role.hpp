@@ -11,8 +11,8 @@
 #include <coho/prompt/reward_prompt.hpp>
 #include <coho/rollout/minibatch.hpp>
 
-#include "adapters/adapter_bank.hpp"
-#include "text/sentencepiece.hpp"
+#include "llama/adapter_bank.hpp"
+#include "tokenizer/sentencepiece.hpp"
 
 namespace coho::trainer {
 

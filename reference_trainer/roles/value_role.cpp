@@ -2,7 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 
-#include "roles/packed_batch.hpp"
+#include "decoder/packed_batch.hpp"
 
 namespace coho::trainer {
 

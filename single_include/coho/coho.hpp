@@ -10095,7 +10095,7 @@ class vocabulary_tokenizer {
 
 }  // namespace coho::toy
 
-// ---- coho/train/all_gather.hpp
+// ---- coho/parallel/all_gather.hpp
 
 namespace coho {
 
@@ -10200,7 +10200,7 @@ class byte_reader {
 
 }  // namespace coho
 
-// ---- coho/train/callbacks.hpp
+// ---- coho/train/steps/callbacks.hpp
 
 namespace coho {
 
@@ -10316,7 +10316,7 @@ consteval bool require_callback() {
 
 }  // namespace coho
 
-// ---- coho/train/gradient_clipping.hpp
+// ---- coho/optimization/gradient_clipping.hpp
 
 namespace coho {
 
@@ -10404,228 +10404,7 @@ inline constexpr all_reduce_gradients_fn all_reduce_gradients{};
 
 }  // namespace coho
 
-// ---- coho/train/model_outputs.hpp
-
-namespace coho {
-
-/// Takes over what a model returned. Throws `argument_error` when its length is not the expected one or a number in it
-/// is not finite: what came from a model is checked once, here, so that no NaN travels further.
-struct lift_output_fn {
-  template <number_range Range>
-  Eigen::ArrayXd operator()(const Range& range, std::size_t expected, std::string_view what) const {
-    const auto size = static_cast<std::size_t>(std::ranges::size(range));
-    require_argument(size == expected, std::string(what) + ": the model returned " + std::to_string(size) +
-                                           " numbers where " + std::to_string(expected) + " were expected");
-    Eigen::ArrayXd out(static_cast<Eigen::Index>(size));
-    Eigen::Index at = 0;
-    for (const auto value : range) {
-      const auto number = static_cast<double>(value);
-      if (!std::isfinite(number)) {
-        throw argument_error(std::string(what) + ": number " + std::to_string(at) +
-                             " that the model returned is not finite");
-      }
-      out(at++) = number;
-    }
-    return out;
-  }
-};
-inline constexpr lift_output_fn lift_output{};
-
-/// The tokens of each sequence of a batch, prompt and response.
-template <class = void>
-std::vector<std::size_t> sequence_lengths(const token_batch& batch) {
-  std::vector<std::size_t> out(batch.size());
-  for (std::size_t i = 0; i < out.size(); ++i) out[i] = batch.prompts.length(i) + batch.responses.length(i);
-  return out;
-}
-
-namespace detail {
-
-/// Evaluates a per-token function of the batch in parts within the limits.
-template <class Evaluate>
-Eigen::ArrayXd in_parts(const token_batch& batch, const batch_limits& limits, std::string_view what,
-                        Evaluate evaluate) {
-  Eigen::ArrayXd out(static_cast<Eigen::Index>(batch.responses.total()));
-  const auto lengths = sequence_lengths(batch);
-  for (const auto& indices : micro_batches(detail::span_of(lengths), limits)) {
-    const token_batch part = batch.select(indices);
-    scatter(lift_output(evaluate(part), part.responses.total(), what), batch.responses.offsets, indices, out);
-  }
-  return out;
-}
-
-}  // namespace detail
-
-/// `model.log_probs(batch)` in parts within the limits, checked. [response tokens]
-struct evaluate_log_probs_fn {
-  template <policy Model>
-  Eigen::ArrayXd operator()(Model& model, const token_batch& batch, const batch_limits& limits = {},
-                            std::string_view what = "log_probs") const {
-    return detail::in_parts(batch, limits, what, [&](const token_batch& part) { return model.log_probs(part); });
-  }
-};
-inline constexpr evaluate_log_probs_fn evaluate_log_probs{};
-
-/// `model.values(batch)` in parts within the limits, checked. [response tokens]
-struct evaluate_values_fn {
-  template <value_model Model>
-  Eigen::ArrayXd operator()(Model& model, const token_batch& batch, const batch_limits& limits = {}) const {
-    return detail::in_parts(batch, limits, "values", [&](const token_batch& part) { return model.values(part); });
-  }
-};
-inline constexpr evaluate_values_fn evaluate_values{};
-
-/// The tokens of each query, as far as they are given.
-template <class = void>
-std::vector<std::size_t> query_lengths(std::span<const reward_query> queries) {
-  std::vector<std::size_t> out(queries.size());
-  for (std::size_t i = 0; i < out.size(); ++i)
-    out[i] = queries[i].prompt_tokens.size() + queries[i].response_tokens.size();
-  return out;
-}
-
-/// The scores of queries in parts within the limits, checked. [queries]
-struct evaluate_scores_fn {
-  template <reward_model Model>
-  Eigen::ArrayXd operator()(Model& model, std::span<const reward_query> queries,
-                            const batch_limits& limits = {}) const {
-    Eigen::ArrayXd out(static_cast<Eigen::Index>(queries.size()));
-    const auto lengths = query_lengths(queries);
-    for (const auto& indices : micro_batches(detail::span_of(lengths), limits)) {
-      std::vector<reward_query> part;
-      for (const std::size_t i : indices) part.push_back(queries[i]);
-      const Eigen::ArrayXd scores =
-          lift_output(score_queries(model, detail::span_of(part)), part.size(), "reward model scores");
-      for (std::size_t k = 0; k < indices.size(); ++k) {
-        out(static_cast<Eigen::Index>(indices[k])) = scores(static_cast<Eigen::Index>(k));
-      }
-    }
-    return out;
-  }
-};
-inline constexpr evaluate_scores_fn evaluate_scores{};
-
-}  // namespace coho
-
-// ---- coho/train/ppo_models.hpp
-
-namespace coho {
-
-/// Stands for a decoder where there is none: reward queries then hold tokens and no response text.
-struct no_decoder_type {};
-inline constexpr no_decoder_type no_decoder{};
-
-/// Stands for a bonus where there is none.
-struct no_bonus_type {
-  double operator()(const reward_query&) const noexcept { return 0; }
-};
-inline constexpr no_bonus_type no_bonus{};
-
-/// Stands for a value model where there is none: advantages then need another baseline.
-struct no_value_type {};
-inline constexpr no_value_type no_value{};
-
-/// What PPO works on, by reference: the caller keeps everything alive. The types are deduced.
-///
-/// - `policy`: causal_lm, differentiable_policy, trainable. `reference`: policy (frozen). `value`:
-/// differentiable_value_model,
-///   trainable; it may be the same object as the policy. `reward`: reward_model.
-/// - `optimizer` steps the policy. `value_optimizer` steps the value model; the same object as `optimizer` (the
-/// default)
-///   says that it holds the parameters of both and is stepped once.
-/// - `decoder`: `decode(std::span<const token>)` or callable with it, returns the text that reward models see (where a
-///   response ends and whether stop strings show is the decoder's business).
-/// - `bonus`: symbolic rewards, `double(const reward_query&)`, added to the normalised score.
-///
-///     coho::ppo_trainer trainer{coho::ppo_models{.policy = policy, .reference = initial, .value = value, .reward =
-///     reward,
-///                                                .optimizer = adam}, options};
-template <class Policy, class Reference, class Value, class Reward, class Optimizer, class ValueOptimizer = Optimizer,
-          class Decoder = const no_decoder_type, class Bonus = const no_bonus_type,
-          class Communicator = const local_communicator>
-struct ppo_models {
-  Policy& policy;
-  Reference& reference;
-  Value& value;
-  Reward& reward;
-  Optimizer& optimizer;
-  ValueOptimizer& value_optimizer = optimizer;
-  Decoder& decoder = no_decoder;
-  Bonus& bonus = no_bonus;
-  Communicator& ranks = local;
-};
-
-#if defined(__clang__) && __clang_major__ < 17
-// clang 16 deduces no aggregate's template arguments. With this it does, from the members in their order, not by name.
-template <class... Models>
-ppo_models(Models&...) -> ppo_models<Models...>;
-#endif
-
-namespace detail {
-
-template <class Decoder>
-concept decoding = std::is_same_v<std::remove_const_t<Decoder>, no_decoder_type> ||
-                   requires(Decoder& d, std::span<const token> tokens) {
-                     { d.decode(tokens) } -> std::convertible_to<std::string>;
-                   } || requires(Decoder& d, std::span<const token> tokens) {
-                     { d(tokens) } -> std::convertible_to<std::string>;
-                   };
-
-/// Whether there is a decoder: without one all texts are empty strings, which says nothing about the responses.
-template <class Decoder>
-inline constexpr bool decodes = !std::is_same_v<std::remove_cvref_t<Decoder>, no_decoder_type>;
-
-template <class Decoder>
-std::string decode_with(Decoder& decoder, std::span<const token> tokens) {
-  if constexpr (!decodes<Decoder>) {
-    return {};
-  } else if constexpr (requires { decoder.decode(tokens); }) {
-    return decoder.decode(tokens);
-  } else {
-    return decoder(tokens);
-  }
-}
-
-template <class Models>
-struct check_models;
-template <class Policy, class Reference, class Value, class Reward, class Optimizer, class ValueOptimizer,
-          class Decoder, class Bonus, class Communicator>
-struct check_models<
-    ppo_models<Policy, Reference, Value, Reward, Optimizer, ValueOptimizer, Decoder, Bonus, Communicator>> {
-  static consteval bool passed() {
-    require_causal_lm<Policy>();
-    require_differentiable_policy<Policy>();
-    require_trainable<Policy>();
-    require_policy<Reference>();
-    if constexpr (!std::is_same_v<std::remove_const_t<Value>, no_value_type>) {
-      require_differentiable_value_model<Value>();
-      require_trainable<Value>();
-    }
-    require_reward_model<Reward>();
-    require_optimizer<Optimizer>();
-    require_optimizer<ValueOptimizer>();
-    require_communicator<Communicator>();
-    static_assert(decoding<Decoder>,
-                  "coho::ppo_models: the decoder has no decode(std::span<const token>) and is not callable with it");
-    constexpr bool bonus = requires(Bonus& b, const reward_query& q) {
-      { b(q) } -> std::convertible_to<double>;
-    };
-    static_assert(bonus, "coho::ppo_models: the bonus is not callable with a const reward_query& or returns no number");
-    return true;
-  }
-};
-
-/// The first errors of a driver with models that do not fit.
-template <class Models>
-consteval bool require_ppo_models() {
-  return check_models<Models>::passed();
-}
-
-}  // namespace detail
-
-}  // namespace coho
-
-// ---- coho/train/learning_rate_schedule.hpp
+// ---- coho/optimization/learning_rate_schedule.hpp
 
 namespace coho {
 
@@ -10688,7 +10467,7 @@ class learning_rate_schedule {
 
 }  // namespace coho
 
-// ---- coho/train/ppo_options.hpp
+// ---- coho/train/options/ppo_options.hpp
 
 namespace coho {
 
@@ -10819,7 +10598,228 @@ struct ppo_options {
 
 }  // namespace coho
 
-// ---- coho/train/ppo_statistics.hpp
+// ---- coho/train/steps/model_outputs.hpp
+
+namespace coho {
+
+/// Takes over what a model returned. Throws `argument_error` when its length is not the expected one or a number in it
+/// is not finite: what came from a model is checked once, here, so that no NaN travels further.
+struct lift_output_fn {
+  template <number_range Range>
+  Eigen::ArrayXd operator()(const Range& range, std::size_t expected, std::string_view what) const {
+    const auto size = static_cast<std::size_t>(std::ranges::size(range));
+    require_argument(size == expected, std::string(what) + ": the model returned " + std::to_string(size) +
+                                           " numbers where " + std::to_string(expected) + " were expected");
+    Eigen::ArrayXd out(static_cast<Eigen::Index>(size));
+    Eigen::Index at = 0;
+    for (const auto value : range) {
+      const auto number = static_cast<double>(value);
+      if (!std::isfinite(number)) {
+        throw argument_error(std::string(what) + ": number " + std::to_string(at) +
+                             " that the model returned is not finite");
+      }
+      out(at++) = number;
+    }
+    return out;
+  }
+};
+inline constexpr lift_output_fn lift_output{};
+
+/// The tokens of each sequence of a batch, prompt and response.
+template <class = void>
+std::vector<std::size_t> sequence_lengths(const token_batch& batch) {
+  std::vector<std::size_t> out(batch.size());
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = batch.prompts.length(i) + batch.responses.length(i);
+  return out;
+}
+
+namespace detail {
+
+/// Evaluates a per-token function of the batch in parts within the limits.
+template <class Evaluate>
+Eigen::ArrayXd in_parts(const token_batch& batch, const batch_limits& limits, std::string_view what,
+                        Evaluate evaluate) {
+  Eigen::ArrayXd out(static_cast<Eigen::Index>(batch.responses.total()));
+  const auto lengths = sequence_lengths(batch);
+  for (const auto& indices : micro_batches(detail::span_of(lengths), limits)) {
+    const token_batch part = batch.select(indices);
+    scatter(lift_output(evaluate(part), part.responses.total(), what), batch.responses.offsets, indices, out);
+  }
+  return out;
+}
+
+}  // namespace detail
+
+/// `model.log_probs(batch)` in parts within the limits, checked. [response tokens]
+struct evaluate_log_probs_fn {
+  template <policy Model>
+  Eigen::ArrayXd operator()(Model& model, const token_batch& batch, const batch_limits& limits = {},
+                            std::string_view what = "log_probs") const {
+    return detail::in_parts(batch, limits, what, [&](const token_batch& part) { return model.log_probs(part); });
+  }
+};
+inline constexpr evaluate_log_probs_fn evaluate_log_probs{};
+
+/// `model.values(batch)` in parts within the limits, checked. [response tokens]
+struct evaluate_values_fn {
+  template <value_model Model>
+  Eigen::ArrayXd operator()(Model& model, const token_batch& batch, const batch_limits& limits = {}) const {
+    return detail::in_parts(batch, limits, "values", [&](const token_batch& part) { return model.values(part); });
+  }
+};
+inline constexpr evaluate_values_fn evaluate_values{};
+
+/// The tokens of each query, as far as they are given.
+template <class = void>
+std::vector<std::size_t> query_lengths(std::span<const reward_query> queries) {
+  std::vector<std::size_t> out(queries.size());
+  for (std::size_t i = 0; i < out.size(); ++i)
+    out[i] = queries[i].prompt_tokens.size() + queries[i].response_tokens.size();
+  return out;
+}
+
+/// The scores of queries in parts within the limits, checked. [queries]
+struct evaluate_scores_fn {
+  template <reward_model Model>
+  Eigen::ArrayXd operator()(Model& model, std::span<const reward_query> queries,
+                            const batch_limits& limits = {}) const {
+    Eigen::ArrayXd out(static_cast<Eigen::Index>(queries.size()));
+    const auto lengths = query_lengths(queries);
+    for (const auto& indices : micro_batches(detail::span_of(lengths), limits)) {
+      std::vector<reward_query> part;
+      for (const std::size_t i : indices) part.push_back(queries[i]);
+      const Eigen::ArrayXd scores =
+          lift_output(score_queries(model, detail::span_of(part)), part.size(), "reward model scores");
+      for (std::size_t k = 0; k < indices.size(); ++k) {
+        out(static_cast<Eigen::Index>(indices[k])) = scores(static_cast<Eigen::Index>(k));
+      }
+    }
+    return out;
+  }
+};
+inline constexpr evaluate_scores_fn evaluate_scores{};
+
+}  // namespace coho
+
+// ---- coho/train/steps/ppo_models.hpp
+
+namespace coho {
+
+/// Stands for a decoder where there is none: reward queries then hold tokens and no response text.
+struct no_decoder_type {};
+inline constexpr no_decoder_type no_decoder{};
+
+/// Stands for a bonus where there is none.
+struct no_bonus_type {
+  double operator()(const reward_query&) const noexcept { return 0; }
+};
+inline constexpr no_bonus_type no_bonus{};
+
+/// Stands for a value model where there is none: advantages then need another baseline.
+struct no_value_type {};
+inline constexpr no_value_type no_value{};
+
+/// What PPO works on, by reference: the caller keeps everything alive. The types are deduced.
+///
+/// - `policy`: causal_lm, differentiable_policy, trainable. `reference`: policy (frozen). `value`:
+/// differentiable_value_model,
+///   trainable; it may be the same object as the policy. `reward`: reward_model.
+/// - `optimizer` steps the policy. `value_optimizer` steps the value model; the same object as `optimizer` (the
+/// default)
+///   says that it holds the parameters of both and is stepped once.
+/// - `decoder`: `decode(std::span<const token>)` or callable with it, returns the text that reward models see (where a
+///   response ends and whether stop strings show is the decoder's business).
+/// - `bonus`: symbolic rewards, `double(const reward_query&)`, added to the normalised score.
+///
+///     coho::ppo_trainer trainer{coho::ppo_models{.policy = policy, .reference = initial, .value = value, .reward =
+///     reward,
+///                                                .optimizer = adam}, options};
+template <class Policy, class Reference, class Value, class Reward, class Optimizer, class ValueOptimizer = Optimizer,
+          class Decoder = const no_decoder_type, class Bonus = const no_bonus_type,
+          class Communicator = const local_communicator>
+struct ppo_models {
+  Policy& policy;
+  Reference& reference;
+  Value& value;
+  Reward& reward;
+  Optimizer& optimizer;
+  ValueOptimizer& value_optimizer = optimizer;
+  Decoder& decoder = no_decoder;
+  Bonus& bonus = no_bonus;
+  Communicator& ranks = local;
+};
+
+#if defined(__clang__) && __clang_major__ < 17
+// clang 16 deduces no aggregate's template arguments. With this it does, from the members in their order, not by name.
+template <class... Models>
+ppo_models(Models&...) -> ppo_models<Models...>;
+#endif
+
+namespace detail {
+
+template <class Decoder>
+concept decoding = std::is_same_v<std::remove_const_t<Decoder>, no_decoder_type> ||
+                   requires(Decoder& d, std::span<const token> tokens) {
+                     { d.decode(tokens) } -> std::convertible_to<std::string>;
+                   } || requires(Decoder& d, std::span<const token> tokens) {
+                     { d(tokens) } -> std::convertible_to<std::string>;
+                   };
+
+/// Whether there is a decoder: without one all texts are empty strings, which says nothing about the responses.
+template <class Decoder>
+inline constexpr bool decodes = !std::is_same_v<std::remove_cvref_t<Decoder>, no_decoder_type>;
+
+template <class Decoder>
+std::string decode_with(Decoder& decoder, std::span<const token> tokens) {
+  if constexpr (!decodes<Decoder>) {
+    return {};
+  } else if constexpr (requires { decoder.decode(tokens); }) {
+    return decoder.decode(tokens);
+  } else {
+    return decoder(tokens);
+  }
+}
+
+template <class Models>
+struct check_models;
+template <class Policy, class Reference, class Value, class Reward, class Optimizer, class ValueOptimizer,
+          class Decoder, class Bonus, class Communicator>
+struct check_models<
+    ppo_models<Policy, Reference, Value, Reward, Optimizer, ValueOptimizer, Decoder, Bonus, Communicator>> {
+  static consteval bool passed() {
+    require_causal_lm<Policy>();
+    require_differentiable_policy<Policy>();
+    require_trainable<Policy>();
+    require_policy<Reference>();
+    if constexpr (!std::is_same_v<std::remove_const_t<Value>, no_value_type>) {
+      require_differentiable_value_model<Value>();
+      require_trainable<Value>();
+    }
+    require_reward_model<Reward>();
+    require_optimizer<Optimizer>();
+    require_optimizer<ValueOptimizer>();
+    require_communicator<Communicator>();
+    static_assert(decoding<Decoder>,
+                  "coho::ppo_models: the decoder has no decode(std::span<const token>) and is not callable with it");
+    constexpr bool bonus = requires(Bonus& b, const reward_query& q) {
+      { b(q) } -> std::convertible_to<double>;
+    };
+    static_assert(bonus, "coho::ppo_models: the bonus is not callable with a const reward_query& or returns no number");
+    return true;
+  }
+};
+
+/// The first errors of a driver with models that do not fit.
+template <class Models>
+consteval bool require_ppo_models() {
+  return check_models<Models>::passed();
+}
+
+}  // namespace detail
+
+}  // namespace coho
+
+// ---- coho/train/steps/ppo_statistics.hpp
 
 namespace coho {
 
@@ -10887,7 +10887,7 @@ struct ppo_state {
 
 }  // namespace coho
 
-// ---- coho/train/stopwatch.hpp
+// ---- coho/train/steps/stopwatch.hpp
 
 namespace coho::detail {
 
@@ -10916,7 +10916,7 @@ class stopwatch {
 
 }  // namespace coho::detail
 
-// ---- coho/train/collect_rollouts.hpp
+// ---- coho/train/steps/collect_rollouts.hpp
 
 namespace coho {
 
@@ -11061,7 +11061,7 @@ void describe_rollouts(const Rollouts& r, Communicator& ranks, ppo_statistics& o
 
 }  // namespace coho
 
-// ---- coho/train/data_order.hpp
+// ---- coho/optimization/data_order.hpp
 
 namespace coho {
 
@@ -11118,6 +11118,35 @@ class data_order {
   bool shuffle_;
   std::vector<std::size_t> order_;
 };
+
+}  // namespace coho
+
+// ---- coho/optimization/gradient_step.hpp
+
+namespace coho {
+
+/// The end of each optimizer step: sums the gradient over the ranks, clips its norm to `norm_clip` (0: off), steps.
+/// Returns the norm before clipping. Throws `error`, naming `what`, when the gradient is not finite: then nothing was
+/// changed.
+///
+///     const double norm = coho::gradient_step("step 7", model, optimizer, 2e-5, 1.0, ranks);
+struct gradient_step_fn {
+  template <trainable Model, optimizer Optimizer, communicator Communicator = const local_communicator>
+  double operator()(const std::string& what, Model& model, Optimizer& optimizer, double learning_rate, double norm_clip,
+                    Communicator& ranks = local) const {
+    all_reduce_gradients(ranks, model);
+    const double norm = clip_gradient_norm(norm_clip, model);
+    require_finite_norm(norm, what);
+    optimizer.step(learning_rate);
+    return norm;
+  }
+
+  template <class = void>
+  static void require_finite_norm(double norm, const std::string& what) {
+    if (!std::isfinite(norm)) throw error(what + ": the gradient is not finite; nothing was changed");
+  }
+};
+inline constexpr gradient_step_fn gradient_step{};
 
 }  // namespace coho
 
@@ -11184,7 +11213,7 @@ inline constexpr add_reference_log_probs_fn add_reference_log_probs{};
 
 }  // namespace coho
 
-// ---- coho/train/direct_preference_options.hpp
+// ---- coho/train/options/direct_preference_options.hpp
 
 namespace coho {
 
@@ -11214,36 +11243,7 @@ using direct_preference_state = data_position;
 
 }  // namespace coho
 
-// ---- coho/train/gradient_step.hpp
-
-namespace coho {
-
-/// The end of each optimizer step: sums the gradient over the ranks, clips its norm to `norm_clip` (0: off), steps.
-/// Returns the norm before clipping. Throws `error`, naming `what`, when the gradient is not finite: then nothing was
-/// changed.
-///
-///     const double norm = coho::gradient_step("step 7", model, optimizer, 2e-5, 1.0, ranks);
-struct gradient_step_fn {
-  template <trainable Model, optimizer Optimizer, communicator Communicator = const local_communicator>
-  double operator()(const std::string& what, Model& model, Optimizer& optimizer, double learning_rate, double norm_clip,
-                    Communicator& ranks = local) const {
-    all_reduce_gradients(ranks, model);
-    const double norm = clip_gradient_norm(norm_clip, model);
-    require_finite_norm(norm, what);
-    optimizer.step(learning_rate);
-    return norm;
-  }
-
-  template <class = void>
-  static void require_finite_norm(double norm, const std::string& what) {
-    if (!std::isfinite(norm)) throw error(what + ": the gradient is not finite; nothing was changed");
-  }
-};
-inline constexpr gradient_step_fn gradient_step{};
-
-}  // namespace coho
-
-// ---- coho/train/loops.hpp
+// ---- coho/train/steps/loops.hpp
 
 /// The outer loops that trainers share. For writers of drivers.
 namespace coho::detail {
@@ -11332,7 +11332,7 @@ void require_same_order(const data_position& saved, const Options& options) {
 
 }  // namespace coho::detail
 
-// ---- coho/train/preference_objective.hpp
+// ---- coho/train/steps/preference_objective.hpp
 
 namespace coho {
 
@@ -11713,7 +11713,7 @@ class direct_preference_trainer {
 
 }  // namespace coho
 
-// ---- coho/train/policy_components.hpp
+// ---- coho/train/steps/policy_components.hpp
 
 namespace coho {
 
@@ -11996,7 +11996,7 @@ consteval bool require_kl_controller() {
 
 }  // namespace coho
 
-// ---- coho/train/estimate_advantages.hpp
+// ---- coho/train/steps/estimate_advantages.hpp
 
 namespace coho {
 
@@ -12119,7 +12119,7 @@ inline constexpr estimate_advantages_fn estimate_advantages{};
 
 }  // namespace coho
 
-// ---- coho/train/shares.hpp
+// ---- coho/parallel/shares.hpp
 
 namespace coho {
 
@@ -12264,7 +12264,7 @@ class share_sums {
 
 }  // namespace coho
 
-// ---- coho/train/gather_rollouts.hpp
+// ---- coho/train/steps/gather_rollouts.hpp
 
 namespace coho {
 
@@ -12422,7 +12422,7 @@ inline constexpr gather_rollouts_fn gather_rollouts{};
 
 }  // namespace coho
 
-// ---- coho/train/gradient_sum.hpp
+// ---- coho/parallel/gradient_sum.hpp
 
 namespace coho {
 
@@ -12551,7 +12551,7 @@ struct no_gradient_sum {
 
 }  // namespace coho
 
-// ---- coho/train/group_relative_options.hpp
+// ---- coho/train/options/group_relative_options.hpp
 
 namespace coho {
 
@@ -12694,7 +12694,7 @@ class group_baseline_estimator {
 
 }  // namespace coho
 
-// ---- coho/train/policy_update.hpp
+// ---- coho/train/steps/policy_update.hpp
 
 namespace coho::detail {
 
@@ -13346,7 +13346,7 @@ consteval bool require_preference_source() {
 
 }  // namespace coho
 
-// ---- coho/train/reward_model_options.hpp
+// ---- coho/train/options/reward_model_options.hpp
 
 namespace coho {
 

@@ -1,5 +1,5 @@
 // expect: coho::advantage_estimator (1): the result has no advantages and returns that are Eigen arrays of double
-#include <coho/train/policy_components.hpp>
+#include <coho/train/steps/policy_components.hpp>
 
 struct reward_minus_value {
 #ifndef COHO_FAIL

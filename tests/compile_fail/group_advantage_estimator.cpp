@@ -1,6 +1,6 @@
 // expect: coho::group_advantage_estimator (1): the estimator is not callable (const) with rewards and the groups'
 // offsets
-#include <coho/train/policy_components.hpp>
+#include <coho/train/steps/policy_components.hpp>
 
 struct best_of_group {
 #ifndef COHO_FAIL

@@ -1,5 +1,5 @@
 // expect: coho::kl_controller (2): the controller has no update(double mean_sequence_kl, double sequences)
-#include <coho/train/policy_components.hpp>
+#include <coho/train/steps/policy_components.hpp>
 
 struct halving {
   double coefficient() const;

@@ -1,5 +1,5 @@
 // expect: coho::policy_loss (1): value_and_grad returns no value and d_log_probs
-#include <coho/train/policy_components.hpp>
+#include <coho/train/steps/policy_components.hpp>
 
 struct own_loss {
   struct result {

@@ -1,7 +1,7 @@
 // expect: coho::policy_loss (1): the loss has no value_and_grad(log_probs, old_log_probs, advantages, weights) const,
 // nor
 #include <coho/loss/ppo_clip.hpp>
-#include <coho/train/policy_components.hpp>
+#include <coho/train/steps/policy_components.hpp>
 
 struct only_a_value {
   double operator()(const Eigen::ArrayXd& log_probs) const;

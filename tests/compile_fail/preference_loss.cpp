@@ -1,5 +1,5 @@
 // expect: coho::preference_loss (1): the loss is none of coho's losses over whole responses and has no
-#include <coho/train/preference_objective.hpp>
+#include <coho/train/steps/preference_objective.hpp>
 
 struct own_loss {
 #ifndef COHO_FAIL

@@ -1,5 +1,5 @@
 // expect: coho::value_loss (1): the loss has no value_and_grad(values, old_values, returns, weights) const
-#include <coho/train/policy_components.hpp>
+#include <coho/train/steps/policy_components.hpp>
 
 struct squared {
   struct result {

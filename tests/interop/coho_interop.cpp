@@ -19,15 +19,16 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/bitsandbytes.hpp"
 #include "checkpoint/hf_model.hpp"
 #include "checkpoint/hf_names.hpp"
 #include "checkpoint/tensor_io.hpp"
-#include "cli/options.hpp"
+#include "config/config.hpp"
+#include "decoder/layout.hpp"
 #include "files/json_file.hpp"
-#include "llama/layout.hpp"
-#include "stages/model_files.hpp"
+#include "models/model_files.hpp"
+
 #if __has_include("checkpoint/bitsandbytes.hpp")
-#include "checkpoint/bitsandbytes.hpp"
 #define COHO_INTEROP_WRITES_NF4 1
 #if __has_include("quant/linear_weight.hpp")
 #define COHO_INTEROP_READS_NF4 1

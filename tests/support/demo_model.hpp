@@ -1,6 +1,6 @@
 #pragma once
 
-#include "stages/model_files.hpp"
+#include "models/model_files.hpp"
 #include "support/stage_runs.hpp"
 
 namespace coho::test {

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include <coho/train/ppo.hpp>
-#include <coho/train/preference_objective.hpp>
+#include <coho/train/steps/preference_objective.hpp>
 
 #include "support/small_world.hpp"
 

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "stages/model_files.hpp"
+#include "models/model_files.hpp"
 #include "support/small_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"

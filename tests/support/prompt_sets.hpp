@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "data/records.hpp"
+#include "commands/commands.hpp"
 #include "files/json_file.hpp"
-#include "stages/prompts.hpp"
+#include "records/records.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
 

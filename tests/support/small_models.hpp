@@ -10,8 +10,8 @@
 #include <optional>
 #include <vector>
 
-#include "adapters/adapter_bank.hpp"
-#include "roles/packed_batch.hpp"
+#include "llama/adapter_bank.hpp"
+#include "decoder/packed_batch.hpp"
 #include "support/shared_data.hpp"
 #include "support/tensor_difference.hpp"
 

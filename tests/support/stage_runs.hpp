@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
-#include "cli/application.hpp"
-#include "cli/report_error.hpp"
+#include "commands/application.hpp"
 #include "observe/metrics_log.hpp"
+#include "run/report_error.hpp"
 #include "support/catch.hpp"
 #include "support/shared_data.hpp"
 

@@ -9,7 +9,7 @@
 #include <coho/toy/adam.hpp>
 #include <coho/toy/sgd.hpp>
 #include <coho/train/direct_preference_examples.hpp>
-#include <coho/train/preference_objective.hpp>
+#include <coho/train/steps/preference_objective.hpp>
 
 #include "support/catch.hpp"
 #include "support/own_components.hpp"

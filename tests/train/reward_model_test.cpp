@@ -10,7 +10,7 @@
 #include <coho/toy/adam.hpp>
 #include <coho/toy/linear_reward.hpp>
 #include <coho/toy/sgd.hpp>
-#include <coho/train/model_outputs.hpp>
+#include <coho/train/steps/model_outputs.hpp>
 
 #include "support/archetypes.hpp"
 #include "support/catch.hpp"

@@ -10,7 +10,7 @@
 #include <coho/concepts.hpp>
 #include <coho/reduce.hpp>
 #include <coho/rollout/minibatch.hpp>
-#include <coho/train/model_outputs.hpp>
+#include <coho/train/steps/model_outputs.hpp>
 
 namespace coho {
 

@@ -17,20 +17,20 @@
 #include <coho/error.hpp>
 #include <coho/loss/ppo_clip.hpp>
 #include <coho/loss/value_clip.hpp>
+#include <coho/optimization/learning_rate_schedule.hpp>
 #include <coho/reduce.hpp>
 #include <coho/rollout/trajectory.hpp>
-#include <coho/train/callbacks.hpp>
-#include <coho/train/collect_rollouts.hpp>
-#include <coho/train/estimate_advantages.hpp>
-#include <coho/train/gather_rollouts.hpp>
-#include <coho/train/group_relative_options.hpp>
-#include <coho/train/learning_rate_schedule.hpp>
-#include <coho/train/loops.hpp>
-#include <coho/train/policy_components.hpp>
-#include <coho/train/policy_update.hpp>
-#include <coho/train/ppo_models.hpp>
-#include <coho/train/ppo_statistics.hpp>
-#include <coho/train/stopwatch.hpp>
+#include <coho/train/options/group_relative_options.hpp>
+#include <coho/train/steps/callbacks.hpp>
+#include <coho/train/steps/collect_rollouts.hpp>
+#include <coho/train/steps/estimate_advantages.hpp>
+#include <coho/train/steps/gather_rollouts.hpp>
+#include <coho/train/steps/loops.hpp>
+#include <coho/train/steps/policy_components.hpp>
+#include <coho/train/steps/policy_update.hpp>
+#include <coho/train/steps/ppo_models.hpp>
+#include <coho/train/steps/ppo_statistics.hpp>
+#include <coho/train/steps/stopwatch.hpp>
 
 namespace coho {
 

@@ -16,19 +16,19 @@
 #include <coho/error.hpp>
 #include <coho/loss/bradley_terry.hpp>
 #include <coho/loss/bradley_terry_ties.hpp>
+#include <coho/optimization/gradient_step.hpp>
+#include <coho/optimization/learning_rate_schedule.hpp>
+#include <coho/parallel/gradient_sum.hpp>
+#include <coho/parallel/shares.hpp>
 #include <coho/reduce.hpp>
 #include <coho/require.hpp>
 #include <coho/rollout/minibatch.hpp>
-#include <coho/train/callbacks.hpp>
-#include <coho/train/gradient_step.hpp>
-#include <coho/train/gradient_sum.hpp>
-#include <coho/train/learning_rate_schedule.hpp>
-#include <coho/train/loops.hpp>
-#include <coho/train/model_outputs.hpp>
+#include <coho/train/options/reward_model_options.hpp>
 #include <coho/train/preference_source.hpp>
-#include <coho/train/reward_model_options.hpp>
-#include <coho/train/shares.hpp>
-#include <coho/train/stopwatch.hpp>
+#include <coho/train/steps/callbacks.hpp>
+#include <coho/train/steps/loops.hpp>
+#include <coho/train/steps/model_outputs.hpp>
+#include <coho/train/steps/stopwatch.hpp>
 
 namespace coho {
 

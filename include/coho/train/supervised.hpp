@@ -10,17 +10,17 @@
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
 #include <coho/loss/nll.hpp>
+#include <coho/optimization/gradient_step.hpp>
+#include <coho/optimization/learning_rate_schedule.hpp>
+#include <coho/parallel/gradient_sum.hpp>
+#include <coho/parallel/shares.hpp>
 #include <coho/reduce.hpp>
 #include <coho/require.hpp>
 #include <coho/rollout/minibatch.hpp>
-#include <coho/train/callbacks.hpp>
-#include <coho/train/gradient_step.hpp>
-#include <coho/train/gradient_sum.hpp>
-#include <coho/train/learning_rate_schedule.hpp>
-#include <coho/train/loops.hpp>
-#include <coho/train/model_outputs.hpp>
-#include <coho/train/shares.hpp>
-#include <coho/train/stopwatch.hpp>
+#include <coho/train/steps/callbacks.hpp>
+#include <coho/train/steps/loops.hpp>
+#include <coho/train/steps/model_outputs.hpp>
+#include <coho/train/steps/stopwatch.hpp>
 
 namespace coho {
 

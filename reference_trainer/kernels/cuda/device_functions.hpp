@@ -2,14 +2,14 @@
 
 #include <cstdint>
 
-#include "kernels/cuda/launchers.hpp"
-
 // The same source is compiled by nvcc for the device and, in a test, by the host's compiler for an emulation of it.
 #if defined(__CUDACC__)
 #include <cuda_runtime.h>
+
+#include "kernels/cuda/host_emulation.hpp"
+#include "kernels/cuda/launchers.hpp"
 #define COHO_UNROLL _Pragma("unroll")
 #else
-#include "kernels/cuda/host_emulation.hpp"
 #define COHO_UNROLL
 #endif
 

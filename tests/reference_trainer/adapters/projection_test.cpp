@@ -6,7 +6,7 @@
 #include <functional>
 
 #include "adapters/dropout.hpp"
-#include "llama/decoder_ops.hpp"
+#include "decoder/decoder_ops.hpp"
 #include "support/catch.hpp"
 #include "support/small_models.hpp"
 

@@ -2,10 +2,10 @@
 
 #include <nlohmann/json.hpp>
 
-#include "cli/exit_codes.hpp"
 #include "files/data_files.hpp"
 #include "files/json_file.hpp"
-#include "stages/symbolic_rewards.hpp"
+#include "rollouts/symbolic_rewards.hpp"
+#include "run/exit_codes.hpp"
 #include "support/catch.hpp"
 #include "support/run_program.hpp"
 

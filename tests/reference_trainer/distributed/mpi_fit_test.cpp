@@ -1,5 +1,5 @@
-#include "stages/reward.hpp"
-#include "stages/sft.hpp"
+#include "commands/commands.hpp"
+
 #include "support/mpi_runs.hpp"
 #include "support/temporary_directory.hpp"
 

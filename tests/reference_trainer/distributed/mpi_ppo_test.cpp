@@ -1,6 +1,7 @@
 #include "distributed/process_group.hpp"
-#include "stages/model_files.hpp"
-#include "stages/ppo.hpp"
+
+#include "commands/commands.hpp"
+#include "models/model_files.hpp"
 #include "support/mpi_runs.hpp"
 #include "support/small_models.hpp"
 #include "support/temporary_directory.hpp"

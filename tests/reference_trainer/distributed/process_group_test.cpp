@@ -4,7 +4,7 @@
 
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
-#include <coho/train/shares.hpp>
+#include <coho/parallel/shares.hpp>
 #include <cstring>
 #include <fstream>
 

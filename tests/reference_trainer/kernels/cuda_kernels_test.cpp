@@ -1,6 +1,5 @@
 // Each CUDA kernel beside its CPU twin on random data of odd sizes: on a GPU where there is one, and always by the
 // host's emulation of CUDA, which also tests these comparisons.
-#include "kernels/cuda/launchers.hpp"
 
 #include <ATen/ATen.h>
 
@@ -10,7 +9,9 @@
 #include <vector>
 
 #include <coho/torch/log_prob_block.hpp>
+
 #include "kernels/cpu/nf4_kernels.hpp"
+#include "kernels/cuda/launchers.hpp"
 #include "support/catch.hpp"
 #include "support/nf4_bytes.hpp"
 

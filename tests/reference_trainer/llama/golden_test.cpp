@@ -2,8 +2,8 @@
 
 #include "checkpoint/hf_model.hpp"
 #include "generation/engine.hpp"
+#include "models/model_files.hpp"
 #include "roles/policy_role.hpp"
-#include "stages/model_files.hpp"
 #include "support/catch.hpp"
 #include "support/small_models.hpp"
 #include "support/temporary_directory.hpp"

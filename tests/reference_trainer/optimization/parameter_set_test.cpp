@@ -4,7 +4,7 @@
 
 #include <cmath>
 #include <coho/concepts.hpp>
-#include <coho/train/gradient_clipping.hpp>
+#include <coho/optimization/gradient_clipping.hpp>
 
 #include "support/catch.hpp"
 #include "support/small_models.hpp"

@@ -1,12 +1,14 @@
-// A plan against what a bank of roles really holds.
-#include "adapters/adapter_bank.hpp"
+#include "architecture/storage_types.hpp"
 #include "generation/engine.hpp"
+#include "llama/adapter_bank.hpp"
 #include "optimization/adamw.hpp"
 #include "plan/memory_plan.hpp"
 #include "roles/policy_role.hpp"
 #include "support/catch.hpp"
 #include "support/small_models.hpp"
 #include "support/tensor_memory.hpp"
+
+// A plan against what a bank of roles really holds.
 
 using namespace coho;
 using namespace coho::trainer;

@@ -2,6 +2,7 @@
 
 #include <coho/error.hpp>
 
+#include "architecture/storage_types.hpp"
 #include "support/catch.hpp"
 #include "support/shared_data.hpp"
 

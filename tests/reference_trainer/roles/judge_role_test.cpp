@@ -2,8 +2,8 @@
 
 #include <coho/error.hpp>
 
+#include "models/model_files.hpp"
 #include "roles/policy_role.hpp"
-#include "stages/model_files.hpp"
 #include "support/catch.hpp"
 #include "support/small_models.hpp"
 #include "support/stage_runs.hpp"

@@ -3,7 +3,7 @@
 #include <coho/error.hpp>
 
 #include <ATen/core/grad_mode.h>
-#include <coho/train/gradient_clipping.hpp>
+#include <coho/optimization/gradient_clipping.hpp>
 
 #include "support/catch.hpp"
 #include "support/small_models.hpp"

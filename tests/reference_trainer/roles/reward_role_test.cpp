@@ -2,12 +2,12 @@
 
 #include <cmath>
 #include <coho/error.hpp>
-#include <coho/train/gradient_clipping.hpp>
+#include <coho/optimization/gradient_clipping.hpp>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "stages/model_files.hpp"
+#include "models/model_files.hpp"
 #include "support/catch.hpp"
 #include "support/small_models.hpp"
 #include "text/utf8.hpp"

@@ -1,6 +1,6 @@
 #include "roles/value_role.hpp"
 
-#include <coho/train/gradient_clipping.hpp>
+#include <coho/optimization/gradient_clipping.hpp>
 
 #include "support/catch.hpp"
 #include "support/small_models.hpp"

@@ -1,8 +1,8 @@
 #include "kernels/cuda/device_functions.hpp"
 
-#include "support/catch.hpp"
-
 #include <vector>
+
+#include "support/catch.hpp"
 
 namespace cuda = coho::trainer::cuda;
 using cuda::emulation::run_order;

@@ -1,13 +1,13 @@
 // The kernels themselves, run by the host's emulation of CUDA.
-#include "kernels/cuda/log_prob_block.cu"
-
-#include "support/catch.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>
 #include <vector>
+
+#include "kernels/cuda/log_prob_block.cu"
+#include "support/catch.hpp"
 
 namespace cuda = coho::trainer::cuda;
 using cuda::emulation::run_order;

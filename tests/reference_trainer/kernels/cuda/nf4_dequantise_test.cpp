@@ -1,11 +1,11 @@
 // The kernel itself, run by the host's emulation of CUDA.
-#include "kernels/cuda/nf4_dequantise.cu"
-
-#include "support/catch.hpp"
-#include "support/nf4_bytes.hpp"
 
 #include <cstring>
 #include <vector>
+
+#include "kernels/cuda/nf4_dequantise.cu"
+#include "support/catch.hpp"
+#include "support/nf4_bytes.hpp"
 
 using coho::test::nearest_bf16;
 using coho::test::nf4_bytes;

@@ -1,14 +1,14 @@
 // The kernel itself, run by the host's emulation of CUDA.
-#include "kernels/cuda/nf4_matvec.cu"
-
-#include "support/catch.hpp"
-#include "support/nf4_bytes.hpp"
 
 #include <cmath>
 #include <limits>
 #include <random>
 #include <type_traits>
 #include <vector>
+
+#include "kernels/cuda/nf4_matvec.cu"
+#include "support/catch.hpp"
+#include "support/nf4_bytes.hpp"
 
 using coho::test::from_bf16;
 using coho::test::nearest_bf16;

@@ -1,0 +1,156 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <span>
+
+#include <Eigen/Core>
+
+#include <coho/advantage/group_relative.hpp>
+#include <coho/advantage/leave_one_out.hpp>
+#include <coho/error.hpp>
+#include <coho/reward/empty_response.hpp>
+#include <coho/train/options/ppo_options.hpp>
+
+namespace coho {
+
+// GCC 12 takes an enumerator of an `enum class` for one that hides `coho::leave_one_out`. It does not.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+/// What the reward of a response is compared with.
+enum class group_baseline {
+  mean,           ///< the group's mean: `group_relative` with `scaling` (GRPO, Dr. GRPO)
+  leave_one_out,  ///< the mean of the others: `coho::leave_one_out` with `leave_one_out` (RLOO), unbiased without its
+                  ///< scale
+};
+#pragma GCC diagnostic pop
+
+/// Members that ppo_options has too mean the same.
+struct group_relative_trainer_options {
+  std::uint64_t seed = 0;
+  std::size_t group_size = 8;  ///< G: samples of each prompt; ≥ 2
+  generation_options generation{};
+  old_log_prob_source old_log_probs = old_log_prob_source::recomputed;
+  std::optional<importance_weights_options> sampler_correction{};
+
+  normalize_options normalization{};
+  empty_response_rule empty_responses = empty_response_rule::lowest;
+  shaping_options shaping{.kl_coefficient = 0};      ///< β > 0: the KL penalty as a part of the reward
+  std::optional<adaptive_kl_options> adaptive_kl{};  ///< of that β
+  group_baseline baseline = group_baseline::mean;
+  group_relative_options scaling{};       ///< of the baseline mean
+  leave_one_out_options leave_one_out{};  ///< of the baseline leave_one_out
+  bool skip_uniform_groups = false;       ///< leave groups whose rewards are all equal out of the update (DAPO)
+  bool whiten_advantages = false;  ///< over all real tokens of the step, after the baseline (REINFORCE++ with baseline)
+  whiten_options advantage_whitening{};
+
+  std::size_t minibatch_size = 0;  ///< responses an optimizer step, over all ranks; 0: the whole step's
+  minibatch_scope scope = minibatch_scope::global;
+  std::uint64_t epochs = 1;
+  ppo_clip_options policy_clip{};
+  double kl_loss_coefficient = 0;  ///< the KL penalty as a term of the loss
+  kl_loss_options kl_loss{.estimator = kl_estimator::k3};
+  double entropy_coefficient = 0;
+  reduction_options reduction{.kind = reduction::sequence_mean_of_means};
+  double gradient_norm_clip = 1;
+  learning_rate_options learning_rate{.peak = 1e-6};
+  double target_kl = 0;
+
+  batch_limits scoring_batch{};
+  batch_limits micro_batch{};
+
+  /// Shao et al. 2024, §4.1: advantages divided by the group's deviation, mean over each response, KL (k3, 0.04) in the
+  /// loss, 64 samples.
+  template <class = void>
+  static group_relative_trainer_options grpo() {
+    return {.group_size = 64, .kl_loss_coefficient = 0.04};
+  }
+  /// Liu et al. 2025: no division by the deviation and none by the length, no KL.
+  template <class = void>
+  static group_relative_trainer_options dr_grpo() {
+    return {.scaling = {.scale = group_scale::none}, .reduction = {.kind = reduction::fixed_length}};
+  }
+  /// Ahmadian et al. 2024: leave-one-out baseline, the KL in the reward, one update a batch, sums over responses.
+  template <class = void>
+  static group_relative_trainer_options rloo() {
+    return {.group_size = 4,
+            .shaping = {.kl_coefficient = 0.03},
+            .baseline = group_baseline::leave_one_out,
+            .reduction = {.kind = reduction::sequence_mean_of_sums}};
+  }
+  /// Yu et al. 2025: clip-higher, mean over tokens, no KL, groups without a difference left out. Its overlong ramp is a
+  /// bonus: `overlong_penalty`.
+  template <class = void>
+  static group_relative_trainer_options dapo() {
+    return {.group_size = 16,
+            .skip_uniform_groups = true,
+            .policy_clip = {.clip_low = 0.2, .clip_high = 0.28},
+            .reduction = {.kind = reduction::token_mean}};
+  }
+
+  /// The part that PPO has too.
+  template <class = void>
+  ppo_options shared() const {
+    ppo_options o;
+    o.seed = seed;
+    o.generation = generation;
+    o.old_log_probs = old_log_probs;
+    o.sampler_correction = sampler_correction;
+    o.normalization = normalization;
+    o.empty_responses = empty_responses;
+    o.shaping = shaping;
+    o.adaptive_kl = adaptive_kl;
+    o.whiten_advantages = whiten_advantages;
+    o.advantage_whitening = advantage_whitening;
+    o.minibatch_size = minibatch_size;
+    o.scope = scope;
+    o.epochs = epochs;
+    o.policy_clip = policy_clip;
+    o.kl_loss_coefficient = kl_loss_coefficient;
+    o.kl_loss = kl_loss;
+    o.entropy_coefficient = entropy_coefficient;
+    o.reduction = reduction;
+    o.gradient_norm_clip = gradient_norm_clip;
+    o.learning_rate = learning_rate;
+    o.target_kl = target_kl;
+    o.scoring_batch = scoring_batch;
+    o.micro_batch = micro_batch;
+    return o;
+  }
+
+  /// Throws `option_error` for the first option that is out of its range.
+  template <class = void>
+  void validate() const {
+    require_option(group_size >= 2 && group_size <= (std::size_t{1} << 20), "group_size", group_size,
+                   "in [2, 1048576]");
+    require_option(std::isfinite(scaling.epsilon) && scaling.epsilon > 0, "scaling.epsilon", scaling.epsilon,
+                   "finite and greater than 0");
+    require_option(std::isfinite(leave_one_out.epsilon) && leave_one_out.epsilon > 0, "leave_one_out.epsilon",
+                   leave_one_out.epsilon, "finite and greater than 0");
+    shared().validate();
+  }
+};
+
+/// The group_advantage_estimator that options describe.
+template <class Communicator>
+class group_baseline_estimator {
+ public:
+  group_baseline_estimator(const group_relative_trainer_options& options, Communicator& ranks)
+      : baseline_(options.baseline), scaling_(options.scaling), leave_one_out_(options.leave_one_out), ranks_(ranks) {}
+
+  template <class Array>
+  Eigen::ArrayXd operator()(const Array& rewards, std::span<const std::size_t> groups) const {
+    if (baseline_ == group_baseline::mean) return group_relative(rewards, groups, scaling_, ranks_);
+    return leave_one_out(rewards, groups, leave_one_out_).advantages;
+  }
+
+ private:
+  group_baseline baseline_;
+  group_relative_options scaling_;
+  leave_one_out_options leave_one_out_;
+  Communicator& ranks_;
+};
+
+}  // namespace coho

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <coho/loss/bradley_terry.hpp>
+#include <coho/optimization/data_order.hpp>
+#include <coho/optimization/learning_rate_schedule.hpp>
+#include <coho/rollout/minibatch.hpp>
+
+namespace coho {
+
+struct reward_model_options {
+  learning_rate_options learning_rate{};
+  bradley_terry_options loss{};
+  std::size_t batch_size = 64;  ///< pairs an optimizer step, over all ranks
+  batch_limits micro_batch{};   ///< what one forward may hold; `sequences` counts pairs
+  std::uint64_t epochs = 1;
+  double gradient_norm_clip = 1;  ///< 0: off
+  bool shuffle = true;
+  std::uint64_t seed = 0;
+};
+
+struct reward_model_statistics {
+  std::uint64_t step = 0, epoch = 0;
+  double loss = 0;
+  double accuracy =
+      0;              ///< share of pairs with the preferred answer scored higher; equal scores and ties count one half
+  double margin = 0;  ///< mean score difference, preferred − other, times 2·target − 1
+  double score = 0;   ///< mean score of all answers
+  double pairs = 0;   ///< over all ranks
+  double gradient_norm = 0, learning_rate = 0, seconds = 0;
+};
+
+using reward_model_state = data_position;
+
+}  // namespace coho

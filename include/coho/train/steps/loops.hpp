@@ -1,0 +1,103 @@
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <numeric>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <coho/concepts.hpp>
+#include <coho/error.hpp>
+#include <coho/optimization/data_order.hpp>
+#include <coho/rollout/trajectory.hpp>
+#include <coho/train/steps/callbacks.hpp>
+
+/// The outer loops that trainers share. For writers of drivers.
+namespace coho::detail {
+
+/// The steps that are left of `epochs` passes over fixed data, the same on all ranks. `step(mine, whole, epoch)` makes
+/// one with this rank's examples of a batch, beside the whole batch, and returns its statistics. Ends early when a
+/// callback requests it.
+template <class Example, class Options, class Communicator, class Step, class... Callbacks>
+auto fit_data(std::span<const Example> data, const Options& options, const std::uint64_t& made, Communicator& ranks,
+              Step step, Callbacks&... callbacks) {
+  data_order order(data.size(), options.batch_size, options.seed, options.shuffle);
+  const auto examples_of = [&](const std::vector<std::size_t>& indices) {
+    std::vector<Example> out;
+    for (const std::size_t i : indices) out.push_back(data[i]);
+    return out;
+  };
+  std::vector<decltype(step(examples_of({}), examples_of({}), std::uint64_t{}))> history;
+  const std::uint64_t end = options.epochs * order.steps_per_epoch();
+  while (made < end) {
+    history.push_back(step(examples_of(order.batch(made, ranks.rank(), ranks.size())),
+                           examples_of(order.batch(made, 0, 1)), made / order.steps_per_epoch()));
+    if (notify::stop(ranks, callbacks...)) break;
+  }
+  return history;
+}
+
+/// The same over data that are fetched as they are needed. `step(batch, epoch)` is given the numbers of a whole batch.
+template <class Options, class Communicator, class Step, class... Callbacks>
+auto fit_source(std::size_t size, const Options& options, const std::uint64_t& made, Communicator& ranks, Step step,
+                Callbacks&... callbacks) {
+  data_order order(size, options.batch_size, options.seed, options.shuffle);
+  std::vector<decltype(step(std::vector<std::size_t>(), std::uint64_t{}))> history;
+  const std::uint64_t end = options.epochs * order.steps_per_epoch();
+  while (made < end) {
+    history.push_back(step(order.batch(made, 0, 1), made / order.steps_per_epoch()));
+    if (notify::stop(ranks, callbacks...)) break;
+  }
+  return history;
+}
+
+/// The options that the trainers over fixed data share.
+template <class Options>
+void validate_fit_options(const Options& options) {
+  require_option(options.batch_size > 0, "batch_size", options.batch_size, "at least 1");
+  require_option(options.epochs > 0, "epochs", options.epochs, "at least 1");
+  require_option(std::isfinite(options.gradient_norm_clip) && options.gradient_norm_clip >= 0, "gradient_norm_clip",
+                 options.gradient_norm_clip, "finite and at least 0");
+}
+
+/// Steps of an on-policy trainer until `steps` have been made in all or a callback requests a stop. `source(step)`
+/// returns the prompts of a step as a contiguous range of rl_prompt.
+template <class Trainer, class Communicator, class Source, class... Callbacks>
+auto run_steps(Trainer& trainer, Communicator& ranks, Source& source, const std::uint64_t& made, std::uint64_t steps,
+               Callbacks&... callbacks) {
+  std::vector<decltype(trainer.step(std::span<const rl_prompt>{}, callbacks...))> history;
+  while (made < steps) {
+    const auto& prompts = source(made);
+    history.push_back(trainer.step(std::span<const rl_prompt>(prompts), callbacks...));
+    if (notify::stop(ranks, callbacks...)) break;
+  }
+  return history;
+}
+
+/// 0, 1, …, count − 1.
+template <class = void>
+std::vector<std::size_t> all_indices(std::size_t count) {
+  std::vector<std::size_t> out(count);
+  std::iota(out.begin(), out.end(), std::size_t{0});
+  return out;
+}
+
+template <class = void>
+void require_seed(std::uint64_t saved, std::uint64_t mine) {
+  require_argument(saved == mine,
+                   "the saved run had the seed " + std::to_string(saved) + ", this one has " + std::to_string(mine));
+}
+
+/// Refuses a saved run whose data came in another order.
+template <class Options>
+void require_same_order(const data_position& saved, const Options& options) {
+  require_seed(saved.seed, options.seed);
+  require_argument(saved.batch_size == options.batch_size, "the saved run had batches of " +
+                                                               std::to_string(saved.batch_size) + ", this one has " +
+                                                               std::to_string(options.batch_size));
+}
+
+}  // namespace coho::detail

@@ -1,0 +1,300 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <type_traits>
+#include <utility>
+
+#include <Eigen/Core>
+
+#include <coho/advantage/gae.hpp>
+#include <coho/concepts.hpp>
+#include <coho/kl/controllers.hpp>
+#include <coho/kl/estimators.hpp>
+#include <coho/reduce.hpp>
+#include <coho/train/steps/model_outputs.hpp>
+
+namespace coho {
+
+namespace detail {
+using array_weights = token_weights<Eigen::ArrayXd>;
+using offset_span = std::span<const std::size_t>;
+
+template <class Result>
+concept policy_loss_value = requires(Result& r) {
+  { r.value } -> std::convertible_to<double>;
+  { r.d_log_probs } -> number_range;
+};
+template <class Result>
+concept value_loss_value = requires(Result& r) {
+  { r.value } -> std::convertible_to<double>;
+  { r.d_values } -> number_range;
+};
+
+template <class Loss>
+concept token_policy_loss = requires(const Loss& l, const Eigen::ArrayXd& x, const array_weights& w) {
+  { l.value_and_grad(x, x, x, w) } -> policy_loss_value;
+};
+template <class Loss>
+concept sequence_policy_loss =
+    requires(const Loss& l, const Eigen::ArrayXd& x, const array_weights& w, offset_span offsets) {
+      { l.value_and_grad(x, x, x, w, offsets) } -> policy_loss_value;
+    };
+// Asked last: losses that take old log-probs would read weights as advantages.
+template <class Loss>
+concept on_policy_loss = !token_policy_loss<Loss> && !sequence_policy_loss<Loss> &&
+                         requires(const Loss& l, const Eigen::ArrayXd& x, const array_weights& w) {
+                           { l.value_and_grad(x, x, w) } -> policy_loss_value;
+                         };
+}  // namespace detail
+
+/// policy_loss: what the drivers of reinforcement learning minimise over the policy.
+///  (1) `l.value_and_grad(log_probs, old_log_probs, advantages, weights)` with three `const Eigen::ArrayXd&`, one number
+///      a response token, and a `const token_weights<Eigen::ArrayXd>&`. Losses that look at whole sequences take their
+///      offsets, `std::span<const std::size_t>`, as a fifth argument; losses that need no old log-probs leave those out.
+///      Returns an object with `value` and `d_log_probs`, a number_range of one number a token: dL/d(log_probs).
+///  (2) The loss is a sum over tokens weighted by `weights`, so that the parts of a minibatch add up to the whole.
+///  (3) Optional members of the result, for the statistics: `clip_fraction`, a share of the tokens of nonzero weight, and
+///      `approximate_kl`, the mean over them of ρ − 1 − log ρ. The driver computes the latter where it is missing.
+template <class Loss>
+concept policy_loss =
+    detail::token_policy_loss<Loss> || detail::sequence_policy_loss<Loss> || detail::on_policy_loss<Loss>;
+
+/// value_loss
+///  (1) `l.value_and_grad(values, old_values, returns, weights)`, arguments as for policy_loss, returns an object with
+///      `value` and `d_values`, and perhaps `clip_fraction`.
+///  (2) As for policy_loss.
+template <class Loss>
+concept value_loss = requires(const Loss& l, const Eigen::ArrayXd& x, const detail::array_weights& w) {
+  { l.value_and_grad(x, x, x, w) } -> detail::value_loss_value;
+};
+
+/// advantage_estimator
+///  (1) `a(rewards, values, offsets)` with two `const Eigen::ArrayXd&` of one number a token and the offsets of the
+///      sequences returns an object with `advantages` and `returns`, Eigen arrays of one number a token. `gae` is one.
+///  (2) It sees all rollouts of the step on this rank at once; whitening comes after it.
+template <class Estimator>
+concept advantage_estimator = requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) {
+  { a(x, x, offsets).advantages } -> std::convertible_to<Eigen::ArrayXd>;
+  { a(x, x, offsets).returns } -> std::convertible_to<Eigen::ArrayXd>;
+};
+
+/// group_advantage_estimator
+///  (1) `a(rewards, offsets)` with a `const Eigen::ArrayXd&` of one reward a response and the offsets of the groups
+///      (group g is [offsets[g], offsets[g + 1])) returns an Eigen array of one advantage a response.
+template <class Estimator>
+concept group_advantage_estimator = requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) {
+  { a(x, offsets) } -> std::convertible_to<Eigen::ArrayXd>;
+};
+
+/// Stands for the component that the options describe.
+struct from_options {};
+
+/// Parts of PPO that a caller replaces; those left out are built from the options.
+///
+///     coho::ppo_trainer trainer{models, options, coho::ppo_components{.policy_loss = coho::gspo_loss{}}};
+template <class PolicyLoss = from_options, class ValueLoss = from_options, class Advantage = from_options,
+          class KlController = from_options>
+struct ppo_components {
+  PolicyLoss policy_loss{};      ///< policy_loss; default ppo_clip_loss
+  ValueLoss value_loss{};        ///< value_loss; default value_clip_loss
+  Advantage advantage{};         ///< advantage_estimator; default gae
+  KlController kl_controller{};  ///< kl_controller; default fixed, or adaptive with options.adaptive_kl
+};
+
+#if defined(__clang__) && __clang_major__ < 17
+// clang 16 deduces no aggregate's template arguments. With this it does, from the members in their order, not by name.
+template <class... Parts>
+ppo_components(Parts...) -> ppo_components<Parts...>;
+#endif
+
+/// The KL controller that options describe: adaptive if they say so, else fixed.
+class configured_kl_controller {
+ public:
+  configured_kl_controller(double coefficient, const std::optional<adaptive_kl_options>& adaptive)
+      : fixed_(coefficient) {
+    if (adaptive) adaptive_ = adaptive_kl_controller(*adaptive);
+  }
+  double coefficient() const noexcept { return adaptive_ ? adaptive_->coefficient() : fixed_.coefficient(); }
+  void update(double mean_sequence_kl, double sequences) {
+    if (adaptive_) adaptive_->update(mean_sequence_kl, sequences);
+  }
+  kl_controller_state save() const noexcept { return {coefficient()}; }
+  void restore(const kl_controller_state& saved) {
+    if (adaptive_) adaptive_->restore(saved);
+  }
+
+ private:
+  fixed_kl_controller fixed_;
+  std::optional<adaptive_kl_controller> adaptive_;
+};
+
+namespace detail {
+
+/// GAE with its options bound.
+struct bound_gae {
+  gae_options options;
+  template <class Array>
+  auto operator()(const Array& rewards, const Array& values, offset_span offsets) const {
+    return gae(rewards, values, offsets, options);
+  }
+};
+
+/// The given component, or the one that `make()` builds.
+template <class Component, class Make>
+auto component_or(Component component, Make make) {
+  if constexpr (std::is_same_v<Component, from_options>) {
+    return make();
+  } else {
+    return component;
+  }
+}
+template <class Component, class Default>
+using component_t = std::conditional_t<std::is_same_v<Component, from_options>, Default, Component>;
+
+/// A policy loss of one part of a minibatch, with what the statistics need; sums over tokens where it says so.
+struct policy_loss_terms {
+  double value = 0, clipped = 0, divergence = 0;  ///< clipped tokens, Σ_t of ρ − 1 − log ρ
+  Eigen::ArrayXd d_log_probs{};
+};
+
+/// Σ_t (ρ_t − 1 − log ρ_t), an estimate of KL(old ‖ new) times the number of tokens, never negative: k3 of old − new.
+template <class Array>
+double ratio_divergence(const Array& log_probs, const Array& old_log_probs) {
+  double sum = 0;
+  for (Eigen::Index t = 0; t < log_probs.size(); ++t) {
+    sum += kl_of(std::clamp(old_log_probs(t) - log_probs(t), -20.0, 20.0), kl_estimator::k3);
+  }
+  return sum;
+}
+
+/// How many tokens have a weight.
+template <class Weights>
+double real_tokens(const Weights& weights) {
+  double count = 0;
+  for (const double weight : weights) count += weight != 0;
+  return count;
+}
+
+template <class Loss>
+policy_loss_terms evaluate_policy_loss(const Loss& loss, const Eigen::ArrayXd& log_probs,
+                                       const Eigen::ArrayXd& old_log_probs, const Eigen::ArrayXd& advantages,
+                                       const array_weights& weights, offset_span offsets) {
+  auto result = [&] {
+    if constexpr (sequence_policy_loss<Loss>) {
+      return loss.value_and_grad(log_probs, old_log_probs, advantages, weights, offsets);
+    } else if constexpr (on_policy_loss<Loss>) {
+      return loss.value_and_grad(log_probs, advantages, weights);
+    } else {
+      return loss.value_and_grad(log_probs, old_log_probs, advantages, weights);
+    }
+  }();
+  policy_loss_terms out{.value = static_cast<double>(result.value)};
+  out.d_log_probs =
+      lift_output(result.d_log_probs, static_cast<std::size_t>(log_probs.size()), "d_log_probs of the policy loss");
+  require_argument(std::isfinite(out.value), "the value of the policy loss is not finite");
+  const double tokens = real_tokens(weights.values);
+  if constexpr (requires { result.clip_fraction; }) {
+    out.clipped = static_cast<double>(result.clip_fraction) * tokens;
+    require_argument(std::isfinite(out.clipped), "the clip_fraction of the policy loss is not finite");
+  }
+  if constexpr (requires { result.approximate_kl; }) {
+    out.divergence = static_cast<double>(result.approximate_kl) * tokens;
+    require_argument(std::isfinite(out.divergence), "the approximate_kl of the policy loss is not finite");
+  } else {
+    out.divergence = ratio_divergence(log_probs, old_log_probs);
+  }
+  return out;
+}
+
+}  // namespace detail
+
+template <class Loss>
+consteval bool require_policy_loss() {
+  constexpr bool exists = [] {
+    using x = const Eigen::ArrayXd&;
+    using w = const detail::array_weights&;
+    if constexpr (requires(const Loss& l, x a, w c) { l.value_and_grad(a, a, a, c); }) {
+      return true;
+    } else if constexpr (requires(const Loss& l, x a, w c, detail::offset_span o) {
+                           l.value_and_grad(a, a, a, c, o);
+                         }) {
+      return true;
+    } else {
+      return requires(const Loss& l, x a, w c) { l.value_and_grad(a, a, c); };
+    }
+  }();
+  static_assert(
+      exists,
+      "coho::policy_loss (1): the loss has no value_and_grad(log_probs, old_log_probs, advantages, weights) const, nor "
+      "one with offsets or without old_log_probs");
+  if constexpr (exists) {
+    static_assert(policy_loss<Loss>, "coho::policy_loss (1): value_and_grad returns no value and d_log_probs");
+  }
+  return true;
+}
+
+template <class Loss>
+consteval bool require_value_loss() {
+  constexpr bool exists = requires(const Loss& l, const Eigen::ArrayXd& a, const detail::array_weights& w) {
+    l.value_and_grad(a, a, a, w);
+  };
+  static_assert(exists,
+                "coho::value_loss (1): the loss has no value_and_grad(values, old_values, returns, weights) const");
+  if constexpr (exists) {
+    static_assert(value_loss<Loss>, "coho::value_loss (1): value_and_grad returns no value and d_values");
+  }
+  return true;
+}
+
+template <class Estimator>
+consteval bool require_advantage_estimator() {
+  constexpr bool exists =
+      requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) { a(x, x, offsets); };
+  static_assert(
+      exists, "coho::advantage_estimator (1): the estimator is not callable (const) with rewards, values and offsets");
+  if constexpr (exists) {
+    static_assert(
+        advantage_estimator<Estimator>,
+        "coho::advantage_estimator (1): the result has no advantages and returns that are Eigen arrays of double");
+  }
+  return true;
+}
+
+template <class Estimator>
+consteval bool require_group_advantage_estimator() {
+  constexpr bool exists =
+      requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) { a(x, offsets); };
+  static_assert(exists,
+                "coho::group_advantage_estimator (1): the estimator is not callable (const) with rewards and the "
+                "groups' offsets");
+  if constexpr (exists) {
+    static_assert(group_advantage_estimator<Estimator>,
+                  "coho::group_advantage_estimator (1): the result is no Eigen array of double");
+  }
+  return true;
+}
+
+template <class Controller>
+consteval bool require_kl_controller() {
+  constexpr bool coefficient = requires(const Controller& c) {
+    { c.coefficient() } -> std::convertible_to<double>;
+  };
+  static_assert(coefficient,
+                "coho::kl_controller (1): the controller has no coefficient() const that returns a number");
+  constexpr bool update = requires(Controller& c, double x) { c.update(x, x); };
+  static_assert(update,
+                "coho::kl_controller (2): the controller has no update(double mean_sequence_kl, double sequences)");
+  if constexpr (coefficient && update) {
+    static_assert(
+        kl_controller<Controller>,
+        "coho::kl_controller (3): the controller has no save() const and restore(const kl_controller_state&)");
+  }
+  return true;
+}
+
+}  // namespace coho

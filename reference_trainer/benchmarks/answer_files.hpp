@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "jsonl/jsonl.hpp"
+#include "records/records.hpp"
+
+namespace coho::trainer {
+
+/// What `generate` answers and writes.
+///
+/// | form | questions | answers |
+/// | --- | --- | --- |
+/// | jsonl | prompts of any form | our records, JSON Lines |
+/// | mt_bench | FastChat's question.jsonl, two turns | FastChat's model_answer, JSON Lines |
+/// | vicuna_bench | the same with one turn | the same |
+/// | alpaca_eval | prompts of any form | AlpacaEval's model outputs, a JSON list |
+enum class answer_form : std::uint8_t { jsonl, mt_bench, vicuna_bench, alpaca_eval };
+
+/// "jsonl", "mt_bench", "vicuna_bench" or "alpaca_eval"; throws argument_error for another.
+answer_form answer_form_by_name(std::string_view name);
+inline bool is_fastchat(answer_form form) { return form == answer_form::mt_bench || form == answer_form::vicuna_bench; }
+
+/// A question with what its answer has to name.
+struct benchmark_question {
+  prompt_record prompt{};              ///< not of FastChat's forms
+  std::vector<chat_message> before{};  ///< system text and earlier turns of a conversation
+  std::vector<std::string> turns;      ///< what the user says, in turn; at least one
+  std::string id{};                    ///< FastChat's question_id as JSON: it comes back as it was, number or text
+  std::string category{};
+  std::string dataset{};  ///< AlpacaEval's; the file's name where a record names none
+};
+
+/// Reads one value of a question file; nothing for a record that is no question, such as a reply in a conversation
+/// tree. Throws file_error at the reader's place.
+std::optional<benchmark_question> read_question(answer_form form, const json& value, const jsonl_reader& at);
+
+/// What stands in answers beside the text.
+struct answer_identity {
+  std::string model_id;
+  double timestamp = 0;  ///< FastChat's tstamp, seconds; its judges do not read it
+};
+
+/// The record of an answer. `turns`: what the model said, one text a turn. FastChat's answer_id is a hash of model,
+/// question and answer, so that the same run writes the same file.
+json answer_record(answer_form form, const benchmark_question& question, const std::vector<std::string>& turns,
+                   bool finished, const answer_identity& identity);
+
+/// The sampling temperature with which FastChat asks a category of MT-Bench: 0.7 for writing and roleplay, 0 for
+/// extraction, math, coding and reasoning, 0.1 for stem and humanities, 0.7 for any other.
+double fastchat_temperature(std::string_view category);
+
+/// Writes answers so that a kill loses at most the record in flight, and the file appears under its name when it is
+/// whole. JSON Lines are written by jsonl_writer; a list is gathered in `<path>.records` and written out at the end.
+class answer_writer {
+ public:
+  answer_writer(std::filesystem::path path, answer_form form, bool resume);
+
+  void write(const json& record) { lines_->write(record); }
+  void finish();
+  /// Records in the file, those of earlier runs included.
+  std::size_t count() const noexcept { return lines_ ? lines_->count() : 0; }
+  bool finished() const noexcept { return finished_; }
+
+ private:
+  std::filesystem::path path_, records_;
+  std::optional<jsonl_writer> lines_;
+  bool finished_ = false;
+};
+
+}  // namespace coho::trainer

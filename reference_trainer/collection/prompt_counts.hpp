@@ -1,0 +1,61 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "collection/prompt_removal.hpp"
+
+namespace coho::trainer {
+
+/// What became of one part of a source, where its parts are drawn for themselves.
+struct part_counts {
+  std::string name;
+  std::size_t read = 0, drawn = 0;
+  std::optional<std::size_t> asked{};
+};
+
+/// What became of the records of one source: read = kept + the sum of removed, once its draw is over.
+struct prompt_counts {
+  std::string name;
+  std::filesystem::path path;
+  std::size_t read = 0, kept = 0;
+  std::optional<std::size_t> asked{};  ///< `count` of the recipe
+  std::size_t repaired = 0;            ///< of those measured, that lost characters which nobody can read
+  std::array<std::size_t, prompt_removals> removed{};
+  std::map<std::string, std::size_t> languages{};  ///< of those kept
+  std::vector<part_counts> parts{};                ///< of a source with `parts`; held-out prompts are of `drawn` too
+
+  std::size_t& of(prompt_removal reason) { return removed[static_cast<std::size_t>(reason)]; }
+  std::size_t of(prompt_removal reason) const { return removed[static_cast<std::size_t>(reason)]; }
+  /// Of the prompts asked for, those held out included.
+  std::size_t short_by() const {
+    const std::size_t drawn = kept + of(prompt_removal::held_out);
+    return asked && *asked > drawn ? *asked - drawn : 0;
+  }
+  /// A drawn prompt goes to the file of held-out ones.
+  void hold_out(const std::string& language) {
+    --kept;
+    ++of(prompt_removal::held_out);
+    if (--languages[language] == 0) languages.erase(language);
+  }
+};
+
+/// All sources as one, named "total".
+prompt_counts total_of(const std::vector<prompt_counts>& sources);
+
+/// A row a source and one of totals; a column a reason that any record was removed for.
+std::string counts_table(const std::vector<prompt_counts>& sources);
+
+/// {"seed", "sources": [{"name","path","read","kept","asked"?,"short_by"?,"repaired","removed":{reason: number},
+/// "languages": {code: number}, "parts"?: {name: {"read", "drawn", "asked"?}}}], "total": {…}}; every reason is listed.
+nlohmann::ordered_json counts_json(const std::vector<prompt_counts>& sources, std::uint64_t seed);
+
+}  // namespace coho::trainer

@@ -1,0 +1,221 @@
+#include "collection/source_prompt.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <coho/reward/empty_response.hpp>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+#include "jsonl/record_fields.hpp"
+#include "jsonl/record_losses.hpp"
+#include "records/conversation.hpp"
+#include "records/foreign_records.hpp"
+#include "text/clean_text.hpp"
+
+namespace coho::trainer {
+namespace {
+
+void take(source_prompt& out, std::string text) {
+  if (is_blank(text)) out.removed = prompt_removal::empty;
+  out.prompt.instruction = std::move(text);
+}
+
+// Text that a collection may leave null.
+void take(source_prompt& out, const record_fields& fields, std::string_view name) {
+  take(out, fields.optional_text(name));
+}
+
+void lose_system(const record_fields& fields) {
+  record_losses::of_run().add("a system text, which is left out: `prompts` keeps questions", fields.at());
+}
+void lose_turns(const record_fields& fields) {
+  record_losses::of_run().add("later questions, which are left out: `prompts` keeps the first", fields.at());
+}
+
+// "\n\nHuman: first query\n\nAssistant: …" or the query alone.
+std::string first_of_dialogue(const record_fields& fields, const std::string& dialogue) {
+  constexpr std::string_view human = "Human:";
+  if (is_transcript(dialogue)) {
+    const auto turns = read_transcript(dialogue);
+    if (turns.size() > 2) lose_turns(fields);
+    return turns.front().text;
+  }
+  const auto text = trim_white_space(dialogue);
+  if (!text.starts_with(human)) return dialogue;
+  return std::string(trim_white_space(text.substr(human.size())));
+}
+
+enum class speaker { user, system, other };
+
+speaker speaker_of(const json& message, const char* field) {
+  const auto& role = message.at(field);
+  if (role == "user" || role == "human" || role == "prompter") return speaker::user;
+  return role == "system" ? speaker::system : speaker::other;
+}
+
+void take_first_turn(source_prompt& out, const json& list, const record_fields& fields, std::string_view name) {
+  const auto where = "field \"" + std::string(name) + "\"";
+  if (!list.is_array()) fields.wrong(name, "a list of messages");
+  bool found = false;
+  for (const auto& message : list) {
+    const bool hub = message.is_object() && message.contains("role") && message.contains("content");
+    const bool share = message.is_object() && message.contains("from") && message.contains("value");
+    if (!hub && !share) {
+      if (found) break;
+      fields.fail(where + " holds a message that is neither {role, content} nor {from, value}");
+    }
+    const auto who = speaker_of(message, hub ? "role" : "from");
+    const auto& text = message.at(hub ? "content" : "value");
+    if (who == speaker::system) {
+      if (!found && text.is_string() && !is_blank(text.get<std::string>())) lose_system(fields);
+      continue;
+    }
+    if (found) {
+      if (who == speaker::other) continue;
+      lose_turns(fields);
+      break;
+    }
+    if (who == speaker::other) {
+      out.removed = prompt_removal::not_first_turn;
+      return;
+    }
+    if (!text.is_string() && !text.is_null()) fields.fail(where + " holds a message whose text is no text");
+    take(out, text.is_null() ? std::string() : text.get<std::string>());
+    found = true;
+  }
+  if (!found) out.removed = prompt_removal::empty;
+}
+
+// "QWJhYvA_3": the fourth part of a conversation that was too long for somebody's context. ShareGPT's own ids have
+// seven letters and digits; other names with a number behind them number conversations.
+bool is_later_part(const record_fields& fields) {
+  constexpr std::size_t stem = 7;
+  if (!fields.has("id") || !fields["id"].is_string()) return false;
+  const auto id = fields.text("id");
+  if (id.size() < stem + 2 || id.size() > stem + 5 || id[stem] != '_') return false;
+  const auto number = std::string_view(id).substr(stem + 1);
+  const auto is_digit = [](unsigned char c) { return std::isdigit(c) != 0; };
+  const auto is_letter = [](unsigned char c) { return std::isalnum(c) != 0; };
+  return number != "0" && std::ranges::all_of(number, is_digit) &&
+         std::ranges::all_of(std::string_view(id).substr(0, stem), is_letter);
+}
+
+std::string text_or_nothing(const record_fields& fields, std::string_view name) {
+  return fields.has(name) && fields[name].is_string() ? fields.text(name) : std::string();
+}
+
+// OpenOrca's ids name the part of FLAN that a question is from: "cot.1234" one of its reasoning problems.
+std::string part_of_id(const record_fields& fields) {
+  const auto id = text_or_nothing(fields, "id");
+  const auto point = id.find('.');
+  return point == std::string::npos ? std::string() : id.substr(0, point);
+}
+
+bool is_false(const json& object, const char* name) { return object.contains(name) && object.at(name) == false; }
+bool is_true(const json& object, const char* name) { return object.contains(name) && object.at(name) == true; }
+
+// A message of OpenAssistant: the root of a tree, or one of the list of all messages.
+void take_message(source_prompt& out, const json& message, const record_fields& fields) {
+  const auto& text = message.at("text");
+  if (!text.is_string() && !text.is_null()) fields.fail("field \"text\" holds no text");
+  if (message.contains("lang") && message.at("lang").is_string())
+    out.prompt.language = message.at("lang").get<std::string>();
+  take(out, text.is_null() ? std::string() : text.get<std::string>());
+  const bool reply = message.contains("parent_id") && !message.at("parent_id").is_null();
+  if (is_true(message, "deleted") || is_false(message, "review_result")) out.removed = prompt_removal::deleted;
+  if (reply || (message.contains("role") && message.at("role") != "prompter"))
+    out.removed = prompt_removal::not_first_turn;
+}
+
+void take_own(source_prompt& out, const json& value, const jsonl_reader& at, const record_fields& fields) {
+  const bool blank = is_blank(fields.optional_text("instruction")) && is_blank(fields.optional_text("input")) &&
+                     is_blank(fields.optional_text("context"));
+  if (blank)
+    out.removed = prompt_removal::empty;
+  else
+    from_json(value, at, out.prompt);
+  auto& prompt = out.prompt;
+  if (!std::exchange(prompt.system, {}).empty()) lose_system(fields);
+  if (prompt.history.empty()) return;
+  lose_turns(fields);
+  prompt.instruction = std::move(prompt.history.front().text);
+  prompt.input.clear();
+  prompt.history.clear();
+}
+
+// The first question of a "history" stands in it.
+void take_history(source_prompt& out, const record_fields& fields) {
+  auto history = read_history(fields);
+  if (history.empty()) return;
+  if (is_list_of_messages(fields, "history") && !read_conversation(fields["history"], fields, "history").system.empty())
+    lose_system(fields);
+  lose_turns(fields);
+  take(out, std::move(history.front().text));
+}
+
+}  // namespace
+
+source_prompt read_source_prompt(const json& value, const jsonl_reader& at) {
+  const record_fields fields(value, at);
+  source_prompt out;
+  if (value.is_string()) {
+    take(out, value.get<std::string>());
+  } else if (fields.given("conversations") || fields.given("messages")) {
+    const std::string name = fields.given("conversations") ? "conversations" : "messages";
+    take_first_turn(out, fields[name], fields, name);
+    out.from_page = name == "conversations";
+    if (out.from_page && is_later_part(fields)) out.removed = prompt_removal::not_first_turn;
+  } else if (fields.has("instruction")) {
+    take_own(out, value, at, fields);
+  } else if (fields.has_all("problem", "solution")) {
+    take(out, fields, "problem");
+    out.prompt.kind = question_kind::reasoning;
+  } else if (is_tree_message(fields)) {
+    take_message(out, value, fields);
+  } else if (fields.has("question")) {
+    take(out, first_of_dialogue(fields, fields.optional_text("question")));
+    if (is_reasoning_question(fields) || part_of_id(fields) == "cot") out.prompt.kind = question_kind::reasoning;
+  } else if (fields.has("prompt")) {
+    const auto& prompt = fields["prompt"];
+    if (prompt.is_object() && prompt.contains("text"))
+      take_message(out, prompt, fields);
+    else if (prompt.is_array() || prompt.is_object())
+      take_first_turn(out, prompt.is_array() ? prompt : json::array({prompt}), fields, "prompt");
+    else
+      take(out, first_of_dialogue(fields, fields.optional_text("prompt")));
+  } else if (fields.has("turns")) {
+    const auto& turns = fields["turns"];
+    if (!turns.is_array() || (!turns.empty() && !turns[0].is_string())) fields.wrong("turns", "a list of texts");
+    take(out, turns.empty() ? std::string() : turns[0].get<std::string>());
+    if (turns.size() > 1) lose_turns(fields);
+  } else if (fields.has_all("chosen", "rejected")) {
+    if (fields["chosen"].is_array())
+      take_first_turn(out, fields["chosen"], fields, "chosen");
+    else
+      take(out, first_of_dialogue(fields, fields.text("chosen")));
+  } else if (fields.has_all("history", "human_ref_A", "human_ref_B")) {
+    take(out, fields, "history");
+  } else if (fields.has_all("Question", "Answer1", "Answer2")) {
+    take(out, first_of_dialogue(fields, fields.optional_text("Question")));
+  } else {
+    fields.unknown_form(
+        "prompt",
+        "{conversations: [{from, value}]} (ShareGPT), {instruction, context, response} (Dolly), {prompt: "
+        "{text}} and {message_id, parent_id, role, text} (OpenAssistant), {system_prompt, question, "
+        "response} (OpenOrca), {problem, solution} (MATH), {question, answer} (GSM8K), {instruction, "
+        "input?}, {prompt}, {messages}, {turns}, {chosen, rejected} and plain strings");
+  }
+  for (const auto* name : {"system", "system_prompt"})
+    if (!fields.has("instruction") && fields.has(name) && fields[name].is_string() && !is_blank(fields.text(name)))
+      lose_system(fields);
+  if ((fields.has("question") || fields.has("prompt")) && !fields.has("instruction")) take_history(out, fields);
+  out.prompt.output.clear();
+  if (value.is_object()) {
+    out.category = text_or_nothing(fields, "category");
+    out.part = part_of_id(fields);
+  }
+  return out;
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,199 @@
+#include <algorithm>
+#include <optional>
+
+#include <coho/error.hpp>
+#include <coho/principle/aggregation.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include "commands/commands.hpp"
+#include "evaluation/aggregate_summary.hpp"
+#include "files/atomic_file.hpp"
+#include "files/data_files.hpp"
+#include "records/records.hpp"
+#include "resources/principle_file.hpp"
+#include "run/output_file.hpp"
+#include "text/language.hpp"
+
+namespace coho::trainer {
+namespace {
+
+aggregation_options read_options(const config& section) {
+  auto out = section.choice("preset", "paper", {"paper", "salmon_code"}) == "paper"
+                 ? aggregation_options::paper()
+                 : aggregation_options::salmon_code();
+  out.repeats = section.get<std::size_t>("repeats", out.repeats);
+  const auto sizes = section.get<std::vector<double>>("set_sizes", {});
+  if (!sizes.empty()) out.sizes = set_sizes::given(sizes);
+  out.negation_probability = section.get<double>("negation_probability", out.negation_probability);
+  out.divide_by_variance = section.get<bool>("divide_by_variance", out.divide_by_variance);
+  out.variance_floor = section.get<double>("variance_floor", out.variance_floor);
+  out.require_order_agreement = section.get<bool>("require_order_agreement", out.require_order_agreement);
+  out.minimum_order_consistency = section.get<double>("minimum_order_consistency", out.minimum_order_consistency);
+  out.banned_phrase_probability = section.get<double>("banned_phrase_probability", out.banned_phrase_probability);
+  out.language_rule = section.get<bool>("language_rule", out.language_rule);
+  out.label_noise = section.get<double>("label_noise", out.label_noise);
+  out.label_noise_after_rule = section.get<double>("label_noise_after_rule", out.label_noise_after_rule);
+  return out;
+}
+
+// Whoever says what is banned and leaves the rule's chance at 0, or gives a chance without a phrase, has a rule that is
+// never applied: both are refused, while "salmon_code" with an empty list or a chance of 0 is that preset without the
+// rule.
+std::vector<std::string> read_banned_phrases(const config& section, const aggregation_options& rules) {
+  const bool code = section.get<std::string>("preset", "paper") == "salmon_code" && rules.banned_phrase_probability > 0;
+  auto out = section.get<std::vector<std::string>>(
+      "banned_phrases", code ? std::vector<std::string>{"As an AI language model"} : std::vector<std::string>{});
+  section.check(std::ranges::none_of(out, &std::string::empty), "banned_phrases", "a list of texts that are not empty");
+  section.check(out.empty() || rules.banned_phrase_probability > 0, "banned_phrases",
+                "left out where aggregate.banned_phrase_probability is 0: no label would heed it");
+  section.check(!out.empty() || rules.banned_phrase_probability == 0 || !section.has("banned_phrase_probability"),
+                "banned_phrase_probability", "0 without aggregate.banned_phrases");
+  return out;
+}
+
+// The released code judges eleven principles and draws from eight of them.
+const std::vector<std::string> never_drawn_by_code{"Overall Helpful", "Natural and Fluent", "Multilingual"};
+
+std::vector<std::string> read_never_drawn(const config& section) {
+  const bool code = section.get<std::string>("preset", "paper") == "salmon_code";
+  return section.get<std::vector<std::string>>("never_drawn", code ? never_drawn_by_code : std::vector<std::string>{});
+}
+
+// Takes principles out of the draw: their weight becomes 0. Names of the preset's own list need not be there, given
+// ones must.
+void leave_out(const config& section, const std::vector<std::string>& names, std::vector<principle>& principles) {
+  for (const auto& name : names) {
+    const auto found = std::ranges::find(principles, name, &principle::name);
+    section.check(found != principles.end() || !section.has("never_drawn"), "never_drawn",
+                  "names of principles in aggregate.principles");
+    if (found != principles.end()) found->weight = 0;
+  }
+  section.check(std::ranges::any_of(principles, [](const auto& p) { return p.weight > 0; }), "never_drawn",
+                "such that a principle is left to draw");
+}
+
+// A prompt or response that is too short to tell has no language, and then the rule rests.
+std::optional<std::string> identified(std::string_view text) {
+  std::string found = cld2_language{}(text);
+  if (found == cld2_language::unknown) return std::nullopt;
+  return found;
+}
+
+// The principles themselves when there are no other wordings.
+std::vector<std::vector<principle>> load_wordings(const std::vector<std::string>& files,
+                                                  const std::vector<principle>& principles) {
+  if (files.empty()) return {principles};
+  std::vector<std::vector<principle>> wordings;
+  for (const auto& file : files) {
+    wordings.push_back(load_principles(file));
+    for (std::size_t i = 0; i < principles.size(); ++i)
+      if (wordings.back().size() != principles.size() || wordings.back()[i].name != principles[i].name)
+        throw file_error(file, "", "must hold the same principles in the same order as aggregate.principles",
+                         "give every wording one file");
+  }
+  return wordings;
+}
+
+pair_judgement scores_of(const judgement_record& record, const std::vector<principle>& principles,
+                         const jsonl_reader& at) {
+  pair_judgement out;
+  for (const auto& p : principles) {
+    const auto found = std::find_if(record.scores.begin(), record.scores.end(),
+                                    [&](const auto& score) { return score.principle == p.name; });
+    if (found == record.scores.end())
+      at.fail("no score for the principle \"" + p.name + "\"", "judge the pairs with the same principles");
+    out.scores.push_back({found->in_order, found->swapped});
+  }
+  return out;
+}
+
+}  // namespace
+
+void run_aggregate(const config& options, stage_context& context) {
+  const auto input = options.require<std::filesystem::path>("aggregate.judgements", "the file that `coho judge` wrote");
+  const auto path = principle_file(
+      options.get<std::filesystem::path>("aggregate.principles", shipped("principles/reward_model.json")));
+  const auto files = options.get<std::vector<std::string>>("aggregate.wordings", {});
+  const aggregation_options rules = read_options(options.section("aggregate"));
+  const auto phrases = read_banned_phrases(options.section("aggregate"), rules);
+  const auto out = context.out_or("preferences.jsonl");
+  refuse_same_file("out", out, {input, path});
+  refuse_same_file("out", out, {files.begin(), files.end()});
+  const auto never_drawn = read_never_drawn(options.section("aggregate"));
+  if (context.dry_run && (not_there(path) || std::ranges::any_of(files, not_there))) return context.rehearse(options);
+  auto principles = load_principles(path);
+  leave_out(options.section("aggregate"), never_drawn, principles);
+  const auto wordings = load_wordings(files, principles);
+  judgement_statistics statistics(principles.size());
+  if (context.dry_run) {
+    // The aggregator checks its options against the principles: any judgement will do.
+    statistics.add({.scores = std::vector<judge_score>(principles.size(), {1.0, 1.0})});
+    static_cast<void>(preference_aggregator(principles, statistics, rules));
+  }
+  if (!context.begin(options)) return;
+
+  record_reader<judgement_record> first_pass(input);
+  for (judgement_record record; first_pass.next(record);) {
+    context.stop_if_interrupted();
+    statistics.add(scores_of(record, principles, first_pass.reader()));
+  }
+
+  const preference_aggregator aggregate(principles, statistics, rules);
+  aggregate_summary summary(principles, statistics, rules);
+  const rng root = rng(context.seed).split(stream_key("aggregate"));
+  jsonl_writer writer(out, false);
+  auto bar = context.start_progress("aggregate", first_pass.kept(), "pairs");
+  record_reader<judgement_record> reader(input);
+  std::size_t index = 0;
+  for (judgement_record record; reader.next(record); ++index) {
+    context.stop_if_interrupted();
+    const auto judgement = scores_of(record, principles, reader.reader());
+    const response_pair pair{record.pair.prompt.text(), record.pair.response_1, record.pair.response_2};
+    const auto facts =
+        rules.language_rule ? find_rule_facts(pair, phrases, identified) : find_rule_facts(pair, phrases);
+    const auto scores = aggregate.scores(judgement);
+    const auto preferences = aggregate(judgement, facts, root.split(index));
+    summary.add(judgement, scores, facts, preferences);
+    rng wording = root.split(index).split(stream_key("wording"));
+    for (const auto& made : preferences) {
+      preference_record written{
+          .prompt = record.pair.prompt, .response_1 = record.pair.response_1, .response_2 = record.pair.response_2};
+      if (made.swapped) std::swap(written.response_1, written.response_2);
+      written.preferred = made.presented() + 1;
+      written.dominant = made.dominant;
+      written.margin = made.margin;
+      for (const auto& drawn : made.principles) {
+        const auto& worded = wordings[wordings.size() > 1 ? wording.index(wordings.size()) : 0];
+        const double sign = (drawn.negated ? -1.0 : 1.0) * (made.swapped ? -1.0 : 1.0);
+        written.principles.push_back(
+            {principles[drawn.index].name, drawn.negated, definition_of(worded, drawn), sign * scores[drawn.index]});
+      }
+      writer.write(to_json(written));
+    }
+    bar.advance();
+  }
+  if (writer.count() == 0) {
+    for (const auto& line : summary.lines()) context.log(line);
+    throw file_error(
+        input.string(), "", "no pair gives a preference: every score is 0 or gated away",
+        "loosen aggregate.require_order_agreement or aggregate.minimum_order_consistency, or judge with another model");
+  }
+  auto beside = out;
+  write_file(beside.replace_extension(".summary.json"), summary.to_json().dump(2) + "\n");
+  writer.finish();
+  bar.finish(std::to_string(writer.count()) + " preferences → " + out.string());
+  for (const auto& line : summary.lines()) context.log(line);
+}
+
+subcommand make_aggregate_command() {
+  return {.name = "aggregate",
+          .help = "turn judge scores into preferences under sets of principles",
+          .run = run_aggregate,
+          .flags = {{"--judgements", "aggregate.judgements", "file that judge wrote"},
+                    {"--principles", "aggregate.principles", "file of principles with negative definitions"},
+                    {"--preset", "aggregate.preset", "paper or salmon_code"}},
+          .sections = {"aggregate"}};
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "commands/subcommand.hpp"
+#include "config/config.hpp"
+
+namespace coho::trainer {
+
+class process_group;
+
+/// A stage that a recipe holds.
+struct recipe_stage {
+  const subcommand* command;
+  const stage_variant* variant = nullptr;
+  std::string title() const { return variant ? command->name + " " + variant->flag : command->name; }
+};
+
+/// The stages whose sections a recipe holds, in the order of `commands`; of a recipe of the demo that one alone.
+std::vector<recipe_stage> stages_of(const config& recipe, const std::vector<subcommand>& commands);
+
+/// The program: subcommands with the flags that all of them share (--config, --set, --seed, --threads, --out, --resume,
+/// --device, --dry-run, --quiet), signals, and errors as one line with an exit code. `coho --dry-run RECIPE` plans all
+/// stages of a recipe.
+///
+///     application program("coho", "Reinforcement learning …", COHO_VERSION);
+///     program.add({"ppo", "train a policy against a reward model", run_ppo, {{"--model", "model.path", "folder"}},
+///     {"ppo"}}); return program.run(argc, argv);
+class application {
+ public:
+  application(std::string name, std::string description, std::string version);
+  void add(subcommand command);
+  /// A folder in which `--config NAME` is looked up as NAME or NAME.toml when it is not a path that exists.
+  void add_recipe_folder(std::filesystem::path folder);
+  /// Sections that no subcommand reads but a shared recipe may hold.
+  void allow_section(std::string name);
+  /// Parses, runs, reports. Returns the exit status.
+  int run(int argc, const char* const* argv);
+  const std::vector<subcommand>& subcommands() const noexcept { return commands_; }
+
+ private:
+  int dispatch(int argc, const char* const* argv);
+  /// `coho --dry-run RECIPE [flags]`: the plan of each stage that the recipe holds.
+  int plan_recipe(std::span<const char* const> words);
+  int fail(const std::string& program, std::exception_ptr failure);
+  std::filesystem::path find_recipe(const std::string& name) const;
+
+  std::string name_, description_, version_;
+  std::vector<subcommand> commands_;
+  std::vector<std::filesystem::path> recipe_folders_;
+  std::vector<std::string> sections_;
+  std::function<void(const config&, const std::function<std::string()>&)> on_rehearsal_;
+  std::shared_ptr<process_group> ranks_;  ///< once there is more than this process
+};
+
+}  // namespace coho::trainer

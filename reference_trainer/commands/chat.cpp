@@ -1,0 +1,255 @@
+#include "commands/chat.hpp"
+
+#include <ATen/Parallel.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <coho/error.hpp>
+
+#include "commands/chat_input.hpp"
+#include "commands/commands.hpp"
+#include "commands/subcommand.hpp"
+#include "files/atomic_file.hpp"
+#include "generation/engine.hpp"
+#include "models/model_files.hpp"
+#include "settings/generation_settings.hpp"
+#include "settings/model_settings.hpp"
+#include "settings/prompt_settings.hpp"
+#include "text/text_stream.hpp"
+#include "text/utf8.hpp"
+
+namespace coho::trainer {
+namespace {
+
+constexpr std::string_view commands =
+    "/reset forgets the conversation, /system TEXT sets the system text, /save FILE writes the conversation,\n"
+    "/exit or Ctrl-D ends, Ctrl-C stops an answer.";
+
+// A template that words stand behind the question of too leaves no place for another system text.
+bool surrounds(const prompt_settings& prompting) { return prompting.wording && prompting.wording->uses("Input"); }
+
+class session {
+ public:
+  session(const config& options, stage_context& context, const prompt_settings& prompting,
+          const generation_options& sampling, const std::filesystem::path& adapter, std::string system)
+      : context_(context),
+        model_(load_model(options)),
+        prompts_(prompting, model_),
+        sampling_(sampling),
+        system_(std::move(system)),
+        remembers_(prompting.format_name != "plain"),
+        takes_system_(remembers_ && !surrounds(prompting)),
+        positions_(static_cast<std::size_t>(model_.bank->config().max_position_embeddings)),
+        terminal_(::isatty(STDIN_FILENO) != 0),
+        interrupt_(terminal_) {
+    load_role(model_, "policy", adapter);
+    sampling_.banned = model_.never_sampled();
+    options.check(sampling_.max_new_tokens < positions_, "generation.max_new_tokens",
+                  "below the model's " + std::to_string(positions_) + " positions");
+    ends_ = model_.end_tokens();
+    engine_.emplace(*model_.bank, "policy", engine_options{.slots = 1}, model_.token_texts());
+    reset();
+  }
+
+  void run() {
+    if (terminal_) context_.log("Type a question; /help lists what else there is.");
+    for (std::string line; read(line);) {
+      if (line.find_first_not_of(" \t") == std::string::npos) continue;
+      const auto command = parse_command(line);
+      if (command.name == "exit" || command.name == "quit") return;
+      if (command.name.empty()) {
+        answer(line);
+      } else {
+        obey(command);
+      }
+    }
+    context_.stop_if_interrupted();
+    if (terminal_) std::cout << '\n';
+  }
+
+ private:
+  struct stopped {};  // thrown out of the engine when the user stops an answer
+
+  bool read(std::string& line) {
+    for (;;) {
+      if (terminal_) std::cout << "> " << std::flush;
+      while (terminal_ && !interrupt_.pending() && !context_.interrupted() && !ctrl_c::has_input(STDIN_FILENO)) {
+      }
+      context_.stop_if_interrupted();
+      const bool got = !interrupt_.pending() && std::getline(std::cin, line);
+      if (interrupt_.take()) {
+        // The terminal has dropped what was typed; the streams take an interrupted read for the end of the input.
+        std::clearerr(stdin);
+        std::cin.clear();
+        std::cout << '\n';
+        context_.log("Ctrl-D or /exit ends.");
+        continue;
+      }
+      if (!got) return false;
+      context_.stop_if_interrupted();
+      if (line.ends_with('\r')) line.pop_back();
+      return true;
+    }
+  }
+
+  void reset() {
+    messages_.clear();
+    if (!system_.empty()) messages_.push_back({chat_role::system, system_});
+    said_ = false;
+  }
+
+  void obey(const chat_command& command) {
+    if (command.name == "new" || command.name == "reset") {
+      reset();
+    } else if (command.name == "system") {
+      set_system(command.argument);
+    } else if (command.name == "save") {
+      save(command.argument);
+    } else if (command.name == "help") {
+      context_.log(commands);
+    } else {
+      context_.log("there is no command /" + command.name + "; /help lists them");
+    }
+  }
+
+  void set_system(const std::string& text) {
+    if (!takes_system_) return context_.log("this format or its template leaves no place for a system text");
+    if (text.empty()) return context_.log(system_.empty() ? "no system text is set" : "system: " + system_);
+    system_ = repair_utf8(text);
+    reset();
+    context_.log("set; the conversation starts again");
+  }
+
+  void save(const std::string& file) {
+    if (file.empty()) return context_.log("/save needs the name of a file");
+    try {
+      write_file(file, conversation_json(messages_).dump() + "\n");
+      context_.log("saved " + file);
+    } catch (const error& problem) {
+      context_.log(problem.what());  // no reason to lose the conversation
+    }
+  }
+
+  void answer(const std::string& line) {
+    if (!remembers_) reset();
+    messages_.push_back({chat_role::user, repair_utf8(line)});
+    const std::size_t room = positions_ - sampling_.max_new_tokens, before = messages_.size();
+    packed<token> prompt;
+    prompt.push_back(fit_conversation(prompts_, messages_, room));
+    if (prompt.total() > room) {
+      context_.log("the question takes " + std::to_string(prompt.total()) + " tokens; beside the answer's " +
+                   std::to_string(sampling_.max_new_tokens) + " there is room for " + std::to_string(room));
+      messages_.pop_back();
+      return;
+    }
+    if (messages_.size() < before && !std::exchange(said_, true))
+      context_.log("note: the conversation has outgrown the model's " + std::to_string(positions_) +
+                   " tokens; from here on its oldest questions and answers are left out");
+    rng streams[] = {rng(context_.seed).split(turn_++)};
+    text_stream shown(sampling_.stop, true);
+    std::vector<token> response;
+    bool finished = true;
+    try {
+      const auto out = engine_->generate(prompt, sampling_, ends_, streams, [&](std::size_t, token id) {
+        context_.stop_if_interrupted();
+        response.push_back(id);
+        if (std::ranges::find(ends_, id) == ends_.end())
+          std::cout << repair_utf8(shown.add(model_.tokenizer->token_bytes(id))) << std::flush;
+        if (interrupt_.pending()) throw stopped();
+      });
+      finished = out.finished[0] != 0;
+    } catch (const stopped&) {
+      interrupt_.take();
+    }
+    std::cout << repair_utf8(shown.finish()) << std::endl;
+    if (terminal_ && !finished)
+      context_.log("(cut at generation.max_new_tokens = " + std::to_string(sampling_.max_new_tokens) + ")");
+    messages_.push_back({chat_role::assistant, repair_utf8(prompts_.response_text(response))});
+  }
+
+  stage_context& context_;
+  loaded_model model_;
+  prompter prompts_;
+  generation_options sampling_;
+  std::string system_;
+  bool remembers_, takes_system_;
+  std::size_t positions_;
+  bool terminal_;
+  ctrl_c interrupt_;
+  std::vector<token> ends_;
+  std::optional<generation_engine> engine_;
+  std::vector<chat_message> messages_;
+  std::size_t turn_ = 0;
+  bool said_ = false;
+};
+
+void run_chat(const config& options, stage_context& context) {
+  at::set_num_threads(static_cast<int>(context.threads));
+  prompt_settings prompting = read_prompt_settings(options);
+  prompting.max_tokens = 0;  // fit_conversation keeps a conversation within the model's positions
+  const auto adapter = options.get<std::filesystem::path>("chat.adapter", {});
+  const generation_options sampling =
+      read_generation(options, prompting.stop, {.max_new_tokens = 256, .temperature = 0.7});
+  auto system = options.get<std::string>("chat.system", "");
+  options.check(system.empty() || prompting.format_name != "plain", "chat.system", "left out in the plain format");
+  options.check(system.empty() || !surrounds(prompting), "chat.system",
+                "left out when prompt.template has text behind {Input}: it is the system text");
+  if (system.empty()) system = prompting.system;
+  read_model_settings(options);
+  if (context.dry_run) return context.rehearse(options);
+  session talk(options, context, prompting, sampling, adapter, system);
+  if (context.begin(options)) talk.run();
+}
+
+}  // namespace
+
+std::vector<token> fit_conversation(const prompter& prompts, std::vector<chat_message>& messages, std::size_t limit) {
+  auto tokens = prompts.tokens(messages);
+  while (tokens.size() > limit && drop_oldest_exchange(messages)) tokens = prompts.tokens(messages);
+  return tokens;
+}
+
+json conversation_json(std::span<const chat_message> messages) {
+  json list = json::array();
+  for (const auto& message : messages) {
+    const char* role = message.role == chat_role::system ? "system"
+                       : message.role == chat_role::user ? "user"
+                                                         : "assistant";
+    list.push_back({{"role", role}, {"content", message.text}});
+  }
+  json out;
+  out["messages"] = std::move(list);
+  return out;
+}
+
+subcommand make_chat_command() {
+  return {.name = "chat",
+          .help = "talk with a model in the terminal",
+          .run = run_chat,
+          .flags = {{"-m,--model", "model.path", "folder of the base model"},
+                    random_weights_flag(),
+                    {"--adapter", "chat.adapter", "folder of an adapter, or of a trained model"},
+                    {"--system", "chat.system", "system text"},
+                    {"--format", "prompt.format", format_help},
+                    {"--template", "prompt.template", "inference template"},
+                    {"--greedy", "generation.temperature", "take the most probable token", "0"},
+                    {"--max-tokens", "generation.max_new_tokens", "most tokens of an answer"},
+                    {"--temperature", "generation.temperature", "sampling temperature"},
+                    {"--top-k", "generation.top_k", "sample from the k most probable tokens only"},
+                    {"--top-p", "generation.top_p", "sample from the most probable tokens that hold this share"},
+                    {.name = "--stop",
+                     .key = "prompt.stop",
+                     .help = "a text that ends an answer; may be repeated",
+                     .repeatable = true}},
+          .sections = {"model", "chat", "generation", "prompt"},
+          .group = "Use"};
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,329 @@
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+
+#include <coho/error.hpp>
+
+#include "benchmarks/answer_files.hpp"
+#include "commands/commands.hpp"
+#include "files/atomic_file.hpp"
+#include "generation/engine.hpp"
+#include "jsonl/bad_records.hpp"
+#include "llama/position_watch.hpp"
+#include "models/model_files.hpp"
+#include "models/prompter.hpp"
+#include "models/reward_model_role.hpp"
+#include "run/output_file.hpp"
+#include "settings/generation_settings.hpp"
+#include "settings/model_settings.hpp"
+#include "settings/prompt_settings.hpp"
+#include "text/text_stream.hpp"
+
+namespace coho::trainer {
+namespace {
+
+struct generate_settings {
+  std::filesystem::path adapter;
+  prompt_settings prompting;
+  generation_options sampling;
+  bool ids;
+  std::size_t batch;
+  answer_form form;
+  answer_identity identity;
+  bool category_temperatures;
+};
+
+// The last part of a model's path, also of one that ends in a slash.
+std::string folder_name(const std::filesystem::path& model) {
+  const auto plain = model.lexically_normal();
+  return (plain.has_filename() ? plain : plain.parent_path()).filename().string();
+}
+
+generate_settings read_settings(const config& options) {
+  generate_settings out{.adapter = options.get<std::filesystem::path>("generate.adapter", {}),
+                        .prompting = read_prompt_settings(options, "generate", false),
+                        .sampling = {},
+                        .ids = options.get<bool>("generate.ids", false),
+                        .batch = options.get<std::size_t>("generate.batch", 64),
+                        .form = answer_form_by_name(options.choice(
+                            "generate.answers", "jsonl", {"jsonl", "mt_bench", "vicuna_bench", "alpaca_eval"})),
+                        .identity = {},
+                        .category_temperatures = options.get<bool>("generate.category_temperatures", false)};
+  const bool benchmark = out.form != answer_form::jsonl;
+  out.sampling = read_generation(options, out.prompting.stop, {.max_new_tokens = benchmark ? 1024u : 256u});
+  const auto model = out.adapter.empty() ? options.get<std::filesystem::path>("model.path", {}) : out.adapter;
+  out.identity = {.model_id = options.get<std::string>("generate.model_id", folder_name(model)),
+                  .timestamp = options.get<double>("generate.timestamp", 0)};
+  options.check(out.batch > 0, "generate.batch", "at least 1");
+  options.check(!out.ids || !benchmark, "generate.ids", "left out with answers of a benchmark's form");
+  options.check(!benchmark || options.has("generate.prompts"), "generate.answers",
+                "jsonl where generate.prompts names no file of questions");
+  options.check(!out.category_temperatures || is_fastchat(out.form), "generate.category_temperatures",
+                "left out unless generate.answers is mt_bench or vicuna_bench");
+  options.check(out.form != answer_form::mt_bench || out.prompting.format_name != "plain", "prompt.format",
+                "a chat format for mt_bench, whose second turn follows on the first");
+  return out;
+}
+
+class generator {
+ public:
+  generator(const config& options, stage_context& context, const generate_settings& settings)
+      : context_(context),
+        model_(load_model(options)),
+        prompting_(settings.prompting),
+        prompts_(prompting_, model_),
+        sampling_(settings.sampling),
+        form_(settings.form),
+        identity_(settings.identity),
+        batch_(settings.batch),
+        ids_(settings.ids),
+        category_temperatures_(settings.category_temperatures) {
+    load_role(model_, "policy", settings.adapter);
+    sampling_.banned = model_.never_sampled();
+    ends_ = model_.end_tokens();
+    engine_.emplace(*model_.bank, "policy", engine_options{.slots = static_cast<std::int64_t>(batch_)},
+                    model_.token_texts());
+  }
+
+  void one(const std::optional<std::string>& question) {
+    packed<token> prompt;
+    prompt.push_back(question ? prompts_.tokens(*question) : model_.tokenizer->begin_tokens());
+    check_length(prompt.total());
+    say_cuts(1);
+    rng streams[] = {rng(context_.seed).split(0)};
+    text_stream shown(sampling_.stop, !question);
+    std::string text;
+    const bool live = context_.out.empty() && !ids_;
+    const generation out = engine_->generate(prompt, sampling_, ends_, streams, [&](std::size_t, token id) {
+      context_.stop_if_interrupted();
+      if (std::ranges::find(ends_, id) != ends_.end()) return;
+      const std::string part = shown.add(model_.tokenizer->token_bytes(id));
+      text += part;
+      if (live) std::cout << part << std::flush;
+    });
+    const std::string rest = shown.finish();
+    if (live) {
+      std::cout << rest << '\n';
+      return;
+    }
+    if (ids_) {
+      text.clear();
+      for (const std::span<const token> part : {std::as_const(prompt)[0], out.responses[0]})
+        for (const token id : part) text += (text.empty() ? "" : " ") + std::to_string(id);
+    } else {
+      text += rest;
+    }
+    text += '\n';
+    if (context_.out.empty()) {
+      std::cout << text;
+    } else {
+      write_file(context_.out, text);
+    }
+  }
+
+  void all(const std::filesystem::path& file) {
+    std::optional<answer_writer> writer;
+    if (!context_.out.empty()) writer.emplace(context_.out, form_, context_.resume);
+    if (writer && writer->finished()) {
+      context_.log(context_.out.string() + " is complete: nothing to do");
+      return;
+    }
+    const auto for_each_question = [&](auto use) {
+      jsonl_reader reader(file);
+      std::optional<benchmark_question> question;
+      const auto read = [&](const json& value) {
+        question = read_question(form_, value, reader);
+        return question.has_value();
+      };
+      while (next_usable(reader, read)) use(std::move(*question));
+    };
+    // What is wrong with any record is told before the first answer. A pipe cannot be read twice.
+    std::size_t total = 0;
+    std::error_code ignored;
+    if (std::filesystem::is_regular_file(file, ignored)) for_each_question([&](const auto&) { ++total; });
+    const std::size_t done = writer ? writer->count() : 0;
+    auto bar = context_.start_progress("generate", total, "prompts");
+    bar.start_at(done);
+    std::vector<benchmark_question> questions;
+    std::size_t index = 0;
+    const bool list = form_ == answer_form::alpaca_eval;
+    const char* gap = list ? "[\n" : "";
+    // A batch of which a part is written already is answered as a whole again: probabilities differ in their last
+    // digits with the batch, and a draw may fall between.
+    const std::size_t first = done - done % batch_;
+    const auto flush = [&] {
+      std::size_t position = index - questions.size();
+      for (const json& line : answer(questions, position)) {
+        if (position++ < done) continue;
+        bar.count("tokens", std::exchange(sampled_, 0.0));
+        bar.advance();
+        if (writer) {
+          writer->write(line);
+        } else {
+          context_.terminal->redraw("");  // where both streams are one terminal, a record does not follow the bar
+          std::cout << gap << line.dump(-1, ' ', false, json::error_handler_t::replace);
+          if (list) {
+            gap = ",\n";
+          } else {
+            std::cout << std::endl;
+          }
+        }
+      }
+      questions.clear();
+      context_.stop_if_interrupted();
+    };
+    for_each_question([&](benchmark_question question) {
+      if (index >= first && questions.size() == batch_) flush();
+      if (index++ >= first) questions.push_back(std::move(question));
+    });
+    if (index == 0) throw file_error(file.string(), "", "holds no prompts");
+    if (!questions.empty()) flush();
+    say_cuts(index - first);
+    if (writer) writer->finish();
+    if (!writer && list) std::cout << "\n]\n";
+    bar.finish();
+  }
+
+ private:
+  // What is known of a question while it is answered. Turn 0 of question i draws from rng(seed).split(i), a later turn
+  // t from .split(t) of that.
+  struct conversation {
+    std::vector<chat_message> messages;
+    std::vector<std::string> answers;
+    std::vector<token> prompt, response;  // of the last turn
+    bool finished = true;
+  };
+
+  std::vector<json> answer(const std::vector<benchmark_question>& questions, std::size_t first) {
+    std::vector<conversation> all(questions.size());
+    for (std::size_t i = 0; i < questions.size(); ++i) all[i].messages = questions[i].before;
+    std::size_t turns = 0;
+    for (const auto& question : questions) turns = std::max(turns, question.turns.size());
+    for (std::size_t turn = 0; turn < turns; ++turn) {
+      std::map<double, std::vector<std::size_t>> groups;
+      for (std::size_t i = 0; i < questions.size(); ++i)
+        if (turn < questions[i].turns.size()) groups[temperature_of(questions[i])].push_back(i);
+      for (const auto& [temperature, members] : groups) take_turn(questions, all, turn, first, temperature, members);
+    }
+    std::vector<json> lines;
+    for (std::size_t i = 0; i < questions.size(); ++i) {
+      json line = answer_record(form_, questions[i], all[i].answers, all[i].finished, identity_);
+      if (ids_) {
+        line["prompt_tokens"] = all[i].prompt;
+        line["response_tokens"] = all[i].response;
+      }
+      lines.push_back(std::move(line));
+    }
+    return lines;
+  }
+
+  void take_turn(const std::vector<benchmark_question>& questions, std::vector<conversation>& all, std::size_t turn,
+                 std::size_t first, double temperature, const std::vector<std::size_t>& members) {
+    packed<token> prompts;
+    std::vector<rng> streams;
+    for (const std::size_t i : members) {
+      all[i].messages.push_back({chat_role::user, questions[i].turns[turn]});
+      all[i].prompt = prompts_.tokens(all[i].messages);
+      prompts.push_back(all[i].prompt);
+      check_length(all[i].prompt.size());
+      const rng own = rng(context_.seed).split(first + i);
+      streams.push_back(turn == 0 ? own : own.split(turn));
+    }
+    generation_options sampling = sampling_;
+    sampling.temperature = temperature;
+    const auto out = engine_->generate(prompts, sampling, ends_, streams,
+                                       [&](std::size_t, token) { context_.stop_if_interrupted(); });
+    sampled_ += static_cast<double>(out.responses.total());
+    for (std::size_t k = 0; k < members.size(); ++k) {
+      auto& talk = all[members[k]];
+      talk.response.assign(out.responses[k].begin(), out.responses[k].end());
+      talk.finished = talk.finished && out.finished[k] != 0;
+      talk.answers.push_back(prompts_.response_text(out.responses[k]));
+      talk.messages.push_back({chat_role::assistant, talk.answers.back()});
+    }
+  }
+
+  double temperature_of(const benchmark_question& question) const {
+    return category_temperatures_ ? fastchat_temperature(question.category) : sampling_.temperature;
+  }
+
+  void say_cuts(std::size_t of) {
+    if (const auto note = cut_note(prompts_.cut(), prompting_, of); !note.empty()) context_.log(note);
+  }
+
+  void check_length(std::size_t prompt_tokens) {
+    position_watch::setting().expect(static_cast<std::int64_t>(prompt_tokens + sampling_.max_new_tokens),
+                                     model_.bank->config().max_position_embeddings);
+  }
+
+  stage_context& context_;
+  loaded_model model_;
+  prompt_settings prompting_;
+  prompter prompts_;
+  generation_options sampling_;
+  std::vector<token> ends_;
+  std::optional<generation_engine> engine_;
+  answer_form form_;
+  answer_identity identity_;
+  std::size_t batch_;
+  double sampled_ = 0;  ///< tokens that the progress line has not counted yet
+  bool ids_, category_temperatures_;
+};
+
+void run_generate(const config& options, stage_context& context) {
+  const auto question = options.find<std::string>("generate.prompt");
+  const auto file = options.find<std::filesystem::path>("generate.prompts");
+  options.check(!question || !file, "generate.prompts", "left out when generate.prompt is given");
+  at::set_num_threads(static_cast<int>(context.threads));
+  const generate_settings settings = read_settings(options);
+  read_model_settings(options);
+  if (file) refuse_same_file("out", context.out, {*file});
+  if (context.dry_run) return context.rehearse(options);
+  if (options.place("prompt.max_tokens").starts_with("--set"))
+    context.log("note: prompt.max_tokens limits training's prompts; generate.max_prompt_tokens limits these");
+  generator stage(options, context, settings);
+  if (!context.begin(options)) return;
+  if (file) {
+    stage.all(*file);
+  } else {
+    stage.one(question);
+  }
+}
+
+}  // namespace
+
+subcommand make_generate_command() {
+  return {.name = "generate",
+          .help = "continue prompts with a model",
+          .run = run_generate,
+          .flags = {{"-m,--model", "model.path", "folder of the base model"},
+                    random_weights_flag(),
+                    {"--adapter", "generate.adapter", "folder of an adapter, or of a trained model"},
+                    {"-p,--prompt", "generate.prompt", "one prompt"},
+                    {"--prompts", "generate.prompts", "file of prompts (JSON Lines)"},
+                    {"--answers", "generate.answers",
+                     "jsonl, mt_bench, vicuna_bench or alpaca_eval: the form of both files"},
+                    {"--model-id", "generate.model_id", "the model's name in a benchmark's answers"},
+                    {"--greedy", "generation.temperature", "take the most probable token", "0"},
+                    {"--ids", "generate.ids", "print token ids, the prompt's first", "true"},
+                    {"--max-tokens", "generation.max_new_tokens", "most tokens of a response"},
+                    {"--temperature", "generation.temperature", "sampling temperature"},
+                    {"--top-k", "generation.top_k", "sample from the k most probable tokens only"},
+                    {"--top-p", "generation.top_p", "sample from the most probable tokens that hold this share"},
+                    {"--format", "prompt.format", format_help},
+                    {"--template", "prompt.template", "inference template"},
+                    {.name = "--stop",
+                     .key = "prompt.stop",
+                     .help = "a text that ends a response; may be repeated",
+                     .repeatable = true}},
+          .sections = {"model", "generate", "generation", "prompt"},
+          .group = "Use"};
+}
+
+}  // namespace coho::trainer

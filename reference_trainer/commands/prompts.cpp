@@ -1,0 +1,327 @@
+#include <algorithm>
+#include <iostream>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <unordered_set>
+#include <utility>
+
+#include <coho/error.hpp>
+#include <nlohmann/json.hpp>
+
+#include "collection/hash_set.hpp"
+#include "collection/inference_question.hpp"
+#include "collection/prompt_counts.hpp"
+#include "collection/prompt_draw.hpp"
+#include "collection/source_prompt.hpp"
+#include "commands/commands.hpp"
+#include "files/atomic_file.hpp"
+#include "jsonl/bad_records.hpp"
+#include "settings/prompts_settings.hpp"
+#include "text/chat_export.hpp"
+#include "text/clean_text.hpp"
+#include "text/language.hpp"
+#include "tokenizer/sentencepiece.hpp"
+
+namespace coho::trainer {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The file itself, or those below a folder, in an order that does not depend on the disk.
+// Those of `written` are not among them: a run's own output is nobody's collection.
+std::vector<fs::path> files_of(const fs::path& path, const std::vector<fs::path>& written) {
+  if (!fs::is_directory(path)) return {path};
+  const auto is_written = [&](const fs::path& file) {
+    std::error_code none;
+    return std::ranges::any_of(written, [&](const auto& own) { return fs::equivalent(file, own, none); });
+  };
+  std::vector<fs::path> out;
+  for (const auto& entry : fs::recursive_directory_iterator(path)) {
+    const auto name = entry.path().filename().string();
+    constexpr const char* ends[] = {".json", ".jsonl", ".json.gz", ".jsonl.gz"};
+    if (entry.is_regular_file() && std::ranges::any_of(ends, [&](const char* end) { return name.ends_with(end); }))
+      if (!is_written(entry.path())) out.push_back(entry.path());
+  }
+  if (out.empty())
+    throw file_error(path.string(), "", "is a folder without .json, .jsonl, .json.gz or .jsonl.gz files");
+  std::ranges::sort(out);
+  return out;
+}
+
+bool is_wanted(const std::string& language, const std::vector<std::string>& wanted) {
+  return wanted.empty() || std::ranges::any_of(wanted, [&](const std::string& each) {
+           return language == each || language.substr(0, language.find('-')) == each;
+         });
+}
+
+struct cleaned_prompt {
+  std::size_t characters = 0, unreadable = 0;
+  std::uint64_t hash = 0;  ///< of the text, case and white space aside
+};
+
+// Cleans the texts of a prompt where they stand.
+cleaned_prompt clean_prompt(source_prompt& read) {
+  cleaned_prompt out;
+  prompt_record& prompt = read.prompt;
+  for (auto* text : {&prompt.instruction, &prompt.input}) {
+    auto cleaned = clean_text(read.from_page ? without_page_residue(*text) : *text);
+    out.characters += cleaned.characters;
+    out.unreadable += cleaned.unreadable;
+    *text = std::move(cleaned.text);
+  }
+  if (prompt.instruction.empty()) std::swap(prompt.instruction, prompt.input);
+  out.hash = stream_key(normalized_text(prompt.text()));
+  return out;
+}
+
+/// Reads sources one after the other and keeps what is drawn of each.
+class prompt_collection {
+ public:
+  prompt_collection(const prompts_settings& settings, const std::vector<fs::path>& written, std::uint64_t seed)
+      : settings_(settings),
+        written_(written),
+        tokenizer_(sentencepiece_tokenizer::from_file(settings.tokenizer)),
+        spool_(written.front()),
+        seed_(seed) {
+    for (const auto& path : settings.exclude) exclude(path);
+  }
+
+  void read(const prompt_source_settings& source, stage_context& context, progress& bar) {
+    prompt_counts& counts =
+        counts_.emplace_back(prompt_counts{.name = source.name, .path = source.path, .asked = source.count});
+    auto draws = draws_of(source, counts);
+    for (const auto& file : files_of(source.path, written_)) {
+      each_prompt(
+          file,
+          [&](source_prompt&& prompt) {
+            context.stop_if_interrupted();
+            ++counts.read;
+            if (const auto reason = add(std::move(prompt), source, draws, counts)) ++counts.of(*reason);
+            bar.advance(1, source.name);
+          },
+          [&] {
+            ++counts.read;
+            ++counts.of(prompt_removal::bad_record);
+          });
+    }
+    if (counts.read == 0) throw file_error(source.path.string(), "", "holds no records");
+    for (std::size_t i = 0; i < draws.size(); ++i) {
+      if (!counts.parts.empty()) counts.parts[i].drawn = draws[i].size();
+      for (const auto& prompt : draws[i].take()) {
+        ++counts.kept;
+        ++counts.languages[languages_[prompt.language]];
+        drawn_.push_back(prompt);
+      }
+    }
+  }
+
+  const std::vector<prompt_counts>& counts() const { return counts_; }
+
+  /// The held-out prompts are the first of the shuffled order: as likely these as any others, and decided by the seed.
+  void write(jsonl_writer& set, jsonl_writer* held_out, stage_context& context) {
+    shuffle_by_hash(drawn_, seed_);
+    for (std::size_t i = 0; i < drawn_.size(); ++i) {
+      context.stop_if_interrupted();
+      const auto& prompt = drawn_[i];
+      const bool out = held_out != nullptr && i < settings_.held_out;
+      (out ? *held_out : set).write(json::parse(spool_.read(prompt.text)));
+      if (out) counts_[prompt.source].hold_out(languages_[prompt.language]);
+    }
+  }
+
+ private:
+  template <class Use, class Skip>
+  static void each_prompt(const fs::path& file, const Use& use, const Skip& skip) {
+    jsonl_reader reader(file, {.on_bad_text = bad_text::replace});
+    source_prompt prompt;
+    const auto take = [&](const json& value) {
+      prompt = read_source_prompt(value, reader);
+      return true;
+    };
+    while (next_usable(reader, take, skip)) use(std::move(prompt));
+  }
+
+  void exclude(const fs::path& path) {
+    for (const auto& file : files_of(path, written_))
+      each_prompt(
+          file,
+          [&](source_prompt&& prompt) {
+            if (!prompt.removed) excluded_.insert(clean_prompt(prompt).hash);
+          },
+          [] {});
+  }
+
+  // One, or one for each part of the collection, of which the first take what `count` does not divide.
+  std::vector<prompt_draw> draws_of(const prompt_source_settings& source, prompt_counts& counts) const {
+    const auto all = source.count.value_or(std::numeric_limits<std::size_t>::max());
+    if (source.parts.empty()) return {prompt_draw(seed_, source.name, all)};
+    std::vector<prompt_draw> out;
+    for (std::size_t i = 0; i < source.parts.size(); ++i) {
+      const std::size_t parts = source.parts.size();
+      const std::size_t share = source.count ? all / parts + (i < all % parts ? 1 : 0) : all;
+      out.emplace_back(seed_, source.name + "." + source.parts[i], share);
+      counts.parts.push_back({.name = source.parts[i]});
+      if (source.count) counts.parts.back().asked = share;
+    }
+    return out;
+  }
+
+  // Why the prompt is removed, or nothing when it is drawn for now.
+  std::optional<prompt_removal> add(source_prompt read, const prompt_source_settings& source,
+                                    std::vector<prompt_draw>& draws, prompt_counts& counts) {
+    std::size_t which = 0;
+    if (!source.parts.empty()) {
+      which = static_cast<std::size_t>(std::ranges::find(source.parts, read.part) - source.parts.begin());
+      if (which == source.parts.size()) return prompt_removal::part;
+      ++counts.parts[which].read;
+    }
+    prompt_draw& draw = draws[which];
+    if (read.removed) return read.removed;
+    if (!source.categories.empty() && std::ranges::find(source.categories, read.category) == source.categories.end())
+      return prompt_removal::category;
+    const auto [characters, unreadable, hash] = clean_prompt(read);
+    prompt_record& prompt = read.prompt;
+    // One may be half an emoji at a border that somebody cut at.
+    if (unreadable > 1 && 20 * unreadable > characters) return prompt_removal::damaged;
+    if (prompt.instruction.empty()) return prompt_removal::empty;
+
+    const std::string text = prompt.text();
+    if (source.leave_out_inference && is_inference_question(text)) return prompt_removal::inference;
+    if (excluded_.contains(hash)) return prompt_removal::excluded;
+    if (!seen_.insert(hash)) return prompt_removal::duplicate;
+    // What cannot be drawn any more need not be measured: of a large source that is most.
+    if (!draw.wants(hash)) return prompt_removal::not_drawn;
+    const std::size_t tokens = tokenizer_.encode(text).size();
+    if (tokens < settings_.minimum_tokens) return prompt_removal::too_short;
+    if (settings_.maximum_tokens > 0 && tokens > settings_.maximum_tokens) return prompt_removal::too_long;
+    const std::string found = cld2_language{}(text);
+    if (found != cld2_language::unknown || prompt.language.empty()) prompt.language = found;
+    if (!is_wanted(prompt.language, source.languages)) return prompt_removal::language;
+
+    counts.repaired += unreadable > 0;
+    prompt.source = source.name;
+    if (source.kind) prompt.kind = *source.kind;
+    if (source.length_bonus)
+      prompt.length_bonus = source.length_bonus;
+    else if (prompt.kind == question_kind::reasoning && !prompt.length_bonus)
+      prompt.length_bonus = settings_.reasoning_length_bonus;
+    const auto place = spool_.append(to_json(prompt).dump());
+    const bool displaced = draw.add({.hash = hash,
+                                     .text = place,
+                                     .language = number_of(prompt.language),
+                                     .source = static_cast<std::uint32_t>(counts_.size() - 1)});
+    if (displaced) ++counts.of(prompt_removal::not_drawn);
+    return std::nullopt;
+  }
+
+  std::uint32_t number_of(const std::string& language) {
+    const auto found = std::ranges::find(languages_, language);
+    const auto number = static_cast<std::uint32_t>(found - languages_.begin());
+    if (found == languages_.end()) languages_.push_back(language);
+    return number;
+  }
+
+  const prompts_settings& settings_;
+  std::vector<fs::path> written_;
+  sentencepiece_tokenizer tokenizer_;
+  spool_file spool_;
+  std::uint64_t seed_;
+  hash_set seen_;
+  std::unordered_set<std::uint64_t> excluded_;
+  std::vector<std::string> languages_;
+  std::vector<drawn_prompt> drawn_;
+  std::vector<prompt_counts> counts_;
+};
+
+void check_counts(const prompts_settings& settings, const std::vector<prompt_counts>& counts,
+                  const std::string& section, stage_context& context) {
+  for (const auto& source : counts) {
+    const auto key = section + ".source." + source.name + ".count";
+    const auto say = [&](const std::string& who, std::size_t kept, std::size_t asked) {
+      const auto what = who + ": " + std::to_string(kept) + " prompts remain of the " + std::to_string(asked) +
+                        " that " + key + " asks for";
+      require_argument(!settings.require_counts, what);
+      context.log("warning: " + what);
+    };
+    if (source.parts.empty()) {
+      if (source.short_by() > 0) say("source " + source.name, source.kept, *source.asked);
+    }
+    for (const auto& part : source.parts)
+      if (part.asked && part.drawn < *part.asked)
+        say("source " + source.name + ", part " + part.name, part.drawn, *part.asked);
+  }
+}
+
+// Whether an earlier run had ended: the counts are the last to be there.
+bool all_there(const std::vector<fs::path>& written) {
+  return std::ranges::all_of(written, [](const auto& path) { return fs::exists(path); });
+}
+
+void refuse_own_files(const prompts_settings& settings, const std::string& name, const std::vector<fs::path>& written) {
+  const auto check = [&](const std::string& key, const fs::path& path) {
+    for (const auto& own : written)
+      if (fs::exists(own) && fs::exists(path) && fs::equivalent(own, path))
+        throw config_error(name + "." + key + " = " + path.string() + " is the file that is to be written");
+  };
+  for (const auto& source : settings.sources) check("source." + source.name + ".path", source.path);
+  for (const auto& path : settings.exclude) check("exclude", path);
+}
+
+}  // namespace
+
+void run_prompts(const config& options, stage_context& context) {
+  const std::string name = options.get<bool>("rl", false) ? "rl_prompts" : "prompts";
+  const fs::path out = context.out_or(name == "prompts" ? "preference_prompts.jsonl" : "rl_prompts.jsonl");
+  const prompts_settings settings = read_prompts_settings(options, name, out);
+  const fs::path counts_path = fs::path(out).replace_extension(".counts.json");
+  std::vector<fs::path> written{out, counts_path};
+  if (settings.held_out > 0) written.push_back(settings.held_out_file);
+  if (!context.begin(options)) return;
+  if (context.resume && all_there(written)) {
+    context.log(out.string() + ": this run had ended; there is nothing to resume");
+    return;
+  }
+  refuse_own_files(settings, name, written);
+  // One that is missing is told before the others are read.
+  for (const auto& source : settings.sources)
+    if (source.count != 0u) jsonl_reader(files_of(source.path, written).front());
+
+  // The counts are the last to be there: where all files are, the run had ended.
+  fs::remove(counts_path);
+  jsonl_writer writer(out, false);
+  std::optional<jsonl_writer> held_out;
+  if (settings.held_out > 0) held_out.emplace(settings.held_out_file, false);
+  prompt_collection prompts(settings, written, context.seed);
+  auto bar = context.start_progress(name, 0, "records");
+  for (const auto& source : settings.sources)
+    if (source.count != 0u) prompts.read(source, context, bar);
+  const auto total = total_of(prompts.counts());
+  check_counts(settings, prompts.counts(), name, context);
+  require_argument(total.kept > 0, "no prompt remains of " + std::to_string(total.read) + " records: see " + name +
+                                       ".minimum_tokens, .maximum_tokens and .languages");
+  require_argument(total.kept > settings.held_out, name + ".held_out = " + std::to_string(settings.held_out) +
+                                                       " leaves none of the " + std::to_string(total.kept) +
+                                                       " prompts that remain");
+  prompts.write(writer, held_out ? &*held_out : nullptr, context);
+  if (held_out) held_out->finish();
+  writer.finish();
+  write_file(counts_path,
+             counts_json(prompts.counts(), context.seed).dump(2, ' ', false, json::error_handler_t::replace) + "\n");
+  bar.finish(std::to_string(total.kept - settings.held_out) + " prompts → " + out.string() +
+             (held_out ? ", " + std::to_string(settings.held_out) + " held out → " + settings.held_out_file.string()
+                       : std::string()));
+  std::cout << counts_table(prompts.counts());
+}
+
+subcommand make_prompts_command() {
+  return {.name = "prompts",
+          .help = "prepare a set of prompts out of other people's collections",
+          .run = run_prompts,
+          .flags = {{"--rl", "rl", "prompts of RL: read the section rl_prompts in place of prompts", "true"},
+                    {"--model", "model.path", "folder of the model whose tokenizer counts tokens"}},
+          .sections = {"prompts", "rl_prompts", "model"},
+          .variants = {{"rl_prompts", "--rl", "rl"}}};
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,106 @@
+#include "commands/validate.hpp"
+
+#include <algorithm>
+#include <iostream>
+#include <optional>
+
+#include <coho/error.hpp>
+
+#include "commands/subcommand.hpp"
+#include "datasets/sft_data.hpp"
+#include "files/data_files.hpp"
+#include "run/report_error.hpp"
+
+namespace coho::trainer {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The text of an option_error begins with the option's name, which ends as its key does ("shaping.kl_coefficient",
+// "ppo.kl_coefficient"): where that key stands in the recipe.
+std::string place_of_option(const config& options, const std::string& text) {
+  constexpr std::string_view before = "option ";
+  if (!text.starts_with(before)) return {};
+  const std::string name = text.substr(before.size(), text.find(" = ") - before.size());
+  const auto last = [](const std::string& key) { return key.substr(key.rfind('.') + 1); };
+  for (const auto& key : options.read_keys())
+    if (options.has(key) && last(key) == last(name)) return options.place(key) + ": " + key + ": ";
+  return {};
+}
+
+std::vector<std::string> missing_files(const config& options) {
+  std::vector<std::string> out;
+  for (const auto& [key, path] : options.read_paths())
+    if (key != "out" && !path.empty() && not_there(path) && not_there(principle_file(path)) &&
+        not_there(prompt_file(path)) && !(key == "sft.data" && sft_data_settings::is_identity(path)))
+      out.push_back(key + " = " + path.string());
+  return out;
+}
+
+// Each stage reads the file anew: a clone would not know on which line a key stands.
+stage_verdict rehearse(const fs::path& recipe, const recipe_stage& stage, const std::vector<subcommand>& all) {
+  stage_verdict out{.stage = stage.title(), .problem = {}, .missing = {}};
+  config options = config::load(recipe);
+  if (stage.variant) options.set_text(stage.variant->key, "true", stage.variant->flag);
+  for (const auto& other : all) options.allow_sections(other.sections);
+  try {
+    stage_context context(stage.command->name, options, false, true, true);
+    context.on_rehearsal = [&](const config& read, const auto&) { out.missing = missing_files(read); };
+    stage.command->run(options, context);
+  } catch (const option_error& problem) {
+    out.problem = place_of_option(options, problem.what()) + problem.what();
+  } catch (const error& problem) {
+    out.problem = problem.what();
+  }
+  return out;
+}
+
+void run_validate(const config& options, stage_context& context, const std::vector<subcommand>& stages) {
+  const auto recipes = options.require<std::vector<std::string>>("validate.recipes", "one recipe or several");
+  if (!context.begin(options)) return;
+  std::size_t wrong = 0, all = 0;
+  for (const auto& name : recipes) {
+    const fs::path path = (not_there(name) || fs::is_directory(name)) && !fs::path(name).has_parent_path()
+                              ? shipped("recipes/" + fs::path(name).stem().string() + ".toml")
+                              : fs::path(name);
+    for (const auto& verdict : validate_recipe(path, stages)) {
+      std::cout << path.filename().string() << "  " << verdict.stage << "  "
+                << (verdict.problem.empty() ? "ok" : verdict.problem);
+      const char* gap = "; not there yet: ";
+      for (const auto& file : verdict.missing) {
+        std::cout << gap << file;
+        gap = ", ";
+      }
+      std::cout << '\n';
+      ++all;
+      if (!verdict.problem.empty()) ++wrong;
+    }
+  }
+  if (wrong > 0)
+    throw config_error(std::to_string(wrong) + " of " + std::to_string(all) +
+                       " stages cannot be run with what their recipe says");
+}
+
+}  // namespace
+
+std::vector<stage_verdict> validate_recipe(const fs::path& recipe, const std::vector<subcommand>& stages) {
+  std::vector<stage_verdict> out;
+  for (const auto& stage : stages_of(config::load(recipe), stages)) out.push_back(rehearse(recipe, stage, stages));
+  if (out.empty()) throw config_error(recipe.string() + ": holds the section of no stage");
+  return out;
+}
+
+subcommand make_validate_command(std::vector<subcommand> stages) {
+  return {.name = "validate",
+          .help = "check recipes for every stage that they hold, without models or data",
+          .run = [stages = std::move(stages)](const config& options,
+                                              stage_context& context) { run_validate(options, context, stages); },
+          .flags = {{.name = "recipes",
+                     .key = "validate.recipes",
+                     .help = "recipes: TOML files, or names of built-in ones",
+                     .repeatable = true}},
+          .sections = {"validate"},
+          .group = "Use"};
+}
+
+}  // namespace coho::trainer

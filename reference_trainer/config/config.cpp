@@ -1,0 +1,353 @@
+#include "config/config.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "config/recipe_file.hpp"
+#include "config/spelling.hpp"
+#include "config/toml_values.hpp"
+#include "files/atomic_file.hpp"
+
+namespace coho::trainer {
+
+struct config::state {
+  struct origin {
+    std::string place;  // "--set ppo.gamma=2"
+    std::string raw;    // the value as typed, for keys that turn out to be strings
+    bool has_raw;
+    std::size_t number;  // in the order of the command line
+  };
+
+  // Of the file that gives the value: this one, or one that it extends.
+  std::string place_of(const toml::node& node) const {
+    const auto& [begin, end, path] = node.source();
+    return (path ? *path : source_name) + ":" + std::to_string(begin.line);
+  }
+
+  std::string source_name;
+  toml::table values, read;
+  std::map<std::string, origin, std::less<>> overrides;
+  std::set<std::string, std::less<>> declared, other_sections;
+  std::multimap<std::string, std::filesystem::path> paths;
+};
+
+config::config(std::span<const std::string> overrides) : config(parse("", "", overrides)) {}
+
+config config::clone() const {
+  auto copy = std::make_shared<state>(*state_);
+  copy->read = {};
+  copy->declared.clear();
+  copy->paths.clear();
+  copy->other_sections.clear();
+  return config(std::move(copy), prefix_);
+}
+
+config config::load(const std::filesystem::path& path, std::span<const std::string> overrides) {
+  state read;
+  read.source_name = path.string();
+  read.values = read_recipe(path);
+  return with_overrides(std::move(read), overrides);
+}
+
+config config::load(const std::filesystem::path& path, std::initializer_list<std::string> overrides) {
+  return load(path, std::span(overrides.begin(), overrides.size()));
+}
+
+config config::parse(std::string_view text, std::string_view source_name, std::span<const std::string> overrides) {
+  state read;
+  read.source_name = source_name;
+  read.values = parse_recipe(text, source_name);
+  return with_overrides(std::move(read), overrides);
+}
+
+config config::with_overrides(state values, std::span<const std::string> overrides) {
+  config out(std::make_shared<state>(std::move(values)), "");
+  for (const auto& entry : overrides) out.set(entry);
+  return out;
+}
+
+void config::set(std::string_view key_equals_value) {
+  const auto split = key_equals_value.find('=');
+  const auto key = key_equals_value.substr(0, split);
+  if (split == std::string_view::npos || !is_bare_key(key)) {
+    throw config_error("--set " + std::string(key_equals_value) +
+                       ": expected key=value, such as ppo.kl_coefficient=0.02");
+  }
+  const auto raw = std::string(key_equals_value.substr(split + 1));
+  const auto place = "--set " + std::string(key_equals_value);
+  set_text(key, raw, place);
+  if (raw.find('\n') != std::string::npos) return;
+  try {
+    auto parsed = toml::parse("value = " + raw);
+    auto* value = parsed.get("value");
+    if (parsed.size() == 1 && value != nullptr) {
+      value->visit([&](auto& typed) { store(state_->values, full(key), std::move(typed)); });
+    }
+  } catch (const toml::parse_error&) {
+    // Not a TOML value: the text itself is the value.
+  }
+}
+
+void config::set_text(std::string_view key, std::string_view value, std::string_view origin) {
+  const auto parts = split_key(full(key));
+  auto* parent = make_parent(state_->values, parts);
+  if (parent == nullptr) {
+    throw config_error(std::string(origin) +
+                       ": a part of the key before its last dot is a value or the name of no entry, not a section");
+  }
+  parent->insert_or_assign(parts.back(), std::string(value));
+  state_->overrides.insert_or_assign(
+      full(key), state::origin{std::string(origin), std::string(value), true, state_->overrides.size()});
+}
+
+void config::set_list(std::string_view key, std::span<const std::string> values, std::string_view origin) {
+  set_text(key, "", origin);
+  state_->overrides.find(full(key))->second.has_raw = false;
+  toml::array list;
+  for (const auto& value : values) list.push_back(value);
+  store(state_->values, full(key), std::move(list));
+}
+
+std::string config::full(std::string_view key) const { return prefix_ + std::string(key); }
+
+template <class T>
+std::optional<T> config::find(std::string_view key) const {
+  const auto name = full(key);
+  state_->declared.insert(name);
+  const auto* node = find_node(state_->values, name);
+  if (node == nullptr) return std::nullopt;
+  auto value = convert<T>(*node);
+  if (const auto typed = state_->overrides.find(name); typed != state_->overrides.end() && typed->second.has_raw) {
+    // On a command line `--set name=7` may well mean the string, and `--model 7` the number.
+    const auto& raw = typed->second.raw;
+    if constexpr (std::is_same_v<T, std::string> || std::is_same_v<T, std::filesystem::path>) {
+      if (!value) value = T(raw);
+    } else if (!value && node->is_string()) {
+      try {
+        const auto parsed = toml::parse("value = " + raw);
+        if (const auto* reread = parsed.get("value"); parsed.size() == 1 && reread != nullptr)
+          value = convert<T>(*reread);
+      } catch (const toml::parse_error&) {
+        // Stays without a value: reported below with what was expected.
+      }
+    }
+    if constexpr (std::is_same_v<T, std::vector<std::string>> ||
+                  std::is_same_v<T, std::vector<std::filesystem::path>>) {
+      if (!value) value = T{raw};
+    }
+  }
+  if (!value) {
+    throw config_error(place(key) + ": " + name + " is " + std::string(describe_type(*node)) + " (" +
+                       print_value(*node) + "), expected " + wanted_type<T>());
+  }
+  store_typed(state_->read, name, *value);
+  if constexpr (std::is_same_v<T, std::filesystem::path>) {
+    state_->paths.erase(name);
+    state_->paths.emplace(name, *value);
+  } else if constexpr (std::is_same_v<T, std::vector<std::filesystem::path>>) {
+    state_->paths.erase(name);
+    for (const auto& path : *value) state_->paths.emplace(name, path);
+  }
+  return value;
+}
+
+template <class T>
+T config::get(std::string_view key, const T& fallback) const {
+  if (auto value = find<T>(key)) return std::move(*value);
+  store_typed(state_->read, full(key), fallback);
+  return fallback;
+}
+
+template <class T>
+T config::require(std::string_view key, std::string_view what) const {
+  if (auto value = find<T>(key)) return std::move(*value);
+  const auto& source = state_->source_name;
+  throw config_error((source.empty() ? std::string() : source + ": ") + full(key) + " is not given" +
+                     (what.empty() ? "" : " (" + std::string(what) + ")") + "; expected " + wanted_type<T>() +
+                     " in the recipe or as --set " + full(key) + "=…");
+}
+
+std::vector<std::filesystem::path> config::require_paths(std::string_view key, std::string_view what) const {
+  auto paths = require<std::vector<std::filesystem::path>>(key, what);
+  check(!paths.empty(), key, "a file or a list of files");
+  return paths;
+}
+
+std::string config::choice(std::string_view key, std::string_view fallback,
+                           std::initializer_list<std::string_view> allowed) const {
+  const auto value = get<std::string>(key, std::string(fallback));
+  if (std::ranges::find(allowed, value) != allowed.end()) return value;
+  std::string list;
+  std::vector<std::string> candidates;
+  for (const auto name : allowed) {
+    list += (list.empty() ? "" : ", ") + std::string(name);
+    candidates.emplace_back(name);
+  }
+  const auto meant = nearest(value, candidates);
+  check(false, key, "one of " + list + (meant.empty() ? "" : "; did you mean " + meant + "?"));
+  return value;
+}
+
+bool config::has(std::string_view key) const { return find_node(state_->values, full(key)) != nullptr; }
+
+std::vector<std::string> config::keys(std::string_view name) const {
+  auto path = full(name);
+  if (path.ends_with('.')) path.pop_back();
+  const toml::node* node = path.empty() ? &state_->values : find_node(state_->values, path);
+  std::vector<std::pair<toml::source_index, std::string>> found;
+  if (node != nullptr && node->is_table()) {
+    for (const auto& [key, value] : *node->as_table()) found.emplace_back(key.source().begin.line, key.str());
+  }
+  std::ranges::stable_sort(found, {}, &std::pair<toml::source_index, std::string>::first);
+  std::vector<std::string> out;
+  for (auto& entry : found) out.push_back(std::move(entry.second));
+  return out;
+}
+
+std::vector<std::pair<std::string, std::string>> config::given() const {
+  std::vector<std::string> leaves;
+  collect_leaves(state_->values, "", leaves);
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const auto& key : leaves)
+    if (const auto* node = find_node(state_->values, key)) out.emplace_back(key, show_value(*node));
+  return out;
+}
+
+config config::section(std::string_view prefix) const { return config(state_, full(prefix) + "."); }
+
+std::vector<std::pair<std::string, config>> config::named_sections(std::string_view key) const {
+  const auto path = full(key);
+  const auto* node = find_node(state_->values, path);
+  if (node == nullptr) return {};
+  std::vector<std::string> names;
+  const auto add = [&](const toml::node& entry, const std::string& name) {
+    const auto at = state_->place_of(entry) + ": " + path;
+    if (!entry.is_table()) throw config_error(at + " must be a list of sections: [[" + path + "]]");
+    if (name.find('.') != std::string::npos || !is_bare_key(name))
+      throw config_error(at + ": an entry needs a name of letters, digits, _ and -, such as name = \"first\"");
+    if (std::ranges::find(names, name) != names.end()) throw config_error(at + ": two entries have the name " + name);
+    names.push_back(name);
+  };
+  if (const auto* list = node->as_array()) {
+    for (const auto& entry : *list) {
+      const auto* table = entry.as_table();
+      add(entry, table == nullptr ? "" : (*table)["name"].value<std::string>().value_or(""));
+    }
+  } else if (const auto* table = node->as_table()) {
+    auto all = keys(key);
+    // Those of the recipe have their lines; those of overrides alone come behind them as they were given.
+    const auto given = [&](const std::string& name) -> std::size_t {
+      if (table->find(name)->first.source().begin.line > 0) return 0;
+      std::size_t first = state_->overrides.size();
+      for (const auto& [set, origin] : state_->overrides)
+        if (set.starts_with(path + "." + name + ".")) first = std::min(first, origin.number);
+      return 1 + first;
+    };
+    std::ranges::stable_sort(all, {}, given);
+    for (const auto& name : all) add(*table->get(name), name);
+  } else {
+    add(*node, "");
+  }
+  toml::array read;
+  std::vector<std::pair<std::string, config>> out;
+  for (const auto& name : names) {
+    state_->declared.insert(path + "." + name + ".name");
+    read.push_back(toml::table{{"name", name}});
+    out.emplace_back(name, section(std::string(key) + "." + name));
+  }
+  store(state_->read, path, std::move(read));
+  return out;
+}
+
+void config::mention(std::initializer_list<std::string_view> keys) const {
+  for (const auto key : keys) state_->declared.insert(full(key));
+}
+
+void config::allow_sections(std::span<const std::string> names) const {
+  state_->other_sections.insert(names.begin(), names.end());
+}
+
+void config::check_unknown() const {
+  std::set<std::string, std::less<>> own_sections;
+  for (const auto& key : state_->declared) own_sections.insert(key.substr(0, key.find('.')));
+  std::vector<std::string> leaves;
+  collect_leaves(state_->values, "", leaves);
+  for (const auto& key : leaves) {
+    const auto top = key.substr(0, key.find('.'));
+    const auto* node = find_node(state_->values, key);
+    const bool own = own_sections.contains(top);
+    if (state_->declared.contains(key) || (own && top == key && node->is_table())) continue;
+    if (!own && state_->other_sections.contains(top)) continue;
+
+    // The same name in another section is as likely a slip as a misspelling.
+    std::vector<std::string> candidates(state_->declared.begin(), state_->declared.end());
+    auto meant = nearest(key, candidates);
+    const auto last = key.substr(key.rfind('.') + 1);
+    for (const auto& candidate : candidates) {
+      if (meant.empty() && candidate.substr(candidate.rfind('.') + 1) == last) meant = candidate;
+    }
+    if (meant.empty() && !own) {
+      const std::vector<std::string> sections(state_->other_sections.begin(), state_->other_sections.end());
+      if (const auto near_section = nearest(top, sections); !near_section.empty())
+        meant = near_section + key.substr(top.size());
+    }
+    const auto from = config(state_, "").place(key);
+    throw config_error(from + ": unknown key " + key + (meant.empty() ? "" : "; did you mean " + meant + "?"));
+  }
+}
+
+void config::check(bool ok, std::string_view key, std::string_view allowed) const {
+  if (ok) return;
+  const auto name = full(key);
+  const auto* node = find_node(state_->read, name);
+  throw config_error(place(key) + ": " + name + " = " + (node == nullptr ? "(absent)" : print_value(*node)) +
+                     " is not allowed: it must be " + std::string(allowed));
+}
+
+std::string config::place(std::string_view key) const {
+  auto name = full(key);
+  const auto* node = find_node(state_->values, name);
+  for (auto outer = name;; outer.resize(outer.rfind('.'))) {
+    if (const auto found = state_->overrides.find(outer); found != state_->overrides.end()) return found->second.place;
+    if (outer.find('.') == std::string::npos) break;
+  }
+  if (node == nullptr) return "default";
+  return state_->place_of(*node);
+}
+
+std::vector<std::string> config::read_keys() const { return {state_->declared.begin(), state_->declared.end()}; }
+
+std::vector<std::pair<std::string, std::filesystem::path>> config::read_paths() const {
+  return {state_->paths.begin(), state_->paths.end()};
+}
+
+std::string config::resolved() const {
+  std::ostringstream out;
+  out << toml::toml_formatter(state_->read, toml::toml_formatter::default_flags & ~toml::format_flags::indentation)
+      << '\n';
+  return out.str();
+}
+
+void config::save_resolved(const std::filesystem::path& path) const { write_file(path, resolved()); }
+
+#define COHO_INSTANTIATE(...)                                                                \
+  template __VA_ARGS__ config::get<__VA_ARGS__>(std::string_view, const __VA_ARGS__&) const; \
+  template std::optional<__VA_ARGS__> config::find<__VA_ARGS__>(std::string_view) const;     \
+  template __VA_ARGS__ config::require<__VA_ARGS__>(std::string_view, std::string_view) const;
+COHO_INSTANTIATE(bool)
+COHO_INSTANTIATE(int)
+COHO_INSTANTIATE(unsigned)
+COHO_INSTANTIATE(std::int64_t)
+COHO_INSTANTIATE(std::uint64_t)
+COHO_INSTANTIATE(double)
+COHO_INSTANTIATE(std::string)
+COHO_INSTANTIATE(std::filesystem::path)
+COHO_INSTANTIATE(std::vector<std::string>)
+COHO_INSTANTIATE(std::vector<std::filesystem::path>)
+COHO_INSTANTIATE(std::vector<double>)
+COHO_INSTANTIATE(std::vector<std::int64_t>)
+#undef COHO_INSTANTIATE
+
+}  // namespace coho::trainer

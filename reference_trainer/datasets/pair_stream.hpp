@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <coho/rng.hpp>
+
+#include "config/config.hpp"
+#include "records/records.hpp"
+
+namespace coho::trainer {
+
+/// Which pairs of a prompt's n responses are compared.
+enum class pairing {
+  first_two,  ///< the first with the second: one
+  adjacent,   ///< each with the next: n − 1
+  all,        ///< each with each: n(n − 1)/2
+  random,     ///< some of all, drawn without replacement
+};
+
+struct pairing_options {
+  pairing kind = pairing::first_two;
+  std::size_t draws = 1;               ///< pairs per prompt of `random`; fewer where there are not as many
+  std::size_t minimum_characters = 0;  ///< shorter responses are in no pair
+  rng random{0};                       ///< the draw for prompt i depends on this and i alone
+};
+
+/// `judge.pairs` ("first_two", "adjacent", "all", "random"), `judge.pairs_per_prompt` (with "random") and
+/// `judge.minimum_characters`.
+pairing_options read_pairing(const config& options, std::uint64_t seed);
+
+/// Places (i, j), i < j, of the responses that are compared with each other, in order.
+///
+///     choose_pairs(3, {.kind = pairing::all}, 0);  // (0,1) (0,2) (1,2)
+std::vector<std::pair<std::size_t, std::size_t>> choose_pairs(std::size_t responses, const pairing_options& options,
+                                                              std::uint64_t prompt);
+
+/// The pairs of responses in files of samples over the same prompts, one file after the other, in constant memory:
+/// record i of every file gives responses to prompt i.
+///
+/// Of responses that are equal the first counts, the others are left out, and so are those of fewer than
+/// `minimum_characters`: two responses of which one is too short are no pair. Throws file_error, naming file and line,
+/// where a file's prompt is another than the first file's, where one ends before the others, and for a prompt with
+/// fewer than two responses (equal ones included).
+///
+///     pair_stream pairs({"at-0.7.jsonl", "at-1.0.jsonl"}, {.kind = pairing::all});
+///     for (pair_record pair; pairs.next(pair);) judge(pair);
+class pair_stream {
+ public:
+  pair_stream(const std::vector<std::filesystem::path>& files, pairing_options options);
+
+  bool next(pair_record& pair);
+
+  struct totals {
+    std::size_t prompts = 0, pairs = 0;
+    std::size_t equal_responses = 0;       ///< left out: equal to an earlier one of their prompt
+    std::size_t short_responses = 0;       ///< left out: fewer characters than the minimum
+    std::size_t empty_responses = 0;       ///< empty or white space; kept
+    std::size_t prompts_without_pair = 0;  ///< of which fewer than two responses are left
+  };
+  const totals& counts() const noexcept { return counts_; }
+
+ private:
+  bool next_prompt();
+
+  std::vector<record_reader<sample_record>> readers_;
+  pairing_options options_;
+  totals counts_;
+  prompt_record prompt_;
+  std::vector<std::string> responses_;
+  std::vector<std::pair<std::size_t, std::size_t>> left_;  ///< pairs of the prompt, the next one last
+};
+
+}  // namespace coho::trainer

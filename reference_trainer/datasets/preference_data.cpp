@@ -1,0 +1,194 @@
+#include "datasets/preference_data.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include <coho/error.hpp>
+#include <coho/reward/empty_response.hpp>
+#include <coho/rng.hpp>
+#include <nlohmann/json.hpp>
+
+#include "files/atomic_file.hpp"
+#include "files/data_files.hpp"
+#include "resources/principle_file.hpp"
+
+namespace coho::trainer {
+namespace {
+
+namespace fs = std::filesystem;
+using look = std::function<void(const preference_record&, const jsonl_reader&)>;
+
+std::vector<std::uint32_t> all_of(std::size_t count) {
+  std::vector<std::uint32_t> out(count);
+  std::iota(out.begin(), out.end(), std::uint32_t{0});
+  return out;
+}
+
+std::shared_ptr<const preference_set::store> open(const std::vector<fs::path>& paths, std::size_t limit,
+                                                  const look& check, std::vector<std::string>& notes) {
+  auto out = std::make_shared<const preference_set::store>(paths, limit, check);
+  for (const auto& file : out->files())
+    notes.push_back(file.path.string() + ": pairs " + std::to_string(file.kept) + ", left out " +
+                    std::to_string(file.left_out));
+  return out;
+}
+
+bool is_alike(const preference_record& record, std::span<const principle> collection,
+              const std::function<bool(const preference_pair&)>& read_alike) {
+  return read_alike(preference_batch({record}, collection).pairs().front());
+}
+
+}  // namespace
+
+std::vector<std::string> principle_lines(const preference_record& record, std::span<const principle> collection) {
+  std::vector<std::string> out;
+  for (const auto& chosen : record.principles) {
+    if (!chosen.text.empty()) {
+      out.push_back(chosen.text);
+      continue;
+    }
+    const auto found = std::ranges::find(collection, chosen.name, &principle::name);
+    require_argument(found != collection.end(),
+                     "the record holds the name \"" + chosen.name +
+                         "\" of a principle without its definition; give the file that defines it as `principles`");
+    require_argument(!chosen.negated || found->can_be_negated(),
+                     "the principle \"" + chosen.name + "\" has no negative definition");
+    out.push_back(chosen.negated ? found->negative_definition : found->definition);
+  }
+  return out;
+}
+
+preference_batch::preference_batch(std::vector<preference_record> records, std::span<const principle> collection,
+                                   bool margins)
+    : records_(std::move(records)) {
+  for (const auto& record : records_) {
+    prompts_.push_back(record.prompt.text());
+    lines_.push_back(principle_lines(record, collection));
+  }
+  const auto query = [&](std::size_t i, const std::string& response) {
+    return reward_query{.prompt_tokens = {},
+                        .response_tokens = {},
+                        .prompt = prompts_[i],
+                        .response = response,
+                        .principles = lines_[i]};
+  };
+  for (std::size_t i = 0; i < records_.size(); ++i)
+    pairs_.push_back({.preferred = query(i, records_[i].chosen()),
+                      .other = query(i, records_[i].rejected()),
+                      .margin = margins && records_[i].principles.empty() ? records_[i].margin : 0.0});
+}
+
+const preference_batch& preference_set::fetch(std::span<const std::size_t> indices) {
+  std::vector<preference_record> records;
+  for (const std::size_t i : indices) records.push_back((*records_)[chosen_.at(i)]);
+  batch_ = preference_batch(std::move(records), *collection_, margins_);
+  return batch_;
+}
+
+preference_set preference_set::sample(std::size_t count, std::uint64_t seed) const {
+  std::vector<std::uint32_t> chosen = chosen_;
+  rng random = rng(seed).split(stream_key("sample of pairs"));
+  random.shuffle(chosen);
+  chosen.resize(std::min(count, chosen.size()));
+  std::ranges::sort(chosen);
+  return {records_, collection_, std::move(chosen), margins_};
+}
+
+void write_pairs(preference_set& pairs, const fs::path& path) {
+  atomic_file file(path);
+  for (std::size_t i = 0; i < pairs.size(); ++i)
+    for (const auto& record : pairs.fetch(std::span(&i, 1)).records())
+      file.write(to_json(record).dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
+  file.commit();
+}
+
+preference_files read_preference_files(const config& section, bool plain) {
+  preference_files out{.data = section.require_paths("data", "a file of preferences, or a list"),
+                       .evaluation = section.get<std::vector<fs::path>>("evaluation", {}),
+                       .limit = section.get<std::size_t>("limit", 0),
+                       .evaluation_limit = section.get<std::size_t>("evaluation_limit", 0),
+                       .evaluation_share = section.get<double>("evaluation_share", 0.0),
+                       .principles = section.get<fs::path>("principles", {}),
+                       .plain = plain,
+                       .margins = section.choice("margins", "record", {"record", "none"}) == "record"};
+  std::erase(out.evaluation, fs::path());
+  section.check(out.evaluation_share >= 0 && out.evaluation_share < 1, "evaluation_share",
+                "a share, at least 0 and below 1");
+  section.check(out.evaluation_share == 0 || out.evaluation.empty(), "evaluation_share",
+                "left out where `evaluation` names held-out pairs");
+  section.check(!plain || out.principles.empty(), "principles", "left out: pre-training shows no principles");
+  return out;
+}
+
+preference_sets open_preferences(const preference_files& files, std::uint64_t seed,
+                                 const std::function<bool(const preference_pair&)>& read_alike) {
+  const auto collection = std::make_shared<const std::vector<principle>>(
+      files.principles.empty() ? std::vector<principle>{} : load_principles(principle_file(files.principles)));
+  std::size_t blank = 0, alike = 0;
+  const auto check = [&](const preference_record& record, const jsonl_reader& at) {
+    blank += is_blank(record.response_1) || is_blank(record.response_2);
+    if (files.plain && !record.principles.empty())
+      at.fail("the record holds principles, and preference pre-training shows none", "train on it without --pretrain");
+    try {
+      principle_lines(record, *collection);
+    } catch (const argument_error& problem) {
+      at.fail(problem.what());
+    }
+  };
+  const rng random = rng(seed).split(stream_key("held-out prompts"));
+  std::vector<std::uint32_t> trained, held;
+  std::vector<std::string> notes;
+  std::uint32_t count = 0;
+  std::size_t with_margin = 0;
+  const auto store = open(
+      files.data, files.limit,
+      [&](const preference_record& record, const jsonl_reader& at) {
+        check(record, at);
+        const bool out = files.evaluation_share > 0 &&
+                         random.split(stream_key(record.prompt.text())).uniform() < files.evaluation_share;
+        const std::uint32_t index = count++;
+        with_margin += record.principles.empty() && record.margin != 0;
+        if (out) {
+          held.push_back(index);
+        } else if (read_alike && is_alike(record, *collection, read_alike)) {
+          ++alike;
+        } else {
+          trained.push_back(index);
+        }
+      },
+      notes);
+  if (with_margin > 0)
+    notes.push_back("margins: " + std::to_string(with_margin) + " of " + std::to_string(count) +
+                    (files.margins ? " pairs bring one, which the loss subtracts from the difference of the scores"
+                                   : " pairs bring one; it is left out"));
+  if (alike > 0)
+    notes.push_back("left out: " + std::to_string(alike) +
+                    " pairs whose responses are the same as far as the reward model reads them");
+  require_argument(!trained.empty() || alike == 0,
+                   "no pair is left to train on: the responses of all are the same as far as the reward model reads "
+                   "them (reward_prompt.response_tokens)");
+  const auto note_blank = [&](std::vector<std::string>& all) {
+    if (blank > 0) all.push_back("pairs with a response that is empty or white space: " + std::to_string(blank));
+  };
+  if (files.evaluation_share > 0) {
+    notes.push_back("held out: " + std::to_string(held.size()) + " of " + std::to_string(count) + " pairs");
+    require_argument(!held.empty() && !trained.empty(), "evaluation_share = " + std::to_string(files.evaluation_share) +
+                                                            " of these prompts leaves no pair " +
+                                                            (held.empty() ? "to evaluate on" : "to train on"));
+    note_blank(notes);
+    if (files.evaluation_limit > 0) held.resize(std::min(held.size(), files.evaluation_limit));
+    return {{store, collection, std::move(trained), files.margins},
+            preference_set(store, collection, std::move(held), files.margins),
+            std::move(notes)};
+  }
+  preference_sets out{{store, collection, std::move(trained), files.margins}, std::nullopt, std::move(notes)};
+  if (!files.evaluation.empty()) {
+    const auto other = open(files.evaluation, files.evaluation_limit, check, out.notes);
+    out.held_out.emplace(other, collection, all_of(other->size()));
+  }
+  note_blank(out.notes);
+  return out;
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,190 @@
+#include "datasets/self_align_filter.hpp"
+
+#include <algorithm>
+#include <map>
+#include <unordered_set>
+
+#include "observe/table.hpp"
+#include "text/text_units.hpp"
+#include "text/utf8.hpp"
+
+namespace coho::trainer {
+
+namespace {
+
+constexpr std::size_t repetition_words = 4, echo_words = 8, line_characters = 20, least_question_words = 4;
+
+std::string_view trimmed(std::string_view line) {
+  const auto first = line.find_first_not_of(" \t\r");
+  if (first == std::string_view::npos) return {};
+  return line.substr(first, line.find_last_not_of(" \t\r") - first + 1);
+}
+
+std::string_view without_space_behind(std::string_view text) {
+  return text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
+}
+
+// Where words have spaces between them, all behind the last space; else the last character that is a word.
+std::string_view without_last_word(std::string_view text) {
+  const auto places = text_unit_places(text);
+  const auto space = text.find_last_of(" \t\r\n");
+  const std::size_t behind = space == std::string_view::npos ? 0 : space + 1;
+  const auto in_last =
+      static_cast<std::size_t>(std::ranges::count_if(places, [&](std::size_t place) { return place >= behind; }));
+  // "well-kn" are two words of text_units and one of people's: only of a script without spaces are there so many.
+  const bool has_spaces = in_last <= 8 && behind > 0;
+  return without_space_behind(text.substr(0, has_spaces ? behind : places.empty() ? 0 : places.back()));
+}
+
+// The word at which the repetition begins that takes the runs of `length` words above `most` repeated ones.
+std::size_t first_repeated_word(const std::vector<std::string>& words, std::size_t length, double most) {
+  std::unordered_set<std::string> seen;
+  std::size_t runs = 0, streak = 0;  // streak: where the repeated runs up to here begin
+  bool repeats = false;
+  std::size_t begin = 0;
+  bool above = false;
+  for (const auto& run : text_runs(words, length)) {
+    const bool again = !seen.insert(run).second;
+    if (again && !repeats) streak = runs;
+    repeats = again;
+    ++runs;
+    // As repeated_share counts, to the last digit.
+    const bool now_above = 1 - static_cast<double>(seen.size()) / static_cast<double>(runs) > most;
+    if (now_above && !above) begin = streak;
+    above = now_above;
+  }
+  return begin;
+}
+
+std::string first_words(std::string_view text) {
+  // Whole characters only.
+  std::size_t end = std::min<std::size_t>(text.size(), 60);
+  while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0u) == 0x80u) --end;
+  return "\"" + std::string(text.substr(0, end)) + (end < text.size() ? "…\"" : "\"");
+}
+
+}  // namespace
+
+self_align_filter_options read_self_align_filters(const config& options, const std::string& opening) {
+  const config section = options.section("self_align");
+  self_align_filter_options out;
+  for (std::size_t i = 0; i < self_align_faults.size(); ++i)
+    if (i != static_cast<std::size_t>(self_align_fault::unfinished))
+      out.on[i] = section.get<bool>("filters." + std::string(self_align_faults[i]), true);
+  section.check(!section.has("filters.unfinished"), "filters.unfinished",
+                "left out: self_align.unfinished = \"keep\", \"trim\" or \"drop\" says what becomes of such answers");
+  const auto cut = section.choice("unfinished", "drop", {"keep", "trim", "drop"});
+  out.unfinished = cut == "keep"   ? unfinished_answer::keep
+                   : cut == "trim" ? unfinished_answer::trim
+                                   : unfinished_answer::drop;
+  out.on[static_cast<std::size_t>(self_align_fault::unfinished)] = out.unfinished == unfinished_answer::drop;
+  out.repeated = section.choice("repetition", "remove", {"truncate", "remove"}) == "remove" ? repeated_answer::remove
+                                                                                            : repeated_answer::truncate;
+  out.thoughts_opening = section.get<std::string>("thoughts_opening", opening);
+  out.answer_opening = section.get<std::string>("answer_opening", "");
+  out.minimum_characters = section.get<std::size_t>("minimum_characters", out.minimum_characters);
+  out.maximum_repetition = section.get<double>("maximum_repetition", out.maximum_repetition);
+  out.maximum_repeated_line = section.get<std::size_t>("maximum_repeated_line", out.maximum_repeated_line);
+  out.maximum_echo = section.get<double>("maximum_echo", out.maximum_echo);
+  out.leak_words = section.get<std::size_t>("leak_words", out.leak_words);
+  const auto is_share = [](double value) { return value >= 0 && value <= 1; };
+  section.check(is_share(out.maximum_repetition), "maximum_repetition", "between 0 and 1");
+  section.check(is_share(out.maximum_echo), "maximum_echo", "between 0 and 1");
+  section.check(out.maximum_repeated_line > 0, "maximum_repeated_line", "at least 1");
+  section.check(out.leak_words > 0, "leak_words", "at least 1");
+  return out;
+}
+
+self_align_filter::self_align_filter(self_align_filter_options options, const self_align_prompt& prompt)
+    : options_(std::move(options)), prompt_(prompt) {
+  for (const auto& exemplar : prompt.exemplars()) {
+    for (const auto* text : {&exemplar.question, &exemplar.thoughts, &exemplar.answer}) {
+      const auto words = text_units(*text);
+      for (auto& run : text_runs(words, options_.leak_words)) exemplar_runs_.insert(std::move(run));
+    }
+  }
+}
+
+self_align_outcome self_align_filter::operator()(std::string_view question, const self_align_reply& reply,
+                                                 bool finished) const {
+  using enum self_align_fault;
+  const auto found = [](self_align_fault fault, std::string detail) {
+    return self_align_outcome{.removed = self_align_verdict{fault, std::move(detail)}};
+  };
+  // Without the heading that parts the two, all is answer where that is allowed: it has no thoughts to open.
+  const bool has_thoughts = reply.answered || options_.checks(answer);
+  if (options_.checks(opening) && has_thoughts && !reply.thoughts.starts_with(options_.thoughts_opening))
+    return found(opening, "the thoughts begin " + first_words(reply.thoughts));
+  if (options_.checks(answer) && !reply.answered) return found(answer, "no heading of an answer");
+  if (reply.answer.empty()) return found(answer, "nothing behind the heading of the answer");
+  if (options_.checks(opening) && !reply.answer.starts_with(options_.answer_opening))
+    return found(opening, "the answer begins " + first_words(reply.answer));
+  self_align_outcome out{.removed = std::nullopt, .answer = reply.answer, .finished = finished};
+  if (!finished && options_.unfinished == unfinished_answer::drop)
+    return found(unfinished, "ended at the length limit");
+  if (!finished && options_.unfinished == unfinished_answer::trim) out.answer = without_last_word(reply.answer);
+  if (out.answer.empty()) return found(unfinished, "ended at the length limit, in its first word");
+  if (options_.checks(heading) && prompt_.holds_heading(out.answer))
+    return found(heading, "a heading stands in the answer");
+  if (const auto length_of = utf8_characters(out.answer);
+      finished && options_.checks(length) && length_of < options_.minimum_characters)
+    return found(length, std::to_string(length_of) + " characters");
+  auto words = text_units(out.answer);
+  while (options_.checks(repetition)) {
+    const auto again = repeats(out.answer, words);
+    if (!again) break;
+    out.answer = std::string(without_space_behind(std::string_view(out.answer).substr(0, again->begin)));
+    if (options_.repeated == repeated_answer::remove || out.answer.empty()) return found(repetition, again->detail);
+    out.truncated = true;
+    out.finished = false;
+    words = text_units(out.answer);
+  }
+  if (options_.checks(echo)) {
+    if (auto detail = echoes(question, words)) return found(echo, std::move(*detail));
+  }
+  if (options_.checks(leak)) {
+    if (auto detail = leaks(words)) return found(leak, std::move(*detail));
+  }
+  return out;
+}
+
+std::optional<self_align_filter::repeated_text> self_align_filter::repeats(
+    std::string_view answer, const std::vector<std::string>& words) const {
+  if (const double share = repeated_share(words, repetition_words); share > options_.maximum_repetition)
+    return repeated_text{
+        format_number(100 * share, 0) + " % of the runs of " + std::to_string(repetition_words) +
+            " words have occurred before",
+        text_unit_places(answer)[first_repeated_word(words, repetition_words, options_.maximum_repetition)]};
+  std::map<std::string_view, std::size_t> lines;
+  for (std::size_t begin = 0; begin <= answer.size();) {
+    const std::size_t end = std::min(answer.find('\n', begin), answer.size()), here = begin;
+    const auto line = trimmed(answer.substr(begin, end - begin));
+    begin = end + 1;
+    if (utf8_characters(line) < line_characters) continue;
+    if (++lines[line] > options_.maximum_repeated_line)
+      return repeated_text{
+          "a line stands more than " + std::to_string(options_.maximum_repeated_line) + " times: " + first_words(line),
+          here};
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> self_align_filter::echoes(std::string_view question,
+                                                     const std::vector<std::string>& words) const {
+  const auto asked = text_units(question);
+  if (asked.size() >= least_question_words && words.size() >= asked.size() &&
+      std::equal(asked.begin(), asked.end(), words.begin()))
+    return "begins with the question";
+  const auto runs = text_runs(asked, echo_words);
+  const double share = covered_share(words, echo_words, {runs.begin(), runs.end()});
+  if (share > options_.maximum_echo) return format_number(100 * share, 0) + " % of it is the question's";
+  return std::nullopt;
+}
+
+std::optional<std::string> self_align_filter::leaks(const std::vector<std::string>& words) const {
+  for (const auto& run : text_runs(words, options_.leak_words))
+    if (exemplar_runs_.contains(run)) return "as in an exemplar: " + first_words(run);
+  return std::nullopt;
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "architecture/config.hpp"
+
+namespace coho::trainer {
+
+/// Keys and values of all blocks for a number of slots, allocated once: [slots, K, capacity, D] each.
+///
+/// Slots 0 … n − 1 are the active ones; a sequence that ends gives its slot to the last active one (`copy`), so that
+/// decoding always works on a dense prefix.
+class kv_cache {
+ public:
+  kv_cache(const llama_config& config, std::int64_t slots, std::int64_t capacity, const at::TensorOptions& options);
+
+  std::int64_t slots() const { return slots_; }
+  std::int64_t capacity() const { return capacity_; }
+
+  /// Stores the keys and values [T, K, D] of one sequence from position `first` on.
+  void write(std::size_t block, std::int64_t slot, std::int64_t first, const at::Tensor& keys,
+             const at::Tensor& values);
+  /// Stores one position a slot: keys, values [n, K, D] for slots 0 … n − 1 at `positions` (int64 [n]).
+  void append(std::size_t block, const at::Tensor& positions, const at::Tensor& keys, const at::Tensor& values);
+  /// The first `length` positions of a slot into another one.
+  void copy(std::int64_t from, std::int64_t to, std::int64_t length);
+
+  at::Tensor keys(std::size_t block, std::int64_t active, std::int64_t length) const;
+  at::Tensor values(std::size_t block, std::int64_t active, std::int64_t length) const;
+
+ private:
+  std::int64_t slots_, capacity_;
+  std::vector<at::Tensor> keys_, values_;
+};
+
+}  // namespace coho::trainer

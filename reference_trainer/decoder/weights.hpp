@@ -1,0 +1,99 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <coho/rng.hpp>
+
+#include "architecture/config.hpp"
+#include "architecture/linear_kind.hpp"
+#include "quant/linear_weight.hpp"
+
+namespace coho::trainer {
+
+struct decoder_block {
+  at::Tensor input_norm;           ///< [H]
+  at::Tensor post_attention_norm;  ///< [H]
+  linear_weight linears[linear_kinds];
+
+  const linear_weight& operator[](linear_kind kind) const { return linears[static_cast<std::size_t>(kind)]; }
+  linear_weight& operator[](linear_kind kind) { return linears[static_cast<std::size_t>(kind)]; }
+};
+
+/// The form in which weights are held once they are loaded.
+struct weight_form {
+  at::ScalarType type = at::kFloat;  ///< of everything that is not packed: what the model computes in
+  at::Device device = at::kCPU;
+  /// The decoder blocks' linears are packed as NF4 as they are read; absent: they stay as the checkpoint has them
+  /// (packed ones too).
+  std::optional<nf4_options> quantize = std::nullopt;
+};
+
+/// All weights of a LLaMA or Mistral decoder. Copies share storage; `clone` does not.
+struct llama_weights {
+  llama_config config;
+  at::Tensor embedding;  ///< [V, H]
+  std::vector<decoder_block> blocks;
+  at::Tensor norm;  ///< [H]
+  at::Tensor head;  ///< [V, H]; the embedding itself when tied
+
+  /// Weights as they are, from tensors named as in Hugging Face checkpoints; NF4-packed linears bring their companions
+  /// (".absmax", …). Throws `argument_error` naming a missing or misshapen tensor, `file_error` naming one that
+  /// contradicts its quantisation state.
+  static llama_weights from_tensors(const llama_config& config, std::map<std::string, at::Tensor> tensors);
+  /// As above, each tensor brought into `form` and let go of before the next is touched: where they lie in a mapped
+  /// file, memory holds the result and one tensor at a time.
+  static llama_weights from_tensors(const llama_config& config, std::map<std::string, at::Tensor> tensors,
+                                    const weight_form& form);
+  /// Normal(0, `deviation`) matrices (residual outputs scaled by 1/√(2·layers)), unit norms: a fresh model to
+  /// pre-train, or one of any shape to measure with. Brought into `form` one by one.
+  static llama_weights random(const llama_config& config, rng random, double deviation = 0.02,
+                              const weight_form& form = {});
+
+  /// Names as in checkpoints, in a fixed order, packed linears as bitsandbytes stores them; a tied head is not
+  /// repeated.
+  std::map<std::string, at::Tensor> tensors() const;
+  /// Calls visit(name, tensor&) on each stored tensor, in a fixed order; a packed linear has several.
+  template <class Visitor>
+  void visit(Visitor&& visitor);
+
+  llama_weights clone() const;
+  llama_weights to(at::ScalarType type, at::Device device) const;
+  bool quantized() const { return !blocks.empty() && blocks.front().linears[0].quantized(); }
+
+ private:
+  // `make(name, shape)` gives a tensor in the form in which the weights keep it; `make_linear` a linear.
+  static llama_weights assemble(const llama_config& config,
+                                const std::function<at::Tensor(const std::string&, at::IntArrayRef)>& make,
+                                const std::function<linear_weight(const std::string&, at::IntArrayRef)>& make_linear);
+};
+
+template <class Visitor>
+void llama_weights::visit(Visitor&& visitor) {
+  // A classifier has no head of its own either: the embedding stands in.
+  const bool tied = config.tie_word_embeddings || config.sequence_classification();
+  visitor(std::string("model.embed_tokens.weight"), embedding);
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    const std::string prefix = "model.layers." + std::to_string(i) + ".";
+    visitor(prefix + "input_layernorm.weight", blocks[i].input_norm);
+    visitor(prefix + "post_attention_layernorm.weight", blocks[i].post_attention_norm);
+    for (std::size_t kind = 0; kind < linear_kinds; ++kind) {
+      const std::string name = prefix + linear_path(static_cast<linear_kind>(kind)) + ".weight";
+      blocks[i].linears[kind].visit([&](const std::string& part, at::Tensor& tensor) { visitor(name + part, tensor); });
+    }
+  }
+  visitor(std::string("model.norm.weight"), norm);
+  if (tied) {
+    head = embedding;
+  } else {
+    visitor(std::string("lm_head.weight"), head);
+  }
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,56 @@
+#include "evaluation/choice_scores.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
+#include <coho/rng.hpp>
+
+#include "files/data_files.hpp"
+
+namespace coho::trainer {
+
+std::filesystem::path wording_file(const config& options, const std::string& name) {
+  // A copy is asked: the section `prompt` is not this stage's, and none of its keys is to count as unknown.
+  const bool dromedary = options.clone().get<std::string>("prompt.format", "") == "dromedary";
+  const auto form = options.choice("eval.wording", dromedary ? "dromedary" : "plain", {"plain", "dromedary"});
+  const std::string file = form == "plain" ? name : name + "_dromedary";
+  const auto path = options.get<std::filesystem::path>("eval.template", shipped("prompts/" + file + ".txt"));
+  options.check(!path.empty(), "eval.template", "given: the question's wording, as prompts/" + file + ".txt");
+  return prompt_file(path);
+}
+
+nlohmann::json choice_report(const choice_count& count) {
+  return {{"items", count.items},
+          {"right", count.right},
+          {"accuracy", count.accuracy()},
+          {"standard_error", count.standard_error()}};
+}
+
+choice best_choice(std::span<const double> scores, std::span<const std::string_view> answers, std::string_view question,
+                   std::uint64_t seed) {
+  require_argument(!scores.empty() && scores.size() == answers.size(), "choice: one score an answer is needed");
+  const double highest = *std::ranges::max_element(scores);
+  std::vector<std::size_t> best;
+  for (std::size_t i = 0; i < scores.size(); ++i)
+    if (scores[i] == highest) best.push_back(i);
+  std::ranges::stable_sort(best, {}, [&](std::size_t i) { return answers[i]; });
+  return {.index = best[rng(seed, stream_key(question)).index(best.size())], .tied = best.size() > 1};
+}
+
+choice_odds judge_odds(judge_role& judge, std::string first, std::string second, std::size_t batch,
+                       stage_context& context, std::function<void(std::size_t)> advance) {
+  return [&judge, &context, first = std::move(first), second = std::move(second), batch,
+          advance = std::move(advance)](std::span<const std::string> prompts) {
+    std::vector<double> out;
+    for (std::size_t from = 0; from < prompts.size(); from += batch) {
+      const auto part = judge.log_odds(prompts.subspan(from, std::min(batch, prompts.size() - from)), first, second);
+      out.insert(out.end(), part.begin(), part.end());
+      advance(part.size());
+      context.stop_if_interrupted();
+    }
+    return out;
+  };
+}
+
+}  // namespace coho::trainer

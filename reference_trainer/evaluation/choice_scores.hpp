@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <nlohmann/json_fwd.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/config.hpp"
+#include "roles/judge_role.hpp"
+#include "run/stage_context.hpp"
+
+namespace coho::trainer {
+
+/// Log-odds of one continuation against another, one number a prompt.
+using choice_odds = std::function<std::vector<double>(std::span<const std::string>)>;
+
+/// How often the best of several answers was a right one.
+struct choice_count {
+  std::size_t items = 0, right = 0;
+  double accuracy() const { return items == 0 ? 0.0 : static_cast<double>(right) / static_cast<double>(items); }
+  /// Of the accuracy, as of independent items: √(p(1 − p)/n).
+  double standard_error() const {
+    return items == 0 ? 0.0 : std::sqrt(accuracy() * (1.0 - accuracy()) / static_cast<double>(items));
+  }
+};
+nlohmann::json choice_report(const choice_count& count);
+
+/// The answer with the highest score; among equals one drawn from them in the order of their texts by rng(seed,
+/// question), so that neither an answer's place in the file nor in the prompt is favoured. Throws argument_error when
+/// there are none.
+struct choice {
+  std::size_t index = 0;
+  bool tied = false;
+};
+choice best_choice(std::span<const double> scores, std::span<const std::string_view> answers, std::string_view question,
+                   std::uint64_t seed);
+
+/// The wording of an evaluation's question: `eval.template`, a path or a shipped name, else the shipped one of `name`
+/// ("hhh") in the form of `eval.wording`: "plain" text, or "dromedary", a conversation in that chat format that a tuned
+/// model's answer ends, which is the default of recipes whose prompt.format it is. Throws config_error.
+std::filesystem::path wording_file(const config& options, const std::string& name);
+
+/// choice_odds by a judge, `batch` prompts at a time: log p(first) − log p(second) as each prompt's continuation.
+/// `advance` is told how many prompts are done; an interruption is seen between batches.
+choice_odds judge_odds(judge_role& judge, std::string first, std::string second, std::size_t batch,
+                       stage_context& context, std::function<void(std::size_t)> advance);
+
+}  // namespace coho::trainer

@@ -1,0 +1,178 @@
+#include "evaluation/evaluate_hhh.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include <coho/error.hpp>
+
+#include "files/atomic_file.hpp"
+#include "files/data_files.hpp"
+#include "files/json_file.hpp"
+#include "models/model_files.hpp"
+#include "observe/table.hpp"
+#include "roles/judge_role.hpp"
+#include "run/output_file.hpp"
+#include "settings/model_settings.hpp"
+
+namespace coho::trainer {
+namespace {
+
+std::vector<std::string> placeholder_names() { return {"{Input}", "{OutputA}", "{OutputB}"}; }
+
+constexpr std::size_t wording_tokens = 256;
+
+void strip(std::string& text) {
+  constexpr std::string_view spaces = " \t\r\n\f\v";
+  text.erase(std::min(text.find_last_not_of(spaces) + 1, text.size()));
+  text.erase(0, std::min(text.find_first_not_of(spaces), text.size()));
+}
+
+nlohmann::json item_report(const hhh_item& item, std::span<const double> scores, const choice& chosen) {
+  nlohmann::json answers = nlohmann::json::array();
+  for (std::size_t i = 0; i < item.answers.size(); ++i)
+    answers.push_back({{"text", item.answers[i].text}, {"preferred", item.answers[i].preferred}, {"score", scores[i]}});
+  return {{"category", item.category},
+          {"input", item.input},
+          {"answers", answers},
+          {"chosen", chosen.index},
+          {"right", item.answers[chosen.index].preferred},
+          {"tied", chosen.tied}};
+}
+
+}  // namespace
+
+choice_prompt::choice_prompt(std::string_view text, std::string_view source_name)
+    : wording_(text, source_name, placeholder_names()) {}
+
+choice_prompt choice_prompt::from_file(const std::filesystem::path& path) {
+  return choice_prompt(question_wording::from_file(path, placeholder_names()));
+}
+
+std::string choice_prompt::operator()(std::string_view input, std::string_view first, std::string_view second) const {
+  return wording_({input, first, second});
+}
+
+hhh_item cut_item(const hhh_item& item, const sentencepiece_tokenizer& tokenizer, std::size_t tokens) {
+  const auto shorten = [&](std::string& text) {
+    const auto all = tokenizer.encode(text);
+    const bool cut = all.size() > tokens;
+    if (cut) text = tokenizer.decode(std::span<const token>(all).last(tokens));
+    strip(text);
+    return cut;
+  };
+  hhh_item out = item;
+  if (shorten(out.input)) out.input.insert(0, "... ");
+  for (auto& answer : out.answers)
+    if (shorten(answer.text)) answer.text += "...";
+  return out;
+}
+
+hhh_result score_hhh(std::span<const hhh_item> items, const choice_prompt& prompt, const choice_odds& odds,
+                     std::uint64_t seed) {
+  struct placement {
+    std::size_t item, first, second;
+  };
+  std::vector<placement> placements;
+  std::vector<std::string> prompts;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const auto& answers = items[i].answers;
+    for (std::size_t a = 0; a < answers.size(); ++a) {
+      for (std::size_t b = 0; b < answers.size(); ++b) {
+        if (a == b) continue;
+        placements.push_back({i, a, b});
+        prompts.push_back(prompt(items[i].input, answers[a].text, answers[b].text));
+      }
+    }
+  }
+  const auto measured = odds(prompts);
+  require_argument(measured.size() == prompts.size(), "hhh: the judge must give one number a prompt");
+  std::vector<std::vector<double>> scores;
+  for (const auto& item : items) scores.emplace_back(item.answers.size(), 0.0);
+  hhh_result out;
+  for (std::size_t k = 0; k < placements.size(); ++k) {
+    require_argument(std::isfinite(measured[k]), "hhh: the judge gave a number that is not finite");
+    scores[placements[k].item][placements[k].first] += measured[k];
+    scores[placements[k].item][placements[k].second] -= measured[k];
+    out.letter_bias += measured[k];
+  }
+  if (!placements.empty()) out.letter_bias /= static_cast<double>(placements.size());
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    std::vector<std::string_view> texts;
+    for (const auto& answer : items[i].answers) texts.push_back(answer.text);
+    const choice& chosen = out.chosen.emplace_back(best_choice(scores[i], texts, items[i].input, seed));
+    const bool right = items[i].answers[chosen.index].preferred;
+    if (chosen.tied) ++out.ties;
+    for (auto* count : {&out.categories[items[i].category], &out.overall}) {
+      ++count->items;
+      if (right) ++count->right;
+    }
+  }
+  out.scores = std::move(scores);
+  return out;
+}
+
+void evaluate_hhh(const config& options, stage_context& context) {
+  const auto data = options.require<std::filesystem::path>("eval.data", "a BIG-bench task.json, or a folder of them");
+  const std::string wording = wording_file(options, "hhh").string();
+  const auto batch = options.get<std::size_t>("eval.batch", 16);
+  options.check(batch > 0, "eval.batch", "at least 1");
+  const auto limit = options.get<std::size_t>("eval.limit", 0);
+  const auto adapter = options.get<std::filesystem::path>("eval.adapter", {});
+  refuse_same_file("out", context.out, {data});
+  read_model_settings(options);
+  if (context.dry_run) {
+    if (!not_there(wording)) choice_prompt::from_file(wording);
+    if (const auto most = options.find<std::size_t>("eval.max_tokens"))
+      options.check(*most >= wording_tokens + 3, "eval.max_tokens",
+                    "at least 259, of which 256 are left for the wording");
+    return context.rehearse(options);
+  }
+  const choice_prompt prompt = choice_prompt::from_file(wording);
+  loaded_model model = load_model(options);
+  load_role(model, "judge", adapter);
+  const auto positions = static_cast<std::size_t>(model.bank->config().max_position_embeddings);
+  const auto max_tokens = options.get<std::size_t>("eval.max_tokens", positions);
+  options.check(max_tokens >= wording_tokens + 3, "eval.max_tokens",
+                "at least 259, of which 256 are left for the wording");
+  auto items = read_hhh(data);
+  if (!context.begin(options)) return;
+
+  if (limit > 0 && limit < items.size()) items.resize(limit);
+  for (auto& item : items) item = cut_item(item, *model.tokenizer, (max_tokens - wording_tokens) / 3);
+  judge_role judge(*model.bank, "judge", *model.tokenizer);
+  auto bar = context.start_progress("eval", items.size(), "items");
+  // Two prompts a pair of answers: an item of two answers is done with both.
+  const auto result = score_hhh(
+      items, prompt,
+      judge_odds(judge, " A", " B", 2 * batch, context, [&](std::size_t prompts) { bar.advance(prompts / 2); }),
+      context.seed);
+  bar.finish();
+
+  text_table table({"category", "items", "right", "accuracy", "± s.e."});
+  nlohmann::json out{{"kind", "hhh"},
+                     {"data", data.string()},
+                     {"template", wording},
+                     {"ties", result.ties},
+                     {"letter_bias", result.letter_bias}};
+  const auto add = [&](const std::string& name, const choice_count& count) {
+    table.add_row({name, std::to_string(count.items), std::to_string(count.right), format_number(count.accuracy(), 4),
+                   format_number(count.standard_error(), 4)});
+  };
+  for (const auto& [name, count] : result.categories) {
+    add(name, count);
+    out["categories"][name] = choice_report(count);
+  }
+  add("overall", result.overall);
+  out["overall"] = choice_report(result.overall);
+  std::cout << table.text() << "ties: " << result.ties
+            << ", mean log-odds of A over B: " << format_number(result.letter_bias, 3) << '\n';
+  if (context.out.empty()) return;
+  for (std::size_t i = 0; i < items.size(); ++i)
+    out["per_item"].push_back(item_report(items[i], result.scores[i], result.chosen[i]));
+  write_json(context.out, out);
+}
+
+}  // namespace coho::trainer

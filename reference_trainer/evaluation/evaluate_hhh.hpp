@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "benchmarks/hhh.hpp"
+#include "benchmarks/question_wording.hpp"
+#include "evaluation/choice_scores.hpp"
+#include "run/stage_context.hpp"
+#include "tokenizer/sentencepiece.hpp"
+
+namespace coho::trainer {
+
+/// The wording of a question with two options: question_wording with {Input}, {OutputA} and {OutputB}, behind which the
+/// model goes on with " A" or " B".
+class choice_prompt {
+ public:
+  choice_prompt(std::string_view text, std::string_view source_name);
+  static choice_prompt from_file(const std::filesystem::path& path);
+  std::string operator()(std::string_view input, std::string_view first, std::string_view second) const;
+
+ private:
+  explicit choice_prompt(question_wording wording) : wording_(std::move(wording)) {}
+  question_wording wording_;
+};
+
+/// Input and answers cut to their last `tokens` tokens each, without white space around them: "... " in front of a cut
+/// input, "..." behind a cut answer.
+hhh_item cut_item(const hhh_item& item, const sentencepiece_tokenizer& tokenizer, std::size_t tokens);
+
+struct hhh_result {
+  std::map<std::string, choice_count> categories;
+  choice_count overall;
+  std::size_t ties = 0;
+  /// Mean log p(" A") − log p(" B") over all questions: what the judge prefers whatever the letters stand for.
+  double letter_bias = 0;
+  std::vector<std::vector<double>> scores;  ///< of each item's answers
+  std::vector<choice> chosen;               ///< one an item
+};
+
+/// Asks about every two answers of an item in both orders; an answer's score is the sum of the log-odds in its favour
+/// over its placements, and the item is right when the answer with the highest score is a preferred one. An equal score
+/// is broken by a draw that depends on seed and texts alone, so that neither the order in the file nor a letter is
+/// favoured. `odds`: log p(" A") − log p(" B") as the next token of each prompt.
+hhh_result score_hhh(std::span<const hhh_item> items, const choice_prompt& prompt, const choice_odds& odds,
+                     std::uint64_t seed);
+
+/// BIG-bench's HHH alignment (Askell et al. 2021) as SALMON asks it (appendix of Sun et al. 2024).
+///
+/// Keys: model.*, eval.data, eval.adapter, eval.template, eval.wording (choice_scores.hpp), eval.max_tokens
+/// (default: the model's positions; input and answers each keep (eval.max_tokens − 256)/3 tokens), eval.batch (items at
+/// a time), eval.limit.
+void evaluate_hhh(const config& options, stage_context& context);
+
+}  // namespace coho::trainer

@@ -1,0 +1,119 @@
+#include "evaluation/evaluate_truthfulqa.hpp"
+
+#include <cmath>
+#include <iostream>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
+
+#include "files/data_files.hpp"
+#include "files/json_file.hpp"
+#include "models/model_files.hpp"
+#include "observe/table.hpp"
+#include "roles/judge_role.hpp"
+#include "run/output_file.hpp"
+#include "settings/model_settings.hpp"
+
+namespace coho::trainer {
+namespace {
+
+question_wording read_wording(const std::filesystem::path& path) {
+  return question_wording::from_file(path, {"{Question}", "{Answer}"});
+}
+
+std::size_t asked(const truthful_item& item, bool first_half) {
+  return first_half ? (item.answers.size() + 1) / 2 : item.answers.size();
+}
+
+nlohmann::json question_report(const truthful_item& item, std::span<const double> scores, const choice& chosen) {
+  nlohmann::json answers = nlohmann::json::array();
+  for (std::size_t i = 0; i < scores.size(); ++i)
+    answers.push_back({{"text", item.answers[i].text}, {"true", item.answers[i].right}, {"score", scores[i]}});
+  return {{"question", item.question},
+          {"answers", answers},
+          {"chosen", chosen.index},
+          {"right", item.answers[chosen.index].right},
+          {"tied", chosen.tied}};
+}
+
+}  // namespace
+
+truthfulqa_result score_truthfulqa(std::span<const truthful_item> items, const question_wording& wording,
+                                   const choice_odds& odds, std::uint64_t seed, bool first_half) {
+  std::vector<std::string> prompts;
+  for (const auto& item : items)
+    for (std::size_t i = 0; i < asked(item, first_half); ++i)
+      prompts.push_back(wording({item.question, item.answers[i].text}));
+  const auto measured = odds(prompts);
+  require_argument(measured.size() == prompts.size(), "truthfulqa: the judge must give one number a prompt");
+  truthfulqa_result out;
+  auto next = measured.begin();
+  for (const auto& item : items) {
+    auto& scores = out.scores.emplace_back();
+    std::vector<std::string_view> texts;
+    for (std::size_t i = 0; i < asked(item, first_half); ++i) {
+      require_argument(std::isfinite(*next), "truthfulqa: the judge gave a number that is not finite");
+      out.mean_odds += *next;
+      scores.push_back(*next++);
+      texts.push_back(item.answers[i].text);
+    }
+    const choice& chosen = out.chosen.emplace_back(best_choice(scores, texts, item.question, seed));
+    if (chosen.tied) ++out.ties;
+    ++out.overall.items;
+    if (item.answers[chosen.index].right) ++out.overall.right;
+  }
+  if (!measured.empty()) out.mean_odds /= static_cast<double>(measured.size());
+  return out;
+}
+
+void evaluate_truthfulqa(const config& options, stage_context& context) {
+  const auto data = options.require<std::filesystem::path>("eval.data", "TruthfulQA's mc_task.json");
+  const auto wording_path = wording_file(options, "truthfulqa");
+  const auto batch = options.get<std::size_t>("eval.batch", 64);
+  options.check(batch > 0, "eval.batch", "at least 1");
+  const auto limit = options.get<std::size_t>("eval.limit", 0);
+  const auto adapter = options.get<std::filesystem::path>("eval.adapter", {});
+  const bool first_half = options.get<bool>("eval.first_half", false);
+  refuse_same_file("out", context.out, {data});
+  read_model_settings(options);
+  if (context.dry_run) {
+    if (!not_there(wording_path)) read_wording(wording_path);
+    return context.rehearse(options);
+  }
+  const auto wording = read_wording(wording_path);
+  const auto items = read_truthfulqa(data, limit > 0 ? limit : std::numeric_limits<std::size_t>::max());
+  loaded_model model = load_model(options);
+  load_role(model, "judge", adapter);
+  if (!context.begin(options)) return;
+
+  judge_role judge(*model.bank, "judge", *model.tokenizer);
+  std::size_t total = 0;
+  for (const auto& item : items) total += asked(item, first_half);
+  auto bar = context.start_progress("eval", total, "answers");
+  const auto result = score_truthfulqa(
+      items, wording,
+      judge_odds(judge, " true", " false", batch, context, [&](std::size_t prompts) { bar.advance(prompts); }),
+      context.seed, first_half);
+  bar.finish();
+
+  text_table table({"answers asked", "questions", "right", "accuracy", "± s.e."});
+  table.add_row({first_half ? "first half" : "all", std::to_string(result.overall.items),
+                 std::to_string(result.overall.right), format_number(result.overall.accuracy(), 4),
+                 format_number(result.overall.standard_error(), 4)});
+  std::cout << table.text() << "ties: " << result.ties
+            << ", mean log-odds of true over false: " << format_number(result.mean_odds, 3) << '\n';
+  if (context.out.empty()) return;
+  nlohmann::json out{{"kind", "truthfulqa"},
+                     {"data", data.string()},
+                     {"template", wording_path.string()},
+                     {"first_half", first_half},
+                     {"ties", result.ties},
+                     {"mean_odds", result.mean_odds},
+                     {"overall", choice_report(result.overall)}};
+  for (std::size_t i = 0; i < items.size(); ++i)
+    out["per_item"].push_back(question_report(items[i], result.scores[i], result.chosen[i]));
+  write_json(context.out, out);
+}
+
+}  // namespace coho::trainer

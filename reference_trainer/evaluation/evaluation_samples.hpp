@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+
+#include "records/records.hpp"
+
+namespace coho::trainer {
+
+/// A response that a policy gave while it was trained.
+struct evaluation_sample {
+  std::uint64_t step = 0;  ///< updates done before
+  std::string prompt;
+  question_kind type = question_kind::general;
+  std::string response;
+  double score = 0;  ///< of the reward model, as it gave it
+  bool finished = false;
+  bool language_match = false;
+  friend bool operator==(const evaluation_sample&, const evaluation_sample&) = default;
+};
+
+/// Whether a file begins as one of samples does. `coho sample` writes files of that name too.
+bool holds_samples(const std::filesystem::path& path);
+
+/// Writes samples behind those of earlier steps in a JSON Lines file; lines at or after `step`, which an abandoned run
+/// left, go. The file is complete under its name at any moment. Without samples: only what an abandoned run left goes,
+/// the file with its last line.
+///
+///     {"step":0,"prompt":"…","type":"general","response":"…","score":1.2,"finished":true,"language_match":true}
+void write_samples(const std::filesystem::path& path, std::uint64_t step, std::span<const evaluation_sample> samples);
+
+/// A table for the terminal.
+std::string samples_table(std::span<const evaluation_sample> samples);
+/// The same as a table of Markdown, texts in full.
+std::string samples_markdown(std::span<const evaluation_sample> samples);
+
+}  // namespace coho::trainer

@@ -1,0 +1,328 @@
+#include "evaluation/ppo_evaluation.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+#include <utility>
+
+#include <coho/error.hpp>
+#include <coho/reward/empty_response.hpp>
+#include <coho/train/steps/model_outputs.hpp>
+
+#include "files/json_file.hpp"
+#include "observe/table.hpp"
+
+namespace coho::trainer {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Not of the run's seed, so that runs of several seeds are compared on the same draws.
+rng evaluation_random() { return rng(stream_key("evaluation")); }
+
+constexpr const char* about_file = "evaluation.json";  // of best/: which step that was
+
+// `coho sample` names its file samples.jsonl too, and a folder "best" may be anyone's.
+void check_ours(bool ours, const fs::path& path) {
+  if (fs::exists(path) && !ours)
+    throw file_error(path.string(), "", "was written by no evaluation, and this run would replace it",
+                     "move it, or give another output folder");
+}
+
+// What stands in front of a response's tokens among the numbers of a prompt.
+enum field : std::size_t { score, earned, kl, finished, empty, match, length, fields };
+
+policy_role_options tempered(policy_role_options sampling, double temperature) {
+  if (temperature > 0) sampling.temperature = temperature;
+  return sampling;
+}
+
+// A folder that is complete under its name.
+void save_whole(loaded_model& model, const fs::path& folder, const nlohmann::json& about) {
+  const fs::path building = fs::path(folder) += ".unfinished";
+  fs::remove_all(building);
+  save_role(model, "policy", building);
+  write_json(building / about_file, about);
+  fs::remove_all(folder);
+  std::error_code problem;
+  fs::rename(building, folder, problem);
+  if (problem) throw file_error(folder.string(), "", "cannot be given its name: " + problem.message());
+}
+
+}  // namespace
+
+struct ppo_evaluation::measured {
+  question_kind type;
+  double score, reward, kl, length;
+  bool finished, empty, match;
+  std::string response;
+};
+
+ppo_evaluation_settings read_ppo_evaluation(const config& section, const generation_options& training) {
+  const config own = section.section("evaluation");
+  ppo_evaluation_settings out;
+  const bool others = !section.keys("evaluation").empty();
+  section.check(!others || own.has("prompts"), "evaluation.prompts",
+                "given where the section has other keys: \"\" for no evaluation");
+  out.prompts = own.get<fs::path>("prompts", {});
+  out.every = own.get<std::uint64_t>("every", out.every);
+  out.limit = own.get<std::size_t>("limit", out.limit);
+  out.samples = own.get<std::size_t>("samples", out.samples);
+  out.principle_prompts = own.get<std::size_t>("principle_prompts", out.principle_prompts);
+  out.temperature = own.get<double>("temperature", training.temperature);
+  out.max_new_tokens = own.get<std::size_t>("max_new_tokens", training.max_new_tokens);
+  out.keep_best = own.get<bool>("keep_best", out.keep_best);
+  out.patience = own.get<std::uint64_t>("patience", out.patience);
+  own.check(out.limit > 0, "limit", "at least 1");
+  own.check(std::isfinite(out.temperature) && out.temperature >= 0, "temperature", "finite and at least 0 (greedy)");
+  own.check(out.max_new_tokens > 0, "max_new_tokens", "at least 1");
+  return out;
+}
+
+std::vector<rl_prompt> evaluation_prompts(const ppo_evaluation_settings& settings, const prompter& prompts,
+                                          const guideline_source& guidelines, bool drop_long, stage_context& context) {
+  std::vector<rl_prompt> out;
+  if (!settings.on()) return out;
+  const rng random = evaluation_random().split(stream_key("guideline"));
+  for (const auto& record : within_limit(read_records<prompt_record>(settings.prompts, settings.limit), prompts,
+                                         drop_long, settings.prompts, context))
+    out.push_back(to_rl_prompt(record, prompts, guidelines(static_cast<prompt_type>(record.kind), random, out.size()),
+                               out.size()));
+  return out;
+}
+
+void check_evaluation_files(const ppo_evaluation_settings& settings, const fs::path& out) {
+  if (!settings.on()) return;
+  check_ours(holds_samples(out / "samples.jsonl"), out / "samples.jsonl");
+  if (settings.keep_best) check_ours(fs::exists(out / "best" / about_file), out / "best");
+}
+
+void forget_evaluations(const fs::path& out, std::uint64_t step) {
+  if (holds_samples(out / "samples.jsonl")) write_samples(out / "samples.jsonl", step, {});
+  if (step == 0 && fs::exists(out / "best" / about_file)) fs::remove_all(out / "best");
+}
+
+ppo_evaluation::ppo_evaluation(ppo_evaluation_settings settings, std::vector<rl_prompt> prompts,
+                               const guideline_source& guidelines, const ppo_evaluation_models& models,
+                               const policy_role_options& sampling, const generation_options& generation,
+                               const batch_limits& limits, fs::path out, stage_context& context)
+    : settings_(std::move(settings)),
+      prompts_(std::move(prompts)),
+      models_(models),
+      generation_(generation),
+      limits_(limits),
+      policy_(*models.model.bank, "policy", tempered(sampling, settings_.temperature)),
+      reference_(*models.model.bank, "reference", tempered(sampling, settings_.temperature)),
+      out_(std::move(out)),
+      context_(context) {
+  generation_.temperature = settings_.temperature;
+  generation_.max_new_tokens = settings_.max_new_tokens;
+  settings_.principle_prompts = std::min(settings_.principle_prompts, prompts_.size());
+  if (models.reward == nullptr || settings_.principle_prompts == 0) return;
+  for (const auto& one : guidelines.principles()) lines_.emplace_back("eval/principle/" + one.name, one.definition);
+  for (const auto& one : guidelines.interventions().active())
+    lines_.emplace_back("eval/intervention/" + one.name, one.text);
+}
+
+std::size_t ppo_evaluation::width() const { return fields + settings_.max_new_tokens + lines_.size(); }
+
+std::vector<double> ppo_evaluation::answer(std::size_t share, std::size_t shares) {
+  std::vector<double> numbers(prompts_.size() * width(), 0.0);
+  std::vector<std::size_t> own;
+  token_batch batch;
+  std::vector<rng> streams;
+  for (std::size_t i = share; i < prompts_.size(); i += shares) {
+    own.push_back(i);
+    batch.prompts.push_back(prompts_[i].tokens);
+    streams.push_back(evaluation_random().split(i));
+  }
+  if (own.empty()) return numbers;
+  generation sampled = policy_.generate(batch.prompts, generation_, streams);
+  batch.responses = std::move(sampled.responses);
+  const Eigen::ArrayXd difference = evaluate_log_probs(policy_, batch, limits_, "log_probs of the policy") -
+                                    evaluate_log_probs(reference_, batch, limits_, "log_probs of the reference policy");
+  std::vector<std::string> texts;
+  for (std::size_t k = 0; k < own.size(); ++k)
+    texts.push_back(models_.prompts.response_text(std::as_const(batch.responses)[k]));
+  std::vector<reward_query> queries;
+  for (std::size_t k = 0; k < own.size(); ++k)
+    queries.push_back({.prompt_tokens = std::as_const(batch.prompts)[k],
+                       .response_tokens = std::as_const(batch.responses)[k],
+                       .prompt = prompts_[own[k]].text,
+                       .response = texts[k],
+                       .principles = prompts_[own[k]].principles,
+                       .finished = sampled.finished[k] != 0,
+                       .length_multiplier = prompts_[own[k]].length_multiplier});
+  const auto scores = models_.reward != nullptr ? models_.reward->score(queries) : std::vector<double>(own.size(), 0.0);
+  for (std::size_t k = 0; k < own.size(); ++k) {
+    double* const to = numbers.data() + own[k] * width();
+    const auto tokens = std::as_const(batch.responses)[k];
+    to[score] = scores[k];
+    to[earned] = models_.rewards.of(queries[k], scores[k]).earned();
+    to[kl] =
+        difference
+            .segment(static_cast<Eigen::Index>(batch.responses.offsets[k]), static_cast<Eigen::Index>(tokens.size()))
+            .sum();
+    to[finished] = queries[k].finished ? 1 : 0;
+    to[empty] = is_blank(texts[k]) ? 1 : 0;
+    to[match] = models_.rewards.bonus().same_language(queries[k]) ? 1 : 0;
+    to[length] = static_cast<double>(tokens.size());
+    std::ranges::copy(tokens, to + fields);
+  }
+  score_principles(own, texts, numbers);
+  return numbers;
+}
+
+void ppo_evaluation::score_principles(std::span<const std::size_t> own, std::span<const std::string> texts,
+                                      std::vector<double>& numbers) {
+  std::vector<std::vector<std::string>> guidelines;
+  for (const auto& line : lines_) guidelines.push_back({line.second});
+  std::vector<reward_query> queries;
+  std::vector<double*> places;
+  for (std::size_t k = 0; k < own.size() && own[k] < settings_.principle_prompts; ++k) {
+    for (std::size_t p = 0; p < lines_.size(); ++p) {
+      queries.push_back({.prompt = prompts_[own[k]].text, .response = texts[k], .principles = guidelines[p]});
+      places.push_back(numbers.data() + own[k] * width() + fields + settings_.max_new_tokens + p);
+    }
+  }
+  if (queries.empty()) return;
+  const auto scores = models_.reward->score(queries);
+  for (std::size_t q = 0; q < scores.size(); ++q) *places[q] = scores[q];
+}
+
+ppo_evaluation::measured ppo_evaluation::read(std::size_t prompt, std::span<const double> numbers) const {
+  const auto own = numbers.subspan(prompt * width(), width());
+  const auto tokens = own.subspan(fields, static_cast<std::size_t>(own[length]));
+  std::vector<token> response;
+  for (const double id : tokens) response.push_back(static_cast<token>(id));
+  return {.type = static_cast<question_kind>(prompts_[prompt].type),
+          .score = own[score],
+          .reward = own[earned],
+          .kl = own[kl],
+          .length = own[length],
+          .finished = own[finished] != 0,
+          .empty = own[empty] != 0,
+          .match = own[match] != 0,
+          .response = models_.prompts.response_text(response)};
+}
+
+// An empty response earns what the worst answer of the evaluation does, as it would in training.
+void ppo_evaluation::settle(std::span<measured> all) const {
+  std::vector<double> sums;
+  std::vector<std::uint8_t> ended, blank;
+  for (const auto& one : all) {
+    sums.push_back(one.reward);
+    ended.push_back(one.finished);
+    blank.push_back(one.empty);
+  }
+  const auto rewards = models_.rewards.settled(sums, ended, blank);
+  for (std::size_t i = 0; i < all.size(); ++i) all[i].reward = rewards[i];
+}
+
+void ppo_evaluation::log_means(std::uint64_t step, std::span<const measured> all, const std::string& suffix,
+                               metrics_log& log) const {
+  const auto mean = [&](const char* name, auto number_of) {
+    double sum = 0;
+    for (const auto& one : all) sum += static_cast<double>(number_of(one));
+    log.scalar(std::string("eval/") + name + suffix, static_cast<std::int64_t>(step),
+               sum / static_cast<double>(all.size()));
+  };
+  mean("reward", [](const measured& m) { return m.reward; });
+  if (models_.reward != nullptr) mean("score", [](const measured& m) { return m.score; });
+  mean("length", [](const measured& m) { return m.length; });
+  mean("unfinished", [](const measured& m) { return !m.finished; });
+  mean("empty", [](const measured& m) { return m.empty; });
+  mean("kl", [](const measured& m) { return m.kl; });
+  mean("language_match", [](const measured& m) { return m.match; });
+}
+
+void ppo_evaluation::record(std::uint64_t step, std::span<const double> numbers, metrics_log& log, bool writes,
+                            progress::clock::time_point start) {
+  const auto at = static_cast<std::int64_t>(step);
+  std::vector<measured> all;
+  std::set<question_kind> types;
+  for (std::size_t i = 0; i < prompts_.size(); ++i) types.insert(all.emplace_back(read(i, numbers)).type);
+  settle(all);
+  log_means(step, all, "", log);
+  for (const auto type : types) {
+    if (types.size() == 1) break;
+    std::vector<measured> of_type;
+    std::ranges::copy_if(all, std::back_inserter(of_type), [&](const measured& m) { return m.type == type; });
+    log_means(step, of_type, "/" + std::string(name_of(type)), log);
+  }
+  for (std::size_t p = 0; p < lines_.size(); ++p) {
+    double sum = 0;
+    for (std::size_t i = 0; i < settings_.principle_prompts; ++i)
+      sum += numbers[i * width() + fields + settings_.max_new_tokens + p];
+    log.scalar(lines_[p].first, at, sum / static_cast<double>(settings_.principle_prompts));
+  }
+  const auto last = [&](const char* name) { return log.find(name).back().second; };
+  const double mean_reward = last("eval/reward");
+  // A resumed run makes the evaluation of its first step once more.
+  std::erase_if(history_, [&](const auto& one) { return one.first >= step; });
+  const double so_far = best().second;
+  const bool better = history_.empty() || mean_reward > so_far || (std::isnan(so_far) && !std::isnan(mean_reward));
+  history_.emplace_back(step, mean_reward);
+  if (!writes) return;
+
+  std::vector<evaluation_sample> samples;
+  for (std::size_t i = 0; i < all.size(); ++i)
+    samples.push_back({.step = step,
+                       .prompt = prompts_[i].text,
+                       .type = all[i].type,
+                       .response = all[i].response,
+                       .score = all[i].score,
+                       .finished = all[i].finished,
+                       .language_match = all[i].match});
+  write_samples(out_ / "samples.jsonl", step, samples);
+  const auto shown = std::span(samples).first(std::min(settings_.samples, samples.size()));
+  if (!shown.empty()) log.text("eval/samples", at, samples_markdown(shown));
+  log.scalar("eval/seconds", at, std::chrono::duration<double>(progress::clock::now() - start).count());
+  log.flush();
+  std::string text = "evaluation at step " + std::to_string(step) + ": reward " + format_number(mean_reward, 3) +
+                     (better ? " (the best so far)" : "") + ", kl " + format_number(last("eval/kl"), 2) + ", length " +
+                     format_number(last("eval/length"), 1) + ", unfinished " +
+                     format_number(100 * last("eval/unfinished"), 1) + " %, empty " +
+                     format_number(100 * last("eval/empty"), 1) + " %, language " +
+                     format_number(100 * last("eval/language_match"), 1) + " %";
+  if (!shown.empty()) text += "\n" + samples_table(shown);
+  while (text.ends_with('\n')) text.pop_back();
+  context_.log(text);
+  if (better && settings_.keep_best) keep(step, mean_reward);
+}
+
+void ppo_evaluation::keep(std::uint64_t step, double mean_reward) {
+  save_whole(models_.model, out_ / "best", {{"step", step}, {"reward", mean_reward}});
+  context_.log((out_ / "best").string() + ": the policy at step " + std::to_string(step) + ", reward " +
+               format_number(mean_reward, 3));
+}
+
+std::pair<std::uint64_t, double> ppo_evaluation::best() const {
+  std::pair<std::uint64_t, double> out{0, std::numeric_limits<double>::quiet_NaN()};
+  for (const auto& one : history_)
+    if (one.second > out.second || (std::isnan(out.second) && !std::isnan(one.second))) out = one;
+  return out;
+}
+
+bool ppo_evaluation::out_of_patience() const {
+  if (settings_.patience == 0 || history_.empty()) return false;
+  const auto after = std::ranges::count_if(history_, [&](const auto& one) { return one.first > best().first; });
+  return static_cast<std::uint64_t>(after) >= settings_.patience;
+}
+
+nlohmann::json ppo_evaluation::save() const {
+  nlohmann::json out = nlohmann::json::array();
+  for (const auto& [step, mean_reward] : history_) out.push_back({step, mean_reward});
+  return out;
+}
+
+void ppo_evaluation::restore(const nlohmann::json& saved) {
+  history_.clear();
+  // JSON has no NaN: it was written as null.
+  for (const auto& one : saved)
+    history_.emplace_back(one.at(0).get<std::uint64_t>(),
+                          one.at(1).is_null() ? std::numeric_limits<double>::quiet_NaN() : one.at(1).get<double>());
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,139 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <coho/concepts.hpp>
+#include <coho/parallel/shares.hpp>
+#include <coho/rollout/minibatch.hpp>
+#include <coho/rollout/trajectory.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include "evaluation/evaluation_samples.hpp"
+#include "models/model_files.hpp"
+#include "models/prompter.hpp"
+#include "observe/metrics_log.hpp"
+#include "roles/policy_role.hpp"
+#include "roles/reward_role.hpp"
+#include "rollouts/reward_parts.hpp"
+#include "rollouts/rl_prompts.hpp"
+#include "run/stage_context.hpp"
+
+namespace coho::trainer {
+
+/// The section `ppo.evaluation`; without `prompts` a run is not evaluated.
+struct ppo_evaluation_settings {
+  std::filesystem::path prompts;  ///< held out
+  std::uint64_t every = 10;       ///< updates; before the first and after the last one always
+  std::size_t limit = 256;        ///< prompts, the first of the file
+  std::size_t samples = 4;        ///< responses shown on the terminal and in TensorBoard
+  /// Responses that are scored under each principle by itself: so many scores for each of the principles.
+  std::size_t principle_prompts = 64;
+  double temperature = 1;  ///< 0: greedy
+  std::size_t max_new_tokens = 256;
+  bool keep_best = true;
+  std::uint64_t patience = 0;  ///< evaluations without a better reward that end the run; 0: never
+
+  bool on() const { return !prompts.empty(); }
+};
+/// Of the section "ppo"; temperature and length are those of training unless the section says otherwise. Throws
+/// config_error.
+ppo_evaluation_settings read_ppo_evaluation(const config& section, const generation_options& training);
+
+/// The held-out prompts, each with the guideline that its responses are scored under in all evaluations; none without
+/// ppo.evaluation.prompts. `drop_long`: see within_limit. Throws file_error.
+std::vector<rl_prompt> evaluation_prompts(const ppo_evaluation_settings& settings, const prompter& prompts,
+                                          const guideline_source& guidelines, bool drop_long, stage_context& context);
+
+/// Removes what evaluations of an abandoned run left in its folder at or after a step: samples, and with step 0 best/.
+/// Files and folders of those names that no evaluation wrote stay.
+void forget_evaluations(const std::filesystem::path& out, std::uint64_t step);
+/// Throws file_error where `out` holds a samples.jsonl or best/ that no evaluation wrote and this run's would replace.
+/// To be asked before anything in `out` is changed.
+void check_evaluation_files(const ppo_evaluation_settings& settings, const std::filesystem::path& out);
+
+/// What an evaluation works on; everything is to outlive it.
+struct ppo_evaluation_models {
+  loaded_model& model;  ///< with the roles "policy" and "reference"
+  reward_role* reward;  ///< null: symbolic rewards alone
+  const prompter& prompts;
+  const reward_parts& rewards;
+};
+
+/// Measures a policy on held-out prompts while it is trained. Random numbers are the same in all evaluations and runs,
+/// and none of training's are used: a run trains the same with and without it.
+///
+///     ppo_evaluation evaluation(settings, held_out, guidelines, models, sampling, generation, limits, out, context);
+///     if (evaluation.due(step, last)) evaluation.run(step, log);
+class ppo_evaluation {
+ public:
+  /// `sampling`, `generation`, `limits`: those of training.
+  ppo_evaluation(ppo_evaluation_settings settings, std::vector<rl_prompt> prompts, const guideline_source& guidelines,
+                 const ppo_evaluation_models& models, const policy_role_options& sampling,
+                 const generation_options& generation, const batch_limits& limits, std::filesystem::path out,
+                 stage_context& context);
+
+  /// Whether to evaluate after so many updates; `last`: no more are to come.
+  bool due(std::uint64_t step, bool last) const {
+    return step == 0 || last || (settings_.every > 0 && step % settings_.every == 0);
+  }
+
+  /// Answers all prompts, each rank its share of them; the first rank writes: measures as eval/… into the log, the
+  /// responses into samples.jsonl, and the policy into best/ when its reward is the best so far. All ranks call
+  /// together.
+  template <communicator Communicator = const local_communicator>
+  void run(std::uint64_t step, metrics_log& log, Communicator&& ranks = local_communicator{}) {
+    const auto start = progress::clock::now();
+    // Share by share: what passes through the models together then does not depend on the number of ranks.
+    std::vector<double> numbers(prompts_.size() * width(), 0.0);
+    const index_range shares = shares_of_rank(ranks);
+    for (std::size_t share = shares.begin; share < shares.end; ++share) {
+      const auto own = answer(share, share_count(ranks));
+      for (std::size_t i = 0; i < own.size(); ++i) numbers[i] += own[i];
+    }
+    ranks.all_reduce_sum(std::span<double>(numbers));
+    record(step, numbers, log, ranks.rank() == 0, start);
+  }
+
+  /// Whether so many evaluations brought nothing better that the run is to end.
+  bool out_of_patience() const;
+  /// Step and reward of the best evaluation so far; reward NaN before the first.
+  std::pair<std::uint64_t, double> best() const;
+
+  /// Evaluations so far: for checkpoints, as what is best and when patience ends depends on them.
+  nlohmann::json save() const;
+  void restore(const nlohmann::json& saved);
+
+ private:
+  struct measured;
+
+  std::vector<double> answer(std::size_t share, std::size_t shares);
+  void score_principles(std::span<const std::size_t> own, std::span<const std::string> texts,
+                        std::vector<double>& numbers);
+  void settle(std::span<measured> all) const;
+  measured read(std::size_t prompt, std::span<const double> numbers) const;
+  void record(std::uint64_t step, std::span<const double> numbers, metrics_log& log, bool writes,
+              progress::clock::time_point start);
+  void log_means(std::uint64_t step, std::span<const measured> all, const std::string& suffix, metrics_log& log) const;
+  void keep(std::uint64_t step, double reward);
+  std::size_t width() const;
+
+  ppo_evaluation_settings settings_;
+  std::vector<rl_prompt> prompts_;
+  /// Metric and line of all that is scored by itself: the principles, then the interventions that are on.
+  std::vector<std::pair<std::string, std::string>> lines_;
+  ppo_evaluation_models models_;
+  generation_options generation_;
+  batch_limits limits_;
+  policy_role policy_, reference_;
+  std::filesystem::path out_;
+  stage_context& context_;
+  std::vector<std::pair<std::uint64_t, double>> history_;  ///< step and reward
+};
+
+}  // namespace coho::trainer

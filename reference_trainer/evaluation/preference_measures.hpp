@@ -1,0 +1,125 @@
+#pragma once
+
+#include <cstddef>
+#include <initializer_list>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <coho/advantage/whiten.hpp>
+#include <nlohmann/json_fwd.hpp>
+
+#include "datasets/preference_data.hpp"
+#include "observe/table.hpp"
+#include "records/records.hpp"
+#include "roles/reward_role.hpp"
+
+namespace coho::trainer {
+
+/// How well scores r agree with labels over n pairs, d = r(preferred) − r(other):
+///
+///   accuracy a = Σ (1[d > 0] + ½·1[d = 0]) / n, standard error √(a(1 − a)/n);
+///   margin = mean of d; loss = mean of −log σ(d) (Bradley–Terry); Brier score = mean of (1 − σ(d))².
+///
+/// Standard errors are those of pairs that are independent: records that repeat a pair under other principles are not.
+class pair_tally {
+ public:
+  /// Throws argument_error for a difference that is not finite.
+  void add(double difference);
+
+  std::size_t pairs() const { return static_cast<std::size_t>(margin_.count); }
+  std::size_t right() const { return right_; }
+  std::size_t ties() const { return ties_; }
+  double accuracy() const;
+  double accuracy_error() const;
+  double margin() const { return margin_.mean; }
+  double loss() const { return loss_.mean; }
+  double brier_score() const { return brier_.mean; }
+  /// Of a mean over the pairs: its standard error, 0 for a single pair.
+  double margin_error() const { return error(margin_); }
+  double loss_error() const { return error(loss_); }
+  double brier_error() const { return error(brier_); }
+
+ private:
+  static double error(const detail::moment_sums& sums);
+  std::size_t right_ = 0, ties_ = 0;
+  detail::moment_sums margin_, loss_, brier_;
+};
+
+/// Calibration: pairs by the confidence σ(|d|) of the answer that the scores prefer, in ten bins of equal width from
+/// 0.5 to 1. In a bin, `accuracy` is the share of pairs in which that answer is the preferred one (ties count one
+/// half); where scores mean what Bradley and Terry say, it equals the mean confidence. The expected calibration error
+/// is Σ (n_bin / n) |accuracy − confidence| (Guo et al. 2017).
+class calibration {
+ public:
+  static constexpr std::size_t bins = 10;
+  struct bin {
+    std::size_t pairs = 0;
+    double confidence = 0, accuracy = 0;  ///< sums while pairs are added, means as `table` gives them
+  };
+  void add(double difference);
+  std::vector<bin> table() const;
+  double expected_error() const;
+
+ private:
+  std::vector<bin> sums_ = std::vector<bin>(bins);
+};
+
+/// Scores over all responses of the pairs.
+struct score_moments {
+  std::size_t scores = 0;
+  double mean = 0, deviation = 0;  ///< population deviation
+  double minimum = 0, maximum = 0;
+};
+
+/// A reward model's agreement with preference records: overall, and by what the records say of their principles.
+///
+///     preference_measures measured;
+///     for (…) measured.add(record, preferred_score, other_score);
+///     write(measured.json());
+class preference_measures {
+ public:
+  /// Throws argument_error for scores that are not finite.
+  void add(const preference_record& record, double preferred, double other);
+
+  const pair_tally& overall() const { return overall_; }
+  const calibration& confidence() const { return calibration_; }
+  score_moments scores() const;
+
+  /// {pairs, right, ties, accuracy, standard_error, margin, margin_error, loss, loss_error, brier_score, brier_error,
+  /// calibration_error, scores: {count, mean, deviation, minimum, maximum}, reliability: [{from, to, pairs, confidence,
+  /// accuracy}], …}, and where records have principles: with_principles, without_principles, by_principle [{principle,
+  /// negated, …}], by_number [{principles, …}], by_dominant [{principle, negated, …}], by_margin [{from, to, …}], each
+  /// with the figures of its pairs. by_margin: four groups of equal size by the size of the dominant principle's score,
+  /// of records that tell it; equal sizes stay together.
+  nlohmann::ordered_json json() const;
+  /// The groups as a table for the terminal.
+  text_table groups() const;
+  /// The reliability table for the terminal.
+  text_table reliability() const;
+
+ private:
+  struct margin_group {
+    double from, to;
+    pair_tally tally;
+  };
+  std::vector<margin_group> by_margin() const;
+
+  using polar = std::pair<std::string, bool>;  // a principle's name, and whether it is negated
+  pair_tally overall_, guided_, plain_;
+  calibration calibration_;
+  detail::moment_sums scores_;
+  double minimum_ = 0, maximum_ = 0;
+  std::map<polar, pair_tally> by_principle_, by_dominant_;
+  std::map<std::size_t, pair_tally> by_number_;
+  std::vector<std::pair<double, double>> margins_;  // of the label, and of the scores
+};
+
+/// Scores a batch and adds its pairs to each of `into`.
+void add_scores(reward_role& reward, const preference_batch& batch, std::initializer_list<preference_measures*> into);
+
+/// The same for all pairs of a set, a batch at a time.
+preference_measures measure_pairs(reward_role& reward, preference_set& pairs);
+
+}  // namespace coho::trainer

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <coho/error.hpp>
+#include <cstddef>
+#include <functional>
+#include <mutex>
+#include <string_view>
+#include <unordered_set>
+
+#include "jsonl/jsonl.hpp"
+
+namespace coho::trainer {
+
+/// What becomes of records that cannot be used: text that is no JSON, not UTF-8 or longer than 10 MB; fields that are
+/// missing or of another type; empty prompts. Unless `skip`, the first one is an error. One setting for the program
+/// (`--skip-bad`), so that all passes of a stage over a file see the same records, whatever thread makes them.
+class bad_records {
+ public:
+  static bad_records& setting();
+
+  /// `note` sees the text of each error once, up to `most_notes` of them.
+  void skip_all(std::function<void(std::string_view)> note);
+  void refuse_all();
+  bool skips() const noexcept { return skip_; }
+  /// Different records passed over.
+  std::size_t count() const;
+
+  /// Counts the record behind an error and tells of it.
+  void pass_over(const file_error& problem);
+
+  static constexpr std::size_t most_notes = 20;
+
+ private:
+  mutable std::mutex mutex_;
+  bool skip_ = false;  ///< set before a stage runs
+  std::function<void(std::string_view)> note_;
+  std::unordered_set<std::size_t> seen_;  ///< hashes of what was told, as files are read more than once
+};
+
+/// Reads on to the next value that `read` takes, false at the end. `read(value)` returns false for one that is left
+/// out, and throws `file_error` for one that cannot be used: that ends the reading, or is passed over as the program
+/// was told, after a call of `on_bad`.
+///
+///     for (record r; next_usable(reader, [&](const json& value) { return from_json(value, reader, r); });) use(r);
+template <class Read, class OnBad = void (*)()>
+bool next_usable(
+    jsonl_reader& reader, Read&& read, OnBad on_bad = [] {}) {
+  for (json value;;) {
+    try {
+      if (!reader.next(value)) return false;
+      if (read(value)) return true;
+    } catch (const file_error& problem) {
+      if (!bad_records::setting().skips() || !reader.recover()) throw;
+      bad_records::setting().pass_over(problem);
+      on_bad();
+    }
+  }
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,163 @@
+#include "jsonl/python_literal.hpp"
+
+#include <charconv>
+#include <cstdint>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace coho::trainer {
+
+namespace {
+
+void append_utf8(std::string& out, std::uint32_t code) {
+  if (code < 0x80) {
+    out += static_cast<char>(code);
+    return;
+  }
+  const int extra = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
+  out += static_cast<char>((extra == 1 ? 0xC0 : extra == 2 ? 0xE0 : 0xF0) | (code >> (6 * extra)));
+  for (int i = extra - 1; i >= 0; --i) out += static_cast<char>(0x80 | ((code >> (6 * i)) & 0x3F));
+}
+
+class parser {
+ public:
+  explicit parser(std::string_view text) : rest_(text) {}
+
+  std::optional<json> whole() {
+    auto value = item(0);
+    skip_space();
+    return rest_.empty() ? value : std::nullopt;
+  }
+
+ private:
+  static constexpr int max_depth = 32;
+
+  void skip_space() { rest_.remove_prefix(std::min(rest_.find_first_not_of(" \t\r\n"), rest_.size())); }
+  bool take(char c) {
+    skip_space();
+    if (!rest_.starts_with(c)) return false;
+    rest_.remove_prefix(1);
+    return true;
+  }
+  bool take_word(std::string_view word) {
+    if (!rest_.starts_with(word)) return false;
+    rest_.remove_prefix(word.size());
+    return true;
+  }
+
+  std::optional<json> item(int depth) {
+    skip_space();
+    if (rest_.empty() || depth > max_depth) return std::nullopt;
+    if (take('(')) return sequence(')', depth);
+    if (take('[')) return sequence(']', depth);
+    if (rest_[0] == '\'' || rest_[0] == '"') return string();
+    if (take_word("True")) return json(true);
+    if (take_word("False")) return json(false);
+    if (take_word("None")) return json();
+    if (take_word("np.") || take_word("numpy.")) return wrapped(depth);
+    return number();
+  }
+
+  std::optional<json> sequence(char close, int depth) {
+    auto out = json::array();
+    while (!take(close)) {
+      auto value = item(depth + 1);
+      if (!value) return std::nullopt;
+      out.push_back(std::move(*value));
+      if (take(',')) continue;
+      if (!take(close)) return std::nullopt;
+      // Parentheses around one value without a comma are no tuple in Python; the data write them for one all the same.
+      break;
+    }
+    return out;
+  }
+
+  std::optional<json> number() {
+    double value = 0;
+    const bool negative = rest_.starts_with('-');
+    if (negative || rest_.starts_with('+')) rest_.remove_prefix(1);
+    if (rest_.empty() || rest_[0] == '-' || rest_[0] == '+') return std::nullopt;
+    const auto* const begin = rest_.data();
+    const auto [end, failure] = std::from_chars(begin, begin + rest_.size(), value);
+    if (failure != std::errc()) return std::nullopt;
+    const std::string_view digits(begin, static_cast<std::size_t>(end - begin));
+    rest_.remove_prefix(digits.size());
+    if (negative) value = -value;
+    const bool integer = digits.find_first_not_of("0123456789") == std::string_view::npos && digits.size() < 16;
+    return integer ? json(static_cast<std::int64_t>(value)) : json(value);
+  }
+
+  // Since numpy 2 a number prints as np.float64(0.5).
+  std::optional<json> wrapped(int depth) {
+    const auto open = rest_.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_");
+    if (open == std::string_view::npos || rest_[open] != '(') return std::nullopt;
+    rest_.remove_prefix(open + 1);
+    auto value = item(depth + 1);
+    return take(')') ? value : std::nullopt;
+  }
+
+  std::optional<std::uint32_t> hex(std::size_t digits) {
+    if (rest_.size() < digits) return std::nullopt;
+    std::uint32_t code = 0;
+    const auto [end, failure] = std::from_chars(rest_.data(), rest_.data() + digits, code, 16);
+    if (failure != std::errc() || end != rest_.data() + digits) return std::nullopt;
+    rest_.remove_prefix(digits);
+    return code;
+  }
+
+  std::optional<json> string() {
+    const char quote = rest_[0];
+    rest_.remove_prefix(1);
+    std::string out;
+    while (!rest_.empty()) {
+      const char c = rest_[0];
+      rest_.remove_prefix(1);
+      if (c == quote) return json(out);
+      if (c != '\\') {
+        out += c;
+        continue;
+      }
+      if (rest_.empty()) break;
+      const char escaped = rest_[0];
+      rest_.remove_prefix(1);
+      switch (escaped) {
+        case 'n':
+          out += '\n';
+          break;
+        case 't':
+          out += '\t';
+          break;
+        case 'r':
+          out += '\r';
+          break;
+        case '\n':
+          break;
+        case '\\':
+        case '\'':
+        case '"':
+          out += escaped;
+          break;
+        case 'x':
+        case 'u':
+        case 'U': {
+          const auto code = hex(escaped == 'x' ? 2 : escaped == 'u' ? 4 : 8);
+          if (!code || *code > 0x10FFFF || (*code >= 0xD800 && *code < 0xE000)) return std::nullopt;
+          append_utf8(out, *code);
+          break;
+        }
+        default:
+          out += '\\', out += escaped;
+      }
+    }
+    return std::nullopt;
+  }
+
+  std::string_view rest_;
+};
+
+}  // namespace
+
+std::optional<json> parse_python_literal(std::string_view text) { return parser(text).whole(); }
+
+}  // namespace coho::trainer

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <vector>
+
+#include "config/config.hpp"
+#include "models/prompter.hpp"
+#include "settings/prompt_settings.hpp"
+
+namespace coho::trainer {
+
+/// The forms that `sft` shows its prompts in: one for each template of `sft.templates` (paths, or names of shipped
+/// ones), else the single one of the section `prompt`. Example i is laid out by form i mod n, as the released code
+/// alternates its system texts, so that a policy does not depend on the words of one. `sft.max_prompt_tokens` limits
+/// each prompt (default: prompt.max_tokens).
+std::vector<prompt_settings> read_sft_prompts(const config& options);
+
+/// The same with a model's tokenizer.
+std::vector<prompter> make_prompters(const std::vector<prompt_settings>& forms, const loaded_model& model);
+
+/// A line on prompts that any of the forms cut; empty when none was.
+std::string cut_note(const std::vector<prompter>& prompts, const std::vector<prompt_settings>& forms, std::size_t of);
+
+}  // namespace coho::trainer

@@ -1,0 +1,273 @@
+#include "plan/plan_text.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include <coho/error.hpp>
+
+#include "architecture/storage_types.hpp"
+#include "distributed/process_group.hpp"
+#include "observe/table.hpp"
+#include "plan/plan_report.hpp"
+#include "settings/generation_settings.hpp"
+#include "settings/model_settings.hpp"
+#include "settings/optimizer_settings.hpp"
+#include "settings/prompt_settings.hpp"
+#include "settings/reward_prompt_settings.hpp"
+
+namespace coho::trainer {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A role and the folder that it starts from.
+struct planned_role {
+  role_plan role;
+  fs::path from;
+};
+
+/// All that a plan needs but the model's shape.
+struct request {
+  model_settings model;
+  std::vector<planned_role> roles;
+  adapter_settings adapter;
+  time_plan_options time;
+  std::string unit;  ///< what a step is
+  std::vector<std::string> notes;
+  std::string device;
+  std::optional<machine_rates> rates;  ///< of a machine that is not this one
+  std::int64_t ranks = 1;              ///< processes, a device each, that share a step
+
+  // What one of them does of a step.
+  std::int64_t part(std::int64_t of_all) const { return (of_all + ranks - 1) / ranks; }
+  std::string among() const { return ranks > 1 ? " over " + std::to_string(ranks) + " devices" : std::string(); }
+};
+
+// plan.bandwidth in GB/s and plan.flops in TFLOP/s.
+std::optional<machine_rates> read_rates(const config& section) {
+  const auto bandwidth = section.get<double>("bandwidth", 0), flops = section.get<double>("flops", 0);
+  const auto check = [&](const char* name, double value, double other) {
+    require_option(std::isfinite(value) && value >= 0 && (value > 0 || other == 0), name, value,
+                   "above 0; both rates or neither, which measures this machine");
+  };
+  check("plan.bandwidth", bandwidth, flops);
+  check("plan.flops", flops, bandwidth);
+  if (bandwidth == 0) return std::nullopt;
+  return machine_rates{.bandwidth = bandwidth * 1e9, .flops = flops * 1e12};
+}
+
+bool holds_adapter(const fs::path& folder) {
+  std::error_code none;
+  return !folder.empty() && fs::exists(folder / "adapter_config.json", none);
+}
+
+bool holds_weights(const fs::path& folder) {
+  std::error_code none;
+  return fs::exists(folder / "config.json", none) && !holds_adapter(folder);
+}
+
+std::function<std::string()> text_of(request wanted) {
+  return [wanted = std::move(wanted)]() mutable -> std::string {
+    const auto shape = find_model_config(wanted.model);
+    if (!shape)
+      return "No plan of memory and time: " + wanted.model.path.string() +
+             " has no config.json and is no shipped shape's name; --set model.config=FILE gives the shape.";
+    wanted.time.sizes.model = *shape;
+    // A checkpoint that is packed already stays so.
+    if (!shape->quantization.empty())
+      wanted.time.sizes.base = shape->double_quantization ? base_storage::nf4_double : base_storage::nf4;
+    wanted.time.sizes.roles.clear();
+    for (auto& [role, from] : wanted.roles) {
+      if (!role.full && (role.trained || !from.empty()))
+        role.ranks = holds_adapter(from) ? ranks_of_adapter(from, shape->num_hidden_layers)
+                                         : wanted.adapter.ranks(shape->num_hidden_layers);
+      wanted.time.sizes.roles.push_back(role);
+    }
+    const memory_plan memory = plan_memory(wanted.time.sizes);
+    std::optional<time_plan> time;
+    try {
+      const auto rates =
+          wanted.rates ? *wanted.rates
+                       : measure_machine(at::Device(wanted.device),
+                                         wanted.model.compute == compute_type::bfloat16 ? at::kBFloat16 : at::kFloat);
+      time = plan_time(wanted.time, rates);
+      wanted.notes.push_back(wanted.unit + "; every sequence at its full length, at " +
+                             (wanted.rates ? "the given " : "this machine's measured ") +
+                             format_number(rates.bandwidth / 1e9, 1) + " GB/s and " +
+                             format_number(rates.flops / 1e12, 3) + " TFLOP/s");
+    } catch (const c10::Error&) {
+      wanted.notes.push_back(
+          "No prediction of time: there is no device " + wanted.device +
+          " here to be measured; plan.bandwidth (GB/s) and plan.flops (TFLOP/s) give the rates of one.");
+    }
+    return plan_report(*shape, memory, time, wanted.notes);
+  };
+}
+
+std::int64_t signed_size(std::size_t value) {
+  return static_cast<std::int64_t>(std::min<std::size_t>(value, std::size_t{1} << 40));
+}
+
+request start(const config& options, const stage_context& context) {
+  // Not one initialiser list: GCC 12 destroys a nested aggregate twice where a later member's initialiser throws.
+  request out;
+  out.model = read_model_settings(options);
+  out.adapter = read_adapter_settings(options);
+  out.device = context.device;
+  out.rates = read_rates(options.section("plan"));
+  const auto ranks = options.get<std::size_t>("plan.ranks", context.ranks->size());
+  options.check(ranks > 0, "plan.ranks", "at least 1");
+  out.ranks = signed_size(ranks);
+  auto& sizes = out.time.sizes;
+  sizes.base = out.model.base;
+  sizes.compute = out.model.compute;
+  sizes.recompute = out.model.recompute;
+  sizes.dropout = out.adapter.lora.dropout;
+  if (context.device == "cpu") {
+    sizes.log_prob_blocks = signed_size(context.threads);
+    sizes.log_prob_rows = 256;
+    sizes.log_prob_columns = 1024;
+    sizes.dropout_blocks = 0;
+  }
+  return out;
+}
+
+// The shares of a step that one process works on.
+void read_shares(const config& options, request& out) {
+  const auto all = options.get<std::size_t>("distributed.shares", static_cast<std::size_t>(out.ranks));
+  out.time.sizes.shares = std::max<std::int64_t>(out.part(signed_size(all)), 1);
+}
+
+// A role that starts from a folder, or where there is none from the base; what an adapter that is not there yet will
+// look like the section "adapter" says.
+planned_role role_of(std::string name, const fs::path& from, const adapter_settings& adapter, bool trained) {
+  role_plan out{.name = std::move(name), .full = adapter.full, .trained = trained};
+  if (!trained) out.full = !from.empty() && (holds_weights(from) || (adapter.full && !holds_adapter(from)));
+  return {std::move(out), from};
+}
+
+// The reward prompt's own words and the guideline, beside what is kept of query and response.
+constexpr std::int64_t reward_words = 384;
+
+std::int64_t kept(std::size_t limit, std::int64_t all) { return limit > 0 ? std::min(signed_size(limit), all) : all; }
+
+// 0 stands for all at once.
+std::int64_t tokens_at_once(std::int64_t limit, std::int64_t all) { return limit > 0 ? std::min(limit, all) : all; }
+
+}  // namespace
+
+std::function<std::string()> plan_ppo(const config& options, const ppo_options& settings,
+                                      const stage_context& context) {
+  const config section = options.section("ppo");
+  request out = start(options, context);
+  const auto policy = section.get<fs::path>("policy", {}), reward = section.get<fs::path>("reward_model", {});
+  auto& sizes = out.time.sizes;
+  sizes.moments = read_moments(section);
+  read_shares(options, out);
+  out.roles = {role_of("reference", policy, out.adapter, false), role_of("policy", policy, out.adapter, true)};
+  out.roles[0].role.log_probs = out.roles[1].role.log_probs = true;
+  if (!reward.empty()) out.roles.push_back(role_of("reward", reward, out.adapter, false));
+  out.roles.push_back(role_of("value", reward, out.adapter, true));
+  for (std::size_t i = 2; i < out.roles.size(); ++i) out.roles[i].role.scalar_head = true;
+
+  sizes.dropout = 0;  // off in ppo
+  const auto limit = read_prompt_settings(options).max_tokens;
+  sizes.query_tokens = limit > 0 ? signed_size(limit) : 256;
+  if (limit == 0) out.notes.emplace_back("prompts are taken to have 256 tokens: prompt.max_tokens is 0");
+  sizes.response_tokens = signed_size(settings.generation.max_new_tokens);
+  sizes.entropy = settings.entropy_coefficient > 0;
+  const std::int64_t rollouts = signed_size(section.get<std::size_t>("rollouts", 576));
+  sizes.sequences = out.time.sequences = out.part(rollouts);
+  const std::int64_t length = sizes.query_tokens + sizes.response_tokens;
+  const auto minibatch = out.part(settings.minibatch_size > 0 ? signed_size(settings.minibatch_size) : rollouts);
+  const engine_options engine = read_engine(options);
+  sizes.slots = std::min(engine.slots, sizes.sequences);
+  sizes.prefill_tokens = engine.prefill_tokens;
+  sizes.scoring_tokens = tokens_at_once(signed_size(settings.scoring_batch.tokens), sizes.sequences * length);
+  sizes.micro_batch_tokens =
+      tokens_at_once(signed_size(settings.micro_batch.tokens), std::min(minibatch, sizes.sequences) * length);
+  out.time.epochs = static_cast<std::int64_t>(settings.epochs);
+  out.time.scoring = {{"reference", true}};
+  if (settings.old_log_probs == old_log_prob_source::recomputed) out.time.scoring.push_back({"policy", true});
+  if (!reward.empty()) {
+    const reward_role_options read = read_reward_prompt(options, "ppo").limits;
+    const std::int64_t reads =
+        kept(read.query_tokens, sizes.query_tokens) + kept(read.response_tokens, sizes.response_tokens) + reward_words;
+    out.time.scoring.push_back({"reward", false, reads});
+    sizes.scoring_tokens =
+        std::max(sizes.scoring_tokens, tokens_at_once(signed_size(read.scoring.tokens), sizes.sequences * reads));
+    out.notes.push_back("the reward model is taken to read " + std::to_string(reads) + " tokens a rollout");
+  }
+  out.time.scoring.push_back({"value", false});
+  out.unit = "a step: " + std::to_string(rollouts) + " rollouts" + out.among();
+  if (!section.get<fs::path>("evaluation.prompts", {}).empty())
+    out.notes.emplace_back("evaluations are not counted in the time of a step");
+  return text_of(std::move(out));
+}
+
+std::function<std::string()> plan_reward(const config& options, const std::string& section_name,
+                                         const stage_context& context) {
+  const config section = options.section(section_name);
+  request out = start(options, context);
+  auto& sizes = out.time.sizes;
+  sizes.moments = read_moments(section);
+  read_shares(options, out);
+  out.roles = {role_of("reward", section.get<fs::path>("from", {}), out.adapter, true)};
+  out.roles[0].role.scalar_head = true;
+  const reward_role_options limits = read_reward_prompt(options, section_name).limits;
+  // The score is read at the last token.
+  sizes.query_tokens = (limits.query_tokens > 0 ? signed_size(limits.query_tokens) : 128) +
+                       (limits.response_tokens > 0 ? signed_size(limits.response_tokens) : 768) + reward_words - 1;
+  sizes.response_tokens = 1;
+  const auto batch = signed_size(section.get<std::size_t>("batch_size", 64));
+  sizes.sequences = out.time.sequences = 2 * out.part(batch);
+  const auto pairs = signed_size(section.get<std::size_t>("micro_batch_pairs", 64));
+  sizes.micro_batch_tokens =
+      (pairs > 0 ? std::min(2 * pairs, sizes.sequences) : sizes.sequences) * (sizes.query_tokens + 1);
+  out.unit = "a step: " + std::to_string(batch) + " pairs" + out.among();
+  out.notes.push_back("reward prompts are taken to have " + std::to_string(sizes.query_tokens + 1) + " tokens");
+  return text_of(std::move(out));
+}
+
+std::function<std::string()> plan_sft(const config& options, const stage_context& context) {
+  const config section = options.section("sft");
+  request out = start(options, context);
+  auto& sizes = out.time.sizes;
+  sizes.moments = read_moments(section);
+  read_shares(options, out);
+  out.roles = {role_of("policy", options.get<fs::path>("model.adapter", {}), out.adapter, true)};
+  out.roles[0].role.log_probs = true;
+  const auto limit = read_prompt_settings(options, "sft", true).max_tokens,
+             response = section.get<std::size_t>("max_response_tokens", 512);
+  sizes.query_tokens = limit > 0 ? signed_size(limit) : 512;
+  sizes.response_tokens = response > 0 ? signed_size(response) : 512;
+  if (limit == 0 || response == 0)
+    out.notes.emplace_back("prompts and responses without a limit are taken to have 512 tokens");
+  const auto batch = signed_size(section.get<std::size_t>("batch_size", 32));
+  sizes.sequences = out.time.sequences = out.part(batch);
+  const std::int64_t all = sizes.sequences * (sizes.query_tokens + sizes.response_tokens);
+  sizes.micro_batch_tokens = tokens_at_once(signed_size(section.get<std::size_t>("micro_batch_tokens", 16384)), all);
+  out.unit = "a step: " + std::to_string(batch) + " examples" + out.among();
+  return text_of(std::move(out));
+}
+
+std::function<std::string()> plan_generation(const config& options, const generation_plan& stage,
+                                             const stage_context& context) {
+  constexpr std::int64_t prompts = 1000;
+  request out = start(options, context);
+  auto& sizes = out.time.sizes;
+  out.roles = {role_of("policy", stage.adapter, out.adapter, false)};
+  sizes.prefix_tokens = signed_size(stage.prefix_tokens);
+  sizes.query_tokens = stage.query_tokens > 0 ? signed_size(stage.query_tokens) : 256;
+  if (stage.query_tokens == 0) out.notes.emplace_back("prompts without a limit are taken to have 256 tokens");
+  sizes.response_tokens = signed_size(stage.max_new_tokens);
+  sizes.sequences = signed_size(stage.batch * stage.responses);
+  sizes.slots = std::min(stage.engine.slots, sizes.sequences);
+  sizes.prefill_tokens = stage.engine.prefill_tokens;
+  out.time.sequences = prompts * signed_size(stage.responses);
+  out.unit = "a step: " + std::to_string(prompts) + " prompts" +
+             (stage.responses > 1 ? ", " + std::to_string(stage.responses) + " responses each" : "");
+  return text_of(std::move(out));
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,71 @@
+#include "plan/self_align_plan.hpp"
+
+#include <algorithm>
+
+#include "architecture/storage_types.hpp"
+#include "files/data_files.hpp"
+#include "models/self_align_encoder.hpp"
+#include "observe/table.hpp"
+#include "plan/plan_text.hpp"
+
+namespace coho::trainer {
+
+self_align_room measure_room(const config& options, const self_align_settings& settings, std::size_t prefix,
+                             std::size_t positions) {
+  const auto numbers = "the rules and exemplars take " + std::to_string(prefix) + " tokens of the model's " +
+                       std::to_string(positions) + " positions";
+  if (prefix >= positions)
+    throw config_error("self_align.exemplars: " + numbers +
+                       "; give fewer or shorter ones, or a model of a longer context");
+  const std::size_t left = positions - prefix;
+  options.check(settings.generation.max_new_tokens < left, "self_align.max_new_tokens",
+                "below " + std::to_string(left) + ", as " + numbers);
+  const std::size_t question = left - settings.generation.max_new_tokens;
+  return {.prefix = prefix,
+          .question = settings.max_question_tokens > 0 ? std::min(question, settings.max_question_tokens) : question,
+          .positions = positions};
+}
+
+std::optional<self_align_room> measure_room(const config& options, const self_align_settings& settings) {
+  const auto shape = find_model_config(settings.model);
+  if (!shape || not_there(settings.model.path / "tokenizer.model")) return std::nullopt;
+  const auto tokenizer = sentencepiece_tokenizer::from_file(settings.model.path);
+  return measure_room(options, settings, self_align_encoder(*settings.prompt, tokenizer).prefix().size(),
+                      static_cast<std::size_t>(shape->max_position_embeddings));
+}
+
+std::string describe_self_align(const config& options, const self_align_settings& settings) {
+  if (!settings.prompt) return "No figures of the prefix: rules, exemplars or template are not there.";
+  const auto room = measure_room(options, settings);
+  if (!room)
+    return "The prefix of all prompts has " + std::to_string(settings.prompt->prefix().size()) +
+           " bytes; its tokens cannot be told without the model's tokenizer.model and config.json.";
+  const auto shape = find_model_config(settings.model);
+  const double width = settings.model.compute == compute_type::bfloat16 ? 2 : 4;
+  const double bytes = 2 * width * static_cast<double>(shape->num_hidden_layers) *
+                       static_cast<double>(shape->num_key_value_heads * shape->head_dim) *
+                       static_cast<double>(room->prefix);
+  return "The prefix of all prompts has " + std::to_string(room->prefix) + " tokens (" +
+         std::to_string(settings.prompt->exemplars().size()) + " exemplars); its keys and values take " +
+         format_bytes(bytes) + ", once.\nOf " + std::to_string(room->positions) + " positions a question may take " +
+         std::to_string(room->question) + ", thoughts and answer " +
+         std::to_string(settings.generation.max_new_tokens) + ".";
+}
+
+std::function<std::string()> plan_self_align(const config& options, const self_align_settings& settings,
+                                             const stage_context& context) {
+  generation_plan stage{.adapter = settings.adapter,
+                        .batch = settings.batch,
+                        .query_tokens = settings.max_question_tokens,
+                        .max_new_tokens = settings.generation.max_new_tokens,
+                        .engine = settings.engine};
+  static_cast<void>(plan_generation(options, stage, context));  // declares its keys
+  return [options, &settings, &context, stage]() mutable {
+    const auto room = settings.prompt ? measure_room(options, settings) : std::nullopt;
+    // Where the tokenizer is not there, four bytes a token.
+    stage.prefix_tokens = room ? room->prefix : settings.prompt ? settings.prompt->prefix().size() / 4 : 0;
+    return describe_self_align(options, settings) + "\n\n" + plan_generation(options, stage, context)();
+  };
+}
+
+}  // namespace coho::trainer

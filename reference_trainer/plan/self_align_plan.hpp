@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "config/config.hpp"
+#include "run/stage_context.hpp"
+#include "settings/self_align_settings.hpp"
+
+namespace coho::trainer {
+
+/// How prefix, question and answer share the model's context.
+struct self_align_room {
+  std::size_t prefix = 0;     ///< tokens
+  std::size_t question = 0;   ///< most tokens between the prefix and the model's thoughts
+  std::size_t positions = 0;  ///< of the model
+};
+
+/// Throws config_error, naming the numbers, when prefix and `generation.max_new_tokens` leave no room for a question.
+self_align_room measure_room(const config& options, const self_align_settings& settings, std::size_t prefix,
+                             std::size_t positions);
+
+/// The same for the tokenizer and the shape in the model's folder, without its weights. Nothing where they are not
+/// there.
+std::optional<self_align_room> measure_room(const config& options, const self_align_settings& settings);
+
+/// What a dry run says: the tokens of the prefix and what its keys and values take, if the model's tokenizer and
+/// config.json are there.
+std::string describe_self_align(const config& options, const self_align_settings& settings);
+/// The same with a plan of memory and time; `settings` and `context` are to outlive it.
+std::function<std::string()> plan_self_align(const config& options, const self_align_settings& settings,
+                                             const stage_context& context);
+
+}  // namespace coho::trainer

@@ -1,0 +1,374 @@
+#include "records/foreign_records.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <utility>
+
+#include <coho/reward/empty_response.hpp>
+#include <nlohmann/json.hpp>
+
+#include "jsonl/python_literal.hpp"
+#include "jsonl/record_losses.hpp"
+#include "records/conversation.hpp"
+#include "text/clean_text.hpp"
+
+namespace coho::trainer {
+
+namespace {
+
+// A text as turns: a transcript's, or one question.
+std::vector<chat_message> turns_of(std::string_view text) {
+  if (is_transcript(text)) return read_transcript(text);
+  return {{chat_role::user, std::string(text)}};
+}
+
+// A field that holds a conversation: text, a transcript, messages, or the root of a conversation tree.
+conversation conversation_of(const record_fields& fields, std::string_view name) {
+  const auto& value = fields[name];
+  if (value.is_null()) fields.wrong(name, "text or messages");
+  if (value.is_array()) return read_conversation(value, fields, name);
+  if (value.is_object() && value.contains("text") && value.at("text").is_string())
+    return {.turns = {{chat_role::user, value.at("text").get<std::string>()}}};
+  if (value.is_object() && (value.contains("role") || value.contains("from")))
+    return read_conversation(json::array({value}), fields, name);
+  return {.turns = turns_of(fields.text(name))};
+}
+
+bool holds_messages(const record_fields& fields, std::string_view name) {
+  return fields.given(name) && fields[name] != json::array();
+}
+
+std::string_view conversation_name(const record_fields& fields) {
+  return holds_messages(fields, "conversations") ? "conversations" : "messages";
+}
+
+// A record's columns that its conversation does not use.
+void count_unused(const record_fields& fields, const conversation& talk) {
+  for (const auto* name : {"instruction", "prompt", "question"}) {
+    if (!fields.given(name) || fields[name] == "") continue;
+    const auto text = fields[name].is_string() ? fields.text(name) : std::string();
+    const bool within = !text.empty() && std::ranges::any_of(talk.turns, [&](const chat_message& turn) {
+      return turn.text.find(trim_white_space(text)) != std::string::npos;
+    });
+    if (!within)
+      record_losses::of_run().add("a \"" + std::string(name) + "\" that its \"" +
+                                      std::string(conversation_name(fields)) +
+                                      "\" does not hold, and which is left out",
+                                  fields.at());
+  }
+}
+
+// What follows on a prompt: text, one message, or messages, the assistant's first.
+std::vector<chat_message> replies_of(const record_fields& fields, std::string_view name) {
+  const auto& value = fields[name];
+  if (value.is_string()) return {{chat_role::assistant, value.get<std::string>()}};
+  auto out = read_conversation(value.is_object() ? json::array({value}) : value, fields, name, true).turns;
+  if (out.back().role != chat_role::assistant)
+    fields.fail("the last message of \"" + std::string(name) + "\" is not the assistant's");
+  return out;
+}
+
+// The response of a column to a conversation that asks for one.
+void add_response(conversation& talk, const record_fields& fields) {
+  for (const auto* name : {"response", "completion", "output", "answer"}) {
+    if (!fields.has(name) || fields[name].is_null() || fields[name] == "") continue;
+    if (talk.asks()) {
+      for (auto& reply : replies_of(fields, name)) talk.turns.push_back(std::move(reply));
+      return;
+    }
+    if (fields.has("problem") || fields[name] == talk.turns.back().text) return;
+    fields.fail("the conversation ends with an answer, and field \"" + std::string(name) + "\" is another",
+                "leave one of them out");
+  }
+}
+
+// The last turn is the question.
+void set_prompt(conversation talk, const record_fields& fields, prompt_record& record) {
+  if (is_blank(talk.turns.back().text)) fields.fail("the prompt is empty");
+  for (std::size_t i = 0; i < talk.turns.size(); ++i)
+    if (is_blank(talk.turns[i].text)) fields.fail("turn " + std::to_string(i + 1) + " of the conversation is empty");
+  record.instruction = std::move(talk.turns.back().text);
+  talk.turns.pop_back();
+  record.system = std::move(talk.system);
+  record.history = std::move(talk.turns);
+}
+
+void read_shp(const record_fields& fields, preference_record& record) {
+  const double label = fields.number("labels");
+  if (label != 0 && label != 1) fields.wrong("labels", "1 (A preferred) or 0 (B preferred)");
+  record.prompt.instruction = fields.text("history");
+  record.response_1 = fields.text("human_ref_A");
+  record.response_2 = fields.text("human_ref_B");
+  record.preferred = label == 1 ? 1 : 2;
+}
+
+void read_answers(const record_fields& fields, preference_record& record) {
+  const auto strip = [](std::string text, std::string_view opening) {
+    const auto trimmed = trim_white_space(text);
+    return std::string(trimmed.starts_with(opening) ? trim_white_space(trimmed.substr(opening.size()))
+                                                    : std::string_view(text));
+  };
+  const auto question = fields.text("Question");
+  conversation talk{.turns =
+                        is_transcript(question) ? read_transcript(question) : turns_of(strip(question, human_heading))};
+  if (!talk.asks()) fields.fail("\"Question\" does not end with a question");
+  set_prompt(std::move(talk), fields, record.prompt);
+  record.response_1 = strip(fields.text("Answer1"), assistant_heading);
+  record.response_2 = strip(fields.text("Answer2"), assistant_heading);
+  const auto preferred = fields.text("Preference");
+  if (preferred != "Answer1" && preferred != "Answer2") fields.wrong("Preference", "\"Answer1\" or \"Answer2\"");
+  record.preferred = preferred == "Answer1" ? 1 : 2;
+}
+
+bool begins_with_question(const json& list) {
+  if (!list.is_array() || list.empty() || !list[0].is_object()) return false;
+  for (const auto* role : {"role", "from"})
+    if (list[0].contains(role))
+      return list[0].at(role) == "user" || list[0].at(role) == "human" || list[0].at(role) == "system";
+  return false;
+}
+
+bool says_the_same(const chat_message& a, const chat_message& b) {
+  return a.role == b.role && trim_white_space(a.text) == trim_white_space(b.text);
+}
+
+// One side of a preference as a whole conversation. `prompt` is empty where the record has no field for it.
+conversation side_of(const record_fields& fields, std::string_view name, const conversation& prompt, bool& whole) {
+  const auto& value = fields[name];
+  whole = begins_with_question(value);
+  if (whole) {
+    auto out = read_conversation(value, fields, name);
+    if (out.turns.back().role != chat_role::assistant)
+      fields.fail("the last message of \"" + std::string(name) + "\" is not the assistant's");
+    return out;
+  }
+  if (!prompt.turns.empty() && value.is_string() && is_transcript(fields.text(name))) {
+    conversation out{.turns = read_transcript(fields.text(name))};
+    whole = out.turns.size() > prompt.turns.size() && !out.asks() &&
+            std::ranges::equal(prompt.turns, std::span(out.turns).first(prompt.turns.size()), says_the_same);
+    if (whole) return out;
+  }
+  if (prompt.turns.empty()) {
+    whole = true;
+    if (!value.is_string() || !is_transcript(fields.text(name)))
+      fields.fail("\"chosen\" and \"rejected\" share no beginning that ends with \"Assistant:\"",
+                  "give the prompt in a field \"prompt\"");
+    conversation out{.turns = read_transcript(fields.text(name))};
+    if (out.asks() && trim_white_space(fields.text(name)).ends_with(assistant_heading))
+      out.turns.push_back({chat_role::assistant, ""});
+    return out;
+  }
+  conversation out = prompt;
+  for (auto& reply : replies_of(fields, name)) out.turns.push_back(std::move(reply));
+  return out;
+}
+
+// Both sides have it: a prompt that is given next to whole conversations.
+void check_same_prompt(const record_fields& fields, const conversation& prompt, const conversation& side) {
+  if (prompt.turns.empty()) return;
+  const bool inside = std::ranges::any_of(side.turns, [&](const chat_message& turn) {
+    return turn.role == chat_role::user && trim_white_space(turn.text) == trim_white_space(prompt.turns.back().text);
+  });
+  if (!inside)
+    fields.fail("the prompt is not a question of the conversations in \"chosen\" and \"rejected\"",
+                "leave the prompt out, or give the answers only");
+}
+
+// Parts the two conversations behind their last common question: what follows is compared, as a text.
+void part(const record_fields& fields, conversation chosen, conversation rejected, preference_record& record) {
+  if (chosen.system != rejected.system) fields.fail("\"chosen\" and \"rejected\" have different system texts");
+  auto& a = chosen.turns;
+  auto& b = rejected.turns;
+  auto parting = static_cast<std::size_t>(std::ranges::mismatch(a, b, says_the_same).in1 - a.begin());
+  while (parting > 0 && (parting >= a.size() || parting >= b.size() || a[parting].role != chat_role::assistant ||
+                         b[parting].role != chat_role::assistant))
+    --parting;
+  if (parting == 0) fields.fail("\"chosen\" and \"rejected\" must share their first messages and part at an answer");
+  record.response_1 = continuation_text(std::span(a).subspan(parting));
+  record.response_2 = continuation_text(std::span(b).subspan(parting));
+  a.resize(parting);
+  set_prompt(std::move(chosen), fields, record.prompt);
+}
+
+// The answer is not a part of the question: one that a conversation ends with is taken off where it is the chosen one.
+void drop_answer(const record_fields& fields, std::string_view name, conversation& talk) {
+  if (talk.asks()) return;
+  const auto& value = fields["chosen"];
+  const auto chosen = begins_with_question(value) ? read_conversation(value, fields, "chosen").turns.back()
+                                                  : replies_of(fields, "chosen").front();
+  if (trim_white_space(chosen.text) != trim_white_space(talk.turns.back().text) || talk.turns.size() < 2)
+    fields.fail("field \"" + std::string(name) + "\" ends with the assistant's message, and \"chosen\" is another",
+                "end it with the question; the answers are \"chosen\" and \"rejected\"");
+  talk.turns.pop_back();
+}
+
+std::optional<json> tuple_field(const record_fields& fields, std::string_view name, std::size_t size) {
+  if (!fields.has(name)) return std::nullopt;
+  const auto& value = fields[name];
+  auto list = value.is_string() ? parse_python_literal(value.get<std::string>()) : std::optional(value);
+  if (!list || !list->is_array() || (size != 0 && list->size() != size)) {
+    fields.fail("field \"" + std::string(name) + "\" must be a tuple or list" +
+                (size != 0 ? " of " + std::to_string(size) + " items" : ""));
+  }
+  return list;
+}
+
+// Fields that others may use for something else count where they hold text.
+std::string text_if_any(const record_fields& fields, std::string_view name) {
+  return fields.has(name) && fields[name].is_string() ? fields.text(name) : std::string();
+}
+
+question_kind kind_of(const json& value, const record_fields& fields) {
+  for (const auto kind : {question_kind::general, question_kind::reasoning, question_kind::red_teaming})
+    if (value == static_cast<int>(kind) || value == name_of(kind)) return kind;
+  fields.wrong("question_type", "0 (general), 1 (reasoning) or 2 (red-teaming)");
+}
+
+}  // namespace
+
+void read_prompt_details(const record_fields& fields, prompt_record& record) {
+  if (const auto factor = fields.optional_number("length_bonus")) record.length_bonus = factor;
+  if (fields.has("question_type") && !fields["question_type"].is_null())
+    record.kind = kind_of(fields["question_type"], fields);
+  record.source = text_if_any(fields, "source");
+  record.language = text_if_any(fields, "language");
+}
+
+bool foreign_exchange(const json& value, const record_fields& fields, sft_record& record) {
+  conversation talk;
+  if (value.is_string()) {
+    talk.turns = turns_of(value.get<std::string>());
+  } else if (has_conversation(fields)) {
+    const auto name = conversation_name(fields);
+    talk = read_conversation(fields[name], fields, name);
+    count_unused(fields, talk);
+  } else if (fields.given("question")) {
+    talk = conversation_of(fields, "question");
+    if (is_reasoning_question(fields)) record.prompt.kind = question_kind::reasoning;
+  } else if (fields.given("problem") && fields.given("solution")) {
+    talk.turns = {{chat_role::user, fields.text("problem")}};
+    talk.turns.push_back({chat_role::assistant, fields.text("solution")});
+    record.prompt.kind = question_kind::reasoning;
+  } else if (fields.given("prompt")) {
+    talk = conversation_of(fields, "prompt");
+  } else if (fields.given("turns")) {
+    const auto& turns = fields["turns"];
+    if (!turns.is_array() || turns.empty() || !turns[0].is_string()) fields.wrong("turns", "a list of texts");
+    talk.turns = {{chat_role::user, turns[0].get<std::string>()}};
+    if (turns.size() > 1)
+      record_losses::of_run().add("further questions in \"turns\", which are left out", fields.at());
+  } else if (fields.has("conversations") || fields.has("messages")) {
+    const auto* name = fields.has("conversations") ? "conversations" : "messages";
+    talk = read_conversation(fields[name], fields, name);  // says what is wrong
+  } else {
+    return false;
+  }
+  if (fields.given("tools") && !fields["tools"].empty() && fields["tools"] != "")
+    record_losses::of_run().add("a list of \"tools\", which is left out", fields.at());
+  add_columns(talk, fields);
+  add_response(talk, fields);
+  if (!talk.asks()) {
+    record.response = std::move(talk.turns.back().text);
+    record.weight = talk.turns.back().weight;
+    talk.turns.pop_back();
+  }
+  set_prompt(std::move(talk), fields, record.prompt);
+  record.prompt.output = record.response;
+  read_prompt_details(fields, record.prompt);
+  return true;
+}
+
+bool has_conversation(const record_fields& fields) {
+  return holds_messages(fields, "conversations") || holds_messages(fields, "messages");
+}
+
+bool is_reasoning_question(const record_fields& fields) {
+  return !fields.has("system_prompt") && !fields.has("system") && !fields.has("chosen");
+}
+
+bool is_tree_message(const record_fields& fields) { return fields.has_all("message_id", "role", "text"); }
+
+bool is_first_message(const record_fields& fields) {
+  const bool reply = fields.has("parent_id") && !fields["parent_id"].is_null();
+  return !reply && fields["role"] == "prompter" && !(fields.has("deleted") && fields["deleted"] == true);
+}
+
+bool foreign_preference(const record_fields& fields, preference_record& record) {
+  if (fields.has_all("history", "human_ref_A", "human_ref_B", "labels")) {
+    read_shp(fields, record);
+    return !fields.has("score_ratio") || fields.number("score_ratio") > 2;
+  }
+  if (fields.has_all("Question", "Answer1", "Answer2", "Preference")) {
+    read_answers(fields, record);
+    return true;
+  }
+  if (!fields.has_all("chosen", "rejected")) {
+    fields.unknown_form("preference",
+                        "{instruction, input?, output_1, output_2, preference}, {chosen, rejected} dialogues, {prompt, "
+                        "chosen, rejected}, "
+                        "{conversations, chosen, rejected}, {history, human_ref_A, human_ref_B, labels}, {Question, "
+                        "Answer1, Answer2, Preference}");
+  }
+  record.preferred = 1;
+  conversation prompt;
+  for (const auto* name : {"conversations", "prompt", "instruction", "question", "messages"}) {
+    if (!fields.has(name) || fields[name].is_null()) continue;
+    prompt = conversation_of(fields, name);
+    if (name == std::string_view("instruction")) {
+      const auto input = fields.optional_text("input");
+      if (!input.empty()) prompt.turns.back().text += "\n\n" + input;
+    }
+    drop_answer(fields, name, prompt);
+    if (is_blank(prompt.turns.back().text)) fields.fail("the prompt is empty");
+    add_columns(prompt, fields);
+    break;
+  }
+  bool whole_chosen = false, whole_rejected = false;
+  auto chosen = side_of(fields, "chosen", prompt, whole_chosen),
+       rejected = side_of(fields, "rejected", prompt, whole_rejected);
+  if (whole_chosen) check_same_prompt(fields, prompt, chosen);
+  if (whole_rejected) check_same_prompt(fields, prompt, rejected);
+  if (prompt.turns.empty() && !read_history(fields).empty())
+    fields.fail("\"chosen\" and \"rejected\" are whole conversations, and the record has a \"history\" too",
+                "join the two");
+  const auto system = prompt.turns.empty() ? read_system(fields) : prompt.system;
+  for (auto* side : {&chosen, &rejected}) {
+    if (side->system.empty()) side->system = system;
+    if (!system.empty() && side->system != system)
+      fields.fail("a conversation in \"chosen\" or \"rejected\" has another system text than the record",
+                  "leave one of them out");
+  }
+  part(fields, std::move(chosen), std::move(rejected), record);
+  return true;
+}
+
+void read_released_principles(const record_fields& fields, preference_record& record) {
+  const auto names = tuple_field(fields, "dimensions", 0);
+  const auto negated = tuple_field(fields, "negative_definitions", names->size());
+  const auto scores = tuple_field(fields, "dimension_scores", names->size());
+  record.principles.clear();
+  for (std::size_t i = 0; i < names->size(); ++i) {
+    if (!(*names)[i].is_string()) fields.fail("field \"dimensions\" must hold names");
+    chosen_principle entry{(*names)[i].get<std::string>()};
+    if (negated) {
+      const auto& flag = (*negated)[i];
+      if (!flag.is_boolean() && !flag.is_number())
+        fields.fail("field \"negative_definitions\" must hold 0 or 1, or True or False");
+      entry.negated = flag.is_boolean() ? flag.get<bool>() : flag.get<double>() != 0;
+    }
+    if (scores) {
+      if (!(*scores)[i].is_number() || !std::isfinite((*scores)[i].get<double>()))
+        fields.fail("field \"dimension_scores\" must hold finite numbers");
+      entry.score = (*scores)[i].get<double>();
+    }
+    record.principles.push_back(std::move(entry));
+  }
+  if (!scores || record.principles.empty()) return;
+  const auto strongest =
+      std::ranges::max_element(record.principles, {}, [](const chosen_principle& p) { return std::abs(p.score); });
+  record.dominant = static_cast<std::size_t>(strongest - record.principles.begin());
+  record.margin = std::abs(strongest->score);
+}
+
+}  // namespace coho::trainer

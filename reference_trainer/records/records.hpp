@@ -1,0 +1,188 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <coho/prompt/chat_text.hpp>
+
+#include "jsonl/jsonl.hpp"
+
+namespace coho::trainer {
+
+/// What kind of question a prompt is; the principles sampled at RL time and the length bonus depend on it.
+enum class question_kind { general = 0, reasoning = 1, red_teaming = 2 };
+/// "general", "reasoning", "red_teaming": as recipes name them.
+std::string_view name_of(question_kind kind);
+
+/// A prompt: the last question (an instruction and an optional input) of a conversation, what came before it, and what
+/// the released data say about it.
+struct prompt_record {
+  std::string instruction;
+  std::string input{};
+  std::string output{};                  ///< a reference answer; empty when there is none
+  std::optional<double> length_bonus{};  ///< the record's own factor on the length bonus
+  question_kind kind = question_kind::general;
+  std::string source{};    ///< the collection that it came from; empty when unknown
+  std::string language{};  ///< ISO 639 code, "un" for one that was not recognised; empty when nobody looked
+  std::string system{};    ///< the conversation's system text
+  std::vector<chat_message> history{};  ///< its earlier turns: user and assistant, an even number
+
+  /// Instruction and input as one text, a blank line between them: the last question.
+  std::string question() const { return input.empty() ? instruction : instruction + "\n\n" + input; }
+  /// The whole as one text, as judges and reward models read it (dialogue_text of conversation.hpp).
+  std::string text() const;
+  /// The whole as messages, as policies are asked it.
+  std::vector<chat_message> messages() const;
+  friend bool operator==(const prompt_record&, const prompt_record&) = default;
+};
+
+/// A conversation to learn from: a prompt with the response to it. All replies of it may be trained on.
+struct sft_record {
+  prompt_record prompt;
+  std::string response;
+  double weight = 1;     ///< of the response's tokens; those of earlier replies are in the history
+  bool finished = true;  ///< false: the response was cut; no end is learned
+
+  /// The messages, the response last.
+  std::vector<chat_message> messages() const;
+  friend bool operator==(const sft_record&, const sft_record&) = default;
+};
+
+/// A prompt with the responses sampled for it.
+struct sample_record {
+  prompt_record prompt;
+  std::vector<std::string> responses;
+  std::vector<bool> finished;  ///< one a response: ended by itself rather than by the length limit
+  friend bool operator==(const sample_record&, const sample_record&) = default;
+};
+
+/// A prompt with two responses to compare.
+struct pair_record {
+  prompt_record prompt;
+  std::string response_1, response_2;
+  friend bool operator==(const pair_record&, const pair_record&) = default;
+};
+
+/// The judge's two readings of one principle on one pair. Both say how far response 1 is preferred (log-odds).
+struct principle_judgement {
+  std::string principle;
+  double in_order = 0;  ///< response 1 shown first
+  double swapped = 0;   ///< response 2 shown first, the sign already turned
+  double mean() const { return 0.5 * (in_order + swapped); }
+  friend bool operator==(const principle_judgement&, const principle_judgement&) = default;
+};
+
+/// A pair with its scores under each principle.
+struct judgement_record {
+  pair_record pair;
+  std::vector<principle_judgement> scores;
+  friend bool operator==(const judgement_record&, const judgement_record&) = default;
+};
+
+/// A principle as a preference record names it.
+struct chosen_principle {
+  std::string name;
+  bool negated = false;
+  std::string text{};  ///< the definition shown to the reward model; empty when the record holds the name alone
+  double score = 0;    ///< how far response 1 is preferred under it, negation included; 0 when unknown
+  friend bool operator==(const chosen_principle&, const chosen_principle&) = default;
+};
+
+/// A pair with the principles it is judged under and the label. No principles: a plain human preference.
+struct preference_record {
+  prompt_record prompt;
+  std::string response_1, response_2;
+  int preferred = 1;  ///< 1 or 2
+  std::vector<chosen_principle> principles{};
+  std::optional<std::size_t> dominant{};  ///< index of the principle that decided
+  /// With principles the size of the dominant one's score, 0 when unknown; without them what the record asks of the
+  /// difference of the scores (bradley_terry_loss), 0 when it does not say.
+  double margin = 0;
+
+  const std::string& chosen() const { return preferred == 1 ? response_1 : response_2; }
+  const std::string& rejected() const { return preferred == 1 ? response_2 : response_1; }
+  friend bool operator==(const preference_record&, const preference_record&) = default;
+};
+
+/// A response with a yes-or-no label (KTO).
+struct labelled_record {
+  prompt_record prompt;
+  std::string response;
+  bool desirable = true;
+  friend bool operator==(const labelled_record&, const labelled_record&) = default;
+};
+
+/// JSON forms. `to_json` writes ours; `from_json` reads one value of any form listed, or throws `file_error` at the
+/// reader's place naming the fields seen and the forms accepted. It returns false for a record to be left out (SHP with
+/// a score ratio of at most 2).
+///
+/// - prompt: {"instruction","input" or "context"?,"output"?,"length_bonus"?,"question_type"?,"source"?,"language"?}
+///   (the type as its number or name), {"prompt"} (text, a transcript or messages), {"question","answer"?} and
+///   {"problem","solution"} (reasoning questions), {"system_prompt" or "system","question",…} (a general one),
+///   {"conversations"} or {"messages"} (what the last reply answers, or the question at the end), {"turns"} (the first),
+///   a conversation tree {"prompt":{"text"}}, a message of one {"message_id","parent_id","role","text"} (left out unless
+///   it is the first), or a bare string; judged, paired and sampled records serve as prompts too. "system" or
+///   "system_prompt" and "history" (pairs of question and answer) go with each of them.
+/// - sft: the same, with a response ("output", "response", "answer", "completion", or the last reply of a conversation)
+///   and "finished"?: true or false. Messages of assistants may have a "weight".
+/// - sample: {"instruction","responses","finished"?}, and a pair as two responses.
+/// - pair: {"instruction","output_1","output_2"}, and {"instruction","responses":[two]}.
+/// - preference: ours and the released SALMON form; HH-RLHF {"chosen","rejected"} transcripts, or lists of messages;
+///   SHP; {"prompt"|"conversations"|"messages"|"instruction"|"question","chosen","rejected"} with text, one message or a
+///   list of messages; {"Question","Answer1","Answer2","Preference"}. What both have in common is the prompt, up to the
+///   last question of it; all that follows is compared, further turns as in a transcript.
+/// - labelled: {"prompt"|"messages"|…,"completion"?,"label": bool}.
+json to_json(const prompt_record& record);
+json to_json(const sft_record& record);
+json to_json(const sample_record& record);
+json to_json(const pair_record& record);
+json to_json(const judgement_record& record);
+json to_json(const preference_record& record);
+json to_json(const labelled_record& record);
+
+bool from_json(const json& value, const jsonl_reader& at, prompt_record& record);
+bool from_json(const json& value, const jsonl_reader& at, sft_record& record);
+bool from_json(const json& value, const jsonl_reader& at, sample_record& record);
+bool from_json(const json& value, const jsonl_reader& at, pair_record& record);
+bool from_json(const json& value, const jsonl_reader& at, judgement_record& record);
+bool from_json(const json& value, const jsonl_reader& at, preference_record& record);
+bool from_json(const json& value, const jsonl_reader& at, labelled_record& record);
+
+/// Streams typed records. A file in which no record is found is an error, said at its end.
+///
+///     record_reader<preference_record> reader("hh.jsonl.gz");
+///     for (preference_record record; reader.next(record);) use(record);
+template <class Record>
+class record_reader {
+ public:
+  explicit record_reader(const std::filesystem::path& path) : reader_(path) {}
+
+  bool next(Record& record);
+
+  std::size_t kept() const noexcept { return kept_; }
+  std::size_t left_out() const noexcept { return left_out_; }
+  const jsonl_reader& reader() const noexcept { return reader_; }
+
+ private:
+  jsonl_reader reader_;
+  std::size_t kept_ = 0, left_out_ = 0;
+};
+
+/// All records of a file, or the first `limit`. Throws `file_error` when there is none.
+template <class Record>
+std::vector<Record> read_records(const std::filesystem::path& path,
+                                 std::size_t limit = std::numeric_limits<std::size_t>::max()) {
+  std::vector<Record> out;
+  record_reader<Record> reader(path);
+  for (Record record; out.size() < limit && reader.next(record);) out.push_back(std::move(record));
+  return out;
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,304 @@
+#include "report/run_charts.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <optional>
+
+#include "observe/table.hpp"
+#include "report/curves.hpp"
+
+namespace coho::trainer {
+namespace {
+
+enum class place { learning, evaluation, speed, diagnostics };
+
+struct known_metric {
+  place where;
+  const char *name, *title, *unit, *note = "";
+};
+
+// In the order of the page.
+constexpr std::array known{
+    known_metric{place::learning, "reward", "Reward", "mean of a step's responses",
+                 "Normalised score and bonuses, without the KL penalty."},
+    known_metric{place::learning, "kl", "KL from the reference", "nats a response"},
+    known_metric{place::learning, "loss", "Loss", "mean of a batch"},
+    known_metric{place::learning, "accuracy", "Accuracy", "share of pairs", "The preferred answer scores higher."},
+    known_metric{place::learning, "margin", "Margin", "score difference", "Preferred answer minus the other."},
+    known_metric{place::learning, "length", "Length", "tokens a response"},
+    known_metric{place::learning, "entropy", "Entropy", "nats a token"},
+    known_metric{place::learning, "clip_fraction", "Clip fraction", "share of tokens"},
+    known_metric{place::learning, "explained_variance", "Value model", "explained variance"},
+    known_metric{place::learning, "language_match", "Language match", "share of responses",
+                 "Answered in the language of the prompt."},
+    known_metric{place::learning, "reward/score", "Reward: score", "mean"},
+    known_metric{place::learning, "reward/language", "Reward: language bonus", "mean"},
+    known_metric{place::learning, "reward/length", "Reward: length bonus", "mean"},
+    known_metric{place::learning, "reward/empty", "Reward: empty responses", "mean",
+                 "What ppo.empty_responses takes from responses without text."},
+    known_metric{place::learning, "reward/unfinished", "Reward: unfinished penalty", "mean"},
+    known_metric{place::learning, "unfinished", "Unfinished", "share of responses", "Cut at the limit of tokens."},
+    known_metric{place::learning, "empty", "Empty", "share of responses", "Nothing but an end token or blanks."},
+    known_metric{place::learning, "learning_rate", "Learning rate", "step size"},
+    known_metric{place::learning, "gradient_norm", "Gradient norm", "before clipping"},
+    known_metric{place::evaluation, "eval/reward", "Reward, evaluation", "mean"},
+    known_metric{place::evaluation, "eval/kl", "KL, evaluation", "nats a response"},
+    known_metric{place::evaluation, "eval/length", "Length, evaluation", "tokens a response"},
+    known_metric{place::evaluation, "eval/unfinished", "Unfinished, evaluation", "share of responses"},
+    known_metric{place::evaluation, "eval/empty", "Empty, evaluation", "share of responses"},
+    known_metric{place::evaluation, "eval/language_match", "Language match, evaluation", "share of responses"},
+    known_metric{place::speed, "tokens_per_second", "Speed", "tokens a second"},
+    known_metric{place::speed, "generated_tokens_per_second", "Speed of generation", "tokens a second"},
+    known_metric{place::speed, "trained_tokens_per_second", "Speed of the update", "tokens a second"},
+    known_metric{place::speed, "seconds", "Time of a step", "seconds"},
+    known_metric{place::speed, "seconds_generation", "Time of a step: generation", "seconds"},
+    known_metric{place::speed, "seconds_update", "Time of a step: update", "seconds"},
+    known_metric{place::diagnostics, "score", "Score of the reward model", "mean"},
+    known_metric{place::diagnostics, "shaped_reward", "Reward with the KL penalty", "mean"},
+    known_metric{place::diagnostics, "kl_token", "KL a token", "nats a token"},
+    known_metric{place::diagnostics, "kl_coefficient", "KL coefficient", "β"},
+    known_metric{place::diagnostics, "policy_loss", "Policy loss", "loss"},
+    known_metric{place::diagnostics, "value_loss", "Value loss", "loss"},
+    known_metric{place::diagnostics, "value_clip_fraction", "Value clip fraction", "share of tokens"},
+    known_metric{place::diagnostics, "approximate_kl", "KL of the update", "nats a token",
+                 "Between the policy that sampled and the updated one."},
+    known_metric{place::diagnostics, "first_ratio_deviation", "Ratio before the first update", "max |π / π_old − 1|",
+                 "0 but for numerical noise."},
+    known_metric{place::diagnostics, "sampler_difference_max", "Sampler against model", "max |Δ log π|"},
+};
+
+constexpr std::string_view principle_prefix = "eval/principle/", part_prefix = "reward/", time_prefix = "seconds_";
+constexpr std::size_t lines_together = 12;  // of a single run in one chart
+constexpr std::size_t smoothed_from = 20;
+
+using run_list = std::vector<const run_folder*>;
+
+const known_metric* find_known(std::string_view name) {
+  const auto found = std::ranges::find(known, name, [](const known_metric& m) { return std::string_view(m.name); });
+  return found == known.end() ? nullptr : &*found;
+}
+
+place place_of(const std::string& name) {
+  if (const auto* metric = find_known(name)) return metric->where;
+  if (name.starts_with("eval/")) return place::evaluation;
+  if (name.starts_with(part_prefix)) return place::learning;
+  return name.starts_with(time_prefix) || name.ends_with("_per_second") ? place::speed : place::diagnostics;
+}
+
+// Those that any run logged: known ones in their order, then the others in the order of the files.
+std::vector<std::string> metrics_of(const run_list& runs, place where) {
+  std::vector<std::string> logged, out;
+  for (const auto* run : runs) {
+    for (const auto& [name, points] : run->curves)
+      if (!points.empty() && std::ranges::find(logged, name) == logged.end()) logged.push_back(name);
+  }
+  for (const auto& metric : known)
+    if (metric.where == where && std::ranges::find(logged, metric.name) != logged.end()) out.emplace_back(metric.name);
+  for (const auto& name : logged)
+    if (find_known(name) == nullptr && place_of(name) == where) out.push_back(name);
+  return out;
+}
+
+line_chart::series line_of(const std::string& title, const std::string& metric, const curve& values, double weight) {
+  line_chart::series line{.name = title, .points = {}};
+  for (const auto& [step, value] : values) line.points.emplace_back(static_cast<double>(step), value);
+  // Evaluations are averages over many responses already, and a learning rate is what it is.
+  const bool noisy = !metric.starts_with("eval/") && metric != "learning_rate" && metric != "kl_coefficient";
+  if (weight > 0 && noisy && line.points.size() >= smoothed_from) {
+    line.raw = line.points;
+    line.points = smooth(line.raw, weight);
+  }
+  return line;
+}
+
+line_chart chart_of(const run_list& runs, const std::string& metric, double weight) {
+  const auto about = describe_metric(metric);
+  line_chart out{.title = about.title, .note = about.note, .x_label = "step", .y_label = about.unit};
+  for (const auto* run : runs)
+    if (const auto& values = run->find(metric); !values.empty())
+      out.lines.push_back(line_of(run->name, metric, values, weight));
+  return out;
+}
+
+// A single run's metrics in one chart, their common words left to the title.
+line_chart chart_of(const run_folder& run, const std::vector<std::string>& metrics, const std::string& title,
+                    const std::string& unit, std::string_view prefix, double weight) {
+  line_chart out{.title = title, .x_label = "step", .y_label = unit};
+  for (const auto& metric : metrics) {
+    std::string name = metric.starts_with(prefix) ? metric.substr(prefix.size()) : metric == "seconds" ? "all" : metric;
+    std::ranges::replace(name, '_', ' ');
+    out.lines.push_back(line_of(name, metric, run.find(metric), weight));
+  }
+  return out;
+}
+
+struct family {
+  place where;
+  std::string_view prefix;
+  const char *whole, *title, *unit;  // `whole`: the sum that is drawn with its parts, if any
+};
+constexpr std::array families{
+    family{place::learning, part_prefix, "", "Parts of the reward", "mean of a step's responses"},
+    family{place::speed, time_prefix, "seconds", "Time of a step by phase", "seconds"}};
+
+double mean_of(const curve& values, std::size_t count) {
+  double sum = 0;
+  for (std::size_t i = values.size() - count; i < values.size(); ++i) sum += values[i].second;
+  return sum / static_cast<double>(count);
+}
+
+// Of the last tenth of the steps: a single step is noise.
+double final_value(const std::string& metric, const curve& values) {
+  return mean_of(values, metric.starts_with("eval/") ? 1 : std::max<std::size_t>(1, values.size() / 10));
+}
+
+std::optional<double> constant_of(const run_list& runs, const std::string& metric) {
+  std::optional<double> out;
+  for (const auto* run : runs) {
+    for (const auto& [step, value] : run->find(metric)) {
+      if (out && *out != value) return std::nullopt;
+      out = value;
+    }
+  }
+  return out;
+}
+
+bar_chart principle_bars(const run_list& runs, const std::vector<std::string>& principles) {
+  bar_chart out{.title = "Principles at the last evaluation", .value_label = "mean score"};
+  for (const auto& metric : principles) out.categories.push_back(metric.substr(principle_prefix.size()));
+  for (const auto* run : runs) {
+    bar_chart::series bars{run->name, {}};
+    for (const auto& metric : principles) {
+      const auto& values = run->find(metric);
+      bars.values.push_back(values.empty() ? std::nan("") : values.back().second);
+    }
+    out.bars.push_back(std::move(bars));
+  }
+  return out;
+}
+
+const char* heading_of(place where) {
+  switch (where) {
+    case place::learning:
+      return "Learning";
+    case place::evaluation:
+      return "Evaluation";
+    case place::speed:
+      return "Speed";
+    default:
+      return "Diagnostics";
+  }
+}
+
+report::section section_of(const run_list& runs, place where, double weight) {
+  report::section out{.heading = heading_of(where)};
+  auto metrics = metrics_of(runs, where);
+  const bool single = runs.size() == 1;
+  const auto take = [&](auto wanted) {
+    std::vector<std::string> taken;
+    std::erase_if(metrics, [&](const std::string& name) {
+      if (wanted(name)) taken.push_back(name);
+      return wanted(name);
+    });
+    return taken;
+  };
+  std::vector<line_chart> together;
+  for (const auto& each : families) {
+    if (!single || each.where != where) continue;
+    auto members = take([&](const std::string& name) { return name.starts_with(each.prefix); });
+    if (members.size() < 2 || members.size() >= lines_together) {
+      metrics.insert(metrics.end(), members.begin(), members.end());
+      continue;
+    }
+    if (const auto whole = take([&](const std::string& name) { return name == each.whole; }); !whole.empty())
+      members.insert(members.begin(), whole.front());
+    together.push_back(chart_of(*runs.front(), members, each.title, each.unit, each.prefix, weight));
+  }
+  const auto principles = take([](const std::string& name) { return name.starts_with(principle_prefix); });
+  if (where == place::diagnostics) {
+    std::string constants;
+    for (const auto& name : take([&](const std::string& each) { return constant_of(runs, each).has_value(); }))
+      constants += (constants.empty() ? "" : ", ") + name + " = " + format_short(*constant_of(runs, name));
+    if (!constants.empty()) out.text = "The same at every step: " + constants + ".";
+  }
+  for (const auto& name : metrics) out.parts.emplace_back(chart_of(runs, name, weight));
+  for (auto& chart : together) out.parts.emplace_back(std::move(chart));
+  if (!principles.empty()) {
+    if (runs.size() <= lines_together) out.parts.emplace_back(principle_bars(runs, principles));
+    if (single && principles.size() <= lines_together) {
+      out.parts.emplace_back(
+          chart_of(*runs.front(), principles, "Scores by principle", "mean score", principle_prefix, weight));
+    } else {
+      for (const auto& name : principles) out.parts.emplace_back(chart_of(runs, name, weight));
+    }
+  }
+  return out;
+}
+
+// A row of the table of final figures.
+std::vector<std::string> figures_of(const run_list& runs, const std::string& metric) {
+  std::vector<std::string> row{describe_metric(metric).title};
+  for (const auto* run : runs) {
+    const auto& values = run->find(metric);
+    row.push_back(values.empty() ? "–" : format_short(final_value(metric, values)));
+    if (runs.size() > 1) continue;
+    const auto [low, high] = std::ranges::minmax_element(values, {}, &std::pair<std::int64_t, double>::second);
+    row.insert(row.begin() + 1, format_short(values.front().second));
+    row.insert(row.end(), {format_short(low->second), format_short(high->second)});
+  }
+  return row;
+}
+
+}  // namespace
+
+metric_description describe_metric(const std::string& name) {
+  if (const auto* metric = find_known(name)) return {name, metric->title, metric->unit, metric->note};
+  if (name.starts_with(principle_prefix))
+    return {name, "Principle: " + name.substr(principle_prefix.size()), "mean score"};
+  return {name, name, ""};
+}
+
+std::vector<report::section> run_charts(const run_list& runs, double weight) {
+  std::vector<report::section> out;
+  for (const auto where : {place::learning, place::evaluation, place::speed, place::diagnostics}) {
+    auto section = section_of(runs, where, weight);
+    if (!section.parts.empty() || !section.text.empty()) out.push_back(std::move(section));
+  }
+  return out;
+}
+
+std::vector<report_table> final_figures(const run_list& runs) {
+  const bool single = runs.size() == 1;
+  report_table out{.title = "Final figures", .columns = {"figure"}};
+  if (single) {
+    out.columns.insert(out.columns.end(), {"first step", "end", "lowest", "highest"});
+  } else {
+    for (const auto* run : runs) out.columns.push_back(run->name);
+  }
+  out.note = "At the end: the mean of the last tenth of the steps; of evaluations the last one.";
+  report_table others{.title = "Speed and diagnostics at the end", .columns = out.columns, .folded = true};
+  for (const auto where : {place::learning, place::evaluation, place::speed, place::diagnostics}) {
+    auto& table = where == place::learning || where == place::evaluation ? out : others;
+    for (const auto& metric : metrics_of(runs, where)) table.rows.push_back(figures_of(runs, metric));
+  }
+  std::vector<std::string> keys;
+  for (const auto* run : runs)
+    for (const auto& [key, value] : run->evaluation)
+      if (std::ranges::find(keys, key) == keys.end()) keys.push_back(key);
+  for (const auto& key : keys) {
+    auto& row = out.rows.emplace_back();
+    row.push_back("evaluation.json: " + key);
+    for (const auto* run : runs) {
+      const auto found = std::ranges::find(run->evaluation, key, &std::pair<std::string, double>::first);
+      if (single) row.emplace_back("");
+      row.push_back(found == run->evaluation.end() ? "–" : format_short(found->second));
+    }
+  }
+  std::vector<report_table> tables;
+  for (auto* table : {&out, &others})
+    if (!table->rows.empty()) tables.push_back(std::move(*table));
+  return tables;
+}
+
+}  // namespace coho::trainer

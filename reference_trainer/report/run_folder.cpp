@@ -1,0 +1,169 @@
+#include "report/run_folder.hpp"
+
+#include <algorithm>
+
+#include <coho/error.hpp>
+#include <nlohmann/json.hpp>
+
+#include "config/config.hpp"
+#include "files/data_files.hpp"
+#include "files/json_file.hpp"
+#include "jsonl/jsonl.hpp"
+
+namespace coho::trainer {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view metrics_file = "metrics.jsonl";
+
+std::string stage_of(const run_folder& run) {
+  const auto has_section = [&](const std::string& name) {
+    return std::ranges::any_of(run.settings, [&](const auto& entry) { return entry.first.starts_with(name + "."); });
+  };
+  // Sections that belong to one stage each; those that stages share tell nothing.
+  for (const char* name : {"ppo", "preference_pretraining", "reward", "sft"})
+    if (has_section(name)) return name;
+  if (!run.find("kl").empty()) return "ppo";
+  if (!run.find("accuracy").empty()) return "reward";
+  return run.find("loss").empty() ? "run" : "sft";
+}
+
+void add_numbers(const nlohmann::json& node, const std::string& key, std::vector<std::pair<std::string, double>>& out) {
+  if (node.is_number()) out.emplace_back(key, node.get<double>());
+  if (!node.is_object()) return;
+  for (const auto& [name, value] : node.items()) add_numbers(value, key.empty() ? name : key + "." + name, out);
+}
+
+std::string text_of(const json& line, const char* key) {
+  const auto found = line.find(key);
+  return found != line.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+template <class T>
+std::optional<T> value_of(const json& line, const char* key, bool (json::*is)() const noexcept) {
+  const auto found = line.find(key);
+  return found != line.end() && ((*found).*is)() ? std::optional<T>(found->get<T>()) : std::nullopt;
+}
+
+bool is_training_sample(const json& line) {
+  const auto has = [&](const char* key, auto is) {
+    const auto found = line.find(key);
+    return found != line.end() && is(*found);
+  };
+  const auto is_text = [](const json& value) { return value.is_string(); };
+  return line.is_object() && has("step", [](const json& value) { return value.is_number_integer(); }) &&
+         has("prompt", is_text) && has("response", is_text);
+}
+
+// The first step and the newest one that is whole: memory holds three steps at most, however long the file.
+void read_samples(const fs::path& path, run_folder& run, std::string* note) {
+  std::optional<step_samples> first, before, newest;
+  jsonl_reader reader(path, {.growing = true});
+  for (json line; reader.next(line);) {
+    if (!is_training_sample(line)) {
+      if (note != nullptr)
+        *note = path.string() + ": " + reader.place() + ": holds no \"step\", \"prompt\" and \"response\"; passed over";
+      return;
+    }
+    const auto step = line["step"].get<std::int64_t>();
+    if (!newest || newest->step != step) {
+      if (newest && !first) first = newest;
+      before = std::exchange(newest, step_samples{step, {}});
+    }
+    newest->samples.push_back({.prompt = text_of(line, "prompt"),
+                               .type = text_of(line, "type"),
+                               .response = text_of(line, "response"),
+                               .score = value_of<double>(line, "score", &json::is_number),
+                               .finished = value_of<bool>(line, "finished", &json::is_boolean),
+                               .language_match = value_of<bool>(line, "language_match", &json::is_boolean)});
+  }
+  if (!newest) return;
+  if (!first) {
+    run.first = std::move(newest);
+    return;
+  }
+  // A run under way may have written a part of its newest step only.
+  if (before->step != first->step && newest->samples.size() < first->samples.size()) newest = std::move(before);
+  run.first = std::move(first);
+  run.last = std::move(newest);
+}
+
+}  // namespace
+
+const curve& run_folder::find(std::string_view metric) const noexcept {
+  static const curve none;
+  const auto found = std::ranges::find(curves, metric, &std::pair<std::string, curve>::first);
+  return found == curves.end() ? none : found->second;
+}
+
+std::string run_folder::setting(std::string_view key) const {
+  const auto found = std::ranges::find(settings, key, &std::pair<std::string, std::string>::first);
+  return found == settings.end() ? std::string() : found->second;
+}
+
+std::int64_t run_folder::steps() const noexcept {
+  std::int64_t out = 0;
+  for (const auto& [name, points] : curves)
+    if (!points.empty()) out = std::max(out, points.back().first + 1);
+  return out;
+}
+
+run_folder read_run(const fs::path& path, std::string* note) {
+  if (not_there(path / metrics_file))
+    throw file_error(path.string(), "", "holds no metrics.jsonl",
+                     "give the output folder of `coho sft`, `coho reward` or `coho ppo`");
+  run_folder run{.path = path, .name = {}, .stage = {}, .curves = metrics_log::read(path)};
+  if (run.curves.empty())
+    throw file_error((path / metrics_file).string(), "", "holds no step yet", "wait for the first step of the run");
+  if (!not_there(path / "config.toml")) run.settings = config::load(path / "config.toml").given();
+  if (!not_there(path / "evaluation.json")) add_numbers(read_json(path / "evaluation.json"), "", run.evaluation);
+  if (!not_there(path / "samples.jsonl")) read_samples(path / "samples.jsonl", run, note);
+  const bool saved = !not_there(path / "config.json") || !not_there(path / "adapter_config.json");
+  run.ended = saved && not_there(path / "checkpoints");
+  run.stage = stage_of(run);
+  return run;
+}
+
+std::vector<fs::path> find_runs(const fs::path& path) {
+  if (not_there(path)) throw file_error(path.string(), "", "is not there");
+  if (path.filename() == metrics_file) return {path.has_parent_path() ? path.parent_path() : fs::path(".")};
+  if (!fs::is_directory(path))
+    throw file_error(path.string(), "", "is no folder", "give the output folder of a training stage");
+  if (!not_there(path / metrics_file)) return {path};
+  std::vector<fs::path> out;
+  std::error_code ignored;
+  for (fs::recursive_directory_iterator entry(path, fs::directory_options::skip_permission_denied), end; entry != end;
+       entry.increment(ignored)) {
+    if (entry->path().filename() == metrics_file) out.push_back(entry->path().parent_path());
+    if (entry.depth() >= 4) entry.disable_recursion_pending();
+  }
+  if (out.empty())
+    throw file_error(path.string(), "", "holds no metrics.jsonl, nor does a folder in it",
+                     "give the output folder of `coho sft`, `coho reward` or `coho ppo`");
+  std::ranges::sort(out);
+  return out;
+}
+
+std::vector<std::string> run_names(const std::vector<fs::path>& paths) {
+  std::vector<std::vector<std::string>> parts;
+  for (const auto& path : paths) {
+    auto& all = parts.emplace_back();
+    for (const auto& part : fs::absolute(path).lexically_normal())
+      if (!part.empty()) all.push_back(part.string());
+  }
+  std::size_t shared = 0;
+  const auto same = [&](std::size_t at) {
+    return std::ranges::all_of(parts, [&](const auto& all) { return at + 1 < all.size() && all[at] == parts[0][at]; });
+  };
+  while (!parts.empty() && same(shared)) ++shared;
+  std::vector<std::string> out;
+  for (const auto& all : parts) {
+    std::string name;
+    for (std::size_t i = shared; i < all.size(); ++i) name += (name.empty() ? "" : "/") + all[i];
+    out.push_back(name);
+  }
+  return out;
+}
+
+}  // namespace coho::trainer

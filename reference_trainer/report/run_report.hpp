@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "report/report.hpp"
+#include "report/run_folder.hpp"
+
+namespace coho::trainer {
+
+struct run_report_options {
+  std::string title = "Training runs";
+  double smoothing = 0.6;   ///< weight of the moving average, in [0, 1); 0: none
+  std::size_t samples = 8;  ///< prompts whose responses are shown
+};
+
+/// A page about one run or several: what they are, their figures and settings, curves, and responses before and after.
+/// Runs of a stage are overlaid; stages follow each other in sections. Throws `argument_error` without a run.
+report make_run_report(const std::vector<run_folder>& runs, const run_report_options& options = {});
+
+/// The settings in which runs differ, one column a run; of a single run, and with `same`, those that all share.
+report_table setting_table(const std::vector<const run_folder*>& runs, bool same);
+
+/// The first and last responses of runs to the same prompts: as many prompts as wanted, of the types in turn.
+report_samples sample_table(const std::vector<const run_folder*>& runs, std::size_t prompts);
+
+}  // namespace coho::trainer

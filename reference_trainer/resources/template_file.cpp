@@ -1,0 +1,31 @@
+#include "resources/template_file.hpp"
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include <coho/error.hpp>
+
+#include "files/atomic_file.hpp"
+#include "files/file_kind.hpp"
+#include "text/utf8.hpp"
+
+namespace coho::trainer {
+
+prompt_template load_template(template_kind kind, const std::filesystem::path& path) {
+  // A template is some kilobytes: a limit keeps a checkpoint given by mistake from being read whole.
+  const std::string content = read_file(path, std::size_t{1} << 20);
+  refuse_other_kinds(path.string(), content, file_use::text);
+  std::string_view rest = content;
+  if (rest.starts_with("\xEF\xBB\xBF")) rest.remove_prefix(3);
+  if (!is_utf8(rest)) throw file_error(path.string(), "", "is not UTF-8 text", "save it as UTF-8");
+  std::string text;
+  text.reserve(rest.size());
+  for (std::size_t i = 0; i < rest.size(); ++i) {
+    if (rest[i] == '\r' && i + 1 < rest.size() && rest[i + 1] == '\n') continue;
+    text.push_back(rest[i]);
+  }
+  return prompt_template(kind, text, path.string());
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <coho/principle/guideline.hpp>
+#include <coho/principle/intervention.hpp>
+#include <coho/rollout/trajectory.hpp>
+
+#include "config/config.hpp"
+#include "models/prompter.hpp"
+#include "records/records.hpp"
+#include "run/stage_context.hpp"
+
+namespace coho::trainer {
+
+/// Draws the guideline of each prompt and step; nothing without ppo.principles and ppo.interventions.
+class guideline_source {
+ public:
+  /// `rehearsal`: files that are not there yet are passed over.
+  explicit guideline_source(const config& section, bool rehearsal = false);
+  std::vector<std::string> operator()(prompt_type type, const rng& step, std::uint64_t prompt_key) const;
+  /// Whether any guideline is drawn at all.
+  bool any() const { return composer_.has_value() || interventions_.size() > 0; }
+  /// What is drawn from; empty without ppo.principles.
+  std::vector<principle> principles() const {
+    return composer_ ? composer_->sampler().principles() : std::vector<principle>();
+  }
+  const intervention_set& interventions() const { return interventions_; }
+
+ private:
+  std::optional<guideline_composer> composer_;
+  intervention_set interventions_;
+};
+
+/// Of prompts that take more than prompt.max_tokens, `drop` leaves out all, as the released code does; otherwise they
+/// stay, to be cut. Either is counted and said. Throws file_error, naming `file`, when none is left.
+std::vector<prompt_record> within_limit(std::vector<prompt_record> records, const prompter& prompts, bool drop,
+                                        const std::filesystem::path& file, stage_context& context);
+
+rl_prompt to_rl_prompt(const prompt_record& record, const prompter& prompts, std::vector<std::string> guideline,
+                       std::uint64_t key);
+
+/// The prompts of each PPO step: a fresh shuffle of all of them each time they have been gone through.
+class rl_prompt_source {
+ public:
+  rl_prompt_source(std::vector<prompt_record> records, const prompter& prompts, guideline_source guidelines,
+                   std::size_t rollouts, std::size_t samples_per_prompt, std::uint64_t seed);
+  std::vector<rl_prompt> operator()(std::uint64_t step) const;
+  /// Throws `option_error`: samples at least 1, rollouts a multiple of them.
+  static void check(std::size_t rollouts, std::size_t samples_per_prompt);
+
+ private:
+  std::vector<prompt_record> records_;
+  const prompter* prompts_;
+  guideline_source guidelines_;
+  std::size_t rollouts_, samples_;
+  rng random_;
+};
+
+}  // namespace coho::trainer

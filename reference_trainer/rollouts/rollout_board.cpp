@@ -1,0 +1,48 @@
+#include "rollouts/rollout_board.hpp"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "observe/table.hpp"
+
+namespace coho::trainer {
+namespace {
+
+constexpr std::int64_t steps_between_texts = 10;
+constexpr std::size_t texts = 4;
+
+// As a block of code, whose lines TensorBoard's markdown leaves alone.
+std::string quoted(const std::string& text) {
+  std::string out = "    ";
+  for (const char c : text) {
+    out += c;
+    if (c == '\n') out += "    ";
+  }
+  return out + "\n\n";
+}
+
+std::span<const double> span_of(const Eigen::ArrayXd& values) {
+  return {values.data(), static_cast<std::size_t>(values.size())};
+}
+
+}  // namespace
+
+void rollout_board::on_rollouts(const trajectory_batch& rollouts) {
+  std::vector<double> lengths;
+  for (std::size_t i = 0; i < rollouts.size(); ++i)
+    lengths.push_back(static_cast<double>(rollouts.batch.responses.length(i)));
+  log_->histogram("rollouts/score", step_, span_of(rollouts.model_scores));
+  log_->histogram("rollouts/reward", step_, span_of(rollouts.sequence_rewards));
+  log_->histogram("rollouts/advantage", step_, span_of(rollouts.advantages));
+  log_->histogram("rollouts/length", step_, lengths);
+  if (step_ % steps_between_texts != 0) return;
+  for (std::size_t i = 0; i < std::min(texts, rollouts.size()); ++i) {
+    log_->text("rollouts/" + std::to_string(i), step_,
+               "reward " + format_number(rollouts.sequence_rewards(static_cast<Eigen::Index>(i))) +
+                   (rollouts.finished[i] != 0 ? "" : ", unfinished") + "\n\n" + quoted(rollouts.prompt_texts[i]) +
+                   "response:\n\n" + quoted(rollouts.response_texts[i]));
+  }
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,28 @@
+#include "run/output_file.hpp"
+
+#include <string>
+#include <system_error>
+
+#include "config/config.hpp"
+#include "run/report_error.hpp"
+
+namespace coho::trainer {
+
+void refuse_same_file(std::string_view key, const std::filesystem::path& out,
+                      const std::vector<std::filesystem::path>& inputs) {
+  for (const auto& input : inputs) {
+    std::error_code none;
+    if (!input.empty() && std::filesystem::equivalent(out, input, none))
+      throw config_error(std::string(key) + " = " + out.string() + " is a file that this stage reads: give another");
+  }
+}
+
+void make_folder_of(const std::filesystem::path& out) {
+  const auto folder = out.parent_path();
+  if (folder.empty()) return;
+  std::error_code failure;
+  std::filesystem::create_directories(folder, failure);
+  if (failure) throw output_error(folder.string() + ": cannot be made: " + failure.message());
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,124 @@
+#include "run/stage_context.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <iostream>
+#include <sstream>
+#include <thread>
+#include <utility>
+
+#include "distributed/launch.hpp"
+#include "distributed/process_group.hpp"
+#include "distributed/same_run.hpp"
+#include "run/exit_codes.hpp"
+#include "run/report_error.hpp"
+
+namespace coho::trainer {
+
+namespace {
+
+std::atomic<bool> interrupted_flag{false};
+// What the ranks agreed on is no signal to this one: the first that it gets is not its second.
+std::atomic<bool> agreed_stop{false};
+static_assert(std::atomic<bool>::is_always_lock_free);
+
+extern "C" void on_signal(int) {
+  // The second signal does not wait for a safe point.
+  if (interrupted_flag.exchange(true)) ::_exit(static_cast<int>(exit_code::interrupted));
+}
+
+std::size_t default_threads(process_group& ranks) {
+  return ranks.size() > 1 ? fair_threads(ranks.carrier()) : std::max(1u, std::thread::hardware_concurrency());
+}
+
+// One on which a line can be redrawn: the "dumb" terminals of editors cannot.
+bool is_terminal() {
+  const char* kind = std::getenv("TERM");
+  return ::isatty(2) != 0 && (kind == nullptr || std::string_view(kind) != "dumb");
+}
+
+}  // namespace
+
+void install_interrupt_handlers() {
+  struct ::sigaction action {};
+  action.sa_handler = on_signal;
+  ::sigemptyset(&action.sa_mask);
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+}
+
+void set_interrupted(bool value) noexcept {
+  interrupted_flag = value;
+  agreed_stop = false;
+}
+
+stage_context::stage_context(std::string stage, const config& options, bool resume_run, bool dry, bool silent,
+                             std::shared_ptr<process_group> group)
+    : name(std::move(stage)),
+      resume(resume_run),
+      dry_run(dry),
+      ranks(group ? std::move(group) : std::make_shared<process_group>()) {
+  quiet = silent || !ranks->first();
+  terminal = std::make_shared<console>(std::cerr, is_terminal(), quiet);
+  seed = options.get<std::uint64_t>("seed", 1);
+  threads = options.get<std::size_t>("threads", default_threads(*ranks));
+  options.check(threads >= 1 && threads <= 4096, "threads", "between 1 and 4096");
+  device = options.get<std::string>("device", std::string("cpu"));
+  const bool numbered = device.starts_with("cuda:") && device.size() > 5 && device.size() < 8 &&
+                        device.find_first_not_of("0123456789", 5) == std::string::npos;
+  options.check(device == "cpu" || device == "cuda" || numbered, "device", "cpu, cuda or cuda:0, cuda:1, …");
+  if (const auto path = options.find<std::filesystem::path>("out")) out = *path;
+}
+
+void stage_context::rehearse(const config& options, const std::function<std::string()>& estimate) {
+  options.check_unknown();
+  if (on_rehearsal) return on_rehearsal(options, estimate);
+  if (!ranks->first()) return;
+  std::cout << options.resolved();
+  // As comments: what is printed is a recipe still.
+  std::istringstream lines(estimate ? estimate() : std::string());
+  const char* gap = "\n";
+  for (std::string line; std::getline(lines, line); gap = "")
+    std::cout << gap << (line.empty() ? "#" : "# ") << line << '\n';
+  std::cout.flush();
+}
+
+bool stage_context::begin(const config& options, const std::filesystem::path& directory, std::string_view estimate) {
+  if (dry_run) {
+    rehearse(
+        options, estimate.empty() ? std::function<std::string()>() : [&] { return std::string(estimate); });
+    return false;
+  }
+  options.check_unknown();
+  stop_if_interrupted();
+  if (ranks->size() > 1) require_same_run(*ranks, run_fingerprints(options.resolved(), options.read_paths()));
+  if (directory.empty()) return true;
+  if (ranks->first()) {
+    std::error_code failure;
+    std::filesystem::create_directories(directory, failure);
+    if (failure) throw output_error(directory.string() + ": cannot be made: " + failure.message());
+    options.save_resolved(directory / "config.toml");
+  }
+  ranks->barrier();
+  return true;
+}
+
+bool stage_context::interrupted() const noexcept { return interrupted_flag || agreed_stop; }
+
+bool stage_context::interrupted_anywhere() {
+  if (!ranks->any(interrupted())) return false;
+  agreed_stop = true;
+  ranks->leave_together();
+  return true;
+}
+
+void stage_context::stop_if_interrupted() const {
+  if (interrupted()) throw interrupted_error();
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "config/config.hpp"
+#include "observe/progress.hpp"
+
+namespace coho::trainer {
+
+class process_group;
+
+/// What every stage is given beside its config.
+class stage_context {
+ public:
+  /// Without `ranks` this process works alone.
+  stage_context(std::string name, const config& options, bool resume, bool dry_run, bool quiet,
+                std::shared_ptr<process_group> ranks = {});
+
+  std::string name;
+  std::uint64_t seed = 1;
+  std::size_t threads = 1;
+  std::filesystem::path out;  ///< empty when neither --out nor the recipe names it
+  std::string device = "cpu";
+  bool resume = false, dry_run = false, quiet = false;
+
+  /// To be called once all options are read and checked, and before anything is written. Refuses unknown keys; in a
+  /// dry run prints the resolved config and `estimate` (a memory estimate, say) and returns false: the stage returns.
+  /// Otherwise saves the config as config.toml in `directory` (made if absent) and returns true. An empty directory
+  /// saves nothing.
+  [[nodiscard]] bool begin(const config& options, const std::filesystem::path& directory = {},
+                           std::string_view estimate = {});
+
+  /// What a stage ends with in a dry run, before it opens models and data: refuses unknown keys, then prints the
+  /// resolved config and, each line as a comment, what `estimate` says. With `on_rehearsal` set, hands both to that
+  /// instead; its `estimate` is empty where a stage makes none.
+  void rehearse(const config& options, const std::function<std::string()>& estimate = {});
+  std::function<void(const config&, const std::function<std::string()>& estimate)> on_rehearsal{};
+
+  /// `out`, or `fallback` when it is not given. Made on `begin`.
+  std::filesystem::path out_or(const std::filesystem::path& fallback) const { return out.empty() ? fallback : out; }
+
+  /// A line for people, to stderr; nothing when quiet.
+  void log(std::string_view line) { terminal->print(line); }
+  /// A progress line that is ended by `finish` or by its destructor. total 0: unknown.
+  progress start_progress(std::string_view label, std::size_t total, std::string_view unit = "") {
+    return progress(terminal, label, total, unit);
+  }
+
+  /// Whether SIGINT or SIGTERM came. Long loops look at it at each safe point, or call `stop_if_interrupted`.
+  bool interrupted() const noexcept;
+  /// Whether one of the ranks was interrupted; all call together, and `stop_if_interrupted` then throws on all.
+  bool interrupted_anywhere();
+  /// Throws `interrupted_error` (exit code 130) when interrupted.
+  void stop_if_interrupted() const;
+
+  std::shared_ptr<console> terminal;
+  /// The processes that work on this run. The first one alone writes files and lines; errors come from all.
+  std::shared_ptr<process_group> ranks;
+};
+
+/// SIGINT and SIGTERM set the flag that `stage_context::interrupted` reads; a second one ends the process.
+void install_interrupt_handlers();
+/// Sets or clears the flag that `stage_context::interrupted` reads. The signal handlers set it; tests may.
+void set_interrupted(bool value) noexcept;
+
+}  // namespace coho::trainer

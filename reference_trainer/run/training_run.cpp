@@ -1,0 +1,182 @@
+#include "run/training_run.hpp"
+
+#include <ATen/Parallel.h>
+#include <ATen/Context.h>
+#include <ATen/core/grad_mode.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include <cmath>
+#include <utility>
+
+#include <coho/error.hpp>
+
+#include "checkpoint/train_state.hpp"
+#include "files/json_file.hpp"
+#include "optimization/parameter_set.hpp"
+
+namespace coho::trainer {
+
+process_group& join_ranks(const config& options, stage_context& context, const std::filesystem::path& out) {
+  process_group& ranks = *context.ranks;
+  std::size_t fallback = ranks.size();
+  if (context.resume) {
+    if (const auto newest = latest_step(out / "checkpoints")) {
+      const auto state = read_json(newest->directory / "state.json");
+      const nlohmann::json::json_pointer place("/values/shares");
+      if (state.contains(place) && state.at(place).is_number_unsigned()) fallback = state.at(place).get<std::size_t>();
+    }
+  }
+  const config section = options.section("distributed");
+  const auto shares = section.get<std::size_t>("shares", fallback);
+  section.check(shares >= 1 && shares <= 65536, "shares", "between 1 and 65536");
+  ranks.set_shares(shares);
+  if (ranks.size() == 1 || context.dry_run) return ranks;
+  context.log(std::to_string(ranks.size()) + " ranks, " + std::to_string(context.threads) +
+              " threads each; distributed.shares = " + std::to_string(shares) +
+              (shares < ranks.size() ? ": some ranks have nothing to do" : ""));
+  if (context.device == "cuda" && at::hasCUDA()) {
+    const c10::impl::VirtualGuardImpl gpus(at::kCUDA);
+    if (const auto count = static_cast<std::size_t>(gpus.deviceCount()); count > 0)
+      gpus.setDevice({at::kCUDA, static_cast<c10::DeviceIndex>(ranks.local_rank() % count)});
+  }
+  return ranks;
+}
+
+void use_threads(const stage_context& context) { at::set_num_threads(static_cast<int>(context.threads)); }
+
+bool finished_before(const config& options, stage_context& context, const std::filesystem::path& out) {
+  options.check_unknown();
+  const bool saved =
+      std::filesystem::exists(out / "config.json") || std::filesystem::exists(out / "adapter_config.json");
+  const bool over = context.resume && !context.dry_run && saved && !std::filesystem::exists(out / "checkpoints");
+  if (!context.ranks->agree_with_first(over)) return false;
+  context.log(out.string() + ": this run had ended; there is nothing to resume");
+  return true;
+}
+
+namespace {
+
+constexpr std::string_view other_recipe =
+    "resume with the recipe that the run was started with, or start it anew without --resume";
+
+std::string_view spelled(at::ScalarType type) {
+  return type == at::kByte       ? "8-bit"
+         : type == at::kBFloat16 ? "bfloat16"
+         : type == at::kFloat    ? "float32"
+                                 : at::toString(type);
+}
+
+// The saved tensor, once it is known to fit `own`.
+at::Tensor saved_tensor(const train_state& state, const std::string& directory, const std::string& name,
+                        const at::Tensor& own) {
+  const auto found = state.tensors.find(name);
+  if (found == state.tensors.end() || found->second.numel() != own.numel())
+    throw file_error(directory, name, "missing or of another size than this run's parameters", other_recipe);
+  const auto type = found->second.scalar_type();
+  if (type != own.scalar_type())
+    throw file_error(directory, name,
+                     "holds " + std::string(spelled(type)) + " numbers where this run keeps " +
+                         std::string(spelled(own.scalar_type())) + " ones",
+                     "set `moments` as when the run was started, or start it anew without --resume");
+  return found->second;
+}
+
+stored_moment saved_moment(const train_state& state, const std::string& directory, const std::string& name,
+                           const stored_moment& own) {
+  stored_moment out{saved_tensor(state, directory, name, own.values), at::Tensor()};
+  if (own.absmax.defined()) out.absmax = saved_tensor(state, directory, name + "_absmax", own.absmax);
+  return out;
+}
+
+// A whole number that a checkpoint holds of one of its parts.
+std::int64_t saved_count(const train_state& state, const std::string& directory, const char* kind,
+                         const std::string& part, std::optional<std::int64_t> absent) {
+  const nlohmann::json::json_pointer place(nlohmann::json::json_pointer() / kind / part);
+  if (absent && !state.values.contains(place)) return *absent;
+  if (!state.values.contains(place) || !state.values.at(place).is_number_unsigned())
+    throw file_error(directory, std::string(kind) + "." + part, "is missing or not a whole number", other_recipe);
+  return state.values.at(place).get<std::int64_t>();
+}
+
+void save_moment(train_state& state, const std::string& name, const stored_moment& moment) {
+  state.tensors[name] = moment.values;
+  if (moment.absmax.defined()) state.tensors[name + "_absmax"] = moment.absmax;
+}
+
+}  // namespace
+
+std::optional<nlohmann::json> training_checkpoints::restore() {
+  ranks_->barrier();
+  const auto newest = latest_step(root_);
+  const double step = newest ? static_cast<double>(newest->step) : -1;
+  const auto seen = ranks_->all_gather(std::span(&step, 1));
+  for (std::size_t r = 0; r < seen.size(); ++r) {
+    if (seen[r] != seen.front())
+      throw file_error(root_.string(), "",
+                       "rank " + std::to_string(r) + " does not see the checkpoint that rank 0 sees",
+                       "give an `out` on a file system that all machines share");
+  }
+  if (!newest) return std::nullopt;
+  const train_state state = load_train_state(newest->directory);
+  const std::string directory = newest->directory.string();
+  if (!state.values.contains("step") || !state.values["step"].is_number_unsigned())
+    throw file_error(directory, "step", "is missing or not a whole number", other_recipe);
+  // All is looked at before any of it is taken over.
+  struct found {
+    at::Tensor values;
+    std::int64_t steps;
+    stored_moment first, second;
+  };
+  std::vector<found> all;
+  for (const auto& part : parts_) {
+    found next{saved_tensor(state, directory, part.name + ".values", part.parameters->values()),
+               saved_count(state, directory, "optimizer", part.name, std::nullopt),
+               saved_moment(state, directory, part.name + ".first_moment", part.optimizer->first_moment()),
+               saved_moment(state, directory, part.name + ".second_moment", part.optimizer->second_moment())};
+    all.push_back(std::move(next));
+  }
+  const at::NoGradGuard no_gradient;
+  for (std::size_t i = 0; i < parts_.size(); ++i) {
+    parts_[i].parameters->values().copy_(all[i].values);
+    parts_[i].optimizer->restore(all[i].steps, all[i].first, all[i].second);
+    parts_[i].parameters->set_draws(
+        static_cast<std::uint64_t>(saved_count(state, directory, "draws", parts_[i].name, 0)));
+  }
+  return state.values;
+}
+
+void training_checkpoints::save(std::uint64_t step, const nlohmann::json& values) const {
+  std::vector<double> norms;
+  for (const auto& part : parts_) norms.push_back(squared_norm_by_operators(part.parameters->values()));
+  const auto all_norms = ranks_->all_gather(norms);
+  for (std::size_t i = 0; i < all_norms.size(); ++i) {
+    if (!std::isfinite(all_norms[i]))
+      throw error("step " + std::to_string(step) + ": the weights of " + parts_[i % norms.size()].name +
+                  " are not finite; nothing was saved");
+  }
+  for (std::size_t i = 0; i < all_norms.size(); ++i) {
+    if (all_norms[i] != all_norms[i % norms.size()])
+      throw error("step " + std::to_string(step) + ": rank " + std::to_string(i / norms.size()) +
+                  " has other weights than rank 0; the ranks' machines must be of one kind");
+  }
+  if (!ranks_->first()) return ranks_->barrier();
+  train_state state;
+  state.values = values;
+  state.values["shares"] = ranks_->shares();
+  for (const auto& part : parts_) {
+    state.tensors[part.name + ".values"] = part.parameters->values();
+    save_moment(state, part.name + ".first_moment", part.optimizer->first_moment());
+    save_moment(state, part.name + ".second_moment", part.optimizer->second_moment());
+    state.values["optimizer"][part.name] = part.optimizer->steps();
+    state.values["draws"][part.name] = part.parameters->draws();
+  }
+  save_train_state(root_, step, state, keep_);
+  ranks_->barrier();
+}
+
+void training_checkpoints::remove() const {
+  if (ranks_->first()) std::filesystem::remove_all(root_);
+  ranks_->barrier();
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <coho/concepts.hpp>
+
+#include "config/config.hpp"
+#include "generation/engine.hpp"
+
+namespace coho::trainer {
+
+/// `generation.*`: max_new_tokens, temperature, top_k, top_p; stop strings of the prompter. Throws option_error.
+generation_options read_generation(const config& options, const std::vector<std::string>& stop,
+                                   const generation_options& defaults = {.max_new_tokens = 256});
+
+/// `generation.slots` (sequences decoded together) and `generation.prefill_tokens`.
+engine_options read_engine(const config& options);
+
+}  // namespace coho::trainer

@@ -1,0 +1,137 @@
+#include "settings/model_settings.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <coho/error.hpp>
+
+#include "checkpoint/lora_patterns.hpp"
+#include "checkpoint/peft.hpp"
+#include "files/data_files.hpp"
+
+namespace coho::trainer {
+namespace {
+
+std::optional<std::filesystem::path> shipped_shape(const std::filesystem::path& path) {
+  // "llama-2-70b" and "models/llama-2-70b/" name the same shape; a dot in a name is no extension.
+  auto name = path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
+  if (!name.ends_with(".json")) name += ".json";
+  try {
+    return shipped("configs/" + name);
+  } catch (const file_error&) {
+    return std::nullopt;
+  }
+}
+
+// A table's keys could not hold the dots of a module's path: lines "pattern=number".
+template <class T>
+std::vector<std::pair<std::string, T>> read_pattern(const config& options, const std::string& key) {
+  std::vector<std::pair<std::string, T>> out;
+  for (const auto& line : options.get<std::vector<std::string>>(key, {})) {
+    const auto split = line.rfind('=');
+    const char* const end = line.data() + line.size();
+    T value{};
+    const bool number =
+        split != std::string::npos && split > 0 && std::from_chars(line.data() + split + 1, end, value).ptr == end;
+    options.check(number && value > 0, key, "a list of \"pattern=number\", such as \"down_proj=32\"");
+    out.emplace_back(line.substr(0, split), value);
+  }
+  return out;
+}
+
+// rank(path, kind) of each linear.
+template <class Rank>
+std::vector<linear_ranks> ranks_by_block(std::int64_t blocks, Rank rank) {
+  std::vector<linear_ranks> out(static_cast<std::size_t>(blocks));
+  for (std::size_t block = 0; block < out.size(); ++block) {
+    for (std::size_t i = 0; i < linear_kinds; ++i) {
+      const auto kind = static_cast<linear_kind>(i);
+      out[block][i] = rank("model.layers." + std::to_string(block) + "." + linear_path(kind), kind);
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+model_settings read_model_settings(const config& options) {
+  model_settings out;
+  out.random_weights = options.get<bool>("model.random_weights", false);
+  out.config = options.get<std::filesystem::path>("model.config", {});
+  if (out.random_weights) {
+    out.path = options.get<std::filesystem::path>("model.path", {});
+    options.check(!out.path.empty() || !out.config.empty(), "model.config",
+                  "given with model.random_weights: the shape to build");
+  } else {
+    out.path = options.require<std::filesystem::path>("model.path", "the folder of the base model");
+  }
+  const bool half = options.choice("model.dtype", "float32", {"float32", "bfloat16"}) == "bfloat16";
+  out.compute = half ? compute_type::bfloat16 : compute_type::float32;
+  const bool packed = options.choice("model.quantize", "none", {"none", "nf4"}) == "nf4";
+  const bool twice = options.get<bool>("model.double_quantize", true);
+  out.base = packed ? (twice ? base_storage::nf4_double : base_storage::nf4)
+             : half ? base_storage::bfloat16
+                    : base_storage::float32;
+  const auto mode = options.choice("model.recompute", "selective", {"none", "selective", "full"});
+  out.recompute = mode == "none"   ? recomputation::none
+                  : mode == "full" ? recomputation::full
+                                   : recomputation::selective;
+  return out;
+}
+
+std::optional<llama_config> find_model_config(const model_settings& settings) {
+  std::error_code none;
+  if (!settings.config.empty()) {
+    if (std::filesystem::is_regular_file(settings.config, none)) return llama_config::from_file(settings.config);
+    if (const auto shape = shipped_shape(settings.config)) return llama_config::from_file(*shape);
+    throw file_error(settings.config.string(), "", "no such file, and no shipped shape of that name",
+                     "give model.config a config.json, or llama-2-7b, llama-2-13b, llama-2-70b or mistral-7b-v0.1");
+  }
+  if (const auto file = settings.path / "config.json"; std::filesystem::is_regular_file(file, none))
+    return llama_config::from_file(file);
+  if (const auto shape = shipped_shape(settings.path)) return llama_config::from_file(*shape);
+  return std::nullopt;
+}
+
+std::vector<linear_ranks> adapter_settings::ranks(std::int64_t blocks) const {
+  if (full) return {};
+  return ranks_by_block(blocks, [&](const std::string& module, linear_kind kind) {
+    return lora.targets.contains(kind) ? lora.rank_of(module) : 0;
+  });
+}
+
+std::vector<linear_ranks> ranks_of_adapter(const std::filesystem::path& directory, std::int64_t blocks) {
+  const lora_weights adapter = read_peft_config(directory);
+  const bool all = adapter.target_modules.empty() && adapter.target_pattern.empty();
+  return ranks_by_block(blocks, [&](const std::string& module, linear_kind) {
+    return all || is_target(adapter, module) ? adapter.rank_of(module) : 0;
+  });
+}
+
+adapter_settings read_adapter_settings(const config& options) {
+  const config section = options.section("adapter");
+  adapter_settings out;
+  out.full = section.choice("kind", "lora", {"lora", "full"}) == "full";
+  out.lora.rank = section.get<std::int64_t>("rank", out.lora.rank);
+  out.lora.alpha = section.get<double>("alpha", out.lora.alpha);
+  out.lora.use_rslora = section.get<bool>("rslora", out.lora.use_rslora);
+  out.lora.dropout = section.get<double>("dropout", out.lora.dropout);
+  out.lora.rank_pattern = read_pattern<std::int64_t>(section, "rank_pattern");
+  out.lora.alpha_pattern = read_pattern<double>(section, "alpha_pattern");
+  std::vector<std::string> all;
+  for (std::size_t i = 0; i < linear_kinds; ++i) all.emplace_back(linear_name(static_cast<linear_kind>(i)));
+  out.lora.targets.clear();
+  for (const auto& name : section.get<std::vector<std::string>>("targets", all)) {
+    const auto found = std::ranges::find(all, name);
+    section.check(found != all.end(), "targets",
+                  "a list of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj");
+    out.lora.targets.insert(static_cast<linear_kind>(found - all.begin()));
+  }
+  out.lora.validate();
+  return out;
+}
+
+}  // namespace coho::trainer

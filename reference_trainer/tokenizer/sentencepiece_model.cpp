@@ -1,0 +1,193 @@
+#include "tokenizer/sentencepiece_model.hpp"
+
+#include <array>
+#include <cmath>
+#include <coho/error.hpp>
+#include <cstdint>
+#include <string>
+#include <unordered_set>
+
+#include "files/file_kind.hpp"
+#include "text/utf8.hpp"
+#include "tokenizer/protobuf.hpp"
+
+namespace coho::trainer {
+namespace {
+
+constexpr std::size_t largest_vocabulary = std::size_t{1} << 20;
+
+class model_parser {
+ public:
+  explicit model_parser(std::string_view path) : path_(path) {}
+
+  sentencepiece_model parse(std::string_view bytes) {
+    protobuf_reader reader(bytes);
+    while (reader.next()) {
+      if (reader.field() > 5) continue;
+      if (!reader.is_bytes()) refuse("field " + std::to_string(reader.field()), "is not a message");
+      switch (reader.field()) {
+        case 1:
+          read_piece(reader.bytes());
+          break;
+        case 2:
+          read_trainer(reader.bytes());
+          break;
+        case 3:
+          read_normalizer(reader.bytes(), "normalizer_spec", true);
+          break;
+        case 5:
+          read_normalizer(reader.bytes(), "denormalizer_spec", false);
+          break;
+        default:
+          break;
+      }
+    }
+    if (!reader.ok()) refuse("", "is not a sentencepiece model (its protobuf is malformed or cut short)");
+    check();
+    return model_;
+  }
+
+ private:
+  [[noreturn]] void refuse(const std::string& place, const std::string& what) const {
+    throw file_error(path_, place, what);
+  }
+
+  void read_piece(std::string_view bytes) {
+    const auto place = "piece " + std::to_string(model_.pieces.size());
+    if (model_.pieces.size() >= largest_vocabulary) refuse(place, "there are more pieces than a vocabulary may have");
+    sentencepiece_piece piece;
+    std::uint64_t type = 1;
+    protobuf_reader reader(bytes);
+    while (reader.next()) {
+      if (reader.field() == 1 && reader.is_bytes()) piece.text = reader.bytes();
+      if (reader.field() == 2 && reader.is_fixed32()) piece.score = reader.real();
+      if (reader.field() == 3 && reader.is_varint()) type = reader.number();
+    }
+    if (!reader.ok()) refuse(place, "is malformed");
+    if (piece.text.empty()) refuse(place, "is empty");
+    if (piece.text.size() > sentencepiece_piece_limit) refuse(place, "is longer than 1024 bytes");
+    if (!is_utf8(piece.text) || piece.text.find('\0') != std::string_view::npos) refuse(place, "is not UTF-8 text");
+    if (!std::isfinite(piece.score)) refuse(place, "has a score that is not finite");
+    if (type < 1 || type > 6) refuse(place, "has the unknown type " + std::to_string(type));
+    piece.type = static_cast<piece_type>(type);
+    if (!texts_.insert(piece.text).second) refuse(place, "repeats an earlier piece");
+    model_.pieces.push_back(piece);
+  }
+
+  void read_trainer(std::string_view bytes) {
+    protobuf_reader reader(bytes);
+    const auto id = [&] { return static_cast<token>(static_cast<std::int64_t>(reader.number())); };
+    while (reader.next()) {
+      switch (reader.field()) {
+        case 3:
+          model_type_ = reader.number();
+          break;
+        case 35:
+          model_.byte_fallback = reader.number() != 0;
+          break;
+        case 40:
+          model_.unk = id();
+          break;
+        case 41:
+          model_.bos = id();
+          break;
+        case 42:
+          model_.eos = id();
+          break;
+        case 43:
+          model_.pad = id();
+          break;
+        case 44:
+          if (reader.bytes().size() > sentencepiece_piece_limit || !is_utf8(reader.bytes())) {
+            refuse("trainer_spec.unk_surface", "is not a short text");
+          }
+          model_.unk_surface = reader.bytes();
+          break;
+        default:
+          break;
+      }
+    }
+    if (!reader.ok()) refuse("trainer_spec", "is malformed");
+  }
+
+  void read_normalizer(std::string_view bytes, const std::string& place, bool encodes) {
+    protobuf_reader reader(bytes);
+    while (reader.next()) {
+      if (reader.field() == 2 && reader.is_bytes()) {
+        if (const auto problem = check_character_map(reader.bytes()); !problem.empty()) {
+          refuse(place + ".precompiled_charsmap", problem);
+        }
+      }
+      if (!encodes) continue;
+      if (reader.field() == 3) model_.add_dummy_prefix = reader.number() != 0;
+      if (reader.field() == 4) model_.remove_extra_whitespaces = reader.number() != 0;
+      if (reader.field() == 5 && reader.number() == 0) {
+        refuse(place + ".escape_whitespaces", "models that do not escape spaces are not supported");
+      }
+    }
+    if (!reader.ok()) refuse(place, "is malformed");
+  }
+
+  void check() {
+    if (model_.pieces.empty()) refuse("", "is not a sentencepiece model: it holds no pieces");
+    if (model_type_ != 1 && model_type_ != 2) {
+      refuse("trainer_spec.model_type", "only unigram and BPE models are supported");
+    }
+    const auto size = static_cast<token>(model_.pieces.size());
+    std::size_t unknown = 0;
+    std::array<bool, 256> bytes{};
+    std::size_t byte_count = 0;
+    for (std::size_t i = 0; i < model_.pieces.size(); ++i) {
+      const auto& piece = model_.pieces[i];
+      const auto place = "piece " + std::to_string(i);
+      if (piece.type == piece_type::unknown && ++unknown > 1) refuse(place, "is a second unknown piece");
+      if (piece.type != piece_type::byte) continue;
+      if (!model_.byte_fallback) refuse(place, "is a byte in a model without byte fallback");
+      const auto value = byte_of(piece.text);
+      if (value < 0 || bytes[static_cast<std::size_t>(value)]) refuse(place, "is not the name of one more byte");
+      bytes[static_cast<std::size_t>(value)] = true;
+      ++byte_count;
+    }
+    if (unknown == 0) refuse("", "holds no unknown piece");
+    if (model_.byte_fallback && byte_count != 256) refuse("", "has byte fallback but not the 256 byte pieces");
+    const auto id = [&](const char* name, token& value, bool needed) {
+      if (value < 0 && !needed) value = -1;
+      if (value >= size || value < -1 || (needed && value < 0)) {
+        refuse(std::string("trainer_spec.") + name, "is not the id of a piece");
+      }
+    };
+    id("unk_id", model_.unk, true);
+    id("bos_id", model_.bos, false);
+    id("eos_id", model_.eos, false);
+    id("pad_id", model_.pad, false);
+  }
+
+  static int byte_of(std::string_view text) {
+    constexpr std::string_view digits = "0123456789ABCDEF";
+    if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>') return -1;
+    const auto high = digits.find(text[3]), low = digits.find(text[4]);
+    return high == std::string_view::npos || low == std::string_view::npos ? -1 : static_cast<int>(high * 16 + low);
+  }
+
+  std::string_view path_;
+  sentencepiece_model model_;
+  std::uint64_t model_type_ = 1;
+  std::unordered_set<std::string_view> texts_;
+};
+
+}  // namespace
+
+sentencepiece_model parse_sentencepiece_model(std::string_view bytes, std::string_view path) {
+  if (bytes.size() > sentencepiece_size_limit) {
+    refuse_other_kinds(path, bytes, file_use::tokenizer);
+    throw file_error(path, "", "is larger than 16 MiB");
+  }
+  try {
+    return model_parser(path).parse(bytes);
+  } catch (const file_error&) {
+    refuse_other_kinds(path, bytes, file_use::tokenizer);
+    throw;
+  }
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,156 @@
+#include "tokenizer/special_token_ids.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include <coho/error.hpp>
+
+#include "tokenizer/tokenizer_files.hpp"
+
+namespace coho::trainer {
+namespace {
+
+bool holds(const std::vector<token>& list, token id) { return std::ranges::find(list, id) != list.end(); }
+
+class decision {
+ public:
+  decision(std::filesystem::path directory, const sentencepiece_tokenizer& tokenizer, std::int64_t vocabulary)
+      : directory_(std::move(directory)),
+        tokenizer_(tokenizer),
+        vocabulary_(vocabulary),
+        files_(read_tokenizer_files(directory_)) {
+    out_.contradictions = std::move(files_.contradictions);
+  }
+
+  special_token_ids decide(const std::vector<std::int64_t>& model_ends) {
+    take_added();
+    decide_begin();
+    decide_ends(model_ends);
+    return std::move(out_);
+  }
+
+ private:
+  void say(std::string what) { out_.contradictions.push_back(std::move(what)); }
+
+  std::string shown(token id) const {
+    std::string text;
+    for (const auto& each : out_.added)
+      if (each.id == id) text = each.text;
+    if (text.empty() && id >= 0 && static_cast<std::size_t>(id) < tokenizer_.size()) text = tokenizer_.piece(id);
+    return std::to_string(id) + (text.empty() ? "" : " (\"" + text + "\")");
+  }
+  std::string shown(const std::vector<token>& list) const {
+    std::string out;
+    for (const token id : list) out += (out.empty() ? "" : ", ") + shown(id);
+    return out;
+  }
+
+  void take_added() {
+    for (auto& each : files_.added) {
+      if (each.id >= vocabulary_) {
+        say("the added token \"" + each.text + "\" has the id " + std::to_string(each.id) +
+            ", beyond the model's vocabulary of " + std::to_string(vocabulary_) + ": it is not used");
+      } else {
+        out_.added.push_back(std::move(each));
+      }
+    }
+  }
+
+  /// The id of a token that a file names by its text.
+  std::optional<token> find(const tokenizer_files::named_token& named, const char* field) {
+    if (named.text.empty()) return std::nullopt;
+    for (const auto& each : out_.added)
+      if (each.text == named.text) return each.id;
+    const token id = tokenizer_.id_of(named.text);
+    if (tokenizer_.piece(id) == named.text) return id;
+    say(named.file + "'s " + field + " \"" + named.text + "\" is not a token of this tokenizer: its own is used");
+    return std::nullopt;
+  }
+
+  void decide_begin() {
+    const bool none = files_.begin.given && files_.begin.text.empty();
+    out_.begin_piece = find(files_.begin, "bos_token").value_or(tokenizer_.bos());
+    if (files_.has_json) {
+      out_.begin = files_.json_begin.empty() ? -1 : files_.json_begin.front();
+      if (out_.begin >= vocabulary_)
+        throw file_error((directory_ / "tokenizer.json").string(), "post_processor",
+                         "puts the token " + std::to_string(out_.begin) + " before texts, beyond the vocabulary");
+      if (files_.add_begin && *files_.add_begin != (out_.begin >= 0))
+        say(std::string("tokenizer_config.json's add_bos_token is ") + (*files_.add_begin ? "true" : "false") +
+            ", tokenizer.json's template puts " + (out_.begin >= 0 ? shown(out_.begin) : "no token") +
+            " before a text, which is done");
+    } else if (!none) {
+      out_.begin = files_.add_begin.value_or(true) ? out_.begin_piece : -1;
+      if (out_.begin >= 0 && files_.has_config && !files_.add_begin)
+        say("tokenizer_config.json does not say add_bos_token: " + shown(out_.begin) + " is put before every text");
+    }
+    if (out_.begin >= 0) out_.begin_piece = out_.begin;
+    if (out_.begin >= 0 && files_.model_begin && *files_.model_begin != out_.begin)
+      say("config.json's bos_token_id is " + shown(*files_.model_begin) + ", the tokenizer's begin token " +
+          shown(out_.begin) + ", which is used");
+    if (files_.add_end.value_or(false))
+      say("tokenizer_config.json's add_eos_token is true: prompts are to be continued, so none is put after them");
+  }
+
+  /// Without what cannot end a response.
+  std::vector<token> usable(const std::vector<token>& given, const std::string& source, token own) {
+    std::vector<token> out;
+    for (const token id : given) {
+      const bool begins = id == out_.begin_piece, unknown = id == tokenizer_.unk();
+      if (id != own && (begins || unknown)) {
+        say(source + "'s eos_token_id " + shown(id) + " is the tokenizer's " + (begins ? "begin" : "unknown") +
+            " token: " + (own >= 0 ? "its end token " + shown(own) + " is used" : "it ends nothing"));
+      } else if (!holds(out, id)) {
+        out.push_back(id);
+      }
+    }
+    return out;
+  }
+
+  void decide_ends(const std::vector<std::int64_t>& model_ends) {
+    const auto declared = find(files_.end, "eos_token");
+    const token own = declared.value_or(tokenizer_.eos());
+    for (const token id : files_.generation_ends) {
+      if (id >= vocabulary_)
+        throw file_error((directory_ / "generation_config.json").string(), "eos_token_id",
+                         std::to_string(id) + " is beyond the model's vocabulary of " + std::to_string(vocabulary_));
+    }
+    const std::vector<token> of_model(model_ends.begin(), model_ends.end());
+    const bool generation = !files_.generation_ends.empty();
+    const auto& given = generation ? files_.generation_ends : of_model;
+    out_.ends = usable(given, generation ? "generation_config.json" : "config.json", own);
+    if (generation && !of_model.empty() && std::ranges::none_of(of_model, [&](token id) { return holds(given, id); }))
+      say("generation_config.json's end tokens are used, " + shown(given) + ", and not config.json's, " +
+          shown(of_model));
+    if (out_.ends.empty() && own >= 0) out_.ends.push_back(own);
+    if (out_.ends.empty())
+      throw file_error(directory_.string(), "", "no file names an end token, and tokenizer.model has none",
+                       "give eos_token_id in config.json");
+    out_.end = declared ? *declared : holds(out_.ends, tokenizer_.eos()) ? tokenizer_.eos() : out_.ends.front();
+    const auto place = std::ranges::find(out_.ends, out_.end);
+    if (place == out_.ends.end()) {
+      say(files_.end.file + "'s eos_token is " + shown(out_.end) +
+          ", which is taught as the end; responses end there " + "and at " + shown(out_.ends));
+      out_.ends.insert(out_.ends.begin(), out_.end);
+    } else {
+      std::rotate(out_.ends.begin(), place, place + 1);
+    }
+  }
+
+  std::filesystem::path directory_;
+  const sentencepiece_tokenizer& tokenizer_;
+  std::int64_t vocabulary_;
+  tokenizer_files files_;
+  special_token_ids out_;
+};
+
+}  // namespace
+
+special_token_ids read_special_token_ids(const std::filesystem::path& directory,
+                                         const sentencepiece_tokenizer& tokenizer, std::int64_t vocabulary,
+                                         const std::vector<std::int64_t>& model_ends) {
+  return decision(directory, tokenizer, vocabulary).decide(model_ends);
+}
+
+}  // namespace coho::trainer

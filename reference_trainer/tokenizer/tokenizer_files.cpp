@@ -1,0 +1,198 @@
+#include "tokenizer/tokenizer_files.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
+
+#include "files/json_file.hpp"
+
+namespace coho::trainer {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t largest_id = std::int64_t{1} << 30;
+
+const nlohmann::json* member(const nlohmann::json& object, const char* field) {
+  const auto found = object.find(field);
+  return found == object.end() || found->is_null() ? nullptr : &*found;
+}
+
+class files_reader {
+ public:
+  explicit files_reader(const fs::path& directory) : directory_(directory) {}
+
+  tokenizer_files read() {
+    const auto config = open("tokenizer_config.json");
+    out_.has_config = config.is_object();
+    if (out_.has_config) read_config(config);
+    if (!out_.has_config || !member(config, "added_tokens_decoder")) {
+      if (const auto map = open("special_tokens_map.json"); map.is_object()) read_names(map, "special_tokens_map.json");
+    }
+    if (const auto added = open("added_tokens.json"); added.is_object()) read_added(added);
+    if (const auto json = open("tokenizer.json"); json.is_object()) read_tokenizer_json(json);
+    if (const auto generation = open("generation_config.json"); generation.is_object()) {
+      if (const auto* ends = member(generation, "eos_token_id"))
+        out_.generation_ends = ids("generation_config.json", "eos_token_id", *ends);
+    }
+    if (const auto model = open("config.json"); model.is_object()) {
+      const auto* begin = member(model, "bos_token_id");
+      if (begin && begin->is_number_integer() && *begin >= 0)
+        out_.model_begin = id("config.json", "bos_token_id", *begin);
+    }
+    std::ranges::sort(out_.added, {}, &added_token::id);
+    return std::move(out_);
+  }
+
+ private:
+  [[noreturn]] void refuse(const char* file, const std::string& field, const std::string& what) const {
+    throw file_error((directory_ / file).string(), field, what);
+  }
+
+  /// null where there is no such file.
+  nlohmann::json open(const char* file) const {
+    const auto path = directory_ / file;
+    std::error_code none;
+    if (!fs::exists(path, none)) return nullptr;
+    auto json = read_json(path);
+    if (!json.is_object()) refuse(file, "", "is not a JSON object");
+    return json;
+  }
+
+  token id(const char* file, const std::string& field, const nlohmann::json& value) const {
+    if (!value.is_number_integer() || value < 0 || value > largest_id) refuse(file, field, "must be the id of a token");
+    return value.get<token>();
+  }
+  std::vector<token> ids(const char* file, const std::string& field, const nlohmann::json& value) const {
+    std::vector<token> out;
+    if (!value.is_array()) return {id(file, field, value)};
+    for (const auto& item : value) out.push_back(id(file, field, item));
+    return out;
+  }
+
+  bool truth(const nlohmann::json& value, const char* field) const {
+    if (!value.is_boolean()) refuse("tokenizer_config.json", field, "must be true or false");
+    return value.get<bool>();
+  }
+
+  /// A token is a text, or an object that holds it as "content".
+  std::string text_of(const char* file, const std::string& field, const nlohmann::json& value) const {
+    const auto* text = value.is_object() ? member(value, "content") : &value;
+    if (!text || !text->is_string()) refuse(file, field, "must be a token's text");
+    return text->get<std::string>();
+  }
+
+  void read_names(const nlohmann::json& json, const char* file) {
+    const auto read = [&](const char* field, tokenizer_files::named_token& out) {
+      const auto found = json.find(field);
+      if (found == json.end()) return;
+      if (found->is_null()) {
+        out = {true, {}, file};
+      } else if (const auto text = text_of(file, field, *found); !text.empty()) {
+        // Old conversions have "" in the place of what they did not know.
+        out = {true, text, file};
+        special_.insert(text);
+      }
+    };
+    read("bos_token", out_.begin);
+    read("eos_token", out_.end);
+    tokenizer_files::named_token other;
+    for (const char* field : {"pad_token", "unk_token", "sep_token", "cls_token", "mask_token"}) read(field, other);
+    for (const char* field : {"additional_special_tokens", "extra_special_tokens"}) {
+      const auto* list = member(json, field);
+      if (!list || !list->is_array()) continue;
+      for (const auto& item : *list) special_.insert(text_of(file, field, item));
+    }
+  }
+
+  void read_config(const nlohmann::json& json) {
+    constexpr const char* file = "tokenizer_config.json";
+    read_names(json, file);
+    if (const auto* value = member(json, "add_bos_token")) out_.add_begin = truth(*value, "add_bos_token");
+    if (const auto* value = member(json, "add_eos_token")) out_.add_end = truth(*value, "add_eos_token");
+    const auto* added = member(json, "added_tokens_decoder");
+    if (!added) return;
+    if (!added->is_object()) refuse(file, "added_tokens_decoder", "must be an object");
+    for (const auto& [key, value] : added->items()) {
+      const auto field = "added_tokens_decoder." + key;
+      token number = -1;
+      const auto end = key.data() + key.size();
+      if (std::from_chars(key.data(), end, number).ptr != end || number < 0 || number > largest_id)
+        refuse(file, field, "is not the id of a token");
+      const auto* special = value.is_object() ? member(value, "special") : nullptr;
+      add({text_of(file, field, value), number, special && special->is_boolean() && special->get<bool>()}, file);
+    }
+  }
+
+  void read_added(const nlohmann::json& json) {
+    constexpr const char* file = "added_tokens.json";
+    for (const auto& [text, value] : json.items()) add({text, id(file, text, value), special_.contains(text)}, file);
+  }
+
+  void read_tokenizer_json(const nlohmann::json& json) {
+    constexpr const char* file = "tokenizer.json";
+    out_.has_json = true;
+    if (const auto* added = member(json, "added_tokens"); added && added->is_array()) {
+      for (const auto& item : *added) {
+        if (!item.is_object() || !member(item, "id")) refuse(file, "added_tokens", "must hold objects with an id");
+        const auto* special = member(item, "special");
+        add({text_of(file, "added_tokens", item), id(file, "added_tokens", item["id"]),
+             special && special->is_boolean() && special->get<bool>()},
+            file);
+      }
+    }
+    if (const auto* processor = member(json, "post_processor"); processor && processor->is_object())
+      read_template(*processor);
+  }
+
+  void read_template(const nlohmann::json& processor) {
+    if (const auto* several = member(processor, "processors"); several && several->is_array()) {
+      for (const auto& each : *several)
+        if (each.is_object()) read_template(each);
+    }
+    const auto* single = member(processor, "single");
+    const auto* special = member(processor, "special_tokens");
+    if (!single || !single->is_array() || !special || !special->is_object()) return;
+    for (const auto& part : *single) {
+      const auto* name = part.is_object() ? member(part, "SpecialToken") : nullptr;
+      if (!name) break;  // the text itself
+      const auto* text = name->is_object() ? member(*name, "id") : nullptr;
+      const auto* entry = text && text->is_string() ? member(*special, text->get<std::string>().c_str()) : nullptr;
+      const auto* numbers = entry && entry->is_object() ? member(*entry, "ids") : nullptr;
+      if (!numbers) refuse("tokenizer.json", "post_processor", "names a special token that it does not define");
+      for (const token number : ids("tokenizer.json", "post_processor", *numbers)) out_.json_begin.push_back(number);
+    }
+  }
+
+  /// What an earlier file said of a text or an id holds.
+  void add(added_token next, const char* file) {
+    if (next.text.empty()) refuse(file, std::to_string(next.id), "is a token without text");
+    for (auto& known : out_.added) {
+      if (known.text != next.text && known.id != next.id) continue;
+      if (known.text == next.text && known.id == next.id) {
+        known.special = known.special || next.special;
+      } else {
+        out_.contradictions.push_back(std::string(file) + " has the token \"" + next.text + "\" as " +
+                                      std::to_string(next.id) + ", another file \"" + known.text + "\" as " +
+                                      std::to_string(known.id) + ", which is used");
+      }
+      return;
+    }
+    out_.added.push_back(std::move(next));
+  }
+
+  fs::path directory_;
+  tokenizer_files out_;
+  std::set<std::string> special_;  ///< texts of the tokens that have a role
+};
+
+}  // namespace
+
+tokenizer_files read_tokenizer_files(const fs::path& directory) { return files_reader(directory).read(); }
+
+}  // namespace coho::trainer

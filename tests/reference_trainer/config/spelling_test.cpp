@@ -1,0 +1,16 @@
+#include "config/spelling.hpp"
+
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+
+TEST_CASE("edit distance counts a swap of neighbours as one") {
+  using coho::trainer::edit_distance;
+  CHECK(edit_distance("", "abc") == 3);
+  CHECK(edit_distance("kitten", "sitting") == 3);
+  CHECK(edit_distance("gamma", "gamam") == 1);
+  const std::vector<std::string> names{"sample", "judge", "ppo"};
+  CHECK(coho::trainer::nearest("smaple", names) == "sample");
+  CHECK(coho::trainer::nearest("aggregate", names).empty());
+}

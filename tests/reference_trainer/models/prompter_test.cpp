@@ -1,0 +1,206 @@
+#include "models/prompter.hpp"
+
+#include <algorithm>
+#include <coho/error.hpp>
+
+#include "settings/generation_settings.hpp"
+#include "settings/prompt_settings.hpp"
+#include "support/catch.hpp"
+#include "support/demo_model.hpp"
+#include "support/stage_runs.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace coho;
+using namespace coho::trainer;
+using namespace coho::test;
+
+namespace {
+
+std::vector<token> with_begin(const std::string& text) {
+  std::vector<token> out{demo_model().tokenizer->bos()};
+  for (const token id : demo_model().tokenizer->encode(text)) out.push_back(id);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("prompting: plain questions, with and without a template") {
+  const temporary_directory folder;
+  CHECK(prompter(config(settings{}), demo_model()).tokens("why?") == with_begin("why?"));
+  write_bytes(folder / "t.txt", "user: {Input}\ncoho:");
+  const prompter wrapped(config(settings{"prompt.template=" + (folder / "t.txt").string()}), demo_model());
+  CHECK(wrapped.tokens("why?") == with_begin("user: why?\ncoho:"));
+  const chat_message two[] = {{chat_role::user, "why?"}, {chat_role::assistant, "no."}};
+  CHECK_THROWS_AS(wrapped.tokens(two), argument_error);
+}
+
+TEST_CASE("prompting: chat formats bring their own words and stops") {
+  const prompter plain(config(settings{}), demo_model());
+  const prompter vicuna(config(settings{"prompt.format=vicuna", "prompt.stop=[\"coho:\"]"}), demo_model());
+  CHECK(plain.stop().empty());
+  CHECK(vicuna.format_name() == "vicuna");
+  CHECK(vicuna.stop().back() == "coho:");
+  CHECK(demo_model().tokenizer->decode(vicuna.tokens("why?")).find("why?") != std::string::npos);
+  CHECK(vicuna.tokens("why?").size() > plain.tokens("why?").size());
+  CHECK_THROWS_AS(prompter(config(settings{"prompt.format=vicunna"}), demo_model()), config_error);
+  CHECK_THROWS_AS(prompter(config(settings{"prompt.stop=[\"\"]"}), demo_model()), option_error);
+}
+
+TEST_CASE("prompting: a format may be a file") {
+  const temporary_directory folder;
+  const std::string path = (folder / "mine.json").string();
+  write_bytes(path,
+              R"({"user": {"prefix": "user: ", "suffix": "\n"}, "assistant": {"prefix": "coho:"}, "stop": ["user:"]})");
+  const prompter prompts(config(settings{"prompt.format=" + path}), demo_model());
+  CHECK(prompts.tokens("why?") == with_begin("user: why?\ncoho:"));
+  CHECK(prompts.stop() == std::vector<std::string>{"user:"});
+  const chat_message talk[] = {{chat_role::user, "why?"}, {chat_role::assistant, "no."}, {chat_role::user, "why?"}};
+  CHECK(prompts.tokens(talk) == with_begin("user: why?\ncoho:no.user: why?\ncoho:"));
+
+  // A file that is not there yet does not spoil a rehearsal, which lists it; a name that is none does.
+  const config later(settings{"prompt.format=" + (folder / "later.json").string()});
+  CHECK_FALSE(read_prompt_settings(later).chat);
+  const auto paths = later.read_paths();
+  CHECK(std::ranges::find(paths, "prompt.format", [](const auto& entry) { return entry.first; }) != paths.end());
+  CHECK_THROWS_AS(prompter(later, demo_model()), file_error);
+  CHECK_THROWS_WITH(read_prompt_settings(config(settings{"prompt.format=chatml"})),
+                    Catch::Matchers::ContainsSubstring("the path of a chat format file"));
+}
+
+TEST_CASE("prompting: of a long prompt the begin token and the end are kept") {
+  const std::string question = "the fox is red. the owl is gray. why?";
+  const prompter prompts(config(settings{"prompt.max_tokens=5"}), demo_model());
+  const auto cut = prompts.tokens(question);
+  CHECK(cut.size() <= 5);
+  REQUIRE(cut.size() >= 4);  // a space in front of the first word left need not be kept
+  CHECK(cut.front() == demo_model().tokenizer->bos());
+  CHECK(question.ends_with(demo_model().tokenizer->decode(cut)));
+  CHECK(prompts.tokens("why?") == with_begin("why?"));
+}
+
+TEST_CASE("prompting: a long question is cut, the words around it are not") {
+  const auto& model = demo_model();
+  const std::string question = "the fox is red. the owl is gray. the owl likes hay. why?";
+  const settings form{"prompt.format=dromedary", "prompt.system=be kind."};
+  const auto limited = [&](std::size_t limit) {
+    return prompter(config(form + settings{"prompt.max_tokens=" + std::to_string(limit)}), model);
+  };
+  const prompter free(config(form), model);
+  const std::size_t limit = free.tokens(question).size() - 6;
+  const auto cut = limited(limit).tokens(question);
+  CHECK(cut.size() <= limit);
+  CHECK(cut.size() + 3 >= limit);
+  std::string text;
+  for (const token id : cut) text += model.tokenizer->token_bytes(id);
+  CHECK(text.find("be kind.\n\n### User\n") != std::string::npos);
+  CHECK(text.ends_with("likes hay. why?\n\n### Dromedary\n"));
+  CHECK(text.find("the fox") == std::string::npos);
+
+  // The oldest exchange goes before the question does.
+  const chat_message talk[] = {{chat_role::user, question}, {chat_role::assistant, "no."}, {chat_role::user, "why?"}};
+  const auto last = free.tokens("why?");
+  CHECK(limited(last.size()).tokens(talk) == last);
+  const auto nothing = free.tokens("").size();
+  CHECK_THROWS_AS(limited(nothing), option_error);
+  CHECK(limited(nothing + 4).tokens(talk).size() <= nothing + 4);
+}
+
+TEST_CASE("prompting: a response ends at the end token or a stop, and is trimmed") {
+  const prompter prompts(config(settings{"prompt.stop=[\"user:\"]"}), demo_model());
+  auto response = demo_model().tokenizer->encode(" the fox is red.");
+  CHECK(prompts.response_text(response) == "the fox is red.");
+  auto stopped = demo_model().tokenizer->encode(" no. user: why?");
+  CHECK(prompts.response_text(stopped) == "no.");
+  response.push_back(demo_model().tokenizer->eos());
+  for (const token id : demo_model().tokenizer->encode(" more")) response.push_back(id);
+  CHECK(prompts.response_text(response) == "the fox is red.");
+  CHECK(prompts.response_text({}) == "");
+}
+
+TEST_CASE("prompting: generation options are read and their ranges kept") {
+  const prompter prompts(config(settings{"prompt.stop=[\"user:\"]"}), demo_model());
+  const auto read = [&](const settings& given) {
+    return read_generation(config(given), prompts, {.max_new_tokens = 256, .temperature = 0.7});
+  };
+  const auto out = read({"generation.max_new_tokens=9", "generation.top_k=3", "generation.top_p=0.5"});
+  CHECK(out.max_new_tokens == 9);
+  CHECK(out.temperature == 0.7);
+  CHECK(out.top_k == 3);
+  CHECK(out.top_p == 0.5);
+  CHECK(out.stop == std::vector<std::string>{"user:"});
+  for (const std::string wrong : {"max_new_tokens=0", "temperature=-0.1", "temperature=nan", "top_p=0", "top_p=1.5"})
+    CHECK_THROWS_AS(read({"generation." + wrong}), option_error);
+  CHECK_THROWS_AS(read({"generation.max_new_tokens=-1"}), config_error);
+}
+
+TEST_CASE("prompting: a system text stands in front where the chat form has a place for one") {
+  const auto& model = demo_model();
+  const auto text = [&](const settings& given, std::span<const chat_message> messages) {
+    std::string out;
+    for (const token id : prompter(config(given), model).tokens(messages)) out += model.tokenizer->token_bytes(id);
+    return out.substr(out.find_first_not_of(' '));
+  };
+  const chat_message why{chat_role::user, "why?"};
+  const std::span<const chat_message> one(&why, 1);
+  CHECK(text({"prompt.format=dromedary", "prompt.system=be kind."}, one) ==
+        "be kind.\n\n### User\nwhy?\n\n### Dromedary\n");
+  CHECK(text({"prompt.format=dromedary"}, one) == "### User\nwhy?\n\n### Dromedary\n");
+  CHECK(text({"prompt.format=vicuna", "prompt.system=be kind."}, one) == "be kind. USER: why? ASSISTANT:");
+  const chat_message own[] = {{chat_role::system, "be brief."}, why};
+  CHECK(text({"prompt.format=dromedary", "prompt.system=be kind."}, own) ==
+        "be brief.\n\n### User\nwhy?\n\n### Dromedary\n");
+
+  const temporary_directory folder;
+  write_bytes(folder / "t.txt", "be kind.\n\n### User");
+  const settings wrapped{"prompt.format=dromedary", "prompt.template=" + (folder / "t.txt").string()};
+  CHECK(text(wrapped, one) == "be kind.\n\n### User\nwhy?\n\n### Dromedary\n");
+  CHECK_THROWS_AS(prompter(config(wrapped + settings{"prompt.system=be kind."}), model), config_error);
+  CHECK_THROWS_AS(prompter(config(settings{"prompt.system=be kind."}), model), config_error);
+}
+
+TEST_CASE("prompting: a template may be named as it is shipped") {
+  const auto& model = demo_model();
+  std::string text;
+  for (const token id :
+       prompter(config(settings{"prompt.format=dromedary", "prompt.template=inference"}), model).tokens("why?"))
+    text += model.tokenizer->token_bytes(id);
+  CHECK(text.find("Dromedary is helpful, honest and considerate") != std::string::npos);
+  CHECK(text.ends_with("### User\nwhy?\n\n### Dromedary\n"));
+  CHECK_THROWS_AS(prompter(config(settings{"prompt.template=inferense"}), model), file_error);
+
+  // A conversation's own system text takes its place.
+  const prompter prompts(config(settings{"prompt.format=dromedary", "prompt.template=inference"}), model);
+  const prompter bare(config(settings{"prompt.format=dromedary"}), model);
+  const chat_message own[] = {{chat_role::system, "be brief."}, {chat_role::user, "why?"}};
+  CHECK(prompts.tokens(own) == bare.tokens(own));
+}
+
+TEST_CASE("prompting: training keeps to prompt.max_tokens, generation to a limit of its own") {
+  const auto limit = [](const settings& given, const std::string& stage, bool trains) {
+    const auto out = read_prompt_settings(config(given), stage, trains);
+    return std::pair{out.max_tokens, out.max_tokens_key};
+  };
+  using pair = std::pair<std::size_t, std::string>;
+  CHECK(limit({"prompt.max_tokens=5"}, "sft", true) == pair{5, "prompt.max_tokens"});
+  CHECK(limit({"prompt.max_tokens=5", "sft.max_prompt_tokens=9"}, "sft", true) == pair{9, "sft.max_prompt_tokens"});
+  CHECK(limit({"prompt.max_tokens=5"}, "generate", false) == pair{0, "generate.max_prompt_tokens"});
+  CHECK(limit({"generate.max_prompt_tokens=7"}, "generate", false) == pair{7, "generate.max_prompt_tokens"});
+}
+
+TEST_CASE("prompting: prompts that are cut are counted") {
+  const auto given = read_prompt_settings(config(settings{"prompt.max_tokens=5"}));
+  const prompter prompts(given, demo_model());
+  const std::string question = "the fox is red. the owl is gray. why?";
+  const chat_message brief[] = {{chat_role::user, "why?"}}, whole[] = {{chat_role::user, question}};
+  CHECK(prompts.fits(brief));
+  CHECK_FALSE(prompts.fits(whole));
+  CHECK(prompts.cut() == 0);
+  CHECK(cut_note(prompts.cut(), given, 3).empty());
+  prompts.tokens("why?");
+  prompts.tokens(question);
+  prompts.tokens(question);
+  CHECK(prompts.cut() == 2);
+  const auto note = cut_note(prompts.cut(), given, 3);
+  CHECK(note.find("2 of 3 prompts") != std::string::npos);
+  CHECK(note.find("prompt.max_tokens = 5") != std::string::npos);
+}

@@ -1,0 +1,186 @@
+#include "resources/principle_check.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include <coho/error.hpp>
+#include <coho/principle/sampling.hpp>
+
+#include "resources/principle_file.hpp"
+#include "support/catch.hpp"
+#include "support/shared_data.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace coho;
+using namespace coho::trainer;
+using namespace coho::test;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+
+principle_report check_text(std::string_view text, const principle_check_options& options = {}) {
+  const temporary_directory folder;
+  write_bytes(folder / "mine.json", text);
+  return check_collection(folder / "mine.json", options);
+}
+
+// One line a finding.
+std::string said(const principle_report& report) {
+  std::string out;
+  for (const auto& finding : report.findings)
+    out += (finding.wrong ? "wrong: " : "note: ") + finding.place + ": " + finding.text + "\n";
+  return out;
+}
+
+// The definition itself: all orders in which `count` entries can be drawn.
+void add_draws(const std::vector<double>& weights, std::size_t count, double left, double p, std::vector<bool>& drawn,
+               std::vector<double>& out) {
+  if (count == 0) {
+    for (std::size_t i = 0; i < weights.size(); ++i)
+      if (drawn[i]) out[i] += p;
+    return;
+  }
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    if (drawn[i]) continue;
+    drawn[i] = true;
+    add_draws(weights, count - 1, left - weights[i], p * weights[i] / left, drawn, out);
+    drawn[i] = false;
+  }
+}
+
+std::vector<double> by_enumeration(const std::vector<double>& weights, std::size_t count) {
+  std::vector<double> out(weights.size(), 0.0);
+  std::vector<bool> drawn(weights.size(), false);
+  double sum = 0;
+  for (const double w : weights) sum += w;
+  add_draws(weights, count, sum, 1, drawn, out);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("principle check: the probability of being drawn is that of drawing one after the other") {
+  // By hand: of weights 2, 1, 1 two are drawn: the first is missing with 2 · (1/4 · 1/3) = 1/6.
+  const auto small = inclusion_probabilities(std::vector{2.0, 1.0, 1.0}, 2);
+  CHECK(small[0] == Approx(5.0 / 6).epsilon(1e-9));
+  CHECK(small[1] == Approx(7.0 / 12).epsilon(1e-9));
+
+  for (const auto& weights : {std::vector<double>{3, 2, 1, 1, 1, 3, 3, 1, 1, 3, 1, 1, 4, 2},
+                              {1, 129, 1, 1, 129, 3, 0.5},
+                              {1e-3, 1, 1, 1000}}) {
+    const auto exact = by_enumeration(weights, 3), measured = inclusion_probabilities(weights, 3);
+    for (std::size_t i = 0; i < weights.size(); ++i) CHECK(measured[i] == Approx(exact[i]).epsilon(1e-7));
+  }
+  CHECK(inclusion_probabilities(std::vector{1.0, 0.0, 1.0}, 3) == std::vector<double>{1, 0, 1});
+  CHECK(inclusion_probabilities(std::vector{1.0, 1.0}, 0) == std::vector<double>{0, 0});
+  CHECK_THROWS_AS(inclusion_probabilities(std::vector{-1.0}, 1), argument_error);
+}
+
+TEST_CASE("principle check: what is likely to be drawn is drawn as often by the sampler") {
+  const std::vector<double> weights{4, 2, 1, 1, 0};
+  std::vector<double> share(weights.size(), 0.0);
+  for (std::uint64_t i = 0; i < 20000; ++i) {
+    rng random(3, i);
+    for (const auto index : sample_without_replacement(weights, 2, random)) share[index] += 1.0 / 20000;
+  }
+  const auto expected = inclusion_probabilities(weights, 2);
+  for (std::size_t i = 0; i < weights.size(); ++i) CHECK(std::abs(share[i] - expected[i]) < 0.015);  // four deviations
+}
+
+TEST_CASE("principle check: sentences and their ends") {
+  for (const char* good :
+       {"So.", "So!", "Why?", "So. \n", "He said \"so.\"", "(So.)", "好。", "「好。」", "And so on…"})
+    CHECK(ends_as_sentence(good));
+  for (const char* bad : {"", "So", "So,", "So;", "So:", "\"So\"", "好", "So. Then"})
+    CHECK_FALSE(ends_as_sentence(bad));
+}
+
+TEST_CASE("principle check: overlap of texts") {
+  CHECK(text_overlap("Be kind.", "be  KIND!") == 1);
+  CHECK(text_overlap("abcd", "wxyz") == 0);
+  CHECK(text_overlap("", "") == 1);
+  // " abc", "abcd", "bcd " against " abc", "abce", "bce ": one of five.
+  CHECK(text_overlap("abcd", "abce") == Approx(0.2));
+  CHECK(text_overlap("The AI keeps its answer short and to the point, without needless words.",
+                     "The AI keeps its answer brief and to the point, without needless words.") > 0.7);
+  CHECK(text_overlap("请用中文简短地回答每一个问题。", "请用中文简短地回答每一个问题！") == 1);
+}
+
+TEST_CASE("principle check: a sound collection has nothing said against it, and its lengths measured") {
+  const auto report = check_text(
+      R"([{"dimension": "Kind", "definition": "Be kind to all.", "negative_definition": "Hurt whom you can.", "weight": 3},
+          {"dimension": "Brief", "definition": "Say it in few words.", "negative_definition": "Ramble on and on."}])",
+      {.drawn_together = 1, .count_tokens = [](std::string_view text) { return text.size() / 2; }});
+  CHECK(said(report).empty());
+  CHECK(report.sound());
+  REQUIRE(report.entries.size() == 2);
+  CHECK(report.entries[0].drawn == Approx(0.75));
+  CHECK(report.entries[0].words == 4);
+  CHECK(report.entries[0].characters == 15);
+  CHECK(report.entries[0].tokens == 7);
+}
+
+TEST_CASE("principle check: everything wrong is said at once") {
+  const auto report = check_text(R"([
+    {"dimension": "A", "definition": "The AI is kind to all who ask it for help or advice.", "negative_definition": "Be rude.", "wieght": 2},
+    {"dimension": "A", "definition": "the AI is kind to all who ask it for help or advice", "negative_definition": "Be unkind always.", "weight": -1},
+    {"dimension": "B", "definition": "The AI is kind to any who ask it for help or advice.", "weight": 0},
+    {"dimension": "C", "negative_definition": "Never.", "definition": " "},
+    {"dimension": "D", "definition": "Do it.", "negative_definition": "Do it!"},
+    {"definition": 3}, 7])");
+  const auto text = said(report);
+  CHECK_FALSE(report.sound());
+  for (const char* finding :
+       {"wrong: entry 1 (\"A\"): has an unknown member \"wieght\"", "wrong: entry 2 (\"A\"): \"weight\" is -1",
+        "wrong: entry 2 (\"A\"): \"definition\" does not end as a sentence: \"…",
+        "wrong: entry 2 (\"A\"): has the name of entry 1",
+        "wrong: entry 2 (\"A\"): \"definition\" is that of entry 1 (\"A\")",
+        "wrong: entry 3 (\"B\"): has no negative definition, others have one",
+        "wrong: entry 3 (\"B\"): \"definition\" is nearly that of entry 1 (\"A\")",
+        "note: entry 3 (\"B\"): has the weight 0", "wrong: entry 4 (\"C\"): \"definition\" is empty",
+        "wrong: entry 5 (\"D\"): \"negative_definition\" is its own \"definition\"",
+        "wrong: entry 6: has no \"dimension\"", "wrong: entry 6: \"definition\" is not a text",
+        "wrong: entry 7: is not a JSON object"})
+    CHECK_THAT(text, ContainsSubstring(finding));
+}
+
+TEST_CASE("principle check: notes are no faults") {
+  const auto report =
+      check_text(R"([{"dimension": "A", "definition": "Be kind."}, {"dimension": "B", "definition": "Be brief."}])");
+  CHECK(report.sound());
+  CHECK_THAT(said(report), ContainsSubstring("note: : no entry has a negative definition"));
+  CHECK_THAT(said(report), ContainsSubstring("only 2 entries can be drawn, fewer than 3"));
+  CHECK_FALSE(check_text(R"([{"dimension": "A", "definition": "Be kind.", "weight": 0}])").sound());
+  CHECK_THROWS_WITH(check_text("{}"), ContainsSubstring("not a JSON array"));
+  CHECK_THROWS_WITH(check_text("[]"), ContainsSubstring("not a JSON array"));
+  CHECK_THROWS_AS(check_text("[1]", {.drawn_together = 0}), option_error);
+  CHECK_THROWS_AS(check_text("[1]", {.near_same = 0}), option_error);
+}
+
+TEST_CASE("the shipped collections are sound") {
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(source_dir() / "reference_trainer" / "principles")) {
+    CAPTURE(entry.path());
+    const auto report = check_collection(entry.path());
+    INFO(said(report));
+    CHECK(report.sound());
+    names.insert(entry.path().stem().string());
+  }
+  for (const char* name : {"reward_model", "reinforcement", "interventions", "harmless", "honest", "non_evasive"})
+    CHECK(names.contains(name));
+}
+
+TEST_CASE("collections that others published can be read and checked") {
+  const auto data = shared_data();
+  if (!data) {
+    WARN("shared data absent: skipped");
+    return;
+  }
+  std::size_t read = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(*data / "principles")) {
+    if (entry.path().extension() != ".json") continue;
+    CHECK(check_collection(entry.path()).entries.size() == load_principles(entry.path()).size());
+    ++read;
+  }
+  CHECK(read == 5);
+}

@@ -1,0 +1,32 @@
+#include "run/output_file.hpp"
+
+#include "config/config.hpp"
+#include "run/report_error.hpp"
+#include "support/catch.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace coho::trainer;
+using namespace coho::test;
+using Catch::Matchers::ContainsSubstring;
+
+TEST_CASE("output file: what a stage reads it does not write, by whatever name it goes") {
+  const temporary_directory folder;
+  write_bytes(folder / "a.jsonl", "{}\n");
+  std::filesystem::create_symlink(folder / "a.jsonl", folder / "link.jsonl");
+  const auto out = folder / "a.jsonl";
+  CHECK_THROWS_WITH(refuse_same_file("out", out, {folder / "other.jsonl", folder / "./a.jsonl"}),
+                    ContainsSubstring("out = ") && ContainsSubstring("is a file that this stage reads"));
+  CHECK_THROWS_AS(refuse_same_file("out", folder / "link.jsonl", {out}), config_error);
+  CHECK_NOTHROW(refuse_same_file("out", folder / "new.jsonl", {out, {}, folder / "new.jsonl"}));
+  CHECK_NOTHROW(refuse_same_file("out", {}, {out, {}}));
+}
+
+TEST_CASE("output file: the folder of a file is made, or told why not") {
+  const temporary_directory folder;
+  make_folder_of(folder / "one/two/report.json");
+  CHECK(std::filesystem::is_directory(folder / "one/two"));
+  CHECK_NOTHROW(make_folder_of("report.json"));
+  CHECK_NOTHROW(make_folder_of({}));
+  write_bytes(folder / "file", "");
+  CHECK_THROWS_AS(make_folder_of(folder / "file/report.json"), output_error);
+}

@@ -1,0 +1,56 @@
+#include "settings/fit_settings.hpp"
+
+#include <coho/error.hpp>
+#include <coho/train/reward_model.hpp>
+#include <coho/train/supervised.hpp>
+
+#include "run/stage_context.hpp"
+#include "support/catch.hpp"
+#include "support/stage_runs.hpp"
+
+using namespace coho::trainer;
+using namespace coho::test;
+
+namespace {
+
+template <class Options>
+fit_settings<Options> read(const settings& given, std::size_t examples, const fit_defaults& defaults) {
+  const config options(given);
+  const stage_context context("test", options, false, true, true);
+  return read_fit<Options>(options.section("s"), context, examples, defaults);
+}
+
+}  // namespace
+
+TEST_CASE("fit settings: what a section leaves out is the stage's default") {
+  const auto out = read<coho::supervised_options>({"seed=7"}, 70, {.batch_size = 32, .learning_rate = 1e-4});
+  CHECK(out.training.batch_size == 32);
+  CHECK(out.training.epochs == 1);
+  CHECK(out.training.gradient_norm_clip == 1.0);
+  CHECK(out.training.seed == 7);
+  CHECK(out.training.learning_rate.peak == 1e-4);
+  CHECK(out.training.learning_rate.warmup_steps == 0);
+  CHECK(out.steps == 3);
+  CHECK(out.save_every == 0);
+  CHECK(out.keep == 1);
+}
+
+TEST_CASE("fit settings: the steps are those of all epochs, and a warm-up may be a share of them") {
+  const auto out = read<coho::reward_model_options>(
+      {"s.epochs=4", "s.batch_size=10", "s.moments=8bit", "s.save_every=5", "s.keep=2", "s.gradient_norm_clip=0"}, 95,
+      {.batch_size = 64, .learning_rate = 3e-5, .warmup_steps = 0.1});
+  CHECK(out.steps == 40);
+  CHECK(out.training.learning_rate.total_steps == 40);
+  CHECK(out.training.learning_rate.warmup_steps == 4);
+  CHECK(out.training.gradient_norm_clip == 0);
+  CHECK(out.optimizer.moments == moment_type::eight_bit);
+  CHECK(out.save_every == 5);
+  CHECK(out.keep == 2);
+}
+
+TEST_CASE("fit settings: values out of range are refused with their key") {
+  for (const char* wrong : {"s.batch_size=0", "s.epochs=0", "s.gradient_norm_clip=-1", "s.moments=fp8"}) {
+    CAPTURE(wrong);
+    CHECK_THROWS_AS(read<coho::supervised_options>({wrong}, 10, {}), config_error);
+  }
+}
