@@ -33,8 +33,10 @@ struct gae {
     }
     return std::tuple(std::move(advantages), std::move(returns));
   }
-  static auto own(const auto& in) {
-    auto result = coho::gae(in.token_rewards, in.values, in.offsets, discounts);
+  template <class Number>
+  static auto own(const inputs<Number>& in) {
+    auto result = coho::gae(
+        advantage_inputs<Number>{.rewards = in.token_rewards, .values = in.values, .offsets = in.offsets}, discounts);
     return std::tuple(std::move(result.advantages), std::move(result.returns));
   }
 };
@@ -61,8 +63,12 @@ struct gae_masked {
     }
     return std::tuple(std::move(advantages), std::move(returns));
   }
-  static auto own(const auto& in) {
-    auto result = coho::gae(in.token_rewards, in.values, in.mask, in.offsets, discounts);
+  template <class Number>
+  static auto own(const inputs<Number>& in) {
+    auto result = coho::gae(
+        advantage_inputs<Number>{
+            .rewards = in.token_rewards, .values = in.values, .mask = in.mask, .offsets = in.offsets},
+        discounts);
     return std::tuple(std::move(result.advantages), std::move(result.returns));
   }
 };
@@ -82,8 +88,10 @@ struct lambda_returns {
     }
     return std::tuple(std::move(out));
   }
-  static auto own(const auto& in) {
-    return std::tuple(coho::lambda_returns(in.token_rewards, in.values, in.offsets, discounts));
+  template <class Number>
+  static auto own(const inputs<Number>& in) {
+    return std::tuple(coho::lambda_returns(
+        advantage_inputs<Number>{.rewards = in.token_rewards, .values = in.values, .offsets = in.offsets}, discounts));
   }
 };
 

@@ -87,7 +87,8 @@ void add(const std::string& number) {
   const double size = sizeof(Number);
   one("gae beyond caches, " + number + "/coho", [=](benchmark::State& state) {
     measure<Number>(state, 4 * size, [] [[gnu::noinline]] (const inputs<Number>& in) {
-      return gae(in.rewards, in.values, in.offsets, {.gamma = 0.99, .lambda = 0.95});
+      return gae(advantage_inputs<Number>{.rewards = in.rewards, .values = in.values, .offsets = in.offsets},
+                 {.gamma = 0.99, .lambda = 0.95});
     });
   });
   one("whiten beyond caches, " + number + "/coho", [=](benchmark::State& state) {

@@ -125,8 +125,13 @@ struct shape {
     }
     return std::tuple(std::move(out));
   }
-  static auto own(const auto& in) {
-    return std::tuple(shape_rewards(in.rewards, in.log_probs, in.reference, in.offsets, {}, shaping_options::paper()));
+  template <class Number>
+  static auto own(const inputs<Number>& in) {
+    return std::tuple(shape_rewards(shape_rewards_inputs<Number>{.sequence_rewards = in.rewards,
+                                                                 .log_probs = in.log_probs,
+                                                                 .reference_log_probs = in.reference,
+                                                                 .offsets = in.offsets},
+                                    shaping_options::paper()));
   }
 };
 
@@ -145,9 +150,14 @@ struct shape_masked {
     }
     return std::tuple(std::move(out));
   }
-  static auto own(const auto& in) {
-    return std::tuple(
-        shape_rewards(in.rewards, in.log_probs, in.reference, in.mask, in.offsets, {}, shaping_options::paper()));
+  template <class Number>
+  static auto own(const inputs<Number>& in) {
+    return std::tuple(shape_rewards(shape_rewards_inputs<Number>{.sequence_rewards = in.rewards,
+                                                                 .log_probs = in.log_probs,
+                                                                 .reference_log_probs = in.reference,
+                                                                 .mask = in.mask,
+                                                                 .offsets = in.offsets},
+                                    shaping_options::paper()));
   }
 };
 

@@ -35,8 +35,12 @@ struct ppo_clip {
     }
     return std::tuple(loss, std::move(gradient), clips / count, kl / count, count);
   }
-  static auto own(const auto& in) {
-    auto r = ppo_clip_loss{}.value_and_grad(in.log_probs, in.old_log_probs, in.advantages, in.weights);
+  template <class Number>
+  static auto own(const inputs<Number>& in) {
+    auto r = ppo_clip_loss{}.value_and_grad(policy_loss_inputs<Number>{.log_probs = in.log_probs,
+                                                                       .old_log_probs = in.old_log_probs,
+                                                                       .advantages = in.advantages,
+                                                                       .weights = in.weights});
     return std::tuple(r.value, std::move(r.d_log_probs), r.clip_fraction, r.approximate_kl, r.tokens);
   }
 };
@@ -73,8 +77,13 @@ struct gspo {
     }
     return std::tuple(loss, std::move(gradient), clips / count, kl / count, count);
   }
-  static auto own(const auto& in) {
-    auto r = gspo_loss{}.value_and_grad(in.log_probs, in.old_log_probs, in.advantages, in.weights, in.offsets);
+  template <class Number>
+  static auto own(const inputs<Number>& in) {
+    auto r = gspo_loss{}.value_and_grad(policy_loss_inputs<Number>{.log_probs = in.log_probs,
+                                                                   .old_log_probs = in.old_log_probs,
+                                                                   .advantages = in.advantages,
+                                                                   .weights = in.weights,
+                                                                   .offsets = in.offsets});
     return std::tuple(r.value, std::move(r.d_log_probs), r.clip_fraction, r.approximate_kl, r.tokens);
   }
 };
@@ -102,8 +111,12 @@ struct cispo {
     }
     return std::tuple(loss, std::move(gradient), clips / count, kl / count, count);
   }
-  static auto own(const auto& in) {
-    auto r = cispo_loss{}.value_and_grad(in.log_probs, in.old_log_probs, in.advantages, in.weights);
+  template <class Number>
+  static auto own(const inputs<Number>& in) {
+    auto r = cispo_loss{}.value_and_grad(policy_loss_inputs<Number>{.log_probs = in.log_probs,
+                                                                    .old_log_probs = in.old_log_probs,
+                                                                    .advantages = in.advantages,
+                                                                    .weights = in.weights});
     return std::tuple(r.value, std::move(r.d_log_probs), r.clip_fraction, r.approximate_kl, r.tokens);
   }
 };
@@ -126,8 +139,10 @@ struct reinforce {
     }
     return std::tuple(loss, std::move(gradient), count);
   }
-  static auto own(const auto& in) {
-    auto r = reinforce_loss{}.value_and_grad(in.log_probs, in.advantages, in.weights);
+  template <class Number>
+  static auto own(const inputs<Number>& in) {
+    auto r = reinforce_loss{}.value_and_grad(
+        policy_loss_inputs<Number>{.log_probs = in.log_probs, .advantages = in.advantages, .weights = in.weights});
     return std::tuple(r.value, std::move(r.d_log_probs), r.tokens);
   }
 };
@@ -170,8 +185,10 @@ struct value_clip {
     }
     return std::tuple(loss, std::move(gradient), clips / count, count);
   }
-  static auto own(const auto& in) {
-    auto r = value_clip_loss{}.value_and_grad(in.values, in.old_values, in.returns, in.weights);
+  template <class Number>
+  static auto own(const inputs<Number>& in) {
+    auto r = value_clip_loss{}.value_and_grad(value_loss_inputs<Number>{
+        .values = in.values, .old_values = in.old_values, .returns = in.returns, .weights = in.weights});
     return std::tuple(r.value, std::move(r.d_values), r.clip_fraction, r.tokens);
   }
 };
@@ -195,9 +212,11 @@ struct huber_value {
     }
     return std::tuple(loss, std::move(gradient), clips / count, count);
   }
-  static auto own(const auto& in) {
+  template <class Number>
+  static auto own(const inputs<Number>& in) {
     const huber_value_loss loss{{.delta = 0.5}};
-    auto r = loss.value_and_grad(in.values, in.old_values, in.returns, in.weights);
+    auto r = loss.value_and_grad(value_loss_inputs<Number>{
+        .values = in.values, .old_values = in.old_values, .returns = in.returns, .weights = in.weights});
     return std::tuple(r.value, std::move(r.d_values), r.clip_fraction, r.tokens);
   }
 };

@@ -107,13 +107,27 @@ at::Tensor k3(const at::Tensor& x, const inputs& in) {
 [[maybe_unused]] const bool registered = [] {
   add(
       "tensors, ppo_clip",
-      [](const at::Tensor& x, const inputs& in) { return ppo_clip_loss{}(x, in.b, in.c, in.weights); }, ppo);
+      [](const at::Tensor& x, const inputs& in) {
+        return ppo_clip_loss{}(policy_loss_inputs<at::Tensor>{
+            .log_probs = x, .old_log_probs = in.b, .advantages = in.c, .weights = in.weights});
+      },
+      ppo);
   add_closed_form(
       "tensors, ppo_clip value_and_grad",
-      [](const inputs& in) { return ppo_clip_loss{}.value_and_grad(in.a, in.b, in.c, in.weights).d_log_probs; }, ppo);
+      [](const inputs& in) {
+        return ppo_clip_loss{}
+            .value_and_grad(policy_loss_inputs<at::Tensor>{
+                .log_probs = in.a, .old_log_probs = in.b, .advantages = in.c, .weights = in.weights})
+            .d_log_probs;
+      },
+      ppo);
   add(
       "tensors, value_clip",
-      [](const at::Tensor& x, const inputs& in) { return value_clip_loss{}(x, in.b, in.c, in.weights); }, value);
+      [](const at::Tensor& x, const inputs& in) {
+        return value_clip_loss{}(
+            value_loss_inputs<at::Tensor>{.values = x, .old_values = in.b, .returns = in.c, .weights = in.weights});
+      },
+      value);
   add(
       "tensors, nll", [](const at::Tensor& x, const inputs& in) { return nll_loss{}(x, in.weights); },
       [](const at::Tensor& x, const inputs& in) { return -masked_mean(x, in.mask); });

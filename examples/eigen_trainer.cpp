@@ -87,17 +87,23 @@ int main() {
 
     // 3. From scores to advantages: the score on the last token, a KL penalty on each, GAE, whitening.
     const Eigen::ArrayXd reference = Eigen::ArrayXd::Constant(tokens, initial_log_prob);
-    const Eigen::ArrayXd rewards = coho::shape_rewards(scores, old_log_probs, reference, responses.offsets,
-                                                       /* finished: no matter */ {}, {.kl_coefficient = 0.05});
-    const auto [raw_advantages, returns] = coho::gae(rewards, old_values, responses.offsets, {.lambda = 0.95});
+    const Eigen::ArrayXd rewards = coho::shape_rewards({.sequence_rewards = scores,
+                                                        .log_probs = old_log_probs,
+                                                        .reference_log_probs = reference,
+                                                        .offsets = responses.offsets},
+                                                       {.kl_coefficient = 0.05});
+    const auto [raw_advantages, returns] =
+        coho::gae({.rewards = rewards, .values = old_values, .offsets = responses.offsets}, {.lambda = 0.95});
     const Eigen::ArrayXd advantages = coho::whiten(raw_advantages);
 
     // 4. Two passes. The losses hand back dL/d(log π) and dL/dV; from there on the chain rule is the model's business.
     double norm = 0;
     for (int epoch = 0; epoch < 2; ++epoch) {
       evaluate();
-      const auto for_policy = policy_loss.value_and_grad(log_probs, old_log_probs, advantages);
-      const auto for_value = value_loss.value_and_grad(values, old_values, returns);
+      const auto for_policy = policy_loss.value_and_grad(
+          {.log_probs = log_probs, .old_log_probs = old_log_probs, .advantages = advantages});
+      const auto for_value =
+          value_loss.value_and_grad({.values = values, .old_values = old_values, .returns = returns});
       policy.zero_gradients();
       value.zero_gradients();
       for (Eigen::Index t = 0; t < tokens; ++t) {

@@ -64,13 +64,14 @@ int main(int count, char** arguments) try {
 
   // The tool's words take no part: gae steps over them as if they were not there, whiten leaves them out of mean and
   // deviation, and their weight in the loss is 0.
-  const auto [raw_advantages, returns] =
-      coho::gae(t.rewards, t.values, t.mask, t.offsets, {.gamma = 1, .lambda = 0.95});
+  const auto [raw_advantages, returns] = coho::gae(
+      {.rewards = t.rewards, .values = t.values, .mask = t.mask, .offsets = t.offsets}, {.gamma = 1, .lambda = 0.95});
   const auto advantages = coho::whiten(raw_advantages, t.mask);
   const auto weights = coho::make_token_weights(t.mask, t.offsets, {.kind = coho::reduction::token_mean});
 
   const coho::ppo_clip_loss loss{{.clip_low = 0.2, .clip_high = 0.28}};
-  const auto result = loss.value_and_grad(t.log_probs, t.old_log_probs, advantages, weights);
+  const auto result = loss.value_and_grad(
+      {.log_probs = t.log_probs, .old_log_probs = t.old_log_probs, .advantages = advantages, .weights = weights});
 
   std::printf("# loss %.6f, clipped %.3f, KL to the old policy %.6f\n", result.value, result.clip_fraction,
               result.approximate_kl);

@@ -24,23 +24,22 @@ struct simple_policy_loss {
     double value;
     Eigen::ArrayXd d_log_probs;
   };
-  // One number a response token in each array. The weights hold the mask and the mean: a plain sum over tokens of
-  // weight × term is right for minibatches that are worked through in parts, too.
-  result value_and_grad(const Eigen::ArrayXd& log_probs, const Eigen::ArrayXd& old_log_probs,
-                        const Eigen::ArrayXd& advantages, const coho::token_weights<Eigen::ArrayXd>& weights) const {
-    const Eigen::ArrayXd ratio = (log_probs - old_log_probs).exp(), steepness = advantages.abs() / epsilon;
-    const Eigen::ArrayXd term = -advantages * ratio + 0.5 * steepness * (ratio - 1).square();
-    const Eigen::ArrayXd slope = (-advantages + steepness * (ratio - 1)) * ratio;  // dρ/d(log π) = ρ
-    return {(weights.values * term).sum(), weights.values * slope};
+  // The arrays have one number per response token. The weights hold the mask and the mean: a plain sum over tokens of
+  // weight × term is also right for minibatches that are processed in parts.
+  result value_and_grad(const coho::policy_loss_inputs<double>& in) const {
+    const Eigen::ArrayXd ratio = (in.log_probs - in.old_log_probs).exp(), steepness = in.advantages.abs() / epsilon;
+    const Eigen::ArrayXd term = -in.advantages * ratio + 0.5 * steepness * (ratio - 1).square();
+    const Eigen::ArrayXd slope = (-in.advantages + steepness * (ratio - 1)) * ratio;  // dρ/d(log π) = ρ
+    return {(in.weights.values * term).sum(), in.weights.values * slope};
   }
 };
 
 // An advantage without a critic: the reward still to come, less the mean of what the other responses of the step had to
 // come at the same place. The result's second part is what the value model is trained on; gae's own struct will do.
 struct place_baseline {
-  coho::gae_result<Eigen::ArrayXd> operator()(const Eigen::ArrayXd& rewards, const Eigen::ArrayXd& /*values*/,
-                                              std::span<const std::size_t> offsets) const {
-    const Eigen::ArrayXd to_come = coho::return_to_go(rewards, offsets);
+  coho::gae_result<Eigen::ArrayXd> operator()(const coho::advantage_inputs<double>& in) const {
+    const auto offsets = in.offsets;
+    const Eigen::ArrayXd to_come = coho::return_to_go(in.rewards, offsets);
     std::vector<double> sum, count;  // by place
     const auto each = [&](auto visit) {
       for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
@@ -53,7 +52,7 @@ struct place_baseline {
       sum[place] += to_come(t);
       count[place] += 1;
     });
-    Eigen::ArrayXd advantages(rewards.size());
+    Eigen::ArrayXd advantages(to_come.size());
     each([&](Eigen::Index t, std::size_t k) {
       advantages(t) = count[k] > 1 ? to_come(t) - (sum[k] - to_come(t)) / (count[k] - 1) : 0.0;
     });
@@ -70,7 +69,10 @@ double gradient_error(const simple_policy_loss& loss) {
   Eigen::ArrayXd log_probs{{-1.0, -0.4, -2.0, -0.1}};
   const Eigen::ArrayXd old_log_probs{{-1.2, -0.3, -2.0, -3.0}}, advantages{{1.0, -0.5, 2.0, 1.0}};
   const coho::token_weights<Eigen::ArrayXd> weights{Eigen::ArrayXd{{0.4, 0.3, 0.3, 0.0}}};
-  const auto now = [&] { return loss.value_and_grad(log_probs, old_log_probs, advantages, weights); };
+  const auto now = [&] {
+    return loss.value_and_grad(
+        {.log_probs = log_probs, .old_log_probs = old_log_probs, .advantages = advantages, .weights = weights});
+  };
   const Eigen::ArrayXd exact = now().d_log_probs;
   double worst = 0;
   for (Eigen::Index t = 0; t < exact.size(); ++t) {

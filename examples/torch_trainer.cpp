@@ -108,7 +108,9 @@ int main() {
     const at::Tensor advantages = coho::sequence_spread(coho::group_relative(score(tokens), groups), offsets);
     for (int epoch = 0; epoch < 2; ++epoch) {
       optimizer.zero_grad();
-      clipped(model.log_probs(tokens), old_log_probs, advantages).backward();
+      clipped(coho::policy_loss_inputs<at::Tensor>{
+                  .log_probs = model.log_probs(tokens), .old_log_probs = old_log_probs, .advantages = advantages})
+          .backward();
       optimizer.step();
     }
   }

@@ -36,7 +36,7 @@ std::vector<double> scores(adapter_bank& bank, std::span<const reward_query> que
   }
   const last_token_batch batch(sequences, bank.device());
   return to_doubles(
-      bank.scalar("reward", bank.hidden("reward", batch.tokens, batch.layout).index_select(0, batch.last)));
+      bank.scalar_output("reward", bank.hidden("reward", batch.tokens, batch.layout).index_select(0, batch.last)));
 }
 
 }  // namespace

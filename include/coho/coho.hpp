@@ -1,6 +1,7 @@
 #pragma once
 
 /// All of the header library except the torch adapter (<coho/torch/…>), which is included by name.
+#include <coho/advantage/advantage_inputs.hpp>
 #include <coho/advantage/gae.hpp>
 #include <coho/advantage/group_relative.hpp>
 #include <coho/advantage/lambda_returns.hpp>
@@ -9,12 +10,15 @@
 #include <coho/advantage/remax.hpp>
 #include <coho/advantage/return_to_go.hpp>
 #include <coho/advantage/whiten.hpp>
+#include <coho/array_view.hpp>
+#include <coho/check_lengths.hpp>
 #include <coho/concepts.hpp>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/kl/controllers.hpp>
 #include <coho/kl/estimators.hpp>
 #include <coho/kl/exact.hpp>
+#include <coho/kl/ratio_divergence.hpp>
 #include <coho/loss/bradley_terry.hpp>
 #include <coho/loss/bradley_terry_ties.hpp>
 #include <coho/loss/cispo.hpp>
@@ -28,12 +32,14 @@
 #include <coho/loss/nll.hpp>
 #include <coho/loss/orpo.hpp>
 #include <coho/loss/plackett_luce.hpp>
+#include <coho/loss/policy_loss_inputs.hpp>
 #include <coho/loss/ppo_clip.hpp>
 #include <coho/loss/reinforce.hpp>
 #include <coho/loss/simpo.hpp>
-#include <coho/loss/token_loss.hpp>
+#include <coho/loss/value_loss_inputs.hpp>
 #include <coho/loss/value_clip.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 #include <coho/packed.hpp>
 #include <coho/principle/aggregation.hpp>
 #include <coho/principle/guideline.hpp>
@@ -43,7 +49,9 @@
 #include <coho/principle/label_rules.hpp>
 #include <coho/principle/negation.hpp>
 #include <coho/principle/principle.hpp>
+#include <coho/principle/prompt_type.hpp>
 #include <coho/principle/sampling.hpp>
+#include <coho/principle/single_line.hpp>
 #include <coho/prompt/chat_prompt.hpp>
 #include <coho/prompt/chat_text.hpp>
 #include <coho/prompt/judge_prompt.hpp>
@@ -60,6 +68,7 @@
 #include <coho/rng.hpp>
 #include <coho/rollout/importance_weights.hpp>
 #include <coho/rollout/minibatch.hpp>
+#include <coho/rollout/sampled_rollouts.hpp>
 #include <coho/rollout/token_sampling.hpp>
 #include <coho/rollout/trajectory.hpp>
 #include <coho/toy/adam.hpp>
@@ -84,10 +93,12 @@
 #include <coho/optimization/gradient_step.hpp>
 #include <coho/parallel/gradient_sum.hpp>
 #include <coho/train/group_relative.hpp>
+#include <coho/train/options/fit_options.hpp>
 #include <coho/train/options/group_relative_options.hpp>
 #include <coho/optimization/learning_rate_schedule.hpp>
 #include <coho/train/steps/loops.hpp>
 #include <coho/train/steps/model_outputs.hpp>
+#include <coho/train/steps/on_policy_driver.hpp>
 #include <coho/train/steps/policy_components.hpp>
 #include <coho/train/steps/policy_update.hpp>
 #include <coho/train/ppo.hpp>

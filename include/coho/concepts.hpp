@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include <coho/options.hpp>
 #include <coho/packed.hpp>
 #include <coho/rng.hpp>
 
@@ -34,32 +35,43 @@ struct reward_query {
   std::span<const token> response_tokens{};
   std::string_view prompt{};
   std::string_view response{};
-  /// The guideline, one line a principle, in presentation order, RL-time interventions included.
+  /// The guideline, one line per principle, in presentation order, including interventions added during RL.
   std::span<const std::string> principles{};
   /// Whether the response ended by itself (stop sequence or end token) rather than by the length limit.
   bool finished = true;
-  /// The prompt record's own factor on the length bonus (SPEC of SALMON: `length_bonus`).
+  /// The prompt record's factor on the length bonus (record field `length_bonus`).
   double length_multiplier = 1.0;
 };
 
 /// How responses are sampled.
 struct generation_options {
   std::size_t max_new_tokens = 256;
-  double temperature = 1.0;         ///< 0 is greedy
-  std::size_t top_k = 0;            ///< 0 is off
-  double top_p = 1.0;               ///< 1 is off
+  double temperature = 1.0;         ///< 0: greedy
+  std::size_t top_k = 0;            ///< 0: off
+  double top_p = 1.0;               ///< 1: off
   std::vector<std::string> stop{};  ///< exact stop strings; needs a tokenizer
-  /// Stop strings that end a response as well and do not finish it: it counts as cut at the limit, with whatever
-  /// penalty that has. One that a string of `stop` begins with or holds counts only where the text goes on otherwise.
+  /// Stop strings that also end a response but do not finish it: it counts as cut at the limit, with the penalty
+  /// for that. One that a string of `stop` starts with or contains counts only if the text continues differently.
   std::vector<std::string> unfinished_stop{};
-  std::vector<token> banned{};  ///< tokens never sampled (padding, say); masked in log-probs alike
+  std::vector<token> banned{};  ///< tokens never sampled (padding, for example); masked in log-probs too
+
+  /// Without `banned`, which is the model's rather than the user's to say.
+  static void describe(auto&& visit, auto&... o) {
+    visit({"max_new_tokens", "length limit of a response", allowed::at_least(1), "tokens"}, o.max_new_tokens...);
+    visit({"temperature", "of sampling; 0: greedy", allowed::at_least(0)}, o.temperature...);
+    visit({"top_k", "sample from this many most probable tokens; 0: off", {}, "tokens"}, o.top_k...);
+    visit({"top_p", "sample from the most probable tokens that hold this much; 1: off", allowed::in_up_to(0, 1)},
+          o.top_p...);
+    visit({"stop", "texts that end a response"}, o.stop...);
+    visit({"unfinished_stop", "texts that end a response and leave it unfinished"}, o.unfinished_stop...);
+  }
 };
 
-/// Sampled responses. A response that ended holds its end token (or the tokens of its stop string) as its last.
+/// Sampled responses. A finished response includes its end token (or the tokens of its stop string).
 struct generation {
   packed<token> responses;
-  packed<float> log_probs;             ///< of each response token, under the tempered distribution that was sampled
-  std::vector<std::uint8_t> finished;  ///< one a sequence
+  packed<float> log_probs;             ///< one per response token, under the tempered distribution that was sampled
+  std::vector<std::uint8_t> finished;  ///< one per sequence
 };
 
 /// Gradients to pull back through a policy. Empty spans mean zero.
@@ -72,21 +84,20 @@ struct value_gradient {
 };
 
 /// policy
-///  (1) `m.log_probs(batch)` with a `const token_batch&` returns a number_range of one log-probability a response
-///  token,
-///      laid out as `batch.responses.values`: log p(y_t | x, y_<t) under the distribution that `generate` samples
-///      (temperature included).
+///  (1) `m.log_probs(batch)` with a `const token_batch&` returns a number_range with one log-probability per response
+///      token, laid out as `batch.responses.values`: log p(y_t | x, y_<t) under the distribution that `generate`
+///      samples (temperature included).
 ///  (2) The result for a sequence does not depend on the other sequences of the batch.
 template <class Model>
 concept policy = requires(Model& m, const token_batch& batch) {
   { m.log_probs(batch) } -> number_range;
 };
 
-/// differentiable_policy: a policy and
-///  (1) `auto [out, pullback] = m.forward(batch)` where `out.log_probs` is as `log_probs` gives it; if `out.entropy`
+/// differentiable_policy: a policy, and
+///  (1) `auto [out, pullback] = m.forward(batch)`, where `out.log_probs` equals `log_probs(batch)`; if `out.entropy`
 ///      exists, it is the entropy (nats) of the distribution at each response token;
-///  (2) `pullback(policy_gradient)` adds dL/dθ to the model's gradients, given dL/d(log_probs) and dL/d(entropy);
-///      it may be called once for each forward.
+///  (2) `pullback(policy_gradient)` adds dL/dθ to the model's gradients, given dL/d(log_probs) and dL/d(entropy); it
+///      may be called once per forward.
 template <class Model>
 concept differentiable_policy =
     policy<Model> && requires(Model& m, const token_batch& batch, policy_gradient gradient) {
@@ -94,25 +105,31 @@ concept differentiable_policy =
       m.forward(batch).second(gradient);
     };
 
-/// causal_lm: a policy and
-///  (1) `m.generate(prompts, options, streams)`: prompts `const packed<token>&`, `const generation_options&`, and one
-///      rng a sequence (`std::span<rng>`), returns a `generation`;
-///  (2) a sequence's result depends on its prompt, the options and its rng alone.
+/// sampler: what answers prompts, say an inference engine with the policy's weights.
+///  (1) `s.generate(prompts, options, streams)`: prompts `const packed<token>&`, `const generation_options&`, and one
+///      rng per sequence (`std::span<rng>`), returns a `generation`; its log_probs may be empty where they are unknown;
+///  (2) a sequence's result depends only on its prompt, the options and its rng;
+///  (3) it samples from the policy that is trained: what the optimizer changes reaches it before the next call.
 template <class Model>
-concept causal_lm = policy<Model> && requires(Model& m, const packed<token>& prompts, const generation_options& options,
-                                              std::span<rng> streams) {
-  { m.generate(prompts, options, streams) } -> std::convertible_to<generation>;
-};
+concept sampler =
+    requires(Model& m, const packed<token>& prompts, const generation_options& options, std::span<rng> streams) {
+      { m.generate(prompts, options, streams) } -> std::convertible_to<generation>;
+    };
+
+/// causal_lm: a policy that is a sampler, of log-probabilities as `log_probs` gives them.
+template <class Model>
+concept causal_lm = policy<Model> && sampler<Model>;
 
 /// value_model
-///  (1) `m.values(batch)` returns a number_range of one V_t a response token, read before y_t is seen.
+///  (1) `m.values(batch)` returns a number_range with one V_t per response token, computed before y_t is seen.
 template <class Model>
 concept value_model = requires(Model& m, const token_batch& batch) {
   { m.values(batch) } -> number_range;
 };
 
-/// differentiable_value_model: a value_model and
-///  (1) `auto [out, pullback] = m.forward(batch)` with `out.values`, (2) `pullback(value_gradient)`, as for policies.
+/// differentiable_value_model: a value_model, and
+///  (1) `auto [out, pullback] = m.forward(batch)` with `out.values`, and (2) `pullback(value_gradient)`, as for
+///      policies.
 template <class Model>
 concept differentiable_value_model =
     value_model<Model> && requires(Model& m, const token_batch& batch, value_gradient gradient) {
@@ -121,9 +138,9 @@ concept differentiable_value_model =
     };
 
 /// reward_model
-///  (1) `m.score(queries)` with `std::span<const reward_query>`, or `m(queries)`, returns a number_range of one number
-///      a query. A lambda qualifies.
-///  (2) A query's score does not depend on the others in the span.
+///  (1) `m.score(queries)` with `std::span<const reward_query>`, or `m(queries)`, returns a number_range with one score
+///      per query. A lambda qualifies.
+///  (2) A query's score does not depend on the other queries of the span.
 template <class Model>
 concept reward_model = requires(Model& m, std::span<const reward_query> queries) {
   { m.score(queries) } -> number_range;
@@ -132,7 +149,7 @@ concept reward_model = requires(Model& m, std::span<const reward_query> queries)
 };
 
 /// differentiable_reward_model: what `train/reward_model` trains.
-///  (1) `auto [scores, pullback] = m.forward(queries)`, scores a number_range of one a query;
+///  (1) `auto [scores, pullback] = m.forward(queries)`, where `scores` is a number_range with one score per query;
 ///  (2) `pullback(std::span<const double> d_scores)` adds to the model's gradients.
 template <class Model>
 concept differentiable_reward_model =
@@ -143,17 +160,17 @@ concept differentiable_reward_model =
 
 /// trainable
 ///  (1) `m.zero_gradients()` sets the accumulated gradients to zero.
-///  (2) Either `m.gradients()`, a range of number_ranges over the accumulated gradients (writable: clipping and
-///      all-reduce change them in place; the same order at each call), or, for gradients that do not lie in host memory,
+///  (2) Either `m.gradients()`, a range of number_ranges over the accumulated gradients (writable, because clipping and
+///      all-reduce change them in place; in the same order at every call), or, for gradients outside host memory,
 ///      `m.squared_gradient_norm()`, Σ g² over all of them, and `m.scale_gradients(double)`, g ← g · factor.
-///  (3) Where there is more than one process and no `m.gradients()`: `m.all_reduce_gradients(communicator)` leaves the
-///      sum over the ranks on each. Copying to host memory, `all_reduce_sum` there and copying back will do.
-///  (4) Where ranks work on several shares (`communicator` (3)) and there is no `m.gradients()`: `m.fold_gradients()`
-///      adds the gradients to a sum of higher precision and sets them to zero, `m.unfold_gradients(communicator)` leaves
-///      that sum over the ranks in the gradients. A model that draws random numbers as it is evaluated may have
-///      `m.begin_share(number)` and `m.end_shares()`: draws are then to depend on the share and not on the rank.
-///  A model may have them all: a member of its own is then used and `m.gradients()` is not called for that purpose, so
-///  that a model decides at run time where its gradients lie. Each must repeat bit for bit for a run to do so.
+///  (3) For more than one process without `m.gradients()`: `m.all_reduce_gradients(communicator)` leaves the sum over
+///      the ranks on each rank. Copying to host memory, calling `all_reduce_sum` and copying back is enough.
+///  (4) If ranks work on several shares (`communicator` (3)) without `m.gradients()`: `m.fold_gradients()` adds the
+///      gradients to a sum of higher precision and sets them to zero; `m.unfold_gradients(communicator)` leaves that
+///      sum over the ranks in the gradients. A model that draws random numbers in its forward may have
+///      `m.begin_share(number)` and `m.end_shares()`; its draws must then depend on the share and not on the rank.
+/// A model may have all of these: its specific member is then used instead of `m.gradients()`, so a model can decide at
+/// run time where its gradients are. Each member must be bit-reproducible for a run to be.
 template <class Model>
 concept trainable =
     requires(Model& m) { m.zero_gradients(); } &&
@@ -170,9 +187,9 @@ template <class Optimizer>
 concept optimizer = requires(Optimizer& o, double learning_rate) { o.step(learning_rate); };
 
 /// tokenizer
-///  (1) `t.encode(std::string_view)` returns a range of `token`, without begin or end tokens; (2)
-///  `t.decode(std::span<const token>)`
-///      returns a std::string; (3) `t.eos()` returns the end token.
+///  (1) `t.encode(std::string_view)` returns a range of `token`, without begin or end tokens;
+///  (2) `t.decode(std::span<const token>)` returns a std::string;
+///  (3) `t.eos()` returns the end token.
 template <class Tokenizer>
 concept tokenizer = requires(const Tokenizer& t, std::string_view text, std::span<const token> tokens) {
   requires std::convertible_to<std::ranges::range_value_t<decltype(t.encode(text))>, token>;
@@ -182,26 +199,26 @@ concept tokenizer = requires(const Tokenizer& t, std::string_view text, std::spa
 
 /// choice_judge
 ///  (1) `j.log_odds(prompts, first, second)` with `std::span<const std::string>` and two `std::string_view` answers
-///  returns a
-///      number_range: log p(first) − log p(second) as the continuation of each prompt.
+///      returns a number_range: log p(first) − log p(second) as the continuation of each prompt.
 template <class Judge>
 concept choice_judge = requires(Judge& j, std::span<const std::string> prompts, std::string_view answer) {
   { j.log_odds(prompts, answer, answer) } -> number_range;
 };
 
 /// language_identifier
-///  (1) `l(std::string_view)` returns something equality-comparable: the language of a text.
+///  (1) `l(std::string_view)` returns the language of a text as any type with operator==.
 template <class Identifier>
 concept language_identifier = requires(const Identifier& l, std::string_view text) {
   { l(text) } -> std::equality_comparable;
 };
 
 /// communicator (data parallel)
-///  (1) `c.rank()`, `c.size()`; (2) `c.all_reduce_sum(std::span<double>)` and `(std::span<float>)` leave the sum over
-///  ranks on each rank, in
-///      a fixed order of summation, float numbers as if in double.
-///  (3) Optional, `c.shares()`: into how many shares the work of a step is cut, the same on all ranks; without it one a
-///      rank. Results to the bit depend on the number of shares and not on that of the ranks (`share_count`).
+///  (1) `c.rank()` and `c.size()` return integers;
+///  (2) `c.all_reduce_sum(std::span<double>)` and `(std::span<float>)` leave the sum over the ranks on each rank,
+///      summed in a fixed order, floats with the precision of double.
+///  (3) Optional, `c.shares()`: how many shares the work of a step is divided into, the same on all ranks; without it,
+///      one per rank. Bit-identical results depend on the number of shares and not on the number of ranks
+///      (`share_count`).
 template <class Communicator>
 concept communicator = requires(Communicator& c, std::span<double> doubles, std::span<float> floats) {
   { c.rank() } -> std::convertible_to<std::size_t>;
@@ -221,7 +238,7 @@ struct local_communicator {
 /// The default communicator of everything that takes one.
 inline constexpr local_communicator local{};
 
-/// Scores queries through either form of a reward model.
+/// Scores queries through whichever form the reward model has.
 template <reward_model Model>
 auto score_queries(Model& model, std::span<const reward_query> queries) {
   if constexpr (requires { model.score(queries); }) {

@@ -35,7 +35,7 @@ class argument_error : public error {
   using error::error;
 };
 
-/// A file whose content cannot be used. Names the path, the place in it (line, tensor or byte) and the mend.
+/// A file whose content cannot be used. Names the path, the place in it (line, tensor or byte) and the remedy.
 class file_error : public error {
  public:
   file_error(std::string_view path, std::string_view place, std::string_view what, std::string_view mend = {})
@@ -56,7 +56,7 @@ class file_error : public error {
   std::string path_, place_;
 };
 
-/// Throws `option_error` unless `ok`. Spelled as a function so that option checks read as one line each.
+/// Throws `option_error` unless `ok`. A function, so that each option check fits on one line.
 template <class Value>
 constexpr void require_option(bool ok, std::string_view option, const Value& value, std::string_view allowed) {
   if (!ok) throw option_error(option, value, allowed);

@@ -8,30 +8,30 @@
 
 namespace coho {
 
-/// Customisation point of everything that array types do not spell alike. Specialised for `float` and `double` here,
+/// Customisation point for operations that array types spell differently. Specialised for `float` and `double` here,
 /// for Eigen arrays in <coho/eigen/as_array.hpp> and for `at::Tensor` in <coho/torch/ops.hpp>; the primary template is
 /// left undefined so that a forgotten include cannot change what a program computes.
 ///
 /// A specialisation has
-///  (1) `plain`, the evaluated type of an expression; `scalar`, its number type, or the type itself when that is only
-///      known at run time; `value`, what a sum is (`double`, or a 0-d tensor);
+///  (1) `plain`, the evaluated type of an expression; `scalar`, its number type, or the type itself if that is known
+///      only at run time; `value`, the type of a sum (`double`, or a 0-d tensor);
 ///  (2) `host`, whether its elements can be read through a pointer in this process;
 ///  (3) static functions `min`, `max`, `clamp`, `where`, `sum`, `detach` with the meaning of the objects of those
 ///      names;
-///  (4) if not `host`: `to_host(x)`, a copy as an Eigen array of double, and `from_host(array, like)`, the way back;
+///  (4) if not `host`: `to_host(x)`, a copy as an Eigen array of double, and its inverse `from_host(array, like)`;
 ///      `sequence_sums(x, offsets)` and `sequence_spread(x, offsets)` with the meaning of the objects of
 ///      <coho/reduce.hpp>;
-///  (5) perhaps `blocks`, which runs a loss over tensors in memory of the host in one pass
+///  (5) optionally `blocks`, which evaluates a loss over tensors in host memory in one pass
 ///      (<coho/torch/tensor_blocks.hpp>).
 template <class T>
 struct array_traits;
 
 /// A number or an array of numbers with elementwise arithmetic, for which `exp`, `log`, `log1p` and `abs` are found by
-/// argument-dependent lookup. Integers are not: a loss over integers is a mistake.
+/// argument-dependent lookup. Integers are excluded: a loss over integers is a mistake.
 template <class T>
 concept array_like = requires { typename array_traits<std::remove_cvref_t<T>>::plain; };
 
-/// A range of numbers without arithmetic of its own, such as `std::vector<double>`. Lifted to an array at the boundary.
+/// A range of numbers without arithmetic, such as `std::vector<double>`. Converted to an array at the boundary.
 template <class T>
 concept scalar_range =
     !array_like<T> && std::ranges::input_range<T> && std::is_arithmetic_v<std::ranges::range_value_t<T>>;
@@ -42,7 +42,7 @@ using plain_t = typename array_traits<std::remove_cvref_t<T>>::plain;
 
 namespace detail {
 
-/// Say which header is missing, before anything else can fail. As classes, because those are instantiated on the spot.
+/// Names the missing header before anything else can fail. Classes, because those are instantiated immediately.
 template <class... Ts>
 struct array_check {
   static_assert(
@@ -52,7 +52,7 @@ struct array_check {
       "floating-point.");
   static constexpr bool passed = true;
 };
-/// For what has arithmetic of its own: ranges do not, and Eigen arrays without their header are only ranges.
+/// For types that have arithmetic: ranges do not, and without their header Eigen arrays are only ranges.
 template <class T>
 struct operand_check {
   static_assert(
@@ -65,7 +65,7 @@ struct operand_check {
 template <class T>
 concept floating_scalar = std::floating_point<std::remove_cvref_t<T>>;
 
-// The array among the operands decides; numbers are broadcast.
+// The array among the operands decides the type; numbers are broadcast.
 template <class A, class B>
 using leading_t =
     std::conditional_t<floating_scalar<A> && array_like<B>, std::remove_cvref_t<B>, std::remove_cvref_t<A>>;
@@ -79,12 +79,20 @@ struct array_traits<T> {
   using value = double;
   static constexpr bool host = true;
 
-  // NaN in either operand wins, as it does for tensors.
-  static constexpr T min(T a, T b) noexcept { return (b < a || b != b) ? b : a; }
-  static constexpr T max(T a, T b) noexcept { return (a < b || b != b) ? b : a; }
+  // NaN in either operand propagates, as for tensors. Comparisons are in the form that processors have an instruction
+  // for: as branches, they would be mispredicted.
+  static constexpr T min(T a, T b) noexcept {
+    const T smaller = b < a ? b : a;
+    return b != b ? b : smaller;
+  }
+  static constexpr T max(T a, T b) noexcept {
+    const T larger = a < b ? b : a;
+    return b != b ? b : larger;
+  }
   static constexpr T clamp(T x, double low, double high) noexcept {
     const T l = static_cast<T>(low), h = static_cast<T>(high);
-    return x < l ? l : (h < x ? h : x);
+    const T raised = x < l ? l : x;
+    return h < raised ? h : raised;
   }
   template <class A, class B>
   static constexpr auto where(bool condition, A a, B b) noexcept {
@@ -112,7 +120,7 @@ struct max_fn {
   }
 };
 struct clamp_fn {
-  /// x limited to [low, high]; NaN stays. On tensors the derivative is 1 inside and on the bounds, 0 outside.
+  /// x limited to [low, high]; NaN propagates. On tensors the derivative is 1 inside and on the bounds, 0 outside.
   template <class A>
   constexpr auto operator()(const A& x, double low, double high) const {
     static_assert(detail::operand_check<A>::passed);
@@ -120,7 +128,7 @@ struct clamp_fn {
   }
 };
 struct where_fn {
-  /// a where the condition holds, else b. At least one of a and b is an array when the condition is.
+  /// a where the condition holds, otherwise b. If the condition is an array, at least one of a and b must be one.
   template <class Condition, class A, class B>
   constexpr auto operator()(const Condition& condition, const A& a, const B& b) const {
     static_assert(detail::operand_check<detail::leading_t<A, B>>::passed);
@@ -136,7 +144,7 @@ struct sum_fn {
   }
 };
 struct detach_fn {
-  /// The values as a constant of automatic differentiation.
+  /// The values as a constant for automatic differentiation.
   template <class A>
   constexpr auto operator()(const A& x) const {
     static_assert(detail::operand_check<A>::passed);
@@ -177,7 +185,7 @@ struct log_sigmoid_fn {
 inline constexpr log_sigmoid_fn log_sigmoid{};
 
 struct sigmoid_fn {
-  /// 1 / (1 + e^−x) without overflow, precise on the small side.
+  /// 1 / (1 + e^−x) without overflow, accurate for small results.
   template <class A>
   auto operator()(const A& x) const {
     static_assert(detail::operand_check<A>::passed);

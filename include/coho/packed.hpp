@@ -12,8 +12,8 @@
 namespace coho {
 
 namespace detail {
-/// Spans over what owns its elements. As functions: a conversion that is written out has the compiler check each
-/// concept of ranges for each type in every file that includes the header, whether it is made or not.
+/// Spans over containers. Functions, because a written-out conversion makes the compiler check every concept of ranges
+/// for each type in every file that includes the header, whether or not the conversion is used.
 template <class T>
 std::span<T> span_of(T* first, std::size_t size) {
   return {first, size};
@@ -31,10 +31,10 @@ auto span_of(Container& elements) -> std::span<std::remove_pointer_t<decltype(el
 /// A token id.
 using token = std::int32_t;
 
-/// Sequences of different lengths laid end to end without padding.
+/// Sequences of different lengths concatenated without padding.
 ///
-/// Sequence i is `values[offsets[i], offsets[i + 1])`; `offsets` has one entry more than there are sequences and starts
-/// at 0. Empty sequences are allowed.
+/// Sequence i is `values[offsets[i], offsets[i + 1])`; `offsets` starts at 0 and has one entry more than there are
+/// sequences. Empty sequences are allowed.
 ///
 ///     coho::packed<int> batch;
 ///     batch.push_back({1, 2, 3});
@@ -69,7 +69,7 @@ struct packed {
     offsets.push_back(values.size());
   }
 
-  /// The sequences with the given indices, a range, in that order.
+  /// The sequences at the given indices, in the order of that range.
   template <class Indices>
   packed select(const Indices& indices) const {
     packed out;
@@ -81,7 +81,7 @@ struct packed {
 };
 
 /// Prompts with one response each: the batch over which policies and value models are evaluated.
-/// Outputs over it are laid out as `responses.values`: one number a response token, sequence after sequence.
+/// Outputs are laid out as `responses.values`: one number per response token, sequence by sequence.
 struct token_batch {
   packed<token> prompts;
   packed<token> responses;

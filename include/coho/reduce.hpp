@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <coho/check_lengths.hpp>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 #include <cstddef>
 #include <span>
-#include <sstream>
 #include <string>
 #include <type_traits>
 
@@ -27,7 +28,19 @@ struct reduction_options {
   double fixed_length = 0;         ///< for reduction::fixed_length: the response length to divide by; > 0
   double token_normalizer = 0;     ///< n of the whole batch when this is a part of it; 0: count the tokens of this part
   double sequence_normalizer = 0;  ///< N of the whole batch when this is a part of it; 0: count this part's sequences
+
+  /// Without the normalizers, which are a driver's to set.
+  static void describe(auto&& visit, auto&... o) {
+    visit({"kind", "how the terms of tokens become one number"}, o.kind...);
+    visit({"fixed_length", "of the kind fixed_length: the length to divide by; 0: the longest a response may be",
+           allowed::at_least(0), "tokens"},
+          o.fixed_length...);
+  }
 };
+
+constexpr auto option_names(reduction) {
+  return std::array{"token_mean", "sequence_mean_of_means", "sequence_mean_of_sums", "fixed_length"};
+}
 
 /// The weight w_t of each token in a reduced loss Σ_t w_t·term_t. A term whose weight is 0 is not read: NaN there stays
 /// there.
@@ -38,32 +51,6 @@ struct token_weights {
 
 namespace detail {
 
-/// What offsets are called, of what they are, and what they count, for messages.
-struct offset_names {
-  const char *offsets = "offsets", *parts = "sequences", *elements = "tokens";
-};
-
-template <class = void>
-void check_offsets(std::span<const std::size_t> offsets, std::size_t total, const char* who,
-                   const offset_names& names = {}) {
-  const std::string start = std::string(who) + ": " + names.offsets;
-  require_argument(!offsets.empty() && offsets.front() == 0,
-                   start + " must start with 0 and have one entry more than there are " + names.parts);
-  for (std::size_t i = 1; i < offsets.size(); ++i) {
-    if (offsets[i - 1] > offsets[i]) {
-      throw argument_error(start + " decrease at entry " + std::to_string(i));
-    }
-  }
-  require_argument(offsets.back() == total, start + " end at " + std::to_string(offsets.back()) + ", but there are " +
-                                                std::to_string(total) + " " + names.elements);
-}
-
-template <class = void>
-void check_lengths(std::size_t expected, std::size_t found, const char* who, const char* what) {
-  require_argument(expected == found, std::string(who) + ": " + what + " has " + std::to_string(found) +
-                                          " elements where " + std::to_string(expected) + " were expected");
-}
-
 /// Calls f with host arrays whatever the arguments are; tensors are copied out (they are constants to f).
 template <class T>
 decltype(auto) on_host(const T& x) {
@@ -71,16 +58,6 @@ decltype(auto) on_host(const T& x) {
     return array_traits<T>::to_host(x);
   } else {
     return (x);
-  }
-}
-
-/// Tensors of other shapes would be broadcast into another loss.
-template <device_array T>
-void check_same_shape(const T& first, const T& other, const char* who) {
-  if (first.sizes() != other.sizes()) {
-    std::ostringstream out;
-    out << who << ": a tensor of shape " << other.sizes() << " stands beside one of shape " << first.sizes();
-    throw argument_error(out.str());
   }
 }
 

@@ -2,7 +2,7 @@
 
 #include <coho/concepts.hpp>
 
-/// Concept checks that say what is missing.
+/// Concept checks that name what is missing.
 ///
 /// `require_<concept><T>()` compiles to `true` when T satisfies the concept. When it does not, the first error names
 /// the numbered requirement of <coho/concepts.hpp> and the member that is missing. Drivers call these before anything
@@ -46,6 +46,18 @@ consteval bool require_differentiable_policy() {
     }
     return true;
   }
+}
+
+template <class Model>
+consteval bool require_sampler() {
+  constexpr bool exists = requires(Model& m, const packed<token>& p, const generation_options& o, std::span<rng> r) {
+    m.generate(p, o, r);
+  };
+  static_assert(exists,
+                "coho::sampler (1): the sampler has no generate(const packed<token>&, const generation_options&, "
+                "std::span<rng>)");
+  if constexpr (exists) static_assert(sampler<Model>, "coho::sampler (1): generate does not return a coho::generation");
+  return true;
 }
 
 template <class Model>

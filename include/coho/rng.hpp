@@ -10,11 +10,10 @@
 
 namespace coho {
 
-/// Counter-based random numbers: Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC
-/// 2011).
+/// Counter-based random numbers: Philox 4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
 ///
 /// A generator is (seed, stream, counter). Two generators with different streams are independent, so that giving each
-/// sequence, prompt or record a stream of its own makes results independent of batch shape, thread and process count.
+/// sequence, prompt or record its own stream makes results independent of batch shape, thread and process count.
 /// Satisfies std::uniform_random_bit_generator. The distributions below are written out because those of the standard
 /// library differ between implementations.
 ///
@@ -37,7 +36,7 @@ class rng {
     return block_[used_++];
   }
 
-  /// A generator for a sub-task, independent of this one and of how much of this one was consumed.
+  /// A generator for a sub-task, independent of this one and of how much of it was consumed.
   constexpr rng split(std::uint64_t key) const noexcept {
     const auto mixed = philox(seed_ ^ 0x9E3779B97F4A7C15ull, stream_, key);
     return rng((std::uint64_t{mixed[0]} << 32) | mixed[1], (std::uint64_t{mixed[2]} << 32) | mixed[3]);
@@ -62,7 +61,7 @@ class rng {
 
   constexpr bool bernoulli(double p) noexcept { return uniform() < p; }
 
-  /// Standard normal (Box–Muller; one of the pair is dropped so that the state is the counter alone).
+  /// Standard normal (Box–Muller; one of each pair is dropped so that the state is only the counter).
   double normal() noexcept {
     const double u = 1.0 - uniform();
     const double v = uniform();

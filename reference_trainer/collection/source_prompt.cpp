@@ -170,12 +170,12 @@ source_prompt read_source_prompt(const json& value, const jsonl_reader& at) {
     take_own(out, value, at, fields);
   } else if (fields.has_all("problem", "solution")) {
     take(out, fields, "problem");
-    out.prompt.kind = question_kind::reasoning;
+    out.prompt.type = prompt_type::reasoning;
   } else if (is_tree_message(fields)) {
     take_message(out, value, fields);
   } else if (fields.has("question")) {
     take(out, first_of_dialogue(fields, fields.optional_text("question")));
-    if (is_reasoning_question(fields) || part_of_id(fields) == "cot") out.prompt.kind = question_kind::reasoning;
+    if (is_reasoning_question(fields) || part_of_id(fields) == "cot") out.prompt.type = prompt_type::reasoning;
   } else if (fields.has("prompt")) {
     const auto& prompt = fields["prompt"];
     if (prompt.is_object() && prompt.contains("text"))

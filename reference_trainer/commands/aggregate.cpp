@@ -73,13 +73,6 @@ void leave_out(const config& section, const std::vector<std::string>& names, std
                 "such that a principle is left to draw");
 }
 
-// A prompt or response that is too short to tell has no language, and then the rule rests.
-std::optional<std::string> identified(std::string_view text) {
-  std::string found = cld2_language{}(text);
-  if (found == cld2_language::unknown) return std::nullopt;
-  return found;
-}
-
 // The principles themselves when there are no other wordings.
 std::vector<std::vector<principle>> load_wordings(const std::vector<std::string>& files,
                                                   const std::vector<principle>& principles) {
@@ -151,7 +144,7 @@ void run_aggregate(const config& options, stage_context& context) {
     const auto judgement = scores_of(record, principles, reader.reader());
     const response_pair pair{record.pair.prompt.text(), record.pair.response_1, record.pair.response_2};
     const auto facts =
-        rules.language_rule ? find_rule_facts(pair, phrases, identified) : find_rule_facts(pair, phrases);
+        rules.language_rule ? find_rule_facts(pair, phrases, identify_language) : find_rule_facts(pair, phrases);
     const auto scores = aggregate.scores(judgement);
     const auto preferences = aggregate(judgement, facts, root.split(index));
     summary.add(judgement, scores, facts, preferences);

@@ -201,10 +201,10 @@ class prompt_collection {
 
     counts.repaired += unreadable > 0;
     prompt.source = source.name;
-    if (source.kind) prompt.kind = *source.kind;
+    if (source.type) prompt.type = *source.type;
     if (source.length_bonus)
       prompt.length_bonus = source.length_bonus;
-    else if (prompt.kind == question_kind::reasoning && !prompt.length_bonus)
+    else if (prompt.type == prompt_type::reasoning && !prompt.length_bonus)
       prompt.length_bonus = settings_.reasoning_length_bonus;
     const auto place = spool_.append(to_json(prompt).dump());
     const bool displaced = draw.add({.hash = hash,

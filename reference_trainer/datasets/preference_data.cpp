@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <coho/error.hpp>
+#include <coho/principle/negation.hpp>
 #include <coho/reward/empty_response.hpp>
 #include <coho/rng.hpp>
 #include <nlohmann/json.hpp>
@@ -52,9 +53,7 @@ std::vector<std::string> principle_lines(const preference_record& record, std::s
     require_argument(found != collection.end(),
                      "the record holds the name \"" + chosen.name +
                          "\" of a principle without its definition; give the file that defines it as `principles`");
-    require_argument(!chosen.negated || found->can_be_negated(),
-                     "the principle \"" + chosen.name + "\" has no negative definition");
-    out.push_back(chosen.negated ? found->negative_definition : found->definition);
+    out.push_back(definition_of(*found, chosen.negated));
   }
   return out;
 }

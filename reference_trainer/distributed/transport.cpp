@@ -15,7 +15,7 @@
 namespace coho::trainer {
 namespace {
 
-class alone final : public transport {
+class single_process final : public transport {
  public:
   std::size_t rank() const override { return 0; }
   std::size_t size() const override { return 1; }
@@ -34,7 +34,7 @@ class alone final : public transport {
 
 }  // namespace
 
-std::unique_ptr<transport> local_transport() { return std::make_unique<alone>(); }
+std::unique_ptr<transport> local_transport() { return std::make_unique<single_process>(); }
 
 std::size_t fair_threads(std::size_t bound, std::size_t all, std::size_t ranks) noexcept {
   return std::max<std::size_t>(1, std::min(bound, all / std::max<std::size_t>(ranks, 1)));

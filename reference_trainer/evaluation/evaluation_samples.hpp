@@ -13,7 +13,7 @@ namespace coho::trainer {
 struct evaluation_sample {
   std::uint64_t step = 0;  ///< updates done before
   std::string prompt;
-  question_kind type = question_kind::general;
+  prompt_type type = prompt_type::general;
   std::string response;
   double score = 0;  ///< of the reward model, as it gave it
   bool finished = false;

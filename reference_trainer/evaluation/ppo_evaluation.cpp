@@ -53,7 +53,7 @@ void save_whole(loaded_model& model, const fs::path& folder, const nlohmann::jso
 }  // namespace
 
 struct ppo_evaluation::measured {
-  question_kind type;
+  prompt_type type;
   double score, reward, kl, length;
   bool finished, empty, match;
   std::string response;
@@ -87,8 +87,7 @@ std::vector<rl_prompt> evaluation_prompts(const ppo_evaluation_settings& setting
   const rng random = evaluation_random().split(stream_key("guideline"));
   for (const auto& record : within_limit(read_records<prompt_record>(settings.prompts, settings.limit), prompts,
                                          drop_long, settings.prompts, context))
-    out.push_back(to_rl_prompt(record, prompts, guidelines(static_cast<prompt_type>(record.kind), random, out.size()),
-                               out.size()));
+    out.push_back(to_rl_prompt(record, prompts, guidelines(record.type, random, out.size()), out.size()));
   return out;
 }
 
@@ -196,7 +195,7 @@ ppo_evaluation::measured ppo_evaluation::read(std::size_t prompt, std::span<cons
   const auto tokens = own.subspan(fields, static_cast<std::size_t>(own[length]));
   std::vector<token> response;
   for (const double id : tokens) response.push_back(static_cast<token>(id));
-  return {.type = static_cast<question_kind>(prompts_[prompt].type),
+  return {.type = prompts_[prompt].type,
           .score = own[score],
           .reward = own[earned],
           .kl = own[kl],
@@ -241,7 +240,7 @@ void ppo_evaluation::record(std::uint64_t step, std::span<const double> numbers,
                             progress::clock::time_point start) {
   const auto at = static_cast<std::int64_t>(step);
   std::vector<measured> all;
-  std::set<question_kind> types;
+  std::set<prompt_type> types;
   for (std::size_t i = 0; i < prompts_.size(); ++i) types.insert(all.emplace_back(read(i, numbers)).type);
   settle(all);
   log_means(step, all, "", log);

@@ -192,7 +192,7 @@ at::Tensor adapter_bank::decode(const std::string& role, const at::Tensor& token
   return model_.decode(state.weights, &state.adapter, tokens, positions, cache, prefix);
 }
 
-at::Tensor adapter_bank::scalar(const std::string& role, const at::Tensor& hidden) const {
+at::Tensor adapter_bank::scalar_output(const std::string& role, const at::Tensor& hidden) const {
   const role_state& state = at(role);
   require_argument(state.head.defined(), "adapter_bank: role " + role + " has no scalar head");
   return at::linear(hidden.to(at::kFloat), state.head.weight, state.head.bias).squeeze(1);

@@ -87,7 +87,7 @@ class adapter_bank {
   /// can be kept as long as it is the same. Nothing for a role that is trained: its weights change at any time.
   std::optional<std::uint64_t> revision(const std::string& role) const;
   /// The role's scalar head over hidden states: [N].
-  at::Tensor scalar(const std::string& role, const at::Tensor& hidden) const;
+  at::Tensor scalar_output(const std::string& role, const at::Tensor& hidden) const;
   /// The language-model head [V, H] of the role.
   const at::Tensor& head(const std::string& role) const;
 

@@ -55,7 +55,7 @@ void set_head(adapter_bank& bank, const std::string& role, const scalar_head& he
 void set_base_head(loaded_model& model, const std::string& role) { set_head(*model.bank, role, model.base_head); }
 
 /// Roles of one bank run in one shape: what the base's config.json says holds for them all.
-void check_same_shape(const llama_config& role, const llama_config& base, const std::filesystem::path& directory) {
+void require_shape_of_base(const llama_config& role, const llama_config& base, const std::filesystem::path& directory) {
   const auto check = [&](const char* field, bool same) {
     if (!same)
       throw file_error((directory / "config.json").string(), field, "is another than that of the base model",
@@ -238,7 +238,7 @@ void load_role(loaded_model& model, const std::string& role, const std::filesyst
     bank.add_lora(role, std::move(adapter));
   } else {
     hf_checkpoint checkpoint = load_hf_checkpoint(path);
-    check_same_shape(checkpoint.config, bank.config(), path);
+    require_shape_of_base(checkpoint.config, bank.config(), path);
     if (!head.defined()) head = classifier_head(checkpoint);
     bank.add_full(role, llama_weights::from_tensors(checkpoint.config, std::move(checkpoint.tensors),
                                                     {.type = at::kFloat, .device = bank.device()}));

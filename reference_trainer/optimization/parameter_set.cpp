@@ -62,14 +62,17 @@ at::Tensor parameter_set::take_folded() {
   return std::exchange(folded_, at::Tensor());
 }
 
-// Far enough apart that no share reaches the draws of the next one, whatever a step's number of forward passes.
+// Dropout draws by a counter. Shares of a step begin this far apart, and steps after one another that far: no share
+// reaches the draws of the next one, whatever its number of forward passes.
+constexpr std::uint64_t draws_per_share = std::uint64_t{1} << 40, draws_per_step = std::uint64_t{1} << 20;
+
 void parameter_set::begin_share(std::uint64_t share) {
   if (!draws_before_shares_) draws_before_shares_ = draws_;
-  draws_ = *draws_before_shares_ + (share << 40);
+  draws_ = *draws_before_shares_ + share * draws_per_share;
 }
 
 void parameter_set::end_shares() {
-  draws_ = draws_before_shares_.value_or(draws_) + (std::uint64_t{1} << 20);
+  draws_ = draws_before_shares_.value_or(draws_) + draws_per_step;
   draws_before_shares_.reset();
 }
 

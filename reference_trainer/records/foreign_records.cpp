@@ -219,9 +219,9 @@ std::string text_if_any(const record_fields& fields, std::string_view name) {
   return fields.has(name) && fields[name].is_string() ? fields.text(name) : std::string();
 }
 
-question_kind kind_of(const json& value, const record_fields& fields) {
-  for (const auto kind : {question_kind::general, question_kind::reasoning, question_kind::red_teaming})
-    if (value == static_cast<int>(kind) || value == name_of(kind)) return kind;
+prompt_type type_of(const json& value, const record_fields& fields) {
+  for (const auto type : prompt_types)
+    if (value == static_cast<int>(type) || value == name_of(type)) return type;
   fields.wrong("question_type", "0 (general), 1 (reasoning) or 2 (red-teaming)");
 }
 
@@ -230,7 +230,7 @@ question_kind kind_of(const json& value, const record_fields& fields) {
 void read_prompt_details(const record_fields& fields, prompt_record& record) {
   if (const auto factor = fields.optional_number("length_bonus")) record.length_bonus = factor;
   if (fields.has("question_type") && !fields["question_type"].is_null())
-    record.kind = kind_of(fields["question_type"], fields);
+    record.type = type_of(fields["question_type"], fields);
   record.source = text_if_any(fields, "source");
   record.language = text_if_any(fields, "language");
 }
@@ -245,11 +245,11 @@ bool foreign_exchange(const json& value, const record_fields& fields, sft_record
     count_unused(fields, talk);
   } else if (fields.given("question")) {
     talk = conversation_of(fields, "question");
-    if (is_reasoning_question(fields)) record.prompt.kind = question_kind::reasoning;
+    if (is_reasoning_question(fields)) record.prompt.type = prompt_type::reasoning;
   } else if (fields.given("problem") && fields.given("solution")) {
     talk.turns = {{chat_role::user, fields.text("problem")}};
     talk.turns.push_back({chat_role::assistant, fields.text("solution")});
-    record.prompt.kind = question_kind::reasoning;
+    record.prompt.type = prompt_type::reasoning;
   } else if (fields.given("prompt")) {
     talk = conversation_of(fields, "prompt");
   } else if (fields.given("turns")) {

@@ -23,7 +23,7 @@ void put_prompt(json& out, const prompt_record& record) {
   out["input"] = record.input;
   if (!record.output.empty()) out["output"] = record.output;
   if (record.length_bonus) out["length_bonus"] = *record.length_bonus;
-  if (record.kind != question_kind::general) out["question_type"] = static_cast<int>(record.kind);
+  if (record.type != prompt_type::general) out["question_type"] = static_cast<int>(record.type);
   if (!record.source.empty()) out["source"] = record.source;
   if (!record.language.empty()) out["language"] = record.language;
   if (!record.system.empty()) out["system"] = record.system;
@@ -141,11 +141,6 @@ void own_preference(const json& value, const jsonl_reader& at, preference_record
 }
 
 }  // namespace
-
-std::string_view name_of(question_kind kind) {
-  constexpr std::string_view names[] = {"general", "reasoning", "red_teaming"};
-  return names[static_cast<int>(kind)];
-}
 
 std::string prompt_record::text() const { return dialogue_text(talk_of(*this)); }
 

@@ -10,16 +10,12 @@
 #include <utility>
 #include <vector>
 
+#include <coho/principle/prompt_type.hpp>
 #include <coho/prompt/chat_text.hpp>
 
 #include "jsonl/jsonl.hpp"
 
 namespace coho::trainer {
-
-/// What kind of question a prompt is; the principles sampled at RL time and the length bonus depend on it.
-enum class question_kind { general = 0, reasoning = 1, red_teaming = 2 };
-/// "general", "reasoning", "red_teaming": as recipes name them.
-std::string_view name_of(question_kind kind);
 
 /// A prompt: the last question (an instruction and an optional input) of a conversation, what came before it, and what
 /// the released data say about it.
@@ -28,7 +24,7 @@ struct prompt_record {
   std::string input{};
   std::string output{};                  ///< a reference answer; empty when there is none
   std::optional<double> length_bonus{};  ///< the record's own factor on the length bonus
-  question_kind kind = question_kind::general;
+  prompt_type type = prompt_type::general;  ///< the field `question_type`
   std::string source{};    ///< the collection that it came from; empty when unknown
   std::string language{};  ///< ISO 639 code, "un" for one that was not recognised; empty when nobody looked
   std::string system{};    ///< the conversation's system text

@@ -80,7 +80,7 @@ class checker {
     check_names();
     check_definitions();
     check_negations();
-    measure();
+    fill_measures();
   }
 
   principle_report take() { return std::move(out_); }
@@ -180,7 +180,7 @@ class checker {
       if (none(out_.entries[i])) say(place(i), "has no negative definition, others have one");
   }
 
-  void measure() {
+  void fill_measures() {
     std::vector<double> weights;
     for (auto& entry : out_.entries) {
       weights.push_back(entry.weight);

@@ -74,7 +74,7 @@ bool reward_role::reads_alike(const reward_query& a, const reward_query& b) cons
 at::Tensor reward_role::evaluate(std::span<const std::vector<token>> sequences) {
   for (const auto& sequence : sequences) tokens_read_ += sequence.size();
   const last_token_batch batch(sequences, bank_->device());
-  return bank_->scalar(role_, bank_->hidden(role_, batch.tokens, batch.layout).index_select(0, batch.last));
+  return bank_->scalar_output(role_, bank_->hidden(role_, batch.tokens, batch.layout).index_select(0, batch.last));
 }
 
 std::vector<double> reward_role::score(std::span<const reward_query> queries) {

@@ -63,7 +63,7 @@ rl_prompt to_rl_prompt(const prompt_record& record, const prompter& prompts, std
                        std::uint64_t key) {
   return {.tokens = prompts.tokens(record.messages()),
           .text = record.text(),
-          .type = static_cast<int>(record.kind),
+          .type = record.type,
           .length_multiplier = record.length_bonus.value_or(1.0),
           .principles = std::move(guideline),
           .key = key};
@@ -101,8 +101,7 @@ std::vector<rl_prompt> rl_prompt_source::operator()(std::uint64_t step) const {
       shuffled = pass;
     }
     const prompt_record& record = records_[order[position % records_.size()]];
-    const auto type = static_cast<prompt_type>(record.kind);
-    const auto lines = guidelines_(type, random_.split(stream_key("guideline")).split(step), k);
+    const auto lines = guidelines_(record.type, random_.split(stream_key("guideline")).split(step), k);
     for (std::size_t s = 0; s < samples_; ++s) out.push_back(to_rl_prompt(record, *prompts_, lines, k * samples_ + s));
   }
   return out;

@@ -10,13 +10,8 @@
 namespace coho::trainer {
 namespace {
 
-std::optional<std::string> by_cld2(std::string_view text) {
-  auto found = cld2_language{}(text);
-  return found == cld2_language::unknown ? std::nullopt : std::optional(std::move(found));
-}
-
 std::map<std::string, language_identifier_function>& language_identifiers() {
-  static std::map<std::string, language_identifier_function> known{{"cld2", by_cld2}};
+  static std::map<std::string, language_identifier_function> known{{"cld2", identify_language}};
   return known;
 }
 

@@ -14,8 +14,8 @@ prompt_source_settings read_source_section(const std::string& name, const config
   prompt_source_settings out{.name = name, .path = section.require<fs::path>("path", "a file or a folder of prompts")};
   out.count = section.find<std::size_t>("count");
   const auto type = section.choice("question_type", "of_record", {"of_record", "general", "reasoning", "red_teaming"});
-  for (const auto kind : {question_kind::general, question_kind::reasoning, question_kind::red_teaming})
-    if (type == name_of(kind)) out.kind = kind;
+  for (const auto known : prompt_types)
+    if (type == name_of(known)) out.type = known;
   out.length_bonus = section.find<double>("length_bonus");
   out.languages = section.get<std::vector<std::string>>("languages", languages);
   out.categories = section.get<std::vector<std::string>>("categories", {});

@@ -16,7 +16,7 @@ struct prompt_source_settings {
   std::string name;
   std::filesystem::path path;
   std::optional<std::size_t> count{};
-  std::optional<question_kind> kind{};
+  std::optional<prompt_type> type{};
   std::optional<double> length_bonus{};
   std::vector<std::string> languages{};
   std::vector<std::string> categories{};  ///< empty: all

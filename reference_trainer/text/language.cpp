@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <utility>
 
 namespace coho::trainer {
 
@@ -52,6 +53,11 @@ std::string cld2_language::operator()(std::string_view text) const {
   if (valid_prefix < static_cast<int>(text.size()) || !reliable || language == CLD2::UNKNOWN_LANGUAGE)
     return std::string(unknown);
   return CLD2::LanguageCode(language);
+}
+
+std::optional<std::string> identify_language(std::string_view text) {
+  auto found = cld2_language{}(text);
+  return found == cld2_language::unknown ? std::nullopt : std::optional(std::move(found));
 }
 
 }  // namespace coho::trainer

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,5 +18,8 @@ struct cld2_language {
   static constexpr std::string_view unknown = "un";
   std::string operator()(std::string_view text) const;
 };
+
+/// The same with nothing in place of `unknown`.
+std::optional<std::string> identify_language(std::string_view text);
 
 }  // namespace coho::trainer

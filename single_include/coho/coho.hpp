@@ -15,6 +15,7 @@
 #include <iterator>
 #include <limits>
 #include <map>
+#include <memory>
 #include <numbers>
 #include <numeric>
 #include <optional>
@@ -37,30 +38,30 @@
 
 namespace coho {
 
-/// Customisation point of everything that array types do not spell alike. Specialised for `float` and `double` here,
+/// Customisation point for operations that array types spell differently. Specialised for `float` and `double` here,
 /// for Eigen arrays in <coho/eigen/as_array.hpp> and for `at::Tensor` in <coho/torch/ops.hpp>; the primary template is
 /// left undefined so that a forgotten include cannot change what a program computes.
 ///
 /// A specialisation has
-///  (1) `plain`, the evaluated type of an expression; `scalar`, its number type, or the type itself when that is only
-///      known at run time; `value`, what a sum is (`double`, or a 0-d tensor);
+///  (1) `plain`, the evaluated type of an expression; `scalar`, its number type, or the type itself if that is known
+///      only at run time; `value`, the type of a sum (`double`, or a 0-d tensor);
 ///  (2) `host`, whether its elements can be read through a pointer in this process;
 ///  (3) static functions `min`, `max`, `clamp`, `where`, `sum`, `detach` with the meaning of the objects of those
 ///      names;
-///  (4) if not `host`: `to_host(x)`, a copy as an Eigen array of double, and `from_host(array, like)`, the way back;
+///  (4) if not `host`: `to_host(x)`, a copy as an Eigen array of double, and its inverse `from_host(array, like)`;
 ///      `sequence_sums(x, offsets)` and `sequence_spread(x, offsets)` with the meaning of the objects of
 ///      <coho/reduce.hpp>;
-///  (5) perhaps `blocks`, which runs a loss over tensors in memory of the host in one pass
+///  (5) optionally `blocks`, which evaluates a loss over tensors in host memory in one pass
 ///      (<coho/torch/tensor_blocks.hpp>).
 template <class T>
 struct array_traits;
 
 /// A number or an array of numbers with elementwise arithmetic, for which `exp`, `log`, `log1p` and `abs` are found by
-/// argument-dependent lookup. Integers are not: a loss over integers is a mistake.
+/// argument-dependent lookup. Integers are excluded: a loss over integers is a mistake.
 template <class T>
 concept array_like = requires { typename array_traits<std::remove_cvref_t<T>>::plain; };
 
-/// A range of numbers without arithmetic of its own, such as `std::vector<double>`. Lifted to an array at the boundary.
+/// A range of numbers without arithmetic, such as `std::vector<double>`. Converted to an array at the boundary.
 template <class T>
 concept scalar_range =
     !array_like<T> && std::ranges::input_range<T> && std::is_arithmetic_v<std::ranges::range_value_t<T>>;
@@ -71,7 +72,7 @@ using plain_t = typename array_traits<std::remove_cvref_t<T>>::plain;
 
 namespace detail {
 
-/// Say which header is missing, before anything else can fail. As classes, because those are instantiated on the spot.
+/// Names the missing header before anything else can fail. Classes, because those are instantiated immediately.
 template <class... Ts>
 struct array_check {
   static_assert(
@@ -81,7 +82,7 @@ struct array_check {
       "floating-point.");
   static constexpr bool passed = true;
 };
-/// For what has arithmetic of its own: ranges do not, and Eigen arrays without their header are only ranges.
+/// For types that have arithmetic: ranges do not, and without their header Eigen arrays are only ranges.
 template <class T>
 struct operand_check {
   static_assert(
@@ -94,7 +95,7 @@ struct operand_check {
 template <class T>
 concept floating_scalar = std::floating_point<std::remove_cvref_t<T>>;
 
-// The array among the operands decides; numbers are broadcast.
+// The array among the operands decides the type; numbers are broadcast.
 template <class A, class B>
 using leading_t =
     std::conditional_t<floating_scalar<A> && array_like<B>, std::remove_cvref_t<B>, std::remove_cvref_t<A>>;
@@ -108,12 +109,20 @@ struct array_traits<T> {
   using value = double;
   static constexpr bool host = true;
 
-  // NaN in either operand wins, as it does for tensors.
-  static constexpr T min(T a, T b) noexcept { return (b < a || b != b) ? b : a; }
-  static constexpr T max(T a, T b) noexcept { return (a < b || b != b) ? b : a; }
+  // NaN in either operand propagates, as for tensors. Comparisons are in the form that processors have an instruction
+  // for: as branches, they would be mispredicted.
+  static constexpr T min(T a, T b) noexcept {
+    const T smaller = b < a ? b : a;
+    return b != b ? b : smaller;
+  }
+  static constexpr T max(T a, T b) noexcept {
+    const T larger = a < b ? b : a;
+    return b != b ? b : larger;
+  }
   static constexpr T clamp(T x, double low, double high) noexcept {
     const T l = static_cast<T>(low), h = static_cast<T>(high);
-    return x < l ? l : (h < x ? h : x);
+    const T raised = x < l ? l : x;
+    return h < raised ? h : raised;
   }
   template <class A, class B>
   static constexpr auto where(bool condition, A a, B b) noexcept {
@@ -141,7 +150,7 @@ struct max_fn {
   }
 };
 struct clamp_fn {
-  /// x limited to [low, high]; NaN stays. On tensors the derivative is 1 inside and on the bounds, 0 outside.
+  /// x limited to [low, high]; NaN propagates. On tensors the derivative is 1 inside and on the bounds, 0 outside.
   template <class A>
   constexpr auto operator()(const A& x, double low, double high) const {
     static_assert(detail::operand_check<A>::passed);
@@ -149,7 +158,7 @@ struct clamp_fn {
   }
 };
 struct where_fn {
-  /// a where the condition holds, else b. At least one of a and b is an array when the condition is.
+  /// a where the condition holds, otherwise b. If the condition is an array, at least one of a and b must be one.
   template <class Condition, class A, class B>
   constexpr auto operator()(const Condition& condition, const A& a, const B& b) const {
     static_assert(detail::operand_check<detail::leading_t<A, B>>::passed);
@@ -165,7 +174,7 @@ struct sum_fn {
   }
 };
 struct detach_fn {
-  /// The values as a constant of automatic differentiation.
+  /// The values as a constant for automatic differentiation.
   template <class A>
   constexpr auto operator()(const A& x) const {
     static_assert(detail::operand_check<A>::passed);
@@ -206,7 +215,7 @@ struct log_sigmoid_fn {
 inline constexpr log_sigmoid_fn log_sigmoid{};
 
 struct sigmoid_fn {
-  /// 1 / (1 + e^−x) without overflow, precise on the small side.
+  /// 1 / (1 + e^−x) without overflow, accurate for small results.
   template <class A>
   auto operator()(const A& x) const {
     static_assert(detail::operand_check<A>::passed);
@@ -298,7 +307,7 @@ struct as_array_fn {
 inline constexpr as_array_fn as_array{};
 
 struct as_span_fn {
-  /// A span over a stored Eigen vector or array: what models and communicators take.
+  /// A span over a stored Eigen vector or array: the form that models and communicators take.
   template <class Number, int Rows, int Columns, int Options>
   std::span<const Number> operator()(const Eigen::Array<Number, Rows, Columns, Options>& x) const noexcept {
     return {x.data(), static_cast<std::size_t>(x.size())};
@@ -318,11 +327,11 @@ namespace detail {
 template <class T>
 concept host_array = eigen_dense<T> || scalar_range<T>;
 
-/// An array on a device or with automatic differentiation: array_like, but neither a number nor of the host.
+/// An array on a device or with automatic differentiation: array_like, but neither a number nor on the host.
 template <class T>
 concept device_array = array_like<T> && !array_traits<std::remove_cvref_t<T>>::host;
 
-/// Contiguous elements of a host array: a span where they lie so already, an evaluated copy otherwise.
+/// Contiguous elements of a host array: a span if they already are contiguous, otherwise an evaluated copy.
 template <host_array T>
 auto host_elements(const T& x) {
   if constexpr (eigen_dense<T>) {
@@ -370,12 +379,12 @@ template <scalar_range T>
 struct host_number<T> {
   using type = std::ranges::range_value_t<T>;
 };
-/// The floating-point type in which results over a host array are given: its own, or double for integers.
+/// The floating-point type of results over a host array: the array's type, or double for integers.
 template <class T>
 using host_number_t = std::conditional_t<std::floating_point<typename host_number<std::remove_cvref_t<T>>::type>,
                                          typename host_number<std::remove_cvref_t<T>>::type, double>;
 
-/// What algorithms return for a one-dimensional argument of the host.
+/// What algorithms return for a one-dimensional host argument.
 template <class Number>
 using array_of = Eigen::Array<Number, Eigen::Dynamic, 1>;
 
@@ -414,7 +423,7 @@ class argument_error : public error {
   using error::error;
 };
 
-/// A file whose content cannot be used. Names the path, the place in it (line, tensor or byte) and the mend.
+/// A file whose content cannot be used. Names the path, the place in it (line, tensor or byte) and the remedy.
 class file_error : public error {
  public:
   file_error(std::string_view path, std::string_view place, std::string_view what, std::string_view mend = {})
@@ -435,7 +444,7 @@ class file_error : public error {
   std::string path_, place_;
 };
 
-/// Throws `option_error` unless `ok`. Spelled as a function so that option checks read as one line each.
+/// Throws `option_error` unless `ok`. A function, so that each option check fits on one line.
 template <class Value>
 constexpr void require_option(bool ok, std::string_view option, const Value& value, std::string_view allowed) {
   if (!ok) throw option_error(option, value, allowed);
@@ -444,6 +453,242 @@ constexpr void require_option(bool ok, std::string_view option, const Value& val
 /// Throws `argument_error` unless `ok`.
 inline void require_argument(bool ok, const std::string& what) {
   if (!ok) throw argument_error(what);
+}
+
+}  // namespace coho
+
+// ---- coho/check_lengths.hpp
+
+/// Checks of what algorithms are given: lengths, offsets and shapes that fit together. All throw argument_error.
+namespace coho::detail {
+
+/// What offsets are called, of what they are, and what they count, for messages.
+struct offset_names {
+  const char *offsets = "offsets", *parts = "sequences", *elements = "tokens";
+};
+
+// `template <class = void>`, here and on other functions and members of the library: what is a template is only
+// compiled where it is called. A file that includes coho.hpp compiles in two thirds of the time for it.
+template <class = void>
+void check_offsets(std::span<const std::size_t> offsets, std::size_t total, const char* who,
+                   const offset_names& names = {}) {
+  const std::string start = std::string(who) + ": " + names.offsets;
+  require_argument(!offsets.empty() && offsets.front() == 0,
+                   start + " must start with 0 and have one entry more than there are " + names.parts);
+  for (std::size_t i = 1; i < offsets.size(); ++i) {
+    if (offsets[i - 1] > offsets[i]) {
+      throw argument_error(start + " decrease at entry " + std::to_string(i));
+    }
+  }
+  require_argument(offsets.back() == total, start + " end at " + std::to_string(offsets.back()) + ", but there are " +
+                                                std::to_string(total) + " " + names.elements);
+}
+
+template <class = void>
+void check_lengths(std::size_t expected, std::size_t found, const char* who, const char* what) {
+  require_argument(expected == found, std::string(who) + ": " + what + " has " + std::to_string(found) +
+                                          " elements where " + std::to_string(expected) + " were expected");
+}
+
+/// Tensors of other shapes would be broadcast into another loss.
+template <device_array T>
+void check_same_shape(const T& first, const T& other, const char* who) {
+  if (first.sizes() != other.sizes()) {
+    std::ostringstream out;
+    out << who << ": a tensor of shape " << other.sizes() << " stands beside one of shape " << first.sizes();
+    throw argument_error(out.str());
+  }
+}
+
+}  // namespace coho::detail
+
+// ---- coho/options.hpp
+
+/// What an options struct says of its members: one description each, from which validation, and in programs the keys of
+/// configuration files and their documentation, are made.
+///
+/// A struct describes its members one by one to a visitor, for one object of it or for several side by side:
+///
+///     struct gae_options {
+///       double gamma = 1, lambda = 1;
+///       static void describe(auto&& visit, auto&... o) {
+///         visit({"gamma", "discount per token", allowed::in(0, 1)}, o.gamma...);
+///         visit({"lambda", "1: return minus value; 0: one-step errors", allowed::in(0, 1)}, o.lambda...);
+///       }
+///     };
+///
+/// Members that are described structs themselves, or optional ones, are groups: their options' names have the group's
+/// before them ("gae.gamma"). The names of an enumeration's values, from that of 0 on, are an array that
+/// `option_names(value)` returns, found by its type. What holds between members is checked in a member
+/// `check_together(prefix)`.
+namespace coho {
+
+/// The numbers that an option may be. Not-a-number never is one.
+struct option_range {
+  double low = -std::numeric_limits<double>::infinity(), high = std::numeric_limits<double>::infinity();
+  bool low_included = true, high_included = true;
+  bool zero = false;      ///< 0 is allowed as well, and switches off
+  bool infinity = false;  ///< infinity is allowed as well, and switches off
+
+  constexpr option_range or_zero() const {
+    auto out = *this;
+    out.zero = true;
+    return out;
+  }
+  constexpr option_range or_infinity() const {
+    auto out = *this;
+    out.infinity = true;
+    return out;
+  }
+  bool contains(double x) const noexcept {
+    if (zero && x == 0) return true;
+    if (std::isinf(x) && !(infinity && x > 0)) return false;
+    return (low_included ? x >= low : x > low) && (high_included ? x <= high : x < high);
+  }
+};
+
+/// Ranges of options.
+namespace allowed {
+constexpr option_range any() { return {}; }  ///< any finite number
+constexpr option_range at_least(double low) { return {.low = low}; }
+constexpr option_range above(double low) { return {.low = low, .low_included = false}; }
+constexpr option_range in(double low, double high) { return {.low = low, .high = high}; }
+constexpr option_range in_open(double low, double high) {
+  return {.low = low, .high = high, .low_included = false, .high_included = false};
+}
+constexpr option_range in_from(double low, double high) { return {.low = low, .high = high, .high_included = false}; }
+constexpr option_range in_up_to(double low, double high) { return {.low = low, .high = high, .low_included = false}; }
+/// A bound on numbers: at least 0; 0 and infinity switch it off.
+constexpr option_range bound() { return at_least(0).or_zero().or_infinity(); }
+}  // namespace allowed
+
+/// What is known of an option, besides its type and default, which its member has.
+struct option {
+  std::string_view name, meaning;
+  option_range range{};
+  std::string_view unit{};
+};
+
+namespace detail {
+struct any_visitor {
+  template <class... Values>
+  void operator()(const option&, Values&...) const {}
+};
+template <class T>
+struct optional_value {
+  using type = void;
+};
+template <class T>
+struct optional_value<std::optional<T>> {
+  using type = T;
+};
+}  // namespace detail
+
+/// described: a struct of options that describes them.
+template <class T>
+concept described = requires(T& options) { T::describe(detail::any_visitor{}, options); };
+
+/// An optional struct of them: a group that may be left out.
+template <class T>
+concept optional_described = described<typename detail::optional_value<T>::type>;
+
+template <class T>
+concept option_number = std::is_arithmetic_v<T> && !std::is_same_v<T, bool>;
+
+/// "finite and at least 0", "in (0, 1)", "0 (off) or greater than 1"; of whole numbers "at least 1". Empty where
+/// every value of the type is allowed.
+template <class = void>
+std::string allowed_text(const option_range& range, bool whole = false) {
+  std::ostringstream out;
+  const bool low = std::isfinite(range.low), high = std::isfinite(range.high);
+  const bool zero =
+      range.zero && !option_range{range.low, range.high, range.low_included, range.high_included}.contains(0);
+  if (!low && !high) return whole ? "" : "finite";
+  if (zero) out << "0 (off) or ";
+  if (low && high) {
+    out << "in " << (range.low_included ? '[' : '(') << range.low << ", " << range.high
+        << (range.high_included ? ']' : ')');
+  } else {
+    if (!whole && !zero && !range.infinity) out << "finite and ";
+    if (low) out << (range.low_included ? "at least " : "greater than ") << range.low;
+    if (high) out << (range.high_included ? "at most " : "less than ") << range.high;
+  }
+  if (range.zero && !zero) out << (range.infinity ? " (0 or infinity: off)" : " (0: off)");
+  if (range.infinity && !(range.zero && !zero)) out << " (infinity: off)";
+  return out.str();
+}
+
+template <described Options>
+void validate(const Options& options, const std::string& prefix = {});
+
+namespace detail {
+struct range_check {
+  const std::string& prefix;
+
+  template <class T>
+  void operator()(const option& about, const T& value) const {
+    if constexpr (described<T>) {
+      coho::validate(value, prefix + std::string(about.name) + ".");
+    } else if constexpr (optional_described<T>) {
+      if (value) coho::validate(*value, prefix + std::string(about.name) + ".");
+    } else if constexpr (option_number<T>) {
+      if (!about.range.contains(static_cast<double>(value)))
+        throw option_error(prefix + std::string(about.name), value, allowed_text(about.range, std::is_integral_v<T>));
+    }
+  }
+};
+
+struct difference_search {
+  std::string prefix{}, found{};
+
+  template <class T>
+  void operator()(const option& about, const T& a, const T& b) {
+    if (!found.empty()) return;
+    const auto name = prefix + std::string(about.name);
+    if constexpr (described<T>) {
+      difference_search inner{name + "."};
+      T::describe(inner, a, b);
+      found = inner.found;
+    } else if constexpr (optional_described<T>) {
+      if (a.has_value() != b.has_value()) {
+        found = name;
+      } else if (a) {
+        difference_search inner{name + "."};
+        detail::optional_value<T>::type::describe(inner, *a, *b);
+        found = inner.found;
+      }
+    } else if (!(a == b)) {
+      found = name;
+    }
+  }
+};
+}  // namespace detail
+
+/// Throws `option_error` for the first option out of its range, named with `prefix` before it, then for what does not
+/// hold together.
+template <described Options>
+void validate(const Options& options, const std::string& prefix) {
+  Options::describe(detail::range_check{prefix}, options);
+  if constexpr (requires { options.check_together(prefix); }) options.check_together(prefix);
+}
+
+/// The name of the first option in which two structs differ; empty where they are equal.
+///
+///     coho::changed_option(coho::gae_options{.lambda = 0.9}, coho::gae_options{});  // "lambda"
+template <described Options>
+std::string changed_option(const Options& options, const Options& other) {
+  detail::difference_search search;
+  Options::describe(search, options, other);
+  return search.found;
+}
+
+/// `option_error` for the first of the options that is not as in `defaults`: in this combination it has no effect.
+/// `reason`: "where another policy loss is given".
+template <described Options>
+void require_unused(const Options& options, const Options& defaults, const std::string& prefix,
+                    const std::string& reason) {
+  if (const auto name = changed_option(options, defaults); !name.empty())
+    throw option_error(prefix + name, "(changed)", "left as it is " + reason);
 }
 
 }  // namespace coho
@@ -466,7 +711,19 @@ struct reduction_options {
   double fixed_length = 0;         ///< for reduction::fixed_length: the response length to divide by; > 0
   double token_normalizer = 0;     ///< n of the whole batch when this is a part of it; 0: count the tokens of this part
   double sequence_normalizer = 0;  ///< N of the whole batch when this is a part of it; 0: count this part's sequences
+
+  /// Without the normalizers, which are a driver's to set.
+  static void describe(auto&& visit, auto&... o) {
+    visit({"kind", "how the terms of tokens become one number"}, o.kind...);
+    visit({"fixed_length", "of the kind fixed_length: the length to divide by; 0: the longest a response may be",
+           allowed::at_least(0), "tokens"},
+          o.fixed_length...);
+  }
 };
+
+constexpr auto option_names(reduction) {
+  return std::array{"token_mean", "sequence_mean_of_means", "sequence_mean_of_sums", "fixed_length"};
+}
 
 /// The weight w_t of each token in a reduced loss Σ_t w_t·term_t. A term whose weight is 0 is not read: NaN there stays
 /// there.
@@ -477,32 +734,6 @@ struct token_weights {
 
 namespace detail {
 
-/// What offsets are called, of what they are, and what they count, for messages.
-struct offset_names {
-  const char *offsets = "offsets", *parts = "sequences", *elements = "tokens";
-};
-
-template <class = void>
-void check_offsets(std::span<const std::size_t> offsets, std::size_t total, const char* who,
-                   const offset_names& names = {}) {
-  const std::string start = std::string(who) + ": " + names.offsets;
-  require_argument(!offsets.empty() && offsets.front() == 0,
-                   start + " must start with 0 and have one entry more than there are " + names.parts);
-  for (std::size_t i = 1; i < offsets.size(); ++i) {
-    if (offsets[i - 1] > offsets[i]) {
-      throw argument_error(start + " decrease at entry " + std::to_string(i));
-    }
-  }
-  require_argument(offsets.back() == total, start + " end at " + std::to_string(offsets.back()) + ", but there are " +
-                                                std::to_string(total) + " " + names.elements);
-}
-
-template <class = void>
-void check_lengths(std::size_t expected, std::size_t found, const char* who, const char* what) {
-  require_argument(expected == found, std::string(who) + ": " + what + " has " + std::to_string(found) +
-                                          " elements where " + std::to_string(expected) + " were expected");
-}
-
 /// Calls f with host arrays whatever the arguments are; tensors are copied out (they are constants to f).
 template <class T>
 decltype(auto) on_host(const T& x) {
@@ -510,16 +741,6 @@ decltype(auto) on_host(const T& x) {
     return array_traits<T>::to_host(x);
   } else {
     return (x);
-  }
-}
-
-/// Tensors of other shapes would be broadcast into another loss.
-template <device_array T>
-void check_same_shape(const T& first, const T& other, const char* who) {
-  if (first.sizes() != other.sizes()) {
-    std::ostringstream out;
-    out << who << ": a tensor of shape " << other.sizes() << " stands beside one of shape " << first.sizes();
-    throw argument_error(out.str());
   }
 }
 
@@ -714,6 +935,239 @@ inline constexpr sequence_spread_fn sequence_spread{};
 
 }  // namespace coho
 
+// ---- coho/array_view.hpp
+
+/// What the members of named inputs (`policy_loss_inputs`, `advantage_inputs`, …) hold.
+namespace coho {
+
+namespace detail {
+
+/// Inputs derive their first member from it: without a name, `{a, b}`, they cannot be initialised.
+struct by_name {
+  struct key {};
+  constexpr explicit by_name(key) noexcept {}
+};
+inline constexpr by_name named{by_name::key{}};
+
+/// The number type of an array's own elements.
+template <class Array>
+using own_number_t = typename host_number<std::remove_cvref_t<Array>>::type;
+
+}  // namespace detail
+
+/// A read-only Eigen array over the elements of an Eigen array or expression, or of a range of floating-point numbers.
+/// Named arrays are viewed and must outlive the view; temporaries and expressions are kept in it. It has the arithmetic
+/// of `Eigen::ArrayXd` (`ArrayXf`) and converts to it.
+template <class Number>
+class array_view : public Eigen::Map<const Eigen::Array<Number, Eigen::Dynamic, 1>> {
+  using map = Eigen::Map<const Eigen::Array<Number, Eigen::Dynamic, 1>>;
+
+ public:
+  using value_type = Number;
+
+  array_view() : map(nullptr, 0) {}
+  template <class Array>
+    requires(detail::host_array<Array> && !std::is_base_of_v<array_view, std::remove_cvref_t<Array>>)
+  array_view(Array&& array)  // NOLINT: arrays are viewed without being asked to
+      : array_view(lent(std::forward<Array>(array))) {}
+  array_view(const array_view&) = default;
+  // A map assigns elements.
+  array_view& operator=(const array_view&) = delete;
+
+  const Number* begin() const noexcept { return this->data(); }
+  const Number* end() const noexcept { return this->data() + this->size(); }
+
+ private:
+  struct loan {
+    const Number* data;
+    std::size_t size;
+    std::shared_ptr<const void> kept;
+  };
+  explicit array_view(loan from) : map(from.data, static_cast<Eigen::Index>(from.size)), kept_(std::move(from.kept)) {}
+
+  // Whether the elements live as long as the argument only: those of a temporary that is no view itself.
+  template <class Array>
+  static consteval bool temporary() {
+    using plain = std::remove_cvref_t<Array>;
+    if constexpr (std::is_lvalue_reference_v<Array>) {
+      return false;
+    } else if constexpr (eigen_dense<plain>) {
+      return std::is_same_v<plain, typename plain::PlainObject>;
+    } else {
+      return !std::ranges::borrowed_range<plain>;
+    }
+  }
+  template <class Array>
+  static loan lent(Array&& array) {
+    const auto elements = detail::host_elements(array);
+    if constexpr (!std::is_same_v<decltype(elements), const std::span<const Number>>) {
+      std::vector<Number> numbers(elements.size());
+      for (std::size_t i = 0; i < elements.size(); ++i) {
+        if constexpr (std::is_same_v<Number, std::uint8_t>) {
+          numbers[i] = elements[i] != 0;  // flags
+        } else {
+          numbers[i] = static_cast<Number>(elements[i]);
+        }
+      }
+      return kept(std::move(numbers));
+    } else if constexpr (temporary<Array>()) {
+      return kept(std::forward<Array>(array));
+    } else {
+      return {elements.data(), elements.size(), nullptr};
+    }
+  }
+  template <class Array>
+  static loan kept(Array&& array) {
+    auto storage = std::make_shared<const std::remove_cvref_t<Array>>(std::forward<Array>(array));
+    return {storage->data(), static_cast<std::size_t>(storage->size()), storage};
+  }
+
+  std::shared_ptr<const void> kept_;
+};
+
+namespace detail {
+
+/// Whether arrays of From can be read as Numbers; says what is wrong.
+template <class From, class Number>
+consteval bool check_numbers() {
+  static_assert(std::is_floating_point_v<From>,
+                "coho: log-probs, values, scores and rewards are floating-point numbers, not integers");
+  static_assert(!std::is_floating_point_v<From> || sizeof(From) <= sizeof(Number),
+                "coho: these inputs are of float and would round an array of double; cast it, or name inputs<double>");
+  return true;
+}
+
+/// The argument that a gradient is taken of: in its own number type, which is that of the result.
+template <class Number>
+class number_array : public array_view<Number> {
+ public:
+  template <class Array>
+    requires(host_array<Array> && !std::is_base_of_v<array_view<Number>, std::remove_cvref_t<Array>>)
+  number_array(Array&& array)  // NOLINT: arrays are viewed without being asked to
+      : array_view<Number>(std::forward<Array>(array)) {
+    using from = own_number_t<Array>;
+    static_assert(check_numbers<from, Number>());
+    static_assert(!std::is_floating_point_v<from> || std::is_same_v<from, Number>,
+                  "coho: inputs in braces are of double; for arrays of float name the type: …_inputs<float>{…}");
+  }
+  number_array(const array_view<Number>& view) : array_view<Number>(view) {}  // NOLINT
+};
+
+/// A constant argument; narrower numbers are converted.
+template <class Number>
+class constant_array : public array_view<Number> {
+ public:
+  constant_array() = default;
+  template <class Array>
+    requires(host_array<Array> && !std::is_base_of_v<array_view<Number>, std::remove_cvref_t<Array>>)
+  constant_array(Array&& array)  // NOLINT: arrays are viewed without being asked to
+      : array_view<Number>(std::forward<Array>(array)) {
+    static_assert(check_numbers<own_number_t<Array>, Number>());
+  }
+  constant_array(const array_view<Number>& view) : array_view<Number>(view) {}  // NOLINT
+};
+
+template <class Array>
+struct input_types {
+  static_assert(device_array<Array>,
+                "coho: inputs are of double, of float, or of a tensor type; for at::Tensor include "
+                "<coho/torch/ops.hpp>");
+  using number = Array;
+  using constant = Array;
+  using weight = Array;
+  using mask = Array;
+};
+template <floating_scalar Number>
+struct input_types<Number> {
+  using number = number_array<Number>;
+  using constant = constant_array<Number>;
+  using weight = array_view<double>;
+  using mask = array_view<std::uint8_t>;
+};
+
+}  // namespace detail
+
+/// The weights of named inputs: `token_weights` of any array, or none.
+template <class Array>
+struct optional_weights {
+  typename detail::input_types<Array>::weight values{};
+  bool given = false;
+
+  optional_weights() = default;
+  template <class Weights>
+  optional_weights(const token_weights<Weights>& weights) : values(weights.values), given(true) {}  // NOLINT
+  template <class Weights>
+  optional_weights(token_weights<Weights>&& weights) : values(std::move(weights.values)), given(true) {}  // NOLINT
+};
+
+/// The mask of named inputs: one number per token, 0 for padding; or none.
+template <class Array>
+struct optional_mask {
+  typename detail::input_types<Array>::mask values{};
+  bool given = false;
+
+  optional_mask() = default;
+  template <class Mask>
+    requires(!std::is_same_v<std::remove_cvref_t<Mask>, optional_mask>)
+  optional_mask(Mask&& mask) : values(std::forward<Mask>(mask)), given(true) {}  // NOLINT
+};
+
+namespace detail {
+
+/// The mask on the host.
+template <class Array>
+optional_mask<double> host_mask(const optional_mask<Array>& mask) {
+  if constexpr (device_array<Array>) {
+    return mask.given ? optional_mask<double>(on_host(mask.values)) : optional_mask<double>();
+  } else {
+    return mask.given ? optional_mask<double>(mask.values) : optional_mask<double>();
+  }
+}
+
+/// Calls f with what says by an index whether a token of `size` is real; throws argument_error for another length.
+template <class Number, class F>
+decltype(auto) with_mask(const optional_mask<Number>& mask, std::size_t size, const char* who, const F& f) {
+  if (!mask.given) return f(all_real{size});
+  const auto flags = host_elements(mask.values);
+  check_lengths(size, flags.size(), who, "mask");
+  return f(flags);
+}
+
+}  // namespace detail
+}  // namespace coho
+
+// ---- coho/advantage/advantage_inputs.hpp
+
+namespace coho {
+
+/// What advantages of tokens are estimated from, by name. `Array` is double (the default where only braces are written),
+/// float, or a tensor type; arrays have one number per token.
+///
+///     coho::gae({.rewards = rewards, .values = values, .offsets = offsets}, {.lambda = 0.95});
+///     coho::gae(coho::advantage_inputs<float>{.rewards = rewards, .values = values, .offsets = offsets});
+template <class Array = double>
+struct advantage_inputs {
+  [[no_unique_address]] detail::by_name only_by_name = detail::named;
+  typename detail::input_types<Array>::number rewards;     ///< r_t; results are of its type
+  typename detail::input_types<Array>::constant values{};  ///< V_t, read before y_t is seen
+  optional_mask<Array> mask{};                             ///< 0: not part of the response; none: all tokens are
+  std::span<const std::size_t> offsets{};                  ///< of the sequences, one entry more than there are
+};
+
+namespace detail {
+
+/// Tensors are copied to the host.
+template <device_array Array>
+advantage_inputs<double> host_inputs(const advantage_inputs<Array>& in) {
+  return {.rewards = on_host(in.rewards),
+          .values = on_host(in.values),
+          .mask = host_mask(in.mask),
+          .offsets = in.offsets};
+}
+
+}  // namespace detail
+}  // namespace coho
+
 // ---- coho/advantage/gae.hpp
 
 namespace coho {
@@ -721,58 +1175,19 @@ namespace coho {
 struct gae_options {
   double gamma = 1;   ///< discount per token, in [0, 1]
   double lambda = 1;  ///< 1: return minus value (high variance); 0: one-step errors (high bias); in [0, 1]
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"gamma", "discount per token", allowed::in(0, 1)}, o.gamma...);
+    visit({"lambda", "1: return minus value (high variance); 0: one-step errors (high bias)", allowed::in(0, 1)},
+          o.lambda...);
+  }
 };
 
 template <class Array>
 struct gae_result {
-  Array advantages;  ///< one a token
+  Array advantages;  ///< one per token
   Array returns;     ///< advantages + values: the value model's targets
 };
-
-namespace detail {
-
-/// Calls step(t, state) for the tokens t of each sequence from its last to its first, from a fresh State, and
-/// finish(i, state) after each sequence. Two sequences take turns: what is computed of a token waits for its successor,
-/// and the other sequence fills the wait.
-template <class State, class Step, class Finish>
-void scan_backwards(std::span<const std::size_t> offsets, const Step& step, const Finish& finish) {
-  const std::size_t count = offsets.size() - 1;
-  std::size_t i = 0;
-  for (; i + 1 < count; i += 2) {
-    State first{}, second{};
-    std::size_t t = offsets[i + 1], u = offsets[i + 2];
-    // One goes ahead: side by side, sequences of 4 KiB would be in each other's way in the cache.
-    std::size_t together = std::min(t - offsets[i], u - offsets[i + 1]), ahead = std::min<std::size_t>(together, 32);
-    for (together -= ahead; ahead > 0; --ahead) step(--t, first);
-    for (; together > 0; --together) {
-      step(--t, first);
-      step(--u, second);
-    }
-    while (t > offsets[i]) step(--t, first);
-    while (u > offsets[i + 1]) step(--u, second);
-    finish(i, first);
-    finish(i + 1, second);
-  }
-  if (i < count) {
-    State last{};
-    for (std::size_t t = offsets[i + 1]; t > offsets[i];) step(--t, last);
-    finish(i, last);
-  }
-}
-
-/// Whether no number is NaN or infinite.
-template <class Number>
-bool all_finite(const array_of<Number>& x) noexcept {
-  constexpr Eigen::Index part = 1024;
-  Number defect = 0;
-  for (Eigen::Index begin = 0; begin < x.size(); begin += part) {
-    const auto some = x.segment(begin, std::min(part, x.size() - begin));
-    defect += (some - some).sum();
-  }
-  return defect == 0;
-}
-
-}  // namespace detail
 
 struct gae_fn {
   /// Generalised advantage estimation (Schulman et al. 2016, eqs. 11 and 16) over N packed sequences:
@@ -781,89 +1196,60 @@ struct gae_fn {
   ///
   /// with V and A zero after the last token of each sequence, whether it ended by itself or was cut.
   ///
-  /// `rewards`, `values`: one a token (arrays, ranges or tensors; V_t read before y_t is seen). `offsets`: N + 1
-  /// entries. `mask` (optional): 0 marks tokens that are not part of the response; they are skipped as if they were not
-  /// there, neither read nor discounted over, and their results are 0. Returns Eigen arrays of the rewards' number type
-  /// (tensors for tensors, detached). Throws option_error (gamma, lambda outside [0, 1]), argument_error (lengths,
-  /// offsets, a reward or value of a real token that is not finite).
+  /// Takes `advantage_inputs`: arrays, ranges or tensors. Tokens whose mask is 0 are skipped as if they were not there,
+  /// neither read nor discounted over, and their results are 0. Returns Eigen arrays of the rewards' number type (tensors
+  /// for tensors, detached). Throws option_error (gamma, lambda outside [0, 1]), argument_error (lengths, offsets, a
+  /// reward or value of a real token that is not finite).
   ///
   ///     std::vector<std::size_t> offsets{0, 3};
-  ///     auto [advantages, returns] = coho::gae(rewards, values, offsets, {.gamma = 1, .lambda = 0.95});
+  ///     auto [advantages, returns] =
+  ///         coho::gae({.rewards = rewards, .values = values, .offsets = offsets}, {.gamma = 1, .lambda = 0.95});
   ///     // rewards 0 0 1, values 0 0 0 → advantages 0.9025 0.95 1
-  template <class Rewards, class Values>
-  auto operator()(const Rewards& rewards, const Values& values, std::span<const std::size_t> offsets,
-                  const gae_options& options = {}) const {
-    return with_mask(rewards, values, nullptr, offsets, options);
-  }
-  template <class Rewards, class Values, class Mask>
-  auto operator()(const Rewards& rewards, const Values& values, const Mask& mask, std::span<const std::size_t> offsets,
-                  const gae_options& options = {}) const {
-    if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
-    return with_mask(rewards, values, &mask, offsets, options);
+  template <class Array = double>
+  auto operator()(const advantage_inputs<Array>& in, const gae_options& options = {}) const {
+    if constexpr (detail::device_array<Array>) {
+      auto result = (*this)(detail::host_inputs(in), options);
+      return gae_result<Array>{detail::back_to(std::move(result.advantages), in.rewards),
+                               detail::back_to(std::move(result.returns), in.rewards)};
+    } else {
+      validate(options);
+      const auto size = static_cast<std::size_t>(in.rewards.size());
+      detail::check_lengths(size, static_cast<std::size_t>(in.values.size()), "gae", "values");
+      detail::check_offsets(in.offsets, size, "gae");
+      return detail::with_mask(in.mask, size, "gae", [&](const auto& mask) { return run(in, mask, options); });
+    }
   }
 
  private:
+  template <class Number, class Mask>
+  static auto run(const advantage_inputs<Number>& in, const Mask& mask, const gae_options& options) {
+    using array = detail::array_of<Number>;
+    gae_result<array> result{array(in.rewards.size()), array(in.rewards.size())};
+    const Number *const rewards = in.rewards.data(), *const values = in.values.data();
+    Number *const advantages = result.advantages.data(), *const returns = result.returns.data();
+    const double gamma = options.gamma, decay = options.gamma * options.lambda;
+    for (std::size_t i = 0; i + 1 < in.offsets.size(); ++i) {
+      double next_value = 0, advantage = 0;
+      for (std::size_t t = in.offsets[i + 1]; t-- > in.offsets[i];) {
+        if (mask[t] == 0) {
+          advantages[t] = returns[t] = 0;
+          continue;
+        }
+        const double value = static_cast<double>(values[t]);
+        const double error = static_cast<double>(rewards[t]) + gamma * next_value - value;
+        advantage = error + decay * advantage;
+        next_value = value;
+        advantages[t] = static_cast<Number>(advantage);
+        returns[t] = static_cast<Number>(advantage + value);
+      }
+      // What is not finite stays so up to the first token.
+      if (!std::isfinite(advantage)) refuse(i);
+    }
+    return result;
+  }
+
   [[noreturn]] static void refuse(std::size_t sequence) {
     throw argument_error("gae: a reward or value of sequence " + std::to_string(sequence) + " is not finite");
-  }
-
-  template <class Rewards, class Values, class Mask>
-  static auto with_mask(const Rewards& rewards, const Values& values, Mask mask, std::span<const std::size_t> offsets,
-                        const gae_options& options) {
-    if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
-    if constexpr (!detail::host_array<Values>) static_assert(detail::array_check<Values>::passed);
-    const auto& rewards_local = detail::on_host(rewards);
-    const auto& values_local = detail::on_host(values);
-    const auto r = detail::host_elements(rewards_local);
-    const auto v = detail::host_elements(values_local);
-    using number = detail::host_number_t<decltype(rewards_local)>;
-    auto result = [&] {
-      if constexpr (std::is_null_pointer_v<Mask>) {
-        return run<number>(r, v, detail::all_real{r.size()}, offsets, options);
-      } else {
-        const auto& mask_local = detail::on_host(*mask);
-        return run<number>(r, v, detail::host_elements(mask_local), offsets, options);
-      }
-    }();
-    auto advantages = detail::back_to(std::move(result.advantages), rewards);
-    auto returns = detail::back_to(std::move(result.returns), rewards);
-    return gae_result<decltype(advantages)>{std::move(advantages), std::move(returns)};
-  }
-
-  template <class Number, class R, class V, class Mask>
-  static gae_result<detail::array_of<Number>> run(const R& rewards, const V& values, const Mask& mask,
-                                                  std::span<const std::size_t> offsets, const gae_options& options) {
-    require_option(options.gamma >= 0 && options.gamma <= 1, "gamma", options.gamma, "in [0, 1]");
-    require_option(options.lambda >= 0 && options.lambda <= 1, "lambda", options.lambda, "in [0, 1]");
-    detail::check_lengths(rewards.size(), values.size(), "gae", "values");
-    detail::check_lengths(rewards.size(), mask.size(), "gae", "mask");
-    detail::check_offsets(offsets, rewards.size(), "gae");
-
-    const auto size = static_cast<Eigen::Index>(rewards.size());
-    gae_result<detail::array_of<Number>> result{detail::array_of<Number>(size), detail::array_of<Number>(size)};
-    Number* const advantages = result.advantages.data();
-    Number* const returns = result.returns.data();
-    const double gamma = options.gamma, decay = options.gamma * options.lambda;
-    struct state {
-      double next_value = 0, next_advantage = 0;
-    };
-    const auto step = [=](std::size_t t, state& s) {
-      if (mask[t] == 0) {
-        advantages[t] = returns[t] = 0;
-        return;
-      }
-      const double value = static_cast<double>(values[t]);
-      const double error = static_cast<double>(rewards[t]) + gamma * s.next_value - value;
-      s.next_advantage = error + decay * s.next_advantage;
-      s.next_value = value;
-      advantages[t] = static_cast<Number>(s.next_advantage);
-      returns[t] = static_cast<Number>(s.next_advantage + value);
-    };
-    detail::scan_backwards<state>(offsets, step, [](std::size_t i, const state& s) {
-      // What is not finite stays so up to the first token.
-      if (!std::isfinite(s.next_advantage)) refuse(i);
-    });
-    return result;
   }
 };
 inline constexpr gae_fn gae{};
@@ -875,8 +1261,8 @@ inline constexpr gae_fn gae{};
 namespace coho {
 
 namespace detail {
-/// Spans over what owns its elements. As functions: a conversion that is written out has the compiler check each
-/// concept of ranges for each type in every file that includes the header, whether it is made or not.
+/// Spans over containers. Functions, because a written-out conversion makes the compiler check every concept of ranges
+/// for each type in every file that includes the header, whether or not the conversion is used.
 template <class T>
 std::span<T> span_of(T* first, std::size_t size) {
   return {first, size};
@@ -894,10 +1280,10 @@ auto span_of(Container& elements) -> std::span<std::remove_pointer_t<decltype(el
 /// A token id.
 using token = std::int32_t;
 
-/// Sequences of different lengths laid end to end without padding.
+/// Sequences of different lengths concatenated without padding.
 ///
-/// Sequence i is `values[offsets[i], offsets[i + 1])`; `offsets` has one entry more than there are sequences and starts
-/// at 0. Empty sequences are allowed.
+/// Sequence i is `values[offsets[i], offsets[i + 1])`; `offsets` starts at 0 and has one entry more than there are
+/// sequences. Empty sequences are allowed.
 ///
 ///     coho::packed<int> batch;
 ///     batch.push_back({1, 2, 3});
@@ -932,7 +1318,7 @@ struct packed {
     offsets.push_back(values.size());
   }
 
-  /// The sequences with the given indices, a range, in that order.
+  /// The sequences at the given indices, in the order of that range.
   template <class Indices>
   packed select(const Indices& indices) const {
     packed out;
@@ -944,7 +1330,7 @@ struct packed {
 };
 
 /// Prompts with one response each: the batch over which policies and value models are evaluated.
-/// Outputs over it are laid out as `responses.values`: one number a response token, sequence after sequence.
+/// Outputs are laid out as `responses.values`: one number per response token, sequence by sequence.
 struct token_batch {
   packed<token> prompts;
   packed<token> responses;
@@ -963,11 +1349,10 @@ struct token_batch {
 
 namespace coho {
 
-/// Counter-based random numbers: Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC
-/// 2011).
+/// Counter-based random numbers: Philox 4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
 ///
 /// A generator is (seed, stream, counter). Two generators with different streams are independent, so that giving each
-/// sequence, prompt or record a stream of its own makes results independent of batch shape, thread and process count.
+/// sequence, prompt or record its own stream makes results independent of batch shape, thread and process count.
 /// Satisfies std::uniform_random_bit_generator. The distributions below are written out because those of the standard
 /// library differ between implementations.
 ///
@@ -990,7 +1375,7 @@ class rng {
     return block_[used_++];
   }
 
-  /// A generator for a sub-task, independent of this one and of how much of this one was consumed.
+  /// A generator for a sub-task, independent of this one and of how much of it was consumed.
   constexpr rng split(std::uint64_t key) const noexcept {
     const auto mixed = philox(seed_ ^ 0x9E3779B97F4A7C15ull, stream_, key);
     return rng((std::uint64_t{mixed[0]} << 32) | mixed[1], (std::uint64_t{mixed[2]} << 32) | mixed[3]);
@@ -1015,7 +1400,7 @@ class rng {
 
   constexpr bool bernoulli(double p) noexcept { return uniform() < p; }
 
-  /// Standard normal (Box–Muller; one of the pair is dropped so that the state is the counter alone).
+  /// Standard normal (Box–Muller; one of each pair is dropped so that the state is only the counter).
   double normal() noexcept {
     const double u = 1.0 - uniform();
     const double v = uniform();
@@ -1098,32 +1483,43 @@ struct reward_query {
   std::span<const token> response_tokens{};
   std::string_view prompt{};
   std::string_view response{};
-  /// The guideline, one line a principle, in presentation order, RL-time interventions included.
+  /// The guideline, one line per principle, in presentation order, including interventions added during RL.
   std::span<const std::string> principles{};
   /// Whether the response ended by itself (stop sequence or end token) rather than by the length limit.
   bool finished = true;
-  /// The prompt record's own factor on the length bonus (SPEC of SALMON: `length_bonus`).
+  /// The prompt record's factor on the length bonus (record field `length_bonus`).
   double length_multiplier = 1.0;
 };
 
 /// How responses are sampled.
 struct generation_options {
   std::size_t max_new_tokens = 256;
-  double temperature = 1.0;         ///< 0 is greedy
-  std::size_t top_k = 0;            ///< 0 is off
-  double top_p = 1.0;               ///< 1 is off
+  double temperature = 1.0;         ///< 0: greedy
+  std::size_t top_k = 0;            ///< 0: off
+  double top_p = 1.0;               ///< 1: off
   std::vector<std::string> stop{};  ///< exact stop strings; needs a tokenizer
-  /// Stop strings that end a response as well and do not finish it: it counts as cut at the limit, with whatever
-  /// penalty that has. One that a string of `stop` begins with or holds counts only where the text goes on otherwise.
+  /// Stop strings that also end a response but do not finish it: it counts as cut at the limit, with the penalty
+  /// for that. One that a string of `stop` starts with or contains counts only if the text continues differently.
   std::vector<std::string> unfinished_stop{};
-  std::vector<token> banned{};  ///< tokens never sampled (padding, say); masked in log-probs alike
+  std::vector<token> banned{};  ///< tokens never sampled (padding, for example); masked in log-probs too
+
+  /// Without `banned`, which is the model's rather than the user's to say.
+  static void describe(auto&& visit, auto&... o) {
+    visit({"max_new_tokens", "length limit of a response", allowed::at_least(1), "tokens"}, o.max_new_tokens...);
+    visit({"temperature", "of sampling; 0: greedy", allowed::at_least(0)}, o.temperature...);
+    visit({"top_k", "sample from this many most probable tokens; 0: off", {}, "tokens"}, o.top_k...);
+    visit({"top_p", "sample from the most probable tokens that hold this much; 1: off", allowed::in_up_to(0, 1)},
+          o.top_p...);
+    visit({"stop", "texts that end a response"}, o.stop...);
+    visit({"unfinished_stop", "texts that end a response and leave it unfinished"}, o.unfinished_stop...);
+  }
 };
 
-/// Sampled responses. A response that ended holds its end token (or the tokens of its stop string) as its last.
+/// Sampled responses. A finished response includes its end token (or the tokens of its stop string).
 struct generation {
   packed<token> responses;
-  packed<float> log_probs;             ///< of each response token, under the tempered distribution that was sampled
-  std::vector<std::uint8_t> finished;  ///< one a sequence
+  packed<float> log_probs;             ///< one per response token, under the tempered distribution that was sampled
+  std::vector<std::uint8_t> finished;  ///< one per sequence
 };
 
 /// Gradients to pull back through a policy. Empty spans mean zero.
@@ -1136,21 +1532,20 @@ struct value_gradient {
 };
 
 /// policy
-///  (1) `m.log_probs(batch)` with a `const token_batch&` returns a number_range of one log-probability a response
-///  token,
-///      laid out as `batch.responses.values`: log p(y_t | x, y_<t) under the distribution that `generate` samples
-///      (temperature included).
+///  (1) `m.log_probs(batch)` with a `const token_batch&` returns a number_range with one log-probability per response
+///      token, laid out as `batch.responses.values`: log p(y_t | x, y_<t) under the distribution that `generate`
+///      samples (temperature included).
 ///  (2) The result for a sequence does not depend on the other sequences of the batch.
 template <class Model>
 concept policy = requires(Model& m, const token_batch& batch) {
   { m.log_probs(batch) } -> number_range;
 };
 
-/// differentiable_policy: a policy and
-///  (1) `auto [out, pullback] = m.forward(batch)` where `out.log_probs` is as `log_probs` gives it; if `out.entropy`
+/// differentiable_policy: a policy, and
+///  (1) `auto [out, pullback] = m.forward(batch)`, where `out.log_probs` equals `log_probs(batch)`; if `out.entropy`
 ///      exists, it is the entropy (nats) of the distribution at each response token;
-///  (2) `pullback(policy_gradient)` adds dL/dθ to the model's gradients, given dL/d(log_probs) and dL/d(entropy);
-///      it may be called once for each forward.
+///  (2) `pullback(policy_gradient)` adds dL/dθ to the model's gradients, given dL/d(log_probs) and dL/d(entropy); it
+///      may be called once per forward.
 template <class Model>
 concept differentiable_policy =
     policy<Model> && requires(Model& m, const token_batch& batch, policy_gradient gradient) {
@@ -1158,25 +1553,31 @@ concept differentiable_policy =
       m.forward(batch).second(gradient);
     };
 
-/// causal_lm: a policy and
-///  (1) `m.generate(prompts, options, streams)`: prompts `const packed<token>&`, `const generation_options&`, and one
-///      rng a sequence (`std::span<rng>`), returns a `generation`;
-///  (2) a sequence's result depends on its prompt, the options and its rng alone.
+/// sampler: what answers prompts, say an inference engine with the policy's weights.
+///  (1) `s.generate(prompts, options, streams)`: prompts `const packed<token>&`, `const generation_options&`, and one
+///      rng per sequence (`std::span<rng>`), returns a `generation`; its log_probs may be empty where they are unknown;
+///  (2) a sequence's result depends only on its prompt, the options and its rng;
+///  (3) it samples from the policy that is trained: what the optimizer changes reaches it before the next call.
 template <class Model>
-concept causal_lm = policy<Model> && requires(Model& m, const packed<token>& prompts, const generation_options& options,
-                                              std::span<rng> streams) {
-  { m.generate(prompts, options, streams) } -> std::convertible_to<generation>;
-};
+concept sampler =
+    requires(Model& m, const packed<token>& prompts, const generation_options& options, std::span<rng> streams) {
+      { m.generate(prompts, options, streams) } -> std::convertible_to<generation>;
+    };
+
+/// causal_lm: a policy that is a sampler, of log-probabilities as `log_probs` gives them.
+template <class Model>
+concept causal_lm = policy<Model> && sampler<Model>;
 
 /// value_model
-///  (1) `m.values(batch)` returns a number_range of one V_t a response token, read before y_t is seen.
+///  (1) `m.values(batch)` returns a number_range with one V_t per response token, computed before y_t is seen.
 template <class Model>
 concept value_model = requires(Model& m, const token_batch& batch) {
   { m.values(batch) } -> number_range;
 };
 
-/// differentiable_value_model: a value_model and
-///  (1) `auto [out, pullback] = m.forward(batch)` with `out.values`, (2) `pullback(value_gradient)`, as for policies.
+/// differentiable_value_model: a value_model, and
+///  (1) `auto [out, pullback] = m.forward(batch)` with `out.values`, and (2) `pullback(value_gradient)`, as for
+///      policies.
 template <class Model>
 concept differentiable_value_model =
     value_model<Model> && requires(Model& m, const token_batch& batch, value_gradient gradient) {
@@ -1185,9 +1586,9 @@ concept differentiable_value_model =
     };
 
 /// reward_model
-///  (1) `m.score(queries)` with `std::span<const reward_query>`, or `m(queries)`, returns a number_range of one number
-///      a query. A lambda qualifies.
-///  (2) A query's score does not depend on the others in the span.
+///  (1) `m.score(queries)` with `std::span<const reward_query>`, or `m(queries)`, returns a number_range with one score
+///      per query. A lambda qualifies.
+///  (2) A query's score does not depend on the other queries of the span.
 template <class Model>
 concept reward_model = requires(Model& m, std::span<const reward_query> queries) {
   { m.score(queries) } -> number_range;
@@ -1196,7 +1597,7 @@ concept reward_model = requires(Model& m, std::span<const reward_query> queries)
 };
 
 /// differentiable_reward_model: what `train/reward_model` trains.
-///  (1) `auto [scores, pullback] = m.forward(queries)`, scores a number_range of one a query;
+///  (1) `auto [scores, pullback] = m.forward(queries)`, where `scores` is a number_range with one score per query;
 ///  (2) `pullback(std::span<const double> d_scores)` adds to the model's gradients.
 template <class Model>
 concept differentiable_reward_model =
@@ -1207,17 +1608,17 @@ concept differentiable_reward_model =
 
 /// trainable
 ///  (1) `m.zero_gradients()` sets the accumulated gradients to zero.
-///  (2) Either `m.gradients()`, a range of number_ranges over the accumulated gradients (writable: clipping and
-///      all-reduce change them in place; the same order at each call), or, for gradients that do not lie in host memory,
+///  (2) Either `m.gradients()`, a range of number_ranges over the accumulated gradients (writable, because clipping and
+///      all-reduce change them in place; in the same order at every call), or, for gradients outside host memory,
 ///      `m.squared_gradient_norm()`, Σ g² over all of them, and `m.scale_gradients(double)`, g ← g · factor.
-///  (3) Where there is more than one process and no `m.gradients()`: `m.all_reduce_gradients(communicator)` leaves the
-///      sum over the ranks on each. Copying to host memory, `all_reduce_sum` there and copying back will do.
-///  (4) Where ranks work on several shares (`communicator` (3)) and there is no `m.gradients()`: `m.fold_gradients()`
-///      adds the gradients to a sum of higher precision and sets them to zero, `m.unfold_gradients(communicator)` leaves
-///      that sum over the ranks in the gradients. A model that draws random numbers as it is evaluated may have
-///      `m.begin_share(number)` and `m.end_shares()`: draws are then to depend on the share and not on the rank.
-///  A model may have them all: a member of its own is then used and `m.gradients()` is not called for that purpose, so
-///  that a model decides at run time where its gradients lie. Each must repeat bit for bit for a run to do so.
+///  (3) For more than one process without `m.gradients()`: `m.all_reduce_gradients(communicator)` leaves the sum over
+///      the ranks on each rank. Copying to host memory, calling `all_reduce_sum` and copying back is enough.
+///  (4) If ranks work on several shares (`communicator` (3)) without `m.gradients()`: `m.fold_gradients()` adds the
+///      gradients to a sum of higher precision and sets them to zero; `m.unfold_gradients(communicator)` leaves that
+///      sum over the ranks in the gradients. A model that draws random numbers in its forward may have
+///      `m.begin_share(number)` and `m.end_shares()`; its draws must then depend on the share and not on the rank.
+/// A model may have all of these: its specific member is then used instead of `m.gradients()`, so a model can decide at
+/// run time where its gradients are. Each member must be bit-reproducible for a run to be.
 template <class Model>
 concept trainable =
     requires(Model& m) { m.zero_gradients(); } &&
@@ -1234,9 +1635,9 @@ template <class Optimizer>
 concept optimizer = requires(Optimizer& o, double learning_rate) { o.step(learning_rate); };
 
 /// tokenizer
-///  (1) `t.encode(std::string_view)` returns a range of `token`, without begin or end tokens; (2)
-///  `t.decode(std::span<const token>)`
-///      returns a std::string; (3) `t.eos()` returns the end token.
+///  (1) `t.encode(std::string_view)` returns a range of `token`, without begin or end tokens;
+///  (2) `t.decode(std::span<const token>)` returns a std::string;
+///  (3) `t.eos()` returns the end token.
 template <class Tokenizer>
 concept tokenizer = requires(const Tokenizer& t, std::string_view text, std::span<const token> tokens) {
   requires std::convertible_to<std::ranges::range_value_t<decltype(t.encode(text))>, token>;
@@ -1246,26 +1647,26 @@ concept tokenizer = requires(const Tokenizer& t, std::string_view text, std::spa
 
 /// choice_judge
 ///  (1) `j.log_odds(prompts, first, second)` with `std::span<const std::string>` and two `std::string_view` answers
-///  returns a
-///      number_range: log p(first) − log p(second) as the continuation of each prompt.
+///      returns a number_range: log p(first) − log p(second) as the continuation of each prompt.
 template <class Judge>
 concept choice_judge = requires(Judge& j, std::span<const std::string> prompts, std::string_view answer) {
   { j.log_odds(prompts, answer, answer) } -> number_range;
 };
 
 /// language_identifier
-///  (1) `l(std::string_view)` returns something equality-comparable: the language of a text.
+///  (1) `l(std::string_view)` returns the language of a text as any type with operator==.
 template <class Identifier>
 concept language_identifier = requires(const Identifier& l, std::string_view text) {
   { l(text) } -> std::equality_comparable;
 };
 
 /// communicator (data parallel)
-///  (1) `c.rank()`, `c.size()`; (2) `c.all_reduce_sum(std::span<double>)` and `(std::span<float>)` leave the sum over
-///  ranks on each rank, in
-///      a fixed order of summation, float numbers as if in double.
-///  (3) Optional, `c.shares()`: into how many shares the work of a step is cut, the same on all ranks; without it one a
-///      rank. Results to the bit depend on the number of shares and not on that of the ranks (`share_count`).
+///  (1) `c.rank()` and `c.size()` return integers;
+///  (2) `c.all_reduce_sum(std::span<double>)` and `(std::span<float>)` leave the sum over the ranks on each rank,
+///      summed in a fixed order, floats with the precision of double.
+///  (3) Optional, `c.shares()`: how many shares the work of a step is divided into, the same on all ranks; without it,
+///      one per rank. Bit-identical results depend on the number of shares and not on the number of ranks
+///      (`share_count`).
 template <class Communicator>
 concept communicator = requires(Communicator& c, std::span<double> doubles, std::span<float> floats) {
   { c.rank() } -> std::convertible_to<std::size_t>;
@@ -1285,7 +1686,7 @@ struct local_communicator {
 /// The default communicator of everything that takes one.
 inline constexpr local_communicator local{};
 
-/// Scores queries through either form of a reward model.
+/// Scores queries through whichever form the reward model has.
 template <reward_model Model>
 auto score_queries(Model& model, std::span<const reward_query> queries) {
   if constexpr (requires { model.score(queries); }) {
@@ -1303,12 +1704,14 @@ namespace coho {
 
 /// Divide the sum of squares by n, or by n − 1.
 enum class deviation { population, bessel };
+constexpr auto option_names(deviation) { return std::array{"population", "bessel"}; }
 
 /// Which numbers the mean and deviation are taken over, and which are changed.
 enum class whiten_scope {
   real_tokens,    ///< those with mask 1; the others become 0 and are never read
   all_positions,  ///< padding too, as AlpacaFarm's and SALMON's code do; the mask is ignored
 };
+constexpr auto option_names(whiten_scope) { return std::array{"real_tokens", "all_positions"}; }
 
 struct whiten_options {
   bool keep_mean = false;                             ///< scale only, as for rewards
@@ -1321,6 +1724,13 @@ struct whiten_options {
   /// As the released code: padding counts. Lay the batch out padded to the fixed response length to reproduce its
   /// numbers.
   static whiten_options salmon_code() { return {.scope = whiten_scope::all_positions}; }
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"keep_mean", "scale only, as for rewards"}, o.keep_mean...);
+    visit({"deviation", "divide the sum of squares by n, or (bessel) by n − 1"}, o.deviation...);
+    visit({"epsilon", "added to the deviation", allowed::above(0).or_infinity()}, o.epsilon...);
+    visit({"scope", "the numbers that mean and deviation are taken over"}, o.scope...);
+  }
 };
 
 /// Mean and deviation of a set of numbers, over all ranks.
@@ -1487,7 +1897,7 @@ struct whiten_fn {
   template <class Number, class X, class Mask, class Communicator>
   static detail::array_of<Number> run(const X& x, const Mask& mask, const whiten_options& options,
                                       Communicator& ranks) {
-    require_option(options.epsilon > 0, "epsilon", options.epsilon, "greater than 0");
+    validate(options);
     const moments m = detail::global_moments(x, mask, options.deviation, ranks);
     require_argument(std::isfinite(m.mean) && std::isfinite(m.deviation),
                      "whiten: the mean or deviation is not finite; a real token holds NaN or infinity");
@@ -1520,11 +1930,18 @@ enum class group_scale {
   none,  ///< 1: prompts that are nearly always solved, or hardly ever, gain no weight (Dr. GRPO, Liu et al. 2025)
   batch_deviation,  ///< the deviation of all rewards of the batch, over all ranks, + ε
 };
+constexpr auto option_names(group_scale) { return std::array{"group_deviation", "none", "batch_deviation"}; }
 
 struct group_relative_options {
   group_scale scale = group_scale::group_deviation;
   coho::deviation deviation = deviation::bessel;  ///< TRL, verl, OpenRLHF and NeMo-RL divide by n − 1
   double epsilon = 1e-4;  ///< added to the deviation; > 0. TRL 1e-4, verl and NeMo-RL 1e-6, OpenRLHF 1e-9
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"scale", "what the difference from the group's mean is divided by"}, o.scale...);
+    visit({"deviation", "divide the sum of squares by n, or (bessel) by n − 1"}, o.deviation...);
+    visit({"epsilon", "added to the deviation", allowed::above(0)}, o.epsilon...);
+  }
 };
 
 namespace detail {
@@ -1643,8 +2060,7 @@ struct group_relative_fn {
   template <class Number, class R, class Communicator>
   static detail::array_of<Number> run(const R& rewards, std::span<const std::size_t> groups,
                                       const group_relative_options& options, Communicator& ranks) {
-    require_option(std::isfinite(options.epsilon) && options.epsilon > 0, "epsilon", options.epsilon,
-                   "finite and greater than 0");
+    validate(options);
     detail::check_groups(groups, rewards.size(), "group_relative");
     double factor = 1;
     if (options.scale == group_scale::batch_deviation) {
@@ -1683,6 +2099,33 @@ inline constexpr group_relative_fn group_relative{};
 
 }  // namespace coho
 
+// ---- coho/advantage/detail/scan_backwards.hpp
+
+namespace coho::detail {
+
+/// Calls step(t, state) for the tokens t of each sequence from its last to its first, from a fresh State.
+template <class State, class Step>
+void scan_backwards(std::span<const std::size_t> offsets, const Step& step) {
+  for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+    State state{};
+    for (std::size_t t = offsets[i + 1]; t > offsets[i];) step(--t, state);
+  }
+}
+
+/// Whether no number is NaN or infinite.
+template <class Number>
+bool all_finite(const array_of<Number>& x) noexcept {
+  constexpr Eigen::Index part = 1024;
+  Number defect = 0;
+  for (Eigen::Index begin = 0; begin < x.size(); begin += part) {
+    const auto some = x.segment(begin, std::min(part, x.size() - begin));
+    defect += (some - some).sum();
+  }
+  return defect == 0;
+}
+
+}  // namespace coho::detail
+
 // ---- coho/advantage/lambda_returns.hpp
 
 namespace coho {
@@ -1697,66 +2140,41 @@ struct lambda_returns_fn {
   /// These are the `returns` of `gae` (G_t = A_t + V_t) without the advantages; V of a sequence's first token is not
   /// read.
   ///
-  /// `rewards`, `values`: one a token (arrays, ranges or tensors; V_t read before y_t is seen). `offsets`: N + 1
-  /// entries. `mask` (optional): 0 marks tokens that are not part of the response; they are skipped as if they were not
-  /// there, neither read nor discounted over, and their result is 0. Takes the options of `gae`. Returns an Eigen array
-  /// of the rewards' number type (a tensor for a tensor, detached). Throws option_error (gamma, lambda outside [0, 1]),
+  /// Takes `advantage_inputs` (arrays, ranges or tensors) and the options of `gae`. Tokens whose mask is 0 are skipped as
+  /// if they were not there, neither read nor discounted over, and their result is 0. Returns an Eigen array of the
+  /// rewards' number type (a tensor for a tensor, detached). Throws option_error (gamma, lambda outside [0, 1]),
   /// argument_error (lengths, offsets, a result that is not finite).
   ///
   ///     std::vector<double> rewards{0, 0, 1}, values{0, 0, 1};
   ///     std::vector<std::size_t> offsets{0, 3};
   ///     const coho::gae_options options{.gamma = 0.9, .lambda = 0.95};
-  ///     auto returns = coho::lambda_returns(rewards, values, offsets, options);  // 0.7695 0.9 1
-  template <class Rewards, class Values>
-  auto operator()(const Rewards& rewards, const Values& values, std::span<const std::size_t> offsets,
-                  const gae_options& options = {}) const {
-    return with_mask(rewards, values, nullptr, offsets, options);
-  }
-  template <class Rewards, class Values, class Mask>
-  auto operator()(const Rewards& rewards, const Values& values, const Mask& mask, std::span<const std::size_t> offsets,
-                  const gae_options& options = {}) const {
-    if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
-    return with_mask(rewards, values, &mask, offsets, options);
+  ///     auto returns = coho::lambda_returns({.rewards = rewards, .values = values, .offsets = offsets}, options);  // 0.7695 0.9 1
+  template <class Array = double>
+  auto operator()(const advantage_inputs<Array>& in, const gae_options& options = {}) const {
+    if constexpr (detail::device_array<Array>) {
+      return detail::back_to((*this)(detail::host_inputs(in), options), in.rewards);
+    } else {
+      require_option(options.gamma >= 0 && options.gamma <= 1, "gamma", options.gamma, "in [0, 1]");
+      require_option(options.lambda >= 0 && options.lambda <= 1, "lambda", options.lambda, "in [0, 1]");
+      const auto size = static_cast<std::size_t>(in.rewards.size());
+      detail::check_lengths(size, static_cast<std::size_t>(in.values.size()), "lambda_returns", "values");
+      detail::check_offsets(in.offsets, size, "lambda_returns");
+      return detail::with_mask(in.mask, size, "lambda_returns",
+                               [&](const auto& mask) { return run(in, mask, options); });
+    }
   }
 
  private:
-  template <class Rewards, class Values, class Mask>
-  static auto with_mask(const Rewards& rewards, const Values& values, Mask mask, std::span<const std::size_t> offsets,
-                        const gae_options& options) {
-    if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
-    if constexpr (!detail::host_array<Values>) static_assert(detail::array_check<Values>::passed);
-    const auto& rewards_local = detail::on_host(rewards);
-    const auto& values_local = detail::on_host(values);
-    const auto r = detail::host_elements(rewards_local);
-    const auto v = detail::host_elements(values_local);
-    using number = detail::host_number_t<decltype(rewards_local)>;
-    auto result = [&] {
-      if constexpr (std::is_null_pointer_v<Mask>) {
-        return run<number>(r, v, detail::all_real{r.size()}, offsets, options);
-      } else {
-        const auto& mask_local = detail::on_host(*mask);
-        return run<number>(r, v, detail::host_elements(mask_local), offsets, options);
-      }
-    }();
-    return detail::back_to(std::move(result), rewards);
-  }
-
-  template <class Number, class R, class V, class Mask>
-  static detail::array_of<Number> run(const R& rewards, const V& values, const Mask& mask,
-                                      std::span<const std::size_t> offsets, const gae_options& options) {
-    require_option(options.gamma >= 0 && options.gamma <= 1, "gamma", options.gamma, "in [0, 1]");
-    require_option(options.lambda >= 0 && options.lambda <= 1, "lambda", options.lambda, "in [0, 1]");
-    detail::check_lengths(rewards.size(), values.size(), "lambda_returns", "values");
-    detail::check_lengths(rewards.size(), mask.size(), "lambda_returns", "mask");
-    detail::check_offsets(offsets, rewards.size(), "lambda_returns");
-
-    detail::array_of<Number> result(static_cast<Eigen::Index>(rewards.size()));
+  template <class Number, class Mask>
+  static auto run(const advantage_inputs<Number>& in, const Mask& mask, const gae_options& options) {
+    detail::array_of<Number> result(in.rewards.size());
+    const Number *const rewards = in.rewards.data(), *const values = in.values.data();
     Number* const returns = result.data();
     const double one_step = options.gamma * (1 - options.lambda), decay = options.gamma * options.lambda;
     struct state {
       double next_value = 0, next_return = 0;
     };
-    const auto step = [=](std::size_t t, state& s) {
+    detail::scan_backwards<state>(in.offsets, [=](std::size_t t, state& s) {
       if (mask[t] == 0) {
         returns[t] = 0;
         return;
@@ -1764,8 +2182,7 @@ struct lambda_returns_fn {
       s.next_return = static_cast<double>(rewards[t]) + one_step * s.next_value + decay * s.next_return;
       s.next_value = static_cast<double>(values[t]);
       returns[t] = static_cast<Number>(s.next_return);
-    };
-    detail::scan_backwards<state>(offsets, step, [](std::size_t, const state&) {});
+    });
     require_argument(detail::all_finite(result),
                      "lambda_returns: a result is not finite; a real token holds NaN or infinity");
     return result;
@@ -1783,6 +2200,12 @@ struct leave_one_out_options {
   bool scale = false;                             ///< divide by the deviation of the others + ε, where it is not 0
   coho::deviation deviation = deviation::bessel;  ///< of the others: divide squares by their number less 1, or by it
   double epsilon = 1e-6;                          ///< added to the deviation; > 0
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"scale", "divide by the deviation of the other rewards"}, o.scale...);
+    visit({"deviation", "divide the sum of squares by n, or (bessel) by n − 1"}, o.deviation...);
+    visit({"epsilon", "added to the deviation", allowed::above(0)}, o.epsilon...);
+  }
 };
 
 template <class Array>
@@ -1841,8 +2264,7 @@ struct leave_one_out_fn {
   template <class Number, class R>
   static leave_one_out_result<detail::array_of<Number>> run(const R& rewards, std::span<const std::size_t> groups,
                                                             const leave_one_out_options& options) {
-    require_option(std::isfinite(options.epsilon) && options.epsilon > 0, "epsilon", options.epsilon,
-                   "finite and greater than 0");
+    validate(options);
     detail::check_groups(groups, rewards.size(), "leave_one_out");
     const auto size = static_cast<Eigen::Index>(rewards.size());
     leave_one_out_result<detail::array_of<Number>> result{detail::array_of<Number>(size),
@@ -1961,7 +2383,7 @@ struct discounted_sums {
       s.next = static_cast<double>(rewards[t]) + gamma * s.next;
       out[t] = static_cast<Number>(s.next);
     };
-    scan_backwards<state>(offsets, step, [](std::size_t, const state&) {});
+    scan_backwards<state>(offsets, step);
   }
 };
 
@@ -2225,18 +2647,17 @@ inline constexpr remax_fn remax{};
 
 namespace coho {
 
-/// What a checkpoint keeps of a KL controller.
+/// The state of a KL controller in a checkpoint.
 struct kl_controller_state {
   double coefficient = 0;
   friend bool operator==(const kl_controller_state&, const kl_controller_state&) = default;
 };
 
-/// kl_controller: where the coefficient β of the KL penalty comes from.
+/// kl_controller: supplies the coefficient β of the KL penalty.
 ///  (1) `c.coefficient()` returns β for the next batch;
-///  (2) `c.update(mean_sequence_kl, sequences)` tells it the mean over sequences of Σ_t KL_t (nats) of a batch of
-///  rollouts and
-///      how many sequences that was, over all ranks;
-///  (3) `c.save()` and `c.restore(saved)` keep its state over a restart.
+///  (2) `c.update(mean_sequence_kl, sequences)` receives the mean over sequences of Σ_t KL_t (nats) of a batch of
+///      rollouts and the number of those sequences, over all ranks;
+///  (3) `c.save()` and `c.restore(saved)` preserve its state across a restart.
 template <class Controller>
 concept kl_controller =
     requires(Controller& c, const Controller& saved, double kl, double sequences, const kl_controller_state& state) {
@@ -2254,7 +2675,7 @@ class fixed_kl_controller {
   double coefficient() const noexcept { return coefficient_; }
   void update(double, double) noexcept {}
   kl_controller_state save() const noexcept { return {coefficient_}; }
-  /// The configured coefficient wins: a constant that was changed before a restart is meant to be changed.
+  /// The configured coefficient takes precedence: someone who changed it before a restart meant to.
   void restore(const kl_controller_state&) noexcept {}
 
  private:
@@ -2266,9 +2687,17 @@ class fixed_kl_controller {
 
 struct adaptive_kl_options {
   double initial = 0.2;      ///< β of the first batch; > 0 (0 would stay 0)
-  double target = 6;         ///< wanted mean KL of a sequence, nats; > 0
-  double horizon = 10000;    ///< sequences over which an error of 100 % changes β by about that; > 0
-  double error_limit = 0.2;  ///< bound on the relative error that one update sees; > 0
+  double target = 6;         ///< target mean KL per sequence, nats; > 0
+  double horizon = 10000;    ///< sequences after which a relative error of 100 % has changed β by about 100 %; > 0
+  double error_limit = 0.2;  ///< bound on the relative error of one update; > 0
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"initial", "β of the first step", allowed::above(0)}, o.initial...);
+    visit({"target", "mean KL of a response that β aims at", allowed::above(0), "nats"}, o.target...);
+    visit({"horizon", "responses over which an error of 100 % changes β by about that", allowed::above(0), "responses"},
+          o.horizon...);
+    visit({"error_limit", "bound on the relative error that one update sees", allowed::above(0)}, o.error_limit...);
+  }
 };
 
 /// Proportional control of β in log space (Ziegler et al. 2019, "Fine-Tuning Language Models from Human Preferences",
@@ -2287,11 +2716,7 @@ class adaptive_kl_controller {
  public:
   explicit adaptive_kl_controller(const adaptive_kl_options& options = {})
       : options_(options), coefficient_(options.initial) {
-    const auto positive = [](double x) { return std::isfinite(x) && x > 0; };
-    require_option(positive(options.initial), "initial", options.initial, "finite and greater than 0");
-    require_option(positive(options.target), "target", options.target, "finite and greater than 0");
-    require_option(positive(options.horizon), "horizon", options.horizon, "finite and greater than 0");
-    require_option(positive(options.error_limit), "error_limit", options.error_limit, "finite and greater than 0");
+    validate(options);
   }
 
   double coefficient() const noexcept { return coefficient_; }
@@ -2320,48 +2745,11 @@ class adaptive_kl_controller {
 
 }  // namespace coho
 
-// ---- coho/loss/token_loss.hpp
+// ---- coho/loss/detail/blocks.hpp
 
-/// Shared parts of the reduced losses: one pass over the tokens of the host in blocks that stay in cache, and the
-/// preparation of tensors. For writers of losses; users need only the losses.
+/// Loops over arrays of the host in blocks that stay in the first-level cache. Kept only where a row of the benchmarks
+/// shows their worth: `kl_loss`, `kl_estimate k3`, `exact_kl`, `importance_weights` and `shape_rewards`.
 namespace coho::detail {
-
-/// A sum and a gradient per token; `value_of<T>` is double on the host and a 0-d tensor for tensors.
-template <class T>
-struct loss_value {
-  using type = double;
-};
-template <device_array T>
-struct loss_value<T> {
-  using type = typename array_traits<T>::value;
-};
-template <class T>
-struct loss_array {
-  using type = array_of<host_number_t<T>>;
-};
-template <device_array T>
-struct loss_array<T> {
-  using type = plain_t<T>;
-};
-template <floating_scalar T>
-struct loss_array<T> {
-  using type = T;
-};
-/// The scalar results of a loss over arrays of T.
-template <class T>
-using value_of = typename loss_value<std::remove_cvref_t<T>>::type;
-/// The gradient of a loss with respect to an argument of type T.
-template <class T>
-using gradient_of = typename loss_array<std::remove_cvref_t<T>>::type;
-
-// Equal weights of n elements.
-struct mean_weights {
-  std::size_t count;
-  double weight;
-  explicit mean_weights(std::size_t n) : count(n), weight(n == 0 ? 0 : 1 / static_cast<double>(n)) {}
-  std::size_t size() const noexcept { return count; }
-  double operator[](std::size_t) const noexcept { return weight; }
-};
 
 /// x where the condition holds, else 0. As a function, x is computed before the choice, so that no branch is needed.
 template <std::floating_point Number>
@@ -2374,78 +2762,6 @@ template <std::floating_point Number>
 constexpr Number limit(Number x, Number low, Number high) noexcept {
   const Number above = low > x ? low : x;
   return high < above ? high : above;
-}
-
-/// Of a polynomial for e^r, |r| ≤ ½·ln 2, and of numbers as bits.
-template <class Number>
-struct exp_constants;
-template <>
-struct exp_constants<double> {
-  using bits = std::uint64_t;
-  static constexpr int digits = 52;
-  // Added and subtracted, `shift` rounds to whole numbers and leaves them in the lowest bits. Beyond the limits e^x is
-  // 0 or infinite. ln 2 in two parts: products of the first with whole numbers are exact.
-  static constexpr double shift = 0x1.8p52, low = -746, high = 710;
-  static constexpr double ln2_high = 0x1.62e42fecp-1, ln2_low = 4.236521365809284e-10;
-  // (e^r − 1 − r)/r² within 2e-17 of e^r.
-  [[gnu::always_inline]] static constexpr double convexity(double r) noexcept {
-    const double r2 = r * r, r4 = r2 * r2;
-    return (0.5000000000000001 + 0.16666666666666669 * r) + r2 * (0.041666666666624066 + 0.008333333333330056 * r) +
-           r4 * ((0.0013888888917245787 + 0.0001984126986307828 * r) +
-                 r2 * (2.4801521246131495e-05 + 2.7557268421682613e-06 * r) +
-                 r4 * (2.7620112139572367e-07 + 2.510040371657669e-08 * r));
-  }
-};
-template <>
-struct exp_constants<float> {
-  using bits = std::uint32_t;
-  static constexpr int digits = 23;
-  static constexpr float shift = 0x1.8p23f, low = -105, high = 90, ln2_high = 0.693359375f, ln2_low = -0.00021219444f;
-  [[gnu::always_inline]] static constexpr float convexity(float r) noexcept {
-    const float r2 = r * r;
-    return (0.5f + 0.166665769f * r) + r2 * ((0.0416665545f + 0.00836319033f * r) + r2 * 0.00139261977f);
-  }
-};
-
-/// The nearest whole number to a small x, free of calls that stand in the way of vectors.
-template <class Number>
-[[gnu::always_inline]] inline Number nearest(Number x) noexcept {
-#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__)  // the shift would be taken out again
-  return std::rint(x);
-#else
-  return (x + exp_constants<Number>::shift) - exp_constants<Number>::shift;
-#endif
-}
-
-/// x = whole·ln 2 + r.
-template <class Number>
-struct exp_parts {
-  Number whole, r;
-  [[gnu::always_inline]] explicit exp_parts(Number x) noexcept {
-    using c = exp_constants<Number>;
-    whole = nearest(x * Number(1.4426950408889634));
-    r = (x - whole * c::ln2_high) - whole * c::ln2_low;
-  }
-  [[gnu::always_inline]] Number convex() const noexcept {
-    return r * r * exp_constants<Number>::convexity(r);
-  }  // e^r − 1 − r
-};
-
-/// 2^k for a whole number k that a normal number can hold.
-template <class Number>
-[[gnu::always_inline]] inline Number power_of_two(Number k) noexcept {
-  using c = exp_constants<Number>;
-  using bits = typename c::bits;
-  return std::bit_cast<Number>((std::bit_cast<bits>(k + c::shift) << c::digits) + std::bit_cast<bits>(Number(1)));
-}
-
-/// e^x for |x| ≤ 708 (float: 87), or NaN, which stays; within 1.1 units of the last digit. Free of branches and calls,
-/// so that loops over it vectorise, and each number's result is the same wherever it stands. (Not to the last bit that
-/// of `block::exp` with a divergence, where the compiler fuses products and sums.)
-template <class Number>
-[[gnu::always_inline]] inline Number small_exp(Number x) noexcept {
-  const exp_parts<Number> parts(x);
-  return (Number(1) + (parts.r + parts.convex())) * power_of_two(parts.whole);
 }
 
 /// Elements that one block of a fused loop handles; ten scratch arrays of them fit the first-level cache.
@@ -2490,19 +2806,9 @@ struct alignas(64) block {
   double sum() const noexcept {
     return block_sum([this](std::size_t k) { return data[k]; });
   }
-  /// e to the power of each element, as `small_exp`.
+  /// e to the power of each element.
   void exp() noexcept {
-    for (Number& x : data) x = small_exp(x);
-  }
-  /// The same, and e^x − 1 − x, precise also near 0.
-  void exp(Number* __restrict divergence) noexcept {
-    for (std::size_t k = 0; k < token_block; ++k) {
-      const exp_parts<Number> parts(data[k]);
-      const Number convex = parts.convex(), scale = power_of_two(parts.whole);
-      // Near 0, where scale is 1 and r is x, the last two terms are exactly 0.
-      divergence[k] = scale * convex + (scale - Number(1)) * (Number(1) + parts.r) + (parts.r - data[k]);
-      data[k] = (Number(1) + (parts.r + convex)) * scale;
-    }
+    for (Number& x : data) x = std::exp(x);
   }
 };
 
@@ -2569,19 +2875,64 @@ void store_negative(const double* x, Result* __restrict to, std::size_t count) n
   }
 }
 
-/// What losses take from e^−|z|, all of it from one exponential.
-struct logistic_terms {
-  double softplus;          ///< log(1 + e^z) = −log σ(−z)
-  double softplus_negated;  ///< log(1 + e^−z) = −log σ(z)
-  double sigmoid;           ///< σ(z)
-  double sigmoid_negated;   ///< σ(−z), precise where σ(z) rounds to 1
+}  // namespace coho::detail
+
+// ---- coho/loss/detail/results.hpp
+
+/// What losses return for their arguments, and the checks and weights that they share.
+namespace coho::detail {
+
+/// A sum and a gradient per token; `value_of<T>` is double on the host and a 0-d tensor for tensors.
+template <class T>
+struct loss_value {
+  using type = double;
 };
-inline logistic_terms logistic(double z) noexcept {
-  const double e = std::exp(-std::abs(z)), whole = 1 + e, share = 1 / whole;
-  // log1p(e): the logarithm of the rounded sum, and what rounding took off it. Faster than std::log1p, as precise.
-  const double rest = std::log(whole) + (e - (whole - 1)) * share;
-  const double major = share, minor = e * share;
-  return {(z > 0 ? z : 0) + rest, (z < 0 ? -z : 0) + rest, z < 0 ? minor : major, z < 0 ? major : minor};
+template <device_array T>
+struct loss_value<T> {
+  using type = typename array_traits<T>::value;
+};
+template <class T>
+struct loss_array {
+  using type = array_of<host_number_t<T>>;
+};
+template <device_array T>
+struct loss_array<T> {
+  using type = plain_t<T>;
+};
+template <floating_scalar T>
+struct loss_array<T> {
+  using type = T;
+};
+/// The scalar results of a loss over arrays of T.
+template <class T>
+using value_of = typename loss_value<std::remove_cvref_t<T>>::type;
+/// The gradient of a loss with respect to an argument of type T.
+template <class T>
+using gradient_of = typename loss_array<std::remove_cvref_t<T>>::type;
+
+/// Equal weights of n elements.
+struct mean_weights {
+  std::size_t count;
+  double weight;
+  explicit mean_weights(std::size_t n) : count(n), weight(n == 0 ? 0 : 1 / static_cast<double>(n)) {}
+  std::size_t size() const noexcept { return count; }
+  double operator[](std::size_t) const noexcept { return weight; }
+};
+
+/// The same as an array.
+inline array_of<double> equal_weights(std::size_t n) {
+  return array_of<double>::Constant(static_cast<Eigen::Index>(n), mean_weights(n).weight);
+}
+template <device_array T>
+T equal_weights(const T& like) {
+  return like.new_full(like.sizes(), mean_weights(static_cast<std::size_t>(like.numel())).weight);
+}
+
+/// Whether a loss got weights; those of named inputs may be missing.
+template <class Weights>
+bool weights_given(const Weights& weights) noexcept {
+  if constexpr (requires { weights.given; }) return weights.given;
+  return true;
 }
 
 [[noreturn]] inline void throw_not_finite(const char* who) {
@@ -2609,12 +2960,15 @@ namespace coho {
 /// KL divergence").
 enum class kl_estimator {
   k1,                   ///< d: unbiased, of either sign
-  k2,                   ///< d²/2: biased, its gradient is that of the KL
+  k2,                   ///< d²/2: biased, but its gradient is that of the KL
   k3,                   ///< e^−d − 1 + d: unbiased, never negative
   absolute,             ///< |d|
-  k1_clamped,           ///< max(d, 0), what AlpacaFarm's and SALMON's code call k1
+  k1_clamped,           ///< max(d, 0), which the code of AlpacaFarm and SALMON calls k1
   k3_straight_through,  ///< the value of k3 with the gradient of k2
 };
+constexpr auto option_names(kl_estimator) {
+  return std::array{"k1", "k2", "k3", "absolute", "k1_clamped", "k3_straight_through"};
+}
 
 namespace detail {
 
@@ -2628,11 +2982,10 @@ Number kl_of(Number d, kl_estimator estimator) noexcept {
   return d;
 }
 
-/// The estimates of a block of differences, and their derivatives.
+/// The estimates for a block of differences, and their derivatives.
 template <kl_estimator Estimator>
 void kl_of_block(const double* __restrict d, double* __restrict kl, double* __restrict slope) noexcept {
   using enum kl_estimator;
-  using c = exp_constants<double>;
   constexpr std::size_t n = token_block;
   if constexpr (Estimator != k3 && Estimator != k3_straight_through) {
     for (std::size_t k = 0; k < n; ++k) kl[k] = kl_of(d[k], Estimator);
@@ -2643,15 +2996,9 @@ void kl_of_block(const double* __restrict d, double* __restrict kl, double* __re
       if constexpr (Estimator == k1_clamped) slope[k] = d[k] >= 0 ? 1.0 : 0.0;
     }
   } else {
-    for (std::size_t k = 0; k < n; ++k) slope[k] = limit(-d[k], c::low, c::high);
     for (std::size_t k = 0; k < n; ++k) {
-      // e^x − 1 = 2^whole·(e^r − 1) + (2^whole − 1), in two factors, because 2^whole alone may be too large or small.
-      const exp_parts<double> parts(slope[k]);
-      const double half = nearest(0.5 * parts.whole), rest = parts.whole - half;
-      const double first = power_of_two(half), second = power_of_two(rest), less = first - power_of_two(-rest);
-      const double convex = parts.convex(), excess = (first * (parts.r + convex) + less) * second;
-      // Near 0, where the factors are 1 and r is −d, only the first term is left: nothing cancels.
-      kl[k] = (first * convex + less * (1 + parts.r)) * second + (parts.r + d[k]);
+      const double excess = std::expm1(-d[k]);
+      kl[k] = excess + d[k];
       slope[k] = -excess;
     }
     if constexpr (Estimator == k3_straight_through) {
@@ -2660,15 +3007,15 @@ void kl_of_block(const double* __restrict d, double* __restrict kl, double* __re
   }
 }
 
-/// In which numbers differences are taken: double, or those of both arrays. (A difference of two floats is the same
-/// whether rounded from double or taken in float.)
+/// The number type of the differences: double, or the type that both arrays share. (The difference of two floats is
+/// the same whether rounded from double or computed in float.)
 template <class Elements>
 using element_of = std::remove_cvref_t<decltype(std::declval<const Elements&>()[0])>;
 template <class Number, class P, class R>
 using kl_scratch_t =
     std::conditional_t<std::is_same_v<element_of<P>, Number> && std::is_same_v<element_of<R>, Number>, Number, double>;
 
-/// Calls f with the estimator as a compile-time constant, so that no loop over tokens asks which it is.
+/// Calls f with the estimator as a compile-time constant, so that loops over tokens do not branch on it.
 template <class F>
 void with_estimator(kl_estimator estimator, F&& f) {
   const auto try_all = [&]<kl_estimator... All>(std::integer_sequence<kl_estimator, All...>) {
@@ -2694,9 +3041,9 @@ T kl_of(const T& d, kl_estimator estimator) {
 }  // namespace detail
 
 struct kl_estimate_fn {
-  /// The estimate at each token. `log_probs` of the policy, `reference_log_probs`: one a token (nats); arrays, ranges,
-  /// tensors (differentiable) or numbers. Returns an Eigen array of the log-probs' number type, a tensor or a double.
-  /// NaN gives NaN at its own token. Throws argument_error when the lengths differ.
+  /// The estimate at each token. `log_probs` of the policy and `reference_log_probs`, one per token (nats), are arrays,
+  /// ranges, tensors (differentiable) or numbers. Returns an Eigen array of the log-probs' number type, a tensor or a
+  /// double. NaN gives NaN at its own token only. Throws argument_error when the lengths differ.
   ///
   ///     coho::kl_estimate(-1.0, -15.0, coho::kl_estimator::k1);  // 14
   ///     auto kl = coho::kl_estimate(log_probs, reference_log_probs, coho::kl_estimator::k3);
@@ -2747,9 +3094,13 @@ inline constexpr kl_estimate_fn kl_estimate{};
 
 struct kl_loss_options {
   kl_estimator estimator = kl_estimator::k3;
-  /// d = log π − log π_ref is limited to ±clip (nats); beyond, the gradient is 0; > 0, or 0 for off. It keeps one token
-  /// from ruling the batch under k2 and k3, which grow as d² and e^−d; 10 hardly touches healthy runs.
+  /// d = log π − log π_ref is limited to ±clip (nats), with gradient 0 beyond; > 0, or 0 for off. It keeps one token
+  /// from dominating the batch under k2 and k3, which grow as d² and e^−d; 10 rarely affects healthy runs.
   double clip = 0;
+  static void describe(auto&& visit, auto&... o) {
+    visit({"estimator", "of the KL of a token"}, o.estimator...);
+    visit({"clip", "limits log π − log π_ref to ± this; 0: off", allowed::bound(), "nats"}, o.clip...);
+  }
 };
 
 template <class Value, class Array>
@@ -2759,15 +3110,13 @@ struct kl_loss_result {
 };
 
 /// A KL penalty as a term of the loss instead of the reward: L = Σ_t w_t·KL_t. The reference is a constant.
-/// Arguments, results and errors as those of `nll_loss`, and option_error at construction.
+/// Arguments, results and errors as for `nll_loss`; option_error at construction.
 ///
 ///     coho::kl_loss loss{{.estimator = coho::kl_estimator::k2}};
 ///     auto [value, d_log_probs] = loss.value_and_grad(log_probs, reference_log_probs, weights);
 class kl_loss {
  public:
-  explicit kl_loss(const kl_loss_options& options = {}) : options_(options) {
-    require_option(options.clip >= 0, "clip", options.clip, "greater than 0, or 0 (off)");
-  }
+  explicit kl_loss(const kl_loss_options& options = {}) : options_(options) { validate(options); }
   const kl_loss_options& options() const noexcept { return options_; }
 
   template <class LogProbs, class Reference, class Weights>
@@ -2827,7 +3176,7 @@ class kl_loss {
     return d;
   }
 
-  // k1 and k2 of a whole block without masked tokens, as cheap as reading it.
+  // k1 and k2 of a whole block without masked tokens, as cheap as reading the block.
   template <kl_estimator Estimator, class Scratch, class Number>
   static double in_one_pass(const double* weight, const Scratch* p, const Scratch* r, Number* __restrict to) {
     constexpr bool square = Estimator == kl_estimator::k2;
@@ -2870,7 +3219,7 @@ class kl_loss {
         for (std::size_t k = 0; k < block; ++k) bounded[k] = detail::limit(d[k], -clip, clip);
         detail::kl_of_block<Estimator>(bounded.data, kl.data, slope.data);
         for (std::size_t k = 0; k < block; ++k) slope[k] = detail::keep_if(bounded[k] == d[k], slope[k]);
-        for (std::size_t k = 0; k < block; ++k) kl[k] += d[k] - d[k];  // a clip must not hide what is not finite
+        for (std::size_t k = 0; k < block; ++k) kl[k] += d[k] - d[k];  // a clip must not hide non-finite values
       } else {
         detail::kl_of_block<Estimator>(d.data, kl.data, slope.data);
       }
@@ -2895,22 +3244,22 @@ struct exact_kl_result {
   Array d_logits;  ///< its gradient with respect to the policy's logits, laid out as its log-probs
 };
 
-/// The KL divergence of whole next-token distributions, without sampling error, at the cost of a vocabulary of numbers
-/// a token:
+/// The KL divergence of whole next-token distributions, without sampling error, at the cost of reading one vocabulary
+/// of numbers per token:
 ///
 ///     KL_t = Σ_v p_v·(log p_v − log q_v),   ∂KL_t/∂z_v = p_v·(log p_v − log q_v − KL_t)
 ///
-/// with p = softmax(z) the policy and q the reference, a constant. It is what `kl_estimate` with k1 or k3 has for
-/// expectation under the policy, never negative (but for rounding), and 0 only for equal distributions.
+/// with p = softmax(z) the policy and q the reference, a constant. It is the expectation under the policy of
+/// `kl_estimate` with k1 or k3, never negative (except for rounding), and 0 only for equal distributions.
 ///
-/// `log_probs`, `reference_log_probs` are normalised log-probabilities (nats): Eigen arrays [vocabulary × tokens], a
-/// column a token (one-dimensional for one token); or flat contiguous ranges and a vocabulary size, token after token;
-/// or tensors [tokens, vocabulary]. All three have the same order in memory. `operator()` returns one number a token,
-/// on tensors differentiable with respect to log_probs; `value_and_grad` weighs the tokens (w_t = 0: not read, gradient
-/// 0) and returns an `exact_kl_result`. −inf in log_probs (a banned token) adds 0, whatever the reference has there;
-/// −inf in the reference alone would make the divergence infinite. That, and NaN, is an argument_error that names the
-/// row, which is the token's index; for tensors this check waits for the device. argument_error also when sizes do not
-/// fit.
+/// `log_probs` and `reference_log_probs` are normalised log-probabilities (nats): Eigen arrays [vocabulary × tokens],
+/// one column per token (one-dimensional for one token); or flat contiguous ranges, token by token, and a vocabulary
+/// size; or tensors [tokens, vocabulary]. All three have the same order in memory. `operator()` returns one number per
+/// token, for tensors differentiable with respect to log_probs; `value_and_grad` weights the tokens (w_t = 0: not read,
+/// gradient 0) and returns an `exact_kl_result`. −inf in log_probs (a banned token) adds 0, whatever the reference has
+/// there; −inf only in the reference makes the divergence infinite. That, and NaN, is an argument_error that names the
+/// row, which is the token's index; for tensors this check synchronises with the device. Sizes that do not match are an
+/// argument_error too.
 ///
 ///     Eigen::ArrayXd kl = coho::exact_kl(log_probs, reference_log_probs);  // [vocabulary × tokens]
 ///     auto [value, d_logits] = coho::exact_kl.value_and_grad(log_probs, reference_log_probs, weights);
@@ -2918,7 +3267,7 @@ struct exact_kl_fn {
   template <class LogProbs, class Reference>
   auto operator()(const LogProbs& log_probs, const Reference& reference_log_probs) const {
     if constexpr (detail::device_array<LogProbs>) {
-      static_assert(detail::device_array<Reference>, "coho::exact_kl: tensors and arrays of the host cannot be mixed");
+      static_assert(detail::device_array<Reference>, "coho::exact_kl: tensors and host arrays cannot be mixed");
       check_shapes(log_probs, reference_log_probs);
       const LogProbs reference = coho::detach(reference_log_probs), banned = log_probs == minus_infinity;
       const LogProbs kl = device_rows(log_probs, reference, banned).kl;
@@ -2942,7 +3291,7 @@ struct exact_kl_fn {
                       const token_weights<Weights>& weights) const {
     if constexpr (detail::device_array<LogProbs>) {
       static_assert(detail::device_array<Reference> && detail::device_array<Weights>,
-                    "coho::exact_kl: tensors and arrays of the host cannot be mixed");
+                    "coho::exact_kl: tensors and host arrays cannot be mixed");
       return on_device(LogProbs(coho::detach(log_probs)), LogProbs(coho::detach(reference_log_probs)), weights);
     } else {
       static_assert(eigen_dense<LogProbs> && eigen_dense<Reference>,
@@ -2973,9 +3322,9 @@ struct exact_kl_fn {
 
   template <class Elements>
   static auto table(const Elements& x, std::size_t vocabulary) {
-    require_argument(vocabulary > 0 && x.size() % vocabulary == 0, "exact_kl: " + std::to_string(x.size()) +
-                                                                       " numbers are no rows of a vocabulary of " +
-                                                                       std::to_string(vocabulary));
+    require_argument(vocabulary > 0 && x.size() % vocabulary == 0,
+                     "exact_kl: " + std::to_string(x.size()) + " numbers are not a multiple of the vocabulary size " +
+                         std::to_string(vocabulary));
     using number = std::remove_cvref_t<decltype(x[0])>;
     return Eigen::Map<const table_of<number>>(x.data(), static_cast<Eigen::Index>(vocabulary),
                                               static_cast<Eigen::Index>(x.size() / vocabulary));
@@ -2984,7 +3333,7 @@ struct exact_kl_fn {
   static void require_finite_row(double kl, Eigen::Index row) {
     if (std::isfinite(kl)) return;
     throw argument_error("exact_kl: the divergence of row " + std::to_string(row) +
-                         " is not finite; it holds NaN, or the reference has −inf where the policy has not");
+                         " is not finite: it contains NaN, or the reference has −inf where the policy does not");
   }
   template <class Array>
   static void check_rows(const Array& kl) {
@@ -2998,15 +3347,15 @@ struct exact_kl_fn {
                                                                          text(rows, columns) + " was expected");
   }
 
-  // One token's divergence; p and d = log p − log q are left for the gradient, both filled up to whole blocks. A token
-  // of probability 0 adds 0.
+  // One token's divergence; p and d = log p − log q are kept for the gradient, both padded to whole blocks. A token of
+  // probability 0 adds 0.
   struct row_scratch {
     std::vector<double> p, d;
 
     template <class P, class Q, class Real = double>
     double divergence(const P& log_p, const Q& log_q, Eigen::Index row) {
       constexpr std::size_t block = detail::token_block;
-      constexpr double least = -708;  // e^least is the smallest normal number; what is less counts as 0
+      constexpr double least = -708;  // e^least is the smallest normal number; anything smaller counts as 0
       const auto size = static_cast<std::size_t>(log_p.size()), filled = (size + block - 1) / block * block;
       p.resize(filled);
       d.resize(filled);
@@ -3047,7 +3396,7 @@ struct exact_kl_fn {
   template <class P, class Q, class Weights, class Gradient>
   static double on_host(const P& log_probs, const Q& reference, const token_weights<Weights>& weights,
                         Gradient& d_logits) {
-    static_assert(detail::host_array<Weights>, "coho::exact_kl: tensors and arrays of the host cannot be mixed");
+    static_assert(detail::host_array<Weights>, "coho::exact_kl: tensors and host arrays cannot be mixed");
     check_sizes(log_probs.rows(), log_probs.cols(), reference.rows(), reference.cols());
     const auto w = detail::host_elements(weights.values);
     detail::check_lengths(static_cast<std::size_t>(log_probs.cols()), w.size(), "exact_kl", "weights");
@@ -3104,19 +3453,48 @@ inline constexpr exact_kl_fn exact_kl{};
 
 }  // namespace coho
 
-// ---- coho/loss/elementwise_loss.hpp
+// ---- coho/kl/ratio_divergence.hpp
 
-/// The frame of losses that are a weighted sum of one formula an element (a token, a pair, an example). For writers of
-/// losses: a loss gives the formula of one element, and gets numbers, arrays, ranges and tensors, weights, masks,
-/// gradients and checks.
-///
-/// The loss has a member `template <bool Gradient, class T> auto element(const T&... inputs) const` that returns an
-/// `element_terms<T, Gradients, Measures>`: the element's loss, with `Gradient` its derivatives with respect to the
-/// first inputs, and numbers worth averaging. T is double, a few elements side by side (tensors on the CPU,
-/// where the loss says `static constexpr bool by_blocks = true`), or a tensor of all elements: choices are made by
-/// coho::where, with & | and not && ||.
 namespace coho::detail {
 
+/// Σ_t (ρ_t − 1 − log ρ_t), an estimate of KL(old ‖ new) times the number of tokens, never negative: k3 of old − new.
+template <class LogProbs, class Old>
+double ratio_divergence(const LogProbs& log_probs, const Old& old_log_probs) {
+  double sum = 0;
+  for (Eigen::Index t = 0; t < log_probs.size(); ++t) {
+    sum += kl_of(std::clamp(old_log_probs(t) - log_probs(t), -20.0, 20.0), kl_estimator::k3);
+  }
+  return sum;
+}
+
+}  // namespace coho::detail
+
+// ---- coho/loss/detail/logistic.hpp
+
+namespace coho::detail {
+
+/// What losses take from e^−|z|, all of it from one exponential.
+struct logistic_terms {
+  double softplus;          ///< log(1 + e^z) = −log σ(−z)
+  double softplus_negated;  ///< log(1 + e^−z) = −log σ(z)
+  double sigmoid;           ///< σ(z)
+  double sigmoid_negated;   ///< σ(−z), precise where σ(z) rounds to 1
+};
+inline logistic_terms logistic(double z) noexcept {
+  const double e = std::exp(-std::abs(z)), whole = 1 + e, share = 1 / whole;
+  // log1p(e): the logarithm of the rounded sum, and what rounding took off it. Faster than std::log1p, as precise.
+  const double rest = std::log(whole) + (e - (whole - 1)) * share;
+  const double major = share, minor = e * share;
+  return {(z > 0 ? z : 0) + rest, (z < 0 ? -z : 0) + rest, z < 0 ? minor : major, z < 0 ? major : minor};
+}
+
+}  // namespace coho::detail
+
+// ---- coho/loss/detail/elementwise.hpp
+
+namespace coho {
+
+/// The formula of one element, of type T: its value, its derivatives, and numbers worth averaging.
 template <class T, std::size_t Gradients, std::size_t Measures = 0>
 struct element_terms {
   T value{};
@@ -3133,6 +3511,11 @@ struct elementwise_result {
   std::array<Value, Measures> measures{};
   Value count{};
 };
+
+}  // namespace coho
+
+/// What `elementwise_loss` runs.
+namespace coho::detail {
 
 /// A number where a range is expected: the same for each element.
 struct repeated {
@@ -3178,158 +3561,212 @@ void check_device_input(const Input& input, const T& like, const char* who, cons
   }
 }
 
-/// Runs a loss. `names` are those of the inputs after the first, for messages; `Free` inputs have gradients.
-template <std::size_t Free, std::size_t Inputs>
-class elementwise {
- public:
-  const char* who;
-  std::array<const char*, Inputs> names;
+/// Where no weights are given: the mean.
+struct no_weights {};
 
-  /// Of one element if all inputs are numbers, else the mean.
+template <bool Gradient, class Result, class Terms, class T>
+Result by_operators(const Terms& terms, const T& like, const T* weights) {
+  const double size = static_cast<double>(std::max<std::int64_t>(like.numel(), 1));
+  const auto weighted = [&](const T& x) { return weights == nullptr ? T(x / size) : T(*weights * x); };
+  Result result;
+  result.value = weights == nullptr ? coho::sum(terms.value) / size : coho::sum(weighted(terms.value));
+  if constexpr (Gradient) {
+    for (std::size_t k = 0; k < result.gradients.size(); ++k) result.gradients[k] = weighted(terms.slopes[k]);
+    const T real = weights == nullptr ? T() : T((*weights != 0).to(weights->scalar_type()));
+    result.count = weights == nullptr ? like.new_full({}, static_cast<double>(like.numel())) : coho::sum(real);
+    for (std::size_t k = 0; k < result.measures.size(); ++k) {
+      const auto& measure = terms.measures[k];
+      result.measures[k] = coho::sum(weights == nullptr ? measure : T(real * measure)) / coho::max(result.count, 1.0);
+    }
+  }
+  return result;
+}
+
+template <std::size_t Free, bool Gradient, class Loss, class Names, class T, class First, class... Rest>
+auto elementwise_over(const Loss& loss, const char* who, const Names& names, const T* weights, const First& first,
+                      const Rest&... rest) {
+  static_assert(std::is_same_v<T, First>, "coho: tensors and arrays of the host cannot be mixed");
+  const T& like = weights == nullptr ? first : *weights;
+  const auto formula = [loss]<bool Slopes, class... Ts>(std::bool_constant<Slopes>, const Ts&... inputs) {
+    return loss.template element<Slopes>(inputs...);
+  };
+  return [&]<std::size_t... Is>(std::index_sequence<Is...>) {
+    check_device_input(first, like, who, names[0]);
+    (check_device_input(rest, like, who, names[Is + 1]), ...);
+    using terms_type =
+        decltype(formula(std::bool_constant<Gradient>{}, first, device_input<false>(rest, first, weights)...));
+    using result_type = elementwise_result<value_of<T>, T, Free, std::tuple_size_v<decltype(terms_type::measures)>>;
+    if constexpr (has_blocks<T> && requires { requires Loss::by_blocks; }) {
+      using blocks = typename array_traits<T>::blocks;
+      if (blocks::readable(weights, first, rest...)) {
+        return blocks::template run<result_type, Free, Gradient>(formula, weights, first, rest...);
+      }
+    }
+    constexpr bool constant = Gradient;
+    return by_operators<Gradient, result_type>(
+        formula(std::bool_constant<Gradient>{}, device_input<!constant>(first, first, weights),
+                device_input<(!constant && Is + 1 < Free)>(rest, first, weights)...),
+        like, weights);
+  }(std::index_sequence_for<Rest...>{});
+}
+
+/// Of tensors.
+template <std::size_t Free, bool Gradient, class Loss, class Names, class Weights, class First, class... Rest>
+auto elementwise_tensors(const Loss& loss, const char* who, const Names& names, const Weights& weights,
+                         const First& first, const Rest&... rest) {
+  const First* given = nullptr;
+  if constexpr (!std::is_same_v<Weights, no_weights>) {
+    static_assert(std::is_convertible_v<decltype(&weights.values), const First*>,
+                  "coho: tensors and arrays of the host cannot be mixed");
+    if (weights_given(weights)) given = &weights.values;
+  }
+  return elementwise_over<Free, Gradient>(loss, who, names, given, first, rest...);
+}
+
+// Sums are locals and the loss is a copy, so that no store into a gradient can be taken for a change of them.
+template <std::size_t Free, bool Gradient, class Number, class Loss, class Weights, class... Elements>
+auto elementwise_loop(const Loss& shared_loss, const char* who, const Weights& weights, const Elements&... inputs) {
+  using terms_type = decltype(shared_loss.template element<Gradient>(static_cast<double>(inputs[0])...));
+  constexpr std::size_t measures = std::tuple_size_v<decltype(terms_type::measures)>;
+  const Loss loss = shared_loss;
+  const std::size_t size = weights.size();
+  elementwise_result<double, array_of<Number>, Free, measures> result{};
+  std::array<Number*, Free> to{};
+  if constexpr (Gradient) {
+    for (std::size_t k = 0; k < Free; ++k) {
+      result.gradients[k].resize(static_cast<Eigen::Index>(size));
+      to[k] = result.gradients[k].data();
+    }
+  }
+  double value = 0, count = 0;
+  std::array<double, measures> sums{};
+  // Folds, not loops: else the terms of an element would go through memory.
+  [&]<std::size_t... Fs, std::size_t... Ms>(std::index_sequence<Fs...>, std::index_sequence<Ms...>) {
+    for (std::size_t i = 0; i < size; ++i) {
+      const double weight = static_cast<double>(weights[i]);
+      if (weight == 0) {
+        if constexpr (Gradient) ((std::get<Fs>(to)[i] = Number(0)), ...);
+        continue;
+      }
+      const auto terms = loss.template element<Gradient>(static_cast<double>(inputs[i])...);
+      value += weight * terms.value;
+      if constexpr (Gradient) {
+        ((std::get<Fs>(to)[i] = static_cast<Number>(weight * std::get<Fs>(terms.slopes))), ...);
+        count += 1;
+        ((std::get<Ms>(sums) += std::get<Ms>(terms.measures)), ...);
+      }
+    }
+  }(std::make_index_sequence<Free>{}, std::make_index_sequence<measures>{});
+  require_finite(value, who);
+  result.value = value;
+  result.count = count;
+  for (std::size_t k = 0; k < measures; ++k) result.measures[k] = sums[k] / std::max(count, 1.0);
+  return result;
+}
+
+/// Of host arrays.
+template <std::size_t Free, bool Gradient, class Loss, class Names, class Weights, class First, class... Rest>
+auto elementwise_host(const Loss& loss, const char* who, const Names& names, const Weights& weights, const First& first,
+                      const Rest&... rest) {
+  const auto elements = host_elements(first);
+  const std::size_t size = elements.size();
+  const auto weighted = [&]<std::size_t... Is>(const auto& weight, std::index_sequence<Is...>) {
+    return elementwise_loop<Free, Gradient, host_number_t<First>>(loss, who, weight, elements,
+                                                                  input_elements(rest, size, who, names[Is + 1])...);
+  };
+  constexpr std::index_sequence_for<Rest...> positions;
+  if constexpr (!std::is_same_v<Weights, no_weights>) {
+    if (weights_given(weights)) return weighted(input_elements(weights.values, size, who, "weights"), positions);
+  }
+  return weighted(mean_weights(size), positions);
+}
+
+}  // namespace coho::detail
+
+// ---- coho/loss/elementwise_loss.hpp
+
+namespace coho {
+
+/// Runs a loss that is a weighted sum of one formula over elements (tokens, pairs, examples): L = Σ_i w_i·f(x_i, …).
+/// The writer of a loss gives f once; the loss then takes numbers, arrays, ranges and tensors, weights, and masks, with
+/// gradients and checks.
+///
+/// `Free`: how many of the `Inputs` arguments of f, the first ones, have gradients; the others are constants. The loss
+/// has a public member
+///
+///     template <bool Gradient, class T>
+///     coho::element_terms<T, Free, Measures> element(const T& input, …) const
+///
+/// that gives f of one element and, with `Gradient`, its derivatives with respect to the `Free` inputs and numbers
+/// worth averaging. T is double, or a tensor of all elements, or (tensors on the CPU, where the loss has `static
+/// constexpr bool by_blocks = true`) a few elements next to each other: make choices by `coho::where`, with & and |
+/// instead of && and ||.
+///
+/// Arguments may be numbers, which all elements share; the first may only where all are. Elements of weight 0 are not
+/// read, and their gradient is 0. `names` are those of the inputs, for messages. Throws argument_error when lengths
+/// differ or the loss is not finite (host arrays).
+///
+///     class squared_error {
+///      public:
+///       auto operator()(const auto& x, const auto& y) const { return frame.value(*this, x, y); }
+///       template <bool Gradient, class T>
+///       coho::element_terms<T, 1> element(const T& x, const T& y) const {
+///         return {.value = T((x - y) * (x - y)), .slopes = {T(2.0 * (x - y))}};
+///       }
+///
+///      private:
+///       static constexpr coho::elementwise_loss<1, 2> frame{"squared_error", {"x", "y"}};
+///     };
+template <std::size_t Free, std::size_t Inputs>
+class elementwise_loss {
+ public:
+  const char* who;                        ///< the name of the loss, for messages
+  std::array<const char*, Inputs> names;  ///< … of its inputs
+
+  /// f of one element if all inputs are numbers, else the mean over elements: double, or a differentiable 0-d tensor.
   template <class Loss, class First, class... Rest>
   auto value(const Loss& loss, const First& first, const Rest&... rest) const {
-    static_assert(array_check<First, Rest...>::passed);
-    if constexpr (floating_scalar<First> && (floating_scalar<Rest> && ...)) {
+    static_assert(detail::array_check<First, Rest...>::passed);
+    if constexpr (detail::floating_scalar<First> && (detail::floating_scalar<Rest> && ...)) {
       return loss.template element<false>(static_cast<double>(first), static_cast<double>(rest)...).value;
-    } else if constexpr (device_array<First>) {
-      return on_device<false>(loss, static_cast<const First*>(nullptr), first, rest...).value;
     } else {
-      return host<false>(loss, mean_weights(host_elements(first).size()), first, rest...).value;
+      return run<false>(loss, detail::no_weights{}, first, rest...).value;
     }
   }
+  /// The weighted sum over elements; `weights` are `token_weights`, or the `optional_weights` of named inputs.
   template <class Loss, class Weights, class First, class... Rest>
-  auto weighted_value(const Loss& loss, const token_weights<Weights>& weights, const First& first,
-                      const Rest&... rest) const {
-    static_assert(array_check<First, Rest..., Weights>::passed);
-    if constexpr (device_array<First>) {
-      return on_device<false>(loss, &weights.values, first, rest...).value;
-    } else {
-      return host<false>(loss, input_elements(weights.values, host_elements(first).size(), who, "weights"), first,
-                         rest...)
-          .value;
-    }
+  auto weighted_value(const Loss& loss, const Weights& weights, const First& first, const Rest&... rest) const {
+    static_assert(detail::array_check<First, Rest..., decltype(weights.values)>::passed);
+    return run<false>(loss, weights, first, rest...).value;
   }
 
+  /// The mean over elements with its gradients: an `elementwise_result`.
   template <class Loss, class First, class... Rest>
   auto value_and_grad(const Loss& loss, const First& first, const Rest&... rest) const {
-    static_assert(array_check<First, Rest...>::passed);
-    static_assert(!floating_scalar<First>, "coho: gradients are of arrays; give arrays of one element");
-    if constexpr (device_array<First>) {
-      return on_device<true>(loss, static_cast<const First*>(nullptr), first, rest...);
-    } else {
-      return host<true>(loss, mean_weights(host_elements(first).size()), first, rest...);
-    }
+    static_assert(detail::array_check<First, Rest...>::passed);
+    static_assert(!detail::floating_scalar<First>, "coho: gradients are of arrays; give arrays of one element");
+    return run<true>(loss, detail::no_weights{}, first, rest...);
   }
+  /// The weighted sum over elements with its gradients.
   template <class Loss, class Weights, class First, class... Rest>
-  auto weighted_value_and_grad(const Loss& loss, const token_weights<Weights>& weights, const First& first,
+  auto weighted_value_and_grad(const Loss& loss, const Weights& weights, const First& first,
                                const Rest&... rest) const {
-    static_assert(array_check<First, Rest..., Weights>::passed);
-    if constexpr (device_array<First>) {
-      return on_device<true>(loss, &weights.values, first, rest...);
-    } else {
-      return host<true>(loss, input_elements(weights.values, host_elements(first).size(), who, "weights"), first,
-                        rest...);
-    }
+    static_assert(detail::array_check<First, Rest..., decltype(weights.values)>::passed);
+    return run<true>(loss, weights, first, rest...);
   }
 
  private:
-  // Without weights, the mean.
-  template <bool Gradient, class Loss, class T, class First, class... Rest>
-  auto on_device(const Loss& loss, const T* weights, const First& first, const Rest&... rest) const {
-    static_assert(std::is_same_v<T, First>, "coho: tensors and arrays of the host cannot be mixed");
-    const T& like = weights == nullptr ? first : *weights;
-    const auto formula = [loss]<bool Slopes, class... Ts>(std::bool_constant<Slopes>, const Ts&... inputs) {
-      return loss.template element<Slopes>(inputs...);
-    };
-    return [&]<std::size_t... Is>(std::index_sequence<Is...>) {
-      check_device_input(first, like, who, names[0]);
-      (check_device_input(rest, like, who, names[Is + 1]), ...);
-      using terms_type =
-          decltype(formula(std::bool_constant<Gradient>{}, first, device_input<false>(rest, first, weights)...));
-      using result_type = elementwise_result<value_of<T>, T, Free, std::tuple_size_v<decltype(terms_type::measures)>>;
-      if constexpr (has_blocks<T> && requires { requires Loss::by_blocks; }) {
-        using blocks = typename array_traits<T>::blocks;
-        if (blocks::readable(weights, first, rest...)) {
-          return blocks::template run<result_type, Free, Gradient>(formula, weights, first, rest...);
-        }
-      }
-      constexpr bool constant = Gradient;
-      return by_operators<Gradient, result_type>(
-          formula(std::bool_constant<Gradient>{}, device_input<!constant>(first, first, weights),
-                  device_input<(!constant && Is + 1 < Free)>(rest, first, weights)...),
-          like, weights);
-    }(std::index_sequence_for<Rest...>{});
-  }
-
-  template <bool Gradient, class Result, class Terms, class T>
-  static Result by_operators(const Terms& terms, const T& like, const T* weights) {
-    const double size = static_cast<double>(std::max<std::int64_t>(like.numel(), 1));
-    const auto weighted = [&](const T& x) { return weights == nullptr ? T(x / size) : T(*weights * x); };
-    Result result;
-    result.value = weights == nullptr ? coho::sum(terms.value) / size : coho::sum(weighted(terms.value));
-    if constexpr (Gradient) {
-      for (std::size_t k = 0; k < Free; ++k) result.gradients[k] = weighted(terms.slopes[k]);
-      const T real = weights == nullptr ? T() : T((*weights != 0).to(weights->scalar_type()));
-      result.count = weights == nullptr ? like.new_full({}, static_cast<double>(like.numel())) : coho::sum(real);
-      for (std::size_t k = 0; k < result.measures.size(); ++k) {
-        const auto& measure = terms.measures[k];
-        result.measures[k] = coho::sum(weights == nullptr ? measure : T(real * measure)) / coho::max(result.count, 1.0);
-      }
-    }
-    return result;
-  }
-
   template <bool Gradient, class Loss, class Weights, class First, class... Rest>
-  auto host(const Loss& loss, const Weights& weights, const First& first, const Rest&... rest) const {
-    return [&]<std::size_t... Is>(std::index_sequence<Is...>) {
-      return loop<Gradient, host_number_t<First>>(loss, weights, input_elements(first, weights.size(), who, names[0]),
-                                                  input_elements(rest, weights.size(), who, names[Is + 1])...);
-    }(std::index_sequence_for<Rest...>{});
-  }
-
-  // Sums are locals and the loss is a copy, so that no store into a gradient can be taken for a change of them.
-  template <bool Gradient, class Number, class Loss, class Weights, class... Elements>
-  auto loop(const Loss& shared_loss, const Weights& weights, const Elements&... inputs) const {
-    using terms_type = decltype(shared_loss.template element<Gradient>(static_cast<double>(inputs[0])...));
-    constexpr std::size_t measures = std::tuple_size_v<decltype(terms_type::measures)>;
-    const Loss loss = shared_loss;
-    const std::size_t size = weights.size();
-    elementwise_result<double, array_of<Number>, Free, measures> result{};
-    std::array<Number*, Free> to{};
-    if constexpr (Gradient) {
-      for (std::size_t k = 0; k < Free; ++k) {
-        result.gradients[k].resize(static_cast<Eigen::Index>(size));
-        to[k] = result.gradients[k].data();
-      }
+  auto run(const Loss& loss, const Weights& weights, const First& first, const Rest&... rest) const {
+    if constexpr (detail::device_array<First>) {
+      return detail::elementwise_tensors<Free, Gradient>(loss, who, names, weights, first, rest...);
+    } else {
+      return detail::elementwise_host<Free, Gradient>(loss, who, names, weights, first, rest...);
     }
-    double value = 0, count = 0;
-    std::array<double, measures> sums{};
-    // Folds, not loops: else the terms of an element would go through memory.
-    [&]<std::size_t... Fs, std::size_t... Ms>(std::index_sequence<Fs...>, std::index_sequence<Ms...>) {
-      for (std::size_t i = 0; i < size; ++i) {
-        const double weight = static_cast<double>(weights[i]);
-        if (weight == 0) {
-          if constexpr (Gradient) ((std::get<Fs>(to)[i] = Number(0)), ...);
-          continue;
-        }
-        const auto terms = loss.template element<Gradient>(static_cast<double>(inputs[i])...);
-        value += weight * terms.value;
-        if constexpr (Gradient) {
-          ((std::get<Fs>(to)[i] = static_cast<Number>(weight * std::get<Fs>(terms.slopes))), ...);
-          count += 1;
-          ((std::get<Ms>(sums) += std::get<Ms>(terms.measures)), ...);
-        }
-      }
-    }(std::make_index_sequence<Free>{}, std::make_index_sequence<measures>{});
-    require_finite(value, who);
-    result.value = value;
-    result.count = count;
-    for (std::size_t k = 0; k < measures; ++k) result.measures[k] = sums[k] / std::max(count, 1.0);
-    return result;
   }
 };
 
-}  // namespace coho::detail
+}  // namespace coho
 
 // ---- coho/loss/dpo.hpp
 
@@ -3510,8 +3947,8 @@ class dpo_loss {
   }
 
  private:
-  static constexpr detail::elementwise<2, 4> frame{"dpo_loss",
-                                                   {"preferred", "other", "reference_preferred", "reference_other"}};
+  static constexpr elementwise_loss<2, 4> frame{"dpo_loss",
+                                                {"preferred", "other", "reference_preferred", "reference_other"}};
 
   // The forms with an exponential and those without are compiled apart: calls in a loop cost it its registers.
   template <class Run>
@@ -3542,6 +3979,12 @@ struct bradley_terry_options {
   double label_smoothing = 0;  ///< ε: probability that a label is wrong; in [0, 0.5)
   double centring = 0;         ///< c in c·(r0 + r1)², which keeps scores about 0; at least 0
   friend bool operator==(const bradley_terry_options&, const bradley_terry_options&) = default;
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"margin", "subtracted from the difference of scores"}, o.margin...);
+    visit({"label_smoothing", "ε: probability that a label is wrong", allowed::in_from(0, 0.5)}, o.label_smoothing...);
+    visit({"centring", "c in c·(r0 + r1)², which keeps scores about 0", allowed::at_least(0)}, o.centring...);
+  }
 };
 
 /// The margin m_i of each pair, say by how much an annotator preferred the response: an array, range or tensor, or a
@@ -3583,14 +4026,33 @@ struct bradley_terry_result {
 ///     double fresh = loss(0.0, 0.0);  // ln 2
 class bradley_terry_loss {
  public:
-  explicit bradley_terry_loss(const bradley_terry_options& options = {}) : options_(options) {
-    require_option(std::isfinite(options.margin), "margin", options.margin, "finite");
-    require_option(options.label_smoothing >= 0 && options.label_smoothing < 0.5, "label_smoothing",
-                   options.label_smoothing, "in [0, 0.5)");
-    require_option(options.centring >= 0 && std::isfinite(options.centring), "centring", options.centring,
-                   "finite and at least 0");
-  }
+  explicit bradley_terry_loss(const bradley_terry_options& options = {}) : options_(options) { validate(options); }
   const bradley_terry_options& options() const noexcept { return options_; }
+
+  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  template <bool Gradient, class T>
+  element_terms<T, 2, 1> element(const T& preferred, const T& other, const T& target, const T& margin) const {
+    const double epsilon = options_.label_smoothing, centring = options_.centring;
+    const T difference = preferred - other, total = preferred + other, z = difference - options_.margin - margin;
+    const T p = target * (1 - epsilon) + (1 - target) * epsilon;
+    element_terms<T, 2, 1> out;
+    // 1 − σ(z) is taken as σ(−z): σ(z) rounds to 1 long before its distance from 1 is negligible.
+    T slope{};
+    if constexpr (std::floating_point<T>) {
+      const detail::logistic_terms s = detail::logistic(z);
+      out.value = s.softplus_negated + (1 - p) * z + centring * total * total;
+      if constexpr (Gradient) slope = (1 - p) * s.sigmoid - p * s.sigmoid_negated;
+    } else {
+      out.value = coho::softplus(T(-z)) + (1 - p) * z + centring * total * total;
+      if constexpr (Gradient) slope = (1 - p) * coho::sigmoid(z) - p * coho::sigmoid(T(-z));
+    }
+    if constexpr (Gradient) {
+      const T pull = 2 * centring * total;
+      out.slopes = {T(pull + slope), T(pull - slope)};
+      out.measures = {detail::above_zero(T(difference * (2 * target - 1)))};
+    }
+    return out;
+  }
 
   template <class Preferred, class Other>
   auto operator()(const Preferred& preferred_scores, const Other& other_scores) const {
@@ -3655,34 +4117,8 @@ class bradley_terry_loss {
   }
 
  private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
-  static constexpr detail::elementwise<2, 4> frame{"bradley_terry_loss",
-                                                   {"preferred_scores", "other_scores", "targets", "margins"}};
-
-  template <bool Gradient, class T>
-  detail::element_terms<T, 2, 1> element(const T& preferred, const T& other, const T& target, const T& margin) const {
-    const double epsilon = options_.label_smoothing, centring = options_.centring;
-    const T difference = preferred - other, total = preferred + other, z = difference - options_.margin - margin;
-    const T p = target * (1 - epsilon) + (1 - target) * epsilon;
-    detail::element_terms<T, 2, 1> out;
-    // 1 − σ(z) is taken as σ(−z): σ(z) rounds to 1 long before its distance from 1 is negligible.
-    T slope{};
-    if constexpr (std::floating_point<T>) {
-      const detail::logistic_terms s = detail::logistic(z);
-      out.value = s.softplus_negated + (1 - p) * z + centring * total * total;
-      if constexpr (Gradient) slope = (1 - p) * s.sigmoid - p * s.sigmoid_negated;
-    } else {
-      out.value = coho::softplus(T(-z)) + (1 - p) * z + centring * total * total;
-      if constexpr (Gradient) slope = (1 - p) * coho::sigmoid(z) - p * coho::sigmoid(T(-z));
-    }
-    if constexpr (Gradient) {
-      const T pull = 2 * centring * total;
-      out.slopes = {T(pull + slope), T(pull - slope)};
-      out.measures = {detail::above_zero(T(difference * (2 * target - 1)))};
-    }
-    return out;
-  }
+  static constexpr elementwise_loss<2, 4> frame{"bradley_terry_loss",
+                                                {"preferred_scores", "other_scores", "targets", "margins"}};
 
   template <class Result>
   static auto named(Result result) {
@@ -3761,6 +4197,40 @@ class bradley_terry_ties_loss {
     return {std::exp(-win), std::exp(-tie), std::exp(-loss)};
   }
 
+  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  template <bool Gradient, class T>
+  element_terms<T, 2, 1> element(const T& first, const T& second, const T& outcome) const {
+    const T d = first - second, lean = 2.0 * outcome - 1.0, zero = 0.0 * lean;
+    element_terms<T, 2, 1> out;
+    if constexpr (std::floating_point<T>) {
+      if (outcome < 0 || outcome > 1) {
+        throw argument_error("bradley_terry_ties_loss: an outcome is outside [0, 1]");
+      }
+      const double sure = std::abs(lean);
+      if (std::isinf(tie_cost_) && sure < 1) {
+        throw argument_error("bradley_terry_ties_loss: an outcome is a tie, but the options rule ties out");
+      }
+      const auto [value, total] = mixture(d, 0.5 * (sure + lean), 1 - sure, 0.5 * (sure - lean));
+      out.value = value;
+      if constexpr (Gradient) {
+        out.slopes = {total, -total};
+        out.measures = {detail::above_zero(d * lean)};
+      }
+      return out;
+    }
+    const T wins = coho::max(lean, zero), losses = coho::max(T(-lean), zero), ties = 1.0 - wins - losses;
+    const auto cost = costs(d);
+    // Where ties are ruled out their cost is infinite, and 0 times that is not 0.
+    out.value = wins * cost.win + losses * cost.loss + coho::where(ties > 0, T(ties * cost.tie), T(0.0 * d));
+    if constexpr (Gradient) {
+      const auto slope = slopes(d);
+      const T total = wins * slope.win + losses * slope.loss + ties * slope.tie;
+      out.slopes = {total, T(-total)};
+      out.measures = {detail::above_zero(T(d * lean))};
+    }
+    return out;
+  }
+
   template <class First, class Second, class Outcomes>
   auto operator()(const First& first_scores, const Second& second_scores, const Outcomes& outcomes) const {
     return frame.value(*this, first_scores, second_scores, outcomes);
@@ -3782,10 +4252,8 @@ class bradley_terry_ties_loss {
   }
 
  private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
-  static constexpr detail::elementwise<2, 3> frame{"bradley_terry_ties_loss",
-                                                   {"first_scores", "second_scores", "outcomes"}};
+  static constexpr elementwise_loss<2, 3> frame{"bradley_terry_ties_loss",
+                                                {"first_scores", "second_scores", "outcomes"}};
 
   template <class T>
   struct of_outcomes {
@@ -3850,39 +4318,6 @@ class bradley_terry_ties_loss {
             -wins * down + losses * up + ties * 0.5 * (up - down)};
   }
 
-  template <bool Gradient, class T>
-  detail::element_terms<T, 2, 1> element(const T& first, const T& second, const T& outcome) const {
-    const T d = first - second, lean = 2.0 * outcome - 1.0, zero = 0.0 * lean;
-    detail::element_terms<T, 2, 1> out;
-    if constexpr (std::floating_point<T>) {
-      if (outcome < 0 || outcome > 1) {
-        throw argument_error("bradley_terry_ties_loss: an outcome is outside [0, 1]");
-      }
-      const double sure = std::abs(lean);
-      if (std::isinf(tie_cost_) && sure < 1) {
-        throw argument_error("bradley_terry_ties_loss: an outcome is a tie, but the options rule ties out");
-      }
-      const auto [value, total] = mixture(d, 0.5 * (sure + lean), 1 - sure, 0.5 * (sure - lean));
-      out.value = value;
-      if constexpr (Gradient) {
-        out.slopes = {total, -total};
-        out.measures = {detail::above_zero(d * lean)};
-      }
-      return out;
-    }
-    const T wins = coho::max(lean, zero), losses = coho::max(T(-lean), zero), ties = 1.0 - wins - losses;
-    const auto cost = costs(d);
-    // Where ties are ruled out their cost is infinite, and 0 times that is not 0.
-    out.value = wins * cost.win + losses * cost.loss + coho::where(ties > 0, T(ties * cost.tie), T(0.0 * d));
-    if constexpr (Gradient) {
-      const auto slope = slopes(d);
-      const T total = wins * slope.win + losses * slope.loss + ties * slope.tie;
-      out.slopes = {total, T(-total)};
-      out.measures = {detail::above_zero(T(d * lean))};
-    }
-    return out;
-  }
-
   template <class Result>
   static auto named(Result result) {
     auto& [d_first, d_second] = result.gradients;
@@ -3892,6 +4327,57 @@ class bradley_terry_ties_loss {
 
   bradley_terry_ties_options options_;
   double threshold_, tie_cost_;
+};
+
+}  // namespace coho
+
+// ---- coho/loss/detail/log_ratio.hpp
+
+namespace coho::detail {
+
+/// Log-ratios beyond ±20 count as ±20: a run that diverges then shows huge numbers instead of infinities.
+inline constexpr double log_ratio_limit = 20;
+
+/// log ρ within the limit; NaN for a number that is not finite, which the limit would hide. (Tensors are not checked.)
+template <class T>
+T limited_log_ratio(const T& log_ratio) {
+  const T limited = coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit);
+  if constexpr (std::floating_point<T>) {
+    return limited + (log_ratio - log_ratio);
+  } else {
+    return limited;
+  }
+}
+
+/// ρ − 1 − log ρ, an estimate of KL(old ‖ new) that is never negative (k3); by its series where rounding would eat the
+/// difference.
+template <class T>
+T ratio_divergence(const T& ratio, const T& log_ratio) {
+  using std::abs;
+  const T l = log_ratio;
+  const T near_zero = l * l * (0.5 + l * (1.0 / 6 + l * (1.0 / 24 + l * (1.0 / 120 + l * (1.0 / 720)))));
+  return coho::where(abs(l) < 0.01, near_zero, T(ratio - 1.0 - l));
+}
+
+}  // namespace coho::detail
+
+// ---- coho/loss/policy_loss_inputs.hpp
+
+namespace coho {
+
+/// What losses of a policy are computed from, by name. `Array` is double (the default where only braces are written),
+/// float, or a tensor type. A loss ignores the members that it does not need; arrays have one number per token.
+///
+///     loss.value_and_grad({.log_probs = log_probs, .old_log_probs = old, .advantages = advantages, .weights = weights});
+///     loss(coho::policy_loss_inputs<at::Tensor>{.log_probs = log_probs, .advantages = advantages});
+template <class Array = double>
+struct policy_loss_inputs {
+  [[no_unique_address]] detail::by_name only_by_name = detail::named;
+  typename detail::input_types<Array>::number log_probs;          ///< log π(y_t), nats: what the gradient is of
+  typename detail::input_types<Array>::constant old_log_probs{};  ///< log π_old(y_t) of the rollout, nats; constant
+  typename detail::input_types<Array>::constant advantages{};     ///< A_t, constant
+  optional_weights<Array> weights{};                              ///< w_t of `make_token_weights`; none: the mean
+  std::span<const std::size_t> offsets{};  ///< of the sequences, for losses that look at whole ones
 };
 
 }  // namespace coho
@@ -3907,11 +4393,11 @@ struct cispo_options {
 
 template <class Value, class Array>
 struct cispo_result {
-  Value value;          ///< the loss; its gradient is what has a meaning, its size has none
+  Value value;          ///< the loss; only its gradient has a meaning, its size has none
   Array d_log_probs;    ///< its gradient; 0 where the weight is 0
-  Value clip_fraction;  ///< share of tokens whose ratio a bound replaces (they keep a gradient)
+  Value clip_fraction;  ///< fraction of tokens whose ratio a bound replaces (they keep a gradient)
   Value approximate_kl;  ///< mean over tokens of ρ − 1 − log ρ, an estimate of KL(old ‖ new) that is never negative
-  Value tokens;          ///< tokens of nonzero weight: to combine the two shares over parts of a batch
+  Value tokens;          ///< tokens of nonzero weight: to combine the two means over parts of a batch
 };
 
 /// Clipped importance-sampling policy optimisation (MiniMax-M1 2025, eqs. 4 and 5): REINFORCE with a limited importance
@@ -3920,14 +4406,15 @@ struct cispo_result {
 ///     L = −Σ_t w_t · c_t · A_t · log π(y_t),   c_t = clip(ρ_t, 1 − clip_low, 1 + clip_high) held constant,
 ///     ρ_t = exp(log π(y_t) − log π_old(y_t))
 ///
-/// log ρ is limited to ±20. `log_probs`, `old_log_probs` (nats) and `advantages`: one a token; arrays, ranges or
-/// tensors. Without weights the loss is the mean. Single numbers give the term of one token. `operator()` returns
-/// double, or a 0-d tensor that is differentiable (c_t is detached in it; central differences of the value would see
-/// c_t move, the gradient does not); `value_and_grad` a `cispo_result`. Throws option_error at construction;
-/// argument_error when lengths differ or the loss is not finite (host arrays).
+/// log ρ is limited to ±20. Uses `log_probs`, `old_log_probs`, `advantages` and `weights` of `policy_loss_inputs`:
+/// arrays, ranges or tensors. Without weights the loss is the mean. Three numbers give the term of one token.
+/// `operator()` returns double, or a 0-d tensor that is differentiable (c_t is detached in it; central differences of
+/// the value would see c_t move, the gradient does not); `value_and_grad` a `cispo_result`. Throws option_error at
+/// construction; argument_error when lengths differ or the loss is not finite (host arrays).
 ///
 ///     coho::cispo_loss loss{{.clip_high = 0.28}};
-///     auto result = loss.value_and_grad(log_probs, old_log_probs, advantages, weights);
+///     auto result = loss.value_and_grad(
+///         {.log_probs = log_probs, .old_log_probs = old, .advantages = advantages, .weights = weights});
 ///     // result.value, result.d_log_probs
 class cispo_loss {
  public:
@@ -3938,138 +4425,41 @@ class cispo_loss {
   }
   const cispo_options& options() const noexcept { return options_; }
 
-  template <class LogProbs, class Old, class Advantages>
-  auto operator()(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages) const {
-    if constexpr (detail::host_array<LogProbs>) {
-      const detail::mean_weights equal(detail::host_elements(log_probs).size());
-      return fused<false>(log_probs, old_log_probs, advantages, equal).value;
-    } else {
-      return frame.value(*this, log_probs, old_log_probs, advantages);
-    }
-  }
-  template <class LogProbs, class Old, class Advantages, class Weights>
-  auto operator()(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
-                  const token_weights<Weights>& weights) const {
-    if constexpr (detail::host_array<LogProbs>) {
-      return fused<false>(log_probs, old_log_probs, advantages, host_weights(log_probs, weights)).value;
-    } else {
-      return frame.weighted_value(*this, weights, log_probs, old_log_probs, advantages);
-    }
-  }
-
-  template <class LogProbs, class Old, class Advantages>
-  auto value_and_grad(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages) const {
-    if constexpr (detail::host_array<LogProbs>) {
-      const detail::mean_weights equal(detail::host_elements(log_probs).size());
-      return fused<true>(log_probs, old_log_probs, advantages, equal);
-    } else {
-      return named(frame.value_and_grad(*this, log_probs, old_log_probs, advantages));
-    }
-  }
-  template <class LogProbs, class Old, class Advantages, class Weights>
-  auto value_and_grad(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
-                      const token_weights<Weights>& weights) const {
-    if constexpr (detail::host_array<LogProbs>) {
-      return fused<true>(log_probs, old_log_probs, advantages, host_weights(log_probs, weights));
-    } else {
-      return named(frame.weighted_value_and_grad(*this, weights, log_probs, old_log_probs, advantages));
-    }
-  }
-
- private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
-  static constexpr detail::elementwise<1, 3> frame{"cispo_loss", {"log_probs", "old_log_probs", "advantages"}};
-  static constexpr double log_ratio_limit = 20;
-
-  // Of a number, or of all elements as a tensor.
+  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
   template <bool Gradient, class T>
-  detail::element_terms<T, 1, 2> element(const T& log_prob, const T& old_log_prob, const T& advantage) const {
+  element_terms<T, 1, 2> element(const T& log_prob, const T& old_log_prob, const T& advantage) const {
     using std::exp;
-    const T difference = coho::detach(log_prob) - old_log_prob;
-    const T log_ratio = coho::clamp(difference, -log_ratio_limit, log_ratio_limit);
+    const T log_ratio = detail::limited_log_ratio(T(coho::detach(log_prob) - old_log_prob));
     const T ratio = exp(log_ratio);
     const T weight = coho::clamp(ratio, 1 - options_.clip_low, 1 + options_.clip_high);
     const T slope = -advantage * weight;
-    detail::element_terms<T, 1, 2> out;
+    element_terms<T, 1, 2> out;
     out.value = slope * log_prob;
     if constexpr (Gradient) {
-      out.slopes = {slope};
       const T zero = 0.0 * ratio;
-      out.measures = {T(coho::where(weight != ratio, T(zero + 1.0), zero)),
-                      T(coho::max(detail::kl_of(T(-log_ratio), kl_estimator::k3), 0.0))};
+      out.slopes = {slope};
+      out.measures = {T(coho::where(weight != ratio, T(zero + 1.0), zero)), detail::ratio_divergence(ratio, log_ratio)};
     }
     return out;
   }
 
-  template <class LogProbs, class Weights>
-  static auto host_weights(const LogProbs& log_probs, const token_weights<Weights>& weights) {
-    return detail::input_elements(weights.values, detail::host_elements(log_probs).size(), "cispo_loss", "weights");
+  double operator()(double log_prob, double old_log_prob, double advantage) const {
+    return element<false>(log_prob, old_log_prob, advantage).value;
   }
-
-  // Of host arrays, in blocks, so that the loops vectorise.
-  template <bool Gradient, class LogProbs, class Old, class Advantages, class Weights>
-  auto fused(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
-             const Weights& weights) const {
-    static_assert(detail::array_check<LogProbs, Old, Advantages>::passed);
-    using number = detail::host_number_t<LogProbs>;
-    const auto log_prob = detail::host_elements(log_probs);
-    const std::size_t size = log_prob.size();
-    const auto old = detail::input_elements(old_log_probs, size, "cispo_loss", "old_log_probs");
-    const auto advantage = detail::input_elements(advantages, size, "cispo_loss", "advantages");
-    const double low = 1 - options_.clip_low, high = 1 + options_.clip_high;
-
-    cispo_result<double, detail::array_of<number>> result{};
-    if constexpr (Gradient) result.d_log_probs.resize(static_cast<Eigen::Index>(size));
-    constexpr std::size_t block = detail::token_block;
-    detail::block<double> difference, ratio, kl, bounded, slope, terms, weight_scratch;
-    double value = 0, divergence = 0, real = 0, clips = 0;
-    for (std::size_t begin = 0; begin < size; begin += block) {
-      const std::size_t count = std::min(size - begin, block);
-      const double* const weight = weight_scratch.view(weights, begin, count);
-      const double counted = detail::count_nonzero(weight);
-      if (counted == 0) {  // padding
-        if constexpr (Gradient) std::fill_n(result.d_log_probs.data() + begin, count, number(0));
-        continue;
-      }
-      // Blocks that are written later hold the arguments that need converting.
-      const double* const p = bounded.view(log_prob, begin, count);
-      const double* const q = ratio.view(old, begin, count);
-      const double* const a = kl.view(advantage, begin, count);
-      for (std::size_t k = 0; k < block; ++k) difference[k] = p[k] - q[k];
-      for (std::size_t k = 0; k < block; ++k) slope[k] = -a[k];
-      for (std::size_t k = 0; k < block; ++k) terms[k] = p[k];
-      for (double* x : {difference.data, slope.data, terms.data}) detail::clear_masked(weight, counted, x);
-      for (std::size_t k = 0; k < block; ++k)
-        ratio[k] = detail::limit(difference[k], -log_ratio_limit, log_ratio_limit);
-      ratio.exp(kl.data);
-      for (std::size_t k = 0; k < block; ++k) bounded[k] = detail::limit(ratio[k], low, high);
-      for (std::size_t k = 0; k < block; ++k) slope[k] *= bounded[k];
-      // The difference is 0, or NaN for an infinite ratio, which the limit would hide.
-      for (std::size_t k = 0; k < block; ++k) terms[k] = slope[k] * terms[k] + (difference[k] - difference[k]);
-      value += detail::dot(weight, terms.data);
-      if constexpr (Gradient) {
-        real += counted;
-        detail::store_product(weight, slope.data, result.d_log_probs.data() + begin, count);
-        for (std::size_t k = 0; k < block; ++k) terms[k] = bounded[k] != ratio[k] ? 1.0 : 0.0;
-        clips += terms.sum();
-        divergence += kl.sum();
-      }
-    }
-    detail::require_finite(value, "cispo_loss");
-    result.value = value;
-    result.tokens = real;
-    result.clip_fraction = clips / std::max(real, 1.0);
-    result.approximate_kl = divergence / std::max(real, 1.0);
-    return result;
+  template <class Array = double>
+  auto operator()(const policy_loss_inputs<Array>& in) const {
+    return frame.weighted_value(*this, in.weights, in.log_probs, in.old_log_probs, in.advantages);
   }
-
-  template <class Result>
-  static auto named(Result result) {
+  template <class Array = double>
+  auto value_and_grad(const policy_loss_inputs<Array>& in) const {
+    auto result = frame.weighted_value_and_grad(*this, in.weights, in.log_probs, in.old_log_probs, in.advantages);
     auto& d_log_probs = result.gradients[0];
     return cispo_result<decltype(result.value), std::remove_cvref_t<decltype(d_log_probs)>>{
         result.value, std::move(d_log_probs), result.measures[0], result.measures[1], result.count};
   }
+
+ private:
+  static constexpr elementwise_loss<1, 3> frame{"cispo_loss", {"log_probs", "old_log_probs", "advantages"}};
 
   cispo_options options_;
 };
@@ -4122,6 +4512,24 @@ class cpo_loss {
   }
   const cpo_options& options() const noexcept { return options_; }
 
+  static constexpr bool by_blocks = true;
+
+  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  template <bool Gradient, class T>
+  element_terms<T, 2, 2> element(const T& preferred, const T& other, const T& preferred_length) const {
+    const double beta = options_.beta;
+    const T z = beta * (preferred - other);
+    const T nll_slope = (0.0 * z - options_.nll_coefficient) / coho::max(preferred_length, 1.0);
+    const auto term = detail::preference_terms<Gradient>(options_.form, z, beta, options_.label_smoothing);
+    element_terms<T, 2, 2> out;
+    out.value = term.value + nll_slope * preferred;
+    if constexpr (Gradient) {
+      out.slopes = {T(beta * term.slope + nll_slope), T(-beta * term.slope)};
+      out.measures = {detail::above_zero(z), z};
+    }
+    return out;
+  }
+
   template <class Preferred, class Other, class Lengths>
   auto operator()(const Preferred& preferred, const Other& other, const Lengths& preferred_lengths) const {
     return frame.value(*this, preferred, other, preferred_lengths);
@@ -4143,25 +4551,7 @@ class cpo_loss {
   }
 
  private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
-  static constexpr bool by_blocks = true;
-  static constexpr detail::elementwise<2, 3> frame{"cpo_loss", {"preferred", "other", "preferred_lengths"}};
-
-  template <bool Gradient, class T>
-  detail::element_terms<T, 2, 2> element(const T& preferred, const T& other, const T& preferred_length) const {
-    const double beta = options_.beta;
-    const T z = beta * (preferred - other);
-    const T nll_slope = (0.0 * z - options_.nll_coefficient) / coho::max(preferred_length, 1.0);
-    const auto term = detail::preference_terms<Gradient>(options_.form, z, beta, options_.label_smoothing);
-    detail::element_terms<T, 2, 2> out;
-    out.value = term.value + nll_slope * preferred;
-    if constexpr (Gradient) {
-      out.slopes = {T(beta * term.slope + nll_slope), T(-beta * term.slope)};
-      out.measures = {detail::above_zero(z), z};
-    }
-    return out;
-  }
+  static constexpr elementwise_loss<2, 3> frame{"cpo_loss", {"preferred", "other", "preferred_lengths"}};
 
   template <class Result>
   static auto named(Result result) {
@@ -4212,6 +4602,12 @@ class entropy_bonus {
   }
   const entropy_bonus_options& options() const noexcept { return options_; }
 
+  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  template <bool, class T>
+  element_terms<T, 1, 1> element(const T& entropy) const {
+    return {T(-options_.coefficient * entropy), {T(0.0 * entropy - options_.coefficient)}, {entropy}};
+  }
+
   template <class Entropy>
   auto operator()(const Entropy& entropy) const {
     return frame.value(*this, entropy);
@@ -4231,14 +4627,7 @@ class entropy_bonus {
   }
 
  private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
-  static constexpr detail::elementwise<1, 1> frame{"entropy_bonus", {"entropy"}};
-
-  template <bool, class T>
-  detail::element_terms<T, 1, 1> element(const T& entropy) const {
-    return {T(-options_.coefficient * entropy), {T(0.0 * entropy - options_.coefficient)}, {entropy}};
-  }
+  static constexpr elementwise_loss<1, 1> frame{"entropy_bonus", {"entropy"}};
 
   template <class Result>
   static auto named(Result result) {
@@ -4265,9 +4654,9 @@ template <class Value, class Array>
 struct gspo_result {
   Value value;           ///< the loss
   Array d_log_probs;     ///< its gradient; 0 where the weight is 0
-  Value clip_fraction;   ///< share of tokens whose term is clipped (of whole sequences, usually)
+  Value clip_fraction;   ///< fraction of tokens whose term is clipped (of whole sequences, usually)
   Value approximate_kl;  ///< mean over tokens of ρ − 1 − log ρ, ρ the token's own ratio, as in `ppo_clip_loss`
-  Value tokens;          ///< tokens of nonzero weight: to combine the two shares over parts of a batch
+  Value tokens;          ///< tokens of nonzero weight: to combine the two means over parts of a batch
 };
 
 /// Group sequence policy optimisation (Zheng et al. 2025, §4.1): PPO's clip with one ratio for a whole sequence, the
@@ -4276,16 +4665,18 @@ struct gspo_result {
 ///     s_i = exp( Σ_{t∈i} (log π(y_t) − log π_old(y_t)) / n_i )
 ///     L = Σ_i Σ_{t∈i} w_t · max(−A_t·s_i, −A_t·clip(s_i, 1 − clip_low, 1 + clip_high))
 ///
-/// The paper's objective has one advantage a sequence (`sequence_spread` repeats it for the tokens) and weights of
+/// The paper's objective has one advantage per sequence (`sequence_spread` repeats it for the tokens) and weights of
 /// reduction::sequence_mean_of_means; neither is needed. The ratio of a mean is far closer to 1 than a token's: its
-/// bounds are too. log s is limited to ±20; beyond, the gradient is 0. `log_probs`, `old_log_probs` (nats),
-/// `advantages` and `weights`: one a token; arrays, ranges or tensors; `offsets`: one more than there are sequences.
-/// `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a `gspo_result`. Throws
+/// bounds are too. log s is limited to ±20; beyond, the gradient is 0. Uses all members of `policy_loss_inputs`:
+/// arrays, ranges or tensors; `offsets` has one entry more than there are sequences. Without weights the loss is the
+/// mean. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a `gspo_result`. Throws
 /// option_error at construction; argument_error when lengths or offsets do not fit or the loss is not finite (host
 /// arrays).
 ///
 ///     auto weights = coho::make_token_weights(mask, offsets, {.kind = coho::reduction::sequence_mean_of_means});
-///     auto result = coho::gspo_loss{}.value_and_grad(log_probs, old_log_probs, advantages, weights, offsets);
+///     auto result = coho::gspo_loss{}.value_and_grad({.log_probs = log_probs, .old_log_probs = old,
+///                                                     .advantages = advantages, .weights = weights,
+///                                                     .offsets = offsets});
 ///     // result.value, result.d_log_probs
 class gspo_loss {
  public:
@@ -4295,133 +4686,142 @@ class gspo_loss {
   }
   const gspo_options& options() const noexcept { return options_; }
 
-  template <class LogProbs, class Old, class Advantages, class Weights>
-  auto operator()(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
-                  const token_weights<Weights>& weights, std::span<const std::size_t> offsets) const {
-    static_assert(detail::array_check<LogProbs, Old, Advantages, Weights>::passed);
-    if constexpr (detail::device_array<LogProbs>) {
-      return on_device<false>(log_probs, old_log_probs, advantages, weights, offsets);
+  template <class Array = double>
+  auto operator()(const policy_loss_inputs<Array>& in) const {
+    if constexpr (detail::device_array<Array>) {
+      return of_tensors<false>(in, in.log_probs);
     } else {
-      return on_host<false>(log_probs, old_log_probs, advantages, weights, offsets).value;
+      return of_host<false>(in).value;
     }
   }
-
-  template <class LogProbs, class Old, class Advantages, class Weights>
-  auto value_and_grad(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
-                      const token_weights<Weights>& weights, std::span<const std::size_t> offsets) const {
-    static_assert(detail::array_check<LogProbs, Old, Advantages, Weights>::passed);
-    if constexpr (detail::device_array<LogProbs>) {
-      return on_device<true>(LogProbs(coho::detach(log_probs)), old_log_probs, advantages, weights, offsets);
+  template <class Array = double>
+  auto value_and_grad(const policy_loss_inputs<Array>& in) const {
+    if constexpr (detail::device_array<Array>) {
+      return of_tensors<true>(in, Array(coho::detach(in.log_probs)));
     } else {
-      return on_host<true>(log_probs, old_log_probs, advantages, weights, offsets);
+      return of_host<true>(in);
     }
   }
 
  private:
-  static constexpr double log_ratio_limit = 20;
-
   template <class T>
-  static T divergence(const T& log_ratio) {
-    const T limited = coho::clamp(T(-log_ratio), -log_ratio_limit, log_ratio_limit);
-    return coho::max(detail::kl_of(limited, kl_estimator::k3), 0.0);
+  struct terms {
+    T value, kept;  ///< kept: 1 where no clip acts, else 0
+  };
+
+  // One token, or all of them as a tensor, of its sequence's ratio. See `ppo_clip_loss` for the form of the clip.
+  template <class T>
+  terms<T> token(const T& ratio, const T& advantage) const {
+    const T free = -advantage * ratio;
+    const T clipped = coho::min(T(-advantage * (1 - options_.clip_low)), T(-advantage * (1 + options_.clip_high)));
+    const T zero = 0.0 * ratio;
+    return {T(coho::max(free, clipped)), T(coho::where(clipped > free, zero, T(zero + 1.0)))};
   }
 
-  // A series near 0, where rounding would eat the difference.
-  static double divergence(double log_ratio) {
-    const double l = coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit);
-    const double series = l * l * (0.5 + l * (1.0 / 6 + l * (1.0 / 24 + l * (1.0 / 120 + l * (1.0 / 720)))));
-    return std::abs(l) < 0.01 ? series : std::exp(l) - 1 - l;
-  }
+  template <bool Gradient, class Number>
+  auto of_host(const policy_loss_inputs<Number>& in) const {
+    const auto& log_probs = in.log_probs;
+    const auto size = static_cast<std::size_t>(log_probs.size());
+    const auto weights = in.weights.given ? in.weights.values : array_view<double>(detail::equal_weights(size));
+    const auto check = [size](const auto& x, const char* what) {
+      detail::check_lengths(size, static_cast<std::size_t>(x.size()), "gspo_loss", what);
+    };
+    check(in.old_log_probs, "old_log_probs");
+    check(in.advantages, "advantages");
+    check(weights, "weights");
+    detail::check_offsets(in.offsets, size, "gspo_loss");
+    const double* const weight = weights.data();
+    const Number *const p = log_probs.data(), *const old = in.old_log_probs.data(), *const a = in.advantages.data();
 
-  template <bool Gradient, class LogProbs, class Old, class Advantages, class Weights>
-  auto on_host(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
-               const token_weights<Weights>& weights, std::span<const std::size_t> offsets) const {
-    static_assert(detail::host_array<LogProbs> && detail::host_array<Old> && detail::host_array<Advantages> &&
-                      detail::host_array<Weights>,
-                  "coho::gspo_loss: tensors and arrays of the host cannot be mixed");
-    using number = detail::host_number_t<LogProbs>;
-    const auto log_prob = detail::host_elements(log_probs);
-    const auto old = detail::host_elements(old_log_probs);
-    const auto advantage = detail::host_elements(advantages);
-    const auto weight = detail::host_elements(weights.values);
-    detail::check_lengths(log_prob.size(), old.size(), "gspo_loss", "old_log_probs");
-    detail::check_lengths(log_prob.size(), advantage.size(), "gspo_loss", "advantages");
-    detail::check_lengths(log_prob.size(), weight.size(), "gspo_loss", "weights");
-    detail::check_offsets(offsets, log_prob.size(), "gspo_loss");
-
-    gspo_result<double, detail::array_of<number>> result{};
-    if constexpr (Gradient) result.d_log_probs.resize(static_cast<Eigen::Index>(log_prob.size()));
-    number* const gradient = result.d_log_probs.data();
-    const double low = 1 - options_.clip_low, high = 1 + options_.clip_high;
-    double value = 0, tokens = 0, flat = 0, kl = 0;
-    for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
-      const std::size_t begin = offsets[i], end = offsets[i + 1];
+    gspo_result<double, detail::array_of<Number>> result{};
+    if constexpr (Gradient) result.d_log_probs.resize(log_probs.size());
+    Number* const gradient = result.d_log_probs.data();
+    double value = 0, tokens = 0, clips = 0, divergence = 0;
+    for (std::size_t i = 0; i + 1 < in.offsets.size(); ++i) {
+      const std::size_t begin = in.offsets[i], end = in.offsets[i + 1];
       double total = 0, length = 0;
       for (std::size_t t = begin; t < end; ++t) {
         if (weight[t] == 0) continue;
-        const double log_ratio = static_cast<double>(log_prob[t]) - static_cast<double>(old[t]);
+        const double log_ratio = static_cast<double>(p[t]) - static_cast<double>(old[t]);
         total += log_ratio;
         length += 1;
-        if constexpr (Gradient) kl += divergence(log_ratio);
+        if constexpr (Gradient) {
+          const double limited = detail::limited_log_ratio(log_ratio);
+          divergence += detail::ratio_divergence(std::exp(limited), limited);
+        }
       }
-      const double mean = total / std::max(length, 1.0);
-      const double limited = coho::clamp(mean, -log_ratio_limit, log_ratio_limit);
-      const double ratio = std::exp(limited), bounded = coho::clamp(ratio, low, high);
-      value += total - total;  // 0, or NaN for an infinite ratio, which the limit would hide
+      const double mean = total / std::max(length, 1.0), limited = detail::limited_log_ratio(mean);
+      const double ratio = std::exp(limited);
+      value += total - total;  // 0, or NaN for an infinite ratio
       double slope = 0;        // with respect to log s_i
       for (std::size_t t = begin; t < end; ++t) {
         if (weight[t] == 0) continue;
-        const double w = static_cast<double>(weight[t]), a = static_cast<double>(advantage[t]);
-        const double free = -a * ratio, clipped = -a * bounded;
-        const bool held = clipped > free;
-        value += w * (held ? clipped : free);  // NaN is in both
-        slope += detail::keep_if(!held, w * free);
-        flat += held ? 1.0 : 0.0;
+        const auto term = token(ratio, static_cast<double>(a[t]));
+        value += weight[t] * term.value;
+        slope += weight[t] * (term.kept * term.value);
+        clips += 1 - term.kept;
       }
       tokens += length;
       if constexpr (Gradient) {
-        const number share = limited == mean ? static_cast<number>(slope / std::max(length, 1.0)) : number(0);
-        for (std::size_t t = begin; t < end; ++t) gradient[t] = detail::keep_if(weight[t] != 0, share);
+        const auto each = limited == mean ? static_cast<Number>(slope / std::max(length, 1.0)) : Number(0);
+        for (std::size_t t = begin; t < end; ++t) gradient[t] = weight[t] != 0 ? each : Number(0);
       }
     }
+    detail::require_finite(value, "gspo_loss");
     result.value = value;
     result.tokens = tokens;
-    detail::require_finite(result.value, "gspo_loss");
-    result.clip_fraction = flat / std::max(result.tokens, 1.0);
-    result.approximate_kl = kl / std::max(result.tokens, 1.0);
+    result.clip_fraction = clips / std::max(tokens, 1.0);
+    result.approximate_kl = divergence / std::max(tokens, 1.0);
     return result;
   }
 
   // The value, differentiable with respect to log_probs; or the whole result.
   template <bool Gradient, class T>
-  auto on_device(const T& log_probs, const T& old_log_probs, const T& advantages, const token_weights<T>& weights,
-                 std::span<const std::size_t> offsets) const {
+  auto of_tensors(const policy_loss_inputs<T>& in, const T& log_probs) const {
     using std::exp;
-    const T real = (weights.values != 0).to(weights.values.scalar_type()), zero = 0.0 * real;
+    const token_weights<T> weights{in.weights.given ? in.weights.values : detail::equal_weights(log_probs)};
+    const T real = (weights.values != 0).to(weights.values.scalar_type());
     const T log_ratio =
-        detail::without_masked(log_probs, weights) - detail::without_masked(T(coho::detach(old_log_probs)), weights);
-    const T advantage = detail::without_masked(T(coho::detach(advantages)), weights);
-    const T length = coho::max(coho::sequence_sums(real, offsets), 1.0);
-    const T mean = coho::sequence_sums(log_ratio, offsets) / length;
-    const T limited = coho::clamp(mean, -log_ratio_limit, log_ratio_limit);
-    const T ratio = coho::sequence_spread(T(exp(limited)), offsets);
-    const T free = -advantage * ratio;
-    const T clipped = -advantage * coho::clamp(ratio, 1 - options_.clip_low, 1 + options_.clip_high);
-    const T value = coho::sum(weights.values * coho::max(free, clipped));
+        detail::without_masked(log_probs, weights) - detail::without_masked(T(coho::detach(in.old_log_probs)), weights);
+    const T advantage = detail::without_masked(T(coho::detach(in.advantages)), weights);
+    const T length = coho::max(coho::sequence_sums(real, in.offsets), 1.0);
+    const T mean = coho::sequence_sums(log_ratio, in.offsets) / length, limited = detail::limited_log_ratio(mean);
+    const auto term = token(T(coho::sequence_spread(T(exp(limited)), in.offsets)), advantage);
+    const T value = coho::sum(weights.values * term.value);
     if constexpr (!Gradient) {
       return value;
     } else {
-      const T flat = clipped > free;
-      const T slopes = weights.values * coho::where(flat, zero, free);
-      const T held = coho::where(limited == mean, T(coho::sequence_sums(slopes, offsets) / length), 0.0);
+      const T slope = coho::sequence_sums(T(weights.values * (term.kept * term.value)), in.offsets) / length;
+      const T each = coho::where(limited == mean, slope, 0.0);
+      const T token_ratio = detail::limited_log_ratio(log_ratio);
       const T tokens = coho::sum(real), divisor = coho::max(tokens, 1.0);
-      return gspo_result<detail::value_of<T>, T>{value, real * coho::sequence_spread(held, offsets),
-                                                 coho::sum(coho::where(flat, real, zero)) / divisor,
-                                                 coho::sum(real * divergence(log_ratio)) / divisor, tokens};
+      return gspo_result<detail::value_of<T>, T>{
+          value, real * coho::sequence_spread(each, in.offsets), coho::sum(real * (1.0 - term.kept)) / divisor,
+          coho::sum(real * detail::ratio_divergence(T(exp(token_ratio)), token_ratio)) / divisor, tokens};
     }
   }
 
   gspo_options options_;
+};
+
+}  // namespace coho
+
+// ---- coho/loss/value_loss_inputs.hpp
+
+namespace coho {
+
+/// What losses of a value model are computed from, by name. `Array` is double (the default where only braces are
+/// written), float, or a tensor type. A loss ignores the members that it does not need; arrays have one number per
+/// token.
+///
+///     loss.value_and_grad({.values = values, .old_values = old_values, .returns = returns, .weights = weights});
+template <class Array = double>
+struct value_loss_inputs {
+  [[no_unique_address]] detail::by_name only_by_name = detail::named;
+  typename detail::input_types<Array>::number values;          ///< V(t): what the gradient is of
+  typename detail::input_types<Array>::constant old_values{};  ///< V(t) of the rollout, constant
+  typename detail::input_types<Array>::constant returns{};     ///< R_t, the targets; constant
+  optional_weights<Array> weights{};                           ///< w_t of `make_token_weights`; none: the mean
 };
 
 }  // namespace coho
@@ -4438,8 +4838,8 @@ template <class Value, class Array>
 struct huber_value_result {
   Value value;          ///< the loss
   Array d_values;       ///< its gradient, limited to ±w·delta; 0 where the weight is 0
-  Value clip_fraction;  ///< share of tokens whose gradient is limited
-  Value tokens;         ///< tokens of nonzero weight: to combine the share over parts of a batch
+  Value clip_fraction;  ///< fraction of tokens whose gradient is limited
+  Value tokens;         ///< tokens of nonzero weight: to combine the fraction over parts of a batch
 };
 
 /// The value loss with Huber's error (Huber 1964), which a few far-off returns cannot dominate, summed over tokens with
@@ -4447,15 +4847,15 @@ struct huber_value_result {
 ///
 ///     L = Σ_t w_t · h(v_t − R_t),   h(e) = ½e² where |e| ≤ delta, delta·(|e| − ½·delta) beyond
 ///
-/// It takes what `value_clip_loss` takes, and can be exchanged for it; `old_values` are not used. The plain squared
-/// error is this with delta = infinity, and also `value_clip_loss` with clip = infinity. `values`, `old_values` and
-/// `returns`: one a token; arrays, ranges or tensors. Without weights the loss is the mean. Single numbers give the
-/// term of one token. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a
-/// `huber_value_result`. Throws option_error at construction; argument_error when lengths differ or the loss is not
-/// finite (host arrays).
+/// It can be exchanged for `value_clip_loss`; `old_values` are not used. The plain squared error is this with delta =
+/// infinity, and also `value_clip_loss` with clip = infinity. Uses `values`, `returns` and `weights` of
+/// `value_loss_inputs`: arrays, ranges or tensors. Without weights the loss is the mean. Three numbers (the value, the
+/// old value and the return) give the term of one token. `operator()` returns double, or a 0-d tensor that is
+/// differentiable; `value_and_grad` a `huber_value_result`. Throws option_error at construction; argument_error when
+/// lengths differ or the loss is not finite (host arrays).
 ///
 ///     coho::huber_value_loss loss{{.delta = 10}};
-///     auto result = loss.value_and_grad(values, old_values, returns, weights);
+///     auto result = loss.value_and_grad({.values = values, .returns = returns, .weights = weights});
 ///     // result.value, result.d_values
 class huber_value_loss {
  public:
@@ -4464,37 +4864,13 @@ class huber_value_loss {
   }
   const huber_value_options& options() const noexcept { return options_; }
 
-  template <class Values, class Old, class Returns>
-  auto operator()(const Values& values, const Old& old_values, const Returns& returns) const {
-    return frame.value(*this, values, old_values, returns);
-  }
-  template <class Values, class Old, class Returns, class Weights>
-  auto operator()(const Values& values, const Old& old_values, const Returns& returns,
-                  const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, values, old_values, returns);
-  }
-
-  template <class Values, class Old, class Returns>
-  auto value_and_grad(const Values& values, const Old& old_values, const Returns& returns) const {
-    return named(frame.value_and_grad(*this, values, old_values, returns));
-  }
-  template <class Values, class Old, class Returns, class Weights>
-  auto value_and_grad(const Values& values, const Old& old_values, const Returns& returns,
-                      const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, values, old_values, returns));
-  }
-
- private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
-  static constexpr detail::elementwise<1, 3> frame{"huber_value_loss", {"values", "old_values", "returns"}};
-
+  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
   template <bool Gradient, class T>
-  detail::element_terms<T, 1, 1> element(const T& value, const T&, const T& target) const {
+  element_terms<T, 1, 1> element(const T& value, const T& target) const {
     using std::abs;
     const T error = value - target;
     const T limited = coho::clamp(error, -options_.delta, options_.delta);
-    detail::element_terms<T, 1, 1> out;
+    element_terms<T, 1, 1> out;
     out.value = limited * (error - 0.5 * limited);  // both cases in one, without a difference of infinities
     if constexpr (Gradient) {
       out.slopes = {limited};
@@ -4504,12 +4880,23 @@ class huber_value_loss {
     return out;
   }
 
-  template <class Result>
-  static auto named(Result result) {
+  double operator()(double value, double /*old_value*/, double target) const {
+    return element<false>(value, target).value;
+  }
+  template <class Array = double>
+  auto operator()(const value_loss_inputs<Array>& in) const {
+    return frame.weighted_value(*this, in.weights, in.values, in.returns);
+  }
+  template <class Array = double>
+  auto value_and_grad(const value_loss_inputs<Array>& in) const {
+    auto result = frame.weighted_value_and_grad(*this, in.weights, in.values, in.returns);
     auto& d_values = result.gradients[0];
     return huber_value_result<decltype(result.value), std::remove_cvref_t<decltype(d_values)>>{
         result.value, std::move(d_values), result.measures[0], result.count};
   }
+
+ private:
+  static constexpr elementwise_loss<1, 2> frame{"huber_value_loss", {"values", "returns"}};
 
   huber_value_options options_;
 };
@@ -4595,6 +4982,45 @@ class kto_loss {
   }
   const kto_options& options() const noexcept { return options_; }
 
+  static constexpr bool by_blocks = true;
+
+  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  template <bool Gradient, class T>
+  element_terms<T, 1, 2> element(const T& log_prob, const T& reference_log_prob, const T& desirable,
+                                 const T& kl_baseline) const {
+    if constexpr (std::floating_point<T>) {
+      if (std::isnan(desirable)) throw argument_error("kto_loss: an element of desirable is NaN");
+    }
+    const auto wanted = desirable != 0;
+    const T difference = log_prob - reference_log_prob - kl_baseline, zero = 0.0 * difference;
+    const T direction = coho::where(wanted, T(zero + 1.0), T(zero - 1.0));
+    const T weight = coho::where(wanted, T(zero + options_.desirable_weight), T(zero + options_.undesirable_weight));
+    const T margin = options_.beta * direction * difference;
+    element_terms<T, 1, 2> out;
+    // 1 − σ(x) is taken as σ(−x), which is precise where it is small.
+    T wrong{}, right{};
+    if constexpr (std::floating_point<T>) {
+      const double e = std::exp(-std::abs(margin)), major = 1 / (1 + e), minor = e * major;
+      // Products, not choices, which could not be foreseen.
+      const double below = static_cast<double>(margin < 0), above = 1 - below;
+      wrong = below * major + above * minor;
+      right = below * minor + above * major;
+    } else if constexpr (requires { logistic(margin); }) {
+      const auto s = logistic(margin);
+      wrong = s.sigmoid_negated;
+      right = s.sigmoid;
+    } else {
+      wrong = coho::sigmoid(T(-margin));
+      if constexpr (Gradient) right = coho::sigmoid(margin);
+    }
+    out.value = weight * wrong;
+    if constexpr (Gradient) {
+      out.slopes = {T(-options_.beta * direction * weight * wrong * right)};
+      out.measures = {detail::above_zero(margin), margin};
+    }
+    return out;
+  }
+
   template <class LogProbs, class Reference, class Desirable>
   auto operator()(const LogProbs& log_probs, const Reference& reference_log_probs, const Desirable& desirable,
                   double kl_baseline) const {
@@ -4622,51 +5048,12 @@ class kto_loss {
   }
 
  private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
-  static constexpr bool by_blocks = true;
-  static constexpr detail::elementwise<1, 4> frame{"kto_loss",
-                                                   {"log_probs", "reference_log_probs", "desirable", "kl_baseline"}};
+  static constexpr elementwise_loss<1, 4> frame{"kto_loss",
+                                                {"log_probs", "reference_log_probs", "desirable", "kl_baseline"}};
 
   static void check(double kl_baseline) {
     require_argument(kl_baseline >= 0 && std::isfinite(kl_baseline),
                      "kto_loss: kl_baseline must be finite and at least 0");
-  }
-
-  template <bool Gradient, class T>
-  detail::element_terms<T, 1, 2> element(const T& log_prob, const T& reference_log_prob, const T& desirable,
-                                         const T& kl_baseline) const {
-    if constexpr (std::floating_point<T>) {
-      if (std::isnan(desirable)) throw argument_error("kto_loss: an element of desirable is NaN");
-    }
-    const auto wanted = desirable != 0;
-    const T difference = log_prob - reference_log_prob - kl_baseline, zero = 0.0 * difference;
-    const T direction = coho::where(wanted, T(zero + 1.0), T(zero - 1.0));
-    const T weight = coho::where(wanted, T(zero + options_.desirable_weight), T(zero + options_.undesirable_weight));
-    const T margin = options_.beta * direction * difference;
-    detail::element_terms<T, 1, 2> out;
-    // 1 − σ(x) is taken as σ(−x), which is precise where it is small.
-    T wrong{}, right{};
-    if constexpr (std::floating_point<T>) {
-      const double e = std::exp(-std::abs(margin)), major = 1 / (1 + e), minor = e * major;
-      // Products, not choices, which could not be foreseen.
-      const double below = static_cast<double>(margin < 0), above = 1 - below;
-      wrong = below * major + above * minor;
-      right = below * minor + above * major;
-    } else if constexpr (requires { logistic(margin); }) {
-      const auto s = logistic(margin);
-      wrong = s.sigmoid_negated;
-      right = s.sigmoid;
-    } else {
-      wrong = coho::sigmoid(T(-margin));
-      if constexpr (Gradient) right = coho::sigmoid(margin);
-    }
-    out.value = weight * wrong;
-    if constexpr (Gradient) {
-      out.slopes = {T(-options_.beta * direction * weight * wrong * right)};
-      out.measures = {detail::above_zero(margin), margin};
-    }
-    return out;
   }
 
   template <class Result>
@@ -4691,24 +5078,6 @@ struct nll_result {
   Array d_log_probs;  ///< its gradient, −w
 };
 
-namespace detail {
-/// Of tensors; arrays of the host have a loop of their own.
-struct nll_terms {
-  static constexpr bool by_blocks = true;
-  template <bool Gradient, class T>
-  element_terms<T, 1> element(const T& log_prob) const {
-    element_terms<T, 1> out;
-    out.value = -log_prob;
-    if constexpr (Gradient && device_array<T>) {
-      out.slopes[0] = log_prob.new_full(log_prob.sizes(), -1.0);
-    } else if constexpr (Gradient) {
-      out.slopes[0] = T(-1.0);
-    }
-    return out;
-  }
-};
-}  // namespace detail
-
 /// The negative log-likelihood of supervised fine-tuning, over tokens with weights w:
 ///
 ///     L = −Σ_t w_t · log π(y_t | x, y_<t)
@@ -4721,88 +5090,47 @@ struct nll_terms {
 ///     double loss = coho::nll_loss{}(log_probs, weights);
 class nll_loss {
  public:
+  static constexpr bool by_blocks = true;
+
+  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
+  template <bool Gradient, class T>
+  element_terms<T, 1> element(const T& log_prob) const {
+    element_terms<T, 1> out;
+    out.value = -log_prob;
+    if constexpr (Gradient && detail::device_array<T>) {
+      out.slopes[0] = log_prob.new_full(log_prob.sizes(), -1.0);
+    } else if constexpr (Gradient) {
+      out.slopes[0] = T(-1.0);
+    }
+    return out;
+  }
+
   template <class LogProbs>
   auto operator()(const LogProbs& log_probs) const {
-    static_assert(detail::array_check<LogProbs>::passed);
-    if constexpr (detail::floating_scalar<LogProbs>) {
-      return -log_probs;
-    } else if constexpr (detail::device_array<LogProbs>) {
-      return frame.value(detail::nll_terms{}, log_probs);
-    } else {
-      return run<false>(log_probs, nullptr).value;
-    }
+    return frame.value(*this, log_probs);
   }
   template <class LogProbs, class Weights>
   auto operator()(const LogProbs& log_probs, const token_weights<Weights>& weights) const {
-    static_assert(detail::array_check<LogProbs, Weights>::passed);
-    if constexpr (detail::device_array<LogProbs>) {
-      return frame.weighted_value(detail::nll_terms{}, weights, log_probs);
-    } else {
-      return run<false>(log_probs, &weights).value;
-    }
+    return frame.weighted_value(*this, weights, log_probs);
   }
 
   template <class LogProbs>
   auto value_and_grad(const LogProbs& log_probs) const {
-    static_assert(detail::array_check<LogProbs>::passed);
-    if constexpr (detail::device_array<LogProbs>) {
-      return named(frame.value_and_grad(detail::nll_terms{}, log_probs));
-    } else {
-      return run<true>(log_probs, nullptr);
-    }
+    return named(frame.value_and_grad(*this, log_probs));
   }
   template <class LogProbs, class Weights>
   auto value_and_grad(const LogProbs& log_probs, const token_weights<Weights>& weights) const {
-    static_assert(detail::array_check<LogProbs, Weights>::passed);
-    if constexpr (detail::device_array<LogProbs>) {
-      return named(frame.weighted_value_and_grad(detail::nll_terms{}, weights, log_probs));
-    } else {
-      return run<true>(log_probs, &weights);
-    }
+    return named(frame.weighted_value_and_grad(*this, weights, log_probs));
   }
 
  private:
-  static constexpr detail::elementwise<1, 1> frame{"nll_loss", {"log_probs"}};
+  static constexpr elementwise_loss<1, 1> frame{"nll_loss", {"log_probs"}};
 
   template <class Result>
-  static auto named(const Result& result) {
-    return nll_result<decltype(result.value), std::remove_cvref_t<decltype(result.gradients[0])>>{result.value,
-                                                                                                  result.gradients[0]};
-  }
-
-  template <bool Gradient, class LogProbs, class Weights>
-  static auto run(const LogProbs& log_probs, Weights weights) {
-    static_assert(detail::host_array<LogProbs>, "coho::nll_loss: tensors and arrays of the host cannot be mixed");
-    const auto log_prob = detail::host_elements(log_probs);
-    if constexpr (std::is_null_pointer_v<Weights>) {
-      return fused<Gradient, detail::host_number_t<LogProbs>>(log_prob, detail::mean_weights(log_prob.size()));
-    } else {
-      return fused<Gradient, detail::host_number_t<LogProbs>>(log_prob, detail::host_elements(weights->values));
-    }
-  }
-
-  template <bool Gradient, class Result, class LogProbs, class Weights>
-  static auto fused(const LogProbs& log_probs, const Weights& weights) {
-    const std::size_t size = log_probs.size();
-    detail::check_lengths(size, weights.size(), "nll_loss", "weights");
-    nll_result<double, detail::array_of<Result>> result{};
-    if constexpr (Gradient) result.d_log_probs.resize(static_cast<Eigen::Index>(size));
-    constexpr std::size_t block = detail::token_block;
-    detail::block<double> log_prob_scratch, weight_scratch, terms;
-    for (std::size_t begin = 0; begin < size; begin += block) {
-      const std::size_t count = std::min(size - begin, block);
-      const double* const log_prob = log_prob_scratch.view(log_probs, begin, count);
-      const double* const weight = weight_scratch.view(weights, begin, count);
-      double total = detail::dot(weight, log_prob);
-      if (!std::isfinite(total)) {  // perhaps by tokens of weight 0
-        for (std::size_t k = 0; k < block; ++k) terms[k] = detail::keep_if(weight[k] != 0, log_prob[k]);
-        total = detail::dot(weight, terms.data);
-      }
-      result.value -= total;
-      if constexpr (Gradient) detail::store_negative(weight, result.d_log_probs.data() + begin, count);
-    }
-    detail::require_finite(result.value, "nll_loss");
-    return result;
+  static auto named(Result result) {
+    auto& d_log_probs = result.gradients[0];
+    return nll_result<decltype(result.value), std::remove_cvref_t<decltype(d_log_probs)>>{result.value,
+                                                                                          std::move(d_log_probs)};
   }
 };
 
@@ -4848,53 +5176,14 @@ class orpo_loss {
   }
   const orpo_options& options() const noexcept { return options_; }
 
-  template <class Preferred, class Other>
-  auto operator()(const Preferred& preferred, const Other& other) const {
-    return frame.value(*this, preferred, other);
-  }
-  template <class Preferred, class Other, class Weights>
-  auto operator()(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, preferred, other);
-  }
-
-  template <class Preferred, class Other>
-  auto value_and_grad(const Preferred& preferred, const Other& other) const {
-    return named(frame.value_and_grad(*this, preferred, other));
-  }
-  template <class Preferred, class Other, class Weights>
-  auto value_and_grad(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, preferred, other));
-  }
-
- private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
   static constexpr bool by_blocks = true;
-  static constexpr detail::elementwise<2, 2> frame{"orpo_loss", {"preferred", "other"}};
-  static constexpr double largest = -1e-6;
 
+  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
   template <bool Gradient, class T>
-  struct log_odds {
-    T value;
-    T slope{};
-
-    explicit log_odds(const T& log_prob) {
-      using std::expm1, std::log;
-      if constexpr (std::floating_point<T>) {
-        if (log_prob > -largest) throw argument_error("orpo_loss: a log-prob is greater than 0");
-      }
-      const T limited = coho::where(log_prob > largest, T(0.0 * log_prob + largest), log_prob);
-      const T rest = -expm1(limited);
-      value = limited - log(rest);
-      if constexpr (Gradient) slope = coho::where(log_prob > largest, T(0.0 * rest), T(1.0 / rest));
-    }
-  };
-
-  template <bool Gradient, class T>
-  detail::element_terms<T, 2, 2> element(const T& preferred, const T& other) const {
+  element_terms<T, 2, 2> element(const T& preferred, const T& other) const {
     const log_odds<Gradient, T> of_preferred(preferred), of_other(other);
     const T z = of_preferred.value - of_other.value;
-    detail::element_terms<T, 2, 2> out;
+    element_terms<T, 2, 2> out;
     T cost{}, wrong{};  // −log σ(z), and its derivative times −1
     if constexpr (std::floating_point<T>) {
       const detail::logistic_terms s = detail::logistic(z);
@@ -4916,6 +5205,45 @@ class orpo_loss {
     }
     return out;
   }
+
+  template <class Preferred, class Other>
+  auto operator()(const Preferred& preferred, const Other& other) const {
+    return frame.value(*this, preferred, other);
+  }
+  template <class Preferred, class Other, class Weights>
+  auto operator()(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
+    return frame.weighted_value(*this, weights, preferred, other);
+  }
+
+  template <class Preferred, class Other>
+  auto value_and_grad(const Preferred& preferred, const Other& other) const {
+    return named(frame.value_and_grad(*this, preferred, other));
+  }
+  template <class Preferred, class Other, class Weights>
+  auto value_and_grad(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
+    return named(frame.weighted_value_and_grad(*this, weights, preferred, other));
+  }
+
+ private:
+  static constexpr elementwise_loss<2, 2> frame{"orpo_loss", {"preferred", "other"}};
+  static constexpr double largest = -1e-6;
+
+  template <bool Gradient, class T>
+  struct log_odds {
+    T value;
+    T slope{};
+
+    explicit log_odds(const T& log_prob) {
+      using std::expm1, std::log;
+      if constexpr (std::floating_point<T>) {
+        if (log_prob > -largest) throw argument_error("orpo_loss: a log-prob is greater than 0");
+      }
+      const T limited = coho::where(log_prob > largest, T(0.0 * log_prob + largest), log_prob);
+      const T rest = -expm1(limited);
+      value = limited - log(rest);
+      if constexpr (Gradient) slope = coho::where(log_prob > largest, T(0.0 * rest), T(1.0 / rest));
+    }
+  };
 
   template <class Result>
   static auto named(Result result) {
@@ -5176,230 +5504,87 @@ namespace coho {
 struct ppo_clip_options {
   double clip_low = 0.2;   ///< ratios below 1 − clip_low gain nothing; in (0, 1)
   double clip_high = 0.2;  ///< ratios above 1 + clip_high gain nothing; > 0
-  double dual_clip = 0;  ///< c: the loss of a negative advantage is at most −c·A (Ye et al. 2020); > 1, or 0 for off
+  double dual_clip = 0;    ///< c: a negative advantage loses at most −c·A (Ye et al. 2020); > 1, or 0 for off
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"clip_low", "ratios below 1 − clip_low gain nothing", allowed::in_open(0, 1)}, o.clip_low...);
+    visit({"clip_high", "ratios above 1 + clip_high gain nothing", allowed::above(0).or_infinity()}, o.clip_high...);
+    visit({"dual_clip", "c: the loss of a negative advantage A is at most −c·A; 0: off",
+           allowed::above(1).or_zero().or_infinity()},
+          o.dual_clip...);
+  }
 };
 
 template <class Value, class Array>
 struct ppo_clip_result {
   Value value;          ///< the loss
   Array d_log_probs;    ///< its gradient; 0 where the weight is 0
-  Value clip_fraction;  ///< share of tokens whose gradient the clip removes
+  Value clip_fraction;  ///< fraction of tokens whose gradient the clip removes
   Value approximate_kl;  ///< mean over tokens of ρ − 1 − log ρ, an estimate of KL(old ‖ new) that is never negative
-  Value tokens;          ///< tokens of nonzero weight: to combine the two shares over parts of a batch
+  Value tokens;          ///< tokens of nonzero weight: to combine the two means over parts of a batch
 };
 
 /// The clipped policy loss of PPO (Schulman et al. 2017, eq. 7), summed over tokens with weights w:
 ///
-///     L = Σ_t w_t · max(−A_t·ρ_t, −A_t·clip(ρ_t, 1 − clip_low, 1 + clip_high)),   ρ_t = exp(log π(y_t) − log
-///     π_old(y_t))
+///     L = Σ_t w_t · max(−A_t·ρ_t, −A_t·clip(ρ_t, 1 − clip_low, 1 + clip_high))
+///     ρ_t = exp(log π(y_t) − log π_old(y_t))
 ///
 /// Different bounds are DAPO's clip-higher. log ρ is limited to ±20, so that a run that diverges shows huge numbers
-/// rather than infinities; beyond, the gradient is 0. `log_probs`, `old_log_probs` (nats) and `advantages`: one a
-/// token; arrays, ranges or tensors. Without weights the loss is the mean. Single numbers give the term of one token.
-/// `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a `ppo_clip_result`.
-/// Throws option_error at construction; argument_error when lengths differ or the loss is not finite (host arrays).
+/// instead of infinities; beyond, the gradient is 0. Uses `log_probs`, `old_log_probs`, `advantages` and `weights` of
+/// `policy_loss_inputs`: arrays, ranges or tensors. Without weights the loss is the mean. Three numbers give the term
+/// of one token. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a
+/// `ppo_clip_result`. Throws option_error at construction; argument_error when lengths differ or the loss is not finite
+/// (host arrays).
 ///
 ///     coho::ppo_clip_loss loss{{.clip_low = 0.2, .clip_high = 0.28}};
-///     auto result = loss.value_and_grad(log_probs, old_log_probs, advantages, weights);
+///     auto result = loss.value_and_grad(
+///         {.log_probs = log_probs, .old_log_probs = old, .advantages = advantages, .weights = weights});
 ///     pullback({.log_probs = coho::as_span(result.d_log_probs)});
 class ppo_clip_loss {
  public:
-  explicit ppo_clip_loss(const ppo_clip_options& options = {}) : options_(options) {
-    require_option(options.clip_low > 0 && options.clip_low < 1, "clip_low", options.clip_low, "in (0, 1)");
-    require_option(options.clip_high > 0, "clip_high", options.clip_high, "greater than 0");
-    require_option(options.dual_clip == 0 || options.dual_clip > 1, "dual_clip", options.dual_clip,
-                   "0 (off) or greater than 1");
-  }
+  explicit ppo_clip_loss(const ppo_clip_options& options = {}) : options_(options) { validate(options); }
   const ppo_clip_options& options() const noexcept { return options_; }
 
-  template <class LogProbs, class Old, class Advantages>
-  auto operator()(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages) const {
-    static_assert(detail::array_check<LogProbs, Old, Advantages>::passed);
-    if constexpr (detail::floating_scalar<LogProbs>) {
-      return term<std::common_type_t<LogProbs, Old, Advantages>>(log_probs, old_log_probs, advantages);
-    } else if constexpr (detail::device_array<LogProbs>) {
-      detail::check_same_shape(log_probs, old_log_probs, "ppo_clip_loss");
-      detail::check_same_shape(log_probs, advantages, "ppo_clip_loss");
-      return coho::sum(term(log_probs, old_log_probs, advantages)) / std::max<std::int64_t>(log_probs.numel(), 1);
-    } else {
-      return run<false>(log_probs, old_log_probs, advantages, nullptr).value;
+  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
+  template <bool Gradient, class T>
+  element_terms<T, 1, 2> element(const T& log_prob, const T& old_log_prob, const T& advantage) const {
+    using std::exp;
+    const T difference = log_prob - old_log_prob, log_ratio = detail::limited_log_ratio(difference);
+    const T ratio = exp(log_ratio);
+    const T free = -advantage * ratio;
+    // −A·clip(ρ) where the clip matters, at the bound that limits the gain; without a choice to be mispredicted.
+    const T clipped = coho::min(T(-advantage * (1 - options_.clip_low)), T(-advantage * (1 + options_.clip_high)));
+    T loss = coho::max(free, clipped);
+    if (options_.dual_clip != 0) {
+      loss = coho::where(advantage < 0, coho::min(loss, T(-advantage * options_.dual_clip)), loss);
     }
-  }
-  template <class LogProbs, class Old, class Advantages, class Weights>
-  auto operator()(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
-                  const token_weights<Weights>& weights) const {
-    static_assert(detail::array_check<LogProbs, Old, Advantages, Weights>::passed);
-    if constexpr (detail::device_array<LogProbs>) {
-      return coho::sum(weights.values * term(detail::without_masked(log_probs, weights),
-                                             detail::without_masked(old_log_probs, weights),
-                                             detail::without_masked(advantages, weights)));
-    } else {
-      return run<false>(log_probs, old_log_probs, advantages, &weights).value;
+    element_terms<T, 1, 2> out;
+    out.value = loss;
+    if constexpr (Gradient) {
+      const T zero = 0.0 * ratio, kept = coho::where(loss == free, T(zero + 1.0), zero);
+      out.slopes = {T(kept * coho::where(log_ratio == difference, free, zero))};  // dρ/d(log π) = ρ
+      out.measures = {T(1.0 - kept), detail::ratio_divergence(ratio, log_ratio)};
     }
+    return out;
   }
 
-  template <class LogProbs, class Old, class Advantages>
-  auto value_and_grad(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages) const {
-    static_assert(detail::array_check<LogProbs, Old, Advantages>::passed);
-    if constexpr (detail::device_array<LogProbs>) {
-      return on_device(
-          log_probs, old_log_probs, advantages,
-          token_weights<LogProbs>{log_probs.new_full(
-              log_probs.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(log_probs.numel(), 1)))});
-    } else {
-      return run<true>(log_probs, old_log_probs, advantages, nullptr);
-    }
+  double operator()(double log_prob, double old_log_prob, double advantage) const {
+    return element<false>(log_prob, old_log_prob, advantage).value;
   }
-  template <class LogProbs, class Old, class Advantages, class Weights>
-  auto value_and_grad(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
-                      const token_weights<Weights>& weights) const {
-    static_assert(detail::array_check<LogProbs, Old, Advantages, Weights>::passed);
-    if constexpr (detail::device_array<LogProbs>) {
-      return on_device(log_probs, old_log_probs, advantages, weights);
-    } else {
-      return run<true>(log_probs, old_log_probs, advantages, &weights);
-    }
+  template <class Array = double>
+  auto operator()(const policy_loss_inputs<Array>& in) const {
+    return frame.weighted_value(*this, in.weights, in.log_probs, in.old_log_probs, in.advantages);
+  }
+  template <class Array = double>
+  auto value_and_grad(const policy_loss_inputs<Array>& in) const {
+    auto result = frame.weighted_value_and_grad(*this, in.weights, in.log_probs, in.old_log_probs, in.advantages);
+    auto& d_log_probs = result.gradients[0];
+    return ppo_clip_result<decltype(result.value), std::remove_cvref_t<decltype(d_log_probs)>>{
+        result.value, std::move(d_log_probs), result.measures[0], result.measures[1], result.count};
   }
 
  private:
-  static constexpr double log_ratio_limit = 20;
-
-  // The loss of each token, in the arithmetic of T.
-  template <class T>
-  T term(const T& log_prob, const T& old_log_prob, const T& advantage) const {
-    using std::exp;
-    const T ratio = exp(coho::clamp(T(log_prob - old_log_prob), -log_ratio_limit, log_ratio_limit));
-    const T free = -advantage * ratio;
-    const T clipped = -advantage * coho::clamp(ratio, 1 - options_.clip_low, 1 + options_.clip_high);
-    T loss = coho::max(free, clipped);
-    if (options_.dual_clip == 0) return loss;
-    return coho::where(advantage < 0, coho::min(loss, T(-advantage * options_.dual_clip)), loss);
-  }
-
-  template <class T>
-  auto on_device(const T& log_probs, const T& old_log_probs, const T& advantages,
-                 const token_weights<T>& weights) const {
-    using std::exp;
-    const T difference = coho::detach(detail::without_masked(log_probs, weights)) -
-                         detail::without_masked(coho::detach(old_log_probs), weights);
-    const T advantage = detail::without_masked(coho::detach(advantages), weights);
-    const T limited = coho::clamp(difference, -log_ratio_limit, log_ratio_limit);
-    const T ratio = exp(limited);
-    const T free = -advantage * ratio;
-    const T clipped = -advantage * coho::clamp(ratio, 1 - options_.clip_low, 1 + options_.clip_high);
-    T loss = coho::max(free, clipped);
-    T flat = free < clipped;
-    if (options_.dual_clip != 0) {
-      const T cap = -advantage * options_.dual_clip;
-      const T capped = (advantage < 0).logical_and(cap < loss);
-      loss = coho::where(capped, cap, loss);
-      flat = flat.logical_or(capped);
-    }
-    // ρ − 1 − log ρ by its series, where rounding would eat the difference.
-    const T near_zero =
-        limited * limited *
-        (0.5 + limited * (1.0 / 6 + limited * (1.0 / 24 + limited * (1.0 / 120 + limited * (1.0 / 720)))));
-    const T real = weights.values != 0;
-    const T tokens = coho::sum(coho::where(real, ratio.new_ones(ratio.sizes()), 0.0));
-    const T divisor = coho::max(tokens, 1.0);
-    const T slope = coho::where(flat.logical_or(limited != difference), ratio.new_zeros(ratio.sizes()), free);
-    return ppo_clip_result<detail::value_of<T>, T>{
-        coho::sum(weights.values * loss), weights.values * slope,
-        coho::sum(coho::where(flat.logical_and(real), ratio.new_ones(ratio.sizes()), 0.0)) / divisor,
-        coho::sum(coho::where(abs(limited) < 0.01, near_zero, ratio - 1 - limited)) / divisor, tokens};
-  }
-
-  template <bool Gradient, class LogProbs, class Old, class Advantages, class Weights>
-  auto run(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages, Weights weights) const {
-    static_assert(detail::host_array<LogProbs> && detail::host_array<Old> && detail::host_array<Advantages>,
-                  "coho::ppo_clip_loss: tensors and arrays of the host cannot be mixed");
-    using number = std::common_type_t<detail::host_number_t<LogProbs>, detail::host_number_t<Old>,
-                                      detail::host_number_t<Advantages>>;
-    const auto log_prob = detail::host_elements(log_probs);
-    const auto old_log_prob = detail::host_elements(old_log_probs);
-    const auto advantage = detail::host_elements(advantages);
-    if constexpr (std::is_null_pointer_v<Weights>) {
-      return fused<Gradient, number, detail::host_number_t<LogProbs>>(log_prob, old_log_prob, advantage,
-                                                                      detail::mean_weights(log_prob.size()));
-    } else {
-      return fused<Gradient, number, detail::host_number_t<LogProbs>>(log_prob, old_log_prob, advantage,
-                                                                      detail::host_elements(weights->values));
-    }
-  }
-
-  template <bool Gradient, class Number, class Result, class LogProbs, class Old, class Advantages, class Weights>
-  auto fused(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
-             const Weights& weights) const {
-    const std::size_t size = log_probs.size();
-    detail::check_lengths(size, old_log_probs.size(), "ppo_clip_loss", "old_log_probs");
-    detail::check_lengths(size, advantages.size(), "ppo_clip_loss", "advantages");
-    detail::check_lengths(size, weights.size(), "ppo_clip_loss", "weights");
-    const Number limit = static_cast<Number>(log_ratio_limit);
-    const Number low = static_cast<Number>(1 - options_.clip_low), high = static_cast<Number>(1 + options_.clip_high);
-    const Number cap_factor = static_cast<Number>(options_.dual_clip);
-
-    ppo_clip_result<double, detail::array_of<Result>> result{};
-    if constexpr (Gradient) result.d_log_probs.resize(static_cast<Eigen::Index>(size));
-    constexpr std::size_t block = detail::token_block;
-    detail::block<Number> log_ratio, loss_scale, ratio, bounded, free, terms, held;
-    detail::block<double> weight_scratch;
-    double divergence = 0, real = 0, flat = 0;
-    for (std::size_t begin = 0; begin < size; begin += block) {
-      const std::size_t count = std::min(size - begin, block);
-      const double* const weight = weight_scratch.view(weights, begin, count);
-      const double counted = detail::count_nonzero(weight);
-      if (counted == 0) {  // padding
-        if constexpr (Gradient) std::fill_n(result.d_log_probs.data() + begin, count, Result(0));
-        continue;
-      }
-      // Blocks that are written later hold the few arguments that need converting.
-      const Number* const policy = ratio.view(log_probs, begin, count);
-      const Number* const old = bounded.view(old_log_probs, begin, count);
-      const Number* const advantage = free.view(advantages, begin, count);
-      for (std::size_t k = 0; k < block; ++k) log_ratio[k] = policy[k] - old[k];
-      for (std::size_t k = 0; k < block; ++k) loss_scale[k] = -advantage[k];
-      detail::clear_masked(weight, counted, log_ratio.data);
-      detail::clear_masked(weight, counted, loss_scale.data);
-      for (std::size_t k = 0; k < block; ++k) ratio[k] = detail::limit(log_ratio[k], -limit, limit);
-      if constexpr (Gradient) {
-        ratio.exp(held.data);
-        divergence += held.sum();
-      } else {
-        ratio.exp();
-      }
-      // The difference is 0, or NaN for an infinite ratio, which the limit would hide.
-      for (std::size_t k = 0; k < block; ++k) ratio[k] += log_ratio[k] - log_ratio[k];
-      for (std::size_t k = 0; k < block; ++k) bounded[k] = detail::limit(ratio[k], low, high);
-      for (std::size_t k = 0; k < block; ++k) free[k] = loss_scale[k] * ratio[k];
-      for (std::size_t k = 0; k < block; ++k) bounded[k] *= loss_scale[k];
-      for (std::size_t k = 0; k < block; ++k) terms[k] = bounded[k] > free[k] ? bounded[k] : free[k];
-      if (options_.dual_clip != 0) {
-        for (std::size_t k = 0; k < block; ++k) {
-          const Number cap = loss_scale[k] * cap_factor;
-          const bool negative = loss_scale[k] > 0, above = cap < terms[k];  // the advantage; & has no branch
-          terms[k] = (negative & above) ? cap : terms[k];
-        }
-      }
-      result.value += detail::dot(weight, terms.data);
-      if constexpr (Gradient) {
-        real += counted;
-        // Where no clip acts, the loss is the unclipped product itself.
-        for (std::size_t k = 0; k < block; ++k) held[k] = terms[k] == free[k] ? Number(1) : Number(0);
-        flat += static_cast<double>(block) - held.sum();
-        for (std::size_t k = 0; k < block; ++k) held[k] = detail::keep_if(std::abs(log_ratio[k]) <= limit, held[k]);
-        for (std::size_t k = 0; k < block; ++k) free[k] *= held[k];
-        detail::store_product(weight, free.data, result.d_log_probs.data() + begin, count);
-      }
-    }
-    detail::require_finite(result.value, "ppo_clip_loss");
-    if constexpr (Gradient) {
-      result.tokens = real;
-      const double divisor = real > 0 ? real : 1;
-      result.clip_fraction = flat / divisor;
-      result.approximate_kl = divergence / divisor;
-    }
-    return result;
-  }
+  static constexpr elementwise_loss<1, 3> frame{"ppo_clip_loss", {"log_probs", "old_log_probs", "advantages"}};
 
   ppo_clip_options options_;
 };
@@ -5412,7 +5597,7 @@ namespace coho {
 
 template <class Value, class Array>
 struct reinforce_result {
-  Value value;        ///< the loss; its gradient is what has a meaning, its size has none
+  Value value;        ///< the loss; only its gradient has a meaning, its size has none
   Array d_log_probs;  ///< its gradient, −w·A
   Value tokens;       ///< tokens of nonzero weight
 };
@@ -5421,53 +5606,39 @@ struct reinforce_result {
 ///
 ///     L = −Σ_t w_t · A_t · log π(y_t | x, y_<t)
 ///
-/// `log_probs` (nats) and `advantages`, which are constants: one a token; arrays, ranges or tensors. Without weights
-/// the loss is the mean. Single numbers give the term of one token. With weights of reduction::sequence_mean_of_sums
-/// and one advantage a response, the gradient is the unbiased one of the expected reward. `operator()` returns double,
-/// or a 0-d tensor that is differentiable; `value_and_grad` a `reinforce_result`. Throws argument_error when lengths
-/// differ or the loss is not finite (host arrays).
+/// Uses `log_probs`, `advantages` and `weights` of `policy_loss_inputs`: arrays, ranges or tensors. Without weights the
+/// loss is the mean. Two numbers give the term of one token. With weights of reduction::sequence_mean_of_sums and one
+/// advantage per response, the gradient is the unbiased one of the expected reward. `operator()` returns double, or a
+/// 0-d tensor that is differentiable; `value_and_grad` a `reinforce_result`. Throws argument_error when lengths differ
+/// or the loss is not finite (host arrays).
 ///
-///     auto result = coho::reinforce_loss{}.value_and_grad(log_probs, advantages, weights);
+///     auto result = coho::reinforce_loss{}.value_and_grad(
+///         {.log_probs = log_probs, .advantages = advantages, .weights = weights});
 ///     pullback({.log_probs = coho::as_span(result.d_log_probs)});
 class reinforce_loss {
  public:
-  template <class LogProbs, class Advantages>
-  auto operator()(const LogProbs& log_probs, const Advantages& advantages) const {
-    return frame.value(*this, log_probs, advantages);
-  }
-  template <class LogProbs, class Advantages, class Weights>
-  auto operator()(const LogProbs& log_probs, const Advantages& advantages,
-                  const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, log_probs, advantages);
-  }
-
-  template <class LogProbs, class Advantages>
-  auto value_and_grad(const LogProbs& log_probs, const Advantages& advantages) const {
-    return named(frame.value_and_grad(*this, log_probs, advantages));
-  }
-  template <class LogProbs, class Advantages, class Weights>
-  auto value_and_grad(const LogProbs& log_probs, const Advantages& advantages,
-                      const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, log_probs, advantages));
-  }
-
- private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
-  static constexpr detail::elementwise<1, 2> frame{"reinforce_loss", {"log_probs", "advantages"}};
-
+  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
   template <bool, class T>
-  detail::element_terms<T, 1> element(const T& log_prob, const T& advantage) const {
+  element_terms<T, 1> element(const T& log_prob, const T& advantage) const {
     const T slope = -advantage;
     return {slope * log_prob, {slope}, {}};
   }
 
-  template <class Result>
-  static auto named(Result result) {
+  double operator()(double log_prob, double advantage) const { return element<false>(log_prob, advantage).value; }
+  template <class Array = double>
+  auto operator()(const policy_loss_inputs<Array>& in) const {
+    return frame.weighted_value(*this, in.weights, in.log_probs, in.advantages);
+  }
+  template <class Array = double>
+  auto value_and_grad(const policy_loss_inputs<Array>& in) const {
+    auto result = frame.weighted_value_and_grad(*this, in.weights, in.log_probs, in.advantages);
     auto& d_log_probs = result.gradients[0];
     return reinforce_result<decltype(result.value), std::remove_cvref_t<decltype(d_log_probs)>>{
         result.value, std::move(d_log_probs), result.count};
   }
+
+ private:
+  static constexpr elementwise_loss<1, 2> frame{"reinforce_loss", {"log_probs", "advantages"}};
 };
 
 }  // namespace coho
@@ -5515,6 +5686,23 @@ class simpo_loss {
   }
   const simpo_options& options() const noexcept { return options_; }
 
+  static constexpr bool by_blocks = true;
+
+  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  template <bool Gradient, class T>
+  element_terms<T, 2, 2> element(const T& preferred, const T& other) const {
+    const double beta = options_.beta;
+    const T margin = beta * (preferred - other), z = margin - options_.gamma;
+    const auto term = detail::preference_terms<Gradient>(dpo_form::conservative, z, beta, options_.label_smoothing);
+    element_terms<T, 2, 2> out;
+    out.value = term.value;
+    if constexpr (Gradient) {
+      out.slopes = {T(beta * term.slope), T(-beta * term.slope)};
+      out.measures = {detail::above_zero(margin), margin};
+    }
+    return out;
+  }
+
   template <class Preferred, class Other>
   auto operator()(const Preferred& preferred, const Other& other) const {
     return frame.value(*this, preferred, other);
@@ -5534,24 +5722,7 @@ class simpo_loss {
   }
 
  private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
-  static constexpr bool by_blocks = true;
-  static constexpr detail::elementwise<2, 2> frame{"simpo_loss", {"preferred", "other"}};
-
-  template <bool Gradient, class T>
-  detail::element_terms<T, 2, 2> element(const T& preferred, const T& other) const {
-    const double beta = options_.beta;
-    const T margin = beta * (preferred - other), z = margin - options_.gamma;
-    const auto term = detail::preference_terms<Gradient>(dpo_form::conservative, z, beta, options_.label_smoothing);
-    detail::element_terms<T, 2, 2> out;
-    out.value = term.value;
-    if constexpr (Gradient) {
-      out.slopes = {T(beta * term.slope), T(-beta * term.slope)};
-      out.measures = {detail::above_zero(margin), margin};
-    }
-    return out;
-  }
+  static constexpr elementwise_loss<2, 2> frame{"simpo_loss", {"preferred", "other"}};
 
   template <class Result>
   static auto named(Result result) {
@@ -5571,185 +5742,74 @@ namespace coho {
 
 struct value_clip_options {
   double clip = 0.2;  ///< how far a value may move from the rollout's before it gains nothing; > 0, infinity for off
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"clip", "how far a value may move from the rollout's before it gains nothing",
+           allowed::above(0).or_infinity()},
+          o.clip...);
+  }
 };
 
 template <class Value, class Array>
 struct value_clip_result {
   Value value;          ///< the loss
   Array d_values;       ///< its gradient; 0 where the weight is 0
-  Value clip_fraction;  ///< share of tokens whose gradient the clip removes
-  Value tokens;         ///< tokens of nonzero weight: to combine the share over parts of a batch
+  Value clip_fraction;  ///< fraction of tokens whose gradient the clip removes
+  Value tokens;         ///< tokens of nonzero weight: to combine the fraction over parts of a batch
 };
 
 /// The clipped value loss of PPO (Schulman et al. 2017, code; Ouyang et al. 2022), summed over tokens with weights w:
 ///
 ///     L = Σ_t w_t · ½·max((v_t − R_t)², (clip(v_t, v_old_t − clip, v_old_t + clip) − R_t)²)
 ///
-/// `values`, `old_values` (of the rollout) and `returns`: one a token; arrays, ranges or tensors. Without weights the
-/// loss is the mean. Single numbers give the term of one token. `operator()` returns double, or a 0-d tensor that is
-/// differentiable; `value_and_grad` a `value_clip_result`.
-/// Throws option_error at construction; argument_error when lengths differ or the loss is not finite (host arrays).
+/// Uses `values`, `old_values`, `returns` and `weights` of `value_loss_inputs`: arrays, ranges or tensors. Without
+/// weights the loss is the mean. Three numbers give the term of one token. `operator()` returns double, or a 0-d tensor
+/// that is differentiable; `value_and_grad` a `value_clip_result`. Throws option_error at construction; argument_error
+/// when lengths differ or the loss is not finite (host arrays).
 ///
 ///     coho::value_clip_loss loss{{.clip = 0.2}};
-///     auto result = loss.value_and_grad(values, old_values, returns, weights);
+///     auto result = loss.value_and_grad(
+///         {.values = values, .old_values = old_values, .returns = returns, .weights = weights});
 ///     // result.value, result.d_values
 class value_clip_loss {
  public:
-  explicit value_clip_loss(const value_clip_options& options = {}) : options_(options) {
-    require_option(options.clip > 0, "clip", options.clip, "greater than 0 (infinity for no clip)");
-  }
+  explicit value_clip_loss(const value_clip_options& options = {}) : options_(options) { validate(options); }
   const value_clip_options& options() const noexcept { return options_; }
 
-  template <class Values, class Old, class Returns>
-  auto operator()(const Values& values, const Old& old_values, const Returns& returns) const {
-    static_assert(detail::array_check<Values, Old, Returns>::passed);
-    if constexpr (detail::floating_scalar<Values>) {
-      return term<std::common_type_t<Values, Old, Returns>>(values, old_values, returns);
-    } else if constexpr (detail::device_array<Values>) {
-      detail::check_same_shape(values, old_values, "value_clip_loss");
-      detail::check_same_shape(values, returns, "value_clip_loss");
-      return coho::sum(term(values, old_values, returns)) / std::max<std::int64_t>(values.numel(), 1);
-    } else {
-      return run<false>(values, old_values, returns, nullptr).value;
+  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
+  template <bool Gradient, class T>
+  element_terms<T, 1, 1> element(const T& value, const T& old_value, const T& target) const {
+    const T error = value - target, move = value - old_value;
+    // The error less what the clip takes off the move: exactly the error inside the band.
+    const T clipped = error - (move - coho::clamp(move, -options_.clip, options_.clip));
+    const T free_square = error * error, clipped_square = clipped * clipped;
+    element_terms<T, 1, 1> out;
+    out.value = 0.5 * coho::max(free_square, clipped_square);
+    if constexpr (Gradient) {
+      const T zero = 0.0 * free_square, kept = coho::where(free_square >= clipped_square, T(zero + 1.0), zero);
+      out.slopes = {T(kept * error)};
+      out.measures = {T(1.0 - kept)};
     }
-  }
-  template <class Values, class Old, class Returns, class Weights>
-  auto operator()(const Values& values, const Old& old_values, const Returns& returns,
-                  const token_weights<Weights>& weights) const {
-    static_assert(detail::array_check<Values, Old, Returns, Weights>::passed);
-    if constexpr (detail::device_array<Values>) {
-      return coho::sum(weights.values * term(detail::without_masked(values, weights),
-                                             detail::without_masked(old_values, weights),
-                                             detail::without_masked(returns, weights)));
-    } else {
-      return run<false>(values, old_values, returns, &weights).value;
-    }
+    return out;
   }
 
-  template <class Values, class Old, class Returns>
-  auto value_and_grad(const Values& values, const Old& old_values, const Returns& returns) const {
-    static_assert(detail::array_check<Values, Old, Returns>::passed);
-    if constexpr (detail::device_array<Values>) {
-      return on_device(values, old_values, returns,
-                       token_weights<Values>{values.new_full(
-                           values.sizes(), 1.0 / static_cast<double>(std::max<std::int64_t>(values.numel(), 1)))});
-    } else {
-      return run<true>(values, old_values, returns, nullptr);
-    }
+  double operator()(double value, double old_value, double target) const {
+    return element<false>(value, old_value, target).value;
   }
-  template <class Values, class Old, class Returns, class Weights>
-  auto value_and_grad(const Values& values, const Old& old_values, const Returns& returns,
-                      const token_weights<Weights>& weights) const {
-    static_assert(detail::array_check<Values, Old, Returns, Weights>::passed);
-    if constexpr (detail::device_array<Values>) {
-      return on_device(values, old_values, returns, weights);
-    } else {
-      return run<true>(values, old_values, returns, &weights);
-    }
+  template <class Array = double>
+  auto operator()(const value_loss_inputs<Array>& in) const {
+    return frame.weighted_value(*this, in.weights, in.values, in.old_values, in.returns);
+  }
+  template <class Array = double>
+  auto value_and_grad(const value_loss_inputs<Array>& in) const {
+    auto result = frame.weighted_value_and_grad(*this, in.weights, in.values, in.old_values, in.returns);
+    auto& d_values = result.gradients[0];
+    return value_clip_result<decltype(result.value), std::remove_cvref_t<decltype(d_values)>>{
+        result.value, std::move(d_values), result.measures[0], result.count};
   }
 
  private:
-  // v − R with v limited to the band about v_old, written on the move v − v_old.
-  template <class T>
-  T clipped_error(const T& value, const T& old_value, const T& target) const {
-    return old_value + coho::clamp(T(value - old_value), -options_.clip, options_.clip) - target;
-  }
-
-  template <class T>
-  T term(const T& value, const T& old_value, const T& target) const {
-    const T error = value - target, clipped = clipped_error(value, old_value, target);
-    return T(0.5) * coho::max(T(error * error), T(clipped * clipped));
-  }
-  template <detail::device_array T>
-  T term(const T& value, const T& old_value, const T& target) const {
-    const T error = value - target, clipped = clipped_error(value, old_value, target);
-    return 0.5 * coho::max(T(error * error), T(clipped * clipped));
-  }
-
-  template <class T>
-  auto on_device(const T& values, const T& old_values, const T& returns, const token_weights<T>& weights) const {
-    const T value = detail::without_masked(coho::detach(values), weights);
-    const T old_value = detail::without_masked(coho::detach(old_values), weights);
-    const T target = detail::without_masked(coho::detach(returns), weights);
-    const T error = value - target, clipped = clipped_error(value, old_value, target);
-    const T free_square = error * error, clipped_square = clipped * clipped;
-    const T flat = (free_square < clipped_square).logical_and((value - old_value).abs() > options_.clip);
-    const T one = value.new_ones(value.sizes());
-    const T tokens = coho::sum(coho::where(weights.values != 0, one, 0.0));
-    return value_clip_result<detail::value_of<T>, T>{
-        coho::sum(0.5 * weights.values * coho::max(free_square, clipped_square)),
-        weights.values * coho::where(flat.logical_not(), error, 0.0),
-        coho::sum(coho::where(flat, one, 0.0)) / coho::max(tokens, 1.0), tokens};
-  }
-
-  template <bool Gradient, class Values, class Old, class Returns, class Weights>
-  auto run(const Values& values, const Old& old_values, const Returns& returns, Weights weights) const {
-    static_assert(detail::host_array<Values> && detail::host_array<Old> && detail::host_array<Returns>,
-                  "coho::value_clip_loss: tensors and arrays of the host cannot be mixed");
-    using number =
-        std::common_type_t<detail::host_number_t<Values>, detail::host_number_t<Old>, detail::host_number_t<Returns>>;
-    const auto value = detail::host_elements(values);
-    const auto old_value = detail::host_elements(old_values);
-    const auto target = detail::host_elements(returns);
-    if constexpr (std::is_null_pointer_v<Weights>) {
-      return fused<Gradient, number, detail::host_number_t<Values>>(value, old_value, target,
-                                                                    detail::mean_weights(value.size()));
-    } else {
-      return fused<Gradient, number, detail::host_number_t<Values>>(value, old_value, target,
-                                                                    detail::host_elements(weights->values));
-    }
-  }
-
-  template <bool Gradient, class Number, class Result, class Values, class Old, class Returns, class Weights>
-  auto fused(const Values& values, const Old& old_values, const Returns& returns, const Weights& weights) const {
-    const std::size_t size = values.size();
-    detail::check_lengths(size, old_values.size(), "value_clip_loss", "old_values");
-    detail::check_lengths(size, returns.size(), "value_clip_loss", "returns");
-    detail::check_lengths(size, weights.size(), "value_clip_loss", "weights");
-    const Number clip = static_cast<Number>(options_.clip);
-
-    value_clip_result<double, detail::array_of<Result>> result{};
-    if constexpr (Gradient) result.d_values.resize(static_cast<Eigen::Index>(size));
-    constexpr std::size_t block = detail::token_block;
-    detail::block<Number> error, move, bounded, terms, held;  // held: 1 where no clip acts
-    detail::block<double> weight_scratch;
-    double real = 0, flat = 0;
-    for (std::size_t begin = 0; begin < size; begin += block) {
-      const std::size_t count = std::min(size - begin, block);
-      // Blocks that are written later hold the few arguments that need converting.
-      const Number* const value = bounded.view(values, begin, count);
-      const Number* const old_value = terms.view(old_values, begin, count);
-      const Number* const target = held.view(returns, begin, count);
-      const double* const weight = weight_scratch.view(weights, begin, count);
-      const double counted = detail::count_nonzero(weight);
-      for (std::size_t k = 0; k < block; ++k) error[k] = value[k] - target[k];
-      for (std::size_t k = 0; k < block; ++k) move[k] = value[k] - old_value[k];
-      detail::clear_masked(weight, counted, error.data);
-      detail::clear_masked(weight, counted, move.data);
-      for (std::size_t k = 0; k < block; ++k) bounded[k] = detail::limit(move[k], -clip, clip);
-      for (std::size_t k = 0; k < block; ++k) {
-        // The clipped error is the error less what the clip takes off the move: exactly the error inside the band.
-        const Number clipped = error[k] - (move[k] - bounded[k]);
-        const Number free_square = error[k] * error[k], clipped_square = clipped * clipped;
-        // The added difference is 0, or NaN, which the comparison would lose.
-        terms[k] = (clipped_square > free_square ? clipped_square : free_square) + (move[k] - move[k]);
-        held[k] = free_square >= clipped_square ? Number(1) : Number(0);
-      }
-      result.value += 0.5 * detail::dot(weight, terms.data);
-      if constexpr (Gradient) {
-        flat += static_cast<double>(block) - held.sum();
-        real += counted;
-        for (std::size_t k = 0; k < block; ++k) held[k] *= error[k];
-        detail::store_product(weight, held.data, result.d_values.data() + begin, count);
-      }
-    }
-    detail::require_finite(result.value, "value_clip_loss");
-    if constexpr (Gradient) {
-      result.tokens = real;
-      result.clip_fraction = real > 0 ? flat / real : 0;
-    }
-    return result;
-  }
+  static constexpr elementwise_loss<1, 3> frame{"value_clip_loss", {"values", "old_values", "returns"}};
 
   value_clip_options options_;
 };
@@ -5800,22 +5860,6 @@ inline bool contains_ignoring_case(std::string_view text, std::string_view part)
     if (same == part.size()) return true;
   }
   return false;
-}
-
-/// Line breaks become spaces: an entry that spans lines would read as two entries in a list of one a line.
-template <class = void>
-std::string on_one_line(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (const char c : text) {
-    if (c != '\n' && c != '\r') {
-      out.push_back(c);
-    } else if (!out.empty() && out.back() != ' ') {
-      out.push_back(' ');
-    }
-  }
-  while (!out.empty() && out.back() == ' ') out.pop_back();
-  return out;
 }
 
 }  // namespace detail
@@ -5891,11 +5935,45 @@ inline constexpr drop_principles_fn drop_principles{};
 
 }  // namespace coho
 
+// ---- coho/principle/single_line.hpp
+
+namespace coho {
+
+/// The form in which a text of a principle, its name or its definition, enters every prompt: on one line, without white
+/// space around it. A line break, or a run of them, becomes one space, unless a space is already in front of it.
+///
+/// Lists in prompts hold one entry per line, so a text over two lines would read as two entries. All prompts clean up
+/// by this function, so that a reward model is asked with the same text that it was trained on. Applying it twice
+/// changes nothing.
+///
+///     coho::single_line("Say it\nplainly.\r\n");  // "Say it plainly."
+struct single_line_fn {
+  template <class = void>
+  std::string operator()(std::string_view text) const {
+    const auto first = text.find_first_not_of(" \t\r\n");
+    if (first == std::string_view::npos) return {};
+    text = text.substr(first, text.find_last_not_of(" \t\r\n") + 1 - first);
+    std::string out;
+    out.reserve(text.size());
+    for (const char c : text) {
+      if (c != '\n' && c != '\r') {
+        out.push_back(c);
+      } else if (out.back() != ' ') {
+        out.push_back(' ');
+      }
+    }
+    return out;
+  }
+};
+inline constexpr single_line_fn single_line{};
+
+}  // namespace coho
+
 // ---- coho/prompt/template.hpp
 
 namespace coho {
 
-/// What a prompt template is for, which fixes its placeholders.
+/// What a prompt template is for, which determines its placeholders.
 ///
 /// | kind | placeholders |
 /// |---|---|
@@ -5906,7 +5984,7 @@ namespace coho {
 /// | self_align | Rules, Exemplars, Input, Thoughts, Answer once each |
 enum class template_kind : std::uint8_t { judge, reward, preference_pretraining, inference, self_align };
 
-/// One placeholder's name and the text that takes its place.
+/// A placeholder's name and the text that replaces it.
 struct placeholder_value {
   std::string_view name;
   std::string_view value;
@@ -5975,12 +6053,12 @@ constexpr std::size_t placeholder_length(std::string_view text) noexcept {
 
 /// A prompt with placeholders, parsed and checked once.
 ///
-/// `{Name}` is a placeholder; `{{Name}}` stands for the literal text `{Name}`; every other brace is itself. Values are
-/// copied as they are: braces inside them have no meaning, so that text from users is never expanded again. Trailing
-/// line breaks of the template are dropped, because a prompt's last token is where the model answers or is read.
+/// `{Name}` is a placeholder; `{{Name}}` is the literal text `{Name}`; every other brace is itself. Values are copied
+/// verbatim: braces inside them have no meaning, so text from users is never expanded again. Trailing line breaks of
+/// the template are dropped, because the model answers or is read at a prompt's last token.
 ///
 /// Construction throws `file_error`, naming `source_name`, the line and the placeholder, for a placeholder that the
-/// kind does not have, one that occurs twice where it may not, and one that is missing.
+/// kind does not have, one that is repeated where it may not be, and one that is missing.
 ///
 ///     coho::prompt_template t(coho::template_kind::reward, text, "reward.txt");
 ///     std::string prompt = t.render({{"Input", question}, {"Output", answer}, {"Dimensions", lines}});
@@ -6037,14 +6115,14 @@ class prompt_template {
     }
     return false;
   }
-  /// The names of the placeholders in their order.
+  /// The names of the placeholders in order.
   template <class = void>
   std::vector<std::string_view> placeholders() const {
     std::vector<std::string_view> out;
     for (const piece& p : pieces_) out.push_back(rules_[p.rule].name);
     return out;
   }
-  /// The literal text between a placeholder, where it first stands, and the one in front of it. Empty when the template
+  /// The literal text between a placeholder's first occurrence and the placeholder before it. Empty when the template
   /// has no such placeholder.
   template <class = void>
   std::string_view text_before(std::string_view name) const noexcept {
@@ -6053,14 +6131,13 @@ class prompt_template {
     }
     return {};
   }
-  /// The literal text in front of the first placeholder: the prefix that all rendered prompts share.
+  /// The literal text before the first placeholder: the prefix that all rendered prompts share.
   std::string_view shared_prefix() const noexcept { return pieces_.empty() ? tail_ : pieces_.front().before; }
-  /// The literal text behind the last placeholder.
+  /// The literal text after the last placeholder.
   std::string_view tail() const noexcept { return tail_; }
 
   /// The prompt with each placeholder replaced. Throws `argument_error` for a placeholder without a value and for a
-  /// value whose name the kind does not have; values for placeholders that an inference template leaves out are
-  /// ignored.
+  /// value whose name the kind does not have; values for placeholders that an inference template omits are ignored.
   template <class = void>
   std::string render(std::span<const placeholder_value> values) const {
     for (const auto& value : values) {
@@ -6124,8 +6201,10 @@ namespace coho {
 
 /// The prompt with which a model chooses between two outputs under one principle (SALMON, §3.2 and App. D).
 ///
-/// A judge template ends inside an opened parenthesis, so that the very next token is the letter of the preferred
-/// output. Construction throws `argument_error` if the template is of another kind or does not end in "(".
+/// The principle's name and definition are shown as a `single_line` each; the texts to compare stay as they are.
+///
+/// A judge template ends inside an open parenthesis, so that the next token is the letter of the chosen output.
+/// Construction throws `argument_error` if the template is of another kind or does not end in "(".
 ///
 ///     coho::judge_prompt prompt(judge_template);
 ///     auto text = prompt(instruction, first, second, "Concise", "Say it in few words.");
@@ -6138,9 +6217,9 @@ class judge_prompt {
   template <class = void>
   explicit judge_prompt(prompt_template text) : template_(std::move(text)) {
     require_argument(template_.kind() == template_kind::judge, template_.source_name() + ": not a judge template");
-    require_argument(template_.tail().ends_with('('),
-                     template_.source_name() +
-                         ": a judge template must end in an opened parenthesis, behind which the letter is read");
+    require_argument(
+        template_.tail().ends_with('('),
+        template_.source_name() + ": a judge template must end in an open parenthesis, after which the letter is read");
   }
 
   template <class = void>
@@ -6149,8 +6228,8 @@ class judge_prompt {
     return template_.render({{"UserInstruction", instruction},
                              {"OutputA", output_a},
                              {"OutputB", output_b},
-                             {"Dimension", dimension},
-                             {"Definition", definition}});
+                             {"Dimension", single_line(dimension)},
+                             {"Definition", single_line(definition)}});
   }
 
   const prompt_template& text() const noexcept { return template_; }
@@ -6412,6 +6491,28 @@ enum class label_rule : std::uint8_t { none, banned_phrase, language };
 
 namespace coho {
 
+/// The sentence that a drawn principle puts into a guideline: its definition, or the negative one.
+///
+/// Throws `argument_error` if a negative definition is missing, or the index is outside the list.
+///
+///     std::string line = coho::definition_of(concise, /* negated */ true);
+struct definition_of_fn {
+  template <class = void>
+  std::string operator()(const principle& p, bool negated) const {
+    require_argument(!negated || p.can_be_negated(), "principle \"" + p.name + "\" has no negative definition");
+    return negated ? p.negative_definition : p.definition;
+  }
+  template <std::ranges::random_access_range Principles>
+    requires principle_range<Principles>
+  std::string operator()(const Principles& principles, const drawn_principle& drawn) const {
+    const auto size = static_cast<std::size_t>(std::ranges::distance(principles));
+    require_argument(drawn.index < size, "drawn principle " + std::to_string(drawn.index) + " is outside the list of " +
+                                             std::to_string(size));
+    return (*this)(std::ranges::begin(principles)[static_cast<std::ptrdiff_t>(drawn.index)], drawn.negated);
+  }
+};
+inline constexpr definition_of_fn definition_of{};
+
 /// The principle with its two definitions exchanged (SALMON, §3.2: negative principles). Negating twice gives the
 /// original back. Throws `argument_error` if there is no negative definition.
 ///
@@ -6419,8 +6520,8 @@ namespace coho {
 struct negate_principle_fn {
   template <class = void>
   principle operator()(principle p) const {
-    require_argument(p.can_be_negated(), "principle \"" + p.name + "\" has no negative definition");
-    std::swap(p.definition, p.negative_definition);
+    std::string negative = definition_of(p, true);
+    p.negative_definition = std::exchange(p.definition, std::move(negative));
     return p;
   }
 };
@@ -6447,23 +6548,6 @@ struct negate_each_fn {
 };
 inline constexpr negate_each_fn negate_each{};
 
-/// The sentence that a drawn principle puts into a guideline: its definition, or the negative one.
-/// Throws `argument_error` if the index is outside the list, or a negative definition is missing.
-struct definition_of_fn {
-  template <std::ranges::random_access_range Principles>
-    requires principle_range<Principles>
-  std::string operator()(const Principles& principles, const drawn_principle& drawn) const {
-    const auto size = static_cast<std::size_t>(std::ranges::distance(principles));
-    require_argument(drawn.index < size, "drawn principle " + std::to_string(drawn.index) + " is outside the list of " +
-                                             std::to_string(size));
-    const principle& p = std::ranges::begin(principles)[static_cast<std::ptrdiff_t>(drawn.index)];
-    if (!drawn.negated) return p.definition;
-    require_argument(p.can_be_negated(), "principle \"" + p.name + "\" has no negative definition");
-    return p.negative_definition;
-  }
-};
-inline constexpr definition_of_fn definition_of{};
-
 /// The sentences of all drawn principles, in order: the lines of a guideline before interventions join them.
 ///
 ///     std::vector<std::string> lines = coho::definitions_of(principles, drawn);
@@ -6477,6 +6561,25 @@ struct definitions_of_fn {
   }
 };
 inline constexpr definitions_of_fn definitions_of{};
+
+}  // namespace coho
+
+// ---- coho/principle/prompt_type.hpp
+
+namespace coho {
+
+/// What kind of task a prompt sets: principles are sampled by it, and figures can be split by it. The values are those
+/// of the `question_type` field of prompt records.
+enum class prompt_type : std::uint8_t { general = 0, reasoning = 1, red_teaming = 2 };
+
+inline constexpr std::array<prompt_type, 3> prompt_types{prompt_type::general, prompt_type::reasoning,
+                                                         prompt_type::red_teaming};
+
+/// "general", "reasoning" or "red_teaming".
+constexpr std::string_view name_of(prompt_type type) noexcept {
+  constexpr std::array<std::string_view, 3> names{"general", "reasoning", "red_teaming"};
+  return names[static_cast<std::size_t>(type)];
+}
 
 }  // namespace coho
 
@@ -6591,9 +6694,6 @@ class set_sizes {
 
   std::vector<double> probabilities_;
 };
-
-/// What kind of task a prompt sets; the values are those of the `question_type` field of prompt records.
-enum class prompt_type : std::uint8_t { general = 0, reasoning = 1, red_teaming = 2 };
 
 /// Adds `amount` to the weight of the principles whose name contains one of `name_parts` (ASCII case ignored), for
 /// prompts of one type.
@@ -7077,7 +7177,7 @@ enum class intervention_position : std::uint8_t { first, last, shuffled };
 /// All lines of a guideline: the interventions that are switched on, and the sampled principles' definitions.
 ///
 /// lines: sentences in presentation order. `first` and `last` keep both orders and use no random numbers; `shuffled`
-/// puts all lines in random order. Each result is a single line: line breaks in a text become spaces.
+/// puts all lines in random order. Each result is a `single_line`.
 ///
 ///     auto guideline = coho::compose_guideline(interventions, sampler.lines(chosen),
 ///     coho::intervention_position::first, random);
@@ -7087,10 +7187,10 @@ struct compose_guideline_fn {
   std::vector<std::string> operator()(const intervention_set& interventions, const Lines& lines,
                                       intervention_position position, rng& random) const {
     std::vector<std::string> out;
-    for (const auto& line : lines) out.push_back(detail::on_one_line(line));
+    for (const auto& line : lines) out.push_back(single_line(line));
     const auto active = interventions.active();
     std::vector<std::string> added;
-    for (const auto& one : active) added.push_back(detail::on_one_line(one.text));
+    for (const auto& one : active) added.push_back(single_line(one.text));
     out.insert(position == intervention_position::first ? out.begin() : out.end(), added.begin(), added.end());
     if (position == intervention_position::shuffled) random.shuffle(out);
     return out;
@@ -7143,23 +7243,23 @@ namespace coho {
 
 enum class chat_role : std::uint8_t { system, user, assistant };
 
-/// One message of a conversation. The last two members matter where a reply is trained on.
+/// One message of a conversation. The last two members matter for replies that are trained on.
 struct chat_message {
   chat_role role = chat_role::user;
   std::string text{};
-  double weight = 1;     ///< of the reply's tokens in the loss; 0: it is read and not trained on
-  bool finished = true;  ///< false: the reply was cut, so that nothing is to be learned of where it ends
+  double weight = 1;     ///< of the reply's tokens in the loss; 0: it is read but not trained on
+  bool finished = true;  ///< false: the reply was cut, so nothing is learned from where it ends
   friend bool operator==(const chat_message&, const chat_message&) = default;
 };
 
-/// A stretch of characters.
+/// A range of characters.
 struct chat_span {
   std::size_t begin = 0, end = 0;
   friend bool operator==(const chat_span&, const chat_span&) = default;
 };
 
-/// A reply within the text of a piece: `begin` is where the prompt before it ends, so that what follows is the model's
-/// (the gap before the words, too); `end` is behind its last trained character.
+/// A reply within the text of a piece: `begin` is where the prompt before it ends, so everything after it is the
+/// model's (including the gap before the words); `end` is one past its last trained character.
 struct chat_reply {
   std::size_t begin = 0, end = 0;
   double weight = 1;
@@ -7167,19 +7267,19 @@ struct chat_reply {
   friend bool operator==(const chat_reply&, const chat_reply&) = default;
 };
 
-/// A stretch of a prompt's text and the special tokens around it.
+/// A part of a prompt's text and the special tokens around it.
 struct chat_piece {
   std::string text;
   bool begin = false;                 ///< the begin token comes before the text
-  bool end = false;                   ///< the end token comes behind it
-  std::vector<chat_span> messages{};  ///< the messages in it: what is not the format's own words
+  bool end = false;                   ///< the end token comes after the text
+  std::vector<chat_span> messages{};  ///< the messages in it, as opposed to the format's own words
   std::vector<chat_reply> replies{};
   friend bool operator==(const chat_piece&, const chat_piece&) = default;
 };
 
 /// The tokens of a reply within those of a conversation.
 struct chat_reply_tokens {
-  std::size_t first = 0, size = 0;  ///< the end token included where there is one
+  std::size_t first = 0, size = 0;  ///< including the end token if there is one
   bool ended = false;               ///< the last of them is the end token
   double weight = 1;
   friend bool operator==(const chat_reply_tokens&, const chat_reply_tokens&) = default;
@@ -7190,7 +7290,7 @@ struct chat_tokens {
   std::vector<token> tokens;
   std::vector<chat_reply_tokens> replies;  ///< all of them, in order
 
-  /// One weight per token: that of the reply it belongs to, 0 outside replies.
+  /// One weight per token: that of its reply, 0 outside replies.
   template <class = void>
   std::vector<double> weights() const {
     std::vector<double> out(tokens.size(), 0.0);
@@ -7202,7 +7302,7 @@ struct chat_tokens {
 
 namespace detail {
 
-/// Bytes of the white space that a text begins with: Unicode's, which chat templates (Python's strip) drop.
+/// The number of bytes of leading white space: Unicode's, which chat templates (Python's strip) drop.
 constexpr std::size_t white_space(std::string_view text) noexcept {
   constexpr std::string_view wide[] = {"\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\xA8",
                                        "\xE2\x80\xA9", "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80"};
@@ -7215,9 +7315,9 @@ constexpr std::size_t white_space(std::string_view text) noexcept {
   return typographic && static_cast<unsigned char>(text[2]) <= 0x8A ? 3 : 0;
 }
 
-/// Tokens of `text` where the tokens `before_tokens` of `before` precede it: what encode(before + text) has behind
-/// them. Where a token would cross the border, `text` is tokenised behind a line break instead: a model that writes it
-/// has read `before` as it is.
+/// The tokens of `text` after the tokens `before_tokens` of `before`: the tail of encode(before + text). If a token
+/// would cross the border, `text` is tokenised after a line break instead: a model that writes it has read `before` as
+/// it is.
 template <class Tokenizer>
 std::vector<token> encode_after(const Tokenizer& tokenizer, std::string_view before, std::string_view text) {
   const auto encode = [&](std::string_view whole) {
@@ -7235,7 +7335,7 @@ std::vector<token> encode_after(const Tokenizer& tokenizer, std::string_view bef
   return encode(text);
 }
 
-/// Tokenises pieces of a conversation one after the other.
+/// Tokenises the pieces of a conversation in order.
 template <class Tokenizer>
 class chat_encoder {
  public:
@@ -7257,7 +7357,7 @@ class chat_encoder {
         ++at;
         continue;
       }
-      // Spaces of the format next to a special token only part it from the words for people.
+      // Spaces of the format next to a special token only separate it from the words for human readers.
       std::size_t last = at, next = at + size;
       while (last > from && text[last - 1] == ' ' && is_format(piece, last - 1)) --last;
       while (next < text.size() && text[next] == ' ' && is_format(piece, next)) ++next;
@@ -7277,7 +7377,7 @@ class chat_encoder {
     return std::ranges::none_of(piece.messages, [&](const chat_span& m) { return m.begin <= at && at < m.end; });
   }
 
-  // The longest special token that the format spells at a place; size 0 where there is none.
+  // The longest special token that the format spells at a position; size 0 if there is none.
   std::pair<std::size_t, token> special_at(const chat_piece& piece, std::size_t at) const {
     std::pair<std::size_t, token> out{0, 0};
     if (special_.empty() || !is_format(piece, at)) return out;
@@ -7290,7 +7390,7 @@ class chat_encoder {
     return out;
   }
 
-  // A special token that the text spells at a place, or the end token behind the text.
+  // A special token that the text spells at a position, or the end token after the text.
   void put(const chat_piece& piece, std::size_t at, token id) {
     for (const auto& reply : piece.replies) {
       const bool inside = reply.begin <= at && at < reply.end;
@@ -7333,13 +7433,13 @@ class chat_encoder {
     return encode_after(tokenizer_, before, text);
   }
 
-  // The reply after the last one begins here.
+  // The next reply begins here.
   void open_next(const chat_piece& piece) {
     const double weight = piece.replies[out_.replies.size() - base_].weight;
     out_.replies.push_back({.first = out_.tokens.size(), .size = 0, .ended = false, .weight = weight});
   }
 
-  // So many of the tokens that come next are a reply's.
+  // This many of the next tokens belong to a reply.
   void extend(const chat_piece& piece, const chat_reply& reply, std::size_t count) {
     const auto number = base_ + static_cast<std::size_t>(&reply - piece.replies.data());
     while (out_.replies.size() <= number) open_next(piece);
@@ -7349,20 +7449,20 @@ class chat_encoder {
   const Tokenizer& tokenizer_;
   std::optional<token> begin_, end_;
   std::vector<std::pair<std::string, token>> special_{};
-  std::size_t base_ = 0;  // replies of the pieces before
+  std::size_t base_ = 0;  // replies of earlier pieces
   chat_tokens out_{};
 };
 
 }  // namespace detail
 
-/// A laid-out conversation: what the model reads, how its response has to begin, where the response stops.
+/// A laid-out conversation: what the model reads, how its response must begin, where the response stops.
 struct chat_text {
   std::vector<chat_piece> pieces;
-  std::string response_prefix;  ///< empty where the conversation ends with a reply
+  std::string response_prefix;  ///< empty if the conversation ends with a reply
   std::vector<std::string> stop;
   bool answered = false;  ///< it ends with a reply
 
-  /// All text, the response prefix last, with the given spellings of the begin and end tokens (none by default).
+  /// The whole text, the response prefix last, with the given spellings of the begin and end tokens (none by default).
   template <class = void>
   std::string text(std::string_view begin = {}, std::string_view end = {}) const {
     std::string out;
@@ -7374,13 +7474,13 @@ struct chat_text {
     return out.append(response_prefix);
   }
 
-  /// The tokens, and where the replies are in them, by a tokenizer that satisfies `tokenizer` of concepts.hpp; nothing
-  /// stands for a begin or end token that the model does not have (none, or an id below 0).
+  /// The tokens, and the positions of the replies in them, using a tokenizer that satisfies `tokenizer` of
+  /// concepts.hpp. A begin or end token that the model does not have (none, or an id below 0) adds nothing.
   ///
-  /// The text between two special tokens is tokenised as one, and cut only where a reply begins: the prompt of a reply
-  /// has the tokens that it has when the reply is sampled. Spaces at the end of a prompt belong to the reply's first
-  /// word. Where the tokenizer has a member `special_tokens()` (a range of {text, id}), words of the format that spell
-  /// such a piece are that id; words of messages never are.
+  /// The text between two special tokens is tokenised as a whole and cut only where a reply begins: the prompt of a
+  /// reply has the same tokens as when the reply is sampled. Spaces at the end of a prompt belong to the reply's first
+  /// word. If the tokenizer has a member `special_tokens()` (a range of {text, id}), words of the format that spell
+  /// such a token become that id; words of messages never do.
   template <class Tokenizer>
   chat_tokens encode(const Tokenizer& tokenizer, std::optional<token> begin, std::optional<token> end) const {
     const auto known = [](std::optional<token> id) { return id && *id >= 0 ? id : std::nullopt; };
@@ -7411,31 +7511,32 @@ struct chat_text {
 
 namespace coho {
 
-/// How a chat model lays a conversation out. Every member is text; where the model's begin and end tokens go is told by
-/// the three flags, because those are token ids and not text.
+/// How a chat model lays out a conversation. Every string member is text; the three flags place the model's begin and
+/// end tokens, because those are token ids and not text.
 struct chat_format {
   std::string name{};
-  std::string default_system{};  ///< system text of conversations that have none; may be empty
-  std::string system_prefix{};   ///< around the system text; both left out when that text is empty
+  std::string default_system{};  ///< system text of conversations without one; may be empty
+  std::string system_prefix{};   ///< around the system text; both are omitted when that text is empty
   std::string system_suffix{};
-  bool system_inside_user = false;  ///< the system text stands behind the first `user_prefix`, not in front of it
+  bool system_inside_user = false;  ///< the system text comes after the first `user_prefix`, not before it
   std::string user_prefix{};
   std::string user_suffix{};
-  std::string assistant_prefix{};    ///< the last words of a prompt
-  std::string response_prefix{};     ///< fixed beginning of every response, not learnt and not shown
-  std::string history_gap{};         ///< in front of an earlier reply: what the model itself wrote ahead of its words
-  std::string assistant_suffix{};    ///< behind an assistant message that another message follows
-  bool begin_each_exchange = false;  ///< begin token in front of each user message, not only the first
-  bool end_each_reply = false;       ///< end token behind each assistant message of the history
-  bool trim_messages = false;        ///< no white space (any Unicode) around messages; a system text inside one is part
-  std::vector<std::string> stop{};   ///< stop strings of a response, besides the end token
+  std::string assistant_prefix{};    ///< the last text of a prompt
+  std::string response_prefix{};     ///< fixed beginning of every response, not trained on and not shown
+  std::string history_gap{};         ///< before an earlier reply: what the model itself wrote before its words
+  std::string assistant_suffix{};    ///< after an assistant message that another message follows
+  bool begin_each_exchange = false;  ///< begin token before each user message, not only the first
+  bool end_each_reply = false;       ///< end token after each assistant message of the history
+  bool trim_messages = false;        ///< strips white space (any Unicode) around messages; a system text inside a
+                                     ///< message is part of it
+  std::vector<std::string> stop{};   ///< stop strings of a response, in addition to the end token
 };
 
-/// The forms that published models were trained on.
+/// The formats that published models were trained on.
 namespace chat_formats {
 
-/// Headings in the way of Dromedary: "### User" and "### <assistant>". The preamble (an inference template without
-/// placeholder) may already end with the first user heading; it is not written twice.
+/// Headings in the style of Dromedary: "### User" and "### <assistant>". The preamble (an inference template without
+/// placeholders) may already end with the first user heading, which is then not repeated.
 template <class = void>
 chat_format dromedary(std::string preamble = {}, std::string_view assistant = "Dromedary") {
   const std::string_view heading = "### User";
@@ -7476,7 +7577,7 @@ chat_format llama2_chat() {
           .stop = {}};
 }
 
-/// Vicuna (1.1 and later): names with a colon, an end token behind each reply.
+/// Vicuna (1.1 and later): names with a colon, an end token after each reply.
 template <class = void>
 chat_format vicuna() {
   return {.name = "vicuna",
@@ -7493,7 +7594,7 @@ chat_format vicuna() {
           .stop = {"USER:"}};
 }
 
-/// Mistral Instruct: instruction marks, one begin token in front, the system text ahead of the first message.
+/// Mistral Instruct: instruction marks, one begin token at the start, the system text before the first message.
 template <class = void>
 chat_format mistral() {
   return {.name = "mistral",
@@ -7511,7 +7612,7 @@ chat_format mistral() {
           .stop = {}};
 }
 
-/// The form of that name: dromedary, llama2_chat, vicuna or mistral. Throws `option_error` for another.
+/// The format with that name: dromedary, llama2_chat, vicuna or mistral. Throws `option_error` for any other.
 template <class = void>
 chat_format by_name(std::string_view name) {
   if (name == "dromedary") return dromedary();
@@ -7523,8 +7624,7 @@ chat_format by_name(std::string_view name) {
 
 }  // namespace chat_formats
 
-/// An instruction and its optional input as one user message: the input stands below the instruction, a blank line
-/// between.
+/// An instruction and its optional input as one user message: the input comes after the instruction and a blank line.
 template <class = void>
 std::string full_instruction(std::string_view instruction, std::string_view input = {}) {
   std::string out(instruction);
@@ -7532,13 +7632,13 @@ std::string full_instruction(std::string_view instruction, std::string_view inpu
   return out;
 }
 
-/// Lays conversations out for a model to answer, or to be trained on.
+/// Lays out conversations for a model to answer, or to be trained on.
 ///
 /// Construction throws `option_error` for an empty stop string, and if user suffix and assistant prefix are both empty.
-/// The call throws `argument_error` unless the messages are: at most one system message first, then user and assistant
-/// in turn, the last one the user's; `answered` takes those that end with the assistant's. In `answered` a reply is
-/// followed by what makes the model stop: the suffix where the format ends each reply with the end token, and that
-/// token; not where it is not finished.
+/// The call throws `argument_error` unless the messages are: at most one system message, first; then user and assistant
+/// in turn; the last one the user's. `answered` takes conversations that end with the assistant's message. There a
+/// finished reply is followed by what makes the model stop: the suffix, if the format ends each reply with the end
+/// token, and that token.
 ///
 ///     coho::chat_prompt prompt(coho::chat_formats::vicuna());
 ///     coho::chat_text chat = prompt("What is the weather?");
@@ -7548,13 +7648,13 @@ class chat_prompt {
   template <class = void>
   explicit chat_prompt(chat_format format) : format_(std::move(format)) {
     require_option(!format_.assistant_prefix.empty() || !format_.user_suffix.empty(), "assistant_prefix", "\"\"",
-                   "given when user_suffix is empty, else nothing separates question and answer");
+                   "set when user_suffix is empty, otherwise nothing separates question and answer");
     for (const auto& stop : format_.stop) require_option(!stop.empty(), "stop", "\"\"", "not empty");
   }
 
-  /// Takes the text around a question from an inference template: all of it as system text if it has no {Input}, else
-  /// the text in front of {Input} as that and the text behind it instead of user suffix and assistant prefix. The
-  /// system text of a conversation that brings its own takes the place of the whole template.
+  /// Takes the text around a question from an inference template: the whole text as system text if it has no {Input};
+  /// otherwise the text before {Input} as system text, and the text after it replaces user suffix and assistant prefix.
+  /// A conversation's own system text replaces the whole template.
   template <class = void>
   chat_prompt(chat_format format, const prompt_template& inference) : chat_prompt(std::move(format)) {
     require_argument(inference.kind() == template_kind::inference,
@@ -7564,7 +7664,7 @@ class chat_prompt {
     if (inference.uses("Input")) {
       behind_first_ = inference.tail();
     } else {
-      // The template may or may not go as far as the first user's heading.
+      // The template may or may not include the first user heading.
       std::string_view heading = format_.user_prefix;
       while (heading.ends_with('\n') || heading.ends_with(' ')) heading.remove_suffix(1);
       if (!heading.empty() && head_.ends_with(heading)) head_.resize(head_.size() - heading.size());
@@ -7640,7 +7740,7 @@ class chat_prompt {
     if (leads && !format_.system_inside_user) add_system(system);
     piece.text += first && templated ? head_ : format_.user_prefix;
     if (leads && format_.system_inside_user) {
-      // White space around the two as one message is dropped, not that between them.
+      // White space around the two as one message is dropped, but not the white space between them.
       const bool framed = !format_.system_prefix.empty();
       add_system(framed ? std::string_view(system) : shown(system, true, false));
       add_words(piece, shown(question, false, true), true);
@@ -7652,7 +7752,7 @@ class chat_prompt {
         first && templated && !behind_first_.empty() ? behind_first_ : format_.user_suffix + format_.assistant_prefix;
   }
 
-  // An earlier reply is followed by another message, the last one by nothing that the model would not have to write.
+  // An earlier reply is followed by another message, the last one by nothing that the model does not write itself.
   template <class = void>
   void add_reply(chat_piece& piece, const chat_message& reply, bool last) const {
     piece.text += format_.response_prefix;
@@ -7699,9 +7799,9 @@ namespace coho {
 
 /// The text at whose last token a reward model's score is read (SALMON, §3.3 and Fig. 2).
 ///
-/// With a `reward` template the guideline's lines become a list, "- " in front of each; with a `preference_pretraining`
-/// one there is no guideline. Construction throws `argument_error` for a template of another kind; the call throws it
-/// for lines given to a template that has no place for them.
+/// With a `reward` template the guideline's lines become a list, each as a `single_line` prefixed with "- "; a
+/// `preference_pretraining` template has no guideline. Construction throws `argument_error` for a template of another
+/// kind; the call throws it for lines given to a template that has no place for them.
 ///
 ///     coho::reward_prompt prompt(reward_template);
 ///     std::string text = prompt(instruction, response, guideline);
@@ -7716,15 +7816,14 @@ class reward_prompt {
 
   bool takes_principles() const noexcept { return template_.kind() == template_kind::reward; }
 
-  /// lines: one sentence a principle, in presentation order, interventions included.
+  /// lines: one sentence per principle, in presentation order, including interventions.
   template <std::ranges::input_range Lines>
     requires std::convertible_to<std::ranges::range_reference_t<Lines>, std::string_view>
   std::string operator()(std::string_view instruction, std::string_view response, const Lines& lines) const {
     std::string list;
     for (const auto& line : lines) {
       if (!list.empty()) list.push_back('\n');
-      list.append("- ");
-      for (const char c : std::string_view(line)) list.push_back(c == '\n' || c == '\r' ? ' ' : c);
+      list.append("- ").append(single_line(line));
     }
     if (takes_principles()) {
       return template_.render({{"Input", instruction}, {"Output", response}, {"Dimensions", list}});
@@ -7749,7 +7848,7 @@ class reward_prompt {
 
 namespace coho {
 
-/// A conversation that shows how rules are applied: what was asked, what the assistant thought of it, what it said.
+/// A conversation that shows how rules are applied: the question, the assistant's thoughts, and its answer.
 struct self_align_exemplar {
   std::string question{};
   std::string thoughts{};
@@ -7757,21 +7856,21 @@ struct self_align_exemplar {
   friend bool operator==(const self_align_exemplar&, const self_align_exemplar&) = default;
 };
 
-/// What a model wrote behind a self-align prompt, taken apart.
+/// What a model wrote after a self-align prompt, split into its parts.
 struct self_align_reply {
-  std::string thoughts{};  ///< without white space around it, as the answer
+  std::string thoughts{};  ///< without surrounding white space, like the answer
   std::string answer{};
-  bool answered = false;  ///< the heading of an answer stands behind the thoughts
+  bool answered = false;  ///< the heading of an answer follows the thoughts
   friend bool operator==(const self_align_reply&, const self_align_reply&) = default;
 };
 
 /// The prompt under which a base model answers by written rules (Self-Align; SALMON §4.1.1 and App. G): the rules, a
-/// few exemplars with the thoughts that chose among the rules, and the question, behind which the model writes its own
+/// few exemplars with the thoughts that chose among the rules, and the question, after which the model writes its own
 /// thoughts and then its answer.
 ///
-/// A template of the kind `self_align` holds {Rules}, {Exemplars}, {Input}, {Thoughts} and {Answer} in this order. What
-/// stands behind {Exemplars} is the form of one conversation; the exemplars are written in the same form, so that
-/// nothing can differ between them and the question:
+/// A template of the kind `self_align` contains {Rules}, {Exemplars}, {Input}, {Thoughts} and {Answer} in this order.
+/// The text after {Exemplars} is the format of one conversation; the exemplars are written in the same format, so that
+/// they cannot differ from the question in form:
 ///
 ///     Rules:
 ///     {Rules}
@@ -7783,8 +7882,8 @@ struct self_align_reply {
 ///     ### Assistant
 ///     {Answer}
 ///
-/// A prompt ends where {Thoughts} stands. The words in front of {Answer} tell thoughts and answer apart, those in front
-/// of {Input} end an answer. Rules are written one a line as "1 (ethical): definition".
+/// A prompt ends at {Thoughts}. The words before {Answer} separate thoughts from answer, those before {Input} end an
+/// answer. Rules are written one per line as "1 (ethical): definition".
 ///
 /// Construction throws `argument_error` for a template of another kind, no rules or no exemplars, and `file_error` for
 /// placeholders in another order and for headings without words.
@@ -7814,8 +7913,8 @@ class self_align_prompt {
     prefix_.append(text.shared_prefix());
     std::size_t number = 0;
     for (const principle& rule : rules) {
-      prefix_.append(number == 0 ? "" : "\n").append(std::to_string(number + 1)).append(" (").append(rule.name);
-      prefix_.append("): ").append(detail::on_one_line(rule.definition));
+      prefix_.append(number == 0 ? "" : "\n").append(std::to_string(number + 1)).append(" (");
+      prefix_.append(single_line(rule.name)).append("): ").append(single_line(rule.definition));
       ++number;
     }
     require_argument(number > 0, "self_align_prompt: there are no rules");
@@ -7828,9 +7927,9 @@ class self_align_prompt {
     prefix_.append(trimmed_front(shown)).append(question_heading_.literal);
   }
 
-  /// All text in front of a question: what the prompts of all questions have in common.
+  /// All text before the question: the shared prefix of all prompts.
   const std::string& prefix() const noexcept { return prefix_; }
-  /// The prompt of a question, up to where the model's thoughts begin. Spaces at its end are left to the model.
+  /// The prompt of a question, up to where the model's thoughts begin. Trailing spaces are left to the model.
   template <class = void>
   std::string operator()(std::string_view question) const {
     std::string out = prefix_;
@@ -7838,10 +7937,10 @@ class self_align_prompt {
     while (out.ends_with(' ') || out.ends_with('\t')) out.pop_back();
     return out;
   }
-  /// The words that stand in front of each question, and so end an answer.
+  /// The words before each question, which also end an answer.
   const std::string& stop() const noexcept { return question_heading_.words; }
 
-  /// Takes apart what was written behind a prompt, up to a stop string.
+  /// Parses what was written after a prompt, up to a stop string.
   template <class = void>
   self_align_reply parse(std::string_view written) const {
     const std::size_t at = answer_heading_.find(written);
@@ -7851,14 +7950,14 @@ class self_align_prompt {
             .answer = std::string(trimmed(written.substr(at + answer_heading_.words.size()))),
             .answered = true};
   }
-  /// Whether a text holds a heading of a conversation: the model then went on to another turn.
+  /// Whether a text contains a heading of a conversation: the model then went on to another turn.
   template <class = void>
   bool holds_heading(std::string_view text) const {
     return question_heading_.find(text) != std::string_view::npos ||
            thoughts_heading_.find(text) != std::string_view::npos ||
            answer_heading_.find(text) != std::string_view::npos;
   }
-  /// The sentences, or else the words, with which the thoughts of all exemplars begin; empty when they begin
+  /// The sentences, or otherwise the words, with which the thoughts of all exemplars begin; empty when they begin
   /// differently or there is only one exemplar.
   template <class = void>
   std::string opening() const {
@@ -7878,10 +7977,10 @@ class self_align_prompt {
   const std::vector<self_align_exemplar>& exemplars() const noexcept { return exemplars_; }
 
  private:
-  /// The literal text in front of a placeholder.
+  /// The literal text before a placeholder.
   struct heading_text {
     std::string literal, words;
-    bool begins_line = false, ends_line = false;  ///< the words have a line break in front of them, behind them
+    bool begins_line = false, ends_line = false;  ///< the words have a line break before them, after them
 
     template <class = void>
     std::size_t find(std::string_view text) const {
@@ -7901,7 +8000,7 @@ class self_align_prompt {
   static heading_text heading(const prompt_template& text, std::string_view name) {
     const std::string_view literal = text.text_before(name), words = trimmed(literal);
     if (words.empty() && name != "Thoughts")
-      throw file_error(text.source_name(), "placeholder {" + std::string(name) + "}", "has no words in front of it",
+      throw file_error(text.source_name(), "placeholder {" + std::string(name) + "}", "has no words before it",
                        name == "Input" ? "write the words that begin a question, such as \"### User\""
                                        : "write the words that begin an answer, such as \"### Assistant\"");
     const auto begin = words.empty() ? literal.size() : static_cast<std::size_t>(words.data() - literal.data());
@@ -7929,7 +8028,7 @@ class self_align_prompt {
 
 // ---- coho/require.hpp
 
-/// Concept checks that say what is missing.
+/// Concept checks that name what is missing.
 ///
 /// `require_<concept><T>()` compiles to `true` when T satisfies the concept. When it does not, the first error names
 /// the numbered requirement of <coho/concepts.hpp> and the member that is missing. Drivers call these before anything
@@ -7973,6 +8072,18 @@ consteval bool require_differentiable_policy() {
     }
     return true;
   }
+}
+
+template <class Model>
+consteval bool require_sampler() {
+  constexpr bool exists = requires(Model& m, const packed<token>& p, const generation_options& o, std::span<rng> r) {
+    m.generate(p, o, r);
+  };
+  static_assert(exists,
+                "coho::sampler (1): the sampler has no generate(const packed<token>&, const generation_options&, "
+                "std::span<rng>)");
+  if constexpr (exists) static_assert(sampler<Model>, "coho::sampler (1): generate does not return a coho::generation");
+  return true;
 }
 
 template <class Model>
@@ -8153,6 +8264,7 @@ enum class empty_response_rule {
   lowest,  ///< what the worst answer of the step earns, and the penalty of an unfinished one: `rank_empty_last`
   scored,  ///< what the reward model makes of it
 };
+constexpr auto option_names(empty_response_rule) { return std::array{"lowest", "scored"}; }
 
 /// Whether a text shows nothing: only ASCII white space and controls, and Unicode's spaces, zero-width ones included.
 constexpr bool is_blank(std::string_view text) noexcept {
@@ -8378,6 +8490,7 @@ namespace coho {
 
 /// What the unfinished penalty does to the reward of a response that no stop sequence ended.
 enum class unfinished_mode { add, replace };
+constexpr auto option_names(unfinished_mode) { return std::array{"add", "replace"}; }
 
 /// The token that receives the reward of its sequence.
 enum class reward_placement {
@@ -8387,6 +8500,7 @@ enum class reward_placement {
   /// is the last token. With γ = λ = 1 the advantages of real tokens are the same for both placements.
   last_position,
 };
+constexpr auto option_names(reward_placement) { return std::array{"last_real_token", "last_position"}; }
 
 struct shaping_options {
   double kl_coefficient = 0.02;  ///< β; finite and at least 0
@@ -8412,196 +8526,141 @@ struct shaping_options {
             .whitening = {.keep_mean = true, .scope = whiten_scope::all_positions}};
   }
 
-  /// Throws `option_error` for the first option out of its range, named with `prefix` before it.
-  void validate(const std::string& prefix = {}) const {
-    require_option(std::isfinite(kl_coefficient) && kl_coefficient >= 0, prefix + "kl_coefficient", kl_coefficient,
-                   "finite and at least 0");
-    require_option(kl_clip >= 0, prefix + "kl_clip", kl_clip, "0 (off) or greater");
-    require_option(reward_clip >= 0, prefix + "reward_clip", reward_clip, "0 (off) or greater");
-    require_option(std::isfinite(unfinished_penalty), prefix + "unfinished_penalty", unfinished_penalty, "finite");
-    require_option(std::isfinite(scale), prefix + "scale", scale, "finite");
-    require_option(whitening.epsilon > 0, prefix + "whitening.epsilon", whitening.epsilon, "greater than 0");
+  static void describe(auto&& visit, auto&... o) {
+    visit({"kl_coefficient", "β: weight of the KL penalty", allowed::at_least(0)}, o.kl_coefficient...);
+    visit({"estimator", "of the KL of a token"}, o.estimator...);
+    visit({"kl_clip", "limits each token's KL to ± this; 0: off", allowed::bound(), "nats"}, o.kl_clip...);
+    visit({"reward_clip", "limits each response's reward to ± this, before the penalty; 0: off", allowed::bound()},
+          o.reward_clip...);
+    visit({"unfinished_penalty", "reward of a response that no stop ended; negative to punish"},
+          o.unfinished_penalty...);
+    visit({"unfinished", "whether that penalty is added to the reward or replaces it"}, o.unfinished...);
+    visit({"placement", "the token that receives the reward of its response"}, o.placement...);
+    visit({"scale", "factor on the shaped rewards, KL included"}, o.scale...);
+    visit({"whiten", "divide the shaped rewards by their deviation instead of scaling them"}, o.whiten...);
+    visit({"whitening", "how, with whiten"}, o.whitening...);
   }
+  /// Throws `option_error` for the first option out of its range, named with `prefix` before it.
+  void validate(const std::string& prefix = {}) const { coho::validate(*this, prefix); }
+};
+
+/// What token rewards are shaped from, by name. `Array` is double (the default where only braces are written), float, or
+/// a tensor type.
+template <class Array = double>
+struct shape_rewards_inputs {
+  [[no_unique_address]] detail::by_name only_by_name = detail::named;
+  typename detail::input_types<Array>::number sequence_rewards;  ///< R_i: N numbers
+  typename detail::input_types<Array>::number log_probs;         ///< log π(y_t), nats, of the tempered distribution sampled
+  typename detail::input_types<Array>::number reference_log_probs;  ///< log π_ref(y_t), nats, of the same tokens
+  optional_mask<Array> mask{};                 ///< 0 for padding, whose log-probs do not count and whose KL is 0
+  std::span<const std::size_t> offsets{};      ///< N + 1 entries
+  std::span<const std::uint8_t> finished{};    ///< N flags: ended by itself; empty: all did
 };
 
 struct shape_rewards_fn {
-  /// Token rewards of N packed responses from one reward a sequence and a KL penalty a token:
+  /// Token rewards of N packed responses from one reward per sequence and a KL penalty per token:
   ///
   ///     r_t = scale·( −β·KL_t + [t is the placement of i]·R_i ),   R_i = clip(reward_i) + [unfinished]·penalty
   ///
-  /// `sequence_rewards`: N numbers. `log_probs` (policy), `reference_log_probs`: one a token, nats, of the tempered
-  /// distribution that was sampled. `mask` (optional): one number a token, 0 for padding, whose log-probs are not read
-  /// and whose KL is 0. `offsets`: N + 1 entries. `finished`: N flags; empty means all. Arrays and ranges give an Eigen
-  /// array of double, tensors a tensor. A response without any real token has no place for its reward, which is
-  /// dropped; use `reward_placement::last_position` and padding to keep it. When `whiten` is set, all ranks must call
-  /// together. Throws option_error (options out of range), argument_error (lengths, offsets, a token reward that is not
-  /// finite).
+  /// Takes `shape_rewards_inputs`. Arrays and ranges give an Eigen array of double, tensors a tensor. A response without
+  /// any real token has no place for its reward, which is dropped; use `reward_placement::last_position` and padding to
+  /// keep it. When `whiten` is set, all ranks must call together. Throws option_error (options out of range),
+  /// argument_error (lengths, offsets, a token reward that is not finite).
   ///
   ///     coho::shaping_options options = coho::shaping_options::paper();
   ///     options.kl_coefficient = controller.coefficient();
-  ///     auto token_rewards = coho::shape_rewards(rewards, log_probs, reference_log_probs, offsets, finished, options);
-  template <class Rewards, class LogProbs, class Reference, communicator Communicator = const local_communicator>
-  auto operator()(const Rewards& sequence_rewards, const LogProbs& log_probs, const Reference& reference_log_probs,
-                  std::span<const std::size_t> offsets, std::span<const std::uint8_t> finished,
-                  const shaping_options& options = {}, Communicator&& ranks = local_communicator{}) const {
-    return shape(sequence_rewards, log_probs, reference_log_probs, nullptr, offsets, finished, options, ranks);
-  }
-  template <class Rewards, class LogProbs, class Reference, class Mask,
-            communicator Communicator = const local_communicator>
-  auto operator()(const Rewards& sequence_rewards, const LogProbs& log_probs, const Reference& reference_log_probs,
-                  const Mask& mask, std::span<const std::size_t> offsets, std::span<const std::uint8_t> finished,
-                  const shaping_options& options = {}, Communicator&& ranks = local_communicator{}) const {
-    return shape(sequence_rewards, log_probs, reference_log_probs, &mask, offsets, finished, options, ranks);
+  ///     auto token_rewards = coho::shape_rewards({.sequence_rewards = rewards, .log_probs = log_probs,
+  ///                                               .reference_log_probs = reference, .offsets = offsets,
+  ///                                               .finished = finished}, options);
+  template <class Array = double, communicator Communicator = const local_communicator>
+  auto operator()(const shape_rewards_inputs<Array>& in, const shaping_options& options = {},
+                  Communicator&& ranks = local_communicator{}) const {
+    if constexpr (detail::device_array<Array>) {
+      return detail::back_to((*this)(host(in), options, ranks), in.log_probs);
+    } else {
+      options.validate();
+      const auto tokens = static_cast<std::size_t>(in.log_probs.size());
+      detail::check_lengths(tokens, static_cast<std::size_t>(in.reference_log_probs.size()), "shape_rewards",
+                            "reference_log_probs");
+      detail::check_offsets(in.offsets, tokens, "shape_rewards");
+      const std::size_t sequences = in.offsets.size() - 1;
+      detail::check_lengths(sequences, static_cast<std::size_t>(in.sequence_rewards.size()), "shape_rewards",
+                            "sequence_rewards");
+      if (!in.finished.empty()) detail::check_lengths(sequences, in.finished.size(), "shape_rewards", "finished");
+      return detail::with_mask(in.mask, tokens, "shape_rewards",
+                               [&](const auto& mask) { return shape(in, mask, options, ranks); });
+    }
   }
 
  private:
-  template <class Rewards, class LogProbs, class Reference, class Mask, class Communicator>
-  static auto shape(const Rewards& sequence_rewards, const LogProbs& log_probs, const Reference& reference_log_probs,
-                    Mask mask, std::span<const std::size_t> offsets, std::span<const std::uint8_t> finished,
-                    const shaping_options& options, Communicator& ranks) {
-    static_assert(detail::array_check<Rewards, LogProbs, Reference>::passed);
-    const auto& rewards_local = detail::on_host(sequence_rewards);
-    const auto& log_probs_local = detail::on_host(log_probs);
-    const auto& reference_local = detail::on_host(reference_log_probs);
-    const auto rewards = detail::host_elements(rewards_local);
-    const auto policy = detail::host_elements(log_probs_local);
-    const auto reference = detail::host_elements(reference_local);
-    auto shaped = [&] {
-      if constexpr (std::is_null_pointer_v<Mask>) {
-        return run(rewards, policy, reference, detail::all_real{policy.size()}, offsets, finished, options, ranks);
-      } else {
-        const auto& mask_local = detail::on_host(*mask);
-        return run(rewards, policy, reference, detail::host_elements(mask_local), offsets, finished, options, ranks);
-      }
-    }();
-    return detail::back_to(std::move(shaped), log_probs);
+  template <detail::device_array Array>
+  static shape_rewards_inputs<double> host(const shape_rewards_inputs<Array>& in) {
+    return {.sequence_rewards = detail::on_host(in.sequence_rewards),
+            .log_probs = detail::on_host(in.log_probs),
+            .reference_log_probs = detail::on_host(in.reference_log_probs),
+            .mask = detail::host_mask(in.mask),
+            .offsets = in.offsets,
+            .finished = in.finished};
   }
 
-  template <class Rewards, class Policy, class Reference, class Mask, class Communicator>
-  static Eigen::ArrayXd run(const Rewards& rewards, const Policy& policy, const Reference& reference, const Mask& mask,
-                            std::span<const std::size_t> offsets, std::span<const std::uint8_t> finished,
-                            const shaping_options& options, Communicator& ranks) {
-    options.validate();
-    detail::check_lengths(policy.size(), reference.size(), "shape_rewards", "reference_log_probs");
-    detail::check_lengths(policy.size(), mask.size(), "shape_rewards", "mask");
-    detail::check_offsets(offsets, policy.size(), "shape_rewards");
-    const std::size_t sequences = offsets.size() - 1;
-    detail::check_lengths(sequences, rewards.size(), "shape_rewards", "sequence_rewards");
-    if (!finished.empty()) detail::check_lengths(sequences, finished.size(), "shape_rewards", "finished");
-
-    Eigen::ArrayXd out(static_cast<Eigen::Index>(policy.size()));
+  template <class Number, class Mask, class Communicator>
+  static Eigen::ArrayXd shape(const shape_rewards_inputs<Number>& in, const Mask& mask, const shaping_options& options,
+                              Communicator& ranks) {
     const double scale = options.whiten ? 1 : options.scale;
-    const double factor = scale * options.kl_coefficient;
-    const double reward_limit = options.reward_clip > 0 ? options.reward_clip : std::numeric_limits<double>::infinity();
-    double broken = 0;  // NaN as soon as anything is not finite
-    const auto fill = [&](auto estimator, auto limited) {
-      if constexpr (estimator() == kl_estimator::k1 && !limited()) {
-        broken += store_k1(policy, reference, mask, factor, out.data());
-        return;
-      }
-      constexpr std::size_t block = detail::token_block;
-      using number = std::common_type_t<detail::host_number_t<Policy>, detail::host_number_t<Reference>>;
-      detail::block<number> policy_scratch, reference_scratch;
-      detail::block<double> kl;
-      for (std::size_t begin = 0; begin < policy.size(); begin += block) {
-        const std::size_t count = std::min(policy.size() - begin, block);
-        const number* const p = policy_scratch.view(policy, begin, count);
-        const number* const r = reference_scratch.view(reference, begin, count);
-        double* const to = out.data() + begin;
-        detail::store_difference(1, p, r, kl.data);
-        if constexpr (!std::is_same_v<Mask, detail::all_real>) {
-          for (std::size_t k = 0; k < count; ++k) kl[k] = detail::keep_if(mask[begin + k] != 0, kl[k]);
-        }
-        if constexpr (estimator() != kl_estimator::k1) {
-          for (std::size_t k = 0; k < block; ++k) kl[k] = detail::kl_of(kl[k], estimator());
-        }
-        if constexpr (limited()) {
-          for (std::size_t k = 0; k < block; ++k) kl[k] = detail::limit(kl[k], -options.kl_clip, options.kl_clip);
-        }
-        broken += detail::defect(kl.data);
-        for (std::size_t k = 0; k < count; ++k) to[k] = 0.0 - factor * kl[k];
-      }
-    };
+    Eigen::ArrayXd out(in.log_probs.size());
+    bool finite = true;
     detail::with_estimator(options.estimator, [&](auto estimator) {
-      options.kl_clip > 0 ? fill(estimator, std::true_type{}) : fill(estimator, std::false_type{});
+      finite = penalties<estimator()>(in, mask, scale * options.kl_coefficient, options.kl_clip, out.data());
     });
-    for (std::size_t i = 0; i < sequences; ++i) {
-      std::size_t end = offsets[i + 1];  // one after the token that is rewarded
+    for (std::size_t i = 0; i + 1 < in.offsets.size(); ++i) {
+      std::size_t end = in.offsets[i + 1];  // one after the token that is rewarded
       if (options.placement == reward_placement::last_real_token) {
-        while (end - offsets[i] >= detail::mask_part &&
-               detail::count_real(mask, end - detail::mask_part, detail::mask_part) == 0) {
-          end -= detail::mask_part;
-        }
-        while (end > offsets[i] && mask[end - 1] == 0) --end;
+        while (end > in.offsets[i] && mask[end - 1] == 0) --end;
       }
-      if (end == offsets[i]) continue;
+      if (end == in.offsets[i]) continue;
       require_argument(!options.whiten || options.whitening.scope == whiten_scope::all_positions || mask[end - 1] != 0,
                        "shape_rewards: the reward of a sequence lies on padding, which whitening would set to 0; "
                        "whiten all_positions, or place the reward on the last real token");
-      double reward = array_traits<double>::clamp(static_cast<double>(rewards[i]), -reward_limit, reward_limit);
-      if (!finished.empty() && finished[i] == 0) {
-        reward = options.unfinished == unfinished_mode::add ? reward + options.unfinished_penalty
-                                                            : options.unfinished_penalty;
-      }
-      broken += reward - reward;
+      const double reward = sequence_reward(in, i, options);
+      finite = finite && std::isfinite(reward);
       out.data()[end - 1] += scale * reward;
     }
-    require_argument(broken == 0, "shape_rewards: a sequence reward or the KL of a real token is not finite");
-    if (options.whiten) out = coho::whiten(out, whitened_positions(mask), options.whitening, ranks);
+    require_argument(finite, "shape_rewards: a sequence reward or the KL of a real token is not finite");
+    if (options.whiten) out = coho::whiten(out, flags(mask), options.whitening, ranks);
     return out;
   }
 
-  // −factor·(log π − log π_ref), and 0, or NaN when one of them is not finite, in one pass.
-  template <class Policy, class Reference, class Mask>
-  static double store_k1(const Policy& policy, const Reference& reference, const Mask& mask, double factor,
-                         double* out) {
-    double total = 0;
-    detail::for_mask_parts(mask, 0, policy.size(),
-                           [&](std::size_t begin, std::size_t end, std::size_t real, const auto& kept) {
-                             if (real == 0) {
-                               std::fill(out + begin, out + end, 0.0);
-                             } else {
-                               total += store_k1(policy.data(), reference.data(), kept, factor, out, begin, end);
-                             }
-                           });
-    if (factor <= 0) {  // no −0
-      for (std::size_t t = 0; t < policy.size(); ++t) out[t] += 0.0;
+  // −factor·KL_t of each token; whether all are finite.
+  template <kl_estimator Estimator, class Number, class Mask>
+  static bool penalties(const shape_rewards_inputs<Number>& in, const Mask& mask, double factor, double clip,
+                        double* __restrict out) {
+    const Number *const policy = in.log_probs.data(), *const reference = in.reference_log_probs.data();
+    const double limit = clip > 0 ? clip : std::numeric_limits<double>::infinity();
+    std::uint64_t broken = 0;  // bits of sums: compilers do not reorder additions, but they vectorise this
+    for (std::size_t t = 0; t < mask.size(); ++t) {
+      const double difference = static_cast<double>(policy[t]) - static_cast<double>(reference[t]);
+      const double kl = detail::kl_of(mask[t] != 0 ? difference : 0.0, Estimator);
+      const double limited = array_traits<double>::clamp(kl, -limit, limit);
+      broken |= std::bit_cast<std::uint64_t>(limited - limited);
+      out[t] = 0.0 - factor * limited;
     }
-    if (std::isfinite(total)) return 0;
-    // Large numbers have no finite sum.
-    double defect = 0;
-    for (std::size_t t = 0; t < policy.size(); ++t) defect += out[t] - out[t];
-    return defect;
+    return broken == 0;
   }
 
-  // Of [t, end); returns the sum. Eight sums beside each other, because compilers may not reorder additions.
-  template <class Number, class Other, class Mask>
-  static double store_k1(const Number* p, const Other* r, const Mask& mask, double factor, double* __restrict out,
-                         std::size_t t, std::size_t end) {
-    constexpr std::size_t lanes = 8;
-    double sums[lanes] = {}, some[lanes];
-    for (; end - t >= lanes; t += lanes) {
-      for (std::size_t k = 0; k < lanes; ++k)
-        some[k] = factor * (static_cast<double>(r[t + k]) - static_cast<double>(p[t + k]));
-      if constexpr (!std::is_same_v<Mask, detail::all_real>) {
-        for (std::size_t k = 0; k < lanes; ++k) some[k] = detail::keep_if(mask[t + k] != 0, some[k]);
-      }
-      for (std::size_t k = 0; k < lanes; ++k) sums[k] += some[k];
-      for (std::size_t k = 0; k < lanes; ++k) out[t + k] = some[k];
-    }
-    for (; t < end; ++t) {
-      const double value = factor * (static_cast<double>(r[t]) - static_cast<double>(p[t]));
-      sums[0] += out[t] = detail::keep_if(mask[t] != 0, value);
-    }
-    return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+  template <class Number>
+  static double sequence_reward(const shape_rewards_inputs<Number>& in, std::size_t i, const shaping_options& options) {
+    const double limit = options.reward_clip > 0 ? options.reward_clip : std::numeric_limits<double>::infinity();
+    const double reward = array_traits<double>::clamp(static_cast<double>(in.sequence_rewards.data()[i]), -limit, limit);
+    if (in.finished.empty() || in.finished[i] != 0) return reward;
+    return options.unfinished == unfinished_mode::add ? reward + options.unfinished_penalty
+                                                      : options.unfinished_penalty;
   }
 
   template <class Mask>
-  static std::span<const typename Mask::value_type> whitened_positions(const Mask& mask) {
-    return {mask.data(), mask.size()};
-  }
-  static std::vector<std::uint8_t> whitened_positions(const detail::all_real& mask) {
-    return std::vector<std::uint8_t>(mask.size(), 1);
+  static std::vector<std::uint8_t> flags(const Mask& mask) {
+    std::vector<std::uint8_t> out(mask.size());
+    for (std::size_t t = 0; t < out.size(); ++t) out[t] = mask[t] != 0;
+    return out;
   }
 };
 inline constexpr shape_rewards_fn shape_rewards{};
@@ -8621,6 +8680,12 @@ struct length_bonus_options {
   static length_bonus_options paper() { return {}; }
   /// The released code bounds the ratio.
   static length_bonus_options salmon_code() { return {.cap = 0.8}; }
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"coefficient", "reward of a response of maximum length"}, o.coefficient...);
+    visit({"max_response_tokens", "that maximum length", allowed::above(0), "tokens"}, o.max_response_tokens...);
+    visit({"cap", "upper bound of length ratio × multiplier", allowed::above(0).or_infinity()}, o.cap...);
+  }
 };
 
 /// A reward for length (SALMON §3.3, App. F):
@@ -8633,12 +8698,7 @@ struct length_bonus_options {
 ///     reward += bonus(query);
 class length_bonus {
  public:
-  explicit length_bonus(const length_bonus_options& options = {}) : options_(options) {
-    require_option(std::isfinite(options.coefficient), "coefficient", options.coefficient, "finite");
-    require_option(std::isfinite(options.max_response_tokens) && options.max_response_tokens > 0, "max_response_tokens",
-                   options.max_response_tokens, "finite and greater than 0");
-    require_option(options.cap > 0, "cap", options.cap, "greater than 0 (infinity for none)");
-  }
+  explicit length_bonus(const length_bonus_options& options = {}) : options_(options) { validate(options); }
 
   double operator()(const reward_query& query) const {
     return (*this)(query.response_tokens.size(), query.length_multiplier);
@@ -8684,6 +8744,12 @@ struct normalize_options {
   double mean = 0;       ///< of the reward model's scores on a reference set; finite
   double deviation = 1;  ///< of the same scores; > 0
   double clip = 0;       ///< limits the result to ±this; 0 is off
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"mean", "of the reward model's scores on a reference set"}, o.mean...);
+    visit({"deviation", "of the same scores", allowed::above(0)}, o.deviation...);
+    visit({"clip", "limits the normalised score to ± this; 0: off", allowed::bound()}, o.clip...);
+  }
 };
 
 struct normalize_rewards_fn {
@@ -8696,10 +8762,7 @@ struct normalize_rewards_fn {
   template <class Rewards>
   auto operator()(const Rewards& rewards, const normalize_options& options) const {
     static_assert(detail::array_check<Rewards>::passed);
-    require_option(std::isfinite(options.mean), "mean", options.mean, "finite");
-    require_option(std::isfinite(options.deviation) && options.deviation > 0, "deviation", options.deviation,
-                   "finite and greater than 0");
-    require_option(options.clip >= 0, "clip", options.clip, "0 (off) or greater");
+    validate(options);
     const double limit = options.clip > 0 ? options.clip : std::numeric_limits<double>::infinity();
     const auto one = [&](double x) {
       return array_traits<double>::clamp((x - options.mean) / options.deviation, -limit, limit);
@@ -8757,6 +8820,9 @@ enum class importance_level {
 };
 #pragma GCC diagnostic pop
 
+constexpr auto option_names(importance_level) { return std::array{"token", "sequence", "sequence_mean"}; }
+constexpr auto option_names(importance_form) { return std::array{"truncated", "masked"}; }
+
 struct importance_weights_options {
   importance_form form = importance_form::truncated;
   importance_level level = importance_level::token;
@@ -8766,14 +8832,20 @@ struct importance_weights_options {
   /// level ("sequence mask"); in [0, 1] and ≥ 1; 0 and infinity are off.
   double sequence_low = 0, sequence_high = std::numeric_limits<double>::infinity();
 
-  /// Throws `option_error` for the first option out of its range, named with `prefix` before it.
-  void validate(const std::string& prefix = {}) const {
-    require_option(low >= 0 && low <= 1, prefix + "low", low, "in [0, 1]");
-    require_option(low == 0 || form == importance_form::masked, prefix + "low", low, "0 unless the form is masked");
-    require_option(high >= 1, prefix + "high", high, "at least 1 (infinity for off)");
-    require_option(sequence_low >= 0 && sequence_low <= 1, prefix + "sequence_low", sequence_low, "in [0, 1]");
-    require_option(sequence_high >= 1, prefix + "sequence_high", sequence_high, "at least 1 (infinity for off)");
+  static void describe(auto&& visit, auto&... o) {
+    visit({"form", "ratios above the limit are truncated, or masked"}, o.form...);
+    visit({"level", "which ratio a token gets"}, o.level...);
+    visit({"low", "lower limit of the masked form; 0: off", allowed::in(0, 1)}, o.low...);
+    visit({"high", "upper limit", allowed::at_least(1).or_infinity()}, o.high...);
+    visit({"sequence_low", "sequences whose geometric mean of ratios is lower get weight 0; 0: off", allowed::in(0, 1)},
+          o.sequence_low...);
+    visit({"sequence_high", "… or is higher", allowed::at_least(1).or_infinity()}, o.sequence_high...);
   }
+  void check_together(const std::string& prefix) const {
+    require_option(low == 0 || form == importance_form::masked, prefix + "low", low, "0 unless the form is masked");
+  }
+  /// Throws `option_error` for the first option out of its range, named with `prefix` before it.
+  void validate(const std::string& prefix = {}) const { coho::validate(*this, prefix); }
 };
 
 template <class Array>
@@ -8815,10 +8887,8 @@ struct importance_weights_fn {
   }
 
  private:
-  static constexpr double log_ratio_limit = 20;
-
   static double ratio_of(double log_ratio) {
-    return detail::small_exp(coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit));
+    return std::exp(coho::clamp(log_ratio, -detail::log_ratio_limit, detail::log_ratio_limit));
   }
 
   // Names the token whose ratio makes the sum of its sequence infinite or NaN.
@@ -8905,7 +8975,7 @@ struct importance_weights_fn {
         refuse(begin, begin + count, mask, [&](std::size_t t) { return difference[t - begin]; });
       }
       for (std::size_t k = 0; k < block; ++k)
-        ratio[k] = detail::limit(difference[k], -log_ratio_limit, log_ratio_limit);
+        ratio[k] = detail::limit(difference[k], -detail::log_ratio_limit, detail::log_ratio_limit);
       ratio.exp();
       detail::clear_masked(kept, counted, ratio.data);
       for (std::size_t k = 0; k < block; ++k) weight[k] = high < ratio[k] ? high : ratio[k];
@@ -8977,12 +9047,19 @@ struct batch_limits {
   std::size_t sequences = 0;
   std::size_t tokens = 0;
   bool sort_by_length = false;  ///< long sequences first: batches of even work, the largest memory need at once
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"sequences", "limit of one forward; 0: none", {}, "sequences"}, o.sequences...);
+    visit({"tokens", "limit of one forward; 0: none", {}, "tokens"}, o.tokens...);
+    visit({"sort_by_length", "long sequences first"}, o.sort_by_length...);
+  }
 };
 
 /// Who chooses the minibatches of several ranks.
 /// `global`: one shuffle over all ranks, so that results do not depend on the number of ranks (a rank's share of a
 /// minibatch varies). `each_rank`: every rank splits its own sequences (even shares, results depend on the rank count).
 enum class minibatch_scope { global, each_rank };
+constexpr auto option_names(minibatch_scope) { return std::array{"global", "each_rank"}; }
 
 namespace detail {
 
@@ -9112,6 +9189,177 @@ void scatter(const Eigen::Array<Number, Eigen::Dynamic, 1>& part, std::span<cons
     const auto length = static_cast<Eigen::Index>(offsets[i + 1] - offsets[i]);
     flat.segment(static_cast<Eigen::Index>(offsets[i]), length) = part.segment(at, length);
     at += length;
+  }
+}
+
+}  // namespace coho
+
+// ---- coho/rollout/trajectory.hpp
+
+namespace coho {
+
+/// One prompt of a reinforcement-learning step, ready to be answered: principles are drawn and composed beforehand.
+struct rl_prompt {
+  std::vector<token> tokens{};
+  /// What the reward model sees as the prompt; empty: decoded from `tokens` where there is a decoder.
+  std::string text{};
+  prompt_type type = prompt_type::general;  ///< carried for callbacks
+  double length_multiplier = 1.0;
+  std::vector<std::string> principles{};  ///< the guideline of this prompt in this step, one line per principle
+  /// Names the random stream of this rollout; unique among the prompts of a step (over all ranks). Samples of one
+  /// prompt need different keys: with equal keys they would be equal.
+  std::uint64_t key = 0;
+  /// The context that the value model sees in place of `tokens`, say with the principles in it; empty: `tokens`.
+  std::vector<token> value_tokens{};
+};
+
+/// The rollouts of one PPO step: on one rank as they are collected, of all ranks once they are gathered. Flat arrays
+/// are laid out as `batch.responses.values`.
+struct trajectory_batch {
+  std::vector<rl_prompt> prompts;
+  token_batch batch;
+  packed<token> value_prompts;              ///< empty: the value model sees `batch.prompts`
+  std::vector<std::string> prompt_texts;    ///< empty strings without text and decoder
+  std::vector<std::string> response_texts;  ///< empty strings without a decoder
+  std::vector<std::uint8_t> finished;
+  std::vector<std::uint8_t> empty;     ///< whether the response's text is blank; all 0 without a decoder
+  Eigen::ArrayXd recorded_log_probs;   ///< by the sampler, [tokens]
+  Eigen::ArrayXd old_log_probs;        ///< that the ratios divide by, [tokens]
+  Eigen::ArrayXd reference_log_probs;  ///< [tokens]
+  Eigen::ArrayXd values;               ///< V_t before the update, [tokens]
+  Eigen::ArrayXd model_scores;         ///< as the reward model gave them, [sequences]
+  Eigen::ArrayXd sequence_rewards;     ///< normalised, with bonuses, those of empty responses by rule, [sequences]
+  Eigen::ArrayXd rewards;              ///< shaped token rewards, [tokens]
+  double shaped_reward_sum = 0;        ///< of all positions, those of padding that hold a reward included
+  Eigen::ArrayXd advantages;           ///< [tokens]
+  Eigen::ArrayXd returns;              ///< [tokens]
+
+  std::size_t size() const noexcept { return batch.size(); }
+  std::size_t tokens() const noexcept { return batch.responses.total(); }
+
+  /// The tokens that the value model sees.
+  template <class = void>
+  token_batch value_batch() const {
+    return {value_prompts.empty() ? batch.prompts : value_prompts, batch.responses};
+  }
+
+  /// The question to the reward model about rollout i. Refers to this object.
+  template <class = void>
+  reward_query query(std::size_t i) const {
+    return {.prompt_tokens = batch.prompts[i],
+            .response_tokens = batch.responses[i],
+            .prompt = prompt_texts[i],
+            .response = response_texts[i],
+            .principles = detail::span_of(prompts[i].principles),
+            .finished = finished[i] != 0,
+            .length_multiplier = prompts[i].length_multiplier};
+  }
+  template <class = void>
+  std::vector<reward_query> queries() const {
+    std::vector<reward_query> out;
+    out.reserve(size());
+    for (std::size_t i = 0; i < size(); ++i) out.push_back(query(i));
+    return out;
+  }
+};
+
+/// Throws `argument_error` when prompts cannot make a step: empty prompts or keys that occur twice.
+template <std::same_as<rl_prompt> Prompt = rl_prompt>
+void check_prompts(std::span<const std::type_identity_t<Prompt>> prompts) {
+  std::vector<std::pair<std::uint64_t, std::size_t>> keys;
+  bool value_tokens = false;
+  for (const auto& prompt : prompts) value_tokens |= !prompt.value_tokens.empty();
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    require_argument(!prompts[i].tokens.empty(), "prompt " + std::to_string(i) + " has no tokens");
+    require_argument(!value_tokens || !prompts[i].value_tokens.empty(),
+                     "prompt " + std::to_string(i) + " has no value_tokens while others have: give all or none");
+    keys.emplace_back(prompts[i].key, i);
+  }
+  std::sort(keys.begin(), keys.end());
+  for (std::size_t i = 1; i < keys.size(); ++i) {
+    require_argument(keys[i - 1].first != keys[i].first,
+                     "prompts " + std::to_string(keys[i - 1].second) + " and " + std::to_string(keys[i].second) +
+                         " have the same key " + std::to_string(keys[i].first) +
+                         ": their responses would be equal; give each sample a key of its own");
+  }
+}
+
+}  // namespace coho
+
+// ---- coho/rollout/sampled_rollouts.hpp
+
+namespace coho {
+
+/// Prompts with responses that were sampled from the policy, by whatever program: what `update` of the on-policy
+/// drivers takes. Only `prompts` and `responses` are required.
+///
+///     coho::sampled_rollouts rollouts{.prompts = prompts, .responses = responses, .scores = scores};
+///     trainer.update(rollouts);
+struct sampled_rollouts {
+  std::vector<rl_prompt> prompts{};      ///< keys are unique: they order the minibatches
+  packed<token> responses{};             ///< one per prompt, at least one token each, end tokens included
+  std::vector<std::uint8_t> finished{};  ///< 0 where the length limit cut the response; empty: all are finished
+  std::vector<double> log_probs{};   ///< the sampler's, laid out as `responses.values`, nats; empty: they are not known
+  std::vector<std::string> texts{};  ///< of the responses, for the reward model; empty: decoded from the tokens
+  /// One per response, in place of the reward model's (normalisation and bonuses still apply); empty: the model is
+  /// asked.
+  std::vector<double> scores{};
+
+  std::size_t size() const noexcept { return prompts.size(); }
+
+  /// Rollouts [begin, end).
+  template <class = void>
+  sampled_rollouts part(std::size_t begin, std::size_t end) const {
+    const auto cut = [&](const auto& all) {
+      using list = std::remove_cvref_t<decltype(all)>;
+      const auto at = [&](std::size_t i) { return all.begin() + static_cast<std::ptrdiff_t>(i); };
+      return all.empty() ? list{} : list(at(begin), at(end));
+    };
+    sampled_rollouts out{
+        .prompts = cut(prompts), .finished = cut(finished), .texts = cut(texts), .scores = cut(scores)};
+    for (std::size_t i = begin; i < end; ++i) out.responses.push_back(responses[i]);
+    if (!log_probs.empty()) {
+      out.log_probs.assign(log_probs.begin() + static_cast<std::ptrdiff_t>(responses.offsets[begin]),
+                           log_probs.begin() + static_cast<std::ptrdiff_t>(responses.offsets[end]));
+    }
+    return out;
+  }
+};
+
+/// Throws `argument_error` when rollouts cannot be trained on: prompts as in `check_prompts`, counts that differ, empty
+/// responses, numbers that are not finite.
+template <std::same_as<sampled_rollouts> Rollouts = sampled_rollouts>
+void check_rollouts(const std::type_identity_t<Rollouts>& rollouts) {
+  check_prompts(detail::span_of(rollouts.prompts));
+  const std::size_t count = rollouts.size();
+  const auto require_count = [](std::size_t size, std::size_t expected, std::string_view what, std::string_view of) {
+    require_argument(size == expected, "the rollouts have " + std::to_string(size) + " " + std::string(what) +
+                                           " where " + std::to_string(expected) + " were expected, " + std::string(of));
+  };
+  require_count(rollouts.responses.size(), count, "responses", "one per prompt");
+  require_argument(
+      rollouts.responses.offsets.front() == 0 && rollouts.responses.offsets.back() == rollouts.responses.values.size(),
+      "the offsets of the responses do not fit their tokens");
+  for (std::size_t i = 0; i < count; ++i) {
+    require_argument(rollouts.responses.offsets[i] < rollouts.responses.offsets[i + 1],
+                     "response " + std::to_string(i) + " is empty: a response holds at least its end token");
+  }
+  const auto require_all_or_none = [&](const auto& list, std::size_t expected, const char* what, const char* of) {
+    if (!list.empty()) require_count(list.size(), expected, what, of);
+  };
+  require_all_or_none(rollouts.finished, count, "finished flags", "one per response, or none");
+  require_all_or_none(rollouts.texts, count, "texts", "one per response, or none");
+  require_all_or_none(rollouts.scores, count, "scores", "one per response, or none");
+  require_all_or_none(rollouts.log_probs, rollouts.responses.total(), "log_probs", "one per response token, or none");
+  for (std::size_t i = 0; i < rollouts.finished.size(); ++i) {
+    require_argument(rollouts.finished[i] <= 1, "finished flag " + std::to_string(i) + " is neither 0 nor 1");
+  }
+  for (std::size_t i = 0; i < rollouts.scores.size(); ++i) {
+    require_argument(std::isfinite(rollouts.scores[i]), "score " + std::to_string(i) + " is not finite");
+  }
+  for (std::size_t t = 0; t < rollouts.log_probs.size(); ++t) {
+    require_argument(std::isfinite(rollouts.log_probs[t]),
+                     "log-probability " + std::to_string(t) + " of the sampler is not finite");
   }
 }
 
@@ -9373,98 +9621,6 @@ using token_sampler = basic_token_sampler<float>;
 
 }  // namespace coho
 
-// ---- coho/rollout/trajectory.hpp
-
-namespace coho {
-
-/// One prompt of a reinforcement-learning step, ready to be answered: principles are drawn and composed beforehand.
-struct rl_prompt {
-  std::vector<token> tokens{};
-  std::string
-      text{};    ///< what the reward model sees as the prompt; empty: decoded from `tokens` where there is a decoder
-  int type = 0;  ///< prompt type, carried for callbacks: 0 general, 1 reasoning, 2 red-teaming
-  double length_multiplier = 1.0;
-  std::vector<std::string> principles{};  ///< the guideline of this prompt in this step, one line a principle
-  /// Names the random stream of this rollout; unique among the prompts of a step (over all ranks). Samples of one
-  /// prompt need different keys: with equal keys they would be equal.
-  std::uint64_t key = 0;
-  /// The context that the value model sees in place of `tokens`, say with the principles in it; empty: `tokens`.
-  std::vector<token> value_tokens{};
-};
-
-/// The rollouts of one PPO step: on one rank as they are collected, of all ranks once they are gathered. Flat arrays
-/// are laid out as `batch.responses.values`.
-struct trajectory_batch {
-  std::vector<rl_prompt> prompts;
-  token_batch batch;
-  packed<token> value_prompts;              ///< empty: the value model sees `batch.prompts`
-  std::vector<std::string> prompt_texts;    ///< empty strings without text and decoder
-  std::vector<std::string> response_texts;  ///< empty strings without a decoder
-  std::vector<std::uint8_t> finished;
-  std::vector<std::uint8_t> empty;     ///< whether the response's text is blank; all 0 without a decoder
-  Eigen::ArrayXd recorded_log_probs;   ///< by the sampler, [tokens]
-  Eigen::ArrayXd old_log_probs;        ///< that the ratios divide by, [tokens]
-  Eigen::ArrayXd reference_log_probs;  ///< [tokens]
-  Eigen::ArrayXd values;               ///< V_t before the update, [tokens]
-  Eigen::ArrayXd model_scores;         ///< as the reward model gave them, [sequences]
-  Eigen::ArrayXd sequence_rewards;     ///< normalised, with bonuses, those of empty responses by rule, [sequences]
-  Eigen::ArrayXd rewards;              ///< shaped token rewards, [tokens]
-  double shaped_reward_sum = 0;        ///< of all positions, those of padding that hold a reward included
-  Eigen::ArrayXd advantages;           ///< [tokens]
-  Eigen::ArrayXd returns;              ///< [tokens]
-
-  std::size_t size() const noexcept { return batch.size(); }
-  std::size_t tokens() const noexcept { return batch.responses.total(); }
-
-  /// The tokens that the value model sees.
-  template <class = void>
-  token_batch value_batch() const {
-    return {value_prompts.empty() ? batch.prompts : value_prompts, batch.responses};
-  }
-
-  /// The question to the reward model about rollout i. Refers to this object.
-  template <class = void>
-  reward_query query(std::size_t i) const {
-    return {.prompt_tokens = batch.prompts[i],
-            .response_tokens = batch.responses[i],
-            .prompt = prompt_texts[i],
-            .response = response_texts[i],
-            .principles = detail::span_of(prompts[i].principles),
-            .finished = finished[i] != 0,
-            .length_multiplier = prompts[i].length_multiplier};
-  }
-  template <class = void>
-  std::vector<reward_query> queries() const {
-    std::vector<reward_query> out;
-    out.reserve(size());
-    for (std::size_t i = 0; i < size(); ++i) out.push_back(query(i));
-    return out;
-  }
-};
-
-/// Throws `argument_error` when prompts cannot make a step: empty prompts or keys that occur twice.
-template <std::same_as<rl_prompt> Prompt = rl_prompt>
-void check_prompts(std::span<const std::type_identity_t<Prompt>> prompts) {
-  std::vector<std::pair<std::uint64_t, std::size_t>> keys;
-  bool value_tokens = false;
-  for (const auto& prompt : prompts) value_tokens |= !prompt.value_tokens.empty();
-  for (std::size_t i = 0; i < prompts.size(); ++i) {
-    require_argument(!prompts[i].tokens.empty(), "prompt " + std::to_string(i) + " has no tokens");
-    require_argument(!value_tokens || !prompts[i].value_tokens.empty(),
-                     "prompt " + std::to_string(i) + " has no value_tokens while others have: give all or none");
-    keys.emplace_back(prompts[i].key, i);
-  }
-  std::sort(keys.begin(), keys.end());
-  for (std::size_t i = 1; i < keys.size(); ++i) {
-    require_argument(keys[i - 1].first != keys[i].first,
-                     "prompts " + std::to_string(keys[i - 1].second) + " and " + std::to_string(keys[i].second) +
-                         " have the same key " + std::to_string(keys[i].first) +
-                         ": their responses would be equal; give each sample a key of its own");
-  }
-}
-
-}  // namespace coho
-
 // ---- coho/toy/adam.hpp
 
 namespace coho::toy {
@@ -9477,7 +9633,7 @@ struct adam_options {
 ///
 ///     m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  θ ← θ − η (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε)
 ///
-/// `save` and `restore` carry the moments over a checkpoint.
+/// `save` and `restore` carry the moments through a checkpoint.
 ///
 ///     coho::toy::adam optimizer{{}, policy};
 template <class... Models>
@@ -9536,8 +9692,8 @@ class adam {
 
 namespace coho::toy {
 
-/// Numbers the contexts of a toy language: the last `order` tokens before a position, prompt included, with a blank for
-/// each token that is missing at the start. Of order n over a vocabulary of v tokens there are (v + 1)ⁿ contexts.
+/// Numbers the contexts of a toy language: the last `order` tokens before a position, prompt included, with a blank
+/// for each token missing at the start. For order n over a vocabulary of v tokens there are (v + 1)ⁿ contexts.
 class context_table {
  public:
   template <class = void>
@@ -9599,10 +9755,10 @@ struct tabular_policy_options {
   std::vector<token> banned{};  ///< tokens of probability 0
 };
 
-/// A softmax language model with one row of logits for each context: causal_lm, differentiable_policy and trainable.
+/// A softmax language model with one row of logits per context: causal_lm, differentiable_policy and trainable.
 ///
-/// log p(y | c) = z_{c,y} / τ − log Σ_{v not banned} exp(z_{c,v} / τ), τ the temperature, z the logits; gradients in
-/// closed form: d log p(y | c) / d z_{c,v} = (1[v = y] − p(v | c)) / τ. Zero logits (the start) are the uniform policy.
+/// log p(y | c) = z_{c,y} / τ − log Σ_{v not banned} exp(z_{c,v} / τ), with temperature τ and logits z; gradients in
+/// closed form: d log p(y | c) / d z_{c,v} = (1[v = y] − p(v | c)) / τ. The initial zero logits are the uniform policy.
 ///
 /// `tabular_policy` has logits of double.
 ///
@@ -9679,12 +9835,13 @@ class basic_tabular_policy {
     return std::pair{std::move(out), std::move(pullback)};
   }
 
-  /// Samples. The options' temperature and banned tokens must be the model's own, or the temperature 0 (greedy), since
+  /// Samples. The options' temperature and banned tokens must equal the model's, or the temperature be 0 (greedy),
+  /// since
   /// the recorded log-probabilities are those of `log_probs`. Throws `argument_error` otherwise, and for top-k, top-p
-  /// and stop strings, which this model does not have.
+  /// and stop strings, which this model does not support.
   generation generate(const packed<token>& prompts, const generation_options& sampling, std::span<rng> streams) const {
     const bool greedy = sampling.temperature == 0;
-    require_argument(streams.size() == prompts.size(), "generate needs one rng a prompt");
+    require_argument(streams.size() == prompts.size(), "generate needs one rng per prompt");
     require_argument(greedy || sampling.temperature == options_.temperature,
                      "the sampling temperature " + std::to_string(sampling.temperature) +
                          " is not that of the model's log-probabilities, " + std::to_string(options_.temperature));
@@ -9778,7 +9935,7 @@ struct enumerated_response {
 struct enumerate_responses_fn {
   /// All responses of a tabular policy to a prompt: each sequence of at most `max_new_tokens` tokens that ends with the
   /// end token, and each of that length without one, which the limit cuts. Exactly what `tabular_policy::generate` can
-  /// return, in ascending order of tokens; the probabilities add up to 1. Of 0 tokens: the empty response. Throws
+  /// return, in ascending order of tokens; the probabilities sum to 1. For 0 tokens: the empty response. Throws
   /// argument_error when there are more than `limit`, with their number, and for a prompt outside the vocabulary.
   ///
   ///     coho::toy::tabular_policy policy{{.vocabulary = 3}};
@@ -9804,7 +9961,7 @@ struct enumerate_responses_fn {
     const bool can_end = allowed[static_cast<std::size_t>(options.end)] != 0;
     allowed[static_cast<std::size_t>(options.end)] = 0;
     const double others = std::accumulate(allowed.begin(), allowed.end(), 0.0);
-    double open = 1, ended = 0;  // how many there are of some length; in double, which does not wrap around
+    double open = 1, ended = 0;  // the numbers of responses of one length; double, which does not wrap around
     for (std::size_t t = 0; t < max_new_tokens && open > 0 && std::isfinite(open); ++t) {
       ended += can_end ? open : 0;
       open *= others;
@@ -9841,9 +9998,9 @@ struct enumerate_responses_fn {
 inline constexpr enumerate_responses_fn enumerate_responses{};
 
 struct exact_expectation_fn {
-  /// E[f(y)] = Σ_y π(y | x)·f(y) over all responses, without sampling error: to test an estimator against what it
-  /// estimates. f takes an `enumerated_response` and returns a number, or an Eigen array or matrix (evaluated: write
-  /// the return type). Throws as `enumerate_responses`.
+  /// E[f(y)] = Σ_y π(y | x)·f(y) over all responses, without sampling error: to test an estimator against its
+  /// expectation. f takes an `enumerated_response` and returns a number, or an Eigen array or matrix (evaluated: write
+  /// the return type). Throws as `enumerate_responses` does.
   ///
   ///     double length = coho::toy::exact_expectation(policy, prompt, 4, [](const auto& response) {
   ///       return static_cast<double>(response.tokens.size());
@@ -9857,7 +10014,7 @@ struct exact_expectation_fn {
     bool first = true;
     enumerate_responses_fn::visit(policy, prompt, max_new_tokens, limit, [&](const enumerated_response& response) {
       const result term = response.probability() * static_cast<const result&>(f(response));
-      total = first ? term : result(total + term);  // an Eigen object has no size before the first
+      total = first ? term : result(total + term);  // an Eigen object has no size before the first term
       first = false;
     });
     return total;
@@ -9918,7 +10075,7 @@ class linear_reward {
  private:
   Eigen::VectorXd features_of(const reward_query& query) const {
     Eigen::VectorXd out = features_(query);
-    require_argument(out.size() == weights.size(), "linear_reward: the features have not the length of the weights");
+    require_argument(out.size() == weights.size(), "linear_reward: the features and the weights differ in length");
     return out;
   }
   Features features_;
@@ -9930,7 +10087,8 @@ class linear_reward {
 
 namespace coho::toy {
 
-/// A choice_judge whose log-odds a function gives: `script(prompt)` is log p(first) − log p(second) after the prompt.
+/// A choice_judge whose log-odds come from a function: `script(prompt)` is log p(first) − log p(second) after the
+/// prompt.
 ///
 ///     coho::toy::scripted_judge judge{[](std::string_view prompt) { return prompt.ends_with("(") ? 1.0 : 0.0; }};
 template <class Script>
@@ -9985,7 +10143,7 @@ class sgd {
 
 namespace coho::toy {
 
-/// A value model with one number for each context: V_t = table[context before y_t]. differentiable_value_model,
+/// A value model with one number per context: V_t = table[context before y_t]. differentiable_value_model and
 /// trainable.
 ///
 ///     coho::toy::tabular_value value{4, 2};  // vocabulary, order
@@ -10039,7 +10197,7 @@ class tabular_value {
 
 namespace coho::toy {
 
-/// A tokenizer over a fixed list of words: text is split at blanks, token i is word i. The end token decodes to
+/// A tokenizer over a fixed list of words: text is split at spaces, token i is word i. The end token decodes to
 /// nothing. Unknown words throw `argument_error`.
 ///
 ///     coho::toy::vocabulary_tokenizer words{{"</s>", "the", "fox"}, 0};
@@ -10099,9 +10257,9 @@ class vocabulary_tokenizer {
 
 namespace coho {
 
-/// The bytes of every rank on each, in the order of the ranks. All ranks call together; a rank may have none.
+/// The bytes of every rank on each rank, in rank order. All ranks must call it together; a rank may have none.
 ///
-/// With nothing but the sum that a communicator has: each rank puts its bytes, six to a number so that it is exact,
+/// Uses only the sum that a communicator has: each rank writes its bytes, six per double so that the sum is exact,
 /// where the others have zeros.
 ///
 ///     std::vector<std::vector<std::uint8_t>> all = coho::all_gather(mine, ranks);
@@ -10144,7 +10302,7 @@ inline constexpr all_gather_fn all_gather{};
 
 namespace detail {
 
-/// Numbers and arrays of numbers as bytes, to be read back in the same order by a process of the same kind.
+/// Numbers and arrays of numbers as bytes, to be read in the same order by a process with the same binary layout.
 class byte_writer {
  public:
   template <class Number>
@@ -10177,7 +10335,7 @@ class byte_reader {
     take(&out, sizeof(Number));
     return out;
   }
-  /// A container that is resized: std::vector, std::string, an Eigen array.
+  /// A container that can be resized: std::vector, std::string, an Eigen array.
   template <class Array>
   Array array() {
     Array out;
@@ -10215,61 +10373,48 @@ namespace coho {
 /// A callback that has none of them is a compile error, since it is a misspelt one.
 namespace notify {
 
-struct step_begin_fn {
-  template <class... Callbacks>
-  void operator()([[maybe_unused]] std::uint64_t step, Callbacks&... callbacks) const {
-    (one(step, callbacks), ...);
+/// Calls `Hook` with an argument on each callback that has it.
+template <class Hook>
+struct hook_fn {
+  template <class Argument, class... Callbacks>
+  void operator()([[maybe_unused]] const Argument& argument, Callbacks&... callbacks) const {
+    (one(argument, callbacks), ...);
   }
 
  private:
-  template <class Callback>
-  static void one([[maybe_unused]] std::uint64_t step, [[maybe_unused]] Callback& callback) {
-    if constexpr (requires { callback.on_step_begin(step); }) callback.on_step_begin(step);
+  template <class Argument, class Callback>
+  static void one([[maybe_unused]] const Argument& argument, [[maybe_unused]] Callback& callback) {
+    if constexpr (requires { Hook::call(callback, argument); }) Hook::call(callback, argument);
   }
 };
-inline constexpr step_begin_fn step_begin{};
 
-struct rollouts_fn {
-  template <class Trajectories, class... Callbacks>
-  void operator()([[maybe_unused]] const Trajectories& trajectories, Callbacks&... callbacks) const {
-    (one(trajectories, callbacks), ...);
-  }
-
- private:
-  template <class Trajectories, class Callback>
-  static void one([[maybe_unused]] const Trajectories& trajectories, [[maybe_unused]] Callback& callback) {
-    if constexpr (requires { callback.on_rollouts(trajectories); }) callback.on_rollouts(trajectories);
+struct step_begin_hook {
+  static auto call(auto& callback, const auto& argument) -> decltype(callback.on_step_begin(argument)) {
+    return callback.on_step_begin(argument);
   }
 };
-inline constexpr rollouts_fn rollouts{};
+inline constexpr hook_fn<step_begin_hook> step_begin{};
 
-struct minibatch_fn {
-  template <class Statistics, class... Callbacks>
-  void operator()([[maybe_unused]] const Statistics& statistics, Callbacks&... callbacks) const {
-    (one(statistics, callbacks), ...);
-  }
-
- private:
-  template <class Statistics, class Callback>
-  static void one([[maybe_unused]] const Statistics& statistics, [[maybe_unused]] Callback& callback) {
-    if constexpr (requires { callback.on_minibatch(statistics); }) callback.on_minibatch(statistics);
+struct rollouts_hook {
+  static auto call(auto& callback, const auto& argument) -> decltype(callback.on_rollouts(argument)) {
+    return callback.on_rollouts(argument);
   }
 };
-inline constexpr minibatch_fn minibatch{};
+inline constexpr hook_fn<rollouts_hook> rollouts{};
 
-struct step_end_fn {
-  template <class Statistics, class... Callbacks>
-  void operator()([[maybe_unused]] const Statistics& statistics, Callbacks&... callbacks) const {
-    (one(statistics, callbacks), ...);
-  }
-
- private:
-  template <class Statistics, class Callback>
-  static void one([[maybe_unused]] const Statistics& statistics, [[maybe_unused]] Callback& callback) {
-    if constexpr (requires { callback.on_step_end(statistics); }) callback.on_step_end(statistics);
+struct minibatch_hook {
+  static auto call(auto& callback, const auto& argument) -> decltype(callback.on_minibatch(argument)) {
+    return callback.on_minibatch(argument);
   }
 };
-inline constexpr step_end_fn step_end{};
+inline constexpr hook_fn<minibatch_hook> minibatch{};
+
+struct step_end_hook {
+  static auto call(auto& callback, const auto& argument) -> decltype(callback.on_step_end(argument)) {
+    return callback.on_step_end(argument);
+  }
+};
+inline constexpr hook_fn<step_end_hook> step_end{};
 
 /// Whether a callback on any rank wants to stop: the same answer on all ranks.
 struct stop_fn {
@@ -10322,7 +10467,7 @@ namespace coho {
 
 namespace detail {
 
-// A model's own members come first: its gradients() may be of no use where they lie on a device.
+// A model's specific members come first: its gradients() may be unusable if they are on a device.
 template <trainable Model>
 double squared_gradient_norm(Model& model) {
   if constexpr (requires {
@@ -10365,7 +10510,7 @@ void all_reduce_gradients(Communicator& ranks, Model& model) {
   }
 }
 
-/// The largest of one number a rank.
+/// The largest of one number per rank.
 template <class Communicator>
 double all_reduce_max(double value, Communicator& ranks) {
   std::vector<double> all(static_cast<std::size_t>(ranks.size()), 0.0);
@@ -10376,10 +10521,10 @@ double all_reduce_max(double value, Communicator& ranks) {
 
 }  // namespace detail
 
-/// Clips the joint Euclidean norm of the gradients of one or more models: g ← g · min(1, max_norm / ‖g‖), ‖g‖ over all
-/// models together, each measured and scaled where its gradients lie (`trainable`). Returns ‖g‖ before clipping;
-/// `max_norm` 0 only measures. A norm that is not finite leaves the gradients as they are: callers must look at the
-/// result.
+/// Clips the joint Euclidean norm of the gradients of one or more models: g ← g · min(1, max_norm / ‖g‖), with ‖g‖ over
+/// all models together; each model is measured and scaled where its gradients are (`trainable`). Returns ‖g‖ before
+/// clipping; `max_norm` 0 only measures. If the norm is not finite the gradients stay as they are: callers must check
+/// the result.
 struct clip_gradient_norm_fn {
   template <trainable... Models>
   double operator()(double max_norm, Models&... models) const {
@@ -10409,13 +10554,26 @@ inline constexpr all_reduce_gradients_fn all_reduce_gradients{};
 namespace coho {
 
 enum class schedule_kind { constant, linear, cosine };
+constexpr auto option_names(schedule_kind) { return std::array{"constant", "linear", "cosine"}; }
 
 struct learning_rate_options {
   double peak = 1e-3;
   schedule_kind kind = schedule_kind::constant;
   std::uint64_t warmup_steps = 0;
-  std::uint64_t total_steps = 0;  ///< needed by linear and cosine; later steps stay at the floor
+  std::uint64_t total_steps = 0;  ///< required by linear and cosine; later steps stay at the floor
   double floor_fraction = 0;      ///< the rate at `total_steps` is `floor_fraction · peak`
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"peak", "learning rate after the warm-up", allowed::at_least(0)}, o.peak...);
+    visit({"kind", "form of the decay after the warm-up"}, o.kind...);
+    visit({"warmup_steps", "linear warm-up", {}, "steps"}, o.warmup_steps...);
+    visit({"total_steps", "where a decaying schedule reaches its floor, and stays", {}, "steps"}, o.total_steps...);
+    visit({"floor_fraction", "the rate there, as a fraction of peak", allowed::in(0, 1)}, o.floor_fraction...);
+  }
+  void check_together(const std::string& prefix) const {
+    require_option(kind == schedule_kind::constant || total_steps > warmup_steps, prefix + "total_steps", total_steps,
+                   "greater than warmup_steps for a decaying schedule");
+  }
 };
 
 /// The learning rate of each optimizer step.
@@ -10436,13 +10594,7 @@ class learning_rate_schedule {
  public:
   template <class = void>
   explicit learning_rate_schedule(learning_rate_options options = {}) : options_(options) {
-    require_option(std::isfinite(options.peak) && options.peak >= 0, "learning_rate.peak", options.peak,
-                   "finite and at least 0");
-    require_option(options.floor_fraction >= 0 && options.floor_fraction <= 1, "learning_rate.floor_fraction",
-                   options.floor_fraction, "in [0, 1]");
-    require_option(options.kind == schedule_kind::constant || options.total_steps > options.warmup_steps,
-                   "learning_rate.total_steps", options.total_steps,
-                   "greater than warmup_steps for a decaying schedule");
+    validate(options, "learning_rate.");
   }
 
   template <class = void>
@@ -10476,6 +10628,82 @@ enum class old_log_prob_source {
   recomputed,  ///< a pass of the policy over the rollouts: ratios of the first minibatch are exactly 1
   recorded,    ///< by the sampler as it sampled: one pass less; differences between sampler and policy enter the ratios
 };
+
+constexpr auto option_names(old_log_prob_source) { return std::array{"recomputed", "recorded"}; }
+
+namespace detail {
+
+/// The options that PPO and the group-relative trainers share.
+template <class Visitor, class... Options>
+void describe_policy_training(Visitor& visit, Options&... o) {
+  visit({"seed", "of all random numbers"}, o.seed...);
+  visit({"generation", "how responses are sampled"}, o.generation...);
+  visit({"old_log_probs", "of the ratios: a pass of the policy over the rollouts, or as the sampler recorded them"},
+        o.old_log_probs...);
+  visit({"sampler_correction", "importance weights that correct a sampler of other kernels or precision"},
+        o.sampler_correction...);
+  visit({"normalization", "of the reward model's scores, before bonuses"}, o.normalization...);
+  visit({"empty_responses", "what a blank response earns: what the step's worst one does, or its score"},
+        o.empty_responses...);
+  visit({"shaping", "how rewards and KL become token rewards"}, o.shaping...);
+  visit({"adaptive_kl", "β follows the KL"}, o.adaptive_kl...);
+  visit({"whiten_advantages", "over all real tokens of the step"}, o.whiten_advantages...);
+  visit({"advantage_whitening", "how, with whiten_advantages"}, o.advantage_whitening...);
+  visit({"minibatch_size", "responses per optimizer step, over all ranks; 0: all of the step", {}, "responses"},
+        o.minibatch_size...);
+  visit({"scope", "who chooses the minibatches of several ranks"}, o.scope...);
+  visit({"epochs", "passes over the rollouts of a step", allowed::at_least(1)}, o.epochs...);
+  visit({"policy_clip", "of the policy loss"}, o.policy_clip...);
+  visit({"kl_loss_coefficient", "weight of a KL penalty in the loss", allowed::at_least(0)}, o.kl_loss_coefficient...);
+  visit({"kl_loss", "that penalty"}, o.kl_loss...);
+  visit({"entropy_coefficient", "weight of an entropy bonus", allowed::at_least(0)}, o.entropy_coefficient...);
+  visit({"reduction", "how token losses become one number"}, o.reduction...);
+  visit({"gradient_norm_clip", "largest norm of the gradient; 0: off", allowed::at_least(0)}, o.gradient_norm_clip...);
+  visit({"learning_rate", "of the policy, one step of the schedule per step of the trainer"}, o.learning_rate...);
+  visit({"target_kl", "a minibatch whose approximate KL is above ends the step's updates; 0: off", allowed::at_least(0),
+         "nats"},
+        o.target_kl...);
+  visit({"scoring_batch", "forwards without gradients"}, o.scoring_batch...);
+  visit({"micro_batch", "forwards of an update; does not change the result"}, o.micro_batch...);
+}
+
+/// What holds between them.
+template <class Options>
+void check_policy_training(const Options& o, const std::string& prefix) {
+  // Ratios and KL are of the tempered softmax over all tokens: what is sampled must be drawn from just that.
+  require_option(o.generation.temperature > 0, prefix + "generation.temperature", o.generation.temperature,
+                 "greater than 0: a greedy response was not drawn from the policy");
+  require_option(o.generation.top_p == 1, prefix + "generation.top_p", o.generation.top_p,
+                 "1: a truncated distribution is not the one that is scored");
+  require_option(o.generation.top_k == 0, prefix + "generation.top_k", o.generation.top_k,
+                 "0 (off): a truncated distribution is not the one that is scored");
+  require_option(!o.sampler_correction || o.old_log_probs == old_log_prob_source::recomputed,
+                 prefix + "sampler_correction", "on", "off unless old_log_probs is recomputed");
+  require_option(o.reduction.token_normalizer == 0 && o.reduction.sequence_normalizer == 0,
+                 prefix + "reduction.token_normalizer", o.reduction.token_normalizer,
+                 "0, as sequence_normalizer: the driver counts");
+  // What has no effect is not to be taken for one.
+  require_option(o.reduction.fixed_length == 0 || o.reduction.kind == reduction::fixed_length,
+                 prefix + "reduction.fixed_length", o.reduction.fixed_length, "0 unless the kind is fixed_length");
+  const Options defaults{};
+  if (o.kl_loss_coefficient == 0)
+    require_unused(o.kl_loss, defaults.kl_loss, prefix + "kl_loss.", "while kl_loss_coefficient is 0");
+  require_option(!o.adaptive_kl || o.shaping.kl_coefficient == defaults.shaping.kl_coefficient ||
+                     o.shaping.kl_coefficient == o.adaptive_kl->initial,
+                 prefix + "shaping.kl_coefficient", o.shaping.kl_coefficient,
+                 "left as it is, or adaptive_kl.initial, where adaptive_kl is set");
+}
+
+/// `option_error` where a caller's own KL controller leaves these without effect.
+template <class Options>
+void require_no_kl_options(const Options& o) {
+  const auto reason = "left as it is where a KL controller is given";
+  require_option(!o.adaptive_kl, "adaptive_kl", "set", reason);
+  require_option(o.shaping.kl_coefficient == Options{}.shaping.kl_coefficient, "shaping.kl_coefficient",
+                 o.shaping.kl_coefficient, reason);
+}
+
+}  // namespace detail
 
 struct ppo_options {
   std::uint64_t seed = 0;
@@ -10545,54 +10773,26 @@ struct ppo_options {
     return o;
   }
 
-  /// Throws `option_error` for the first option that is out of its range.
+  template <class Visitor, class... Options>
+  static void describe(Visitor&& visit, Options&... o) {
+    detail::describe_policy_training(visit, o...);
+    visit({"padded_layout", "shape rewards and estimate advantages over responses padded to max_new_tokens"},
+          o.padded_layout...);
+    visit({"gae", "of the advantages"}, o.gae...);
+    visit({"value_clip", "of the value loss"}, o.value_clip...);
+    visit({"value_coefficient", "weight of the value loss", allowed::at_least(0)}, o.value_coefficient...);
+    visit({"joint_gradient_norm", "one gradient norm over policy and value model, or one each"},
+          o.joint_gradient_norm...);
+    visit({"value_learning_rate_factor", "of the value model's optimizer", allowed::at_least(0)},
+          o.value_learning_rate_factor...);
+    visit({"value_warmup_steps", "first steps that update only the value model", {}, "steps"}, o.value_warmup_steps...);
+  }
+  void check_together(const std::string& prefix) const { detail::check_policy_training(*this, prefix); }
+
+  /// Throws `option_error` for the first option that is out of its range, or has no effect beside the others.
   template <class = void>
   void validate() const {
-    const auto finite_from_zero = [](double x) { return std::isfinite(x) && x >= 0; };
-    require_option(generation.max_new_tokens > 0, "generation.max_new_tokens", generation.max_new_tokens, "at least 1");
-    // Ratios and KL are of the tempered softmax over all tokens: what is sampled must be drawn from just that.
-    require_option(std::isfinite(generation.temperature) && generation.temperature > 0, "generation.temperature",
-                   generation.temperature, "greater than 0: a greedy response was not drawn from the policy");
-    require_option(generation.top_p == 1, "generation.top_p", generation.top_p,
-                   "1: a truncated distribution is not the one that is scored");
-    require_option(generation.top_k == 0, "generation.top_k", generation.top_k,
-                   "0 (off): a truncated distribution is not the one that is scored");
-    if (sampler_correction) {
-      require_option(old_log_probs == old_log_prob_source::recomputed, "sampler_correction", "on",
-                     "off unless old_log_probs is recomputed");
-      sampler_correction->validate("sampler_correction.");
-    }
-    require_option(std::isfinite(normalization.mean), "normalization.mean", normalization.mean, "finite");
-    require_option(std::isfinite(normalization.deviation) && normalization.deviation > 0, "normalization.deviation",
-                   normalization.deviation, "greater than 0");
-    require_option(finite_from_zero(normalization.clip), "normalization.clip", normalization.clip,
-                   "finite and at least 0");
-    shaping.validate("shaping.");
-    require_option(gae.gamma >= 0 && gae.gamma <= 1, "gae.gamma", gae.gamma, "in [0, 1]");
-    require_option(gae.lambda >= 0 && gae.lambda <= 1, "gae.lambda", gae.lambda, "in [0, 1]");
-    require_option(advantage_whitening.epsilon > 0, "advantage_whitening.epsilon", advantage_whitening.epsilon,
-                   "greater than 0");
-    require_option(epochs > 0, "epochs", epochs, "at least 1");
-    require_option(finite_from_zero(value_coefficient), "value_coefficient", value_coefficient,
-                   "finite and at least 0");
-    require_option(finite_from_zero(kl_loss_coefficient), "kl_loss_coefficient", kl_loss_coefficient,
-                   "finite and at least 0");
-    require_option(finite_from_zero(entropy_coefficient), "entropy_coefficient", entropy_coefficient,
-                   "finite and at least 0");
-    require_option(finite_from_zero(gradient_norm_clip), "gradient_norm_clip", gradient_norm_clip,
-                   "finite and at least 0");
-    require_option(finite_from_zero(value_learning_rate_factor), "value_learning_rate_factor",
-                   value_learning_rate_factor, "finite and at least 0");
-    require_option(finite_from_zero(target_kl), "target_kl", target_kl, "finite and at least 0");
-    require_option(finite_from_zero(reduction.fixed_length), "reduction.fixed_length", reduction.fixed_length,
-                   "finite and at least 0");
-    require_option(reduction.token_normalizer == 0 && reduction.sequence_normalizer == 0, "reduction.token_normalizer",
-                   reduction.token_normalizer, "0, as sequence_normalizer: the driver counts");
-    static_cast<void>(coho::kl_loss(kl_loss));
-    static_cast<void>(ppo_clip_loss(policy_clip));
-    static_cast<void>(value_clip_loss(value_clip));
-    static_cast<void>(learning_rate_schedule(learning_rate));
-    if (adaptive_kl) static_cast<void>(adaptive_kl_controller(*adaptive_kl));
+    coho::validate(*this);
   }
 };
 
@@ -10719,24 +10919,32 @@ inline constexpr no_bonus_type no_bonus{};
 struct no_value_type {};
 inline constexpr no_value_type no_value{};
 
+/// Stands for a sampler where the policy samples.
+struct no_sampler_type {};
+inline constexpr no_sampler_type no_sampler{};
+
+/// Stands for a reward model where the scores of all rollouts are known: the driver then has `update`, but not `step`.
+struct no_reward_type {};
+inline constexpr no_reward_type no_reward{};
+
 /// What PPO works on, by reference: the caller keeps everything alive. The types are deduced.
 ///
-/// - `policy`: causal_lm, differentiable_policy, trainable. `reference`: policy (frozen). `value`:
-/// differentiable_value_model,
-///   trainable; it may be the same object as the policy. `reward`: reward_model.
+/// - `policy`: differentiable_policy, trainable; for `step` a causal_lm unless there is a `sampler`.
+/// - `reference`: policy (frozen).
+/// - `value`: differentiable_value_model, trainable; it may be the same object as the policy.
+/// - `reward`: reward_model, or `no_reward` where every rollout comes with its score.
 /// - `optimizer` steps the policy. `value_optimizer` steps the value model; the same object as `optimizer` (the
-/// default)
-///   says that it holds the parameters of both and is stepped once.
+///   default) says that it holds the parameters of both and is stepped once.
 /// - `decoder`: `decode(std::span<const token>)` or callable with it, returns the text that reward models see (where a
 ///   response ends and whether stop strings show is the decoder's business).
 /// - `bonus`: symbolic rewards, `double(const reward_query&)`, added to the normalised score.
+/// - `sampler`: answers the prompts in place of the policy.
 ///
-///     coho::ppo_trainer trainer{coho::ppo_models{.policy = policy, .reference = initial, .value = value, .reward =
-///     reward,
-///                                                .optimizer = adam}, options};
+///     coho::ppo_models models{.policy = policy, .reference = initial, .value = value, .reward = reward,
+///                             .optimizer = adam, .sampler = engine};
 template <class Policy, class Reference, class Value, class Reward, class Optimizer, class ValueOptimizer = Optimizer,
           class Decoder = const no_decoder_type, class Bonus = const no_bonus_type,
-          class Communicator = const local_communicator>
+          class Communicator = const local_communicator, class Sampler = const no_sampler_type>
 struct ppo_models {
   Policy& policy;
   Reference& reference;
@@ -10747,6 +10955,7 @@ struct ppo_models {
   Decoder& decoder = no_decoder;
   Bonus& bonus = no_bonus;
   Communicator& ranks = local;
+  Sampler& sampler = no_sampler;
 };
 
 #if defined(__clang__) && __clang_major__ < 17
@@ -10780,22 +10989,35 @@ std::string decode_with(Decoder& decoder, std::span<const token> tokens) {
   }
 }
 
+template <class Model, class StandIn>
+inline constexpr bool stands_for = std::is_same_v<std::remove_cvref_t<Model>, StandIn>;
+
+/// What samples: the policy unless there is a sampler.
+template <class Models>
+auto& sampler_of(const Models& models) {
+  if constexpr (stands_for<decltype(models.sampler), no_sampler_type>) {
+    return models.policy;
+  } else {
+    return models.sampler;
+  }
+}
+
 template <class Models>
 struct check_models;
 template <class Policy, class Reference, class Value, class Reward, class Optimizer, class ValueOptimizer,
-          class Decoder, class Bonus, class Communicator>
+          class Decoder, class Bonus, class Communicator, class Sampler>
 struct check_models<
-    ppo_models<Policy, Reference, Value, Reward, Optimizer, ValueOptimizer, Decoder, Bonus, Communicator>> {
+    ppo_models<Policy, Reference, Value, Reward, Optimizer, ValueOptimizer, Decoder, Bonus, Communicator, Sampler>> {
   static consteval bool passed() {
-    require_causal_lm<Policy>();
     require_differentiable_policy<Policy>();
     require_trainable<Policy>();
     require_policy<Reference>();
-    if constexpr (!std::is_same_v<std::remove_const_t<Value>, no_value_type>) {
+    if constexpr (!stands_for<Value, no_value_type>) {
       require_differentiable_value_model<Value>();
       require_trainable<Value>();
     }
-    require_reward_model<Reward>();
+    if constexpr (!stands_for<Reward, no_reward_type>) require_reward_model<Reward>();
+    if constexpr (!stands_for<Sampler, no_sampler_type>) require_sampler<Sampler>();
     require_optimizer<Optimizer>();
     require_optimizer<ValueOptimizer>();
     require_communicator<Communicator>();
@@ -10807,12 +11029,25 @@ struct check_models<
     static_assert(bonus, "coho::ppo_models: the bonus is not callable with a const reward_query& or returns no number");
     return true;
   }
+  // What `step` needs beside what `update` does.
+  static consteval bool passed_for_steps() {
+    if constexpr (stands_for<Sampler, no_sampler_type>) require_causal_lm<Policy>();
+    static_assert(!stands_for<Reward, no_reward_type>,
+                  "coho::ppo_models: without a reward model there is no step, only update with the rollouts' scores");
+    return true;
+  }
 };
 
 /// The first errors of a driver with models that do not fit.
 template <class Models>
 consteval bool require_ppo_models() {
   return check_models<Models>::passed();
+}
+
+/// The first errors of a driver that samples.
+template <class Models>
+consteval bool require_models_of_steps() {
+  return check_models<Models>::passed_for_steps();
 }
 
 }  // namespace detail
@@ -10844,11 +11079,12 @@ struct ppo_statistics {
   double shaped_reward_mean = 0;  ///< a sequence: sum of the token rewards, KL penalty included
   double kl_sequence = 0;         ///< mean of Σ_t log π − log π_ref, nats
   double kl_token = 0;
-  double kl_coefficient = 0;           ///< β of this step
-  double length_mean = 0;              ///< response tokens
-  double unfinished = 0;               ///< share of responses cut at the limit
-  double empty = 0;                    ///< share of responses without any text; 0 without a decoder
-  double sampler_difference_mean = 0;  ///< |log π_sampler − log π_old| a token; 0 where the recorded ones are used
+  double kl_coefficient = 0;  ///< β of this step
+  double length_mean = 0;     ///< response tokens
+  double unfinished = 0;      ///< share of responses cut at the limit
+  double empty = 0;           ///< share of responses without any text; 0 without a decoder
+  /// |log π_sampler − log π_old| a token; 0 where the recorded ones are used, NaN where they are not known.
+  double sampler_difference_mean = 0;
   double sampler_difference_max = 0;
   double explained_variance = 0;  ///< 1 − Var(R − V) / Var(R), values before the update; 0 where Var(R) is 0
   double entropy = 0;             ///< of the policy, during the update; −log π of the rollouts without such output
@@ -10922,57 +11158,81 @@ namespace coho {
 
 namespace detail {
 
-/// Checks what was sampled and moves it into the rollouts.
+/// Checks what a sampler returned and moves it into rollouts of these prompts.
 template <std::same_as<generation> Generation>
-void take_generation(Generation sampled, std::size_t prompts, trajectory_batch& out) {
-  require_argument(sampled.responses.size() == prompts && sampled.finished.size() == prompts,
+sampled_rollouts take_generation(Generation sampled, std::span<const rl_prompt> prompts) {
+  require_argument(sampled.responses.size() == prompts.size() && sampled.finished.size() == prompts.size(),
                    "generate returned " + std::to_string(sampled.responses.size()) + " responses for " +
-                       std::to_string(prompts) + " prompts");
-  require_argument(sampled.log_probs.offsets == sampled.responses.offsets,
+                       std::to_string(prompts.size()) + " prompts");
+  const bool known = !sampled.log_probs.empty();
+  require_argument(!known || sampled.log_probs.offsets == sampled.responses.offsets,
                    "generate returned log-probabilities that are not one a response token");
-  for (std::size_t i = 0; i < prompts; ++i) {
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
     require_argument(sampled.responses.length(i) > 0, "generate returned an empty response to prompt " +
                                                           std::to_string(i) +
                                                           ": a response holds at least its end token");
   }
-  out.recorded_log_probs = lift_output(sampled.log_probs.values, sampled.responses.total(), "log_probs of generate");
-  out.batch.responses = std::move(sampled.responses);
+  sampled_rollouts out;
+  out.prompts.assign(prompts.begin(), prompts.end());
+  if (known) {
+    const Eigen::ArrayXd log_probs =
+        lift_output(sampled.log_probs.values, sampled.responses.total(), "log_probs of generate");
+    out.log_probs.assign(log_probs.begin(), log_probs.end());
+  }
+  out.responses = std::move(sampled.responses);
   out.finished = std::move(sampled.finished);
+  return out;
+}
+
+/// Of the response texts: those that are blank. Without texts no response is known to be.
+template <class = void>
+std::vector<std::uint8_t> blank_texts(const std::vector<std::string>& texts, bool known) {
+  std::vector<std::uint8_t> out;
+  for (const auto& text : texts) out.push_back(known && is_blank(text) ? 1 : 0);
+  return out;
 }
 
 }  // namespace detail
 
-/// The first half of a PPO step: samples a response to each prompt and evaluates it, up to the sequence rewards.
-/// Each rollout draws from rng(seed).split(step).split(key). Adds to the phases' seconds and tokens.
-struct collect_rollouts_fn {
-  template <class... Types>
-  trajectory_batch operator()(const ppo_models<Types...>& models, std::span<const rl_prompt> prompts,
-                              const ppo_options& options, std::uint64_t step, ppo_statistics& statistics) const {
+/// Responses to prompts. Each draws from rng(seed).split(step).split(key).
+///
+///     coho::sampled_rollouts rollouts = coho::sample_rollouts(engine, prompts, {.max_new_tokens = 64}, seed, step);
+struct sample_rollouts_fn {
+  template <sampler Sampler>
+  sampled_rollouts operator()(Sampler& sampler, std::span<const rl_prompt> prompts, const generation_options& options,
+                              std::uint64_t seed, std::uint64_t step) const {
     check_prompts(prompts);
-    detail::stopwatch watch;
-    trajectory_batch out;
-    out.prompts.assign(prompts.begin(), prompts.end());
+    packed<token> contexts;
     std::vector<rng> streams;
-    const rng step_stream = rng(options.seed).split(step);
+    const rng step_stream = rng(seed).split(step);
     for (const auto& prompt : prompts) {
-      out.batch.prompts.push_back(prompt.tokens);
-      if (!prompt.value_tokens.empty()) out.value_prompts.push_back(prompt.value_tokens);
+      contexts.push_back(prompt.tokens);
       streams.push_back(step_stream.split(prompt.key));
     }
-    generation sampled = models.policy.generate(out.batch.prompts, options.generation, detail::span_of(streams));
-    detail::take_generation(std::move(sampled), prompts.size(), out);
-    for (std::size_t i = 0; i < out.size(); ++i) {
-      out.prompt_texts.push_back(prompts[i].text.empty() ? detail::decode_with(models.decoder, out.batch.prompts[i])
-                                                         : prompts[i].text);
-      out.response_texts.push_back(detail::decode_with(models.decoder, out.batch.responses[i]));
-      out.empty.push_back(detail::decodes<decltype(models.decoder)> && is_blank(out.response_texts.back()) ? 1 : 0);
-    }
+    return detail::take_generation<generation>(sampler.generate(contexts, options, detail::span_of(streams)), prompts);
+  }
+};
+inline constexpr sample_rollouts_fn sample_rollouts{};
+
+/// What the models say about rollouts, up to the sequence rewards. Adds to the phases' seconds and tokens. Throws
+/// `argument_error` for rollouts that do not fit (`check_rollouts`), and where the options need log-probabilities of
+/// the sampler that are not there.
+struct evaluate_rollouts_fn {
+  template <class... Types>
+  trajectory_batch operator()(const ppo_models<Types...>& models, sampled_rollouts sampled, const ppo_options& options,
+                              ppo_statistics& statistics) const {
+    check_rollouts(sampled);
+    const bool recorded = !sampled.log_probs.empty();
+    require_argument(recorded || options.old_log_probs == old_log_prob_source::recomputed,
+                     "the rollouts have no log_probs of their sampler, but old_log_probs is recorded");
+    require_argument(recorded || !options.sampler_correction,
+                     "the rollouts have no log_probs of their sampler, which sampler_correction needs");
+    trajectory_batch out = trajectories_of(std::move(sampled), models.decoder);
     auto& seconds = statistics.phase_seconds;
     auto& tokens = statistics.phase_tokens;
     const auto responses = static_cast<double>(out.tokens());
     const auto whole = static_cast<double>(out.batch.prompts.total()) + responses;
-    seconds.generation += watch.lap();
-    tokens.generation += responses;
+    detail::stopwatch watch;
 
     if (options.old_log_probs == old_log_prob_source::recomputed) {
       out.old_log_probs =
@@ -10988,7 +11248,7 @@ struct collect_rollouts_fn {
     seconds.reference += watch.lap();
     tokens.reference += whole;
 
-    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(models.value)>, no_value_type>) {
+    if constexpr (detail::stands_for<decltype(models.value), no_value_type>) {
       out.values = Eigen::ArrayXd::Zero(out.old_log_probs.size());
     } else {
       const token_batch value_batch = out.value_batch();
@@ -10998,7 +11258,14 @@ struct collect_rollouts_fn {
     }
 
     const auto queries = out.queries();
-    out.model_scores = evaluate_scores(models.reward, queries, options.scoring_batch);
+    if (out.model_scores.size() == 0) {
+      if constexpr (detail::stands_for<decltype(models.reward), no_reward_type>) {
+        throw argument_error("the rollouts have no scores, and there is no reward model to ask");
+      } else {
+        out.model_scores = evaluate_scores(models.reward, queries, options.scoring_batch);
+        tokens.rewards += whole;
+      }
+    }
     out.sequence_rewards = normalize_rewards(out.model_scores, options.normalization);
     for (std::size_t i = 0; i < queries.size(); ++i) {
       const auto bonus = static_cast<double>(models.bonus(queries[i]));
@@ -11006,8 +11273,50 @@ struct collect_rollouts_fn {
       out.sequence_rewards(static_cast<Eigen::Index>(i)) += bonus;
     }
     seconds.rewards += watch.lap();
-    tokens.rewards += whole;
     return out;
+  }
+
+ private:
+  // Rollouts with their texts, and with what is known of them; nothing is evaluated.
+  template <class Decoder>
+  static trajectory_batch trajectories_of(sampled_rollouts sampled, Decoder& decoder) {
+    trajectory_batch out;
+    for (const auto& prompt : sampled.prompts) {
+      out.batch.prompts.push_back(prompt.tokens);
+      if (!prompt.value_tokens.empty()) out.value_prompts.push_back(prompt.value_tokens);
+      out.prompt_texts.push_back(prompt.text.empty() ? detail::decode_with(decoder, prompt.tokens) : prompt.text);
+    }
+    out.batch.responses = std::move(sampled.responses);
+    const bool given = !sampled.texts.empty();
+    out.response_texts = std::move(sampled.texts);
+    for (std::size_t i = 0; !given && i < out.size(); ++i)
+      out.response_texts.push_back(detail::decode_with(decoder, out.batch.responses[i]));
+    out.empty = detail::blank_texts(out.response_texts, given || detail::decodes<Decoder>);
+    out.finished = std::move(sampled.finished);
+    if (out.finished.empty()) out.finished.assign(out.size(), 1);
+    out.recorded_log_probs = array_of(sampled.log_probs);
+    out.model_scores = array_of(sampled.scores);
+    out.prompts = std::move(sampled.prompts);
+    return out;
+  }
+  template <class = void>
+  static Eigen::ArrayXd array_of(const std::vector<double>& numbers) {
+    return Eigen::Map<const Eigen::ArrayXd>(numbers.data(), static_cast<Eigen::Index>(numbers.size()));
+  }
+};
+inline constexpr evaluate_rollouts_fn evaluate_rollouts{};
+
+/// The first half of a PPO step: `sample_rollouts` by the sampler, or by the policy where there is none, then
+/// `evaluate_rollouts`.
+struct collect_rollouts_fn {
+  template <class... Types>
+  trajectory_batch operator()(const ppo_models<Types...>& models, std::span<const rl_prompt> prompts,
+                              const ppo_options& options, std::uint64_t step, ppo_statistics& statistics) const {
+    detail::stopwatch watch;
+    auto sampled = sample_rollouts(detail::sampler_of(models), prompts, options.generation, options.seed, step);
+    statistics.phase_seconds.generation += watch.lap();
+    statistics.phase_tokens.generation += static_cast<double>(sampled.responses.total());
+    return evaluate_rollouts(models, std::move(sampled), options, statistics);
   }
 };
 inline constexpr collect_rollouts_fn collect_rollouts{};
@@ -11018,7 +11327,11 @@ namespace detail {
 template <std::same_as<trajectory_batch> Rollouts, class Communicator>
 void describe_rollouts(const Rollouts& r, Communicator& ranks, ppo_statistics& out) {
   const Eigen::ArrayXd kl = r.old_log_probs - r.reference_log_probs;
-  const Eigen::ArrayXd difference = (r.recorded_log_probs - r.old_log_probs).abs();
+  // Not a number where the sampler's log-probabilities are not known, and then on all ranks.
+  const Eigen::ArrayXd difference =
+      r.recorded_log_probs.size() == r.old_log_probs.size()
+          ? Eigen::ArrayXd((r.recorded_log_probs - r.old_log_probs).abs())
+          : Eigen::ArrayXd::Constant(r.old_log_probs.size(), std::numeric_limits<double>::quiet_NaN());
   double unfinished = 0, empty = 0;
   for (const auto f : r.finished) unfinished += f == 0 ? 1 : 0;
   for (const auto e : r.empty) empty += e != 0 ? 1 : 0;
@@ -11054,7 +11367,9 @@ void describe_rollouts(const Rollouts& r, Communicator& ranks, ppo_statistics& o
   ranks.all_reduce_sum(span_of(squares));
   out.score_deviation = std::sqrt(squares[0] / sequences);
   out.explained_variance = squares[1] > 0 ? 1 - squares[2] / squares[1] : 0;
-  out.sampler_difference_max = all_reduce_max(difference.size() > 0 ? difference.maxCoeff() : 0.0, ranks);
+  const bool known = !std::isnan(out.sampler_difference_mean);
+  const double largest = all_reduce_max(known && difference.size() > 0 ? difference.maxCoeff() : 0.0, ranks);
+  out.sampler_difference_max = known ? largest : out.sampler_difference_mean;
 }
 
 }  // namespace detail
@@ -11065,8 +11380,8 @@ void describe_rollouts(const Rollouts& r, Communicator& ranks, ppo_statistics& o
 
 namespace coho {
 
-/// Where passes over fixed data stand: what a checkpoint has to hold beside the model and the optimizer. A run goes on
-/// only with the seed and the batch size that it was begun with, since others would give another order.
+/// The position of passes over fixed data: what a checkpoint needs in addition to the model and the optimizer. A run
+/// can only be continued with the seed and the batch size that it started with, since others would give another order.
 struct data_position {
   std::uint64_t step = 0;
   std::uint64_t seed = 0;
@@ -11074,11 +11389,11 @@ struct data_position {
   friend bool operator==(const data_position&, const data_position&) = default;
 };
 
-/// Which examples each optimizer step of a pass over fixed data sees: a function of (seed, step) alone, so that a
-/// resumed run meets the examples that an uninterrupted one would have met.
+/// Which examples each optimizer step of a pass over fixed data sees: a function of (seed, step) only, so a resumed run
+/// sees the examples that an uninterrupted run would have seen.
 ///
 /// Each epoch is a fresh shuffle (or the given order) cut into batches of `batch_size` over all ranks; the last batch
-/// of an epoch may be smaller. Of a batch, rank r of n takes the examples r, r + n, r + 2n, …
+/// of an epoch may be smaller. Rank r of n takes the examples r, r + n, r + 2n, … of a batch.
 ///
 ///     coho::data_order order{1000, 32, seed, true};
 ///     order.batch(7, 0, 1);  // indices of step 7 on the only rank
@@ -11125,9 +11440,9 @@ class data_order {
 
 namespace coho {
 
-/// The end of each optimizer step: sums the gradient over the ranks, clips its norm to `norm_clip` (0: off), steps.
-/// Returns the norm before clipping. Throws `error`, naming `what`, when the gradient is not finite: then nothing was
-/// changed.
+/// The end of each optimizer step: sums the gradient over the ranks, clips its norm to `norm_clip` (0: off) and steps.
+/// Returns the norm before clipping. Throws `error`, naming `what`, when the gradient is not finite; nothing is changed
+/// then.
 ///
 ///     const double norm = coho::gradient_step("step 7", model, optimizer, 2e-5, 1.0, ranks);
 struct gradient_step_fn {
@@ -11213,6 +11528,24 @@ inline constexpr add_reference_log_probs_fn add_reference_log_probs{};
 
 }  // namespace coho
 
+// ---- coho/train/options/fit_options.hpp
+
+namespace coho::detail {
+
+/// The options that the trainers over fixed data share. `examples`: what a batch counts ("pairs").
+template <class Visitor, class... Options>
+void describe_fit_options(Visitor& visit, std::string_view examples, Options&... o) {
+  visit({"learning_rate", "one step of the schedule per optimizer step"}, o.learning_rate...);
+  visit({"batch_size", "per optimizer step, over all ranks", allowed::at_least(1), examples}, o.batch_size...);
+  visit({"micro_batch", "what one forward may hold; does not change the result"}, o.micro_batch...);
+  visit({"epochs", "passes over the data", allowed::at_least(1)}, o.epochs...);
+  visit({"gradient_norm_clip", "largest norm of the gradient; 0: off", allowed::at_least(0)}, o.gradient_norm_clip...);
+  visit({"shuffle", "another order of the data in each epoch"}, o.shuffle...);
+  visit({"seed", "of that order"}, o.seed...);
+}
+
+}  // namespace coho::detail
+
 // ---- coho/train/options/direct_preference_options.hpp
 
 namespace coho {
@@ -11225,6 +11558,8 @@ struct direct_preference_options {
   double gradient_norm_clip = 1;  ///< 0: off
   bool shuffle = true;
   std::uint64_t seed = 0;
+
+  static void describe(auto&& visit, auto&... o) { detail::describe_fit_options(visit, "examples", o...); }
 };
 
 struct direct_preference_statistics {
@@ -11282,15 +11617,6 @@ auto fit_source(std::size_t size, const Options& options, const std::uint64_t& m
     if (notify::stop(ranks, callbacks...)) break;
   }
   return history;
-}
-
-/// The options that the trainers over fixed data share.
-template <class Options>
-void validate_fit_options(const Options& options) {
-  require_option(options.batch_size > 0, "batch_size", options.batch_size, "at least 1");
-  require_option(options.epochs > 0, "epochs", options.epochs, "at least 1");
-  require_option(std::isfinite(options.gradient_norm_clip) && options.gradient_norm_clip >= 0, "gradient_norm_clip",
-                 options.gradient_norm_clip, "finite and at least 0");
 }
 
 /// Steps of an on-policy trainer until `steps` have been made in all or a callback requests a stop. `source(step)`
@@ -11491,7 +11817,7 @@ class direct_preference_trainer {
         options_(std::move(options)),
         rate_(options_.learning_rate),
         ranks_(ranks) {
-    detail::validate_fit_options(options_);
+    validate(options_);
   }
 
   /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).
@@ -11731,53 +12057,38 @@ concept value_loss_value = requires(Result& r) {
   { r.value } -> std::convertible_to<double>;
   { r.d_values } -> number_range;
 };
-
-template <class Loss>
-concept token_policy_loss = requires(const Loss& l, const Eigen::ArrayXd& x, const array_weights& w) {
-  { l.value_and_grad(x, x, x, w) } -> policy_loss_value;
-};
-template <class Loss>
-concept sequence_policy_loss =
-    requires(const Loss& l, const Eigen::ArrayXd& x, const array_weights& w, offset_span offsets) {
-      { l.value_and_grad(x, x, x, w, offsets) } -> policy_loss_value;
-    };
-// Asked last: losses that take old log-probs would read weights as advantages.
-template <class Loss>
-concept on_policy_loss = !token_policy_loss<Loss> && !sequence_policy_loss<Loss> &&
-                         requires(const Loss& l, const Eigen::ArrayXd& x, const array_weights& w) {
-                           { l.value_and_grad(x, x, w) } -> policy_loss_value;
-                         };
 }  // namespace detail
 
 /// policy_loss: what the drivers of reinforcement learning minimise over the policy.
-///  (1) `l.value_and_grad(log_probs, old_log_probs, advantages, weights)` with three `const Eigen::ArrayXd&`, one number
-///      a response token, and a `const token_weights<Eigen::ArrayXd>&`. Losses that look at whole sequences take their
-///      offsets, `std::span<const std::size_t>`, as a fifth argument; losses that need no old log-probs leave those out.
-///      Returns an object with `value` and `d_log_probs`, a number_range of one number a token: dL/d(log_probs).
-///  (2) The loss is a sum over tokens weighted by `weights`, so that the parts of a minibatch add up to the whole.
-///  (3) Optional members of the result, for the statistics: `clip_fraction`, a share of the tokens of nonzero weight, and
-///      `approximate_kl`, the mean over them of ρ − 1 − log ρ. The driver computes the latter where it is missing.
+///  (1) `l.value_and_grad(in)` with a `const policy_loss_inputs<double>&` of one number per response token, all members
+///      given, returns an object with `value` and `d_log_probs`, a number_range of one number per token:
+///      dL/d(log_probs). The loss ignores the members that it does not need.
+///  (2) The loss is a sum over tokens weighted by `in.weights.values`, so that the parts of a minibatch add up to the
+///      whole.
+///  (3) Optional members of the result, for the statistics: `clip_fraction`, a fraction of the tokens of nonzero weight,
+///      and `approximate_kl`, the mean over them of ρ − 1 − log ρ. The driver computes the latter where it is missing.
 template <class Loss>
-concept policy_loss =
-    detail::token_policy_loss<Loss> || detail::sequence_policy_loss<Loss> || detail::on_policy_loss<Loss>;
+concept policy_loss = requires(const Loss& l, const policy_loss_inputs<double>& in) {
+  { l.value_and_grad(in) } -> detail::policy_loss_value;
+};
 
 /// value_loss
-///  (1) `l.value_and_grad(values, old_values, returns, weights)`, arguments as for policy_loss, returns an object with
+///  (1) `l.value_and_grad(in)` with a `const value_loss_inputs<double>&`, all members given, returns an object with
 ///      `value` and `d_values`, and perhaps `clip_fraction`.
 ///  (2) As for policy_loss.
 template <class Loss>
-concept value_loss = requires(const Loss& l, const Eigen::ArrayXd& x, const detail::array_weights& w) {
-  { l.value_and_grad(x, x, x, w) } -> detail::value_loss_value;
+concept value_loss = requires(const Loss& l, const value_loss_inputs<double>& in) {
+  { l.value_and_grad(in) } -> detail::value_loss_value;
 };
 
 /// advantage_estimator
-///  (1) `a(rewards, values, offsets)` with two `const Eigen::ArrayXd&` of one number a token and the offsets of the
-///      sequences returns an object with `advantages` and `returns`, Eigen arrays of one number a token. `gae` is one.
+///  (1) `a(in)` with a `const advantage_inputs<double>&`, without a mask, returns an object with `advantages` and
+///      `returns`, Eigen arrays of one number per token. `gae` is one.
 ///  (2) It sees all rollouts of the step on this rank at once; whitening comes after it.
 template <class Estimator>
-concept advantage_estimator = requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) {
-  { a(x, x, offsets).advantages } -> std::convertible_to<Eigen::ArrayXd>;
-  { a(x, x, offsets).returns } -> std::convertible_to<Eigen::ArrayXd>;
+concept advantage_estimator = requires(const Estimator& a, const advantage_inputs<double>& in) {
+  { a(in).advantages } -> std::convertible_to<Eigen::ArrayXd>;
+  { a(in).returns } -> std::convertible_to<Eigen::ArrayXd>;
 };
 
 /// group_advantage_estimator
@@ -11835,9 +12146,9 @@ namespace detail {
 /// GAE with its options bound.
 struct bound_gae {
   gae_options options;
-  template <class Array>
-  auto operator()(const Array& rewards, const Array& values, offset_span offsets) const {
-    return gae(rewards, values, offsets, options);
+  template <class Array = double>
+  auto operator()(const advantage_inputs<Array>& in) const {
+    return gae(in, options);
   }
 };
 
@@ -11859,16 +12170,6 @@ struct policy_loss_terms {
   Eigen::ArrayXd d_log_probs{};
 };
 
-/// Σ_t (ρ_t − 1 − log ρ_t), an estimate of KL(old ‖ new) times the number of tokens, never negative: k3 of old − new.
-template <class Array>
-double ratio_divergence(const Array& log_probs, const Array& old_log_probs) {
-  double sum = 0;
-  for (Eigen::Index t = 0; t < log_probs.size(); ++t) {
-    sum += kl_of(std::clamp(old_log_probs(t) - log_probs(t), -20.0, 20.0), kl_estimator::k3);
-  }
-  return sum;
-}
-
 /// How many tokens have a weight.
 template <class Weights>
 double real_tokens(const Weights& weights) {
@@ -11878,23 +12179,13 @@ double real_tokens(const Weights& weights) {
 }
 
 template <class Loss>
-policy_loss_terms evaluate_policy_loss(const Loss& loss, const Eigen::ArrayXd& log_probs,
-                                       const Eigen::ArrayXd& old_log_probs, const Eigen::ArrayXd& advantages,
-                                       const array_weights& weights, offset_span offsets) {
-  auto result = [&] {
-    if constexpr (sequence_policy_loss<Loss>) {
-      return loss.value_and_grad(log_probs, old_log_probs, advantages, weights, offsets);
-    } else if constexpr (on_policy_loss<Loss>) {
-      return loss.value_and_grad(log_probs, advantages, weights);
-    } else {
-      return loss.value_and_grad(log_probs, old_log_probs, advantages, weights);
-    }
-  }();
+policy_loss_terms evaluate_policy_loss(const Loss& loss, const policy_loss_inputs<double>& in) {
+  const auto result = loss.value_and_grad(in);
   policy_loss_terms out{.value = static_cast<double>(result.value)};
   out.d_log_probs =
-      lift_output(result.d_log_probs, static_cast<std::size_t>(log_probs.size()), "d_log_probs of the policy loss");
+      lift_output(result.d_log_probs, static_cast<std::size_t>(in.log_probs.size()), "d_log_probs of the policy loss");
   require_argument(std::isfinite(out.value), "the value of the policy loss is not finite");
-  const double tokens = real_tokens(weights.values);
+  const double tokens = real_tokens(in.weights.values);
   if constexpr (requires { result.clip_fraction; }) {
     out.clipped = static_cast<double>(result.clip_fraction) * tokens;
     require_argument(std::isfinite(out.clipped), "the clip_fraction of the policy loss is not finite");
@@ -11903,8 +12194,27 @@ policy_loss_terms evaluate_policy_loss(const Loss& loss, const Eigen::ArrayXd& l
     out.divergence = static_cast<double>(result.approximate_kl) * tokens;
     require_argument(std::isfinite(out.divergence), "the approximate_kl of the policy loss is not finite");
   } else {
-    out.divergence = ratio_divergence(log_probs, old_log_probs);
+    out.divergence = ratio_divergence(in.log_probs, in.old_log_probs);
   }
+  return out;
+}
+
+/// The same of a value loss.
+struct value_loss_terms {
+  double value = 0, clipped = 0;
+  Eigen::ArrayXd d_values{};
+};
+
+template <class Loss>
+value_loss_terms evaluate_value_loss(const Loss& loss, const value_loss_inputs<double>& in) {
+  const auto result = loss.value_and_grad(in);
+  value_loss_terms out{.value = static_cast<double>(result.value)};
+  require_argument(std::isfinite(out.value), "the value of the value loss is not finite");
+  if constexpr (requires { result.clip_fraction; }) {
+    out.clipped = static_cast<double>(result.clip_fraction) * real_tokens(in.weights.values);
+    require_argument(std::isfinite(out.clipped), "the clip_fraction of the value loss is not finite");
+  }
+  out.d_values = lift_output(result.d_values, static_cast<std::size_t>(in.values.size()), "d_values of the value loss");
   return out;
 }
 
@@ -11912,23 +12222,9 @@ policy_loss_terms evaluate_policy_loss(const Loss& loss, const Eigen::ArrayXd& l
 
 template <class Loss>
 consteval bool require_policy_loss() {
-  constexpr bool exists = [] {
-    using x = const Eigen::ArrayXd&;
-    using w = const detail::array_weights&;
-    if constexpr (requires(const Loss& l, x a, w c) { l.value_and_grad(a, a, a, c); }) {
-      return true;
-    } else if constexpr (requires(const Loss& l, x a, w c, detail::offset_span o) {
-                           l.value_and_grad(a, a, a, c, o);
-                         }) {
-      return true;
-    } else {
-      return requires(const Loss& l, x a, w c) { l.value_and_grad(a, a, c); };
-    }
-  }();
-  static_assert(
-      exists,
-      "coho::policy_loss (1): the loss has no value_and_grad(log_probs, old_log_probs, advantages, weights) const, nor "
-      "one with offsets or without old_log_probs");
+  constexpr bool exists = requires(const Loss& l, const policy_loss_inputs<double>& in) { l.value_and_grad(in); };
+  static_assert(exists,
+                "coho::policy_loss (1): the loss has no value_and_grad(const policy_loss_inputs<double>&) const");
   if constexpr (exists) {
     static_assert(policy_loss<Loss>, "coho::policy_loss (1): value_and_grad returns no value and d_log_probs");
   }
@@ -11937,11 +12233,8 @@ consteval bool require_policy_loss() {
 
 template <class Loss>
 consteval bool require_value_loss() {
-  constexpr bool exists = requires(const Loss& l, const Eigen::ArrayXd& a, const detail::array_weights& w) {
-    l.value_and_grad(a, a, a, w);
-  };
-  static_assert(exists,
-                "coho::value_loss (1): the loss has no value_and_grad(values, old_values, returns, weights) const");
+  constexpr bool exists = requires(const Loss& l, const value_loss_inputs<double>& in) { l.value_and_grad(in); };
+  static_assert(exists, "coho::value_loss (1): the loss has no value_and_grad(const value_loss_inputs<double>&) const");
   if constexpr (exists) {
     static_assert(value_loss<Loss>, "coho::value_loss (1): value_and_grad returns no value and d_values");
   }
@@ -11950,10 +12243,10 @@ consteval bool require_value_loss() {
 
 template <class Estimator>
 consteval bool require_advantage_estimator() {
-  constexpr bool exists =
-      requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) { a(x, x, offsets); };
-  static_assert(
-      exists, "coho::advantage_estimator (1): the estimator is not callable (const) with rewards, values and offsets");
+  constexpr bool exists = requires(const Estimator& a, const advantage_inputs<double>& in) { a(in); };
+  static_assert(exists,
+                "coho::advantage_estimator (1): the estimator is not callable (const) with const "
+                "advantage_inputs<double>&");
   if constexpr (exists) {
     static_assert(
         advantage_estimator<Estimator>,
@@ -12048,8 +12341,13 @@ Eigen::ArrayXd rewards_over(const rollout_layout& place, const Eigen::ArrayXd& m
     if (finished.empty()) finished.assign(empty.size(), 1);
     for (std::size_t i = 0; i < empty.size(); ++i) finished[i] = finished[i] != 0 && empty[i] == 0 ? 1 : 0;
   }
-  return shape_rewards(rollouts.sequence_rewards, place.spread(rollouts.old_log_probs),
-                       place.spread(rollouts.reference_log_probs), mask, place.offsets, finished, shaping, ranks);
+  return shape_rewards({.sequence_rewards = rollouts.sequence_rewards,
+                        .log_probs = place.spread(rollouts.old_log_probs),
+                        .reference_log_probs = place.spread(rollouts.reference_log_probs),
+                        .mask = mask,
+                        .offsets = place.offsets,
+                        .finished = finished},
+                       shaping, ranks);
 }
 
 /// Advantages weighted for the difference between the sampler and the policy that is trained: for every loss that is
@@ -12092,7 +12390,8 @@ struct estimate_advantages_fn {
                                        options.padded_layout ? options.generation.max_new_tokens : 0);
     const Eigen::ArrayXd mask = place.spread(Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()));
     const Eigen::ArrayXd rewards = detail::rewards_over(place, mask, rollouts, options, kl_coefficient, ranks);
-    const auto estimate = estimator(rewards, place.spread(rollouts.values), detail::span_of(place.offsets));
+    const auto estimate = estimator(advantage_inputs<double>{
+        .rewards = rewards, .values = place.spread(rollouts.values), .offsets = place.offsets});
     Eigen::ArrayXd advantages = checked(estimate.advantages, rewards.size(), "advantages");
     const Eigen::ArrayXd returns = checked(estimate.returns, rewards.size(), "returns");
     if (options.whiten_advantages) advantages = whiten(advantages, mask, options.advantage_whitening, ranks);
@@ -12123,17 +12422,17 @@ inline constexpr estimate_advantages_fn estimate_advantages{};
 
 namespace coho {
 
-/// A half-open range of places.
+/// A half-open range of indices.
 struct index_range {
   std::size_t begin = 0, end = 0;
   std::size_t size() const noexcept { return end - begin; }
   friend bool operator==(const index_range&, const index_range&) = default;
 };
 
-/// Into how many shares the work of a step is cut: `ranks.shares()`, or one a rank.
+/// How many shares the work of a step is divided into: `ranks.shares()`, or one per rank.
 ///
-/// What a share's floating-point sums run over depends on the number of shares and not on who works on them: with S
-/// shares, one process, S of them and any number between get the same bits.
+/// The elements of a share's floating-point sums depend on the number of shares and not on which rank works on them:
+/// with S shares, one process, S processes and any number in between give bit-identical results.
 struct share_count_fn {
   template <communicator Communicator>
   std::size_t operator()(Communicator& ranks) const {
@@ -12148,7 +12447,7 @@ struct share_count_fn {
 };
 inline constexpr share_count_fn share_count{};
 
-/// Part number `part` of `count` things that are cut into `parts` contiguous ones, as even as can be.
+/// Part number `part` of `count` things divided into `parts` contiguous parts, as evenly as possible.
 ///
 ///     coho::part_of(10, 1, 4);  // {2, 5}
 struct part_of_fn {
@@ -12158,8 +12457,8 @@ struct part_of_fn {
 };
 inline constexpr part_of_fn part_of{};
 
-/// The shares that this rank works on: contiguous. Where there are more ranks than shares the first ones have one each
-/// and the others none.
+/// The shares that this rank works on, which are contiguous. If there are more ranks than shares, the first ranks have
+/// one share each and the others none.
 struct shares_of_rank_fn {
   template <communicator Communicator>
   index_range operator()(Communicator& ranks) const {
@@ -12193,14 +12492,15 @@ struct work_share {
   friend bool operator==(const work_share&, const work_share&) = default;
 };
 
-/// What a rank does of a batch.
+/// The part of a batch that a rank works on.
 struct work_plan {
   std::size_t shares = 1;  ///< over all ranks
   std::vector<work_share> mine{};
 };
 
-/// Deals sequences that all ranks know to the shares: longest first, to and fro, so that shares hold equally many of
-/// about equally many tokens in all. Within a share the given order stays. One share holds them as they were given.
+/// Distributes sequences that all ranks know over the shares: longest first, in serpentine order, so that shares hold
+/// the same number of sequences and about the same number of tokens. Within a share the given order is kept. A single
+/// share holds them as given.
 ///
 ///     auto work = coho::deal(minibatch, lengths, ranks);  // work.mine: the shares of this rank
 struct deal_fn {
@@ -12226,7 +12526,7 @@ struct deal_fn {
 };
 inline constexpr deal_fn deal{};
 
-/// The plan where each rank brings sequences of its own: one share a rank.
+/// The plan if each rank brings its own sequences: one share per rank.
 struct own_work_fn {
   template <communicator Communicator>
   work_plan operator()(std::vector<std::size_t> indices, Communicator& ranks) const {
@@ -12237,7 +12537,7 @@ struct own_work_fn {
 };
 inline constexpr own_work_fn own_work{};
 
-/// Sums of the shares, added up over the shares of all ranks in their order: the same bits however they are spread.
+/// Per-share sums, added over the shares of all ranks in share order: bit-identical however the shares are distributed.
 ///
 ///     coho::share_sums<2> sums(work.shares);
 ///     sums.of(share.number)[0] += loss;
@@ -12249,7 +12549,7 @@ class share_sums {
 
   double* of(std::size_t share) noexcept { return values_.data() + share * Count; }
 
-  /// All ranks call together, once.
+  /// All ranks must call it together, once.
   template <communicator Communicator>
   std::array<double, Count> total(Communicator& ranks) {
     ranks.all_reduce_sum(detail::span_of(values_));
@@ -12349,7 +12649,7 @@ Rollouts read_rollouts(byte_reader from) {
     rl_prompt& prompt = out.prompts.emplace_back();
     prompt.tokens = from.array<std::vector<token>>();
     prompt.text = from.array<std::string>();
-    prompt.type = from.number<int>();
+    prompt.type = from.number<prompt_type>();
     prompt.length_multiplier = from.number<double>();
     const auto lines = from.number<std::uint64_t>();
     for (std::uint64_t k = 0; k < lines; ++k) prompt.principles.push_back(from.array<std::string>());
@@ -12370,31 +12670,28 @@ Rollouts read_rollouts(byte_reader from) {
   return out;
 }
 
-/// `collect_rollouts` over this rank's prompts, each share by itself: what a share's passes hold does not depend on how
-/// many shares a rank has. `prompts` may be empty.
-template <class... Types>
-trajectory_batch collect_shares(const ppo_models<Types...>& models, std::span<const rl_prompt> prompts,
-                                const ppo_options& options, std::uint64_t step, ppo_statistics& statistics) {
-  const std::size_t shares = share_count(models.ranks), size = static_cast<std::size_t>(models.ranks.size());
+/// Rollouts of this rank's `count` sequences, each share by itself: what a share's passes hold does not depend on how
+/// many shares a rank has. `evaluate(begin, end)` makes those of a range of them. `count` may be 0.
+template <class Communicator, class Evaluate>
+trajectory_batch by_shares(std::size_t count, Communicator& ranks, Evaluate evaluate) {
+  const std::size_t shares = share_count(ranks), size = static_cast<std::size_t>(ranks.size());
   trajectory_batch out;
   if (shares <= size) {
-    if (!prompts.empty()) out = collect_rollouts(models, prompts, options, step, statistics);
+    if (count > 0) out = evaluate(std::size_t{0}, count);
     return out;
   }
   std::vector<double> counts(size, 0.0);
-  counts[static_cast<std::size_t>(models.ranks.rank())] = static_cast<double>(prompts.size());
-  models.ranks.all_reduce_sum(span_of(counts));
+  counts[static_cast<std::size_t>(ranks.rank())] = static_cast<double>(count);
+  ranks.all_reduce_sum(span_of(counts));
   std::size_t first = 0, total = 0;
   for (std::size_t r = 0; r < size; ++r) {
-    if (r < static_cast<std::size_t>(models.ranks.rank())) first += static_cast<std::size_t>(counts[r]);
+    if (r < static_cast<std::size_t>(ranks.rank())) first += static_cast<std::size_t>(counts[r]);
     total += static_cast<std::size_t>(counts[r]);
   }
   for (std::size_t s = 0; s < shares; ++s) {
     const index_range part = part_of(total, s, shares);
-    const std::size_t begin = std::max(part.begin, first), end = std::min(part.end, first + prompts.size());
-    if (begin >= end) continue;
-    append_rollouts(out,
-                    collect_rollouts(models, prompts.subspan(begin - first, end - begin), options, step, statistics));
+    const std::size_t begin = std::max(part.begin, first), end = std::min(part.end, first + count);
+    if (begin < end) append_rollouts(out, evaluate(begin - first, end - first));
   }
   return out;
 }
@@ -12415,6 +12712,8 @@ struct gather_rollouts_fn {
     trajectory_batch out;
     for (const auto& each : all_gather(detail::span_of(bytes.bytes()), ranks))
       detail::append_rollouts(out, detail::read_rollouts(detail::byte_reader(detail::span_of(each))));
+    require_argument(out.recorded_log_probs.size() == 0 || out.recorded_log_probs.size() == out.old_log_probs.size(),
+                     "the rollouts of some ranks have log_probs of their sampler, those of others have none");
     return out;
   }
 };
@@ -12426,12 +12725,12 @@ inline constexpr gather_rollouts_fn gather_rollouts{};
 
 namespace coho {
 
-/// The gradients of one or more models over the shares of a batch and all ranks.
+/// The gradients of one or more models summed over the shares of a batch and all ranks.
 ///
-/// A rank that works on one share sums its micro-batches where the model keeps its gradients, at no cost. Where ranks
-/// work on several, each share's gradients are added to a sum in double when the share is done; it is rounded to the
-/// model's number type once, after the sum over the ranks. That sum is exact for float gradients unless the shares'
-/// gradients of one weight differ more than 2²⁸-fold, so that who works on which share does not change the result.
+/// A rank that works on one share sums its micro-batches where the model keeps its gradients, at no cost. If ranks work
+/// on several shares, each share's gradients are added to a sum in double when the share is done; the sum is rounded to
+/// the model's number type once, after the reduction over the ranks. It is exact for float gradients unless the shares'
+/// gradients of one weight differ more than 2²⁸-fold, so the assignment of shares to ranks does not change the result.
 ///
 ///     coho::gradient_sum sum(ranks, work.shares, policy, value);  // zeroes the gradients
 ///     for (const auto& share : work.mine) {
@@ -12452,7 +12751,7 @@ class gradient_sum {
     each([](auto& part) { part.model.zero_gradients(); });
   }
 
-  /// Before a share's forwards.
+  /// Call before a share's forwards.
   void begin([[maybe_unused]] std::size_t share) {
     each([&](auto& part) {
       if constexpr (requires { part.model.begin_share(share); }) {
@@ -12460,11 +12759,11 @@ class gradient_sum {
       }
     });
   }
-  /// After its pullbacks.
+  /// Call after its pullbacks.
   void end() {
     if (folds_) each([](auto& part) { part.fold(); });
   }
-  /// On all ranks, those without a share included.
+  /// Call on all ranks, including those without a share.
   void close() {
     each([&](auto& part) {
       if constexpr (requires { part.model.end_shares(); }) {
@@ -12565,6 +12864,7 @@ enum class group_baseline {
                   ///< scale
 };
 #pragma GCC diagnostic pop
+constexpr auto option_names(group_baseline) { return std::array{"mean", "leave_one_out"}; }
 
 /// Members that ppo_options has too mean the same.
 struct group_relative_trainer_options {
@@ -12633,42 +12933,33 @@ struct group_relative_trainer_options {
   template <class = void>
   ppo_options shared() const {
     ppo_options o;
-    o.seed = seed;
-    o.generation = generation;
-    o.old_log_probs = old_log_probs;
-    o.sampler_correction = sampler_correction;
-    o.normalization = normalization;
-    o.empty_responses = empty_responses;
-    o.shaping = shaping;
-    o.adaptive_kl = adaptive_kl;
-    o.whiten_advantages = whiten_advantages;
-    o.advantage_whitening = advantage_whitening;
-    o.minibatch_size = minibatch_size;
-    o.scope = scope;
-    o.epochs = epochs;
-    o.policy_clip = policy_clip;
-    o.kl_loss_coefficient = kl_loss_coefficient;
-    o.kl_loss = kl_loss;
-    o.entropy_coefficient = entropy_coefficient;
-    o.reduction = reduction;
-    o.gradient_norm_clip = gradient_norm_clip;
-    o.learning_rate = learning_rate;
-    o.target_kl = target_kl;
-    o.scoring_batch = scoring_batch;
-    o.micro_batch = micro_batch;
+    const auto copy = []<class T>(const option&, const T& from, T& to) { to = from; };
+    detail::describe_policy_training(copy, *this, o);
     return o;
   }
 
-  /// Throws `option_error` for the first option that is out of its range.
+  template <class Visitor, class... Options>
+  static void describe(Visitor&& visit, Options&... o) {
+    detail::describe_policy_training(visit, o...);
+    visit({"group_size", "samples of each prompt", allowed::in(2, std::size_t{1} << 20), "responses"}, o.group_size...);
+    visit({"baseline", "what the reward of a response is compared with"}, o.baseline...);
+    visit({"scaling", "of the baseline mean"}, o.scaling...);
+    visit({"leave_one_out", "of the baseline leave_one_out"}, o.leave_one_out...);
+    visit({"skip_uniform_groups", "leave groups whose rewards are all equal out of the update"},
+          o.skip_uniform_groups...);
+  }
+  void check_together(const std::string& prefix) const {
+    detail::check_policy_training(*this, prefix);
+    if (baseline != group_baseline::mean)
+      require_unused(scaling, {}, prefix + "scaling.", "unless the baseline is mean");
+    if (baseline != group_baseline::leave_one_out)
+      require_unused(leave_one_out, {}, prefix + "leave_one_out.", "unless the baseline is leave_one_out");
+  }
+
+  /// Throws `option_error` for the first option that is out of its range, or has no effect beside the others.
   template <class = void>
   void validate() const {
-    require_option(group_size >= 2 && group_size <= (std::size_t{1} << 20), "group_size", group_size,
-                   "in [2, 1048576]");
-    require_option(std::isfinite(scaling.epsilon) && scaling.epsilon > 0, "scaling.epsilon", scaling.epsilon,
-                   "finite and greater than 0");
-    require_option(std::isfinite(leave_one_out.epsilon) && leave_one_out.epsilon > 0, "leave_one_out.epsilon",
-                   leave_one_out.epsilon, "finite and greater than 0");
-    shared().validate();
+    coho::validate(*this);
   }
 };
 
@@ -12885,8 +13176,11 @@ class policy_update {
     const std::size_t count = tokens.responses.total();
     auto [output, pullback] = models_.policy.forward(tokens);
     const auto log_probs = lift_output(output.log_probs, count, "log_probs of the policy's forward");
-    auto loss = evaluate_policy_loss(policy_loss_, log_probs, old_log_probs,
-                                     gather(rollouts.advantages, offsets, chosen), weights, tokens.responses.offsets);
+    auto loss = evaluate_policy_loss(policy_loss_, {.log_probs = log_probs,
+                                                    .old_log_probs = old_log_probs,
+                                                    .advantages = gather(rollouts.advantages, offsets, chosen),
+                                                    .weights = weights,
+                                                    .offsets = tokens.responses.offsets});
     total.policy_loss += loss.value;
     total.clipped += loss.clipped;
     total.divergence += loss.divergence;
@@ -12917,17 +13211,14 @@ class policy_update {
     const std::size_t count = tokens.responses.total();
     auto [output, pullback] = models_.value.forward(tokens);
     const auto values = lift_output(output.values, count, "values of the value model's forward");
-    const auto loss = value_loss_.value_and_grad(values, gather(rollouts.values, offsets, chosen),
-                                                 gather(rollouts.returns, offsets, chosen), weights);
-    require_argument(std::isfinite(static_cast<double>(loss.value)), "the value of the value loss is not finite");
-    total.value_loss += static_cast<double>(loss.value);
-    if constexpr (requires { loss.clip_fraction; }) {
-      total.values_clipped += static_cast<double>(loss.clip_fraction) * real_tokens(weights.values);
-      require_argument(std::isfinite(total.values_clipped), "the clip_fraction of the value loss is not finite");
-    }
-    auto d_values = lift_output(loss.d_values, count, "d_values of the value loss");
-    d_values *= options_.value_coefficient;
-    pullback(value_gradient{.values = {d_values.data(), count}});
+    auto loss = evaluate_value_loss(value_loss_, {.values = values,
+                                                  .old_values = gather(rollouts.values, offsets, chosen),
+                                                  .returns = gather(rollouts.returns, offsets, chosen),
+                                                  .weights = weights});
+    total.value_loss += loss.value;
+    total.values_clipped += loss.clipped;
+    loss.d_values *= options_.value_coefficient;
+    pullback(value_gradient{.values = {loss.d_values.data(), count}});
   }
 
   // Clip and step, once the gradients are those of all ranks.
@@ -12967,13 +13258,92 @@ class policy_update {
 
 }  // namespace coho::detail
 
+// ---- coho/train/steps/on_policy_driver.hpp
+
+namespace coho::detail {
+
+/// What the on-policy drivers share: the order of a step, the loop over steps, and what a checkpoint holds. `Driver` is
+/// the class that inherits from it.
+template <class Driver, class Models, class PolicyLoss, class ValueLoss, class Controller>
+class on_policy_driver {
+ public:
+  /// Steps until `steps` have been made in all (those before a `restore` included) or a callback requests a stop.
+  /// `source(step)` returns the prompts of a step as a contiguous range of rl_prompt.
+  template <class Source, class... Callbacks>
+  std::vector<ppo_statistics> run(Source&& source, std::uint64_t steps, Callbacks&&... callbacks) {
+    return run_steps(static_cast<Driver&>(*this), models_.ranks, source, step_, steps, callbacks...);
+  }
+
+  /// β of the reward's KL penalty in the next step.
+  double kl_coefficient() const { return static_cast<double>(controller_.coefficient()); }
+
+  ppo_state save() const { return {step_, shared_.seed, controller_.save()}; }
+  /// Throws `argument_error` for a state of another seed: the run would not be the same.
+  void restore(const ppo_state& saved) {
+    require_seed(saved.seed, shared_.seed);
+    controller_.restore(saved.kl);
+    step_ = saved.step;
+  }
+
+ protected:
+  on_policy_driver(Models models, ppo_options shared, PolicyLoss policy_loss, ValueLoss value_loss,
+                   Controller controller)
+      : models_(models),
+        shared_(std::move(shared)),
+        rate_(shared_.learning_rate),
+        controller_(std::move(controller)),
+        update_(models_, shared_, std::move(policy_loss), std::move(value_loss)) {}
+
+  template <class... Callbacks>
+  static consteval bool require_callbacks() {
+    return (require_callback<Callbacks, ppo_statistics, minibatch_statistics, trajectory_batch>() && ...);
+  }
+
+  /// One step. `collect(statistics)` returns this rank's evaluated rollouts; `prepare(rollouts, statistics)` fills in
+  /// their advantages and the statistics, leaves in `rollouts` what the update works on, calls `on_rollouts`, and
+  /// returns the indices of those to learn from.
+  template <class Collect, class Prepare, class... Callbacks>
+  ppo_statistics make_step(Collect collect, Prepare prepare, Callbacks&... callbacks) {
+    notify::step_begin(step_, callbacks...);
+    ppo_statistics out{.step = step_, .kl_coefficient = kl_coefficient(), .learning_rate = rate_(step_)};
+    trajectory_batch rollouts = collect(out);
+    stopwatch watch;
+    const std::vector<std::size_t> chosen = prepare(rollouts, out);
+    update_(rollouts, chosen, step_, out, callbacks...);
+    out.phase_seconds.update += watch.lap();
+    controller_.update(out.kl_sequence, out.sequences);
+    ++step_;
+    notify::step_end(out, callbacks...);
+    return out;
+  }
+
+  bool together() const noexcept { return shared_.scope == minibatch_scope::global; }
+
+  Models models_;
+  ppo_options shared_;
+  learning_rate_schedule rate_;
+  Controller controller_;
+  policy_update<Models, PolicyLoss, ValueLoss> update_;
+  std::uint64_t step_ = 0;
+};
+
+/// Options that were checked before anything is built from them.
+template <class Options>
+struct checked {
+  Options options;
+  explicit checked(Options unchecked) : options(std::move(unchecked)) { options.validate(); }
+};
+
+}  // namespace coho::detail
+
 // ---- coho/train/group_relative.hpp
 
 namespace coho {
 
 /// What a group-relative trainer works on, by reference: `ppo_models` without a value model.
 template <class Policy, class Reference, class Reward, class Optimizer, class Decoder = const no_decoder_type,
-          class Bonus = const no_bonus_type, class Communicator = const local_communicator>
+          class Bonus = const no_bonus_type, class Communicator = const local_communicator,
+          class Sampler = const no_sampler_type>
 struct group_relative_models {
   Policy& policy;
   Reference& reference;
@@ -12982,7 +13352,24 @@ struct group_relative_models {
   Decoder& decoder = no_decoder;
   Bonus& bonus = no_bonus;
   Communicator& ranks = local;
+  Sampler& sampler = no_sampler;
 };
+
+namespace detail {
+
+/// The same models with no value model among them.
+template <class Policy, class Reference, class Reward, class Optimizer, class Decoder, class Bonus, class Communicator,
+          class Sampler>
+auto without_value_model(
+    const group_relative_models<Policy, Reference, Reward, Optimizer, Decoder, Bonus, Communicator, Sampler>& models) {
+  return ppo_models<Policy, Reference, const no_value_type, Reward, Optimizer, Optimizer, Decoder, Bonus, Communicator,
+                    Sampler>{models.policy,    models.reference, no_value,     models.reward, models.optimizer,
+                             models.optimizer, models.decoder,   models.bonus, models.ranks,  models.sampler};
+}
+template <class Models>
+using models_without_value = decltype(without_value_model(std::declval<const Models&>()));
+
+}  // namespace detail
 
 /// Parts of a group-relative trainer that a caller replaces; those left out are built from the options.
 template <class PolicyLoss = from_options, class Advantage = from_options, class KlController = from_options>
@@ -13018,77 +13405,12 @@ group_relative_components(Parts...) -> group_relative_components<Parts...>;
 ///     coho::group_relative_trainer trainer{models, coho::group_relative_trainer_options::grpo()};
 ///     coho::ppo_statistics statistics = trainer.step(prompts);  // prompts · group_size rollouts
 template <class Models, class Components = group_relative_components<>>
-class group_relative_trainer {
- public:
-  explicit group_relative_trainer(Models models, group_relative_trainer_options options = {},
-                                  Components components = {})
-      : models_{models.policy,    models.reference, no_value,     models.reward, models.optimizer,
-                models.optimizer, models.decoder,   models.bonus, models.ranks},
-        options_((options.validate(), std::move(options))),
-        shared_(options_.shared()),
-        rate_(options_.learning_rate),
-        advantage_(detail::component_or(std::move(components.advantage),
-                                        [&] { return advantage_default(options_, models_.ranks); })),
-        controller_(detail::component_or(
-            std::move(components.kl_controller),
-            [&] { return configured_kl_controller(options_.shaping.kl_coefficient, options_.adaptive_kl); })),
-        update_(models_, shared_,
-                detail::component_or(std::move(components.policy_loss),
-                                     [&] { return ppo_clip_loss(options_.policy_clip); }),
-                value_clip_loss()) {}
-
-  /// One step over this rank's prompts, `group_size` samples of each. Every rank must call it, each with at least one
-  /// prompt.
-  template <class... Callbacks>
-  ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
-    static_assert(
-        (detail::require_callback<Callbacks, ppo_statistics, minibatch_statistics, trajectory_batch>() && ...));
-    require_argument(!prompts.empty(), "a step needs at least one prompt");
-    notify::step_begin(step_, callbacks...);
-    ppo_statistics out{.step = step_, .kl_coefficient = kl_coefficient(), .learning_rate = rate_(step_)};
-    check_prompts(prompts);
-    trajectory_batch rollouts = collect_rollouts(models_, samples_of(prompts), shared_, step_, out);
-    detail::stopwatch watch;
-    const auto kept = estimate(rollouts, prompts.size(), out);
-    detail::describe_rollouts(rollouts, models_.ranks, out);
-    notify::rollouts(rollouts, callbacks...);
-    if (options_.scope == minibatch_scope::global && models_.ranks.size() > 1) {
-      const auto all_kept = gathered(kept, rollouts.size());
-      update_(gather_rollouts(std::move(rollouts), models_.ranks), all_kept, step_, out, callbacks...);
-    } else {
-      update_(rollouts, kept, step_, out, callbacks...);
-    }
-    out.phase_seconds.update += watch.lap();
-    controller_.update(out.kl_sequence, out.sequences);
-    ++step_;
-    notify::step_end(out, callbacks...);
-    return out;
-  }
-
-  /// As `ppo_trainer::run`.
-  template <class Source, class... Callbacks>
-  std::vector<ppo_statistics> run(Source&& source, std::uint64_t steps, Callbacks&&... callbacks) {
-    return detail::run_steps(*this, models_.ranks, source, step_, steps, callbacks...);
-  }
-
-  /// β of the reward's KL penalty in the next step.
-  double kl_coefficient() const { return static_cast<double>(controller_.coefficient()); }
-  const group_relative_trainer_options& options() const noexcept { return options_; }
-
-  ppo_state save() const { return {step_, options_.seed, controller_.save()}; }
-  /// Throws `argument_error` for a state of another seed: the run would not be the same.
-  void restore(const ppo_state& saved) {
-    detail::require_seed(saved.seed, options_.seed);
-    controller_.restore(saved.kl);
-    step_ = saved.step;
-  }
-
- private:
-  template <class Policy, class Reference, class Reward, class Optimizer, class Decoder, class Bonus,
-            class Communicator>
-  static ppo_models<Policy, Reference, const no_value_type, Reward, Optimizer, Optimizer, Decoder, Bonus, Communicator>
-  widened(const group_relative_models<Policy, Reference, Reward, Optimizer, Decoder, Bonus, Communicator>&);
-  using models_type = decltype(widened(std::declval<Models>()));
+class group_relative_trainer
+    : public detail::on_policy_driver<
+          group_relative_trainer<Models, Components>, detail::models_without_value<Models>,
+          detail::component_t<decltype(Components::policy_loss), ppo_clip_loss>, value_clip_loss,
+          detail::component_t<decltype(Components::kl_controller), configured_kl_controller>> {
+  using models_type = detail::models_without_value<Models>;
   static_assert(detail::require_ppo_models<models_type>());
   using policy_loss_type = detail::component_t<decltype(Components::policy_loss), ppo_clip_loss>;
   using advantage_default =
@@ -13098,6 +13420,97 @@ class group_relative_trainer {
   static_assert(require_kl_controller<controller_type>());
   static_assert(require_policy_loss<policy_loss_type>());
   static_assert(require_group_advantage_estimator<advantage_type>());
+  using driver =
+      detail::on_policy_driver<group_relative_trainer, models_type, policy_loss_type, value_clip_loss, controller_type>;
+
+ public:
+  explicit group_relative_trainer(Models models, group_relative_trainer_options options = {},
+                                  Components components = {})
+      : group_relative_trainer(detail::checked<group_relative_trainer_options>(std::move(options)), models,
+                               std::move(components)) {}
+
+  /// One step over this rank's prompts, `group_size` samples of each. Every rank must call it, each with at least one
+  /// prompt.
+  template <class... Callbacks>
+  ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
+    static_assert(detail::require_models_of_steps<models_type>());
+    return step_of(
+        prompts.size(),
+        [&](ppo_statistics& out) {
+          check_prompts(prompts);
+          return collect_rollouts(models_, samples_of(prompts), shared_, step_, out);
+        },
+        callbacks...);
+  }
+
+  /// One step over rollouts that were sampled elsewhere, by the policy as it is now: `group_size` of each prompt, one
+  /// after another, each with a key of its own. Otherwise as `ppo_trainer::update`.
+  template <class... Callbacks>
+  ppo_statistics update(const sampled_rollouts& rollouts, Callbacks&&... callbacks) {
+    check_rollouts(rollouts);
+    check_groups(rollouts.prompts);
+    return step_of(
+        rollouts.size() / options_.group_size,
+        [&](ppo_statistics& out) { return evaluate_rollouts(models_, rollouts, shared_, out); }, callbacks...);
+  }
+
+  const group_relative_trainer_options& options() const noexcept { return options_; }
+
+ private:
+  using driver::models_, driver::shared_, driver::step_;
+
+  group_relative_trainer(detail::checked<group_relative_trainer_options> given, const Models& models,
+                         Components components)
+      : driver(detail::without_value_model(models), given.options.shared(),
+               detail::component_or(std::move(components.policy_loss),
+                                    [&] { return ppo_clip_loss(given.options.policy_clip); }),
+               value_clip_loss(),
+               detail::component_or(std::move(components.kl_controller),
+                                    [&] {
+                                      return configured_kl_controller(given.options.shaping.kl_coefficient,
+                                                                      given.options.adaptive_kl);
+                                    })),
+        options_(std::move(given.options)),
+        advantage_(detail::component_or(std::move(components.advantage),
+                                        [&] { return advantage_default(options_, models_.ranks); })) {
+    using parts = Components;
+    if constexpr (!std::is_same_v<decltype(parts::policy_loss), from_options>)
+      require_unused(options_.policy_clip, {}, "policy_clip.", "where a policy loss is given");
+    if constexpr (!std::is_same_v<decltype(parts::kl_controller), from_options>)
+      detail::require_no_kl_options(options_);
+  }
+
+  // `collect(statistics)` makes this rank's rollouts, group after group.
+  template <class Collect, class... Callbacks>
+  ppo_statistics step_of(std::size_t groups, Collect collect, Callbacks&... callbacks) {
+    static_assert(driver::template require_callbacks<Callbacks...>());
+    require_argument(groups > 0, "a step needs at least one prompt");
+    const auto prepare = [&](trajectory_batch& rollouts, ppo_statistics& out) {
+      auto kept = estimate(rollouts, groups, out);
+      detail::describe_rollouts(rollouts, models_.ranks, out);
+      notify::rollouts(rollouts, callbacks...);
+      if (driver::together() && models_.ranks.size() > 1) {
+        kept = gathered(kept, rollouts.size());
+        rollouts = gather_rollouts(std::move(rollouts), models_.ranks);
+      }
+      return kept;
+    };
+    return driver::make_step(collect, prepare, callbacks...);
+  }
+
+  void check_groups(const std::vector<rl_prompt>& prompts) const {
+    const std::size_t size = options_.group_size;
+    require_argument(prompts.size() % size == 0, "the rollouts are " + std::to_string(prompts.size()) +
+                                                     ", which is not a multiple of group_size, " +
+                                                     std::to_string(size));
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+      const rl_prompt &prompt = prompts[i], &first = prompts[i - i % size];
+      require_argument(prompt.tokens == first.tokens && prompt.principles == first.principles,
+                       "rollouts " + std::to_string(i - i % size) + " and " + std::to_string(i) +
+                           " are of one group but not of one prompt and guideline: give the group_size responses to a "
+                           "prompt one after another");
+    }
+  }
 
   // Hashes as keys leave no room for the number of the sample.
   std::uint64_t sample_key(std::uint64_t prompt, std::uint64_t sample) const {
@@ -13171,14 +13584,8 @@ class group_relative_trainer {
     return out;
   }
 
-  models_type models_;
   group_relative_trainer_options options_;
-  ppo_options shared_;
-  learning_rate_schedule rate_;
   advantage_type advantage_;
-  controller_type controller_;
-  detail::policy_update<models_type, policy_loss_type, value_clip_loss> update_;
-  std::uint64_t step_ = 0;
 };
 
 }  // namespace coho
@@ -13193,7 +13600,8 @@ namespace coho {
 ///
 /// A step samples a response to each prompt, evaluates policy, reference, values and rewards once, shapes token
 /// rewards, estimates and whitens advantages over all ranks, and makes `epochs` passes of clipped updates over shuffled
-/// minibatches. A minibatch's losses are normalised by its tokens over all micro-batches and ranks.
+/// minibatches. A minibatch's losses are normalised by its tokens over all micro-batches and ranks. `update` does the
+/// same with responses that were sampled elsewhere.
 ///
 /// The policy loss, the value loss, the advantage estimator and the KL controller are those of the options unless
 /// `components` brings others.
@@ -13208,84 +13616,17 @@ namespace coho {
 /// Throws `option_error` on construction; `argument_error` for prompts or model outputs that do not fit or are not
 /// finite; `error` when a gradient is not finite (that minibatch is not applied). A step that throws does not count.
 ///
-///     coho::ppo_models models{.policy = policy, .reference = initial, .value = value, .reward = reward, .optimizer =
-///     adam}; coho::ppo_trainer trainer{models, coho::ppo_options{.epochs = 2}}; coho::ppo_statistics statistics =
-///     trainer.step(prompts);
+///     coho::ppo_models models{.policy = policy, .reference = initial, .value = value, .reward = reward,
+///                             .optimizer = adam};
+///     coho::ppo_trainer trainer{models, coho::ppo_options{.epochs = 2}};
+///     coho::ppo_statistics statistics = trainer.step(prompts);
 template <class Models, class Components = ppo_components<>>
-class ppo_trainer {
+class ppo_trainer : public detail::on_policy_driver<
+                        ppo_trainer<Models, Components>, Models,
+                        detail::component_t<decltype(Components::policy_loss), ppo_clip_loss>,
+                        detail::component_t<decltype(Components::value_loss), value_clip_loss>,
+                        detail::component_t<decltype(Components::kl_controller), configured_kl_controller>> {
   static_assert(detail::require_ppo_models<Models>());
-
- public:
-  explicit ppo_trainer(Models models, ppo_options options = {}, Components components = {})
-      : models_(models),
-        options_((options.validate(), std::move(options))),
-        rate_(options_.learning_rate),
-        advantage_(
-            detail::component_or(std::move(components.advantage), [&] { return detail::bound_gae{options_.gae}; })),
-        controller_(detail::component_or(
-            std::move(components.kl_controller),
-            [&] { return configured_kl_controller(options_.shaping.kl_coefficient, options_.adaptive_kl); })),
-        update_(models_, options_,
-                detail::component_or(std::move(components.policy_loss),
-                                     [&] { return ppo_clip_loss(options_.policy_clip); }),
-                detail::component_or(std::move(components.value_loss),
-                                     [&] { return value_clip_loss(options_.value_clip); })) {}
-
-  /// One PPO step over this rank's prompts. Every rank must call it; with scope `each_rank` each with at least one
-  /// prompt, else a rank may have none. `part_of_rank` cuts prompts that all ranks know.
-  template <class... Callbacks>
-  ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
-    static_assert(
-        (detail::require_callback<Callbacks, ppo_statistics, minibatch_statistics, trajectory_batch>() && ...));
-    const bool together = options_.scope == minibatch_scope::global;
-    require_argument(!prompts.empty() || (together && models_.ranks.size() > 1),
-                     "a PPO step needs at least one prompt");
-    notify::step_begin(step_, callbacks...);
-    ppo_statistics out{.step = step_, .kl_coefficient = kl_coefficient(), .learning_rate = rate_(step_)};
-    trajectory_batch rollouts = together ? detail::collect_shares(models_, prompts, options_, step_, out)
-                                         : collect_rollouts(models_, prompts, options_, step_, out);
-    detail::stopwatch watch;
-    const auto evaluate = [&](auto& ranks) {
-      estimate_advantages(rollouts, options_, out.kl_coefficient, ranks, advantage_);
-      detail::describe_rollouts(rollouts, ranks, out);
-    };
-    if (together) {
-      rollouts = gather_rollouts(std::move(rollouts), models_.ranks);
-      require_argument(rollouts.size() > 0, "a PPO step needs at least one prompt");
-      check_prompts(detail::span_of(std::as_const(rollouts.prompts)));
-      evaluate(local);
-    } else {
-      evaluate(models_.ranks);
-    }
-    notify::rollouts(rollouts, callbacks...);
-    update_(rollouts, detail::all_indices(rollouts.size()), step_, out, callbacks...);
-    out.phase_seconds.update += watch.lap();
-    controller_.update(out.kl_sequence, out.sequences);
-    ++step_;
-    notify::step_end(out, callbacks...);
-    return out;
-  }
-
-  /// Steps until `steps` have been made in all (those before a `restore` included) or a callback requests a stop.
-  /// `source(step)` returns the prompts of a step as a contiguous range of rl_prompt.
-  template <class Source, class... Callbacks>
-  std::vector<ppo_statistics> run(Source&& source, std::uint64_t steps, Callbacks&&... callbacks) {
-    return detail::run_steps(*this, models_.ranks, source, step_, steps, callbacks...);
-  }
-
-  /// β of the next step.
-  double kl_coefficient() const { return static_cast<double>(controller_.coefficient()); }
-  const ppo_options& options() const noexcept { return options_; }
-
-  ppo_state save() const { return {step_, options_.seed, controller_.save()}; }
-  /// Throws `argument_error` for a state of another seed: the run would not be the same.
-  void restore(const ppo_state& saved) {
-    detail::require_seed(saved.seed, options_.seed);
-    controller_.restore(saved.kl);
-    step_ = saved.step;
-  }
-
- private:
   using policy_loss_type = detail::component_t<decltype(Components::policy_loss), ppo_clip_loss>;
   using value_loss_type = detail::component_t<decltype(Components::value_loss), value_clip_loss>;
   using advantage_type = detail::component_t<decltype(Components::advantage), detail::bound_gae>;
@@ -13294,14 +13635,102 @@ class ppo_trainer {
   static_assert(require_value_loss<value_loss_type>());
   static_assert(require_advantage_estimator<advantage_type>());
   static_assert(require_kl_controller<controller_type>());
+  using driver = detail::on_policy_driver<ppo_trainer, Models, policy_loss_type, value_loss_type, controller_type>;
 
-  Models models_;
-  ppo_options options_;
-  learning_rate_schedule rate_;
+ public:
+  explicit ppo_trainer(Models models, ppo_options options = {}, Components components = {})
+      : ppo_trainer(detail::checked<ppo_options>(std::move(options)), models, std::move(components)) {}
+
+  /// One PPO step over this rank's prompts. Every rank must call it; with scope `each_rank` each with at least one
+  /// prompt, else a rank may have none. `part_of_rank` cuts prompts that all ranks know.
+  template <class... Callbacks>
+  ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
+    static_assert(detail::require_models_of_steps<Models>());
+    return step_of(
+        prompts.size(),
+        [&](std::size_t begin, std::size_t end, ppo_statistics& out) {
+          return collect_rollouts(models_, prompts.subspan(begin, end - begin), shared_, step_, out);
+        },
+        callbacks...);
+  }
+
+  /// One PPO step over rollouts that were sampled elsewhere, by the policy as it is now: what `step` does after
+  /// sampling. With `rollouts.scores` the reward model is not asked. Without `rollouts.log_probs`
+  /// `recorded_log_probs` stays empty and the statistics of the sampler are NaN. Ranks as for `step`. Throws
+  /// `argument_error` as `check_rollouts` does.
+  ///
+  ///     trainer.update({.prompts = prompts, .responses = responses});
+  template <class... Callbacks>
+  ppo_statistics update(const sampled_rollouts& rollouts, Callbacks&&... callbacks) {
+    check_rollouts(rollouts);
+    return step_of(
+        rollouts.size(),
+        [&](std::size_t begin, std::size_t end, ppo_statistics& out) {
+          return evaluate_rollouts(models_, rollouts.part(begin, end), shared_, out);
+        },
+        callbacks...);
+  }
+
+  const ppo_options& options() const noexcept { return shared_; }
+
+ private:
+  using driver::models_, driver::shared_, driver::step_;
+
+  ppo_trainer(detail::checked<ppo_options> given, const Models& models, Components components)
+      : driver(models, given.options,
+               detail::component_or(std::move(components.policy_loss),
+                                    [&] { return ppo_clip_loss(given.options.policy_clip); }),
+               detail::component_or(std::move(components.value_loss),
+                                    [&] { return value_clip_loss(given.options.value_clip); }),
+               detail::component_or(std::move(components.kl_controller),
+                                    [&] {
+                                      return configured_kl_controller(given.options.shaping.kl_coefficient,
+                                                                      given.options.adaptive_kl);
+                                    })),
+        advantage_(detail::component_or(std::move(components.advantage),
+                                        [&] { return detail::bound_gae{given.options.gae}; })) {
+    using parts = Components;
+    if constexpr (!std::is_same_v<decltype(parts::policy_loss), from_options>)
+      require_unused(shared_.policy_clip, {}, "policy_clip.", "where a policy loss is given");
+    if constexpr (!std::is_same_v<decltype(parts::value_loss), from_options>)
+      require_unused(shared_.value_clip, {}, "value_clip.", "where a value loss is given");
+    if constexpr (!std::is_same_v<decltype(parts::advantage), from_options>)
+      require_unused(shared_.gae, {}, "gae.", "where an advantage estimator is given");
+    if constexpr (!std::is_same_v<decltype(parts::kl_controller), from_options>)
+      detail::require_no_kl_options(shared_);
+  }
+
+  // `evaluate(begin, end, statistics)` makes rollouts of a range of this rank's `count`.
+  template <class Evaluate, class... Callbacks>
+  ppo_statistics step_of(std::size_t count, Evaluate evaluate, Callbacks&... callbacks) {
+    static_assert(driver::template require_callbacks<Callbacks...>());
+    const bool together = driver::together();
+    require_argument(count > 0 || (together && models_.ranks.size() > 1), "a PPO step needs at least one prompt");
+    const auto collect = [&](ppo_statistics& out) {
+      if (!together) return evaluate(0, count, out);
+      return detail::by_shares(count, models_.ranks,
+                               [&](std::size_t begin, std::size_t end) { return evaluate(begin, end, out); });
+    };
+    const auto prepare = [&](trajectory_batch& rollouts, ppo_statistics& out) {
+      const auto estimate = [&](auto& ranks) {
+        estimate_advantages(rollouts, shared_, out.kl_coefficient, ranks, advantage_);
+        detail::describe_rollouts(rollouts, ranks, out);
+      };
+      if (together) {
+        rollouts = gather_rollouts(std::move(rollouts), models_.ranks);
+        require_argument(rollouts.size() > 0, "a PPO step needs at least one prompt");
+        check_prompts(detail::span_of(std::as_const(rollouts.prompts)));
+        estimate(local);
+      } else {
+        estimate(models_.ranks);
+      }
+      notify::rollouts(rollouts, callbacks...);
+      return detail::all_indices(rollouts.size());
+    };
+    return driver::make_step(collect, prepare, callbacks...);
+  }
+
   advantage_type advantage_;
-  controller_type controller_;
-  detail::policy_update<Models, policy_loss_type, value_loss_type> update_;
-  std::uint64_t step_ = 0;
 };
 
 }  // namespace coho
@@ -13359,6 +13788,11 @@ struct reward_model_options {
   double gradient_norm_clip = 1;  ///< 0: off
   bool shuffle = true;
   std::uint64_t seed = 0;
+
+  static void describe(auto&& visit, auto&... o) {
+    detail::describe_fit_options(visit, "pairs", o...);
+    visit({"loss", "of pairs"}, o.loss...);
+  }
 };
 
 struct reward_model_statistics {
@@ -13431,7 +13865,7 @@ class reward_model_trainer {
         rate_(options_.learning_rate),
         loss_(std::move(loss)),
         ranks_(ranks) {
-    detail::validate_fit_options(options_);
+    validate(options_);
     require_option(std::is_same_v<Loss, bradley_terry_loss> || options_.loss == bradley_terry_options{}, "loss", "set",
                    "left as it is where another pair loss is given");
   }
@@ -13665,6 +14099,8 @@ struct supervised_options {
   double gradient_norm_clip = 1;  ///< 0: off
   bool shuffle = true;
   std::uint64_t seed = 0;
+
+  static void describe(auto&& visit, auto&... o) { detail::describe_fit_options(visit, "examples", o...); }
 };
 
 struct supervised_statistics {
@@ -13700,7 +14136,7 @@ class supervised_trainer {
         options_(std::move(options)),
         rate_(options_.learning_rate),
         ranks_(ranks) {
-    detail::validate_fit_options(options_);
+    validate(options_);
   }
 
   /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).

@@ -216,7 +216,12 @@ TEST_CASE("by exact enumeration: the expected gradient of GRPO is that of its ow
           const Eigen::ArrayXd advantages =
               coho::sequence_spread(grpo(w.rewards_of(group), offsets{0, size}), sequences);
           Eigen::ArrayXd seed =
-              coho::ppo_clip_loss{}.value_and_grad(out.log_probs, out.log_probs, advantages, weights).d_log_probs;
+              coho::ppo_clip_loss{}
+                  .value_and_grad({.log_probs = out.log_probs,
+                                   .old_log_probs = out.log_probs,
+                                   .advantages = advantages,
+                                   .weights = weights})
+                  .d_log_probs;
           seed *= w.probability_of(group);
           pullback({.log_probs = coho::as_span(seed)});
         });

@@ -1,3 +1,4 @@
+#include <coho/advantage/advantage_inputs.hpp>
 #include <coho/advantage/gae.hpp>
 #include <range/v3/view/transform.hpp>
 #include <span>
@@ -11,8 +12,10 @@ using coho::gae;
 
 TEMPLATE_TEST_CASE("lambda-returns of V = r = 0 0 0 1", "", Eigen::ArrayXd, Eigen::ArrayXf, std::vector<double>,
                    std::vector<float>) {
+  using inputs = coho::advantage_inputs<typename TestType::value_type>;
   const auto r = make<TestType>({0, 0, 0, 1});
-  const auto [advantages, returns] = gae(r, r, offsets{0, 4}, {.gamma = 0.9, .lambda = 0.95});
+  const auto [advantages, returns] =
+      gae(inputs{.rewards = r, .values = r, .offsets = offsets{0, 4}}, {.gamma = 0.9, .lambda = 0.95});
   STATIC_REQUIRE(
       std::is_same_v<typename std::remove_cvref_t<decltype(returns)>::Scalar, typename TestType::value_type>);
   const Eigen::ArrayXd expected = array({0.9 * 0.95 * 0.9 * 0.95 * 0.9, 0.9 * 0.95 * 0.9, 0.9, 1});
@@ -25,8 +28,11 @@ TEMPLATE_TEST_CASE("lambda-returns of V = r = 0 0 0 1", "", Eigen::ArrayXd, Eige
 }
 
 TEST_CASE("return-to-go is gae without values: discount 0.5, mask 1 1 0 0 1, terminal reward 2") {
-  const auto result =
-      gae(array({0, 0, 0, 0, 2}), array({0, 0, 0, 0, 0}), flags{1, 1, 0, 0, 1}, offsets{0, 5}, {.gamma = 0.5});
+  const auto result = gae({.rewards = array({0, 0, 0, 0, 2}),
+                           .values = array({0, 0, 0, 0, 0}),
+                           .mask = flags{1, 1, 0, 0, 1},
+                           .offsets = offsets{0, 5}},
+                          {.gamma = 0.5});
   CHECK((result.returns == array({0.5, 1, 0, 0, 2})).all());
 }
 
@@ -34,7 +40,8 @@ TEST_CASE("every lambda agrees with the definition as a sum over future errors")
   const Eigen::ArrayXd r = normals(7, 1), v = normals(7, 2);
   for (const double gamma : {0.0, 0.7, 1.0}) {
     for (const double lambda : {0.0, 0.4, 1.0}) {
-      const auto result = gae(r, v, offsets{0, 7}, {.gamma = gamma, .lambda = lambda});
+      const auto result =
+          gae({.rewards = r, .values = v, .offsets = offsets{0, 7}}, {.gamma = gamma, .lambda = lambda});
       for (Eigen::Index t = 0; t < 7; ++t) {
         double expected = 0;
         for (Eigen::Index l = t; l < 7; ++l) {
@@ -49,7 +56,7 @@ TEST_CASE("every lambda agrees with the definition as a sum over future errors")
 }
 
 TEST_CASE("gamma = lambda = 1: return is the sum of rewards to come") {
-  const auto result = gae(array({1, 2, 3}), array({10, 20, 30}), offsets{0, 3});
+  const auto result = gae({.rewards = array({1, 2, 3}), .values = array({10, 20, 30}), .offsets = offsets{0, 3}});
   CHECK((result.returns == array({6, 5, 3})).all());
   CHECK((result.advantages == array({-4, -15, -27})).all());
 }
@@ -57,21 +64,25 @@ TEST_CASE("gamma = lambda = 1: return is the sum of rewards to come") {
 TEST_CASE("sequences do not see each other, and may be empty or of one token") {
   const Eigen::ArrayXd r = normals(6, 3), v = normals(6, 4);
   const coho::gae_options options{.gamma = 0.9, .lambda = 0.8};
-  const auto all = gae(r, v, offsets{0, 0, 1, 6, 6}, options);
-  const auto first = gae(r.head(1), v.head(1), offsets{0, 1}, options);
-  const auto second = gae(r.tail(5), v.tail(5), offsets{0, 5}, options);
+  const auto all = gae({.rewards = r, .values = v, .offsets = offsets{0, 0, 1, 6, 6}}, options);
+  const auto first = gae({.rewards = r.head(1), .values = v.head(1), .offsets = offsets{0, 1}}, options);
+  const auto second = gae({.rewards = r.tail(5), .values = v.tail(5), .offsets = offsets{0, 5}}, options);
   CHECK(all.advantages[0] == first.advantages[0]);
   CHECK(first.advantages[0] == r[0] - v[0]);
   CHECK((all.advantages.tail(5) == second.advantages).all());
-  CHECK(gae(std::vector<double>{}, std::vector<double>{}, offsets{0}).advantages.size() == 0);
-  CHECK(gae(std::vector<double>{}, std::vector<double>{}, offsets{0, 0}).returns.size() == 0);
+  CHECK(gae({.rewards = std::vector<double>{}, .values = std::vector<double>{}, .offsets = offsets{0}})
+            .advantages.size() == 0);
+  CHECK(gae({.rewards = std::vector<double>{}, .values = std::vector<double>{}, .offsets = offsets{0, 0}})
+            .returns.size() == 0);
 }
 
 TEST_CASE("mistake 9: masked numbers do not leak into gae") {
   const Eigen::ArrayXd r = array({1, not_a_number, 2, 3, infinity}),
                        v = array({0.5, not_a_number, 0.25, 1, not_a_number});
-  const auto masked = gae(r, v, flags{1, 0, 1, 1, 0}, offsets{0, 5}, {.gamma = 0.9, .lambda = 0.8});
-  const auto without = gae(array({1, 2, 3}), array({0.5, 0.25, 1}), offsets{0, 3}, {.gamma = 0.9, .lambda = 0.8});
+  const auto masked = gae({.rewards = r, .values = v, .mask = flags{1, 0, 1, 1, 0}, .offsets = offsets{0, 5}},
+                          {.gamma = 0.9, .lambda = 0.8});
+  const auto without = gae({.rewards = array({1, 2, 3}), .values = array({0.5, 0.25, 1}), .offsets = offsets{0, 3}},
+                           {.gamma = 0.9, .lambda = 0.8});
   CHECK(
       (masked.advantages == array({without.advantages[0], 0, without.advantages[1], without.advantages[2], 0})).all());
   CHECK((masked.returns == array({without.returns[0], 0, without.returns[1], without.returns[2], 0})).all());
@@ -79,23 +90,35 @@ TEST_CASE("mistake 9: masked numbers do not leak into gae") {
 
 TEST_CASE("gae takes views, spans and expressions, and gives the same numbers") {
   const std::vector<float> r{1, 2, 3}, v{0.5f, 0.25f, 0.125f};
-  const auto expected = gae(r, v, offsets{0, 3}, {.lambda = 0.5}).advantages;
-  CHECK((gae(std::span<const float>(r), v, offsets{0, 3}, {.lambda = 0.5}).advantages == expected).all());
+  const auto expected =
+      gae(coho::advantage_inputs<float>{.rewards = r, .values = v, .offsets = offsets{0, 3}}, {.lambda = 0.5})
+          .advantages;
+  CHECK((gae(coho::advantage_inputs<float>{.rewards = std::span<const float>(r), .values = v, .offsets = offsets{0, 3}},
+             {.lambda = 0.5})
+             .advantages == expected)
+            .all());
   const auto half = r | ranges::views::transform([](float x) { return x / 1; });
-  CHECK((gae(half, v, offsets{0, 3}, {.lambda = 0.5}).advantages == expected).all());
-  CHECK(
-      (gae(coho::as_array(r) * 1.0f, coho::as_array(v), offsets{0, 3}, {.lambda = 0.5}).advantages == expected).all());
+  CHECK((gae(coho::advantage_inputs<float>{.rewards = half, .values = v, .offsets = offsets{0, 3}}, {.lambda = 0.5})
+             .advantages == expected)
+            .all());
+  CHECK((gae(
+             coho::advantage_inputs<float>{
+                 .rewards = coho::as_array(r) * 1.0f, .values = coho::as_array(v), .offsets = offsets{0, 3}},
+             {.lambda = 0.5})
+             .advantages == expected)
+            .all());
 }
 
 TEST_CASE("gae names what does not fit") {
   const Eigen::ArrayXd x = array({1, 2, 3});
-  CHECK_THROWS_AS(gae(x, array({1}), offsets{0, 3}), coho::argument_error);
-  CHECK_THROWS_AS(gae(x, x, flags{1}, offsets{0, 3}), coho::argument_error);
-  CHECK_THROWS_AS(gae(x, x, offsets{0, 2}), coho::argument_error);
-  CHECK_THROWS_AS(gae(x, x, offsets{}), coho::argument_error);
-  CHECK_THROWS_AS(gae(x, x, offsets{0, 3}, {.gamma = 1.1}), coho::option_error);
-  CHECK_THROWS_AS(gae(x, x, offsets{0, 3}, {.gamma = not_a_number}), coho::option_error);
-  CHECK_THROWS_AS(gae(x, x, offsets{0, 3}, {.lambda = -0.1}), coho::option_error);
+  CHECK_THROWS_AS(gae({.rewards = x, .values = array({1}), .offsets = offsets{0, 3}}), coho::argument_error);
+  CHECK_THROWS_AS(gae({.rewards = x, .values = x, .mask = flags{1}, .offsets = offsets{0, 3}}), coho::argument_error);
+  CHECK_THROWS_AS(gae({.rewards = x, .values = x, .offsets = offsets{0, 2}}), coho::argument_error);
+  CHECK_THROWS_AS(gae({.rewards = x, .values = x, .offsets = offsets{}}), coho::argument_error);
+  CHECK_THROWS_AS(gae({.rewards = x, .values = x, .offsets = offsets{0, 3}}, {.gamma = 1.1}), coho::option_error);
+  CHECK_THROWS_AS(gae({.rewards = x, .values = x, .offsets = offsets{0, 3}}, {.gamma = not_a_number}),
+                  coho::option_error);
+  CHECK_THROWS_AS(gae({.rewards = x, .values = x, .offsets = offsets{0, 3}}, {.lambda = -0.1}), coho::option_error);
 }
 
 TEST_CASE("GAE refuses rewards and values that are not finite, wherever in a sequence they are") {
@@ -106,9 +129,10 @@ TEST_CASE("GAE refuses rewards and values that are not finite, wherever in a seq
            {coho::gae_options{}, coho::gae_options{.gamma = 0}, coho::gae_options{.lambda = 0}}) {
         Eigen::ArrayXd rewards = Eigen::ArrayXd::Ones(6), values = rewards;
         rewards[t] = bad;
-        CHECK_THROWS_WITH(coho::gae(rewards, values, slots, options),
+        CHECK_THROWS_WITH(coho::gae({.rewards = rewards, .values = values, .offsets = slots}, options),
                           "gae: a reward or value of sequence 1 is not finite");
-        CHECK_THROWS_AS(coho::gae(values, rewards, slots, options), coho::argument_error);
+        CHECK_THROWS_AS(coho::gae({.rewards = values, .values = rewards, .offsets = slots}, options),
+                        coho::argument_error);
       }
     }
   }

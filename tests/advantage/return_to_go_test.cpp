@@ -33,7 +33,9 @@ TEST_CASE("rewards to come are the returns of gae with lambda 1, whatever the va
   const flags mask{1, 0, 1, 1, 1, 0, 0, 1, 1};
   const offsets sequences{0, 3, 3, 9};
   for (const double gamma : {0.0, 0.3, 1.0}) {
-    const auto expected = coho::gae(rewards, values, mask, sequences, {.gamma = gamma, .lambda = 1}).returns;
+    const auto expected = coho::gae({.rewards = rewards, .values = values, .mask = mask, .offsets = sequences},
+                                    {.gamma = gamma, .lambda = 1})
+                              .returns;
     CHECK(return_to_go(rewards, mask, sequences, {.gamma = gamma}).isApprox(expected, 1e-12));
   }
 }

@@ -7,7 +7,7 @@ struct reward_minus_value {
 #else
   Eigen::ArrayXd
 #endif
-  operator()(const Eigen::ArrayXd& rewards, const Eigen::ArrayXd& values, std::span<const std::size_t> offsets) const;
+  operator()(const coho::advantage_inputs<double>& in) const;
 };
 
 static_assert(coho::require_advantage_estimator<reward_minus_value>());

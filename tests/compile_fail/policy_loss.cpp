@@ -10,8 +10,7 @@ struct own_loss {
     Eigen::ArrayXd gradient;
 #endif
   };
-  result value_and_grad(const Eigen::ArrayXd& log_probs, const Eigen::ArrayXd& old_log_probs,
-                        const Eigen::ArrayXd& advantages, const coho::token_weights<Eigen::ArrayXd>& weights) const;
+  result value_and_grad(const coho::policy_loss_inputs<double>& in) const;
 };
 
 static_assert(coho::require_policy_loss<own_loss>());

@@ -1,5 +1,4 @@
-// expect: coho::policy_loss (1): the loss has no value_and_grad(log_probs, old_log_probs, advantages, weights) const,
-// nor
+// expect: coho::policy_loss (1): the loss has no value_and_grad(const policy_loss_inputs<double>&) const
 #include <coho/loss/ppo_clip.hpp>
 #include <coho/train/steps/policy_components.hpp>
 

@@ -1,4 +1,4 @@
-// expect: coho::value_loss (1): the loss has no value_and_grad(values, old_values, returns, weights) const
+// expect: coho::value_loss (1): the loss has no value_and_grad(const value_loss_inputs<double>&) const
 #include <coho/train/steps/policy_components.hpp>
 
 struct squared {
@@ -6,8 +6,7 @@ struct squared {
     double value;
     Eigen::ArrayXd d_values;
   };
-  result value_and_grad(const Eigen::ArrayXd& values, const Eigen::ArrayXd& old_values, const Eigen::ArrayXd& returns,
-                        const coho::token_weights<Eigen::ArrayXd>& weights)
+  result value_and_grad(const coho::value_loss_inputs<double>& in)
 #ifndef COHO_FAIL
       const
 #endif

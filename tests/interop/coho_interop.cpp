@@ -4,7 +4,6 @@
 //                               "role": files of a role, or "fresh": seed of a new one (settings adapter.…);
 //                               "head": [bias]?, "tokens": [[1, 5, …], …]?, "outputs": "….safetensors"?,
 //                               "merge": true?, "save": folder?, "quantize": folder?, "texts": ["…", …]?
-//     coho_interop --features   {"features": […]}, what this program can do beyond that
 //
 // outputs: logits.0, logits.1, … [T, V] of each sequence, and scores [B], the scalar head at each last token; with
 // texts tokens.0, … as a model reads each, and ends, the tokens at which a response ends, in increasing order.
@@ -28,32 +27,10 @@
 #include "files/json_file.hpp"
 #include "models/model_files.hpp"
 
-#if __has_include("checkpoint/bitsandbytes.hpp")
-#define COHO_INTEROP_WRITES_NF4 1
-#if __has_include("quant/linear_weight.hpp")
-#define COHO_INTEROP_READS_NF4 1
-#endif
-#endif
-
 namespace {
 
 using namespace coho;
 using namespace coho::trainer;
-
-template <class Options>
-constexpr bool has_patterns = requires(Options options) { options.rank_pattern; };
-
-nlohmann::json features() {
-  nlohmann::json list = nlohmann::json::array();
-#ifdef COHO_INTEROP_WRITES_NF4
-  list.push_back("writes_nf4");
-#endif
-#ifdef COHO_INTEROP_READS_NF4
-  list.push_back("reads_nf4");
-#endif
-  if (has_patterns<lora_options>) list.push_back("patterns");
-  return {{"features", list}};
-}
 
 at::Tensor random_like(const at::Tensor& like, rng random, double deviation) {
   at::Tensor out = at::empty(like.sizes(), at::kDouble);
@@ -94,7 +71,7 @@ void write_outputs(loaded_model& model, const nlohmann::json& job) {
     first += lengths[i];
     outputs["logits." + std::to_string(i)] = at::linear(rows, bank.head("role").to(at::kFloat)).contiguous();
     if (bank.at("role").head.defined())
-      scores.push_back(bank.scalar("role", rows.narrow(0, lengths[i] - 1, 1)).item<double>());
+      scores.push_back(bank.scalar_output("role", rows.narrow(0, lengths[i] - 1, 1)).item<double>());
   }
   if (!scores.empty()) outputs["scores"] = at::tensor(scores, at::kFloat);
   const auto put = [&](const std::string& name, const std::vector<token>& ids) {
@@ -114,7 +91,6 @@ void write_outputs(loaded_model& model, const nlohmann::json& job) {
   write_tensors(job["outputs"].get<std::string>(), outputs);
 }
 
-#ifdef COHO_INTEROP_WRITES_NF4
 void quantize_base(const std::filesystem::path& from, const std::filesystem::path& to) {
   const auto checkpoint = load_hf_checkpoint(from);
   auto config = checkpoint.config;
@@ -129,11 +105,6 @@ void quantize_base(const std::filesystem::path& from, const std::filesystem::pat
   }
   save_hf_checkpoint(to, config, tensors, from);
 }
-#else
-void quantize_base(const std::filesystem::path&, const std::filesystem::path&) {
-  throw argument_error("this build does not write NF4");
-}
-#endif
 
 void run(const nlohmann::json& job) {
   const at::NoGradGuard no_gradient;
@@ -159,15 +130,11 @@ void run(const nlohmann::json& job) {
 
 int main(int argc, char** argv) {
   if (argc != 2) {
-    std::fprintf(stderr, "usage: coho_interop JOB.json | --features\n");
+    std::fprintf(stderr, "usage: coho_interop JOB.json\n");
     return 2;
   }
   try {
-    if (argv[1] == std::string("--features")) {
-      std::printf("%s\n", features().dump().c_str());
-    } else {
-      run(read_json(argv[1]));
-    }
+    run(read_json(argv[1]));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "coho_interop: %s\n", error.what());
     return 1;

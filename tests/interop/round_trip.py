@@ -86,7 +86,6 @@ class Bench:
 
     def __init__(self, program, folder):
         self.program, self.folder, self.count = program, folder, 0
-        self.features = set(json.loads(self.call("--features"))["features"])
         self.bases = {}
 
     def call(self, argument):
@@ -363,8 +362,7 @@ def check_adapter(bench, kind, tied, options, dtype=None, adapter="default"):
     saved = bench.new("saved")
     compare("PEFT's adapter", theirs, bench.ours(base, role=path, save=saved))
     compare("PEFT's adapter, saved by us", theirs, logits(open_adapter(causal_model(base), saved)))
-    kept = ["lora_dropout", "use_rslora"] if "patterns" in bench.features else []
-    for field in kept:
+    for field in ("lora_dropout", "use_rslora"):
         if configuration(saved)[field] != configuration(path)[field]:
             raise Failure(f"{field} was {configuration(path)[field]}, we saved {configuration(saved)[field]}")
 
@@ -493,9 +491,9 @@ def check_writes_nf4(bench, kind):
 
 
 def checks():
-    """(name, function of the bench, feature of our program that it needs or None)"""
-    def add(name, check, *arguments, needs=None, **options):
-        return name, lambda bench: check(bench, *arguments, **options), needs
+    """(name, function of the bench)"""
+    def add(name, check, *arguments, **options):
+        return name, lambda bench: check(bench, *arguments, **options)
 
     for kind in MODELS:
         for tied in (False, True):
@@ -508,7 +506,7 @@ def checks():
     yield add("model: RoPE fields of both generations", check_rope_of_both_generations)
     for form in ("merged", "whole weights", "adapter"):
         yield add(f"tokens: of what we write, {form}", check_written_tokens, form)
-    yield add("NF4: tokens of what we write", check_written_tokens, "quantized", needs="reads_nf4")
+    yield add("NF4: tokens of what we write", check_written_tokens, "quantized")
     config = {**DECLARED, "add_bos_token": True}
     yield add("tokens: a begin token", check_tokens, {"tokenizer_config": config})
     yield add("tokens: none", check_tokens, {"tokenizer_config": {**DECLARED, "add_bos_token": False}})
@@ -527,7 +525,7 @@ def checks():
     for name, settings in FRESH.items():
         yield add(f"our adapter: {name}", check_fresh, "llama", False, settings)
     for name, settings in FRESH_PATTERNS.items():
-        yield add(f"our adapter: {name}", check_fresh, "llama", False, settings, needs="patterns")
+        yield add(f"our adapter: {name}", check_fresh, "llama", False, settings)
     yield add("our adapter: mistral, tied head", check_fresh, "mistral", True, [])
     for kind in MODELS:
         yield add(f"reward model: {kind}", check_classifier, kind)
@@ -539,11 +537,10 @@ def checks():
     for kind in MODELS:
         for double in (True, False):
             yield add(f"NF4: bitsandbytes' checkpoint, {kind}{', double quantisation' if double else ''}", check_reads_nf4, kind,
-                      double, needs="reads_nf4")
-        yield add(f"NF4: our checkpoint, {kind}", check_writes_nf4, kind, needs="reads_nf4")
+                      double)
+        yield add(f"NF4: our checkpoint, {kind}", check_writes_nf4, kind)
     for storage in (torch.bfloat16, torch.float32):
-        yield add(f"NF4: bitsandbytes' checkpoint, stored as {str(storage).removeprefix('torch.')}", check_reads_stored_nf4, storage,
-                  needs="reads_nf4")
+        yield add(f"NF4: bitsandbytes' checkpoint, stored as {str(storage).removeprefix('torch.')}", check_reads_stored_nf4, storage)
 
 
 def main():
@@ -561,14 +558,12 @@ def main():
     passed, failed, skipped = 0, 0, 0
     with tempfile.TemporaryDirectory(prefix="coho-interop-") as folder:
         bench = Bench(options.program.resolve(), pathlib.Path(folder))
-        for name, check, needs in checks():
+        for name, check in checks():
             if options.k not in name:
                 continue
             reason = None
             if name.startswith("NF4") and bitsandbytes is None:
                 reason = "bitsandbytes is not installed"
-            elif needs and needs not in bench.features:
-                reason = f"our program has not the feature {needs}"
             if reason:
                 print(f"not run  {name}: {reason}", flush=True)
                 skipped += 1

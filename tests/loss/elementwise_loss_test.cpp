@@ -31,21 +31,19 @@ class weighted_square {
     return frame.weighted_value_and_grad(*this, weights, x, y, c);
   }
 
- private:
-  template <std::size_t, std::size_t>
-  friend class coho::detail::elementwise;
-  static constexpr coho::detail::elementwise<2, 3> frame{"weighted_square", {"x", "y", "c"}};
-
   template <bool Gradient, class T>
-  coho::detail::element_terms<T, 2, 1> element(const T& x, const T& y, const T& c) const {
+  coho::element_terms<T, 2, 1> element(const T& x, const T& y, const T& c) const {
     const T d = x - y;
-    coho::detail::element_terms<T, 2, 1> out{.value = d * d * c};
+    coho::element_terms<T, 2, 1> out{.value = d * d * c};
     if constexpr (Gradient) {
       out.slopes = {2 * d * c, -2 * d * c};
       out.measures = {coho::where(d > 0, 1 + 0.0 * d, 0.0 * d)};
     }
     return out;
   }
+
+ private:
+  static constexpr coho::elementwise_loss<2, 3> frame{"weighted_square", {"x", "y", "c"}};
 };
 
 }  // namespace

@@ -19,7 +19,11 @@ double one_sequence(const gspo_loss& loss, std::initializer_list<double> ratios,
   const Eigen::ArrayXd p = array(ratios).log();
   const Eigen::ArrayXd zeros = Eigen::ArrayXd::Zero(p.size());
   const offsets slots{0, ratios.size()};
-  return loss(p, zeros, Eigen::ArrayXd(zeros + advantage), make_token_weights(slots), slots);
+  return loss({.log_probs = p,
+               .old_log_probs = zeros,
+               .advantages = Eigen::ArrayXd(zeros + advantage),
+               .weights = make_token_weights(slots),
+               .offsets = slots});
 }
 }  // namespace
 
@@ -45,15 +49,18 @@ TEST_CASE("GSPO clips a sequence's ratio, for either sign of the advantage") {
 
 TEMPLATE_TEST_CASE("GSPO of two sequences by hand", "", Eigen::ArrayXd, Eigen::ArrayXf, std::vector<double>,
                    std::vector<float>) {
+  using inputs = coho::policy_loss_inputs<typename TestType::value_type>;
   const offsets slots{0, 2, 3};
   const auto p = make<TestType>({std::log(2.0), std::log(8.0), std::log(0.9)}), old = make<TestType>({0, 0, 0}),
              a = make<TestType>({1, 1, 2});
   const auto weights = make_token_weights(slots, {.kind = coho::reduction::sequence_mean_of_means});
   const gspo_loss loss{{.clip_low = 0.2, .clip_high = 0.3}};
-  const auto result = loss.value_and_grad(p, old, a, weights, slots);
+  const auto result = loss.value_and_grad(
+      inputs{.log_probs = p, .old_log_probs = old, .advantages = a, .weights = weights, .offsets = slots});
   STATIC_REQUIRE(std::is_same_v<typename decltype(result.d_log_probs)::Scalar, typename TestType::value_type>);
   CHECK(result.value == Approx(0.5 * -1.3 + 0.5 * -1.8).epsilon(1e-6));
-  CHECK(loss(p, old, a, weights, slots) == Approx(result.value).epsilon(1e-12));
+  CHECK(loss(inputs{.log_probs = p, .old_log_probs = old, .advantages = a, .weights = weights, .offsets = slots}) ==
+        Approx(result.value).epsilon(1e-12));
   CHECK(result.d_log_probs[0] == 0);
   CHECK(result.d_log_probs[1] == 0);
   CHECK(result.d_log_probs[2] == Approx(-0.9).epsilon(1e-6));
@@ -68,8 +75,11 @@ TEST_CASE("GSPO on either side of either bound") {
   const auto slope = [&](double ratio, double advantage) {
     const offsets slots{0, 2};
     const double x = std::log(ratio);
-    const auto result = loss.value_and_grad(array({x + 1, x - 1}), array({0, 0}), array({advantage, advantage}),
-                                            make_token_weights(slots), slots);
+    const auto result = loss.value_and_grad({.log_probs = array({x + 1, x - 1}),
+                                             .old_log_probs = array({0, 0}),
+                                             .advantages = array({advantage, advantage}),
+                                             .weights = make_token_weights(slots),
+                                             .offsets = slots});
     CHECK(result.d_log_probs[0] == result.d_log_probs[1]);
     CHECK(result.clip_fraction == (result.d_log_probs[0] == 0 ? 1 : 0));
     return 2 * result.d_log_probs[0];
@@ -94,13 +104,22 @@ TEST_CASE("the gradient of GSPO agrees with central differences, for advantages 
     for (const Eigen::ArrayXd& a : {varied, constant}) {
       for (const double clip : {3e-4, 0.05, 0.9}) {
         const gspo_loss loss{{.clip_low = clip, .clip_high = 1.3 * clip}};
-        const auto result = loss.value_and_grad(p, old, a, weights, slots);
-        CHECK(result.value == Approx(loss(p, old, a, weights, slots)).epsilon(1e-12));
+        const auto result = loss.value_and_grad(
+            {.log_probs = p, .old_log_probs = old, .advantages = a, .weights = weights, .offsets = slots});
+        CHECK(
+            result.value ==
+            Approx(loss({.log_probs = p, .old_log_probs = old, .advantages = a, .weights = weights, .offsets = slots}))
+                .epsilon(1e-12));
         CHECK((result.d_log_probs != 0.0).any());
         CHECK(result.d_log_probs[10] == 0);
         CHECK(result.tokens == 37);
         check_gradient(
-            p, result.d_log_probs, [&](const Eigen::ArrayXd& x) { return loss(x, old, a, weights, slots); }, 1e-6);
+            p, result.d_log_probs,
+            [&](const Eigen::ArrayXd& x) {
+              return loss(
+                  {.log_probs = x, .old_log_probs = old, .advantages = a, .weights = weights, .offsets = slots});
+            },
+            1e-6);
       }
     }
   }
@@ -111,8 +130,10 @@ TEST_CASE("GSPO of responses of one token is PPO's clip") {
   offsets slots(31);
   std::iota(slots.begin(), slots.end(), std::size_t{0});
   const auto weights = make_token_weights(slots);
-  const auto found = gspo_loss{{.clip_low = 0.2, .clip_high = 0.3}}.value_and_grad(p, old, a, weights, slots);
-  const auto expected = coho::ppo_clip_loss{{.clip_low = 0.2, .clip_high = 0.3}}.value_and_grad(p, old, a, weights);
+  const auto found = gspo_loss{{.clip_low = 0.2, .clip_high = 0.3}}.value_and_grad(
+      {.log_probs = p, .old_log_probs = old, .advantages = a, .weights = weights, .offsets = slots});
+  const auto expected = coho::ppo_clip_loss{{.clip_low = 0.2, .clip_high = 0.3}}.value_and_grad(
+      {.log_probs = p, .old_log_probs = old, .advantages = a, .weights = weights});
   CHECK(found.value == Approx(expected.value).epsilon(1e-12));
   CHECK(found.d_log_probs.isApprox(expected.d_log_probs, 1e-12));
   CHECK(found.clip_fraction == Approx(expected.clip_fraction));
@@ -122,7 +143,8 @@ TEST_CASE("GSPO of responses of one token is PPO's clip") {
 TEST_CASE("mistake 6: at equal log-probs GSPO's ratio is exactly 1 and nothing is clipped") {
   const Eigen::ArrayXf p = normals(500, 1).cast<float>(), a = normals(500, 2).cast<float>();
   const offsets slots{0, 100, 500};
-  const auto result = gspo_loss{}.value_and_grad(p, p, a, make_token_weights(slots), slots);
+  const auto result = gspo_loss{}.value_and_grad(coho::policy_loss_inputs<float>{
+      .log_probs = p, .old_log_probs = p, .advantages = a, .weights = make_token_weights(slots), .offsets = slots});
   CHECK(result.clip_fraction == 0);
   CHECK(result.approximate_kl == 0);
   CHECK(result.value == Approx(-a.cast<double>().mean()).epsilon(1e-12));
@@ -137,16 +159,27 @@ TEST_CASE("the order of GSPO's sequences does not matter") {
   };
   const gspo_loss loss{{.clip_low = 0.1, .clip_high = 0.1}};
   const offsets one{0, 2, 6}, other{0, 4, 6};
-  CHECK(loss(p, old, a, make_token_weights(one), one) ==
-        Approx(loss(turned(p), turned(old), turned(a), make_token_weights(other), other)).epsilon(1e-12));
+  CHECK(loss({.log_probs = p,
+              .old_log_probs = old,
+              .advantages = a,
+              .weights = make_token_weights(one),
+              .offsets = one}) == Approx(loss({.log_probs = turned(p),
+                                               .old_log_probs = turned(old),
+                                               .advantages = turned(a),
+                                               .weights = make_token_weights(other),
+                                               .offsets = other}))
+                                      .epsilon(1e-12));
 }
 
 TEST_CASE("mistake 9: masked NaN reaches neither GSPO nor its gradient") {
   const offsets slots{0, 3, 4};
   const auto weights = make_token_weights(flags{1, 0, 1, 0}, slots);
   for (const double bad : {not_a_number, infinity, -infinity}) {
-    const auto result = gspo_loss{}.value_and_grad(array({-1, bad, -1, bad}), array({-1, bad, -1, bad}),
-                                                   array({1, bad, 3, bad}), weights, slots);
+    const auto result = gspo_loss{}.value_and_grad({.log_probs = array({-1, bad, -1, bad}),
+                                                    .old_log_probs = array({-1, bad, -1, bad}),
+                                                    .advantages = array({1, bad, 3, bad}),
+                                                    .weights = weights,
+                                                    .offsets = slots});
     CHECK(result.value == Approx(-2));
     // Tokens share the gradient of their sequence's ratio, and masked tokens are not counted in its length.
     CHECK((result.d_log_probs == array({-1, 0, -1, 0})).all());
@@ -159,7 +192,11 @@ TEST_CASE("GSPO: a diverged ratio is a finite number without gradient, NaN and i
   const offsets slots{0, 1};
   const auto weights = make_token_weights(slots);
   const auto at = [&](double p, double old, double a) {
-    return gspo_loss{}.value_and_grad(array({p}), array({old}), array({a}), weights, slots);
+    return gspo_loss{}.value_and_grad({.log_probs = array({p}),
+                                       .old_log_probs = array({old}),
+                                       .advantages = array({a}),
+                                       .weights = weights,
+                                       .offsets = slots});
   };
   CHECK(at(0, -2000, -1).value == Approx(std::exp(20.0)));
   CHECK(at(0, -2000, -1).d_log_probs[0] == 0);
@@ -173,21 +210,41 @@ TEST_CASE("GSPO: a diverged ratio is a finite number without gradient, NaN and i
 
 TEST_CASE("GSPO: empty input, mixed containers, unusable options, lengths and offsets") {
   const Eigen::ArrayXd none;
-  const auto nothing = gspo_loss{}.value_and_grad(none, none, none, make_token_weights(offsets{0, 0}), offsets{0, 0});
+  const auto nothing = gspo_loss{}.value_and_grad({.log_probs = none,
+                                                   .old_log_probs = none,
+                                                   .advantages = none,
+                                                   .weights = make_token_weights(offsets{0, 0}),
+                                                   .offsets = offsets{0, 0}});
   CHECK(nothing.value == 0);
   CHECK(nothing.clip_fraction == 0);
   CHECK(nothing.d_log_probs.size() == 0);
   const std::vector<float> p{-1, -1};
   const offsets slots{0, 2};
   const auto weights = make_token_weights(slots);
-  CHECK(gspo_loss{}(std::span<const float>(p), p, array({1, 2}) * 2.0, weights, slots) == Approx(-3));
+  CHECK(gspo_loss{}(coho::policy_loss_inputs<float>{.log_probs = std::span<const float>(p),
+                                                    .old_log_probs = p,
+                                                    .advantages = array({1, 2}).cast<float>() * 2.0F,
+                                                    .weights = weights,
+                                                    .offsets = slots}) == Approx(-3));
   CHECK_THROWS_WITH(gspo_loss({.clip_low = 0}), ContainsSubstring("clip_low"));
   CHECK_THROWS_AS(gspo_loss({.clip_low = 1}), coho::option_error);
   CHECK_THROWS_WITH(gspo_loss({.clip_high = 0}), ContainsSubstring("clip_high"));
   CHECK_THROWS_AS(gspo_loss({.clip_high = not_a_number}), coho::option_error);
   const Eigen::ArrayXd two = array({1, 2}), one = array({1});
-  CHECK_THROWS_WITH(gspo_loss{}(two, one, two, weights, slots), ContainsSubstring("old_log_probs"));
-  CHECK_THROWS_WITH(gspo_loss{}(two, two, one, weights, slots), ContainsSubstring("advantages"));
-  CHECK_THROWS_WITH(gspo_loss{}(two, two, two, make_token_weights(offsets{0, 1}), slots), ContainsSubstring("weights"));
-  CHECK_THROWS_WITH(gspo_loss{}(two, two, two, weights, offsets{0, 1}), ContainsSubstring("offsets"));
+  CHECK_THROWS_WITH(
+      gspo_loss{}({.log_probs = two, .old_log_probs = one, .advantages = two, .weights = weights, .offsets = slots}),
+      ContainsSubstring("old_log_probs"));
+  CHECK_THROWS_WITH(
+      gspo_loss{}({.log_probs = two, .old_log_probs = two, .advantages = one, .weights = weights, .offsets = slots}),
+      ContainsSubstring("advantages"));
+  CHECK_THROWS_WITH(gspo_loss{}({.log_probs = two,
+                                 .old_log_probs = two,
+                                 .advantages = two,
+                                 .weights = make_token_weights(offsets{0, 1}),
+                                 .offsets = slots}),
+                    ContainsSubstring("weights"));
+  CHECK_THROWS_WITH(
+      gspo_loss{}(
+          {.log_probs = two, .old_log_probs = two, .advantages = two, .weights = weights, .offsets = offsets{0, 1}}),
+      ContainsSubstring("offsets"));
 }

@@ -21,12 +21,13 @@ TEST_CASE("Huber's error of one token by hand") {
 
 TEMPLATE_TEST_CASE("Huber's value loss of three tokens by hand", "", Eigen::ArrayXd, Eigen::ArrayXf,
                    std::vector<double>, std::vector<float>) {
+  using inputs = coho::value_loss_inputs<typename TestType::value_type>;
   const auto v = make<TestType>({1, 3, -4}), old = make<TestType>({9, 9, 9}), target = make<TestType>({0.5, 0, 0});
   const huber_value_loss loss;
-  const auto result = loss.value_and_grad(v, old, target);
+  const auto result = loss.value_and_grad(inputs{.values = v, .old_values = old, .returns = target});
   STATIC_REQUIRE(std::is_same_v<typename decltype(result.d_values)::Scalar, typename TestType::value_type>);
   CHECK(result.value == Approx((0.125 + 2.5 + 3.5) / 3));
-  CHECK(loss(v, old, target) == Approx(result.value));
+  CHECK(loss(inputs{.values = v, .old_values = old, .returns = target}) == Approx(result.value));
   CHECK(result.d_values[0] == Approx(0.5 / 3));
   CHECK(result.d_values[1] == Approx(1.0 / 3));
   CHECK(result.d_values[2] == Approx(-1.0 / 3));
@@ -36,7 +37,9 @@ TEMPLATE_TEST_CASE("Huber's value loss of three tokens by hand", "", Eigen::Arra
 
 TEST_CASE("Huber's gradient on either side of either corner") {
   const huber_value_loss loss{{.delta = 0.5}};
-  const auto at = [&](double error) { return loss.value_and_grad(array({error}), array({0}), array({0})); };
+  const auto at = [&](double error) {
+    return loss.value_and_grad({.values = array({error}), .old_values = array({0}), .returns = array({0})});
+  };
   for (const double sign : {1.0, -1.0}) {
     CHECK(at(sign * 0.499999).d_values[0] == Approx(sign * 0.499999));
     CHECK(at(sign * 0.499999).clip_fraction == 0);
@@ -56,19 +59,24 @@ TEST_CASE("the gradient of Huber's value loss agrees with central differences") 
     const auto weights = make_token_weights(mask, offsets{0, 20, 20, 21, 60}, {.kind = kind});
     for (const double delta : {0.3, 1.0, 100.0, infinity}) {
       const huber_value_loss loss{{.delta = delta}};
-      const auto result = loss.value_and_grad(v, old, target, weights);
-      CHECK(result.value == Approx(loss(v, old, target, weights)).epsilon(1e-12));
+      const auto result = loss.value_and_grad({.values = v, .old_values = old, .returns = target, .weights = weights});
+      CHECK(result.value ==
+            Approx(loss({.values = v, .old_values = old, .returns = target, .weights = weights})).epsilon(1e-12));
       CHECK(result.d_values[5] == 0);
       CHECK(result.tokens == 58);
-      check_gradient(v, result.d_values, [&](const Eigen::ArrayXd& x) { return loss(x, old, target, weights); });
+      check_gradient(v, result.d_values, [&](const Eigen::ArrayXd& x) {
+        return loss({.values = x, .old_values = old, .returns = target, .weights = weights});
+      });
     }
   }
 }
 
 TEST_CASE("with delta = infinity Huber's loss is value_clip_loss with clip = infinity, the squared error") {
   const Eigen::ArrayXd v = normals(50, 1, 3), old = normals(50, 2), target = normals(50, 3);
-  const auto huber = huber_value_loss{{.delta = infinity}}.value_and_grad(v, old, target);
-  const auto square = coho::value_clip_loss{{.clip = infinity}}.value_and_grad(v, old, target);
+  const auto huber =
+      huber_value_loss{{.delta = infinity}}.value_and_grad({.values = v, .old_values = old, .returns = target});
+  const auto square =
+      coho::value_clip_loss{{.clip = infinity}}.value_and_grad({.values = v, .old_values = old, .returns = target});
   CHECK(huber.value == Approx(square.value).epsilon(1e-12));
   CHECK(huber.value == Approx(0.5 * (v - target).square().mean()).epsilon(1e-12));
   CHECK(huber.d_values.isApprox(square.d_values, 1e-12));
@@ -76,15 +84,18 @@ TEST_CASE("with delta = infinity Huber's loss is value_clip_loss with clip = inf
 }
 
 TEST_CASE("one far-off return cannot dominate Huber's gradient") {
-  const auto result = huber_value_loss{{.delta = 1}}.value_and_grad(array({0, 0}), array({0, 0}), array({1e9, 0.5}));
+  const auto result = huber_value_loss{{.delta = 1}}.value_and_grad(
+      {.values = array({0, 0}), .old_values = array({0, 0}), .returns = array({1e9, 0.5})});
   CHECK(result.d_values[0] == -0.5);
   CHECK(result.d_values[1] == -0.25);
 }
 
 TEST_CASE("mistake 9: masked NaN reaches neither Huber's loss nor its gradient") {
   const auto weights = make_token_weights(flags{1, 0}, offsets{0, 2});
-  const auto result = huber_value_loss{{.delta = 5}}.value_and_grad(array({1, not_a_number}), array({1, not_a_number}),
-                                                                    array({3, infinity}), weights);
+  const auto result = huber_value_loss{{.delta = 5}}.value_and_grad({.values = array({1, not_a_number}),
+                                                                     .old_values = array({1, not_a_number}),
+                                                                     .returns = array({3, infinity}),
+                                                                     .weights = weights});
   CHECK(result.value == Approx(2));
   CHECK((result.d_values == array({-2, 0})).all());
   CHECK(result.tokens == 1);
@@ -93,13 +104,23 @@ TEST_CASE("mistake 9: masked NaN reaches neither Huber's loss nor its gradient")
 
 TEST_CASE("Huber's loss: NaN, empty batches, unusable options and lengths") {
   const Eigen::ArrayXd two = array({1, 2}), one = array({1});
-  CHECK_THROWS_AS(huber_value_loss{}(array({not_a_number}), one, one), coho::argument_error);
-  CHECK_THROWS_AS(huber_value_loss{}(one, one, array({not_a_number})), coho::argument_error);
-  CHECK_THROWS_AS(huber_value_loss{}(one, one, array({infinity})), coho::argument_error);
-  CHECK(huber_value_loss{}.value_and_grad(Eigen::ArrayXd(), Eigen::ArrayXd(), Eigen::ArrayXd()).value == 0);
+  CHECK_THROWS_AS(huber_value_loss{}({.values = array({not_a_number}), .old_values = one, .returns = one}),
+                  coho::argument_error);
+  CHECK_THROWS_AS(huber_value_loss{}({.values = one, .old_values = one, .returns = array({not_a_number})}),
+                  coho::argument_error);
+  CHECK_THROWS_AS(huber_value_loss{}({.values = one, .old_values = one, .returns = array({infinity})}),
+                  coho::argument_error);
+  CHECK(huber_value_loss{}
+            .value_and_grad({.values = Eigen::ArrayXd(), .old_values = Eigen::ArrayXd(), .returns = Eigen::ArrayXd()})
+            .value == 0);
   CHECK_THROWS_WITH(huber_value_loss({.delta = 0}), ContainsSubstring("delta"));
   CHECK_THROWS_AS(huber_value_loss({.delta = not_a_number}), coho::option_error);
-  CHECK_THROWS_WITH(huber_value_loss{}(two, one, two), ContainsSubstring("old_values"));
-  CHECK_THROWS_WITH(huber_value_loss{}(two, two, one), ContainsSubstring("returns"));
-  CHECK_THROWS_WITH(huber_value_loss{}(two, two, two, make_token_weights(offsets{0, 1})), ContainsSubstring("weights"));
+  CHECK_THROWS_WITH(huber_value_loss{}({.values = two, .old_values = one, .returns = two}),
+                    ContainsSubstring("old_values"));
+  CHECK_THROWS_WITH(huber_value_loss{}({.values = two, .old_values = two, .returns = one}),
+                    ContainsSubstring("returns"));
+  CHECK_THROWS_WITH(
+      huber_value_loss{}(
+          {.values = two, .old_values = two, .returns = two, .weights = make_token_weights(offsets{0, 1})}),
+      ContainsSubstring("weights"));
 }

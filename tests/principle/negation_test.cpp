@@ -57,6 +57,10 @@ TEST_CASE("probability 0 never and 1 always negates; others are refused") {
 TEST_CASE("a drawn principle's sentence is its positive or negative definition") {
   const std::vector<coho::drawn_principle> drawn{{1, true}, {0, false}};
   CHECK(coho::definitions_of(negated_principles, drawn) == std::vector<std::string>{"Some harm.", "Few words."});
+  CHECK(coho::definition_of(negated_principles[1], true) == "Some harm.");
+  CHECK(coho::definition_of(negated_principles[2], false) == "Plain words.");
+  CHECK_THROWS_WITH(coho::definition_of(negated_principles[2], true),
+                    ContainsSubstring("\"Plain\" has no negative definition"));
   CHECK_THROWS_AS(coho::definition_of(negated_principles, {3, false}), coho::argument_error);
   CHECK_THROWS_AS(coho::definition_of(negated_principles, {2, true}), coho::argument_error);
 }

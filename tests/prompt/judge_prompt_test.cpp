@@ -15,6 +15,14 @@ TEST_CASE("a judge prompt ends where the letter follows") {
   CHECK(prompt("{OutputB}", "{Dimension}", "two", "Short", "x").starts_with("Ask: {OutputB}\n(a) {Dimension}\n"));
 }
 
+TEST_CASE("a judge reads a principle on one line, and the texts as they are") {
+  const coho::judge_prompt prompt(prompt_template(
+      template_kind::judge,
+      "Ask: {UserInstruction}\n(a) {OutputA}\n(b) {OutputB}\n{Dimension} = {Definition}\nBetter: (\n", "j"));
+  CHECK(prompt("q\n", "one\ntwo", "three ", "Short\n", "Few\nwords.\r\n") ==
+        "Ask: q\n\n(a) one\ntwo\n(b) three \nShort = Few words.\nBetter: (");
+}
+
 TEST_CASE("templates that are no judge's are refused") {
   CHECK_THROWS_AS(coho::judge_prompt(prompt_template(
                       template_kind::judge, "{UserInstruction}{OutputA}{OutputB}{Dimension}{Definition}Better:", "j")),

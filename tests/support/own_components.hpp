@@ -15,9 +15,8 @@ struct unclipped_loss {
     double value;
     std::vector<double> d_log_probs;
   };
-  result value_and_grad(const Eigen::ArrayXd& log_probs, const Eigen::ArrayXd& old_log_probs,
-                        const Eigen::ArrayXd& advantages, const token_weights<Eigen::ArrayXd>& weights) const {
-    const Eigen::ArrayXd terms = -weights.values * advantages * (log_probs - old_log_probs).exp();
+  result value_and_grad(const policy_loss_inputs<double>& in) const {
+    const Eigen::ArrayXd terms = -in.weights.values * in.advantages * (in.log_probs - in.old_log_probs).exp();
     return {terms.sum(), {terms.begin(), terms.end()}};
   }
 };

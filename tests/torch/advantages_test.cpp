@@ -29,10 +29,13 @@ TEST_CASE("token advantages of tensors agree with those of arrays") {
   CHECK(same(coho::return_to_go(r, mask, sequences, {.gamma = 0.7}),
              coho::return_to_go(rewards, real, sequences, {.gamma = 0.7})));
   const coho::gae_options options{.gamma = 0.9, .lambda = 0.6};
-  CHECK(
-      same(coho::lambda_returns(r, v, sequences, options), coho::lambda_returns(rewards, values, sequences, options)));
-  CHECK(same(coho::lambda_returns(r, v, mask, sequences, options),
-             coho::lambda_returns(rewards, values, real, sequences, options)));
+  CHECK(same(coho::lambda_returns(coho::advantage_inputs<at::Tensor>{.rewards = r, .values = v, .offsets = sequences},
+                                  options),
+             coho::lambda_returns({.rewards = rewards, .values = values, .offsets = sequences}, options)));
+  CHECK(same(
+      coho::lambda_returns(
+          coho::advantage_inputs<at::Tensor>{.rewards = r, .values = v, .mask = mask, .offsets = sequences}, options),
+      coho::lambda_returns({.rewards = rewards, .values = values, .mask = real, .offsets = sequences}, options)));
   CHECK(same(coho::reinforce_plus_plus(r, sequences, {.gamma = 0.7}),
              coho::reinforce_plus_plus(rewards, sequences, {.gamma = 0.7})));
   CHECK(same(coho::reinforce_plus_plus(r, mask, sequences, {.gamma = 0.7}),
@@ -79,7 +82,8 @@ TEST_CASE("running normalisation of tensors is that of arrays") {
 TEST_CASE("advantages come back in the number type of their tensor") {
   const at::Tensor r = tensor(rewards, at::kFloat);
   CHECK(coho::return_to_go(r, sequences).scalar_type() == at::kFloat);
-  CHECK(coho::lambda_returns(r, r, sequences).scalar_type() == at::kFloat);
+  CHECK(coho::lambda_returns(coho::advantage_inputs<at::Tensor>{.rewards = r, .values = r, .offsets = sequences})
+            .scalar_type() == at::kFloat);
   CHECK(coho::group_relative(r, groups).scalar_type() == at::kFloat);
   CHECK(coho::leave_one_out(r, groups).advantages.scalar_type() == at::kFloat);
   CHECK(coho::reinforce_plus_plus(r, sequences).scalar_type() == at::kFloat);

@@ -64,15 +64,18 @@ TEST_CASE("ppo_clip on tensors: value, autograd and closed form agree with the h
     const coho::reduction_options reduced{.kind = coho::reduction::sequence_mean_of_means};
     const auto weights = coho::make_token_weights(b.mask, b.slots, reduced);
     const auto tensor_weights = coho::make_token_weights(b.mask_tensor, b.slots, reduced);
-    const auto expected = loss.value_and_grad(b.log_probs, b.old, b.advantages, weights);
+    const auto expected = loss.value_and_grad(
+        {.log_probs = b.log_probs, .old_log_probs = b.old, .advantages = b.advantages, .weights = weights});
 
     const at::Tensor p = leaf(b.log_probs), old = tensor(b.old), a = tensor(b.advantages);
-    const at::Tensor value = loss(p, old, a, tensor_weights);
+    const at::Tensor value = loss(coho::policy_loss_inputs<at::Tensor>{
+        .log_probs = p, .old_log_probs = old, .advantages = a, .weights = tensor_weights});
     value.backward();
     CHECK(number(value) == Approx(expected.value).epsilon(1e-6));
     CHECK(close(host(p.grad()), expected.d_log_probs));
 
-    const auto closed = loss.value_and_grad(p, old, a, tensor_weights);
+    const auto closed = loss.value_and_grad(coho::policy_loss_inputs<at::Tensor>{
+        .log_probs = p, .old_log_probs = old, .advantages = a, .weights = tensor_weights});
     CHECK(number(closed.value) == Approx(expected.value).epsilon(1e-6));
     CHECK(close(host(closed.d_log_probs), expected.d_log_probs));
     CHECK(number(closed.clip_fraction) == Approx(expected.clip_fraction));
@@ -82,10 +85,15 @@ TEST_CASE("ppo_clip on tensors: value, autograd and closed form agree with the h
   }
   // Without weights: the mean.
   const Eigen::ArrayXd x = normals(5, 1, 0.2), zero = Eigen::ArrayXd::Zero(5), one = normals(5, 2);
-  CHECK(number(coho::ppo_clip_loss{}(tensor(x), tensor(zero), tensor(one))) ==
-        Approx(coho::ppo_clip_loss{}(x, zero, one)));
-  CHECK(close(host(coho::ppo_clip_loss{}.value_and_grad(tensor(x), tensor(zero), tensor(one)).d_log_probs),
-              coho::ppo_clip_loss{}.value_and_grad(x, zero, one).d_log_probs));
+  CHECK(number(coho::ppo_clip_loss{}(coho::policy_loss_inputs<at::Tensor>{
+            .log_probs = tensor(x), .old_log_probs = tensor(zero), .advantages = tensor(one)})) ==
+        Approx(coho::ppo_clip_loss{}({.log_probs = x, .old_log_probs = zero, .advantages = one})));
+  CHECK(close(
+      host(coho::ppo_clip_loss{}
+               .value_and_grad(coho::policy_loss_inputs<at::Tensor>{
+                   .log_probs = tensor(x), .old_log_probs = tensor(zero), .advantages = tensor(one)})
+               .d_log_probs),
+      coho::ppo_clip_loss{}.value_and_grad({.log_probs = x, .old_log_probs = zero, .advantages = one}).d_log_probs));
 }
 
 TEST_CASE("value_clip on tensors agrees with the host") {
@@ -93,13 +101,16 @@ TEST_CASE("value_clip on tensors agrees with the host") {
   const coho::value_clip_loss loss{{.clip = 0.2}};
   const auto weights = coho::make_token_weights(b.mask, b.slots);
   const auto tensor_weights = coho::make_token_weights(b.mask_tensor, b.slots);
-  const auto expected = loss.value_and_grad(b.log_probs, b.old, b.returns, weights);
+  const auto expected =
+      loss.value_and_grad({.values = b.log_probs, .old_values = b.old, .returns = b.returns, .weights = weights});
   const at::Tensor v = leaf(b.log_probs);
-  const at::Tensor value = loss(v, tensor(b.old), tensor(b.returns), tensor_weights);
+  const at::Tensor value = loss(coho::value_loss_inputs<at::Tensor>{
+      .values = v, .old_values = tensor(b.old), .returns = tensor(b.returns), .weights = tensor_weights});
   value.backward();
   CHECK(number(value) == Approx(expected.value).epsilon(1e-6));
   CHECK(close(host(v.grad()), expected.d_values));
-  const auto closed = loss.value_and_grad(v, tensor(b.old), tensor(b.returns), tensor_weights);
+  const auto closed = loss.value_and_grad(coho::value_loss_inputs<at::Tensor>{
+      .values = v, .old_values = tensor(b.old), .returns = tensor(b.returns), .weights = tensor_weights});
   CHECK(number(closed.value) == Approx(expected.value).epsilon(1e-6));
   CHECK(close(host(closed.d_values), expected.d_values));
   CHECK(number(closed.clip_fraction) == Approx(expected.clip_fraction));
@@ -168,22 +179,39 @@ TEST_CASE("bradley_terry on tensors agrees with the host") {
 TEST_CASE("gae, whitening, shaping and normalisation take tensors through the host") {
   const batch b;
   const coho::gae_options options{.gamma = 0.9, .lambda = 0.8};
-  const auto expected = coho::gae(b.advantages, b.old, b.mask, b.slots, options);
-  const auto result = coho::gae(tensor(b.advantages), leaf(b.old), b.mask_tensor, b.slots, options);
+  const auto expected =
+      coho::gae({.rewards = b.advantages, .values = b.old, .mask = b.mask, .offsets = b.slots}, options);
+  const auto result = coho::gae(
+      coho::advantage_inputs<at::Tensor>{
+          .rewards = tensor(b.advantages), .values = leaf(b.old), .mask = b.mask_tensor, .offsets = b.slots},
+      options);
   CHECK(close(host(result.advantages), expected.advantages));
   CHECK(close(host(result.returns), expected.returns));
   CHECK_FALSE(result.returns.requires_grad());
   const Eigen::ArrayXd x = normals(23, 7);
-  CHECK(close(host(coho::gae(tensor(x), tensor(x), b.slots).advantages), coho::gae(x, x, b.slots).advantages));
+  CHECK(close(
+      host(coho::gae(coho::advantage_inputs<at::Tensor>{.rewards = tensor(x), .values = tensor(x), .offsets = b.slots})
+               .advantages),
+      coho::gae({.rewards = x, .values = x, .offsets = b.slots}).advantages));
 
   CHECK(close(host(coho::whiten(tensor(b.returns), b.mask_tensor)), coho::whiten(b.returns, b.mask)));
   CHECK(close(host(coho::whiten(tensor(x), {.keep_mean = true})), coho::whiten(x, {.keep_mean = true})));
 
   const Eigen::ArrayXd rewards = array({1, 2, 3, 4});
   const flags finished{1, 1, 0, 1};
-  CHECK(close(host(coho::shape_rewards(tensor(rewards), tensor(b.log_probs), tensor(b.old), b.mask_tensor, b.slots,
-                                       finished, coho::shaping_options::salmon_code())),
-              coho::shape_rewards(rewards, b.log_probs, b.old, b.mask, b.slots, finished,
+  CHECK(close(host(coho::shape_rewards(coho::shape_rewards_inputs<at::Tensor>{.sequence_rewards = tensor(rewards),
+                                                                              .log_probs = tensor(b.log_probs),
+                                                                              .reference_log_probs = tensor(b.old),
+                                                                              .mask = b.mask_tensor,
+                                                                              .offsets = b.slots,
+                                                                              .finished = finished},
+                                       coho::shaping_options::salmon_code())),
+              coho::shape_rewards({.sequence_rewards = rewards,
+                                   .log_probs = b.log_probs,
+                                   .reference_log_probs = b.old,
+                                   .mask = b.mask,
+                                   .offsets = b.slots,
+                                   .finished = finished},
                                   coho::shaping_options::salmon_code())));
   CHECK(close(host(coho::normalize_rewards(tensor(rewards), {.mean = 2, .clip = 1})), array({-1, 0, 1, 1})));
   CHECK(close(host(coho::sequence_sums(tensor(b.old), b.mask_tensor, b.slots)),
@@ -196,12 +224,16 @@ TEST_CASE("gae, whitening, shaping and normalisation take tensors through the ho
 TEST_CASE("results keep the number type of their tensors; weights of an integer mask are floats") {
   const at::Tensor x = tensor(normals(4, 1), at::kFloat);
   CHECK(coho::whiten(x).scalar_type() == at::kFloat);
-  CHECK(coho::gae(x, x, offsets{0, 4}).advantages.scalar_type() == at::kFloat);
+  CHECK(coho::gae(coho::advantage_inputs<at::Tensor>{.rewards = x, .values = x, .offsets = offsets{0, 4}})
+            .advantages.scalar_type() == at::kFloat);
   const auto weights = coho::make_token_weights(at::ones({4}, at::kLong), offsets{0, 4});
   CHECK(weights.values.scalar_type() == at::kFloat);
   CHECK(number(weights.values.sum()) == Approx(1));
   const at::Tensor p = at::zeros({4}).set_requires_grad(true);
-  coho::ppo_clip_loss{}(p, at::zeros({4}), at::ones({4}), weights).backward();
+  coho::ppo_clip_loss{}(
+      coho::policy_loss_inputs<at::Tensor>{
+          .log_probs = p, .old_log_probs = at::zeros({4}), .advantages = at::ones({4}), .weights = weights})
+      .backward();
   CHECK(p.grad().scalar_type() == at::kFloat);
   CHECK(number(p.grad().sum()) == Approx(-1));
 }
@@ -216,12 +248,18 @@ TEST_CASE("the losses of no tokens are 0 on tensors, without weights as with the
   };
   const auto nll = coho::nll_loss{}.value_and_grad(leaf_of_none);
   check(coho::nll_loss{}(leaf_of_none), nll, nll.d_log_probs);
-  const auto policy = coho::ppo_clip_loss{}.value_and_grad(leaf_of_none, none, none);
-  check(coho::ppo_clip_loss{}(leaf_of_none, none, none), policy, policy.d_log_probs);
+  const auto policy = coho::ppo_clip_loss{}.value_and_grad(
+      coho::policy_loss_inputs<at::Tensor>{.log_probs = leaf_of_none, .old_log_probs = none, .advantages = none});
+  check(coho::ppo_clip_loss{}(
+            coho::policy_loss_inputs<at::Tensor>{.log_probs = leaf_of_none, .old_log_probs = none, .advantages = none}),
+        policy, policy.d_log_probs);
   CHECK(number(policy.clip_fraction) == 0);
   CHECK(number(policy.approximate_kl) == 0);
-  const auto value = coho::value_clip_loss{}.value_and_grad(leaf_of_none, none, none);
-  check(coho::value_clip_loss{}(leaf_of_none, none, none), value, value.d_values);
+  const auto value = coho::value_clip_loss{}.value_and_grad(
+      coho::value_loss_inputs<at::Tensor>{.values = leaf_of_none, .old_values = none, .returns = none});
+  check(coho::value_clip_loss{}(
+            coho::value_loss_inputs<at::Tensor>{.values = leaf_of_none, .old_values = none, .returns = none}),
+        value, value.d_values);
   CHECK(number(value.clip_fraction) == 0);
   const auto pairs = coho::bradley_terry_loss{}.value_and_grad(leaf_of_none, none);
   check(coho::bradley_terry_loss{}(leaf_of_none, none), pairs, pairs.d_preferred);
@@ -230,18 +268,26 @@ TEST_CASE("the losses of no tokens are 0 on tensors, without weights as with the
 
 TEST_CASE("ppo_clip on tensors: the approximate KL is that of the host, near 0 and beyond the limit") {
   const auto kl = [](const at::Tensor& log_probs, const at::Tensor& old) {
-    return number(coho::ppo_clip_loss{}.value_and_grad(log_probs, old, at::ones_like(old)).approximate_kl);
+    return number(coho::ppo_clip_loss{}
+                      .value_and_grad(coho::policy_loss_inputs<at::Tensor>{
+                          .log_probs = log_probs, .old_log_probs = old, .advantages = at::ones_like(old)})
+                      .approximate_kl);
   };
   CHECK(kl(at::zeros({1}), at::full({1}, -3.01e-5F)) == Approx(0.5 * 3.01e-5 * 3.01e-5).epsilon(1e-3));
   for (const double difference : {1e-6, -3e-5, 1e-3, -0.0099, 0.0101, -0.5, 3.0, 19.9, -19.9, 20.1, 45.0, -45.0}) {
     const Eigen::ArrayXd x = array({difference}), zero = array({0}), one = array({1});
-    const double expected = coho::ppo_clip_loss{}.value_and_grad(x, zero, one).approximate_kl;
+    const double expected =
+        coho::ppo_clip_loss{}.value_and_grad({.log_probs = x, .old_log_probs = zero, .advantages = one}).approximate_kl;
     INFO("log-ratio " << difference);
     CHECK(kl(tensor(x), tensor(zero)) == Approx(expected).epsilon(1e-9));
     const double in_float = kl(tensor(x, at::kFloat), tensor(zero, at::kFloat));
     CHECK(in_float > 0);
     CHECK(in_float == Approx(expected).epsilon(5e-3));
     const Eigen::ArrayXf narrow = x.cast<float>(), none = zero.cast<float>();
-    CHECK(in_float == Approx(coho::ppo_clip_loss{}.value_and_grad(narrow, none, none).approximate_kl).epsilon(5e-3));
+    CHECK(in_float == Approx(coho::ppo_clip_loss{}
+                                 .value_and_grad(coho::policy_loss_inputs<float>{
+                                     .log_probs = narrow, .old_log_probs = none, .advantages = none})
+                                 .approximate_kl)
+                          .epsilon(5e-3));
   }
 }

@@ -54,17 +54,23 @@ void check_gradients(double expected_value, const Eigen::ArrayXd& expected_gradi
 
 TEST_CASE("REINFORCE of tensors agrees with arrays and with autograd") {
   const batch b;
-  const auto expected = coho::reinforce_loss{}.value_and_grad(b.log_probs, b.advantages, b.weights);
+  const auto expected = coho::reinforce_loss{}.value_and_grad(
+      {.log_probs = b.log_probs, .advantages = b.advantages, .weights = b.weights});
   const at::Tensor p = leaf(b.log_probs), a = leaf(b.advantages);
-  const auto found = coho::reinforce_loss{}.value_and_grad(p, a, b.tensor_weights);
+  const auto found = coho::reinforce_loss{}.value_and_grad(
+      coho::policy_loss_inputs<at::Tensor>{.log_probs = p, .advantages = a, .weights = b.tensor_weights});
   CHECK(number(found.value) == Approx(expected.value));
   CHECK(number(found.tokens) == 27);
   CHECK_FALSE(found.d_log_probs.requires_grad());
   check_gradients(expected.value, expected.d_log_probs, found.d_log_probs,
-                  coho::reinforce_loss{}(p, a, b.tensor_weights), p);
+                  coho::reinforce_loss{}(coho::policy_loss_inputs<at::Tensor>{
+                      .log_probs = p, .advantages = a, .weights = b.tensor_weights}),
+                  p);
   CHECK_FALSE(a.grad().defined());
   const Eigen::ArrayXd x = normals(5, 1), y = normals(5, 2);
-  CHECK(number(coho::reinforce_loss{}(tensor(x), tensor(y))) == Approx(coho::reinforce_loss{}(x, y)));
+  CHECK(number(coho::reinforce_loss{}(
+            coho::policy_loss_inputs<at::Tensor>{.log_probs = tensor(x), .advantages = tensor(y)})) ==
+        Approx(coho::reinforce_loss{}({.log_probs = x, .advantages = y})));
 }
 
 TEST_CASE("CISPO of tensors agrees with arrays, and autograd holds its weight constant") {
@@ -72,37 +78,52 @@ TEST_CASE("CISPO of tensors agrees with arrays, and autograd holds its weight co
   for (const double low : {1.0, 0.2}) {
     for (const double high : {0.25, infinity}) {
       const coho::cispo_loss loss{{.clip_high = high, .clip_low = low}};
-      const auto expected = loss.value_and_grad(b.log_probs, b.old, b.advantages, b.weights);
+      const auto expected = loss.value_and_grad(
+          {.log_probs = b.log_probs, .old_log_probs = b.old, .advantages = b.advantages, .weights = b.weights});
       const at::Tensor p = leaf(b.log_probs), o = leaf(b.old), a = leaf(b.advantages);
-      const auto found = loss.value_and_grad(p, o, a, b.tensor_weights);
+      const auto found = loss.value_and_grad(coho::policy_loss_inputs<at::Tensor>{
+          .log_probs = p, .old_log_probs = o, .advantages = a, .weights = b.tensor_weights});
       CHECK(number(found.value) == Approx(expected.value));
       CHECK(number(found.clip_fraction) == Approx(expected.clip_fraction));
       CHECK(number(found.approximate_kl) == Approx(expected.approximate_kl));
       CHECK(number(found.tokens) == 27);
       CHECK_FALSE(found.d_log_probs.requires_grad());
-      check_gradients(expected.value, expected.d_log_probs, found.d_log_probs, loss(p, o, a, b.tensor_weights), p);
+      check_gradients(expected.value, expected.d_log_probs, found.d_log_probs,
+                      loss(coho::policy_loss_inputs<at::Tensor>{
+                          .log_probs = p, .old_log_probs = o, .advantages = a, .weights = b.tensor_weights}),
+                      p);
       CHECK_FALSE(o.grad().defined());
       CHECK_FALSE(a.grad().defined());
     }
   }
   const Eigen::ArrayXd x = normals(5, 1), y = normals(5, 2), z = normals(5, 3);
-  CHECK(number(coho::cispo_loss{}(tensor(x), tensor(y), tensor(z))) == Approx(coho::cispo_loss{}(x, y, z)));
+  CHECK(number(coho::cispo_loss{}(coho::policy_loss_inputs<at::Tensor>{
+            .log_probs = tensor(x), .old_log_probs = tensor(y), .advantages = tensor(z)})) ==
+        Approx(coho::cispo_loss{}({.log_probs = x, .old_log_probs = y, .advantages = z})));
 }
 
 TEST_CASE("GSPO of tensors agrees with arrays and with autograd") {
   const batch b;
   for (const double clip : {3e-4, 0.05, 0.9}) {
     const coho::gspo_loss loss{{.clip_low = clip, .clip_high = 1.3 * clip}};
-    const auto expected = loss.value_and_grad(b.log_probs, b.old, b.advantages, b.weights, b.slots);
+    const auto expected = loss.value_and_grad({.log_probs = b.log_probs,
+                                               .old_log_probs = b.old,
+                                               .advantages = b.advantages,
+                                               .weights = b.weights,
+                                               .offsets = b.slots});
     const at::Tensor p = leaf(b.log_probs), o = leaf(b.old), a = leaf(b.advantages);
-    const auto found = loss.value_and_grad(p, o, a, b.tensor_weights, b.slots);
+    const auto found = loss.value_and_grad(coho::policy_loss_inputs<at::Tensor>{
+        .log_probs = p, .old_log_probs = o, .advantages = a, .weights = b.tensor_weights, .offsets = b.slots});
     CHECK(number(found.value) == Approx(expected.value));
     CHECK(number(found.clip_fraction) == Approx(expected.clip_fraction));
     CHECK(number(found.approximate_kl) == Approx(expected.approximate_kl));
     CHECK(number(found.tokens) == 27);
     CHECK_FALSE(found.d_log_probs.requires_grad());
-    check_gradients(expected.value, expected.d_log_probs, found.d_log_probs, loss(p, o, a, b.tensor_weights, b.slots),
-                    p);
+    check_gradients(
+        expected.value, expected.d_log_probs, found.d_log_probs,
+        loss(coho::policy_loss_inputs<at::Tensor>{
+            .log_probs = p, .old_log_probs = o, .advantages = a, .weights = b.tensor_weights, .offsets = b.slots}),
+        p);
     CHECK_FALSE(o.grad().defined());
     CHECK_FALSE(a.grad().defined());
   }
@@ -118,11 +139,22 @@ TEST_CASE("GSPO of tensors on either side of its bounds, and beyond the limit of
     for (const double advantage : {1.0, -1.0}) {
       const Eigen::ArrayXd p = array({log_ratio + 1, log_ratio - 1}), old = array({0, 0}),
                            a = array({advantage, advantage});
-      const auto expected = loss.value_and_grad(p, old, a, weights, slots);
+      const auto expected = loss.value_and_grad(
+          {.log_probs = p, .old_log_probs = old, .advantages = a, .weights = weights, .offsets = slots});
       const at::Tensor q = leaf(p);
       check_gradients(expected.value, expected.d_log_probs,
-                      loss.value_and_grad(q, tensor(old), tensor(a), tensor_weights, slots).d_log_probs,
-                      loss(q, tensor(old), tensor(a), tensor_weights, slots), q);
+                      loss.value_and_grad(coho::policy_loss_inputs<at::Tensor>{.log_probs = q,
+                                                                               .old_log_probs = tensor(old),
+                                                                               .advantages = tensor(a),
+                                                                               .weights = tensor_weights,
+                                                                               .offsets = slots})
+                          .d_log_probs,
+                      loss(coho::policy_loss_inputs<at::Tensor>{.log_probs = q,
+                                                                .old_log_probs = tensor(old),
+                                                                .advantages = tensor(a),
+                                                                .weights = tensor_weights,
+                                                                .offsets = slots}),
+                      q);
     }
   }
 }
@@ -131,13 +163,18 @@ TEST_CASE("Huber's value loss of tensors agrees with arrays and with autograd") 
   const batch b;
   for (const double delta : {0.3, 1.0, infinity}) {
     const coho::huber_value_loss loss{{.delta = delta}};
-    const auto expected = loss.value_and_grad(b.log_probs, b.old, b.advantages, b.weights);
+    const auto expected = loss.value_and_grad(
+        {.values = b.log_probs, .old_values = b.old, .returns = b.advantages, .weights = b.weights});
     const at::Tensor v = leaf(b.log_probs), o = tensor(b.old), r = leaf(b.advantages);
-    const auto found = loss.value_and_grad(v, o, r, b.tensor_weights);
+    const auto found = loss.value_and_grad(
+        coho::value_loss_inputs<at::Tensor>{.values = v, .old_values = o, .returns = r, .weights = b.tensor_weights});
     CHECK(number(found.value) == Approx(expected.value));
     CHECK(number(found.clip_fraction) == Approx(expected.clip_fraction));
     CHECK(number(found.tokens) == 27);
-    check_gradients(expected.value, expected.d_values, found.d_values, loss(v, o, r, b.tensor_weights), v);
+    check_gradients(expected.value, expected.d_values, found.d_values,
+                    loss(coho::value_loss_inputs<at::Tensor>{
+                        .values = v, .old_values = o, .returns = r, .weights = b.tensor_weights}),
+                    v);
     CHECK_FALSE(r.grad().defined());
   }
 }
@@ -157,24 +194,43 @@ TEST_CASE("the entropy bonus of tensors agrees with arrays and with autograd") {
 TEST_CASE("policy losses of empty tensors and of float tensors") {
   const Eigen::ArrayXd none;
   const coho::token_weights<at::Tensor> nothing{tensor(none)};
-  CHECK(number(coho::reinforce_loss{}(tensor(none), tensor(none))) == 0);
+  CHECK(number(coho::reinforce_loss{}(
+            coho::policy_loss_inputs<at::Tensor>{.log_probs = tensor(none), .advantages = tensor(none)})) == 0);
   const at::Tensor e = tensor(none);
-  CHECK(number(coho::cispo_loss{}.value_and_grad(e, e, e, nothing).approximate_kl) == 0);
-  CHECK(number(coho::gspo_loss{}.value_and_grad(e, e, e, nothing, offsets{0, 0}).value) == 0);
-  CHECK(number(coho::huber_value_loss{}(e, e, e)) == 0);
+  CHECK(number(coho::cispo_loss{}
+                   .value_and_grad(coho::policy_loss_inputs<at::Tensor>{
+                       .log_probs = e, .old_log_probs = e, .advantages = e, .weights = nothing})
+                   .approximate_kl) == 0);
+  CHECK(
+      number(coho::gspo_loss{}
+                 .value_and_grad(coho::policy_loss_inputs<at::Tensor>{
+                     .log_probs = e, .old_log_probs = e, .advantages = e, .weights = nothing, .offsets = offsets{0, 0}})
+                 .value) == 0);
+  CHECK(number(coho::huber_value_loss{}(
+            coho::value_loss_inputs<at::Tensor>{.values = e, .old_values = e, .returns = e})) == 0);
   CHECK(number(coho::entropy_bonus{}(tensor(none))) == 0);
 
   const batch b;
   const auto narrow = [](const Eigen::ArrayXd& x) { return tensor(x, at::kFloat); };
   const coho::token_weights<at::Tensor> weights{narrow(b.weights.values)};
   const at::Tensor p = narrow(b.log_probs), o = narrow(b.old), a = narrow(b.advantages);
-  const auto cispo = coho::cispo_loss{}.value_and_grad(p, o, a, weights);
-  const auto gspo = coho::gspo_loss{}.value_and_grad(p, o, a, weights, b.slots);
+  const auto cispo = coho::cispo_loss{}.value_and_grad(
+      coho::policy_loss_inputs<at::Tensor>{.log_probs = p, .old_log_probs = o, .advantages = a, .weights = weights});
+  const auto gspo = coho::gspo_loss{}.value_and_grad(coho::policy_loss_inputs<at::Tensor>{
+      .log_probs = p, .old_log_probs = o, .advantages = a, .weights = weights, .offsets = b.slots});
   CHECK(cispo.d_log_probs.scalar_type() == at::kFloat);
   CHECK(gspo.d_log_probs.scalar_type() == at::kFloat);
-  CHECK(number(cispo.value) == Approx(coho::cispo_loss{}(b.log_probs, b.old, b.advantages, b.weights)).epsilon(1e-4));
-  CHECK(number(gspo.value) ==
-        Approx(coho::gspo_loss{}(b.log_probs, b.old, b.advantages, b.weights, b.slots)).epsilon(1e-4));
+  CHECK(
+      number(cispo.value) ==
+      Approx(coho::cispo_loss{}(
+                 {.log_probs = b.log_probs, .old_log_probs = b.old, .advantages = b.advantages, .weights = b.weights}))
+          .epsilon(1e-4));
+  CHECK(number(gspo.value) == Approx(coho::gspo_loss{}({.log_probs = b.log_probs,
+                                                        .old_log_probs = b.old,
+                                                        .advantages = b.advantages,
+                                                        .weights = b.weights,
+                                                        .offsets = b.slots}))
+                                  .epsilon(1e-4));
 }
 
 TEST_CASE("importance weights of tensors agree with arrays and are constants") {

@@ -30,6 +30,21 @@ struct shapes {
     CHECK_THROWS_AS(loss(rest..., weights), coho::argument_error);
     CHECK_THROWS_AS(loss.value_and_grad(rest..., weights), coho::argument_error);
   }
+  template <class Loss>
+  void refuses_policy(const Loss& loss, const at::Tensor& log_probs, const at::Tensor& old,
+                      const at::Tensor& advantages) const {
+    const coho::policy_loss_inputs<at::Tensor> in{
+        .log_probs = log_probs, .old_log_probs = old, .advantages = advantages, .weights = weights, .offsets = slots};
+    CHECK_THROWS_AS(loss(in), coho::argument_error);
+    CHECK_THROWS_AS(loss.value_and_grad(in), coho::argument_error);
+  }
+  template <class Loss>
+  void refuses_value(const Loss& loss, const at::Tensor& values, const at::Tensor& returns) const {
+    const coho::value_loss_inputs<at::Tensor> in{
+        .values = values, .old_values = flat, .returns = returns, .weights = weights};
+    CHECK_THROWS_AS(loss(in), coho::argument_error);
+    CHECK_THROWS_AS(loss.value_and_grad(in), coho::argument_error);
+  }
 };
 
 }  // namespace
@@ -38,18 +53,18 @@ TEST_CASE("tensors of other shapes are refused where they would be broadcast") {
   const shapes s;
   for (const at::Tensor& bad : {s.column, s.one}) {
     s.refuses(coho::nll_loss{}, bad);
-    s.refuses(coho::reinforce_loss{}, s.flat, bad);
-    s.refuses(coho::reinforce_loss{}, bad, s.flat);
-    s.refuses(coho::cispo_loss{}, s.flat, s.flat, bad);
-    s.refuses(coho::ppo_clip_loss{}, s.flat, s.flat, bad);
-    s.refuses(coho::ppo_clip_loss{}, s.flat, bad, s.flat);
-    s.refuses(coho::value_clip_loss{}, bad, s.flat, s.flat);
-    s.refuses(coho::value_clip_loss{}, s.flat, s.flat, bad);
-    s.refuses(coho::huber_value_loss{}, bad, s.flat, s.flat);
+    s.refuses_policy(coho::reinforce_loss{}, s.flat, s.flat, bad);
+    s.refuses_policy(coho::reinforce_loss{}, bad, s.flat, s.flat);
+    s.refuses_policy(coho::cispo_loss{}, s.flat, s.flat, bad);
+    s.refuses_policy(coho::ppo_clip_loss{}, s.flat, s.flat, bad);
+    s.refuses_policy(coho::ppo_clip_loss{}, s.flat, bad, s.flat);
+    s.refuses_value(coho::value_clip_loss{}, bad, s.flat);
+    s.refuses_value(coho::value_clip_loss{}, s.flat, bad);
+    s.refuses_value(coho::huber_value_loss{}, bad, s.flat);
     s.refuses(coho::dpo_loss{}, s.flat, s.flat, s.flat, bad);
     s.refuses(coho::bradley_terry_loss{}, s.flat, bad);
     s.refuses(coho::kl_loss{}, s.flat, bad);
-    CHECK_THROWS_AS(coho::gspo_loss{}(s.flat, s.flat, bad, s.weights, s.slots), coho::argument_error);
+    s.refuses_policy(coho::gspo_loss{}, s.flat, s.flat, bad);
     CHECK_THROWS_AS(coho::weighted_sum(bad, s.weights), coho::argument_error);
     CHECK_THROWS_AS(coho::sequence_sums(s.flat, bad, s.slots), coho::argument_error);
     CHECK_THROWS_AS(coho::kl_estimate(s.flat, bad), coho::argument_error);
@@ -60,10 +75,18 @@ TEST_CASE("tensors of other shapes are refused where they would be broadcast") {
 
 TEST_CASE("losses without weights refuse other shapes too") {
   const shapes s;
-  CHECK_THROWS_AS(coho::ppo_clip_loss{}(s.flat, s.flat, s.column), coho::argument_error);
-  CHECK_THROWS_AS(coho::ppo_clip_loss{}.value_and_grad(s.flat, s.flat, s.column), coho::argument_error);
-  CHECK_THROWS_AS(coho::value_clip_loss{}(s.flat, s.flat, s.column), coho::argument_error);
+  CHECK_THROWS_AS(coho::ppo_clip_loss{}(coho::policy_loss_inputs<at::Tensor>{
+                      .log_probs = s.flat, .old_log_probs = s.flat, .advantages = s.column}),
+                  coho::argument_error);
+  CHECK_THROWS_AS(coho::ppo_clip_loss{}.value_and_grad(coho::policy_loss_inputs<at::Tensor>{
+                      .log_probs = s.flat, .old_log_probs = s.flat, .advantages = s.column}),
+                  coho::argument_error);
+  CHECK_THROWS_AS(coho::value_clip_loss{}(
+                      coho::value_loss_inputs<at::Tensor>{.values = s.flat, .old_values = s.flat, .returns = s.column}),
+                  coho::argument_error);
   CHECK_THROWS_AS(coho::bradley_terry_loss{}(s.flat, s.column), coho::argument_error);
   CHECK_THROWS_AS(coho::dpo_loss{}(s.flat, s.flat, s.column, s.flat), coho::argument_error);
-  CHECK_THROWS_AS(coho::reinforce_loss{}(s.flat, s.column), coho::argument_error);
+  CHECK_THROWS_AS(
+      coho::reinforce_loss{}(coho::policy_loss_inputs<at::Tensor>{.log_probs = s.flat, .advantages = s.column}),
+      coho::argument_error);
 }

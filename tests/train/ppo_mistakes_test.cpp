@@ -240,6 +240,7 @@ TEST_CASE("mistake 11: a resumed run equals an uninterrupted one") {
   auto options = small_world::options();
   options.seed = 5;
   options.minibatch_size = 8;
+  options.shaping.kl_coefficient = 0.3;
   options.adaptive_kl = adaptive_kl_options{.initial = 0.3, .target = 0.1, .horizon = 200};
   options.learning_rate = {.peak = 0.05, .kind = schedule_kind::cosine, .warmup_steps = 2, .total_steps = 8};
   const auto source = [](std::uint64_t step) { return small_world::prompts(16, 100 * step); };

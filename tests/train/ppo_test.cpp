@@ -287,6 +287,7 @@ TEST_CASE("the learning-rate factor scales the step of the value model's own opt
 TEST_CASE("the adaptive controller follows the KL and is kept by save and restore") {
   small_world world;
   auto options = small_world::options();
+  options.shaping.kl_coefficient = 0.3;
   options.adaptive_kl = adaptive_kl_options{.initial = 0.3, .target = 5, .horizon = 100};
   auto trainer = world.trainer(options);
   CHECK(trainer.kl_coefficient() == 0.3);

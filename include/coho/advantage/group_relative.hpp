@@ -6,6 +6,7 @@
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <cstddef>
 #include <span>
@@ -20,11 +21,18 @@ enum class group_scale {
   none,  ///< 1: prompts that are nearly always solved, or hardly ever, gain no weight (Dr. GRPO, Liu et al. 2025)
   batch_deviation,  ///< the deviation of all rewards of the batch, over all ranks, + ε
 };
+constexpr auto option_names(group_scale) { return std::array{"group_deviation", "none", "batch_deviation"}; }
 
 struct group_relative_options {
   group_scale scale = group_scale::group_deviation;
   coho::deviation deviation = deviation::bessel;  ///< TRL, verl, OpenRLHF and NeMo-RL divide by n − 1
   double epsilon = 1e-4;  ///< added to the deviation; > 0. TRL 1e-4, verl and NeMo-RL 1e-6, OpenRLHF 1e-9
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"scale", "what the difference from the group's mean is divided by"}, o.scale...);
+    visit({"deviation", "divide the sum of squares by n, or (bessel) by n − 1"}, o.deviation...);
+    visit({"epsilon", "added to the deviation", allowed::above(0)}, o.epsilon...);
+  }
 };
 
 namespace detail {
@@ -143,8 +151,7 @@ struct group_relative_fn {
   template <class Number, class R, class Communicator>
   static detail::array_of<Number> run(const R& rewards, std::span<const std::size_t> groups,
                                       const group_relative_options& options, Communicator& ranks) {
-    require_option(std::isfinite(options.epsilon) && options.epsilon > 0, "epsilon", options.epsilon,
-                   "finite and greater than 0");
+    validate(options);
     detail::check_groups(groups, rewards.size(), "group_relative");
     double factor = 1;
     if (options.scale == group_scale::batch_deviation) {

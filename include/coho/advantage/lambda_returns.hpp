@@ -1,6 +1,9 @@
 #pragma once
 
+#include <coho/advantage/advantage_inputs.hpp>
+#include <coho/advantage/detail/scan_backwards.hpp>
 #include <coho/advantage/gae.hpp>
+#include <coho/check_lengths.hpp>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/math.hpp>
@@ -22,66 +25,41 @@ struct lambda_returns_fn {
   /// These are the `returns` of `gae` (G_t = A_t + V_t) without the advantages; V of a sequence's first token is not
   /// read.
   ///
-  /// `rewards`, `values`: one a token (arrays, ranges or tensors; V_t read before y_t is seen). `offsets`: N + 1
-  /// entries. `mask` (optional): 0 marks tokens that are not part of the response; they are skipped as if they were not
-  /// there, neither read nor discounted over, and their result is 0. Takes the options of `gae`. Returns an Eigen array
-  /// of the rewards' number type (a tensor for a tensor, detached). Throws option_error (gamma, lambda outside [0, 1]),
+  /// Takes `advantage_inputs` (arrays, ranges or tensors) and the options of `gae`. Tokens whose mask is 0 are skipped as
+  /// if they were not there, neither read nor discounted over, and their result is 0. Returns an Eigen array of the
+  /// rewards' number type (a tensor for a tensor, detached). Throws option_error (gamma, lambda outside [0, 1]),
   /// argument_error (lengths, offsets, a result that is not finite).
   ///
   ///     std::vector<double> rewards{0, 0, 1}, values{0, 0, 1};
   ///     std::vector<std::size_t> offsets{0, 3};
   ///     const coho::gae_options options{.gamma = 0.9, .lambda = 0.95};
-  ///     auto returns = coho::lambda_returns(rewards, values, offsets, options);  // 0.7695 0.9 1
-  template <class Rewards, class Values>
-  auto operator()(const Rewards& rewards, const Values& values, std::span<const std::size_t> offsets,
-                  const gae_options& options = {}) const {
-    return with_mask(rewards, values, nullptr, offsets, options);
-  }
-  template <class Rewards, class Values, class Mask>
-  auto operator()(const Rewards& rewards, const Values& values, const Mask& mask, std::span<const std::size_t> offsets,
-                  const gae_options& options = {}) const {
-    if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
-    return with_mask(rewards, values, &mask, offsets, options);
+  ///     auto returns = coho::lambda_returns({.rewards = rewards, .values = values, .offsets = offsets}, options);  // 0.7695 0.9 1
+  template <class Array = double>
+  auto operator()(const advantage_inputs<Array>& in, const gae_options& options = {}) const {
+    if constexpr (detail::device_array<Array>) {
+      return detail::back_to((*this)(detail::host_inputs(in), options), in.rewards);
+    } else {
+      require_option(options.gamma >= 0 && options.gamma <= 1, "gamma", options.gamma, "in [0, 1]");
+      require_option(options.lambda >= 0 && options.lambda <= 1, "lambda", options.lambda, "in [0, 1]");
+      const auto size = static_cast<std::size_t>(in.rewards.size());
+      detail::check_lengths(size, static_cast<std::size_t>(in.values.size()), "lambda_returns", "values");
+      detail::check_offsets(in.offsets, size, "lambda_returns");
+      return detail::with_mask(in.mask, size, "lambda_returns",
+                               [&](const auto& mask) { return run(in, mask, options); });
+    }
   }
 
  private:
-  template <class Rewards, class Values, class Mask>
-  static auto with_mask(const Rewards& rewards, const Values& values, Mask mask, std::span<const std::size_t> offsets,
-                        const gae_options& options) {
-    if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
-    if constexpr (!detail::host_array<Values>) static_assert(detail::array_check<Values>::passed);
-    const auto& rewards_local = detail::on_host(rewards);
-    const auto& values_local = detail::on_host(values);
-    const auto r = detail::host_elements(rewards_local);
-    const auto v = detail::host_elements(values_local);
-    using number = detail::host_number_t<decltype(rewards_local)>;
-    auto result = [&] {
-      if constexpr (std::is_null_pointer_v<Mask>) {
-        return run<number>(r, v, detail::all_real{r.size()}, offsets, options);
-      } else {
-        const auto& mask_local = detail::on_host(*mask);
-        return run<number>(r, v, detail::host_elements(mask_local), offsets, options);
-      }
-    }();
-    return detail::back_to(std::move(result), rewards);
-  }
-
-  template <class Number, class R, class V, class Mask>
-  static detail::array_of<Number> run(const R& rewards, const V& values, const Mask& mask,
-                                      std::span<const std::size_t> offsets, const gae_options& options) {
-    require_option(options.gamma >= 0 && options.gamma <= 1, "gamma", options.gamma, "in [0, 1]");
-    require_option(options.lambda >= 0 && options.lambda <= 1, "lambda", options.lambda, "in [0, 1]");
-    detail::check_lengths(rewards.size(), values.size(), "lambda_returns", "values");
-    detail::check_lengths(rewards.size(), mask.size(), "lambda_returns", "mask");
-    detail::check_offsets(offsets, rewards.size(), "lambda_returns");
-
-    detail::array_of<Number> result(static_cast<Eigen::Index>(rewards.size()));
+  template <class Number, class Mask>
+  static auto run(const advantage_inputs<Number>& in, const Mask& mask, const gae_options& options) {
+    detail::array_of<Number> result(in.rewards.size());
+    const Number *const rewards = in.rewards.data(), *const values = in.values.data();
     Number* const returns = result.data();
     const double one_step = options.gamma * (1 - options.lambda), decay = options.gamma * options.lambda;
     struct state {
       double next_value = 0, next_return = 0;
     };
-    const auto step = [=](std::size_t t, state& s) {
+    detail::scan_backwards<state>(in.offsets, [=](std::size_t t, state& s) {
       if (mask[t] == 0) {
         returns[t] = 0;
         return;
@@ -89,8 +67,7 @@ struct lambda_returns_fn {
       s.next_return = static_cast<double>(rewards[t]) + one_step * s.next_value + decay * s.next_return;
       s.next_value = static_cast<double>(values[t]);
       returns[t] = static_cast<Number>(s.next_return);
-    };
-    detail::scan_backwards<state>(offsets, step, [](std::size_t, const state&) {});
+    });
     require_argument(detail::all_finite(result),
                      "lambda_returns: a result is not finite; a real token holds NaN or infinity");
     return result;

@@ -6,6 +6,7 @@
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <cstddef>
 #include <span>
@@ -18,6 +19,12 @@ struct leave_one_out_options {
   bool scale = false;                             ///< divide by the deviation of the others + ε, where it is not 0
   coho::deviation deviation = deviation::bessel;  ///< of the others: divide squares by their number less 1, or by it
   double epsilon = 1e-6;                          ///< added to the deviation; > 0
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"scale", "divide by the deviation of the other rewards"}, o.scale...);
+    visit({"deviation", "divide the sum of squares by n, or (bessel) by n − 1"}, o.deviation...);
+    visit({"epsilon", "added to the deviation", allowed::above(0)}, o.epsilon...);
+  }
 };
 
 template <class Array>
@@ -76,8 +83,7 @@ struct leave_one_out_fn {
   template <class Number, class R>
   static leave_one_out_result<detail::array_of<Number>> run(const R& rewards, std::span<const std::size_t> groups,
                                                             const leave_one_out_options& options) {
-    require_option(std::isfinite(options.epsilon) && options.epsilon > 0, "epsilon", options.epsilon,
-                   "finite and greater than 0");
+    validate(options);
     detail::check_groups(groups, rewards.size(), "leave_one_out");
     const auto size = static_cast<Eigen::Index>(rewards.size());
     leave_one_out_result<detail::array_of<Number>> result{detail::array_of<Number>(size),

@@ -1,6 +1,7 @@
 #pragma once
 
-#include <coho/advantage/gae.hpp>
+#include <coho/advantage/detail/scan_backwards.hpp>
+#include <coho/check_lengths.hpp>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/math.hpp>
@@ -42,7 +43,7 @@ struct discounted_sums {
       s.next = static_cast<double>(rewards[t]) + gamma * s.next;
       out[t] = static_cast<Number>(s.next);
     };
-    scan_backwards<state>(offsets, step, [](std::size_t, const state&) {});
+    scan_backwards<state>(offsets, step);
   }
 };
 

@@ -7,6 +7,7 @@
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -18,12 +19,14 @@ namespace coho {
 
 /// Divide the sum of squares by n, or by n − 1.
 enum class deviation { population, bessel };
+constexpr auto option_names(deviation) { return std::array{"population", "bessel"}; }
 
 /// Which numbers the mean and deviation are taken over, and which are changed.
 enum class whiten_scope {
   real_tokens,    ///< those with mask 1; the others become 0 and are never read
   all_positions,  ///< padding too, as AlpacaFarm's and SALMON's code do; the mask is ignored
 };
+constexpr auto option_names(whiten_scope) { return std::array{"real_tokens", "all_positions"}; }
 
 struct whiten_options {
   bool keep_mean = false;                             ///< scale only, as for rewards
@@ -36,6 +39,13 @@ struct whiten_options {
   /// As the released code: padding counts. Lay the batch out padded to the fixed response length to reproduce its
   /// numbers.
   static whiten_options salmon_code() { return {.scope = whiten_scope::all_positions}; }
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"keep_mean", "scale only, as for rewards"}, o.keep_mean...);
+    visit({"deviation", "divide the sum of squares by n, or (bessel) by n − 1"}, o.deviation...);
+    visit({"epsilon", "added to the deviation", allowed::above(0).or_infinity()}, o.epsilon...);
+    visit({"scope", "the numbers that mean and deviation are taken over"}, o.scope...);
+  }
 };
 
 /// Mean and deviation of a set of numbers, over all ranks.
@@ -202,7 +212,7 @@ struct whiten_fn {
   template <class Number, class X, class Mask, class Communicator>
   static detail::array_of<Number> run(const X& x, const Mask& mask, const whiten_options& options,
                                       Communicator& ranks) {
-    require_option(options.epsilon > 0, "epsilon", options.epsilon, "greater than 0");
+    validate(options);
     const moments m = detail::global_moments(x, mask, options.deviation, ranks);
     require_argument(std::isfinite(m.mean) && std::isfinite(m.deviation),
                      "whiten: the mean or deviation is not finite; a real token holds NaN or infinity");

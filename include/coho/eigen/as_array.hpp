@@ -83,7 +83,7 @@ struct as_array_fn {
 inline constexpr as_array_fn as_array{};
 
 struct as_span_fn {
-  /// A span over a stored Eigen vector or array: what models and communicators take.
+  /// A span over a stored Eigen vector or array: the form that models and communicators take.
   template <class Number, int Rows, int Columns, int Options>
   std::span<const Number> operator()(const Eigen::Array<Number, Rows, Columns, Options>& x) const noexcept {
     return {x.data(), static_cast<std::size_t>(x.size())};
@@ -103,11 +103,11 @@ namespace detail {
 template <class T>
 concept host_array = eigen_dense<T> || scalar_range<T>;
 
-/// An array on a device or with automatic differentiation: array_like, but neither a number nor of the host.
+/// An array on a device or with automatic differentiation: array_like, but neither a number nor on the host.
 template <class T>
 concept device_array = array_like<T> && !array_traits<std::remove_cvref_t<T>>::host;
 
-/// Contiguous elements of a host array: a span where they lie so already, an evaluated copy otherwise.
+/// Contiguous elements of a host array: a span if they already are contiguous, otherwise an evaluated copy.
 template <host_array T>
 auto host_elements(const T& x) {
   if constexpr (eigen_dense<T>) {
@@ -155,12 +155,12 @@ template <scalar_range T>
 struct host_number<T> {
   using type = std::ranges::range_value_t<T>;
 };
-/// The floating-point type in which results over a host array are given: its own, or double for integers.
+/// The floating-point type of results over a host array: the array's type, or double for integers.
 template <class T>
 using host_number_t = std::conditional_t<std::floating_point<typename host_number<std::remove_cvref_t<T>>::type>,
                                          typename host_number<std::remove_cvref_t<T>>::type, double>;
 
-/// What algorithms return for a one-dimensional argument of the host.
+/// What algorithms return for a one-dimensional host argument.
 template <class Number>
 using array_of = Eigen::Array<Number, Eigen::Dynamic, 1>;
 

@@ -3,22 +3,22 @@
 #include <algorithm>
 #include <cmath>
 #include <coho/error.hpp>
+#include <coho/options.hpp>
 #include <concepts>
 
 namespace coho {
 
-/// What a checkpoint keeps of a KL controller.
+/// The state of a KL controller in a checkpoint.
 struct kl_controller_state {
   double coefficient = 0;
   friend bool operator==(const kl_controller_state&, const kl_controller_state&) = default;
 };
 
-/// kl_controller: where the coefficient β of the KL penalty comes from.
+/// kl_controller: supplies the coefficient β of the KL penalty.
 ///  (1) `c.coefficient()` returns β for the next batch;
-///  (2) `c.update(mean_sequence_kl, sequences)` tells it the mean over sequences of Σ_t KL_t (nats) of a batch of
-///  rollouts and
-///      how many sequences that was, over all ranks;
-///  (3) `c.save()` and `c.restore(saved)` keep its state over a restart.
+///  (2) `c.update(mean_sequence_kl, sequences)` receives the mean over sequences of Σ_t KL_t (nats) of a batch of
+///      rollouts and the number of those sequences, over all ranks;
+///  (3) `c.save()` and `c.restore(saved)` preserve its state across a restart.
 template <class Controller>
 concept kl_controller =
     requires(Controller& c, const Controller& saved, double kl, double sequences, const kl_controller_state& state) {
@@ -36,7 +36,7 @@ class fixed_kl_controller {
   double coefficient() const noexcept { return coefficient_; }
   void update(double, double) noexcept {}
   kl_controller_state save() const noexcept { return {coefficient_}; }
-  /// The configured coefficient wins: a constant that was changed before a restart is meant to be changed.
+  /// The configured coefficient takes precedence: someone who changed it before a restart meant to.
   void restore(const kl_controller_state&) noexcept {}
 
  private:
@@ -48,9 +48,17 @@ class fixed_kl_controller {
 
 struct adaptive_kl_options {
   double initial = 0.2;      ///< β of the first batch; > 0 (0 would stay 0)
-  double target = 6;         ///< wanted mean KL of a sequence, nats; > 0
-  double horizon = 10000;    ///< sequences over which an error of 100 % changes β by about that; > 0
-  double error_limit = 0.2;  ///< bound on the relative error that one update sees; > 0
+  double target = 6;         ///< target mean KL per sequence, nats; > 0
+  double horizon = 10000;    ///< sequences after which a relative error of 100 % has changed β by about 100 %; > 0
+  double error_limit = 0.2;  ///< bound on the relative error of one update; > 0
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"initial", "β of the first step", allowed::above(0)}, o.initial...);
+    visit({"target", "mean KL of a response that β aims at", allowed::above(0), "nats"}, o.target...);
+    visit({"horizon", "responses over which an error of 100 % changes β by about that", allowed::above(0), "responses"},
+          o.horizon...);
+    visit({"error_limit", "bound on the relative error that one update sees", allowed::above(0)}, o.error_limit...);
+  }
 };
 
 /// Proportional control of β in log space (Ziegler et al. 2019, "Fine-Tuning Language Models from Human Preferences",
@@ -69,11 +77,7 @@ class adaptive_kl_controller {
  public:
   explicit adaptive_kl_controller(const adaptive_kl_options& options = {})
       : options_(options), coefficient_(options.initial) {
-    const auto positive = [](double x) { return std::isfinite(x) && x > 0; };
-    require_option(positive(options.initial), "initial", options.initial, "finite and greater than 0");
-    require_option(positive(options.target), "target", options.target, "finite and greater than 0");
-    require_option(positive(options.horizon), "horizon", options.horizon, "finite and greater than 0");
-    require_option(positive(options.error_limit), "error_limit", options.error_limit, "finite and greater than 0");
+    validate(options);
   }
 
   double coefficient() const noexcept { return coefficient_; }

@@ -4,8 +4,11 @@
 #include <cmath>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
-#include <coho/loss/token_loss.hpp>
+#include <coho/check_lengths.hpp>
+#include <coho/loss/detail/blocks.hpp>
+#include <coho/loss/detail/results.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <concepts>
 #include <cstddef>
@@ -18,12 +21,15 @@ namespace coho {
 /// KL divergence").
 enum class kl_estimator {
   k1,                   ///< d: unbiased, of either sign
-  k2,                   ///< d²/2: biased, its gradient is that of the KL
+  k2,                   ///< d²/2: biased, but its gradient is that of the KL
   k3,                   ///< e^−d − 1 + d: unbiased, never negative
   absolute,             ///< |d|
-  k1_clamped,           ///< max(d, 0), what AlpacaFarm's and SALMON's code call k1
+  k1_clamped,           ///< max(d, 0), which the code of AlpacaFarm and SALMON calls k1
   k3_straight_through,  ///< the value of k3 with the gradient of k2
 };
+constexpr auto option_names(kl_estimator) {
+  return std::array{"k1", "k2", "k3", "absolute", "k1_clamped", "k3_straight_through"};
+}
 
 namespace detail {
 
@@ -37,11 +43,10 @@ Number kl_of(Number d, kl_estimator estimator) noexcept {
   return d;
 }
 
-/// The estimates of a block of differences, and their derivatives.
+/// The estimates for a block of differences, and their derivatives.
 template <kl_estimator Estimator>
 void kl_of_block(const double* __restrict d, double* __restrict kl, double* __restrict slope) noexcept {
   using enum kl_estimator;
-  using c = exp_constants<double>;
   constexpr std::size_t n = token_block;
   if constexpr (Estimator != k3 && Estimator != k3_straight_through) {
     for (std::size_t k = 0; k < n; ++k) kl[k] = kl_of(d[k], Estimator);
@@ -52,15 +57,9 @@ void kl_of_block(const double* __restrict d, double* __restrict kl, double* __re
       if constexpr (Estimator == k1_clamped) slope[k] = d[k] >= 0 ? 1.0 : 0.0;
     }
   } else {
-    for (std::size_t k = 0; k < n; ++k) slope[k] = limit(-d[k], c::low, c::high);
     for (std::size_t k = 0; k < n; ++k) {
-      // e^x − 1 = 2^whole·(e^r − 1) + (2^whole − 1), in two factors, because 2^whole alone may be too large or small.
-      const exp_parts<double> parts(slope[k]);
-      const double half = nearest(0.5 * parts.whole), rest = parts.whole - half;
-      const double first = power_of_two(half), second = power_of_two(rest), less = first - power_of_two(-rest);
-      const double convex = parts.convex(), excess = (first * (parts.r + convex) + less) * second;
-      // Near 0, where the factors are 1 and r is −d, only the first term is left: nothing cancels.
-      kl[k] = (first * convex + less * (1 + parts.r)) * second + (parts.r + d[k]);
+      const double excess = std::expm1(-d[k]);
+      kl[k] = excess + d[k];
       slope[k] = -excess;
     }
     if constexpr (Estimator == k3_straight_through) {
@@ -69,15 +68,15 @@ void kl_of_block(const double* __restrict d, double* __restrict kl, double* __re
   }
 }
 
-/// In which numbers differences are taken: double, or those of both arrays. (A difference of two floats is the same
-/// whether rounded from double or taken in float.)
+/// The number type of the differences: double, or the type that both arrays share. (The difference of two floats is
+/// the same whether rounded from double or computed in float.)
 template <class Elements>
 using element_of = std::remove_cvref_t<decltype(std::declval<const Elements&>()[0])>;
 template <class Number, class P, class R>
 using kl_scratch_t =
     std::conditional_t<std::is_same_v<element_of<P>, Number> && std::is_same_v<element_of<R>, Number>, Number, double>;
 
-/// Calls f with the estimator as a compile-time constant, so that no loop over tokens asks which it is.
+/// Calls f with the estimator as a compile-time constant, so that loops over tokens do not branch on it.
 template <class F>
 void with_estimator(kl_estimator estimator, F&& f) {
   const auto try_all = [&]<kl_estimator... All>(std::integer_sequence<kl_estimator, All...>) {
@@ -103,9 +102,9 @@ T kl_of(const T& d, kl_estimator estimator) {
 }  // namespace detail
 
 struct kl_estimate_fn {
-  /// The estimate at each token. `log_probs` of the policy, `reference_log_probs`: one a token (nats); arrays, ranges,
-  /// tensors (differentiable) or numbers. Returns an Eigen array of the log-probs' number type, a tensor or a double.
-  /// NaN gives NaN at its own token. Throws argument_error when the lengths differ.
+  /// The estimate at each token. `log_probs` of the policy and `reference_log_probs`, one per token (nats), are arrays,
+  /// ranges, tensors (differentiable) or numbers. Returns an Eigen array of the log-probs' number type, a tensor or a
+  /// double. NaN gives NaN at its own token only. Throws argument_error when the lengths differ.
   ///
   ///     coho::kl_estimate(-1.0, -15.0, coho::kl_estimator::k1);  // 14
   ///     auto kl = coho::kl_estimate(log_probs, reference_log_probs, coho::kl_estimator::k3);
@@ -156,9 +155,13 @@ inline constexpr kl_estimate_fn kl_estimate{};
 
 struct kl_loss_options {
   kl_estimator estimator = kl_estimator::k3;
-  /// d = log π − log π_ref is limited to ±clip (nats); beyond, the gradient is 0; > 0, or 0 for off. It keeps one token
-  /// from ruling the batch under k2 and k3, which grow as d² and e^−d; 10 hardly touches healthy runs.
+  /// d = log π − log π_ref is limited to ±clip (nats), with gradient 0 beyond; > 0, or 0 for off. It keeps one token
+  /// from dominating the batch under k2 and k3, which grow as d² and e^−d; 10 rarely affects healthy runs.
   double clip = 0;
+  static void describe(auto&& visit, auto&... o) {
+    visit({"estimator", "of the KL of a token"}, o.estimator...);
+    visit({"clip", "limits log π − log π_ref to ± this; 0: off", allowed::bound(), "nats"}, o.clip...);
+  }
 };
 
 template <class Value, class Array>
@@ -168,15 +171,13 @@ struct kl_loss_result {
 };
 
 /// A KL penalty as a term of the loss instead of the reward: L = Σ_t w_t·KL_t. The reference is a constant.
-/// Arguments, results and errors as those of `nll_loss`, and option_error at construction.
+/// Arguments, results and errors as for `nll_loss`; option_error at construction.
 ///
 ///     coho::kl_loss loss{{.estimator = coho::kl_estimator::k2}};
 ///     auto [value, d_log_probs] = loss.value_and_grad(log_probs, reference_log_probs, weights);
 class kl_loss {
  public:
-  explicit kl_loss(const kl_loss_options& options = {}) : options_(options) {
-    require_option(options.clip >= 0, "clip", options.clip, "greater than 0, or 0 (off)");
-  }
+  explicit kl_loss(const kl_loss_options& options = {}) : options_(options) { validate(options); }
   const kl_loss_options& options() const noexcept { return options_; }
 
   template <class LogProbs, class Reference, class Weights>
@@ -236,7 +237,7 @@ class kl_loss {
     return d;
   }
 
-  // k1 and k2 of a whole block without masked tokens, as cheap as reading it.
+  // k1 and k2 of a whole block without masked tokens, as cheap as reading the block.
   template <kl_estimator Estimator, class Scratch, class Number>
   static double in_one_pass(const double* weight, const Scratch* p, const Scratch* r, Number* __restrict to) {
     constexpr bool square = Estimator == kl_estimator::k2;
@@ -279,7 +280,7 @@ class kl_loss {
         for (std::size_t k = 0; k < block; ++k) bounded[k] = detail::limit(d[k], -clip, clip);
         detail::kl_of_block<Estimator>(bounded.data, kl.data, slope.data);
         for (std::size_t k = 0; k < block; ++k) slope[k] = detail::keep_if(bounded[k] == d[k], slope[k]);
-        for (std::size_t k = 0; k < block; ++k) kl[k] += d[k] - d[k];  // a clip must not hide what is not finite
+        for (std::size_t k = 0; k < block; ++k) kl[k] += d[k] - d[k];  // a clip must not hide non-finite values
       } else {
         detail::kl_of_block<Estimator>(d.data, kl.data, slope.data);
       }

@@ -4,7 +4,9 @@
 #include <cmath>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
-#include <coho/loss/token_loss.hpp>
+#include <coho/check_lengths.hpp>
+#include <coho/loss/detail/blocks.hpp>
+#include <coho/loss/detail/results.hpp>
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
 #include <cstddef>
@@ -22,22 +24,22 @@ struct exact_kl_result {
   Array d_logits;  ///< its gradient with respect to the policy's logits, laid out as its log-probs
 };
 
-/// The KL divergence of whole next-token distributions, without sampling error, at the cost of a vocabulary of numbers
-/// a token:
+/// The KL divergence of whole next-token distributions, without sampling error, at the cost of reading one vocabulary
+/// of numbers per token:
 ///
 ///     KL_t = Σ_v p_v·(log p_v − log q_v),   ∂KL_t/∂z_v = p_v·(log p_v − log q_v − KL_t)
 ///
-/// with p = softmax(z) the policy and q the reference, a constant. It is what `kl_estimate` with k1 or k3 has for
-/// expectation under the policy, never negative (but for rounding), and 0 only for equal distributions.
+/// with p = softmax(z) the policy and q the reference, a constant. It is the expectation under the policy of
+/// `kl_estimate` with k1 or k3, never negative (except for rounding), and 0 only for equal distributions.
 ///
-/// `log_probs`, `reference_log_probs` are normalised log-probabilities (nats): Eigen arrays [vocabulary × tokens], a
-/// column a token (one-dimensional for one token); or flat contiguous ranges and a vocabulary size, token after token;
-/// or tensors [tokens, vocabulary]. All three have the same order in memory. `operator()` returns one number a token,
-/// on tensors differentiable with respect to log_probs; `value_and_grad` weighs the tokens (w_t = 0: not read, gradient
-/// 0) and returns an `exact_kl_result`. −inf in log_probs (a banned token) adds 0, whatever the reference has there;
-/// −inf in the reference alone would make the divergence infinite. That, and NaN, is an argument_error that names the
-/// row, which is the token's index; for tensors this check waits for the device. argument_error also when sizes do not
-/// fit.
+/// `log_probs` and `reference_log_probs` are normalised log-probabilities (nats): Eigen arrays [vocabulary × tokens],
+/// one column per token (one-dimensional for one token); or flat contiguous ranges, token by token, and a vocabulary
+/// size; or tensors [tokens, vocabulary]. All three have the same order in memory. `operator()` returns one number per
+/// token, for tensors differentiable with respect to log_probs; `value_and_grad` weights the tokens (w_t = 0: not read,
+/// gradient 0) and returns an `exact_kl_result`. −inf in log_probs (a banned token) adds 0, whatever the reference has
+/// there; −inf only in the reference makes the divergence infinite. That, and NaN, is an argument_error that names the
+/// row, which is the token's index; for tensors this check synchronises with the device. Sizes that do not match are an
+/// argument_error too.
 ///
 ///     Eigen::ArrayXd kl = coho::exact_kl(log_probs, reference_log_probs);  // [vocabulary × tokens]
 ///     auto [value, d_logits] = coho::exact_kl.value_and_grad(log_probs, reference_log_probs, weights);
@@ -45,7 +47,7 @@ struct exact_kl_fn {
   template <class LogProbs, class Reference>
   auto operator()(const LogProbs& log_probs, const Reference& reference_log_probs) const {
     if constexpr (detail::device_array<LogProbs>) {
-      static_assert(detail::device_array<Reference>, "coho::exact_kl: tensors and arrays of the host cannot be mixed");
+      static_assert(detail::device_array<Reference>, "coho::exact_kl: tensors and host arrays cannot be mixed");
       check_shapes(log_probs, reference_log_probs);
       const LogProbs reference = coho::detach(reference_log_probs), banned = log_probs == minus_infinity;
       const LogProbs kl = device_rows(log_probs, reference, banned).kl;
@@ -69,7 +71,7 @@ struct exact_kl_fn {
                       const token_weights<Weights>& weights) const {
     if constexpr (detail::device_array<LogProbs>) {
       static_assert(detail::device_array<Reference> && detail::device_array<Weights>,
-                    "coho::exact_kl: tensors and arrays of the host cannot be mixed");
+                    "coho::exact_kl: tensors and host arrays cannot be mixed");
       return on_device(LogProbs(coho::detach(log_probs)), LogProbs(coho::detach(reference_log_probs)), weights);
     } else {
       static_assert(eigen_dense<LogProbs> && eigen_dense<Reference>,
@@ -100,9 +102,9 @@ struct exact_kl_fn {
 
   template <class Elements>
   static auto table(const Elements& x, std::size_t vocabulary) {
-    require_argument(vocabulary > 0 && x.size() % vocabulary == 0, "exact_kl: " + std::to_string(x.size()) +
-                                                                       " numbers are no rows of a vocabulary of " +
-                                                                       std::to_string(vocabulary));
+    require_argument(vocabulary > 0 && x.size() % vocabulary == 0,
+                     "exact_kl: " + std::to_string(x.size()) + " numbers are not a multiple of the vocabulary size " +
+                         std::to_string(vocabulary));
     using number = std::remove_cvref_t<decltype(x[0])>;
     return Eigen::Map<const table_of<number>>(x.data(), static_cast<Eigen::Index>(vocabulary),
                                               static_cast<Eigen::Index>(x.size() / vocabulary));
@@ -111,7 +113,7 @@ struct exact_kl_fn {
   static void require_finite_row(double kl, Eigen::Index row) {
     if (std::isfinite(kl)) return;
     throw argument_error("exact_kl: the divergence of row " + std::to_string(row) +
-                         " is not finite; it holds NaN, or the reference has −inf where the policy has not");
+                         " is not finite: it contains NaN, or the reference has −inf where the policy does not");
   }
   template <class Array>
   static void check_rows(const Array& kl) {
@@ -125,15 +127,15 @@ struct exact_kl_fn {
                                                                          text(rows, columns) + " was expected");
   }
 
-  // One token's divergence; p and d = log p − log q are left for the gradient, both filled up to whole blocks. A token
-  // of probability 0 adds 0.
+  // One token's divergence; p and d = log p − log q are kept for the gradient, both padded to whole blocks. A token of
+  // probability 0 adds 0.
   struct row_scratch {
     std::vector<double> p, d;
 
     template <class P, class Q, class Real = double>
     double divergence(const P& log_p, const Q& log_q, Eigen::Index row) {
       constexpr std::size_t block = detail::token_block;
-      constexpr double least = -708;  // e^least is the smallest normal number; what is less counts as 0
+      constexpr double least = -708;  // e^least is the smallest normal number; anything smaller counts as 0
       const auto size = static_cast<std::size_t>(log_p.size()), filled = (size + block - 1) / block * block;
       p.resize(filled);
       d.resize(filled);
@@ -174,7 +176,7 @@ struct exact_kl_fn {
   template <class P, class Q, class Weights, class Gradient>
   static double on_host(const P& log_probs, const Q& reference, const token_weights<Weights>& weights,
                         Gradient& d_logits) {
-    static_assert(detail::host_array<Weights>, "coho::exact_kl: tensors and arrays of the host cannot be mixed");
+    static_assert(detail::host_array<Weights>, "coho::exact_kl: tensors and host arrays cannot be mixed");
     check_sizes(log_probs.rows(), log_probs.cols(), reference.rows(), reference.cols());
     const auto w = detail::host_elements(weights.values);
     detail::check_lengths(static_cast<std::size_t>(log_probs.cols()), w.size(), "exact_kl", "weights");

@@ -3,8 +3,10 @@
 #include <cmath>
 #include <coho/error.hpp>
 #include <coho/loss/dpo.hpp>
+#include <coho/loss/detail/logistic.hpp>
 #include <coho/loss/elementwise_loss.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <concepts>
 #include <cstddef>
@@ -18,6 +20,12 @@ struct bradley_terry_options {
   double label_smoothing = 0;  ///< ε: probability that a label is wrong; in [0, 0.5)
   double centring = 0;         ///< c in c·(r0 + r1)², which keeps scores about 0; at least 0
   friend bool operator==(const bradley_terry_options&, const bradley_terry_options&) = default;
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"margin", "subtracted from the difference of scores"}, o.margin...);
+    visit({"label_smoothing", "ε: probability that a label is wrong", allowed::in_from(0, 0.5)}, o.label_smoothing...);
+    visit({"centring", "c in c·(r0 + r1)², which keeps scores about 0", allowed::at_least(0)}, o.centring...);
+  }
 };
 
 /// The margin m_i of each pair, say by how much an annotator preferred the response: an array, range or tensor, or a
@@ -59,14 +67,33 @@ struct bradley_terry_result {
 ///     double fresh = loss(0.0, 0.0);  // ln 2
 class bradley_terry_loss {
  public:
-  explicit bradley_terry_loss(const bradley_terry_options& options = {}) : options_(options) {
-    require_option(std::isfinite(options.margin), "margin", options.margin, "finite");
-    require_option(options.label_smoothing >= 0 && options.label_smoothing < 0.5, "label_smoothing",
-                   options.label_smoothing, "in [0, 0.5)");
-    require_option(options.centring >= 0 && std::isfinite(options.centring), "centring", options.centring,
-                   "finite and at least 0");
-  }
+  explicit bradley_terry_loss(const bradley_terry_options& options = {}) : options_(options) { validate(options); }
   const bradley_terry_options& options() const noexcept { return options_; }
+
+  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  template <bool Gradient, class T>
+  element_terms<T, 2, 1> element(const T& preferred, const T& other, const T& target, const T& margin) const {
+    const double epsilon = options_.label_smoothing, centring = options_.centring;
+    const T difference = preferred - other, total = preferred + other, z = difference - options_.margin - margin;
+    const T p = target * (1 - epsilon) + (1 - target) * epsilon;
+    element_terms<T, 2, 1> out;
+    // 1 − σ(z) is taken as σ(−z): σ(z) rounds to 1 long before its distance from 1 is negligible.
+    T slope{};
+    if constexpr (std::floating_point<T>) {
+      const detail::logistic_terms s = detail::logistic(z);
+      out.value = s.softplus_negated + (1 - p) * z + centring * total * total;
+      if constexpr (Gradient) slope = (1 - p) * s.sigmoid - p * s.sigmoid_negated;
+    } else {
+      out.value = coho::softplus(T(-z)) + (1 - p) * z + centring * total * total;
+      if constexpr (Gradient) slope = (1 - p) * coho::sigmoid(z) - p * coho::sigmoid(T(-z));
+    }
+    if constexpr (Gradient) {
+      const T pull = 2 * centring * total;
+      out.slopes = {T(pull + slope), T(pull - slope)};
+      out.measures = {detail::above_zero(T(difference * (2 * target - 1)))};
+    }
+    return out;
+  }
 
   template <class Preferred, class Other>
   auto operator()(const Preferred& preferred_scores, const Other& other_scores) const {
@@ -131,34 +158,8 @@ class bradley_terry_loss {
   }
 
  private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
-  static constexpr detail::elementwise<2, 4> frame{"bradley_terry_loss",
-                                                   {"preferred_scores", "other_scores", "targets", "margins"}};
-
-  template <bool Gradient, class T>
-  detail::element_terms<T, 2, 1> element(const T& preferred, const T& other, const T& target, const T& margin) const {
-    const double epsilon = options_.label_smoothing, centring = options_.centring;
-    const T difference = preferred - other, total = preferred + other, z = difference - options_.margin - margin;
-    const T p = target * (1 - epsilon) + (1 - target) * epsilon;
-    detail::element_terms<T, 2, 1> out;
-    // 1 − σ(z) is taken as σ(−z): σ(z) rounds to 1 long before its distance from 1 is negligible.
-    T slope{};
-    if constexpr (std::floating_point<T>) {
-      const detail::logistic_terms s = detail::logistic(z);
-      out.value = s.softplus_negated + (1 - p) * z + centring * total * total;
-      if constexpr (Gradient) slope = (1 - p) * s.sigmoid - p * s.sigmoid_negated;
-    } else {
-      out.value = coho::softplus(T(-z)) + (1 - p) * z + centring * total * total;
-      if constexpr (Gradient) slope = (1 - p) * coho::sigmoid(z) - p * coho::sigmoid(T(-z));
-    }
-    if constexpr (Gradient) {
-      const T pull = 2 * centring * total;
-      out.slopes = {T(pull + slope), T(pull - slope)};
-      out.measures = {detail::above_zero(T(difference * (2 * target - 1)))};
-    }
-    return out;
-  }
+  static constexpr elementwise_loss<2, 4> frame{"bradley_terry_loss",
+                                                {"preferred_scores", "other_scores", "targets", "margins"}};
 
   template <class Result>
   static auto named(Result result) {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <coho/error.hpp>
 #include <coho/loss/dpo.hpp>
+#include <coho/loss/detail/logistic.hpp>
 #include <coho/loss/elementwise_loss.hpp>
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
@@ -74,6 +75,40 @@ class bradley_terry_ties_loss {
     return {std::exp(-win), std::exp(-tie), std::exp(-loss)};
   }
 
+  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  template <bool Gradient, class T>
+  element_terms<T, 2, 1> element(const T& first, const T& second, const T& outcome) const {
+    const T d = first - second, lean = 2.0 * outcome - 1.0, zero = 0.0 * lean;
+    element_terms<T, 2, 1> out;
+    if constexpr (std::floating_point<T>) {
+      if (outcome < 0 || outcome > 1) {
+        throw argument_error("bradley_terry_ties_loss: an outcome is outside [0, 1]");
+      }
+      const double sure = std::abs(lean);
+      if (std::isinf(tie_cost_) && sure < 1) {
+        throw argument_error("bradley_terry_ties_loss: an outcome is a tie, but the options rule ties out");
+      }
+      const auto [value, total] = mixture(d, 0.5 * (sure + lean), 1 - sure, 0.5 * (sure - lean));
+      out.value = value;
+      if constexpr (Gradient) {
+        out.slopes = {total, -total};
+        out.measures = {detail::above_zero(d * lean)};
+      }
+      return out;
+    }
+    const T wins = coho::max(lean, zero), losses = coho::max(T(-lean), zero), ties = 1.0 - wins - losses;
+    const auto cost = costs(d);
+    // Where ties are ruled out their cost is infinite, and 0 times that is not 0.
+    out.value = wins * cost.win + losses * cost.loss + coho::where(ties > 0, T(ties * cost.tie), T(0.0 * d));
+    if constexpr (Gradient) {
+      const auto slope = slopes(d);
+      const T total = wins * slope.win + losses * slope.loss + ties * slope.tie;
+      out.slopes = {total, T(-total)};
+      out.measures = {detail::above_zero(T(d * lean))};
+    }
+    return out;
+  }
+
   template <class First, class Second, class Outcomes>
   auto operator()(const First& first_scores, const Second& second_scores, const Outcomes& outcomes) const {
     return frame.value(*this, first_scores, second_scores, outcomes);
@@ -95,10 +130,8 @@ class bradley_terry_ties_loss {
   }
 
  private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
-  static constexpr detail::elementwise<2, 3> frame{"bradley_terry_ties_loss",
-                                                   {"first_scores", "second_scores", "outcomes"}};
+  static constexpr elementwise_loss<2, 3> frame{"bradley_terry_ties_loss",
+                                                {"first_scores", "second_scores", "outcomes"}};
 
   template <class T>
   struct of_outcomes {
@@ -161,39 +194,6 @@ class bradley_terry_ties_loss {
     const double tied = ties * (half + (std::isinf(tie_cost_) ? 0.0 : tie_cost_) + rest);  // infinite: no ties here
     return {wins * (half - 0.5 * d + rest) + losses * (half + 0.5 * d + rest) + tied,
             -wins * down + losses * up + ties * 0.5 * (up - down)};
-  }
-
-  template <bool Gradient, class T>
-  detail::element_terms<T, 2, 1> element(const T& first, const T& second, const T& outcome) const {
-    const T d = first - second, lean = 2.0 * outcome - 1.0, zero = 0.0 * lean;
-    detail::element_terms<T, 2, 1> out;
-    if constexpr (std::floating_point<T>) {
-      if (outcome < 0 || outcome > 1) {
-        throw argument_error("bradley_terry_ties_loss: an outcome is outside [0, 1]");
-      }
-      const double sure = std::abs(lean);
-      if (std::isinf(tie_cost_) && sure < 1) {
-        throw argument_error("bradley_terry_ties_loss: an outcome is a tie, but the options rule ties out");
-      }
-      const auto [value, total] = mixture(d, 0.5 * (sure + lean), 1 - sure, 0.5 * (sure - lean));
-      out.value = value;
-      if constexpr (Gradient) {
-        out.slopes = {total, -total};
-        out.measures = {detail::above_zero(d * lean)};
-      }
-      return out;
-    }
-    const T wins = coho::max(lean, zero), losses = coho::max(T(-lean), zero), ties = 1.0 - wins - losses;
-    const auto cost = costs(d);
-    // Where ties are ruled out their cost is infinite, and 0 times that is not 0.
-    out.value = wins * cost.win + losses * cost.loss + coho::where(ties > 0, T(ties * cost.tie), T(0.0 * d));
-    if constexpr (Gradient) {
-      const auto slope = slopes(d);
-      const T total = wins * slope.win + losses * slope.loss + ties * slope.tie;
-      out.slopes = {total, T(-total)};
-      out.measures = {detail::above_zero(T(d * lean))};
-    }
-    return out;
   }
 
   template <class Result>

@@ -54,6 +54,24 @@ class cpo_loss {
   }
   const cpo_options& options() const noexcept { return options_; }
 
+  static constexpr bool by_blocks = true;
+
+  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  template <bool Gradient, class T>
+  element_terms<T, 2, 2> element(const T& preferred, const T& other, const T& preferred_length) const {
+    const double beta = options_.beta;
+    const T z = beta * (preferred - other);
+    const T nll_slope = (0.0 * z - options_.nll_coefficient) / coho::max(preferred_length, 1.0);
+    const auto term = detail::preference_terms<Gradient>(options_.form, z, beta, options_.label_smoothing);
+    element_terms<T, 2, 2> out;
+    out.value = term.value + nll_slope * preferred;
+    if constexpr (Gradient) {
+      out.slopes = {T(beta * term.slope + nll_slope), T(-beta * term.slope)};
+      out.measures = {detail::above_zero(z), z};
+    }
+    return out;
+  }
+
   template <class Preferred, class Other, class Lengths>
   auto operator()(const Preferred& preferred, const Other& other, const Lengths& preferred_lengths) const {
     return frame.value(*this, preferred, other, preferred_lengths);
@@ -75,25 +93,7 @@ class cpo_loss {
   }
 
  private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
-  static constexpr bool by_blocks = true;
-  static constexpr detail::elementwise<2, 3> frame{"cpo_loss", {"preferred", "other", "preferred_lengths"}};
-
-  template <bool Gradient, class T>
-  detail::element_terms<T, 2, 2> element(const T& preferred, const T& other, const T& preferred_length) const {
-    const double beta = options_.beta;
-    const T z = beta * (preferred - other);
-    const T nll_slope = (0.0 * z - options_.nll_coefficient) / coho::max(preferred_length, 1.0);
-    const auto term = detail::preference_terms<Gradient>(options_.form, z, beta, options_.label_smoothing);
-    detail::element_terms<T, 2, 2> out;
-    out.value = term.value + nll_slope * preferred;
-    if constexpr (Gradient) {
-      out.slopes = {T(beta * term.slope + nll_slope), T(-beta * term.slope)};
-      out.measures = {detail::above_zero(z), z};
-    }
-    return out;
-  }
+  static constexpr elementwise_loss<2, 3> frame{"cpo_loss", {"preferred", "other", "preferred_lengths"}};
 
   template <class Result>
   static auto named(Result result) {

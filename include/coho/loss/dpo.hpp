@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <coho/error.hpp>
+#include <coho/loss/detail/logistic.hpp>
 #include <coho/loss/elementwise_loss.hpp>
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
@@ -187,8 +188,8 @@ class dpo_loss {
   }
 
  private:
-  static constexpr detail::elementwise<2, 4> frame{"dpo_loss",
-                                                   {"preferred", "other", "reference_preferred", "reference_other"}};
+  static constexpr elementwise_loss<2, 4> frame{"dpo_loss",
+                                                {"preferred", "other", "reference_preferred", "reference_other"}};
 
   // The forms with an exponential and those without are compiled apart: calls in a loop cost it its registers.
   template <class Run>

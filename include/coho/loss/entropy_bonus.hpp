@@ -43,6 +43,12 @@ class entropy_bonus {
   }
   const entropy_bonus_options& options() const noexcept { return options_; }
 
+  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  template <bool, class T>
+  element_terms<T, 1, 1> element(const T& entropy) const {
+    return {T(-options_.coefficient * entropy), {T(0.0 * entropy - options_.coefficient)}, {entropy}};
+  }
+
   template <class Entropy>
   auto operator()(const Entropy& entropy) const {
     return frame.value(*this, entropy);
@@ -62,14 +68,7 @@ class entropy_bonus {
   }
 
  private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
-  static constexpr detail::elementwise<1, 1> frame{"entropy_bonus", {"entropy"}};
-
-  template <bool, class T>
-  detail::element_terms<T, 1, 1> element(const T& entropy) const {
-    return {T(-options_.coefficient * entropy), {T(0.0 * entropy - options_.coefficient)}, {entropy}};
-  }
+  static constexpr elementwise_loss<1, 1> frame{"entropy_bonus", {"entropy"}};
 
   template <class Result>
   static auto named(Result result) {

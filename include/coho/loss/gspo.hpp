@@ -2,14 +2,17 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <utility>
+
+#include <coho/check_lengths.hpp>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
-#include <coho/kl/estimators.hpp>
-#include <coho/loss/token_loss.hpp>
+#include <coho/loss/detail/log_ratio.hpp>
+#include <coho/loss/detail/results.hpp>
+#include <coho/loss/policy_loss_inputs.hpp>
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
-#include <cstddef>
-#include <span>
 
 namespace coho {
 
@@ -22,9 +25,9 @@ template <class Value, class Array>
 struct gspo_result {
   Value value;           ///< the loss
   Array d_log_probs;     ///< its gradient; 0 where the weight is 0
-  Value clip_fraction;   ///< share of tokens whose term is clipped (of whole sequences, usually)
+  Value clip_fraction;   ///< fraction of tokens whose term is clipped (of whole sequences, usually)
   Value approximate_kl;  ///< mean over tokens of ρ − 1 − log ρ, ρ the token's own ratio, as in `ppo_clip_loss`
-  Value tokens;          ///< tokens of nonzero weight: to combine the two shares over parts of a batch
+  Value tokens;          ///< tokens of nonzero weight: to combine the two means over parts of a batch
 };
 
 /// Group sequence policy optimisation (Zheng et al. 2025, §4.1): PPO's clip with one ratio for a whole sequence, the
@@ -33,16 +36,18 @@ struct gspo_result {
 ///     s_i = exp( Σ_{t∈i} (log π(y_t) − log π_old(y_t)) / n_i )
 ///     L = Σ_i Σ_{t∈i} w_t · max(−A_t·s_i, −A_t·clip(s_i, 1 − clip_low, 1 + clip_high))
 ///
-/// The paper's objective has one advantage a sequence (`sequence_spread` repeats it for the tokens) and weights of
+/// The paper's objective has one advantage per sequence (`sequence_spread` repeats it for the tokens) and weights of
 /// reduction::sequence_mean_of_means; neither is needed. The ratio of a mean is far closer to 1 than a token's: its
-/// bounds are too. log s is limited to ±20; beyond, the gradient is 0. `log_probs`, `old_log_probs` (nats),
-/// `advantages` and `weights`: one a token; arrays, ranges or tensors; `offsets`: one more than there are sequences.
-/// `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a `gspo_result`. Throws
+/// bounds are too. log s is limited to ±20; beyond, the gradient is 0. Uses all members of `policy_loss_inputs`:
+/// arrays, ranges or tensors; `offsets` has one entry more than there are sequences. Without weights the loss is the
+/// mean. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a `gspo_result`. Throws
 /// option_error at construction; argument_error when lengths or offsets do not fit or the loss is not finite (host
 /// arrays).
 ///
 ///     auto weights = coho::make_token_weights(mask, offsets, {.kind = coho::reduction::sequence_mean_of_means});
-///     auto result = coho::gspo_loss{}.value_and_grad(log_probs, old_log_probs, advantages, weights, offsets);
+///     auto result = coho::gspo_loss{}.value_and_grad({.log_probs = log_probs, .old_log_probs = old,
+///                                                     .advantages = advantages, .weights = weights,
+///                                                     .offsets = offsets});
 ///     // result.value, result.d_log_probs
 class gspo_loss {
  public:
@@ -52,129 +57,118 @@ class gspo_loss {
   }
   const gspo_options& options() const noexcept { return options_; }
 
-  template <class LogProbs, class Old, class Advantages, class Weights>
-  auto operator()(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
-                  const token_weights<Weights>& weights, std::span<const std::size_t> offsets) const {
-    static_assert(detail::array_check<LogProbs, Old, Advantages, Weights>::passed);
-    if constexpr (detail::device_array<LogProbs>) {
-      return on_device<false>(log_probs, old_log_probs, advantages, weights, offsets);
+  template <class Array = double>
+  auto operator()(const policy_loss_inputs<Array>& in) const {
+    if constexpr (detail::device_array<Array>) {
+      return of_tensors<false>(in, in.log_probs);
     } else {
-      return on_host<false>(log_probs, old_log_probs, advantages, weights, offsets).value;
+      return of_host<false>(in).value;
     }
   }
-
-  template <class LogProbs, class Old, class Advantages, class Weights>
-  auto value_and_grad(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
-                      const token_weights<Weights>& weights, std::span<const std::size_t> offsets) const {
-    static_assert(detail::array_check<LogProbs, Old, Advantages, Weights>::passed);
-    if constexpr (detail::device_array<LogProbs>) {
-      return on_device<true>(LogProbs(coho::detach(log_probs)), old_log_probs, advantages, weights, offsets);
+  template <class Array = double>
+  auto value_and_grad(const policy_loss_inputs<Array>& in) const {
+    if constexpr (detail::device_array<Array>) {
+      return of_tensors<true>(in, Array(coho::detach(in.log_probs)));
     } else {
-      return on_host<true>(log_probs, old_log_probs, advantages, weights, offsets);
+      return of_host<true>(in);
     }
   }
 
  private:
-  static constexpr double log_ratio_limit = 20;
-
   template <class T>
-  static T divergence(const T& log_ratio) {
-    const T limited = coho::clamp(T(-log_ratio), -log_ratio_limit, log_ratio_limit);
-    return coho::max(detail::kl_of(limited, kl_estimator::k3), 0.0);
+  struct terms {
+    T value, kept;  ///< kept: 1 where no clip acts, else 0
+  };
+
+  // One token, or all of them as a tensor, of its sequence's ratio. See `ppo_clip_loss` for the form of the clip.
+  template <class T>
+  terms<T> token(const T& ratio, const T& advantage) const {
+    const T free = -advantage * ratio;
+    const T clipped = coho::min(T(-advantage * (1 - options_.clip_low)), T(-advantage * (1 + options_.clip_high)));
+    const T zero = 0.0 * ratio;
+    return {T(coho::max(free, clipped)), T(coho::where(clipped > free, zero, T(zero + 1.0)))};
   }
 
-  // A series near 0, where rounding would eat the difference.
-  static double divergence(double log_ratio) {
-    const double l = coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit);
-    const double series = l * l * (0.5 + l * (1.0 / 6 + l * (1.0 / 24 + l * (1.0 / 120 + l * (1.0 / 720)))));
-    return std::abs(l) < 0.01 ? series : std::exp(l) - 1 - l;
-  }
+  template <bool Gradient, class Number>
+  auto of_host(const policy_loss_inputs<Number>& in) const {
+    const auto& log_probs = in.log_probs;
+    const auto size = static_cast<std::size_t>(log_probs.size());
+    const auto weights = in.weights.given ? in.weights.values : array_view<double>(detail::equal_weights(size));
+    const auto check = [size](const auto& x, const char* what) {
+      detail::check_lengths(size, static_cast<std::size_t>(x.size()), "gspo_loss", what);
+    };
+    check(in.old_log_probs, "old_log_probs");
+    check(in.advantages, "advantages");
+    check(weights, "weights");
+    detail::check_offsets(in.offsets, size, "gspo_loss");
+    const double* const weight = weights.data();
+    const Number *const p = log_probs.data(), *const old = in.old_log_probs.data(), *const a = in.advantages.data();
 
-  template <bool Gradient, class LogProbs, class Old, class Advantages, class Weights>
-  auto on_host(const LogProbs& log_probs, const Old& old_log_probs, const Advantages& advantages,
-               const token_weights<Weights>& weights, std::span<const std::size_t> offsets) const {
-    static_assert(detail::host_array<LogProbs> && detail::host_array<Old> && detail::host_array<Advantages> &&
-                      detail::host_array<Weights>,
-                  "coho::gspo_loss: tensors and arrays of the host cannot be mixed");
-    using number = detail::host_number_t<LogProbs>;
-    const auto log_prob = detail::host_elements(log_probs);
-    const auto old = detail::host_elements(old_log_probs);
-    const auto advantage = detail::host_elements(advantages);
-    const auto weight = detail::host_elements(weights.values);
-    detail::check_lengths(log_prob.size(), old.size(), "gspo_loss", "old_log_probs");
-    detail::check_lengths(log_prob.size(), advantage.size(), "gspo_loss", "advantages");
-    detail::check_lengths(log_prob.size(), weight.size(), "gspo_loss", "weights");
-    detail::check_offsets(offsets, log_prob.size(), "gspo_loss");
-
-    gspo_result<double, detail::array_of<number>> result{};
-    if constexpr (Gradient) result.d_log_probs.resize(static_cast<Eigen::Index>(log_prob.size()));
-    number* const gradient = result.d_log_probs.data();
-    const double low = 1 - options_.clip_low, high = 1 + options_.clip_high;
-    double value = 0, tokens = 0, flat = 0, kl = 0;
-    for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
-      const std::size_t begin = offsets[i], end = offsets[i + 1];
+    gspo_result<double, detail::array_of<Number>> result{};
+    if constexpr (Gradient) result.d_log_probs.resize(log_probs.size());
+    Number* const gradient = result.d_log_probs.data();
+    double value = 0, tokens = 0, clips = 0, divergence = 0;
+    for (std::size_t i = 0; i + 1 < in.offsets.size(); ++i) {
+      const std::size_t begin = in.offsets[i], end = in.offsets[i + 1];
       double total = 0, length = 0;
       for (std::size_t t = begin; t < end; ++t) {
         if (weight[t] == 0) continue;
-        const double log_ratio = static_cast<double>(log_prob[t]) - static_cast<double>(old[t]);
+        const double log_ratio = static_cast<double>(p[t]) - static_cast<double>(old[t]);
         total += log_ratio;
         length += 1;
-        if constexpr (Gradient) kl += divergence(log_ratio);
+        if constexpr (Gradient) {
+          const double limited = detail::limited_log_ratio(log_ratio);
+          divergence += detail::ratio_divergence(std::exp(limited), limited);
+        }
       }
-      const double mean = total / std::max(length, 1.0);
-      const double limited = coho::clamp(mean, -log_ratio_limit, log_ratio_limit);
-      const double ratio = std::exp(limited), bounded = coho::clamp(ratio, low, high);
-      value += total - total;  // 0, or NaN for an infinite ratio, which the limit would hide
+      const double mean = total / std::max(length, 1.0), limited = detail::limited_log_ratio(mean);
+      const double ratio = std::exp(limited);
+      value += total - total;  // 0, or NaN for an infinite ratio
       double slope = 0;        // with respect to log s_i
       for (std::size_t t = begin; t < end; ++t) {
         if (weight[t] == 0) continue;
-        const double w = static_cast<double>(weight[t]), a = static_cast<double>(advantage[t]);
-        const double free = -a * ratio, clipped = -a * bounded;
-        const bool held = clipped > free;
-        value += w * (held ? clipped : free);  // NaN is in both
-        slope += detail::keep_if(!held, w * free);
-        flat += held ? 1.0 : 0.0;
+        const auto term = token(ratio, static_cast<double>(a[t]));
+        value += weight[t] * term.value;
+        slope += weight[t] * (term.kept * term.value);
+        clips += 1 - term.kept;
       }
       tokens += length;
       if constexpr (Gradient) {
-        const number share = limited == mean ? static_cast<number>(slope / std::max(length, 1.0)) : number(0);
-        for (std::size_t t = begin; t < end; ++t) gradient[t] = detail::keep_if(weight[t] != 0, share);
+        const auto each = limited == mean ? static_cast<Number>(slope / std::max(length, 1.0)) : Number(0);
+        for (std::size_t t = begin; t < end; ++t) gradient[t] = weight[t] != 0 ? each : Number(0);
       }
     }
+    detail::require_finite(value, "gspo_loss");
     result.value = value;
     result.tokens = tokens;
-    detail::require_finite(result.value, "gspo_loss");
-    result.clip_fraction = flat / std::max(result.tokens, 1.0);
-    result.approximate_kl = kl / std::max(result.tokens, 1.0);
+    result.clip_fraction = clips / std::max(tokens, 1.0);
+    result.approximate_kl = divergence / std::max(tokens, 1.0);
     return result;
   }
 
   // The value, differentiable with respect to log_probs; or the whole result.
   template <bool Gradient, class T>
-  auto on_device(const T& log_probs, const T& old_log_probs, const T& advantages, const token_weights<T>& weights,
-                 std::span<const std::size_t> offsets) const {
+  auto of_tensors(const policy_loss_inputs<T>& in, const T& log_probs) const {
     using std::exp;
-    const T real = (weights.values != 0).to(weights.values.scalar_type()), zero = 0.0 * real;
+    const token_weights<T> weights{in.weights.given ? in.weights.values : detail::equal_weights(log_probs)};
+    const T real = (weights.values != 0).to(weights.values.scalar_type());
     const T log_ratio =
-        detail::without_masked(log_probs, weights) - detail::without_masked(T(coho::detach(old_log_probs)), weights);
-    const T advantage = detail::without_masked(T(coho::detach(advantages)), weights);
-    const T length = coho::max(coho::sequence_sums(real, offsets), 1.0);
-    const T mean = coho::sequence_sums(log_ratio, offsets) / length;
-    const T limited = coho::clamp(mean, -log_ratio_limit, log_ratio_limit);
-    const T ratio = coho::sequence_spread(T(exp(limited)), offsets);
-    const T free = -advantage * ratio;
-    const T clipped = -advantage * coho::clamp(ratio, 1 - options_.clip_low, 1 + options_.clip_high);
-    const T value = coho::sum(weights.values * coho::max(free, clipped));
+        detail::without_masked(log_probs, weights) - detail::without_masked(T(coho::detach(in.old_log_probs)), weights);
+    const T advantage = detail::without_masked(T(coho::detach(in.advantages)), weights);
+    const T length = coho::max(coho::sequence_sums(real, in.offsets), 1.0);
+    const T mean = coho::sequence_sums(log_ratio, in.offsets) / length, limited = detail::limited_log_ratio(mean);
+    const auto term = token(T(coho::sequence_spread(T(exp(limited)), in.offsets)), advantage);
+    const T value = coho::sum(weights.values * term.value);
     if constexpr (!Gradient) {
       return value;
     } else {
-      const T flat = clipped > free;
-      const T slopes = weights.values * coho::where(flat, zero, free);
-      const T held = coho::where(limited == mean, T(coho::sequence_sums(slopes, offsets) / length), 0.0);
+      const T slope = coho::sequence_sums(T(weights.values * (term.kept * term.value)), in.offsets) / length;
+      const T each = coho::where(limited == mean, slope, 0.0);
+      const T token_ratio = detail::limited_log_ratio(log_ratio);
       const T tokens = coho::sum(real), divisor = coho::max(tokens, 1.0);
-      return gspo_result<detail::value_of<T>, T>{value, real * coho::sequence_spread(held, offsets),
-                                                 coho::sum(coho::where(flat, real, zero)) / divisor,
-                                                 coho::sum(real * divergence(log_ratio)) / divisor, tokens};
+      return gspo_result<detail::value_of<T>, T>{
+          value, real * coho::sequence_spread(each, in.offsets), coho::sum(real * (1.0 - term.kept)) / divisor,
+          coho::sum(real * detail::ratio_divergence(T(exp(token_ratio)), token_ratio)) / divisor, tokens};
     }
   }
 

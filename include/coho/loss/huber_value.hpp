@@ -1,13 +1,14 @@
 #pragma once
 
 #include <cmath>
-#include <coho/error.hpp>
-#include <coho/loss/elementwise_loss.hpp>
-#include <coho/math.hpp>
-#include <coho/reduce.hpp>
 #include <cstddef>
 #include <type_traits>
 #include <utility>
+
+#include <coho/error.hpp>
+#include <coho/loss/elementwise_loss.hpp>
+#include <coho/loss/value_loss_inputs.hpp>
+#include <coho/math.hpp>
 
 namespace coho {
 
@@ -19,8 +20,8 @@ template <class Value, class Array>
 struct huber_value_result {
   Value value;          ///< the loss
   Array d_values;       ///< its gradient, limited to ±w·delta; 0 where the weight is 0
-  Value clip_fraction;  ///< share of tokens whose gradient is limited
-  Value tokens;         ///< tokens of nonzero weight: to combine the share over parts of a batch
+  Value clip_fraction;  ///< fraction of tokens whose gradient is limited
+  Value tokens;         ///< tokens of nonzero weight: to combine the fraction over parts of a batch
 };
 
 /// The value loss with Huber's error (Huber 1964), which a few far-off returns cannot dominate, summed over tokens with
@@ -28,15 +29,15 @@ struct huber_value_result {
 ///
 ///     L = Σ_t w_t · h(v_t − R_t),   h(e) = ½e² where |e| ≤ delta, delta·(|e| − ½·delta) beyond
 ///
-/// It takes what `value_clip_loss` takes, and can be exchanged for it; `old_values` are not used. The plain squared
-/// error is this with delta = infinity, and also `value_clip_loss` with clip = infinity. `values`, `old_values` and
-/// `returns`: one a token; arrays, ranges or tensors. Without weights the loss is the mean. Single numbers give the
-/// term of one token. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a
-/// `huber_value_result`. Throws option_error at construction; argument_error when lengths differ or the loss is not
-/// finite (host arrays).
+/// It can be exchanged for `value_clip_loss`; `old_values` are not used. The plain squared error is this with delta =
+/// infinity, and also `value_clip_loss` with clip = infinity. Uses `values`, `returns` and `weights` of
+/// `value_loss_inputs`: arrays, ranges or tensors. Without weights the loss is the mean. Three numbers (the value, the
+/// old value and the return) give the term of one token. `operator()` returns double, or a 0-d tensor that is
+/// differentiable; `value_and_grad` a `huber_value_result`. Throws option_error at construction; argument_error when
+/// lengths differ or the loss is not finite (host arrays).
 ///
 ///     coho::huber_value_loss loss{{.delta = 10}};
-///     auto result = loss.value_and_grad(values, old_values, returns, weights);
+///     auto result = loss.value_and_grad({.values = values, .returns = returns, .weights = weights});
 ///     // result.value, result.d_values
 class huber_value_loss {
  public:
@@ -45,37 +46,13 @@ class huber_value_loss {
   }
   const huber_value_options& options() const noexcept { return options_; }
 
-  template <class Values, class Old, class Returns>
-  auto operator()(const Values& values, const Old& old_values, const Returns& returns) const {
-    return frame.value(*this, values, old_values, returns);
-  }
-  template <class Values, class Old, class Returns, class Weights>
-  auto operator()(const Values& values, const Old& old_values, const Returns& returns,
-                  const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, values, old_values, returns);
-  }
-
-  template <class Values, class Old, class Returns>
-  auto value_and_grad(const Values& values, const Old& old_values, const Returns& returns) const {
-    return named(frame.value_and_grad(*this, values, old_values, returns));
-  }
-  template <class Values, class Old, class Returns, class Weights>
-  auto value_and_grad(const Values& values, const Old& old_values, const Returns& returns,
-                      const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, values, old_values, returns));
-  }
-
- private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
-  static constexpr detail::elementwise<1, 3> frame{"huber_value_loss", {"values", "old_values", "returns"}};
-
+  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
   template <bool Gradient, class T>
-  detail::element_terms<T, 1, 1> element(const T& value, const T&, const T& target) const {
+  element_terms<T, 1, 1> element(const T& value, const T& target) const {
     using std::abs;
     const T error = value - target;
     const T limited = coho::clamp(error, -options_.delta, options_.delta);
-    detail::element_terms<T, 1, 1> out;
+    element_terms<T, 1, 1> out;
     out.value = limited * (error - 0.5 * limited);  // both cases in one, without a difference of infinities
     if constexpr (Gradient) {
       out.slopes = {limited};
@@ -85,12 +62,23 @@ class huber_value_loss {
     return out;
   }
 
-  template <class Result>
-  static auto named(Result result) {
+  double operator()(double value, double /*old_value*/, double target) const {
+    return element<false>(value, target).value;
+  }
+  template <class Array = double>
+  auto operator()(const value_loss_inputs<Array>& in) const {
+    return frame.weighted_value(*this, in.weights, in.values, in.returns);
+  }
+  template <class Array = double>
+  auto value_and_grad(const value_loss_inputs<Array>& in) const {
+    auto result = frame.weighted_value_and_grad(*this, in.weights, in.values, in.returns);
     auto& d_values = result.gradients[0];
     return huber_value_result<decltype(result.value), std::remove_cvref_t<decltype(d_values)>>{
         result.value, std::move(d_values), result.measures[0], result.count};
   }
+
+ private:
+  static constexpr elementwise_loss<1, 2> frame{"huber_value_loss", {"values", "returns"}};
 
   huber_value_options options_;
 };

@@ -6,6 +6,7 @@
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/loss/dpo.hpp>
+#include <coho/loss/detail/logistic.hpp>
 #include <coho/loss/elementwise_loss.hpp>
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
@@ -92,6 +93,45 @@ class kto_loss {
   }
   const kto_options& options() const noexcept { return options_; }
 
+  static constexpr bool by_blocks = true;
+
+  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  template <bool Gradient, class T>
+  element_terms<T, 1, 2> element(const T& log_prob, const T& reference_log_prob, const T& desirable,
+                                 const T& kl_baseline) const {
+    if constexpr (std::floating_point<T>) {
+      if (std::isnan(desirable)) throw argument_error("kto_loss: an element of desirable is NaN");
+    }
+    const auto wanted = desirable != 0;
+    const T difference = log_prob - reference_log_prob - kl_baseline, zero = 0.0 * difference;
+    const T direction = coho::where(wanted, T(zero + 1.0), T(zero - 1.0));
+    const T weight = coho::where(wanted, T(zero + options_.desirable_weight), T(zero + options_.undesirable_weight));
+    const T margin = options_.beta * direction * difference;
+    element_terms<T, 1, 2> out;
+    // 1 − σ(x) is taken as σ(−x), which is precise where it is small.
+    T wrong{}, right{};
+    if constexpr (std::floating_point<T>) {
+      const double e = std::exp(-std::abs(margin)), major = 1 / (1 + e), minor = e * major;
+      // Products, not choices, which could not be foreseen.
+      const double below = static_cast<double>(margin < 0), above = 1 - below;
+      wrong = below * major + above * minor;
+      right = below * minor + above * major;
+    } else if constexpr (requires { logistic(margin); }) {
+      const auto s = logistic(margin);
+      wrong = s.sigmoid_negated;
+      right = s.sigmoid;
+    } else {
+      wrong = coho::sigmoid(T(-margin));
+      if constexpr (Gradient) right = coho::sigmoid(margin);
+    }
+    out.value = weight * wrong;
+    if constexpr (Gradient) {
+      out.slopes = {T(-options_.beta * direction * weight * wrong * right)};
+      out.measures = {detail::above_zero(margin), margin};
+    }
+    return out;
+  }
+
   template <class LogProbs, class Reference, class Desirable>
   auto operator()(const LogProbs& log_probs, const Reference& reference_log_probs, const Desirable& desirable,
                   double kl_baseline) const {
@@ -119,51 +159,12 @@ class kto_loss {
   }
 
  private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
-  static constexpr bool by_blocks = true;
-  static constexpr detail::elementwise<1, 4> frame{"kto_loss",
-                                                   {"log_probs", "reference_log_probs", "desirable", "kl_baseline"}};
+  static constexpr elementwise_loss<1, 4> frame{"kto_loss",
+                                                {"log_probs", "reference_log_probs", "desirable", "kl_baseline"}};
 
   static void check(double kl_baseline) {
     require_argument(kl_baseline >= 0 && std::isfinite(kl_baseline),
                      "kto_loss: kl_baseline must be finite and at least 0");
-  }
-
-  template <bool Gradient, class T>
-  detail::element_terms<T, 1, 2> element(const T& log_prob, const T& reference_log_prob, const T& desirable,
-                                         const T& kl_baseline) const {
-    if constexpr (std::floating_point<T>) {
-      if (std::isnan(desirable)) throw argument_error("kto_loss: an element of desirable is NaN");
-    }
-    const auto wanted = desirable != 0;
-    const T difference = log_prob - reference_log_prob - kl_baseline, zero = 0.0 * difference;
-    const T direction = coho::where(wanted, T(zero + 1.0), T(zero - 1.0));
-    const T weight = coho::where(wanted, T(zero + options_.desirable_weight), T(zero + options_.undesirable_weight));
-    const T margin = options_.beta * direction * difference;
-    detail::element_terms<T, 1, 2> out;
-    // 1 − σ(x) is taken as σ(−x), which is precise where it is small.
-    T wrong{}, right{};
-    if constexpr (std::floating_point<T>) {
-      const double e = std::exp(-std::abs(margin)), major = 1 / (1 + e), minor = e * major;
-      // Products, not choices, which could not be foreseen.
-      const double below = static_cast<double>(margin < 0), above = 1 - below;
-      wrong = below * major + above * minor;
-      right = below * minor + above * major;
-    } else if constexpr (requires { logistic(margin); }) {
-      const auto s = logistic(margin);
-      wrong = s.sigmoid_negated;
-      right = s.sigmoid;
-    } else {
-      wrong = coho::sigmoid(T(-margin));
-      if constexpr (Gradient) right = coho::sigmoid(margin);
-    }
-    out.value = weight * wrong;
-    if constexpr (Gradient) {
-      out.slopes = {T(-options_.beta * direction * weight * wrong * right)};
-      out.measures = {detail::above_zero(margin), margin};
-    }
-    return out;
   }
 
   template <class Result>

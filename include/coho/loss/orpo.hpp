@@ -3,6 +3,7 @@
 #include <cmath>
 #include <coho/error.hpp>
 #include <coho/loss/dpo.hpp>
+#include <coho/loss/detail/logistic.hpp>
 #include <coho/loss/elementwise_loss.hpp>
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
@@ -49,53 +50,14 @@ class orpo_loss {
   }
   const orpo_options& options() const noexcept { return options_; }
 
-  template <class Preferred, class Other>
-  auto operator()(const Preferred& preferred, const Other& other) const {
-    return frame.value(*this, preferred, other);
-  }
-  template <class Preferred, class Other, class Weights>
-  auto operator()(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, preferred, other);
-  }
-
-  template <class Preferred, class Other>
-  auto value_and_grad(const Preferred& preferred, const Other& other) const {
-    return named(frame.value_and_grad(*this, preferred, other));
-  }
-  template <class Preferred, class Other, class Weights>
-  auto value_and_grad(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, preferred, other));
-  }
-
- private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
   static constexpr bool by_blocks = true;
-  static constexpr detail::elementwise<2, 2> frame{"orpo_loss", {"preferred", "other"}};
-  static constexpr double largest = -1e-6;
 
+  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
   template <bool Gradient, class T>
-  struct log_odds {
-    T value;
-    T slope{};
-
-    explicit log_odds(const T& log_prob) {
-      using std::expm1, std::log;
-      if constexpr (std::floating_point<T>) {
-        if (log_prob > -largest) throw argument_error("orpo_loss: a log-prob is greater than 0");
-      }
-      const T limited = coho::where(log_prob > largest, T(0.0 * log_prob + largest), log_prob);
-      const T rest = -expm1(limited);
-      value = limited - log(rest);
-      if constexpr (Gradient) slope = coho::where(log_prob > largest, T(0.0 * rest), T(1.0 / rest));
-    }
-  };
-
-  template <bool Gradient, class T>
-  detail::element_terms<T, 2, 2> element(const T& preferred, const T& other) const {
+  element_terms<T, 2, 2> element(const T& preferred, const T& other) const {
     const log_odds<Gradient, T> of_preferred(preferred), of_other(other);
     const T z = of_preferred.value - of_other.value;
-    detail::element_terms<T, 2, 2> out;
+    element_terms<T, 2, 2> out;
     T cost{}, wrong{};  // −log σ(z), and its derivative times −1
     if constexpr (std::floating_point<T>) {
       const detail::logistic_terms s = detail::logistic(z);
@@ -117,6 +79,45 @@ class orpo_loss {
     }
     return out;
   }
+
+  template <class Preferred, class Other>
+  auto operator()(const Preferred& preferred, const Other& other) const {
+    return frame.value(*this, preferred, other);
+  }
+  template <class Preferred, class Other, class Weights>
+  auto operator()(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
+    return frame.weighted_value(*this, weights, preferred, other);
+  }
+
+  template <class Preferred, class Other>
+  auto value_and_grad(const Preferred& preferred, const Other& other) const {
+    return named(frame.value_and_grad(*this, preferred, other));
+  }
+  template <class Preferred, class Other, class Weights>
+  auto value_and_grad(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
+    return named(frame.weighted_value_and_grad(*this, weights, preferred, other));
+  }
+
+ private:
+  static constexpr elementwise_loss<2, 2> frame{"orpo_loss", {"preferred", "other"}};
+  static constexpr double largest = -1e-6;
+
+  template <bool Gradient, class T>
+  struct log_odds {
+    T value;
+    T slope{};
+
+    explicit log_odds(const T& log_prob) {
+      using std::expm1, std::log;
+      if constexpr (std::floating_point<T>) {
+        if (log_prob > -largest) throw argument_error("orpo_loss: a log-prob is greater than 0");
+      }
+      const T limited = coho::where(log_prob > largest, T(0.0 * log_prob + largest), log_prob);
+      const T rest = -expm1(limited);
+      value = limited - log(rest);
+      if constexpr (Gradient) slope = coho::where(log_prob > largest, T(0.0 * rest), T(1.0 / rest));
+    }
+  };
 
   template <class Result>
   static auto named(Result result) {

@@ -4,7 +4,9 @@
 #include <cmath>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
-#include <coho/loss/token_loss.hpp>
+#include <coho/check_lengths.hpp>
+#include <coho/loss/detail/results.hpp>
+#include <coho/loss/detail/logistic.hpp>
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
 #include <cstddef>

@@ -51,6 +51,23 @@ class simpo_loss {
   }
   const simpo_options& options() const noexcept { return options_; }
 
+  static constexpr bool by_blocks = true;
+
+  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  template <bool Gradient, class T>
+  element_terms<T, 2, 2> element(const T& preferred, const T& other) const {
+    const double beta = options_.beta;
+    const T margin = beta * (preferred - other), z = margin - options_.gamma;
+    const auto term = detail::preference_terms<Gradient>(dpo_form::conservative, z, beta, options_.label_smoothing);
+    element_terms<T, 2, 2> out;
+    out.value = term.value;
+    if constexpr (Gradient) {
+      out.slopes = {T(beta * term.slope), T(-beta * term.slope)};
+      out.measures = {detail::above_zero(margin), margin};
+    }
+    return out;
+  }
+
   template <class Preferred, class Other>
   auto operator()(const Preferred& preferred, const Other& other) const {
     return frame.value(*this, preferred, other);
@@ -70,24 +87,7 @@ class simpo_loss {
   }
 
  private:
-  template <std::size_t, std::size_t>
-  friend class detail::elementwise;
-  static constexpr bool by_blocks = true;
-  static constexpr detail::elementwise<2, 2> frame{"simpo_loss", {"preferred", "other"}};
-
-  template <bool Gradient, class T>
-  detail::element_terms<T, 2, 2> element(const T& preferred, const T& other) const {
-    const double beta = options_.beta;
-    const T margin = beta * (preferred - other), z = margin - options_.gamma;
-    const auto term = detail::preference_terms<Gradient>(dpo_form::conservative, z, beta, options_.label_smoothing);
-    detail::element_terms<T, 2, 2> out;
-    out.value = term.value;
-    if constexpr (Gradient) {
-      out.slopes = {T(beta * term.slope), T(-beta * term.slope)};
-      out.measures = {detail::above_zero(margin), margin};
-    }
-    return out;
-  }
+  static constexpr elementwise_loss<2, 2> frame{"simpo_loss", {"preferred", "other"}};
 
   template <class Result>
   static auto named(Result result) {

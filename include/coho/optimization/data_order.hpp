@@ -12,8 +12,8 @@
 
 namespace coho {
 
-/// Where passes over fixed data stand: what a checkpoint has to hold beside the model and the optimizer. A run goes on
-/// only with the seed and the batch size that it was begun with, since others would give another order.
+/// The position of passes over fixed data: what a checkpoint needs in addition to the model and the optimizer. A run
+/// can only be continued with the seed and the batch size that it started with, since others would give another order.
 struct data_position {
   std::uint64_t step = 0;
   std::uint64_t seed = 0;
@@ -21,11 +21,11 @@ struct data_position {
   friend bool operator==(const data_position&, const data_position&) = default;
 };
 
-/// Which examples each optimizer step of a pass over fixed data sees: a function of (seed, step) alone, so that a
-/// resumed run meets the examples that an uninterrupted one would have met.
+/// Which examples each optimizer step of a pass over fixed data sees: a function of (seed, step) only, so a resumed run
+/// sees the examples that an uninterrupted run would have seen.
 ///
 /// Each epoch is a fresh shuffle (or the given order) cut into batches of `batch_size` over all ranks; the last batch
-/// of an epoch may be smaller. Of a batch, rank r of n takes the examples r, r + n, r + 2n, …
+/// of an epoch may be smaller. Rank r of n takes the examples r, r + n, r + 2n, … of a batch.
 ///
 ///     coho::data_order order{1000, 32, seed, true};
 ///     order.batch(7, 0, 1);  // indices of step 7 on the only rank

@@ -14,7 +14,7 @@ namespace coho {
 
 namespace detail {
 
-// A model's own members come first: its gradients() may be of no use where they lie on a device.
+// A model's specific members come first: its gradients() may be unusable if they are on a device.
 template <trainable Model>
 double squared_gradient_norm(Model& model) {
   if constexpr (requires {
@@ -57,7 +57,7 @@ void all_reduce_gradients(Communicator& ranks, Model& model) {
   }
 }
 
-/// The largest of one number a rank.
+/// The largest of one number per rank.
 template <class Communicator>
 double all_reduce_max(double value, Communicator& ranks) {
   std::vector<double> all(static_cast<std::size_t>(ranks.size()), 0.0);
@@ -68,10 +68,10 @@ double all_reduce_max(double value, Communicator& ranks) {
 
 }  // namespace detail
 
-/// Clips the joint Euclidean norm of the gradients of one or more models: g ← g · min(1, max_norm / ‖g‖), ‖g‖ over all
-/// models together, each measured and scaled where its gradients lie (`trainable`). Returns ‖g‖ before clipping;
-/// `max_norm` 0 only measures. A norm that is not finite leaves the gradients as they are: callers must look at the
-/// result.
+/// Clips the joint Euclidean norm of the gradients of one or more models: g ← g · min(1, max_norm / ‖g‖), with ‖g‖ over
+/// all models together; each model is measured and scaled where its gradients are (`trainable`). Returns ‖g‖ before
+/// clipping; `max_norm` 0 only measures. If the norm is not finite the gradients stay as they are: callers must check
+/// the result.
 struct clip_gradient_norm_fn {
   template <trainable... Models>
   double operator()(double max_norm, Models&... models) const {

@@ -9,9 +9,9 @@
 
 namespace coho {
 
-/// The end of each optimizer step: sums the gradient over the ranks, clips its norm to `norm_clip` (0: off), steps.
-/// Returns the norm before clipping. Throws `error`, naming `what`, when the gradient is not finite: then nothing was
-/// changed.
+/// The end of each optimizer step: sums the gradient over the ranks, clips its norm to `norm_clip` (0: off) and steps.
+/// Returns the norm before clipping. Throws `error`, naming `what`, when the gradient is not finite; nothing is changed
+/// then.
 ///
 ///     const double norm = coho::gradient_step("step 7", model, optimizer, 2e-5, 1.0, ranks);
 struct gradient_step_fn {

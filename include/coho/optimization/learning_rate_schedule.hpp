@@ -6,17 +6,31 @@
 #include <numbers>
 
 #include <coho/error.hpp>
+#include <coho/options.hpp>
 
 namespace coho {
 
 enum class schedule_kind { constant, linear, cosine };
+constexpr auto option_names(schedule_kind) { return std::array{"constant", "linear", "cosine"}; }
 
 struct learning_rate_options {
   double peak = 1e-3;
   schedule_kind kind = schedule_kind::constant;
   std::uint64_t warmup_steps = 0;
-  std::uint64_t total_steps = 0;  ///< needed by linear and cosine; later steps stay at the floor
+  std::uint64_t total_steps = 0;  ///< required by linear and cosine; later steps stay at the floor
   double floor_fraction = 0;      ///< the rate at `total_steps` is `floor_fraction · peak`
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"peak", "learning rate after the warm-up", allowed::at_least(0)}, o.peak...);
+    visit({"kind", "form of the decay after the warm-up"}, o.kind...);
+    visit({"warmup_steps", "linear warm-up", {}, "steps"}, o.warmup_steps...);
+    visit({"total_steps", "where a decaying schedule reaches its floor, and stays", {}, "steps"}, o.total_steps...);
+    visit({"floor_fraction", "the rate there, as a fraction of peak", allowed::in(0, 1)}, o.floor_fraction...);
+  }
+  void check_together(const std::string& prefix) const {
+    require_option(kind == schedule_kind::constant || total_steps > warmup_steps, prefix + "total_steps", total_steps,
+                   "greater than warmup_steps for a decaying schedule");
+  }
 };
 
 /// The learning rate of each optimizer step.
@@ -37,13 +51,7 @@ class learning_rate_schedule {
  public:
   template <class = void>
   explicit learning_rate_schedule(learning_rate_options options = {}) : options_(options) {
-    require_option(std::isfinite(options.peak) && options.peak >= 0, "learning_rate.peak", options.peak,
-                   "finite and at least 0");
-    require_option(options.floor_fraction >= 0 && options.floor_fraction <= 1, "learning_rate.floor_fraction",
-                   options.floor_fraction, "in [0, 1]");
-    require_option(options.kind == schedule_kind::constant || options.total_steps > options.warmup_steps,
-                   "learning_rate.total_steps", options.total_steps,
-                   "greater than warmup_steps for a decaying schedule");
+    validate(options, "learning_rate.");
   }
 
   template <class = void>

@@ -12,9 +12,9 @@
 
 namespace coho {
 
-/// The bytes of every rank on each, in the order of the ranks. All ranks call together; a rank may have none.
+/// The bytes of every rank on each rank, in rank order. All ranks must call it together; a rank may have none.
 ///
-/// With nothing but the sum that a communicator has: each rank puts its bytes, six to a number so that it is exact,
+/// Uses only the sum that a communicator has: each rank writes its bytes, six per double so that the sum is exact,
 /// where the others have zeros.
 ///
 ///     std::vector<std::vector<std::uint8_t>> all = coho::all_gather(mine, ranks);
@@ -57,7 +57,7 @@ inline constexpr all_gather_fn all_gather{};
 
 namespace detail {
 
-/// Numbers and arrays of numbers as bytes, to be read back in the same order by a process of the same kind.
+/// Numbers and arrays of numbers as bytes, to be read in the same order by a process with the same binary layout.
 class byte_writer {
  public:
   template <class Number>
@@ -90,7 +90,7 @@ class byte_reader {
     take(&out, sizeof(Number));
     return out;
   }
-  /// A container that is resized: std::vector, std::string, an Eigen array.
+  /// A container that can be resized: std::vector, std::string, an Eigen array.
   template <class Array>
   Array array() {
     Array out;

@@ -13,12 +13,12 @@
 
 namespace coho {
 
-/// The gradients of one or more models over the shares of a batch and all ranks.
+/// The gradients of one or more models summed over the shares of a batch and all ranks.
 ///
-/// A rank that works on one share sums its micro-batches where the model keeps its gradients, at no cost. Where ranks
-/// work on several, each share's gradients are added to a sum in double when the share is done; it is rounded to the
-/// model's number type once, after the sum over the ranks. That sum is exact for float gradients unless the shares'
-/// gradients of one weight differ more than 2²⁸-fold, so that who works on which share does not change the result.
+/// A rank that works on one share sums its micro-batches where the model keeps its gradients, at no cost. If ranks work
+/// on several shares, each share's gradients are added to a sum in double when the share is done; the sum is rounded to
+/// the model's number type once, after the reduction over the ranks. It is exact for float gradients unless the shares'
+/// gradients of one weight differ more than 2²⁸-fold, so the assignment of shares to ranks does not change the result.
 ///
 ///     coho::gradient_sum sum(ranks, work.shares, policy, value);  // zeroes the gradients
 ///     for (const auto& share : work.mine) {
@@ -39,7 +39,7 @@ class gradient_sum {
     each([](auto& part) { part.model.zero_gradients(); });
   }
 
-  /// Before a share's forwards.
+  /// Call before a share's forwards.
   void begin([[maybe_unused]] std::size_t share) {
     each([&](auto& part) {
       if constexpr (requires { part.model.begin_share(share); }) {
@@ -47,11 +47,11 @@ class gradient_sum {
       }
     });
   }
-  /// After its pullbacks.
+  /// Call after its pullbacks.
   void end() {
     if (folds_) each([](auto& part) { part.fold(); });
   }
-  /// On all ranks, those without a share included.
+  /// Call on all ranks, including those without a share.
   void close() {
     each([&](auto& part) {
       if constexpr (requires { part.model.end_shares(); }) {

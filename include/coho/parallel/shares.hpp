@@ -14,17 +14,17 @@
 
 namespace coho {
 
-/// A half-open range of places.
+/// A half-open range of indices.
 struct index_range {
   std::size_t begin = 0, end = 0;
   std::size_t size() const noexcept { return end - begin; }
   friend bool operator==(const index_range&, const index_range&) = default;
 };
 
-/// Into how many shares the work of a step is cut: `ranks.shares()`, or one a rank.
+/// How many shares the work of a step is divided into: `ranks.shares()`, or one per rank.
 ///
-/// What a share's floating-point sums run over depends on the number of shares and not on who works on them: with S
-/// shares, one process, S of them and any number between get the same bits.
+/// The elements of a share's floating-point sums depend on the number of shares and not on which rank works on them:
+/// with S shares, one process, S processes and any number in between give bit-identical results.
 struct share_count_fn {
   template <communicator Communicator>
   std::size_t operator()(Communicator& ranks) const {
@@ -39,7 +39,7 @@ struct share_count_fn {
 };
 inline constexpr share_count_fn share_count{};
 
-/// Part number `part` of `count` things that are cut into `parts` contiguous ones, as even as can be.
+/// Part number `part` of `count` things divided into `parts` contiguous parts, as evenly as possible.
 ///
 ///     coho::part_of(10, 1, 4);  // {2, 5}
 struct part_of_fn {
@@ -49,8 +49,8 @@ struct part_of_fn {
 };
 inline constexpr part_of_fn part_of{};
 
-/// The shares that this rank works on: contiguous. Where there are more ranks than shares the first ones have one each
-/// and the others none.
+/// The shares that this rank works on, which are contiguous. If there are more ranks than shares, the first ranks have
+/// one share each and the others none.
 struct shares_of_rank_fn {
   template <communicator Communicator>
   index_range operator()(Communicator& ranks) const {
@@ -84,14 +84,15 @@ struct work_share {
   friend bool operator==(const work_share&, const work_share&) = default;
 };
 
-/// What a rank does of a batch.
+/// The part of a batch that a rank works on.
 struct work_plan {
   std::size_t shares = 1;  ///< over all ranks
   std::vector<work_share> mine{};
 };
 
-/// Deals sequences that all ranks know to the shares: longest first, to and fro, so that shares hold equally many of
-/// about equally many tokens in all. Within a share the given order stays. One share holds them as they were given.
+/// Distributes sequences that all ranks know over the shares: longest first, in serpentine order, so that shares hold
+/// the same number of sequences and about the same number of tokens. Within a share the given order is kept. A single
+/// share holds them as given.
 ///
 ///     auto work = coho::deal(minibatch, lengths, ranks);  // work.mine: the shares of this rank
 struct deal_fn {
@@ -117,7 +118,7 @@ struct deal_fn {
 };
 inline constexpr deal_fn deal{};
 
-/// The plan where each rank brings sequences of its own: one share a rank.
+/// The plan if each rank brings its own sequences: one share per rank.
 struct own_work_fn {
   template <communicator Communicator>
   work_plan operator()(std::vector<std::size_t> indices, Communicator& ranks) const {
@@ -128,7 +129,7 @@ struct own_work_fn {
 };
 inline constexpr own_work_fn own_work{};
 
-/// Sums of the shares, added up over the shares of all ranks in their order: the same bits however they are spread.
+/// Per-share sums, added over the shares of all ranks in share order: bit-identical however the shares are distributed.
 ///
 ///     coho::share_sums<2> sums(work.shares);
 ///     sums.of(share.number)[0] += loss;
@@ -140,7 +141,7 @@ class share_sums {
 
   double* of(std::size_t share) noexcept { return values_.data() + share * Count; }
 
-  /// All ranks call together, once.
+  /// All ranks must call it together, once.
   template <communicator Communicator>
   std::array<double, Count> total(Communicator& ranks) {
     ranks.all_reduce_sum(detail::span_of(values_));

@@ -13,6 +13,7 @@
 
 #include <coho/error.hpp>
 #include <coho/principle/principle.hpp>
+#include <coho/principle/single_line.hpp>
 #include <coho/rng.hpp>
 
 namespace coho {
@@ -150,7 +151,7 @@ enum class intervention_position : std::uint8_t { first, last, shuffled };
 /// All lines of a guideline: the interventions that are switched on, and the sampled principles' definitions.
 ///
 /// lines: sentences in presentation order. `first` and `last` keep both orders and use no random numbers; `shuffled`
-/// puts all lines in random order. Each result is a single line: line breaks in a text become spaces.
+/// puts all lines in random order. Each result is a `single_line`.
 ///
 ///     auto guideline = coho::compose_guideline(interventions, sampler.lines(chosen),
 ///     coho::intervention_position::first, random);
@@ -160,10 +161,10 @@ struct compose_guideline_fn {
   std::vector<std::string> operator()(const intervention_set& interventions, const Lines& lines,
                                       intervention_position position, rng& random) const {
     std::vector<std::string> out;
-    for (const auto& line : lines) out.push_back(detail::on_one_line(line));
+    for (const auto& line : lines) out.push_back(single_line(line));
     const auto active = interventions.active();
     std::vector<std::string> added;
-    for (const auto& one : active) added.push_back(detail::on_one_line(one.text));
+    for (const auto& one : active) added.push_back(single_line(one.text));
     out.insert(position == intervention_position::first ? out.begin() : out.end(), added.begin(), added.end());
     if (position == intervention_position::shuffled) random.shuffle(out);
     return out;

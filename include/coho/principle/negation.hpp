@@ -15,6 +15,28 @@
 
 namespace coho {
 
+/// The sentence that a drawn principle puts into a guideline: its definition, or the negative one.
+///
+/// Throws `argument_error` if a negative definition is missing, or the index is outside the list.
+///
+///     std::string line = coho::definition_of(concise, /* negated */ true);
+struct definition_of_fn {
+  template <class = void>
+  std::string operator()(const principle& p, bool negated) const {
+    require_argument(!negated || p.can_be_negated(), "principle \"" + p.name + "\" has no negative definition");
+    return negated ? p.negative_definition : p.definition;
+  }
+  template <std::ranges::random_access_range Principles>
+    requires principle_range<Principles>
+  std::string operator()(const Principles& principles, const drawn_principle& drawn) const {
+    const auto size = static_cast<std::size_t>(std::ranges::distance(principles));
+    require_argument(drawn.index < size, "drawn principle " + std::to_string(drawn.index) + " is outside the list of " +
+                                             std::to_string(size));
+    return (*this)(std::ranges::begin(principles)[static_cast<std::ptrdiff_t>(drawn.index)], drawn.negated);
+  }
+};
+inline constexpr definition_of_fn definition_of{};
+
 /// The principle with its two definitions exchanged (SALMON, §3.2: negative principles). Negating twice gives the
 /// original back. Throws `argument_error` if there is no negative definition.
 ///
@@ -22,8 +44,8 @@ namespace coho {
 struct negate_principle_fn {
   template <class = void>
   principle operator()(principle p) const {
-    require_argument(p.can_be_negated(), "principle \"" + p.name + "\" has no negative definition");
-    std::swap(p.definition, p.negative_definition);
+    std::string negative = definition_of(p, true);
+    p.negative_definition = std::exchange(p.definition, std::move(negative));
     return p;
   }
 };
@@ -49,23 +71,6 @@ struct negate_each_fn {
   }
 };
 inline constexpr negate_each_fn negate_each{};
-
-/// The sentence that a drawn principle puts into a guideline: its definition, or the negative one.
-/// Throws `argument_error` if the index is outside the list, or a negative definition is missing.
-struct definition_of_fn {
-  template <std::ranges::random_access_range Principles>
-    requires principle_range<Principles>
-  std::string operator()(const Principles& principles, const drawn_principle& drawn) const {
-    const auto size = static_cast<std::size_t>(std::ranges::distance(principles));
-    require_argument(drawn.index < size, "drawn principle " + std::to_string(drawn.index) + " is outside the list of " +
-                                             std::to_string(size));
-    const principle& p = std::ranges::begin(principles)[static_cast<std::ptrdiff_t>(drawn.index)];
-    if (!drawn.negated) return p.definition;
-    require_argument(p.can_be_negated(), "principle \"" + p.name + "\" has no negative definition");
-    return p.negative_definition;
-  }
-};
-inline constexpr definition_of_fn definition_of{};
 
 /// The sentences of all drawn principles, in order: the lines of a guideline before interventions join them.
 ///

@@ -58,22 +58,6 @@ inline bool contains_ignoring_case(std::string_view text, std::string_view part)
   return false;
 }
 
-/// Line breaks become spaces: an entry that spans lines would read as two entries in a list of one a line.
-template <class = void>
-std::string on_one_line(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (const char c : text) {
-    if (c != '\n' && c != '\r') {
-      out.push_back(c);
-    } else if (!out.empty() && out.back() != ' ') {
-      out.push_back(' ');
-    }
-  }
-  while (!out.empty() && out.back() == ' ') out.pop_back();
-  return out;
-}
-
 }  // namespace detail
 
 /// Throws `argument_error` unless every principle has a name and a definition, no name occurs twice, and every weight

@@ -16,6 +16,7 @@
 #include <coho/error.hpp>
 #include <coho/principle/negation.hpp>
 #include <coho/principle/principle.hpp>
+#include <coho/principle/prompt_type.hpp>
 #include <coho/rng.hpp>
 
 namespace coho {
@@ -127,9 +128,6 @@ class set_sizes {
 
   std::vector<double> probabilities_;
 };
-
-/// What kind of task a prompt sets; the values are those of the `question_type` field of prompt records.
-enum class prompt_type : std::uint8_t { general = 0, reasoning = 1, red_teaming = 2 };
 
 /// Adds `amount` to the weight of the principles whose name contains one of `name_parts` (ASCII case ignored), for
 /// prompts of one type.

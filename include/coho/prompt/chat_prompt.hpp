@@ -13,31 +13,32 @@
 
 namespace coho {
 
-/// How a chat model lays a conversation out. Every member is text; where the model's begin and end tokens go is told by
-/// the three flags, because those are token ids and not text.
+/// How a chat model lays out a conversation. Every string member is text; the three flags place the model's begin and
+/// end tokens, because those are token ids and not text.
 struct chat_format {
   std::string name{};
-  std::string default_system{};  ///< system text of conversations that have none; may be empty
-  std::string system_prefix{};   ///< around the system text; both left out when that text is empty
+  std::string default_system{};  ///< system text of conversations without one; may be empty
+  std::string system_prefix{};   ///< around the system text; both are omitted when that text is empty
   std::string system_suffix{};
-  bool system_inside_user = false;  ///< the system text stands behind the first `user_prefix`, not in front of it
+  bool system_inside_user = false;  ///< the system text comes after the first `user_prefix`, not before it
   std::string user_prefix{};
   std::string user_suffix{};
-  std::string assistant_prefix{};    ///< the last words of a prompt
-  std::string response_prefix{};     ///< fixed beginning of every response, not learnt and not shown
-  std::string history_gap{};         ///< in front of an earlier reply: what the model itself wrote ahead of its words
-  std::string assistant_suffix{};    ///< behind an assistant message that another message follows
-  bool begin_each_exchange = false;  ///< begin token in front of each user message, not only the first
-  bool end_each_reply = false;       ///< end token behind each assistant message of the history
-  bool trim_messages = false;        ///< no white space (any Unicode) around messages; a system text inside one is part
-  std::vector<std::string> stop{};   ///< stop strings of a response, besides the end token
+  std::string assistant_prefix{};    ///< the last text of a prompt
+  std::string response_prefix{};     ///< fixed beginning of every response, not trained on and not shown
+  std::string history_gap{};         ///< before an earlier reply: what the model itself wrote before its words
+  std::string assistant_suffix{};    ///< after an assistant message that another message follows
+  bool begin_each_exchange = false;  ///< begin token before each user message, not only the first
+  bool end_each_reply = false;       ///< end token after each assistant message of the history
+  bool trim_messages = false;        ///< strips white space (any Unicode) around messages; a system text inside a
+                                     ///< message is part of it
+  std::vector<std::string> stop{};   ///< stop strings of a response, in addition to the end token
 };
 
-/// The forms that published models were trained on.
+/// The formats that published models were trained on.
 namespace chat_formats {
 
-/// Headings in the way of Dromedary: "### User" and "### <assistant>". The preamble (an inference template without
-/// placeholder) may already end with the first user heading; it is not written twice.
+/// Headings in the style of Dromedary: "### User" and "### <assistant>". The preamble (an inference template without
+/// placeholders) may already end with the first user heading, which is then not repeated.
 template <class = void>
 chat_format dromedary(std::string preamble = {}, std::string_view assistant = "Dromedary") {
   const std::string_view heading = "### User";
@@ -78,7 +79,7 @@ chat_format llama2_chat() {
           .stop = {}};
 }
 
-/// Vicuna (1.1 and later): names with a colon, an end token behind each reply.
+/// Vicuna (1.1 and later): names with a colon, an end token after each reply.
 template <class = void>
 chat_format vicuna() {
   return {.name = "vicuna",
@@ -95,7 +96,7 @@ chat_format vicuna() {
           .stop = {"USER:"}};
 }
 
-/// Mistral Instruct: instruction marks, one begin token in front, the system text ahead of the first message.
+/// Mistral Instruct: instruction marks, one begin token at the start, the system text before the first message.
 template <class = void>
 chat_format mistral() {
   return {.name = "mistral",
@@ -113,7 +114,7 @@ chat_format mistral() {
           .stop = {}};
 }
 
-/// The form of that name: dromedary, llama2_chat, vicuna or mistral. Throws `option_error` for another.
+/// The format with that name: dromedary, llama2_chat, vicuna or mistral. Throws `option_error` for any other.
 template <class = void>
 chat_format by_name(std::string_view name) {
   if (name == "dromedary") return dromedary();
@@ -125,8 +126,7 @@ chat_format by_name(std::string_view name) {
 
 }  // namespace chat_formats
 
-/// An instruction and its optional input as one user message: the input stands below the instruction, a blank line
-/// between.
+/// An instruction and its optional input as one user message: the input comes after the instruction and a blank line.
 template <class = void>
 std::string full_instruction(std::string_view instruction, std::string_view input = {}) {
   std::string out(instruction);
@@ -134,13 +134,13 @@ std::string full_instruction(std::string_view instruction, std::string_view inpu
   return out;
 }
 
-/// Lays conversations out for a model to answer, or to be trained on.
+/// Lays out conversations for a model to answer, or to be trained on.
 ///
 /// Construction throws `option_error` for an empty stop string, and if user suffix and assistant prefix are both empty.
-/// The call throws `argument_error` unless the messages are: at most one system message first, then user and assistant
-/// in turn, the last one the user's; `answered` takes those that end with the assistant's. In `answered` a reply is
-/// followed by what makes the model stop: the suffix where the format ends each reply with the end token, and that
-/// token; not where it is not finished.
+/// The call throws `argument_error` unless the messages are: at most one system message, first; then user and assistant
+/// in turn; the last one the user's. `answered` takes conversations that end with the assistant's message. There a
+/// finished reply is followed by what makes the model stop: the suffix, if the format ends each reply with the end
+/// token, and that token.
 ///
 ///     coho::chat_prompt prompt(coho::chat_formats::vicuna());
 ///     coho::chat_text chat = prompt("What is the weather?");
@@ -150,13 +150,13 @@ class chat_prompt {
   template <class = void>
   explicit chat_prompt(chat_format format) : format_(std::move(format)) {
     require_option(!format_.assistant_prefix.empty() || !format_.user_suffix.empty(), "assistant_prefix", "\"\"",
-                   "given when user_suffix is empty, else nothing separates question and answer");
+                   "set when user_suffix is empty, otherwise nothing separates question and answer");
     for (const auto& stop : format_.stop) require_option(!stop.empty(), "stop", "\"\"", "not empty");
   }
 
-  /// Takes the text around a question from an inference template: all of it as system text if it has no {Input}, else
-  /// the text in front of {Input} as that and the text behind it instead of user suffix and assistant prefix. The
-  /// system text of a conversation that brings its own takes the place of the whole template.
+  /// Takes the text around a question from an inference template: the whole text as system text if it has no {Input};
+  /// otherwise the text before {Input} as system text, and the text after it replaces user suffix and assistant prefix.
+  /// A conversation's own system text replaces the whole template.
   template <class = void>
   chat_prompt(chat_format format, const prompt_template& inference) : chat_prompt(std::move(format)) {
     require_argument(inference.kind() == template_kind::inference,
@@ -166,7 +166,7 @@ class chat_prompt {
     if (inference.uses("Input")) {
       behind_first_ = inference.tail();
     } else {
-      // The template may or may not go as far as the first user's heading.
+      // The template may or may not include the first user heading.
       std::string_view heading = format_.user_prefix;
       while (heading.ends_with('\n') || heading.ends_with(' ')) heading.remove_suffix(1);
       if (!heading.empty() && head_.ends_with(heading)) head_.resize(head_.size() - heading.size());
@@ -242,7 +242,7 @@ class chat_prompt {
     if (leads && !format_.system_inside_user) add_system(system);
     piece.text += first && templated ? head_ : format_.user_prefix;
     if (leads && format_.system_inside_user) {
-      // White space around the two as one message is dropped, not that between them.
+      // White space around the two as one message is dropped, but not the white space between them.
       const bool framed = !format_.system_prefix.empty();
       add_system(framed ? std::string_view(system) : shown(system, true, false));
       add_words(piece, shown(question, false, true), true);
@@ -254,7 +254,7 @@ class chat_prompt {
         first && templated && !behind_first_.empty() ? behind_first_ : format_.user_suffix + format_.assistant_prefix;
   }
 
-  // An earlier reply is followed by another message, the last one by nothing that the model would not have to write.
+  // An earlier reply is followed by another message, the last one by nothing that the model does not write itself.
   template <class = void>
   void add_reply(chat_piece& piece, const chat_message& reply, bool last) const {
     piece.text += format_.response_prefix;

@@ -17,23 +17,23 @@ namespace coho {
 
 enum class chat_role : std::uint8_t { system, user, assistant };
 
-/// One message of a conversation. The last two members matter where a reply is trained on.
+/// One message of a conversation. The last two members matter for replies that are trained on.
 struct chat_message {
   chat_role role = chat_role::user;
   std::string text{};
-  double weight = 1;     ///< of the reply's tokens in the loss; 0: it is read and not trained on
-  bool finished = true;  ///< false: the reply was cut, so that nothing is to be learned of where it ends
+  double weight = 1;     ///< of the reply's tokens in the loss; 0: it is read but not trained on
+  bool finished = true;  ///< false: the reply was cut, so nothing is learned from where it ends
   friend bool operator==(const chat_message&, const chat_message&) = default;
 };
 
-/// A stretch of characters.
+/// A range of characters.
 struct chat_span {
   std::size_t begin = 0, end = 0;
   friend bool operator==(const chat_span&, const chat_span&) = default;
 };
 
-/// A reply within the text of a piece: `begin` is where the prompt before it ends, so that what follows is the model's
-/// (the gap before the words, too); `end` is behind its last trained character.
+/// A reply within the text of a piece: `begin` is where the prompt before it ends, so everything after it is the
+/// model's (including the gap before the words); `end` is one past its last trained character.
 struct chat_reply {
   std::size_t begin = 0, end = 0;
   double weight = 1;
@@ -41,19 +41,19 @@ struct chat_reply {
   friend bool operator==(const chat_reply&, const chat_reply&) = default;
 };
 
-/// A stretch of a prompt's text and the special tokens around it.
+/// A part of a prompt's text and the special tokens around it.
 struct chat_piece {
   std::string text;
   bool begin = false;                 ///< the begin token comes before the text
-  bool end = false;                   ///< the end token comes behind it
-  std::vector<chat_span> messages{};  ///< the messages in it: what is not the format's own words
+  bool end = false;                   ///< the end token comes after the text
+  std::vector<chat_span> messages{};  ///< the messages in it, as opposed to the format's own words
   std::vector<chat_reply> replies{};
   friend bool operator==(const chat_piece&, const chat_piece&) = default;
 };
 
 /// The tokens of a reply within those of a conversation.
 struct chat_reply_tokens {
-  std::size_t first = 0, size = 0;  ///< the end token included where there is one
+  std::size_t first = 0, size = 0;  ///< including the end token if there is one
   bool ended = false;               ///< the last of them is the end token
   double weight = 1;
   friend bool operator==(const chat_reply_tokens&, const chat_reply_tokens&) = default;
@@ -64,7 +64,7 @@ struct chat_tokens {
   std::vector<token> tokens;
   std::vector<chat_reply_tokens> replies;  ///< all of them, in order
 
-  /// One weight per token: that of the reply it belongs to, 0 outside replies.
+  /// One weight per token: that of its reply, 0 outside replies.
   template <class = void>
   std::vector<double> weights() const {
     std::vector<double> out(tokens.size(), 0.0);
@@ -76,7 +76,7 @@ struct chat_tokens {
 
 namespace detail {
 
-/// Bytes of the white space that a text begins with: Unicode's, which chat templates (Python's strip) drop.
+/// The number of bytes of leading white space: Unicode's, which chat templates (Python's strip) drop.
 constexpr std::size_t white_space(std::string_view text) noexcept {
   constexpr std::string_view wide[] = {"\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\xA8",
                                        "\xE2\x80\xA9", "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80"};
@@ -89,9 +89,9 @@ constexpr std::size_t white_space(std::string_view text) noexcept {
   return typographic && static_cast<unsigned char>(text[2]) <= 0x8A ? 3 : 0;
 }
 
-/// Tokens of `text` where the tokens `before_tokens` of `before` precede it: what encode(before + text) has behind
-/// them. Where a token would cross the border, `text` is tokenised behind a line break instead: a model that writes it
-/// has read `before` as it is.
+/// The tokens of `text` after the tokens `before_tokens` of `before`: the tail of encode(before + text). If a token
+/// would cross the border, `text` is tokenised after a line break instead: a model that writes it has read `before` as
+/// it is.
 template <class Tokenizer>
 std::vector<token> encode_after(const Tokenizer& tokenizer, std::string_view before, std::string_view text) {
   const auto encode = [&](std::string_view whole) {
@@ -109,7 +109,7 @@ std::vector<token> encode_after(const Tokenizer& tokenizer, std::string_view bef
   return encode(text);
 }
 
-/// Tokenises pieces of a conversation one after the other.
+/// Tokenises the pieces of a conversation in order.
 template <class Tokenizer>
 class chat_encoder {
  public:
@@ -131,7 +131,7 @@ class chat_encoder {
         ++at;
         continue;
       }
-      // Spaces of the format next to a special token only part it from the words for people.
+      // Spaces of the format next to a special token only separate it from the words for human readers.
       std::size_t last = at, next = at + size;
       while (last > from && text[last - 1] == ' ' && is_format(piece, last - 1)) --last;
       while (next < text.size() && text[next] == ' ' && is_format(piece, next)) ++next;
@@ -151,7 +151,7 @@ class chat_encoder {
     return std::ranges::none_of(piece.messages, [&](const chat_span& m) { return m.begin <= at && at < m.end; });
   }
 
-  // The longest special token that the format spells at a place; size 0 where there is none.
+  // The longest special token that the format spells at a position; size 0 if there is none.
   std::pair<std::size_t, token> special_at(const chat_piece& piece, std::size_t at) const {
     std::pair<std::size_t, token> out{0, 0};
     if (special_.empty() || !is_format(piece, at)) return out;
@@ -164,7 +164,7 @@ class chat_encoder {
     return out;
   }
 
-  // A special token that the text spells at a place, or the end token behind the text.
+  // A special token that the text spells at a position, or the end token after the text.
   void put(const chat_piece& piece, std::size_t at, token id) {
     for (const auto& reply : piece.replies) {
       const bool inside = reply.begin <= at && at < reply.end;
@@ -207,13 +207,13 @@ class chat_encoder {
     return encode_after(tokenizer_, before, text);
   }
 
-  // The reply after the last one begins here.
+  // The next reply begins here.
   void open_next(const chat_piece& piece) {
     const double weight = piece.replies[out_.replies.size() - base_].weight;
     out_.replies.push_back({.first = out_.tokens.size(), .size = 0, .ended = false, .weight = weight});
   }
 
-  // So many of the tokens that come next are a reply's.
+  // This many of the next tokens belong to a reply.
   void extend(const chat_piece& piece, const chat_reply& reply, std::size_t count) {
     const auto number = base_ + static_cast<std::size_t>(&reply - piece.replies.data());
     while (out_.replies.size() <= number) open_next(piece);
@@ -223,20 +223,20 @@ class chat_encoder {
   const Tokenizer& tokenizer_;
   std::optional<token> begin_, end_;
   std::vector<std::pair<std::string, token>> special_{};
-  std::size_t base_ = 0;  // replies of the pieces before
+  std::size_t base_ = 0;  // replies of earlier pieces
   chat_tokens out_{};
 };
 
 }  // namespace detail
 
-/// A laid-out conversation: what the model reads, how its response has to begin, where the response stops.
+/// A laid-out conversation: what the model reads, how its response must begin, where the response stops.
 struct chat_text {
   std::vector<chat_piece> pieces;
-  std::string response_prefix;  ///< empty where the conversation ends with a reply
+  std::string response_prefix;  ///< empty if the conversation ends with a reply
   std::vector<std::string> stop;
   bool answered = false;  ///< it ends with a reply
 
-  /// All text, the response prefix last, with the given spellings of the begin and end tokens (none by default).
+  /// The whole text, the response prefix last, with the given spellings of the begin and end tokens (none by default).
   template <class = void>
   std::string text(std::string_view begin = {}, std::string_view end = {}) const {
     std::string out;
@@ -248,13 +248,13 @@ struct chat_text {
     return out.append(response_prefix);
   }
 
-  /// The tokens, and where the replies are in them, by a tokenizer that satisfies `tokenizer` of concepts.hpp; nothing
-  /// stands for a begin or end token that the model does not have (none, or an id below 0).
+  /// The tokens, and the positions of the replies in them, using a tokenizer that satisfies `tokenizer` of
+  /// concepts.hpp. A begin or end token that the model does not have (none, or an id below 0) adds nothing.
   ///
-  /// The text between two special tokens is tokenised as one, and cut only where a reply begins: the prompt of a reply
-  /// has the tokens that it has when the reply is sampled. Spaces at the end of a prompt belong to the reply's first
-  /// word. Where the tokenizer has a member `special_tokens()` (a range of {text, id}), words of the format that spell
-  /// such a piece are that id; words of messages never are.
+  /// The text between two special tokens is tokenised as a whole and cut only where a reply begins: the prompt of a
+  /// reply has the same tokens as when the reply is sampled. Spaces at the end of a prompt belong to the reply's first
+  /// word. If the tokenizer has a member `special_tokens()` (a range of {text, id}), words of the format that spell
+  /// such a token become that id; words of messages never do.
   template <class Tokenizer>
   chat_tokens encode(const Tokenizer& tokenizer, std::optional<token> begin, std::optional<token> end) const {
     const auto known = [](std::optional<token> id) { return id && *id >= 0 ? id : std::nullopt; };

@@ -5,14 +5,17 @@
 #include <utility>
 
 #include <coho/error.hpp>
+#include <coho/principle/single_line.hpp>
 #include <coho/prompt/template.hpp>
 
 namespace coho {
 
 /// The prompt with which a model chooses between two outputs under one principle (SALMON, §3.2 and App. D).
 ///
-/// A judge template ends inside an opened parenthesis, so that the very next token is the letter of the preferred
-/// output. Construction throws `argument_error` if the template is of another kind or does not end in "(".
+/// The principle's name and definition are shown as a `single_line` each; the texts to compare stay as they are.
+///
+/// A judge template ends inside an open parenthesis, so that the next token is the letter of the chosen output.
+/// Construction throws `argument_error` if the template is of another kind or does not end in "(".
 ///
 ///     coho::judge_prompt prompt(judge_template);
 ///     auto text = prompt(instruction, first, second, "Concise", "Say it in few words.");
@@ -25,9 +28,9 @@ class judge_prompt {
   template <class = void>
   explicit judge_prompt(prompt_template text) : template_(std::move(text)) {
     require_argument(template_.kind() == template_kind::judge, template_.source_name() + ": not a judge template");
-    require_argument(template_.tail().ends_with('('),
-                     template_.source_name() +
-                         ": a judge template must end in an opened parenthesis, behind which the letter is read");
+    require_argument(
+        template_.tail().ends_with('('),
+        template_.source_name() + ": a judge template must end in an open parenthesis, after which the letter is read");
   }
 
   template <class = void>
@@ -36,8 +39,8 @@ class judge_prompt {
     return template_.render({{"UserInstruction", instruction},
                              {"OutputA", output_a},
                              {"OutputB", output_b},
-                             {"Dimension", dimension},
-                             {"Definition", definition}});
+                             {"Dimension", single_line(dimension)},
+                             {"Definition", single_line(definition)}});
   }
 
   const prompt_template& text() const noexcept { return template_; }

@@ -8,15 +8,16 @@
 #include <vector>
 
 #include <coho/error.hpp>
+#include <coho/principle/single_line.hpp>
 #include <coho/prompt/template.hpp>
 
 namespace coho {
 
 /// The text at whose last token a reward model's score is read (SALMON, §3.3 and Fig. 2).
 ///
-/// With a `reward` template the guideline's lines become a list, "- " in front of each; with a `preference_pretraining`
-/// one there is no guideline. Construction throws `argument_error` for a template of another kind; the call throws it
-/// for lines given to a template that has no place for them.
+/// With a `reward` template the guideline's lines become a list, each as a `single_line` prefixed with "- "; a
+/// `preference_pretraining` template has no guideline. Construction throws `argument_error` for a template of another
+/// kind; the call throws it for lines given to a template that has no place for them.
 ///
 ///     coho::reward_prompt prompt(reward_template);
 ///     std::string text = prompt(instruction, response, guideline);
@@ -31,15 +32,14 @@ class reward_prompt {
 
   bool takes_principles() const noexcept { return template_.kind() == template_kind::reward; }
 
-  /// lines: one sentence a principle, in presentation order, interventions included.
+  /// lines: one sentence per principle, in presentation order, including interventions.
   template <std::ranges::input_range Lines>
     requires std::convertible_to<std::ranges::range_reference_t<Lines>, std::string_view>
   std::string operator()(std::string_view instruction, std::string_view response, const Lines& lines) const {
     std::string list;
     for (const auto& line : lines) {
       if (!list.empty()) list.push_back('\n');
-      list.append("- ");
-      for (const char c : std::string_view(line)) list.push_back(c == '\n' || c == '\r' ? ' ' : c);
+      list.append("- ").append(single_line(line));
     }
     if (takes_principles()) {
       return template_.render({{"Input", instruction}, {"Output", response}, {"Dimensions", list}});

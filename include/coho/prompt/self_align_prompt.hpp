@@ -10,11 +10,12 @@
 
 #include <coho/error.hpp>
 #include <coho/principle/principle.hpp>
+#include <coho/principle/single_line.hpp>
 #include <coho/prompt/template.hpp>
 
 namespace coho {
 
-/// A conversation that shows how rules are applied: what was asked, what the assistant thought of it, what it said.
+/// A conversation that shows how rules are applied: the question, the assistant's thoughts, and its answer.
 struct self_align_exemplar {
   std::string question{};
   std::string thoughts{};
@@ -22,21 +23,21 @@ struct self_align_exemplar {
   friend bool operator==(const self_align_exemplar&, const self_align_exemplar&) = default;
 };
 
-/// What a model wrote behind a self-align prompt, taken apart.
+/// What a model wrote after a self-align prompt, split into its parts.
 struct self_align_reply {
-  std::string thoughts{};  ///< without white space around it, as the answer
+  std::string thoughts{};  ///< without surrounding white space, like the answer
   std::string answer{};
-  bool answered = false;  ///< the heading of an answer stands behind the thoughts
+  bool answered = false;  ///< the heading of an answer follows the thoughts
   friend bool operator==(const self_align_reply&, const self_align_reply&) = default;
 };
 
 /// The prompt under which a base model answers by written rules (Self-Align; SALMON §4.1.1 and App. G): the rules, a
-/// few exemplars with the thoughts that chose among the rules, and the question, behind which the model writes its own
+/// few exemplars with the thoughts that chose among the rules, and the question, after which the model writes its own
 /// thoughts and then its answer.
 ///
-/// A template of the kind `self_align` holds {Rules}, {Exemplars}, {Input}, {Thoughts} and {Answer} in this order. What
-/// stands behind {Exemplars} is the form of one conversation; the exemplars are written in the same form, so that
-/// nothing can differ between them and the question:
+/// A template of the kind `self_align` contains {Rules}, {Exemplars}, {Input}, {Thoughts} and {Answer} in this order.
+/// The text after {Exemplars} is the format of one conversation; the exemplars are written in the same format, so that
+/// they cannot differ from the question in form:
 ///
 ///     Rules:
 ///     {Rules}
@@ -48,8 +49,8 @@ struct self_align_reply {
 ///     ### Assistant
 ///     {Answer}
 ///
-/// A prompt ends where {Thoughts} stands. The words in front of {Answer} tell thoughts and answer apart, those in front
-/// of {Input} end an answer. Rules are written one a line as "1 (ethical): definition".
+/// A prompt ends at {Thoughts}. The words before {Answer} separate thoughts from answer, those before {Input} end an
+/// answer. Rules are written one per line as "1 (ethical): definition".
 ///
 /// Construction throws `argument_error` for a template of another kind, no rules or no exemplars, and `file_error` for
 /// placeholders in another order and for headings without words.
@@ -79,8 +80,8 @@ class self_align_prompt {
     prefix_.append(text.shared_prefix());
     std::size_t number = 0;
     for (const principle& rule : rules) {
-      prefix_.append(number == 0 ? "" : "\n").append(std::to_string(number + 1)).append(" (").append(rule.name);
-      prefix_.append("): ").append(detail::on_one_line(rule.definition));
+      prefix_.append(number == 0 ? "" : "\n").append(std::to_string(number + 1)).append(" (");
+      prefix_.append(single_line(rule.name)).append("): ").append(single_line(rule.definition));
       ++number;
     }
     require_argument(number > 0, "self_align_prompt: there are no rules");
@@ -93,9 +94,9 @@ class self_align_prompt {
     prefix_.append(trimmed_front(shown)).append(question_heading_.literal);
   }
 
-  /// All text in front of a question: what the prompts of all questions have in common.
+  /// All text before the question: the shared prefix of all prompts.
   const std::string& prefix() const noexcept { return prefix_; }
-  /// The prompt of a question, up to where the model's thoughts begin. Spaces at its end are left to the model.
+  /// The prompt of a question, up to where the model's thoughts begin. Trailing spaces are left to the model.
   template <class = void>
   std::string operator()(std::string_view question) const {
     std::string out = prefix_;
@@ -103,10 +104,10 @@ class self_align_prompt {
     while (out.ends_with(' ') || out.ends_with('\t')) out.pop_back();
     return out;
   }
-  /// The words that stand in front of each question, and so end an answer.
+  /// The words before each question, which also end an answer.
   const std::string& stop() const noexcept { return question_heading_.words; }
 
-  /// Takes apart what was written behind a prompt, up to a stop string.
+  /// Parses what was written after a prompt, up to a stop string.
   template <class = void>
   self_align_reply parse(std::string_view written) const {
     const std::size_t at = answer_heading_.find(written);
@@ -116,14 +117,14 @@ class self_align_prompt {
             .answer = std::string(trimmed(written.substr(at + answer_heading_.words.size()))),
             .answered = true};
   }
-  /// Whether a text holds a heading of a conversation: the model then went on to another turn.
+  /// Whether a text contains a heading of a conversation: the model then went on to another turn.
   template <class = void>
   bool holds_heading(std::string_view text) const {
     return question_heading_.find(text) != std::string_view::npos ||
            thoughts_heading_.find(text) != std::string_view::npos ||
            answer_heading_.find(text) != std::string_view::npos;
   }
-  /// The sentences, or else the words, with which the thoughts of all exemplars begin; empty when they begin
+  /// The sentences, or otherwise the words, with which the thoughts of all exemplars begin; empty when they begin
   /// differently or there is only one exemplar.
   template <class = void>
   std::string opening() const {
@@ -143,10 +144,10 @@ class self_align_prompt {
   const std::vector<self_align_exemplar>& exemplars() const noexcept { return exemplars_; }
 
  private:
-  /// The literal text in front of a placeholder.
+  /// The literal text before a placeholder.
   struct heading_text {
     std::string literal, words;
-    bool begins_line = false, ends_line = false;  ///< the words have a line break in front of them, behind them
+    bool begins_line = false, ends_line = false;  ///< the words have a line break before them, after them
 
     template <class = void>
     std::size_t find(std::string_view text) const {
@@ -166,7 +167,7 @@ class self_align_prompt {
   static heading_text heading(const prompt_template& text, std::string_view name) {
     const std::string_view literal = text.text_before(name), words = trimmed(literal);
     if (words.empty() && name != "Thoughts")
-      throw file_error(text.source_name(), "placeholder {" + std::string(name) + "}", "has no words in front of it",
+      throw file_error(text.source_name(), "placeholder {" + std::string(name) + "}", "has no words before it",
                        name == "Input" ? "write the words that begin a question, such as \"### User\""
                                        : "write the words that begin an answer, such as \"### Assistant\"");
     const auto begin = words.empty() ? literal.size() : static_cast<std::size_t>(words.data() - literal.data());

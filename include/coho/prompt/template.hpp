@@ -14,7 +14,7 @@
 
 namespace coho {
 
-/// What a prompt template is for, which fixes its placeholders.
+/// What a prompt template is for, which determines its placeholders.
 ///
 /// | kind | placeholders |
 /// |---|---|
@@ -25,7 +25,7 @@ namespace coho {
 /// | self_align | Rules, Exemplars, Input, Thoughts, Answer once each |
 enum class template_kind : std::uint8_t { judge, reward, preference_pretraining, inference, self_align };
 
-/// One placeholder's name and the text that takes its place.
+/// A placeholder's name and the text that replaces it.
 struct placeholder_value {
   std::string_view name;
   std::string_view value;
@@ -94,12 +94,12 @@ constexpr std::size_t placeholder_length(std::string_view text) noexcept {
 
 /// A prompt with placeholders, parsed and checked once.
 ///
-/// `{Name}` is a placeholder; `{{Name}}` stands for the literal text `{Name}`; every other brace is itself. Values are
-/// copied as they are: braces inside them have no meaning, so that text from users is never expanded again. Trailing
-/// line breaks of the template are dropped, because a prompt's last token is where the model answers or is read.
+/// `{Name}` is a placeholder; `{{Name}}` is the literal text `{Name}`; every other brace is itself. Values are copied
+/// verbatim: braces inside them have no meaning, so text from users is never expanded again. Trailing line breaks of
+/// the template are dropped, because the model answers or is read at a prompt's last token.
 ///
 /// Construction throws `file_error`, naming `source_name`, the line and the placeholder, for a placeholder that the
-/// kind does not have, one that occurs twice where it may not, and one that is missing.
+/// kind does not have, one that is repeated where it may not be, and one that is missing.
 ///
 ///     coho::prompt_template t(coho::template_kind::reward, text, "reward.txt");
 ///     std::string prompt = t.render({{"Input", question}, {"Output", answer}, {"Dimensions", lines}});
@@ -156,14 +156,14 @@ class prompt_template {
     }
     return false;
   }
-  /// The names of the placeholders in their order.
+  /// The names of the placeholders in order.
   template <class = void>
   std::vector<std::string_view> placeholders() const {
     std::vector<std::string_view> out;
     for (const piece& p : pieces_) out.push_back(rules_[p.rule].name);
     return out;
   }
-  /// The literal text between a placeholder, where it first stands, and the one in front of it. Empty when the template
+  /// The literal text between a placeholder's first occurrence and the placeholder before it. Empty when the template
   /// has no such placeholder.
   template <class = void>
   std::string_view text_before(std::string_view name) const noexcept {
@@ -172,14 +172,13 @@ class prompt_template {
     }
     return {};
   }
-  /// The literal text in front of the first placeholder: the prefix that all rendered prompts share.
+  /// The literal text before the first placeholder: the prefix that all rendered prompts share.
   std::string_view shared_prefix() const noexcept { return pieces_.empty() ? tail_ : pieces_.front().before; }
-  /// The literal text behind the last placeholder.
+  /// The literal text after the last placeholder.
   std::string_view tail() const noexcept { return tail_; }
 
   /// The prompt with each placeholder replaced. Throws `argument_error` for a placeholder without a value and for a
-  /// value whose name the kind does not have; values for placeholders that an inference template leaves out are
-  /// ignored.
+  /// value whose name the kind does not have; values for placeholders that an inference template omits are ignored.
   template <class = void>
   std::string render(std::span<const placeholder_value> values) const {
     for (const auto& value : values) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <coho/concepts.hpp>
 #include <coho/eigen/as_array.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -19,6 +20,7 @@ enum class empty_response_rule {
   lowest,  ///< what the worst answer of the step earns, and the penalty of an unfinished one: `rank_empty_last`
   scored,  ///< what the reward model makes of it
 };
+constexpr auto option_names(empty_response_rule) { return std::array{"lowest", "scored"}; }
 
 /// Whether a text shows nothing: only ASCII white space and controls, and Unicode's spaces, zero-width ones included.
 constexpr bool is_blank(std::string_view text) noexcept {

@@ -1,15 +1,7 @@
 #pragma once
 
-#include <algorithm>
+#include <bit>
 #include <cmath>
-#include <coho/advantage/whiten.hpp>
-#include <coho/concepts.hpp>
-#include <coho/eigen/as_array.hpp>
-#include <coho/error.hpp>
-#include <coho/kl/estimators.hpp>
-#include <coho/loss/token_loss.hpp>
-#include <coho/math.hpp>
-#include <coho/reduce.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -19,10 +11,22 @@
 #include <utility>
 #include <vector>
 
+#include <coho/advantage/whiten.hpp>
+#include <coho/array_view.hpp>
+#include <coho/check_lengths.hpp>
+#include <coho/concepts.hpp>
+#include <coho/eigen/as_array.hpp>
+#include <coho/error.hpp>
+#include <coho/kl/estimators.hpp>
+#include <coho/math.hpp>
+#include <coho/options.hpp>
+#include <coho/reduce.hpp>
+
 namespace coho {
 
 /// What the unfinished penalty does to the reward of a response that no stop sequence ended.
 enum class unfinished_mode { add, replace };
+constexpr auto option_names(unfinished_mode) { return std::array{"add", "replace"}; }
 
 /// The token that receives the reward of its sequence.
 enum class reward_placement {
@@ -32,6 +36,7 @@ enum class reward_placement {
   /// is the last token. With γ = λ = 1 the advantages of real tokens are the same for both placements.
   last_position,
 };
+constexpr auto option_names(reward_placement) { return std::array{"last_real_token", "last_position"}; }
 
 struct shaping_options {
   double kl_coefficient = 0.02;  ///< β; finite and at least 0
@@ -57,196 +62,141 @@ struct shaping_options {
             .whitening = {.keep_mean = true, .scope = whiten_scope::all_positions}};
   }
 
-  /// Throws `option_error` for the first option out of its range, named with `prefix` before it.
-  void validate(const std::string& prefix = {}) const {
-    require_option(std::isfinite(kl_coefficient) && kl_coefficient >= 0, prefix + "kl_coefficient", kl_coefficient,
-                   "finite and at least 0");
-    require_option(kl_clip >= 0, prefix + "kl_clip", kl_clip, "0 (off) or greater");
-    require_option(reward_clip >= 0, prefix + "reward_clip", reward_clip, "0 (off) or greater");
-    require_option(std::isfinite(unfinished_penalty), prefix + "unfinished_penalty", unfinished_penalty, "finite");
-    require_option(std::isfinite(scale), prefix + "scale", scale, "finite");
-    require_option(whitening.epsilon > 0, prefix + "whitening.epsilon", whitening.epsilon, "greater than 0");
+  static void describe(auto&& visit, auto&... o) {
+    visit({"kl_coefficient", "β: weight of the KL penalty", allowed::at_least(0)}, o.kl_coefficient...);
+    visit({"estimator", "of the KL of a token"}, o.estimator...);
+    visit({"kl_clip", "limits each token's KL to ± this; 0: off", allowed::bound(), "nats"}, o.kl_clip...);
+    visit({"reward_clip", "limits each response's reward to ± this, before the penalty; 0: off", allowed::bound()},
+          o.reward_clip...);
+    visit({"unfinished_penalty", "reward of a response that no stop ended; negative to punish"},
+          o.unfinished_penalty...);
+    visit({"unfinished", "whether that penalty is added to the reward or replaces it"}, o.unfinished...);
+    visit({"placement", "the token that receives the reward of its response"}, o.placement...);
+    visit({"scale", "factor on the shaped rewards, KL included"}, o.scale...);
+    visit({"whiten", "divide the shaped rewards by their deviation instead of scaling them"}, o.whiten...);
+    visit({"whitening", "how, with whiten"}, o.whitening...);
   }
+  /// Throws `option_error` for the first option out of its range, named with `prefix` before it.
+  void validate(const std::string& prefix = {}) const { coho::validate(*this, prefix); }
+};
+
+/// What token rewards are shaped from, by name. `Array` is double (the default where only braces are written), float, or
+/// a tensor type.
+template <class Array = double>
+struct shape_rewards_inputs {
+  [[no_unique_address]] detail::by_name only_by_name = detail::named;
+  typename detail::input_types<Array>::number sequence_rewards;  ///< R_i: N numbers
+  typename detail::input_types<Array>::number log_probs;         ///< log π(y_t), nats, of the tempered distribution sampled
+  typename detail::input_types<Array>::number reference_log_probs;  ///< log π_ref(y_t), nats, of the same tokens
+  optional_mask<Array> mask{};                 ///< 0 for padding, whose log-probs do not count and whose KL is 0
+  std::span<const std::size_t> offsets{};      ///< N + 1 entries
+  std::span<const std::uint8_t> finished{};    ///< N flags: ended by itself; empty: all did
 };
 
 struct shape_rewards_fn {
-  /// Token rewards of N packed responses from one reward a sequence and a KL penalty a token:
+  /// Token rewards of N packed responses from one reward per sequence and a KL penalty per token:
   ///
   ///     r_t = scale·( −β·KL_t + [t is the placement of i]·R_i ),   R_i = clip(reward_i) + [unfinished]·penalty
   ///
-  /// `sequence_rewards`: N numbers. `log_probs` (policy), `reference_log_probs`: one a token, nats, of the tempered
-  /// distribution that was sampled. `mask` (optional): one number a token, 0 for padding, whose log-probs are not read
-  /// and whose KL is 0. `offsets`: N + 1 entries. `finished`: N flags; empty means all. Arrays and ranges give an Eigen
-  /// array of double, tensors a tensor. A response without any real token has no place for its reward, which is
-  /// dropped; use `reward_placement::last_position` and padding to keep it. When `whiten` is set, all ranks must call
-  /// together. Throws option_error (options out of range), argument_error (lengths, offsets, a token reward that is not
-  /// finite).
+  /// Takes `shape_rewards_inputs`. Arrays and ranges give an Eigen array of double, tensors a tensor. A response without
+  /// any real token has no place for its reward, which is dropped; use `reward_placement::last_position` and padding to
+  /// keep it. When `whiten` is set, all ranks must call together. Throws option_error (options out of range),
+  /// argument_error (lengths, offsets, a token reward that is not finite).
   ///
   ///     coho::shaping_options options = coho::shaping_options::paper();
   ///     options.kl_coefficient = controller.coefficient();
-  ///     auto token_rewards = coho::shape_rewards(rewards, log_probs, reference_log_probs, offsets, finished, options);
-  template <class Rewards, class LogProbs, class Reference, communicator Communicator = const local_communicator>
-  auto operator()(const Rewards& sequence_rewards, const LogProbs& log_probs, const Reference& reference_log_probs,
-                  std::span<const std::size_t> offsets, std::span<const std::uint8_t> finished,
-                  const shaping_options& options = {}, Communicator&& ranks = local_communicator{}) const {
-    return shape(sequence_rewards, log_probs, reference_log_probs, nullptr, offsets, finished, options, ranks);
-  }
-  template <class Rewards, class LogProbs, class Reference, class Mask,
-            communicator Communicator = const local_communicator>
-  auto operator()(const Rewards& sequence_rewards, const LogProbs& log_probs, const Reference& reference_log_probs,
-                  const Mask& mask, std::span<const std::size_t> offsets, std::span<const std::uint8_t> finished,
-                  const shaping_options& options = {}, Communicator&& ranks = local_communicator{}) const {
-    return shape(sequence_rewards, log_probs, reference_log_probs, &mask, offsets, finished, options, ranks);
+  ///     auto token_rewards = coho::shape_rewards({.sequence_rewards = rewards, .log_probs = log_probs,
+  ///                                               .reference_log_probs = reference, .offsets = offsets,
+  ///                                               .finished = finished}, options);
+  template <class Array = double, communicator Communicator = const local_communicator>
+  auto operator()(const shape_rewards_inputs<Array>& in, const shaping_options& options = {},
+                  Communicator&& ranks = local_communicator{}) const {
+    if constexpr (detail::device_array<Array>) {
+      return detail::back_to((*this)(host(in), options, ranks), in.log_probs);
+    } else {
+      options.validate();
+      const auto tokens = static_cast<std::size_t>(in.log_probs.size());
+      detail::check_lengths(tokens, static_cast<std::size_t>(in.reference_log_probs.size()), "shape_rewards",
+                            "reference_log_probs");
+      detail::check_offsets(in.offsets, tokens, "shape_rewards");
+      const std::size_t sequences = in.offsets.size() - 1;
+      detail::check_lengths(sequences, static_cast<std::size_t>(in.sequence_rewards.size()), "shape_rewards",
+                            "sequence_rewards");
+      if (!in.finished.empty()) detail::check_lengths(sequences, in.finished.size(), "shape_rewards", "finished");
+      return detail::with_mask(in.mask, tokens, "shape_rewards",
+                               [&](const auto& mask) { return shape(in, mask, options, ranks); });
+    }
   }
 
  private:
-  template <class Rewards, class LogProbs, class Reference, class Mask, class Communicator>
-  static auto shape(const Rewards& sequence_rewards, const LogProbs& log_probs, const Reference& reference_log_probs,
-                    Mask mask, std::span<const std::size_t> offsets, std::span<const std::uint8_t> finished,
-                    const shaping_options& options, Communicator& ranks) {
-    static_assert(detail::array_check<Rewards, LogProbs, Reference>::passed);
-    const auto& rewards_local = detail::on_host(sequence_rewards);
-    const auto& log_probs_local = detail::on_host(log_probs);
-    const auto& reference_local = detail::on_host(reference_log_probs);
-    const auto rewards = detail::host_elements(rewards_local);
-    const auto policy = detail::host_elements(log_probs_local);
-    const auto reference = detail::host_elements(reference_local);
-    auto shaped = [&] {
-      if constexpr (std::is_null_pointer_v<Mask>) {
-        return run(rewards, policy, reference, detail::all_real{policy.size()}, offsets, finished, options, ranks);
-      } else {
-        const auto& mask_local = detail::on_host(*mask);
-        return run(rewards, policy, reference, detail::host_elements(mask_local), offsets, finished, options, ranks);
-      }
-    }();
-    return detail::back_to(std::move(shaped), log_probs);
+  template <detail::device_array Array>
+  static shape_rewards_inputs<double> host(const shape_rewards_inputs<Array>& in) {
+    return {.sequence_rewards = detail::on_host(in.sequence_rewards),
+            .log_probs = detail::on_host(in.log_probs),
+            .reference_log_probs = detail::on_host(in.reference_log_probs),
+            .mask = detail::host_mask(in.mask),
+            .offsets = in.offsets,
+            .finished = in.finished};
   }
 
-  template <class Rewards, class Policy, class Reference, class Mask, class Communicator>
-  static Eigen::ArrayXd run(const Rewards& rewards, const Policy& policy, const Reference& reference, const Mask& mask,
-                            std::span<const std::size_t> offsets, std::span<const std::uint8_t> finished,
-                            const shaping_options& options, Communicator& ranks) {
-    options.validate();
-    detail::check_lengths(policy.size(), reference.size(), "shape_rewards", "reference_log_probs");
-    detail::check_lengths(policy.size(), mask.size(), "shape_rewards", "mask");
-    detail::check_offsets(offsets, policy.size(), "shape_rewards");
-    const std::size_t sequences = offsets.size() - 1;
-    detail::check_lengths(sequences, rewards.size(), "shape_rewards", "sequence_rewards");
-    if (!finished.empty()) detail::check_lengths(sequences, finished.size(), "shape_rewards", "finished");
-
-    Eigen::ArrayXd out(static_cast<Eigen::Index>(policy.size()));
+  template <class Number, class Mask, class Communicator>
+  static Eigen::ArrayXd shape(const shape_rewards_inputs<Number>& in, const Mask& mask, const shaping_options& options,
+                              Communicator& ranks) {
     const double scale = options.whiten ? 1 : options.scale;
-    const double factor = scale * options.kl_coefficient;
-    const double reward_limit = options.reward_clip > 0 ? options.reward_clip : std::numeric_limits<double>::infinity();
-    double broken = 0;  // NaN as soon as anything is not finite
-    const auto fill = [&](auto estimator, auto limited) {
-      if constexpr (estimator() == kl_estimator::k1 && !limited()) {
-        broken += store_k1(policy, reference, mask, factor, out.data());
-        return;
-      }
-      constexpr std::size_t block = detail::token_block;
-      using number = std::common_type_t<detail::host_number_t<Policy>, detail::host_number_t<Reference>>;
-      detail::block<number> policy_scratch, reference_scratch;
-      detail::block<double> kl;
-      for (std::size_t begin = 0; begin < policy.size(); begin += block) {
-        const std::size_t count = std::min(policy.size() - begin, block);
-        const number* const p = policy_scratch.view(policy, begin, count);
-        const number* const r = reference_scratch.view(reference, begin, count);
-        double* const to = out.data() + begin;
-        detail::store_difference(1, p, r, kl.data);
-        if constexpr (!std::is_same_v<Mask, detail::all_real>) {
-          for (std::size_t k = 0; k < count; ++k) kl[k] = detail::keep_if(mask[begin + k] != 0, kl[k]);
-        }
-        if constexpr (estimator() != kl_estimator::k1) {
-          for (std::size_t k = 0; k < block; ++k) kl[k] = detail::kl_of(kl[k], estimator());
-        }
-        if constexpr (limited()) {
-          for (std::size_t k = 0; k < block; ++k) kl[k] = detail::limit(kl[k], -options.kl_clip, options.kl_clip);
-        }
-        broken += detail::defect(kl.data);
-        for (std::size_t k = 0; k < count; ++k) to[k] = 0.0 - factor * kl[k];
-      }
-    };
+    Eigen::ArrayXd out(in.log_probs.size());
+    bool finite = true;
     detail::with_estimator(options.estimator, [&](auto estimator) {
-      options.kl_clip > 0 ? fill(estimator, std::true_type{}) : fill(estimator, std::false_type{});
+      finite = penalties<estimator()>(in, mask, scale * options.kl_coefficient, options.kl_clip, out.data());
     });
-    for (std::size_t i = 0; i < sequences; ++i) {
-      std::size_t end = offsets[i + 1];  // one after the token that is rewarded
+    for (std::size_t i = 0; i + 1 < in.offsets.size(); ++i) {
+      std::size_t end = in.offsets[i + 1];  // one after the token that is rewarded
       if (options.placement == reward_placement::last_real_token) {
-        while (end - offsets[i] >= detail::mask_part &&
-               detail::count_real(mask, end - detail::mask_part, detail::mask_part) == 0) {
-          end -= detail::mask_part;
-        }
-        while (end > offsets[i] && mask[end - 1] == 0) --end;
+        while (end > in.offsets[i] && mask[end - 1] == 0) --end;
       }
-      if (end == offsets[i]) continue;
+      if (end == in.offsets[i]) continue;
       require_argument(!options.whiten || options.whitening.scope == whiten_scope::all_positions || mask[end - 1] != 0,
                        "shape_rewards: the reward of a sequence lies on padding, which whitening would set to 0; "
                        "whiten all_positions, or place the reward on the last real token");
-      double reward = array_traits<double>::clamp(static_cast<double>(rewards[i]), -reward_limit, reward_limit);
-      if (!finished.empty() && finished[i] == 0) {
-        reward = options.unfinished == unfinished_mode::add ? reward + options.unfinished_penalty
-                                                            : options.unfinished_penalty;
-      }
-      broken += reward - reward;
+      const double reward = sequence_reward(in, i, options);
+      finite = finite && std::isfinite(reward);
       out.data()[end - 1] += scale * reward;
     }
-    require_argument(broken == 0, "shape_rewards: a sequence reward or the KL of a real token is not finite");
-    if (options.whiten) out = coho::whiten(out, whitened_positions(mask), options.whitening, ranks);
+    require_argument(finite, "shape_rewards: a sequence reward or the KL of a real token is not finite");
+    if (options.whiten) out = coho::whiten(out, flags(mask), options.whitening, ranks);
     return out;
   }
 
-  // −factor·(log π − log π_ref), and 0, or NaN when one of them is not finite, in one pass.
-  template <class Policy, class Reference, class Mask>
-  static double store_k1(const Policy& policy, const Reference& reference, const Mask& mask, double factor,
-                         double* out) {
-    double total = 0;
-    detail::for_mask_parts(mask, 0, policy.size(),
-                           [&](std::size_t begin, std::size_t end, std::size_t real, const auto& kept) {
-                             if (real == 0) {
-                               std::fill(out + begin, out + end, 0.0);
-                             } else {
-                               total += store_k1(policy.data(), reference.data(), kept, factor, out, begin, end);
-                             }
-                           });
-    if (factor <= 0) {  // no −0
-      for (std::size_t t = 0; t < policy.size(); ++t) out[t] += 0.0;
+  // −factor·KL_t of each token; whether all are finite.
+  template <kl_estimator Estimator, class Number, class Mask>
+  static bool penalties(const shape_rewards_inputs<Number>& in, const Mask& mask, double factor, double clip,
+                        double* __restrict out) {
+    const Number *const policy = in.log_probs.data(), *const reference = in.reference_log_probs.data();
+    const double limit = clip > 0 ? clip : std::numeric_limits<double>::infinity();
+    std::uint64_t broken = 0;  // bits of sums: compilers do not reorder additions, but they vectorise this
+    for (std::size_t t = 0; t < mask.size(); ++t) {
+      const double difference = static_cast<double>(policy[t]) - static_cast<double>(reference[t]);
+      const double kl = detail::kl_of(mask[t] != 0 ? difference : 0.0, Estimator);
+      const double limited = array_traits<double>::clamp(kl, -limit, limit);
+      broken |= std::bit_cast<std::uint64_t>(limited - limited);
+      out[t] = 0.0 - factor * limited;
     }
-    if (std::isfinite(total)) return 0;
-    // Large numbers have no finite sum.
-    double defect = 0;
-    for (std::size_t t = 0; t < policy.size(); ++t) defect += out[t] - out[t];
-    return defect;
+    return broken == 0;
   }
 
-  // Of [t, end); returns the sum. Eight sums beside each other, because compilers may not reorder additions.
-  template <class Number, class Other, class Mask>
-  static double store_k1(const Number* p, const Other* r, const Mask& mask, double factor, double* __restrict out,
-                         std::size_t t, std::size_t end) {
-    constexpr std::size_t lanes = 8;
-    double sums[lanes] = {}, some[lanes];
-    for (; end - t >= lanes; t += lanes) {
-      for (std::size_t k = 0; k < lanes; ++k)
-        some[k] = factor * (static_cast<double>(r[t + k]) - static_cast<double>(p[t + k]));
-      if constexpr (!std::is_same_v<Mask, detail::all_real>) {
-        for (std::size_t k = 0; k < lanes; ++k) some[k] = detail::keep_if(mask[t + k] != 0, some[k]);
-      }
-      for (std::size_t k = 0; k < lanes; ++k) sums[k] += some[k];
-      for (std::size_t k = 0; k < lanes; ++k) out[t + k] = some[k];
-    }
-    for (; t < end; ++t) {
-      const double value = factor * (static_cast<double>(r[t]) - static_cast<double>(p[t]));
-      sums[0] += out[t] = detail::keep_if(mask[t] != 0, value);
-    }
-    return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+  template <class Number>
+  static double sequence_reward(const shape_rewards_inputs<Number>& in, std::size_t i, const shaping_options& options) {
+    const double limit = options.reward_clip > 0 ? options.reward_clip : std::numeric_limits<double>::infinity();
+    const double reward = array_traits<double>::clamp(static_cast<double>(in.sequence_rewards.data()[i]), -limit, limit);
+    if (in.finished.empty() || in.finished[i] != 0) return reward;
+    return options.unfinished == unfinished_mode::add ? reward + options.unfinished_penalty
+                                                      : options.unfinished_penalty;
   }
 
   template <class Mask>
-  static std::span<const typename Mask::value_type> whitened_positions(const Mask& mask) {
-    return {mask.data(), mask.size()};
-  }
-  static std::vector<std::uint8_t> whitened_positions(const detail::all_real& mask) {
-    return std::vector<std::uint8_t>(mask.size(), 1);
+  static std::vector<std::uint8_t> flags(const Mask& mask) {
+    std::vector<std::uint8_t> out(mask.size());
+    for (std::size_t t = 0; t < out.size(); ++t) out[t] = mask[t] != 0;
+    return out;
   }
 };
 inline constexpr shape_rewards_fn shape_rewards{};

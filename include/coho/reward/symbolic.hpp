@@ -7,6 +7,7 @@
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <limits>
 #include <string_view>
@@ -23,6 +24,12 @@ struct length_bonus_options {
   static length_bonus_options paper() { return {}; }
   /// The released code bounds the ratio.
   static length_bonus_options salmon_code() { return {.cap = 0.8}; }
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"coefficient", "reward of a response of maximum length"}, o.coefficient...);
+    visit({"max_response_tokens", "that maximum length", allowed::above(0), "tokens"}, o.max_response_tokens...);
+    visit({"cap", "upper bound of length ratio × multiplier", allowed::above(0).or_infinity()}, o.cap...);
+  }
 };
 
 /// A reward for length (SALMON §3.3, App. F):
@@ -35,12 +42,7 @@ struct length_bonus_options {
 ///     reward += bonus(query);
 class length_bonus {
  public:
-  explicit length_bonus(const length_bonus_options& options = {}) : options_(options) {
-    require_option(std::isfinite(options.coefficient), "coefficient", options.coefficient, "finite");
-    require_option(std::isfinite(options.max_response_tokens) && options.max_response_tokens > 0, "max_response_tokens",
-                   options.max_response_tokens, "finite and greater than 0");
-    require_option(options.cap > 0, "cap", options.cap, "greater than 0 (infinity for none)");
-  }
+  explicit length_bonus(const length_bonus_options& options = {}) : options_(options) { validate(options); }
 
   double operator()(const reward_query& query) const {
     return (*this)(query.response_tokens.size(), query.length_multiplier);
@@ -86,6 +88,12 @@ struct normalize_options {
   double mean = 0;       ///< of the reward model's scores on a reference set; finite
   double deviation = 1;  ///< of the same scores; > 0
   double clip = 0;       ///< limits the result to ±this; 0 is off
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"mean", "of the reward model's scores on a reference set"}, o.mean...);
+    visit({"deviation", "of the same scores", allowed::above(0)}, o.deviation...);
+    visit({"clip", "limits the normalised score to ± this; 0: off", allowed::bound()}, o.clip...);
+  }
 };
 
 struct normalize_rewards_fn {
@@ -98,10 +106,7 @@ struct normalize_rewards_fn {
   template <class Rewards>
   auto operator()(const Rewards& rewards, const normalize_options& options) const {
     static_assert(detail::array_check<Rewards>::passed);
-    require_option(std::isfinite(options.mean), "mean", options.mean, "finite");
-    require_option(std::isfinite(options.deviation) && options.deviation > 0, "deviation", options.deviation,
-                   "finite and greater than 0");
-    require_option(options.clip >= 0, "clip", options.clip, "0 (off) or greater");
+    validate(options);
     const double limit = options.clip > 0 ? options.clip : std::numeric_limits<double>::infinity();
     const auto one = [&](double x) {
       return array_traits<double>::clamp((x - options.mean) / options.deviation, -limit, limit);

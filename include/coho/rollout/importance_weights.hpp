@@ -4,8 +4,11 @@
 #include <cmath>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
-#include <coho/loss/token_loss.hpp>
+#include <coho/check_lengths.hpp>
+#include <coho/loss/detail/blocks.hpp>
+#include <coho/loss/detail/log_ratio.hpp>
 #include <coho/math.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <cstddef>
 #include <limits>
@@ -33,6 +36,9 @@ enum class importance_level {
 };
 #pragma GCC diagnostic pop
 
+constexpr auto option_names(importance_level) { return std::array{"token", "sequence", "sequence_mean"}; }
+constexpr auto option_names(importance_form) { return std::array{"truncated", "masked"}; }
+
 struct importance_weights_options {
   importance_form form = importance_form::truncated;
   importance_level level = importance_level::token;
@@ -42,14 +48,20 @@ struct importance_weights_options {
   /// level ("sequence mask"); in [0, 1] and ≥ 1; 0 and infinity are off.
   double sequence_low = 0, sequence_high = std::numeric_limits<double>::infinity();
 
-  /// Throws `option_error` for the first option out of its range, named with `prefix` before it.
-  void validate(const std::string& prefix = {}) const {
-    require_option(low >= 0 && low <= 1, prefix + "low", low, "in [0, 1]");
-    require_option(low == 0 || form == importance_form::masked, prefix + "low", low, "0 unless the form is masked");
-    require_option(high >= 1, prefix + "high", high, "at least 1 (infinity for off)");
-    require_option(sequence_low >= 0 && sequence_low <= 1, prefix + "sequence_low", sequence_low, "in [0, 1]");
-    require_option(sequence_high >= 1, prefix + "sequence_high", sequence_high, "at least 1 (infinity for off)");
+  static void describe(auto&& visit, auto&... o) {
+    visit({"form", "ratios above the limit are truncated, or masked"}, o.form...);
+    visit({"level", "which ratio a token gets"}, o.level...);
+    visit({"low", "lower limit of the masked form; 0: off", allowed::in(0, 1)}, o.low...);
+    visit({"high", "upper limit", allowed::at_least(1).or_infinity()}, o.high...);
+    visit({"sequence_low", "sequences whose geometric mean of ratios is lower get weight 0; 0: off", allowed::in(0, 1)},
+          o.sequence_low...);
+    visit({"sequence_high", "… or is higher", allowed::at_least(1).or_infinity()}, o.sequence_high...);
   }
+  void check_together(const std::string& prefix) const {
+    require_option(low == 0 || form == importance_form::masked, prefix + "low", low, "0 unless the form is masked");
+  }
+  /// Throws `option_error` for the first option out of its range, named with `prefix` before it.
+  void validate(const std::string& prefix = {}) const { coho::validate(*this, prefix); }
 };
 
 template <class Array>
@@ -91,10 +103,8 @@ struct importance_weights_fn {
   }
 
  private:
-  static constexpr double log_ratio_limit = 20;
-
   static double ratio_of(double log_ratio) {
-    return detail::small_exp(coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit));
+    return std::exp(coho::clamp(log_ratio, -detail::log_ratio_limit, detail::log_ratio_limit));
   }
 
   // Names the token whose ratio makes the sum of its sequence infinite or NaN.
@@ -181,7 +191,7 @@ struct importance_weights_fn {
         refuse(begin, begin + count, mask, [&](std::size_t t) { return difference[t - begin]; });
       }
       for (std::size_t k = 0; k < block; ++k)
-        ratio[k] = detail::limit(difference[k], -log_ratio_limit, log_ratio_limit);
+        ratio[k] = detail::limit(difference[k], -detail::log_ratio_limit, detail::log_ratio_limit);
       ratio.exp();
       detail::clear_masked(kept, counted, ratio.data);
       for (std::size_t k = 0; k < block; ++k) weight[k] = high < ratio[k] ? high : ratio[k];

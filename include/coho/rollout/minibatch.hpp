@@ -12,6 +12,7 @@
 
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
+#include <coho/options.hpp>
 #include <coho/packed.hpp>
 #include <coho/rng.hpp>
 
@@ -23,12 +24,19 @@ struct batch_limits {
   std::size_t sequences = 0;
   std::size_t tokens = 0;
   bool sort_by_length = false;  ///< long sequences first: batches of even work, the largest memory need at once
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"sequences", "limit of one forward; 0: none", {}, "sequences"}, o.sequences...);
+    visit({"tokens", "limit of one forward; 0: none", {}, "tokens"}, o.tokens...);
+    visit({"sort_by_length", "long sequences first"}, o.sort_by_length...);
+  }
 };
 
 /// Who chooses the minibatches of several ranks.
 /// `global`: one shuffle over all ranks, so that results do not depend on the number of ranks (a rank's share of a
 /// minibatch varies). `each_rank`: every rank splits its own sequences (even shares, results depend on the rank count).
 enum class minibatch_scope { global, each_rank };
+constexpr auto option_names(minibatch_scope) { return std::array{"global", "each_rank"}; }
 
 namespace detail {
 

@@ -15,17 +15,18 @@
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
 #include <coho/packed.hpp>
+#include <coho/principle/prompt_type.hpp>
 
 namespace coho {
 
 /// One prompt of a reinforcement-learning step, ready to be answered: principles are drawn and composed beforehand.
 struct rl_prompt {
   std::vector<token> tokens{};
-  std::string
-      text{};    ///< what the reward model sees as the prompt; empty: decoded from `tokens` where there is a decoder
-  int type = 0;  ///< prompt type, carried for callbacks: 0 general, 1 reasoning, 2 red-teaming
+  /// What the reward model sees as the prompt; empty: decoded from `tokens` where there is a decoder.
+  std::string text{};
+  prompt_type type = prompt_type::general;  ///< carried for callbacks
   double length_multiplier = 1.0;
-  std::vector<std::string> principles{};  ///< the guideline of this prompt in this step, one line a principle
+  std::vector<std::string> principles{};  ///< the guideline of this prompt in this step, one line per principle
   /// Names the random stream of this rollout; unique among the prompts of a step (over all ranks). Samples of one
   /// prompt need different keys: with equal keys they would be equal.
   std::uint64_t key = 0;

@@ -19,22 +19,23 @@ struct fused_log_probs_options {
   double temperature = 1.0;
   /// Added to the logits [V], fp32; a very negative finite number (−1e9) bans a token. Undefined: none.
   at::Tensor logit_bias{};
-  /// Whether the entropy is wanted as well, and whether its gradient is: that is a third product with the head.
+  /// Whether to compute the entropy, and whether its gradient too: that costs a third product with the head.
   bool entropy = false, entropy_gradient = true;
-  /// Rows (tokens) and columns (words) of the blocks of logits; 0: what suits the device. Each thread has one block.
+  /// Rows (tokens) and columns (words) of the blocks of logits; 0: chosen for the device. Each thread has one block.
   std::int64_t block_rows = 0, block_columns = 0;
-  /// What passes over a block of fp32 logits; outlives backward. Null: loops of coho on the CPU, operators elsewhere.
+  /// The functions that process a block of fp32 logits; must outlive backward. Null: coho's loops on the CPU, operators
+  /// elsewhere.
   const log_prob_block_kernels* kernels = nullptr;
 };
 
 struct fused_log_probs_result {
   at::Tensor log_probs;  ///< [M] fp32
-  at::Tensor entropy;    ///< [M] fp32, nats; undefined unless asked for
+  at::Tensor entropy;    ///< [M] fp32, nats; undefined unless requested
 };
 
 namespace detail {
 
-/// What forward and backward of `fused_log_probs` have in common.
+/// State shared by forward and backward of `fused_log_probs`.
 struct fused_log_probs_blocks {
   at::Tensor hidden, head, targets, bias;
   double inverse_temperature;
@@ -50,7 +51,7 @@ struct fused_log_probs_blocks {
         inverse_temperature(1 / temperature),
         kernels(passes) {
     const bool cpu = hidden.is_cpu();
-    // On the CPU a block fits the cache of a core, and few tokens are still spread over threads.
+    // On the CPU a block fits the cache of a core, and few tokens are still distributed over threads.
     const std::int64_t count = hidden.size(0), most = block_rows > 0 ? block_rows : cpu ? 256 : 2048;
     const std::int64_t least = block_rows > 0 || !cpu ? 1 : std::min<std::int64_t>(4, (count + 63) / 64);
     const std::int64_t blocks = std::max<std::int64_t>({1, least, (count + most - 1) / most});
@@ -61,7 +62,7 @@ struct fused_log_probs_blocks {
 
   /// The type of logits and of sums.
   at::ScalarType sums() const { return hidden.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }
-  /// The type of products: few CPUs multiply halves, and logits rounded to them would differ by hundredths.
+  /// The type of products: few CPUs multiply halves, and logits rounded to half would be off by hundredths.
   at::ScalarType products() const { return hidden.is_cpu() ? sums() : hidden.scalar_type(); }
   at::TensorOptions options() const { return hidden.options().dtype(sums()); }
   at::Tensor bias_of(std::int64_t first, std::int64_t n) const {
@@ -69,13 +70,13 @@ struct fused_log_probs_blocks {
   }
   at::Tensor hidden_of(std::int64_t first, std::int64_t n) const { return hidden.narrow(0, first, n).to(products()); }
 
-  /// Calls body(first, n, buffers) for blocks of `step` of `count`, from several threads. The blocks do not depend on
-  /// the number of threads.
+  /// Calls body(first, n, buffers) for blocks of `step` out of `count`, from several threads. The blocks do not depend
+  /// on the number of threads.
   template <class Body>
   void for_blocks(std::int64_t count, std::int64_t step, const Body& body) const {
     const std::int64_t blocks = (count + step - 1) / step;
     const auto some = [&](std::int64_t begin, std::int64_t end) {
-      // Of this thread. What the caller made in inference mode may be written here as well.
+      // Per thread. Tensors that the caller made in inference mode may be written here too.
       const at::AutoDispatchBelowADInplaceOrView plain_operators;
       const at::NoGradGuard no_gradient;
       buffers own;
@@ -88,7 +89,7 @@ struct fused_log_probs_blocks {
       some(0, blocks);
   }
 
-  /// Memory of a thread, used for one block after the other: fresh memory would cost more than the arithmetic on it.
+  /// Memory of a thread, reused block after block: fresh memory would cost more than the arithmetic on it.
   struct buffers {
     at::Tensor logits, entropy, weights;
 
@@ -105,7 +106,7 @@ struct fused_log_probs_blocks {
     return buffers::of(own.weights, n, head.size(1), options()).copy_(part);
   }
 
-  /// out (+)= a b, `out` being of the type of sums.
+  /// out (+)= a b, where `out` has the type of sums.
   static void product(at::Tensor out, const at::Tensor& a, const at::Tensor& b, bool add) {
     if (out.scalar_type() == b.scalar_type()) {
       if (add)
@@ -123,7 +124,7 @@ struct fused_log_probs_blocks {
 };
 
 struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_function> {
-  /// `slopes`: d log p/dh and dH/dh as well, for backward.
+  /// `slopes`: also compute d log p/dh and dH/dh, for backward.
   static torch::autograd::variable_list forward(torch::autograd::AutogradContext* context, const at::Tensor& hidden,
                                                 const at::Tensor& head, const at::Tensor& targets,
                                                 const fused_log_probs_options& options, bool slopes) {
@@ -133,7 +134,7 @@ struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_func
     const std::int64_t count = hidden.size(0), width = hidden.size(1), words = head.size(0);
     at::Tensor log_probs = at::empty({count}, blocks.options()), normalizer = at::empty({count}, blocks.options());
     at::Tensor entropies = at::empty({entropy ? count : 0}, blocks.options());
-    // E = Σ_j e_j W_j and F = Σ_j (z_j − max) e_j W_j first, at the end d log p/dh and dH/dh.
+    // First E = Σ_j e_j W_j and F = Σ_j (z_j − max) e_j W_j, at the end d log p/dh and dH/dh.
     at::Tensor slope = at::empty({slopes ? count : 0, width}, blocks.options());
     at::Tensor entropy_slope = at::empty({slopes && entropy_slopes ? count : 0, width}, blocks.options());
     blocks.for_blocks(count, blocks.rows, [&](std::int64_t first, std::int64_t n, auto& own) {
@@ -153,7 +154,7 @@ struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_func
         if (!slopes) continue;
         if (word > 0) {
           const at::Tensor rescale = column(state.rescale);
-          // Of the old maximum m: Σ (z − m') e = Σ (z − m) e + (m − m') Σ e. Where r is 0, both sums end.
+          // With the old maximum m: Σ (z − m') e = Σ (z − m) e + (m − m') Σ e. Where r is 0, both sums start anew.
           if (f_sum.defined()) f_sum.addcmul_(e_sum, rescale.log().clamp_min_(-1e4)).mul_(rescale);
           e_sum.mul_(rescale);
         }
@@ -175,7 +176,7 @@ struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_func
     });
     context->save_for_backward({hidden, head, targets, normalizer, entropies, slope, entropy_slope});
     if (!entropy_slopes) context->mark_non_differentiable({entropies});
-    // Undefined stays undefined: the entropy's part is computed only for those who ask for its gradient.
+    // Undefined stays undefined: the entropy's part is computed only if its gradient is requested.
     context->set_materialize_grads(false);
     context->saved_data["bias"] = options.logit_bias.defined() ? options.logit_bias : at::empty({0});
     context->saved_data["temperature"] = options.temperature;
@@ -216,7 +217,7 @@ struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_func
     return {d_hidden, d_head, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 
-  /// Each block of logits again, Σ over rows of dL/dlogit ⊗ h. Threads share words, not rows: each sum has one owner.
+  /// Each block of logits again, Σ over rows of dL/dlogit ⊗ h. Threads divide words, not rows: each sum has one owner.
   static at::Tensor of_head(const fused_log_probs_blocks& blocks, const at::Tensor& normalizer,
                             const at::Tensor& entropies, const at::Tensor& g, const at::Tensor& g_entropy) {
     const at::Tensor out = at::empty_like(blocks.head);
@@ -226,7 +227,7 @@ struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_func
     };
     blocks.for_blocks(blocks.head.size(0), blocks.columns, [&](std::int64_t word, std::int64_t columns, auto& own) {
       const at::Tensor w = blocks.weights_of(word, columns, own);
-      // In the type of the sums: a bf16 gradient would stop growing after a few hundred rows.
+      // In the type of sums: a bf16 gradient would stop growing after a few hundred rows.
       const at::Tensor sum = at::zeros({columns, blocks.head.size(1)}, blocks.options());
       for (std::int64_t first = 0; first < count; first += blocks.rows) {
         const std::int64_t n = std::min(blocks.rows, count - first);
@@ -246,19 +247,20 @@ struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_func
 
 }  // namespace detail
 
-/// Log-probabilities (and entropies) of target tokens straight from hidden states, block by block.
+/// Log-probabilities (and entropies) of target tokens directly from hidden states, block by block.
 ///
 ///   z = W h / τ + bias;  log p(y) = z_y − log Σ_j exp z_j;  H = log Σ exp z − Σ_j p_j z_j
 ///   d log p(y)/dh = (W_y − Σ_j p_j W_j)/τ;  dH/dh = −Σ_j p_j (log p_j + H) W_j/τ
 ///
-/// The [M, V] logits are never held: blocks of tokens by words pass by, with a running maximum and sum. Where hidden
-/// states need a gradient, forward sums exp(z_j) W_j on the way, so that backward scales rows: two products in all. The
-/// gradient of the head computes each block again. Logits and sums are fp32 whatever the weights' type, products on the
-/// CPU too. The result does not depend on the number of threads. Give it the hidden states of response positions only.
+/// The [M, V] logits are never materialised: the computation streams over blocks of tokens by words with a running
+/// maximum and sum. If hidden states need a gradient, forward also sums exp(z_j) W_j, so that backward only scales
+/// rows: two products in all. The gradient of the head recomputes each block. Logits and sums are fp32 whatever the
+/// weights' type; on the CPU so are products. The result does not depend on the number of threads. Pass the hidden
+/// states of response positions only.
 ///
-/// hidden [M, H]; head W [V, H] of the same type; targets int64 [M]. Differentiable in hidden and head.
-/// Throws argument_error on shapes that do not fit and, on the CPU, targets outside the vocabulary; option_error on a
-/// temperature that is not positive and negative block sizes.
+/// hidden [M, H]; head W [V, H] of the same type; targets int64 [M]. Differentiable in hidden and head. Throws
+/// argument_error for shapes that do not match and, on the CPU, targets outside the vocabulary; option_error for a
+/// temperature that is not positive and for negative block sizes.
 ///
 ///     auto [log_probs, entropy] = coho::fused_log_probs(hidden, head, targets, {.temperature = 0.7});
 struct fused_log_probs_fn {
@@ -274,7 +276,7 @@ struct fused_log_probs_fn {
     require_argument(head.size(0) > 0, "fused_log_probs: head has no rows");
     require_argument(targets.dim() == 1 && targets.size(0) == hidden.size(0) && targets.scalar_type() == at::kLong,
                      "fused_log_probs: targets must be int64 [M]");
-    // Elsewhere the check would wait for the device.
+    // On other devices the check would synchronise.
     require_argument(!targets.is_cpu() || targets.numel() == 0 ||
                          (targets.min().item<std::int64_t>() >= 0 && targets.max().item<std::int64_t>() < head.size(0)),
                      "fused_log_probs: a target is outside the vocabulary");
@@ -283,7 +285,7 @@ struct fused_log_probs_fn {
                      "fused_log_probs: logit_bias must be [V]");
     require_argument(!options.kernels || (options.kernels->forward && options.kernels->backward),
                      "fused_log_probs: kernels must have both functions");
-    // A token of probability 0 adds 0 to the entropy; with −∞ it would be 0·∞.
+    // A token of probability 0 adds 0 to the entropy; with −∞ that would be 0·∞.
     if ((options.entropy || options.kernels) && bias.defined()) bias = bias.clamp_min(-1e30);
     const bool slopes = at::GradMode::is_enabled() && hidden.requires_grad();
     const auto out = detail::fused_log_probs_function::apply(hidden, head, targets, options, slopes);

@@ -14,8 +14,8 @@ namespace coho {
 
 namespace detail {
 
-/// A few numbers side by side, one register of them, with the arithmetic that formulas of losses are written in.
-/// Nothing on them throws. For writers of array types.
+/// A few numbers in one SIMD register, with the arithmetic that formulas of losses use. No operation throws. For
+/// authors of array types.
 template <class Number>
 struct lanes {
   static constexpr std::size_t count = 16 / sizeof(Number);
@@ -27,7 +27,7 @@ struct lanes {
   vector numbers{};
 
   lanes() = default;
-  lanes(double x) : numbers(vector{} + static_cast<Number>(x)) {}  // NOLINT: numbers are spread
+  lanes(double x) : numbers(vector{} + static_cast<Number>(x)) {}  // NOLINT: numbers are broadcast
   static lanes of(const vector& x) {
     lanes out;
     out.numbers = x;
@@ -90,7 +90,7 @@ struct array_traits<detail::lanes<Number>> {
   using value = double;
   static constexpr bool host = true;
 
-  // NaN in either operand wins, as it does for tensors.
+  // NaN in either operand propagates, as for tensors.
   static plain min(const plain& a, const plain& b) { return plain::choose((b < a) | (b != b), b, a); }
   static plain max(const plain& a, const plain& b) { return plain::choose((a < b) | (b != b), b, a); }
   static plain clamp(const plain& x, double low, double high) {
@@ -143,8 +143,8 @@ template <class Number>
   using constants = exponential_constants<Number>;
   using vector = lanes<Number>;
   using mask = typename vector::mask;
-  // n stands in the last bits of `shifted`, and as an exponent it is 2^n.
-#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__)  // the shift would be taken out again
+  // n is in the low bits of `shifted`; as an exponent it is 2^n.
+#the shift would be optimised away
   const vector n = rint(x * 1.4426950408889634), shifted = n + constants::to_integer;
 #else
   const vector shifted = x * 1.4426950408889634 + constants::to_integer, n = shifted - constants::to_integer;
@@ -170,7 +170,7 @@ struct logistic_lanes {
   lanes<Number> softplus, softplus_negated, sigmoid, sigmoid_negated;
 };
 
-/// As of a number; found by argument-dependent lookup.
+/// As for a single number; found by argument-dependent lookup.
 template <class Number>
 [[gnu::always_inline]] inline logistic_lanes<Number> logistic(const lanes<Number>& z) {
   using constants = exponential_constants<Number>;

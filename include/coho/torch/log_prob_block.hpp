@@ -10,29 +10,31 @@
 
 namespace coho {
 
-/// One pass over a block of logits, forward and backward: what a device does in `fused_log_probs` beside its products.
-/// For writers of kernels; a block is `rows` tokens by `columns` words of the vocabulary, the first being
-/// `first_column`, and the numbers of a row follow each other, `stride` from row to row.
+/// One pass over a block of logits, forward and backward: the part of `fused_log_probs` that a device computes besides
+/// its products. For authors of kernels. A block is `rows` tokens by `columns` words of the vocabulary, starting at
+/// `first_column`; the numbers of a row are contiguous, and rows are `stride` apart.
 ///
 ///   z = logit · inverse_temperature + bias
 ///   forward:  m' = max(m, max_j z_j);  r = exp(m − m');  s' = r s + Σ_j exp(z_j − m')      (Milakov and Gimelshein,
 ///             u' = r (u + (m − m') s) + Σ_j (z_j − m') exp(z_j − m')                        arXiv 1805.02867, §3)
 ///   backward: dL/dlogit_j = inverse_temperature · (g 1[j = y] − p_j (g + h (log p_j + H))),  p_j = exp(z_j − lse)
 ///
-/// Pointers are of the tensors' device. `bias` [columns] may be null; a target of another block changes nothing. All
-/// numbers are finite but `maximum`, −∞ before the first block. Calls for different rows come from several threads.
+/// Pointers are on the tensors' device. `bias` [columns] may be null; a target in another block changes nothing. All
+/// numbers are finite except `maximum`, which is −∞ before the first block. Calls for different rows come from several
+/// threads.
 ///
 ///     const coho::log_prob_block_kernels mine{.forward = my_forward, .backward = my_backward};
 ///     coho::fused_log_probs(hidden, head, targets, {.kernels = &mine});
 struct log_prob_block_kernels {
-  /// Rewrites logits to exp(z − m') and updates, a number a row, `maximum` m, `sum` s, `chosen` z_y and, unless it is
-  /// null, `weighted_sum` u; `rescale` gets r and `entropy_block`, null or [rows, columns] without gaps,
-  /// (z − m') exp(z − m').
+  /// Rewrites logits to exp(z − m') and updates, one number per row, `maximum` m, `sum` s, `chosen` z_y and, unless it
+  /// is null, `weighted_sum` u; `rescale` receives r and `entropy_block`, null or contiguous [rows, columns], (z − m')
+  /// exp(z − m').
   using forward_fn = void(float* logits, std::int64_t stride, std::int64_t rows, std::int64_t columns,
                           const float* bias, float inverse_temperature, const std::int64_t* targets,
                           std::int64_t first_column, float* maximum, float* sum, float* weighted_sum, float* chosen,
                           float* rescale, float* entropy_block);
-  /// Rewrites logits to dL/dlogit of `d_log_prob` g and `d_entropy` h, either null for none; `entropy` H goes with h.
+  /// Rewrites logits to dL/dlogit from `d_log_prob` g and `d_entropy` h, either of which may be null; `entropy` H goes
+  /// with h.
   using backward_fn = void(float* logits, std::int64_t stride, std::int64_t rows, std::int64_t columns,
                            const float* bias, float inverse_temperature, const std::int64_t* targets,
                            std::int64_t first_column, const float* log_sum_exp, const float* entropy,
@@ -44,7 +46,7 @@ struct log_prob_block_kernels {
 
 namespace detail {
 
-/// What blocks of the same rows leave to the next; `weighted_sum` is undefined unless the entropy is wanted.
+/// What blocks of the same rows pass on to the next; `weighted_sum` is undefined unless the entropy is requested.
 struct log_prob_state {
   at::Tensor maximum, sum, chosen, rescale, weighted_sum;
 
@@ -71,7 +73,7 @@ inline std::pair<at::Tensor, at::Tensor> targets_inside(const at::Tensor& target
   return {place.ge(0).logical_and_(place.lt(columns)), column(place.clamp(0, columns - 1))};
 }
 
-/// As `log_prob_block_kernels::forward`, by operators of libtorch: any device, any type.
+/// Like `log_prob_block_kernels::forward`, with libtorch operators: any device, any type.
 inline void log_prob_block_forward_by_operators(const at::Tensor& logits, const at::Tensor& bias,
                                                 double inverse_temperature, const at::Tensor& targets,
                                                 std::int64_t first_column, const log_prob_state& state,
@@ -97,7 +99,7 @@ inline void log_prob_block_forward_by_operators(const at::Tensor& logits, const 
   state.sum.mul_(state.rescale).add_(logits.sum(1));
 }
 
-/// As `log_prob_block_kernels::backward`, by operators of libtorch.
+/// Like `log_prob_block_kernels::backward`, with libtorch operators.
 inline void log_prob_block_backward_by_operators(const at::Tensor& logits, const at::Tensor& bias,
                                                  double inverse_temperature, const at::Tensor& targets,
                                                  std::int64_t first_column, const at::Tensor& log_sum_exp,
@@ -116,7 +118,7 @@ inline void log_prob_block_backward_by_operators(const at::Tensor& logits, const
   logits.scatter_add_(1, place, column(d_log_prob * inside).mul_(inverse_temperature));
 }
 
-/// By the kernels given, on the CPU by its own, elsewhere by operators. logits without gaps, fp32 or fp64.
+/// Uses the given kernels, on the CPU its own, elsewhere operators. logits are contiguous, fp32 or fp64.
 inline void log_prob_block_forward(const at::Tensor& logits, const at::Tensor& bias, double inverse_temperature,
                                    const at::Tensor& targets, std::int64_t first_column, const log_prob_state& state,
                                    const at::Tensor& entropy_block, const log_prob_block_kernels* kernels) {
@@ -139,7 +141,7 @@ inline void log_prob_block_forward(const at::Tensor& logits, const at::Tensor& b
     with(double{}, [](auto... arguments) { log_prob_block_forward_cpu<double>(arguments...); });
 }
 
-/// As `log_prob_block_forward`.
+/// Like `log_prob_block_forward`.
 inline void log_prob_block_backward(const at::Tensor& logits, const at::Tensor& bias, double inverse_temperature,
                                     const at::Tensor& targets, std::int64_t first_column, const at::Tensor& log_sum_exp,
                                     const at::Tensor& entropy, const at::Tensor& d_log_prob,

@@ -9,7 +9,7 @@
 
 namespace coho::detail {
 
-/// e^x of x ≤ 0, and x itself no smaller than what e^x can be told from 0 with: −∞ gives 0, and 0 times it gives 0.
+/// e^x for x ≤ 0, with x clamped to the smallest value whose e^x differs from 0: −∞ gives 0, and 0 times it gives 0.
 template <class Number>
 struct falling_exponential {
   lanes<Number> x, e;
@@ -21,7 +21,7 @@ struct falling_exponential {
   }
 };
 
-/// The rows of a block on the CPU, `width` logits at a time; the last of a row stand in a buffer beside −∞.
+/// The rows of a block on the CPU, `width` logits at a time; the rest of a row is in a buffer padded with −∞.
 template <class Number>
 struct log_prob_rows {
   using vector = lanes<Number>;
@@ -33,7 +33,7 @@ struct log_prob_rows {
 
   [[gnu::always_inline]] static void raise(vector& most, const vector& z) { most = vector::choose(most < z, z, most); }
 
-  /// z in place, and its maximum by lanes.
+  /// z in place, and its maximum per lane.
   [[gnu::always_inline]] static void tempered(Number* row, const Number* bias, const vector& factor, bool plain,
                                               vector* most) {
     vector z[4];
@@ -101,7 +101,7 @@ struct log_prob_rows {
       Number after = before;
       for (const vector& m : most)
         for (std::int64_t k = 0; k < count; ++k) after = std::max(after, m.numbers[k]);
-      // Nothing but −∞ so far: any shift will do.
+      // Only −∞ so far: any shift will do.
       const Number shift = after == nothing ? 0 : after, ratio = before == nothing ? 0 : std::exp(before - shift);
       vector added, added_weighted;
       for (std::int64_t i = 0; i < whole; i += width)
@@ -121,7 +121,7 @@ struct log_prob_rows {
     }
   }
 
-  /// dL/dlogit of `width` logits, without the target's own part.
+  /// dL/dlogit of `width` logits, without the target's term.
   [[gnu::always_inline]] static void gradients(Number* row, const Number* bias, const vector& factor,
                                                const vector& log_sum_exp, const vector& entropy, const vector& g,
                                                const vector& h, bool of_entropy) {
@@ -161,7 +161,7 @@ struct log_prob_rows {
   }
 };
 
-// The same loops for two instruction sets, chosen at run time: a default build runs on any x86-64.
+// The same loops for two instruction sets, selected at run time: a default build runs on any x86-64.
 #if defined(__x86_64__) && defined(__GNUC__)
 #define COHO_WIDER_LANES __attribute__((target("avx2,fma")))
 inline bool wider_lanes() {
@@ -183,7 +183,7 @@ COHO_WIDER_LANES void log_prob_rows_backward_wider(Arguments... arguments) {
 }
 #undef COHO_WIDER_LANES
 
-/// `log_prob_block_kernels::forward` on the CPU, of floats or doubles.
+/// `log_prob_block_kernels::forward` on the CPU, for floats or doubles.
 template <class Number, class... Arguments>
 void log_prob_block_forward_cpu(Arguments... arguments) {
   if (wider_lanes())

@@ -17,9 +17,9 @@ namespace coho {
 /// backward with create_graph throws argument_error there.
 ///
 /// Algorithms whose results are constants of the optimisation (`gae`, `whiten`, `shape_rewards`, `make_token_weights`)
-/// take tensors too: they copy to the host in double, run the one implementation there, and copy the result back to the
-/// device and number type of their first argument. No gradient flows through them. Tensors are one-dimensional, over
-/// packed response tokens.
+/// also take tensors: they copy to the host in double, run the same implementation there, and copy the result back to
+/// the device and number type of their first argument. No gradient flows through them. Tensors are one-dimensional,
+/// over packed response tokens.
 ///
 ///     auto loss = coho::ppo_clip_loss{}(log_probs, old_log_probs, advantages, weights);
 ///     loss.backward();
@@ -52,7 +52,7 @@ struct array_traits<at::Tensor> {
     return Eigen::Map<const Eigen::ArrayXd>(flat.data_ptr<double>(), static_cast<Eigen::Index>(flat.numel()));
   }
   static at::Tensor from_host(const Eigen::ArrayXd& x, const at::Tensor& like) {
-    // A mask of integers gives weights, which are not integers.
+    // An integer mask gives weights, which are not integers.
     const auto type = at::isFloatingType(like.scalar_type()) ? like.scalar_type() : at::kFloat;
     const at::Tensor out = at::empty({static_cast<std::int64_t>(x.size())}, at::kDouble);
     Eigen::Map<Eigen::ArrayXd>(out.data_ptr<double>(), x.size()) = x;

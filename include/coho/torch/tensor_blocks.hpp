@@ -14,11 +14,11 @@
 #include <utility>
 #include <vector>
 
-/// Losses over tensors that lie in memory of the host, as float or double: one pass over their elements instead of one
-/// an operator. For writers of array types; users need only <coho/torch/ops.hpp>.
+/// Losses over float or double tensors in host memory: one pass over their elements instead of one per operator. For
+/// authors of array types; users need only <coho/torch/ops.hpp>.
 namespace coho::detail {
 
-/// A loss and its gradients as they were computed; backward scales the gradients.
+/// A loss and its gradients as computed; backward scales the gradients.
 struct closed_form {
   at::Tensor value;
   std::vector<at::Tensor> gradients;
@@ -40,8 +40,8 @@ struct closed_form_function : torch::autograd::Function<closed_form_function> {
 };
 
 struct tensor_blocks {
-  /// Whether the one pass gives what the operators would: all on the host in one number type (masks and counts of
-  /// integers beside them), numbers among them, and no gradient with respect to the weights asked for.
+  /// Whether the single pass gives what the operators would: all on the host in one number type (except integer masks
+  /// and counts), possibly with plain numbers, and no gradient with respect to the weights requested.
   template <class First, class... Rest>
   static bool readable(const at::Tensor* weights, const First& first, const Rest&... rest) {
     if (!first.defined() || (first.scalar_type() != at::kFloat && first.scalar_type() != at::kDouble)) return false;
@@ -50,8 +50,8 @@ struct tensor_blocks {
   }
 
   /// The weighted sum (mean without weights) of a formula over all elements. `formula(std::bool_constant<Gradient>,
-  /// x…)` gives `element_terms`. With `Gradient` the result has gradients and measures and is constant; without, its
-  /// value is differentiable, once, in the first `Free` inputs, where they require it.
+  /// x…)` returns `element_terms`. With `Gradient` the result has gradients and measures and is constant; without, its
+  /// value is differentiable, once, in the first `Free` inputs that require it.
   template <class Result, std::size_t Free, bool Gradient, class Formula, class First, class... Rest>
   static Result run(const Formula& formula, const at::Tensor* weights, const First& first, const Rest&... rest) {
     if (first.scalar_type() == at::kDouble) {
@@ -80,7 +80,7 @@ struct tensor_blocks {
     }
   }
 
-  // Numbers of an input, or one for all elements.
+  // The numbers of an input, or one for all elements.
   template <class Number>
   struct source {
     at::Tensor held;
@@ -91,7 +91,7 @@ struct tensor_blocks {
         : held(x.detach().to(type).contiguous()), numbers(held.data_ptr<Number>()) {}
     source(double x, at::ScalarType) : constant(x) {}
 
-    // By value into the loop, or each store of a gradient could be taken for a change of it.
+    // Passed by value into the loop; otherwise each store of a gradient could alias it.
     struct view {
       const Number* numbers;
       lanes<Number> constant;
@@ -157,7 +157,7 @@ struct tensor_blocks {
     return result;
   }
 
-  // Sums are in double, in one order whatever the threads of libtorch.
+  // Sums are in double, in one order whatever the number of libtorch's threads.
   template <class Number, std::size_t Free, bool Slopes, bool Measured, bool Weighted, class Formula, class... Inputs>
   [[gnu::noinline]] static auto pass(const Formula formula, const typename source<Number>::view weights,
                                      const std::size_t size, const std::array<Number*, Free> to,
@@ -171,7 +171,7 @@ struct tensor_blocks {
     const auto some = [&](auto last, std::size_t begin, std::size_t count) __attribute__((always_inline)) {
       constexpr bool masked = Weighted || decltype(last)::value;
       vector weight = weights.load(begin, count);
-      // Behind the end, weights are 0.
+      // Past the end, weights are 0.
       for (std::size_t k = count; masked && k < vector::count; ++k) weight.numbers[k] = 0;
       const auto kept = [&](const vector& x) { return masked ? vector::choose(weight != 0.0, x, 0.0) : x; };
       const auto terms = formula(std::bool_constant<Slopes>{}, kept(inputs.load(begin, count))...);

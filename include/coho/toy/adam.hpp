@@ -18,7 +18,7 @@ struct adam_options {
 ///
 ///     m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  θ ← θ − η (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε)
 ///
-/// `save` and `restore` carry the moments over a checkpoint.
+/// `save` and `restore` carry the moments through a checkpoint.
 ///
 ///     coho::toy::adam optimizer{{}, policy};
 template <class... Models>

@@ -12,8 +12,8 @@
 
 namespace coho::toy {
 
-/// Numbers the contexts of a toy language: the last `order` tokens before a position, prompt included, with a blank for
-/// each token that is missing at the start. Of order n over a vocabulary of v tokens there are (v + 1)ⁿ contexts.
+/// Numbers the contexts of a toy language: the last `order` tokens before a position, prompt included, with a blank
+/// for each token missing at the start. For order n over a vocabulary of v tokens there are (v + 1)ⁿ contexts.
 class context_table {
  public:
   template <class = void>

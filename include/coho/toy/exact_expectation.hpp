@@ -30,7 +30,7 @@ struct enumerated_response {
 struct enumerate_responses_fn {
   /// All responses of a tabular policy to a prompt: each sequence of at most `max_new_tokens` tokens that ends with the
   /// end token, and each of that length without one, which the limit cuts. Exactly what `tabular_policy::generate` can
-  /// return, in ascending order of tokens; the probabilities add up to 1. Of 0 tokens: the empty response. Throws
+  /// return, in ascending order of tokens; the probabilities sum to 1. For 0 tokens: the empty response. Throws
   /// argument_error when there are more than `limit`, with their number, and for a prompt outside the vocabulary.
   ///
   ///     coho::toy::tabular_policy policy{{.vocabulary = 3}};
@@ -56,7 +56,7 @@ struct enumerate_responses_fn {
     const bool can_end = allowed[static_cast<std::size_t>(options.end)] != 0;
     allowed[static_cast<std::size_t>(options.end)] = 0;
     const double others = std::accumulate(allowed.begin(), allowed.end(), 0.0);
-    double open = 1, ended = 0;  // how many there are of some length; in double, which does not wrap around
+    double open = 1, ended = 0;  // the numbers of responses of one length; double, which does not wrap around
     for (std::size_t t = 0; t < max_new_tokens && open > 0 && std::isfinite(open); ++t) {
       ended += can_end ? open : 0;
       open *= others;
@@ -93,9 +93,9 @@ struct enumerate_responses_fn {
 inline constexpr enumerate_responses_fn enumerate_responses{};
 
 struct exact_expectation_fn {
-  /// E[f(y)] = Σ_y π(y | x)·f(y) over all responses, without sampling error: to test an estimator against what it
-  /// estimates. f takes an `enumerated_response` and returns a number, or an Eigen array or matrix (evaluated: write
-  /// the return type). Throws as `enumerate_responses`.
+  /// E[f(y)] = Σ_y π(y | x)·f(y) over all responses, without sampling error: to test an estimator against its
+  /// expectation. f takes an `enumerated_response` and returns a number, or an Eigen array or matrix (evaluated: write
+  /// the return type). Throws as `enumerate_responses` does.
   ///
   ///     double length = coho::toy::exact_expectation(policy, prompt, 4, [](const auto& response) {
   ///       return static_cast<double>(response.tokens.size());
@@ -109,7 +109,7 @@ struct exact_expectation_fn {
     bool first = true;
     enumerate_responses_fn::visit(policy, prompt, max_new_tokens, limit, [&](const enumerated_response& response) {
       const result term = response.probability() * static_cast<const result&>(f(response));
-      total = first ? term : result(total + term);  // an Eigen object has no size before the first
+      total = first ? term : result(total + term);  // an Eigen object has no size before the first term
       first = false;
     });
     return total;

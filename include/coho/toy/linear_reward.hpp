@@ -59,7 +59,7 @@ class linear_reward {
  private:
   Eigen::VectorXd features_of(const reward_query& query) const {
     Eigen::VectorXd out = features_(query);
-    require_argument(out.size() == weights.size(), "linear_reward: the features have not the length of the weights");
+    require_argument(out.size() == weights.size(), "linear_reward: the features and the weights differ in length");
     return out;
   }
   Features features_;

@@ -8,7 +8,8 @@
 
 namespace coho::toy {
 
-/// A choice_judge whose log-odds a function gives: `script(prompt)` is log p(first) − log p(second) after the prompt.
+/// A choice_judge whose log-odds come from a function: `script(prompt)` is log p(first) − log p(second) after the
+/// prompt.
 ///
 ///     coho::toy::scripted_judge judge{[](std::string_view prompt) { return prompt.ends_with("(") ? 1.0 : 0.0; }};
 template <class Script>

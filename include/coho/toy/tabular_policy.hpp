@@ -28,10 +28,10 @@ struct tabular_policy_options {
   std::vector<token> banned{};  ///< tokens of probability 0
 };
 
-/// A softmax language model with one row of logits for each context: causal_lm, differentiable_policy and trainable.
+/// A softmax language model with one row of logits per context: causal_lm, differentiable_policy and trainable.
 ///
-/// log p(y | c) = z_{c,y} / τ − log Σ_{v not banned} exp(z_{c,v} / τ), τ the temperature, z the logits; gradients in
-/// closed form: d log p(y | c) / d z_{c,v} = (1[v = y] − p(v | c)) / τ. Zero logits (the start) are the uniform policy.
+/// log p(y | c) = z_{c,y} / τ − log Σ_{v not banned} exp(z_{c,v} / τ), with temperature τ and logits z; gradients in
+/// closed form: d log p(y | c) / d z_{c,v} = (1[v = y] − p(v | c)) / τ. The initial zero logits are the uniform policy.
 ///
 /// `tabular_policy` has logits of double.
 ///
@@ -108,12 +108,13 @@ class basic_tabular_policy {
     return std::pair{std::move(out), std::move(pullback)};
   }
 
-  /// Samples. The options' temperature and banned tokens must be the model's own, or the temperature 0 (greedy), since
+  /// Samples. The options' temperature and banned tokens must equal the model's, or the temperature be 0 (greedy),
+  /// since
   /// the recorded log-probabilities are those of `log_probs`. Throws `argument_error` otherwise, and for top-k, top-p
-  /// and stop strings, which this model does not have.
+  /// and stop strings, which this model does not support.
   generation generate(const packed<token>& prompts, const generation_options& sampling, std::span<rng> streams) const {
     const bool greedy = sampling.temperature == 0;
-    require_argument(streams.size() == prompts.size(), "generate needs one rng a prompt");
+    require_argument(streams.size() == prompts.size(), "generate needs one rng per prompt");
     require_argument(greedy || sampling.temperature == options_.temperature,
                      "the sampling temperature " + std::to_string(sampling.temperature) +
                          " is not that of the model's log-probabilities, " + std::to_string(options_.temperature));

@@ -12,7 +12,7 @@
 
 namespace coho::toy {
 
-/// A value model with one number for each context: V_t = table[context before y_t]. differentiable_value_model,
+/// A value model with one number per context: V_t = table[context before y_t]. differentiable_value_model and
 /// trainable.
 ///
 ///     coho::toy::tabular_value value{4, 2};  // vocabulary, order

@@ -13,7 +13,7 @@
 
 namespace coho::toy {
 
-/// A tokenizer over a fixed list of words: text is split at blanks, token i is word i. The end token decodes to
+/// A tokenizer over a fixed list of words: text is split at spaces, token i is word i. The end token decodes to
 /// nothing. Unknown words throw `argument_error`.
 ///
 ///     coho::toy::vocabulary_tokenizer words{{"</s>", "the", "fox"}, 0};

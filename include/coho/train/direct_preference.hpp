@@ -16,6 +16,7 @@
 #include <coho/error.hpp>
 #include <coho/optimization/gradient_step.hpp>
 #include <coho/optimization/learning_rate_schedule.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <coho/require.hpp>
 #include <coho/rollout/minibatch.hpp>
@@ -65,7 +66,7 @@ class direct_preference_trainer {
         options_(std::move(options)),
         rate_(options_.learning_rate),
         ranks_(ranks) {
-    detail::validate_fit_options(options_);
+    validate(options_);
   }
 
   /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).

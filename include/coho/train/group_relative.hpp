@@ -4,9 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <optional>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -17,8 +17,9 @@
 #include <coho/error.hpp>
 #include <coho/loss/ppo_clip.hpp>
 #include <coho/loss/value_clip.hpp>
-#include <coho/optimization/learning_rate_schedule.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
+#include <coho/rollout/sampled_rollouts.hpp>
 #include <coho/rollout/trajectory.hpp>
 #include <coho/train/options/group_relative_options.hpp>
 #include <coho/train/steps/callbacks.hpp>
@@ -26,17 +27,17 @@
 #include <coho/train/steps/estimate_advantages.hpp>
 #include <coho/train/steps/gather_rollouts.hpp>
 #include <coho/train/steps/loops.hpp>
+#include <coho/train/steps/on_policy_driver.hpp>
 #include <coho/train/steps/policy_components.hpp>
-#include <coho/train/steps/policy_update.hpp>
 #include <coho/train/steps/ppo_models.hpp>
 #include <coho/train/steps/ppo_statistics.hpp>
-#include <coho/train/steps/stopwatch.hpp>
 
 namespace coho {
 
 /// What a group-relative trainer works on, by reference: `ppo_models` without a value model.
 template <class Policy, class Reference, class Reward, class Optimizer, class Decoder = const no_decoder_type,
-          class Bonus = const no_bonus_type, class Communicator = const local_communicator>
+          class Bonus = const no_bonus_type, class Communicator = const local_communicator,
+          class Sampler = const no_sampler_type>
 struct group_relative_models {
   Policy& policy;
   Reference& reference;
@@ -45,7 +46,24 @@ struct group_relative_models {
   Decoder& decoder = no_decoder;
   Bonus& bonus = no_bonus;
   Communicator& ranks = local;
+  Sampler& sampler = no_sampler;
 };
+
+namespace detail {
+
+/// The same models with no value model among them.
+template <class Policy, class Reference, class Reward, class Optimizer, class Decoder, class Bonus, class Communicator,
+          class Sampler>
+auto without_value_model(
+    const group_relative_models<Policy, Reference, Reward, Optimizer, Decoder, Bonus, Communicator, Sampler>& models) {
+  return ppo_models<Policy, Reference, const no_value_type, Reward, Optimizer, Optimizer, Decoder, Bonus, Communicator,
+                    Sampler>{models.policy,    models.reference, no_value,     models.reward, models.optimizer,
+                             models.optimizer, models.decoder,   models.bonus, models.ranks,  models.sampler};
+}
+template <class Models>
+using models_without_value = decltype(without_value_model(std::declval<const Models&>()));
+
+}  // namespace detail
 
 /// Parts of a group-relative trainer that a caller replaces; those left out are built from the options.
 template <class PolicyLoss = from_options, class Advantage = from_options, class KlController = from_options>
@@ -81,77 +99,12 @@ group_relative_components(Parts...) -> group_relative_components<Parts...>;
 ///     coho::group_relative_trainer trainer{models, coho::group_relative_trainer_options::grpo()};
 ///     coho::ppo_statistics statistics = trainer.step(prompts);  // prompts · group_size rollouts
 template <class Models, class Components = group_relative_components<>>
-class group_relative_trainer {
- public:
-  explicit group_relative_trainer(Models models, group_relative_trainer_options options = {},
-                                  Components components = {})
-      : models_{models.policy,    models.reference, no_value,     models.reward, models.optimizer,
-                models.optimizer, models.decoder,   models.bonus, models.ranks},
-        options_((options.validate(), std::move(options))),
-        shared_(options_.shared()),
-        rate_(options_.learning_rate),
-        advantage_(detail::component_or(std::move(components.advantage),
-                                        [&] { return advantage_default(options_, models_.ranks); })),
-        controller_(detail::component_or(
-            std::move(components.kl_controller),
-            [&] { return configured_kl_controller(options_.shaping.kl_coefficient, options_.adaptive_kl); })),
-        update_(models_, shared_,
-                detail::component_or(std::move(components.policy_loss),
-                                     [&] { return ppo_clip_loss(options_.policy_clip); }),
-                value_clip_loss()) {}
-
-  /// One step over this rank's prompts, `group_size` samples of each. Every rank must call it, each with at least one
-  /// prompt.
-  template <class... Callbacks>
-  ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
-    static_assert(
-        (detail::require_callback<Callbacks, ppo_statistics, minibatch_statistics, trajectory_batch>() && ...));
-    require_argument(!prompts.empty(), "a step needs at least one prompt");
-    notify::step_begin(step_, callbacks...);
-    ppo_statistics out{.step = step_, .kl_coefficient = kl_coefficient(), .learning_rate = rate_(step_)};
-    check_prompts(prompts);
-    trajectory_batch rollouts = collect_rollouts(models_, samples_of(prompts), shared_, step_, out);
-    detail::stopwatch watch;
-    const auto kept = estimate(rollouts, prompts.size(), out);
-    detail::describe_rollouts(rollouts, models_.ranks, out);
-    notify::rollouts(rollouts, callbacks...);
-    if (options_.scope == minibatch_scope::global && models_.ranks.size() > 1) {
-      const auto all_kept = gathered(kept, rollouts.size());
-      update_(gather_rollouts(std::move(rollouts), models_.ranks), all_kept, step_, out, callbacks...);
-    } else {
-      update_(rollouts, kept, step_, out, callbacks...);
-    }
-    out.phase_seconds.update += watch.lap();
-    controller_.update(out.kl_sequence, out.sequences);
-    ++step_;
-    notify::step_end(out, callbacks...);
-    return out;
-  }
-
-  /// As `ppo_trainer::run`.
-  template <class Source, class... Callbacks>
-  std::vector<ppo_statistics> run(Source&& source, std::uint64_t steps, Callbacks&&... callbacks) {
-    return detail::run_steps(*this, models_.ranks, source, step_, steps, callbacks...);
-  }
-
-  /// β of the reward's KL penalty in the next step.
-  double kl_coefficient() const { return static_cast<double>(controller_.coefficient()); }
-  const group_relative_trainer_options& options() const noexcept { return options_; }
-
-  ppo_state save() const { return {step_, options_.seed, controller_.save()}; }
-  /// Throws `argument_error` for a state of another seed: the run would not be the same.
-  void restore(const ppo_state& saved) {
-    detail::require_seed(saved.seed, options_.seed);
-    controller_.restore(saved.kl);
-    step_ = saved.step;
-  }
-
- private:
-  template <class Policy, class Reference, class Reward, class Optimizer, class Decoder, class Bonus,
-            class Communicator>
-  static ppo_models<Policy, Reference, const no_value_type, Reward, Optimizer, Optimizer, Decoder, Bonus, Communicator>
-  widened(const group_relative_models<Policy, Reference, Reward, Optimizer, Decoder, Bonus, Communicator>&);
-  using models_type = decltype(widened(std::declval<Models>()));
+class group_relative_trainer
+    : public detail::on_policy_driver<
+          group_relative_trainer<Models, Components>, detail::models_without_value<Models>,
+          detail::component_t<decltype(Components::policy_loss), ppo_clip_loss>, value_clip_loss,
+          detail::component_t<decltype(Components::kl_controller), configured_kl_controller>> {
+  using models_type = detail::models_without_value<Models>;
   static_assert(detail::require_ppo_models<models_type>());
   using policy_loss_type = detail::component_t<decltype(Components::policy_loss), ppo_clip_loss>;
   using advantage_default =
@@ -161,6 +114,97 @@ class group_relative_trainer {
   static_assert(require_kl_controller<controller_type>());
   static_assert(require_policy_loss<policy_loss_type>());
   static_assert(require_group_advantage_estimator<advantage_type>());
+  using driver =
+      detail::on_policy_driver<group_relative_trainer, models_type, policy_loss_type, value_clip_loss, controller_type>;
+
+ public:
+  explicit group_relative_trainer(Models models, group_relative_trainer_options options = {},
+                                  Components components = {})
+      : group_relative_trainer(detail::checked<group_relative_trainer_options>(std::move(options)), models,
+                               std::move(components)) {}
+
+  /// One step over this rank's prompts, `group_size` samples of each. Every rank must call it, each with at least one
+  /// prompt.
+  template <class... Callbacks>
+  ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
+    static_assert(detail::require_models_of_steps<models_type>());
+    return step_of(
+        prompts.size(),
+        [&](ppo_statistics& out) {
+          check_prompts(prompts);
+          return collect_rollouts(models_, samples_of(prompts), shared_, step_, out);
+        },
+        callbacks...);
+  }
+
+  /// One step over rollouts that were sampled elsewhere, by the policy as it is now: `group_size` of each prompt, one
+  /// after another, each with a key of its own. Otherwise as `ppo_trainer::update`.
+  template <class... Callbacks>
+  ppo_statistics update(const sampled_rollouts& rollouts, Callbacks&&... callbacks) {
+    check_rollouts(rollouts);
+    check_groups(rollouts.prompts);
+    return step_of(
+        rollouts.size() / options_.group_size,
+        [&](ppo_statistics& out) { return evaluate_rollouts(models_, rollouts, shared_, out); }, callbacks...);
+  }
+
+  const group_relative_trainer_options& options() const noexcept { return options_; }
+
+ private:
+  using driver::models_, driver::shared_, driver::step_;
+
+  group_relative_trainer(detail::checked<group_relative_trainer_options> given, const Models& models,
+                         Components components)
+      : driver(detail::without_value_model(models), given.options.shared(),
+               detail::component_or(std::move(components.policy_loss),
+                                    [&] { return ppo_clip_loss(given.options.policy_clip); }),
+               value_clip_loss(),
+               detail::component_or(std::move(components.kl_controller),
+                                    [&] {
+                                      return configured_kl_controller(given.options.shaping.kl_coefficient,
+                                                                      given.options.adaptive_kl);
+                                    })),
+        options_(std::move(given.options)),
+        advantage_(detail::component_or(std::move(components.advantage),
+                                        [&] { return advantage_default(options_, models_.ranks); })) {
+    using parts = Components;
+    if constexpr (!std::is_same_v<decltype(parts::policy_loss), from_options>)
+      require_unused(options_.policy_clip, {}, "policy_clip.", "where a policy loss is given");
+    if constexpr (!std::is_same_v<decltype(parts::kl_controller), from_options>)
+      detail::require_no_kl_options(options_);
+  }
+
+  // `collect(statistics)` makes this rank's rollouts, group after group.
+  template <class Collect, class... Callbacks>
+  ppo_statistics step_of(std::size_t groups, Collect collect, Callbacks&... callbacks) {
+    static_assert(driver::template require_callbacks<Callbacks...>());
+    require_argument(groups > 0, "a step needs at least one prompt");
+    const auto prepare = [&](trajectory_batch& rollouts, ppo_statistics& out) {
+      auto kept = estimate(rollouts, groups, out);
+      detail::describe_rollouts(rollouts, models_.ranks, out);
+      notify::rollouts(rollouts, callbacks...);
+      if (driver::together() && models_.ranks.size() > 1) {
+        kept = gathered(kept, rollouts.size());
+        rollouts = gather_rollouts(std::move(rollouts), models_.ranks);
+      }
+      return kept;
+    };
+    return driver::make_step(collect, prepare, callbacks...);
+  }
+
+  void check_groups(const std::vector<rl_prompt>& prompts) const {
+    const std::size_t size = options_.group_size;
+    require_argument(prompts.size() % size == 0, "the rollouts are " + std::to_string(prompts.size()) +
+                                                     ", which is not a multiple of group_size, " +
+                                                     std::to_string(size));
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+      const rl_prompt &prompt = prompts[i], &first = prompts[i - i % size];
+      require_argument(prompt.tokens == first.tokens && prompt.principles == first.principles,
+                       "rollouts " + std::to_string(i - i % size) + " and " + std::to_string(i) +
+                           " are of one group but not of one prompt and guideline: give the group_size responses to a "
+                           "prompt one after another");
+    }
+  }
 
   // Hashes as keys leave no room for the number of the sample.
   std::uint64_t sample_key(std::uint64_t prompt, std::uint64_t sample) const {
@@ -234,14 +278,8 @@ class group_relative_trainer {
     return out;
   }
 
-  models_type models_;
   group_relative_trainer_options options_;
-  ppo_options shared_;
-  learning_rate_schedule rate_;
   advantage_type advantage_;
-  controller_type controller_;
-  detail::policy_update<models_type, policy_loss_type, value_clip_loss> update_;
-  std::uint64_t step_ = 0;
 };
 
 }  // namespace coho

@@ -1,16 +1,16 @@
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 #include <span>
-#include <string>
+#include <type_traits>
 #include <utility>
-#include <vector>
 
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
 #include <coho/loss/ppo_clip.hpp>
 #include <coho/loss/value_clip.hpp>
-#include <coho/optimization/learning_rate_schedule.hpp>
+#include <coho/options.hpp>
+#include <coho/rollout/sampled_rollouts.hpp>
 #include <coho/rollout/trajectory.hpp>
 #include <coho/train/options/ppo_options.hpp>
 #include <coho/train/steps/callbacks.hpp>
@@ -18,11 +18,10 @@
 #include <coho/train/steps/estimate_advantages.hpp>
 #include <coho/train/steps/gather_rollouts.hpp>
 #include <coho/train/steps/loops.hpp>
+#include <coho/train/steps/on_policy_driver.hpp>
 #include <coho/train/steps/policy_components.hpp>
-#include <coho/train/steps/policy_update.hpp>
 #include <coho/train/steps/ppo_models.hpp>
 #include <coho/train/steps/ppo_statistics.hpp>
-#include <coho/train/steps/stopwatch.hpp>
 
 namespace coho {
 
@@ -32,7 +31,8 @@ namespace coho {
 ///
 /// A step samples a response to each prompt, evaluates policy, reference, values and rewards once, shapes token
 /// rewards, estimates and whitens advantages over all ranks, and makes `epochs` passes of clipped updates over shuffled
-/// minibatches. A minibatch's losses are normalised by its tokens over all micro-batches and ranks.
+/// minibatches. A minibatch's losses are normalised by its tokens over all micro-batches and ranks. `update` does the
+/// same with responses that were sampled elsewhere.
 ///
 /// The policy loss, the value loss, the advantage estimator and the KL controller are those of the options unless
 /// `components` brings others.
@@ -47,84 +47,17 @@ namespace coho {
 /// Throws `option_error` on construction; `argument_error` for prompts or model outputs that do not fit or are not
 /// finite; `error` when a gradient is not finite (that minibatch is not applied). A step that throws does not count.
 ///
-///     coho::ppo_models models{.policy = policy, .reference = initial, .value = value, .reward = reward, .optimizer =
-///     adam}; coho::ppo_trainer trainer{models, coho::ppo_options{.epochs = 2}}; coho::ppo_statistics statistics =
-///     trainer.step(prompts);
+///     coho::ppo_models models{.policy = policy, .reference = initial, .value = value, .reward = reward,
+///                             .optimizer = adam};
+///     coho::ppo_trainer trainer{models, coho::ppo_options{.epochs = 2}};
+///     coho::ppo_statistics statistics = trainer.step(prompts);
 template <class Models, class Components = ppo_components<>>
-class ppo_trainer {
+class ppo_trainer : public detail::on_policy_driver<
+                        ppo_trainer<Models, Components>, Models,
+                        detail::component_t<decltype(Components::policy_loss), ppo_clip_loss>,
+                        detail::component_t<decltype(Components::value_loss), value_clip_loss>,
+                        detail::component_t<decltype(Components::kl_controller), configured_kl_controller>> {
   static_assert(detail::require_ppo_models<Models>());
-
- public:
-  explicit ppo_trainer(Models models, ppo_options options = {}, Components components = {})
-      : models_(models),
-        options_((options.validate(), std::move(options))),
-        rate_(options_.learning_rate),
-        advantage_(
-            detail::component_or(std::move(components.advantage), [&] { return detail::bound_gae{options_.gae}; })),
-        controller_(detail::component_or(
-            std::move(components.kl_controller),
-            [&] { return configured_kl_controller(options_.shaping.kl_coefficient, options_.adaptive_kl); })),
-        update_(models_, options_,
-                detail::component_or(std::move(components.policy_loss),
-                                     [&] { return ppo_clip_loss(options_.policy_clip); }),
-                detail::component_or(std::move(components.value_loss),
-                                     [&] { return value_clip_loss(options_.value_clip); })) {}
-
-  /// One PPO step over this rank's prompts. Every rank must call it; with scope `each_rank` each with at least one
-  /// prompt, else a rank may have none. `part_of_rank` cuts prompts that all ranks know.
-  template <class... Callbacks>
-  ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
-    static_assert(
-        (detail::require_callback<Callbacks, ppo_statistics, minibatch_statistics, trajectory_batch>() && ...));
-    const bool together = options_.scope == minibatch_scope::global;
-    require_argument(!prompts.empty() || (together && models_.ranks.size() > 1),
-                     "a PPO step needs at least one prompt");
-    notify::step_begin(step_, callbacks...);
-    ppo_statistics out{.step = step_, .kl_coefficient = kl_coefficient(), .learning_rate = rate_(step_)};
-    trajectory_batch rollouts = together ? detail::collect_shares(models_, prompts, options_, step_, out)
-                                         : collect_rollouts(models_, prompts, options_, step_, out);
-    detail::stopwatch watch;
-    const auto evaluate = [&](auto& ranks) {
-      estimate_advantages(rollouts, options_, out.kl_coefficient, ranks, advantage_);
-      detail::describe_rollouts(rollouts, ranks, out);
-    };
-    if (together) {
-      rollouts = gather_rollouts(std::move(rollouts), models_.ranks);
-      require_argument(rollouts.size() > 0, "a PPO step needs at least one prompt");
-      check_prompts(detail::span_of(std::as_const(rollouts.prompts)));
-      evaluate(local);
-    } else {
-      evaluate(models_.ranks);
-    }
-    notify::rollouts(rollouts, callbacks...);
-    update_(rollouts, detail::all_indices(rollouts.size()), step_, out, callbacks...);
-    out.phase_seconds.update += watch.lap();
-    controller_.update(out.kl_sequence, out.sequences);
-    ++step_;
-    notify::step_end(out, callbacks...);
-    return out;
-  }
-
-  /// Steps until `steps` have been made in all (those before a `restore` included) or a callback requests a stop.
-  /// `source(step)` returns the prompts of a step as a contiguous range of rl_prompt.
-  template <class Source, class... Callbacks>
-  std::vector<ppo_statistics> run(Source&& source, std::uint64_t steps, Callbacks&&... callbacks) {
-    return detail::run_steps(*this, models_.ranks, source, step_, steps, callbacks...);
-  }
-
-  /// β of the next step.
-  double kl_coefficient() const { return static_cast<double>(controller_.coefficient()); }
-  const ppo_options& options() const noexcept { return options_; }
-
-  ppo_state save() const { return {step_, options_.seed, controller_.save()}; }
-  /// Throws `argument_error` for a state of another seed: the run would not be the same.
-  void restore(const ppo_state& saved) {
-    detail::require_seed(saved.seed, options_.seed);
-    controller_.restore(saved.kl);
-    step_ = saved.step;
-  }
-
- private:
   using policy_loss_type = detail::component_t<decltype(Components::policy_loss), ppo_clip_loss>;
   using value_loss_type = detail::component_t<decltype(Components::value_loss), value_clip_loss>;
   using advantage_type = detail::component_t<decltype(Components::advantage), detail::bound_gae>;
@@ -133,14 +66,102 @@ class ppo_trainer {
   static_assert(require_value_loss<value_loss_type>());
   static_assert(require_advantage_estimator<advantage_type>());
   static_assert(require_kl_controller<controller_type>());
+  using driver = detail::on_policy_driver<ppo_trainer, Models, policy_loss_type, value_loss_type, controller_type>;
 
-  Models models_;
-  ppo_options options_;
-  learning_rate_schedule rate_;
+ public:
+  explicit ppo_trainer(Models models, ppo_options options = {}, Components components = {})
+      : ppo_trainer(detail::checked<ppo_options>(std::move(options)), models, std::move(components)) {}
+
+  /// One PPO step over this rank's prompts. Every rank must call it; with scope `each_rank` each with at least one
+  /// prompt, else a rank may have none. `part_of_rank` cuts prompts that all ranks know.
+  template <class... Callbacks>
+  ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
+    static_assert(detail::require_models_of_steps<Models>());
+    return step_of(
+        prompts.size(),
+        [&](std::size_t begin, std::size_t end, ppo_statistics& out) {
+          return collect_rollouts(models_, prompts.subspan(begin, end - begin), shared_, step_, out);
+        },
+        callbacks...);
+  }
+
+  /// One PPO step over rollouts that were sampled elsewhere, by the policy as it is now: what `step` does after
+  /// sampling. With `rollouts.scores` the reward model is not asked. Without `rollouts.log_probs`
+  /// `recorded_log_probs` stays empty and the statistics of the sampler are NaN. Ranks as for `step`. Throws
+  /// `argument_error` as `check_rollouts` does.
+  ///
+  ///     trainer.update({.prompts = prompts, .responses = responses});
+  template <class... Callbacks>
+  ppo_statistics update(const sampled_rollouts& rollouts, Callbacks&&... callbacks) {
+    check_rollouts(rollouts);
+    return step_of(
+        rollouts.size(),
+        [&](std::size_t begin, std::size_t end, ppo_statistics& out) {
+          return evaluate_rollouts(models_, rollouts.part(begin, end), shared_, out);
+        },
+        callbacks...);
+  }
+
+  const ppo_options& options() const noexcept { return shared_; }
+
+ private:
+  using driver::models_, driver::shared_, driver::step_;
+
+  ppo_trainer(detail::checked<ppo_options> given, const Models& models, Components components)
+      : driver(models, given.options,
+               detail::component_or(std::move(components.policy_loss),
+                                    [&] { return ppo_clip_loss(given.options.policy_clip); }),
+               detail::component_or(std::move(components.value_loss),
+                                    [&] { return value_clip_loss(given.options.value_clip); }),
+               detail::component_or(std::move(components.kl_controller),
+                                    [&] {
+                                      return configured_kl_controller(given.options.shaping.kl_coefficient,
+                                                                      given.options.adaptive_kl);
+                                    })),
+        advantage_(detail::component_or(std::move(components.advantage),
+                                        [&] { return detail::bound_gae{given.options.gae}; })) {
+    using parts = Components;
+    if constexpr (!std::is_same_v<decltype(parts::policy_loss), from_options>)
+      require_unused(shared_.policy_clip, {}, "policy_clip.", "where a policy loss is given");
+    if constexpr (!std::is_same_v<decltype(parts::value_loss), from_options>)
+      require_unused(shared_.value_clip, {}, "value_clip.", "where a value loss is given");
+    if constexpr (!std::is_same_v<decltype(parts::advantage), from_options>)
+      require_unused(shared_.gae, {}, "gae.", "where an advantage estimator is given");
+    if constexpr (!std::is_same_v<decltype(parts::kl_controller), from_options>)
+      detail::require_no_kl_options(shared_);
+  }
+
+  // `evaluate(begin, end, statistics)` makes rollouts of a range of this rank's `count`.
+  template <class Evaluate, class... Callbacks>
+  ppo_statistics step_of(std::size_t count, Evaluate evaluate, Callbacks&... callbacks) {
+    static_assert(driver::template require_callbacks<Callbacks...>());
+    const bool together = driver::together();
+    require_argument(count > 0 || (together && models_.ranks.size() > 1), "a PPO step needs at least one prompt");
+    const auto collect = [&](ppo_statistics& out) {
+      if (!together) return evaluate(0, count, out);
+      return detail::by_shares(count, models_.ranks,
+                               [&](std::size_t begin, std::size_t end) { return evaluate(begin, end, out); });
+    };
+    const auto prepare = [&](trajectory_batch& rollouts, ppo_statistics& out) {
+      const auto estimate = [&](auto& ranks) {
+        estimate_advantages(rollouts, shared_, out.kl_coefficient, ranks, advantage_);
+        detail::describe_rollouts(rollouts, ranks, out);
+      };
+      if (together) {
+        rollouts = gather_rollouts(std::move(rollouts), models_.ranks);
+        require_argument(rollouts.size() > 0, "a PPO step needs at least one prompt");
+        check_prompts(detail::span_of(std::as_const(rollouts.prompts)));
+        estimate(local);
+      } else {
+        estimate(models_.ranks);
+      }
+      notify::rollouts(rollouts, callbacks...);
+      return detail::all_indices(rollouts.size());
+    };
+    return driver::make_step(collect, prepare, callbacks...);
+  }
+
   advantage_type advantage_;
-  controller_type controller_;
-  detail::policy_update<Models, policy_loss_type, value_loss_type> update_;
-  std::uint64_t step_ = 0;
 };
 
 }  // namespace coho

@@ -18,6 +18,7 @@
 #include <coho/loss/bradley_terry_ties.hpp>
 #include <coho/optimization/gradient_step.hpp>
 #include <coho/optimization/learning_rate_schedule.hpp>
+#include <coho/options.hpp>
 #include <coho/parallel/gradient_sum.hpp>
 #include <coho/parallel/shares.hpp>
 #include <coho/reduce.hpp>
@@ -83,7 +84,7 @@ class reward_model_trainer {
         rate_(options_.learning_rate),
         loss_(std::move(loss)),
         ranks_(ranks) {
-    detail::validate_fit_options(options_);
+    validate(options_);
     require_option(std::is_same_v<Loss, bradley_terry_loss> || options_.loss == bradley_terry_options{}, "loss", "set",
                    "left as it is where another pair loss is given");
   }

@@ -12,11 +12,13 @@
 #include <coho/loss/nll.hpp>
 #include <coho/optimization/gradient_step.hpp>
 #include <coho/optimization/learning_rate_schedule.hpp>
+#include <coho/options.hpp>
 #include <coho/parallel/gradient_sum.hpp>
 #include <coho/parallel/shares.hpp>
 #include <coho/reduce.hpp>
 #include <coho/require.hpp>
 #include <coho/rollout/minibatch.hpp>
+#include <coho/train/options/fit_options.hpp>
 #include <coho/train/steps/callbacks.hpp>
 #include <coho/train/steps/loops.hpp>
 #include <coho/train/steps/model_outputs.hpp>
@@ -39,6 +41,8 @@ struct supervised_options {
   double gradient_norm_clip = 1;  ///< 0: off
   bool shuffle = true;
   std::uint64_t seed = 0;
+
+  static void describe(auto&& visit, auto&... o) { detail::describe_fit_options(visit, "examples", o...); }
 };
 
 struct supervised_statistics {
@@ -74,7 +78,7 @@ class supervised_trainer {
         options_(std::move(options)),
         rate_(options_.learning_rate),
         ranks_(ranks) {
-    detail::validate_fit_options(options_);
+    validate(options_);
   }
 
   /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).

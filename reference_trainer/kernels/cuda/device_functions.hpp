@@ -2,15 +2,17 @@
 
 #include <cstdint>
 
-// The same source is compiled by nvcc for the device and, in a test, by the host's compiler for an emulation of it.
+#include "kernels/cuda/launchers.hpp"
+
+// The same source is compiled by nvcc for the device and, in tests, by the host's compiler after an emulation of CUDA's
+// language.
 #if defined(__CUDACC__)
 #include <cuda_runtime.h>
-
-#include "kernels/cuda/host_emulation.hpp"
-#include "kernels/cuda/launchers.hpp"
 #define COHO_UNROLL _Pragma("unroll")
-#else
+#elif defined(COHO_CUDA_EMULATION)
 #define COHO_UNROLL
+#else
+#error "kernels/cuda: compile with nvcc, or include tests/support/cuda_emulation.hpp first"
 #endif
 
 /// What the kernels share: 16-byte access, bf16, reductions of a fixed order, and the launch. Internal linkage

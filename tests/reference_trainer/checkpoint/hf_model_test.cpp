@@ -10,26 +10,15 @@
 #include "support/heard_notices.hpp"
 #include "support/shared_data.hpp"
 #include "support/temporary_directory.hpp"
+#include "support/tiny_config.hpp"
 
 using namespace coho::trainer;
 using Catch::Matchers::ContainsSubstring;
 using coho::test::temporary_directory;
+using coho::test::tiny_config;
 namespace fs = std::filesystem;
 
 namespace {
-
-llama_config tiny_config() {
-  llama_config config;
-  config.vocab_size = 11;
-  config.hidden_size = 8;
-  config.intermediate_size = 12;
-  config.num_hidden_layers = 2;
-  config.num_attention_heads = 2;
-  config.num_key_value_heads = 1;
-  config.head_dim = 4;
-  config.max_position_embeddings = 16;
-  return config;
-}
 
 tensor_map random_tensors(const llama_config& config) {
   tensor_map tensors;

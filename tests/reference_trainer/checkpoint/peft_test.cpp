@@ -9,24 +9,15 @@
 #include "support/catch.hpp"
 #include "support/shared_data.hpp"
 #include "support/temporary_directory.hpp"
+#include "support/tiny_config.hpp"
 
 using namespace coho::trainer;
 using Catch::Matchers::ContainsSubstring;
 using coho::test::temporary_directory;
+using coho::test::tiny_config;
 namespace fs = std::filesystem;
 
 namespace {
-
-llama_config tiny_shape() {
-  llama_config config;
-  config.hidden_size = 8;
-  config.intermediate_size = 12;
-  config.num_hidden_layers = 2;
-  config.num_attention_heads = 2;
-  config.num_key_value_heads = 1;
-  config.head_dim = 4;
-  return config;
-}
 
 lora_weights small_adapter() {
   lora_weights adapter;
@@ -276,7 +267,7 @@ TEST_CASE("peft: pickled adapters are never opened") {
 }
 
 TEST_CASE("peft: modules are checked against the model") {
-  const llama_config config = tiny_shape();
+  const llama_config config = tiny_config();
   const auto adapter = small_adapter();
   check_lora_shapes(adapter, config, "a");
   for (const char* module :
@@ -296,7 +287,7 @@ TEST_CASE("peft: modules are checked against the model") {
 }
 
 TEST_CASE("peft: a linear that the configuration targets must have its matrices") {
-  const llama_config config = tiny_shape();
+  const llama_config config = tiny_config();
   const temporary_directory folder;
   const std::string key = "base_model.model.model.layers.0.self_attn.q_proj.lora_";
   const tensor_map tensors{{key + "A.weight", at::ones({2, 8})}, {key + "B.weight", at::ones({8, 2})}};

@@ -27,12 +27,12 @@ source_prompt read_one(std::string line) {
   return read_source_prompt(value, reader);
 }
 
-void check_prompt(const std::string& line, const std::string& text, question_kind kind = question_kind::general) {
+void check_prompt(const std::string& line, const std::string& text, prompt_type type = prompt_type::general) {
   CAPTURE(line);
   const auto got = read_one(line);
   CHECK_FALSE(got.removed.has_value());
   CHECK(got.prompt.text() == text);
-  CHECK(got.prompt.kind == kind);
+  CHECK(got.prompt.type == type);
   CHECK(got.prompt.output.empty());
 }
 
@@ -57,12 +57,12 @@ TEST_CASE("sources: each collection's form is recognised by its fields") {
                "Why?");
   check_prompt(R"({"id":"flan.1","system_prompt":"You are.","question":"Why?","response":"So."})", "Why?");
   check_prompt(R"({"id":"cot.1","system_prompt":"","question":"How many?","response":"2"})", "How many?",
-               question_kind::reasoning);
+               prompt_type::reasoning);
   check_prompt(R"({"problem":"Find $x$.","level":"Level 5","type":"Algebra","solution":"$2$"})", "Find $x$.",
-               question_kind::reasoning);
-  check_prompt(R"({"question":"How many?","answer":"2 #### 2"})", "How many?", question_kind::reasoning);
+               prompt_type::reasoning);
+  check_prompt(R"({"question":"How many?","answer":"2 #### 2"})", "How many?", prompt_type::reasoning);
   check_prompt(R"({"instruction":"Sort","input":"3 1","output":"1 3","question_type":"reasoning"})", "Sort\n\n3 1",
-               question_kind::reasoning);
+               prompt_type::reasoning);
   check_prompt(R"("Why?")", "Why?");
   check_prompt(R"({"prompt":"Why?"})", "Why?");
   check_prompt(R"({"prompt":[{"role":"system","content":"Be brief."},{"role":"user","content":"Why?"},

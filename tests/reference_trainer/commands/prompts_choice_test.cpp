@@ -48,7 +48,7 @@ TEST_CASE("prompts: parts of a collection are drawn each for itself, and inferen
   CHECK(counts.at("removed").at("inference") == 9);
   std::map<std::string, std::size_t> drawn;
   for (const auto& record : read_records<prompt_record>(folder / "out.jsonl")) {
-    CHECK(record.kind == question_kind::reasoning);
+    CHECK(record.type == prompt_type::reasoning);
     ++drawn[record.instruction.substr(0, record.instruction.find(' '))];
   }
   CHECK(drawn == std::map<std::string, std::size_t>{{"cot", 8}, {"flan", 9}, {"niv", 9}, {"t0", 6}});

@@ -62,14 +62,14 @@ TEST_CASE("prompts: every form in one set, with source, language, type and lengt
   };
   CHECK(of("Explain").text() == "Explain this\n```python\nx=1\n```");
   CHECK(of("Explain").source == "share");
-  CHECK(of("Explain").kind == question_kind::general);
+  CHECK(of("Explain").type == prompt_type::general);
   CHECK(of("broken").text() == "broken  character");
   CHECK(of("Why").text() == "Why is  the sky BLUE?");
   CHECK(of("Wer").input == "Der Hund schläft unter dem großen Tisch.");
   CHECK(of("Wer").language == "de");
-  CHECK(of("Wer").kind == question_kind::red_teaming);
+  CHECK(of("Wer").type == prompt_type::red_teaming);
   CHECK(of("Wer").length_bonus == 0.5);
-  CHECK(of("Find").kind == question_kind::reasoning);
+  CHECK(of("Find").type == prompt_type::reasoning);
   CHECK(of("Find").length_bonus == -0.4);
   CHECK(of("Find").language == "en");
   CHECK_FALSE(of("Why").length_bonus.has_value());
@@ -317,9 +317,9 @@ TEST_CASE("prompts: real collections mixed, each prompt once and within its limi
   std::size_t reasoning = 0, english = 0;
   for (const auto& record : records) {
     CHECK(seen.insert(record.text()).second);
-    reasoning += record.kind == question_kind::reasoning && record.length_bonus == -0.4;
+    reasoning += record.type == prompt_type::reasoning && record.length_bonus == -0.4;
     english += record.language == "en";
-    if (record.source == "hh") CHECK(record.kind == question_kind::red_teaming);
+    if (record.source == "hh") CHECK(record.type == prompt_type::red_teaming);
   }
   CHECK(reasoning == 200);
   CHECK(english > records.size() * 3 / 4);

@@ -1,6 +1,8 @@
 #include "datasets/preference_data.hpp"
 
 #include <coho/error.hpp>
+#include <coho/principle/guideline.hpp>
+#include <coho/prompt/reward_prompt.hpp>
 #include <numeric>
 #include <set>
 
@@ -47,6 +49,25 @@ TEST_CASE("preference data: a principle's line is its text, or the collection's 
   CHECK_THROWS_AS(principle_lines(record, {}), argument_error);
   record.principles = {{.name = "Honest", .negated = true}};
   CHECK_THROWS_AS(principle_lines(record, collection), argument_error);
+}
+
+TEST_CASE("preference data: `reward` trains on the text with which `ppo` asks, whatever line breaks a principle has") {
+  const std::vector<principle> collection{{.name = "Plain", .definition = "Say it\nplainly.\r\n"},
+                                          {.name = "Brief", .definition = "\nBe brief. "},
+                                          {.name = "True", .definition = "Be true."}};
+  preference_record record{.prompt = {.instruction = "Who?"}, .response_1 = "I.", .response_2 = "You."};
+  record.principles = {{.name = "Plain"}, {.name = "Brief", .text = "\nBe brief. "}, {.name = "True"}};
+  const reward_prompt prompt(
+      prompt_template(template_kind::reward, "{Input}\n{Output}\n{Dimensions}\nIt is", "reward.txt"));
+  const preference_batch batch({record}, collection);
+  const reward_query& trained = batch.pairs().front().preferred;
+
+  const principle_sampler sampler(collection);
+  rng random(1);
+  const auto asked =
+      compose_guideline({}, sampler.lines(std::vector<std::size_t>{0, 1, 2}), intervention_position::last, random);
+  CHECK(prompt(trained.prompt, trained.response, trained.principles) == prompt("Who?", "I.", asked));
+  CHECK(prompt("Who?", "I.", asked) == "Who?\nI.\n- Say it plainly.\n- Be brief.\n- Be true.\nIt is");
 }
 
 TEST_CASE("preference data: several files are one set, and pairs are fetched in any order") {

@@ -144,7 +144,12 @@ TEST_CASE("engine: a response that an unfinished stop ends pays the penalty of o
   const std::size_t offsets[] = {0, length};
   const shaping_options penalty{.kl_coefficient = 0.5, .unfinished_penalty = -6};
   const auto last = [&](const generation& of) {
-    const Eigen::ArrayXd rewards = shape_rewards(score, zero, zero, offsets, of.finished, penalty);
+    const Eigen::ArrayXd rewards = shape_rewards({.sequence_rewards = score,
+                                                  .log_probs = zero,
+                                                  .reference_log_probs = zero,
+                                                  .offsets = offsets,
+                                                  .finished = of.finished},
+                                                 penalty);
     return rewards(rewards.size() - 1);
   };
   CHECK(last(finished) == 1.0);

@@ -110,10 +110,10 @@ TEST_CASE("adapter_bank: the scalar head is w·h + b") {
   bank.add_base("reward");
   bank.set_head("reward", at::ones({1, 16}), at::full({1}, 2.5));
   const at::Tensor hidden = random_tensor({3, 16}, 8);
-  CHECK(largest_difference(bank.scalar("reward", hidden), hidden.sum(1) + 2.5) < 1e-5);
+  CHECK(largest_difference(bank.scalar_output("reward", hidden), hidden.sum(1) + 2.5) < 1e-5);
   CHECK_THROWS_AS(bank.set_head("reward", at::ones({1, 15}), at::zeros({1})), argument_error);
   bank.add_base("policy");
-  CHECK_THROWS_AS(bank.scalar("policy", hidden), argument_error);
+  CHECK_THROWS_AS(bank.scalar_output("policy", hidden), argument_error);
 }
 
 namespace {
@@ -136,7 +136,7 @@ at::Tensor gradients_over(llama_weights base, recomputation kind, double* loss =
   const std::int64_t lengths[] = {5, 3};
   const at::Tensor hidden = bank.hidden("policy", token_tensor(sequence), sequence_layout(lengths));
   const at::Tensor value = at::log_softmax(at::matmul(hidden, bank.head("policy").t()), 1).square().mean() +
-                           bank.scalar("policy", hidden).sum();
+                           bank.scalar_output("policy", hidden).sum();
   value.backward();
   if (loss != nullptr) *loss = value.item<double>();
   return parameters.gradients().clone();

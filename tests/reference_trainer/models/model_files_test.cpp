@@ -31,7 +31,7 @@ void disturb(loaded_model& model, const std::string& role) {
 double score(loaded_model& model, const std::string& role) {
   const std::int64_t length[] = {static_cast<std::int64_t>(few_tokens.size())};
   auto& bank = *model.bank;
-  return bank.scalar(role, bank.hidden(role, token_tensor(few_tokens), sequence_layout(length)))[-1].item<double>();
+  return bank.scalar_output(role, bank.hidden(role, token_tensor(few_tokens), sequence_layout(length)))[-1].item<double>();
 }
 
 }  // namespace

@@ -5,26 +5,15 @@
 #include "architecture/storage_types.hpp"
 #include "support/catch.hpp"
 #include "support/shared_data.hpp"
+#include "support/tiny_config.hpp"
 
 using namespace coho::trainer;
+using coho::test::tiny_config;
 
 namespace {
 
-// 2 blocks, H 8, I 12, 2 heads of 4 over 1 of keys, 10 words.
-llama_config tiny() {
-  llama_config out;
-  out.vocab_size = 10;
-  out.hidden_size = 8;
-  out.intermediate_size = 12;
-  out.num_hidden_layers = 2;
-  out.num_attention_heads = 2;
-  out.num_key_value_heads = 1;
-  out.head_dim = 4;
-  return out;
-}
-
 memory_plan_options tiny_plan() {
-  memory_plan_options out{.model = tiny(), .base = base_storage::float32, .compute = compute_type::float32};
+  memory_plan_options out{.model = tiny_config(10), .base = base_storage::float32, .compute = compute_type::float32};
   out.query_tokens = 3;
   out.response_tokens = 5;
   return out;

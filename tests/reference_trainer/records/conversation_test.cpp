@@ -245,9 +245,9 @@ TEST_CASE("conversation: preferences are compared on everything behind the last 
 }
 
 TEST_CASE("conversation: a question with a system text or answers to compare is not a reasoning problem") {
-  const auto kind = [](const std::string& line) { return record_of<prompt_record>(line).kind; };
-  CHECK(kind(R"({"question":"1+1?","answer":"2"})") == question_kind::reasoning);
-  CHECK(kind(R"({"system":"S","question":"Who?","chosen":"a","rejected":"b"})") == question_kind::general);
-  CHECK(kind(R"({"system":"","question":"Who?"})") == question_kind::general);
-  CHECK(kind(R"({"system_prompt":"","question":"Who?","response":"I."})") == question_kind::general);
+  const auto type = [](const std::string& line) { return record_of<prompt_record>(line).type; };
+  CHECK(type(R"({"question":"1+1?","answer":"2"})") == prompt_type::reasoning);
+  CHECK(type(R"({"system":"S","question":"Who?","chosen":"a","rejected":"b"})") == prompt_type::general);
+  CHECK(type(R"({"system":"","question":"Who?"})") == prompt_type::general);
+  CHECK(type(R"({"system_prompt":"","question":"Who?","response":"I."})") == prompt_type::general);
 }

@@ -46,7 +46,7 @@ void check_round_trip(const Record& record) {
   CHECK((read[0] == record));
 }
 
-const prompt_record sorting_prompt{"Sort the list", "3 1 2", "1 2 3", -0.4, question_kind::reasoning};
+const prompt_record sorting_prompt{"Sort the list", "3 1 2", "1 2 3", -0.4, prompt_type::reasoning};
 const prompt_record plain{"Who are you?"};
 
 }  // namespace
@@ -54,7 +54,7 @@ const prompt_record plain{"Who are you?"};
 TEST_CASE("our records read back as they were written") {
   check_round_trip(sorting_prompt);
   check_round_trip(plain);
-  check_round_trip(prompt_record{"Who?", "", "", 0.5, question_kind::red_teaming, "dolly", "pt-BR"});
+  check_round_trip(prompt_record{"Who?", "", "", 0.5, prompt_type::red_teaming, "dolly", "pt-BR"});
   check_round_trip(sft_record{plain, "A program."});
   check_round_trip(sample_record{plain, {"a", "", "c"}, {true, false, true}});
   check_round_trip(pair_record{sorting_prompt, "x", "y"});
@@ -90,16 +90,16 @@ TEST_CASE("prompts are read from the forms in use") {
           .text() == "Human: Who?\n\nAssistant: Me.\n\nHuman: And?");
   CHECK(one(R"({"messages":[{"role":"user","content":"Who?"}]})").text() == "Who?");
   const auto maths = one(R"({"question":"1+1?","answer":"2"})");
-  CHECK(maths.kind == question_kind::reasoning);
+  CHECK(maths.type == prompt_type::reasoning);
   CHECK(maths.output == "2");
-  CHECK(one(R"({"instruction":"Who?","input":null,"question_type":2,"length_bonus":0.5})").kind ==
-        question_kind::red_teaming);
+  CHECK(one(R"({"instruction":"Who?","input":null,"question_type":2,"length_bonus":0.5})").type ==
+        prompt_type::red_teaming);
   CHECK(one(R"({"instruction":"Who?","responses":["a","b"],"finished":[true,true]})").text() == "Who?");
-  CHECK(one(R"({"instruction":"Who?","question_type":"red_teaming"})").kind == question_kind::red_teaming);
-  CHECK(one(R"({"id":"t0.1","system_prompt":"S","question":"Who?","response":"Me."})").kind == question_kind::general);
+  CHECK(one(R"({"instruction":"Who?","question_type":"red_teaming"})").type == prompt_type::red_teaming);
+  CHECK(one(R"({"id":"t0.1","system_prompt":"S","question":"Who?","response":"Me."})").type == prompt_type::general);
   const auto problem = one(R"({"problem":"1+1?","level":"Level 1","type":"Algebra","solution":"2"})");
   CHECK(problem.text() == "1+1?");
-  CHECK(problem.kind == question_kind::reasoning);
+  CHECK(problem.type == prompt_type::reasoning);
 }
 
 TEST_CASE("prompts: Dolly's context is a part of the prompt") {
@@ -130,11 +130,11 @@ TEST_CASE("prompts: fields that others use for something else are passed over") 
 TEST_CASE("prompts of other forms carry their type and length bonus too") {
   const auto one = [](const std::string& text) { return parse<prompt_record>(text)[0]; };
   const auto reasoning = one(R"({"prompt":"1+1?","question_type":1,"length_bonus":-0.4})");
-  CHECK(reasoning.kind == question_kind::reasoning);
+  CHECK(reasoning.type == prompt_type::reasoning);
   CHECK(reasoning.length_bonus == -0.4);
-  CHECK(one(R"({"turns":["Who?"],"question_type":"red_teaming"})").kind == question_kind::red_teaming);
-  CHECK(one(R"({"question":"Who?","question_type":0})").kind == question_kind::general);
-  CHECK(one(R"({"question":"Who?","question_type":null})").kind == question_kind::reasoning);
+  CHECK(one(R"({"turns":["Who?"],"question_type":"red_teaming"})").type == prompt_type::red_teaming);
+  CHECK(one(R"({"question":"Who?","question_type":0})").type == prompt_type::general);
+  CHECK(one(R"({"question":"Who?","question_type":null})").type == prompt_type::reasoning);
   CHECK_THAT(error_of<prompt_record>(R"({"prompt":"a","question_type":"hard"})"), ContainsSubstring("question_type"));
 }
 

@@ -44,7 +44,7 @@ TEST_CASE("reward_role: the score is read at the last token of the laid-out quer
     CHECK(reward.tokens(queries[i]) == expected);
     const std::int64_t length[] = {static_cast<std::int64_t>(expected.size())};
     const auto each = to_doubles(
-        bank.scalar("reward", bank.hidden("reward", token_tensor(expected), sequence_layout(length))).detach());
+        bank.scalar_output("reward", bank.hidden("reward", token_tensor(expected), sequence_layout(length))).detach());
     CHECK(scores[i] == Approx(each.back()).margin(1e-4));
     CHECK(forward[i] == Approx(scores[i]).margin(1e-4));
   }

@@ -298,7 +298,7 @@ TEST_CASE("ppo_settings: each pass goes through all prompts in an order of its o
 TEST_CASE("ppo_settings: what a record says of its prompt comes along") {
   const prompter prompts(config(settings{}), demo_model());
   prompt_record record{
-      .instruction = "why?", .input = "because", .length_bonus = -0.4, .kind = question_kind::reasoning};
+      .instruction = "why?", .input = "because", .length_bonus = -0.4, .type = prompt_type::reasoning};
   const rl_prompt_source source({record}, prompts, guideline_source(config(settings{})), 1, 1, 3);
   const auto batch = source(0);
   CHECK(batch[0].text == "why?\n\nbecause");

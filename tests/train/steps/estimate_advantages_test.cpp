@@ -127,12 +127,12 @@ TEST_CASE("an estimator sees the slots of the layout, and padding is left out of
   options.generation.max_new_tokens = 3;
   Eigen::ArrayXd seen_rewards, seen_values;
   std::vector<std::size_t> seen_offsets;
-  const auto numbered = [&](const Eigen::ArrayXd& rewards, const Eigen::ArrayXd& values,
-                            std::span<const std::size_t> offsets) {
-    seen_rewards = rewards;
-    seen_values = values;
-    seen_offsets.assign(offsets.begin(), offsets.end());
-    const Eigen::ArrayXd places = Eigen::ArrayXd::LinSpaced(rewards.size(), 0, static_cast<double>(rewards.size() - 1));
+  const auto numbered = [&](const advantage_inputs<double>& in) {
+    seen_rewards = in.rewards;
+    seen_values = in.values;
+    seen_offsets.assign(in.offsets.begin(), in.offsets.end());
+    const Eigen::Index size = in.rewards.size();
+    const Eigen::ArrayXd places = Eigen::ArrayXd::LinSpaced(size, 0, static_cast<double>(size - 1));
     return gae_result<Eigen::ArrayXd>{places, 10 * places};
   };
   estimate_advantages(r, options, 0.1, local, numbered);

@@ -15,7 +15,7 @@ std::vector<rl_prompt> some_prompts(std::size_t count) {
     out[i].text = "prompt " + std::to_string(i);
     out[i].principles = std::vector<std::string>(i % 3, "be brief");
     out[i].length_multiplier = 0.5 + static_cast<double>(i);
-    out[i].type = static_cast<int>(i % 2);
+    out[i].type = coho::prompt_types[i % 2];
     out[i].value_tokens = {1, 1};
   }
   return out;

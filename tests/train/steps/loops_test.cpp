@@ -121,19 +121,6 @@ TEST_CASE("an on-policy run asks its source for each step's prompts until its st
   CHECK(asked == std::vector<std::uint64_t>{0, 1, 2, 3, 4, 5});
 }
 
-TEST_CASE("options of passes over data out of their range are named") {
-  const auto refuse = [](const fit_options& options, const char* message) {
-    CHECK_THROWS_WITH(detail::validate_fit_options(options), ContainsSubstring(message));
-    CHECK_THROWS_AS(detail::validate_fit_options(options), option_error);
-  };
-  CHECK_NOTHROW(detail::validate_fit_options(fit_options{.batch_size = 1, .epochs = 1, .gradient_norm_clip = 0}));
-  refuse({.batch_size = 0}, "batch_size = 0");
-  refuse({.epochs = 0}, "epochs = 0");
-  refuse({.gradient_norm_clip = -0.5}, "gradient_norm_clip = -0.5");
-  refuse({.gradient_norm_clip = std::numeric_limits<double>::infinity()}, "gradient_norm_clip = inf");
-  refuse({.gradient_norm_clip = std::numeric_limits<double>::quiet_NaN()}, "gradient_norm_clip = nan");
-}
-
 TEST_CASE("a saved position of another seed or batch size says what differs") {
   const fit_options options{.batch_size = 4, .seed = 7};
   CHECK_NOTHROW(detail::require_same_order({.step = 99, .seed = 7, .batch_size = 4}, options));

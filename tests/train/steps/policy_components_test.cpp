@@ -51,25 +51,27 @@ TEST_CASE("a loss over sequences is given their offsets") {
   auto options = small_world::options();
   options.policy_clip = {.clip_low = 0.1, .clip_high = 0.1};
   options.generation.max_new_tokens = 1;  // then a sequence's ratio is its token's
+  auto unclipped = options;               // of the driver's own loss
+  unclipped.policy_clip = {};
   const ppo_components sequences{gspo_loss{{.clip_low = 0.1, .clip_high = 0.1}}};
-  CHECK(largest_difference(gradient_of(options, ppo_components{}), gradient_of(options, sequences)) < 1e-12);
+  CHECK(largest_difference(gradient_of(options, ppo_components{}), gradient_of(unclipped, sequences)) < 1e-12);
 }
 
 TEST_CASE("a caller's own advantage estimator takes the place of GAE, and its output is checked") {
   const auto options = small_world::options();
-  const auto zero = [](const Eigen::ArrayXd& rewards, const Eigen::ArrayXd& values, std::span<const std::size_t>) {
-    return gae_result<Eigen::ArrayXd>{Eigen::ArrayXd::Zero(rewards.size()), values};
+  const auto zero = [](const advantage_inputs<double>& in) {
+    return gae_result<Eigen::ArrayXd>{Eigen::ArrayXd::Zero(in.rewards.size()), in.values};
   };
   CHECK(gradient_of(options, ppo_components{from_options{}, from_options{}, zero}).cwiseAbs().maxCoeff() == 0);
   CHECK(largest_difference(gradient_of(options, ppo_components{from_options{}, from_options{}, gae}),
                            gradient_of(options, ppo_components{})) == 0);
-  const auto shorter = [](const Eigen::ArrayXd& rewards, const Eigen::ArrayXd&, std::span<const std::size_t>) {
-    return gae_result<Eigen::ArrayXd>{rewards.head(1), rewards};
+  const auto shorter = [](const advantage_inputs<double>& in) {
+    return gae_result<Eigen::ArrayXd>{in.rewards.head(1), in.rewards};
   };
   CHECK_THROWS_WITH(gradient_of(options, ppo_components{from_options{}, from_options{}, shorter}),
                     ContainsSubstring("returned 1 advantages for"));
-  const auto broken = [](const Eigen::ArrayXd& rewards, const Eigen::ArrayXd&, std::span<const std::size_t>) {
-    return gae_result<Eigen::ArrayXd>{rewards, rewards / 0.0};
+  const auto broken = [](const advantage_inputs<double>& in) {
+    return gae_result<Eigen::ArrayXd>{in.rewards, in.rewards / 0.0};
   };
   CHECK_THROWS_WITH(gradient_of(options, ppo_components{from_options{}, from_options{}, broken}),
                     ContainsSubstring("returns that are not finite"));
@@ -83,10 +85,9 @@ TEST_CASE("an own loss whose value or clip fraction is not finite is refused") {
       Eigen::ArrayXd d_log_probs, d_values;
       double clip_fraction;
     };
-    result value_and_grad(const Eigen::ArrayXd& x, const Eigen::ArrayXd&, const Eigen::ArrayXd&,
-                          const token_weights<Eigen::ArrayXd>&) const {
-      return {value, 0 * x, 0 * x, clip_fraction};
-    }
+    result of(const Eigen::ArrayXd& x) const { return {value, 0 * x, 0 * x, clip_fraction}; }
+    result value_and_grad(const policy_loss_inputs<double>& in) const { return of(in.log_probs); }
+    result value_and_grad(const value_loss_inputs<double>& in) const { return of(in.values); }
   };
   const auto options = small_world::options();
   nan_loss loss;
@@ -104,16 +105,42 @@ TEST_CASE("an own loss whose value or clip fraction is not finite is refused") {
 
 TEST_CASE("a caller's own KL controller sets the coefficient of each step and is saved") {
   small_world world;
-  auto trainer = trainer_of(world, small_world::options(),
-                            ppo_components{from_options{}, from_options{}, from_options{}, doubling_controller{}});
+  auto options = small_world::options();
+  options.shaping.kl_coefficient = ppo_options{}.shaping.kl_coefficient;
+  auto trainer =
+      trainer_of(world, options, ppo_components{from_options{}, from_options{}, from_options{}, doubling_controller{}});
   const auto history = trainer.run([](std::uint64_t) { return small_world::prompts(8); }, 3);
   CHECK(history[0].kl_coefficient == 0.1);
   CHECK(history[2].kl_coefficient == 0.4);
   CHECK(trainer.save().kl.coefficient == 0.8);
-  auto resumed = trainer_of(world, small_world::options(),
-                            ppo_components{from_options{}, from_options{}, from_options{}, doubling_controller{}});
+  auto resumed =
+      trainer_of(world, options, ppo_components{from_options{}, from_options{}, from_options{}, doubling_controller{}});
   resumed.restore(trainer.save());
   CHECK(resumed.kl_coefficient() == 0.8);
+}
+
+TEST_CASE("options that a given component leaves without effect are refused by name") {
+  small_world world;
+  const auto usual = [] {
+    auto options = small_world::options();
+    options.shaping.kl_coefficient = ppo_options{}.shaping.kl_coefficient;
+    return options;
+  }();
+  const auto refuse = [&](auto change, auto components, const char* name) {
+    auto options = usual;
+    CHECK_NOTHROW(trainer_of(world, options, components));
+    change(options);
+    CHECK_NOTHROW(trainer_of(world, options, ppo_components{}));
+    CHECK_THROWS_WITH(trainer_of(world, options, components), ContainsSubstring(name) && ContainsSubstring("left as"));
+    CHECK_THROWS_AS(trainer_of(world, options, components), option_error);
+  };
+  refuse([](auto& o) { o.policy_clip.dual_clip = 3; }, ppo_components{unclipped_loss{}}, "policy_clip.dual_clip");
+  refuse([](auto& o) { o.value_clip.clip = 0.1; }, ppo_components{from_options{}, huber_value_loss{}},
+         "value_clip.clip");
+  refuse([](auto& o) { o.gae.lambda = 0.9; }, ppo_components{from_options{}, from_options{}, gae}, "gae.lambda");
+  const ppo_components controlled{from_options{}, from_options{}, from_options{}, doubling_controller{}};
+  refuse([](auto& o) { o.shaping.kl_coefficient = 0.3; }, controlled, "shaping.kl_coefficient");
+  refuse([](auto& o) { o.adaptive_kl = adaptive_kl_options{}; }, controlled, "adaptive_kl");
 }
 
 TEST_CASE("a caller's own value loss takes the place of the clipped one") {

@@ -6,6 +6,7 @@
 #include <coho/optimization/data_order.hpp>
 #include <coho/optimization/learning_rate_schedule.hpp>
 #include <coho/rollout/minibatch.hpp>
+#include <coho/train/options/fit_options.hpp>
 
 namespace coho {
 
@@ -17,6 +18,8 @@ struct direct_preference_options {
   double gradient_norm_clip = 1;  ///< 0: off
   bool shuffle = true;
   std::uint64_t seed = 0;
+
+  static void describe(auto&& visit, auto&... o) { detail::describe_fit_options(visit, "examples", o...); }
 };
 
 struct direct_preference_statistics {

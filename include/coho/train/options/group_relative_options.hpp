@@ -11,6 +11,7 @@
 #include <coho/advantage/group_relative.hpp>
 #include <coho/advantage/leave_one_out.hpp>
 #include <coho/error.hpp>
+#include <coho/options.hpp>
 #include <coho/reward/empty_response.hpp>
 #include <coho/train/options/ppo_options.hpp>
 
@@ -26,6 +27,7 @@ enum class group_baseline {
                   ///< scale
 };
 #pragma GCC diagnostic pop
+constexpr auto option_names(group_baseline) { return std::array{"mean", "leave_one_out"}; }
 
 /// Members that ppo_options has too mean the same.
 struct group_relative_trainer_options {
@@ -94,42 +96,33 @@ struct group_relative_trainer_options {
   template <class = void>
   ppo_options shared() const {
     ppo_options o;
-    o.seed = seed;
-    o.generation = generation;
-    o.old_log_probs = old_log_probs;
-    o.sampler_correction = sampler_correction;
-    o.normalization = normalization;
-    o.empty_responses = empty_responses;
-    o.shaping = shaping;
-    o.adaptive_kl = adaptive_kl;
-    o.whiten_advantages = whiten_advantages;
-    o.advantage_whitening = advantage_whitening;
-    o.minibatch_size = minibatch_size;
-    o.scope = scope;
-    o.epochs = epochs;
-    o.policy_clip = policy_clip;
-    o.kl_loss_coefficient = kl_loss_coefficient;
-    o.kl_loss = kl_loss;
-    o.entropy_coefficient = entropy_coefficient;
-    o.reduction = reduction;
-    o.gradient_norm_clip = gradient_norm_clip;
-    o.learning_rate = learning_rate;
-    o.target_kl = target_kl;
-    o.scoring_batch = scoring_batch;
-    o.micro_batch = micro_batch;
+    const auto copy = []<class T>(const option&, const T& from, T& to) { to = from; };
+    detail::describe_policy_training(copy, *this, o);
     return o;
   }
 
-  /// Throws `option_error` for the first option that is out of its range.
+  template <class Visitor, class... Options>
+  static void describe(Visitor&& visit, Options&... o) {
+    detail::describe_policy_training(visit, o...);
+    visit({"group_size", "samples of each prompt", allowed::in(2, std::size_t{1} << 20), "responses"}, o.group_size...);
+    visit({"baseline", "what the reward of a response is compared with"}, o.baseline...);
+    visit({"scaling", "of the baseline mean"}, o.scaling...);
+    visit({"leave_one_out", "of the baseline leave_one_out"}, o.leave_one_out...);
+    visit({"skip_uniform_groups", "leave groups whose rewards are all equal out of the update"},
+          o.skip_uniform_groups...);
+  }
+  void check_together(const std::string& prefix) const {
+    detail::check_policy_training(*this, prefix);
+    if (baseline != group_baseline::mean)
+      require_unused(scaling, {}, prefix + "scaling.", "unless the baseline is mean");
+    if (baseline != group_baseline::leave_one_out)
+      require_unused(leave_one_out, {}, prefix + "leave_one_out.", "unless the baseline is leave_one_out");
+  }
+
+  /// Throws `option_error` for the first option that is out of its range, or has no effect beside the others.
   template <class = void>
   void validate() const {
-    require_option(group_size >= 2 && group_size <= (std::size_t{1} << 20), "group_size", group_size,
-                   "in [2, 1048576]");
-    require_option(std::isfinite(scaling.epsilon) && scaling.epsilon > 0, "scaling.epsilon", scaling.epsilon,
-                   "finite and greater than 0");
-    require_option(std::isfinite(leave_one_out.epsilon) && leave_one_out.epsilon > 0, "leave_one_out.epsilon",
-                   leave_one_out.epsilon, "finite and greater than 0");
-    shared().validate();
+    coho::validate(*this);
   }
 };
 

@@ -14,6 +14,7 @@
 #include <coho/loss/ppo_clip.hpp>
 #include <coho/loss/value_clip.hpp>
 #include <coho/optimization/learning_rate_schedule.hpp>
+#include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <coho/reward/empty_response.hpp>
 #include <coho/reward/shaping.hpp>
@@ -28,6 +29,82 @@ enum class old_log_prob_source {
   recomputed,  ///< a pass of the policy over the rollouts: ratios of the first minibatch are exactly 1
   recorded,    ///< by the sampler as it sampled: one pass less; differences between sampler and policy enter the ratios
 };
+
+constexpr auto option_names(old_log_prob_source) { return std::array{"recomputed", "recorded"}; }
+
+namespace detail {
+
+/// The options that PPO and the group-relative trainers share.
+template <class Visitor, class... Options>
+void describe_policy_training(Visitor& visit, Options&... o) {
+  visit({"seed", "of all random numbers"}, o.seed...);
+  visit({"generation", "how responses are sampled"}, o.generation...);
+  visit({"old_log_probs", "of the ratios: a pass of the policy over the rollouts, or as the sampler recorded them"},
+        o.old_log_probs...);
+  visit({"sampler_correction", "importance weights that correct a sampler of other kernels or precision"},
+        o.sampler_correction...);
+  visit({"normalization", "of the reward model's scores, before bonuses"}, o.normalization...);
+  visit({"empty_responses", "what a blank response earns: what the step's worst one does, or its score"},
+        o.empty_responses...);
+  visit({"shaping", "how rewards and KL become token rewards"}, o.shaping...);
+  visit({"adaptive_kl", "β follows the KL"}, o.adaptive_kl...);
+  visit({"whiten_advantages", "over all real tokens of the step"}, o.whiten_advantages...);
+  visit({"advantage_whitening", "how, with whiten_advantages"}, o.advantage_whitening...);
+  visit({"minibatch_size", "responses per optimizer step, over all ranks; 0: all of the step", {}, "responses"},
+        o.minibatch_size...);
+  visit({"scope", "who chooses the minibatches of several ranks"}, o.scope...);
+  visit({"epochs", "passes over the rollouts of a step", allowed::at_least(1)}, o.epochs...);
+  visit({"policy_clip", "of the policy loss"}, o.policy_clip...);
+  visit({"kl_loss_coefficient", "weight of a KL penalty in the loss", allowed::at_least(0)}, o.kl_loss_coefficient...);
+  visit({"kl_loss", "that penalty"}, o.kl_loss...);
+  visit({"entropy_coefficient", "weight of an entropy bonus", allowed::at_least(0)}, o.entropy_coefficient...);
+  visit({"reduction", "how token losses become one number"}, o.reduction...);
+  visit({"gradient_norm_clip", "largest norm of the gradient; 0: off", allowed::at_least(0)}, o.gradient_norm_clip...);
+  visit({"learning_rate", "of the policy, one step of the schedule per step of the trainer"}, o.learning_rate...);
+  visit({"target_kl", "a minibatch whose approximate KL is above ends the step's updates; 0: off", allowed::at_least(0),
+         "nats"},
+        o.target_kl...);
+  visit({"scoring_batch", "forwards without gradients"}, o.scoring_batch...);
+  visit({"micro_batch", "forwards of an update; does not change the result"}, o.micro_batch...);
+}
+
+/// What holds between them.
+template <class Options>
+void check_policy_training(const Options& o, const std::string& prefix) {
+  // Ratios and KL are of the tempered softmax over all tokens: what is sampled must be drawn from just that.
+  require_option(o.generation.temperature > 0, prefix + "generation.temperature", o.generation.temperature,
+                 "greater than 0: a greedy response was not drawn from the policy");
+  require_option(o.generation.top_p == 1, prefix + "generation.top_p", o.generation.top_p,
+                 "1: a truncated distribution is not the one that is scored");
+  require_option(o.generation.top_k == 0, prefix + "generation.top_k", o.generation.top_k,
+                 "0 (off): a truncated distribution is not the one that is scored");
+  require_option(!o.sampler_correction || o.old_log_probs == old_log_prob_source::recomputed,
+                 prefix + "sampler_correction", "on", "off unless old_log_probs is recomputed");
+  require_option(o.reduction.token_normalizer == 0 && o.reduction.sequence_normalizer == 0,
+                 prefix + "reduction.token_normalizer", o.reduction.token_normalizer,
+                 "0, as sequence_normalizer: the driver counts");
+  // What has no effect is not to be taken for one.
+  require_option(o.reduction.fixed_length == 0 || o.reduction.kind == reduction::fixed_length,
+                 prefix + "reduction.fixed_length", o.reduction.fixed_length, "0 unless the kind is fixed_length");
+  const Options defaults{};
+  if (o.kl_loss_coefficient == 0)
+    require_unused(o.kl_loss, defaults.kl_loss, prefix + "kl_loss.", "while kl_loss_coefficient is 0");
+  require_option(!o.adaptive_kl || o.shaping.kl_coefficient == defaults.shaping.kl_coefficient ||
+                     o.shaping.kl_coefficient == o.adaptive_kl->initial,
+                 prefix + "shaping.kl_coefficient", o.shaping.kl_coefficient,
+                 "left as it is, or adaptive_kl.initial, where adaptive_kl is set");
+}
+
+/// `option_error` where a caller's own KL controller leaves these without effect.
+template <class Options>
+void require_no_kl_options(const Options& o) {
+  const auto reason = "left as it is where a KL controller is given";
+  require_option(!o.adaptive_kl, "adaptive_kl", "set", reason);
+  require_option(o.shaping.kl_coefficient == Options{}.shaping.kl_coefficient, "shaping.kl_coefficient",
+                 o.shaping.kl_coefficient, reason);
+}
+
+}  // namespace detail
 
 struct ppo_options {
   std::uint64_t seed = 0;
@@ -97,54 +174,26 @@ struct ppo_options {
     return o;
   }
 
-  /// Throws `option_error` for the first option that is out of its range.
+  template <class Visitor, class... Options>
+  static void describe(Visitor&& visit, Options&... o) {
+    detail::describe_policy_training(visit, o...);
+    visit({"padded_layout", "shape rewards and estimate advantages over responses padded to max_new_tokens"},
+          o.padded_layout...);
+    visit({"gae", "of the advantages"}, o.gae...);
+    visit({"value_clip", "of the value loss"}, o.value_clip...);
+    visit({"value_coefficient", "weight of the value loss", allowed::at_least(0)}, o.value_coefficient...);
+    visit({"joint_gradient_norm", "one gradient norm over policy and value model, or one each"},
+          o.joint_gradient_norm...);
+    visit({"value_learning_rate_factor", "of the value model's optimizer", allowed::at_least(0)},
+          o.value_learning_rate_factor...);
+    visit({"value_warmup_steps", "first steps that update only the value model", {}, "steps"}, o.value_warmup_steps...);
+  }
+  void check_together(const std::string& prefix) const { detail::check_policy_training(*this, prefix); }
+
+  /// Throws `option_error` for the first option that is out of its range, or has no effect beside the others.
   template <class = void>
   void validate() const {
-    const auto finite_from_zero = [](double x) { return std::isfinite(x) && x >= 0; };
-    require_option(generation.max_new_tokens > 0, "generation.max_new_tokens", generation.max_new_tokens, "at least 1");
-    // Ratios and KL are of the tempered softmax over all tokens: what is sampled must be drawn from just that.
-    require_option(std::isfinite(generation.temperature) && generation.temperature > 0, "generation.temperature",
-                   generation.temperature, "greater than 0: a greedy response was not drawn from the policy");
-    require_option(generation.top_p == 1, "generation.top_p", generation.top_p,
-                   "1: a truncated distribution is not the one that is scored");
-    require_option(generation.top_k == 0, "generation.top_k", generation.top_k,
-                   "0 (off): a truncated distribution is not the one that is scored");
-    if (sampler_correction) {
-      require_option(old_log_probs == old_log_prob_source::recomputed, "sampler_correction", "on",
-                     "off unless old_log_probs is recomputed");
-      sampler_correction->validate("sampler_correction.");
-    }
-    require_option(std::isfinite(normalization.mean), "normalization.mean", normalization.mean, "finite");
-    require_option(std::isfinite(normalization.deviation) && normalization.deviation > 0, "normalization.deviation",
-                   normalization.deviation, "greater than 0");
-    require_option(finite_from_zero(normalization.clip), "normalization.clip", normalization.clip,
-                   "finite and at least 0");
-    shaping.validate("shaping.");
-    require_option(gae.gamma >= 0 && gae.gamma <= 1, "gae.gamma", gae.gamma, "in [0, 1]");
-    require_option(gae.lambda >= 0 && gae.lambda <= 1, "gae.lambda", gae.lambda, "in [0, 1]");
-    require_option(advantage_whitening.epsilon > 0, "advantage_whitening.epsilon", advantage_whitening.epsilon,
-                   "greater than 0");
-    require_option(epochs > 0, "epochs", epochs, "at least 1");
-    require_option(finite_from_zero(value_coefficient), "value_coefficient", value_coefficient,
-                   "finite and at least 0");
-    require_option(finite_from_zero(kl_loss_coefficient), "kl_loss_coefficient", kl_loss_coefficient,
-                   "finite and at least 0");
-    require_option(finite_from_zero(entropy_coefficient), "entropy_coefficient", entropy_coefficient,
-                   "finite and at least 0");
-    require_option(finite_from_zero(gradient_norm_clip), "gradient_norm_clip", gradient_norm_clip,
-                   "finite and at least 0");
-    require_option(finite_from_zero(value_learning_rate_factor), "value_learning_rate_factor",
-                   value_learning_rate_factor, "finite and at least 0");
-    require_option(finite_from_zero(target_kl), "target_kl", target_kl, "finite and at least 0");
-    require_option(finite_from_zero(reduction.fixed_length), "reduction.fixed_length", reduction.fixed_length,
-                   "finite and at least 0");
-    require_option(reduction.token_normalizer == 0 && reduction.sequence_normalizer == 0, "reduction.token_normalizer",
-                   reduction.token_normalizer, "0, as sequence_normalizer: the driver counts");
-    static_cast<void>(coho::kl_loss(kl_loss));
-    static_cast<void>(ppo_clip_loss(policy_clip));
-    static_cast<void>(value_clip_loss(value_clip));
-    static_cast<void>(learning_rate_schedule(learning_rate));
-    if (adaptive_kl) static_cast<void>(adaptive_kl_controller(*adaptive_kl));
+    coho::validate(*this);
   }
 };
 

@@ -7,6 +7,7 @@
 #include <coho/optimization/data_order.hpp>
 #include <coho/optimization/learning_rate_schedule.hpp>
 #include <coho/rollout/minibatch.hpp>
+#include <coho/train/options/fit_options.hpp>
 
 namespace coho {
 
@@ -19,6 +20,11 @@ struct reward_model_options {
   double gradient_norm_clip = 1;  ///< 0: off
   bool shuffle = true;
   std::uint64_t seed = 0;
+
+  static void describe(auto&& visit, auto&... o) {
+    detail::describe_fit_options(visit, "pairs", o...);
+    visit({"loss", "of pairs"}, o.loss...);
+  }
 };
 
 struct reward_model_statistics {

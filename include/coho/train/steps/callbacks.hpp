@@ -20,61 +20,48 @@ namespace coho {
 /// A callback that has none of them is a compile error, since it is a misspelt one.
 namespace notify {
 
-struct step_begin_fn {
-  template <class... Callbacks>
-  void operator()([[maybe_unused]] std::uint64_t step, Callbacks&... callbacks) const {
-    (one(step, callbacks), ...);
+/// Calls `Hook` with an argument on each callback that has it.
+template <class Hook>
+struct hook_fn {
+  template <class Argument, class... Callbacks>
+  void operator()([[maybe_unused]] const Argument& argument, Callbacks&... callbacks) const {
+    (one(argument, callbacks), ...);
   }
 
  private:
-  template <class Callback>
-  static void one([[maybe_unused]] std::uint64_t step, [[maybe_unused]] Callback& callback) {
-    if constexpr (requires { callback.on_step_begin(step); }) callback.on_step_begin(step);
+  template <class Argument, class Callback>
+  static void one([[maybe_unused]] const Argument& argument, [[maybe_unused]] Callback& callback) {
+    if constexpr (requires { Hook::call(callback, argument); }) Hook::call(callback, argument);
   }
 };
-inline constexpr step_begin_fn step_begin{};
 
-struct rollouts_fn {
-  template <class Trajectories, class... Callbacks>
-  void operator()([[maybe_unused]] const Trajectories& trajectories, Callbacks&... callbacks) const {
-    (one(trajectories, callbacks), ...);
-  }
-
- private:
-  template <class Trajectories, class Callback>
-  static void one([[maybe_unused]] const Trajectories& trajectories, [[maybe_unused]] Callback& callback) {
-    if constexpr (requires { callback.on_rollouts(trajectories); }) callback.on_rollouts(trajectories);
+struct step_begin_hook {
+  static auto call(auto& callback, const auto& argument) -> decltype(callback.on_step_begin(argument)) {
+    return callback.on_step_begin(argument);
   }
 };
-inline constexpr rollouts_fn rollouts{};
+inline constexpr hook_fn<step_begin_hook> step_begin{};
 
-struct minibatch_fn {
-  template <class Statistics, class... Callbacks>
-  void operator()([[maybe_unused]] const Statistics& statistics, Callbacks&... callbacks) const {
-    (one(statistics, callbacks), ...);
-  }
-
- private:
-  template <class Statistics, class Callback>
-  static void one([[maybe_unused]] const Statistics& statistics, [[maybe_unused]] Callback& callback) {
-    if constexpr (requires { callback.on_minibatch(statistics); }) callback.on_minibatch(statistics);
+struct rollouts_hook {
+  static auto call(auto& callback, const auto& argument) -> decltype(callback.on_rollouts(argument)) {
+    return callback.on_rollouts(argument);
   }
 };
-inline constexpr minibatch_fn minibatch{};
+inline constexpr hook_fn<rollouts_hook> rollouts{};
 
-struct step_end_fn {
-  template <class Statistics, class... Callbacks>
-  void operator()([[maybe_unused]] const Statistics& statistics, Callbacks&... callbacks) const {
-    (one(statistics, callbacks), ...);
-  }
-
- private:
-  template <class Statistics, class Callback>
-  static void one([[maybe_unused]] const Statistics& statistics, [[maybe_unused]] Callback& callback) {
-    if constexpr (requires { callback.on_step_end(statistics); }) callback.on_step_end(statistics);
+struct minibatch_hook {
+  static auto call(auto& callback, const auto& argument) -> decltype(callback.on_minibatch(argument)) {
+    return callback.on_minibatch(argument);
   }
 };
-inline constexpr step_end_fn step_end{};
+inline constexpr hook_fn<minibatch_hook> minibatch{};
+
+struct step_end_hook {
+  static auto call(auto& callback, const auto& argument) -> decltype(callback.on_step_end(argument)) {
+    return callback.on_step_end(argument);
+  }
+};
+inline constexpr hook_fn<step_end_hook> step_end{};
 
 /// Whether a callback on any rank wants to stop: the same answer on all ranks.
 struct stop_fn {

@@ -5,6 +5,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -19,6 +20,7 @@
 #include <coho/reward/empty_response.hpp>
 #include <coho/reward/symbolic.hpp>
 #include <coho/rng.hpp>
+#include <coho/rollout/sampled_rollouts.hpp>
 #include <coho/rollout/trajectory.hpp>
 #include <coho/train/options/ppo_options.hpp>
 #include <coho/train/steps/model_outputs.hpp>
@@ -30,57 +32,81 @@ namespace coho {
 
 namespace detail {
 
-/// Checks what was sampled and moves it into the rollouts.
+/// Checks what a sampler returned and moves it into rollouts of these prompts.
 template <std::same_as<generation> Generation>
-void take_generation(Generation sampled, std::size_t prompts, trajectory_batch& out) {
-  require_argument(sampled.responses.size() == prompts && sampled.finished.size() == prompts,
+sampled_rollouts take_generation(Generation sampled, std::span<const rl_prompt> prompts) {
+  require_argument(sampled.responses.size() == prompts.size() && sampled.finished.size() == prompts.size(),
                    "generate returned " + std::to_string(sampled.responses.size()) + " responses for " +
-                       std::to_string(prompts) + " prompts");
-  require_argument(sampled.log_probs.offsets == sampled.responses.offsets,
+                       std::to_string(prompts.size()) + " prompts");
+  const bool known = !sampled.log_probs.empty();
+  require_argument(!known || sampled.log_probs.offsets == sampled.responses.offsets,
                    "generate returned log-probabilities that are not one a response token");
-  for (std::size_t i = 0; i < prompts; ++i) {
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
     require_argument(sampled.responses.length(i) > 0, "generate returned an empty response to prompt " +
                                                           std::to_string(i) +
                                                           ": a response holds at least its end token");
   }
-  out.recorded_log_probs = lift_output(sampled.log_probs.values, sampled.responses.total(), "log_probs of generate");
-  out.batch.responses = std::move(sampled.responses);
+  sampled_rollouts out;
+  out.prompts.assign(prompts.begin(), prompts.end());
+  if (known) {
+    const Eigen::ArrayXd log_probs =
+        lift_output(sampled.log_probs.values, sampled.responses.total(), "log_probs of generate");
+    out.log_probs.assign(log_probs.begin(), log_probs.end());
+  }
+  out.responses = std::move(sampled.responses);
   out.finished = std::move(sampled.finished);
+  return out;
+}
+
+/// Of the response texts: those that are blank. Without texts no response is known to be.
+template <class = void>
+std::vector<std::uint8_t> blank_texts(const std::vector<std::string>& texts, bool known) {
+  std::vector<std::uint8_t> out;
+  for (const auto& text : texts) out.push_back(known && is_blank(text) ? 1 : 0);
+  return out;
 }
 
 }  // namespace detail
 
-/// The first half of a PPO step: samples a response to each prompt and evaluates it, up to the sequence rewards.
-/// Each rollout draws from rng(seed).split(step).split(key). Adds to the phases' seconds and tokens.
-struct collect_rollouts_fn {
-  template <class... Types>
-  trajectory_batch operator()(const ppo_models<Types...>& models, std::span<const rl_prompt> prompts,
-                              const ppo_options& options, std::uint64_t step, ppo_statistics& statistics) const {
+/// Responses to prompts. Each draws from rng(seed).split(step).split(key).
+///
+///     coho::sampled_rollouts rollouts = coho::sample_rollouts(engine, prompts, {.max_new_tokens = 64}, seed, step);
+struct sample_rollouts_fn {
+  template <sampler Sampler>
+  sampled_rollouts operator()(Sampler& sampler, std::span<const rl_prompt> prompts, const generation_options& options,
+                              std::uint64_t seed, std::uint64_t step) const {
     check_prompts(prompts);
-    detail::stopwatch watch;
-    trajectory_batch out;
-    out.prompts.assign(prompts.begin(), prompts.end());
+    packed<token> contexts;
     std::vector<rng> streams;
-    const rng step_stream = rng(options.seed).split(step);
+    const rng step_stream = rng(seed).split(step);
     for (const auto& prompt : prompts) {
-      out.batch.prompts.push_back(prompt.tokens);
-      if (!prompt.value_tokens.empty()) out.value_prompts.push_back(prompt.value_tokens);
+      contexts.push_back(prompt.tokens);
       streams.push_back(step_stream.split(prompt.key));
     }
-    generation sampled = models.policy.generate(out.batch.prompts, options.generation, detail::span_of(streams));
-    detail::take_generation(std::move(sampled), prompts.size(), out);
-    for (std::size_t i = 0; i < out.size(); ++i) {
-      out.prompt_texts.push_back(prompts[i].text.empty() ? detail::decode_with(models.decoder, out.batch.prompts[i])
-                                                         : prompts[i].text);
-      out.response_texts.push_back(detail::decode_with(models.decoder, out.batch.responses[i]));
-      out.empty.push_back(detail::decodes<decltype(models.decoder)> && is_blank(out.response_texts.back()) ? 1 : 0);
-    }
+    return detail::take_generation<generation>(sampler.generate(contexts, options, detail::span_of(streams)), prompts);
+  }
+};
+inline constexpr sample_rollouts_fn sample_rollouts{};
+
+/// What the models say about rollouts, up to the sequence rewards. Adds to the phases' seconds and tokens. Throws
+/// `argument_error` for rollouts that do not fit (`check_rollouts`), and where the options need log-probabilities of
+/// the sampler that are not there.
+struct evaluate_rollouts_fn {
+  template <class... Types>
+  trajectory_batch operator()(const ppo_models<Types...>& models, sampled_rollouts sampled, const ppo_options& options,
+                              ppo_statistics& statistics) const {
+    check_rollouts(sampled);
+    const bool recorded = !sampled.log_probs.empty();
+    require_argument(recorded || options.old_log_probs == old_log_prob_source::recomputed,
+                     "the rollouts have no log_probs of their sampler, but old_log_probs is recorded");
+    require_argument(recorded || !options.sampler_correction,
+                     "the rollouts have no log_probs of their sampler, which sampler_correction needs");
+    trajectory_batch out = trajectories_of(std::move(sampled), models.decoder);
     auto& seconds = statistics.phase_seconds;
     auto& tokens = statistics.phase_tokens;
     const auto responses = static_cast<double>(out.tokens());
     const auto whole = static_cast<double>(out.batch.prompts.total()) + responses;
-    seconds.generation += watch.lap();
-    tokens.generation += responses;
+    detail::stopwatch watch;
 
     if (options.old_log_probs == old_log_prob_source::recomputed) {
       out.old_log_probs =
@@ -96,7 +122,7 @@ struct collect_rollouts_fn {
     seconds.reference += watch.lap();
     tokens.reference += whole;
 
-    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(models.value)>, no_value_type>) {
+    if constexpr (detail::stands_for<decltype(models.value), no_value_type>) {
       out.values = Eigen::ArrayXd::Zero(out.old_log_probs.size());
     } else {
       const token_batch value_batch = out.value_batch();
@@ -106,7 +132,14 @@ struct collect_rollouts_fn {
     }
 
     const auto queries = out.queries();
-    out.model_scores = evaluate_scores(models.reward, queries, options.scoring_batch);
+    if (out.model_scores.size() == 0) {
+      if constexpr (detail::stands_for<decltype(models.reward), no_reward_type>) {
+        throw argument_error("the rollouts have no scores, and there is no reward model to ask");
+      } else {
+        out.model_scores = evaluate_scores(models.reward, queries, options.scoring_batch);
+        tokens.rewards += whole;
+      }
+    }
     out.sequence_rewards = normalize_rewards(out.model_scores, options.normalization);
     for (std::size_t i = 0; i < queries.size(); ++i) {
       const auto bonus = static_cast<double>(models.bonus(queries[i]));
@@ -114,8 +147,50 @@ struct collect_rollouts_fn {
       out.sequence_rewards(static_cast<Eigen::Index>(i)) += bonus;
     }
     seconds.rewards += watch.lap();
-    tokens.rewards += whole;
     return out;
+  }
+
+ private:
+  // Rollouts with their texts, and with what is known of them; nothing is evaluated.
+  template <class Decoder>
+  static trajectory_batch trajectories_of(sampled_rollouts sampled, Decoder& decoder) {
+    trajectory_batch out;
+    for (const auto& prompt : sampled.prompts) {
+      out.batch.prompts.push_back(prompt.tokens);
+      if (!prompt.value_tokens.empty()) out.value_prompts.push_back(prompt.value_tokens);
+      out.prompt_texts.push_back(prompt.text.empty() ? detail::decode_with(decoder, prompt.tokens) : prompt.text);
+    }
+    out.batch.responses = std::move(sampled.responses);
+    const bool given = !sampled.texts.empty();
+    out.response_texts = std::move(sampled.texts);
+    for (std::size_t i = 0; !given && i < out.size(); ++i)
+      out.response_texts.push_back(detail::decode_with(decoder, out.batch.responses[i]));
+    out.empty = detail::blank_texts(out.response_texts, given || detail::decodes<Decoder>);
+    out.finished = std::move(sampled.finished);
+    if (out.finished.empty()) out.finished.assign(out.size(), 1);
+    out.recorded_log_probs = array_of(sampled.log_probs);
+    out.model_scores = array_of(sampled.scores);
+    out.prompts = std::move(sampled.prompts);
+    return out;
+  }
+  template <class = void>
+  static Eigen::ArrayXd array_of(const std::vector<double>& numbers) {
+    return Eigen::Map<const Eigen::ArrayXd>(numbers.data(), static_cast<Eigen::Index>(numbers.size()));
+  }
+};
+inline constexpr evaluate_rollouts_fn evaluate_rollouts{};
+
+/// The first half of a PPO step: `sample_rollouts` by the sampler, or by the policy where there is none, then
+/// `evaluate_rollouts`.
+struct collect_rollouts_fn {
+  template <class... Types>
+  trajectory_batch operator()(const ppo_models<Types...>& models, std::span<const rl_prompt> prompts,
+                              const ppo_options& options, std::uint64_t step, ppo_statistics& statistics) const {
+    detail::stopwatch watch;
+    auto sampled = sample_rollouts(detail::sampler_of(models), prompts, options.generation, options.seed, step);
+    statistics.phase_seconds.generation += watch.lap();
+    statistics.phase_tokens.generation += static_cast<double>(sampled.responses.total());
+    return evaluate_rollouts(models, std::move(sampled), options, statistics);
   }
 };
 inline constexpr collect_rollouts_fn collect_rollouts{};
@@ -126,7 +201,11 @@ namespace detail {
 template <std::same_as<trajectory_batch> Rollouts, class Communicator>
 void describe_rollouts(const Rollouts& r, Communicator& ranks, ppo_statistics& out) {
   const Eigen::ArrayXd kl = r.old_log_probs - r.reference_log_probs;
-  const Eigen::ArrayXd difference = (r.recorded_log_probs - r.old_log_probs).abs();
+  // Not a number where the sampler's log-probabilities are not known, and then on all ranks.
+  const Eigen::ArrayXd difference =
+      r.recorded_log_probs.size() == r.old_log_probs.size()
+          ? Eigen::ArrayXd((r.recorded_log_probs - r.old_log_probs).abs())
+          : Eigen::ArrayXd::Constant(r.old_log_probs.size(), std::numeric_limits<double>::quiet_NaN());
   double unfinished = 0, empty = 0;
   for (const auto f : r.finished) unfinished += f == 0 ? 1 : 0;
   for (const auto e : r.empty) empty += e != 0 ? 1 : 0;
@@ -162,7 +241,9 @@ void describe_rollouts(const Rollouts& r, Communicator& ranks, ppo_statistics& o
   ranks.all_reduce_sum(span_of(squares));
   out.score_deviation = std::sqrt(squares[0] / sequences);
   out.explained_variance = squares[1] > 0 ? 1 - squares[2] / squares[1] : 0;
-  out.sampler_difference_max = all_reduce_max(difference.size() > 0 ? difference.maxCoeff() : 0.0, ranks);
+  const bool known = !std::isnan(out.sampler_difference_mean);
+  const double largest = all_reduce_max(known && difference.size() > 0 ? difference.maxCoeff() : 0.0, ranks);
+  out.sampler_difference_max = known ? largest : out.sampler_difference_mean;
 }
 
 }  // namespace detail

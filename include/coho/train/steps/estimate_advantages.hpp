@@ -69,8 +69,13 @@ Eigen::ArrayXd rewards_over(const rollout_layout& place, const Eigen::ArrayXd& m
     if (finished.empty()) finished.assign(empty.size(), 1);
     for (std::size_t i = 0; i < empty.size(); ++i) finished[i] = finished[i] != 0 && empty[i] == 0 ? 1 : 0;
   }
-  return shape_rewards(rollouts.sequence_rewards, place.spread(rollouts.old_log_probs),
-                       place.spread(rollouts.reference_log_probs), mask, place.offsets, finished, shaping, ranks);
+  return shape_rewards({.sequence_rewards = rollouts.sequence_rewards,
+                        .log_probs = place.spread(rollouts.old_log_probs),
+                        .reference_log_probs = place.spread(rollouts.reference_log_probs),
+                        .mask = mask,
+                        .offsets = place.offsets,
+                        .finished = finished},
+                       shaping, ranks);
 }
 
 /// Advantages weighted for the difference between the sampler and the policy that is trained: for every loss that is
@@ -113,7 +118,8 @@ struct estimate_advantages_fn {
                                        options.padded_layout ? options.generation.max_new_tokens : 0);
     const Eigen::ArrayXd mask = place.spread(Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()));
     const Eigen::ArrayXd rewards = detail::rewards_over(place, mask, rollouts, options, kl_coefficient, ranks);
-    const auto estimate = estimator(rewards, place.spread(rollouts.values), detail::span_of(place.offsets));
+    const auto estimate = estimator(advantage_inputs<double>{
+        .rewards = rewards, .values = place.spread(rollouts.values), .offsets = place.offsets});
     Eigen::ArrayXd advantages = checked(estimate.advantages, rewards.size(), "advantages");
     const Eigen::ArrayXd returns = checked(estimate.returns, rewards.size(), "returns");
     if (options.whiten_advantages) advantages = whiten(advantages, mask, options.advantage_whitening, ranks);

@@ -12,13 +12,10 @@
 #include <Eigen/Core>
 
 #include <coho/concepts.hpp>
+#include <coho/error.hpp>
 #include <coho/parallel/all_gather.hpp>
 #include <coho/parallel/shares.hpp>
 #include <coho/rollout/trajectory.hpp>
-#include <coho/train/options/ppo_options.hpp>
-#include <coho/train/steps/collect_rollouts.hpp>
-#include <coho/train/steps/ppo_models.hpp>
-#include <coho/train/steps/ppo_statistics.hpp>
 
 namespace coho {
 
@@ -103,7 +100,7 @@ Rollouts read_rollouts(byte_reader from) {
     rl_prompt& prompt = out.prompts.emplace_back();
     prompt.tokens = from.array<std::vector<token>>();
     prompt.text = from.array<std::string>();
-    prompt.type = from.number<int>();
+    prompt.type = from.number<prompt_type>();
     prompt.length_multiplier = from.number<double>();
     const auto lines = from.number<std::uint64_t>();
     for (std::uint64_t k = 0; k < lines; ++k) prompt.principles.push_back(from.array<std::string>());
@@ -124,31 +121,28 @@ Rollouts read_rollouts(byte_reader from) {
   return out;
 }
 
-/// `collect_rollouts` over this rank's prompts, each share by itself: what a share's passes hold does not depend on how
-/// many shares a rank has. `prompts` may be empty.
-template <class... Types>
-trajectory_batch collect_shares(const ppo_models<Types...>& models, std::span<const rl_prompt> prompts,
-                                const ppo_options& options, std::uint64_t step, ppo_statistics& statistics) {
-  const std::size_t shares = share_count(models.ranks), size = static_cast<std::size_t>(models.ranks.size());
+/// Rollouts of this rank's `count` sequences, each share by itself: what a share's passes hold does not depend on how
+/// many shares a rank has. `evaluate(begin, end)` makes those of a range of them. `count` may be 0.
+template <class Communicator, class Evaluate>
+trajectory_batch by_shares(std::size_t count, Communicator& ranks, Evaluate evaluate) {
+  const std::size_t shares = share_count(ranks), size = static_cast<std::size_t>(ranks.size());
   trajectory_batch out;
   if (shares <= size) {
-    if (!prompts.empty()) out = collect_rollouts(models, prompts, options, step, statistics);
+    if (count > 0) out = evaluate(std::size_t{0}, count);
     return out;
   }
   std::vector<double> counts(size, 0.0);
-  counts[static_cast<std::size_t>(models.ranks.rank())] = static_cast<double>(prompts.size());
-  models.ranks.all_reduce_sum(span_of(counts));
+  counts[static_cast<std::size_t>(ranks.rank())] = static_cast<double>(count);
+  ranks.all_reduce_sum(span_of(counts));
   std::size_t first = 0, total = 0;
   for (std::size_t r = 0; r < size; ++r) {
-    if (r < static_cast<std::size_t>(models.ranks.rank())) first += static_cast<std::size_t>(counts[r]);
+    if (r < static_cast<std::size_t>(ranks.rank())) first += static_cast<std::size_t>(counts[r]);
     total += static_cast<std::size_t>(counts[r]);
   }
   for (std::size_t s = 0; s < shares; ++s) {
     const index_range part = part_of(total, s, shares);
-    const std::size_t begin = std::max(part.begin, first), end = std::min(part.end, first + prompts.size());
-    if (begin >= end) continue;
-    append_rollouts(out,
-                    collect_rollouts(models, prompts.subspan(begin - first, end - begin), options, step, statistics));
+    const std::size_t begin = std::max(part.begin, first), end = std::min(part.end, first + count);
+    if (begin < end) append_rollouts(out, evaluate(begin - first, end - first));
   }
   return out;
 }
@@ -169,6 +163,8 @@ struct gather_rollouts_fn {
     trajectory_batch out;
     for (const auto& each : all_gather(detail::span_of(bytes.bytes()), ranks))
       detail::append_rollouts(out, detail::read_rollouts(detail::byte_reader(detail::span_of(each))));
+    require_argument(out.recorded_log_probs.size() == 0 || out.recorded_log_probs.size() == out.old_log_probs.size(),
+                     "the rollouts of some ranks have log_probs of their sampler, those of others have none");
     return out;
   }
 };

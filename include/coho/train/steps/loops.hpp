@@ -54,15 +54,6 @@ auto fit_source(std::size_t size, const Options& options, const std::uint64_t& m
   return history;
 }
 
-/// The options that the trainers over fixed data share.
-template <class Options>
-void validate_fit_options(const Options& options) {
-  require_option(options.batch_size > 0, "batch_size", options.batch_size, "at least 1");
-  require_option(options.epochs > 0, "epochs", options.epochs, "at least 1");
-  require_option(std::isfinite(options.gradient_norm_clip) && options.gradient_norm_clip >= 0, "gradient_norm_clip",
-                 options.gradient_norm_clip, "finite and at least 0");
-}
-
 /// Steps of an on-policy trainer until `steps` have been made in all or a callback requests a stop. `source(step)`
 /// returns the prompts of a step as a contiguous range of rl_prompt.
 template <class Trainer, class Communicator, class Source, class... Callbacks>

@@ -11,10 +11,13 @@
 
 #include <Eigen/Core>
 
+#include <coho/advantage/advantage_inputs.hpp>
 #include <coho/advantage/gae.hpp>
 #include <coho/concepts.hpp>
 #include <coho/kl/controllers.hpp>
-#include <coho/kl/estimators.hpp>
+#include <coho/kl/ratio_divergence.hpp>
+#include <coho/loss/policy_loss_inputs.hpp>
+#include <coho/loss/value_loss_inputs.hpp>
 #include <coho/reduce.hpp>
 #include <coho/train/steps/model_outputs.hpp>
 
@@ -34,53 +37,38 @@ concept value_loss_value = requires(Result& r) {
   { r.value } -> std::convertible_to<double>;
   { r.d_values } -> number_range;
 };
-
-template <class Loss>
-concept token_policy_loss = requires(const Loss& l, const Eigen::ArrayXd& x, const array_weights& w) {
-  { l.value_and_grad(x, x, x, w) } -> policy_loss_value;
-};
-template <class Loss>
-concept sequence_policy_loss =
-    requires(const Loss& l, const Eigen::ArrayXd& x, const array_weights& w, offset_span offsets) {
-      { l.value_and_grad(x, x, x, w, offsets) } -> policy_loss_value;
-    };
-// Asked last: losses that take old log-probs would read weights as advantages.
-template <class Loss>
-concept on_policy_loss = !token_policy_loss<Loss> && !sequence_policy_loss<Loss> &&
-                         requires(const Loss& l, const Eigen::ArrayXd& x, const array_weights& w) {
-                           { l.value_and_grad(x, x, w) } -> policy_loss_value;
-                         };
 }  // namespace detail
 
 /// policy_loss: what the drivers of reinforcement learning minimise over the policy.
-///  (1) `l.value_and_grad(log_probs, old_log_probs, advantages, weights)` with three `const Eigen::ArrayXd&`, one number
-///      a response token, and a `const token_weights<Eigen::ArrayXd>&`. Losses that look at whole sequences take their
-///      offsets, `std::span<const std::size_t>`, as a fifth argument; losses that need no old log-probs leave those out.
-///      Returns an object with `value` and `d_log_probs`, a number_range of one number a token: dL/d(log_probs).
-///  (2) The loss is a sum over tokens weighted by `weights`, so that the parts of a minibatch add up to the whole.
-///  (3) Optional members of the result, for the statistics: `clip_fraction`, a share of the tokens of nonzero weight, and
-///      `approximate_kl`, the mean over them of ρ − 1 − log ρ. The driver computes the latter where it is missing.
+///  (1) `l.value_and_grad(in)` with a `const policy_loss_inputs<double>&` of one number per response token, all members
+///      given, returns an object with `value` and `d_log_probs`, a number_range of one number per token:
+///      dL/d(log_probs). The loss ignores the members that it does not need.
+///  (2) The loss is a sum over tokens weighted by `in.weights.values`, so that the parts of a minibatch add up to the
+///      whole.
+///  (3) Optional members of the result, for the statistics: `clip_fraction`, a fraction of the tokens of nonzero weight,
+///      and `approximate_kl`, the mean over them of ρ − 1 − log ρ. The driver computes the latter where it is missing.
 template <class Loss>
-concept policy_loss =
-    detail::token_policy_loss<Loss> || detail::sequence_policy_loss<Loss> || detail::on_policy_loss<Loss>;
+concept policy_loss = requires(const Loss& l, const policy_loss_inputs<double>& in) {
+  { l.value_and_grad(in) } -> detail::policy_loss_value;
+};
 
 /// value_loss
-///  (1) `l.value_and_grad(values, old_values, returns, weights)`, arguments as for policy_loss, returns an object with
+///  (1) `l.value_and_grad(in)` with a `const value_loss_inputs<double>&`, all members given, returns an object with
 ///      `value` and `d_values`, and perhaps `clip_fraction`.
 ///  (2) As for policy_loss.
 template <class Loss>
-concept value_loss = requires(const Loss& l, const Eigen::ArrayXd& x, const detail::array_weights& w) {
-  { l.value_and_grad(x, x, x, w) } -> detail::value_loss_value;
+concept value_loss = requires(const Loss& l, const value_loss_inputs<double>& in) {
+  { l.value_and_grad(in) } -> detail::value_loss_value;
 };
 
 /// advantage_estimator
-///  (1) `a(rewards, values, offsets)` with two `const Eigen::ArrayXd&` of one number a token and the offsets of the
-///      sequences returns an object with `advantages` and `returns`, Eigen arrays of one number a token. `gae` is one.
+///  (1) `a(in)` with a `const advantage_inputs<double>&`, without a mask, returns an object with `advantages` and
+///      `returns`, Eigen arrays of one number per token. `gae` is one.
 ///  (2) It sees all rollouts of the step on this rank at once; whitening comes after it.
 template <class Estimator>
-concept advantage_estimator = requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) {
-  { a(x, x, offsets).advantages } -> std::convertible_to<Eigen::ArrayXd>;
-  { a(x, x, offsets).returns } -> std::convertible_to<Eigen::ArrayXd>;
+concept advantage_estimator = requires(const Estimator& a, const advantage_inputs<double>& in) {
+  { a(in).advantages } -> std::convertible_to<Eigen::ArrayXd>;
+  { a(in).returns } -> std::convertible_to<Eigen::ArrayXd>;
 };
 
 /// group_advantage_estimator
@@ -138,9 +126,9 @@ namespace detail {
 /// GAE with its options bound.
 struct bound_gae {
   gae_options options;
-  template <class Array>
-  auto operator()(const Array& rewards, const Array& values, offset_span offsets) const {
-    return gae(rewards, values, offsets, options);
+  template <class Array = double>
+  auto operator()(const advantage_inputs<Array>& in) const {
+    return gae(in, options);
   }
 };
 
@@ -162,16 +150,6 @@ struct policy_loss_terms {
   Eigen::ArrayXd d_log_probs{};
 };
 
-/// Σ_t (ρ_t − 1 − log ρ_t), an estimate of KL(old ‖ new) times the number of tokens, never negative: k3 of old − new.
-template <class Array>
-double ratio_divergence(const Array& log_probs, const Array& old_log_probs) {
-  double sum = 0;
-  for (Eigen::Index t = 0; t < log_probs.size(); ++t) {
-    sum += kl_of(std::clamp(old_log_probs(t) - log_probs(t), -20.0, 20.0), kl_estimator::k3);
-  }
-  return sum;
-}
-
 /// How many tokens have a weight.
 template <class Weights>
 double real_tokens(const Weights& weights) {
@@ -181,23 +159,13 @@ double real_tokens(const Weights& weights) {
 }
 
 template <class Loss>
-policy_loss_terms evaluate_policy_loss(const Loss& loss, const Eigen::ArrayXd& log_probs,
-                                       const Eigen::ArrayXd& old_log_probs, const Eigen::ArrayXd& advantages,
-                                       const array_weights& weights, offset_span offsets) {
-  auto result = [&] {
-    if constexpr (sequence_policy_loss<Loss>) {
-      return loss.value_and_grad(log_probs, old_log_probs, advantages, weights, offsets);
-    } else if constexpr (on_policy_loss<Loss>) {
-      return loss.value_and_grad(log_probs, advantages, weights);
-    } else {
-      return loss.value_and_grad(log_probs, old_log_probs, advantages, weights);
-    }
-  }();
+policy_loss_terms evaluate_policy_loss(const Loss& loss, const policy_loss_inputs<double>& in) {
+  const auto result = loss.value_and_grad(in);
   policy_loss_terms out{.value = static_cast<double>(result.value)};
   out.d_log_probs =
-      lift_output(result.d_log_probs, static_cast<std::size_t>(log_probs.size()), "d_log_probs of the policy loss");
+      lift_output(result.d_log_probs, static_cast<std::size_t>(in.log_probs.size()), "d_log_probs of the policy loss");
   require_argument(std::isfinite(out.value), "the value of the policy loss is not finite");
-  const double tokens = real_tokens(weights.values);
+  const double tokens = real_tokens(in.weights.values);
   if constexpr (requires { result.clip_fraction; }) {
     out.clipped = static_cast<double>(result.clip_fraction) * tokens;
     require_argument(std::isfinite(out.clipped), "the clip_fraction of the policy loss is not finite");
@@ -206,8 +174,27 @@ policy_loss_terms evaluate_policy_loss(const Loss& loss, const Eigen::ArrayXd& l
     out.divergence = static_cast<double>(result.approximate_kl) * tokens;
     require_argument(std::isfinite(out.divergence), "the approximate_kl of the policy loss is not finite");
   } else {
-    out.divergence = ratio_divergence(log_probs, old_log_probs);
+    out.divergence = ratio_divergence(in.log_probs, in.old_log_probs);
   }
+  return out;
+}
+
+/// The same of a value loss.
+struct value_loss_terms {
+  double value = 0, clipped = 0;
+  Eigen::ArrayXd d_values{};
+};
+
+template <class Loss>
+value_loss_terms evaluate_value_loss(const Loss& loss, const value_loss_inputs<double>& in) {
+  const auto result = loss.value_and_grad(in);
+  value_loss_terms out{.value = static_cast<double>(result.value)};
+  require_argument(std::isfinite(out.value), "the value of the value loss is not finite");
+  if constexpr (requires { result.clip_fraction; }) {
+    out.clipped = static_cast<double>(result.clip_fraction) * real_tokens(in.weights.values);
+    require_argument(std::isfinite(out.clipped), "the clip_fraction of the value loss is not finite");
+  }
+  out.d_values = lift_output(result.d_values, static_cast<std::size_t>(in.values.size()), "d_values of the value loss");
   return out;
 }
 
@@ -215,23 +202,9 @@ policy_loss_terms evaluate_policy_loss(const Loss& loss, const Eigen::ArrayXd& l
 
 template <class Loss>
 consteval bool require_policy_loss() {
-  constexpr bool exists = [] {
-    using x = const Eigen::ArrayXd&;
-    using w = const detail::array_weights&;
-    if constexpr (requires(const Loss& l, x a, w c) { l.value_and_grad(a, a, a, c); }) {
-      return true;
-    } else if constexpr (requires(const Loss& l, x a, w c, detail::offset_span o) {
-                           l.value_and_grad(a, a, a, c, o);
-                         }) {
-      return true;
-    } else {
-      return requires(const Loss& l, x a, w c) { l.value_and_grad(a, a, c); };
-    }
-  }();
-  static_assert(
-      exists,
-      "coho::policy_loss (1): the loss has no value_and_grad(log_probs, old_log_probs, advantages, weights) const, nor "
-      "one with offsets or without old_log_probs");
+  constexpr bool exists = requires(const Loss& l, const policy_loss_inputs<double>& in) { l.value_and_grad(in); };
+  static_assert(exists,
+                "coho::policy_loss (1): the loss has no value_and_grad(const policy_loss_inputs<double>&) const");
   if constexpr (exists) {
     static_assert(policy_loss<Loss>, "coho::policy_loss (1): value_and_grad returns no value and d_log_probs");
   }
@@ -240,11 +213,8 @@ consteval bool require_policy_loss() {
 
 template <class Loss>
 consteval bool require_value_loss() {
-  constexpr bool exists = requires(const Loss& l, const Eigen::ArrayXd& a, const detail::array_weights& w) {
-    l.value_and_grad(a, a, a, w);
-  };
-  static_assert(exists,
-                "coho::value_loss (1): the loss has no value_and_grad(values, old_values, returns, weights) const");
+  constexpr bool exists = requires(const Loss& l, const value_loss_inputs<double>& in) { l.value_and_grad(in); };
+  static_assert(exists, "coho::value_loss (1): the loss has no value_and_grad(const value_loss_inputs<double>&) const");
   if constexpr (exists) {
     static_assert(value_loss<Loss>, "coho::value_loss (1): value_and_grad returns no value and d_values");
   }
@@ -253,10 +223,10 @@ consteval bool require_value_loss() {
 
 template <class Estimator>
 consteval bool require_advantage_estimator() {
-  constexpr bool exists =
-      requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) { a(x, x, offsets); };
-  static_assert(
-      exists, "coho::advantage_estimator (1): the estimator is not callable (const) with rewards, values and offsets");
+  constexpr bool exists = requires(const Estimator& a, const advantage_inputs<double>& in) { a(in); };
+  static_assert(exists,
+                "coho::advantage_estimator (1): the estimator is not callable (const) with const "
+                "advantage_inputs<double>&");
   if constexpr (exists) {
     static_assert(
         advantage_estimator<Estimator>,

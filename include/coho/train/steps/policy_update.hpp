@@ -217,8 +217,11 @@ class policy_update {
     const std::size_t count = tokens.responses.total();
     auto [output, pullback] = models_.policy.forward(tokens);
     const auto log_probs = lift_output(output.log_probs, count, "log_probs of the policy's forward");
-    auto loss = evaluate_policy_loss(policy_loss_, log_probs, old_log_probs,
-                                     gather(rollouts.advantages, offsets, chosen), weights, tokens.responses.offsets);
+    auto loss = evaluate_policy_loss(policy_loss_, {.log_probs = log_probs,
+                                                    .old_log_probs = old_log_probs,
+                                                    .advantages = gather(rollouts.advantages, offsets, chosen),
+                                                    .weights = weights,
+                                                    .offsets = tokens.responses.offsets});
     total.policy_loss += loss.value;
     total.clipped += loss.clipped;
     total.divergence += loss.divergence;
@@ -249,17 +252,14 @@ class policy_update {
     const std::size_t count = tokens.responses.total();
     auto [output, pullback] = models_.value.forward(tokens);
     const auto values = lift_output(output.values, count, "values of the value model's forward");
-    const auto loss = value_loss_.value_and_grad(values, gather(rollouts.values, offsets, chosen),
-                                                 gather(rollouts.returns, offsets, chosen), weights);
-    require_argument(std::isfinite(static_cast<double>(loss.value)), "the value of the value loss is not finite");
-    total.value_loss += static_cast<double>(loss.value);
-    if constexpr (requires { loss.clip_fraction; }) {
-      total.values_clipped += static_cast<double>(loss.clip_fraction) * real_tokens(weights.values);
-      require_argument(std::isfinite(total.values_clipped), "the clip_fraction of the value loss is not finite");
-    }
-    auto d_values = lift_output(loss.d_values, count, "d_values of the value loss");
-    d_values *= options_.value_coefficient;
-    pullback(value_gradient{.values = {d_values.data(), count}});
+    auto loss = evaluate_value_loss(value_loss_, {.values = values,
+                                                  .old_values = gather(rollouts.values, offsets, chosen),
+                                                  .returns = gather(rollouts.returns, offsets, chosen),
+                                                  .weights = weights});
+    total.value_loss += loss.value;
+    total.values_clipped += loss.clipped;
+    loss.d_values *= options_.value_coefficient;
+    pullback(value_gradient{.values = {loss.d_values.data(), count}});
   }
 
   // Clip and step, once the gradients are those of all ranks.

@@ -23,24 +23,32 @@ inline constexpr no_bonus_type no_bonus{};
 struct no_value_type {};
 inline constexpr no_value_type no_value{};
 
+/// Stands for a sampler where the policy samples.
+struct no_sampler_type {};
+inline constexpr no_sampler_type no_sampler{};
+
+/// Stands for a reward model where the scores of all rollouts are known: the driver then has `update`, but not `step`.
+struct no_reward_type {};
+inline constexpr no_reward_type no_reward{};
+
 /// What PPO works on, by reference: the caller keeps everything alive. The types are deduced.
 ///
-/// - `policy`: causal_lm, differentiable_policy, trainable. `reference`: policy (frozen). `value`:
-/// differentiable_value_model,
-///   trainable; it may be the same object as the policy. `reward`: reward_model.
+/// - `policy`: differentiable_policy, trainable; for `step` a causal_lm unless there is a `sampler`.
+/// - `reference`: policy (frozen).
+/// - `value`: differentiable_value_model, trainable; it may be the same object as the policy.
+/// - `reward`: reward_model, or `no_reward` where every rollout comes with its score.
 /// - `optimizer` steps the policy. `value_optimizer` steps the value model; the same object as `optimizer` (the
-/// default)
-///   says that it holds the parameters of both and is stepped once.
+///   default) says that it holds the parameters of both and is stepped once.
 /// - `decoder`: `decode(std::span<const token>)` or callable with it, returns the text that reward models see (where a
 ///   response ends and whether stop strings show is the decoder's business).
 /// - `bonus`: symbolic rewards, `double(const reward_query&)`, added to the normalised score.
+/// - `sampler`: answers the prompts in place of the policy.
 ///
-///     coho::ppo_trainer trainer{coho::ppo_models{.policy = policy, .reference = initial, .value = value, .reward =
-///     reward,
-///                                                .optimizer = adam}, options};
+///     coho::ppo_models models{.policy = policy, .reference = initial, .value = value, .reward = reward,
+///                             .optimizer = adam, .sampler = engine};
 template <class Policy, class Reference, class Value, class Reward, class Optimizer, class ValueOptimizer = Optimizer,
           class Decoder = const no_decoder_type, class Bonus = const no_bonus_type,
-          class Communicator = const local_communicator>
+          class Communicator = const local_communicator, class Sampler = const no_sampler_type>
 struct ppo_models {
   Policy& policy;
   Reference& reference;
@@ -51,6 +59,7 @@ struct ppo_models {
   Decoder& decoder = no_decoder;
   Bonus& bonus = no_bonus;
   Communicator& ranks = local;
+  Sampler& sampler = no_sampler;
 };
 
 #if defined(__clang__) && __clang_major__ < 17
@@ -84,22 +93,35 @@ std::string decode_with(Decoder& decoder, std::span<const token> tokens) {
   }
 }
 
+template <class Model, class StandIn>
+inline constexpr bool stands_for = std::is_same_v<std::remove_cvref_t<Model>, StandIn>;
+
+/// What samples: the policy unless there is a sampler.
+template <class Models>
+auto& sampler_of(const Models& models) {
+  if constexpr (stands_for<decltype(models.sampler), no_sampler_type>) {
+    return models.policy;
+  } else {
+    return models.sampler;
+  }
+}
+
 template <class Models>
 struct check_models;
 template <class Policy, class Reference, class Value, class Reward, class Optimizer, class ValueOptimizer,
-          class Decoder, class Bonus, class Communicator>
+          class Decoder, class Bonus, class Communicator, class Sampler>
 struct check_models<
-    ppo_models<Policy, Reference, Value, Reward, Optimizer, ValueOptimizer, Decoder, Bonus, Communicator>> {
+    ppo_models<Policy, Reference, Value, Reward, Optimizer, ValueOptimizer, Decoder, Bonus, Communicator, Sampler>> {
   static consteval bool passed() {
-    require_causal_lm<Policy>();
     require_differentiable_policy<Policy>();
     require_trainable<Policy>();
     require_policy<Reference>();
-    if constexpr (!std::is_same_v<std::remove_const_t<Value>, no_value_type>) {
+    if constexpr (!stands_for<Value, no_value_type>) {
       require_differentiable_value_model<Value>();
       require_trainable<Value>();
     }
-    require_reward_model<Reward>();
+    if constexpr (!stands_for<Reward, no_reward_type>) require_reward_model<Reward>();
+    if constexpr (!stands_for<Sampler, no_sampler_type>) require_sampler<Sampler>();
     require_optimizer<Optimizer>();
     require_optimizer<ValueOptimizer>();
     require_communicator<Communicator>();
@@ -111,12 +133,25 @@ struct check_models<
     static_assert(bonus, "coho::ppo_models: the bonus is not callable with a const reward_query& or returns no number");
     return true;
   }
+  // What `step` needs beside what `update` does.
+  static consteval bool passed_for_steps() {
+    if constexpr (stands_for<Sampler, no_sampler_type>) require_causal_lm<Policy>();
+    static_assert(!stands_for<Reward, no_reward_type>,
+                  "coho::ppo_models: without a reward model there is no step, only update with the rollouts' scores");
+    return true;
+  }
 };
 
 /// The first errors of a driver with models that do not fit.
 template <class Models>
 consteval bool require_ppo_models() {
   return check_models<Models>::passed();
+}
+
+/// The first errors of a driver that samples.
+template <class Models>
+consteval bool require_models_of_steps() {
+  return check_models<Models>::passed_for_steps();
 }
 
 }  // namespace detail

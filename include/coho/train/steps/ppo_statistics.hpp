@@ -27,11 +27,12 @@ struct ppo_statistics {
   double shaped_reward_mean = 0;  ///< a sequence: sum of the token rewards, KL penalty included
   double kl_sequence = 0;         ///< mean of Σ_t log π − log π_ref, nats
   double kl_token = 0;
-  double kl_coefficient = 0;           ///< β of this step
-  double length_mean = 0;              ///< response tokens
-  double unfinished = 0;               ///< share of responses cut at the limit
-  double empty = 0;                    ///< share of responses without any text; 0 without a decoder
-  double sampler_difference_mean = 0;  ///< |log π_sampler − log π_old| a token; 0 where the recorded ones are used
+  double kl_coefficient = 0;  ///< β of this step
+  double length_mean = 0;     ///< response tokens
+  double unfinished = 0;      ///< share of responses cut at the limit
+  double empty = 0;           ///< share of responses without any text; 0 without a decoder
+  /// |log π_sampler − log π_old| a token; 0 where the recorded ones are used, NaN where they are not known.
+  double sampler_difference_mean = 0;
   double sampler_difference_max = 0;
   double explained_variance = 0;  ///< 1 − Var(R − V) / Var(R), values before the update; 0 where Var(R) is 0
   double entropy = 0;             ///< of the policy, during the update; −log π of the rollouts without such output

@@ -6,6 +6,8 @@
 #include <random>
 #include <vector>
 
+#include "support/cuda_emulation.hpp"  // before the kernels, whose language it is
+
 #include "kernels/cuda/log_prob_block.cu"
 #include "support/catch.hpp"
 

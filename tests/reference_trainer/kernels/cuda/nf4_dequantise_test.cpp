@@ -3,6 +3,8 @@
 #include <cstring>
 #include <vector>
 
+#include "support/cuda_emulation.hpp"  // before the kernels, whose language it is
+
 #include "kernels/cuda/nf4_dequantise.cu"
 #include "support/catch.hpp"
 #include "support/nf4_bytes.hpp"

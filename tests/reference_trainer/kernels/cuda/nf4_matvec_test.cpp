@@ -6,6 +6,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "support/cuda_emulation.hpp"  // before the kernels, whose language it is
+
 #include "kernels/cuda/nf4_matvec.cu"
 #include "support/catch.hpp"
 #include "support/nf4_bytes.hpp"

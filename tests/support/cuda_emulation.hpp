@@ -1,9 +1,12 @@
 #pragma once
 
-// For one test only: enough of CUDA's language to run the kernels' source on the CPU. Each thread of a block is a fibre
+// Enough of CUDA's language to run the kernels' source on the CPU. Each thread of a block is a fibre
 // with a stack of its own; a barrier or a shuffle hands over to the next fibre until all have come. Blocks run one
 // after the other. Which thread runs first is chosen by `emulation::order`: a missing barrier shows in one order or the
 // other.
+
+// Tells reference_trainer/kernels/cuda/device_functions.hpp that the language is there.
+#define COHO_CUDA_EMULATION 1
 
 #include <ucontext.h>
 

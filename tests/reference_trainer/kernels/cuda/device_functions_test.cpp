@@ -1,3 +1,5 @@
+#include "support/cuda_emulation.hpp"  // before the kernels, whose language it is
+
 #include "kernels/cuda/device_functions.hpp"
 
 #include <vector>

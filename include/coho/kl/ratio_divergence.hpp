@@ -1,0 +1,21 @@
+#pragma once
+
+#include <algorithm>
+
+#include <Eigen/Core>
+
+#include <coho/kl/estimators.hpp>
+
+namespace coho::detail {
+
+/// Σ_t (ρ_t − 1 − log ρ_t), an estimate of KL(old ‖ new) times the number of tokens, never negative: k3 of old − new.
+template <class LogProbs, class Old>
+double ratio_divergence(const LogProbs& log_probs, const Old& old_log_probs) {
+  double sum = 0;
+  for (Eigen::Index t = 0; t < log_probs.size(); ++t) {
+    sum += kl_of(std::clamp(old_log_probs(t) - log_probs(t), -20.0, 20.0), kl_estimator::k3);
+  }
+  return sum;
+}
+
+}  // namespace coho::detail

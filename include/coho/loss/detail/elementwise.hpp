@@ -1,0 +1,206 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <coho/check_lengths.hpp>
+#include <coho/eigen/as_array.hpp>
+#include <coho/loss/detail/results.hpp>
+#include <coho/math.hpp>
+#include <coho/reduce.hpp>
+
+namespace coho {
+
+/// The formula of one element, of type T: its value, its derivatives, and numbers worth averaging.
+template <class T, std::size_t Gradients, std::size_t Measures = 0>
+struct element_terms {
+  T value{};
+  std::array<T, Gradients> slopes{};
+  std::array<T, Measures> measures{};
+};
+
+/// Of a whole loss: its value, one gradient for each of the first inputs (all in the first one's type), means of the
+/// measures over the elements of nonzero weight, and how many those are.
+template <class Value, class Array, std::size_t Free, std::size_t Measures>
+struct elementwise_result {
+  Value value{};
+  std::array<Array, Free> gradients{};
+  std::array<Value, Measures> measures{};
+  Value count{};
+};
+
+}  // namespace coho
+
+/// What `elementwise_loss` runs.
+namespace coho::detail {
+
+/// A number where a range is expected: the same for each element.
+struct repeated {
+  double value;
+  double operator[](std::size_t) const noexcept { return value; }
+};
+
+template <class Input>
+auto input_elements(const Input& input, std::size_t size, const char* who, const char* what) {
+  if constexpr (floating_scalar<Input>) {
+    return repeated{static_cast<double>(input)};
+  } else {
+    static_assert(host_array<Input>, "coho: tensors and arrays of the host cannot be mixed");
+    auto elements = host_elements(input);
+    check_lengths(size, elements.size(), who, what);
+    return elements;
+  }
+}
+
+/// Tensors of which some lie in memory of the host: `array_traits<T>::blocks` (that of at::Tensor is the model) can run
+/// a formula over them in one pass.
+template <class T>
+concept has_blocks = requires { typename array_traits<T>::blocks; };
+
+/// A tensor input for operators: a constant of the optimisation unless it is `Free`; masked elements replaced; numbers
+/// spread in the number type of `like` (not of the weights: a mask of integers would cut them off).
+template <bool Free, class T, class Input>
+T device_input(const Input& input, const T& like, const T* weights) {
+  if constexpr (floating_scalar<Input>) {
+    return like.new_full(like.sizes(), static_cast<double>(input));
+  } else {
+    const T x = Free ? T(input) : T(coho::detach(input));
+    return weights == nullptr ? x : T(coho::where(*weights != 0, x, 0.0));
+  }
+}
+
+template <class T, class Input>
+void check_device_input(const Input& input, const T& like, const char* who, const char* what) {
+  if constexpr (!floating_scalar<Input>) {
+    static_assert(device_array<Input>, "coho: tensors and arrays of the host cannot be mixed");
+    check_lengths(static_cast<std::size_t>(like.numel()), static_cast<std::size_t>(input.numel()), who, what);
+    check_same_shape(like, input, who);
+  }
+}
+
+/// Where no weights are given: the mean.
+struct no_weights {};
+
+template <bool Gradient, class Result, class Terms, class T>
+Result by_operators(const Terms& terms, const T& like, const T* weights) {
+  const double size = static_cast<double>(std::max<std::int64_t>(like.numel(), 1));
+  const auto weighted = [&](const T& x) { return weights == nullptr ? T(x / size) : T(*weights * x); };
+  Result result;
+  result.value = weights == nullptr ? coho::sum(terms.value) / size : coho::sum(weighted(terms.value));
+  if constexpr (Gradient) {
+    for (std::size_t k = 0; k < result.gradients.size(); ++k) result.gradients[k] = weighted(terms.slopes[k]);
+    const T real = weights == nullptr ? T() : T((*weights != 0).to(weights->scalar_type()));
+    result.count = weights == nullptr ? like.new_full({}, static_cast<double>(like.numel())) : coho::sum(real);
+    for (std::size_t k = 0; k < result.measures.size(); ++k) {
+      const auto& measure = terms.measures[k];
+      result.measures[k] = coho::sum(weights == nullptr ? measure : T(real * measure)) / coho::max(result.count, 1.0);
+    }
+  }
+  return result;
+}
+
+template <std::size_t Free, bool Gradient, class Loss, class Names, class T, class First, class... Rest>
+auto elementwise_over(const Loss& loss, const char* who, const Names& names, const T* weights, const First& first,
+                      const Rest&... rest) {
+  static_assert(std::is_same_v<T, First>, "coho: tensors and arrays of the host cannot be mixed");
+  const T& like = weights == nullptr ? first : *weights;
+  const auto formula = [loss]<bool Slopes, class... Ts>(std::bool_constant<Slopes>, const Ts&... inputs) {
+    return loss.template element<Slopes>(inputs...);
+  };
+  return [&]<std::size_t... Is>(std::index_sequence<Is...>) {
+    check_device_input(first, like, who, names[0]);
+    (check_device_input(rest, like, who, names[Is + 1]), ...);
+    using terms_type =
+        decltype(formula(std::bool_constant<Gradient>{}, first, device_input<false>(rest, first, weights)...));
+    using result_type = elementwise_result<value_of<T>, T, Free, std::tuple_size_v<decltype(terms_type::measures)>>;
+    if constexpr (has_blocks<T> && requires { requires Loss::by_blocks; }) {
+      using blocks = typename array_traits<T>::blocks;
+      if (blocks::readable(weights, first, rest...)) {
+        return blocks::template run<result_type, Free, Gradient>(formula, weights, first, rest...);
+      }
+    }
+    constexpr bool constant = Gradient;
+    return by_operators<Gradient, result_type>(
+        formula(std::bool_constant<Gradient>{}, device_input<!constant>(first, first, weights),
+                device_input<(!constant && Is + 1 < Free)>(rest, first, weights)...),
+        like, weights);
+  }(std::index_sequence_for<Rest...>{});
+}
+
+/// Of tensors.
+template <std::size_t Free, bool Gradient, class Loss, class Names, class Weights, class First, class... Rest>
+auto elementwise_tensors(const Loss& loss, const char* who, const Names& names, const Weights& weights,
+                         const First& first, const Rest&... rest) {
+  const First* given = nullptr;
+  if constexpr (!std::is_same_v<Weights, no_weights>) {
+    static_assert(std::is_convertible_v<decltype(&weights.values), const First*>,
+                  "coho: tensors and arrays of the host cannot be mixed");
+    if (weights_given(weights)) given = &weights.values;
+  }
+  return elementwise_over<Free, Gradient>(loss, who, names, given, first, rest...);
+}
+
+// Sums are locals and the loss is a copy, so that no store into a gradient can be taken for a change of them.
+template <std::size_t Free, bool Gradient, class Number, class Loss, class Weights, class... Elements>
+auto elementwise_loop(const Loss& shared_loss, const char* who, const Weights& weights, const Elements&... inputs) {
+  using terms_type = decltype(shared_loss.template element<Gradient>(static_cast<double>(inputs[0])...));
+  constexpr std::size_t measures = std::tuple_size_v<decltype(terms_type::measures)>;
+  const Loss loss = shared_loss;
+  const std::size_t size = weights.size();
+  elementwise_result<double, array_of<Number>, Free, measures> result{};
+  std::array<Number*, Free> to{};
+  if constexpr (Gradient) {
+    for (std::size_t k = 0; k < Free; ++k) {
+      result.gradients[k].resize(static_cast<Eigen::Index>(size));
+      to[k] = result.gradients[k].data();
+    }
+  }
+  double value = 0, count = 0;
+  std::array<double, measures> sums{};
+  // Folds, not loops: else the terms of an element would go through memory.
+  [&]<std::size_t... Fs, std::size_t... Ms>(std::index_sequence<Fs...>, std::index_sequence<Ms...>) {
+    for (std::size_t i = 0; i < size; ++i) {
+      const double weight = static_cast<double>(weights[i]);
+      if (weight == 0) {
+        if constexpr (Gradient) ((std::get<Fs>(to)[i] = Number(0)), ...);
+        continue;
+      }
+      const auto terms = loss.template element<Gradient>(static_cast<double>(inputs[i])...);
+      value += weight * terms.value;
+      if constexpr (Gradient) {
+        ((std::get<Fs>(to)[i] = static_cast<Number>(weight * std::get<Fs>(terms.slopes))), ...);
+        count += 1;
+        ((std::get<Ms>(sums) += std::get<Ms>(terms.measures)), ...);
+      }
+    }
+  }(std::make_index_sequence<Free>{}, std::make_index_sequence<measures>{});
+  require_finite(value, who);
+  result.value = value;
+  result.count = count;
+  for (std::size_t k = 0; k < measures; ++k) result.measures[k] = sums[k] / std::max(count, 1.0);
+  return result;
+}
+
+/// Of host arrays.
+template <std::size_t Free, bool Gradient, class Loss, class Names, class Weights, class First, class... Rest>
+auto elementwise_host(const Loss& loss, const char* who, const Names& names, const Weights& weights, const First& first,
+                      const Rest&... rest) {
+  const auto elements = host_elements(first);
+  const std::size_t size = elements.size();
+  const auto weighted = [&]<std::size_t... Is>(const auto& weight, std::index_sequence<Is...>) {
+    return elementwise_loop<Free, Gradient, host_number_t<First>>(loss, who, weight, elements,
+                                                                  input_elements(rest, size, who, names[Is + 1])...);
+  };
+  constexpr std::index_sequence_for<Rest...> positions;
+  if constexpr (!std::is_same_v<Weights, no_weights>) {
+    if (weights_given(weights)) return weighted(input_elements(weights.values, size, who, "weights"), positions);
+  }
+  return weighted(mean_weights(size), positions);
+}
+
+}  // namespace coho::detail

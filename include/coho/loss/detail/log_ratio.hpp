@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cmath>
+#include <concepts>
+
+#include <coho/math.hpp>
+
+namespace coho::detail {
+
+/// Log-ratios beyond ±20 count as ±20: a run that diverges then shows huge numbers instead of infinities.
+inline constexpr double log_ratio_limit = 20;
+
+/// log ρ within the limit; NaN for a number that is not finite, which the limit would hide. (Tensors are not checked.)
+template <class T>
+T limited_log_ratio(const T& log_ratio) {
+  const T limited = coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit);
+  if constexpr (std::floating_point<T>) {
+    return limited + (log_ratio - log_ratio);
+  } else {
+    return limited;
+  }
+}
+
+/// ρ − 1 − log ρ, an estimate of KL(old ‖ new) that is never negative (k3); by its series where rounding would eat the
+/// difference.
+template <class T>
+T ratio_divergence(const T& ratio, const T& log_ratio) {
+  using std::abs;
+  const T l = log_ratio;
+  const T near_zero = l * l * (0.5 + l * (1.0 / 6 + l * (1.0 / 24 + l * (1.0 / 120 + l * (1.0 / 720)))));
+  return coho::where(abs(l) < 0.01, near_zero, T(ratio - 1.0 - l));
+}
+
+}  // namespace coho::detail

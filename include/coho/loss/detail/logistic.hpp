@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cmath>
+
+namespace coho::detail {
+
+/// What losses take from e^−|z|, all of it from one exponential.
+struct logistic_terms {
+  double softplus;          ///< log(1 + e^z) = −log σ(−z)
+  double softplus_negated;  ///< log(1 + e^−z) = −log σ(z)
+  double sigmoid;           ///< σ(z)
+  double sigmoid_negated;   ///< σ(−z), precise where σ(z) rounds to 1
+};
+inline logistic_terms logistic(double z) noexcept {
+  const double e = std::exp(-std::abs(z)), whole = 1 + e, share = 1 / whole;
+  // log1p(e): the logarithm of the rounded sum, and what rounding took off it. Faster than std::log1p, as precise.
+  const double rest = std::log(whole) + (e - (whole - 1)) * share;
+  const double major = share, minor = e * share;
+  return {(z > 0 ? z : 0) + rest, (z < 0 ? -z : 0) + rest, z < 0 ? minor : major, z < 0 ? major : minor};
+}
+
+}  // namespace coho::detail

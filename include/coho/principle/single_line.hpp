@@ -1,0 +1,36 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace coho {
+
+/// The form in which a text of a principle, its name or its definition, enters every prompt: on one line, without white
+/// space around it. A line break, or a run of them, becomes one space, unless a space is already in front of it.
+///
+/// Lists in prompts hold one entry per line, so a text over two lines would read as two entries. All prompts clean up
+/// by this function, so that a reward model is asked with the same text that it was trained on. Applying it twice
+/// changes nothing.
+///
+///     coho::single_line("Say it\nplainly.\r\n");  // "Say it plainly."
+struct single_line_fn {
+  template <class = void>
+  std::string operator()(std::string_view text) const {
+    const auto first = text.find_first_not_of(" \t\r\n");
+    if (first == std::string_view::npos) return {};
+    text = text.substr(first, text.find_last_not_of(" \t\r\n") + 1 - first);
+    std::string out;
+    out.reserve(text.size());
+    for (const char c : text) {
+      if (c != '\n' && c != '\r') {
+        out.push_back(c);
+      } else if (out.back() != ' ') {
+        out.push_back(' ');
+      }
+    }
+    return out;
+  }
+};
+inline constexpr single_line_fn single_line{};
+
+}  // namespace coho
