@@ -17,7 +17,7 @@
 #include <coho/reduce.hpp>
 
 /// What the members of named inputs (`policy_loss_inputs`, `advantage_inputs`, …) hold.
-namespace coho {
+namespace coho::inline v0_1 {
 
 namespace detail {
 
@@ -213,4 +213,4 @@ decltype(auto) with_mask(const optional_mask<Number>& mask, std::size_t size, co
 }
 
 }  // namespace detail
-}  // namespace coho
+}  // namespace coho::inline v0_1

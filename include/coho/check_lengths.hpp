@@ -10,7 +10,7 @@
 #include <coho/math.hpp>
 
 /// Checks of what algorithms are given: lengths, offsets and shapes that fit together. All throw argument_error.
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// What offsets are called, of what they are, and what they count, for messages.
 struct offset_names {
@@ -50,4 +50,4 @@ void check_same_shape(const T& first, const T& other, const char* who) {
   }
 }
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail

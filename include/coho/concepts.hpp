@@ -15,7 +15,7 @@
 #include <coho/packed.hpp>
 #include <coho/rng.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 namespace detail {
 // Eigen's one-dimensional arrays own contiguous memory, but their iterators do not say so.
@@ -248,4 +248,4 @@ auto score_queries(Model& model, std::span<const reward_query> queries) {
   }
 }
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

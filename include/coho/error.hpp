@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Base of every exception that coho throws on purpose.
 class error : public std::runtime_error {
@@ -67,4 +67,4 @@ inline void require_argument(bool ok, const std::string& what) {
   if (!ok) throw argument_error(what);
 }
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -6,7 +6,7 @@
 #include <ranges>
 #include <type_traits>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Customisation point for operations that array types spell differently. Specialised for `float` and `double` here,
 /// for Eigen arrays in <coho/eigen/as_array.hpp> and for `at::Tensor` in <coho/torch/ops.hpp>; the primary template is
@@ -200,4 +200,4 @@ struct sigmoid_fn {
 };
 inline constexpr sigmoid_fn sigmoid{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -28,7 +28,7 @@
 /// before them ("gae.gamma"). The names of an enumeration's values, from that of 0 on, are an array that
 /// `option_names(value)` returns, found by its type. What holds between members is checked in a member
 /// `check_together(prefix)`.
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// The numbers that an option may be. Not-a-number never is one.
 struct option_range {
@@ -199,4 +199,4 @@ void require_unused(const Options& options, const Options& defaults, const std::
     throw option_error(prefix + name, "(changed)", "left as it is " + reason);
 }
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

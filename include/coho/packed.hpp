@@ -9,7 +9,7 @@
 
 #include <coho/error.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 namespace detail {
 /// Spans over containers. Functions, because a written-out conversion makes the compiler check every concept of ranges
@@ -94,4 +94,4 @@ struct token_batch {
   }
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

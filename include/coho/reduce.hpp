@@ -13,7 +13,7 @@
 #include <string>
 #include <type_traits>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// How the terms of many tokens become one number. With m_t the mask (1 = real response token), n_i the real tokens of
 /// sequence i, n their sum and N the number of sequences that have any:
@@ -251,4 +251,4 @@ struct sequence_spread_fn {
 };
 inline constexpr sequence_spread_fn sequence_spread{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -9,7 +9,7 @@
 /// else.
 ///
 ///     static_assert(coho::require_policy<my_model>());
-namespace coho {
+namespace coho::inline v0_1 {
 
 template <class Model>
 consteval bool require_policy() {
@@ -227,4 +227,4 @@ consteval bool require_communicator() {
   return true;
 }
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

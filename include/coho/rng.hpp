@@ -8,7 +8,7 @@
 #include <string_view>
 #include <utility>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Counter-based random numbers: Philox 4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
 ///
@@ -120,4 +120,4 @@ constexpr std::uint64_t stream_key(std::string_view text) noexcept {
   return hash;
 }
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

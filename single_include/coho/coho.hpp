@@ -36,7 +36,7 @@
 
 // ---- coho/math.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Customisation point for operations that array types spell differently. Specialised for `float` and `double` here,
 /// for Eigen arrays in <coho/eigen/as_array.hpp> and for `at::Tensor` in <coho/torch/ops.hpp>; the primary template is
@@ -230,11 +230,11 @@ struct sigmoid_fn {
 };
 inline constexpr sigmoid_fn sigmoid{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/eigen/as_array.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 namespace detail {
 template <class Derived>
@@ -389,11 +389,11 @@ template <class Number>
 using array_of = Eigen::Array<Number, Eigen::Dynamic, 1>;
 
 }  // namespace detail
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/error.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Base of every exception that coho throws on purpose.
 class error : public std::runtime_error {
@@ -455,12 +455,12 @@ inline void require_argument(bool ok, const std::string& what) {
   if (!ok) throw argument_error(what);
 }
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/check_lengths.hpp
 
 /// Checks of what algorithms are given: lengths, offsets and shapes that fit together. All throw argument_error.
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// What offsets are called, of what they are, and what they count, for messages.
 struct offset_names {
@@ -500,7 +500,7 @@ void check_same_shape(const T& first, const T& other, const char* who) {
   }
 }
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail
 
 // ---- coho/options.hpp
 
@@ -521,7 +521,7 @@ void check_same_shape(const T& first, const T& other, const char* who) {
 /// before them ("gae.gamma"). The names of an enumeration's values, from that of 0 on, are an array that
 /// `option_names(value)` returns, found by its type. What holds between members is checked in a member
 /// `check_together(prefix)`.
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// The numbers that an option may be. Not-a-number never is one.
 struct option_range {
@@ -692,11 +692,11 @@ void require_unused(const Options& options, const Options& defaults, const std::
     throw option_error(prefix + name, "(changed)", "left as it is " + reason);
 }
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/reduce.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// How the terms of many tokens become one number. With m_t the mask (1 = real response token), n_i the real tokens of
 /// sequence i, n their sum and N the number of sequences that have any:
@@ -934,12 +934,12 @@ struct sequence_spread_fn {
 };
 inline constexpr sequence_spread_fn sequence_spread{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/array_view.hpp
 
 /// What the members of named inputs (`policy_loss_inputs`, `advantage_inputs`, …) hold.
-namespace coho {
+namespace coho::inline v0_1 {
 
 namespace detail {
 
@@ -1135,11 +1135,11 @@ decltype(auto) with_mask(const optional_mask<Number>& mask, std::size_t size, co
 }
 
 }  // namespace detail
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/advantage/advantage_inputs.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What advantages of tokens are estimated from, by name. `Array` is double (the default where only braces are written),
 /// float, or a tensor type; arrays have one number per token.
@@ -1167,11 +1167,11 @@ advantage_inputs<double> host_inputs(const advantage_inputs<Array>& in) {
 }
 
 }  // namespace detail
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/advantage/gae.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct gae_options {
   double gamma = 1;   ///< discount per token, in [0, 1]
@@ -1255,11 +1255,11 @@ struct gae_fn {
 };
 inline constexpr gae_fn gae{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/packed.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 namespace detail {
 /// Spans over containers. Functions, because a written-out conversion makes the compiler check every concept of ranges
@@ -1344,11 +1344,11 @@ struct token_batch {
   }
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/rng.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Counter-based random numbers: Philox 4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
 ///
@@ -1460,11 +1460,11 @@ constexpr std::uint64_t stream_key(std::string_view text) noexcept {
   return hash;
 }
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/concepts.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 namespace detail {
 // Eigen's one-dimensional arrays own contiguous memory, but their iterators do not say so.
@@ -1697,11 +1697,11 @@ auto score_queries(Model& model, std::span<const reward_query> queries) {
   }
 }
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/advantage/whiten.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Divide the sum of squares by n, or by n − 1.
 enum class deviation { population, bessel };
@@ -1919,11 +1919,11 @@ struct whiten_fn {
 };
 inline constexpr whiten_fn whiten{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/advantage/group_relative.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What the difference from the group's mean is divided by.
 enum class group_scale {
@@ -2098,11 +2098,11 @@ struct group_relative_fn {
 };
 inline constexpr group_relative_fn group_relative{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/advantage/detail/scan_backwards.hpp
 
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// Calls step(t, state) for the tokens t of each sequence from its last to its first, from a fresh State.
 template <class State, class Step>
@@ -2125,11 +2125,11 @@ bool all_finite(const array_of<Number>& x) noexcept {
   return defect == 0;
 }
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail
 
 // ---- coho/advantage/lambda_returns.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct lambda_returns_fn {
   /// TD(λ) returns (Sutton & Barto 2018, §12.1; in this form Hafner et al. 2021, "Mastering Atari with Discrete World
@@ -2190,11 +2190,11 @@ struct lambda_returns_fn {
 };
 inline constexpr lambda_returns_fn lambda_returns{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/advantage/leave_one_out.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct leave_one_out_options {
   bool scale = false;                             ///< divide by the deviation of the others + ε, where it is not 0
@@ -2347,11 +2347,11 @@ struct leave_one_out_fn {
 };
 inline constexpr leave_one_out_fn leave_one_out{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/advantage/return_to_go.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct return_to_go_options {
   double gamma = 1;  ///< discount per token, in [0, 1]
@@ -2443,11 +2443,11 @@ struct return_to_go_fn {
 };
 inline constexpr return_to_go_fn return_to_go{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/advantage/reinforce_plus_plus.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct reinforce_plus_plus_options {
   double gamma = 1;  ///< discount per token, in [0, 1]
@@ -2556,11 +2556,11 @@ struct reinforce_plus_plus_baseline_fn {
 };
 inline constexpr reinforce_plus_plus_baseline_fn reinforce_plus_plus_baseline{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/advantage/remax.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct remax_fn {
   /// ReMax (Li et al. 2023, "ReMax", arXiv 2310.10505): the reward of the greedy response to the same prompt
@@ -2650,11 +2650,11 @@ struct remax_fn {
 };
 inline constexpr remax_fn remax{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/kl/controllers.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// The state of a KL controller in a checkpoint.
 struct kl_controller_state {
@@ -2752,13 +2752,13 @@ class adaptive_kl_controller {
   double coefficient_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/loss/detail/blocks.hpp
 
 /// Loops over arrays of the host in blocks that stay in the first-level cache. Kept only where a row of the benchmarks
 /// shows their worth: `kl_loss`, `kl_estimate k3` and `exact_kl`.
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// x where the condition holds, else 0. As a function, x is computed before the choice, so that no branch is needed.
 template <std::floating_point Number>
@@ -2868,12 +2868,12 @@ void store_difference(double factor, const Number* a, const Number* b, double* _
     to[k] = 0.0 + factor * (static_cast<double>(a[k]) - static_cast<double>(b[k]));
 }
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail
 
 // ---- coho/loss/detail/results.hpp
 
 /// What losses return for their arguments, and the checks and weights that they share.
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// A sum and a gradient per token; `value_of<T>` is double on the host and a 0-d tensor for tensors.
 template <class T>
@@ -2943,11 +2943,11 @@ Tensor without_masked(const Tensor& x, const token_weights<Tensor>& weights) {
   return coho::where(weights.values != 0, x, 0.0);
 }
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail
 
 // ---- coho/kl/estimators.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Estimates of KL(π ‖ π_ref) from one sampled token, with d = log π(y) − log π_ref(y) (Schulman 2020, "Approximating
 /// KL divergence").
@@ -3227,11 +3227,11 @@ class kl_loss {
   kl_loss_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/kl/exact.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 template <class Value, class Array>
 struct exact_kl_result {
@@ -3446,11 +3446,11 @@ struct exact_kl_fn {
 };
 inline constexpr exact_kl_fn exact_kl{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/kl/ratio_divergence.hpp
 
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// Σ_t (ρ_t − 1 − log ρ_t), an estimate of KL(old ‖ new) times the number of tokens, never negative: k3 of old − new.
 template <class LogProbs, class Old>
@@ -3462,11 +3462,11 @@ double ratio_divergence(const LogProbs& log_probs, const Old& old_log_probs) {
   return sum;
 }
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail
 
 // ---- coho/loss/detail/logistic.hpp
 
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// What losses take from e^−|z|, all of it from one exponential.
 struct logistic_terms {
@@ -3483,11 +3483,11 @@ inline logistic_terms logistic(double z) noexcept {
   return {(z > 0 ? z : 0) + rest, (z < 0 ? -z : 0) + rest, z < 0 ? minor : major, z < 0 ? major : minor};
 }
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail
 
 // ---- coho/loss/detail/elementwise.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// The formula of one element, of type T: its value, its derivatives, and numbers worth averaging.
 template <class T, std::size_t Gradients, std::size_t Measures = 0>
@@ -3507,10 +3507,10 @@ struct elementwise_result {
   Value count{};
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 /// What `elementwise_loss` runs.
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// A number where a range is expected: the same for each element.
 struct repeated {
@@ -3676,11 +3676,11 @@ auto elementwise_host(const Loss& loss, const char* who, const Names& names, con
   return weighted(mean_weights(size), positions);
 }
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail
 
 // ---- coho/loss/elementwise_loss.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Runs a loss that is a weighted sum of one formula over elements (tokens, pairs, examples): L = Σ_i w_i·f(x_i, …).
 /// The writer of a loss gives f once; the loss then takes numbers, arrays, ranges and tensors, weights, and masks, with
@@ -3761,11 +3761,11 @@ class elementwise_loss {
   }
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/loss/preference_log_probs.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What is known of a batch of preferences when its loss is computed: what `value_and_grad` of a preference_loss takes.
 /// All arrays have one number per example.
@@ -3804,11 +3804,11 @@ preference_gradient of_means(const Known& x, Evaluate evaluate) {
 
 }  // namespace detail
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/loss/dpo.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 // GCC 12 takes an enumerator of an `enum class` for one that hides `coho::sigmoid`. It does not.
 #pragma GCC diagnostic push
@@ -4022,11 +4022,11 @@ class dpo_loss {
   dpo_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/loss/pair_scores.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// A batch of preference pairs when its loss is computed: what `value_and_grad` of a pair_loss takes. All arrays have
 /// one number per pair.
@@ -4042,11 +4042,11 @@ struct pair_gradient {
   Eigen::ArrayXd d_chosen{}, d_rejected{};
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/loss/bradley_terry.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct bradley_terry_options {
   double margin = 0;           ///< subtracted from the difference of scores; finite
@@ -4214,11 +4214,11 @@ class bradley_terry_loss {
   bradley_terry_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/loss/bradley_terry_ties.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Models of a comparison that may end in a tie, with d = r − s the difference of the two scores:
 enum class tie_form {
@@ -4426,11 +4426,11 @@ class bradley_terry_ties_loss {
   double threshold_, tie_cost_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/loss/detail/log_ratio.hpp
 
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// Log-ratios beyond ±20 count as ±20: a run that diverges then shows huge numbers instead of infinities.
 inline constexpr double log_ratio_limit = 20;
@@ -4456,11 +4456,11 @@ T ratio_divergence(const T& ratio, const T& log_ratio) {
   return coho::where(abs(l) < 0.01, near_zero, T(ratio - 1.0 - l));
 }
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail
 
 // ---- coho/loss/policy_loss_inputs.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What losses of a policy are computed from, by name. `Array` is double (the default where only braces are written),
 /// float, or a tensor type. A loss ignores the members that it does not need; arrays have one number per token.
@@ -4477,11 +4477,11 @@ struct policy_loss_inputs {
   std::span<const std::size_t> offsets{};  ///< of the sequences, for losses that look at whole ones
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/loss/cispo.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct cispo_options {
   double clip_high = 0.28;  ///< the weight of a token is at most 1 + clip_high; > 0, infinity for off
@@ -4564,11 +4564,11 @@ class cispo_loss {
   cispo_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/loss/cpo.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct cpo_options {
   double beta = 0.1;  ///< scale of the implicit reward; > 0
@@ -4678,11 +4678,11 @@ class cpo_loss {
   cpo_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/loss/entropy_bonus.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct entropy_bonus_options {
   double coefficient = 0.01;  ///< c; finite, ≥ 0; 0 makes it a measure only
@@ -4755,11 +4755,11 @@ class entropy_bonus {
   entropy_bonus_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/loss/gspo.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct gspo_options {
   double clip_low = 3e-4;   ///< sequence ratios below 1 − clip_low gain nothing; in (0, 1)
@@ -4923,11 +4923,11 @@ class gspo_loss {
   gspo_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/loss/value_loss_inputs.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What losses of a value model are computed from, by name. `Array` is double (the default where only braces are
 /// written), float, or a tensor type. A loss ignores the members that it does not need; arrays have one number per
@@ -4943,11 +4943,11 @@ struct value_loss_inputs {
   optional_weights<Array> weights{};                           ///< w_t of `make_token_weights`; none: the mean
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/loss/huber_value.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct huber_value_options {
   double delta = 1;  ///< errors beyond it, in units of the returns, count linearly; > 0, infinity for the squared error
@@ -5036,11 +5036,11 @@ class huber_value_loss {
   huber_value_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/loss/kto.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct kto_options {
   double beta = 0.1;              ///< strength of the KL penalty that is solved for; > 0
@@ -5223,11 +5223,11 @@ class kto_loss {
   kto_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/loss/nll.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 template <class Value, class Array>
 struct nll_result {
@@ -5291,11 +5291,11 @@ class nll_loss {
   }
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/loss/orpo.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct orpo_options {
   double lambda = 0.1;  ///< weight of the odds-ratio term; at least 0
@@ -5423,11 +5423,11 @@ class orpo_loss {
   orpo_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/loss/plackett_luce.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct plackett_luce_options {
   std::size_t top = 0;  ///< only the first `top` places of each ranking count, the rest is unordered; 0: all places
@@ -5663,11 +5663,11 @@ class plackett_luce_loss {
   plackett_luce_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/loss/ppo_clip.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct ppo_clip_options {
   double clip_low = 0.2;   ///< ratios below 1 − clip_low gain nothing; in (0, 1)
@@ -5757,11 +5757,11 @@ class ppo_clip_loss {
   ppo_clip_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/loss/reinforce.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 template <class Value, class Array>
 struct reinforce_result {
@@ -5809,11 +5809,11 @@ class reinforce_loss {
   static constexpr elementwise_loss<1, 2> frame{"reinforce_loss", {"log_probs", "advantages"}};
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/loss/simpo.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct simpo_options {
   double beta = 2;             ///< scale of the implicit reward; > 0
@@ -5913,11 +5913,11 @@ class simpo_loss {
   simpo_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/loss/value_clip.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct value_clip_options {
   double clip = 0.2;  ///< how far a value may move from the rollout's before it gains nothing; > 0, infinity for off
@@ -5993,11 +5993,11 @@ class value_clip_loss {
   value_clip_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/principle/principle.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// One judging principle: what a good response does, and the same turned round.
 ///
@@ -6112,11 +6112,11 @@ struct drop_principles_fn {
 };
 inline constexpr drop_principles_fn drop_principles{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/principle/single_line.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// The form in which a text of a principle, its name or its definition, enters every prompt: on one line, without white
 /// space around it. A line break, or a run of them, becomes one space, unless a space is already in front of it.
@@ -6146,11 +6146,11 @@ struct single_line_fn {
 };
 inline constexpr single_line_fn single_line{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/prompt/template.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What a prompt template is for, which determines its placeholders.
 ///
@@ -6372,11 +6372,11 @@ class prompt_template {
   std::string tail_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/prompt/judge_prompt.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// The prompt with which a model chooses between two outputs under one principle (SALMON, §3.2 and App. D).
 ///
@@ -6417,11 +6417,11 @@ class judge_prompt {
   prompt_template template_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/principle/judging.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// A prompt with two responses, to be judged.
 struct response_pair {
@@ -6526,11 +6526,11 @@ struct judge_pairs_fn {
 };
 inline constexpr judge_pairs_fn judge_pairs{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/principle/judgement_statistics.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Per-principle moments of a data set's judge scores, gathered in one pass: `add` each pair, `merge` what other
 /// processes gathered. Both orders of a pair count as a score each.
@@ -6609,11 +6609,11 @@ class judgement_statistics {
   std::size_t pairs_ = 0;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/principle/label_rules.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What rules look at in a pair: facts about response A (index 0) and B (index 1).
 struct rule_facts {
@@ -6664,11 +6664,11 @@ inline constexpr find_rule_facts_fn find_rule_facts{};
 /// Which rule decided a label.
 enum class label_rule : std::uint8_t { none, banned_phrase, language };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/principle/negation.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// The sentence that a drawn principle puts into a guideline: its definition, or the negative one.
 ///
@@ -6741,11 +6741,11 @@ struct definitions_of_fn {
 };
 inline constexpr definitions_of_fn definitions_of{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/principle/prompt_type.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What kind of task a prompt sets: principles are sampled by it, and figures can be split by it. The values are those
 /// of the `question_type` field of prompt records.
@@ -6760,11 +6760,11 @@ constexpr std::string_view name_of(prompt_type type) noexcept {
   return names[static_cast<std::size_t>(type)];
 }
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/principle/sampling.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// `count` different indices, drawn one after the other in proportion to `weights` among those still left.
 ///
@@ -7001,11 +7001,11 @@ class principle_sampler {
   principle_sampler_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/principle/aggregation.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Options of `preference_aggregator`; the defaults are the paper's.
 struct aggregation_options {
@@ -7223,11 +7223,11 @@ class preference_aggregator {
   std::size_t drawable_ = 0;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/principle/intervention.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// A principle written during RL to forbid a pattern that was seen to please the reward model (SALMON, §3.3). The
 /// reward model stays as it is.
@@ -7383,11 +7383,11 @@ struct compose_guideline_fn {
 };
 inline constexpr compose_guideline_fn compose_guideline{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/principle/guideline.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// The guideline by which a prompt's responses are scored at RL time: the interventions that are switched on, and a
 /// draw of principles (SALMON, §3.3).
@@ -7420,11 +7420,11 @@ class guideline_composer {
   intervention_position position_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/prompt/chat_text.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 enum class chat_role : std::uint8_t { system, user, assistant };
 
@@ -7690,11 +7690,11 @@ struct chat_text {
   }
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/prompt/chat_prompt.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// How a chat model lays out a conversation. Every string member is text; the three flags place the model's begin and
 /// end tokens, because those are token ids and not text.
@@ -7976,11 +7976,11 @@ class chat_prompt {
   bool from_template_ = false;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/prompt/reward_prompt.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// The text at whose last token a reward model's score is read (SALMON, §3.3 and Fig. 2).
 ///
@@ -8027,11 +8027,11 @@ class reward_prompt {
   prompt_template template_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/prompt/self_align_prompt.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// A conversation that shows how rules are applied: the question, the assistant's thoughts, and its answer.
 struct self_align_exemplar {
@@ -8209,7 +8209,7 @@ class self_align_prompt {
   heading_text question_heading_, thoughts_heading_, answer_heading_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/require.hpp
 
@@ -8220,7 +8220,7 @@ class self_align_prompt {
 /// else.
 ///
 ///     static_assert(coho::require_policy<my_model>());
-namespace coho {
+namespace coho::inline v0_1 {
 
 template <class Model>
 consteval bool require_policy() {
@@ -8438,11 +8438,11 @@ consteval bool require_communicator() {
   return true;
 }
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/reward/breakdown.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// A named part of a bonus, such as the one for length.
 struct reward_part {
@@ -8478,11 +8478,11 @@ struct reward_breakdown {
   friend bool operator==(const reward_breakdown&, const reward_breakdown&) = default;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/reward/empty_response.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What a response earns that says nothing.
 enum class empty_response_rule {
@@ -8547,11 +8547,11 @@ struct rank_empty_last_fn {
 };
 inline constexpr rank_empty_last_fn rank_empty_last{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/reward/shaping.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What the unfinished penalty does to the reward of a response that no stop sequence ended.
 enum class unfinished_mode { add, replace };
@@ -8731,11 +8731,11 @@ struct shape_rewards_fn {
 };
 inline constexpr shape_rewards_fn shape_rewards{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/reward/symbolic.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct length_bonus_options {
   double coefficient = 5;                                ///< reward of a response of maximum length; finite
@@ -8863,11 +8863,11 @@ struct normalize_rewards_fn {
 };
 inline constexpr normalize_rewards_fn normalize_rewards{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/reward/composition.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 namespace detail {
 
@@ -8941,11 +8941,11 @@ struct settle_rewards_fn {
 };
 inline constexpr settle_rewards_fn settle_rewards{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/reward/overlong.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct overlong_options {
   double max_response_tokens = 20480;  ///< length from which the whole penalty is due; finite and > 0
@@ -8990,11 +8990,11 @@ class overlong_penalty {
   overlong_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/reward/running_normalization.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct running_normalization_options {
   bool center = true;     ///< subtract the mean; off: scale only, which keeps the sign of a reward
@@ -9111,11 +9111,11 @@ class running_normalization {
   detail::moment_sums seen_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/rollout/importance_weights.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What becomes of a large ratio.
 enum class importance_form {
@@ -9306,11 +9306,11 @@ struct importance_weights_fn {
 };
 inline constexpr importance_weights_fn importance_weights{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/rollout/minibatch.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// How many sequences and tokens one forward may hold; 0 is no limit. A single sequence over the token limit goes
 /// alone.
@@ -9463,11 +9463,11 @@ void scatter(const Eigen::Array<Number, Eigen::Dynamic, 1>& part, std::span<cons
   }
 }
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/rollout/trajectory.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// One prompt of a reinforcement-learning step, ready to be answered: principles are drawn and composed beforehand.
 struct rl_prompt {
@@ -9616,11 +9616,11 @@ void check_prompts(std::span<const std::type_identity_t<Prompt>> prompts) {
   }
 }
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/rollout/sampled_rollouts.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Prompts with responses that were sampled from the policy, by whatever program: what `update` of the on-policy
 /// drivers takes. Only `prompts` and `responses` are required.
@@ -9695,11 +9695,11 @@ void check_rollouts(const std::type_identity_t<Rollouts>& rollouts) {
   }
 }
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/rollout/token_sampling.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Options of `token_sampler`.
 struct token_sampling_options {
@@ -9951,11 +9951,11 @@ class basic_token_sampler {
 
 using token_sampler = basic_token_sampler<float>;
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/toy/adam.hpp
 
-namespace coho::toy {
+namespace coho::inline v0_1::toy {
 
 struct adam_options {
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
@@ -10018,11 +10018,11 @@ class adam {
   state state_;
 };
 
-}  // namespace coho::toy
+}  // namespace coho::inline v0_1::toy
 
 // ---- coho/toy/context_table.hpp
 
-namespace coho::toy {
+namespace coho::inline v0_1::toy {
 
 /// Numbers the contexts of a toy language: the last `order` tokens before a position, prompt included, with a blank
 /// for each token missing at the start. For order n over a vocabulary of v tokens there are (v + 1)ⁿ contexts.
@@ -10073,11 +10073,11 @@ class context_table {
   std::size_t vocabulary_, order_, contexts_ = 1;
 };
 
-}  // namespace coho::toy
+}  // namespace coho::inline v0_1::toy
 
 // ---- coho/toy/tabular_policy.hpp
 
-namespace coho::toy {
+namespace coho::inline v0_1::toy {
 
 struct tabular_policy_options {
   std::size_t vocabulary = 2;
@@ -10248,11 +10248,11 @@ class basic_tabular_policy {
 
 using tabular_policy = basic_tabular_policy<double>;
 
-}  // namespace coho::toy
+}  // namespace coho::inline v0_1::toy
 
 // ---- coho/toy/exact_expectation.hpp
 
-namespace coho::toy {
+namespace coho::inline v0_1::toy {
 
 /// One of the responses that a policy can give.
 struct enumerated_response {
@@ -10353,11 +10353,11 @@ struct exact_expectation_fn {
 };
 inline constexpr exact_expectation_fn exact_expectation{};
 
-}  // namespace coho::toy
+}  // namespace coho::inline v0_1::toy
 
 // ---- coho/toy/linear_reward.hpp
 
-namespace coho::toy {
+namespace coho::inline v0_1::toy {
 
 /// A reward linear in the features of a query: r = w · φ(query). differentiable_reward_model and trainable.
 /// `Features` is callable with a reward_query and returns an Eigen::VectorXd of the length of w.
@@ -10412,11 +10412,11 @@ class linear_reward {
   Features features_;
 };
 
-}  // namespace coho::toy
+}  // namespace coho::inline v0_1::toy
 
 // ---- coho/toy/scripted_judge.hpp
 
-namespace coho::toy {
+namespace coho::inline v0_1::toy {
 
 /// A choice_judge whose log-odds come from a function: `script(prompt)` is log p(first) − log p(second) after the
 /// prompt.
@@ -10438,11 +10438,11 @@ class scripted_judge {
   Script script_;
 };
 
-}  // namespace coho::toy
+}  // namespace coho::inline v0_1::toy
 
 // ---- coho/toy/sgd.hpp
 
-namespace coho::toy {
+namespace coho::inline v0_1::toy {
 
 /// θ ← θ − η g for the parameters of one or more models that have `parameters()` and `gradients()`. An optimizer.
 ///
@@ -10468,11 +10468,11 @@ class sgd {
   std::tuple<Models&...> models_;
 };
 
-}  // namespace coho::toy
+}  // namespace coho::inline v0_1::toy
 
 // ---- coho/toy/tabular_value.hpp
 
-namespace coho::toy {
+namespace coho::inline v0_1::toy {
 
 /// A value model with one number per context: V_t = table[context before y_t]. differentiable_value_model and
 /// trainable.
@@ -10522,11 +10522,11 @@ class tabular_value {
   context_table contexts_;
 };
 
-}  // namespace coho::toy
+}  // namespace coho::inline v0_1::toy
 
 // ---- coho/toy/vocabulary_tokenizer.hpp
 
-namespace coho::toy {
+namespace coho::inline v0_1::toy {
 
 /// A tokenizer over a fixed list of words: text is split at spaces, token i is word i. The end token decodes to
 /// nothing. Unknown words throw `argument_error`.
@@ -10582,11 +10582,11 @@ class vocabulary_tokenizer {
   token end_;
 };
 
-}  // namespace coho::toy
+}  // namespace coho::inline v0_1::toy
 
 // ---- coho/parallel/all_gather.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// The bytes of every rank on each rank, in rank order. All ranks must call it together; a rank may have none.
 ///
@@ -10687,11 +10687,11 @@ class byte_reader {
 
 }  // namespace detail
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/train/steps/callbacks.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Hooks that drivers call when a callback has them; each is optional:
 ///
@@ -10790,11 +10790,11 @@ consteval bool require_callback() {
 }
 }  // namespace detail
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/optimization/gradient_clipping.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 namespace detail {
 
@@ -10878,11 +10878,11 @@ struct all_reduce_gradients_fn {
 };
 inline constexpr all_reduce_gradients_fn all_reduce_gradients{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/optimization/learning_rate_schedule.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 enum class schedule_kind { constant, linear, cosine };
 constexpr auto option_names(schedule_kind) { return std::array{"constant", "linear", "cosine"}; }
@@ -10948,11 +10948,11 @@ class learning_rate_schedule {
   learning_rate_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/train/options/ppo_options.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Where the log-probabilities come from that the ratios divide by.
 enum class old_log_prob_source {
@@ -11127,11 +11127,11 @@ struct ppo_options {
   }
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/train/steps/model_outputs.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Takes over what a model returned. Throws `argument_error` when its length is not the expected one or a number in it
 /// is not finite: what came from a model is checked once, here, so that no NaN travels further.
@@ -11230,11 +11230,11 @@ struct evaluate_scores_fn {
 };
 inline constexpr evaluate_scores_fn evaluate_scores{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/train/steps/ppo_models.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Stands for a decoder where there is none: reward queries then hold tokens and no response text.
 struct no_decoder_type {};
@@ -11385,11 +11385,11 @@ consteval bool require_models_of_steps() {
 
 }  // namespace detail
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/train/steps/ppo_statistics.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// One number for each phase of a PPO step, on this rank.
 struct ppo_phases {
@@ -11454,11 +11454,11 @@ struct ppo_state {
   friend bool operator==(const ppo_state&, const ppo_state&) = default;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/train/steps/sample_and_score.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What responses are sampled and scored with, by reference: the members of `ppo_models` that sampling and scoring
 /// need, for measurements without a driver. The types are deduced.
@@ -11619,11 +11619,11 @@ struct sample_and_score_fn {
 };
 inline constexpr sample_and_score_fn sample_and_score{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/train/steps/stopwatch.hpp
 
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// Seconds since the last lap, by a clock that nobody sets where there is one. (<chrono> costs each file that includes
 /// a driver a tenth of a second.)
@@ -11648,11 +11648,11 @@ class stopwatch {
   double last_ = read();
 };
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail
 
 // ---- coho/train/steps/collect_rollouts.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What the models say about rollouts, up to the sequence rewards. Adds to the phases' seconds and tokens. Throws
 /// `argument_error` for rollouts that do not fit (`check_rollouts`), and where the options need log-probabilities of
@@ -11773,11 +11773,11 @@ void describe_rollouts(const Rollouts& r, Communicator& ranks, ppo_statistics& o
 
 }  // namespace detail
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/optimization/data_order.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// The position of passes over fixed data: what a checkpoint needs in addition to the model and the optimizer. A run
 /// can only be continued with the seed and the batch size that it started with, since others would give another order.
@@ -11833,11 +11833,11 @@ class data_order {
   std::vector<std::size_t> order_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/optimization/gradient_step.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// The end of each optimizer step: sums the gradient over the ranks, clips its norm to `norm_clip` (0: off) and steps.
 /// Returns the norm before clipping. Throws `error`, naming `what`, when the gradient is not finite; nothing is changed
@@ -11862,11 +11862,11 @@ struct gradient_step_fn {
 };
 inline constexpr gradient_step_fn gradient_step{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/train/direct_preference_examples.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// A prompt with a chosen and a rejected response. With a loss that judges responses one by one (KTO) either may be
 /// empty: then `chosen` alone is a desirable response, `rejected` alone an undesirable one.
@@ -11959,11 +11959,11 @@ struct add_reference_log_probs_fn {
 };
 inline constexpr add_reference_log_probs_fn add_reference_log_probs{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/train/example_source.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// example_source: examples that `fit` fetches batch by batch, where there are more of them than memory holds. A span
 /// of examples in memory needs none.
@@ -12018,11 +12018,11 @@ inline constexpr bool in_memory<span_source<Example>> = true;
 
 }  // namespace detail
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/train/options/fit_options.hpp
 
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// The options that the trainers over fixed data share. `examples`: what a batch counts ("pairs").
 template <class Visitor, class... Options>
@@ -12036,11 +12036,11 @@ void describe_fit_options(Visitor& visit, std::string_view examples, Options&...
   visit({"seed", "of that order"}, o.seed...);
 }
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail
 
 // ---- coho/train/options/direct_preference_options.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct direct_preference_options {
   learning_rate_options learning_rate{.peak = 5e-7};
@@ -12068,11 +12068,11 @@ struct direct_preference_statistics {
 
 using direct_preference_state = data_position;
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/parallel/shares.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// A half-open range of indices.
 struct index_range {
@@ -12214,12 +12214,12 @@ class share_sums {
   std::vector<double> values_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/train/steps/loops.hpp
 
 /// The outer loops that trainers share. For writers of drivers.
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// 0, 1, …, count − 1.
 template <class = void>
@@ -12293,11 +12293,11 @@ void require_same_order(const data_position& saved, const Options& options) {
                                                                std::to_string(options.batch_size));
 }
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail
 
 // ---- coho/train/steps/preference_objective.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// preference_loss: what `direct_preference_trainer` minimises. coho's losses over whole responses are some (dpo_loss,
 /// kto_loss, orpo_loss, simpo_loss, cpo_loss).
@@ -12350,11 +12350,11 @@ preference_gradient evaluate_preference(const Loss& loss, const preference_log_p
 }
 
 }  // namespace detail
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/train/direct_preference.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Learns a policy from preferences without a reward model: DPO in its forms, IPO, KTO, ORPO, SimPO, CPO or a loss of
 /// the caller's own, on one loop. Each step makes one forward of both responses of its examples, turns the gradient of
@@ -12613,11 +12613,11 @@ class direct_preference_trainer {
   std::uint64_t step_ = 0;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/train/steps/policy_components.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 namespace detail {
 using array_weights = token_weights<Eigen::ArrayXd>;
@@ -12863,11 +12863,11 @@ consteval bool require_kl_controller() {
   return true;
 }
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/train/steps/estimate_advantages.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 namespace detail {
 
@@ -12987,11 +12987,11 @@ struct estimate_advantages_fn {
 };
 inline constexpr estimate_advantages_fn estimate_advantages{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/train/steps/gather_rollouts.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 namespace detail {
 
@@ -13144,11 +13144,11 @@ struct gather_rollouts_fn {
 };
 inline constexpr gather_rollouts_fn gather_rollouts{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/parallel/gradient_sum.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// The gradients of one or more models summed over the shares of a batch and all ranks.
 ///
@@ -13273,11 +13273,11 @@ struct no_gradient_sum {
 };
 }  // namespace detail
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/train/options/group_relative_options.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 // GCC 12 takes an enumerator of an `enum class` for one that hides `coho::leave_one_out`. It does not.
 #pragma GCC diagnostic push
@@ -13408,11 +13408,11 @@ class group_baseline_estimator {
   Communicator& ranks_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/train/steps/policy_update.hpp
 
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// The second half of a step of every on-policy driver: `epochs` passes over shuffled minibatches of evaluated
 /// rollouts, each minibatch's losses normalised over all its micro-batches and ranks. Models without a value model
@@ -13681,11 +13681,11 @@ class policy_update {
   std::uint64_t step_ = 0;
 };
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail
 
 // ---- coho/train/steps/on_policy_driver.hpp
 
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// What the on-policy drivers share: the order of a step, the loop over steps, and what a checkpoint holds. `Driver` is
 /// the class that inherits from it.
@@ -13759,11 +13759,11 @@ struct checked {
   explicit checked(Options unchecked) : options(std::move(unchecked)) { options.validate(); }
 };
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail
 
 // ---- coho/train/group_relative.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What a group-relative trainer works on, by reference: `ppo_models` without a value model.
 template <class Policy, class Reference, class Reward, class Optimizer, class Decoder = const no_decoder_type,
@@ -14013,11 +14013,11 @@ class group_relative_trainer
   advantage_type advantage_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/train/ppo.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Proximal policy optimisation of a language model against a reward model (Schulman et al. 2017; SALMON §3.1, eq. 2):
 ///
@@ -14157,11 +14157,11 @@ class ppo_trainer : public detail::on_policy_driver<
   advantage_type advantage_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/train/preference_pair.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Two answers to one prompt, the chosen one first. The queries refer to text and tokens that the caller keeps.
 struct preference_pair {
@@ -14171,11 +14171,11 @@ struct preference_pair {
   double loss_margin = 0;  ///< m of `bradley_terry_loss`, on top of the options' margin; 0 for other losses
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/train/options/reward_model_options.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct reward_model_options {
   learning_rate_options learning_rate{};
@@ -14205,11 +14205,11 @@ struct reward_model_statistics {
 
 using reward_model_state = data_position;
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/train/reward_model.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// pair_loss: what a reward model minimises. `bradley_terry_loss` and `bradley_terry_ties_loss` are two.
 ///  (1) `l.value_and_grad(scores, weights)`, const, with a `const pair_scores&` and a
@@ -14451,11 +14451,11 @@ class reward_model_trainer {
   std::uint64_t step_ = 0;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/train/supervised.hpp
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// A prompt and the response to imitate. `token_weights`: one weight ≥ 0 a response token; empty: all 1.
 struct supervised_example {
@@ -14676,23 +14676,24 @@ class supervised_trainer {
   std::uint64_t step_ = 0;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/version.hpp
 
-/// The version of the library. What it promises: docs/versions.md. A program may compare the numbers:
+/// The version of the library. What it promises: docs/versions.md. The inline namespace of all headers bears the major
+/// number (tools/check_includes compares them). A program may compare the numbers:
 ///
 ///     static_assert(COHO_VERSION_MAJOR == 0 && COHO_VERSION_MINOR >= 1);
 #define COHO_VERSION_MAJOR 0
 #define COHO_VERSION_MINOR 1
 #define COHO_VERSION_PATCH 0
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// The same as text.
 inline constexpr const char* version = "0.1.0";
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 // ---- coho/coho.hpp
 

@@ -1,3 +1,3 @@
 #include <coho/coho.hpp>
 
-const void* version_of_second() { return &coho::version; }
+const void* version_of_second(const coho::error*) { return &coho::version; }

@@ -6,7 +6,7 @@
 #include <coho/array_view.hpp>
 #include <coho/reduce.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What advantages of tokens are estimated from, by name. `Array` is double (the default where only braces are written),
 /// float, or a tensor type; arrays have one number per token.
@@ -34,4 +34,4 @@ advantage_inputs<double> host_inputs(const advantage_inputs<Array>& in) {
 }
 
 }  // namespace detail
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -12,7 +12,7 @@
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct gae_options {
   double gamma = 1;   ///< discount per token, in [0, 1]
@@ -96,4 +96,4 @@ struct gae_fn {
 };
 inline constexpr gae_fn gae{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

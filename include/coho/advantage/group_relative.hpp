@@ -14,7 +14,7 @@
 #include <string>
 #include <utility>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What the difference from the group's mean is divided by.
 enum class group_scale {
@@ -189,4 +189,4 @@ struct group_relative_fn {
 };
 inline constexpr group_relative_fn group_relative{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -13,7 +13,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct lambda_returns_fn {
   /// TD(λ) returns (Sutton & Barto 2018, §12.1; in this form Hafner et al. 2021, "Mastering Atari with Discrete World
@@ -74,4 +74,4 @@ struct lambda_returns_fn {
 };
 inline constexpr lambda_returns_fn lambda_returns{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

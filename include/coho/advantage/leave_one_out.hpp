@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct leave_one_out_options {
   bool scale = false;                             ///< divide by the deviation of the others + ε, where it is not 0
@@ -166,4 +166,4 @@ struct leave_one_out_fn {
 };
 inline constexpr leave_one_out_fn leave_one_out{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

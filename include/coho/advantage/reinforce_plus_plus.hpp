@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct reinforce_plus_plus_options {
   double gamma = 1;  ///< discount per token, in [0, 1]
@@ -125,4 +125,4 @@ struct reinforce_plus_plus_baseline_fn {
 };
 inline constexpr reinforce_plus_plus_baseline_fn reinforce_plus_plus_baseline{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -12,7 +12,7 @@
 #include <string>
 #include <utility>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct remax_fn {
   /// ReMax (Li et al. 2023, "ReMax", arXiv 2310.10505): the reward of the greedy response to the same prompt
@@ -102,4 +102,4 @@ struct remax_fn {
 };
 inline constexpr remax_fn remax{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

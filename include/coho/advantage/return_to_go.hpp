@@ -12,7 +12,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct return_to_go_options {
   double gamma = 1;  ///< discount per token, in [0, 1]
@@ -104,4 +104,4 @@ struct return_to_go_fn {
 };
 inline constexpr return_to_go_fn return_to_go{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -15,7 +15,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Divide the sum of squares by n, or by n − 1.
 enum class deviation { population, bessel };
@@ -233,4 +233,4 @@ struct whiten_fn {
 };
 inline constexpr whiten_fn whiten{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 namespace detail {
 template <class Derived>
@@ -165,4 +165,4 @@ template <class Number>
 using array_of = Eigen::Array<Number, Eigen::Dynamic, 1>;
 
 }  // namespace detail
-}  // namespace coho
+}  // namespace coho::inline v0_1

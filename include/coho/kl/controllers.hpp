@@ -6,7 +6,7 @@
 #include <coho/options.hpp>
 #include <concepts>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// The state of a KL controller in a checkpoint.
 struct kl_controller_state {
@@ -104,4 +104,4 @@ class adaptive_kl_controller {
   double coefficient_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

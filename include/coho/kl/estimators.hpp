@@ -16,7 +16,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Estimates of KL(π ‖ π_ref) from one sampled token, with d = log π(y) − log π_ref(y) (Schulman 2020, "Approximating
 /// KL divergence").
@@ -296,4 +296,4 @@ class kl_loss {
   kl_loss_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

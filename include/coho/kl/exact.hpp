@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 template <class Value, class Array>
 struct exact_kl_result {
@@ -231,4 +231,4 @@ struct exact_kl_fn {
 };
 inline constexpr exact_kl_fn exact_kl{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

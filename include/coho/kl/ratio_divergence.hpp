@@ -6,7 +6,7 @@
 
 #include <coho/kl/estimators.hpp>
 
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// Σ_t (ρ_t − 1 − log ρ_t), an estimate of KL(old ‖ new) times the number of tokens, never negative: k3 of old − new.
 template <class LogProbs, class Old>
@@ -18,4 +18,4 @@ double ratio_divergence(const LogProbs& log_probs, const Old& old_log_probs) {
   return sum;
 }
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail

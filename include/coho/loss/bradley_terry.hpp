@@ -14,7 +14,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct bradley_terry_options {
   double margin = 0;           ///< subtracted from the difference of scores; finite
@@ -182,4 +182,4 @@ class bradley_terry_loss {
   bradley_terry_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

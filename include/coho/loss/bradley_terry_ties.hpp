@@ -15,7 +15,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Models of a comparison that may end in a tie, with d = r − s the difference of the two scores:
 enum class tie_form {
@@ -223,4 +223,4 @@ class bradley_terry_ties_loss {
   double threshold_, tie_cost_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -12,7 +12,7 @@
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct cispo_options {
   double clip_high = 0.28;  ///< the weight of a token is at most 1 + clip_high; > 0, infinity for off
@@ -95,4 +95,4 @@ class cispo_loss {
   cispo_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -14,7 +14,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct cpo_options {
   double beta = 0.1;  ///< scale of the implicit reward; > 0
@@ -124,4 +124,4 @@ class cpo_loss {
   cpo_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

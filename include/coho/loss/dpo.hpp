@@ -15,7 +15,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 // GCC 12 takes an enumerator of an `enum class` for one that hides `coho::sigmoid`. It does not.
 #pragma GCC diagnostic push
@@ -229,4 +229,4 @@ class dpo_loss {
   dpo_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

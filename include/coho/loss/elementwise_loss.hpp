@@ -8,7 +8,7 @@
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Runs a loss that is a weighted sum of one formula over elements (tokens, pairs, examples): L = Σ_i w_i·f(x_i, …).
 /// The writer of a loss gives f once; the loss then takes numbers, arrays, ranges and tensors, weights, and masks, with
@@ -89,4 +89,4 @@ class elementwise_loss {
   }
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

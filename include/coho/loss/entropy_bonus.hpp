@@ -9,7 +9,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct entropy_bonus_options {
   double coefficient = 0.01;  ///< c; finite, ≥ 0; 0 makes it a measure only
@@ -82,4 +82,4 @@ class entropy_bonus {
   entropy_bonus_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -15,7 +15,7 @@
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct gspo_options {
   double clip_low = 3e-4;   ///< sequence ratios below 1 − clip_low gain nothing; in (0, 1)
@@ -179,4 +179,4 @@ class gspo_loss {
   gspo_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -12,7 +12,7 @@
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct huber_value_options {
   double delta = 1;  ///< errors beyond it, in units of the returns, count linearly; > 0, infinity for the squared error
@@ -101,4 +101,4 @@ class huber_value_loss {
   huber_value_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -18,7 +18,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct kto_options {
   double beta = 0.1;              ///< strength of the KL penalty that is solved for; > 0
@@ -201,4 +201,4 @@ class kto_loss {
   kto_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -8,7 +8,7 @@
 #include <coho/loss/elementwise_loss.hpp>
 #include <coho/reduce.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 template <class Value, class Array>
 struct nll_result {
@@ -72,4 +72,4 @@ class nll_loss {
   }
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

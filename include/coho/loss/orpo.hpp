@@ -14,7 +14,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct orpo_options {
   double lambda = 0.1;  ///< weight of the odds-ratio term; at least 0
@@ -142,4 +142,4 @@ class orpo_loss {
   orpo_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -2,7 +2,7 @@
 
 #include <Eigen/Core>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// A batch of preference pairs when its loss is computed: what `value_and_grad` of a pair_loss takes. All arrays have
 /// one number per pair.
@@ -18,4 +18,4 @@ struct pair_gradient {
   Eigen::ArrayXd d_chosen{}, d_rejected{};
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct plackett_luce_options {
   std::size_t top = 0;  ///< only the first `top` places of each ranking count, the rest is unordered; 0: all places
@@ -253,4 +253,4 @@ class plackett_luce_loss {
   plackett_luce_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

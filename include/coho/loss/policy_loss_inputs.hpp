@@ -5,7 +5,7 @@
 
 #include <coho/array_view.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What losses of a policy are computed from, by name. `Array` is double (the default where only braces are written),
 /// float, or a tensor type. A loss ignores the members that it does not need; arrays have one number per token.
@@ -22,4 +22,4 @@ struct policy_loss_inputs {
   std::span<const std::size_t> offsets{};  ///< of the sequences, for losses that look at whole ones
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -12,7 +12,7 @@
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct ppo_clip_options {
   double clip_low = 0.2;   ///< ratios below 1 − clip_low gain nothing; in (0, 1)
@@ -102,4 +102,4 @@ class ppo_clip_loss {
   ppo_clip_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

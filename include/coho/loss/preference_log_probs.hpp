@@ -2,7 +2,7 @@
 
 #include <Eigen/Core>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What is known of a batch of preferences when its loss is computed: what `value_and_grad` of a preference_loss takes.
 /// All arrays have one number per example.
@@ -41,4 +41,4 @@ preference_gradient of_means(const Known& x, Evaluate evaluate) {
 
 }  // namespace detail
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

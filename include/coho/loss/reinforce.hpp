@@ -7,7 +7,7 @@
 #include <coho/loss/elementwise_loss.hpp>
 #include <coho/loss/policy_loss_inputs.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 template <class Value, class Array>
 struct reinforce_result {
@@ -55,4 +55,4 @@ class reinforce_loss {
   static constexpr elementwise_loss<1, 2> frame{"reinforce_loss", {"log_probs", "advantages"}};
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -13,7 +13,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct simpo_options {
   double beta = 2;             ///< scale of the implicit reward; > 0
@@ -113,4 +113,4 @@ class simpo_loss {
   simpo_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -10,7 +10,7 @@
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct value_clip_options {
   double clip = 0.2;  ///< how far a value may move from the rollout's before it gains nothing; > 0, infinity for off
@@ -86,4 +86,4 @@ class value_clip_loss {
   value_clip_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

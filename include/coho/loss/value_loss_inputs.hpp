@@ -2,7 +2,7 @@
 
 #include <coho/array_view.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What losses of a value model are computed from, by name. `Array` is double (the default where only braces are
 /// written), float, or a tensor type. A loss ignores the members that it does not need; arrays have one number per
@@ -18,4 +18,4 @@ struct value_loss_inputs {
   optional_weights<Array> weights{};                           ///< w_t of `make_token_weights`; none: the mean
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -10,7 +10,7 @@
 #include <coho/error.hpp>
 #include <coho/rng.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// The position of passes over fixed data: what a checkpoint needs in addition to the model and the optimizer. A run
 /// can only be continued with the seed and the batch size that it started with, since others would give another order.
@@ -66,4 +66,4 @@ class data_order {
   std::vector<std::size_t> order_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -10,7 +10,7 @@
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 namespace detail {
 
@@ -94,4 +94,4 @@ struct all_reduce_gradients_fn {
 };
 inline constexpr all_reduce_gradients_fn all_reduce_gradients{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -7,7 +7,7 @@
 #include <coho/error.hpp>
 #include <coho/optimization/gradient_clipping.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// The end of each optimizer step: sums the gradient over the ranks, clips its norm to `norm_clip` (0: off) and steps.
 /// Returns the norm before clipping. Throws `error`, naming `what`, when the gradient is not finite; nothing is changed
@@ -32,4 +32,4 @@ struct gradient_step_fn {
 };
 inline constexpr gradient_step_fn gradient_step{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -10,7 +10,7 @@
 #include <coho/error.hpp>
 #include <coho/options.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 enum class schedule_kind { constant, linear, cosine };
 constexpr auto option_names(schedule_kind) { return std::array{"constant", "linear", "cosine"}; }
@@ -76,4 +76,4 @@ class learning_rate_schedule {
   learning_rate_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

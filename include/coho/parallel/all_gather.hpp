@@ -10,7 +10,7 @@
 #include <coho/concepts.hpp>
 #include <coho/packed.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// The bytes of every rank on each rank, in rank order. All ranks must call it together; a rank may have none.
 ///
@@ -111,4 +111,4 @@ class byte_reader {
 
 }  // namespace detail
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

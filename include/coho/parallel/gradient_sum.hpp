@@ -11,7 +11,7 @@
 #include <coho/optimization/gradient_clipping.hpp>
 #include <coho/packed.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// The gradients of one or more models summed over the shares of a batch and all ranks.
 ///
@@ -136,4 +136,4 @@ struct no_gradient_sum {
 };
 }  // namespace detail
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

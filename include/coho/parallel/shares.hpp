@@ -12,7 +12,7 @@
 #include <coho/concepts.hpp>
 #include <coho/rollout/minibatch.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// A half-open range of indices.
 struct index_range {
@@ -154,4 +154,4 @@ class share_sums {
   std::vector<double> values_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

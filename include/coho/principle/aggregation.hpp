@@ -21,7 +21,7 @@
 #include <coho/principle/sampling.hpp>
 #include <coho/rng.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Options of `preference_aggregator`; the defaults are the paper's.
 struct aggregation_options {
@@ -239,4 +239,4 @@ class preference_aggregator {
   std::size_t drawable_ = 0;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -9,7 +9,7 @@
 #include <coho/principle/sampling.hpp>
 #include <coho/rng.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// The guideline by which a prompt's responses are scored at RL time: the interventions that are switched on, and a
 /// draw of principles (SALMON, §3.3).
@@ -42,4 +42,4 @@ class guideline_composer {
   intervention_position position_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -16,7 +16,7 @@
 #include <coho/principle/single_line.hpp>
 #include <coho/rng.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// A principle written during RL to forbid a pattern that was seen to please the reward model (SALMON, §3.3). The
 /// reward model stays as it is.
@@ -172,4 +172,4 @@ struct compose_guideline_fn {
 };
 inline constexpr compose_guideline_fn compose_guideline{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -8,7 +8,7 @@
 #include <coho/error.hpp>
 #include <coho/principle/judging.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Per-principle moments of a data set's judge scores, gathered in one pass: `add` each pair, `merge` what other
 /// processes gathered. Both orders of a pair count as a score each.
@@ -87,4 +87,4 @@ class judgement_statistics {
   std::size_t pairs_ = 0;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

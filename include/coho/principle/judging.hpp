@@ -15,7 +15,7 @@
 #include <coho/principle/principle.hpp>
 #include <coho/prompt/judge_prompt.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// A prompt with two responses, to be judged.
 struct response_pair {
@@ -120,4 +120,4 @@ struct judge_pairs_fn {
 };
 inline constexpr judge_pairs_fn judge_pairs{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -11,7 +11,7 @@
 #include <coho/principle/judging.hpp>
 #include <coho/principle/principle.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What rules look at in a pair: facts about response A (index 0) and B (index 1).
 struct rule_facts {
@@ -62,4 +62,4 @@ inline constexpr find_rule_facts_fn find_rule_facts{};
 /// Which rule decided a label.
 enum class label_rule : std::uint8_t { none, banned_phrase, language };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

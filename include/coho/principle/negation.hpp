@@ -13,7 +13,7 @@
 #include <coho/principle/principle.hpp>
 #include <coho/rng.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// The sentence that a drawn principle puts into a guideline: its definition, or the negative one.
 ///
@@ -86,4 +86,4 @@ struct definitions_of_fn {
 };
 inline constexpr definitions_of_fn definitions_of{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -14,7 +14,7 @@
 
 #include <coho/error.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// One judging principle: what a good response does, and the same turned round.
 ///
@@ -129,4 +129,4 @@ struct drop_principles_fn {
 };
 inline constexpr drop_principles_fn drop_principles{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

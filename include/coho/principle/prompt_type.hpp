@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What kind of task a prompt sets: principles are sampled by it, and figures can be split by it. The values are those
 /// of the `question_type` field of prompt records.
@@ -20,4 +20,4 @@ constexpr std::string_view name_of(prompt_type type) noexcept {
   return names[static_cast<std::size_t>(type)];
 }
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

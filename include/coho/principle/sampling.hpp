@@ -19,7 +19,7 @@
 #include <coho/principle/prompt_type.hpp>
 #include <coho/rng.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// `count` different indices, drawn one after the other in proportion to `weights` among those still left.
 ///
@@ -256,4 +256,4 @@ class principle_sampler {
   principle_sampler_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// The form in which a text of a principle, its name or its definition, enters every prompt: on one line, without white
 /// space around it. A line break, or a run of them, becomes one space, unless a space is already in front of it.
@@ -33,4 +33,4 @@ struct single_line_fn {
 };
 inline constexpr single_line_fn single_line{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -11,7 +11,7 @@
 #include <coho/prompt/chat_text.hpp>
 #include <coho/prompt/template.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// How a chat model lays out a conversation. Every string member is text; the three flags place the model's begin and
 /// end tokens, because those are token ids and not text.
@@ -293,4 +293,4 @@ class chat_prompt {
   bool from_template_ = false;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

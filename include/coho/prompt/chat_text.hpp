@@ -13,7 +13,7 @@
 
 #include <coho/packed.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 enum class chat_role : std::uint8_t { system, user, assistant };
 
@@ -279,4 +279,4 @@ struct chat_text {
   }
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

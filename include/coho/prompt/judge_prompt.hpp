@@ -8,7 +8,7 @@
 #include <coho/principle/single_line.hpp>
 #include <coho/prompt/template.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// The prompt with which a model chooses between two outputs under one principle (SALMON, §3.2 and App. D).
 ///
@@ -49,4 +49,4 @@ class judge_prompt {
   prompt_template template_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

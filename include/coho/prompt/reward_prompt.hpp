@@ -11,7 +11,7 @@
 #include <coho/principle/single_line.hpp>
 #include <coho/prompt/template.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// The text at whose last token a reward model's score is read (SALMON, §3.3 and Fig. 2).
 ///
@@ -58,4 +58,4 @@ class reward_prompt {
   prompt_template template_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

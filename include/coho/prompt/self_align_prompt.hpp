@@ -13,7 +13,7 @@
 #include <coho/principle/single_line.hpp>
 #include <coho/prompt/template.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// A conversation that shows how rules are applied: the question, the assistant's thoughts, and its answer.
 struct self_align_exemplar {
@@ -191,4 +191,4 @@ class self_align_prompt {
   heading_text question_heading_, thoughts_heading_, answer_heading_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

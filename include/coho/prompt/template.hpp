@@ -12,7 +12,7 @@
 #include <coho/error.hpp>
 #include <coho/packed.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What a prompt template is for, which determines its placeholders.
 ///
@@ -234,4 +234,4 @@ class prompt_template {
   std::string tail_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

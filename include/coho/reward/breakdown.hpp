@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// A named part of a bonus, such as the one for length.
 struct reward_part {
@@ -40,4 +40,4 @@ struct reward_breakdown {
   friend bool operator==(const reward_breakdown&, const reward_breakdown&) = default;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -21,7 +21,7 @@
 #include <coho/reward/shaping.hpp>
 #include <coho/reward/symbolic.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 namespace detail {
 
@@ -95,4 +95,4 @@ struct settle_rewards_fn {
 };
 inline constexpr settle_rewards_fn settle_rewards{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

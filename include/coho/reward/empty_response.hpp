@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What a response earns that says nothing.
 enum class empty_response_rule {
@@ -79,4 +79,4 @@ struct rank_empty_last_fn {
 };
 inline constexpr rank_empty_last_fn rank_empty_last{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -8,7 +8,7 @@
 #include <coho/options.hpp>
 #include <cstddef>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct overlong_options {
   double max_response_tokens = 20480;  ///< length from which the whole penalty is due; finite and > 0
@@ -53,4 +53,4 @@ class overlong_penalty {
   overlong_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

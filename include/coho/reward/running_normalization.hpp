@@ -12,7 +12,7 @@
 #include <limits>
 #include <utility>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct running_normalization_options {
   bool center = true;     ///< subtract the mean; off: scale only, which keeps the sign of a reward
@@ -129,4 +129,4 @@ class running_normalization {
   detail::moment_sums seen_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -23,7 +23,7 @@
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What the unfinished penalty does to the reward of a response that no stop sequence ended.
 enum class unfinished_mode { add, replace };
@@ -203,4 +203,4 @@ struct shape_rewards_fn {
 };
 inline constexpr shape_rewards_fn shape_rewards{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <utility>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct length_bonus_options {
   double coefficient = 5;                                ///< reward of a response of maximum length; finite
@@ -141,4 +141,4 @@ struct normalize_rewards_fn {
 };
 inline constexpr normalize_rewards_fn normalize_rewards{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

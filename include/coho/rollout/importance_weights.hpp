@@ -17,7 +17,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What becomes of a large ratio.
 enum class importance_form {
@@ -208,4 +208,4 @@ struct importance_weights_fn {
 };
 inline constexpr importance_weights_fn importance_weights{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -17,7 +17,7 @@
 #include <coho/packed.hpp>
 #include <coho/rng.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// How many sequences and tokens one forward may hold; 0 is no limit. A single sequence over the token limit goes
 /// alone.
@@ -170,4 +170,4 @@ void scatter(const Eigen::Array<Number, Eigen::Dynamic, 1>& part, std::span<cons
   }
 }
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -14,7 +14,7 @@
 #include <coho/packed.hpp>
 #include <coho/rollout/trajectory.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Prompts with responses that were sampled from the policy, by whatever program: what `update` of the on-policy
 /// drivers takes. Only `prompts` and `responses` are required.
@@ -89,4 +89,4 @@ void check_rollouts(const std::type_identity_t<Rollouts>& rollouts) {
   }
 }
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -18,7 +18,7 @@
 #include <coho/packed.hpp>
 #include <coho/rng.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Options of `token_sampler`.
 struct token_sampling_options {
@@ -270,4 +270,4 @@ class basic_token_sampler {
 
 using token_sampler = basic_token_sampler<float>;
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

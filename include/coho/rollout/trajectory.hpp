@@ -19,7 +19,7 @@
 #include <coho/principle/prompt_type.hpp>
 #include <coho/reward/breakdown.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// One prompt of a reinforcement-learning step, ready to be answered: principles are drawn and composed beforehand.
 struct rl_prompt {
@@ -168,4 +168,4 @@ void check_prompts(std::span<const std::type_identity_t<Prompt>> prompts) {
   }
 }
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -12,7 +12,7 @@
 #include <coho/error.hpp>
 #include <coho/torch/log_prob_block.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct fused_log_probs_options {
   /// Logits are divided by it before the softmax.
@@ -294,4 +294,4 @@ struct fused_log_probs_fn {
 };
 inline constexpr fused_log_probs_fn fused_log_probs{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

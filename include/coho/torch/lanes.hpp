@@ -10,7 +10,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 namespace detail {
 
@@ -187,4 +187,4 @@ template <class Number>
 }
 
 }  // namespace detail
-}  // namespace coho
+}  // namespace coho::inline v0_1

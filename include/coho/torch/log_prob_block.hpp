@@ -8,7 +8,7 @@
 
 #include <coho/torch/log_prob_rows.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// One pass over a block of logits, forward and backward: the part of `fused_log_probs` that a device computes besides
 /// its products. For authors of kernels. A block is `rows` tokens by `columns` words of the vocabulary, starting at
@@ -166,4 +166,4 @@ inline void log_prob_block_backward(const at::Tensor& logits, const at::Tensor& 
 }
 
 }  // namespace detail
-}  // namespace coho
+}  // namespace coho::inline v0_1

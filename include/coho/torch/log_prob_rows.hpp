@@ -7,7 +7,7 @@
 
 #include <coho/torch/lanes.hpp>
 
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// e^x for x ≤ 0, with x clamped to the smallest value whose e^x differs from 0: −∞ gives 0, and 0 times it gives 0.
 template <class Number>
@@ -200,4 +200,4 @@ void log_prob_block_backward_cpu(Arguments... arguments) {
     log_prob_rows<Number>::backward(arguments...);
 }
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// The gradients of a module's parameters, on any device: `trainable`, including several processes and shares. The
 /// models over a module inherit from it. Parameters that need no gradient are skipped; one that no backward pass
@@ -77,4 +77,4 @@ class module_gradients {
   std::vector<at::Tensor> parameters_, folded_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -2,7 +2,7 @@
 
 #include <torch/optim/optimizer.h>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// A libtorch optimizer for coho's drivers, which set the learning rate of each step: it applies to every parameter
 /// group. Held by reference. One over the parameters of both policy and value model steps both.
@@ -22,4 +22,4 @@ class module_optimizer {
   torch::optim::Optimizer* optimizer_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct module_policy_options {
   token end = 0;                ///< ends a response; it is the response's last token
@@ -191,4 +191,4 @@ class module_policy : public module_gradients {
   module_policy_options options_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

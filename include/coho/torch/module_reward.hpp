@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// A libtorch module as a reward model: reward_model, differentiable_reward_model and trainable.
 ///
@@ -79,4 +79,4 @@ class module_reward : public module_gradients {
   token padding_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// token_module: a libtorch module over tokens, or a holder of one (`torch::nn::ModuleHolder`).
 ///  (1) `m.forward(tokens)`, or `m->forward(tokens)`, with a [B, T] int64 tensor on the device of the parameters,
@@ -134,4 +134,4 @@ inline at::Tensor from_doubles(std::span<const double> x, const at::Tensor& like
 }
 
 }  // namespace detail
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// A libtorch module as a value model: differentiable_value_model and trainable.
 ///
@@ -63,4 +63,4 @@ class module_value : public module_gradients {
   token padding_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

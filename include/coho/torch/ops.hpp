@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <span>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Tensors as arrays. The objects of <coho/math.hpp> and every `operator()` of a loss are differentiable on them, once:
 /// losses over float or double tensors on the CPU are computed in one pass with their gradient in closed form, and
@@ -88,4 +88,4 @@ struct array_traits<at::Tensor> {
   }
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -16,7 +16,7 @@
 
 /// Losses over float or double tensors in host memory: one pass over their elements instead of one per operator. For
 /// authors of array types; users need only <coho/torch/ops.hpp>.
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// A loss and its gradients as computed; backward scales the gradients.
 struct closed_form {
@@ -201,4 +201,4 @@ struct tensor_blocks {
   }
 };
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail

@@ -8,7 +8,7 @@
 
 #include <coho/error.hpp>
 
-namespace coho::toy {
+namespace coho::inline v0_1::toy {
 
 struct adam_options {
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
@@ -71,4 +71,4 @@ class adam {
   state state_;
 };
 
-}  // namespace coho::toy
+}  // namespace coho::inline v0_1::toy

@@ -10,7 +10,7 @@
 #include <coho/error.hpp>
 #include <coho/packed.hpp>
 
-namespace coho::toy {
+namespace coho::inline v0_1::toy {
 
 /// Numbers the contexts of a toy language: the last `order` tokens before a position, prompt included, with a blank
 /// for each token missing at the start. For order n over a vocabulary of v tokens there are (v + 1)ⁿ contexts.
@@ -61,4 +61,4 @@ class context_table {
   std::size_t vocabulary_, order_, contexts_ = 1;
 };
 
-}  // namespace coho::toy
+}  // namespace coho::inline v0_1::toy

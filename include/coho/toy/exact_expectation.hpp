@@ -16,7 +16,7 @@
 #include <coho/error.hpp>
 #include <coho/toy/tabular_policy.hpp>
 
-namespace coho::toy {
+namespace coho::inline v0_1::toy {
 
 /// One of the responses that a policy can give.
 struct enumerated_response {
@@ -117,4 +117,4 @@ struct exact_expectation_fn {
 };
 inline constexpr exact_expectation_fn exact_expectation{};
 
-}  // namespace coho::toy
+}  // namespace coho::inline v0_1::toy

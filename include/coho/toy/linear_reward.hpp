@@ -10,7 +10,7 @@
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
 
-namespace coho::toy {
+namespace coho::inline v0_1::toy {
 
 /// A reward linear in the features of a query: r = w · φ(query). differentiable_reward_model and trainable.
 /// `Features` is callable with a reward_query and returns an Eigen::VectorXd of the length of w.
@@ -65,4 +65,4 @@ class linear_reward {
   Features features_;
 };
 
-}  // namespace coho::toy
+}  // namespace coho::inline v0_1::toy

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-namespace coho::toy {
+namespace coho::inline v0_1::toy {
 
 /// A choice_judge whose log-odds come from a function: `script(prompt)` is log p(first) − log p(second) after the
 /// prompt.
@@ -28,4 +28,4 @@ class scripted_judge {
   Script script_;
 };
 
-}  // namespace coho::toy
+}  // namespace coho::inline v0_1::toy

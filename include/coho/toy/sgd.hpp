@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <tuple>
 
-namespace coho::toy {
+namespace coho::inline v0_1::toy {
 
 /// θ ← θ − η g for the parameters of one or more models that have `parameters()` and `gradients()`. An optimizer.
 ///
@@ -29,4 +29,4 @@ class sgd {
   std::tuple<Models&...> models_;
 };
 
-}  // namespace coho::toy
+}  // namespace coho::inline v0_1::toy

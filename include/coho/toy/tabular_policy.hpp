@@ -18,7 +18,7 @@
 #include <coho/error.hpp>
 #include <coho/toy/context_table.hpp>
 
-namespace coho::toy {
+namespace coho::inline v0_1::toy {
 
 struct tabular_policy_options {
   std::size_t vocabulary = 2;
@@ -189,4 +189,4 @@ class basic_tabular_policy {
 
 using tabular_policy = basic_tabular_policy<double>;
 
-}  // namespace coho::toy
+}  // namespace coho::inline v0_1::toy

@@ -10,7 +10,7 @@
 #include <coho/concepts.hpp>
 #include <coho/toy/context_table.hpp>
 
-namespace coho::toy {
+namespace coho::inline v0_1::toy {
 
 /// A value model with one number per context: V_t = table[context before y_t]. differentiable_value_model and
 /// trainable.
@@ -60,4 +60,4 @@ class tabular_value {
   context_table contexts_;
 };
 
-}  // namespace coho::toy
+}  // namespace coho::inline v0_1::toy

@@ -11,7 +11,7 @@
 #include <coho/error.hpp>
 #include <coho/packed.hpp>
 
-namespace coho::toy {
+namespace coho::inline v0_1::toy {
 
 /// A tokenizer over a fixed list of words: text is split at spaces, token i is word i. The end token decodes to
 /// nothing. Unknown words throw `argument_error`.
@@ -67,4 +67,4 @@ class vocabulary_tokenizer {
   token end_;
 };
 
-}  // namespace coho::toy
+}  // namespace coho::inline v0_1::toy

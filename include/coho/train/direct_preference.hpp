@@ -35,7 +35,7 @@
 #include <coho/train/steps/preference_objective.hpp>
 #include <coho/train/steps/stopwatch.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Learns a policy from preferences without a reward model: DPO in its forms, IPO, KTO, ORPO, SimPO, CPO or a loss of
 /// the caller's own, on one loop. Each step makes one forward of both responses of its examples, turns the gradient of
@@ -294,4 +294,4 @@ class direct_preference_trainer {
   std::uint64_t step_ = 0;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

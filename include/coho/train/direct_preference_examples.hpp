@@ -15,7 +15,7 @@
 #include <coho/rollout/minibatch.hpp>
 #include <coho/train/steps/model_outputs.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// A prompt with a chosen and a rejected response. With a loss that judges responses one by one (KTO) either may be
 /// empty: then `chosen` alone is a desirable response, `rejected` alone an undesirable one.
@@ -108,4 +108,4 @@ struct add_reference_log_probs_fn {
 };
 inline constexpr add_reference_log_probs_fn add_reference_log_probs{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -8,7 +8,7 @@
 
 #include <coho/concepts.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// example_source: examples that `fit` fetches batch by batch, where there are more of them than memory holds. A span
 /// of examples in memory needs none.
@@ -63,4 +63,4 @@ inline constexpr bool in_memory<span_source<Example>> = true;
 
 }  // namespace detail
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

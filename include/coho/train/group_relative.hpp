@@ -32,7 +32,7 @@
 #include <coho/train/steps/ppo_models.hpp>
 #include <coho/train/steps/ppo_statistics.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What a group-relative trainer works on, by reference: `ppo_models` without a value model.
 template <class Policy, class Reference, class Reward, class Optimizer, class Decoder = const no_decoder_type,
@@ -282,4 +282,4 @@ class group_relative_trainer
   advantage_type advantage_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -23,7 +23,7 @@
 #include <coho/train/steps/ppo_models.hpp>
 #include <coho/train/steps/ppo_statistics.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Proximal policy optimisation of a language model against a reward model (Schulman et al. 2017; SALMON §3.1, eq. 2):
 ///
@@ -163,4 +163,4 @@ class ppo_trainer : public detail::on_policy_driver<
   advantage_type advantage_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

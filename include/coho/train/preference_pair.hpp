@@ -2,7 +2,7 @@
 
 #include <coho/concepts.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Two answers to one prompt, the chosen one first. The queries refer to text and tokens that the caller keeps.
 struct preference_pair {
@@ -12,4 +12,4 @@ struct preference_pair {
   double loss_margin = 0;  ///< m of `bradley_terry_loss`, on top of the options' margin; 0 for other losses
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -33,7 +33,7 @@
 #include <coho/train/steps/model_outputs.hpp>
 #include <coho/train/steps/stopwatch.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// pair_loss: what a reward model minimises. `bradley_terry_loss` and `bradley_terry_ties_loss` are two.
 ///  (1) `l.value_and_grad(scores, weights)`, const, with a `const pair_scores&` and a
@@ -275,4 +275,4 @@ class reward_model_trainer {
   std::uint64_t step_ = 0;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -27,7 +27,7 @@
 #include <coho/train/steps/model_outputs.hpp>
 #include <coho/train/steps/stopwatch.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// A prompt and the response to imitate. `token_weights`: one weight ≥ 0 a response token; empty: all 1.
 struct supervised_example {
@@ -248,4 +248,4 @@ class supervised_trainer {
   std::uint64_t step_ = 0;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

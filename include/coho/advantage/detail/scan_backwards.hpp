@@ -6,7 +6,7 @@
 
 #include <coho/eigen/as_array.hpp>
 
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// Calls step(t, state) for the tokens t of each sequence from its last to its first, from a fresh State.
 template <class State, class Step>
@@ -29,4 +29,4 @@ bool all_finite(const array_of<Number>& x) noexcept {
   return defect == 0;
 }
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail

@@ -6,7 +6,7 @@
 
 /// Loops over arrays of the host in blocks that stay in the first-level cache. Kept only where a row of the benchmarks
 /// shows their worth: `kl_loss`, `kl_estimate k3` and `exact_kl`.
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// x where the condition holds, else 0. As a function, x is computed before the choice, so that no branch is needed.
 template <std::floating_point Number>
@@ -116,4 +116,4 @@ void store_difference(double factor, const Number* a, const Number* b, double* _
     to[k] = 0.0 + factor * (static_cast<double>(a[k]) - static_cast<double>(b[k]));
 }
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail

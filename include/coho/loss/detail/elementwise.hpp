@@ -14,7 +14,7 @@
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// The formula of one element, of type T: its value, its derivatives, and numbers worth averaging.
 template <class T, std::size_t Gradients, std::size_t Measures = 0>
@@ -34,10 +34,10 @@ struct elementwise_result {
   Value count{};
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1
 
 /// What `elementwise_loss` runs.
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// A number where a range is expected: the same for each element.
 struct repeated {
@@ -203,4 +203,4 @@ auto elementwise_host(const Loss& loss, const char* who, const Names& names, con
   return weighted(mean_weights(size), positions);
 }
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail

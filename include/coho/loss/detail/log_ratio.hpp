@@ -5,7 +5,7 @@
 
 #include <coho/math.hpp>
 
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// Log-ratios beyond ±20 count as ±20: a run that diverges then shows huge numbers instead of infinities.
 inline constexpr double log_ratio_limit = 20;
@@ -31,4 +31,4 @@ T ratio_divergence(const T& ratio, const T& log_ratio) {
   return coho::where(abs(l) < 0.01, near_zero, T(ratio - 1.0 - l));
 }
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail

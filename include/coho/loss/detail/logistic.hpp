@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// What losses take from e^−|z|, all of it from one exponential.
 struct logistic_terms {
@@ -19,4 +19,4 @@ inline logistic_terms logistic(double z) noexcept {
   return {(z > 0 ? z : 0) + rest, (z < 0 ? -z : 0) + rest, z < 0 ? minor : major, z < 0 ? major : minor};
 }
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail

@@ -11,7 +11,7 @@
 #include <coho/reduce.hpp>
 
 /// What losses return for their arguments, and the checks and weights that they share.
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// A sum and a gradient per token; `value_of<T>` is double on the host and a 0-d tensor for tensors.
 template <class T>
@@ -81,4 +81,4 @@ Tensor without_masked(const Tensor& x, const token_weights<Tensor>& weights) {
   return coho::where(weights.values != 0, x, 0.0);
 }
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail

@@ -8,7 +8,7 @@
 #include <coho/rollout/minibatch.hpp>
 #include <coho/train/options/fit_options.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct direct_preference_options {
   learning_rate_options learning_rate{.peak = 5e-7};
@@ -36,4 +36,4 @@ struct direct_preference_statistics {
 
 using direct_preference_state = data_position;
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -2,7 +2,7 @@
 
 #include <coho/options.hpp>
 
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// The options that the trainers over fixed data share. `examples`: what a batch counts ("pairs").
 template <class Visitor, class... Options>
@@ -16,4 +16,4 @@ void describe_fit_options(Visitor& visit, std::string_view examples, Options&...
   visit({"seed", "of that order"}, o.seed...);
 }
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail

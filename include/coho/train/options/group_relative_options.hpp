@@ -17,7 +17,7 @@
 #include <coho/reward/empty_response.hpp>
 #include <coho/train/options/ppo_options.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 // GCC 12 takes an enumerator of an `enum class` for one that hides `coho::leave_one_out`. It does not.
 #pragma GCC diagnostic push
@@ -148,4 +148,4 @@ class group_baseline_estimator {
   Communicator& ranks_;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -24,7 +24,7 @@
 #include <coho/rollout/importance_weights.hpp>
 #include <coho/rollout/minibatch.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Where the log-probabilities come from that the ratios divide by.
 enum class old_log_prob_source {
@@ -199,4 +199,4 @@ struct ppo_options {
   }
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

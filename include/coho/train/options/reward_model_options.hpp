@@ -9,7 +9,7 @@
 #include <coho/rollout/minibatch.hpp>
 #include <coho/train/options/fit_options.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 struct reward_model_options {
   learning_rate_options learning_rate{};
@@ -39,4 +39,4 @@ struct reward_model_statistics {
 
 using reward_model_state = data_position;
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -7,7 +7,7 @@
 
 #include <coho/concepts.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Hooks that drivers call when a callback has them; each is optional:
 ///
@@ -106,4 +106,4 @@ consteval bool require_callback() {
 }
 }  // namespace detail
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -27,7 +27,7 @@
 #include <coho/train/steps/sample_and_score.hpp>
 #include <coho/train/steps/stopwatch.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What the models say about rollouts, up to the sequence rewards. Adds to the phases' seconds and tokens. Throws
 /// `argument_error` for rollouts that do not fit (`check_rollouts`), and where the options need log-probabilities of
@@ -148,4 +148,4 @@ void describe_rollouts(const Rollouts& r, Communicator& ranks, ppo_statistics& o
 
 }  // namespace detail
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

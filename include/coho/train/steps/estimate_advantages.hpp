@@ -19,7 +19,7 @@
 #include <coho/train/options/ppo_options.hpp>
 #include <coho/train/steps/policy_components.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 namespace detail {
 
@@ -139,4 +139,4 @@ struct estimate_advantages_fn {
 };
 inline constexpr estimate_advantages_fn estimate_advantages{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -17,7 +17,7 @@
 #include <coho/parallel/shares.hpp>
 #include <coho/rollout/trajectory.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 namespace detail {
 
@@ -170,4 +170,4 @@ struct gather_rollouts_fn {
 };
 inline constexpr gather_rollouts_fn gather_rollouts{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -17,7 +17,7 @@
 #include <coho/train/steps/callbacks.hpp>
 
 /// The outer loops that trainers share. For writers of drivers.
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// 0, 1, …, count − 1.
 template <class = void>
@@ -91,4 +91,4 @@ void require_same_order(const data_position& saved, const Options& options) {
                                                                std::to_string(options.batch_size));
 }
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail

@@ -14,7 +14,7 @@
 #include <coho/error.hpp>
 #include <coho/rollout/minibatch.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Takes over what a model returned. Throws `argument_error` when its length is not the expected one or a number in it
 /// is not finite: what came from a model is checked once, here, so that no NaN travels further.
@@ -113,4 +113,4 @@ struct evaluate_scores_fn {
 };
 inline constexpr evaluate_scores_fn evaluate_scores{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -18,7 +18,7 @@
 #include <coho/train/steps/ppo_statistics.hpp>
 #include <coho/train/steps/stopwatch.hpp>
 
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// What the on-policy drivers share: the order of a step, the loop over steps, and what a checkpoint holds. `Driver` is
 /// the class that inherits from it.
@@ -92,4 +92,4 @@ struct checked {
   explicit checked(Options unchecked) : options(std::move(unchecked)) { options.validate(); }
 };
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail

@@ -21,7 +21,7 @@
 #include <coho/reduce.hpp>
 #include <coho/train/steps/model_outputs.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 namespace detail {
 using array_weights = token_weights<Eigen::ArrayXd>;
@@ -267,4 +267,4 @@ consteval bool require_kl_controller() {
   return true;
 }
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -28,7 +28,7 @@
 #include <coho/train/steps/ppo_models.hpp>
 #include <coho/train/steps/ppo_statistics.hpp>
 
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// The second half of a step of every on-policy driver: `epochs` passes over shuffled minibatches of evaluated
 /// rollouts, each minibatch's losses normalised over all its micro-batches and ranks. Models without a value model
@@ -297,4 +297,4 @@ class policy_update {
   std::uint64_t step_ = 0;
 };
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail

@@ -9,7 +9,7 @@
 #include <coho/require.hpp>
 #include <coho/reward/breakdown.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// Stands for a decoder where there is none: reward queries then hold tokens and no response text.
 struct no_decoder_type {};
@@ -160,4 +160,4 @@ consteval bool require_models_of_steps() {
 
 }  // namespace detail
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -4,7 +4,7 @@
 
 #include <coho/kl/controllers.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// One number for each phase of a PPO step, on this rank.
 struct ppo_phases {
@@ -69,4 +69,4 @@ struct ppo_state {
   friend bool operator==(const ppo_state&, const ppo_state&) = default;
 };
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -12,7 +12,7 @@
 #include <coho/reduce.hpp>
 #include <coho/train/steps/model_outputs.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// preference_loss: what `direct_preference_trainer` minimises. coho's losses over whole responses are some (dpo_loss,
 /// kto_loss, orpo_loss, simpo_loss, cpo_loss).
@@ -65,4 +65,4 @@ preference_gradient evaluate_preference(const Loss& loss, const preference_log_p
 }
 
 }  // namespace detail
-}  // namespace coho
+}  // namespace coho::inline v0_1

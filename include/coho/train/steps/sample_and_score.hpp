@@ -24,7 +24,7 @@
 #include <coho/train/steps/model_outputs.hpp>
 #include <coho/train/steps/ppo_models.hpp>
 
-namespace coho {
+namespace coho::inline v0_1 {
 
 /// What responses are sampled and scored with, by reference: the members of `ppo_models` that sampling and scoring
 /// need, for measurements without a driver. The types are deduced.
@@ -185,4 +185,4 @@ struct sample_and_score_fn {
 };
 inline constexpr sample_and_score_fn sample_and_score{};
 
-}  // namespace coho
+}  // namespace coho::inline v0_1

@@ -3,7 +3,7 @@
 #include <ctime>
 #include <utility>
 
-namespace coho::detail {
+namespace coho::inline v0_1::detail {
 
 /// Seconds since the last lap, by a clock that nobody sets where there is one. (<chrono> costs each file that includes
 /// a driver a tenth of a second.)
@@ -28,4 +28,4 @@ class stopwatch {
   double last_ = read();
 };
 
-}  // namespace coho::detail
+}  // namespace coho::inline v0_1::detail
