@@ -4,27 +4,43 @@
 
 #include "commands/commands.hpp"
 #include "config/spelling.hpp"
+#include "run/stage.hpp"
 #include "settings/stage_options.hpp"
 
 namespace coho::trainer {
 
-void run_options(const config& options, stage_context& context) {
-  const auto stages = options.get<std::vector<std::string>>("options.stages", stages_with_options());
-  const bool markdown = options.get<bool>("options.markdown", false);
-  for (const auto& stage : stages) {
-    const auto meant = nearest(stage, stages_with_options());
-    options.check(!stage_options(stage).empty(), "options.stages",
-                  "a list of self_align, sft, reward, preference_pretraining, ppo, aggregate" +
-                      (meant.empty() ? "" : "; did you mean " + meant + "?"));
+namespace {
+
+class options_stage : public stage {
+ public:
+  options_stage(const config& options, stage_context&)
+      : stages_(options.get<std::vector<std::string>>("options.stages", stages_with_options())),
+        markdown_(options.get<bool>("options.markdown", false)) {
+    for (const auto& one : stages_) {
+      const auto meant = nearest(one, stages_with_options());
+      options.check(!stage_options(one).empty(), "options.stages",
+                    "a list of sft, reward, preference_pretraining, ppo, aggregate" +
+                        (meant.empty() ? "" : "; did you mean " + meant + "?"));
+    }
   }
-  if (!context.begin(options)) return;
-  for (const auto& stage : stages) {
-    const auto all = stage_options(stage);
-    if (stages.size() > 1) std::cout << (markdown ? "### " : "== ") << stage << "\n\n";
-    std::cout << (markdown ? option_markdown(all, stage_presets(stage)) : option_table(all))
-              << (stages.size() > 1 ? "\n" : "");
+
+  void run(stage_context&) override {
+    for (const auto& one : stages_) {
+      const auto all = stage_options(one);
+      if (stages_.size() > 1) std::cout << (markdown_ ? "### " : "== ") << one << "\n\n";
+      std::cout << (markdown_ ? option_markdown(all, stage_presets(one)) : option_table(all))
+                << (stages_.size() > 1 ? "\n" : "");
+    }
   }
-}
+
+ private:
+  std::vector<std::string> stages_;
+  bool markdown_;
+};
+
+}  // namespace
+
+void run_options(const config& options, stage_context& context) { run_stage<options_stage>(options, context); }
 
 subcommand make_options_command() {
   return {.name = "options",

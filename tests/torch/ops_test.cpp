@@ -20,14 +20,14 @@ using namespace coho::test;
 namespace {
 
 // 23 tokens in four sequences, every fifth masked, with NaN wherever it is masked.
-struct batch {
+struct number_batch {
   offsets slots{0, 9, 9, 10, 23};
   flags mask = flags(23, 1);
   Eigen::ArrayXd old = normals(23, 1), log_probs = old + normals(23, 2, 0.3), advantages = normals(23, 3),
                  returns = normals(23, 4);
   at::Tensor mask_tensor;
 
-  batch() {
+  number_batch() {
     for (std::size_t t = 0; t < 23; t += 5) mask[t] = 0;
     Eigen::ArrayXd numbers(23);
     for (Eigen::Index t = 0; t < 23; ++t) {
@@ -58,7 +58,7 @@ TEST_CASE("the objects of math.hpp on tensors agree with Eigen") {
 }
 
 TEST_CASE("ppo_clip on tensors: value, autograd and closed form agree with the host") {
-  const batch b;
+  const number_batch b;
   for (const double dual : {0.0, 1.5}) {
     const coho::ppo_clip_loss loss{{.clip_low = 0.15, .clip_high = 0.25, .dual_clip = dual}};
     const coho::reduction_options reduced{.kind = coho::reduction::sequence_mean_of_means};
@@ -97,7 +97,7 @@ TEST_CASE("ppo_clip on tensors: value, autograd and closed form agree with the h
 }
 
 TEST_CASE("value_clip on tensors agrees with the host") {
-  const batch b;
+  const number_batch b;
   const coho::value_clip_loss loss{{.clip = 0.2}};
   const auto weights = coho::make_token_weights(b.mask, b.slots);
   const auto tensor_weights = coho::make_token_weights(b.mask_tensor, b.slots);
@@ -117,7 +117,7 @@ TEST_CASE("value_clip on tensors agrees with the host") {
 }
 
 TEST_CASE("nll and kl_loss on tensors agree with the host") {
-  const batch b;
+  const number_batch b;
   const auto weights = coho::make_token_weights(b.mask, b.slots);
   const auto tensor_weights = coho::make_token_weights(b.mask_tensor, b.slots);
   {
@@ -177,7 +177,7 @@ TEST_CASE("bradley_terry on tensors agrees with the host") {
 }
 
 TEST_CASE("gae, whitening, shaping and normalisation take tensors through the host") {
-  const batch b;
+  const number_batch b;
   const coho::gae_options options{.gamma = 0.9, .lambda = 0.8};
   const auto expected =
       coho::gae({.rewards = b.advantages, .values = b.old, .mask = b.mask, .offsets = b.slots}, options);

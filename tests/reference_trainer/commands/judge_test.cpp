@@ -13,7 +13,7 @@ using namespace coho::test;
 
 namespace {
 
-constexpr const char* principles = R"([{"dimension":"short","definition":"the reply is brief."},
+constexpr const char* judged_principles = R"([{"dimension":"short","definition":"the reply is brief."},
 {"dimension":"honest","definition":"the reply says what is so."},{"dimension":"kind","definition":"the reply is warm."}])";
 using pair_list = std::vector<std::pair<std::string, std::string>>;
 const pair_list pairs{{"the fox is red.", "the fox is big. the fox likes wind."},
@@ -31,7 +31,7 @@ void write_samples(const temporary_directory& folder, const pair_list& responses
 std::string judged(const temporary_directory& folder, const std::string& out, const pair_list& responses,
                    bool resume = false) {
   write_samples(folder, responses);
-  write_bytes(folder / "principles.json", principles);
+  write_bytes(folder / "principles.json", judged_principles);
   run_stage(run_judge,
             {"model.path=" + demo_base().string(), "judge.samples=" + (folder / "samples.jsonl").string(),
              "judge.batch=8", "judge.principles=" + (folder / "principles.json").string(),
@@ -103,7 +103,7 @@ TEST_CASE("judge: a resumed file equals one of an uninterrupted run") {
 
 TEST_CASE("judge: several files, pairs of all responses, equal ones left out; a resumed file is the same") {
   const temporary_directory folder;
-  write_bytes(folder / "principles.json", principles);
+  write_bytes(folder / "principles.json", judged_principles);
   std::string first, second;
   const auto line = [](std::size_t prompt, const std::string& responses) {
     return R"({"instruction":"why is the fox number )" + std::to_string(prompt) + R"( red?","responses":[)" +

@@ -21,7 +21,7 @@ struct staged {
 };
 
 // Every stage that loads a model or data.
-std::vector<staged> stages() {
+std::vector<staged> all_stages() {
   return {{"prompts", run_prompts, {"prompts.source.a.path=/nowhere/a.jsonl"}},
           {"self_align", run_self_align, {"self_align.prompts=/nowhere/p.jsonl"}},
           {"sft", run_sft, {"sft.data=/nowhere/d.jsonl"}},
@@ -46,7 +46,7 @@ settings all_of(const staged& one, const temporary_directory& folder) {
 
 TEST_CASE("stages: a misspelt key is told before a file is opened") {
   const temporary_directory folder;
-  for (const auto& one : stages()) {
+  for (const auto& one : all_stages()) {
     CAPTURE(one.name);
     const settings given = all_of(one, folder);
     CHECK_THROWS_WITH(run_stage(one.run, given + settings{one.name + ".no_such_key=1"}),
@@ -58,7 +58,7 @@ TEST_CASE("stages: a misspelt key is told before a file is opened") {
 
 TEST_CASE("stages: a dry run opens no model and no data, and writes nothing") {
   const temporary_directory folder;
-  for (const auto& one : stages()) {
+  for (const auto& one : all_stages()) {
     CAPTURE(one.name);
     const config options(all_of(one, folder));
     for (const bool resume : {false, true}) {
