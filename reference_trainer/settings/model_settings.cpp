@@ -10,6 +10,7 @@
 
 #include "checkpoint/lora_patterns.hpp"
 #include "checkpoint/peft.hpp"
+#include "config/read_options.hpp"
 #include "files/data_files.hpp"
 
 namespace coho::trainer {

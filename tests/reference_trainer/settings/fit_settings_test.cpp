@@ -36,9 +36,9 @@ TEST_CASE("fit settings: what a section leaves out is the stage's default") {
 }
 
 TEST_CASE("fit settings: the steps are those of all epochs, and a warm-up may be a share of them") {
-  const auto out = read<coho::reward_model_options>(
-      {"s.epochs=4", "s.batch_size=10", "s.optimizer.moments=8bit", "s.save_every=5", "s.keep=2", "s.gradient_norm_clip=0"},
-      {.batch_size = 64, .learning_rate = 3e-5, .warmup_steps = 0.1});
+  const auto out = read<coho::reward_model_options>({"s.epochs=4", "s.batch_size=10", "s.optimizer.moments=8bit",
+                                                     "s.save_every=5", "s.keep=2", "s.gradient_norm_clip=0"},
+                                                    {.batch_size = 64, .learning_rate = 3e-5, .warmup_steps = 0.1});
   CHECK(out.steps_over(95) == 40);
   CHECK(out.options_over(95).learning_rate.total_steps == 40);
   CHECK(out.options_over(95).learning_rate.warmup_steps == 4);
@@ -60,7 +60,8 @@ TEST_CASE("fit settings: values out of range are refused with their key") {
 }
 
 TEST_CASE("fit settings: a schedule of its own length, and a warm-up in steps, do not depend on the examples") {
-  const auto out = read<coho::supervised_options>({"s.learning_rate.total_steps=200", "s.learning_rate.warmup_steps=30"}, {});
+  const auto out =
+      read<coho::supervised_options>({"s.learning_rate.total_steps=200", "s.learning_rate.warmup_steps=30"}, {});
   for (const std::size_t examples : {1, 10000}) {
     CHECK(out.options_over(examples).learning_rate.total_steps == 200);
     CHECK(out.options_over(examples).learning_rate.warmup_steps == 30);
