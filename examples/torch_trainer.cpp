@@ -87,10 +87,10 @@ int main() {
     return coho::sequence_sums(model.log_probs(tokens), pair_offsets);
   };
   // The reference is the model before training: its outputs are computed once, and no second model is kept.
-  const at::Tensor reference_preferred = whole(preferred).detach(), reference_other = whole(other).detach();
+  const at::Tensor reference_chosen = whole(preferred).detach(), reference_rejected = whole(other).detach();
   const coho::dpo_loss dpo{{.beta = 0.5}};
   for (int step = 0; step <= 20; ++step) {
-    const at::Tensor loss = dpo(whole(preferred), whole(other), reference_preferred, reference_other);
+    const at::Tensor loss = dpo(whole(preferred), whole(other), reference_chosen, reference_rejected);
     if (step % 10 == 0) std::printf("DPO step %d: loss %.4f\n", step, loss.item<double>());
     optimizer.zero_grad();
     loss.backward();

@@ -104,7 +104,7 @@ void run(const folder& files) {
   const auto dpo = timed("dpo_loss", 30,
                          [&] { return coho::dpo_loss{}.value_and_grad(log_probs, other, old_log_probs, reference); });
   files.write("coho.dpo_loss", number(dpo.value));
-  files.write("coho.d_preferred", dpo.d_preferred);
+  files.write("coho.d_chosen", dpo.d_chosen);
 
   const at::NoGradGuard no_gradient;
   auto hidden = files.read("hidden"), head = files.read("head"), ids = files.read("targets");

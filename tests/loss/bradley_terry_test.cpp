@@ -20,8 +20,8 @@ TEMPLATE_TEST_CASE("differences 0, 1 and 2 by hand", "", Eigen::ArrayXd, Eigen::
   const auto result = bradley_terry_loss{}.value_and_grad(r, s);
   CHECK(result.value == Approx((0.6931471806 + 0.3132616875 + 0.1269280110) / 3).epsilon(1e-6));
   CHECK(bradley_terry_loss{}(r, s) == Approx(result.value));
-  CHECK(result.d_preferred[0] == Approx(-0.5 / 3));
-  CHECK(result.d_other[1] == Approx(0.2689414214 / 3).epsilon(1e-6));
+  CHECK(result.d_chosen[0] == Approx(-0.5 / 3));
+  CHECK(result.d_rejected[1] == Approx(0.2689414214 / 3).epsilon(1e-6));
   CHECK(result.accuracy == Approx(2.5 / 3));
 }
 
@@ -31,8 +31,8 @@ TEST_CASE("extreme differences neither overflow nor vanish") {
   CHECK(loss(5000.0, 0.0) == 0);
   CHECK(loss(40.0, 0.0) == Approx(std::exp(-40.0)));
   const auto result = loss.value_and_grad(array({40, -5000}), array({0, 0}));
-  CHECK(result.d_preferred[0] == Approx(-0.5 * std::exp(-40.0)));
-  CHECK(result.d_preferred[1] == Approx(-0.5));
+  CHECK(result.d_chosen[0] == Approx(-0.5 * std::exp(-40.0)));
+  CHECK(result.d_chosen[1] == Approx(-0.5));
 }
 
 TEST_CASE("the loss only sees differences unless centred") {
@@ -52,7 +52,7 @@ TEST_CASE("margin, label smoothing and ties by hand") {
         Approx(0.5 * (0.5 * (0.3132616875 + 1.3132616875) + 1.3132616875)));
   const auto tie =
       bradley_terry_loss{}.value_and_grad(array({2}), array({2}), make_token_weights(offsets{0, 1}), array({0.5}));
-  CHECK(tie.d_preferred[0] == Approx(0).margin(1e-15));
+  CHECK(tie.d_chosen[0] == Approx(0).margin(1e-15));
   CHECK(tie.accuracy == 0.5);
 }
 
@@ -67,11 +67,11 @@ TEST_CASE("gradients agree with central differences for every option") {
     const bradley_terry_loss loss{options};
     const auto result = loss.value_and_grad(r, s, weights, targets);
     CHECK(result.value == Approx(loss(r, s, weights, targets)).epsilon(1e-12));
-    check_gradient(r, result.d_preferred, [&](const Eigen::ArrayXd& x) { return loss(x, s, weights, targets); });
-    check_gradient(s, result.d_other, [&](const Eigen::ArrayXd& x) { return loss(r, x, weights, targets); });
+    check_gradient(r, result.d_chosen, [&](const Eigen::ArrayXd& x) { return loss(x, s, weights, targets); });
+    check_gradient(s, result.d_rejected, [&](const Eigen::ArrayXd& x) { return loss(r, x, weights, targets); });
     const auto plain = loss.value_and_grad(r, s);
-    check_gradient(r, plain.d_preferred, [&](const Eigen::ArrayXd& x) { return loss(x, s); });
-    check_gradient(s, plain.d_other, [&](const Eigen::ArrayXd& x) { return loss(r, x); });
+    check_gradient(r, plain.d_chosen, [&](const Eigen::ArrayXd& x) { return loss(x, s); });
+    check_gradient(s, plain.d_rejected, [&](const Eigen::ArrayXd& x) { return loss(r, x); });
   }
 }
 
@@ -79,7 +79,7 @@ TEST_CASE("pairs of weight 0 are left out, NaN and all") {
   const auto weights = make_token_weights(flags{1, 0}, offsets{0, 2});
   const auto result = bradley_terry_loss{}.value_and_grad(array({0, not_a_number}), array({0, not_a_number}), weights);
   CHECK(result.value == Approx(std::log(2.0)));
-  CHECK(result.d_preferred[1] == 0);
+  CHECK(result.d_chosen[1] == 0);
   CHECK_THROWS_AS(bradley_terry_loss{}(array({not_a_number}), array({0})), coho::argument_error);
 }
 
@@ -112,9 +112,9 @@ TEMPLATE_TEST_CASE("margins of pairs by hand", "", Eigen::ArrayXd, Eigen::ArrayX
   const auto result = bradley_terry_loss{}.value_and_grad(r, s, pair_margins{m});
   CHECK(result.value == Approx((0.6931471806 + 0.3132616875 + 0.1269280110) / 3).epsilon(1e-6));
   CHECK(bradley_terry_loss{}(r, s, pair_margins{m}) == Approx(result.value).epsilon(1e-12));
-  CHECK(result.d_preferred[0] == Approx(-0.5 / 3));
-  CHECK(result.d_other[1] == Approx(0.2689414214 / 3).epsilon(1e-6));
-  CHECK(result.d_preferred[2] == Approx(-0.1192029220 / 3).epsilon(1e-6));
+  CHECK(result.d_chosen[0] == Approx(-0.5 / 3));
+  CHECK(result.d_rejected[1] == Approx(0.2689414214 / 3).epsilon(1e-6));
+  CHECK(result.d_chosen[2] == Approx(-0.1192029220 / 3).epsilon(1e-6));
   CHECK(result.accuracy == 1);  // of the scores alone: the margin of the first pair makes it no tie
 
   const weights_type weights{array({0.5, 0.25, 0.25})};
@@ -136,7 +136,7 @@ TEST_CASE("the margin of one pair, and one for all, add to the option's") {
   const auto by_option = bradley_terry_loss{{.margin = 0.7}}.value_and_grad(r, s);
   const auto by_number = bradley_terry_loss{}.value_and_grad(r, s, pair_margins{0.7});
   CHECK(by_number.value == Approx(by_option.value).epsilon(1e-14));
-  CHECK(by_number.d_preferred.isApprox(by_option.d_preferred, 1e-14));
+  CHECK(by_number.d_chosen.isApprox(by_option.d_chosen, 1e-14));
   CHECK(bradley_terry_loss{{.margin = 0.7}}(r, s, pair_margins{m}) ==
         Approx(bradley_terry_loss{}(r, s, pair_margins{m + 0.7})).epsilon(1e-12));
 }
@@ -166,16 +166,16 @@ TEST_CASE("gradients with margins of pairs agree with central differences for ev
         coho::bradley_terry_options{.label_smoothing = 0.2}, coho::bradley_terry_options{.centring = 0.1}}) {
     const bradley_terry_loss loss{options};
     const auto mean = loss.value_and_grad(r, s, margins);
-    check_gradient(r, mean.d_preferred, [&](const Eigen::ArrayXd& x) { return loss(x, s, margins); });
-    check_gradient(s, mean.d_other, [&](const Eigen::ArrayXd& x) { return loss(r, x, margins); });
+    check_gradient(r, mean.d_chosen, [&](const Eigen::ArrayXd& x) { return loss(x, s, margins); });
+    check_gradient(s, mean.d_rejected, [&](const Eigen::ArrayXd& x) { return loss(r, x, margins); });
     const auto weighted = loss.value_and_grad(r, s, weights, margins);
-    check_gradient(r, weighted.d_preferred, [&](const Eigen::ArrayXd& x) { return loss(x, s, weights, margins); });
+    check_gradient(r, weighted.d_chosen, [&](const Eigen::ArrayXd& x) { return loss(x, s, weights, margins); });
     const auto result = loss.value_and_grad(r, s, weights, targets, margins);
     CHECK(result.value == Approx(loss(r, s, weights, targets, margins)).epsilon(1e-12));
-    CHECK(result.d_other[4] == 0);
-    check_gradient(r, result.d_preferred,
-                   [&](const Eigen::ArrayXd& x) { return loss(x, s, weights, targets, margins); });
-    check_gradient(s, result.d_other, [&](const Eigen::ArrayXd& x) { return loss(r, x, weights, targets, margins); });
+    CHECK(result.d_rejected[4] == 0);
+    check_gradient(r, result.d_chosen, [&](const Eigen::ArrayXd& x) { return loss(x, s, weights, targets, margins); });
+    check_gradient(s, result.d_rejected,
+                   [&](const Eigen::ArrayXd& x) { return loss(r, x, weights, targets, margins); });
   }
 }
 
@@ -193,7 +193,7 @@ TEST_CASE("margins that do not fit are refused by name, and those of weight 0 ar
     const weights_type weights{array({1, 0})};
     const auto result = loss.value_and_grad(r, s, weights, pair_margins{array({1, bad})});
     CHECK(result.value == Approx(std::log(2.0)));
-    CHECK(result.d_preferred[1] == 0);
+    CHECK(result.d_chosen[1] == 0);
   }
   const Eigen::ArrayXd none;
   CHECK(loss(none, none, pair_margins{none}) == 0);

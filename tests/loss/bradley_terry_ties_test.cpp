@@ -98,8 +98,8 @@ TEST_CASE("where ties are ruled out the loss is Bradley–Terry's, and a tie is 
     const bradley_terry_ties_loss loss{options};
     const auto result = loss.value_and_grad(r, s, outcomes);
     CHECK(result.value == Approx(expected.value).epsilon(1e-12));
-    CHECK((result.d_first - expected.d_preferred).abs().maxCoeff() < 1e-14);
-    CHECK((result.d_second - expected.d_other).abs().maxCoeff() < 1e-14);
+    CHECK((result.d_first - expected.d_chosen).abs().maxCoeff() < 1e-14);
+    CHECK((result.d_second - expected.d_rejected).abs().maxCoeff() < 1e-14);
     CHECK(result.accuracy == Approx(expected.accuracy));
     CHECK(loss.probabilities(1, 1).tie == 0);
     outcomes[2] = 0.5;

@@ -21,7 +21,7 @@ const std::vector<cpo_options> all_forms{{},
 
 }  // namespace
 
-TEST_CASE("CPO of equal responses is ln 2 and the preferred response's negative log-likelihood") {
+TEST_CASE("CPO of equal responses is ln 2 and the chosen response's negative log-likelihood") {
   const cpo_loss loss;
   CHECK(loss(-6.0, -6.0, 3.0) == Approx(std::log(2.0) + 2).epsilon(1e-14));
   CHECK(loss(-6.0, -6.0, 1.0) == Approx(std::log(2.0) + 6).epsilon(1e-14));
@@ -31,19 +31,19 @@ TEST_CASE("CPO of equal responses is ln 2 and the preferred response's negative 
 TEMPLATE_TEST_CASE("CPO of two pairs by hand", "", Eigen::ArrayXd, Eigen::ArrayXf, std::vector<double>,
                    std::vector<float>) {
   // z = 1 and −1; a mean log-prob of −2 and −4.
-  const auto preferred = make<TestType>({-10, -20}), other = make<TestType>({-20, -10});
+  const auto chosen = make<TestType>({-10, -20}), rejected = make<TestType>({-20, -10});
   const std::vector<int> lengths{5, 5};
   const cpo_loss loss;
-  const auto result = loss.value_and_grad(preferred, other, lengths);
+  const auto result = loss.value_and_grad(chosen, rejected, lengths);
   const double expected = (0.3132616875 + 2 + 1.3132616875 + 4) / 2;
   CHECK(result.value == Approx(expected).epsilon(1e-7));
-  CHECK(loss(preferred, other, make<TestType>({5, 5})) == Approx(expected).epsilon(1e-7));
-  CHECK(result.d_preferred[0] == Approx((-0.1 * 0.2689414214 - 0.2) / 2).epsilon(1e-6));
-  CHECK(result.d_other[1] == Approx(0.1 * 0.7310585786 / 2).epsilon(1e-6));
+  CHECK(loss(chosen, rejected, make<TestType>({5, 5})) == Approx(expected).epsilon(1e-7));
+  CHECK(result.d_chosen[0] == Approx((-0.1 * 0.2689414214 - 0.2) / 2).epsilon(1e-6));
+  CHECK(result.d_rejected[1] == Approx(0.1 * 0.7310585786 / 2).epsilon(1e-6));
   CHECK(result.accuracy == 0.5);
   CHECK(result.margin == Approx(0).margin(1e-7));
   const cpo_loss hinge{{.form = dpo_form::hinge, .nll_coefficient = 0}};
-  CHECK(hinge(preferred, other, lengths) == Approx((0 + 2) / 2.0).margin(1e-6));
+  CHECK(hinge(chosen, rejected, lengths) == Approx((0 + 2) / 2.0).margin(1e-6));
 }
 
 TEST_CASE("CPO in the form of IPO by hand") {
@@ -52,46 +52,46 @@ TEST_CASE("CPO in the form of IPO by hand") {
 }
 
 TEST_CASE("CPO without its likelihood term is DPO with a uniform reference") {
-  const Eigen::ArrayXd preferred = normals(8, 1, 4), other = normals(8, 2, 4);
+  const Eigen::ArrayXd chosen = normals(8, 1, 4), rejected = normals(8, 2, 4);
   for (auto options : all_forms) {
     options.nll_coefficient = 0;
     const coho::dpo_loss dpo{{.beta = options.beta, .form = options.form, .label_smoothing = options.label_smoothing}};
-    CHECK(cpo_loss{options}(preferred, other, 4.0) == Approx(dpo(preferred, other, -30.0, -30.0)).epsilon(1e-10));
-    CHECK(cpo_loss{options}(preferred + 2.0, other + 2.0, 4.0) ==
-          Approx(cpo_loss{options}(preferred, other, 4.0)).epsilon(1e-10));
+    CHECK(cpo_loss{options}(chosen, rejected, 4.0) == Approx(dpo(chosen, rejected, -30.0, -30.0)).epsilon(1e-10));
+    CHECK(cpo_loss{options}(chosen + 2.0, rejected + 2.0, 4.0) ==
+          Approx(cpo_loss{options}(chosen, rejected, 4.0)).epsilon(1e-10));
   }
 }
 
 TEST_CASE("CPO's gradients agree with central differences for every option") {
-  const Eigen::ArrayXd preferred = normals(15, 1, 4), other = normals(15, 2, 4);
+  const Eigen::ArrayXd chosen = normals(15, 1, 4), rejected = normals(15, 2, 4);
   const Eigen::ArrayXd lengths = Eigen::ArrayXd::LinSpaced(15, 0, 14);
   Eigen::ArrayXd factors = normals(15, 5).abs();
   factors[3] = 0;
   const weights_type weights{factors};
   for (const auto& options : all_forms) {
     const cpo_loss loss{options};
-    const auto result = loss.value_and_grad(preferred, other, lengths, weights);
-    CHECK(result.value == Approx(loss(preferred, other, lengths, weights)).epsilon(1e-12));
-    CHECK(result.d_preferred[3] == 0);
-    check_gradient(preferred, result.d_preferred,
-                   [&](const Eigen::ArrayXd& x) { return loss(x, other, lengths, weights); });
-    check_gradient(other, result.d_other,
-                   [&](const Eigen::ArrayXd& x) { return loss(preferred, x, lengths, weights); });
-    const auto plain = loss.value_and_grad(preferred, other, lengths);
-    check_gradient(preferred, plain.d_preferred, [&](const Eigen::ArrayXd& x) { return loss(x, other, lengths); });
-    check_gradient(other, plain.d_other, [&](const Eigen::ArrayXd& x) { return loss(preferred, x, lengths); });
+    const auto result = loss.value_and_grad(chosen, rejected, lengths, weights);
+    CHECK(result.value == Approx(loss(chosen, rejected, lengths, weights)).epsilon(1e-12));
+    CHECK(result.d_chosen[3] == 0);
+    check_gradient(chosen, result.d_chosen,
+                   [&](const Eigen::ArrayXd& x) { return loss(x, rejected, lengths, weights); });
+    check_gradient(rejected, result.d_rejected,
+                   [&](const Eigen::ArrayXd& x) { return loss(chosen, x, lengths, weights); });
+    const auto plain = loss.value_and_grad(chosen, rejected, lengths);
+    check_gradient(chosen, plain.d_chosen, [&](const Eigen::ArrayXd& x) { return loss(x, rejected, lengths); });
+    check_gradient(rejected, plain.d_rejected, [&](const Eigen::ArrayXd& x) { return loss(chosen, x, lengths); });
   }
 }
 
 TEST_CASE("the hinge of CPO from both sides of its kink") {
   const cpo_loss loss{{.beta = 1, .form = dpo_form::hinge, .nll_coefficient = 0}};
   const auto result = loss.value_and_grad(array({1 - 1e-9, 1, 1 + 1e-9}), array({0, 0, 0}), 1.0);
-  CHECK(result.d_preferred[0] == Approx(-1.0 / 3));
-  CHECK(result.d_preferred[1] == 0);
-  CHECK(result.d_preferred[2] == 0);
+  CHECK(result.d_chosen[0] == Approx(-1.0 / 3));
+  CHECK(result.d_chosen[1] == 0);
+  CHECK(result.d_chosen[2] == 0);
 }
 
-TEST_CASE("an empty preferred response adds nothing to CPO's likelihood term") {
+TEST_CASE("an empty chosen response adds nothing to CPO's likelihood term") {
   CHECK(cpo_loss{}(0.0, 0.0, 0.0) == Approx(std::log(2.0)));
 }
 
@@ -106,8 +106,8 @@ TEST_CASE("CPO leaves pairs of weight 0 out, NaN and all") {
   const auto x = array({-1, not_a_number});
   const auto result = cpo_loss{}.value_and_grad(x, x, x, weights_type{array({1, 0})});
   CHECK(result.value == Approx(std::log(2.0) + 1));
-  CHECK(result.d_preferred[1] == 0);
-  CHECK(result.d_other[1] == 0);
+  CHECK(result.d_chosen[1] == 0);
+  CHECK(result.d_rejected[1] == 0);
   CHECK_THROWS_AS(cpo_loss{}(x, x, 1.0), coho::argument_error);
 }
 
@@ -119,7 +119,7 @@ TEST_CASE("no pairs, unusable options and lengths of CPO") {
   CHECK_THROWS_WITH(cpo_loss({.label_smoothing = 0.1}), Catch::Contains("option label_smoothing"));
   CHECK_THROWS_WITH(cpo_loss({.nll_coefficient = -1}), Catch::Contains("option nll_coefficient"));
   CHECK_THROWS_AS(cpo_loss({.nll_coefficient = not_a_number}), coho::option_error);
-  CHECK_THROWS_WITH(cpo_loss{}(two, one, two), Catch::Contains("other"));
-  CHECK_THROWS_WITH(cpo_loss{}(two, two, one), Catch::Contains("preferred_lengths"));
+  CHECK_THROWS_WITH(cpo_loss{}(two, one, two), Catch::Contains("rejected"));
+  CHECK_THROWS_WITH(cpo_loss{}(two, two, one), Catch::Contains("chosen_lengths"));
   CHECK_THROWS_AS(cpo_loss{}(two, two, two, weights_type{one}), coho::argument_error);
 }

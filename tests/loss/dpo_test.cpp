@@ -23,30 +23,30 @@ const std::vector<dpo_options> dpo_forms{{.beta = 0.3},
 
 TEST_CASE("a fresh DPO run starts at loss ln 2") {
   CHECK(dpo_loss{}(-5.0, -7.0, -5.0, -7.0) == Approx(std::log(2.0)).epsilon(1e-14));
-  const Eigen::ArrayXd policy = normals(6, 1, 9), other = normals(6, 2, 9);
-  CHECK(dpo_loss{}(policy, other, policy, other) == Approx(std::log(2.0)).epsilon(1e-14));
+  const Eigen::ArrayXd policy = normals(6, 1, 9), rejected = normals(6, 2, 9);
+  CHECK(dpo_loss{}(policy, rejected, policy, rejected) == Approx(std::log(2.0)).epsilon(1e-14));
 }
 
 TEMPLATE_TEST_CASE("peers' values of DPO: logit differences 0, 10 and 20 at β 0.1", "", Eigen::ArrayXd, Eigen::ArrayXf,
                    std::vector<double>, std::vector<float>) {
-  const auto preferred = make<TestType>({-30, -20, -10}), other = make<TestType>({-40, -40, -40});
-  const auto reference_preferred = make<TestType>({-25, -25, -25}), reference_other = make<TestType>({-35, -35, -35});
+  const auto chosen = make<TestType>({-30, -20, -10}), rejected = make<TestType>({-40, -40, -40});
+  const auto reference_chosen = make<TestType>({-25, -25, -25}), reference_rejected = make<TestType>({-35, -35, -35});
   const double sigmoid[] = {0.6931, 0.3133, 0.1269}, hinge[] = {1, 0, 0};
   for (int i = 0; i < 3; ++i) {
-    const double p = preferred[i], o = other[i];
+    const double p = chosen[i], o = rejected[i];
     CHECK(dpo_loss{{.beta = 0.1}}(p, o, -25.0, -35.0) == Approx(sigmoid[i]).margin(5e-5));
     CHECK(dpo_loss{{.beta = 0.1, .form = dpo_form::hinge}}(p, o, -25.0, -35.0) == Approx(hinge[i]).margin(1e-12));
   }
   const dpo_loss loss;
-  const auto result = loss.value_and_grad(preferred, other, reference_preferred, reference_other);
+  const auto result = loss.value_and_grad(chosen, rejected, reference_chosen, reference_rejected);
   CHECK(result.value == Approx((0.6931471806 + 0.3132616875 + 0.1269280110) / 3).epsilon(1e-6));
-  CHECK(loss(preferred, other, reference_preferred, reference_other) == Approx(result.value).epsilon(1e-12));
-  CHECK(result.d_preferred[0] == Approx(-0.1 * 0.5 / 3));
-  CHECK(result.d_other[1] == Approx(0.1 * 0.2689414214 / 3).epsilon(1e-6));
+  CHECK(loss(chosen, rejected, reference_chosen, reference_rejected) == Approx(result.value).epsilon(1e-12));
+  CHECK(result.d_chosen[0] == Approx(-0.1 * 0.5 / 3));
+  CHECK(result.d_rejected[1] == Approx(0.1 * 0.2689414214 / 3).epsilon(1e-6));
   CHECK(result.accuracy == Approx(2.5 / 3));
   CHECK(result.margin == Approx(1).epsilon(1e-6));
   const dpo_loss flat{{.form = dpo_form::hinge}};
-  CHECK(flat(preferred, other, reference_preferred, reference_other) == Approx(1.0 / 3).epsilon(1e-6));
+  CHECK(flat(chosen, rejected, reference_chosen, reference_rejected) == Approx(1.0 / 3).epsilon(1e-6));
 }
 
 TEST_CASE("IPO, conservative and robust DPO by hand") {
@@ -61,10 +61,10 @@ TEST_CASE("IPO, conservative and robust DPO by hand") {
 }
 
 TEST_CASE("conservative and robust DPO without noise are DPO") {
-  for (const double preferred : {-9.0, -3.0, 4.0}) {
-    const double expected = dpo_loss{}(preferred, -3.0, -1.0, -2.0);
-    CHECK(dpo_loss{{.form = dpo_form::conservative}}(preferred, -3.0, -1.0, -2.0) == Approx(expected).epsilon(1e-14));
-    CHECK(dpo_loss{{.form = dpo_form::robust}}(preferred, -3.0, -1.0, -2.0) == Approx(expected).epsilon(1e-14));
+  for (const double chosen : {-9.0, -3.0, 4.0}) {
+    const double expected = dpo_loss{}(chosen, -3.0, -1.0, -2.0);
+    CHECK(dpo_loss{{.form = dpo_form::conservative}}(chosen, -3.0, -1.0, -2.0) == Approx(expected).epsilon(1e-14));
+    CHECK(dpo_loss{{.form = dpo_form::robust}}(chosen, -3.0, -1.0, -2.0) == Approx(expected).epsilon(1e-14));
   }
 }
 
@@ -86,55 +86,55 @@ TEST_CASE("conservative DPO is least where the model believes the noise") {
   // σ(z) = 1 − ε.
   const dpo_loss loss{{.beta = 1, .form = dpo_form::conservative, .label_smoothing = 0.2}};
   const auto at = loss.value_and_grad(array({std::log(4.0)}), array({0}), array({0}), array({0}));
-  CHECK(at.d_preferred[0] == Approx(0).margin(1e-15));
+  CHECK(at.d_chosen[0] == Approx(0).margin(1e-15));
   CHECK(loss(1.5, 0.0, 0.0, 0.0) > at.value);
   CHECK(loss(1.3, 0.0, 0.0, 0.0) > at.value);
 }
 
 TEST_CASE("gradients of every DPO form agree with central differences") {
-  const Eigen::ArrayXd preferred = normals(15, 1, 4), other = normals(15, 2, 4), r = normals(15, 3, 4),
+  const Eigen::ArrayXd chosen = normals(15, 1, 4), rejected = normals(15, 2, 4), r = normals(15, 3, 4),
                        s = normals(15, 4, 4);
   Eigen::ArrayXd factors = normals(15, 5).abs();
   factors[3] = 0;
   const weights_type weights{factors};
   for (const auto& options : dpo_forms) {
     const dpo_loss loss{options};
-    const auto result = loss.value_and_grad(preferred, other, r, s, weights);
-    CHECK(result.value == Approx(loss(preferred, other, r, s, weights)).epsilon(1e-12));
-    CHECK(result.d_preferred[3] == 0);
-    check_gradient(preferred, result.d_preferred,
-                   [&](const Eigen::ArrayXd& x) { return loss(x, other, r, s, weights); });
-    check_gradient(other, result.d_other, [&](const Eigen::ArrayXd& x) { return loss(preferred, x, r, s, weights); });
-    const auto plain = loss.value_and_grad(preferred, other, r, s);
-    check_gradient(preferred, plain.d_preferred, [&](const Eigen::ArrayXd& x) { return loss(x, other, r, s); });
-    check_gradient(other, plain.d_other, [&](const Eigen::ArrayXd& x) { return loss(preferred, x, r, s); });
+    const auto result = loss.value_and_grad(chosen, rejected, r, s, weights);
+    CHECK(result.value == Approx(loss(chosen, rejected, r, s, weights)).epsilon(1e-12));
+    CHECK(result.d_chosen[3] == 0);
+    check_gradient(chosen, result.d_chosen, [&](const Eigen::ArrayXd& x) { return loss(x, rejected, r, s, weights); });
+    check_gradient(rejected, result.d_rejected,
+                   [&](const Eigen::ArrayXd& x) { return loss(chosen, x, r, s, weights); });
+    const auto plain = loss.value_and_grad(chosen, rejected, r, s);
+    check_gradient(chosen, plain.d_chosen, [&](const Eigen::ArrayXd& x) { return loss(x, rejected, r, s); });
+    check_gradient(rejected, plain.d_rejected, [&](const Eigen::ArrayXd& x) { return loss(chosen, x, r, s); });
   }
 }
 
 TEST_CASE("the hinge of DPO from both sides of its kink") {
   const dpo_loss loss{{.beta = 1, .form = dpo_form::hinge}};
-  const Eigen::ArrayXd zero = Eigen::ArrayXd::Zero(3), preferred = array({1 - 1e-9, 1, 1 + 1e-9});
-  const auto result = loss.value_and_grad(preferred, zero, zero, zero);
-  CHECK(result.d_preferred[0] == Approx(-1.0 / 3));
-  CHECK(result.d_other[0] == Approx(1.0 / 3));
-  CHECK(result.d_preferred[1] == 0);
-  CHECK(result.d_preferred[2] == 0);
+  const Eigen::ArrayXd zero = Eigen::ArrayXd::Zero(3), chosen = array({1 - 1e-9, 1, 1 + 1e-9});
+  const auto result = loss.value_and_grad(chosen, zero, zero, zero);
+  CHECK(result.d_chosen[0] == Approx(-1.0 / 3));
+  CHECK(result.d_rejected[0] == Approx(1.0 / 3));
+  CHECK(result.d_chosen[1] == 0);
+  CHECK(result.d_chosen[2] == 0);
   CHECK(loss(0.75, 0.0, 0.0, 0.0) == 0.25);
   CHECK(loss(1.0, 0.0, 0.0, 0.0) == 0);
   CHECK(loss(1.25, 0.0, 0.0, 0.0) == 0);
 }
 
 TEST_CASE("DPO only sees differences of log-ratios") {
-  const Eigen::ArrayXd preferred = normals(8, 1, 4), other = normals(8, 2, 4), r = normals(8, 3, 4),
+  const Eigen::ArrayXd chosen = normals(8, 1, 4), rejected = normals(8, 2, 4), r = normals(8, 3, 4),
                        s = normals(8, 4, 4);
   for (const auto& options : dpo_forms) {
     const dpo_loss loss{options};
-    const double expected = loss(preferred, other, r, s);
-    CHECK(loss(preferred + 3.0, other, r + 3.0, s) == Approx(expected).epsilon(1e-10));
-    CHECK(loss(preferred - 2.0, other - 2.0, r, s) == Approx(expected).epsilon(1e-10));
-    CHECK(loss(preferred, other, r, s + 1.0) != Approx(expected).epsilon(1e-3));
-    const auto result = loss.value_and_grad(preferred, other, r, s);
-    CHECK((result.d_preferred + result.d_other).abs().maxCoeff() == 0);
+    const double expected = loss(chosen, rejected, r, s);
+    CHECK(loss(chosen + 3.0, rejected, r + 3.0, s) == Approx(expected).epsilon(1e-10));
+    CHECK(loss(chosen - 2.0, rejected - 2.0, r, s) == Approx(expected).epsilon(1e-10));
+    CHECK(loss(chosen, rejected, r, s + 1.0) != Approx(expected).epsilon(1e-3));
+    const auto result = loss.value_and_grad(chosen, rejected, r, s);
+    CHECK((result.d_chosen + result.d_rejected).abs().maxCoeff() == 0);
   }
 }
 
@@ -147,10 +147,10 @@ TEST_CASE("DPO of extreme log-probs neither overflows nor loses small losses") {
     const auto zero = Eigen::ArrayXd::Zero(2);
     const auto result = dpo_loss{options}.value_and_grad(array({-1e6, 1e6}), zero, zero, zero);
     CHECK(std::isfinite(result.value));
-    CHECK(result.d_preferred.isFinite().all());
+    CHECK(result.d_chosen.isFinite().all());
   }
   const auto small = loss.value_and_grad(array({40}), array({0}), array({0}), array({0}));
-  CHECK(small.d_preferred[0] == Approx(-std::exp(-40.0)));
+  CHECK(small.d_chosen[0] == Approx(-std::exp(-40.0)));
 }
 
 TEST_CASE("DPO leaves pairs of weight 0 out, NaN and all") {
@@ -159,8 +159,8 @@ TEST_CASE("DPO leaves pairs of weight 0 out, NaN and all") {
     const dpo_loss loss{options};
     const auto result = loss.value_and_grad(x, zero, zero, zero, weights_type{array({1, 0})});
     CHECK(result.value == Approx(loss(1.0, 0.0, 0.0, 0.0)));
-    CHECK(result.d_preferred[1] == 0);
-    CHECK(result.d_other[1] == 0);
+    CHECK(result.d_chosen[1] == 0);
+    CHECK(result.d_rejected[1] == 0);
     CHECK(result.margin == Approx(0.3));
     CHECK(result.accuracy == 1);
     CHECK_THROWS_AS(loss(x, zero, zero, zero), coho::argument_error);
@@ -178,7 +178,7 @@ TEST_CASE("no pairs, unusable options and lengths of DPO") {
   const auto empty = dpo_loss{}.value_and_grad(none, none, none, none);
   CHECK(empty.value == 0);
   CHECK(empty.accuracy == 0);
-  CHECK(empty.d_preferred.size() == 0);
+  CHECK(empty.d_chosen.size() == 0);
   for (const double beta : {0.0, -1.0, not_a_number, infinity}) {
     CHECK_THROWS_WITH(dpo_loss({.beta = beta}), Catch::Contains("option beta"));
   }
@@ -187,8 +187,8 @@ TEST_CASE("no pairs, unusable options and lengths of DPO") {
   CHECK_THROWS_AS(dpo_loss({.form = dpo_form::robust, .label_smoothing = 0.5}), coho::option_error);
   CHECK_THROWS_AS(dpo_loss({.form = dpo_form::robust, .label_smoothing = -0.1}), coho::option_error);
   CHECK_THROWS_AS(dpo_loss({.form = dpo_form::robust, .label_smoothing = not_a_number}), coho::option_error);
-  CHECK_THROWS_WITH(dpo_loss{}(two, one, two, two), Catch::Contains("other"));
-  CHECK_THROWS_WITH(dpo_loss{}(two, two, one, two), Catch::Contains("reference_preferred"));
-  CHECK_THROWS_WITH(dpo_loss{}(two, two, two, one), Catch::Contains("reference_other"));
+  CHECK_THROWS_WITH(dpo_loss{}(two, one, two, two), Catch::Contains("rejected"));
+  CHECK_THROWS_WITH(dpo_loss{}(two, two, one, two), Catch::Contains("reference_chosen"));
+  CHECK_THROWS_WITH(dpo_loss{}(two, two, two, one), Catch::Contains("reference_rejected"));
   CHECK_THROWS_AS(dpo_loss{}(two, two, two, two, weights_type{one}), coho::argument_error);
 }

@@ -18,41 +18,41 @@ TEST_CASE("ORPO of equal odds is the negative log-likelihood and λ·ln 2") {
 TEMPLATE_TEST_CASE("ORPO of probabilities one half and one quarter by hand", "", Eigen::ArrayXd, Eigen::ArrayXf,
                    std::vector<double>, std::vector<float>) {
   // Odds 1 and 1/3: the ratio is 3, −log σ(log 3) = log(4/3).
-  const auto preferred = make<TestType>({std::log(0.5)}), other = make<TestType>({std::log(0.25)});
+  const auto chosen = make<TestType>({std::log(0.5)}), rejected = make<TestType>({std::log(0.25)});
   const orpo_loss loss{{.lambda = 0.1}};
-  const auto result = loss.value_and_grad(preferred, other);
+  const auto result = loss.value_and_grad(chosen, rejected);
   CHECK(result.value == Approx(0.7219153878).epsilon(1e-6));
-  CHECK(loss(preferred, other) == Approx(0.7219153878).epsilon(1e-6));
+  CHECK(loss(chosen, rejected) == Approx(0.7219153878).epsilon(1e-6));
   // σ(−log 3) = 1/4; derivatives of the log-odds 1/(1 − p) = 2 and 4/3.
-  CHECK(result.d_preferred[0] == Approx(-1 - 0.1 * 0.25 * 2).epsilon(1e-6));
-  CHECK(result.d_other[0] == Approx(0.1 * 0.25 * 4 / 3).epsilon(1e-6));
+  CHECK(result.d_chosen[0] == Approx(-1 - 0.1 * 0.25 * 2).epsilon(1e-6));
+  CHECK(result.d_rejected[0] == Approx(0.1 * 0.25 * 4 / 3).epsilon(1e-6));
   CHECK(result.accuracy == 1);
   CHECK(result.margin == Approx(std::log(3.0)).epsilon(1e-6));
 }
 
 TEST_CASE("ORPO without its odds-ratio term is supervised fine-tuning") {
-  const Eigen::ArrayXd preferred = -normals(9, 1).abs() - 0.01, other = -normals(9, 2).abs() - 0.01;
-  const auto result = orpo_loss{{.lambda = 0}}.value_and_grad(preferred, other);
-  CHECK(result.value == Approx(-preferred.mean()).epsilon(1e-12));
-  CHECK((result.d_preferred + 1.0 / 9).abs().maxCoeff() < 1e-15);
-  CHECK((result.d_other == 0).all());
+  const Eigen::ArrayXd chosen = -normals(9, 1).abs() - 0.01, rejected = -normals(9, 2).abs() - 0.01;
+  const auto result = orpo_loss{{.lambda = 0}}.value_and_grad(chosen, rejected);
+  CHECK(result.value == Approx(-chosen.mean()).epsilon(1e-12));
+  CHECK((result.d_chosen + 1.0 / 9).abs().maxCoeff() < 1e-15);
+  CHECK((result.d_rejected == 0).all());
 }
 
 TEST_CASE("ORPO's gradients agree with central differences") {
-  const Eigen::ArrayXd preferred = -normals(15, 1, 2).abs() - 0.05, other = -normals(15, 2, 2).abs() - 0.05;
+  const Eigen::ArrayXd chosen = -normals(15, 1, 2).abs() - 0.05, rejected = -normals(15, 2, 2).abs() - 0.05;
   Eigen::ArrayXd factors = normals(15, 5).abs();
   factors[3] = 0;
   const weights_type weights{factors};
   for (const double lambda : {0.1, 1.0, 3.0}) {
     const orpo_loss loss{{.lambda = lambda}};
-    const auto result = loss.value_and_grad(preferred, other, weights);
-    CHECK(result.value == Approx(loss(preferred, other, weights)).epsilon(1e-12));
-    CHECK(result.d_other[3] == 0);
-    check_gradient(preferred, result.d_preferred, [&](const Eigen::ArrayXd& x) { return loss(x, other, weights); });
-    check_gradient(other, result.d_other, [&](const Eigen::ArrayXd& x) { return loss(preferred, x, weights); });
-    const auto plain = loss.value_and_grad(preferred, other);
-    check_gradient(preferred, plain.d_preferred, [&](const Eigen::ArrayXd& x) { return loss(x, other); });
-    check_gradient(other, plain.d_other, [&](const Eigen::ArrayXd& x) { return loss(preferred, x); });
+    const auto result = loss.value_and_grad(chosen, rejected, weights);
+    CHECK(result.value == Approx(loss(chosen, rejected, weights)).epsilon(1e-12));
+    CHECK(result.d_rejected[3] == 0);
+    check_gradient(chosen, result.d_chosen, [&](const Eigen::ArrayXd& x) { return loss(x, rejected, weights); });
+    check_gradient(rejected, result.d_rejected, [&](const Eigen::ArrayXd& x) { return loss(chosen, x, weights); });
+    const auto plain = loss.value_and_grad(chosen, rejected);
+    check_gradient(chosen, plain.d_chosen, [&](const Eigen::ArrayXd& x) { return loss(x, rejected); });
+    check_gradient(rejected, plain.d_rejected, [&](const Eigen::ArrayXd& x) { return loss(chosen, x); });
   }
 }
 
@@ -72,21 +72,21 @@ TEST_CASE("a certain response of ORPO from both sides of the limit") {
   CHECK(loss(0.0, 0.0) == Approx(std::log(2.0)).epsilon(1e-12));
   CHECK(loss(0.0, -1e-7) == Approx(std::log(2.0)).epsilon(1e-12));
   const auto certain = loss.value_and_grad(array({-0.5e-6}), array({-0.5e-6}));
-  CHECK(certain.d_preferred[0] == -1);
-  CHECK(certain.d_other[0] == 0);
+  CHECK(certain.d_chosen[0] == -1);
+  CHECK(certain.d_rejected[0] == 0);
   // At the limit and below: 1/(1 − p) is a million, and half of that.
   const auto limit = loss.value_and_grad(array({-1e-6}), array({-1e-6}));
-  CHECK(limit.d_preferred[0] == Approx(-1 - 0.5e6).epsilon(1e-5));
-  CHECK(limit.d_other[0] == Approx(0.5e6).epsilon(1e-5));
+  CHECK(limit.d_chosen[0] == Approx(-1 - 0.5e6).epsilon(1e-5));
+  CHECK(limit.d_rejected[0] == Approx(0.5e6).epsilon(1e-5));
   const auto below = loss.value_and_grad(array({-2e-6}), array({-2e-6}));
-  CHECK(below.d_other[0] == Approx(0.25e6).epsilon(1e-5));
+  CHECK(below.d_rejected[0] == Approx(0.25e6).epsilon(1e-5));
   // Rounding above 0 is forgiven, anything more is a mistake, for instance a negative log-likelihood.
   CHECK(loss(1e-7, -1.0) == Approx(loss(0.0, -1.0)).margin(1.01e-7));
   CHECK_THROWS_WITH(loss(0.5, -1.0), Catch::Contains("greater than 0"));
   CHECK_THROWS_AS(loss(array({-1, -1}), array({-1, 2})), coho::argument_error);
 }
 
-TEST_CASE("ORPO falls as the preferred response gains and rises as the other does") {
+TEST_CASE("ORPO falls as the chosen response gains and rises as the rejected does") {
   const orpo_loss loss;
   CHECK(loss(-1.0, -2.0) < loss(-1.1, -2.0));
   CHECK(loss(-1.0, -2.0) < loss(-1.0, -1.9));
@@ -96,8 +96,8 @@ TEST_CASE("ORPO leaves pairs of weight 0 out, NaN and all") {
   const auto x = array({-1, not_a_number});
   const auto result = orpo_loss{{.lambda = 1}}.value_and_grad(x, x, weights_type{array({1, 0})});
   CHECK(result.value == Approx(1 + std::log(2.0)));
-  CHECK(result.d_preferred[1] == 0);
-  CHECK(result.d_other[1] == 0);
+  CHECK(result.d_chosen[1] == 0);
+  CHECK(result.d_rejected[1] == 0);
   CHECK_THROWS_AS(orpo_loss{}(x, x), coho::argument_error);
   CHECK_THROWS_AS(orpo_loss{}(array({-infinity}), array({-1})), coho::argument_error);
 }
@@ -105,10 +105,10 @@ TEST_CASE("ORPO leaves pairs of weight 0 out, NaN and all") {
 TEST_CASE("no pairs, unusable options and lengths of ORPO") {
   const Eigen::ArrayXd none, one = array({-1}), two = array({-1, -2});
   CHECK(orpo_loss{}(none, none) == 0);
-  CHECK(orpo_loss{}.value_and_grad(none, none).d_other.size() == 0);
+  CHECK(orpo_loss{}.value_and_grad(none, none).d_rejected.size() == 0);
   for (const double lambda : {-0.1, not_a_number, infinity}) {
     CHECK_THROWS_WITH(orpo_loss({.lambda = lambda}), Catch::Contains("option lambda"));
   }
-  CHECK_THROWS_WITH(orpo_loss{}(two, one), Catch::Contains("other"));
+  CHECK_THROWS_WITH(orpo_loss{}(two, one), Catch::Contains("rejected"));
   CHECK_THROWS_AS(orpo_loss{}(two, two, weights_type{one}), coho::argument_error);
 }

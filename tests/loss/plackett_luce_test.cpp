@@ -52,8 +52,8 @@ TEST_CASE("rankings of two are Bradley–Terry pairs") {
     CHECK(rankings.value == Approx(pairs.value).epsilon(1e-13));
     CHECK(rankings.accuracy == Approx(pairs.accuracy));
     for (Eigen::Index i = 0; i < 9; ++i) {
-      CHECK(rankings.d_scores[2 * i] == Approx(pairs.d_preferred[i]).epsilon(1e-12));
-      CHECK(rankings.d_scores[2 * i + 1] == Approx(pairs.d_other[i]).epsilon(1e-12));
+      CHECK(rankings.d_scores[2 * i] == Approx(pairs.d_chosen[i]).epsilon(1e-12));
+      CHECK(rankings.d_scores[2 * i + 1] == Approx(pairs.d_rejected[i]).epsilon(1e-12));
     }
   }
 }

@@ -18,14 +18,14 @@ TEST_CASE("SimPO is ln 2 where the difference of rewards is the margin") {
 TEMPLATE_TEST_CASE("SimPO of one pair by hand", "", Eigen::ArrayXd, Eigen::ArrayXf, std::vector<double>,
                    std::vector<float>) {
   // z = 2·1 − 0.5 = 1.5, and −2·1 − 0.5 = −2.5.
-  const auto preferred = make<TestType>({-1, -2}), other = make<TestType>({-2, -1});
+  const auto chosen = make<TestType>({-1, -2}), rejected = make<TestType>({-2, -1});
   const simpo_loss loss;
-  const auto result = loss.value_and_grad(preferred, other);
+  const auto result = loss.value_and_grad(chosen, rejected);
   const double expected = (0.2014132780 + 2.5788897343) / 2;
   CHECK(result.value == Approx(expected).epsilon(1e-7));
-  CHECK(loss(preferred, other) == Approx(expected).epsilon(1e-7));
-  CHECK(result.d_preferred[0] == Approx(-2 * 0.1824255238 / 2).epsilon(1e-6));
-  CHECK(result.d_other[1] == Approx(2 * 0.9241418200 / 2).epsilon(1e-6));
+  CHECK(loss(chosen, rejected) == Approx(expected).epsilon(1e-7));
+  CHECK(result.d_chosen[0] == Approx(-2 * 0.1824255238 / 2).epsilon(1e-6));
+  CHECK(result.d_rejected[1] == Approx(2 * 0.9241418200 / 2).epsilon(1e-6));
   CHECK(result.accuracy == 0.5);
   CHECK(result.margin == Approx(0).margin(1e-12));
 }
@@ -35,30 +35,30 @@ TEST_CASE("label smoothing of SimPO by hand") {
 }
 
 TEST_CASE("SimPO's gradients agree with central differences for every option") {
-  const Eigen::ArrayXd preferred = -normals(15, 1, 2).abs(), other = -normals(15, 2, 2).abs();
+  const Eigen::ArrayXd chosen = -normals(15, 1, 2).abs(), rejected = -normals(15, 2, 2).abs();
   Eigen::ArrayXd factors = normals(15, 5).abs();
   factors[3] = 0;
   const weights_type weights{factors};
   for (const auto& options : {coho::simpo_options{}, coho::simpo_options{.beta = 10}, coho::simpo_options{.gamma = 1.6},
                               coho::simpo_options{.gamma = 0}, coho::simpo_options{.label_smoothing = 0.2}}) {
     const simpo_loss loss{options};
-    const auto result = loss.value_and_grad(preferred, other, weights);
-    CHECK(result.value == Approx(loss(preferred, other, weights)).epsilon(1e-12));
-    CHECK(result.d_preferred[3] == 0);
-    check_gradient(preferred, result.d_preferred, [&](const Eigen::ArrayXd& x) { return loss(x, other, weights); });
-    check_gradient(other, result.d_other, [&](const Eigen::ArrayXd& x) { return loss(preferred, x, weights); });
-    const auto plain = loss.value_and_grad(preferred, other);
-    check_gradient(preferred, plain.d_preferred, [&](const Eigen::ArrayXd& x) { return loss(x, other); });
-    check_gradient(other, plain.d_other, [&](const Eigen::ArrayXd& x) { return loss(preferred, x); });
+    const auto result = loss.value_and_grad(chosen, rejected, weights);
+    CHECK(result.value == Approx(loss(chosen, rejected, weights)).epsilon(1e-12));
+    CHECK(result.d_chosen[3] == 0);
+    check_gradient(chosen, result.d_chosen, [&](const Eigen::ArrayXd& x) { return loss(x, rejected, weights); });
+    check_gradient(rejected, result.d_rejected, [&](const Eigen::ArrayXd& x) { return loss(chosen, x, weights); });
+    const auto plain = loss.value_and_grad(chosen, rejected);
+    check_gradient(chosen, plain.d_chosen, [&](const Eigen::ArrayXd& x) { return loss(x, rejected); });
+    check_gradient(rejected, plain.d_rejected, [&](const Eigen::ArrayXd& x) { return loss(chosen, x); });
   }
 }
 
 TEST_CASE("SimPO only sees differences, and without a margin is DPO without a reference") {
-  const Eigen::ArrayXd preferred = normals(8, 1), other = normals(8, 2);
+  const Eigen::ArrayXd chosen = normals(8, 1), rejected = normals(8, 2);
   const simpo_loss loss;
-  CHECK(loss(preferred - 3.0, other - 3.0) == Approx(loss(preferred, other)).epsilon(1e-12));
-  CHECK(simpo_loss{{.beta = 0.7, .gamma = 0}}(preferred, other) ==
-        Approx(coho::dpo_loss{{.beta = 0.7}}(preferred, other, 0.0, 0.0)).epsilon(1e-14));
+  CHECK(loss(chosen - 3.0, rejected - 3.0) == Approx(loss(chosen, rejected)).epsilon(1e-12));
+  CHECK(simpo_loss{{.beta = 0.7, .gamma = 0}}(chosen, rejected) ==
+        Approx(coho::dpo_loss{{.beta = 0.7}}(chosen, rejected, 0.0, 0.0)).epsilon(1e-14));
 }
 
 TEST_CASE("SimPO of extreme log-probs neither overflows nor loses small losses") {
@@ -66,14 +66,14 @@ TEST_CASE("SimPO of extreme log-probs neither overflows nor loses small losses")
   CHECK(loss(-1e5, 0.0) == Approx(1e5));
   CHECK(loss(0.0, -1e5) == 0);
   CHECK(loss(0.0, -40.0) == Approx(std::exp(-40.0)));
-  CHECK(loss.value_and_grad(array({0}), array({-40})).d_preferred[0] == Approx(-std::exp(-40.0)));
+  CHECK(loss.value_and_grad(array({0}), array({-40})).d_chosen[0] == Approx(-std::exp(-40.0)));
 }
 
 TEST_CASE("SimPO leaves pairs of weight 0 out, NaN and all") {
   const auto x = array({-1, not_a_number});
   const auto result = simpo_loss{{.gamma = 0}}.value_and_grad(x, x, weights_type{array({1, 0})});
   CHECK(result.value == Approx(std::log(2.0)));
-  CHECK(result.d_preferred[1] == 0);
+  CHECK(result.d_chosen[1] == 0);
   CHECK(result.accuracy == 0.5);
   CHECK_THROWS_AS(simpo_loss{}(x, x), coho::argument_error);
 }
@@ -87,6 +87,6 @@ TEST_CASE("no pairs, unusable options and lengths of SimPO") {
   CHECK_THROWS_AS(simpo_loss({.gamma = not_a_number}), coho::option_error);
   CHECK_THROWS_WITH(simpo_loss({.label_smoothing = 0.5}), Catch::Contains("option label_smoothing"));
   CHECK_THROWS_AS(simpo_loss({.label_smoothing = -0.1}), coho::option_error);
-  CHECK_THROWS_WITH(simpo_loss{}(two, one), Catch::Contains("other"));
+  CHECK_THROWS_WITH(simpo_loss{}(two, one), Catch::Contains("rejected"));
   CHECK_THROWS_AS(simpo_loss{}(two, two, weights_type{one}), coho::argument_error);
 }

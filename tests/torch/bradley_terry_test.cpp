@@ -23,20 +23,20 @@ void check_agreement(const Expected& expected, const Found& found, const at::Ten
   CHECK(found.value.dim() == 0);
   CHECK_FALSE(found.value.requires_grad());
   CHECK(number(found.value) == Approx(expected.value).epsilon(1e-10));
-  CHECK(close(host(found.d_preferred), expected.d_preferred));
-  CHECK(close(host(found.d_other), expected.d_other));
+  CHECK(close(host(found.d_chosen), expected.d_chosen));
+  CHECK(close(host(found.d_rejected), expected.d_rejected));
   CHECK(number(found.accuracy) == Approx(expected.accuracy));
   CHECK(value.dim() == 0);
   CHECK(number(value) == Approx(expected.value).epsilon(1e-10));
   value.backward();
-  CHECK(close(host(r.grad()), expected.d_preferred));
-  CHECK(close(host(s.grad()), expected.d_other));
+  CHECK(close(host(r.grad()), expected.d_chosen));
+  CHECK(close(host(s.grad()), expected.d_rejected));
 }
 
 }  // namespace
 
 TEST_CASE("Bradley-Terry of tensors with margins of pairs agrees with arrays and with autograd") {
-  const Eigen::ArrayXd preferred = normals(count, 1, 3), other = normals(count, 2, 3), m = normals(count, 3),
+  const Eigen::ArrayXd chosen = normals(count, 1, 3), rejected = normals(count, 2, 3), m = normals(count, 3),
                        t = Eigen::ArrayXd::LinSpaced(count, 0, 1), w = weights_with_a_gap(count);
   const host_weights weights{w};
   const tensor_weights on_device{tensor(w)};
@@ -45,32 +45,32 @@ TEST_CASE("Bradley-Terry of tensors with margins of pairs agrees with arrays and
                               bradley_terry_options{.label_smoothing = 0.1, .centring = 0.02}}) {
     const bradley_terry_loss loss{options};
     {
-      const at::Tensor r = leaf(preferred), s = leaf(other);
+      const at::Tensor r = leaf(chosen), s = leaf(rejected);
       const pair_margins same{tensor(m)};
-      check_agreement(loss.value_and_grad(preferred, other, margins), loss.value_and_grad(r, s, same), loss(r, s, same),
+      check_agreement(loss.value_and_grad(chosen, rejected, margins), loss.value_and_grad(r, s, same), loss(r, s, same),
                       r, s);
     }
     {
-      const at::Tensor r = leaf(preferred), s = leaf(other);
+      const at::Tensor r = leaf(chosen), s = leaf(rejected);
       const pair_margins same{0.3};
-      check_agreement(loss.value_and_grad(preferred, other, same), loss.value_and_grad(r, s, same), loss(r, s, same), r,
+      check_agreement(loss.value_and_grad(chosen, rejected, same), loss.value_and_grad(r, s, same), loss(r, s, same), r,
                       s);
     }
     {
-      const at::Tensor r = leaf(spoiled(preferred)), s = leaf(spoiled(other));
+      const at::Tensor r = leaf(spoiled(chosen)), s = leaf(spoiled(rejected));
       const pair_margins same{tensor(spoiled(m))};
-      check_agreement(loss.value_and_grad(preferred, other, weights, margins),
+      check_agreement(loss.value_and_grad(chosen, rejected, weights, margins),
                       loss.value_and_grad(r, s, on_device, same), loss(r, s, on_device, same), r, s);
     }
     {
-      const at::Tensor r = leaf(spoiled(preferred)), s = leaf(spoiled(other)), targets = tensor(spoiled(t));
+      const at::Tensor r = leaf(spoiled(chosen)), s = leaf(spoiled(rejected)), targets = tensor(spoiled(t));
       const pair_margins same{tensor(spoiled(m))};
-      check_agreement(loss.value_and_grad(preferred, other, weights, t, margins),
+      check_agreement(loss.value_and_grad(chosen, rejected, weights, t, margins),
                       loss.value_and_grad(r, s, on_device, targets, same), loss(r, s, on_device, targets, same), r, s);
     }
     {
-      const at::Tensor r = leaf(spoiled(preferred)), s = leaf(spoiled(other)), targets = tensor(spoiled(t));
-      check_agreement(loss.value_and_grad(preferred, other, weights, t), loss.value_and_grad(r, s, on_device, targets),
+      const at::Tensor r = leaf(spoiled(chosen)), s = leaf(spoiled(rejected)), targets = tensor(spoiled(t));
+      check_agreement(loss.value_and_grad(chosen, rejected, weights, t), loss.value_and_grad(r, s, on_device, targets),
                       loss(r, s, on_device, targets), r, s);
     }
   }
@@ -96,7 +96,7 @@ TEST_CASE("tensors of margins must have the scores' shape, and floats stay float
   const at::Tensor a = tensor(array({1, 2}), at::kFloat), b = tensor(array({0, 0.5}), at::kFloat);
   CHECK(loss(a, b, pair_margins{b}).scalar_type() == at::kFloat);
   CHECK(loss(a, b, pair_margins{0.5}).scalar_type() == at::kFloat);
-  CHECK(loss.value_and_grad(a, b, pair_margins{b}).d_other.scalar_type() == at::kFloat);
+  CHECK(loss.value_and_grad(a, b, pair_margins{b}).d_rejected.scalar_type() == at::kFloat);
   const at::Tensor none = leaf(Eigen::ArrayXd());
   CHECK(number(loss(none, none, pair_margins{tensor(Eigen::ArrayXd())})) == 0);
   CHECK(number(loss.value_and_grad(none, none, pair_margins{tensor(Eigen::ArrayXd())}).value) == 0);

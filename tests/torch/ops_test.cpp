@@ -153,11 +153,11 @@ TEST_CASE("bradley_terry on tensors agrees with the host") {
                          const auto& closed) {
     value.backward();
     CHECK(number(value) == Approx(expected.value).epsilon(1e-6));
-    CHECK(close(host(p.grad()), expected.d_preferred));
-    CHECK(close(host(o.grad()), expected.d_other));
+    CHECK(close(host(p.grad()), expected.d_chosen));
+    CHECK(close(host(o.grad()), expected.d_rejected));
     CHECK(number(closed.value) == Approx(expected.value).epsilon(1e-6));
-    CHECK(close(host(closed.d_preferred), expected.d_preferred));
-    CHECK(close(host(closed.d_other), expected.d_other));
+    CHECK(close(host(closed.d_chosen), expected.d_chosen));
+    CHECK(close(host(closed.d_rejected), expected.d_rejected));
     CHECK(number(closed.accuracy) == Approx(expected.accuracy));
   };
   {
@@ -262,7 +262,7 @@ TEST_CASE("the losses of no tokens are 0 on tensors, without weights as with the
         value, value.d_values);
   CHECK(number(value.clip_fraction) == 0);
   const auto pairs = coho::bradley_terry_loss{}.value_and_grad(leaf_of_none, none);
-  check(coho::bradley_terry_loss{}(leaf_of_none, none), pairs, pairs.d_preferred);
+  check(coho::bradley_terry_loss{}(leaf_of_none, none), pairs, pairs.d_chosen);
   CHECK(number(pairs.accuracy) == 0);
 }
 

@@ -37,26 +37,26 @@ auto gradients(const coho::bradley_terry_ties_result<Value, Array>& result) {
 // A loss of pairs on tensors against the host and autograd: weighted with NaN where masked, and as the mean.
 // `constants` are the arguments after the first two.
 template <class Loss, class... Constants>
-void check_pairs(const Loss& loss, const Eigen::ArrayXd& preferred, const Eigen::ArrayXd& other,
+void check_pairs(const Loss& loss, const Eigen::ArrayXd& chosen, const Eigen::ArrayXd& rejected,
                  const Constants&... constants) {
   const Eigen::ArrayXd w = weights_with_a_gap(count);
-  const auto expected = loss.value_and_grad(preferred, other, constants..., host_weights{w});
-  const auto [d_preferred, d_other] = gradients(expected);
-  const at::Tensor p = leaf(spoiled(preferred)), o = leaf(spoiled(other));
+  const auto expected = loss.value_and_grad(chosen, rejected, constants..., host_weights{w});
+  const auto [d_chosen, d_rejected] = gradients(expected);
+  const at::Tensor p = leaf(spoiled(chosen)), o = leaf(spoiled(rejected));
   const auto found = loss.value_and_grad(p, o, tensor(spoiled(constants))..., tensor_weights{tensor(w)});
   CHECK_FALSE(found.value.requires_grad());
   CHECK(number(found.value) == Approx(expected.value).epsilon(1e-10));
-  CHECK(close(host(gradients(found).first), d_preferred));
-  CHECK(close(host(gradients(found).second), d_other));
+  CHECK(close(host(gradients(found).first), d_chosen));
+  CHECK(close(host(gradients(found).second), d_rejected));
   CHECK(number(found.accuracy) == Approx(expected.accuracy));
   const at::Tensor value = loss(p, o, tensor(spoiled(constants))..., tensor_weights{tensor(w)});
   CHECK(number(value) == Approx(expected.value).epsilon(1e-10));
   value.backward();
-  CHECK(close(host(p.grad()), d_preferred));
-  CHECK(close(host(o.grad()), d_other));
+  CHECK(close(host(p.grad()), d_chosen));
+  CHECK(close(host(o.grad()), d_rejected));
 
-  const auto mean = loss.value_and_grad(preferred, other, constants...);
-  const at::Tensor q = leaf(preferred), u = leaf(other);
+  const auto mean = loss.value_and_grad(chosen, rejected, constants...);
+  const at::Tensor q = leaf(chosen), u = leaf(rejected);
   const at::Tensor mean_value = loss(q, u, tensor(constants)...);
   CHECK(number(mean_value) == Approx(mean.value).epsilon(1e-10));
   mean_value.backward();
@@ -78,23 +78,23 @@ const std::vector<dpo_form> all_forms{dpo_form::sigmoid, dpo_form::hinge, dpo_fo
 }  // namespace
 
 TEST_CASE("DPO of tensors agrees with arrays and with autograd") {
-  const Eigen::ArrayXd preferred = normals(count, 1, 8), other = normals(count, 2, 8), r = normals(count, 3, 8),
+  const Eigen::ArrayXd chosen = normals(count, 1, 8), rejected = normals(count, 2, 8), r = normals(count, 3, 8),
                        s = normals(count, 4, 8);
   for (const auto form : all_forms) {
     const coho::dpo_loss loss{{.beta = 0.3, .form = form, .label_smoothing = smoothing(form)}};
-    check_pairs(loss, preferred, other, r, s);
-    const auto expected = loss.value_and_grad(preferred, other, r, s);
-    const auto found = loss.value_and_grad(tensor(preferred), tensor(other), tensor(r), tensor(s));
+    check_pairs(loss, chosen, rejected, r, s);
+    const auto expected = loss.value_and_grad(chosen, rejected, r, s);
+    const auto found = loss.value_and_grad(tensor(chosen), tensor(rejected), tensor(r), tensor(s));
     CHECK(number(found.margin) == Approx(expected.margin));
   }
 }
 
 TEST_CASE("at the hinge's kink autograd has the closed form's derivative") {
   const coho::dpo_loss loss{{.beta = 1, .form = dpo_form::hinge}};
-  const at::Tensor preferred = leaf(array({0.5, 1, 1.5})), zero = tensor(Eigen::ArrayXd::Zero(3));
-  loss(preferred, zero, zero, zero).backward();
-  CHECK(close(host(preferred.grad()), array({-1.0 / 3, 0, 0})));
-  CHECK(close(host(loss.value_and_grad(preferred, zero, zero, zero).d_preferred), array({-1.0 / 3, 0, 0})));
+  const at::Tensor chosen = leaf(array({0.5, 1, 1.5})), zero = tensor(Eigen::ArrayXd::Zero(3));
+  loss(chosen, zero, zero, zero).backward();
+  CHECK(close(host(chosen.grad()), array({-1.0 / 3, 0, 0})));
+  CHECK(close(host(loss.value_and_grad(chosen, zero, zero, zero).d_chosen), array({-1.0 / 3, 0, 0})));
 }
 
 TEST_CASE("the reference log-probs of DPO and KTO are constants") {
@@ -133,30 +133,30 @@ TEST_CASE("KTO of tensors agrees with arrays and with autograd") {
 }
 
 TEST_CASE("ORPO of tensors agrees with arrays and with autograd, near certainty too") {
-  Eigen::ArrayXd preferred = -normals(count, 1, 2).abs() - 1e-3, other = -normals(count, 2, 2).abs() - 1e-3;
-  preferred[0] = 0;
-  other[1] = -0.5e-6;
-  preferred[2] = -2e-6;
-  other[3] = -1e-6;
-  preferred[5] = -200;
-  for (const double lambda : {0.0, 0.1, 2.0}) check_pairs(coho::orpo_loss{{.lambda = lambda}}, preferred, other);
+  Eigen::ArrayXd chosen = -normals(count, 1, 2).abs() - 1e-3, rejected = -normals(count, 2, 2).abs() - 1e-3;
+  chosen[0] = 0;
+  rejected[1] = -0.5e-6;
+  chosen[2] = -2e-6;
+  rejected[3] = -1e-6;
+  chosen[5] = -200;
+  for (const double lambda : {0.0, 0.1, 2.0}) check_pairs(coho::orpo_loss{{.lambda = lambda}}, chosen, rejected);
 }
 
 TEST_CASE("SimPO of tensors agrees with arrays and with autograd") {
-  const Eigen::ArrayXd preferred = normals(count, 1), other = normals(count, 2);
-  check_pairs(coho::simpo_loss{}, preferred, other);
-  check_pairs(coho::simpo_loss{{.beta = 2.5, .gamma = 1.6, .label_smoothing = 0.1}}, preferred, other);
+  const Eigen::ArrayXd chosen = normals(count, 1), rejected = normals(count, 2);
+  check_pairs(coho::simpo_loss{}, chosen, rejected);
+  check_pairs(coho::simpo_loss{{.beta = 2.5, .gamma = 1.6, .label_smoothing = 0.1}}, chosen, rejected);
 }
 
 TEST_CASE("CPO of tensors agrees with arrays and with autograd") {
-  const Eigen::ArrayXd preferred = normals(count, 1, 8), other = normals(count, 2, 8);
+  const Eigen::ArrayXd chosen = normals(count, 1, 8), rejected = normals(count, 2, 8);
   const Eigen::ArrayXd lengths = array({0, 1, 2, 3, 4, 5, 6, 7, 8});
   for (const auto form : all_forms) {
     const coho::cpo_loss loss{{.beta = 0.3, .form = form, .label_smoothing = smoothing(form)}};
-    check_pairs(loss, preferred, other, lengths);
-    CHECK(number(loss(tensor(preferred), tensor(other), tensor(lengths).to(at::kLong))) ==
-          Approx(loss(preferred, other, lengths)));
-    CHECK(number(loss(tensor(preferred), tensor(other), 1.0)) == Approx(loss(preferred, other, 1.0)));
+    check_pairs(loss, chosen, rejected, lengths);
+    CHECK(number(loss(tensor(chosen), tensor(rejected), tensor(lengths).to(at::kLong))) ==
+          Approx(loss(chosen, rejected, lengths)));
+    CHECK(number(loss(tensor(chosen), tensor(rejected), 1.0)) == Approx(loss(chosen, rejected, 1.0)));
   }
 }
 
@@ -228,9 +228,9 @@ TEST_CASE("preference losses of float tensors stay float") {
   const auto is_float = [](const at::Tensor& x) { return x.scalar_type() == at::kFloat; };
   CHECK(is_float(coho::dpo_loss{}(a, b, a, b)));
   CHECK(is_float(coho::kto_loss{}(a, b, a, 0.0)));
-  CHECK(is_float(coho::orpo_loss{}.value_and_grad(a, b).d_other));
-  CHECK(is_float(coho::simpo_loss{}.value_and_grad(a, b).d_other));
-  CHECK(is_float(coho::cpo_loss{}.value_and_grad(a, b, 2.0).d_other));
+  CHECK(is_float(coho::orpo_loss{}.value_and_grad(a, b).d_rejected));
+  CHECK(is_float(coho::simpo_loss{}.value_and_grad(a, b).d_rejected));
+  CHECK(is_float(coho::cpo_loss{}.value_and_grad(a, b, 2.0).d_rejected));
   CHECK(is_float(coho::bradley_terry_ties_loss{}.value_and_grad(a, b, 0.5).d_second));
   CHECK(is_float(coho::plackett_luce_loss{}(a, offsets{0, 2})));
   CHECK(is_float(coho::plackett_luce_loss{}.value_and_grad(a, offsets{0, 2}).d_scores));

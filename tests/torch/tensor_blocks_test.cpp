@@ -64,7 +64,7 @@ TEST_CASE("one pass over tensors gives value and gradients of the operators") {
       (of_operators(d.p, d.o, d.rp, d.ro) * d.w).sum().backward();
       CHECK(largest_difference(c.p.grad(), d.p.grad()) < tolerance);
       CHECK(largest_difference(c.o.grad(), d.o.grad()) < tolerance);
-      CHECK(largest_difference(dpo.value_and_grad(c.p, c.o, c.rp, c.ro, tensor_weights{c.w}).d_other, d.o.grad()) <
+      CHECK(largest_difference(dpo.value_and_grad(c.p, c.o, c.rp, c.ro, tensor_weights{c.w}).d_rejected, d.o.grad()) <
             tolerance);
     }
   }
@@ -105,7 +105,7 @@ TEST_CASE("losses take views, and tensors of more dimensions in their shape") {
     CHECK(largest_difference(a.p.grad(), b.p.grad()) < 1e-12);
     CHECK(largest_difference(a.o.grad(), b.o.grad()) < 1e-12);
     const auto found = dpo.value_and_grad(view(a.p), view(a.o), view(a.rp), view(a.ro));
-    CHECK(found.d_preferred.sizes() == view(a.p).sizes());
+    CHECK(found.d_chosen.sizes() == view(a.p).sizes());
     CHECK(found.value.dim() == 0);
     CHECK(found.accuracy.dim() == 0);
   }

@@ -32,7 +32,7 @@ struct bradley_terry_options {
 /// The margin m_i of each pair, say by how much an annotator preferred the response: an array, range or tensor, or a
 /// number for all pairs. A constant of the optimisation. The margin of a pair whose weight is 0 is not read.
 ///
-///     loss(preferred_scores, other_scores, coho::pair_margins{margins});
+///     loss(chosen_scores, rejected_scores, coho::pair_margins{margins});
 template <class Array>
 struct pair_margins {
   Array values;
@@ -42,10 +42,10 @@ pair_margins(Array) -> pair_margins<Array>;
 
 template <class Value, class Array>
 struct bradley_terry_result {
-  Value value;        ///< the loss
-  Array d_preferred;  ///< its gradient with respect to the scores of the preferred responses
-  Array d_other;      ///< … and of the other responses
-  Value accuracy;     ///< share of pairs that the scores order as the labels do; equal scores count one half
+  Value value;       ///< the loss
+  Array d_chosen;    ///< its gradient with respect to the scores of the chosen responses
+  Array d_rejected;  ///< … and of the rejected responses
+  Value accuracy;    ///< share of pairs that the scores order as the labels do; equal scores count one half
 };
 
 /// The preference loss of reward models (Bradley and Terry 1952; Ouyang et al. 2022, eq. 1; SALMON §3.1, eq. 1), over
@@ -54,7 +54,7 @@ struct bradley_terry_result {
 ///     L = Σ_i w_i·[ softplus(−z_i) + (1 − p_i)·z_i + centring·(r_i + s_i)² ],   z_i = r_i − s_i − margin − m_i
 ///     p_i = t_i·(1 − ε) + (1 − t_i)·ε
 ///
-/// `preferred_scores` r and `other_scores` s: one a pair; arrays, ranges, tensors, or numbers for one pair. `weights`
+/// `chosen_scores` r and `rejected_scores` s: one a pair; arrays, ranges, tensors, or numbers for one pair. `weights`
 /// (optional, default 1/N): a factor per pair, 0 leaves a pair out. `targets` t (optional, default 1): the probability
 /// that the first is preferred, 0.5 for a tie; in [0, 1]. `margins` m (optional, default 0): `pair_margins`, always the
 /// last argument; the loss is then −log σ(r − s − m) (Touvron et al. 2023, Llama 2, eq. 2). Margins are of the first
@@ -64,7 +64,7 @@ struct bradley_terry_result {
 /// argument_error when lengths differ or the loss is not finite (host arrays).
 ///
 ///     coho::bradley_terry_loss loss{{.margin = 0, .label_smoothing = 0.1}};
-///     auto [value, d_preferred, d_other, accuracy] = loss.value_and_grad(preferred_scores, other_scores);
+///     auto [value, d_chosen, d_rejected, accuracy] = loss.value_and_grad(chosen_scores, rejected_scores);
 ///     double fresh = loss(0.0, 0.0);  // ln 2
 class bradley_terry_loss {
  public:
@@ -75,9 +75,9 @@ class bradley_terry_loss {
 
   /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
   template <bool Gradient, class T>
-  element_terms<T, 2, 1> element(const T& preferred, const T& other, const T& target, const T& margin) const {
+  element_terms<T, 2, 1> element(const T& chosen, const T& rejected, const T& target, const T& margin) const {
     const double epsilon = options_.label_smoothing, centring = options_.centring;
-    const T difference = preferred - other, total = preferred + other, z = difference - options_.margin - margin;
+    const T difference = chosen - rejected, total = chosen + rejected, z = difference - options_.margin - margin;
     const T p = target * (1 - epsilon) + (1 - target) * epsilon;
     element_terms<T, 2, 1> out;
     // 1 − σ(z) is taken as σ(−z): σ(z) rounds to 1 long before its distance from 1 is negligible.
@@ -98,66 +98,66 @@ class bradley_terry_loss {
     return out;
   }
 
-  template <class Preferred, class Other>
-  auto operator()(const Preferred& preferred_scores, const Other& other_scores) const {
-    return frame.value(*this, preferred_scores, other_scores, 1.0, 0.0);
+  template <class Chosen, class Rejected>
+  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores) const {
+    return frame.value(*this, chosen_scores, rejected_scores, 1.0, 0.0);
   }
-  template <class Preferred, class Other, class Margins>
-  auto operator()(const Preferred& preferred_scores, const Other& other_scores,
+  template <class Chosen, class Rejected, class Margins>
+  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores,
                   const pair_margins<Margins>& margins) const {
-    return frame.value(*this, preferred_scores, other_scores, 1.0, margins.values);
+    return frame.value(*this, chosen_scores, rejected_scores, 1.0, margins.values);
   }
-  template <class Preferred, class Other, class Weights>
-  auto operator()(const Preferred& preferred_scores, const Other& other_scores,
+  template <class Chosen, class Rejected, class Weights>
+  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores,
                   const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, preferred_scores, other_scores, 1.0, 0.0);
+    return frame.weighted_value(*this, weights, chosen_scores, rejected_scores, 1.0, 0.0);
   }
-  template <class Preferred, class Other, class Weights, class Margins>
-  auto operator()(const Preferred& preferred_scores, const Other& other_scores, const token_weights<Weights>& weights,
+  template <class Chosen, class Rejected, class Weights, class Margins>
+  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores, const token_weights<Weights>& weights,
                   const pair_margins<Margins>& margins) const {
-    return frame.weighted_value(*this, weights, preferred_scores, other_scores, 1.0, margins.values);
+    return frame.weighted_value(*this, weights, chosen_scores, rejected_scores, 1.0, margins.values);
   }
-  template <class Preferred, class Other, class Weights, class Targets>
-  auto operator()(const Preferred& preferred_scores, const Other& other_scores, const token_weights<Weights>& weights,
+  template <class Chosen, class Rejected, class Weights, class Targets>
+  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores, const token_weights<Weights>& weights,
                   const Targets& targets) const {
-    return frame.weighted_value(*this, weights, preferred_scores, other_scores, targets, 0.0);
+    return frame.weighted_value(*this, weights, chosen_scores, rejected_scores, targets, 0.0);
   }
-  template <class Preferred, class Other, class Weights, class Targets, class Margins>
-  auto operator()(const Preferred& preferred_scores, const Other& other_scores, const token_weights<Weights>& weights,
+  template <class Chosen, class Rejected, class Weights, class Targets, class Margins>
+  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores, const token_weights<Weights>& weights,
                   const Targets& targets, const pair_margins<Margins>& margins) const {
-    return frame.weighted_value(*this, weights, preferred_scores, other_scores, targets, margins.values);
+    return frame.weighted_value(*this, weights, chosen_scores, rejected_scores, targets, margins.values);
   }
 
-  template <class Preferred, class Other>
-  auto value_and_grad(const Preferred& preferred_scores, const Other& other_scores) const {
-    return named(frame.value_and_grad(*this, preferred_scores, other_scores, 1.0, 0.0));
+  template <class Chosen, class Rejected>
+  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores) const {
+    return named(frame.value_and_grad(*this, chosen_scores, rejected_scores, 1.0, 0.0));
   }
-  template <class Preferred, class Other, class Margins>
-  auto value_and_grad(const Preferred& preferred_scores, const Other& other_scores,
+  template <class Chosen, class Rejected, class Margins>
+  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores,
                       const pair_margins<Margins>& margins) const {
-    return named(frame.value_and_grad(*this, preferred_scores, other_scores, 1.0, margins.values));
+    return named(frame.value_and_grad(*this, chosen_scores, rejected_scores, 1.0, margins.values));
   }
-  template <class Preferred, class Other, class Weights>
-  auto value_and_grad(const Preferred& preferred_scores, const Other& other_scores,
+  template <class Chosen, class Rejected, class Weights>
+  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores,
                       const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, preferred_scores, other_scores, 1.0, 0.0));
+    return named(frame.weighted_value_and_grad(*this, weights, chosen_scores, rejected_scores, 1.0, 0.0));
   }
-  template <class Preferred, class Other, class Weights, class Margins>
-  auto value_and_grad(const Preferred& preferred_scores, const Other& other_scores,
+  template <class Chosen, class Rejected, class Weights, class Margins>
+  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores,
                       const token_weights<Weights>& weights, const pair_margins<Margins>& margins) const {
-    return named(frame.weighted_value_and_grad(*this, weights, preferred_scores, other_scores, 1.0, margins.values));
+    return named(frame.weighted_value_and_grad(*this, weights, chosen_scores, rejected_scores, 1.0, margins.values));
   }
-  template <class Preferred, class Other, class Weights, class Targets>
-  auto value_and_grad(const Preferred& preferred_scores, const Other& other_scores,
+  template <class Chosen, class Rejected, class Weights, class Targets>
+  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores,
                       const token_weights<Weights>& weights, const Targets& targets) const {
-    return named(frame.weighted_value_and_grad(*this, weights, preferred_scores, other_scores, targets, 0.0));
+    return named(frame.weighted_value_and_grad(*this, weights, chosen_scores, rejected_scores, targets, 0.0));
   }
-  template <class Preferred, class Other, class Weights, class Targets, class Margins>
-  auto value_and_grad(const Preferred& preferred_scores, const Other& other_scores,
+  template <class Chosen, class Rejected, class Weights, class Targets, class Margins>
+  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores,
                       const token_weights<Weights>& weights, const Targets& targets,
                       const pair_margins<Margins>& margins) const {
     return named(
-        frame.weighted_value_and_grad(*this, weights, preferred_scores, other_scores, targets, margins.values));
+        frame.weighted_value_and_grad(*this, weights, chosen_scores, rejected_scores, targets, margins.values));
   }
 
   /// As a pair_loss.
@@ -170,13 +170,13 @@ class bradley_terry_loss {
 
  private:
   static constexpr elementwise_loss<2, 4> frame{"bradley_terry_loss",
-                                                {"preferred_scores", "other_scores", "targets", "margins"}};
+                                                {"chosen_scores", "rejected_scores", "targets", "margins"}};
 
   template <class Result>
   static auto named(Result result) {
-    auto& [d_preferred, d_other] = result.gradients;
-    return bradley_terry_result<decltype(result.value), std::remove_cvref_t<decltype(d_preferred)>>{
-        result.value, std::move(d_preferred), std::move(d_other), result.measures[0]};
+    auto& [d_chosen, d_rejected] = result.gradients;
+    return bradley_terry_result<decltype(result.value), std::remove_cvref_t<decltype(d_chosen)>>{
+        result.value, std::move(d_chosen), std::move(d_rejected), result.measures[0]};
   }
 
   bradley_terry_options options_;

@@ -20,7 +20,7 @@ struct cpo_options {
   double beta = 0.1;  ///< scale of the implicit reward; > 0
   dpo_form form = dpo_form::sigmoid;
   double label_smoothing = 0;  ///< ε of the forms conservative and robust, in [0, 0.5); 0 for the other forms
-  double nll_coefficient = 1;  ///< weight of the preferred responses' negative log-likelihood; at least 0
+  double nll_coefficient = 1;  ///< weight of the chosen responses' negative log-likelihood; at least 0
 
   static void describe(auto&& visit, auto&... o) {
     visit({"beta", "scale of the implicit reward", allowed::above(0)}, o.beta...);
@@ -36,20 +36,20 @@ struct cpo_options {
 
 template <class Value, class Array>
 struct cpo_result {
-  Value value;        ///< the loss
-  Array d_preferred;  ///< its gradient with respect to the log-probs of the preferred responses
-  Array d_other;      ///< … and of the other responses
-  Value accuracy;     ///< share of pairs whose preferred response has the larger log-prob; ties count one half
-  Value margin;       ///< mean of z
+  Value value;       ///< the loss
+  Array d_chosen;    ///< its gradient with respect to the log-probs of the chosen responses
+  Array d_rejected;  ///< … and of the rejected responses
+  Value accuracy;    ///< share of pairs whose chosen response has the larger log-prob; ties count one half
+  Value margin;      ///< mean of z
 };
 
 /// Contrastive preference optimisation (Xu et al. 2024, §3): DPO with a uniform reference, which then needs no
-/// memory, kept near the preferred responses by their negative log-likelihood:
+/// memory, kept near the chosen responses by their negative log-likelihood:
 ///
 ///     z_i = β·(log π(y_w) − log π(y_l)),   L = Σ_i w_i·(f(z_i) − nll_coefficient·log π(y_w)/n_i),   f as in `dpo_form`
 ///
-/// `preferred`, `other`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one a pair.
-/// `preferred_lengths` n: the tokens of the preferred responses, which make the second term a mean a token, as in TRL
+/// `chosen`, `rejected`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one a pair.
+/// `chosen_lengths` n: the tokens of the chosen responses, which make the second term a mean a token, as in TRL
 /// (where nll_coefficient is called cpo_alpha); the number 1.0 gives the paper's sum. Lengths below 1 count as 1: an
 /// empty response adds 0. Arrays, ranges, tensors, or numbers for one pair. For the form ipo TRL compares
 /// length-averaged log-probs: give those, and 1.0. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair
@@ -57,7 +57,7 @@ struct cpo_result {
 /// option_error at construction; argument_error when lengths differ or the loss is not finite (host arrays).
 ///
 ///     coho::cpo_loss loss{{.beta = 0.1, .nll_coefficient = 1}};
-///     auto result = loss.value_and_grad(preferred, other, preferred_lengths);
+///     auto result = loss.value_and_grad(chosen, rejected, chosen_lengths);
 ///     double equal = loss(-6.0, -6.0, 3.0);  // ln 2 + 2
 class cpo_loss {
  public:
@@ -70,13 +70,13 @@ class cpo_loss {
 
   /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
   template <bool Gradient, class T>
-  element_terms<T, 2, 2> element(const T& preferred, const T& other, const T& preferred_length) const {
+  element_terms<T, 2, 2> element(const T& chosen, const T& rejected, const T& chosen_length) const {
     const double beta = options_.beta;
-    const T z = beta * (preferred - other);
-    const T nll_slope = (0.0 * z - options_.nll_coefficient) / coho::max(preferred_length, 1.0);
+    const T z = beta * (chosen - rejected);
+    const T nll_slope = (0.0 * z - options_.nll_coefficient) / coho::max(chosen_length, 1.0);
     const auto term = detail::preference_terms<Gradient>(options_.form, z, beta, options_.label_smoothing);
     element_terms<T, 2, 2> out;
-    out.value = term.value + nll_slope * preferred;
+    out.value = term.value + nll_slope * chosen;
     if constexpr (Gradient) {
       out.slopes = {T(beta * term.slope + nll_slope), T(-beta * term.slope)};
       out.measures = {detail::above_zero(z), z};
@@ -84,24 +84,24 @@ class cpo_loss {
     return out;
   }
 
-  template <class Preferred, class Other, class Lengths>
-  auto operator()(const Preferred& preferred, const Other& other, const Lengths& preferred_lengths) const {
-    return frame.value(*this, preferred, other, preferred_lengths);
+  template <class Chosen, class Rejected, class Lengths>
+  auto operator()(const Chosen& chosen, const Rejected& rejected, const Lengths& chosen_lengths) const {
+    return frame.value(*this, chosen, rejected, chosen_lengths);
   }
-  template <class Preferred, class Other, class Lengths, class Weights>
-  auto operator()(const Preferred& preferred, const Other& other, const Lengths& preferred_lengths,
+  template <class Chosen, class Rejected, class Lengths, class Weights>
+  auto operator()(const Chosen& chosen, const Rejected& rejected, const Lengths& chosen_lengths,
                   const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, preferred, other, preferred_lengths);
+    return frame.weighted_value(*this, weights, chosen, rejected, chosen_lengths);
   }
 
-  template <class Preferred, class Other, class Lengths>
-  auto value_and_grad(const Preferred& preferred, const Other& other, const Lengths& preferred_lengths) const {
-    return named(frame.value_and_grad(*this, preferred, other, preferred_lengths));
+  template <class Chosen, class Rejected, class Lengths>
+  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const Lengths& chosen_lengths) const {
+    return named(frame.value_and_grad(*this, chosen, rejected, chosen_lengths));
   }
-  template <class Preferred, class Other, class Lengths, class Weights>
-  auto value_and_grad(const Preferred& preferred, const Other& other, const Lengths& preferred_lengths,
+  template <class Chosen, class Rejected, class Lengths, class Weights>
+  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const Lengths& chosen_lengths,
                       const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, preferred, other, preferred_lengths));
+    return named(frame.weighted_value_and_grad(*this, weights, chosen, rejected, chosen_lengths));
   }
 
   /// As a preference_loss.
@@ -112,13 +112,13 @@ class cpo_loss {
   }
 
  private:
-  static constexpr elementwise_loss<2, 3> frame{"cpo_loss", {"preferred", "other", "preferred_lengths"}};
+  static constexpr elementwise_loss<2, 3> frame{"cpo_loss", {"chosen", "rejected", "chosen_lengths"}};
 
   template <class Result>
   static auto named(Result result) {
-    auto& [d_preferred, d_other] = result.gradients;
-    return cpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_preferred)>>{
-        result.value, std::move(d_preferred), std::move(d_other), result.measures[0], result.measures[1]};
+    auto& [d_chosen, d_rejected] = result.gradients;
+    return cpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_chosen)>>{
+        result.value, std::move(d_chosen), std::move(d_rejected), result.measures[0], result.measures[1]};
   }
 
   cpo_options options_;

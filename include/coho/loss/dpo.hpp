@@ -20,7 +20,7 @@ namespace coho::inline v0_1 {
 // GCC 12 takes an enumerator of an `enum class` for one that hides `coho::sigmoid`. It does not.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"
-/// The forms of direct preference optimisation, of z = β·(log-ratio of the preferred response − that of the other):
+/// The forms of direct preference optimisation, of z = β·(log-ratio of the chosen response − that of the rejected one):
 enum class dpo_form {
   sigmoid,  ///< −log σ(z) (Rafailov et al. 2023, eq. 7)
   hinge,    ///< max(0, 1 − z) (Zhao et al. 2023, SLiC-HF)
@@ -115,10 +115,10 @@ struct dpo_terms {
   dpo_options options;
 
   template <bool Gradient, class T>
-  element_terms<T, 2, 2> element(const T& preferred, const T& other, const T& reference_preferred,
-                                 const T& reference_other) const {
+  element_terms<T, 2, 2> element(const T& chosen, const T& rejected, const T& reference_chosen,
+                                 const T& reference_rejected) const {
     const double beta = options.beta;
-    const T z = beta * ((preferred - reference_preferred) - (other - reference_other));
+    const T z = beta * ((chosen - reference_chosen) - (rejected - reference_rejected));
     const auto term = [&] {
       if constexpr (Logistic) {
         return preference_terms<Gradient>(options.form, z, beta, options.label_smoothing);
@@ -140,11 +140,11 @@ struct dpo_terms {
 
 template <class Value, class Array>
 struct dpo_result {
-  Value value;        ///< the loss
-  Array d_preferred;  ///< its gradient with respect to the policy's log-probs of the preferred responses
-  Array d_other;      ///< … and of the other responses
-  Value accuracy;     ///< share of pairs whose preferred response has the larger implicit reward; ties count one half
-  Value margin;       ///< mean of z: the difference of the implicit rewards β·(log π − log π_ref)
+  Value value;       ///< the loss
+  Array d_chosen;    ///< its gradient with respect to the policy's log-probs of the chosen responses
+  Array d_rejected;  ///< … and of the rejected responses
+  Value accuracy;    ///< share of pairs whose chosen response has the larger implicit reward; ties count one half
+  Value margin;      ///< mean of z: the difference of the implicit rewards β·(log π − log π_ref)
 };
 
 /// Direct preference optimisation: the optimum of KL-penalised reward maximisation, learned from pairs with no reward
@@ -153,48 +153,48 @@ struct dpo_result {
 ///     z_i = β·((log π(y_w) − log π_ref(y_w)) − (log π(y_l) − log π_ref(y_l)))
 ///     L = Σ_i w_i·f(z_i),   f as in `dpo_form`
 ///
-/// `preferred`, `other`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one a pair;
-/// `reference_preferred`, `reference_other`: those of the reference policy, constants. Arrays, ranges, tensors, or
+/// `chosen`, `rejected`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one a pair;
+/// `reference_chosen`, `reference_rejected`: those of the reference policy, constants. Arrays, ranges, tensors, or
 /// numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair out. `operator()` returns
 /// double, or a 0-d tensor that is differentiable; `value_and_grad` a `dpo_result`. The hinge has gradient 0 at its
 /// kink z = 1. Throws option_error at construction; argument_error when lengths differ or the loss is not finite (host
 /// arrays).
 ///
 ///     coho::dpo_loss loss{{.beta = 0.1}};
-///     auto result = loss.value_and_grad(preferred, other, reference_preferred, reference_other);
+///     auto result = loss.value_and_grad(chosen, rejected, reference_chosen, reference_rejected);
 ///     double fresh = loss(-5.0, -7.0, -5.0, -7.0);  // ln 2
 class dpo_loss {
  public:
   explicit dpo_loss(const dpo_options& options = {}) : options_(options) { validate(options); }
   const dpo_options& options() const noexcept { return options_; }
 
-  template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther>
-  auto operator()(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
-                  const ReferenceOther& reference_other) const {
+  template <class Chosen, class Rejected, class ReferenceChosen, class ReferenceRejected>
+  auto operator()(const Chosen& chosen, const Rejected& rejected, const ReferenceChosen& reference_chosen,
+                  const ReferenceRejected& reference_rejected) const {
     return with_form(
-        [&](const auto& terms) { return frame.value(terms, preferred, other, reference_preferred, reference_other); });
+        [&](const auto& terms) { return frame.value(terms, chosen, rejected, reference_chosen, reference_rejected); });
   }
-  template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther, class Weights>
-  auto operator()(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
-                  const ReferenceOther& reference_other, const token_weights<Weights>& weights) const {
+  template <class Chosen, class Rejected, class ReferenceChosen, class ReferenceRejected, class Weights>
+  auto operator()(const Chosen& chosen, const Rejected& rejected, const ReferenceChosen& reference_chosen,
+                  const ReferenceRejected& reference_rejected, const token_weights<Weights>& weights) const {
     return with_form([&](const auto& terms) {
-      return frame.weighted_value(terms, weights, preferred, other, reference_preferred, reference_other);
+      return frame.weighted_value(terms, weights, chosen, rejected, reference_chosen, reference_rejected);
     });
   }
 
-  template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther>
-  auto value_and_grad(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
-                      const ReferenceOther& reference_other) const {
+  template <class Chosen, class Rejected, class ReferenceChosen, class ReferenceRejected>
+  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const ReferenceChosen& reference_chosen,
+                      const ReferenceRejected& reference_rejected) const {
     return with_form([&](const auto& terms) {
-      return named(frame.value_and_grad(terms, preferred, other, reference_preferred, reference_other));
+      return named(frame.value_and_grad(terms, chosen, rejected, reference_chosen, reference_rejected));
     });
   }
-  template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther, class Weights>
-  auto value_and_grad(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
-                      const ReferenceOther& reference_other, const token_weights<Weights>& weights) const {
+  template <class Chosen, class Rejected, class ReferenceChosen, class ReferenceRejected, class Weights>
+  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const ReferenceChosen& reference_chosen,
+                      const ReferenceRejected& reference_rejected, const token_weights<Weights>& weights) const {
     return with_form([&](const auto& terms) {
       return named(
-          frame.weighted_value_and_grad(terms, weights, preferred, other, reference_preferred, reference_other));
+          frame.weighted_value_and_grad(terms, weights, chosen, rejected, reference_chosen, reference_rejected));
     });
   }
 
@@ -209,7 +209,7 @@ class dpo_loss {
 
  private:
   static constexpr elementwise_loss<2, 4> frame{"dpo_loss",
-                                                {"preferred", "other", "reference_preferred", "reference_other"}};
+                                                {"chosen", "rejected", "reference_chosen", "reference_rejected"}};
 
   // The forms with an exponential and those without are compiled apart: calls in a loop cost it its registers.
   template <class Run>
@@ -221,9 +221,9 @@ class dpo_loss {
 
   template <class Result>
   static auto named(Result result) {
-    auto& [d_preferred, d_other] = result.gradients;
-    return dpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_preferred)>>{
-        result.value, std::move(d_preferred), std::move(d_other), result.measures[0], result.measures[1]};
+    auto& [d_chosen, d_rejected] = result.gradients;
+    return dpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_chosen)>>{
+        result.value, std::move(d_chosen), std::move(d_rejected), result.measures[0], result.measures[1]};
   }
 
   dpo_options options_;

@@ -26,19 +26,19 @@ struct orpo_options {
 
 template <class Value, class Array>
 struct orpo_result {
-  Value value;        ///< the loss
-  Array d_preferred;  ///< its gradient with respect to the mean log-probs of the preferred responses
-  Array d_other;      ///< … and of the other responses
-  Value accuracy;     ///< share of pairs whose preferred response has the larger odds; ties count one half
-  Value margin;       ///< mean of the log odds ratio z
+  Value value;       ///< the loss
+  Array d_chosen;    ///< its gradient with respect to the mean log-probs of the chosen responses
+  Array d_rejected;  ///< … and of the rejected responses
+  Value accuracy;    ///< share of pairs whose chosen response has the larger odds; ties count one half
+  Value margin;      ///< mean of the log odds ratio z
 };
 
-/// Odds-ratio preference optimisation (Hong et al. 2024, eqs. 3–7): supervised fine-tuning on the preferred response
-/// and a penalty on the odds of the other one, in one step, without a reference policy:
+/// Odds-ratio preference optimisation (Hong et al. 2024, eqs. 3–7): supervised fine-tuning on the chosen response
+/// and a penalty on the odds of the rejected one, in one step, without a reference policy:
 ///
 ///     L = Σ_i w_i·(−ℓ_w − λ·log σ(z_i)),   z_i = log odds(ℓ_w) − log odds(ℓ_l),   log odds(ℓ) = ℓ − log(1 − e^ℓ)
 ///
-/// `preferred` ℓ_w, `other` ℓ_l: the MEAN log-prob of a response's tokens (nats, so that e^ℓ is a probability a token),
+/// `chosen` ℓ_w, `rejected` ℓ_l: the MEAN log-prob of a response's tokens (nats, so that e^ℓ is a probability a token),
 /// one a pair; arrays, ranges, tensors, or numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0
 /// leaves a pair out. The odds of a certain response are infinite: above −1e-6 a log-prob counts as −1e-6 in the odds
 /// (of a million), and has no gradient through them. `operator()` returns double, or a 0-d tensor that is
@@ -46,7 +46,7 @@ struct orpo_result {
 /// differ, the loss is not finite or, beyond rounding, a log-prob is positive (numbers and host arrays).
 ///
 ///     coho::orpo_loss loss{{.lambda = 0.1}};
-///     auto result = loss.value_and_grad(preferred_means, other_means);
+///     auto result = loss.value_and_grad(chosen_means, rejected_means);
 ///     double equal = coho::orpo_loss{{.lambda = 1}}(-2.0, -2.0);  // 2 + ln 2
 class orpo_loss {
  public:
@@ -59,9 +59,9 @@ class orpo_loss {
 
   /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
   template <bool Gradient, class T>
-  element_terms<T, 2, 2> element(const T& preferred, const T& other) const {
-    const log_odds<Gradient, T> of_preferred(preferred), of_other(other);
-    const T z = of_preferred.value - of_other.value;
+  element_terms<T, 2, 2> element(const T& chosen, const T& rejected) const {
+    const log_odds<Gradient, T> of_chosen(chosen), of_rejected(rejected);
+    const T z = of_chosen.value - of_rejected.value;
     element_terms<T, 2, 2> out;
     T cost{}, wrong{};  // −log σ(z), and its derivative times −1
     if constexpr (std::floating_point<T>) {
@@ -76,31 +76,31 @@ class orpo_loss {
       cost = coho::softplus(T(-z));
       if constexpr (Gradient) wrong = coho::sigmoid(T(-z));
     }
-    out.value = options_.lambda * cost - preferred;
+    out.value = options_.lambda * cost - chosen;
     if constexpr (Gradient) {
       const T pull = options_.lambda * wrong;
-      out.slopes = {T(-1.0 - pull * of_preferred.slope), T(pull * of_other.slope)};
+      out.slopes = {T(-1.0 - pull * of_chosen.slope), T(pull * of_rejected.slope)};
       out.measures = {detail::above_zero(z), z};
     }
     return out;
   }
 
-  template <class Preferred, class Other>
-  auto operator()(const Preferred& preferred, const Other& other) const {
-    return frame.value(*this, preferred, other);
+  template <class Chosen, class Rejected>
+  auto operator()(const Chosen& chosen, const Rejected& rejected) const {
+    return frame.value(*this, chosen, rejected);
   }
-  template <class Preferred, class Other, class Weights>
-  auto operator()(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, preferred, other);
+  template <class Chosen, class Rejected, class Weights>
+  auto operator()(const Chosen& chosen, const Rejected& rejected, const token_weights<Weights>& weights) const {
+    return frame.weighted_value(*this, weights, chosen, rejected);
   }
 
-  template <class Preferred, class Other>
-  auto value_and_grad(const Preferred& preferred, const Other& other) const {
-    return named(frame.value_and_grad(*this, preferred, other));
+  template <class Chosen, class Rejected>
+  auto value_and_grad(const Chosen& chosen, const Rejected& rejected) const {
+    return named(frame.value_and_grad(*this, chosen, rejected));
   }
-  template <class Preferred, class Other, class Weights>
-  auto value_and_grad(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, preferred, other));
+  template <class Chosen, class Rejected, class Weights>
+  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const token_weights<Weights>& weights) const {
+    return named(frame.weighted_value_and_grad(*this, weights, chosen, rejected));
   }
 
   /// As a preference_loss, over the means of the responses.
@@ -112,7 +112,7 @@ class orpo_loss {
   }
 
  private:
-  static constexpr elementwise_loss<2, 2> frame{"orpo_loss", {"preferred", "other"}};
+  static constexpr elementwise_loss<2, 2> frame{"orpo_loss", {"chosen", "rejected"}};
   static constexpr double largest = -1e-6;
 
   template <bool Gradient, class T>
@@ -134,9 +134,9 @@ class orpo_loss {
 
   template <class Result>
   static auto named(Result result) {
-    auto& [d_preferred, d_other] = result.gradients;
-    return orpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_preferred)>>{
-        result.value, std::move(d_preferred), std::move(d_other), result.measures[0], result.measures[1]};
+    auto& [d_chosen, d_rejected] = result.gradients;
+    return orpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_chosen)>>{
+        result.value, std::move(d_chosen), std::move(d_rejected), result.measures[0], result.measures[1]};
   }
 
   orpo_options options_;

@@ -17,7 +17,7 @@ namespace coho::inline v0_1 {
 
 struct simpo_options {
   double beta = 2;             ///< scale of the implicit reward; > 0
-  double gamma = 0.5;          ///< γ, the margin that the preferred response must win by; at least 0
+  double gamma = 0.5;          ///< γ, the margin that the chosen response must win by; at least 0
   double label_smoothing = 0;  ///< ε: probability that a label is wrong; in [0, 0.5)
 
   static void describe(auto&& visit, auto&... o) {
@@ -29,11 +29,11 @@ struct simpo_options {
 
 template <class Value, class Array>
 struct simpo_result {
-  Value value;        ///< the loss
-  Array d_preferred;  ///< its gradient with respect to the mean log-probs of the preferred responses
-  Array d_other;      ///< … and of the other responses
-  Value accuracy;     ///< share of pairs whose preferred response has the larger mean log-prob; ties count one half
-  Value margin;       ///< mean of β·(ℓ_w − ℓ_l), the difference of the implicit rewards without γ
+  Value value;       ///< the loss
+  Array d_chosen;    ///< its gradient with respect to the mean log-probs of the chosen responses
+  Array d_rejected;  ///< … and of the rejected responses
+  Value accuracy;    ///< share of pairs whose chosen response has the larger mean log-prob; ties count one half
+  Value margin;      ///< mean of β·(ℓ_w − ℓ_l), the difference of the implicit rewards without γ
 };
 
 /// Simple preference optimisation (Meng et al. 2024, eq. 6): the implicit reward is the policy's own mean log-prob a
@@ -41,14 +41,14 @@ struct simpo_result {
 ///
 ///     z_i = β·(ℓ_w − ℓ_l) − γ,   L = Σ_i w_i·(−(1 − ε)·log σ(z_i) − ε·log σ(−z_i))
 ///
-/// `preferred` ℓ_w, `other` ℓ_l: the MEAN log-prob of a response's tokens (nats), one a pair; arrays, ranges, tensors,
+/// `chosen` ℓ_w, `rejected` ℓ_l: the MEAN log-prob of a response's tokens (nats), one a pair; arrays, ranges, tensors,
 /// or numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair out. The authors'
 /// scripts are given γ/β (gamma_beta_ratio); γ itself, as in the paper and TRL, is wanted here. `operator()` returns
 /// double, or a 0-d tensor that is differentiable; `value_and_grad` a `simpo_result`. Throws option_error at
 /// construction; argument_error when lengths differ or the loss is not finite (host arrays).
 ///
 ///     coho::simpo_loss loss{{.beta = 2, .gamma = 1}};
-///     auto result = loss.value_and_grad(preferred_means, other_means);
+///     auto result = loss.value_and_grad(chosen_means, rejected_means);
 ///     double at_margin = loss(-1.0, -1.5);  // ln 2
 class simpo_loss {
  public:
@@ -61,9 +61,9 @@ class simpo_loss {
 
   /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
   template <bool Gradient, class T>
-  element_terms<T, 2, 2> element(const T& preferred, const T& other) const {
+  element_terms<T, 2, 2> element(const T& chosen, const T& rejected) const {
     const double beta = options_.beta;
-    const T margin = beta * (preferred - other), z = margin - options_.gamma;
+    const T margin = beta * (chosen - rejected), z = margin - options_.gamma;
     const auto term = detail::preference_terms<Gradient>(dpo_form::conservative, z, beta, options_.label_smoothing);
     element_terms<T, 2, 2> out;
     out.value = term.value;
@@ -74,22 +74,22 @@ class simpo_loss {
     return out;
   }
 
-  template <class Preferred, class Other>
-  auto operator()(const Preferred& preferred, const Other& other) const {
-    return frame.value(*this, preferred, other);
+  template <class Chosen, class Rejected>
+  auto operator()(const Chosen& chosen, const Rejected& rejected) const {
+    return frame.value(*this, chosen, rejected);
   }
-  template <class Preferred, class Other, class Weights>
-  auto operator()(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, preferred, other);
+  template <class Chosen, class Rejected, class Weights>
+  auto operator()(const Chosen& chosen, const Rejected& rejected, const token_weights<Weights>& weights) const {
+    return frame.weighted_value(*this, weights, chosen, rejected);
   }
 
-  template <class Preferred, class Other>
-  auto value_and_grad(const Preferred& preferred, const Other& other) const {
-    return named(frame.value_and_grad(*this, preferred, other));
+  template <class Chosen, class Rejected>
+  auto value_and_grad(const Chosen& chosen, const Rejected& rejected) const {
+    return named(frame.value_and_grad(*this, chosen, rejected));
   }
-  template <class Preferred, class Other, class Weights>
-  auto value_and_grad(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, preferred, other));
+  template <class Chosen, class Rejected, class Weights>
+  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const token_weights<Weights>& weights) const {
+    return named(frame.weighted_value_and_grad(*this, weights, chosen, rejected));
   }
 
   /// As a preference_loss, over the means of the responses.
@@ -101,13 +101,13 @@ class simpo_loss {
   }
 
  private:
-  static constexpr elementwise_loss<2, 2> frame{"simpo_loss", {"preferred", "other"}};
+  static constexpr elementwise_loss<2, 2> frame{"simpo_loss", {"chosen", "rejected"}};
 
   template <class Result>
   static auto named(Result result) {
-    auto& [d_preferred, d_other] = result.gradients;
-    return simpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_preferred)>>{
-        result.value, std::move(d_preferred), std::move(d_other), result.measures[0], result.measures[1]};
+    auto& [d_chosen, d_rejected] = result.gradients;
+    return simpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_chosen)>>{
+        result.value, std::move(d_chosen), std::move(d_rejected), result.measures[0], result.measures[1]};
   }
 
   simpo_options options_;
