@@ -114,7 +114,7 @@
 #include <coho/train/preference_pair.hpp>
 #include <coho/train/reward_model.hpp>
 #include <coho/train/options/reward_model_options.hpp>
-#include <coho/parallel/shares.hpp>
+#include <coho/parallel/shards.hpp>
 #include <coho/train/steps/sample_and_score.hpp>
 #include <coho/train/steps/stopwatch.hpp>
 #include <coho/train/supervised.hpp>

@@ -165,10 +165,10 @@ concept differentiable_reward_model =
 ///      `m.squared_gradient_norm()`, Σ g² over all of them, and `m.scale_gradients(double)`, g ← g · factor.
 ///  (3) For more than one process without `m.gradients()`: `m.all_reduce_gradients(communicator)` leaves the sum over
 ///      the ranks on each rank. Copying to host memory, calling `all_reduce_sum` and copying back is enough.
-///  (4) If ranks work on several shares (`communicator` (3)) without `m.gradients()`: `m.fold_gradients()` adds the
+///  (4) If ranks work on several shards (`communicator` (3)) without `m.gradients()`: `m.fold_gradients()` adds the
 ///      gradients to a sum of higher precision and sets them to zero; `m.unfold_gradients(communicator)` leaves that
 ///      sum over the ranks in the gradients. A model that draws random numbers in its forward may have
-///      `m.begin_share(number)` and `m.end_shares()`; its draws must then depend on the share and not on the rank.
+///      `m.begin_shard(number)` and `m.end_shards()`; its draws must then depend on the shard and not on the rank.
 /// A model may have all of these: its specific member is then used instead of `m.gradients()`, so a model can decide at
 /// run time where its gradients are. Each member must be bit-reproducible for a run to be.
 template <class Model>
@@ -216,9 +216,9 @@ concept language_identifier = requires(const Identifier& l, std::string_view tex
 ///  (1) `c.rank()` and `c.size()` return integers;
 ///  (2) `c.all_reduce_sum(std::span<double>)` and `(std::span<float>)` leave the sum over the ranks on each rank,
 ///      summed in a fixed order, floats with the precision of double.
-///  (3) Optional, `c.shares()`: how many shares the work of a step is divided into, the same on all ranks; without it,
-///      one per rank. Bit-identical results depend on the number of shares and not on the number of ranks
-///      (`share_count`).
+///  (3) Optional, `c.shards()`: how many shards the work of a step is divided into, the same on all ranks; without it,
+///      one per rank. Bit-identical results depend on the number of shards and not on the number of ranks
+///      (`shard_count`).
 template <class Communicator>
 concept communicator = requires(Communicator& c, std::span<double> doubles, std::span<float> floats) {
   { c.rank() } -> std::convertible_to<std::size_t>;

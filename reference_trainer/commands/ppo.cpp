@@ -197,7 +197,7 @@ class ppo_run {
  private:
   std::vector<rl_prompt> prompts_of_rank(std::uint64_t step) const {
     auto batch = source_(step);
-    const index_range mine = part_of_rank(batch.size(), *context_.ranks);
+    const index_range mine = range_of_rank(batch.size(), *context_.ranks);
     batch.erase(batch.begin() + static_cast<std::ptrdiff_t>(mine.end), batch.end());
     batch.erase(batch.begin(), batch.begin() + static_cast<std::ptrdiff_t>(mine.begin));
     return batch;

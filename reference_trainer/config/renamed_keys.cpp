@@ -48,6 +48,7 @@ constexpr std::array renamings{
     renaming{pairs, "margin", "loss.margin"},
     renaming{pairs, "label_smoothing", "loss.label_smoothing"},
     renaming{pairs, "centring", "loss.centring"},
+    renaming{" distributed ", "shares", "shards"},
 };
 
 }  // namespace

@@ -14,7 +14,7 @@
 
 namespace coho::trainer {
 
-/// The processes that work on one run: a communicator of the library (`coho::communicator`), with shares.
+/// The processes that work on one run: a communicator of the library (`coho::communicator`), with shards.
 ///
 /// Sums are taken in rank order, each element in double and rounded once, and are bit-identical on all ranks. Arrays of
 /// any length are sent in pieces. All ranks must call collective members in the same order.
@@ -35,9 +35,9 @@ class process_group {
   bool first() const { return rank() == 0; }
   transport& carrier() { return *transport_; }
 
-  /// How many shares a step's work is divided into; one per rank unless set. See `coho::share_count`.
-  std::size_t shares() const { return shares_ > 0 ? shares_ : size(); }
-  void set_shares(std::size_t shares) { shares_ = shares; }
+  /// How many shards a step's work is divided into; one per rank unless set. See `coho::shard_count`.
+  std::size_t shards() const { return shards_ > 0 ? shards_ : size(); }
+  void set_shards(std::size_t shards) { shards_ = shards; }
 
   void all_reduce_sum(std::span<double> values);
   void all_reduce_sum(std::span<float> values);
@@ -66,7 +66,7 @@ class process_group {
   void sum(std::span<Number> values);
 
   std::unique_ptr<transport> transport_;
-  std::size_t shares_ = 0;
+  std::size_t shards_ = 0;
   bool leaving_ = false;
   std::unique_ptr<nccl> nccl_;
 };

@@ -119,11 +119,11 @@ ppo_evaluation::ppo_evaluation(ppo_evaluation_settings settings, std::vector<rl_
 
 std::size_t ppo_evaluation::width() const { return fields + settings_.max_new_tokens + lines_.size(); }
 
-std::vector<double> ppo_evaluation::answer(std::size_t share, std::size_t shares) {
+std::vector<double> ppo_evaluation::answer(std::size_t shard, std::size_t shards) {
   std::vector<double> numbers(prompts_.size() * width(), 0.0);
   std::vector<std::size_t> own;
   std::vector<rl_prompt> prompts;
-  for (std::size_t i = share; i < prompts_.size(); i += shares) {
+  for (std::size_t i = shard; i < prompts_.size(); i += shards) {
     own.push_back(i);
     prompts.push_back(prompts_[i]);
   }

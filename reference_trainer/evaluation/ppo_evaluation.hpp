@@ -8,7 +8,7 @@
 #include <vector>
 
 #include <coho/concepts.hpp>
-#include <coho/parallel/shares.hpp>
+#include <coho/parallel/shards.hpp>
 #include <coho/rollout/minibatch.hpp>
 #include <coho/rollout/trajectory.hpp>
 
@@ -101,11 +101,11 @@ class ppo_evaluation {
   template <communicator Communicator = const local_communicator>
   void run(std::uint64_t step, metrics_log& log, Communicator&& ranks = local_communicator{}) {
     const auto start = progress::clock::now();
-    // Share by share: what passes through the models together then does not depend on the number of ranks.
+    // Shard by shard: what passes through the models together then does not depend on the number of ranks.
     std::vector<double> numbers(prompts_.size() * width(), 0.0);
-    const index_range shares = shares_of_rank(ranks);
-    for (std::size_t share = shares.begin; share < shares.end; ++share) {
-      const auto own = answer(share, share_count(ranks));
+    const index_range shards = shards_of_rank(ranks);
+    for (std::size_t shard = shards.begin; shard < shards.end; ++shard) {
+      const auto own = answer(shard, shard_count(ranks));
       for (std::size_t i = 0; i < own.size(); ++i) numbers[i] += own[i];
     }
     ranks.all_reduce_sum(std::span<double>(numbers));
@@ -124,7 +124,7 @@ class ppo_evaluation {
  private:
   struct measured;
 
-  std::vector<double> answer(std::size_t share, std::size_t shares);
+  std::vector<double> answer(std::size_t shard, std::size_t shards);
   void score_principles(std::span<const std::size_t> own, std::span<const std::string> texts,
                         std::vector<double>& numbers);
   void settle(std::span<measured> all) const;

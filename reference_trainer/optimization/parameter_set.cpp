@@ -62,18 +62,18 @@ at::Tensor parameter_set::take_folded() {
   return std::exchange(folded_, at::Tensor());
 }
 
-// Dropout draws by a counter. Shares of a step begin this far apart, and steps after one another that far: no share
+// Dropout draws by a counter. Shards of a step begin this far apart, and steps after one another that far: no shard
 // reaches the draws of the next one, whatever its number of forward passes.
-constexpr std::uint64_t draws_per_share = std::uint64_t{1} << 40, draws_per_step = std::uint64_t{1} << 20;
+constexpr std::uint64_t draws_per_shard = std::uint64_t{1} << 40, draws_per_step = std::uint64_t{1} << 20;
 
-void parameter_set::begin_share(std::uint64_t share) {
-  if (!draws_before_shares_) draws_before_shares_ = draws_;
-  draws_ = *draws_before_shares_ + share * draws_per_share;
+void parameter_set::begin_shard(std::uint64_t shard) {
+  if (!draws_before_shards_) draws_before_shards_ = draws_;
+  draws_ = *draws_before_shards_ + shard * draws_per_shard;
 }
 
-void parameter_set::end_shares() {
-  draws_ = draws_before_shares_.value_or(draws_) + draws_per_step;
-  draws_before_shares_.reset();
+void parameter_set::end_shards() {
+  draws_ = draws_before_shards_.value_or(draws_) + draws_per_step;
+  draws_before_shards_.reset();
 }
 
 double squared_norm_by_operators(const at::Tensor& values) {

@@ -58,9 +58,9 @@ class parameter_set {
     if (ranks.size() > 1) sum_over<double>(ranks, sum);
     gradients_.copy_(sum);
   }
-  /// From here to `end_shares`, draws depend on the share and on the earlier draws within it.
-  void begin_share(std::uint64_t share);
-  void end_shares();
+  /// From here to `end_shards`, draws depend on the share and on the earlier draws within it.
+  void begin_shard(std::uint64_t shard);
+  void end_shards();
 
   struct entry {
     std::string name;
@@ -85,7 +85,7 @@ class parameter_set {
   at::Tensor values_, gradients_, folded_;
   std::vector<entry> entries_;
   std::uint64_t draws_ = 0;
-  std::optional<std::uint64_t> draws_before_shares_;
+  std::optional<std::uint64_t> draws_before_shards_;
 };
 
 /// Σ x² of a 1-d tensor in double with libtorch's operators, on the tensor's device; fixed pieces, each summed in the

@@ -203,12 +203,12 @@ struct planner {
       if (phase.bytes() > largest.bytes()) largest = std::move(phase);
     }
     if (largest.terms.empty()) return;
-    if (o.shares > 1) {
+    if (o.shards > 1) {
       // In double and of all that is trained, whichever of it is gone back through.
       std::int64_t trained = 0;
       for (const auto& r : o.roles)
         if (r.trained) trained += own_parameters(r) + head_parameters(r);
-      largest.terms.push_back({"gradients", "sum of shares", 8 * trained});
+      largest.terms.push_back({"gradients", "sum of shards", 8 * trained});
     }
     plan.phases.push_back(std::move(largest));
   }
@@ -238,7 +238,7 @@ void memory_plan_options::validate() const {
   from_zero(scoring_tokens, "scoring_tokens");
   from_zero(micro_batch_tokens, "micro_batch_tokens");
   from_zero(sequences, "sequences");
-  require_option(shares > 0, "shares", shares, "at least 1");
+  require_option(shards > 0, "shards", shards, "at least 1");
   require_option(log_prob_blocks > 0, "log_prob_blocks", log_prob_blocks, "at least 1");
   require_option(log_prob_rows > 0, "log_prob_rows", log_prob_rows, "at least 1");
   require_option(log_prob_columns > 0, "log_prob_columns", log_prob_columns, "at least 1");

@@ -41,7 +41,7 @@ struct memory_plan_options {
   std::int64_t scoring_tokens = 0;      ///< of a forward without gradients
   std::int64_t micro_batch_tokens = 0;  ///< of a forward with gradients
   std::int64_t sequences = 0;           ///< rollouts of a step, kept on the host
-  std::int64_t shares = 1;              ///< of a minibatch that one device works on, one after the other
+  std::int64_t shards = 1;              ///< of a minibatch that one device works on, one after the other
   bool entropy = false;                 ///< whether its gradient is wanted
   /// Blocks of logits that are held at once (a thread each on the CPU, where blocks have 256 rows and 1024 columns) and
   /// their sizes.

@@ -115,8 +115,8 @@ request start(const plan_settings& settings) {
   sizes.compute = out.model.compute;
   sizes.recompute = out.model.recompute;
   sizes.dropout = out.adapter.lora.dropout;
-  // Of the shares of a step those that one process works on.
-  sizes.shares = std::max<std::int64_t>(out.part(signed_size(settings.shares)), 1);
+  // Of the shards of a step those that one process works on.
+  sizes.shards = std::max<std::int64_t>(out.part(signed_size(settings.shards)), 1);
   if (settings.device == "cpu") {
     sizes.log_prob_blocks = signed_size(settings.threads);
     sizes.log_prob_rows = 256;
@@ -158,7 +158,7 @@ plan_settings read_plan(const config& options, const stage_context& context) {
 
 plan_settings read_parallel_plan(const config& options, const stage_context& context) {
   plan_settings out = read_plan(options, context);
-  out.shares = options.get<std::size_t>("distributed.shares", out.ranks);
+  out.shards = options.get<std::size_t>("distributed.shards", out.ranks);
   return out;
 }
 

@@ -26,12 +26,12 @@ struct plan_settings {
   std::size_t threads = 1;
   std::optional<machine_rates> rates{};  ///< of a machine that is not this one
   std::size_t ranks = 1;                 ///< processes, a device each, that share a step
-  std::size_t shares = 1;                ///< that a step is cut into
+  std::size_t shards = 1;                ///< that a step is cut into
 };
 /// The sections `model` and `adapter`, `plan.bandwidth` in GB/s and `plan.flops` in TFLOP/s (both or neither), and
 /// `plan.ranks`. Throws config_error, option_error.
 plan_settings read_plan(const config& options, const stage_context& context);
-/// With `distributed.shares`, of a stage that several processes may run.
+/// With `distributed.shards`, of a stage that several processes may run.
 plan_settings read_parallel_plan(const config& options, const stage_context& context);
 
 struct ppo_plan {

@@ -28,8 +28,8 @@ class trained_role {
   void unfold_gradients(Communicator& ranks) {
     parameters().unfold_gradients(ranks);
   }
-  void begin_share(std::size_t share) { parameters().begin_share(share); }
-  void end_shares() { parameters().end_shares(); }
+  void begin_shard(std::size_t share) { parameters().begin_shard(share); }
+  void end_shards() { parameters().end_shards(); }
 
  protected:
   trained_role(adapter_bank& bank, std::string role) : bank_(&bank), role_(std::move(role)) {}

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include <coho/parallel/shares.hpp>
+#include <coho/parallel/shards.hpp>
 #include <coho/train/steps/sample_and_score.hpp>
 
 namespace coho::trainer {
@@ -21,9 +21,9 @@ normalize_options initial_scale(policy_role& policy, reward_role& reward, const 
     // Steps that training never comes to: their guidelines are none of its own.
     const auto whole = source((std::uint64_t{1} << 32) + round);
     std::vector<double> mine;
-    const index_range shares = shares_of_rank(ranks);
-    for (std::size_t share = shares.begin; share < shares.end; ++share) {
-      const index_range part = part_of(whole.size(), share, share_count(ranks));
+    const index_range shards = shards_of_rank(ranks);
+    for (std::size_t shard = shards.begin; shard < shards.end; ++shard) {
+      const index_range part = part_of(whole.size(), shard, shard_count(ranks));
       if (part.size() == 0) continue;
       const auto prompts = std::span(whole).subspan(part.begin, part.size());
       const auto scored = sample_and_score(models, prompts, generation, random.split(round));

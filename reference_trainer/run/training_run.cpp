@@ -27,13 +27,13 @@ process_group& join_ranks(const config& options, stage_context& context, const s
     }
   }
   const config section = options.section("distributed");
-  const auto shares = section.get<std::size_t>("shares", fallback);
-  section.check(shares >= 1 && shares <= 65536, "shares", "between 1 and 65536");
-  ranks.set_shares(shares);
+  const auto shards = section.get<std::size_t>("shards", fallback);
+  section.check(shards >= 1 && shards <= 65536, "shards", "between 1 and 65536");
+  ranks.set_shards(shards);
   if (ranks.size() == 1 || context.dry_run) return ranks;
   context.log(std::to_string(ranks.size()) + " ranks, " + std::to_string(context.threads) +
-              " threads each; distributed.shares = " + std::to_string(shares) +
-              (shares < ranks.size() ? ": some ranks have nothing to do" : ""));
+              " threads each; distributed.shards = " + std::to_string(shards) +
+              (shards < ranks.size() ? ": some ranks have nothing to do" : ""));
   if (context.device == "cuda" && at::hasCUDA()) {
     const c10::impl::VirtualGuardImpl gpus(at::kCUDA);
     if (const auto count = static_cast<std::size_t>(gpus.deviceCount()); count > 0)
@@ -161,7 +161,7 @@ void training_checkpoints::save(std::uint64_t step, const nlohmann::json& values
   if (!ranks_->first()) return ranks_->barrier();
   train_state state;
   state.values = values;
-  state.values["shares"] = ranks_->shares();
+  state.values["shares"] = ranks_->shards();
   for (const auto& part : parts_) {
     state.tensors[part.name + ".values"] = part.parameters->values();
     save_moment(state, part.name + ".first_moment", part.optimizer->first_moment());

@@ -17,7 +17,7 @@
 
 namespace coho::trainer {
 
-/// The processes of the run as a communicator for the library's trainers. Reads `distributed.shares`, which a resumed
+/// The processes of the run as a communicator for the library's trainers. Reads `distributed.shards`, which a resumed
 /// run takes from its newest checkpoint in `out` unless it is given, and has each process of a machine use a GPU of its
 /// own where `device` is "cuda" without a number. To be called before unknown keys are refused and models are loaded.
 process_group& join_ranks(const config& options, stage_context& context, const std::filesystem::path& out);

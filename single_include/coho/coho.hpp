@@ -1614,10 +1614,10 @@ concept differentiable_reward_model =
 ///      `m.squared_gradient_norm()`, Σ g² over all of them, and `m.scale_gradients(double)`, g ← g · factor.
 ///  (3) For more than one process without `m.gradients()`: `m.all_reduce_gradients(communicator)` leaves the sum over
 ///      the ranks on each rank. Copying to host memory, calling `all_reduce_sum` and copying back is enough.
-///  (4) If ranks work on several shares (`communicator` (3)) without `m.gradients()`: `m.fold_gradients()` adds the
+///  (4) If ranks work on several shards (`communicator` (3)) without `m.gradients()`: `m.fold_gradients()` adds the
 ///      gradients to a sum of higher precision and sets them to zero; `m.unfold_gradients(communicator)` leaves that
 ///      sum over the ranks in the gradients. A model that draws random numbers in its forward may have
-///      `m.begin_share(number)` and `m.end_shares()`; its draws must then depend on the share and not on the rank.
+///      `m.begin_shard(number)` and `m.end_shards()`; its draws must then depend on the shard and not on the rank.
 /// A model may have all of these: its specific member is then used instead of `m.gradients()`, so a model can decide at
 /// run time where its gradients are. Each member must be bit-reproducible for a run to be.
 template <class Model>
@@ -1665,9 +1665,9 @@ concept language_identifier = requires(const Identifier& l, std::string_view tex
 ///  (1) `c.rank()` and `c.size()` return integers;
 ///  (2) `c.all_reduce_sum(std::span<double>)` and `(std::span<float>)` leave the sum over the ranks on each rank,
 ///      summed in a fixed order, floats with the precision of double.
-///  (3) Optional, `c.shares()`: how many shares the work of a step is divided into, the same on all ranks; without it,
-///      one per rank. Bit-identical results depend on the number of shares and not on the number of ranks
-///      (`share_count`).
+///  (3) Optional, `c.shards()`: how many shards the work of a step is divided into, the same on all ranks; without it,
+///      one per rank. Bit-identical results depend on the number of shards and not on the number of ranks
+///      (`shard_count`).
 template <class Communicator>
 concept communicator = requires(Communicator& c, std::span<double> doubles, std::span<float> floats) {
   { c.rank() } -> std::convertible_to<std::size_t>;
@@ -3813,7 +3813,7 @@ namespace coho::inline v0_1 {
 // GCC 12 takes an enumerator of an `enum class` for one that hides `coho::sigmoid`. It does not.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"
-/// The forms of direct preference optimisation, of z = β·(log-ratio of the preferred response − that of the other):
+/// The forms of direct preference optimisation, of z = β·(log-ratio of the chosen response − that of the rejected one):
 enum class dpo_form {
   sigmoid,  ///< −log σ(z) (Rafailov et al. 2023, eq. 7)
   hinge,    ///< max(0, 1 − z) (Zhao et al. 2023, SLiC-HF)
@@ -3908,10 +3908,10 @@ struct dpo_terms {
   dpo_options options;
 
   template <bool Gradient, class T>
-  element_terms<T, 2, 2> element(const T& preferred, const T& other, const T& reference_preferred,
-                                 const T& reference_other) const {
+  element_terms<T, 2, 2> element(const T& chosen, const T& rejected, const T& reference_chosen,
+                                 const T& reference_rejected) const {
     const double beta = options.beta;
-    const T z = beta * ((preferred - reference_preferred) - (other - reference_other));
+    const T z = beta * ((chosen - reference_chosen) - (rejected - reference_rejected));
     const auto term = [&] {
       if constexpr (Logistic) {
         return preference_terms<Gradient>(options.form, z, beta, options.label_smoothing);
@@ -3933,11 +3933,11 @@ struct dpo_terms {
 
 template <class Value, class Array>
 struct dpo_result {
-  Value value;        ///< the loss
-  Array d_preferred;  ///< its gradient with respect to the policy's log-probs of the preferred responses
-  Array d_other;      ///< … and of the other responses
-  Value accuracy;     ///< share of pairs whose preferred response has the larger implicit reward; ties count one half
-  Value margin;       ///< mean of z: the difference of the implicit rewards β·(log π − log π_ref)
+  Value value;       ///< the loss
+  Array d_chosen;    ///< its gradient with respect to the policy's log-probs of the chosen responses
+  Array d_rejected;  ///< … and of the rejected responses
+  Value accuracy;    ///< share of pairs whose chosen response has the larger implicit reward; ties count one half
+  Value margin;      ///< mean of z: the difference of the implicit rewards β·(log π − log π_ref)
 };
 
 /// Direct preference optimisation: the optimum of KL-penalised reward maximisation, learned from pairs with no reward
@@ -3946,48 +3946,48 @@ struct dpo_result {
 ///     z_i = β·((log π(y_w) − log π_ref(y_w)) − (log π(y_l) − log π_ref(y_l)))
 ///     L = Σ_i w_i·f(z_i),   f as in `dpo_form`
 ///
-/// `preferred`, `other`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one a pair;
-/// `reference_preferred`, `reference_other`: those of the reference policy, constants. Arrays, ranges, tensors, or
+/// `chosen`, `rejected`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one a pair;
+/// `reference_chosen`, `reference_rejected`: those of the reference policy, constants. Arrays, ranges, tensors, or
 /// numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair out. `operator()` returns
 /// double, or a 0-d tensor that is differentiable; `value_and_grad` a `dpo_result`. The hinge has gradient 0 at its
 /// kink z = 1. Throws option_error at construction; argument_error when lengths differ or the loss is not finite (host
 /// arrays).
 ///
 ///     coho::dpo_loss loss{{.beta = 0.1}};
-///     auto result = loss.value_and_grad(preferred, other, reference_preferred, reference_other);
+///     auto result = loss.value_and_grad(chosen, rejected, reference_chosen, reference_rejected);
 ///     double fresh = loss(-5.0, -7.0, -5.0, -7.0);  // ln 2
 class dpo_loss {
  public:
   explicit dpo_loss(const dpo_options& options = {}) : options_(options) { validate(options); }
   const dpo_options& options() const noexcept { return options_; }
 
-  template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther>
-  auto operator()(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
-                  const ReferenceOther& reference_other) const {
+  template <class Chosen, class Rejected, class ReferenceChosen, class ReferenceRejected>
+  auto operator()(const Chosen& chosen, const Rejected& rejected, const ReferenceChosen& reference_chosen,
+                  const ReferenceRejected& reference_rejected) const {
     return with_form(
-        [&](const auto& terms) { return frame.value(terms, preferred, other, reference_preferred, reference_other); });
+        [&](const auto& terms) { return frame.value(terms, chosen, rejected, reference_chosen, reference_rejected); });
   }
-  template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther, class Weights>
-  auto operator()(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
-                  const ReferenceOther& reference_other, const token_weights<Weights>& weights) const {
+  template <class Chosen, class Rejected, class ReferenceChosen, class ReferenceRejected, class Weights>
+  auto operator()(const Chosen& chosen, const Rejected& rejected, const ReferenceChosen& reference_chosen,
+                  const ReferenceRejected& reference_rejected, const token_weights<Weights>& weights) const {
     return with_form([&](const auto& terms) {
-      return frame.weighted_value(terms, weights, preferred, other, reference_preferred, reference_other);
+      return frame.weighted_value(terms, weights, chosen, rejected, reference_chosen, reference_rejected);
     });
   }
 
-  template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther>
-  auto value_and_grad(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
-                      const ReferenceOther& reference_other) const {
+  template <class Chosen, class Rejected, class ReferenceChosen, class ReferenceRejected>
+  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const ReferenceChosen& reference_chosen,
+                      const ReferenceRejected& reference_rejected) const {
     return with_form([&](const auto& terms) {
-      return named(frame.value_and_grad(terms, preferred, other, reference_preferred, reference_other));
+      return named(frame.value_and_grad(terms, chosen, rejected, reference_chosen, reference_rejected));
     });
   }
-  template <class Preferred, class Other, class ReferencePreferred, class ReferenceOther, class Weights>
-  auto value_and_grad(const Preferred& preferred, const Other& other, const ReferencePreferred& reference_preferred,
-                      const ReferenceOther& reference_other, const token_weights<Weights>& weights) const {
+  template <class Chosen, class Rejected, class ReferenceChosen, class ReferenceRejected, class Weights>
+  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const ReferenceChosen& reference_chosen,
+                      const ReferenceRejected& reference_rejected, const token_weights<Weights>& weights) const {
     return with_form([&](const auto& terms) {
       return named(
-          frame.weighted_value_and_grad(terms, weights, preferred, other, reference_preferred, reference_other));
+          frame.weighted_value_and_grad(terms, weights, chosen, rejected, reference_chosen, reference_rejected));
     });
   }
 
@@ -4002,7 +4002,7 @@ class dpo_loss {
 
  private:
   static constexpr elementwise_loss<2, 4> frame{"dpo_loss",
-                                                {"preferred", "other", "reference_preferred", "reference_other"}};
+                                                {"chosen", "rejected", "reference_chosen", "reference_rejected"}};
 
   // The forms with an exponential and those without are compiled apart: calls in a loop cost it its registers.
   template <class Run>
@@ -4014,9 +4014,9 @@ class dpo_loss {
 
   template <class Result>
   static auto named(Result result) {
-    auto& [d_preferred, d_other] = result.gradients;
-    return dpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_preferred)>>{
-        result.value, std::move(d_preferred), std::move(d_other), result.measures[0], result.measures[1]};
+    auto& [d_chosen, d_rejected] = result.gradients;
+    return dpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_chosen)>>{
+        result.value, std::move(d_chosen), std::move(d_rejected), result.measures[0], result.measures[1]};
   }
 
   dpo_options options_;
@@ -4064,7 +4064,7 @@ struct bradley_terry_options {
 /// The margin m_i of each pair, say by how much an annotator preferred the response: an array, range or tensor, or a
 /// number for all pairs. A constant of the optimisation. The margin of a pair whose weight is 0 is not read.
 ///
-///     loss(preferred_scores, other_scores, coho::pair_margins{margins});
+///     loss(chosen_scores, rejected_scores, coho::pair_margins{margins});
 template <class Array>
 struct pair_margins {
   Array values;
@@ -4074,10 +4074,10 @@ pair_margins(Array) -> pair_margins<Array>;
 
 template <class Value, class Array>
 struct bradley_terry_result {
-  Value value;        ///< the loss
-  Array d_preferred;  ///< its gradient with respect to the scores of the preferred responses
-  Array d_other;      ///< … and of the other responses
-  Value accuracy;     ///< share of pairs that the scores order as the labels do; equal scores count one half
+  Value value;       ///< the loss
+  Array d_chosen;    ///< its gradient with respect to the scores of the chosen responses
+  Array d_rejected;  ///< … and of the rejected responses
+  Value accuracy;    ///< share of pairs that the scores order as the labels do; equal scores count one half
 };
 
 /// The preference loss of reward models (Bradley and Terry 1952; Ouyang et al. 2022, eq. 1; SALMON §3.1, eq. 1), over
@@ -4086,7 +4086,7 @@ struct bradley_terry_result {
 ///     L = Σ_i w_i·[ softplus(−z_i) + (1 − p_i)·z_i + centring·(r_i + s_i)² ],   z_i = r_i − s_i − margin − m_i
 ///     p_i = t_i·(1 − ε) + (1 − t_i)·ε
 ///
-/// `preferred_scores` r and `other_scores` s: one a pair; arrays, ranges, tensors, or numbers for one pair. `weights`
+/// `chosen_scores` r and `rejected_scores` s: one a pair; arrays, ranges, tensors, or numbers for one pair. `weights`
 /// (optional, default 1/N): a factor per pair, 0 leaves a pair out. `targets` t (optional, default 1): the probability
 /// that the first is preferred, 0.5 for a tie; in [0, 1]. `margins` m (optional, default 0): `pair_margins`, always the
 /// last argument; the loss is then −log σ(r − s − m) (Touvron et al. 2023, Llama 2, eq. 2). Margins are of the first
@@ -4096,7 +4096,7 @@ struct bradley_terry_result {
 /// argument_error when lengths differ or the loss is not finite (host arrays).
 ///
 ///     coho::bradley_terry_loss loss{{.margin = 0, .label_smoothing = 0.1}};
-///     auto [value, d_preferred, d_other, accuracy] = loss.value_and_grad(preferred_scores, other_scores);
+///     auto [value, d_chosen, d_rejected, accuracy] = loss.value_and_grad(chosen_scores, rejected_scores);
 ///     double fresh = loss(0.0, 0.0);  // ln 2
 class bradley_terry_loss {
  public:
@@ -4107,9 +4107,9 @@ class bradley_terry_loss {
 
   /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
   template <bool Gradient, class T>
-  element_terms<T, 2, 1> element(const T& preferred, const T& other, const T& target, const T& margin) const {
+  element_terms<T, 2, 1> element(const T& chosen, const T& rejected, const T& target, const T& margin) const {
     const double epsilon = options_.label_smoothing, centring = options_.centring;
-    const T difference = preferred - other, total = preferred + other, z = difference - options_.margin - margin;
+    const T difference = chosen - rejected, total = chosen + rejected, z = difference - options_.margin - margin;
     const T p = target * (1 - epsilon) + (1 - target) * epsilon;
     element_terms<T, 2, 1> out;
     // 1 − σ(z) is taken as σ(−z): σ(z) rounds to 1 long before its distance from 1 is negligible.
@@ -4130,66 +4130,66 @@ class bradley_terry_loss {
     return out;
   }
 
-  template <class Preferred, class Other>
-  auto operator()(const Preferred& preferred_scores, const Other& other_scores) const {
-    return frame.value(*this, preferred_scores, other_scores, 1.0, 0.0);
+  template <class Chosen, class Rejected>
+  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores) const {
+    return frame.value(*this, chosen_scores, rejected_scores, 1.0, 0.0);
   }
-  template <class Preferred, class Other, class Margins>
-  auto operator()(const Preferred& preferred_scores, const Other& other_scores,
+  template <class Chosen, class Rejected, class Margins>
+  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores,
                   const pair_margins<Margins>& margins) const {
-    return frame.value(*this, preferred_scores, other_scores, 1.0, margins.values);
+    return frame.value(*this, chosen_scores, rejected_scores, 1.0, margins.values);
   }
-  template <class Preferred, class Other, class Weights>
-  auto operator()(const Preferred& preferred_scores, const Other& other_scores,
+  template <class Chosen, class Rejected, class Weights>
+  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores,
                   const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, preferred_scores, other_scores, 1.0, 0.0);
+    return frame.weighted_value(*this, weights, chosen_scores, rejected_scores, 1.0, 0.0);
   }
-  template <class Preferred, class Other, class Weights, class Margins>
-  auto operator()(const Preferred& preferred_scores, const Other& other_scores, const token_weights<Weights>& weights,
+  template <class Chosen, class Rejected, class Weights, class Margins>
+  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores, const token_weights<Weights>& weights,
                   const pair_margins<Margins>& margins) const {
-    return frame.weighted_value(*this, weights, preferred_scores, other_scores, 1.0, margins.values);
+    return frame.weighted_value(*this, weights, chosen_scores, rejected_scores, 1.0, margins.values);
   }
-  template <class Preferred, class Other, class Weights, class Targets>
-  auto operator()(const Preferred& preferred_scores, const Other& other_scores, const token_weights<Weights>& weights,
+  template <class Chosen, class Rejected, class Weights, class Targets>
+  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores, const token_weights<Weights>& weights,
                   const Targets& targets) const {
-    return frame.weighted_value(*this, weights, preferred_scores, other_scores, targets, 0.0);
+    return frame.weighted_value(*this, weights, chosen_scores, rejected_scores, targets, 0.0);
   }
-  template <class Preferred, class Other, class Weights, class Targets, class Margins>
-  auto operator()(const Preferred& preferred_scores, const Other& other_scores, const token_weights<Weights>& weights,
+  template <class Chosen, class Rejected, class Weights, class Targets, class Margins>
+  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores, const token_weights<Weights>& weights,
                   const Targets& targets, const pair_margins<Margins>& margins) const {
-    return frame.weighted_value(*this, weights, preferred_scores, other_scores, targets, margins.values);
+    return frame.weighted_value(*this, weights, chosen_scores, rejected_scores, targets, margins.values);
   }
 
-  template <class Preferred, class Other>
-  auto value_and_grad(const Preferred& preferred_scores, const Other& other_scores) const {
-    return named(frame.value_and_grad(*this, preferred_scores, other_scores, 1.0, 0.0));
+  template <class Chosen, class Rejected>
+  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores) const {
+    return named(frame.value_and_grad(*this, chosen_scores, rejected_scores, 1.0, 0.0));
   }
-  template <class Preferred, class Other, class Margins>
-  auto value_and_grad(const Preferred& preferred_scores, const Other& other_scores,
+  template <class Chosen, class Rejected, class Margins>
+  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores,
                       const pair_margins<Margins>& margins) const {
-    return named(frame.value_and_grad(*this, preferred_scores, other_scores, 1.0, margins.values));
+    return named(frame.value_and_grad(*this, chosen_scores, rejected_scores, 1.0, margins.values));
   }
-  template <class Preferred, class Other, class Weights>
-  auto value_and_grad(const Preferred& preferred_scores, const Other& other_scores,
+  template <class Chosen, class Rejected, class Weights>
+  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores,
                       const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, preferred_scores, other_scores, 1.0, 0.0));
+    return named(frame.weighted_value_and_grad(*this, weights, chosen_scores, rejected_scores, 1.0, 0.0));
   }
-  template <class Preferred, class Other, class Weights, class Margins>
-  auto value_and_grad(const Preferred& preferred_scores, const Other& other_scores,
+  template <class Chosen, class Rejected, class Weights, class Margins>
+  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores,
                       const token_weights<Weights>& weights, const pair_margins<Margins>& margins) const {
-    return named(frame.weighted_value_and_grad(*this, weights, preferred_scores, other_scores, 1.0, margins.values));
+    return named(frame.weighted_value_and_grad(*this, weights, chosen_scores, rejected_scores, 1.0, margins.values));
   }
-  template <class Preferred, class Other, class Weights, class Targets>
-  auto value_and_grad(const Preferred& preferred_scores, const Other& other_scores,
+  template <class Chosen, class Rejected, class Weights, class Targets>
+  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores,
                       const token_weights<Weights>& weights, const Targets& targets) const {
-    return named(frame.weighted_value_and_grad(*this, weights, preferred_scores, other_scores, targets, 0.0));
+    return named(frame.weighted_value_and_grad(*this, weights, chosen_scores, rejected_scores, targets, 0.0));
   }
-  template <class Preferred, class Other, class Weights, class Targets, class Margins>
-  auto value_and_grad(const Preferred& preferred_scores, const Other& other_scores,
+  template <class Chosen, class Rejected, class Weights, class Targets, class Margins>
+  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores,
                       const token_weights<Weights>& weights, const Targets& targets,
                       const pair_margins<Margins>& margins) const {
     return named(
-        frame.weighted_value_and_grad(*this, weights, preferred_scores, other_scores, targets, margins.values));
+        frame.weighted_value_and_grad(*this, weights, chosen_scores, rejected_scores, targets, margins.values));
   }
 
   /// As a pair_loss.
@@ -4202,13 +4202,13 @@ class bradley_terry_loss {
 
  private:
   static constexpr elementwise_loss<2, 4> frame{"bradley_terry_loss",
-                                                {"preferred_scores", "other_scores", "targets", "margins"}};
+                                                {"chosen_scores", "rejected_scores", "targets", "margins"}};
 
   template <class Result>
   static auto named(Result result) {
-    auto& [d_preferred, d_other] = result.gradients;
-    return bradley_terry_result<decltype(result.value), std::remove_cvref_t<decltype(d_preferred)>>{
-        result.value, std::move(d_preferred), std::move(d_other), result.measures[0]};
+    auto& [d_chosen, d_rejected] = result.gradients;
+    return bradley_terry_result<decltype(result.value), std::remove_cvref_t<decltype(d_chosen)>>{
+        result.value, std::move(d_chosen), std::move(d_rejected), result.measures[0]};
   }
 
   bradley_terry_options options_;
@@ -4574,7 +4574,7 @@ struct cpo_options {
   double beta = 0.1;  ///< scale of the implicit reward; > 0
   dpo_form form = dpo_form::sigmoid;
   double label_smoothing = 0;  ///< ε of the forms conservative and robust, in [0, 0.5); 0 for the other forms
-  double nll_coefficient = 1;  ///< weight of the preferred responses' negative log-likelihood; at least 0
+  double nll_coefficient = 1;  ///< weight of the chosen responses' negative log-likelihood; at least 0
 
   static void describe(auto&& visit, auto&... o) {
     visit({"beta", "scale of the implicit reward", allowed::above(0)}, o.beta...);
@@ -4590,20 +4590,20 @@ struct cpo_options {
 
 template <class Value, class Array>
 struct cpo_result {
-  Value value;        ///< the loss
-  Array d_preferred;  ///< its gradient with respect to the log-probs of the preferred responses
-  Array d_other;      ///< … and of the other responses
-  Value accuracy;     ///< share of pairs whose preferred response has the larger log-prob; ties count one half
-  Value margin;       ///< mean of z
+  Value value;       ///< the loss
+  Array d_chosen;    ///< its gradient with respect to the log-probs of the chosen responses
+  Array d_rejected;  ///< … and of the rejected responses
+  Value accuracy;    ///< share of pairs whose chosen response has the larger log-prob; ties count one half
+  Value margin;      ///< mean of z
 };
 
 /// Contrastive preference optimisation (Xu et al. 2024, §3): DPO with a uniform reference, which then needs no
-/// memory, kept near the preferred responses by their negative log-likelihood:
+/// memory, kept near the chosen responses by their negative log-likelihood:
 ///
 ///     z_i = β·(log π(y_w) − log π(y_l)),   L = Σ_i w_i·(f(z_i) − nll_coefficient·log π(y_w)/n_i),   f as in `dpo_form`
 ///
-/// `preferred`, `other`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one a pair.
-/// `preferred_lengths` n: the tokens of the preferred responses, which make the second term a mean a token, as in TRL
+/// `chosen`, `rejected`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one a pair.
+/// `chosen_lengths` n: the tokens of the chosen responses, which make the second term a mean a token, as in TRL
 /// (where nll_coefficient is called cpo_alpha); the number 1.0 gives the paper's sum. Lengths below 1 count as 1: an
 /// empty response adds 0. Arrays, ranges, tensors, or numbers for one pair. For the form ipo TRL compares
 /// length-averaged log-probs: give those, and 1.0. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair
@@ -4611,7 +4611,7 @@ struct cpo_result {
 /// option_error at construction; argument_error when lengths differ or the loss is not finite (host arrays).
 ///
 ///     coho::cpo_loss loss{{.beta = 0.1, .nll_coefficient = 1}};
-///     auto result = loss.value_and_grad(preferred, other, preferred_lengths);
+///     auto result = loss.value_and_grad(chosen, rejected, chosen_lengths);
 ///     double equal = loss(-6.0, -6.0, 3.0);  // ln 2 + 2
 class cpo_loss {
  public:
@@ -4624,13 +4624,13 @@ class cpo_loss {
 
   /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
   template <bool Gradient, class T>
-  element_terms<T, 2, 2> element(const T& preferred, const T& other, const T& preferred_length) const {
+  element_terms<T, 2, 2> element(const T& chosen, const T& rejected, const T& chosen_length) const {
     const double beta = options_.beta;
-    const T z = beta * (preferred - other);
-    const T nll_slope = (0.0 * z - options_.nll_coefficient) / coho::max(preferred_length, 1.0);
+    const T z = beta * (chosen - rejected);
+    const T nll_slope = (0.0 * z - options_.nll_coefficient) / coho::max(chosen_length, 1.0);
     const auto term = detail::preference_terms<Gradient>(options_.form, z, beta, options_.label_smoothing);
     element_terms<T, 2, 2> out;
-    out.value = term.value + nll_slope * preferred;
+    out.value = term.value + nll_slope * chosen;
     if constexpr (Gradient) {
       out.slopes = {T(beta * term.slope + nll_slope), T(-beta * term.slope)};
       out.measures = {detail::above_zero(z), z};
@@ -4638,24 +4638,24 @@ class cpo_loss {
     return out;
   }
 
-  template <class Preferred, class Other, class Lengths>
-  auto operator()(const Preferred& preferred, const Other& other, const Lengths& preferred_lengths) const {
-    return frame.value(*this, preferred, other, preferred_lengths);
+  template <class Chosen, class Rejected, class Lengths>
+  auto operator()(const Chosen& chosen, const Rejected& rejected, const Lengths& chosen_lengths) const {
+    return frame.value(*this, chosen, rejected, chosen_lengths);
   }
-  template <class Preferred, class Other, class Lengths, class Weights>
-  auto operator()(const Preferred& preferred, const Other& other, const Lengths& preferred_lengths,
+  template <class Chosen, class Rejected, class Lengths, class Weights>
+  auto operator()(const Chosen& chosen, const Rejected& rejected, const Lengths& chosen_lengths,
                   const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, preferred, other, preferred_lengths);
+    return frame.weighted_value(*this, weights, chosen, rejected, chosen_lengths);
   }
 
-  template <class Preferred, class Other, class Lengths>
-  auto value_and_grad(const Preferred& preferred, const Other& other, const Lengths& preferred_lengths) const {
-    return named(frame.value_and_grad(*this, preferred, other, preferred_lengths));
+  template <class Chosen, class Rejected, class Lengths>
+  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const Lengths& chosen_lengths) const {
+    return named(frame.value_and_grad(*this, chosen, rejected, chosen_lengths));
   }
-  template <class Preferred, class Other, class Lengths, class Weights>
-  auto value_and_grad(const Preferred& preferred, const Other& other, const Lengths& preferred_lengths,
+  template <class Chosen, class Rejected, class Lengths, class Weights>
+  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const Lengths& chosen_lengths,
                       const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, preferred, other, preferred_lengths));
+    return named(frame.weighted_value_and_grad(*this, weights, chosen, rejected, chosen_lengths));
   }
 
   /// As a preference_loss.
@@ -4666,13 +4666,13 @@ class cpo_loss {
   }
 
  private:
-  static constexpr elementwise_loss<2, 3> frame{"cpo_loss", {"preferred", "other", "preferred_lengths"}};
+  static constexpr elementwise_loss<2, 3> frame{"cpo_loss", {"chosen", "rejected", "chosen_lengths"}};
 
   template <class Result>
   static auto named(Result result) {
-    auto& [d_preferred, d_other] = result.gradients;
-    return cpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_preferred)>>{
-        result.value, std::move(d_preferred), std::move(d_other), result.measures[0], result.measures[1]};
+    auto& [d_chosen, d_rejected] = result.gradients;
+    return cpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_chosen)>>{
+        result.value, std::move(d_chosen), std::move(d_rejected), result.measures[0], result.measures[1]};
   }
 
   cpo_options options_;
@@ -5307,19 +5307,19 @@ struct orpo_options {
 
 template <class Value, class Array>
 struct orpo_result {
-  Value value;        ///< the loss
-  Array d_preferred;  ///< its gradient with respect to the mean log-probs of the preferred responses
-  Array d_other;      ///< … and of the other responses
-  Value accuracy;     ///< share of pairs whose preferred response has the larger odds; ties count one half
-  Value margin;       ///< mean of the log odds ratio z
+  Value value;       ///< the loss
+  Array d_chosen;    ///< its gradient with respect to the mean log-probs of the chosen responses
+  Array d_rejected;  ///< … and of the rejected responses
+  Value accuracy;    ///< share of pairs whose chosen response has the larger odds; ties count one half
+  Value margin;      ///< mean of the log odds ratio z
 };
 
-/// Odds-ratio preference optimisation (Hong et al. 2024, eqs. 3–7): supervised fine-tuning on the preferred response
-/// and a penalty on the odds of the other one, in one step, without a reference policy:
+/// Odds-ratio preference optimisation (Hong et al. 2024, eqs. 3–7): supervised fine-tuning on the chosen response
+/// and a penalty on the odds of the rejected one, in one step, without a reference policy:
 ///
 ///     L = Σ_i w_i·(−ℓ_w − λ·log σ(z_i)),   z_i = log odds(ℓ_w) − log odds(ℓ_l),   log odds(ℓ) = ℓ − log(1 − e^ℓ)
 ///
-/// `preferred` ℓ_w, `other` ℓ_l: the MEAN log-prob of a response's tokens (nats, so that e^ℓ is a probability a token),
+/// `chosen` ℓ_w, `rejected` ℓ_l: the MEAN log-prob of a response's tokens (nats, so that e^ℓ is a probability a token),
 /// one a pair; arrays, ranges, tensors, or numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0
 /// leaves a pair out. The odds of a certain response are infinite: above −1e-6 a log-prob counts as −1e-6 in the odds
 /// (of a million), and has no gradient through them. `operator()` returns double, or a 0-d tensor that is
@@ -5327,7 +5327,7 @@ struct orpo_result {
 /// differ, the loss is not finite or, beyond rounding, a log-prob is positive (numbers and host arrays).
 ///
 ///     coho::orpo_loss loss{{.lambda = 0.1}};
-///     auto result = loss.value_and_grad(preferred_means, other_means);
+///     auto result = loss.value_and_grad(chosen_means, rejected_means);
 ///     double equal = coho::orpo_loss{{.lambda = 1}}(-2.0, -2.0);  // 2 + ln 2
 class orpo_loss {
  public:
@@ -5340,9 +5340,9 @@ class orpo_loss {
 
   /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
   template <bool Gradient, class T>
-  element_terms<T, 2, 2> element(const T& preferred, const T& other) const {
-    const log_odds<Gradient, T> of_preferred(preferred), of_other(other);
-    const T z = of_preferred.value - of_other.value;
+  element_terms<T, 2, 2> element(const T& chosen, const T& rejected) const {
+    const log_odds<Gradient, T> of_chosen(chosen), of_rejected(rejected);
+    const T z = of_chosen.value - of_rejected.value;
     element_terms<T, 2, 2> out;
     T cost{}, wrong{};  // −log σ(z), and its derivative times −1
     if constexpr (std::floating_point<T>) {
@@ -5357,31 +5357,31 @@ class orpo_loss {
       cost = coho::softplus(T(-z));
       if constexpr (Gradient) wrong = coho::sigmoid(T(-z));
     }
-    out.value = options_.lambda * cost - preferred;
+    out.value = options_.lambda * cost - chosen;
     if constexpr (Gradient) {
       const T pull = options_.lambda * wrong;
-      out.slopes = {T(-1.0 - pull * of_preferred.slope), T(pull * of_other.slope)};
+      out.slopes = {T(-1.0 - pull * of_chosen.slope), T(pull * of_rejected.slope)};
       out.measures = {detail::above_zero(z), z};
     }
     return out;
   }
 
-  template <class Preferred, class Other>
-  auto operator()(const Preferred& preferred, const Other& other) const {
-    return frame.value(*this, preferred, other);
+  template <class Chosen, class Rejected>
+  auto operator()(const Chosen& chosen, const Rejected& rejected) const {
+    return frame.value(*this, chosen, rejected);
   }
-  template <class Preferred, class Other, class Weights>
-  auto operator()(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, preferred, other);
+  template <class Chosen, class Rejected, class Weights>
+  auto operator()(const Chosen& chosen, const Rejected& rejected, const token_weights<Weights>& weights) const {
+    return frame.weighted_value(*this, weights, chosen, rejected);
   }
 
-  template <class Preferred, class Other>
-  auto value_and_grad(const Preferred& preferred, const Other& other) const {
-    return named(frame.value_and_grad(*this, preferred, other));
+  template <class Chosen, class Rejected>
+  auto value_and_grad(const Chosen& chosen, const Rejected& rejected) const {
+    return named(frame.value_and_grad(*this, chosen, rejected));
   }
-  template <class Preferred, class Other, class Weights>
-  auto value_and_grad(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, preferred, other));
+  template <class Chosen, class Rejected, class Weights>
+  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const token_weights<Weights>& weights) const {
+    return named(frame.weighted_value_and_grad(*this, weights, chosen, rejected));
   }
 
   /// As a preference_loss, over the means of the responses.
@@ -5393,7 +5393,7 @@ class orpo_loss {
   }
 
  private:
-  static constexpr elementwise_loss<2, 2> frame{"orpo_loss", {"preferred", "other"}};
+  static constexpr elementwise_loss<2, 2> frame{"orpo_loss", {"chosen", "rejected"}};
   static constexpr double largest = -1e-6;
 
   template <bool Gradient, class T>
@@ -5415,9 +5415,9 @@ class orpo_loss {
 
   template <class Result>
   static auto named(Result result) {
-    auto& [d_preferred, d_other] = result.gradients;
-    return orpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_preferred)>>{
-        result.value, std::move(d_preferred), std::move(d_other), result.measures[0], result.measures[1]};
+    auto& [d_chosen, d_rejected] = result.gradients;
+    return orpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_chosen)>>{
+        result.value, std::move(d_chosen), std::move(d_rejected), result.measures[0], result.measures[1]};
   }
 
   orpo_options options_;
@@ -5817,7 +5817,7 @@ namespace coho::inline v0_1 {
 
 struct simpo_options {
   double beta = 2;             ///< scale of the implicit reward; > 0
-  double gamma = 0.5;          ///< γ, the margin that the preferred response must win by; at least 0
+  double gamma = 0.5;          ///< γ, the margin that the chosen response must win by; at least 0
   double label_smoothing = 0;  ///< ε: probability that a label is wrong; in [0, 0.5)
 
   static void describe(auto&& visit, auto&... o) {
@@ -5829,11 +5829,11 @@ struct simpo_options {
 
 template <class Value, class Array>
 struct simpo_result {
-  Value value;        ///< the loss
-  Array d_preferred;  ///< its gradient with respect to the mean log-probs of the preferred responses
-  Array d_other;      ///< … and of the other responses
-  Value accuracy;     ///< share of pairs whose preferred response has the larger mean log-prob; ties count one half
-  Value margin;       ///< mean of β·(ℓ_w − ℓ_l), the difference of the implicit rewards without γ
+  Value value;       ///< the loss
+  Array d_chosen;    ///< its gradient with respect to the mean log-probs of the chosen responses
+  Array d_rejected;  ///< … and of the rejected responses
+  Value accuracy;    ///< share of pairs whose chosen response has the larger mean log-prob; ties count one half
+  Value margin;      ///< mean of β·(ℓ_w − ℓ_l), the difference of the implicit rewards without γ
 };
 
 /// Simple preference optimisation (Meng et al. 2024, eq. 6): the implicit reward is the policy's own mean log-prob a
@@ -5841,14 +5841,14 @@ struct simpo_result {
 ///
 ///     z_i = β·(ℓ_w − ℓ_l) − γ,   L = Σ_i w_i·(−(1 − ε)·log σ(z_i) − ε·log σ(−z_i))
 ///
-/// `preferred` ℓ_w, `other` ℓ_l: the MEAN log-prob of a response's tokens (nats), one a pair; arrays, ranges, tensors,
+/// `chosen` ℓ_w, `rejected` ℓ_l: the MEAN log-prob of a response's tokens (nats), one a pair; arrays, ranges, tensors,
 /// or numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair out. The authors'
 /// scripts are given γ/β (gamma_beta_ratio); γ itself, as in the paper and TRL, is wanted here. `operator()` returns
 /// double, or a 0-d tensor that is differentiable; `value_and_grad` a `simpo_result`. Throws option_error at
 /// construction; argument_error when lengths differ or the loss is not finite (host arrays).
 ///
 ///     coho::simpo_loss loss{{.beta = 2, .gamma = 1}};
-///     auto result = loss.value_and_grad(preferred_means, other_means);
+///     auto result = loss.value_and_grad(chosen_means, rejected_means);
 ///     double at_margin = loss(-1.0, -1.5);  // ln 2
 class simpo_loss {
  public:
@@ -5861,9 +5861,9 @@ class simpo_loss {
 
   /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
   template <bool Gradient, class T>
-  element_terms<T, 2, 2> element(const T& preferred, const T& other) const {
+  element_terms<T, 2, 2> element(const T& chosen, const T& rejected) const {
     const double beta = options_.beta;
-    const T margin = beta * (preferred - other), z = margin - options_.gamma;
+    const T margin = beta * (chosen - rejected), z = margin - options_.gamma;
     const auto term = detail::preference_terms<Gradient>(dpo_form::conservative, z, beta, options_.label_smoothing);
     element_terms<T, 2, 2> out;
     out.value = term.value;
@@ -5874,22 +5874,22 @@ class simpo_loss {
     return out;
   }
 
-  template <class Preferred, class Other>
-  auto operator()(const Preferred& preferred, const Other& other) const {
-    return frame.value(*this, preferred, other);
+  template <class Chosen, class Rejected>
+  auto operator()(const Chosen& chosen, const Rejected& rejected) const {
+    return frame.value(*this, chosen, rejected);
   }
-  template <class Preferred, class Other, class Weights>
-  auto operator()(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, preferred, other);
+  template <class Chosen, class Rejected, class Weights>
+  auto operator()(const Chosen& chosen, const Rejected& rejected, const token_weights<Weights>& weights) const {
+    return frame.weighted_value(*this, weights, chosen, rejected);
   }
 
-  template <class Preferred, class Other>
-  auto value_and_grad(const Preferred& preferred, const Other& other) const {
-    return named(frame.value_and_grad(*this, preferred, other));
+  template <class Chosen, class Rejected>
+  auto value_and_grad(const Chosen& chosen, const Rejected& rejected) const {
+    return named(frame.value_and_grad(*this, chosen, rejected));
   }
-  template <class Preferred, class Other, class Weights>
-  auto value_and_grad(const Preferred& preferred, const Other& other, const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, preferred, other));
+  template <class Chosen, class Rejected, class Weights>
+  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const token_weights<Weights>& weights) const {
+    return named(frame.weighted_value_and_grad(*this, weights, chosen, rejected));
   }
 
   /// As a preference_loss, over the means of the responses.
@@ -5901,13 +5901,13 @@ class simpo_loss {
   }
 
  private:
-  static constexpr elementwise_loss<2, 2> frame{"simpo_loss", {"preferred", "other"}};
+  static constexpr elementwise_loss<2, 2> frame{"simpo_loss", {"chosen", "rejected"}};
 
   template <class Result>
   static auto named(Result result) {
-    auto& [d_preferred, d_other] = result.gradients;
-    return simpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_preferred)>>{
-        result.value, std::move(d_preferred), std::move(d_other), result.measures[0], result.measures[1]};
+    auto& [d_chosen, d_rejected] = result.gradients;
+    return simpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_chosen)>>{
+        result.value, std::move(d_chosen), std::move(d_rejected), result.measures[0], result.measures[1]};
   }
 
   simpo_options options_;
@@ -9328,7 +9328,7 @@ struct batch_limits {
 
 /// Who chooses the minibatches of several ranks.
 /// `global`: one shuffle over all ranks, so that results do not depend on the number of ranks (a rank's share of a
-/// minibatch varies). `each_rank`: every rank splits its own sequences (even shares, results depend on the rank count).
+/// minibatch varies). `each_rank`: every rank splits its own sequences (even shards, results depend on the rank count).
 enum class minibatch_scope { global, each_rank };
 constexpr auto option_names(minibatch_scope) { return std::array{"global", "each_rank"}; }
 
@@ -12070,7 +12070,7 @@ using direct_preference_state = data_position;
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/parallel/shares.hpp
+// ---- coho/parallel/shards.hpp
 
 namespace coho::inline v0_1 {
 
@@ -12081,125 +12081,125 @@ struct index_range {
   friend bool operator==(const index_range&, const index_range&) = default;
 };
 
-/// How many shares the work of a step is divided into: `ranks.shares()`, or one per rank.
+/// How many shards the work of a step is divided into: `ranks.shards()`, or one per rank.
 ///
-/// The elements of a share's floating-point sums depend on the number of shares and not on which rank works on them:
-/// with S shares, one process, S processes and any number in between give bit-identical results.
-struct share_count_fn {
+/// The elements of a shard's floating-point sums depend on the number of shards and not on which rank works on them:
+/// with S shards, one process, S processes and any number in between give bit-identical results.
+struct shard_count_fn {
   template <communicator Communicator>
   std::size_t operator()(Communicator& ranks) const {
     if constexpr (requires {
-                    { ranks.shares() } -> std::convertible_to<std::size_t>;
+                    { ranks.shards() } -> std::convertible_to<std::size_t>;
                   }) {
-      return std::max<std::size_t>(static_cast<std::size_t>(ranks.shares()), 1);
+      return std::max<std::size_t>(static_cast<std::size_t>(ranks.shards()), 1);
     } else {
       return static_cast<std::size_t>(ranks.size());
     }
   }
 };
-inline constexpr share_count_fn share_count{};
+inline constexpr shard_count_fn shard_count{};
 
 /// Part number `part` of `count` things divided into `parts` contiguous parts, as evenly as possible.
 ///
-///     coho::part_of(10, 1, 4);  // {2, 5}
-struct part_of_fn {
+///     coho::shard_range(10, 1, 4);  // {2, 5}
+struct shard_range_fn {
   constexpr index_range operator()(std::size_t count, std::size_t part, std::size_t parts) const noexcept {
     return {count * part / parts, count * (part + 1) / parts};
   }
 };
-inline constexpr part_of_fn part_of{};
+inline constexpr shard_range_fn shard_range{};
 
-/// The shares that this rank works on, which are contiguous. If there are more ranks than shares, the first ranks have
-/// one share each and the others none.
-struct shares_of_rank_fn {
+/// The shards that this rank works on, which are contiguous. If there are more ranks than shards, the first ranks have
+/// one shard each and the others none.
+struct shards_of_rank_fn {
   template <communicator Communicator>
   index_range operator()(Communicator& ranks) const {
-    const std::size_t shares = share_count(ranks), rank = static_cast<std::size_t>(ranks.rank()),
+    const std::size_t shards = shard_count(ranks), rank = static_cast<std::size_t>(ranks.rank()),
                       size = static_cast<std::size_t>(ranks.size());
-    if (shares < size) return {std::min(rank, shares), std::min(rank + 1, shares)};
-    return part_of(shares, rank, size);
+    if (shards < size) return {std::min(rank, shards), std::min(rank + 1, shards)};
+    return shard_range(shards, rank, size);
   }
 };
-inline constexpr shares_of_rank_fn shares_of_rank{};
+inline constexpr shards_of_rank_fn shards_of_rank{};
 
-/// This rank's part of `count` things that are the same on all ranks: those of its shares. It may be empty.
+/// This rank's part of `count` things that are the same on all ranks: those of its shards. It may be empty.
 ///
-///     const auto mine = coho::part_of_rank(prompts.size(), ranks);
+///     const auto mine = coho::range_of_rank(prompts.size(), ranks);
 ///     trainer.step(std::span(prompts).subspan(mine.begin, mine.size()));
-struct part_of_rank_fn {
+struct range_of_rank_fn {
   template <communicator Communicator>
   index_range operator()(std::size_t count, Communicator& ranks) const {
-    const std::size_t all = share_count(ranks);
-    const index_range mine = shares_of_rank(ranks);
+    const std::size_t all = shard_count(ranks);
+    const index_range mine = shards_of_rank(ranks);
     if (mine.size() == 0) return {count * mine.begin / all, count * mine.begin / all};
-    return {part_of(count, mine.begin, all).begin, part_of(count, mine.end - 1, all).end};
+    return {shard_range(count, mine.begin, all).begin, shard_range(count, mine.end - 1, all).end};
   }
 };
-inline constexpr part_of_rank_fn part_of_rank{};
+inline constexpr range_of_rank_fn range_of_rank{};
 
-/// One share of a batch.
-struct work_share {
+/// One shard of a batch.
+struct work_shard {
   std::size_t number = 0;
   std::vector<std::size_t> indices{};
-  friend bool operator==(const work_share&, const work_share&) = default;
+  friend bool operator==(const work_shard&, const work_shard&) = default;
 };
 
 /// The part of a batch that a rank works on.
 struct work_plan {
-  std::size_t shares = 1;  ///< over all ranks
-  std::vector<work_share> mine{};
+  std::size_t shards = 1;  ///< over all ranks
+  std::vector<work_shard> mine{};
 };
 
-/// Distributes sequences that all ranks know over the shares: longest first, in serpentine order, so that shares hold
-/// the same number of sequences and about the same number of tokens. Within a share the given order is kept. A single
-/// share holds them as given.
+/// Distributes sequences that all ranks know over the shards: longest first, in serpentine order, so that shards hold
+/// the same number of sequences and about the same number of tokens. Within a shard the given order is kept. A single
+/// shard holds them as given.
 ///
-///     auto work = coho::deal(minibatch, lengths, ranks);  // work.mine: the shares of this rank
-struct deal_fn {
+///     auto work = coho::partition(minibatch, lengths, ranks);  // work.mine: the shards of this rank
+struct partition_fn {
   template <communicator Communicator>
   work_plan operator()(std::span<const std::size_t> indices, std::span<const std::size_t> lengths,
                        Communicator& ranks) const {
-    work_plan out{.shares = share_count(ranks)};
-    std::vector<std::size_t> order(indices.size()), share_of(indices.size());
+    work_plan out{.shards = shard_count(ranks)};
+    std::vector<std::size_t> order(indices.size()), shard_of(indices.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
     detail::stable_sort(order, [&](std::size_t a, std::size_t b) { return lengths[indices[a]] > lengths[indices[b]]; });
     for (std::size_t place = 0; place < order.size(); ++place) {
-      const std::size_t round = place / out.shares, turn = place % out.shares;
-      share_of[order[place]] = round % 2 == 0 ? turn : out.shares - 1 - turn;
+      const std::size_t round = place / out.shards, turn = place % out.shards;
+      shard_of[order[place]] = round % 2 == 0 ? turn : out.shards - 1 - turn;
     }
-    const index_range mine = shares_of_rank(ranks);
+    const index_range mine = shards_of_rank(ranks);
     for (std::size_t s = mine.begin; s < mine.end; ++s) out.mine.push_back({.number = s});
     for (std::size_t i = 0; i < indices.size(); ++i) {
-      if (share_of[i] >= mine.begin && share_of[i] < mine.end)
-        out.mine[share_of[i] - mine.begin].indices.push_back(indices[i]);
+      if (shard_of[i] >= mine.begin && shard_of[i] < mine.end)
+        out.mine[shard_of[i] - mine.begin].indices.push_back(indices[i]);
     }
     return out;
   }
 };
-inline constexpr deal_fn deal{};
+inline constexpr partition_fn partition{};
 
-/// The plan if each rank brings its own sequences: one share per rank.
-struct own_work_fn {
+/// The plan if each rank brings its own sequences: one shard per rank.
+struct local_plan_fn {
   template <communicator Communicator>
   work_plan operator()(std::vector<std::size_t> indices, Communicator& ranks) const {
-    work_plan out{.shares = static_cast<std::size_t>(ranks.size())};
+    work_plan out{.shards = static_cast<std::size_t>(ranks.size())};
     out.mine.push_back({static_cast<std::size_t>(ranks.rank()), std::move(indices)});
     return out;
   }
 };
-inline constexpr own_work_fn own_work{};
+inline constexpr local_plan_fn local_plan{};
 
-/// Per-share sums, added over the shares of all ranks in share order: bit-identical however the shares are distributed.
+/// Per-shard sums, added over the shards of all ranks in shard order: bit-identical however the shards are distributed.
 ///
-///     coho::share_sums<2> sums(work.shares);
-///     sums.of(share.number)[0] += loss;
+///     coho::shard_sums<2> sums(work.shards);
+///     sums.of(shard.number)[0] += loss;
 ///     auto [loss, pairs] = sums.total(ranks);
 template <std::size_t Count>
-class share_sums {
+class shard_sums {
  public:
-  explicit share_sums(std::size_t shares) : values_(shares * Count, 0.0) {}
+  explicit shard_sums(std::size_t shards) : values_(shards * Count, 0.0) {}
 
-  double* of(std::size_t share) noexcept { return values_.data() + share * Count; }
+  double* of(std::size_t shard) noexcept { return values_.data() + shard * Count; }
 
   /// All ranks must call it together, once.
   template <communicator Communicator>
@@ -12245,8 +12245,8 @@ auto fit_source(std::size_t size, const Options& options, const std::uint64_t& m
   return history;
 }
 
-/// A batch whose examples are not loaded yet: which share works on which, and the indices that this rank has to load,
-/// to which the shares then refer.
+/// A batch whose examples are not loaded yet: which shard works on which, and the indices that this rank has to load,
+/// to which the shards then refer.
 struct loading_plan {
   work_plan work;
   std::vector<std::size_t> mine;
@@ -12254,9 +12254,9 @@ struct loading_plan {
 template <class Communicator>
 loading_plan shares_to_load(const std::vector<std::size_t>& batch, Communicator& ranks) {
   const std::vector<std::size_t> lengths(batch.size(), 0);  // not known before they are loaded
-  loading_plan out{deal(all_indices(batch.size()), span_of(lengths), ranks), {}};
-  for (auto& share : out.work.mine) {
-    for (std::size_t& i : share.indices) {
+  loading_plan out{partition(all_indices(batch.size()), span_of(lengths), ranks), {}};
+  for (auto& shard : out.work.mine) {
+    for (std::size_t& i : shard.indices) {
       out.mine.push_back(batch[i]);
       i = out.mine.size() - 1;
     }
@@ -13089,13 +13089,13 @@ struct read_field {
   }
 };
 
-/// Rollouts of this rank's `count` sequences, each share by itself: what a share's passes hold does not depend on how
-/// many shares a rank has. `evaluate(begin, end)` makes those of a range of them. `count` may be 0.
+/// Rollouts of this rank's `count` sequences, each shard by itself: what a shard's passes hold does not depend on how
+/// many shards a rank has. `evaluate(begin, end)` makes those of a range of them. `count` may be 0.
 template <class Communicator, class Evaluate>
-trajectory_batch by_shares(std::size_t count, Communicator& ranks, Evaluate evaluate) {
-  const std::size_t shares = share_count(ranks), size = static_cast<std::size_t>(ranks.size());
+trajectory_batch by_shards(std::size_t count, Communicator& ranks, Evaluate evaluate) {
+  const std::size_t shards = shard_count(ranks), size = static_cast<std::size_t>(ranks.size());
   trajectory_batch out;
-  if (shares <= size) {
+  if (shards <= size) {
     if (count > 0) out = evaluate(std::size_t{0}, count);
     return out;
   }
@@ -13107,8 +13107,8 @@ trajectory_batch by_shares(std::size_t count, Communicator& ranks, Evaluate eval
     if (r < static_cast<std::size_t>(ranks.rank())) first += static_cast<std::size_t>(counts[r]);
     total += static_cast<std::size_t>(counts[r]);
   }
-  for (std::size_t s = 0; s < shares; ++s) {
-    const index_range part = part_of(total, s, shares);
+  for (std::size_t s = 0; s < shards; ++s) {
+    const index_range part = shard_range(total, s, shards);
     const std::size_t begin = std::max(part.begin, first), end = std::min(part.end, first + count);
     if (begin >= end) continue;
     const trajectory_batch more = evaluate(begin - first, end - first);
@@ -13150,16 +13150,16 @@ inline constexpr gather_rollouts_fn gather_rollouts{};
 
 namespace coho::inline v0_1 {
 
-/// The gradients of one or more models summed over the shares of a batch and all ranks.
+/// The gradients of one or more models summed over the shards of a batch and all ranks.
 ///
-/// A rank that works on one share sums its micro-batches where the model keeps its gradients, at no cost. If ranks work
-/// on several shares, each share's gradients are added to a sum in double when the share is done; the sum is rounded to
-/// the model's number type once, after the reduction over the ranks. It is exact for float gradients unless the shares'
-/// gradients of one weight differ more than 2²⁸-fold, so the assignment of shares to ranks does not change the result.
+/// A rank that works on one shard sums its micro-batches where the model keeps its gradients, at no cost. If ranks work
+/// on several shards, each shard's gradients are added to a sum in double when the shard is done; the sum is rounded to
+/// the model's number type once, after the reduction over the ranks. It is exact for float gradients unless the shards'
+/// gradients of one weight differ more than 2²⁸-fold, so the assignment of shards to ranks does not change the result.
 ///
-///     coho::gradient_sum sum(ranks, work.shares, policy, value);  // zeroes the gradients
-///     for (const auto& share : work.mine) {
-///       sum.begin(share.number);
+///     coho::gradient_sum sum(ranks, work.shards, policy, value);  // zeroes the gradients
+///     for (const auto& shard : work.mine) {
+///       sum.begin(shard.number);
 ///       …  // forwards and pullbacks
 ///       sum.end();
 ///     }
@@ -13168,19 +13168,19 @@ namespace coho::inline v0_1 {
 template <class Communicator, trainable... Models>
 class gradient_sum {
  public:
-  gradient_sum(Communicator& ranks, std::size_t shares, Models&... models)
+  gradient_sum(Communicator& ranks, std::size_t shards, Models&... models)
       : ranks_(ranks),
-        several_(shares > 1),
-        folds_(shares > static_cast<std::size_t>(ranks.size())),
+        several_(shards > 1),
+        folds_(shards > static_cast<std::size_t>(ranks.size())),
         parts_(model_sum<Models>{models}...) {
     each([](auto& part) { part.model.zero_gradients(); });
   }
 
-  /// Call before a share's forwards.
-  void begin([[maybe_unused]] std::size_t share) {
+  /// Call before a shard's forwards.
+  void begin([[maybe_unused]] std::size_t shard) {
     each([&](auto& part) {
-      if constexpr (requires { part.model.begin_share(share); }) {
-        if (several_) part.model.begin_share(share);
+      if constexpr (requires { part.model.begin_shard(shard); }) {
+        if (several_) part.model.begin_shard(shard);
       }
     });
   }
@@ -13188,11 +13188,11 @@ class gradient_sum {
   void end() {
     if (folds_) each([](auto& part) { part.fold(); });
   }
-  /// Call on all ranks, including those without a share.
+  /// Call on all ranks, including those without a shard.
   void close() {
     each([&](auto& part) {
-      if constexpr (requires { part.model.end_shares(); }) {
-        if (several_) part.model.end_shares();
+      if constexpr (requires { part.model.end_shards(); }) {
+        if (several_) part.model.end_shards();
       }
     });
   }
@@ -13250,7 +13250,7 @@ class gradient_sum {
     static void refuse() {
       require_argument(false,
                        "a model without gradients() needs fold_gradients() and unfold_gradients(communicator) "
-                       "where a rank works on several shares");
+                       "where a rank works on several shards");
     }
   };
 
@@ -13466,8 +13466,8 @@ class policy_update {
         minibatch_statistics m{.step = step_, .epoch = epoch, .minibatch = number++};
         count_sequences(indices, rollouts.batch.responses, m);
         const work_plan work =
-            together() ? deal(indices, span_of(lengths), models_.ranks) : own_work(indices, models_.ranks);
-        with_gradients(work.shares, [&](auto& gradients) {
+            together() ? partition(indices, span_of(lengths), models_.ranks) : local_plan(indices, models_.ranks);
+        with_gradients(work.shards, [&](auto& gradients) {
           accumulate(rollouts, value_batch, work, span_of(lengths), gradients, m);
           m.applied = options_.target_kl == 0 || m.approximate_kl <= options_.target_kl;
           if (!m.applied) return;
@@ -13487,8 +13487,8 @@ class policy_update {
         out.clip_fraction += m.clip_fraction * m.tokens;
         out.value_clip_fraction += m.value_clip_fraction * m.tokens;
         out.approximate_kl += m.approximate_kl * m.tokens;
-        for (const auto& share : work.mine) {
-          for (const std::size_t i : share.indices) out.phase_tokens.update += static_cast<double>(lengths[i]);
+        for (const auto& shard : work.mine) {
+          for (const std::size_t i : shard.indices) out.phase_tokens.update += static_cast<double>(lengths[i]);
         }
         notify::minibatch(m, callbacks...);
         if (!m.applied) {
@@ -13509,7 +13509,7 @@ class policy_update {
   }
 
  private:
-  // Of one share: the first three as sums of weighted terms, the rest as sums over tokens.
+  // Of one shard: the first three as sums of weighted terms, the rest as sums over tokens.
   struct sums {
     double policy_loss = 0, value_loss = 0, kl_loss = 0, clipped = 0, divergence = 0, entropy = 0, values_clipped = 0;
   };
@@ -13545,18 +13545,18 @@ class policy_update {
 
   // Calls f with the sum of the gradients of whatever is trained.
   template <class Function>
-  void with_gradients(std::size_t shares, const Function& f) {
+  void with_gradients(std::size_t shards, const Function& f) {
     if constexpr (has_value) {
       if (!same(models_.policy, models_.value)) {
-        gradient_sum gradients(models_.ranks, shares, models_.policy, models_.value);
+        gradient_sum gradients(models_.ranks, shards, models_.policy, models_.value);
         return f(gradients);
       }
     }
-    gradient_sum gradients(models_.ranks, shares, models_.policy);
+    gradient_sum gradients(models_.ranks, shards, models_.policy);
     f(gradients);
   }
 
-  // Adds up the gradients of a minibatch over this rank's shares and their micro-batches, and its statistics over all
+  // Adds up the gradients of a minibatch over this rank's shards and their micro-batches, and its statistics over all
   // ranks.
   template <class Gradients>
   void accumulate(const trajectory_batch& rollouts, const token_batch& value_batch, const work_plan& work,
@@ -13565,11 +13565,11 @@ class policy_update {
     reduction.sequence_normalizer = m.sequences;
     reduction.token_normalizer = m.tokens;
     const bool train_policy = step_ >= options_.value_warmup_steps;
-    share_sums<7> all(work.shares);
-    for (const auto& share : work.mine) {
+    shard_sums<7> all(work.shards);
+    for (const auto& shard : work.mine) {
       sums total;
-      gradients.begin(share.number);
-      for (const auto& part : micro_batches(share.indices, lengths, options_.micro_batch)) {
+      gradients.begin(shard.number);
+      for (const auto& part : micro_batches(shard.indices, lengths, options_.micro_batch)) {
         const token_batch tokens = rollouts.batch.select(part);
         const auto weights = make_token_weights(span_of(tokens.responses.offsets), reduction);
         if (train_policy) policy_part(tokens, rollouts, part, weights, total, m.ratio_deviation);
@@ -13578,9 +13578,9 @@ class policy_update {
         }
       }
       gradients.end();
-      const double of_share[] = {total.policy_loss, total.value_loss, total.kl_loss,       total.clipped,
+      const double of_shard[] = {total.policy_loss, total.value_loss, total.kl_loss,       total.clipped,
                                  total.divergence,  total.entropy,    total.values_clipped};
-      std::copy(std::begin(of_share), std::end(of_share), all.of(share.number));
+      std::copy(std::begin(of_shard), std::end(of_shard), all.of(shard.number));
     }
     gradients.close();
     const auto reduced = all.total(models_.ranks);
@@ -14032,10 +14032,10 @@ namespace coho::inline v0_1 {
 /// `components` brings others.
 ///
 /// Several ranks, with scope `global`: each samples and evaluates its prompts, then all have all rollouts, and each
-/// works on its shares of every minibatch. Advantages, losses and statistics are those of one process.
+/// works on its shards of every minibatch. Advantages, losses and statistics are those of one process.
 ///
 /// Deterministic in (seed, step, keys): independent of the order of the prompts, of micro-batches and, with scope
-/// `global`, of the number of ranks, up to the order of summation, and to the bit for a given number of shares. The
+/// `global`, of the number of ranks, up to the order of summation, and to the bit for a given number of shards. The
 /// models are held by reference.
 ///
 /// Throws `option_error` on construction; `argument_error` for prompts or model outputs that do not fit or are not
@@ -14067,7 +14067,7 @@ class ppo_trainer : public detail::on_policy_driver<
       : ppo_trainer(detail::checked<ppo_options>(std::move(options)), models, std::move(components)) {}
 
   /// One PPO step over this rank's prompts. Every rank must call it; with scope `each_rank` each with at least one
-  /// prompt, else a rank may have none. `part_of_rank` cuts prompts that all ranks know.
+  /// prompt, else a rank may have none. `range_of_rank` cuts prompts that all ranks know.
   template <class... Callbacks>
   ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
     static_assert(detail::require_models_of_steps<Models>());
@@ -14132,7 +14132,7 @@ class ppo_trainer : public detail::on_policy_driver<
     require_argument(count > 0 || (together && models_.ranks.size() > 1), "a PPO step needs at least one prompt");
     const auto collect = [&](ppo_statistics& out) {
       if (!together) return evaluate(0, count, out);
-      return detail::by_shares(count, models_.ranks,
+      return detail::by_shards(count, models_.ranks,
                                [&](std::size_t begin, std::size_t end) { return evaluate(begin, end, out); });
     };
     const auto prepare = [&](trajectory_batch& rollouts, ppo_statistics& out) {
@@ -14267,7 +14267,7 @@ class reward_model_trainer {
   /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).
   template <class... Callbacks>
   reward_model_statistics step(std::span<const preference_pair> batch, Callbacks&&... callbacks) {
-    return step_of(batch, own_work(detail::all_indices(batch.size()), ranks_), counted(batch), 0, callbacks...);
+    return step_of(batch, local_plan(detail::all_indices(batch.size()), ranks_), counted(batch), 0, callbacks...);
   }
 
   /// The steps that are left of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
@@ -14278,7 +14278,7 @@ class reward_model_trainer {
     return fit_from(source, callbacks...);
   }
 
-  /// The same over pairs that are fetched as they are needed: each rank loads those of its shares.
+  /// The same over pairs that are fetched as they are needed: each rank loads those of its shards.
   template <class Source, class... Callbacks>
     requires(!std::convertible_to<Source&, std::span<const preference_pair>>)
   std::vector<reward_model_statistics> fit(Source& data, Callbacks&&... callbacks) {
@@ -14289,11 +14289,11 @@ class reward_model_trainer {
   /// Loss, accuracy and score difference over `data` (this rank's part; the result is over all ranks), without a step.
   /// Models without `score` are evaluated by their `forward`.
   reward_model_statistics evaluate(std::span<const preference_pair> data) {
-    return evaluate(data, own_work(detail::all_indices(data.size()), ranks_), counted(data));
+    return evaluate(data, local_plan(detail::all_indices(data.size()), ranks_), counted(data));
   }
-  /// The same over `data` that is the same on all ranks: each evaluates its shares.
+  /// The same over `data` that is the same on all ranks: each evaluates its shards.
   reward_model_statistics evaluate_shared(std::span<const preference_pair> data) {
-    return evaluate(data, dealt(data), static_cast<double>(data.size()));
+    return evaluate(data, partitioned(data), static_cast<double>(data.size()));
   }
 
   reward_model_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
@@ -14312,7 +14312,7 @@ class reward_model_trainer {
           const auto pairs = static_cast<double>(batch.size());
           if constexpr (detail::in_memory<Source>) {
             const auto examples = data.load(detail::span_of(batch));
-            return step_of(examples, dealt(examples), pairs, epoch, callbacks...);
+            return step_of(examples, partitioned(examples), pairs, epoch, callbacks...);
           } else {
             auto [work, mine] = detail::shares_to_load(batch, ranks_);
             const auto& examples = data.load(detail::span_of(std::as_const(mine)));
@@ -14329,7 +14329,7 @@ class reward_model_trainer {
     static_assert((detail::require_callback<Callbacks, reward_model_statistics>() && ...));
     detail::stopwatch watch;
     notify::step_begin(step_, callbacks...);
-    gradient_sum gradients(ranks_, work.shares, model_);
+    gradient_sum gradients(ranks_, work.shards, model_);
     reward_model_statistics out =
         pass(batch, work, pairs, gradients, [&](std::span<const reward_query> queries, auto use) {
           auto [scores, pullback] = model_.forward(queries);
@@ -14376,12 +14376,12 @@ class reward_model_trainer {
     return out;
   }
 
-  work_plan dealt(std::span<const preference_pair> batch) {
+  work_plan partitioned(std::span<const preference_pair> batch) {
     const auto lengths = lengths_of(batch);
-    return deal(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
+    return partition(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
   }
 
-  // Runs over the micro-batches of this rank's shares. `evaluate(queries, use)` hands the scores (chosen answers
+  // Runs over the micro-batches of this rank's shards. `evaluate(queries, use)` hands the scores (chosen answers
   // first, then the rejected ones) to `use`, which counts them and returns their gradient.
   template <class Gradients, class Evaluate>
   reward_model_statistics pass(std::span<const preference_pair> batch, const work_plan& work, double pairs,
@@ -14395,11 +14395,11 @@ class reward_model_trainer {
                            (has_margins ? " is not finite" : " is not 0: this pair loss has no margins"));
     }
     const auto lengths = lengths_of(batch);
-    share_sums<4> all(work.shares);
-    for (const auto& share : work.mine) {
-      gradients.begin(share.number);
-      for (const auto& indices : micro_batches(share.indices, detail::span_of(lengths), options_.micro_batch))
-        micro_batch(batch, indices, pairs, all.of(share.number), evaluate);
+    shard_sums<4> all(work.shards);
+    for (const auto& shard : work.mine) {
+      gradients.begin(shard.number);
+      for (const auto& indices : micro_batches(shard.indices, detail::span_of(lengths), options_.micro_batch))
+        micro_batch(batch, indices, pairs, all.of(shard.number), evaluate);
       gradients.end();
     }
     gradients.close();
@@ -14515,7 +14515,7 @@ class supervised_trainer {
   /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).
   template <class... Callbacks>
   supervised_statistics step(std::span<const supervised_example> batch, Callbacks&&... callbacks) {
-    return step_of(batch, own_work(detail::all_indices(batch.size()), ranks_), total_weight(batch), 0, callbacks...);
+    return step_of(batch, local_plan(detail::all_indices(batch.size()), ranks_), total_weight(batch), 0, callbacks...);
   }
 
   /// The steps that are left of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
@@ -14526,7 +14526,7 @@ class supervised_trainer {
     return fit_from(source, callbacks...);
   }
 
-  /// The same over examples that are fetched as they are needed: each rank loads those of its shares.
+  /// The same over examples that are fetched as they are needed: each rank loads those of its shards.
   template <class Source, class... Callbacks>
     requires(!std::convertible_to<Source&, std::span<const supervised_example>>)
   std::vector<supervised_statistics> fit(Source& data, Callbacks&&... callbacks) {
@@ -14563,7 +14563,7 @@ class supervised_trainer {
           if constexpr (detail::in_memory<Source>) {
             const auto examples = data.load(detail::span_of(batch));
             const auto lengths = lengths_of(examples);
-            const auto work = deal(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
+            const auto work = partition(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
             return step_of(examples, work, weight_of(examples), epoch, callbacks...);
           } else {
             auto [work, mine] = detail::shares_to_load(batch, ranks_);
@@ -14587,17 +14587,17 @@ class supervised_trainer {
     out.weight = weight;
     require_argument(out.weight > 0, "a supervised batch has no response token with a weight above 0");
 
-    gradient_sum gradients(ranks_, work.shares, model_);
-    share_sums<2> sums(work.shares);  // loss, tokens
-    for (const auto& share : work.mine) {
-      gradients.begin(share.number);
-      for (const auto& part : parts(batch, share.indices, out.weight)) {
+    gradient_sum gradients(ranks_, work.shards, model_);
+    shard_sums<2> sums(work.shards);  // loss, tokens
+    for (const auto& shard : work.mine) {
+      gradients.begin(shard.number);
+      for (const auto& part : parts(batch, shard.indices, out.weight)) {
         auto [output, pullback] = model_.forward(part.tokens);
         const auto log_probs = lift_output(output.log_probs, part.tokens.responses.total(), "log_probs");
         const auto loss = nll_loss{}.value_and_grad(log_probs, part.weights);
         pullback(policy_gradient{.log_probs = {loss.d_log_probs.data(), part.tokens.responses.total()}});
-        sums.of(share.number)[0] += loss.value;
-        sums.of(share.number)[1] += static_cast<double>(part.tokens.responses.total());
+        sums.of(shard.number)[0] += loss.value;
+        sums.of(shard.number)[1] += static_cast<double>(part.tokens.responses.total());
       }
       gradients.end();
     }

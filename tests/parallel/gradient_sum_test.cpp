@@ -5,7 +5,7 @@
 #include <coho/train/ppo.hpp>
 #include <coho/train/reward_model.hpp>
 #include <coho/train/options/reward_model_options.hpp>
-#include <coho/parallel/shares.hpp>
+#include <coho/parallel/shards.hpp>
 #include <coho/train/supervised.hpp>
 #include <cstring>
 
@@ -25,26 +25,26 @@ struct floats {
   int ends = 0;
   void zero_gradients() { gradient.assign(2, 0.0F); }
   std::vector<std::span<float>> gradients() { return {gradient}; }
-  void begin_share(std::size_t share) { begun.push_back(share); }
-  void end_shares() { ++ends; }
+  void begin_shard(std::size_t shard) { begun.push_back(shard); }
+  void end_shards() { ++ends; }
 };
 
-// Twelve shares whose sum in float depends on its order.
-float of_share(std::size_t share, std::size_t place) {
-  return (place == 0 ? 1.0F : -1.0F) * (1.0F + static_cast<float>(share) / 3.0F) * (share % 3 == 0 ? 1e7F : 1.0F);
+// Twelve shards whose sum in float depends on its order.
+float of_shard(std::size_t shard, std::size_t place) {
+  return (place == 0 ? 1.0F : -1.0F) * (1.0F + static_cast<float>(shard) / 3.0F) * (shard % 3 == 0 ? 1e7F : 1.0F);
 }
 
-std::vector<float> summed(std::size_t ranks_count, std::size_t shares) {
+std::vector<float> summed(std::size_t ranks_count, std::size_t shards) {
   std::vector<float> out;
   test::run_ranks(
       ranks_count,
       [&](auto& ranks) {
         floats model;
-        gradient_sum sum(ranks, shares, model);
-        const index_range mine = shares_of_rank(ranks);
+        gradient_sum sum(ranks, shards, model);
+        const index_range mine = shards_of_rank(ranks);
         for (std::size_t s = mine.begin; s < mine.end; ++s) {
           sum.begin(s);
-          for (std::size_t i = 0; i < 2; ++i) model.gradient[i] += of_share(s, i);
+          for (std::size_t i = 0; i < 2; ++i) model.gradient[i] += of_shard(s, i);
           sum.end();
         }
         sum.close();
@@ -52,7 +52,7 @@ std::vector<float> summed(std::size_t ranks_count, std::size_t shares) {
         if (model.begun.size() != mine.size() || model.ends != 1) throw error("a share was not announced");
         if (ranks.rank() == ranks_count - 1) out = model.gradient;
       },
-      shares);
+      shards);
   return out;
 }
 
@@ -70,12 +70,12 @@ bool same_bits(const Eigen::MatrixXd& a, const Eigen::MatrixXd& b) {
 
 }  // namespace
 
-TEST_CASE("the sum over shares does not depend on who works on them") {
+TEST_CASE("the sum over shards does not depend on who works on them") {
   double exact = 0;
   float in_float = 0;
   for (std::size_t s = 0; s < 12; ++s) {
-    exact += of_share(s, 0);
-    in_float += of_share(s, 0);
+    exact += of_shard(s, 0);
+    in_float += of_shard(s, 0);
   }
   REQUIRE(in_float != static_cast<float>(exact));
   const std::vector<float> expected{static_cast<float>(exact), -static_cast<float>(exact)};
@@ -96,10 +96,10 @@ TEST_CASE("one share on one rank costs and changes nothing") {
   CHECK(model.ends == 0);
 }
 
-// The toys' gradients are doubles, whose sum over a rank's shares and then over the ranks rounds elsewhere than the sum
-// in one go: to the bit where a rank has one share or all.
-TEST_CASE("ppo with a given number of shares is the same on one, two, three and five ranks") {
-  const auto run = [](std::size_t count, std::size_t shares, minibatch_scope scope = minibatch_scope::global) {
+// The toys' gradients are doubles, whose sum over a rank's shards and then over the ranks rounds elsewhere than the sum
+// in one go: to the bit where a rank has one shard or all.
+TEST_CASE("ppo with a given number of shards is the same on one, two, three and five ranks") {
+  const auto run = [](std::size_t count, std::size_t shards, minibatch_scope scope = minibatch_scope::global) {
     Eigen::MatrixXd out;
     std::vector<ppo_statistics> history;
     test::run_ranks(
@@ -116,7 +116,7 @@ TEST_CASE("ppo with a given number of shares is the same on one, two, three and 
                                          world.optimizer, no_decoder, no_bonus, ranks},
                               options};
           const auto prompts = small_world::prompts(35);
-          const index_range mine = part_of_rank(prompts.size(), ranks);
+          const index_range mine = range_of_rank(prompts.size(), ranks);
           std::vector<ppo_statistics> made;
           for (int step = 0; step < 3; ++step)
             made.push_back(trainer.step(std::span(prompts).subspan(mine.begin, mine.size())));
@@ -125,7 +125,7 @@ TEST_CASE("ppo with a given number of shares is the same on one, two, three and 
             history = made;
           }
         },
-        shares);
+        shards);
     return std::pair{out, history};
   };
   const auto [one, one_history] = run(1, 4);
@@ -164,7 +164,7 @@ TEST_CASE("a prompt's key that occurs on two ranks is refused on all") {
   });
 }
 
-TEST_CASE("supervised fitting and reward models with given shares are the same on any ranks") {
+TEST_CASE("supervised fitting and reward models with given shards are the same on any ranks") {
   std::vector<supervised_example> examples;
   for (int i = 0; i < 11; ++i) {
     examples.push_back({.prompt = {1}, .response = std::vector<token>(1 + static_cast<std::size_t>(i) % 4, 2)});
@@ -172,7 +172,7 @@ TEST_CASE("supervised fitting and reward models with given shares are the same o
     for (std::size_t t = 0; t < examples.back().response.size(); ++t)
       examples.back().token_weights.push_back(1.0 / (1.0 + static_cast<double>(i) + static_cast<double>(t)));
   }
-  const auto supervised = [&](std::size_t count, std::size_t shares) {
+  const auto supervised = [&](std::size_t count, std::size_t shards) {
     Eigen::MatrixXd out;
     test::run_ranks(
         count,
@@ -185,7 +185,7 @@ TEST_CASE("supervised fitting and reward models with given shares are the same o
           trainer.fit(examples);
           if (ranks.rank() == 0) out = world.policy.logits;
         },
-        shares);
+        shards);
     return out;
   };
   std::vector<std::vector<token>> answers;
@@ -193,7 +193,7 @@ TEST_CASE("supervised fitting and reward models with given shares are the same o
   std::vector<preference_pair> pairs;
   for (std::size_t i = 0; i < 7; ++i)
     pairs.push_back({{.response_tokens = answers[i]}, {.response_tokens = answers[13 - i]}, 0.9});
-  const auto reward = [&](std::size_t count, std::size_t shares) {
+  const auto reward = [&](std::size_t count, std::size_t shards) {
     Eigen::MatrixXd out;
     double loss = 0;
     test::run_ranks(
@@ -210,7 +210,7 @@ TEST_CASE("supervised fitting and reward models with given shares are the same o
             loss = found;
           }
         },
-        shares);
+        shards);
     return std::pair{out, loss};
   };
   for (const std::size_t ranks : {3U, 4U}) {

@@ -10,13 +10,13 @@
 namespace coho::test {
 
 /// Data-parallel ranks as threads of this process. `run_ranks(n, f)` calls f(communicator) on n threads; an exception
-/// of any rank is rethrown, the ranks must throw together. `shares`: what the communicators say of them, 0 for one a
+/// of any rank is rethrown, the ranks must throw together. `shards`: what the communicators say of them, 0 for one a
 /// rank.
 class thread_ranks {
  public:
-  explicit thread_ranks(std::size_t count, std::size_t shares = 0)
+  explicit thread_ranks(std::size_t count, std::size_t shards = 0)
       : count_(count),
-        shares_(shares > 0 ? shares : count),
+        shards_(shards > 0 ? shards : count),
         barrier_(static_cast<std::ptrdiff_t>(count)),
         slots_(count) {}
 
@@ -25,7 +25,7 @@ class thread_ranks {
     communicator(thread_ranks& shared, std::size_t rank) : shared_(shared), rank_(rank) {}
     std::size_t rank() const noexcept { return rank_; }
     std::size_t size() const noexcept { return shared_.count_; }
-    std::size_t shares() const noexcept { return shared_.shares_; }
+    std::size_t shards() const noexcept { return shared_.shards_; }
     void all_reduce_sum(std::span<double> values) { shared_.sum(values, rank_); }
     void all_reduce_sum(std::span<float> values) { shared_.sum(values, rank_); }
 
@@ -47,14 +47,14 @@ class thread_ranks {
     barrier_.arrive_and_wait();
   }
 
-  std::size_t count_, shares_;
+  std::size_t count_, shards_;
   std::barrier<> barrier_;
   std::vector<std::vector<double>> slots_;
 };
 
 template <class Function>
-void run_ranks(std::size_t count, Function function, std::size_t shares = 0) {
-  thread_ranks shared(count, shares);
+void run_ranks(std::size_t count, Function function, std::size_t shards = 0) {
+  thread_ranks shared(count, shards);
   std::vector<std::exception_ptr> failures(count);
   std::vector<std::thread> threads;
   for (std::size_t rank = 0; rank < count; ++rank) {

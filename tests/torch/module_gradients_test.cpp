@@ -42,15 +42,15 @@ TEST_CASE("gradients of a module are measured, scaled and cleared where they are
   CHECK_FALSE(p.frozen.grad().defined());
 }
 
-TEST_CASE("sums over ranks and shares are those of one process") {
-  const auto run = [](std::size_t count, std::size_t shares) {
+TEST_CASE("sums over ranks and shards are those of one process") {
+  const auto run = [](std::size_t count, std::size_t shards) {
     std::vector<double> out;
     test::run_ranks(
         count,
         [&](auto& ranks) {
           two_parameters p;
-          gradient_sum sum(ranks, shares, p.gradients);
-          for (std::size_t s = 0; s < shares; ++s) {
+          gradient_sum sum(ranks, shards, p.gradients);
+          for (std::size_t s = 0; s < shards; ++s) {
             if (s % ranks.size() != ranks.rank()) continue;
             sum.begin(s);
             p.backward(static_cast<double>(s + 1));
@@ -63,7 +63,7 @@ TEST_CASE("sums over ranks and shares are those of one process") {
                    p.unused.grad().defined() ? p.unused.grad()[0].template item<double>() : 0.0};
           if (p.a.grad().scalar_type() != at::kFloat) throw error("the gradient has another number type");
         },
-        shares);
+        shards);
     return out;
   };
   const std::vector<double> whole{10, 20, 0};  // 1 + 2 + 3 + 4

@@ -110,7 +110,7 @@ TEST_CASE("example_source: a resumed run fetches what is left") {
   CHECK(reward.weights == expected);
 }
 
-TEST_CASE("example_source: each rank loads the pairs of its shares") {
+TEST_CASE("example_source: each rank loads the pairs of its shards") {
   made_on_demand source{30};
   const Eigen::VectorXd expected = trained_from(source, local);
   Eigen::VectorXd two;
@@ -168,7 +168,7 @@ double largest_entry(const Eigen::MatrixXd& difference) { return difference.cwis
 
 }  // namespace
 
-TEST_CASE("example_source: supervised fitting from it is that from memory, with only a rank's shares loaded") {
+TEST_CASE("example_source: supervised fitting from it is that from memory, with only a rank's shards loaded") {
   std::vector<supervised_example> examples;
   for (std::uint64_t i = 0; i < 13; ++i) examples.push_back({.prompt = {1}, .response = drawn_response(i)});
   const supervised_options o{.learning_rate = {.peak = 0.5}, .batch_size = 4, .epochs = 3, .seed = 2};

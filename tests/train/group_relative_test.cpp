@@ -274,8 +274,8 @@ TEST_CASE("micro-batches and ranks do not change a group-relative step") {
       group_relative_trainer trainer{group_relative_models{world.policy, world.initial, small_world::reward,
                                                            world.optimizer, no_decoder, no_bonus, ranks},
                                      options};
-      const std::size_t share = 12 / ranks.size();
-      for (int step = 0; step < 3; ++step) trainer.step(small_world::prompts(share, ranks.rank() * share));
+      const std::size_t shard = 12 / ranks.size();
+      for (int step = 0; step < 3; ++step) trainer.step(small_world::prompts(shard, ranks.rank() * shard));
       if (ranks.rank() == 0) out = world.policy.logits;
     });
     return out;

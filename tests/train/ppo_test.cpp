@@ -98,8 +98,8 @@ TEST_CASE("the number of ranks does not change the step") {
                           options};
       std::vector<ppo_statistics> history;
       for (int step = 0; step < 3; ++step) {
-        const std::size_t share = 36 / ranks.size();
-        history.push_back(trainer.step(small_world::prompts(share, ranks.rank() * share)));
+        const std::size_t shard = 36 / ranks.size();
+        history.push_back(trainer.step(small_world::prompts(shard, ranks.rank() * shard)));
       }
       if (ranks.rank() == 0) {
         out = world.policy.logits;

@@ -13,16 +13,16 @@
 
 namespace coho::inline v0_1 {
 
-/// The gradients of one or more models summed over the shares of a batch and all ranks.
+/// The gradients of one or more models summed over the shards of a batch and all ranks.
 ///
-/// A rank that works on one share sums its micro-batches where the model keeps its gradients, at no cost. If ranks work
-/// on several shares, each share's gradients are added to a sum in double when the share is done; the sum is rounded to
-/// the model's number type once, after the reduction over the ranks. It is exact for float gradients unless the shares'
-/// gradients of one weight differ more than 2²⁸-fold, so the assignment of shares to ranks does not change the result.
+/// A rank that works on one shard sums its micro-batches where the model keeps its gradients, at no cost. If ranks work
+/// on several shards, each shard's gradients are added to a sum in double when the shard is done; the sum is rounded to
+/// the model's number type once, after the reduction over the ranks. It is exact for float gradients unless the shards'
+/// gradients of one weight differ more than 2²⁸-fold, so the assignment of shards to ranks does not change the result.
 ///
-///     coho::gradient_sum sum(ranks, work.shares, policy, value);  // zeroes the gradients
-///     for (const auto& share : work.mine) {
-///       sum.begin(share.number);
+///     coho::gradient_sum sum(ranks, work.shards, policy, value);  // zeroes the gradients
+///     for (const auto& shard : work.mine) {
+///       sum.begin(shard.number);
 ///       …  // forwards and pullbacks
 ///       sum.end();
 ///     }
@@ -31,19 +31,19 @@ namespace coho::inline v0_1 {
 template <class Communicator, trainable... Models>
 class gradient_sum {
  public:
-  gradient_sum(Communicator& ranks, std::size_t shares, Models&... models)
+  gradient_sum(Communicator& ranks, std::size_t shards, Models&... models)
       : ranks_(ranks),
-        several_(shares > 1),
-        folds_(shares > static_cast<std::size_t>(ranks.size())),
+        several_(shards > 1),
+        folds_(shards > static_cast<std::size_t>(ranks.size())),
         parts_(model_sum<Models>{models}...) {
     each([](auto& part) { part.model.zero_gradients(); });
   }
 
-  /// Call before a share's forwards.
-  void begin([[maybe_unused]] std::size_t share) {
+  /// Call before a shard's forwards.
+  void begin([[maybe_unused]] std::size_t shard) {
     each([&](auto& part) {
-      if constexpr (requires { part.model.begin_share(share); }) {
-        if (several_) part.model.begin_share(share);
+      if constexpr (requires { part.model.begin_shard(shard); }) {
+        if (several_) part.model.begin_shard(shard);
       }
     });
   }
@@ -51,11 +51,11 @@ class gradient_sum {
   void end() {
     if (folds_) each([](auto& part) { part.fold(); });
   }
-  /// Call on all ranks, including those without a share.
+  /// Call on all ranks, including those without a shard.
   void close() {
     each([&](auto& part) {
-      if constexpr (requires { part.model.end_shares(); }) {
-        if (several_) part.model.end_shares();
+      if constexpr (requires { part.model.end_shards(); }) {
+        if (several_) part.model.end_shards();
       }
     });
   }
@@ -113,7 +113,7 @@ class gradient_sum {
     static void refuse() {
       require_argument(false,
                        "a model without gradients() needs fold_gradients() and unfold_gradients(communicator) "
-                       "where a rank works on several shares");
+                       "where a rank works on several shards");
     }
   };
 

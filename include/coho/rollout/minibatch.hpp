@@ -35,7 +35,7 @@ struct batch_limits {
 
 /// Who chooses the minibatches of several ranks.
 /// `global`: one shuffle over all ranks, so that results do not depend on the number of ranks (a rank's share of a
-/// minibatch varies). `each_rank`: every rank splits its own sequences (even shares, results depend on the rank count).
+/// minibatch varies). `each_rank`: every rank splits its own sequences (even shards, results depend on the rank count).
 enum class minibatch_scope { global, each_rank };
 constexpr auto option_names(minibatch_scope) { return std::array{"global", "each_rank"}; }
 

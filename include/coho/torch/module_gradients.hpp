@@ -9,7 +9,7 @@
 
 namespace coho::inline v0_1 {
 
-/// The gradients of a module's parameters, on any device: `trainable`, including several processes and shares. The
+/// The gradients of a module's parameters, on any device: `trainable`, including several processes and shards. The
 /// models over a module inherit from it. Parameters that need no gradient are skipped; one that no backward pass
 /// reached has gradient 0.
 ///

@@ -38,10 +38,10 @@ namespace coho::inline v0_1 {
 /// `components` brings others.
 ///
 /// Several ranks, with scope `global`: each samples and evaluates its prompts, then all have all rollouts, and each
-/// works on its shares of every minibatch. Advantages, losses and statistics are those of one process.
+/// works on its shards of every minibatch. Advantages, losses and statistics are those of one process.
 ///
 /// Deterministic in (seed, step, keys): independent of the order of the prompts, of micro-batches and, with scope
-/// `global`, of the number of ranks, up to the order of summation, and to the bit for a given number of shares. The
+/// `global`, of the number of ranks, up to the order of summation, and to the bit for a given number of shards. The
 /// models are held by reference.
 ///
 /// Throws `option_error` on construction; `argument_error` for prompts or model outputs that do not fit or are not
@@ -73,7 +73,7 @@ class ppo_trainer : public detail::on_policy_driver<
       : ppo_trainer(detail::checked<ppo_options>(std::move(options)), models, std::move(components)) {}
 
   /// One PPO step over this rank's prompts. Every rank must call it; with scope `each_rank` each with at least one
-  /// prompt, else a rank may have none. `part_of_rank` cuts prompts that all ranks know.
+  /// prompt, else a rank may have none. `range_of_rank` cuts prompts that all ranks know.
   template <class... Callbacks>
   ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
     static_assert(detail::require_models_of_steps<Models>());
@@ -138,7 +138,7 @@ class ppo_trainer : public detail::on_policy_driver<
     require_argument(count > 0 || (together && models_.ranks.size() > 1), "a PPO step needs at least one prompt");
     const auto collect = [&](ppo_statistics& out) {
       if (!together) return evaluate(0, count, out);
-      return detail::by_shares(count, models_.ranks,
+      return detail::by_shards(count, models_.ranks,
                                [&](std::size_t begin, std::size_t end) { return evaluate(begin, end, out); });
     };
     const auto prepare = [&](trajectory_batch& rollouts, ppo_statistics& out) {

@@ -21,7 +21,7 @@
 #include <coho/optimization/learning_rate_schedule.hpp>
 #include <coho/options.hpp>
 #include <coho/parallel/gradient_sum.hpp>
-#include <coho/parallel/shares.hpp>
+#include <coho/parallel/shards.hpp>
 #include <coho/reduce.hpp>
 #include <coho/require.hpp>
 #include <coho/rollout/minibatch.hpp>
@@ -91,7 +91,7 @@ class reward_model_trainer {
   /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).
   template <class... Callbacks>
   reward_model_statistics step(std::span<const preference_pair> batch, Callbacks&&... callbacks) {
-    return step_of(batch, own_work(detail::all_indices(batch.size()), ranks_), counted(batch), 0, callbacks...);
+    return step_of(batch, local_plan(detail::all_indices(batch.size()), ranks_), counted(batch), 0, callbacks...);
   }
 
   /// The steps that are left of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
@@ -102,7 +102,7 @@ class reward_model_trainer {
     return fit_from(source, callbacks...);
   }
 
-  /// The same over pairs that are fetched as they are needed: each rank loads those of its shares.
+  /// The same over pairs that are fetched as they are needed: each rank loads those of its shards.
   template <class Source, class... Callbacks>
     requires(!std::convertible_to<Source&, std::span<const preference_pair>>)
   std::vector<reward_model_statistics> fit(Source& data, Callbacks&&... callbacks) {
@@ -113,11 +113,11 @@ class reward_model_trainer {
   /// Loss, accuracy and score difference over `data` (this rank's part; the result is over all ranks), without a step.
   /// Models without `score` are evaluated by their `forward`.
   reward_model_statistics evaluate(std::span<const preference_pair> data) {
-    return evaluate(data, own_work(detail::all_indices(data.size()), ranks_), counted(data));
+    return evaluate(data, local_plan(detail::all_indices(data.size()), ranks_), counted(data));
   }
-  /// The same over `data` that is the same on all ranks: each evaluates its shares.
+  /// The same over `data` that is the same on all ranks: each evaluates its shards.
   reward_model_statistics evaluate_shared(std::span<const preference_pair> data) {
-    return evaluate(data, dealt(data), static_cast<double>(data.size()));
+    return evaluate(data, partitioned(data), static_cast<double>(data.size()));
   }
 
   reward_model_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
@@ -136,7 +136,7 @@ class reward_model_trainer {
           const auto pairs = static_cast<double>(batch.size());
           if constexpr (detail::in_memory<Source>) {
             const auto examples = data.load(detail::span_of(batch));
-            return step_of(examples, dealt(examples), pairs, epoch, callbacks...);
+            return step_of(examples, partitioned(examples), pairs, epoch, callbacks...);
           } else {
             auto [work, mine] = detail::shares_to_load(batch, ranks_);
             const auto& examples = data.load(detail::span_of(std::as_const(mine)));
@@ -153,7 +153,7 @@ class reward_model_trainer {
     static_assert((detail::require_callback<Callbacks, reward_model_statistics>() && ...));
     detail::stopwatch watch;
     notify::step_begin(step_, callbacks...);
-    gradient_sum gradients(ranks_, work.shares, model_);
+    gradient_sum gradients(ranks_, work.shards, model_);
     reward_model_statistics out =
         pass(batch, work, pairs, gradients, [&](std::span<const reward_query> queries, auto use) {
           auto [scores, pullback] = model_.forward(queries);
@@ -200,12 +200,12 @@ class reward_model_trainer {
     return out;
   }
 
-  work_plan dealt(std::span<const preference_pair> batch) {
+  work_plan partitioned(std::span<const preference_pair> batch) {
     const auto lengths = lengths_of(batch);
-    return deal(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
+    return partition(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
   }
 
-  // Runs over the micro-batches of this rank's shares. `evaluate(queries, use)` hands the scores (chosen answers
+  // Runs over the micro-batches of this rank's shards. `evaluate(queries, use)` hands the scores (chosen answers
   // first, then the rejected ones) to `use`, which counts them and returns their gradient.
   template <class Gradients, class Evaluate>
   reward_model_statistics pass(std::span<const preference_pair> batch, const work_plan& work, double pairs,
@@ -219,11 +219,11 @@ class reward_model_trainer {
                            (has_margins ? " is not finite" : " is not 0: this pair loss has no margins"));
     }
     const auto lengths = lengths_of(batch);
-    share_sums<4> all(work.shares);
-    for (const auto& share : work.mine) {
-      gradients.begin(share.number);
-      for (const auto& indices : micro_batches(share.indices, detail::span_of(lengths), options_.micro_batch))
-        micro_batch(batch, indices, pairs, all.of(share.number), evaluate);
+    shard_sums<4> all(work.shards);
+    for (const auto& shard : work.mine) {
+      gradients.begin(shard.number);
+      for (const auto& indices : micro_batches(shard.indices, detail::span_of(lengths), options_.micro_batch))
+        micro_batch(batch, indices, pairs, all.of(shard.number), evaluate);
       gradients.end();
     }
     gradients.close();

@@ -16,7 +16,7 @@
 #include <coho/optimization/learning_rate_schedule.hpp>
 #include <coho/options.hpp>
 #include <coho/parallel/gradient_sum.hpp>
-#include <coho/parallel/shares.hpp>
+#include <coho/parallel/shards.hpp>
 #include <coho/reduce.hpp>
 #include <coho/require.hpp>
 #include <coho/rollout/minibatch.hpp>
@@ -87,7 +87,7 @@ class supervised_trainer {
   /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).
   template <class... Callbacks>
   supervised_statistics step(std::span<const supervised_example> batch, Callbacks&&... callbacks) {
-    return step_of(batch, own_work(detail::all_indices(batch.size()), ranks_), total_weight(batch), 0, callbacks...);
+    return step_of(batch, local_plan(detail::all_indices(batch.size()), ranks_), total_weight(batch), 0, callbacks...);
   }
 
   /// The steps that are left of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
@@ -98,7 +98,7 @@ class supervised_trainer {
     return fit_from(source, callbacks...);
   }
 
-  /// The same over examples that are fetched as they are needed: each rank loads those of its shares.
+  /// The same over examples that are fetched as they are needed: each rank loads those of its shards.
   template <class Source, class... Callbacks>
     requires(!std::convertible_to<Source&, std::span<const supervised_example>>)
   std::vector<supervised_statistics> fit(Source& data, Callbacks&&... callbacks) {
@@ -135,7 +135,7 @@ class supervised_trainer {
           if constexpr (detail::in_memory<Source>) {
             const auto examples = data.load(detail::span_of(batch));
             const auto lengths = lengths_of(examples);
-            const auto work = deal(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
+            const auto work = partition(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
             return step_of(examples, work, weight_of(examples), epoch, callbacks...);
           } else {
             auto [work, mine] = detail::shares_to_load(batch, ranks_);
@@ -159,17 +159,17 @@ class supervised_trainer {
     out.weight = weight;
     require_argument(out.weight > 0, "a supervised batch has no response token with a weight above 0");
 
-    gradient_sum gradients(ranks_, work.shares, model_);
-    share_sums<2> sums(work.shares);  // loss, tokens
-    for (const auto& share : work.mine) {
-      gradients.begin(share.number);
-      for (const auto& part : parts(batch, share.indices, out.weight)) {
+    gradient_sum gradients(ranks_, work.shards, model_);
+    shard_sums<2> sums(work.shards);  // loss, tokens
+    for (const auto& shard : work.mine) {
+      gradients.begin(shard.number);
+      for (const auto& part : parts(batch, shard.indices, out.weight)) {
         auto [output, pullback] = model_.forward(part.tokens);
         const auto log_probs = lift_output(output.log_probs, part.tokens.responses.total(), "log_probs");
         const auto loss = nll_loss{}.value_and_grad(log_probs, part.weights);
         pullback(policy_gradient{.log_probs = {loss.d_log_probs.data(), part.tokens.responses.total()}});
-        sums.of(share.number)[0] += loss.value;
-        sums.of(share.number)[1] += static_cast<double>(part.tokens.responses.total());
+        sums.of(shard.number)[0] += loss.value;
+        sums.of(shard.number)[1] += static_cast<double>(part.tokens.responses.total());
       }
       gradients.end();
     }

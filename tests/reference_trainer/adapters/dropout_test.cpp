@@ -80,7 +80,7 @@ TEST_CASE("dropout: the kept elements are scaled alike in every type, and the ta
   }
 }
 
-TEST_CASE("dropout: what cannot be worked on in place, and shares out of range, are refused") {
+TEST_CASE("dropout: what cannot be worked on in place, and shards out of range, are refused") {
   CHECK_THROWS_AS(drop_elements(at::ones({4, 4}).t().narrow(0, 0, 2), 0.5, rng{1}), argument_error);
   CHECK_THROWS_AS(drop_elements(at::ones({4}, at::kInt), 0.5, rng{1}), argument_error);
   CHECK_THROWS_AS(drop_elements(at::ones({4}), 1.0, rng{1}), option_error);

@@ -24,7 +24,7 @@ settings sft_of(const temporary_directory& folder, const std::string& out) {
           "sft.micro_batch.tokens=48",
           "adapter.rank=4",
           "adapter.dropout=0.2",
-          "distributed.shares=4"};
+          "distributed.shards=4"};
 }
 
 settings reward_of(const temporary_directory& folder, const std::string& out) {
@@ -44,7 +44,7 @@ settings reward_of(const temporary_directory& folder, const std::string& out) {
           "reward.batch_size=3",
           "reward.epochs=2",
           "adapter.rank=4",
-          "distributed.shares=3"};
+          "distributed.shards=3"};
 }
 
 void check_same_adapters(const std::filesystem::path& a, const std::filesystem::path& b) {
@@ -54,7 +54,7 @@ void check_same_adapters(const std::filesystem::path& a, const std::filesystem::
 
 }  // namespace
 
-TEST_CASE("mpirun sft: dropout and uneven shares are the same on one process, two and three ranks") {
+TEST_CASE("mpirun sft: dropout and uneven shards are the same on one process, two and three ranks") {
   if (!mpirun_works()) return;
   const temporary_directory folder;
   REQUIRE(one_process("sft", sft_of(folder, "one"), folder.path()).status == 0);
@@ -112,9 +112,9 @@ TEST_CASE("mpirun: what ranks do not have alike, or cannot do, ends the job with
 TEST_CASE("mpirun sft: with one share the first of two ranks works, and its dropout goes on after a stop") {
   if (!mpirun_works()) return;
   const temporary_directory folder;
-  const settings one_share{"distributed.shares=1", "sft.epochs=40", "sft.save_every=2", "sft.keep=99"};
-  REQUIRE(one_process("sft", sft_of(folder, "whole") + one_share, folder.path()).status == 0);
-  const auto line = coho_line("sft", sft_of(folder, "parts") + one_share);
+  const settings one_shard{"distributed.shards=1", "sft.epochs=40", "sft.save_every=2", "sft.keep=99"};
+  REQUIRE(one_process("sft", sft_of(folder, "whole") + one_shard, folder.path()).status == 0);
+  const auto line = coho_line("sft", sft_of(folder, "parts") + one_shard);
   auto both = ranks_of(1, line);
   both.push_back(":");
   for (const auto& word : ranks_of(1, signalled(line, "TERM", folder / "parts" / "checkpoints" / "step-00000002")))
@@ -122,7 +122,7 @@ TEST_CASE("mpirun sft: with one share the first of two ranks works, and its drop
   const auto stopped = mpirun(both, folder.path());
   INFO(stopped.err);
   REQUIRE(stopped.status == 130);
-  REQUIRE(mpirun(2, "sft", sft_of(folder, "parts") + one_share, folder.path(), true).status == 0);
+  REQUIRE(mpirun(2, "sft", sft_of(folder, "parts") + one_shard, folder.path(), true).status == 0);
   check_same_adapters(folder / "parts", folder / "whole");
 }
 

@@ -48,10 +48,10 @@ std::string weights(const std::filesystem::path& out) { return read_bytes(out / 
 
 }  // namespace
 
-TEST_CASE("mpirun ppo: two and three ranks end with the bits of one process of as many shares") {
+TEST_CASE("mpirun ppo: two and three ranks end with the bits of one process of as many shards") {
   if (!mpirun_works()) return;
   const temporary_directory folder;
-  const settings four{"distributed.shares=4", "ppo.evaluation.prompts=" + (folder / "prompts.jsonl").string(),
+  const settings four{"distributed.shards=4", "ppo.evaluation.prompts=" + (folder / "prompts.jsonl").string(),
                       "ppo.evaluation.every=2"};
   REQUIRE(one_process("ppo", ppo_of(folder, "one") + four, folder.path()).status == 0);
   for (const std::size_t count : {2U, 3U}) {
@@ -62,10 +62,10 @@ TEST_CASE("mpirun ppo: two and three ranks end with the bits of one process of a
     CHECK(weights(folder / out) == weights(folder / "one"));
     CHECK(read_bytes(folder / out / "samples.jsonl") == read_bytes(folder / "one" / "samples.jsonl"));
     check_same_curves(folder / out, folder / "one");
-    CHECK(occurrences(result.err, "distributed.shares = 4") == 1);
+    CHECK(occurrences(result.err, "distributed.shards = 4") == 1);
     CHECK_FALSE(std::filesystem::exists(folder / out / "checkpoints"));
   }
-  // Without a number of shares there is one a rank: another order of summation, the same mathematics.
+  // Without a number of shards there is one a rank: another order of summation, the same mathematics.
   REQUIRE(one_process("ppo", ppo_of(folder, "plain") + settings{"ppo.steps=1"}, folder.path()).status == 0);
   const auto plain = metric_curve(folder / "plain", "gradient_norm"),
              cut = metric_curve(folder / "one", "gradient_norm");
@@ -77,7 +77,7 @@ TEST_CASE("mpirun ppo: a rank that is killed ends the job, and one process goes 
   const temporary_directory folder;
   const settings longer{"ppo.steps=6", "ppo.keep=9"};
   REQUIRE(
-      one_process("ppo", ppo_of(folder, "whole") + longer + settings{"distributed.shares=2"}, folder.path()).status ==
+      one_process("ppo", ppo_of(folder, "whole") + longer + settings{"distributed.shards=2"}, folder.path()).status ==
       0);
   const auto line = coho_line("ppo", ppo_of(folder, "parts") + longer);
   const auto saved = folder / "parts" / "checkpoints" / "step-00000002";
@@ -88,7 +88,7 @@ TEST_CASE("mpirun ppo: a rank that is killed ends the job, and one process goes 
   CHECK(killed.status != 0);
   REQUIRE(std::filesystem::exists(saved));
   CHECK_FALSE(std::filesystem::exists(folder / "parts" / "model.safetensors"));
-  // The number of shares comes from the checkpoint.
+  // The number of shards comes from the checkpoint.
   const auto resumed = one_process("ppo", ppo_of(folder, "parts") + longer, folder.path(), true);
   INFO(resumed.err);
   REQUIRE(resumed.status == 0);
@@ -101,7 +101,7 @@ TEST_CASE("mpirun ppo: a signal to one rank stops all at a checkpoint, and three
   const temporary_directory folder;
   const settings longer{"ppo.steps=6", "ppo.keep=9"};
   REQUIRE(
-      one_process("ppo", ppo_of(folder, "whole") + longer + settings{"distributed.shares=2"}, folder.path()).status ==
+      one_process("ppo", ppo_of(folder, "whole") + longer + settings{"distributed.shards=2"}, folder.path()).status ==
       0);
   const auto line = coho_line("ppo", ppo_of(folder, "parts") + longer);
   auto both = ranks_of(1, line);
@@ -121,7 +121,7 @@ TEST_CASE("mpirun ppo: a signal to one rank stops all at a checkpoint, and three
 TEST_CASE("mpirun ppo: a step that target_kl cut short leaves nothing to the next one") {
   if (!mpirun_works()) return;
   const temporary_directory folder;
-  const settings cut{"ppo.target_kl=1e-6", "distributed.shares=2"};
+  const settings cut{"ppo.target_kl=1e-6", "distributed.shards=2"};
   REQUIRE(one_process("ppo", ppo_of(folder, "one") + cut, folder.path()).status == 0);
   const auto result = mpirun(2, "ppo", ppo_of(folder, "two") + cut, folder.path());
   INFO(result.err);

@@ -4,7 +4,7 @@
 
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
-#include <coho/parallel/shares.hpp>
+#include <coho/parallel/shards.hpp>
 #include <cstring>
 #include <fstream>
 
@@ -93,9 +93,9 @@ TEST_CASE("a group has one share a rank unless told otherwise") {
   process_group alone;
   CHECK(alone.size() == 1);
   CHECK(alone.first());
-  CHECK(share_count(alone) == 1);
-  alone.set_shares(6);
-  CHECK(share_count(alone) == 6);
+  CHECK(shard_count(alone) == 1);
+  alone.set_shards(6);
+  CHECK(shard_count(alone) == 6);
   CHECK(alone.all_gather("text") == std::vector<std::string>{"text"});
 }
 

@@ -83,15 +83,15 @@ TEST_CASE("parameter_set: gradients are summed over ranks") {
   });
 }
 
-TEST_CASE("parameter_set: gradients of several shares are summed in double, over one rank or more") {
+TEST_CASE("parameter_set: gradients of several shards are summed in double, over one rank or more") {
   // Float sums would lose every 1.
-  const std::vector<float> shares{3e8F, 1, 1, 1, 1, -3e8F};
+  const std::vector<float> shards{3e8F, 1, 1, 1, 1, -3e8F};
   for (const std::size_t count : {1U, 2U, 3U, 7U}) {
     run_ranks(count, [&](auto& ranks) {
       at::Tensor a = at::zeros({3});
       parameter_set set({{"a", &a}});
-      for (std::size_t s = ranks.rank(); s < shares.size(); s += ranks.size()) {
-        set.gradients().add_(shares[s]);
+      for (std::size_t s = ranks.rank(); s < shards.size(); s += ranks.size()) {
+        set.gradients().add_(shards[s]);
         set.fold_gradients();
         if (!set.gradients().equal(at::zeros({3}))) throw error("gradients of a share stayed");
       }
@@ -114,19 +114,19 @@ TEST_CASE("parameter_set: draws of a share are the same whoever works on it, and
   at::Tensor a = at::zeros({1}), b = at::zeros({1});
   parameter_set one({{"a", &a}}), other({{"b", &b}});
   for (parameter_set* set : {&one, &other}) set->set_draws(5);
-  one.begin_share(0);
+  one.begin_shard(0);
   const auto first = one.next_draw(), second = one.next_draw();
-  one.begin_share(3);
+  one.begin_shard(3);
   const auto third = one.next_draw();
-  one.end_shares();
-  other.begin_share(3);
+  one.end_shards();
+  other.begin_shard(3);
   CHECK(other.next_draw() == third);
-  other.end_shares();
+  other.end_shards();
   CHECK(first == 5);
   CHECK(second == 6);
   CHECK(one.draws() == other.draws());
   CHECK(one.draws() > second);
-  other.end_shares();  // a rank without a share
-  one.begin_share(3);
+  other.end_shards();  // a rank without a shard
+  one.begin_shard(3);
   CHECK(one.next_draw() != third);
 }

@@ -322,18 +322,18 @@ TEST_CASE("memory plan: a shared prefix is held once, whatever the number of slo
   CHECK_THROWS_AS(plan_memory(options), coho::option_error);
 }
 
-TEST_CASE("memory plan: shares on one device have their gradients summed in double while a role is updated") {
+TEST_CASE("memory plan: shards on one device have their gradients summed in double while a role is updated") {
   memory_plan_options options = tiny_plan();
   options.micro_batch_tokens = 8;
   options.roles = {policy_plan, {.name = "value", .ranks = policy_plan.ranks, .scalar_head = true, .trained = true}};
   const memory_plan one = plan_memory(options);
-  options.shares = 2;
+  options.shards = 2;
   const memory_plan several = plan_memory(options);
   // Numbers of an adapter as above, twice, and the head's.
   constexpr std::int64_t sum = 8 * (2 * 2 * (32 + 24 + 24 + 32 + 40 + 40 + 40) + 9);
-  CHECK(bytes(phase(several, "update"), "gradients", "sum of shares") == sum);
+  CHECK(bytes(phase(several, "update"), "gradients", "sum of shards") == sum);
   CHECK(phase(several, "update").bytes() == phase(one, "update").bytes() + sum);
   CHECK(several.resident_bytes() == one.resident_bytes());
-  options.shares = 0;
+  options.shards = 0;
   CHECK_THROWS_AS(plan_memory(options), coho::option_error);
 }

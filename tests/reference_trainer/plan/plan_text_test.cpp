@@ -217,8 +217,8 @@ TEST_CASE("dry run: plan.ranks spreads a step over devices") {
   };
   CHECK(reference(many) == Approx(reference(one) / 48).epsilon(1e-3));
   CHECK_THROWS_AS(dry_run(run_ppo, "dromedary-2-70b", rates + settings{"plan.ranks=0"}), config_error);
-  // More shares than devices: a second sum of the gradients of 828,375,040 and 828,383,233 numbers.
-  const auto shares = dry_run(run_ppo, "dromedary-2-70b", rates + settings{"plan.ranks=8", "distributed.shares=48"});
-  CHECK_THAT(shares, ContainsSubstring("sum of shares"));
-  CHECK_THAT(many, !ContainsSubstring("sum of shares"));
+  // More shards than devices: a second sum of the gradients of 828,375,040 and 828,383,233 numbers.
+  const auto shards = dry_run(run_ppo, "dromedary-2-70b", rates + settings{"plan.ranks=8", "distributed.shards=48"});
+  CHECK_THAT(shards, ContainsSubstring("sum of shards"));
+  CHECK_THAT(many, !ContainsSubstring("sum of shards"));
 }

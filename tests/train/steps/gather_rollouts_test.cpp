@@ -29,7 +29,7 @@ std::string decoder(std::span<const token> tokens) { return std::string(tokens[0
 template <class Models>
 trajectory_batch collected(const Models& models, std::span<const rl_prompt> prompts) {
   ppo_statistics statistics;
-  return detail::by_shares(prompts.size(), models.ranks, [&](std::size_t begin, std::size_t end) {
+  return detail::by_shards(prompts.size(), models.ranks, [&](std::size_t begin, std::size_t end) {
     return collect_rollouts(models, prompts.subspan(begin, end - begin), small_world::options(), 0, statistics);
   });
 }
@@ -84,7 +84,7 @@ TEST_CASE("every rank has the rollouts of all, as one process would have collect
     test::run_ranks(
         count,
         [&](auto& ranks) {
-          const index_range mine = part_of_rank(prompts.size(), ranks);
+          const index_range mine = range_of_rank(prompts.size(), ranks);
           const auto rollouts = collected(std::span(prompts).subspan(mine.begin, mine.size()));
           if (!same(gather_rollouts(rollouts, ranks), whole)) throw error("a rank has other rollouts");
         },

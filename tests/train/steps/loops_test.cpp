@@ -101,8 +101,8 @@ TEST_CASE("of a batch that is not loaded, each example is on one rank, where its
       [&](auto& ranks) {
         const auto [work, mine] = detail::shares_to_load(batch, ranks);
         const std::lock_guard lock(guard);
-        for (const auto& share : work.mine) {
-          for (const std::size_t i : share.indices) places.push_back(mine.at(i));
+        for (const auto& shard : work.mine) {
+          for (const std::size_t i : shard.indices) places.push_back(mine.at(i));
         }
       },
       3);

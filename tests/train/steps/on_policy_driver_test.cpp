@@ -195,7 +195,7 @@ TEST_CASE("a sampler answers the prompts for a policy that cannot") {
 }
 
 TEST_CASE("an update over several ranks is that of one") {
-  const auto run = [](std::size_t count, std::size_t shares, bool recorded) {
+  const auto run = [](std::size_t count, std::size_t shards, bool recorded) {
     Eigen::MatrixXd out;
     ppo_statistics statistics;
     test::run_ranks(
@@ -209,14 +209,14 @@ TEST_CASE("an update over several ranks is that of one") {
                               options};
           auto rollouts = sampled_for(trainer, world, small_world::prompts(23));
           if (!recorded) rollouts.log_probs.clear();
-          const index_range mine = part_of_rank(rollouts.size(), ranks);
+          const index_range mine = range_of_rank(rollouts.size(), ranks);
           const auto made = trainer.update(rollouts.part(mine.begin, mine.end));
           if (ranks.rank() == 0) {
             out = world.policy.logits;
             statistics = made;
           }
         },
-        shares);
+        shards);
     return std::pair{out, statistics};
   };
   const auto [one, of_one] = run(1, 4, true);

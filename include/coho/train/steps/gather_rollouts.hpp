@@ -14,7 +14,7 @@
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
 #include <coho/parallel/all_gather.hpp>
-#include <coho/parallel/shares.hpp>
+#include <coho/parallel/shards.hpp>
 #include <coho/rollout/trajectory.hpp>
 
 namespace coho::inline v0_1 {
@@ -115,13 +115,13 @@ struct read_field {
   }
 };
 
-/// Rollouts of this rank's `count` sequences, each share by itself: what a share's passes hold does not depend on how
-/// many shares a rank has. `evaluate(begin, end)` makes those of a range of them. `count` may be 0.
+/// Rollouts of this rank's `count` sequences, each shard by itself: what a shard's passes hold does not depend on how
+/// many shards a rank has. `evaluate(begin, end)` makes those of a range of them. `count` may be 0.
 template <class Communicator, class Evaluate>
-trajectory_batch by_shares(std::size_t count, Communicator& ranks, Evaluate evaluate) {
-  const std::size_t shares = share_count(ranks), size = static_cast<std::size_t>(ranks.size());
+trajectory_batch by_shards(std::size_t count, Communicator& ranks, Evaluate evaluate) {
+  const std::size_t shards = shard_count(ranks), size = static_cast<std::size_t>(ranks.size());
   trajectory_batch out;
-  if (shares <= size) {
+  if (shards <= size) {
     if (count > 0) out = evaluate(std::size_t{0}, count);
     return out;
   }
@@ -133,8 +133,8 @@ trajectory_batch by_shares(std::size_t count, Communicator& ranks, Evaluate eval
     if (r < static_cast<std::size_t>(ranks.rank())) first += static_cast<std::size_t>(counts[r]);
     total += static_cast<std::size_t>(counts[r]);
   }
-  for (std::size_t s = 0; s < shares; ++s) {
-    const index_range part = part_of(total, s, shares);
+  for (std::size_t s = 0; s < shards; ++s) {
+    const index_range part = shard_range(total, s, shards);
     const std::size_t begin = std::max(part.begin, first), end = std::min(part.end, first + count);
     if (begin >= end) continue;
     const trajectory_batch more = evaluate(begin - first, end - first);

@@ -12,7 +12,7 @@
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
 #include <coho/optimization/data_order.hpp>
-#include <coho/parallel/shares.hpp>
+#include <coho/parallel/shards.hpp>
 #include <coho/rollout/trajectory.hpp>
 #include <coho/train/steps/callbacks.hpp>
 
@@ -43,8 +43,8 @@ auto fit_source(std::size_t size, const Options& options, const std::uint64_t& m
   return history;
 }
 
-/// A batch whose examples are not loaded yet: which share works on which, and the indices that this rank has to load,
-/// to which the shares then refer.
+/// A batch whose examples are not loaded yet: which shard works on which, and the indices that this rank has to load,
+/// to which the shards then refer.
 struct loading_plan {
   work_plan work;
   std::vector<std::size_t> mine;
@@ -52,9 +52,9 @@ struct loading_plan {
 template <class Communicator>
 loading_plan shares_to_load(const std::vector<std::size_t>& batch, Communicator& ranks) {
   const std::vector<std::size_t> lengths(batch.size(), 0);  // not known before they are loaded
-  loading_plan out{deal(all_indices(batch.size()), span_of(lengths), ranks), {}};
-  for (auto& share : out.work.mine) {
-    for (std::size_t& i : share.indices) {
+  loading_plan out{partition(all_indices(batch.size()), span_of(lengths), ranks), {}};
+  for (auto& shard : out.work.mine) {
+    for (std::size_t& i : shard.indices) {
       out.mine.push_back(batch[i]);
       i = out.mine.size() - 1;
     }

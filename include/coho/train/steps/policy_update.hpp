@@ -17,7 +17,7 @@
 #include <coho/kl/estimators.hpp>
 #include <coho/optimization/gradient_step.hpp>
 #include <coho/parallel/gradient_sum.hpp>
-#include <coho/parallel/shares.hpp>
+#include <coho/parallel/shards.hpp>
 #include <coho/reduce.hpp>
 #include <coho/rollout/minibatch.hpp>
 #include <coho/rollout/trajectory.hpp>
@@ -82,8 +82,8 @@ class policy_update {
         minibatch_statistics m{.step = step_, .epoch = epoch, .minibatch = number++};
         count_sequences(indices, rollouts.batch.responses, m);
         const work_plan work =
-            together() ? deal(indices, span_of(lengths), models_.ranks) : own_work(indices, models_.ranks);
-        with_gradients(work.shares, [&](auto& gradients) {
+            together() ? partition(indices, span_of(lengths), models_.ranks) : local_plan(indices, models_.ranks);
+        with_gradients(work.shards, [&](auto& gradients) {
           accumulate(rollouts, value_batch, work, span_of(lengths), gradients, m);
           m.applied = options_.target_kl == 0 || m.approximate_kl <= options_.target_kl;
           if (!m.applied) return;
@@ -103,8 +103,8 @@ class policy_update {
         out.clip_fraction += m.clip_fraction * m.tokens;
         out.value_clip_fraction += m.value_clip_fraction * m.tokens;
         out.approximate_kl += m.approximate_kl * m.tokens;
-        for (const auto& share : work.mine) {
-          for (const std::size_t i : share.indices) out.phase_tokens.update += static_cast<double>(lengths[i]);
+        for (const auto& shard : work.mine) {
+          for (const std::size_t i : shard.indices) out.phase_tokens.update += static_cast<double>(lengths[i]);
         }
         notify::minibatch(m, callbacks...);
         if (!m.applied) {
@@ -125,7 +125,7 @@ class policy_update {
   }
 
  private:
-  // Of one share: the first three as sums of weighted terms, the rest as sums over tokens.
+  // Of one shard: the first three as sums of weighted terms, the rest as sums over tokens.
   struct sums {
     double policy_loss = 0, value_loss = 0, kl_loss = 0, clipped = 0, divergence = 0, entropy = 0, values_clipped = 0;
   };
@@ -161,18 +161,18 @@ class policy_update {
 
   // Calls f with the sum of the gradients of whatever is trained.
   template <class Function>
-  void with_gradients(std::size_t shares, const Function& f) {
+  void with_gradients(std::size_t shards, const Function& f) {
     if constexpr (has_value) {
       if (!same(models_.policy, models_.value)) {
-        gradient_sum gradients(models_.ranks, shares, models_.policy, models_.value);
+        gradient_sum gradients(models_.ranks, shards, models_.policy, models_.value);
         return f(gradients);
       }
     }
-    gradient_sum gradients(models_.ranks, shares, models_.policy);
+    gradient_sum gradients(models_.ranks, shards, models_.policy);
     f(gradients);
   }
 
-  // Adds up the gradients of a minibatch over this rank's shares and their micro-batches, and its statistics over all
+  // Adds up the gradients of a minibatch over this rank's shards and their micro-batches, and its statistics over all
   // ranks.
   template <class Gradients>
   void accumulate(const trajectory_batch& rollouts, const token_batch& value_batch, const work_plan& work,
@@ -181,11 +181,11 @@ class policy_update {
     reduction.sequence_normalizer = m.sequences;
     reduction.token_normalizer = m.tokens;
     const bool train_policy = step_ >= options_.value_warmup_steps;
-    share_sums<7> all(work.shares);
-    for (const auto& share : work.mine) {
+    shard_sums<7> all(work.shards);
+    for (const auto& shard : work.mine) {
       sums total;
-      gradients.begin(share.number);
-      for (const auto& part : micro_batches(share.indices, lengths, options_.micro_batch)) {
+      gradients.begin(shard.number);
+      for (const auto& part : micro_batches(shard.indices, lengths, options_.micro_batch)) {
         const token_batch tokens = rollouts.batch.select(part);
         const auto weights = make_token_weights(span_of(tokens.responses.offsets), reduction);
         if (train_policy) policy_part(tokens, rollouts, part, weights, total, m.ratio_deviation);
@@ -194,9 +194,9 @@ class policy_update {
         }
       }
       gradients.end();
-      const double of_share[] = {total.policy_loss, total.value_loss, total.kl_loss,       total.clipped,
+      const double of_shard[] = {total.policy_loss, total.value_loss, total.kl_loss,       total.clipped,
                                  total.divergence,  total.entropy,    total.values_clipped};
-      std::copy(std::begin(of_share), std::end(of_share), all.of(share.number));
+      std::copy(std::begin(of_shard), std::end(of_shard), all.of(shard.number));
     }
     gradients.close();
     const auto reduced = all.total(models_.ranks);
