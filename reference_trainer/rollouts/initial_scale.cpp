@@ -23,7 +23,7 @@ normalize_options initial_scale(policy_role& policy, reward_role& reward, const 
     std::vector<double> mine;
     const index_range shards = shards_of_rank(ranks);
     for (std::size_t shard = shards.begin; shard < shards.end; ++shard) {
-      const index_range part = part_of(whole.size(), shard, shard_count(ranks));
+      const index_range part = shard_range(whole.size(), shard, shard_count(ranks));
       if (part.size() == 0) continue;
       const auto prompts = std::span(whole).subspan(part.begin, part.size());
       const auto scored = sample_and_score(models, prompts, generation, random.split(round));
