@@ -135,7 +135,7 @@ array_of<double> weights_on_host(const Mask& mask, std::span<const std::size_t> 
 struct make_token_weights_fn {
   /// Weights of the tokens of N packed sequences.
   ///
-  /// `mask`: one number a token, nonzero for real response tokens; array, range or tensor (then the weights are a
+  /// `mask`: one number per token, nonzero for real response tokens; array, range or tensor (then the weights are a
   /// tensor beside it). `offsets`: N + 1 entries. For gradient accumulation give the counts of the whole batch as
   /// normalizers, and the parts' losses and gradients add up to those of the batch at once. Without any real token all
   /// weights are 0. Throws option_error (normalizers, fixed_length) and argument_error (offsets that do not fit the
@@ -226,8 +226,8 @@ struct sequence_sums_fn {
 inline constexpr sequence_sums_fn sequence_sums{};
 
 struct sequence_spread_fn {
-  /// y_t = x_i for each token t of sequence i: one number a sequence becomes one a token. Returns an Eigen array of
-  /// double; of a tensor a tensor, differentiable. Throws argument_error when x has not one number a sequence.
+  /// y_t = x_i for each token t of sequence i: one number per sequence becomes one per token. Returns an Eigen array of
+  /// double; of a tensor a tensor, differentiable. Throws argument_error when x has not one number per sequence.
   ///
   ///     Eigen::ArrayXd token_advantages = coho::sequence_spread(sequence_advantages, responses.offsets);
   template <class X>

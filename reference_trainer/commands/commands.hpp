@@ -17,7 +17,7 @@ namespace coho::trainer {
 ///
 /// Of each record the first query of a user is taken and cleaned; of equal texts the first is kept, over all sources;
 /// `count` prompts are drawn of each source, and all are shuffled. The result depends on the seed and on what the
-/// sources hold. Memory grows by a hash a prompt read, and by 40 bytes a prompt drawn.
+/// sources hold. Memory grows by a hash a prompt read, and by 40 bytes per prompt drawn.
 void run_prompts(const config& options, stage_context& context);
 subcommand make_prompts_command();
 
@@ -116,7 +116,7 @@ subcommand make_ppo_command();
 /// the batch, nor on where a run was interrupted.
 subcommand make_generate_command();
 
-/// `coho chat`: a conversation in the terminal, or with questions piped in, one a line. Answers appear as they are
+/// `coho chat`: a conversation in the terminal, or with questions piped in, one per line. Answers appear as they are
 /// sampled. An empty line is skipped. Commands: "/reset" (or "/new") forgets the conversation, "/system TEXT" sets the
 /// system text and starts again, "/save FILE" writes the conversation as a JSON record of messages, "/help" lists them,
 /// "/exit" or the end of input (Ctrl-D) ends. In a terminal Ctrl-C stops the answer; what was said so far stays in the

@@ -17,7 +17,7 @@
 
 namespace coho::trainer {
 
-/// Log-odds of one continuation against another, one number a prompt.
+/// Log-odds of one continuation against another, one number per prompt.
 using choice_odds = std::function<std::vector<double>(std::span<const std::string>)>;
 
 /// How often the best of several answers was a right one.

@@ -42,7 +42,7 @@ struct hhh_result {
   /// Mean log p(" A") − log p(" B") over all questions: what the judge prefers whatever the letters stand for.
   double letter_bias = 0;
   std::vector<std::vector<double>> scores;  ///< of each item's answers
-  std::vector<choice> chosen;               ///< one an item
+  std::vector<choice> chosen;               ///< one per item
 };
 
 /// Asks about every two answers of an item in both orders; an answer's score is the sum of the log-odds in its favour

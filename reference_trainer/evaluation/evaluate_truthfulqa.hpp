@@ -18,7 +18,7 @@ struct truthfulqa_result {
   std::size_t ties = 0;
   double mean_odds = 0;                     ///< mean log p(" true") − log p(" false") over all answers
   std::vector<std::vector<double>> scores;  ///< of each question's answers that were asked about
-  std::vector<choice> chosen;               ///< one a question
+  std::vector<choice> chosen;               ///< one per question
 };
 
 /// MC1: every answer is put as a true/false question by a wording with {Question} and {Answer}; `odds` gives log

@@ -818,7 +818,7 @@ array_of<double> weights_on_host(const Mask& mask, std::span<const std::size_t> 
 struct make_token_weights_fn {
   /// Weights of the tokens of N packed sequences.
   ///
-  /// `mask`: one number a token, nonzero for real response tokens; array, range or tensor (then the weights are a
+  /// `mask`: one number per token, nonzero for real response tokens; array, range or tensor (then the weights are a
   /// tensor beside it). `offsets`: N + 1 entries. For gradient accumulation give the counts of the whole batch as
   /// normalizers, and the parts' losses and gradients add up to those of the batch at once. Without any real token all
   /// weights are 0. Throws option_error (normalizers, fixed_length) and argument_error (offsets that do not fit the
@@ -909,8 +909,8 @@ struct sequence_sums_fn {
 inline constexpr sequence_sums_fn sequence_sums{};
 
 struct sequence_spread_fn {
-  /// y_t = x_i for each token t of sequence i: one number a sequence becomes one a token. Returns an Eigen array of
-  /// double; of a tensor a tensor, differentiable. Throws argument_error when x has not one number a sequence.
+  /// y_t = x_i for each token t of sequence i: one number per sequence becomes one per token. Returns an Eigen array of
+  /// double; of a tensor a tensor, differentiable. Throws argument_error when x has not one number per sequence.
   ///
   ///     Eigen::ArrayXd token_advantages = coho::sequence_spread(sequence_advantages, responses.offsets);
   template <class X>
@@ -1859,7 +1859,7 @@ moments global_moments(const X& x, const Mask& mask, deviation kind, Communicato
 struct whiten_fn {
   /// y = (x − mean) / (deviation + ε) over the real tokens of all ranks; with `keep_mean`, mean is added back.
   ///
-  /// `x`: array, range or tensor (the result is detached). `mask`: one number a token, nonzero for real tokens; where
+  /// `x`: array, range or tensor (the result is detached). `mask`: one number per token, nonzero for real tokens; where
   /// it is 0 the result is 0. Returns an Eigen array of x's number type, or a tensor. All ranks must call together; a
   /// rank may have no token. When all numbers are equal the result is 0 (or the mean). Throws option_error
   /// (epsilon), argument_error (lengths differ; a mean or deviation that is not finite, which is NaN or infinity in a
@@ -2210,7 +2210,7 @@ struct leave_one_out_options {
 
 template <class Array>
 struct leave_one_out_result {
-  Array advantages;  ///< one a response
+  Array advantages;  ///< one per response
   Array baselines;   ///< mean reward of the other responses; of a response alone in its group, its own
   Array deviations;  ///< deviation of the rewards of the others; without `scale`, empty
 };
@@ -2466,7 +2466,7 @@ struct reinforce_plus_plus_fn {
   ///
   ///     G_t = r_t + γ·G_{t+1},   A_t = (G_t − mean) / (deviation + ε), both over the real tokens of all ranks
   ///
-  /// `rewards`: one a token, KL penalty included (`shape_rewards`); array, range or tensor. `offsets`: N + 1 entries.
+  /// `rewards`: one per token, KL penalty included (`shape_rewards`); array, range or tensor. `offsets`: N + 1 entries.
   /// `mask` (optional): 0 marks tokens that are not part of the response, skipped as in `return_to_go`; their advantage
   /// is 0. A long response weighs more in the mean than a short one. Equal returns give 0 (to within rounding). Returns
   /// an Eigen array of the rewards' number type (a tensor for a tensor, detached). All ranks must call together; a rank
@@ -2519,7 +2519,7 @@ struct reinforce_plus_plus_baseline_fn {
   /// with mean and deviation over the real tokens of all ranks. The paper leaves the KL penalty to the loss; to have it
   /// in the rewards, shape `group_relative` rewards without scale, and give them to `reinforce_plus_plus`.
   ///
-  /// `sequence_rewards`: one a response (array, range or tensor). `groups`: group g is the responses [groups[g],
+  /// `sequence_rewards`: one per response (array, range or tensor). `groups`: group g is the responses [groups[g],
   /// groups[g + 1]). `offsets`: where each response's tokens begin, one entry more than there are responses. `mask`
   /// (optional): 0 marks tokens that are not part of the response; their advantage is 0. A response alone in its group
   /// has B = 0. Returns one advantage a token, an Eigen array of double (a tensor for a tensor, detached). All ranks
@@ -3946,7 +3946,7 @@ struct dpo_result {
 ///     z_i = β·((log π(y_w) − log π_ref(y_w)) − (log π(y_l) − log π_ref(y_l)))
 ///     L = Σ_i w_i·f(z_i),   f as in `dpo_form`
 ///
-/// `chosen`, `rejected`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one a pair;
+/// `chosen`, `rejected`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one per pair;
 /// `reference_chosen`, `reference_rejected`: those of the reference policy, constants. Arrays, ranges, tensors, or
 /// numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair out. `operator()` returns
 /// double, or a 0-d tensor that is differentiable; `value_and_grad` a `dpo_result`. The hinge has gradient 0 at its
@@ -4086,7 +4086,7 @@ struct bradley_terry_result {
 ///     L = Σ_i w_i·[ softplus(−z_i) + (1 − p_i)·z_i + centring·(r_i + s_i)² ],   z_i = r_i − s_i − margin − m_i
 ///     p_i = t_i·(1 − ε) + (1 − t_i)·ε
 ///
-/// `chosen_scores` r and `rejected_scores` s: one a pair; arrays, ranges, tensors, or numbers for one pair. `weights`
+/// `chosen_scores` r and `rejected_scores` s: one per pair; arrays, ranges, tensors, or numbers for one pair. `weights`
 /// (optional, default 1/N): a factor per pair, 0 leaves a pair out. `targets` t (optional, default 1): the probability
 /// that the first is preferred, 0.5 for a tie; in [0, 1]. `margins` m (optional, default 0): `pair_margins`, always the
 /// last argument; the loss is then −log σ(r − s − m) (Touvron et al. 2023, Llama 2, eq. 2). Margins are of the first
@@ -4259,7 +4259,7 @@ struct bradley_terry_ties_result {
 ///     L = −Σ_i w_i·log P(outcome_i | d_i),   d_i = r_i − s_i
 ///     Rao–Kupper: P(tie) = (θ² − 1)·σ(d − ln θ)·σ(−d − ln θ);   Davidson: P(tie) = ν / (e^(d/2) + ν + e^(−d/2))
 ///
-/// `first_scores` r, `second_scores` s: one a pair. `outcomes` t: 1 where the first response is preferred, 0.5 for a
+/// `first_scores` r, `second_scores` s: one per pair. `outcomes` t: 1 where the first response is preferred, 0.5 for a
 /// tie, 0 where the second is; between two of these, the mixture of both losses (t = 0.75: half of each). Arrays,
 /// ranges, tensors, or numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair out.
 /// Without ties (θ = 1, ν = 0) it is `bradley_terry_loss`, and a tie has an infinite loss. `operator()` returns double,
@@ -4602,7 +4602,7 @@ struct cpo_result {
 ///
 ///     z_i = β·(log π(y_w) − log π(y_l)),   L = Σ_i w_i·(f(z_i) − nll_coefficient·log π(y_w)/n_i),   f as in `dpo_form`
 ///
-/// `chosen`, `rejected`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one a pair.
+/// `chosen`, `rejected`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one per pair.
 /// `chosen_lengths` n: the tokens of the chosen responses, which make the second term a mean a token, as in TRL
 /// (where nll_coefficient is called cpo_alpha); the number 1.0 gives the paper's sum. Lengths below 1 count as 1: an
 /// empty response adds 0. Arrays, ranges, tensors, or numbers for one pair. For the form ipo TRL compares
@@ -4705,7 +4705,7 @@ struct entropy_bonus_result {
 ///
 ///     L = −c · Σ_t w_t · H_t,   H_t = −Σ_v π(v | x, y_<t)·log π(v | x, y_<t)
 ///
-/// `entropy`: H_t in nats of the whole next-token distribution, one a token, as a differentiable_policy returns it;
+/// `entropy`: H_t in nats of the whole next-token distribution, one per token, as a differentiable_policy returns it;
 /// array, range or tensor. −log π(y_t) has the same mean but not the same gradient, and does not serve. Without weights
 /// the loss is the mean's. A single number gives the term of one token. `operator()` returns double, or a 0-d tensor
 /// that is differentiable; `value_and_grad` an `entropy_bonus_result`. Throws option_error at construction;
@@ -5103,7 +5103,7 @@ inline constexpr kto_baseline_fn kto_baseline{};
 ///     L = Σ_i w_i·λ_D·(1 − σ(β·(r_i − z0))) where desirable, + Σ_i w_i·λ_U·(1 − σ(β·(z0 − r_i))) where not
 ///
 /// `log_probs`, `reference_log_probs`: of whole responses, sums over their tokens (nats; `sequence_sums`), one a
-/// response; the reference is a constant. `desirable`: one number a response, nonzero for desirable. Arrays, ranges,
+/// response; the reference is a constant. `desirable`: one number per response, nonzero for desirable. Arrays, ranges,
 /// tensors, or floating-point numbers for one response. `kl_baseline`: z0 ≥ 0, a constant, from `kto_baseline`.
 /// `weights` (optional, default 1/N): a factor a response, 0 leaves it out. `operator()` returns double, or a 0-d
 /// tensor that is differentiable; `value_and_grad` a `kto_result`. Throws option_error at construction; argument_error
@@ -6444,7 +6444,7 @@ struct judge_score {
   friend bool operator==(const judge_score&, const judge_score&) = default;
 };
 
-/// The scores of one pair, one a principle, in the order of the list of principles.
+/// The scores of one pair, one per principle, in the order of the list of principles.
 struct pair_judgement {
   std::vector<judge_score> scores{};
   friend bool operator==(const pair_judgement&, const pair_judgement&) = default;
@@ -6470,7 +6470,7 @@ inline constexpr judge_prompts_fn judge_prompts{};
 
 /// Puts the log-odds of the two orders together.
 ///
-/// log_odds: one number a prompt, in the order of `judge_prompts`, log p(first) − log p(second) of the outputs as
+/// log_odds: one number per prompt, in the order of `judge_prompts`, log p(first) − log p(second) of the outputs as
 /// shown; 2P numbers. Throws `argument_error` for an odd count and for a number that is not finite.
 ///
 ///     coho::pair_judgement judgement = coho::combine_orders(judge.log_odds(prompts, "a", "b"));
@@ -9166,7 +9166,7 @@ struct importance_weights_options {
 
 template <class Array>
 struct importance_weights_result {
-  Array weights;                     ///< one a token, constants of the optimisation; 0 where the mask is
+  Array weights;                     ///< one per token, constants of the optimisation; 0 where the mask is
   double mean_weight = 0;            ///< over real tokens; far from 1: the two programs disagree
   double limited_fraction = 0;       ///< share of real tokens whose weight is not their ratio: truncated or masked
   double effective_sample_size = 0;  ///< (Σ weight)² / Σ weight², in tokens (Kish 1965)
@@ -9775,7 +9775,7 @@ class basic_token_sampler {
 
   struct sums {
     Logit highest = 0;
-    std::size_t block = 0;  ///< tokens a block
+    std::size_t block = 0;  ///< tokens per block
     double total = 0;
     std::array<double, max_blocks> blocks;
   };
@@ -14035,7 +14035,7 @@ namespace coho::inline v0_1 {
 /// works on its shards of every minibatch. Advantages, losses and statistics are those of one process.
 ///
 /// Deterministic in (seed, step, keys): independent of the order of the prompts, of micro-batches and, with scope
-/// `global`, of the number of ranks, up to the order of summation, and to the bit for a given number of shards. The
+/// `global`, of the number of ranks, up to the order of summation, and bit for bit for a given number of shards. The
 /// models are held by reference.
 ///
 /// Throws `option_error` on construction; `argument_error` for prompts or model outputs that do not fit or are not

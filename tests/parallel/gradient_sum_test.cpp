@@ -97,7 +97,7 @@ TEST_CASE("one share on one rank costs and changes nothing") {
 }
 
 // The toys' gradients are doubles, whose sum over a rank's shards and then over the ranks rounds elsewhere than the sum
-// in one go: to the bit where a rank has one shard or all.
+// in one go: bit for bit where a rank has one shard or all.
 TEST_CASE("ppo with a given number of shards is the same on one, two, three and five ranks") {
   const auto run = [](std::size_t count, std::size_t shards, minibatch_scope scope = minibatch_scope::global) {
     Eigen::MatrixXd out;

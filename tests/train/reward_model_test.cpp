@@ -51,7 +51,7 @@ struct preferences {
   }
 };
 
-/// 1 less what is left of the spread of the true rewards of the first responses after the learnt ones are taken off,
+/// 1 less what is left of the spread of the true rewards of the first responses after the learned ones are taken off,
 /// each up to a constant (which preferences cannot show).
 double determination(const Eigen::VectorXd& weights, const preferences& held_out) {
   Eigen::ArrayXd learnt(static_cast<Eigen::Index>(held_out.pairs.size())), real(learnt.size());

@@ -29,7 +29,7 @@ struct leave_one_out_options {
 
 template <class Array>
 struct leave_one_out_result {
-  Array advantages;  ///< one a response
+  Array advantages;  ///< one per response
   Array baselines;   ///< mean reward of the other responses; of a response alone in its group, its own
   Array deviations;  ///< deviation of the rewards of the others; without `scale`, empty
 };

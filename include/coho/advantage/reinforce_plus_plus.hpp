@@ -35,7 +35,7 @@ struct reinforce_plus_plus_fn {
   ///
   ///     G_t = r_t + γ·G_{t+1},   A_t = (G_t − mean) / (deviation + ε), both over the real tokens of all ranks
   ///
-  /// `rewards`: one a token, KL penalty included (`shape_rewards`); array, range or tensor. `offsets`: N + 1 entries.
+  /// `rewards`: one per token, KL penalty included (`shape_rewards`); array, range or tensor. `offsets`: N + 1 entries.
   /// `mask` (optional): 0 marks tokens that are not part of the response, skipped as in `return_to_go`; their advantage
   /// is 0. A long response weighs more in the mean than a short one. Equal returns give 0 (to within rounding). Returns
   /// an Eigen array of the rewards' number type (a tensor for a tensor, detached). All ranks must call together; a rank
@@ -88,7 +88,7 @@ struct reinforce_plus_plus_baseline_fn {
   /// with mean and deviation over the real tokens of all ranks. The paper leaves the KL penalty to the loss; to have it
   /// in the rewards, shape `group_relative` rewards without scale, and give them to `reinforce_plus_plus`.
   ///
-  /// `sequence_rewards`: one a response (array, range or tensor). `groups`: group g is the responses [groups[g],
+  /// `sequence_rewards`: one per response (array, range or tensor). `groups`: group g is the responses [groups[g],
   /// groups[g + 1]). `offsets`: where each response's tokens begin, one entry more than there are responses. `mask`
   /// (optional): 0 marks tokens that are not part of the response; their advantage is 0. A response alone in its group
   /// has B = 0. Returns one advantage a token, an Eigen array of double (a tensor for a tensor, detached). All ranks

@@ -173,7 +173,7 @@ moments global_moments(const X& x, const Mask& mask, deviation kind, Communicato
 struct whiten_fn {
   /// y = (x − mean) / (deviation + ε) over the real tokens of all ranks; with `keep_mean`, mean is added back.
   ///
-  /// `x`: array, range or tensor (the result is detached). `mask`: one number a token, nonzero for real tokens; where
+  /// `x`: array, range or tensor (the result is detached). `mask`: one number per token, nonzero for real tokens; where
   /// it is 0 the result is 0. Returns an Eigen array of x's number type, or a tensor. All ranks must call together; a
   /// rank may have no token. When all numbers are equal the result is 0 (or the mean). Throws option_error
   /// (epsilon), argument_error (lengths differ; a mean or deviation that is not finite, which is NaN or infinity in a

@@ -56,7 +56,7 @@ struct bradley_terry_ties_result {
 ///     L = −Σ_i w_i·log P(outcome_i | d_i),   d_i = r_i − s_i
 ///     Rao–Kupper: P(tie) = (θ² − 1)·σ(d − ln θ)·σ(−d − ln θ);   Davidson: P(tie) = ν / (e^(d/2) + ν + e^(−d/2))
 ///
-/// `first_scores` r, `second_scores` s: one a pair. `outcomes` t: 1 where the first response is preferred, 0.5 for a
+/// `first_scores` r, `second_scores` s: one per pair. `outcomes` t: 1 where the first response is preferred, 0.5 for a
 /// tie, 0 where the second is; between two of these, the mixture of both losses (t = 0.75: half of each). Arrays,
 /// ranges, tensors, or numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair out.
 /// Without ties (θ = 1, ν = 0) it is `bradley_terry_loss`, and a tie has an infinite loss. `operator()` returns double,

@@ -48,7 +48,7 @@ struct cpo_result {
 ///
 ///     z_i = β·(log π(y_w) − log π(y_l)),   L = Σ_i w_i·(f(z_i) − nll_coefficient·log π(y_w)/n_i),   f as in `dpo_form`
 ///
-/// `chosen`, `rejected`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one a pair.
+/// `chosen`, `rejected`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one per pair.
 /// `chosen_lengths` n: the tokens of the chosen responses, which make the second term a mean a token, as in TRL
 /// (where nll_coefficient is called cpo_alpha); the number 1.0 gives the paper's sum. Lengths below 1 count as 1: an
 /// empty response adds 0. Arrays, ranges, tensors, or numbers for one pair. For the form ipo TRL compares

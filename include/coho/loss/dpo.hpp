@@ -153,7 +153,7 @@ struct dpo_result {
 ///     z_i = β·((log π(y_w) − log π_ref(y_w)) − (log π(y_l) − log π_ref(y_l)))
 ///     L = Σ_i w_i·f(z_i),   f as in `dpo_form`
 ///
-/// `chosen`, `rejected`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one a pair;
+/// `chosen`, `rejected`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one per pair;
 /// `reference_chosen`, `reference_rejected`: those of the reference policy, constants. Arrays, ranges, tensors, or
 /// numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair out. `operator()` returns
 /// double, or a 0-d tensor that is differentiable; `value_and_grad` a `dpo_result`. The hinge has gradient 0 at its

@@ -81,7 +81,7 @@ inline constexpr kto_baseline_fn kto_baseline{};
 ///     L = Σ_i w_i·λ_D·(1 − σ(β·(r_i − z0))) where desirable, + Σ_i w_i·λ_U·(1 − σ(β·(z0 − r_i))) where not
 ///
 /// `log_probs`, `reference_log_probs`: of whole responses, sums over their tokens (nats; `sequence_sums`), one a
-/// response; the reference is a constant. `desirable`: one number a response, nonzero for desirable. Arrays, ranges,
+/// response; the reference is a constant. `desirable`: one number per response, nonzero for desirable. Arrays, ranges,
 /// tensors, or floating-point numbers for one response. `kl_baseline`: z0 ≥ 0, a constant, from `kto_baseline`.
 /// `weights` (optional, default 1/N): a factor a response, 0 leaves it out. `operator()` returns double, or a 0-d
 /// tensor that is differentiable; `value_and_grad` a `kto_result`. Throws option_error at construction; argument_error

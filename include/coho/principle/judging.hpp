@@ -38,7 +38,7 @@ struct judge_score {
   friend bool operator==(const judge_score&, const judge_score&) = default;
 };
 
-/// The scores of one pair, one a principle, in the order of the list of principles.
+/// The scores of one pair, one per principle, in the order of the list of principles.
 struct pair_judgement {
   std::vector<judge_score> scores{};
   friend bool operator==(const pair_judgement&, const pair_judgement&) = default;
@@ -64,7 +64,7 @@ inline constexpr judge_prompts_fn judge_prompts{};
 
 /// Puts the log-odds of the two orders together.
 ///
-/// log_odds: one number a prompt, in the order of `judge_prompts`, log p(first) − log p(second) of the outputs as
+/// log_odds: one number per prompt, in the order of `judge_prompts`, log p(first) − log p(second) of the outputs as
 /// shown; 2P numbers. Throws `argument_error` for an odd count and for a number that is not finite.
 ///
 ///     coho::pair_judgement judgement = coho::combine_orders(judge.log_odds(prompts, "a", "b"));

@@ -68,7 +68,7 @@ struct importance_weights_options {
 
 template <class Array>
 struct importance_weights_result {
-  Array weights;                     ///< one a token, constants of the optimisation; 0 where the mask is
+  Array weights;                     ///< one per token, constants of the optimisation; 0 where the mask is
   double mean_weight = 0;            ///< over real tokens; far from 1: the two programs disagree
   double limited_fraction = 0;       ///< share of real tokens whose weight is not their ratio: truncated or masked
   double effective_sample_size = 0;  ///< (Σ weight)² / Σ weight², in tokens (Kish 1965)

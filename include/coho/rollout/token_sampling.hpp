@@ -94,7 +94,7 @@ class basic_token_sampler {
 
   struct sums {
     Logit highest = 0;
-    std::size_t block = 0;  ///< tokens a block
+    std::size_t block = 0;  ///< tokens per block
     double total = 0;
     std::array<double, max_blocks> blocks;
   };

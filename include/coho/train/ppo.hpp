@@ -41,7 +41,7 @@ namespace coho::inline v0_1 {
 /// works on its shards of every minibatch. Advantages, losses and statistics are those of one process.
 ///
 /// Deterministic in (seed, step, keys): independent of the order of the prompts, of micro-batches and, with scope
-/// `global`, of the number of ranks, up to the order of summation, and to the bit for a given number of shards. The
+/// `global`, of the number of ranks, up to the order of summation, and bit for bit for a given number of shards. The
 /// models are held by reference.
 ///
 /// Throws `option_error` on construction; `argument_error` for prompts or model outputs that do not fit or are not

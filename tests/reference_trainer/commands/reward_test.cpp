@@ -188,7 +188,7 @@ TEST_CASE("reward: rounding does not move the head's bias, of which pairs say no
   run_stage(run_reward, given);
   CHECK_FALSE(std::filesystem::exists(folder / "out" / "score_head.safetensors"));
   CHECK(read_tensors(folder / "out" / "model.safetensors").count("score.weight") == 1);
-  // With centring the scores' level is learnt.
+  // With centring the scores' level is learned.
   run_stage(run_reward, given + settings{"reward.loss.centring=0.1"});
   CHECK(std::filesystem::exists(folder / "out" / "score_head.safetensors"));
 }

@@ -65,7 +65,7 @@ TEST_CASE("mpirun ppo: two and three ranks end with the bits of one process of a
     CHECK(occurrences(result.err, "distributed.shards = 4") == 1);
     CHECK_FALSE(std::filesystem::exists(folder / out / "checkpoints"));
   }
-  // Without a number of shards there is one a rank: another order of summation, the same mathematics.
+  // Without a number of shards there is one per rank: another order of summation, the same mathematics.
   REQUIRE(one_process("ppo", ppo_of(folder, "plain") + settings{"ppo.steps=1"}, folder.path()).status == 0);
   const auto plain = metric_curve(folder / "plain", "gradient_norm"),
              cut = metric_curve(folder / "one", "gradient_norm");

@@ -164,7 +164,7 @@ TEST_CASE("memory plan: what each phase of a tiny model holds, by hand") {
   CHECK(bytes(rollout, "cache", "keys and values") == 2 * 512);
   CHECK(bytes(rollout, "logits", "of a step") == 2 * 10 * 4);
   CHECK(bytes(rollout, "scratch", "dequantised linear") == 96 * 4);
-  // Attention is the larger part here: 8 + 2·(8 + 8) + 5·8 numbers a token.
+  // Attention is the larger part here: 8 + 2·(8 + 8) + 5·8 numbers per token.
   CHECK(forward_working_bytes(options) == 4 * 80);
   CHECK(bytes(rollout, "activations", "working set") == 6 * 4 * 80);
   CHECK(bytes(scoring, "activations", "working set") == 16 * 4 * 80);
@@ -208,7 +208,7 @@ TEST_CASE("memory plan: dropout's numbers are drawn a piece at a time for the wi
   options.micro_batch_tokens = 8;
   const auto without = plan_memory(options).peak_bytes();
   options.dropout = 0.1;
-  // down_proj reads 12 numbers a token: 24 blocks of 4·8 + 4·4 + 1 bytes.
+  // down_proj reads 12 numbers per token: 24 blocks of 4·8 + 4·4 + 1 bytes.
   CHECK(plan_memory(options).peak_bytes() == without + 24 * 49);
   CHECK(bytes(phase(plan_memory(options), "update"), "scratch", "numbers of dropout") == 24 * 49);
   options.dropout_blocks = 5;
