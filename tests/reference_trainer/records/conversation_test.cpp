@@ -11,6 +11,7 @@
 using namespace coho::trainer;
 using namespace coho::test;
 using Catch::Matchers::ContainsSubstring;
+using coho::prompt_type;
 using coho::chat_message;
 using coho::chat_role;
 

@@ -13,6 +13,7 @@
 
 using namespace coho::trainer;
 using Catch::Matchers::ContainsSubstring;
+using coho::prompt_type;
 
 namespace {
 
