@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "commands/application.hpp"
+#include "program/application.hpp"
 #include "demo/principles.hpp"
 #include "demo/world.hpp"
 #include "files/data_files.hpp"

@@ -1,7 +1,7 @@
 #include <coho/error.hpp>
 #include <coho/version.hpp>
 
-#include "commands/application.hpp"
+#include "program/application.hpp"
 #include "commands/commands.hpp"
 #include "commands/validate.hpp"
 #include "demo/demo.hpp"

@@ -102,7 +102,7 @@ def run_trl(x, gae):
         losses = DPOTrainer.dpo_loss(dpo, preferred, flat["other"], flat["old_log_probs"], flat["reference"])
         return losses[0].mean()
 
-    seconds["dpo_loss"], (results["dpo_loss"], results["d_preferred"]) = fastest(
+    seconds["dpo_loss"], (results["dpo_loss"], results["d_chosen"]) = fastest(
         lambda: with_gradient(flat["log_probs"], dpo_loss), 10
     )
 

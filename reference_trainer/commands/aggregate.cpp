@@ -39,7 +39,7 @@ std::vector<std::string> read_banned_phrases(const config& section, const aggreg
       "banned_phrases", code ? std::vector<std::string>{"As an AI language model"} : std::vector<std::string>{});
   section.check(std::ranges::none_of(out, &std::string::empty), "banned_phrases", "a list of texts that are not empty");
   section.check(out.empty() || rules.banned_phrase_probability > 0, "banned_phrases",
-                "left out where aggregate.banned_phrase_probability is 0: no label would heed it");
+                "unset where aggregate.banned_phrase_probability is 0, as it has no effect");
   section.check(!out.empty() || rules.banned_phrase_probability == 0 || !section.has("banned_phrase_probability"),
                 "banned_phrase_probability", "0 without aggregate.banned_phrases");
   return out;

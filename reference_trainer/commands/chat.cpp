@@ -14,7 +14,7 @@
 
 #include "commands/chat_input.hpp"
 #include "commands/commands.hpp"
-#include "commands/subcommand.hpp"
+#include "program/subcommand.hpp"
 #include "files/atomic_file.hpp"
 #include "generation/engine.hpp"
 #include "models/model_files.hpp"

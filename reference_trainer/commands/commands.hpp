@@ -1,6 +1,6 @@
 #pragma once
 
-#include "commands/subcommand.hpp"
+#include "program/subcommand.hpp"
 #include "config/config.hpp"
 #include "run/stage_context.hpp"
 

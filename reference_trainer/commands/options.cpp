@@ -11,6 +11,12 @@ namespace coho::trainer {
 
 namespace {
 
+std::string listed_stages() {
+  std::string out;
+  for (const auto& one : stages_with_options()) out += (out.empty() ? "" : ", ") + one;
+  return out;
+}
+
 class options_stage : public stage {
  public:
   options_stage(const config& options, stage_context&)
@@ -19,8 +25,7 @@ class options_stage : public stage {
     for (const auto& one : stages_) {
       const auto meant = nearest(one, stages_with_options());
       options.check(!stage_options(one).empty(), "options.stages",
-                    "a list of sft, reward, preference_pretraining, ppo, aggregate" +
-                        (meant.empty() ? "" : "; did you mean " + meant + "?"));
+                    "a list of " + listed_stages() + (meant.empty() ? "" : "; did you mean " + meant + "?"));
     }
   }
 
@@ -43,19 +48,15 @@ class options_stage : public stage {
 void run_options(const config& options, stage_context& context) { run_stage<options_stage>(options, context); }
 
 subcommand make_options_command() {
-  return {.name = "options",
-          .help = "list the options of stages: keys, defaults, allowed values, meanings",
-          .run = run_options,
-          .flags = {{.name = "stages",
-                     .key = "options.stages",
-                     .help = "stages: self_align, sft, reward, preference_pretraining, ppo, aggregate",
-                     .repeatable = true},
-                    {.name = "--markdown",
-                     .key = "options.markdown",
-                     .help = "as tables of Markdown",
-                     .fixed_value = "true"}},
-          .sections = {"options"},
-          .group = "Use"};
+  return {
+      .name = "options",
+      .help = "list the options of stages: keys, defaults, allowed values, meanings",
+      .run = run_options,
+      .flags =
+          {{.name = "stages", .key = "options.stages", .help = "stages: " + listed_stages(), .repeatable = true},
+           {.name = "--markdown", .key = "options.markdown", .help = "as tables of Markdown", .fixed_value = "true"}},
+      .sections = {"options"},
+      .group = "Use"};
 }
 
 }  // namespace coho::trainer

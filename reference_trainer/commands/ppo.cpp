@@ -107,7 +107,7 @@ void check_ppo(const config& section, const ppo_settings& settings) {
                 "given, unless ppo.language_bonus or ppo.length_bonus.coefficient is: there is nothing to learn from");
   for (const auto& [key, value] :
        {std::pair{"principles", &settings.principles}, std::pair{"interventions", &settings.interventions}})
-    section.check(settings.scored() || value->empty(), key, "left out: without a reward model nobody reads it");
+    section.check(settings.scored() || value->empty(), key, "unset: it has no effect without a reward model");
   section.check(!settings.interventions.empty() || settings.use_interventions.empty(), "use_interventions",
                 "left out unless ppo.interventions names the file");
 }

@@ -45,6 +45,7 @@ void show_collection(const fs::path& file) {
   }
 }
 
+// Whether the collection passed.
 bool print_check(const fs::path& file, const principle_check_options& options) {
   const auto report = check_collection(file, options);
   std::vector<std::string> columns{"principle", "weight", "drawn", "negation", "words", "characters"};

@@ -18,7 +18,7 @@
 #include "files/atomic_file.hpp"
 #include "jsonl/bad_records.hpp"
 #include "run/stage.hpp"
-#include "settings/prompts_settings.hpp"
+#include "settings/prompt_set_settings.hpp"
 #include "text/chat_export.hpp"
 #include "text/clean_text.hpp"
 #include "text/language.hpp"
@@ -79,7 +79,7 @@ cleaned_prompt clean_prompt(source_prompt& read) {
 /// Reads sources one after the other and keeps what is drawn of each.
 class prompt_collection {
  public:
-  prompt_collection(const prompts_settings& settings, const std::vector<fs::path>& written, std::uint64_t seed)
+  prompt_collection(const prompt_set_settings& settings, const std::vector<fs::path>& written, std::uint64_t seed)
       : settings_(settings),
         written_(written),
         tokenizer_(sentencepiece_tokenizer::from_file(settings.tokenizer)),
@@ -223,7 +223,7 @@ class prompt_collection {
     return number;
   }
 
-  const prompts_settings& settings_;
+  const prompt_set_settings& settings_;
   std::vector<fs::path> written_;
   sentencepiece_tokenizer tokenizer_;
   spool_file spool_;
@@ -235,7 +235,7 @@ class prompt_collection {
   std::vector<prompt_counts> counts_;
 };
 
-void check_counts(const prompts_settings& settings, const std::vector<prompt_counts>& counts,
+void check_counts(const prompt_set_settings& settings, const std::vector<prompt_counts>& counts,
                   const std::string& section, stage_context& context) {
   for (const auto& source : counts) {
     const auto key = section + ".source." + source.name + ".count";
@@ -259,7 +259,8 @@ bool all_there(const std::vector<fs::path>& written) {
   return std::ranges::all_of(written, [](const auto& path) { return fs::exists(path); });
 }
 
-void refuse_own_files(const prompts_settings& settings, const std::string& name, const std::vector<fs::path>& written) {
+void refuse_own_files(const prompt_set_settings& settings, const std::string& name,
+                      const std::vector<fs::path>& written) {
   const auto check = [&](const std::string& key, const fs::path& path) {
     for (const auto& own : written)
       if (fs::exists(own) && fs::exists(path) && fs::equivalent(own, path))
@@ -274,7 +275,7 @@ class prompts_stage : public stage {
   prompts_stage(const config& options, stage_context& context)
       : name_(options.get<bool>("rl", false) ? "rl_prompts" : "prompts"),
         out_(context.out_or(name_ == "prompts" ? "preference_prompts.jsonl" : "rl_prompts.jsonl")),
-        settings_(read_prompts_settings(options, name_, out_)),
+        settings_(read_prompt_set_settings(options, name_, out_)),
         counts_path_(fs::path(out_).replace_extension(".counts.json")),
         written_{out_, counts_path_} {
     if (settings_.held_out > 0) written_.push_back(settings_.held_out_file);
@@ -324,7 +325,7 @@ class prompts_stage : public stage {
  private:
   std::string name_;
   fs::path out_;
-  prompts_settings settings_;
+  prompt_set_settings settings_;
   fs::path counts_path_;
   std::vector<fs::path> written_;
 };

@@ -6,7 +6,7 @@
 
 #include <coho/error.hpp>
 
-#include "commands/subcommand.hpp"
+#include "program/subcommand.hpp"
 #include "datasets/sft_data.hpp"
 #include "files/data_files.hpp"
 #include "run/report_error.hpp"

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "commands/application.hpp"
-#include "commands/subcommand.hpp"
+#include "program/application.hpp"
+#include "program/subcommand.hpp"
 
 namespace coho::trainer {
 

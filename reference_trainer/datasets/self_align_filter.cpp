@@ -4,7 +4,6 @@
 #include <map>
 #include <unordered_set>
 
-#include "config/read_options.hpp"
 #include "observe/table.hpp"
 #include "text/text_units.hpp"
 #include "text/utf8.hpp"
@@ -65,20 +64,6 @@ std::string first_words(std::string_view text) {
 }
 
 }  // namespace
-
-self_align_filter_options read_self_align_filters(const config& options, const std::string& opening) {
-  const config section = options.section("self_align");
-  self_align_filter_options out;
-  for (std::size_t i = 0; i < self_align_faults.size(); ++i)
-    if (i != static_cast<std::size_t>(self_align_fault::unfinished))
-      out.on[i] = section.get<bool>("filters." + std::string(self_align_faults[i]), true);
-  section.check(!section.has("filters.unfinished"), "filters.unfinished",
-                "unset: self_align.unfinished = \"keep\", \"trim\" or \"drop\" decides about such answers");
-  out.thoughts_opening = opening;
-  read_options(section, out);
-  out.on[static_cast<std::size_t>(self_align_fault::unfinished)] = out.unfinished == unfinished_answer::drop;
-  return out;
-}
 
 self_align_filter::self_align_filter(self_align_filter_options options, const self_align_prompt& prompt)
     : options_(std::move(options)), prompt_(prompt) {

@@ -12,8 +12,6 @@
 #include <coho/options.hpp>
 #include <coho/prompt/self_align_prompt.hpp>
 
-#include "config/config.hpp"
-
 namespace coho::trainer {
 
 /// Why a self-aligned answer is rejected, in the order of the checks: a record counts under the first one that fails.
@@ -73,10 +71,6 @@ struct self_align_filter_options {
 
   bool checks(self_align_fault fault) const { return on[static_cast<std::size_t>(fault)]; }
 };
-
-/// `self_align.filters.NAME` (true or false), `self_align.unfinished` ("keep", "trim", "drop"), `self_align.repetition`
-/// ("truncate", "remove") and the limits. `opening`: the default of self_align.thoughts_opening. Throws config_error.
-self_align_filter_options read_self_align_filters(const config& options, const std::string& opening);
 
 /// A fault and its details, for display.
 struct self_align_verdict {

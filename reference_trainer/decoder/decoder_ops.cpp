@@ -43,7 +43,7 @@ struct rms_norm_function : torch::autograd::Function<rms_norm_function> {
   }
 };
 
-at::Tensor rotated(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, float direction) {
+at::Tensor rotate_rope(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, float direction) {
   const std::int64_t rows = x.size(0), heads = x.size(1), depth = x.size(2);
   const bool sliced = x.stride(2) == 1 && x.stride(1) == depth;
   const at::Tensor in = sliced ? x : x.contiguous();
@@ -60,11 +60,11 @@ struct rope_function : torch::autograd::Function<rope_function> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& cos,
                             const at::Tensor& sin) {
     context->save_for_backward({cos, sin});
-    return rotated(x, cos, sin, 1.0f);
+    return rotate_rope(x, cos, sin, 1.0f);
   }
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
-    return {rotated(gradients[0], saved[0], saved[1], -1.0f), at::Tensor(), at::Tensor()};
+    return {rotate_rope(gradients[0], saved[0], saved[1], -1.0f), at::Tensor(), at::Tensor()};
   }
 };
 

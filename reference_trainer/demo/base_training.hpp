@@ -2,7 +2,7 @@
 
 #include <filesystem>
 
-#include "commands/application.hpp"
+#include "program/application.hpp"
 
 namespace coho::trainer::demo {
 

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "commands/application.hpp"
-#include "commands/subcommand.hpp"
+#include "program/application.hpp"
+#include "program/subcommand.hpp"
 
 namespace coho::trainer {
 

@@ -20,7 +20,7 @@ bool ppo_ending::after(std::uint64_t steps, double kl) {
   };
   if (away) say("a kl of " + format_number(kl, 2) + " is above ppo.stop_kl");
   const bool spent = ranks.agree_with_first(evaluation_ != nullptr && evaluation_->out_of_patience());
-  if (spent && !last) say("ppo.evaluation.patience is at its end");
+  if (spent && !last) say("ppo.evaluation.patience is exhausted");
   return last || spent;
 }
 

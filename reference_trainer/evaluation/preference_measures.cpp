@@ -21,9 +21,9 @@ ordered_json figures(const pair_tally& tally, ordered_json out = ordered_json::o
   out["accuracy"] = tally.accuracy();
   out["standard_error"] = tally.accuracy_error();
   out["margin"] = tally.score_difference();
-  out["margin_error"] = tally.score_difference_error();
+  out["margin_error"] = tally.score_difference_standard_error();
   out["loss"] = tally.loss();
-  out["loss_error"] = tally.loss_error();
+  out["loss_standard_error"] = tally.loss_standard_error();
   return out;
 }
 
@@ -129,7 +129,7 @@ std::vector<preference_measures::margin_group> preference_measures::by_margin() 
 ordered_json preference_measures::json() const {
   auto out = figures(overall_);
   out["brier_score"] = overall_.brier_score();
-  out["brier_error"] = overall_.brier_error();
+  out["brier_error"] = overall_.brier_standard_error();
   out["calibration_error"] = calibration_.expected_error();
   const auto all = scores();
   out["scores"] = {{"count", all.scores},

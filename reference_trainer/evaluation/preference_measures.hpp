@@ -37,9 +37,9 @@ class pair_tally {
   double loss() const { return loss_.mean; }
   double brier_score() const { return brier_.mean; }
   /// Of a mean over the pairs: its standard error, 0 for a single pair.
-  double score_difference_error() const { return error(difference_); }
-  double loss_error() const { return error(loss_); }
-  double brier_error() const { return error(brier_); }
+  double score_difference_standard_error() const { return error(difference_); }
+  double loss_standard_error() const { return error(loss_); }
+  double brier_standard_error() const { return error(brier_); }
 
  private:
   static double error(const coho::detail::moment_sums& sums);
@@ -87,12 +87,12 @@ class preference_measures {
   const calibration& confidence() const { return calibration_; }
   score_moments scores() const;
 
-  /// {pairs, right, ties, accuracy, standard_error, margin, margin_error, loss, loss_error, brier_score, brier_error,
-  /// calibration_error, scores: {count, mean, deviation, minimum, maximum}, reliability: [{from, to, pairs, confidence,
-  /// accuracy}], …}, and where records have principles: with_principles, without_principles, by_principle [{principle,
-  /// negated, …}], by_number [{principles, …}], by_dominant [{principle, negated, …}], by_margin [{from, to, …}], each
-  /// with the figures of its pairs. by_margin: four groups of equal size by the size of the dominant principle's score,
-  /// of records that tell it; equal sizes stay together.
+  /// {pairs, right, ties, accuracy, standard_error, margin, margin_error, loss, loss_standard_error, brier_score,
+  /// brier_error, calibration_error, scores: {count, mean, deviation, minimum, maximum}, reliability: [{from, to,
+  /// pairs, confidence, accuracy}], …}, and where records have principles: with_principles, without_principles,
+  /// by_principle [{principle, negated, …}], by_number [{principles, …}], by_dominant [{principle, negated, …}],
+  /// by_margin [{from, to, …}], each with the figures of its pairs. by_margin: four groups of equal size by the size of
+  /// the dominant principle's score, of records that tell it; equal sizes stay together.
   nlohmann::ordered_json json() const;
   /// The groups as a table for the terminal.
   text_table groups() const;

@@ -11,7 +11,7 @@ position_watch& position_watch::setting() {
   return all;
 }
 
-void position_watch::start(std::function<void(std::string_view)> note) {
+void position_watch::reset(std::function<void(std::string_view)> note) {
   const std::lock_guard lock(mutex_);
   note_ = std::move(note);
   said_ = false;

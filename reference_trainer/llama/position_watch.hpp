@@ -16,8 +16,8 @@ class position_watch {
  public:
   static position_watch& setting();
 
-  /// Starts over.
-  void start(std::function<void(std::string_view)> note);
+  /// Forgets what was seen; notes go to `note` from here on.
+  void reset(std::function<void(std::string_view)> note);
 
   /// Call for a forward pass over sequences of up to these lengths.
   void see(std::span<const std::int64_t> lengths, std::int64_t positions);

@@ -35,11 +35,11 @@ std::optional<self_align_room> measure_room(const config& options, const self_al
 }
 
 std::string describe_self_align(const config& options, const self_align_settings& settings) {
-  if (!settings.prompt) return "No figures of the prefix: rules, exemplars or template are not there.";
+  if (!settings.prompt) return "No figures for the prefix: rules, exemplars or template are missing.";
   const auto room = measure_room(options, settings);
   if (!room)
     return "The prefix of all prompts has " + std::to_string(settings.prompt->prefix().size()) +
-           " bytes; its tokens cannot be told without the model's tokenizer.model and config.json.";
+           " bytes; counting its tokens needs the model's tokenizer.model and config.json.";
   const auto shape = find_model_config(settings.model);
   const double width = settings.model.compute == compute_type::bfloat16 ? 2 : 4;
   const double bytes = 2 * width * static_cast<double>(shape->num_hidden_layers) *

@@ -4,6 +4,7 @@
 
 #include <coho/error.hpp>
 
+#include "config/read_options.hpp"
 #include "files/data_files.hpp"
 #include "resources/exemplar_file.hpp"
 #include "resources/principle_file.hpp"
@@ -53,6 +54,20 @@ self_align_settings read_self_align_settings(const config& options, bool may_lac
   }
   out.generation.stop.insert(out.generation.stop.end(), stops.begin(), stops.end());
   out.filters = read_self_align_filters(options, out.prompt ? out.prompt->opening() : "");
+  return out;
+}
+
+self_align_filter_options read_self_align_filters(const config& options, const std::string& opening) {
+  const config section = options.section("self_align");
+  self_align_filter_options out;
+  for (std::size_t i = 0; i < self_align_faults.size(); ++i)
+    if (i != static_cast<std::size_t>(self_align_fault::unfinished))
+      out.on[i] = section.get<bool>("filters." + std::string(self_align_faults[i]), true);
+  section.check(!section.has("filters.unfinished"), "filters.unfinished",
+                "unset: self_align.unfinished = \"keep\", \"trim\" or \"drop\" decides about such answers");
+  out.thoughts_opening = opening;
+  read_options(section, out);
+  out.on[static_cast<std::size_t>(self_align_fault::unfinished)] = out.unfinished == unfinished_answer::drop;
   return out;
 }
 

@@ -34,4 +34,8 @@ struct self_align_settings {
 /// (a dry run) files that are not there are no error.
 self_align_settings read_self_align_settings(const config& options, bool may_lack_files);
 
+/// `self_align.filters.NAME` (true or false), `self_align.unfinished` ("keep", "trim", "drop"), `self_align.repetition`
+/// ("truncate", "remove") and the limits. `opening`: the default of self_align.thoughts_opening. Throws config_error.
+self_align_filter_options read_self_align_filters(const config& options, const std::string& opening);
+
 }  // namespace coho::trainer

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include <coho/principle/aggregation.hpp>
-#include <coho/reward/symbolic.hpp>
 #include <coho/train/options/reward_model_options.hpp>
 #include <coho/train/supervised.hpp>
 

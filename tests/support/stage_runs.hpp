@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "commands/application.hpp"
+#include "program/application.hpp"
 #include "observe/metrics_log.hpp"
 #include "run/interruption.hpp"
 #include "run/report_error.hpp"

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "commands/application.hpp"
+#include "program/application.hpp"
 #include "commands/commands.hpp"
 #include "support/catch.hpp"
 

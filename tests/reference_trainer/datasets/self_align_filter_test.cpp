@@ -1,5 +1,6 @@
 #include "datasets/self_align_filter.hpp"
 
+#include "settings/self_align_settings.hpp"
 #include "support/catch.hpp"
 #include "support/stage_runs.hpp"
 

@@ -32,20 +32,20 @@ TEST_CASE("preference measures: accuracy, margin, loss and their errors by hand"
   CHECK(tally.accuracy_error() == Approx(std::sqrt(0.625 * 0.375 / 4)));
   CHECK(tally.score_difference() == 0.5);
   // Squared differences from 0.5: 0.25, 0.25, 2.25, 2.25.
-  CHECK(tally.score_difference_error() == Approx(std::sqrt(5.0 / 3 / 4)));
+  CHECK(tally.score_difference_standard_error() == Approx(std::sqrt(5.0 / 3 / 4)));
   const double loss =
       std::log1p(std::exp(-1.0)) + std::log(2.0) + std::log1p(std::exp(1.0)) + std::log1p(std::exp(-2.0));
   CHECK(tally.loss() == Approx(loss / 4));
   const double brier = std::pow(sigma(-1), 2) + 0.25 + std::pow(sigma(1), 2) + std::pow(sigma(-2), 2);
   CHECK(tally.brier_score() == Approx(brier / 4));
-  CHECK(tally.loss_error() > 0);
-  CHECK(tally.brier_error() > 0);
+  CHECK(tally.loss_standard_error() > 0);
+  CHECK(tally.brier_standard_error() > 0);
 
   pair_tally one;
   one.add(-1e4);
   CHECK(one.loss() == Approx(1e4));
   CHECK(one.brier_score() == 1);
-  CHECK(one.loss_error() == 0);
+  CHECK(one.loss_standard_error() == 0);
   CHECK_THROWS_AS(one.add(std::numeric_limits<double>::quiet_NaN()), argument_error);
   CHECK_THROWS_AS(one.add(std::numeric_limits<double>::infinity()), argument_error);
   CHECK(pair_tally().accuracy() == 0);

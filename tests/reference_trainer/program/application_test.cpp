@@ -1,4 +1,4 @@
-#include "commands/application.hpp"
+#include "program/application.hpp"
 
 #include <unistd.h>
 
@@ -8,7 +8,7 @@
 #include <sstream>
 #include <utility>
 
-#include "commands/subcommand.hpp"
+#include "program/subcommand.hpp"
 #include "run/exit_codes.hpp"
 #include "run/interruption.hpp"
 #include "run/report_error.hpp"

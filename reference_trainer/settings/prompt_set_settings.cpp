@@ -1,4 +1,4 @@
-#include "settings/prompts_settings.hpp"
+#include "settings/prompt_set_settings.hpp"
 
 #include <algorithm>
 
@@ -35,9 +35,9 @@ fs::path next_to(const fs::path& out, const fs::path& name) {
 
 }  // namespace
 
-prompts_settings read_prompts_settings(const config& options, const std::string& name, const fs::path& set) {
+prompt_set_settings read_prompt_set_settings(const config& options, const std::string& name, const fs::path& set) {
   const config section = options.section(name);
-  prompts_settings out;
+  prompt_set_settings out;
   out.tokenizer = section.get<fs::path>("tokenizer", {});
   // The section `model` is another stage's unless it is needed.
   if (out.tokenizer.empty()) out.tokenizer = read_model_settings(options).path;

@@ -25,7 +25,7 @@ struct prompt_source_settings {
 };
 
 /// The section `prompts`, or `rl_prompts`, as `coho prompts` reads it.
-struct prompts_settings {
+struct prompt_set_settings {
   std::filesystem::path tokenizer;
   std::size_t minimum_tokens = 2, maximum_tokens = 256;  ///< maximum 0: no limit
   std::size_t held_out = 0;
@@ -37,7 +37,7 @@ struct prompts_settings {
 };
 
 /// Reads the section of that name for a set that goes to `set`. Throws config_error.
-prompts_settings read_prompts_settings(const config& options, const std::string& name,
-                                       const std::filesystem::path& set);
+prompt_set_settings read_prompt_set_settings(const config& options, const std::string& name,
+                                             const std::filesystem::path& set);
 
 }  // namespace coho::trainer

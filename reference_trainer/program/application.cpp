@@ -1,4 +1,4 @@
-#include "commands/application.hpp"
+#include "program/application.hpp"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "commands/subcommand.hpp"
+#include "program/subcommand.hpp"
 #include "config/config.hpp"
 
 namespace coho::trainer {
