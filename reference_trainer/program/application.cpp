@@ -105,7 +105,7 @@ void run_noted(const subcommand& command, const config& options, stage_context& 
   }
   record_losses::of_run().clear();
   notices::setting().send_to(print);
-  position_watch::setting().start(print);
+  position_watch::setting().reset(print);
   try {
     command.run(options, context);
   } catch (...) {

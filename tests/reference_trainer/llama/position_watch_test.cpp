@@ -17,9 +17,9 @@ namespace {
 struct watched_lines {
   std::vector<std::string> lines;
   watched_lines() {
-    position_watch::setting().start([this](std::string_view line) { lines.emplace_back(line); });
+    position_watch::setting().reset([this](std::string_view line) { lines.emplace_back(line); });
   }
-  ~watched_lines() { position_watch::setting().start({}); }
+  ~watched_lines() { position_watch::setting().reset({}); }
 };
 
 }  // namespace
