@@ -183,6 +183,6 @@ TEST_CASE("the exact KL: empty tables and sizes that do not fit") {
   CHECK_THROWS_AS(exact_kl(p, p.topRows(3)), coho::argument_error);
   CHECK_THROWS_WITH(exact_kl(p, p.leftCols(2)), ContainsSubstring("reference_log_probs is 4 × 2"));
   CHECK_THROWS_WITH(exact_kl.value_and_grad(p, p, weights_of({1})), ContainsSubstring("weights"));
-  CHECK_THROWS_WITH(exact_kl(flat, flat, 5), ContainsSubstring("vocabulary of 5"));
+  CHECK_THROWS_WITH(exact_kl(flat, flat, 5), ContainsSubstring("vocabulary size 5"));
   CHECK_THROWS_AS(exact_kl(flat, flat, 0), coho::argument_error);
 }

@@ -111,6 +111,7 @@ TEST_CASE("ppo with a given number of shards is the same on one, two, three and 
           options.micro_batch.tokens = 6;
           options.gradient_norm_clip = 0.3;
           options.scope = scope;
+          options.shaping.kl_coefficient = shaping_options{}.kl_coefficient;
           options.adaptive_kl = adaptive_kl_options{.initial = 0.2, .target = 0.05, .horizon = 100};
           ppo_trainer trainer{ppo_models{world.policy, world.initial, world.value, small_world::reward, world.optimizer,
                                          world.optimizer, no_decoder, no_bonus, ranks},

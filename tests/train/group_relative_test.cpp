@@ -121,7 +121,9 @@ TEST_CASE("the leave-one-out baseline of a group-relative trainer has its own op
   auto options = small(trainer_options::rloo());
   options.group_size = 5;
   options.shaping.kl_coefficient = 0;
-  options.scaling = {.scale = group_scale::batch_deviation, .epsilon = 7};  // the other baseline's
+  auto mixed = options;
+  mixed.scaling = {.scale = group_scale::batch_deviation, .epsilon = 7};  // the other baseline's
+  CHECK_THROWS_WITH(mixed.validate(), Catch::Matchers::ContainsSubstring("scaling"));
   small_world world, scaled_world;
   const auto plain = first_rollouts(world, world.policy, options);
   options.leave_one_out = {.scale = true, .deviation = deviation::population, .epsilon = 0.125};

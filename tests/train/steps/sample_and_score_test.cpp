@@ -33,9 +33,9 @@ TEST_CASE("responses are sampled, decoded, asked about and scored") {
   small_world world;
   const bonus_by_parts bonus;
   const auto prompts = small_world::prompts(12, 3);
-  const auto rollouts = sample_and_score(
-      scoring_models{.policy = world.policy, .reward = small_world::reward, .decoder = decoder, .bonus = bonus},
-      prompts, two_tokens, rng(5), {.normalization = {.mean = 0.25, .deviation = 2}, .batch = {.sequences = 5}});
+  const auto rollouts =
+      sample_and_score(scoring_models{world.policy, small_world::reward, decoder, bonus}, prompts, two_tokens, rng(5),
+                       {.normalization = {.mean = 0.25, .deviation = 2}, .batch = {.sequences = 5}});
   REQUIRE(rollouts.size() == 12);
   std::size_t empty = 0;
   for (std::size_t i = 0; i < 12; ++i) {
@@ -62,8 +62,8 @@ TEST_CASE("responses are sampled, decoded, asked about and scored") {
 
 TEST_CASE("without decoder and bonus there are scores alone") {
   small_world world;
-  const auto rollouts = sample_and_score(scoring_models{.policy = world.policy, .reward = small_world::reward},
-                                         small_world::prompts(4), two_tokens, rng(5));
+  const auto rollouts =
+      sample_and_score(scoring_models{world.policy, small_world::reward}, small_world::prompts(4), two_tokens, rng(5));
   CHECK(rollouts.response_texts == std::vector<std::string>(4));
   CHECK(rollouts.empty == std::vector<std::uint8_t>(4, 0));
   CHECK((rollouts.sequence_rewards == rollouts.model_scores).all());
@@ -77,13 +77,8 @@ TEST_CASE("a PPO step's rollouts are those of sample_and_score") {
   auto options = small_world::options();
   options.normalization = {.mean = 0.1, .deviation = 3};
   ppo_statistics statistics;
-  const ppo_models models{.policy = world.policy,
-                          .reference = world.initial,
-                          .value = world.value,
-                          .reward = small_world::reward,
-                          .optimizer = world.optimizer,
-                          .decoder = decoder,
-                          .bonus = bonus};
+  const ppo_models models{world.policy,    world.initial,   world.value, small_world::reward,
+                          world.optimizer, world.optimizer, decoder,     bonus};
   const auto collected = collect_rollouts(models, prompts, options, 2, statistics);
   const auto sampled = sample_and_score(models, prompts, options.generation, rng(options.seed).split(2),
                                         {.normalization = options.normalization});
