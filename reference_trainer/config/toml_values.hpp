@@ -95,7 +95,17 @@ void store(toml::table& root, std::string_view key, Value&& value) {
   if (auto* parent = make_parent(root, parts)) parent->insert_or_assign(parts.back(), std::forward<Value>(value));
 }
 
+// Numbers in the fewest digits that read back as the same number.
+inline std::string shortest(double number) {
+  char buffer[64];
+  return {buffer, std::to_chars(buffer, buffer + sizeof buffer, number).ptr};
+}
+
 inline std::string print_value(const toml::node& node) {
+  if (const auto* number = node.as_floating_point(); number != nullptr && std::isfinite(number->get())) {
+    const auto text = shortest(number->get());
+    return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
+  }
   std::ostringstream out;
   node.visit([&](const auto& value) { out << value; });
   return out.str();
@@ -105,9 +115,7 @@ inline std::string print_value(const toml::node& node) {
 inline std::string show_value(const toml::node& node) {
   if (const auto* text = node.as_string()) return text->get();
   const auto* number = node.as_floating_point();
-  if (number == nullptr) return print_value(node);
-  char buffer[64];
-  return {buffer, std::to_chars(buffer, buffer + sizeof buffer, number->get()).ptr};
+  return number == nullptr ? print_value(node) : shortest(number->get());
 }
 
 inline std::string_view describe_type(const toml::node& node) {
@@ -131,10 +139,7 @@ inline std::string_view describe_type(const toml::node& node) {
 
 // As TOML that reads back as the same value: numbers in the fewest digits.
 inline std::string print_exactly(const toml::node& node) {
-  if (const auto* number = node.as_floating_point(); number != nullptr && std::isfinite(number->get())) {
-    const auto text = show_value(node);
-    return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
-  }
+  if (node.is_floating_point()) return print_value(node);
   if (const auto* list = node.as_array()) {
     std::string out;
     for (const auto& item : *list) out += (out.empty() ? "" : ", ") + print_exactly(item);
