@@ -65,7 +65,7 @@ TEST_CASE("adapter settings: targets and patterns give the ranks") {
   CHECK(alphas[0].first == "v_proj");
   CHECK(alphas[0].second == 2.5);
   CHECK_THROWS_AS(ranks({"adapter.targets=[\"qproj\"]"}), config_error);
-  CHECK_THROWS_AS(ranks({"adapter.dropout=1"}), coho::config_error);
+  CHECK_THROWS_AS(ranks({"adapter.dropout=1"}), config_error);
   CHECK_THROWS_AS(ranks({"adapter.rank_pattern=[\"v_proj=0\"]"}), config_error);
 }
 

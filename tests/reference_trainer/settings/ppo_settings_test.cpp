@@ -25,7 +25,7 @@ ppo_options read(const settings& given) {
   const config options(given);
   const stage_context context("ppo", options, false, false, true);
   const prompter prompts(options, demo_model());
-  return read_ppo_options(options, context, prompts, 50);
+  return read_ppo_options(options, context, prompts.stop(), 50);
 }
 
 std::vector<prompt_record> numbered(std::size_t count) {
@@ -349,7 +349,7 @@ TEST_CASE("ppo_settings: what a record says of its prompt comes along") {
   const auto batch = source(0);
   CHECK(batch[0].text == "why?\n\nbecause");
   CHECK(batch[0].length_multiplier == -0.4);
-  CHECK(batch[0].type == 1);
+  CHECK(batch[0].type == prompt_type::reasoning);
 }
 
 TEST_CASE("ppo_settings: the released code bounds the length bonus, the paper does not") {

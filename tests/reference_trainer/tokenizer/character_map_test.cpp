@@ -1,6 +1,6 @@
 #include <string>
 
-#include "reference_trainer/text/model_bytes.hpp"
+#include "reference_trainer/tokenizer/model_bytes.hpp"
 #include "support/catch.hpp"
 #include "tokenizer/sentencepiece_model.hpp"
 

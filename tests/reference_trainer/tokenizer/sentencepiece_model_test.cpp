@@ -3,7 +3,7 @@
 #include <coho/error.hpp>
 #include <limits>
 
-#include "reference_trainer/text/model_bytes.hpp"
+#include "reference_trainer/tokenizer/model_bytes.hpp"
 #include "support/catch.hpp"
 
 using namespace coho::trainer;

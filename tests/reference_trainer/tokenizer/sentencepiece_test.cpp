@@ -7,7 +7,7 @@
 #include <sstream>
 
 #include "files/json_file.hpp"
-#include "reference_trainer/text/model_bytes.hpp"
+#include "reference_trainer/tokenizer/model_bytes.hpp"
 #include "support/catch.hpp"
 #include "support/shared_data.hpp"
 #include "support/temporary_directory.hpp"

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "files/json_file.hpp"
-#include "reference_trainer/text/model_bytes.hpp"
+#include "reference_trainer/tokenizer/model_bytes.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"
 
