@@ -66,7 +66,7 @@ void ppo_step(benchmark::State& state) {
   const prompter prompts(options, model);
   const auto steps = section.get<std::uint64_t>("steps", 40);
   const auto rollouts = section.get<std::size_t>("rollouts", 64);
-  const coho::ppo_options settings = read_ppo_options(options, context, prompts, steps);
+  const coho::ppo_options settings = read_ppo_options(options, context, prompts.stop(), steps);
   const rl_prompt_source source(prompt_records(), prompts, guideline_source(section), rollouts, 1, context.seed);
   const std::string guideline = demo::training_wordings(demo::quality::informative, false).front();
 

@@ -120,7 +120,7 @@ TEST_CASE("prompting: a response ends at the end token or a stop, and is trimmed
 TEST_CASE("prompting: generation options are read and their ranges kept") {
   const prompter prompts(config(settings{"prompt.stop=[\"user:\"]"}), demo_model());
   const auto read = [&](const settings& given) {
-    return read_generation(config(given), prompts, {.max_new_tokens = 256, .temperature = 0.7});
+    return read_generation(config(given), prompts.stop(), {.max_new_tokens = 256, .temperature = 0.7});
   };
   const auto out = read({"generation.max_new_tokens=9", "generation.top_k=3", "generation.top_p=0.5"});
   CHECK(out.max_new_tokens == 9);
