@@ -18,7 +18,7 @@ std::string path(int layer, const std::string& linear) {
 }
 
 /// An adapter and the scales of its modules.
-struct described {
+struct described_adapter {
   lora_weights adapter;
   std::map<std::string, double> scales;
 
@@ -72,7 +72,7 @@ TEST_CASE("lora patterns: targets are ends of paths, one expression for whole pa
 }
 
 TEST_CASE("lora patterns: an adapter that is the same everywhere needs none") {
-  described d;
+  described_adapter d;
   for (int layer = 0; layer < 3; ++layer)
     for (const char* linear : {"self_attn.q_proj", "mlp.up_proj"}) d.add(path(layer, linear), 4, 2.5);
   d.describe(3);
@@ -92,7 +92,7 @@ TEST_CASE("lora patterns: an adapter that is the same everywhere needs none") {
 
 TEST_CASE(
     "lora patterns: a linear's name takes one pattern where its layers agree, a module its own where they do not") {
-  described d;
+  described_adapter d;
   for (int layer = 0; layer < 12; ++layer) {
     d.add(path(layer, "self_attn.q_proj"), 8, 2);  // rank 8, alpha 16: the commonest
     d.add(path(layer, "self_attn.k_proj"), 8, 2);
@@ -109,7 +109,7 @@ TEST_CASE(
 }
 
 TEST_CASE("lora patterns: rank-stabilised scales give whole alphas again") {
-  described d;
+  described_adapter d;
   d.adapter.use_rslora = true;
   for (const std::int64_t rank : {3, 5, 7, 16})
     d.add("m" + std::to_string(rank), rank, 12 / std::sqrt(static_cast<double>(rank)));
@@ -121,7 +121,7 @@ TEST_CASE("lora patterns: rank-stabilised scales give whole alphas again") {
 }
 
 TEST_CASE("lora patterns: every module needs a scale, and no module needs nothing") {
-  described d;
+  described_adapter d;
   d.add("a", 2, 1);
   d.scales.clear();
   CHECK_THROWS_AS(d.describe(1), coho::argument_error);

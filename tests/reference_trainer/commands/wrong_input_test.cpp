@@ -10,6 +10,7 @@
 #include "support/catch.hpp"
 #include "support/run_program.hpp"
 #include "support/shared_data.hpp"
+#include "support/stage_runs.hpp"
 
 #ifdef COHO_EXECUTABLE
 
@@ -104,11 +105,6 @@ void check_all(const std::vector<wrong_input>& cases) {
 }
 
 const words sample{"sample", "--model", "model", "--prompts"};
-
-words operator+(words all, const words& more) {
-  all.insert(all.end(), more.begin(), more.end());
-  return all;
-}
 
 }  // namespace
 
