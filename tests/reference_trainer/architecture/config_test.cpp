@@ -9,17 +9,16 @@
 
 using namespace coho::trainer;
 using Catch::Matchers::ContainsSubstring;
-using nlohmann::json;
 
 namespace {
 
-llama_config with(const json& changes, const char* type = "llama") {
-  json config{{"model_type", type}};
+llama_config with(const nlohmann::json& changes, const char* type = "llama") {
+  nlohmann::json config{{"model_type", type}};
   if (!changes.is_null()) config.update(changes);
   return llama_config::from_json(config, "config.json");
 }
 
-void check_refused(const json& changes, const std::string& text, const char* type = "llama") {
+void check_refused(const nlohmann::json& changes, const std::string& text, const char* type = "llama") {
   CAPTURE(changes.dump());
   CHECK_THROWS_AS(with(changes, type), coho::file_error);
   CHECK_THROWS_WITH(with(changes, type), ContainsSubstring(text));
@@ -52,10 +51,10 @@ TEST_CASE("llama_config: model type and architecture stand for each other and mu
   CHECK(with({{"architectures", {"LlamaForSequenceClassification"}}}).sequence_classification());
   check_refused({{"architectures", {"FalconForCausalLM"}}}, "the architecture FalconForCausalLM is not supported");
   check_refused({{"architectures", {"MistralForCausalLM"}}}, "contradicts");
-  check_refused({{"architectures", json::array()}}, "architectures");
+  check_refused({{"architectures", nlohmann::json::array()}}, "architectures");
   check_refused({}, "the model type \"gemma\" is not supported", "gemma");
-  CHECK_THROWS_WITH(llama_config::from_json(json::object()), ContainsSubstring("model_type: is missing"));
-  CHECK_THROWS_AS(llama_config::from_json(json::array()), coho::file_error);
+  CHECK_THROWS_WITH(llama_config::from_json(nlohmann::json::object()), ContainsSubstring("model_type: is missing"));
+  CHECK_THROWS_AS(llama_config::from_json(nlohmann::json::array()), coho::file_error);
 }
 
 TEST_CASE("llama_config: each number is checked and named") {
@@ -111,11 +110,11 @@ TEST_CASE("llama_config: rope scaling in the older and the newer form") {
   CHECK(with({{"rope_parameters", {{"rope_theta", 1e6}}}}).rope.theta == 1e6);
   CHECK(with({{"rope_parameters", {{"rope_type", "default"}, {"rope_theta", 1e6}}}}).rope.type == rope_type::none);
   CHECK(with({{"rope_scaling", nullptr}}).rope == rope_options{});
-  const json llama3{{"rope_type", "llama3"},
-                    {"factor", 8},
-                    {"low_freq_factor", 1},
-                    {"high_freq_factor", 4},
-                    {"original_max_position_embeddings", 8192}};
+  const nlohmann::json llama3{{"rope_type", "llama3"},
+                              {"factor", 8},
+                              {"low_freq_factor", 1},
+                              {"high_freq_factor", 4},
+                              {"original_max_position_embeddings", 8192}};
   CHECK(with({{"rope_scaling", llama3}}).rope.original_max_position_embeddings == 8192);
   const auto yarn = with({{"max_position_embeddings", 8192},
                           {"rope_scaling", {{"rope_type", "yarn"}, {"original_max_position_embeddings", 2048}}}})
@@ -136,13 +135,13 @@ TEST_CASE("llama_config: rope scaling in the older and the newer form") {
 }
 
 TEST_CASE("llama_config: of rope_scaling and rope_parameters in one file the older holds, as in transformers") {
-  const json newer{{"rope_type", "default"}, {"rope_theta", 5e4}}, older{{"type", "linear"}, {"factor", 2}};
+  const nlohmann::json newer{{"rope_type", "default"}, {"rope_theta", 5e4}}, older{{"type", "linear"}, {"factor", 2}};
   const auto both = with({{"rope_parameters", newer}, {"rope_scaling", older}}).rope;
   CHECK(both.type == rope_type::linear);
   CHECK(both.factor == 2);
   CHECK(both.theta == 1e4);  // that of rope_parameters goes with it
   CHECK(with({{"rope_parameters", newer}, {"rope_scaling", older}, {"rope_theta", 777}}).rope.theta == 777);
-  for (const auto& nothing : {json(nullptr), json::object()}) {
+  for (const auto& nothing : {nlohmann::json(nullptr), nlohmann::json::object()}) {
     CHECK(with({{"rope_parameters", newer}, {"rope_scaling", nothing}}).rope.theta == 5e4);
     CHECK(with({{"rope_parameters", nothing}, {"rope_scaling", older}}).rope == with({{"rope_scaling", older}}).rope);
     CHECK(with({{"rope_parameters", nothing}, {"rope_theta", 777}}).rope.theta == 777);
