@@ -315,6 +315,7 @@ void config::check_unknown() const {
     std::vector<std::string> candidates(state_->declared.begin(), state_->declared.end());
     auto meant = nearest(key, candidates);
     if (meant.empty()) meant = of_other_group(key, candidates);
+    if (meant.empty()) meant = nearest_renamed_key(key);
     if (meant.empty() && !own) {
       const std::vector<std::string> sections(state_->other_sections.begin(), state_->other_sections.end());
       if (const auto near_section = nearest(top, sections); !near_section.empty())

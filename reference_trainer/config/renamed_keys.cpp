@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <vector>
+
+#include "config/spelling.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -62,6 +65,18 @@ std::string renamed_key(std::string_view key) {
   });
   if (found == renamings.end()) return {};
   return std::string(key.substr(0, point + 1)) + std::string(found->now);
+}
+
+std::string nearest_renamed_key(std::string_view key) {
+  const auto point = key.find('.');
+  if (point == std::string_view::npos) return {};
+  const std::string section(key.substr(0, point));
+  std::vector<std::string> former;
+  for (const auto& one : renamings)
+    if (one.sections.find(" " + section + " ") != std::string_view::npos)
+      former.push_back(section + "." + std::string(one.before));
+  const auto meant = nearest(key, former);
+  return meant.empty() ? std::string() : renamed_key(meant);
 }
 
 }  // namespace coho::trainer

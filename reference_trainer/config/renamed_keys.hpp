@@ -9,4 +9,7 @@ namespace coho::trainer {
 /// key was never renamed.
 std::string renamed_key(std::string_view key);
 
+/// The same for a misspelt one: "sft.learning_rate.peak" for "sft.learning_rte". Empty where no former key is near.
+std::string nearest_renamed_key(std::string_view key);
+
 }  // namespace coho::trainer

@@ -69,7 +69,7 @@ TEST_CASE("answers: questions of another form are refused with what is wrong") {
   refuses(answer_form::vicuna_bench, R"({"turns": ["u1"]})", "not a FastChat question record");
   refuses(answer_form::vicuna_bench, R"({"question_id": 1.5, "turns": ["u1"]})", "\"question_id\"");
   refuses(answer_form::vicuna_bench, R"({"question_id": 1, "turns": "u1"})", "expected a list of texts");
-  refuses(answer_form::vicuna_bench, R"({"question_id": 1, "turns": [""]})", "not empty");
+  refuses(answer_form::vicuna_bench, R"({"question_id": 1, "turns": [""]})", "non-empty");
   refuses(answer_form::alpaca_eval, R"({"question_id": 1})", "not a prompt record");
   refuses(answer_form::alpaca_eval, R"({"instruction": "u", "dataset": 3})", "\"dataset\"");
   CHECK_THROWS_AS(answer_form_by_name("arena"), argument_error);

@@ -148,7 +148,7 @@ TEST_CASE("bitsandbytes: each field of the quant state is checked") {
                                      nlohmann::json(18446744073709551615U)}) {
     check_field_refused(false, "blocksize", size, "the field blocksize must be a positive");
   }
-  check_field_refused(false, "dtype", "int8", "is \"int8\" and not");
+  check_field_refused(false, "dtype", "int8", "is \"int8\", not");
   check_field_refused(false, "shape", {50, 6}, "is [50,6], but the model needs [6, 50]");
   check_field_refused(false, "shape", {300}, "but the model needs [6, 50]");
   check_field_refused(false, "shape", {6, "x"}, "must be a list of whole numbers");

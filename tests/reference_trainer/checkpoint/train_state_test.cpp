@@ -116,5 +116,5 @@ TEST_CASE("train_state: what is not a state is refused") {
   CHECK_THROWS_WITH(load_train_state(folder.path()), Catch::Matchers::ContainsSubstring("values: is missing or not"));
   coho::test::write_bytes(folder / "file", "x");
   CHECK_THROWS_WITH(save_train_state(folder / "file", 1, state_of(1)),
-                    Catch::Matchers::ContainsSubstring("cannot be made"));
+                    Catch::Matchers::ContainsSubstring("cannot be created"));
 }

@@ -157,7 +157,7 @@ TEST_CASE("sources: another form is an error with its place, the fields seen and
   CHECK_THAT(error_of(R"({"question":7,"answer":"x"})"), ContainsSubstring("line 1: field \"question\""));
   CHECK_THAT(error_of(R"({"conversations":"x"})"), ContainsSubstring("a list of messages"));
   CHECK_THAT(error_of(R"({"conversations":[{"speaker":"x"}]})"), ContainsSubstring("neither {role, content}"));
-  CHECK_THAT(error_of(R"({"conversations":[{"from":"human","value":3}]})"), ContainsSubstring("no text"));
+  CHECK_THAT(error_of(R"({"conversations":[{"from":"human","value":3}]})"), ContainsSubstring("not a string"));
 }
 
 TEST_CASE("sources: real collections give a prompt a record") {

@@ -114,7 +114,7 @@ TEST_CASE("generate, chat and eval run on a trained model") {
     CHECK(run_program({"generate", "--model", model, "--prompts", (folder / "empty.jsonl").string()}).first ==
           static_cast<int>(exit_code::file_bad));
     CHECK(run_program({"generate", "--model", model, "--max-tokens", "0"}).first ==
-          static_cast<int>(exit_code::option));
+          static_cast<int>(exit_code::config));
     CHECK(run_program({"generate", "--model", model, "--prompt", "a", "--prompts", "b"}).first ==
           static_cast<int>(exit_code::config));
     CHECK(run_program({"generate", "--model", (folder / "none").string()}).first ==

@@ -302,7 +302,7 @@ TEST_CASE("self-align: a dry run says what the prefix takes, without the data") 
   CHECK_THAT(text, ContainsSubstring("(2 exemplars)") && ContainsSubstring("Of 512 positions"));
   CHECK_FALSE(std::filesystem::exists(folder / "a.jsonl"));
   std::filesystem::remove(folder / "form.txt");
-  CHECK_THAT(rehearsed(given), ContainsSubstring("not there"));
+  CHECK_THAT(rehearsed(given), ContainsSubstring("template are missing"));
 }
 
 TEST_CASE("self-align: what cannot be run is refused before a file is written") {

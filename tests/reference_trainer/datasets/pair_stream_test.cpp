@@ -114,7 +114,7 @@ TEST_CASE("pair stream: files that do not fit together are refused with file and
   refused(line("p", {"1"}) + line("x", {"1"}), "a different prompt", "b.jsonl: line 2");
   refused(line("p", {"1"}), "b.jsonl ended before this prompt", "a.jsonl: line 2");
   refused(line("p", {"1"}) + line("q", {"1"}) + line("r", {"1"}), "a.jsonl ended before", "b.jsonl: line 3");
-  refused("", "holds no records", "b.jsonl");
+  refused("", "has no records", "b.jsonl");
   write_bytes(folder / "one.jsonl", line("p", {"1", "2"}) + line("q", {"1"}));
   pair_stream one({folder / "one.jsonl"}, {});
   CHECK_THROWS_WITH(pairs_of(one), Catch::Matchers::ContainsSubstring("line 2") &&

@@ -180,7 +180,7 @@ TEST_CASE("preference data: a margin that a record without principles brings is 
   CHECK(sets.notes.back().find("2 of 4 pairs have one") != std::string::npos);
   auto none = opened(given + settings{"reward.margins=none"});
   CHECK(margins(none.training) == std::vector<double>{0, 0, 0, 0});
-  CHECK(none.notes.back().find("left out") != std::string::npos);
+  CHECK(none.notes.back().find("not used") != std::string::npos);
   CHECK_THROWS_AS(opened(given + settings{"reward.margins=all"}), config_error);
   write_bytes(folder / "pairs.jsonl", R"({"prompt":"one","chosen":"yes","rejected":"no","margin":"large"})"
                                       "\n");

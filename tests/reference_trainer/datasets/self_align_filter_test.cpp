@@ -197,7 +197,7 @@ TEST_CASE("self-align filters: keys, and values out of range") {
   CHECK_FALSE(read({"self_align.unfinished=keep"}).checks(unfinished));
   CHECK(read({}).repeated == repeated_answer::remove);
   CHECK(read({"self_align.repetition=truncate"}).repeated == repeated_answer::truncate);
-  CHECK_THROWS_WITH(read({"self_align.maximum_echo=1.5"}), ContainsSubstring("between 0 and 1"));
+  CHECK_THROWS_WITH(read({"self_align.maximum_echo=1.5"}), ContainsSubstring("in [0, 1]"));
   CHECK_THROWS_WITH(read({"self_align.maximum_repetition=-1"}), ContainsSubstring("maximum_repetition"));
   CHECK_THROWS_AS(read({"self_align.leak_words=0"}), config_error);
   CHECK_THROWS_AS(read({"self_align.filters.echo=3"}), config_error);

@@ -90,7 +90,7 @@ TEST_CASE("mpirun: what ranks do not have alike, or cannot do, ends the job with
   const auto other_seed = started(coho_line("sft", sft_of(folder, "out") + settings{"seed=7"}));
   INFO(other_seed.err);
   CHECK(other_seed.status == 7);
-  CHECK(occurrences(other_seed.err, "rank 1 has another recipe than rank 0") == 1);
+  CHECK(occurrences(other_seed.err, "rank 1 has a different recipe than rank 0") == 1);
   CHECK_FALSE(std::filesystem::exists(folder / "out"));
 
   const auto no_data = started(coho_line("sft", sft_of(folder, "out") + settings{"sft.data=nowhere.jsonl"}));

@@ -134,8 +134,8 @@ TEST_CASE("ranks with another recipe, model or data are found out on all") {
     return found;
   };
   CHECK_THAT(message(after),
-             Catch::Matchers::StartsWith("rank 2 has another file or folder for model.path than rank 0"));
-  CHECK_THAT(message(prints("seed = 2\n")), Catch::Matchers::StartsWith("rank 2 has another recipe than rank 0"));
+             Catch::Matchers::StartsWith("rank 2 has a different file or folder for model.path than rank 0"));
+  CHECK_THAT(message(prints("seed = 2\n")), Catch::Matchers::StartsWith("rank 2 has a different recipe than rank 0"));
   on_ranks(2, [&](process_group& group) { require_same_run(group, before); });
   CHECK(fingerprint_of(folder / "nowhere") == 0);
 }

@@ -88,5 +88,5 @@ TEST_CASE("bad records: items of an array are passed over, a file that is damage
   coho::test::write_bytes(path, "[{\"instruction\": \"a\"}, {\"instruction\": \"b\"");
   CHECK_THROWS_WITH(read(path), ContainsSubstring("the file ends inside the array"));
   coho::test::write_bytes(path, "{\"other\": 1}\n");
-  CHECK_THROWS_WITH(read(path), ContainsSubstring("holds no records"));
+  CHECK_THROWS_WITH(read(path), ContainsSubstring("has no records"));
 }

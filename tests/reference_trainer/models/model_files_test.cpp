@@ -31,7 +31,8 @@ void disturb(loaded_model& model, const std::string& role) {
 double score(loaded_model& model, const std::string& role) {
   const std::int64_t length[] = {static_cast<std::int64_t>(few_tokens.size())};
   auto& bank = *model.bank;
-  return bank.scalar_output(role, bank.hidden(role, token_tensor(few_tokens), sequence_layout(length)))[-1].item<double>();
+  return bank.scalar_output(role, bank.hidden(role, token_tensor(few_tokens), sequence_layout(length)))[-1]
+      .item<double>();
 }
 
 }  // namespace
@@ -257,7 +258,7 @@ TEST_CASE("model_files: an adapter over other weights than those it was trained 
   load_role(altered, "b", folder / "a");
   REQUIRE(heard.lines().size() == 1);
   CHECK_THAT(heard.text(), Catch::Matchers::ContainsSubstring(base.string()) &&
-                               Catch::Matchers::ContainsSubstring(other.string() + " has other weights (linears)"));
+                               Catch::Matchers::ContainsSubstring(other.string() + " has different weights (linears)"));
 
   // Without a fingerprint, as PEFT writes adapters, only the name can tell.
   std::filesystem::remove(folder / "a" / fingerprint_file);

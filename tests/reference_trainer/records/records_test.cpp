@@ -252,8 +252,8 @@ TEST_CASE("a record of no known form names its fields and what is accepted") {
              ContainsSubstring("\"preference\""));
   CHECK_THAT(error_of<judgement_record>(R"({"instruction":"a","output_1":"b","output_2":"c","scores":{"x":[1]}})"),
              ContainsSubstring("must be two numbers"));
-  CHECK(error_of<prompt_record>("\n\n") == "holds no records");
-  CHECK(error_of<prompt_record>("[]") == "holds no records");
+  CHECK(error_of<prompt_record>("\n\n") == "has no records");
+  CHECK(error_of<prompt_record>("[]") == "has no records");
 }
 
 TEST_CASE("real files give typed records") {

@@ -89,7 +89,7 @@ TEST_CASE("special_token_ids: sampling stops at generation_config.json's ids, el
   CHECK(decided({}, {4, 2}).ends == std::vector<token>{2, 4});
   const auto other = decided({{"generation_config.json", {{"eos_token_id", 4}}}});
   CHECK((other.end == 4 && other.ends == std::vector<token>{4}));
-  CHECK_THAT(said(other), ContainsSubstring("generation_config.json's end tokens are used: 4 (\"a\"), and not"));
+  CHECK_THAT(said(other), ContainsSubstring("generation_config.json's end tokens are used: 4 (\"a\"), not"));
   CHECK(decided({{"generation_config.json", {{"bos_token_id", 1}}}}, {4}).ends == std::vector<token>{4});
   CHECK_THROWS_WITH(decided({{"generation_config.json", {{"eos_token_id", {2, 10}}}}}),
                     ContainsSubstring("generation_config.json: eos_token_id: 10 is beyond"));

@@ -91,7 +91,7 @@ TEST_CASE("prompts and numbers that cannot be are refused") {
   small_world world;
   const auto reward = [](std::span<const reward_query> queries) { return std::vector<double>(queries.size(), 1.0); };
   const auto bonus = [](const reward_query&) { return std::nan(""); };
-  const scoring_models models{.policy = world.policy, .reward = reward, .decoder = no_decoder, .bonus = bonus};
+  const scoring_models models{world.policy, reward, no_decoder, bonus};
   CHECK_THROWS_WITH(sample_and_score(models, small_world::prompts(2), two_tokens, rng(1)),
                     Catch::Matchers::ContainsSubstring("the bonus of rollout 0 is not finite"));
   const std::vector<rl_prompt> alike(2, {.tokens = {1}, .key = 7});
