@@ -106,7 +106,7 @@ class prompt_collection {
             ++counts.of(prompt_removal::bad_record);
           });
     }
-    if (counts.read == 0) throw file_error(source.path.string(), "", "holds no records");
+    if (counts.read == 0) throw file_error(source.path.string(), "", "has no records");
     for (std::size_t i = 0; i < draws.size(); ++i) {
       if (!counts.parts.empty()) counts.parts[i].drawn = draws[i].size();
       for (const auto& prompt : draws[i].take()) {
