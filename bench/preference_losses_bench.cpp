@@ -130,7 +130,7 @@ struct dpo {
   static auto raw(const auto& in) {
     return over_pairs(in, [&](std::size_t i) -> pair {
       const double chosen = static_cast<double>(in.log_probs.data()[i]) - in.reference.data()[i];
-      const double rejected = static_cast<double>(in.rejected.data()[i]) - in.other_reference.data()[i];
+      const double rejected = static_cast<double>(in.other.data()[i]) - in.other_reference.data()[i];
       const double z = beta * (chosen - rejected);
       double loss, slope;
       if constexpr (Form == dpo_form::hinge) {
@@ -153,7 +153,7 @@ struct dpo {
   }
   static auto own(const auto& in) {
     const dpo_loss loss{{.beta = beta, .form = Form, .label_smoothing = epsilon}};
-    return numbers(loss.value_and_grad(in.log_probs, in.rejected, in.reference, in.other_reference, in.weights));
+    return numbers(loss.value_and_grad(in.log_probs, in.other, in.reference, in.other_reference, in.weights));
   }
 };
 
@@ -189,7 +189,7 @@ struct kto {
 struct orpo {
   static auto raw(const auto& in) {
     return over_pairs(in, [&](std::size_t i) -> pair {
-      const double first = in.log_probs.data()[i], second = in.rejected.data()[i];
+      const double first = in.log_probs.data()[i], second = in.other.data()[i];
       const double p = std::exp(first), q = std::exp(second);
       const double z = first - std::log1p(-p) - (second - std::log1p(-q));
       const pair term = logistic(z);
@@ -197,34 +197,34 @@ struct orpo {
     });
   }
   static auto own(const auto& in) {
-    return numbers(orpo_loss{{.lambda = 0.1}}.value_and_grad(in.log_probs, in.rejected, in.weights));
+    return numbers(orpo_loss{{.lambda = 0.1}}.value_and_grad(in.log_probs, in.other, in.weights));
   }
 };
 
 struct simpo {
   static auto raw(const auto& in) {
     return over_pairs(in, [&](std::size_t i) -> pair {
-      const double margin = 2.0 * (static_cast<double>(in.log_probs.data()[i]) - in.rejected.data()[i]);
+      const double margin = 2.0 * (static_cast<double>(in.log_probs.data()[i]) - in.other.data()[i]);
       const pair term = logistic(margin - 0.5);
       return {term.loss, 2.0 * term.d_first, -2.0 * term.d_first, margin};
     });
   }
   static auto own(const auto& in) {
-    return numbers(simpo_loss{{.beta = 2, .gamma = 0.5}}.value_and_grad(in.log_probs, in.rejected, in.weights));
+    return numbers(simpo_loss{{.beta = 2, .gamma = 0.5}}.value_and_grad(in.log_probs, in.other, in.weights));
   }
 };
 
 struct cpo {
   static auto raw(const auto& in) {
     return over_pairs(in, [&](std::size_t i) -> pair {
-      const double first = in.log_probs.data()[i], z = 0.1 * (first - in.rejected.data()[i]);
+      const double first = in.log_probs.data()[i], z = 0.1 * (first - in.other.data()[i]);
       const pair term = logistic(z);
       const double pull = -1 / std::max<double>(in.lengths.data()[i], 1);
       return {term.loss + pull * first, 0.1 * term.d_first + pull, -0.1 * term.d_first, z};
     });
   }
   static auto own(const auto& in) {
-    return numbers(cpo_loss{{.beta = 0.1}}.value_and_grad(in.log_probs, in.rejected, in.lengths, in.weights));
+    return numbers(cpo_loss{{.beta = 0.1}}.value_and_grad(in.log_probs, in.other, in.lengths, in.weights));
   }
 };
 

@@ -30,11 +30,11 @@ class module_gradients {
   }
   /// Σ g², with the squares of each parameter summed in double.
   double squared_gradient_norm() const {
-    double sum = 0;
+    double total = 0;
     for (const auto& parameter : parameters_) {
-      if (parameter.grad().defined()) sum += parameter.grad().to(at::kDouble).square().sum().item<double>();
+      if (parameter.grad().defined()) total += parameter.grad().to(at::kDouble).square().sum().item<double>();
     }
-    return sum;
+    return total;
   }
   void scale_gradients(double factor) {
     for (auto& parameter : parameters_) {

@@ -181,10 +181,10 @@ class module_policy : public module_gradients {
     std::vector<std::int64_t> last;
     for (std::size_t k = 0; k < rows.size(); ++k)
       last.push_back(static_cast<std::int64_t>(k * longest + rows[k].size() - 1));
-    const at::Device where = device();
+    const at::Device on = device();
     const at::Tensor logits =
-        detail::position_rows(*module_, detail::padded_rows(rows, options_.padding, where), "module_policy");
-    return logits.index_select(0, detail::indices_tensor(last, where)).to(at::kCPU, at::kFloat).contiguous();
+        detail::position_rows(*module_, detail::padded_rows(rows, options_.padding, on), "module_policy");
+    return logits.index_select(0, detail::indices_tensor(last, on)).to(at::kCPU, at::kFloat).contiguous();
   }
 
   Module* module_;
