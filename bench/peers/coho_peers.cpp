@@ -77,7 +77,7 @@ void run(const folder& files) {
   for (std::int64_t i = 0; i <= sequences; ++i) offsets.push_back(static_cast<std::size_t>(i * length));
 
   const auto gae = timed("gae", 30, [&] {
-    return coho::gae(coho::advantage_inputs<at::Tensor>{.rewards = rewards, .values = values, .offsets = offsets},
+    return coho::gae(coho::advantage_inputs<float>{.rewards = rewards, .values = values, .offsets = offsets},
                      {.gamma = 0.99, .lambda = 0.95});
   });
   files.write("coho.advantages", gae.advantages);
@@ -89,13 +89,13 @@ void run(const folder& files) {
 
   const auto weights = coho::make_token_weights(mask, offsets);
   const auto policy = timed("ppo_policy_loss", 30, [&] {
-    return coho::ppo_clip_loss{}.value_and_grad(coho::policy_loss_inputs<at::Tensor>{
+    return coho::ppo_clip_loss{}.value_and_grad(coho::policy_loss_inputs<float>{
         .log_probs = log_probs, .old_log_probs = old_log_probs, .advantages = gae.advantages, .weights = weights});
   });
   files.write("coho.policy_loss", number(policy.value));
   files.write("coho.d_log_probs", policy.d_log_probs);
   const auto value = timed("ppo_value_loss", 30, [&] {
-    return coho::value_clip_loss{}.value_and_grad(coho::value_loss_inputs<at::Tensor>{
+    return coho::value_clip_loss{}.value_and_grad(coho::value_loss_inputs<float>{
         .values = values, .old_values = old_values, .returns = gae.returns, .weights = weights});
   });
   files.write("coho.value_loss", number(value.value));
