@@ -1141,7 +1141,7 @@ decltype(auto) with_mask(const optional_mask<Number>& mask, std::size_t size, co
 
 namespace coho::inline v0_1 {
 
-/// What advantages of tokens are estimated from, by name. `Array` is double (the default where only braces are written),
+/// Named inputs of the token-level advantage estimators. `Array` is double (the default where only braces are written),
 /// float, or a tensor type; arrays have one number per token.
 ///
 ///     coho::gae({.rewards = rewards, .values = values, .offsets = offsets}, {.lambda = 0.95});
@@ -1150,9 +1150,9 @@ template <class Array = double>
 struct advantage_inputs {
   [[no_unique_address]] detail::by_name only_by_name = detail::named;
   typename detail::input_types<Array>::number rewards;     ///< r_t; results are of its type
-  typename detail::input_types<Array>::constant values{};  ///< V_t, read before y_t is seen
-  optional_mask<Array> mask{};                             ///< 0: not part of the response; none: all tokens are
-  std::span<const std::size_t> offsets{};                  ///< of the sequences, one entry more than there are
+  typename detail::input_types<Array>::constant values{};  ///< V_t, the estimate before y_t
+  optional_mask<Array> mask{};                             ///< 0: not part of the response; none: all tokens count
+  std::span<const std::size_t> offsets{};                  ///< sequence boundaries: N + 1 entries
 };
 
 namespace detail {
@@ -1195,9 +1195,9 @@ struct gae_fn {
   ///
   ///     δ_t = r_t + γ·V_{t+1} − V_t,   A_t = δ_t + γλ·A_{t+1},   R_t = A_t + V_t
   ///
-  /// with V and A zero after the last token of each sequence, whether it ended by itself or was cut.
+  /// with V and A zero after the last token of each sequence, whether it ended by itself or was truncated.
   ///
-  /// Takes `advantage_inputs`: arrays, ranges or tensors. Tokens whose mask is 0 are skipped as if they were not there,
+  /// Takes `advantage_inputs`: arrays, ranges or tensors. Tokens whose mask is 0 are skipped as if absent:
   /// neither read nor discounted over, and their results are 0. Returns Eigen arrays of the rewards' number type (tensors
   /// for tensors, detached). Throws option_error (gamma, lambda outside [0, 1]), argument_error (lengths, offsets, a
   /// reward or value of a real token that is not finite).
@@ -1243,7 +1243,7 @@ struct gae_fn {
         advantages[t] = static_cast<Number>(advantage);
         returns[t] = static_cast<Number>(advantage + value);
       }
-      // What is not finite stays so up to the first token.
+      // Non-finite values propagate to the first token.
       if (!std::isfinite(advantage)) refuse(i);
     }
     return result;
@@ -1707,7 +1707,7 @@ namespace coho::inline v0_1 {
 enum class deviation { population, bessel };
 constexpr auto option_names(deviation) { return std::array{"population", "bessel"}; }
 
-/// Which numbers the mean and deviation are taken over, and which are changed.
+/// Which numbers enter the mean and deviation, and which are changed.
 enum class whiten_scope {
   real_tokens,    ///< those with mask 1; the others become 0 and are never read
   all_positions,  ///< padding too, as AlpacaFarm's and SALMON's code do; the mask is ignored
@@ -1722,7 +1722,7 @@ struct whiten_options {
 
   /// Over real tokens of the whole batch.
   static whiten_options paper() { return {}; }
-  /// As the released code: padding counts. Lay the batch out padded to the fixed response length to reproduce its
+  /// Like the released code: padding counts. Lay the batch out padded to the fixed response length to reproduce its
   /// numbers.
   static whiten_options salmon_code() { return {.scope = whiten_scope::all_positions}; }
 
@@ -1743,12 +1743,12 @@ struct moments {
 
 namespace detail {
 
-/// Elements of a mask that are looked at together: most parts are all real or all padding.
+/// Mask elements examined together: most such parts are all real or all padding.
 inline constexpr std::size_t mask_part = 64;
 
 template <class Mask>
 std::size_t count_real(const Mask& mask, std::size_t begin, std::size_t count) noexcept {
-  std::uint8_t real = 0;  // a sum in bytes, as masks of bytes are added fastest
+  std::uint8_t real = 0;  // a sum in bytes, since byte masks are added fastest this way
   if (count == mask_part) {
     for (std::size_t k = 0; k < mask_part; ++k) real += static_cast<std::uint8_t>(mask[begin + k] != 0);
   } else {
@@ -1758,7 +1758,7 @@ std::size_t count_real(const Mask& mask, std::size_t begin, std::size_t count) n
 }
 
 /// Calls f(begin, end, real, mask) for parts of [begin, end), `real` elements of which have a mask other than 0: for
-/// neighbouring parts together, and with a mask that says so at compile time, where all are real.
+/// merged over neighbouring parts, and with a mask that is real at compile time where all elements are.
 template <class Mask, class F>
 void for_mask_parts(const Mask& mask, std::size_t begin, std::size_t end, const F& f) {
   if constexpr (std::is_same_v<Mask, all_real>) {
@@ -1792,8 +1792,8 @@ struct moment_sums {
   }
 };
 
-/// One pass in blocks. Of each block, differences from the mean of what went before (at first: from the first number)
-/// are summed, and their squares. With s and q these sums and n the count so far, block included, the mean moves by s/n
+/// One pass in blocks. In each block, differences from the mean so far (at first: from the first number)
+/// and their squares are summed. With s and q these sums and n the count so far, block included, the mean moves by s/n
 /// and the sum of squares grows by q − s²/n. That does not cancel, however far the mean is from 0: after the first
 /// block s²/n is at most q/2, and within it q is at most (number of elements + 1)·result, as one of the elements is the
 /// origin.
@@ -1925,10 +1925,10 @@ inline constexpr whiten_fn whiten{};
 
 namespace coho::inline v0_1 {
 
-/// What the difference from the group's mean is divided by.
+/// The divisor of the difference from the group's mean.
 enum class group_scale {
   group_deviation,  ///< the group's own deviation + ε (GRPO, Shao et al. 2024)
-  none,  ///< 1: prompts that are nearly always solved, or hardly ever, gain no weight (Dr. GRPO, Liu et al. 2025)
+  none,  ///< 1: nearly solved and hopeless prompts gain no weight (Dr. GRPO, Liu et al. 2025)
   batch_deviation,  ///< the deviation of all rewards of the batch, over all ranks, + ε
 };
 constexpr auto option_names(group_scale) { return std::array{"group_deviation", "none", "batch_deviation"}; }
@@ -1959,8 +1959,8 @@ inline void require_finite_group(bool finite, std::size_t group, const char* who
   if (!finite) throw_group_not_finite(group, who);
 }
 
-/// The rewards of one group: copied where their number is known to the compiler, so that a group stays in registers
-/// whatever is written meanwhile.
+/// The rewards of one group: copied if their number is a compile-time constant, so that a group stays in registers
+/// despite stores in between.
 template <class Rewards, std::size_t Size>
 struct group_of {
   double rewards[Size];
@@ -1980,8 +1980,8 @@ struct group_of<Rewards, 0> {
   double operator[](std::size_t i) const noexcept { return static_cast<double>(all[begin + i]); }
 };
 
-/// Calls f(g, begin, group) for each group. Loops over so few elements cost more than what they do: usual sizes are
-/// constants of the compiler.
+/// Calls f(g, begin, group) for each group. Loops over so few elements cost more than their work: usual sizes are
+/// compile-time constants.
 template <class Rewards, class F>
 void for_groups(const Rewards& rewards, std::span<const std::size_t> groups, const F& f) {
   for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
@@ -1999,8 +1999,8 @@ void for_groups(const Rewards& rewards, std::span<const std::size_t> groups, con
   }
 }
 
-/// The mean of one group. Differences from the first reward are what is averaged, so that equal rewards differ from it
-/// by exactly 0, whatever they are.
+/// The mean of one group. Differences from the first reward are averaged, so that equal rewards differ from it
+/// by exactly 0.
 struct group_mean {
   double first = 0, shift = 0;
 
@@ -2008,7 +2008,7 @@ struct group_mean {
   explicit group_mean(const Group& rewards) {
     if (rewards.size() == 0) return;
     first = rewards[0];
-    double odd = 0;  // two sums: one alone would wait for each addition
+    double odd = 0;  // two sums: a single one would wait for each addition
     std::size_t i = 1;
     for (; i + 1 < rewards.size(); i += 2) {
       odd += rewards[i] - first;
@@ -2037,10 +2037,10 @@ struct group_relative_fn {
   ///
   ///     A_i = (r_i − mean of the group) / (deviation + ε)
   ///
-  /// `rewards`: one a response (array, range or tensor). `groups`: group g is the responses [groups[g], groups[g + 1]);
-  /// sizes may differ. Returns one advantage a response, an Eigen array of the rewards' number type (a tensor for a
-  /// tensor, detached); `sequence_spread` gives them to tokens. A group whose rewards are equal, or that holds one
-  /// response, has advantages of exactly 0. The mean holds r_i itself: without scaling, the expected gradient is (G −
+  /// `rewards`: one per response (array, range or tensor). `groups`: group g is responses [groups[g], groups[g + 1]);
+  /// sizes may differ. Returns one advantage per response, an Eigen array of the rewards' number type (a tensor for a
+  /// tensor, detached); `sequence_spread` expands them to tokens. Groups of equal rewards, or of one
+  /// response, get advantages of exactly 0. The mean includes r_i: without scaling, the expected gradient is (G −
   /// 1)/G times that of `leave_one_out`, for groups of G. With batch_deviation all ranks must call together. Throws
   /// option_error (epsilon), argument_error (offsets that do not fit; rewards that are not finite).
   ///
@@ -2066,7 +2066,7 @@ struct group_relative_fn {
     double factor = 1;
     if (options.scale == group_scale::batch_deviation) {
       const moments all = detail::global_moments(rewards, detail::all_real{rewards.size()}, options.deviation, ranks);
-      // Found by all ranks alike, so that none is left waiting.
+      // All ranks detect it alike, so that none is left waiting.
       require_argument(std::isfinite(all.mean) && std::isfinite(all.deviation),
                        "group_relative: the mean or deviation of the batch is not finite");
       factor = 1 / (all.deviation + options.epsilon);
@@ -2104,7 +2104,7 @@ inline constexpr group_relative_fn group_relative{};
 
 namespace coho::inline v0_1::detail {
 
-/// Calls step(t, state) for the tokens t of each sequence from its last to its first, from a fresh State.
+/// Calls step(t, state) for the tokens t of each sequence from last to first, starting from a fresh State.
 template <class State, class Step>
 void scan_backwards(std::span<const std::size_t> offsets, const Step& step) {
   for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
@@ -2142,9 +2142,9 @@ struct lambda_returns_fn {
   /// read.
   ///
   /// Takes `advantage_inputs` (arrays, ranges or tensors) and the options of `gae`. Tokens whose mask is 0 are skipped
-  /// as if they were not there, neither read nor discounted over, and their result is 0. Returns an Eigen array of the
+  /// as if absent, neither read nor discounted over, and their result is 0. Returns an Eigen array of the
   /// rewards' number type (a tensor for a tensor, detached). Throws option_error (gamma, lambda outside [0, 1]),
-  /// argument_error (lengths, offsets, a result that is not finite).
+  /// argument_error (lengths, offsets, a non-finite result).
   ///
   ///     std::vector<double> rewards{0, 0, 1}, values{0, 0, 1};
   ///     std::vector<std::size_t> offsets{0, 3};
@@ -2198,7 +2198,7 @@ namespace coho::inline v0_1 {
 
 struct leave_one_out_options {
   bool scale = false;                             ///< divide by the deviation of the others + ε, where it is not 0
-  coho::deviation deviation = deviation::bessel;  ///< of the others: divide squares by their number less 1, or by it
+  coho::deviation deviation = deviation::bessel;  ///< of the others: divides the sum of squares by n − 1 or n
   double epsilon = 1e-6;                          ///< added to the deviation; > 0
 
   static void describe(auto&& visit, auto&... o) {
@@ -2211,8 +2211,8 @@ struct leave_one_out_options {
 template <class Array>
 struct leave_one_out_result {
   Array advantages;  ///< one per response
-  Array baselines;   ///< mean reward of the other responses; of a response alone in its group, its own
-  Array deviations;  ///< deviation of the rewards of the others; without `scale`, empty
+  Array baselines;   ///< mean reward of the other responses; in a group of one, the response's own
+  Array deviations;  ///< deviation of the rewards of the others; empty without `scale`
 };
 
 struct leave_one_out_fn {
@@ -2221,14 +2221,14 @@ struct leave_one_out_fn {
   ///
   ///     A_i = r_i − b_i,   b_i = mean of the rewards of the other responses to the same prompt
   ///
-  /// b_i does not depend on response i, so the expected gradient is the true one. With `scale`, A_i is divided by the
+  /// b_i does not depend on response i, so the gradient is unbiased. With `scale`, A_i is divided by the
   /// deviation of those same rewards + ε; where that is 0 (always, with Bessel's correction, in groups of two) it is
-  /// left as it is.
+  /// not scaled.
   ///
-  /// `rewards`: one a response (array, range or tensor). `groups`: group g is the responses [groups[g], groups[g + 1]);
-  /// sizes may differ. A response alone in its group has advantage 0. Returns Eigen arrays of the rewards' number type
-  /// (tensors for tensors, detached); `sequence_spread` gives advantages to tokens. Throws option_error (epsilon),
-  /// argument_error (offsets that do not fit; rewards that are not finite).
+  /// `rewards`: one per response (array, range or tensor). `groups`: group g is responses [groups[g], groups[g + 1]);
+  /// sizes may differ. In a group of one the advantage is 0. Returns Eigen arrays of the rewards' number type
+  /// (tensors for tensors, detached); `sequence_spread` expands advantages to tokens. Throws option_error (epsilon),
+  /// argument_error (offsets that do not fit; non-finite rewards).
   ///
   ///     std::vector<double> rewards{1, 2, 3};
   ///     std::vector<std::size_t> groups{0, 3};
@@ -2275,7 +2275,7 @@ struct leave_one_out_fn {
     const auto one = [=, &defects](std::size_t, std::size_t begin, const auto& group) {
       const others mean(group);
       const auto advantage = [&](std::size_t i) { return mean.difference(group[i]); };
-      // One result at a time, so that loops of a constant length vectorise.
+      // One result at a time, so that fixed-length loops vectorise.
       for (std::size_t i = 0; i < group.size(); ++i) advantages[begin + i] = static_cast<Number>(advantage(i));
       for (std::size_t i = 0; i < group.size(); ++i)
         baselines[begin + i] = static_cast<Number>(group[i] - advantage(i));
@@ -2323,8 +2323,8 @@ struct leave_one_out_fn {
     }
   }
 
-  // Those before i and those after it, merged. To take r_i out of the sum of all squares would cancel: deviations that
-  // are 0 would come out as noise, to be divided by.
+  // Those before i and those after it, merged. Subtracting r_i from the sum of all squares would cancel: deviations
+  // of 0 would come out as noise, and be divided by.
   template <class R>
   static void deviations_of_others(const R& rewards, std::size_t begin, std::size_t end, deviation kind, double* out) {
     const auto one = [&](std::size_t i) {
@@ -2363,7 +2363,7 @@ struct return_to_go_options {
 
 namespace detail {
 
-// Discounted sums; what is not finite is left to the caller.
+// Discounted sums; non-finite results are left to the caller.
 template <class Number>
 struct discounted_sums {
   array_of<Number> values;
@@ -2398,12 +2398,12 @@ struct return_to_go_fn {
   ///
   ///     G_t = r_t + γ·G_{t+1},   0 after the last token of each sequence
   ///
-  /// It is `gae` without values and with λ = 1: the advantage of algorithms that have no value model. `rewards`: one a
+  /// It is `gae` without values and with λ = 1: the advantage of algorithms without a value model. `rewards`: one per
   /// token (array, range or tensor). `offsets`: N + 1 entries. `mask` (optional): 0 marks tokens that are not part of
-  /// the response, tool output in the middle for instance. They are skipped as if they were not there: not read, not
-  /// discounted over, and their result is 0. So with γ = 0.5 the rewards 0 0 · · 2 give 0.5 1 0 0 2: two dots cost no
+  /// the response, such as tool output in the middle. They are skipped as if absent: not read, not
+  /// discounted over, and their result is 0. With γ = 0.5 the rewards 0 0 · · 2 give 0.5 1 0 0 2: the two dots cost no
   /// discount. Returns an Eigen array of the rewards' number type (a tensor for a tensor, detached). Throws
-  /// option_error (gamma), argument_error (lengths, offsets, a result that is not finite).
+  /// option_error (gamma), argument_error (lengths, offsets, a non-finite result).
   ///
   ///     std::vector<double> rewards{0, 0, 1};
   ///     std::vector<std::size_t> offsets{0, 3};
@@ -2451,7 +2451,7 @@ namespace coho::inline v0_1 {
 
 struct reinforce_plus_plus_options {
   double gamma = 1;  ///< discount per token, in [0, 1]
-  /// OpenRLHF divides squares by n, as here; verl by n − 1. Both whiten real tokens of the whole batch.
+  /// OpenRLHF divides the sum of squares by n, as here; verl by n − 1. Both whiten real tokens of the whole batch.
   whiten_options whitening{};
 
   static void describe(auto&& visit, auto&... o) {
@@ -2495,7 +2495,7 @@ struct reinforce_plus_plus_fn {
     const auto& host = detail::on_host(rewards);
     const auto elements = detail::host_elements(host);
     using sums = detail::discounted_sums<detail::host_number_t<decltype(host)>>;
-    // What is not finite is left for `whiten` to find, which does so on all ranks alike.
+    // `whiten` reports non-finite values, on all ranks alike.
     const auto advantages = [&](const auto& real) {
       const sums returns(elements, real, offsets, options.gamma, "reinforce_plus_plus");
       return whiten(returns.values, real, options.whitening, ranks);
@@ -2511,18 +2511,18 @@ struct reinforce_plus_plus_fn {
 inline constexpr reinforce_plus_plus_fn reinforce_plus_plus{};
 
 struct reinforce_plus_plus_baseline_fn {
-  /// REINFORCE++-baseline (same paper): several responses a prompt, whose mean is the baseline, and the
-  /// deviation of the batch in place of the group's own.
+  /// REINFORCE++-baseline (same paper): several responses per prompt, whose mean is the baseline; the
+  /// batch deviation replaces the group's own.
   ///
   ///     B_i = r_i − mean of the group,   A_t = (B_i − mean) / (deviation + ε) for each token t of response i
   ///
-  /// with mean and deviation over the real tokens of all ranks. The paper leaves the KL penalty to the loss; to have it
-  /// in the rewards, shape `group_relative` rewards without scale, and give them to `reinforce_plus_plus`.
+  /// with mean and deviation over the real tokens of all ranks. The paper leaves the KL penalty to the loss; to put it
+  /// into the rewards, shape `group_relative` rewards without scale, and give them to `reinforce_plus_plus`.
   ///
   /// `sequence_rewards`: one per response (array, range or tensor). `groups`: group g is the responses [groups[g],
   /// groups[g + 1]). `offsets`: where each response's tokens begin, one entry more than there are responses. `mask`
-  /// (optional): 0 marks tokens that are not part of the response; their advantage is 0. A response alone in its group
-  /// has B = 0. Returns one advantage a token, an Eigen array of double (a tensor for a tensor, detached). All ranks
+  /// (optional): 0 marks tokens that are not part of the response; their advantage is 0. A response in a group of one
+  /// has B = 0. Returns one advantage per token, an Eigen array of double (a tensor for a tensor, detached). All ranks
   /// must call together. Throws as `reinforce_plus_plus`.
   ///
   ///     std::vector<double> rewards{1, 0, 1, 1};
@@ -2545,7 +2545,7 @@ struct reinforce_plus_plus_baseline_fn {
     const auto& real = detail::on_host(mask);
     const auto rewards = detail::host_elements(host);
     detail::check_groups(groups, rewards.size(), "reinforce_plus_plus_baseline");
-    // As above, `whiten` finds what is not finite.
+    // As above, `whiten` reports non-finite values.
     Eigen::ArrayXd centred(static_cast<Eigen::Index>(rewards.size()));
     for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
       detail::subtract_mean(rewards, groups[g], groups[g + 1], centred.data());
@@ -2564,16 +2564,16 @@ namespace coho::inline v0_1 {
 
 struct remax_fn {
   /// ReMax (Li et al. 2023, "ReMax", arXiv 2310.10505): the reward of the greedy response to the same prompt
-  /// (temperature 0, same policy) is the baseline. It does not depend on what was sampled, so the expected gradient is
-  /// the true one.
+  /// (temperature 0, same policy) is the baseline. It does not depend on the sampled response, so the gradient is
+  /// unbiased.
   ///
   ///     A_i = r_i − r(x, greedy response to x)
   ///
-  /// `rewards`: one a response; `greedy_rewards`: one a response too, or with `groups` one a prompt, group g being the
-  /// responses [groups[g], groups[g + 1]). Arrays, ranges or tensors, or two numbers. Returns one advantage a response,
-  /// an Eigen array of the rewards' number type (a tensor for a tensor, detached); `sequence_spread` gives them to
+  /// `rewards`: one per response; `greedy_rewards`: one per response or, with `groups`, per prompt; group g is the
+  /// responses [groups[g], groups[g + 1]). Arrays, ranges, tensors, or two numbers. Returns one advantage per response,
+  /// an Eigen array of the rewards' number type (a tensor for a tensor, detached); `sequence_spread` expands them to
   /// tokens. With a KL penalty in token rewards: `return_to_go` of those, less the greedy rewards spread over tokens.
-  /// Throws argument_error (lengths, offsets; an advantage that is not finite).
+  /// Throws argument_error (lengths, offsets; a non-finite advantage).
   ///
   ///     std::vector<double> rewards{1, 0, 1}, greedy_rewards{1, 0.5};
   ///     std::vector<std::size_t> groups{0, 2, 3};
@@ -2616,7 +2616,7 @@ struct remax_fn {
     }
   }
 
-  // `make_baseline(n)` checks and gives a function from a response's number, asked in ascending order, to its baseline.
+  // `make_baseline(n)` checks, and returns a function from response index, in ascending order, to baseline.
   template <class Rewards, class MakeBaseline>
   static auto run(const Rewards& rewards, MakeBaseline make_baseline) {
     const auto& host = detail::on_host(rewards);
@@ -2628,7 +2628,7 @@ struct remax_fn {
     const auto advantage = [&](std::size_t i) {
       return static_cast<number>(static_cast<double>(elements[i]) - baseline(i));
     };
-    // What is not finite is looked for in the same pass: it leaves no sum finite. (Nor do the largest numbers.)
+    // Non-finite values are detected in the same pass: no sum stays finite. (Nor does one that overflows.)
     constexpr std::size_t lanes = 8;
     using several = Eigen::Array<number, lanes, 1>;
     several sums = several::Zero(), some;
@@ -2756,27 +2756,27 @@ class adaptive_kl_controller {
 
 // ---- coho/loss/detail/blocks.hpp
 
-/// Loops over arrays of the host in blocks that stay in the first-level cache. Kept only where a row of the benchmarks
-/// shows their worth: `kl_loss`, `kl_estimate k3` and `exact_kl`.
+/// Loops over host arrays in blocks that stay in the L1 cache. Kept only where a row of the benchmarks
+/// shows a gain: `kl_loss`, `kl_estimate k3` and `exact_kl`.
 namespace coho::inline v0_1::detail {
 
-/// x where the condition holds, else 0. As a function, x is computed before the choice, so that no branch is needed.
+/// x where the condition holds, else 0. A function call evaluates x before the choice, so no branch is needed.
 template <std::floating_point Number>
 constexpr Number keep_if(bool condition, Number x) noexcept {
   return condition ? x : Number(0);
 }
 
-/// x limited to [low, high], NaN kept, in the form that processors have an instruction for.
+/// x limited to [low, high], NaN kept, in the form that maps to a processor instruction.
 template <std::floating_point Number>
 constexpr Number limit(Number x, Number low, Number high) noexcept {
   const Number above = low > x ? low : x;
   return high < above ? high : above;
 }
 
-/// Elements that one block of a fused loop handles; ten scratch arrays of them fit the first-level cache.
+/// Elements that one block of a fused loop handles; ten scratch arrays of this size fit the L1 cache.
 inline constexpr std::size_t token_block = 256;
 
-/// Σ_k term(k) of a block in double. Eight sums beside each other, because compilers may not reorder additions.
+/// Σ_k term(k) of a block in double. Eight parallel sums, because compilers may not reorder additions.
 template <class Term>
 double block_sum(const Term& term) noexcept {
   constexpr std::size_t lanes = 8;
@@ -2787,7 +2787,7 @@ double block_sum(const Term& term) noexcept {
   return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
 }
 
-/// Scratch of one block. Loops over a whole block have a constant length, alias nothing and hold one choice at a time,
+/// Scratch of one block. Loops over a whole block have a constant length, no aliasing and one choice each,
 /// so that they vectorise.
 template <class Number>
 struct alignas(64) block {
@@ -2827,14 +2827,14 @@ double dot(const double* weights, const Number* x) noexcept {
   return block_sum([=](std::size_t k) { return weights[k] * static_cast<double>(x[k]); });
 }
 
-/// How many weights of a block are not 0.
+/// The number of nonzero weights in a block.
 template <class Number>
 double count_nonzero(const Number* weights) noexcept {
   return block_sum([=](std::size_t k) { return weights[k] != 0 ? 1.0 : 0.0; });
 }
 
-/// Replaces numbers of weight 0 by 0; `counted` is the number of other weights. A loop of its own: compilers do not
-/// vectorise choices between what is computed in the same loop.
+/// Replaces numbers of weight 0 by 0; `counted` is the number of nonzero weights. A separate loop: compilers do not
+/// vectorise choices between values computed in the same loop.
 template <class Number>
 void clear_masked(const double* weights, double counted, Number* __restrict x) noexcept {
   if (counted == static_cast<double>(token_block)) return;
@@ -2872,7 +2872,7 @@ void store_difference(double factor, const Number* a, const Number* b, double* _
 
 // ---- coho/loss/detail/results.hpp
 
-/// What losses return for their arguments, and the checks and weights that they share.
+/// Result types of losses by argument type, and shared checks and weights.
 namespace coho::inline v0_1::detail {
 
 /// A sum and a gradient per token; `value_of<T>` is double on the host and a 0-d tensor for tensors.
@@ -2921,7 +2921,7 @@ T equal_weights(const T& like) {
   return like.new_full(like.sizes(), mean_weights(static_cast<std::size_t>(like.numel())).weight);
 }
 
-/// Whether a loss got weights; those of named inputs may be missing.
+/// Whether a loss was given weights; named inputs may omit them.
 template <class Weights>
 bool weights_given(const Weights& weights) noexcept {
   if constexpr (requires { weights.given; }) return weights.given;
@@ -2931,12 +2931,12 @@ bool weights_given(const Weights& weights) noexcept {
 [[noreturn]] inline void throw_not_finite(const char* who) {
   throw argument_error(std::string(who) + ": the loss is not finite; a token of nonzero weight holds NaN or infinity");
 }
-// Small, to be compiled into its callers: a call after a loop can cost the loop the register of its sum.
+// Kept small for inlining: a call after a loop can cost the loop the register of its sum.
 inline void require_finite(double value, const char* who) {
   if (!std::isfinite(value)) throw_not_finite(who);
 }
 
-/// The input with every token of weight 0 replaced, so that neither values nor gradients of masked NaN travel.
+/// The input with every token of weight 0 replaced, so that masked NaN reaches neither values nor gradients.
 template <class Tensor>
 Tensor without_masked(const Tensor& x, const token_weights<Tensor>& weights) {
   check_same_shape(weights.values, x, "a loss");
@@ -3468,7 +3468,7 @@ double ratio_divergence(const LogProbs& log_probs, const Old& old_log_probs) {
 
 namespace coho::inline v0_1::detail {
 
-/// What losses take from e^−|z|, all of it from one exponential.
+/// The functions of z that losses need, all from the one exponential e^−|z|.
 struct logistic_terms {
   double softplus;          ///< log(1 + e^z) = −log σ(−z)
   double softplus_negated;  ///< log(1 + e^−z) = −log σ(z)
@@ -3477,7 +3477,7 @@ struct logistic_terms {
 };
 inline logistic_terms logistic(double z) noexcept {
   const double e = std::exp(-std::abs(z)), whole = 1 + e, share = 1 / whole;
-  // log1p(e): the logarithm of the rounded sum, and what rounding took off it. Faster than std::log1p, as precise.
+  // log1p(e): the logarithm of the rounded sum, plus what rounding removed. Faster than std::log1p, as precise.
   const double rest = std::log(whole) + (e - (whole - 1)) * share;
   const double major = share, minor = e * share;
   return {(z > 0 ? z : 0) + rest, (z < 0 ? -z : 0) + rest, z < 0 ? minor : major, z < 0 ? major : minor};
@@ -3489,7 +3489,7 @@ inline logistic_terms logistic(double z) noexcept {
 
 namespace coho::inline v0_1 {
 
-/// The formula of one element, of type T: its value, its derivatives, and numbers worth averaging.
+/// A formula at one element, of type T: value, derivatives, and measures to average.
 template <class T, std::size_t Gradients, std::size_t Measures = 0>
 struct element_terms {
   T value{};
@@ -3497,8 +3497,8 @@ struct element_terms {
   std::array<T, Measures> measures{};
 };
 
-/// Of a whole loss: its value, one gradient for each of the first inputs (all in the first one's type), means of the
-/// measures over the elements of nonzero weight, and how many those are.
+/// Results of a whole loss: value, one gradient per free input (all in the first one's type), means of the
+/// measures over the elements of nonzero weight, and their count.
 template <class Value, class Array, std::size_t Free, std::size_t Measures>
 struct elementwise_result {
   Value value{};
@@ -3509,10 +3509,10 @@ struct elementwise_result {
 
 }  // namespace coho::inline v0_1
 
-/// What `elementwise_loss` runs.
+/// The implementation of `elementwise_loss`.
 namespace coho::inline v0_1::detail {
 
-/// A number where a range is expected: the same for each element.
+/// A number in place of a range: the same for each element.
 struct repeated {
   double value;
   double operator[](std::size_t) const noexcept { return value; }
@@ -3530,13 +3530,13 @@ auto input_elements(const Input& input, std::size_t size, const char* who, const
   }
 }
 
-/// Tensors of which some lie in memory of the host: `array_traits<T>::blocks` (that of at::Tensor is the model) can run
+/// Tensors of which some are in host memory: `array_traits<T>::blocks` (see that of at::Tensor) can run
 /// a formula over them in one pass.
 template <class T>
 concept has_blocks = requires { typename array_traits<T>::blocks; };
 
 /// A tensor input for operators: a constant of the optimisation unless it is `Free`; masked elements replaced; numbers
-/// spread in the number type of `like` (not of the weights: a mask of integers would cut them off).
+/// expanded in the number type of `like` (not of the weights: an integer mask would truncate them).
 template <bool Free, class T, class Input>
 T device_input(const Input& input, const T& like, const T* weights) {
   if constexpr (floating_scalar<Input>) {
@@ -3556,7 +3556,7 @@ void check_device_input(const Input& input, const T& like, const char* who, cons
   }
 }
 
-/// Where no weights are given: the mean.
+/// Without weights: the mean.
 struct no_weights {};
 
 template <bool Gradient, class Result, class Terms, class T>
@@ -3605,7 +3605,7 @@ auto elementwise_over(const Loss& loss, const char* who, const Names& names, con
   }(std::index_sequence_for<Rest...>{});
 }
 
-/// Of tensors.
+/// For tensors.
 template <std::size_t Free, bool Gradient, class Loss, class Names, class Weights, class First, class... Rest>
 auto elementwise_tensors(const Loss& loss, const char* who, const Names& names, const Weights& weights,
                          const First& first, const Rest&... rest) {
@@ -3618,7 +3618,7 @@ auto elementwise_tensors(const Loss& loss, const char* who, const Names& names, 
   return elementwise_over<Free, Gradient>(loss, who, names, given, first, rest...);
 }
 
-// Sums are locals and the loss is a copy, so that no store into a gradient can be taken for a change of them.
+// Sums are locals and the loss is a copy, so that the compiler knows that stores into gradients do not change them.
 template <std::size_t Free, bool Gradient, class Number, class Loss, class Weights, class... Elements>
 auto elementwise_loop(const Loss& shared_loss, const char* who, const Weights& weights, const Elements&... inputs) {
   using terms_type = decltype(shared_loss.template element<Gradient>(static_cast<double>(inputs[0])...));
@@ -3635,7 +3635,7 @@ auto elementwise_loop(const Loss& shared_loss, const char* who, const Weights& w
   }
   double value = 0, count = 0;
   std::array<double, measures> sums{};
-  // Folds, not loops: else the terms of an element would go through memory.
+  // Folds, not loops: otherwise an element's terms would go through memory.
   [&]<std::size_t... Fs, std::size_t... Ms>(std::index_sequence<Fs...>, std::index_sequence<Ms...>) {
     for (std::size_t i = 0; i < size; ++i) {
       const double weight = static_cast<double>(weights[i]);
@@ -3659,7 +3659,7 @@ auto elementwise_loop(const Loss& shared_loss, const char* who, const Weights& w
   return result;
 }
 
-/// Of host arrays.
+/// For host arrays.
 template <std::size_t Free, bool Gradient, class Loss, class Names, class Weights, class First, class... Rest>
 auto elementwise_host(const Loss& loss, const char* who, const Names& names, const Weights& weights, const First& first,
                       const Rest&... rest) {
@@ -3683,22 +3683,22 @@ auto elementwise_host(const Loss& loss, const char* who, const Names& names, con
 namespace coho::inline v0_1 {
 
 /// Runs a loss that is a weighted sum of one formula over elements (tokens, pairs, examples): L = Σ_i w_i·f(x_i, …).
-/// The writer of a loss gives f once; the loss then takes numbers, arrays, ranges and tensors, weights, and masks, with
+/// The author writes f once; the loss then takes numbers, arrays, ranges and tensors, weights, and masks, with
 /// gradients and checks.
 ///
-/// `Free`: how many of the `Inputs` arguments of f, the first ones, have gradients; the others are constants. The loss
+/// `Free`: the first `Free` of the `Inputs` arguments of f have gradients; the others are constants. The loss
 /// has a public member
 ///
 ///     template <bool Gradient, class T>
 ///     coho::element_terms<T, Free, Measures> element(const T& input, …) const
 ///
 /// that gives f of one element and, with `Gradient`, its derivatives with respect to the `Free` inputs and numbers
-/// worth averaging. T is double, or a tensor of all elements, or (tensors on the CPU, where the loss has `static
-/// constexpr bool by_blocks = true`) a few elements next to each other: make choices by `coho::where`, with & and |
+/// to average. T is double, or a tensor of all elements, or (tensors on the CPU, where the loss has `static
+/// constexpr bool by_blocks = true`) a few adjacent elements: make choices by `coho::where`, with & and |
 /// instead of && and ||.
 ///
-/// Arguments may be numbers, which all elements share; the first may only where all are. Elements of weight 0 are not
-/// read, and their gradient is 0. `names` are those of the inputs, for messages. Throws argument_error when lengths
+/// Arguments may be numbers, which all elements share; the first may only if all are. Elements of weight 0 are not
+/// read, and their gradient is 0. `names` are the inputs' names, for messages. Throws argument_error when lengths
 /// differ or the loss is not finite (host arrays).
 ///
 ///     class squared_error {
@@ -3767,7 +3767,7 @@ class elementwise_loss {
 
 namespace coho::inline v0_1 {
 
-/// What is known of a batch of preferences when its loss is computed: what `value_and_grad` of a preference_loss takes.
+/// A batch of preferences, the argument of a preference_loss's `value_and_grad`.
 /// All arrays have one number per example.
 struct preference_log_probs {
   Eigen::ArrayXd chosen{}, rejected{};                      ///< log π of whole responses, nats
@@ -3780,19 +3780,19 @@ struct preference_log_probs {
 struct preference_gradient {
   double value = 0;
   Eigen::ArrayXd d_chosen{}, d_rejected{};
-  double accuracy = 0;           ///< share of examples that the policy's implicit rewards order as the labels do
+  double accuracy = 0;           ///< fraction of examples that the policy's implicit rewards order as the labels do
   double reward_difference = 0;  ///< mean difference of the implicit rewards
 };
 
 namespace detail {
 
-/// Of a result of an `elementwise_loss` over pairs with the measures accuracy and reward difference.
+/// From the result of an `elementwise_loss` over pairs with the measures accuracy and reward difference.
 template <class Result>
 preference_gradient preference_gradient_of(const Result& result) {
   return {result.value, result.gradients[0], result.gradients[1], result.measures[0], result.measures[1]};
 }
 
-/// Of a loss over mean log-probs, `evaluate(chosen_means, rejected_means)`: the chain rule back to sums.
+/// For a loss over mean log-probs, `evaluate(chosen_means, rejected_means)`: the chain rule back to sums.
 template <class Known, class Evaluate>
 preference_gradient of_means(const Known& x, Evaluate evaluate) {
   preference_gradient out = preference_gradient_of(
@@ -3810,7 +3810,7 @@ preference_gradient of_means(const Known& x, Evaluate evaluate) {
 
 namespace coho::inline v0_1 {
 
-// GCC 12 takes an enumerator of an `enum class` for one that hides `coho::sigmoid`. It does not.
+// GCC 12 warns that this scoped enumerator hides `coho::sigmoid`. It does not.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"
 /// The forms of direct preference optimisation, of z = β·(log-ratio of the chosen response − that of the rejected one):
@@ -3848,11 +3848,11 @@ preference_term<T> plain_preference_terms(dpo_form form, const T& z, double beta
   return out;
 }
 
-/// f(z) of a `dpo_form`; other losses of pairs have these forms too.
+/// f(z) of a `dpo_form`; other pair losses have these forms too.
 template <bool Gradient, class T>
 preference_term<T> preference_terms(dpo_form form, const T& z, double beta, double epsilon) {
   if (form == dpo_form::hinge || form == dpo_form::ipo) return plain_preference_terms<Gradient>(form, z, beta);
-  // The form robust takes the wrong label's term off; the others add it.
+  // The robust form subtracts the wrong label's term; the others add it.
   const bool robust = form == dpo_form::robust;
   const double scale = robust ? 1 / (1 - 2 * epsilon) : 1, right = 1 - epsilon, wrong = robust ? -epsilon : epsilon;
   preference_term<T> out;
@@ -3867,7 +3867,7 @@ preference_term<T> preference_terms(dpo_form form, const T& z, double beta, doub
   return out;
 }
 
-/// 1 where x is above 0, 0 below, and one half at 0.
+/// 1 where x > 0, 0 where x < 0, one half at 0.
 template <class T>
 T above_zero(const T& x) {
   if constexpr (std::floating_point<T>) return T(0.5) + T(0.5) * (static_cast<T>(x > 0) - static_cast<T>(x < 0));
@@ -3875,7 +3875,7 @@ T above_zero(const T& x) {
   return coho::where(x > 0, T(zero + 1.0), T(coho::where(x < 0, zero, T(zero + 0.5))));
 }
 
-/// Whether a probability of wrong labels fits the form; throws option_error.
+/// Checks that a probability of wrong labels fits the form; throws option_error.
 inline void require_label_smoothing(dpo_form form, double epsilon, const std::string& prefix) {
   const bool smooth = form == dpo_form::conservative || form == dpo_form::robust;
   require_option(smooth || epsilon == 0, prefix + "label_smoothing", epsilon,
@@ -3885,7 +3885,7 @@ inline void require_label_smoothing(dpo_form form, double epsilon, const std::st
 }  // namespace detail
 
 struct dpo_options {
-  double beta = 0.1;  ///< strength of the KL penalty that is solved for; > 0
+  double beta = 0.1;  ///< strength of the implied KL penalty; > 0
   dpo_form form = dpo_form::sigmoid;
   double label_smoothing = 0;  ///< ε of conservative and robust, in [0, 0.5); 0 for the other forms
 
@@ -3936,11 +3936,11 @@ struct dpo_result {
   Value value;       ///< the loss
   Array d_chosen;    ///< its gradient with respect to the policy's log-probs of the chosen responses
   Array d_rejected;  ///< … and of the rejected responses
-  Value accuracy;    ///< share of pairs whose chosen response has the larger implicit reward; ties count one half
+  Value accuracy;    ///< fraction of pairs whose chosen response has the larger implicit reward; ties count one half
   Value margin;      ///< mean of z: the difference of the implicit rewards β·(log π − log π_ref)
 };
 
-/// Direct preference optimisation: the optimum of KL-penalised reward maximisation, learned from pairs with no reward
+/// Direct preference optimisation: the optimum of KL-penalised reward maximisation, learned from pairs without a reward
 /// model.
 ///
 ///     z_i = β·((log π(y_w) − log π_ref(y_w)) − (log π(y_l) − log π_ref(y_l)))
@@ -3948,7 +3948,7 @@ struct dpo_result {
 ///
 /// `chosen`, `rejected`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one per pair;
 /// `reference_chosen`, `reference_rejected`: those of the reference policy, constants. Arrays, ranges, tensors, or
-/// numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair out. `operator()` returns
+/// numbers for one pair. `weights` (optional, default 1/N): one factor per pair, 0 drops it. `operator()` returns
 /// double, or a 0-d tensor that is differentiable; `value_and_grad` a `dpo_result`. The hinge has gradient 0 at its
 /// kink z = 1. Throws option_error at construction; argument_error when lengths differ or the loss is not finite (host
 /// arrays).
@@ -3991,7 +3991,7 @@ class dpo_loss {
     });
   }
 
-  /// As a preference_loss.
+  /// The interface of a preference_loss.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
     return with_form([&](const auto& terms) {
@@ -4004,7 +4004,7 @@ class dpo_loss {
   static constexpr elementwise_loss<2, 4> frame{"dpo_loss",
                                                 {"chosen", "rejected", "reference_chosen", "reference_rejected"}};
 
-  // The forms with an exponential and those without are compiled apart: calls in a loop cost it its registers.
+  // The forms with an exponential and those without are compiled separately: a call inside a loop costs it registers.
   template <class Run>
   auto with_form(const Run& run) const {
     if (options_.form == dpo_form::hinge || options_.form == dpo_form::ipo)
@@ -4028,7 +4028,7 @@ class dpo_loss {
 
 namespace coho::inline v0_1 {
 
-/// A batch of preference pairs when its loss is computed: what `value_and_grad` of a pair_loss takes. All arrays have
+/// A batch of preference pairs, the argument of a pair_loss's `value_and_grad`. All arrays have
 /// one number per pair.
 struct pair_scores {
   Eigen::ArrayXd chosen{}, rejected{};  ///< scores of the reward model
@@ -4061,7 +4061,7 @@ struct bradley_terry_options {
   }
 };
 
-/// The margin m_i of each pair, say by how much an annotator preferred the response: an array, range or tensor, or a
+/// The margin m_i of each pair, such as how strongly an annotator preferred the response: an array, range, tensor, or a
 /// number for all pairs. A constant of the optimisation. The margin of a pair whose weight is 0 is not read.
 ///
 ///     loss(chosen_scores, rejected_scores, coho::pair_margins{margins});
@@ -4077,7 +4077,7 @@ struct bradley_terry_result {
   Value value;       ///< the loss
   Array d_chosen;    ///< its gradient with respect to the scores of the chosen responses
   Array d_rejected;  ///< … and of the rejected responses
-  Value accuracy;    ///< share of pairs that the scores order as the labels do; equal scores count one half
+  Value accuracy;    ///< fraction of pairs that the scores order as the labels do; equal scores count one half
 };
 
 /// The preference loss of reward models (Bradley and Terry 1952; Ouyang et al. 2022, eq. 1; SALMON §3.1, eq. 1), over
@@ -4087,7 +4087,7 @@ struct bradley_terry_result {
 ///     p_i = t_i·(1 − ε) + (1 − t_i)·ε
 ///
 /// `chosen_scores` r and `rejected_scores` s: one per pair; arrays, ranges, tensors, or numbers for one pair. `weights`
-/// (optional, default 1/N): a factor per pair, 0 leaves a pair out. `targets` t (optional, default 1): the probability
+/// (optional, default 1/N): one factor per pair, 0 drops the pair. `targets` t (optional, default 1): the probability
 /// that the first is preferred, 0.5 for a tie; in [0, 1]. `margins` m (optional, default 0): `pair_margins`, always the
 /// last argument; the loss is then −log σ(r − s − m) (Touvron et al. 2023, Llama 2, eq. 2). Margins are of the first
 /// score over the second: give a pair whose second response is preferred (t = 0) a negative one. Accuracy leaves them
@@ -4105,14 +4105,14 @@ class bradley_terry_loss {
   explicit bradley_terry_loss(const bradley_terry_options& options = {}) : options_(options) { validate(options); }
   const bradley_terry_options& options() const noexcept { return options_; }
 
-  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One element, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 2, 1> element(const T& chosen, const T& rejected, const T& target, const T& margin) const {
     const double epsilon = options_.label_smoothing, centring = options_.centring;
     const T difference = chosen - rejected, total = chosen + rejected, z = difference - options_.margin - margin;
     const T p = target * (1 - epsilon) + (1 - target) * epsilon;
     element_terms<T, 2, 1> out;
-    // 1 − σ(z) is taken as σ(−z): σ(z) rounds to 1 long before its distance from 1 is negligible.
+    // 1 − σ(z) is computed as σ(−z): σ(z) rounds to 1 long before its distance from 1 is negligible.
     T slope{};
     if constexpr (std::floating_point<T>) {
       const detail::logistic_terms s = detail::logistic(z);
@@ -4192,7 +4192,7 @@ class bradley_terry_loss {
         frame.weighted_value_and_grad(*this, weights, chosen_scores, rejected_scores, targets, margins.values));
   }
 
-  /// As a pair_loss.
+  /// The interface of a pair_loss.
   template <std::same_as<pair_scores> Scores, class Weights>
   pair_gradient value_and_grad(const Scores& scores, const token_weights<Weights>& weights) const {
     const auto result =
@@ -4222,12 +4222,12 @@ namespace coho::inline v0_1 {
 
 /// Models of a comparison that may end in a tie, with d = r − s the difference of the two scores:
 enum class tie_form {
-  rao_kupper,  ///< P(win) = σ(d − ln θ), P(loss) = σ(−d − ln θ): differences below a threshold are not seen (1967)
+  rao_kupper,  ///< P(win) = σ(d − ln θ), P(loss) = σ(−d − ln θ): differences below a threshold go unnoticed (1967)
   davidson,  ///< P(win) : P(tie) : P(loss) = e^(d/2) : ν : e^(−d/2): a tie is as likely as the geometric mean (1970)
 };
 constexpr auto option_names(tie_form) { return std::array{"rao_kupper", "davidson"}; }
 
-/// At the defaults all three outcomes are equally likely for equal scores.
+/// With the defaults, equal scores make all three outcomes equally likely.
 struct bradley_terry_ties_options {
   tie_form form = tie_form::rao_kupper;
   double theta = 2;  ///< θ of Rao and Kupper; at least 1; 1: there are no ties
@@ -4251,7 +4251,7 @@ struct bradley_terry_ties_result {
   Value value;     ///< the loss
   Array d_first;   ///< its gradient with respect to the scores of the first responses
   Array d_second;  ///< … and of the second responses
-  Value accuracy;  ///< share of pairs that the scores order as the outcome does; ties and equal scores count one half
+  Value accuracy;  ///< fraction of pairs that the scores order like the outcome; ties and equal scores count one half
 };
 
 /// The preference loss of reward models over pairs that may be tied (Rao and Kupper 1967, §2; Davidson 1970, §2):
@@ -4261,11 +4261,11 @@ struct bradley_terry_ties_result {
 ///
 /// `first_scores` r, `second_scores` s: one per pair. `outcomes` t: 1 where the first response is preferred, 0.5 for a
 /// tie, 0 where the second is; between two of these, the mixture of both losses (t = 0.75: half of each). Arrays,
-/// ranges, tensors, or numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair out.
+/// ranges, tensors, or numbers for one pair. `weights` (optional, default 1/N): one factor per pair, 0 drops the pair.
 /// Without ties (θ = 1, ν = 0) it is `bradley_terry_loss`, and a tie has an infinite loss. `operator()` returns double,
 /// or a 0-d tensor that is differentiable; `value_and_grad` a `bradley_terry_ties_result`; `probabilities` those of one
 /// pair. Throws option_error at construction; argument_error when lengths differ, the loss is not finite, an outcome is
-/// outside [0, 1], or is a tie where there are none (numbers and host arrays; on tensors such a tie gives infinity).
+/// outside [0, 1], or is a tie but ties are excluded (numbers and host arrays; on tensors such a tie gives infinity).
 ///
 ///     coho::bradley_terry_ties_loss loss{{.form = coho::tie_form::davidson, .nu = 0.5}};
 ///     auto result = loss.value_and_grad(first_scores, second_scores, outcomes);
@@ -4281,13 +4281,13 @@ class bradley_terry_ties_loss {
   }
   const bradley_terry_ties_options& options() const noexcept { return options_; }
 
-  /// Of the three outcomes of one pair; they sum to 1.
+  /// The probabilities of one pair's three outcomes; they sum to 1.
   tie_probabilities probabilities(double first_score, double second_score) const {
     const auto [win, tie, loss] = costs(first_score - second_score);
     return {std::exp(-win), std::exp(-tie), std::exp(-loss)};
   }
 
-  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One element, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 2, 1> element(const T& first, const T& second, const T& outcome) const {
     const T d = first - second, lean = 2.0 * outcome - 1.0, zero = 0.0 * lean;
@@ -4341,7 +4341,7 @@ class bradley_terry_ties_loss {
     return named(frame.weighted_value_and_grad(*this, weights, first_scores, second_scores, outcomes));
   }
 
-  /// As a pair_loss.
+  /// The interface of a pair_loss.
   template <std::same_as<pair_scores> Scores, class Weights>
   pair_gradient value_and_grad(const Scores& scores, const token_weights<Weights>& weights) const {
     const auto result = frame.weighted_value_and_grad(*this, weights, scores.chosen, scores.rejected, scores.targets);
@@ -4385,8 +4385,8 @@ class bradley_terry_ties_loss {
     return {T(-down), T(0.5 * (up - down)), up};
   }
 
-  // Of numbers: the mixture of the three costs and its derivative, with what they share computed once and what the
-  // outcome leaves out not at all. The value is NaN where d or the outcome is.
+  // Of numbers: the mixture of the three costs and its derivative, with shared terms computed once, and terms that the
+  // outcome drops not at all. The value is NaN where d or the outcome is.
   std::pair<double, double> mixture(double d, double wins, double ties, double losses) const {
     if (options_.form == tie_form::rao_kupper) {
       double value = (d - d) + (wins - wins), slope = 0;
@@ -4407,7 +4407,7 @@ class bradley_terry_ties_loss {
     const double share = 1 / (1 + minor + tie), whole = 1 + (minor + tie);
     const double rest = std::log(whole) + ((minor + tie) - (whole - 1)) * share;  // log1p
     const double low = (minor + 0.5 * tie) * share, high = (1 + 0.5 * tie) * share;
-    // Products, not choices: which response has the higher score cannot be foreseen.
+    // Products, not choices: a branch on which score is higher would be mispredicted.
     const double first = static_cast<double>(d > 0), second = 1 - first;
     const double up = first * high + second * low, down = first * low + second * high;
     const double tied = ties * (half + (std::isinf(tie_cost_) ? 0.0 : tie_cost_) + rest);  // infinite: no ties here
@@ -4432,10 +4432,10 @@ class bradley_terry_ties_loss {
 
 namespace coho::inline v0_1::detail {
 
-/// Log-ratios beyond ±20 count as ±20: a run that diverges then shows huge numbers instead of infinities.
+/// Log-ratios beyond ±20 count as ±20: a diverging run then shows huge numbers instead of infinities.
 inline constexpr double log_ratio_limit = 20;
 
-/// log ρ within the limit; NaN for a number that is not finite, which the limit would hide. (Tensors are not checked.)
+/// log ρ within the limit; NaN for a non-finite number, which the limit would hide. (Tensors are not checked.)
 template <class T>
 T limited_log_ratio(const T& log_ratio) {
   const T limited = coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit);
@@ -4462,7 +4462,7 @@ T ratio_divergence(const T& ratio, const T& log_ratio) {
 
 namespace coho::inline v0_1 {
 
-/// What losses of a policy are computed from, by name. `Array` is double (the default where only braces are written),
+/// Named inputs of policy losses. `Array` is double (the default where only braces are written),
 /// float, or a tensor type. A loss ignores the members that it does not need; arrays have one number per token.
 ///
 ///     loss.value_and_grad({.log_probs = log_probs, .old_log_probs = old, .advantages = advantages, .weights = weights});
@@ -4474,7 +4474,7 @@ struct policy_loss_inputs {
   typename detail::input_types<Array>::constant old_log_probs{};  ///< log π_old(y_t) of the rollout, nats; constant
   typename detail::input_types<Array>::constant advantages{};     ///< A_t, constant
   optional_weights<Array> weights{};                              ///< w_t of `make_token_weights`; none: the mean
-  std::span<const std::size_t> offsets{};  ///< of the sequences, for losses that look at whole ones
+  std::span<const std::size_t> offsets{};  ///< sequence boundaries, for losses over whole sequences
 };
 
 }  // namespace coho::inline v0_1
@@ -4497,11 +4497,11 @@ struct cispo_options {
 
 template <class Value, class Array>
 struct cispo_result {
-  Value value;          ///< the loss; only its gradient has a meaning, its size has none
+  Value value;          ///< the loss; only its gradient is meaningful, not its size
   Array d_log_probs;    ///< its gradient; 0 where the weight is 0
   Value clip_fraction;  ///< fraction of tokens whose ratio a bound replaces (they keep a gradient)
   Value approximate_kl;  ///< mean over tokens of ρ − 1 − log ρ, an estimate of KL(old ‖ new) that is never negative
-  Value tokens;          ///< tokens of nonzero weight: to combine the two means over parts of a batch
+  Value tokens;          ///< tokens of nonzero weight: for combining the two means over parts of a batch
 };
 
 /// Clipped importance-sampling policy optimisation (MiniMax-M1 2025, eqs. 4 and 5): REINFORCE with a limited importance
@@ -4525,7 +4525,7 @@ class cispo_loss {
   explicit cispo_loss(const cispo_options& options = {}) : options_(options) { validate(options); }
   const cispo_options& options() const noexcept { return options_; }
 
-  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One token, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 1, 2> element(const T& log_prob, const T& old_log_prob, const T& advantage) const {
     using std::exp;
@@ -4593,7 +4593,7 @@ struct cpo_result {
   Value value;       ///< the loss
   Array d_chosen;    ///< its gradient with respect to the log-probs of the chosen responses
   Array d_rejected;  ///< … and of the rejected responses
-  Value accuracy;    ///< share of pairs whose chosen response has the larger log-prob; ties count one half
+  Value accuracy;    ///< fraction of pairs whose chosen response has the larger log-prob; ties count one half
   Value margin;      ///< mean of z
 };
 
@@ -4603,11 +4603,11 @@ struct cpo_result {
 ///     z_i = β·(log π(y_w) − log π(y_l)),   L = Σ_i w_i·(f(z_i) − nll_coefficient·log π(y_w)/n_i),   f as in `dpo_form`
 ///
 /// `chosen`, `rejected`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one per pair.
-/// `chosen_lengths` n: the tokens of the chosen responses, which make the second term a mean a token, as in TRL
+/// `chosen_lengths` n: the tokens of the chosen responses, which make the second term a per-token mean, as in TRL
 /// (where nll_coefficient is called cpo_alpha); the number 1.0 gives the paper's sum. Lengths below 1 count as 1: an
 /// empty response adds 0. Arrays, ranges, tensors, or numbers for one pair. For the form ipo TRL compares
-/// length-averaged log-probs: give those, and 1.0. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair
-/// out. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a `cpo_result`. Throws
+/// length-averaged log-probs: give those, and 1.0. `weights` (optional, default 1/N): one factor per pair, 0 drops it;
+/// `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a `cpo_result`. Throws
 /// option_error at construction; argument_error when lengths differ or the loss is not finite (host arrays).
 ///
 ///     coho::cpo_loss loss{{.beta = 0.1, .nll_coefficient = 1}};
@@ -4622,7 +4622,7 @@ class cpo_loss {
 
   static constexpr bool by_blocks = true;
 
-  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One element, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 2, 2> element(const T& chosen, const T& rejected, const T& chosen_length) const {
     const double beta = options_.beta;
@@ -4658,7 +4658,7 @@ class cpo_loss {
     return named(frame.weighted_value_and_grad(*this, weights, chosen, rejected, chosen_lengths));
   }
 
-  /// As a preference_loss.
+  /// The interface of a preference_loss.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
     return detail::preference_gradient_of(
@@ -4685,7 +4685,7 @@ class cpo_loss {
 namespace coho::inline v0_1 {
 
 struct entropy_bonus_options {
-  double coefficient = 0.01;  ///< c; finite, ≥ 0; 0 makes it a measure only
+  double coefficient = 0.01;  ///< c; finite, ≥ 0; 0: measured only
 
   static void describe(auto&& visit, auto&... o) {
     visit({"coefficient", "c; 0 makes it only a measure", allowed::at_least(0)}, o.coefficient...);
@@ -4697,7 +4697,7 @@ struct entropy_bonus_result {
   Value value;      ///< the loss, −c·Σ w·H
   Array d_entropy;  ///< its gradient, −c·w
   Value entropy;    ///< mean entropy of the tokens of nonzero weight, nats
-  Value tokens;     ///< how many those are
+  Value tokens;     ///< tokens of nonzero weight
 };
 
 /// A term that keeps a policy from collapsing (Williams & Peng 1991; Schulman et al. 2017, eq. 9), to be added to its
@@ -4707,7 +4707,7 @@ struct entropy_bonus_result {
 ///
 /// `entropy`: H_t in nats of the whole next-token distribution, one per token, as a differentiable_policy returns it;
 /// array, range or tensor. −log π(y_t) has the same mean but not the same gradient, and does not serve. Without weights
-/// the loss is the mean's. A single number gives the term of one token. `operator()` returns double, or a 0-d tensor
+/// the loss is the mean. A single number gives the term of one token. `operator()` returns double, or a 0-d tensor
 /// that is differentiable; `value_and_grad` an `entropy_bonus_result`. Throws option_error at construction;
 /// argument_error when lengths differ or the loss is not finite (host arrays).
 ///
@@ -4718,7 +4718,7 @@ class entropy_bonus {
   explicit entropy_bonus(const entropy_bonus_options& options = {}) : options_(options) { validate(options); }
   const entropy_bonus_options& options() const noexcept { return options_; }
 
-  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One element, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool, class T>
   element_terms<T, 1, 1> element(const T& entropy) const {
     return {T(-options_.coefficient * entropy), {T(0.0 * entropy - options_.coefficient)}, {entropy}};
@@ -4778,19 +4778,19 @@ struct gspo_result {
   Array d_log_probs;     ///< its gradient; 0 where the weight is 0
   Value clip_fraction;   ///< fraction of tokens whose term is clipped (of whole sequences, usually)
   Value approximate_kl;  ///< mean over tokens of ρ − 1 − log ρ, ρ the token's own ratio, as in `ppo_clip_loss`
-  Value tokens;          ///< tokens of nonzero weight: to combine the two means over parts of a batch
+  Value tokens;          ///< tokens of nonzero weight: for combining the two means over parts of a batch
 };
 
-/// Group sequence policy optimisation (Zheng et al. 2025, §4.1): PPO's clip with one ratio for a whole sequence, the
+/// Group sequence policy optimisation (Zheng et al. 2025, §4.1): PPO's clip with one ratio per sequence, the
 /// geometric mean of its tokens' ratios, over the n_i tokens of nonzero weight:
 ///
 ///     s_i = exp( Σ_{t∈i} (log π(y_t) − log π_old(y_t)) / n_i )
 ///     L = Σ_i Σ_{t∈i} w_t · max(−A_t·s_i, −A_t·clip(s_i, 1 − clip_low, 1 + clip_high))
 ///
 /// The paper's objective has one advantage per sequence (`sequence_spread` repeats it for the tokens) and weights of
-/// reduction::sequence_mean_of_means; neither is needed. The ratio of a mean is far closer to 1 than a token's: its
-/// bounds are too. log s is limited to ±20; beyond, the gradient is 0. Uses all members of `policy_loss_inputs`:
-/// arrays, ranges or tensors; `offsets` has one entry more than there are sequences. Without weights the loss is the
+/// reduction::sequence_mean_of_means; neither is needed. A mean ratio is far closer to 1 than a token's: its
+/// bounds are tighter. log s is limited to ±20; beyond, the gradient is 0. Uses all members of `policy_loss_inputs`:
+/// arrays, ranges or tensors; `offsets` has N + 1 entries for N sequences. Without weights the loss is the
 /// mean. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a `gspo_result`. Throws
 /// option_error at construction; argument_error when lengths or offsets do not fit or the loss is not finite (host
 /// arrays).
@@ -4929,7 +4929,7 @@ class gspo_loss {
 
 namespace coho::inline v0_1 {
 
-/// What losses of a value model are computed from, by name. `Array` is double (the default where only braces are
+/// Named inputs of value losses. `Array` is double (the default where only braces are
 /// written), float, or a tensor type. A loss ignores the members that it does not need; arrays have one number per
 /// token.
 ///
@@ -4937,7 +4937,7 @@ namespace coho::inline v0_1 {
 template <class Array = double>
 struct value_loss_inputs {
   [[no_unique_address]] detail::by_name only_by_name = detail::named;
-  typename detail::input_types<Array>::number values;          ///< V(t): what the gradient is of
+  typename detail::input_types<Array>::number values;          ///< V(t); the gradient is with respect to it
   typename detail::input_types<Array>::constant old_values{};  ///< V(t) of the rollout, constant
   typename detail::input_types<Array>::constant returns{};     ///< R_t, the targets; constant
   optional_weights<Array> weights{};                           ///< w_t of `make_token_weights`; none: the mean
@@ -4966,12 +4966,12 @@ struct huber_value_result {
   Value tokens;         ///< tokens of nonzero weight: to combine the fraction over parts of a batch
 };
 
-/// The value loss with Huber's error (Huber 1964), which a few far-off returns cannot dominate, summed over tokens with
+/// The value loss with Huber's error (Huber 1964), which a few outliers cannot dominate, summed over tokens with
 /// weights w:
 ///
 ///     L = Σ_t w_t · h(v_t − R_t),   h(e) = ½e² where |e| ≤ delta, delta·(|e| − ½·delta) beyond
 ///
-/// It can be exchanged for `value_clip_loss`; `old_values` are not used. The plain squared error is this with delta =
+/// Interchangeable with `value_clip_loss`; `old_values` are not used. The plain squared error is this with delta =
 /// infinity, and also `value_clip_loss` with clip = infinity. Uses `values`, `returns` and `weights` of
 /// `value_loss_inputs`: arrays, ranges or tensors. Without weights the loss is the mean. Three numbers (the value, the
 /// old value and the return) give the term of one token. `operator()` returns double, or a 0-d tensor that is
@@ -4986,7 +4986,7 @@ class huber_value_loss {
   explicit huber_value_loss(const huber_value_options& options = {}) : options_(options) { validate(options); }
   const huber_value_options& options() const noexcept { return options_; }
 
-  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One token, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 1, 1> element(const T& value, const T& target) const {
     using std::abs;
@@ -5022,7 +5022,7 @@ class huber_value_loss {
  private:
   static constexpr elementwise_loss<1, 2> frame{"huber_value_loss", {"values", "returns"}};
 
-  // Old values may be left out; given ones must fit, so that losses can be exchanged.
+  // Old values may be omitted; if given they must fit, so that losses are interchangeable.
   template <class Array>
   static void check(const value_loss_inputs<Array>& in) {
     if constexpr (detail::device_array<Array>) {
@@ -5043,9 +5043,9 @@ class huber_value_loss {
 namespace coho::inline v0_1 {
 
 struct kto_options {
-  double beta = 0.1;              ///< strength of the KL penalty that is solved for; > 0
+  double beta = 0.1;              ///< strength of the implied KL penalty; > 0
   double desirable_weight = 1;    ///< λ_D; at least 0
-  double undesirable_weight = 1;  ///< λ_U; at least 0. The paper wants λ_D·n_D / (λ_U·n_U) in [1, 4/3]
+  double undesirable_weight = 1;  ///< λ_U; at least 0. The paper recommends λ_D·n_D / (λ_U·n_U) in [1, 4/3]
 
   static void describe(auto&& visit, auto&... o) {
     visit({"beta", "strength of the KL penalty that is solved for", allowed::above(0)}, o.beta...);
@@ -5058,7 +5058,7 @@ template <class Value, class Array>
 struct kto_result {
   Value value;        ///< the loss
   Array d_log_probs;  ///< its gradient with respect to the policy's log-probs
-  Value accuracy;     ///< share of desirable responses with r > z0 and undesirable ones with r < z0; ties one half
+  Value accuracy;     ///< fraction of desirable responses with r > z0 and undesirable ones with r < z0; ties one half
   Value margin;       ///< mean of β·(r − z0) of desirable and β·(z0 − r) of undesirable responses
 };
 
@@ -5068,8 +5068,8 @@ struct kto_baseline_fn {
   ///
   ///     z0 = max(0, mean of log π(y'|x) − log π_ref(y'|x))
   ///
-  /// `log_probs`, `reference_log_probs`: of whole responses, one a mismatched pair; arrays, ranges or tensors. Returns
-  /// a double, a constant of the optimisation. All ranks must call together; a rank may have no pair. Without any pair:
+  /// `log_probs`, `reference_log_probs`: of whole responses, one per mismatch; arrays, ranges or tensors. Returns
+  /// a double, a constant of the optimisation. All ranks must call together; a rank may have no pair. Without any:
   /// 0. Throws argument_error when lengths differ or the mean is not finite.
   ///
   ///     double baseline = coho::kto_baseline(mismatched_log_probs, mismatched_reference_log_probs);
@@ -5095,17 +5095,17 @@ struct kto_baseline_fn {
 };
 inline constexpr kto_baseline_fn kto_baseline{};
 
-/// Kahneman–Tversky optimisation (Ethayarajh et al. 2024, eq. 8): learns from single responses that were found
-/// desirable or not, with no pairs. The value of a response saturates in its distance from the baseline z0 on both
+/// Kahneman–Tversky optimisation (Ethayarajh et al. 2024, eq. 8): learns from single responses labelled
+/// desirable or not, without pairs. The value of a response saturates in its distance from the baseline z0 on both
 /// sides:
 ///
 ///     r_i = log π(y_i) − log π_ref(y_i)
 ///     L = Σ_i w_i·λ_D·(1 − σ(β·(r_i − z0))) where desirable, + Σ_i w_i·λ_U·(1 − σ(β·(z0 − r_i))) where not
 ///
-/// `log_probs`, `reference_log_probs`: of whole responses, sums over their tokens (nats; `sequence_sums`), one a
+/// `log_probs`, `reference_log_probs`: of whole responses, sums over their tokens (nats; `sequence_sums`), one per
 /// response; the reference is a constant. `desirable`: one number per response, nonzero for desirable. Arrays, ranges,
 /// tensors, or floating-point numbers for one response. `kl_baseline`: z0 ≥ 0, a constant, from `kto_baseline`.
-/// `weights` (optional, default 1/N): a factor a response, 0 leaves it out. `operator()` returns double, or a 0-d
+/// `weights` (optional, default 1/N): one factor per response, 0 drops it. `operator()` returns double, or a 0-d
 /// tensor that is differentiable; `value_and_grad` a `kto_result`. Throws option_error at construction; argument_error
 /// when lengths differ, z0 is negative or not finite, desirable is NaN, or the loss is not finite (host arrays).
 ///
@@ -5121,7 +5121,7 @@ class kto_loss {
 
   static constexpr bool by_blocks = true;
 
-  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One element, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 1, 2> element(const T& log_prob, const T& reference_log_prob, const T& desirable,
                                  const T& kl_baseline) const {
@@ -5134,11 +5134,11 @@ class kto_loss {
     const T weight = coho::where(wanted, T(zero + options_.desirable_weight), T(zero + options_.undesirable_weight));
     const T margin = options_.beta * direction * difference;
     element_terms<T, 1, 2> out;
-    // 1 − σ(x) is taken as σ(−x), which is precise where it is small.
+    // 1 − σ(x) is computed as σ(−x), which is precise where it is small.
     T wrong{}, right{};
     if constexpr (std::floating_point<T>) {
       const double e = std::exp(-std::abs(margin)), major = 1 / (1 + e), minor = e * major;
-      // Products, not choices, which could not be foreseen.
+      // Products, not branches, which would be mispredicted.
       const double below = static_cast<double>(margin < 0), above = 1 - below;
       wrong = below * major + above * minor;
       right = below * minor + above * major;
@@ -5184,7 +5184,7 @@ class kto_loss {
     return named(frame.weighted_value_and_grad(*this, weights, log_probs, reference_log_probs, desirable, kl_baseline));
   }
 
-  /// As a preference_loss: each response of an example that is there is judged by itself.
+  /// The interface of a preference_loss: each response that an example has is judged by itself.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
     check(known.kl_baseline);
@@ -5239,7 +5239,7 @@ struct nll_result {
 ///
 ///     L = −Σ_t w_t · log π(y_t | x, y_<t)
 ///
-/// `log_probs` (nats): one a token; array, range or tensor. Without weights the loss is the mean. `operator()` returns
+/// `log_probs` (nats): one per token; array, range, tensor. Without weights the loss is the mean. `operator()` returns
 /// double, or a 0-d tensor that is differentiable; `value_and_grad` an `nll_result`. Throws argument_error when lengths
 /// differ or the loss is not finite (host arrays).
 ///
@@ -5249,7 +5249,7 @@ class nll_loss {
  public:
   static constexpr bool by_blocks = true;
 
-  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One token, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 1> element(const T& log_prob) const {
     element_terms<T, 1> out;
@@ -5310,7 +5310,7 @@ struct orpo_result {
   Value value;       ///< the loss
   Array d_chosen;    ///< its gradient with respect to the mean log-probs of the chosen responses
   Array d_rejected;  ///< … and of the rejected responses
-  Value accuracy;    ///< share of pairs whose chosen response has the larger odds; ties count one half
+  Value accuracy;    ///< fraction of pairs whose chosen response has the larger odds; ties count one half
   Value margin;      ///< mean of the log odds ratio z
 };
 
@@ -5319,9 +5319,9 @@ struct orpo_result {
 ///
 ///     L = Σ_i w_i·(−ℓ_w − λ·log σ(z_i)),   z_i = log odds(ℓ_w) − log odds(ℓ_l),   log odds(ℓ) = ℓ − log(1 − e^ℓ)
 ///
-/// `chosen` ℓ_w, `rejected` ℓ_l: the MEAN log-prob of a response's tokens (nats, so that e^ℓ is a probability a token),
-/// one a pair; arrays, ranges, tensors, or numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0
-/// leaves a pair out. The odds of a certain response are infinite: above −1e-6 a log-prob counts as −1e-6 in the odds
+/// `chosen` ℓ_w, `rejected` ℓ_l: the MEAN log-prob of a response's tokens (nats, e^ℓ is a per-token probability),
+/// one per pair; arrays, ranges, tensors, or numbers for one pair. `weights` (optional, default 1/N): one per pair, 0
+/// drops the pair. A response of probability 1 has infinite odds: above −1e-6 a log-prob counts as −1e-6 in the odds
 /// (of a million), and has no gradient through them. `operator()` returns double, or a 0-d tensor that is
 /// differentiable; `value_and_grad` an `orpo_result`. Throws option_error at construction; argument_error when lengths
 /// differ, the loss is not finite or, beyond rounding, a log-prob is positive (numbers and host arrays).
@@ -5338,7 +5338,7 @@ class orpo_loss {
 
   static constexpr bool by_blocks = true;
 
-  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One element, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 2, 2> element(const T& chosen, const T& rejected) const {
     const log_odds<Gradient, T> of_chosen(chosen), of_rejected(rejected);
@@ -5384,7 +5384,7 @@ class orpo_loss {
     return named(frame.weighted_value_and_grad(*this, weights, chosen, rejected));
   }
 
-  /// As a preference_loss, over the means of the responses.
+  /// The interface of a preference_loss, over the means of the responses.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
     return detail::of_means(known, [&](const auto& chosen, const auto& rejected) {
@@ -5430,14 +5430,14 @@ class orpo_loss {
 namespace coho::inline v0_1 {
 
 struct plackett_luce_options {
-  std::size_t top = 0;  ///< only the first `top` places of each ranking count, the rest is unordered; 0: all places
+  std::size_t top = 0;  ///< only the first `top` places of each ranking count, the rest are unordered; 0: all places
 };
 
 template <class Value, class Array>
 struct plackett_luce_result {
   Value value;     ///< the loss
   Array d_scores;  ///< its gradient
-  Value accuracy;  ///< share of ranked pairs that the scores order as the ranking does; equal scores count one half
+  Value accuracy;  ///< fraction of ranked pairs that the scores order as the ranking does; equal scores count one half
 };
 
 /// The preference loss of reward models over rankings of n answers (Plackett 1975; Luce 1959; as a loss, Xia et al.
@@ -5450,7 +5450,7 @@ struct plackett_luce_result {
 /// 2/(n·(n − 1)).
 ///
 /// `scores`: those of all groups, packed; each group from the best to the worst answer. Arrays, ranges or tensors.
-/// `offsets`: N + 1 entries. `weights` (optional, default 1/N): a factor a group, 0 leaves a group out. Groups of one
+/// `offsets`: N + 1 entries. `weights` (optional, default 1/N): one per group, 0 drops the group. Groups of one
 /// answer or none add 0. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a
 /// `plackett_luce_result` (tensors are copied to the host for it). Neither overflows nor loses small losses. Throws
 /// argument_error when lengths or offsets do not fit or the loss is not finite (host arrays).
@@ -5507,7 +5507,7 @@ class plackett_luce_loss {
   static void check(std::span<const std::size_t> offsets, std::size_t size) {
     detail::check_offsets(offsets, size, name);
   }
-  // The places of a ranking of n that cost something: the last is no choice.
+  // The places of a ranking of n that add to the loss: the last is not a choice.
   std::size_t places(std::size_t n) const noexcept {
     const std::size_t all = n == 0 ? 0 : n - 1;
     return options_.top == 0 ? all : std::min(options_.top, all);
@@ -5573,10 +5573,10 @@ class plackett_luce_loss {
     return 0.5 + 0.5 * (static_cast<double>(x > 0) - static_cast<double>(x < 0));
   }
 
-  // Scores of a group that are further apart could underflow as odds. NaN and infinity are not nearer either.
+  // If a group's scores are further apart, odds could underflow. NaN and infinity fail this test too.
   static constexpr double widest = 500;
 
-  // The loss of a group, and its gradient, with one exponential a score:
+  // The loss of a group, and its gradient, with one exponential per score:
   // Σ_{k≤j, ranked} odds_j/rest_k, less 1 where j is ranked. There, odds_j/rest_j − 1 is −rest_{j+1}/rest_j.
   template <bool Gradient, class Number>
   static double by_odds(const std::vector<double>& score, std::vector<double>& odds, std::vector<double>& rest,
@@ -5587,7 +5587,7 @@ class plackett_luce_loss {
     for (std::size_t k = 0; k < n; ++k) {
       double slope = odds[k] * passed;
       if (k < ranked) {
-        // log1p of the odds against: the logarithm of the rounded sum, and what rounding took off it.
+        // log1p of the odds against: the logarithm of the rounded sum, plus what rounding removed.
         const double against = rest[k + 1] / odds[k], whole = 1 + against, share = 1 / whole;
         loss += std::log(whole) + (against - (whole - 1)) * share;
         slope -= against * share;
@@ -5598,7 +5598,7 @@ class plackett_luce_loss {
     return loss;
   }
 
-  // The same for scores however far apart, and infinite ones.
+  // The same for scores any distance apart, infinite ones included.
   template <bool Gradient, class Number>
   static double by_logarithms(const std::vector<double>& score, std::vector<double>& rest, std::size_t ranked,
                               double weight, Number* slopes) {
@@ -5608,7 +5608,7 @@ class plackett_luce_loss {
     double loss = 0;
     for (std::size_t k = 0; k < ranked; ++k) loss += coho::softplus(rest[k + 1] - score[k]);
     if constexpr (Gradient) {
-      // Σ_{k<j} exp(s_j − rest_k) − [j is ranked]·(1 − exp(s_j − rest_j)); that difference is taken as
+      // Σ_{k<j} exp(s_j − rest_k) − [j is ranked]·(1 − exp(s_j − rest_j)); the difference is computed as
       // exp(rest_{j+1} − rest_j), which is precise where it is small.
       double before = -std::numeric_limits<double>::infinity();
       for (std::size_t j = 0; j < n; ++j) {
@@ -5623,7 +5623,7 @@ class plackett_luce_loss {
     return loss;
   }
 
-  // A tensor with a row a group, filled up with scores that are too low to matter.
+  // A tensor with one row per group, padded with scores too low to matter.
   template <class T>
   auto padded(const T& scores, std::span<const std::size_t> offsets, const T& weights) const {
     const std::size_t groups = offsets.size() - 1;
@@ -5689,7 +5689,7 @@ struct ppo_clip_result {
   Array d_log_probs;    ///< its gradient; 0 where the weight is 0
   Value clip_fraction;  ///< fraction of tokens whose gradient the clip removes
   Value approximate_kl;  ///< mean over tokens of ρ − 1 − log ρ, an estimate of KL(old ‖ new) that is never negative
-  Value tokens;          ///< tokens of nonzero weight: to combine the two means over parts of a batch
+  Value tokens;          ///< tokens of nonzero weight: for combining the two means over parts of a batch
 };
 
 /// The clipped policy loss of PPO (Schulman et al. 2017, eq. 7), summed over tokens with weights w:
@@ -5697,7 +5697,7 @@ struct ppo_clip_result {
 ///     L = Σ_t w_t · max(−A_t·ρ_t, −A_t·clip(ρ_t, 1 − clip_low, 1 + clip_high))
 ///     ρ_t = exp(log π(y_t) − log π_old(y_t))
 ///
-/// Different bounds are DAPO's clip-higher. log ρ is limited to ±20, so that a run that diverges shows huge numbers
+/// Different bounds are DAPO's clip-higher. log ρ is limited to ±20, so that a diverging run shows huge numbers
 /// instead of infinities; beyond, the gradient is 0. Uses `log_probs`, `old_log_probs`, `advantages` and `weights` of
 /// `policy_loss_inputs`: arrays, ranges or tensors. Without weights the loss is the mean. Three numbers give the term
 /// of one token. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a
@@ -5713,14 +5713,14 @@ class ppo_clip_loss {
   explicit ppo_clip_loss(const ppo_clip_options& options = {}) : options_(options) { validate(options); }
   const ppo_clip_options& options() const noexcept { return options_; }
 
-  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One token, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 1, 2> element(const T& log_prob, const T& old_log_prob, const T& advantage) const {
     using std::exp;
     const T difference = log_prob - old_log_prob, log_ratio = detail::limited_log_ratio(difference);
     const T ratio = exp(log_ratio);
     const T free = -advantage * ratio;
-    // −A·clip(ρ) where the clip matters, at the bound that limits the gain; without a choice to be mispredicted.
+    // −A·clip(ρ) where the clip matters, at the bound that limits the gain; without a branch to mispredict.
     const T clipped = coho::min(T(-advantage * (1 - options_.clip_low)), T(-advantage * (1 + options_.clip_high)));
     T loss = coho::max(free, clipped);
     if (options_.dual_clip != 0) {
@@ -5765,12 +5765,12 @@ namespace coho::inline v0_1 {
 
 template <class Value, class Array>
 struct reinforce_result {
-  Value value;        ///< the loss; only its gradient has a meaning, its size has none
+  Value value;        ///< the loss; only its gradient is meaningful, not its size
   Array d_log_probs;  ///< its gradient, −w·A
   Value tokens;       ///< tokens of nonzero weight
 };
 
-/// The policy gradient (Williams 1992, REINFORCE), for responses of the present policy:
+/// The policy gradient (Williams 1992, REINFORCE), for responses of the current policy:
 ///
 ///     L = −Σ_t w_t · A_t · log π(y_t | x, y_<t)
 ///
@@ -5785,7 +5785,7 @@ struct reinforce_result {
 ///     pullback({.log_probs = coho::as_span(result.d_log_probs)});
 class reinforce_loss {
  public:
-  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One token, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool, class T>
   element_terms<T, 1> element(const T& log_prob, const T& advantage) const {
     const T slope = -advantage;
@@ -5832,18 +5832,18 @@ struct simpo_result {
   Value value;       ///< the loss
   Array d_chosen;    ///< its gradient with respect to the mean log-probs of the chosen responses
   Array d_rejected;  ///< … and of the rejected responses
-  Value accuracy;    ///< share of pairs whose chosen response has the larger mean log-prob; ties count one half
+  Value accuracy;    ///< fraction of pairs whose chosen response has the larger mean log-prob; ties count one half
   Value margin;      ///< mean of β·(ℓ_w − ℓ_l), the difference of the implicit rewards without γ
 };
 
-/// Simple preference optimisation (Meng et al. 2024, eq. 6): the implicit reward is the policy's own mean log-prob a
-/// token, so that no reference policy is needed and length is no advantage:
+/// Simple preference optimisation (Meng et al. 2024, eq. 6): the implicit reward is the policy's own mean log-prob per
+/// token, so that no reference policy is needed and length is not an advantage:
 ///
 ///     z_i = β·(ℓ_w − ℓ_l) − γ,   L = Σ_i w_i·(−(1 − ε)·log σ(z_i) − ε·log σ(−z_i))
 ///
-/// `chosen` ℓ_w, `rejected` ℓ_l: the MEAN log-prob of a response's tokens (nats), one a pair; arrays, ranges, tensors,
-/// or numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair out. The authors'
-/// scripts are given γ/β (gamma_beta_ratio); γ itself, as in the paper and TRL, is wanted here. `operator()` returns
+/// `chosen` ℓ_w, `rejected` ℓ_l: the MEAN log-prob of response tokens (nats), one per pair; arrays, ranges, tensors,
+/// or numbers for one pair. `weights` (optional, default 1/N): one factor per pair, 0 drops it. The authors'
+/// scripts take γ/β (gamma_beta_ratio); here γ itself is given, as in the paper and TRL. `operator()` returns
 /// double, or a 0-d tensor that is differentiable; `value_and_grad` a `simpo_result`. Throws option_error at
 /// construction; argument_error when lengths differ or the loss is not finite (host arrays).
 ///
@@ -5859,7 +5859,7 @@ class simpo_loss {
 
   static constexpr bool by_blocks = true;
 
-  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One element, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 2, 2> element(const T& chosen, const T& rejected) const {
     const double beta = options_.beta;
@@ -5892,7 +5892,7 @@ class simpo_loss {
     return named(frame.weighted_value_and_grad(*this, weights, chosen, rejected));
   }
 
-  /// As a preference_loss, over the means of the responses.
+  /// The interface of a preference_loss, over the means of the responses.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
     return detail::of_means(known, [&](const auto& chosen, const auto& rejected) {
@@ -5955,11 +5955,11 @@ class value_clip_loss {
   explicit value_clip_loss(const value_clip_options& options = {}) : options_(options) { validate(options); }
   const value_clip_options& options() const noexcept { return options_; }
 
-  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One token, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 1, 1> element(const T& value, const T& old_value, const T& target) const {
     const T error = value - target, move = value - old_value;
-    // The error less what the clip takes off the move: exactly the error inside the band.
+    // The error minus what the clip removes from the move: exactly the error inside the band.
     const T clipped = error - (move - coho::clamp(move, -options_.clip, options_.clip));
     const T free_square = error * error, clipped_square = clipped * clipped;
     element_terms<T, 1, 1> out;
