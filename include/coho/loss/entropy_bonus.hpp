@@ -33,7 +33,7 @@ struct entropy_bonus_result {
 ///     L = −c · Σ_t w_t · H_t,   H_t = −Σ_v π(v | x, y_<t)·log π(v | x, y_<t)
 ///
 /// `entropy`: H_t in nats of the whole next-token distribution, one per token, as a differentiable_policy returns it;
-/// array, range or tensor. −log π(y_t) has the same mean but not the same gradient, and does not serve. Without weights
+/// array, range or tensor. −log π(y_t) has the same mean but not the same gradient, and cannot be used. Without weights
 /// the loss is the mean. A single number gives the term of one token. `operator()` returns double, or a 0-d tensor
 /// that is differentiable; `value_and_grad` an `entropy_bonus_result`. Throws option_error at construction;
 /// argument_error when lengths differ or the loss is not finite (host arrays).
