@@ -727,7 +727,7 @@ constexpr auto option_names(reduction) {
 }
 
 /// The weight w_t of each token in a reduced loss Σ_t w_t·term_t. A term whose weight is 0 is not read: NaN there stays
-/// spread.
+/// there.
 template <class Array>
 struct token_weights {
   Array values;
