@@ -69,11 +69,11 @@ subcommand make_judge_command();
 /// D).
 ///
 /// Two passes over the judgements: statistics of each principle, then records. Keys: aggregate.judgements,
-/// aggregate.principles, aggregate.wordings (more files of the same principles, other words: each record takes each
+/// aggregate.principles, aggregate.wordings (files that reword the same principles: each record takes each
 /// principle from one of them), aggregate.preset ("paper", "salmon_code") and any option to override,
 /// aggregate.never_drawn (principles judged but not drawn; "salmon_code" leaves out Overall Helpful, Natural
 /// and Fluent, and Multilingual), aggregate.banned_phrases ("salmon_code" bans "As an AI language model" with
-/// probability 0.5, and turns a label so decided with 0.25). Beside the records, <name>.summary.json counts what became
+/// probability 0.5, and flips such a label with 0.25). Next to the records, <name>.summary.json counts what became
 /// of every draw.
 void run_aggregate(const config& options, stage_context& context);
 subcommand make_aggregate_command();
@@ -119,7 +119,7 @@ subcommand make_generate_command();
 /// `coho chat`: a conversation in the terminal, or with questions piped in, one per line. Answers appear as they are
 /// sampled. An empty line is skipped. Commands: "/reset" (or "/new") forgets the conversation, "/system TEXT" sets the
 /// system text and starts again, "/save FILE" writes the conversation as a JSON record of messages, "/help" lists them,
-/// "/exit" or the end of input (Ctrl-D) ends. In a terminal Ctrl-C stops the answer; what was said so far stays in the
+/// "/exit" or the end of input (Ctrl-D) ends. In a terminal Ctrl-C stops the answer; what was said stays in the
 /// conversation. When the model's positions are full the oldest exchanges are dropped, with one notice.
 ///
 /// Keys: model.*, chat.adapter, chat.system, generation.*, prompt.*. In the plain format each question is independent.

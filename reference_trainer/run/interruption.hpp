@@ -11,7 +11,7 @@ void install_interrupt_handlers();
 bool interrupted() noexcept;
 /// Sets or clears the flag, and forgets an agreement. Tests do.
 void set_interrupted(bool value) noexcept;
-/// Another rank was interrupted. That is no signal to this process: the first one that it gets is not its second.
+/// Another rank was interrupted. This process got no signal itself: the first one it gets is not its second.
 void agree_to_stop() noexcept;
 
 /// While one exists, Ctrl-C (SIGINT) is a request that `take` returns, not the end of the program; a second one that
