@@ -72,7 +72,7 @@ std::size_t count_real(const Mask& mask, std::size_t begin, std::size_t count) n
 }
 
 /// Calls f(begin, end, real, mask) for parts of [begin, end), `real` elements of which have a mask other than 0: for
-/// merged over neighbouring parts, and with a mask that is real at compile time where all elements are.
+/// neighbouring parts merged, and with a mask that is real at compile time where all elements are.
 template <class Mask, class F>
 void for_mask_parts(const Mask& mask, std::size_t begin, std::size_t end, const F& f) {
   if constexpr (std::is_same_v<Mask, all_real>) {
