@@ -1198,9 +1198,9 @@ struct gae_fn {
   /// with V and A zero after the last token of each sequence, whether it ended by itself or was truncated.
   ///
   /// Takes `advantage_inputs`: arrays, ranges or tensors. Tokens whose mask is 0 are skipped as if absent:
-  /// neither read nor discounted over, and their results are 0. Returns Eigen arrays of the rewards' number type (tensors
-  /// for tensors, detached). Throws option_error (gamma, lambda outside [0, 1]), argument_error (lengths, offsets, a
-  /// reward or value of a real token that is not finite).
+  /// neither read nor discounted over, and their results are 0. Returns Eigen arrays of the rewards' number type
+  /// (tensors for tensors, detached). Throws option_error (gamma, lambda outside [0, 1]), argument_error (lengths,
+  /// offsets, a reward or value of a real token that is not finite).
   ///
   ///     std::vector<std::size_t> offsets{0, 3};
   ///     auto [advantages, returns] =
@@ -1928,7 +1928,7 @@ namespace coho::inline v0_1 {
 /// The divisor of the difference from the group's mean.
 enum class group_scale {
   group_deviation,  ///< the group's own deviation + ε (GRPO, Shao et al. 2024)
-  none,  ///< 1: nearly solved and hopeless prompts gain no weight (Dr. GRPO, Liu et al. 2025)
+  none,             ///< 1: nearly solved and hopeless prompts gain no weight (Dr. GRPO, Liu et al. 2025)
   batch_deviation,  ///< the deviation of all rewards of the batch, over all ranks, + ε
 };
 constexpr auto option_names(group_scale) { return std::array{"group_deviation", "none", "batch_deviation"}; }
@@ -8460,7 +8460,7 @@ struct reward_breakdown {
   double score = 0;                  ///< from the reward model, normalised
   std::vector<reward_part> bonus{};  ///< of `ppo_models::bonus`, in parts if it offers them
   double empty = 0;                  ///< change made by the rule for empty responses
-  double unfinished = 0;  ///< change made by the penalty: the penalty itself if added, else penalty − rest
+  double unfinished = 0;             ///< change made by the penalty: the penalty itself if added, else penalty − rest
 
   /// Everything but the penalty.
   double earned() const noexcept {
@@ -9631,8 +9631,8 @@ struct sampled_rollouts {
   std::vector<rl_prompt> prompts{};      ///< keys are unique: they order the minibatches
   packed<token> responses{};             ///< one per prompt, at least one token each, end tokens included
   std::vector<std::uint8_t> finished{};  ///< 0 where the length limit cut the response; empty: all finished
-  std::vector<double> log_probs{};   ///< the sampler's, laid out as `responses.values`, nats; empty: unknown
-  std::vector<std::string> texts{};  ///< of the responses, for the reward model; empty: decoded from the tokens
+  std::vector<double> log_probs{};       ///< the sampler's, laid out as `responses.values`, nats; empty: unknown
+  std::vector<std::string> texts{};      ///< of the responses, for the reward model; empty: decoded from the tokens
   /// One per response, in place of the reward model's (normalisation and bonuses still apply); empty: the model is
   /// asked.
   std::vector<double> scores{};

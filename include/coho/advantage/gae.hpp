@@ -39,9 +39,9 @@ struct gae_fn {
   /// with V and A zero after the last token of each sequence, whether it ended by itself or was truncated.
   ///
   /// Takes `advantage_inputs`: arrays, ranges or tensors. Tokens whose mask is 0 are skipped as if absent:
-  /// neither read nor discounted over, and their results are 0. Returns Eigen arrays of the rewards' number type (tensors
-  /// for tensors, detached). Throws option_error (gamma, lambda outside [0, 1]), argument_error (lengths, offsets, a
-  /// reward or value of a real token that is not finite).
+  /// neither read nor discounted over, and their results are 0. Returns Eigen arrays of the rewards' number type
+  /// (tensors for tensors, detached). Throws option_error (gamma, lambda outside [0, 1]), argument_error (lengths,
+  /// offsets, a reward or value of a real token that is not finite).
   ///
   ///     std::vector<std::size_t> offsets{0, 3};
   ///     auto [advantages, returns] =

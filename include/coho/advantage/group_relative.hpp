@@ -19,7 +19,7 @@ namespace coho::inline v0_1 {
 /// The divisor of the difference from the group's mean.
 enum class group_scale {
   group_deviation,  ///< the group's own deviation + ε (GRPO, Shao et al. 2024)
-  none,  ///< 1: nearly solved and hopeless prompts gain no weight (Dr. GRPO, Liu et al. 2025)
+  none,             ///< 1: nearly solved and hopeless prompts gain no weight (Dr. GRPO, Liu et al. 2025)
   batch_deviation,  ///< the deviation of all rewards of the batch, over all ranks, + ε
 };
 constexpr auto option_names(group_scale) { return std::array{"group_deviation", "none", "batch_deviation"}; }

@@ -22,7 +22,7 @@ struct reward_breakdown {
   double score = 0;                  ///< from the reward model, normalised
   std::vector<reward_part> bonus{};  ///< of `ppo_models::bonus`, in parts if it offers them
   double empty = 0;                  ///< change made by the rule for empty responses
-  double unfinished = 0;  ///< change made by the penalty: the penalty itself if added, else penalty − rest
+  double unfinished = 0;             ///< change made by the penalty: the penalty itself if added, else penalty − rest
 
   /// Everything but the penalty.
   double earned() const noexcept {

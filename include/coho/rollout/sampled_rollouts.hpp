@@ -25,8 +25,8 @@ struct sampled_rollouts {
   std::vector<rl_prompt> prompts{};      ///< keys are unique: they order the minibatches
   packed<token> responses{};             ///< one per prompt, at least one token each, end tokens included
   std::vector<std::uint8_t> finished{};  ///< 0 where the length limit cut the response; empty: all finished
-  std::vector<double> log_probs{};   ///< the sampler's, laid out as `responses.values`, nats; empty: unknown
-  std::vector<std::string> texts{};  ///< of the responses, for the reward model; empty: decoded from the tokens
+  std::vector<double> log_probs{};       ///< the sampler's, laid out as `responses.values`, nats; empty: unknown
+  std::vector<std::string> texts{};      ///< of the responses, for the reward model; empty: decoded from the tokens
   /// One per response, in place of the reward model's (normalisation and bonuses still apply); empty: the model is
   /// asked.
   std::vector<double> scores{};
