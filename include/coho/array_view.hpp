@@ -16,12 +16,12 @@
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
 
-/// What the members of named inputs (`policy_loss_inputs`, `advantage_inputs`, …) hold.
+/// The member types of named inputs (`policy_loss_inputs`, `advantage_inputs`, …).
 namespace coho::inline v0_1 {
 
 namespace detail {
 
-/// Inputs derive their first member from it: without a name, `{a, b}`, they cannot be initialised.
+/// Inputs derive their first member from it: positional initialisation, `{a, b}`, does not compile.
 struct by_name {
   struct key {};
   constexpr explicit by_name(key) noexcept {}
@@ -64,7 +64,7 @@ class array_view : public Eigen::Map<const Eigen::Array<Number, Eigen::Dynamic, 
   };
   explicit array_view(loan from) : map(from.data, static_cast<Eigen::Index>(from.size)), kept_(std::move(from.kept)) {}
 
-  // Whether the elements live as long as the argument only: those of a temporary that is no view itself.
+  // Whether the elements live only as long as the argument: those of a temporary that is not a view.
   template <class Array>
   static consteval bool temporary() {
     using plain = std::remove_cvref_t<Array>;
@@ -106,7 +106,7 @@ class array_view : public Eigen::Map<const Eigen::Array<Number, Eigen::Dynamic, 
 
 namespace detail {
 
-/// Whether arrays of From can be read as Numbers; says what is wrong.
+/// Whether arrays of From can be read as Numbers; explains why if not.
 template <class From, class Number>
 consteval bool check_numbers() {
   static_assert(std::is_floating_point_v<From>,
@@ -116,7 +116,7 @@ consteval bool check_numbers() {
   return true;
 }
 
-/// The argument that a gradient is taken of: in its own number type, which is that of the result.
+/// The argument that the gradient is with respect to: in its own number type, which the result has too.
 template <class Number>
 class number_array : public array_view<Number> {
  public:
@@ -203,7 +203,7 @@ optional_mask<double> host_mask(const optional_mask<Array>& mask) {
   }
 }
 
-/// Calls f with what says by an index whether a token of `size` is real; throws argument_error for another length.
+/// Calls f with a predicate on the index: whether a token of `size` is real; throws argument_error for another length.
 template <class Number, class F>
 decltype(auto) with_mask(const optional_mask<Number>& mask, std::size_t size, const char* who, const F& f) {
   if (!mask.given) return f(all_real{size});

@@ -9,15 +9,15 @@
 #include <coho/error.hpp>
 #include <coho/math.hpp>
 
-/// Checks of what algorithms are given: lengths, offsets and shapes that fit together. All throw argument_error.
+/// Checks of algorithm arguments: lengths, offsets and shapes must fit together. All throw argument_error.
 namespace coho::inline v0_1::detail {
 
-/// What offsets are called, of what they are, and what they count, for messages.
+/// Names for messages: of the offsets, of their owner, and of what they count.
 struct offset_names {
   const char *offsets = "offsets", *parts = "sequences", *elements = "tokens";
 };
 
-// `template <class = void>`, here and on other functions and members of the library: what is a template is only
+// `template <class = void>`, here and on other functions and members of the library: a template is only
 // compiled where it is called. A file that includes coho.hpp compiles in two thirds of the time for it.
 template <class = void>
 void check_offsets(std::span<const std::size_t> offsets, std::size_t total, const char* who,
@@ -40,7 +40,7 @@ void check_lengths(std::size_t expected, std::size_t found, const char* who, con
                                           " elements where " + std::to_string(expected) + " were expected");
 }
 
-/// Tensors of other shapes would be broadcast into another loss.
+/// Tensors of other shapes would be broadcast into a different loss.
 template <device_array T>
 void check_same_shape(const T& first, const T& other, const char* who) {
   if (first.sizes() != other.sizes()) {

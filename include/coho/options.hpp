@@ -11,10 +11,10 @@
 
 #include <coho/error.hpp>
 
-/// What an options struct says of its members: one description each, from which validation, and in programs the keys of
-/// configuration files and their documentation, are made.
+/// An options struct describes each member once; validation and, in programs, the keys of
+/// configuration files and their documentation are generated from it.
 ///
-/// A struct describes its members one by one to a visitor, for one object of it or for several side by side:
+/// A struct describes its members one by one to a visitor, for one object or several in parallel:
 ///
 ///     struct gae_options {
 ///       double gamma = 1, lambda = 1;
@@ -24,18 +24,18 @@
 ///       }
 ///     };
 ///
-/// Members that are described structs themselves, or optional ones, are groups: their options' names have the group's
-/// before them ("gae.gamma"). The names of an enumeration's values, from that of 0 on, are an array that
-/// `option_names(value)` returns, found by its type. What holds between members is checked in a member
+/// Members that are described structs, or optional ones, are groups: their options' names are prefixed with the group's
+/// ("gae.gamma"). The names of an enumeration's values, starting with that of 0, are an array that
+/// `option_names(value)` returns, found by its type. Constraints between members are checked in a member
 /// `check_together(prefix)`.
 namespace coho::inline v0_1 {
 
-/// The numbers that an option may be. Not-a-number never is one.
+/// The allowed values of an option. NaN is never allowed.
 struct option_range {
   double low = -std::numeric_limits<double>::infinity(), high = std::numeric_limits<double>::infinity();
   bool low_included = true, high_included = true;
-  bool zero = false;      ///< 0 is allowed as well, and switches off
-  bool infinity = false;  ///< infinity is allowed as well, and switches off
+  bool zero = false;      ///< 0 is also allowed, and means off
+  bool infinity = false;  ///< infinity is also allowed, and means off
 
   constexpr option_range or_zero() const {
     auto out = *this;
@@ -69,7 +69,7 @@ constexpr option_range in_up_to(double low, double high) { return {.low = low, .
 constexpr option_range bound() { return at_least(0).or_zero().or_infinity(); }
 }  // namespace allowed
 
-/// What is known of an option, besides its type and default, which its member has.
+/// The description of an option; its type and default are those of the member.
 struct option {
   std::string_view name, meaning;
   option_range range{};
@@ -91,18 +91,18 @@ struct optional_value<std::optional<T>> {
 };
 }  // namespace detail
 
-/// described: a struct of options that describes them.
+/// described: a struct that describes its options.
 template <class T>
 concept described = requires(T& options) { T::describe(detail::any_visitor{}, options); };
 
-/// An optional struct of them: a group that may be left out.
+/// An optional described struct: a group that may be omitted.
 template <class T>
 concept optional_described = described<typename detail::optional_value<T>::type>;
 
 template <class T>
 concept option_number = std::is_arithmetic_v<T> && !std::is_same_v<T, bool>;
 
-/// "finite and at least 0", "in (0, 1)", "0 (off) or greater than 1"; of whole numbers "at least 1". Empty where
+/// "finite and at least 0", "in (0, 1)", "0 (off) or greater than 1"; for whole numbers "at least 1". Empty where
 /// every value of the type is allowed.
 template <class = void>
 std::string allowed_text(const option_range& range, bool whole = false) {
@@ -172,8 +172,8 @@ struct difference_search {
 };
 }  // namespace detail
 
-/// Throws `option_error` for the first option out of its range, named with `prefix` before it, then for what does not
-/// hold together.
+/// Throws `option_error` for the first option out of its range, its name prefixed with `prefix`, then for violated
+/// constraints between options.
 template <described Options>
 void validate(const Options& options, const std::string& prefix) {
   Options::describe(detail::range_check{prefix}, options);
@@ -190,7 +190,7 @@ std::string changed_option(const Options& options, const Options& other) {
   return search.found;
 }
 
-/// `option_error` for the first of the options that is not as in `defaults`: in this combination it has no effect.
+/// `option_error` for the first of the options that differs from `defaults`: in this combination it has no effect.
 /// `reason`: "where another policy loss is given".
 template <described Options>
 void require_unused(const Options& options, const Options& defaults, const std::string& prefix,

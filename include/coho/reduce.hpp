@@ -30,7 +30,7 @@ struct reduction_options {
   double token_normalizer = 0;     ///< n of the whole batch when this is a part of it; 0: count the tokens of this part
   double sequence_normalizer = 0;  ///< N of the whole batch when this is a part of it; 0: count this part's sequences
 
-  /// Without the normalizers, which are a driver's to set.
+  /// Without the normalizers, which drivers set.
   static void describe(auto&& visit, auto&... o) {
     visit({"kind", "how the terms of tokens become one number"}, o.kind...);
     visit({"fixed_length", "of the kind fixed_length: the length to divide by; 0: the longest a response may be",
@@ -62,7 +62,7 @@ decltype(auto) on_host(const T& x) {
   }
 }
 
-/// Brings an Eigen array to where `like` lives.
+/// Moves an Eigen array to where `like` is.
 template <class Array, class Like>
 auto back_to(Array&& x, const Like& like) {
   if constexpr (device_array<Like>) {
@@ -72,7 +72,7 @@ auto back_to(Array&& x, const Like& like) {
   }
 }
 
-// The mask that has every token real; optimised away.
+// The mask in which every token is real; optimised away.
 struct all_real {
   std::size_t count;
   constexpr std::size_t size() const noexcept { return count; }
@@ -136,7 +136,7 @@ struct make_token_weights_fn {
   /// Weights of the tokens of N packed sequences.
   ///
   /// `mask`: one number per token, nonzero for real response tokens; array, range or tensor (then the weights are a
-  /// tensor beside it). `offsets`: N + 1 entries. For gradient accumulation give the counts of the whole batch as
+  /// tensor on its device). `offsets`: N + 1 entries. For gradient accumulation give the counts of the whole batch as
   /// normalizers, and the parts' losses and gradients add up to those of the batch at once. Without any real token all
   /// weights are 0. Throws option_error (normalizers, fixed_length) and argument_error (offsets that do not fit the
   /// mask).
@@ -227,7 +227,7 @@ inline constexpr sequence_sums_fn sequence_sums{};
 
 struct sequence_spread_fn {
   /// y_t = x_i for each token t of sequence i: one number per sequence becomes one per token. Returns an Eigen array of
-  /// double; of a tensor a tensor, differentiable. Throws argument_error when x has not one number per sequence.
+  /// double; of a tensor a tensor, differentiable. Throws argument_error unless x has one number per sequence.
   ///
   ///     Eigen::ArrayXd token_advantages = coho::sequence_spread(sequence_advantages, responses.offsets);
   template <class X>

@@ -12,7 +12,7 @@
 
 namespace coho::trainer {
 
-/// A prompt that is put aside: its hash, its offset on disk, and the indices of its language and source.
+/// A set-aside prompt: its hash, its offset on disk, and the indices of its language and source.
 struct drawn_prompt {
   std::uint64_t hash = 0;
   spool_file::place text{};

@@ -6,7 +6,7 @@
 
 namespace coho::trainer {
 
-/// Why a record of a prompt source does not enter the set.
+/// Why a record of a prompt source is not in the set.
 enum class prompt_removal {
   bad_record,      ///< unreadable, and skipped because of --skip-bad
   not_first_turn,  ///< a reply, a later part of a conversation, or a conversation that begins with an answer

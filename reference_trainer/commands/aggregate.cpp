@@ -30,8 +30,8 @@ aggregation_options read_aggregation(const config& section) {
   return out;
 }
 
-// Whoever says what is banned and leaves the rule's chance at 0, or gives a chance without a phrase, has a rule that is
-// never applied: both are refused, while "salmon_code" with an empty list or a chance of 0 is that preset without the
+// Banned phrases with a probability of 0, or a probability without a phrase, make a rule that is
+// never applied: both are rejected, while "salmon_code" with an empty list or a chance of 0 is that preset without the
 // rule.
 std::vector<std::string> read_banned_phrases(const config& section, const aggregation_options& rules) {
   const bool code = section.get<std::string>("preset", "paper") == "salmon_code" && rules.banned_phrase_probability > 0;
@@ -53,8 +53,8 @@ std::vector<std::string> read_never_drawn(const config& section) {
   return section.get<std::vector<std::string>>("never_drawn", code ? never_drawn_by_code : std::vector<std::string>{});
 }
 
-// Takes principles out of the draw: their weight becomes 0. Names of the preset's own list need not be there, given
-// ones must.
+// Takes principles out of the draw: their weight becomes 0. Names in the preset's own list may be absent, given
+// ones may not.
 void leave_out(const config& section, const std::vector<std::string>& names, std::vector<principle>& principles) {
   for (const auto& name : names) {
     const auto found = std::ranges::find(principles, name, &principle::name);
@@ -66,7 +66,7 @@ void leave_out(const config& section, const std::vector<std::string>& names, std
                 "such that a principle is left to draw");
 }
 
-// The principles themselves when there are no other wordings.
+// The principles themselves when there are no alternative wordings.
 std::vector<std::vector<principle>> load_wordings(const std::vector<std::string>& files,
                                                   const std::vector<principle>& principles) {
   if (files.empty()) return {principles};
@@ -115,7 +115,7 @@ class aggregate_stage : public stage {
     wordings_ = load_wordings(wording_files_, principles_);
     statistics_.emplace(principles_.size());
     if (!context.dry_run) return;
-    // The aggregator checks its options against the principles: any judgement will do.
+    // The aggregator checks its options against the principles: any judgement works.
     statistics_->add({.scores = std::vector<judge_score>(principles_.size(), {1.0, 1.0})});
     static_cast<void>(preference_aggregator(principles_, *statistics_, rules_));
   }

@@ -33,7 +33,7 @@ constexpr std::string_view commands =
     "/reset forgets the conversation, /system TEXT sets the system text, /save FILE writes the conversation,\n"
     "/exit or Ctrl-D ends, Ctrl-C stops an answer.";
 
-// A template that words stand behind the question of too leaves no place for another system text.
+// A template with text after the question as well leaves no place for another system text.
 bool surrounds(const prompt_settings& prompting) { return prompting.wording && prompting.wording->uses("Input"); }
 
 struct chat_settings {
@@ -109,7 +109,7 @@ class session {
       context_.stop_if_interrupted();
       const bool got = !interrupt_.pending() && std::getline(std::cin, line);
       if (interrupt_.take()) {
-        // The terminal has dropped what was typed; the streams take an interrupted read for the end of the input.
+        // The terminal has dropped what was typed; the streams treat an interrupted read as end of input.
         std::clearerr(stdin);
         std::cin.clear();
         std::cout << '\n';

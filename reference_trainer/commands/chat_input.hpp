@@ -5,7 +5,7 @@
 
 namespace coho::trainer {
 
-/// A line that a chat takes as a command: a slash and a word of letters ("/save talk.jsonl"). What begins otherwise, a
+/// A line that a chat takes as a command: a slash and a word of letters ("/save talk.jsonl"). Anything else, a
 /// path like "/etc/hosts" included, is a question.
 struct chat_command {
   std::string name;      ///< "save"; empty: the line is a question

@@ -6,29 +6,29 @@
 
 namespace coho::trainer {
 
-/// `coho prompts`: a set of prompts out of other people's collections, JSON Lines of prompt_record.
+/// `coho prompts`: a set of prompts from public collections, JSON Lines of prompt_record.
 ///
 /// Keys: prompts.tokenizer (a tokenizer.model or its folder; that of model.path by default), prompts.minimum_tokens
 /// (2), prompts.maximum_tokens (256), prompts.languages (all), prompts.require_counts, prompts.reasoning_length_bonus,
 /// and a list of sources,
 /// `[[prompts.source]]`: name, path (a file, or a folder of them), count (all), question_type, length_bonus, languages.
-/// With `rl` (--rl) the section rl_prompts is read in place of prompts. --out is the file; beside it goes
-/// NAME.counts.json, which says for each source what was kept and what was removed, and why.
+/// With `rl` (--rl) the section rl_prompts is read in place of prompts. --out is the file; next to it,
+/// NAME.counts.json lists the records kept and removed per source, with reasons.
 ///
-/// Of each record the first query of a user is taken and cleaned; of equal texts the first is kept, over all sources;
-/// `count` prompts are drawn of each source, and all are shuffled. The result depends on the seed and on what the
-/// sources hold. Memory grows by a hash a prompt read, and by 40 bytes per prompt drawn.
+/// The first user query of each record is taken and cleaned; of equal texts the first is kept, across sources;
+/// `count` prompts are drawn from each source, and all are shuffled. The result depends on the seed and on the
+/// sources' contents. Memory grows by one hash per prompt read and 40 bytes per prompt drawn.
 void run_prompts(const config& options, stage_context& context);
 subcommand make_prompts_command();
 
 /// `coho self-align`: answers of a base model under written rules, filtered, as pairs for `coho sft` (stage 0; SALMON
 /// §4.1.1 and App. G).
 ///
-/// Each prompt stands behind the same rules and exemplars, whose keys and values are computed once. The model writes
-/// thoughts and an answer; self_align_filter says which are kept. Writes {"instruction", "input", "output",
+/// Each prompt follows the same rules and exemplars, whose keys and values are computed once. The model writes
+/// thoughts and an answer; self_align_filter decides which are kept. Writes {"instruction", "input", "output",
 /// "thoughts"}, one per line, to --out, with "finished": false where the answer does not end by itself, and next to it
-/// a JSON file of what each filter removed, for which prompts = kept + removed holds. self_align.rejected names a file
-/// for the others, with the reason.
+/// a JSON file of counts per filter, with prompts = kept + removed. self_align.rejected names a file
+/// for the removed ones, with the reason.
 ///
 /// Keys: model.*, self_align.{prompts, rules, exemplars, template, stop, max_new_tokens, max_question_tokens, top_p,
 /// slots, batch, limit, rejected}, those of read_self_align_filters, generation.*. Random streams are keyed by the
@@ -38,7 +38,7 @@ subcommand make_self_align_command();
 
 /// `coho sft`: supervised fine-tuning on instruction records.
 ///
-/// Keys: model.path, model.adapter (to go on from), those of read_sft_data, sft.replies, sft.max_response_tokens,
+/// Keys: model.path, model.adapter (to continue from), those of read_sft_data, sft.replies, sft.max_response_tokens,
 /// sft.templates and sft.max_prompt_tokens (sft_prompts.hpp), the keys of supervised_options, sft.optimizer.*,
 /// sft.{save_every, keep}, adapter.*, prompt.*.
 void run_sft(const config& options, stage_context& context);
@@ -47,11 +47,11 @@ subcommand make_sft_command();
 /// `coho sample`: n responses to each prompt from a policy (stage 1a of SALMON), JSON Lines of sample_record.
 ///
 /// Keys: model.path, model.adapter, sample.prompts, sample.responses (2), sample.batch (prompts at a time),
-/// sample.max_new_tokens and sample.slots (those of generation), sample.max_prompt_tokens (0: prompts are asked whole),
+/// sample.max_new_tokens and sample.slots (those of generation), sample.max_prompt_tokens (0: prompts are not cut),
 /// generation.*, prompt.*;
 /// --out is the file. Each record's random streams are keyed by its number, so that a resumed file equals an
 /// uninterrupted one. The file of prompts is read twice, to count and check them and to answer them, and never held;
-/// tokens that all prompts begin with are computed once.
+/// the common prefix of all prompts is computed once.
 void run_sample(const config& options, stage_context& context);
 subcommand make_sample_command();
 
@@ -61,7 +61,7 @@ subcommand make_sample_command();
 /// Keys: model.path, model.adapter, judge.samples (a file, or several over the same prompts), judge.pairs and
 /// judge.pairs_per_prompt (which of a prompt's responses are compared), judge.minimum_characters (0: shorter responses
 /// are not compared), judge.principles, judge.template, judge.batch
-/// (pairs at a time). The files are read twice, to count the pairs and to judge them, and never held.
+/// (pairs at a time). The files are read twice, to count the pairs and to judge them, and never held in memory.
 void run_judge(const config& options, stage_context& context);
 subcommand make_judge_command();
 
@@ -69,11 +69,11 @@ subcommand make_judge_command();
 /// D).
 ///
 /// Two passes over the judgements: statistics of each principle, then records. Keys: aggregate.judgements,
-/// aggregate.principles, aggregate.wordings (more files of the same principles, other words: each record takes each
-/// principle from one of them), aggregate.preset ("paper", "salmon_code") and any option of it on top,
-/// aggregate.never_drawn (principles that are judged and not drawn; "salmon_code" leaves out Overall Helpful, Natural
+/// aggregate.principles, aggregate.wordings (files that reword the same principles: each record takes each
+/// principle from one of them), aggregate.preset ("paper", "salmon_code") and any option to override,
+/// aggregate.never_drawn (principles judged but not drawn; "salmon_code" leaves out Overall Helpful, Natural
 /// and Fluent, and Multilingual), aggregate.banned_phrases ("salmon_code" bans "As an AI language model" with
-/// probability 0.5, and turns a label so decided with 0.25). Beside the records, <name>.summary.json counts what became
+/// probability 0.5, and flips such a label with 0.25). Next to the records, <name>.summary.json counts what became
 /// of every draw.
 void run_aggregate(const config& options, stage_context& context);
 subcommand make_aggregate_command();
@@ -81,7 +81,7 @@ subcommand make_aggregate_command();
 /// `coho reward`: trains a reward model on preferences, with principles (SALMON §3.3) or without (preference
 /// pre-training).
 ///
-/// Keys: model.path, reward.from (a reward model to go on from), reward.{data, evaluation, limit, evaluation_limit,
+/// Keys: model.path, reward.from (a reward model to continue from), reward.{data, evaluation, limit, evaluation_limit,
 /// evaluation_share, principles} (preference_data.hpp), reward_prompt.*, the keys of
 /// reward_model_options, reward.optimizer.*, reward.{head_learning_rate_factor, head_init, margins, reward_prompt.*,
 /// save_every, keep, evaluate_every, statistics_pairs}, adapter.*. With `--pretrain` those of the section
@@ -97,7 +97,7 @@ subcommand make_reward_command();
 /// `coho ppo`: trains a policy against a principle-following reward model and symbolic rewards (SALMON §3.3, §4.1.2).
 ///
 /// Keys: model.path, ppo.policy (start of policy and reference; empty: the base), ppo.reward_model (empty: symbolic
-/// rewards alone), ppo.prompts, ppo.long_prompts ("drop", "cut": what becomes of prompts beyond prompt.max_tokens),
+/// rewards only), ppo.prompts, ppo.long_prompts ("drop", "cut": for prompts beyond prompt.max_tokens),
 /// ppo.rollouts, ppo.steps, ppo.preset ("paper", "salmon_code"), ppo.principles,
 /// ppo.principles_per_prompt, ppo.interventions, ppo.intervention_position, ppo.language_bonus, ppo.length_bonus.*, the
 /// optimizer's and ppo_options' own names, reward_prompt.*, ppo.reward_prompt.*, generation.*, prompt.*,
@@ -105,13 +105,13 @@ subcommand make_reward_command();
 void run_ppo(const config& options, stage_context& context);
 subcommand make_ppo_command();
 
-/// `coho generate`: continues one prompt, every prompt of a file, or, with neither, the begin token alone.
+/// `coho generate`: continues one prompt, every prompt of a file, or, with neither, only the begin token.
 ///
 /// Keys: model.*, generate.adapter, generate.prompt or generate.prompts, generate.ids, generate.batch, generation.*,
-/// prompt.*, and for answers that others' judges read: generate.answers (the form: see answer_files.hpp),
+/// prompt.*, and for answers in the formats of external judges: generate.answers (the form: see answer_files.hpp),
 /// generate.model_id (default: the name of the adapter's or the model's folder), generate.category_temperatures
 /// (fastchat_temperature in place of generation.temperature), generate.timestamp. One prompt: its continuation goes to
-/// stdout as it is sampled, or to `--out`. A file: one JSON record a prompt, to stdout or to `--out`, where an
+/// stdout as it is sampled, or to `--out`. A file: one JSON record per prompt, to stdout or to `--out`, where an
 /// interrupted run goes on with `--resume`. Record i draws from rng(seed).split(i), so that its text does not depend on
 /// the batch, nor on where a run was interrupted.
 subcommand make_generate_command();
@@ -119,10 +119,10 @@ subcommand make_generate_command();
 /// `coho chat`: a conversation in the terminal, or with questions piped in, one per line. Answers appear as they are
 /// sampled. An empty line is skipped. Commands: "/reset" (or "/new") forgets the conversation, "/system TEXT" sets the
 /// system text and starts again, "/save FILE" writes the conversation as a JSON record of messages, "/help" lists them,
-/// "/exit" or the end of input (Ctrl-D) ends. In a terminal Ctrl-C stops the answer; what was said so far stays in the
-/// conversation. When the model's positions are full the oldest exchanges are left out, which is said once.
+/// "/exit" or the end of input (Ctrl-D) ends. In a terminal Ctrl-C stops the answer; what was said stays in the
+/// conversation. When the model's positions are full the oldest exchanges are dropped, with one notice.
 ///
-/// Keys: model.*, chat.adapter, chat.system, generation.*, prompt.*. In the plain format each question stands alone.
+/// Keys: model.*, chat.adapter, chat.system, generation.*, prompt.*. In the plain format each question is independent.
 subcommand make_chat_command();
 
 /// `coho eval preferences` (formerly, and still, `pairs`), `coho eval hhh` and `coho eval truthfulqa` (key
@@ -131,12 +131,12 @@ subcommand make_chat_command();
 /// `--out` where it is given.
 subcommand make_eval_command();
 
-/// `coho principles list`: the shipped collections, a line each. `coho principles show NAME…`: their principles as
+/// `coho principles list`: the shipped collections, one per line. `coho principles show NAME…`: their principles as
 /// text. `coho principles check FILE|NAME…`: what check_collection finds, with a table of weights, the probability of
 /// being drawn, and lengths; exit status 1 when something is wrong.
 ///
 /// Keys: principles.action, principles.collections (paths or shipped names), principles.drawn_together,
-/// principles.near_same, model.path (for lengths in tokens: of the model only its tokenizer is read).
+/// principles.near_same, model.path (for lengths in tokens: only the model's tokenizer is read).
 subcommand make_principles_command();
 
 /// Packs the linears of a checkpoint as NF4 and writes it in bitsandbytes' form, which this program and transformers
@@ -146,7 +146,7 @@ subcommand make_principles_command();
 void run_quantize(const config& options, stage_context& context);
 subcommand make_quantize_command();
 
-/// Adds an adapter to its base's weights and writes the sum as a checkpoint of its own, unpacked: section "model" with
+/// Adds an adapter to its base's weights and writes the sum as a separate, unpacked checkpoint: section "model" with
 /// `adapter`.
 void run_merge(const config& options, stage_context& context);
 subcommand make_merge_command();

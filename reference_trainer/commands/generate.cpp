@@ -41,7 +41,7 @@ struct generate_settings {
   bool category_temperatures;
 };
 
-// The last part of a model's path, also of one that ends in a slash.
+// The last part of a model's path, also for one that ends in a slash.
 std::string folder_name(const std::filesystem::path& model) {
   const auto plain = model.lexically_normal();
   return (plain.has_filename() ? plain : plain.parent_path()).filename().string();
@@ -148,7 +148,7 @@ class generator {
       };
       while (next_usable(reader, read)) use(std::move(*question));
     };
-    // What is wrong with any record is told before the first answer. A pipe cannot be read twice.
+    // Errors in any record are reported before the first answer. A pipe cannot be read twice.
     std::size_t total = 0;
     std::error_code ignored;
     if (std::filesystem::is_regular_file(file, ignored)) for_each_question([&](const auto&) { ++total; });
@@ -159,7 +159,7 @@ class generator {
     std::size_t index = 0;
     const bool list = form_ == answer_form::alpaca_eval;
     const char* gap = list ? "[\n" : "";
-    // A batch of which a part is written already is answered as a whole again: probabilities differ in their last
+    // A partly written batch is answered again as a whole: probabilities differ in their last
     // digits with the batch, and a draw may fall between.
     const std::size_t first = done - done % batch_;
     const auto flush = [&] {
@@ -171,7 +171,7 @@ class generator {
         if (writer) {
           writer->write(line);
         } else {
-          context_.terminal->redraw("");  // where both streams are one terminal, a record does not follow the bar
+          context_.terminal->redraw("");  // if both streams are one terminal, keep records off the bar's line
           std::cout << gap << line.dump(-1, ' ', false, json::error_handler_t::replace);
           if (list) {
             gap = ",\n";
@@ -196,7 +196,7 @@ class generator {
   }
 
  private:
-  // What is known of a question while it is answered. Turn 0 of question i draws from rng(seed).split(i), a later turn
+  // The state of a question while it is answered. Turn 0 of question i draws from rng(seed).split(i), a later turn
   // t from .split(t) of that.
   struct conversation {
     std::vector<chat_message> messages;

@@ -22,7 +22,7 @@
 namespace coho::trainer {
 namespace {
 
-// A first pass over the files, so that what is wrong with their last line is said before the first hour's work.
+// A first pass over the files, so that an error in the last line is reported before hours of work.
 pair_stream::totals count_pairs(const std::vector<std::filesystem::path>& samples, const pairing_options& choice,
                                 const stage_context& context) {
   pair_stream stream(samples, choice);
@@ -38,7 +38,7 @@ pair_stream::totals count_pairs(const std::vector<std::filesystem::path>& sample
   return stream.counts();
 }
 
-// "31 % of the tokens computed": what prefixes shared by several prompts leave of the work.
+// "31 % of the tokens computed": the work that remains thanks to shared prefixes.
 std::string computed_share(const judge_role& judge) {
   const auto& tokens = judge.counts();
   if (tokens.asked == 0) return {};
@@ -82,7 +82,7 @@ class judge_stage : public stage {
     judge_role judge(*model_.bank, "judge", *model_.tokenizer);
     auto bar = context.start_progress("judge", all_.pairs, "pairs");
     bar.start_at(writer.count());
-    // A batch of which a part is written already is judged as a whole again: a score's last digits depend on its batch.
+    // A partly written batch is judged again as a whole: a score's last digits depend on its batch.
     done_ = writer.count();
     const std::size_t first = done_ - done_ % batch_;
     pair_stream stream(samples_, choice_);

@@ -83,7 +83,7 @@ ppo_settings read_ppo(const config& options, stage_context& context, const std::
   read.prompting = read_prompt_settings(options);
   read.options = read_ppo_options(options, context, read.prompting.stop, read.steps);
   const generation_options& generation = read.options.generation;
-  // Responses are shown to people and reward models up to these too, which do not finish them.
+  // Shown responses are also cut at these, which do not finish them.
   read.prompting.stop.insert(read.prompting.stop.end(), generation.unfinished_stop.begin(),
                              generation.unfinished_stop.end());
   read.engine = read_engine(options);
@@ -146,7 +146,7 @@ class ppo_run {
         reference_(*model_.bank, "reference", sampling_),
         value_(*model_.bank, "value"),
         cuts_said_(!reward_) {
-    // What may fail fails before an earlier run's checkpoints go.
+    // Anything that can fail does so before an earlier run's checkpoints are removed.
     const bool goes_on = context.resume && latest_step(out_ / "checkpoints");  // a checkpoint knows the scale
     if (settings.normalization.from == normalization_source::kind::reward_model && !goes_on)
       settings_.options.normalization =

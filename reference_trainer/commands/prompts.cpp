@@ -30,7 +30,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // The file itself, or those below a folder, in an order that does not depend on the disk.
-// Those of `written` are not among them: a run's own output is nobody's collection.
+// Those of `written` are excluded: a run's own output is not a source.
 std::vector<fs::path> files_of(const fs::path& path, const std::vector<fs::path>& written) {
   if (!fs::is_directory(path)) return {path};
   const auto is_written = [&](const fs::path& file) {
@@ -58,10 +58,10 @@ bool is_wanted(const std::string& language, const std::vector<std::string>& want
 
 struct cleaned_prompt {
   std::size_t characters = 0, unreadable = 0;
-  std::uint64_t hash = 0;  ///< of the text, case and white space aside
+  std::uint64_t hash = 0;  ///< of the text, ignoring case and white space
 };
 
-// Cleans the texts of a prompt where they stand.
+// Cleans the texts of a prompt in place.
 cleaned_prompt clean_prompt(source_prompt& read) {
   cleaned_prompt out;
   prompt_record& prompt = read.prompt;
@@ -76,7 +76,7 @@ cleaned_prompt clean_prompt(source_prompt& read) {
   return out;
 }
 
-/// Reads sources one after the other and keeps what is drawn of each.
+/// Reads sources one after the other and keeps the draw of each.
 class prompt_collection {
  public:
   prompt_collection(const prompt_set_settings& settings, const std::vector<fs::path>& written, std::uint64_t seed)
@@ -119,7 +119,7 @@ class prompt_collection {
 
   const std::vector<prompt_counts>& counts() const { return counts_; }
 
-  /// The held-out prompts are the first of the shuffled order: as likely these as any others, and decided by the seed.
+  /// The held-out prompts are the first of the shuffled order: a uniform draw decided by the seed.
   void write(jsonl_writer& set, jsonl_writer* held_out, stage_context& context) {
     shuffle_by_hash(drawn_, seed_);
     for (std::size_t i = 0; i < drawn_.size(); ++i) {
@@ -153,7 +153,7 @@ class prompt_collection {
           [] {});
   }
 
-  // One, or one for each part of the collection, of which the first take what `count` does not divide.
+  // One, or one for each part of the collection, the first ones taking the remainder of `count`.
   std::vector<prompt_draw> draws_of(const prompt_source_settings& source, prompt_counts& counts) const {
     const auto all = source.count.value_or(std::numeric_limits<std::size_t>::max());
     if (source.parts.empty()) return {prompt_draw(seed_, source.name, all)};
@@ -168,7 +168,7 @@ class prompt_collection {
     return out;
   }
 
-  // Why the prompt is removed, or nothing when it is drawn for now.
+  // Why the prompt is removed, or nothing if it is drawn for now.
   std::optional<prompt_removal> add(source_prompt read, const prompt_source_settings& source,
                                     std::vector<prompt_draw>& draws, prompt_counts& counts) {
     std::size_t which = 0;
@@ -183,7 +183,7 @@ class prompt_collection {
       return prompt_removal::category;
     const auto [characters, unreadable, hash] = clean_prompt(read);
     prompt_record& prompt = read.prompt;
-    // One may be half an emoji at a border that somebody cut at.
+    // One may be half an emoji, cut by the source.
     if (unreadable > 1 && 20 * unreadable > characters) return prompt_removal::damaged;
     if (prompt.instruction.empty()) return prompt_removal::empty;
 
@@ -191,7 +191,7 @@ class prompt_collection {
     if (source.leave_out_inference && is_inference_question(text)) return prompt_removal::inference;
     if (excluded_.contains(hash)) return prompt_removal::excluded;
     if (!seen_.insert(hash)) return prompt_removal::duplicate;
-    // What cannot be drawn any more need not be measured: of a large source that is most.
+    // Prompts that can no longer be drawn are not measured: most, in a large source.
     if (!draw.wants(hash)) return prompt_removal::not_drawn;
     const std::size_t tokens = tokenizer_.encode(text).size();
     if (tokens < settings_.minimum_tokens) return prompt_removal::too_short;
@@ -254,7 +254,7 @@ void check_counts(const prompt_set_settings& settings, const std::vector<prompt_
   }
 }
 
-// Whether an earlier run had ended: the counts are the last to be there.
+// Whether an earlier run had ended: the counts are written last.
 bool all_there(const std::vector<fs::path>& written) {
   return std::ranges::all_of(written, [](const auto& path) { return fs::exists(path); });
 }
@@ -289,13 +289,13 @@ class prompts_stage : public stage {
 
   void load(const config&, stage_context&) override {
     refuse_own_files(settings_, name_, written_);
-    // One that is missing is told before the others are read.
+    // A missing one is reported before the others are read.
     for (const auto& source : settings_.sources)
       if (source.count != 0u) jsonl_reader(files_of(source.path, written_).front());
   }
 
   void run(stage_context& context) override {
-    // The counts are the last to be there: where all files are, the run had ended.
+    // The counts are written last: if all files exist, the run had ended.
     fs::remove(counts_path_);
     jsonl_writer writer(out_, false);
     std::optional<jsonl_writer> held_out;

@@ -10,7 +10,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// One name a run: as they are given, or in one text with commas between.
+// One name per run: as given, or comma-separated in one text.
 std::vector<std::string> names_of(const config& options, const std::vector<std::string>& given,
                                   const std::vector<fs::path>& paths) {
   if (given.empty()) return run_names(paths);
@@ -30,7 +30,7 @@ std::vector<std::string> names_of(const config& options, const std::vector<std::
   return out;
 }
 
-// The page of one run lies with it, that of several belongs to none of them.
+// The page of one run goes into its folder, that of several into none of them.
 fs::path page_path(const stage_context& context, const std::vector<fs::path>& runs) {
   fs::path out = context.out_or(runs.size() == 1 ? runs.front() / "report.html" : fs::path("report.html"));
   if (fs::is_directory(out)) out /= "report.html";

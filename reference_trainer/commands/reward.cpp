@@ -34,7 +34,7 @@ struct reward_settings {
   std::string section;  ///< "reward" or "preference_pretraining"
   std::filesystem::path out{};
   preference_files files{};
-  std::filesystem::path from{};  ///< a reward model to go on from
+  std::filesystem::path from{};  ///< a reward model to continue from
   std::uint64_t evaluate_every = 0;
   std::size_t statistics_pairs = 1024;
   bool uniform_head = false;
@@ -46,14 +46,14 @@ struct reward_settings {
 fit_settings<reward_model_options> read_reward_fit(const config& section, const stage_context& context,
                                                    bool pretraining) {
   auto out = read_fit<reward_model_options>(section, context, pretraining ? pretraining_defaults : reward_defaults);
-  // Differences of scores say nothing of the head's bias. Its gradient is what rounding leaves, which Adam would blow
+  // Score differences do not depend on the head's bias. Its gradient is rounding error, which Adam would blow
   // up to steps, and a bias that is not zero keeps the head out of the files that transformers and PEFT open.
   if (out.training.loss.centring == 0) out.optimizer.factors.push_back({"score.bias", 0.0});
   out.optimizer.factors.push_back({"score.", section.get<double>("head_learning_rate_factor", 1.0)});
   return out;
 }
 
-// The head of a reward model that starts from none: zeros, or as the released code's linear layer begins, each weight
+// The head of a new reward model: zeros, or as the released code's linear layer begins, each weight
 // uniform in ±1/√H.
 void start_head(adapter_bank& bank, bool uniform, rng random) {
   bank.add_head("reward");
@@ -64,7 +64,7 @@ void start_head(adapter_bank& bank, bool uniform, rng random) {
   bank.set_head("reward", at::tensor(weight), at::zeros({1}));
 }
 
-// Pre-training has a section of its own; what the flags say of files is meant for the section that is read.
+// Pre-training has its own section; file flags apply to the section that is read.
 void move_flags(config options) {
   const config given = options.clone();
   const auto flag = [&](const std::string& key) {
@@ -102,7 +102,7 @@ reward_settings read_reward(const config& options, stage_context& context) {
   return read;
 }
 
-// Held-out pairs, evaluated as the section says.
+// Held-out pairs, evaluated as configured.
 class held_out_evaluation {
  public:
   held_out_evaluation(reward_role& reward, preference_set pairs, std::uint64_t every, std::uint64_t steps)
@@ -199,7 +199,7 @@ class reward_stage : public stage {
   void prepare_folder(const stage_context& context) {
     const bool first = context.ranks->first();
     if (!context.resume && first) {
-      // What an earlier run measured is not of the model that comes.
+      // An earlier run's measurements do not belong to the new model.
       std::filesystem::remove(out_ / "evaluation.json");
       remove_reward_statistics(out_);
     }
@@ -224,7 +224,7 @@ class reward_stage : public stage {
                        {"tokens_per_second", tokens / s.seconds}});
     if (evaluation_ && evaluation_->due(s.step + 1)) {
       log_evaluation(log, step, evaluation_->at(s.step + 1, metrics_folder(context, out_)));
-      tokens_read_ = reward_->tokens_read();  // what evaluation read is not training's
+      tokens_read_ = reward_->tokens_read();  // do not count evaluation's tokens
     }
     return "loss " + format_number(s.loss, 3) + " accuracy " + format_number(smoothed_accuracy_, 3);
   }

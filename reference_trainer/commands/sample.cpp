@@ -22,15 +22,15 @@
 namespace coho::trainer {
 namespace {
 
-// Tokens that a template or chat format puts in front of every prompt; fewer than these cost nothing to read again.
+// The shortest template or chat-format prefix worth caching; shorter ones cost nothing to read again.
 constexpr std::size_t shortest_prefix = 16;
 
 struct prompt_survey {
   std::size_t prompts = 0;
-  std::vector<token> shared;  ///< what all begin with
+  std::vector<token> shared;  ///< the common prefix
 };
 
-// A first pass over the file, in constant memory: it also says what is wrong with the last line before the first hour's
+// A first pass over the file, in constant memory: it also reports errors in the last line before hours of
 // work.
 prompt_survey survey(const std::filesystem::path& path, const prompter& prompts, const stage_context& context) {
   prompt_survey out;
@@ -69,7 +69,7 @@ sample_settings read_sample(const config& options, const stage_context& context)
   read.out = context.out_or("samples.jsonl");
   read.prompting = read_prompt_settings(options, "sample", false);
   read.generation = read_generation(options, read.prompting.stop, {.max_new_tokens = 256, .temperature = 0.7});
-  // Of its own where one recipe is for `ppo` too: what is compared need not be as long as what is trained.
+  // A separate key because one recipe may serve `ppo` too: compared responses may be shorter than trained ones.
   read.generation.max_new_tokens = options.get<std::size_t>("sample.max_new_tokens", read.generation.max_new_tokens);
   options.check(read.generation.max_new_tokens > 0, "sample.max_new_tokens", "at least 1");
   read.engine = read_engine(options);
@@ -118,7 +118,7 @@ class sample_stage : public stage {
     auto bar = context.start_progress("sample", all_.prompts, "prompts");
     bar.start_at(writer.count());
     done_ = writer.count();
-    // A batch of which a part is written already is sampled as a whole again: probabilities differ in their last digits
+    // A partly written batch is sampled again as a whole: probabilities differ in their last digits
     // with the batch, and a draw may fall between.
     const std::size_t first = done_ - done_ % settings_.batch;
     record_reader<prompt_record> reader(settings_.prompts);

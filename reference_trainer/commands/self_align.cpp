@@ -37,7 +37,7 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view too_long = "question_too_long";
 
-/// What a run has done so far. Saved after each batch, so that a resumed run goes on with the same counts.
+/// The progress of a run. Saved after each batch, so that a resumed run continues with the same counts.
 struct tally {
   std::size_t read = 0, kept = 0, generated_tokens = 0;
   std::size_t unfinished = 0, truncated = 0;  // of those kept
@@ -102,7 +102,7 @@ class self_align_run {
     if (!context_.resume) fs::remove(progress_);
     jsonl_writer kept(out_, context_.resume);
     std::optional<jsonl_writer> rejected;
-    // Where nothing is left of a run, what it rejected is not gone on with either.
+    // If nothing is left of a run, its rejected records are not continued either.
     const bool begun = context_.resume && (kept.count() > 0 || !not_there(progress_));
     if (!settings_.rejected.empty()) rejected.emplace(settings_.rejected, begun);
     if (!not_there(progress_)) done_ = tally::read_from(progress_);
@@ -121,7 +121,7 @@ class self_align_run {
       for (auto& record : records) reader.next(record);
       const auto began = std::chrono::steady_clock::now();
       const std::size_t tokens_before = done_.generated_tokens;
-      // A batch of which a part is written already is answered as a whole again, and written from where the files end.
+      // A partly written batch is answered again as a whole, and written from where the files end.
       answer(policy, records, kept, rejected ? &*rejected : nullptr);
       write_json(progress_, done_.to_json(settings_.rules));
       const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
@@ -157,7 +157,7 @@ class self_align_run {
     bool finished = false;
   };
 
-  /// What the model writes behind each prompt; nothing where the question is too long.
+  /// The model's text after each prompt; nothing if the question is too long.
   std::vector<std::optional<written>> generate(policy_role& policy, const std::vector<prompt_record>& records) {
     std::vector<std::optional<written>> out(records.size());
     // Prompts that share the prefix, and those in which the tokenizer joined its end with the question.
@@ -222,7 +222,7 @@ class self_align_run {
         if (reply.thoughts.find("(" + rule.name + ")") != std::string::npos) ++done_.rules[rule.name];
       json line = to_json(sft_record{record, outcome.answer});
       line["thoughts"] = reply.thoughts;
-      // `coho sft` teaches no end token behind a text that does not end there.
+      // `coho sft` teaches no end token after a text that does not end there.
       if (!outcome.finished) line["finished"] = false;
       done_.unfinished += !texts[i]->finished;
       done_.truncated += outcome.truncated;
@@ -316,7 +316,7 @@ class self_align_stage : public stage {
   }
 
   void load(const config& options, stage_context& context) override {
-    // What can be wrong with prompt and data comes to light before the weights are read.
+    // Errors in prompt and data surface before the weights are read.
     measure_room(options, settings_);
     total_ = count_prompts(settings_);
     run_.emplace(options, context, settings_);

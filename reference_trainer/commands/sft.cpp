@@ -33,7 +33,7 @@ struct sft_settings {
   std::size_t max_response_tokens = 512;
   trained_replies replies = trained_replies::all;
   std::vector<prompt_settings> forms{};  ///< of prompts
-  std::filesystem::path adapter{};       ///< to go on from
+  std::filesystem::path adapter{};       ///< to continue from
   fit_settings<supervised_options> fit{};
   plan_settings planned{};
 };
@@ -106,7 +106,7 @@ class sft_stage : public stage {
     const auto prompts = make_prompters(settings_.forms, model_);
     examples_ = read_examples(settings_, prompts);
     if (const auto note = cut_note(prompts, settings_.forms, examples_.size()); !note.empty()) context.log(note);
-    // Before hours of training, not after them.
+    // Fail before hours of training, not after.
     for (const auto& line : record_losses::of_run().take_lines()) context.log(line);
     parameters_ = &model_.bank->train("policy");
     optimizer_.emplace(*parameters_, settings_.fit.optimizer);

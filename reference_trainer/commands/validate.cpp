@@ -18,7 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // The text of an option_error begins with the option's name, with which its key ends ("shaping.kl_coefficient",
-// "ppo.shaping.kl_coefficient"): where that key stands in the recipe. Losses name their own options only.
+// "ppo.shaping.kl_coefficient"): the location of that key in the recipe. Losses name their own options only.
 std::string place_of_option(const config& options, const std::string& text) {
   constexpr std::string_view before = "option ";
   if (!text.starts_with(before)) return {};
@@ -38,7 +38,7 @@ std::vector<std::string> missing_files(const config& options) {
   return out;
 }
 
-// Each stage reads the file anew: a clone would not know on which line a key stands.
+// Each stage reads the file anew: a clone would not know a key's line.
 stage_verdict rehearse(const fs::path& recipe, const recipe_stage& stage, const std::vector<subcommand>& all) {
   stage_verdict out{.stage = stage.title(), .problem = {}, .missing = {}};
   config options = config::load(recipe);

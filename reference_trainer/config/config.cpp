@@ -133,7 +133,7 @@ std::optional<T> config::find(std::string_view key) const {
         if (const auto* reread = parsed.get("value"); parsed.size() == 1 && reread != nullptr)
           value = convert<T>(*reread);
       } catch (const toml::parse_error&) {
-        // Stays without a value: reported below with what was expected.
+        // Left without a value: reported below with the expected type.
       }
     }
     if constexpr (std::is_same_v<T, std::vector<std::string>> ||
@@ -245,7 +245,7 @@ std::vector<std::pair<std::string, config>> config::named_sections(std::string_v
     }
   } else if (const auto* table = node->as_table()) {
     auto all = keys(key);
-    // Those of the recipe have their lines; those of overrides alone come behind them as they were given.
+    // Those of the recipe have line numbers; those only from overrides follow in the given order.
     const auto given = [&](const std::string& name) -> std::size_t {
       if (table->find(name)->first.source().begin.line > 0) return 0;
       std::size_t first = state_->overrides.size();
@@ -281,7 +281,7 @@ namespace {
 
 std::string last_name(const std::string& key) { return key.substr(key.rfind('.') + 1); }
 
-// The same name in another group of its section, or in another section, is as likely a slip as a misspelling.
+// The same name in another group of its section, or in another section, is as likely a mistake as a misspelling.
 std::string of_other_group(const std::string& key, const std::vector<std::string>& candidates) {
   const auto section = key.substr(0, key.find('.') + 1);
   std::vector<std::string> own;

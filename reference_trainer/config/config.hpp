@@ -22,10 +22,10 @@ class config_error : public error {
   using error::error;
 };
 
-/// What a stage is told to do: a TOML recipe with overrides on top. Keys are dotted ("ppo.gae.gamma").
+/// The configuration of a stage: a TOML recipe with overrides. Keys are dotted ("ppo.gae.gamma").
 ///
-/// Reading a key declares it: after a stage has read all that it knows, `check_unknown` turns every remaining key into
-/// an error with a "did you mean", and `resolved` lists what was read with the value in force, defaults included.
+/// Reading a key declares it: after a stage has read all its keys, `check_unknown` turns every remaining key into
+/// an error with a "did you mean", and `resolved` lists the keys read with their effective values, defaults included.
 /// Copies and sections share one state. Not for concurrent use.
 ///
 ///     auto recipe = config::load("ppo.toml", {"ppo.stop_kl=20"});
@@ -41,12 +41,12 @@ class config {
   static config load(const std::filesystem::path& path, std::initializer_list<std::string> overrides);
   static config parse(std::string_view toml, std::string_view source_name, std::span<const std::string> overrides = {});
 
-  /// The same file and overrides with a state of its own: nothing is declared yet, and `set` leaves this one as it is.
+  /// The same file and overrides with separate state: nothing is declared yet, and `set` does not change this one.
   config clone() const;
 
   /// One more override, `key=value`; value is TOML, or a bare string where it is not TOML.
   void set(std::string_view key_equals_value);
-  /// An override whose value is taken as text, whatever it looks like. `origin` names it in errors ("--model").
+  /// An override whose value is taken as text, regardless of its form. `origin` names it in errors ("--model").
   void set_text(std::string_view key, std::string_view value, std::string_view origin);
   void set_list(std::string_view key, std::span<const std::string> values, std::string_view origin);
 
@@ -59,7 +59,7 @@ class config {
   /// Nothing when the key is absent.
   template <class T>
   std::optional<T> find(std::string_view key) const;
-  /// `config_error` when the key is absent; `what` says in the message what it is for.
+  /// `config_error` when the key is absent; `what` states the purpose in the message.
   template <class T>
   T require(std::string_view key, std::string_view what = {}) const;
   /// One file or a list of them; `config_error` when the key is absent or the list empty.
@@ -69,7 +69,7 @@ class config {
                      std::initializer_list<std::string_view> allowed) const;
   std::string choice(std::string_view key, std::string_view fallback, std::span<const std::string_view> allowed) const;
 
-  /// Whether recipe or override gives the key. Does not declare it.
+  /// Whether recipe or override sets the key. Does not declare it.
   bool has(std::string_view key) const;
   /// The keys directly under a section in the order of the file. Does not declare them.
   std::vector<std::string> keys(std::string_view section = {}) const;
@@ -87,7 +87,7 @@ class config {
   void mention(std::initializer_list<std::string_view> keys) const;
   /// Sections that belong to other stages: their keys are not unknown, unless this stage reads from them too.
   void allow_sections(std::span<const std::string> names) const;
-  /// `config_error` for the first key in the file or overrides that nobody declared; one of former versions is told its
+  /// `config_error` for the first key in the file or overrides that was not declared; for an old key it names the
   /// new name.
   void check_unknown() const;
 

@@ -11,7 +11,7 @@ std::string joined(const std::vector<std::string>& texts, const char* between) {
   return out;
 }
 
-// Presets that agree are said once.
+// Presets that agree are listed once.
 std::string defaults_of(const listed_option& option) {
   const auto same = [&](const std::string& text) { return text == option.defaults.front(); };
   return std::ranges::all_of(option.defaults, same) ? option.defaults.front() : joined(option.defaults, " / ");

@@ -50,7 +50,7 @@ struct option_lister {
     if constexpr (described<T>) {
       T::describe(option_lister{out, section, except, key + "."}, first, more...);
     } else if constexpr (optional_described<T>) {
-      // What its options are once one of them is given.
+      // The options of the group once one of them is given.
       using inner = typename coho::detail::optional_value<T>::type;
       const inner defaults{};
       inner::describe(option_lister{out, section, except, key + "."}, defaults);
@@ -85,7 +85,7 @@ struct option_lister {
 
 }  // namespace detail
 
-/// Appends the options that a struct describes, with their values in `presets` as defaults; `section` stands before
+/// Appends the options that a struct describes, with their values in `presets` as defaults; `section` is the prefix of
 /// each name ("ppo."). `except` as for `read_options`.
 ///
 ///     std::vector<listed_option> all;

@@ -21,7 +21,7 @@ struct option_reader {
   const config& section;
   std::initializer_list<std::string_view> except;
   std::string group{};  ///< "policy_clip."
-  bool given = true;    ///< false: the group is left out, and its keys are only made known
+  bool given = true;    ///< false: the group is absent, and its keys are only declared
 
   template <class T>
   void operator()(const option& about, T& value) const {
@@ -53,9 +53,9 @@ struct option_reader {
 }  // namespace detail
 
 /// Reads the options that a struct describes from the section, each by its name and those of its groups
-/// ("policy_clip.clip_low"); what is not given stays as it is. A group that may be left out is there once one of its
+/// ("policy_clip.clip_low"); missing options keep their values. An optional group is present once one of its
 /// keys is. `except` names options and groups that are not read. Throws config_error for a value of another type or out
-/// of its range, with its place. What holds between options is the struct's own `validate` to check.
+/// of its range, with its place. Constraints between options are checked by the struct's `validate`.
 ///
 ///     ppo_options options = ppo_options::paper();
 ///     read_options(recipe.section("ppo"), options, {"seed", "generation"});

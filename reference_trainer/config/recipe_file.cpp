@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 void merge(toml::table& base, toml::table&& over);
 
-// [prompts.source.dolly] over [[prompts.source]]: what it says of the entry of that name, or a new one.
+// [prompts.source.dolly] over [[prompts.source]]: its keys for the entry of that name, or a new one.
 void merge_entries(toml::array& base, toml::table&& over) {
   for (auto&& [key, value] : over) {
     auto& said = *value.as_table();

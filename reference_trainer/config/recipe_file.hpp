@@ -1,6 +1,6 @@
 #pragma once
 
-// For options.cpp alone: the TOML library is slow to compile.
+// For options.cpp only: the TOML library is slow to compile.
 
 #include <toml++/toml.h>
 
@@ -12,16 +12,16 @@ namespace coho::trainer {
 /// The TOML text of a recipe. Throws `config_error` with the line where it is not TOML.
 toml::table parse_recipe(std::string_view text, std::string_view source_name);
 
-/// A recipe file as it stands on the one that it extends, if any:
+/// A recipe file merged over the one that it extends, if any:
 ///
-///     extends = "dromedary-2-70b"   # a file beside this one, or a shipped recipe; ".toml" may be left out
+///     extends = "dromedary-2-70b"   # a file next to this one, or a shipped recipe; ".toml" may be left out
 ///     [ppo]
 ///     steps = 50
 ///
-/// Sections are merged key by key, and what this file gives wins; lists are replaced whole, but
+/// Sections are merged key by key, and this file's values win; lists are replaced whole, but
 /// `[prompts.source.dolly]` over a list `[[prompts.source]]` is merged with its entry of that name. Values remember the
 /// file and line that they come from. Throws `file_error` where a file is missing, `config_error` where it is not TOML,
-/// `extends` is no name, or recipes extend each other in a circle.
+/// `extends` is not a name, or recipes extend each other in a circle.
 toml::table read_recipe(const std::filesystem::path& path);
 
 }  // namespace coho::trainer

@@ -10,7 +10,7 @@ namespace coho::trainer {
 namespace {
 
 struct renaming {
-  std::string_view sections;  ///< that the key stood in, with a space before and after each
+  std::string_view sections;  ///< that the key was in, with a space before and after each
   std::string_view before, now;
 };
 

@@ -5,7 +5,7 @@
 
 namespace coho::trainer {
 
-/// What a key of former versions is called now: "ppo.shaping.kl_coefficient" for "ppo.kl_coefficient". Empty where the
+/// The current name of an earlier version's key: "ppo.shaping.kl_coefficient" for "ppo.kl_coefficient". Empty where the
 /// key was never renamed.
 std::string renamed_key(std::string_view key);
 

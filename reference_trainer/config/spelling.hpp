@@ -10,7 +10,7 @@ namespace coho::trainer {
 /// Levenshtein distance with transpositions counted as one (optimal string alignment).
 std::size_t edit_distance(std::string_view a, std::string_view b);
 
-/// The candidate nearest to `word`, or an empty string when none is near enough to be a slip of the pen.
+/// The candidate nearest to `word`, or an empty string when none is close enough to be a typo.
 std::string nearest(std::string_view word, std::span<const std::string> candidates);
 
 }  // namespace coho::trainer

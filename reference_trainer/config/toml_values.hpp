@@ -1,6 +1,6 @@
 #pragma once
 
-// Conversions between TOML nodes and C++ values. For the readers of recipes alone: the TOML library is slow to
+// Conversions between TOML nodes and C++ values. For the readers of recipes only: the TOML library is slow to
 // compile, and its types are kept out of what stages include.
 
 #include <toml++/toml.h>
@@ -71,7 +71,7 @@ inline const toml::node* find_node(const toml::table& root, std::string_view key
   return node;
 }
 
-// The table that holds a key's last part, made where absent; nothing where a value stands in the way, or a list of
+// The table that holds a key's last part, made where absent; nothing where a value is in the way, or a list of
 // sections has no such entry.
 inline toml::table* make_parent(toml::table& root, const std::vector<std::string>& parts) {
   auto* table = &root;

@@ -23,7 +23,7 @@ void aggregate_summary::add(const pair_judgement& judgement, const std::vector<d
   preferences_ += made.size();
   const std::size_t dropped = options_.repeats - made.size();
   if (options_.language_rule && !facts.language) ++unknown_language_;
-  // Whether the language rule drops is the pair's alone: then it drops every draw.
+  // The language rule depends only on the pair: it drops every draw or none.
   const bool neither = options_.language_rule && facts.language && !facts.language->same[0] && !facts.language->same[1];
   (neither ? other_language_ : ties_) += dropped;
   for (std::size_t i = 0; i < rows_.size(); ++i)

@@ -11,13 +11,13 @@
 
 namespace coho::trainer {
 
-/// What became of every draw of an aggregation, and what each principle had to do with it.
+/// The outcomes of an aggregation's draws, and the part of each principle in them.
 class aggregate_summary {
  public:
   aggregate_summary(const std::vector<principle>& principles, const judgement_statistics& statistics,
                     const aggregation_options& options);
 
-  /// One pair: its judgement with the numbers made of it, the facts that rules saw, and the records that came out.
+  /// One pair: its judgement with the numbers made of it, the facts that rules saw, and the resulting records.
   void add(const pair_judgement& judgement, const std::vector<double>& scores, const rule_facts& facts,
            const std::vector<preference>& made);
 
@@ -28,7 +28,7 @@ class aggregate_summary {
   std::size_t ties() const noexcept { return ties_; }
   std::size_t other_language() const noexcept { return other_language_; }
 
-  /// Everything, a person's file.
+  /// Everything, for a file.
   json to_json() const;
   /// A few lines for the log.
   std::vector<std::string> lines() const;

@@ -11,7 +11,7 @@
 namespace coho::trainer {
 
 std::filesystem::path wording_file(const config& options, const std::string& name) {
-  // A copy is asked: the section `prompt` is not this stage's, and none of its keys is to count as unknown.
+  // A copy is asked: the section `prompt` is not this stage's, and none of its keys may count as unknown.
   const bool dromedary = options.clone().get<std::string>("prompt.format", "") == "dromedary";
   const auto form = options.choice("eval.wording", dromedary ? "dromedary" : "plain", {"plain", "dromedary"});
   const std::string file = form == "plain" ? name : name + "_dromedary";

@@ -20,11 +20,11 @@ namespace coho::trainer {
 /// Log-odds of one continuation against another, one number per prompt.
 using choice_odds = std::function<std::vector<double>(std::span<const std::string>)>;
 
-/// How often the best of several answers was a right one.
+/// How often the highest-scoring answer was a right one.
 struct choice_count {
   std::size_t items = 0, right = 0;
   double accuracy() const { return items == 0 ? 0.0 : static_cast<double>(right) / static_cast<double>(items); }
-  /// Of the accuracy, as of independent items: √(p(1 − p)/n).
+  /// Standard error of the accuracy for independent items: √(p(1 − p)/n).
   double standard_error() const {
     return items == 0 ? 0.0 : std::sqrt(accuracy() * (1.0 - accuracy()) / static_cast<double>(items));
   }
@@ -47,7 +47,7 @@ choice best_choice(std::span<const double> scores, std::span<const std::string_v
 std::filesystem::path wording_file(const config& options, const std::string& name);
 
 /// choice_odds by a judge, `batch` prompts at a time: log p(first) − log p(second) as each prompt's continuation.
-/// `advance` is told how many prompts are done; an interruption is seen between batches.
+/// `advance` receives the number of prompts done; interruptions take effect between batches.
 choice_odds judge_odds(judge_role& judge, std::string first, std::string second, std::size_t batch,
                        stage_context& context, std::function<void(std::size_t)> advance);
 

@@ -147,11 +147,11 @@ class hhh_stage : public stage {
   }
 
   void run(stage_context& context) override {
-    make_folder_of(context.out);  // ahead of what may take hours
+    make_folder_of(context.out);  // before work that may take hours
     for (auto& item : items_) item = cut_item(item, *model_.tokenizer, (*max_tokens_ - wording_tokens) / 3);
     judge_role judge(*model_.bank, "judge", *model_.tokenizer);
     auto bar = context.start_progress("eval", items_.size(), "items");
-    // Two prompts a pair of answers: an item of two answers is done with both.
+    // Two prompts per pair of answers: an item of two answers is done with both.
     const auto result = score_hhh(
         items_, *prompt_,
         judge_odds(judge, " A", " B", 2 * batch_, context, [&](std::size_t prompts) { bar.advance(prompts / 2); }),

@@ -18,8 +18,8 @@
 
 namespace coho::trainer {
 
-/// The wording of a question with two options: question_wording with {Input}, {OutputA} and {OutputB}, behind which the
-/// model goes on with " A" or " B".
+/// The wording of a question with two options: question_wording with {Input}, {OutputA} and {OutputB}, which the
+/// model continues with " A" or " B".
 class choice_prompt {
  public:
   choice_prompt(std::string_view text, std::string_view source_name);
@@ -31,15 +31,15 @@ class choice_prompt {
   question_wording wording_;
 };
 
-/// Input and answers cut to their last `tokens` tokens each, without white space around them: "... " in front of a cut
-/// input, "..." behind a cut answer.
+/// Input and answers cut to their last `tokens` tokens each, without white space around them: "... " before a cut
+/// input, "..." after a cut answer.
 hhh_item cut_item(const hhh_item& item, const sentencepiece_tokenizer& tokenizer, std::size_t tokens);
 
 struct hhh_result {
   std::map<std::string, choice_count> categories;
   choice_count overall;
   std::size_t ties = 0;
-  /// Mean log p(" A") − log p(" B") over all questions: what the judge prefers whatever the letters stand for.
+  /// Mean log p(" A") − log p(" B") over all questions: the judge's letter bias.
   double letter_bias = 0;
   std::vector<std::vector<double>> scores;  ///< of each item's answers
   std::vector<choice> chosen;               ///< one per item
@@ -47,7 +47,7 @@ struct hhh_result {
 
 /// Asks about every two answers of an item in both orders; an answer's score is the sum of the log-odds in its favour
 /// over its placements, and the item is right when the answer with the highest score is a preferred one. An equal score
-/// is broken by a draw that depends on seed and texts alone, so that neither the order in the file nor a letter is
+/// is broken by a draw that depends only on seed and texts, so that neither the order in the file nor a letter is
 /// favoured. `odds`: log p(" A") − log p(" B") as the next token of each prompt.
 hhh_result score_hhh(std::span<const hhh_item> items, const choice_prompt& prompt, const choice_odds& odds,
                      std::uint64_t seed);

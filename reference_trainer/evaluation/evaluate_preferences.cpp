@@ -59,12 +59,12 @@ class preferences_stage : public stage {
       throw file_error(path_.string(), "", "holds no scalar head", "give the folder of a trained reward model");
     reward_.emplace(make_reward_role(model_, "reward", prompt_));
     if (!principles_.empty()) collection_ = load_principles(principle_file(principles_));
-    // What is missing comes to light before hours have gone into the files in front of it.
+    // Missing files are reported before hours are spent on the files before them.
     for (const auto& file : files_) readers_.emplace_back(file);
   }
 
   void run(stage_context& context) override {
-    make_folder_of(context.out);  // ahead of what may take hours
+    make_folder_of(context.out);  // before work that may take hours
     auto bar = context.start_progress("eval", limit_ * files_.size(), "pairs");
     std::size_t left_out = 0;
     text_table table({"pairs of", "pairs", "left out", "accuracy", "± s.e.", "ties", "margin", "loss", "Brier",

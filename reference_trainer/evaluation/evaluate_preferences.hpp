@@ -5,7 +5,7 @@
 namespace coho::trainer {
 
 /// `coho eval preferences`: a reward model's agreement with preference files of any form that records.hpp names, one
-/// row a file and, of several, one of all; files are read once, a batch at a time.
+/// row per file and, for several, one for all; files are read once, a batch at a time.
 ///
 /// Keys: model.*, eval.data (a file or a list), eval.reward_model, eval.batch (pairs at a time), eval.limit (of each
 /// file); reward_prompt.*, eval.principles (texts of principles that records only name). Tables go to stdout; `--out`

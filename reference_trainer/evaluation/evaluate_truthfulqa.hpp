@@ -26,12 +26,12 @@ struct truthfulqa_result {
 /// the true one. Equal scores are broken by a draw that does not look at the order of the answers.
 ///
 /// `first_half`: only the first ⌈n/2⌉ of a question's n answers are asked about, as the released script does (its loop
-/// steps by two over the answers). As MC1's true answer stands first in the published file it is always among these,
+/// steps by two over the answers). As MC1's true answer comes first in the published file it is always among these,
 /// and accuracies are higher than over all answers: the two must not be compared.
 truthfulqa_result score_truthfulqa(std::span<const truthful_item> items, const question_wording& wording,
                                    const choice_odds& odds, std::uint64_t seed, bool first_half = false);
 
-/// TruthfulQA's MC1 (Lin et al. 2022) as the Dromedary models are asked it.
+/// TruthfulQA's MC1 (Lin et al. 2022) as put to the Dromedary models.
 ///
 /// MC1 is not the figure of the paper's Table 2, which judges answers that are written (docs/dromedary-2.md).
 ///

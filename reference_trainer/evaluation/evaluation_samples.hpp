@@ -9,24 +9,24 @@
 
 namespace coho::trainer {
 
-/// A response that a policy gave while it was trained.
+/// A response that a policy gave during training.
 struct evaluation_sample {
-  std::uint64_t step = 0;  ///< updates done before
+  std::uint64_t step = 0;  ///< updates done so far
   std::string prompt;
   prompt_type type = prompt_type::general;
   std::string response;
-  double score = 0;  ///< of the reward model, as it gave it
+  double score = 0;  ///< of the reward model, raw
   bool finished = false;
   bool language_match = false;
   friend bool operator==(const evaluation_sample&, const evaluation_sample&) = default;
 };
 
-/// Whether a file begins as one of samples does. `coho sample` writes files of that name too.
+/// Whether a file starts like a file of samples. `coho sample` writes files of that name too.
 bool holds_samples(const std::filesystem::path& path);
 
-/// Writes samples behind those of earlier steps in a JSON Lines file; lines at or after `step`, which an abandoned run
-/// left, go. The file is complete under its name at any moment. Without samples: only what an abandoned run left goes,
-/// the file with its last line.
+/// Writes samples after those of earlier steps in a JSON Lines file; lines at or after `step`, which an abandoned run
+/// left, are removed. The file is complete at all times. Without samples: only removes what an abandoned run left,
+/// and the file with its last line.
 ///
 ///     {"step":0,"prompt":"…","type":"general","response":"…","score":1.2,"finished":true,"language_match":true}
 void write_samples(const std::filesystem::path& path, std::uint64_t step, std::span<const evaluation_sample> samples);

@@ -17,8 +17,8 @@ struct ppo_ending_options {
 };
 
 /// When a run of PPO is evaluated and when it ends: after its steps, when the policy has left the reference by more
-/// than `stop_kl`, or when `ppo.evaluation.patience` is exhausted. As a callback it stands after the training_loop,
-/// whose checkpoint is then of before the evaluation. All ranks call together.
+/// than `stop_kl`, or when `ppo.evaluation.patience` is exhausted. As a callback it comes after the training_loop,
+/// whose checkpoint then precedes the evaluation. All ranks call together.
 ///
 ///     ppo_ending ending({.steps = 100}, &evaluation, loop.log(), context, safe_point);
 ///     if (!ending.after(0, 0)) trainer.run(prompts, 100, loop, ending);
@@ -29,7 +29,7 @@ class ppo_ending {
              std::function<void(std::uint64_t)> safe_point)
       : options_(options), evaluation_(evaluation), log_(log), context_(context), safe_point_(std::move(safe_point)) {}
 
-  /// Evaluates when it is time, and says why the run ends. `kl`: of the last rollouts.
+  /// Evaluates when due, and reports why the run ends. `kl`: of the last rollouts.
   bool after(std::uint64_t steps, double kl);
 
   void on_step_end(const ppo_statistics& statistics) { ends_ = after(statistics.step + 1, statistics.kl_sequence); }

@@ -31,7 +31,7 @@ void check_ours(bool ours, const fs::path& path) {
                      "move it, or give another output folder");
 }
 
-// What stands in front of a response's tokens among the numbers of a prompt.
+// The values before a response's tokens among the numbers of a prompt.
 enum field : std::size_t { score, earned, kl, finished, empty, match, length, fields };
 
 policy_role_options tempered(policy_role_options sampling, double temperature) {
@@ -39,7 +39,7 @@ policy_role_options tempered(policy_role_options sampling, double temperature) {
   return sampling;
 }
 
-// A folder that is complete under its name.
+// A folder that is complete once it has its name.
 void save_whole(loaded_model& model, const fs::path& folder, const nlohmann::json& about) {
   const fs::path building = fs::path(folder) += ".unfinished";
   fs::remove_all(building);
@@ -191,7 +191,7 @@ ppo_evaluation::measured ppo_evaluation::read(std::size_t prompt, std::span<cons
           .response = models_.prompts.response_text(response)};
 }
 
-// An empty response earns what the worst answer of the evaluation does, as it would in training.
+// An empty response earns as much as the evaluation's worst answer, as in training.
 void ppo_evaluation::settle(std::span<measured> all) const {
   std::vector<double> sums;
   std::vector<std::uint8_t> ended, blank;
@@ -243,7 +243,7 @@ void ppo_evaluation::record(std::uint64_t step, std::span<const double> numbers,
   }
   const auto last = [&](const char* name) { return log.find(name).back().second; };
   const double mean_reward = last("eval/reward");
-  // A resumed run makes the evaluation of its first step once more.
+  // A resumed run repeats the evaluation of its first step.
   std::erase_if(history_, [&](const auto& one) { return one.first >= step; });
   const double so_far = best().second;
   const bool better = history_.empty() || mean_reward > so_far || (std::isnan(so_far) && !std::isnan(mean_reward));

@@ -32,12 +32,12 @@ struct ppo_evaluation_settings {
   std::uint64_t every = 10;       ///< updates; before the first and after the last one always
   std::size_t limit = 256;        ///< prompts, the first of the file
   std::size_t samples = 4;        ///< responses shown on the terminal and in TensorBoard
-  /// Responses that are scored under each principle by itself: so many scores for each of the principles.
+  /// Responses scored under each principle separately: this many scores per principle.
   std::size_t principle_prompts = 64;
   double temperature = 1;  ///< 0: greedy
   std::size_t max_new_tokens = 256;
   bool keep_best = true;
-  std::uint64_t patience = 0;  ///< evaluations without a better reward that end the run; 0: never
+  std::uint64_t patience = 0;  ///< evaluations without a better reward after which the run ends; 0: never
 
   /// Without `prompts`, which decides whether the others are read.
   static void describe(auto&& visit, auto&... o) {
@@ -62,22 +62,22 @@ ppo_evaluation_settings read_ppo_evaluation(const config& section, const generat
 std::vector<rl_prompt> evaluation_prompts(const ppo_evaluation_settings& settings, const prompter& prompts,
                                           const guideline_source& guidelines, bool drop_long, stage_context& context);
 
-/// Removes what evaluations of an abandoned run left in its folder at or after a step: samples, and with step 0 best/.
+/// Removes an abandoned run's evaluation results from its folder at or after a step: samples, and with step 0 best/.
 /// Files and folders of those names that no evaluation wrote stay.
 void forget_evaluations(const std::filesystem::path& out, std::uint64_t step);
 /// Throws file_error where `out` holds a samples.jsonl or best/ that no evaluation wrote and this run's would replace.
-/// To be asked before anything in `out` is changed.
+/// Call before anything in `out` is changed.
 void check_evaluation_files(const ppo_evaluation_settings& settings, const std::filesystem::path& out);
 
-/// What an evaluation works on; everything is to outlive it.
+/// The inputs of an evaluation; all must outlive it.
 struct ppo_evaluation_models {
   loaded_model& model;  ///< with the roles "policy" and "reference"
-  reward_role* reward;  ///< null: symbolic rewards alone
+  reward_role* reward;  ///< null: symbolic rewards only
   const prompter& prompts;
   const reward_parts& rewards;
 };
 
-/// Measures a policy on held-out prompts while it is trained. Random numbers are the same in all evaluations and runs,
+/// Measures a policy on held-out prompts during training. Random numbers are the same in all evaluations and runs,
 /// and none of training's are used: a run trains the same with and without it.
 ///
 ///     ppo_evaluation evaluation(settings, held_out, guidelines, models, sampling, generation, limits, out, context);
@@ -90,18 +90,18 @@ class ppo_evaluation {
                  const generation_options& generation, const batch_limits& limits, std::filesystem::path out,
                  stage_context& context);
 
-  /// Whether to evaluate after so many updates; `last`: no more are to come.
+  /// Whether to evaluate after that many updates; `last`: they are the last.
   bool due(std::uint64_t step, bool last) const {
     return step == 0 || last || (settings_.every > 0 && step % settings_.every == 0);
   }
 
-  /// Answers all prompts, each rank its share of them; the first rank writes: measures as eval/… into the log, the
+  /// Answers all prompts, each rank its shards; the first rank writes: measures as eval/… into the log, the
   /// responses into samples.jsonl, and the policy into best/ when its reward is the best so far. All ranks call
   /// together.
   template <communicator Communicator = const local_communicator>
   void run(std::uint64_t step, metrics_log& log, Communicator&& ranks = local_communicator{}) {
     const auto start = progress::clock::now();
-    // Shard by shard: what passes through the models together then does not depend on the number of ranks.
+    // Shard by shard: batches through the models then do not depend on the number of ranks.
     std::vector<double> numbers(prompts_.size() * width(), 0.0);
     const index_range shards = shards_of_rank(ranks);
     for (std::size_t shard = shards.begin; shard < shards.end; ++shard) {
@@ -112,12 +112,12 @@ class ppo_evaluation {
     record(step, numbers, log, ranks.rank() == 0, start);
   }
 
-  /// Whether so many evaluations brought nothing better that the run is to end.
+  /// Whether patience is exhausted and the run must end.
   bool out_of_patience() const;
   /// Step and reward of the best evaluation so far; reward NaN before the first.
   std::pair<std::uint64_t, double> best() const;
 
-  /// Evaluations so far: for checkpoints, as what is best and when patience ends depends on them.
+  /// Evaluations so far: for checkpoints, since the best result and patience depend on them.
   nlohmann::json save() const;
   void restore(const nlohmann::json& saved);
 
@@ -137,7 +137,7 @@ class ppo_evaluation {
 
   ppo_evaluation_settings settings_;
   std::vector<rl_prompt> prompts_;
-  /// Metric and line of all that is scored by itself: the principles, then the interventions that are on.
+  /// Metric and line of everything scored separately: the principles, then the enabled interventions.
   std::vector<std::pair<std::string, std::string>> lines_;
   ppo_evaluation_models models_;
   generation_options generation_;

@@ -22,10 +22,10 @@ namespace coho::trainer {
 ///   accuracy a = Σ (1[d > 0] + ½·1[d = 0]) / n, standard error √(a(1 − a)/n);
 ///   margin = mean of d; loss = mean of −log σ(d) (Bradley–Terry); Brier score = mean of (1 − σ(d))².
 ///
-/// Standard errors are those of pairs that are independent: records that repeat a pair under other principles are not.
+/// Standard errors assume independent pairs: records that repeat a pair under other principles are not.
 class pair_tally {
  public:
-  /// Throws argument_error for a difference that is not finite.
+  /// Throws argument_error for a non-finite difference.
   void add(double difference);
 
   std::size_t pairs() const { return static_cast<std::size_t>(difference_.count); }
@@ -48,8 +48,8 @@ class pair_tally {
 };
 
 /// Calibration: pairs by the confidence σ(|d|) of the answer that the scores prefer, in ten bins of equal width from
-/// 0.5 to 1. In a bin, `accuracy` is the share of pairs in which that answer is the chosen one (ties count one
-/// half); where scores mean what Bradley and Terry say, it equals the mean confidence. The expected calibration error
+/// 0.5 to 1. In a bin, `accuracy` is the fraction of pairs in which that answer is the chosen one (ties count one
+/// half); if scores follow the Bradley–Terry model, it equals the mean confidence. The expected calibration error
 /// is Σ (n_bin / n) |accuracy − confidence| (Guo et al. 2017).
 class calibration {
  public:
@@ -73,14 +73,14 @@ struct score_moments {
   double minimum = 0, maximum = 0;
 };
 
-/// A reward model's agreement with preference records: overall, and by what the records say of their principles.
+/// A reward model's agreement with preference records: overall, and by the records' principles.
 ///
 ///     preference_measures measured;
 ///     for (…) measured.add(record, chosen_score, rejected_score);
 ///     write(measured.json());
 class preference_measures {
  public:
-  /// Throws argument_error for scores that are not finite.
+  /// Throws argument_error for non-finite scores.
   void add(const preference_record& record, double chosen, double rejected);
 
   const pair_tally& overall() const { return overall_; }

@@ -12,24 +12,24 @@
 
 namespace coho::trainer {
 
-/// The scale of a reward model's scores, in `reward_statistics.json` beside its weights (which transformers and PEFT
-/// pass over): {over, scores, mean, deviation, minimum, maximum}. The deviation is the population's.
+/// The scale of a reward model's scores, in `reward_statistics.json` next to its weights (which transformers and PEFT
+/// ignore): {over, scores, mean, deviation, minimum, maximum}. The deviation is the population's.
 struct reward_statistics {
   std::string over;  ///< "held-out pairs" or "training pairs"
   score_moments scores{};
 };
 
 void write_reward_statistics(const std::filesystem::path& folder, const reward_statistics& statistics);
-/// Nothing where the folder holds none. Throws file_error for a file that cannot be used.
+/// Nothing if the folder has none. Throws file_error for an unusable file.
 std::optional<reward_statistics> read_reward_statistics(const std::filesystem::path& folder);
 
 void remove_reward_statistics(const std::filesystem::path& folder);
-/// Copies the file of a reward model whose weights are written in another form. Nothing to do where there is none.
+/// Copies the file of a reward model whose weights are rewritten in another form. Does nothing if there is none.
 void copy_reward_statistics(const std::filesystem::path& from, const std::filesystem::path& to);
 
 /// What PPO normalises a reward model's scores by: `ppo.normalization.from` = "none", "initial_policy" (mean and
 /// deviation of its scores of `ppo.normalization.samples` responses of the initial policy; the default where that
-/// number is given) or "reward_model" (those that are stored with it).
+/// number is given) or "reward_model" (those stored with it).
 struct normalization_source {
   enum class kind { none, initial_policy, reward_model } from = kind::none;
   std::size_t samples = 0;

@@ -22,7 +22,7 @@ void wait_for(const at::Tensor& result) {
   if (!result.device().is_cpu()) static_cast<void>(result.view(-1)[0].item<float>());
 }
 
-// Least seconds of one call; several in a row where one is too short to be timed with the wait.
+// Fewest seconds of one call; several in a row where one is too short to be timed with the wait.
 template <class F>
 double fastest(const F& f, const at::Tensor& result, double budget) {
   const auto begin = clock::now();

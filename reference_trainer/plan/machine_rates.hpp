@@ -6,10 +6,10 @@
 
 namespace coho::trainer {
 
-/// What a machine reaches: the two numbers that a time plan divides by.
+/// The rates a machine reaches: the two divisors of a time plan.
 struct machine_rates {
-  double bandwidth = 0;  ///< bytes a second of memory that fits no cache
-  double flops = 0;      ///< floating-point operations a second of a matrix product
+  double bandwidth = 0;  ///< bytes per second from memory larger than any cache
+  double flops = 0;      ///< floating-point operations per second of a matrix product
 
   /// Throws `option_error` unless both are finite and above 0.
   void validate() const;
@@ -22,7 +22,7 @@ struct machine_rates {
 ///     machine_rates rates = measure_machine(at::kCPU, at::kFloat);
 machine_rates measure_machine(at::Device device, at::ScalarType type);
 
-/// Bytes a second that memory gives to each way of going through arrays that fit no cache.
+/// Memory bandwidth in bytes per second for each way of traversing arrays larger than any cache.
 struct memory_rates {
   double read = 0;   ///< a sum: one read
   double copy = 0;   ///< a copy: one read, one write

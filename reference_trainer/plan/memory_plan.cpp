@@ -77,7 +77,7 @@ struct planner {
   void role(const role_plan& r) {
     const std::int64_t own = own_parameters(r), head = head_parameters(r), trained = own + head;
     // A frozen adapter is held in the compute type. A trained one is its fp32 master weights: a linear's two matrices
-    // are cast as they are used. Weights of a role's own are fp32 whatever the rest computes in.
+    // are cast as they are used. A role's own weights are fp32 in any compute type.
     if (own > 0 && !r.trained)
       plan.resident.push_back({r.full ? "weights" : "adapter", r.name, (r.full ? 4 : c) * own});
     if (head > 0 && !r.trained) plan.resident.push_back({"scalar head", r.name, 4 * head});
@@ -108,7 +108,7 @@ struct planner {
     return (4 * 8 + 4 * c + 1) * std::min(o.dropout_blocks, ceil_divide(tokens * widest, 4));
   }
 
-  // A block of logits, first as the product's type gives it; with entropy e·(z − max) beside it.
+  // A block of logits, first as the product's type gives it; with entropy also e·(z − max).
   std::int64_t log_prob_scratch(std::int64_t rows) const {
     const std::int64_t numbers =
         o.log_prob_blocks * std::min(o.log_prob_rows, rows) * std::min(o.log_prob_columns, m.vocab_size);
@@ -146,7 +146,7 @@ struct planner {
     if (o.scoring_tokens == 0) return;
     const std::int64_t tokens = whole_batch(o.scoring_tokens), rows = response_rows(tokens);
     memory_phase phase{.name = "scoring", .terms = {}};
-    // A block and the head are two moments: the larger counts. At the head: the last residual stream and its norm.
+    // Block and head peak at different times: the larger counts. At the head: the last residual stream and its norm.
     const std::int64_t in_block = tokens * forward_working_bytes(o);
     const std::int64_t at_head = 2 * tokens * m.hidden_size * c + rows * m.hidden_size * (c + 4);
     const bool log_probs = std::ranges::any_of(o.roles, &role_plan::log_probs);
@@ -161,7 +161,7 @@ struct planner {
     plan.phases.push_back(std::move(phase));
   }
 
-  // No forward holds more than all sequences there are.
+  // No forward holds more sequences than there are.
   std::int64_t whole_batch(std::int64_t tokens) const {
     const std::int64_t all = o.sequences * (o.query_tokens + o.response_tokens);
     return all > 0 ? std::min(tokens, all) : tokens;
@@ -183,7 +183,7 @@ struct planner {
       }
       phase.terms.push_back({"activations", "kept for backward", tokens * kept});
       // With full recomputation backward makes all of one block again. Going back through the head and through a block
-      // are two moments: the larger counts.
+      // peak at different times: the larger counts.
       const std::int64_t again = o.recompute == recomputation::full ? most : 0;
       const std::int64_t in_block = tokens * (again + backward_working_bytes(o));
       // Last residual stream, its norm and the gradient; response rows and, from the head, Σ e·W in fp32 (twice with

@@ -14,12 +14,12 @@
 
 namespace coho::trainer {
 
-/// A role over the base: the base itself (no rank above 0), the base with an adapter, or weights of its own.
+/// A role over the base: the base itself (no rank above 0), the base with an adapter, or its own weights.
 struct role_plan {
   std::string name;
   std::vector<linear_ranks>
       ranks{};               ///< of the adapter, by block; a single entry holds for every block, none: no adapter
-  bool full = false;         ///< weights of its own in fp32, in place of an adapter
+  bool full = false;         ///< own weights in fp32 instead of an adapter
   bool scalar_head = false;  ///< w [H] and b, fp32
   bool trained = false;
   bool log_probs = false;  ///< reads the language-model head at the response's positions
@@ -35,14 +35,14 @@ struct memory_plan_options {
   std::vector<role_plan> roles{};
 
   std::int64_t query_tokens = 256, response_tokens = 1024;  ///< of a sequence, at most
-  std::int64_t prefix_tokens = 0;                           ///< in front of every query; held and computed once
+  std::int64_t prefix_tokens = 0;                           ///< before every query; held and computed once
   std::int64_t slots = 0;                                   ///< sequences decoded together
   std::int64_t prefill_tokens = 8192;
   std::int64_t scoring_tokens = 0;      ///< of a forward without gradients
   std::int64_t micro_batch_tokens = 0;  ///< of a forward with gradients
   std::int64_t sequences = 0;           ///< rollouts of a step, kept on the host
   std::int64_t shards = 1;              ///< of a minibatch that one device works on, one after the other
-  bool entropy = false;                 ///< whether its gradient is wanted
+  bool entropy = false;                 ///< whether its gradient is computed
   /// Blocks of logits that are held at once (a thread each on the CPU, where blocks have 256 rows and 1024 columns) and
   /// their sizes.
   std::int64_t log_prob_blocks = 1, log_prob_rows = 2048, log_prob_columns = 8192;
@@ -69,17 +69,17 @@ struct memory_phase {
   std::int64_t bytes() const;
 };
 
-/// Bytes of tensors; what an allocator or a driver takes beside them is not in it.
+/// Bytes of tensors; overhead of an allocator or a driver is excluded.
 struct memory_plan {
   std::vector<memory_term> resident;  ///< held all the time
-  std::vector<memory_phase> phases;   ///< what each holds on top
-  std::vector<memory_term> host;      ///< on the host, whatever the device
+  std::vector<memory_phase> phases;   ///< what each holds in addition
+  std::vector<memory_term> host;      ///< on the host, for any device
 
   std::int64_t resident_bytes() const;
   std::int64_t phase_bytes(const memory_phase& phase) const { return resident_bytes() + phase.bytes(); }
   /// The largest phase, or what is resident when there is none.
   std::int64_t peak_bytes() const;
-  /// Of the resident terms of a group, and of those alone that bear the name, if given.
+  /// Of the resident terms of a group, or only of those with the name, if given.
   std::int64_t group_bytes(std::string_view group, std::string_view name = {}) const;
 };
 
@@ -100,7 +100,7 @@ std::int64_t bytes_of(compute_type type);
 
 /// Bytes that a training forward keeps of one token and block, with the ranks of that block.
 std::int64_t kept_bytes(const memory_plan_options& options, const linear_ranks& ranks, recomputation mode);
-/// Bytes a token of what lives for a moment inside one block, beside what is kept: forward without and backward with
+/// Bytes per token of temporaries inside one block, in addition to what is kept: forward without and backward with
 /// gradients.
 std::int64_t forward_working_bytes(const memory_plan_options& options);
 std::int64_t backward_working_bytes(const memory_plan_options& options);

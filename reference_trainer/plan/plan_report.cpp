@@ -14,7 +14,7 @@ std::string both(std::int64_t bytes) {
                                : format_bytes(static_cast<double>(bytes)) + " = " + gigabytes(bytes);
 }
 
-// Seconds as a person says them.
+// Seconds in readable units.
 std::string duration(double seconds) {
   if (seconds < 120) return format_short(seconds) + " s";
   return seconds < 7200 ? format_number(seconds / 60, 1) + " min" : format_number(seconds / 3600, 1) + " h";

@@ -10,7 +10,7 @@
 namespace coho::trainer {
 
 /// A plan for people: the shape, the resident tensors by group, the peak of each phase, and, when given, the seconds of
-/// each phase of a step. `notes` come last, a line each.
+/// each phase of a step. `notes` come last, one per line.
 std::string plan_report(const llama_config& model, const memory_plan& memory, const std::optional<time_plan>& time,
                         const std::vector<std::string>& notes = {});
 

@@ -21,7 +21,7 @@ struct planned_role {
   fs::path from;
 };
 
-/// All that a plan needs but the model's shape.
+/// Everything a plan needs except the model's shape.
 struct request {
   model_settings model;
   std::vector<planned_role> roles;
@@ -31,9 +31,9 @@ struct request {
   std::vector<std::string> notes;
   std::string device;
   std::optional<machine_rates> rates;  ///< of a machine that is not this one
-  std::int64_t ranks = 1;              ///< processes, a device each, that share a step
+  std::int64_t ranks = 1;              ///< processes, one device each, that share a step
 
-  // What one of them does of a step.
+  // One process's part of a step.
   std::int64_t part(std::int64_t of_all) const { return (of_all + ranks - 1) / ranks; }
   std::string among() const { return ranks > 1 ? " over " + std::to_string(ranks) + " devices" : std::string(); }
 };
@@ -115,7 +115,7 @@ request start(const plan_settings& settings) {
   sizes.compute = out.model.compute;
   sizes.recompute = out.model.recompute;
   sizes.dropout = out.adapter.lora.dropout;
-  // Of the shards of a step those that one process works on.
+  // The shards of a step that one process works on.
   sizes.shards = std::max<std::int64_t>(out.part(signed_size(settings.shards)), 1);
   if (settings.device == "cpu") {
     sizes.log_prob_blocks = signed_size(settings.threads);
@@ -134,12 +134,12 @@ planned_role role_of(std::string name, const fs::path& from, const adapter_setti
   return {std::move(out), from};
 }
 
-// The reward prompt's own words and the guideline, beside what is kept of query and response.
+// The reward prompt's own words and the guideline, in addition to the tokens kept of query and response.
 constexpr std::int64_t reward_words = 384;
 
 std::int64_t kept(std::size_t limit, std::int64_t all) { return limit > 0 ? std::min(signed_size(limit), all) : all; }
 
-// 0 stands for all at once.
+// 0 means all at once.
 std::int64_t tokens_at_once(std::int64_t limit, std::int64_t all) { return limit > 0 ? std::min(limit, all) : all; }
 
 }  // namespace

@@ -21,11 +21,11 @@ namespace coho::trainer {
 /// What a plan is made for: the base, the adapters that are trained or loaded, and the machine.
 struct plan_settings {
   model_settings model{};
-  adapter_settings adapter{};  ///< of roles that start from no folder
+  adapter_settings adapter{};  ///< of roles that do not start from a folder
   std::string device = "cpu";
   std::size_t threads = 1;
   std::optional<machine_rates> rates{};  ///< of a machine that is not this one
-  std::size_t ranks = 1;                 ///< processes, a device each, that share a step
+  std::size_t ranks = 1;                 ///< processes, one device each, that share a step
   std::size_t shards = 1;                ///< that a step is cut into
 };
 /// The sections `model` and `adapter`, `plan.bandwidth` in GB/s and `plan.flops` in TFLOP/s (both or neither), and
@@ -64,15 +64,15 @@ struct generation_plan {
   std::filesystem::path adapter{};  ///< of the policy; empty: the base
   std::size_t batch = 64;           ///< prompts handed to the engine at a time
   std::size_t responses = 1;        ///< of a prompt
-  std::size_t query_tokens = 0;     ///< of a prompt behind the prefix, at most; 0: no limit
-  std::size_t prefix_tokens = 0;    ///< that all prompts begin with and that are computed once
+  std::size_t query_tokens = 0;     ///< of a prompt after the prefix, at most; 0: no limit
+  std::size_t prefix_tokens = 0;    ///< common to all prompts, computed once
   std::size_t max_new_tokens = 256;
   engine_options engine{};
 };
 
-/// What `--dry-run` says of a stage beside its config: tensors by group, peak memory a device by phase, and a
+/// What `--dry-run` prints for a stage after its config: tensors by group, peak memory per device by phase, and a
 /// prediction of time from the bandwidth and FLOP rate that the device is measured to have. The function returned opens
-/// config.json and measures, and opens no weights. Of a stage that only generates: the time that a thousand prompts
+/// config.json and measures, and opens no weights. For a stage that only generates: the time that a thousand prompts
 /// take.
 ///
 ///     plan_text(read_plan(options, context), sft_plan{.batch_size = 32})();

@@ -61,7 +61,7 @@ std::function<std::string()> plan_self_align(const config& options, const self_a
                         .engine = settings.engine};
   return [options, &settings, planned, stage]() mutable {
     const auto room = settings.prompt ? measure_room(options, settings) : std::nullopt;
-    // Where the tokenizer is not there, four bytes per token.
+    // Without a tokenizer, four bytes per token.
     stage.prefix_tokens = room ? room->prefix : settings.prompt ? settings.prompt->prefix().size() / 4 : 0;
     return describe_self_align(options, settings) + "\n\n" + plan_text(planned, stage)();
   };

@@ -22,12 +22,12 @@ struct self_align_room {
 self_align_room measure_room(const config& options, const self_align_settings& settings, std::size_t prefix,
                              std::size_t positions);
 
-/// The same for the tokenizer and the shape in the model's folder, without its weights. Nothing where they are not
+/// The same for the tokenizer and the shape in the model's folder, without its weights. Nothing if they are not
 /// there.
 std::optional<self_align_room> measure_room(const config& options, const self_align_settings& settings);
 
-/// What a dry run says: the tokens of the prefix and what its keys and values take, if the model's tokenizer and
-/// config.json are there.
+/// The text of a dry run: the prefix's tokens and the size of its keys and values, if the model's tokenizer and
+/// config.json exist.
 std::string describe_self_align(const config& options, const self_align_settings& settings);
 /// The same with a plan of memory and time; `settings` must outlive it.
 std::function<std::string()> plan_self_align(const config& options, const self_align_settings& settings,

@@ -74,7 +74,7 @@ struct counter {
       const auto n = static_cast<double>(slots);
       const bool direct = quantized() && slots <= matvec_rows;
       const double base = direct ? packed_bytes() + adapter(role) * width : weight_bytes(role);
-      // The shared prefix is read once a step for all slots.
+      // The shared prefix is read once per step for all slots.
       add(out, steps * n * (per_token + attention(prefix + own)),
           steps * (base + head * width + position * (n * own + prefix)), quantized() && !direct ? steps : 0);
     };
@@ -108,7 +108,7 @@ struct counter {
     const double forwards = groups(tokens(), s.micro_batch_tokens), n = tokens() * static_cast<double>(o.epochs);
     const double linear = 2 * linears, low_rank = 2 * adapter(&role), mixing = attention(length / 2);
     const double forward = linear + low_rank + mixing;
-    // Own weights have gradients as an adapter has; a frozen base hands the gradient on only.
+    // Own weights have gradients, like an adapter; a frozen base only passes the gradient on.
     const double backward = (role.full ? 2 : 1) * linear + 2 * low_rank + 2 * mixing;
     const double again = s.recompute == recomputation::full ? forward : 0.0;
     const double at_head = role.log_probs ? 2 * head * response_positions() * static_cast<double>(o.epochs) * 2 : 0.0;

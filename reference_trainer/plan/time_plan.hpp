@@ -9,7 +9,7 @@
 
 namespace coho::trainer {
 
-/// What a phase of a step computes and moves, every sequence taken at its full length.
+/// The work of a phase of a step, with every sequence at its full length.
 struct phase_work {
   std::string name;
   double flops = 0;             ///< of matrix products and attention
@@ -18,13 +18,13 @@ struct phase_work {
   double seconds = 0;           ///< Σ over its kernels of max(flops / rate, bytes / bandwidth), dequantisation added
 };
 
-/// What a step does, beside the sizes of the memory plan.
+/// The work of a step, in addition to the sizes of the memory plan.
 struct time_plan_options {
   memory_plan_options sizes{};
-  std::int64_t sequences = 0;  ///< generated, scored and learned from in a step
+  std::int64_t sequences = 0;  ///< generated, scored and trained on in a step
   std::int64_t epochs = 1;     ///< passes of the update over them
   /// Scoring passes by name; `log_probs`: reads the language-model head at the response's positions. `length`: tokens
-  /// of a sequence, where they are others than the rollout's (a reward model reads a prompt of its own); 0: the same.
+  /// of a sequence, if different from the rollout's (a reward model reads its own prompt); 0: the same.
   struct pass {
     std::string name;
     bool log_probs = false;
@@ -44,7 +44,7 @@ struct time_plan {
 /// Predicts the seconds of a step from its arithmetic. A token costs 2 FLOPs a weight of the linears and of its role's
 /// adapter, 2·V·H at a response's position that reads the head, and 4·A·D·t for attention over t tokens; backward costs
 /// as much again for what is frozen and twice that for what is trained; full recomputation adds a forward. Elementwise
-/// work is not counted, and each rate is taken as reached: a floor, not a promise.
+/// work is not counted, and each rate is assumed to be reached: a lower bound.
 ///
 ///     time_plan plan = plan_time({.sizes = sizes, .sequences = 576, .epochs = 2}, measure_machine(at::kCPU, at::kFloat));
 time_plan plan_time(const time_plan_options& options, const machine_rates& rates);

@@ -57,7 +57,7 @@ void add_common(CLI::App& app, common_flags& flags) {
   app.add_flag("-q,--quiet", flags.quiet, "no progress and no log lines")->group(group);
 }
 
-// CLI11 says "The following argument was not expected: --modle"; a slip is better met with the nearest flag.
+// CLI11 says "The following argument was not expected: --modle"; naming the nearest flag helps more with a typo.
 std::string explain_usage(const CLI::App& app, const CLI::ParseError& problem, int argc, const char* const* argv) {
   const CLI::App* active = &app;
   for (const auto* chosen : app.get_subcommands()) active = chosen;
@@ -81,7 +81,7 @@ std::string explain_usage(const CLI::App& app, const CLI::ParseError& problem, i
   return problem.what();
 }
 
-// What was counted over a run.
+// The counts of a run.
 void say_counts(stage_context& context) {
   for (const auto& line : record_losses::of_run().take_lines()) context.log(line);
   const auto& positions = position_watch::setting();
@@ -93,8 +93,8 @@ void say_counts(stage_context& context) {
     context.log(std::to_string(count) + " records that cannot be used were passed over");
 }
 
-// Runs a subcommand. What code without a context has to say goes to its terminal, each line once; counts are said at
-// the end, also of a stage that fails: they may tell why.
+// Runs a subcommand. Messages from code without a context go to its terminal, each line once; counts are printed at
+// the end, even if the stage fails: they may tell why.
 void run_noted(const subcommand& command, const config& options, stage_context& context, bool skip_bad) {
   const auto print = [terminal = context.terminal](std::string_view line) { terminal->print(line); };
   auto& bad = bad_records::setting();
@@ -129,7 +129,7 @@ std::filesystem::path application::find_recipe(const std::string& name) const {
   if (std::filesystem::exists(name, ignored) && !folder_of_that_name) return name;
   std::vector<std::string> known;
   for (const auto& folder : recipe_folders_) {
-    // "recipes/NAME.toml" is as good as NAME, whatever folder one stands in.
+    // "recipes/NAME.toml" is equivalent to NAME, in any working folder.
     for (const auto& candidate : {folder / name, folder / (name + ".toml"), folder.parent_path() / name}) {
       if (std::filesystem::is_regular_file(candidate, ignored)) return candidate;
     }
@@ -137,7 +137,7 @@ std::filesystem::path application::find_recipe(const std::string& name) const {
       if (entry.path().extension() == ".toml") known.push_back(entry.path().stem().string());
     }
   }
-  if (folder_of_that_name) return name;  // reading it tells what is wrong
+  if (folder_of_that_name) return name;  // reading it reports the error
   const auto meant = nearest(std::filesystem::path(name).stem().string(), known);
   throw file_error(name, "", "no such recipe", meant.empty() ? "" : "did you mean the built-in recipe " + meant + "?");
 }
@@ -161,7 +161,7 @@ int application::run(int argc, const char* const* argv) {
 
 int application::fail(const std::string& program, std::exception_ptr failure) {
   if (!ranks_) {
-    // Before the processes know each other they all fail alike: one of them says it.
+    // Before the processes are connected they all fail alike: one of them reports it.
     const auto described = describe_error(failure);
     return read_launch().rank.value_or(0) == 0 ? report_error(std::cerr, program, failure)
                                                : static_cast<int>(described.code);
@@ -171,14 +171,14 @@ int application::fail(const std::string& program, std::exception_ptr failure) {
 
 namespace {
 
-// What the help of a stage ends with.
+// The end of a stage's help.
 std::string help_on_options(std::string stage) {
   std::ranges::replace(stage, '-', '_');  // the stage self-align has the section self_align
   const auto keys = stage_options(stage);
   return keys.empty() ? std::string() : "Options, as keys of a recipe and of --set:\n" + option_table(keys);
 }
 
-/// What a command line holds; `app` and its parts refer to each other.
+/// The parsed command line; `app` and its parts refer to each other.
 struct command_line {
   CLI::App app;
   std::string planned;
@@ -208,7 +208,7 @@ struct command_line {
                                     apps.begin());
   }
 
-  /// Sets what was given: the subcommand's flags, then the common ones, then --set.
+  /// Sets the given keys: the subcommand's flags, then the common ones, then --set.
   void apply(config& options) const {
     for (const auto& entry : parsed[chosen()]) {
       if (entry.option->count() == 0) continue;
@@ -272,7 +272,7 @@ int application::dispatch(int argc, const char* const* argv) {
   line.apply(options);
   for (const auto& other : commands_) options.allow_sections(other.sections);
 
-  // Who plans a whole recipe works on nothing together with others, and MPI can be started once in a process.
+  // Planning a whole recipe needs no other processes, and MPI can start only once per process.
   ranks_ = on_rehearsal_ ? nullptr : start_ranks(command.name, command.parallel);
   install_interrupt_handlers();
   stage_context context(command.name, options, common.resume, common.dry_run, common.quiet, ranks_);
@@ -291,7 +291,7 @@ std::vector<recipe_stage> stages_of(const config& recipe, const std::vector<subc
   };
   std::vector<recipe_stage> out;
   for (const auto& command : commands) {
-    // The demo hands the sections of the other stages what files they work on.
+    // The demo passes file names to the sections of the other stages.
     if (holds("demo") && command.name != "demo") continue;
     for (const auto& variant : command.variants)
       if (holds(variant.section)) out.push_back({&command, &variant});
@@ -302,7 +302,7 @@ std::vector<recipe_stage> stages_of(const config& recipe, const std::vector<subc
 
 int application::plan_recipe(std::span<const char* const> words) {
   if (words[2][0] == '-') throw usage_error("--dry-run: a recipe comes next (see " + name_ + " --help)");
-  if (read_launch().rank.value_or(0) > 0) return static_cast<int>(exit_code::success);  // rank 0 says it
+  if (read_launch().rank.value_or(0) > 0) return static_cast<int>(exit_code::success);  // rank 0 reports it
   const auto recipe = find_recipe(words[2]).string();
   application planner = *this;
   const auto stages = stages_of(config::load(recipe), commands_);

@@ -28,7 +28,7 @@ struct recipe_stage {
 /// The stages whose sections a recipe has, in the order of `commands`; for a recipe of the demo only the demo.
 std::vector<recipe_stage> stages_of(const config& recipe, const std::vector<subcommand>& commands);
 
-/// The program: subcommands with the flags that all of them share (--config, --set, --seed, --threads, --out, --resume,
+/// The program: subcommands with shared flags (--config, --set, --seed, --threads, --out, --resume,
 /// --device, --dry-run, --quiet), signals, and errors as one line with an exit code. `coho --dry-run RECIPE` plans all
 /// stages of a recipe.
 ///
@@ -40,7 +40,7 @@ class application {
  public:
   application(std::string name, std::string description, std::string version);
   void add(subcommand command);
-  /// A folder in which `--config NAME` is looked up as NAME or NAME.toml when it is not a path that exists.
+  /// A folder in which `--config NAME` is looked up as NAME or NAME.toml when it is not an existing path.
   void add_recipe_folder(std::filesystem::path folder);
   /// Parses, runs, reports. Returns the exit status.
   int run(int argc, const char* const* argv);
@@ -48,7 +48,7 @@ class application {
 
  private:
   int dispatch(int argc, const char* const* argv);
-  /// `coho --dry-run RECIPE [flags]`: the plan of each stage that the recipe holds.
+  /// `coho --dry-run RECIPE [flags]`: the plan of each stage in the recipe.
   int plan_recipe(std::span<const char* const> words);
   int fail(const std::string& program, std::exception_ptr failure);
   std::filesystem::path find_recipe(const std::string& name) const;

@@ -19,7 +19,7 @@ struct stage_flag {
   bool repeatable = false;  ///< several values make a list
 };
 
-/// `--random-weights`, of every stage that loads a model.
+/// `--random-weights`, for every stage that loads a model.
 inline stage_flag random_weights_flag() {
   return {.name = "--random-weights",
           .key = "model.random_weights",
@@ -41,10 +41,10 @@ struct subcommand {
   std::string help;  ///< one line
   std::function<void(const config&, stage_context&)> run;
   std::vector<stage_flag> flags{};
-  /// Top-level sections of a recipe that it reads; other stages then do not take them for unknown keys.
+  /// Top-level sections of a recipe that it reads; other stages then do not report them as unknown keys.
   std::vector<std::string> sections{};
   std::string group = "Stages";
-  std::string recipe{};   ///< the built-in recipe that it starts from when --config names no other
+  std::string recipe{};   ///< the built-in recipe used without --config
   bool parallel = false;  ///< mpirun may start it as several processes
   std::vector<stage_variant> variants{};
 };

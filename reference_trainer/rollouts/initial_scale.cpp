@@ -18,7 +18,7 @@ normalize_options initial_scale(policy_role& policy, reward_role& reward, const 
   const rng random = rng(seed).split(stream_key("normalization"));
   std::vector<double> scores;
   for (std::uint64_t round = 0; scores.size() < samples; ++round) {
-    // Steps that training never comes to: their guidelines are none of its own.
+    // Steps that training never reaches: their guidelines are not training's.
     const auto whole = source((std::uint64_t{1} << 32) + round);
     std::vector<double> mine;
     const index_range shards = shards_of_rank(ranks);

@@ -14,8 +14,8 @@
 
 namespace coho::trainer {
 
-/// Mean and deviation of a reward model's scores of at least `samples` responses of a policy, the initial one: the
-/// scale that KL coefficient and bonuses are chosen for. Each rank answers for its shards; all call together.
+/// Mean and deviation of a reward model's scores of at least `samples` responses of the initial policy: the
+/// scale that KL coefficient and bonuses are chosen for. Each rank answers its shards; all call together.
 normalize_options initial_scale(policy_role& policy, reward_role& reward, const prompter& decoder,
                                 const rl_prompt_source& source, const generation_options& generation,
                                 std::size_t samples, std::uint64_t seed, process_group& ranks);

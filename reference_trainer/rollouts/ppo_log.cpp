@@ -10,7 +10,7 @@
 namespace coho::trainer {
 namespace {
 
-// Of all ranks: the tokens in sum, the seconds of the slowest one.
+// Over all ranks: total tokens, and the slowest rank's seconds.
 struct work_of_ranks {
   ppo_phases tokens, seconds;
 };

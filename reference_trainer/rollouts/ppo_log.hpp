@@ -11,7 +11,7 @@
 
 namespace coho::trainer {
 
-/// Writes what a step of PPO measured and counts its tokens, of all ranks, which call together. Returns the text of the
+/// Logs a PPO step's statistics and counts its tokens, over all ranks, which call together. Returns the text of the
 /// progress line.
 std::string log_ppo_step(const ppo_statistics& statistics, const reward_parts& parts, metrics_log& log, progress& bar,
                          process_group& ranks);

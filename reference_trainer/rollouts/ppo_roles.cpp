@@ -7,7 +7,7 @@
 namespace coho::trainer {
 namespace {
 
-// The value model begins as the reward model.
+// The value model is initialised from the reward model.
 void load_reward_and_value(loaded_model& model, const ppo_role_settings& settings) {
   adapter_bank& bank = *model.bank;
   load_role(model, "reward", settings.reward_model);

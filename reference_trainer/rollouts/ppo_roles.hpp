@@ -8,12 +8,12 @@
 
 namespace coho::trainer {
 
-/// What the roles of PPO start from.
+/// The starting points of PPO's roles.
 struct ppo_role_settings {
   model_settings model{};
   adapter_settings adapter{};
   std::filesystem::path policy{};        ///< of policy and reference; empty: the base
-  std::filesystem::path reward_model{};  ///< of the reward model and the value model; empty: there is none
+  std::filesystem::path reward_model{};  ///< of the reward model and the value model; empty: none
   bool zero_value_head = true;           ///< in place of the reward model's
 };
 

@@ -24,7 +24,7 @@ std::vector<double> reward_parts::settled(std::span<const double> earned, std::s
 void reward_parts::on_rollouts(const trajectory_batch& rollouts) {
   sums_ = {};
   for (const reward_breakdown& one : rollouts.breakdowns) {
-    // A bonus other than 0 says that the languages are one.
+    // A nonzero bonus means that the languages match.
     const double language = one.part("language");
     const double parts[] = {
         1, one.score, language, one.part("length"), one.empty, one.unfinished, language != 0 ? 1.0 : 0.0};

@@ -16,7 +16,7 @@
 
 namespace coho::trainer {
 
-/// The means of what the rewards of rollouts are made of, read from their breakdowns as a callback of ppo_trainer:
+/// The means of the parts of rollouts' rewards, from their breakdowns, as a callback of ppo_trainer:
 ///
 ///     reward_parts parts(options, bonus, true);
 ///     trainer.step(prompts, parts);
@@ -31,10 +31,10 @@ class reward_parts {
         bonus_(bonus),
         scored_(scored) {}
 
-  /// `model_score`: as the reward model gave it. Without the rule for empty responses, which is of a whole step.
+  /// `model_score`: the reward model's raw score. Without the rule for empty responses, which needs a whole step.
   reward_breakdown of(const reward_query& query, double model_score) const;
   /// What responses earn in all, by the rule for empty ones and with the penalty: `earned`, `finished` and `empty` hold
-  /// a number or flag for each.
+  /// one number or flag per response.
   std::vector<double> settled(std::span<const double> earned, std::span<const std::uint8_t> finished,
                               std::span<const std::uint8_t> empty) const;
   const symbolic_rewards& bonus() const { return bonus_; }
@@ -42,7 +42,7 @@ class reward_parts {
   void on_rollouts(const trajectory_batch& rollouts);
 
   /// Of the last rollouts, over all ranks: reward/score, reward/language, reward/length, reward/empty and
-  /// reward/unfinished, those that are switched on, and with the bonus for language the share language_match. All ranks
+  /// reward/unfinished, those enabled, and with the language bonus the fraction language_match. All ranks
   /// call together.
   template <communicator Communicator = const local_communicator>
   std::vector<std::pair<std::string_view, double>> means(Communicator&& ranks = local_communicator{}) const {
@@ -52,7 +52,7 @@ class reward_parts {
   }
 
  private:
-  using sums_type = std::array<double, 7>;  ///< rollouts, the five parts, matches of language
+  using sums_type = std::array<double, 7>;  ///< rollouts, the five parts, language matches
   std::vector<std::pair<std::string_view, double>> named(const sums_type& sums) const;
 
   bool ranks_empty_last() const { return empty_responses_ == empty_response_rule::lowest; }

@@ -21,12 +21,12 @@ namespace coho::trainer {
 /// Draws the guideline of each prompt and step; nothing without ppo.principles and ppo.interventions.
 class guideline_source {
  public:
-  /// `rehearsal`: files that are not there yet are passed over.
+  /// `rehearsal`: missing files are ignored.
   explicit guideline_source(const config& section, bool rehearsal = false);
   std::vector<std::string> operator()(prompt_type type, const rng& step, std::uint64_t prompt_key) const;
-  /// Whether any guideline is drawn at all.
+  /// Whether any guideline is drawn.
   bool any() const { return composer_.has_value() || interventions_.size() > 0; }
-  /// What is drawn from; empty without ppo.principles.
+  /// The principles drawn from; empty without ppo.principles.
   std::vector<principle> principles() const {
     return composer_ ? composer_->sampler().principles() : std::vector<principle>();
   }
@@ -37,15 +37,15 @@ class guideline_source {
   intervention_set interventions_;
 };
 
-/// Of prompts that take more than prompt.max_tokens, `drop` leaves out all, as the released code does; otherwise they
-/// stay, to be cut. Either is counted and said. Throws file_error, naming `file`, when none is left.
+/// Prompts longer than prompt.max_tokens are dropped with `drop`, as in the released code; otherwise they
+/// are cut. Either is counted and logged. Throws file_error, naming `file`, when none is left.
 std::vector<prompt_record> within_limit(std::vector<prompt_record> records, const prompter& prompts, bool drop,
                                         const std::filesystem::path& file, stage_context& context);
 
 rl_prompt to_rl_prompt(const prompt_record& record, const prompter& prompts, std::vector<std::string> guideline,
                        std::uint64_t key);
 
-/// The prompts of each PPO step: a fresh shuffle of all of them each time they have been gone through.
+/// The prompts of each PPO step: a fresh shuffle of all of them in each pass.
 class rl_prompt_source {
  public:
   rl_prompt_source(std::vector<prompt_record> records, const prompter& prompts, guideline_source guidelines,

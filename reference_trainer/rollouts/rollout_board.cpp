@@ -12,7 +12,7 @@ namespace {
 constexpr std::int64_t steps_between_texts = 10;
 constexpr std::size_t texts = 4;
 
-// As a block of code, whose lines TensorBoard's markdown leaves alone.
+// As a block of code, whose lines TensorBoard's markdown leaves unchanged.
 std::string quoted(const std::string& text) {
   std::string out = "    ";
   for (const char c : text) {

@@ -11,11 +11,11 @@ void install_interrupt_handlers();
 bool interrupted() noexcept;
 /// Sets or clears the flag, and forgets an agreement. Tests do.
 void set_interrupted(bool value) noexcept;
-/// Another rank was interrupted. That is no signal to this process: the first one that it gets is not its second.
+/// Another rank was interrupted. This process got no signal itself: the first one it gets is not its second.
 void agree_to_stop() noexcept;
 
-/// While one lives, Ctrl-C (SIGINT) is a request that `take` returns, not the end of the program; a second one that
-/// comes before the first was taken ends it with status 130. The handler that was there before comes back. One at a
+/// While one exists, Ctrl-C (SIGINT) is a request that `take` returns, not the end of the program; a second one that
+/// comes before the first was taken ends it with status 130. The previous handler is restored. One at a
 /// time.
 class ctrl_c {
  public:
@@ -25,10 +25,10 @@ class ctrl_c {
   ctrl_c& operator=(const ctrl_c&) = delete;
 
   bool pending() const noexcept;
-  /// Waits at most a tenth of a second for input, or the end of input, at a descriptor. Whoever asks again and again
-  /// sees a Ctrl-C that comes at any moment; a blocking read would miss one just before it.
+  /// Waits at most a tenth of a second for input, or the end of input, at a descriptor. A polling caller
+  /// sees a Ctrl-C at any time; a blocking read would miss one just before it.
   static bool has_input(int descriptor) noexcept;
-  /// Whether one is pending, which it is then no longer.
+  /// Whether one is pending; clears it.
   bool take() noexcept;
 
  private:

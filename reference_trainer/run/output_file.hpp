@@ -8,16 +8,16 @@
 
 namespace coho::trainer {
 
-/// Throws config_error when the file that a stage writes, given by the option `key`, is one that it reads: writing
-/// would take it away. Inputs that are empty or not there are none.
+/// Throws config_error when the file that a stage writes, given by the option `key`, is also an input: writing
+/// would destroy it. Empty and missing inputs do not count.
 void refuse_same_file(std::string_view key, const std::filesystem::path& out,
                       const std::vector<std::filesystem::path>& inputs);
 
-/// Makes the folder that a file is to stand in, so that it need not be missed when all work is done. Nothing for an
-/// empty path; throws output_error when it cannot be made.
+/// Creates the folder of an output file, so that it is not missing when the work is done. Does nothing for an
+/// empty path; throws output_error when it cannot be created.
 void make_folder_of(const std::filesystem::path& out);
 
-/// Whether a resumed run finds its file of records finished, and says so.
+/// Whether a resumed run finds its file of records finished, and logs so.
 bool say_complete(const std::filesystem::path& out, stage_context& context);
 
 }  // namespace coho::trainer

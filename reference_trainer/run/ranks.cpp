@@ -14,7 +14,7 @@ namespace coho::trainer {
 
 std::shared_ptr<process_group> start_ranks(const std::string& command, bool parallel) {
   const launch started = read_launch();
-  // Without a number of ranks only MPI knows it: a process of rank 0 may be alone.
+  // Without a number of ranks only MPI knows it: a process of rank 0 may be the only one.
   const std::size_t expected = started.size.value_or(started.rank.value_or(0) > 0 ? 2 : 1);
   const auto refuse = [&](const std::string& why) {
     throw usage_error(started.launcher + " started " +
@@ -48,7 +48,7 @@ int end_ranks(process_group& ranks, const std::string& program, std::exception_p
     return code;
   }
   if (!ranks.first()) {
-    // What all ranks find wrong the first one says; whoever waits here is to be ended by the launcher's signal.
+    // The first rank reports errors common to all; ranks waiting here are ended by the launcher's signal.
     std::signal(SIGTERM, SIG_DFL);
     std::signal(SIGINT, SIG_DFL);
     std::this_thread::sleep_for(std::chrono::milliseconds(500 + 50 * std::min<std::size_t>(ranks.rank(), 50)));

@@ -28,14 +28,14 @@ std::string one_line(std::string_view text) {
 }
 
 exit_code code_of(const file_error& failure) {
-  // Writers of files name the target, which may well not be there yet.
+  // Writers of files name the target, which may not exist yet.
   if (std::string_view(failure.what()).find(": cannot be written") != std::string_view::npos) return exit_code::output;
-  // What cannot be looked at, as in a folder that may not be entered, is not missing.
+  // An inaccessible path, as in a folder without permission, is not missing.
   std::error_code unknown;
   return std::filesystem::exists(failure.path(), unknown) || unknown ? exit_code::file_bad : exit_code::file_missing;
 }
 
-// Of a path that is looked at before it is read, or of one that is written. The library's texts are all that tells them
+// For a path inspected before reading, or one being written. Only the library's texts tell them
 // apart: "filesystem error: status: Permission denied [/a/b]".
 described_error describe(const std::filesystem::filesystem_error& failure) {
   const std::string_view what = failure.what();
@@ -73,7 +73,7 @@ described_error describe_error(std::exception_ptr failure) {
   } catch (const std::bad_alloc&) {
     return {exit_code::out_of_memory, "out of memory; a smaller batch or a shorter max length needs less"};
   } catch (const nlohmann::json::exception& e) {
-    // Readers check what they take and name the file; this is for a value that one of them took on trust.
+    // Readers check their input and name the file; this is for a value that one did not check.
     return {exit_code::file_bad, "a JSON file holds another value than is expected there: " + one_line(e.what())};
   } catch (const std::exception& e) {
     return {exit_code::internal, "internal error: " + one_line(e.what())};

@@ -9,13 +9,13 @@
 
 namespace coho::trainer {
 
-/// The user asked to stop. Thrown at a safe point: what was written so far is whole and `--resume` goes on from it.
+/// The user asked to stop. Thrown at a safe point: output so far is complete and `--resume` continues from it.
 class interrupted_error : public error {
  public:
   interrupted_error() : error("interrupted; the same command with --resume goes on from here") {}
 };
 
-/// The work was done and a check did not hold: thresholds of the demo, `validate`.
+/// The work was done but a check failed: thresholds of the demo, `validate`.
 class check_failed_error : public error {
  public:
   using error::error;

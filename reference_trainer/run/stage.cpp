@@ -11,7 +11,7 @@ void stage::load(const config&, stage_context&) {}
 std::filesystem::path stage::folder() const { return {}; }
 
 void run_in_order(stage& work, const config& options, stage_context& context) {
-  // Nobody is told of a value that is missing or does not fit because another key was misspelt.
+  // Misspelt keys are reported before the missing or invalid values that they cause.
   options.check_unknown();
   work.check(options, context);
   if (context.dry_run) return context.rehearse(options, work.plan(options, context));

@@ -13,15 +13,15 @@ namespace coho::trainer {
 /// The work of a subcommand, in the one order that run_stage keeps for all of them:
 ///
 ///     read      the constructor Stage(const config&, stage_context&): every key, once, into typed settings
-///               (unknown keys are refused)
-///     check     what values say of each other, and the small files that they name
-///     plan      --dry-run: what the resolved recipe takes; the run ends here
+///               (unknown keys are rejected)
+///     check     constraints between values, and the small files that they name
+///     plan      --dry-run: the cost of the resolved recipe; the run ends here
 ///     finished  --resume: whether an earlier run had ended; the run ends here
-///     load      models and data: all that may fail before anything is written
+///     load      models and data: everything that may fail before anything is written
 ///               (several processes: the same run on each; `folder` is made and gets config.toml; threads)
 ///     run       the work
 ///
-/// A stage defines the constructor and `run`, and of the rest what it needs. `options` tells the later steps where a
+/// A stage defines the constructor and `run`, and the other steps it needs. `options` tells the later steps where a
 /// key stands, for errors; nothing is read from it any more.
 ///
 ///     class merge_stage : public stage { … };
@@ -34,9 +34,9 @@ class stage {
   stage& operator=(const stage&) = delete;
 
   virtual void check(const config& options, stage_context& context);
-  /// Text on memory and time, made when it is asked for; empty: there is none.
+  /// Text on memory and time, computed on request; empty: none.
   virtual std::function<std::string()> plan(const config& options, const stage_context& context) const;
-  /// Asked with --resume. Says so itself, as what is finished differs: a file or a folder.
+  /// Called with --resume. Logs its own message, as the result may be a file or a folder.
   virtual bool finished(stage_context& context) const;
   virtual void load(const config& options, stage_context& context);
   /// The folder that the resolved recipe is saved in; empty: none.

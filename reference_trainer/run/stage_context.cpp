@@ -54,7 +54,7 @@ void stage_context::rehearse(const config& options, const std::function<std::str
   if (on_rehearsal) return on_rehearsal(options, estimate);
   if (!ranks->first()) return;
   std::cout << options.resolved();
-  // As comments: what is printed is a recipe still.
+  // As comments: the output is still a recipe.
   std::istringstream lines(estimate ? estimate() : std::string());
   const char* gap = "\n";
   for (std::string line; std::getline(lines, line); gap = "")

@@ -15,10 +15,10 @@ namespace coho::trainer {
 
 class process_group;
 
-/// What every stage is given beside its config.
+/// What every stage gets in addition to its config.
 class stage_context {
  public:
-  /// Without `ranks` this process works alone.
+  /// Without `ranks` this process is the only one.
   stage_context(std::string name, const config& options, bool resume, bool dry_run, bool quiet,
                 std::shared_ptr<process_group> ranks = {});
 
@@ -29,20 +29,20 @@ class stage_context {
   std::string device = "cpu";
   bool resume = false, dry_run = false, quiet = false;
 
-  /// To be called once all options are read and checked, and before anything is written. Refuses unknown keys; in a
-  /// dry run prints the resolved config and `estimate` (a memory estimate, say) and returns false: the stage returns.
+  /// Call once all options are read and checked, and before anything is written. Rejects unknown keys; in a
+  /// dry run prints the resolved config and `estimate` (such as memory) and returns false: the stage returns.
   /// Otherwise saves the config as config.toml in `directory` (made if absent) and returns true. An empty directory
   /// saves nothing.
   [[nodiscard]] bool begin(const config& options, const std::filesystem::path& directory = {},
                            std::string_view estimate = {});
 
-  /// What a stage ends with in a dry run, before it opens models and data: refuses unknown keys, then prints the
-  /// resolved config and, each line as a comment, what `estimate` says. With `on_rehearsal` set, hands both to that
+  /// Ends a stage in a dry run, before it opens models and data: rejects unknown keys, then prints the
+  /// resolved config and, each line as a comment, the text of `estimate`. With `on_rehearsal` set, hands both to that
   /// instead; its `estimate` is empty where a stage makes none.
   void rehearse(const config& options, const std::function<std::string()>& estimate = {});
   std::function<void(const config&, const std::function<std::string()>& estimate)> on_rehearsal{};
 
-  /// `out`, or `fallback` when it is not given. Made on `begin`.
+  /// `out`, or `fallback` when it is not given. Created by `begin`.
   std::filesystem::path out_or(const std::filesystem::path& fallback) const { return out.empty() ? fallback : out; }
 
   /// A line for people, to stderr; nothing when quiet.
@@ -52,7 +52,7 @@ class stage_context {
     return progress(terminal, label, total, unit);
   }
 
-  /// Whether SIGINT or SIGTERM came. Long loops look at it at each safe point, or call `stop_if_interrupted`.
+  /// Whether SIGINT or SIGTERM came. Long loops check it at each safe point, or call `stop_if_interrupted`.
   bool interrupted() const noexcept;
   /// Whether one of the ranks was interrupted; all call together, and `stop_if_interrupted` then throws on all.
   bool interrupted_anywhere();
@@ -60,7 +60,7 @@ class stage_context {
   void stop_if_interrupted() const;
 
   std::shared_ptr<console> terminal;
-  /// The processes that work on this run. The first one alone writes files and lines; errors come from all.
+  /// The processes that work on this run. Only the first one writes files and lines; errors come from all.
   std::shared_ptr<process_group> ranks;
 };
 

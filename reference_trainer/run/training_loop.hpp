@@ -19,13 +19,13 @@ namespace coho::trainer {
 
 struct loop_extent {
   std::string title;        ///< of the progress line
-  std::uint64_t first = 0;  ///< steps that were made before
+  std::uint64_t first = 0;  ///< steps already made
   std::uint64_t steps = 0;  ///< of the whole run
 };
 
-/// What surrounds the steps of a trainer of the library, as one of its callbacks: metrics log, progress line,
+/// Everything around a library trainer's steps, as one of its callbacks: metrics log, progress line,
 /// checkpoints, interruption. `describe(statistics, log, bar)` writes a step's scalars, counts its tokens and returns
-/// the text of the progress line; `position()` is what a checkpoint keeps beside weights and moments.
+/// the text of the progress line; `position()` is the checkpoint state besides weights and moments.
 ///
 ///     const auto saved = checkpoints.start(context.resume);
 ///     if (saved) trainer.restore(…);
@@ -51,7 +51,7 @@ class training_loop {
   template <class Statistics>
   void on_step_end(const Statistics& statistics) {
     const std::string text = describe_(statistics, log_, bar_);
-    log_.flush();  // before the checkpoint: a run that is killed goes on behind these lines
+    log_.flush();  // before the checkpoint: a killed run continues after these lines
     bar_.advance(1, text);
     const std::uint64_t done = statistics.step + 1;
     stop_if_interrupted(done);
@@ -66,7 +66,7 @@ class training_loop {
     context_.stop_if_interrupted();
   }
 
-  /// The result gets its final name by `save`, which the first rank calls; then checkpoints are of no more use.
+  /// The result gets its final name by `save`, which the first rank calls; then checkpoints are no longer needed.
   void finish(std::string_view note, const std::function<void()>& save) {
     log_.flush();
     if (context_.ranks->first()) save();
@@ -85,7 +85,7 @@ class training_loop {
   Position position_;
 };
 
-/// Puts a trainer over fixed data where a checkpoint left it.
+/// Restores a trainer over fixed data from a checkpoint.
 template <class Trainer>
 void restore_position(Trainer& trainer, const nlohmann::json& saved) {
   const auto now = trainer.save();
@@ -94,7 +94,7 @@ void restore_position(Trainer& trainer, const nlohmann::json& saved) {
                    .batch_size = saved.value("batch_size", now.batch_size)});
 }
 
-/// What it keeps in one.
+/// Its checkpoint state.
 template <class Trainer>
 nlohmann::json position_of(const Trainer& trainer) {
   const auto now = trainer.save();

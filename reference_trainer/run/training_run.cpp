@@ -65,7 +65,7 @@ std::string_view spelled(at::ScalarType type) {
                                  : at::toString(type);
 }
 
-// The saved tensor, once it is known to fit `own`.
+// The saved tensor, after checking that it fits `own`.
 at::Tensor saved_tensor(const train_state& state, const std::string& directory, const std::string& name,
                         const at::Tensor& own) {
   const auto found = state.tensors.find(name);
@@ -87,7 +87,7 @@ stored_moment saved_moment(const train_state& state, const std::string& director
   return out;
 }
 
-// A whole number that a checkpoint holds of one of its parts.
+// A whole number that a checkpoint holds for one of its parts.
 std::int64_t saved_count(const train_state& state, const std::string& directory, const char* kind,
                          const std::string& part, std::optional<std::int64_t> absent) {
   const nlohmann::json::json_pointer place(nlohmann::json::json_pointer() / kind / part);
@@ -120,7 +120,7 @@ std::optional<nlohmann::json> training_checkpoints::restore() {
   const std::string directory = newest->directory.string();
   if (!state.values.contains("step") || !state.values["step"].is_number_unsigned())
     throw file_error(directory, "step", "is missing or not a whole number", other_recipe);
-  // All is looked at before any of it is taken over.
+  // Everything is checked before any of it is applied.
   struct found {
     at::Tensor values;
     std::int64_t steps;

@@ -19,7 +19,7 @@ namespace coho::trainer {
 
 /// The processes of the run as a communicator for the library's trainers. Reads `distributed.shards`, which a resumed
 /// run takes from its newest checkpoint in `out` unless it is given, and has each process of a machine use a GPU of its
-/// own where `device` is "cuda" without a number. To be called before unknown keys are refused and models are loaded.
+/// own where `device` is "cuda" without a number. Call before unknown keys are rejected and models are loaded.
 process_group& join_ranks(const config& options, stage_context& context, const std::filesystem::path& out);
 
 /// The folder for a run's metrics: `out` on the first rank, none on the others.
@@ -27,11 +27,11 @@ inline std::filesystem::path metrics_folder(const stage_context& context, const 
   return context.ranks->first() ? out : std::filesystem::path();
 }
 
-/// The threads of libtorch's operators as the context says. Operators are deterministic for a given number.
+/// The threads of libtorch's operators as the context sets them. Operators are deterministic for a given number.
 void use_threads(const stage_context& context);
 
-/// Whether `--resume` finds a run that had ended: its result is there under its final name and no checkpoint is left to
-/// go on from. Says so. All ranks call together.
+/// Whether `--resume` finds a run that had ended: its result has its final name and no checkpoint is left to
+/// continue from. Logs so. All ranks call together.
 bool finished_before(stage_context& context, const std::filesystem::path& out);
 
 /// Weights, moments and counters of a training run in `root/step-N`, so that a resumed run equals one that never
@@ -47,22 +47,22 @@ class training_checkpoints {
   void add(std::string name, parameter_set& parameters, adamw& optimizer) {
     parts_.push_back({std::move(name), &parameters, &optimizer});
   }
-  /// Puts everything back from the newest save and returns its values, or nothing when there is none. file_error,
-  /// before anything was changed, when a part is missing, of another size, or its moments are of another form, or when
+  /// Restores everything from the newest save and returns its values, or nothing when there is none. file_error,
+  /// before anything was changed, when a part is missing, of the wrong size, or its moments of another form, or when
   /// not all ranks see the same save.
   std::optional<nlohmann::json> restore();
-  /// Where a run begins: `restore` with `resume`; without, what an abandoned run left is removed.
+  /// Where a run begins: `restore` with `resume`; otherwise an abandoned run's saves are removed.
   std::optional<nlohmann::json> start(bool resume) {
     if (resume) return restore();
     remove();
     return std::nullopt;
   }
-  /// Throws `error` when the ranks' weights have come apart, which only different machines or a fault can do.
+  /// Throws `error` when the ranks' weights have diverged, which only differing machines or a fault can cause.
   void save(std::uint64_t step, const nlohmann::json& values) const;
   void save_if_due(std::uint64_t step, const nlohmann::json& values) const {
     if (every_ > 0 && step % every_ == 0) save(step, values);
   }
-  /// After the run's result has its final name, the saves are of no more use.
+  /// After the run's result has its final name, the saves are no longer needed.
   void remove() const;
 
  private:

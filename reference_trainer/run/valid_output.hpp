@@ -8,9 +8,9 @@
 
 namespace coho::trainer {
 
-/// Makes what goes to a text stream UTF-8, whatever is written to it: names of files, words of a model, messages that
-/// quote the half of a character. Bytes that make no character become U+FFFD; the first bytes of a character wait for
-/// the others, a flush notwithstanding, until `finish`. For as long as it lives it stands between the stream and its
+/// Makes what goes to a text stream UTF-8, for any input: file names, model text, messages that
+/// quote half a character. Invalid bytes become U+FFFD; the first bytes of a character wait for
+/// the rest, even across a flush, until `finish`. While it exists it sits between the stream and its
 /// buffer.
 ///
 ///     valid_output out(std::cout);
@@ -36,7 +36,7 @@ class valid_output : public std::streambuf {
 
   std::ostream& stream_;
   std::streambuf* below_;
-  std::array<char, 4> begun_{};  ///< of a character whose other bytes have not come yet
+  std::array<char, 4> begun_{};  ///< of a character whose other bytes are still missing
   std::size_t held_ = 0;
 };
 

@@ -13,17 +13,17 @@
 
 namespace coho::trainer {
 
-/// A run over fixed data: the options of the library's trainer, and what is around it.
+/// A run over fixed data: the options of the library's trainer, and its surroundings.
 template <class Options>
 struct fit_settings {
   Options training{};
   adamw_options optimizer{};
-  double warmup_steps = 0;           ///< below 1: a share of the run
+  double warmup_steps = 0;           ///< below 1: a fraction of the run
   std::uint64_t schedule_steps = 0;  ///< 0: the schedule ends with the run
   std::uint64_t save_every = 0;
   std::size_t keep = 1;
 
-  /// Optimizer steps of the whole run over so many examples.
+  /// Optimizer steps of the whole run over that many examples.
   std::uint64_t steps_over(std::size_t examples) const {
     return training.epochs * ((examples + training.batch_size - 1) / training.batch_size);
   }
@@ -48,7 +48,7 @@ inline constexpr fit_defaults reward_defaults{
 inline constexpr fit_defaults pretraining_defaults{
     .batch_size = 64, .learning_rate = 5e-5, .warmup_steps = 0.01, .micro_batch = {.sequences = 64}};
 
-/// A trainer's options with them.
+/// A trainer's options plus these.
 template <class Options>
 Options with_defaults(const fit_defaults& defaults) {
   Options out;
@@ -59,8 +59,8 @@ Options with_defaults(const fit_defaults& defaults) {
   return out;
 }
 
-/// What every such section says: the options that the trainer describes, with the groups `learning_rate` and
-/// `optimizer`, and save_every and keep. How many examples there are need not be known yet. Throws config_error,
+/// The contents of every such section: the options that the trainer describes, with the groups `learning_rate` and
+/// `optimizer`, and save_every and keep. The number of examples need not be known yet. Throws config_error,
 /// option_error.
 ///
 ///     const auto fit = read_fit<supervised_options>(options.section("sft"), context);
@@ -71,7 +71,7 @@ fit_settings<Options> read_fit(const config& section, const stage_context& conte
   Options& training = out.training;
   read_options(section, training, {"seed", "learning_rate"});
   training.seed = context.seed;
-  // A step an epoch, the shortest run: what does not fit the schedule is refused here.
+  // One step per epoch, the shortest run: options that do not fit the schedule are rejected here.
   training.learning_rate =
       read_learning_rate(section, defaults.learning_rate, training.epochs, "cosine", defaults.warmup_steps);
   out.warmup_steps = section.get<double>("learning_rate.warmup_steps", defaults.warmup_steps);

@@ -17,7 +17,7 @@ namespace coho::trainer {
 namespace {
 
 std::optional<std::filesystem::path> shipped_shape(const std::filesystem::path& path) {
-  // "llama-2-70b" and "models/llama-2-70b/" name the same shape; a dot in a name is no extension.
+  // "llama-2-70b" and "models/llama-2-70b/" name the same shape; a dot in a name is not an extension.
   auto name = path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
   if (!name.ends_with(".json")) name += ".json";
   try {

@@ -17,7 +17,7 @@ namespace coho::trainer {
 
 /// The section `model`, before anything is loaded.
 struct model_settings {
-  std::filesystem::path path;    ///< folder of a checkpoint; with `random_weights` its shape alone is wanted
+  std::filesystem::path path;    ///< folder of a checkpoint; with `random_weights` only its shape is used
   std::filesystem::path config;  ///< `model.config`: a config.json, or the name of a shipped shape (llama-2-70b)
   compute_type compute = compute_type::float32;
   base_storage base = base_storage::float32;
@@ -31,25 +31,25 @@ struct model_settings {
 model_settings read_model_settings(const config& options);
 
 /// The model's shape: `model.config` when given, else config.json in `model.path`, else a shipped shape of that
-/// folder's name. Nothing when none is there; `file_error` when `model.config` names nothing or the file cannot be
+/// folder's name. Nothing if there is none; `file_error` when `model.config` names nothing or the file cannot be
 /// used. Opens no weights.
 std::optional<llama_config> find_model_config(const model_settings& settings);
 
 /// The section `adapter`.
 struct adapter_settings {
-  bool full = false;  ///< weights of the role's own in place of an adapter
+  bool full = false;  ///< the role has its own weights instead of an adapter
   lora_options lora{};
 
   /// Of an adapter of so many blocks that it makes; none for `full`.
   std::vector<linear_ranks> ranks(std::int64_t blocks) const;
 };
 
-/// Of an adapter in a folder, from its adapter_config.json alone. Where that restricts the targeted linears by more
+/// Of an adapter in a folder, from its adapter_config.json only. Where that restricts the targeted linears by more
 /// than their names, all linears are taken: it is never less than what will be loaded. Throws `file_error`.
 std::vector<linear_ranks> ranks_of_adapter(const std::filesystem::path& directory, std::int64_t blocks);
 
 /// `adapter.kind` ("lora", "full"), `.rank`, `.alpha`, `.rslora`, `.dropout`, `.targets`, and `.rank_pattern`,
-/// `.alpha_pattern`, lists of "pattern=number" for modules with a rank or α of their own. Throws `config_error`,
+/// `.alpha_pattern`, lists of "pattern=number" for modules with their own rank or α. Throws `config_error`,
 /// `option_error`.
 adapter_settings read_adapter_settings(const config& options);
 

@@ -14,11 +14,11 @@ namespace coho::trainer {
 /// steps, and total_steps 0 for `total_steps`, those of the whole run.
 learning_rate_options read_learning_rate(const config& section, double default_peak, std::uint64_t total_steps,
                                          std::string_view default_schedule = "cosine", double default_warmup_steps = 0);
-/// Sets what depends on the length of the run: the steps of warm-up, which may be given as a share of `total_steps`,
+/// Sets what depends on the length of the run: the steps of warm-up, which may be a fraction of `total_steps`,
 /// and the step at which the schedule ends.
 void set_schedule_length(learning_rate_options& options, double warmup_steps, std::uint64_t total_steps);
 
-/// Tells people of a decay that ends before the run of so many steps does. `horizon`: 0 for that of the run.
+/// Warns of a decay that ends before the run does. `horizon`: 0 for that of the run.
 void say_early_floor(const learning_rate_options& options, std::uint64_t horizon, std::uint64_t steps);
 
 /// The group `optimizer` of a section.

@@ -18,7 +18,7 @@ std::vector<std::string> read_unfinished_stops(const config& section) {
   return out;
 }
 
-// Beside what the library itself refuses.
+// In addition to the library's own checks.
 void refuse_unused_options(const config& section, const ppo_options& given, const ppo_options& preset) {
   if (!given.whiten_advantages)
     refuse_unused(section, "advantage_whitening", given.advantage_whitening, preset.advantage_whitening,

@@ -14,10 +14,10 @@
 
 namespace coho::trainer {
 
-/// What a recipe starts from: "paper" or "salmon_code", with limits of the forwards.
+/// The preset of a recipe: "paper" or "salmon_code", with limits of the forwards.
 ppo_options ppo_preset(std::string_view name);
 
-/// ppo_options from a recipe: the preset and whatever the section "ppo" changes of it.
+/// ppo_options from a recipe: the preset with the changes of the section "ppo".
 ppo_options read_ppo_options(const config& options, const stage_context& context, const std::vector<std::string>& stop,
                              std::uint64_t steps);
 

@@ -39,7 +39,7 @@ prompt_set_settings read_prompt_set_settings(const config& options, const std::s
   const config section = options.section(name);
   prompt_set_settings out;
   out.tokenizer = section.get<fs::path>("tokenizer", {});
-  // The section `model` is another stage's unless it is needed.
+  // The section `model` belongs to another stage unless needed.
   if (out.tokenizer.empty()) out.tokenizer = read_model_settings(options).path;
   section.check(!out.tokenizer.empty(), "tokenizer", "given where there is no model.path");
   out.minimum_tokens = section.get<std::size_t>("minimum_tokens", out.minimum_tokens);

@@ -9,7 +9,7 @@
 namespace coho::trainer {
 namespace {
 
-// Of the released scripts; a stage that is not here reads everything.
+// Of the released scripts; a stage not listed here reads everything.
 struct stage_limits {
   std::string_view stage;
   std::size_t query_tokens, response_tokens;
@@ -18,7 +18,7 @@ constexpr std::array<stage_limits, 2> released{{{"preference_pretraining", 256, 
 
 // A stage's own value, else the shared section's, else the stage's default.
 std::size_t limit_of(const config& options, std::string_view stage, const std::string& name, std::size_t fallback) {
-  // A shared value that nobody gave is not written down: a resolved recipe would hand it to the other stages.
+  // An unset shared value is not written: a resolved recipe would hand it to the other stages.
   const auto shared = options.find<std::size_t>("reward_prompt." + name);
   return options.get<std::size_t>(std::string(stage) + ".reward_prompt." + name, shared.value_or(fallback));
 }

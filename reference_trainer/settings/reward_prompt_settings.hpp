@@ -11,7 +11,7 @@
 
 namespace coho::trainer {
 
-/// The section `reward_prompt` as a stage reads it; each template when its file is there.
+/// The section `reward_prompt` as a stage reads it; each template if its file exists.
 struct reward_prompt_settings {
   std::filesystem::path template_path, plain_path;
   std::optional<prompt_template> wording{}, plain{};
@@ -19,7 +19,7 @@ struct reward_prompt_settings {
 };
 /// `stage`: the section whose reward model it is, "preference_pretraining", "reward", "ppo" or "eval".
 ///
-/// Shared by all stages, as a reward model is asked in the words that it was trained with: reward_prompt.template
+/// Shared by all stages, since a reward model needs the wording that it was trained with: reward_prompt.template
 /// (records with principles), reward_prompt.plain_template (records without), each a path or a shipped name, and
 /// reward_prompt.scoring_tokens (padded tokens of a forward without gradients). What is kept of query and response is
 /// each stage's own: STAGE.reward_prompt.query_tokens and .response_tokens (0: all), which default to those of the

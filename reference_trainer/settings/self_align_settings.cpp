@@ -26,7 +26,7 @@ self_align_settings read_self_align_settings(const config& options, bool may_lac
   self_align_settings out;
   out.prompts = section.require<fs::path>("prompts", "the file of prompts");
   out.adapter = options.get<fs::path>("model.adapter", {});
-  out.rejected = section.get<std::string>("rejected", "");  // no path of a file that is read
+  out.rejected = section.get<std::string>("rejected", "");  // not the path of an input
   const auto rules = principle_file(section.get<fs::path>("rules", shipped("principles/self_align.json")));
   const auto exemplars = section.get<fs::path>("exemplars", shipped("prompts/self_align_exemplars.json"));
   const auto wording = section.get<fs::path>("template", shipped("prompts/self_align.txt"));
@@ -42,7 +42,7 @@ self_align_settings read_self_align_settings(const config& options, bool may_lac
       read_generation(options, std::vector<std::string>{}, {.max_new_tokens = default_new_tokens, .temperature = 0.7});
   out.generation.max_new_tokens = section.get<std::size_t>("max_new_tokens", out.generation.max_new_tokens);
   section.check(out.generation.max_new_tokens > 0, "max_new_tokens", "at least 1");
-  // Of its own: `ppo`, which shares the section `generation`, refuses any other than 1.
+  // A separate key: `ppo`, which shares the section `generation`, rejects values other than 1.
   out.generation.top_p = section.get<double>("top_p", out.generation.top_p);
   section.check(out.generation.top_p > 0 && out.generation.top_p <= 1, "top_p", "above 0 and at most 1");
   const auto stops = section.get<std::vector<std::string>>("stop", {});

@@ -18,20 +18,20 @@ namespace coho::trainer {
 /// The sections `self_align`, `generation` and `model` as `coho self-align` reads them.
 struct self_align_settings {
   std::filesystem::path prompts, adapter;
-  std::filesystem::path rejected;       ///< of what is not taken; empty: not written
+  std::filesystem::path rejected;       ///< of rejected records; empty: not written
   std::size_t batch = 256;              ///< prompts at a time
   std::size_t limit = 0;                ///< prompts in all; 0: the whole file
-  std::size_t max_question_tokens = 0;  ///< 0: what prefix and answer leave of the context
+  std::size_t max_question_tokens = 0;  ///< 0: the context left by prefix and answer
   model_settings model{};
   generation_options generation{};
   engine_options engine{};
   std::vector<principle> rules{};
-  std::optional<self_align_prompt> prompt{};  ///< absent, as the rules, while one of its files is not there
+  std::optional<self_align_prompt> prompt{};  ///< absent, as the rules, while one of its files is missing
   self_align_filter_options filters{};
 };
 
 /// Throws config_error and option_error for keys, file_error for rules, exemplars and template. With `may_lack_files`
-/// (a dry run) files that are not there are no error.
+/// (a dry run) missing files are not an error.
 self_align_settings read_self_align_settings(const config& options, bool may_lack_files);
 
 /// `self_align.filters.NAME` (true or false), `self_align.unfinished` ("keep", "trim", "drop"), `self_align.repetition`

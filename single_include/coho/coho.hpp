@@ -459,15 +459,15 @@ inline void require_argument(bool ok, const std::string& what) {
 
 // ---- coho/check_lengths.hpp
 
-/// Checks of what algorithms are given: lengths, offsets and shapes that fit together. All throw argument_error.
+/// Checks of algorithm arguments: lengths, offsets and shapes must fit together. All throw argument_error.
 namespace coho::inline v0_1::detail {
 
-/// What offsets are called, of what they are, and what they count, for messages.
+/// Names for messages: of the offsets, of their owner, and of what they count.
 struct offset_names {
   const char *offsets = "offsets", *parts = "sequences", *elements = "tokens";
 };
 
-// `template <class = void>`, here and on other functions and members of the library: what is a template is only
+// `template <class = void>`, here and on other functions and members of the library: a template is only
 // compiled where it is called. A file that includes coho.hpp compiles in two thirds of the time for it.
 template <class = void>
 void check_offsets(std::span<const std::size_t> offsets, std::size_t total, const char* who,
@@ -490,7 +490,7 @@ void check_lengths(std::size_t expected, std::size_t found, const char* who, con
                                           " elements where " + std::to_string(expected) + " were expected");
 }
 
-/// Tensors of other shapes would be broadcast into another loss.
+/// Tensors of other shapes would be broadcast into a different loss.
 template <device_array T>
 void check_same_shape(const T& first, const T& other, const char* who) {
   if (first.sizes() != other.sizes()) {
@@ -504,10 +504,10 @@ void check_same_shape(const T& first, const T& other, const char* who) {
 
 // ---- coho/options.hpp
 
-/// What an options struct says of its members: one description each, from which validation, and in programs the keys of
-/// configuration files and their documentation, are made.
+/// An options struct describes each member once; validation and, in programs, the keys of
+/// configuration files and their documentation are generated from it.
 ///
-/// A struct describes its members one by one to a visitor, for one object of it or for several side by side:
+/// A struct describes its members one by one to a visitor, for one object or several in parallel:
 ///
 ///     struct gae_options {
 ///       double gamma = 1, lambda = 1;
@@ -517,18 +517,18 @@ void check_same_shape(const T& first, const T& other, const char* who) {
 ///       }
 ///     };
 ///
-/// Members that are described structs themselves, or optional ones, are groups: their options' names have the group's
-/// before them ("gae.gamma"). The names of an enumeration's values, from that of 0 on, are an array that
-/// `option_names(value)` returns, found by its type. What holds between members is checked in a member
+/// Members that are described structs, or optional ones, are groups: their options' names are prefixed with the group's
+/// ("gae.gamma"). The names of an enumeration's values, starting with that of 0, are an array that
+/// `option_names(value)` returns, found by its type. Constraints between members are checked in a member
 /// `check_together(prefix)`.
 namespace coho::inline v0_1 {
 
-/// The numbers that an option may be. Not-a-number never is one.
+/// The allowed values of an option. NaN is never allowed.
 struct option_range {
   double low = -std::numeric_limits<double>::infinity(), high = std::numeric_limits<double>::infinity();
   bool low_included = true, high_included = true;
-  bool zero = false;      ///< 0 is allowed as well, and switches off
-  bool infinity = false;  ///< infinity is allowed as well, and switches off
+  bool zero = false;      ///< 0 is also allowed, and means off
+  bool infinity = false;  ///< infinity is also allowed, and means off
 
   constexpr option_range or_zero() const {
     auto out = *this;
@@ -562,7 +562,7 @@ constexpr option_range in_up_to(double low, double high) { return {.low = low, .
 constexpr option_range bound() { return at_least(0).or_zero().or_infinity(); }
 }  // namespace allowed
 
-/// What is known of an option, besides its type and default, which its member has.
+/// The description of an option; its type and default are those of the member.
 struct option {
   std::string_view name, meaning;
   option_range range{};
@@ -584,18 +584,18 @@ struct optional_value<std::optional<T>> {
 };
 }  // namespace detail
 
-/// described: a struct of options that describes them.
+/// described: a struct that describes its options.
 template <class T>
 concept described = requires(T& options) { T::describe(detail::any_visitor{}, options); };
 
-/// An optional struct of them: a group that may be left out.
+/// An optional described struct: a group that may be omitted.
 template <class T>
 concept optional_described = described<typename detail::optional_value<T>::type>;
 
 template <class T>
 concept option_number = std::is_arithmetic_v<T> && !std::is_same_v<T, bool>;
 
-/// "finite and at least 0", "in (0, 1)", "0 (off) or greater than 1"; of whole numbers "at least 1". Empty where
+/// "finite and at least 0", "in (0, 1)", "0 (off) or greater than 1"; for whole numbers "at least 1". Empty where
 /// every value of the type is allowed.
 template <class = void>
 std::string allowed_text(const option_range& range, bool whole = false) {
@@ -665,8 +665,8 @@ struct difference_search {
 };
 }  // namespace detail
 
-/// Throws `option_error` for the first option out of its range, named with `prefix` before it, then for what does not
-/// hold together.
+/// Throws `option_error` for the first option out of its range, its name prefixed with `prefix`, then for violated
+/// constraints between options.
 template <described Options>
 void validate(const Options& options, const std::string& prefix) {
   Options::describe(detail::range_check{prefix}, options);
@@ -683,7 +683,7 @@ std::string changed_option(const Options& options, const Options& other) {
   return search.found;
 }
 
-/// `option_error` for the first of the options that is not as in `defaults`: in this combination it has no effect.
+/// `option_error` for the first of the options that differs from `defaults`: in this combination it has no effect.
 /// `reason`: "where another policy loss is given".
 template <described Options>
 void require_unused(const Options& options, const Options& defaults, const std::string& prefix,
@@ -713,7 +713,7 @@ struct reduction_options {
   double token_normalizer = 0;     ///< n of the whole batch when this is a part of it; 0: count the tokens of this part
   double sequence_normalizer = 0;  ///< N of the whole batch when this is a part of it; 0: count this part's sequences
 
-  /// Without the normalizers, which are a driver's to set.
+  /// Without the normalizers, which drivers set.
   static void describe(auto&& visit, auto&... o) {
     visit({"kind", "how the terms of tokens become one number"}, o.kind...);
     visit({"fixed_length", "of the kind fixed_length: the length to divide by; 0: the longest a response may be",
@@ -745,7 +745,7 @@ decltype(auto) on_host(const T& x) {
   }
 }
 
-/// Brings an Eigen array to where `like` lives.
+/// Moves an Eigen array to where `like` is.
 template <class Array, class Like>
 auto back_to(Array&& x, const Like& like) {
   if constexpr (device_array<Like>) {
@@ -755,7 +755,7 @@ auto back_to(Array&& x, const Like& like) {
   }
 }
 
-// The mask that has every token real; optimised away.
+// The mask in which every token is real; optimised away.
 struct all_real {
   std::size_t count;
   constexpr std::size_t size() const noexcept { return count; }
@@ -819,7 +819,7 @@ struct make_token_weights_fn {
   /// Weights of the tokens of N packed sequences.
   ///
   /// `mask`: one number per token, nonzero for real response tokens; array, range or tensor (then the weights are a
-  /// tensor beside it). `offsets`: N + 1 entries. For gradient accumulation give the counts of the whole batch as
+  /// tensor on its device). `offsets`: N + 1 entries. For gradient accumulation give the counts of the whole batch as
   /// normalizers, and the parts' losses and gradients add up to those of the batch at once. Without any real token all
   /// weights are 0. Throws option_error (normalizers, fixed_length) and argument_error (offsets that do not fit the
   /// mask).
@@ -910,7 +910,7 @@ inline constexpr sequence_sums_fn sequence_sums{};
 
 struct sequence_spread_fn {
   /// y_t = x_i for each token t of sequence i: one number per sequence becomes one per token. Returns an Eigen array of
-  /// double; of a tensor a tensor, differentiable. Throws argument_error when x has not one number per sequence.
+  /// double; of a tensor a tensor, differentiable. Throws argument_error unless x has one number per sequence.
   ///
   ///     Eigen::ArrayXd token_advantages = coho::sequence_spread(sequence_advantages, responses.offsets);
   template <class X>
@@ -938,12 +938,12 @@ inline constexpr sequence_spread_fn sequence_spread{};
 
 // ---- coho/array_view.hpp
 
-/// What the members of named inputs (`policy_loss_inputs`, `advantage_inputs`, …) hold.
+/// The member types of named inputs (`policy_loss_inputs`, `advantage_inputs`, …).
 namespace coho::inline v0_1 {
 
 namespace detail {
 
-/// Inputs derive their first member from it: without a name, `{a, b}`, they cannot be initialised.
+/// Inputs derive their first member from it: positional initialisation, `{a, b}`, does not compile.
 struct by_name {
   struct key {};
   constexpr explicit by_name(key) noexcept {}
@@ -986,7 +986,7 @@ class array_view : public Eigen::Map<const Eigen::Array<Number, Eigen::Dynamic, 
   };
   explicit array_view(loan from) : map(from.data, static_cast<Eigen::Index>(from.size)), kept_(std::move(from.kept)) {}
 
-  // Whether the elements live as long as the argument only: those of a temporary that is no view itself.
+  // Whether the elements live only as long as the argument: those of a temporary that is not a view.
   template <class Array>
   static consteval bool temporary() {
     using plain = std::remove_cvref_t<Array>;
@@ -1028,7 +1028,7 @@ class array_view : public Eigen::Map<const Eigen::Array<Number, Eigen::Dynamic, 
 
 namespace detail {
 
-/// Whether arrays of From can be read as Numbers; says what is wrong.
+/// Whether arrays of From can be read as Numbers; explains why if not.
 template <class From, class Number>
 consteval bool check_numbers() {
   static_assert(std::is_floating_point_v<From>,
@@ -1038,7 +1038,7 @@ consteval bool check_numbers() {
   return true;
 }
 
-/// The argument that a gradient is taken of: in its own number type, which is that of the result.
+/// The argument that the gradient is with respect to: in its own number type, which the result has too.
 template <class Number>
 class number_array : public array_view<Number> {
  public:
@@ -1125,7 +1125,7 @@ optional_mask<double> host_mask(const optional_mask<Array>& mask) {
   }
 }
 
-/// Calls f with what says by an index whether a token of `size` is real; throws argument_error for another length.
+/// Calls f with a predicate on the index: whether a token of `size` is real; throws argument_error for another length.
 template <class Number, class F>
 decltype(auto) with_mask(const optional_mask<Number>& mask, std::size_t size, const char* who, const F& f) {
   if (!mask.given) return f(all_real{size});
@@ -1141,7 +1141,7 @@ decltype(auto) with_mask(const optional_mask<Number>& mask, std::size_t size, co
 
 namespace coho::inline v0_1 {
 
-/// What advantages of tokens are estimated from, by name. `Array` is double (the default where only braces are written),
+/// Named inputs of the token-level advantage estimators. `Array` is double (the default where only braces are written),
 /// float, or a tensor type; arrays have one number per token.
 ///
 ///     coho::gae({.rewards = rewards, .values = values, .offsets = offsets}, {.lambda = 0.95});
@@ -1150,9 +1150,9 @@ template <class Array = double>
 struct advantage_inputs {
   [[no_unique_address]] detail::by_name only_by_name = detail::named;
   typename detail::input_types<Array>::number rewards;     ///< r_t; results are of its type
-  typename detail::input_types<Array>::constant values{};  ///< V_t, read before y_t is seen
-  optional_mask<Array> mask{};                             ///< 0: not part of the response; none: all tokens are
-  std::span<const std::size_t> offsets{};                  ///< of the sequences, one entry more than there are
+  typename detail::input_types<Array>::constant values{};  ///< V_t, the estimate before y_t
+  optional_mask<Array> mask{};                             ///< 0: not part of the response; none: all tokens count
+  std::span<const std::size_t> offsets{};                  ///< sequence boundaries: N + 1 entries
 };
 
 namespace detail {
@@ -1195,12 +1195,12 @@ struct gae_fn {
   ///
   ///     δ_t = r_t + γ·V_{t+1} − V_t,   A_t = δ_t + γλ·A_{t+1},   R_t = A_t + V_t
   ///
-  /// with V and A zero after the last token of each sequence, whether it ended by itself or was cut.
+  /// with V and A zero after the last token of each sequence, whether it ended by itself or was truncated.
   ///
-  /// Takes `advantage_inputs`: arrays, ranges or tensors. Tokens whose mask is 0 are skipped as if they were not there,
-  /// neither read nor discounted over, and their results are 0. Returns Eigen arrays of the rewards' number type (tensors
-  /// for tensors, detached). Throws option_error (gamma, lambda outside [0, 1]), argument_error (lengths, offsets, a
-  /// reward or value of a real token that is not finite).
+  /// Takes `advantage_inputs`: arrays, ranges or tensors. Tokens whose mask is 0 are skipped as if absent:
+  /// neither read nor discounted over, and their results are 0. Returns Eigen arrays of the rewards' number type
+  /// (tensors for tensors, detached). Throws option_error (gamma, lambda outside [0, 1]), argument_error (lengths,
+  /// offsets, a reward or value of a real token that is not finite).
   ///
   ///     std::vector<std::size_t> offsets{0, 3};
   ///     auto [advantages, returns] =
@@ -1243,7 +1243,7 @@ struct gae_fn {
         advantages[t] = static_cast<Number>(advantage);
         returns[t] = static_cast<Number>(advantage + value);
       }
-      // What is not finite stays so up to the first token.
+      // Non-finite values propagate to the first token.
       if (!std::isfinite(advantage)) refuse(i);
     }
     return result;
@@ -1707,7 +1707,7 @@ namespace coho::inline v0_1 {
 enum class deviation { population, bessel };
 constexpr auto option_names(deviation) { return std::array{"population", "bessel"}; }
 
-/// Which numbers the mean and deviation are taken over, and which are changed.
+/// Which numbers enter the mean and deviation, and which are changed.
 enum class whiten_scope {
   real_tokens,    ///< those with mask 1; the others become 0 and are never read
   all_positions,  ///< padding too, as AlpacaFarm's and SALMON's code do; the mask is ignored
@@ -1722,7 +1722,7 @@ struct whiten_options {
 
   /// Over real tokens of the whole batch.
   static whiten_options paper() { return {}; }
-  /// As the released code: padding counts. Lay the batch out padded to the fixed response length to reproduce its
+  /// Like the released code: padding counts. Lay the batch out padded to the fixed response length to reproduce its
   /// numbers.
   static whiten_options salmon_code() { return {.scope = whiten_scope::all_positions}; }
 
@@ -1743,12 +1743,12 @@ struct moments {
 
 namespace detail {
 
-/// Elements of a mask that are looked at together: most parts are all real or all padding.
+/// Mask elements examined together: most such parts are all real or all padding.
 inline constexpr std::size_t mask_part = 64;
 
 template <class Mask>
 std::size_t count_real(const Mask& mask, std::size_t begin, std::size_t count) noexcept {
-  std::uint8_t real = 0;  // a sum in bytes, as masks of bytes are added fastest
+  std::uint8_t real = 0;  // a sum in bytes, since byte masks are added fastest this way
   if (count == mask_part) {
     for (std::size_t k = 0; k < mask_part; ++k) real += static_cast<std::uint8_t>(mask[begin + k] != 0);
   } else {
@@ -1758,7 +1758,7 @@ std::size_t count_real(const Mask& mask, std::size_t begin, std::size_t count) n
 }
 
 /// Calls f(begin, end, real, mask) for parts of [begin, end), `real` elements of which have a mask other than 0: for
-/// neighbouring parts together, and with a mask that says so at compile time, where all are real.
+/// neighbouring parts merged, and with a mask that is real at compile time where all elements are.
 template <class Mask, class F>
 void for_mask_parts(const Mask& mask, std::size_t begin, std::size_t end, const F& f) {
   if constexpr (std::is_same_v<Mask, all_real>) {
@@ -1792,8 +1792,8 @@ struct moment_sums {
   }
 };
 
-/// One pass in blocks. Of each block, differences from the mean of what went before (at first: from the first number)
-/// are summed, and their squares. With s and q these sums and n the count so far, block included, the mean moves by s/n
+/// One pass in blocks. In each block, differences from the mean so far (at first: from the first number)
+/// and their squares are summed. With s and q these sums and n the count so far, block included, the mean moves by s/n
 /// and the sum of squares grows by q − s²/n. That does not cancel, however far the mean is from 0: after the first
 /// block s²/n is at most q/2, and within it q is at most (number of elements + 1)·result, as one of the elements is the
 /// origin.
@@ -1925,10 +1925,10 @@ inline constexpr whiten_fn whiten{};
 
 namespace coho::inline v0_1 {
 
-/// What the difference from the group's mean is divided by.
+/// The divisor of the difference from the group's mean.
 enum class group_scale {
   group_deviation,  ///< the group's own deviation + ε (GRPO, Shao et al. 2024)
-  none,  ///< 1: prompts that are nearly always solved, or hardly ever, gain no weight (Dr. GRPO, Liu et al. 2025)
+  none,             ///< 1: nearly solved and hopeless prompts gain no weight (Dr. GRPO, Liu et al. 2025)
   batch_deviation,  ///< the deviation of all rewards of the batch, over all ranks, + ε
 };
 constexpr auto option_names(group_scale) { return std::array{"group_deviation", "none", "batch_deviation"}; }
@@ -1959,8 +1959,8 @@ inline void require_finite_group(bool finite, std::size_t group, const char* who
   if (!finite) throw_group_not_finite(group, who);
 }
 
-/// The rewards of one group: copied where their number is known to the compiler, so that a group stays in registers
-/// whatever is written meanwhile.
+/// The rewards of one group: copied if their number is a compile-time constant, so that a group stays in registers
+/// despite stores in between.
 template <class Rewards, std::size_t Size>
 struct group_of {
   double rewards[Size];
@@ -1980,8 +1980,8 @@ struct group_of<Rewards, 0> {
   double operator[](std::size_t i) const noexcept { return static_cast<double>(all[begin + i]); }
 };
 
-/// Calls f(g, begin, group) for each group. Loops over so few elements cost more than what they do: usual sizes are
-/// constants of the compiler.
+/// Calls f(g, begin, group) for each group. Loops over so few elements cost more than their work: usual sizes are
+/// compile-time constants.
 template <class Rewards, class F>
 void for_groups(const Rewards& rewards, std::span<const std::size_t> groups, const F& f) {
   for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
@@ -1999,8 +1999,8 @@ void for_groups(const Rewards& rewards, std::span<const std::size_t> groups, con
   }
 }
 
-/// The mean of one group. Differences from the first reward are what is averaged, so that equal rewards differ from it
-/// by exactly 0, whatever they are.
+/// The mean of one group. Differences from the first reward are averaged, so that equal rewards differ from it
+/// by exactly 0.
 struct group_mean {
   double first = 0, shift = 0;
 
@@ -2008,7 +2008,7 @@ struct group_mean {
   explicit group_mean(const Group& rewards) {
     if (rewards.size() == 0) return;
     first = rewards[0];
-    double odd = 0;  // two sums: one alone would wait for each addition
+    double odd = 0;  // two sums: a single one would wait for each addition
     std::size_t i = 1;
     for (; i + 1 < rewards.size(); i += 2) {
       odd += rewards[i] - first;
@@ -2037,10 +2037,10 @@ struct group_relative_fn {
   ///
   ///     A_i = (r_i − mean of the group) / (deviation + ε)
   ///
-  /// `rewards`: one a response (array, range or tensor). `groups`: group g is the responses [groups[g], groups[g + 1]);
-  /// sizes may differ. Returns one advantage a response, an Eigen array of the rewards' number type (a tensor for a
-  /// tensor, detached); `sequence_spread` gives them to tokens. A group whose rewards are equal, or that holds one
-  /// response, has advantages of exactly 0. The mean holds r_i itself: without scaling, the expected gradient is (G −
+  /// `rewards`: one per response (array, range or tensor). `groups`: group g is responses [groups[g], groups[g + 1]);
+  /// sizes may differ. Returns one advantage per response, an Eigen array of the rewards' number type (a tensor for a
+  /// tensor, detached); `sequence_spread` expands them to tokens. Groups of equal rewards, or of one
+  /// response, get advantages of exactly 0. The mean includes r_i: without scaling, the expected gradient is (G −
   /// 1)/G times that of `leave_one_out`, for groups of G. With batch_deviation all ranks must call together. Throws
   /// option_error (epsilon), argument_error (offsets that do not fit; rewards that are not finite).
   ///
@@ -2066,7 +2066,7 @@ struct group_relative_fn {
     double factor = 1;
     if (options.scale == group_scale::batch_deviation) {
       const moments all = detail::global_moments(rewards, detail::all_real{rewards.size()}, options.deviation, ranks);
-      // Found by all ranks alike, so that none is left waiting.
+      // All ranks detect it alike, so that none is left waiting.
       require_argument(std::isfinite(all.mean) && std::isfinite(all.deviation),
                        "group_relative: the mean or deviation of the batch is not finite");
       factor = 1 / (all.deviation + options.epsilon);
@@ -2104,7 +2104,7 @@ inline constexpr group_relative_fn group_relative{};
 
 namespace coho::inline v0_1::detail {
 
-/// Calls step(t, state) for the tokens t of each sequence from its last to its first, from a fresh State.
+/// Calls step(t, state) for the tokens t of each sequence from last to first, starting from a fresh State.
 template <class State, class Step>
 void scan_backwards(std::span<const std::size_t> offsets, const Step& step) {
   for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
@@ -2142,9 +2142,9 @@ struct lambda_returns_fn {
   /// read.
   ///
   /// Takes `advantage_inputs` (arrays, ranges or tensors) and the options of `gae`. Tokens whose mask is 0 are skipped
-  /// as if they were not there, neither read nor discounted over, and their result is 0. Returns an Eigen array of the
+  /// as if absent, neither read nor discounted over, and their result is 0. Returns an Eigen array of the
   /// rewards' number type (a tensor for a tensor, detached). Throws option_error (gamma, lambda outside [0, 1]),
-  /// argument_error (lengths, offsets, a result that is not finite).
+  /// argument_error (lengths, offsets, a non-finite result).
   ///
   ///     std::vector<double> rewards{0, 0, 1}, values{0, 0, 1};
   ///     std::vector<std::size_t> offsets{0, 3};
@@ -2198,7 +2198,7 @@ namespace coho::inline v0_1 {
 
 struct leave_one_out_options {
   bool scale = false;                             ///< divide by the deviation of the others + ε, where it is not 0
-  coho::deviation deviation = deviation::bessel;  ///< of the others: divide squares by their number less 1, or by it
+  coho::deviation deviation = deviation::bessel;  ///< of the others: divides the sum of squares by n − 1 or n
   double epsilon = 1e-6;                          ///< added to the deviation; > 0
 
   static void describe(auto&& visit, auto&... o) {
@@ -2211,8 +2211,8 @@ struct leave_one_out_options {
 template <class Array>
 struct leave_one_out_result {
   Array advantages;  ///< one per response
-  Array baselines;   ///< mean reward of the other responses; of a response alone in its group, its own
-  Array deviations;  ///< deviation of the rewards of the others; without `scale`, empty
+  Array baselines;   ///< mean reward of the other responses; in a group of one, the response's own
+  Array deviations;  ///< deviation of the rewards of the others; empty without `scale`
 };
 
 struct leave_one_out_fn {
@@ -2221,14 +2221,14 @@ struct leave_one_out_fn {
   ///
   ///     A_i = r_i − b_i,   b_i = mean of the rewards of the other responses to the same prompt
   ///
-  /// b_i does not depend on response i, so the expected gradient is the true one. With `scale`, A_i is divided by the
+  /// b_i does not depend on response i, so the gradient is unbiased. With `scale`, A_i is divided by the
   /// deviation of those same rewards + ε; where that is 0 (always, with Bessel's correction, in groups of two) it is
-  /// left as it is.
+  /// not scaled.
   ///
-  /// `rewards`: one a response (array, range or tensor). `groups`: group g is the responses [groups[g], groups[g + 1]);
-  /// sizes may differ. A response alone in its group has advantage 0. Returns Eigen arrays of the rewards' number type
-  /// (tensors for tensors, detached); `sequence_spread` gives advantages to tokens. Throws option_error (epsilon),
-  /// argument_error (offsets that do not fit; rewards that are not finite).
+  /// `rewards`: one per response (array, range or tensor). `groups`: group g is responses [groups[g], groups[g + 1]);
+  /// sizes may differ. In a group of one the advantage is 0. Returns Eigen arrays of the rewards' number type
+  /// (tensors for tensors, detached); `sequence_spread` expands advantages to tokens. Throws option_error (epsilon),
+  /// argument_error (offsets that do not fit; non-finite rewards).
   ///
   ///     std::vector<double> rewards{1, 2, 3};
   ///     std::vector<std::size_t> groups{0, 3};
@@ -2275,7 +2275,7 @@ struct leave_one_out_fn {
     const auto one = [=, &defects](std::size_t, std::size_t begin, const auto& group) {
       const others mean(group);
       const auto advantage = [&](std::size_t i) { return mean.difference(group[i]); };
-      // One result at a time, so that loops of a constant length vectorise.
+      // One result at a time, so that fixed-length loops vectorise.
       for (std::size_t i = 0; i < group.size(); ++i) advantages[begin + i] = static_cast<Number>(advantage(i));
       for (std::size_t i = 0; i < group.size(); ++i)
         baselines[begin + i] = static_cast<Number>(group[i] - advantage(i));
@@ -2323,8 +2323,8 @@ struct leave_one_out_fn {
     }
   }
 
-  // Those before i and those after it, merged. To take r_i out of the sum of all squares would cancel: deviations that
-  // are 0 would come out as noise, to be divided by.
+  // Those before i and those after it, merged. Subtracting r_i from the sum of all squares would cancel: deviations
+  // of 0 would come out as noise, and be divided by.
   template <class R>
   static void deviations_of_others(const R& rewards, std::size_t begin, std::size_t end, deviation kind, double* out) {
     const auto one = [&](std::size_t i) {
@@ -2363,7 +2363,7 @@ struct return_to_go_options {
 
 namespace detail {
 
-// Discounted sums; what is not finite is left to the caller.
+// Discounted sums; non-finite results are left to the caller.
 template <class Number>
 struct discounted_sums {
   array_of<Number> values;
@@ -2398,12 +2398,12 @@ struct return_to_go_fn {
   ///
   ///     G_t = r_t + γ·G_{t+1},   0 after the last token of each sequence
   ///
-  /// It is `gae` without values and with λ = 1: the advantage of algorithms that have no value model. `rewards`: one a
+  /// It is `gae` without values and with λ = 1: the advantage of algorithms without a value model. `rewards`: one per
   /// token (array, range or tensor). `offsets`: N + 1 entries. `mask` (optional): 0 marks tokens that are not part of
-  /// the response, tool output in the middle for instance. They are skipped as if they were not there: not read, not
-  /// discounted over, and their result is 0. So with γ = 0.5 the rewards 0 0 · · 2 give 0.5 1 0 0 2: two dots cost no
+  /// the response, such as tool output in the middle. They are skipped as if absent: not read, not
+  /// discounted over, and their result is 0. With γ = 0.5 the rewards 0 0 · · 2 give 0.5 1 0 0 2: the two dots cost no
   /// discount. Returns an Eigen array of the rewards' number type (a tensor for a tensor, detached). Throws
-  /// option_error (gamma), argument_error (lengths, offsets, a result that is not finite).
+  /// option_error (gamma), argument_error (lengths, offsets, a non-finite result).
   ///
   ///     std::vector<double> rewards{0, 0, 1};
   ///     std::vector<std::size_t> offsets{0, 3};
@@ -2451,7 +2451,7 @@ namespace coho::inline v0_1 {
 
 struct reinforce_plus_plus_options {
   double gamma = 1;  ///< discount per token, in [0, 1]
-  /// OpenRLHF divides squares by n, as here; verl by n − 1. Both whiten real tokens of the whole batch.
+  /// OpenRLHF divides the sum of squares by n, as here; verl by n − 1. Both whiten real tokens of the whole batch.
   whiten_options whitening{};
 
   static void describe(auto&& visit, auto&... o) {
@@ -2495,7 +2495,7 @@ struct reinforce_plus_plus_fn {
     const auto& host = detail::on_host(rewards);
     const auto elements = detail::host_elements(host);
     using sums = detail::discounted_sums<detail::host_number_t<decltype(host)>>;
-    // What is not finite is left for `whiten` to find, which does so on all ranks alike.
+    // `whiten` reports non-finite values, on all ranks alike.
     const auto advantages = [&](const auto& real) {
       const sums returns(elements, real, offsets, options.gamma, "reinforce_plus_plus");
       return whiten(returns.values, real, options.whitening, ranks);
@@ -2511,18 +2511,18 @@ struct reinforce_plus_plus_fn {
 inline constexpr reinforce_plus_plus_fn reinforce_plus_plus{};
 
 struct reinforce_plus_plus_baseline_fn {
-  /// REINFORCE++-baseline (same paper): several responses a prompt, whose mean is the baseline, and the
-  /// deviation of the batch in place of the group's own.
+  /// REINFORCE++-baseline (same paper): several responses per prompt, whose mean is the baseline; the
+  /// batch deviation replaces the group's own.
   ///
   ///     B_i = r_i − mean of the group,   A_t = (B_i − mean) / (deviation + ε) for each token t of response i
   ///
-  /// with mean and deviation over the real tokens of all ranks. The paper leaves the KL penalty to the loss; to have it
-  /// in the rewards, shape `group_relative` rewards without scale, and give them to `reinforce_plus_plus`.
+  /// with mean and deviation over the real tokens of all ranks. The paper leaves the KL penalty to the loss; to put it
+  /// into the rewards, shape `group_relative` rewards without scale, and give them to `reinforce_plus_plus`.
   ///
   /// `sequence_rewards`: one per response (array, range or tensor). `groups`: group g is the responses [groups[g],
   /// groups[g + 1]). `offsets`: where each response's tokens begin, one entry more than there are responses. `mask`
-  /// (optional): 0 marks tokens that are not part of the response; their advantage is 0. A response alone in its group
-  /// has B = 0. Returns one advantage a token, an Eigen array of double (a tensor for a tensor, detached). All ranks
+  /// (optional): 0 marks tokens that are not part of the response; their advantage is 0. A response in a group of one
+  /// has B = 0. Returns one advantage per token, an Eigen array of double (a tensor for a tensor, detached). All ranks
   /// must call together. Throws as `reinforce_plus_plus`.
   ///
   ///     std::vector<double> rewards{1, 0, 1, 1};
@@ -2545,7 +2545,7 @@ struct reinforce_plus_plus_baseline_fn {
     const auto& real = detail::on_host(mask);
     const auto rewards = detail::host_elements(host);
     detail::check_groups(groups, rewards.size(), "reinforce_plus_plus_baseline");
-    // As above, `whiten` finds what is not finite.
+    // As above, `whiten` reports non-finite values.
     Eigen::ArrayXd centred(static_cast<Eigen::Index>(rewards.size()));
     for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
       detail::subtract_mean(rewards, groups[g], groups[g + 1], centred.data());
@@ -2564,16 +2564,16 @@ namespace coho::inline v0_1 {
 
 struct remax_fn {
   /// ReMax (Li et al. 2023, "ReMax", arXiv 2310.10505): the reward of the greedy response to the same prompt
-  /// (temperature 0, same policy) is the baseline. It does not depend on what was sampled, so the expected gradient is
-  /// the true one.
+  /// (temperature 0, same policy) is the baseline. It does not depend on the sampled response, so the gradient is
+  /// unbiased.
   ///
   ///     A_i = r_i − r(x, greedy response to x)
   ///
-  /// `rewards`: one a response; `greedy_rewards`: one a response too, or with `groups` one a prompt, group g being the
-  /// responses [groups[g], groups[g + 1]). Arrays, ranges or tensors, or two numbers. Returns one advantage a response,
-  /// an Eigen array of the rewards' number type (a tensor for a tensor, detached); `sequence_spread` gives them to
+  /// `rewards`: one per response; `greedy_rewards`: one per response or, with `groups`, per prompt; group g is the
+  /// responses [groups[g], groups[g + 1]). Arrays, ranges, tensors, or two numbers. Returns one advantage per response,
+  /// an Eigen array of the rewards' number type (a tensor for a tensor, detached); `sequence_spread` expands them to
   /// tokens. With a KL penalty in token rewards: `return_to_go` of those, less the greedy rewards spread over tokens.
-  /// Throws argument_error (lengths, offsets; an advantage that is not finite).
+  /// Throws argument_error (lengths, offsets; a non-finite advantage).
   ///
   ///     std::vector<double> rewards{1, 0, 1}, greedy_rewards{1, 0.5};
   ///     std::vector<std::size_t> groups{0, 2, 3};
@@ -2616,7 +2616,7 @@ struct remax_fn {
     }
   }
 
-  // `make_baseline(n)` checks and gives a function from a response's number, asked in ascending order, to its baseline.
+  // `make_baseline(n)` checks, and returns a function from response index, in ascending order, to baseline.
   template <class Rewards, class MakeBaseline>
   static auto run(const Rewards& rewards, MakeBaseline make_baseline) {
     const auto& host = detail::on_host(rewards);
@@ -2628,7 +2628,7 @@ struct remax_fn {
     const auto advantage = [&](std::size_t i) {
       return static_cast<number>(static_cast<double>(elements[i]) - baseline(i));
     };
-    // What is not finite is looked for in the same pass: it leaves no sum finite. (Nor do the largest numbers.)
+    // Non-finite values are detected in the same pass: no sum stays finite. (Nor does one that overflows.)
     constexpr std::size_t lanes = 8;
     using several = Eigen::Array<number, lanes, 1>;
     several sums = several::Zero(), some;
@@ -2756,27 +2756,27 @@ class adaptive_kl_controller {
 
 // ---- coho/loss/detail/blocks.hpp
 
-/// Loops over arrays of the host in blocks that stay in the first-level cache. Kept only where a row of the benchmarks
-/// shows their worth: `kl_loss`, `kl_estimate k3` and `exact_kl`.
+/// Loops over host arrays in blocks that stay in the L1 cache. Kept only where a row of the benchmarks
+/// shows a gain: `kl_loss`, `kl_estimate k3` and `exact_kl`.
 namespace coho::inline v0_1::detail {
 
-/// x where the condition holds, else 0. As a function, x is computed before the choice, so that no branch is needed.
+/// x where the condition holds, else 0. A function call evaluates x before the choice, so no branch is needed.
 template <std::floating_point Number>
 constexpr Number keep_if(bool condition, Number x) noexcept {
   return condition ? x : Number(0);
 }
 
-/// x limited to [low, high], NaN kept, in the form that processors have an instruction for.
+/// x limited to [low, high], NaN kept, in the form that maps to a processor instruction.
 template <std::floating_point Number>
 constexpr Number limit(Number x, Number low, Number high) noexcept {
   const Number above = low > x ? low : x;
   return high < above ? high : above;
 }
 
-/// Elements that one block of a fused loop handles; ten scratch arrays of them fit the first-level cache.
+/// Elements that one block of a fused loop handles; ten scratch arrays of this size fit the L1 cache.
 inline constexpr std::size_t token_block = 256;
 
-/// Σ_k term(k) of a block in double. Eight sums beside each other, because compilers may not reorder additions.
+/// Σ_k term(k) of a block in double. Eight parallel sums, because compilers may not reorder additions.
 template <class Term>
 double block_sum(const Term& term) noexcept {
   constexpr std::size_t lanes = 8;
@@ -2787,7 +2787,7 @@ double block_sum(const Term& term) noexcept {
   return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
 }
 
-/// Scratch of one block. Loops over a whole block have a constant length, alias nothing and hold one choice at a time,
+/// Scratch of one block. Loops over a whole block have a constant length, no aliasing and one choice each,
 /// so that they vectorise.
 template <class Number>
 struct alignas(64) block {
@@ -2827,14 +2827,14 @@ double dot(const double* weights, const Number* x) noexcept {
   return block_sum([=](std::size_t k) { return weights[k] * static_cast<double>(x[k]); });
 }
 
-/// How many weights of a block are not 0.
+/// The number of nonzero weights in a block.
 template <class Number>
 double count_nonzero(const Number* weights) noexcept {
   return block_sum([=](std::size_t k) { return weights[k] != 0 ? 1.0 : 0.0; });
 }
 
-/// Replaces numbers of weight 0 by 0; `counted` is the number of other weights. A loop of its own: compilers do not
-/// vectorise choices between what is computed in the same loop.
+/// Replaces numbers of weight 0 by 0; `counted` is the number of nonzero weights. A separate loop: compilers do not
+/// vectorise choices between values computed in the same loop.
 template <class Number>
 void clear_masked(const double* weights, double counted, Number* __restrict x) noexcept {
   if (counted == static_cast<double>(token_block)) return;
@@ -2872,7 +2872,7 @@ void store_difference(double factor, const Number* a, const Number* b, double* _
 
 // ---- coho/loss/detail/results.hpp
 
-/// What losses return for their arguments, and the checks and weights that they share.
+/// Result types of losses by argument type, and shared checks and weights.
 namespace coho::inline v0_1::detail {
 
 /// A sum and a gradient per token; `value_of<T>` is double on the host and a 0-d tensor for tensors.
@@ -2921,7 +2921,7 @@ T equal_weights(const T& like) {
   return like.new_full(like.sizes(), mean_weights(static_cast<std::size_t>(like.numel())).weight);
 }
 
-/// Whether a loss got weights; those of named inputs may be missing.
+/// Whether a loss was given weights; named inputs may omit them.
 template <class Weights>
 bool weights_given(const Weights& weights) noexcept {
   if constexpr (requires { weights.given; }) return weights.given;
@@ -2931,12 +2931,12 @@ bool weights_given(const Weights& weights) noexcept {
 [[noreturn]] inline void throw_not_finite(const char* who) {
   throw argument_error(std::string(who) + ": the loss is not finite; a token of nonzero weight holds NaN or infinity");
 }
-// Small, to be compiled into its callers: a call after a loop can cost the loop the register of its sum.
+// Kept small for inlining: a call after a loop can cost the loop the register of its sum.
 inline void require_finite(double value, const char* who) {
   if (!std::isfinite(value)) throw_not_finite(who);
 }
 
-/// The input with every token of weight 0 replaced, so that neither values nor gradients of masked NaN travel.
+/// The input with every token of weight 0 replaced, so that masked NaN reaches neither values nor gradients.
 template <class Tensor>
 Tensor without_masked(const Tensor& x, const token_weights<Tensor>& weights) {
   check_same_shape(weights.values, x, "a loss");
@@ -3468,7 +3468,7 @@ double ratio_divergence(const LogProbs& log_probs, const Old& old_log_probs) {
 
 namespace coho::inline v0_1::detail {
 
-/// What losses take from e^−|z|, all of it from one exponential.
+/// The functions of z that losses need, all from the one exponential e^−|z|.
 struct logistic_terms {
   double softplus;          ///< log(1 + e^z) = −log σ(−z)
   double softplus_negated;  ///< log(1 + e^−z) = −log σ(z)
@@ -3477,7 +3477,7 @@ struct logistic_terms {
 };
 inline logistic_terms logistic(double z) noexcept {
   const double e = std::exp(-std::abs(z)), whole = 1 + e, share = 1 / whole;
-  // log1p(e): the logarithm of the rounded sum, and what rounding took off it. Faster than std::log1p, as precise.
+  // log1p(e): the logarithm of the rounded sum, plus what rounding removed. Faster than std::log1p, as precise.
   const double rest = std::log(whole) + (e - (whole - 1)) * share;
   const double major = share, minor = e * share;
   return {(z > 0 ? z : 0) + rest, (z < 0 ? -z : 0) + rest, z < 0 ? minor : major, z < 0 ? major : minor};
@@ -3489,7 +3489,7 @@ inline logistic_terms logistic(double z) noexcept {
 
 namespace coho::inline v0_1 {
 
-/// The formula of one element, of type T: its value, its derivatives, and numbers worth averaging.
+/// A formula at one element, of type T: value, derivatives, and measures to average.
 template <class T, std::size_t Gradients, std::size_t Measures = 0>
 struct element_terms {
   T value{};
@@ -3497,8 +3497,8 @@ struct element_terms {
   std::array<T, Measures> measures{};
 };
 
-/// Of a whole loss: its value, one gradient for each of the first inputs (all in the first one's type), means of the
-/// measures over the elements of nonzero weight, and how many those are.
+/// Results of a whole loss: value, one gradient per free input (all in the first one's type), means of the
+/// measures over the elements of nonzero weight, and their count.
 template <class Value, class Array, std::size_t Free, std::size_t Measures>
 struct elementwise_result {
   Value value{};
@@ -3509,10 +3509,10 @@ struct elementwise_result {
 
 }  // namespace coho::inline v0_1
 
-/// What `elementwise_loss` runs.
+/// The implementation of `elementwise_loss`.
 namespace coho::inline v0_1::detail {
 
-/// A number where a range is expected: the same for each element.
+/// A number in place of a range: the same for each element.
 struct repeated {
   double value;
   double operator[](std::size_t) const noexcept { return value; }
@@ -3530,13 +3530,13 @@ auto input_elements(const Input& input, std::size_t size, const char* who, const
   }
 }
 
-/// Tensors of which some lie in memory of the host: `array_traits<T>::blocks` (that of at::Tensor is the model) can run
+/// Tensors of which some are in host memory: `array_traits<T>::blocks` (see that of at::Tensor) can run
 /// a formula over them in one pass.
 template <class T>
 concept has_blocks = requires { typename array_traits<T>::blocks; };
 
 /// A tensor input for operators: a constant of the optimisation unless it is `Free`; masked elements replaced; numbers
-/// spread in the number type of `like` (not of the weights: a mask of integers would cut them off).
+/// expanded in the number type of `like` (not of the weights: an integer mask would truncate them).
 template <bool Free, class T, class Input>
 T device_input(const Input& input, const T& like, const T* weights) {
   if constexpr (floating_scalar<Input>) {
@@ -3556,7 +3556,7 @@ void check_device_input(const Input& input, const T& like, const char* who, cons
   }
 }
 
-/// Where no weights are given: the mean.
+/// Without weights: the mean.
 struct no_weights {};
 
 template <bool Gradient, class Result, class Terms, class T>
@@ -3605,7 +3605,7 @@ auto elementwise_over(const Loss& loss, const char* who, const Names& names, con
   }(std::index_sequence_for<Rest...>{});
 }
 
-/// Of tensors.
+/// For tensors.
 template <std::size_t Free, bool Gradient, class Loss, class Names, class Weights, class First, class... Rest>
 auto elementwise_tensors(const Loss& loss, const char* who, const Names& names, const Weights& weights,
                          const First& first, const Rest&... rest) {
@@ -3618,7 +3618,7 @@ auto elementwise_tensors(const Loss& loss, const char* who, const Names& names, 
   return elementwise_over<Free, Gradient>(loss, who, names, given, first, rest...);
 }
 
-// Sums are locals and the loss is a copy, so that no store into a gradient can be taken for a change of them.
+// Sums are locals and the loss is a copy, so that the compiler knows that stores into gradients do not change them.
 template <std::size_t Free, bool Gradient, class Number, class Loss, class Weights, class... Elements>
 auto elementwise_loop(const Loss& shared_loss, const char* who, const Weights& weights, const Elements&... inputs) {
   using terms_type = decltype(shared_loss.template element<Gradient>(static_cast<double>(inputs[0])...));
@@ -3635,7 +3635,7 @@ auto elementwise_loop(const Loss& shared_loss, const char* who, const Weights& w
   }
   double value = 0, count = 0;
   std::array<double, measures> sums{};
-  // Folds, not loops: else the terms of an element would go through memory.
+  // Folds, not loops: otherwise an element's terms would go through memory.
   [&]<std::size_t... Fs, std::size_t... Ms>(std::index_sequence<Fs...>, std::index_sequence<Ms...>) {
     for (std::size_t i = 0; i < size; ++i) {
       const double weight = static_cast<double>(weights[i]);
@@ -3659,7 +3659,7 @@ auto elementwise_loop(const Loss& shared_loss, const char* who, const Weights& w
   return result;
 }
 
-/// Of host arrays.
+/// For host arrays.
 template <std::size_t Free, bool Gradient, class Loss, class Names, class Weights, class First, class... Rest>
 auto elementwise_host(const Loss& loss, const char* who, const Names& names, const Weights& weights, const First& first,
                       const Rest&... rest) {
@@ -3683,22 +3683,22 @@ auto elementwise_host(const Loss& loss, const char* who, const Names& names, con
 namespace coho::inline v0_1 {
 
 /// Runs a loss that is a weighted sum of one formula over elements (tokens, pairs, examples): L = Σ_i w_i·f(x_i, …).
-/// The writer of a loss gives f once; the loss then takes numbers, arrays, ranges and tensors, weights, and masks, with
+/// The author writes f once; the loss then takes numbers, arrays, ranges and tensors, weights, and masks, with
 /// gradients and checks.
 ///
-/// `Free`: how many of the `Inputs` arguments of f, the first ones, have gradients; the others are constants. The loss
+/// `Free`: the first `Free` of the `Inputs` arguments of f have gradients; the others are constants. The loss
 /// has a public member
 ///
 ///     template <bool Gradient, class T>
 ///     coho::element_terms<T, Free, Measures> element(const T& input, …) const
 ///
 /// that gives f of one element and, with `Gradient`, its derivatives with respect to the `Free` inputs and numbers
-/// worth averaging. T is double, or a tensor of all elements, or (tensors on the CPU, where the loss has `static
-/// constexpr bool by_blocks = true`) a few elements next to each other: make choices by `coho::where`, with & and |
+/// to average. T is double, or a tensor of all elements, or (tensors on the CPU, where the loss has `static
+/// constexpr bool by_blocks = true`) a few adjacent elements: make choices by `coho::where`, with & and |
 /// instead of && and ||.
 ///
-/// Arguments may be numbers, which all elements share; the first may only where all are. Elements of weight 0 are not
-/// read, and their gradient is 0. `names` are those of the inputs, for messages. Throws argument_error when lengths
+/// Arguments may be numbers, which all elements share; the first may only if all are. Elements of weight 0 are not
+/// read, and their gradient is 0. `names` are the inputs' names, for messages. Throws argument_error when lengths
 /// differ or the loss is not finite (host arrays).
 ///
 ///     class squared_error {
@@ -3767,7 +3767,7 @@ class elementwise_loss {
 
 namespace coho::inline v0_1 {
 
-/// What is known of a batch of preferences when its loss is computed: what `value_and_grad` of a preference_loss takes.
+/// A batch of preferences, the argument of a preference_loss's `value_and_grad`.
 /// All arrays have one number per example.
 struct preference_log_probs {
   Eigen::ArrayXd chosen{}, rejected{};                      ///< log π of whole responses, nats
@@ -3780,19 +3780,19 @@ struct preference_log_probs {
 struct preference_gradient {
   double value = 0;
   Eigen::ArrayXd d_chosen{}, d_rejected{};
-  double accuracy = 0;           ///< share of examples that the policy's implicit rewards order as the labels do
+  double accuracy = 0;           ///< fraction of examples that the policy's implicit rewards order as the labels do
   double reward_difference = 0;  ///< mean difference of the implicit rewards
 };
 
 namespace detail {
 
-/// Of a result of an `elementwise_loss` over pairs with the measures accuracy and reward difference.
+/// From the result of an `elementwise_loss` over pairs with the measures accuracy and reward difference.
 template <class Result>
 preference_gradient preference_gradient_of(const Result& result) {
   return {result.value, result.gradients[0], result.gradients[1], result.measures[0], result.measures[1]};
 }
 
-/// Of a loss over mean log-probs, `evaluate(chosen_means, rejected_means)`: the chain rule back to sums.
+/// For a loss over mean log-probs, `evaluate(chosen_means, rejected_means)`: the chain rule back to sums.
 template <class Known, class Evaluate>
 preference_gradient of_means(const Known& x, Evaluate evaluate) {
   preference_gradient out = preference_gradient_of(
@@ -3810,7 +3810,7 @@ preference_gradient of_means(const Known& x, Evaluate evaluate) {
 
 namespace coho::inline v0_1 {
 
-// GCC 12 takes an enumerator of an `enum class` for one that hides `coho::sigmoid`. It does not.
+// GCC 12 warns that this scoped enumerator hides `coho::sigmoid`. It does not.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"
 /// The forms of direct preference optimisation, of z = β·(log-ratio of the chosen response − that of the rejected one):
@@ -3848,11 +3848,11 @@ preference_term<T> plain_preference_terms(dpo_form form, const T& z, double beta
   return out;
 }
 
-/// f(z) of a `dpo_form`; other losses of pairs have these forms too.
+/// f(z) of a `dpo_form`; other pair losses have these forms too.
 template <bool Gradient, class T>
 preference_term<T> preference_terms(dpo_form form, const T& z, double beta, double epsilon) {
   if (form == dpo_form::hinge || form == dpo_form::ipo) return plain_preference_terms<Gradient>(form, z, beta);
-  // The form robust takes the wrong label's term off; the others add it.
+  // The robust form subtracts the wrong label's term; the others add it.
   const bool robust = form == dpo_form::robust;
   const double scale = robust ? 1 / (1 - 2 * epsilon) : 1, right = 1 - epsilon, wrong = robust ? -epsilon : epsilon;
   preference_term<T> out;
@@ -3867,7 +3867,7 @@ preference_term<T> preference_terms(dpo_form form, const T& z, double beta, doub
   return out;
 }
 
-/// 1 where x is above 0, 0 below, and one half at 0.
+/// 1 where x > 0, 0 where x < 0, one half at 0.
 template <class T>
 T above_zero(const T& x) {
   if constexpr (std::floating_point<T>) return T(0.5) + T(0.5) * (static_cast<T>(x > 0) - static_cast<T>(x < 0));
@@ -3875,7 +3875,7 @@ T above_zero(const T& x) {
   return coho::where(x > 0, T(zero + 1.0), T(coho::where(x < 0, zero, T(zero + 0.5))));
 }
 
-/// Whether a probability of wrong labels fits the form; throws option_error.
+/// Checks that a probability of wrong labels fits the form; throws option_error.
 inline void require_label_smoothing(dpo_form form, double epsilon, const std::string& prefix) {
   const bool smooth = form == dpo_form::conservative || form == dpo_form::robust;
   require_option(smooth || epsilon == 0, prefix + "label_smoothing", epsilon,
@@ -3885,7 +3885,7 @@ inline void require_label_smoothing(dpo_form form, double epsilon, const std::st
 }  // namespace detail
 
 struct dpo_options {
-  double beta = 0.1;  ///< strength of the KL penalty that is solved for; > 0
+  double beta = 0.1;  ///< strength of the implied KL penalty; > 0
   dpo_form form = dpo_form::sigmoid;
   double label_smoothing = 0;  ///< ε of conservative and robust, in [0, 0.5); 0 for the other forms
 
@@ -3936,11 +3936,11 @@ struct dpo_result {
   Value value;       ///< the loss
   Array d_chosen;    ///< its gradient with respect to the policy's log-probs of the chosen responses
   Array d_rejected;  ///< … and of the rejected responses
-  Value accuracy;    ///< share of pairs whose chosen response has the larger implicit reward; ties count one half
+  Value accuracy;    ///< fraction of pairs whose chosen response has the larger implicit reward; ties count one half
   Value margin;      ///< mean of z: the difference of the implicit rewards β·(log π − log π_ref)
 };
 
-/// Direct preference optimisation: the optimum of KL-penalised reward maximisation, learned from pairs with no reward
+/// Direct preference optimisation: the optimum of KL-penalised reward maximisation, learned from pairs without a reward
 /// model.
 ///
 ///     z_i = β·((log π(y_w) − log π_ref(y_w)) − (log π(y_l) − log π_ref(y_l)))
@@ -3948,7 +3948,7 @@ struct dpo_result {
 ///
 /// `chosen`, `rejected`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one per pair;
 /// `reference_chosen`, `reference_rejected`: those of the reference policy, constants. Arrays, ranges, tensors, or
-/// numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair out. `operator()` returns
+/// numbers for one pair. `weights` (optional, default 1/N): one factor per pair, 0 drops it. `operator()` returns
 /// double, or a 0-d tensor that is differentiable; `value_and_grad` a `dpo_result`. The hinge has gradient 0 at its
 /// kink z = 1. Throws option_error at construction; argument_error when lengths differ or the loss is not finite (host
 /// arrays).
@@ -3991,7 +3991,7 @@ class dpo_loss {
     });
   }
 
-  /// As a preference_loss.
+  /// The interface of a preference_loss.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
     return with_form([&](const auto& terms) {
@@ -4004,7 +4004,7 @@ class dpo_loss {
   static constexpr elementwise_loss<2, 4> frame{"dpo_loss",
                                                 {"chosen", "rejected", "reference_chosen", "reference_rejected"}};
 
-  // The forms with an exponential and those without are compiled apart: calls in a loop cost it its registers.
+  // The forms with an exponential and those without are compiled separately: a call inside a loop costs it registers.
   template <class Run>
   auto with_form(const Run& run) const {
     if (options_.form == dpo_form::hinge || options_.form == dpo_form::ipo)
@@ -4028,7 +4028,7 @@ class dpo_loss {
 
 namespace coho::inline v0_1 {
 
-/// A batch of preference pairs when its loss is computed: what `value_and_grad` of a pair_loss takes. All arrays have
+/// A batch of preference pairs, the argument of a pair_loss's `value_and_grad`. All arrays have
 /// one number per pair.
 struct pair_scores {
   Eigen::ArrayXd chosen{}, rejected{};  ///< scores of the reward model
@@ -4061,7 +4061,7 @@ struct bradley_terry_options {
   }
 };
 
-/// The margin m_i of each pair, say by how much an annotator preferred the response: an array, range or tensor, or a
+/// The margin m_i of each pair, such as how strongly an annotator preferred the response: an array, range, tensor, or a
 /// number for all pairs. A constant of the optimisation. The margin of a pair whose weight is 0 is not read.
 ///
 ///     loss(chosen_scores, rejected_scores, coho::pair_margins{margins});
@@ -4077,7 +4077,7 @@ struct bradley_terry_result {
   Value value;       ///< the loss
   Array d_chosen;    ///< its gradient with respect to the scores of the chosen responses
   Array d_rejected;  ///< … and of the rejected responses
-  Value accuracy;    ///< share of pairs that the scores order as the labels do; equal scores count one half
+  Value accuracy;    ///< fraction of pairs that the scores order as the labels do; equal scores count one half
 };
 
 /// The preference loss of reward models (Bradley and Terry 1952; Ouyang et al. 2022, eq. 1; SALMON §3.1, eq. 1), over
@@ -4087,7 +4087,7 @@ struct bradley_terry_result {
 ///     p_i = t_i·(1 − ε) + (1 − t_i)·ε
 ///
 /// `chosen_scores` r and `rejected_scores` s: one per pair; arrays, ranges, tensors, or numbers for one pair. `weights`
-/// (optional, default 1/N): a factor per pair, 0 leaves a pair out. `targets` t (optional, default 1): the probability
+/// (optional, default 1/N): one factor per pair, 0 drops the pair. `targets` t (optional, default 1): the probability
 /// that the first is preferred, 0.5 for a tie; in [0, 1]. `margins` m (optional, default 0): `pair_margins`, always the
 /// last argument; the loss is then −log σ(r − s − m) (Touvron et al. 2023, Llama 2, eq. 2). Margins are of the first
 /// score over the second: give a pair whose second response is preferred (t = 0) a negative one. Accuracy leaves them
@@ -4105,14 +4105,14 @@ class bradley_terry_loss {
   explicit bradley_terry_loss(const bradley_terry_options& options = {}) : options_(options) { validate(options); }
   const bradley_terry_options& options() const noexcept { return options_; }
 
-  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One element, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 2, 1> element(const T& chosen, const T& rejected, const T& target, const T& margin) const {
     const double epsilon = options_.label_smoothing, centring = options_.centring;
     const T difference = chosen - rejected, total = chosen + rejected, z = difference - options_.margin - margin;
     const T p = target * (1 - epsilon) + (1 - target) * epsilon;
     element_terms<T, 2, 1> out;
-    // 1 − σ(z) is taken as σ(−z): σ(z) rounds to 1 long before its distance from 1 is negligible.
+    // 1 − σ(z) is computed as σ(−z): σ(z) rounds to 1 long before its distance from 1 is negligible.
     T slope{};
     if constexpr (std::floating_point<T>) {
       const detail::logistic_terms s = detail::logistic(z);
@@ -4192,7 +4192,7 @@ class bradley_terry_loss {
         frame.weighted_value_and_grad(*this, weights, chosen_scores, rejected_scores, targets, margins.values));
   }
 
-  /// As a pair_loss.
+  /// The interface of a pair_loss.
   template <std::same_as<pair_scores> Scores, class Weights>
   pair_gradient value_and_grad(const Scores& scores, const token_weights<Weights>& weights) const {
     const auto result =
@@ -4222,12 +4222,12 @@ namespace coho::inline v0_1 {
 
 /// Models of a comparison that may end in a tie, with d = r − s the difference of the two scores:
 enum class tie_form {
-  rao_kupper,  ///< P(win) = σ(d − ln θ), P(loss) = σ(−d − ln θ): differences below a threshold are not seen (1967)
+  rao_kupper,  ///< P(win) = σ(d − ln θ), P(loss) = σ(−d − ln θ): differences below a threshold go unnoticed (1967)
   davidson,  ///< P(win) : P(tie) : P(loss) = e^(d/2) : ν : e^(−d/2): a tie is as likely as the geometric mean (1970)
 };
 constexpr auto option_names(tie_form) { return std::array{"rao_kupper", "davidson"}; }
 
-/// At the defaults all three outcomes are equally likely for equal scores.
+/// With the defaults, equal scores make all three outcomes equally likely.
 struct bradley_terry_ties_options {
   tie_form form = tie_form::rao_kupper;
   double theta = 2;  ///< θ of Rao and Kupper; at least 1; 1: there are no ties
@@ -4251,7 +4251,7 @@ struct bradley_terry_ties_result {
   Value value;     ///< the loss
   Array d_first;   ///< its gradient with respect to the scores of the first responses
   Array d_second;  ///< … and of the second responses
-  Value accuracy;  ///< share of pairs that the scores order as the outcome does; ties and equal scores count one half
+  Value accuracy;  ///< fraction of pairs that the scores order like the outcome; ties and equal scores count one half
 };
 
 /// The preference loss of reward models over pairs that may be tied (Rao and Kupper 1967, §2; Davidson 1970, §2):
@@ -4261,11 +4261,11 @@ struct bradley_terry_ties_result {
 ///
 /// `first_scores` r, `second_scores` s: one per pair. `outcomes` t: 1 where the first response is preferred, 0.5 for a
 /// tie, 0 where the second is; between two of these, the mixture of both losses (t = 0.75: half of each). Arrays,
-/// ranges, tensors, or numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair out.
+/// ranges, tensors, or numbers for one pair. `weights` (optional, default 1/N): one factor per pair, 0 drops the pair.
 /// Without ties (θ = 1, ν = 0) it is `bradley_terry_loss`, and a tie has an infinite loss. `operator()` returns double,
 /// or a 0-d tensor that is differentiable; `value_and_grad` a `bradley_terry_ties_result`; `probabilities` those of one
 /// pair. Throws option_error at construction; argument_error when lengths differ, the loss is not finite, an outcome is
-/// outside [0, 1], or is a tie where there are none (numbers and host arrays; on tensors such a tie gives infinity).
+/// outside [0, 1], or is a tie but ties are excluded (numbers and host arrays; on tensors such a tie gives infinity).
 ///
 ///     coho::bradley_terry_ties_loss loss{{.form = coho::tie_form::davidson, .nu = 0.5}};
 ///     auto result = loss.value_and_grad(first_scores, second_scores, outcomes);
@@ -4281,13 +4281,13 @@ class bradley_terry_ties_loss {
   }
   const bradley_terry_ties_options& options() const noexcept { return options_; }
 
-  /// Of the three outcomes of one pair; they sum to 1.
+  /// The probabilities of one pair's three outcomes; they sum to 1.
   tie_probabilities probabilities(double first_score, double second_score) const {
     const auto [win, tie, loss] = costs(first_score - second_score);
     return {std::exp(-win), std::exp(-tie), std::exp(-loss)};
   }
 
-  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One element, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 2, 1> element(const T& first, const T& second, const T& outcome) const {
     const T d = first - second, lean = 2.0 * outcome - 1.0, zero = 0.0 * lean;
@@ -4341,7 +4341,7 @@ class bradley_terry_ties_loss {
     return named(frame.weighted_value_and_grad(*this, weights, first_scores, second_scores, outcomes));
   }
 
-  /// As a pair_loss.
+  /// The interface of a pair_loss.
   template <std::same_as<pair_scores> Scores, class Weights>
   pair_gradient value_and_grad(const Scores& scores, const token_weights<Weights>& weights) const {
     const auto result = frame.weighted_value_and_grad(*this, weights, scores.chosen, scores.rejected, scores.targets);
@@ -4385,8 +4385,8 @@ class bradley_terry_ties_loss {
     return {T(-down), T(0.5 * (up - down)), up};
   }
 
-  // Of numbers: the mixture of the three costs and its derivative, with what they share computed once and what the
-  // outcome leaves out not at all. The value is NaN where d or the outcome is.
+  // Of numbers: the mixture of the three costs and its derivative, with shared terms computed once, and terms that the
+  // outcome drops not at all. The value is NaN where d or the outcome is.
   std::pair<double, double> mixture(double d, double wins, double ties, double losses) const {
     if (options_.form == tie_form::rao_kupper) {
       double value = (d - d) + (wins - wins), slope = 0;
@@ -4407,7 +4407,7 @@ class bradley_terry_ties_loss {
     const double share = 1 / (1 + minor + tie), whole = 1 + (minor + tie);
     const double rest = std::log(whole) + ((minor + tie) - (whole - 1)) * share;  // log1p
     const double low = (minor + 0.5 * tie) * share, high = (1 + 0.5 * tie) * share;
-    // Products, not choices: which response has the higher score cannot be foreseen.
+    // Products, not choices: a branch on which score is higher would be mispredicted.
     const double first = static_cast<double>(d > 0), second = 1 - first;
     const double up = first * high + second * low, down = first * low + second * high;
     const double tied = ties * (half + (std::isinf(tie_cost_) ? 0.0 : tie_cost_) + rest);  // infinite: no ties here
@@ -4432,10 +4432,10 @@ class bradley_terry_ties_loss {
 
 namespace coho::inline v0_1::detail {
 
-/// Log-ratios beyond ±20 count as ±20: a run that diverges then shows huge numbers instead of infinities.
+/// Log-ratios beyond ±20 count as ±20: a diverging run then shows huge numbers instead of infinities.
 inline constexpr double log_ratio_limit = 20;
 
-/// log ρ within the limit; NaN for a number that is not finite, which the limit would hide. (Tensors are not checked.)
+/// log ρ within the limit; NaN for a non-finite number, which the limit would hide. (Tensors are not checked.)
 template <class T>
 T limited_log_ratio(const T& log_ratio) {
   const T limited = coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit);
@@ -4462,7 +4462,7 @@ T ratio_divergence(const T& ratio, const T& log_ratio) {
 
 namespace coho::inline v0_1 {
 
-/// What losses of a policy are computed from, by name. `Array` is double (the default where only braces are written),
+/// Named inputs of policy losses. `Array` is double (the default where only braces are written),
 /// float, or a tensor type. A loss ignores the members that it does not need; arrays have one number per token.
 ///
 ///     loss.value_and_grad({.log_probs = log_probs, .old_log_probs = old, .advantages = advantages, .weights = weights});
@@ -4474,7 +4474,7 @@ struct policy_loss_inputs {
   typename detail::input_types<Array>::constant old_log_probs{};  ///< log π_old(y_t) of the rollout, nats; constant
   typename detail::input_types<Array>::constant advantages{};     ///< A_t, constant
   optional_weights<Array> weights{};                              ///< w_t of `make_token_weights`; none: the mean
-  std::span<const std::size_t> offsets{};  ///< of the sequences, for losses that look at whole ones
+  std::span<const std::size_t> offsets{};  ///< sequence boundaries, for losses over whole sequences
 };
 
 }  // namespace coho::inline v0_1
@@ -4497,11 +4497,11 @@ struct cispo_options {
 
 template <class Value, class Array>
 struct cispo_result {
-  Value value;          ///< the loss; only its gradient has a meaning, its size has none
+  Value value;          ///< the loss; only its gradient is meaningful, not its size
   Array d_log_probs;    ///< its gradient; 0 where the weight is 0
   Value clip_fraction;  ///< fraction of tokens whose ratio a bound replaces (they keep a gradient)
   Value approximate_kl;  ///< mean over tokens of ρ − 1 − log ρ, an estimate of KL(old ‖ new) that is never negative
-  Value tokens;          ///< tokens of nonzero weight: to combine the two means over parts of a batch
+  Value tokens;          ///< tokens of nonzero weight: for combining the two means over parts of a batch
 };
 
 /// Clipped importance-sampling policy optimisation (MiniMax-M1 2025, eqs. 4 and 5): REINFORCE with a limited importance
@@ -4525,7 +4525,7 @@ class cispo_loss {
   explicit cispo_loss(const cispo_options& options = {}) : options_(options) { validate(options); }
   const cispo_options& options() const noexcept { return options_; }
 
-  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One token, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 1, 2> element(const T& log_prob, const T& old_log_prob, const T& advantage) const {
     using std::exp;
@@ -4593,7 +4593,7 @@ struct cpo_result {
   Value value;       ///< the loss
   Array d_chosen;    ///< its gradient with respect to the log-probs of the chosen responses
   Array d_rejected;  ///< … and of the rejected responses
-  Value accuracy;    ///< share of pairs whose chosen response has the larger log-prob; ties count one half
+  Value accuracy;    ///< fraction of pairs whose chosen response has the larger log-prob; ties count one half
   Value margin;      ///< mean of z
 };
 
@@ -4603,11 +4603,11 @@ struct cpo_result {
 ///     z_i = β·(log π(y_w) − log π(y_l)),   L = Σ_i w_i·(f(z_i) − nll_coefficient·log π(y_w)/n_i),   f as in `dpo_form`
 ///
 /// `chosen`, `rejected`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one per pair.
-/// `chosen_lengths` n: the tokens of the chosen responses, which make the second term a mean a token, as in TRL
+/// `chosen_lengths` n: the tokens of the chosen responses, which make the second term a per-token mean, as in TRL
 /// (where nll_coefficient is called cpo_alpha); the number 1.0 gives the paper's sum. Lengths below 1 count as 1: an
 /// empty response adds 0. Arrays, ranges, tensors, or numbers for one pair. For the form ipo TRL compares
-/// length-averaged log-probs: give those, and 1.0. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair
-/// out. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a `cpo_result`. Throws
+/// length-averaged log-probs: give those, and 1.0. `weights` (optional, default 1/N): one factor per pair, 0 drops it;
+/// `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a `cpo_result`. Throws
 /// option_error at construction; argument_error when lengths differ or the loss is not finite (host arrays).
 ///
 ///     coho::cpo_loss loss{{.beta = 0.1, .nll_coefficient = 1}};
@@ -4622,7 +4622,7 @@ class cpo_loss {
 
   static constexpr bool by_blocks = true;
 
-  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One element, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 2, 2> element(const T& chosen, const T& rejected, const T& chosen_length) const {
     const double beta = options_.beta;
@@ -4658,7 +4658,7 @@ class cpo_loss {
     return named(frame.weighted_value_and_grad(*this, weights, chosen, rejected, chosen_lengths));
   }
 
-  /// As a preference_loss.
+  /// The interface of a preference_loss.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
     return detail::preference_gradient_of(
@@ -4685,7 +4685,7 @@ class cpo_loss {
 namespace coho::inline v0_1 {
 
 struct entropy_bonus_options {
-  double coefficient = 0.01;  ///< c; finite, ≥ 0; 0 makes it a measure only
+  double coefficient = 0.01;  ///< c; finite, ≥ 0; 0: measured only
 
   static void describe(auto&& visit, auto&... o) {
     visit({"coefficient", "c; 0 makes it only a measure", allowed::at_least(0)}, o.coefficient...);
@@ -4697,7 +4697,7 @@ struct entropy_bonus_result {
   Value value;      ///< the loss, −c·Σ w·H
   Array d_entropy;  ///< its gradient, −c·w
   Value entropy;    ///< mean entropy of the tokens of nonzero weight, nats
-  Value tokens;     ///< how many those are
+  Value tokens;     ///< tokens of nonzero weight
 };
 
 /// A term that keeps a policy from collapsing (Williams & Peng 1991; Schulman et al. 2017, eq. 9), to be added to its
@@ -4706,8 +4706,8 @@ struct entropy_bonus_result {
 ///     L = −c · Σ_t w_t · H_t,   H_t = −Σ_v π(v | x, y_<t)·log π(v | x, y_<t)
 ///
 /// `entropy`: H_t in nats of the whole next-token distribution, one per token, as a differentiable_policy returns it;
-/// array, range or tensor. −log π(y_t) has the same mean but not the same gradient, and does not serve. Without weights
-/// the loss is the mean's. A single number gives the term of one token. `operator()` returns double, or a 0-d tensor
+/// array, range or tensor. −log π(y_t) has the same mean but not the same gradient, and cannot be used. Without weights
+/// the loss is the mean. A single number gives the term of one token. `operator()` returns double, or a 0-d tensor
 /// that is differentiable; `value_and_grad` an `entropy_bonus_result`. Throws option_error at construction;
 /// argument_error when lengths differ or the loss is not finite (host arrays).
 ///
@@ -4718,7 +4718,7 @@ class entropy_bonus {
   explicit entropy_bonus(const entropy_bonus_options& options = {}) : options_(options) { validate(options); }
   const entropy_bonus_options& options() const noexcept { return options_; }
 
-  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One element, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool, class T>
   element_terms<T, 1, 1> element(const T& entropy) const {
     return {T(-options_.coefficient * entropy), {T(0.0 * entropy - options_.coefficient)}, {entropy}};
@@ -4778,19 +4778,19 @@ struct gspo_result {
   Array d_log_probs;     ///< its gradient; 0 where the weight is 0
   Value clip_fraction;   ///< fraction of tokens whose term is clipped (of whole sequences, usually)
   Value approximate_kl;  ///< mean over tokens of ρ − 1 − log ρ, ρ the token's own ratio, as in `ppo_clip_loss`
-  Value tokens;          ///< tokens of nonzero weight: to combine the two means over parts of a batch
+  Value tokens;          ///< tokens of nonzero weight: for combining the two means over parts of a batch
 };
 
-/// Group sequence policy optimisation (Zheng et al. 2025, §4.1): PPO's clip with one ratio for a whole sequence, the
+/// Group sequence policy optimisation (Zheng et al. 2025, §4.1): PPO's clip with one ratio per sequence, the
 /// geometric mean of its tokens' ratios, over the n_i tokens of nonzero weight:
 ///
 ///     s_i = exp( Σ_{t∈i} (log π(y_t) − log π_old(y_t)) / n_i )
 ///     L = Σ_i Σ_{t∈i} w_t · max(−A_t·s_i, −A_t·clip(s_i, 1 − clip_low, 1 + clip_high))
 ///
 /// The paper's objective has one advantage per sequence (`sequence_spread` repeats it for the tokens) and weights of
-/// reduction::sequence_mean_of_means; neither is needed. The ratio of a mean is far closer to 1 than a token's: its
-/// bounds are too. log s is limited to ±20; beyond, the gradient is 0. Uses all members of `policy_loss_inputs`:
-/// arrays, ranges or tensors; `offsets` has one entry more than there are sequences. Without weights the loss is the
+/// reduction::sequence_mean_of_means; neither is needed. A mean ratio is far closer to 1 than a token's: its
+/// bounds are tighter. log s is limited to ±20; beyond, the gradient is 0. Uses all members of `policy_loss_inputs`:
+/// arrays, ranges or tensors; `offsets` has N + 1 entries for N sequences. Without weights the loss is the
 /// mean. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a `gspo_result`. Throws
 /// option_error at construction; argument_error when lengths or offsets do not fit or the loss is not finite (host
 /// arrays).
@@ -4929,7 +4929,7 @@ class gspo_loss {
 
 namespace coho::inline v0_1 {
 
-/// What losses of a value model are computed from, by name. `Array` is double (the default where only braces are
+/// Named inputs of value losses. `Array` is double (the default where only braces are
 /// written), float, or a tensor type. A loss ignores the members that it does not need; arrays have one number per
 /// token.
 ///
@@ -4937,7 +4937,7 @@ namespace coho::inline v0_1 {
 template <class Array = double>
 struct value_loss_inputs {
   [[no_unique_address]] detail::by_name only_by_name = detail::named;
-  typename detail::input_types<Array>::number values;          ///< V(t): what the gradient is of
+  typename detail::input_types<Array>::number values;          ///< V(t); the gradient is with respect to it
   typename detail::input_types<Array>::constant old_values{};  ///< V(t) of the rollout, constant
   typename detail::input_types<Array>::constant returns{};     ///< R_t, the targets; constant
   optional_weights<Array> weights{};                           ///< w_t of `make_token_weights`; none: the mean
@@ -4966,12 +4966,12 @@ struct huber_value_result {
   Value tokens;         ///< tokens of nonzero weight: to combine the fraction over parts of a batch
 };
 
-/// The value loss with Huber's error (Huber 1964), which a few far-off returns cannot dominate, summed over tokens with
+/// The value loss with Huber's error (Huber 1964), which a few outliers cannot dominate, summed over tokens with
 /// weights w:
 ///
 ///     L = Σ_t w_t · h(v_t − R_t),   h(e) = ½e² where |e| ≤ delta, delta·(|e| − ½·delta) beyond
 ///
-/// It can be exchanged for `value_clip_loss`; `old_values` are not used. The plain squared error is this with delta =
+/// Interchangeable with `value_clip_loss`; `old_values` are not used. The plain squared error is this with delta =
 /// infinity, and also `value_clip_loss` with clip = infinity. Uses `values`, `returns` and `weights` of
 /// `value_loss_inputs`: arrays, ranges or tensors. Without weights the loss is the mean. Three numbers (the value, the
 /// old value and the return) give the term of one token. `operator()` returns double, or a 0-d tensor that is
@@ -4986,7 +4986,7 @@ class huber_value_loss {
   explicit huber_value_loss(const huber_value_options& options = {}) : options_(options) { validate(options); }
   const huber_value_options& options() const noexcept { return options_; }
 
-  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One token, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 1, 1> element(const T& value, const T& target) const {
     using std::abs;
@@ -5022,7 +5022,7 @@ class huber_value_loss {
  private:
   static constexpr elementwise_loss<1, 2> frame{"huber_value_loss", {"values", "returns"}};
 
-  // Old values may be left out; given ones must fit, so that losses can be exchanged.
+  // Old values may be omitted; if given they must fit, so that losses are interchangeable.
   template <class Array>
   static void check(const value_loss_inputs<Array>& in) {
     if constexpr (detail::device_array<Array>) {
@@ -5043,9 +5043,9 @@ class huber_value_loss {
 namespace coho::inline v0_1 {
 
 struct kto_options {
-  double beta = 0.1;              ///< strength of the KL penalty that is solved for; > 0
+  double beta = 0.1;              ///< strength of the implied KL penalty; > 0
   double desirable_weight = 1;    ///< λ_D; at least 0
-  double undesirable_weight = 1;  ///< λ_U; at least 0. The paper wants λ_D·n_D / (λ_U·n_U) in [1, 4/3]
+  double undesirable_weight = 1;  ///< λ_U; at least 0. The paper recommends λ_D·n_D / (λ_U·n_U) in [1, 4/3]
 
   static void describe(auto&& visit, auto&... o) {
     visit({"beta", "strength of the KL penalty that is solved for", allowed::above(0)}, o.beta...);
@@ -5058,7 +5058,7 @@ template <class Value, class Array>
 struct kto_result {
   Value value;        ///< the loss
   Array d_log_probs;  ///< its gradient with respect to the policy's log-probs
-  Value accuracy;     ///< share of desirable responses with r > z0 and undesirable ones with r < z0; ties one half
+  Value accuracy;     ///< fraction of desirable responses with r > z0 and undesirable ones with r < z0; ties one half
   Value margin;       ///< mean of β·(r − z0) of desirable and β·(z0 − r) of undesirable responses
 };
 
@@ -5068,8 +5068,8 @@ struct kto_baseline_fn {
   ///
   ///     z0 = max(0, mean of log π(y'|x) − log π_ref(y'|x))
   ///
-  /// `log_probs`, `reference_log_probs`: of whole responses, one a mismatched pair; arrays, ranges or tensors. Returns
-  /// a double, a constant of the optimisation. All ranks must call together; a rank may have no pair. Without any pair:
+  /// `log_probs`, `reference_log_probs`: of whole responses, one per mismatch; arrays, ranges or tensors. Returns
+  /// a double, a constant of the optimisation. All ranks must call together; a rank may have no pair. Without any:
   /// 0. Throws argument_error when lengths differ or the mean is not finite.
   ///
   ///     double baseline = coho::kto_baseline(mismatched_log_probs, mismatched_reference_log_probs);
@@ -5095,17 +5095,17 @@ struct kto_baseline_fn {
 };
 inline constexpr kto_baseline_fn kto_baseline{};
 
-/// Kahneman–Tversky optimisation (Ethayarajh et al. 2024, eq. 8): learns from single responses that were found
-/// desirable or not, with no pairs. The value of a response saturates in its distance from the baseline z0 on both
+/// Kahneman–Tversky optimisation (Ethayarajh et al. 2024, eq. 8): learns from single responses labelled
+/// desirable or not, without pairs. The value of a response saturates in its distance from the baseline z0 on both
 /// sides:
 ///
 ///     r_i = log π(y_i) − log π_ref(y_i)
 ///     L = Σ_i w_i·λ_D·(1 − σ(β·(r_i − z0))) where desirable, + Σ_i w_i·λ_U·(1 − σ(β·(z0 − r_i))) where not
 ///
-/// `log_probs`, `reference_log_probs`: of whole responses, sums over their tokens (nats; `sequence_sums`), one a
+/// `log_probs`, `reference_log_probs`: of whole responses, sums over their tokens (nats; `sequence_sums`), one per
 /// response; the reference is a constant. `desirable`: one number per response, nonzero for desirable. Arrays, ranges,
 /// tensors, or floating-point numbers for one response. `kl_baseline`: z0 ≥ 0, a constant, from `kto_baseline`.
-/// `weights` (optional, default 1/N): a factor a response, 0 leaves it out. `operator()` returns double, or a 0-d
+/// `weights` (optional, default 1/N): one factor per response, 0 drops it. `operator()` returns double, or a 0-d
 /// tensor that is differentiable; `value_and_grad` a `kto_result`. Throws option_error at construction; argument_error
 /// when lengths differ, z0 is negative or not finite, desirable is NaN, or the loss is not finite (host arrays).
 ///
@@ -5121,7 +5121,7 @@ class kto_loss {
 
   static constexpr bool by_blocks = true;
 
-  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One element, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 1, 2> element(const T& log_prob, const T& reference_log_prob, const T& desirable,
                                  const T& kl_baseline) const {
@@ -5134,11 +5134,11 @@ class kto_loss {
     const T weight = coho::where(wanted, T(zero + options_.desirable_weight), T(zero + options_.undesirable_weight));
     const T margin = options_.beta * direction * difference;
     element_terms<T, 1, 2> out;
-    // 1 − σ(x) is taken as σ(−x), which is precise where it is small.
+    // 1 − σ(x) is computed as σ(−x), which is precise where it is small.
     T wrong{}, right{};
     if constexpr (std::floating_point<T>) {
       const double e = std::exp(-std::abs(margin)), major = 1 / (1 + e), minor = e * major;
-      // Products, not choices, which could not be foreseen.
+      // Products, not branches, which would be mispredicted.
       const double below = static_cast<double>(margin < 0), above = 1 - below;
       wrong = below * major + above * minor;
       right = below * minor + above * major;
@@ -5184,7 +5184,7 @@ class kto_loss {
     return named(frame.weighted_value_and_grad(*this, weights, log_probs, reference_log_probs, desirable, kl_baseline));
   }
 
-  /// As a preference_loss: each response of an example that is there is judged by itself.
+  /// The interface of a preference_loss: each response that an example has is judged by itself.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
     check(known.kl_baseline);
@@ -5239,7 +5239,7 @@ struct nll_result {
 ///
 ///     L = −Σ_t w_t · log π(y_t | x, y_<t)
 ///
-/// `log_probs` (nats): one a token; array, range or tensor. Without weights the loss is the mean. `operator()` returns
+/// `log_probs` (nats): one per token; array, range, tensor. Without weights the loss is the mean. `operator()` returns
 /// double, or a 0-d tensor that is differentiable; `value_and_grad` an `nll_result`. Throws argument_error when lengths
 /// differ or the loss is not finite (host arrays).
 ///
@@ -5249,7 +5249,7 @@ class nll_loss {
  public:
   static constexpr bool by_blocks = true;
 
-  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One token, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 1> element(const T& log_prob) const {
     element_terms<T, 1> out;
@@ -5310,7 +5310,7 @@ struct orpo_result {
   Value value;       ///< the loss
   Array d_chosen;    ///< its gradient with respect to the mean log-probs of the chosen responses
   Array d_rejected;  ///< … and of the rejected responses
-  Value accuracy;    ///< share of pairs whose chosen response has the larger odds; ties count one half
+  Value accuracy;    ///< fraction of pairs whose chosen response has the larger odds; ties count one half
   Value margin;      ///< mean of the log odds ratio z
 };
 
@@ -5319,9 +5319,9 @@ struct orpo_result {
 ///
 ///     L = Σ_i w_i·(−ℓ_w − λ·log σ(z_i)),   z_i = log odds(ℓ_w) − log odds(ℓ_l),   log odds(ℓ) = ℓ − log(1 − e^ℓ)
 ///
-/// `chosen` ℓ_w, `rejected` ℓ_l: the MEAN log-prob of a response's tokens (nats, so that e^ℓ is a probability a token),
-/// one a pair; arrays, ranges, tensors, or numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0
-/// leaves a pair out. The odds of a certain response are infinite: above −1e-6 a log-prob counts as −1e-6 in the odds
+/// `chosen` ℓ_w, `rejected` ℓ_l: the MEAN log-prob of a response's tokens (nats, e^ℓ is a per-token probability),
+/// one per pair; arrays, ranges, tensors, or numbers for one pair. `weights` (optional, default 1/N): one per pair, 0
+/// drops the pair. A response of probability 1 has infinite odds: above −1e-6 a log-prob counts as −1e-6 in the odds
 /// (of a million), and has no gradient through them. `operator()` returns double, or a 0-d tensor that is
 /// differentiable; `value_and_grad` an `orpo_result`. Throws option_error at construction; argument_error when lengths
 /// differ, the loss is not finite or, beyond rounding, a log-prob is positive (numbers and host arrays).
@@ -5338,7 +5338,7 @@ class orpo_loss {
 
   static constexpr bool by_blocks = true;
 
-  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One element, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 2, 2> element(const T& chosen, const T& rejected) const {
     const log_odds<Gradient, T> of_chosen(chosen), of_rejected(rejected);
@@ -5384,7 +5384,7 @@ class orpo_loss {
     return named(frame.weighted_value_and_grad(*this, weights, chosen, rejected));
   }
 
-  /// As a preference_loss, over the means of the responses.
+  /// The interface of a preference_loss, over the means of the responses.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
     return detail::of_means(known, [&](const auto& chosen, const auto& rejected) {
@@ -5430,14 +5430,14 @@ class orpo_loss {
 namespace coho::inline v0_1 {
 
 struct plackett_luce_options {
-  std::size_t top = 0;  ///< only the first `top` places of each ranking count, the rest is unordered; 0: all places
+  std::size_t top = 0;  ///< only the first `top` places of each ranking count, the rest are unordered; 0: all places
 };
 
 template <class Value, class Array>
 struct plackett_luce_result {
   Value value;     ///< the loss
   Array d_scores;  ///< its gradient
-  Value accuracy;  ///< share of ranked pairs that the scores order as the ranking does; equal scores count one half
+  Value accuracy;  ///< fraction of ranked pairs that the scores order as the ranking does; equal scores count one half
 };
 
 /// The preference loss of reward models over rankings of n answers (Plackett 1975; Luce 1959; as a loss, Xia et al.
@@ -5450,7 +5450,7 @@ struct plackett_luce_result {
 /// 2/(n·(n − 1)).
 ///
 /// `scores`: those of all groups, packed; each group from the best to the worst answer. Arrays, ranges or tensors.
-/// `offsets`: N + 1 entries. `weights` (optional, default 1/N): a factor a group, 0 leaves a group out. Groups of one
+/// `offsets`: N + 1 entries. `weights` (optional, default 1/N): one per group, 0 drops the group. Groups of one
 /// answer or none add 0. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a
 /// `plackett_luce_result` (tensors are copied to the host for it). Neither overflows nor loses small losses. Throws
 /// argument_error when lengths or offsets do not fit or the loss is not finite (host arrays).
@@ -5507,7 +5507,7 @@ class plackett_luce_loss {
   static void check(std::span<const std::size_t> offsets, std::size_t size) {
     detail::check_offsets(offsets, size, name);
   }
-  // The places of a ranking of n that cost something: the last is no choice.
+  // The places of a ranking of n that add to the loss: the last is not a choice.
   std::size_t places(std::size_t n) const noexcept {
     const std::size_t all = n == 0 ? 0 : n - 1;
     return options_.top == 0 ? all : std::min(options_.top, all);
@@ -5573,10 +5573,10 @@ class plackett_luce_loss {
     return 0.5 + 0.5 * (static_cast<double>(x > 0) - static_cast<double>(x < 0));
   }
 
-  // Scores of a group that are further apart could underflow as odds. NaN and infinity are not nearer either.
+  // If a group's scores are further apart, odds could underflow. NaN and infinity fail this test too.
   static constexpr double widest = 500;
 
-  // The loss of a group, and its gradient, with one exponential a score:
+  // The loss of a group, and its gradient, with one exponential per score:
   // Σ_{k≤j, ranked} odds_j/rest_k, less 1 where j is ranked. There, odds_j/rest_j − 1 is −rest_{j+1}/rest_j.
   template <bool Gradient, class Number>
   static double by_odds(const std::vector<double>& score, std::vector<double>& odds, std::vector<double>& rest,
@@ -5587,7 +5587,7 @@ class plackett_luce_loss {
     for (std::size_t k = 0; k < n; ++k) {
       double slope = odds[k] * passed;
       if (k < ranked) {
-        // log1p of the odds against: the logarithm of the rounded sum, and what rounding took off it.
+        // log1p of the odds against: the logarithm of the rounded sum, plus what rounding removed.
         const double against = rest[k + 1] / odds[k], whole = 1 + against, share = 1 / whole;
         loss += std::log(whole) + (against - (whole - 1)) * share;
         slope -= against * share;
@@ -5598,7 +5598,7 @@ class plackett_luce_loss {
     return loss;
   }
 
-  // The same for scores however far apart, and infinite ones.
+  // The same for scores any distance apart, infinite ones included.
   template <bool Gradient, class Number>
   static double by_logarithms(const std::vector<double>& score, std::vector<double>& rest, std::size_t ranked,
                               double weight, Number* slopes) {
@@ -5608,7 +5608,7 @@ class plackett_luce_loss {
     double loss = 0;
     for (std::size_t k = 0; k < ranked; ++k) loss += coho::softplus(rest[k + 1] - score[k]);
     if constexpr (Gradient) {
-      // Σ_{k<j} exp(s_j − rest_k) − [j is ranked]·(1 − exp(s_j − rest_j)); that difference is taken as
+      // Σ_{k<j} exp(s_j − rest_k) − [j is ranked]·(1 − exp(s_j − rest_j)); the difference is computed as
       // exp(rest_{j+1} − rest_j), which is precise where it is small.
       double before = -std::numeric_limits<double>::infinity();
       for (std::size_t j = 0; j < n; ++j) {
@@ -5623,7 +5623,7 @@ class plackett_luce_loss {
     return loss;
   }
 
-  // A tensor with a row a group, filled up with scores that are too low to matter.
+  // A tensor with one row per group, padded with scores too low to matter.
   template <class T>
   auto padded(const T& scores, std::span<const std::size_t> offsets, const T& weights) const {
     const std::size_t groups = offsets.size() - 1;
@@ -5689,7 +5689,7 @@ struct ppo_clip_result {
   Array d_log_probs;    ///< its gradient; 0 where the weight is 0
   Value clip_fraction;  ///< fraction of tokens whose gradient the clip removes
   Value approximate_kl;  ///< mean over tokens of ρ − 1 − log ρ, an estimate of KL(old ‖ new) that is never negative
-  Value tokens;          ///< tokens of nonzero weight: to combine the two means over parts of a batch
+  Value tokens;          ///< tokens of nonzero weight: for combining the two means over parts of a batch
 };
 
 /// The clipped policy loss of PPO (Schulman et al. 2017, eq. 7), summed over tokens with weights w:
@@ -5697,7 +5697,7 @@ struct ppo_clip_result {
 ///     L = Σ_t w_t · max(−A_t·ρ_t, −A_t·clip(ρ_t, 1 − clip_low, 1 + clip_high))
 ///     ρ_t = exp(log π(y_t) − log π_old(y_t))
 ///
-/// Different bounds are DAPO's clip-higher. log ρ is limited to ±20, so that a run that diverges shows huge numbers
+/// Different bounds are DAPO's clip-higher. log ρ is limited to ±20, so that a diverging run shows huge numbers
 /// instead of infinities; beyond, the gradient is 0. Uses `log_probs`, `old_log_probs`, `advantages` and `weights` of
 /// `policy_loss_inputs`: arrays, ranges or tensors. Without weights the loss is the mean. Three numbers give the term
 /// of one token. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a
@@ -5713,14 +5713,14 @@ class ppo_clip_loss {
   explicit ppo_clip_loss(const ppo_clip_options& options = {}) : options_(options) { validate(options); }
   const ppo_clip_options& options() const noexcept { return options_; }
 
-  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One token, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 1, 2> element(const T& log_prob, const T& old_log_prob, const T& advantage) const {
     using std::exp;
     const T difference = log_prob - old_log_prob, log_ratio = detail::limited_log_ratio(difference);
     const T ratio = exp(log_ratio);
     const T free = -advantage * ratio;
-    // −A·clip(ρ) where the clip matters, at the bound that limits the gain; without a choice to be mispredicted.
+    // −A·clip(ρ) where the clip matters, at the bound that limits the gain; without a branch to mispredict.
     const T clipped = coho::min(T(-advantage * (1 - options_.clip_low)), T(-advantage * (1 + options_.clip_high)));
     T loss = coho::max(free, clipped);
     if (options_.dual_clip != 0) {
@@ -5765,12 +5765,12 @@ namespace coho::inline v0_1 {
 
 template <class Value, class Array>
 struct reinforce_result {
-  Value value;        ///< the loss; only its gradient has a meaning, its size has none
+  Value value;        ///< the loss; only its gradient is meaningful, not its size
   Array d_log_probs;  ///< its gradient, −w·A
   Value tokens;       ///< tokens of nonzero weight
 };
 
-/// The policy gradient (Williams 1992, REINFORCE), for responses of the present policy:
+/// The policy gradient (Williams 1992, REINFORCE), for responses of the current policy:
 ///
 ///     L = −Σ_t w_t · A_t · log π(y_t | x, y_<t)
 ///
@@ -5785,7 +5785,7 @@ struct reinforce_result {
 ///     pullback({.log_probs = coho::as_span(result.d_log_probs)});
 class reinforce_loss {
  public:
-  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One token, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool, class T>
   element_terms<T, 1> element(const T& log_prob, const T& advantage) const {
     const T slope = -advantage;
@@ -5832,18 +5832,18 @@ struct simpo_result {
   Value value;       ///< the loss
   Array d_chosen;    ///< its gradient with respect to the mean log-probs of the chosen responses
   Array d_rejected;  ///< … and of the rejected responses
-  Value accuracy;    ///< share of pairs whose chosen response has the larger mean log-prob; ties count one half
+  Value accuracy;    ///< fraction of pairs whose chosen response has the larger mean log-prob; ties count one half
   Value margin;      ///< mean of β·(ℓ_w − ℓ_l), the difference of the implicit rewards without γ
 };
 
-/// Simple preference optimisation (Meng et al. 2024, eq. 6): the implicit reward is the policy's own mean log-prob a
-/// token, so that no reference policy is needed and length is no advantage:
+/// Simple preference optimisation (Meng et al. 2024, eq. 6): the implicit reward is the policy's own mean log-prob per
+/// token, so that no reference policy is needed and length is not an advantage:
 ///
 ///     z_i = β·(ℓ_w − ℓ_l) − γ,   L = Σ_i w_i·(−(1 − ε)·log σ(z_i) − ε·log σ(−z_i))
 ///
-/// `chosen` ℓ_w, `rejected` ℓ_l: the MEAN log-prob of a response's tokens (nats), one a pair; arrays, ranges, tensors,
-/// or numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair out. The authors'
-/// scripts are given γ/β (gamma_beta_ratio); γ itself, as in the paper and TRL, is wanted here. `operator()` returns
+/// `chosen` ℓ_w, `rejected` ℓ_l: the MEAN log-prob of response tokens (nats), one per pair; arrays, ranges, tensors,
+/// or numbers for one pair. `weights` (optional, default 1/N): one factor per pair, 0 drops it. The authors'
+/// scripts take γ/β (gamma_beta_ratio); here γ itself is given, as in the paper and TRL. `operator()` returns
 /// double, or a 0-d tensor that is differentiable; `value_and_grad` a `simpo_result`. Throws option_error at
 /// construction; argument_error when lengths differ or the loss is not finite (host arrays).
 ///
@@ -5859,7 +5859,7 @@ class simpo_loss {
 
   static constexpr bool by_blocks = true;
 
-  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One element, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 2, 2> element(const T& chosen, const T& rejected) const {
     const double beta = options_.beta;
@@ -5892,7 +5892,7 @@ class simpo_loss {
     return named(frame.weighted_value_and_grad(*this, weights, chosen, rejected));
   }
 
-  /// As a preference_loss, over the means of the responses.
+  /// The interface of a preference_loss, over the means of the responses.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
     return detail::of_means(known, [&](const auto& chosen, const auto& rejected) {
@@ -5955,11 +5955,11 @@ class value_clip_loss {
   explicit value_clip_loss(const value_clip_options& options = {}) : options_(options) { validate(options); }
   const value_clip_options& options() const noexcept { return options_; }
 
-  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One token, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 1, 1> element(const T& value, const T& old_value, const T& target) const {
     const T error = value - target, move = value - old_value;
-    // The error less what the clip takes off the move: exactly the error inside the band.
+    // The error minus what the clip removes from the move: exactly the error inside the band.
     const T clipped = error - (move - coho::clamp(move, -options_.clip, options_.clip));
     const T free_square = error * error, clipped_square = clipped * clipped;
     element_terms<T, 1, 1> out;
@@ -5999,7 +5999,7 @@ class value_clip_loss {
 
 namespace coho::inline v0_1 {
 
-/// One judging principle: what a good response does, and the same turned round.
+/// One judging principle: what a good response does, and the opposite.
 ///
 /// `weight` is relative: sampling draws in proportion to it. A principle that is never negated may leave
 /// `negative_definition` empty.
@@ -6015,7 +6015,7 @@ struct principle {
   friend bool operator==(const principle&, const principle&) = default;
 };
 
-/// A principle of a list, as drawn for one example: its position in the list and whether it stands negated.
+/// A principle of a list, as drawn for one example: its position in the list and whether it is negated.
 struct drawn_principle {
   std::size_t index = 0;
   bool negated = false;
@@ -6043,7 +6043,7 @@ inline bool contains_ignoring_case(std::string_view text, std::string_view part)
 
 }  // namespace detail
 
-/// Throws `argument_error` unless every principle has a name and a definition, no name occurs twice, and every weight
+/// Throws `argument_error` unless every principle has a name and a definition, names are unique, and every weight
 /// is finite and not negative with at least one positive.
 struct check_principles_fn {
   template <principle_range Range>
@@ -6068,7 +6068,7 @@ struct check_principles_fn {
 };
 inline constexpr check_principles_fn check_principles{};
 
-/// Position of the principle called `name`; `argument_error` that lists the known names if there is none.
+/// Position of the principle called `name`; throws `argument_error`, listing the known names, if there is none.
 struct find_principle_fn {
   template <principle_range Range>
   std::size_t operator()(const Range& principles, std::string_view name) const {
@@ -6083,7 +6083,7 @@ struct find_principle_fn {
 };
 inline constexpr find_principle_fn find_principle{};
 
-/// The named principles, in the order of `names`. Throws `argument_error` for a name that is not there.
+/// The named principles, in the order of `names`. Throws `argument_error` for an unknown name.
 ///
 ///     auto used = coho::select_principles(all, std::vector<std::string>{"Concise", "Ethical"});
 struct select_principles_fn {
@@ -6100,7 +6100,7 @@ struct select_principles_fn {
 };
 inline constexpr select_principles_fn select_principles{};
 
-/// The principles without the named ones. Throws `argument_error` for a name that is not there.
+/// The principles without the named ones. Throws `argument_error` for an unknown name.
 struct drop_principles_fn {
   template <principle_range Range, std::ranges::input_range Names>
     requires std::convertible_to<std::ranges::range_reference_t<Names>, std::string_view>
@@ -6118,11 +6118,11 @@ inline constexpr drop_principles_fn drop_principles{};
 
 namespace coho::inline v0_1 {
 
-/// The form in which a text of a principle, its name or its definition, enters every prompt: on one line, without white
-/// space around it. A line break, or a run of them, becomes one space, unless a space is already in front of it.
+/// The form in which a principle's name or definition enters every prompt: on one line, without white
+/// space around it. A line break, or a run of them, becomes one space, unless a space already precedes it.
 ///
-/// Lists in prompts hold one entry per line, so a text over two lines would read as two entries. All prompts clean up
-/// by this function, so that a reward model is asked with the same text that it was trained on. Applying it twice
+/// Lists in prompts hold one entry per line, so a text over two lines would read as two entries. All prompts go through
+/// this function, so that a reward model sees the same text that it was trained on. Applying it twice
 /// changes nothing.
 ///
 ///     coho::single_line("Say it\nplainly.\r\n");  // "Say it plainly."
@@ -6430,14 +6430,14 @@ struct response_pair {
   std::string response_b{};
 };
 
-/// How much a judge prefers response A to response B under one principle, as log-odds (nats), read twice.
+/// How much a judge prefers response A to response B under one principle, as log-odds (nats), in both orders.
 ///
-/// ab: A shown first, log p("a") − log p("b"). ba: B shown first, the sign turned, so that it speaks for A as well.
+/// ab: A shown first, log p("a") − log p("b"). ba: B shown first, with the sign flipped, so that it also favours A.
 struct judge_score {
   double ab = 0.0;
   double ba = 0.0;
 
-  /// (ab + ba) / 2: a preference for whatever is shown first cancels (SALMON, §3.2).
+  /// (ab + ba) / 2: position bias cancels (SALMON, §3.2).
   double mean() const noexcept { return 0.5 * (ab + ba); }
   /// Both orders name the same response.
   bool agrees() const noexcept { return (ab > 0 && ba > 0) || (ab < 0 && ba < 0); }
@@ -6450,7 +6450,7 @@ struct pair_judgement {
   friend bool operator==(const pair_judgement&, const pair_judgement&) = default;
 };
 
-/// The prompts that judge one pair under every principle: 2 a principle, A first then B first; 2P texts for P
+/// The prompts that judge one pair under every principle: two per principle, A first then B first; 2P texts for P
 /// principles.
 ///
 ///     std::vector<std::string> prompts = coho::judge_prompts(prompt, pair, principles);
@@ -6468,10 +6468,10 @@ struct judge_prompts_fn {
 };
 inline constexpr judge_prompts_fn judge_prompts{};
 
-/// Puts the log-odds of the two orders together.
+/// Combines the log-odds of the two orders.
 ///
 /// log_odds: one number per prompt, in the order of `judge_prompts`, log p(first) − log p(second) of the outputs as
-/// shown; 2P numbers. Throws `argument_error` for an odd count and for a number that is not finite.
+/// shown; 2P numbers. Throws `argument_error` for an odd count and for a non-finite number.
 ///
 ///     coho::pair_judgement judgement = coho::combine_orders(judge.log_odds(prompts, "a", "b"));
 struct combine_orders_fn {
@@ -6499,7 +6499,7 @@ inline constexpr combine_orders_fn combine_orders{};
 
 /// Judges pairs under every principle with a `choice_judge`, all prompts in one call.
 ///
-/// Returns one judgement a pair. Throws `argument_error` if the judge returns another count than it was asked for.
+/// Returns one judgement per pair. Throws `argument_error` if the judge returns the wrong number of values.
 ///
 ///     auto judgements = coho::judge_pairs(judge, prompt, pairs, principles);
 struct judge_pairs_fn {
@@ -6533,7 +6533,7 @@ inline constexpr judge_pairs_fn judge_pairs{};
 namespace coho::inline v0_1 {
 
 /// Per-principle moments of a data set's judge scores, gathered in one pass: `add` each pair, `merge` what other
-/// processes gathered. Both orders of a pair count as a score each.
+/// processes gathered. Each order of a pair counts as one score.
 ///
 ///     coho::judgement_statistics statistics(principles.size());
 ///     for (const auto& judgement : judgements) statistics.add(judgement);
@@ -6547,7 +6547,7 @@ class judgement_statistics {
   /// Pairs added so far.
   std::size_t pairs() const noexcept { return pairs_; }
 
-  /// Throws `argument_error` for another number of scores than principles, or a score that is not finite.
+  /// Throws `argument_error` if there is not one score per principle, or for a non-finite score.
   template <class = void>
   void add(const pair_judgement& judgement) {
     require_argument(judgement.scores.size() == moments_.size(),
@@ -6578,7 +6578,7 @@ class judgement_statistics {
   double variance(std::size_t i) const {
     return moments_.at(i).count == 0 ? 0.0 : moments_[i].squares / static_cast<double>(moments_[i].count);
   }
-  /// Share of the pairs for which both orders name the same response; about 1/2 for a judge that guesses. 0 before the
+  /// Fraction of pairs for which both orders name the same response; about 1/2 for a judge that guesses. 0 before the
   /// first pair.
   double order_consistency(std::size_t i) const {
     return pairs_ == 0 ? 0.0 : static_cast<double>(moments_.at(i).agreeing) / static_cast<double>(pairs_);
@@ -6615,10 +6615,10 @@ class judgement_statistics {
 
 namespace coho::inline v0_1 {
 
-/// What rules look at in a pair: facts about response A (index 0) and B (index 1).
+/// The facts about a pair that rules use: response A (index 0) and B (index 1).
 struct rule_facts {
   bool holds_banned_phrase[2] = {false, false};
-  /// Whether the response is in the prompt's language; empty for the pair if that is unknown, and then the rule rests.
+  /// Whether the response is in the prompt's language; empty for the pair if that is unknown, then the rule is off.
   struct languages {
     bool same[2] = {true, true};
   };
@@ -6626,8 +6626,8 @@ struct rule_facts {
 };
 
 /// Looks for banned phrases (ASCII case ignored) and compares languages. An identifier whose result has `has_value()`,
-/// such as std::optional, may return it empty for text that it cannot tell: a prompt like that gives no language facts,
-/// and a response like that counts as one in the prompt's language, so that no pair is dropped for want of evidence.
+/// such as std::optional, may return it empty for text that it cannot identify: such a prompt gives no language facts,
+/// and such a response counts as one in the prompt's language, so that no pair is dropped for lack of evidence.
 ///
 ///     auto facts = coho::find_rule_facts(pair, std::vector<std::string>{"as an AI"}, identify);
 struct find_rule_facts_fn {
@@ -6670,7 +6670,7 @@ enum class label_rule : std::uint8_t { none, banned_phrase, language };
 
 namespace coho::inline v0_1 {
 
-/// The sentence that a drawn principle puts into a guideline: its definition, or the negative one.
+/// The sentence that a drawn principle adds to a guideline: its definition, or the negative one.
 ///
 /// Throws `argument_error` if a negative definition is missing, or the index is outside the list.
 ///
@@ -6692,7 +6692,7 @@ struct definition_of_fn {
 };
 inline constexpr definition_of_fn definition_of{};
 
-/// The principle with its two definitions exchanged (SALMON, §3.2: negative principles). Negating twice gives the
+/// The principle with its two definitions swapped (SALMON, §3.2: negative principles). Negating twice gives the
 /// original back. Throws `argument_error` if there is no negative definition.
 ///
 ///     auto long_winded = coho::negate_principle(concise);
@@ -6727,7 +6727,7 @@ struct negate_each_fn {
 };
 inline constexpr negate_each_fn negate_each{};
 
-/// The sentences of all drawn principles, in order: the lines of a guideline before interventions join them.
+/// The sentences of all drawn principles, in order: the lines of a guideline before interventions are added.
 ///
 ///     std::vector<std::string> lines = coho::definitions_of(principles, drawn);
 struct definitions_of_fn {
@@ -6747,7 +6747,7 @@ inline constexpr definitions_of_fn definitions_of{};
 
 namespace coho::inline v0_1 {
 
-/// What kind of task a prompt sets: principles are sampled by it, and figures can be split by it. The values are those
+/// The kind of task a prompt sets: principles are sampled by it, and results can be split by it. The values are those
 /// of the `question_type` field of prompt records.
 enum class prompt_type : std::uint8_t { general = 0, reasoning = 1, red_teaming = 2 };
 
@@ -6766,7 +6766,7 @@ constexpr std::string_view name_of(prompt_type type) noexcept {
 
 namespace coho::inline v0_1 {
 
-/// `count` different indices, drawn one after the other in proportion to `weights` among those still left.
+/// `count` different indices, drawn one after the other in proportion to `weights` among those remaining.
 ///
 /// P(i_1, …, i_k) = Π_j w_{i_j} / (W − Σ_{l<j} w_{i_l}), W the sum of all weights: exact, by the equivalence with the k
 /// smallest of independent exponential variables E_i / w_i (Efraimidis and Spirakis, 2006). The result is in the order
@@ -6800,14 +6800,14 @@ struct sample_without_replacement_fn {
 };
 inline constexpr sample_without_replacement_fn sample_without_replacement{};
 
-/// How many principles an example gets: a law on {1, …, max}.
+/// How many principles an example gets: a distribution on {1, …, max}.
 ///
 ///     auto sizes = coho::set_sizes::geometric();          // P(n) ∝ 0.2 · 0.8^(n−1), n ≤ 8
 ///     auto other = coho::set_sizes::given({.25, .40, .35});
 ///     std::size_t n = sizes(random);
 class set_sizes {
  public:
-  /// P(n) ∝ stop · (1 − stop)^(n − 1) for 1 <= n <= max_size: the geometric law, redrawn while n > max_size.
+  /// P(n) ∝ stop · (1 − stop)^(n − 1) for 1 <= n <= max_size: the geometric distribution, redrawn while n > max_size.
   /// Throws `option_error` unless 0 < stop <= 1 and max_size >= 1.
   template <class = void>
   static set_sizes geometric(double stop = 0.2, std::size_t max_size = 8) {
@@ -6838,7 +6838,7 @@ class set_sizes {
     return set_sizes(std::move(masses));
   }
 
-  /// Largest n with a positive probability.
+  /// The largest n with positive probability.
   std::size_t max() const noexcept { return probabilities_.size(); }
   double probability(std::size_t n) const noexcept {
     return n >= 1 && n <= probabilities_.size() ? probabilities_[n - 1] : 0.0;
@@ -6914,7 +6914,7 @@ struct boosted_weights_fn {
 };
 inline constexpr boosted_weights_fn boosted_weights{};
 
-/// Draws `count` principles by weight without replacement; pipes, so that a view can be sampled:
+/// Draws `count` principles by weight without replacement; pipeable, so that a view can be sampled:
 /// `principles | ranges::views::filter(f) | coho::draw_principles(3, random)`. Errors as `sample_without_replacement`.
 struct draw_principles_fn {
   template <principle_range Principles>
@@ -6940,14 +6940,14 @@ inline constexpr draw_principles_fn draw_principles{};
 
 /// Options of `principle_sampler`; the defaults are the paper's (§3.3, k = 3).
 struct principle_sampler_options {
-  std::size_t count = 3;  ///< principles a prompt
+  std::size_t count = 3;  ///< principles per prompt
   std::vector<type_boost> boosts = default_type_boosts();
 };
 
 /// The principles that judge a prompt's responses at RL time (SALMON, §3.3).
 ///
-/// The draw depends on the generator and the prompt's key alone, so that all responses to one prompt are judged by the
-/// same principles, whatever batch or process they are in.
+/// The draw depends only on the generator and the prompt's key, so that all responses to one prompt are judged by the
+/// same principles, in any batch or process.
 /// Construction throws `argument_error` for a bad list or fewer than `count` principles with a positive weight, and
 /// `option_error` for `count` = 0 or a boost that is negative or not finite.
 ///
@@ -6978,7 +6978,7 @@ class principle_sampler {
     const Principles& all = principles_;
     return sample_without_replacement(boosted_weights(all, type, options_.boosts), options_.count, random);
   }
-  /// The draw that belongs to `prompt_key`: the same for each response to that prompt, and `base` is left as it was.
+  /// The draw that belongs to `prompt_key`: the same for each response to that prompt, and `base` is unchanged.
   template <class = void>
   std::vector<std::size_t> draw(prompt_type type, const rng& base, std::uint64_t prompt_key) const {
     rng random = base.split(prompt_key);
@@ -7009,16 +7009,16 @@ namespace coho::inline v0_1 {
 
 /// Options of `preference_aggregator`; the defaults are the paper's.
 struct aggregation_options {
-  std::size_t repeats = 1;                   ///< draws of principles a pair, each giving a record of its own
-  set_sizes sizes = set_sizes::geometric();  ///< principles a record; never more than there are
+  std::size_t repeats = 1;                   ///< draws of principles per pair, each giving its own record
+  set_sizes sizes = set_sizes::geometric();  ///< principles per record; capped at the number available
   double negation_probability = 0.5;
   bool divide_by_variance = false;         ///< score ÷ the variance of its principle over the data set
   double variance_floor = 0.0;             ///< the smallest variance divided by
   bool require_order_agreement = false;    ///< score 0 where the two orders name different responses
-  double minimum_order_consistency = 0.0;  ///< score 0 for principles whose order consistency is below; 0 is off
+  double minimum_order_consistency = 0.0;  ///< score 0 for principles with lower order consistency; 0: off
   double banned_phrase_probability = 0.0;  ///< chance that the banned-phrase rule decides where it applies
   bool language_rule = false;
-  double label_noise = 0.0;             ///< chance of a turned label
+  double label_noise = 0.0;             ///< chance of a flipped label
   double label_noise_after_rule = 0.0;  ///< the same for labels that a rule decided
 
   /// The paper (§3.2, App. D): mean of the two orders, the most pronounced principle decides, nothing else.
@@ -7026,7 +7026,7 @@ struct aggregation_options {
   static aggregation_options paper() {
     return {};
   }
-  /// The released code: four records a pair, scores divided by variance, agreement of both orders, rules, label noise.
+  /// The released code: four records per pair, scores divided by variance, order agreement, rules, label noise.
   template <class = void>
   static aggregation_options salmon_code() {
     return {.repeats = 4,
@@ -7042,7 +7042,7 @@ struct aggregation_options {
             .label_noise_after_rule = 0.25};
   }
 
-  /// Without `sizes`, whose form in a file is its own.
+  /// Without `sizes`, which has its own form in files.
   static void describe(auto&& visit, auto&... o) {
     visit({"repeats", "draws of principles per pair, each giving a record", allowed::at_least(1)}, o.repeats...);
     visit({"negation_probability", "chance that a drawn principle is negated", allowed::in(0, 1)},
@@ -7068,10 +7068,10 @@ struct aggregation_options {
 struct preference {
   std::vector<drawn_principle> principles{};  ///< in presentation order
   int preferred = 0;                          ///< 0: response A, 1: response B; rules and noise included
-  std::size_t dominant = 0;                   ///< position in `principles` of the one that decided
+  std::size_t dominant = 0;                   ///< position in `principles` of the deciding one
   double margin = 0.0;                        ///< magnitude of its score, > 0
   label_rule rule = label_rule::none;
-  bool flipped = false;  ///< label noise turned the label
+  bool flipped = false;  ///< label noise flipped the label
   bool swapped = false;  ///< B is presented first
 
   /// The preferred response in presentation order: 0 is the one shown first.
@@ -7082,11 +7082,11 @@ struct preference {
 
 /// The label of one set of principles: the principle with the most pronounced difference decides (SALMON, App. D).
 ///
-/// scores: s_i in favour of A, one for each principle of the list. With d_j = ±s for the drawn principles (− if
+/// scores: s_i in favour of A, one per principle of the list. With d_j = ±s for the drawn principles (− if
 /// negated), the label is A if d_j* > 0 and B if d_j* < 0, j* the position of the largest |d_j| (the earliest of
 /// equals). Empty when all are 0 or nothing was drawn. Throws `argument_error` for an index outside the scores.
 ///
-///     // differences +1, −2, +1, the second principle negated: A is preferred, because of that one, by 2
+///     // differences +1, −2, +1, the second principle negated: A is preferred, because of it, by 2
 ///     auto label = coho::dominant_label(std::vector{1.0, -2.0, 1.0}, drawn);
 struct dominant_label_fn {
   template <std::ranges::random_access_range Scores>
@@ -7116,8 +7116,8 @@ inline constexpr dominant_label_fn dominant_label{};
 ///
 /// For each repeat: draw a number of principles and that many principles by weight; negate each with some probability;
 /// take `dominant_label` of the scores; let the rules override it; add label noise; choose the presentation order.
-/// Construction throws `option_error` for an option outside its range and `argument_error` for statistics over another
-/// number of principles, or a principle without negative definition where negation is asked for.
+/// Construction throws `option_error` for an option outside its range and `argument_error` for statistics over a wrong
+/// number of principles, or a principle without negative definition where negation is enabled.
 ///
 ///     coho::preference_aggregator aggregate(principles, statistics, coho::aggregation_options::salmon_code());
 ///     for (const auto& record : aggregate(judgement, facts, coho::rng{seed, pair_index})) write(record);
@@ -7143,7 +7143,7 @@ class preference_aggregator {
         "variances and order consistencies are asked for, but the statistics have seen no pair");
     for (std::size_t i = 0; i < weights_.size(); ++i) {
       const double variance = std::max(statistics.variance(i), options_.variance_floor);
-      // A principle without any variance scored the same everywhere: it says nothing about a pair.
+      // A principle without variance scored the same everywhere: it carries no information about a pair.
       double scale = options_.divide_by_variance ? (variance > 0 ? 1.0 / variance : 0.0) : 1.0;
       if (statistics.order_consistency(i) < options_.minimum_order_consistency) scale = 0.0;
       scales_.push_back(scale);
@@ -7152,7 +7152,7 @@ class preference_aggregator {
 
   const aggregation_options& options() const noexcept { return options_; }
 
-  /// The number in favour of A that each principle contributes: orders combined, gates and scaling applied.
+  /// Each principle's score in favour of A: orders combined, gates and scaling applied.
   template <class = void>
   std::vector<double> scores(const pair_judgement& judgement) const {
     require_argument(judgement.scores.size() == scales_.size(),
@@ -7174,7 +7174,7 @@ class preference_aggregator {
     return one(scores(judgement), facts, random);
   }
 
-  /// All repeats' records. Repeat r uses `base.split(r)`, so that a record depends on its pair alone.
+  /// All repeats' records. Repeat r uses `base.split(r)`, so that a record depends only on its pair.
   template <class = void>
   std::vector<preference> operator()(const pair_judgement& judgement, const rule_facts& facts, const rng& base) const {
     const auto numbers = scores(judgement);
@@ -7192,7 +7192,7 @@ class preference_aggregator {
     const std::size_t count = std::min(options_.sizes(random), drawable_);
     auto drawn = negate_each(sample_without_replacement(static_cast<const Numbers&>(weights_), count, random),
                              options_.negation_probability, random);
-    // Drawn here whether used or not, so that a rule or a gate changes no later choice.
+    // Drawn whether used or not, so that a rule or gate does not change later choices.
     const bool phrase_decides = random.bernoulli(options_.banned_phrase_probability);
     const double noise = random.uniform();
     const bool swapped = random.bernoulli(0.5);
@@ -7229,15 +7229,15 @@ class preference_aggregator {
 
 namespace coho::inline v0_1 {
 
-/// A principle written during RL to forbid a pattern that was seen to please the reward model (SALMON, §3.3). The
-/// reward model stays as it is.
+/// A principle written during RL to forbid a pattern that the reward model was seen to favour (SALMON, §3.3). The
+/// reward model is not retrained.
 struct intervention {
   std::string name{};
   std::string text{};
   friend bool operator==(const intervention&, const intervention&) = default;
 };
 
-/// A set of named interventions, of which each is switched on or off by name. Values: `with` and `without` return
+/// A set of named interventions, each switched on or off by name. A value type: `with` and `without` return
 /// changed copies.
 ///
 ///     coho::intervention_set all(loaded);                        // everything on
@@ -7247,20 +7247,20 @@ class intervention_set {
  public:
   intervention_set() = default;
 
-  /// All of them switched on. Throws `argument_error` for an empty name or text and for a name that occurs twice.
+  /// All of them switched on. Throws `argument_error` for an empty name or text and for a duplicate name.
   template <class = void>
   explicit intervention_set(std::vector<intervention> known) {
     for (auto& one : known) add(std::move(one));
   }
   template <class = void>
   intervention_set(std::initializer_list<intervention> known) : intervention_set(std::vector<intervention>(known)) {}
-  /// Each principle's definition as an intervention; weights and negative definitions play no part.
+  /// Each principle's definition as an intervention; weights and negative definitions are ignored.
   template <principle_range Principles>
   explicit intervention_set(const Principles& principles) {
     for (const principle& p : principles) add({p.name, p.definition});
   }
 
-  /// Adds a new one, switched on. Throws `argument_error` if its name is taken by another text.
+  /// Adds a new one, switched on. Throws `argument_error` if its name is taken by a different text.
   template <class = void>
   intervention_set with(intervention added) const {
     intervention_set out = *this;
@@ -7272,7 +7272,7 @@ class intervention_set {
     }
     return out;
   }
-  /// Switches known ones on. Throws `argument_error` for a name that is not known.
+  /// Switches existing ones on. Throws `argument_error` for an unknown name.
   template <std::convertible_to<std::string_view>... Names>
     requires(sizeof...(Names) > 0)
   intervention_set with(const Names&... names) const {
@@ -7280,7 +7280,7 @@ class intervention_set {
     (out.set(names, true), ...);
     return out;
   }
-  /// Switches known ones off. Throws `argument_error` for a name that is not known.
+  /// Switches existing ones off. Throws `argument_error` for an unknown name.
   template <std::convertible_to<std::string_view>... Names>
     requires(sizeof...(Names) > 0)
   intervention_set without(const Names&... names) const {
@@ -7303,7 +7303,7 @@ class intervention_set {
     }
     return false;
   }
-  /// How many are switched on.
+  /// The number switched on.
   std::size_t size() const noexcept {
     std::size_t count = 0;
     for (const entry& e : known_) count += e.on;
@@ -7311,7 +7311,7 @@ class intervention_set {
   }
   bool empty() const noexcept { return size() == 0; }
 
-  /// Those switched on, in the order in which they became known.
+  /// Those switched on, in the order in which they were added.
   template <class = void>
   std::vector<intervention> active() const {
     std::vector<intervention> out;
@@ -7355,11 +7355,11 @@ class intervention_set {
   std::vector<entry> known_;
 };
 
-/// Where interventions stand among the lines of a guideline. The paper puts them in front; reward models tend to listen
-/// most to the end of their list, so that the place is worth trying.
+/// Where interventions go among the lines of a guideline. The paper puts them first; reward models tend to weigh
+/// the end of a list most, so the position is worth tuning.
 enum class intervention_position : std::uint8_t { first, last, shuffled };
 
-/// All lines of a guideline: the interventions that are switched on, and the sampled principles' definitions.
+/// All lines of a guideline: the enabled interventions and the sampled principles' definitions.
 ///
 /// lines: sentences in presentation order. `first` and `last` keep both orders and use no random numbers; `shuffled`
 /// puts all lines in random order. Each result is a `single_line`.
@@ -7389,11 +7389,11 @@ inline constexpr compose_guideline_fn compose_guideline{};
 
 namespace coho::inline v0_1 {
 
-/// The guideline by which a prompt's responses are scored at RL time: the interventions that are switched on, and a
+/// The guideline by which a prompt's responses are scored at RL time: the enabled interventions and a
 /// draw of principles (SALMON, §3.3).
 ///
-/// Everything random in it depends on (base, prompt_key) alone: responses that are compared with each other are scored
-/// by the same lines in the same order. Give `base` one stream a PPO step, and each prompt its key.
+/// Everything random in it depends only on (base, prompt_key): responses that are compared with each other are scored
+/// by the same lines in the same order. Use one `base` stream per PPO step and one key per prompt.
 ///
 ///     coho::guideline_composer compose(coho::principle_sampler(principles), interventions);
 ///     std::vector<std::string> lines = compose(coho::prompt_type::general, step_random, prompt_key);
@@ -8451,25 +8451,25 @@ struct reward_part {
   friend bool operator==(const reward_part&, const reward_part&) = default;
 };
 
-/// What the reward of one response is made of, before the clip and scale of reward shaping and without the KL penalty:
+/// The parts of one response's reward, before the clip and scale of reward shaping and without the KL penalty:
 ///
 ///     total = score + Σ bonus + empty + unfinished
 ///
 /// `compose_reward` fills in the first two, `settle_rewards` the others, which depend on all responses of a step.
 struct reward_breakdown {
-  double score = 0;                  ///< of the reward model, normalised
-  std::vector<reward_part> bonus{};  ///< of `ppo_models::bonus`, by its parts where it offers them
-  double empty = 0;                  ///< what the rule for empty responses changes
-  double unfinished = 0;  ///< what the penalty changes: itself when added, its distance to the rest otherwise
+  double score = 0;                  ///< from the reward model, normalised
+  std::vector<reward_part> bonus{};  ///< of `ppo_models::bonus`, in parts if it offers them
+  double empty = 0;                  ///< change made by the rule for empty responses
+  double unfinished = 0;             ///< change made by the penalty: the penalty itself if added, else penalty − rest
 
-  /// All but the penalty.
+  /// Everything but the penalty.
   double earned() const noexcept {
     double out = score;
     for (const auto& one : bonus) out += one.value;
     return out + empty;
   }
   double total() const noexcept { return earned() + unfinished; }
-  /// A part of the bonus; 0 if there is none of that name.
+  /// A part of the bonus; 0 if no part has that name.
   double part(std::string_view name) const noexcept {
     for (const auto& one : bonus)
       if (one.name == name) return one.value;
@@ -8484,14 +8484,14 @@ struct reward_breakdown {
 
 namespace coho::inline v0_1 {
 
-/// What a response earns that says nothing.
+/// The reward of an empty response.
 enum class empty_response_rule {
-  lowest,  ///< what the worst answer of the step earns, and the penalty of an unfinished one: `rank_empty_last`
-  scored,  ///< what the reward model makes of it
+  lowest,  ///< that of the step's worst answer, plus the penalty for unfinished ones: `rank_empty_last`
+  scored,  ///< the reward model's score
 };
 constexpr auto option_names(empty_response_rule) { return std::array{"lowest", "scored"}; }
 
-/// Whether a text shows nothing: only ASCII white space and controls, and Unicode's spaces, zero-width ones included.
+/// Whether a text is blank: only ASCII white space and controls, and Unicode's spaces, zero-width ones included.
 constexpr bool is_blank(std::string_view text) noexcept {
   constexpr std::string_view spaces[] = {"\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\xA8", "\xE2\x80\xA9",
                                          "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80", "\xEF\xBB\xBF"};
@@ -8513,8 +8513,8 @@ struct rank_empty_last_fn {
   ///
   ///     R_i ← min { R_j : j is not empty }  for each empty i;  the minimum of all where every response is empty
   ///
-  /// A reward model has compared no empty responses, so that its score of one is an extrapolation, and a policy finds
-  /// the guidelines (“avoid facts”) under which it is high. A rank needs no scale, as a fixed penalty would.
+  /// A reward model was not trained on empty responses, so its score of one is an extrapolation, and a policy finds
+  /// the guidelines (“avoid facts”) under which it is high. A rank needs no scale, unlike a fixed penalty.
   /// `rewards`: array, range or tensor of N numbers (the result is detached). `empty`: N flags; none at all: no
   /// response is empty. The minimum is over all ranks, which must call together. Throws argument_error (lengths).
   ///
@@ -8605,11 +8605,11 @@ struct shaping_options {
     visit({"whiten", "divide the shaped rewards by their deviation instead of scaling them"}, o.whiten...);
     visit({"whitening", "how, with whiten"}, o.whitening...);
   }
-  /// Throws `option_error` for the first option out of its range, named with `prefix` before it.
+  /// Throws `option_error` for the first option out of its range, its name prefixed with `prefix`.
   void validate(const std::string& prefix = {}) const { coho::validate(*this, prefix); }
 };
 
-/// What token rewards are shaped from, by name. `Array` is double (the default where only braces are written), float,
+/// Named inputs of `shape_rewards`. `Array` is double (the default where only braces are written), float,
 /// or a tensor type.
 template <class Array = double>
 struct shape_rewards_inputs {
@@ -8617,7 +8617,7 @@ struct shape_rewards_inputs {
   typename detail::input_types<Array>::number sequence_rewards;  ///< R_i: N numbers
   typename detail::input_types<Array>::number log_probs;  ///< log π(y_t), nats, of the tempered distribution sampled
   typename detail::input_types<Array>::number reference_log_probs;  ///< log π_ref(y_t), nats, of the same tokens
-  optional_mask<Array> mask{};               ///< 0 for padding, whose log-probs do not count and whose KL is 0
+  optional_mask<Array> mask{};               ///< 0 for padding, whose log-probs are ignored and whose KL is 0
   std::span<const std::size_t> offsets{};    ///< N + 1 entries
   std::span<const std::uint8_t> finished{};  ///< N flags: ended by itself; empty: all did
 };
@@ -8628,9 +8628,9 @@ struct shape_rewards_fn {
   ///     r_t = scale·( −β·KL_t + [t is the placement of i]·R_i ),   R_i = clip(reward_i) + [unfinished]·penalty
   ///
   /// Takes `shape_rewards_inputs`. Arrays and ranges give an Eigen array of double, tensors a tensor. A response
-  /// without any real token has no place for its reward, which is dropped; use `reward_placement::last_position` and
+  /// without a real token loses its reward, as no token can hold it; use `reward_placement::last_position` and
   /// padding to keep it. When `whiten` is set, all ranks must call together. Throws option_error (options out of
-  /// range), argument_error (lengths, offsets, a token reward that is not finite).
+  /// range), argument_error (lengths, offsets, a non-finite token reward).
   ///
   ///     coho::shaping_options options = coho::shaping_options::paper();
   ///     options.kl_coefficient = controller.coefficient();
@@ -8678,7 +8678,7 @@ struct shape_rewards_fn {
       finite = penalties<estimator()>(in, mask, scale * options.kl_coefficient, options.kl_clip, out.data());
     });
     for (std::size_t i = 0; i + 1 < in.offsets.size(); ++i) {
-      std::size_t end = in.offsets[i + 1];  // one after the token that is rewarded
+      std::size_t end = in.offsets[i + 1];  // one past the rewarded token
       if (options.placement == reward_placement::last_real_token) {
         while (end > in.offsets[i] && mask[end - 1] == 0) --end;
       }
@@ -8742,7 +8742,7 @@ struct length_bonus_options {
   double max_response_tokens = 1024;                     ///< > 0
   double cap = std::numeric_limits<double>::infinity();  ///< upper bound on length ratio × multiplier; > 0
 
-  /// +5 for general prompts; give reasoning prompts −2 by coefficient, or by the record's multiplier −0.4.
+  /// +5 for general prompts; for reasoning prompts −2: set the coefficient, or the record's multiplier −0.4.
   static length_bonus_options paper() { return {}; }
   /// The released code bounds the ratio.
   static length_bonus_options salmon_code() { return {.cap = 0.8}; }
@@ -8779,7 +8779,7 @@ class length_bonus {
 };
 
 /// A reward for answering in the language of the prompt (SALMON §3.3): `coefficient` if the identifier gives both the
-/// same language, else 0. An identifier that returns std::optional gives no bonus where it knows no language. Throws
+/// same language, else 0. An identifier that returns std::optional gives no bonus where it detects no language. Throws
 /// option_error when the coefficient is not finite.
 ///
 ///     coho::language_bonus bonus{[](std::string_view text) { return identify(text); }, 1.0};
@@ -8879,11 +8879,11 @@ concept bonus_with_parts = requires(Bonus& bonus, const reward_query& query) {
 }  // namespace detail
 
 struct compose_reward_fn {
-  /// The reward of one response as far as it depends on this response only:
+  /// The reward of one response as far as it depends only on that response:
   ///
   ///     clip((model_score − mean) / deviation) + Σ bonus
   ///
-  /// `bonus`: `double(const reward_query&)`. One that offers `parts(query)`, a range of reward_part, is asked for these
+  /// `bonus`: `double(const reward_query&)`. One that offers `parts(query)`, a range of reward_part, is asked for those
   /// instead; otherwise the breakdown has one part, "bonus". Throws option_error (normalization).
   ///
   ///     coho::reward_breakdown parts = coho::compose_reward(score, bonus, query, {.mean = 1, .deviation = 2});
@@ -8902,12 +8902,12 @@ struct compose_reward_fn {
 inline constexpr compose_reward_fn compose_reward{};
 
 struct settle_rewards_fn {
-  /// The part of rewards that depends on a whole step: by the rule `lowest` an empty response is an answer that was not
-  /// given: its reward becomes that of the worst answer (`rank_empty_last`), and it counts as unfinished.
+  /// The part of rewards that depends on a whole step: under the rule `lowest` an empty response counts as no
+  /// answer: its reward becomes that of the worst answer (`rank_empty_last`), and it counts as unfinished.
   ///
   /// `rewards`: N numbers, changed. `breakdowns`: N, completed, or none. `finished`, `empty`: N flags; none at all: all
-  /// are finished, none is empty. Returns the flags of the responses that do not get the penalty for unfinished ones,
-  /// none at all when all do not; `shape_rewards` takes them. All ranks call together. Throws argument_error (lengths).
+  /// are finished, none is empty. Returns flags, 1 for responses that are spared the penalty for unfinished ones,
+  /// or none if all are spared; pass them to `shape_rewards`. All ranks call together. Throws argument_error (lengths).
   ///
   ///     const auto finished = coho::settle_rewards(rewards, breakdowns, rollouts.finished, rollouts.empty,
   ///                                                coho::empty_response_rule::lowest, shaping, ranks);
@@ -8934,7 +8934,7 @@ struct settle_rewards_fn {
     return settled;
   }
 
-  /// What the penalty changes for an unfinished response that earned so much without it.
+  /// The change that the penalty makes to an unfinished response's reward, given the reward without it.
   static double penalty(double earned, const shaping_options& shaping) noexcept {
     return shaping.unfinished_penalty - (shaping.unfinished == unfinished_mode::replace ? earned : 0.0);
   }
@@ -8948,9 +8948,9 @@ inline constexpr settle_rewards_fn settle_rewards{};
 namespace coho::inline v0_1 {
 
 struct overlong_options {
-  double max_response_tokens = 20480;  ///< length from which the whole penalty is due; finite and > 0
+  double max_response_tokens = 20480;  ///< length at which the full penalty applies; finite and > 0
   double cache_tokens = 4096;          ///< tokens before it over which the penalty grows; in (0, max_response_tokens]
-  double penalty = 1;                  ///< the whole penalty, subtracted; finite and at least 0
+  double penalty = 1;                  ///< the full penalty, subtracted; finite and at least 0
 
   static void describe(auto&& visit, auto&... o) {
     visit({"max_response_tokens", "length from which the whole penalty is due", allowed::above(0), "tokens"},
@@ -8965,12 +8965,12 @@ struct overlong_options {
   }
 };
 
-/// The soft overlong punishment of DAPO (Yu et al. 2025, §3.4, eq. 13): a ramp, so that a response learns to end before
-/// the limit cuts it. With n response tokens, M = max_response_tokens and C = cache_tokens
+/// The soft overlong punishment of DAPO (Yu et al. 2025, §3.4, eq. 13): a ramp that teaches the policy to end before
+/// the limit. With n response tokens, M = max_response_tokens and C = cache_tokens
 ///
 ///     −penalty · clamp((n − (M − C)) / C, 0, 1)
 ///
-/// to be added to the reward. The defaults are the paper's: 16,384 tokens are free, 4,096 more are the ramp. Throws
+/// to be added to the reward. The defaults are the paper's: 16,384 free tokens, then a ramp of 4,096. Throws
 /// option_error at construction.
 ///
 ///     coho::overlong_penalty overlong{{.max_response_tokens = 1024, .cache_tokens = 128}};
@@ -9000,7 +9000,7 @@ struct running_normalization_options {
   bool center = true;     ///< subtract the mean; off: scale only, which keeps the sign of a reward
   double clip = 0;        ///< limits the result to ±this; 0 is off
   double epsilon = 1e-8;  ///< added to the deviation; > 0
-  double warm_up = 2;     ///< rewards to have seen before any is changed; at least 0
+  double warm_up = 2;     ///< rewards seen before normalisation starts; at least 0
 
   static void describe(auto&& visit, auto&... o) {
     visit({"center", "subtract the mean; off: scale only, which keeps the sign of a reward"}, o.center...);
@@ -9011,7 +9011,7 @@ struct running_normalization_options {
   }
 };
 
-/// What a checkpoint keeps of a running_normalization.
+/// The checkpointed state of a running_normalization.
 struct running_normalization_state {
   double count = 0;    ///< rewards seen, over all ranks
   double mean = 0;     ///< of those
@@ -9025,14 +9025,14 @@ struct running_normalization_state {
 ///     y = clip((x − mean) / (deviation + ε))
 ///
 /// Batches are merged by the formula of Chan et al. 1979, so the result is that of one pass over all of them, and does
-/// not cancel however far from 0 the rewards are. `operator()` takes in a batch and normalises it; `update` and
+/// not cancel however far from 0 the rewards are. `operator()` adds a batch and normalises it; `update` and
 /// `normalize` do one of the two. Rewards: array, range or tensor (the result is detached); `normalize` takes a number
 /// too. Until `warm_up` rewards have been seen they are clipped only. While all rewards seen are equal (to within
 /// rounding) there is no deviation to divide by: they are centred and clipped only. `normalize_rewards` is for a mean
-/// and deviation that are known beforehand.
+/// and deviation known in advance.
 ///
 /// All ranks must call together; a rank may have no reward. Throws option_error at construction; argument_error, on all
-/// ranks alike and with the state left as it was, when a reward is not finite, and from `restore` when the state is
+/// ranks alike and with the state unchanged, when a reward is not finite, and from `restore` when the state is
 /// unusable.
 ///
 ///     coho::running_normalization normalization{{.clip = 5}};
@@ -9092,7 +9092,7 @@ class running_normalization {
     }
   }
 
-  /// Of the rewards seen: mean, population deviation (0 when less than 1e-12 of the mean, which is rounding), number.
+  /// Mean, population deviation (0 if below 1e-12 of the mean, which is rounding) and count of the rewards seen.
   moments seen() const noexcept {
     const double deviation = seen_.count > 0 ? std::sqrt(seen_.squares / seen_.count) : 0;
     return {seen_.mean, deviation > 1e-12 * std::abs(seen_.mean) ? deviation : 0.0, seen_.count};
@@ -9117,19 +9117,19 @@ class running_normalization {
 
 namespace coho::inline v0_1 {
 
-/// What becomes of a large ratio.
+/// What is done to large ratios.
 enum class importance_form {
   truncated,  ///< min(ρ, high) (Yao et al. 2025, truncated importance sampling)
   masked,     ///< ρ where low ≤ ρ ≤ high, else 0 (Ling team 2025, IcePop)
 };
 
-// GCC 12 takes an enumerator of an `enum class` for one that hides `coho::token`. It does not.
+// GCC 12 warns that this scoped enumerator hides `coho::token`. It does not.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"
-/// Which ratio ρ a token gets.
+/// The ratio ρ of a token.
 enum class importance_level {
   token,          ///< its own
-  sequence,       ///< the product of its sequence's: unbiased, of a variance that grows with the length
+  sequence,       ///< the product of its sequence's: unbiased, with variance that grows with length
   sequence_mean,  ///< their geometric mean
 };
 #pragma GCC diagnostic pop
@@ -9140,7 +9140,7 @@ constexpr auto option_names(importance_form) { return std::array{"truncated", "m
 struct importance_weights_options {
   importance_form form = importance_form::truncated;
   importance_level level = importance_level::token;
-  double low = 0;   ///< of the masked form, in [0, 1]; 0 is off
+  double low = 0;   ///< for `masked`, in [0, 1]; 0: off
   double high = 2;  ///< ≥ 1; infinity is off
   /// Sequences whose geometric mean of ratios leaves [sequence_low, sequence_high] get weight 0, whatever the form and
   /// level ("sequence mask"); in [0, 1] and ≥ 1; 0 and infinity are off.
@@ -9160,7 +9160,7 @@ struct importance_weights_options {
   void check_together(const std::string& prefix) const {
     require_option(low == 0 || form == importance_form::masked, prefix + "low", low, "0 unless the form is masked");
   }
-  /// Throws `option_error` for the first option out of its range, named with `prefix` before it.
+  /// Throws `option_error` for the first option out of its range, its name prefixed with `prefix`.
   void validate(const std::string& prefix = {}) const { coho::validate(*this, prefix); }
 };
 
@@ -9168,23 +9168,23 @@ template <class Array>
 struct importance_weights_result {
   Array weights;                     ///< one per token, constants of the optimisation; 0 where the mask is
   double mean_weight = 0;            ///< over real tokens; far from 1: the two programs disagree
-  double limited_fraction = 0;       ///< share of real tokens whose weight is not their ratio: truncated or masked
+  double limited_fraction = 0;       ///< fraction of real tokens whose weight is not their ratio: truncated or masked
   double effective_sample_size = 0;  ///< (Σ weight)² / Σ weight², in tokens (Kish 1965)
   double tokens = 0;                 ///< real tokens
 };
 
 struct importance_weights_fn {
-  /// Factors for the losses of tokens that another program sampled (a fast sampler of other kernels or precision, or an
+  /// Factors for the losses of tokens that another program sampled (a fast sampler with other kernels or precision, an
   /// older policy) than the trainer whose log-probabilities the losses use:
   ///
   ///     ρ_t = exp(log π_trainer(y_t) − log π_sampler(y_t)),   weight_t = min(ρ_t, high), or ρ_t·1[low ≤ ρ_t ≤ high]
   ///
-  /// With high = infinity and nothing masked, weighted means over samples are unbiased. Multiply token_weights by them,
-  /// made before of the whole mask, so that masked tokens still count in the divisor. log ρ is limited to ±20.
+  /// With high = infinity and nothing masked, weighted sample means are unbiased. Multiply by them the token_weights
+  /// of the whole mask, so that masked tokens still count in the divisor. log ρ is limited to ±20.
   ///
-  /// `policy_log_probs` (of the trainer) and `sampler_log_probs` (nats): one a token; arrays, ranges or tensors. `mask`
-  /// (optional): 0 marks tokens that are not part of the response; they are not read. `offsets`: one more than there
-  /// are sequences. Returns an Eigen array of the policy's number type (a tensor for tensors, detached) and measures.
+  /// `policy_log_probs` (trainer's) and `sampler_log_probs` (nats): one per token; arrays, ranges or tensors. `mask`
+  /// (optional): 0 marks tokens that are not part of the response; they are not read. `offsets`: N + 1 entries
+  /// for N sequences. Returns an Eigen array of the policy's number type (a tensor for tensors, detached) and measures.
   /// Throws option_error (names as above); argument_error when lengths or offsets do not fit or a real token's ratio is
   /// NaN or infinite.
   ///
@@ -9207,7 +9207,7 @@ struct importance_weights_fn {
     return std::exp(coho::clamp(log_ratio, -detail::log_ratio_limit, detail::log_ratio_limit));
   }
 
-  // Names the token whose ratio makes the sum of its sequence infinite or NaN.
+  // Finds the token whose ratio makes its sequence's sum infinite or NaN.
   template <class Mask, class LogRatio>
   static void refuse(std::size_t begin, std::size_t end, const Mask& mask, const LogRatio& log_ratio) {
     for (std::size_t t = begin; t < end; ++t) {
@@ -9312,12 +9312,12 @@ inline constexpr importance_weights_fn importance_weights{};
 
 namespace coho::inline v0_1 {
 
-/// How many sequences and tokens one forward may hold; 0 is no limit. A single sequence over the token limit goes
-/// alone.
+/// How many sequences and tokens one forward may hold; 0 is no limit. A sequence over the token limit gets a forward
+/// of its own.
 struct batch_limits {
   std::size_t sequences = 0;
   std::size_t tokens = 0;
-  bool sort_by_length = false;  ///< long sequences first: batches of even work, the largest memory need at once
+  bool sort_by_length = false;  ///< long sequences first: evenly loaded batches, largest memory need first
 
   static void describe(auto&& visit, auto&... o) {
     visit({"sequences", "limit of one forward; 0: none", {}, "sequences"}, o.sequences...);
@@ -9327,14 +9327,14 @@ struct batch_limits {
 };
 
 /// Who chooses the minibatches of several ranks.
-/// `global`: one shuffle over all ranks, so that results do not depend on the number of ranks (a rank's share of a
+/// `global`: one shuffle over all ranks, so that results do not depend on the number of ranks (a rank's part of a
 /// minibatch varies). `each_rank`: every rank splits its own sequences (even shards, results depend on the rank count).
 enum class minibatch_scope { global, each_rank };
 constexpr auto option_names(minibatch_scope) { return std::array{"global", "each_rank"}; }
 
 namespace detail {
 
-// std::stable_sort uses a buffer that GCC 12's library calls deprecated, of which clang 19 warns where it is called.
+// std::stable_sort uses a buffer that GCC 12's library calls deprecated, and clang 19 warns at the call.
 template <class Less>
 void stable_sort(std::vector<std::size_t>& values, const Less& less) {
   std::vector<std::size_t> places(values.size());
@@ -9372,7 +9372,7 @@ struct micro_batches_fn {
     }
     return out;
   }
-  /// All sequences in their own order.
+  /// All sequences in their given order.
   template <class = void>
   std::vector<std::vector<std::size_t>> operator()(std::span<const std::size_t> lengths,
                                                    const batch_limits& limits) const {
@@ -9387,7 +9387,7 @@ inline constexpr micro_batches_fn micro_batches{};
 ///
 /// The order is that of a random tag drawn from `stream.split(key)` for each sequence: which sequences meet does not
 /// depend on the order in which they are given, nor (scope `global`) on how they are spread over ranks. Returns this
-/// rank's indices of each minibatch, as many minibatches on every rank; a rank's part may be empty. With several ranks
+/// rank's indices of each minibatch, equally many on every rank; a rank's part may be empty. With several ranks
 /// and scope `each_rank`, `size` is still counted over all ranks and must be a multiple of their number
 /// (`argument_error`).
 struct minibatches_fn {
@@ -9434,7 +9434,7 @@ struct minibatches_fn {
 };
 inline constexpr minibatches_fn minibatches{};
 
-/// The parts of a flat per-token array that belong to the chosen sequences, in their order.
+/// The parts of a flat per-token array that belong to the selected sequences, in their order.
 template <class Number>
 Eigen::Array<Number, Eigen::Dynamic, 1> gather(const Eigen::Array<Number, Eigen::Dynamic, 1>& flat,
                                                std::span<const std::size_t> offsets,
@@ -9451,7 +9451,7 @@ Eigen::Array<Number, Eigen::Dynamic, 1> gather(const Eigen::Array<Number, Eigen:
   return out;
 }
 
-/// The reverse of `gather`: writes the parts back to their places.
+/// The reverse of `gather`: writes the parts back in place.
 template <class Number>
 void scatter(const Eigen::Array<Number, Eigen::Dynamic, 1>& part, std::span<const std::size_t> offsets,
              std::span<const std::size_t> indices, Eigen::Array<Number, Eigen::Dynamic, 1>& flat) {
@@ -9469,7 +9469,7 @@ void scatter(const Eigen::Array<Number, Eigen::Dynamic, 1>& part, std::span<cons
 
 namespace coho::inline v0_1 {
 
-/// One prompt of a reinforcement-learning step, ready to be answered: principles are drawn and composed beforehand.
+/// One prompt of a reinforcement-learning step, ready to be answered: principles are already drawn and composed.
 struct rl_prompt {
   std::vector<token> tokens{};
   /// What the reward model sees as the prompt; empty: decoded from `tokens` where there is a decoder.
@@ -9478,9 +9478,9 @@ struct rl_prompt {
   double length_multiplier = 1.0;
   std::vector<std::string> principles{};  ///< the guideline of this prompt in this step, one line per principle
   /// Names the random stream of this rollout; unique among the prompts of a step (over all ranks). Samples of one
-  /// prompt need different keys: with equal keys they would be equal.
+  /// prompt need different keys: equal keys give equal samples.
   std::uint64_t key = 0;
-  /// The context that the value model sees in place of `tokens`, say with the principles in it; empty: `tokens`.
+  /// The context that the value model sees in place of `tokens`, e.g. with the principles in it; empty: `tokens`.
   std::vector<token> value_tokens{};
 };
 
@@ -9494,15 +9494,15 @@ struct trajectory_batch {
   std::vector<std::string> response_texts;  ///< empty strings without a decoder
   std::vector<std::uint8_t> finished;
   std::vector<std::uint8_t> empty;     ///< whether the response's text is blank; all 0 without a decoder
-  Eigen::ArrayXd recorded_log_probs;   ///< by the sampler, [tokens]
-  Eigen::ArrayXd old_log_probs;        ///< that the ratios divide by, [tokens]
+  Eigen::ArrayXd recorded_log_probs;   ///< from the sampler, [tokens]
+  Eigen::ArrayXd old_log_probs;        ///< the denominators of the ratios, [tokens]
   Eigen::ArrayXd reference_log_probs;  ///< [tokens]
   Eigen::ArrayXd values;               ///< V_t before the update, [tokens]
   Eigen::ArrayXd model_scores;         ///< as the reward model gave them, [sequences]
   Eigen::ArrayXd sequence_rewards;     ///< normalised, with bonuses, those of empty responses by rule, [sequences]
-  std::vector<reward_breakdown> breakdowns;  ///< what they are made of, [sequences]; none where nobody composed them
+  std::vector<reward_breakdown> breakdowns;  ///< their parts, [sequences]; none if not composed by parts
   Eigen::ArrayXd rewards;                    ///< shaped token rewards, [tokens]
-  double shaped_reward_sum = 0;              ///< of all positions, those of padding that hold a reward included
+  double shaped_reward_sum = 0;              ///< over all positions, rewarded padding included
   Eigen::ArrayXd advantages;                 ///< [tokens]
   Eigen::ArrayXd returns;                    ///< [tokens]
 
@@ -9515,7 +9515,7 @@ struct trajectory_batch {
     return {value_prompts.empty() ? batch.prompts : value_prompts, batch.responses};
   }
 
-  /// The question to the reward model about rollout i. Refers to this object.
+  /// The reward model's query for rollout i. Refers to this object.
   template <class = void>
   reward_query query(std::size_t i) const {
     return {.prompt_tokens = batch.prompts[i],
@@ -9537,7 +9537,7 @@ struct trajectory_batch {
 
 namespace detail {
 
-// Structured bindings name every member, so that a new one that is missing here does not compile.
+// Structured bindings name every member, so that a new member missing here does not compile.
 template <class Prompt>
   requires std::same_as<std::remove_const_t<Prompt>, rl_prompt>
 constexpr auto fields_of(Prompt& prompt) {
@@ -9574,7 +9574,7 @@ concept with_fields = requires(Object& object) { fields_of(object); };
 
 struct for_each_field_fn {
   /// Calls `visitor(member)` for each member of a trajectory_batch, rl_prompt, reward_breakdown or reward_part, in the
-  /// order of their declaration: what copies, joins or writes rollouts names no member, and misses none.
+  /// order of their declaration: code that copies, joins or writes rollouts names no member and misses none.
   ///
   ///     std::size_t members = 0;
   ///     coho::for_each_field(rollouts, [&](const auto&) { ++members; });
@@ -9582,7 +9582,7 @@ struct for_each_field_fn {
   void operator()(Object& object, Visitor&& visitor) const {
     std::apply([&](auto&... fields) { (visitor(fields), ...); }, detail::fields_of(object));
   }
-  /// Calls `visitor(member of a, member of b)` for each member of two objects of one kind.
+  /// Calls `visitor(member of a, member of b)` for each member of two objects of one type.
   template <detail::with_fields Object, detail::with_fields Other, class Visitor>
     requires std::same_as<std::remove_const_t<Object>, std::remove_const_t<Other>>
   void operator()(Object& a, Other& b, Visitor&& visitor) const {
@@ -9595,7 +9595,7 @@ struct for_each_field_fn {
 };
 inline constexpr for_each_field_fn for_each_field{};
 
-/// Throws `argument_error` when prompts cannot make a step: empty prompts or keys that occur twice.
+/// Throws `argument_error` when prompts cannot form a step: empty prompts or duplicate keys.
 template <std::same_as<rl_prompt> Prompt = rl_prompt>
 void check_prompts(std::span<const std::type_identity_t<Prompt>> prompts) {
   std::vector<std::pair<std::uint64_t, std::size_t>> keys;
@@ -9622,17 +9622,17 @@ void check_prompts(std::span<const std::type_identity_t<Prompt>> prompts) {
 
 namespace coho::inline v0_1 {
 
-/// Prompts with responses that were sampled from the policy, by whatever program: what `update` of the on-policy
-/// drivers takes. Only `prompts` and `responses` are required.
+/// Prompts with responses that were sampled from the policy, by any program: the argument of `update` of the on-policy
+/// drivers. Only `prompts` and `responses` are required.
 ///
 ///     coho::sampled_rollouts rollouts{.prompts = prompts, .responses = responses, .scores = scores};
 ///     trainer.update(rollouts);
 struct sampled_rollouts {
   std::vector<rl_prompt> prompts{};      ///< keys are unique: they order the minibatches
   packed<token> responses{};             ///< one per prompt, at least one token each, end tokens included
-  std::vector<std::uint8_t> finished{};  ///< 0 where the length limit cut the response; empty: all are finished
-  std::vector<double> log_probs{};   ///< the sampler's, laid out as `responses.values`, nats; empty: they are not known
-  std::vector<std::string> texts{};  ///< of the responses, for the reward model; empty: decoded from the tokens
+  std::vector<std::uint8_t> finished{};  ///< 0 where the length limit cut the response; empty: all finished
+  std::vector<double> log_probs{};       ///< the sampler's, laid out as `responses.values`, nats; empty: unknown
+  std::vector<std::string> texts{};      ///< of the responses, for the reward model; empty: decoded from the tokens
   /// One per response, in place of the reward model's (normalisation and bonuses still apply); empty: the model is
   /// asked.
   std::vector<double> scores{};
@@ -9658,8 +9658,8 @@ struct sampled_rollouts {
   }
 };
 
-/// Throws `argument_error` when rollouts cannot be trained on: prompts as in `check_prompts`, counts that differ, empty
-/// responses, numbers that are not finite.
+/// Throws `argument_error` when rollouts are unusable: prompts as in `check_prompts`, counts that differ, empty
+/// responses, non-finite numbers.
 template <std::same_as<sampled_rollouts> Rollouts = sampled_rollouts>
 void check_rollouts(const std::type_identity_t<Rollouts>& rollouts) {
   check_prompts(detail::span_of(rollouts.prompts));
@@ -9703,10 +9703,10 @@ namespace coho::inline v0_1 {
 
 /// Options of `token_sampler`.
 struct token_sampling_options {
-  double temperature = 1.0;     ///< 0 takes the most probable token; the lowest id of equals
+  double temperature = 1.0;     ///< 0 takes the most probable token; among equals the lowest id
   std::size_t top_k = 0;        ///< only the k most probable tokens; 0 is off
-  double top_p = 1.0;           ///< only the smallest set of most probable tokens that holds this much; 1 is off
-  std::vector<token> banned{};  ///< never sampled, and left out of every probability
+  double top_p = 1.0;           ///< only the smallest set of most probable tokens with this total probability; 1 is off
+  std::vector<token> banned{};  ///< never sampled, and excluded from every probability
 };
 
 /// A sampled token.
@@ -9725,7 +9725,7 @@ struct sampled_token {
 /// one sampler. Exponentials are taken in the logits' number type, 64 at a time; their sums are added in double.
 /// Construction throws `option_error` unless temperature >= 0 is finite, 0 < top_p <= 1 and banned ids are not
 /// negative. The call throws `argument_error` if no token is allowed, or the logits hold NaN or +infinity; −infinity is
-/// probability 0. `token_sampler` is that of float logits.
+/// probability 0. `token_sampler` is the one for float logits.
 ///
 ///     coho::token_sampler sampler({.temperature = 0.7});
 ///     auto [id, log_prob] = sampler(logits, random);
@@ -9756,7 +9756,7 @@ class basic_token_sampler {
     return {id, log_prob(logits[static_cast<std::size_t>(id)], all)};
   }
 
-  /// log p of a given token, with the same arithmetic as sampling: equal to the last bit for equal logits. −infinity
+  /// log p of a given token, with the same arithmetic as sampling: bit-identical for equal logits. −infinity
   /// for a banned one. Throws `argument_error` for an id outside the logits.
   double log_prob(std::span<const Logit> logits, token id) const {
     require_argument(id >= 0 && static_cast<std::size_t>(id) < logits.size(),
@@ -9808,7 +9808,7 @@ class basic_token_sampler {
     out.highest = -std::numeric_limits<Logit>::infinity();
     for_each_run(0, logits.size(), [&](std::size_t begin, std::size_t end) {
       const Eigen::Map<const array> run(logits.data() + begin, static_cast<Eigen::Index>(end - begin));
-      // A NaN that the maximum passes over is found in the sum.
+      // A NaN that the maximum misses shows up in the sum.
       out.highest = std::max(out.highest, run.maxCoeff());
     });
     require_argument(!logits.empty() && std::isfinite(out.highest),
@@ -9832,8 +9832,8 @@ class basic_token_sampler {
                        block_sum += static_cast<double>(x.sum());
                      }
                    });
-      // Vectorised exponentials end at about 1e-38 instead of 0: too little to change a total of 1 and more, but a
-      // block of nothing else must not be drawn.
+      // Vectorised exponentials end at about 1e-38 instead of 0: too little to change a total of 1 or more, but a
+      // block of such tokens only must not be drawn.
       out.blocks[b] = block_sum = block_sum < 1e-30 ? 0.0 : block_sum;
       out.total += block_sum;
     }
@@ -9874,7 +9874,7 @@ class basic_token_sampler {
     std::size_t b = 0;
     const std::size_t blocks = (logits.size() + all.block - 1) / all.block;
     while (b + 1 < blocks && left >= all.blocks[b]) left -= all.blocks[b++];
-    while (all.blocks[b] <= 0) --b;  // only rounding at the very end leads past the last block with any mass
+    while (all.blocks[b] <= 0) --b;  // only rounding at the very end goes past the last block with mass
     token chosen = -1;
     bool done = false;
     for_each_run(b * all.block, std::min(logits.size(), (b + 1) * all.block), [&](std::size_t begin, std::size_t end) {
@@ -9892,17 +9892,17 @@ class basic_token_sampler {
   struct candidate {
     Logit logit;
     token id;
-    /// More probable first, the lower id first of equals.
+    /// More probable first, equal ones by ascending id.
     friend bool operator<(const candidate& a, const candidate& b) noexcept {
       return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
     }
   };
 
   token draw_truncated(std::span<const Logit> logits, const sums& all, rng& random) const {
-    // Without top-k, the tokens below total·(1 − p)/V hold less than 1 − p together: none is in the nucleus.
+    // Without top-k, the tokens below total·(1 − p)/V hold less than 1 − p in total: none is in the nucleus.
     const bool by_k = options_.top_k != 0 && options_.top_k < logits.size();
     const double floor = all.total * (1 - options_.top_p) / static_cast<double>(logits.size());
-    // Half of it leaves room for rounding.
+    // Half the bound leaves room for rounding.
     const Logit lowest = by_k ? top_k_bound(logits, all)
                               : all.highest + static_cast<Logit>(std::log(0.5 * floor) / inverse_temperature_);
     std::vector<candidate> kept;
@@ -10590,7 +10590,7 @@ namespace coho::inline v0_1 {
 
 /// The bytes of every rank on each rank, in rank order. All ranks must call it together; a rank may have none.
 ///
-/// Uses only the sum that a communicator has: each rank writes its bytes, six per double so that the sum is exact,
+/// Uses only a communicator's sum: each rank writes its bytes, six per double so that the sum is exact,
 /// where the others have zeros.
 ///
 ///     std::vector<std::vector<std::uint8_t>> all = coho::all_gather(mine, ranks);
@@ -10697,11 +10697,11 @@ namespace coho::inline v0_1 {
 ///
 ///     void on_step_begin(std::uint64_t step);
 ///     void on_rollouts(const trajectory_batch&);         PPO: after shaping, whitening and advantages
-///     void on_minibatch(const minibatch_statistics&);    after each optimizer step (of each driver its own type)
-///     void on_step_end(const ppo_statistics&);           of each driver its own statistics
+///     void on_minibatch(const minibatch_statistics&);    after each optimizer step (each driver has its own type)
+///     void on_step_end(const ppo_statistics&);           each driver has its own statistics
 ///     bool stop_requested();                             asked after each step by `run` and `fit`
 ///
-/// A callback that has none of them is a compile error, since it is a misspelt one.
+/// A callback with none of them is a compile error, to catch misspelt names.
 namespace notify {
 
 /// Calls `Hook` with an argument on each callback that has it.
@@ -10747,7 +10747,7 @@ struct step_end_hook {
 };
 inline constexpr hook_fn<step_end_hook> step_end{};
 
-/// Whether a callback on any rank wants to stop: the same answer on all ranks.
+/// Whether a callback on any rank requests a stop: the same answer on all ranks.
 struct stop_fn {
   template <communicator Communicator, class... Callbacks>
   bool operator()(Communicator& ranks, Callbacks&... callbacks) const {
@@ -10954,7 +10954,7 @@ class learning_rate_schedule {
 
 namespace coho::inline v0_1 {
 
-/// Where the log-probabilities come from that the ratios divide by.
+/// Where the denominators of the ratios come from.
 enum class old_log_prob_source {
   recomputed,  ///< a pass of the policy over the rollouts: ratios of the first minibatch are exactly 1
   recorded,    ///< by the sampler as it sampled: one pass less; differences between sampler and policy enter the ratios
@@ -10964,7 +10964,7 @@ constexpr auto option_names(old_log_prob_source) { return std::array{"recomputed
 
 namespace detail {
 
-/// The options that PPO and the group-relative trainers share.
+/// The options shared by PPO and the group-relative trainers.
 template <class Visitor, class... Options>
 void describe_policy_training(Visitor& visit, Options&... o) {
   visit({"seed", "of all random numbers"}, o.seed...);
@@ -10998,10 +10998,10 @@ void describe_policy_training(Visitor& visit, Options&... o) {
   visit({"micro_batch", "forwards of an update; does not change the result"}, o.micro_batch...);
 }
 
-/// What holds between them.
+/// The constraints between them.
 template <class Options>
 void check_policy_training(const Options& o, const std::string& prefix) {
-  // Ratios and KL are of the tempered softmax over all tokens: what is sampled must be drawn from just that.
+  // Ratios and KL are of the tempered softmax over all tokens: samples must be drawn from exactly that.
   require_option(o.generation.temperature > 0, prefix + "generation.temperature", o.generation.temperature,
                  "greater than 0: a greedy response was not drawn from the policy");
   require_option(o.generation.top_p == 1, prefix + "generation.top_p", o.generation.top_p,
@@ -11013,7 +11013,7 @@ void check_policy_training(const Options& o, const std::string& prefix) {
   require_option(o.reduction.token_normalizer == 0 && o.reduction.sequence_normalizer == 0,
                  prefix + "reduction.token_normalizer", o.reduction.token_normalizer,
                  "0, as sequence_normalizer: the driver counts");
-  // What has no effect is not to be taken for one.
+  // Reject options that would silently have no effect.
   require_option(o.reduction.fixed_length == 0 || o.reduction.kind == reduction::fixed_length,
                  prefix + "reduction.fixed_length", o.reduction.fixed_length, "0 unless the kind is fixed_length");
   const Options defaults{};
@@ -11025,7 +11025,7 @@ void check_policy_training(const Options& o, const std::string& prefix) {
                  "left as it is, or adaptive_kl.initial, where adaptive_kl is set");
 }
 
-/// `option_error` where a caller's own KL controller leaves these without effect.
+/// `option_error` where a caller's own KL controller makes these ineffective.
 template <class Options>
 void require_no_kl_options(const Options& o) {
   const auto reason = "left as it is where a KL controller is given";
@@ -11040,37 +11040,37 @@ struct ppo_options {
   std::uint64_t seed = 0;
   generation_options generation{};
   old_log_prob_source old_log_probs = old_log_prob_source::recomputed;
-  /// With recomputed log-probabilities: importance weights that correct a sampler of other kernels or precision.
+  /// With recomputed log-probabilities: importance weights that correct for a sampler with other kernels or precision.
   std::optional<importance_weights_options> sampler_correction{};
 
   normalize_options normalization{};  ///< of the reward model's scores, before bonuses
-  /// What a response earns whose text is blank (`is_blank`); without a decoder no response is known to be empty.
+  /// The reward of a response whose text is blank (`is_blank`); without a decoder no response counts as empty.
   empty_response_rule empty_responses = empty_response_rule::lowest;
   shaping_options shaping{};                         ///< its `kl_coefficient` is β unless `adaptive_kl` is set
   std::optional<adaptive_kl_options> adaptive_kl{};  ///< β follows the KL
-  /// Lays responses out padded to max_new_tokens while rewards are shaped and advantages estimated, as the released
-  /// code does: then `shaping.placement` and the whitening's `all_positions` can reach padding, whose values and KL
+  /// Pads responses to max_new_tokens while rewards are shaped and advantages estimated, like the released
+  /// code: then `shaping.placement` and the whitening's `all_positions` can reach padding, whose values and KL
   /// count as 0.
   bool padded_layout = false;
   gae_options gae{};
   bool whiten_advantages = true;
   whiten_options advantage_whitening{};
 
-  std::size_t minibatch_size = 0;  ///< sequences an optimizer step, over all ranks; 0: the whole step's rollouts
+  std::size_t minibatch_size = 0;  ///< sequences per optimizer step, over all ranks; 0: the whole step's rollouts
   minibatch_scope scope = minibatch_scope::global;
   std::uint64_t epochs = 2;
   ppo_clip_options policy_clip{};
   value_clip_options value_clip{};
   double value_coefficient = 0.1;
-  double kl_loss_coefficient = 0;   ///< of a KL penalty as a term of the loss, beside or instead of that of the reward
+  double kl_loss_coefficient = 0;   ///< of a KL penalty in the loss, in addition to or instead of that in the reward
   kl_loss_options kl_loss{};        ///< its estimator
   double entropy_coefficient = 0;   ///< > 0 needs a policy whose forward returns `entropy`
   reduction_options reduction{};    ///< kind and fixed_length (0: max_new_tokens); the normalizers are the driver's
   double gradient_norm_clip = 1;    ///< 0: off
   bool joint_gradient_norm = true;  ///< one norm over policy and value model, or one each
-  learning_rate_options learning_rate{.peak = 2e-5};  ///< steps once a PPO step
-  double value_learning_rate_factor = 1;              ///< for a value optimizer of its own
-  std::uint64_t value_warmup_steps = 0;               ///< first PPO steps that update the value model alone
+  learning_rate_options learning_rate{.peak = 2e-5};  ///< steps once per PPO step
+  double value_learning_rate_factor = 1;              ///< for a separate value optimizer
+  std::uint64_t value_warmup_steps = 0;               ///< first PPO steps, which update only the value model
   double target_kl =
       0;  ///< > 0: a minibatch whose approximate KL exceeds this is not applied and ends the PPO step's updates
 
@@ -11090,7 +11090,7 @@ struct ppo_options {
     return o;
   }
   /// As the released scripts run it: temperature 0.7, β 0.01, five warm-up steps, the code's shaping; empty responses
-  /// are scored as any.
+  /// are scored like any other.
   template <class = void>
   static ppo_options salmon_code() {
     ppo_options o = paper();
@@ -11120,7 +11120,7 @@ struct ppo_options {
   }
   void check_together(const std::string& prefix) const { detail::check_policy_training(*this, prefix); }
 
-  /// Throws `option_error` for the first option that is out of its range, or has no effect beside the others.
+  /// Throws `option_error` for the first option that is out of its range, or has no effect with the others.
   template <class = void>
   void validate() const {
     coho::validate(*this);
@@ -11133,8 +11133,8 @@ struct ppo_options {
 
 namespace coho::inline v0_1 {
 
-/// Takes over what a model returned. Throws `argument_error` when its length is not the expected one or a number in it
-/// is not finite: what came from a model is checked once, here, so that no NaN travels further.
+/// Takes over a model's output. Throws `argument_error` when its length is not the expected one or a number in it
+/// is not finite: model outputs are checked once, here, so that no NaN spreads.
 struct lift_output_fn {
   template <number_range Range>
   Eigen::ArrayXd operator()(const Range& range, std::size_t expected, std::string_view what) const {
@@ -11200,7 +11200,7 @@ struct evaluate_values_fn {
 };
 inline constexpr evaluate_values_fn evaluate_values{};
 
-/// The tokens of each query, as far as they are given.
+/// The tokens of each query, where given.
 template <class = void>
 std::vector<std::size_t> query_lengths(std::span<const reward_query> queries) {
   std::vector<std::size_t> out(queries.size());
@@ -11236,39 +11236,39 @@ inline constexpr evaluate_scores_fn evaluate_scores{};
 
 namespace coho::inline v0_1 {
 
-/// Stands for a decoder where there is none: reward queries then hold tokens and no response text.
+/// Placeholder for a missing decoder: reward queries then hold tokens and no response text.
 struct no_decoder_type {};
 inline constexpr no_decoder_type no_decoder{};
 
-/// Stands for a bonus where there is none.
+/// Placeholder for a missing bonus.
 struct no_bonus_type {
   double operator()(const reward_query&) const noexcept { return 0; }
   std::array<reward_part, 0> parts(const reward_query&) const noexcept { return {}; }
 };
 inline constexpr no_bonus_type no_bonus{};
 
-/// Stands for a value model where there is none: advantages then need another baseline.
+/// Placeholder for a missing value model: advantages then need another baseline.
 struct no_value_type {};
 inline constexpr no_value_type no_value{};
 
-/// Stands for a sampler where the policy samples.
+/// Placeholder for the sampler where the policy samples.
 struct no_sampler_type {};
 inline constexpr no_sampler_type no_sampler{};
 
-/// Stands for a reward model where the scores of all rollouts are known: the driver then has `update`, but not `step`.
+/// Placeholder for a reward model where all rollouts have scores: the driver then has `update`, but not `step`.
 struct no_reward_type {};
 inline constexpr no_reward_type no_reward{};
 
-/// What PPO works on, by reference: the caller keeps everything alive. The types are deduced.
+/// The models that PPO works on, by reference: the caller keeps everything alive. The types are deduced.
 ///
 /// - `policy`: differentiable_policy, trainable; for `step` a causal_lm unless there is a `sampler`.
 /// - `reference`: policy (frozen).
 /// - `value`: differentiable_value_model, trainable; it may be the same object as the policy.
-/// - `reward`: reward_model, or `no_reward` where every rollout comes with its score.
+/// - `reward`: reward_model, or `no_reward` where every rollout has a score.
 /// - `optimizer` steps the policy. `value_optimizer` steps the value model; the same object as `optimizer` (the
-///   default) says that it holds the parameters of both and is stepped once.
+///   default) means that it holds the parameters of both and is stepped once.
 /// - `decoder`: `decode(std::span<const token>)` or callable with it, returns the text that reward models see (where a
-///   response ends and whether stop strings show is the decoder's business).
+///   response ends and whether stop strings show is up to the decoder).
 /// - `bonus`: symbolic rewards, `double(const reward_query&)`, added to the normalised score. With `parts(query)`, a
 ///   range of reward_part whose values add up to the same, the rollouts' `breakdowns` hold each part by its name.
 /// - `sampler`: answers the prompts in place of the policy.
@@ -11292,7 +11292,7 @@ struct ppo_models {
 };
 
 #if defined(__clang__) && __clang_major__ < 17
-// clang 16 deduces no aggregate's template arguments. With this it does, from the members in their order, not by name.
+// clang 16 deduces no aggregate's template arguments. With this it does, from members in order, not by name.
 template <class... Models>
 ppo_models(Models&...) -> ppo_models<Models...>;
 #endif
@@ -11307,7 +11307,7 @@ concept decoding = std::is_same_v<std::remove_const_t<Decoder>, no_decoder_type>
                      { d(tokens) } -> std::convertible_to<std::string>;
                    };
 
-/// Whether there is a decoder: without one all texts are empty strings, which says nothing about the responses.
+/// Whether there is a decoder: without one all texts are empty strings, which carry no information on the responses.
 template <class Decoder>
 inline constexpr bool decodes = !std::is_same_v<std::remove_cvref_t<Decoder>, no_decoder_type>;
 
@@ -11325,7 +11325,7 @@ std::string decode_with(Decoder& decoder, std::span<const token> tokens) {
 template <class Model, class StandIn>
 inline constexpr bool stands_for = std::is_same_v<std::remove_cvref_t<Model>, StandIn>;
 
-/// What samples: the policy unless there is a sampler.
+/// The sampler if there is one, else the policy.
 template <class Models>
 auto& sampler_of(const Models& models) {
   if constexpr (requires { requires !stands_for<decltype(models.sampler), no_sampler_type>; }) {
@@ -11362,7 +11362,7 @@ struct check_models<
     static_assert(bonus, "coho::ppo_models: the bonus is not callable with a const reward_query& or returns no number");
     return true;
   }
-  // What `step` needs beside what `update` does.
+  // What `step` needs in addition to `update`.
   static consteval bool passed_for_steps() {
     if constexpr (stands_for<Sampler, no_sampler_type>) require_causal_lm<Policy>();
     static_assert(!stands_for<Reward, no_reward_type>,
@@ -11371,7 +11371,7 @@ struct check_models<
   }
 };
 
-/// The first errors of a driver with models that do not fit.
+/// The first errors of a driver whose models do not fit.
 template <class Models>
 consteval bool require_ppo_models() {
   return check_models<Models>::passed();
@@ -11391,7 +11391,7 @@ consteval bool require_models_of_steps() {
 
 namespace coho::inline v0_1 {
 
-/// One number for each phase of a PPO step, on this rank.
+/// One number per phase of a PPO step, on this rank.
 struct ppo_phases {
   double generation = 0;
   double policy = 0;  ///< recomputing old log-probabilities
@@ -11403,20 +11403,20 @@ struct ppo_phases {
 };
 
 /// What one step of PPO, or of a group-relative trainer, did. Over all ranks unless said otherwise; means over tokens
-/// weigh each response token alike.
+/// weight each response token equally.
 struct ppo_statistics {
   std::uint64_t step = 0;
   double sequences = 0, tokens = 0;            ///< rollouts and their response tokens
   double score_mean = 0, score_deviation = 0;  ///< of the reward model, as it gave them
-  double reward_mean = 0;         ///< a sequence: normalised score and bonuses, or what an empty response earns
-  double shaped_reward_mean = 0;  ///< a sequence: sum of the token rewards, KL penalty included
+  double reward_mean = 0;         ///< per sequence: normalised score and bonuses, or the empty response's reward
+  double shaped_reward_mean = 0;  ///< per sequence: sum of the token rewards, KL penalty included
   double kl_sequence = 0;         ///< mean of Σ_t log π − log π_ref, nats
   double kl_token = 0;
   double kl_coefficient = 0;  ///< β of this step
   double length_mean = 0;     ///< response tokens
-  double unfinished = 0;      ///< share of responses cut at the limit
-  double empty = 0;           ///< share of responses without any text; 0 without a decoder
-  /// |log π_sampler − log π_old| a token; 0 where the recorded ones are used, NaN where they are not known.
+  double unfinished = 0;      ///< fraction of responses cut at the limit
+  double empty = 0;           ///< fraction of responses without any text; 0 without a decoder
+  /// |log π_sampler − log π_old| per token; 0 where the recorded ones are used, NaN where unknown.
   double sampler_difference_mean = 0;
   double sampler_difference_max = 0;
   double explained_variance = 0;  ///< 1 − Var(R − V) / Var(R), values before the update; 0 where Var(R) is 0
@@ -11425,16 +11425,16 @@ struct ppo_statistics {
   double kl_loss = 0;  ///< the KL penalty of the loss, before its coefficient; 0 without one
   double clip_fraction = 0, value_clip_fraction = 0;
   double approximate_kl = 0;         ///< between the rollouts' policy and the updated one
-  double first_ratio_deviation = 0;  ///< max |π / π_old − 1| of the first minibatch: 0 but for numerical noise
+  double first_ratio_deviation = 0;  ///< max |π / π_old − 1| of the first minibatch: 0 except for numerical noise
   double gradient_norm = 0;          ///< mean over the optimizer steps, before clipping
   double learning_rate = 0;
   std::uint64_t optimizer_steps = 0;
-  double uniform_groups = 0;                   ///< group-relative: share of groups whose rewards are all equal
+  double uniform_groups = 0;                   ///< group-relative: fraction of groups whose rewards are all equal
   bool stopped_by_kl = false;                  ///< target_kl ended the updates early
   ppo_phases phase_seconds{}, phase_tokens{};  ///< this rank
 };
 
-/// What one minibatch of a PPO step did, over all ranks.
+/// The results of one minibatch of a PPO step, over all ranks.
 struct minibatch_statistics {
   std::uint64_t step = 0, epoch = 0, minibatch = 0;
   double tokens = 0, sequences = 0;
@@ -11445,7 +11445,7 @@ struct minibatch_statistics {
   bool applied = true;         ///< false: over target_kl
 };
 
-/// What a checkpoint has to hold beside models and optimizers: with it a resumed run equals an uninterrupted one.
+/// The checkpoint state besides models and optimizers: with it a resumed run equals an uninterrupted one.
 /// Random streams are functions of (seed, step, key), the learning rate of the step.
 struct ppo_state {
   std::uint64_t step = 0;
@@ -11460,11 +11460,11 @@ struct ppo_state {
 
 namespace coho::inline v0_1 {
 
-/// What responses are sampled and scored with, by reference: the members of `ppo_models` that sampling and scoring
+/// The models that sample and score responses, by reference: the members of `ppo_models` that sampling and scoring
 /// need, for measurements without a driver. The types are deduced.
 template <class Policy, class Reward, class Decoder = const no_decoder_type, class Bonus = const no_bonus_type>
 struct scoring_models {
-  Policy& policy;  ///< a sampler is enough
+  Policy& policy;  ///< a sampler suffices
   Reward& reward;
   Decoder& decoder = no_decoder;
   Bonus& bonus = no_bonus;
@@ -11508,7 +11508,7 @@ sampled_rollouts take_generation(Generation sampled, std::span<const rl_prompt> 
   return out;
 }
 
-/// Of the response texts: those that are blank. Without texts no response is known to be.
+/// Flags of the blank response texts. Without texts no response counts as blank.
 template <class = void>
 std::vector<std::uint8_t> blank_texts(const std::vector<std::string>& texts, bool known) {
   std::vector<std::uint8_t> out;
@@ -11521,7 +11521,7 @@ Eigen::ArrayXd array_of_numbers(const std::vector<double>& numbers) {
   return Eigen::Map<const Eigen::ArrayXd>(numbers.data(), static_cast<Eigen::Index>(numbers.size()));
 }
 
-/// Rollouts with their texts, and with what is known of them; nothing is evaluated.
+/// Rollouts with their texts and given values; nothing is evaluated.
 template <class Decoder>
 trajectory_batch trajectories_of(sampled_rollouts sampled, Decoder& decoder) {
   trajectory_batch out;
@@ -11571,7 +11571,7 @@ struct sample_rollouts_fn {
 };
 inline constexpr sample_rollouts_fn sample_rollouts{};
 
-/// Scores rollouts: fills in `model_scores` (those that the rollouts brought stay), `breakdowns` and
+/// Scores rollouts: fills in `model_scores` (scores that the rollouts carry are kept), `breakdowns` and
 /// `sequence_rewards`, the last without the rule for empty responses. Throws argument_error for scores and bonuses that
 /// are not finite, and where there are neither scores nor a reward model.
 struct score_rollouts_fn {
@@ -11600,8 +11600,8 @@ struct score_rollouts_fn {
 };
 inline constexpr score_rollouts_fn score_rollouts{};
 
-/// Samples a response to each prompt, decodes it, and asks reward model and bonus about it. For measurements;
-/// `collect_rollouts` does the same, and evaluates the models that are trained too.
+/// Samples a response to each prompt, decodes it, and scores it by reward model and bonus. For measurements;
+/// `collect_rollouts` does the same and also evaluates the trained models.
 ///
 ///     const auto rollouts = coho::sample_and_score(coho::scoring_models{.policy = policy, .reward = reward}, prompts,
 ///                                                  {.max_new_tokens = 64}, coho::rng(1));
@@ -11625,7 +11625,7 @@ inline constexpr sample_and_score_fn sample_and_score{};
 
 namespace coho::inline v0_1::detail {
 
-/// Seconds since the last lap, by a clock that nobody sets where there is one. (<chrono> costs each file that includes
+/// Seconds since the last lap, by a monotonic clock where there is one. (<chrono> costs each file that includes
 /// a driver a tenth of a second.)
 class stopwatch {
  public:
@@ -11654,9 +11654,9 @@ class stopwatch {
 
 namespace coho::inline v0_1 {
 
-/// What the models say about rollouts, up to the sequence rewards. Adds to the phases' seconds and tokens. Throws
-/// `argument_error` for rollouts that do not fit (`check_rollouts`), and where the options need log-probabilities of
-/// the sampler that are not there.
+/// The models' outputs for rollouts, up to the sequence rewards. Adds to the phases' seconds and tokens. Throws
+/// `argument_error` for rollouts that do not fit (`check_rollouts`), and where the options need the sampler's
+/// log-probabilities and they are missing.
 struct evaluate_rollouts_fn {
   template <class... Types>
   trajectory_batch operator()(const ppo_models<Types...>& models, sampled_rollouts sampled, const ppo_options& options,
@@ -11705,7 +11705,7 @@ struct evaluate_rollouts_fn {
 };
 inline constexpr evaluate_rollouts_fn evaluate_rollouts{};
 
-/// The first half of a PPO step: `sample_rollouts` by the sampler, or by the policy where there is none, then
+/// The first half of a PPO step: `sample_rollouts` by the sampler, or by the policy if there is none, then
 /// `evaluate_rollouts`.
 struct collect_rollouts_fn {
   template <class... Types>
@@ -11722,11 +11722,11 @@ inline constexpr collect_rollouts_fn collect_rollouts{};
 
 namespace detail {
 
-/// Fills in what the rollouts say. All ranks call together.
+/// Fills in the statistics of the rollouts. All ranks call together.
 template <std::same_as<trajectory_batch> Rollouts, class Communicator>
 void describe_rollouts(const Rollouts& r, Communicator& ranks, ppo_statistics& out) {
   const Eigen::ArrayXd kl = r.old_log_probs - r.reference_log_probs;
-  // Not a number where the sampler's log-probabilities are not known, and then on all ranks.
+  // NaN where the sampler's log-probabilities are unknown, and then on all ranks.
   const Eigen::ArrayXd difference =
       r.recorded_log_probs.size() == r.old_log_probs.size()
           ? Eigen::ArrayXd((r.recorded_log_probs - r.old_log_probs).abs())
@@ -11869,15 +11869,15 @@ inline constexpr gradient_step_fn gradient_step{};
 namespace coho::inline v0_1 {
 
 /// A prompt with a chosen and a rejected response. With a loss that judges responses one by one (KTO) either may be
-/// empty: then `chosen` alone is a desirable response, `rejected` alone an undesirable one.
+/// empty: a single `chosen` is a desirable response, a single `rejected` an undesirable one.
 struct direct_preference_example {
   std::vector<token> prompt{}, chosen{}, rejected{};
   double weight = 1;  ///< at least 0
-  /// log π_ref of the responses where they are known (`add_reference_log_probs`): then the reference is not evaluated.
+  /// log π_ref of the responses, if known (`add_reference_log_probs`): then the reference is not evaluated.
   std::optional<double> reference_chosen{}, reference_rejected{};
 };
 
-/// Stands for a reference policy where the loss needs none.
+/// Placeholder for a reference policy where the loss needs none.
 struct no_reference_type {};
 inline constexpr no_reference_type no_reference{};
 
@@ -11890,13 +11890,13 @@ Eigen::ArrayXd response_log_probs(Model& model, const token_batch& batch, const 
   return sequence_sums(evaluate_log_probs(model, batch, limits, what), batch.responses.offsets);
 }
 
-/// How many responses an example has.
+/// The number of responses of an example.
 template <class = void>
 double responses_in(const direct_preference_example& example) {
   return static_cast<double>(!example.chosen.empty()) + static_cast<double>(!example.rejected.empty());
 }
 
-/// Throws `argument_error` for an example that cannot be learned from; `number` is its place in the batch.
+/// Throws `argument_error` for an unusable example; `number` is its position in the batch.
 template <class = void>
 void check_example(const direct_preference_example& example, std::size_t number, bool needs_pairs) {
   const std::string name = "preference example " + std::to_string(number);
@@ -11906,8 +11906,8 @@ void check_example(const direct_preference_example& example, std::size_t number,
                    name + (needs_pairs ? " has an empty response: this loss compares two" : " has no response"));
 }
 
-/// What KTO's baseline is estimated from: the prompts of the examples first, first + stride, …, each with the response
-/// to the next example of the batch. Examples of weight 0 or without a response are not there.
+/// The pairs of KTO's baseline: the prompts of the examples first, first + stride, …, each with the response
+/// to the next example of the batch. Examples of weight 0 or without a response are left out.
 template <class = void>
 token_batch mismatched_responses(std::span<const direct_preference_example> batch, std::size_t first,
                                  std::size_t stride) {
@@ -11965,11 +11965,11 @@ inline constexpr add_reference_log_probs_fn add_reference_log_probs{};
 
 namespace coho::inline v0_1 {
 
-/// example_source: examples that `fit` fetches batch by batch, where there are more of them than memory holds. A span
+/// example_source: examples that `fit` fetches batch by batch, when they exceed memory. A span
 /// of examples in memory needs none.
 ///  (1) `s.size()`, the number of examples, the same on all ranks;
-///  (2) `s.load(indices)` with a `std::span<const std::size_t>` returns the examples of these indices in their order, as
-///      a contiguous range of `Example`. What they refer to stays valid until the next call.
+///  (2) `s.load(indices)` with a `std::span<const std::size_t>` returns the examples at these indices in order, as
+///      a contiguous range of `Example`. Data they refer to stays valid until the next call.
 template <class Source, class Example>
 concept example_source = requires(Source& s, std::span<const std::size_t> indices) {
   { s.size() } -> std::convertible_to<std::size_t>;
@@ -11993,7 +11993,7 @@ consteval bool require_example_source() {
 
 namespace detail {
 
-/// Examples in memory as a source. All ranks have all of them.
+/// Examples in memory as a source. Every rank has all of them.
 template <class Example>
 class span_source {
  public:
@@ -12024,7 +12024,7 @@ inline constexpr bool in_memory<span_source<Example>> = true;
 
 namespace coho::inline v0_1::detail {
 
-/// The options that the trainers over fixed data share. `examples`: what a batch counts ("pairs").
+/// The options shared by the trainers over fixed data. `examples`: the unit of a batch ("pairs").
 template <class Visitor, class... Options>
 void describe_fit_options(Visitor& visit, std::string_view examples, Options&... o) {
   visit({"learning_rate", "one step of the schedule per optimizer step"}, o.learning_rate...);
@@ -12044,7 +12044,7 @@ namespace coho::inline v0_1 {
 
 struct direct_preference_options {
   learning_rate_options learning_rate{.peak = 5e-7};
-  std::size_t batch_size = 64;  ///< examples an optimizer step, over all ranks
+  std::size_t batch_size = 64;  ///< examples per optimizer step, over all ranks
   batch_limits micro_batch{};   ///< what one forward may hold; `sequences` counts examples, two responses each
   std::uint64_t epochs = 1;
   double gradient_norm_clip = 1;  ///< 0: off
@@ -12057,9 +12057,9 @@ struct direct_preference_options {
 struct direct_preference_statistics {
   std::uint64_t step = 0, epoch = 0;
   double loss = 0;
-  double accuracy = 0;           ///< share of examples whose implicit rewards are ordered as the labels are
+  double accuracy = 0;           ///< fraction of examples whose implicit rewards are ordered like the labels
   double reward_difference = 0;  ///< mean difference of the implicit rewards
-  /// Mean log π of whole responses, nats, over the responses that there are in examples of weight > 0.
+  /// Mean log π of whole responses, nats, over the responses present in examples of weight > 0.
   double chosen_log_prob = 0, rejected_log_prob = 0;
   double kl_baseline = 0;  ///< of KTO
   double examples = 0;     ///< over all ranks
@@ -12218,7 +12218,7 @@ class shard_sums {
 
 // ---- coho/train/steps/loops.hpp
 
-/// The outer loops that trainers share. For writers of drivers.
+/// The outer loops that trainers share. For authors of drivers.
 namespace coho::inline v0_1::detail {
 
 /// 0, 1, …, count − 1.
@@ -12229,8 +12229,8 @@ std::vector<std::size_t> all_indices(std::size_t count) {
   return out;
 }
 
-/// The steps that are left of `epochs` passes over `size` examples, the same on all ranks. `step(batch, epoch)` makes
-/// one with the examples of these indices, those of all ranks, and returns its statistics. Ends early when a callback
+/// The remaining steps of `epochs` passes over `size` examples, the same on all ranks. `step(batch, epoch)` makes
+/// one with the examples at these indices, of all ranks, and returns its statistics. Ends early when a callback
 /// requests it.
 template <class Options, class Communicator, class Step, class... Callbacks>
 auto fit_source(std::size_t size, const Options& options, const std::uint64_t& made, Communicator& ranks, Step step,
@@ -12245,8 +12245,8 @@ auto fit_source(std::size_t size, const Options& options, const std::uint64_t& m
   return history;
 }
 
-/// A batch whose examples are not loaded yet: which shard works on which, and the indices that this rank has to load,
-/// to which the shards then refer.
+/// A batch whose examples are not loaded yet: the assignment to shards, and the indices that this rank has to load,
+/// to which the shards refer.
 struct loading_plan {
   work_plan work;
   std::vector<std::size_t> mine;
@@ -12284,7 +12284,7 @@ void require_seed(std::uint64_t saved, std::uint64_t mine) {
                    "the saved run had the seed " + std::to_string(saved) + ", this one has " + std::to_string(mine));
 }
 
-/// Refuses a saved run whose data came in another order.
+/// Rejects a saved run whose data order differs.
 template <class Options>
 void require_same_order(const data_position& saved, const Options& options) {
   require_seed(saved.seed, options.seed);
@@ -12299,7 +12299,7 @@ void require_same_order(const data_position& saved, const Options& options) {
 
 namespace coho::inline v0_1 {
 
-/// preference_loss: what `direct_preference_trainer` minimises. coho's losses over whole responses are some (dpo_loss,
+/// preference_loss: what `direct_preference_trainer` minimises. coho's losses over whole responses qualify (dpo_loss,
 /// kto_loss, orpo_loss, simpo_loss, cpo_loss).
 ///  (1) `l.value_and_grad(log_probs, weights)`, const, with a `const preference_log_probs&` and a
 ///      `const token_weights<Eigen::ArrayXd>&` of one weight per example, returns a `preference_gradient`.
@@ -12329,7 +12329,7 @@ constexpr bool needs_reference() {
   return true;
 }
 
-/// Losses that compare two responses cannot learn from one.
+/// Losses that compare two responses cannot use a single one.
 template <class Loss>
 constexpr bool needs_pairs = !requires { requires !Loss::needs_pairs; };
 
@@ -12356,16 +12356,16 @@ preference_gradient evaluate_preference(const Loss& loss, const preference_log_p
 
 namespace coho::inline v0_1 {
 
-/// Learns a policy from preferences without a reward model: DPO in its forms, IPO, KTO, ORPO, SimPO, CPO or a loss of
-/// the caller's own, on one loop. Each step makes one forward of both responses of its examples, turns the gradient of
-/// the loss with respect to log π of whole responses into one of their tokens, and steps once. The weights of examples
+/// Trains a policy on preferences without a reward model: DPO in its forms, IPO, KTO, ORPO, SimPO, CPO or a loss of
+/// the caller's own, in one loop. Each step makes one forward of both responses of its examples, turns the gradient of
+/// the loss with respect to log π of whole responses into one for their tokens, and steps once. The weights of examples
 /// are normalised over the batch: micro-batches and ranks do not change the step.
 ///
 /// `reference`: the frozen initial policy; `no_reference` for losses without one (ORPO, SimPO, CPO) and for examples
-/// that carry its log-probs. KTO's baseline comes from each prompt with the response to the next example of this rank's
+/// that carry its log-probs. KTO's baseline pairs each prompt with the response to the next example of this rank's
 /// batch.
 ///
-/// Throws `option_error` on construction, `argument_error` for examples and outputs that do not fit, `error` when the
+/// Throws `option_error` on construction, `argument_error` for invalid examples and outputs, `error` when the
 /// gradient is not finite.
 ///
 ///     coho::direct_preference_trainer trainer{policy, initial, adam, coho::dpo_loss{{.beta = 0.1}}};
@@ -12395,13 +12395,13 @@ class direct_preference_trainer {
     validate(options_);
   }
 
-  /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).
+  /// One optimizer step on this rank's part of a batch (may be empty on some ranks, not on all).
   template <class... Callbacks>
   direct_preference_statistics step(std::span<const direct_preference_example> batch, Callbacks&&... callbacks) {
     return step_of(batch, {batch, 0, 1}, 0, callbacks...);
   }
 
-  /// The steps that are left of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
+  /// The remaining steps of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
   /// `restore`, from where the saved run was. Ends early when a callback requests it.
   template <class... Callbacks>
   std::vector<direct_preference_statistics> fit(std::span<const direct_preference_example> data,
@@ -12410,7 +12410,7 @@ class direct_preference_trainer {
     return fit_from(source, callbacks...);
   }
 
-  /// The same over examples that are fetched as they are needed. Each rank loads its part of a batch; with KTO, whose
+  /// The same over examples that are fetched as needed. Each rank loads its part of a batch; with KTO, whose
   /// baseline pairs prompts with the responses to others, the whole batch.
   template <class Source, class... Callbacks>
     requires(!std::convertible_to<Source&, std::span<const direct_preference_example>>)
@@ -12427,7 +12427,7 @@ class direct_preference_trainer {
   }
 
   direct_preference_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
-  /// Throws `argument_error` for a state of another seed or batch size: the run would not be the same.
+  /// Throws `argument_error` for a state with another seed or batch size: it would be a different run.
   void restore(const direct_preference_state& saved) {
     detail::require_same_order(saved, options_);
     step_ = saved.step;
@@ -12485,7 +12485,7 @@ class direct_preference_trainer {
     return out;
   }
 
-  // How many terms of the loss an example makes.
+  // The number of loss terms of an example.
   static double terms_of(const direct_preference_example& example) {
     if constexpr (detail::needs_pairs<Loss>) return 1;
     return detail::responses_in(example);
@@ -12555,7 +12555,7 @@ class direct_preference_trainer {
     return out;
   }
 
-  // Lengths, and what the reference says of the responses.
+  // Lengths, and the reference's log-probs of the responses.
   preference_log_probs reference_of(const std::vector<direct_preference_example>& part, const token_batch& tokens) {
     const auto n = static_cast<Eigen::Index>(part.size());
     preference_log_probs x;
@@ -12635,7 +12635,7 @@ concept value_loss_value = requires(Result& r) {
 };
 }  // namespace detail
 
-/// policy_loss: what the drivers of reinforcement learning minimise over the policy.
+/// policy_loss: the policy's objective in the reinforcement learning drivers.
 ///  (1) `l.value_and_grad(in)` with a `const policy_loss_inputs<double>&` of one number per response token, all members
 ///      given, returns an object with `value` and `d_log_probs`, a number_range of one number per token:
 ///      dL/d(log_probs). The loss ignores the members that it does not need.
@@ -12650,7 +12650,7 @@ concept policy_loss = requires(const Loss& l, const policy_loss_inputs<double>& 
 
 /// value_loss
 ///  (1) `l.value_and_grad(in)` with a `const value_loss_inputs<double>&`, all members given, returns an object with
-///      `value` and `d_values`, and perhaps `clip_fraction`.
+///      `value` and `d_values`, and optionally `clip_fraction`.
 ///  (2) As for policy_loss.
 template <class Loss>
 concept value_loss = requires(const Loss& l, const value_loss_inputs<double>& in) {
@@ -12668,17 +12668,17 @@ concept advantage_estimator = requires(const Estimator& a, const advantage_input
 };
 
 /// group_advantage_estimator
-///  (1) `a(rewards, offsets)` with a `const Eigen::ArrayXd&` of one reward a response and the offsets of the groups
-///      (group g is [offsets[g], offsets[g + 1])) returns an Eigen array of one advantage a response.
+///  (1) `a(rewards, offsets)` with a `const Eigen::ArrayXd&` of one reward per response and the offsets of the groups
+///      (group g is [offsets[g], offsets[g + 1])) returns an Eigen array of one advantage per response.
 template <class Estimator>
 concept group_advantage_estimator = requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) {
   { a(x, offsets) } -> std::convertible_to<Eigen::ArrayXd>;
 };
 
-/// Stands for the component that the options describe.
+/// Placeholder for the component that the options describe.
 struct from_options {};
 
-/// Parts of PPO that a caller replaces; those left out are built from the options.
+/// Parts of PPO that a caller can replace; those omitted are built from the options.
 ///
 ///     coho::ppo_trainer trainer{models, options, coho::ppo_components{.policy_loss = coho::gspo_loss{}}};
 template <class PolicyLoss = from_options, class ValueLoss = from_options, class Advantage = from_options,
@@ -12691,12 +12691,12 @@ struct ppo_components {
 };
 
 #if defined(__clang__) && __clang_major__ < 17
-// clang 16 deduces no aggregate's template arguments. With this it does, from the members in their order, not by name.
+// clang 16 deduces no aggregate's template arguments. With this it does, from members in order, not by name.
 template <class... Parts>
 ppo_components(Parts...) -> ppo_components<Parts...>;
 #endif
 
-/// The KL controller that options describe: adaptive if they say so, else fixed.
+/// The KL controller that the options describe: adaptive if they say so, else fixed.
 class configured_kl_controller {
  public:
   configured_kl_controller(double coefficient, const std::optional<adaptive_kl_options>& adaptive)
@@ -12740,13 +12740,13 @@ auto component_or(Component component, Make make) {
 template <class Component, class Default>
 using component_t = std::conditional_t<std::is_same_v<Component, from_options>, Default, Component>;
 
-/// A policy loss of one part of a minibatch, with what the statistics need; sums over tokens where it says so.
+/// A policy loss of one part of a minibatch, with the inputs of the statistics; sums over tokens where noted.
 struct policy_loss_terms {
   double value = 0, clipped = 0, divergence = 0;  ///< clipped tokens, Σ_t of ρ − 1 − log ρ
   Eigen::ArrayXd d_log_probs{};
 };
 
-/// How many tokens have a weight.
+/// The number of tokens of nonzero weight.
 template <class Weights>
 double real_tokens(const Weights& weights) {
   double count = 0;
@@ -12775,7 +12775,7 @@ policy_loss_terms evaluate_policy_loss(const Loss& loss, const policy_loss_input
   return out;
 }
 
-/// The same of a value loss.
+/// The same for a value loss.
 struct value_loss_terms {
   double value = 0, clipped = 0;
   Eigen::ArrayXd d_values{};
@@ -12871,7 +12871,7 @@ namespace coho::inline v0_1 {
 
 namespace detail {
 
-/// Where flat response tokens go: nowhere (length 0) or to the fronts of slots of a fixed length.
+/// Where flat response tokens go: unchanged (length 0), or to the fronts of fixed-length slots.
 struct rollout_layout {
   std::vector<std::size_t> packed_offsets, offsets;
 
@@ -12921,8 +12921,8 @@ Eigen::ArrayXd rewards_over(const rollout_layout& place, const Eigen::ArrayXd& m
                        shaping, ranks);
 }
 
-/// Advantages weighted for the difference between the sampler and the policy that is trained: for every loss that is
-/// linear in the advantage that is the same as weighting the tokens.
+/// Advantages weighted for the difference between the sampler and the trained policy: for every loss that is
+/// linear in the advantage this equals weighting the tokens.
 template <std::same_as<trajectory_batch> Rollouts>
 void correct_sampler(Rollouts& rollouts, const ppo_options& options) {
   if (!options.sampler_correction) return;
@@ -12946,7 +12946,7 @@ struct shape_rollout_rewards_fn {
 };
 inline constexpr shape_rollout_rewards_fn shape_rollout_rewards{};
 
-/// The second half: token rewards, advantages by the given estimator (default: GAE with the options'), and returns. All
+/// The second half: token rewards, advantages by the given estimator (default: GAE with the options), and returns. All
 /// ranks call together.
 struct estimate_advantages_fn {
   template <communicator Communicator>
@@ -12995,7 +12995,7 @@ namespace coho::inline v0_1 {
 
 namespace detail {
 
-/// Puts the rollouts of one batch behind those of another, member by member.
+/// Appends the rollouts of one batch to those of another, member by member.
 struct append_field {
   template <class T>
   void operator()(std::vector<T>& to, const std::vector<T>& from) const {
@@ -13089,8 +13089,8 @@ struct read_field {
   }
 };
 
-/// Rollouts of this rank's `count` sequences, each shard by itself: what a shard's passes hold does not depend on how
-/// many shards a rank has. `evaluate(begin, end)` makes those of a range of them. `count` may be 0.
+/// Rollouts of this rank's `count` sequences, shard by shard: a shard's passes do not depend on how
+/// many shards a rank has. `evaluate(begin, end)` makes those of one range. `count` may be 0.
 template <class Communicator, class Evaluate>
 trajectory_batch by_shards(std::size_t count, Communicator& ranks, Evaluate evaluate) {
   const std::size_t shards = shard_count(ranks), size = static_cast<std::size_t>(ranks.size());
@@ -13119,8 +13119,8 @@ trajectory_batch by_shards(std::size_t count, Communicator& ranks, Evaluate eval
 
 }  // namespace detail
 
-/// The rollouts of all ranks on each, in the order of the ranks: a few megabytes for hundreds of responses, against
-/// gradients of gigabytes. What follows is then computed as one process would. All ranks call together; a rank may
+/// The rollouts of all ranks on every rank, in rank order: a few megabytes for hundreds of responses, compared with
+/// gradients of gigabytes. The rest is then computed as by one process. All ranks call together; a rank may
 /// have none.
 ///
 ///     rollouts = coho::gather_rollouts(std::move(rollouts), ranks);
@@ -13279,10 +13279,10 @@ struct no_gradient_sum {
 
 namespace coho::inline v0_1 {
 
-// GCC 12 takes an enumerator of an `enum class` for one that hides `coho::leave_one_out`. It does not.
+// GCC 12 warns that this scoped enumerator hides `coho::leave_one_out`. It does not.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"
-/// What the reward of a response is compared with.
+/// The baseline that a response's reward is compared with.
 enum class group_baseline {
   mean,           ///< the group's mean: `group_relative` with `scaling` (GRPO, Dr. GRPO)
   leave_one_out,  ///< the mean of the others: `coho::leave_one_out` with `leave_one_out` (RLOO), unbiased without its
@@ -13291,7 +13291,7 @@ enum class group_baseline {
 #pragma GCC diagnostic pop
 constexpr auto option_names(group_baseline) { return std::array{"mean", "leave_one_out"}; }
 
-/// Members that ppo_options has too mean the same.
+/// Members shared with ppo_options mean the same.
 struct group_relative_trainer_options {
   std::uint64_t seed = 0;
   std::size_t group_size = 8;  ///< G: samples of each prompt; ≥ 2
@@ -13306,11 +13306,11 @@ struct group_relative_trainer_options {
   group_baseline baseline = group_baseline::mean;
   group_relative_options scaling{};       ///< of the baseline mean
   leave_one_out_options leave_one_out{};  ///< of the baseline leave_one_out
-  bool skip_uniform_groups = false;       ///< leave groups whose rewards are all equal out of the update (DAPO)
+  bool skip_uniform_groups = false;       ///< drop groups of equal rewards from the update (DAPO)
   bool whiten_advantages = false;  ///< over all real tokens of the step, after the baseline (REINFORCE++ with baseline)
   whiten_options advantage_whitening{};
 
-  std::size_t minibatch_size = 0;  ///< responses an optimizer step, over all ranks; 0: the whole step's
+  std::size_t minibatch_size = 0;  ///< responses per optimizer step, over all ranks; 0: the whole step's
   minibatch_scope scope = minibatch_scope::global;
   std::uint64_t epochs = 1;
   ppo_clip_options policy_clip{};
@@ -13336,7 +13336,7 @@ struct group_relative_trainer_options {
   static group_relative_trainer_options dr_grpo() {
     return {.scaling = {.scale = group_scale::none}, .reduction = {.kind = reduction::fixed_length}};
   }
-  /// Ahmadian et al. 2024: leave-one-out baseline, the KL in the reward, one update a batch, sums over responses.
+  /// Ahmadian et al. 2024: leave-one-out baseline, the KL in the reward, one update per batch, sums over responses.
   template <class = void>
   static group_relative_trainer_options rloo() {
     return {.group_size = 4,
@@ -13344,7 +13344,7 @@ struct group_relative_trainer_options {
             .baseline = group_baseline::leave_one_out,
             .reduction = {.kind = reduction::sequence_mean_of_sums}};
   }
-  /// Yu et al. 2025: clip-higher, mean over tokens, no KL, groups without a difference left out. Its overlong ramp is a
+  /// Yu et al. 2025: clip-higher, mean over tokens, no KL, groups of equal rewards dropped. Its overlong ramp is a
   /// bonus: `overlong_penalty`.
   template <class = void>
   static group_relative_trainer_options dapo() {
@@ -13354,7 +13354,7 @@ struct group_relative_trainer_options {
             .reduction = {.kind = reduction::token_mean}};
   }
 
-  /// The part that PPO has too.
+  /// The part shared with PPO.
   template <class = void>
   ppo_options shared() const {
     ppo_options o;
@@ -13381,14 +13381,14 @@ struct group_relative_trainer_options {
       require_unused(leave_one_out, {}, prefix + "leave_one_out.", "unless the baseline is leave_one_out");
   }
 
-  /// Throws `option_error` for the first option that is out of its range, or has no effect beside the others.
+  /// Throws `option_error` for the first option that is out of its range, or has no effect with the others.
   template <class = void>
   void validate() const {
     coho::validate(*this);
   }
 };
 
-/// The group_advantage_estimator that options describe.
+/// The group_advantage_estimator that the options describe.
 template <class Communicator>
 class group_baseline_estimator {
  public:
@@ -13416,7 +13416,7 @@ namespace coho::inline v0_1::detail {
 
 /// The second half of a step of every on-policy driver: `epochs` passes over shuffled minibatches of evaluated
 /// rollouts, each minibatch's losses normalised over all its micro-batches and ranks. Models without a value model
-/// leave that part out.
+/// skip that part.
 template <class Models, class PolicyLoss, class ValueLoss>
 class policy_update {
   using policy_type = std::remove_reference_t<decltype(std::declval<Models&>().policy)>;
@@ -13443,8 +13443,8 @@ class policy_update {
                    options_.value_warmup_steps, "0 unless the value model has an optimizer of its own");
   }
 
-  /// `rollouts`: of all ranks and the same on each with scope `global`, this rank's with `each_rank`. `chosen`: those
-  /// to learn from. Without any on all ranks nothing happens.
+  /// `rollouts`: all ranks' and the same on each with scope `global`, this rank's with `each_rank`. `chosen`: those
+  /// to learn from. If all ranks have none, nothing happens.
   template <class... Callbacks>
   void operator()(const trajectory_batch& rollouts, const std::vector<std::size_t>& chosen, std::uint64_t step,
                   ppo_statistics& out, Callbacks&... callbacks) {
@@ -13509,7 +13509,7 @@ class policy_update {
   }
 
  private:
-  // Of one shard: the first three as sums of weighted terms, the rest as sums over tokens.
+  // For one shard: the first three are sums of weighted terms, the rest sums over tokens.
   struct sums {
     double policy_loss = 0, value_loss = 0, kl_loss = 0, clipped = 0, divergence = 0, entropy = 0, values_clipped = 0;
   };
@@ -13531,7 +13531,7 @@ class policy_update {
     m.tokens = counts[1];
   }
 
-  // The same object in both places: one set of gradients, or one optimizer of both.
+  // The same object in both places: one set of gradients, or one optimizer for both.
   template <class A, class B>
   static bool same(const A& a, const B& b) noexcept {
     return static_cast<const volatile void*>(&a) == static_cast<const volatile void*>(&b) &&
@@ -13543,7 +13543,7 @@ class policy_update {
     return !same(models_.optimizer, models_.value_optimizer);
   }
 
-  // Calls f with the sum of the gradients of whatever is trained.
+  // Calls f with the gradient sum of the models being trained.
   template <class Function>
   void with_gradients(std::size_t shards, const Function& f) {
     if constexpr (has_value) {
@@ -13646,7 +13646,7 @@ class policy_update {
     pullback(value_gradient{.values = {loss.d_values.data(), count}});
   }
 
-  // Clip and step, once the gradients are those of all ranks.
+  // Clip and step, once the gradients are summed over all ranks.
   void apply(double learning_rate, minibatch_statistics& m) {
     const std::string what = "step " + std::to_string(m.step) + ", epoch " + std::to_string(m.epoch) + ", minibatch " +
                              std::to_string(m.minibatch);
@@ -13687,7 +13687,7 @@ class policy_update {
 
 namespace coho::inline v0_1::detail {
 
-/// What the on-policy drivers share: the order of a step, the loop over steps, and what a checkpoint holds. `Driver` is
+/// The shared part of the on-policy drivers: the order of a step, the loop over steps, the checkpoint. `Driver` is
 /// the class that inherits from it.
 template <class Driver, class Models, class PolicyLoss, class ValueLoss, class Controller>
 class on_policy_driver {
@@ -13703,7 +13703,7 @@ class on_policy_driver {
   double kl_coefficient() const { return static_cast<double>(controller_.coefficient()); }
 
   ppo_state save() const { return {step_, shared_.seed, controller_.save()}; }
-  /// Throws `argument_error` for a state of another seed: the run would not be the same.
+  /// Throws `argument_error` for a state with another seed: it would be a different run.
   void restore(const ppo_state& saved) {
     require_seed(saved.seed, shared_.seed);
     controller_.restore(saved.kl);
@@ -13725,7 +13725,7 @@ class on_policy_driver {
   }
 
   /// One step. `collect(statistics)` returns this rank's evaluated rollouts; `prepare(rollouts, statistics)` fills in
-  /// their advantages and the statistics, leaves in `rollouts` what the update works on, calls `on_rollouts`, and
+  /// their advantages and the statistics, leaves the update's input in `rollouts`, calls `on_rollouts`, and
   /// returns the indices of those to learn from.
   template <class Collect, class Prepare, class... Callbacks>
   ppo_statistics make_step(Collect collect, Prepare prepare, Callbacks&... callbacks) {
@@ -13752,7 +13752,7 @@ class on_policy_driver {
   std::uint64_t step_ = 0;
 };
 
-/// Options that were checked before anything is built from them.
+/// Options, validated before anything is built from them.
 template <class Options>
 struct checked {
   Options options;
@@ -13765,7 +13765,7 @@ struct checked {
 
 namespace coho::inline v0_1 {
 
-/// What a group-relative trainer works on, by reference: `ppo_models` without a value model.
+/// The models of a group-relative trainer, by reference: `ppo_models` without a value model.
 template <class Policy, class Reference, class Reward, class Optimizer, class Decoder = const no_decoder_type,
           class Bonus = const no_bonus_type, class Communicator = const local_communicator,
           class Sampler = const no_sampler_type>
@@ -13782,7 +13782,7 @@ struct group_relative_models {
 
 namespace detail {
 
-/// The same models with no value model among them.
+/// The same models without a value model.
 template <class Policy, class Reference, class Reward, class Optimizer, class Decoder, class Bonus, class Communicator,
           class Sampler>
 auto without_value_model(
@@ -13796,7 +13796,7 @@ using models_without_value = decltype(without_value_model(std::declval<const Mod
 
 }  // namespace detail
 
-/// Parts of a group-relative trainer that a caller replaces; those left out are built from the options.
+/// Parts of a group-relative trainer that a caller can replace; those omitted are built from the options.
 template <class PolicyLoss = from_options, class Advantage = from_options, class KlController = from_options>
 struct group_relative_components {
   PolicyLoss policy_loss{};  ///< policy_loss; default ppo_clip_loss
@@ -13806,7 +13806,7 @@ struct group_relative_components {
 };
 
 #if defined(__clang__) && __clang_major__ < 17
-// clang 16 deduces no aggregate's template arguments. With these it does, from the members in their order, not by name.
+// clang 16 deduces no aggregate's template arguments. With these it does, from members in order, not by name.
 template <class... Models>
 group_relative_models(Models&...) -> group_relative_models<Models...>;
 template <class... Parts>
@@ -13815,7 +13815,7 @@ group_relative_components(Parts...) -> group_relative_components<Parts...>;
 
 /// Policy gradients whose baseline is the other responses to the same prompt: GRPO (Shao et al. 2024, §4.1), Dr. GRPO
 /// (Liu et al. 2025), RLOO (Ahmadian et al. 2024), DAPO (Yu et al. 2025) and, with another policy loss, GSPO and CISPO,
-/// on one loop:
+/// in one loop:
 ///
 ///     y_1, …, y_G ~ π(· | x);   R_i the sum of y_i's shaped token rewards;   A_i = baseline(R_1, …, R_G)_i for each
 ///     token of y_i
@@ -13868,8 +13868,8 @@ class group_relative_trainer
         callbacks...);
   }
 
-  /// One step over rollouts that were sampled elsewhere, by the policy as it is now: `group_size` of each prompt, one
-  /// after another, each with a key of its own. Otherwise as `ppo_trainer::update`.
+  /// One step over rollouts that were sampled elsewhere, by the current policy: `group_size` of each prompt, one
+  /// after another, each with its own key. Otherwise as `ppo_trainer::update`.
   template <class... Callbacks>
   ppo_statistics update(const sampled_rollouts& rollouts, Callbacks&&... callbacks) {
     check_rollouts(rollouts);
@@ -13905,7 +13905,7 @@ class group_relative_trainer
       detail::require_no_kl_options(options_);
   }
 
-  // `collect(statistics)` makes this rank's rollouts, group after group.
+  // `collect(statistics)` makes this rank's rollouts, group by group.
   template <class Collect, class... Callbacks>
   ppo_statistics step_of(std::size_t groups, Collect collect, Callbacks&... callbacks) {
     static_assert(driver::template require_callbacks<Callbacks...>());
@@ -13937,7 +13937,7 @@ class group_relative_trainer
     }
   }
 
-  // Hashes as keys leave no room for the number of the sample.
+  // Hashed keys leave no room for the sample number.
   std::uint64_t sample_key(std::uint64_t prompt, std::uint64_t sample) const {
     const std::uint64_t size = options_.group_size;
     return prompt <= std::numeric_limits<std::uint64_t>::max() / size - 1 ? prompt * size + sample
@@ -13994,7 +13994,7 @@ class group_relative_trainer
     return kept;
   }
 
-  // The chosen ones among the rollouts of all ranks.
+  // The selected ones among the rollouts of all ranks.
   std::vector<std::size_t> gathered(const std::vector<std::size_t>& kept, std::size_t size) {
     std::vector<std::uint8_t> flags(size, 0);
     for (const std::size_t i : kept) flags[i] = 1;
@@ -14029,10 +14029,10 @@ namespace coho::inline v0_1 {
 /// same with responses that were sampled elsewhere.
 ///
 /// The policy loss, the value loss, the advantage estimator and the KL controller are those of the options unless
-/// `components` brings others.
+/// `components` supplies others.
 ///
-/// Several ranks, with scope `global`: each samples and evaluates its prompts, then all have all rollouts, and each
-/// works on its shards of every minibatch. Advantages, losses and statistics are those of one process.
+/// Several ranks, with scope `global`: each samples and evaluates its prompts, then gets all rollouts, and
+/// works on its shards of every minibatch. Advantages, losses and statistics equal those of one process.
 ///
 /// Deterministic in (seed, step, keys): independent of the order of the prompts, of micro-batches and, with scope
 /// `global`, of the number of ranks, up to the order of summation, and bit for bit for a given number of shards. The
@@ -14066,8 +14066,8 @@ class ppo_trainer : public detail::on_policy_driver<
   explicit ppo_trainer(Models models, ppo_options options = {}, Components components = {})
       : ppo_trainer(detail::checked<ppo_options>(std::move(options)), models, std::move(components)) {}
 
-  /// One PPO step over this rank's prompts. Every rank must call it; with scope `each_rank` each with at least one
-  /// prompt, else a rank may have none. `range_of_rank` cuts prompts that all ranks know.
+  /// One PPO step over this rank's prompts. Every rank must call it; with scope `each_rank`, with at least one
+  /// prompt, otherwise possibly none. `range_of_rank` partitions prompts known to all ranks.
   template <class... Callbacks>
   ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
     static_assert(detail::require_models_of_steps<Models>());
@@ -14079,10 +14079,10 @@ class ppo_trainer : public detail::on_policy_driver<
         callbacks...);
   }
 
-  /// One PPO step over rollouts that were sampled elsewhere, by the policy as it is now: what `step` does after
-  /// sampling. With `rollouts.scores` the reward model is not asked. Without `rollouts.log_probs`
+  /// One PPO step over rollouts that were sampled elsewhere, by the current policy: what `step` does after
+  /// sampling. With `rollouts.scores` the reward model is not used. Without `rollouts.log_probs`
   /// `recorded_log_probs` stays empty and the statistics of the sampler are NaN. Ranks as for `step`. Throws
-  /// `argument_error` as `check_rollouts` does.
+  /// `argument_error` like `check_rollouts`.
   ///
   ///     trainer.update({.prompts = prompts, .responses = responses});
   template <class... Callbacks>
@@ -14124,7 +14124,7 @@ class ppo_trainer : public detail::on_policy_driver<
     if constexpr (!std::is_same_v<decltype(parts::kl_controller), from_options>) detail::require_no_kl_options(shared_);
   }
 
-  // `evaluate(begin, end, statistics)` makes rollouts of a range of this rank's `count`.
+  // `evaluate(begin, end, statistics)` makes rollouts for a range of this rank's `count`.
   template <class Evaluate, class... Callbacks>
   ppo_statistics step_of(std::size_t count, Evaluate evaluate, Callbacks&... callbacks) {
     static_assert(driver::template require_callbacks<Callbacks...>());
@@ -14163,12 +14163,12 @@ class ppo_trainer : public detail::on_policy_driver<
 
 namespace coho::inline v0_1 {
 
-/// Two answers to one prompt, the chosen one first. The queries refer to text and tokens that the caller keeps.
+/// Two answers to one prompt, the chosen one first. The queries refer to text and tokens owned by the caller.
 struct preference_pair {
   reward_query chosen;
   reward_query rejected;
   double target = 1;       ///< probability that `chosen` is the better one; 0.5 for a tie; in [0, 1]
-  double loss_margin = 0;  ///< m of `bradley_terry_loss`, on top of the options' margin; 0 for other losses
+  double loss_margin = 0;  ///< m of `bradley_terry_loss`, added to the options' margin; 0 for other losses
 };
 
 }  // namespace coho::inline v0_1
@@ -14180,7 +14180,7 @@ namespace coho::inline v0_1 {
 struct reward_model_options {
   learning_rate_options learning_rate{};
   bradley_terry_options loss{};
-  std::size_t batch_size = 64;  ///< pairs an optimizer step, over all ranks
+  std::size_t batch_size = 64;  ///< pairs per optimizer step, over all ranks
   batch_limits micro_batch{};   ///< what one forward may hold; `sequences` counts pairs
   std::uint64_t epochs = 1;
   double gradient_norm_clip = 1;  ///< 0: off
@@ -14211,12 +14211,12 @@ using reward_model_state = data_position;
 
 namespace coho::inline v0_1 {
 
-/// pair_loss: what a reward model minimises. `bradley_terry_loss` and `bradley_terry_ties_loss` are two.
+/// pair_loss: the loss of a reward model, such as `bradley_terry_loss` and `bradley_terry_ties_loss`.
 ///  (1) `l.value_and_grad(scores, weights)`, const, with a `const pair_scores&` and a
 ///      `const token_weights<Eigen::ArrayXd>&` of one weight per pair, returns a `pair_gradient`.
 ///  (2) The loss is a sum over pairs weighted by `weights`: micro-batches add up.
 ///  (3) Optional: `static constexpr bool has_margins = true` where it reads `scores.margins`; without it pairs with a
-///      margin are refused.
+///      margin are rejected.
 template <class Loss>
 concept pair_loss = requires(const Loss& l, const pair_scores& x, const token_weights<Eigen::ArrayXd>& w) {
   { l.value_and_grad(x, w) } -> std::convertible_to<pair_gradient>;
@@ -14232,7 +14232,7 @@ consteval bool require_pair_loss() {
 
 /// Trains a reward model on preference pairs with the Bradley–Terry loss (SALMON §3.1, eq. 1, and the options of
 /// `bradley_terry_loss`), averaged over all pairs of a batch: micro-batches and ranks do not change the step. Another
-/// pair_loss may be given as the last argument: `bradley_terry_ties_loss` where annotators could call a tie.
+/// pair_loss may be the last argument: `bradley_terry_ties_loss` where annotators could declare a tie.
 ///
 /// Throws `option_error` on construction, `argument_error` for scores that do not fit or are not finite, `error` when
 /// the gradient is not finite.
@@ -14264,13 +14264,13 @@ class reward_model_trainer {
                    "left as it is where another pair loss is given");
   }
 
-  /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).
+  /// One optimizer step on this rank's part of a batch (may be empty on some ranks, not on all).
   template <class... Callbacks>
   reward_model_statistics step(std::span<const preference_pair> batch, Callbacks&&... callbacks) {
     return step_of(batch, local_plan(detail::all_indices(batch.size()), ranks_), counted(batch), 0, callbacks...);
   }
 
-  /// The steps that are left of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
+  /// The remaining steps of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
   /// `restore`, from where the saved run was. Ends early when a callback requests it.
   template <class... Callbacks>
   std::vector<reward_model_statistics> fit(std::span<const preference_pair> data, Callbacks&&... callbacks) {
@@ -14278,7 +14278,7 @@ class reward_model_trainer {
     return fit_from(source, callbacks...);
   }
 
-  /// The same over pairs that are fetched as they are needed: each rank loads those of its shards.
+  /// The same over pairs that are fetched as needed: each rank loads those of its shards.
   template <class Source, class... Callbacks>
     requires(!std::convertible_to<Source&, std::span<const preference_pair>>)
   std::vector<reward_model_statistics> fit(Source& data, Callbacks&&... callbacks) {
@@ -14291,13 +14291,13 @@ class reward_model_trainer {
   reward_model_statistics evaluate(std::span<const preference_pair> data) {
     return evaluate(data, local_plan(detail::all_indices(data.size()), ranks_), counted(data));
   }
-  /// The same over `data` that is the same on all ranks: each evaluates its shards.
+  /// The same over `data` that is the same on all ranks: each rank evaluates its shards.
   reward_model_statistics evaluate_shared(std::span<const preference_pair> data) {
     return evaluate(data, partitioned(data), static_cast<double>(data.size()));
   }
 
   reward_model_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
-  /// Throws `argument_error` for a state of another seed or batch size: the run would not be the same.
+  /// Throws `argument_error` for a state with another seed or batch size: it would be a different run.
   void restore(const reward_model_state& saved) {
     detail::require_same_order(saved, options_);
     step_ = saved.step;
@@ -14457,7 +14457,7 @@ class reward_model_trainer {
 
 namespace coho::inline v0_1 {
 
-/// A prompt and the response to imitate. `token_weights`: one weight ≥ 0 a response token; empty: all 1.
+/// A prompt and the response to imitate. `token_weights`: one weight ≥ 0 per response token; empty: all 1.
 struct supervised_example {
   std::vector<token> prompt{};
   std::vector<token> response{};
@@ -14466,7 +14466,7 @@ struct supervised_example {
 
 struct supervised_options {
   learning_rate_options learning_rate{};
-  std::size_t batch_size = 32;  ///< examples an optimizer step, over all ranks
+  std::size_t batch_size = 32;  ///< examples per optimizer step, over all ranks
   batch_limits micro_batch{};   ///< what one forward may hold
   std::uint64_t epochs = 1;
   double gradient_norm_clip = 1;  ///< 0: off
@@ -14478,7 +14478,7 @@ struct supervised_options {
 
 struct supervised_statistics {
   std::uint64_t step = 0, epoch = 0;
-  double loss = 0;         ///< nats a (weighted) response token
+  double loss = 0;         ///< nats per (weighted) response token
   double weight = 0;       ///< the sum of the token weights, over all ranks
   std::size_t tokens = 0;  ///< response tokens, over all ranks
   double gradient_norm = 0, learning_rate = 0, seconds = 0;
@@ -14491,7 +14491,7 @@ using supervised_state = data_position;
 /// The sums run over the whole batch, all micro-batches and all ranks: how a batch is cut into forwards does not change
 /// the step (a mean of means would favour tokens of short micro-batches).
 ///
-/// Throws `option_error` on construction, `argument_error` for examples and outputs that do not fit, `error` when the
+/// Throws `option_error` on construction, `argument_error` for invalid examples and outputs, `error` when the
 /// gradient is not finite.
 ///
 ///     coho::supervised_trainer trainer{policy, optimizer, {.learning_rate = {.peak = 1e-2}, .epochs = 3}};
@@ -14512,13 +14512,13 @@ class supervised_trainer {
     validate(options_);
   }
 
-  /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).
+  /// One optimizer step on this rank's part of a batch (may be empty on some ranks, not on all).
   template <class... Callbacks>
   supervised_statistics step(std::span<const supervised_example> batch, Callbacks&&... callbacks) {
     return step_of(batch, local_plan(detail::all_indices(batch.size()), ranks_), total_weight(batch), 0, callbacks...);
   }
 
-  /// The steps that are left of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
+  /// The remaining steps of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
   /// `restore`, from where the saved run was. Ends early when a callback requests it.
   template <class... Callbacks>
   std::vector<supervised_statistics> fit(std::span<const supervised_example> data, Callbacks&&... callbacks) {
@@ -14526,7 +14526,7 @@ class supervised_trainer {
     return fit_from(source, callbacks...);
   }
 
-  /// The same over examples that are fetched as they are needed: each rank loads those of its shards.
+  /// The same over examples that are fetched as needed: each rank loads those of its shards.
   template <class Source, class... Callbacks>
     requires(!std::convertible_to<Source&, std::span<const supervised_example>>)
   std::vector<supervised_statistics> fit(Source& data, Callbacks&&... callbacks) {
@@ -14534,7 +14534,7 @@ class supervised_trainer {
     return fit_from(data, callbacks...);
   }
 
-  /// The loss over `data` (this rank's part), without a step. Nats a weighted token, over all ranks.
+  /// The loss over `data` (this rank's part), without a step. Nats per weighted token, over all ranks.
   double evaluate(std::span<const supervised_example> data) {
     const double weight = total_weight(data);
     require_argument(weight > 0, "no response token with a weight above 0 to evaluate");
@@ -14548,7 +14548,7 @@ class supervised_trainer {
   }
 
   supervised_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
-  /// Throws `argument_error` for a state of another seed or batch size: the run would not be the same.
+  /// Throws `argument_error` for a state with another seed or batch size: it would be a different run.
   void restore(const supervised_state& saved) {
     detail::require_same_order(saved, options_);
     step_ = saved.step;
@@ -14617,10 +14617,10 @@ class supervised_trainer {
 
   struct part_batch {
     token_batch tokens;
-    token_weights<std::vector<double>> weights;  // shares of the whole
+    token_weights<std::vector<double>> weights;  // fractions of the whole
   };
 
-  // Of this rank's part of a batch: over all ranks.
+  // For this rank's part of a batch: over all ranks.
   double total_weight(std::span<const supervised_example> batch) {
     double total = weight_of(batch);
     ranks_.all_reduce_sum(detail::span_of(&total, 1));

@@ -8,7 +8,7 @@
 
 namespace coho::inline v0_1 {
 
-/// What advantages of tokens are estimated from, by name. `Array` is double (the default where only braces are written),
+/// Named inputs of the token-level advantage estimators. `Array` is double (the default where only braces are written),
 /// float, or a tensor type; arrays have one number per token.
 ///
 ///     coho::gae({.rewards = rewards, .values = values, .offsets = offsets}, {.lambda = 0.95});
@@ -17,9 +17,9 @@ template <class Array = double>
 struct advantage_inputs {
   [[no_unique_address]] detail::by_name only_by_name = detail::named;
   typename detail::input_types<Array>::number rewards;     ///< r_t; results are of its type
-  typename detail::input_types<Array>::constant values{};  ///< V_t, read before y_t is seen
-  optional_mask<Array> mask{};                             ///< 0: not part of the response; none: all tokens are
-  std::span<const std::size_t> offsets{};                  ///< of the sequences, one entry more than there are
+  typename detail::input_types<Array>::constant values{};  ///< V_t, the estimate before y_t
+  optional_mask<Array> mask{};                             ///< 0: not part of the response; none: all tokens count
+  std::span<const std::size_t> offsets{};                  ///< sequence boundaries: N + 1 entries
 };
 
 namespace detail {

@@ -36,12 +36,12 @@ struct gae_fn {
   ///
   ///     δ_t = r_t + γ·V_{t+1} − V_t,   A_t = δ_t + γλ·A_{t+1},   R_t = A_t + V_t
   ///
-  /// with V and A zero after the last token of each sequence, whether it ended by itself or was cut.
+  /// with V and A zero after the last token of each sequence, whether it ended by itself or was truncated.
   ///
-  /// Takes `advantage_inputs`: arrays, ranges or tensors. Tokens whose mask is 0 are skipped as if they were not there,
-  /// neither read nor discounted over, and their results are 0. Returns Eigen arrays of the rewards' number type (tensors
-  /// for tensors, detached). Throws option_error (gamma, lambda outside [0, 1]), argument_error (lengths, offsets, a
-  /// reward or value of a real token that is not finite).
+  /// Takes `advantage_inputs`: arrays, ranges or tensors. Tokens whose mask is 0 are skipped as if absent:
+  /// neither read nor discounted over, and their results are 0. Returns Eigen arrays of the rewards' number type
+  /// (tensors for tensors, detached). Throws option_error (gamma, lambda outside [0, 1]), argument_error (lengths,
+  /// offsets, a reward or value of a real token that is not finite).
   ///
   ///     std::vector<std::size_t> offsets{0, 3};
   ///     auto [advantages, returns] =
@@ -84,7 +84,7 @@ struct gae_fn {
         advantages[t] = static_cast<Number>(advantage);
         returns[t] = static_cast<Number>(advantage + value);
       }
-      // What is not finite stays so up to the first token.
+      // Non-finite values propagate to the first token.
       if (!std::isfinite(advantage)) refuse(i);
     }
     return result;

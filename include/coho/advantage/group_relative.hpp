@@ -16,10 +16,10 @@
 
 namespace coho::inline v0_1 {
 
-/// What the difference from the group's mean is divided by.
+/// The divisor of the difference from the group's mean.
 enum class group_scale {
   group_deviation,  ///< the group's own deviation + ε (GRPO, Shao et al. 2024)
-  none,  ///< 1: prompts that are nearly always solved, or hardly ever, gain no weight (Dr. GRPO, Liu et al. 2025)
+  none,             ///< 1: nearly solved and hopeless prompts gain no weight (Dr. GRPO, Liu et al. 2025)
   batch_deviation,  ///< the deviation of all rewards of the batch, over all ranks, + ε
 };
 constexpr auto option_names(group_scale) { return std::array{"group_deviation", "none", "batch_deviation"}; }
@@ -50,8 +50,8 @@ inline void require_finite_group(bool finite, std::size_t group, const char* who
   if (!finite) throw_group_not_finite(group, who);
 }
 
-/// The rewards of one group: copied where their number is known to the compiler, so that a group stays in registers
-/// whatever is written meanwhile.
+/// The rewards of one group: copied if their number is a compile-time constant, so that a group stays in registers
+/// despite stores in between.
 template <class Rewards, std::size_t Size>
 struct group_of {
   double rewards[Size];
@@ -71,8 +71,8 @@ struct group_of<Rewards, 0> {
   double operator[](std::size_t i) const noexcept { return static_cast<double>(all[begin + i]); }
 };
 
-/// Calls f(g, begin, group) for each group. Loops over so few elements cost more than what they do: usual sizes are
-/// constants of the compiler.
+/// Calls f(g, begin, group) for each group. Loops over so few elements cost more than their work: usual sizes are
+/// compile-time constants.
 template <class Rewards, class F>
 void for_groups(const Rewards& rewards, std::span<const std::size_t> groups, const F& f) {
   for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
@@ -90,8 +90,8 @@ void for_groups(const Rewards& rewards, std::span<const std::size_t> groups, con
   }
 }
 
-/// The mean of one group. Differences from the first reward are what is averaged, so that equal rewards differ from it
-/// by exactly 0, whatever they are.
+/// The mean of one group. Differences from the first reward are averaged, so that equal rewards differ from it
+/// by exactly 0.
 struct group_mean {
   double first = 0, shift = 0;
 
@@ -99,7 +99,7 @@ struct group_mean {
   explicit group_mean(const Group& rewards) {
     if (rewards.size() == 0) return;
     first = rewards[0];
-    double odd = 0;  // two sums: one alone would wait for each addition
+    double odd = 0;  // two sums: a single one would wait for each addition
     std::size_t i = 1;
     for (; i + 1 < rewards.size(); i += 2) {
       odd += rewards[i] - first;
@@ -128,10 +128,10 @@ struct group_relative_fn {
   ///
   ///     A_i = (r_i − mean of the group) / (deviation + ε)
   ///
-  /// `rewards`: one a response (array, range or tensor). `groups`: group g is the responses [groups[g], groups[g + 1]);
-  /// sizes may differ. Returns one advantage a response, an Eigen array of the rewards' number type (a tensor for a
-  /// tensor, detached); `sequence_spread` gives them to tokens. A group whose rewards are equal, or that holds one
-  /// response, has advantages of exactly 0. The mean holds r_i itself: without scaling, the expected gradient is (G −
+  /// `rewards`: one per response (array, range or tensor). `groups`: group g is responses [groups[g], groups[g + 1]);
+  /// sizes may differ. Returns one advantage per response, an Eigen array of the rewards' number type (a tensor for a
+  /// tensor, detached); `sequence_spread` expands them to tokens. Groups of equal rewards, or of one
+  /// response, get advantages of exactly 0. The mean includes r_i: without scaling, the expected gradient is (G −
   /// 1)/G times that of `leave_one_out`, for groups of G. With batch_deviation all ranks must call together. Throws
   /// option_error (epsilon), argument_error (offsets that do not fit; rewards that are not finite).
   ///
@@ -157,7 +157,7 @@ struct group_relative_fn {
     double factor = 1;
     if (options.scale == group_scale::batch_deviation) {
       const moments all = detail::global_moments(rewards, detail::all_real{rewards.size()}, options.deviation, ranks);
-      // Found by all ranks alike, so that none is left waiting.
+      // All ranks detect it alike, so that none is left waiting.
       require_argument(std::isfinite(all.mean) && std::isfinite(all.deviation),
                        "group_relative: the mean or deviation of the batch is not finite");
       factor = 1 / (all.deviation + options.epsilon);

@@ -26,9 +26,9 @@ struct lambda_returns_fn {
   /// read.
   ///
   /// Takes `advantage_inputs` (arrays, ranges or tensors) and the options of `gae`. Tokens whose mask is 0 are skipped
-  /// as if they were not there, neither read nor discounted over, and their result is 0. Returns an Eigen array of the
+  /// as if absent, neither read nor discounted over, and their result is 0. Returns an Eigen array of the
   /// rewards' number type (a tensor for a tensor, detached). Throws option_error (gamma, lambda outside [0, 1]),
-  /// argument_error (lengths, offsets, a result that is not finite).
+  /// argument_error (lengths, offsets, a non-finite result).
   ///
   ///     std::vector<double> rewards{0, 0, 1}, values{0, 0, 1};
   ///     std::vector<std::size_t> offsets{0, 3};

@@ -17,7 +17,7 @@ namespace coho::inline v0_1 {
 
 struct leave_one_out_options {
   bool scale = false;                             ///< divide by the deviation of the others + ε, where it is not 0
-  coho::deviation deviation = deviation::bessel;  ///< of the others: divide squares by their number less 1, or by it
+  coho::deviation deviation = deviation::bessel;  ///< of the others: divides the sum of squares by n − 1 or n
   double epsilon = 1e-6;                          ///< added to the deviation; > 0
 
   static void describe(auto&& visit, auto&... o) {
@@ -30,8 +30,8 @@ struct leave_one_out_options {
 template <class Array>
 struct leave_one_out_result {
   Array advantages;  ///< one per response
-  Array baselines;   ///< mean reward of the other responses; of a response alone in its group, its own
-  Array deviations;  ///< deviation of the rewards of the others; without `scale`, empty
+  Array baselines;   ///< mean reward of the other responses; in a group of one, the response's own
+  Array deviations;  ///< deviation of the rewards of the others; empty without `scale`
 };
 
 struct leave_one_out_fn {
@@ -40,14 +40,14 @@ struct leave_one_out_fn {
   ///
   ///     A_i = r_i − b_i,   b_i = mean of the rewards of the other responses to the same prompt
   ///
-  /// b_i does not depend on response i, so the expected gradient is the true one. With `scale`, A_i is divided by the
+  /// b_i does not depend on response i, so the gradient is unbiased. With `scale`, A_i is divided by the
   /// deviation of those same rewards + ε; where that is 0 (always, with Bessel's correction, in groups of two) it is
-  /// left as it is.
+  /// not scaled.
   ///
-  /// `rewards`: one a response (array, range or tensor). `groups`: group g is the responses [groups[g], groups[g + 1]);
-  /// sizes may differ. A response alone in its group has advantage 0. Returns Eigen arrays of the rewards' number type
-  /// (tensors for tensors, detached); `sequence_spread` gives advantages to tokens. Throws option_error (epsilon),
-  /// argument_error (offsets that do not fit; rewards that are not finite).
+  /// `rewards`: one per response (array, range or tensor). `groups`: group g is responses [groups[g], groups[g + 1]);
+  /// sizes may differ. In a group of one the advantage is 0. Returns Eigen arrays of the rewards' number type
+  /// (tensors for tensors, detached); `sequence_spread` expands advantages to tokens. Throws option_error (epsilon),
+  /// argument_error (offsets that do not fit; non-finite rewards).
   ///
   ///     std::vector<double> rewards{1, 2, 3};
   ///     std::vector<std::size_t> groups{0, 3};
@@ -94,7 +94,7 @@ struct leave_one_out_fn {
     const auto one = [=, &defects](std::size_t, std::size_t begin, const auto& group) {
       const others mean(group);
       const auto advantage = [&](std::size_t i) { return mean.difference(group[i]); };
-      // One result at a time, so that loops of a constant length vectorise.
+      // One result at a time, so that fixed-length loops vectorise.
       for (std::size_t i = 0; i < group.size(); ++i) advantages[begin + i] = static_cast<Number>(advantage(i));
       for (std::size_t i = 0; i < group.size(); ++i)
         baselines[begin + i] = static_cast<Number>(group[i] - advantage(i));
@@ -142,8 +142,8 @@ struct leave_one_out_fn {
     }
   }
 
-  // Those before i and those after it, merged. To take r_i out of the sum of all squares would cancel: deviations that
-  // are 0 would come out as noise, to be divided by.
+  // Those before i and those after it, merged. Subtracting r_i from the sum of all squares would cancel: deviations
+  // of 0 would come out as noise, and be divided by.
   template <class R>
   static void deviations_of_others(const R& rewards, std::size_t begin, std::size_t end, deviation kind, double* out) {
     const auto one = [&](std::size_t i) {

@@ -20,7 +20,7 @@ namespace coho::inline v0_1 {
 
 struct reinforce_plus_plus_options {
   double gamma = 1;  ///< discount per token, in [0, 1]
-  /// OpenRLHF divides squares by n, as here; verl by n − 1. Both whiten real tokens of the whole batch.
+  /// OpenRLHF divides the sum of squares by n, as here; verl by n − 1. Both whiten real tokens of the whole batch.
   whiten_options whitening{};
 
   static void describe(auto&& visit, auto&... o) {
@@ -64,7 +64,7 @@ struct reinforce_plus_plus_fn {
     const auto& host = detail::on_host(rewards);
     const auto elements = detail::host_elements(host);
     using sums = detail::discounted_sums<detail::host_number_t<decltype(host)>>;
-    // What is not finite is left for `whiten` to find, which does so on all ranks alike.
+    // `whiten` reports non-finite values, on all ranks alike.
     const auto advantages = [&](const auto& real) {
       const sums returns(elements, real, offsets, options.gamma, "reinforce_plus_plus");
       return whiten(returns.values, real, options.whitening, ranks);
@@ -80,18 +80,18 @@ struct reinforce_plus_plus_fn {
 inline constexpr reinforce_plus_plus_fn reinforce_plus_plus{};
 
 struct reinforce_plus_plus_baseline_fn {
-  /// REINFORCE++-baseline (same paper): several responses a prompt, whose mean is the baseline, and the
-  /// deviation of the batch in place of the group's own.
+  /// REINFORCE++-baseline (same paper): several responses per prompt, whose mean is the baseline; the
+  /// batch deviation replaces the group's own.
   ///
   ///     B_i = r_i − mean of the group,   A_t = (B_i − mean) / (deviation + ε) for each token t of response i
   ///
-  /// with mean and deviation over the real tokens of all ranks. The paper leaves the KL penalty to the loss; to have it
-  /// in the rewards, shape `group_relative` rewards without scale, and give them to `reinforce_plus_plus`.
+  /// with mean and deviation over the real tokens of all ranks. The paper leaves the KL penalty to the loss; to put it
+  /// into the rewards, shape `group_relative` rewards without scale, and give them to `reinforce_plus_plus`.
   ///
   /// `sequence_rewards`: one per response (array, range or tensor). `groups`: group g is the responses [groups[g],
   /// groups[g + 1]). `offsets`: where each response's tokens begin, one entry more than there are responses. `mask`
-  /// (optional): 0 marks tokens that are not part of the response; their advantage is 0. A response alone in its group
-  /// has B = 0. Returns one advantage a token, an Eigen array of double (a tensor for a tensor, detached). All ranks
+  /// (optional): 0 marks tokens that are not part of the response; their advantage is 0. A response in a group of one
+  /// has B = 0. Returns one advantage per token, an Eigen array of double (a tensor for a tensor, detached). All ranks
   /// must call together. Throws as `reinforce_plus_plus`.
   ///
   ///     std::vector<double> rewards{1, 0, 1, 1};
@@ -114,7 +114,7 @@ struct reinforce_plus_plus_baseline_fn {
     const auto& real = detail::on_host(mask);
     const auto rewards = detail::host_elements(host);
     detail::check_groups(groups, rewards.size(), "reinforce_plus_plus_baseline");
-    // As above, `whiten` finds what is not finite.
+    // As above, `whiten` reports non-finite values.
     Eigen::ArrayXd centred(static_cast<Eigen::Index>(rewards.size()));
     for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
       detail::subtract_mean(rewards, groups[g], groups[g + 1], centred.data());

@@ -16,16 +16,16 @@ namespace coho::inline v0_1 {
 
 struct remax_fn {
   /// ReMax (Li et al. 2023, "ReMax", arXiv 2310.10505): the reward of the greedy response to the same prompt
-  /// (temperature 0, same policy) is the baseline. It does not depend on what was sampled, so the expected gradient is
-  /// the true one.
+  /// (temperature 0, same policy) is the baseline. It does not depend on the sampled response, so the gradient is
+  /// unbiased.
   ///
   ///     A_i = r_i − r(x, greedy response to x)
   ///
-  /// `rewards`: one a response; `greedy_rewards`: one a response too, or with `groups` one a prompt, group g being the
-  /// responses [groups[g], groups[g + 1]). Arrays, ranges or tensors, or two numbers. Returns one advantage a response,
-  /// an Eigen array of the rewards' number type (a tensor for a tensor, detached); `sequence_spread` gives them to
+  /// `rewards`: one per response; `greedy_rewards`: one per response or, with `groups`, per prompt; group g is the
+  /// responses [groups[g], groups[g + 1]). Arrays, ranges, tensors, or two numbers. Returns one advantage per response,
+  /// an Eigen array of the rewards' number type (a tensor for a tensor, detached); `sequence_spread` expands them to
   /// tokens. With a KL penalty in token rewards: `return_to_go` of those, less the greedy rewards spread over tokens.
-  /// Throws argument_error (lengths, offsets; an advantage that is not finite).
+  /// Throws argument_error (lengths, offsets; a non-finite advantage).
   ///
   ///     std::vector<double> rewards{1, 0, 1}, greedy_rewards{1, 0.5};
   ///     std::vector<std::size_t> groups{0, 2, 3};
@@ -68,7 +68,7 @@ struct remax_fn {
     }
   }
 
-  // `make_baseline(n)` checks and gives a function from a response's number, asked in ascending order, to its baseline.
+  // `make_baseline(n)` checks, and returns a function from response index, in ascending order, to baseline.
   template <class Rewards, class MakeBaseline>
   static auto run(const Rewards& rewards, MakeBaseline make_baseline) {
     const auto& host = detail::on_host(rewards);
@@ -80,7 +80,7 @@ struct remax_fn {
     const auto advantage = [&](std::size_t i) {
       return static_cast<number>(static_cast<double>(elements[i]) - baseline(i));
     };
-    // What is not finite is looked for in the same pass: it leaves no sum finite. (Nor do the largest numbers.)
+    // Non-finite values are detected in the same pass: no sum stays finite. (Nor does one that overflows.)
     constexpr std::size_t lanes = 8;
     using several = Eigen::Array<number, lanes, 1>;
     several sums = several::Zero(), some;

@@ -24,7 +24,7 @@ struct return_to_go_options {
 
 namespace detail {
 
-// Discounted sums; what is not finite is left to the caller.
+// Discounted sums; non-finite results are left to the caller.
 template <class Number>
 struct discounted_sums {
   array_of<Number> values;
@@ -59,12 +59,12 @@ struct return_to_go_fn {
   ///
   ///     G_t = r_t + γ·G_{t+1},   0 after the last token of each sequence
   ///
-  /// It is `gae` without values and with λ = 1: the advantage of algorithms that have no value model. `rewards`: one a
+  /// It is `gae` without values and with λ = 1: the advantage of algorithms without a value model. `rewards`: one per
   /// token (array, range or tensor). `offsets`: N + 1 entries. `mask` (optional): 0 marks tokens that are not part of
-  /// the response, tool output in the middle for instance. They are skipped as if they were not there: not read, not
-  /// discounted over, and their result is 0. So with γ = 0.5 the rewards 0 0 · · 2 give 0.5 1 0 0 2: two dots cost no
+  /// the response, such as tool output in the middle. They are skipped as if absent: not read, not
+  /// discounted over, and their result is 0. With γ = 0.5 the rewards 0 0 · · 2 give 0.5 1 0 0 2: the two dots cost no
   /// discount. Returns an Eigen array of the rewards' number type (a tensor for a tensor, detached). Throws
-  /// option_error (gamma), argument_error (lengths, offsets, a result that is not finite).
+  /// option_error (gamma), argument_error (lengths, offsets, a non-finite result).
   ///
   ///     std::vector<double> rewards{0, 0, 1};
   ///     std::vector<std::size_t> offsets{0, 3};

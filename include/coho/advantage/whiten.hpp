@@ -21,7 +21,7 @@ namespace coho::inline v0_1 {
 enum class deviation { population, bessel };
 constexpr auto option_names(deviation) { return std::array{"population", "bessel"}; }
 
-/// Which numbers the mean and deviation are taken over, and which are changed.
+/// Which numbers enter the mean and deviation, and which are changed.
 enum class whiten_scope {
   real_tokens,    ///< those with mask 1; the others become 0 and are never read
   all_positions,  ///< padding too, as AlpacaFarm's and SALMON's code do; the mask is ignored
@@ -36,7 +36,7 @@ struct whiten_options {
 
   /// Over real tokens of the whole batch.
   static whiten_options paper() { return {}; }
-  /// As the released code: padding counts. Lay the batch out padded to the fixed response length to reproduce its
+  /// Like the released code: padding counts. Lay the batch out padded to the fixed response length to reproduce its
   /// numbers.
   static whiten_options salmon_code() { return {.scope = whiten_scope::all_positions}; }
 
@@ -57,12 +57,12 @@ struct moments {
 
 namespace detail {
 
-/// Elements of a mask that are looked at together: most parts are all real or all padding.
+/// Mask elements examined together: most such parts are all real or all padding.
 inline constexpr std::size_t mask_part = 64;
 
 template <class Mask>
 std::size_t count_real(const Mask& mask, std::size_t begin, std::size_t count) noexcept {
-  std::uint8_t real = 0;  // a sum in bytes, as masks of bytes are added fastest
+  std::uint8_t real = 0;  // a sum in bytes, since byte masks are added fastest this way
   if (count == mask_part) {
     for (std::size_t k = 0; k < mask_part; ++k) real += static_cast<std::uint8_t>(mask[begin + k] != 0);
   } else {
@@ -72,7 +72,7 @@ std::size_t count_real(const Mask& mask, std::size_t begin, std::size_t count) n
 }
 
 /// Calls f(begin, end, real, mask) for parts of [begin, end), `real` elements of which have a mask other than 0: for
-/// neighbouring parts together, and with a mask that says so at compile time, where all are real.
+/// neighbouring parts merged, and with a mask that is real at compile time where all elements are.
 template <class Mask, class F>
 void for_mask_parts(const Mask& mask, std::size_t begin, std::size_t end, const F& f) {
   if constexpr (std::is_same_v<Mask, all_real>) {
@@ -106,8 +106,8 @@ struct moment_sums {
   }
 };
 
-/// One pass in blocks. Of each block, differences from the mean of what went before (at first: from the first number)
-/// are summed, and their squares. With s and q these sums and n the count so far, block included, the mean moves by s/n
+/// One pass in blocks. In each block, differences from the mean so far (at first: from the first number)
+/// and their squares are summed. With s and q these sums and n the count so far, block included, the mean moves by s/n
 /// and the sum of squares grows by q − s²/n. That does not cancel, however far the mean is from 0: after the first
 /// block s²/n is at most q/2, and within it q is at most (number of elements + 1)·result, as one of the elements is the
 /// origin.

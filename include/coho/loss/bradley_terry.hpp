@@ -29,7 +29,7 @@ struct bradley_terry_options {
   }
 };
 
-/// The margin m_i of each pair, say by how much an annotator preferred the response: an array, range or tensor, or a
+/// The margin m_i of each pair, such as how strongly an annotator preferred the response: an array, range, tensor, or a
 /// number for all pairs. A constant of the optimisation. The margin of a pair whose weight is 0 is not read.
 ///
 ///     loss(chosen_scores, rejected_scores, coho::pair_margins{margins});
@@ -45,7 +45,7 @@ struct bradley_terry_result {
   Value value;       ///< the loss
   Array d_chosen;    ///< its gradient with respect to the scores of the chosen responses
   Array d_rejected;  ///< … and of the rejected responses
-  Value accuracy;    ///< share of pairs that the scores order as the labels do; equal scores count one half
+  Value accuracy;    ///< fraction of pairs that the scores order as the labels do; equal scores count one half
 };
 
 /// The preference loss of reward models (Bradley and Terry 1952; Ouyang et al. 2022, eq. 1; SALMON §3.1, eq. 1), over
@@ -55,7 +55,7 @@ struct bradley_terry_result {
 ///     p_i = t_i·(1 − ε) + (1 − t_i)·ε
 ///
 /// `chosen_scores` r and `rejected_scores` s: one per pair; arrays, ranges, tensors, or numbers for one pair. `weights`
-/// (optional, default 1/N): a factor per pair, 0 leaves a pair out. `targets` t (optional, default 1): the probability
+/// (optional, default 1/N): one factor per pair, 0 drops the pair. `targets` t (optional, default 1): the probability
 /// that the first is preferred, 0.5 for a tie; in [0, 1]. `margins` m (optional, default 0): `pair_margins`, always the
 /// last argument; the loss is then −log σ(r − s − m) (Touvron et al. 2023, Llama 2, eq. 2). Margins are of the first
 /// score over the second: give a pair whose second response is preferred (t = 0) a negative one. Accuracy leaves them
@@ -73,14 +73,14 @@ class bradley_terry_loss {
   explicit bradley_terry_loss(const bradley_terry_options& options = {}) : options_(options) { validate(options); }
   const bradley_terry_options& options() const noexcept { return options_; }
 
-  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One element, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 2, 1> element(const T& chosen, const T& rejected, const T& target, const T& margin) const {
     const double epsilon = options_.label_smoothing, centring = options_.centring;
     const T difference = chosen - rejected, total = chosen + rejected, z = difference - options_.margin - margin;
     const T p = target * (1 - epsilon) + (1 - target) * epsilon;
     element_terms<T, 2, 1> out;
-    // 1 − σ(z) is taken as σ(−z): σ(z) rounds to 1 long before its distance from 1 is negligible.
+    // 1 − σ(z) is computed as σ(−z): σ(z) rounds to 1 long before its distance from 1 is negligible.
     T slope{};
     if constexpr (std::floating_point<T>) {
       const detail::logistic_terms s = detail::logistic(z);
@@ -160,7 +160,7 @@ class bradley_terry_loss {
         frame.weighted_value_and_grad(*this, weights, chosen_scores, rejected_scores, targets, margins.values));
   }
 
-  /// As a pair_loss.
+  /// The interface of a pair_loss.
   template <std::same_as<pair_scores> Scores, class Weights>
   pair_gradient value_and_grad(const Scores& scores, const token_weights<Weights>& weights) const {
     const auto result =

@@ -19,12 +19,12 @@ namespace coho::inline v0_1 {
 
 /// Models of a comparison that may end in a tie, with d = r − s the difference of the two scores:
 enum class tie_form {
-  rao_kupper,  ///< P(win) = σ(d − ln θ), P(loss) = σ(−d − ln θ): differences below a threshold are not seen (1967)
+  rao_kupper,  ///< P(win) = σ(d − ln θ), P(loss) = σ(−d − ln θ): differences below a threshold go unnoticed (1967)
   davidson,  ///< P(win) : P(tie) : P(loss) = e^(d/2) : ν : e^(−d/2): a tie is as likely as the geometric mean (1970)
 };
 constexpr auto option_names(tie_form) { return std::array{"rao_kupper", "davidson"}; }
 
-/// At the defaults all three outcomes are equally likely for equal scores.
+/// With the defaults, equal scores make all three outcomes equally likely.
 struct bradley_terry_ties_options {
   tie_form form = tie_form::rao_kupper;
   double theta = 2;  ///< θ of Rao and Kupper; at least 1; 1: there are no ties
@@ -48,7 +48,7 @@ struct bradley_terry_ties_result {
   Value value;     ///< the loss
   Array d_first;   ///< its gradient with respect to the scores of the first responses
   Array d_second;  ///< … and of the second responses
-  Value accuracy;  ///< share of pairs that the scores order as the outcome does; ties and equal scores count one half
+  Value accuracy;  ///< fraction of pairs that the scores order like the outcome; ties and equal scores count one half
 };
 
 /// The preference loss of reward models over pairs that may be tied (Rao and Kupper 1967, §2; Davidson 1970, §2):
@@ -58,11 +58,11 @@ struct bradley_terry_ties_result {
 ///
 /// `first_scores` r, `second_scores` s: one per pair. `outcomes` t: 1 where the first response is preferred, 0.5 for a
 /// tie, 0 where the second is; between two of these, the mixture of both losses (t = 0.75: half of each). Arrays,
-/// ranges, tensors, or numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair out.
+/// ranges, tensors, or numbers for one pair. `weights` (optional, default 1/N): one factor per pair, 0 drops the pair.
 /// Without ties (θ = 1, ν = 0) it is `bradley_terry_loss`, and a tie has an infinite loss. `operator()` returns double,
 /// or a 0-d tensor that is differentiable; `value_and_grad` a `bradley_terry_ties_result`; `probabilities` those of one
 /// pair. Throws option_error at construction; argument_error when lengths differ, the loss is not finite, an outcome is
-/// outside [0, 1], or is a tie where there are none (numbers and host arrays; on tensors such a tie gives infinity).
+/// outside [0, 1], or is a tie but ties are excluded (numbers and host arrays; on tensors such a tie gives infinity).
 ///
 ///     coho::bradley_terry_ties_loss loss{{.form = coho::tie_form::davidson, .nu = 0.5}};
 ///     auto result = loss.value_and_grad(first_scores, second_scores, outcomes);
@@ -78,13 +78,13 @@ class bradley_terry_ties_loss {
   }
   const bradley_terry_ties_options& options() const noexcept { return options_; }
 
-  /// Of the three outcomes of one pair; they sum to 1.
+  /// The probabilities of one pair's three outcomes; they sum to 1.
   tie_probabilities probabilities(double first_score, double second_score) const {
     const auto [win, tie, loss] = costs(first_score - second_score);
     return {std::exp(-win), std::exp(-tie), std::exp(-loss)};
   }
 
-  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One element, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 2, 1> element(const T& first, const T& second, const T& outcome) const {
     const T d = first - second, lean = 2.0 * outcome - 1.0, zero = 0.0 * lean;
@@ -138,7 +138,7 @@ class bradley_terry_ties_loss {
     return named(frame.weighted_value_and_grad(*this, weights, first_scores, second_scores, outcomes));
   }
 
-  /// As a pair_loss.
+  /// The interface of a pair_loss.
   template <std::same_as<pair_scores> Scores, class Weights>
   pair_gradient value_and_grad(const Scores& scores, const token_weights<Weights>& weights) const {
     const auto result = frame.weighted_value_and_grad(*this, weights, scores.chosen, scores.rejected, scores.targets);
@@ -182,8 +182,8 @@ class bradley_terry_ties_loss {
     return {T(-down), T(0.5 * (up - down)), up};
   }
 
-  // Of numbers: the mixture of the three costs and its derivative, with what they share computed once and what the
-  // outcome leaves out not at all. The value is NaN where d or the outcome is.
+  // Of numbers: the mixture of the three costs and its derivative, with shared terms computed once, and terms that the
+  // outcome drops not at all. The value is NaN where d or the outcome is.
   std::pair<double, double> mixture(double d, double wins, double ties, double losses) const {
     if (options_.form == tie_form::rao_kupper) {
       double value = (d - d) + (wins - wins), slope = 0;
@@ -204,7 +204,7 @@ class bradley_terry_ties_loss {
     const double share = 1 / (1 + minor + tie), whole = 1 + (minor + tie);
     const double rest = std::log(whole) + ((minor + tie) - (whole - 1)) * share;  // log1p
     const double low = (minor + 0.5 * tie) * share, high = (1 + 0.5 * tie) * share;
-    // Products, not choices: which response has the higher score cannot be foreseen.
+    // Products, not choices: a branch on which score is higher would be mispredicted.
     const double first = static_cast<double>(d > 0), second = 1 - first;
     const double up = first * high + second * low, down = first * low + second * high;
     const double tied = ties * (half + (std::isinf(tie_cost_) ? 0.0 : tie_cost_) + rest);  // infinite: no ties here

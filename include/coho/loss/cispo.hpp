@@ -28,11 +28,11 @@ struct cispo_options {
 
 template <class Value, class Array>
 struct cispo_result {
-  Value value;          ///< the loss; only its gradient has a meaning, its size has none
+  Value value;          ///< the loss; only its gradient is meaningful, not its size
   Array d_log_probs;    ///< its gradient; 0 where the weight is 0
   Value clip_fraction;  ///< fraction of tokens whose ratio a bound replaces (they keep a gradient)
   Value approximate_kl;  ///< mean over tokens of ρ − 1 − log ρ, an estimate of KL(old ‖ new) that is never negative
-  Value tokens;          ///< tokens of nonzero weight: to combine the two means over parts of a batch
+  Value tokens;          ///< tokens of nonzero weight: for combining the two means over parts of a batch
 };
 
 /// Clipped importance-sampling policy optimisation (MiniMax-M1 2025, eqs. 4 and 5): REINFORCE with a limited importance
@@ -56,7 +56,7 @@ class cispo_loss {
   explicit cispo_loss(const cispo_options& options = {}) : options_(options) { validate(options); }
   const cispo_options& options() const noexcept { return options_; }
 
-  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One token, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 1, 2> element(const T& log_prob, const T& old_log_prob, const T& advantage) const {
     using std::exp;

@@ -39,7 +39,7 @@ struct cpo_result {
   Value value;       ///< the loss
   Array d_chosen;    ///< its gradient with respect to the log-probs of the chosen responses
   Array d_rejected;  ///< … and of the rejected responses
-  Value accuracy;    ///< share of pairs whose chosen response has the larger log-prob; ties count one half
+  Value accuracy;    ///< fraction of pairs whose chosen response has the larger log-prob; ties count one half
   Value margin;      ///< mean of z
 };
 
@@ -49,11 +49,11 @@ struct cpo_result {
 ///     z_i = β·(log π(y_w) − log π(y_l)),   L = Σ_i w_i·(f(z_i) − nll_coefficient·log π(y_w)/n_i),   f as in `dpo_form`
 ///
 /// `chosen`, `rejected`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one per pair.
-/// `chosen_lengths` n: the tokens of the chosen responses, which make the second term a mean a token, as in TRL
+/// `chosen_lengths` n: the tokens of the chosen responses, which make the second term a per-token mean, as in TRL
 /// (where nll_coefficient is called cpo_alpha); the number 1.0 gives the paper's sum. Lengths below 1 count as 1: an
 /// empty response adds 0. Arrays, ranges, tensors, or numbers for one pair. For the form ipo TRL compares
-/// length-averaged log-probs: give those, and 1.0. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair
-/// out. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a `cpo_result`. Throws
+/// length-averaged log-probs: give those, and 1.0. `weights` (optional, default 1/N): one factor per pair, 0 drops it;
+/// `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a `cpo_result`. Throws
 /// option_error at construction; argument_error when lengths differ or the loss is not finite (host arrays).
 ///
 ///     coho::cpo_loss loss{{.beta = 0.1, .nll_coefficient = 1}};
@@ -68,7 +68,7 @@ class cpo_loss {
 
   static constexpr bool by_blocks = true;
 
-  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One element, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 2, 2> element(const T& chosen, const T& rejected, const T& chosen_length) const {
     const double beta = options_.beta;
@@ -104,7 +104,7 @@ class cpo_loss {
     return named(frame.weighted_value_and_grad(*this, weights, chosen, rejected, chosen_lengths));
   }
 
-  /// As a preference_loss.
+  /// The interface of a preference_loss.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
     return detail::preference_gradient_of(

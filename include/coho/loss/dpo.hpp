@@ -17,7 +17,7 @@
 
 namespace coho::inline v0_1 {
 
-// GCC 12 takes an enumerator of an `enum class` for one that hides `coho::sigmoid`. It does not.
+// GCC 12 warns that this scoped enumerator hides `coho::sigmoid`. It does not.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"
 /// The forms of direct preference optimisation, of z = β·(log-ratio of the chosen response − that of the rejected one):
@@ -55,11 +55,11 @@ preference_term<T> plain_preference_terms(dpo_form form, const T& z, double beta
   return out;
 }
 
-/// f(z) of a `dpo_form`; other losses of pairs have these forms too.
+/// f(z) of a `dpo_form`; other pair losses have these forms too.
 template <bool Gradient, class T>
 preference_term<T> preference_terms(dpo_form form, const T& z, double beta, double epsilon) {
   if (form == dpo_form::hinge || form == dpo_form::ipo) return plain_preference_terms<Gradient>(form, z, beta);
-  // The form robust takes the wrong label's term off; the others add it.
+  // The robust form subtracts the wrong label's term; the others add it.
   const bool robust = form == dpo_form::robust;
   const double scale = robust ? 1 / (1 - 2 * epsilon) : 1, right = 1 - epsilon, wrong = robust ? -epsilon : epsilon;
   preference_term<T> out;
@@ -74,7 +74,7 @@ preference_term<T> preference_terms(dpo_form form, const T& z, double beta, doub
   return out;
 }
 
-/// 1 where x is above 0, 0 below, and one half at 0.
+/// 1 where x > 0, 0 where x < 0, one half at 0.
 template <class T>
 T above_zero(const T& x) {
   if constexpr (std::floating_point<T>) return T(0.5) + T(0.5) * (static_cast<T>(x > 0) - static_cast<T>(x < 0));
@@ -82,7 +82,7 @@ T above_zero(const T& x) {
   return coho::where(x > 0, T(zero + 1.0), T(coho::where(x < 0, zero, T(zero + 0.5))));
 }
 
-/// Whether a probability of wrong labels fits the form; throws option_error.
+/// Checks that a probability of wrong labels fits the form; throws option_error.
 inline void require_label_smoothing(dpo_form form, double epsilon, const std::string& prefix) {
   const bool smooth = form == dpo_form::conservative || form == dpo_form::robust;
   require_option(smooth || epsilon == 0, prefix + "label_smoothing", epsilon,
@@ -92,7 +92,7 @@ inline void require_label_smoothing(dpo_form form, double epsilon, const std::st
 }  // namespace detail
 
 struct dpo_options {
-  double beta = 0.1;  ///< strength of the KL penalty that is solved for; > 0
+  double beta = 0.1;  ///< strength of the implied KL penalty; > 0
   dpo_form form = dpo_form::sigmoid;
   double label_smoothing = 0;  ///< ε of conservative and robust, in [0, 0.5); 0 for the other forms
 
@@ -143,11 +143,11 @@ struct dpo_result {
   Value value;       ///< the loss
   Array d_chosen;    ///< its gradient with respect to the policy's log-probs of the chosen responses
   Array d_rejected;  ///< … and of the rejected responses
-  Value accuracy;    ///< share of pairs whose chosen response has the larger implicit reward; ties count one half
+  Value accuracy;    ///< fraction of pairs whose chosen response has the larger implicit reward; ties count one half
   Value margin;      ///< mean of z: the difference of the implicit rewards β·(log π − log π_ref)
 };
 
-/// Direct preference optimisation: the optimum of KL-penalised reward maximisation, learned from pairs with no reward
+/// Direct preference optimisation: the optimum of KL-penalised reward maximisation, learned from pairs without a reward
 /// model.
 ///
 ///     z_i = β·((log π(y_w) − log π_ref(y_w)) − (log π(y_l) − log π_ref(y_l)))
@@ -155,7 +155,7 @@ struct dpo_result {
 ///
 /// `chosen`, `rejected`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one per pair;
 /// `reference_chosen`, `reference_rejected`: those of the reference policy, constants. Arrays, ranges, tensors, or
-/// numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair out. `operator()` returns
+/// numbers for one pair. `weights` (optional, default 1/N): one factor per pair, 0 drops it. `operator()` returns
 /// double, or a 0-d tensor that is differentiable; `value_and_grad` a `dpo_result`. The hinge has gradient 0 at its
 /// kink z = 1. Throws option_error at construction; argument_error when lengths differ or the loss is not finite (host
 /// arrays).
@@ -198,7 +198,7 @@ class dpo_loss {
     });
   }
 
-  /// As a preference_loss.
+  /// The interface of a preference_loss.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
     return with_form([&](const auto& terms) {
@@ -211,7 +211,7 @@ class dpo_loss {
   static constexpr elementwise_loss<2, 4> frame{"dpo_loss",
                                                 {"chosen", "rejected", "reference_chosen", "reference_rejected"}};
 
-  // The forms with an exponential and those without are compiled apart: calls in a loop cost it its registers.
+  // The forms with an exponential and those without are compiled separately: a call inside a loop costs it registers.
   template <class Run>
   auto with_form(const Run& run) const {
     if (options_.form == dpo_form::hinge || options_.form == dpo_form::ipo)

@@ -11,22 +11,22 @@
 namespace coho::inline v0_1 {
 
 /// Runs a loss that is a weighted sum of one formula over elements (tokens, pairs, examples): L = Σ_i w_i·f(x_i, …).
-/// The writer of a loss gives f once; the loss then takes numbers, arrays, ranges and tensors, weights, and masks, with
+/// The author writes f once; the loss then takes numbers, arrays, ranges and tensors, weights, and masks, with
 /// gradients and checks.
 ///
-/// `Free`: how many of the `Inputs` arguments of f, the first ones, have gradients; the others are constants. The loss
+/// `Free`: the first `Free` of the `Inputs` arguments of f have gradients; the others are constants. The loss
 /// has a public member
 ///
 ///     template <bool Gradient, class T>
 ///     coho::element_terms<T, Free, Measures> element(const T& input, …) const
 ///
 /// that gives f of one element and, with `Gradient`, its derivatives with respect to the `Free` inputs and numbers
-/// worth averaging. T is double, or a tensor of all elements, or (tensors on the CPU, where the loss has `static
-/// constexpr bool by_blocks = true`) a few elements next to each other: make choices by `coho::where`, with & and |
+/// to average. T is double, or a tensor of all elements, or (tensors on the CPU, where the loss has `static
+/// constexpr bool by_blocks = true`) a few adjacent elements: make choices by `coho::where`, with & and |
 /// instead of && and ||.
 ///
-/// Arguments may be numbers, which all elements share; the first may only where all are. Elements of weight 0 are not
-/// read, and their gradient is 0. `names` are those of the inputs, for messages. Throws argument_error when lengths
+/// Arguments may be numbers, which all elements share; the first may only if all are. Elements of weight 0 are not
+/// read, and their gradient is 0. `names` are the inputs' names, for messages. Throws argument_error when lengths
 /// differ or the loss is not finite (host arrays).
 ///
 ///     class squared_error {

@@ -12,7 +12,7 @@
 namespace coho::inline v0_1 {
 
 struct entropy_bonus_options {
-  double coefficient = 0.01;  ///< c; finite, ≥ 0; 0 makes it a measure only
+  double coefficient = 0.01;  ///< c; finite, ≥ 0; 0: measured only
 
   static void describe(auto&& visit, auto&... o) {
     visit({"coefficient", "c; 0 makes it only a measure", allowed::at_least(0)}, o.coefficient...);
@@ -24,7 +24,7 @@ struct entropy_bonus_result {
   Value value;      ///< the loss, −c·Σ w·H
   Array d_entropy;  ///< its gradient, −c·w
   Value entropy;    ///< mean entropy of the tokens of nonzero weight, nats
-  Value tokens;     ///< how many those are
+  Value tokens;     ///< tokens of nonzero weight
 };
 
 /// A term that keeps a policy from collapsing (Williams & Peng 1991; Schulman et al. 2017, eq. 9), to be added to its
@@ -33,8 +33,8 @@ struct entropy_bonus_result {
 ///     L = −c · Σ_t w_t · H_t,   H_t = −Σ_v π(v | x, y_<t)·log π(v | x, y_<t)
 ///
 /// `entropy`: H_t in nats of the whole next-token distribution, one per token, as a differentiable_policy returns it;
-/// array, range or tensor. −log π(y_t) has the same mean but not the same gradient, and does not serve. Without weights
-/// the loss is the mean's. A single number gives the term of one token. `operator()` returns double, or a 0-d tensor
+/// array, range or tensor. −log π(y_t) has the same mean but not the same gradient, and cannot be used. Without weights
+/// the loss is the mean. A single number gives the term of one token. `operator()` returns double, or a 0-d tensor
 /// that is differentiable; `value_and_grad` an `entropy_bonus_result`. Throws option_error at construction;
 /// argument_error when lengths differ or the loss is not finite (host arrays).
 ///
@@ -45,7 +45,7 @@ class entropy_bonus {
   explicit entropy_bonus(const entropy_bonus_options& options = {}) : options_(options) { validate(options); }
   const entropy_bonus_options& options() const noexcept { return options_; }
 
-  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One element, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool, class T>
   element_terms<T, 1, 1> element(const T& entropy) const {
     return {T(-options_.coefficient * entropy), {T(0.0 * entropy - options_.coefficient)}, {entropy}};

@@ -34,19 +34,19 @@ struct gspo_result {
   Array d_log_probs;     ///< its gradient; 0 where the weight is 0
   Value clip_fraction;   ///< fraction of tokens whose term is clipped (of whole sequences, usually)
   Value approximate_kl;  ///< mean over tokens of ρ − 1 − log ρ, ρ the token's own ratio, as in `ppo_clip_loss`
-  Value tokens;          ///< tokens of nonzero weight: to combine the two means over parts of a batch
+  Value tokens;          ///< tokens of nonzero weight: for combining the two means over parts of a batch
 };
 
-/// Group sequence policy optimisation (Zheng et al. 2025, §4.1): PPO's clip with one ratio for a whole sequence, the
+/// Group sequence policy optimisation (Zheng et al. 2025, §4.1): PPO's clip with one ratio per sequence, the
 /// geometric mean of its tokens' ratios, over the n_i tokens of nonzero weight:
 ///
 ///     s_i = exp( Σ_{t∈i} (log π(y_t) − log π_old(y_t)) / n_i )
 ///     L = Σ_i Σ_{t∈i} w_t · max(−A_t·s_i, −A_t·clip(s_i, 1 − clip_low, 1 + clip_high))
 ///
 /// The paper's objective has one advantage per sequence (`sequence_spread` repeats it for the tokens) and weights of
-/// reduction::sequence_mean_of_means; neither is needed. The ratio of a mean is far closer to 1 than a token's: its
-/// bounds are too. log s is limited to ±20; beyond, the gradient is 0. Uses all members of `policy_loss_inputs`:
-/// arrays, ranges or tensors; `offsets` has one entry more than there are sequences. Without weights the loss is the
+/// reduction::sequence_mean_of_means; neither is needed. A mean ratio is far closer to 1 than a token's: its
+/// bounds are tighter. log s is limited to ±20; beyond, the gradient is 0. Uses all members of `policy_loss_inputs`:
+/// arrays, ranges or tensors; `offsets` has N + 1 entries for N sequences. Without weights the loss is the
 /// mean. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a `gspo_result`. Throws
 /// option_error at construction; argument_error when lengths or offsets do not fit or the loss is not finite (host
 /// arrays).

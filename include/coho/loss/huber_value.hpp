@@ -31,12 +31,12 @@ struct huber_value_result {
   Value tokens;         ///< tokens of nonzero weight: to combine the fraction over parts of a batch
 };
 
-/// The value loss with Huber's error (Huber 1964), which a few far-off returns cannot dominate, summed over tokens with
+/// The value loss with Huber's error (Huber 1964), which a few outliers cannot dominate, summed over tokens with
 /// weights w:
 ///
 ///     L = Σ_t w_t · h(v_t − R_t),   h(e) = ½e² where |e| ≤ delta, delta·(|e| − ½·delta) beyond
 ///
-/// It can be exchanged for `value_clip_loss`; `old_values` are not used. The plain squared error is this with delta =
+/// Interchangeable with `value_clip_loss`; `old_values` are not used. The plain squared error is this with delta =
 /// infinity, and also `value_clip_loss` with clip = infinity. Uses `values`, `returns` and `weights` of
 /// `value_loss_inputs`: arrays, ranges or tensors. Without weights the loss is the mean. Three numbers (the value, the
 /// old value and the return) give the term of one token. `operator()` returns double, or a 0-d tensor that is
@@ -51,7 +51,7 @@ class huber_value_loss {
   explicit huber_value_loss(const huber_value_options& options = {}) : options_(options) { validate(options); }
   const huber_value_options& options() const noexcept { return options_; }
 
-  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One token, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 1, 1> element(const T& value, const T& target) const {
     using std::abs;
@@ -87,7 +87,7 @@ class huber_value_loss {
  private:
   static constexpr elementwise_loss<1, 2> frame{"huber_value_loss", {"values", "returns"}};
 
-  // Old values may be left out; given ones must fit, so that losses can be exchanged.
+  // Old values may be omitted; if given they must fit, so that losses are interchangeable.
   template <class Array>
   static void check(const value_loss_inputs<Array>& in) {
     if constexpr (detail::device_array<Array>) {

@@ -21,9 +21,9 @@
 namespace coho::inline v0_1 {
 
 struct kto_options {
-  double beta = 0.1;              ///< strength of the KL penalty that is solved for; > 0
+  double beta = 0.1;              ///< strength of the implied KL penalty; > 0
   double desirable_weight = 1;    ///< λ_D; at least 0
-  double undesirable_weight = 1;  ///< λ_U; at least 0. The paper wants λ_D·n_D / (λ_U·n_U) in [1, 4/3]
+  double undesirable_weight = 1;  ///< λ_U; at least 0. The paper recommends λ_D·n_D / (λ_U·n_U) in [1, 4/3]
 
   static void describe(auto&& visit, auto&... o) {
     visit({"beta", "strength of the KL penalty that is solved for", allowed::above(0)}, o.beta...);
@@ -36,7 +36,7 @@ template <class Value, class Array>
 struct kto_result {
   Value value;        ///< the loss
   Array d_log_probs;  ///< its gradient with respect to the policy's log-probs
-  Value accuracy;     ///< share of desirable responses with r > z0 and undesirable ones with r < z0; ties one half
+  Value accuracy;     ///< fraction of desirable responses with r > z0 and undesirable ones with r < z0; ties one half
   Value margin;       ///< mean of β·(r − z0) of desirable and β·(z0 − r) of undesirable responses
 };
 
@@ -46,8 +46,8 @@ struct kto_baseline_fn {
   ///
   ///     z0 = max(0, mean of log π(y'|x) − log π_ref(y'|x))
   ///
-  /// `log_probs`, `reference_log_probs`: of whole responses, one a mismatched pair; arrays, ranges or tensors. Returns
-  /// a double, a constant of the optimisation. All ranks must call together; a rank may have no pair. Without any pair:
+  /// `log_probs`, `reference_log_probs`: of whole responses, one per mismatch; arrays, ranges or tensors. Returns
+  /// a double, a constant of the optimisation. All ranks must call together; a rank may have no pair. Without any:
   /// 0. Throws argument_error when lengths differ or the mean is not finite.
   ///
   ///     double baseline = coho::kto_baseline(mismatched_log_probs, mismatched_reference_log_probs);
@@ -73,17 +73,17 @@ struct kto_baseline_fn {
 };
 inline constexpr kto_baseline_fn kto_baseline{};
 
-/// Kahneman–Tversky optimisation (Ethayarajh et al. 2024, eq. 8): learns from single responses that were found
-/// desirable or not, with no pairs. The value of a response saturates in its distance from the baseline z0 on both
+/// Kahneman–Tversky optimisation (Ethayarajh et al. 2024, eq. 8): learns from single responses labelled
+/// desirable or not, without pairs. The value of a response saturates in its distance from the baseline z0 on both
 /// sides:
 ///
 ///     r_i = log π(y_i) − log π_ref(y_i)
 ///     L = Σ_i w_i·λ_D·(1 − σ(β·(r_i − z0))) where desirable, + Σ_i w_i·λ_U·(1 − σ(β·(z0 − r_i))) where not
 ///
-/// `log_probs`, `reference_log_probs`: of whole responses, sums over their tokens (nats; `sequence_sums`), one a
+/// `log_probs`, `reference_log_probs`: of whole responses, sums over their tokens (nats; `sequence_sums`), one per
 /// response; the reference is a constant. `desirable`: one number per response, nonzero for desirable. Arrays, ranges,
 /// tensors, or floating-point numbers for one response. `kl_baseline`: z0 ≥ 0, a constant, from `kto_baseline`.
-/// `weights` (optional, default 1/N): a factor a response, 0 leaves it out. `operator()` returns double, or a 0-d
+/// `weights` (optional, default 1/N): one factor per response, 0 drops it. `operator()` returns double, or a 0-d
 /// tensor that is differentiable; `value_and_grad` a `kto_result`. Throws option_error at construction; argument_error
 /// when lengths differ, z0 is negative or not finite, desirable is NaN, or the loss is not finite (host arrays).
 ///
@@ -99,7 +99,7 @@ class kto_loss {
 
   static constexpr bool by_blocks = true;
 
-  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One element, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 1, 2> element(const T& log_prob, const T& reference_log_prob, const T& desirable,
                                  const T& kl_baseline) const {
@@ -112,11 +112,11 @@ class kto_loss {
     const T weight = coho::where(wanted, T(zero + options_.desirable_weight), T(zero + options_.undesirable_weight));
     const T margin = options_.beta * direction * difference;
     element_terms<T, 1, 2> out;
-    // 1 − σ(x) is taken as σ(−x), which is precise where it is small.
+    // 1 − σ(x) is computed as σ(−x), which is precise where it is small.
     T wrong{}, right{};
     if constexpr (std::floating_point<T>) {
       const double e = std::exp(-std::abs(margin)), major = 1 / (1 + e), minor = e * major;
-      // Products, not choices, which could not be foreseen.
+      // Products, not branches, which would be mispredicted.
       const double below = static_cast<double>(margin < 0), above = 1 - below;
       wrong = below * major + above * minor;
       right = below * minor + above * major;
@@ -162,7 +162,7 @@ class kto_loss {
     return named(frame.weighted_value_and_grad(*this, weights, log_probs, reference_log_probs, desirable, kl_baseline));
   }
 
-  /// As a preference_loss: each response of an example that is there is judged by itself.
+  /// The interface of a preference_loss: each response that an example has is judged by itself.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
     check(known.kl_baseline);

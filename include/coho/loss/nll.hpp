@@ -20,7 +20,7 @@ struct nll_result {
 ///
 ///     L = −Σ_t w_t · log π(y_t | x, y_<t)
 ///
-/// `log_probs` (nats): one a token; array, range or tensor. Without weights the loss is the mean. `operator()` returns
+/// `log_probs` (nats): one per token; array, range, tensor. Without weights the loss is the mean. `operator()` returns
 /// double, or a 0-d tensor that is differentiable; `value_and_grad` an `nll_result`. Throws argument_error when lengths
 /// differ or the loss is not finite (host arrays).
 ///
@@ -30,7 +30,7 @@ class nll_loss {
  public:
   static constexpr bool by_blocks = true;
 
-  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One token, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 1> element(const T& log_prob) const {
     element_terms<T, 1> out;

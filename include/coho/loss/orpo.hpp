@@ -29,7 +29,7 @@ struct orpo_result {
   Value value;       ///< the loss
   Array d_chosen;    ///< its gradient with respect to the mean log-probs of the chosen responses
   Array d_rejected;  ///< … and of the rejected responses
-  Value accuracy;    ///< share of pairs whose chosen response has the larger odds; ties count one half
+  Value accuracy;    ///< fraction of pairs whose chosen response has the larger odds; ties count one half
   Value margin;      ///< mean of the log odds ratio z
 };
 
@@ -38,9 +38,9 @@ struct orpo_result {
 ///
 ///     L = Σ_i w_i·(−ℓ_w − λ·log σ(z_i)),   z_i = log odds(ℓ_w) − log odds(ℓ_l),   log odds(ℓ) = ℓ − log(1 − e^ℓ)
 ///
-/// `chosen` ℓ_w, `rejected` ℓ_l: the MEAN log-prob of a response's tokens (nats, so that e^ℓ is a probability a token),
-/// one a pair; arrays, ranges, tensors, or numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0
-/// leaves a pair out. The odds of a certain response are infinite: above −1e-6 a log-prob counts as −1e-6 in the odds
+/// `chosen` ℓ_w, `rejected` ℓ_l: the MEAN log-prob of a response's tokens (nats, e^ℓ is a per-token probability),
+/// one per pair; arrays, ranges, tensors, or numbers for one pair. `weights` (optional, default 1/N): one per pair, 0
+/// drops the pair. A response of probability 1 has infinite odds: above −1e-6 a log-prob counts as −1e-6 in the odds
 /// (of a million), and has no gradient through them. `operator()` returns double, or a 0-d tensor that is
 /// differentiable; `value_and_grad` an `orpo_result`. Throws option_error at construction; argument_error when lengths
 /// differ, the loss is not finite or, beyond rounding, a log-prob is positive (numbers and host arrays).
@@ -57,7 +57,7 @@ class orpo_loss {
 
   static constexpr bool by_blocks = true;
 
-  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One element, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 2, 2> element(const T& chosen, const T& rejected) const {
     const log_odds<Gradient, T> of_chosen(chosen), of_rejected(rejected);
@@ -103,7 +103,7 @@ class orpo_loss {
     return named(frame.weighted_value_and_grad(*this, weights, chosen, rejected));
   }
 
-  /// As a preference_loss, over the means of the responses.
+  /// The interface of a preference_loss, over the means of the responses.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
     return detail::of_means(known, [&](const auto& chosen, const auto& rejected) {

@@ -4,7 +4,7 @@
 
 namespace coho::inline v0_1 {
 
-/// A batch of preference pairs when its loss is computed: what `value_and_grad` of a pair_loss takes. All arrays have
+/// A batch of preference pairs, the argument of a pair_loss's `value_and_grad`. All arrays have
 /// one number per pair.
 struct pair_scores {
   Eigen::ArrayXd chosen{}, rejected{};  ///< scores of the reward model

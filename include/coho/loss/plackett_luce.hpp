@@ -20,14 +20,14 @@
 namespace coho::inline v0_1 {
 
 struct plackett_luce_options {
-  std::size_t top = 0;  ///< only the first `top` places of each ranking count, the rest is unordered; 0: all places
+  std::size_t top = 0;  ///< only the first `top` places of each ranking count, the rest are unordered; 0: all places
 };
 
 template <class Value, class Array>
 struct plackett_luce_result {
   Value value;     ///< the loss
   Array d_scores;  ///< its gradient
-  Value accuracy;  ///< share of ranked pairs that the scores order as the ranking does; equal scores count one half
+  Value accuracy;  ///< fraction of ranked pairs that the scores order as the ranking does; equal scores count one half
 };
 
 /// The preference loss of reward models over rankings of n answers (Plackett 1975; Luce 1959; as a loss, Xia et al.
@@ -40,7 +40,7 @@ struct plackett_luce_result {
 /// 2/(n·(n − 1)).
 ///
 /// `scores`: those of all groups, packed; each group from the best to the worst answer. Arrays, ranges or tensors.
-/// `offsets`: N + 1 entries. `weights` (optional, default 1/N): a factor a group, 0 leaves a group out. Groups of one
+/// `offsets`: N + 1 entries. `weights` (optional, default 1/N): one per group, 0 drops the group. Groups of one
 /// answer or none add 0. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a
 /// `plackett_luce_result` (tensors are copied to the host for it). Neither overflows nor loses small losses. Throws
 /// argument_error when lengths or offsets do not fit or the loss is not finite (host arrays).
@@ -97,7 +97,7 @@ class plackett_luce_loss {
   static void check(std::span<const std::size_t> offsets, std::size_t size) {
     detail::check_offsets(offsets, size, name);
   }
-  // The places of a ranking of n that cost something: the last is no choice.
+  // The places of a ranking of n that add to the loss: the last is not a choice.
   std::size_t places(std::size_t n) const noexcept {
     const std::size_t all = n == 0 ? 0 : n - 1;
     return options_.top == 0 ? all : std::min(options_.top, all);
@@ -163,10 +163,10 @@ class plackett_luce_loss {
     return 0.5 + 0.5 * (static_cast<double>(x > 0) - static_cast<double>(x < 0));
   }
 
-  // Scores of a group that are further apart could underflow as odds. NaN and infinity are not nearer either.
+  // If a group's scores are further apart, odds could underflow. NaN and infinity fail this test too.
   static constexpr double widest = 500;
 
-  // The loss of a group, and its gradient, with one exponential a score:
+  // The loss of a group, and its gradient, with one exponential per score:
   // Σ_{k≤j, ranked} odds_j/rest_k, less 1 where j is ranked. There, odds_j/rest_j − 1 is −rest_{j+1}/rest_j.
   template <bool Gradient, class Number>
   static double by_odds(const std::vector<double>& score, std::vector<double>& odds, std::vector<double>& rest,
@@ -177,7 +177,7 @@ class plackett_luce_loss {
     for (std::size_t k = 0; k < n; ++k) {
       double slope = odds[k] * passed;
       if (k < ranked) {
-        // log1p of the odds against: the logarithm of the rounded sum, and what rounding took off it.
+        // log1p of the odds against: the logarithm of the rounded sum, plus what rounding removed.
         const double against = rest[k + 1] / odds[k], whole = 1 + against, share = 1 / whole;
         loss += std::log(whole) + (against - (whole - 1)) * share;
         slope -= against * share;
@@ -188,7 +188,7 @@ class plackett_luce_loss {
     return loss;
   }
 
-  // The same for scores however far apart, and infinite ones.
+  // The same for scores any distance apart, infinite ones included.
   template <bool Gradient, class Number>
   static double by_logarithms(const std::vector<double>& score, std::vector<double>& rest, std::size_t ranked,
                               double weight, Number* slopes) {
@@ -198,7 +198,7 @@ class plackett_luce_loss {
     double loss = 0;
     for (std::size_t k = 0; k < ranked; ++k) loss += coho::softplus(rest[k + 1] - score[k]);
     if constexpr (Gradient) {
-      // Σ_{k<j} exp(s_j − rest_k) − [j is ranked]·(1 − exp(s_j − rest_j)); that difference is taken as
+      // Σ_{k<j} exp(s_j − rest_k) − [j is ranked]·(1 − exp(s_j − rest_j)); the difference is computed as
       // exp(rest_{j+1} − rest_j), which is precise where it is small.
       double before = -std::numeric_limits<double>::infinity();
       for (std::size_t j = 0; j < n; ++j) {
@@ -213,7 +213,7 @@ class plackett_luce_loss {
     return loss;
   }
 
-  // A tensor with a row a group, filled up with scores that are too low to matter.
+  // A tensor with one row per group, padded with scores too low to matter.
   template <class T>
   auto padded(const T& scores, std::span<const std::size_t> offsets, const T& weights) const {
     const std::size_t groups = offsets.size() - 1;

@@ -7,7 +7,7 @@
 
 namespace coho::inline v0_1 {
 
-/// What losses of a policy are computed from, by name. `Array` is double (the default where only braces are written),
+/// Named inputs of policy losses. `Array` is double (the default where only braces are written),
 /// float, or a tensor type. A loss ignores the members that it does not need; arrays have one number per token.
 ///
 ///     loss.value_and_grad({.log_probs = log_probs, .old_log_probs = old, .advantages = advantages, .weights = weights});
@@ -19,7 +19,7 @@ struct policy_loss_inputs {
   typename detail::input_types<Array>::constant old_log_probs{};  ///< log π_old(y_t) of the rollout, nats; constant
   typename detail::input_types<Array>::constant advantages{};     ///< A_t, constant
   optional_weights<Array> weights{};                              ///< w_t of `make_token_weights`; none: the mean
-  std::span<const std::size_t> offsets{};  ///< of the sequences, for losses that look at whole ones
+  std::span<const std::size_t> offsets{};  ///< sequence boundaries, for losses over whole sequences
 };
 
 }  // namespace coho::inline v0_1

@@ -34,7 +34,7 @@ struct ppo_clip_result {
   Array d_log_probs;    ///< its gradient; 0 where the weight is 0
   Value clip_fraction;  ///< fraction of tokens whose gradient the clip removes
   Value approximate_kl;  ///< mean over tokens of ρ − 1 − log ρ, an estimate of KL(old ‖ new) that is never negative
-  Value tokens;          ///< tokens of nonzero weight: to combine the two means over parts of a batch
+  Value tokens;          ///< tokens of nonzero weight: for combining the two means over parts of a batch
 };
 
 /// The clipped policy loss of PPO (Schulman et al. 2017, eq. 7), summed over tokens with weights w:
@@ -42,7 +42,7 @@ struct ppo_clip_result {
 ///     L = Σ_t w_t · max(−A_t·ρ_t, −A_t·clip(ρ_t, 1 − clip_low, 1 + clip_high))
 ///     ρ_t = exp(log π(y_t) − log π_old(y_t))
 ///
-/// Different bounds are DAPO's clip-higher. log ρ is limited to ±20, so that a run that diverges shows huge numbers
+/// Different bounds are DAPO's clip-higher. log ρ is limited to ±20, so that a diverging run shows huge numbers
 /// instead of infinities; beyond, the gradient is 0. Uses `log_probs`, `old_log_probs`, `advantages` and `weights` of
 /// `policy_loss_inputs`: arrays, ranges or tensors. Without weights the loss is the mean. Three numbers give the term
 /// of one token. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a
@@ -58,14 +58,14 @@ class ppo_clip_loss {
   explicit ppo_clip_loss(const ppo_clip_options& options = {}) : options_(options) { validate(options); }
   const ppo_clip_options& options() const noexcept { return options_; }
 
-  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One token, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 1, 2> element(const T& log_prob, const T& old_log_prob, const T& advantage) const {
     using std::exp;
     const T difference = log_prob - old_log_prob, log_ratio = detail::limited_log_ratio(difference);
     const T ratio = exp(log_ratio);
     const T free = -advantage * ratio;
-    // −A·clip(ρ) where the clip matters, at the bound that limits the gain; without a choice to be mispredicted.
+    // −A·clip(ρ) where the clip matters, at the bound that limits the gain; without a branch to mispredict.
     const T clipped = coho::min(T(-advantage * (1 - options_.clip_low)), T(-advantage * (1 + options_.clip_high)));
     T loss = coho::max(free, clipped);
     if (options_.dual_clip != 0) {

@@ -4,7 +4,7 @@
 
 namespace coho::inline v0_1 {
 
-/// What is known of a batch of preferences when its loss is computed: what `value_and_grad` of a preference_loss takes.
+/// A batch of preferences, the argument of a preference_loss's `value_and_grad`.
 /// All arrays have one number per example.
 struct preference_log_probs {
   Eigen::ArrayXd chosen{}, rejected{};                      ///< log π of whole responses, nats
@@ -17,19 +17,19 @@ struct preference_log_probs {
 struct preference_gradient {
   double value = 0;
   Eigen::ArrayXd d_chosen{}, d_rejected{};
-  double accuracy = 0;           ///< share of examples that the policy's implicit rewards order as the labels do
+  double accuracy = 0;           ///< fraction of examples that the policy's implicit rewards order as the labels do
   double reward_difference = 0;  ///< mean difference of the implicit rewards
 };
 
 namespace detail {
 
-/// Of a result of an `elementwise_loss` over pairs with the measures accuracy and reward difference.
+/// From the result of an `elementwise_loss` over pairs with the measures accuracy and reward difference.
 template <class Result>
 preference_gradient preference_gradient_of(const Result& result) {
   return {result.value, result.gradients[0], result.gradients[1], result.measures[0], result.measures[1]};
 }
 
-/// Of a loss over mean log-probs, `evaluate(chosen_means, rejected_means)`: the chain rule back to sums.
+/// For a loss over mean log-probs, `evaluate(chosen_means, rejected_means)`: the chain rule back to sums.
 template <class Known, class Evaluate>
 preference_gradient of_means(const Known& x, Evaluate evaluate) {
   preference_gradient out = preference_gradient_of(

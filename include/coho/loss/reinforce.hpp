@@ -11,12 +11,12 @@ namespace coho::inline v0_1 {
 
 template <class Value, class Array>
 struct reinforce_result {
-  Value value;        ///< the loss; only its gradient has a meaning, its size has none
+  Value value;        ///< the loss; only its gradient is meaningful, not its size
   Array d_log_probs;  ///< its gradient, −w·A
   Value tokens;       ///< tokens of nonzero weight
 };
 
-/// The policy gradient (Williams 1992, REINFORCE), for responses of the present policy:
+/// The policy gradient (Williams 1992, REINFORCE), for responses of the current policy:
 ///
 ///     L = −Σ_t w_t · A_t · log π(y_t | x, y_<t)
 ///
@@ -31,7 +31,7 @@ struct reinforce_result {
 ///     pullback({.log_probs = coho::as_span(result.d_log_probs)});
 class reinforce_loss {
  public:
-  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One token, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool, class T>
   element_terms<T, 1> element(const T& log_prob, const T& advantage) const {
     const T slope = -advantage;

@@ -32,18 +32,18 @@ struct simpo_result {
   Value value;       ///< the loss
   Array d_chosen;    ///< its gradient with respect to the mean log-probs of the chosen responses
   Array d_rejected;  ///< … and of the rejected responses
-  Value accuracy;    ///< share of pairs whose chosen response has the larger mean log-prob; ties count one half
+  Value accuracy;    ///< fraction of pairs whose chosen response has the larger mean log-prob; ties count one half
   Value margin;      ///< mean of β·(ℓ_w − ℓ_l), the difference of the implicit rewards without γ
 };
 
-/// Simple preference optimisation (Meng et al. 2024, eq. 6): the implicit reward is the policy's own mean log-prob a
-/// token, so that no reference policy is needed and length is no advantage:
+/// Simple preference optimisation (Meng et al. 2024, eq. 6): the implicit reward is the policy's own mean log-prob per
+/// token, so that no reference policy is needed and length is not an advantage:
 ///
 ///     z_i = β·(ℓ_w − ℓ_l) − γ,   L = Σ_i w_i·(−(1 − ε)·log σ(z_i) − ε·log σ(−z_i))
 ///
-/// `chosen` ℓ_w, `rejected` ℓ_l: the MEAN log-prob of a response's tokens (nats), one a pair; arrays, ranges, tensors,
-/// or numbers for one pair. `weights` (optional, default 1/N): a factor a pair, 0 leaves a pair out. The authors'
-/// scripts are given γ/β (gamma_beta_ratio); γ itself, as in the paper and TRL, is wanted here. `operator()` returns
+/// `chosen` ℓ_w, `rejected` ℓ_l: the MEAN log-prob of response tokens (nats), one per pair; arrays, ranges, tensors,
+/// or numbers for one pair. `weights` (optional, default 1/N): one factor per pair, 0 drops it. The authors'
+/// scripts take γ/β (gamma_beta_ratio); here γ itself is given, as in the paper and TRL. `operator()` returns
 /// double, or a 0-d tensor that is differentiable; `value_and_grad` a `simpo_result`. Throws option_error at
 /// construction; argument_error when lengths differ or the loss is not finite (host arrays).
 ///
@@ -59,7 +59,7 @@ class simpo_loss {
 
   static constexpr bool by_blocks = true;
 
-  /// One element, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One element, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 2, 2> element(const T& chosen, const T& rejected) const {
     const double beta = options_.beta;
@@ -92,7 +92,7 @@ class simpo_loss {
     return named(frame.weighted_value_and_grad(*this, weights, chosen, rejected));
   }
 
-  /// As a preference_loss, over the means of the responses.
+  /// The interface of a preference_loss, over the means of the responses.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
     return detail::of_means(known, [&](const auto& chosen, const auto& rejected) {

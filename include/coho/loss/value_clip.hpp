@@ -48,11 +48,11 @@ class value_clip_loss {
   explicit value_clip_loss(const value_clip_options& options = {}) : options_(options) { validate(options); }
   const value_clip_options& options() const noexcept { return options_; }
 
-  /// One token, or all of them as a tensor; as `elementwise_loss` asks for it.
+  /// One token, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
   element_terms<T, 1, 1> element(const T& value, const T& old_value, const T& target) const {
     const T error = value - target, move = value - old_value;
-    // The error less what the clip takes off the move: exactly the error inside the band.
+    // The error minus what the clip removes from the move: exactly the error inside the band.
     const T clipped = error - (move - coho::clamp(move, -options_.clip, options_.clip));
     const T free_square = error * error, clipped_square = clipped * clipped;
     element_terms<T, 1, 1> out;

@@ -14,7 +14,7 @@ namespace coho::inline v0_1 {
 
 /// The bytes of every rank on each rank, in rank order. All ranks must call it together; a rank may have none.
 ///
-/// Uses only the sum that a communicator has: each rank writes its bytes, six per double so that the sum is exact,
+/// Uses only a communicator's sum: each rank writes its bytes, six per double so that the sum is exact,
 /// where the others have zeros.
 ///
 ///     std::vector<std::vector<std::uint8_t>> all = coho::all_gather(mine, ranks);

@@ -25,16 +25,16 @@ namespace coho::inline v0_1 {
 
 /// Options of `preference_aggregator`; the defaults are the paper's.
 struct aggregation_options {
-  std::size_t repeats = 1;                   ///< draws of principles a pair, each giving a record of its own
-  set_sizes sizes = set_sizes::geometric();  ///< principles a record; never more than there are
+  std::size_t repeats = 1;                   ///< draws of principles per pair, each giving its own record
+  set_sizes sizes = set_sizes::geometric();  ///< principles per record; capped at the number available
   double negation_probability = 0.5;
   bool divide_by_variance = false;         ///< score ÷ the variance of its principle over the data set
   double variance_floor = 0.0;             ///< the smallest variance divided by
   bool require_order_agreement = false;    ///< score 0 where the two orders name different responses
-  double minimum_order_consistency = 0.0;  ///< score 0 for principles whose order consistency is below; 0 is off
+  double minimum_order_consistency = 0.0;  ///< score 0 for principles with lower order consistency; 0: off
   double banned_phrase_probability = 0.0;  ///< chance that the banned-phrase rule decides where it applies
   bool language_rule = false;
-  double label_noise = 0.0;             ///< chance of a turned label
+  double label_noise = 0.0;             ///< chance of a flipped label
   double label_noise_after_rule = 0.0;  ///< the same for labels that a rule decided
 
   /// The paper (§3.2, App. D): mean of the two orders, the most pronounced principle decides, nothing else.
@@ -42,7 +42,7 @@ struct aggregation_options {
   static aggregation_options paper() {
     return {};
   }
-  /// The released code: four records a pair, scores divided by variance, agreement of both orders, rules, label noise.
+  /// The released code: four records per pair, scores divided by variance, order agreement, rules, label noise.
   template <class = void>
   static aggregation_options salmon_code() {
     return {.repeats = 4,
@@ -58,7 +58,7 @@ struct aggregation_options {
             .label_noise_after_rule = 0.25};
   }
 
-  /// Without `sizes`, whose form in a file is its own.
+  /// Without `sizes`, which has its own form in files.
   static void describe(auto&& visit, auto&... o) {
     visit({"repeats", "draws of principles per pair, each giving a record", allowed::at_least(1)}, o.repeats...);
     visit({"negation_probability", "chance that a drawn principle is negated", allowed::in(0, 1)},
@@ -84,10 +84,10 @@ struct aggregation_options {
 struct preference {
   std::vector<drawn_principle> principles{};  ///< in presentation order
   int preferred = 0;                          ///< 0: response A, 1: response B; rules and noise included
-  std::size_t dominant = 0;                   ///< position in `principles` of the one that decided
+  std::size_t dominant = 0;                   ///< position in `principles` of the deciding one
   double margin = 0.0;                        ///< magnitude of its score, > 0
   label_rule rule = label_rule::none;
-  bool flipped = false;  ///< label noise turned the label
+  bool flipped = false;  ///< label noise flipped the label
   bool swapped = false;  ///< B is presented first
 
   /// The preferred response in presentation order: 0 is the one shown first.
@@ -98,11 +98,11 @@ struct preference {
 
 /// The label of one set of principles: the principle with the most pronounced difference decides (SALMON, App. D).
 ///
-/// scores: s_i in favour of A, one for each principle of the list. With d_j = ±s for the drawn principles (− if
+/// scores: s_i in favour of A, one per principle of the list. With d_j = ±s for the drawn principles (− if
 /// negated), the label is A if d_j* > 0 and B if d_j* < 0, j* the position of the largest |d_j| (the earliest of
 /// equals). Empty when all are 0 or nothing was drawn. Throws `argument_error` for an index outside the scores.
 ///
-///     // differences +1, −2, +1, the second principle negated: A is preferred, because of that one, by 2
+///     // differences +1, −2, +1, the second principle negated: A is preferred, because of it, by 2
 ///     auto label = coho::dominant_label(std::vector{1.0, -2.0, 1.0}, drawn);
 struct dominant_label_fn {
   template <std::ranges::random_access_range Scores>
@@ -132,8 +132,8 @@ inline constexpr dominant_label_fn dominant_label{};
 ///
 /// For each repeat: draw a number of principles and that many principles by weight; negate each with some probability;
 /// take `dominant_label` of the scores; let the rules override it; add label noise; choose the presentation order.
-/// Construction throws `option_error` for an option outside its range and `argument_error` for statistics over another
-/// number of principles, or a principle without negative definition where negation is asked for.
+/// Construction throws `option_error` for an option outside its range and `argument_error` for statistics over a wrong
+/// number of principles, or a principle without negative definition where negation is enabled.
 ///
 ///     coho::preference_aggregator aggregate(principles, statistics, coho::aggregation_options::salmon_code());
 ///     for (const auto& record : aggregate(judgement, facts, coho::rng{seed, pair_index})) write(record);
@@ -159,7 +159,7 @@ class preference_aggregator {
         "variances and order consistencies are asked for, but the statistics have seen no pair");
     for (std::size_t i = 0; i < weights_.size(); ++i) {
       const double variance = std::max(statistics.variance(i), options_.variance_floor);
-      // A principle without any variance scored the same everywhere: it says nothing about a pair.
+      // A principle without variance scored the same everywhere: it carries no information about a pair.
       double scale = options_.divide_by_variance ? (variance > 0 ? 1.0 / variance : 0.0) : 1.0;
       if (statistics.order_consistency(i) < options_.minimum_order_consistency) scale = 0.0;
       scales_.push_back(scale);
@@ -168,7 +168,7 @@ class preference_aggregator {
 
   const aggregation_options& options() const noexcept { return options_; }
 
-  /// The number in favour of A that each principle contributes: orders combined, gates and scaling applied.
+  /// Each principle's score in favour of A: orders combined, gates and scaling applied.
   template <class = void>
   std::vector<double> scores(const pair_judgement& judgement) const {
     require_argument(judgement.scores.size() == scales_.size(),
@@ -190,7 +190,7 @@ class preference_aggregator {
     return one(scores(judgement), facts, random);
   }
 
-  /// All repeats' records. Repeat r uses `base.split(r)`, so that a record depends on its pair alone.
+  /// All repeats' records. Repeat r uses `base.split(r)`, so that a record depends only on its pair.
   template <class = void>
   std::vector<preference> operator()(const pair_judgement& judgement, const rule_facts& facts, const rng& base) const {
     const auto numbers = scores(judgement);
@@ -208,7 +208,7 @@ class preference_aggregator {
     const std::size_t count = std::min(options_.sizes(random), drawable_);
     auto drawn = negate_each(sample_without_replacement(static_cast<const Numbers&>(weights_), count, random),
                              options_.negation_probability, random);
-    // Drawn here whether used or not, so that a rule or a gate changes no later choice.
+    // Drawn whether used or not, so that a rule or gate does not change later choices.
     const bool phrase_decides = random.bernoulli(options_.banned_phrase_probability);
     const double noise = random.uniform();
     const bool swapped = random.bernoulli(0.5);

@@ -11,11 +11,11 @@
 
 namespace coho::inline v0_1 {
 
-/// The guideline by which a prompt's responses are scored at RL time: the interventions that are switched on, and a
+/// The guideline by which a prompt's responses are scored at RL time: the enabled interventions and a
 /// draw of principles (SALMON, §3.3).
 ///
-/// Everything random in it depends on (base, prompt_key) alone: responses that are compared with each other are scored
-/// by the same lines in the same order. Give `base` one stream a PPO step, and each prompt its key.
+/// Everything random in it depends only on (base, prompt_key): responses that are compared with each other are scored
+/// by the same lines in the same order. Use one `base` stream per PPO step and one key per prompt.
 ///
 ///     coho::guideline_composer compose(coho::principle_sampler(principles), interventions);
 ///     std::vector<std::string> lines = compose(coho::prompt_type::general, step_random, prompt_key);

@@ -18,15 +18,15 @@
 
 namespace coho::inline v0_1 {
 
-/// A principle written during RL to forbid a pattern that was seen to please the reward model (SALMON, §3.3). The
-/// reward model stays as it is.
+/// A principle written during RL to forbid a pattern that the reward model was seen to favour (SALMON, §3.3). The
+/// reward model is not retrained.
 struct intervention {
   std::string name{};
   std::string text{};
   friend bool operator==(const intervention&, const intervention&) = default;
 };
 
-/// A set of named interventions, of which each is switched on or off by name. Values: `with` and `without` return
+/// A set of named interventions, each switched on or off by name. A value type: `with` and `without` return
 /// changed copies.
 ///
 ///     coho::intervention_set all(loaded);                        // everything on
@@ -36,20 +36,20 @@ class intervention_set {
  public:
   intervention_set() = default;
 
-  /// All of them switched on. Throws `argument_error` for an empty name or text and for a name that occurs twice.
+  /// All of them switched on. Throws `argument_error` for an empty name or text and for a duplicate name.
   template <class = void>
   explicit intervention_set(std::vector<intervention> known) {
     for (auto& one : known) add(std::move(one));
   }
   template <class = void>
   intervention_set(std::initializer_list<intervention> known) : intervention_set(std::vector<intervention>(known)) {}
-  /// Each principle's definition as an intervention; weights and negative definitions play no part.
+  /// Each principle's definition as an intervention; weights and negative definitions are ignored.
   template <principle_range Principles>
   explicit intervention_set(const Principles& principles) {
     for (const principle& p : principles) add({p.name, p.definition});
   }
 
-  /// Adds a new one, switched on. Throws `argument_error` if its name is taken by another text.
+  /// Adds a new one, switched on. Throws `argument_error` if its name is taken by a different text.
   template <class = void>
   intervention_set with(intervention added) const {
     intervention_set out = *this;
@@ -61,7 +61,7 @@ class intervention_set {
     }
     return out;
   }
-  /// Switches known ones on. Throws `argument_error` for a name that is not known.
+  /// Switches existing ones on. Throws `argument_error` for an unknown name.
   template <std::convertible_to<std::string_view>... Names>
     requires(sizeof...(Names) > 0)
   intervention_set with(const Names&... names) const {
@@ -69,7 +69,7 @@ class intervention_set {
     (out.set(names, true), ...);
     return out;
   }
-  /// Switches known ones off. Throws `argument_error` for a name that is not known.
+  /// Switches existing ones off. Throws `argument_error` for an unknown name.
   template <std::convertible_to<std::string_view>... Names>
     requires(sizeof...(Names) > 0)
   intervention_set without(const Names&... names) const {
@@ -92,7 +92,7 @@ class intervention_set {
     }
     return false;
   }
-  /// How many are switched on.
+  /// The number switched on.
   std::size_t size() const noexcept {
     std::size_t count = 0;
     for (const entry& e : known_) count += e.on;
@@ -100,7 +100,7 @@ class intervention_set {
   }
   bool empty() const noexcept { return size() == 0; }
 
-  /// Those switched on, in the order in which they became known.
+  /// Those switched on, in the order in which they were added.
   template <class = void>
   std::vector<intervention> active() const {
     std::vector<intervention> out;
@@ -144,11 +144,11 @@ class intervention_set {
   std::vector<entry> known_;
 };
 
-/// Where interventions stand among the lines of a guideline. The paper puts them in front; reward models tend to listen
-/// most to the end of their list, so that the place is worth trying.
+/// Where interventions go among the lines of a guideline. The paper puts them first; reward models tend to weigh
+/// the end of a list most, so the position is worth tuning.
 enum class intervention_position : std::uint8_t { first, last, shuffled };
 
-/// All lines of a guideline: the interventions that are switched on, and the sampled principles' definitions.
+/// All lines of a guideline: the enabled interventions and the sampled principles' definitions.
 ///
 /// lines: sentences in presentation order. `first` and `last` keep both orders and use no random numbers; `shuffled`
 /// puts all lines in random order. Each result is a `single_line`.

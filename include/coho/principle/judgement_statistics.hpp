@@ -11,7 +11,7 @@
 namespace coho::inline v0_1 {
 
 /// Per-principle moments of a data set's judge scores, gathered in one pass: `add` each pair, `merge` what other
-/// processes gathered. Both orders of a pair count as a score each.
+/// processes gathered. Each order of a pair counts as one score.
 ///
 ///     coho::judgement_statistics statistics(principles.size());
 ///     for (const auto& judgement : judgements) statistics.add(judgement);
@@ -25,7 +25,7 @@ class judgement_statistics {
   /// Pairs added so far.
   std::size_t pairs() const noexcept { return pairs_; }
 
-  /// Throws `argument_error` for another number of scores than principles, or a score that is not finite.
+  /// Throws `argument_error` if there is not one score per principle, or for a non-finite score.
   template <class = void>
   void add(const pair_judgement& judgement) {
     require_argument(judgement.scores.size() == moments_.size(),
@@ -56,7 +56,7 @@ class judgement_statistics {
   double variance(std::size_t i) const {
     return moments_.at(i).count == 0 ? 0.0 : moments_[i].squares / static_cast<double>(moments_[i].count);
   }
-  /// Share of the pairs for which both orders name the same response; about 1/2 for a judge that guesses. 0 before the
+  /// Fraction of pairs for which both orders name the same response; about 1/2 for a judge that guesses. 0 before the
   /// first pair.
   double order_consistency(std::size_t i) const {
     return pairs_ == 0 ? 0.0 : static_cast<double>(moments_.at(i).agreeing) / static_cast<double>(pairs_);

@@ -24,14 +24,14 @@ struct response_pair {
   std::string response_b{};
 };
 
-/// How much a judge prefers response A to response B under one principle, as log-odds (nats), read twice.
+/// How much a judge prefers response A to response B under one principle, as log-odds (nats), in both orders.
 ///
-/// ab: A shown first, log p("a") − log p("b"). ba: B shown first, the sign turned, so that it speaks for A as well.
+/// ab: A shown first, log p("a") − log p("b"). ba: B shown first, with the sign flipped, so that it also favours A.
 struct judge_score {
   double ab = 0.0;
   double ba = 0.0;
 
-  /// (ab + ba) / 2: a preference for whatever is shown first cancels (SALMON, §3.2).
+  /// (ab + ba) / 2: position bias cancels (SALMON, §3.2).
   double mean() const noexcept { return 0.5 * (ab + ba); }
   /// Both orders name the same response.
   bool agrees() const noexcept { return (ab > 0 && ba > 0) || (ab < 0 && ba < 0); }
@@ -44,7 +44,7 @@ struct pair_judgement {
   friend bool operator==(const pair_judgement&, const pair_judgement&) = default;
 };
 
-/// The prompts that judge one pair under every principle: 2 a principle, A first then B first; 2P texts for P
+/// The prompts that judge one pair under every principle: two per principle, A first then B first; 2P texts for P
 /// principles.
 ///
 ///     std::vector<std::string> prompts = coho::judge_prompts(prompt, pair, principles);
@@ -62,10 +62,10 @@ struct judge_prompts_fn {
 };
 inline constexpr judge_prompts_fn judge_prompts{};
 
-/// Puts the log-odds of the two orders together.
+/// Combines the log-odds of the two orders.
 ///
 /// log_odds: one number per prompt, in the order of `judge_prompts`, log p(first) − log p(second) of the outputs as
-/// shown; 2P numbers. Throws `argument_error` for an odd count and for a number that is not finite.
+/// shown; 2P numbers. Throws `argument_error` for an odd count and for a non-finite number.
 ///
 ///     coho::pair_judgement judgement = coho::combine_orders(judge.log_odds(prompts, "a", "b"));
 struct combine_orders_fn {
@@ -93,7 +93,7 @@ inline constexpr combine_orders_fn combine_orders{};
 
 /// Judges pairs under every principle with a `choice_judge`, all prompts in one call.
 ///
-/// Returns one judgement a pair. Throws `argument_error` if the judge returns another count than it was asked for.
+/// Returns one judgement per pair. Throws `argument_error` if the judge returns the wrong number of values.
 ///
 ///     auto judgements = coho::judge_pairs(judge, prompt, pairs, principles);
 struct judge_pairs_fn {

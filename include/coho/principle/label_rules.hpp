@@ -13,10 +13,10 @@
 
 namespace coho::inline v0_1 {
 
-/// What rules look at in a pair: facts about response A (index 0) and B (index 1).
+/// The facts about a pair that rules use: response A (index 0) and B (index 1).
 struct rule_facts {
   bool holds_banned_phrase[2] = {false, false};
-  /// Whether the response is in the prompt's language; empty for the pair if that is unknown, and then the rule rests.
+  /// Whether the response is in the prompt's language; empty for the pair if that is unknown, then the rule is off.
   struct languages {
     bool same[2] = {true, true};
   };
@@ -24,8 +24,8 @@ struct rule_facts {
 };
 
 /// Looks for banned phrases (ASCII case ignored) and compares languages. An identifier whose result has `has_value()`,
-/// such as std::optional, may return it empty for text that it cannot tell: a prompt like that gives no language facts,
-/// and a response like that counts as one in the prompt's language, so that no pair is dropped for want of evidence.
+/// such as std::optional, may return it empty for text that it cannot identify: such a prompt gives no language facts,
+/// and such a response counts as one in the prompt's language, so that no pair is dropped for lack of evidence.
 ///
 ///     auto facts = coho::find_rule_facts(pair, std::vector<std::string>{"as an AI"}, identify);
 struct find_rule_facts_fn {

@@ -15,7 +15,7 @@
 
 namespace coho::inline v0_1 {
 
-/// The sentence that a drawn principle puts into a guideline: its definition, or the negative one.
+/// The sentence that a drawn principle adds to a guideline: its definition, or the negative one.
 ///
 /// Throws `argument_error` if a negative definition is missing, or the index is outside the list.
 ///
@@ -37,7 +37,7 @@ struct definition_of_fn {
 };
 inline constexpr definition_of_fn definition_of{};
 
-/// The principle with its two definitions exchanged (SALMON, §3.2: negative principles). Negating twice gives the
+/// The principle with its two definitions swapped (SALMON, §3.2: negative principles). Negating twice gives the
 /// original back. Throws `argument_error` if there is no negative definition.
 ///
 ///     auto long_winded = coho::negate_principle(concise);
@@ -72,7 +72,7 @@ struct negate_each_fn {
 };
 inline constexpr negate_each_fn negate_each{};
 
-/// The sentences of all drawn principles, in order: the lines of a guideline before interventions join them.
+/// The sentences of all drawn principles, in order: the lines of a guideline before interventions are added.
 ///
 ///     std::vector<std::string> lines = coho::definitions_of(principles, drawn);
 struct definitions_of_fn {

@@ -16,7 +16,7 @@
 
 namespace coho::inline v0_1 {
 
-/// One judging principle: what a good response does, and the same turned round.
+/// One judging principle: what a good response does, and the opposite.
 ///
 /// `weight` is relative: sampling draws in proportion to it. A principle that is never negated may leave
 /// `negative_definition` empty.
@@ -32,7 +32,7 @@ struct principle {
   friend bool operator==(const principle&, const principle&) = default;
 };
 
-/// A principle of a list, as drawn for one example: its position in the list and whether it stands negated.
+/// A principle of a list, as drawn for one example: its position in the list and whether it is negated.
 struct drawn_principle {
   std::size_t index = 0;
   bool negated = false;
@@ -60,7 +60,7 @@ inline bool contains_ignoring_case(std::string_view text, std::string_view part)
 
 }  // namespace detail
 
-/// Throws `argument_error` unless every principle has a name and a definition, no name occurs twice, and every weight
+/// Throws `argument_error` unless every principle has a name and a definition, names are unique, and every weight
 /// is finite and not negative with at least one positive.
 struct check_principles_fn {
   template <principle_range Range>
@@ -85,7 +85,7 @@ struct check_principles_fn {
 };
 inline constexpr check_principles_fn check_principles{};
 
-/// Position of the principle called `name`; `argument_error` that lists the known names if there is none.
+/// Position of the principle called `name`; throws `argument_error`, listing the known names, if there is none.
 struct find_principle_fn {
   template <principle_range Range>
   std::size_t operator()(const Range& principles, std::string_view name) const {
@@ -100,7 +100,7 @@ struct find_principle_fn {
 };
 inline constexpr find_principle_fn find_principle{};
 
-/// The named principles, in the order of `names`. Throws `argument_error` for a name that is not there.
+/// The named principles, in the order of `names`. Throws `argument_error` for an unknown name.
 ///
 ///     auto used = coho::select_principles(all, std::vector<std::string>{"Concise", "Ethical"});
 struct select_principles_fn {
@@ -117,7 +117,7 @@ struct select_principles_fn {
 };
 inline constexpr select_principles_fn select_principles{};
 
-/// The principles without the named ones. Throws `argument_error` for a name that is not there.
+/// The principles without the named ones. Throws `argument_error` for an unknown name.
 struct drop_principles_fn {
   template <principle_range Range, std::ranges::input_range Names>
     requires std::convertible_to<std::ranges::range_reference_t<Names>, std::string_view>

@@ -7,7 +7,7 @@
 
 namespace coho::inline v0_1 {
 
-/// What kind of task a prompt sets: principles are sampled by it, and figures can be split by it. The values are those
+/// The kind of task a prompt sets: principles are sampled by it, and results can be split by it. The values are those
 /// of the `question_type` field of prompt records.
 enum class prompt_type : std::uint8_t { general = 0, reasoning = 1, red_teaming = 2 };
 

@@ -21,7 +21,7 @@
 
 namespace coho::inline v0_1 {
 
-/// `count` different indices, drawn one after the other in proportion to `weights` among those still left.
+/// `count` different indices, drawn one after the other in proportion to `weights` among those remaining.
 ///
 /// P(i_1, …, i_k) = Π_j w_{i_j} / (W − Σ_{l<j} w_{i_l}), W the sum of all weights: exact, by the equivalence with the k
 /// smallest of independent exponential variables E_i / w_i (Efraimidis and Spirakis, 2006). The result is in the order
@@ -55,14 +55,14 @@ struct sample_without_replacement_fn {
 };
 inline constexpr sample_without_replacement_fn sample_without_replacement{};
 
-/// How many principles an example gets: a law on {1, …, max}.
+/// How many principles an example gets: a distribution on {1, …, max}.
 ///
 ///     auto sizes = coho::set_sizes::geometric();          // P(n) ∝ 0.2 · 0.8^(n−1), n ≤ 8
 ///     auto other = coho::set_sizes::given({.25, .40, .35});
 ///     std::size_t n = sizes(random);
 class set_sizes {
  public:
-  /// P(n) ∝ stop · (1 − stop)^(n − 1) for 1 <= n <= max_size: the geometric law, redrawn while n > max_size.
+  /// P(n) ∝ stop · (1 − stop)^(n − 1) for 1 <= n <= max_size: the geometric distribution, redrawn while n > max_size.
   /// Throws `option_error` unless 0 < stop <= 1 and max_size >= 1.
   template <class = void>
   static set_sizes geometric(double stop = 0.2, std::size_t max_size = 8) {
@@ -93,7 +93,7 @@ class set_sizes {
     return set_sizes(std::move(masses));
   }
 
-  /// Largest n with a positive probability.
+  /// The largest n with positive probability.
   std::size_t max() const noexcept { return probabilities_.size(); }
   double probability(std::size_t n) const noexcept {
     return n >= 1 && n <= probabilities_.size() ? probabilities_[n - 1] : 0.0;
@@ -169,7 +169,7 @@ struct boosted_weights_fn {
 };
 inline constexpr boosted_weights_fn boosted_weights{};
 
-/// Draws `count` principles by weight without replacement; pipes, so that a view can be sampled:
+/// Draws `count` principles by weight without replacement; pipeable, so that a view can be sampled:
 /// `principles | ranges::views::filter(f) | coho::draw_principles(3, random)`. Errors as `sample_without_replacement`.
 struct draw_principles_fn {
   template <principle_range Principles>
@@ -195,14 +195,14 @@ inline constexpr draw_principles_fn draw_principles{};
 
 /// Options of `principle_sampler`; the defaults are the paper's (§3.3, k = 3).
 struct principle_sampler_options {
-  std::size_t count = 3;  ///< principles a prompt
+  std::size_t count = 3;  ///< principles per prompt
   std::vector<type_boost> boosts = default_type_boosts();
 };
 
 /// The principles that judge a prompt's responses at RL time (SALMON, §3.3).
 ///
-/// The draw depends on the generator and the prompt's key alone, so that all responses to one prompt are judged by the
-/// same principles, whatever batch or process they are in.
+/// The draw depends only on the generator and the prompt's key, so that all responses to one prompt are judged by the
+/// same principles, in any batch or process.
 /// Construction throws `argument_error` for a bad list or fewer than `count` principles with a positive weight, and
 /// `option_error` for `count` = 0 or a boost that is negative or not finite.
 ///
@@ -233,7 +233,7 @@ class principle_sampler {
     const Principles& all = principles_;
     return sample_without_replacement(boosted_weights(all, type, options_.boosts), options_.count, random);
   }
-  /// The draw that belongs to `prompt_key`: the same for each response to that prompt, and `base` is left as it was.
+  /// The draw that belongs to `prompt_key`: the same for each response to that prompt, and `base` is unchanged.
   template <class = void>
   std::vector<std::size_t> draw(prompt_type type, const rng& base, std::uint64_t prompt_key) const {
     rng random = base.split(prompt_key);

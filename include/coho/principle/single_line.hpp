@@ -5,11 +5,11 @@
 
 namespace coho::inline v0_1 {
 
-/// The form in which a text of a principle, its name or its definition, enters every prompt: on one line, without white
-/// space around it. A line break, or a run of them, becomes one space, unless a space is already in front of it.
+/// The form in which a principle's name or definition enters every prompt: on one line, without white
+/// space around it. A line break, or a run of them, becomes one space, unless a space already precedes it.
 ///
-/// Lists in prompts hold one entry per line, so a text over two lines would read as two entries. All prompts clean up
-/// by this function, so that a reward model is asked with the same text that it was trained on. Applying it twice
+/// Lists in prompts hold one entry per line, so a text over two lines would read as two entries. All prompts go through
+/// this function, so that a reward model sees the same text that it was trained on. Applying it twice
 /// changes nothing.
 ///
 ///     coho::single_line("Say it\nplainly.\r\n");  // "Say it plainly."

@@ -13,25 +13,25 @@ struct reward_part {
   friend bool operator==(const reward_part&, const reward_part&) = default;
 };
 
-/// What the reward of one response is made of, before the clip and scale of reward shaping and without the KL penalty:
+/// The parts of one response's reward, before the clip and scale of reward shaping and without the KL penalty:
 ///
 ///     total = score + Σ bonus + empty + unfinished
 ///
 /// `compose_reward` fills in the first two, `settle_rewards` the others, which depend on all responses of a step.
 struct reward_breakdown {
-  double score = 0;                  ///< of the reward model, normalised
-  std::vector<reward_part> bonus{};  ///< of `ppo_models::bonus`, by its parts where it offers them
-  double empty = 0;                  ///< what the rule for empty responses changes
-  double unfinished = 0;  ///< what the penalty changes: itself when added, its distance to the rest otherwise
+  double score = 0;                  ///< from the reward model, normalised
+  std::vector<reward_part> bonus{};  ///< of `ppo_models::bonus`, in parts if it offers them
+  double empty = 0;                  ///< change made by the rule for empty responses
+  double unfinished = 0;             ///< change made by the penalty: the penalty itself if added, else penalty − rest
 
-  /// All but the penalty.
+  /// Everything but the penalty.
   double earned() const noexcept {
     double out = score;
     for (const auto& one : bonus) out += one.value;
     return out + empty;
   }
   double total() const noexcept { return earned() + unfinished; }
-  /// A part of the bonus; 0 if there is none of that name.
+  /// A part of the bonus; 0 if no part has that name.
   double part(std::string_view name) const noexcept {
     for (const auto& one : bonus)
       if (one.name == name) return one.value;

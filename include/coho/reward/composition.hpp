@@ -33,11 +33,11 @@ concept bonus_with_parts = requires(Bonus& bonus, const reward_query& query) {
 }  // namespace detail
 
 struct compose_reward_fn {
-  /// The reward of one response as far as it depends on this response only:
+  /// The reward of one response as far as it depends only on that response:
   ///
   ///     clip((model_score − mean) / deviation) + Σ bonus
   ///
-  /// `bonus`: `double(const reward_query&)`. One that offers `parts(query)`, a range of reward_part, is asked for these
+  /// `bonus`: `double(const reward_query&)`. One that offers `parts(query)`, a range of reward_part, is asked for those
   /// instead; otherwise the breakdown has one part, "bonus". Throws option_error (normalization).
   ///
   ///     coho::reward_breakdown parts = coho::compose_reward(score, bonus, query, {.mean = 1, .deviation = 2});
@@ -56,12 +56,12 @@ struct compose_reward_fn {
 inline constexpr compose_reward_fn compose_reward{};
 
 struct settle_rewards_fn {
-  /// The part of rewards that depends on a whole step: by the rule `lowest` an empty response is an answer that was not
-  /// given: its reward becomes that of the worst answer (`rank_empty_last`), and it counts as unfinished.
+  /// The part of rewards that depends on a whole step: under the rule `lowest` an empty response counts as no
+  /// answer: its reward becomes that of the worst answer (`rank_empty_last`), and it counts as unfinished.
   ///
   /// `rewards`: N numbers, changed. `breakdowns`: N, completed, or none. `finished`, `empty`: N flags; none at all: all
-  /// are finished, none is empty. Returns the flags of the responses that do not get the penalty for unfinished ones,
-  /// none at all when all do not; `shape_rewards` takes them. All ranks call together. Throws argument_error (lengths).
+  /// are finished, none is empty. Returns flags, 1 for responses that are spared the penalty for unfinished ones,
+  /// or none if all are spared; pass them to `shape_rewards`. All ranks call together. Throws argument_error (lengths).
   ///
   ///     const auto finished = coho::settle_rewards(rewards, breakdowns, rollouts.finished, rollouts.empty,
   ///                                                coho::empty_response_rule::lowest, shaping, ranks);
@@ -88,7 +88,7 @@ struct settle_rewards_fn {
     return settled;
   }
 
-  /// What the penalty changes for an unfinished response that earned so much without it.
+  /// The change that the penalty makes to an unfinished response's reward, given the reward without it.
   static double penalty(double earned, const shaping_options& shaping) noexcept {
     return shaping.unfinished_penalty - (shaping.unfinished == unfinished_mode::replace ? earned : 0.0);
   }

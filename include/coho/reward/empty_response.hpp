@@ -16,14 +16,14 @@
 
 namespace coho::inline v0_1 {
 
-/// What a response earns that says nothing.
+/// The reward of an empty response.
 enum class empty_response_rule {
-  lowest,  ///< what the worst answer of the step earns, and the penalty of an unfinished one: `rank_empty_last`
-  scored,  ///< what the reward model makes of it
+  lowest,  ///< that of the step's worst answer, plus the penalty for unfinished ones: `rank_empty_last`
+  scored,  ///< the reward model's score
 };
 constexpr auto option_names(empty_response_rule) { return std::array{"lowest", "scored"}; }
 
-/// Whether a text shows nothing: only ASCII white space and controls, and Unicode's spaces, zero-width ones included.
+/// Whether a text is blank: only ASCII white space and controls, and Unicode's spaces, zero-width ones included.
 constexpr bool is_blank(std::string_view text) noexcept {
   constexpr std::string_view spaces[] = {"\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\xA8", "\xE2\x80\xA9",
                                          "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80", "\xEF\xBB\xBF"};
@@ -45,8 +45,8 @@ struct rank_empty_last_fn {
   ///
   ///     R_i ← min { R_j : j is not empty }  for each empty i;  the minimum of all where every response is empty
   ///
-  /// A reward model has compared no empty responses, so that its score of one is an extrapolation, and a policy finds
-  /// the guidelines (“avoid facts”) under which it is high. A rank needs no scale, as a fixed penalty would.
+  /// A reward model was not trained on empty responses, so its score of one is an extrapolation, and a policy finds
+  /// the guidelines (“avoid facts”) under which it is high. A rank needs no scale, unlike a fixed penalty.
   /// `rewards`: array, range or tensor of N numbers (the result is detached). `empty`: N flags; none at all: no
   /// response is empty. The minimum is over all ranks, which must call together. Throws argument_error (lengths).
   ///

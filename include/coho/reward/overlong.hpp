@@ -11,9 +11,9 @@
 namespace coho::inline v0_1 {
 
 struct overlong_options {
-  double max_response_tokens = 20480;  ///< length from which the whole penalty is due; finite and > 0
+  double max_response_tokens = 20480;  ///< length at which the full penalty applies; finite and > 0
   double cache_tokens = 4096;          ///< tokens before it over which the penalty grows; in (0, max_response_tokens]
-  double penalty = 1;                  ///< the whole penalty, subtracted; finite and at least 0
+  double penalty = 1;                  ///< the full penalty, subtracted; finite and at least 0
 
   static void describe(auto&& visit, auto&... o) {
     visit({"max_response_tokens", "length from which the whole penalty is due", allowed::above(0), "tokens"},
@@ -28,12 +28,12 @@ struct overlong_options {
   }
 };
 
-/// The soft overlong punishment of DAPO (Yu et al. 2025, §3.4, eq. 13): a ramp, so that a response learns to end before
-/// the limit cuts it. With n response tokens, M = max_response_tokens and C = cache_tokens
+/// The soft overlong punishment of DAPO (Yu et al. 2025, §3.4, eq. 13): a ramp that teaches the policy to end before
+/// the limit. With n response tokens, M = max_response_tokens and C = cache_tokens
 ///
 ///     −penalty · clamp((n − (M − C)) / C, 0, 1)
 ///
-/// to be added to the reward. The defaults are the paper's: 16,384 tokens are free, 4,096 more are the ramp. Throws
+/// to be added to the reward. The defaults are the paper's: 16,384 free tokens, then a ramp of 4,096. Throws
 /// option_error at construction.
 ///
 ///     coho::overlong_penalty overlong{{.max_response_tokens = 1024, .cache_tokens = 128}};

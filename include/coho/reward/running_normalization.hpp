@@ -18,7 +18,7 @@ struct running_normalization_options {
   bool center = true;     ///< subtract the mean; off: scale only, which keeps the sign of a reward
   double clip = 0;        ///< limits the result to ±this; 0 is off
   double epsilon = 1e-8;  ///< added to the deviation; > 0
-  double warm_up = 2;     ///< rewards to have seen before any is changed; at least 0
+  double warm_up = 2;     ///< rewards seen before normalisation starts; at least 0
 
   static void describe(auto&& visit, auto&... o) {
     visit({"center", "subtract the mean; off: scale only, which keeps the sign of a reward"}, o.center...);
@@ -29,7 +29,7 @@ struct running_normalization_options {
   }
 };
 
-/// What a checkpoint keeps of a running_normalization.
+/// The checkpointed state of a running_normalization.
 struct running_normalization_state {
   double count = 0;    ///< rewards seen, over all ranks
   double mean = 0;     ///< of those
@@ -43,14 +43,14 @@ struct running_normalization_state {
 ///     y = clip((x − mean) / (deviation + ε))
 ///
 /// Batches are merged by the formula of Chan et al. 1979, so the result is that of one pass over all of them, and does
-/// not cancel however far from 0 the rewards are. `operator()` takes in a batch and normalises it; `update` and
+/// not cancel however far from 0 the rewards are. `operator()` adds a batch and normalises it; `update` and
 /// `normalize` do one of the two. Rewards: array, range or tensor (the result is detached); `normalize` takes a number
 /// too. Until `warm_up` rewards have been seen they are clipped only. While all rewards seen are equal (to within
 /// rounding) there is no deviation to divide by: they are centred and clipped only. `normalize_rewards` is for a mean
-/// and deviation that are known beforehand.
+/// and deviation known in advance.
 ///
 /// All ranks must call together; a rank may have no reward. Throws option_error at construction; argument_error, on all
-/// ranks alike and with the state left as it was, when a reward is not finite, and from `restore` when the state is
+/// ranks alike and with the state unchanged, when a reward is not finite, and from `restore` when the state is
 /// unusable.
 ///
 ///     coho::running_normalization normalization{{.clip = 5}};
@@ -110,7 +110,7 @@ class running_normalization {
     }
   }
 
-  /// Of the rewards seen: mean, population deviation (0 when less than 1e-12 of the mean, which is rounding), number.
+  /// Mean, population deviation (0 if below 1e-12 of the mean, which is rounding) and count of the rewards seen.
   moments seen() const noexcept {
     const double deviation = seen_.count > 0 ? std::sqrt(seen_.squares / seen_.count) : 0;
     return {seen_.mean, deviation > 1e-12 * std::abs(seen_.mean) ? deviation : 0.0, seen_.count};

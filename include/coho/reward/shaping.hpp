@@ -77,11 +77,11 @@ struct shaping_options {
     visit({"whiten", "divide the shaped rewards by their deviation instead of scaling them"}, o.whiten...);
     visit({"whitening", "how, with whiten"}, o.whitening...);
   }
-  /// Throws `option_error` for the first option out of its range, named with `prefix` before it.
+  /// Throws `option_error` for the first option out of its range, its name prefixed with `prefix`.
   void validate(const std::string& prefix = {}) const { coho::validate(*this, prefix); }
 };
 
-/// What token rewards are shaped from, by name. `Array` is double (the default where only braces are written), float,
+/// Named inputs of `shape_rewards`. `Array` is double (the default where only braces are written), float,
 /// or a tensor type.
 template <class Array = double>
 struct shape_rewards_inputs {
@@ -89,7 +89,7 @@ struct shape_rewards_inputs {
   typename detail::input_types<Array>::number sequence_rewards;  ///< R_i: N numbers
   typename detail::input_types<Array>::number log_probs;  ///< log π(y_t), nats, of the tempered distribution sampled
   typename detail::input_types<Array>::number reference_log_probs;  ///< log π_ref(y_t), nats, of the same tokens
-  optional_mask<Array> mask{};               ///< 0 for padding, whose log-probs do not count and whose KL is 0
+  optional_mask<Array> mask{};               ///< 0 for padding, whose log-probs are ignored and whose KL is 0
   std::span<const std::size_t> offsets{};    ///< N + 1 entries
   std::span<const std::uint8_t> finished{};  ///< N flags: ended by itself; empty: all did
 };
@@ -100,9 +100,9 @@ struct shape_rewards_fn {
   ///     r_t = scale·( −β·KL_t + [t is the placement of i]·R_i ),   R_i = clip(reward_i) + [unfinished]·penalty
   ///
   /// Takes `shape_rewards_inputs`. Arrays and ranges give an Eigen array of double, tensors a tensor. A response
-  /// without any real token has no place for its reward, which is dropped; use `reward_placement::last_position` and
+  /// without a real token loses its reward, as no token can hold it; use `reward_placement::last_position` and
   /// padding to keep it. When `whiten` is set, all ranks must call together. Throws option_error (options out of
-  /// range), argument_error (lengths, offsets, a token reward that is not finite).
+  /// range), argument_error (lengths, offsets, a non-finite token reward).
   ///
   ///     coho::shaping_options options = coho::shaping_options::paper();
   ///     options.kl_coefficient = controller.coefficient();
@@ -150,7 +150,7 @@ struct shape_rewards_fn {
       finite = penalties<estimator()>(in, mask, scale * options.kl_coefficient, options.kl_clip, out.data());
     });
     for (std::size_t i = 0; i + 1 < in.offsets.size(); ++i) {
-      std::size_t end = in.offsets[i + 1];  // one after the token that is rewarded
+      std::size_t end = in.offsets[i + 1];  // one past the rewarded token
       if (options.placement == reward_placement::last_real_token) {
         while (end > in.offsets[i] && mask[end - 1] == 0) --end;
       }

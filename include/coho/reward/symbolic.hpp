@@ -20,7 +20,7 @@ struct length_bonus_options {
   double max_response_tokens = 1024;                     ///< > 0
   double cap = std::numeric_limits<double>::infinity();  ///< upper bound on length ratio × multiplier; > 0
 
-  /// +5 for general prompts; give reasoning prompts −2 by coefficient, or by the record's multiplier −0.4.
+  /// +5 for general prompts; for reasoning prompts −2: set the coefficient, or the record's multiplier −0.4.
   static length_bonus_options paper() { return {}; }
   /// The released code bounds the ratio.
   static length_bonus_options salmon_code() { return {.cap = 0.8}; }
@@ -57,7 +57,7 @@ class length_bonus {
 };
 
 /// A reward for answering in the language of the prompt (SALMON §3.3): `coefficient` if the identifier gives both the
-/// same language, else 0. An identifier that returns std::optional gives no bonus where it knows no language. Throws
+/// same language, else 0. An identifier that returns std::optional gives no bonus where it detects no language. Throws
 /// option_error when the coefficient is not finite.
 ///
 ///     coho::language_bonus bonus{[](std::string_view text) { return identify(text); }, 1.0};

@@ -19,19 +19,19 @@
 
 namespace coho::inline v0_1 {
 
-/// What becomes of a large ratio.
+/// What is done to large ratios.
 enum class importance_form {
   truncated,  ///< min(ρ, high) (Yao et al. 2025, truncated importance sampling)
   masked,     ///< ρ where low ≤ ρ ≤ high, else 0 (Ling team 2025, IcePop)
 };
 
-// GCC 12 takes an enumerator of an `enum class` for one that hides `coho::token`. It does not.
+// GCC 12 warns that this scoped enumerator hides `coho::token`. It does not.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"
-/// Which ratio ρ a token gets.
+/// The ratio ρ of a token.
 enum class importance_level {
   token,          ///< its own
-  sequence,       ///< the product of its sequence's: unbiased, of a variance that grows with the length
+  sequence,       ///< the product of its sequence's: unbiased, with variance that grows with length
   sequence_mean,  ///< their geometric mean
 };
 #pragma GCC diagnostic pop
@@ -42,7 +42,7 @@ constexpr auto option_names(importance_form) { return std::array{"truncated", "m
 struct importance_weights_options {
   importance_form form = importance_form::truncated;
   importance_level level = importance_level::token;
-  double low = 0;   ///< of the masked form, in [0, 1]; 0 is off
+  double low = 0;   ///< for `masked`, in [0, 1]; 0: off
   double high = 2;  ///< ≥ 1; infinity is off
   /// Sequences whose geometric mean of ratios leaves [sequence_low, sequence_high] get weight 0, whatever the form and
   /// level ("sequence mask"); in [0, 1] and ≥ 1; 0 and infinity are off.
@@ -62,7 +62,7 @@ struct importance_weights_options {
   void check_together(const std::string& prefix) const {
     require_option(low == 0 || form == importance_form::masked, prefix + "low", low, "0 unless the form is masked");
   }
-  /// Throws `option_error` for the first option out of its range, named with `prefix` before it.
+  /// Throws `option_error` for the first option out of its range, its name prefixed with `prefix`.
   void validate(const std::string& prefix = {}) const { coho::validate(*this, prefix); }
 };
 
@@ -70,23 +70,23 @@ template <class Array>
 struct importance_weights_result {
   Array weights;                     ///< one per token, constants of the optimisation; 0 where the mask is
   double mean_weight = 0;            ///< over real tokens; far from 1: the two programs disagree
-  double limited_fraction = 0;       ///< share of real tokens whose weight is not their ratio: truncated or masked
+  double limited_fraction = 0;       ///< fraction of real tokens whose weight is not their ratio: truncated or masked
   double effective_sample_size = 0;  ///< (Σ weight)² / Σ weight², in tokens (Kish 1965)
   double tokens = 0;                 ///< real tokens
 };
 
 struct importance_weights_fn {
-  /// Factors for the losses of tokens that another program sampled (a fast sampler of other kernels or precision, or an
+  /// Factors for the losses of tokens that another program sampled (a fast sampler with other kernels or precision, an
   /// older policy) than the trainer whose log-probabilities the losses use:
   ///
   ///     ρ_t = exp(log π_trainer(y_t) − log π_sampler(y_t)),   weight_t = min(ρ_t, high), or ρ_t·1[low ≤ ρ_t ≤ high]
   ///
-  /// With high = infinity and nothing masked, weighted means over samples are unbiased. Multiply token_weights by them,
-  /// made before of the whole mask, so that masked tokens still count in the divisor. log ρ is limited to ±20.
+  /// With high = infinity and nothing masked, weighted sample means are unbiased. Multiply by them the token_weights
+  /// of the whole mask, so that masked tokens still count in the divisor. log ρ is limited to ±20.
   ///
-  /// `policy_log_probs` (of the trainer) and `sampler_log_probs` (nats): one a token; arrays, ranges or tensors. `mask`
-  /// (optional): 0 marks tokens that are not part of the response; they are not read. `offsets`: one more than there
-  /// are sequences. Returns an Eigen array of the policy's number type (a tensor for tensors, detached) and measures.
+  /// `policy_log_probs` (trainer's) and `sampler_log_probs` (nats): one per token; arrays, ranges or tensors. `mask`
+  /// (optional): 0 marks tokens that are not part of the response; they are not read. `offsets`: N + 1 entries
+  /// for N sequences. Returns an Eigen array of the policy's number type (a tensor for tensors, detached) and measures.
   /// Throws option_error (names as above); argument_error when lengths or offsets do not fit or a real token's ratio is
   /// NaN or infinite.
   ///
@@ -109,7 +109,7 @@ struct importance_weights_fn {
     return std::exp(coho::clamp(log_ratio, -detail::log_ratio_limit, detail::log_ratio_limit));
   }
 
-  // Names the token whose ratio makes the sum of its sequence infinite or NaN.
+  // Finds the token whose ratio makes its sequence's sum infinite or NaN.
   template <class Mask, class LogRatio>
   static void refuse(std::size_t begin, std::size_t end, const Mask& mask, const LogRatio& log_ratio) {
     for (std::size_t t = begin; t < end; ++t) {

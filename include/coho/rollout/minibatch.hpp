@@ -19,12 +19,12 @@
 
 namespace coho::inline v0_1 {
 
-/// How many sequences and tokens one forward may hold; 0 is no limit. A single sequence over the token limit goes
-/// alone.
+/// How many sequences and tokens one forward may hold; 0 is no limit. A sequence over the token limit gets a forward
+/// of its own.
 struct batch_limits {
   std::size_t sequences = 0;
   std::size_t tokens = 0;
-  bool sort_by_length = false;  ///< long sequences first: batches of even work, the largest memory need at once
+  bool sort_by_length = false;  ///< long sequences first: evenly loaded batches, largest memory need first
 
   static void describe(auto&& visit, auto&... o) {
     visit({"sequences", "limit of one forward; 0: none", {}, "sequences"}, o.sequences...);
@@ -34,14 +34,14 @@ struct batch_limits {
 };
 
 /// Who chooses the minibatches of several ranks.
-/// `global`: one shuffle over all ranks, so that results do not depend on the number of ranks (a rank's share of a
+/// `global`: one shuffle over all ranks, so that results do not depend on the number of ranks (a rank's part of a
 /// minibatch varies). `each_rank`: every rank splits its own sequences (even shards, results depend on the rank count).
 enum class minibatch_scope { global, each_rank };
 constexpr auto option_names(minibatch_scope) { return std::array{"global", "each_rank"}; }
 
 namespace detail {
 
-// std::stable_sort uses a buffer that GCC 12's library calls deprecated, of which clang 19 warns where it is called.
+// std::stable_sort uses a buffer that GCC 12's library calls deprecated, and clang 19 warns at the call.
 template <class Less>
 void stable_sort(std::vector<std::size_t>& values, const Less& less) {
   std::vector<std::size_t> places(values.size());
@@ -79,7 +79,7 @@ struct micro_batches_fn {
     }
     return out;
   }
-  /// All sequences in their own order.
+  /// All sequences in their given order.
   template <class = void>
   std::vector<std::vector<std::size_t>> operator()(std::span<const std::size_t> lengths,
                                                    const batch_limits& limits) const {
@@ -94,7 +94,7 @@ inline constexpr micro_batches_fn micro_batches{};
 ///
 /// The order is that of a random tag drawn from `stream.split(key)` for each sequence: which sequences meet does not
 /// depend on the order in which they are given, nor (scope `global`) on how they are spread over ranks. Returns this
-/// rank's indices of each minibatch, as many minibatches on every rank; a rank's part may be empty. With several ranks
+/// rank's indices of each minibatch, equally many on every rank; a rank's part may be empty. With several ranks
 /// and scope `each_rank`, `size` is still counted over all ranks and must be a multiple of their number
 /// (`argument_error`).
 struct minibatches_fn {
@@ -141,7 +141,7 @@ struct minibatches_fn {
 };
 inline constexpr minibatches_fn minibatches{};
 
-/// The parts of a flat per-token array that belong to the chosen sequences, in their order.
+/// The parts of a flat per-token array that belong to the selected sequences, in their order.
 template <class Number>
 Eigen::Array<Number, Eigen::Dynamic, 1> gather(const Eigen::Array<Number, Eigen::Dynamic, 1>& flat,
                                                std::span<const std::size_t> offsets,
@@ -158,7 +158,7 @@ Eigen::Array<Number, Eigen::Dynamic, 1> gather(const Eigen::Array<Number, Eigen:
   return out;
 }
 
-/// The reverse of `gather`: writes the parts back to their places.
+/// The reverse of `gather`: writes the parts back in place.
 template <class Number>
 void scatter(const Eigen::Array<Number, Eigen::Dynamic, 1>& part, std::span<const std::size_t> offsets,
              std::span<const std::size_t> indices, Eigen::Array<Number, Eigen::Dynamic, 1>& flat) {

@@ -16,17 +16,17 @@
 
 namespace coho::inline v0_1 {
 
-/// Prompts with responses that were sampled from the policy, by whatever program: what `update` of the on-policy
-/// drivers takes. Only `prompts` and `responses` are required.
+/// Prompts with responses that were sampled from the policy, by any program: the argument of `update` of the on-policy
+/// drivers. Only `prompts` and `responses` are required.
 ///
 ///     coho::sampled_rollouts rollouts{.prompts = prompts, .responses = responses, .scores = scores};
 ///     trainer.update(rollouts);
 struct sampled_rollouts {
   std::vector<rl_prompt> prompts{};      ///< keys are unique: they order the minibatches
   packed<token> responses{};             ///< one per prompt, at least one token each, end tokens included
-  std::vector<std::uint8_t> finished{};  ///< 0 where the length limit cut the response; empty: all are finished
-  std::vector<double> log_probs{};   ///< the sampler's, laid out as `responses.values`, nats; empty: they are not known
-  std::vector<std::string> texts{};  ///< of the responses, for the reward model; empty: decoded from the tokens
+  std::vector<std::uint8_t> finished{};  ///< 0 where the length limit cut the response; empty: all finished
+  std::vector<double> log_probs{};       ///< the sampler's, laid out as `responses.values`, nats; empty: unknown
+  std::vector<std::string> texts{};      ///< of the responses, for the reward model; empty: decoded from the tokens
   /// One per response, in place of the reward model's (normalisation and bonuses still apply); empty: the model is
   /// asked.
   std::vector<double> scores{};
@@ -52,8 +52,8 @@ struct sampled_rollouts {
   }
 };
 
-/// Throws `argument_error` when rollouts cannot be trained on: prompts as in `check_prompts`, counts that differ, empty
-/// responses, numbers that are not finite.
+/// Throws `argument_error` when rollouts are unusable: prompts as in `check_prompts`, counts that differ, empty
+/// responses, non-finite numbers.
 template <std::same_as<sampled_rollouts> Rollouts = sampled_rollouts>
 void check_rollouts(const std::type_identity_t<Rollouts>& rollouts) {
   check_prompts(detail::span_of(rollouts.prompts));

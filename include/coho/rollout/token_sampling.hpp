@@ -22,10 +22,10 @@ namespace coho::inline v0_1 {
 
 /// Options of `token_sampler`.
 struct token_sampling_options {
-  double temperature = 1.0;     ///< 0 takes the most probable token; the lowest id of equals
+  double temperature = 1.0;     ///< 0 takes the most probable token; among equals the lowest id
   std::size_t top_k = 0;        ///< only the k most probable tokens; 0 is off
-  double top_p = 1.0;           ///< only the smallest set of most probable tokens that holds this much; 1 is off
-  std::vector<token> banned{};  ///< never sampled, and left out of every probability
+  double top_p = 1.0;           ///< only the smallest set of most probable tokens with this total probability; 1 is off
+  std::vector<token> banned{};  ///< never sampled, and excluded from every probability
 };
 
 /// A sampled token.
@@ -44,7 +44,7 @@ struct sampled_token {
 /// one sampler. Exponentials are taken in the logits' number type, 64 at a time; their sums are added in double.
 /// Construction throws `option_error` unless temperature >= 0 is finite, 0 < top_p <= 1 and banned ids are not
 /// negative. The call throws `argument_error` if no token is allowed, or the logits hold NaN or +infinity; −infinity is
-/// probability 0. `token_sampler` is that of float logits.
+/// probability 0. `token_sampler` is the one for float logits.
 ///
 ///     coho::token_sampler sampler({.temperature = 0.7});
 ///     auto [id, log_prob] = sampler(logits, random);
@@ -75,7 +75,7 @@ class basic_token_sampler {
     return {id, log_prob(logits[static_cast<std::size_t>(id)], all)};
   }
 
-  /// log p of a given token, with the same arithmetic as sampling: equal to the last bit for equal logits. −infinity
+  /// log p of a given token, with the same arithmetic as sampling: bit-identical for equal logits. −infinity
   /// for a banned one. Throws `argument_error` for an id outside the logits.
   double log_prob(std::span<const Logit> logits, token id) const {
     require_argument(id >= 0 && static_cast<std::size_t>(id) < logits.size(),
@@ -127,7 +127,7 @@ class basic_token_sampler {
     out.highest = -std::numeric_limits<Logit>::infinity();
     for_each_run(0, logits.size(), [&](std::size_t begin, std::size_t end) {
       const Eigen::Map<const array> run(logits.data() + begin, static_cast<Eigen::Index>(end - begin));
-      // A NaN that the maximum passes over is found in the sum.
+      // A NaN that the maximum misses shows up in the sum.
       out.highest = std::max(out.highest, run.maxCoeff());
     });
     require_argument(!logits.empty() && std::isfinite(out.highest),
@@ -151,8 +151,8 @@ class basic_token_sampler {
                        block_sum += static_cast<double>(x.sum());
                      }
                    });
-      // Vectorised exponentials end at about 1e-38 instead of 0: too little to change a total of 1 and more, but a
-      // block of nothing else must not be drawn.
+      // Vectorised exponentials end at about 1e-38 instead of 0: too little to change a total of 1 or more, but a
+      // block of such tokens only must not be drawn.
       out.blocks[b] = block_sum = block_sum < 1e-30 ? 0.0 : block_sum;
       out.total += block_sum;
     }
@@ -193,7 +193,7 @@ class basic_token_sampler {
     std::size_t b = 0;
     const std::size_t blocks = (logits.size() + all.block - 1) / all.block;
     while (b + 1 < blocks && left >= all.blocks[b]) left -= all.blocks[b++];
-    while (all.blocks[b] <= 0) --b;  // only rounding at the very end leads past the last block with any mass
+    while (all.blocks[b] <= 0) --b;  // only rounding at the very end goes past the last block with mass
     token chosen = -1;
     bool done = false;
     for_each_run(b * all.block, std::min(logits.size(), (b + 1) * all.block), [&](std::size_t begin, std::size_t end) {
@@ -211,17 +211,17 @@ class basic_token_sampler {
   struct candidate {
     Logit logit;
     token id;
-    /// More probable first, the lower id first of equals.
+    /// More probable first, equal ones by ascending id.
     friend bool operator<(const candidate& a, const candidate& b) noexcept {
       return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
     }
   };
 
   token draw_truncated(std::span<const Logit> logits, const sums& all, rng& random) const {
-    // Without top-k, the tokens below total·(1 − p)/V hold less than 1 − p together: none is in the nucleus.
+    // Without top-k, the tokens below total·(1 − p)/V hold less than 1 − p in total: none is in the nucleus.
     const bool by_k = options_.top_k != 0 && options_.top_k < logits.size();
     const double floor = all.total * (1 - options_.top_p) / static_cast<double>(logits.size());
-    // Half of it leaves room for rounding.
+    // Half the bound leaves room for rounding.
     const Logit lowest = by_k ? top_k_bound(logits, all)
                               : all.highest + static_cast<Logit>(std::log(0.5 * floor) / inverse_temperature_);
     std::vector<candidate> kept;

@@ -21,7 +21,7 @@
 
 namespace coho::inline v0_1 {
 
-/// One prompt of a reinforcement-learning step, ready to be answered: principles are drawn and composed beforehand.
+/// One prompt of a reinforcement-learning step, ready to be answered: principles are already drawn and composed.
 struct rl_prompt {
   std::vector<token> tokens{};
   /// What the reward model sees as the prompt; empty: decoded from `tokens` where there is a decoder.
@@ -30,9 +30,9 @@ struct rl_prompt {
   double length_multiplier = 1.0;
   std::vector<std::string> principles{};  ///< the guideline of this prompt in this step, one line per principle
   /// Names the random stream of this rollout; unique among the prompts of a step (over all ranks). Samples of one
-  /// prompt need different keys: with equal keys they would be equal.
+  /// prompt need different keys: equal keys give equal samples.
   std::uint64_t key = 0;
-  /// The context that the value model sees in place of `tokens`, say with the principles in it; empty: `tokens`.
+  /// The context that the value model sees in place of `tokens`, e.g. with the principles in it; empty: `tokens`.
   std::vector<token> value_tokens{};
 };
 
@@ -46,15 +46,15 @@ struct trajectory_batch {
   std::vector<std::string> response_texts;  ///< empty strings without a decoder
   std::vector<std::uint8_t> finished;
   std::vector<std::uint8_t> empty;     ///< whether the response's text is blank; all 0 without a decoder
-  Eigen::ArrayXd recorded_log_probs;   ///< by the sampler, [tokens]
-  Eigen::ArrayXd old_log_probs;        ///< that the ratios divide by, [tokens]
+  Eigen::ArrayXd recorded_log_probs;   ///< from the sampler, [tokens]
+  Eigen::ArrayXd old_log_probs;        ///< the denominators of the ratios, [tokens]
   Eigen::ArrayXd reference_log_probs;  ///< [tokens]
   Eigen::ArrayXd values;               ///< V_t before the update, [tokens]
   Eigen::ArrayXd model_scores;         ///< as the reward model gave them, [sequences]
   Eigen::ArrayXd sequence_rewards;     ///< normalised, with bonuses, those of empty responses by rule, [sequences]
-  std::vector<reward_breakdown> breakdowns;  ///< what they are made of, [sequences]; none where nobody composed them
+  std::vector<reward_breakdown> breakdowns;  ///< their parts, [sequences]; none if not composed by parts
   Eigen::ArrayXd rewards;                    ///< shaped token rewards, [tokens]
-  double shaped_reward_sum = 0;              ///< of all positions, those of padding that hold a reward included
+  double shaped_reward_sum = 0;              ///< over all positions, rewarded padding included
   Eigen::ArrayXd advantages;                 ///< [tokens]
   Eigen::ArrayXd returns;                    ///< [tokens]
 
@@ -67,7 +67,7 @@ struct trajectory_batch {
     return {value_prompts.empty() ? batch.prompts : value_prompts, batch.responses};
   }
 
-  /// The question to the reward model about rollout i. Refers to this object.
+  /// The reward model's query for rollout i. Refers to this object.
   template <class = void>
   reward_query query(std::size_t i) const {
     return {.prompt_tokens = batch.prompts[i],
@@ -89,7 +89,7 @@ struct trajectory_batch {
 
 namespace detail {
 
-// Structured bindings name every member, so that a new one that is missing here does not compile.
+// Structured bindings name every member, so that a new member missing here does not compile.
 template <class Prompt>
   requires std::same_as<std::remove_const_t<Prompt>, rl_prompt>
 constexpr auto fields_of(Prompt& prompt) {
@@ -126,7 +126,7 @@ concept with_fields = requires(Object& object) { fields_of(object); };
 
 struct for_each_field_fn {
   /// Calls `visitor(member)` for each member of a trajectory_batch, rl_prompt, reward_breakdown or reward_part, in the
-  /// order of their declaration: what copies, joins or writes rollouts names no member, and misses none.
+  /// order of their declaration: code that copies, joins or writes rollouts names no member and misses none.
   ///
   ///     std::size_t members = 0;
   ///     coho::for_each_field(rollouts, [&](const auto&) { ++members; });
@@ -134,7 +134,7 @@ struct for_each_field_fn {
   void operator()(Object& object, Visitor&& visitor) const {
     std::apply([&](auto&... fields) { (visitor(fields), ...); }, detail::fields_of(object));
   }
-  /// Calls `visitor(member of a, member of b)` for each member of two objects of one kind.
+  /// Calls `visitor(member of a, member of b)` for each member of two objects of one type.
   template <detail::with_fields Object, detail::with_fields Other, class Visitor>
     requires std::same_as<std::remove_const_t<Object>, std::remove_const_t<Other>>
   void operator()(Object& a, Other& b, Visitor&& visitor) const {
@@ -147,7 +147,7 @@ struct for_each_field_fn {
 };
 inline constexpr for_each_field_fn for_each_field{};
 
-/// Throws `argument_error` when prompts cannot make a step: empty prompts or keys that occur twice.
+/// Throws `argument_error` when prompts cannot form a step: empty prompts or duplicate keys.
 template <std::same_as<rl_prompt> Prompt = rl_prompt>
 void check_prompts(std::span<const std::type_identity_t<Prompt>> prompts) {
   std::vector<std::pair<std::uint64_t, std::size_t>> keys;

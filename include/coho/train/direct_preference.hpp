@@ -37,16 +37,16 @@
 
 namespace coho::inline v0_1 {
 
-/// Learns a policy from preferences without a reward model: DPO in its forms, IPO, KTO, ORPO, SimPO, CPO or a loss of
-/// the caller's own, on one loop. Each step makes one forward of both responses of its examples, turns the gradient of
-/// the loss with respect to log π of whole responses into one of their tokens, and steps once. The weights of examples
+/// Trains a policy on preferences without a reward model: DPO in its forms, IPO, KTO, ORPO, SimPO, CPO or a loss of
+/// the caller's own, in one loop. Each step makes one forward of both responses of its examples, turns the gradient of
+/// the loss with respect to log π of whole responses into one for their tokens, and steps once. The weights of examples
 /// are normalised over the batch: micro-batches and ranks do not change the step.
 ///
 /// `reference`: the frozen initial policy; `no_reference` for losses without one (ORPO, SimPO, CPO) and for examples
-/// that carry its log-probs. KTO's baseline comes from each prompt with the response to the next example of this rank's
+/// that carry its log-probs. KTO's baseline pairs each prompt with the response to the next example of this rank's
 /// batch.
 ///
-/// Throws `option_error` on construction, `argument_error` for examples and outputs that do not fit, `error` when the
+/// Throws `option_error` on construction, `argument_error` for invalid examples and outputs, `error` when the
 /// gradient is not finite.
 ///
 ///     coho::direct_preference_trainer trainer{policy, initial, adam, coho::dpo_loss{{.beta = 0.1}}};
@@ -76,13 +76,13 @@ class direct_preference_trainer {
     validate(options_);
   }
 
-  /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).
+  /// One optimizer step on this rank's part of a batch (may be empty on some ranks, not on all).
   template <class... Callbacks>
   direct_preference_statistics step(std::span<const direct_preference_example> batch, Callbacks&&... callbacks) {
     return step_of(batch, {batch, 0, 1}, 0, callbacks...);
   }
 
-  /// The steps that are left of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
+  /// The remaining steps of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
   /// `restore`, from where the saved run was. Ends early when a callback requests it.
   template <class... Callbacks>
   std::vector<direct_preference_statistics> fit(std::span<const direct_preference_example> data,
@@ -91,7 +91,7 @@ class direct_preference_trainer {
     return fit_from(source, callbacks...);
   }
 
-  /// The same over examples that are fetched as they are needed. Each rank loads its part of a batch; with KTO, whose
+  /// The same over examples that are fetched as needed. Each rank loads its part of a batch; with KTO, whose
   /// baseline pairs prompts with the responses to others, the whole batch.
   template <class Source, class... Callbacks>
     requires(!std::convertible_to<Source&, std::span<const direct_preference_example>>)
@@ -108,7 +108,7 @@ class direct_preference_trainer {
   }
 
   direct_preference_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
-  /// Throws `argument_error` for a state of another seed or batch size: the run would not be the same.
+  /// Throws `argument_error` for a state with another seed or batch size: it would be a different run.
   void restore(const direct_preference_state& saved) {
     detail::require_same_order(saved, options_);
     step_ = saved.step;
@@ -166,7 +166,7 @@ class direct_preference_trainer {
     return out;
   }
 
-  // How many terms of the loss an example makes.
+  // The number of loss terms of an example.
   static double terms_of(const direct_preference_example& example) {
     if constexpr (detail::needs_pairs<Loss>) return 1;
     return detail::responses_in(example);
@@ -236,7 +236,7 @@ class direct_preference_trainer {
     return out;
   }
 
-  // Lengths, and what the reference says of the responses.
+  // Lengths, and the reference's log-probs of the responses.
   preference_log_probs reference_of(const std::vector<direct_preference_example>& part, const token_batch& tokens) {
     const auto n = static_cast<Eigen::Index>(part.size());
     preference_log_probs x;

@@ -18,15 +18,15 @@
 namespace coho::inline v0_1 {
 
 /// A prompt with a chosen and a rejected response. With a loss that judges responses one by one (KTO) either may be
-/// empty: then `chosen` alone is a desirable response, `rejected` alone an undesirable one.
+/// empty: a single `chosen` is a desirable response, a single `rejected` an undesirable one.
 struct direct_preference_example {
   std::vector<token> prompt{}, chosen{}, rejected{};
   double weight = 1;  ///< at least 0
-  /// log π_ref of the responses where they are known (`add_reference_log_probs`): then the reference is not evaluated.
+  /// log π_ref of the responses, if known (`add_reference_log_probs`): then the reference is not evaluated.
   std::optional<double> reference_chosen{}, reference_rejected{};
 };
 
-/// Stands for a reference policy where the loss needs none.
+/// Placeholder for a reference policy where the loss needs none.
 struct no_reference_type {};
 inline constexpr no_reference_type no_reference{};
 
@@ -39,13 +39,13 @@ Eigen::ArrayXd response_log_probs(Model& model, const token_batch& batch, const 
   return sequence_sums(evaluate_log_probs(model, batch, limits, what), batch.responses.offsets);
 }
 
-/// How many responses an example has.
+/// The number of responses of an example.
 template <class = void>
 double responses_in(const direct_preference_example& example) {
   return static_cast<double>(!example.chosen.empty()) + static_cast<double>(!example.rejected.empty());
 }
 
-/// Throws `argument_error` for an example that cannot be learned from; `number` is its place in the batch.
+/// Throws `argument_error` for an unusable example; `number` is its position in the batch.
 template <class = void>
 void check_example(const direct_preference_example& example, std::size_t number, bool needs_pairs) {
   const std::string name = "preference example " + std::to_string(number);
@@ -55,8 +55,8 @@ void check_example(const direct_preference_example& example, std::size_t number,
                    name + (needs_pairs ? " has an empty response: this loss compares two" : " has no response"));
 }
 
-/// What KTO's baseline is estimated from: the prompts of the examples first, first + stride, …, each with the response
-/// to the next example of the batch. Examples of weight 0 or without a response are not there.
+/// The pairs of KTO's baseline: the prompts of the examples first, first + stride, …, each with the response
+/// to the next example of the batch. Examples of weight 0 or without a response are left out.
 template <class = void>
 token_batch mismatched_responses(std::span<const direct_preference_example> batch, std::size_t first,
                                  std::size_t stride) {

@@ -10,11 +10,11 @@
 
 namespace coho::inline v0_1 {
 
-/// example_source: examples that `fit` fetches batch by batch, where there are more of them than memory holds. A span
+/// example_source: examples that `fit` fetches batch by batch, when they exceed memory. A span
 /// of examples in memory needs none.
 ///  (1) `s.size()`, the number of examples, the same on all ranks;
-///  (2) `s.load(indices)` with a `std::span<const std::size_t>` returns the examples of these indices in their order, as
-///      a contiguous range of `Example`. What they refer to stays valid until the next call.
+///  (2) `s.load(indices)` with a `std::span<const std::size_t>` returns the examples at these indices in order, as
+///      a contiguous range of `Example`. Data they refer to stays valid until the next call.
 template <class Source, class Example>
 concept example_source = requires(Source& s, std::span<const std::size_t> indices) {
   { s.size() } -> std::convertible_to<std::size_t>;
@@ -38,7 +38,7 @@ consteval bool require_example_source() {
 
 namespace detail {
 
-/// Examples in memory as a source. All ranks have all of them.
+/// Examples in memory as a source. Every rank has all of them.
 template <class Example>
 class span_source {
  public:

@@ -34,7 +34,7 @@
 
 namespace coho::inline v0_1 {
 
-/// What a group-relative trainer works on, by reference: `ppo_models` without a value model.
+/// The models of a group-relative trainer, by reference: `ppo_models` without a value model.
 template <class Policy, class Reference, class Reward, class Optimizer, class Decoder = const no_decoder_type,
           class Bonus = const no_bonus_type, class Communicator = const local_communicator,
           class Sampler = const no_sampler_type>
@@ -51,7 +51,7 @@ struct group_relative_models {
 
 namespace detail {
 
-/// The same models with no value model among them.
+/// The same models without a value model.
 template <class Policy, class Reference, class Reward, class Optimizer, class Decoder, class Bonus, class Communicator,
           class Sampler>
 auto without_value_model(
@@ -65,7 +65,7 @@ using models_without_value = decltype(without_value_model(std::declval<const Mod
 
 }  // namespace detail
 
-/// Parts of a group-relative trainer that a caller replaces; those left out are built from the options.
+/// Parts of a group-relative trainer that a caller can replace; those omitted are built from the options.
 template <class PolicyLoss = from_options, class Advantage = from_options, class KlController = from_options>
 struct group_relative_components {
   PolicyLoss policy_loss{};  ///< policy_loss; default ppo_clip_loss
@@ -75,7 +75,7 @@ struct group_relative_components {
 };
 
 #if defined(__clang__) && __clang_major__ < 17
-// clang 16 deduces no aggregate's template arguments. With these it does, from the members in their order, not by name.
+// clang 16 deduces no aggregate's template arguments. With these it does, from members in order, not by name.
 template <class... Models>
 group_relative_models(Models&...) -> group_relative_models<Models...>;
 template <class... Parts>
@@ -84,7 +84,7 @@ group_relative_components(Parts...) -> group_relative_components<Parts...>;
 
 /// Policy gradients whose baseline is the other responses to the same prompt: GRPO (Shao et al. 2024, §4.1), Dr. GRPO
 /// (Liu et al. 2025), RLOO (Ahmadian et al. 2024), DAPO (Yu et al. 2025) and, with another policy loss, GSPO and CISPO,
-/// on one loop:
+/// in one loop:
 ///
 ///     y_1, …, y_G ~ π(· | x);   R_i the sum of y_i's shaped token rewards;   A_i = baseline(R_1, …, R_G)_i for each
 ///     token of y_i
@@ -137,8 +137,8 @@ class group_relative_trainer
         callbacks...);
   }
 
-  /// One step over rollouts that were sampled elsewhere, by the policy as it is now: `group_size` of each prompt, one
-  /// after another, each with a key of its own. Otherwise as `ppo_trainer::update`.
+  /// One step over rollouts that were sampled elsewhere, by the current policy: `group_size` of each prompt, one
+  /// after another, each with its own key. Otherwise as `ppo_trainer::update`.
   template <class... Callbacks>
   ppo_statistics update(const sampled_rollouts& rollouts, Callbacks&&... callbacks) {
     check_rollouts(rollouts);
@@ -174,7 +174,7 @@ class group_relative_trainer
       detail::require_no_kl_options(options_);
   }
 
-  // `collect(statistics)` makes this rank's rollouts, group after group.
+  // `collect(statistics)` makes this rank's rollouts, group by group.
   template <class Collect, class... Callbacks>
   ppo_statistics step_of(std::size_t groups, Collect collect, Callbacks&... callbacks) {
     static_assert(driver::template require_callbacks<Callbacks...>());
@@ -206,7 +206,7 @@ class group_relative_trainer
     }
   }
 
-  // Hashes as keys leave no room for the number of the sample.
+  // Hashed keys leave no room for the sample number.
   std::uint64_t sample_key(std::uint64_t prompt, std::uint64_t sample) const {
     const std::uint64_t size = options_.group_size;
     return prompt <= std::numeric_limits<std::uint64_t>::max() / size - 1 ? prompt * size + sample
@@ -263,7 +263,7 @@ class group_relative_trainer
     return kept;
   }
 
-  // The chosen ones among the rollouts of all ranks.
+  // The selected ones among the rollouts of all ranks.
   std::vector<std::size_t> gathered(const std::vector<std::size_t>& kept, std::size_t size) {
     std::vector<std::uint8_t> flags(size, 0);
     for (const std::size_t i : kept) flags[i] = 1;

@@ -35,10 +35,10 @@ namespace coho::inline v0_1 {
 /// same with responses that were sampled elsewhere.
 ///
 /// The policy loss, the value loss, the advantage estimator and the KL controller are those of the options unless
-/// `components` brings others.
+/// `components` supplies others.
 ///
-/// Several ranks, with scope `global`: each samples and evaluates its prompts, then all have all rollouts, and each
-/// works on its shards of every minibatch. Advantages, losses and statistics are those of one process.
+/// Several ranks, with scope `global`: each samples and evaluates its prompts, then gets all rollouts, and
+/// works on its shards of every minibatch. Advantages, losses and statistics equal those of one process.
 ///
 /// Deterministic in (seed, step, keys): independent of the order of the prompts, of micro-batches and, with scope
 /// `global`, of the number of ranks, up to the order of summation, and bit for bit for a given number of shards. The
@@ -72,8 +72,8 @@ class ppo_trainer : public detail::on_policy_driver<
   explicit ppo_trainer(Models models, ppo_options options = {}, Components components = {})
       : ppo_trainer(detail::checked<ppo_options>(std::move(options)), models, std::move(components)) {}
 
-  /// One PPO step over this rank's prompts. Every rank must call it; with scope `each_rank` each with at least one
-  /// prompt, else a rank may have none. `range_of_rank` cuts prompts that all ranks know.
+  /// One PPO step over this rank's prompts. Every rank must call it; with scope `each_rank`, with at least one
+  /// prompt, otherwise possibly none. `range_of_rank` partitions prompts known to all ranks.
   template <class... Callbacks>
   ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
     static_assert(detail::require_models_of_steps<Models>());
@@ -85,10 +85,10 @@ class ppo_trainer : public detail::on_policy_driver<
         callbacks...);
   }
 
-  /// One PPO step over rollouts that were sampled elsewhere, by the policy as it is now: what `step` does after
-  /// sampling. With `rollouts.scores` the reward model is not asked. Without `rollouts.log_probs`
+  /// One PPO step over rollouts that were sampled elsewhere, by the current policy: what `step` does after
+  /// sampling. With `rollouts.scores` the reward model is not used. Without `rollouts.log_probs`
   /// `recorded_log_probs` stays empty and the statistics of the sampler are NaN. Ranks as for `step`. Throws
-  /// `argument_error` as `check_rollouts` does.
+  /// `argument_error` like `check_rollouts`.
   ///
   ///     trainer.update({.prompts = prompts, .responses = responses});
   template <class... Callbacks>
@@ -130,7 +130,7 @@ class ppo_trainer : public detail::on_policy_driver<
     if constexpr (!std::is_same_v<decltype(parts::kl_controller), from_options>) detail::require_no_kl_options(shared_);
   }
 
-  // `evaluate(begin, end, statistics)` makes rollouts of a range of this rank's `count`.
+  // `evaluate(begin, end, statistics)` makes rollouts for a range of this rank's `count`.
   template <class Evaluate, class... Callbacks>
   ppo_statistics step_of(std::size_t count, Evaluate evaluate, Callbacks&... callbacks) {
     static_assert(driver::template require_callbacks<Callbacks...>());

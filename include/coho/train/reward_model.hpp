@@ -35,12 +35,12 @@
 
 namespace coho::inline v0_1 {
 
-/// pair_loss: what a reward model minimises. `bradley_terry_loss` and `bradley_terry_ties_loss` are two.
+/// pair_loss: the loss of a reward model, such as `bradley_terry_loss` and `bradley_terry_ties_loss`.
 ///  (1) `l.value_and_grad(scores, weights)`, const, with a `const pair_scores&` and a
 ///      `const token_weights<Eigen::ArrayXd>&` of one weight per pair, returns a `pair_gradient`.
 ///  (2) The loss is a sum over pairs weighted by `weights`: micro-batches add up.
 ///  (3) Optional: `static constexpr bool has_margins = true` where it reads `scores.margins`; without it pairs with a
-///      margin are refused.
+///      margin are rejected.
 template <class Loss>
 concept pair_loss = requires(const Loss& l, const pair_scores& x, const token_weights<Eigen::ArrayXd>& w) {
   { l.value_and_grad(x, w) } -> std::convertible_to<pair_gradient>;
@@ -56,7 +56,7 @@ consteval bool require_pair_loss() {
 
 /// Trains a reward model on preference pairs with the Bradley–Terry loss (SALMON §3.1, eq. 1, and the options of
 /// `bradley_terry_loss`), averaged over all pairs of a batch: micro-batches and ranks do not change the step. Another
-/// pair_loss may be given as the last argument: `bradley_terry_ties_loss` where annotators could call a tie.
+/// pair_loss may be the last argument: `bradley_terry_ties_loss` where annotators could declare a tie.
 ///
 /// Throws `option_error` on construction, `argument_error` for scores that do not fit or are not finite, `error` when
 /// the gradient is not finite.
@@ -88,13 +88,13 @@ class reward_model_trainer {
                    "left as it is where another pair loss is given");
   }
 
-  /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).
+  /// One optimizer step on this rank's part of a batch (may be empty on some ranks, not on all).
   template <class... Callbacks>
   reward_model_statistics step(std::span<const preference_pair> batch, Callbacks&&... callbacks) {
     return step_of(batch, local_plan(detail::all_indices(batch.size()), ranks_), counted(batch), 0, callbacks...);
   }
 
-  /// The steps that are left of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
+  /// The remaining steps of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
   /// `restore`, from where the saved run was. Ends early when a callback requests it.
   template <class... Callbacks>
   std::vector<reward_model_statistics> fit(std::span<const preference_pair> data, Callbacks&&... callbacks) {
@@ -102,7 +102,7 @@ class reward_model_trainer {
     return fit_from(source, callbacks...);
   }
 
-  /// The same over pairs that are fetched as they are needed: each rank loads those of its shards.
+  /// The same over pairs that are fetched as needed: each rank loads those of its shards.
   template <class Source, class... Callbacks>
     requires(!std::convertible_to<Source&, std::span<const preference_pair>>)
   std::vector<reward_model_statistics> fit(Source& data, Callbacks&&... callbacks) {
@@ -115,13 +115,13 @@ class reward_model_trainer {
   reward_model_statistics evaluate(std::span<const preference_pair> data) {
     return evaluate(data, local_plan(detail::all_indices(data.size()), ranks_), counted(data));
   }
-  /// The same over `data` that is the same on all ranks: each evaluates its shards.
+  /// The same over `data` that is the same on all ranks: each rank evaluates its shards.
   reward_model_statistics evaluate_shared(std::span<const preference_pair> data) {
     return evaluate(data, partitioned(data), static_cast<double>(data.size()));
   }
 
   reward_model_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
-  /// Throws `argument_error` for a state of another seed or batch size: the run would not be the same.
+  /// Throws `argument_error` for a state with another seed or batch size: it would be a different run.
   void restore(const reward_model_state& saved) {
     detail::require_same_order(saved, options_);
     step_ = saved.step;

@@ -29,7 +29,7 @@
 
 namespace coho::inline v0_1 {
 
-/// A prompt and the response to imitate. `token_weights`: one weight ≥ 0 a response token; empty: all 1.
+/// A prompt and the response to imitate. `token_weights`: one weight ≥ 0 per response token; empty: all 1.
 struct supervised_example {
   std::vector<token> prompt{};
   std::vector<token> response{};
@@ -38,7 +38,7 @@ struct supervised_example {
 
 struct supervised_options {
   learning_rate_options learning_rate{};
-  std::size_t batch_size = 32;  ///< examples an optimizer step, over all ranks
+  std::size_t batch_size = 32;  ///< examples per optimizer step, over all ranks
   batch_limits micro_batch{};   ///< what one forward may hold
   std::uint64_t epochs = 1;
   double gradient_norm_clip = 1;  ///< 0: off
@@ -50,7 +50,7 @@ struct supervised_options {
 
 struct supervised_statistics {
   std::uint64_t step = 0, epoch = 0;
-  double loss = 0;         ///< nats a (weighted) response token
+  double loss = 0;         ///< nats per (weighted) response token
   double weight = 0;       ///< the sum of the token weights, over all ranks
   std::size_t tokens = 0;  ///< response tokens, over all ranks
   double gradient_norm = 0, learning_rate = 0, seconds = 0;
@@ -63,7 +63,7 @@ using supervised_state = data_position;
 /// The sums run over the whole batch, all micro-batches and all ranks: how a batch is cut into forwards does not change
 /// the step (a mean of means would favour tokens of short micro-batches).
 ///
-/// Throws `option_error` on construction, `argument_error` for examples and outputs that do not fit, `error` when the
+/// Throws `option_error` on construction, `argument_error` for invalid examples and outputs, `error` when the
 /// gradient is not finite.
 ///
 ///     coho::supervised_trainer trainer{policy, optimizer, {.learning_rate = {.peak = 1e-2}, .epochs = 3}};
@@ -84,13 +84,13 @@ class supervised_trainer {
     validate(options_);
   }
 
-  /// One optimizer step on this rank's part of a batch (it may be empty on some ranks, not on all).
+  /// One optimizer step on this rank's part of a batch (may be empty on some ranks, not on all).
   template <class... Callbacks>
   supervised_statistics step(std::span<const supervised_example> batch, Callbacks&&... callbacks) {
     return step_of(batch, local_plan(detail::all_indices(batch.size()), ranks_), total_weight(batch), 0, callbacks...);
   }
 
-  /// The steps that are left of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
+  /// The remaining steps of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
   /// `restore`, from where the saved run was. Ends early when a callback requests it.
   template <class... Callbacks>
   std::vector<supervised_statistics> fit(std::span<const supervised_example> data, Callbacks&&... callbacks) {
@@ -98,7 +98,7 @@ class supervised_trainer {
     return fit_from(source, callbacks...);
   }
 
-  /// The same over examples that are fetched as they are needed: each rank loads those of its shards.
+  /// The same over examples that are fetched as needed: each rank loads those of its shards.
   template <class Source, class... Callbacks>
     requires(!std::convertible_to<Source&, std::span<const supervised_example>>)
   std::vector<supervised_statistics> fit(Source& data, Callbacks&&... callbacks) {
@@ -106,7 +106,7 @@ class supervised_trainer {
     return fit_from(data, callbacks...);
   }
 
-  /// The loss over `data` (this rank's part), without a step. Nats a weighted token, over all ranks.
+  /// The loss over `data` (this rank's part), without a step. Nats per weighted token, over all ranks.
   double evaluate(std::span<const supervised_example> data) {
     const double weight = total_weight(data);
     require_argument(weight > 0, "no response token with a weight above 0 to evaluate");
@@ -120,7 +120,7 @@ class supervised_trainer {
   }
 
   supervised_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
-  /// Throws `argument_error` for a state of another seed or batch size: the run would not be the same.
+  /// Throws `argument_error` for a state with another seed or batch size: it would be a different run.
   void restore(const supervised_state& saved) {
     detail::require_same_order(saved, options_);
     step_ = saved.step;
@@ -189,10 +189,10 @@ class supervised_trainer {
 
   struct part_batch {
     token_batch tokens;
-    token_weights<std::vector<double>> weights;  // shares of the whole
+    token_weights<std::vector<double>> weights;  // fractions of the whole
   };
 
-  // Of this rank's part of a batch: over all ranks.
+  // For this rank's part of a batch: over all ranks.
   double total_weight(std::span<const supervised_example> batch) {
     double total = weight_of(batch);
     ranks_.all_reduce_sum(detail::span_of(&total, 1));

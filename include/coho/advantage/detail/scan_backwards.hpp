@@ -8,7 +8,7 @@
 
 namespace coho::inline v0_1::detail {
 
-/// Calls step(t, state) for the tokens t of each sequence from its last to its first, from a fresh State.
+/// Calls step(t, state) for the tokens t of each sequence from last to first, starting from a fresh State.
 template <class State, class Step>
 void scan_backwards(std::span<const std::size_t> offsets, const Step& step) {
   for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {

@@ -4,27 +4,27 @@
 #include <concepts>
 #include <cstddef>
 
-/// Loops over arrays of the host in blocks that stay in the first-level cache. Kept only where a row of the benchmarks
-/// shows their worth: `kl_loss`, `kl_estimate k3` and `exact_kl`.
+/// Loops over host arrays in blocks that stay in the L1 cache. Kept only where a row of the benchmarks
+/// shows a gain: `kl_loss`, `kl_estimate k3` and `exact_kl`.
 namespace coho::inline v0_1::detail {
 
-/// x where the condition holds, else 0. As a function, x is computed before the choice, so that no branch is needed.
+/// x where the condition holds, else 0. A function call evaluates x before the choice, so no branch is needed.
 template <std::floating_point Number>
 constexpr Number keep_if(bool condition, Number x) noexcept {
   return condition ? x : Number(0);
 }
 
-/// x limited to [low, high], NaN kept, in the form that processors have an instruction for.
+/// x limited to [low, high], NaN kept, in the form that maps to a processor instruction.
 template <std::floating_point Number>
 constexpr Number limit(Number x, Number low, Number high) noexcept {
   const Number above = low > x ? low : x;
   return high < above ? high : above;
 }
 
-/// Elements that one block of a fused loop handles; ten scratch arrays of them fit the first-level cache.
+/// Elements that one block of a fused loop handles; ten scratch arrays of this size fit the L1 cache.
 inline constexpr std::size_t token_block = 256;
 
-/// Σ_k term(k) of a block in double. Eight sums beside each other, because compilers may not reorder additions.
+/// Σ_k term(k) of a block in double. Eight parallel sums, because compilers may not reorder additions.
 template <class Term>
 double block_sum(const Term& term) noexcept {
   constexpr std::size_t lanes = 8;
@@ -35,7 +35,7 @@ double block_sum(const Term& term) noexcept {
   return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
 }
 
-/// Scratch of one block. Loops over a whole block have a constant length, alias nothing and hold one choice at a time,
+/// Scratch of one block. Loops over a whole block have a constant length, no aliasing and one choice each,
 /// so that they vectorise.
 template <class Number>
 struct alignas(64) block {
@@ -75,14 +75,14 @@ double dot(const double* weights, const Number* x) noexcept {
   return block_sum([=](std::size_t k) { return weights[k] * static_cast<double>(x[k]); });
 }
 
-/// How many weights of a block are not 0.
+/// The number of nonzero weights in a block.
 template <class Number>
 double count_nonzero(const Number* weights) noexcept {
   return block_sum([=](std::size_t k) { return weights[k] != 0 ? 1.0 : 0.0; });
 }
 
-/// Replaces numbers of weight 0 by 0; `counted` is the number of other weights. A loop of its own: compilers do not
-/// vectorise choices between what is computed in the same loop.
+/// Replaces numbers of weight 0 by 0; `counted` is the number of nonzero weights. A separate loop: compilers do not
+/// vectorise choices between values computed in the same loop.
 template <class Number>
 void clear_masked(const double* weights, double counted, Number* __restrict x) noexcept {
   if (counted == static_cast<double>(token_block)) return;

@@ -16,7 +16,7 @@
 
 namespace coho::inline v0_1 {
 
-/// The formula of one element, of type T: its value, its derivatives, and numbers worth averaging.
+/// A formula at one element, of type T: value, derivatives, and measures to average.
 template <class T, std::size_t Gradients, std::size_t Measures = 0>
 struct element_terms {
   T value{};
@@ -24,8 +24,8 @@ struct element_terms {
   std::array<T, Measures> measures{};
 };
 
-/// Of a whole loss: its value, one gradient for each of the first inputs (all in the first one's type), means of the
-/// measures over the elements of nonzero weight, and how many those are.
+/// Results of a whole loss: value, one gradient per free input (all in the first one's type), means of the
+/// measures over the elements of nonzero weight, and their count.
 template <class Value, class Array, std::size_t Free, std::size_t Measures>
 struct elementwise_result {
   Value value{};
@@ -36,10 +36,10 @@ struct elementwise_result {
 
 }  // namespace coho::inline v0_1
 
-/// What `elementwise_loss` runs.
+/// The implementation of `elementwise_loss`.
 namespace coho::inline v0_1::detail {
 
-/// A number where a range is expected: the same for each element.
+/// A number in place of a range: the same for each element.
 struct repeated {
   double value;
   double operator[](std::size_t) const noexcept { return value; }
@@ -57,13 +57,13 @@ auto input_elements(const Input& input, std::size_t size, const char* who, const
   }
 }
 
-/// Tensors of which some lie in memory of the host: `array_traits<T>::blocks` (that of at::Tensor is the model) can run
+/// Tensors of which some are in host memory: `array_traits<T>::blocks` (see that of at::Tensor) can run
 /// a formula over them in one pass.
 template <class T>
 concept has_blocks = requires { typename array_traits<T>::blocks; };
 
 /// A tensor input for operators: a constant of the optimisation unless it is `Free`; masked elements replaced; numbers
-/// spread in the number type of `like` (not of the weights: a mask of integers would cut them off).
+/// expanded in the number type of `like` (not of the weights: an integer mask would truncate them).
 template <bool Free, class T, class Input>
 T device_input(const Input& input, const T& like, const T* weights) {
   if constexpr (floating_scalar<Input>) {
@@ -83,7 +83,7 @@ void check_device_input(const Input& input, const T& like, const char* who, cons
   }
 }
 
-/// Where no weights are given: the mean.
+/// Without weights: the mean.
 struct no_weights {};
 
 template <bool Gradient, class Result, class Terms, class T>
@@ -132,7 +132,7 @@ auto elementwise_over(const Loss& loss, const char* who, const Names& names, con
   }(std::index_sequence_for<Rest...>{});
 }
 
-/// Of tensors.
+/// For tensors.
 template <std::size_t Free, bool Gradient, class Loss, class Names, class Weights, class First, class... Rest>
 auto elementwise_tensors(const Loss& loss, const char* who, const Names& names, const Weights& weights,
                          const First& first, const Rest&... rest) {
@@ -145,7 +145,7 @@ auto elementwise_tensors(const Loss& loss, const char* who, const Names& names, 
   return elementwise_over<Free, Gradient>(loss, who, names, given, first, rest...);
 }
 
-// Sums are locals and the loss is a copy, so that no store into a gradient can be taken for a change of them.
+// Sums are locals and the loss is a copy, so that the compiler knows that stores into gradients do not change them.
 template <std::size_t Free, bool Gradient, class Number, class Loss, class Weights, class... Elements>
 auto elementwise_loop(const Loss& shared_loss, const char* who, const Weights& weights, const Elements&... inputs) {
   using terms_type = decltype(shared_loss.template element<Gradient>(static_cast<double>(inputs[0])...));
@@ -162,7 +162,7 @@ auto elementwise_loop(const Loss& shared_loss, const char* who, const Weights& w
   }
   double value = 0, count = 0;
   std::array<double, measures> sums{};
-  // Folds, not loops: else the terms of an element would go through memory.
+  // Folds, not loops: otherwise an element's terms would go through memory.
   [&]<std::size_t... Fs, std::size_t... Ms>(std::index_sequence<Fs...>, std::index_sequence<Ms...>) {
     for (std::size_t i = 0; i < size; ++i) {
       const double weight = static_cast<double>(weights[i]);
@@ -186,7 +186,7 @@ auto elementwise_loop(const Loss& shared_loss, const char* who, const Weights& w
   return result;
 }
 
-/// Of host arrays.
+/// For host arrays.
 template <std::size_t Free, bool Gradient, class Loss, class Names, class Weights, class First, class... Rest>
 auto elementwise_host(const Loss& loss, const char* who, const Names& names, const Weights& weights, const First& first,
                       const Rest&... rest) {

@@ -7,10 +7,10 @@
 
 namespace coho::inline v0_1::detail {
 
-/// Log-ratios beyond ±20 count as ±20: a run that diverges then shows huge numbers instead of infinities.
+/// Log-ratios beyond ±20 count as ±20: a diverging run then shows huge numbers instead of infinities.
 inline constexpr double log_ratio_limit = 20;
 
-/// log ρ within the limit; NaN for a number that is not finite, which the limit would hide. (Tensors are not checked.)
+/// log ρ within the limit; NaN for a non-finite number, which the limit would hide. (Tensors are not checked.)
 template <class T>
 T limited_log_ratio(const T& log_ratio) {
   const T limited = coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit);

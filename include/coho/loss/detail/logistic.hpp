@@ -4,7 +4,7 @@
 
 namespace coho::inline v0_1::detail {
 
-/// What losses take from e^−|z|, all of it from one exponential.
+/// The functions of z that losses need, all from the one exponential e^−|z|.
 struct logistic_terms {
   double softplus;          ///< log(1 + e^z) = −log σ(−z)
   double softplus_negated;  ///< log(1 + e^−z) = −log σ(z)
@@ -13,7 +13,7 @@ struct logistic_terms {
 };
 inline logistic_terms logistic(double z) noexcept {
   const double e = std::exp(-std::abs(z)), whole = 1 + e, share = 1 / whole;
-  // log1p(e): the logarithm of the rounded sum, and what rounding took off it. Faster than std::log1p, as precise.
+  // log1p(e): the logarithm of the rounded sum, plus what rounding removed. Faster than std::log1p, as precise.
   const double rest = std::log(whole) + (e - (whole - 1)) * share;
   const double major = share, minor = e * share;
   return {(z > 0 ? z : 0) + rest, (z < 0 ? -z : 0) + rest, z < 0 ? minor : major, z < 0 ? major : minor};

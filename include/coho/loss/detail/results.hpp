@@ -10,7 +10,7 @@
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
 
-/// What losses return for their arguments, and the checks and weights that they share.
+/// Result types of losses by argument type, and shared checks and weights.
 namespace coho::inline v0_1::detail {
 
 /// A sum and a gradient per token; `value_of<T>` is double on the host and a 0-d tensor for tensors.
@@ -59,7 +59,7 @@ T equal_weights(const T& like) {
   return like.new_full(like.sizes(), mean_weights(static_cast<std::size_t>(like.numel())).weight);
 }
 
-/// Whether a loss got weights; those of named inputs may be missing.
+/// Whether a loss was given weights; named inputs may omit them.
 template <class Weights>
 bool weights_given(const Weights& weights) noexcept {
   if constexpr (requires { weights.given; }) return weights.given;
@@ -69,12 +69,12 @@ bool weights_given(const Weights& weights) noexcept {
 [[noreturn]] inline void throw_not_finite(const char* who) {
   throw argument_error(std::string(who) + ": the loss is not finite; a token of nonzero weight holds NaN or infinity");
 }
-// Small, to be compiled into its callers: a call after a loop can cost the loop the register of its sum.
+// Kept small for inlining: a call after a loop can cost the loop the register of its sum.
 inline void require_finite(double value, const char* who) {
   if (!std::isfinite(value)) throw_not_finite(who);
 }
 
-/// The input with every token of weight 0 replaced, so that neither values nor gradients of masked NaN travel.
+/// The input with every token of weight 0 replaced, so that masked NaN reaches neither values nor gradients.
 template <class Tensor>
 Tensor without_masked(const Tensor& x, const token_weights<Tensor>& weights) {
   check_same_shape(weights.values, x, "a loss");

@@ -12,7 +12,7 @@ namespace coho::inline v0_1 {
 
 struct direct_preference_options {
   learning_rate_options learning_rate{.peak = 5e-7};
-  std::size_t batch_size = 64;  ///< examples an optimizer step, over all ranks
+  std::size_t batch_size = 64;  ///< examples per optimizer step, over all ranks
   batch_limits micro_batch{};   ///< what one forward may hold; `sequences` counts examples, two responses each
   std::uint64_t epochs = 1;
   double gradient_norm_clip = 1;  ///< 0: off
@@ -25,9 +25,9 @@ struct direct_preference_options {
 struct direct_preference_statistics {
   std::uint64_t step = 0, epoch = 0;
   double loss = 0;
-  double accuracy = 0;           ///< share of examples whose implicit rewards are ordered as the labels are
+  double accuracy = 0;           ///< fraction of examples whose implicit rewards are ordered like the labels
   double reward_difference = 0;  ///< mean difference of the implicit rewards
-  /// Mean log π of whole responses, nats, over the responses that there are in examples of weight > 0.
+  /// Mean log π of whole responses, nats, over the responses present in examples of weight > 0.
   double chosen_log_prob = 0, rejected_log_prob = 0;
   double kl_baseline = 0;  ///< of KTO
   double examples = 0;     ///< over all ranks

@@ -19,10 +19,10 @@
 
 namespace coho::inline v0_1 {
 
-// GCC 12 takes an enumerator of an `enum class` for one that hides `coho::leave_one_out`. It does not.
+// GCC 12 warns that this scoped enumerator hides `coho::leave_one_out`. It does not.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"
-/// What the reward of a response is compared with.
+/// The baseline that a response's reward is compared with.
 enum class group_baseline {
   mean,           ///< the group's mean: `group_relative` with `scaling` (GRPO, Dr. GRPO)
   leave_one_out,  ///< the mean of the others: `coho::leave_one_out` with `leave_one_out` (RLOO), unbiased without its
@@ -31,7 +31,7 @@ enum class group_baseline {
 #pragma GCC diagnostic pop
 constexpr auto option_names(group_baseline) { return std::array{"mean", "leave_one_out"}; }
 
-/// Members that ppo_options has too mean the same.
+/// Members shared with ppo_options mean the same.
 struct group_relative_trainer_options {
   std::uint64_t seed = 0;
   std::size_t group_size = 8;  ///< G: samples of each prompt; ≥ 2
@@ -46,11 +46,11 @@ struct group_relative_trainer_options {
   group_baseline baseline = group_baseline::mean;
   group_relative_options scaling{};       ///< of the baseline mean
   leave_one_out_options leave_one_out{};  ///< of the baseline leave_one_out
-  bool skip_uniform_groups = false;       ///< leave groups whose rewards are all equal out of the update (DAPO)
+  bool skip_uniform_groups = false;       ///< drop groups of equal rewards from the update (DAPO)
   bool whiten_advantages = false;  ///< over all real tokens of the step, after the baseline (REINFORCE++ with baseline)
   whiten_options advantage_whitening{};
 
-  std::size_t minibatch_size = 0;  ///< responses an optimizer step, over all ranks; 0: the whole step's
+  std::size_t minibatch_size = 0;  ///< responses per optimizer step, over all ranks; 0: the whole step's
   minibatch_scope scope = minibatch_scope::global;
   std::uint64_t epochs = 1;
   ppo_clip_options policy_clip{};
@@ -76,7 +76,7 @@ struct group_relative_trainer_options {
   static group_relative_trainer_options dr_grpo() {
     return {.scaling = {.scale = group_scale::none}, .reduction = {.kind = reduction::fixed_length}};
   }
-  /// Ahmadian et al. 2024: leave-one-out baseline, the KL in the reward, one update a batch, sums over responses.
+  /// Ahmadian et al. 2024: leave-one-out baseline, the KL in the reward, one update per batch, sums over responses.
   template <class = void>
   static group_relative_trainer_options rloo() {
     return {.group_size = 4,
@@ -84,7 +84,7 @@ struct group_relative_trainer_options {
             .baseline = group_baseline::leave_one_out,
             .reduction = {.kind = reduction::sequence_mean_of_sums}};
   }
-  /// Yu et al. 2025: clip-higher, mean over tokens, no KL, groups without a difference left out. Its overlong ramp is a
+  /// Yu et al. 2025: clip-higher, mean over tokens, no KL, groups of equal rewards dropped. Its overlong ramp is a
   /// bonus: `overlong_penalty`.
   template <class = void>
   static group_relative_trainer_options dapo() {
@@ -94,7 +94,7 @@ struct group_relative_trainer_options {
             .reduction = {.kind = reduction::token_mean}};
   }
 
-  /// The part that PPO has too.
+  /// The part shared with PPO.
   template <class = void>
   ppo_options shared() const {
     ppo_options o;
@@ -121,14 +121,14 @@ struct group_relative_trainer_options {
       require_unused(leave_one_out, {}, prefix + "leave_one_out.", "unless the baseline is leave_one_out");
   }
 
-  /// Throws `option_error` for the first option that is out of its range, or has no effect beside the others.
+  /// Throws `option_error` for the first option that is out of its range, or has no effect with the others.
   template <class = void>
   void validate() const {
     coho::validate(*this);
   }
 };
 
-/// The group_advantage_estimator that options describe.
+/// The group_advantage_estimator that the options describe.
 template <class Communicator>
 class group_baseline_estimator {
  public:

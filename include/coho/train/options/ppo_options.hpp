@@ -26,7 +26,7 @@
 
 namespace coho::inline v0_1 {
 
-/// Where the log-probabilities come from that the ratios divide by.
+/// Where the denominators of the ratios come from.
 enum class old_log_prob_source {
   recomputed,  ///< a pass of the policy over the rollouts: ratios of the first minibatch are exactly 1
   recorded,    ///< by the sampler as it sampled: one pass less; differences between sampler and policy enter the ratios
@@ -36,7 +36,7 @@ constexpr auto option_names(old_log_prob_source) { return std::array{"recomputed
 
 namespace detail {
 
-/// The options that PPO and the group-relative trainers share.
+/// The options shared by PPO and the group-relative trainers.
 template <class Visitor, class... Options>
 void describe_policy_training(Visitor& visit, Options&... o) {
   visit({"seed", "of all random numbers"}, o.seed...);
@@ -70,10 +70,10 @@ void describe_policy_training(Visitor& visit, Options&... o) {
   visit({"micro_batch", "forwards of an update; does not change the result"}, o.micro_batch...);
 }
 
-/// What holds between them.
+/// The constraints between them.
 template <class Options>
 void check_policy_training(const Options& o, const std::string& prefix) {
-  // Ratios and KL are of the tempered softmax over all tokens: what is sampled must be drawn from just that.
+  // Ratios and KL are of the tempered softmax over all tokens: samples must be drawn from exactly that.
   require_option(o.generation.temperature > 0, prefix + "generation.temperature", o.generation.temperature,
                  "greater than 0: a greedy response was not drawn from the policy");
   require_option(o.generation.top_p == 1, prefix + "generation.top_p", o.generation.top_p,
@@ -85,7 +85,7 @@ void check_policy_training(const Options& o, const std::string& prefix) {
   require_option(o.reduction.token_normalizer == 0 && o.reduction.sequence_normalizer == 0,
                  prefix + "reduction.token_normalizer", o.reduction.token_normalizer,
                  "0, as sequence_normalizer: the driver counts");
-  // What has no effect is not to be taken for one.
+  // Reject options that would silently have no effect.
   require_option(o.reduction.fixed_length == 0 || o.reduction.kind == reduction::fixed_length,
                  prefix + "reduction.fixed_length", o.reduction.fixed_length, "0 unless the kind is fixed_length");
   const Options defaults{};
@@ -97,7 +97,7 @@ void check_policy_training(const Options& o, const std::string& prefix) {
                  "left as it is, or adaptive_kl.initial, where adaptive_kl is set");
 }
 
-/// `option_error` where a caller's own KL controller leaves these without effect.
+/// `option_error` where a caller's own KL controller makes these ineffective.
 template <class Options>
 void require_no_kl_options(const Options& o) {
   const auto reason = "left as it is where a KL controller is given";
@@ -112,37 +112,37 @@ struct ppo_options {
   std::uint64_t seed = 0;
   generation_options generation{};
   old_log_prob_source old_log_probs = old_log_prob_source::recomputed;
-  /// With recomputed log-probabilities: importance weights that correct a sampler of other kernels or precision.
+  /// With recomputed log-probabilities: importance weights that correct for a sampler with other kernels or precision.
   std::optional<importance_weights_options> sampler_correction{};
 
   normalize_options normalization{};  ///< of the reward model's scores, before bonuses
-  /// What a response earns whose text is blank (`is_blank`); without a decoder no response is known to be empty.
+  /// The reward of a response whose text is blank (`is_blank`); without a decoder no response counts as empty.
   empty_response_rule empty_responses = empty_response_rule::lowest;
   shaping_options shaping{};                         ///< its `kl_coefficient` is β unless `adaptive_kl` is set
   std::optional<adaptive_kl_options> adaptive_kl{};  ///< β follows the KL
-  /// Lays responses out padded to max_new_tokens while rewards are shaped and advantages estimated, as the released
-  /// code does: then `shaping.placement` and the whitening's `all_positions` can reach padding, whose values and KL
+  /// Pads responses to max_new_tokens while rewards are shaped and advantages estimated, like the released
+  /// code: then `shaping.placement` and the whitening's `all_positions` can reach padding, whose values and KL
   /// count as 0.
   bool padded_layout = false;
   gae_options gae{};
   bool whiten_advantages = true;
   whiten_options advantage_whitening{};
 
-  std::size_t minibatch_size = 0;  ///< sequences an optimizer step, over all ranks; 0: the whole step's rollouts
+  std::size_t minibatch_size = 0;  ///< sequences per optimizer step, over all ranks; 0: the whole step's rollouts
   minibatch_scope scope = minibatch_scope::global;
   std::uint64_t epochs = 2;
   ppo_clip_options policy_clip{};
   value_clip_options value_clip{};
   double value_coefficient = 0.1;
-  double kl_loss_coefficient = 0;   ///< of a KL penalty as a term of the loss, beside or instead of that of the reward
+  double kl_loss_coefficient = 0;   ///< of a KL penalty in the loss, in addition to or instead of that in the reward
   kl_loss_options kl_loss{};        ///< its estimator
   double entropy_coefficient = 0;   ///< > 0 needs a policy whose forward returns `entropy`
   reduction_options reduction{};    ///< kind and fixed_length (0: max_new_tokens); the normalizers are the driver's
   double gradient_norm_clip = 1;    ///< 0: off
   bool joint_gradient_norm = true;  ///< one norm over policy and value model, or one each
-  learning_rate_options learning_rate{.peak = 2e-5};  ///< steps once a PPO step
-  double value_learning_rate_factor = 1;              ///< for a value optimizer of its own
-  std::uint64_t value_warmup_steps = 0;               ///< first PPO steps that update the value model alone
+  learning_rate_options learning_rate{.peak = 2e-5};  ///< steps once per PPO step
+  double value_learning_rate_factor = 1;              ///< for a separate value optimizer
+  std::uint64_t value_warmup_steps = 0;               ///< first PPO steps, which update only the value model
   double target_kl =
       0;  ///< > 0: a minibatch whose approximate KL exceeds this is not applied and ends the PPO step's updates
 
@@ -162,7 +162,7 @@ struct ppo_options {
     return o;
   }
   /// As the released scripts run it: temperature 0.7, β 0.01, five warm-up steps, the code's shaping; empty responses
-  /// are scored as any.
+  /// are scored like any other.
   template <class = void>
   static ppo_options salmon_code() {
     ppo_options o = paper();
@@ -192,7 +192,7 @@ struct ppo_options {
   }
   void check_together(const std::string& prefix) const { detail::check_policy_training(*this, prefix); }
 
-  /// Throws `option_error` for the first option that is out of its range, or has no effect beside the others.
+  /// Throws `option_error` for the first option that is out of its range, or has no effect with the others.
   template <class = void>
   void validate() const {
     coho::validate(*this);

@@ -14,7 +14,7 @@ namespace coho::inline v0_1 {
 struct reward_model_options {
   learning_rate_options learning_rate{};
   bradley_terry_options loss{};
-  std::size_t batch_size = 64;  ///< pairs an optimizer step, over all ranks
+  std::size_t batch_size = 64;  ///< pairs per optimizer step, over all ranks
   batch_limits micro_batch{};   ///< what one forward may hold; `sequences` counts pairs
   std::uint64_t epochs = 1;
   double gradient_norm_clip = 1;  ///< 0: off

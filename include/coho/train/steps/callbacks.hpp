@@ -13,11 +13,11 @@ namespace coho::inline v0_1 {
 ///
 ///     void on_step_begin(std::uint64_t step);
 ///     void on_rollouts(const trajectory_batch&);         PPO: after shaping, whitening and advantages
-///     void on_minibatch(const minibatch_statistics&);    after each optimizer step (of each driver its own type)
-///     void on_step_end(const ppo_statistics&);           of each driver its own statistics
+///     void on_minibatch(const minibatch_statistics&);    after each optimizer step (each driver has its own type)
+///     void on_step_end(const ppo_statistics&);           each driver has its own statistics
 ///     bool stop_requested();                             asked after each step by `run` and `fit`
 ///
-/// A callback that has none of them is a compile error, since it is a misspelt one.
+/// A callback with none of them is a compile error, to catch misspelt names.
 namespace notify {
 
 /// Calls `Hook` with an argument on each callback that has it.
@@ -63,7 +63,7 @@ struct step_end_hook {
 };
 inline constexpr hook_fn<step_end_hook> step_end{};
 
-/// Whether a callback on any rank wants to stop: the same answer on all ranks.
+/// Whether a callback on any rank requests a stop: the same answer on all ranks.
 struct stop_fn {
   template <communicator Communicator, class... Callbacks>
   bool operator()(Communicator& ranks, Callbacks&... callbacks) const {

@@ -29,9 +29,9 @@
 
 namespace coho::inline v0_1 {
 
-/// What the models say about rollouts, up to the sequence rewards. Adds to the phases' seconds and tokens. Throws
-/// `argument_error` for rollouts that do not fit (`check_rollouts`), and where the options need log-probabilities of
-/// the sampler that are not there.
+/// The models' outputs for rollouts, up to the sequence rewards. Adds to the phases' seconds and tokens. Throws
+/// `argument_error` for rollouts that do not fit (`check_rollouts`), and where the options need the sampler's
+/// log-probabilities and they are missing.
 struct evaluate_rollouts_fn {
   template <class... Types>
   trajectory_batch operator()(const ppo_models<Types...>& models, sampled_rollouts sampled, const ppo_options& options,
@@ -80,7 +80,7 @@ struct evaluate_rollouts_fn {
 };
 inline constexpr evaluate_rollouts_fn evaluate_rollouts{};
 
-/// The first half of a PPO step: `sample_rollouts` by the sampler, or by the policy where there is none, then
+/// The first half of a PPO step: `sample_rollouts` by the sampler, or by the policy if there is none, then
 /// `evaluate_rollouts`.
 struct collect_rollouts_fn {
   template <class... Types>
@@ -97,11 +97,11 @@ inline constexpr collect_rollouts_fn collect_rollouts{};
 
 namespace detail {
 
-/// Fills in what the rollouts say. All ranks call together.
+/// Fills in the statistics of the rollouts. All ranks call together.
 template <std::same_as<trajectory_batch> Rollouts, class Communicator>
 void describe_rollouts(const Rollouts& r, Communicator& ranks, ppo_statistics& out) {
   const Eigen::ArrayXd kl = r.old_log_probs - r.reference_log_probs;
-  // Not a number where the sampler's log-probabilities are not known, and then on all ranks.
+  // NaN where the sampler's log-probabilities are unknown, and then on all ranks.
   const Eigen::ArrayXd difference =
       r.recorded_log_probs.size() == r.old_log_probs.size()
           ? Eigen::ArrayXd((r.recorded_log_probs - r.old_log_probs).abs())

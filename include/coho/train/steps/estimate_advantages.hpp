@@ -23,7 +23,7 @@ namespace coho::inline v0_1 {
 
 namespace detail {
 
-/// Where flat response tokens go: nowhere (length 0) or to the fronts of slots of a fixed length.
+/// Where flat response tokens go: unchanged (length 0), or to the fronts of fixed-length slots.
 struct rollout_layout {
   std::vector<std::size_t> packed_offsets, offsets;
 
@@ -73,8 +73,8 @@ Eigen::ArrayXd rewards_over(const rollout_layout& place, const Eigen::ArrayXd& m
                        shaping, ranks);
 }
 
-/// Advantages weighted for the difference between the sampler and the policy that is trained: for every loss that is
-/// linear in the advantage that is the same as weighting the tokens.
+/// Advantages weighted for the difference between the sampler and the trained policy: for every loss that is
+/// linear in the advantage this equals weighting the tokens.
 template <std::same_as<trajectory_batch> Rollouts>
 void correct_sampler(Rollouts& rollouts, const ppo_options& options) {
   if (!options.sampler_correction) return;
@@ -98,7 +98,7 @@ struct shape_rollout_rewards_fn {
 };
 inline constexpr shape_rollout_rewards_fn shape_rollout_rewards{};
 
-/// The second half: token rewards, advantages by the given estimator (default: GAE with the options'), and returns. All
+/// The second half: token rewards, advantages by the given estimator (default: GAE with the options), and returns. All
 /// ranks call together.
 struct estimate_advantages_fn {
   template <communicator Communicator>

@@ -21,7 +21,7 @@ namespace coho::inline v0_1 {
 
 namespace detail {
 
-/// Puts the rollouts of one batch behind those of another, member by member.
+/// Appends the rollouts of one batch to those of another, member by member.
 struct append_field {
   template <class T>
   void operator()(std::vector<T>& to, const std::vector<T>& from) const {
@@ -115,8 +115,8 @@ struct read_field {
   }
 };
 
-/// Rollouts of this rank's `count` sequences, each shard by itself: what a shard's passes hold does not depend on how
-/// many shards a rank has. `evaluate(begin, end)` makes those of a range of them. `count` may be 0.
+/// Rollouts of this rank's `count` sequences, shard by shard: a shard's passes do not depend on how
+/// many shards a rank has. `evaluate(begin, end)` makes those of one range. `count` may be 0.
 template <class Communicator, class Evaluate>
 trajectory_batch by_shards(std::size_t count, Communicator& ranks, Evaluate evaluate) {
   const std::size_t shards = shard_count(ranks), size = static_cast<std::size_t>(ranks.size());
@@ -145,8 +145,8 @@ trajectory_batch by_shards(std::size_t count, Communicator& ranks, Evaluate eval
 
 }  // namespace detail
 
-/// The rollouts of all ranks on each, in the order of the ranks: a few megabytes for hundreds of responses, against
-/// gradients of gigabytes. What follows is then computed as one process would. All ranks call together; a rank may
+/// The rollouts of all ranks on every rank, in rank order: a few megabytes for hundreds of responses, compared with
+/// gradients of gigabytes. The rest is then computed as by one process. All ranks call together; a rank may
 /// have none.
 ///
 ///     rollouts = coho::gather_rollouts(std::move(rollouts), ranks);

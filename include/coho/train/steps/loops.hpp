@@ -16,7 +16,7 @@
 #include <coho/rollout/trajectory.hpp>
 #include <coho/train/steps/callbacks.hpp>
 
-/// The outer loops that trainers share. For writers of drivers.
+/// The outer loops that trainers share. For authors of drivers.
 namespace coho::inline v0_1::detail {
 
 /// 0, 1, …, count − 1.
@@ -27,8 +27,8 @@ std::vector<std::size_t> all_indices(std::size_t count) {
   return out;
 }
 
-/// The steps that are left of `epochs` passes over `size` examples, the same on all ranks. `step(batch, epoch)` makes
-/// one with the examples of these indices, those of all ranks, and returns its statistics. Ends early when a callback
+/// The remaining steps of `epochs` passes over `size` examples, the same on all ranks. `step(batch, epoch)` makes
+/// one with the examples at these indices, of all ranks, and returns its statistics. Ends early when a callback
 /// requests it.
 template <class Options, class Communicator, class Step, class... Callbacks>
 auto fit_source(std::size_t size, const Options& options, const std::uint64_t& made, Communicator& ranks, Step step,
@@ -43,8 +43,8 @@ auto fit_source(std::size_t size, const Options& options, const std::uint64_t& m
   return history;
 }
 
-/// A batch whose examples are not loaded yet: which shard works on which, and the indices that this rank has to load,
-/// to which the shards then refer.
+/// A batch whose examples are not loaded yet: the assignment to shards, and the indices that this rank has to load,
+/// to which the shards refer.
 struct loading_plan {
   work_plan work;
   std::vector<std::size_t> mine;
@@ -82,7 +82,7 @@ void require_seed(std::uint64_t saved, std::uint64_t mine) {
                    "the saved run had the seed " + std::to_string(saved) + ", this one has " + std::to_string(mine));
 }
 
-/// Refuses a saved run whose data came in another order.
+/// Rejects a saved run whose data order differs.
 template <class Options>
 void require_same_order(const data_position& saved, const Options& options) {
   require_seed(saved.seed, options.seed);

@@ -16,8 +16,8 @@
 
 namespace coho::inline v0_1 {
 
-/// Takes over what a model returned. Throws `argument_error` when its length is not the expected one or a number in it
-/// is not finite: what came from a model is checked once, here, so that no NaN travels further.
+/// Takes over a model's output. Throws `argument_error` when its length is not the expected one or a number in it
+/// is not finite: model outputs are checked once, here, so that no NaN spreads.
 struct lift_output_fn {
   template <number_range Range>
   Eigen::ArrayXd operator()(const Range& range, std::size_t expected, std::string_view what) const {
@@ -83,7 +83,7 @@ struct evaluate_values_fn {
 };
 inline constexpr evaluate_values_fn evaluate_values{};
 
-/// The tokens of each query, as far as they are given.
+/// The tokens of each query, where given.
 template <class = void>
 std::vector<std::size_t> query_lengths(std::span<const reward_query> queries) {
   std::vector<std::size_t> out(queries.size());

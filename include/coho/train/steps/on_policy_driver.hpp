@@ -20,7 +20,7 @@
 
 namespace coho::inline v0_1::detail {
 
-/// What the on-policy drivers share: the order of a step, the loop over steps, and what a checkpoint holds. `Driver` is
+/// The shared part of the on-policy drivers: the order of a step, the loop over steps, the checkpoint. `Driver` is
 /// the class that inherits from it.
 template <class Driver, class Models, class PolicyLoss, class ValueLoss, class Controller>
 class on_policy_driver {
@@ -36,7 +36,7 @@ class on_policy_driver {
   double kl_coefficient() const { return static_cast<double>(controller_.coefficient()); }
 
   ppo_state save() const { return {step_, shared_.seed, controller_.save()}; }
-  /// Throws `argument_error` for a state of another seed: the run would not be the same.
+  /// Throws `argument_error` for a state with another seed: it would be a different run.
   void restore(const ppo_state& saved) {
     require_seed(saved.seed, shared_.seed);
     controller_.restore(saved.kl);
@@ -58,7 +58,7 @@ class on_policy_driver {
   }
 
   /// One step. `collect(statistics)` returns this rank's evaluated rollouts; `prepare(rollouts, statistics)` fills in
-  /// their advantages and the statistics, leaves in `rollouts` what the update works on, calls `on_rollouts`, and
+  /// their advantages and the statistics, leaves the update's input in `rollouts`, calls `on_rollouts`, and
   /// returns the indices of those to learn from.
   template <class Collect, class Prepare, class... Callbacks>
   ppo_statistics make_step(Collect collect, Prepare prepare, Callbacks&... callbacks) {
@@ -85,7 +85,7 @@ class on_policy_driver {
   std::uint64_t step_ = 0;
 };
 
-/// Options that were checked before anything is built from them.
+/// Options, validated before anything is built from them.
 template <class Options>
 struct checked {
   Options options;

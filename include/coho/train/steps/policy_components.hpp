@@ -39,7 +39,7 @@ concept value_loss_value = requires(Result& r) {
 };
 }  // namespace detail
 
-/// policy_loss: what the drivers of reinforcement learning minimise over the policy.
+/// policy_loss: the policy's objective in the reinforcement learning drivers.
 ///  (1) `l.value_and_grad(in)` with a `const policy_loss_inputs<double>&` of one number per response token, all members
 ///      given, returns an object with `value` and `d_log_probs`, a number_range of one number per token:
 ///      dL/d(log_probs). The loss ignores the members that it does not need.
@@ -54,7 +54,7 @@ concept policy_loss = requires(const Loss& l, const policy_loss_inputs<double>& 
 
 /// value_loss
 ///  (1) `l.value_and_grad(in)` with a `const value_loss_inputs<double>&`, all members given, returns an object with
-///      `value` and `d_values`, and perhaps `clip_fraction`.
+///      `value` and `d_values`, and optionally `clip_fraction`.
 ///  (2) As for policy_loss.
 template <class Loss>
 concept value_loss = requires(const Loss& l, const value_loss_inputs<double>& in) {
@@ -72,17 +72,17 @@ concept advantage_estimator = requires(const Estimator& a, const advantage_input
 };
 
 /// group_advantage_estimator
-///  (1) `a(rewards, offsets)` with a `const Eigen::ArrayXd&` of one reward a response and the offsets of the groups
-///      (group g is [offsets[g], offsets[g + 1])) returns an Eigen array of one advantage a response.
+///  (1) `a(rewards, offsets)` with a `const Eigen::ArrayXd&` of one reward per response and the offsets of the groups
+///      (group g is [offsets[g], offsets[g + 1])) returns an Eigen array of one advantage per response.
 template <class Estimator>
 concept group_advantage_estimator = requires(const Estimator& a, const Eigen::ArrayXd& x, detail::offset_span offsets) {
   { a(x, offsets) } -> std::convertible_to<Eigen::ArrayXd>;
 };
 
-/// Stands for the component that the options describe.
+/// Placeholder for the component that the options describe.
 struct from_options {};
 
-/// Parts of PPO that a caller replaces; those left out are built from the options.
+/// Parts of PPO that a caller can replace; those omitted are built from the options.
 ///
 ///     coho::ppo_trainer trainer{models, options, coho::ppo_components{.policy_loss = coho::gspo_loss{}}};
 template <class PolicyLoss = from_options, class ValueLoss = from_options, class Advantage = from_options,
@@ -95,12 +95,12 @@ struct ppo_components {
 };
 
 #if defined(__clang__) && __clang_major__ < 17
-// clang 16 deduces no aggregate's template arguments. With this it does, from the members in their order, not by name.
+// clang 16 deduces no aggregate's template arguments. With this it does, from members in order, not by name.
 template <class... Parts>
 ppo_components(Parts...) -> ppo_components<Parts...>;
 #endif
 
-/// The KL controller that options describe: adaptive if they say so, else fixed.
+/// The KL controller that the options describe: adaptive if they say so, else fixed.
 class configured_kl_controller {
  public:
   configured_kl_controller(double coefficient, const std::optional<adaptive_kl_options>& adaptive)
@@ -144,13 +144,13 @@ auto component_or(Component component, Make make) {
 template <class Component, class Default>
 using component_t = std::conditional_t<std::is_same_v<Component, from_options>, Default, Component>;
 
-/// A policy loss of one part of a minibatch, with what the statistics need; sums over tokens where it says so.
+/// A policy loss of one part of a minibatch, with the inputs of the statistics; sums over tokens where noted.
 struct policy_loss_terms {
   double value = 0, clipped = 0, divergence = 0;  ///< clipped tokens, Σ_t of ρ − 1 − log ρ
   Eigen::ArrayXd d_log_probs{};
 };
 
-/// How many tokens have a weight.
+/// The number of tokens of nonzero weight.
 template <class Weights>
 double real_tokens(const Weights& weights) {
   double count = 0;
@@ -179,7 +179,7 @@ policy_loss_terms evaluate_policy_loss(const Loss& loss, const policy_loss_input
   return out;
 }
 
-/// The same of a value loss.
+/// The same for a value loss.
 struct value_loss_terms {
   double value = 0, clipped = 0;
   Eigen::ArrayXd d_values{};

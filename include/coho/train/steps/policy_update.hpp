@@ -32,7 +32,7 @@ namespace coho::inline v0_1::detail {
 
 /// The second half of a step of every on-policy driver: `epochs` passes over shuffled minibatches of evaluated
 /// rollouts, each minibatch's losses normalised over all its micro-batches and ranks. Models without a value model
-/// leave that part out.
+/// skip that part.
 template <class Models, class PolicyLoss, class ValueLoss>
 class policy_update {
   using policy_type = std::remove_reference_t<decltype(std::declval<Models&>().policy)>;
@@ -59,8 +59,8 @@ class policy_update {
                    options_.value_warmup_steps, "0 unless the value model has an optimizer of its own");
   }
 
-  /// `rollouts`: of all ranks and the same on each with scope `global`, this rank's with `each_rank`. `chosen`: those
-  /// to learn from. Without any on all ranks nothing happens.
+  /// `rollouts`: all ranks' and the same on each with scope `global`, this rank's with `each_rank`. `chosen`: those
+  /// to learn from. If all ranks have none, nothing happens.
   template <class... Callbacks>
   void operator()(const trajectory_batch& rollouts, const std::vector<std::size_t>& chosen, std::uint64_t step,
                   ppo_statistics& out, Callbacks&... callbacks) {
@@ -125,7 +125,7 @@ class policy_update {
   }
 
  private:
-  // Of one shard: the first three as sums of weighted terms, the rest as sums over tokens.
+  // For one shard: the first three are sums of weighted terms, the rest sums over tokens.
   struct sums {
     double policy_loss = 0, value_loss = 0, kl_loss = 0, clipped = 0, divergence = 0, entropy = 0, values_clipped = 0;
   };
@@ -147,7 +147,7 @@ class policy_update {
     m.tokens = counts[1];
   }
 
-  // The same object in both places: one set of gradients, or one optimizer of both.
+  // The same object in both places: one set of gradients, or one optimizer for both.
   template <class A, class B>
   static bool same(const A& a, const B& b) noexcept {
     return static_cast<const volatile void*>(&a) == static_cast<const volatile void*>(&b) &&
@@ -159,7 +159,7 @@ class policy_update {
     return !same(models_.optimizer, models_.value_optimizer);
   }
 
-  // Calls f with the sum of the gradients of whatever is trained.
+  // Calls f with the gradient sum of the models being trained.
   template <class Function>
   void with_gradients(std::size_t shards, const Function& f) {
     if constexpr (has_value) {
@@ -262,7 +262,7 @@ class policy_update {
     pullback(value_gradient{.values = {loss.d_values.data(), count}});
   }
 
-  // Clip and step, once the gradients are those of all ranks.
+  // Clip and step, once the gradients are summed over all ranks.
   void apply(double learning_rate, minibatch_statistics& m) {
     const std::string what = "step " + std::to_string(m.step) + ", epoch " + std::to_string(m.epoch) + ", minibatch " +
                              std::to_string(m.minibatch);

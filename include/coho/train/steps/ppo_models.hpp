@@ -11,39 +11,39 @@
 
 namespace coho::inline v0_1 {
 
-/// Stands for a decoder where there is none: reward queries then hold tokens and no response text.
+/// Placeholder for a missing decoder: reward queries then hold tokens and no response text.
 struct no_decoder_type {};
 inline constexpr no_decoder_type no_decoder{};
 
-/// Stands for a bonus where there is none.
+/// Placeholder for a missing bonus.
 struct no_bonus_type {
   double operator()(const reward_query&) const noexcept { return 0; }
   std::array<reward_part, 0> parts(const reward_query&) const noexcept { return {}; }
 };
 inline constexpr no_bonus_type no_bonus{};
 
-/// Stands for a value model where there is none: advantages then need another baseline.
+/// Placeholder for a missing value model: advantages then need another baseline.
 struct no_value_type {};
 inline constexpr no_value_type no_value{};
 
-/// Stands for a sampler where the policy samples.
+/// Placeholder for the sampler where the policy samples.
 struct no_sampler_type {};
 inline constexpr no_sampler_type no_sampler{};
 
-/// Stands for a reward model where the scores of all rollouts are known: the driver then has `update`, but not `step`.
+/// Placeholder for a reward model where all rollouts have scores: the driver then has `update`, but not `step`.
 struct no_reward_type {};
 inline constexpr no_reward_type no_reward{};
 
-/// What PPO works on, by reference: the caller keeps everything alive. The types are deduced.
+/// The models that PPO works on, by reference: the caller keeps everything alive. The types are deduced.
 ///
 /// - `policy`: differentiable_policy, trainable; for `step` a causal_lm unless there is a `sampler`.
 /// - `reference`: policy (frozen).
 /// - `value`: differentiable_value_model, trainable; it may be the same object as the policy.
-/// - `reward`: reward_model, or `no_reward` where every rollout comes with its score.
+/// - `reward`: reward_model, or `no_reward` where every rollout has a score.
 /// - `optimizer` steps the policy. `value_optimizer` steps the value model; the same object as `optimizer` (the
-///   default) says that it holds the parameters of both and is stepped once.
+///   default) means that it holds the parameters of both and is stepped once.
 /// - `decoder`: `decode(std::span<const token>)` or callable with it, returns the text that reward models see (where a
-///   response ends and whether stop strings show is the decoder's business).
+///   response ends and whether stop strings show is up to the decoder).
 /// - `bonus`: symbolic rewards, `double(const reward_query&)`, added to the normalised score. With `parts(query)`, a
 ///   range of reward_part whose values add up to the same, the rollouts' `breakdowns` hold each part by its name.
 /// - `sampler`: answers the prompts in place of the policy.
@@ -67,7 +67,7 @@ struct ppo_models {
 };
 
 #if defined(__clang__) && __clang_major__ < 17
-// clang 16 deduces no aggregate's template arguments. With this it does, from the members in their order, not by name.
+// clang 16 deduces no aggregate's template arguments. With this it does, from members in order, not by name.
 template <class... Models>
 ppo_models(Models&...) -> ppo_models<Models...>;
 #endif
@@ -82,7 +82,7 @@ concept decoding = std::is_same_v<std::remove_const_t<Decoder>, no_decoder_type>
                      { d(tokens) } -> std::convertible_to<std::string>;
                    };
 
-/// Whether there is a decoder: without one all texts are empty strings, which says nothing about the responses.
+/// Whether there is a decoder: without one all texts are empty strings, which carry no information on the responses.
 template <class Decoder>
 inline constexpr bool decodes = !std::is_same_v<std::remove_cvref_t<Decoder>, no_decoder_type>;
 
@@ -100,7 +100,7 @@ std::string decode_with(Decoder& decoder, std::span<const token> tokens) {
 template <class Model, class StandIn>
 inline constexpr bool stands_for = std::is_same_v<std::remove_cvref_t<Model>, StandIn>;
 
-/// What samples: the policy unless there is a sampler.
+/// The sampler if there is one, else the policy.
 template <class Models>
 auto& sampler_of(const Models& models) {
   if constexpr (requires { requires !stands_for<decltype(models.sampler), no_sampler_type>; }) {
@@ -137,7 +137,7 @@ struct check_models<
     static_assert(bonus, "coho::ppo_models: the bonus is not callable with a const reward_query& or returns no number");
     return true;
   }
-  // What `step` needs beside what `update` does.
+  // What `step` needs in addition to `update`.
   static consteval bool passed_for_steps() {
     if constexpr (stands_for<Sampler, no_sampler_type>) require_causal_lm<Policy>();
     static_assert(!stands_for<Reward, no_reward_type>,
@@ -146,7 +146,7 @@ struct check_models<
   }
 };
 
-/// The first errors of a driver with models that do not fit.
+/// The first errors of a driver whose models do not fit.
 template <class Models>
 consteval bool require_ppo_models() {
   return check_models<Models>::passed();

@@ -14,7 +14,7 @@
 
 namespace coho::inline v0_1 {
 
-/// preference_loss: what `direct_preference_trainer` minimises. coho's losses over whole responses are some (dpo_loss,
+/// preference_loss: what `direct_preference_trainer` minimises. coho's losses over whole responses qualify (dpo_loss,
 /// kto_loss, orpo_loss, simpo_loss, cpo_loss).
 ///  (1) `l.value_and_grad(log_probs, weights)`, const, with a `const preference_log_probs&` and a
 ///      `const token_weights<Eigen::ArrayXd>&` of one weight per example, returns a `preference_gradient`.
@@ -44,7 +44,7 @@ constexpr bool needs_reference() {
   return true;
 }
 
-/// Losses that compare two responses cannot learn from one.
+/// Losses that compare two responses cannot use a single one.
 template <class Loss>
 constexpr bool needs_pairs = !requires { requires !Loss::needs_pairs; };
 

@@ -26,11 +26,11 @@
 
 namespace coho::inline v0_1 {
 
-/// What responses are sampled and scored with, by reference: the members of `ppo_models` that sampling and scoring
+/// The models that sample and score responses, by reference: the members of `ppo_models` that sampling and scoring
 /// need, for measurements without a driver. The types are deduced.
 template <class Policy, class Reward, class Decoder = const no_decoder_type, class Bonus = const no_bonus_type>
 struct scoring_models {
-  Policy& policy;  ///< a sampler is enough
+  Policy& policy;  ///< a sampler suffices
   Reward& reward;
   Decoder& decoder = no_decoder;
   Bonus& bonus = no_bonus;
@@ -74,7 +74,7 @@ sampled_rollouts take_generation(Generation sampled, std::span<const rl_prompt> 
   return out;
 }
 
-/// Of the response texts: those that are blank. Without texts no response is known to be.
+/// Flags of the blank response texts. Without texts no response counts as blank.
 template <class = void>
 std::vector<std::uint8_t> blank_texts(const std::vector<std::string>& texts, bool known) {
   std::vector<std::uint8_t> out;
@@ -87,7 +87,7 @@ Eigen::ArrayXd array_of_numbers(const std::vector<double>& numbers) {
   return Eigen::Map<const Eigen::ArrayXd>(numbers.data(), static_cast<Eigen::Index>(numbers.size()));
 }
 
-/// Rollouts with their texts, and with what is known of them; nothing is evaluated.
+/// Rollouts with their texts and given values; nothing is evaluated.
 template <class Decoder>
 trajectory_batch trajectories_of(sampled_rollouts sampled, Decoder& decoder) {
   trajectory_batch out;
@@ -137,7 +137,7 @@ struct sample_rollouts_fn {
 };
 inline constexpr sample_rollouts_fn sample_rollouts{};
 
-/// Scores rollouts: fills in `model_scores` (those that the rollouts brought stay), `breakdowns` and
+/// Scores rollouts: fills in `model_scores` (scores that the rollouts carry are kept), `breakdowns` and
 /// `sequence_rewards`, the last without the rule for empty responses. Throws argument_error for scores and bonuses that
 /// are not finite, and where there are neither scores nor a reward model.
 struct score_rollouts_fn {
@@ -166,8 +166,8 @@ struct score_rollouts_fn {
 };
 inline constexpr score_rollouts_fn score_rollouts{};
 
-/// Samples a response to each prompt, decodes it, and asks reward model and bonus about it. For measurements;
-/// `collect_rollouts` does the same, and evaluates the models that are trained too.
+/// Samples a response to each prompt, decodes it, and scores it by reward model and bonus. For measurements;
+/// `collect_rollouts` does the same and also evaluates the trained models.
 ///
 ///     const auto rollouts = coho::sample_and_score(coho::scoring_models{.policy = policy, .reward = reward}, prompts,
 ///                                                  {.max_new_tokens = 64}, coho::rng(1));

@@ -5,7 +5,7 @@
 
 namespace coho::inline v0_1::detail {
 
-/// Seconds since the last lap, by a clock that nobody sets where there is one. (<chrono> costs each file that includes
+/// Seconds since the last lap, by a monotonic clock where there is one. (<chrono> costs each file that includes
 /// a driver a tenth of a second.)
 class stopwatch {
  public:
