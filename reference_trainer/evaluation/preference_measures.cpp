@@ -23,7 +23,7 @@ ordered_json figures(const pair_tally& tally, ordered_json out = ordered_json::o
   out["margin"] = tally.score_difference();
   out["margin_error"] = tally.score_difference_standard_error();
   out["loss"] = tally.loss();
-  out["loss_standard_error"] = tally.loss_standard_error();
+  out["loss_error"] = tally.loss_standard_error();
   return out;
 }
 

@@ -87,7 +87,7 @@ class preference_measures {
   const calibration& confidence() const { return calibration_; }
   score_moments scores() const;
 
-  /// {pairs, right, ties, accuracy, standard_error, margin, margin_error, loss, loss_standard_error, brier_score,
+  /// {pairs, right, ties, accuracy, standard_error, margin, margin_error, loss, loss_error, brier_score,
   /// brier_error, calibration_error, scores: {count, mean, deviation, minimum, maximum}, reliability: [{from, to,
   /// pairs, confidence, accuracy}], …}, and where records have principles: with_principles, without_principles,
   /// by_principle [{principle, negated, …}], by_number [{principles, …}], by_dominant [{principle, negated, …}],
