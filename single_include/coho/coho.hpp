@@ -4449,7 +4449,7 @@ T limited_log_ratio(const T& log_ratio) {
 /// ρ − 1 − log ρ, an estimate of KL(old ‖ new) that is never negative (k3); by its series where rounding would eat the
 /// difference.
 template <class T>
-T ratio_divergence(const T& ratio, const T& log_ratio) {
+T token_divergence(const T& ratio, const T& log_ratio) {
   using std::abs;
   const T l = log_ratio;
   const T near_zero = l * l * (0.5 + l * (1.0 / 6 + l * (1.0 / 24 + l * (1.0 / 120 + l * (1.0 / 720)))));
@@ -4538,7 +4538,7 @@ class cispo_loss {
     if constexpr (Gradient) {
       const T zero = 0.0 * ratio;
       out.slopes = {slope};
-      out.measures = {T(coho::where(weight != ratio, T(zero + 1.0), zero)), detail::ratio_divergence(ratio, log_ratio)};
+      out.measures = {T(coho::where(weight != ratio, T(zero + 1.0), zero)), detail::token_divergence(ratio, log_ratio)};
     }
     return out;
   }
@@ -4866,7 +4866,7 @@ class gspo_loss {
         length += 1;
         if constexpr (Gradient) {
           const double limited = detail::limited_log_ratio(log_ratio);
-          divergence += detail::ratio_divergence(std::exp(limited), limited);
+          divergence += detail::token_divergence(std::exp(limited), limited);
         }
       }
       const double mean = total / std::max(length, 1.0), limited = detail::limited_log_ratio(mean);
@@ -4916,7 +4916,7 @@ class gspo_loss {
       const T tokens = coho::sum(real), divisor = coho::max(tokens, 1.0);
       return gspo_result<detail::value_of<T>, T>{
           value, real * coho::sequence_spread(each, in.offsets), coho::sum(real * (1.0 - term.kept)) / divisor,
-          coho::sum(real * detail::ratio_divergence(T(exp(token_ratio)), token_ratio)) / divisor, tokens};
+          coho::sum(real * detail::token_divergence(T(exp(token_ratio)), token_ratio)) / divisor, tokens};
     }
   }
 
@@ -5731,7 +5731,7 @@ class ppo_clip_loss {
     if constexpr (Gradient) {
       const T zero = 0.0 * ratio, kept = coho::where(loss == free, T(zero + 1.0), zero);
       out.slopes = {T(kept * coho::where(log_ratio == difference, free, zero))};  // dρ/d(log π) = ρ
-      out.measures = {T(1.0 - kept), detail::ratio_divergence(ratio, log_ratio)};
+      out.measures = {T(1.0 - kept), detail::token_divergence(ratio, log_ratio)};
     }
     return out;
   }

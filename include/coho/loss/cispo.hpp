@@ -69,7 +69,7 @@ class cispo_loss {
     if constexpr (Gradient) {
       const T zero = 0.0 * ratio;
       out.slopes = {slope};
-      out.measures = {T(coho::where(weight != ratio, T(zero + 1.0), zero)), detail::ratio_divergence(ratio, log_ratio)};
+      out.measures = {T(coho::where(weight != ratio, T(zero + 1.0), zero)), detail::token_divergence(ratio, log_ratio)};
     }
     return out;
   }

@@ -122,7 +122,7 @@ class gspo_loss {
         length += 1;
         if constexpr (Gradient) {
           const double limited = detail::limited_log_ratio(log_ratio);
-          divergence += detail::ratio_divergence(std::exp(limited), limited);
+          divergence += detail::token_divergence(std::exp(limited), limited);
         }
       }
       const double mean = total / std::max(length, 1.0), limited = detail::limited_log_ratio(mean);
@@ -172,7 +172,7 @@ class gspo_loss {
       const T tokens = coho::sum(real), divisor = coho::max(tokens, 1.0);
       return gspo_result<detail::value_of<T>, T>{
           value, real * coho::sequence_spread(each, in.offsets), coho::sum(real * (1.0 - term.kept)) / divisor,
-          coho::sum(real * detail::ratio_divergence(T(exp(token_ratio)), token_ratio)) / divisor, tokens};
+          coho::sum(real * detail::token_divergence(T(exp(token_ratio)), token_ratio)) / divisor, tokens};
     }
   }
 

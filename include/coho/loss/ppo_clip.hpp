@@ -76,7 +76,7 @@ class ppo_clip_loss {
     if constexpr (Gradient) {
       const T zero = 0.0 * ratio, kept = coho::where(loss == free, T(zero + 1.0), zero);
       out.slopes = {T(kept * coho::where(log_ratio == difference, free, zero))};  // dρ/d(log π) = ρ
-      out.measures = {T(1.0 - kept), detail::ratio_divergence(ratio, log_ratio)};
+      out.measures = {T(1.0 - kept), detail::token_divergence(ratio, log_ratio)};
     }
     return out;
   }

@@ -24,7 +24,7 @@ T limited_log_ratio(const T& log_ratio) {
 /// ρ − 1 − log ρ, an estimate of KL(old ‖ new) that is never negative (k3); by its series where rounding would eat the
 /// difference.
 template <class T>
-T ratio_divergence(const T& ratio, const T& log_ratio) {
+T token_divergence(const T& ratio, const T& log_ratio) {
   using std::abs;
   const T l = log_ratio;
   const T near_zero = l * l * (0.5 + l * (1.0 / 6 + l * (1.0 / 24 + l * (1.0 / 120 + l * (1.0 / 720)))));
