@@ -141,6 +141,10 @@ class Tables(unittest.TestCase):
         self.assertAlmostEqual(made.figures["update"], 0.7)
         self.assertEqual([r.verdict for r in made.rows if r.what.startswith(("scoring", "update, forward"))], ["met", "not met"])
 
+    def test_memory_that_the_allocator_did_not_notice_is_not_measured(self):
+        _, row = self.row("memory of log-probs", lambda m: m["sections"]["growth"]["log_probs"][0].update(bytes=0))
+        self.assertEqual(row.verdict, f"not measured ({table.TOO_SMALL})")
+
     def test_the_worst_number_of_rows_counts(self):
         def slow(content):
             for row in content["sections"]["nf4"]["linear"]:
@@ -278,8 +282,7 @@ class Measuring(unittest.TestCase):
         self.assertEqual([run["layers"] for run in written["sections"]["ppo_step"]["runs"]], [1, 2])
         made = table.Table(written).make()
         self.assertNotIn("bench_gpu did not run", made.markdown(""))
-        allowed = ("noise", "seen", "not present")  # allowed to be missing for tiny shapes and on a machine without
-                                                    # peers
+        allowed = (table.IN_NOISE, table.TOO_SMALL, table.NOT_PRESENT)
         for row in made.rows:
             if row.verdict.startswith("not measured"):
                 self.assertTrue(any(word in row.verdict for word in allowed), row)

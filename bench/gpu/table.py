@@ -59,6 +59,12 @@ class Row:
     verdict: str  # met, not met, not judged (why), not measured (why), for information
 
 
+# What a run at tiny shapes, or one without peers, may lack.
+IN_NOISE = "lost in noise"
+TOO_SMALL = "too small to measure"
+NOT_PRESENT = "not present"
+
+
 class Missing(Exception):
     """Why a figure is not available."""
 
@@ -70,7 +76,7 @@ def line(points):
         raise Missing("only one number of layers")
     slope = (y1 - y0) / (x1 - x0)
     if not slope > 0:
-        raise Missing(f"{x1} layers took no longer than {x0}: lost in noise")
+        raise Missing(f"{x1} layers took no longer than {x0}: {IN_NOISE}")
     return slope, y0 - slope * x0
 
 
@@ -239,7 +245,7 @@ class Table:
     def against_peer(self):
         peer = self.peers.get("bitsandbytes")
         if not isinstance(peer, list):
-            raise Missing(f"bitsandbytes: {peer or 'not present'}")
+            raise Missing(f"bitsandbytes: {peer or NOT_PRESENT}")
         ratios = {}
         for m in (64, 128, 256):
             theirs = [row for row in peer if row["m"] == m]
@@ -332,7 +338,7 @@ class Table:
             raise Missing("this libtorch does not report the memory of its allocator")
         base, wide = rows[0], rows[1]
         if base["bytes"] <= 1:
-            raise Missing("too small to measure")
+            raise Missing(TOO_SMALL)
         ratio = wide["bytes"] / base["bytes"]
         text = f"{base['bytes'] / 1e6:.0f} MB for {base['tokens']} × {base['words']}, {ratio:.2f} times that for {wide['words']} words "
         return text + f"(whole logits {gigabytes(wide['logits_bytes'])})", ratio, ratio <= 1 + FLAT
@@ -340,7 +346,7 @@ class Table:
     def qlora(self):
         found = self.peers.get("peft")
         if not isinstance(found, dict):
-            raise Missing(f"peft: {found or 'not present'}")
+            raise Missing(f"peft: {found or NOT_PRESENT}")
         theirs = found["tokens_a_second_and_layer"]
         run = self.section("passes")["update"]
         ours = run["sequences"] * run["length"] * run["layers"] / run["seconds"]
@@ -350,7 +356,7 @@ class Table:
     def torch_baseline(self):
         found = self.peers.get("torch")
         if not isinstance(found, dict):
-            raise Missing(f"torch: {found or 'not present'}")
+            raise Missing(f"torch: {found or NOT_PRESENT}")
         parts = [f"M {row['m']}: {row['seconds'] / self.layer(row['m'])[0]:.2f} ×" for row in found["dense_layer"]]
         return "coho's NF4 products are " + ", ".join(parts) + " as fast as unpacked bf16 ones", None, None
 
