@@ -1,0 +1,42 @@
+#include "tokenizer_json/post_processor.hpp"
+
+namespace coho::trainer {
+namespace {
+
+void read_single(const json_part& part, text_template& out) {
+  bool after = false;
+  for (const auto& piece : part.items("single")) {
+    if (piece.has("Sequence")) {
+      if (after) piece.refuse("is the text a second time", "use a template with one text");
+      after = true;
+      continue;
+    }
+    const auto name = piece.at("SpecialToken").text("id");
+    const auto known = part.at("special_tokens");
+    if (!known.has(name)) part.refuse("names a special token that it does not define: \"" + name + "\"");
+    for (const auto& id : known.at(name).items("ids"))
+      (after ? out.end : out.begin).push_back(static_cast<token>(id.number()));
+  }
+}
+
+void read(const json_part& part, text_template& out) {
+  const auto type = part.type();
+  if (type == "Sequence") {
+    for (const auto& each : part.items("processors")) read(each, out);
+  } else if (type == "TemplateProcessing") {
+    read_single(part, out);
+  } else if (type != "ByteLevel") {
+    part.refuse("type", "\"" + type + "\" is not a supported post-processor",
+                "supported are TemplateProcessing, ByteLevel, Sequence");
+  }
+}
+
+}  // namespace
+
+text_template read_text_template(const json_part& part) {
+  text_template out;
+  read(part, out);
+  return out;
+}
+
+}  // namespace coho::trainer

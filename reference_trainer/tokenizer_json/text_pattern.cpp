@@ -1,0 +1,139 @@
+#include "tokenizer_json/text_pattern.hpp"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include <algorithm>
+#include <array>
+#include <coho/error.hpp>
+#include <optional>
+
+#include "text/utf8.hpp"
+#include "tokenizer_json/ruby_pattern.hpp"
+
+namespace coho::trainer {
+namespace {
+
+template <auto Free>
+struct freed {
+  template <class T>
+  void operator()(T* object) const noexcept {
+    Free(object);
+  }
+};
+
+std::string message_of(int code) {
+  std::array<PCRE2_UCHAR, 256> text{};
+  pcre2_get_error_message(code, text.data(), text.size());
+  return reinterpret_cast<const char*>(text.data());
+}
+
+PCRE2_SPTR units(std::string_view text) { return reinterpret_cast<PCRE2_SPTR>(text.data()); }
+
+/// What a match writes to, one per thread: expressions backtrack on a stack of their own, so that a long text cannot
+/// overflow the thread's.
+struct match_room {
+  std::unique_ptr<pcre2_match_data, freed<pcre2_match_data_free>> data{pcre2_match_data_create(1, nullptr)};
+  std::unique_ptr<pcre2_jit_stack, freed<pcre2_jit_stack_free>> stack{
+      pcre2_jit_stack_create(std::size_t{32} << 10, std::size_t{64} << 20, nullptr)};
+  std::unique_ptr<pcre2_match_context, freed<pcre2_match_context_free>> context{pcre2_match_context_create(nullptr)};
+
+  match_room() {
+    if (!data || !context) throw std::bad_alloc();
+    if (stack) pcre2_jit_stack_assign(context.get(), nullptr, stack.get());
+    pcre2_set_match_limit(context.get(), 1'000'000'000);
+  }
+};
+
+match_room& room() {
+  thread_local match_room own;
+  return own;
+}
+
+}  // namespace
+
+struct text_pattern::program {
+  std::unique_ptr<pcre2_code, freed<pcre2_code_free>> code;
+};
+
+text_pattern text_pattern::literal(std::string text) {
+  text_pattern out;
+  out.text_ = std::move(text);
+  return out;
+}
+
+text_pattern text_pattern::regex(std::string_view expression) {
+  const std::string translated = pcre2_of_ruby(expression);
+  auto out = std::make_shared<program>();
+  int error = 0;
+  PCRE2_SIZE at = 0;
+  const std::unique_ptr<pcre2_compile_context, freed<pcre2_compile_context_free>> context(
+      pcre2_compile_context_create(nullptr));
+  if (!context) throw std::bad_alloc();
+  pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
+  pcre2_set_parens_nest_limit(context.get(), 100);
+  // In Ruby ^ and $ are those of lines.
+  const std::uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
+  out->code.reset(pcre2_compile(units(translated), translated.size(), options, &error, &at, context.get()));
+  if (!out->code)
+    throw argument_error("is not a regular expression: " + message_of(error) + " before \"" +
+                         repair_utf8(std::string_view(translated).substr(std::min(at, translated.size()), 20)) + "\"");
+  // Where machine code cannot be made, the expression is interpreted.
+  pcre2_jit_compile(out->code.get(), PCRE2_JIT_COMPLETE);
+  text_pattern result;
+  result.program_ = std::move(out);
+  return result;
+}
+
+bool text_pattern::search(std::string_view text, std::size_t from, pattern_part& found) const {
+  auto& own = room();
+  const int result = pcre2_match(program_->code.get(), units(text), text.size(), from, PCRE2_NO_UTF_CHECK,
+                                 own.data.get(), own.context.get());
+  if (result == PCRE2_ERROR_NOMATCH) return false;
+  if (result < 0) throw argument_error("the tokenizer's pattern cannot be matched: " + message_of(result));
+  const auto* const ends = pcre2_get_ovector_pointer(own.data.get());
+  found = {ends[0], ends[1], true};
+  return true;
+}
+
+void text_pattern::literal_parts(std::string_view text, std::vector<pattern_part>& parts) const {
+  std::size_t last = 0;
+  for (std::size_t at = 0; !text_.empty() && (at = text.find(text_, at)) != std::string_view::npos;) {
+    if (at > last) parts.push_back({last, at, false});
+    at += text_.size();
+    parts.push_back({at - text_.size(), at, true});
+    last = at;
+  }
+  if (last < text.size()) parts.push_back({last, text.size(), false});
+}
+
+void text_pattern::parts(std::string_view text, std::vector<pattern_part>& parts) const {
+  parts.clear();
+  if (!program_) return literal_parts(text, parts);
+  std::size_t last = 0, from = 0;
+  std::optional<std::size_t> last_match;
+  for (pattern_part found; from <= text.size() && !text.empty() && search(text, from, found);) {
+    // An empty match directly after a match is none.
+    if (found.begin == found.end && last_match == found.end) {
+      from += std::max<std::size_t>(1, utf8_length(text.substr(std::min(from, text.size()))));
+      continue;
+    }
+    from = found.end;
+    last_match = found.end;
+    if (found.begin > last) parts.push_back({last, found.begin, false});
+    parts.push_back(found);
+    last = found.end;
+  }
+  if (last < text.size()) parts.push_back({last, text.size(), false});
+}
+
+std::string text_pattern::replaced(std::string_view text, std::string_view content) const {
+  thread_local std::vector<pattern_part> found;
+  parts(text, found);
+  std::string out;
+  out.reserve(text.size());
+  for (const auto& part : found) out.append(part.match ? content : text.substr(part.begin, part.end - part.begin));
+  return out;
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace coho::trainer {
+
+/// The normalisation forms of Unicode Standard Annex 15.
+enum class unicode_form : std::uint8_t { nfc, nfd, nfkc, nfkd };
+
+/// A UTF-8 text in a normalisation form.
+std::string normalized(std::string_view text, unicode_form form);
+
+/// Each character in lower case, whatever its neighbours are (so no final sigma).
+std::string lower_case(std::string_view text);
+
+/// The property White_Space.
+bool is_white_space(char32_t c) noexcept;
+/// A number of any kind: categories Nd, Nl, No.
+bool is_numeric(char32_t c) noexcept;
+/// ASCII's punctuation and symbols, and category P.
+bool is_punctuation(char32_t c) noexcept;
+/// What regular expressions call a word character (Unicode Technical Standard 18): alphabetic, mark, decimal digit,
+/// connector, joiner.
+bool is_word_character(char32_t c) noexcept;
+
+}  // namespace coho::trainer
