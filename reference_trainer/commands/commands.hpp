@@ -8,7 +8,7 @@ namespace coho::trainer {
 
 /// `coho prompts`: a set of prompts from public collections, JSON Lines of prompt_record.
 ///
-/// Keys: prompts.tokenizer (a tokenizer.model or its folder; that of model.path by default), prompts.minimum_tokens
+/// Keys: prompts.tokenizer (a tokenizer.json, a tokenizer.model, or their folder; that of model.path by default), prompts.minimum_tokens
 /// (2), prompts.maximum_tokens (256), prompts.languages (all), prompts.require_counts, prompts.reasoning_length_bonus,
 /// and a list of sources,
 /// `[[prompts.source]]`: name, path (a file, or a folder of them), count (all), question_type, length_bonus, languages.

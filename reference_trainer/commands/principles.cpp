@@ -11,7 +11,7 @@
 #include "resources/principle_file.hpp"
 #include "run/report_error.hpp"
 #include "run/stage.hpp"
-#include "tokenizer/sentencepiece.hpp"
+#include "tokenizer/text_tokenizer.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -89,7 +89,7 @@ class principles_stage : public stage {
 
   void load(const config&, stage_context&) override {
     if (model_.empty()) return;
-    tokenizer_ = sentencepiece_tokenizer::from_file(model_);
+    tokenizer_ = load_tokenizer(model_);
     checking_.count_tokens = [this](std::string_view text) { return tokenizer_->encode(text).size(); };
   }
 
@@ -115,7 +115,7 @@ class principles_stage : public stage {
   std::vector<std::string> names_;
   principle_check_options checking_;
   fs::path model_;
-  std::optional<sentencepiece_tokenizer> tokenizer_;
+  std::shared_ptr<const text_tokenizer> tokenizer_;
 };
 
 }  // namespace

@@ -22,7 +22,7 @@
 #include "text/chat_export.hpp"
 #include "text/clean_text.hpp"
 #include "text/language.hpp"
-#include "tokenizer/sentencepiece.hpp"
+#include "tokenizer/text_tokenizer.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -82,7 +82,7 @@ class prompt_collection {
   prompt_collection(const prompt_set_settings& settings, const std::vector<fs::path>& written, std::uint64_t seed)
       : settings_(settings),
         written_(written),
-        tokenizer_(sentencepiece_tokenizer::from_file(settings.tokenizer)),
+        tokenizer_(load_tokenizer(settings.tokenizer)),
         spool_(written.front()),
         seed_(seed) {
     for (const auto& path : settings.exclude) exclude(path);
@@ -193,7 +193,7 @@ class prompt_collection {
     if (!seen_.insert(hash)) return prompt_removal::duplicate;
     // Prompts that can no longer be drawn are not measured: most, in a large source.
     if (!draw.wants(hash)) return prompt_removal::not_drawn;
-    const std::size_t tokens = tokenizer_.encode(text).size();
+    const std::size_t tokens = tokenizer_->encode(text).size();
     if (tokens < settings_.minimum_tokens) return prompt_removal::too_short;
     if (settings_.maximum_tokens > 0 && tokens > settings_.maximum_tokens) return prompt_removal::too_long;
     const std::string found = cld2_language{}(text);
@@ -225,7 +225,7 @@ class prompt_collection {
 
   const prompt_set_settings& settings_;
   std::vector<fs::path> written_;
-  sentencepiece_tokenizer tokenizer_;
+  std::shared_ptr<const text_tokenizer> tokenizer_;
   spool_file spool_;
   std::uint64_t seed_;
   hash_set seen_;

@@ -102,7 +102,7 @@ void reply_measures::write(summary& out, const std::string& prefix) const {
   out.set(prefix + ".cap_rate", cap_rate);
 }
 
-reply_measures measure_replies(const std::filesystem::path& samples, const sentencepiece_tokenizer& tokenizer) {
+reply_measures measure_replies(const std::filesystem::path& samples, const text_tokenizer& tokenizer) {
   reply_measures out;
   double count = 0;
   for (const auto& record : read_records<sample_record>(samples)) {

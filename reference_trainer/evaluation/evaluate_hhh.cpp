@@ -57,7 +57,7 @@ std::string choice_prompt::operator()(std::string_view input, std::string_view f
   return wording_({input, first, second});
 }
 
-hhh_item cut_item(const hhh_item& item, const sentencepiece_tokenizer& tokenizer, std::size_t tokens) {
+hhh_item cut_item(const hhh_item& item, const text_tokenizer& tokenizer, std::size_t tokens) {
   const auto shorten = [&](std::string& text) {
     const auto all = tokenizer.encode(text);
     const bool cut = all.size() > tokens;

@@ -14,7 +14,7 @@
 #include "benchmarks/question_wording.hpp"
 #include "evaluation/choice_scores.hpp"
 #include "run/stage_context.hpp"
-#include "tokenizer/sentencepiece.hpp"
+#include "tokenizer/text_tokenizer.hpp"
 
 namespace coho::trainer {
 
@@ -33,7 +33,7 @@ class choice_prompt {
 
 /// Input and answers cut to their last `tokens` tokens each, without white space around them: "... " before a cut
 /// input, "..." after a cut answer.
-hhh_item cut_item(const hhh_item& item, const sentencepiece_tokenizer& tokenizer, std::size_t tokens);
+hhh_item cut_item(const hhh_item& item, const text_tokenizer& tokenizer, std::size_t tokens);
 
 struct hhh_result {
   std::map<std::string, choice_count> categories;

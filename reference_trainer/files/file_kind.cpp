@@ -171,12 +171,12 @@ std::optional<file_kind> recognise_file(std::string_view bytes, file_use use) {
     return file_kind{"is a web page (HTML) instead of the file: the download failed",
                      "download it again; on the Hugging Face hub the address of a file contains /resolve/, and models "
                      "with a licence need a login"};
-  constexpr const char* needed = "use a sentencepiece tokenizer.model, as in LLaMA, LLaMA 2 and Mistral 7B";
+  constexpr const char* needed = "use the model's tokenizer.json, or a sentencepiece tokenizer.model";
   if (use == file_use::tokenizer && is_tiktoken(bytes))
     return file_kind{"is a tiktoken tokenizer (base64 pieces and ranks, as in Llama 3), which is not supported",
                      needed};
   if (use == file_use::tokenizer && without_space(bytes).starts_with('{'))
-    return file_kind{"is a JSON tokenizer, which is not supported", needed};
+    return file_kind{"is a JSON tokenizer", "name it tokenizer.json, or use a sentencepiece tokenizer.model"};
   if (use == file_use::weights && without_space(bytes).starts_with('{'))
     return file_kind{"is a JSON document", "give " + wanted_form(use)};
   return std::nullopt;

@@ -115,17 +115,16 @@ void say_of_other_base(const loaded_model& model, const std::filesystem::path& a
 loaded_model with_tokenizer(const std::filesystem::path& directory, llama_weights weights) {
   loaded_model out;
   out.directory = directory;
-  const auto tokenizer = sentencepiece_tokenizer::from_file(directory);
+  const auto tokenizer = load_tokenizer(directory);
   const std::int64_t vocabulary = weights.config.vocab_size;
-  if (static_cast<std::int64_t>(tokenizer.size()) > vocabulary)
-    throw file_error(directory.string(), "tokenizer.model",
-                     "has " + std::to_string(tokenizer.size()) + " pieces, but the model has a vocabulary of " +
+  if (static_cast<std::int64_t>(tokenizer->model_size()) > vocabulary)
+    throw file_error(directory.string(), tokenizer->file_name(),
+                     "has " + std::to_string(tokenizer->model_size()) + " pieces, but the model has a vocabulary of " +
                          std::to_string(vocabulary),
                      "put the checkpoint's own tokenizer next to it");
-  out.ids = read_special_token_ids(directory, tokenizer, vocabulary, weights.config.eos_token_ids);
+  out.ids = read_special_token_ids(directory, *tokenizer, vocabulary, weights.config.eos_token_ids);
   say_of(directory, out.ids.contradictions);
-  out.tokenizer =
-      std::make_shared<sentencepiece_tokenizer>(tokenizer.with_tokens(out.ids.added, out.ids.begin, out.ids.end));
+  out.tokenizer = tokenizer->extended(out.ids.added, out.ids.begin, out.ids.end);
   out.bank = std::make_unique<adapter_bank>(std::move(weights));
   return out;
 }

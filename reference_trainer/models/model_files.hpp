@@ -14,7 +14,7 @@
 #include "config/config.hpp"
 #include "llama/adapter_bank.hpp"
 #include "settings/model_settings.hpp"
-#include "tokenizer/sentencepiece.hpp"
+#include "tokenizer/text_tokenizer.hpp"
 #include "tokenizer/special_token_ids.hpp"
 
 namespace coho::trainer {
@@ -22,7 +22,7 @@ namespace coho::trainer {
 /// A base model with its tokenizer, ready for roles.
 struct loaded_model {
   std::filesystem::path directory;
-  std::shared_ptr<const sentencepiece_tokenizer> tokenizer;
+  std::shared_ptr<const text_tokenizer> tokenizer;
   std::unique_ptr<adapter_bank> bank;
   /// The head of a base that is a reward model in Hugging Face's form, otherwise undefined: roles without a head take
   /// it.

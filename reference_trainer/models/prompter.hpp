@@ -65,7 +65,7 @@ class prompter {
   chat_text laid_out(std::span<const chat_message> messages, bool answered) const;
   chat_tokens encoded(const chat_text& text) const;
 
-  std::shared_ptr<const sentencepiece_tokenizer> tokenizer_;
+  std::shared_ptr<const text_tokenizer> tokenizer_;
   std::vector<token> ends_;
   std::optional<prompt_template> template_;
   std::optional<chat_prompt> chat_;

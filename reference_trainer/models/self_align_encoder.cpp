@@ -7,7 +7,7 @@
 namespace coho::trainer {
 namespace {
 
-std::vector<token> with_begin(const sentencepiece_tokenizer& tokenizer, const std::string& text) {
+std::vector<token> with_begin(const text_tokenizer& tokenizer, const std::string& text) {
   std::vector<token> out = tokenizer.begin_tokens();
   for (const token id : tokenizer.encode(text)) out.push_back(id);
   return out;
@@ -15,7 +15,7 @@ std::vector<token> with_begin(const sentencepiece_tokenizer& tokenizer, const st
 
 }  // namespace
 
-self_align_encoder::self_align_encoder(const self_align_prompt& prompt, const sentencepiece_tokenizer& tokenizer)
+self_align_encoder::self_align_encoder(const self_align_prompt& prompt, const text_tokenizer& tokenizer)
     : prompt_(&prompt), tokenizer_(&tokenizer), prefix_(with_begin(tokenizer, prompt("A"))) {
   // Beginnings of every kind, so that anything a tokenizer merges with the preceding text shows up in one of them.
   constexpr std::array<std::string_view, 16> beginnings{"the", "Why", "0", " ",  "\n", "\t", "\"", "(",

@@ -7,7 +7,7 @@
 #include <coho/concepts.hpp>
 #include <coho/prompt/self_align_prompt.hpp>
 
-#include "tokenizer/sentencepiece.hpp"
+#include "tokenizer/text_tokenizer.hpp"
 
 namespace coho::trainer {
 
@@ -15,7 +15,7 @@ namespace coho::trainer {
 /// of the text before a question with the question's first characters, the prefix ends before that.
 class self_align_encoder {
  public:
-  self_align_encoder(const self_align_prompt& prompt, const sentencepiece_tokenizer& tokenizer);
+  self_align_encoder(const self_align_prompt& prompt, const text_tokenizer& tokenizer);
 
   /// With the begin token, like all below.
   const std::vector<token>& prefix() const { return prefix_; }
@@ -26,7 +26,7 @@ class self_align_encoder {
 
  private:
   const self_align_prompt* prompt_;
-  const sentencepiece_tokenizer* tokenizer_;
+  const text_tokenizer* tokenizer_;
   std::vector<token> prefix_;
 };
 

@@ -28,9 +28,9 @@ self_align_room measure_room(const config& options, const self_align_settings& s
 
 std::optional<self_align_room> measure_room(const config& options, const self_align_settings& settings) {
   const auto shape = find_model_config(settings.model);
-  if (!shape || not_there(settings.model.path / "tokenizer.model")) return std::nullopt;
-  const auto tokenizer = sentencepiece_tokenizer::from_file(settings.model.path);
-  return measure_room(options, settings, self_align_encoder(*settings.prompt, tokenizer).prefix().size(),
+  if (!shape || !has_tokenizer(settings.model.path)) return std::nullopt;
+  const auto tokenizer = load_tokenizer(settings.model.path);
+  return measure_room(options, settings, self_align_encoder(*settings.prompt, *tokenizer).prefix().size(),
                       static_cast<std::size_t>(shape->max_position_embeddings));
 }
 
@@ -39,7 +39,7 @@ std::string describe_self_align(const config& options, const self_align_settings
   const auto room = measure_room(options, settings);
   if (!room)
     return "The prefix of all prompts has " + std::to_string(settings.prompt->prefix().size()) +
-           " bytes; counting its tokens needs the model's tokenizer.model and config.json.";
+           " bytes; counting its tokens needs the model's tokenizer and config.json.";
   const auto shape = find_model_config(settings.model);
   const double width = settings.model.compute == compute_type::bfloat16 ? 2 : 4;
   const double bytes = 2 * width * static_cast<double>(shape->num_hidden_layers) *

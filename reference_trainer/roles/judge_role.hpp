@@ -12,7 +12,7 @@
 
 #include "llama/adapter_bank.hpp"
 #include "roles/prefix_groups.hpp"
-#include "tokenizer/sentencepiece.hpp"
+#include "tokenizer/text_tokenizer.hpp"
 
 namespace coho::trainer {
 
@@ -33,7 +33,7 @@ struct judge_role_options {
 /// the whole prompts to rounding.
 class judge_role {
  public:
-  judge_role(adapter_bank& bank, std::string role, const sentencepiece_tokenizer& tokenizer,
+  judge_role(adapter_bank& bank, std::string role, const text_tokenizer& tokenizer,
              judge_role_options options = {})
       : bank_(&bank), role_(std::move(role)), tokenizer_(&tokenizer), options_(options) {}
 
@@ -57,7 +57,7 @@ class judge_role {
 
   adapter_bank* bank_;
   std::string role_;
-  const sentencepiece_tokenizer* tokenizer_;
+  const text_tokenizer* tokenizer_;
   judge_role_options options_;
   token_counts counts_;
 };

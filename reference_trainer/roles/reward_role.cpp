@@ -12,7 +12,7 @@ namespace coho::trainer {
 namespace {
 
 // Cuts a text to its last (or first) tokens and counts it; a short enough text stays unchanged, byte for byte.
-std::string cut(const sentencepiece_tokenizer& tokenizer, std::string_view text, std::size_t limit, bool keep_last,
+std::string cut(const text_tokenizer& tokenizer, std::string_view text, std::size_t limit, bool keep_last,
                 std::uint64_t& count) {
   if (limit == 0) return std::string(text);
   const auto tokens = tokenizer.encode(text);
@@ -24,7 +24,7 @@ std::string cut(const sentencepiece_tokenizer& tokenizer, std::string_view text,
 
 }  // namespace
 
-reward_role::reward_role(adapter_bank& bank, std::string role, const sentencepiece_tokenizer& tokenizer,
+reward_role::reward_role(adapter_bank& bank, std::string role, const text_tokenizer& tokenizer,
                          reward_prompt prompt, reward_role_options options, std::optional<reward_prompt> plain)
     : trained_role(bank, std::move(role)),
       tokenizer_(&tokenizer),

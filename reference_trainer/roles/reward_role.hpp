@@ -13,7 +13,7 @@
 
 #include "llama/adapter_bank.hpp"
 #include "roles/trained_role.hpp"
-#include "tokenizer/sentencepiece.hpp"
+#include "tokenizer/text_tokenizer.hpp"
 
 namespace coho::trainer {
 
@@ -36,7 +36,7 @@ struct reward_cuts {
 class reward_role : public trained_role {
  public:
   /// `prompt` lays out queries with principles; `plain`, if given, those without (preference pre-training).
-  reward_role(adapter_bank& bank, std::string role, const sentencepiece_tokenizer& tokenizer, reward_prompt prompt,
+  reward_role(adapter_bank& bank, std::string role, const text_tokenizer& tokenizer, reward_prompt prompt,
               reward_role_options options = {}, std::optional<reward_prompt> plain = std::nullopt);
 
   class pullback {
@@ -65,7 +65,7 @@ class reward_role : public trained_role {
  private:
   at::Tensor evaluate(std::span<const std::vector<token>> sequences);
 
-  const sentencepiece_tokenizer* tokenizer_;
+  const text_tokenizer* tokenizer_;
   reward_prompt prompt_;
   std::optional<reward_prompt> plain_;
   reward_role_options options_;

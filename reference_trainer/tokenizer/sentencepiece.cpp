@@ -65,11 +65,6 @@ sentencepiece_tokenizer sentencepiece_tokenizer::from_file(const std::filesystem
   if (std::filesystem::is_directory(inside))
     throw file_error(inside.string(), "", "is a directory, but a file is needed");
   if (std::filesystem::exists(inside)) return from_file(inside);
-  if (std::filesystem::exists(path / "tokenizer.json")) {
-    throw file_error(path.string(), "",
-                     "has tokenizer.json but no tokenizer.model, and JSON tokenizers are not supported",
-                     "put the model's sentencepiece tokenizer.model next to it");
-  }
   throw file_error(inside.string(), "", "no such file", "put the model's sentencepiece tokenizer next to its weights");
 }
 
@@ -117,6 +112,11 @@ sentencepiece_tokenizer sentencepiece_tokenizer::with_tokens(const std::vector<a
   return sentencepiece_tokenizer(state_, std::move(out));
 }
 
+std::shared_ptr<const text_tokenizer> sentencepiece_tokenizer::extended(const std::vector<added_token>& added, token bos,
+                                                                        token eos) const {
+  return std::make_shared<sentencepiece_tokenizer>(with_tokens(added, bos, eos));
+}
+
 const added_token* sentencepiece_tokenizer::added(token id) const {
   check(id);
   const auto place = static_cast<std::size_t>(id), pieces = state_->surfaces.size();
@@ -128,15 +128,6 @@ std::vector<token> sentencepiece_tokenizer::encode(std::string_view text) const 
   const auto refusal = state_->processor->encode(text, ids);
   if (!refusal.empty()) throw argument_error("encode: " + refusal);
   return {ids.begin(), ids.end()};
-}
-
-std::vector<token> sentencepiece_tokenizer::encode_in_context(std::string_view prefix,
-                                                              std::string_view continuation) const {
-  const auto before = encode(prefix);
-  auto whole = encode(std::string(prefix).append(continuation));
-  const auto border = std::ranges::mismatch(before, whole).in2;
-  whole.erase(whole.begin(), border);
-  return whole;
 }
 
 std::string sentencepiece_tokenizer::decode(std::span<const token> tokens) const {
@@ -156,26 +147,9 @@ std::string sentencepiece_tokenizer::decode(std::span<const token> tokens) const
   return repair_utf8(bytes);
 }
 
-std::string sentencepiece_tokenizer::decode_piecewise(std::span<const token> tokens) const {
-  std::string bytes;
-  for (const token id : tokens) bytes += token_bytes(id);
-  return repair_utf8(bytes);
-}
-
-void sentencepiece_tokenizer::check(token id) const {
-  if (id < 0 || static_cast<std::size_t>(id) >= size()) {
-    throw argument_error("token " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(size()) +
-                         " pieces");
-  }
-}
-
 std::string_view sentencepiece_tokenizer::token_bytes(token id) const {
   if (const auto* other = added(id)) return other->special ? std::string_view() : std::string_view(other->text);
   return state_->surfaces[static_cast<std::size_t>(id)];
-}
-
-std::string sentencepiece_tokenizer::text_of(token id) const {
-  return is_control(id) ? std::string(piece(id)) : repair_utf8(token_bytes(id));
 }
 
 token sentencepiece_tokenizer::bos() const noexcept { return more_->bos; }
@@ -183,10 +157,8 @@ token sentencepiece_tokenizer::eos() const noexcept { return more_->eos; }
 token sentencepiece_tokenizer::pad() const noexcept { return state_->model.pad; }
 token sentencepiece_tokenizer::unk() const noexcept { return state_->model.unk; }
 std::size_t sentencepiece_tokenizer::size() const noexcept { return state_->surfaces.size() + more_->beyond.size(); }
+std::size_t sentencepiece_tokenizer::model_size() const noexcept { return state_->surfaces.size(); }
 const std::vector<special_token>& sentencepiece_tokenizer::special_tokens() const noexcept { return more_->special; }
-std::vector<token> sentencepiece_tokenizer::begin_tokens() const {
-  return bos() < 0 ? std::vector<token>{} : std::vector<token>{bos()};
-}
 const std::string& sentencepiece_tokenizer::serialized() const noexcept { return state_->bytes; }
 
 std::string_view sentencepiece_tokenizer::piece(token id) const {

@@ -8,29 +8,15 @@
 #include <string_view>
 #include <vector>
 
-#include <coho/packed.hpp>
+#include "tokenizer/text_tokenizer.hpp"
 
 namespace coho::trainer {
 
-/// A token that user texts never become; only its text in a chat format does.
-struct special_token {
-  std::string text;
-  token id = -1;
-};
-
-/// A token that files next to a tokenizer.model add to it, or describe further.
-struct added_token {
-  std::string text;
-  token id = -1;
-  bool special = false;  ///< has no text when decoded, like a control piece
-};
-
-/// LLaMA's and Mistral's tokenizer: a sentencepiece model (BPE or unigram). Satisfies `coho::tokenizer`. Copies share
-/// the model; all members are const and may be called from several threads.
+/// LLaMA's and Mistral's tokenizer: a sentencepiece model (BPE or unigram). Copies share the model.
 ///
 ///     const auto tokenizer = coho::trainer::sentencepiece_tokenizer::from_file("llama-2-7b");
 ///     tokenizer.encode("Hello world");  // {15043, 3186}
-class sentencepiece_tokenizer {
+class sentencepiece_tokenizer : public text_tokenizer {
  public:
   /// Reads a `tokenizer.model`, or a directory that contains one. The file is checked before the sentencepiece library
   /// sees it. Throws `file_error` naming the invalid piece or field, or saying that the file is a tokenizer of another
@@ -38,48 +24,26 @@ class sentencepiece_tokenizer {
   static sentencepiece_tokenizer from_file(const std::filesystem::path& path);
   /// From the bytes of a `tokenizer.model`; `path` is used in messages only.
   static sentencepiece_tokenizer from_bytes(std::string bytes, std::string_view path = "tokenizer.model");
-  /// This tokenizer with additional tokens beyond (or among) the pieces, with the begin token that precedes texts (−1:
-  /// none) and the end token. Shares the model.
+  /// As `extended`. Added tokens may be beyond or among the pieces.
   sentencepiece_tokenizer with_tokens(const std::vector<added_token>& added, token bos, token eos) const;
+  std::shared_ptr<const text_tokenizer> extended(const std::vector<added_token>& added, token bos,
+                                                 token eos) const override;
 
-  /// Tokens of a text, without begin and end tokens. The names of control pieces ("</s>") within a text are plain text.
-  std::vector<token> encode(std::string_view text) const;
+  std::vector<token> encode(std::string_view text) const override;
+  std::string decode(std::span<const token> tokens) const override;
+  std::string_view token_bytes(token id) const override;
 
-  /// The tokens of `continuation` after `prefix`: encode(prefix + continuation) without the common beginning with
-  /// encode(prefix). If a merge crosses the border, the result begins with the merged token, and the tokens before it
-  /// are encode(prefix) without the tokens that the merge consumed.
-  std::vector<token> encode_in_context(std::string_view prefix, std::string_view continuation) const;
-
-  /// The text of whole tokens: the space added before the first word is removed; control tokens have no text; invalid
-  /// bytes become U+FFFD. decode(encode(x)) == x for well-formed x if the model does no normalisation.
-  std::string decode(std::span<const token> tokens) const;
-  /// Like `decode`, but keeps the leading space: the text of a continuation. decode(a b) == decode(a) +
-  /// decode_piecewise(b) if no character is split between a and b and a has text.
-  std::string decode_piecewise(std::span<const token> tokens) const;
-  /// The bytes that a token adds to a text, possibly a part of a character: concatenated, they are the input that
-  /// `decode_piecewise` repairs. Empty for control tokens.
-  std::string_view token_bytes(token id) const;
-  /// The token's text on its own, for display: the piece's name for control tokens.
-  std::string text_of(token id) const;
-
-  token bos() const noexcept;  ///< precedes every text; −1: none
-  token eos() const noexcept;
-  token pad() const noexcept;  ///< −1 if the model has none, as for bos and eos
-  /// What a sequence begins with: the begin token, or nothing.
-  std::vector<token> begin_tokens() const;
-  /// Control pieces and added tokens. `encode` never returns them; a chat format's text that spells one becomes that
-  /// token.
-  const std::vector<special_token>& special_tokens() const noexcept;
-  token unk() const noexcept;
-  /// One more than the largest id: of a piece, or of an added token.
-  std::size_t size() const noexcept;
-  /// The piece as the model spells it ("▁Hello", "<0x0A>"), an added token's text, or nothing for an id in a gap before
-  /// added tokens. Throws `argument_error` for ids out of range.
-  std::string_view piece(token id) const;
-  /// The id of a piece, or unk().
-  token id_of(std::string_view piece) const;
-  /// Whether the token is a control piece (<s>, </s>, …), a special added token, or not a token at all.
-  bool is_control(token id) const;
+  token bos() const noexcept override;
+  token eos() const noexcept override;
+  token pad() const noexcept override;
+  token unk() const noexcept override;
+  const std::vector<special_token>& special_tokens() const noexcept override;
+  std::size_t size() const noexcept override;
+  std::size_t model_size() const noexcept override;
+  std::string_view piece(token id) const override;
+  token id_of(std::string_view piece) const override;
+  bool is_control(token id) const override;
+  std::string_view file_name() const noexcept override { return "tokenizer.model"; }
   /// The model file, byte for byte, to be written next to a checkpoint.
   const std::string& serialized() const noexcept;
 
@@ -88,7 +52,6 @@ class sentencepiece_tokenizer {
   struct extension;
   sentencepiece_tokenizer(std::shared_ptr<const state> state, std::shared_ptr<const extension> more)
       : state_(std::move(state)), more_(std::move(more)) {}
-  void check(token id) const;
   /// The added token of an id beyond the pieces, or nothing for a piece.
   const added_token* added(token id) const;
 

@@ -15,7 +15,7 @@ bool holds(const std::vector<token>& list, token id) { return std::ranges::find(
 
 class decision {
  public:
-  decision(std::filesystem::path directory, const sentencepiece_tokenizer& tokenizer, std::int64_t vocabulary)
+  decision(std::filesystem::path directory, const text_tokenizer& tokenizer, std::int64_t vocabulary)
       : directory_(std::move(directory)),
         tokenizer_(tokenizer),
         vocabulary_(vocabulary),
@@ -63,7 +63,7 @@ class decision {
     for (const auto& each : out_.added)
       if (each.text == named.text) return each.id;
     const token id = tokenizer_.id_of(named.text);
-    if (tokenizer_.piece(id) == named.text) return id;
+    if (id >= 0 && tokenizer_.piece(id) == named.text) return id;
     say(named.file + "'s " + field + " \"" + named.text + "\" is not a token of this tokenizer: its own is used");
     return std::nullopt;
   }
@@ -124,7 +124,7 @@ class decision {
       say("generation_config.json's end tokens are used: " + shown(given) + ", not config.json's " + shown(of_model));
     if (out_.ends.empty() && own >= 0) out_.ends.push_back(own);
     if (out_.ends.empty())
-      throw file_error(directory_.string(), "", "no file names an end token, and tokenizer.model has none",
+      throw file_error(directory_.string(), "", "no file names an end token, and " + std::string(tokenizer_.file_name()) + " has none",
                        "give eos_token_id in config.json");
     out_.end = declared ? *declared : holds(out_.ends, tokenizer_.eos()) ? tokenizer_.eos() : out_.ends.front();
     const auto place = std::ranges::find(out_.ends, out_.end);
@@ -138,7 +138,7 @@ class decision {
   }
 
   std::filesystem::path directory_;
-  const sentencepiece_tokenizer& tokenizer_;
+  const text_tokenizer& tokenizer_;
   std::int64_t vocabulary_;
   tokenizer_files files_;
   special_token_ids out_;
@@ -147,7 +147,7 @@ class decision {
 }  // namespace
 
 special_token_ids read_special_token_ids(const std::filesystem::path& directory,
-                                         const sentencepiece_tokenizer& tokenizer, std::int64_t vocabulary,
+                                         const text_tokenizer& tokenizer, std::int64_t vocabulary,
                                          const std::vector<std::int64_t>& model_ends) {
   return decision(directory, tokenizer, vocabulary).decide(model_ends);
 }

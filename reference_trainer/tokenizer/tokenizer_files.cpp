@@ -10,6 +10,8 @@
 #include <coho/error.hpp>
 
 #include "files/json_file.hpp"
+#include "tokenizer_json/post_processor.hpp"
+#include "tokenizer_json/token_pipeline.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -28,6 +30,8 @@ class files_reader {
   explicit files_reader(const fs::path& directory) : directory_(directory) {}
 
   tokenizer_files read() {
+    // Where there is a tokenizer.json, texts are tokenised by it: what it says takes precedence.
+    if (const auto json = open("tokenizer.json", tokenizer_json_limit); json.is_object()) read_tokenizer_json(json);
     const auto config = open("tokenizer_config.json");
     out_.has_config = config.is_object();
     if (out_.has_config) read_config(config);
@@ -35,7 +39,6 @@ class files_reader {
       if (const auto map = open("special_tokens_map.json"); map.is_object()) read_names(map, "special_tokens_map.json");
     }
     if (const auto added = open("added_tokens.json"); added.is_object()) read_added(added);
-    if (const auto json = open("tokenizer.json"); json.is_object()) read_tokenizer_json(json);
     if (const auto generation = open("generation_config.json"); generation.is_object()) {
       if (const auto* ends = member(generation, "eos_token_id"))
         out_.generation_ends = ids("generation_config.json", "eos_token_id", *ends);
@@ -55,11 +58,11 @@ class files_reader {
   }
 
   /// null if there is no such file
-  nlohmann::json open(const char* file) const {
+  nlohmann::json open(const char* file, std::size_t limit = std::size_t{64} << 20) const {
     const auto path = directory_ / file;
     std::error_code none;
     if (!fs::exists(path, none)) return nullptr;
-    auto json = read_json(path);
+    auto json = read_json(path, limit);
     if (!json.is_object()) refuse(file, "", "is not a JSON object");
     return json;
   }
@@ -110,6 +113,21 @@ class files_reader {
     }
   }
 
+  /// An added token with the flags of an object that describes it.
+  static added_token described(const nlohmann::json& value, std::string text, token id) {
+    const auto flag = [&](const char* name) {
+      const auto* given = value.is_object() ? member(value, name) : nullptr;
+      return given && given->is_boolean() && given->get<bool>();
+    };
+    return {.text = std::move(text),
+            .id = id,
+            .special = flag("special"),
+            .single_word = flag("single_word"),
+            .lstrip = flag("lstrip"),
+            .rstrip = flag("rstrip"),
+            .normalized = flag("normalized")};
+  }
+
   void read_config(const nlohmann::json& json) {
     constexpr const char* file = "tokenizer_config.json";
     read_names(json, file);
@@ -124,14 +142,14 @@ class files_reader {
       const auto end = key.data() + key.size();
       if (std::from_chars(key.data(), end, number).ptr != end || number < 0 || number > largest_id)
         refuse(file, field, "is not the id of a token");
-      const auto* special = value.is_object() ? member(value, "special") : nullptr;
-      add({text_of(file, field, value), number, special && special->is_boolean() && special->get<bool>()}, file);
+      add(described(value, text_of(file, field, value), number), file);
     }
   }
 
   void read_added(const nlohmann::json& json) {
     constexpr const char* file = "added_tokens.json";
-    for (const auto& [text, value] : json.items()) add({text, id(file, text, value), special_.contains(text)}, file);
+    for (const auto& [text, value] : json.items())
+      add({.text = text, .id = id(file, text, value), .special = special_.contains(text)}, file);
   }
 
   void read_tokenizer_json(const nlohmann::json& json) {
@@ -140,33 +158,12 @@ class files_reader {
     if (const auto* added = member(json, "added_tokens"); added && added->is_array()) {
       for (const auto& item : *added) {
         if (!item.is_object() || !member(item, "id")) refuse(file, "added_tokens", "must hold objects with an id");
-        const auto* special = member(item, "special");
-        add({text_of(file, "added_tokens", item), id(file, "added_tokens", item["id"]),
-             special && special->is_boolean() && special->get<bool>()},
-            file);
+        add(described(item, text_of(file, "added_tokens", item), id(file, "added_tokens", item["id"])), file);
       }
     }
-    if (const auto* processor = member(json, "post_processor"); processor && processor->is_object())
-      read_template(*processor);
-  }
-
-  void read_template(const nlohmann::json& processor) {
-    if (const auto* several = member(processor, "processors"); several && several->is_array()) {
-      for (const auto& each : *several)
-        if (each.is_object()) read_template(each);
-    }
-    const auto* single = member(processor, "single");
-    const auto* special = member(processor, "special_tokens");
-    if (!single || !single->is_array() || !special || !special->is_object()) return;
-    for (const auto& part : *single) {
-      const auto* name = part.is_object() ? member(part, "SpecialToken") : nullptr;
-      if (!name) break;  // the text itself
-      const auto* text = name->is_object() ? member(*name, "id") : nullptr;
-      const auto* entry = text && text->is_string() ? member(*special, text->get<std::string>().c_str()) : nullptr;
-      const auto* numbers = entry && entry->is_object() ? member(*entry, "ids") : nullptr;
-      if (!numbers) refuse("tokenizer.json", "post_processor", "names a special token that it does not define");
-      for (const token number : ids("tokenizer.json", "post_processor", *numbers)) out_.json_begin.push_back(number);
-    }
+    const std::string path = (directory_ / file).string();
+    if (const auto* processor = member(json, "post_processor"))
+      out_.json_begin = read_text_template(json_part(*processor, path, "post_processor")).begin;
   }
 
   /// Adds a token; what an earlier file said about its text or id takes precedence.

@@ -7,11 +7,11 @@
 
 #include <coho/packed.hpp>
 
-#include "tokenizer/sentencepiece.hpp"
+#include "tokenizer/text_tokenizer.hpp"
 
 namespace coho::trainer {
 
-/// What the files next to a `tokenizer.model` say about special tokens; each file may be absent.
+/// What the files in a model's folder say about special tokens; each file may be absent.
 struct tokenizer_files {
   /// The text of a special token: unspecified, specified as none (null), or a text.
   struct named_token {
@@ -20,8 +20,8 @@ struct tokenizer_files {
     std::string file;  ///< the file that says so
   };
 
-  /// In increasing order of ids: from `added_tokens_decoder` in tokenizer_config.json, added_tokens.json and
-  /// tokenizer.json.
+  /// In increasing order of ids: from tokenizer.json, `added_tokens_decoder` in tokenizer_config.json and
+  /// added_tokens.json; of contradictory ones the first.
   std::vector<added_token> added;
   named_token begin, end;
   std::optional<bool> add_begin, add_end;  ///< `add_bos_token`, `add_eos_token`

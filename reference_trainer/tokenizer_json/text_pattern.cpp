@@ -53,7 +53,11 @@ match_room& room() {
 }  // namespace
 
 struct text_pattern::program {
-  std::unique_ptr<pcre2_code, freed<pcre2_code_free>> code;
+  pcre2_code* code = nullptr;
+  program() = default;
+  program(const program&) = delete;
+  program& operator=(const program&) = delete;
+  ~program() { pcre2_code_free(code); }
 };
 
 text_pattern text_pattern::literal(std::string text) {
@@ -74,12 +78,12 @@ text_pattern text_pattern::regex(std::string_view expression) {
   pcre2_set_parens_nest_limit(context.get(), 100);
   // In Ruby ^ and $ are those of lines.
   const std::uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
-  out->code.reset(pcre2_compile(units(translated), translated.size(), options, &error, &at, context.get()));
+  out->code = pcre2_compile(units(translated), translated.size(), options, &error, &at, context.get());
   if (!out->code)
     throw argument_error("is not a regular expression: " + message_of(error) + " before \"" +
                          repair_utf8(std::string_view(translated).substr(std::min(at, translated.size()), 20)) + "\"");
   // Where machine code cannot be made, the expression is interpreted.
-  pcre2_jit_compile(out->code.get(), PCRE2_JIT_COMPLETE);
+  pcre2_jit_compile(out->code, PCRE2_JIT_COMPLETE);
   text_pattern result;
   result.program_ = std::move(out);
   return result;
@@ -87,7 +91,7 @@ text_pattern text_pattern::regex(std::string_view expression) {
 
 bool text_pattern::search(std::string_view text, std::size_t from, pattern_part& found) const {
   auto& own = room();
-  const int result = pcre2_match(program_->code.get(), units(text), text.size(), from, PCRE2_NO_UTF_CHECK,
+  const int result = pcre2_match(program_->code, units(text), text.size(), from, PCRE2_NO_UTF_CHECK,
                                  own.data.get(), own.context.get());
   if (result == PCRE2_ERROR_NOMATCH) return false;
   if (result < 0) throw argument_error("the tokenizer's pattern cannot be matched: " + message_of(result));

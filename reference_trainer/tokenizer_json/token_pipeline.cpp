@@ -20,8 +20,6 @@
 namespace coho::trainer {
 namespace {
 
-constexpr std::size_t file_limit = std::size_t{256} << 20;
-
 nlohmann::json parsed(std::string_view text, std::string_view path) {
   nlohmann::json out;
   if (const auto fault = parse_json(text, out)) {
@@ -103,7 +101,7 @@ struct token_pipeline::added_parts {
 };
 
 token_pipeline token_pipeline::from_file(const std::filesystem::path& path) {
-  return from_text(read_file(path, file_limit), path.string());
+  return from_text(read_file(path, tokenizer_json_limit), path.string());
 }
 
 token_pipeline token_pipeline::from_text(std::string_view json, std::string_view path) {
