@@ -49,10 +49,12 @@ test: configure ## build everything and run all tests
 	@ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	  ctest --test-dir $(BUILD) --output-on-failure --no-tests=error --parallel $(JOBS) $(TEST_ARGS)
 
-test-peers: configure # test adapters and checkpoints with PEFT, transformers and bitsandbytes (pip installs them into
-                      # build/venv-interop)
+test-peers: configure # test adapters, checkpoints and tokenizers with PEFT, transformers, bitsandbytes and tokenizers (pip
+                      # installs them into build/venv-interop; TOKENIZERS="a/tokenizer.json …" adds some of your own)
 	@if tools/setup interop; then \
-	  $(compile) --target coho_interop && build/venv-interop/bin/python tests/interop/round_trip.py $(BUILD)/interop/coho_interop; \
+	  $(compile) --target coho_interop coho_tokens && \
+	  build/venv-interop/bin/python tests/interop/tokens.py $(BUILD)/interop/coho_tokens $(TOKENIZERS) && \
+	  build/venv-interop/bin/python tests/interop/round_trip.py $(BUILD)/interop/coho_interop; \
 	else echo "test-peers: skipped, because its Python libraries could not be installed"; fi
 
 demo: build # run SALMON on a tiny model, from judge to policy: demo-out/report.html

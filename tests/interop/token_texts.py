@@ -21,8 +21,11 @@ WORDS = ["'s", "'S", "'ll", "'LL", "'\u017f", "don't", "I'VE", "McDonald", "x86_
 
 
 def known(code):
-    """Whether the character is assigned, and no surrogate: the Unicode versions of two libraries may differ beyond these."""
-    return unicodedata.category(chr(code)) not in ("Cn", "Cs", "Co")
+    """Whether the character is assigned and no surrogate, and no mark that a normaliser of an older Unicode orders otherwise."""
+    character = chr(code)
+    if unicodedata.category(character) in ("Cn", "Cs", "Co"):
+        return False
+    return unicodedata.combining(character) == unicodedata.ucd_3_2_0.combining(character)
 
 
 def real_texts():
