@@ -5,6 +5,7 @@
 #include "files/data_files.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"
+#include "tokenizer/sentencepiece.hpp"
 
 using namespace coho;
 using namespace coho::trainer;

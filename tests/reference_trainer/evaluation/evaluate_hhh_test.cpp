@@ -5,6 +5,7 @@
 
 #include "support/catch.hpp"
 #include "support/shared_data.hpp"
+#include "tokenizer/sentencepiece.hpp"
 
 using namespace coho;
 using namespace coho::trainer;

@@ -10,6 +10,7 @@
 #include "support/demo_model.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
+#include "tokenizer/sentencepiece.hpp"
 
 using namespace coho;
 using namespace coho::trainer;

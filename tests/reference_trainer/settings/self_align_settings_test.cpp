@@ -6,6 +6,7 @@
 #include "support/demo_model.hpp"
 #include "support/shared_data.hpp"
 #include "support/temporary_directory.hpp"
+#include "tokenizer/sentencepiece.hpp"
 
 using namespace coho;
 using namespace coho::trainer;

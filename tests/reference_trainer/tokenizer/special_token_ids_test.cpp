@@ -8,6 +8,7 @@
 #include "reference_trainer/tokenizer/model_bytes.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"
+#include "tokenizer/sentencepiece.hpp"
 
 using namespace coho::trainer;
 using namespace coho::test;
