@@ -1,16 +1,16 @@
 #pragma once
 
-#include "program/subcommand.hpp"
 #include "config/config.hpp"
+#include "program/subcommand.hpp"
 #include "run/stage_context.hpp"
 
 namespace coho::trainer {
 
 /// `coho prompts`: a set of prompts from public collections, JSON Lines of prompt_record.
 ///
-/// Keys: prompts.tokenizer (a tokenizer.json, a tokenizer.model, or their folder; that of model.path by default), prompts.minimum_tokens
-/// (2), prompts.maximum_tokens (256), prompts.languages (all), prompts.require_counts, prompts.reasoning_length_bonus,
-/// and a list of sources,
+/// Keys: prompts.tokenizer (a tokenizer.json, a tokenizer.model, or their folder; that of model.path by default),
+/// prompts.minimum_tokens (2), prompts.maximum_tokens (256), prompts.languages (all), prompts.require_counts,
+/// prompts.reasoning_length_bonus, and a list of sources,
 /// `[[prompts.source]]`: name, path (a file, or a folder of them), count (all), question_type, length_bonus, languages.
 /// With `rl` (--rl) the section rl_prompts is read in place of prompts. --out is the file; next to it,
 /// NAME.counts.json lists the records kept and removed per source, with reasons.

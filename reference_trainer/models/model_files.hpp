@@ -14,8 +14,8 @@
 #include "config/config.hpp"
 #include "llama/adapter_bank.hpp"
 #include "settings/model_settings.hpp"
-#include "tokenizer/text_tokenizer.hpp"
 #include "tokenizer/special_token_ids.hpp"
+#include "tokenizer/text_tokenizer.hpp"
 
 namespace coho::trainer {
 

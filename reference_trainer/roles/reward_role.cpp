@@ -1,8 +1,8 @@
 #include "roles/reward_role.hpp"
 
-#include <ATen/core/grad_mode.h>
-
 #include <algorithm>
+
+#include <ATen/core/grad_mode.h>
 
 #include <coho/error.hpp>
 
@@ -24,8 +24,8 @@ std::string cut(const text_tokenizer& tokenizer, std::string_view text, std::siz
 
 }  // namespace
 
-reward_role::reward_role(adapter_bank& bank, std::string role, const text_tokenizer& tokenizer,
-                         reward_prompt prompt, reward_role_options options, std::optional<reward_prompt> plain)
+reward_role::reward_role(adapter_bank& bank, std::string role, const text_tokenizer& tokenizer, reward_prompt prompt,
+                         reward_role_options options, std::optional<reward_prompt> plain)
     : trained_role(bank, std::move(role)),
       tokenizer_(&tokenizer),
       prompt_(std::move(prompt)),

@@ -1,9 +1,10 @@
 #include "tokenizer/json_tokenizer.hpp"
 
 #include <algorithm>
+#include <utility>
+
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
-#include <utility>
 
 namespace coho::trainer {
 

@@ -1,9 +1,10 @@
 #include "tokenizer/text_tokenizer.hpp"
 
 #include <algorithm>
+#include <utility>
+
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
-#include <utility>
 
 #include "files/atomic_file.hpp"
 #include "text/utf8.hpp"

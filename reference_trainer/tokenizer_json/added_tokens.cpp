@@ -73,7 +73,8 @@ void added_token_finder::split(std::string_view text, bool special, std::vector<
       begin = std::max(begin, last);
     }
     if (found->meant->rstrip)
-      while (end < text.size() && is_white_space(utf8_code_point(text.substr(end)))) end += utf8_length(text.substr(end));
+      while (end < text.size() && is_white_space(utf8_code_point(text.substr(end))))
+        end += utf8_length(text.substr(end));
     put(last, begin, -1);
     put(begin, end, found->meant->id);
     last = end;

@@ -1,7 +1,8 @@
 #include "tokenizer_json/json_part.hpp"
 
-#include <coho/error.hpp>
 #include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "text/utf8.hpp"
 

@@ -60,10 +60,11 @@ void text_normalizer::add(const json_part& part) {
       text = pattern.replaced(text, content);
     });
   } else if (type == "Strip") {
-    steps_.emplace_back([left = part.flag("strip_left", true), right = part.flag("strip_right", true)](std::string& text) {
-      if (right) text.resize(end_before_space(text));
-      if (left) text.erase(0, leading_space(text));
-    });
+    steps_.emplace_back(
+        [left = part.flag("strip_left", true), right = part.flag("strip_right", true)](std::string& text) {
+          if (right) text.resize(end_before_space(text));
+          if (left) text.erase(0, leading_space(text));
+        });
   } else if (type == "ByteLevel") {
     steps_.emplace_back([](std::string& text) { text = to_byte_alphabet(text); });
   } else {

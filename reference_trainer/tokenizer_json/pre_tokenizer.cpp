@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <coho/error.hpp>
 #include <cstdint>
 #include <utility>
+
+#include <coho/error.hpp>
 
 #include "text/utf8.hpp"
 #include "tokenizer_json/byte_alphabet.hpp"
@@ -131,17 +132,17 @@ void word_splitter::operator()(word_list& list) const {
 }
 
 void word_splitter::add_byte_level(const json_part& part) {
-  static const auto gpt2 = text_pattern::regex(
-      R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)");
+  static const auto gpt2 =
+      text_pattern::regex(R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)");
   if (part.flag("add_prefix_space", true))
     steps_.emplace_back([](word_list& list) {
       for (auto& word : list.words)
         if (!word.starts_with(' ')) word = list.keep(' ' + std::string(word));
     });
   if (part.flag("use_regex", true))
-    steps_.emplace_back(splitting(
-        [](std::string_view word, std::vector<pattern_part>& parts) { gpt2.parts(word, parts); },
-        split_behavior::isolated));
+    steps_.emplace_back(
+        splitting([](std::string_view word, std::vector<pattern_part>& parts) { gpt2.parts(word, parts); },
+                  split_behavior::isolated));
   steps_.emplace_back([](word_list& list) {
     std::size_t size = 0;
     for (const auto word : list.words) size += 2 * word.size();
@@ -175,11 +176,10 @@ void word_splitter::add_metaspace(const json_part& part) {
     }
   });
   if (!part.flag("split", true)) return;
-  steps_.emplace_back(splitting(
-      [pattern = text_pattern::literal(space)](std::string_view word, std::vector<pattern_part>& parts) {
-        pattern.parts(word, parts);
-      },
-      split_behavior::merged_with_next));
+  steps_.emplace_back(
+      splitting([pattern = text_pattern::literal(space)](
+                    std::string_view word, std::vector<pattern_part>& parts) { pattern.parts(word, parts); },
+                split_behavior::merged_with_next));
 }
 
 void word_splitter::add(const json_part& part) {
@@ -210,8 +210,9 @@ void word_splitter::add(const json_part& part) {
   } else if (type == "Whitespace") {
     steps_.emplace_back(splitting(words_and_symbols, split_behavior::removed));
   } else {
-    part.refuse("type", "\"" + type + "\" is not a supported pre-tokenizer",
-                "supported are Split, ByteLevel, Digits, Metaspace, Punctuation, Whitespace, WhitespaceSplit, Sequence");
+    part.refuse(
+        "type", "\"" + type + "\" is not a supported pre-tokenizer",
+        "supported are Split, ByteLevel, Digits, Metaspace, Punctuation, Whitespace, WhitespaceSplit, Sequence");
   }
 }
 

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <coho/error.hpp>
 #include <cstddef>
 #include <utility>
 #include <vector>
+
+#include <coho/error.hpp>
 
 #include "text/utf8.hpp"
 

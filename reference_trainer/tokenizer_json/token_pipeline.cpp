@@ -1,10 +1,12 @@
 #include "tokenizer_json/token_pipeline.hpp"
 
 #include <algorithm>
-#include <coho/error.hpp>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "files/atomic_file.hpp"
 #include "files/file_kind.hpp"
@@ -50,8 +52,9 @@ std::vector<added_token> read_added(const json_part& file, const vocabulary& pie
       part.refuse("content", "\"" + each.text + "\" is added twice", {});
     const token known = pieces.find(each.text), expected = known >= 0 ? known : next++;
     if (each.id != expected)
-      part.refuse("id", "is " + std::to_string(each.id) + ", but \"" + each.text + "\" gets " + std::to_string(expected) +
-                            (known >= 0 ? ", its id in the vocabulary" : ", the next one after the vocabulary"),
+      part.refuse("id",
+                  "is " + std::to_string(each.id) + ", but \"" + each.text + "\" gets " + std::to_string(expected) +
+                      (known >= 0 ? ", its id in the vocabulary" : ", the next one after the vocabulary"),
                   "list added tokens in the order of their ids, without gaps");
     out.push_back(std::move(each));
   }

@@ -7,9 +7,10 @@
 #include <ctime>
 #include <exception>
 #include <iostream>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
+
+#include <nlohmann/json.hpp>
 
 #include "text/text_stream.hpp"
 #include "tokenizer/json_tokenizer.hpp"
