@@ -99,7 +99,7 @@
 #include <coho/parallel/gradient_sum.hpp>
 #include <coho/train/group_relative.hpp>
 #include <coho/train/options/fit_options.hpp>
-#include <coho/train/options/group_relative_options.hpp>
+#include <coho/train/options/group_relative_trainer_options.hpp>
 #include <coho/optimization/learning_rate_schedule.hpp>
 #include <coho/train/steps/loops.hpp>
 #include <coho/train/steps/model_outputs.hpp>

@@ -65,6 +65,12 @@ std::string first_words(std::string_view text) {
 
 }  // namespace
 
+void self_align_filter_options::settle(const config& section) {
+  section.check(!section.has("filters.unfinished"), "filters.unfinished",
+                "unset: self_align.unfinished = \"keep\", \"trim\" or \"drop\" decides about such answers");
+  on[static_cast<std::size_t>(self_align_fault::unfinished)] = unfinished == unfinished_answer::drop;
+}
+
 self_align_filter::self_align_filter(self_align_filter_options options, const self_align_prompt& prompt)
     : options_(std::move(options)), prompt_(prompt) {
   for (const auto& exemplar : prompt.exemplars()) {

@@ -62,15 +62,11 @@ struct ppo_evaluation::measured {
 
 ppo_evaluation_settings read_ppo_evaluation(const config& section, const generation_options& training) {
   const config own = section.section("evaluation");
-  ppo_evaluation_settings out;
   const bool others = !section.keys("evaluation").empty();
   section.check(!others || own.has("prompts"), "evaluation.prompts",
                 "given where the section has other keys: \"\" for no evaluation");
-  out.prompts = own.get<fs::path>("prompts", {});
-  out.temperature = training.temperature;
-  out.max_new_tokens = training.max_new_tokens;
-  read_options(own, out);
-  return out;
+  return read_section<ppo_evaluation_settings>(
+      own, {.temperature = training.temperature, .max_new_tokens = training.max_new_tokens});
 }
 
 std::vector<rl_prompt> evaluation_prompts(const ppo_evaluation_settings& settings, const prompter& prompts,

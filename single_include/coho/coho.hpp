@@ -7358,6 +7358,7 @@ class intervention_set {
 /// Where interventions go among the lines of a guideline. The paper puts them first; reward models tend to weigh
 /// the end of a list most, so the position is worth tuning.
 enum class intervention_position : std::uint8_t { first, last, shuffled };
+constexpr auto option_names(intervention_position) { return std::array{"first", "last", "shuffled"}; }
 
 /// All lines of a guideline: the enabled interventions and the sampled principles' definitions.
 ///
@@ -13275,7 +13276,7 @@ struct no_gradient_sum {
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/train/options/group_relative_options.hpp
+// ---- coho/train/options/group_relative_trainer_options.hpp
 
 namespace coho::inline v0_1 {
 

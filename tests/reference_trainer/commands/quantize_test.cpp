@@ -7,6 +7,7 @@
 #include "observe/metrics_log.hpp"
 #include "plan/plan_text.hpp"
 #include "support/run_program.hpp"
+#include "support/recipe_models.hpp"
 #include "support/small_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"

@@ -12,6 +12,7 @@
 #include "records/records.hpp"
 #include "roles/policy_role.hpp"
 #include "support/demo_model.hpp"
+#include "support/recipe_models.hpp"
 #include "support/run_program.hpp"
 #include "support/stage_runs.hpp"
 
@@ -187,7 +188,7 @@ TEST_CASE("sft: in the dromedary form the loss is that of the response and the e
   loaded_model model = load_model(demo_base());
   load_role(model, "policy", {});
   const auto record = read_records<sft_record>(folder / "one.jsonl").front();
-  const prompter prompts(config(form), model);
+  const prompter prompts = make_prompter(config(form), model);
   const auto example = make_supervised_example(record, prompts, 512);
   const auto text = [&](std::span<const token> ids) {
     std::string out;
@@ -212,7 +213,7 @@ TEST_CASE("sft: in the dromedary form the loss is that of the response and the e
 
 TEST_CASE("sft: a response that is cut has no end token") {
   const auto& model = demo_model();
-  const prompter prompts(config(settings{"prompt.format=dromedary"}), model);
+  const prompter prompts = make_prompter(config(settings{"prompt.format=dromedary"}), model);
   const sft_record record{{.instruction = "why?"}, "the fox is red and the owl is gray."};
   const auto whole = make_supervised_example(record, prompts, 0);
   const auto length = whole.response.size() - 1;
@@ -223,7 +224,7 @@ TEST_CASE("sft: a response that is cut has no end token") {
 
 TEST_CASE("sft: all replies of a conversation are trained on, or the last, or the first") {
   const auto& model = demo_model();
-  const prompter prompts(config(settings{"prompt.format=vicuna"}), model);
+  const prompter prompts = make_prompter(config(settings{"prompt.format=vicuna"}), model);
   prompt_record prompt{.instruction = "and the owl?"};
   prompt.history = {{chat_role::user, "what is the fox?"}, {chat_role::assistant, "the fox is red."}};
   const sft_record record{prompt, "the owl is gray."};

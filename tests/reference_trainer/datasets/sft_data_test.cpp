@@ -11,6 +11,7 @@
 #include "support/catch.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
+#include "support/recipe_models.hpp"
 
 using namespace coho::trainer;
 using namespace coho::test;
@@ -18,7 +19,7 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-sft_data_settings sft_files(const settings& given) { return read_sft_data(config(given).section("sft")); }
+sft_data_settings sft_files(const settings& given) { return read_given<sft_data_settings>(config(given), "sft"); }
 
 settings two_files(const temporary_directory& folder) {
   write_bytes(folder / "a.jsonl",

@@ -8,6 +8,7 @@
 #include "run/exit_codes.hpp"
 #include "support/catch.hpp"
 #include "support/run_program.hpp"
+#include "support/ppo_recipes.hpp"
 
 using namespace coho::trainer;
 using namespace coho::test;

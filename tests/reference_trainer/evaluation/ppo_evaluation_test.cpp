@@ -10,7 +10,7 @@
 #include "commands/commands.hpp"
 #include "files/json_file.hpp"
 #include "models/reward_model_role.hpp"
-#include "settings/ppo_settings.hpp"
+#include "support/ppo_recipes.hpp"
 #include "support/ppo_runs.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
@@ -206,10 +206,10 @@ TEST_CASE("ppo evaluation: two ranks share the prompts and find what one finds; 
     load_role(model, "policy", {});
     load_role(model, "reward", folder / "reward");
     reward_role judge = make_reward_role(model, "reward", options, "ppo");
-    const prompter prompts(options, model);
+    const prompter prompts = make_prompter(options, model);
     const ppo_options run = read_ppo_options(options, context, prompts.stop(), 1);
     const config section = options.section("ppo");
-    const guideline_source guidelines(section);
+    const guideline_source guidelines = read_guidelines(section);
     const reward_parts parts(run, read_bonus(section, 8), true);
     const auto evaluated = read_ppo_evaluation(section, run.generation);
     const policy_role_options sampling{

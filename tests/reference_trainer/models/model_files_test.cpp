@@ -9,6 +9,7 @@
 #include "checkpoint/hf_model.hpp"
 #include "files/json_file.hpp"
 #include "support/catch.hpp"
+#include "support/recipe_models.hpp"
 #include "support/demo_model.hpp"
 #include "support/heard_notices.hpp"
 #include "support/small_models.hpp"

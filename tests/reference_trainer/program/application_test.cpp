@@ -69,7 +69,7 @@ application example(seen_options& seen) {
                     {"--greedy", "generation.temperature", "the likeliest token", "0"},
                     {"--max-tokens", "generation.max_new_tokens", "limit"},
                     {"files", "data.files", "inputs", "", true}};
-  generate.sections = {"model", "generation", "data"};
+  generate.options = {{.name = "model"}, {.name = "generation"}, {.name = "data"}};
   program.add(generate);
   program.add({"fail",
                "throws",

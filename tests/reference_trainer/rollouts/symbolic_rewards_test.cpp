@@ -4,6 +4,7 @@
 
 #include "support/catch.hpp"
 #include "support/stage_runs.hpp"
+#include "support/ppo_recipes.hpp"
 
 using namespace coho;
 using namespace coho::trainer;

@@ -1,4 +1,4 @@
-#include <coho/train/options/group_relative_options.hpp>
+#include <coho/train/options/group_relative_trainer_options.hpp>
 
 #include <cmath>
 #include <cstddef>
