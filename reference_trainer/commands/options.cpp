@@ -1,3 +1,5 @@
+#include "commands/options.hpp"
+
 #include <algorithm>
 #include <iostream>
 #include <string>
@@ -6,7 +8,6 @@
 
 #include <coho/error.hpp>
 
-#include "commands/options.hpp"
 #include "config/read_options.hpp"
 #include "config/spelling.hpp"
 #include "program/stage_options.hpp"

@@ -3,9 +3,10 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include <coho/error.hpp>
 #include <coho/train/supervised.hpp>
-#include <nlohmann/json.hpp>
 
 #include "commands/commands.hpp"
 #include "config/read_options.hpp"

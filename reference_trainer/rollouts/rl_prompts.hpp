@@ -12,8 +12,8 @@
 #include <coho/rollout/trajectory.hpp>
 
 #include "config/config.hpp"
-#include "models/prompter.hpp"
 #include "config/recipe_option.hpp"
+#include "models/prompter.hpp"
 #include "records/records.hpp"
 #include "run/stage_context.hpp"
 

@@ -1,7 +1,5 @@
 // The tables of options in docs/algorithms: names and defaults are those of the descriptions in the headers.
 
-#include <coho/coho.hpp>
-
 #include <array>
 #include <cmath>
 #include <cstddef>
@@ -15,6 +13,8 @@
 #include <string>
 #include <type_traits>
 #include <vector>
+
+#include <coho/coho.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,20 +1,20 @@
 #include "commands/chat.hpp"
 
+#include <csignal>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <csignal>
-#include <nlohmann/json.hpp>
 #include <utility>
+
+#include <nlohmann/json.hpp>
 
 #include "models/prompter.hpp"
 #include "records/records.hpp"
 #include "support/catch.hpp"
-#include "support/recipe_models.hpp"
 #include "support/demo_model.hpp"
+#include "support/recipe_models.hpp"
 #include "support/run_program.hpp"
 #include "support/stage_runs.hpp"
 

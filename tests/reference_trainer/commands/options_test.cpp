@@ -1,11 +1,12 @@
+#include "commands/options.hpp"
+
 #include <iostream>
 #include <sstream>
 #include <string>
 #include <vector>
 
-#include "program/application.hpp"
 #include "commands/commands.hpp"
-#include "commands/options.hpp"
+#include "program/application.hpp"
 #include "support/catch.hpp"
 
 using namespace coho::trainer;

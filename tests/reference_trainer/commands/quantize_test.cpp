@@ -1,13 +1,12 @@
-#include "commands/commands.hpp"
-
 #include <coho/error.hpp>
 
 #include "checkpoint/hf_model.hpp"
+#include "commands/commands.hpp"
 #include "models/model_files.hpp"
 #include "observe/metrics_log.hpp"
 #include "plan/plan_text.hpp"
-#include "support/run_program.hpp"
 #include "support/recipe_models.hpp"
+#include "support/run_program.hpp"
 #include "support/small_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"

@@ -1,13 +1,13 @@
 #include "datasets/pair_stream.hpp"
 
-#include <coho/error.hpp>
-
 #include <set>
 
+#include <coho/error.hpp>
+
 #include "support/catch.hpp"
+#include "support/recipe_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
-#include "support/recipe_models.hpp"
 
 using namespace coho;
 using namespace coho::trainer;

@@ -1,15 +1,16 @@
 #include "datasets/preference_data.hpp"
 
-#include <coho/error.hpp>
-#include <coho/principle/guideline.hpp>
-#include <coho/prompt/reward_prompt.hpp>
 #include <numeric>
 #include <set>
 
+#include <coho/error.hpp>
+#include <coho/principle/guideline.hpp>
+#include <coho/prompt/reward_prompt.hpp>
+
 #include "support/catch.hpp"
+#include "support/recipe_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
-#include "support/recipe_models.hpp"
 
 using namespace coho;
 using namespace coho::trainer;

@@ -2,8 +2,8 @@
 
 #include "settings/self_align_settings.hpp"
 #include "support/catch.hpp"
-#include "support/stage_runs.hpp"
 #include "support/recipe_models.hpp"
+#include "support/stage_runs.hpp"
 
 using namespace coho;
 using namespace coho::trainer;

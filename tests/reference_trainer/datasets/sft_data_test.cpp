@@ -2,16 +2,17 @@
 
 #include <algorithm>
 #include <array>
-#include <coho/error.hpp>
 #include <filesystem>
 #include <map>
 #include <string>
 #include <utility>
 
+#include <coho/error.hpp>
+
 #include "support/catch.hpp"
+#include "support/recipe_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
-#include "support/recipe_models.hpp"
 
 using namespace coho::trainer;
 using namespace coho::test;

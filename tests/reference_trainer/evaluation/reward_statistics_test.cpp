@@ -5,11 +5,11 @@
 #include "commands/commands.hpp"
 #include "models/model_files.hpp"
 #include "support/catch.hpp"
+#include "support/ppo_recipes.hpp"
 #include "support/recipe_models.hpp"
 #include "support/small_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
-#include "support/ppo_recipes.hpp"
 
 using namespace coho;
 using namespace coho::trainer;

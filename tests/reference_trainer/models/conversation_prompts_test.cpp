@@ -7,8 +7,8 @@
 #include "models/supervised_examples.hpp"
 #include "records/records.hpp"
 #include "support/catch.hpp"
-#include "support/recipe_models.hpp"
 #include "support/demo_model.hpp"
+#include "support/recipe_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
 

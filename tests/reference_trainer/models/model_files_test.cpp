@@ -1,17 +1,18 @@
 #include "models/model_files.hpp"
 
-#include <ATen/core/grad_mode.h>
-
 #include <algorithm>
-#include <coho/error.hpp>
+
+#include <ATen/core/grad_mode.h>
 #include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "checkpoint/hf_model.hpp"
 #include "files/json_file.hpp"
 #include "support/catch.hpp"
-#include "support/recipe_models.hpp"
 #include "support/demo_model.hpp"
 #include "support/heard_notices.hpp"
+#include "support/recipe_models.hpp"
 #include "support/small_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"

@@ -1,13 +1,14 @@
 #include "models/prompter.hpp"
 
 #include <algorithm>
+
 #include <coho/error.hpp>
 
 #include "settings/generation_settings.hpp"
 #include "settings/prompt_settings.hpp"
 #include "support/catch.hpp"
-#include "support/recipe_models.hpp"
 #include "support/demo_model.hpp"
+#include "support/recipe_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
 

@@ -3,8 +3,8 @@
 #include <vector>
 
 #include "support/catch.hpp"
-#include "support/stage_runs.hpp"
 #include "support/ppo_recipes.hpp"
+#include "support/stage_runs.hpp"
 
 using namespace coho;
 using namespace coho::trainer;

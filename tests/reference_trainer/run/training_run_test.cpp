@@ -1,15 +1,16 @@
 #include "run/training_run.hpp"
 
-#include <ATen/core/grad_mode.h>
-
 #include <algorithm>
 #include <cmath>
+
+#include <ATen/core/grad_mode.h>
+
 #include <coho/error.hpp>
 
 #include "settings/optimizer_settings.hpp"
 #include "support/catch.hpp"
-#include "support/recipe_models.hpp"
 #include "support/process_ranks.hpp"
+#include "support/recipe_models.hpp"
 #include "support/small_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"

@@ -1,21 +1,22 @@
 #include "settings/ppo_settings.hpp"
 
 #include <algorithm>
-#include <coho/error.hpp>
 #include <map>
 #include <set>
+
+#include <coho/error.hpp>
 
 #include "models/prompter.hpp"
 #include "rollouts/rl_prompts.hpp"
 #include "rollouts/symbolic_rewards.hpp"
 #include "run/stage_context.hpp"
 #include "support/catch.hpp"
-#include "support/recipe_models.hpp"
 #include "support/chi_square.hpp"
 #include "support/demo_model.hpp"
+#include "support/ppo_recipes.hpp"
+#include "support/recipe_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
-#include "support/ppo_recipes.hpp"
 
 using namespace coho;
 using namespace coho::trainer;
