@@ -1076,6 +1076,7 @@ struct input_types {
   using number = Array;
   using constant = Array;
   using weight = Array;
+  using any_number = Array;
   using mask = Array;
 };
 template <floating_scalar Number>
@@ -1083,6 +1084,7 @@ struct input_types<Number> {
   using number = number_array<Number>;
   using constant = constant_array<Number>;
   using weight = array_view<double>;
+  using any_number = array_view<double>;  // lengths and flags: of integers too, and NaN stays NaN
   using mask = array_view<std::uint8_t>;
 };
 
@@ -1101,6 +1103,18 @@ struct optional_weights {
   optional_weights(token_weights<Weights>&& weights) : values(std::move(weights.values)), given(true) {}  // NOLINT
 };
 
+/// A constant argument of named inputs that may be left out: any array, or none.
+template <class Array>
+struct optional_constant {
+  typename detail::input_types<Array>::constant values{};
+  bool given = false;
+
+  optional_constant() = default;
+  template <class Values>
+    requires(!std::is_same_v<std::remove_cvref_t<Values>, optional_constant>)
+  optional_constant(Values&& array) : values(std::forward<Values>(array)), given(true) {}  // NOLINT
+};
+
 /// The mask of named inputs: one number per token, 0 for padding; or none.
 template <class Array>
 struct optional_mask {
@@ -1114,6 +1128,12 @@ struct optional_mask {
 };
 
 namespace detail {
+
+/// Calls f with the array, or with the number that stands for each element if none was given.
+template <class Array, class F>
+auto with_array_or(const optional_constant<Array>& in, double number, const F& f) {
+  return in.given ? f(in.values) : f(number);
+}
 
 /// The mask on the host.
 template <class Array>
@@ -2870,81 +2890,6 @@ void store_difference(double factor, const Number* a, const Number* b, double* _
 
 }  // namespace coho::inline v0_1::detail
 
-// ---- coho/loss/detail/results.hpp
-
-/// Result types of losses by argument type, and shared checks and weights.
-namespace coho::inline v0_1::detail {
-
-/// A sum and a gradient per token; `value_of<T>` is double on the host and a 0-d tensor for tensors.
-template <class T>
-struct loss_value {
-  using type = double;
-};
-template <device_array T>
-struct loss_value<T> {
-  using type = typename array_traits<T>::value;
-};
-template <class T>
-struct loss_array {
-  using type = array_of<host_number_t<T>>;
-};
-template <device_array T>
-struct loss_array<T> {
-  using type = plain_t<T>;
-};
-template <floating_scalar T>
-struct loss_array<T> {
-  using type = T;
-};
-/// The scalar results of a loss over arrays of T.
-template <class T>
-using value_of = typename loss_value<std::remove_cvref_t<T>>::type;
-/// The gradient of a loss with respect to an argument of type T.
-template <class T>
-using gradient_of = typename loss_array<std::remove_cvref_t<T>>::type;
-
-/// Equal weights of n elements.
-struct mean_weights {
-  std::size_t count;
-  double weight;
-  explicit mean_weights(std::size_t n) : count(n), weight(n == 0 ? 0 : 1 / static_cast<double>(n)) {}
-  std::size_t size() const noexcept { return count; }
-  double operator[](std::size_t) const noexcept { return weight; }
-};
-
-/// The same as an array.
-inline array_of<double> equal_weights(std::size_t n) {
-  return array_of<double>::Constant(static_cast<Eigen::Index>(n), mean_weights(n).weight);
-}
-template <device_array T>
-T equal_weights(const T& like) {
-  return like.new_full(like.sizes(), mean_weights(static_cast<std::size_t>(like.numel())).weight);
-}
-
-/// Whether a loss was given weights; named inputs may omit them.
-template <class Weights>
-bool weights_given(const Weights& weights) noexcept {
-  if constexpr (requires { weights.given; }) return weights.given;
-  return true;
-}
-
-[[noreturn]] inline void throw_not_finite(const char* who) {
-  throw argument_error(std::string(who) + ": the loss is not finite; a token of nonzero weight holds NaN or infinity");
-}
-// Kept small for inlining: a call after a loop can cost the loop the register of its sum.
-inline void require_finite(double value, const char* who) {
-  if (!std::isfinite(value)) throw_not_finite(who);
-}
-
-/// The input with every token of weight 0 replaced, so that masked NaN reaches neither values nor gradients.
-template <class Tensor>
-Tensor without_masked(const Tensor& x, const token_weights<Tensor>& weights) {
-  check_same_shape(weights.values, x, "a loss");
-  return coho::where(weights.values != 0, x, 0.0);
-}
-
-}  // namespace coho::inline v0_1::detail
-
 // ---- coho/kl/estimators.hpp
 
 namespace coho::inline v0_1 {
@@ -3087,147 +3032,82 @@ struct kl_estimate_fn {
 };
 inline constexpr kl_estimate_fn kl_estimate{};
 
-struct kl_loss_options {
-  kl_estimator estimator = kl_estimator::k3;
-  /// d = log π − log π_ref is limited to ±clip (nats), with gradient 0 beyond; > 0, or 0 for off. It keeps one token
-  /// from dominating the batch under k2 and k3, which grow as d² and e^−d; 10 rarely affects healthy runs.
-  double clip = 0;
-  static void describe(auto&& visit, auto&... o) {
-    visit({"estimator", "of the KL of a token"}, o.estimator...);
-    visit({"clip", "limits log π − log π_ref to ± this; 0: off", allowed::bound(), "nats"}, o.clip...);
-  }
-};
-
-template <class Value, class Array>
-struct kl_loss_result {
-  Value value;        ///< the loss
-  Array d_log_probs;  ///< its gradient with respect to the policy's log-probs
-};
-
-/// A KL penalty as a term of the loss instead of the reward: L = Σ_t w_t·KL_t. The reference is a constant.
-/// Arguments, results and errors as for `nll_loss`; option_error at construction.
-///
-///     coho::kl_loss loss{{.estimator = coho::kl_estimator::k2}};
-///     auto [value, d_log_probs] = loss.value_and_grad(log_probs, reference_log_probs, weights);
-class kl_loss {
- public:
-  explicit kl_loss(const kl_loss_options& options = {}) : options_(options) { validate(options); }
-  const kl_loss_options& options() const noexcept { return options_; }
-
-  template <class LogProbs, class Reference, class Weights>
-  auto operator()(const LogProbs& log_probs, const Reference& reference_log_probs,
-                  const token_weights<Weights>& weights) const {
-    static_assert(detail::array_check<LogProbs, Reference, Weights>::passed);
-    if constexpr (detail::device_array<LogProbs>) {
-      const LogProbs d = detail::without_masked(log_probs, weights) -
-                         detail::without_masked(coho::detach(reference_log_probs), weights);
-      return coho::sum(weights.values * detail::kl_of(limited(d), options_.estimator));
-    } else {
-      return value_and_grad(log_probs, reference_log_probs, weights).value;
-    }
-  }
-
-  template <class LogProbs, class Reference, class Weights>
-  auto value_and_grad(const LogProbs& log_probs, const Reference& reference_log_probs,
-                      const token_weights<Weights>& weights) const {
-    static_assert(detail::array_check<LogProbs, Reference, Weights>::passed);
-    if constexpr (detail::device_array<LogProbs>) {
-      const LogProbs d = coho::detach(
-          LogProbs(detail::without_masked(log_probs, weights) - detail::without_masked(reference_log_probs, weights)));
-      const LogProbs bounded = limited(d), slopes = slope(bounded);
-      return kl_loss_result<detail::value_of<LogProbs>, LogProbs>{
-          coho::sum(weights.values * detail::kl_of(bounded, options_.estimator)),
-          weights.values * (options_.clip > 0 ? coho::where(d.abs() > options_.clip, 0.0, slopes) : slopes)};
-    } else {
-      using number = detail::host_number_t<LogProbs>;
-      const auto p = detail::host_elements(log_probs);
-      const auto r = detail::host_elements(reference_log_probs);
-      const auto w = detail::host_elements(weights.values);
-      detail::check_lengths(p.size(), r.size(), "kl_loss", "reference_log_probs");
-      detail::check_lengths(p.size(), w.size(), "kl_loss", "weights");
-      kl_loss_result<double, detail::array_of<number>> result{
-          0, detail::array_of<number>(static_cast<Eigen::Index>(p.size()))};
-      detail::with_estimator(options_.estimator, [&](auto chosen) {
-        result.value = fused<chosen()>(p, r, w, options_.clip, result.d_log_probs.data());
-      });
-      detail::require_finite(result.value, "kl_loss");
-      return result;
-    }
-  }
-
- private:
-  template <class T>
-  T limited(const T& d) const {
-    return options_.clip > 0 ? T(coho::clamp(d, -options_.clip, options_.clip)) : d;
-  }
-
-  template <class T>
-  T slope(const T& d) const {
-    using enum kl_estimator;
-    if (options_.estimator == k1) return d.new_ones(d.sizes());
-    if (options_.estimator == k3) return -T(-d).expm1();
-    if (options_.estimator == absolute) return d.sign();
-    if (options_.estimator == k1_clamped) return (d >= 0).to(d.scalar_type());
-    return d;
-  }
-
-  // k1 and k2 of a whole block without masked tokens, as cheap as reading the block.
-  template <kl_estimator Estimator, class Scratch, class Number>
-  static double in_one_pass(const double* weight, const Scratch* p, const Scratch* r, Number* __restrict to) {
-    constexpr bool square = Estimator == kl_estimator::k2;
-    constexpr std::size_t lanes = 8;
-    double sums[lanes] = {}, d[lanes], slope[lanes];
-    for (std::size_t k = 0; k < detail::token_block; k += lanes) {
-      for (std::size_t j = 0; j < lanes; ++j) d[j] = static_cast<double>(p[k + j]) - static_cast<double>(r[k + j]);
-      for (std::size_t j = 0; j < lanes; ++j) slope[j] = square ? weight[k + j] * d[j] : weight[k + j];
-      for (std::size_t j = 0; j < lanes; ++j) sums[j] += slope[j] * d[j];
-      for (std::size_t j = 0; j < lanes; ++j) to[k + j] = static_cast<Number>(slope[j]);
-    }
-    const double total = ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
-    return square ? 0.5 * total : total;
-  }
-
-  template <kl_estimator Estimator, class P, class R, class W, class Number>
-  static double fused(const P& p, const R& r, const W& w, double clip, Number* to) {
-    constexpr std::size_t block = detail::token_block;
-    detail::block<detail::kl_scratch_t<Number, P, R>> p_scratch, r_scratch;
-    detail::block<double> w_scratch, d, bounded, kl, slope;
-    double value = 0;
-    for (std::size_t begin = 0; begin < p.size(); begin += block) {
-      const std::size_t count = std::min(p.size() - begin, block);
-      const double* const weight = w_scratch.view(w, begin, count);
-      const double counted = detail::count_nonzero(weight);
-      if (counted == 0) {  // padding
-        std::fill_n(to + begin, count, Number(0));
-        continue;
-      }
-      const auto *const a = p_scratch.view(p, begin, count), *const b = r_scratch.view(r, begin, count);
-      if constexpr (Estimator == kl_estimator::k1 || Estimator == kl_estimator::k2) {
-        if (clip == 0 && counted == static_cast<double>(block)) {
-          value += in_one_pass<Estimator>(weight, a, b, to + begin);
-          continue;
-        }
-      }
-      detail::store_difference(1, a, b, d.data);
-      detail::clear_masked(weight, counted, d.data);
-      if (clip > 0) {
-        for (std::size_t k = 0; k < block; ++k) bounded[k] = detail::limit(d[k], -clip, clip);
-        detail::kl_of_block<Estimator>(bounded.data, kl.data, slope.data);
-        for (std::size_t k = 0; k < block; ++k) slope[k] = detail::keep_if(bounded[k] == d[k], slope[k]);
-        for (std::size_t k = 0; k < block; ++k) kl[k] += d[k] - d[k];  // a clip must not hide non-finite values
-      } else {
-        detail::kl_of_block<Estimator>(d.data, kl.data, slope.data);
-      }
-      value += detail::dot(weight, kl.data);
-      detail::store_product(weight, slope.data, to + begin, count);
-    }
-    return value;
-  }
-
-  kl_loss_options options_;
-};
-
 }  // namespace coho::inline v0_1
+
+// ---- coho/loss/detail/results.hpp
+
+/// Result types of losses by argument type, and shared checks and weights.
+namespace coho::inline v0_1::detail {
+
+/// A sum and a gradient per token; `value_of<T>` is double on the host and a 0-d tensor for tensors.
+template <class T>
+struct loss_value {
+  using type = double;
+};
+template <device_array T>
+struct loss_value<T> {
+  using type = typename array_traits<T>::value;
+};
+template <class T>
+struct loss_array {
+  using type = array_of<host_number_t<T>>;
+};
+template <device_array T>
+struct loss_array<T> {
+  using type = plain_t<T>;
+};
+template <floating_scalar T>
+struct loss_array<T> {
+  using type = T;
+};
+/// The scalar results of a loss over arrays of T.
+template <class T>
+using value_of = typename loss_value<std::remove_cvref_t<T>>::type;
+/// The gradient of a loss with respect to an argument of type T.
+template <class T>
+using gradient_of = typename loss_array<std::remove_cvref_t<T>>::type;
+
+/// Equal weights of n elements.
+struct mean_weights {
+  std::size_t count;
+  double weight;
+  explicit mean_weights(std::size_t n) : count(n), weight(n == 0 ? 0 : 1 / static_cast<double>(n)) {}
+  std::size_t size() const noexcept { return count; }
+  double operator[](std::size_t) const noexcept { return weight; }
+};
+
+/// The same as an array.
+inline array_of<double> equal_weights(std::size_t n) {
+  return array_of<double>::Constant(static_cast<Eigen::Index>(n), mean_weights(n).weight);
+}
+template <device_array T>
+T equal_weights(const T& like) {
+  return like.new_full(like.sizes(), mean_weights(static_cast<std::size_t>(like.numel())).weight);
+}
+
+/// Whether a loss was given weights; named inputs may omit them.
+template <class Weights>
+bool weights_given(const Weights& weights) noexcept {
+  if constexpr (requires { weights.given; }) return weights.given;
+  return true;
+}
+
+[[noreturn]] inline void throw_not_finite(const char* who) {
+  throw argument_error(std::string(who) + ": the loss is not finite; a token of nonzero weight holds NaN or infinity");
+}
+// Kept small for inlining: a call after a loop can cost the loop the register of its sum.
+inline void require_finite(double value, const char* who) {
+  if (!std::isfinite(value)) throw_not_finite(who);
+}
+
+/// The input with every token of weight 0 replaced, so that masked NaN reaches neither values nor gradients.
+template <class Tensor>
+Tensor without_masked(const Tensor& x, const token_weights<Tensor>& weights) {
+  check_same_shape(weights.values, x, "a loss");
+  return coho::where(weights.values != 0, x, 0.0);
+}
+
+}  // namespace coho::inline v0_1::detail
 
 // ---- coho/kl/exact.hpp
 
@@ -3445,6 +3325,183 @@ struct exact_kl_fn {
   }
 };
 inline constexpr exact_kl_fn exact_kl{};
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/kl/kl_loss_inputs.hpp
+
+namespace coho::inline v0_1 {
+
+/// Named inputs of `kl_loss`. `Array` is double (the default where only braces are written), float, or a tensor type;
+/// arrays have one number per token.
+///
+///     loss.value_and_grad({.log_probs = log_probs, .reference_log_probs = reference, .weights = weights});
+template <class Array = double>
+struct kl_loss_inputs {
+  [[no_unique_address]] detail::by_name only_by_name = detail::named;
+  typename detail::input_types<Array>::number log_probs;                ///< log π(y_t), nats; the gradient is of it
+  typename detail::input_types<Array>::constant reference_log_probs{};  ///< log π_ref(y_t), nats; constant
+  optional_weights<Array> weights{};                                    ///< w_t of `make_token_weights`; none: the mean
+};
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/kl/kl_loss.hpp
+
+namespace coho::inline v0_1 {
+
+struct kl_loss_options {
+  kl_estimator estimator = kl_estimator::k3;
+  /// d = log π − log π_ref is limited to ±clip (nats), with gradient 0 beyond; > 0, or 0 for off. It keeps one token
+  /// from dominating the batch under k2 and k3, which grow as d² and e^−d; 10 rarely affects healthy runs.
+  double clip = 0;
+  static void describe(auto&& visit, auto&... o) {
+    visit({"estimator", "of the KL of a token"}, o.estimator...);
+    visit({"clip", "limits log π − log π_ref to ± this; 0: off", allowed::bound(), "nats"}, o.clip...);
+  }
+};
+
+template <class Value, class Array>
+struct kl_loss_result {
+  Value value;        ///< the loss
+  Array d_log_probs;  ///< its gradient with respect to the policy's log-probs
+};
+
+/// A KL penalty as a term of the loss instead of the reward, over tokens with weights w:
+///
+///     L = Σ_t w_t·KL_t,   KL_t as in `kl_estimator`
+///
+/// Uses all members of `kl_loss_inputs`: arrays, ranges or tensors; the reference is a constant. Without weights the
+/// loss is the mean. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a
+/// `kl_loss_result`. Throws option_error at construction; argument_error when lengths differ or the loss is not finite
+/// (host arrays).
+///
+///     coho::kl_loss loss{{.estimator = coho::kl_estimator::k2}};
+///     auto [value, d_log_probs] = loss.value_and_grad(
+///         {.log_probs = log_probs, .reference_log_probs = reference_log_probs, .weights = weights});
+class kl_loss {
+ public:
+  explicit kl_loss(const kl_loss_options& options = {}) : options_(options) { validate(options); }
+  const kl_loss_options& options() const noexcept { return options_; }
+
+  template <class Array = double>
+  auto operator()(const kl_loss_inputs<Array>& in) const {
+    if constexpr (detail::device_array<Array>) {
+      const token_weights<Array> weights = weights_of(in);
+      const Array d = detail::without_masked(in.log_probs, weights) -
+                      detail::without_masked(coho::detach(in.reference_log_probs), weights);
+      return coho::sum(weights.values * detail::kl_of(limited(d), options_.estimator));
+    } else {
+      return value_and_grad(in).value;
+    }
+  }
+
+  template <class Array = double>
+  auto value_and_grad(const kl_loss_inputs<Array>& in) const {
+    if constexpr (detail::device_array<Array>) {
+      const token_weights<Array> weights = weights_of(in);
+      const Array d = coho::detach(Array(detail::without_masked(in.log_probs, weights) -
+                                         detail::without_masked(in.reference_log_probs, weights)));
+      const Array bounded = limited(d), slopes = slope(bounded);
+      return kl_loss_result<detail::value_of<Array>, Array>{
+          coho::sum(weights.values * detail::kl_of(bounded, options_.estimator)),
+          weights.values * (options_.clip > 0 ? coho::where(d.abs() > options_.clip, 0.0, slopes) : slopes)};
+    } else {
+      const auto p = detail::host_elements(in.log_probs);
+      const auto r = detail::host_elements(in.reference_log_probs);
+      const auto weights = in.weights.given ? in.weights.values : array_view<double>(detail::equal_weights(p.size()));
+      const auto w = detail::host_elements(weights);
+      detail::check_lengths(p.size(), r.size(), "kl_loss", "reference_log_probs");
+      detail::check_lengths(p.size(), w.size(), "kl_loss", "weights");
+      kl_loss_result<double, detail::array_of<Array>> result{
+          0, detail::array_of<Array>(static_cast<Eigen::Index>(p.size()))};
+      detail::with_estimator(options_.estimator, [&](auto chosen) {
+        result.value = fused<chosen()>(p, r, w, options_.clip, result.d_log_probs.data());
+      });
+      detail::require_finite(result.value, "kl_loss");
+      return result;
+    }
+  }
+
+ private:
+  template <detail::device_array T>
+  static token_weights<T> weights_of(const kl_loss_inputs<T>& in) {
+    detail::check_lengths(static_cast<std::size_t>(in.log_probs.numel()),
+                          static_cast<std::size_t>(in.reference_log_probs.numel()), "kl_loss", "reference_log_probs");
+    if (in.weights.given) return {in.weights.values};
+    return {detail::equal_weights(in.log_probs)};
+  }
+
+  template <class T>
+  T limited(const T& d) const {
+    return options_.clip > 0 ? T(coho::clamp(d, -options_.clip, options_.clip)) : d;
+  }
+
+  template <class T>
+  T slope(const T& d) const {
+    using enum kl_estimator;
+    if (options_.estimator == k1) return d.new_ones(d.sizes());
+    if (options_.estimator == k3) return -T(-d).expm1();
+    if (options_.estimator == absolute) return d.sign();
+    if (options_.estimator == k1_clamped) return (d >= 0).to(d.scalar_type());
+    return d;
+  }
+
+  // k1 and k2 of a whole block without masked tokens, as cheap as reading the block.
+  template <kl_estimator Estimator, class Scratch, class Number>
+  static double in_one_pass(const double* weight, const Scratch* p, const Scratch* r, Number* __restrict to) {
+    constexpr bool square = Estimator == kl_estimator::k2;
+    constexpr std::size_t lanes = 8;
+    double sums[lanes] = {}, d[lanes], slope[lanes];
+    for (std::size_t k = 0; k < detail::token_block; k += lanes) {
+      for (std::size_t j = 0; j < lanes; ++j) d[j] = static_cast<double>(p[k + j]) - static_cast<double>(r[k + j]);
+      for (std::size_t j = 0; j < lanes; ++j) slope[j] = square ? weight[k + j] * d[j] : weight[k + j];
+      for (std::size_t j = 0; j < lanes; ++j) sums[j] += slope[j] * d[j];
+      for (std::size_t j = 0; j < lanes; ++j) to[k + j] = static_cast<Number>(slope[j]);
+    }
+    const double total = ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+    return square ? 0.5 * total : total;
+  }
+
+  template <kl_estimator Estimator, class P, class R, class W, class Number>
+  static double fused(const P& p, const R& r, const W& w, double clip, Number* to) {
+    constexpr std::size_t block = detail::token_block;
+    detail::block<detail::kl_scratch_t<Number, P, R>> p_scratch, r_scratch;
+    detail::block<double> w_scratch, d, bounded, kl, slope;
+    double value = 0;
+    for (std::size_t begin = 0; begin < p.size(); begin += block) {
+      const std::size_t count = std::min(p.size() - begin, block);
+      const double* const weight = w_scratch.view(w, begin, count);
+      const double counted = detail::count_nonzero(weight);
+      if (counted == 0) {  // padding
+        std::fill_n(to + begin, count, Number(0));
+        continue;
+      }
+      const auto *const a = p_scratch.view(p, begin, count), *const b = r_scratch.view(r, begin, count);
+      if constexpr (Estimator == kl_estimator::k1 || Estimator == kl_estimator::k2) {
+        if (clip == 0 && counted == static_cast<double>(block)) {
+          value += in_one_pass<Estimator>(weight, a, b, to + begin);
+          continue;
+        }
+      }
+      detail::store_difference(1, a, b, d.data);
+      detail::clear_masked(weight, counted, d.data);
+      if (clip > 0) {
+        for (std::size_t k = 0; k < block; ++k) bounded[k] = detail::limit(d[k], -clip, clip);
+        detail::kl_of_block<Estimator>(bounded.data, kl.data, slope.data);
+        for (std::size_t k = 0; k < block; ++k) slope[k] = detail::keep_if(bounded[k] == d[k], slope[k]);
+        for (std::size_t k = 0; k < block; ++k) kl[k] += d[k] - d[k];  // a clip must not hide non-finite values
+      } else {
+        detail::kl_of_block<Estimator>(d.data, kl.data, slope.data);
+      }
+      value += detail::dot(weight, kl.data);
+      detail::store_product(weight, slope.data, to + begin, count);
+    }
+    return value;
+  }
+
+  kl_loss_options options_;
+};
 
 }  // namespace coho::inline v0_1
 
@@ -3678,6 +3735,104 @@ auto elementwise_host(const Loss& loss, const char* who, const Names& names, con
 
 }  // namespace coho::inline v0_1::detail
 
+// ---- coho/loss/detail/pair_result.hpp
+
+namespace coho::inline v0_1::detail {
+
+/// The result of a loss over pairs, `Result{value, d_chosen, d_rejected, measures…}`, from that of `elementwise_loss`.
+template <template <class, class> class Result, class Value, class Array, std::size_t Measures>
+auto pair_result(elementwise_result<Value, Array, 2, Measures> from) {
+  auto& [d_chosen, d_rejected] = from.gradients;
+  return [&]<std::size_t... Ms>(std::index_sequence<Ms...>) {
+    return Result<Value, Array>{from.value, std::move(d_chosen), std::move(d_rejected), from.measures[Ms]...};
+  }(std::make_index_sequence<Measures>{});
+}
+
+}  // namespace coho::inline v0_1::detail
+
+// ---- coho/loss/dpo_form.hpp
+
+namespace coho::inline v0_1 {
+
+// GCC 12 warns that this scoped enumerator hides `coho::sigmoid`. It does not.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+/// The forms of direct preference optimisation, of z = β·(log-ratio of the chosen response − that of the rejected one):
+enum class dpo_form {
+  sigmoid,  ///< −log σ(z) (Rafailov et al. 2023, eq. 7)
+  hinge,    ///< max(0, 1 − z) (Zhao et al. 2023, SLiC-HF)
+  ipo,      ///< (z/β − 1/(2β))² (Azar et al. 2024, eq. 17), β its τ; TRL gives it length-averaged log-probs
+  conservative,  ///< −(1 − ε)·log σ(z) − ε·log σ(−z): labels are wrong with probability ε (Mitchell 2023, cDPO)
+  robust,  ///< (−(1 − ε)·log σ(z) + ε·log σ(−z)) / (1 − 2ε): unbiased under that noise (Chowdhury et al. 2024, rDPO)
+};
+#pragma GCC diagnostic pop
+constexpr auto option_names(dpo_form) { return std::array{"sigmoid", "hinge", "ipo", "conservative", "robust"}; }
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/loss/detail/preference_terms.hpp
+
+/// The formulas that the losses of pairs share.
+namespace coho::inline v0_1::detail {
+
+/// A term and its derivative with respect to z.
+template <class T>
+struct preference_term {
+  T value{};
+  T slope{};
+};
+
+/// f(z) of the forms hinge and ipo.
+template <bool Gradient, class T>
+preference_term<T> plain_preference_terms(dpo_form form, const T& z, double beta) {
+  preference_term<T> out;
+  if (form == dpo_form::hinge) {
+    out.value = coho::where(z < 1, T(1 - z), T(0.0 * z));
+    if constexpr (Gradient) out.slope = coho::where(z < 1, T(0.0 * z - 1.0), T(0.0 * z));
+  } else {
+    const T error = z / beta - 1 / (2 * beta);
+    out.value = error * error;
+    if constexpr (Gradient) out.slope = 2 * error / beta;
+  }
+  return out;
+}
+
+/// f(z) of a `dpo_form`; other pair losses have these forms too.
+template <bool Gradient, class T>
+preference_term<T> preference_terms(dpo_form form, const T& z, double beta, double epsilon) {
+  if (form == dpo_form::hinge || form == dpo_form::ipo) return plain_preference_terms<Gradient>(form, z, beta);
+  // The robust form subtracts the wrong label's term; the others add it.
+  const bool robust = form == dpo_form::robust;
+  const double scale = robust ? 1 / (1 - 2 * epsilon) : 1, right = 1 - epsilon, wrong = robust ? -epsilon : epsilon;
+  preference_term<T> out;
+  if constexpr (requires { logistic(z); }) {
+    const auto s = logistic(z);
+    out.value = scale * (right * s.softplus_negated + wrong * s.softplus);
+    if constexpr (Gradient) out.slope = scale * (wrong * s.sigmoid - right * s.sigmoid_negated);
+  } else {
+    out.value = scale * (right * coho::softplus(T(-z)) + wrong * coho::softplus(z));
+    if constexpr (Gradient) out.slope = scale * (wrong * coho::sigmoid(z) - right * coho::sigmoid(T(-z)));
+  }
+  return out;
+}
+
+/// 1 where x > 0, 0 where x < 0, one half at 0.
+template <class T>
+T above_zero(const T& x) {
+  if constexpr (std::floating_point<T>) return T(0.5) + T(0.5) * (static_cast<T>(x > 0) - static_cast<T>(x < 0));
+  const T zero = 0.0 * x;
+  return coho::where(x > 0, T(zero + 1.0), T(coho::where(x < 0, zero, T(zero + 0.5))));
+}
+
+/// Checks that a probability of wrong labels fits the form; throws option_error.
+inline void require_label_smoothing(dpo_form form, double epsilon, const std::string& prefix) {
+  const bool smooth = form == dpo_form::conservative || form == dpo_form::robust;
+  require_option(smooth || epsilon == 0, prefix + "label_smoothing", epsilon,
+                 "0 unless the form is conservative or robust");
+}
+
+}  // namespace coho::inline v0_1::detail
+
 // ---- coho/loss/elementwise_loss.hpp
 
 namespace coho::inline v0_1 {
@@ -3763,263 +3918,23 @@ class elementwise_loss {
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/loss/preference_log_probs.hpp
+// ---- coho/loss/pair_loss_inputs.hpp
 
 namespace coho::inline v0_1 {
 
-/// A batch of preferences, the argument of a preference_loss's `value_and_grad`.
-/// All arrays have one number per example.
-struct preference_log_probs {
-  Eigen::ArrayXd chosen{}, rejected{};                      ///< log π of whole responses, nats
-  Eigen::ArrayXd reference_chosen{}, reference_rejected{};  ///< of the reference policy; 0 where the loss needs none
-  Eigen::ArrayXd chosen_tokens{}, rejected_tokens{};        ///< response lengths; 0: this response is missing
-  double kl_baseline = 0;                                   ///< z0 of KTO; 0 for other losses
-};
-
-/// The loss of a batch and its gradient with respect to `chosen` and `rejected`.
-struct preference_gradient {
-  double value = 0;
-  Eigen::ArrayXd d_chosen{}, d_rejected{};
-  double accuracy = 0;           ///< fraction of examples that the policy's implicit rewards order as the labels do
-  double reward_difference = 0;  ///< mean difference of the implicit rewards
-};
-
-namespace detail {
-
-/// From the result of an `elementwise_loss` over pairs with the measures accuracy and reward difference.
-template <class Result>
-preference_gradient preference_gradient_of(const Result& result) {
-  return {result.value, result.gradients[0], result.gradients[1], result.measures[0], result.measures[1]};
-}
-
-/// For a loss over mean log-probs, `evaluate(chosen_means, rejected_means)`: the chain rule back to sums.
-template <class Known, class Evaluate>
-preference_gradient of_means(const Known& x, Evaluate evaluate) {
-  preference_gradient out = preference_gradient_of(
-      evaluate(Eigen::ArrayXd(x.chosen / x.chosen_tokens), Eigen::ArrayXd(x.rejected / x.rejected_tokens)));
-  out.d_chosen /= x.chosen_tokens;
-  out.d_rejected /= x.rejected_tokens;
-  return out;
-}
-
-}  // namespace detail
-
-}  // namespace coho::inline v0_1
-
-// ---- coho/loss/dpo.hpp
-
-namespace coho::inline v0_1 {
-
-// GCC 12 warns that this scoped enumerator hides `coho::sigmoid`. It does not.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wshadow"
-/// The forms of direct preference optimisation, of z = β·(log-ratio of the chosen response − that of the rejected one):
-enum class dpo_form {
-  sigmoid,  ///< −log σ(z) (Rafailov et al. 2023, eq. 7)
-  hinge,    ///< max(0, 1 − z) (Zhao et al. 2023, SLiC-HF)
-  ipo,      ///< (z/β − 1/(2β))² (Azar et al. 2024, eq. 17), β its τ; TRL gives it length-averaged log-probs
-  conservative,  ///< −(1 − ε)·log σ(z) − ε·log σ(−z): labels are wrong with probability ε (Mitchell 2023, cDPO)
-  robust,  ///< (−(1 − ε)·log σ(z) + ε·log σ(−z)) / (1 − 2ε): unbiased under that noise (Chowdhury et al. 2024, rDPO)
-};
-#pragma GCC diagnostic pop
-constexpr auto option_names(dpo_form) { return std::array{"sigmoid", "hinge", "ipo", "conservative", "robust"}; }
-
-namespace detail {
-
-/// A term and its derivative with respect to z.
-template <class T>
-struct preference_term {
-  T value{};
-  T slope{};
-};
-
-/// f(z) of the forms hinge and ipo.
-template <bool Gradient, class T>
-preference_term<T> plain_preference_terms(dpo_form form, const T& z, double beta) {
-  preference_term<T> out;
-  if (form == dpo_form::hinge) {
-    out.value = coho::where(z < 1, T(1 - z), T(0.0 * z));
-    if constexpr (Gradient) out.slope = coho::where(z < 1, T(0.0 * z - 1.0), T(0.0 * z));
-  } else {
-    const T error = z / beta - 1 / (2 * beta);
-    out.value = error * error;
-    if constexpr (Gradient) out.slope = 2 * error / beta;
-  }
-  return out;
-}
-
-/// f(z) of a `dpo_form`; other pair losses have these forms too.
-template <bool Gradient, class T>
-preference_term<T> preference_terms(dpo_form form, const T& z, double beta, double epsilon) {
-  if (form == dpo_form::hinge || form == dpo_form::ipo) return plain_preference_terms<Gradient>(form, z, beta);
-  // The robust form subtracts the wrong label's term; the others add it.
-  const bool robust = form == dpo_form::robust;
-  const double scale = robust ? 1 / (1 - 2 * epsilon) : 1, right = 1 - epsilon, wrong = robust ? -epsilon : epsilon;
-  preference_term<T> out;
-  if constexpr (requires { logistic(z); }) {
-    const auto s = logistic(z);
-    out.value = scale * (right * s.softplus_negated + wrong * s.softplus);
-    if constexpr (Gradient) out.slope = scale * (wrong * s.sigmoid - right * s.sigmoid_negated);
-  } else {
-    out.value = scale * (right * coho::softplus(T(-z)) + wrong * coho::softplus(z));
-    if constexpr (Gradient) out.slope = scale * (wrong * coho::sigmoid(z) - right * coho::sigmoid(T(-z)));
-  }
-  return out;
-}
-
-/// 1 where x > 0, 0 where x < 0, one half at 0.
-template <class T>
-T above_zero(const T& x) {
-  if constexpr (std::floating_point<T>) return T(0.5) + T(0.5) * (static_cast<T>(x > 0) - static_cast<T>(x < 0));
-  const T zero = 0.0 * x;
-  return coho::where(x > 0, T(zero + 1.0), T(coho::where(x < 0, zero, T(zero + 0.5))));
-}
-
-/// Checks that a probability of wrong labels fits the form; throws option_error.
-inline void require_label_smoothing(dpo_form form, double epsilon, const std::string& prefix) {
-  const bool smooth = form == dpo_form::conservative || form == dpo_form::robust;
-  require_option(smooth || epsilon == 0, prefix + "label_smoothing", epsilon,
-                 "0 unless the form is conservative or robust");
-}
-
-}  // namespace detail
-
-struct dpo_options {
-  double beta = 0.1;  ///< strength of the implied KL penalty; > 0
-  dpo_form form = dpo_form::sigmoid;
-  double label_smoothing = 0;  ///< ε of conservative and robust, in [0, 0.5); 0 for the other forms
-
-  static void describe(auto&& visit, auto&... o) {
-    visit({"beta", "strength of the KL penalty that is solved for", allowed::above(0)}, o.beta...);
-    visit({"form", "of the loss"}, o.form...);
-    visit({"label_smoothing", "ε: probability that a label is wrong", allowed::in_from(0, 0.5)}, o.label_smoothing...);
-  }
-  void check_together(const std::string& prefix) const {
-    detail::require_label_smoothing(form, label_smoothing, prefix);
-  }
-};
-
-namespace detail {
-
-/// The formula of one pair, for the forms with an exponential or for those without.
-template <bool Logistic>
-struct dpo_terms {
-  static constexpr bool by_blocks = true;
-  dpo_options options;
-
-  template <bool Gradient, class T>
-  element_terms<T, 2, 2> element(const T& chosen, const T& rejected, const T& reference_chosen,
-                                 const T& reference_rejected) const {
-    const double beta = options.beta;
-    const T z = beta * ((chosen - reference_chosen) - (rejected - reference_rejected));
-    const auto term = [&] {
-      if constexpr (Logistic) {
-        return preference_terms<Gradient>(options.form, z, beta, options.label_smoothing);
-      } else {
-        return plain_preference_terms<Gradient>(options.form, z, beta);
-      }
-    }();
-    element_terms<T, 2, 2> out;
-    out.value = term.value;
-    if constexpr (Gradient) {
-      out.slopes = {T(beta * term.slope), T(-beta * term.slope)};
-      out.measures = {above_zero(z), z};
-    }
-    return out;
-  }
-};
-
-}  // namespace detail
-
-template <class Value, class Array>
-struct dpo_result {
-  Value value;       ///< the loss
-  Array d_chosen;    ///< its gradient with respect to the policy's log-probs of the chosen responses
-  Array d_rejected;  ///< … and of the rejected responses
-  Value accuracy;    ///< fraction of pairs whose chosen response has the larger implicit reward; ties count one half
-  Value margin;      ///< mean of z: the difference of the implicit rewards β·(log π − log π_ref)
-};
-
-/// Direct preference optimisation: the optimum of KL-penalised reward maximisation, learned from pairs without a reward
-/// model.
+/// Named inputs of the losses of reward models over pairs (`bradley_terry_loss`, `bradley_terry_ties_loss`). `Array` is
+/// double (the default where only braces are written), float, or a tensor type; arrays have one number per pair.
 ///
-///     z_i = β·((log π(y_w) − log π_ref(y_w)) − (log π(y_l) − log π_ref(y_l)))
-///     L = Σ_i w_i·f(z_i),   f as in `dpo_form`
-///
-/// `chosen`, `rejected`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one per pair;
-/// `reference_chosen`, `reference_rejected`: those of the reference policy, constants. Arrays, ranges, tensors, or
-/// numbers for one pair. `weights` (optional, default 1/N): one factor per pair, 0 drops it. `operator()` returns
-/// double, or a 0-d tensor that is differentiable; `value_and_grad` a `dpo_result`. The hinge has gradient 0 at its
-/// kink z = 1. Throws option_error at construction; argument_error when lengths differ or the loss is not finite (host
-/// arrays).
-///
-///     coho::dpo_loss loss{{.beta = 0.1}};
-///     auto result = loss.value_and_grad(chosen, rejected, reference_chosen, reference_rejected);
-///     double fresh = loss(-5.0, -7.0, -5.0, -7.0);  // ln 2
-class dpo_loss {
- public:
-  explicit dpo_loss(const dpo_options& options = {}) : options_(options) { validate(options); }
-  const dpo_options& options() const noexcept { return options_; }
-
-  template <class Chosen, class Rejected, class ReferenceChosen, class ReferenceRejected>
-  auto operator()(const Chosen& chosen, const Rejected& rejected, const ReferenceChosen& reference_chosen,
-                  const ReferenceRejected& reference_rejected) const {
-    return with_form(
-        [&](const auto& terms) { return frame.value(terms, chosen, rejected, reference_chosen, reference_rejected); });
-  }
-  template <class Chosen, class Rejected, class ReferenceChosen, class ReferenceRejected, class Weights>
-  auto operator()(const Chosen& chosen, const Rejected& rejected, const ReferenceChosen& reference_chosen,
-                  const ReferenceRejected& reference_rejected, const token_weights<Weights>& weights) const {
-    return with_form([&](const auto& terms) {
-      return frame.weighted_value(terms, weights, chosen, rejected, reference_chosen, reference_rejected);
-    });
-  }
-
-  template <class Chosen, class Rejected, class ReferenceChosen, class ReferenceRejected>
-  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const ReferenceChosen& reference_chosen,
-                      const ReferenceRejected& reference_rejected) const {
-    return with_form([&](const auto& terms) {
-      return named(frame.value_and_grad(terms, chosen, rejected, reference_chosen, reference_rejected));
-    });
-  }
-  template <class Chosen, class Rejected, class ReferenceChosen, class ReferenceRejected, class Weights>
-  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const ReferenceChosen& reference_chosen,
-                      const ReferenceRejected& reference_rejected, const token_weights<Weights>& weights) const {
-    return with_form([&](const auto& terms) {
-      return named(
-          frame.weighted_value_and_grad(terms, weights, chosen, rejected, reference_chosen, reference_rejected));
-    });
-  }
-
-  /// The interface of a preference_loss.
-  template <std::same_as<preference_log_probs> Known, class Weights>
-  preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
-    return with_form([&](const auto& terms) {
-      return detail::preference_gradient_of(frame.weighted_value_and_grad(
-          terms, weights, known.chosen, known.rejected, known.reference_chosen, known.reference_rejected));
-    });
-  }
-
- private:
-  static constexpr elementwise_loss<2, 4> frame{"dpo_loss",
-                                                {"chosen", "rejected", "reference_chosen", "reference_rejected"}};
-
-  // The forms with an exponential and those without are compiled separately: a call inside a loop costs it registers.
-  template <class Run>
-  auto with_form(const Run& run) const {
-    if (options_.form == dpo_form::hinge || options_.form == dpo_form::ipo)
-      return run(detail::dpo_terms<false>{options_});
-    return run(detail::dpo_terms<true>{options_});
-  }
-
-  template <class Result>
-  static auto named(Result result) {
-    auto& [d_chosen, d_rejected] = result.gradients;
-    return dpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_chosen)>>{
-        result.value, std::move(d_chosen), std::move(d_rejected), result.measures[0], result.measures[1]};
-  }
-
-  dpo_options options_;
+///     loss.value_and_grad({.chosen = chosen_scores, .rejected = rejected_scores, .margins = margins});
+///     loss(coho::pair_loss_inputs<at::Tensor>{.chosen = chosen_scores, .rejected = rejected_scores});
+template <class Array = double>
+struct pair_loss_inputs {
+  [[no_unique_address]] detail::by_name only_by_name = detail::named;
+  typename detail::input_types<Array>::number chosen;    ///< scores r of the chosen (or first) responses
+  typename detail::input_types<Array>::number rejected;  ///< scores s of the rejected (or second) ones
+  optional_constant<Array> targets{};  ///< t: probability that the first is preferred, 0.5 for a tie; in [0, 1]
+  optional_constant<Array> margins{};  ///< m: of r over s, such as how strongly an annotator preferred the response
+  optional_weights<Array> weights{};   ///< one factor per pair, 0 drops the pair; none: the mean
 };
 
 }  // namespace coho::inline v0_1
@@ -4061,17 +3976,6 @@ struct bradley_terry_options {
   }
 };
 
-/// The margin m_i of each pair, such as how strongly an annotator preferred the response: an array, range, tensor, or a
-/// number for all pairs. A constant of the optimisation. The margin of a pair whose weight is 0 is not read.
-///
-///     loss(chosen_scores, rejected_scores, coho::pair_margins{margins});
-template <class Array>
-struct pair_margins {
-  Array values;
-};
-template <class Array>
-pair_margins(Array) -> pair_margins<Array>;
-
 template <class Value, class Array>
 struct bradley_terry_result {
   Value value;       ///< the loss
@@ -4086,17 +3990,16 @@ struct bradley_terry_result {
 ///     L = Σ_i w_i·[ softplus(−z_i) + (1 − p_i)·z_i + centring·(r_i + s_i)² ],   z_i = r_i − s_i − margin − m_i
 ///     p_i = t_i·(1 − ε) + (1 − t_i)·ε
 ///
-/// `chosen_scores` r and `rejected_scores` s: one per pair; arrays, ranges, tensors, or numbers for one pair. `weights`
-/// (optional, default 1/N): one factor per pair, 0 drops the pair. `targets` t (optional, default 1): the probability
-/// that the first is preferred, 0.5 for a tie; in [0, 1]. `margins` m (optional, default 0): `pair_margins`, always the
-/// last argument; the loss is then −log σ(r − s − m) (Touvron et al. 2023, Llama 2, eq. 2). Margins are of the first
-/// score over the second: give a pair whose second response is preferred (t = 0) a negative one. Accuracy leaves them
-/// out. The term is −log σ(z) for p = 1; it neither overflows nor loses small losses. `operator()` returns double, or a
-/// 0-d tensor that is differentiable; `value_and_grad` a `bradley_terry_result`. Throws option_error at construction;
-/// argument_error when lengths differ or the loss is not finite (host arrays).
+/// Uses all members of `pair_loss_inputs`: `chosen` r, `rejected` s, `targets` t (none: 1), `margins` m (none: 0) and
+/// `weights` (none: the mean); arrays, ranges or tensors. With margins the loss is −log σ(r − s − m) (Touvron et al.
+/// 2023, Llama 2, eq. 2): of the first score over the second, so give a pair whose second response is preferred (t = 0)
+/// a negative one. Targets and margins are constants; a margin of weight 0 is not read; accuracy leaves margins out.
+/// The term is −log σ(z) for p = 1; it neither overflows nor loses small losses. Numbers give the term of one pair.
+/// `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a `bradley_terry_result`.
+/// Throws option_error at construction; argument_error when lengths differ or the loss is not finite (host arrays).
 ///
 ///     coho::bradley_terry_loss loss{{.margin = 0, .label_smoothing = 0.1}};
-///     auto [value, d_chosen, d_rejected, accuracy] = loss.value_and_grad(chosen_scores, rejected_scores);
+///     auto [value, d_chosen, d_rejected, accuracy] = loss.value_and_grad({.chosen = scores, .rejected = others});
 ///     double fresh = loss(0.0, 0.0);  // ln 2
 class bradley_terry_loss {
  public:
@@ -4130,66 +4033,21 @@ class bradley_terry_loss {
     return out;
   }
 
-  template <class Chosen, class Rejected>
-  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores) const {
-    return frame.value(*this, chosen_scores, rejected_scores, 1.0, 0.0);
+  double operator()(double chosen, double rejected, double target = 1, double margin = 0) const {
+    return element<false>(chosen, rejected, target, margin).value;
   }
-  template <class Chosen, class Rejected, class Margins>
-  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores,
-                  const pair_margins<Margins>& margins) const {
-    return frame.value(*this, chosen_scores, rejected_scores, 1.0, margins.values);
+  template <class Array = double>
+  auto operator()(const pair_loss_inputs<Array>& in) const {
+    return with_defaults(in, [&](const auto& targets, const auto& margins) {
+      return frame.weighted_value(*this, in.weights, in.chosen, in.rejected, targets, margins);
+    });
   }
-  template <class Chosen, class Rejected, class Weights>
-  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores,
-                  const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, chosen_scores, rejected_scores, 1.0, 0.0);
-  }
-  template <class Chosen, class Rejected, class Weights, class Margins>
-  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores, const token_weights<Weights>& weights,
-                  const pair_margins<Margins>& margins) const {
-    return frame.weighted_value(*this, weights, chosen_scores, rejected_scores, 1.0, margins.values);
-  }
-  template <class Chosen, class Rejected, class Weights, class Targets>
-  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores, const token_weights<Weights>& weights,
-                  const Targets& targets) const {
-    return frame.weighted_value(*this, weights, chosen_scores, rejected_scores, targets, 0.0);
-  }
-  template <class Chosen, class Rejected, class Weights, class Targets, class Margins>
-  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores, const token_weights<Weights>& weights,
-                  const Targets& targets, const pair_margins<Margins>& margins) const {
-    return frame.weighted_value(*this, weights, chosen_scores, rejected_scores, targets, margins.values);
-  }
-
-  template <class Chosen, class Rejected>
-  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores) const {
-    return named(frame.value_and_grad(*this, chosen_scores, rejected_scores, 1.0, 0.0));
-  }
-  template <class Chosen, class Rejected, class Margins>
-  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores,
-                      const pair_margins<Margins>& margins) const {
-    return named(frame.value_and_grad(*this, chosen_scores, rejected_scores, 1.0, margins.values));
-  }
-  template <class Chosen, class Rejected, class Weights>
-  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores,
-                      const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, chosen_scores, rejected_scores, 1.0, 0.0));
-  }
-  template <class Chosen, class Rejected, class Weights, class Margins>
-  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores,
-                      const token_weights<Weights>& weights, const pair_margins<Margins>& margins) const {
-    return named(frame.weighted_value_and_grad(*this, weights, chosen_scores, rejected_scores, 1.0, margins.values));
-  }
-  template <class Chosen, class Rejected, class Weights, class Targets>
-  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores,
-                      const token_weights<Weights>& weights, const Targets& targets) const {
-    return named(frame.weighted_value_and_grad(*this, weights, chosen_scores, rejected_scores, targets, 0.0));
-  }
-  template <class Chosen, class Rejected, class Weights, class Targets, class Margins>
-  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores,
-                      const token_weights<Weights>& weights, const Targets& targets,
-                      const pair_margins<Margins>& margins) const {
-    return named(
-        frame.weighted_value_and_grad(*this, weights, chosen_scores, rejected_scores, targets, margins.values));
+  template <class Array = double>
+  auto value_and_grad(const pair_loss_inputs<Array>& in) const {
+    return with_defaults(in, [&](const auto& targets, const auto& margins) {
+      return detail::pair_result<bradley_terry_result>(
+          frame.weighted_value_and_grad(*this, in.weights, in.chosen, in.rejected, targets, margins));
+    });
   }
 
   /// The interface of a pair_loss.
@@ -4201,14 +4059,13 @@ class bradley_terry_loss {
   }
 
  private:
-  static constexpr elementwise_loss<2, 4> frame{"bradley_terry_loss",
-                                                {"chosen_scores", "rejected_scores", "targets", "margins"}};
+  static constexpr elementwise_loss<2, 4> frame{"bradley_terry_loss", {"chosen", "rejected", "targets", "margins"}};
 
-  template <class Result>
-  static auto named(Result result) {
-    auto& [d_chosen, d_rejected] = result.gradients;
-    return bradley_terry_result<decltype(result.value), std::remove_cvref_t<decltype(d_chosen)>>{
-        result.value, std::move(d_chosen), std::move(d_rejected), result.measures[0]};
+  template <class Array, class F>
+  static auto with_defaults(const pair_loss_inputs<Array>& in, const F& f) {
+    return detail::with_array_or(in.targets, 1.0, [&](const auto& targets) {
+      return detail::with_array_or(in.margins, 0.0, [&](const auto& margins) { return f(targets, margins); });
+    });
   }
 
   bradley_terry_options options_;
@@ -4248,10 +4105,10 @@ struct tie_probabilities {
 
 template <class Value, class Array>
 struct bradley_terry_ties_result {
-  Value value;     ///< the loss
-  Array d_first;   ///< its gradient with respect to the scores of the first responses
-  Array d_second;  ///< … and of the second responses
-  Value accuracy;  ///< fraction of pairs that the scores order like the outcome; ties and equal scores count one half
+  Value value;       ///< the loss
+  Array d_chosen;    ///< its gradient with respect to the scores of the first responses
+  Array d_rejected;  ///< … and of the second responses
+  Value accuracy;    ///< fraction of pairs that the scores order like the outcome; ties and equal scores count one half
 };
 
 /// The preference loss of reward models over pairs that may be tied (Rao and Kupper 1967, §2; Davidson 1970, §2):
@@ -4259,16 +4116,17 @@ struct bradley_terry_ties_result {
 ///     L = −Σ_i w_i·log P(outcome_i | d_i),   d_i = r_i − s_i
 ///     Rao–Kupper: P(tie) = (θ² − 1)·σ(d − ln θ)·σ(−d − ln θ);   Davidson: P(tie) = ν / (e^(d/2) + ν + e^(−d/2))
 ///
-/// `first_scores` r, `second_scores` s: one per pair. `outcomes` t: 1 where the first response is preferred, 0.5 for a
-/// tie, 0 where the second is; between two of these, the mixture of both losses (t = 0.75: half of each). Arrays,
-/// ranges, tensors, or numbers for one pair. `weights` (optional, default 1/N): one factor per pair, 0 drops the pair.
-/// Without ties (θ = 1, ν = 0) it is `bradley_terry_loss`, and a tie has an infinite loss. `operator()` returns double,
-/// or a 0-d tensor that is differentiable; `value_and_grad` a `bradley_terry_ties_result`; `probabilities` those of one
-/// pair. Throws option_error at construction; argument_error when lengths differ, the loss is not finite, an outcome is
-/// outside [0, 1], or is a tie but ties are excluded (numbers and host arrays; on tensors such a tie gives infinity).
+/// Uses `chosen` r, `rejected` s, `targets` t and `weights` of `pair_loss_inputs`; arrays, ranges or tensors. A target
+/// is the outcome: 1 where the first response (that of `chosen`) is preferred, 0.5 for a tie, 0 where the second is;
+/// between two of these, the mixture of both losses (t = 0.75: half of each). Without weights the loss is the mean.
+/// Three numbers give the term of one pair. Without ties (θ = 1, ν = 0) it is `bradley_terry_loss`, and a tie has an
+/// infinite loss. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a
+/// `bradley_terry_ties_result`; `probabilities` those of one pair. Throws option_error at construction; argument_error
+/// when lengths differ, margins are given, the loss is not finite, an outcome is outside [0, 1], or is a tie but ties
+/// are excluded (numbers and host arrays; on tensors such a tie gives infinity).
 ///
 ///     coho::bradley_terry_ties_loss loss{{.form = coho::tie_form::davidson, .nu = 0.5}};
-///     auto result = loss.value_and_grad(first_scores, second_scores, outcomes);
+///     auto result = loss.value_and_grad({.chosen = first_scores, .rejected = second_scores, .targets = outcomes});
 ///     double tie = loss.probabilities(0.0, 0.0).tie;  // 0.2
 class bradley_terry_ties_loss {
  public:
@@ -4321,24 +4179,19 @@ class bradley_terry_ties_loss {
     return out;
   }
 
-  template <class First, class Second, class Outcomes>
-  auto operator()(const First& first_scores, const Second& second_scores, const Outcomes& outcomes) const {
-    return frame.value(*this, first_scores, second_scores, outcomes);
+  double operator()(double first_score, double second_score, double outcome) const {
+    return element<false>(first_score, second_score, outcome).value;
   }
-  template <class First, class Second, class Outcomes, class Weights>
-  auto operator()(const First& first_scores, const Second& second_scores, const Outcomes& outcomes,
-                  const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, first_scores, second_scores, outcomes);
+  template <class Array = double>
+  auto operator()(const pair_loss_inputs<Array>& in) const {
+    check(in);
+    return frame.weighted_value(*this, in.weights, in.chosen, in.rejected, in.targets.values);
   }
-
-  template <class First, class Second, class Outcomes>
-  auto value_and_grad(const First& first_scores, const Second& second_scores, const Outcomes& outcomes) const {
-    return named(frame.value_and_grad(*this, first_scores, second_scores, outcomes));
-  }
-  template <class First, class Second, class Outcomes, class Weights>
-  auto value_and_grad(const First& first_scores, const Second& second_scores, const Outcomes& outcomes,
-                      const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, first_scores, second_scores, outcomes));
+  template <class Array = double>
+  auto value_and_grad(const pair_loss_inputs<Array>& in) const {
+    check(in);
+    return detail::pair_result<bradley_terry_ties_result>(
+        frame.weighted_value_and_grad(*this, in.weights, in.chosen, in.rejected, in.targets.values));
   }
 
   /// The interface of a pair_loss.
@@ -4349,8 +4202,11 @@ class bradley_terry_ties_loss {
   }
 
  private:
-  static constexpr elementwise_loss<2, 3> frame{"bradley_terry_ties_loss",
-                                                {"first_scores", "second_scores", "outcomes"}};
+  static constexpr elementwise_loss<2, 3> frame{"bradley_terry_ties_loss", {"chosen", "rejected", "targets"}};
+
+  static void check(const auto& in) {
+    require_argument(!in.margins.given, "bradley_terry_ties_loss: has no margins; leave them out");
+  }
 
   template <class T>
   struct of_outcomes {
@@ -4413,13 +4269,6 @@ class bradley_terry_ties_loss {
     const double tied = ties * (half + (std::isinf(tie_cost_) ? 0.0 : tie_cost_) + rest);  // infinite: no ties here
     return {wins * (half - 0.5 * d + rest) + losses * (half + 0.5 * d + rest) + tied,
             -wins * down + losses * up + ties * 0.5 * (up - down)};
-  }
-
-  template <class Result>
-  static auto named(Result result) {
-    auto& [d_first, d_second] = result.gradients;
-    return bradley_terry_ties_result<decltype(result.value), std::remove_cvref_t<decltype(d_first)>>{
-        result.value, std::move(d_first), std::move(d_second), result.measures[0]};
   }
 
   bradley_terry_ties_options options_;
@@ -4566,6 +4415,72 @@ class cispo_loss {
 
 }  // namespace coho::inline v0_1
 
+// ---- coho/loss/preference_log_probs.hpp
+
+namespace coho::inline v0_1 {
+
+/// A batch of preferences, the argument of a preference_loss's `value_and_grad`.
+/// All arrays have one number per example.
+struct preference_log_probs {
+  Eigen::ArrayXd chosen{}, rejected{};                      ///< log π of whole responses, nats
+  Eigen::ArrayXd reference_chosen{}, reference_rejected{};  ///< of the reference policy; 0 where the loss needs none
+  Eigen::ArrayXd chosen_tokens{}, rejected_tokens{};        ///< response lengths; 0: this response is missing
+  double kl_baseline = 0;                                   ///< z0 of KTO; 0 for other losses
+};
+
+/// The loss of a batch and its gradient with respect to `chosen` and `rejected`.
+struct preference_gradient {
+  double value = 0;
+  Eigen::ArrayXd d_chosen{}, d_rejected{};
+  double accuracy = 0;           ///< fraction of examples that the policy's implicit rewards order as the labels do
+  double reward_difference = 0;  ///< mean difference of the implicit rewards
+};
+
+namespace detail {
+
+/// From the result of an `elementwise_loss` over pairs with the measures accuracy and reward difference.
+template <class Result>
+preference_gradient preference_gradient_of(const Result& result) {
+  return {result.value, result.gradients[0], result.gradients[1], result.measures[0], result.measures[1]};
+}
+
+/// For a loss over mean log-probs, `evaluate(chosen_means, rejected_means)`: the chain rule back to sums.
+template <class Known, class Evaluate>
+preference_gradient of_means(const Known& x, Evaluate evaluate) {
+  preference_gradient out = preference_gradient_of(
+      evaluate(Eigen::ArrayXd(x.chosen / x.chosen_tokens), Eigen::ArrayXd(x.rejected / x.rejected_tokens)));
+  out.d_chosen /= x.chosen_tokens;
+  out.d_rejected /= x.rejected_tokens;
+  return out;
+}
+
+}  // namespace detail
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/loss/preference_loss_inputs.hpp
+
+namespace coho::inline v0_1 {
+
+/// Named inputs of losses over pairs of responses (`dpo_loss`, `cpo_loss`, `orpo_loss`, `simpo_loss`). `Array` is
+/// double (the default where only braces are written), float, or a tensor type. A loss ignores the members that it
+/// does not need; arrays have one number per pair.
+///
+///     loss.value_and_grad({.chosen = chosen, .rejected = rejected, .weights = weights});
+///     loss(coho::preference_loss_inputs<at::Tensor>{.chosen = chosen, .rejected = rejected});
+template <class Array = double>
+struct preference_loss_inputs {
+  [[no_unique_address]] detail::by_name only_by_name = detail::named;
+  typename detail::input_types<Array>::number chosen;    ///< log π(y_w), nats; sums or means over tokens: see the loss
+  typename detail::input_types<Array>::number rejected;  ///< log π(y_l); the gradient is of both
+  typename detail::input_types<Array>::constant reference_chosen{};    ///< log π_ref(y_w), constant
+  typename detail::input_types<Array>::constant reference_rejected{};  ///< log π_ref(y_l), constant
+  typename detail::input_types<Array>::any_number chosen_tokens{};     ///< length of y_w, constant
+  optional_weights<Array> weights{};  ///< one factor per pair, 0 drops the pair; none: the mean
+};
+
+}  // namespace coho::inline v0_1
+
 // ---- coho/loss/cpo.hpp
 
 namespace coho::inline v0_1 {
@@ -4602,16 +4517,17 @@ struct cpo_result {
 ///
 ///     z_i = β·(log π(y_w) − log π(y_l)),   L = Σ_i w_i·(f(z_i) − nll_coefficient·log π(y_w)/n_i),   f as in `dpo_form`
 ///
-/// `chosen`, `rejected`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one per pair.
-/// `chosen_lengths` n: the tokens of the chosen responses, which make the second term a per-token mean, as in TRL
-/// (where nll_coefficient is called cpo_alpha); the number 1.0 gives the paper's sum. Lengths below 1 count as 1: an
-/// empty response adds 0. Arrays, ranges, tensors, or numbers for one pair. For the form ipo TRL compares
-/// length-averaged log-probs: give those, and 1.0. `weights` (optional, default 1/N): one factor per pair, 0 drops it;
-/// `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a `cpo_result`. Throws
-/// option_error at construction; argument_error when lengths differ or the loss is not finite (host arrays).
+/// Uses `chosen`, `rejected`, `chosen_tokens` and `weights` of `preference_loss_inputs`; arrays, ranges or tensors.
+/// `chosen`, `rejected`: log π of whole responses, sums over their tokens (`sequence_sums`). `chosen_tokens` n: the
+/// lengths of the chosen responses, which make the second term a per-token mean, as in TRL (where nll_coefficient is
+/// called cpo_alpha); ones give the paper's sum. Lengths below 1 count as 1: an empty response adds 0. For the form ipo
+/// TRL compares length-averaged log-probs: give those, and ones. Without weights the loss is the mean. Three numbers
+/// give the term of one pair. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a
+/// `cpo_result`. Throws option_error at construction; argument_error when lengths differ or the loss is not finite
+/// (host arrays).
 ///
 ///     coho::cpo_loss loss{{.beta = 0.1, .nll_coefficient = 1}};
-///     auto result = loss.value_and_grad(chosen, rejected, chosen_lengths);
+///     auto result = loss.value_and_grad({.chosen = chosen, .rejected = rejected, .chosen_tokens = lengths});
 ///     double equal = loss(-6.0, -6.0, 3.0);  // ln 2 + 2
 class cpo_loss {
  public:
@@ -4624,10 +4540,10 @@ class cpo_loss {
 
   /// One element, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
-  element_terms<T, 2, 2> element(const T& chosen, const T& rejected, const T& chosen_length) const {
+  element_terms<T, 2, 2> element(const T& chosen, const T& rejected, const T& chosen_tokens) const {
     const double beta = options_.beta;
     const T z = beta * (chosen - rejected);
-    const T nll_slope = (0.0 * z - options_.nll_coefficient) / coho::max(chosen_length, 1.0);
+    const T nll_slope = (0.0 * z - options_.nll_coefficient) / coho::max(chosen_tokens, 1.0);
     const auto term = detail::preference_terms<Gradient>(options_.form, z, beta, options_.label_smoothing);
     element_terms<T, 2, 2> out;
     out.value = term.value + nll_slope * chosen;
@@ -4638,24 +4554,17 @@ class cpo_loss {
     return out;
   }
 
-  template <class Chosen, class Rejected, class Lengths>
-  auto operator()(const Chosen& chosen, const Rejected& rejected, const Lengths& chosen_lengths) const {
-    return frame.value(*this, chosen, rejected, chosen_lengths);
+  double operator()(double chosen, double rejected, double chosen_tokens) const {
+    return element<false>(chosen, rejected, chosen_tokens).value;
   }
-  template <class Chosen, class Rejected, class Lengths, class Weights>
-  auto operator()(const Chosen& chosen, const Rejected& rejected, const Lengths& chosen_lengths,
-                  const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, chosen, rejected, chosen_lengths);
+  template <class Array = double>
+  auto operator()(const preference_loss_inputs<Array>& in) const {
+    return frame.weighted_value(*this, in.weights, in.chosen, in.rejected, in.chosen_tokens);
   }
-
-  template <class Chosen, class Rejected, class Lengths>
-  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const Lengths& chosen_lengths) const {
-    return named(frame.value_and_grad(*this, chosen, rejected, chosen_lengths));
-  }
-  template <class Chosen, class Rejected, class Lengths, class Weights>
-  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const Lengths& chosen_lengths,
-                      const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, chosen, rejected, chosen_lengths));
+  template <class Array = double>
+  auto value_and_grad(const preference_loss_inputs<Array>& in) const {
+    return detail::pair_result<cpo_result>(
+        frame.weighted_value_and_grad(*this, in.weights, in.chosen, in.rejected, in.chosen_tokens));
   }
 
   /// The interface of a preference_loss.
@@ -4666,16 +4575,136 @@ class cpo_loss {
   }
 
  private:
-  static constexpr elementwise_loss<2, 3> frame{"cpo_loss", {"chosen", "rejected", "chosen_lengths"}};
-
-  template <class Result>
-  static auto named(Result result) {
-    auto& [d_chosen, d_rejected] = result.gradients;
-    return cpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_chosen)>>{
-        result.value, std::move(d_chosen), std::move(d_rejected), result.measures[0], result.measures[1]};
-  }
+  static constexpr elementwise_loss<2, 3> frame{"cpo_loss", {"chosen", "rejected", "chosen_tokens"}};
 
   cpo_options options_;
+};
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/loss/dpo.hpp
+
+namespace coho::inline v0_1 {
+
+struct dpo_options {
+  double beta = 0.1;  ///< strength of the implied KL penalty; > 0
+  dpo_form form = dpo_form::sigmoid;
+  double label_smoothing = 0;  ///< ε of conservative and robust, in [0, 0.5); 0 for the other forms
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"beta", "strength of the KL penalty that is solved for", allowed::above(0)}, o.beta...);
+    visit({"form", "of the loss"}, o.form...);
+    visit({"label_smoothing", "ε: probability that a label is wrong", allowed::in_from(0, 0.5)}, o.label_smoothing...);
+  }
+  void check_together(const std::string& prefix) const {
+    detail::require_label_smoothing(form, label_smoothing, prefix);
+  }
+};
+
+namespace detail {
+
+/// The formula of one pair: for all forms, or only for those without an exponential.
+template <bool Logistic>
+struct dpo_terms {
+  static constexpr bool by_blocks = true;
+  dpo_options options;
+
+  template <bool Gradient, class T>
+  element_terms<T, 2, 2> element(const T& chosen, const T& rejected, const T& reference_chosen,
+                                 const T& reference_rejected) const {
+    const double beta = options.beta;
+    const T z = beta * ((chosen - reference_chosen) - (rejected - reference_rejected));
+    const auto term = [&] {
+      if constexpr (Logistic) {
+        return preference_terms<Gradient>(options.form, z, beta, options.label_smoothing);
+      } else {
+        return plain_preference_terms<Gradient>(options.form, z, beta);
+      }
+    }();
+    element_terms<T, 2, 2> out;
+    out.value = term.value;
+    if constexpr (Gradient) {
+      out.slopes = {T(beta * term.slope), T(-beta * term.slope)};
+      out.measures = {above_zero(z), z};
+    }
+    return out;
+  }
+};
+
+}  // namespace detail
+
+template <class Value, class Array>
+struct dpo_result {
+  Value value;       ///< the loss
+  Array d_chosen;    ///< its gradient with respect to the policy's log-probs of the chosen responses
+  Array d_rejected;  ///< … and of the rejected responses
+  Value accuracy;    ///< fraction of pairs whose chosen response has the larger implicit reward; ties count one half
+  Value margin;      ///< mean of z: the difference of the implicit rewards β·(log π − log π_ref)
+};
+
+/// Direct preference optimisation: the optimum of KL-penalised reward maximisation, learned from pairs without a reward
+/// model.
+///
+///     z_i = β·((log π(y_w) − log π_ref(y_w)) − (log π(y_l) − log π_ref(y_l)))
+///     L = Σ_i w_i·f(z_i),   f as in `dpo_form`
+///
+/// Uses `chosen`, `rejected`, `reference_chosen`, `reference_rejected` and `weights` of `preference_loss_inputs`: log π
+/// of whole responses, sums over their tokens (`sequence_sums`); arrays, ranges or tensors. Without weights the loss is
+/// the mean. Four numbers give the term of one pair. `operator()` returns double, or a 0-d tensor that is
+/// differentiable; `value_and_grad` a `dpo_result`. The hinge has gradient 0 at its kink z = 1. Throws option_error at
+/// construction; argument_error when lengths differ or the loss is not finite (host arrays).
+///
+///     coho::dpo_loss loss{{.beta = 0.1}};
+///     auto result = loss.value_and_grad({.chosen = chosen, .rejected = rejected,
+///                                        .reference_chosen = reference_chosen,
+///                                        .reference_rejected = reference_rejected});
+///     double fresh = loss(-5.0, -7.0, -5.0, -7.0);  // ln 2
+class dpo_loss {
+ public:
+  explicit dpo_loss(const dpo_options& options = {}) : options_(options) { validate(options); }
+  const dpo_options& options() const noexcept { return options_; }
+
+  double operator()(double chosen, double rejected, double reference_chosen, double reference_rejected) const {
+    const detail::dpo_terms<true> terms{options_};  // of all forms
+    return terms.element<false>(chosen, rejected, reference_chosen, reference_rejected).value;
+  }
+  template <class Array = double>
+  auto operator()(const preference_loss_inputs<Array>& in) const {
+    return with_form([&](const auto& terms) {
+      return frame.weighted_value(terms, in.weights, in.chosen, in.rejected, in.reference_chosen,
+                                  in.reference_rejected);
+    });
+  }
+  template <class Array = double>
+  auto value_and_grad(const preference_loss_inputs<Array>& in) const {
+    return with_form([&](const auto& terms) {
+      return detail::pair_result<dpo_result>(frame.weighted_value_and_grad(terms, in.weights, in.chosen, in.rejected,
+                                                                           in.reference_chosen, in.reference_rejected));
+    });
+  }
+
+  /// The interface of a preference_loss.
+  template <std::same_as<preference_log_probs> Known, class Weights>
+  preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
+    return with_form([&](const auto& terms) {
+      return detail::preference_gradient_of(frame.weighted_value_and_grad(
+          terms, weights, known.chosen, known.rejected, known.reference_chosen, known.reference_rejected));
+    });
+  }
+
+ private:
+  static constexpr elementwise_loss<2, 4> frame{"dpo_loss",
+                                                {"chosen", "rejected", "reference_chosen", "reference_rejected"}};
+
+  // The forms with an exponential and those without are compiled separately: a call inside a loop costs it registers.
+  template <class Run>
+  auto with_form(const Run& run) const {
+    if (options_.form == dpo_form::hinge || options_.form == dpo_form::ipo)
+      return run(detail::dpo_terms<false>{options_});
+    return run(detail::dpo_terms<true>{options_});
+  }
+
+  dpo_options options_;
 };
 
 }  // namespace coho::inline v0_1
@@ -5038,6 +5067,27 @@ class huber_value_loss {
 
 }  // namespace coho::inline v0_1
 
+// ---- coho/loss/kto_loss_inputs.hpp
+
+namespace coho::inline v0_1 {
+
+/// Named inputs of `kto_loss`. `Array` is double (the default where only braces are written), float, or a tensor type;
+/// arrays have one number per response.
+///
+///     loss.value_and_grad({.log_probs = log_probs, .reference_log_probs = reference, .desirable = desirable,
+///                          .kl_baseline = baseline});
+template <class Array = double>
+struct kto_loss_inputs {
+  [[no_unique_address]] detail::by_name only_by_name = detail::named;
+  typename detail::input_types<Array>::number log_probs;  ///< log π(y_i) of whole responses, nats; sums over tokens
+  typename detail::input_types<Array>::constant reference_log_probs{};  ///< log π_ref(y_i), constant
+  typename detail::input_types<Array>::any_number desirable{};          ///< nonzero: y_i is desirable
+  double kl_baseline = std::numeric_limits<double>::quiet_NaN();        ///< z0 of `kto_baseline`; must be given
+  optional_weights<Array> weights{};  ///< one factor per response, 0 drops it; none: the mean
+};
+
+}  // namespace coho::inline v0_1
+
 // ---- coho/loss/kto.hpp
 
 namespace coho::inline v0_1 {
@@ -5102,15 +5152,15 @@ inline constexpr kto_baseline_fn kto_baseline{};
 ///     r_i = log π(y_i) − log π_ref(y_i)
 ///     L = Σ_i w_i·λ_D·(1 − σ(β·(r_i − z0))) where desirable, + Σ_i w_i·λ_U·(1 − σ(β·(z0 − r_i))) where not
 ///
-/// `log_probs`, `reference_log_probs`: of whole responses, sums over their tokens (nats; `sequence_sums`), one per
-/// response; the reference is a constant. `desirable`: one number per response, nonzero for desirable. Arrays, ranges,
-/// tensors, or floating-point numbers for one response. `kl_baseline`: z0 ≥ 0, a constant, from `kto_baseline`.
-/// `weights` (optional, default 1/N): one factor per response, 0 drops it. `operator()` returns double, or a 0-d
-/// tensor that is differentiable; `value_and_grad` a `kto_result`. Throws option_error at construction; argument_error
-/// when lengths differ, z0 is negative or not finite, desirable is NaN, or the loss is not finite (host arrays).
+/// Uses all members of `kto_loss_inputs`: arrays, ranges or tensors; log-probs are sums over tokens (`sequence_sums`),
+/// `desirable` is nonzero for desirable, `kl_baseline` z0 ≥ 0 comes from `kto_baseline`. Without weights the loss is
+/// the mean. Four numbers give the term of one response. `operator()` returns double, or a 0-d tensor that is
+/// differentiable; `value_and_grad` a `kto_result`. Throws option_error at construction; argument_error when lengths
+/// differ, z0 is missing, negative or not finite, desirable is NaN, or the loss is not finite (host arrays).
 ///
 ///     double baseline = coho::kto_baseline(mismatched_log_probs, mismatched_reference_log_probs);
-///     auto result = coho::kto_loss{}.value_and_grad(log_probs, reference_log_probs, desirable, baseline);
+///     auto result = coho::kto_loss{}.value_and_grad({.log_probs = log_probs, .reference_log_probs = reference_log_probs,
+///                                                    .desirable = desirable, .kl_baseline = baseline});
 ///     double fresh = coho::kto_loss{}(-5.0, -5.0, 1.0, 0.0);  // 0.5
 class kto_loss {
  public:
@@ -5158,30 +5208,23 @@ class kto_loss {
     return out;
   }
 
-  template <class LogProbs, class Reference, class Desirable>
-  auto operator()(const LogProbs& log_probs, const Reference& reference_log_probs, const Desirable& desirable,
-                  double kl_baseline) const {
+  double operator()(double log_prob, double reference_log_prob, double desirable, double kl_baseline) const {
     check(kl_baseline);
-    return frame.value(*this, log_probs, reference_log_probs, desirable, kl_baseline);
+    return element<false>(log_prob, reference_log_prob, desirable, kl_baseline).value;
   }
-  template <class LogProbs, class Reference, class Desirable, class Weights>
-  auto operator()(const LogProbs& log_probs, const Reference& reference_log_probs, const Desirable& desirable,
-                  double kl_baseline, const token_weights<Weights>& weights) const {
-    check(kl_baseline);
-    return frame.weighted_value(*this, weights, log_probs, reference_log_probs, desirable, kl_baseline);
+  template <class Array = double>
+  auto operator()(const kto_loss_inputs<Array>& in) const {
+    check(in.kl_baseline);
+    return frame.weighted_value(*this, in.weights, in.log_probs, in.reference_log_probs, in.desirable, in.kl_baseline);
   }
-
-  template <class LogProbs, class Reference, class Desirable>
-  auto value_and_grad(const LogProbs& log_probs, const Reference& reference_log_probs, const Desirable& desirable,
-                      double kl_baseline) const {
-    check(kl_baseline);
-    return named(frame.value_and_grad(*this, log_probs, reference_log_probs, desirable, kl_baseline));
-  }
-  template <class LogProbs, class Reference, class Desirable, class Weights>
-  auto value_and_grad(const LogProbs& log_probs, const Reference& reference_log_probs, const Desirable& desirable,
-                      double kl_baseline, const token_weights<Weights>& weights) const {
-    check(kl_baseline);
-    return named(frame.weighted_value_and_grad(*this, weights, log_probs, reference_log_probs, desirable, kl_baseline));
+  template <class Array = double>
+  auto value_and_grad(const kto_loss_inputs<Array>& in) const {
+    check(in.kl_baseline);
+    auto result = frame.weighted_value_and_grad(*this, in.weights, in.log_probs, in.reference_log_probs, in.desirable,
+                                                in.kl_baseline);
+    auto& d_log_probs = result.gradients[0];
+    return kto_result<decltype(result.value), std::remove_cvref_t<decltype(d_log_probs)>>{
+        result.value, std::move(d_log_probs), result.measures[0], result.measures[1]};
   }
 
   /// The interface of a preference_loss: each response that an example has is judged by itself.
@@ -5211,13 +5254,6 @@ class kto_loss {
   static void check(double kl_baseline) {
     require_argument(kl_baseline >= 0 && std::isfinite(kl_baseline),
                      "kto_loss: kl_baseline must be finite and at least 0");
-  }
-
-  template <class Result>
-  static auto named(Result result) {
-    auto& [d_log_probs] = result.gradients;
-    return kto_result<decltype(result.value), std::remove_cvref_t<decltype(d_log_probs)>>{
-        result.value, std::move(d_log_probs), result.measures[0], result.measures[1]};
   }
 
   kto_options options_;
@@ -5319,15 +5355,15 @@ struct orpo_result {
 ///
 ///     L = Σ_i w_i·(−ℓ_w − λ·log σ(z_i)),   z_i = log odds(ℓ_w) − log odds(ℓ_l),   log odds(ℓ) = ℓ − log(1 − e^ℓ)
 ///
-/// `chosen` ℓ_w, `rejected` ℓ_l: the MEAN log-prob of a response's tokens (nats, e^ℓ is a per-token probability),
-/// one per pair; arrays, ranges, tensors, or numbers for one pair. `weights` (optional, default 1/N): one per pair, 0
-/// drops the pair. A response of probability 1 has infinite odds: above −1e-6 a log-prob counts as −1e-6 in the odds
-/// (of a million), and has no gradient through them. `operator()` returns double, or a 0-d tensor that is
-/// differentiable; `value_and_grad` an `orpo_result`. Throws option_error at construction; argument_error when lengths
-/// differ, the loss is not finite or, beyond rounding, a log-prob is positive (numbers and host arrays).
+/// Uses `chosen` ℓ_w, `rejected` ℓ_l and `weights` of `preference_loss_inputs`: the MEAN log-prob of a response's
+/// tokens (e^ℓ is a per-token probability); arrays, ranges or tensors. Without weights the loss is the mean. Two
+/// numbers give the term of one pair. A response of probability 1 has infinite odds: above −1e-6 a log-prob counts as
+/// −1e-6 in the odds (of a million), and has no gradient through them. `operator()` returns double, or a 0-d tensor
+/// that is differentiable; `value_and_grad` an `orpo_result`. Throws option_error at construction; argument_error when
+/// lengths differ, the loss is not finite or, beyond rounding, a log-prob is positive (numbers and host arrays).
 ///
 ///     coho::orpo_loss loss{{.lambda = 0.1}};
-///     auto result = loss.value_and_grad(chosen_means, rejected_means);
+///     auto result = loss.value_and_grad({.chosen = chosen_means, .rejected = rejected_means});
 ///     double equal = coho::orpo_loss{{.lambda = 1}}(-2.0, -2.0);  // 2 + ln 2
 class orpo_loss {
  public:
@@ -5366,22 +5402,14 @@ class orpo_loss {
     return out;
   }
 
-  template <class Chosen, class Rejected>
-  auto operator()(const Chosen& chosen, const Rejected& rejected) const {
-    return frame.value(*this, chosen, rejected);
+  double operator()(double chosen, double rejected) const { return element<false>(chosen, rejected).value; }
+  template <class Array = double>
+  auto operator()(const preference_loss_inputs<Array>& in) const {
+    return frame.weighted_value(*this, in.weights, in.chosen, in.rejected);
   }
-  template <class Chosen, class Rejected, class Weights>
-  auto operator()(const Chosen& chosen, const Rejected& rejected, const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, chosen, rejected);
-  }
-
-  template <class Chosen, class Rejected>
-  auto value_and_grad(const Chosen& chosen, const Rejected& rejected) const {
-    return named(frame.value_and_grad(*this, chosen, rejected));
-  }
-  template <class Chosen, class Rejected, class Weights>
-  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, chosen, rejected));
+  template <class Array = double>
+  auto value_and_grad(const preference_loss_inputs<Array>& in) const {
+    return detail::pair_result<orpo_result>(frame.weighted_value_and_grad(*this, in.weights, in.chosen, in.rejected));
   }
 
   /// The interface of a preference_loss, over the means of the responses.
@@ -5412,13 +5440,6 @@ class orpo_loss {
       if constexpr (Gradient) slope = coho::where(log_prob > largest, T(0.0 * rest), T(1.0 / rest));
     }
   };
-
-  template <class Result>
-  static auto named(Result result) {
-    auto& [d_chosen, d_rejected] = result.gradients;
-    return orpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_chosen)>>{
-        result.value, std::move(d_chosen), std::move(d_rejected), result.measures[0], result.measures[1]};
-  }
 
   orpo_options options_;
 };
@@ -5841,14 +5862,14 @@ struct simpo_result {
 ///
 ///     z_i = β·(ℓ_w − ℓ_l) − γ,   L = Σ_i w_i·(−(1 − ε)·log σ(z_i) − ε·log σ(−z_i))
 ///
-/// `chosen` ℓ_w, `rejected` ℓ_l: the MEAN log-prob of response tokens (nats), one per pair; arrays, ranges, tensors,
-/// or numbers for one pair. `weights` (optional, default 1/N): one factor per pair, 0 drops it. The authors'
+/// Uses `chosen` ℓ_w, `rejected` ℓ_l and `weights` of `preference_loss_inputs`: the MEAN log-prob of response tokens;
+/// arrays, ranges or tensors. Without weights the loss is the mean. Two numbers give the term of one pair. The authors'
 /// scripts take γ/β (gamma_beta_ratio); here γ itself is given, as in the paper and TRL. `operator()` returns
 /// double, or a 0-d tensor that is differentiable; `value_and_grad` a `simpo_result`. Throws option_error at
 /// construction; argument_error when lengths differ or the loss is not finite (host arrays).
 ///
 ///     coho::simpo_loss loss{{.beta = 2, .gamma = 1}};
-///     auto result = loss.value_and_grad(chosen_means, rejected_means);
+///     auto result = loss.value_and_grad({.chosen = chosen_means, .rejected = rejected_means});
 ///     double at_margin = loss(-1.0, -1.5);  // ln 2
 class simpo_loss {
  public:
@@ -5874,22 +5895,14 @@ class simpo_loss {
     return out;
   }
 
-  template <class Chosen, class Rejected>
-  auto operator()(const Chosen& chosen, const Rejected& rejected) const {
-    return frame.value(*this, chosen, rejected);
+  double operator()(double chosen, double rejected) const { return element<false>(chosen, rejected).value; }
+  template <class Array = double>
+  auto operator()(const preference_loss_inputs<Array>& in) const {
+    return frame.weighted_value(*this, in.weights, in.chosen, in.rejected);
   }
-  template <class Chosen, class Rejected, class Weights>
-  auto operator()(const Chosen& chosen, const Rejected& rejected, const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, chosen, rejected);
-  }
-
-  template <class Chosen, class Rejected>
-  auto value_and_grad(const Chosen& chosen, const Rejected& rejected) const {
-    return named(frame.value_and_grad(*this, chosen, rejected));
-  }
-  template <class Chosen, class Rejected, class Weights>
-  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, chosen, rejected));
+  template <class Array = double>
+  auto value_and_grad(const preference_loss_inputs<Array>& in) const {
+    return detail::pair_result<simpo_result>(frame.weighted_value_and_grad(*this, in.weights, in.chosen, in.rejected));
   }
 
   /// The interface of a preference_loss, over the means of the responses.
@@ -5902,13 +5915,6 @@ class simpo_loss {
 
  private:
   static constexpr elementwise_loss<2, 2> frame{"simpo_loss", {"chosen", "rejected"}};
-
-  template <class Result>
-  static auto named(Result result) {
-    auto& [d_chosen, d_rejected] = result.gradients;
-    return simpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_chosen)>>{
-        result.value, std::move(d_chosen), std::move(d_rejected), result.measures[0], result.measures[1]};
-  }
 
   simpo_options options_;
 };
@@ -13609,13 +13615,13 @@ class policy_update {
     total.policy_loss += loss.value;
     total.clipped += loss.clipped;
     total.divergence += loss.divergence;
-    for (std::size_t t = 0; t < count; ++t) {
-      const auto i = static_cast<Eigen::Index>(t);
-      ratio_deviation = std::max(ratio_deviation, std::abs(std::exp(log_probs(i) - old_log_probs(i)) - 1));
-    }
+    for (Eigen::Index t = 0; t < log_probs.size(); ++t)
+      ratio_deviation = std::max(ratio_deviation, std::abs(std::exp(log_probs(t) - old_log_probs(t)) - 1));
     if (options_.kl_loss_coefficient > 0) {
       const auto kl =
-          kl_loss_.value_and_grad(log_probs, gather(rollouts.reference_log_probs, offsets, chosen), weights);
+          kl_loss_.value_and_grad({.log_probs = log_probs,
+                                   .reference_log_probs = gather(rollouts.reference_log_probs, offsets, chosen),
+                                   .weights = weights});
       total.kl_loss += kl.value;
       loss.d_log_probs += options_.kl_loss_coefficient * kl.d_log_probs;
     }
@@ -14420,7 +14426,10 @@ class reward_model_trainer {
     for (const std::size_t i : indices) queries.push_back(batch[i].rejected);
     const auto count = static_cast<Eigen::Index>(indices.size());
     evaluate(detail::span_of(std::as_const(queries)), [&]<class Scores>(const Scores& scores) {
-      pair_scores x{scores.head(count), scores.tail(count), Scores(count), Scores(count)};
+      pair_scores x{.chosen = scores.head(count),
+                    .rejected = scores.tail(count),
+                    .targets = Scores(count),
+                    .margins = Scores(count)};
       for (Eigen::Index k = 0; k < count; ++k) {
         const auto& pair = batch[indices[static_cast<std::size_t>(k)]];
         x.targets(k) = pair.target;

@@ -1,5 +1,6 @@
 #include <cmath>
 #include <coho/kl/estimators.hpp>
+#include <coho/kl/kl_loss.hpp>
 #include <coho/kl/exact.hpp>
 #include <span>
 #include <vector>
@@ -106,7 +107,8 @@ TEST_CASE("the exact KL is the expectation of k1 and of k3, and its gradient tha
     for (Eigen::Index y = 0; y < 6; ++y) {
       const auto slope = [&](coho::kl_estimator estimator) {
         return coho::kl_loss{{.estimator = estimator}}
-            .value_and_grad(array({log_p[y]}), array({log_q[y]}), weights_of({1}))
+            .value_and_grad(
+                {.log_probs = array({log_p[y]}), .reference_log_probs = array({log_q[y]}), .weights = weights_of({1})})
             .d_log_probs[0];
       };
       Eigen::ArrayXd score = -probability;

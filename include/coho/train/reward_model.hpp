@@ -244,7 +244,10 @@ class reward_model_trainer {
     for (const std::size_t i : indices) queries.push_back(batch[i].rejected);
     const auto count = static_cast<Eigen::Index>(indices.size());
     evaluate(detail::span_of(std::as_const(queries)), [&]<class Scores>(const Scores& scores) {
-      pair_scores x{scores.head(count), scores.tail(count), Scores(count), Scores(count)};
+      pair_scores x{.chosen = scores.head(count),
+                    .rejected = scores.tail(count),
+                    .targets = Scores(count),
+                    .margins = Scores(count)};
       for (Eigen::Index k = 0; k < count; ++k) {
         const auto& pair = batch[indices[static_cast<std::size_t>(k)]];
         x.targets(k) = pair.target;

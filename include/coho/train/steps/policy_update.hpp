@@ -14,7 +14,7 @@
 
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
-#include <coho/kl/estimators.hpp>
+#include <coho/kl/kl_loss.hpp>
 #include <coho/optimization/gradient_step.hpp>
 #include <coho/parallel/gradient_sum.hpp>
 #include <coho/parallel/shards.hpp>
@@ -225,13 +225,13 @@ class policy_update {
     total.policy_loss += loss.value;
     total.clipped += loss.clipped;
     total.divergence += loss.divergence;
-    for (std::size_t t = 0; t < count; ++t) {
-      const auto i = static_cast<Eigen::Index>(t);
-      ratio_deviation = std::max(ratio_deviation, std::abs(std::exp(log_probs(i) - old_log_probs(i)) - 1));
-    }
+    for (Eigen::Index t = 0; t < log_probs.size(); ++t)
+      ratio_deviation = std::max(ratio_deviation, std::abs(std::exp(log_probs(t) - old_log_probs(t)) - 1));
     if (options_.kl_loss_coefficient > 0) {
       const auto kl =
-          kl_loss_.value_and_grad(log_probs, gather(rollouts.reference_log_probs, offsets, chosen), weights);
+          kl_loss_.value_and_grad({.log_probs = log_probs,
+                                   .reference_log_probs = gather(rollouts.reference_log_probs, offsets, chosen),
+                                   .weights = weights});
       total.kl_loss += kl.value;
       loss.d_log_probs += options_.kl_loss_coefficient * kl.d_log_probs;
     }
