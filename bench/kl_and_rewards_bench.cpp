@@ -1,7 +1,7 @@
 // KL estimates and penalties, rewards and importance weights against handwritten loops.
 #include <coho/kl/estimators.hpp>
-#include <coho/kl/kl_loss.hpp>
 #include <coho/kl/exact.hpp>
+#include <coho/kl/kl_loss.hpp>
 #include <coho/reward/overlong.hpp>
 #include <coho/reward/running_normalization.hpp>
 #include <coho/reward/shaping.hpp>

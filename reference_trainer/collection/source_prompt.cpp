@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cctype>
-#include <coho/reward/empty_response.hpp>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include <coho/reward/empty_response.hpp>
 
 #include "jsonl/record_fields.hpp"
 #include "jsonl/record_losses.hpp"

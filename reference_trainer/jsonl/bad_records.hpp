@@ -1,11 +1,12 @@
 #pragma once
 
-#include <coho/error.hpp>
 #include <cstddef>
 #include <functional>
 #include <mutex>
 #include <string_view>
 #include <unordered_set>
+
+#include <coho/error.hpp>
 
 #include "jsonl/jsonl.hpp"
 

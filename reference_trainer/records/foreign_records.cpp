@@ -5,8 +5,9 @@
 #include <span>
 #include <utility>
 
-#include <coho/reward/empty_response.hpp>
 #include <nlohmann/json.hpp>
+
+#include <coho/reward/empty_response.hpp>
 
 #include "jsonl/python_literal.hpp"
 #include "jsonl/record_losses.hpp"

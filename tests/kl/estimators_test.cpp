@@ -1,6 +1,7 @@
-#include <coho/kl/estimators.hpp>
 #include <cmath>
 #include <vector>
+
+#include <coho/kl/estimators.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

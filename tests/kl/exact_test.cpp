@@ -1,9 +1,10 @@
 #include <cmath>
-#include <coho/kl/estimators.hpp>
-#include <coho/kl/kl_loss.hpp>
-#include <coho/kl/exact.hpp>
 #include <span>
 #include <vector>
+
+#include <coho/kl/estimators.hpp>
+#include <coho/kl/exact.hpp>
+#include <coho/kl/kl_loss.hpp>
 
 #include "support/catch.hpp"
 #include "support/finite_difference.hpp"

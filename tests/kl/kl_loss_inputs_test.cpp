@@ -1,9 +1,8 @@
-#include <coho/kl/kl_loss_inputs.hpp>
-
 #include <type_traits>
 #include <vector>
 
 #include <coho/kl/kl_loss.hpp>
+#include <coho/kl/kl_loss_inputs.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

@@ -1,9 +1,8 @@
-#include <coho/kl/kl_loss.hpp>
-
 #include <cmath>
 #include <vector>
 
 #include <coho/kl/estimators.hpp>
+#include <coho/kl/kl_loss.hpp>
 
 #include "support/catch.hpp"
 #include "support/finite_difference.hpp"

@@ -1,7 +1,8 @@
-#include <coho/loss/cpo.hpp>
-#include <coho/loss/dpo.hpp>
 #include <cmath>
 #include <vector>
+
+#include <coho/loss/cpo.hpp>
+#include <coho/loss/dpo.hpp>
 
 #include "support/catch.hpp"
 #include "support/finite_difference.hpp"

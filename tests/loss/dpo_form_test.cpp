@@ -1,7 +1,7 @@
-#include <coho/loss/dpo_form.hpp>
-
 #include <cstddef>
 #include <string>
+
+#include <coho/loss/dpo_form.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,8 +1,7 @@
-#include <coho/loss/kto_loss_inputs.hpp>
-
 #include <vector>
 
 #include <coho/loss/kto.hpp>
+#include <coho/loss/kto_loss_inputs.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

@@ -1,9 +1,8 @@
-#include <coho/loss/pair_loss_inputs.hpp>
-
 #include <vector>
 
 #include <coho/loss/bradley_terry.hpp>
 #include <coho/loss/bradley_terry_ties.hpp>
+#include <coho/loss/pair_loss_inputs.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

@@ -1,10 +1,9 @@
-#include <coho/loss/preference_loss_inputs.hpp>
-
 #include <type_traits>
 #include <vector>
 
 #include <coho/loss/cpo.hpp>
 #include <coho/loss/dpo.hpp>
+#include <coho/loss/preference_loss_inputs.hpp>
 #include <coho/loss/simpo.hpp>
 
 #include "support/catch.hpp"

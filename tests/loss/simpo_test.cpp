@@ -1,7 +1,8 @@
-#include <coho/loss/dpo.hpp>
-#include <coho/loss/simpo.hpp>
 #include <cmath>
 #include <vector>
+
+#include <coho/loss/dpo.hpp>
+#include <coho/loss/simpo.hpp>
 
 #include "support/catch.hpp"
 #include "support/finite_difference.hpp"

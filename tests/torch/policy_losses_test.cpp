@@ -1,9 +1,10 @@
+#include <cmath>
+
 #include <ATen/ATen.h>
 
-#include <cmath>
 #include <coho/kl/estimators.hpp>
-#include <coho/kl/kl_loss.hpp>
 #include <coho/kl/exact.hpp>
+#include <coho/kl/kl_loss.hpp>
 #include <coho/loss/cispo.hpp>
 #include <coho/loss/entropy_bonus.hpp>
 #include <coho/loss/gspo.hpp>

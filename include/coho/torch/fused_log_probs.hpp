@@ -1,13 +1,13 @@
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
+
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
-
-#include <algorithm>
-#include <cstdint>
 
 #include <coho/error.hpp>
 #include <coho/torch/log_prob_block.hpp>

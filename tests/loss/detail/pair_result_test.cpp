@@ -1,6 +1,6 @@
-#include <coho/loss/detail/pair_result.hpp>
-
 #include <Eigen/Core>
+
+#include <coho/loss/detail/pair_result.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,6 +1,6 @@
-#include <coho/loss/detail/preference_terms.hpp>
-
 #include <cmath>
+
+#include <coho/loss/detail/preference_terms.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,11 +1,12 @@
 #include "evaluation/ppo_evaluation.hpp"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
-#include <coho/error.hpp>
 #include <map>
 #include <set>
+
+#include <ATen/Parallel.h>
+
+#include <coho/error.hpp>
 
 #include "commands/commands.hpp"
 #include "files/json_file.hpp"

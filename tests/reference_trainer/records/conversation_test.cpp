@@ -1,7 +1,8 @@
 #include "records/conversation.hpp"
 
-#include <coho/error.hpp>
 #include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "jsonl/record_losses.hpp"
 #include "records/records.hpp"
@@ -11,9 +12,9 @@
 using namespace coho::trainer;
 using namespace coho::test;
 using Catch::Matchers::ContainsSubstring;
-using coho::prompt_type;
 using coho::chat_message;
 using coho::chat_role;
+using coho::prompt_type;
 
 namespace {
 
@@ -127,9 +128,8 @@ TEST_CASE("conversation: a completion may be several turns, and all of it is the
 TEST_CASE("conversation: what cannot be used is refused with its place and the mend") {
   const auto messages = [](const std::string& list) { return refusal_of<sft_record>("{\"messages\":[" + list + "]}"); };
   const std::string ask = R"({"role":"user","content":"Who?"},)", say = R"({"role":"assistant","content":"I."})";
-  CHECK_THAT(
-      messages(ask + R"({"role":"tool","content":"4"},)" + say),
-      ContainsSubstring("line 1: field \"messages\", message 2 is a tool's (\"tool\"); remove conversations"));
+  CHECK_THAT(messages(ask + R"({"role":"tool","content":"4"},)" + say),
+             ContainsSubstring("line 1: field \"messages\", message 2 is a tool's (\"tool\"); remove conversations"));
   CHECK_THAT(messages(ask + R"({"role":"assistant","content":null,"tool_calls":[{"id":"1"}]})"),
              ContainsSubstring("message 2 calls a tool (\"tool_calls\")"));
   CHECK_THAT(messages(R"({"role":"user","content":[{"type":"image_url","image_url":{}}]},)" + say),
