@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <coho/concepts.hpp>
+#include <coho/parallel/all_gather.hpp>
 #include <coho/parallel/shards.hpp>
 #include <coho/rollout/minibatch.hpp>
 #include <coho/rollout/trajectory.hpp>
@@ -101,15 +102,8 @@ class ppo_evaluation {
   template <communicator Communicator = const local_communicator>
   void run(std::uint64_t step, metrics_log& log, Communicator&& ranks = local_communicator{}) {
     const auto start = progress::clock::now();
-    // Shard by shard: batches through the models then do not depend on the number of ranks.
-    std::vector<double> numbers(prompts_.size() * width(), 0.0);
-    const index_range shards = shards_of_rank(ranks);
-    for (std::size_t shard = shards.begin; shard < shards.end; ++shard) {
-      const auto own = answer(shard, shard_count(ranks));
-      for (std::size_t i = 0; i < own.size(); ++i) numbers[i] += own[i];
-    }
-    ranks.all_reduce_sum(std::span<double>(numbers));
-    record(step, numbers, log, ranks.rank() == 0, start);
+    const auto mine = measure(shards_of_rank(ranks), shard_count(ranks));
+    record(step, all_gather(std::span(mine), ranks), log, ranks.rank() == 0, start);
   }
 
   /// Whether patience is exhausted and the run must end.
@@ -124,16 +118,16 @@ class ppo_evaluation {
  private:
   struct measured;
 
-  std::vector<double> answer(std::size_t shard, std::size_t shards);
-  void score_principles(std::span<const std::size_t> own, std::span<const std::string> texts,
-                        std::vector<double>& numbers);
+  /// The responses of this rank's shards, measured, as bytes for the other ranks.
+  std::vector<std::uint8_t> measure(index_range mine, std::size_t shards);
+  std::vector<measured> answer(std::size_t shard, std::size_t shards);
+  void score_principles(std::span<measured> responses) const;
+  std::vector<measured> in_prompt_order(std::span<const std::vector<std::uint8_t>> of_ranks) const;
   void settle(std::span<measured> all) const;
-  measured read(std::size_t prompt, std::span<const double> numbers) const;
-  void record(std::uint64_t step, std::span<const double> numbers, metrics_log& log, bool writes,
+  void record(std::uint64_t step, const std::vector<std::vector<std::uint8_t>>& of_ranks, metrics_log& log, bool writes,
               progress::clock::time_point start);
   void log_means(std::uint64_t step, std::span<const measured> all, const std::string& suffix, metrics_log& log) const;
   void keep(std::uint64_t step, double reward);
-  std::size_t width() const;
 
   ppo_evaluation_settings settings_;
   std::vector<rl_prompt> prompts_;

@@ -8605,8 +8605,22 @@ struct shaping_options {
     visit({"whiten", "divide the shaped rewards by their deviation instead of scaling them"}, o.whiten...);
     visit({"whitening", "how, with whiten"}, o.whitening...);
   }
+  /// The reward of an unfinished response, given its reward without the penalty.
+  double penalised(double reward) const noexcept {
+    return replaces() ? unfinished_penalty : reward + unfinished_penalty;
+  }
+  /// The change that this makes: the penalty itself where it is added.
+  double penalty_on(double reward) const noexcept {
+    return replaces() ? unfinished_penalty - reward : unfinished_penalty;
+  }
+  /// Whether an unfinished response is penalised at all.
+  bool penalises() const noexcept { return replaces() || unfinished_penalty != 0; }
+
   /// Throws `option_error` for the first option out of its range, its name prefixed with `prefix`.
   void validate(const std::string& prefix = {}) const { coho::validate(*this, prefix); }
+
+ private:
+  bool replaces() const noexcept { return unfinished == unfinished_mode::replace; }
 };
 
 /// Named inputs of `shape_rewards`. `Array` is double (the default where only braces are written), float,
@@ -8717,9 +8731,7 @@ struct shape_rewards_fn {
     const double limit = options.reward_clip > 0 ? options.reward_clip : std::numeric_limits<double>::infinity();
     const double reward =
         array_traits<double>::clamp(static_cast<double>(in.sequence_rewards.data()[i]), -limit, limit);
-    if (in.finished.empty() || in.finished[i] != 0) return reward;
-    return options.unfinished == unfinished_mode::add ? reward + options.unfinished_penalty
-                                                      : options.unfinished_penalty;
+    return in.finished.empty() || in.finished[i] != 0 ? reward : options.penalised(reward);
   }
 
   template <class Mask>
@@ -8929,14 +8941,9 @@ struct settle_rewards_fn {
       parts.empty = parts.unfinished = 0;
       if (lowest && i < empty.size() && empty[i] != 0)
         parts.empty = rewards(static_cast<Eigen::Index>(i)) - parts.earned();
-      if (!settled.empty() && settled[i] == 0) parts.unfinished = penalty(parts.earned(), shaping);
+      if (!settled.empty() && settled[i] == 0) parts.unfinished = shaping.penalty_on(parts.earned());
     }
     return settled;
-  }
-
-  /// The change that the penalty makes to an unfinished response's reward, given the reward without it.
-  static double penalty(double earned, const shaping_options& shaping) noexcept {
-    return shaping.unfinished_penalty - (shaping.unfinished == unfinished_mode::replace ? earned : 0.0);
   }
 };
 inline constexpr settle_rewards_fn settle_rewards{};
@@ -10660,6 +10667,7 @@ class byte_writer {
 class byte_reader {
  public:
   explicit byte_reader(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
+  bool at_end() const noexcept { return at_ == bytes_.size(); }
   template <class Number>
   Number number() {
     Number out{};
@@ -12252,7 +12260,7 @@ struct loading_plan {
   std::vector<std::size_t> mine;
 };
 template <class Communicator>
-loading_plan shares_to_load(const std::vector<std::size_t>& batch, Communicator& ranks) {
+loading_plan loading_plan_of(const std::vector<std::size_t>& batch, Communicator& ranks) {
   const std::vector<std::size_t> lengths(batch.size(), 0);  // not known before they are loaded
   loading_plan out{partition(all_indices(batch.size()), span_of(lengths), ranks), {}};
   for (auto& shard : out.work.mine) {
@@ -13497,14 +13505,14 @@ class policy_update {
         }
       }
     }
-    const double share = tokens > 0 ? 1 / tokens : 0;
-    if (has_entropy && step_ >= options_.value_warmup_steps) out.entropy = entropy * share;
-    out.policy_loss *= share;
-    out.kl_loss *= share;
-    out.value_loss *= share;
-    out.clip_fraction *= share;
-    out.value_clip_fraction *= share;
-    out.approximate_kl *= share;
+    const double per_token = tokens > 0 ? 1 / tokens : 0;
+    if (has_entropy && step_ >= options_.value_warmup_steps) out.entropy = entropy * per_token;
+    out.policy_loss *= per_token;
+    out.kl_loss *= per_token;
+    out.value_loss *= per_token;
+    out.clip_fraction *= per_token;
+    out.value_clip_fraction *= per_token;
+    out.approximate_kl *= per_token;
     if (out.optimizer_steps > 0) out.gradient_norm /= static_cast<double>(out.optimizer_steps);
   }
 
@@ -14314,7 +14322,7 @@ class reward_model_trainer {
             const auto examples = data.load(detail::span_of(batch));
             return step_of(examples, partitioned(examples), pairs, epoch, callbacks...);
           } else {
-            auto [work, mine] = detail::shares_to_load(batch, ranks_);
+            auto [work, mine] = detail::loading_plan_of(batch, ranks_);
             const auto& examples = data.load(detail::span_of(std::as_const(mine)));
             return step_of(examples, work, pairs, epoch, callbacks...);
           }
@@ -14566,7 +14574,7 @@ class supervised_trainer {
             const auto work = partition(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
             return step_of(examples, work, weight_of(examples), epoch, callbacks...);
           } else {
-            auto [work, mine] = detail::shares_to_load(batch, ranks_);
+            auto [work, mine] = detail::loading_plan_of(batch, ranks_);
             const auto& loaded = data.load(detail::span_of(std::as_const(mine)));
             const std::span<const supervised_example> examples(loaded);
             return step_of(examples, work, total_weight(examples), epoch, callbacks...);

@@ -61,7 +61,8 @@ application example(seen_options& seen) {
                         seen.seed = context.seed;
                         seen.threads = context.threads;
                         seen.resume = context.resume;
-                        if (!context.begin(c, context.out, "memory: 1 GiB")) return;
+                        if (context.dry_run) return context.rehearse(c, [] { return "memory: 1 GiB"; });
+                        context.begin(c, context.out);
                         context.log("working");
                         seen.worked = true;
                       }};
@@ -199,7 +200,7 @@ TEST_CASE("help and version go to standard output with status 0") {
 TEST_CASE("SIGINT is seen at the next safe point and ends in 130") {
   application program("coho", "trains", "1");
   program.add({"loop", "runs until stopped", [](const config& c, stage_context& context) {
-                 REQUIRE(context.begin(c));
+                 context.begin(c);
                  CHECK_FALSE(context.interrupted());
                  std::raise(SIGINT);
                  CHECK(context.interrupted());
@@ -216,7 +217,7 @@ TEST_CASE("SIGINT is seen at the next safe point and ends in 130") {
 TEST_CASE("a stop that another rank asked for is not this one's first signal") {
   application program("coho", "trains", "1");
   program.add({"loop", "runs until stopped", [](const config& c, stage_context& context) {
-                 REQUIRE(context.begin(c));
+                 context.begin(c);
                  coho::test::on_ranks(2, [&](process_group& group) {
                    if (group.first()) {
                      group.any(true);

@@ -113,14 +113,14 @@ class policy_update {
         }
       }
     }
-    const double share = tokens > 0 ? 1 / tokens : 0;
-    if (has_entropy && step_ >= options_.value_warmup_steps) out.entropy = entropy * share;
-    out.policy_loss *= share;
-    out.kl_loss *= share;
-    out.value_loss *= share;
-    out.clip_fraction *= share;
-    out.value_clip_fraction *= share;
-    out.approximate_kl *= share;
+    const double per_token = tokens > 0 ? 1 / tokens : 0;
+    if (has_entropy && step_ >= options_.value_warmup_steps) out.entropy = entropy * per_token;
+    out.policy_loss *= per_token;
+    out.kl_loss *= per_token;
+    out.value_loss *= per_token;
+    out.clip_fraction *= per_token;
+    out.value_clip_fraction *= per_token;
+    out.approximate_kl *= per_token;
     if (out.optimizer_steps > 0) out.gradient_norm /= static_cast<double>(out.optimizer_steps);
   }
 
