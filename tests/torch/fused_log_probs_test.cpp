@@ -1,4 +1,5 @@
 #include <coho/torch/fused_log_probs.hpp>
+#include <coho/torch/fused_log_probs_blocks.hpp>
 
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
