@@ -1,11 +1,13 @@
 #include "checkpoint/peft.hpp"
 
 #include <cmath>
-#include <coho/error.hpp>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <regex>
+
+#include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "architecture/module_pattern.hpp"
 #include "checkpoint/hf_names.hpp"

@@ -1,8 +1,9 @@
 #include "checkpoint/safetensors_header.hpp"
 
-#include <nlohmann/json.hpp>
 #include <unordered_set>
 #include <utility>
+
+#include <nlohmann/json.hpp>
 
 namespace coho::trainer {
 namespace {

@@ -2,13 +2,15 @@
 
 #include <algorithm>
 #include <cctype>
-#include <coho/reward/empty_response.hpp>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 
-#include "jsonl/record_fields.hpp"
+#include <nlohmann/json.hpp>
+
+#include <coho/reward/empty_response.hpp>
+
 #include "jsonl/dropped_parts.hpp"
+#include "jsonl/record_fields.hpp"
 #include "records/conversation.hpp"
 #include "records/foreign_records.hpp"
 #include "text/clean_text.hpp"

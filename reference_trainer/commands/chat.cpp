@@ -1,24 +1,24 @@
 #include "commands/chat.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <unistd.h>
 #include <utility>
+
+#include <nlohmann/json.hpp>
 
 #include <coho/error.hpp>
 
 #include "commands/chat_input.hpp"
 #include "commands/commands.hpp"
-#include "program/subcommand.hpp"
 #include "files/atomic_file.hpp"
 #include "files/notices.hpp"
 #include "generation/engine.hpp"
 #include "models/model_files.hpp"
+#include "program/subcommand.hpp"
 #include "run/interruption.hpp"
 #include "run/stage.hpp"
 #include "settings/generation_settings.hpp"

@@ -4,8 +4,9 @@
 #include <utility>
 #include <vector>
 
-#include <coho/error.hpp>
 #include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 #include <coho/train/ppo.hpp>
 
 #include "checkpoint/train_state.hpp"

@@ -3,9 +3,10 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include <coho/error.hpp>
 #include <coho/train/supervised.hpp>
-#include <nlohmann/json.hpp>
 
 #include "commands/commands.hpp"
 #include "datasets/sft_data.hpp"

@@ -1,16 +1,15 @@
 #include "demo/demo.hpp"
 
-#include <ATen/Parallel.h>
-
 #include <array>
 #include <atomic>
 #include <exception>
 #include <mutex>
 #include <thread>
 
-#include <coho/error.hpp>
-
+#include <ATen/Parallel.h>
 #include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "commands/commands.hpp"
 #include "demo/base_training.hpp"
@@ -22,9 +21,9 @@
 #include "files/data_files.hpp"
 #include "files/json_file.hpp"
 #include "observe/resources.hpp"
+#include "rollouts/symbolic_rewards.hpp"
 #include "run/report_error.hpp"
 #include "run/stage.hpp"
-#include "rollouts/symbolic_rewards.hpp"
 #include "settings/ppo_settings.hpp"
 
 namespace coho::trainer {

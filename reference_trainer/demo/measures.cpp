@@ -2,9 +2,9 @@
 
 #include <cmath>
 
-#include <coho/reward/empty_response.hpp>
-
 #include <nlohmann/json.hpp>
+
+#include <coho/reward/empty_response.hpp>
 
 #include "demo/attributes.hpp"
 #include "demo/principles.hpp"

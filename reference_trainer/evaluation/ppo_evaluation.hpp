@@ -7,13 +7,13 @@
 #include <utility>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include <coho/concepts.hpp>
 #include <coho/parallel/all_gather.hpp>
 #include <coho/parallel/shards.hpp>
 #include <coho/rollout/minibatch.hpp>
 #include <coho/rollout/trajectory.hpp>
-
-#include <nlohmann/json.hpp>
 
 #include "evaluation/evaluation_samples.hpp"
 #include "models/model_files.hpp"

@@ -1,11 +1,11 @@
 #include "generation/engine.hpp"
 
-#include <ATen/Parallel.h>
-#include <ATen/core/grad_mode.h>
-
 #include <algorithm>
 #include <numeric>
 #include <utility>
+
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 
 #include <coho/error.hpp>
 #include <coho/rollout/token_sampling.hpp>

@@ -1,9 +1,10 @@
 #pragma once
 
-#include <coho/error.hpp>
 #include <cstddef>
 #include <mutex>
 #include <unordered_set>
+
+#include <coho/error.hpp>
 
 #include "jsonl/jsonl.hpp"
 

@@ -1,10 +1,11 @@
 #include "kernels/log_prob_kernels.hpp"
 
 #ifdef COHO_HAVE_CUDA_KERNELS
+#include <string>
+
 #include <c10/cuda/CUDAStream.h>
 
 #include <coho/error.hpp>
-#include <string>
 
 #include "kernels/cuda/launchers.hpp"
 #endif

@@ -1,10 +1,10 @@
 #include "llama/model.hpp"
 
-#include <ATen/core/grad_mode.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
+
+#include <ATen/core/grad_mode.h>
 
 #include <coho/error.hpp>
 

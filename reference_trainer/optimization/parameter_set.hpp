@@ -1,13 +1,13 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <ATen/ATen.h>
 
 namespace coho::trainer {
 

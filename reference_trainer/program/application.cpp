@@ -1,9 +1,10 @@
 #include "program/application.hpp"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iostream>
 #include <utility>
+
+#include <CLI/CLI.hpp>
 
 #include "config/spelling.hpp"
 #include "distributed/launch.hpp"

@@ -5,11 +5,12 @@
 #include <span>
 #include <utility>
 
-#include <coho/reward/empty_response.hpp>
 #include <nlohmann/json.hpp>
 
-#include "jsonl/python_literal.hpp"
+#include <coho/reward/empty_response.hpp>
+
 #include "jsonl/dropped_parts.hpp"
+#include "jsonl/python_literal.hpp"
 #include "records/conversation.hpp"
 #include "text/clean_text.hpp"
 

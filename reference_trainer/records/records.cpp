@@ -3,13 +3,15 @@
 // The project's own record forms, written and read. Other projects' forms are in foreign_records.cpp.
 
 #include <cmath>
-#include <coho/error.hpp>
-#include <nlohmann/json.hpp>
 #include <utility>
 
+#include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
+
 #include "jsonl/bad_records.hpp"
-#include "jsonl/record_fields.hpp"
 #include "jsonl/dropped_parts.hpp"
+#include "jsonl/record_fields.hpp"
 #include "records/conversation.hpp"
 #include "records/empty_texts.hpp"
 #include "records/foreign_records.hpp"

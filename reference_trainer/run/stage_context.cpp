@@ -1,12 +1,11 @@
 #include "run/stage_context.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
 #include <sstream>
 #include <thread>
+#include <unistd.h>
 #include <utility>
 
 #include "distributed/launch.hpp"

@@ -1,9 +1,9 @@
 #include "text/clean_text.hpp"
 
+#include <algorithm>
 #include <locale.h>
 #include <wctype.h>
 
-#include <algorithm>
 #include <coho/error.hpp>
 
 #include "text/utf8.hpp"

@@ -1,8 +1,9 @@
-#include <coho/parallel/all_gather.hpp>
-
-#include <Eigen/Core>
 #include <limits>
 #include <string>
+
+#include <Eigen/Core>
+
+#include <coho/parallel/all_gather.hpp>
 
 #include "support/catch.hpp"
 #include "support/thread_ranks.hpp"

@@ -1,6 +1,7 @@
+#include <vector>
+
 #include <coho/advantage/gae.hpp>
 #include <coho/reward/shaping.hpp>
-#include <vector>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

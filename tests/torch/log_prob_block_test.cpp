@@ -1,11 +1,10 @@
-#include <coho/torch/log_prob_block.hpp>
-
 #include <atomic>
 #include <cstdint>
 #include <limits>
 #include <vector>
 
 #include <coho/torch/fused_log_probs.hpp>
+#include <coho/torch/log_prob_block.hpp>
 
 #include "support/catch.hpp"
 #include "support/tensor_difference.hpp"

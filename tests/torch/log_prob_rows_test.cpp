@@ -1,11 +1,10 @@
-#include <coho/torch/log_prob_rows.hpp>
-
 #include <cmath>
 #include <cstdint>
 #include <limits>
 #include <vector>
 
 #include <coho/rng.hpp>
+#include <coho/torch/log_prob_rows.hpp>
 
 #include "support/catch.hpp"
 

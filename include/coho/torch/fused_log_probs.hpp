@@ -1,11 +1,11 @@
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
+
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
-
-#include <algorithm>
-#include <cstdint>
 
 #include <coho/error.hpp>
 #include <coho/torch/fused_log_probs_blocks.hpp>

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <limits>
 #include <utility>
+
+#include <ATen/ATen.h>
 
 #include <coho/torch/log_prob_rows.hpp>
 

@@ -1,11 +1,12 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
-#include <coho/packed.hpp>
 #include <cstddef>
 #include <utility>
 #include <vector>
+
+#include <ATen/ATen.h>
+
+#include <coho/packed.hpp>
 
 namespace coho::inline v0_1 {
 

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <utility>
+#include <vector>
+
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
@@ -7,8 +10,6 @@
 #include <coho/packed.hpp>
 #include <coho/torch/module_gradients.hpp>
 #include <coho/torch/module_tokens.hpp>
-#include <utility>
-#include <vector>
 
 namespace coho::inline v0_1 {
 

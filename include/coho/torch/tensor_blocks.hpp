@@ -1,18 +1,19 @@
 #pragma once
 
-#include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
-#include <torch/csrc/autograd/custom_function.h>
-
 #include <algorithm>
 #include <array>
-#include <coho/error.hpp>
-#include <coho/torch/lanes.hpp>
 #include <cstddef>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <coho/error.hpp>
+#include <coho/torch/lanes.hpp>
 
 /// Losses over float or double tensors in host memory: one pass over their elements instead of one per operator. For
 /// authors of array types; users need only <coho/torch/ops.hpp>.

@@ -20,8 +20,8 @@
 #include <coho/reduce.hpp>
 #include <coho/require.hpp>
 #include <coho/rollout/minibatch.hpp>
-#include <coho/train/options/fit_options.hpp>
 #include <coho/train/example_source.hpp>
+#include <coho/train/options/fit_options.hpp>
 #include <coho/train/steps/callbacks.hpp>
 #include <coho/train/steps/loops.hpp>
 #include <coho/train/steps/model_outputs.hpp>

@@ -1,9 +1,11 @@
 #include "collection/source_prompt.hpp"
 
 #include <algorithm>
-#include <coho/error.hpp>
-#include <nlohmann/json.hpp>
 #include <string>
+
+#include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "jsonl/dropped_parts.hpp"
 #include "models/prompter.hpp"

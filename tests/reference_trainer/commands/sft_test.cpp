@@ -1,10 +1,11 @@
-#include "commands/commands.hpp"
-
 #include <algorithm>
-#include <coho/error.hpp>
 #include <map>
+
 #include <nlohmann/json.hpp>
 
+#include <coho/error.hpp>
+
+#include "commands/commands.hpp"
 #include "jsonl/dropped_parts.hpp"
 #include "models/prompter.hpp"
 #include "models/supervised_examples.hpp"

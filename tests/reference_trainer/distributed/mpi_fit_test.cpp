@@ -1,5 +1,4 @@
 #include "commands/commands.hpp"
-
 #include "support/mpi_runs.hpp"
 #include "support/temporary_directory.hpp"
 

@@ -1,6 +1,5 @@
-#include "distributed/process_group.hpp"
-
 #include "commands/commands.hpp"
+#include "distributed/process_group.hpp"
 #include "models/model_files.hpp"
 #include "support/mpi_runs.hpp"
 #include "support/small_models.hpp"

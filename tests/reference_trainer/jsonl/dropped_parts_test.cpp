@@ -1,8 +1,9 @@
 #include "jsonl/dropped_parts.hpp"
 
-#include <nlohmann/json.hpp>
 #include <thread>
 #include <vector>
+
+#include <nlohmann/json.hpp>
 
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"

@@ -1,12 +1,12 @@
 // Each CUDA kernel beside its CPU twin on random data of odd sizes: on a GPU where there is one, and always by the
 // host's emulation of CUDA, which also tests these comparisons.
 
-#include <ATen/ATen.h>
-
 #include <cstring>
 #include <limits>
 #include <string>
 #include <vector>
+
+#include <ATen/ATen.h>
 
 #include <coho/torch/log_prob_block.hpp>
 

@@ -1,9 +1,9 @@
 #include "llama/position_watch.hpp"
 
-#include <ATen/ATen.h>
-
 #include <string>
 #include <vector>
+
+#include <ATen/ATen.h>
 
 #include "generation/engine.hpp"
 #include "support/catch.hpp"

@@ -1,11 +1,10 @@
 #include "program/application.hpp"
 
-#include <unistd.h>
-
 #include <csignal>
 #include <fstream>
 #include <iostream>
 #include <sstream>
+#include <unistd.h>
 #include <utility>
 
 #include "program/subcommand.hpp"

@@ -1,7 +1,8 @@
 #include "records/conversation.hpp"
 
-#include <coho/error.hpp>
 #include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "jsonl/dropped_parts.hpp"
 #include "records/records.hpp"

@@ -1,7 +1,8 @@
 #include "records/empty_texts.hpp"
 
-#include <coho/error.hpp>
 #include <string>
+
+#include <coho/error.hpp>
 
 #include "jsonl/bad_records.hpp"
 #include "support/catch.hpp"

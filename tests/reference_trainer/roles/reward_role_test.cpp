@@ -1,11 +1,12 @@
 #include "roles/reward_role.hpp"
 
 #include <cmath>
-#include <coho/error.hpp>
-#include <coho/optimization/gradient_clipping.hpp>
 #include <span>
 #include <string>
 #include <vector>
+
+#include <coho/error.hpp>
+#include <coho/optimization/gradient_clipping.hpp>
 
 #include "models/model_files.hpp"
 #include "support/catch.hpp"

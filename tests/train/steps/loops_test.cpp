@@ -1,5 +1,3 @@
-#include <coho/train/steps/loops.hpp>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -7,6 +5,8 @@
 #include <mutex>
 #include <span>
 #include <vector>
+
+#include <coho/train/steps/loops.hpp>
 
 #include "support/catch.hpp"
 #include "support/thread_ranks.hpp"
