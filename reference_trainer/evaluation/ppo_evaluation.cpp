@@ -103,24 +103,26 @@ void forget_evaluations(const fs::path& out, std::uint64_t step) {
 }
 
 ppo_evaluation::ppo_evaluation(ppo_evaluation_settings settings, std::vector<rl_prompt> prompts,
-                               const guideline_source& guidelines, const ppo_evaluation_models& models,
-                               const policy_role_options& sampling, const generation_options& generation,
-                               const batch_limits& limits, fs::path out, stage_context& context)
+                               const evaluated_training& training, fs::path out, stage_context& context)
     : settings_(std::move(settings)),
       prompts_(std::move(prompts)),
-      models_(models),
-      generation_(generation),
-      limits_(limits),
-      policy_(*models.model.bank, "policy", tempered(sampling, settings_.temperature)),
-      reference_(*models.model.bank, "reference", tempered(sampling, settings_.temperature)),
+      model_(training.model),
+      reward_(training.reward),
+      prompter_(training.prompts),
+      rewards_(training.rewards),
+      generation_(training.generation),
+      limits_(training.limits),
+      policy_(*model_.bank, "policy", tempered(training.sampling, settings_.temperature)),
+      reference_(*model_.bank, "reference", tempered(training.sampling, settings_.temperature)),
       out_(std::move(out)),
       context_(context) {
   generation_.temperature = settings_.temperature;
   generation_.max_new_tokens = settings_.max_new_tokens;
   settings_.principle_prompts = std::min(settings_.principle_prompts, prompts_.size());
-  if (models.reward == nullptr || settings_.principle_prompts == 0) return;
-  for (const auto& one : guidelines.principles()) lines_.emplace_back("eval/principle/" + one.name, one.definition);
-  for (const auto& one : guidelines.interventions().active())
+  if (reward_ == nullptr || settings_.principle_prompts == 0) return;
+  for (const auto& one : training.guidelines.principles())
+    lines_.emplace_back("eval/principle/" + one.name, one.definition);
+  for (const auto& one : training.guidelines.interventions().active())
     lines_.emplace_back("eval/intervention/" + one.name, one.text);
 }
 
@@ -141,9 +143,9 @@ std::vector<ppo_evaluation::measured> ppo_evaluation::answer(std::size_t shard, 
   }
   if (out.empty()) return out;
   const auto reward = [&](std::span<const reward_query> queries) {
-    return models_.reward != nullptr ? models_.reward->score(queries) : std::vector<double>(queries.size(), 0.0);
+    return reward_ != nullptr ? reward_->score(queries) : std::vector<double>(queries.size(), 0.0);
   };
-  const auto decode = [&](std::span<const token> response) { return models_.prompts.response_text(response); };
+  const auto decode = [&](std::span<const token> response) { return prompter_.response_text(response); };
   const trajectory_batch rollouts =
       sample_and_score(scoring_models{.policy = policy_, .reward = reward, .decoder = decode}, prompts, generation_,
                        evaluation_random());
@@ -156,13 +158,13 @@ std::vector<ppo_evaluation::measured> ppo_evaluation::answer(std::size_t shard, 
     one.response = rollouts.response_texts[k];
     one.length = batch.responses.length(k);
     one.score = rollouts.model_scores(static_cast<Eigen::Index>(k));
-    one.reward = models_.rewards.of(query, one.score).earned();
+    one.reward = rewards_.of(query, one.score).earned();
     one.kl =
         difference.segment(static_cast<Eigen::Index>(batch.responses.offsets[k]), static_cast<Eigen::Index>(one.length))
             .sum();
     one.finished = query.finished;
     one.empty = rollouts.empty[k] != 0;
-    one.match = models_.rewards.bonus().same_language(query);
+    one.match = rewards_.bonus().same_language(query);
   }
   score_principles(out);
   return out;
@@ -178,7 +180,7 @@ void ppo_evaluation::score_principles(std::span<measured> responses) const {
       queries.push_back({.prompt = prompts_[one.prompt].text, .response = one.response, .principles = guideline});
   }
   if (queries.empty()) return;
-  const auto scores = models_.reward->score(queries);
+  const auto scores = reward_->score(queries);
   const auto lines = static_cast<std::ptrdiff_t>(lines_.size());
   for (auto from = scores.begin(); from != scores.end(); from += lines)
     responses[static_cast<std::size_t>((from - scores.begin()) / lines)].line_scores.assign(from, from + lines);
@@ -204,7 +206,7 @@ void ppo_evaluation::settle(std::span<measured> all) const {
     ended.push_back(one.finished);
     blank.push_back(one.empty);
   }
-  const auto rewards = models_.rewards.settled(sums, ended, blank);
+  const auto rewards = rewards_.settled(sums, ended, blank);
   for (std::size_t i = 0; i < all.size(); ++i) all[i].reward = rewards[i];
 }
 
@@ -217,7 +219,7 @@ void ppo_evaluation::log_means(std::uint64_t step, std::span<const measured> all
                sum / static_cast<double>(all.size()));
   };
   mean("reward", [](const measured& m) { return m.reward; });
-  if (models_.reward != nullptr) mean("score", [](const measured& m) { return m.score; });
+  if (reward_ != nullptr) mean("score", [](const measured& m) { return m.score; });
   mean("length", [](const measured& m) { return m.length; });
   mean("unfinished", [](const measured& m) { return !m.finished; });
   mean("empty", [](const measured& m) { return m.empty; });
@@ -281,7 +283,7 @@ void ppo_evaluation::record(std::uint64_t step, const std::vector<std::vector<st
 }
 
 void ppo_evaluation::keep(std::uint64_t step, double mean_reward) {
-  save_whole(models_.model, out_ / "best", {{"step", step}, {"reward", mean_reward}});
+  save_whole(model_, out_ / "best", {{"step", step}, {"reward", mean_reward}});
   context_.log((out_ / "best").string() + ": the policy at step " + std::to_string(step) + ", reward " +
                format_number(mean_reward, 3));
 }

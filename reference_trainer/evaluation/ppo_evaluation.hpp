@@ -70,26 +70,27 @@ void forget_evaluations(const std::filesystem::path& out, std::uint64_t step);
 /// Call before anything in `out` is changed.
 void check_evaluation_files(const ppo_evaluation_settings& settings, const std::filesystem::path& out);
 
-/// The inputs of an evaluation; all must outlive it.
-struct ppo_evaluation_models {
+/// What an evaluation takes from the training that it measures; the first four must outlive it.
+struct evaluated_training {
   loaded_model& model;  ///< with the roles "policy" and "reference"
   reward_role* reward;  ///< null: symbolic rewards only
   const prompter& prompts;
   const reward_parts& rewards;
+  const guideline_source& guidelines;
+  const policy_role_options& sampling;
+  const generation_options& generation;
+  const batch_limits& limits;
 };
 
 /// Measures a policy on held-out prompts during training. Random numbers are the same in all evaluations and runs,
 /// and none of training's are used: a run trains the same with and without it.
 ///
-///     ppo_evaluation evaluation(settings, held_out, guidelines, models, sampling, generation, limits, out, context);
+///     ppo_evaluation evaluation(settings, held_out, training, out, context);
 ///     if (evaluation.due(step, last)) evaluation.run(step, log);
 class ppo_evaluation {
  public:
-  /// `sampling`, `generation`, `limits`: those of training.
-  ppo_evaluation(ppo_evaluation_settings settings, std::vector<rl_prompt> prompts, const guideline_source& guidelines,
-                 const ppo_evaluation_models& models, const policy_role_options& sampling,
-                 const generation_options& generation, const batch_limits& limits, std::filesystem::path out,
-                 stage_context& context);
+  ppo_evaluation(ppo_evaluation_settings settings, std::vector<rl_prompt> prompts, const evaluated_training& training,
+                 std::filesystem::path out, stage_context& context);
 
   /// Whether to evaluate after that many updates; `last`: they are the last.
   bool due(std::uint64_t step, bool last) const {
@@ -133,7 +134,10 @@ class ppo_evaluation {
   std::vector<rl_prompt> prompts_;
   /// Metric and line of everything scored separately: the principles, then the enabled interventions.
   std::vector<std::pair<std::string, std::string>> lines_;
-  ppo_evaluation_models models_;
+  loaded_model& model_;
+  reward_role* reward_;
+  const prompter& prompter_;
+  const reward_parts& rewards_;
   generation_options generation_;
   batch_limits limits_;
   policy_role policy_, reference_;
