@@ -52,7 +52,7 @@ json_fault zero_byte(std::size_t byte) {
           .mend = "the file is damaged or was not written completely: make it or download it again"};
 }
 
-// Mistakes from other notations.
+// Recognises what is valid in another notation, such as Python's, and says what JSON wants instead.
 void explain_notation(std::string_view text, json_fault& fault) {
   constexpr std::array<std::string_view, 2> no_numbers{"NaN", "Infinity"};
   constexpr std::array<std::string_view, 4> python{"'", "True", "False", "None"};

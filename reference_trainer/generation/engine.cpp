@@ -84,15 +84,16 @@ class generation_run {
   }
 
  private:
+  // Positions per slot: the longest prompt and a response to it.
   std::int64_t capacity() const {
     std::size_t longest = 0;
     for (std::size_t i = 0; i < prompts_.size(); ++i) longest = std::max(longest, prompts_.length(i));
     return static_cast<std::int64_t>(longest - skipped_ + options_.max_new_tokens);
   }
 
-  // Hidden states [N, H] of prompts, without the cached prefix.
-  at::Tensor read(const std::vector<token>& tokens, const std::vector<std::int64_t>& lengths,
-                  const std::vector<std::int64_t>& places) {
+  // Hidden states [N, H] of prompts, which go into the cache, without the cached prefix.
+  at::Tensor prefill_hidden(const std::vector<token>& tokens, const std::vector<std::int64_t>& lengths,
+                            const std::vector<std::int64_t>& places) {
     const at::Tensor ids = token_tensor(tokens, bank_.device());
     if (prefix_ == nullptr) return bank_.hidden(role_, ids, sequence_layout(lengths, bank_.device()), &cache_, places);
     const prefix_group group{.shared = 0, .own = lengths};
@@ -121,7 +122,7 @@ class generation_run {
       last.push_back(static_cast<token>(tokens.size()) - 1);
       active_.push_back({next_++, lengths.back(), 0, stop_matcher(options_.stop, options_.unfinished_stop)});
     }
-    const at::Tensor hidden = read(tokens, lengths, places);
+    const at::Tensor hidden = prefill_hidden(tokens, lengths, places);
     for (const auto& [from, to] : copies) cache_.copy(from, to, active_[static_cast<std::size_t>(to)].length);
     sample(hidden.index_select(0, token_tensor(last, bank_.device())), first);
   }

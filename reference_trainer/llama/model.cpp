@@ -56,33 +56,30 @@ struct prefix_attention {
 
   // Of one part of the batch: q, k, v of all rows.
   at::Tensor operator()(const prefix_layout::part& part, const at::Tensor& mask, const at::Tensor& q,
-                        const at::Tensor& k, const at::Tensor& v) const;
+                        const at::Tensor& k, const at::Tensor& v) const {
+    const auto rows = [](const at::Tensor& x, std::int64_t first, std::int64_t count) {
+      return x.narrow(0, first, count);
+    };
+    const auto [first, count] = part.queries;
+    if (!mask.defined())
+      return causal_attention(rows(q, first, count).unsqueeze(0), rows(k, first, count).unsqueeze(0),
+                              rows(v, first, count).unsqueeze(0), window)
+          .squeeze(0);
+    const std::int64_t skipped = out_of_window(layout.cached + part.shared.count, window);
+    const auto joined = [&](const at::Tensor& cached, const at::Tensor& fresh) {
+      std::vector<at::Tensor> all;
+      const std::int64_t passed = std::min(skipped, layout.cached), rest = skipped - passed;
+      if (layout.cached > passed) all.push_back(cached.narrow(1, passed, layout.cached - passed));
+      if (part.shared.count > rest)
+        all.push_back(rows(fresh, part.shared.first + rest, part.shared.count - rest).transpose(0, 1));
+      all.push_back(rows(fresh, first, count).transpose(0, 1));
+      return at::cat(all, 1);
+    };
+    const at::Tensor none;
+    return continued_attention(rows(q, first, count), joined(prefix ? prefix->keys(block) : none, k),
+                               joined(prefix ? prefix->values(block) : none, v), mask);
+  }
 };
-
-at::Tensor prefix_attention::operator()(const prefix_layout::part& part, const at::Tensor& mask, const at::Tensor& q,
-                                        const at::Tensor& k, const at::Tensor& v) const {
-  const auto rows = [](const at::Tensor& x, std::int64_t first, std::int64_t count) {
-    return x.narrow(0, first, count);
-  };
-  const auto [first, count] = part.queries;
-  if (!mask.defined())
-    return causal_attention(rows(q, first, count).unsqueeze(0), rows(k, first, count).unsqueeze(0),
-                            rows(v, first, count).unsqueeze(0), window)
-        .squeeze(0);
-  const std::int64_t skipped = out_of_window(layout.cached + part.shared.count, window);
-  const auto joined = [&](const at::Tensor& cached, const at::Tensor& fresh) {
-    std::vector<at::Tensor> all;
-    const std::int64_t passed = std::min(skipped, layout.cached), rest = skipped - passed;
-    if (layout.cached > passed) all.push_back(cached.narrow(1, passed, layout.cached - passed));
-    if (part.shared.count > rest)
-      all.push_back(rows(fresh, part.shared.first + rest, part.shared.count - rest).transpose(0, 1));
-    all.push_back(rows(fresh, first, count).transpose(0, 1));
-    return at::cat(all, 1);
-  };
-  const at::Tensor none;
-  return continued_attention(rows(q, first, count), joined(prefix ? prefix->keys(block) : none, k),
-                             joined(prefix ? prefix->values(block) : none, v), mask);
-}
 
 }  // namespace
 

@@ -39,6 +39,7 @@ std::int64_t moment_bytes(std::int64_t parameters, moment_type storage) {
   return 2 * (storage == moment_type::float32 ? 4 : 2) * parameters;
 }
 
+// All parameters of a model: those of full fine-tuning.
 std::int64_t full_parameters(const llama_config& model) {
   const std::int64_t vocabulary = model.vocab_size * model.hidden_size;
   return linear_parameters(model) + (2 * model.num_hidden_layers + 1) * model.hidden_size +

@@ -47,6 +47,7 @@ conversation talk_of(const prompt_record& record) {
   return out;
 }
 
+// A prompt in coho's own form: "instruction", and the optional fields next to it.
 prompt_record own_prompt(const record_fields& fields) {
   prompt_record record;
   record.instruction = fields.text("instruction");

@@ -120,9 +120,9 @@ class minibatch_update {
       for (const auto& part : micro_batches(shard.indices, lengths, options_.micro_batch)) {
         const token_batch tokens = rollouts.batch.select(part);
         const auto weights = make_token_weights(span_of(tokens.responses.offsets), reduction);
-        if (train_policy) policy_part(tokens, rollouts, part, weights, total, m.ratio_deviation);
+        if (train_policy) accumulate_policy(tokens, rollouts, part, weights, total, m.ratio_deviation);
         if constexpr (has_value) {
-          value_part({value_batch.prompts.select(part), tokens.responses}, rollouts, part, weights, total);
+          accumulate_value({value_batch.prompts.select(part), tokens.responses}, rollouts, part, weights, total);
         }
       }
       gradients.end();
@@ -142,8 +142,10 @@ class minibatch_update {
     m.ratio_deviation = all_reduce_max(m.ratio_deviation, models_.ranks);
   }
 
-  void policy_part(const token_batch& tokens, const trajectory_batch& rollouts, const std::vector<std::size_t>& part,
-                   const array_weights& weights, sums& total, double& ratio_deviation) {
+  // One micro-batch: adds the gradients of policy loss, KL loss and entropy, and their statistics.
+  void accumulate_policy(const token_batch& tokens, const trajectory_batch& rollouts,
+                         const std::vector<std::size_t>& part, const array_weights& weights, sums& total,
+                         double& ratio_deviation) {
     const auto offsets = span_of(rollouts.batch.responses.offsets), chosen = span_of(part);
     const Eigen::ArrayXd old_log_probs = gather(rollouts.old_log_probs, offsets, chosen);
     const std::size_t count = tokens.responses.total();
@@ -178,8 +180,9 @@ class minibatch_update {
         policy_gradient{.log_probs = {loss.d_log_probs.data(), count}, .entropy = span_of(std::as_const(d_entropy))});
   }
 
-  void value_part(const token_batch& tokens, const trajectory_batch& rollouts, const std::vector<std::size_t>& part,
-                  const array_weights& weights, sums& total) {
+  // One micro-batch: adds the gradient of the value loss, and its statistics.
+  void accumulate_value(const token_batch& tokens, const trajectory_batch& rollouts,
+                        const std::vector<std::size_t>& part, const array_weights& weights, sums& total) {
     const auto offsets = span_of(rollouts.batch.responses.offsets), chosen = span_of(part);
     const std::size_t count = tokens.responses.total();
     auto [output, pullback] = models_.value.forward(tokens);
