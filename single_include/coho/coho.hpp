@@ -3342,34 +3342,21 @@ struct exact_kl_fn {
                                                                          text(rows, columns) + " was expected");
   }
 
-  // One token's divergence; p and d = log p − log q are kept for the gradient, both padded to whole blocks. A token of
-  // probability 0 adds 0.
+  // One token's divergence; p and d = log p − log q are kept for the gradient. A token of probability 0 adds 0.
   struct row_scratch {
     std::vector<double> p, d;
 
-    template <class P, class Q, class Real = double>
+    template <class P, class Q>
     double divergence(const P& log_p, const Q& log_q, Eigen::Index row) {
-      constexpr std::size_t block = detail::token_block;
-      constexpr double least = -708;  // e^least is the smallest normal number; anything smaller counts as 0
-      const auto size = static_cast<std::size_t>(log_p.size()), filled = (size + block - 1) / block * block;
-      p.resize(filled);
-      d.resize(filled);
-      Eigen::Map<detail::array_of<Real>>(p.data(), log_p.size()) = log_p.template cast<Real>();
-      Eigen::Map<detail::array_of<Real>>(d.data(), log_q.size()) = log_q.template cast<Real>();
-      std::fill(p.begin() + static_cast<std::ptrdiff_t>(size), p.end(), minus_infinity);
-      std::fill(d.begin() + static_cast<std::ptrdiff_t>(size), d.end(), 0.0);
-      detail::block<double> power;
+      const auto size = static_cast<std::size_t>(log_p.size());
+      p.resize(size);
+      d.resize(size);
       double kl = 0;
-      for (std::size_t begin = 0; begin < filled; begin += block) {
-        double *const x = p.data() + begin, *const difference = d.data() + begin;
-        for (std::size_t k = 0; k < block; ++k) difference[k] = x[k] - difference[k];
-        for (std::size_t k = 0; k < block; ++k) {
-          difference[k] = detail::keep_if(x[k] != minus_infinity, difference[k]);
-        }
-        for (std::size_t k = 0; k < block; ++k) power[k] = detail::limit(x[k], least, -least);
-        power.exp();
-        for (std::size_t k = 0; k < block; ++k) x[k] = detail::keep_if(x[k] >= least, power[k]);
-        kl += detail::block_sum([=](std::size_t k) { return x[k] * difference[k]; });
+      for (std::size_t v = 0; v < size; ++v) {
+        const double x = static_cast<double>(log_p.coeff(static_cast<Eigen::Index>(v)));
+        p[v] = std::exp(x);
+        d[v] = x == minus_infinity ? 0 : x - static_cast<double>(log_q.coeff(static_cast<Eigen::Index>(v)));
+        kl += p[v] * d[v];
       }
       require_finite_row(kl, row);
       return kl;
@@ -9500,19 +9487,46 @@ struct shape_rewards_fn {
     return out;
   }
 
-  // −factor·KL_t of each token; whether all are finite.
+  // −factor·KL_t of each token, 0 where it is masked; whether all are finite. By blocks, because masks are runs: most
+  // blocks are all real, and their loop has no choice to make.
   template <kl_estimator Estimator, class Number, class Mask>
   static bool penalties(const shape_rewards_inputs<Number>& in, const Mask& mask, double factor, double clip,
-                        double* __restrict out) {
+                        double* out) {
     const Number *const policy = in.log_probs.data(), *const reference = in.reference_log_probs.data();
-    const double limit = clip > 0 ? clip : std::numeric_limits<double>::infinity();
-    std::uint64_t broken = 0;  // bits of sums: compilers do not reorder additions, but they vectorise this
-    for (std::size_t t = 0; t < mask.size(); ++t) {
+    bool finite = true;
+    const auto real_tokens = [&](std::size_t begin, std::size_t end) {
+      const auto all = [&](const auto& limited) {
+        return real_penalties<Estimator>(policy + begin, reference + begin, end - begin, factor, limited, out + begin);
+      };
+      finite &= clip > 0 ? all([clip](double kl) { return array_traits<double>::clamp(kl, -clip, clip); })
+                         : all([](double kl) { return kl; });
+    };
+    constexpr std::size_t block = 128;
+    for (std::size_t begin = 0; begin < mask.size(); begin += block) {
+      const std::size_t end = std::min(begin + block, mask.size());
+      std::size_t real = 0;
+      for (std::size_t t = begin; t < end; ++t) real += mask[t] != 0;
+      if (real == end - begin) {
+        real_tokens(begin, end);
+        continue;
+      }
+      std::fill(out + begin, out + end, 0.0);
+      for (std::size_t t = begin; real > 0 && t < end; ++t) {
+        if (mask[t] != 0) real_tokens(t, t + 1);
+      }
+    }
+    return finite;
+  }
+
+  template <kl_estimator Estimator, class Number>
+  static bool real_penalties(const Number* policy, const Number* reference, std::size_t size, double factor,
+                             const auto& limited, double* __restrict out) {
+    std::uint64_t broken = 0;  // bits of differences: compilers do not reorder additions, but they vectorise this
+    for (std::size_t t = 0; t < size; ++t) {
       const double difference = static_cast<double>(policy[t]) - static_cast<double>(reference[t]);
-      const double kl = detail::kl_of(mask[t] != 0 ? difference : 0.0, Estimator);
-      const double limited = array_traits<double>::clamp(kl, -limit, limit);
-      broken |= std::bit_cast<std::uint64_t>(limited - limited);
-      out[t] = 0.0 - factor * limited;
+      const double kl = limited(detail::kl_of(difference, Estimator));
+      broken |= std::bit_cast<std::uint64_t>(kl - kl);
+      out[t] = 0.0 - factor * kl;
     }
     return broken == 0;
   }
@@ -10005,7 +10019,7 @@ struct importance_weights_fn {
     return std::exp(coho::clamp(log_ratio, -detail::log_ratio_limit, detail::log_ratio_limit));
   }
 
-  // Finds the token whose ratio makes its sequence's sum infinite or NaN.
+  // Names the token whose ratio is infinite or NaN.
   template <class Mask, class LogRatio>
   static void refuse(std::size_t begin, std::size_t end, const Mask& mask, const LogRatio& log_ratio) {
     for (std::size_t t = begin; t < end; ++t) {
@@ -10071,33 +10085,40 @@ struct importance_weights_fn {
     const auto log_ratio = [&](std::size_t t) {
       return static_cast<double>(policy[t]) - static_cast<double>(sampler[t]);
     };
+    const bool by_sequence = !own_ratios || options.sequence_low > 0 || std::isfinite(options.sequence_high);
     sums out;
     for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
       const std::size_t begin = offsets[i], end = offsets[i + 1];
-      double total = 0, length = 0;
-      for (std::size_t t = begin; t < end; ++t) {
-        if (mask[t] == 0) continue;
-        total += log_ratio(t);
-        length += 1;
+      double shared = 1;
+      bool kept = true;
+      if (by_sequence) {
+        double total = 0, length = 0;
+        for (std::size_t t = begin; t < end; ++t) {
+          if (mask[t] == 0) continue;
+          total += log_ratio(t);
+          length += 1;
+        }
+        const double mean = ratio_of(total / std::max(length, 1.0));
+        kept = mean >= options.sequence_low && mean <= options.sequence_high;
+        shared = options.level == importance_level::sequence ? ratio_of(total) : mean;
       }
-      if (!std::isfinite(total)) refuse(begin, end, mask, log_ratio);
-      const double mean = ratio_of(total / std::max(length, 1.0));
-      const bool kept = mean >= options.sequence_low && mean <= options.sequence_high;
-      const double shared = options.level == importance_level::sequence ? ratio_of(total) : mean;
+      double broken = 0;  // NaN once a token's log-ratio is not finite
       for (std::size_t t = begin; t < end; ++t) {
         if (mask[t] == 0) {
           to[t] = Number(0);
           continue;
         }
-        const double ratio = own_ratios ? ratio_of(log_ratio(t)) : shared;
+        const double own = log_ratio(t), ratio = own_ratios ? ratio_of(own) : shared;
         const double bounded = truncated ? std::min(ratio, high) : (ratio >= low && ratio <= high ? ratio : 0.0);
         const double weight = kept ? bounded : 0.0;
+        broken += own - own;
         to[t] = static_cast<Number>(weight);
         out.weights += weight;
         out.squares += weight * weight;
         out.limited += static_cast<double>(weight != ratio);
         out.tokens += 1;
       }
+      if (broken != 0) refuse(begin, end, mask, log_ratio);
     }
     return out;
   }
