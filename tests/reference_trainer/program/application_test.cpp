@@ -91,6 +91,15 @@ application example(seen_options& seen) {
   return program;
 }
 
+// A run that gets a signal: the process is afterwards as it was before.
+auto run_signalled(application& program, const std::vector<std::string>& arguments) {
+  const auto result = run(program, arguments);
+  set_interrupted(false);
+  std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGTERM, SIG_DFL);
+  return result;
+}
+
 }  // namespace
 
 TEST_CASE("flags set config keys and stand above the recipe; --set stands above flags") {
@@ -205,10 +214,7 @@ TEST_CASE("SIGINT is seen at the next safe point and ends in 130") {
                  CHECK(context.interrupted());
                  context.stop_if_interrupted();
                }});
-  const auto result = run(program, {"loop"});
-  set_interrupted(false);
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+  const auto result = run_signalled(program, {"loop"});
   CHECK(result.code == static_cast<int>(exit_code::interrupted));
   CHECK_THAT(result.err, ContainsSubstring("--resume"));
 }
@@ -230,9 +236,6 @@ TEST_CASE("a stop that another rank asked for is not this one's first signal") {
                  CHECK(context.interrupted());
                  context.stop_if_interrupted();
                }});
-  const auto result = run(program, {"loop"});
-  set_interrupted(false);
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+  const auto result = run_signalled(program, {"loop"});
   CHECK(result.code == static_cast<int>(exit_code::interrupted));
 }
