@@ -211,7 +211,7 @@ struct whiten_fn {
   }
 
  private:
-  // (x − mean)/(deviation + ε), over the elements whose mask is not 0; the others as `scope` says.
+  // (x − mean)/(deviation + ε) of the elements whose mask is not 0, and 0 for the others.
   template <class Number, class X, class Mask, class Communicator>
   static detail::array_of<Number> whitened(const X& x, const Mask& mask, const whiten_options& options,
                                            Communicator& ranks) {
