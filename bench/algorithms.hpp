@@ -1,12 +1,7 @@
 #pragma once
 
-#include <benchmark/benchmark.h>
-
-#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
-#include <coho/reduce.hpp>
-#include <coho/rng.hpp>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -14,6 +9,12 @@
 #include <tuple>
 #include <utility>
 #include <vector>
+
+#include <Eigen/Core>
+#include <benchmark/benchmark.h>
+
+#include <coho/reduce.hpp>
+#include <coho/rng.hpp>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif

@@ -1,18 +1,19 @@
 // GAE and whitening on arrays of four times the last-level cache, against the machine's memory bandwidth: the floor is
 // the time for the bytes that must be moved. Whitening must read its numbers twice: the second pass needs the mean of
 // the whole first pass.
-#include <ATen/Parallel.h>
-#include <benchmark/benchmark.h>
-
-#include <Eigen/Core>
 #include <algorithm>
-#include <coho/advantage/gae.hpp>
-#include <coho/advantage/whiten.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <fstream>
 #include <string>
 #include <vector>
+
+#include <ATen/Parallel.h>
+#include <Eigen/Core>
+#include <benchmark/benchmark.h>
+
+#include <coho/advantage/gae.hpp>
+#include <coho/advantage/whiten.hpp>
 
 #include "machine_limits.hpp"
 #ifdef __GLIBC__

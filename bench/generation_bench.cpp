@@ -2,15 +2,16 @@
 // with the shape of stories15M. The floor of a step is the time to read its weights at triad bandwidth over as many
 // bytes, or to compute its products at the speed of a large matrix product, whichever is longer; attention and sampling
 // are not counted.
-#include <benchmark/benchmark.h>
-
 #include <algorithm>
-#include <coho/rng.hpp>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
+
+#include <benchmark/benchmark.h>
+
+#include <coho/rng.hpp>
 
 #include "files/data_files.hpp"
 #include "generation/engine.hpp"

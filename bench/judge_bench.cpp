@@ -1,13 +1,14 @@
 // Judging pairs under the eleven shipped principles in both orders, with the shipped template, which names the
 // principle after the outputs: with the common prefix of a pair's prompts computed once, and with every prompt computed
 // completely. The model is a random LLaMA with the shape of stories15M, the tokenizer is the demo's.
+#include <memory>
+#include <string>
+#include <vector>
+
 #include <benchmark/benchmark.h>
 
 #include <coho/principle/judging.hpp>
 #include <coho/rng.hpp>
-#include <memory>
-#include <string>
-#include <vector>
 
 #include "files/data_files.hpp"
 #include "models/model_files.hpp"

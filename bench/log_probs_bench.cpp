@@ -1,14 +1,15 @@
 // fused_log_probs against log_softmax and gather on the same hidden states, 32,000 words, fp32: 2,048 tokens with
 // hidden size 512, and 4,096 with hidden size 288. The head is frozen, as with adapters; backward computes the gradient
 // of the hidden states.
+#include <cstdint>
+#include <fstream>
+#include <string>
+
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <benchmark/benchmark.h>
 
 #include <coho/torch/fused_log_probs.hpp>
-#include <cstdint>
-#include <fstream>
-#include <string>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif

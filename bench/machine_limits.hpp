@@ -1,15 +1,15 @@
 #pragma once
 
-#include <ATen/ATen.h>
-#include <ATen/Parallel.h>
-
-#include <Eigen/Core>
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <limits>
 #include <map>
 #include <vector>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <Eigen/Core>
 
 /// The limits of the machine, measured with the threads of libtorch: yardsticks for benchmarks.
 namespace coho::bench {

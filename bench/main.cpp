@@ -7,14 +7,14 @@
 //   a counter peak_MB in both    the same for memory
 //   a counter phase_NAME         seconds of a part of the iteration, against the whole
 // The table is appended to the file that COHO_BENCH_TABLE names, otherwise printed.
-#include <benchmark/benchmark.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <vector>
+
+#include <benchmark/benchmark.h>
 
 namespace {
 

@@ -1,10 +1,10 @@
 // NF4 on a weight [4096, 4096]: quantisation, dequantisation against libtorch's operators and against the write
 // bandwidth of memory, and the product with one row and with eight against libtorch's on the fp32 weight. GB/s count
 // the bytes read and written.
+#include <cstdint>
+
 #include <ATen/ATen.h>
 #include <benchmark/benchmark.h>
-
-#include <cstdint>
 
 #include "quant/nf4.hpp"
 

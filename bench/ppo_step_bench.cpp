@@ -1,22 +1,23 @@
 // One PPO step as in the demo (recipes/demo.toml: 64 rollouts of at most 48 tokens, two epochs, full fine-tuning, one
 // thread), on its base model and with a reward model whose head is fresh, by phase.
-#include <ATen/Parallel.h>
-#include <benchmark/benchmark.h>
-
 #include <chrono>
-#include <coho/train/ppo.hpp>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "program/application.hpp"
+#include <ATen/Parallel.h>
+#include <benchmark/benchmark.h>
+
+#include <coho/train/ppo.hpp>
+
 #include "demo/principles.hpp"
 #include "demo/world.hpp"
 #include "files/data_files.hpp"
 #include "models/model_files.hpp"
 #include "models/prompter.hpp"
 #include "models/reward_model_role.hpp"
+#include "program/application.hpp"
 #include "roles/policy_role.hpp"
 #include "roles/reward_role.hpp"
 #include "roles/value_role.hpp"

@@ -1,7 +1,8 @@
 #pragma once
 
-#include <coho/rng.hpp>
 #include <memory>
+
+#include <coho/rng.hpp>
 
 #include "llama/adapter_bank.hpp"
 

@@ -1,5 +1,8 @@
 // Losses on tensors, forward and backward, against the composite libtorch operations that Python trainers use: 524,288
 // tokens or pairs, fp32, with libtorch's threads.
+#include <cstdint>
+#include <string>
+
 #include <ATen/ATen.h>
 #include <benchmark/benchmark.h>
 
@@ -11,8 +14,6 @@
 #include <coho/loss/value_clip.hpp>
 #include <coho/reduce.hpp>
 #include <coho/torch/ops.hpp>
-#include <cstdint>
-#include <string>
 
 namespace coho::bench {
 namespace {

@@ -1,21 +1,23 @@
 // A complete trainer that uses only Eigen: no framework, no autograd, no driver. The loop and the models are yours;
 // coho provides the pieces of PPO in between, each of which takes and returns plain arrays.
-#include <Eigen/Core>
 #include <array>
 #include <cmath>
+#include <cstdio>
+#include <span>
+#include <vector>
+
+#include <Eigen/Core>
+
 #include <coho/advantage/gae.hpp>
 #include <coho/advantage/whiten.hpp>
 #include <coho/eigen/as_array.hpp>
 #include <coho/loss/ppo_clip.hpp>
 #include <coho/loss/value_clip.hpp>
+#include <coho/optimization/gradient_clipping.hpp>
 #include <coho/packed.hpp>
 #include <coho/reward/shaping.hpp>
 #include <coho/rng.hpp>
 #include <coho/rollout/token_sampling.hpp>
-#include <coho/optimization/gradient_clipping.hpp>
-#include <cstdio>
-#include <span>
-#include <vector>
 
 constexpr int vocabulary = 5, longest = 6;  // token 0 ends a response
 

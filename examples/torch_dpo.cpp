@@ -1,14 +1,15 @@
 // DPO of a libtorch module with the library's driver. The module does not depend on coho: forward takes tokens [B, T]
 // and returns the logits of the token after each position.
+#include <cstdint>
+#include <cstdio>
+#include <vector>
+
 #include <torch/torch.h>
 
 #include <coho/loss/dpo.hpp>
 #include <coho/torch/module_optimizer.hpp>
 #include <coho/torch/module_policy.hpp>
 #include <coho/train/direct_preference.hpp>
-#include <cstdint>
-#include <cstdio>
-#include <vector>
 
 constexpr std::int64_t vocabulary = 5;
 

@@ -1,5 +1,9 @@
 // PPO of a libtorch module against a reward model that is also a libtorch module, with the library's drivers. The
 // modules do not depend on coho: forward takes tokens [B, T] and returns logits, values or scores of each position.
+#include <cstdint>
+#include <cstdio>
+#include <vector>
+
 #include <torch/torch.h>
 
 #include <coho/torch/module_optimizer.hpp>
@@ -8,9 +12,6 @@
 #include <coho/torch/module_value.hpp>
 #include <coho/train/ppo.hpp>
 #include <coho/train/reward_model.hpp>
-#include <cstdint>
-#include <cstdio>
-#include <vector>
 
 constexpr std::int64_t vocabulary = 5;
 

@@ -1,6 +1,9 @@
 // A custom trainer over a custom libtorch module. coho's losses take tensors as they take arrays: the result is a 0-d
 // tensor that autograd differentiates, so a loss is one line of an ordinary libtorch loop. First preferences (DPO),
 // then rewards (GRPO), on the same small model.
+#include <cstdio>
+#include <vector>
+
 #include <torch/torch.h>
 
 #include <coho/advantage/group_relative.hpp>
@@ -10,8 +13,6 @@
 #include <coho/rng.hpp>
 #include <coho/rollout/token_sampling.hpp>
 #include <coho/torch/ops.hpp>
-#include <cstdio>
-#include <vector>
 
 constexpr std::int64_t vocabulary = 5, length = 6;
 

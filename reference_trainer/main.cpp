@@ -1,11 +1,11 @@
 #include <coho/error.hpp>
 #include <coho/version.hpp>
 
-#include "program/application.hpp"
 #include "commands/commands.hpp"
 #include "commands/validate.hpp"
 #include "demo/demo.hpp"
 #include "files/data_files.hpp"
+#include "program/application.hpp"
 
 int main(int argc, char** argv) {
   using namespace coho::trainer;

@@ -1,10 +1,10 @@
-#include <coho/array_view.hpp>
-
 #include <list>
 #include <span>
 #include <vector>
 
 #include <Eigen/Core>
+
+#include <coho/array_view.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

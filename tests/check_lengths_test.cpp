@@ -1,7 +1,7 @@
-#include <coho/check_lengths.hpp>
-
 #include <cstddef>
 #include <vector>
+
+#include <coho/check_lengths.hpp>
 
 #include "support/catch.hpp"
 

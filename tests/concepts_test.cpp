@@ -1,10 +1,10 @@
-#include <coho/concepts.hpp>
-
 #include <array>
 #include <utility>
 #include <vector>
 
 #include <Eigen/Core>
+
+#include <coho/concepts.hpp>
 
 #include "support/archetypes.hpp"
 #include "support/catch.hpp"

@@ -1,6 +1,6 @@
-#include <coho/error.hpp>
-
 #include <string>
+
+#include <coho/error.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,9 +1,10 @@
-#include <coho/eigen/as_array.hpp>
-#include <coho/math.hpp>
 #include <limits>
 #include <string>
 #include <type_traits>
 #include <vector>
+
+#include <coho/eigen/as_array.hpp>
+#include <coho/math.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

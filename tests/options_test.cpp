@@ -1,5 +1,3 @@
-#include <coho/options.hpp>
-
 #include <array>
 #include <cmath>
 #include <cstddef>
@@ -9,6 +7,7 @@
 #include <vector>
 
 #include <coho/loss/ppo_clip.hpp>
+#include <coho/options.hpp>
 
 #include "support/catch.hpp"
 

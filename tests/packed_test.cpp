@@ -1,6 +1,6 @@
-#include <coho/packed.hpp>
-
 #include <vector>
+
+#include <coho/packed.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,5 +1,6 @@
-#include <coho/reduce.hpp>
 #include <vector>
+
+#include <coho/reduce.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

@@ -1,5 +1,3 @@
-#include <coho/rng.hpp>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -8,6 +6,8 @@
 #include <random>
 #include <set>
 #include <vector>
+
+#include <coho/rng.hpp>
 
 #include "support/catch.hpp"
 #include "support/chi_square.hpp"

@@ -1,9 +1,9 @@
-#include <coho/version.hpp>
-
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
+
+#include <coho/version.hpp>
 
 #include "support/catch.hpp"
 

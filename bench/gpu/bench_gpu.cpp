@@ -1,9 +1,5 @@
 // Measures the quantities of the GPU targets (docs/performance.md) and writes them as JSON: bench/gpu/run builds and
 // runs this and makes the table. `--device cpu --small` tries the program on any machine.
-#include <ATen/Context.h>
-#include <c10/core/DeviceGuard.h>
-
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <exception>
@@ -11,6 +7,9 @@
 #include <string>
 #include <vector>
 
+#include <ATen/Context.h>
+#include <CLI/CLI.hpp>
+#include <c10/core/DeviceGuard.h>
 #include <torch/version.h>
 
 #include "files/json_file.hpp"

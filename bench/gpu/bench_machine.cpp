@@ -1,9 +1,9 @@
 #include "bench_machine.hpp"
 
+#include <fstream>
+
 #include <torch/cuda.h>
 #include <torch/version.h>
-
-#include <fstream>
 
 #include "observe/resources.hpp"
 

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <vector>
+
+#include <ATen/ATen.h>
 
 namespace coho::bench {
 

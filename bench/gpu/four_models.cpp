@@ -1,10 +1,10 @@
 #include "four_models.hpp"
 
-#include <ATen/core/grad_mode.h>
-
 #include <span>
 #include <utility>
 #include <vector>
+
+#include <ATen/core/grad_mode.h>
 
 #include <coho/rng.hpp>
 

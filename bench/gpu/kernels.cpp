@@ -1,9 +1,9 @@
 // The time of single kernels (NF4 and log-probabilities) and the device limits that they are compared with.
-#include <ATen/core/grad_mode.h>
-
 #include <algorithm>
 #include <utility>
 #include <vector>
+
+#include <ATen/core/grad_mode.h>
 
 #include <coho/torch/fused_log_probs.hpp>
 

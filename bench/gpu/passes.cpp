@@ -1,17 +1,17 @@
 // The time of a few layers: decoding one sequence, a forward of a micro-batch, a forward with its backward.
-#include <ATen/core/grad_mode.h>
-
 #include <algorithm>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include <ATen/core/grad_mode.h>
+
 #include <coho/rng.hpp>
 
-#include "llama/adapter_bank.hpp"
-#include "generation/engine.hpp"
-#include "plan/time_plan.hpp"
 #include "decoder/packed_batch.hpp"
+#include "generation/engine.hpp"
+#include "llama/adapter_bank.hpp"
+#include "plan/time_plan.hpp"
 #include "sections.hpp"
 
 namespace coho::bench {

@@ -1,8 +1,8 @@
 #include "shapes.hpp"
 
-#include <ATen/Parallel.h>
-
 #include <vector>
+
+#include <ATen/Parallel.h>
 
 #include "files/data_files.hpp"
 

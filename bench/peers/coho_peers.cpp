@@ -2,20 +2,8 @@
 // same results as TRL, writes them there, and prints a line "name seconds" with the fastest run of each.
 //
 //     coho_peers FOLDER [threads]
-#include <ATen/ATen.h>
-#include <ATen/Parallel.h>
-#include <ATen/core/grad_mode.h>
-
-#include <Eigen/Core>
 #include <algorithm>
 #include <chrono>
-#include <coho/advantage/gae.hpp>
-#include <coho/advantage/whiten.hpp>
-#include <coho/loss/dpo.hpp>
-#include <coho/loss/ppo_clip.hpp>
-#include <coho/loss/value_clip.hpp>
-#include <coho/reduce.hpp>
-#include <coho/torch/fused_log_probs.hpp>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
@@ -23,6 +11,19 @@
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <Eigen/Core>
+
+#include <coho/advantage/gae.hpp>
+#include <coho/advantage/whiten.hpp>
+#include <coho/loss/dpo.hpp>
+#include <coho/loss/ppo_clip.hpp>
+#include <coho/loss/value_clip.hpp>
+#include <coho/reduce.hpp>
+#include <coho/torch/fused_log_probs.hpp>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif

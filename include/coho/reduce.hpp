@@ -1,17 +1,18 @@
 #pragma once
 
-#include <array>
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <type_traits>
+
 #include <coho/check_lengths.hpp>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/math.hpp>
 #include <coho/options.hpp>
-#include <cstddef>
-#include <span>
-#include <string>
-#include <type_traits>
 
 namespace coho::inline v0_1 {
 

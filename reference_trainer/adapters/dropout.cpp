@@ -1,11 +1,11 @@
 #include "adapters/dropout.hpp"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <array>
 #include <cstdint>
 #include <utility>
+
+#include <ATen/Parallel.h>
 
 #include <coho/error.hpp>
 

@@ -1,9 +1,9 @@
 #include "adapters/projection.hpp"
 
+#include <memory>
+
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
-
-#include <memory>
 
 #include <coho/error.hpp>
 

@@ -2,10 +2,12 @@
 
 #include <array>
 #include <cmath>
-#include <coho/error.hpp>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "files/json_file.hpp"
 

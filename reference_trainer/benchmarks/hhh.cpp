@@ -1,11 +1,13 @@
 #include "benchmarks/hhh.hpp"
 
 #include <algorithm>
-#include <coho/error.hpp>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "files/json_file.hpp"
 #include "jsonl/jsonl.hpp"

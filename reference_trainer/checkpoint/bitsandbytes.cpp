@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <coho/error.hpp>
 #include <cstddef>
-#include <nlohmann/json.hpp>
 #include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "checkpoint/tensor_io.hpp"
 #include "files/json_text.hpp"

@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
+
+#include <nlohmann/json.hpp>
 
 #include "checkpoint/bitsandbytes.hpp"
 #include "checkpoint/companion_files.hpp"

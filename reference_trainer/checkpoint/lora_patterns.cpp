@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <coho/error.hpp>
 #include <regex>
 #include <set>
 #include <utility>
 #include <vector>
+
+#include <coho/error.hpp>
 
 namespace coho::trainer {
 namespace {

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
+
+#include <ATen/ATen.h>
 
 #include "checkpoint/safetensors.hpp"
 

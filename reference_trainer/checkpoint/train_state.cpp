@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <coho/error.hpp>
 #include <string>
 #include <system_error>
 #include <utility>
+
+#include <coho/error.hpp>
 
 #include "files/atomic_file.hpp"
 #include "files/json_file.hpp"

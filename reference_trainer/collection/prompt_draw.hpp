@@ -1,12 +1,13 @@
 #pragma once
 
-#include <coho/rng.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <coho/rng.hpp>
 
 #include "files/spool_file.hpp"
 

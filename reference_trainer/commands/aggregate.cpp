@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <optional>
 
+#include <nlohmann/json.hpp>
+
 #include <coho/error.hpp>
 #include <coho/principle/aggregation.hpp>
-
-#include <nlohmann/json.hpp>
 
 #include "commands/commands.hpp"
 #include "config/read_options.hpp"

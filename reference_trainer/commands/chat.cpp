@@ -1,23 +1,24 @@
 #include "commands/chat.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <unistd.h>
 #include <utility>
+
+#include <nlohmann/json.hpp>
 
 #include <coho/error.hpp>
 
 #include "commands/chat_input.hpp"
 #include "commands/commands.hpp"
-#include "program/subcommand.hpp"
 #include "files/atomic_file.hpp"
+#include "files/notices.hpp"
 #include "generation/engine.hpp"
 #include "models/model_files.hpp"
+#include "program/subcommand.hpp"
 #include "run/interruption.hpp"
 #include "run/stage.hpp"
 #include "settings/generation_settings.hpp"
@@ -173,9 +174,9 @@ class session {
       messages_.pop_back();
       return;
     }
-    if (messages_.size() < before && !std::exchange(said_, true))
-      context_.log("note: the conversation has outgrown the model's " + std::to_string(positions_) +
-                   " tokens; from here on its oldest questions and answers are left out");
+    if (messages_.size() < before)
+      notices::setting().say("note: the conversation has outgrown the model's " + std::to_string(positions_) +
+                             " tokens; from here on its oldest questions and answers are left out");
     rng streams[] = {rng(context_.seed).split(turn_++)};
     text_stream shown(sampling_.stop, true);
     std::vector<token> response;
@@ -211,7 +212,6 @@ class session {
   std::optional<generation_engine> engine_;
   std::vector<chat_message> messages_;
   std::size_t turn_ = 0;
-  bool said_ = false;
 };
 
 class chat_stage : public stage {

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "program/subcommand.hpp"
 #include "config/config.hpp"
+#include "program/subcommand.hpp"
 #include "run/stage_context.hpp"
 
 namespace coho::trainer {

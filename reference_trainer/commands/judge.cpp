@@ -3,8 +3,9 @@
 #include <utility>
 #include <vector>
 
-#include <coho/error.hpp>
 #include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 #include <coho/principle/judging.hpp>
 
 #include "commands/commands.hpp"

@@ -6,8 +6,9 @@
 #include <unordered_set>
 #include <utility>
 
-#include <coho/error.hpp>
 #include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "collection/hash_set.hpp"
 #include "collection/inference_question.hpp"

@@ -5,8 +5,9 @@
 #include <utility>
 #include <vector>
 
-#include <coho/error.hpp>
 #include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 #include <coho/train/reward_model.hpp>
 
 #include "commands/commands.hpp"

@@ -3,9 +3,10 @@
 #include <utility>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include <coho/error.hpp>
 #include <coho/reward/empty_response.hpp>
-#include <nlohmann/json.hpp>
 
 #include "commands/commands.hpp"
 #include "models/model_files.hpp"

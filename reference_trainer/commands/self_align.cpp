@@ -1,5 +1,3 @@
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -10,8 +8,10 @@
 #include <utility>
 #include <vector>
 
-#include <coho/error.hpp>
+#include <ATen/Parallel.h>
 #include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "commands/commands.hpp"
 #include "files/atomic_file.hpp"

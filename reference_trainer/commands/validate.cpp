@@ -6,9 +6,9 @@
 
 #include <coho/error.hpp>
 
-#include "program/subcommand.hpp"
 #include "datasets/sft_data.hpp"
 #include "files/data_files.hpp"
+#include "program/subcommand.hpp"
 #include "run/report_error.hpp"
 #include "run/stage.hpp"
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <coho/error.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -12,6 +11,8 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <coho/error.hpp>
 
 namespace coho::trainer {
 

@@ -1,16 +1,15 @@
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
 #include <filesystem>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <vector>
-
-#include <algorithm>
-#include <array>
-#include <cstddef>
-#include <initializer_list>
 
 #include <coho/options.hpp>
 

@@ -2,10 +2,10 @@
 
 // For options.cpp only: the TOML library is slow to compile.
 
-#include <toml++/toml.h>
-
 #include <filesystem>
 #include <string_view>
+
+#include <toml++/toml.h>
 
 namespace coho::trainer {
 

@@ -3,8 +3,6 @@
 // Conversions between TOML nodes and C++ values. For the readers of recipes only: the TOML library is slow to
 // compile, and its types are kept out of what stages include.
 
-#include <toml++/toml.h>
-
 #include <algorithm>
 #include <cctype>
 #include <charconv>
@@ -20,6 +18,8 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+#include <toml++/toml.h>
 
 namespace coho::trainer {
 

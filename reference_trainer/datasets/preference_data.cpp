@@ -4,11 +4,12 @@
 #include <numeric>
 #include <utility>
 
+#include <nlohmann/json.hpp>
+
 #include <coho/error.hpp>
 #include <coho/principle/negation.hpp>
 #include <coho/reward/empty_response.hpp>
 #include <coho/rng.hpp>
-#include <nlohmann/json.hpp>
 
 #include "files/atomic_file.hpp"
 #include "files/data_files.hpp"

@@ -1,11 +1,11 @@
 #include "decoder/attention.hpp"
 
-#include <torch/version.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
+
+#include <torch/version.h>
 
 namespace coho::trainer {
 namespace {

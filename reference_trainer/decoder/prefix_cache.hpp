@@ -1,10 +1,10 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <optional>
 #include <utility>
+
+#include <ATen/ATen.h>
 
 #include "decoder/kv_cache.hpp"
 

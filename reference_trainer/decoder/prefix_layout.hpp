@@ -1,10 +1,10 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <span>
 #include <vector>
+
+#include <ATen/ATen.h>
 
 namespace coho::trainer {
 

@@ -1,11 +1,11 @@
 #include "decoder/recompute.hpp"
 
+#include <utility>
+
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <coho/error.hpp>
-
-#include <utility>
 
 namespace coho::trainer {
 namespace {

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <functional>
+
+#include <ATen/ATen.h>
 
 namespace coho::trainer {
 

@@ -1,8 +1,8 @@
 #include "decoder/weights.hpp"
 
-#include <ATen/Parallel.h>
-
 #include <cmath>
+
+#include <ATen/Parallel.h>
 
 #include <coho/error.hpp>
 

@@ -1,16 +1,15 @@
 #include "demo/demo.hpp"
 
-#include <ATen/Parallel.h>
-
 #include <array>
 #include <atomic>
 #include <exception>
 #include <mutex>
 #include <thread>
 
-#include <coho/error.hpp>
-
+#include <ATen/Parallel.h>
 #include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "commands/commands.hpp"
 #include "demo/base_training.hpp"
@@ -22,9 +21,9 @@
 #include "files/data_files.hpp"
 #include "files/json_file.hpp"
 #include "observe/resources.hpp"
+#include "rollouts/symbolic_rewards.hpp"
 #include "run/report_error.hpp"
 #include "run/stage.hpp"
-#include "rollouts/symbolic_rewards.hpp"
 #include "settings/ppo_settings.hpp"
 
 namespace coho::trainer {
@@ -268,8 +267,10 @@ class chain {
     figures_.set("judge.accuracy", judge_accuracy(judged));
     config settings = options_.clone();
     settings.set("reward_prompt.template=" + quoted(shipped("demo/prompts/reward.txt")));
-    accuracy_ = measure_reward_model(model, work_ / "reward", settings, judged, work_ / "sets_of_two.jsonl",
-                                     work_ / "sets_of_three.jsonl", context_.seed);
+    accuracy_ = measure_reward_model(
+        model, work_ / "reward", settings,
+        {.pairs = judged, .sets_of_two = work_ / "sets_of_two.jsonl", .sets_of_three = work_ / "sets_of_three.jsonl"},
+        context_.seed);
     accuracy_.write(figures_);
 
     const auto add = [&](const std::string& name, const std::string& title, const std::string& samples) -> demo_run& {

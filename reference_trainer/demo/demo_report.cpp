@@ -1,8 +1,8 @@
 #include "demo/demo_report.hpp"
 
-#include <coho/error.hpp>
-
 #include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "demo/language.hpp"
 #include "demo/principles.hpp"
@@ -117,9 +117,10 @@ report::section reward_section(const reward_accuracy& accuracy) {
   by_principle.value_max = 1;
   by_principle.references = {{0.5, "chance"}};
   reward.parts.emplace_back(by_principle);
-  bar_chart whole{.title = "Accuracy by what is asked",
-                  .note = "Sets of principles against their aggregated labels, a tenth of which was flipped on purpose.",
-                  .value_label = "accuracy"};
+  bar_chart whole{
+      .title = "Accuracy by what is asked",
+      .note = "Sets of principles against their aggregated labels, a tenth of which was flipped on purpose.",
+      .value_label = "accuracy"};
   whole.categories = {"positive", "negated", "unseen wording", "unseen, negated", "sets of two", "sets of three"};
   whole.bars = {{"accuracy",
                  {accuracy.positive, accuracy.negated, accuracy.unseen_positive, accuracy.unseen_negated,

@@ -1,11 +1,11 @@
-#include "distributed/transport.hpp"
-
 #include <coho/error.hpp>
 
-#ifdef COHO_HAVE_MPI
-#include <mpi.h>
+#include "distributed/transport.hpp"
 
+#ifdef COHO_HAVE_MPI
 #include <cstdlib>
+
+#include <mpi.h>
 #endif
 
 namespace coho::trainer {

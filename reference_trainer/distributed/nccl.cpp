@@ -3,13 +3,13 @@
 #include <coho/error.hpp>
 
 #ifdef COHO_HAVE_NCCL
+#include <algorithm>
+#include <cstring>
+
 #include <ATen/ATen.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 #include <nccl.h>
-
-#include <algorithm>
-#include <cstring>
 #endif
 
 namespace coho::trainer {

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstddef>
 #include <memory>
 #include <string>
+
+#include <ATen/core/Tensor.h>
 
 namespace coho::trainer {
 

@@ -1,12 +1,11 @@
 #include "distributed/transport.hpp"
 
-#include <sched.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <sched.h>
 #include <thread>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 

@@ -1,6 +1,7 @@
 #include "evaluation/choice_scores.hpp"
 
 #include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include <coho/error.hpp>

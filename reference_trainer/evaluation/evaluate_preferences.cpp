@@ -1,9 +1,10 @@
 #include "evaluation/evaluate_preferences.hpp"
 
 #include <iostream>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
+
+#include <nlohmann/json.hpp>
 
 #include <coho/error.hpp>
 

@@ -7,8 +7,9 @@
 #include <utility>
 #include <vector>
 
-#include <coho/advantage/whiten.hpp>
 #include <nlohmann/json_fwd.hpp>
+
+#include <coho/advantage/whiten.hpp>
 
 #include "datasets/preference_data.hpp"
 #include "observe/table.hpp"

@@ -1,6 +1,7 @@
 #include "evaluation/reward_statistics.hpp"
 
 #include <cmath>
+
 #include <nlohmann/json.hpp>
 
 #include <coho/error.hpp>

@@ -1,15 +1,15 @@
 #include "files/atomic_file.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <coho/error.hpp>
 #include <cstring>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <utility>
+
+#include <coho/error.hpp>
 
 namespace coho::trainer {
 namespace {

@@ -1,8 +1,10 @@
 #include "files/json_file.hpp"
 
-#include <coho/error.hpp>
-#include <nlohmann/json.hpp>
 #include <string>
+
+#include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "files/atomic_file.hpp"
 #include "files/file_kind.hpp"

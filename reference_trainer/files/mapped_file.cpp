@@ -1,15 +1,15 @@
 #include "files/mapped_file.hpp"
 
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
 #include <fcntl.h>
+#include <string>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstdint>
 #include <coho/error.hpp>
-#include <cstring>
-#include <string>
 
 namespace coho::trainer {
 

@@ -1,12 +1,12 @@
 #include "files/spool_file.hpp"
 
+#include <cerrno>
+#include <cstring>
 #include <fcntl.h>
+#include <limits>
 #include <unistd.h>
 
-#include <cerrno>
 #include <coho/error.hpp>
-#include <cstring>
-#include <limits>
 
 namespace coho::trainer {
 

@@ -1,15 +1,16 @@
 #include "jsonl/jsonl.hpp"
 
+#include <cerrno>
+#include <cstring>
 #include <fcntl.h>
 #include <unistd.h>
-#include <zlib.h>
-
-#include <cerrno>
-#include <coho/error.hpp>
-#include <cstring>
-#include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
+
+#include <nlohmann/json.hpp>
+#include <zlib.h>
+
+#include <coho/error.hpp>
 
 #include "files/atomic_file.hpp"
 #include "files/file_kind.hpp"

@@ -1,9 +1,9 @@
 #include "llama/adapter_bank.hpp"
 
-#include <ATen/core/grad_mode.h>
-
 #include <set>
 #include <utility>
+
+#include <ATen/core/grad_mode.h>
 
 #include <coho/error.hpp>
 

@@ -1,10 +1,10 @@
 #include "models/model_files.hpp"
 
-#include <c10/core/impl/VirtualGuardImpl.h>
-#include <ATen/detail/CUDAHooksInterface.h>
-
 #include <algorithm>
 #include <map>
+
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <coho/error.hpp>
 

@@ -2,9 +2,11 @@
 
 #include <cerrno>
 #include <cmath>
-#include <coho/error.hpp>
 #include <cstring>
+
 #include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "files/atomic_file.hpp"
 #include "files/json_text.hpp"

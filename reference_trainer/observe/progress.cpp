@@ -1,12 +1,11 @@
 #include "observe/progress.hpp"
 
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <ostream>
+#include <sys/ioctl.h>
+#include <unistd.h>
 #include <utility>
 
 #include "observe/table.hpp"

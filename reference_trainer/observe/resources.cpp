@@ -1,9 +1,8 @@
 #include "observe/resources.hpp"
 
+#include <fstream>
 #include <sys/resource.h>
 #include <unistd.h>
-
-#include <fstream>
 
 namespace coho::trainer {
 

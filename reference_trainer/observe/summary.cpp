@@ -1,8 +1,10 @@
 #include "observe/summary.hpp"
 
 #include <cmath>
-#include <coho/error.hpp>
+
 #include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "files/atomic_file.hpp"
 #include "files/json_file.hpp"

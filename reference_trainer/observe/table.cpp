@@ -1,14 +1,14 @@
 #include "observe/table.hpp"
 
-#include <locale.h>
-#include <wchar.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <coho/error.hpp>
 #include <cstdint>
 #include <cstdio>
+#include <locale.h>
+#include <wchar.h>
+
+#include <coho/error.hpp>
 
 #include "text/utf8.hpp"
 

@@ -1,7 +1,5 @@
 #include "observe/tensorboard.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -10,10 +8,12 @@
 #include <charconv>
 #include <chrono>
 #include <cmath>
-#include <coho/error.hpp>
 #include <cstring>
 #include <limits>
+#include <unistd.h>
 #include <vector>
+
+#include <coho/error.hpp>
 
 namespace coho::trainer {
 

@@ -1,11 +1,11 @@
 #include "optimization/adamw.hpp"
 
-#include <ATen/Parallel.h>
-#include <ATen/core/grad_mode.h>
-
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 
 #include <coho/error.hpp>
 #include <coho/rng.hpp>

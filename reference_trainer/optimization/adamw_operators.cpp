@@ -1,9 +1,9 @@
 #include "optimization/adamw_operators.hpp"
 
-#include <ATen/core/grad_mode.h>
-
 #include <algorithm>
 #include <vector>
+
+#include <ATen/core/grad_mode.h>
 
 namespace coho::trainer {
 namespace {

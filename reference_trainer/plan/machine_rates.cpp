@@ -1,12 +1,12 @@
 #include "plan/machine_rates.hpp"
 
-#include <ATen/core/grad_mode.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <limits>
+
+#include <ATen/core/grad_mode.h>
 
 #include <coho/error.hpp>
 

@@ -11,8 +11,8 @@
 #include <string_view>
 #include <vector>
 
-#include "program/subcommand.hpp"
 #include "config/config.hpp"
+#include "program/subcommand.hpp"
 
 namespace coho::trainer {
 

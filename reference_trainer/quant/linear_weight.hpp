@@ -1,10 +1,10 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <string>
 #include <utility>
+
+#include <ATen/ATen.h>
 
 #include "quant/nf4.hpp"
 

@@ -1,13 +1,14 @@
 #include "quant/nf4.hpp"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <cmath>
-#include <coho/error.hpp>
 #include <limits>
 #include <numeric>
 #include <string>
+
+#include <ATen/Parallel.h>
+
+#include <coho/error.hpp>
 
 #include "kernels/cpu/nf4_kernels.hpp"
 

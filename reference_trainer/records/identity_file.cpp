@@ -1,10 +1,12 @@
 #include "records/identity_file.hpp"
 
-#include <coho/error.hpp>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
 #include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "files/json_file.hpp"
 

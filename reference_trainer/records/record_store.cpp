@@ -1,15 +1,16 @@
 #include "records/record_store.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <cerrno>
-#include <coho/error.hpp>
 #include <cstdlib>
 #include <cstring>
-#include <nlohmann/json.hpp>
+#include <fcntl.h>
 #include <string_view>
+#include <unistd.h>
 #include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 namespace coho::trainer {
 

@@ -3,13 +3,15 @@
 // The project's own record forms, written and read. Other projects' forms are in foreign_records.cpp.
 
 #include <cmath>
-#include <coho/error.hpp>
-#include <nlohmann/json.hpp>
 #include <utility>
 
+#include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
+
 #include "jsonl/bad_records.hpp"
+#include "jsonl/dropped_parts.hpp"
 #include "jsonl/record_fields.hpp"
-#include "jsonl/record_losses.hpp"
 #include "records/conversation.hpp"
 #include "records/empty_texts.hpp"
 #include "records/foreign_records.hpp"
@@ -45,6 +47,7 @@ conversation talk_of(const prompt_record& record) {
   return out;
 }
 
+// A prompt in coho's own form: "instruction", and the optional fields next to it.
 prompt_record own_prompt(const record_fields& fields) {
   prompt_record record;
   record.instruction = fields.text("instruction");
@@ -78,7 +81,7 @@ void read_exchange(const json& value, const record_fields& fields, sft_record& r
     if (!has_conversation(fields)) {
       record.weight = weight;
     } else if (weight != 1) {
-      record_losses::of_run().add("a \"weight\" next to its messages, which is not used: replies have their own",
+      dropped_parts::of_run().add("a \"weight\" next to its messages, which is not used: replies have their own",
                                   fields.at());
     }
   }
@@ -242,7 +245,7 @@ bool from_json(const json& value, const jsonl_reader& at, sft_record& record) {
   read_exchange(value, fields, record);
   auto& prompt = record.prompt;
   if (record.response.empty() && !prompt.history.empty()) {
-    record_losses::of_run().add("an unanswered question at the end, which is not trained on", at);
+    dropped_parts::of_run().add("an unanswered question at the end, which is not trained on", at);
     auto& reply = prompt.history.back();
     record.response = std::move(reply.text);
     record.weight = reply.weight;

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 
-#include <coho/error.hpp>
 #include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "config/config.hpp"
 #include "files/data_files.hpp"

@@ -33,7 +33,8 @@ std::vector<self_align_exemplar> load_exemplars(const std::filesystem::path& pat
     };
     if (!entry.is_object()) fail("is not a JSON object");
     for (const auto& [key, ignored] : entry.items()) {
-      if (std::ranges::find(exemplar_members, key) == exemplar_members.end()) fail("has an unknown member \"" + key + "\"");
+      if (std::ranges::find(exemplar_members, key) == exemplar_members.end())
+        fail("has an unknown member \"" + key + "\"");
     }
     const auto text = [&](const char* key) {
       const auto found = entry.find(key);

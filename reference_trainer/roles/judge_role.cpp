@@ -1,9 +1,9 @@
 #include "roles/judge_role.hpp"
 
+#include <algorithm>
+
 #include <ATen/core/grad_mode.h>
 #include <c10/core/DeviceGuard.h>
-
-#include <algorithm>
 
 #include <coho/error.hpp>
 #include <coho/torch/fused_log_probs.hpp>

@@ -1,8 +1,8 @@
 #include "roles/reward_role.hpp"
 
-#include <ATen/core/grad_mode.h>
-
 #include <algorithm>
+
+#include <ATen/core/grad_mode.h>
 
 #include <coho/error.hpp>
 

@@ -9,7 +9,8 @@ namespace coho::trainer {
 at::Tensor value_role::evaluate(const token_batch& batch) {
   if (batch.responses.total() == 0) return at::empty({0}, at::kFloat);
   const response_batch packed(batch, bank_->device());
-  return bank_->scalar_output(role_, bank_->hidden(role_, packed.tokens, packed.layout).index_select(0, packed.predicting));
+  return bank_->scalar_output(role_,
+                              bank_->hidden(role_, packed.tokens, packed.layout).index_select(0, packed.predicting));
 }
 
 std::vector<double> value_role::values(const token_batch& batch) {

@@ -1,8 +1,9 @@
 #include "rollouts/ppo_roles.hpp"
 
+#include <string>
+
 #include <coho/error.hpp>
 #include <coho/rng.hpp>
-#include <string>
 
 namespace coho::trainer {
 namespace {

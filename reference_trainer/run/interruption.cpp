@@ -1,9 +1,8 @@
 #include "run/interruption.hpp"
 
+#include <atomic>
 #include <poll.h>
 #include <unistd.h>
-
-#include <atomic>
 
 #include "run/exit_codes.hpp"
 

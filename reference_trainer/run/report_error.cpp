@@ -2,10 +2,11 @@
 
 #include <filesystem>
 #include <new>
-#include <nlohmann/json.hpp>
 #include <ostream>
 #include <string_view>
 #include <system_error>
+
+#include <nlohmann/json.hpp>
 
 #include "config/config.hpp"
 #include "text/utf8.hpp"

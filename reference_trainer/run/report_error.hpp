@@ -1,9 +1,10 @@
 #pragma once
 
-#include <coho/error.hpp>
 #include <exception>
 #include <iosfwd>
 #include <string>
+
+#include <coho/error.hpp>
 
 #include "run/exit_codes.hpp"
 

@@ -1,12 +1,12 @@
 #include "run/training_run.hpp"
 
-#include <ATen/Parallel.h>
-#include <ATen/Context.h>
-#include <ATen/core/grad_mode.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
-
 #include <cmath>
 #include <utility>
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <coho/error.hpp>
 

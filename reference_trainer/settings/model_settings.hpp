@@ -10,8 +10,8 @@
 #include "architecture/config.hpp"
 #include "architecture/linear_kind.hpp"
 #include "architecture/storage_types.hpp"
-#include "decoder/recomputation.hpp"
 #include "config/config.hpp"
+#include "decoder/recomputation.hpp"
 
 namespace coho::trainer {
 

@@ -1,9 +1,9 @@
 #include "text/clean_text.hpp"
 
+#include <algorithm>
 #include <locale.h>
 #include <wctype.h>
 
-#include <algorithm>
 #include <coho/error.hpp>
 
 #include "text/utf8.hpp"
@@ -68,6 +68,11 @@ std::string_view trim_white_space(std::string_view text) noexcept {
     text.remove_prefix(bytes);
   }
   return without_trailing_space(text);
+}
+
+std::string_view trim_characters(std::string_view text, std::string_view characters) noexcept {
+  text.remove_prefix(std::min(text.find_first_not_of(characters), text.size()));
+  return text.substr(0, text.find_last_not_of(characters) + 1);
 }
 
 cleaned_text clean_text(std::string_view text) {

@@ -1,11 +1,11 @@
 #include "text/language.hpp"
 
-#include <cld2/public/compact_lang_det.h>
-#include <cld2/public/encodings.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <utility>
+
+#include <cld2/public/compact_lang_det.h>
+#include <cld2/public/encodings.h>
 
 namespace coho::trainer {
 

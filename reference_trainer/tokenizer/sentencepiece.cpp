@@ -1,9 +1,10 @@
 #include "tokenizer/sentencepiece.hpp"
 
 #include <algorithm>
+#include <utility>
+
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
-#include <utility>
 
 #include "files/atomic_file.hpp"
 #include "files/file_kind.hpp"

@@ -1,11 +1,11 @@
 #include "tokenizer/sentencepiece_library.hpp"
 
 #ifdef COHO_SENTENCEPIECE_MODULE
-#include <dlfcn.h>
-
 #include <array>
-#include <coho/error.hpp>
+#include <dlfcn.h>
 #include <filesystem>
+
+#include <coho/error.hpp>
 #endif
 
 extern "C" const coho::trainer::sentencepiece_library* coho_sentencepiece_library();

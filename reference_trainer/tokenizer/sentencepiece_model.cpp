@@ -2,10 +2,11 @@
 
 #include <array>
 #include <cmath>
-#include <coho/error.hpp>
 #include <cstdint>
 #include <string>
 #include <unordered_set>
+
+#include <coho/error.hpp>
 
 #include "files/file_kind.hpp"
 #include "text/utf8.hpp"

@@ -1,9 +1,10 @@
 #include "tokenizer/sentencepiece_training.hpp"
 
 #include <algorithm>
-#include <coho/error.hpp>
 #include <sstream>
 #include <unordered_map>
+
+#include <coho/error.hpp>
 
 #include "files/atomic_file.hpp"
 #include "text/utf8.hpp"

@@ -1160,10 +1160,8 @@ namespace detail {
 /// Tensors are copied to the host.
 template <device_array Array>
 advantage_inputs<double> host_inputs(const advantage_inputs<Array>& in) {
-  return {.rewards = on_host(in.rewards),
-          .values = on_host(in.values),
-          .mask = host_mask(in.mask),
-          .offsets = in.offsets};
+  return {
+      .rewards = on_host(in.rewards), .values = on_host(in.values), .mask = host_mask(in.mask), .offsets = in.offsets};
 }
 
 }  // namespace detail
@@ -1879,8 +1877,8 @@ struct whiten_fn {
     using number = detail::host_number_t<decltype(x_local)>;
     detail::check_lengths(elements.size(), real.size(), "whiten", "mask");
     auto result = options.scope == whiten_scope::all_positions
-                      ? run<number>(elements, detail::all_real{elements.size()}, options, ranks)
-                      : run<number>(elements, real, options, ranks);
+                      ? whitened<number>(elements, detail::all_real{elements.size()}, options, ranks)
+                      : whitened<number>(elements, real, options, ranks);
     return detail::back_to(std::move(result), x);
   }
   /// Every position is real.
@@ -1891,13 +1889,15 @@ struct whiten_fn {
     const auto elements = detail::host_elements(x_local);
     const local_communicator ranks;
     return detail::back_to(
-        run<detail::host_number_t<decltype(x_local)>>(elements, detail::all_real{elements.size()}, options, ranks), x);
+        whitened<detail::host_number_t<decltype(x_local)>>(elements, detail::all_real{elements.size()}, options, ranks),
+        x);
   }
 
  private:
+  // (x − mean)/(deviation + ε) of the elements whose mask is not 0, and 0 for the others.
   template <class Number, class X, class Mask, class Communicator>
-  static detail::array_of<Number> run(const X& x, const Mask& mask, const whiten_options& options,
-                                      Communicator& ranks) {
+  static detail::array_of<Number> whitened(const X& x, const Mask& mask, const whiten_options& options,
+                                           Communicator& ranks) {
     validate(options);
     const moments m = detail::global_moments(x, mask, options.deviation, ranks);
     require_argument(std::isfinite(m.mean) && std::isfinite(m.deviation),
@@ -3342,34 +3342,21 @@ struct exact_kl_fn {
                                                                          text(rows, columns) + " was expected");
   }
 
-  // One token's divergence; p and d = log p − log q are kept for the gradient, both padded to whole blocks. A token of
-  // probability 0 adds 0.
+  // One token's divergence; p and d = log p − log q are kept for the gradient. A token of probability 0 adds 0.
   struct row_scratch {
     std::vector<double> p, d;
 
-    template <class P, class Q, class Real = double>
+    template <class P, class Q>
     double divergence(const P& log_p, const Q& log_q, Eigen::Index row) {
-      constexpr std::size_t block = detail::token_block;
-      constexpr double least = -708;  // e^least is the smallest normal number; anything smaller counts as 0
-      const auto size = static_cast<std::size_t>(log_p.size()), filled = (size + block - 1) / block * block;
-      p.resize(filled);
-      d.resize(filled);
-      Eigen::Map<detail::array_of<Real>>(p.data(), log_p.size()) = log_p.template cast<Real>();
-      Eigen::Map<detail::array_of<Real>>(d.data(), log_q.size()) = log_q.template cast<Real>();
-      std::fill(p.begin() + static_cast<std::ptrdiff_t>(size), p.end(), minus_infinity);
-      std::fill(d.begin() + static_cast<std::ptrdiff_t>(size), d.end(), 0.0);
-      detail::block<double> power;
+      const auto size = static_cast<std::size_t>(log_p.size());
+      p.resize(size);
+      d.resize(size);
       double kl = 0;
-      for (std::size_t begin = 0; begin < filled; begin += block) {
-        double *const x = p.data() + begin, *const difference = d.data() + begin;
-        for (std::size_t k = 0; k < block; ++k) difference[k] = x[k] - difference[k];
-        for (std::size_t k = 0; k < block; ++k) {
-          difference[k] = detail::keep_if(x[k] != minus_infinity, difference[k]);
-        }
-        for (std::size_t k = 0; k < block; ++k) power[k] = detail::limit(x[k], least, -least);
-        power.exp();
-        for (std::size_t k = 0; k < block; ++k) x[k] = detail::keep_if(x[k] >= least, power[k]);
-        kl += detail::block_sum([=](std::size_t k) { return x[k] * difference[k]; });
+      for (std::size_t v = 0; v < size; ++v) {
+        const double x = static_cast<double>(log_p.coeff(static_cast<Eigen::Index>(v)));
+        p[v] = std::exp(x);
+        d[v] = x == minus_infinity ? 0 : x - static_cast<double>(log_q.coeff(static_cast<Eigen::Index>(v)));
+        kl += p[v] * d[v];
       }
       require_finite_row(kl, row);
       return kl;
@@ -5995,6 +5982,791 @@ class value_clip_loss {
 
 }  // namespace coho::inline v0_1
 
+// ---- coho/optimization/data_order.hpp
+
+namespace coho::inline v0_1 {
+
+/// The position of passes over fixed data: what a checkpoint needs in addition to the model and the optimizer. A run
+/// can only be continued with the seed and the batch size that it started with, since others would give another order.
+struct data_position {
+  std::uint64_t step = 0;
+  std::uint64_t seed = 0;
+  std::size_t batch_size = 0;
+  friend bool operator==(const data_position&, const data_position&) = default;
+};
+
+/// Which examples each optimizer step of a pass over fixed data sees: a function of (seed, step) only, so a resumed run
+/// sees the examples that an uninterrupted run would have seen.
+///
+/// Each epoch is a fresh shuffle (or the given order) cut into batches of `batch_size` over all ranks; the last batch
+/// of an epoch may be smaller. Rank r of n takes the examples r, r + n, r + 2n, … of a batch.
+///
+///     coho::data_order order{1000, 32, seed, true};
+///     order.batch(7, 0, 1);  // indices of step 7 on the only rank
+class data_order {
+ public:
+  template <class = void>
+  data_order(std::size_t examples, std::size_t batch_size, std::uint64_t seed, bool shuffle)
+      : examples_(examples), batch_size_(std::min(batch_size, examples)), seed_(seed), shuffle_(shuffle) {
+    require_argument(examples > 0, "there are no examples to train on");
+    require_option(batch_size > 0, "batch_size", batch_size, "at least 1");
+  }
+
+  std::uint64_t steps_per_epoch() const noexcept { return (examples_ + batch_size_ - 1) / batch_size_; }
+
+  template <class = void>
+  std::vector<std::size_t> batch(std::uint64_t step, std::size_t rank, std::size_t ranks) {
+    const std::uint64_t epoch = step / steps_per_epoch();
+    if (order_.empty() || epoch != epoch_) {
+      order_.resize(examples_);
+      std::iota(order_.begin(), order_.end(), std::size_t{0});
+      if (shuffle_) {
+        rng random = rng(seed_).split(stream_key("data order")).split(epoch);
+        random.shuffle(order_);
+      }
+      epoch_ = epoch;
+    }
+    const std::size_t begin = static_cast<std::size_t>(step % steps_per_epoch()) * batch_size_;
+    const std::size_t end = std::min(begin + batch_size_, examples_);
+    std::vector<std::size_t> out;
+    for (std::size_t i = begin + rank; i < end; i += ranks) out.push_back(order_[i]);
+    return out;
+  }
+
+ private:
+  std::size_t examples_, batch_size_;
+  std::uint64_t seed_, epoch_ = 0;
+  bool shuffle_;
+  std::vector<std::size_t> order_;
+};
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/optimization/gradient_clipping.hpp
+
+namespace coho::inline v0_1 {
+
+namespace detail {
+
+// A model's specific members come first: its gradients() may be unusable if they are on a device.
+template <trainable Model>
+double squared_gradient_norm(Model& model) {
+  if constexpr (requires {
+                  { model.squared_gradient_norm() } -> std::convertible_to<double>;
+                }) {
+    return static_cast<double>(model.squared_gradient_norm());
+  } else {
+    double sum = 0;
+    for (auto&& gradient : model.gradients()) {
+      for (const auto g : gradient) sum += static_cast<double>(g) * static_cast<double>(g);
+    }
+    return sum;
+  }
+}
+
+template <trainable Model>
+void scale_gradients(Model& model, double factor) {
+  if constexpr (requires { model.scale_gradients(factor); }) {
+    model.scale_gradients(factor);
+  } else {
+    for (auto&& gradient : model.gradients()) {
+      for (auto& g : gradient)
+        g = static_cast<std::ranges::range_value_t<decltype(gradient)>>(static_cast<double>(g) * factor);
+    }
+  }
+}
+
+template <communicator Communicator, trainable Model>
+void all_reduce_gradients(Communicator& ranks, Model& model) {
+  if constexpr (requires { model.all_reduce_gradients(ranks); }) {
+    model.all_reduce_gradients(ranks);
+  } else if constexpr (requires { model.gradients(); }) {
+    for (auto&& gradient : model.gradients()) {
+      ranks.all_reduce_sum(span_of(gradient.data(), static_cast<std::size_t>(gradient.size())));
+    }
+  } else {
+    require_argument(ranks.size() == 1,
+                     "a model without gradients() needs all_reduce_gradients(communicator) to train on "
+                     "more than one process");
+  }
+}
+
+/// The largest of one number per rank.
+template <class Communicator>
+double all_reduce_max(double value, Communicator& ranks) {
+  std::vector<double> all(static_cast<std::size_t>(ranks.size()), 0.0);
+  all[static_cast<std::size_t>(ranks.rank())] = value;
+  ranks.all_reduce_sum(span_of(all));
+  return *std::max_element(all.begin(), all.end());
+}
+
+}  // namespace detail
+
+/// Clips the joint Euclidean norm of the gradients of one or more models: g ← g · min(1, max_norm / ‖g‖), with ‖g‖ over
+/// all models together; each model is measured and scaled where its gradients are (`trainable`). Returns ‖g‖ before
+/// clipping; `max_norm` 0 only measures. If the norm is not finite the gradients stay as they are: callers must check
+/// the result.
+struct clip_gradient_norm_fn {
+  template <trainable... Models>
+  double operator()(double max_norm, Models&... models) const {
+    const double norm = std::sqrt((detail::squared_gradient_norm(models) + ... + 0.0));
+    if (max_norm > 0 && std::isfinite(norm) && norm > max_norm) {
+      (detail::scale_gradients(models, max_norm / norm), ...);
+    }
+    return norm;
+  }
+};
+inline constexpr clip_gradient_norm_fn clip_gradient_norm{};
+
+/// Sums the gradients of one or more models over the ranks, in place.
+struct all_reduce_gradients_fn {
+  template <communicator Communicator, trainable... Models>
+  void operator()(Communicator& ranks, Models&... models) const {
+    if (ranks.size() == 1) return;
+    (detail::all_reduce_gradients(ranks, models), ...);
+  }
+};
+inline constexpr all_reduce_gradients_fn all_reduce_gradients{};
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/optimization/gradient_step.hpp
+
+namespace coho::inline v0_1 {
+
+/// The end of each optimizer step: sums the gradient over the ranks, clips its norm to `norm_clip` (0: off) and steps.
+/// Returns the norm before clipping. Throws `error`, naming `what`, when the gradient is not finite; nothing is changed
+/// then.
+///
+///     const double norm = coho::gradient_step("step 7", model, optimizer, 2e-5, 1.0, ranks);
+struct gradient_step_fn {
+  template <trainable Model, optimizer Optimizer, communicator Communicator = const local_communicator>
+  double operator()(const std::string& what, Model& model, Optimizer& optimizer, double learning_rate, double norm_clip,
+                    Communicator& ranks = local) const {
+    all_reduce_gradients(ranks, model);
+    const double norm = clip_gradient_norm(norm_clip, model);
+    require_finite_norm(norm, what);
+    optimizer.step(learning_rate);
+    return norm;
+  }
+
+  template <class = void>
+  static void require_finite_norm(double norm, const std::string& what) {
+    if (!std::isfinite(norm)) throw error(what + ": the gradient is not finite; nothing was changed");
+  }
+};
+inline constexpr gradient_step_fn gradient_step{};
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/optimization/learning_rate_schedule.hpp
+
+namespace coho::inline v0_1 {
+
+enum class schedule_kind { constant, linear, cosine };
+constexpr auto option_names(schedule_kind) { return std::array{"constant", "linear", "cosine"}; }
+
+struct learning_rate_options {
+  double peak = 1e-3;
+  schedule_kind kind = schedule_kind::constant;
+  std::uint64_t warmup_steps = 0;
+  std::uint64_t total_steps = 0;  ///< required by linear and cosine; later steps stay at the floor
+  double floor_fraction = 0;      ///< the rate at `total_steps` is `floor_fraction · peak`
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"peak", "learning rate after the warm-up", allowed::at_least(0)}, o.peak...);
+    visit({"kind", "form of the decay after the warm-up"}, o.kind...);
+    visit({"warmup_steps", "linear warm-up", {}, "steps"}, o.warmup_steps...);
+    visit({"total_steps", "where a decaying schedule reaches its floor, and stays", {}, "steps"}, o.total_steps...);
+    visit({"floor_fraction", "the rate there, as a fraction of peak", allowed::in(0, 1)}, o.floor_fraction...);
+  }
+  void check_together(const std::string& prefix) const {
+    require_option(kind == schedule_kind::constant || total_steps > warmup_steps, prefix + "total_steps", total_steps,
+                   "greater than warmup_steps for a decaying schedule");
+  }
+};
+
+/// The learning rate of each optimizer step.
+///
+/// Warm-up over the first w steps, then a decay over the rest:
+///
+///     s < w            η_s = peak · (s + 1) / (w + 1)            (never 0, so that no step is wasted)
+///     constant         η_s = peak
+///     linear, cosine   η_s = peak · (f + (1 − f) · g(p)),  p = min(1, (s − w) / (total − w)),
+///                      g(p) = 1 − p  or  (1 + cos πp) / 2
+///
+/// f is `floor_fraction`. Throws `option_error` on construction.
+///
+///     coho::learning_rate_schedule rate{{.peak = 2e-5, .kind = coho::schedule_kind::cosine, .total_steps = 200}};
+///     rate(0);    // 2e-5
+///     rate(100);  // 1e-5
+class learning_rate_schedule {
+ public:
+  template <class = void>
+  explicit learning_rate_schedule(learning_rate_options options = {}) : options_(options) {
+    validate(options, "learning_rate.");
+  }
+
+  template <class = void>
+  double operator()(std::uint64_t step) const noexcept {
+    const auto& o = options_;
+    if (step < o.warmup_steps) {
+      return o.peak * static_cast<double>(step + 1) / static_cast<double>(o.warmup_steps + 1);
+    }
+    if (o.kind == schedule_kind::constant) return o.peak;
+    const double progress =
+        std::min(1.0, static_cast<double>(step - o.warmup_steps) / static_cast<double>(o.total_steps - o.warmup_steps));
+    const double left =
+        o.kind == schedule_kind::linear ? 1 - progress : 0.5 * (1 + std::cos(std::numbers::pi * progress));
+    return o.peak * (o.floor_fraction + (1 - o.floor_fraction) * left);
+  }
+
+  const learning_rate_options& options() const noexcept { return options_; }
+
+ private:
+  learning_rate_options options_;
+};
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/parallel/all_gather.hpp
+
+namespace coho::inline v0_1 {
+
+/// The bytes of every rank on each rank, in rank order. All ranks must call it together; a rank may have none.
+///
+/// Uses only a communicator's sum: each rank writes its bytes, six per double so that the sum is exact,
+/// where the others have zeros.
+///
+///     std::vector<std::vector<std::uint8_t>> all = coho::all_gather(mine, ranks);
+struct all_gather_fn {
+  template <communicator Communicator>
+  std::vector<std::vector<std::uint8_t>> operator()(std::span<const std::uint8_t> bytes, Communicator& ranks) const {
+    const auto rank = static_cast<std::size_t>(ranks.rank()), size = static_cast<std::size_t>(ranks.size());
+    if (size == 1) return {std::vector<std::uint8_t>(bytes.begin(), bytes.end())};
+    std::vector<double> lengths(size, 0.0);
+    lengths[rank] = static_cast<double>(bytes.size());
+    ranks.all_reduce_sum(detail::span_of(lengths));
+    std::vector<std::size_t> places{0};
+    for (const double length : lengths) places.push_back(places.back() + words(static_cast<std::size_t>(length)));
+
+    std::vector<double> numbers(places.back(), 0.0);
+    for (std::size_t i = 0; i < bytes.size(); i += width) {
+      std::uint64_t word = 0;
+      for (std::size_t k = i; k < std::min(i + width, bytes.size()); ++k)
+        word |= static_cast<std::uint64_t>(bytes[k]) << (8 * (k - i));
+      numbers[places[rank] + i / width] = static_cast<double>(word);
+    }
+    ranks.all_reduce_sum(detail::span_of(numbers));
+
+    std::vector<std::vector<std::uint8_t>> out(size);
+    for (std::size_t r = 0; r < size; ++r) {
+      out[r].resize(static_cast<std::size_t>(lengths[r]));
+      for (std::size_t k = 0; k < out[r].size(); ++k) {
+        const auto word = static_cast<std::uint64_t>(numbers[places[r] + k / width]);
+        out[r][k] = static_cast<std::uint8_t>(word >> (8 * (k % width)));
+      }
+    }
+    return out;
+  }
+
+ private:
+  static constexpr std::size_t width = 6;
+  static constexpr std::size_t words(std::size_t bytes) noexcept { return (bytes + width - 1) / width; }
+};
+inline constexpr all_gather_fn all_gather{};
+
+namespace detail {
+
+/// Numbers and arrays of numbers as bytes, to be read in the same order by a process with the same binary layout.
+class byte_writer {
+ public:
+  template <class Number>
+  void number(const Number& value) {
+    append(&value, sizeof(Number));
+  }
+  /// Anything with data() and size().
+  template <class Array>
+  void array(const Array& values) {
+    number(static_cast<std::uint64_t>(values.size()));
+    append(values.data(), static_cast<std::size_t>(values.size()) * sizeof(*values.data()));
+  }
+  const std::vector<std::uint8_t>& bytes() const noexcept { return bytes_; }
+
+ private:
+  void append(const void* from, std::size_t size) {
+    const std::size_t at = bytes_.size();
+    bytes_.resize(at + size);
+    if (size > 0) std::memcpy(bytes_.data() + at, from, size);
+  }
+  std::vector<std::uint8_t> bytes_;
+};
+
+class byte_reader {
+ public:
+  explicit byte_reader(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
+  bool at_end() const noexcept { return at_ == bytes_.size(); }
+  template <class Number>
+  Number number() {
+    Number out{};
+    take(&out, sizeof(Number));
+    return out;
+  }
+  /// A container that can be resized: std::vector, std::string, an Eigen array.
+  template <class Array>
+  Array array() {
+    Array out;
+    const auto size = number<std::uint64_t>();
+    out.resize(static_cast<decltype(out.size())>(size));
+    take(out.data(), static_cast<std::size_t>(size) * sizeof(*out.data()));
+    return out;
+  }
+
+ private:
+  void take(void* to, std::size_t size) {
+    if (size > 0) std::memcpy(to, bytes_.data() + at_, size);
+    at_ += size;
+  }
+  std::span<const std::uint8_t> bytes_;
+  std::size_t at_ = 0;
+};
+
+}  // namespace detail
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/parallel/gradient_sum.hpp
+
+namespace coho::inline v0_1 {
+
+/// The gradients of one or more models summed over the shards of a batch and all ranks.
+///
+/// A rank that works on one shard sums its micro-batches where the model keeps its gradients, at no cost. If ranks work
+/// on several shards, each shard's gradients are added to a sum in double when the shard is done; the sum is rounded to
+/// the model's number type once, after the reduction over the ranks. It is exact for float gradients unless the shards'
+/// gradients of one weight differ more than 2²⁸-fold, so the assignment of shards to ranks does not change the result.
+///
+///     coho::gradient_sum sum(ranks, work.shards, policy, value);  // zeroes the gradients
+///     for (const auto& shard : work.mine) {
+///       sum.begin(shard.number);
+///       …  // forwards and pullbacks
+///       sum.end();
+///     }
+///     sum.close();       // no more forwards
+///     sum.all_reduce();  // the models hold the whole gradient, on all ranks
+template <class Communicator, trainable... Models>
+class gradient_sum {
+ public:
+  gradient_sum(Communicator& ranks, std::size_t shards, Models&... models)
+      : ranks_(ranks),
+        several_(shards > 1),
+        folds_(shards > static_cast<std::size_t>(ranks.size())),
+        parts_(model_sum<Models>{models}...) {
+    each([](auto& part) { part.model.zero_gradients(); });
+  }
+
+  /// Call before a shard's forwards.
+  void begin([[maybe_unused]] std::size_t shard) {
+    each([&](auto& part) {
+      if constexpr (requires { part.model.begin_shard(shard); }) {
+        if (several_) part.model.begin_shard(shard);
+      }
+    });
+  }
+  /// Call after its pullbacks.
+  void end() {
+    if (folds_) each([](auto& part) { part.fold(); });
+  }
+  /// Call on all ranks, including those without a shard.
+  void close() {
+    each([&](auto& part) {
+      if constexpr (requires { part.model.end_shards(); }) {
+        if (several_) part.model.end_shards();
+      }
+    });
+  }
+  void all_reduce() {
+    if (!folds_) {
+      std::apply([&](auto&... parts) { all_reduce_gradients(ranks_, parts.model...); }, parts_);
+    } else {
+      each([&](auto& part) { part.unfold(ranks_); });
+    }
+  }
+
+ private:
+  template <class Model>
+  struct model_sum {
+    Model& model;
+    std::vector<std::vector<double>> sums{};
+
+    void fold() {
+      if constexpr (requires { model.fold_gradients(); }) {
+        model.fold_gradients();
+      } else if constexpr (requires { model.gradients(); }) {
+        gather_sums();
+        std::size_t i = 0;
+        for (auto&& gradient : model.gradients()) {
+          double* to = sums[i++].data();
+          for (const auto g : gradient) *to++ += static_cast<double>(g);
+        }
+        model.zero_gradients();
+      } else {
+        refuse();
+      }
+    }
+    void unfold([[maybe_unused]] Communicator& ranks) {
+      if constexpr (requires { model.unfold_gradients(ranks); }) {
+        model.unfold_gradients(ranks);
+      } else if constexpr (requires { model.gradients(); }) {
+        gather_sums();
+        std::size_t i = 0;
+        for (auto&& gradient : model.gradients()) {
+          ranks.all_reduce_sum(detail::span_of(sums[i]));
+          const double* from = sums[i++].data();
+          for (auto& g : gradient) g = static_cast<std::ranges::range_value_t<decltype(gradient)>>(*from++);
+        }
+        sums.clear();
+      } else {
+        refuse();
+      }
+    }
+
+   private:
+    void gather_sums() {
+      if (!sums.empty()) return;
+      for (auto&& gradient : model.gradients()) sums.emplace_back(static_cast<std::size_t>(gradient.size()), 0.0);
+    }
+    static void refuse() {
+      require_argument(false,
+                       "a model without gradients() needs fold_gradients() and unfold_gradients(communicator) "
+                       "where a rank works on several shards");
+    }
+  };
+
+  template <class Function>
+  void each(const Function& function) {
+    std::apply([&](auto&... parts) { (function(parts), ...); }, parts_);
+  }
+
+  Communicator& ranks_;
+  bool several_, folds_;
+  std::tuple<model_sum<Models>...> parts_;
+};
+
+namespace detail {
+/// For passes without gradients.
+struct no_gradient_sum {
+  static void begin(std::size_t) {}
+  static void end() {}
+  static void close() {}
+};
+}  // namespace detail
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/rollout/minibatch.hpp
+
+namespace coho::inline v0_1 {
+
+/// How many sequences and tokens one forward may hold; 0 is no limit. A sequence over the token limit gets a forward
+/// of its own.
+struct batch_limits {
+  std::size_t sequences = 0;
+  std::size_t tokens = 0;
+  bool sort_by_length = false;  ///< long sequences first: evenly loaded batches, largest memory need first
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"sequences", "limit of one forward; 0: none", {}, "sequences"}, o.sequences...);
+    visit({"tokens", "limit of one forward; 0: none", {}, "tokens"}, o.tokens...);
+    visit({"sort_by_length", "long sequences first"}, o.sort_by_length...);
+  }
+};
+
+/// Who chooses the minibatches of several ranks.
+/// `global`: one shuffle over all ranks, so that results do not depend on the number of ranks (a rank's part of a
+/// minibatch varies). `each_rank`: every rank splits its own sequences (even shards, results depend on the rank count).
+enum class minibatch_scope { global, each_rank };
+constexpr auto option_names(minibatch_scope) { return std::array{"global", "each_rank"}; }
+
+namespace detail {
+
+// std::stable_sort uses a buffer that GCC 12's library calls deprecated, and clang 19 warns at the call.
+template <class Less>
+void stable_sort(std::vector<std::size_t>& values, const Less& less) {
+  std::vector<std::size_t> places(values.size());
+  std::iota(places.begin(), places.end(), std::size_t{0});
+  std::sort(places.begin(), places.end(), [&](std::size_t a, std::size_t b) {
+    return less(values[a], values[b]) || (!less(values[b], values[a]) && a < b);
+  });
+  for (std::size_t& place : places) place = values[place];
+  values = std::move(places);
+}
+
+}  // namespace detail
+
+/// Cuts an order of sequences into forwards within the limits. `lengths[i]` is the number of tokens of sequence i.
+///
+///     auto parts = coho::micro_batches(order, lengths, {.sequences = 8});
+struct micro_batches_fn {
+  template <class = void>
+  std::vector<std::vector<std::size_t>> operator()(std::vector<std::size_t> order, std::span<const std::size_t> lengths,
+                                                   const batch_limits& limits) const {
+    if (limits.sort_by_length) {
+      detail::stable_sort(order, [&](std::size_t a, std::size_t b) { return lengths[a] > lengths[b]; });
+    }
+    std::vector<std::vector<std::size_t>> out;
+    std::size_t tokens = 0;
+    for (const std::size_t i : order) {
+      const bool full = out.empty() || (limits.sequences != 0 && out.back().size() == limits.sequences) ||
+                        (limits.tokens != 0 && tokens + lengths[i] > limits.tokens);
+      if (full) {
+        out.emplace_back();
+        tokens = 0;
+      }
+      out.back().push_back(i);
+      tokens += lengths[i];
+    }
+    return out;
+  }
+  /// All sequences in their given order.
+  template <class = void>
+  std::vector<std::vector<std::size_t>> operator()(std::span<const std::size_t> lengths,
+                                                   const batch_limits& limits) const {
+    std::vector<std::size_t> order(lengths.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    return (*this)(std::move(order), lengths, limits);
+  }
+};
+inline constexpr micro_batches_fn micro_batches{};
+
+/// A random partition into minibatches of `size` sequences (the last may be smaller; 0: one minibatch of all).
+///
+/// The order is that of a random tag drawn from `stream.split(key)` for each sequence: which sequences meet does not
+/// depend on the order in which they are given, nor (scope `global`) on how they are spread over ranks. Returns this
+/// rank's indices of each minibatch, equally many on every rank; a rank's part may be empty. With several ranks
+/// and scope `each_rank`, `size` is still counted over all ranks and must be a multiple of their number
+/// (`argument_error`).
+struct minibatches_fn {
+  template <communicator Communicator = const local_communicator>
+  std::vector<std::vector<std::size_t>> operator()(std::span<const std::uint64_t> keys, std::size_t size,
+                                                   const rng& stream, minibatch_scope scope = minibatch_scope::global,
+                                                   Communicator& ranks = local) const {
+    const auto rank = static_cast<std::size_t>(ranks.rank()), rank_count = static_cast<std::size_t>(ranks.size());
+    std::vector<double> counts(rank_count, 0.0);
+    counts[rank] = static_cast<double>(keys.size());
+    ranks.all_reduce_sum(detail::span_of(counts));
+    std::size_t first = 0, total = 0, most = 0;
+    for (std::size_t r = 0; r < rank_count; ++r) {
+      const auto count = static_cast<std::size_t>(counts[r]);
+      if (r < rank) first += count;
+      total += count;
+      most = std::max(most, count);
+    }
+
+    std::vector<double> tags(total, 0.0);
+    for (std::size_t i = 0; i < keys.size(); ++i) tags[first + i] = stream.split(keys[i]).uniform();
+    ranks.all_reduce_sum(detail::span_of(tags));
+
+    const bool together = scope == minibatch_scope::global;
+    if (size == 0) size = std::max<std::size_t>(total, 1);
+    require_argument(together || size >= total || size % rank_count == 0, "a minibatch of " + std::to_string(size) +
+                                                                              " sequences cannot be shared evenly by " +
+                                                                              std::to_string(rank_count) + " ranks");
+    const std::size_t part = together ? size : std::max<std::size_t>(size >= total ? most : size / rank_count, 1);
+    const std::size_t considered = together ? total : keys.size();
+    const std::size_t base = together ? 0 : first;
+
+    std::vector<std::size_t> order(considered);
+    std::iota(order.begin(), order.end(), base);
+    detail::stable_sort(order, [&](std::size_t a, std::size_t b) { return tags[a] < tags[b]; });
+    const std::size_t span = together ? total : most;
+    std::vector<std::vector<std::size_t>> out((span + part - 1) / part);
+    for (std::size_t position = 0; position < order.size(); ++position) {
+      const std::size_t index = order[position];
+      if (index >= first && index < first + keys.size()) out[position / part].push_back(index - first);
+    }
+    return out;
+  }
+};
+inline constexpr minibatches_fn minibatches{};
+
+/// The parts of a flat per-token array that belong to the selected sequences, in their order.
+template <class Number>
+Eigen::Array<Number, Eigen::Dynamic, 1> gather(const Eigen::Array<Number, Eigen::Dynamic, 1>& flat,
+                                               std::span<const std::size_t> offsets,
+                                               std::span<const std::size_t> indices) {
+  Eigen::Index total = 0;
+  for (const std::size_t i : indices) total += static_cast<Eigen::Index>(offsets[i + 1] - offsets[i]);
+  Eigen::Array<Number, Eigen::Dynamic, 1> out(total);
+  Eigen::Index at = 0;
+  for (const std::size_t i : indices) {
+    const auto length = static_cast<Eigen::Index>(offsets[i + 1] - offsets[i]);
+    out.segment(at, length) = flat.segment(static_cast<Eigen::Index>(offsets[i]), length);
+    at += length;
+  }
+  return out;
+}
+
+/// The reverse of `gather`: writes the parts back in place.
+template <class Number>
+void scatter(const Eigen::Array<Number, Eigen::Dynamic, 1>& part, std::span<const std::size_t> offsets,
+             std::span<const std::size_t> indices, Eigen::Array<Number, Eigen::Dynamic, 1>& flat) {
+  Eigen::Index at = 0;
+  for (const std::size_t i : indices) {
+    const auto length = static_cast<Eigen::Index>(offsets[i + 1] - offsets[i]);
+    flat.segment(static_cast<Eigen::Index>(offsets[i]), length) = part.segment(at, length);
+    at += length;
+  }
+}
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/parallel/shards.hpp
+
+namespace coho::inline v0_1 {
+
+/// A half-open range of indices.
+struct index_range {
+  std::size_t begin = 0, end = 0;
+  std::size_t size() const noexcept { return end - begin; }
+  friend bool operator==(const index_range&, const index_range&) = default;
+};
+
+/// How many shards the work of a step is divided into: `ranks.shards()`, or one per rank.
+///
+/// The elements of a shard's floating-point sums depend on the number of shards and not on which rank works on them:
+/// with S shards, one process, S processes and any number in between give bit-identical results.
+struct shard_count_fn {
+  template <communicator Communicator>
+  std::size_t operator()(Communicator& ranks) const {
+    if constexpr (requires {
+                    { ranks.shards() } -> std::convertible_to<std::size_t>;
+                  }) {
+      return std::max<std::size_t>(static_cast<std::size_t>(ranks.shards()), 1);
+    } else {
+      return static_cast<std::size_t>(ranks.size());
+    }
+  }
+};
+inline constexpr shard_count_fn shard_count{};
+
+/// Part number `part` of `count` things divided into `parts` contiguous parts, as evenly as possible.
+///
+///     coho::shard_range(10, 1, 4);  // {2, 5}
+struct shard_range_fn {
+  constexpr index_range operator()(std::size_t count, std::size_t part, std::size_t parts) const noexcept {
+    return {count * part / parts, count * (part + 1) / parts};
+  }
+};
+inline constexpr shard_range_fn shard_range{};
+
+/// The shards that this rank works on, which are contiguous. If there are more ranks than shards, the first ranks have
+/// one shard each and the others none.
+struct shards_of_rank_fn {
+  template <communicator Communicator>
+  index_range operator()(Communicator& ranks) const {
+    const std::size_t shards = shard_count(ranks), rank = static_cast<std::size_t>(ranks.rank()),
+                      size = static_cast<std::size_t>(ranks.size());
+    if (shards < size) return {std::min(rank, shards), std::min(rank + 1, shards)};
+    return shard_range(shards, rank, size);
+  }
+};
+inline constexpr shards_of_rank_fn shards_of_rank{};
+
+/// This rank's part of `count` things that are the same on all ranks: those of its shards. It may be empty.
+///
+///     const auto mine = coho::range_of_rank(prompts.size(), ranks);
+///     trainer.step(std::span(prompts).subspan(mine.begin, mine.size()));
+struct range_of_rank_fn {
+  template <communicator Communicator>
+  index_range operator()(std::size_t count, Communicator& ranks) const {
+    const std::size_t all = shard_count(ranks);
+    const index_range mine = shards_of_rank(ranks);
+    if (mine.size() == 0) return {count * mine.begin / all, count * mine.begin / all};
+    return {shard_range(count, mine.begin, all).begin, shard_range(count, mine.end - 1, all).end};
+  }
+};
+inline constexpr range_of_rank_fn range_of_rank{};
+
+/// One shard of a batch.
+struct work_shard {
+  std::size_t number = 0;
+  std::vector<std::size_t> indices{};
+  friend bool operator==(const work_shard&, const work_shard&) = default;
+};
+
+/// The part of a batch that a rank works on.
+struct work_plan {
+  std::size_t shards = 1;  ///< over all ranks
+  std::vector<work_shard> mine{};
+};
+
+/// Distributes sequences that all ranks know over the shards: longest first, in serpentine order, so that shards hold
+/// the same number of sequences and about the same number of tokens. Within a shard the given order is kept. A single
+/// shard holds them as given.
+///
+///     auto work = coho::partition(minibatch, lengths, ranks);  // work.mine: the shards of this rank
+struct partition_fn {
+  template <communicator Communicator>
+  work_plan operator()(std::span<const std::size_t> indices, std::span<const std::size_t> lengths,
+                       Communicator& ranks) const {
+    work_plan out{.shards = shard_count(ranks)};
+    std::vector<std::size_t> order(indices.size()), shard_of(indices.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    detail::stable_sort(order, [&](std::size_t a, std::size_t b) { return lengths[indices[a]] > lengths[indices[b]]; });
+    for (std::size_t place = 0; place < order.size(); ++place) {
+      const std::size_t round = place / out.shards, turn = place % out.shards;
+      shard_of[order[place]] = round % 2 == 0 ? turn : out.shards - 1 - turn;
+    }
+    const index_range mine = shards_of_rank(ranks);
+    for (std::size_t s = mine.begin; s < mine.end; ++s) out.mine.push_back({.number = s});
+    for (std::size_t i = 0; i < indices.size(); ++i) {
+      if (shard_of[i] >= mine.begin && shard_of[i] < mine.end)
+        out.mine[shard_of[i] - mine.begin].indices.push_back(indices[i]);
+    }
+    return out;
+  }
+};
+inline constexpr partition_fn partition{};
+
+/// The plan if each rank brings its own sequences: one shard per rank.
+struct local_plan_fn {
+  template <communicator Communicator>
+  work_plan operator()(std::vector<std::size_t> indices, Communicator& ranks) const {
+    work_plan out{.shards = static_cast<std::size_t>(ranks.size())};
+    out.mine.push_back({static_cast<std::size_t>(ranks.rank()), std::move(indices)});
+    return out;
+  }
+};
+inline constexpr local_plan_fn local_plan{};
+
+/// Per-shard sums, added over the shards of all ranks in shard order: bit-identical however the shards are distributed.
+///
+///     coho::shard_sums<2> sums(work.shards);
+///     sums.of(shard.number)[0] += loss;
+///     auto [loss, pairs] = sums.total(ranks);
+template <std::size_t Count>
+class shard_sums {
+ public:
+  explicit shard_sums(std::size_t shards) : values_(shards * Count, 0.0) {}
+
+  double* of(std::size_t shard) noexcept { return values_.data() + shard * Count; }
+
+  /// All ranks must call it together, once.
+  template <communicator Communicator>
+  std::array<double, Count> total(Communicator& ranks) {
+    ranks.all_reduce_sum(detail::span_of(values_));
+    std::array<double, Count> out{};
+    for (std::size_t i = 0; i < values_.size(); ++i) out[i % Count] += values_[i];
+    return out;
+  }
+
+ private:
+  std::vector<double> values_;
+};
+
+}  // namespace coho::inline v0_1
+
 // ---- coho/principle/principle.hpp
 
 namespace coho::inline v0_1 {
@@ -7422,6 +8194,125 @@ class guideline_composer {
 
 }  // namespace coho::inline v0_1
 
+// ---- coho/prompt/chat_format.hpp
+
+namespace coho::inline v0_1 {
+
+/// How a chat model lays out a conversation. Every string member is text; the three flags place the model's begin and
+/// end tokens, because those are token ids and not text.
+struct chat_format {
+  std::string name{};
+  std::string default_system{};  ///< system text of conversations without one; may be empty
+  std::string system_prefix{};   ///< around the system text; both are omitted when that text is empty
+  std::string system_suffix{};
+  bool system_inside_user = false;  ///< the system text comes after the first `user_prefix`, not before it
+  std::string user_prefix{};
+  std::string user_suffix{};
+  std::string assistant_prefix{};    ///< the last text of a prompt
+  std::string response_prefix{};     ///< fixed beginning of every response, not trained on and not shown
+  std::string history_gap{};         ///< before an earlier reply: what the model itself wrote before its words
+  std::string assistant_suffix{};    ///< after an assistant message that another message follows
+  bool begin_each_exchange = false;  ///< begin token before each user message, not only the first
+  bool end_each_reply = false;       ///< end token after each assistant message of the history
+  bool trim_messages = false;        ///< strips white space (any Unicode) around messages; a system text inside a
+                                     ///< message is part of it
+  std::vector<std::string> stop{};   ///< stop strings of a response, in addition to the end token
+};
+
+/// The formats that published models were trained on.
+namespace chat_formats {
+
+/// Headings in the style of Dromedary: "### User" and "### <assistant>". The preamble (an inference template without
+/// placeholders) may already end with the first user heading, which is then not repeated.
+template <class = void>
+chat_format dromedary(std::string preamble = {}, std::string_view assistant = "Dromedary") {
+  const std::string_view heading = "### User";
+  while (!preamble.empty() && preamble.back() == '\n') preamble.pop_back();
+  if (preamble.ends_with(heading)) preamble.resize(preamble.size() - heading.size());
+  while (!preamble.empty() && preamble.back() == '\n') preamble.pop_back();
+  return {.name = "dromedary",
+          .default_system = std::move(preamble),
+          .system_prefix = "",
+          .system_suffix = "\n\n",
+          .user_prefix = "### User\n",
+          .user_suffix = "\n\n",
+          .assistant_prefix = "### " + std::string(assistant),
+          .response_prefix = "\n",
+          .history_gap = "",
+          .assistant_suffix = "\n\n",
+          .stop = {"### User"}};
+}
+
+/// LLaMA-2-Chat: instruction marks, the system text inside the first of them, begin and end tokens around each
+/// exchange, no white space around messages.
+template <class = void>
+chat_format llama2_chat() {
+  return {.name = "llama2_chat",
+          .default_system = "",
+          .system_prefix = "<<SYS>>\n",
+          .system_suffix = "\n<</SYS>>\n\n",
+          .system_inside_user = true,
+          .user_prefix = "[INST] ",
+          .user_suffix = " ",
+          .assistant_prefix = "[/INST]",
+          .response_prefix = "",
+          .history_gap = " ",
+          .assistant_suffix = " ",
+          .begin_each_exchange = true,
+          .end_each_reply = true,
+          .trim_messages = true,
+          .stop = {}};
+}
+
+/// Vicuna (1.1 and later): names with a colon, an end token after each reply.
+template <class = void>
+chat_format vicuna() {
+  return {.name = "vicuna",
+          .default_system = "",
+          .system_prefix = "",
+          .system_suffix = " ",
+          .user_prefix = "USER: ",
+          .user_suffix = " ",
+          .assistant_prefix = "ASSISTANT:",
+          .response_prefix = "",
+          .history_gap = " ",
+          .assistant_suffix = "",
+          .end_each_reply = true,
+          .stop = {"USER:"}};
+}
+
+/// Mistral Instruct: instruction marks, one begin token at the start, the system text before the first message.
+template <class = void>
+chat_format mistral() {
+  return {.name = "mistral",
+          .default_system = "",
+          .system_prefix = "",
+          .system_suffix = "\n\n",
+          .system_inside_user = true,
+          .user_prefix = "[INST] ",
+          .user_suffix = " ",
+          .assistant_prefix = "[/INST]",
+          .response_prefix = "",
+          .history_gap = " ",
+          .assistant_suffix = "",
+          .end_each_reply = true,
+          .stop = {}};
+}
+
+/// The format with that name: dromedary, llama2_chat, vicuna or mistral. Throws `option_error` for any other.
+template <class = void>
+chat_format by_name(std::string_view name) {
+  if (name == "dromedary") return dromedary();
+  if (name == "llama2_chat") return llama2_chat();
+  if (name == "vicuna") return vicuna();
+  require_option(name == "mistral", "chat_format", name, "dromedary, llama2_chat, vicuna or mistral");
+  return mistral();
+}
+
+}  // namespace chat_formats
+
+}  // namespace coho::inline v0_1
+
 // ---- coho/prompt/chat_text.hpp
 
 namespace coho::inline v0_1 {
@@ -7695,119 +8586,6 @@ struct chat_text {
 // ---- coho/prompt/chat_prompt.hpp
 
 namespace coho::inline v0_1 {
-
-/// How a chat model lays out a conversation. Every string member is text; the three flags place the model's begin and
-/// end tokens, because those are token ids and not text.
-struct chat_format {
-  std::string name{};
-  std::string default_system{};  ///< system text of conversations without one; may be empty
-  std::string system_prefix{};   ///< around the system text; both are omitted when that text is empty
-  std::string system_suffix{};
-  bool system_inside_user = false;  ///< the system text comes after the first `user_prefix`, not before it
-  std::string user_prefix{};
-  std::string user_suffix{};
-  std::string assistant_prefix{};    ///< the last text of a prompt
-  std::string response_prefix{};     ///< fixed beginning of every response, not trained on and not shown
-  std::string history_gap{};         ///< before an earlier reply: what the model itself wrote before its words
-  std::string assistant_suffix{};    ///< after an assistant message that another message follows
-  bool begin_each_exchange = false;  ///< begin token before each user message, not only the first
-  bool end_each_reply = false;       ///< end token after each assistant message of the history
-  bool trim_messages = false;        ///< strips white space (any Unicode) around messages; a system text inside a
-                                     ///< message is part of it
-  std::vector<std::string> stop{};   ///< stop strings of a response, in addition to the end token
-};
-
-/// The formats that published models were trained on.
-namespace chat_formats {
-
-/// Headings in the style of Dromedary: "### User" and "### <assistant>". The preamble (an inference template without
-/// placeholders) may already end with the first user heading, which is then not repeated.
-template <class = void>
-chat_format dromedary(std::string preamble = {}, std::string_view assistant = "Dromedary") {
-  const std::string_view heading = "### User";
-  while (!preamble.empty() && preamble.back() == '\n') preamble.pop_back();
-  if (preamble.ends_with(heading)) preamble.resize(preamble.size() - heading.size());
-  while (!preamble.empty() && preamble.back() == '\n') preamble.pop_back();
-  return {.name = "dromedary",
-          .default_system = std::move(preamble),
-          .system_prefix = "",
-          .system_suffix = "\n\n",
-          .user_prefix = "### User\n",
-          .user_suffix = "\n\n",
-          .assistant_prefix = "### " + std::string(assistant),
-          .response_prefix = "\n",
-          .history_gap = "",
-          .assistant_suffix = "\n\n",
-          .stop = {"### User"}};
-}
-
-/// LLaMA-2-Chat: instruction marks, the system text inside the first of them, begin and end tokens around each
-/// exchange, no white space around messages.
-template <class = void>
-chat_format llama2_chat() {
-  return {.name = "llama2_chat",
-          .default_system = "",
-          .system_prefix = "<<SYS>>\n",
-          .system_suffix = "\n<</SYS>>\n\n",
-          .system_inside_user = true,
-          .user_prefix = "[INST] ",
-          .user_suffix = " ",
-          .assistant_prefix = "[/INST]",
-          .response_prefix = "",
-          .history_gap = " ",
-          .assistant_suffix = " ",
-          .begin_each_exchange = true,
-          .end_each_reply = true,
-          .trim_messages = true,
-          .stop = {}};
-}
-
-/// Vicuna (1.1 and later): names with a colon, an end token after each reply.
-template <class = void>
-chat_format vicuna() {
-  return {.name = "vicuna",
-          .default_system = "",
-          .system_prefix = "",
-          .system_suffix = " ",
-          .user_prefix = "USER: ",
-          .user_suffix = " ",
-          .assistant_prefix = "ASSISTANT:",
-          .response_prefix = "",
-          .history_gap = " ",
-          .assistant_suffix = "",
-          .end_each_reply = true,
-          .stop = {"USER:"}};
-}
-
-/// Mistral Instruct: instruction marks, one begin token at the start, the system text before the first message.
-template <class = void>
-chat_format mistral() {
-  return {.name = "mistral",
-          .default_system = "",
-          .system_prefix = "",
-          .system_suffix = "\n\n",
-          .system_inside_user = true,
-          .user_prefix = "[INST] ",
-          .user_suffix = " ",
-          .assistant_prefix = "[/INST]",
-          .response_prefix = "",
-          .history_gap = " ",
-          .assistant_suffix = "",
-          .end_each_reply = true,
-          .stop = {}};
-}
-
-/// The format with that name: dromedary, llama2_chat, vicuna or mistral. Throws `option_error` for any other.
-template <class = void>
-chat_format by_name(std::string_view name) {
-  if (name == "dromedary") return dromedary();
-  if (name == "llama2_chat") return llama2_chat();
-  if (name == "vicuna") return vicuna();
-  require_option(name == "mistral", "chat_format", name, "dromedary, llama2_chat, vicuna or mistral");
-  return mistral();
-}
-
-}  // namespace chat_formats
 
 /// An instruction and its optional input as one user message: the input comes after the instruction and a blank line.
 template <class = void>
@@ -8605,8 +9383,22 @@ struct shaping_options {
     visit({"whiten", "divide the shaped rewards by their deviation instead of scaling them"}, o.whiten...);
     visit({"whitening", "how, with whiten"}, o.whitening...);
   }
+  /// The reward of an unfinished response, given its reward without the penalty.
+  double penalised(double reward) const noexcept {
+    return replaces() ? unfinished_penalty : reward + unfinished_penalty;
+  }
+  /// The change that this makes: the penalty itself where it is added.
+  double penalty_on(double reward) const noexcept {
+    return replaces() ? unfinished_penalty - reward : unfinished_penalty;
+  }
+  /// Whether an unfinished response is penalised at all.
+  bool penalises() const noexcept { return replaces() || unfinished_penalty != 0; }
+
   /// Throws `option_error` for the first option out of its range, its name prefixed with `prefix`.
   void validate(const std::string& prefix = {}) const { coho::validate(*this, prefix); }
+
+ private:
+  bool replaces() const noexcept { return unfinished == unfinished_mode::replace; }
 };
 
 /// Named inputs of `shape_rewards`. `Array` is double (the default where only braces are written), float,
@@ -8695,19 +9487,46 @@ struct shape_rewards_fn {
     return out;
   }
 
-  // −factor·KL_t of each token; whether all are finite.
+  // −factor·KL_t of each token, 0 where it is masked; whether all are finite. By blocks, because masks are runs: most
+  // blocks are all real, and their loop has no choice to make.
   template <kl_estimator Estimator, class Number, class Mask>
   static bool penalties(const shape_rewards_inputs<Number>& in, const Mask& mask, double factor, double clip,
-                        double* __restrict out) {
+                        double* out) {
     const Number *const policy = in.log_probs.data(), *const reference = in.reference_log_probs.data();
-    const double limit = clip > 0 ? clip : std::numeric_limits<double>::infinity();
-    std::uint64_t broken = 0;  // bits of sums: compilers do not reorder additions, but they vectorise this
-    for (std::size_t t = 0; t < mask.size(); ++t) {
+    bool finite = true;
+    const auto real_tokens = [&](std::size_t begin, std::size_t end) {
+      const auto all = [&](const auto& limited) {
+        return real_penalties<Estimator>(policy + begin, reference + begin, end - begin, factor, limited, out + begin);
+      };
+      finite &= clip > 0 ? all([clip](double kl) { return array_traits<double>::clamp(kl, -clip, clip); })
+                         : all([](double kl) { return kl; });
+    };
+    constexpr std::size_t block = 128;
+    for (std::size_t begin = 0; begin < mask.size(); begin += block) {
+      const std::size_t end = std::min(begin + block, mask.size());
+      std::size_t real = 0;
+      for (std::size_t t = begin; t < end; ++t) real += mask[t] != 0;
+      if (real == end - begin) {
+        real_tokens(begin, end);
+        continue;
+      }
+      std::fill(out + begin, out + end, 0.0);
+      for (std::size_t t = begin; real > 0 && t < end; ++t) {
+        if (mask[t] != 0) real_tokens(t, t + 1);
+      }
+    }
+    return finite;
+  }
+
+  template <kl_estimator Estimator, class Number>
+  static bool real_penalties(const Number* policy, const Number* reference, std::size_t size, double factor,
+                             const auto& limited, double* __restrict out) {
+    std::uint64_t broken = 0;  // bits of differences: compilers do not reorder additions, but they vectorise this
+    for (std::size_t t = 0; t < size; ++t) {
       const double difference = static_cast<double>(policy[t]) - static_cast<double>(reference[t]);
-      const double kl = detail::kl_of(mask[t] != 0 ? difference : 0.0, Estimator);
-      const double limited = array_traits<double>::clamp(kl, -limit, limit);
-      broken |= std::bit_cast<std::uint64_t>(limited - limited);
-      out[t] = 0.0 - factor * limited;
+      const double kl = limited(detail::kl_of(difference, Estimator));
+      broken |= std::bit_cast<std::uint64_t>(kl - kl);
+      out[t] = 0.0 - factor * kl;
     }
     return broken == 0;
   }
@@ -8717,9 +9536,7 @@ struct shape_rewards_fn {
     const double limit = options.reward_clip > 0 ? options.reward_clip : std::numeric_limits<double>::infinity();
     const double reward =
         array_traits<double>::clamp(static_cast<double>(in.sequence_rewards.data()[i]), -limit, limit);
-    if (in.finished.empty() || in.finished[i] != 0) return reward;
-    return options.unfinished == unfinished_mode::add ? reward + options.unfinished_penalty
-                                                      : options.unfinished_penalty;
+    return in.finished.empty() || in.finished[i] != 0 ? reward : options.penalised(reward);
   }
 
   template <class Mask>
@@ -8929,14 +9746,9 @@ struct settle_rewards_fn {
       parts.empty = parts.unfinished = 0;
       if (lowest && i < empty.size() && empty[i] != 0)
         parts.empty = rewards(static_cast<Eigen::Index>(i)) - parts.earned();
-      if (!settled.empty() && settled[i] == 0) parts.unfinished = penalty(parts.earned(), shaping);
+      if (!settled.empty() && settled[i] == 0) parts.unfinished = shaping.penalty_on(parts.earned());
     }
     return settled;
-  }
-
-  /// The change that the penalty makes to an unfinished response's reward, given the reward without it.
-  static double penalty(double earned, const shaping_options& shaping) noexcept {
-    return shaping.unfinished_penalty - (shaping.unfinished == unfinished_mode::replace ? earned : 0.0);
   }
 };
 inline constexpr settle_rewards_fn settle_rewards{};
@@ -9207,7 +10019,7 @@ struct importance_weights_fn {
     return std::exp(coho::clamp(log_ratio, -detail::log_ratio_limit, detail::log_ratio_limit));
   }
 
-  // Finds the token whose ratio makes its sequence's sum infinite or NaN.
+  // Names the token whose ratio is infinite or NaN.
   template <class Mask, class LogRatio>
   static void refuse(std::size_t begin, std::size_t end, const Mask& mask, const LogRatio& log_ratio) {
     for (std::size_t t = begin; t < end; ++t) {
@@ -9273,195 +10085,45 @@ struct importance_weights_fn {
     const auto log_ratio = [&](std::size_t t) {
       return static_cast<double>(policy[t]) - static_cast<double>(sampler[t]);
     };
+    const bool by_sequence = !own_ratios || options.sequence_low > 0 || std::isfinite(options.sequence_high);
     sums out;
     for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
       const std::size_t begin = offsets[i], end = offsets[i + 1];
-      double total = 0, length = 0;
-      for (std::size_t t = begin; t < end; ++t) {
-        if (mask[t] == 0) continue;
-        total += log_ratio(t);
-        length += 1;
+      double shared = 1;
+      bool kept = true;
+      if (by_sequence) {
+        double total = 0, length = 0;
+        for (std::size_t t = begin; t < end; ++t) {
+          if (mask[t] == 0) continue;
+          total += log_ratio(t);
+          length += 1;
+        }
+        const double mean = ratio_of(total / std::max(length, 1.0));
+        kept = mean >= options.sequence_low && mean <= options.sequence_high;
+        shared = options.level == importance_level::sequence ? ratio_of(total) : mean;
       }
-      if (!std::isfinite(total)) refuse(begin, end, mask, log_ratio);
-      const double mean = ratio_of(total / std::max(length, 1.0));
-      const bool kept = mean >= options.sequence_low && mean <= options.sequence_high;
-      const double shared = options.level == importance_level::sequence ? ratio_of(total) : mean;
+      double broken = 0;  // NaN once a token's log-ratio is not finite
       for (std::size_t t = begin; t < end; ++t) {
         if (mask[t] == 0) {
           to[t] = Number(0);
           continue;
         }
-        const double ratio = own_ratios ? ratio_of(log_ratio(t)) : shared;
+        const double own = log_ratio(t), ratio = own_ratios ? ratio_of(own) : shared;
         const double bounded = truncated ? std::min(ratio, high) : (ratio >= low && ratio <= high ? ratio : 0.0);
         const double weight = kept ? bounded : 0.0;
+        broken += own - own;
         to[t] = static_cast<Number>(weight);
         out.weights += weight;
         out.squares += weight * weight;
         out.limited += static_cast<double>(weight != ratio);
         out.tokens += 1;
       }
+      if (broken != 0) refuse(begin, end, mask, log_ratio);
     }
     return out;
   }
 };
 inline constexpr importance_weights_fn importance_weights{};
-
-}  // namespace coho::inline v0_1
-
-// ---- coho/rollout/minibatch.hpp
-
-namespace coho::inline v0_1 {
-
-/// How many sequences and tokens one forward may hold; 0 is no limit. A sequence over the token limit gets a forward
-/// of its own.
-struct batch_limits {
-  std::size_t sequences = 0;
-  std::size_t tokens = 0;
-  bool sort_by_length = false;  ///< long sequences first: evenly loaded batches, largest memory need first
-
-  static void describe(auto&& visit, auto&... o) {
-    visit({"sequences", "limit of one forward; 0: none", {}, "sequences"}, o.sequences...);
-    visit({"tokens", "limit of one forward; 0: none", {}, "tokens"}, o.tokens...);
-    visit({"sort_by_length", "long sequences first"}, o.sort_by_length...);
-  }
-};
-
-/// Who chooses the minibatches of several ranks.
-/// `global`: one shuffle over all ranks, so that results do not depend on the number of ranks (a rank's part of a
-/// minibatch varies). `each_rank`: every rank splits its own sequences (even shards, results depend on the rank count).
-enum class minibatch_scope { global, each_rank };
-constexpr auto option_names(minibatch_scope) { return std::array{"global", "each_rank"}; }
-
-namespace detail {
-
-// std::stable_sort uses a buffer that GCC 12's library calls deprecated, and clang 19 warns at the call.
-template <class Less>
-void stable_sort(std::vector<std::size_t>& values, const Less& less) {
-  std::vector<std::size_t> places(values.size());
-  std::iota(places.begin(), places.end(), std::size_t{0});
-  std::sort(places.begin(), places.end(), [&](std::size_t a, std::size_t b) {
-    return less(values[a], values[b]) || (!less(values[b], values[a]) && a < b);
-  });
-  for (std::size_t& place : places) place = values[place];
-  values = std::move(places);
-}
-
-}  // namespace detail
-
-/// Cuts an order of sequences into forwards within the limits. `lengths[i]` is the number of tokens of sequence i.
-///
-///     auto parts = coho::micro_batches(order, lengths, {.sequences = 8});
-struct micro_batches_fn {
-  template <class = void>
-  std::vector<std::vector<std::size_t>> operator()(std::vector<std::size_t> order, std::span<const std::size_t> lengths,
-                                                   const batch_limits& limits) const {
-    if (limits.sort_by_length) {
-      detail::stable_sort(order, [&](std::size_t a, std::size_t b) { return lengths[a] > lengths[b]; });
-    }
-    std::vector<std::vector<std::size_t>> out;
-    std::size_t tokens = 0;
-    for (const std::size_t i : order) {
-      const bool full = out.empty() || (limits.sequences != 0 && out.back().size() == limits.sequences) ||
-                        (limits.tokens != 0 && tokens + lengths[i] > limits.tokens);
-      if (full) {
-        out.emplace_back();
-        tokens = 0;
-      }
-      out.back().push_back(i);
-      tokens += lengths[i];
-    }
-    return out;
-  }
-  /// All sequences in their given order.
-  template <class = void>
-  std::vector<std::vector<std::size_t>> operator()(std::span<const std::size_t> lengths,
-                                                   const batch_limits& limits) const {
-    std::vector<std::size_t> order(lengths.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    return (*this)(std::move(order), lengths, limits);
-  }
-};
-inline constexpr micro_batches_fn micro_batches{};
-
-/// A random partition into minibatches of `size` sequences (the last may be smaller; 0: one minibatch of all).
-///
-/// The order is that of a random tag drawn from `stream.split(key)` for each sequence: which sequences meet does not
-/// depend on the order in which they are given, nor (scope `global`) on how they are spread over ranks. Returns this
-/// rank's indices of each minibatch, equally many on every rank; a rank's part may be empty. With several ranks
-/// and scope `each_rank`, `size` is still counted over all ranks and must be a multiple of their number
-/// (`argument_error`).
-struct minibatches_fn {
-  template <communicator Communicator = const local_communicator>
-  std::vector<std::vector<std::size_t>> operator()(std::span<const std::uint64_t> keys, std::size_t size,
-                                                   const rng& stream, minibatch_scope scope = minibatch_scope::global,
-                                                   Communicator& ranks = local) const {
-    const auto rank = static_cast<std::size_t>(ranks.rank()), rank_count = static_cast<std::size_t>(ranks.size());
-    std::vector<double> counts(rank_count, 0.0);
-    counts[rank] = static_cast<double>(keys.size());
-    ranks.all_reduce_sum(detail::span_of(counts));
-    std::size_t first = 0, total = 0, most = 0;
-    for (std::size_t r = 0; r < rank_count; ++r) {
-      const auto count = static_cast<std::size_t>(counts[r]);
-      if (r < rank) first += count;
-      total += count;
-      most = std::max(most, count);
-    }
-
-    std::vector<double> tags(total, 0.0);
-    for (std::size_t i = 0; i < keys.size(); ++i) tags[first + i] = stream.split(keys[i]).uniform();
-    ranks.all_reduce_sum(detail::span_of(tags));
-
-    const bool together = scope == minibatch_scope::global;
-    if (size == 0) size = std::max<std::size_t>(total, 1);
-    require_argument(together || size >= total || size % rank_count == 0, "a minibatch of " + std::to_string(size) +
-                                                                              " sequences cannot be shared evenly by " +
-                                                                              std::to_string(rank_count) + " ranks");
-    const std::size_t part = together ? size : std::max<std::size_t>(size >= total ? most : size / rank_count, 1);
-    const std::size_t considered = together ? total : keys.size();
-    const std::size_t base = together ? 0 : first;
-
-    std::vector<std::size_t> order(considered);
-    std::iota(order.begin(), order.end(), base);
-    detail::stable_sort(order, [&](std::size_t a, std::size_t b) { return tags[a] < tags[b]; });
-    const std::size_t span = together ? total : most;
-    std::vector<std::vector<std::size_t>> out((span + part - 1) / part);
-    for (std::size_t position = 0; position < order.size(); ++position) {
-      const std::size_t index = order[position];
-      if (index >= first && index < first + keys.size()) out[position / part].push_back(index - first);
-    }
-    return out;
-  }
-};
-inline constexpr minibatches_fn minibatches{};
-
-/// The parts of a flat per-token array that belong to the selected sequences, in their order.
-template <class Number>
-Eigen::Array<Number, Eigen::Dynamic, 1> gather(const Eigen::Array<Number, Eigen::Dynamic, 1>& flat,
-                                               std::span<const std::size_t> offsets,
-                                               std::span<const std::size_t> indices) {
-  Eigen::Index total = 0;
-  for (const std::size_t i : indices) total += static_cast<Eigen::Index>(offsets[i + 1] - offsets[i]);
-  Eigen::Array<Number, Eigen::Dynamic, 1> out(total);
-  Eigen::Index at = 0;
-  for (const std::size_t i : indices) {
-    const auto length = static_cast<Eigen::Index>(offsets[i + 1] - offsets[i]);
-    out.segment(at, length) = flat.segment(static_cast<Eigen::Index>(offsets[i]), length);
-    at += length;
-  }
-  return out;
-}
-
-/// The reverse of `gather`: writes the parts back in place.
-template <class Number>
-void scatter(const Eigen::Array<Number, Eigen::Dynamic, 1>& part, std::span<const std::size_t> offsets,
-             std::span<const std::size_t> indices, Eigen::Array<Number, Eigen::Dynamic, 1>& flat) {
-  Eigen::Index at = 0;
-  for (const std::size_t i : indices) {
-    const auto length = static_cast<Eigen::Index>(offsets[i + 1] - offsets[i]);
-    flat.segment(static_cast<Eigen::Index>(offsets[i]), length) = part.segment(at, length);
-    at += length;
-  }
-}
 
 }  // namespace coho::inline v0_1
 
@@ -10584,108 +11246,312 @@ class vocabulary_tokenizer {
 
 }  // namespace coho::inline v0_1::toy
 
-// ---- coho/parallel/all_gather.hpp
+// ---- coho/train/steps/model_outputs.hpp
 
 namespace coho::inline v0_1 {
 
-/// The bytes of every rank on each rank, in rank order. All ranks must call it together; a rank may have none.
-///
-/// Uses only a communicator's sum: each rank writes its bytes, six per double so that the sum is exact,
-/// where the others have zeros.
-///
-///     std::vector<std::vector<std::uint8_t>> all = coho::all_gather(mine, ranks);
-struct all_gather_fn {
-  template <communicator Communicator>
-  std::vector<std::vector<std::uint8_t>> operator()(std::span<const std::uint8_t> bytes, Communicator& ranks) const {
-    const auto rank = static_cast<std::size_t>(ranks.rank()), size = static_cast<std::size_t>(ranks.size());
-    if (size == 1) return {std::vector<std::uint8_t>(bytes.begin(), bytes.end())};
-    std::vector<double> lengths(size, 0.0);
-    lengths[rank] = static_cast<double>(bytes.size());
-    ranks.all_reduce_sum(detail::span_of(lengths));
-    std::vector<std::size_t> places{0};
-    for (const double length : lengths) places.push_back(places.back() + words(static_cast<std::size_t>(length)));
-
-    std::vector<double> numbers(places.back(), 0.0);
-    for (std::size_t i = 0; i < bytes.size(); i += width) {
-      std::uint64_t word = 0;
-      for (std::size_t k = i; k < std::min(i + width, bytes.size()); ++k)
-        word |= static_cast<std::uint64_t>(bytes[k]) << (8 * (k - i));
-      numbers[places[rank] + i / width] = static_cast<double>(word);
+/// Takes over a model's output. Throws `argument_error` when its length is not the expected one or a number in it
+/// is not finite: model outputs are checked once, here, so that no NaN spreads.
+struct lift_output_fn {
+  template <number_range Range>
+  Eigen::ArrayXd operator()(const Range& range, std::size_t expected, std::string_view what) const {
+    const auto size = static_cast<std::size_t>(std::ranges::size(range));
+    require_argument(size == expected, std::string(what) + ": the model returned " + std::to_string(size) +
+                                           " numbers where " + std::to_string(expected) + " were expected");
+    Eigen::ArrayXd out(static_cast<Eigen::Index>(size));
+    Eigen::Index at = 0;
+    for (const auto value : range) {
+      const auto number = static_cast<double>(value);
+      if (!std::isfinite(number)) {
+        throw argument_error(std::string(what) + ": number " + std::to_string(at) +
+                             " that the model returned is not finite");
+      }
+      out(at++) = number;
     }
-    ranks.all_reduce_sum(detail::span_of(numbers));
+    return out;
+  }
+};
+inline constexpr lift_output_fn lift_output{};
 
-    std::vector<std::vector<std::uint8_t>> out(size);
-    for (std::size_t r = 0; r < size; ++r) {
-      out[r].resize(static_cast<std::size_t>(lengths[r]));
-      for (std::size_t k = 0; k < out[r].size(); ++k) {
-        const auto word = static_cast<std::uint64_t>(numbers[places[r] + k / width]);
-        out[r][k] = static_cast<std::uint8_t>(word >> (8 * (k % width)));
+/// The tokens of each sequence of a batch, prompt and response.
+template <class = void>
+std::vector<std::size_t> sequence_lengths(const token_batch& batch) {
+  std::vector<std::size_t> out(batch.size());
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = batch.prompts.length(i) + batch.responses.length(i);
+  return out;
+}
+
+namespace detail {
+
+/// Evaluates a per-token function of the batch in parts within the limits.
+template <class Evaluate>
+Eigen::ArrayXd in_parts(const token_batch& batch, const batch_limits& limits, std::string_view what,
+                        Evaluate evaluate) {
+  Eigen::ArrayXd out(static_cast<Eigen::Index>(batch.responses.total()));
+  const auto lengths = sequence_lengths(batch);
+  for (const auto& indices : micro_batches(detail::span_of(lengths), limits)) {
+    const token_batch part = batch.select(indices);
+    scatter(lift_output(evaluate(part), part.responses.total(), what), batch.responses.offsets, indices, out);
+  }
+  return out;
+}
+
+}  // namespace detail
+
+/// `model.log_probs(batch)` in parts within the limits, checked. [response tokens]
+struct evaluate_log_probs_fn {
+  template <policy Model>
+  Eigen::ArrayXd operator()(Model& model, const token_batch& batch, const batch_limits& limits = {},
+                            std::string_view what = "log_probs") const {
+    return detail::in_parts(batch, limits, what, [&](const token_batch& part) { return model.log_probs(part); });
+  }
+};
+inline constexpr evaluate_log_probs_fn evaluate_log_probs{};
+
+/// `model.values(batch)` in parts within the limits, checked. [response tokens]
+struct evaluate_values_fn {
+  template <value_model Model>
+  Eigen::ArrayXd operator()(Model& model, const token_batch& batch, const batch_limits& limits = {}) const {
+    return detail::in_parts(batch, limits, "values", [&](const token_batch& part) { return model.values(part); });
+  }
+};
+inline constexpr evaluate_values_fn evaluate_values{};
+
+/// The tokens of each query, where given.
+template <class = void>
+std::vector<std::size_t> query_lengths(std::span<const reward_query> queries) {
+  std::vector<std::size_t> out(queries.size());
+  for (std::size_t i = 0; i < out.size(); ++i)
+    out[i] = queries[i].prompt_tokens.size() + queries[i].response_tokens.size();
+  return out;
+}
+
+/// The scores of queries in parts within the limits, checked. [queries]
+struct evaluate_scores_fn {
+  template <reward_model Model>
+  Eigen::ArrayXd operator()(Model& model, std::span<const reward_query> queries,
+                            const batch_limits& limits = {}) const {
+    Eigen::ArrayXd out(static_cast<Eigen::Index>(queries.size()));
+    const auto lengths = query_lengths(queries);
+    for (const auto& indices : micro_batches(detail::span_of(lengths), limits)) {
+      std::vector<reward_query> part;
+      for (const std::size_t i : indices) part.push_back(queries[i]);
+      const Eigen::ArrayXd scores =
+          lift_output(score_queries(model, detail::span_of(part)), part.size(), "reward model scores");
+      for (std::size_t k = 0; k < indices.size(); ++k) {
+        out(static_cast<Eigen::Index>(indices[k])) = scores(static_cast<Eigen::Index>(k));
       }
     }
     return out;
   }
-
- private:
-  static constexpr std::size_t width = 6;
-  static constexpr std::size_t words(std::size_t bytes) noexcept { return (bytes + width - 1) / width; }
 };
-inline constexpr all_gather_fn all_gather{};
+inline constexpr evaluate_scores_fn evaluate_scores{};
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/train/direct_preference_examples.hpp
+
+namespace coho::inline v0_1 {
+
+/// A prompt with a chosen and a rejected response. With a loss that judges responses one by one (KTO) either may be
+/// empty: a single `chosen` is a desirable response, a single `rejected` an undesirable one.
+struct direct_preference_example {
+  std::vector<token> prompt{}, chosen{}, rejected{};
+  double weight = 1;  ///< at least 0
+  /// log π_ref of the responses, if known (`add_reference_log_probs`): then the reference is not evaluated.
+  std::optional<double> reference_chosen{}, reference_rejected{};
+};
+
+/// Placeholder for a reference policy where the loss needs none.
+struct no_reference_type {};
+inline constexpr no_reference_type no_reference{};
 
 namespace detail {
 
-/// Numbers and arrays of numbers as bytes, to be read in the same order by a process with the same binary layout.
-class byte_writer {
- public:
-  template <class Number>
-  void number(const Number& value) {
-    append(&value, sizeof(Number));
-  }
-  /// Anything with data() and size().
-  template <class Array>
-  void array(const Array& values) {
-    number(static_cast<std::uint64_t>(values.size()));
-    append(values.data(), static_cast<std::size_t>(values.size()) * sizeof(*values.data()));
-  }
-  const std::vector<std::uint8_t>& bytes() const noexcept { return bytes_; }
+/// log p of each response of a batch: sums over its tokens. [sequences]
+template <policy Model>
+Eigen::ArrayXd response_log_probs(Model& model, const token_batch& batch, const batch_limits& limits,
+                                  const char* what) {
+  return sequence_sums(evaluate_log_probs(model, batch, limits, what), batch.responses.offsets);
+}
 
- private:
-  void append(const void* from, std::size_t size) {
-    const std::size_t at = bytes_.size();
-    bytes_.resize(at + size);
-    if (size > 0) std::memcpy(bytes_.data() + at, from, size);
-  }
-  std::vector<std::uint8_t> bytes_;
-};
+/// The number of responses of an example.
+template <class = void>
+double responses_in(const direct_preference_example& example) {
+  return static_cast<double>(!example.chosen.empty()) + static_cast<double>(!example.rejected.empty());
+}
 
-class byte_reader {
- public:
-  explicit byte_reader(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
-  template <class Number>
-  Number number() {
-    Number out{};
-    take(&out, sizeof(Number));
-    return out;
-  }
-  /// A container that can be resized: std::vector, std::string, an Eigen array.
-  template <class Array>
-  Array array() {
-    Array out;
-    const auto size = number<std::uint64_t>();
-    out.resize(static_cast<decltype(out.size())>(size));
-    take(out.data(), static_cast<std::size_t>(size) * sizeof(*out.data()));
-    return out;
-  }
+/// Throws `argument_error` for an unusable example; `number` is its position in the batch.
+template <class = void>
+void check_example(const direct_preference_example& example, std::size_t number, bool needs_pairs) {
+  const std::string name = "preference example " + std::to_string(number);
+  require_argument(!example.prompt.empty(), name + " has no prompt tokens");
+  require_argument(std::isfinite(example.weight) && example.weight >= 0, name + " has a weight below 0");
+  require_argument(responses_in(example) == 2 || (!needs_pairs && responses_in(example) > 0),
+                   name + (needs_pairs ? " has an empty response: this loss compares two" : " has no response"));
+}
 
- private:
-  void take(void* to, std::size_t size) {
-    if (size > 0) std::memcpy(to, bytes_.data() + at_, size);
-    at_ += size;
+/// The pairs of KTO's baseline: the prompts of the examples first, first + stride, …, each with the response
+/// to the next example of the batch. Examples of weight 0 or without a response are left out.
+template <class = void>
+token_batch mismatched_responses(std::span<const direct_preference_example> batch, std::size_t first,
+                                 std::size_t stride) {
+  const auto counts = [](const direct_preference_example& e) { return e.weight > 0 && responses_in(e) > 0; };
+  token_batch out;
+  for (std::size_t i = first; i < batch.size(); i += stride) {
+    if (!counts(batch[i])) continue;
+    std::size_t next = (i + 1) % batch.size();
+    while (!counts(batch[next])) next = (next + 1) % batch.size();
+    if (next == i) continue;  // the only one
+    out.prompts.push_back(batch[i].prompt);
+    out.responses.push_back(batch[next].chosen.empty() ? batch[next].rejected : batch[next].chosen);
   }
-  std::span<const std::uint8_t> bytes_;
-  std::size_t at_ = 0;
-};
+  return out;
+}
+
+/// The responses of examples, chosen ones first; a missing one is an empty response.
+template <class = void>
+token_batch responses_of(std::span<const direct_preference_example> examples) {
+  token_batch out;
+  for (const auto& example : examples) {
+    out.prompts.push_back(example.prompt);
+    out.responses.push_back(example.chosen);
+  }
+  for (const auto& example : examples) {
+    out.prompts.push_back(example.prompt);
+    out.responses.push_back(example.rejected);
+  }
+  return out;
+}
 
 }  // namespace detail
+
+/// Fills in the reference log-probs of examples that have none, once for all epochs. Then `no_reference` can be given
+/// to the trainer, and the reference's memory freed.
+struct add_reference_log_probs_fn {
+  template <policy Reference>
+  void operator()(std::span<direct_preference_example> examples, Reference& reference,
+                  const batch_limits& limits = {}) const {
+    const auto n = static_cast<Eigen::Index>(examples.size());
+    const Eigen::ArrayXd sums = detail::response_log_probs(reference, detail::responses_of(examples), limits,
+                                                           "log_probs of the reference policy");
+    for (Eigen::Index i = 0; i < n; ++i) {
+      auto& example = examples[static_cast<std::size_t>(i)];
+      if (!example.reference_chosen) example.reference_chosen = sums(i);
+      if (!example.reference_rejected) example.reference_rejected = sums(n + i);
+    }
+  }
+};
+inline constexpr add_reference_log_probs_fn add_reference_log_probs{};
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/train/example_source.hpp
+
+namespace coho::inline v0_1 {
+
+/// example_source: examples that `fit` fetches batch by batch, when they exceed memory. A span
+/// of examples in memory needs none.
+///  (1) `s.size()`, the number of examples, the same on all ranks;
+///  (2) `s.load(indices)` with a `std::span<const std::size_t>` returns the examples at these indices in order, as
+///      a contiguous range of `Example`. Data they refer to stays valid until the next call.
+template <class Source, class Example>
+concept example_source = requires(Source& s, std::span<const std::size_t> indices) {
+  { s.size() } -> std::convertible_to<std::size_t>;
+  { s.load(indices) } -> std::convertible_to<std::span<const Example>>;
+};
+
+template <class Source, class Example>
+consteval bool require_example_source() {
+  static_assert(
+      requires(Source& s) {
+        { s.size() } -> std::convertible_to<std::size_t>;
+      }, "coho::example_source (1): the source has no size()");
+  static_assert(
+      requires(Source& s, std::span<const std::size_t> indices) {
+        { s.load(indices) } -> std::convertible_to<std::span<const Example>>;
+      },
+      "coho::example_source (2): the source has no load(std::span<const std::size_t>) that returns a contiguous range "
+      "of the driver's examples");
+  return true;
+}
+
+namespace detail {
+
+/// Examples in memory as a source. Every rank has all of them.
+template <class Example>
+class span_source {
+ public:
+  explicit span_source(std::span<const Example> data) : data_(data) {}
+  std::size_t size() const noexcept { return data_.size(); }
+  std::span<const Example> load(std::span<const std::size_t> indices) {
+    loaded_.clear();
+    for (const std::size_t i : indices) loaded_.push_back(data_[i]);
+    return loaded_;
+  }
+
+ private:
+  std::span<const Example> data_;
+  std::vector<Example> loaded_;
+};
+
+/// Whether loading costs nothing: every rank may then see the whole batch.
+template <class Source>
+inline constexpr bool in_memory = false;
+template <class Example>
+inline constexpr bool in_memory<span_source<Example>> = true;
+
+}  // namespace detail
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/train/options/fit_options.hpp
+
+namespace coho::inline v0_1::detail {
+
+/// The options shared by the trainers over fixed data. `examples`: the unit of a batch ("pairs").
+template <class Visitor, class... Options>
+void describe_fit_options(Visitor& visit, std::string_view examples, Options&... o) {
+  visit({"learning_rate", "one step of the schedule per optimizer step"}, o.learning_rate...);
+  visit({"batch_size", "per optimizer step, over all ranks", allowed::at_least(1), examples}, o.batch_size...);
+  visit({"micro_batch", "what one forward may hold; does not change the result"}, o.micro_batch...);
+  visit({"epochs", "passes over the data", allowed::at_least(1)}, o.epochs...);
+  visit({"gradient_norm_clip", "largest norm of the gradient; 0: off", allowed::at_least(0)}, o.gradient_norm_clip...);
+  visit({"shuffle", "another order of the data in each epoch"}, o.shuffle...);
+  visit({"seed", "of that order"}, o.seed...);
+}
+
+}  // namespace coho::inline v0_1::detail
+
+// ---- coho/train/options/direct_preference_options.hpp
+
+namespace coho::inline v0_1 {
+
+struct direct_preference_options {
+  learning_rate_options learning_rate{.peak = 5e-7};
+  std::size_t batch_size = 64;  ///< examples per optimizer step, over all ranks
+  batch_limits micro_batch{};   ///< what one forward may hold; `sequences` counts examples, two responses each
+  std::uint64_t epochs = 1;
+  double gradient_norm_clip = 1;  ///< 0: off
+  bool shuffle = true;
+  std::uint64_t seed = 0;
+
+  static void describe(auto&& visit, auto&... o) { detail::describe_fit_options(visit, "examples", o...); }
+};
+
+struct direct_preference_statistics {
+  std::uint64_t step = 0, epoch = 0;
+  double loss = 0;
+  double accuracy = 0;           ///< fraction of examples whose implicit rewards are ordered like the labels
+  double reward_difference = 0;  ///< mean difference of the implicit rewards
+  /// Mean log π of whole responses, nats, over the responses present in examples of weight > 0.
+  double chosen_log_prob = 0, rejected_log_prob = 0;
+  double kl_baseline = 0;  ///< of KTO
+  double examples = 0;     ///< over all ranks
+  double gradient_norm = 0, learning_rate = 0, seconds = 0;
+};
+
+using direct_preference_state = data_position;
 
 }  // namespace coho::inline v0_1
 
@@ -10792,160 +11658,430 @@ consteval bool require_callback() {
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/optimization/gradient_clipping.hpp
+// ---- coho/train/steps/loops.hpp
+
+/// The outer loops that trainers share. For authors of drivers.
+namespace coho::inline v0_1::detail {
+
+/// 0, 1, …, count − 1.
+template <class = void>
+std::vector<std::size_t> all_indices(std::size_t count) {
+  std::vector<std::size_t> out(count);
+  std::iota(out.begin(), out.end(), std::size_t{0});
+  return out;
+}
+
+/// The remaining steps of `epochs` passes over `size` examples, the same on all ranks. `step(batch, epoch)` makes
+/// one with the examples at these indices, of all ranks, and returns its statistics. Ends early when a callback
+/// requests it.
+template <class Options, class Communicator, class Step, class... Callbacks>
+auto fit_source(std::size_t size, const Options& options, const std::uint64_t& made, Communicator& ranks, Step step,
+                Callbacks&... callbacks) {
+  data_order order(size, options.batch_size, options.seed, options.shuffle);
+  std::vector<decltype(step(std::vector<std::size_t>(), std::uint64_t{}))> history;
+  const std::uint64_t end = options.epochs * order.steps_per_epoch();
+  while (made < end) {
+    history.push_back(step(order.batch(made, 0, 1), made / order.steps_per_epoch()));
+    if (notify::stop(ranks, callbacks...)) break;
+  }
+  return history;
+}
+
+/// A batch whose examples are not loaded yet: the assignment to shards, and the indices that this rank has to load,
+/// to which the shards refer.
+struct loading_plan {
+  work_plan work;
+  std::vector<std::size_t> mine;
+};
+template <class Communicator>
+loading_plan loading_plan_of(const std::vector<std::size_t>& batch, Communicator& ranks) {
+  const std::vector<std::size_t> lengths(batch.size(), 0);  // not known before they are loaded
+  loading_plan out{partition(all_indices(batch.size()), span_of(lengths), ranks), {}};
+  for (auto& shard : out.work.mine) {
+    for (std::size_t& i : shard.indices) {
+      out.mine.push_back(batch[i]);
+      i = out.mine.size() - 1;
+    }
+  }
+  return out;
+}
+
+/// Steps of an on-policy trainer until `steps` have been made in all or a callback requests a stop. `source(step)`
+/// returns the prompts of a step as a contiguous range of rl_prompt.
+template <class Trainer, class Communicator, class Source, class... Callbacks>
+auto run_steps(Trainer& trainer, Communicator& ranks, Source& source, const std::uint64_t& made, std::uint64_t steps,
+               Callbacks&... callbacks) {
+  std::vector<decltype(trainer.step(std::span<const rl_prompt>{}, callbacks...))> history;
+  while (made < steps) {
+    const auto& prompts = source(made);
+    history.push_back(trainer.step(std::span<const rl_prompt>(prompts), callbacks...));
+    if (notify::stop(ranks, callbacks...)) break;
+  }
+  return history;
+}
+
+template <class = void>
+void require_seed(std::uint64_t saved, std::uint64_t mine) {
+  require_argument(saved == mine,
+                   "the saved run had the seed " + std::to_string(saved) + ", this one has " + std::to_string(mine));
+}
+
+/// Rejects a saved run whose data order differs.
+template <class Options>
+void require_same_order(const data_position& saved, const Options& options) {
+  require_seed(saved.seed, options.seed);
+  require_argument(saved.batch_size == options.batch_size, "the saved run had batches of " +
+                                                               std::to_string(saved.batch_size) + ", this one has " +
+                                                               std::to_string(options.batch_size));
+}
+
+}  // namespace coho::inline v0_1::detail
+
+// ---- coho/train/steps/preference_objective.hpp
 
 namespace coho::inline v0_1 {
+
+/// preference_loss: what `direct_preference_trainer` minimises. coho's losses over whole responses qualify (dpo_loss,
+/// kto_loss, orpo_loss, simpo_loss, cpo_loss).
+///  (1) `l.value_and_grad(log_probs, weights)`, const, with a `const preference_log_probs&` and a
+///      `const token_weights<Eigen::ArrayXd>&` of one weight per example, returns a `preference_gradient`.
+///  (2) The loss is a sum over examples weighted by `weights`: micro-batches add up.
+///  (3) Optional `static constexpr bool` members: `needs_reference`, false: no reference policy is evaluated;
+///      `needs_pairs`, false: an example may have one response only; `needs_kl_baseline`, true: the KL baseline of
+///      `kto_loss` is computed, which takes a reference policy.
+template <class Loss>
+concept preference_loss =
+    requires(const Loss& l, const preference_log_probs& x, const token_weights<Eigen::ArrayXd>& w) {
+      { l.value_and_grad(x, w) } -> std::convertible_to<preference_gradient>;
+    };
+
+template <class Loss>
+consteval bool require_preference_loss() {
+  static_assert(preference_loss<Loss>,
+                "coho::preference_loss (1): the loss has no value_and_grad(const preference_log_probs&, const "
+                "token_weights<Eigen::ArrayXd>&) const that returns a coho::preference_gradient");
+  return true;
+}
 
 namespace detail {
 
-// A model's specific members come first: its gradients() may be unusable if they are on a device.
-template <trainable Model>
-double squared_gradient_norm(Model& model) {
-  if constexpr (requires {
-                  { model.squared_gradient_norm() } -> std::convertible_to<double>;
-                }) {
-    return static_cast<double>(model.squared_gradient_norm());
-  } else {
-    double sum = 0;
-    for (auto&& gradient : model.gradients()) {
-      for (const auto g : gradient) sum += static_cast<double>(g) * static_cast<double>(g);
-    }
-    return sum;
-  }
+template <class Loss>
+constexpr bool needs_reference() {
+  if constexpr (requires { requires !Loss::needs_reference; }) return false;
+  return true;
 }
 
-template <trainable Model>
-void scale_gradients(Model& model, double factor) {
-  if constexpr (requires { model.scale_gradients(factor); }) {
-    model.scale_gradients(factor);
-  } else {
-    for (auto&& gradient : model.gradients()) {
-      for (auto& g : gradient)
-        g = static_cast<std::ranges::range_value_t<decltype(gradient)>>(static_cast<double>(g) * factor);
-    }
-  }
-}
+/// Losses that compare two responses cannot use a single one.
+template <class Loss>
+constexpr bool needs_pairs = !requires { requires !Loss::needs_pairs; };
 
-template <communicator Communicator, trainable Model>
-void all_reduce_gradients(Communicator& ranks, Model& model) {
-  if constexpr (requires { model.all_reduce_gradients(ranks); }) {
-    model.all_reduce_gradients(ranks);
-  } else if constexpr (requires { model.gradients(); }) {
-    for (auto&& gradient : model.gradients()) {
-      ranks.all_reduce_sum(span_of(gradient.data(), static_cast<std::size_t>(gradient.size())));
-    }
-  } else {
-    require_argument(ranks.size() == 1,
-                     "a model without gradients() needs all_reduce_gradients(communicator) to train on "
-                     "more than one process");
-  }
-}
+template <class Loss>
+constexpr bool needs_kl_baseline = requires { requires Loss::needs_kl_baseline; };
 
-/// The largest of one number per rank.
-template <class Communicator>
-double all_reduce_max(double value, Communicator& ranks) {
-  std::vector<double> all(static_cast<std::size_t>(ranks.size()), 0.0);
-  all[static_cast<std::size_t>(ranks.rank())] = value;
-  ranks.all_reduce_sum(span_of(all));
-  return *std::max_element(all.begin(), all.end());
+/// The loss of a batch, with its numbers checked.
+template <class Loss>
+preference_gradient evaluate_preference(const Loss& loss, const preference_log_probs& x,
+                                        const token_weights<Eigen::ArrayXd>& weights) {
+  preference_gradient out = loss.value_and_grad(x, weights);
+  const auto size = static_cast<std::size_t>(x.chosen.size());
+  out.d_chosen = lift_output(out.d_chosen, size, "d_chosen of the preference loss");
+  out.d_rejected = lift_output(out.d_rejected, size, "d_rejected of the preference loss");
+  require_argument(std::isfinite(out.value) && std::isfinite(out.accuracy) && std::isfinite(out.reward_difference),
+                   "the value, accuracy or reward_difference of the preference loss is not finite");
+  return out;
 }
 
 }  // namespace detail
-
-/// Clips the joint Euclidean norm of the gradients of one or more models: g ← g · min(1, max_norm / ‖g‖), with ‖g‖ over
-/// all models together; each model is measured and scaled where its gradients are (`trainable`). Returns ‖g‖ before
-/// clipping; `max_norm` 0 only measures. If the norm is not finite the gradients stay as they are: callers must check
-/// the result.
-struct clip_gradient_norm_fn {
-  template <trainable... Models>
-  double operator()(double max_norm, Models&... models) const {
-    const double norm = std::sqrt((detail::squared_gradient_norm(models) + ... + 0.0));
-    if (max_norm > 0 && std::isfinite(norm) && norm > max_norm) {
-      (detail::scale_gradients(models, max_norm / norm), ...);
-    }
-    return norm;
-  }
-};
-inline constexpr clip_gradient_norm_fn clip_gradient_norm{};
-
-/// Sums the gradients of one or more models over the ranks, in place.
-struct all_reduce_gradients_fn {
-  template <communicator Communicator, trainable... Models>
-  void operator()(Communicator& ranks, Models&... models) const {
-    if (ranks.size() == 1) return;
-    (detail::all_reduce_gradients(ranks, models), ...);
-  }
-};
-inline constexpr all_reduce_gradients_fn all_reduce_gradients{};
-
 }  // namespace coho::inline v0_1
 
-// ---- coho/optimization/learning_rate_schedule.hpp
+// ---- coho/train/steps/stopwatch.hpp
+
+namespace coho::inline v0_1::detail {
+
+/// Seconds since the last lap, by a monotonic clock where there is one. (<chrono> costs each file that includes
+/// a driver a tenth of a second.)
+class stopwatch {
+ public:
+  double lap() noexcept {
+    const double now = read();
+    return now - std::exchange(last_, now);
+  }
+
+ private:
+  static double read() noexcept {
+    std::timespec now{};
+#ifdef CLOCK_MONOTONIC
+    clock_gettime(CLOCK_MONOTONIC, &now);
+#else
+    static_cast<void>(std::timespec_get(&now, TIME_UTC));
+#endif
+    return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+  }
+
+  double last_ = read();
+};
+
+}  // namespace coho::inline v0_1::detail
+
+// ---- coho/train/direct_preference.hpp
 
 namespace coho::inline v0_1 {
 
-enum class schedule_kind { constant, linear, cosine };
-constexpr auto option_names(schedule_kind) { return std::array{"constant", "linear", "cosine"}; }
+/// Trains a policy on preferences without a reward model: DPO in its forms, IPO, KTO, ORPO, SimPO, CPO or a loss of
+/// the caller's own, in one loop. Each step makes one forward of both responses of its examples, turns the gradient of
+/// the loss with respect to log π of whole responses into one for their tokens, and steps once. The weights of examples
+/// are normalised over the batch: micro-batches and ranks do not change the step.
+///
+/// `reference`: the frozen initial policy; `no_reference` for losses without one (ORPO, SimPO, CPO) and for examples
+/// that carry its log-probs. KTO's baseline pairs each prompt with the response to the next example of this rank's
+/// batch.
+///
+/// Throws `option_error` on construction, `argument_error` for invalid examples and outputs, `error` when the
+/// gradient is not finite.
+///
+///     coho::direct_preference_trainer trainer{policy, initial, adam, coho::dpo_loss{{.beta = 0.1}}};
+///     trainer.fit(examples);
+template <class Policy, class Reference, class Optimizer, class Loss, class Communicator = const local_communicator>
+class direct_preference_trainer {
+  static constexpr bool has_reference = !std::is_same_v<std::remove_const_t<Reference>, no_reference_type>;
+  static_assert(require_differentiable_policy<Policy>() && require_trainable<Policy>());
+  static_assert(require_optimizer<Optimizer>());
+  static_assert([] {
+    if constexpr (has_reference) return require_policy<Reference>();
+    return true;
+  }());
+  static_assert(require_preference_loss<Loss>());
+  static_assert(require_communicator<Communicator>());
 
-struct learning_rate_options {
-  double peak = 1e-3;
-  schedule_kind kind = schedule_kind::constant;
-  std::uint64_t warmup_steps = 0;
-  std::uint64_t total_steps = 0;  ///< required by linear and cosine; later steps stay at the floor
-  double floor_fraction = 0;      ///< the rate at `total_steps` is `floor_fraction · peak`
-
-  static void describe(auto&& visit, auto&... o) {
-    visit({"peak", "learning rate after the warm-up", allowed::at_least(0)}, o.peak...);
-    visit({"kind", "form of the decay after the warm-up"}, o.kind...);
-    visit({"warmup_steps", "linear warm-up", {}, "steps"}, o.warmup_steps...);
-    visit({"total_steps", "where a decaying schedule reaches its floor, and stays", {}, "steps"}, o.total_steps...);
-    visit({"floor_fraction", "the rate there, as a fraction of peak", allowed::in(0, 1)}, o.floor_fraction...);
-  }
-  void check_together(const std::string& prefix) const {
-    require_option(kind == schedule_kind::constant || total_steps > warmup_steps, prefix + "total_steps", total_steps,
-                   "greater than warmup_steps for a decaying schedule");
-  }
-};
-
-/// The learning rate of each optimizer step.
-///
-/// Warm-up over the first w steps, then a decay over the rest:
-///
-///     s < w            η_s = peak · (s + 1) / (w + 1)            (never 0, so that no step is wasted)
-///     constant         η_s = peak
-///     linear, cosine   η_s = peak · (f + (1 − f) · g(p)),  p = min(1, (s − w) / (total − w)),
-///                      g(p) = 1 − p  or  (1 + cos πp) / 2
-///
-/// f is `floor_fraction`. Throws `option_error` on construction.
-///
-///     coho::learning_rate_schedule rate{{.peak = 2e-5, .kind = coho::schedule_kind::cosine, .total_steps = 200}};
-///     rate(0);    // 2e-5
-///     rate(100);  // 1e-5
-class learning_rate_schedule {
  public:
-  template <class = void>
-  explicit learning_rate_schedule(learning_rate_options options = {}) : options_(options) {
-    validate(options, "learning_rate.");
+  direct_preference_trainer(Policy& model, Reference& reference, Optimizer& optimizer, Loss loss,
+                            direct_preference_options options = {}, Communicator& ranks = local)
+      : model_(model),
+        reference_(reference),
+        optimizer_(optimizer),
+        loss_(std::move(loss)),
+        options_(std::move(options)),
+        rate_(options_.learning_rate),
+        ranks_(ranks) {
+    validate(options_);
   }
 
-  template <class = void>
-  double operator()(std::uint64_t step) const noexcept {
-    const auto& o = options_;
-    if (step < o.warmup_steps) {
-      return o.peak * static_cast<double>(step + 1) / static_cast<double>(o.warmup_steps + 1);
-    }
-    if (o.kind == schedule_kind::constant) return o.peak;
-    const double progress =
-        std::min(1.0, static_cast<double>(step - o.warmup_steps) / static_cast<double>(o.total_steps - o.warmup_steps));
-    const double left =
-        o.kind == schedule_kind::linear ? 1 - progress : 0.5 * (1 + std::cos(std::numbers::pi * progress));
-    return o.peak * (o.floor_fraction + (1 - o.floor_fraction) * left);
+  /// One optimizer step on this rank's part of a batch (may be empty on some ranks, not on all).
+  template <class... Callbacks>
+  direct_preference_statistics step(std::span<const direct_preference_example> batch, Callbacks&&... callbacks) {
+    return step_of(batch, {batch, 0, 1}, 0, callbacks...);
   }
 
-  const learning_rate_options& options() const noexcept { return options_; }
+  /// The remaining steps of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
+  /// `restore`, from where the saved run was. Ends early when a callback requests it.
+  template <class... Callbacks>
+  std::vector<direct_preference_statistics> fit(std::span<const direct_preference_example> data,
+                                                Callbacks&&... callbacks) {
+    detail::span_source<direct_preference_example> source(data);
+    return fit_from(source, callbacks...);
+  }
+
+  /// The same over examples that are fetched as needed. Each rank loads its part of a batch; with KTO, whose
+  /// baseline pairs prompts with the responses to others, the whole batch.
+  template <class Source, class... Callbacks>
+    requires(!std::convertible_to<Source&, std::span<const direct_preference_example>>)
+  std::vector<direct_preference_statistics> fit(Source& data, Callbacks&&... callbacks) {
+    static_assert(require_example_source<Source, direct_preference_example>());
+    return fit_from(data, callbacks...);
+  }
+
+  /// Loss, accuracy and reward difference over `data` (this rank's part; the result is over all ranks), without a step.
+  direct_preference_statistics evaluate(std::span<const direct_preference_example> data) {
+    return pass(data, {data, 0, 1}, [&](const token_batch& tokens, auto use) {
+      use(lift_output(model_.log_probs(tokens), tokens.responses.total(), "log_probs"));
+    });
+  }
+
+  direct_preference_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
+  /// Throws `argument_error` for a state with another seed or batch size: it would be a different run.
+  void restore(const direct_preference_state& saved) {
+    detail::require_same_order(saved, options_);
+    step_ = saved.step;
+  }
 
  private:
-  learning_rate_options options_;
+  template <class Source, class... Callbacks>
+  std::vector<direct_preference_statistics> fit_from(Source& data, Callbacks&... callbacks) {
+    const auto part = [&]<class Item>(std::span<const Item> whole) {
+      std::vector<Item> out;
+      for (std::size_t i = ranks_.rank(); i < whole.size(); i += ranks_.size()) out.push_back(whole[i]);
+      return out;
+    };
+    return detail::fit_source(
+        static_cast<std::size_t>(data.size()), options_, step_, ranks_,
+        [&](const std::vector<std::size_t>& batch, std::uint64_t epoch) {
+          const bool all = ranks_.size() == 1 || detail::needs_kl_baseline<Loss>;
+          const std::vector<std::size_t> mine = all ? std::vector<std::size_t>{} : part(detail::span_of(batch));
+          const auto& loaded = data.load(detail::span_of(all ? batch : mine));
+          const std::span<const direct_preference_example> examples(loaded);
+          if (!all || ranks_.size() == 1) return step_of(examples, {examples, 0, 1}, epoch, callbacks...);
+          const auto own = part(examples);
+          return step_of(detail::span_of(own), {examples, ranks_.rank(), ranks_.size()}, epoch, callbacks...);
+        },
+        callbacks...);
+  }
+
+  // This rank's examples are first, first + stride, … of the whole batch.
+  struct batch_place {
+    std::span<const direct_preference_example> whole;
+    std::size_t first, stride;
+  };
+
+  template <class... Callbacks>
+  direct_preference_statistics step_of(std::span<const direct_preference_example> batch, const batch_place& place,
+                                       std::uint64_t epoch, Callbacks&... callbacks) {
+    static_assert((detail::require_callback<Callbacks, direct_preference_statistics>() && ...));
+    detail::stopwatch watch;
+    notify::step_begin(step_, callbacks...);
+    model_.zero_gradients();
+    auto out = pass(batch, place, [&](const token_batch& tokens, auto use) {
+      auto [output, pullback] = model_.forward(tokens);
+      const auto d_log_probs = use(lift_output(output.log_probs, tokens.responses.total(), "log_probs"));
+      pullback(policy_gradient{.log_probs = {d_log_probs.data(), tokens.responses.total()}});
+    });
+    out.step = step_;
+    out.epoch = epoch;
+    out.learning_rate = rate_(step_);
+    out.gradient_norm = gradient_step("direct preference step " + std::to_string(step_), model_, optimizer_,
+                                      out.learning_rate, options_.gradient_norm_clip, ranks_);
+    ++step_;
+    out.seconds = watch.lap();
+    notify::minibatch(out, callbacks...);
+    notify::step_end(out, callbacks...);
+    return out;
+  }
+
+  // The number of loss terms of an example.
+  static double terms_of(const direct_preference_example& example) {
+    if constexpr (detail::needs_pairs<Loss>) return 1;
+    return detail::responses_in(example);
+  }
+
+  // Runs over the micro-batches. `evaluate(tokens, use)` hands the log-probs of all responses, chosen ones first, to
+  // `use`, which returns their gradient.
+  template <class Evaluate>
+  direct_preference_statistics pass(std::span<const direct_preference_example> batch, const batch_place& place,
+                                    Evaluate evaluate) {
+    for (std::size_t i = 0; i < batch.size(); ++i) detail::check_example(batch[i], i, detail::needs_pairs<Loss>);
+    double totals[5] = {
+        static_cast<double>(batch.size())};  // examples, weighted terms, terms, chosen, rejected responses
+    for (const auto& example : batch) {
+      if (example.weight == 0) continue;
+      totals[1] += example.weight * terms_of(example);
+      totals[2] += terms_of(example);
+      totals[3] += example.chosen.empty() ? 0 : 1;
+      totals[4] += example.rejected.empty() ? 0 : 1;
+    }
+    ranks_.all_reduce_sum(detail::span_of(totals));
+    require_argument(totals[1] > 0, "a preference batch has no example with a weight above 0");
+    direct_preference_statistics out{.examples = totals[0]};
+    out.kl_baseline = baseline_of(place);
+
+    std::vector<std::size_t> lengths;
+    for (const auto& e : batch) lengths.push_back(2 * e.prompt.size() + e.chosen.size() + e.rejected.size());
+    double sums[5] = {};  // loss, accuracy, reward difference, log-probs of chosen and rejected responses
+    for (const auto& indices : micro_batches(detail::span_of(std::as_const(lengths)), options_.micro_batch)) {
+      std::vector<direct_preference_example> part;
+      double terms = 0;
+      for (const std::size_t i : indices) {
+        part.push_back(batch[i]);
+        terms += batch[i].weight > 0 ? terms_of(batch[i]) : 0;
+      }
+      const token_batch tokens = detail::responses_of(detail::span_of(std::as_const(part)));
+      auto x = reference_of(part, tokens);
+      x.kl_baseline = out.kl_baseline;
+      token_weights<Eigen::ArrayXd> weights{Eigen::ArrayXd(x.chosen_tokens.size())};
+      for (std::size_t k = 0; k < part.size(); ++k)
+        weights.values(static_cast<Eigen::Index>(k)) = part[k].weight / totals[1];
+      evaluate(tokens, [&]<class Array>(const Array& log_probs) {
+        const Array responses = sequence_sums(log_probs, tokens.responses.offsets);
+        const Eigen::Index n = x.chosen_tokens.size();
+        x.chosen = responses.head(n);
+        x.rejected = responses.tail(n);
+        const auto loss = detail::evaluate_preference(loss_, x, weights);
+        sums[0] += loss.value;
+        sums[1] += loss.accuracy * terms / totals[2];
+        sums[2] += loss.reward_difference * terms / totals[2];
+        for (Eigen::Index k = 0; k < n; ++k) {
+          if (weights.values(k) <= 0) continue;
+          sums[3] += x.chosen(k);
+          sums[4] += x.rejected(k);
+        }
+        Array d_responses(2 * n);
+        d_responses << loss.d_chosen, loss.d_rejected;
+        return Array(sequence_spread(d_responses, tokens.responses.offsets));
+      });
+    }
+    ranks_.all_reduce_sum(detail::span_of(sums));
+    out.loss = sums[0];
+    out.accuracy = sums[1];
+    out.reward_difference = sums[2];
+    out.chosen_log_prob = sums[3] / std::max(totals[3], 1.0);
+    out.rejected_log_prob = sums[4] / std::max(totals[4], 1.0);
+    return out;
+  }
+
+  // Lengths, and the reference's log-probs of the responses.
+  preference_log_probs reference_of(const std::vector<direct_preference_example>& part, const token_batch& tokens) {
+    const auto n = static_cast<Eigen::Index>(part.size());
+    preference_log_probs x;
+    x.chosen_tokens.resize(n);
+    x.rejected_tokens.resize(n);
+    x.reference_chosen.setZero(n);
+    x.reference_rejected.setZero(n);
+    bool known = true;
+    for (Eigen::Index i = 0; i < n; ++i) {
+      const auto& example = part[static_cast<std::size_t>(i)];
+      x.chosen_tokens(i) = static_cast<double>(example.chosen.size());
+      x.rejected_tokens(i) = static_cast<double>(example.rejected.size());
+      x.reference_chosen(i) = example.reference_chosen.value_or(0);
+      x.reference_rejected(i) = example.reference_rejected.value_or(0);
+      known = known && (example.reference_chosen || example.chosen.empty()) &&
+              (example.reference_rejected || example.rejected.empty());
+    }
+    if (!detail::needs_reference<Loss>() || known) return x;
+    if constexpr (has_reference) {
+      const auto sums = detail::response_log_probs(reference_, tokens, {}, "log_probs of the reference policy");
+      for (Eigen::Index i = 0; i < n; ++i) {
+        const auto& example = part[static_cast<std::size_t>(i)];
+        if (!example.reference_chosen) x.reference_chosen(i) = sums(i);
+        if (!example.reference_rejected) x.reference_rejected(i) = sums(n + i);
+      }
+    } else {
+      throw argument_error("this preference loss needs a reference policy, or examples that carry its log-probs");
+    }
+    return x;
+  }
+
+  double baseline_of(const batch_place& place) {
+    if constexpr (detail::needs_kl_baseline<Loss>) {
+      static_assert(has_reference,
+                    "coho::direct_preference_trainer: the KL baseline of this loss needs a reference policy");
+      const token_batch mismatched = detail::mismatched_responses(place.whole, place.first, place.stride);
+      const auto log_probs = [&](auto& model, const char* what) {
+        return detail::response_log_probs(model, mismatched, options_.micro_batch, what);
+      };
+      return kto_baseline(log_probs(model_, "log_probs"), log_probs(reference_, "log_probs of the reference policy"),
+                          ranks_);
+    } else {
+      static_cast<void>(place);
+      return 0;
+    }
+  }
+
+  Policy& model_;
+  Reference& reference_;
+  Optimizer& optimizer_;
+  Loss loss_;
+  direct_preference_options options_;
+  learning_rate_schedule rate_;
+  Communicator& ranks_;
+  std::uint64_t step_ = 0;
 };
 
 }  // namespace coho::inline v0_1
@@ -11129,106 +12265,138 @@ struct ppo_options {
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/train/steps/model_outputs.hpp
+// ---- coho/train/options/group_relative_options.hpp
 
 namespace coho::inline v0_1 {
 
-/// Takes over a model's output. Throws `argument_error` when its length is not the expected one or a number in it
-/// is not finite: model outputs are checked once, here, so that no NaN spreads.
-struct lift_output_fn {
-  template <number_range Range>
-  Eigen::ArrayXd operator()(const Range& range, std::size_t expected, std::string_view what) const {
-    const auto size = static_cast<std::size_t>(std::ranges::size(range));
-    require_argument(size == expected, std::string(what) + ": the model returned " + std::to_string(size) +
-                                           " numbers where " + std::to_string(expected) + " were expected");
-    Eigen::ArrayXd out(static_cast<Eigen::Index>(size));
-    Eigen::Index at = 0;
-    for (const auto value : range) {
-      const auto number = static_cast<double>(value);
-      if (!std::isfinite(number)) {
-        throw argument_error(std::string(what) + ": number " + std::to_string(at) +
-                             " that the model returned is not finite");
-      }
-      out(at++) = number;
-    }
-    return out;
+// GCC 12 warns that this scoped enumerator hides `coho::leave_one_out`. It does not.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+/// The baseline that a response's reward is compared with.
+enum class group_baseline {
+  mean,           ///< the group's mean: `group_relative` with `scaling` (GRPO, Dr. GRPO)
+  leave_one_out,  ///< the mean of the others: `coho::leave_one_out` with `leave_one_out` (RLOO), unbiased without its
+                  ///< scale
+};
+#pragma GCC diagnostic pop
+constexpr auto option_names(group_baseline) { return std::array{"mean", "leave_one_out"}; }
+
+/// Members shared with ppo_options mean the same.
+struct group_relative_trainer_options {
+  std::uint64_t seed = 0;
+  std::size_t group_size = 8;  ///< G: samples of each prompt; ≥ 2
+  generation_options generation{};
+  old_log_prob_source old_log_probs = old_log_prob_source::recomputed;
+  std::optional<importance_weights_options> sampler_correction{};
+
+  normalize_options normalization{};
+  empty_response_rule empty_responses = empty_response_rule::lowest;
+  shaping_options shaping{.kl_coefficient = 0};      ///< β > 0: the KL penalty as a part of the reward
+  std::optional<adaptive_kl_options> adaptive_kl{};  ///< of that β
+  group_baseline baseline = group_baseline::mean;
+  group_relative_options scaling{};       ///< of the baseline mean
+  leave_one_out_options leave_one_out{};  ///< of the baseline leave_one_out
+  bool skip_uniform_groups = false;       ///< drop groups of equal rewards from the update (DAPO)
+  bool whiten_advantages = false;  ///< over all real tokens of the step, after the baseline (REINFORCE++ with baseline)
+  whiten_options advantage_whitening{};
+
+  std::size_t minibatch_size = 0;  ///< responses per optimizer step, over all ranks; 0: the whole step's
+  minibatch_scope scope = minibatch_scope::global;
+  std::uint64_t epochs = 1;
+  ppo_clip_options policy_clip{};
+  double kl_loss_coefficient = 0;  ///< the KL penalty as a term of the loss
+  kl_loss_options kl_loss{.estimator = kl_estimator::k3};
+  double entropy_coefficient = 0;
+  reduction_options reduction{.kind = reduction::sequence_mean_of_means};
+  double gradient_norm_clip = 1;
+  learning_rate_options learning_rate{.peak = 1e-6};
+  double target_kl = 0;
+
+  batch_limits scoring_batch{};
+  batch_limits micro_batch{};
+
+  /// Shao et al. 2024, §4.1: advantages divided by the group's deviation, mean over each response, KL (k3, 0.04) in the
+  /// loss, 64 samples.
+  template <class = void>
+  static group_relative_trainer_options grpo() {
+    return {.group_size = 64, .kl_loss_coefficient = 0.04};
+  }
+  /// Liu et al. 2025: no division by the deviation and none by the length, no KL.
+  template <class = void>
+  static group_relative_trainer_options dr_grpo() {
+    return {.scaling = {.scale = group_scale::none}, .reduction = {.kind = reduction::fixed_length}};
+  }
+  /// Ahmadian et al. 2024: leave-one-out baseline, the KL in the reward, one update per batch, sums over responses.
+  template <class = void>
+  static group_relative_trainer_options rloo() {
+    return {.group_size = 4,
+            .shaping = {.kl_coefficient = 0.03},
+            .baseline = group_baseline::leave_one_out,
+            .reduction = {.kind = reduction::sequence_mean_of_sums}};
+  }
+  /// Yu et al. 2025: clip-higher, mean over tokens, no KL, groups of equal rewards dropped. Its overlong ramp is a
+  /// bonus: `overlong_penalty`.
+  template <class = void>
+  static group_relative_trainer_options dapo() {
+    return {.group_size = 16,
+            .skip_uniform_groups = true,
+            .policy_clip = {.clip_low = 0.2, .clip_high = 0.28},
+            .reduction = {.kind = reduction::token_mean}};
+  }
+
+  /// The part shared with PPO.
+  template <class = void>
+  ppo_options shared() const {
+    ppo_options o;
+    const auto copy = []<class T>(const option&, const T& from, T& to) { to = from; };
+    detail::describe_policy_training(copy, *this, o);
+    return o;
+  }
+
+  template <class Visitor, class... Options>
+  static void describe(Visitor&& visit, Options&... o) {
+    detail::describe_policy_training(visit, o...);
+    visit({"group_size", "samples of each prompt", allowed::in(2, std::size_t{1} << 20), "responses"}, o.group_size...);
+    visit({"baseline", "what the reward of a response is compared with"}, o.baseline...);
+    visit({"scaling", "of the baseline mean"}, o.scaling...);
+    visit({"leave_one_out", "of the baseline leave_one_out"}, o.leave_one_out...);
+    visit({"skip_uniform_groups", "leave groups whose rewards are all equal out of the update"},
+          o.skip_uniform_groups...);
+  }
+  void check_together(const std::string& prefix) const {
+    detail::check_policy_training(*this, prefix);
+    if (baseline != group_baseline::mean)
+      require_unused(scaling, {}, prefix + "scaling.", "unless the baseline is mean");
+    if (baseline != group_baseline::leave_one_out)
+      require_unused(leave_one_out, {}, prefix + "leave_one_out.", "unless the baseline is leave_one_out");
+  }
+
+  /// Throws `option_error` for the first option that is out of its range, or has no effect with the others.
+  template <class = void>
+  void validate() const {
+    coho::validate(*this);
   }
 };
-inline constexpr lift_output_fn lift_output{};
 
-/// The tokens of each sequence of a batch, prompt and response.
-template <class = void>
-std::vector<std::size_t> sequence_lengths(const token_batch& batch) {
-  std::vector<std::size_t> out(batch.size());
-  for (std::size_t i = 0; i < out.size(); ++i) out[i] = batch.prompts.length(i) + batch.responses.length(i);
-  return out;
-}
+/// The group_advantage_estimator that the options describe.
+template <class Communicator>
+class group_baseline_estimator {
+ public:
+  group_baseline_estimator(const group_relative_trainer_options& options, Communicator& ranks)
+      : baseline_(options.baseline), scaling_(options.scaling), leave_one_out_(options.leave_one_out), ranks_(ranks) {}
 
-namespace detail {
-
-/// Evaluates a per-token function of the batch in parts within the limits.
-template <class Evaluate>
-Eigen::ArrayXd in_parts(const token_batch& batch, const batch_limits& limits, std::string_view what,
-                        Evaluate evaluate) {
-  Eigen::ArrayXd out(static_cast<Eigen::Index>(batch.responses.total()));
-  const auto lengths = sequence_lengths(batch);
-  for (const auto& indices : micro_batches(detail::span_of(lengths), limits)) {
-    const token_batch part = batch.select(indices);
-    scatter(lift_output(evaluate(part), part.responses.total(), what), batch.responses.offsets, indices, out);
+  template <class Array>
+  Eigen::ArrayXd operator()(const Array& rewards, std::span<const std::size_t> groups) const {
+    if (baseline_ == group_baseline::mean) return group_relative(rewards, groups, scaling_, ranks_);
+    return leave_one_out(rewards, groups, leave_one_out_).advantages;
   }
-  return out;
-}
 
-}  // namespace detail
-
-/// `model.log_probs(batch)` in parts within the limits, checked. [response tokens]
-struct evaluate_log_probs_fn {
-  template <policy Model>
-  Eigen::ArrayXd operator()(Model& model, const token_batch& batch, const batch_limits& limits = {},
-                            std::string_view what = "log_probs") const {
-    return detail::in_parts(batch, limits, what, [&](const token_batch& part) { return model.log_probs(part); });
-  }
+ private:
+  group_baseline baseline_;
+  group_relative_options scaling_;
+  leave_one_out_options leave_one_out_;
+  Communicator& ranks_;
 };
-inline constexpr evaluate_log_probs_fn evaluate_log_probs{};
-
-/// `model.values(batch)` in parts within the limits, checked. [response tokens]
-struct evaluate_values_fn {
-  template <value_model Model>
-  Eigen::ArrayXd operator()(Model& model, const token_batch& batch, const batch_limits& limits = {}) const {
-    return detail::in_parts(batch, limits, "values", [&](const token_batch& part) { return model.values(part); });
-  }
-};
-inline constexpr evaluate_values_fn evaluate_values{};
-
-/// The tokens of each query, where given.
-template <class = void>
-std::vector<std::size_t> query_lengths(std::span<const reward_query> queries) {
-  std::vector<std::size_t> out(queries.size());
-  for (std::size_t i = 0; i < out.size(); ++i)
-    out[i] = queries[i].prompt_tokens.size() + queries[i].response_tokens.size();
-  return out;
-}
-
-/// The scores of queries in parts within the limits, checked. [queries]
-struct evaluate_scores_fn {
-  template <reward_model Model>
-  Eigen::ArrayXd operator()(Model& model, std::span<const reward_query> queries,
-                            const batch_limits& limits = {}) const {
-    Eigen::ArrayXd out(static_cast<Eigen::Index>(queries.size()));
-    const auto lengths = query_lengths(queries);
-    for (const auto& indices : micro_batches(detail::span_of(lengths), limits)) {
-      std::vector<reward_query> part;
-      for (const std::size_t i : indices) part.push_back(queries[i]);
-      const Eigen::ArrayXd scores =
-          lift_output(score_queries(model, detail::span_of(part)), part.size(), "reward model scores");
-      for (std::size_t k = 0; k < indices.size(); ++k) {
-        out(static_cast<Eigen::Index>(indices[k])) = scores(static_cast<Eigen::Index>(k));
-      }
-    }
-    return out;
-  }
-};
-inline constexpr evaluate_scores_fn evaluate_scores{};
 
 }  // namespace coho::inline v0_1
 
@@ -11621,35 +12789,6 @@ inline constexpr sample_and_score_fn sample_and_score{};
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/train/steps/stopwatch.hpp
-
-namespace coho::inline v0_1::detail {
-
-/// Seconds since the last lap, by a monotonic clock where there is one. (<chrono> costs each file that includes
-/// a driver a tenth of a second.)
-class stopwatch {
- public:
-  double lap() noexcept {
-    const double now = read();
-    return now - std::exchange(last_, now);
-  }
-
- private:
-  static double read() noexcept {
-    std::timespec now{};
-#ifdef CLOCK_MONOTONIC
-    clock_gettime(CLOCK_MONOTONIC, &now);
-#else
-    static_cast<void>(std::timespec_get(&now, TIME_UTC));
-#endif
-    return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-  }
-
-  double last_ = read();
-};
-
-}  // namespace coho::inline v0_1::detail
-
 // ---- coho/train/steps/collect_rollouts.hpp
 
 namespace coho::inline v0_1 {
@@ -11772,846 +12911,6 @@ void describe_rollouts(const Rollouts& r, Communicator& ranks, ppo_statistics& o
 }
 
 }  // namespace detail
-
-}  // namespace coho::inline v0_1
-
-// ---- coho/optimization/data_order.hpp
-
-namespace coho::inline v0_1 {
-
-/// The position of passes over fixed data: what a checkpoint needs in addition to the model and the optimizer. A run
-/// can only be continued with the seed and the batch size that it started with, since others would give another order.
-struct data_position {
-  std::uint64_t step = 0;
-  std::uint64_t seed = 0;
-  std::size_t batch_size = 0;
-  friend bool operator==(const data_position&, const data_position&) = default;
-};
-
-/// Which examples each optimizer step of a pass over fixed data sees: a function of (seed, step) only, so a resumed run
-/// sees the examples that an uninterrupted run would have seen.
-///
-/// Each epoch is a fresh shuffle (or the given order) cut into batches of `batch_size` over all ranks; the last batch
-/// of an epoch may be smaller. Rank r of n takes the examples r, r + n, r + 2n, … of a batch.
-///
-///     coho::data_order order{1000, 32, seed, true};
-///     order.batch(7, 0, 1);  // indices of step 7 on the only rank
-class data_order {
- public:
-  template <class = void>
-  data_order(std::size_t examples, std::size_t batch_size, std::uint64_t seed, bool shuffle)
-      : examples_(examples), batch_size_(std::min(batch_size, examples)), seed_(seed), shuffle_(shuffle) {
-    require_argument(examples > 0, "there are no examples to train on");
-    require_option(batch_size > 0, "batch_size", batch_size, "at least 1");
-  }
-
-  std::uint64_t steps_per_epoch() const noexcept { return (examples_ + batch_size_ - 1) / batch_size_; }
-
-  template <class = void>
-  std::vector<std::size_t> batch(std::uint64_t step, std::size_t rank, std::size_t ranks) {
-    const std::uint64_t epoch = step / steps_per_epoch();
-    if (order_.empty() || epoch != epoch_) {
-      order_.resize(examples_);
-      std::iota(order_.begin(), order_.end(), std::size_t{0});
-      if (shuffle_) {
-        rng random = rng(seed_).split(stream_key("data order")).split(epoch);
-        random.shuffle(order_);
-      }
-      epoch_ = epoch;
-    }
-    const std::size_t begin = static_cast<std::size_t>(step % steps_per_epoch()) * batch_size_;
-    const std::size_t end = std::min(begin + batch_size_, examples_);
-    std::vector<std::size_t> out;
-    for (std::size_t i = begin + rank; i < end; i += ranks) out.push_back(order_[i]);
-    return out;
-  }
-
- private:
-  std::size_t examples_, batch_size_;
-  std::uint64_t seed_, epoch_ = 0;
-  bool shuffle_;
-  std::vector<std::size_t> order_;
-};
-
-}  // namespace coho::inline v0_1
-
-// ---- coho/optimization/gradient_step.hpp
-
-namespace coho::inline v0_1 {
-
-/// The end of each optimizer step: sums the gradient over the ranks, clips its norm to `norm_clip` (0: off) and steps.
-/// Returns the norm before clipping. Throws `error`, naming `what`, when the gradient is not finite; nothing is changed
-/// then.
-///
-///     const double norm = coho::gradient_step("step 7", model, optimizer, 2e-5, 1.0, ranks);
-struct gradient_step_fn {
-  template <trainable Model, optimizer Optimizer, communicator Communicator = const local_communicator>
-  double operator()(const std::string& what, Model& model, Optimizer& optimizer, double learning_rate, double norm_clip,
-                    Communicator& ranks = local) const {
-    all_reduce_gradients(ranks, model);
-    const double norm = clip_gradient_norm(norm_clip, model);
-    require_finite_norm(norm, what);
-    optimizer.step(learning_rate);
-    return norm;
-  }
-
-  template <class = void>
-  static void require_finite_norm(double norm, const std::string& what) {
-    if (!std::isfinite(norm)) throw error(what + ": the gradient is not finite; nothing was changed");
-  }
-};
-inline constexpr gradient_step_fn gradient_step{};
-
-}  // namespace coho::inline v0_1
-
-// ---- coho/train/direct_preference_examples.hpp
-
-namespace coho::inline v0_1 {
-
-/// A prompt with a chosen and a rejected response. With a loss that judges responses one by one (KTO) either may be
-/// empty: a single `chosen` is a desirable response, a single `rejected` an undesirable one.
-struct direct_preference_example {
-  std::vector<token> prompt{}, chosen{}, rejected{};
-  double weight = 1;  ///< at least 0
-  /// log π_ref of the responses, if known (`add_reference_log_probs`): then the reference is not evaluated.
-  std::optional<double> reference_chosen{}, reference_rejected{};
-};
-
-/// Placeholder for a reference policy where the loss needs none.
-struct no_reference_type {};
-inline constexpr no_reference_type no_reference{};
-
-namespace detail {
-
-/// log p of each response of a batch: sums over its tokens. [sequences]
-template <policy Model>
-Eigen::ArrayXd response_log_probs(Model& model, const token_batch& batch, const batch_limits& limits,
-                                  const char* what) {
-  return sequence_sums(evaluate_log_probs(model, batch, limits, what), batch.responses.offsets);
-}
-
-/// The number of responses of an example.
-template <class = void>
-double responses_in(const direct_preference_example& example) {
-  return static_cast<double>(!example.chosen.empty()) + static_cast<double>(!example.rejected.empty());
-}
-
-/// Throws `argument_error` for an unusable example; `number` is its position in the batch.
-template <class = void>
-void check_example(const direct_preference_example& example, std::size_t number, bool needs_pairs) {
-  const std::string name = "preference example " + std::to_string(number);
-  require_argument(!example.prompt.empty(), name + " has no prompt tokens");
-  require_argument(std::isfinite(example.weight) && example.weight >= 0, name + " has a weight below 0");
-  require_argument(responses_in(example) == 2 || (!needs_pairs && responses_in(example) > 0),
-                   name + (needs_pairs ? " has an empty response: this loss compares two" : " has no response"));
-}
-
-/// The pairs of KTO's baseline: the prompts of the examples first, first + stride, …, each with the response
-/// to the next example of the batch. Examples of weight 0 or without a response are left out.
-template <class = void>
-token_batch mismatched_responses(std::span<const direct_preference_example> batch, std::size_t first,
-                                 std::size_t stride) {
-  const auto counts = [](const direct_preference_example& e) { return e.weight > 0 && responses_in(e) > 0; };
-  token_batch out;
-  for (std::size_t i = first; i < batch.size(); i += stride) {
-    if (!counts(batch[i])) continue;
-    std::size_t next = (i + 1) % batch.size();
-    while (!counts(batch[next])) next = (next + 1) % batch.size();
-    if (next == i) continue;  // the only one
-    out.prompts.push_back(batch[i].prompt);
-    out.responses.push_back(batch[next].chosen.empty() ? batch[next].rejected : batch[next].chosen);
-  }
-  return out;
-}
-
-/// The responses of examples, chosen ones first; a missing one is an empty response.
-template <class = void>
-token_batch responses_of(std::span<const direct_preference_example> examples) {
-  token_batch out;
-  for (const auto& example : examples) {
-    out.prompts.push_back(example.prompt);
-    out.responses.push_back(example.chosen);
-  }
-  for (const auto& example : examples) {
-    out.prompts.push_back(example.prompt);
-    out.responses.push_back(example.rejected);
-  }
-  return out;
-}
-
-}  // namespace detail
-
-/// Fills in the reference log-probs of examples that have none, once for all epochs. Then `no_reference` can be given
-/// to the trainer, and the reference's memory freed.
-struct add_reference_log_probs_fn {
-  template <policy Reference>
-  void operator()(std::span<direct_preference_example> examples, Reference& reference,
-                  const batch_limits& limits = {}) const {
-    const auto n = static_cast<Eigen::Index>(examples.size());
-    const Eigen::ArrayXd sums = detail::response_log_probs(reference, detail::responses_of(examples), limits,
-                                                           "log_probs of the reference policy");
-    for (Eigen::Index i = 0; i < n; ++i) {
-      auto& example = examples[static_cast<std::size_t>(i)];
-      if (!example.reference_chosen) example.reference_chosen = sums(i);
-      if (!example.reference_rejected) example.reference_rejected = sums(n + i);
-    }
-  }
-};
-inline constexpr add_reference_log_probs_fn add_reference_log_probs{};
-
-}  // namespace coho::inline v0_1
-
-// ---- coho/train/example_source.hpp
-
-namespace coho::inline v0_1 {
-
-/// example_source: examples that `fit` fetches batch by batch, when they exceed memory. A span
-/// of examples in memory needs none.
-///  (1) `s.size()`, the number of examples, the same on all ranks;
-///  (2) `s.load(indices)` with a `std::span<const std::size_t>` returns the examples at these indices in order, as
-///      a contiguous range of `Example`. Data they refer to stays valid until the next call.
-template <class Source, class Example>
-concept example_source = requires(Source& s, std::span<const std::size_t> indices) {
-  { s.size() } -> std::convertible_to<std::size_t>;
-  { s.load(indices) } -> std::convertible_to<std::span<const Example>>;
-};
-
-template <class Source, class Example>
-consteval bool require_example_source() {
-  static_assert(
-      requires(Source& s) {
-        { s.size() } -> std::convertible_to<std::size_t>;
-      }, "coho::example_source (1): the source has no size()");
-  static_assert(
-      requires(Source& s, std::span<const std::size_t> indices) {
-        { s.load(indices) } -> std::convertible_to<std::span<const Example>>;
-      },
-      "coho::example_source (2): the source has no load(std::span<const std::size_t>) that returns a contiguous range "
-      "of the driver's examples");
-  return true;
-}
-
-namespace detail {
-
-/// Examples in memory as a source. Every rank has all of them.
-template <class Example>
-class span_source {
- public:
-  explicit span_source(std::span<const Example> data) : data_(data) {}
-  std::size_t size() const noexcept { return data_.size(); }
-  std::span<const Example> load(std::span<const std::size_t> indices) {
-    loaded_.clear();
-    for (const std::size_t i : indices) loaded_.push_back(data_[i]);
-    return loaded_;
-  }
-
- private:
-  std::span<const Example> data_;
-  std::vector<Example> loaded_;
-};
-
-/// Whether loading costs nothing: every rank may then see the whole batch.
-template <class Source>
-inline constexpr bool in_memory = false;
-template <class Example>
-inline constexpr bool in_memory<span_source<Example>> = true;
-
-}  // namespace detail
-
-}  // namespace coho::inline v0_1
-
-// ---- coho/train/options/fit_options.hpp
-
-namespace coho::inline v0_1::detail {
-
-/// The options shared by the trainers over fixed data. `examples`: the unit of a batch ("pairs").
-template <class Visitor, class... Options>
-void describe_fit_options(Visitor& visit, std::string_view examples, Options&... o) {
-  visit({"learning_rate", "one step of the schedule per optimizer step"}, o.learning_rate...);
-  visit({"batch_size", "per optimizer step, over all ranks", allowed::at_least(1), examples}, o.batch_size...);
-  visit({"micro_batch", "what one forward may hold; does not change the result"}, o.micro_batch...);
-  visit({"epochs", "passes over the data", allowed::at_least(1)}, o.epochs...);
-  visit({"gradient_norm_clip", "largest norm of the gradient; 0: off", allowed::at_least(0)}, o.gradient_norm_clip...);
-  visit({"shuffle", "another order of the data in each epoch"}, o.shuffle...);
-  visit({"seed", "of that order"}, o.seed...);
-}
-
-}  // namespace coho::inline v0_1::detail
-
-// ---- coho/train/options/direct_preference_options.hpp
-
-namespace coho::inline v0_1 {
-
-struct direct_preference_options {
-  learning_rate_options learning_rate{.peak = 5e-7};
-  std::size_t batch_size = 64;  ///< examples per optimizer step, over all ranks
-  batch_limits micro_batch{};   ///< what one forward may hold; `sequences` counts examples, two responses each
-  std::uint64_t epochs = 1;
-  double gradient_norm_clip = 1;  ///< 0: off
-  bool shuffle = true;
-  std::uint64_t seed = 0;
-
-  static void describe(auto&& visit, auto&... o) { detail::describe_fit_options(visit, "examples", o...); }
-};
-
-struct direct_preference_statistics {
-  std::uint64_t step = 0, epoch = 0;
-  double loss = 0;
-  double accuracy = 0;           ///< fraction of examples whose implicit rewards are ordered like the labels
-  double reward_difference = 0;  ///< mean difference of the implicit rewards
-  /// Mean log π of whole responses, nats, over the responses present in examples of weight > 0.
-  double chosen_log_prob = 0, rejected_log_prob = 0;
-  double kl_baseline = 0;  ///< of KTO
-  double examples = 0;     ///< over all ranks
-  double gradient_norm = 0, learning_rate = 0, seconds = 0;
-};
-
-using direct_preference_state = data_position;
-
-}  // namespace coho::inline v0_1
-
-// ---- coho/parallel/shards.hpp
-
-namespace coho::inline v0_1 {
-
-/// A half-open range of indices.
-struct index_range {
-  std::size_t begin = 0, end = 0;
-  std::size_t size() const noexcept { return end - begin; }
-  friend bool operator==(const index_range&, const index_range&) = default;
-};
-
-/// How many shards the work of a step is divided into: `ranks.shards()`, or one per rank.
-///
-/// The elements of a shard's floating-point sums depend on the number of shards and not on which rank works on them:
-/// with S shards, one process, S processes and any number in between give bit-identical results.
-struct shard_count_fn {
-  template <communicator Communicator>
-  std::size_t operator()(Communicator& ranks) const {
-    if constexpr (requires {
-                    { ranks.shards() } -> std::convertible_to<std::size_t>;
-                  }) {
-      return std::max<std::size_t>(static_cast<std::size_t>(ranks.shards()), 1);
-    } else {
-      return static_cast<std::size_t>(ranks.size());
-    }
-  }
-};
-inline constexpr shard_count_fn shard_count{};
-
-/// Part number `part` of `count` things divided into `parts` contiguous parts, as evenly as possible.
-///
-///     coho::shard_range(10, 1, 4);  // {2, 5}
-struct shard_range_fn {
-  constexpr index_range operator()(std::size_t count, std::size_t part, std::size_t parts) const noexcept {
-    return {count * part / parts, count * (part + 1) / parts};
-  }
-};
-inline constexpr shard_range_fn shard_range{};
-
-/// The shards that this rank works on, which are contiguous. If there are more ranks than shards, the first ranks have
-/// one shard each and the others none.
-struct shards_of_rank_fn {
-  template <communicator Communicator>
-  index_range operator()(Communicator& ranks) const {
-    const std::size_t shards = shard_count(ranks), rank = static_cast<std::size_t>(ranks.rank()),
-                      size = static_cast<std::size_t>(ranks.size());
-    if (shards < size) return {std::min(rank, shards), std::min(rank + 1, shards)};
-    return shard_range(shards, rank, size);
-  }
-};
-inline constexpr shards_of_rank_fn shards_of_rank{};
-
-/// This rank's part of `count` things that are the same on all ranks: those of its shards. It may be empty.
-///
-///     const auto mine = coho::range_of_rank(prompts.size(), ranks);
-///     trainer.step(std::span(prompts).subspan(mine.begin, mine.size()));
-struct range_of_rank_fn {
-  template <communicator Communicator>
-  index_range operator()(std::size_t count, Communicator& ranks) const {
-    const std::size_t all = shard_count(ranks);
-    const index_range mine = shards_of_rank(ranks);
-    if (mine.size() == 0) return {count * mine.begin / all, count * mine.begin / all};
-    return {shard_range(count, mine.begin, all).begin, shard_range(count, mine.end - 1, all).end};
-  }
-};
-inline constexpr range_of_rank_fn range_of_rank{};
-
-/// One shard of a batch.
-struct work_shard {
-  std::size_t number = 0;
-  std::vector<std::size_t> indices{};
-  friend bool operator==(const work_shard&, const work_shard&) = default;
-};
-
-/// The part of a batch that a rank works on.
-struct work_plan {
-  std::size_t shards = 1;  ///< over all ranks
-  std::vector<work_shard> mine{};
-};
-
-/// Distributes sequences that all ranks know over the shards: longest first, in serpentine order, so that shards hold
-/// the same number of sequences and about the same number of tokens. Within a shard the given order is kept. A single
-/// shard holds them as given.
-///
-///     auto work = coho::partition(minibatch, lengths, ranks);  // work.mine: the shards of this rank
-struct partition_fn {
-  template <communicator Communicator>
-  work_plan operator()(std::span<const std::size_t> indices, std::span<const std::size_t> lengths,
-                       Communicator& ranks) const {
-    work_plan out{.shards = shard_count(ranks)};
-    std::vector<std::size_t> order(indices.size()), shard_of(indices.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    detail::stable_sort(order, [&](std::size_t a, std::size_t b) { return lengths[indices[a]] > lengths[indices[b]]; });
-    for (std::size_t place = 0; place < order.size(); ++place) {
-      const std::size_t round = place / out.shards, turn = place % out.shards;
-      shard_of[order[place]] = round % 2 == 0 ? turn : out.shards - 1 - turn;
-    }
-    const index_range mine = shards_of_rank(ranks);
-    for (std::size_t s = mine.begin; s < mine.end; ++s) out.mine.push_back({.number = s});
-    for (std::size_t i = 0; i < indices.size(); ++i) {
-      if (shard_of[i] >= mine.begin && shard_of[i] < mine.end)
-        out.mine[shard_of[i] - mine.begin].indices.push_back(indices[i]);
-    }
-    return out;
-  }
-};
-inline constexpr partition_fn partition{};
-
-/// The plan if each rank brings its own sequences: one shard per rank.
-struct local_plan_fn {
-  template <communicator Communicator>
-  work_plan operator()(std::vector<std::size_t> indices, Communicator& ranks) const {
-    work_plan out{.shards = static_cast<std::size_t>(ranks.size())};
-    out.mine.push_back({static_cast<std::size_t>(ranks.rank()), std::move(indices)});
-    return out;
-  }
-};
-inline constexpr local_plan_fn local_plan{};
-
-/// Per-shard sums, added over the shards of all ranks in shard order: bit-identical however the shards are distributed.
-///
-///     coho::shard_sums<2> sums(work.shards);
-///     sums.of(shard.number)[0] += loss;
-///     auto [loss, pairs] = sums.total(ranks);
-template <std::size_t Count>
-class shard_sums {
- public:
-  explicit shard_sums(std::size_t shards) : values_(shards * Count, 0.0) {}
-
-  double* of(std::size_t shard) noexcept { return values_.data() + shard * Count; }
-
-  /// All ranks must call it together, once.
-  template <communicator Communicator>
-  std::array<double, Count> total(Communicator& ranks) {
-    ranks.all_reduce_sum(detail::span_of(values_));
-    std::array<double, Count> out{};
-    for (std::size_t i = 0; i < values_.size(); ++i) out[i % Count] += values_[i];
-    return out;
-  }
-
- private:
-  std::vector<double> values_;
-};
-
-}  // namespace coho::inline v0_1
-
-// ---- coho/train/steps/loops.hpp
-
-/// The outer loops that trainers share. For authors of drivers.
-namespace coho::inline v0_1::detail {
-
-/// 0, 1, …, count − 1.
-template <class = void>
-std::vector<std::size_t> all_indices(std::size_t count) {
-  std::vector<std::size_t> out(count);
-  std::iota(out.begin(), out.end(), std::size_t{0});
-  return out;
-}
-
-/// The remaining steps of `epochs` passes over `size` examples, the same on all ranks. `step(batch, epoch)` makes
-/// one with the examples at these indices, of all ranks, and returns its statistics. Ends early when a callback
-/// requests it.
-template <class Options, class Communicator, class Step, class... Callbacks>
-auto fit_source(std::size_t size, const Options& options, const std::uint64_t& made, Communicator& ranks, Step step,
-                Callbacks&... callbacks) {
-  data_order order(size, options.batch_size, options.seed, options.shuffle);
-  std::vector<decltype(step(std::vector<std::size_t>(), std::uint64_t{}))> history;
-  const std::uint64_t end = options.epochs * order.steps_per_epoch();
-  while (made < end) {
-    history.push_back(step(order.batch(made, 0, 1), made / order.steps_per_epoch()));
-    if (notify::stop(ranks, callbacks...)) break;
-  }
-  return history;
-}
-
-/// A batch whose examples are not loaded yet: the assignment to shards, and the indices that this rank has to load,
-/// to which the shards refer.
-struct loading_plan {
-  work_plan work;
-  std::vector<std::size_t> mine;
-};
-template <class Communicator>
-loading_plan shares_to_load(const std::vector<std::size_t>& batch, Communicator& ranks) {
-  const std::vector<std::size_t> lengths(batch.size(), 0);  // not known before they are loaded
-  loading_plan out{partition(all_indices(batch.size()), span_of(lengths), ranks), {}};
-  for (auto& shard : out.work.mine) {
-    for (std::size_t& i : shard.indices) {
-      out.mine.push_back(batch[i]);
-      i = out.mine.size() - 1;
-    }
-  }
-  return out;
-}
-
-/// Steps of an on-policy trainer until `steps` have been made in all or a callback requests a stop. `source(step)`
-/// returns the prompts of a step as a contiguous range of rl_prompt.
-template <class Trainer, class Communicator, class Source, class... Callbacks>
-auto run_steps(Trainer& trainer, Communicator& ranks, Source& source, const std::uint64_t& made, std::uint64_t steps,
-               Callbacks&... callbacks) {
-  std::vector<decltype(trainer.step(std::span<const rl_prompt>{}, callbacks...))> history;
-  while (made < steps) {
-    const auto& prompts = source(made);
-    history.push_back(trainer.step(std::span<const rl_prompt>(prompts), callbacks...));
-    if (notify::stop(ranks, callbacks...)) break;
-  }
-  return history;
-}
-
-template <class = void>
-void require_seed(std::uint64_t saved, std::uint64_t mine) {
-  require_argument(saved == mine,
-                   "the saved run had the seed " + std::to_string(saved) + ", this one has " + std::to_string(mine));
-}
-
-/// Rejects a saved run whose data order differs.
-template <class Options>
-void require_same_order(const data_position& saved, const Options& options) {
-  require_seed(saved.seed, options.seed);
-  require_argument(saved.batch_size == options.batch_size, "the saved run had batches of " +
-                                                               std::to_string(saved.batch_size) + ", this one has " +
-                                                               std::to_string(options.batch_size));
-}
-
-}  // namespace coho::inline v0_1::detail
-
-// ---- coho/train/steps/preference_objective.hpp
-
-namespace coho::inline v0_1 {
-
-/// preference_loss: what `direct_preference_trainer` minimises. coho's losses over whole responses qualify (dpo_loss,
-/// kto_loss, orpo_loss, simpo_loss, cpo_loss).
-///  (1) `l.value_and_grad(log_probs, weights)`, const, with a `const preference_log_probs&` and a
-///      `const token_weights<Eigen::ArrayXd>&` of one weight per example, returns a `preference_gradient`.
-///  (2) The loss is a sum over examples weighted by `weights`: micro-batches add up.
-///  (3) Optional `static constexpr bool` members: `needs_reference`, false: no reference policy is evaluated;
-///      `needs_pairs`, false: an example may have one response only; `needs_kl_baseline`, true: the KL baseline of
-///      `kto_loss` is computed, which takes a reference policy.
-template <class Loss>
-concept preference_loss =
-    requires(const Loss& l, const preference_log_probs& x, const token_weights<Eigen::ArrayXd>& w) {
-      { l.value_and_grad(x, w) } -> std::convertible_to<preference_gradient>;
-    };
-
-template <class Loss>
-consteval bool require_preference_loss() {
-  static_assert(preference_loss<Loss>,
-                "coho::preference_loss (1): the loss has no value_and_grad(const preference_log_probs&, const "
-                "token_weights<Eigen::ArrayXd>&) const that returns a coho::preference_gradient");
-  return true;
-}
-
-namespace detail {
-
-template <class Loss>
-constexpr bool needs_reference() {
-  if constexpr (requires { requires !Loss::needs_reference; }) return false;
-  return true;
-}
-
-/// Losses that compare two responses cannot use a single one.
-template <class Loss>
-constexpr bool needs_pairs = !requires { requires !Loss::needs_pairs; };
-
-template <class Loss>
-constexpr bool needs_kl_baseline = requires { requires Loss::needs_kl_baseline; };
-
-/// The loss of a batch, with its numbers checked.
-template <class Loss>
-preference_gradient evaluate_preference(const Loss& loss, const preference_log_probs& x,
-                                        const token_weights<Eigen::ArrayXd>& weights) {
-  preference_gradient out = loss.value_and_grad(x, weights);
-  const auto size = static_cast<std::size_t>(x.chosen.size());
-  out.d_chosen = lift_output(out.d_chosen, size, "d_chosen of the preference loss");
-  out.d_rejected = lift_output(out.d_rejected, size, "d_rejected of the preference loss");
-  require_argument(std::isfinite(out.value) && std::isfinite(out.accuracy) && std::isfinite(out.reward_difference),
-                   "the value, accuracy or reward_difference of the preference loss is not finite");
-  return out;
-}
-
-}  // namespace detail
-}  // namespace coho::inline v0_1
-
-// ---- coho/train/direct_preference.hpp
-
-namespace coho::inline v0_1 {
-
-/// Trains a policy on preferences without a reward model: DPO in its forms, IPO, KTO, ORPO, SimPO, CPO or a loss of
-/// the caller's own, in one loop. Each step makes one forward of both responses of its examples, turns the gradient of
-/// the loss with respect to log π of whole responses into one for their tokens, and steps once. The weights of examples
-/// are normalised over the batch: micro-batches and ranks do not change the step.
-///
-/// `reference`: the frozen initial policy; `no_reference` for losses without one (ORPO, SimPO, CPO) and for examples
-/// that carry its log-probs. KTO's baseline pairs each prompt with the response to the next example of this rank's
-/// batch.
-///
-/// Throws `option_error` on construction, `argument_error` for invalid examples and outputs, `error` when the
-/// gradient is not finite.
-///
-///     coho::direct_preference_trainer trainer{policy, initial, adam, coho::dpo_loss{{.beta = 0.1}}};
-///     trainer.fit(examples);
-template <class Policy, class Reference, class Optimizer, class Loss, class Communicator = const local_communicator>
-class direct_preference_trainer {
-  static constexpr bool has_reference = !std::is_same_v<std::remove_const_t<Reference>, no_reference_type>;
-  static_assert(require_differentiable_policy<Policy>() && require_trainable<Policy>());
-  static_assert(require_optimizer<Optimizer>());
-  static_assert([] {
-    if constexpr (has_reference) return require_policy<Reference>();
-    return true;
-  }());
-  static_assert(require_preference_loss<Loss>());
-  static_assert(require_communicator<Communicator>());
-
- public:
-  direct_preference_trainer(Policy& model, Reference& reference, Optimizer& optimizer, Loss loss,
-                            direct_preference_options options = {}, Communicator& ranks = local)
-      : model_(model),
-        reference_(reference),
-        optimizer_(optimizer),
-        loss_(std::move(loss)),
-        options_(std::move(options)),
-        rate_(options_.learning_rate),
-        ranks_(ranks) {
-    validate(options_);
-  }
-
-  /// One optimizer step on this rank's part of a batch (may be empty on some ranks, not on all).
-  template <class... Callbacks>
-  direct_preference_statistics step(std::span<const direct_preference_example> batch, Callbacks&&... callbacks) {
-    return step_of(batch, {batch, 0, 1}, 0, callbacks...);
-  }
-
-  /// The remaining steps of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
-  /// `restore`, from where the saved run was. Ends early when a callback requests it.
-  template <class... Callbacks>
-  std::vector<direct_preference_statistics> fit(std::span<const direct_preference_example> data,
-                                                Callbacks&&... callbacks) {
-    detail::span_source<direct_preference_example> source(data);
-    return fit_from(source, callbacks...);
-  }
-
-  /// The same over examples that are fetched as needed. Each rank loads its part of a batch; with KTO, whose
-  /// baseline pairs prompts with the responses to others, the whole batch.
-  template <class Source, class... Callbacks>
-    requires(!std::convertible_to<Source&, std::span<const direct_preference_example>>)
-  std::vector<direct_preference_statistics> fit(Source& data, Callbacks&&... callbacks) {
-    static_assert(require_example_source<Source, direct_preference_example>());
-    return fit_from(data, callbacks...);
-  }
-
-  /// Loss, accuracy and reward difference over `data` (this rank's part; the result is over all ranks), without a step.
-  direct_preference_statistics evaluate(std::span<const direct_preference_example> data) {
-    return pass(data, {data, 0, 1}, [&](const token_batch& tokens, auto use) {
-      use(lift_output(model_.log_probs(tokens), tokens.responses.total(), "log_probs"));
-    });
-  }
-
-  direct_preference_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
-  /// Throws `argument_error` for a state with another seed or batch size: it would be a different run.
-  void restore(const direct_preference_state& saved) {
-    detail::require_same_order(saved, options_);
-    step_ = saved.step;
-  }
-
- private:
-  template <class Source, class... Callbacks>
-  std::vector<direct_preference_statistics> fit_from(Source& data, Callbacks&... callbacks) {
-    const auto part = [&]<class Item>(std::span<const Item> whole) {
-      std::vector<Item> out;
-      for (std::size_t i = ranks_.rank(); i < whole.size(); i += ranks_.size()) out.push_back(whole[i]);
-      return out;
-    };
-    return detail::fit_source(
-        static_cast<std::size_t>(data.size()), options_, step_, ranks_,
-        [&](const std::vector<std::size_t>& batch, std::uint64_t epoch) {
-          const bool all = ranks_.size() == 1 || detail::needs_kl_baseline<Loss>;
-          const std::vector<std::size_t> mine = all ? std::vector<std::size_t>{} : part(detail::span_of(batch));
-          const auto& loaded = data.load(detail::span_of(all ? batch : mine));
-          const std::span<const direct_preference_example> examples(loaded);
-          if (!all || ranks_.size() == 1) return step_of(examples, {examples, 0, 1}, epoch, callbacks...);
-          const auto own = part(examples);
-          return step_of(detail::span_of(own), {examples, ranks_.rank(), ranks_.size()}, epoch, callbacks...);
-        },
-        callbacks...);
-  }
-
-  // This rank's examples are first, first + stride, … of the whole batch.
-  struct batch_place {
-    std::span<const direct_preference_example> whole;
-    std::size_t first, stride;
-  };
-
-  template <class... Callbacks>
-  direct_preference_statistics step_of(std::span<const direct_preference_example> batch, const batch_place& place,
-                                       std::uint64_t epoch, Callbacks&... callbacks) {
-    static_assert((detail::require_callback<Callbacks, direct_preference_statistics>() && ...));
-    detail::stopwatch watch;
-    notify::step_begin(step_, callbacks...);
-    model_.zero_gradients();
-    auto out = pass(batch, place, [&](const token_batch& tokens, auto use) {
-      auto [output, pullback] = model_.forward(tokens);
-      const auto d_log_probs = use(lift_output(output.log_probs, tokens.responses.total(), "log_probs"));
-      pullback(policy_gradient{.log_probs = {d_log_probs.data(), tokens.responses.total()}});
-    });
-    out.step = step_;
-    out.epoch = epoch;
-    out.learning_rate = rate_(step_);
-    out.gradient_norm = gradient_step("direct preference step " + std::to_string(step_), model_, optimizer_,
-                                      out.learning_rate, options_.gradient_norm_clip, ranks_);
-    ++step_;
-    out.seconds = watch.lap();
-    notify::minibatch(out, callbacks...);
-    notify::step_end(out, callbacks...);
-    return out;
-  }
-
-  // The number of loss terms of an example.
-  static double terms_of(const direct_preference_example& example) {
-    if constexpr (detail::needs_pairs<Loss>) return 1;
-    return detail::responses_in(example);
-  }
-
-  // Runs over the micro-batches. `evaluate(tokens, use)` hands the log-probs of all responses, chosen ones first, to
-  // `use`, which returns their gradient.
-  template <class Evaluate>
-  direct_preference_statistics pass(std::span<const direct_preference_example> batch, const batch_place& place,
-                                    Evaluate evaluate) {
-    for (std::size_t i = 0; i < batch.size(); ++i) detail::check_example(batch[i], i, detail::needs_pairs<Loss>);
-    double totals[5] = {
-        static_cast<double>(batch.size())};  // examples, weighted terms, terms, chosen, rejected responses
-    for (const auto& example : batch) {
-      if (example.weight == 0) continue;
-      totals[1] += example.weight * terms_of(example);
-      totals[2] += terms_of(example);
-      totals[3] += example.chosen.empty() ? 0 : 1;
-      totals[4] += example.rejected.empty() ? 0 : 1;
-    }
-    ranks_.all_reduce_sum(detail::span_of(totals));
-    require_argument(totals[1] > 0, "a preference batch has no example with a weight above 0");
-    direct_preference_statistics out{.examples = totals[0]};
-    out.kl_baseline = baseline_of(place);
-
-    std::vector<std::size_t> lengths;
-    for (const auto& e : batch) lengths.push_back(2 * e.prompt.size() + e.chosen.size() + e.rejected.size());
-    double sums[5] = {};  // loss, accuracy, reward difference, log-probs of chosen and rejected responses
-    for (const auto& indices : micro_batches(detail::span_of(std::as_const(lengths)), options_.micro_batch)) {
-      std::vector<direct_preference_example> part;
-      double terms = 0;
-      for (const std::size_t i : indices) {
-        part.push_back(batch[i]);
-        terms += batch[i].weight > 0 ? terms_of(batch[i]) : 0;
-      }
-      const token_batch tokens = detail::responses_of(detail::span_of(std::as_const(part)));
-      auto x = reference_of(part, tokens);
-      x.kl_baseline = out.kl_baseline;
-      token_weights<Eigen::ArrayXd> weights{Eigen::ArrayXd(x.chosen_tokens.size())};
-      for (std::size_t k = 0; k < part.size(); ++k)
-        weights.values(static_cast<Eigen::Index>(k)) = part[k].weight / totals[1];
-      evaluate(tokens, [&]<class Array>(const Array& log_probs) {
-        const Array responses = sequence_sums(log_probs, tokens.responses.offsets);
-        const Eigen::Index n = x.chosen_tokens.size();
-        x.chosen = responses.head(n);
-        x.rejected = responses.tail(n);
-        const auto loss = detail::evaluate_preference(loss_, x, weights);
-        sums[0] += loss.value;
-        sums[1] += loss.accuracy * terms / totals[2];
-        sums[2] += loss.reward_difference * terms / totals[2];
-        for (Eigen::Index k = 0; k < n; ++k) {
-          if (weights.values(k) <= 0) continue;
-          sums[3] += x.chosen(k);
-          sums[4] += x.rejected(k);
-        }
-        Array d_responses(2 * n);
-        d_responses << loss.d_chosen, loss.d_rejected;
-        return Array(sequence_spread(d_responses, tokens.responses.offsets));
-      });
-    }
-    ranks_.all_reduce_sum(detail::span_of(sums));
-    out.loss = sums[0];
-    out.accuracy = sums[1];
-    out.reward_difference = sums[2];
-    out.chosen_log_prob = sums[3] / std::max(totals[3], 1.0);
-    out.rejected_log_prob = sums[4] / std::max(totals[4], 1.0);
-    return out;
-  }
-
-  // Lengths, and the reference's log-probs of the responses.
-  preference_log_probs reference_of(const std::vector<direct_preference_example>& part, const token_batch& tokens) {
-    const auto n = static_cast<Eigen::Index>(part.size());
-    preference_log_probs x;
-    x.chosen_tokens.resize(n);
-    x.rejected_tokens.resize(n);
-    x.reference_chosen.setZero(n);
-    x.reference_rejected.setZero(n);
-    bool known = true;
-    for (Eigen::Index i = 0; i < n; ++i) {
-      const auto& example = part[static_cast<std::size_t>(i)];
-      x.chosen_tokens(i) = static_cast<double>(example.chosen.size());
-      x.rejected_tokens(i) = static_cast<double>(example.rejected.size());
-      x.reference_chosen(i) = example.reference_chosen.value_or(0);
-      x.reference_rejected(i) = example.reference_rejected.value_or(0);
-      known = known && (example.reference_chosen || example.chosen.empty()) &&
-              (example.reference_rejected || example.rejected.empty());
-    }
-    if (!detail::needs_reference<Loss>() || known) return x;
-    if constexpr (has_reference) {
-      const auto sums = detail::response_log_probs(reference_, tokens, {}, "log_probs of the reference policy");
-      for (Eigen::Index i = 0; i < n; ++i) {
-        const auto& example = part[static_cast<std::size_t>(i)];
-        if (!example.reference_chosen) x.reference_chosen(i) = sums(i);
-        if (!example.reference_rejected) x.reference_rejected(i) = sums(n + i);
-      }
-    } else {
-      throw argument_error("this preference loss needs a reference policy, or examples that carry its log-probs");
-    }
-    return x;
-  }
-
-  double baseline_of(const batch_place& place) {
-    if constexpr (detail::needs_kl_baseline<Loss>) {
-      static_assert(has_reference,
-                    "coho::direct_preference_trainer: the KL baseline of this loss needs a reference policy");
-      const token_batch mismatched = detail::mismatched_responses(place.whole, place.first, place.stride);
-      const auto log_probs = [&](auto& model, const char* what) {
-        return detail::response_log_probs(model, mismatched, options_.micro_batch, what);
-      };
-      return kto_baseline(log_probs(model_, "log_probs"), log_probs(reference_, "log_probs of the reference policy"),
-                          ranks_);
-    } else {
-      static_cast<void>(place);
-      return 0;
-    }
-  }
-
-  Policy& model_;
-  Reference& reference_;
-  Optimizer& optimizer_;
-  Loss loss_;
-  direct_preference_options options_;
-  learning_rate_schedule rate_;
-  Communicator& ranks_;
-  std::uint64_t step_ = 0;
-};
 
 }  // namespace coho::inline v0_1
 
@@ -13146,279 +13445,14 @@ inline constexpr gather_rollouts_fn gather_rollouts{};
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/parallel/gradient_sum.hpp
-
-namespace coho::inline v0_1 {
-
-/// The gradients of one or more models summed over the shards of a batch and all ranks.
-///
-/// A rank that works on one shard sums its micro-batches where the model keeps its gradients, at no cost. If ranks work
-/// on several shards, each shard's gradients are added to a sum in double when the shard is done; the sum is rounded to
-/// the model's number type once, after the reduction over the ranks. It is exact for float gradients unless the shards'
-/// gradients of one weight differ more than 2²⁸-fold, so the assignment of shards to ranks does not change the result.
-///
-///     coho::gradient_sum sum(ranks, work.shards, policy, value);  // zeroes the gradients
-///     for (const auto& shard : work.mine) {
-///       sum.begin(shard.number);
-///       …  // forwards and pullbacks
-///       sum.end();
-///     }
-///     sum.close();       // no more forwards
-///     sum.all_reduce();  // the models hold the whole gradient, on all ranks
-template <class Communicator, trainable... Models>
-class gradient_sum {
- public:
-  gradient_sum(Communicator& ranks, std::size_t shards, Models&... models)
-      : ranks_(ranks),
-        several_(shards > 1),
-        folds_(shards > static_cast<std::size_t>(ranks.size())),
-        parts_(model_sum<Models>{models}...) {
-    each([](auto& part) { part.model.zero_gradients(); });
-  }
-
-  /// Call before a shard's forwards.
-  void begin([[maybe_unused]] std::size_t shard) {
-    each([&](auto& part) {
-      if constexpr (requires { part.model.begin_shard(shard); }) {
-        if (several_) part.model.begin_shard(shard);
-      }
-    });
-  }
-  /// Call after its pullbacks.
-  void end() {
-    if (folds_) each([](auto& part) { part.fold(); });
-  }
-  /// Call on all ranks, including those without a shard.
-  void close() {
-    each([&](auto& part) {
-      if constexpr (requires { part.model.end_shards(); }) {
-        if (several_) part.model.end_shards();
-      }
-    });
-  }
-  void all_reduce() {
-    if (!folds_) {
-      std::apply([&](auto&... parts) { all_reduce_gradients(ranks_, parts.model...); }, parts_);
-    } else {
-      each([&](auto& part) { part.unfold(ranks_); });
-    }
-  }
-
- private:
-  template <class Model>
-  struct model_sum {
-    Model& model;
-    std::vector<std::vector<double>> sums{};
-
-    void fold() {
-      if constexpr (requires { model.fold_gradients(); }) {
-        model.fold_gradients();
-      } else if constexpr (requires { model.gradients(); }) {
-        gather_sums();
-        std::size_t i = 0;
-        for (auto&& gradient : model.gradients()) {
-          double* to = sums[i++].data();
-          for (const auto g : gradient) *to++ += static_cast<double>(g);
-        }
-        model.zero_gradients();
-      } else {
-        refuse();
-      }
-    }
-    void unfold([[maybe_unused]] Communicator& ranks) {
-      if constexpr (requires { model.unfold_gradients(ranks); }) {
-        model.unfold_gradients(ranks);
-      } else if constexpr (requires { model.gradients(); }) {
-        gather_sums();
-        std::size_t i = 0;
-        for (auto&& gradient : model.gradients()) {
-          ranks.all_reduce_sum(detail::span_of(sums[i]));
-          const double* from = sums[i++].data();
-          for (auto& g : gradient) g = static_cast<std::ranges::range_value_t<decltype(gradient)>>(*from++);
-        }
-        sums.clear();
-      } else {
-        refuse();
-      }
-    }
-
-   private:
-    void gather_sums() {
-      if (!sums.empty()) return;
-      for (auto&& gradient : model.gradients()) sums.emplace_back(static_cast<std::size_t>(gradient.size()), 0.0);
-    }
-    static void refuse() {
-      require_argument(false,
-                       "a model without gradients() needs fold_gradients() and unfold_gradients(communicator) "
-                       "where a rank works on several shards");
-    }
-  };
-
-  template <class Function>
-  void each(const Function& function) {
-    std::apply([&](auto&... parts) { (function(parts), ...); }, parts_);
-  }
-
-  Communicator& ranks_;
-  bool several_, folds_;
-  std::tuple<model_sum<Models>...> parts_;
-};
-
-namespace detail {
-/// For passes without gradients.
-struct no_gradient_sum {
-  static void begin(std::size_t) {}
-  static void end() {}
-  static void close() {}
-};
-}  // namespace detail
-
-}  // namespace coho::inline v0_1
-
-// ---- coho/train/options/group_relative_options.hpp
-
-namespace coho::inline v0_1 {
-
-// GCC 12 warns that this scoped enumerator hides `coho::leave_one_out`. It does not.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wshadow"
-/// The baseline that a response's reward is compared with.
-enum class group_baseline {
-  mean,           ///< the group's mean: `group_relative` with `scaling` (GRPO, Dr. GRPO)
-  leave_one_out,  ///< the mean of the others: `coho::leave_one_out` with `leave_one_out` (RLOO), unbiased without its
-                  ///< scale
-};
-#pragma GCC diagnostic pop
-constexpr auto option_names(group_baseline) { return std::array{"mean", "leave_one_out"}; }
-
-/// Members shared with ppo_options mean the same.
-struct group_relative_trainer_options {
-  std::uint64_t seed = 0;
-  std::size_t group_size = 8;  ///< G: samples of each prompt; ≥ 2
-  generation_options generation{};
-  old_log_prob_source old_log_probs = old_log_prob_source::recomputed;
-  std::optional<importance_weights_options> sampler_correction{};
-
-  normalize_options normalization{};
-  empty_response_rule empty_responses = empty_response_rule::lowest;
-  shaping_options shaping{.kl_coefficient = 0};      ///< β > 0: the KL penalty as a part of the reward
-  std::optional<adaptive_kl_options> adaptive_kl{};  ///< of that β
-  group_baseline baseline = group_baseline::mean;
-  group_relative_options scaling{};       ///< of the baseline mean
-  leave_one_out_options leave_one_out{};  ///< of the baseline leave_one_out
-  bool skip_uniform_groups = false;       ///< drop groups of equal rewards from the update (DAPO)
-  bool whiten_advantages = false;  ///< over all real tokens of the step, after the baseline (REINFORCE++ with baseline)
-  whiten_options advantage_whitening{};
-
-  std::size_t minibatch_size = 0;  ///< responses per optimizer step, over all ranks; 0: the whole step's
-  minibatch_scope scope = minibatch_scope::global;
-  std::uint64_t epochs = 1;
-  ppo_clip_options policy_clip{};
-  double kl_loss_coefficient = 0;  ///< the KL penalty as a term of the loss
-  kl_loss_options kl_loss{.estimator = kl_estimator::k3};
-  double entropy_coefficient = 0;
-  reduction_options reduction{.kind = reduction::sequence_mean_of_means};
-  double gradient_norm_clip = 1;
-  learning_rate_options learning_rate{.peak = 1e-6};
-  double target_kl = 0;
-
-  batch_limits scoring_batch{};
-  batch_limits micro_batch{};
-
-  /// Shao et al. 2024, §4.1: advantages divided by the group's deviation, mean over each response, KL (k3, 0.04) in the
-  /// loss, 64 samples.
-  template <class = void>
-  static group_relative_trainer_options grpo() {
-    return {.group_size = 64, .kl_loss_coefficient = 0.04};
-  }
-  /// Liu et al. 2025: no division by the deviation and none by the length, no KL.
-  template <class = void>
-  static group_relative_trainer_options dr_grpo() {
-    return {.scaling = {.scale = group_scale::none}, .reduction = {.kind = reduction::fixed_length}};
-  }
-  /// Ahmadian et al. 2024: leave-one-out baseline, the KL in the reward, one update per batch, sums over responses.
-  template <class = void>
-  static group_relative_trainer_options rloo() {
-    return {.group_size = 4,
-            .shaping = {.kl_coefficient = 0.03},
-            .baseline = group_baseline::leave_one_out,
-            .reduction = {.kind = reduction::sequence_mean_of_sums}};
-  }
-  /// Yu et al. 2025: clip-higher, mean over tokens, no KL, groups of equal rewards dropped. Its overlong ramp is a
-  /// bonus: `overlong_penalty`.
-  template <class = void>
-  static group_relative_trainer_options dapo() {
-    return {.group_size = 16,
-            .skip_uniform_groups = true,
-            .policy_clip = {.clip_low = 0.2, .clip_high = 0.28},
-            .reduction = {.kind = reduction::token_mean}};
-  }
-
-  /// The part shared with PPO.
-  template <class = void>
-  ppo_options shared() const {
-    ppo_options o;
-    const auto copy = []<class T>(const option&, const T& from, T& to) { to = from; };
-    detail::describe_policy_training(copy, *this, o);
-    return o;
-  }
-
-  template <class Visitor, class... Options>
-  static void describe(Visitor&& visit, Options&... o) {
-    detail::describe_policy_training(visit, o...);
-    visit({"group_size", "samples of each prompt", allowed::in(2, std::size_t{1} << 20), "responses"}, o.group_size...);
-    visit({"baseline", "what the reward of a response is compared with"}, o.baseline...);
-    visit({"scaling", "of the baseline mean"}, o.scaling...);
-    visit({"leave_one_out", "of the baseline leave_one_out"}, o.leave_one_out...);
-    visit({"skip_uniform_groups", "leave groups whose rewards are all equal out of the update"},
-          o.skip_uniform_groups...);
-  }
-  void check_together(const std::string& prefix) const {
-    detail::check_policy_training(*this, prefix);
-    if (baseline != group_baseline::mean)
-      require_unused(scaling, {}, prefix + "scaling.", "unless the baseline is mean");
-    if (baseline != group_baseline::leave_one_out)
-      require_unused(leave_one_out, {}, prefix + "leave_one_out.", "unless the baseline is leave_one_out");
-  }
-
-  /// Throws `option_error` for the first option that is out of its range, or has no effect with the others.
-  template <class = void>
-  void validate() const {
-    coho::validate(*this);
-  }
-};
-
-/// The group_advantage_estimator that the options describe.
-template <class Communicator>
-class group_baseline_estimator {
- public:
-  group_baseline_estimator(const group_relative_trainer_options& options, Communicator& ranks)
-      : baseline_(options.baseline), scaling_(options.scaling), leave_one_out_(options.leave_one_out), ranks_(ranks) {}
-
-  template <class Array>
-  Eigen::ArrayXd operator()(const Array& rewards, std::span<const std::size_t> groups) const {
-    if (baseline_ == group_baseline::mean) return group_relative(rewards, groups, scaling_, ranks_);
-    return leave_one_out(rewards, groups, leave_one_out_).advantages;
-  }
-
- private:
-  group_baseline baseline_;
-  group_relative_options scaling_;
-  leave_one_out_options leave_one_out_;
-  Communicator& ranks_;
-};
-
-}  // namespace coho::inline v0_1
-
-// ---- coho/train/steps/policy_update.hpp
+// ---- coho/train/steps/minibatch_update.hpp
 
 namespace coho::inline v0_1::detail {
 
-/// The second half of a step of every on-policy driver: `epochs` passes over shuffled minibatches of evaluated
-/// rollouts, each minibatch's losses normalised over all its micro-batches and ranks. Models without a value model
-/// skip that part.
+/// The optimizer step of an on-policy driver on one minibatch: gradients over its micro-batches, shards and ranks,
+/// normalised over all of them, then clip and step. Models without a value model skip that part.
 template <class Models, class PolicyLoss, class ValueLoss>
-class policy_update {
+class minibatch_update {
   using policy_type = std::remove_reference_t<decltype(std::declval<Models&>().policy)>;
   using value_type = std::remove_reference_t<decltype(std::declval<Models&>().value)>;
 
@@ -13428,7 +13462,7 @@ class policy_update {
     { m.forward(b).first.entropy } -> number_range;
   };
 
-  policy_update(const Models& models, const ppo_options& options, PolicyLoss policy_loss, ValueLoss value_loss)
+  minibatch_update(const Models& models, const ppo_options& options, PolicyLoss policy_loss, ValueLoss value_loss)
       : models_(models),
         options_(options),
         policy_loss_(std::move(policy_loss)),
@@ -13443,69 +13477,20 @@ class policy_update {
                    options_.value_warmup_steps, "0 unless the value model has an optimizer of its own");
   }
 
-  /// `rollouts`: all ranks' and the same on each with scope `global`, this rank's with `each_rank`. `chosen`: those
-  /// to learn from. If all ranks have none, nothing happens.
-  template <class... Callbacks>
-  void operator()(const trajectory_batch& rollouts, const std::vector<std::size_t>& chosen, std::uint64_t step,
-                  ppo_statistics& out, Callbacks&... callbacks) {
-    step_ = step;
-    double count = static_cast<double>(chosen.size());
-    if (!together()) models_.ranks.all_reduce_sum(span_of(&count, 1));
-    if (count == 0) return;
-    const token_batch value_batch = rollouts.value_batch();
-    const auto lengths = sequence_lengths(rollouts.batch);
-    std::vector<std::uint64_t> keys;
-    for (const std::size_t i : chosen) keys.push_back(rollouts.prompts[i].key);
-    const rng stream = rng(options_.seed).split(step_).split(stream_key("minibatches"));
-    double tokens = 0, entropy = 0;
-    bool first = true;
-    for (std::uint64_t epoch = 0; epoch < options_.epochs && !out.stopped_by_kl; ++epoch) {
-      std::uint64_t number = 0;
-      for (auto& indices : cut(keys, stream.split(epoch))) {
-        for (std::size_t& i : indices) i = chosen[i];
-        minibatch_statistics m{.step = step_, .epoch = epoch, .minibatch = number++};
-        count_sequences(indices, rollouts.batch.responses, m);
-        const work_plan work =
-            together() ? partition(indices, span_of(lengths), models_.ranks) : local_plan(indices, models_.ranks);
-        with_gradients(work.shards, [&](auto& gradients) {
-          accumulate(rollouts, value_batch, work, span_of(lengths), gradients, m);
-          m.applied = options_.target_kl == 0 || m.approximate_kl <= options_.target_kl;
-          if (!m.applied) return;
-          gradients.all_reduce();
-          apply(out.learning_rate, m);
-        });
-        if (m.applied) {
-          out.gradient_norm += m.gradient_norm;
-          ++out.optimizer_steps;
-        }
-        if (std::exchange(first, false)) out.first_ratio_deviation = m.ratio_deviation;
-        tokens += m.tokens;
-        entropy += m.entropy * m.tokens;
-        out.policy_loss += m.policy_loss * m.tokens;
-        out.kl_loss += m.kl_loss * m.tokens;
-        out.value_loss += m.value_loss * m.tokens;
-        out.clip_fraction += m.clip_fraction * m.tokens;
-        out.value_clip_fraction += m.value_clip_fraction * m.tokens;
-        out.approximate_kl += m.approximate_kl * m.tokens;
-        for (const auto& shard : work.mine) {
-          for (const std::size_t i : shard.indices) out.phase_tokens.update += static_cast<double>(lengths[i]);
-        }
-        notify::minibatch(m, callbacks...);
-        if (!m.applied) {
-          out.stopped_by_kl = true;
-          break;
-        }
-      }
-    }
-    const double share = tokens > 0 ? 1 / tokens : 0;
-    if (has_entropy && step_ >= options_.value_warmup_steps) out.entropy = entropy * share;
-    out.policy_loss *= share;
-    out.kl_loss *= share;
-    out.value_loss *= share;
-    out.clip_fraction *= share;
-    out.value_clip_fraction *= share;
-    out.approximate_kl *= share;
-    if (out.optimizer_steps > 0) out.gradient_norm /= static_cast<double>(out.optimizer_steps);
+  /// Whether the policy learns in a step: not while only the value model warms up.
+  bool trains_policy(std::uint64_t step) const noexcept { return step >= options_.value_warmup_steps; }
+
+  /// `work`: this rank's shards of the minibatch. `m`: names the minibatch and counts its sequences and tokens; the
+  /// rest is filled in. Where the KL divergence is above `target_kl`, nothing is applied.
+  void operator()(const trajectory_batch& rollouts, const token_batch& value_batch, const work_plan& work,
+                  std::span<const std::size_t> lengths, double learning_rate, minibatch_statistics& m) {
+    with_gradients(work.shards, [&](auto& gradients) {
+      accumulate(rollouts, value_batch, work, lengths, gradients, m);
+      m.applied = options_.target_kl == 0 || m.approximate_kl <= options_.target_kl;
+      if (!m.applied) return;
+      gradients.all_reduce();
+      apply(learning_rate, m);
+    });
   }
 
  private:
@@ -13513,23 +13498,6 @@ class policy_update {
   struct sums {
     double policy_loss = 0, value_loss = 0, kl_loss = 0, clipped = 0, divergence = 0, entropy = 0, values_clipped = 0;
   };
-
-  bool together() const noexcept { return options_.scope == minibatch_scope::global; }
-
-  std::vector<std::vector<std::size_t>> cut(const std::vector<std::uint64_t>& keys, const rng& stream) const {
-    if (together()) return minibatches(keys, options_.minibatch_size, stream);
-    return minibatches(keys, options_.minibatch_size, stream, options_.scope, models_.ranks);
-  }
-
-  // Over all ranks.
-  void count_sequences(const std::vector<std::size_t>& indices, const packed<token>& responses,
-                       minibatch_statistics& m) {
-    double counts[2] = {static_cast<double>(indices.size()), 0};
-    for (const std::size_t i : indices) counts[1] += static_cast<double>(responses.length(i));
-    if (!together()) models_.ranks.all_reduce_sum(span_of(counts));
-    m.sequences = counts[0];
-    m.tokens = counts[1];
-  }
 
   // The same object in both places: one set of gradients, or one optimizer for both.
   template <class A, class B>
@@ -13564,7 +13532,7 @@ class policy_update {
     reduction_options reduction = options_.reduction;
     reduction.sequence_normalizer = m.sequences;
     reduction.token_normalizer = m.tokens;
-    const bool train_policy = step_ >= options_.value_warmup_steps;
+    const bool train_policy = trains_policy(m.step);
     shard_sums<7> all(work.shards);
     for (const auto& shard : work.mine) {
       sums total;
@@ -13572,9 +13540,9 @@ class policy_update {
       for (const auto& part : micro_batches(shard.indices, lengths, options_.micro_batch)) {
         const token_batch tokens = rollouts.batch.select(part);
         const auto weights = make_token_weights(span_of(tokens.responses.offsets), reduction);
-        if (train_policy) policy_part(tokens, rollouts, part, weights, total, m.ratio_deviation);
+        if (train_policy) accumulate_policy(tokens, rollouts, part, weights, total, m.ratio_deviation);
         if constexpr (has_value) {
-          value_part({value_batch.prompts.select(part), tokens.responses}, rollouts, part, weights, total);
+          accumulate_value({value_batch.prompts.select(part), tokens.responses}, rollouts, part, weights, total);
         }
       }
       gradients.end();
@@ -13594,8 +13562,10 @@ class policy_update {
     m.ratio_deviation = all_reduce_max(m.ratio_deviation, models_.ranks);
   }
 
-  void policy_part(const token_batch& tokens, const trajectory_batch& rollouts, const std::vector<std::size_t>& part,
-                   const array_weights& weights, sums& total, double& ratio_deviation) {
+  // One micro-batch: adds the gradients of policy loss, KL loss and entropy, and their statistics.
+  void accumulate_policy(const token_batch& tokens, const trajectory_batch& rollouts,
+                         const std::vector<std::size_t>& part, const array_weights& weights, sums& total,
+                         double& ratio_deviation) {
     const auto offsets = span_of(rollouts.batch.responses.offsets), chosen = span_of(part);
     const Eigen::ArrayXd old_log_probs = gather(rollouts.old_log_probs, offsets, chosen);
     const std::size_t count = tokens.responses.total();
@@ -13630,8 +13600,9 @@ class policy_update {
         policy_gradient{.log_probs = {loss.d_log_probs.data(), count}, .entropy = span_of(std::as_const(d_entropy))});
   }
 
-  void value_part(const token_batch& tokens, const trajectory_batch& rollouts, const std::vector<std::size_t>& part,
-                  const array_weights& weights, sums& total) {
+  // One micro-batch: adds the gradient of the value loss, and its statistics.
+  void accumulate_value(const token_batch& tokens, const trajectory_batch& rollouts,
+                        const std::vector<std::size_t>& part, const array_weights& weights, sums& total) {
     const auto offsets = span_of(rollouts.batch.responses.offsets), chosen = span_of(part);
     const std::size_t count = tokens.responses.total();
     auto [output, pullback] = models_.value.forward(tokens);
@@ -13667,7 +13638,7 @@ class policy_update {
       if (same(models_.optimizer, models_.value_optimizer)) {
         models_.optimizer.step(learning_rate);
       } else {
-        if (step_ >= options_.value_warmup_steps) models_.optimizer.step(learning_rate);
+        if (trains_policy(m.step)) models_.optimizer.step(learning_rate);
         models_.value_optimizer.step(learning_rate * options_.value_learning_rate_factor);
       }
     }
@@ -13678,7 +13649,103 @@ class policy_update {
   PolicyLoss policy_loss_;
   ValueLoss value_loss_;
   kl_loss kl_loss_;
-  std::uint64_t step_ = 0;
+};
+
+}  // namespace coho::inline v0_1::detail
+
+// ---- coho/train/steps/policy_update.hpp
+
+namespace coho::inline v0_1::detail {
+
+/// The second half of a step of every on-policy driver: `epochs` passes over shuffled minibatches of evaluated
+/// rollouts, each of which is one `minibatch_update`.
+template <class Models, class PolicyLoss, class ValueLoss>
+class policy_update {
+ public:
+  policy_update(const Models& models, const ppo_options& options, PolicyLoss policy_loss, ValueLoss value_loss)
+      : models_(models),
+        options_(options),
+        minibatch_(models, options, std::move(policy_loss), std::move(value_loss)) {}
+
+  /// `rollouts`: all ranks' and the same on each with scope `global`, this rank's with `each_rank`. `chosen`: those
+  /// to learn from. If all ranks have none, nothing happens.
+  template <class... Callbacks>
+  void operator()(const trajectory_batch& rollouts, const std::vector<std::size_t>& chosen, std::uint64_t step,
+                  ppo_statistics& out, Callbacks&... callbacks) {
+    double count = static_cast<double>(chosen.size());
+    if (!together()) models_.ranks.all_reduce_sum(span_of(&count, 1));
+    if (count == 0) return;
+    const token_batch value_batch = rollouts.value_batch();
+    const auto lengths = sequence_lengths(rollouts.batch);
+    std::vector<std::uint64_t> keys;
+    for (const std::size_t i : chosen) keys.push_back(rollouts.prompts[i].key);
+    const rng stream = rng(options_.seed).split(step).split(stream_key("minibatches"));
+    double tokens = 0, entropy = 0;
+    bool first = true;
+    for (std::uint64_t epoch = 0; epoch < options_.epochs && !out.stopped_by_kl; ++epoch) {
+      std::uint64_t number = 0;
+      for (auto& indices : cut(keys, stream.split(epoch))) {
+        for (std::size_t& i : indices) i = chosen[i];
+        minibatch_statistics m{.step = step, .epoch = epoch, .minibatch = number++};
+        count_sequences(indices, rollouts.batch.responses, m);
+        const work_plan work =
+            together() ? partition(indices, span_of(lengths), models_.ranks) : local_plan(indices, models_.ranks);
+        minibatch_(rollouts, value_batch, work, span_of(lengths), out.learning_rate, m);
+        if (m.applied) {
+          out.gradient_norm += m.gradient_norm;
+          ++out.optimizer_steps;
+        }
+        if (std::exchange(first, false)) out.first_ratio_deviation = m.ratio_deviation;
+        tokens += m.tokens;
+        entropy += m.entropy * m.tokens;
+        out.policy_loss += m.policy_loss * m.tokens;
+        out.kl_loss += m.kl_loss * m.tokens;
+        out.value_loss += m.value_loss * m.tokens;
+        out.clip_fraction += m.clip_fraction * m.tokens;
+        out.value_clip_fraction += m.value_clip_fraction * m.tokens;
+        out.approximate_kl += m.approximate_kl * m.tokens;
+        for (const auto& shard : work.mine) {
+          for (const std::size_t i : shard.indices) out.phase_tokens.update += static_cast<double>(lengths[i]);
+        }
+        notify::minibatch(m, callbacks...);
+        if (!m.applied) {
+          out.stopped_by_kl = true;
+          break;
+        }
+      }
+    }
+    const double per_token = tokens > 0 ? 1 / tokens : 0;
+    if (minibatch_.has_entropy && minibatch_.trains_policy(step)) out.entropy = entropy * per_token;
+    out.policy_loss *= per_token;
+    out.kl_loss *= per_token;
+    out.value_loss *= per_token;
+    out.clip_fraction *= per_token;
+    out.value_clip_fraction *= per_token;
+    out.approximate_kl *= per_token;
+    if (out.optimizer_steps > 0) out.gradient_norm /= static_cast<double>(out.optimizer_steps);
+  }
+
+ private:
+  bool together() const noexcept { return options_.scope == minibatch_scope::global; }
+
+  std::vector<std::vector<std::size_t>> cut(const std::vector<std::uint64_t>& keys, const rng& stream) const {
+    if (together()) return minibatches(keys, options_.minibatch_size, stream);
+    return minibatches(keys, options_.minibatch_size, stream, options_.scope, models_.ranks);
+  }
+
+  // Over all ranks.
+  void count_sequences(const std::vector<std::size_t>& indices, const packed<token>& responses,
+                       minibatch_statistics& m) {
+    double counts[2] = {static_cast<double>(indices.size()), 0};
+    for (const std::size_t i : indices) counts[1] += static_cast<double>(responses.length(i));
+    if (!together()) models_.ranks.all_reduce_sum(span_of(counts));
+    m.sequences = counts[0];
+    m.tokens = counts[1];
+  }
+
+  Models models_;
+  ppo_options options_;
+  minibatch_update<Models, PolicyLoss, ValueLoss> minibatch_;
 };
 
 }  // namespace coho::inline v0_1::detail
@@ -14015,6 +14082,40 @@ class group_relative_trainer
 
 }  // namespace coho::inline v0_1
 
+// ---- coho/train/options/reward_model_options.hpp
+
+namespace coho::inline v0_1 {
+
+struct reward_model_options {
+  learning_rate_options learning_rate{};
+  bradley_terry_options loss{};
+  std::size_t batch_size = 64;  ///< pairs per optimizer step, over all ranks
+  batch_limits micro_batch{};   ///< what one forward may hold; `sequences` counts pairs
+  std::uint64_t epochs = 1;
+  double gradient_norm_clip = 1;  ///< 0: off
+  bool shuffle = true;
+  std::uint64_t seed = 0;
+
+  static void describe(auto&& visit, auto&... o) {
+    detail::describe_fit_options(visit, "pairs", o...);
+    visit({"loss", "of pairs"}, o.loss...);
+  }
+};
+
+struct reward_model_statistics {
+  std::uint64_t step = 0, epoch = 0;
+  double loss = 0;
+  double accuracy = 0;  ///< share of pairs with the chosen answer scored higher; equal scores and ties count one half
+  double score_difference = 0;  ///< mean of the scores, chosen − rejected, times 2·target − 1
+  double score = 0;             ///< mean score of all answers
+  double pairs = 0;             ///< over all ranks
+  double gradient_norm = 0, learning_rate = 0, seconds = 0;
+};
+
+using reward_model_state = data_position;
+
+}  // namespace coho::inline v0_1
+
 // ---- coho/train/ppo.hpp
 
 namespace coho::inline v0_1 {
@@ -14173,40 +14274,6 @@ struct preference_pair {
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/train/options/reward_model_options.hpp
-
-namespace coho::inline v0_1 {
-
-struct reward_model_options {
-  learning_rate_options learning_rate{};
-  bradley_terry_options loss{};
-  std::size_t batch_size = 64;  ///< pairs per optimizer step, over all ranks
-  batch_limits micro_batch{};   ///< what one forward may hold; `sequences` counts pairs
-  std::uint64_t epochs = 1;
-  double gradient_norm_clip = 1;  ///< 0: off
-  bool shuffle = true;
-  std::uint64_t seed = 0;
-
-  static void describe(auto&& visit, auto&... o) {
-    detail::describe_fit_options(visit, "pairs", o...);
-    visit({"loss", "of pairs"}, o.loss...);
-  }
-};
-
-struct reward_model_statistics {
-  std::uint64_t step = 0, epoch = 0;
-  double loss = 0;
-  double accuracy = 0;  ///< share of pairs with the chosen answer scored higher; equal scores and ties count one half
-  double score_difference = 0;  ///< mean of the scores, chosen − rejected, times 2·target − 1
-  double score = 0;             ///< mean score of all answers
-  double pairs = 0;             ///< over all ranks
-  double gradient_norm = 0, learning_rate = 0, seconds = 0;
-};
-
-using reward_model_state = data_position;
-
-}  // namespace coho::inline v0_1
-
 // ---- coho/train/reward_model.hpp
 
 namespace coho::inline v0_1 {
@@ -14314,7 +14381,7 @@ class reward_model_trainer {
             const auto examples = data.load(detail::span_of(batch));
             return step_of(examples, partitioned(examples), pairs, epoch, callbacks...);
           } else {
-            auto [work, mine] = detail::shares_to_load(batch, ranks_);
+            auto [work, mine] = detail::loading_plan_of(batch, ranks_);
             const auto& examples = data.load(detail::span_of(std::as_const(mine)));
             return step_of(examples, work, pairs, epoch, callbacks...);
           }
@@ -14566,7 +14633,7 @@ class supervised_trainer {
             const auto work = partition(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
             return step_of(examples, work, weight_of(examples), epoch, callbacks...);
           } else {
-            auto [work, mine] = detail::shares_to_load(batch, ranks_);
+            auto [work, mine] = detail::loading_plan_of(batch, ranks_);
             const auto& loaded = data.load(detail::span_of(std::as_const(mine)));
             const std::span<const supervised_example> examples(loaded);
             return step_of(examples, work, total_weight(examples), epoch, callbacks...);

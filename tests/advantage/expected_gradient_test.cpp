@@ -1,3 +1,8 @@
+#include <cmath>
+#include <cstddef>
+#include <numeric>
+#include <vector>
+
 #include <coho/advantage/group_relative.hpp>
 #include <coho/advantage/leave_one_out.hpp>
 #include <coho/advantage/remax.hpp>
@@ -5,11 +10,6 @@
 #include <coho/reduce.hpp>
 #include <coho/toy/exact_expectation.hpp>
 #include <coho/toy/tabular_policy.hpp>
-
-#include <cmath>
-#include <cstddef>
-#include <numeric>
-#include <vector>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"
@@ -215,13 +215,12 @@ TEST_CASE("by exact enumeration: the expected gradient of GRPO is that of its ow
           const auto weights = coho::make_token_weights(sequences, {.kind = coho::reduction::sequence_mean_of_sums});
           const Eigen::ArrayXd advantages =
               coho::sequence_spread(grpo(w.rewards_of(group), offsets{0, size}), sequences);
-          Eigen::ArrayXd seed =
-              coho::ppo_clip_loss{}
-                  .value_and_grad({.log_probs = out.log_probs,
-                                   .old_log_probs = out.log_probs,
-                                   .advantages = advantages,
-                                   .weights = weights})
-                  .d_log_probs;
+          Eigen::ArrayXd seed = coho::ppo_clip_loss{}
+                                    .value_and_grad({.log_probs = out.log_probs,
+                                                     .old_log_probs = out.log_probs,
+                                                     .advantages = advantages,
+                                                     .weights = weights})
+                                    .d_log_probs;
           seed *= w.probability_of(group);
           pullback({.log_probs = coho::as_span(seed)});
         });

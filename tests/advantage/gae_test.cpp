@@ -1,8 +1,10 @@
-#include <coho/advantage/advantage_inputs.hpp>
-#include <coho/advantage/gae.hpp>
-#include <range/v3/view/transform.hpp>
 #include <span>
 #include <vector>
+
+#include <range/v3/view/transform.hpp>
+
+#include <coho/advantage/advantage_inputs.hpp>
+#include <coho/advantage/gae.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

@@ -1,8 +1,9 @@
+#include <cmath>
+#include <vector>
+
 #include <coho/advantage/group_relative.hpp>
 #include <coho/advantage/leave_one_out.hpp>
 #include <coho/reduce.hpp>
-#include <cmath>
-#include <vector>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

@@ -1,8 +1,9 @@
-#include <coho/advantage/gae.hpp>
-#include <coho/advantage/lambda_returns.hpp>
 #include <cmath>
 #include <span>
 #include <vector>
+
+#include <coho/advantage/gae.hpp>
+#include <coho/advantage/lambda_returns.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

@@ -1,6 +1,7 @@
-#include <coho/advantage/leave_one_out.hpp>
 #include <cmath>
 #include <vector>
+
+#include <coho/advantage/leave_one_out.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

@@ -1,10 +1,11 @@
+#include <cmath>
+#include <stdexcept>
+#include <vector>
+
 #include <coho/advantage/group_relative.hpp>
 #include <coho/advantage/reinforce_plus_plus.hpp>
 #include <coho/advantage/return_to_go.hpp>
 #include <coho/advantage/whiten.hpp>
-#include <cmath>
-#include <stdexcept>
-#include <vector>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

@@ -1,6 +1,8 @@
-#include <coho/advantage/remax.hpp>
-#include <range/v3/view/transform.hpp>
 #include <vector>
+
+#include <range/v3/view/transform.hpp>
+
+#include <coho/advantage/remax.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

@@ -1,7 +1,9 @@
+#include <vector>
+
+#include <range/v3/view/transform.hpp>
+
 #include <coho/advantage/gae.hpp>
 #include <coho/advantage/return_to_go.hpp>
-#include <range/v3/view/transform.hpp>
-#include <vector>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

@@ -1,7 +1,8 @@
-#include <coho/advantage/whiten.hpp>
 #include <limits>
 #include <numeric>
 #include <vector>
+
+#include <coho/advantage/whiten.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

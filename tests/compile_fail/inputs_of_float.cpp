@@ -1,6 +1,7 @@
 // expect: inputs in braces are of double; for arrays of float name the type
-#include <coho/loss/ppo_clip.hpp>
 #include <vector>
+
+#include <coho/loss/ppo_clip.hpp>
 
 double loss(const std::vector<float>& x) {
 #ifdef COHO_FAIL

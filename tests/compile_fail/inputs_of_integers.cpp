@@ -1,6 +1,7 @@
 // expect: log-probs, values, scores and rewards are floating-point numbers, not integers
-#include <coho/loss/ppo_clip.hpp>
 #include <vector>
+
+#include <coho/loss/ppo_clip.hpp>
 
 #ifdef COHO_FAIL
 using number = int;

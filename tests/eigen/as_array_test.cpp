@@ -1,9 +1,11 @@
 #include <array>
-#include <coho/eigen/as_array.hpp>
-#include <range/v3/view/transform.hpp>
 #include <span>
 #include <type_traits>
 #include <vector>
+
+#include <range/v3/view/transform.hpp>
+
+#include <coho/eigen/as_array.hpp>
 
 #include "support/catch.hpp"
 

@@ -7,16 +7,17 @@
 //
 // outputs: logits.0, logits.1, … [T, V] of each sequence, and scores [B], the scalar head at each last token; with
 // texts tokens.0, … as a model reads each, and ends, the tokens at which a response ends, in increasing order.
-#include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
-
 #include <algorithm>
-#include <coho/rng.hpp>
 #include <cstdio>
 #include <exception>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <nlohmann/json.hpp>
+
+#include <coho/rng.hpp>
 
 #include "checkpoint/bitsandbytes.hpp"
 #include "checkpoint/hf_model.hpp"

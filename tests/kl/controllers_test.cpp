@@ -1,5 +1,6 @@
-#include <coho/kl/controllers.hpp>
 #include <limits>
+
+#include <coho/kl/controllers.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

@@ -1,6 +1,7 @@
-#include <coho/kl/estimators.hpp>
 #include <span>
 #include <vector>
+
+#include <coho/kl/estimators.hpp>
 
 #include "support/catch.hpp"
 #include "support/finite_difference.hpp"

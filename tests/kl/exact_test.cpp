@@ -1,8 +1,9 @@
 #include <cmath>
-#include <coho/kl/estimators.hpp>
-#include <coho/kl/exact.hpp>
 #include <span>
 #include <vector>
+
+#include <coho/kl/estimators.hpp>
+#include <coho/kl/exact.hpp>
 
 #include "support/catch.hpp"
 #include "support/finite_difference.hpp"

@@ -1,6 +1,6 @@
-#include <coho/kl/ratio_divergence.hpp>
-
 #include <cmath>
+
+#include <coho/kl/ratio_divergence.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

@@ -1,6 +1,7 @@
 #include <cmath>
-#include <coho/loss/bradley_terry.hpp>
 #include <vector>
+
+#include <coho/loss/bradley_terry.hpp>
 
 #include "support/catch.hpp"
 #include "support/finite_difference.hpp"

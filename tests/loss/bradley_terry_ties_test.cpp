@@ -1,7 +1,8 @@
-#include <coho/loss/bradley_terry.hpp>
-#include <coho/loss/bradley_terry_ties.hpp>
 #include <cmath>
 #include <vector>
+
+#include <coho/loss/bradley_terry.hpp>
+#include <coho/loss/bradley_terry_ties.hpp>
 
 #include "support/catch.hpp"
 #include "support/finite_difference.hpp"

@@ -1,8 +1,9 @@
 #include <cmath>
+#include <vector>
+
 #include <coho/loss/cispo.hpp>
 #include <coho/loss/ppo_clip.hpp>
 #include <coho/loss/reinforce.hpp>
-#include <vector>
 
 #include "support/catch.hpp"
 #include "support/finite_difference.hpp"

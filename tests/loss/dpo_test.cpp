@@ -1,7 +1,8 @@
-#include <coho/loss/dpo.hpp>
 #include <cmath>
 #include <string>
 #include <vector>
+
+#include <coho/loss/dpo.hpp>
 
 #include "support/catch.hpp"
 #include "support/finite_difference.hpp"

@@ -1,7 +1,7 @@
-#include <coho/loss/elementwise_loss.hpp>
-
 #include <cmath>
 #include <vector>
+
+#include <coho/loss/elementwise_loss.hpp>
 
 #include "support/catch.hpp"
 #include "support/finite_difference.hpp"

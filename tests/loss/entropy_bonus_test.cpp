@@ -1,6 +1,7 @@
 #include <cmath>
-#include <coho/loss/entropy_bonus.hpp>
 #include <vector>
+
+#include <coho/loss/entropy_bonus.hpp>
 
 #include "support/catch.hpp"
 #include "support/finite_difference.hpp"

@@ -1,9 +1,10 @@
 #include <cmath>
-#include <coho/loss/gspo.hpp>
-#include <coho/loss/ppo_clip.hpp>
 #include <numeric>
 #include <span>
 #include <vector>
+
+#include <coho/loss/gspo.hpp>
+#include <coho/loss/ppo_clip.hpp>
 
 #include "support/catch.hpp"
 #include "support/finite_difference.hpp"

@@ -1,6 +1,7 @@
+#include <vector>
+
 #include <coho/loss/huber_value.hpp>
 #include <coho/loss/value_clip.hpp>
-#include <vector>
 
 #include "support/catch.hpp"
 #include "support/finite_difference.hpp"

@@ -1,5 +1,6 @@
-#include <coho/loss/nll.hpp>
 #include <vector>
+
+#include <coho/loss/nll.hpp>
 
 #include "support/catch.hpp"
 #include "support/finite_difference.hpp"

@@ -1,9 +1,8 @@
-#include <coho/loss/pair_scores.hpp>
-
 #include <cmath>
 
 #include <coho/loss/bradley_terry.hpp>
 #include <coho/loss/bradley_terry_ties.hpp>
+#include <coho/loss/pair_scores.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

@@ -1,9 +1,10 @@
-#include <coho/loss/bradley_terry.hpp>
-#include <coho/loss/plackett_luce.hpp>
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <vector>
+
+#include <coho/loss/bradley_terry.hpp>
+#include <coho/loss/plackett_luce.hpp>
 
 #include "support/catch.hpp"
 #include "support/finite_difference.hpp"

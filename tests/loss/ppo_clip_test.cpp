@@ -1,7 +1,8 @@
 #include <cmath>
-#include <coho/loss/ppo_clip.hpp>
 #include <span>
 #include <vector>
+
+#include <coho/loss/ppo_clip.hpp>
 
 #include "support/catch.hpp"
 #include "support/finite_difference.hpp"

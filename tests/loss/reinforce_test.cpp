@@ -1,7 +1,8 @@
 #include <cmath>
-#include <coho/loss/reinforce.hpp>
 #include <span>
 #include <vector>
+
+#include <coho/loss/reinforce.hpp>
 
 #include "support/catch.hpp"
 #include "support/finite_difference.hpp"

@@ -1,6 +1,7 @@
-#include <coho/loss/simpo.hpp>
 #include <cmath>
 #include <vector>
+
+#include <coho/loss/simpo.hpp>
 
 #include "support/catch.hpp"
 #include "support/finite_difference.hpp"

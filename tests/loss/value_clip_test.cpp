@@ -1,5 +1,6 @@
-#include <coho/loss/value_clip.hpp>
 #include <vector>
+
+#include <coho/loss/value_clip.hpp>
 
 #include "support/catch.hpp"
 #include "support/finite_difference.hpp"

@@ -1,8 +1,8 @@
-#include <coho/optimization/data_order.hpp>
-
 #include <algorithm>
 #include <numeric>
 #include <vector>
+
+#include <coho/optimization/data_order.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,10 +1,10 @@
-#include <coho/optimization/gradient_clipping.hpp>
-#include <coho/optimization/gradient_step.hpp>
-
 #include <cmath>
 #include <limits>
 #include <span>
 #include <vector>
+
+#include <coho/optimization/gradient_clipping.hpp>
+#include <coho/optimization/gradient_step.hpp>
 
 #include "support/archetypes.hpp"
 #include "support/catch.hpp"

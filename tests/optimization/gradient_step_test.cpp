@@ -1,9 +1,8 @@
-#include <coho/optimization/gradient_step.hpp>
-
 #include <cmath>
 #include <span>
 #include <vector>
 
+#include <coho/optimization/gradient_step.hpp>
 #include <coho/toy/linear_reward.hpp>
 #include <coho/toy/sgd.hpp>
 

@@ -1,10 +1,10 @@
 // A user's program: a reward model on two features learns which of two responses is preferred.
+#include <cstdio>
+
 #include <coho/loss/bradley_terry.hpp>
 #include <coho/toy/linear_reward.hpp>
 #include <coho/toy/sgd.hpp>
 #include <coho/version.hpp>
-
-#include <cstdio>
 
 int main() {
   coho::toy::linear_reward reward{1, [](const coho::reward_query& query) {

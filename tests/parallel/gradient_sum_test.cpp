@@ -1,13 +1,13 @@
-#include <coho/parallel/gradient_sum.hpp>
+#include <cstring>
 
+#include <coho/parallel/gradient_sum.hpp>
+#include <coho/parallel/shards.hpp>
 #include <coho/toy/linear_reward.hpp>
 #include <coho/toy/sgd.hpp>
+#include <coho/train/options/reward_model_options.hpp>
 #include <coho/train/ppo.hpp>
 #include <coho/train/reward_model.hpp>
-#include <coho/train/options/reward_model_options.hpp>
-#include <coho/parallel/shards.hpp>
 #include <coho/train/supervised.hpp>
-#include <cstring>
 
 #include "support/catch.hpp"
 #include "support/small_world.hpp"

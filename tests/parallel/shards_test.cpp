@@ -1,8 +1,8 @@
-#include <coho/parallel/shards.hpp>
-
 #include <algorithm>
 #include <numeric>
 #include <vector>
+
+#include <coho/parallel/shards.hpp>
 
 #include "support/catch.hpp"
 #include "support/thread_ranks.hpp"

@@ -1,6 +1,6 @@
-#include <coho/principle/aggregation.hpp>
-
 #include <set>
+
+#include <coho/principle/aggregation.hpp>
 
 #include "support/catch.hpp"
 #include "support/chi_square.hpp"

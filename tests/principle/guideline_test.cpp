@@ -1,7 +1,7 @@
-#include <coho/principle/guideline.hpp>
-
 #include <algorithm>
 #include <set>
+
+#include <coho/principle/guideline.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,7 +1,7 @@
-#include <coho/principle/intervention.hpp>
-
 #include <algorithm>
 #include <map>
+
+#include <coho/principle/intervention.hpp>
 
 #include "support/catch.hpp"
 #include "support/chi_square.hpp"

@@ -1,7 +1,6 @@
-#include <coho/principle/judgement_statistics.hpp>
-
 #include <limits>
 
+#include <coho/principle/judgement_statistics.hpp>
 #include <coho/rng.hpp>
 
 #include "support/catch.hpp"

@@ -1,6 +1,6 @@
-#include <coho/principle/judging.hpp>
-
 #include <limits>
+
+#include <coho/principle/judging.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,7 +1,7 @@
-#include <coho/principle/label_rules.hpp>
-
 #include <optional>
 #include <vector>
+
+#include <coho/principle/label_rules.hpp>
 
 #include "support/catch.hpp"
 

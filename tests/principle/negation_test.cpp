@@ -1,7 +1,7 @@
-#include <coho/principle/negation.hpp>
-
 #include <range/v3/range/conversion.hpp>
 #include <range/v3/view/take.hpp>
+
+#include <coho/principle/negation.hpp>
 
 #include "support/catch.hpp"
 #include "support/chi_square.hpp"

@@ -1,8 +1,8 @@
-#include <coho/principle/principle.hpp>
-
 #include <limits>
 
 #include <range/v3/view/filter.hpp>
+
+#include <coho/principle/principle.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,6 +1,6 @@
-#include <coho/principle/prompt_type.hpp>
-
 #include <set>
+
+#include <coho/principle/prompt_type.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,11 +1,11 @@
-#include <coho/principle/sampling.hpp>
-
 #include <array>
 #include <limits>
 #include <map>
 #include <set>
 
 #include <range/v3/view/filter.hpp>
+
+#include <coho/principle/sampling.hpp>
 
 #include "support/catch.hpp"
 #include "support/chi_square.hpp"

@@ -1,6 +1,6 @@
-#include <coho/principle/single_line.hpp>
-
 #include <string>
+
+#include <coho/principle/single_line.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,6 +1,5 @@
-#include <coho/prompt/chat_text.hpp>
-
 #include <coho/prompt/chat_prompt.hpp>
+#include <coho/prompt/chat_text.hpp>
 
 #include "support/catch.hpp"
 

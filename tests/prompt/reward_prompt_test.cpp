@@ -1,9 +1,8 @@
-#include <coho/prompt/reward_prompt.hpp>
-
 #include <string>
 #include <vector>
 
 #include <coho/principle/intervention.hpp>
+#include <coho/prompt/reward_prompt.hpp>
 
 #include "support/catch.hpp"
 

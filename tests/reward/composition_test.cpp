@@ -1,8 +1,8 @@
-#include <coho/reward/composition.hpp>
-
 #include <array>
 #include <stdexcept>
 #include <vector>
+
+#include <coho/reward/composition.hpp>
 
 #include "support/catch.hpp"
 #include "support/thread_ranks.hpp"

@@ -1,8 +1,8 @@
-#include <coho/reward/empty_response.hpp>
-
 #include <cstdint>
 #include <string_view>
 #include <vector>
+
+#include <coho/reward/empty_response.hpp>
 
 #include "support/catch.hpp"
 #include "support/thread_ranks.hpp"

@@ -1,6 +1,7 @@
-#include <coho/reward/overlong.hpp>
 #include <cmath>
 #include <vector>
+
+#include <coho/reward/overlong.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

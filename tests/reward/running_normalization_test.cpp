@@ -1,7 +1,8 @@
-#include <coho/reward/running_normalization.hpp>
 #include <cmath>
 #include <stdexcept>
 #include <vector>
+
+#include <coho/reward/running_normalization.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

@@ -1,6 +1,7 @@
+#include <vector>
+
 #include <coho/advantage/gae.hpp>
 #include <coho/reward/shaping.hpp>
-#include <vector>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"
@@ -100,6 +101,18 @@ TEST_CASE("unfinished responses: add or replace") {
                         .offsets = one_each,
                         .finished = finished}) == array({1, 2}))
             .all());
+}
+
+TEST_CASE("the penalty of an unfinished response: what it earns, and the change") {
+  const shaping_options added{.unfinished_penalty = -6};
+  CHECK(added.penalised(4) == -2);
+  CHECK(added.penalty_on(4) == -6);
+  const shaping_options replaced{.unfinished_penalty = -6, .unfinished = coho::unfinished_mode::replace};
+  CHECK(replaced.penalised(4) == -6);
+  CHECK(replaced.penalty_on(4) == -10);
+  CHECK(added.penalises());
+  CHECK(shaping_options{.unfinished = coho::unfinished_mode::replace}.penalises());
+  CHECK_FALSE(shaping_options{}.penalises());
 }
 
 TEST_CASE("clips of reward and KL") {

@@ -1,7 +1,8 @@
-#include <coho/reward/symbolic.hpp>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include <coho/reward/symbolic.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

@@ -1,6 +1,7 @@
 #include <cmath>
-#include <coho/rollout/importance_weights.hpp>
 #include <vector>
+
+#include <coho/rollout/importance_weights.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

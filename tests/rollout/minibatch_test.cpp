@@ -1,9 +1,9 @@
-#include <coho/rollout/minibatch.hpp>
-
 #include <algorithm>
 #include <mutex>
 #include <numeric>
 #include <vector>
+
+#include <coho/rollout/minibatch.hpp>
 
 #include "support/catch.hpp"
 #include "support/thread_ranks.hpp"

@@ -1,10 +1,10 @@
-#include <coho/rollout/sampled_rollouts.hpp>
-
 #include <cmath>
 #include <functional>
 #include <limits>
 #include <string>
 #include <vector>
+
+#include <coho/rollout/sampled_rollouts.hpp>
 
 #include "support/catch.hpp"
 

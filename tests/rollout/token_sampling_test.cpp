@@ -1,7 +1,7 @@
-#include <coho/rollout/token_sampling.hpp>
-
 #include <algorithm>
 #include <numeric>
+
+#include <coho/rollout/token_sampling.hpp>
 
 #include "support/catch.hpp"
 #include "support/chi_square.hpp"

@@ -7,8 +7,6 @@
 // Tells reference_trainer/kernels/cuda/device_functions.hpp that the language is there.
 #define COHO_CUDA_EMULATION 1
 
-#include <ucontext.h>
-
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -16,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <stdexcept>
+#include <ucontext.h>
 #include <vector>
 
 #if defined(__SANITIZE_ADDRESS__)

@@ -1,17 +1,18 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
-#include <coho/rng.hpp>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <vector>
 
-#include "llama/adapter_bank.hpp"
+#include <ATen/ATen.h>
+#include <nlohmann/json.hpp>
+
+#include <coho/rng.hpp>
+
 #include "decoder/packed_batch.hpp"
+#include "llama/adapter_bank.hpp"
 #include "support/shared_data.hpp"
 #include "support/tensor_difference.hpp"
 

@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "program/application.hpp"
 #include "observe/metrics_log.hpp"
+#include "program/application.hpp"
 #include "run/interruption.hpp"
 #include "run/report_error.hpp"
 #include "support/catch.hpp"

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <torch/nn/module.h>
-
 #include <cstdint>
+
+#include <torch/nn/module.h>
 
 #include <coho/rng.hpp>
 #include <coho/toy/tabular_policy.hpp>

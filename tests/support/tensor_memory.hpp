@@ -1,13 +1,13 @@
 #pragma once
 
-#include <c10/core/CPUAllocator.h>
-#include <torch/version.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <memory>
 #include <utility>
+
+#include <c10/core/CPUAllocator.h>
+#include <torch/version.h>
 
 namespace coho::test {
 

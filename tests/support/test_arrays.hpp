@@ -1,11 +1,13 @@
 #pragma once
 
-#include <Eigen/Core>
-#include <coho/rng.hpp>
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
 #include <vector>
+
+#include <Eigen/Core>
+
+#include <coho/rng.hpp>
 
 namespace coho::test {
 

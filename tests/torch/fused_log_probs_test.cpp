@@ -1,8 +1,3 @@
-#include <coho/torch/fused_log_probs.hpp>
-
-#include <ATen/Parallel.h>
-#include <c10/core/InferenceMode.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -10,9 +5,13 @@
 #include <limits>
 #include <vector>
 
+#include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <coho/rng.hpp>
+#include <coho/torch/fused_log_probs.hpp>
+#include <coho/torch/fused_log_probs_blocks.hpp>
 
 #include "support/catch.hpp"
 #include "support/tensor_difference.hpp"

@@ -1,11 +1,10 @@
-#include <coho/torch/lanes.hpp>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include <coho/math.hpp>
 #include <coho/rng.hpp>
+#include <coho/torch/lanes.hpp>
 
 #include "support/catch.hpp"
 

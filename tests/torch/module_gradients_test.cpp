@@ -1,5 +1,3 @@
-#include <coho/torch/module_gradients.hpp>
-
 #include <cmath>
 #include <cstddef>
 #include <vector>
@@ -7,6 +5,7 @@
 #include <coho/error.hpp>
 #include <coho/optimization/gradient_clipping.hpp>
 #include <coho/parallel/gradient_sum.hpp>
+#include <coho/torch/module_gradients.hpp>
 
 #include "support/catch.hpp"
 #include "support/thread_ranks.hpp"

@@ -1,11 +1,10 @@
-#include <coho/torch/module_optimizer.hpp>
+#include <vector>
 
 #include <ATen/ATen.h>
 #include <torch/optim/sgd.h>
 
-#include <vector>
-
 #include <coho/concepts.hpp>
+#include <coho/torch/module_optimizer.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,5 +1,3 @@
-#include <coho/torch/module_policy.hpp>
-
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -7,6 +5,7 @@
 #include <vector>
 
 #include <coho/require.hpp>
+#include <coho/torch/module_policy.hpp>
 #include <coho/torch/module_value.hpp>
 #include <coho/toy/sgd.hpp>
 #include <coho/train/ppo.hpp>

@@ -1,8 +1,7 @@
-#include <coho/torch/module_reward.hpp>
-
 #include <vector>
 
 #include <coho/require.hpp>
+#include <coho/torch/module_reward.hpp>
 #include <coho/train/reward_model.hpp>
 
 #include "support/catch.hpp"

@@ -1,8 +1,8 @@
-#include <coho/torch/module_tokens.hpp>
-
 #include <cstdint>
 #include <memory>
 #include <vector>
+
+#include <coho/torch/module_tokens.hpp>
 
 #include "support/catch.hpp"
 #include "support/table_module.hpp"

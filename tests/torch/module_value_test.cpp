@@ -1,9 +1,8 @@
-#include <coho/torch/module_value.hpp>
-
 #include <cstddef>
 #include <vector>
 
 #include <coho/require.hpp>
+#include <coho/torch/module_value.hpp>
 
 #include "support/catch.hpp"
 #include "support/table_module.hpp"

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+
 #include <coho/advantage/gae.hpp>
 #include <coho/advantage/whiten.hpp>
 #include <coho/kl/estimators.hpp>

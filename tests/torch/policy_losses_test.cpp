@@ -1,6 +1,7 @@
+#include <cmath>
+
 #include <ATen/ATen.h>
 
-#include <cmath>
 #include <coho/kl/estimators.hpp>
 #include <coho/kl/exact.hpp>
 #include <coho/loss/cispo.hpp>

@@ -1,3 +1,6 @@
+#include <cmath>
+#include <vector>
+
 #include <coho/loss/bradley_terry_ties.hpp>
 #include <coho/loss/cpo.hpp>
 #include <coho/loss/dpo.hpp>
@@ -7,8 +10,6 @@
 #include <coho/loss/simpo.hpp>
 #include <coho/reduce.hpp>
 #include <coho/torch/ops.hpp>
-#include <cmath>
-#include <vector>
 
 #include "support/catch.hpp"
 #include "support/tensors.hpp"

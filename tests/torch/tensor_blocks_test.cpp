@@ -1,6 +1,7 @@
+#include <cmath>
+
 #include <torch/csrc/autograd/autograd.h>
 
-#include <cmath>
 #include <coho/loss/cpo.hpp>
 #include <coho/loss/dpo.hpp>
 #include <coho/loss/kto.hpp>

@@ -1,7 +1,6 @@
-#include <coho/toy/adam.hpp>
-
 #include <cmath>
 
+#include <coho/toy/adam.hpp>
 #include <coho/toy/tabular_value.hpp>
 
 #include "support/catch.hpp"

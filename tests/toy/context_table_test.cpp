@@ -1,7 +1,7 @@
-#include <coho/toy/context_table.hpp>
-
 #include <set>
 #include <vector>
+
+#include <coho/toy/context_table.hpp>
 
 #include "support/catch.hpp"
 

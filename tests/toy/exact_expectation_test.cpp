@@ -1,9 +1,9 @@
-#include <coho/toy/exact_expectation.hpp>
-
 #include <cmath>
 #include <map>
 #include <set>
 #include <vector>
+
+#include <coho/toy/exact_expectation.hpp>
 
 #include "support/catch.hpp"
 

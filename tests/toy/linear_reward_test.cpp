@@ -1,6 +1,6 @@
-#include <coho/toy/linear_reward.hpp>
-
 #include <vector>
+
+#include <coho/toy/linear_reward.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,9 +1,8 @@
-#include <coho/toy/scripted_judge.hpp>
-
 #include <string>
 #include <vector>
 
 #include <coho/concepts.hpp>
+#include <coho/toy/scripted_judge.hpp>
 
 #include "support/catch.hpp"
 

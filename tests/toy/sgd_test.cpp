@@ -1,5 +1,4 @@
 #include <coho/toy/sgd.hpp>
-
 #include <coho/toy/tabular_value.hpp>
 
 #include "support/catch.hpp"

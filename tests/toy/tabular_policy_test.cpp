@@ -1,7 +1,7 @@
-#include <coho/toy/tabular_policy.hpp>
-
 #include <cmath>
 #include <vector>
+
+#include <coho/toy/tabular_policy.hpp>
 
 #include "support/catch.hpp"
 #include "support/chi_square.hpp"

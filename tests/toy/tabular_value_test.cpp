@@ -1,6 +1,6 @@
-#include <coho/toy/tabular_value.hpp>
-
 #include <vector>
+
+#include <coho/toy/tabular_value.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,8 +1,7 @@
-#include <coho/toy/vocabulary_tokenizer.hpp>
-
 #include <vector>
 
 #include <coho/concepts.hpp>
+#include <coho/toy/vocabulary_tokenizer.hpp>
 
 #include "support/catch.hpp"
 

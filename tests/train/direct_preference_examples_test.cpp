@@ -1,11 +1,10 @@
-#include <coho/train/direct_preference_examples.hpp>
-
 #include <cmath>
 #include <cstddef>
 #include <span>
 #include <vector>
 
 #include <coho/toy/tabular_policy.hpp>
+#include <coho/train/direct_preference_examples.hpp>
 
 #include "support/catch.hpp"
 

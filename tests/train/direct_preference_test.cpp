@@ -1,5 +1,3 @@
-#include <coho/train/direct_preference.hpp>
-
 #include <cmath>
 #include <span>
 #include <utility>
@@ -8,6 +6,7 @@
 #include <coho/reduce.hpp>
 #include <coho/toy/adam.hpp>
 #include <coho/toy/sgd.hpp>
+#include <coho/train/direct_preference.hpp>
 #include <coho/train/direct_preference_examples.hpp>
 #include <coho/train/steps/preference_objective.hpp>
 

@@ -1,5 +1,3 @@
-#include <coho/train/example_source.hpp>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -14,6 +12,7 @@
 #include <coho/toy/sgd.hpp>
 #include <coho/toy/tabular_policy.hpp>
 #include <coho/train/direct_preference.hpp>
+#include <coho/train/example_source.hpp>
 #include <coho/train/reward_model.hpp>
 #include <coho/train/supervised.hpp>
 

@@ -1,5 +1,3 @@
-#include <coho/train/group_relative.hpp>
-
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -13,6 +11,7 @@
 #include <coho/loss/gspo.hpp>
 #include <coho/loss/reinforce.hpp>
 #include <coho/toy/sgd.hpp>
+#include <coho/train/group_relative.hpp>
 
 #include "support/catch.hpp"
 #include "support/small_world.hpp"

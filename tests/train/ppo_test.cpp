@@ -1,5 +1,3 @@
-#include <coho/train/ppo.hpp>
-
 #include <algorithm>
 #include <cmath>
 #include <span>
@@ -7,6 +5,7 @@
 #include <vector>
 
 #include <coho/toy/sgd.hpp>
+#include <coho/train/ppo.hpp>
 
 #include "support/catch.hpp"
 #include "support/small_world.hpp"

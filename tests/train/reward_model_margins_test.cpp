@@ -1,6 +1,3 @@
-#include <coho/train/preference_pair.hpp>
-#include <coho/train/reward_model.hpp>
-
 #include <cmath>
 #include <span>
 #include <vector>
@@ -8,6 +5,8 @@
 #include <coho/loss/bradley_terry_ties.hpp>
 #include <coho/toy/linear_reward.hpp>
 #include <coho/toy/sgd.hpp>
+#include <coho/train/preference_pair.hpp>
+#include <coho/train/reward_model.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,5 +1,3 @@
-#include <coho/train/reward_model.hpp>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -10,6 +8,7 @@
 #include <coho/toy/adam.hpp>
 #include <coho/toy/linear_reward.hpp>
 #include <coho/toy/sgd.hpp>
+#include <coho/train/reward_model.hpp>
 #include <coho/train/steps/model_outputs.hpp>
 
 #include "support/archetypes.hpp"

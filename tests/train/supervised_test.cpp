@@ -1,5 +1,3 @@
-#include <coho/train/supervised.hpp>
-
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -8,6 +6,7 @@
 #include <coho/toy/adam.hpp>
 #include <coho/toy/sgd.hpp>
 #include <coho/toy/tabular_policy.hpp>
+#include <coho/train/supervised.hpp>
 
 #include "support/catch.hpp"
 #include "support/thread_ranks.hpp"

@@ -27,10 +27,8 @@ namespace detail {
 /// Tensors are copied to the host.
 template <device_array Array>
 advantage_inputs<double> host_inputs(const advantage_inputs<Array>& in) {
-  return {.rewards = on_host(in.rewards),
-          .values = on_host(in.values),
-          .mask = host_mask(in.mask),
-          .offsets = in.offsets};
+  return {
+      .rewards = on_host(in.rewards), .values = on_host(in.values), .mask = host_mask(in.mask), .offsets = in.offsets};
 }
 
 }  // namespace detail

@@ -2,6 +2,11 @@
 
 #include <array>
 #include <cmath>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <utility>
+
 #include <coho/advantage/whiten.hpp>
 #include <coho/concepts.hpp>
 #include <coho/eigen/as_array.hpp>
@@ -9,10 +14,6 @@
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
-#include <cstddef>
-#include <span>
-#include <string>
-#include <utility>
 
 namespace coho::inline v0_1 {
 

@@ -1,5 +1,10 @@
 #pragma once
 
+#include <cstddef>
+#include <span>
+#include <type_traits>
+#include <utility>
+
 #include <coho/advantage/advantage_inputs.hpp>
 #include <coho/advantage/detail/scan_backwards.hpp>
 #include <coho/advantage/gae.hpp>
@@ -8,10 +13,6 @@
 #include <coho/error.hpp>
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
-#include <cstddef>
-#include <span>
-#include <type_traits>
-#include <utility>
 
 namespace coho::inline v0_1 {
 

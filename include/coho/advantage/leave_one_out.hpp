@@ -1,6 +1,11 @@
 #pragma once
 
 #include <cmath>
+#include <cstddef>
+#include <span>
+#include <utility>
+#include <vector>
+
 #include <coho/advantage/group_relative.hpp>
 #include <coho/advantage/whiten.hpp>
 #include <coho/eigen/as_array.hpp>
@@ -8,10 +13,6 @@
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
-#include <cstddef>
-#include <span>
-#include <utility>
-#include <vector>
 
 namespace coho::inline v0_1 {
 

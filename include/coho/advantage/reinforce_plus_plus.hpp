@@ -1,5 +1,12 @@
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
 #include <coho/advantage/group_relative.hpp>
 #include <coho/advantage/return_to_go.hpp>
 #include <coho/advantage/whiten.hpp>
@@ -9,12 +16,6 @@
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
-#include <cstddef>
-#include <cstdint>
-#include <span>
-#include <type_traits>
-#include <utility>
-#include <vector>
 
 namespace coho::inline v0_1 {
 

@@ -1,16 +1,17 @@
 #pragma once
 
 #include <cmath>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <utility>
+
 #include <coho/advantage/gae.hpp>
 #include <coho/advantage/group_relative.hpp>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
-#include <cstddef>
-#include <span>
-#include <string>
-#include <utility>
 
 namespace coho::inline v0_1 {
 

@@ -1,5 +1,10 @@
 #pragma once
 
+#include <cstddef>
+#include <span>
+#include <type_traits>
+#include <utility>
+
 #include <coho/advantage/detail/scan_backwards.hpp>
 #include <coho/check_lengths.hpp>
 #include <coho/eigen/as_array.hpp>
@@ -7,10 +12,6 @@
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
-#include <cstddef>
-#include <span>
-#include <type_traits>
-#include <utility>
 
 namespace coho::inline v0_1 {
 

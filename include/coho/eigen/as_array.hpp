@@ -1,7 +1,5 @@
 #pragma once
 
-#include <Eigen/Core>
-#include <coho/math.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <ranges>
@@ -9,6 +7,10 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+#include <Eigen/Core>
+
+#include <coho/math.hpp>
 
 namespace coho::inline v0_1 {
 

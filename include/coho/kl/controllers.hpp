@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
+
 #include <coho/error.hpp>
 #include <coho/options.hpp>
-#include <concepts>
 
 namespace coho::inline v0_1 {
 

@@ -1,20 +1,21 @@
 #pragma once
 
-#include <array>
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+#include <coho/check_lengths.hpp>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
-#include <coho/check_lengths.hpp>
 #include <coho/loss/detail/blocks.hpp>
 #include <coho/loss/detail/results.hpp>
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
-#include <concepts>
-#include <cstddef>
-#include <type_traits>
-#include <utility>
 
 namespace coho::inline v0_1 {
 

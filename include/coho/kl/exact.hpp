@@ -1,18 +1,19 @@
 #pragma once
 
 #include <cmath>
-#include <coho/eigen/as_array.hpp>
-#include <coho/error.hpp>
-#include <coho/check_lengths.hpp>
-#include <coho/loss/detail/results.hpp>
-#include <coho/math.hpp>
-#include <coho/reduce.hpp>
 #include <cstddef>
 #include <limits>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+#include <coho/check_lengths.hpp>
+#include <coho/eigen/as_array.hpp>
+#include <coho/error.hpp>
+#include <coho/loss/detail/results.hpp>
+#include <coho/math.hpp>
+#include <coho/reduce.hpp>
 
 namespace coho::inline v0_1 {
 

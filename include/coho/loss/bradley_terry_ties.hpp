@@ -2,18 +2,19 @@
 
 #include <array>
 #include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
 #include <coho/error.hpp>
-#include <coho/loss/dpo.hpp>
 #include <coho/loss/detail/logistic.hpp>
+#include <coho/loss/dpo.hpp>
 #include <coho/loss/elementwise_loss.hpp>
 #include <coho/loss/pair_scores.hpp>
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
-#include <concepts>
-#include <cstddef>
-#include <type_traits>
-#include <utility>
 
 namespace coho::inline v0_1 {
 

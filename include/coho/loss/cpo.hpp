@@ -1,7 +1,12 @@
 #pragma once
 
-#include <string>
 #include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <string>
+#include <type_traits>
+#include <utility>
+
 #include <coho/error.hpp>
 #include <coho/loss/dpo.hpp>
 #include <coho/loss/elementwise_loss.hpp>
@@ -9,10 +14,6 @@
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
-#include <concepts>
-#include <cstddef>
-#include <type_traits>
-#include <utility>
 
 namespace coho::inline v0_1 {
 

@@ -1,8 +1,13 @@
 #pragma once
 
 #include <array>
-#include <string>
 #include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <string>
+#include <type_traits>
+#include <utility>
+
 #include <coho/error.hpp>
 #include <coho/loss/detail/logistic.hpp>
 #include <coho/loss/elementwise_loss.hpp>
@@ -10,10 +15,6 @@
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
-#include <concepts>
-#include <cstddef>
-#include <type_traits>
-#include <utility>
 
 namespace coho::inline v0_1 {
 

@@ -1,13 +1,14 @@
 #pragma once
 
 #include <cmath>
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
 #include <coho/error.hpp>
 #include <coho/loss/elementwise_loss.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
-#include <cstddef>
-#include <type_traits>
-#include <utility>
 
 namespace coho::inline v0_1 {
 

@@ -2,21 +2,22 @@
 
 #include <array>
 #include <cmath>
-#include <coho/concepts.hpp>
-#include <coho/eigen/as_array.hpp>
-#include <coho/error.hpp>
-#include <coho/loss/dpo.hpp>
-#include <coho/loss/detail/logistic.hpp>
-#include <coho/loss/elementwise_loss.hpp>
-#include <coho/loss/preference_log_probs.hpp>
-#include <coho/math.hpp>
-#include <coho/options.hpp>
-#include <coho/reduce.hpp>
 #include <concepts>
 #include <cstddef>
 #include <span>
 #include <type_traits>
 #include <utility>
+
+#include <coho/concepts.hpp>
+#include <coho/eigen/as_array.hpp>
+#include <coho/error.hpp>
+#include <coho/loss/detail/logistic.hpp>
+#include <coho/loss/dpo.hpp>
+#include <coho/loss/elementwise_loss.hpp>
+#include <coho/loss/preference_log_probs.hpp>
+#include <coho/math.hpp>
+#include <coho/options.hpp>
+#include <coho/reduce.hpp>
 
 namespace coho::inline v0_1 {
 

@@ -1,18 +1,19 @@
 #pragma once
 
 #include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
 #include <coho/error.hpp>
-#include <coho/loss/dpo.hpp>
 #include <coho/loss/detail/logistic.hpp>
+#include <coho/loss/dpo.hpp>
 #include <coho/loss/elementwise_loss.hpp>
 #include <coho/loss/preference_log_probs.hpp>
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
-#include <concepts>
-#include <cstddef>
-#include <type_traits>
-#include <utility>
 
 namespace coho::inline v0_1 {
 

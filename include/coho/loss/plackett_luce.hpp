@@ -2,13 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <coho/eigen/as_array.hpp>
-#include <coho/error.hpp>
-#include <coho/check_lengths.hpp>
-#include <coho/loss/detail/results.hpp>
-#include <coho/loss/detail/logistic.hpp>
-#include <coho/math.hpp>
-#include <coho/reduce.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -16,6 +9,14 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+#include <coho/check_lengths.hpp>
+#include <coho/eigen/as_array.hpp>
+#include <coho/error.hpp>
+#include <coho/loss/detail/logistic.hpp>
+#include <coho/loss/detail/results.hpp>
+#include <coho/math.hpp>
+#include <coho/reduce.hpp>
 
 namespace coho::inline v0_1 {
 

@@ -1,6 +1,11 @@
 #pragma once
 
 #include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
 #include <coho/error.hpp>
 #include <coho/loss/dpo.hpp>
 #include <coho/loss/elementwise_loss.hpp>
@@ -8,10 +13,6 @@
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
-#include <concepts>
-#include <cstddef>
-#include <type_traits>
-#include <utility>
 
 namespace coho::inline v0_1 {
 

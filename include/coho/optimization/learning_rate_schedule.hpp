@@ -1,11 +1,11 @@
 #pragma once
 
-#include <string>
-#include <array>
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <numbers>
+#include <string>
 
 #include <coho/error.hpp>
 #include <coho/options.hpp>

@@ -1,11 +1,7 @@
 #pragma once
 
-#include <array>
 #include <algorithm>
-#include <coho/concepts.hpp>
-#include <coho/eigen/as_array.hpp>
-#include <coho/options.hpp>
-#include <coho/reduce.hpp>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -13,6 +9,11 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <coho/concepts.hpp>
+#include <coho/eigen/as_array.hpp>
+#include <coho/options.hpp>
+#include <coho/reduce.hpp>
 
 namespace coho::inline v0_1 {
 

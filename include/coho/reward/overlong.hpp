@@ -1,12 +1,13 @@
 #pragma once
 
-#include <string>
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <string>
+
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
 #include <coho/options.hpp>
-#include <cstddef>
 
 namespace coho::inline v0_1 {
 

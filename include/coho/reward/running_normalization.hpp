@@ -1,6 +1,10 @@
 #pragma once
 
 #include <cmath>
+#include <cstddef>
+#include <limits>
+#include <utility>
+
 #include <coho/advantage/whiten.hpp>
 #include <coho/concepts.hpp>
 #include <coho/eigen/as_array.hpp>
@@ -8,9 +12,6 @@
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
-#include <cstddef>
-#include <limits>
-#include <utility>
 
 namespace coho::inline v0_1 {
 

@@ -78,8 +78,22 @@ struct shaping_options {
     visit({"whiten", "divide the shaped rewards by their deviation instead of scaling them"}, o.whiten...);
     visit({"whitening", "how, with whiten"}, o.whitening...);
   }
+  /// The reward of an unfinished response, given its reward without the penalty.
+  double penalised(double reward) const noexcept {
+    return replaces() ? unfinished_penalty : reward + unfinished_penalty;
+  }
+  /// The change that this makes: the penalty itself where it is added.
+  double penalty_on(double reward) const noexcept {
+    return replaces() ? unfinished_penalty - reward : unfinished_penalty;
+  }
+  /// Whether an unfinished response is penalised at all.
+  bool penalises() const noexcept { return replaces() || unfinished_penalty != 0; }
+
   /// Throws `option_error` for the first option out of its range, its name prefixed with `prefix`.
   void validate(const std::string& prefix = {}) const { coho::validate(*this, prefix); }
+
+ private:
+  bool replaces() const noexcept { return unfinished == unfinished_mode::replace; }
 };
 
 /// Named inputs of `shape_rewards`. `Array` is double (the default where only braces are written), float,
@@ -217,9 +231,7 @@ struct shape_rewards_fn {
     const double limit = options.reward_clip > 0 ? options.reward_clip : std::numeric_limits<double>::infinity();
     const double reward =
         array_traits<double>::clamp(static_cast<double>(in.sequence_rewards.data()[i]), -limit, limit);
-    if (in.finished.empty() || in.finished[i] != 0) return reward;
-    return options.unfinished == unfinished_mode::add ? reward + options.unfinished_penalty
-                                                      : options.unfinished_penalty;
+    return in.finished.empty() || in.finished[i] != 0 ? reward : options.penalised(reward);
   }
 
   template <class Mask>

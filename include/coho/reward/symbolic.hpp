@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <string_view>
+#include <utility>
+
 #include <coho/advantage/whiten.hpp>
 #include <coho/concepts.hpp>
 #include <coho/eigen/as_array.hpp>
@@ -9,9 +13,6 @@
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
-#include <limits>
-#include <string_view>
-#include <utility>
 
 namespace coho::inline v0_1 {
 

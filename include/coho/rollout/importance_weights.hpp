@@ -1,21 +1,22 @@
 #pragma once
 
-#include <array>
 #include <algorithm>
+#include <array>
 #include <cmath>
-#include <coho/eigen/as_array.hpp>
-#include <coho/error.hpp>
-#include <coho/check_lengths.hpp>
-#include <coho/loss/detail/log_ratio.hpp>
-#include <coho/math.hpp>
-#include <coho/options.hpp>
-#include <coho/reduce.hpp>
 #include <cstddef>
 #include <limits>
 #include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
+
+#include <coho/check_lengths.hpp>
+#include <coho/eigen/as_array.hpp>
+#include <coho/error.hpp>
+#include <coho/loss/detail/log_ratio.hpp>
+#include <coho/math.hpp>
+#include <coho/options.hpp>
+#include <coho/reduce.hpp>
 
 namespace coho::inline v0_1 {
 

@@ -3,12 +3,13 @@
 #include <array>
 #include <bit>
 #include <cmath>
-#include <coho/math.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
 #include <utility>
+
+#include <coho/math.hpp>
 
 namespace coho::inline v0_1 {
 

@@ -1,17 +1,7 @@
 #pragma once
 
-#include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
-
 #include <algorithm>
 #include <cmath>
-#include <coho/concepts.hpp>
-#include <coho/error.hpp>
-#include <coho/packed.hpp>
-#include <coho/rng.hpp>
-#include <coho/rollout/token_sampling.hpp>
-#include <coho/torch/module_gradients.hpp>
-#include <coho/torch/module_tokens.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
@@ -19,6 +9,17 @@
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <coho/concepts.hpp>
+#include <coho/error.hpp>
+#include <coho/packed.hpp>
+#include <coho/rng.hpp>
+#include <coho/rollout/token_sampling.hpp>
+#include <coho/torch/module_gradients.hpp>
+#include <coho/torch/module_tokens.hpp>
 
 namespace coho::inline v0_1 {
 

@@ -1,20 +1,21 @@
 #pragma once
 
-#include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
-
 #include <algorithm>
-#include <coho/concepts.hpp>
-#include <coho/error.hpp>
-#include <coho/packed.hpp>
-#include <coho/torch/module_gradients.hpp>
-#include <coho/torch/module_tokens.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <coho/concepts.hpp>
+#include <coho/error.hpp>
+#include <coho/packed.hpp>
+#include <coho/torch/module_gradients.hpp>
+#include <coho/torch/module_tokens.hpp>
 
 namespace coho::inline v0_1 {
 

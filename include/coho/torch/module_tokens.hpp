@@ -1,16 +1,17 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <concepts>
-#include <coho/error.hpp>
-#include <coho/packed.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
+
+#include <ATen/ATen.h>
+
+#include <coho/error.hpp>
+#include <coho/packed.hpp>
 
 namespace coho::inline v0_1 {
 

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <utility>
+#include <vector>
+
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
@@ -7,8 +10,6 @@
 #include <coho/packed.hpp>
 #include <coho/torch/module_gradients.hpp>
 #include <coho/torch/module_tokens.hpp>
-#include <utility>
-#include <vector>
 
 namespace coho::inline v0_1 {
 
@@ -53,6 +54,7 @@ class module_value : public module_gradients {
   }
 
  private:
+  // V_t of each response token [N], in the graph.
   at::Tensor evaluate(const token_batch& batch) {
     if (batch.responses.total() == 0) return at::empty({0});
     const detail::module_batch rows(batch, padding_, detail::device_of(detail::module_parameters(*module_)));

@@ -1,14 +1,15 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
-#include <Eigen/Core>
 #include <algorithm>
-#include <coho/math.hpp>
-#include <coho/torch/tensor_blocks.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <span>
+
+#include <ATen/ATen.h>
+#include <Eigen/Core>
+
+#include <coho/math.hpp>
+#include <coho/torch/tensor_blocks.hpp>
 
 namespace coho::inline v0_1 {
 

@@ -7,10 +7,9 @@
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
-#include <immintrin.h>
-
 #include <algorithm>
 #include <cstring>
+#include <immintrin.h>
 
 #define COHO_AVX2 __attribute__((target("avx2,fma")))
 #define COHO_AVX512 __attribute__((target("avx512f,avx2,fma")))

@@ -1,7 +1,7 @@
-#include <coho/advantage/detail/scan_backwards.hpp>
-
 #include <cstddef>
 #include <vector>
+
+#include <coho/advantage/detail/scan_backwards.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

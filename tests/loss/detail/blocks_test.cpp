@@ -1,7 +1,7 @@
-#include <coho/loss/detail/blocks.hpp>
-
 #include <cmath>
 #include <vector>
+
+#include <coho/loss/detail/blocks.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

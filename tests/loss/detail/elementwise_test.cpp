@@ -1,6 +1,6 @@
-#include <coho/loss/detail/elementwise.hpp>
-
 #include <vector>
+
+#include <coho/loss/detail/elementwise.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

@@ -1,6 +1,6 @@
-#include <coho/loss/detail/log_ratio.hpp>
-
 #include <cmath>
+
+#include <coho/loss/detail/log_ratio.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

@@ -1,6 +1,6 @@
-#include <coho/loss/detail/logistic.hpp>
-
 #include <cmath>
+
+#include <coho/loss/detail/logistic.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,6 +1,6 @@
-#include <coho/loss/detail/results.hpp>
-
 #include <limits>
+
+#include <coho/loss/detail/results.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

@@ -1,9 +1,9 @@
 // A user's program with torch: the same loss on tensors, differentiated by autograd.
-#include <coho/loss/bradley_terry.hpp>
-#include <coho/torch/ops.hpp>
-
 #include <cmath>
 #include <cstdio>
+
+#include <coho/loss/bradley_terry.hpp>
+#include <coho/torch/ops.hpp>
 
 int main() {
   const at::Tensor preferred = at::zeros({1}, at::kDouble).requires_grad_(true);

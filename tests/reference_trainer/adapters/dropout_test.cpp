@@ -1,9 +1,10 @@
 #include "adapters/dropout.hpp"
 
+#include <string>
+
 #include <ATen/Parallel.h>
 
 #include <coho/error.hpp>
-#include <string>
 
 #include "support/catch.hpp"
 #include "support/small_models.hpp"

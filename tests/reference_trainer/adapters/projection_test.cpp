@@ -1,9 +1,10 @@
 #include "adapters/projection.hpp"
 
+#include <functional>
+
 #include <ATen/core/grad_mode.h>
 
 #include <coho/error.hpp>
-#include <functional>
 
 #include "adapters/dropout.hpp"
 #include "decoder/decoder_ops.hpp"

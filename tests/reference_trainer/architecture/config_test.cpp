@@ -1,7 +1,8 @@
 #include "architecture/config.hpp"
 
-#include <coho/error.hpp>
 #include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "support/catch.hpp"
 #include "support/shared_data.hpp"

@@ -1,8 +1,9 @@
 #include "benchmarks/answer_files.hpp"
 
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
+
+#include <nlohmann/json.hpp>
 
 #include <coho/error.hpp>
 

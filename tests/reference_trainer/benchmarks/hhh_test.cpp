@@ -1,8 +1,8 @@
 #include "benchmarks/hhh.hpp"
 
+#include <algorithm>
 #include <unistd.h>
 
-#include <algorithm>
 #include <coho/error.hpp>
 
 #include "files/atomic_file.hpp"

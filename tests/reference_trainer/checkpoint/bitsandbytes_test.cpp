@@ -1,9 +1,11 @@
 #include "checkpoint/bitsandbytes.hpp"
 
 #include <algorithm>
-#include <coho/error.hpp>
 #include <limits>
+
 #include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "checkpoint/tensor_io.hpp"
 #include "support/catch.hpp"

@@ -1,7 +1,8 @@
 #include "checkpoint/hf_model.hpp"
 
-#include <coho/error.hpp>
 #include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "checkpoint/bitsandbytes.hpp"
 #include "checkpoint/hf_names.hpp"

@@ -1,6 +1,7 @@
 #include "checkpoint/lora_patterns.hpp"
 
 #include <cmath>
+
 #include <coho/error.hpp>
 
 #include "support/catch.hpp"

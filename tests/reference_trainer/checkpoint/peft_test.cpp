@@ -1,8 +1,10 @@
 #include "checkpoint/peft.hpp"
 
 #include <cmath>
-#include <coho/error.hpp>
+
 #include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "checkpoint/tensor_io.hpp"
 #include "files/json_file.hpp"

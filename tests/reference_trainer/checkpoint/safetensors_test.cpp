@@ -1,10 +1,9 @@
 #include "checkpoint/safetensors.hpp"
 
-#include <sys/resource.h>
-
 #include <array>
 #include <cstring>
 #include <string>
+#include <sys/resource.h>
 
 #include "support/catch.hpp"
 #include "support/shared_data.hpp"

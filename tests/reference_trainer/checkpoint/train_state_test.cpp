@@ -1,7 +1,8 @@
 #include "checkpoint/train_state.hpp"
 
-#include <coho/error.hpp>
 #include <stdexcept>
+
+#include <coho/error.hpp>
 
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"

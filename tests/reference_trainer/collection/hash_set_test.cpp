@@ -1,7 +1,8 @@
 #include "collection/hash_set.hpp"
 
-#include <coho/rng.hpp>
 #include <unordered_set>
+
+#include <coho/rng.hpp>
 
 #include "support/catch.hpp"
 

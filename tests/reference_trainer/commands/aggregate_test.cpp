@@ -1,12 +1,13 @@
-#include "commands/commands.hpp"
-
 #include <algorithm>
-#include <coho/error.hpp>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 
+#include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
+
+#include "commands/commands.hpp"
 #include "records/records.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"

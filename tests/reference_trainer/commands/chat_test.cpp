@@ -1,14 +1,14 @@
 #include "commands/chat.hpp"
 
+#include <csignal>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <csignal>
-#include <nlohmann/json.hpp>
 #include <utility>
+
+#include <nlohmann/json.hpp>
 
 #include "models/prompter.hpp"
 #include "records/records.hpp"

@@ -1,10 +1,9 @@
-#include "commands/commands.hpp"
-
 #include <fstream>
 #include <iostream>
 #include <sstream>
 
 #include "commands/chat.hpp"
+#include "commands/commands.hpp"
 #include "generation/engine.hpp"
 #include "jsonl/jsonl.hpp"
 #include "models/model_files.hpp"

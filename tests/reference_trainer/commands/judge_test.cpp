@@ -1,8 +1,8 @@
-#include "commands/commands.hpp"
-
-#include <coho/error.hpp>
 #include <nlohmann/json.hpp>
 
+#include <coho/error.hpp>
+
+#include "commands/commands.hpp"
 #include "records/records.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"

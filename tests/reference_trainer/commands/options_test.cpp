@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
-#include "program/application.hpp"
 #include "commands/commands.hpp"
+#include "program/application.hpp"
 #include "support/catch.hpp"
 
 using namespace coho::trainer;

@@ -1,10 +1,11 @@
-#include "commands/commands.hpp"
-
 #include <algorithm>
-#include <coho/error.hpp>
 #include <limits>
+
 #include <nlohmann/json.hpp>
 
+#include <coho/error.hpp>
+
+#include "commands/commands.hpp"
 #include "jsonl/jsonl.hpp"
 #include "models/model_files.hpp"
 #include "models/prompter.hpp"

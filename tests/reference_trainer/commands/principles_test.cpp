@@ -1,8 +1,7 @@
-#include "commands/commands.hpp"
-
 #include <iostream>
 #include <sstream>
 
+#include "commands/commands.hpp"
 #include "run/exit_codes.hpp"
 #include "support/catch.hpp"
 #include "support/stage_runs.hpp"

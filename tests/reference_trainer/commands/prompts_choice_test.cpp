@@ -1,10 +1,11 @@
-#include "commands/commands.hpp"
-
-#include <coho/error.hpp>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 
+#include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
+
+#include "commands/commands.hpp"
 #include "files/json_file.hpp"
 #include "records/records.hpp"
 #include "support/prompt_sets.hpp"

@@ -1,14 +1,15 @@
-#include "commands/commands.hpp"
-
 #include <algorithm>
-#include <coho/error.hpp>
 #include <fstream>
 #include <functional>
 #include <iostream>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
 
+#include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
+
+#include "commands/commands.hpp"
 #include "files/json_file.hpp"
 #include "models/prompter.hpp"
 #include "records/records.hpp"

@@ -1,8 +1,7 @@
-#include "commands/commands.hpp"
-
 #include <coho/error.hpp>
 
 #include "checkpoint/hf_model.hpp"
+#include "commands/commands.hpp"
 #include "models/model_files.hpp"
 #include "observe/metrics_log.hpp"
 #include "plan/plan_text.hpp"

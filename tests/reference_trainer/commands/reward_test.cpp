@@ -1,11 +1,11 @@
-#include "commands/commands.hpp"
+#include <algorithm>
 
 #include <zlib.h>
 
-#include <algorithm>
 #include <coho/error.hpp>
 
 #include "checkpoint/tensor_io.hpp"
+#include "commands/commands.hpp"
 #include "evaluation/reward_statistics.hpp"
 #include "observe/metrics_log.hpp"
 #include "records/records.hpp"

@@ -1,9 +1,10 @@
-#include "commands/commands.hpp"
-
 #include <algorithm>
-#include <coho/error.hpp>
+
 #include <nlohmann/json.hpp>
 
+#include <coho/error.hpp>
+
+#include "commands/commands.hpp"
 #include "records/records.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"

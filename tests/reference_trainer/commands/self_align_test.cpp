@@ -1,13 +1,14 @@
-#include "commands/commands.hpp"
-
 #include <array>
-#include <coho/error.hpp>
 #include <iostream>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
 
+#include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
+
+#include "commands/commands.hpp"
 #include "datasets/self_align_filter.hpp"
 #include "files/json_file.hpp"
 #include "records/records.hpp"

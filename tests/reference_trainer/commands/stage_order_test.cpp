@@ -1,7 +1,8 @@
-#include <coho/error.hpp>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <coho/error.hpp>
 
 #include "commands/commands.hpp"
 #include "support/catch.hpp"

@@ -1,8 +1,9 @@
 #include "commands/validate.hpp"
 
-#include <coho/error.hpp>
 #include <iostream>
 #include <sstream>
+
+#include <coho/error.hpp>
 
 #include "commands/commands.hpp"
 #include "support/catch.hpp"

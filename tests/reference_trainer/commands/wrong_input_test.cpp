@@ -1,9 +1,9 @@
 // What the program itself says to wrong input: one line on stderr, an exit status by kind, and no file left behind.
-#include <ATen/Context.h>
-
 #include <algorithm>
 #include <iterator>
 #include <set>
+
+#include <ATen/Context.h>
 
 #include "checkpoint/tensor_io.hpp"
 #include "run/exit_codes.hpp"

@@ -1,12 +1,13 @@
 #include "config/config.hpp"
 
 #include <algorithm>
-#include <coho/error.hpp>
 #include <filesystem>
 #include <functional>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <coho/error.hpp>
 
 #include "support/catch.hpp"
 

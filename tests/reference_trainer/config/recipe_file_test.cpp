@@ -1,7 +1,8 @@
 #include "config/recipe_file.hpp"
 
-#include <coho/error.hpp>
 #include <fstream>
+
+#include <coho/error.hpp>
 
 #include "config/config.hpp"
 #include "support/catch.hpp"

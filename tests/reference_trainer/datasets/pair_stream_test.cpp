@@ -1,8 +1,8 @@
 #include "datasets/pair_stream.hpp"
 
-#include <coho/error.hpp>
-
 #include <set>
+
+#include <coho/error.hpp>
 
 #include "support/catch.hpp"
 #include "support/stage_runs.hpp"

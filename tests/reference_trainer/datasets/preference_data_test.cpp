@@ -1,10 +1,11 @@
 #include "datasets/preference_data.hpp"
 
+#include <numeric>
+#include <set>
+
 #include <coho/error.hpp>
 #include <coho/principle/guideline.hpp>
 #include <coho/prompt/reward_prompt.hpp>
-#include <numeric>
-#include <set>
 
 #include "support/catch.hpp"
 #include "support/stage_runs.hpp"

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <coho/error.hpp>
 #include <filesystem>
 #include <map>
 #include <string>
 #include <utility>
+
+#include <coho/error.hpp>
 
 #include "support/catch.hpp"
 #include "support/stage_runs.hpp"

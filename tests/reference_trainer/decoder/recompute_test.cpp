@@ -1,10 +1,5 @@
 #include "decoder/recompute.hpp"
 
-#include <ATen/core/grad_mode.h>
-#include <c10/core/StorageImpl.h>
-
-#include <coho/error.hpp>
-
 #include <algorithm>
 #include <cstdint>
 #include <memory>
@@ -12,6 +7,11 @@
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+#include <ATen/core/grad_mode.h>
+#include <c10/core/StorageImpl.h>
+
+#include <coho/error.hpp>
 
 #include "support/catch.hpp"
 #include "support/small_models.hpp"

@@ -1,12 +1,13 @@
 #include "distributed/process_group.hpp"
 
+#include <cstring>
+#include <fstream>
+
 #include <ATen/ATen.h>
 
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
 #include <coho/parallel/shards.hpp>
-#include <cstring>
-#include <fstream>
 
 #include "distributed/same_run.hpp"
 #include "support/catch.hpp"

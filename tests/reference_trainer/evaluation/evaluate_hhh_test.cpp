@@ -1,6 +1,7 @@
 #include "evaluation/evaluate_hhh.hpp"
 
 #include <cmath>
+
 #include <coho/error.hpp>
 
 #include "support/catch.hpp"

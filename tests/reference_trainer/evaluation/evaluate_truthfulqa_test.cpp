@@ -1,6 +1,7 @@
 #include "evaluation/evaluate_truthfulqa.hpp"
 
 #include <cmath>
+
 #include <coho/error.hpp>
 
 #include "commands/commands.hpp"

@@ -1,11 +1,12 @@
 #include "evaluation/ppo_evaluation.hpp"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
-#include <coho/error.hpp>
 #include <map>
 #include <set>
+
+#include <ATen/Parallel.h>
+
+#include <coho/error.hpp>
 
 #include "commands/commands.hpp"
 #include "files/json_file.hpp"
@@ -21,9 +22,8 @@ using namespace coho::trainer;
 using namespace coho::test;
 using Catch::Matchers::ContainsSubstring;
 
-namespace {
-
 namespace fs = std::filesystem;
+namespace {
 
 const std::vector<std::string> held_out{
     "user: what color is the owl?\ncoho:", "user: tell me about the fox.\ncoho:", "user: why is the cat gray?\ncoho:"};

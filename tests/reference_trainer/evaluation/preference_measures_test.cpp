@@ -1,9 +1,11 @@
 #include "evaluation/preference_measures.hpp"
 
 #include <cmath>
-#include <coho/error.hpp>
 #include <limits>
+
 #include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "support/catch.hpp"
 

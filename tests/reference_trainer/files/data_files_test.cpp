@@ -1,10 +1,11 @@
 #include "files/data_files.hpp"
 
 #include <algorithm>
-#include <coho/error.hpp>
 #include <cstdlib>
 #include <optional>
 #include <string>
+
+#include <coho/error.hpp>
 
 #include "support/catch.hpp"
 #include "support/shared_data.hpp"

@@ -1,8 +1,9 @@
 #include "files/file_kind.hpp"
 
-#include <coho/error.hpp>
 #include <string>
 #include <string_view>
+
+#include <coho/error.hpp>
 
 #include "files/atomic_file.hpp"
 #include "support/catch.hpp"

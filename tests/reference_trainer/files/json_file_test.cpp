@@ -1,7 +1,8 @@
 #include "files/json_file.hpp"
 
-#include <coho/error.hpp>
 #include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"

@@ -1,8 +1,10 @@
 #include "files/json_text.hpp"
 
-#include <coho/rng.hpp>
-#include <nlohmann/json.hpp>
 #include <string>
+
+#include <nlohmann/json.hpp>
+
+#include <coho/rng.hpp>
 
 #include "support/catch.hpp"
 

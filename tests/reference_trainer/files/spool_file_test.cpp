@@ -1,8 +1,9 @@
 #include "files/spool_file.hpp"
 
+#include <vector>
+
 #include <coho/error.hpp>
 #include <coho/rng.hpp>
-#include <vector>
 
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"

@@ -1,11 +1,10 @@
 // What the program says to files whose content no reader can use, and to texts that are not UTF-8: on the program
 // itself.
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
 
+#include <ATen/ATen.h>
 #include <nlohmann/json.hpp>
 
 #include "files/json_file.hpp"

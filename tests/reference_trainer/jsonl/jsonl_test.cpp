@@ -1,12 +1,13 @@
 #include "jsonl/jsonl.hpp"
 
+#include <algorithm>
+#include <fstream>
 #include <unistd.h>
+
+#include <nlohmann/json.hpp>
 #include <zlib.h>
 
-#include <algorithm>
 #include <coho/error.hpp>
-#include <fstream>
-#include <nlohmann/json.hpp>
 
 #include "files/atomic_file.hpp"
 #include "observe/resources.hpp"

@@ -1,8 +1,8 @@
 #include "llama/adapter_bank.hpp"
 
-#include <coho/error.hpp>
-
 #include <ATen/core/grad_mode.h>
+
+#include <coho/error.hpp>
 
 #include "support/catch.hpp"
 #include "support/small_models.hpp"

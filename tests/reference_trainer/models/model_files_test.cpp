@@ -1,10 +1,11 @@
 #include "models/model_files.hpp"
 
-#include <ATen/core/grad_mode.h>
-
 #include <algorithm>
-#include <coho/error.hpp>
+
+#include <ATen/core/grad_mode.h>
 #include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "checkpoint/hf_model.hpp"
 #include "files/json_file.hpp"

@@ -1,6 +1,7 @@
 #include "models/prompter.hpp"
 
 #include <algorithm>
+
 #include <coho/error.hpp>
 
 #include "settings/generation_settings.hpp"

@@ -1,7 +1,8 @@
 #include "models/reward_model_role.hpp"
 
-#include <coho/error.hpp>
 #include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "records/records.hpp"
 #include "run/stage_context.hpp"

@@ -1,10 +1,11 @@
 // Roles in the files of PEFT and transformers: what is written where, and what does not fit a base leaves its bank as
 // it was.
+#include <functional>
+
 #include <ATen/core/grad_mode.h>
+#include <nlohmann/json.hpp>
 
 #include <coho/error.hpp>
-#include <functional>
-#include <nlohmann/json.hpp>
 
 #include "checkpoint/hf_model.hpp"
 #include "checkpoint/peft.hpp"

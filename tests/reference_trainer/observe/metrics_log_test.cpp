@@ -1,8 +1,7 @@
 #include "observe/metrics_log.hpp"
 
-#include <unistd.h>
-
 #include <limits>
+#include <unistd.h>
 
 #include "files/atomic_file.hpp"
 #include "support/catch.hpp"

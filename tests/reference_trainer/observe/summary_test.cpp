@@ -1,10 +1,11 @@
 #include "observe/summary.hpp"
 
+#include <limits>
 #include <unistd.h>
 
-#include <coho/error.hpp>
-#include <limits>
 #include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "files/atomic_file.hpp"
 #include "support/catch.hpp"

@@ -1,7 +1,8 @@
 #include "observe/table.hpp"
 
-#include <coho/error.hpp>
 #include <limits>
+
+#include <coho/error.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,13 +1,13 @@
 #include "observe/tensorboard.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <coho/error.hpp>
 #include <cstring>
 #include <limits>
 #include <string>
+#include <unistd.h>
 #include <vector>
+
+#include <coho/error.hpp>
 
 #include "files/atomic_file.hpp"
 #include "support/catch.hpp"

@@ -1,12 +1,13 @@
 #include "optimization/adamw.hpp"
 
-#include <ATen/Parallel.h>
-
 #include <cmath>
-#include <coho/error.hpp>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <ATen/Parallel.h>
+
+#include <coho/error.hpp>
 
 #include "support/catch.hpp"
 #include "support/small_models.hpp"

@@ -1,9 +1,9 @@
 #include "optimization/parameter_set.hpp"
 
-#include <coho/error.hpp>
-
 #include <cmath>
+
 #include <coho/concepts.hpp>
+#include <coho/error.hpp>
 #include <coho/optimization/gradient_clipping.hpp>
 
 #include "support/catch.hpp"

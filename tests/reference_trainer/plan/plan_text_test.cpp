@@ -1,8 +1,9 @@
 #include "plan/plan_text.hpp"
 
-#include <coho/error.hpp>
 #include <iostream>
 #include <sstream>
+
+#include <coho/error.hpp>
 
 #include "commands/commands.hpp"
 #include "observe/table.hpp"

@@ -1,14 +1,15 @@
 #include "quant/nf4.hpp"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <cmath>
-#include <coho/error.hpp>
 #include <fstream>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <vector>
+
+#include <ATen/Parallel.h>
+#include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "checkpoint/tensor_io.hpp"
 #include "support/catch.hpp"

@@ -1,9 +1,10 @@
 #include "records/conversation.hpp"
 
-#include <coho/error.hpp>
 #include <nlohmann/json.hpp>
 
-#include "jsonl/record_losses.hpp"
+#include <coho/error.hpp>
+
+#include "jsonl/dropped_parts.hpp"
 #include "records/records.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"
@@ -11,9 +12,9 @@
 using namespace coho::trainer;
 using namespace coho::test;
 using Catch::Matchers::ContainsSubstring;
-using coho::prompt_type;
 using coho::chat_message;
 using coho::chat_role;
+using coho::prompt_type;
 
 namespace {
 
@@ -74,15 +75,15 @@ TEST_CASE("conversation: weights, an unfinished answer, an unanswered question a
   CHECK_FALSE(weighted.finished);
   CHECK((weighted.messages().back() == chat_message{chat_role::assistant, "She too.", 1, false}));
 
-  record_losses::of_run().clear();
+  dropped_parts::of_run().clear();
   const auto open = record_of<sft_record>(
       R"({"messages":[{"role":"user","content":"Who?"},{"role":"assistant","content":"I.","weight":0.5},{"role":"user","content":"And she?"}]})");
   CHECK(open.prompt.text() == "Who?");
   CHECK(open.response == "I.");
   CHECK(open.weight == 0.5);
-  REQUIRE(record_losses::of_run().lines().size() == 1);
-  CHECK_THAT(record_losses::of_run().lines()[0], ContainsSubstring("unanswered question"));
-  record_losses::of_run().clear();
+  REQUIRE(dropped_parts::of_run().lines().size() == 1);
+  CHECK_THAT(dropped_parts::of_run().lines()[0], ContainsSubstring("unanswered question"));
+  dropped_parts::of_run().clear();
 }
 
 TEST_CASE("conversation: a weight next to a response is the response's, in every form") {
@@ -101,10 +102,10 @@ TEST_CASE("conversation: a weight next to a response is the response's, in every
 TEST_CASE("conversation: columns that a conversation leaves no place for are counted") {
   const std::string talk = R"("messages":[{"role":"user","content":"Who?"},{"role":"assistant","content":"I.")";
   const auto lost = [&](const std::string& more_of_message, const std::string& more) {
-    record_losses::of_run().clear();
+    dropped_parts::of_run().clear();
     record_of<sft_record>("{" + talk + more_of_message + "}]" + more + "}");
-    const auto lines = record_losses::of_run().lines();
-    record_losses::of_run().clear();
+    const auto lines = dropped_parts::of_run().lines();
+    dropped_parts::of_run().clear();
     return lines.empty() ? "nothing" : lines.front();
   };
   CHECK(lost("", R"(,"prompt":"Who?","tools":[],"weight":1)") == "nothing");
@@ -127,9 +128,8 @@ TEST_CASE("conversation: a completion may be several turns, and all of it is the
 TEST_CASE("conversation: what cannot be used is refused with its place and the mend") {
   const auto messages = [](const std::string& list) { return refusal_of<sft_record>("{\"messages\":[" + list + "]}"); };
   const std::string ask = R"({"role":"user","content":"Who?"},)", say = R"({"role":"assistant","content":"I."})";
-  CHECK_THAT(
-      messages(ask + R"({"role":"tool","content":"4"},)" + say),
-      ContainsSubstring("line 1: field \"messages\", message 2 is a tool's (\"tool\"); remove conversations"));
+  CHECK_THAT(messages(ask + R"({"role":"tool","content":"4"},)" + say),
+             ContainsSubstring("line 1: field \"messages\", message 2 is a tool's (\"tool\"); remove conversations"));
   CHECK_THAT(messages(ask + R"({"role":"assistant","content":null,"tool_calls":[{"id":"1"}]})"),
              ContainsSubstring("message 2 calls a tool (\"tool_calls\")"));
   CHECK_THAT(messages(R"({"role":"user","content":[{"type":"image_url","image_url":{}}]},)" + say),

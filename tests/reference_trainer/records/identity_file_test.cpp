@@ -1,8 +1,9 @@
 #include "records/identity_file.hpp"
 
 #include <algorithm>
-#include <coho/error.hpp>
 #include <set>
+
+#include <coho/error.hpp>
 
 #include "files/data_files.hpp"
 #include "support/catch.hpp"

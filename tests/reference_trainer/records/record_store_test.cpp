@@ -1,9 +1,9 @@
 #include "records/record_store.hpp"
 
+#include <nlohmann/json.hpp>
 #include <zlib.h>
 
 #include <coho/error.hpp>
-#include <nlohmann/json.hpp>
 
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"

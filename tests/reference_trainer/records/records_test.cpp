@@ -1,10 +1,11 @@
 #include "records/records.hpp"
 
+#include <algorithm>
 #include <unistd.h>
 
-#include <algorithm>
-#include <coho/error.hpp>
 #include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "files/atomic_file.hpp"
 #include "models/prompter.hpp"

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <coho/error.hpp>
 #include <limits>
 #include <sstream>
 #include <string>
 #include <vector>
+
+#include <coho/error.hpp>
 
 #include "support/catch.hpp"
 #include "support/markup.hpp"

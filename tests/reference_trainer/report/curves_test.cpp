@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <coho/error.hpp>
 #include <limits>
+
+#include <coho/error.hpp>
 
 #include "support/catch.hpp"
 

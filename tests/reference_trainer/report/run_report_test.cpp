@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+
 #include <coho/error.hpp>
 
 #include "commands/commands.hpp"

@@ -1,6 +1,7 @@
 #include "report/sample_table.hpp"
 
 #include <algorithm>
+
 #include <coho/error.hpp>
 
 #include "support/catch.hpp"

@@ -1,8 +1,8 @@
 #include "resources/exemplar_file.hpp"
 
-#include <coho/error.hpp>
-
 #include <regex>
+
+#include <coho/error.hpp>
 
 #include "resources/principle_file.hpp"
 #include "resources/template_file.hpp"

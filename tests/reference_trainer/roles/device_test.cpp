@@ -1,13 +1,13 @@
 // A whole model on a GPU beside the same on the CPU: what mixes tensors of two devices, or reads one's memory from the
 // other, ends here. Without a GPU the CPU is held against itself.
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <cmath>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <ATen/ATen.h>
 
 #include "generation/engine.hpp"
 #include "optimization/adamw.hpp"

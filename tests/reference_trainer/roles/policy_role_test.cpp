@@ -1,8 +1,8 @@
 #include "roles/policy_role.hpp"
 
-#include <coho/error.hpp>
-
 #include <ATen/core/grad_mode.h>
+
+#include <coho/error.hpp>
 #include <coho/optimization/gradient_clipping.hpp>
 
 #include "support/catch.hpp"

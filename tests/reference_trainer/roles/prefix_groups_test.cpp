@@ -1,9 +1,9 @@
 #include "roles/prefix_groups.hpp"
 
+#include <algorithm>
+
 #include <coho/error.hpp>
 #include <coho/rng.hpp>
-
-#include <algorithm>
 
 #include "support/catch.hpp"
 

@@ -22,8 +22,8 @@ TEST_CASE("value_role: V_t is read at the token before y_t") {
   REQUIRE(values.size() == 5);
   const std::vector<token> first{1, 2, 3, 5, 6, 7};
   const std::int64_t length[] = {6};
-  const auto scores =
-      to_doubles(bank.scalar_output("value", bank.hidden("value", token_tensor(first), sequence_layout(length))).detach());
+  const auto scores = to_doubles(
+      bank.scalar_output("value", bank.hidden("value", token_tensor(first), sequence_layout(length))).detach());
   for (std::size_t t = 0; t < 3; ++t) CHECK(values[t] == Approx(scores[2 + t]).margin(1e-5));
 
   token_batch changed = batch;

@@ -1,8 +1,7 @@
 #include "run/interruption.hpp"
 
-#include <unistd.h>
-
 #include <csignal>
+#include <unistd.h>
 
 #include "support/catch.hpp"
 

@@ -1,10 +1,11 @@
 #include "run/stage.hpp"
 
-#include <coho/error.hpp>
 #include <iostream>
 #include <sstream>
 #include <string>
 #include <vector>
+
+#include <coho/error.hpp>
 
 #include "run/report_error.hpp"
 #include "support/catch.hpp"

@@ -1,9 +1,10 @@
 #include "run/training_run.hpp"
 
-#include <ATen/core/grad_mode.h>
-
 #include <algorithm>
 #include <cmath>
+
+#include <ATen/core/grad_mode.h>
+
 #include <coho/error.hpp>
 
 #include "settings/optimizer_settings.hpp"

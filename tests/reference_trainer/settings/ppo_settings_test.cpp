@@ -1,9 +1,10 @@
 #include "settings/ppo_settings.hpp"
 
 #include <algorithm>
-#include <coho/error.hpp>
 #include <map>
 #include <set>
+
+#include <coho/error.hpp>
 
 #include "models/prompter.hpp"
 #include "rollouts/rl_prompts.hpp"

@@ -1,7 +1,8 @@
 #include "tokenizer/sentencepiece_model.hpp"
 
-#include <coho/error.hpp>
 #include <limits>
+
+#include <coho/error.hpp>
 
 #include "reference_trainer/tokenizer/model_bytes.hpp"
 #include "support/catch.hpp"

@@ -1,10 +1,12 @@
 #include "tokenizer/sentencepiece.hpp"
 
+#include <sstream>
+
+#include <nlohmann/json.hpp>
+
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
 #include <coho/rng.hpp>
-#include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "files/json_file.hpp"
 #include "reference_trainer/tokenizer/model_bytes.hpp"

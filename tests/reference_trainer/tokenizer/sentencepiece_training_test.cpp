@@ -1,10 +1,10 @@
 #include "tokenizer/sentencepiece_training.hpp"
 
+#include <cstdio>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <coho/error.hpp>
-#include <cstdio>
-#include <fcntl.h>
 
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"

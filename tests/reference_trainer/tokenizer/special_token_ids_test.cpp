@@ -1,8 +1,10 @@
 #include "tokenizer/special_token_ids.hpp"
 
-#include <coho/error.hpp>
 #include <map>
+
 #include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "files/json_file.hpp"
 #include "reference_trainer/tokenizer/model_bytes.hpp"

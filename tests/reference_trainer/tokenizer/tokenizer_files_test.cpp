@@ -1,7 +1,8 @@
 #include "tokenizer/tokenizer_files.hpp"
 
-#include <coho/error.hpp>
 #include <nlohmann/json.hpp>
+
+#include <coho/error.hpp>
 
 #include "files/json_file.hpp"
 #include "support/catch.hpp"

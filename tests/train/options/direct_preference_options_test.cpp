@@ -1,5 +1,3 @@
-#include <coho/train/options/direct_preference_options.hpp>
-
 #include <cmath>
 #include <cstddef>
 #include <functional>
@@ -10,6 +8,7 @@
 #include <vector>
 
 #include <coho/train/direct_preference.hpp>
+#include <coho/train/options/direct_preference_options.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,10 +1,9 @@
-#include <coho/train/options/fit_options.hpp>
-
 #include <limits>
 #include <string>
 #include <vector>
 
 #include <coho/train/options/direct_preference_options.hpp>
+#include <coho/train/options/fit_options.hpp>
 #include <coho/train/options/reward_model_options.hpp>
 #include <coho/train/supervised.hpp>
 

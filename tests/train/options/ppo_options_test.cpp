@@ -1,10 +1,10 @@
-#include <coho/train/options/ppo_options.hpp>
-
 #include <cmath>
 #include <functional>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <coho/train/options/ppo_options.hpp>
 
 #include "support/catch.hpp"
 

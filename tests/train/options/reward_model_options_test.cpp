@@ -1,10 +1,9 @@
-#include <coho/train/options/reward_model_options.hpp>
-
 #include <string>
 
 #include <coho/error.hpp>
 #include <coho/toy/linear_reward.hpp>
 #include <coho/toy/sgd.hpp>
+#include <coho/train/options/reward_model_options.hpp>
 #include <coho/train/reward_model.hpp>
 
 #include "support/catch.hpp"

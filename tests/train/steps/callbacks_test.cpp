@@ -1,7 +1,7 @@
-#include <coho/train/steps/callbacks.hpp>
-
 #include <string>
 #include <vector>
+
+#include <coho/train/steps/callbacks.hpp>
 
 #include "support/catch.hpp"
 #include "support/thread_ranks.hpp"

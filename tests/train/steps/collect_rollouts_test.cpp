@@ -1,7 +1,7 @@
-#include <coho/train/steps/collect_rollouts.hpp>
-
 #include <cmath>
 #include <vector>
+
+#include <coho/train/steps/collect_rollouts.hpp>
 
 #include "support/archetypes.hpp"
 #include "support/catch.hpp"

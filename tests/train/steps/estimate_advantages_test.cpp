@@ -1,5 +1,3 @@
-#include <coho/train/steps/estimate_advantages.hpp>
-
 #include <cmath>
 #include <cstddef>
 #include <span>
@@ -7,6 +5,7 @@
 
 #include <coho/advantage/gae.hpp>
 #include <coho/train/steps/collect_rollouts.hpp>
+#include <coho/train/steps/estimate_advantages.hpp>
 
 #include "support/catch.hpp"
 #include "support/thread_ranks.hpp"

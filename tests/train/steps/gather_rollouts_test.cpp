@@ -1,6 +1,5 @@
-#include <coho/train/steps/gather_rollouts.hpp>
-
 #include <coho/train/steps/collect_rollouts.hpp>
+#include <coho/train/steps/gather_rollouts.hpp>
 
 #include "support/catch.hpp"
 #include "support/small_world.hpp"

@@ -1,7 +1,7 @@
-#include <coho/train/steps/model_outputs.hpp>
-
 #include <limits>
 #include <vector>
+
+#include <coho/train/steps/model_outputs.hpp>
 
 #include "support/catch.hpp"
 

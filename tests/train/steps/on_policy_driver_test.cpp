@@ -1,5 +1,3 @@
-#include <coho/train/steps/on_policy_driver.hpp>
-
 #include <cmath>
 #include <cstdint>
 #include <span>
@@ -9,6 +7,7 @@
 
 #include <coho/train/group_relative.hpp>
 #include <coho/train/ppo.hpp>
+#include <coho/train/steps/on_policy_driver.hpp>
 
 #include "support/catch.hpp"
 #include "support/small_world.hpp"

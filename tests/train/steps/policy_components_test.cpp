@@ -1,5 +1,3 @@
-#include <coho/train/steps/policy_components.hpp>
-
 #include <cmath>
 #include <cstddef>
 #include <span>
@@ -9,6 +7,7 @@
 #include <coho/loss/huber_value.hpp>
 #include <coho/toy/sgd.hpp>
 #include <coho/train/ppo.hpp>
+#include <coho/train/steps/policy_components.hpp>
 
 #include "support/catch.hpp"
 #include "support/own_components.hpp"

@@ -1,5 +1,3 @@
-#include <coho/train/steps/policy_update.hpp>
-
 #include <cmath>
 #include <cstddef>
 #include <tuple>
@@ -10,10 +8,12 @@
 #include <coho/loss/ppo_clip.hpp>
 #include <coho/loss/value_clip.hpp>
 #include <coho/toy/sgd.hpp>
+#include <coho/train/ppo.hpp>
 #include <coho/train/steps/collect_rollouts.hpp>
 #include <coho/train/steps/estimate_advantages.hpp>
 #include <coho/train/steps/loops.hpp>
-#include <coho/train/ppo.hpp>
+#include <coho/train/steps/minibatch_update.hpp>
+#include <coho/train/steps/policy_update.hpp>
 
 #include "support/catch.hpp"
 #include "support/own_components.hpp"

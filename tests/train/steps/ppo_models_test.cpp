@@ -1,11 +1,10 @@
-#include <coho/train/steps/ppo_models.hpp>
-
 #include <string>
 #include <type_traits>
 #include <vector>
 
 #include <coho/toy/vocabulary_tokenizer.hpp>
 #include <coho/train/ppo.hpp>
+#include <coho/train/steps/ppo_models.hpp>
 
 #include "support/archetypes.hpp"
 #include "support/catch.hpp"

@@ -1,5 +1,3 @@
-#include <coho/train/steps/preference_objective.hpp>
-
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -9,6 +7,7 @@
 #include <coho/loss/kto.hpp>
 #include <coho/loss/orpo.hpp>
 #include <coho/loss/simpo.hpp>
+#include <coho/train/steps/preference_objective.hpp>
 
 #include "support/catch.hpp"
 #include "support/finite_difference.hpp"

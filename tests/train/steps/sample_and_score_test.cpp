@@ -1,11 +1,10 @@
-#include <coho/train/steps/sample_and_score.hpp>
-
 #include <array>
 #include <cmath>
 #include <string>
 #include <vector>
 
 #include <coho/train/steps/collect_rollouts.hpp>
+#include <coho/train/steps/sample_and_score.hpp>
 
 #include "support/catch.hpp"
 #include "support/small_world.hpp"

@@ -1,7 +1,7 @@
-#include <coho/train/steps/stopwatch.hpp>
-
 #include <chrono>
 #include <thread>
+
+#include <coho/train/steps/stopwatch.hpp>
 
 #include "support/catch.hpp"
 

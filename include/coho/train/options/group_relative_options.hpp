@@ -1,12 +1,12 @@
 #pragma once
 
-#include <string>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <optional>
 #include <span>
+#include <string>
 
 #include <Eigen/Core>
 

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <string>
 #include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include <coho/advantage/gae.hpp>
 #include <coho/advantage/whiten.hpp>

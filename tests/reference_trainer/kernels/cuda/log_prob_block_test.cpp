@@ -1,15 +1,15 @@
 // The kernels themselves, run by the host's emulation of CUDA.
 
+#include "kernels/cuda/log_prob_block.cu"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>
 #include <vector>
 
-#include "support/cuda_emulation.hpp"  // before the kernels, whose language it is
-
-#include "kernels/cuda/log_prob_block.cu"
 #include "support/catch.hpp"
+#include "support/cuda_emulation.hpp"  // before the kernels, whose language it is
 
 namespace cuda = coho::trainer::cuda;
 using cuda::emulation::run_order;

@@ -1,15 +1,15 @@
 // The kernel itself, run by the host's emulation of CUDA.
 
+#include "kernels/cuda/nf4_matvec.cu"
+
 #include <cmath>
 #include <limits>
 #include <random>
 #include <type_traits>
 #include <vector>
 
-#include "support/cuda_emulation.hpp"  // before the kernels, whose language it is
-
-#include "kernels/cuda/nf4_matvec.cu"
 #include "support/catch.hpp"
+#include "support/cuda_emulation.hpp"  // before the kernels, whose language it is
 #include "support/nf4_bytes.hpp"
 
 using coho::test::from_bf16;
